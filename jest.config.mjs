@@ -1,0 +1,13 @@
+// ESM through swc; types are checked by `npm run typecheck`.
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
+    '\\.wgsl$': '<rootDir>/test/support/wgsl-transform.cjs',
+  },
+  moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node', 'wgsl'],
+  testTimeout: 60_000,
+};

@@ -1,0 +1,222 @@
+/**
+ * Contract 1, Backend: the seam between model graphs and devices.
+ *
+ * - Operations have the grain at which a fast kernel exists. Models are written once against this interface;
+ *   `wasm`, `webgpu` and the test suite's `reference` (f64 loops) implement it and pass one conformance suite.
+ * - An operation may return before the device has computed it. Only `download`, `read` and `WeightWriter.finish` wait.
+ * - Tensors are activations: row-major f32 (or i32 for ids), owned by the scope in which they were made and freed at its
+ *   end; what `body` returns from `scope` moves to the enclosing scope. `keep` takes a tensor out of all scopes; its
+ *   taker frees it. Weights, KV pools and samplers live until their `free`.
+ * - Shapes are checked before anything is dispatched; a mismatch throws `InputError('argument')` naming operation and tensor.
+ * - After a device is lost every call throws `DeviceError('lost')`.
+ */
+import type { WeightFormat, WeightSpec } from './weight.ts';
+
+export type BackendKind = 'wasm' | 'webgpu' | 'reference';
+
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly type: 'f32' | 'i32';
+}
+
+/** A weight on the device, in the layout that the backend chose for it. */
+export interface Weight {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly format: WeightFormat;
+  /** Bytes held on the device. */
+  readonly bytes: number;
+  free(): void;
+}
+
+/** Takes a weight's file bytes in order, in chunks of any size, and repacks them as they come: never two full copies. */
+export interface WeightWriter {
+  /** Copies from `chunk`, which may be reused after the promise settles; waiting on it is the back-pressure. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Throws `FileError('truncated')` if fewer bytes came than the spec says. */
+  finish(): Promise<Weight>;
+  /** Frees what was written; for aborts. */
+  abort(): void;
+}
+
+/** `silu`, `gelu` (exact), `geluTanh`, or none. */
+export type Activation = 'silu' | 'gelu' | 'geluTanh';
+
+export interface NormSpec {
+  readonly kind: 'rms' | 'layer';
+  /** [cols]; F32 */
+  readonly weight: Weight;
+  /** [cols]; F32; layer norm only */
+  readonly bias?: Weight;
+  readonly epsilon: number;
+}
+
+export interface LinearOptions {
+  /** Normalises x's rows before the product (fused). */
+  readonly norm?: NormSpec;
+  /** One entry a weight, each [rows of that weight]; F32. */
+  readonly bias?: readonly (Weight | undefined)[];
+  readonly activation?: Activation;
+  /** [T, rows], added after the activation. */
+  readonly residual?: Tensor;
+}
+
+/** RoPE. Angle of pair i at position p: `p * inverseFrequency[i]`; cos and sin are multiplied by `magnitude` (YaRN's mscale, else 1). */
+export interface RopeSpec {
+  /** [rotaryDim / 2], f64 on the host: the backend puts it where it wants it, once per spec object. */
+  readonly inverseFrequency: Float64Array;
+  readonly magnitude: number;
+  /** `half`: pairs (i, i + rotaryDim/2), as in Hugging Face weights and GGUF qwen2/qwen3; `interleaved`: pairs (2i, 2i+1), as in GGUF llama. */
+  readonly style: 'half' | 'interleaved';
+}
+
+/** Contract 3: pages of 32 tokens of one layer and one KV head. `f16` halves f32's bytes; quantised widths follow. */
+export interface KvSpec {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly format: 'f32' | 'f16';
+}
+export const PAGE_TOKENS = 32;
+
+/**
+ * The device's page memory for one model. Pages are numbered from 0; which page belongs to whom is the host's affair
+ * (`src/context/pages.ts` counts references). `reserve` grows the pool so that `pages` pages exist; contents survive.
+ */
+export interface KvPool {
+  readonly spec: KvSpec;
+  readonly pages: number;
+  /** Bytes of one page: keys then values, 32 rows of headDim each. */
+  readonly pageBytes: number;
+  reserve(pages: number): void;
+  /** Device copy of whole pages, for copy on write. */
+  copy(from: number, to: number): void;
+  free(): void;
+}
+
+/**
+ * A sequence's view of a pool. `table[(layer * kvHeads + head) * blocks + block]` is the page that holds positions
+ * `[32 block, 32 block + 32)`. The host changes `table` and bumps `version`; the backend uploads it when the version it saw is old.
+ */
+export interface KvView {
+  readonly pool: KvPool;
+  /** Capacity in blocks; `table.length = layers * kvHeads * blocks`. */
+  readonly blocks: number;
+  readonly table: Int32Array;
+  readonly version: number;
+}
+
+/**
+ * Contract 4, Ranges: for query block b (queries `[b * queryBlock, (b+1) * queryBlock)` of this call) and KV head h the keys that may be
+ * seen are the runs `runs[2r], runs[2r+1])` (sorted, disjoint, `[start, end)` key positions) for r in
+ * `[offsets[b * heads + h], offsets[b * heads + h + 1])`, `heads` being kvHeads, or 1 when `shared`. `causal` further limits every query to keys at or before its own position.
+ * `dense(...)` in `src/context/ranges.ts` makes the usual ones.
+ */
+export interface Ranges {
+  readonly queryBlock: number;
+  readonly shared: boolean;
+  readonly causal: boolean;
+  readonly offsets: Uint32Array;
+  readonly runs: Uint32Array;
+}
+
+export interface AttentionSpec {
+  readonly heads: number;
+  /** Multiplies q.k before the softmax. */
+  readonly scale: number;
+}
+
+/** Parameters of one `sample` step. Order of application: mask, penalties, temperature, top-k, top-p, min-p, draw. */
+export interface SampleSpec {
+  /** 0 is greedy: the highest logit after mask and penalties, the lowest id among equals. */
+  readonly temperature: number;
+  /** 0: off. */
+  readonly topK: number;
+  /** 1: off. */
+  readonly topP: number;
+  /** 0: off. Keeps tokens of probability at least minP times the highest's. */
+  readonly minP: number;
+  /** 1: off. Divides positive and multiplies negative logits of ids seen (CTRL, Keskar 2019; as in Hugging Face). */
+  readonly repetitionPenalty: number;
+  /** 0: off. Subtracted from the logits of ids seen at least once. */
+  readonly presencePenalty: number;
+  readonly seed: number;
+}
+
+/** Device state of one generation: which ids were seen (for the penalties) and the token mask. */
+export interface Sampler {
+  readonly vocabulary: number;
+  /** Forgets all, then marks `ids` as seen. */
+  reset(ids: Int32Array): void;
+  /** Bit i of word i >> 5 set: id i is allowed. `undefined` allows all. Length ceil(vocabulary / 32). */
+  mask(bits: Uint32Array | undefined): void;
+  free(): void;
+}
+
+export interface MemoryUse {
+  /** Bytes on the device by purpose, and how many allocations they are. */
+  readonly weights: number;
+  readonly kv: number;
+  readonly activations: number;
+  readonly allocations: number;
+}
+
+export interface Backend {
+  readonly kind: BackendKind;
+  /** For people: the WASM build and threads, or the adapter's name. */
+  readonly description: string;
+  /** Rejects never; resolves with the error when the device is lost. */
+  readonly lost: Promise<Error>;
+
+  // memory
+  weight(spec: WeightSpec): WeightWriter;
+  /** A tensor from host values (copied). */
+  upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor;
+  /** An uninitialised i32 tensor outside all scopes: the id ring of a session. */
+  ids(length: number): Tensor;
+  /** Writes host ids into `ring` at `offset`, ordered with the operations around it. */
+  writeIds(ring: Tensor, offset: number, ids: Int32Array): void;
+  /** Waits for the device, then copies out. */
+  download(tensor: Tensor): Promise<Float32Array>;
+  /** Ids `[start, end)` of the ring once the operations issued so far are done; later operations may be issued meanwhile. */
+  readIds(ring: Tensor, start: number, end: number): Promise<Int32Array>;
+  scope<T extends Tensor | readonly Tensor[] | void>(body: () => T): T;
+  keep<T extends Tensor>(tensor: T): T;
+  free(tensor: Tensor): void;
+  kvPool(spec: KvSpec): KvPool;
+  sampler(vocabulary: number): Sampler;
+  /** Hands issued operations to the device without waiting. */
+  flush(): void;
+  /** Resolves when everything issued so far is done. */
+  idle(): Promise<void>;
+  memory(): MemoryUse;
+  destroy(): void;
+
+  // operations; T is the number of rows (tokens)
+  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded: [count, cols]. */
+  embed(table: Weight, ring: Tensor, start: number, count: number): Tensor;
+  /** x [T, cols] times the transpose of the row-wise concatenation of `weights` (each [rows_i, cols]): [T, sum rows_i]. */
+  linear(x: Tensor, weights: readonly Weight[], options?: LinearOptions): Tensor;
+  /** act(norm(x) gate^T) * (norm(x) up^T): [T, rows]. */
+  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: Activation }): Tensor;
+  /** Rows of x normalised: same shape. */
+  norm(x: Tensor, spec: NormSpec): Tensor;
+  /** Rows `[start, start + count)` of x: a copy. */
+  rows(x: Tensor, start: number, count: number): Tensor;
+  /**
+   * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head's q and k (when given, RMS over headDim), rotates both by their
+   * positions `position .. position + T - 1`, writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
+   */
+  ropeAppend(
+    qkv: Tensor, kv: KvView, layer: number, position: number,
+    options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+  ): Tensor;
+  /** q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads * headDim]. */
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
+  /**
+   * Draws one id from logits [1, vocabulary] and writes it to `ring[index]`; marks it as seen. The draw is the inverse CDF over the kept ids in id order at
+   * u = uniform(seed, index) of `src/generate/random.ts`, so that equal logits give equal ids on every backend.
+   * A NaN among the allowed logits, or no id allowed, writes -1.
+   */
+  sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void;
+}
