@@ -1,0 +1,63 @@
+/**
+ * A model's files behind one face, whatever their format: metadata, named tensors, and one streaming read.
+ * Nothing here knows a model; `src/models` turns metadata into a configuration and says which tensors it needs.
+ */
+import type { Weight, WeightWriter } from '../backend/backend.ts';
+import type { WeightSpec } from '../backend/weight.ts';
+
+/** GGUF metadata, or a Hugging Face folder's JSON files. */
+export type ModelMetadata =
+  | { readonly kind: 'gguf'; readonly values: ReadonlyMap<string, GgufValue> }
+  | {
+      readonly kind: 'huggingface';
+      readonly config: JsonObject;
+      readonly generationConfig?: JsonObject;
+      readonly tokenizer?: JsonObject;
+      readonly tokenizerConfig?: JsonObject;
+      /** chat_template.jinja, where it is a file of its own. */
+      readonly chatTemplate?: string;
+    };
+
+export type GgufValue = number | bigint | boolean | string | readonly string[] | readonly boolean[] | readonly bigint[] | GgufNumbers;
+export type GgufNumbers = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
+export interface JsonObject { readonly [key: string]: JsonValue }
+
+/** `shape` is row-major (GGUF's dimensions reversed); `format` is what `read` delivers, after any conversion while loading. */
+export interface TensorInfo extends WeightSpec {
+  /** Bytes that `read` delivers. */
+  readonly bytes: number;
+}
+
+export type LoadPhase = 'header' | 'download' | 'verify' | 'load';
+
+/** What a `monitor` hears. `rate` is bytes per second over the last seconds. */
+export interface LoadProgress {
+  readonly phase: LoadPhase;
+  readonly loaded: number;
+  readonly total: number;
+  readonly rate: number;
+  readonly file: string;
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+  readonly monitor?: (progress: LoadProgress) => void;
+}
+
+export interface ModelFile {
+  /** For messages: a file name or URL. */
+  readonly name: string;
+  readonly metadata: ModelMetadata;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Bytes of all files. */
+  readonly bytes: number;
+  /** Hex SHA-256 over the header (metadata and tensor table): names the model in caches. */
+  readonly fingerprint: string;
+  /**
+   * Streams the tensors for which `writer` gives a writer, in file order, chunk by chunk with back-pressure.
+   * On an error or abort every unfinished writer is aborted and every finished weight freed.
+   */
+  read(writer: (info: TensorInfo) => WeightWriter | undefined, options?: ReadOptions): Promise<ReadonlyMap<string, Weight>>;
+  close(): Promise<void>;
+}

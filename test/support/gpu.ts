@@ -1,0 +1,22 @@
+/**
+ * The GPU of the tests: Dawn in Node (npm `webgpu`) over SwiftShader, or over real hardware with OCTAVO_HARDWARE_GPU=1.
+ * Where there is no adapter, tests skip and are counted, unless OCTAVO_REQUIRE_GPU=1 (set in CI) makes that fatal.
+ */
+import { create, globals } from 'webgpu';
+
+Object.assign(globalThis, globals);
+
+let gpu: GPU | undefined;
+
+/** The one GPU of this process. */
+export function testGpu(): GPU {
+  gpu ??= create([]);
+  return gpu;
+}
+
+/** Whether an adapter is to be had; throws instead of answering no when the environment requires one. */
+export async function hasGpu(): Promise<boolean> {
+  const adapter = await testGpu().requestAdapter();
+  if (adapter === null && process.env['OCTAVO_REQUIRE_GPU'] === '1') throw new Error('OCTAVO_REQUIRE_GPU=1, but no GPU adapter was found');
+  return adapter !== null;
+}
