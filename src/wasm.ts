@@ -14,7 +14,18 @@ interface MemoryExports {
   allocated(): number;
 }
 
-export type WasmExports = MemoryExports;
+/** assembly/tokenize/ */
+export interface TokenizeExports {
+  splitPieces(automaton: number, text: number, pieces: number, count: number, final: number, behaviour: number, invert: number, output: number): number;
+  hashVocabulary(vocabulary: number): void;
+  hashMerges(vocabulary: number, merges: number, count: number, last: number): void;
+  hashSplits(vocabulary: number, ranks: number, insert: number): number;
+  clearPairs(vocabulary: number): void;
+  findEntry(vocabulary: number, at: number, length: number): number;
+  mergePieces(vocabulary: number, text: number, pieces: number, count: number, output: number): number;
+}
+
+export type WasmExports = MemoryExports & TokenizeExports;
 
 const PAGE = 65536;
 /** 4 GiB: what a 32-bit memory can address. */

@@ -1,0 +1,40 @@
+/** Renders a conversation with the model's own Jinja template, as transformers' apply_chat_template does. */
+import { Template } from '@huggingface/jinja';
+import { ModelError } from '../errors.ts';
+
+export interface ChatMessage { readonly role: string; readonly content: string }
+
+export interface ChatTemplateOptions {
+  readonly addGenerationPrompt: boolean;
+  readonly bosToken: string;
+  readonly eosToken: string;
+  readonly tools?: readonly unknown[];
+}
+
+/** The longest published template has about 20,000 characters. */
+const LONGEST_TEMPLATE = 1 << 20;
+
+const parsed = new Map<string, Template>();
+
+/** Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, or refuses the messages (its `raise_exception`). */
+export function renderChat(template: string, messages: readonly ChatMessage[], options: ChatTemplateOptions): string {
+  try {
+    if (template.length > LONGEST_TEMPLATE) throw new Error(`${template.length} characters, at most ${LONGEST_TEMPLATE} are read`);
+    let ready = parsed.get(template);
+    if (ready === undefined) {
+      ready = new Template(template);
+      parsed.clear();
+      parsed.set(template, ready);
+    }
+    return ready.render({
+      messages,
+      add_generation_prompt: options.addGenerationPrompt,
+      bos_token: options.bosToken,
+      eos_token: options.eosToken,
+      ...(options.tools === undefined ? {} : { tools: options.tools }),
+    });
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new ModelError('tokenizer', `chat template: ${problem}; pass a plain prompt, or a model file whose template accepts these messages`, { problem }, { cause });
+  }
+}

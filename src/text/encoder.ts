@@ -1,0 +1,308 @@
+/** Holds a tokenizer's tables in WASM memory and runs normalised text through them. Owns its memory until `free`. */
+import { ModelError } from '../errors.ts';
+import type { Wasm } from '../wasm.ts';
+import type { SplitBehaviour, SplitStage, TokenModel } from './description.ts';
+
+const BEHAVIOURS: readonly SplitBehaviour[] = ['isolated', 'removed', 'merged-with-previous', 'merged-with-next', 'contiguous'];
+const NONE = 0xffffffff;
+
+// Fields of assembly/tokenize/vocabulary.ts: u32 index.
+const FIELDS = {
+  offsets: 0, bytes: 1, count: 2, tokens: 3, slots: 4, slotMask: 5, pairs: 6, pairMask: 7, byteIds: 8, characterIds: 9, unknown: 10, flags: 11,
+  cache: 12, cacheMask: 13, scratch: 14, scratchSymbols: 15, produced: 16, scores: 17, longest: 18, wordLimit: 19, unknownScore: 20,
+} as const;
+const RECORD_BYTES = 96;
+const FLAGS = { byteLevel: 1, byteFallback: 2, fuseUnknown: 4, ignoreMerges: 8 } as const;
+
+/** Entries of 64 bytes each: 1 MiB holds the words of a book. */
+const CACHE_ENTRIES = 16384;
+/** Text goes through in chunks of so many UTF-16 units, each at most 3 bytes; a longer piece grows the buffers. */
+const CHUNK = 32768;
+/** Bytes after the text that may be read. */
+const PADDING = 16;
+
+/** Ids that grow as they come. */
+export class IdList {
+  #ids = new Int32Array(256);
+  #length = 0;
+  push(id: number): void {
+    this.#reserve(1);
+    this.#ids[this.#length++] = id;
+  }
+  append(ids: Int32Array): void {
+    this.#reserve(ids.length);
+    this.#ids.set(ids, this.#length);
+    this.#length += ids.length;
+  }
+  get length(): number {
+    return this.#length;
+  }
+  take(): Int32Array {
+    return this.#ids.slice(0, this.#length);
+  }
+  #reserve(more: number): void {
+    const need = this.#length + more;
+    if (need <= this.#ids.length) return;
+    const grown = new Int32Array(Math.max(need, 2 * this.#ids.length));
+    grown.set(this.#ids.subarray(0, this.#length));
+    this.#ids = grown;
+  }
+}
+
+function powerOfTwo(atLeast: number): number {
+  let n = 16;
+  while (n < atLeast) n *= 2;
+  return n;
+}
+
+export class Encoder {
+  readonly #wasm: Wasm;
+  readonly #model: TokenModel;
+  readonly #record: number;
+  readonly #stages: readonly { automaton: number; behaviour: number; invert: number; cuts: boolean; split?: (piece: string, first: boolean) => readonly string[] }[];
+  /** Whether text may be cut where the first stage has cut it for good. */
+  readonly #chunks: boolean;
+  #owned: number[] = [];
+  /** Text, two lists of pieces and ids for `#room` bytes of text; one allocation. */
+  #buffer = 0;
+  #room = 0;
+  #scratch = 0;
+  #utf8 = new TextEncoder();
+  /** Where the engine refuses to encode into shared memory. */
+  #detour: Uint8Array | undefined;
+
+  constructor(wasm: Wasm, model: TokenModel, stages: readonly SplitStage[]) {
+    this.#wasm = wasm;
+    this.#model = model;
+    try {
+      this.#record = this.#own(RECORD_BYTES);
+      wasm.bytes(this.#record, RECORD_BYTES).fill(0);
+      this.#upload(model);
+      this.#stages = stages.map((stage) => {
+        if (stage.kind === 'function') return { automaton: 0, behaviour: 0, invert: 0, cuts: false, split: stage.split };
+        const behaviour = BEHAVIOURS.indexOf(stage.behaviour);
+        return { automaton: this.#uploadAutomaton(stage), behaviour, invert: stage.invert ? 1 : 0, cuts: behaviour < 2 };
+      });
+      this.#chunks = this.#stages[0]?.cuts === true && this.#stages.every((stage) => stage.split === undefined);
+      this.#reserve(CHUNK * 3);
+      this.#reserveScratch(4096);
+    } catch (error) {
+      this.free();
+      throw error;
+    }
+  }
+
+  free(): void {
+    for (const pointer of this.#owned) this.#wasm.free(pointer);
+    this.#owned = [];
+    this.#wasm.free(this.#buffer);
+    this.#wasm.free(this.#scratch);
+    this.#buffer = 0;
+    this.#scratch = 0;
+    this.#room = 0;
+  }
+
+  /** Appends the ids of `text`, which begins the whole text when `first`. */
+  encode(text: string, first: boolean, ids: IdList): void {
+    if (this.#stages.some((stage) => stage.split !== undefined)) {
+      this.#encodeStrings([text], 0, first, ids);
+      return;
+    }
+    let held = 0;
+    let at = 0;
+    let step = this.#chunks ? CHUNK : text.length;
+    while (at < text.length || held > 0) {
+      let end = Math.min(text.length, at + step);
+      // Not between the halves of a character.
+      if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end++;
+      this.#reserve(held + 3 * (end - at), held);
+      const length = held + this.#write(at === 0 && end === text.length ? text : text.slice(at, end), this.#buffer + held);
+      at = end;
+      const final = at >= text.length;
+      const used = this.#encodeBytes(length, final, 0, this.#stages.length, ids);
+      held = length - used;
+      if (held > 0) this.#wasm.bytes(this.#buffer, length).copyWithin(0, used);
+      // Nothing could be cut: look at twice as much, so that the whole is not looked at again and again.
+      if (used === 0) step *= 2;
+      if (final) break;
+    }
+  }
+
+  /** Pieces as strings, for stages that change them. */
+  #encodeStrings(pieces: readonly string[], stage: number, first: boolean, ids: IdList): void {
+    const next = this.#stages.findIndex((s, i) => i >= stage && s.split !== undefined);
+    const split = this.#stages[next]?.split;
+    pieces.forEach((piece, i) => {
+      if (split === undefined) {
+        this.#reserve(3 * piece.length);
+        this.#encodeBytes(this.#write(piece, this.#buffer), true, stage, this.#stages.length, ids);
+        return;
+      }
+      const parts = next === stage ? [piece] : this.#cut(piece, stage, next);
+      parts.forEach((part, j) => { this.#encodeStrings(split(part, first && i === 0 && j === 0), next + 1, false, ids); });
+    });
+  }
+
+  /** The pieces of `text` after the pattern stages `[from, to)`. */
+  #cut(text: string, from: number, to: number): string[] {
+    this.#reserve(3 * text.length);
+    const length = this.#write(text, this.#buffer);
+    const { pieces, count } = this.#split(length, true, from, to);
+    const bounds = this.#wasm.u32(pieces, 2 * count);
+    const bytes = this.#wasm.bytes(this.#buffer, length);
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    return Array.from({ length: count }, (_, i) => decoder.decode(bytes.slice(bounds[2 * i], bounds[2 * i + 1])));
+  }
+
+  #split(length: number, final: boolean, from: number, to: number): { pieces: number; count: number; used: number } {
+    const { exports } = this.#wasm;
+    let pieces = this.#buffer + this.#room + PADDING;
+    let other = pieces + 8 * this.#room;
+    let count = length > 0 ? 1 : 0;
+    this.#wasm.u32(pieces, 2).set([0, length]);
+    let used = length;
+    for (let i = from; i < to; i++) {
+      const stage = this.#stages[i];
+      if (stage === undefined || stage.automaton === 0) continue;
+      count = exports.splitPieces(stage.automaton, this.#buffer, pieces, count, final || i > 0 ? 1 : 0, stage.behaviour, stage.invert, other) >>> 0;
+      if (count === NONE) {
+        throw new ModelError('tokenizer', "tokenizer: the pretokeniser's expression takes more than linear time on this text; it is refused to keep the page alive", { stage: i });
+      }
+      if (i === 0 && length > 0) used = this.#wasm.u32(stage.automaton, 5)[4] ?? 0;
+      [pieces, other] = [other, pieces];
+    }
+    return { pieces, count, used };
+  }
+
+  /** Encodes `length` bytes of the buffer; returns how many of them are done with. */
+  #encodeBytes(length: number, final: boolean, from: number, to: number, ids: IdList): number {
+    const { exports } = this.#wasm;
+    const { pieces, count, used } = this.#split(length, final, from, to);
+    const output = this.#buffer + this.#room + PADDING + 16 * this.#room;
+    for (let done = 0; done < count; ) {
+      const at = pieces + 8 * done;
+      const did = this.#run(at, count - done, output, exports) >>> 0;
+      ids.append(this.#wasm.i32(output, this.#field(FIELDS.produced)));
+      done += did;
+      if (done < count) {
+        const [start, end] = this.#wasm.u32(pieces + 8 * done, 2);
+        this.#reserveScratch((end ?? 0) - (start ?? 0));
+      }
+    }
+    return used;
+  }
+
+  #run(pieces: number, count: number, output: number, exports: Wasm['exports']): number {
+    switch (this.#model.kind) {
+      case 'bpe': return exports.mergePieces(this.#record, this.#buffer, pieces, count, output);
+      case 'unigram': case 'wordpiece': return count;
+      default: return this.#model satisfies never;
+    }
+  }
+
+  /** UTF-8 of `text` to `pointer`; lone surrogates become U+FFFD. */
+  #write(text: string, pointer: number): number {
+    const view = this.#wasm.bytes(pointer, 3 * text.length);
+    if (!this.#wasm.build.endsWith('-threads')) return this.#utf8.encodeInto(text, view).written;
+    if (this.#detour === undefined || this.#detour.length < view.length) this.#detour = new Uint8Array(Math.max(view.length, 3 * CHUNK));
+    const { written } = this.#utf8.encodeInto(text, this.#detour);
+    view.set(this.#detour.subarray(0, written));
+    return written;
+  }
+
+  #field(index: number): number {
+    return this.#wasm.u32(this.#record, RECORD_BYTES / 4)[index] ?? 0;
+  }
+  #set(index: number, value: number): void {
+    this.#wasm.u32(this.#record, RECORD_BYTES / 4)[index] = value;
+  }
+
+  #own(size: number): number {
+    const pointer = this.#wasm.alloc(size);
+    this.#owned.push(pointer);
+    return pointer;
+  }
+  #copy(data: Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array): number {
+    const pointer = this.#own(Math.max(8, data.byteLength));
+    this.#wasm.bytes(pointer, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return pointer;
+  }
+
+  /** Room for `bytes` of text; the first `kept` survive. */
+  #reserve(bytes: number, kept = 0): void {
+    if (bytes <= this.#room) return;
+    const room = (Math.max(bytes, this.#room * 1.5) + 15) & ~15;
+    const buffer = this.#wasm.alloc(room + PADDING + 16 * room + 4 * room + 64);
+    if (kept > 0) this.#wasm.bytes(buffer, kept).set(this.#wasm.bytes(this.#buffer, kept));
+    this.#wasm.free(this.#buffer);
+    this.#buffer = buffer;
+    this.#room = room;
+  }
+
+  #reserveScratch(symbols: number): void {
+    this.#wasm.free(this.#scratch);
+    this.#scratch = 0;
+    this.#scratch = this.#wasm.alloc(32 * (symbols + 1) + 64);
+    this.#set(FIELDS.scratch, this.#scratch);
+    this.#set(FIELDS.scratchSymbols, symbols);
+  }
+
+  #uploadAutomaton(stage: Extract<SplitStage, { kind: 'pattern' }>): number {
+    const { blocks, classes, transitions, stride } = stage.automaton;
+    const pointers = [this.#copy(blocks), this.#copy(classes), this.#copy(transitions), stride, 0];
+    const record = this.#own(20);
+    this.#wasm.u32(record, 5).set(pointers);
+    return record;
+  }
+
+  #upload(model: TokenModel): void {
+    const { exports } = this.#wasm;
+    const { offsets, bytes } = model.entries;
+    const count = offsets.length - 1;
+    const slots = powerOfTwo(2 * count);
+    this.#set(FIELDS.offsets, this.#copy(offsets));
+    this.#set(FIELDS.bytes, this.#copy(bytes));
+    this.#set(FIELDS.count, count);
+    this.#set(FIELDS.tokens, model.tokens);
+    this.#set(FIELDS.slots, this.#own(8 * slots));
+    this.#set(FIELDS.slotMask, slots - 1);
+    this.#set(FIELDS.unknown, model.unknown ?? NONE);
+    exports.hashVocabulary(this.#record);
+    const cache = this.#own(64 * CACHE_ENTRIES);
+    this.#wasm.bytes(cache, 64 * CACHE_ENTRIES).fill(0);
+    this.#set(FIELDS.cache, cache);
+    this.#set(FIELDS.cacheMask, CACHE_ENTRIES - 1);
+    if (model.kind === 'bpe') this.#uploadMerges(model);
+  }
+
+  #uploadMerges(model: Extract<TokenModel, { kind: 'bpe' }>): void {
+    const { exports } = this.#wasm;
+    this.#set(FIELDS.byteIds, this.#copy(model.byteIds));
+    let flags = 0;
+    for (const name of ['byteLevel', 'byteFallback', 'fuseUnknown', 'ignoreMerges'] as const) if (model[name]) flags |= FLAGS[name];
+    this.#set(FIELDS.flags, flags);
+    const { merges } = model;
+    const temporary = merges.kind === 'list' ? merges.triples : merges.ranks;
+    const data = this.#wasm.alloc(Math.max(8, temporary.byteLength));
+    try {
+      this.#wasm.u32(data, temporary.length).set(temporary);
+      const pairs = merges.kind === 'list' ? temporary.length / 3 : exports.hashSplits(this.#record, data, 0) >>> 0;
+      const slots = powerOfTwo(1.6 * pairs);
+      this.#set(FIELDS.pairs, this.#own(16 * slots));
+      this.#set(FIELDS.pairMask, slots - 1);
+      exports.clearPairs(this.#record);
+      if (merges.kind === 'list') exports.hashMerges(this.#record, data, pairs, merges.last ? 1 : 0);
+      else exports.hashSplits(this.#record, data, 1);
+    } finally {
+      this.#wasm.free(data);
+    }
+    const characters = this.#own(512);
+    const letter = this.#own(1);
+    for (let i = 0; i < 128; i++) {
+      this.#wasm.bytes(letter, 1)[0] = i;
+      const id = exports.findEntry(this.#record, letter, 1) >>> 0;
+      this.#wasm.u32(characters, 128)[i] = id;
+    }
+    this.#set(FIELDS.characterIds, characters);
+  }
+}

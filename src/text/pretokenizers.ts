@@ -1,0 +1,82 @@
+/**
+ * The pretokenisers that GGUF's `tokenizer.ggml.pre` names, as expressions that cut the text one after the other (isolated: matches and what is
+ * between them are pieces), and what else the name implies in llama.cpp. Expressions are those of the models' own tokenizer.json where it has one.
+ */
+
+const CONTRACTION = "'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])";
+const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
+
+/** The family of cl100k: `digits` is how numbers are cut. */
+function cl100k(digits: string, { contraction = `${CONTRACTION}|`, letters = String.raw`\p{L}`, others = String.raw`[^\s\p{L}\p{N}]+[\r\n]*`, breaks = String.raw`\s*[\r\n]+`, spaces = String.raw`\s+(?!\S)|\s+` } = {}): string {
+  return String.raw`${contraction}[^\r\n\p{L}\p{N}]?${letters}+|${digits}| ?${others}|${breaks}|${spaces}`;
+}
+
+/** The family of o200k: words are upper case, then lower case; `tail` may follow a word. */
+function o200k(digits: string, tail: string): string {
+  const upper = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
+  const lower = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
+  const lead = String.raw`[^\r\n\p{L}\p{N}]?`;
+  return String.raw`${lead}${upper}*${lower}+${tail}|${lead}${upper}+${lower}*${tail}|${digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+}
+
+const LLAMA3 = cl100k(String.raw`\p{N}{1,3}`);
+const QWEN2 = cl100k(String.raw`\p{N}`);
+const LATIN_AFTER_MARK = String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+`;
+const DEEPSEEK_WORDS = String.raw`${LATIN_AFTER_MARK}|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+const DEEPSEEK_V3 = [String.raw`\p{N}{1,3}`, '[一-龥぀-ゟ゠-ヿ]+', DEEPSEEK_WORDS];
+/** Letters with case, as deepseek-llm lists them (Unicode 13). */
+const CASED = 'A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃';
+const EACH_DIGIT = [String.raw`\p{N}`, GPT2];
+const BLOOM = String.raw` ?[^(\s|.,!?…。，、।۔،)]+`;
+const POINTED = String.raw`[\p{P}\$\+<=>\^~\|`;
+
+export interface NamedPretokenizer {
+  readonly expressions: readonly string[];
+  readonly ignoreMerges?: boolean;
+  readonly addBos?: boolean;
+  /** Text is matched as it is, spaces written as U+2581, and unknown characters fall back to bytes. */
+  readonly characters?: boolean;
+}
+
+const LLAMA3_ALL: NamedPretokenizer = { expressions: [LLAMA3], ignoreMerges: true, addBos: true };
+const GROUPS: readonly (readonly [string, NamedPretokenizer])[] = [
+  ['default', { expressions: [`${POINTED}]+`, GPT2, String.raw`\p{N}+`, '[0-9][0-9][0-9]'] }],
+  ['llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano', LLAMA3_ALL],
+  ['dbrx smaug-bpe glm4 chatglm-bpe', { expressions: [LLAMA3] }],
+  ['qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2', { expressions: [QWEN2] }],
+  ['qwen35', { expressions: [cl100k(String.raw`\p{N}`, { letters: String.raw`[\p{L}\p{M}]`, others: String.raw`[^\s\p{L}\p{M}\p{N}]+[\r\n]*` })] }],
+  ['ufakzeka', { expressions: [cl100k(String.raw`\p{N}`, { contraction: '' })] }],
+  ['laguna', { expressions: [String.raw`[^\n]+|[\n]+`, QWEN2] }],
+  ['minicpm5', { expressions: [String.raw`\p{N}{1,3}`, cl100k(String.raw`\p{N}+`)], ignoreMerges: true }],
+  ['seed-coder', { expressions: [cl100k(String.raw`\p{N}`, { others: String.raw`[^\s\p{L}\p{N}\r\n]+` })] }],
+  ['bailingmoe bailingmoe2 llada-moe', { expressions: [cl100k(String.raw`\p{N}`, { breaks: String.raw`\s*[\r\n]` })] }],
+  ['exaone-moe', { expressions: [cl100k(String.raw`\p{N}`, { letters: String.raw`(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)`, others: String.raw`[^\s\p{L}\p{N}]+[\r\n/]?`, breaks: String.raw`\s*[\r\n]` })] }],
+  ['jais-2', { expressions: [cl100k(String.raw`\p{N}{1,3}`, { spaces: String.raw`\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}` })] }],
+  ['gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert jina-v1-en jina-v2-code roberta-bpe mpt olmo jais trillion granite-docling exaone4', { expressions: [GPT2] }],
+  ['starcoder refact command-r smollm codeshell exaone minerva-7b mellum2', { expressions: EACH_DIGIT }],
+  ['falcon', { expressions: [`${POINTED}${'`'}]+`, GPT2, '[0-9][0-9][0-9]'] }],
+  ['deepseek-llm', { expressions: [String.raw`[\r\n]`, String.raw`\s?[${CASED}]+`, String.raw`\s?[!-/:-~！-／：-～‘-‟　-。]+`, String.raw`\s+$`, '[一-龥ࠀ-一가-퟿]+', String.raw`\p{N}+`] }],
+  ['deepseek-coder', { expressions: [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, '[一-龥ࠀ-一가-퟿]+', String.raw`\p{N}`] }],
+  ['deepseek-v3 hunyuan-dense joyai-llm hy_v4', { expressions: DEEPSEEK_V3 }],
+  ['youtu', { expressions: ['[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+', o200k(String.raw`\p{N}`, `(?:${CONTRACTION})?`)], ignoreMerges: true }],
+  ['gpt-4o llama4 kanana2 talkie minimax-m2', { expressions: [o200k(String.raw`\p{N}{1,3}`, `(?:${CONTRACTION})?`)] }],
+  ['granite-embed-multi-97m', { expressions: [o200k(String.raw`\p{N}{1,3}`, `(?:${CONTRACTION})?`)], ignoreMerges: true }],
+  ['tekken', { expressions: [o200k(String.raw`\p{N}`, '')], ignoreMerges: true, addBos: true }],
+  ['bloom poro-chat gpt3-finnish', { expressions: [BLOOM] }],
+  ['viking', { expressions: [BLOOM, String.raw`\p{N}`] }],
+  ['chameleon', { expressions: ['<sentinel:[0-9]+>', '(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z', String.raw`([\t\n]|    |  )`, String.raw`\p{N}`, String.raw`[\p{P}!-/:-@\[-${'`'}{-~]`, GPT2], addBos: true }],
+  ['gemma4 granite-embed-multi-311m sarvam-moe', { expressions: [String.raw`[^\n]+|[\n]+`], characters: true }],
+];
+
+const NAMES: ReadonlyMap<string, NamedPretokenizer> = new Map(GROUPS.flatMap(([names, pretokenizer]) => names.split(' ').map((name) => [name, pretokenizer] as const)));
+
+export function namedPretokenizer(name: string): NamedPretokenizer | undefined {
+  return NAMES.get(name);
+}
+
+/** For messages. */
+export function pretokenizerNames(): readonly string[] {
+  return [...NAMES.keys()].sort();
+}
+
+export { GPT2 as GPT2_EXPRESSION };
