@@ -1,0 +1,169 @@
+// Generates GGUF files with random weights in the shapes of real models, so that every engine reads the same bytes and nothing is downloaded.
+// The vocabulary is synthetic (bytes, then filler): one letter is one token, so a prompt of n letters is n tokens in every engine.
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Shapes by name; `rope` as llama.cpp writes it. */
+export const SHAPES = {
+  'qwen2.5-0.5b': { architecture: 'qwen2', hidden: 896, layers: 24, heads: 14, kvHeads: 2, headDim: 64, mlp: 4864, vocabulary: 151936, theta: 1e6, context: 32768 },
+  small: { architecture: 'qwen2', hidden: 512, layers: 8, heads: 8, kvHeads: 4, headDim: 64, mlp: 1536, vocabulary: 32000, theta: 1e4, context: 4096 },
+};
+
+/** ggml type, values a block, bytes a block, and the byte offsets of a block's f16 scales. */
+const TYPES = {
+  F32: [0, 1, 4, []],
+  Q4_0: [2, 32, 18, [0]],
+  Q5_0: [6, 32, 22, [0]],
+  Q8_0: [8, 32, 34, [0]],
+  Q4_K: [12, 256, 144, [0, 2]],
+  Q6_K: [14, 256, 210, [208]],
+};
+
+/**
+ * Which type each matrix has. Q4_K_M follows llama.cpp's rule: K types need rows of a multiple of 256, otherwise Q4_K becomes Q5_0 and Q6_K becomes Q8_0;
+ * half of the attn_v and ffn_down matrices (the first and last eighth and every third between) take the Q6_K slot.
+ */
+function typeOf(mix, role, layer, layers, columns) {
+  if (mix !== 'Q4_K_M') return mix === 'Q4_0' && role === 'embedding' ? 'Q8_0' : mix;
+  const more = layer < layers / 8 || layer >= (7 * layers) / 8 || (layer - Math.floor(layers / 8)) % 3 === 2;
+  const wanted = role === 'embedding' || ((role === 'v' || role === 'down') && more) ? 'Q6_K' : 'Q4_K';
+  if (columns % 256 === 0) return wanted;
+  return wanted === 'Q6_K' ? 'Q8_0' : 'Q5_0';
+}
+
+/** xorshift32: fast seeded bytes. */
+function generator(seed) {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 0;
+  };
+}
+
+const encoder = new TextEncoder();
+class Writer {
+  parts = [];
+  u32(v) { const b = Buffer.alloc(4); b.writeUInt32LE(v); this.parts.push(b); return this; }
+  u64(v) { const b = Buffer.alloc(8); b.writeBigUInt64LE(BigInt(v)); this.parts.push(b); return this; }
+  f32(v) { const b = Buffer.alloc(4); b.writeFloatLE(v); this.parts.push(b); return this; }
+  string(s) { const b = encoder.encode(s); this.u64(b.length); this.parts.push(b); return this; }
+  key(k, type) { return this.string(k).u32(type); }
+  bytes() { return Buffer.concat(this.parts); }
+}
+
+/** GPT-2's byte alphabet: a printable character for every byte. */
+function byteAlphabet() {
+  const direct = (b) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+  let extra = 0;
+  return Array.from({ length: 256 }, (_, b) => String.fromCodePoint(direct(b) ? b : 256 + extra++));
+}
+
+function metadata(shape, mix) {
+  const a = shape.architecture;
+  const w = new Writer();
+  let count = 0;
+  const put = (k, type, write) => { w.key(k, type); write(); count += 1; };
+  const u32 = (k, v) => put(k, 4, () => w.u32(v));
+  const f32 = (k, v) => put(k, 6, () => w.f32(v));
+  const text = (k, v) => put(k, 8, () => w.string(v));
+  text('general.architecture', a);
+  text('general.name', `random ${mix}`);
+  u32('general.alignment', 32);
+  u32(`${a}.block_count`, shape.layers);
+  u32(`${a}.context_length`, shape.context);
+  u32(`${a}.embedding_length`, shape.hidden);
+  u32(`${a}.feed_forward_length`, shape.mlp);
+  u32(`${a}.attention.head_count`, shape.heads);
+  u32(`${a}.attention.head_count_kv`, shape.kvHeads);
+  f32(`${a}.rope.freq_base`, shape.theta);
+  f32(`${a}.attention.layer_norm_rms_epsilon`, 1e-6);
+  text('tokenizer.ggml.model', 'gpt2');
+  text('tokenizer.ggml.pre', 'qwen2');
+  const tokens = byteAlphabet();
+  while (tokens.length < shape.vocabulary - 1) tokens.push(`[t${tokens.length}]`);
+  tokens.push('<|endoftext|>');
+  put('tokenizer.ggml.tokens', 9, () => { w.u32(8).u64(tokens.length); for (const t of tokens) w.string(t); });
+  put('tokenizer.ggml.token_type', 9, () => { w.u32(5).u64(tokens.length); const b = Buffer.alloc(4 * tokens.length); tokens.forEach((_, i) => b.writeInt32LE(i === tokens.length - 1 ? 3 : 1, 4 * i)); w.parts.push(b); });
+  put('tokenizer.ggml.merges', 9, () => { w.u32(8).u64(1).string('[ t'); });
+  u32('tokenizer.ggml.eos_token_id', tokens.length - 1);
+  u32('tokenizer.ggml.bos_token_id', tokens.length - 1);
+  put('tokenizer.ggml.add_bos_token', 7, () => w.parts.push(Buffer.from([0])));
+  return { bytes: w.bytes(), count };
+}
+
+function tensors(shape, mix) {
+  const { hidden, layers, heads, kvHeads, headDim, mlp, vocabulary } = shape;
+  const list = [];
+  const matrix = (name, rows, cols, role, layer) => list.push({ name, shape: [cols, rows], type: typeOf(mix, role, layer, layers, cols) });
+  const vector = (name, n, value) => list.push({ name, shape: [n], type: 'F32', value });
+  matrix('token_embd.weight', vocabulary, hidden, 'embedding', 0);
+  for (let l = 0; l < layers; l += 1) {
+    const p = `blk.${l}.`;
+    vector(`${p}attn_norm.weight`, hidden, 1);
+    for (const [n, rows] of [['q', heads * headDim], ['k', kvHeads * headDim], ['v', kvHeads * headDim]]) {
+      matrix(`${p}attn_${n}.weight`, rows, hidden, n, l);
+      vector(`${p}attn_${n}.bias`, rows, 0);
+    }
+    matrix(`${p}attn_output.weight`, hidden, heads * headDim, 'o', l);
+    vector(`${p}ffn_norm.weight`, hidden, 1);
+    matrix(`${p}ffn_gate.weight`, mlp, hidden, 'gate', l);
+    matrix(`${p}ffn_up.weight`, mlp, hidden, 'up', l);
+    matrix(`${p}ffn_down.weight`, hidden, mlp, 'down', l);
+  }
+  vector('output_norm.weight', hidden, 1);
+  return list;
+}
+
+const align = (n) => Math.ceil(n / 32) * 32;
+/** f16 of 0.01: small enough that sums of thousands of products stay finite. */
+const SCALE = 0x211f;
+
+/** Random block bytes; scales are set to a fixed small f16, since random bits would be NaN or huge. */
+function fill(buffer, type, next) {
+  const [, , blockBytes, scales] = TYPES[type];
+  const words = new Uint32Array(buffer.buffer, buffer.byteOffset, buffer.length >> 2);
+  for (let i = 0; i < words.length; i += 1) words[i] = next();
+  for (let at = 0; at + blockBytes <= buffer.length; at += blockBytes) for (const s of scales) buffer.writeUInt16LE(SCALE, at + s);
+}
+
+/** The path of the generated file, made now if it is not there yet. The same (shape, mix) gives the same bytes. */
+export function modelFile(directory, shapeName, mix) {
+  const path = join(directory, `${shapeName}-${mix}.gguf`);
+  if (existsSync(path)) return path;
+  mkdirSync(directory, { recursive: true });
+  const shape = SHAPES[shapeName];
+  const list = tensors(shape, mix);
+  const meta = metadata(shape, mix);
+  const head = new Writer();
+  head.parts.push(Buffer.from('GGUF'));
+  head.u32(3).u64(list.length).u64(meta.count);
+  head.parts.push(meta.bytes);
+  let offset = 0;
+  for (const t of list) {
+    const [id, block, bytes] = TYPES[t.type];
+    t.bytes = (t.shape.reduce((a, b) => a * b, 1) / block) * bytes;
+    head.string(t.name).u32(t.shape.length);
+    for (const d of t.shape) head.u64(d);
+    head.u32(id).u64(offset);
+    offset += align(t.bytes);
+  }
+  const header = head.bytes();
+  const partial = `${path}.part`;
+  const fd = openSync(partial, 'w');
+  writeSync(fd, header);
+  writeSync(fd, Buffer.alloc(align(header.length) - header.length));
+  const next = generator(1);
+  for (const t of list) {
+    const buffer = Buffer.alloc(align(t.bytes));
+    if (t.type === 'F32') for (let i = 0; i < t.shape[0]; i += 1) buffer.writeFloatLE(t.value, 4 * i);
+    else fill(buffer.subarray(0, t.bytes - (t.bytes % 4)), t.type, next);
+    writeSync(fd, buffer);
+  }
+  closeSync(fd);
+  renameSync(partial, path);
+  return path;
+}
+
+export const fileSize = (path) => statSync(path).size;

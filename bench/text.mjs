@@ -1,0 +1,79 @@
+// Octavo (WASM in Chromium), wllama (WASM in Chromium) and native llama.cpp on the same generated files: prefill and decode rates, load time, peak memory.
+// Runs are interleaved (every engine once, then again), medians are reported, ratios are between medians of the same invocation.
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { serve } from '../test/support/static-server.mjs';
+import { barChart } from './chart.mjs';
+import { runInBrowser } from './engines/browser.mjs';
+import { fileSize, modelFile } from './files.mjs';
+import { median, table } from './statistics.mjs';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const list = (value, fallback) => (value ?? fallback).split(',');
+
+/** Every engine by name: (file, threads, options) -> one run's figures. */
+function engines(server, builds) {
+  const all = [
+    ...builds.map((build) => ({
+      name: `octavo ${build}`,
+      kind: 'octavo',
+      run: (file, threads, o) => runInBrowser(server, 'octavo.mjs', file, { ...o, threads, build: threads > 1 ? `${build}-threads` : build }),
+      can: (threads) => threads === 1 || build !== 'scalar',
+    })),
+    { name: 'wllama', kind: 'wllama', run: (file, threads, o) => runInBrowser(server, 'wllama.mjs', file, { ...o, threads }), can: () => true },
+    {
+      name: 'llama.cpp native',
+      kind: 'native',
+      run: (file, threads, o) => JSON.parse(execFileSync(process.execPath, [here('./engines/llama-cpp.mjs'), file, String(threads), String(o.promptTokens), String(o.newTokens)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim().split('\n').at(-1)),
+      can: () => true,
+    },
+  ];
+  return all;
+}
+
+export async function run(options) {
+  const shape = options.shape ?? 'qwen2.5-0.5b';
+  const runs = Number(options.runs);
+  const lengths = { promptTokens: Number(options.prompt ?? 256), newTokens: Number(options.tokens ?? 32) };
+  const wanted = list(options.engines, 'octavo,wllama,native');
+  const server = await serve({ mounts: { '/pages/': here('./pages'), '/dist/': here('../dist'), '/wllama/': here('./node_modules/@wllama/wllama/esm') } });
+  const contenders = engines(server, list(options.builds, 'relaxed,simd')).filter((e) => wanted.includes(e.kind));
+  const results = [];
+  try {
+    for (const mix of list(options.files, 'Q4_0,Q8_0,Q4_K_M')) {
+      const file = modelFile(here('./files'), shape, mix);
+      for (const threads of list(options.threads, '1,2').map(Number)) {
+        const samples = new Map(contenders.filter((e) => e.can(threads)).map((e) => [e, []]));
+        for (let turn = 0; turn < runs; turn += 1) {
+          for (const [engine, kept] of samples) {
+            const sample = await engine.run(file, threads, lengths);
+            kept.push(sample);
+            process.stderr.write(`${mix} ${threads}t ${engine.name}: prefill ${sample.prefill.toFixed(1)} decode ${sample.decode.toFixed(1)} tokens/s\n`);
+          }
+        }
+        for (const [engine, kept] of samples) {
+          const of = (field) => median(kept.map((s) => s[field]));
+          results.push({ file: mix, bytes: fileSize(file), threads, engine: engine.name, prefill: of('prefill'), decode: of('decode'), loadMs: of('loadMs'), peak: of('peak'), samples: kept });
+        }
+      }
+    }
+  } finally {
+    await server.close();
+  }
+  const find = (r, name) => results.find((o) => o.file === r.file && o.threads === r.threads && o.engine === name);
+  const ratio = (r, name, field) => {
+    const other = find(r, name);
+    return other && r.engine !== name ? (r[field] / other[field]).toFixed(2) : '';
+  };
+  const rows = [['file threads engine', 'prefill t/s', 'decode t/s', 'load s', 'peak MB', 'peak/file', 'decode/wllama', 'prefill/wllama', 'decode/native', 'prefill/native']];
+  for (const r of results) {
+    rows.push([
+      `${r.file} ${r.threads} ${r.engine}`, r.prefill.toFixed(1), r.decode.toFixed(1), (r.loadMs / 1000).toFixed(2), (r.peak / 1e6).toFixed(0), (r.peak / r.bytes).toFixed(2),
+      ratio(r, 'wllama', 'decode'), ratio(r, 'wllama', 'prefill'), ratio(r, 'llama.cpp native', 'decode'), ratio(r, 'llama.cpp native', 'prefill'),
+    ]);
+  }
+  console.log(table(rows));
+  if (options.chart) writeFileSync(options.chart, barChart(`Decode, tokens/s (${shape} shape)`, results.map((r) => ({ label: `${r.file}, ${r.threads} thread${r.threads > 1 ? 's' : ''}: ${r.engine}`, value: r.decode, group: r.engine.split(' ')[0] }))));
+  return { shape, ...lengths, runs, results };
+}

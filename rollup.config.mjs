@@ -1,0 +1,53 @@
+// dist/: the page's face, the engine's worker, the pool's worker, Node's twins, the command line; one file each, .wasm beside them.
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import nodeResolve from '@rollup/plugin-node-resolve';
+import esbuild from 'rollup-plugin-esbuild';
+
+/** A .wgsl file imports as its text, without comments and indentation. */
+const wgsl = () => ({
+  name: 'wgsl',
+  transform(code, id) {
+    if (!id.endsWith('.wgsl')) return null;
+    const text = code
+      .split('\n')
+      .map((line) => line.replace(/\/\/.*$/, '').trim())
+      .filter((line) => line !== '')
+      .join('\n');
+    return { code: `export default ${JSON.stringify(text)};`, map: null };
+  },
+});
+
+/** The WASM builds lie beside the scripts, where `new URL('./octavo.simd.wasm', import.meta.url)` finds them. */
+const wasm = () => ({
+  name: 'wasm',
+  writeBundle() {
+    mkdirSync('dist', { recursive: true });
+    for (const file of readdirSync('build/wasm')) if (file.endsWith('.wasm')) copyFileSync(join('build/wasm', file), join('dist', file));
+  },
+});
+
+const plugins = (platform) => [
+  nodeResolve({ browser: platform === 'browser', exportConditions: platform === 'browser' ? ['browser'] : ['node'], extensions: ['.ts', '.mjs', '.js'] }),
+  wgsl(),
+  esbuild({ target: 'es2022', minify: true, platform }),
+];
+
+/** One output file an entry: a worker must be a file of the same origin, and an app's bundler copies whole files. */
+const entry = (name, input, platform, extra = []) => ({
+  input,
+  output: { file: `dist/${name}.js`, format: 'es', inlineDynamicImports: true, sourcemap: true },
+  external: platform === 'node' ? [/^node:/, 'webgpu', '@napi-rs/canvas', './node.js'] : [],
+  plugins: [...plugins(platform), ...extra],
+});
+
+export default [
+  entry('index', 'src/index.ts', 'browser', [wasm()]),
+  entry('worker', 'src/worker/browser.ts', 'browser'),
+  entry('pool', 'src/platform/pool-browser.ts', 'browser'),
+  entry('node', 'src/node.ts', 'node'),
+  entry('node-worker', 'src/worker/node.ts', 'node'),
+  entry('node-pool', 'src/platform/pool-node.ts', 'node'),
+  entry('cli', 'src/cli/main.ts', 'node'),
+  entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
+];
