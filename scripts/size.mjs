@@ -1,0 +1,27 @@
+// What a page downloads before the weights: the face, the engine's worker, the pool's worker and one WASM build, gzip. Fails above the limit.
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+
+const LIMIT = 150 * 1024;
+const SCRIPTS = ['index.js', 'worker.js', 'pool.js'];
+const BUILDS = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads'];
+
+const gzip = (file) => gzipSync(readFileSync(new URL(`../dist/${file}`, import.meta.url)), { level: 9 }).length;
+let core = 0;
+for (const file of SCRIPTS) {
+  const bytes = gzip(file);
+  core += bytes;
+  console.log(`${file.padEnd(28)} ${(bytes / 1024).toFixed(1).padStart(7)} KB gzip`);
+}
+let largest = 0;
+for (const build of BUILDS) {
+  const bytes = gzip(`octavo.${build}.wasm`);
+  largest = Math.max(largest, bytes);
+  console.log(`octavo.${build}.wasm`.padEnd(28), (bytes / 1024).toFixed(1).padStart(7), 'KB gzip');
+}
+const total = core + largest;
+console.log(`core JS and the largest WASM build: ${(total / 1024).toFixed(1)} KB gzip, limit ${LIMIT / 1024} KB`);
+if (total > LIMIT) {
+  console.error('over the limit');
+  process.exit(1);
+}
