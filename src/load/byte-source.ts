@@ -1,0 +1,127 @@
+/**
+ * Bytes by position, wherever they lie: memory, a Blob, a Node file, a URL, the store.
+ * Everything above this file reads through it, so a parser cannot tell (or care) where a model came from.
+ */
+import { FileError } from '../errors.ts';
+
+/** How much one step of a stream brings at most: large enough for the device's copy to pay, small beside any model. */
+export const CHUNK_BYTES = 4 << 20;
+
+export interface ByteSource {
+  /** For messages: a file name, path or URL. */
+  readonly name: string;
+  readonly size: number;
+  /** Set where reaching byte n costs reading the n bytes before it: a server without range requests. */
+  readonly sequential?: boolean;
+  /** Lower-case hex SHA-256 that the whole file should have, where known and not yet checked. */
+  readonly expectedSha256?: string;
+  /**
+   * Bytes `[start, end)` in order, in chunks of any size up to about `CHUNK_BYTES`; a chunk is the taker's to keep.
+   * Rejects with `signal.reason` on abort, `FileError` or `StorageError` when the bytes cannot be had.
+   */
+  stream(start: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A range as one array. The caller has checked that `[start, end)` lies in the file, so memory is bounded by its size. */
+export async function readBytes(source: ByteSource, start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - start);
+  let filled = 0;
+  for await (const chunk of source.stream(start, end, signal)) {
+    if (filled + chunk.length > bytes.length) break;
+    bytes.set(chunk, filled);
+    filled += chunk.length;
+  }
+  if (filled !== bytes.length) {
+    throw new FileError('truncated', { file: source.name, field: 'bytes', offset: start + filled }, `${bytes.length} bytes were wanted from byte ${start}, ${filled} came`);
+  }
+  return bytes;
+}
+
+/** A source over memory; nothing is copied. */
+export class BytesSource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly expectedSha256?: string;
+  readonly #bytes: Uint8Array;
+
+  constructor(name: string, bytes: Uint8Array, expectedSha256?: string) {
+    this.name = name;
+    this.size = bytes.length;
+    this.#bytes = bytes;
+    if (expectedSha256 !== undefined) this.expectedSha256 = expectedSha256;
+  }
+
+  async *stream(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    for (let at = start; at < end; at += CHUNK_BYTES) {
+      signal?.throwIfAborted();
+      yield this.#bytes.subarray(at, Math.min(end, at + CHUNK_BYTES));
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** A source over a Blob or File; one chunk is read ahead of its taker. */
+export class BlobSource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly expectedSha256?: string;
+  readonly #blob: Blob;
+
+  constructor(name: string, blob: Blob, expectedSha256?: string) {
+    this.name = name;
+    this.size = blob.size;
+    this.#blob = blob;
+    if (expectedSha256 !== undefined) this.expectedSha256 = expectedSha256;
+  }
+
+  stream(start: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    return readAhead(start, end, (from, to) => this.#read(from, to), signal);
+  }
+
+  async close(): Promise<void> {}
+
+  async #read(from: number, to: number): Promise<Uint8Array> {
+    try {
+      return new Uint8Array(await this.#blob.slice(from, to).arrayBuffer());
+    } catch (cause) {
+      throw new FileError('missing', { file: this.name, field: 'bytes', offset: from }, 'the file can no longer be read (moved or changed since it was chosen?); choose it again', { cause });
+    }
+  }
+}
+
+/** Chunks of `[start, end)` by `read`, the next one under way while the taker works on the present one. */
+export async function* readAhead(
+  start: number,
+  end: number,
+  read: (from: number, to: number) => Promise<Uint8Array>,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const begin = (from: number): Promise<Uint8Array> | undefined => {
+    if (from >= end) return undefined;
+    const promise = read(from, Math.min(end, from + CHUNK_BYTES));
+    promise.catch(() => {}); // A taker that leaves early leaves this one unawaited.
+    return promise;
+  };
+  signal?.throwIfAborted();
+  let next = begin(start);
+  for (let at = start; next !== undefined; ) {
+    const chunk = await abortable(next, signal);
+    at += chunk.length;
+    next = chunk.length === 0 ? undefined : begin(at);
+    yield chunk;
+    signal?.throwIfAborted();
+  }
+}
+
+/** The promise, or the signal's reason as soon as it aborts. */
+export function abortable<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

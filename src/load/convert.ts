@@ -1,0 +1,172 @@
+/**
+ * What happens to a tensor between its file and the device: nothing, widening to F32 (vectors), or quantisation
+ * to Q8_0 or Q4_0 (matrices, on request). Chunk by chunk; at most one block of 32 values waits between chunks.
+ */
+import { WEIGHT_FORMATS, type WeightFormat } from '../backend/weight.ts';
+import { FileError } from '../errors.ts';
+import { halfTable, toHalf } from './half.ts';
+
+export type FloatFormat = 'F32' | 'F16' | 'BF16';
+export type Quantization = 'q8' | 'q4';
+
+/** Q8_0 and Q4_0 both store rows in blocks of 32 values. */
+const BLOCK = 32;
+/** Matrices that are looked up or end the model: 4 bits harm them most (llama.cpp keeps them finer, too). */
+const EMBEDDING = /(^|[._])(embed_tokens|tok_embeddings|token_embd|wte|lm_head|output)\.weight$/;
+
+function isFloat(format: WeightFormat): format is FloatFormat {
+  return format === 'F32' || format === 'F16' || format === 'BF16';
+}
+
+/** The format that `read` delivers a stored tensor in. */
+export function deliveredFormat(name: string, shape: readonly number[], stored: WeightFormat, quantize?: Quantization): WeightFormat {
+  if (!isFloat(stored)) return stored;
+  // Norms and biases are read by kernels as F32, and are too small to matter.
+  if (shape.length === 1) return 'F32';
+  const cols = shape[shape.length - 1] ?? 0;
+  if (quantize === undefined || shape.length !== 2 || cols % BLOCK !== 0) return stored;
+  return quantize === 'q8' || EMBEDDING.test(name) ? 'Q8_0' : 'Q4_0';
+}
+
+export interface Converter {
+  /** The converted bytes of this chunk, valid until the next call; empty where the chunk completes no block. */
+  push(chunk: Uint8Array): Uint8Array;
+}
+
+/** Undefined where the stored bytes are delivered as they are. `file` and `name` are for messages. */
+export function createConverter(from: WeightFormat, to: WeightFormat, file: string, name: string): Converter | undefined {
+  if (from === to) return undefined;
+  if (!isFloat(from)) throw new FileError('unsupported', { file, field: name }, `${from} cannot be converted to ${to}`);
+  return new BlockConverter(from, to, file, name);
+}
+
+class BlockConverter implements Converter {
+  readonly #from: FloatFormat;
+  readonly #encode: (values: Float32Array, count: number, out: Uint8Array) => boolean;
+  readonly #block: number;
+  readonly #inBytes: number;
+  readonly #outBytes: number;
+  readonly #rest: Uint8Array;
+  #waiting = 0;
+  readonly #values = new Float32Array(BLOCK);
+  #out = new Uint8Array(0);
+  readonly #at: { file: string; field: string };
+
+  constructor(from: FloatFormat, to: WeightFormat, file: string, name: string) {
+    this.#from = from;
+    this.#at = { file, field: name };
+    this.#block = to === 'F32' ? 1 : BLOCK;
+    this.#inBytes = this.#block * WEIGHT_FORMATS[from].bytes;
+    this.#outBytes = to === 'F32' ? 4 : WEIGHT_FORMATS[to].bytes;
+    this.#encode = encoder(to, this.#at);
+    this.#rest = new Uint8Array(this.#inBytes);
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    const blocks = Math.floor((this.#waiting + chunk.length) / this.#inBytes);
+    if (this.#out.length < blocks * this.#outBytes) this.#out = new Uint8Array(blocks * this.#outBytes);
+    let done = 0;
+    let used = 0;
+    if (this.#waiting > 0) {
+      used = Math.min(chunk.length, this.#inBytes - this.#waiting);
+      this.#rest.set(chunk.subarray(0, used), this.#waiting);
+      this.#waiting += used;
+      if (this.#waiting === this.#inBytes) {
+        this.#convert(this.#rest, 0, done++);
+        this.#waiting = 0;
+      }
+    }
+    for (; done < blocks; done++, used += this.#inBytes) this.#convert(chunk, used, done);
+    if (used < chunk.length) {
+      this.#rest.set(chunk.subarray(used));
+      this.#waiting = chunk.length - used;
+    }
+    return this.#out.subarray(0, blocks * this.#outBytes);
+  }
+
+  #convert(bytes: Uint8Array, start: number, block: number): void {
+    decodeFloats(this.#from, bytes, start, this.#values, this.#block);
+    const out = this.#out.subarray(block * this.#outBytes, (block + 1) * this.#outBytes);
+    if (!this.#encode(this.#values, this.#block, out)) {
+      throw new FileError('malformed', this.#at, 'it holds values that are not finite, which cannot be quantised');
+    }
+  }
+}
+
+const word = new Uint32Array(1);
+const wordAsFloat = new Float32Array(word.buffer);
+
+/** `count` stored values from byte `start` into `values`. */
+function decodeFloats(from: FloatFormat, bytes: Uint8Array, start: number, values: Float32Array, count: number): void {
+  if (from === 'F16') {
+    const table = halfTable();
+    for (let i = 0; i < count; i++) values[i] = table[(bytes[start + 2 * i] ?? 0) | ((bytes[start + 2 * i + 1] ?? 0) << 8)] ?? 0;
+  } else if (from === 'BF16') {
+    for (let i = 0; i < count; i++) {
+      word[0] = ((bytes[start + 2 * i] ?? 0) << 16) | ((bytes[start + 2 * i + 1] ?? 0) << 24);
+      values[i] = wordAsFloat[0] ?? 0;
+    }
+  } else {
+    new Uint8Array(values.buffer).set(bytes.subarray(start, start + 4 * count));
+  }
+}
+
+/** Writes one block; false where a value is not finite. */
+type Encoder = (values: Float32Array, count: number, out: Uint8Array) => boolean;
+
+function encoder(to: WeightFormat, at: { file: string; field: string }): Encoder {
+  switch (to) {
+    case 'F32': return encodeF32;
+    case 'Q8_0': return encodeQ8;
+    case 'Q4_0': return encodeQ4;
+    default: throw new FileError('unsupported', at, `nothing is converted to ${to} while loading`);
+  }
+}
+
+function encodeF32(values: Float32Array, count: number, out: Uint8Array): boolean {
+  out.set(new Uint8Array(values.buffer, 0, 4 * count));
+  return true;
+}
+
+/** ggml's block_q8_0: `d` as f16, then 32 times i8, value = d * q, d = max |value| / 127. */
+function encodeQ8(values: Float32Array, count: number, out: Uint8Array): boolean {
+  let most = 0;
+  for (let i = 0; i < count; i++) most = Math.max(most, Math.abs(values[i] ?? 0));
+  if (!Number.isFinite(most)) return false;
+  const d = scale(out, most / 127);
+  for (let i = 0; i < count; i++) {
+    const q = d === 0 ? 0 : Math.round((values[i] ?? 0) / d);
+    out[2 + i] = Math.max(-127, Math.min(127, q));
+  }
+  return true;
+}
+
+/** ggml's block_q4_0: `d` as f16, then 16 bytes, low nibbles are values 0..15; value = d * (q - 8), the greatest value at -8. */
+function encodeQ4(values: Float32Array, count: number, out: Uint8Array): boolean {
+  let most = 0;
+  let greatest = 0;
+  for (let i = 0; i < count; i++) {
+    const value = values[i] ?? 0;
+    if (!(Math.abs(value) <= most)) {
+      most = Math.abs(value);
+      greatest = value;
+    }
+    if (!Number.isFinite(value)) return false;
+  }
+  const d = scale(out, greatest / -8);
+  const half = count / 2;
+  for (let i = 0; i < half; i++) out[2 + i] = nibble(values[i] ?? 0, d) | (nibble(values[i + half] ?? 0, d) << 4);
+  return true;
+}
+
+function nibble(value: number, d: number): number {
+  return d === 0 ? 8 : Math.max(0, Math.min(15, Math.round(value / d) + 8));
+}
+
+/** Stores `d` as f16 and returns it as stored, so that the quotients are those of the reader. */
+function scale(out: Uint8Array, d: number): number {
+  const half = Math.abs(d) > 65504 ? (d < 0 ? 0xfbff : 0x7bff) : toHalf(d);
+  out[0] = half & 255;
+  out[1] = half >>> 8;
+  return halfTable()[half] ?? 0;
+}

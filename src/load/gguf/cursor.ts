@@ -1,0 +1,61 @@
+/**
+ * A position in the first bytes of a file. Every read is checked twice: against the file's size (the file is
+ * damaged: `FileError('truncated')`) and against the bytes at hand (more must be fetched: `MoreBytes`).
+ */
+import { FileError } from '../../errors.ts';
+
+/** Not an error of the file: the header goes on behind the bytes at hand. `needed` is how many would do for the next step. */
+export class MoreBytes {
+  readonly needed: number;
+  constructor(needed: number) {
+    this.needed = needed;
+  }
+}
+
+export class Cursor {
+  readonly bytes: Uint8Array;
+  readonly file: string;
+  /** Bytes of the whole file. */
+  readonly size: number;
+  offset = 0;
+  readonly #view: DataView;
+
+  constructor(bytes: Uint8Array, file: string, size: number) {
+    this.bytes = bytes;
+    this.file = file;
+    this.size = size;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get remaining(): number {
+    return this.size - this.offset;
+  }
+
+  /** Moves over `length` bytes and returns where they begin. */
+  take(length: number, field: string): number {
+    const start = this.offset;
+    if (length > this.size - start) {
+      throw new FileError('truncated', { file: this.file, field, offset: start }, `${length} bytes are announced, the file ends after ${this.size - start}`);
+    }
+    if (start + length > this.bytes.length) throw new MoreBytes(start + length);
+    this.offset = start + length;
+    return start;
+  }
+
+  u8(field: string): number { return this.#view.getUint8(this.take(1, field)); }
+  i8(field: string): number { return this.#view.getInt8(this.take(1, field)); }
+  u16(field: string): number { return this.#view.getUint16(this.take(2, field), true); }
+  i16(field: string): number { return this.#view.getInt16(this.take(2, field), true); }
+  u32(field: string): number { return this.#view.getUint32(this.take(4, field), true); }
+  i32(field: string): number { return this.#view.getInt32(this.take(4, field), true); }
+  f32(field: string): number { return this.#view.getFloat32(this.take(4, field), true); }
+  f64(field: string): number { return this.#view.getFloat64(this.take(8, field), true); }
+  u64(field: string): bigint { return this.#view.getBigUint64(this.take(8, field), true); }
+  i64(field: string): bigint { return this.#view.getBigInt64(this.take(8, field), true); }
+
+  /** A count, length or offset of 64 bits; above 2^53 it is inexact, and above every limit all the same. */
+  count(field: string): number {
+    const at = this.take(8, field);
+    return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
+  }
+}

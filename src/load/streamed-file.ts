@@ -1,0 +1,154 @@
+/** The one `ModelFile`: tensors placed in sources, delivered by one streaming pass in file order. */
+import type { Weight, WeightWriter } from '../backend/backend.ts';
+import type { WeightFormat } from '../backend/weight.ts';
+import { createSHA256 } from 'hash-wasm';
+import { FileError } from '../errors.ts';
+import type { ByteSource } from './byte-source.ts';
+import { createConverter, type Converter } from './convert.ts';
+import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from './model-file.ts';
+import { Meter } from './progress.ts';
+
+/** Bytes between two wanted tensors that are read and dropped rather than asked for anew: less than a request costs. */
+const GAP_BYTES = 256 << 10;
+
+export interface PlacedTensor {
+  readonly info: TensorInfo;
+  /** Index into the sources, and where in it the stored bytes begin. */
+  readonly source: number;
+  readonly offset: number;
+  readonly stored: WeightFormat;
+  readonly storedBytes: number;
+}
+
+interface Job extends PlacedTensor {
+  readonly writer: WeightWriter;
+}
+
+export interface StreamedFileParts {
+  readonly name: string;
+  readonly metadata: ModelMetadata;
+  readonly placed: readonly PlacedTensor[];
+  readonly sources: readonly ByteSource[];
+  readonly fingerprint: string;
+}
+
+export class StreamedModelFile implements ModelFile {
+  readonly name: string;
+  readonly metadata: ModelMetadata;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly bytes: number;
+  readonly fingerprint: string;
+  readonly #placed: readonly PlacedTensor[];
+  readonly #sources: readonly ByteSource[];
+  /** Sources whose SHA-256 was found right by an earlier pass. */
+  readonly #verified = new Set<number>();
+
+  constructor({ name, metadata, placed, sources, fingerprint }: StreamedFileParts) {
+    this.name = name;
+    this.metadata = metadata;
+    this.fingerprint = fingerprint;
+    this.#placed = placed.toSorted((a, b) => a.source - b.source || a.offset - b.offset);
+    this.#sources = sources;
+    this.tensors = new Map(this.#placed.map(({ info }) => [info.name, info]));
+    this.bytes = sources.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async read(writer: (info: TensorInfo) => WeightWriter | undefined, options: ReadOptions = {}): Promise<ReadonlyMap<string, Weight>> {
+    const { signal, monitor } = options;
+    signal?.throwIfAborted();
+    const jobs: Job[] = [];
+    const weights = new Map<string, Weight>();
+    const finished = new Set<Job>();
+    try {
+      for (const tensor of this.#placed) {
+        const taken = writer(tensor.info);
+        if (taken !== undefined) jobs.push({ ...tensor, writer: taken });
+      }
+      const runs = this.#plan(jobs);
+      const total = runs.reduce((sum, run) => sum + run.end - run.start, 0);
+      const meter = new Meter(monitor, 'load', this.name, total);
+      for (const run of runs) {
+        await this.#stream(run, meter, signal, async (job) => {
+          weights.set(job.info.name, await job.writer.finish());
+          finished.add(job);
+        });
+      }
+      return weights;
+    } catch (fault) {
+      for (const job of jobs) if (!finished.has(job)) job.writer.abort();
+      for (const weight of weights.values()) weight.free();
+      throw fault;
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.close()));
+  }
+
+  /** Adjacent tensors make one range. A file that is to be verified is one range as a whole. */
+  #plan(jobs: readonly Job[]): Run[] {
+    const runs: Run[] = [];
+    for (const job of jobs) {
+      const source = this.#sources[job.source];
+      if (source === undefined) continue;
+      const last = runs[runs.length - 1];
+      const end = job.offset + job.storedBytes;
+      if (last !== undefined && last.source === source && (last.sha256 !== undefined || job.offset - last.end <= GAP_BYTES)) {
+        last.jobs.push(job);
+        last.end = Math.max(last.end, end);
+        continue;
+      }
+      const sha256 = this.#verified.has(job.source) ? undefined : source.expectedSha256;
+      runs.push(sha256 === undefined ? { source, start: job.offset, end, jobs: [job], sha256 } : { source, start: 0, end: source.size, jobs: [job], sha256 });
+    }
+    return runs;
+  }
+
+  async #stream(run: Run, meter: Meter, signal: AbortSignal | undefined, finish: (job: Job) => Promise<void>): Promise<void> {
+    const { source, start, end, jobs, sha256 } = run;
+    const hasher = sha256 === undefined ? undefined : (await createSHA256()).init();
+    let position = start;
+    let next = 0;
+    let converter: Converter | undefined;
+    let open = false;
+    for await (const chunk of source.stream(start, end, signal)) {
+      if (position + chunk.length > end) throw new FileError('malformed', { file: source.name, field: 'bytes', offset: end }, 'more bytes came than were asked for');
+      hasher?.update(chunk);
+      const chunkEnd = position + chunk.length;
+      for (let job = jobs[next]; job !== undefined && job.offset < chunkEnd; job = jobs[next]) {
+        if (!open) converter = createConverter(job.stored, job.info.format, source.name, job.info.name);
+        open = true;
+        const jobEnd = job.offset + job.storedBytes;
+        const piece = chunk.subarray(Math.max(0, job.offset - position), Math.min(chunk.length, jobEnd - position));
+        const bytes = converter === undefined ? piece : converter.push(piece);
+        if (bytes.length > 0) await job.writer.write(bytes);
+        signal?.throwIfAborted();
+        if (jobEnd > chunkEnd) break;
+        await finish(job);
+        signal?.throwIfAborted();
+        open = false;
+        next++;
+      }
+      position = chunkEnd;
+      meter.add(chunk.length);
+    }
+    if (position !== end) {
+      const field = jobs[next]?.info.name ?? 'bytes';
+      throw new FileError('truncated', { file: source.name, field, offset: position }, `the data ends here; ${end - position} more bytes should follow`);
+    }
+    if (hasher !== undefined && sha256 !== undefined) {
+      const found = hasher.digest('hex');
+      if (found !== sha256) throw new FileError('checksum', { file: source.name, field: 'SHA-256' }, `it is ${found}, it should be ${sha256}: the file is damaged or another version; download it again`);
+      const index = this.#sources.indexOf(source);
+      this.#verified.add(index);
+    }
+  }
+}
+
+interface Run {
+  readonly source: ByteSource;
+  readonly start: number;
+  end: number;
+  readonly jobs: Job[];
+  readonly sha256: string | undefined;
+}
