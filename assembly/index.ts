@@ -2,4 +2,4 @@
 export { alloc, release, allocated } from './memory';
 export { splitPieces } from './tokenize/automaton';
 export { hashVocabulary, hashMerges, hashSplits, clearPairs, findEntry } from './tokenize/vocabulary';
-export { mergePieces } from './tokenize/merge';
+export { encodePieces } from './tokenize/pieces';

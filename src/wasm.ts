@@ -22,7 +22,7 @@ export interface TokenizeExports {
   hashSplits(vocabulary: number, ranks: number, insert: number): number;
   clearPairs(vocabulary: number): void;
   findEntry(vocabulary: number, at: number, length: number): number;
-  mergePieces(vocabulary: number, text: number, pieces: number, count: number, output: number): number;
+  encodePieces(vocabulary: number, text: number, pieces: number, count: number, output: number): number;
 }
 
 export type WasmExports = MemoryExports & TokenizeExports;

@@ -7,7 +7,7 @@
  *   heap entry: rank << 32 | symbol; stale ones are found out by looking the pair up again.
  */
 import { BYTE_FALLBACK, BYTE_LEVEL, FUSE_UNKNOWN, IGNORE_MERGES, NONE, Vocabulary, find, pairAt } from './vocabulary';
-import { CACHED_BYTES, cacheCopy, cacheEntry, cacheHit, cacheStore } from './cache';
+import { get, set } from './arrays';
 import { characterBytes } from './utf8';
 
 /** Up to so many symbols a scan beats the heap. */
@@ -19,15 +19,6 @@ let nexts: usize = 0;
 let previouses: usize = 0;
 let heap: usize = 0;
 let heaped: u32 = 0;
-
-@inline
-function get(array: usize, i: u32): u32 {
-  return load<u32>(array + ((<usize>i) << 2));
-}
-@inline
-function set(array: usize, i: u32, value: u32): void {
-  store<u32>(array + ((<usize>i) << 2), value);
-}
 
 /** One symbol a byte or a character; an unknown character is NONE, which pairs with nothing. Returns how many. */
 function start(v: Vocabulary, text: usize, from: u32, to: u32): u32 {
@@ -188,51 +179,22 @@ function finish(v: Vocabulary, text: usize, n: u32, output: usize): u32 {
   return count;
 }
 
-/**
- * Encodes `count` pieces of `text` (padded with 8 readable bytes) to `output` (room for one id a byte and 8 more) and returns how many pieces it did:
- * fewer than `count` when the next is longer than `scratchSymbols` bytes. `vocabulary.produced` is the number of ids.
- */
-export function mergePieces(vocabulary: usize, text: usize, pieces: usize, count: u32, output: usize): u32 {
-  const v = changetype<Vocabulary>(vocabulary);
-  const room = v.scratchSymbols;
-  const cache: usize = v.cache;
-  const cacheMask = v.cacheMask;
-  const first = output;
-  let done: u32 = 0;
-  for (; done < count; ++done, pieces += 8) {
-    const from = load<u32>(pieces);
-    const to = load<u32>(pieces, 4);
-    const length = to - from;
-    let entry: usize = 0;
-    if (length - 1 < CACHED_BYTES) {
-      entry = cacheEntry(cache, cacheMask, text + from, length);
-      if (cacheHit(entry, length)) {
-        output += (<usize>cacheCopy(entry, output)) << 2;
-        continue;
-      }
+/** Encodes the piece `[from, to)` of `text`, at most `scratchSymbols` bytes, to `output` (room for an id a byte); returns how many ids. */
+export function mergePiece(v: Vocabulary, text: usize, from: u32, to: u32, output: usize): u32 {
+  if (v.flags & IGNORE_MERGES) {
+    const whole = find(v, text + from, to - from);
+    if (whole < v.tokens) {
+      set(output, 0, whole);
+      return 1;
     }
-    if (length > room) break;
-    let written: u32 = 0;
-    if (v.flags & IGNORE_MERGES) {
-      const whole = find(v, text + from, length);
-      if (whole < v.tokens) {
-        set(output, 0, whole);
-        written = 1;
-      }
-    }
-    if (written == 0 && length > 0) {
-      ids = v.scratch;
-      ats = ids + ((<usize>room) << 2);
-      nexts = ats + ((<usize>room + 2) << 2);
-      previouses = nexts + ((<usize>room) << 2);
-      heap = previouses + ((<usize>room) << 2);
-      let n = start(v, text, from, to);
-      n = n <= SCANNED_SYMBOLS ? mergeScanning(v, n) : mergeHeaping(v, n);
-      written = finish(v, text, n, output);
-    }
-    if (entry != 0) cacheStore(entry, length, output, written);
-    output += (<usize>written) << 2;
   }
-  v.produced = <u32>((output - first) >> 2);
-  return done;
+  const room = v.scratchSymbols;
+  ids = v.scratch;
+  ats = ids + ((<usize>room) << 2);
+  nexts = ats + ((<usize>room + 2) << 2);
+  previouses = nexts + ((<usize>room) << 2);
+  heap = previouses + ((<usize>room) << 2);
+  let n = start(v, text, from, to);
+  n = n <= SCANNED_SYMBOLS ? mergeScanning(v, n) : mergeHeaping(v, n);
+  return finish(v, text, n, output);
 }

@@ -1,9 +1,9 @@
 /**
- * A vocabulary in WASM memory and its hash tables. The host allocates and fills everything (see `src/text/vocabulary.ts`); the records are
+ * A vocabulary in WASM memory and its hash tables. The host allocates and fills everything (see `src/text/encoder.ts`); the records are
  *
  *   Vocabulary (u32 fields):
  *     | offsets | bytes | count | tokens | slots | slotMask | pairs | pairMask | byteIds | characterIds | unknown | flags |
- *     | cache | cacheMask | scratch | scratchSymbols | produced | scores | longest | wordLimit | unknownScore: f64 |
+ *     | cache | cacheMask | scratch | scratchSymbols | produced | scores | longest | wordLimit | unknownScore: f64 | kind |
  *   Slot: | hash: u32 | id: u32 |                      empty: id = 2^32 - 1
  *   Pair: | left: u32, right: u32 | rank: u32 | id: u32 |   empty: left = right = 2^32 - 1
  */
@@ -11,6 +11,12 @@ import { characterBytes } from './utf8';
 
 export const NONE: u32 = 0xffffffff;
 
+/** `kind`: how pieces become ids. */
+export const MERGES: u32 = 0;
+export const UNIGRAM: u32 = 1;
+export const WORDPIECE: u32 = 2;
+
+/** `flags` */
 export const BYTE_LEVEL: u32 = 1;
 export const BYTE_FALLBACK: u32 = 2;
 export const FUSE_UNKNOWN: u32 = 4;
@@ -49,6 +55,7 @@ export class Vocabulary {
   /** WordPiece: a word of more characters than this is unknown. */
   wordLimit: u32;
   unknownScore: f64;
+  kind: u32;
 }
 
 @inline

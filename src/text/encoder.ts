@@ -9,9 +9,10 @@ const NONE = 0xffffffff;
 // Fields of assembly/tokenize/vocabulary.ts: u32 index.
 const FIELDS = {
   offsets: 0, bytes: 1, count: 2, tokens: 3, slots: 4, slotMask: 5, pairs: 6, pairMask: 7, byteIds: 8, characterIds: 9, unknown: 10, flags: 11,
-  cache: 12, cacheMask: 13, scratch: 14, scratchSymbols: 15, produced: 16, scores: 17, longest: 18, wordLimit: 19, unknownScore: 20,
+  cache: 12, cacheMask: 13, scratch: 14, scratchSymbols: 15, produced: 16, scores: 17, longest: 18, wordLimit: 19, unknownScore: 20, kind: 22,
 } as const;
 const RECORD_BYTES = 96;
+const KINDS: readonly TokenModel['kind'][] = ['bpe', 'unigram', 'wordpiece'];
 const FLAGS = { byteLevel: 1, byteFallback: 2, fuseUnknown: 4, ignoreMerges: 8 } as const;
 
 /** Entries of 64 bytes each: 1 MiB holds the words of a book. */
@@ -57,7 +58,6 @@ function powerOfTwo(atLeast: number): number {
 
 export class Encoder {
   readonly #wasm: Wasm;
-  readonly #model: TokenModel;
   readonly #record: number;
   readonly #stages: readonly { automaton: number; behaviour: number; invert: number; cuts: boolean; split?: (piece: string, first: boolean) => readonly string[] }[];
   /** Whether text may be cut where the first stage has cut it for good. */
@@ -73,7 +73,6 @@ export class Encoder {
 
   constructor(wasm: Wasm, model: TokenModel, stages: readonly SplitStage[]) {
     this.#wasm = wasm;
-    this.#model = model;
     try {
       this.#record = this.#own(RECORD_BYTES);
       wasm.bytes(this.#record, RECORD_BYTES).fill(0);
@@ -181,7 +180,7 @@ export class Encoder {
     const output = this.#buffer + this.#room + PADDING + 16 * this.#room;
     for (let done = 0; done < count; ) {
       const at = pieces + 8 * done;
-      const did = this.#run(at, count - done, output, exports) >>> 0;
+      const did = exports.encodePieces(this.#record, this.#buffer, at, count - done, output) >>> 0;
       ids.append(this.#wasm.i32(output, this.#field(FIELDS.produced)));
       done += did;
       if (done < count) {
@@ -190,14 +189,6 @@ export class Encoder {
       }
     }
     return used;
-  }
-
-  #run(pieces: number, count: number, output: number, exports: Wasm['exports']): number {
-    switch (this.#model.kind) {
-      case 'bpe': return exports.mergePieces(this.#record, this.#buffer, pieces, count, output);
-      case 'unigram': case 'wordpiece': return count;
-      default: return this.#model satisfies never;
-    }
   }
 
   /** UTF-8 of `text` to `pointer`; lone surrogates become U+FFFD. */
@@ -272,7 +263,25 @@ export class Encoder {
     this.#wasm.bytes(cache, 64 * CACHE_ENTRIES).fill(0);
     this.#set(FIELDS.cache, cache);
     this.#set(FIELDS.cacheMask, CACHE_ENTRIES - 1);
-    if (model.kind === 'bpe') this.#uploadMerges(model);
+    let longest = 0;
+    for (let i = 0; i < count; i++) longest = Math.max(longest, (offsets[i + 1] ?? 0) - (offsets[i] ?? 0));
+    this.#set(FIELDS.longest, longest);
+    this.#set(FIELDS.kind, KINDS.indexOf(model.kind));
+    switch (model.kind) {
+      case 'bpe': this.#uploadMerges(model); break;
+      case 'unigram': this.#uploadScores(model); break;
+      case 'wordpiece': this.#set(FIELDS.wordLimit, model.wordLimit); break;
+      default: model satisfies never;
+    }
+  }
+
+  #uploadScores(model: Extract<TokenModel, { kind: 'unigram' }>): void {
+    this.#set(FIELDS.scores, this.#copy(model.scores));
+    this.#set(FIELDS.byteIds, this.#copy(model.byteIds));
+    this.#set(FIELDS.flags, model.byteFallback ? FLAGS.byteFallback : 0);
+    const [low, high] = new Uint32Array(Float64Array.of(model.unknownScore).buffer);
+    this.#set(FIELDS.unknownScore, low ?? 0);
+    this.#set(FIELDS.unknownScore + 1, high ?? 0);
   }
 
   #uploadMerges(model: Extract<TokenModel, { kind: 'bpe' }>): void {

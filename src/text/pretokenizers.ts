@@ -3,6 +3,8 @@
  * between them are pieces), and what else the name implies in llama.cpp. Expressions are those of the models' own tokenizer.json where it has one.
  */
 
+import type { SplitStage } from './description.ts';
+
 const CONTRACTION = "'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])";
 const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 
@@ -32,6 +34,8 @@ const POINTED = String.raw`[\p{P}\$\+<=>\^~\|`;
 
 export interface NamedPretokenizer {
   readonly expressions: readonly string[];
+  /** Instead of expressions, where they cannot say it. */
+  readonly stages?: readonly SplitStage[];
   readonly ignoreMerges?: boolean;
   readonly addBos?: boolean;
   /** Text is matched as it is, spaces written as U+2581, and unknown characters fall back to bytes. */

@@ -15,7 +15,7 @@ async function metadata(file: string) {
   return { kind: 'gguf' as const, values };
 }
 describe('golden', () => {
-  for (const name of ['gpt-2', 'qwen2', 'llama-spm']) {
+  for (const name of ['gpt-2', 'qwen2', 'llama-spm', 'bert-bge']) {
     test(name, async () => {
       const file = `${data}ggml-vocab-${name}.gguf`;
       if (!existsSync(file)) return;
@@ -31,7 +31,7 @@ describe('golden', () => {
       inputs.forEach((text, i) => {
         const want = outputs[i]!.trim().split(/\s+/).filter((x) => x !== '').map(Number);
         expect([text, [...t.encode(text, { special: false })]]).toEqual([text, want]);
-        expect(t.decode(want)).toBe(text);
+        if (name !== 'bert-bge') expect(t.decode(want)).toBe(text);
       });
     });
   }
