@@ -1,0 +1,116 @@
+/** Picks the device of a model, and says why. */
+import type { Backend } from '../backend/backend.ts';
+import { selfCheck } from '../backend/self-check.ts';
+import { createWasmBackend } from '../backend/wasm.ts';
+import { createWebGpuBackend } from '../backend/webgpu.ts';
+import { DeviceError, InputError } from '../errors.ts';
+import type { Platform } from '../platform/platform.ts';
+import { instantiate, type Wasm, type WasmBuild } from '../wasm.ts';
+import { chooseWasm } from './wasm-build.ts';
+
+export type DeviceName = 'auto' | 'wasm' | 'webgpu';
+
+export interface DeviceRequest {
+  readonly device?: DeviceName | undefined;
+  readonly threads?: number | undefined;
+  /** One WASM build by name; for tests and benchmarks. */
+  readonly build?: WasmBuild | undefined;
+}
+
+/** What a model runs on. */
+export interface DeviceInfo {
+  readonly kind: Backend['kind'];
+  /** The WASM build and threads, or the adapter's name. */
+  readonly description: string;
+  /** Why this device and not the other. */
+  readonly reason: string;
+}
+
+export interface Device {
+  readonly backend: Backend;
+  readonly info: DeviceInfo;
+}
+
+/** Software adapters compute correctly and far slower than WASM does. */
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|microsoft basic render|software/i;
+
+export async function openDevice(platform: Platform, request: DeviceRequest, signal?: AbortSignal): Promise<Device> {
+  const { device = 'auto' } = request;
+  signal?.throwIfAborted();
+  switch (device) {
+    case 'wasm':
+      return openWasm(platform, request, 'device: \'wasm\' was asked for');
+    case 'webgpu':
+      return openWebGpu(platform);
+    case 'auto':
+      return openBest(platform, request, signal);
+    default:
+      throw new InputError('argument', `device: '${String(device satisfies never)}' is unknown; use 'auto', 'wasm' or 'webgpu'`);
+  }
+}
+
+async function openWasm(platform: Platform, request: DeviceRequest, why: string): Promise<Device> {
+  const choice = chooseWasm(platform, request);
+  const wasm = await instantiate(choice.build, await platform.wasm(choice.build));
+  const backend = await createWasmBackend({ wasm, threads: choice.threads, ...(platform.spawnPool === undefined ? {} : { spawn: platform.spawnPool }) });
+  return { backend, info: { kind: backend.kind, description: backend.description, reason: `${why}; ${choice.reason}` } };
+}
+
+async function openWebGpu(platform: Platform): Promise<Device> {
+  const gpu = await platform.gpu();
+  const missing = gpu === undefined ? noWebGpu(platform) : (await gpu.requestAdapter({ powerPreference: 'high-performance' })) === null ? 'WebGPU offers no adapter' : undefined;
+  if (gpu === undefined || missing !== undefined) throw new DeviceError('unavailable', `device: 'webgpu': ${missing ?? ''}; use device: 'auto' or 'wasm'`);
+  const backend = await createWebGpuBackend({ gpu });
+  return { backend, info: { kind: backend.kind, description: backend.description, reason: 'device: \'webgpu\' was asked for' } };
+}
+
+/** WebGPU where there is hardware for it that computes as WASM does. */
+async function openBest(platform: Platform, request: DeviceRequest, signal?: AbortSignal): Promise<Device> {
+  const gpu = await platform.gpu();
+  if (gpu === undefined) return openWasm(platform, request, noWebGpu(platform));
+  let adapter: GPUAdapter | null;
+  try {
+    adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  } catch (error) {
+    return openWasm(platform, request, `WebGPU failed to give an adapter (${message(error)})`);
+  }
+  if (adapter === null) return openWasm(platform, request, 'WebGPU offers no adapter');
+  const software = softwareAdapter(adapter);
+  if (software !== undefined) return openWasm(platform, request, `WebGPU offers only a software adapter (${software}), which is slower than WASM`);
+  signal?.throwIfAborted();
+  let backend: Backend | undefined;
+  let judge: Backend | undefined;
+  try {
+    backend = await createWebGpuBackend({ gpu });
+    judge = (await openWasm(platform, { threads: 1 }, '')).backend;
+    await selfCheck(backend, judge);
+    judge.destroy();
+    return { backend, info: { kind: backend.kind, description: backend.description, reason: 'WebGPU computes here as WASM does (self-check passed)' } };
+  } catch (error) {
+    backend?.destroy();
+    judge?.destroy();
+    return openWasm(platform, request, `WebGPU was rejected: ${message(error)}`);
+  }
+}
+
+/** The adapter's name when it is a software one. */
+export function softwareAdapter(adapter: GPUAdapter): string | undefined {
+  const { info } = adapter;
+  const name = [info.vendor, info.architecture, info.device, info.description].filter((part) => part !== '').join(' ');
+  const fallback = (info as { isFallbackAdapter?: boolean }).isFallbackAdapter === true;
+  return fallback || SOFTWARE.test(name) ? name || 'fallback adapter' : undefined;
+}
+
+function noWebGpu(platform: Platform): string {
+  return platform.name === 'node' ? 'there is no WebGPU in Node without the package `webgpu`' : 'this browser has no WebGPU here';
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The instance that the tokenizer runs in: one thread, whatever the device. */
+export async function openTextWasm(platform: Platform): Promise<Wasm> {
+  const { build } = chooseWasm(platform, { threads: 1 });
+  return instantiate(build, await platform.wasm(build));
+}

@@ -1,0 +1,224 @@
+/** A loaded model: its tokenizer, its weights on a device, its KV pages; and its way to another device when that one is lost. */
+import type { Backend, KvPool, MemoryUse } from '../backend/backend.ts';
+import { PageAllocator, Sequence } from '../context/pages.ts';
+import { DeviceError, InputError, StorageError } from '../errors.ts';
+import type { SessionModel } from '../generate/context.ts';
+import { prefillChunk, type Lane } from '../generate/generate.ts';
+import { checkCount } from '../generate/options.ts';
+import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
+import { openModel, type ModelInput } from '../load/index.ts';
+import type { LoadProgress, ModelFile } from '../load/model-file.ts';
+import { loadLanguageModel, type LanguageModel } from '../models/model.ts';
+import type { Platform } from '../platform/platform.ts';
+import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import type { WasmBuild } from '../wasm.ts';
+import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
+
+export interface LoadSettings {
+  readonly device?: DeviceName | undefined;
+  /** WASM threads; default: by the number of processors. */
+  readonly threads?: number | undefined;
+  /** One WASM build by name; for tests and benchmarks. */
+  readonly build?: WasmBuild | undefined;
+  /** Most tokens of a context; default and limit: what the model was trained for. */
+  readonly contextWindow?: number | undefined;
+  /** Hugging Face folders: quantise while loading. */
+  readonly quantize?: 'q8' | 'q4' | undefined;
+  /** Whether downloads are kept on the device (default true). */
+  readonly store?: boolean | undefined;
+  /** What the file, or each file by name, must hash to. */
+  readonly sha256?: string | Readonly<Record<string, string>> | undefined;
+}
+
+export interface LoadListener {
+  readonly signal?: AbortSignal | undefined;
+  readonly monitor?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/** Puts a device where the platform's own choice would go; tests give their reference backend. */
+export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promise<Device>;
+
+/** Above this an f32 context would crowd out the model on small devices: keys and values are kept as f16 instead. */
+const MAX_F32_CONTEXT = 2 ** 28;
+
+interface Loaded {
+  readonly device: DeviceInfo;
+  readonly backend: Backend;
+  readonly language: LanguageModel;
+  readonly pool: KvPool;
+  readonly pages: PageAllocator;
+}
+
+export class EngineModel implements SessionModel {
+  readonly tokenizer: Tokenizer;
+  readonly window: number;
+  readonly sampling: SamplingDefaults;
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly parameters: number;
+  readonly bytes: number;
+  /** Hears of a lost device. */
+  onLost: ((error: Error) => void) | undefined;
+  readonly #platform: Platform;
+  readonly #open: OpenDevice;
+  readonly #input: ModelInput;
+  readonly #settings: LoadSettings;
+  #loaded: Loaded;
+  #epoch = 0;
+  #freed = false;
+
+  private constructor(
+    platform: Platform,
+    open: OpenDevice,
+    input: ModelInput,
+    settings: LoadSettings,
+    file: ModelFile,
+    tokenizer: Tokenizer,
+    window: number,
+    loaded: Loaded,
+  ) {
+    this.#platform = platform;
+    this.#open = open;
+    this.#input = input;
+    this.#settings = settings;
+    this.tokenizer = tokenizer;
+    this.window = window;
+    this.sampling = recommendedSampling(file.metadata);
+    this.name = file.name;
+    this.fingerprint = file.fingerprint;
+    this.bytes = file.bytes;
+    this.parameters = parameters(file);
+    this.#loaded = loaded;
+    this.#watch(loaded);
+  }
+
+  static async load(
+    platform: Platform,
+    input: ModelInput,
+    settings: LoadSettings = {},
+    listener: LoadListener = {},
+    open: OpenDevice = (request, signal) => openDevice(platform, request, signal),
+  ): Promise<EngineModel> {
+    const file = await openFile(platform, input, settings, listener);
+    let tokenizer: Tokenizer | undefined;
+    try {
+      tokenizer = createTokenizer(await openTextWasm(platform), file.metadata);
+      const loaded = await loadOn(file, await open(settings, listener.signal), settings, listener);
+      const { config } = loaded.language;
+      const window = settings.contextWindow ?? config.contextWindow;
+      return new EngineModel(platform, open, input, settings, file, tokenizer, window, loaded);
+    } catch (error) {
+      tokenizer?.free();
+      throw error;
+    } finally {
+      await file.close();
+    }
+  }
+
+  get device(): DeviceInfo {
+    return this.#loaded.device;
+  }
+  get config(): LanguageModel['config'] {
+    return this.#loaded.language.config;
+  }
+  get epoch(): number {
+    return this.#epoch;
+  }
+  get chunk(): number {
+    return prefillChunk(this.#loaded.backend, this.parameters);
+  }
+  get pagesUsed(): number {
+    return this.#loaded.pages.used;
+  }
+
+  lane(window: number, from?: Lane): Lane {
+    if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
+    const { backend, language, pages } = this.#loaded;
+    const sequence = from === undefined ? new Sequence(pages, window) : from.sequence.fork();
+    return { model: language, sequence, ring: backend.ids(window + 1), sampler: backend.sampler(language.config.vocabulary) };
+  }
+
+  memory(): MemoryUse {
+    return this.#loaded.backend.memory();
+  }
+
+  /** Loads the weights again, on another device if asked. Sessions go on: their contexts are computed anew when next used. */
+  async recover(request: DeviceRequest = {}, listener: LoadListener = {}): Promise<DeviceInfo> {
+    const settings = { ...this.#settings, ...request };
+    const file = await openFile(this.#platform, this.#input, settings, listener);
+    try {
+      if (file.fingerprint !== this.fingerprint) {
+        throw new StorageError('changed', `${file.name}: the file is not the one that was loaded; load it as a new model`, { file: file.name });
+      }
+      this.#release();
+      const loaded = await loadOn(file, await this.#open(settings, listener.signal), settings, listener);
+      this.#loaded = loaded;
+      this.#epoch++;
+      this.#watch(loaded);
+      return loaded.device;
+    } finally {
+      await file.close();
+    }
+  }
+
+  free(): void {
+    if (this.#freed) return;
+    this.#freed = true;
+    this.#release();
+    this.tokenizer.free();
+  }
+
+  #watch(loaded: Loaded): void {
+    void loaded.backend.lost.then((error) => {
+      if (!this.#freed && this.#loaded === loaded) this.onLost?.(error);
+    });
+  }
+
+  #release(): void {
+    const { language, pool, backend } = this.#loaded;
+    try {
+      language.free();
+      pool.free();
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+    }
+    backend.destroy();
+  }
+}
+
+function openFile(platform: Platform, input: ModelInput, settings: LoadSettings, { signal, monitor }: LoadListener): Promise<ModelFile> {
+  const { quantize, sha256, store } = settings;
+  const { store: kept, ...access } = platform.open;
+  return openModel(input, {
+    ...access,
+    ...(store === false ? { store: false } : kept === undefined ? {} : { store: kept }),
+    ...(quantize === undefined ? {} : { quantize }),
+    ...(sha256 === undefined ? {} : { sha256: typeof sha256 === 'string' ? sha256 : { ...sha256 } }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(monitor === undefined ? {} : { monitor }),
+  });
+}
+
+/** Puts the weights on the device. On failure or abort the device is given back. */
+async function loadOn(file: ModelFile, device: Device, settings: LoadSettings, { signal, monitor }: LoadListener): Promise<Loaded> {
+  const { backend, info } = device;
+  try {
+    signal?.throwIfAborted();
+    const language = await loadLanguageModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
+    const { config } = language;
+    const window = checkCount('contextWindow', settings.contextWindow ?? config.contextWindow, config.contextWindow);
+    const { layers, kvHeads, headDim } = config;
+    const bytes = window * layers * kvHeads * headDim * 2 * 4;
+    const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT ? 'f16' : 'f32' });
+    return { device: info, backend, language, pool, pages: new PageAllocator(pool) };
+  } catch (error) {
+    backend.destroy();
+    throw error;
+  }
+}
+
+function parameters(file: ModelFile): number {
+  let sum = 0;
+  for (const { shape } of file.tensors.values()) sum += shape.reduce((product, size) => product * size, 1);
+  return sum;
+}

@@ -1,0 +1,160 @@
+/** The engine behind an endpoint: what the page may call. One model a service; sessions are told apart by number. */
+import { InputError } from '../errors.ts';
+import type { PromptInput } from '../generate/messages.ts';
+import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings } from '../generate/options.ts';
+import type { ModelInput } from '../load/index.ts';
+import type { LoadProgress } from '../load/model-file.ts';
+import type { MemoryUse } from '../backend/backend.ts';
+import type { Platform } from '../platform/platform.ts';
+import { Session } from '../session.ts';
+import { packError, type Endpoint } from '../worker/protocol.ts';
+import { respond, type CallContext, type Handler } from '../worker/responder.ts';
+import type { DeviceInfo, DeviceRequest } from './device.ts';
+import { EngineModel, type LoadSettings, type OpenDevice } from './model.ts';
+
+/** What the page keeps of a model. */
+export interface ModelFacts {
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly bytes: number;
+  readonly device: DeviceInfo;
+  readonly contextWindow: number;
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly vocabulary: number;
+  readonly chat: boolean;
+}
+
+export interface SessionFacts {
+  readonly session: number;
+  readonly usage: number;
+  readonly window: number;
+}
+
+export interface AnswerFacts extends AnswerReport {
+  readonly usage: number;
+}
+
+export interface MemoryFacts extends MemoryUse {
+  /** KV pages in use by sessions. */
+  readonly pages: number;
+}
+
+/** What a prompt sends on the way. */
+export type PromptEvent = { readonly kind: 'overflow' } | { readonly kind: 'prefill'; readonly done: number; readonly total: number };
+
+/** Prefill progress is sent at most this often, in milliseconds. */
+const PROGRESS_INTERVAL = 50;
+
+export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenDevice): void {
+  let model: EngineModel | undefined;
+  const sessions = new Map<number, Session>();
+  let next = 1;
+
+  const loaded = (): EngineModel => {
+    if (model === undefined) throw new InputError('destroyed', 'the model was destroyed, or is not loaded yet; load it again');
+    return model;
+  };
+  const session = (id: number): Session => {
+    const found = sessions.get(id);
+    if (found === undefined) throw new InputError('destroyed', 'the session was destroyed; create another one');
+    return found;
+  };
+  const add = (made: Session): SessionFacts => {
+    sessions.set(next, made);
+    return { session: next++, usage: made.usage, window: made.window };
+  };
+  const facts = (from: EngineModel): ModelFacts => ({
+    name: from.name,
+    fingerprint: from.fingerprint,
+    bytes: from.bytes,
+    device: from.device,
+    contextWindow: from.window,
+    architecture: from.config.architecture,
+    parameters: from.parameters,
+    vocabulary: from.config.vocabulary,
+    chat: from.tokenizer.facts.chatTemplate !== undefined,
+  });
+  const listener = (context: CallContext) => ({
+    signal: context.signal,
+    onText: (text: string) => context.item(text),
+    onOverflow: () => context.event({ kind: 'overflow' } satisfies PromptEvent),
+    onPrefill: throttle((done, total) => context.event({ kind: 'prefill', done, total } satisfies PromptEvent)),
+  });
+
+  const loadListener = (context: CallContext) => ({ signal: context.signal, monitor: (progress: LoadProgress) => context.event(progress) });
+
+  const handlers = {
+    load: async ({ input, settings }: { input: ModelInput; settings: LoadSettings }, context: CallContext): Promise<ModelFacts> => {
+      model = await EngineModel.load(platform, input, settings, loadListener(context), open);
+      return facts(model);
+    },
+    recover: async ({ request }: { request: DeviceRequest }, context: CallContext): Promise<ModelFacts> => {
+      await loaded().recover(request, loadListener(context));
+      return facts(loaded());
+    },
+    /** Sends an event for every lost device, and lasts as long as the model. */
+    watch: (_: unknown, context: CallContext): Promise<void> => {
+      loaded().onLost = (error) => context.event(packError(error));
+      return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
+    },
+    memory: (): MemoryFacts => ({ ...loaded().memory(), pages: loaded().pagesUsed }),
+    free: async (): Promise<void> => {
+      await Promise.all([...sessions.values()].map((each) => each.destroy()));
+      sessions.clear();
+      model?.free();
+      model = undefined;
+    },
+    encode: ({ text, special }: { text: string; special: boolean }): Int32Array => loaded().tokenizer.encode(text, { special }),
+    decode: ({ ids, special }: { ids: Int32Array; special: boolean }): string => loaded().tokenizer.decode(ids, { special }),
+
+    createSession: async ({ settings }: { settings: SessionSettings }, context: CallContext): Promise<SessionFacts> => {
+      const made = new Session(loaded(), settings);
+      try {
+        await made.start(listener(context));
+      } catch (error) {
+        void made.destroy();
+        throw error;
+      }
+      return add(made);
+    },
+    cloneSession: async ({ session: id }: { session: number }, { signal }: CallContext): Promise<SessionFacts> => add(await session(id).clone(signal)),
+    destroySession: async ({ session: id }: { session: number }): Promise<void> => {
+      const ended = sessions.get(id);
+      sessions.delete(id);
+      await ended?.destroy();
+    },
+    prompt: async (call: { session: number; input: PromptInput; settings: PromptSettings }, context: CallContext): Promise<AnswerFacts> => {
+      const asked = session(call.session);
+      const { text: _text, ids: _ids, ...report } = await asked.prompt(call.input, call.settings, listener(context));
+      return { ...report, usage: asked.usage };
+    },
+    append: async (call: { session: number; input: PromptInput }, context: CallContext): Promise<number> => {
+      const asked = session(call.session);
+      await asked.append(call.input, listener(context));
+      return asked.usage;
+    },
+    measure: (call: { session: number; input: PromptInput }, { signal }: CallContext): Promise<number> => session(call.session).measure(call.input, signal),
+    /** Raw continuation, in a session of its own. */
+    complete: async (call: { input: string | Int32Array; settings: CompletionSettings }, context: CallContext): Promise<AnswerFacts & { ids: Int32Array }> => {
+      const once = new Session(loaded());
+      try {
+        const { text: _text, ids, ...report } = await once.complete(call.input, call.settings, listener(context));
+        return { ...report, ids: Int32Array.from(ids), usage: once.usage };
+      } finally {
+        await once.destroy();
+      }
+    },
+  } satisfies Record<string, Handler>;
+  respond(endpoint, handlers);
+}
+
+function throttle(send: (done: number, total: number) => void): (done: number, total: number) => void {
+  let last = 0;
+  return (done, total) => {
+    const now = performance.now();
+    if (done < total && now - last < PROGRESS_INTERVAL) return;
+    last = now;
+    send(done, total);
+  };
+}

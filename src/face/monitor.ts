@@ -1,0 +1,57 @@
+/** The Prompt API's download monitor: an EventTarget that hears `downloadprogress` events from 0 to 1. */
+import type { LoadProgress } from '../load/model-file.ts';
+
+/** `ProgressEvent` with the fields that matter; Node has no such class. */
+export class DownloadProgressEvent extends Event {
+  readonly lengthComputable = true;
+  /** 0 to 1 */
+  readonly loaded: number;
+  readonly total = 1;
+  constructor(loaded: number) {
+    super('downloadprogress');
+    this.loaded = loaded;
+  }
+}
+
+export interface CreateMonitor extends EventTarget {
+  ondownloadprogress: ((this: CreateMonitor, event: DownloadProgressEvent) => unknown) | null;
+  addEventListener(type: 'downloadprogress', listener: (event: DownloadProgressEvent) => unknown, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+}
+
+export type MonitorCallback = (monitor: CreateMonitor) => void;
+
+class Monitor extends EventTarget implements CreateMonitor {
+  ondownloadprogress: CreateMonitor['ondownloadprogress'] = null;
+}
+
+/** Steps smaller than this are not worth an event. */
+const STEP = 1 / 1000;
+
+export class DownloadMonitor {
+  readonly #monitor: CreateMonitor = new Monitor();
+  #shown = -1;
+
+  constructor(callback: MonitorCallback) {
+    callback(this.#monitor);
+    this.#send(0);
+  }
+
+  /** Reading a kept file counts as its download. The share never falls, and 1 is left for `done`. */
+  hear({ phase, loaded, total }: LoadProgress): void {
+    if (phase !== 'download' && phase !== 'load') return;
+    const share = total > 0 ? Math.min(loaded / total, 1 - STEP) : 0;
+    if (share >= this.#shown + STEP) this.#send(share);
+  }
+
+  done(): void {
+    this.#send(1);
+  }
+
+  #send(share: number): void {
+    this.#shown = share;
+    const event = new DownloadProgressEvent(share);
+    this.#monitor.ondownloadprogress?.(event);
+    this.#monitor.dispatchEvent(event);
+  }
+}

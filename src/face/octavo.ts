@@ -1,0 +1,89 @@
+/** `Octavo`: where a page begins. */
+import type { LoadSettings } from '../engine/model.ts';
+import type { ModelFacts } from '../engine/service.ts';
+import type { ModelInput } from '../load/index.ts';
+import type { LoadProgress } from '../load/model-file.ts';
+import type { ModelStore } from '../store/index.ts';
+import { Caller } from '../worker/caller.ts';
+import type { Endpoint } from '../worker/protocol.ts';
+import { OctavoModel } from './model.ts';
+import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
+
+export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
+
+export interface LoadOptions extends LoadSettings {
+  /** Ends the load; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** The Prompt API's way: is given an EventTarget that hears `downloadprogress`, `loaded` going from 0 to 1. */
+  readonly monitor?: MonitorCallback | undefined;
+  /** Hears phase, bytes and rate. */
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/** What the face needs of its surroundings. */
+export interface FacePlatform {
+  /** Starts an engine, off this thread where possible. */
+  startEngine(): Promise<Endpoint>;
+  /** An input as it can be sent to the engine; 'nano' becomes the bundled model's place. */
+  input(input: ModelInput): ModelInput;
+  /** Whether WASM or WebGPU is there at all. */
+  readonly capable: boolean;
+  /** Where downloads are kept; undefined where nothing can be kept. */
+  store(): ModelStore | undefined;
+}
+
+export interface OctavoFace {
+  /** Whether a model could be loaded, and whether that needs a download. */
+  availability(input: ModelInput): Promise<Availability>;
+  /** Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path. */
+  load(input: ModelInput, options?: LoadOptions): Promise<OctavoModel>;
+  /** Models kept from earlier downloads. */
+  readonly store: Pick<ModelStore, 'list' | 'remove'>;
+}
+
+/** Loads in progress, by what is loaded: `availability` answers 'downloading' for them. */
+const loading = new Map<string, number>();
+
+export function createFace(platform: FacePlatform): OctavoFace {
+  return {
+    async availability(input) {
+      if (!platform.capable) return 'unavailable';
+      const place = platform.input(input);
+      if (typeof place !== 'string' || !/^(https?:|hf:)/.test(place)) return 'available';
+      if (loading.has(place)) return 'downloading';
+      return (await platform.store()?.has(place)) === true ? 'available' : 'downloadable';
+    },
+
+    async load(input, options = {}) {
+      const { signal, monitor, onProgress, ...settings } = options;
+      signal?.throwIfAborted();
+      const place = platform.input(input);
+      const name = typeof place === 'string' ? place : '';
+      const download = monitor === undefined ? undefined : new DownloadMonitor(monitor);
+      const caller = new Caller(await platform.startEngine());
+      loading.set(name, (loading.get(name) ?? 0) + 1);
+      try {
+        const onEvent = (event: unknown): void => {
+          const progress = event as LoadProgress;
+          download?.hear(progress);
+          onProgress?.(progress);
+        };
+        const facts = await caller.call('load', { input: place, settings }, { signal, onEvent });
+        download?.done();
+        return new OctavoModel(caller, facts as ModelFacts, () => caller.close());
+      } catch (error) {
+        caller.close();
+        throw error;
+      } finally {
+        const others = (loading.get(name) ?? 1) - 1;
+        if (others === 0) loading.delete(name);
+        else loading.set(name, others);
+      }
+    },
+
+    store: {
+      list: async () => (await platform.store()?.list()) ?? [],
+      remove: async (key) => platform.store()?.remove(key),
+    },
+  };
+}

@@ -1,0 +1,104 @@
+/** An answer as it comes: a ReadableStream of text that can be iterated in every browser, and a report at its end. */
+import type { Caller, CallOptions } from '../worker/caller.ts';
+import { linkedSignal } from './signals.ts';
+
+/** Pieces waiting to be read, and who waits for one. Each piece that is taken lets the engine send another. */
+class Pieces {
+  readonly #held: string[] = [];
+  #wake: (() => void) | undefined;
+  taken: () => void = () => undefined;
+
+  push(piece: string): void {
+    this.#held.push(piece);
+    this.wake();
+  }
+
+  wake(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  /** The next piece, or undefined when `ended` and none is left. */
+  async next(ended: () => boolean): Promise<string | undefined> {
+    while (this.#held.length === 0 && !ended()) await new Promise<void>((resolve) => (this.#wake = resolve));
+    const piece = this.#held.shift();
+    if (piece !== undefined) this.taken();
+    return piece;
+  }
+}
+
+/**
+ * Text of an answer, piece by piece. The engine waits while nobody reads. Leaving the loop, or `cancel`, ends the answer; an abort or a
+ * failure rejects the reader, after the pieces that came before it. `finished` tells how it ended and what it cost.
+ */
+export class TextStream<Report> extends ReadableStream<string> {
+  readonly finished: Promise<Report>;
+
+  constructor(caller: Caller, method: string, params: unknown, options: CallOptions & { readonly done: (value: unknown) => Report }) {
+    const pieces = new Pieces();
+    const own = new AbortController();
+    const link = linkedSignal(options.signal, own.signal);
+    let ended = false;
+    let failure: { readonly error: unknown } | undefined;
+    const { result, take } = caller.stream(method, params, { ...options, signal: link.signal, onItem: (item) => pieces.push(String(item)) });
+    pieces.taken = take;
+    const finished = result.then(options.done).finally(() => link.unlink());
+    finished.then(
+      () => {
+        ended = true;
+        pieces.wake();
+      },
+      (error: unknown) => {
+        ended = true;
+        failure = { error };
+        pieces.wake();
+      },
+    );
+    super(
+      {
+        pull: async (controller) => {
+          const piece = failure === undefined || !link.signal.aborted ? await pieces.next(() => ended) : undefined;
+          if (piece !== undefined) controller.enqueue(piece);
+          else if (failure !== undefined) controller.error(failure.error);
+          else controller.close();
+        },
+        cancel: (reason) => own.abort(reason),
+      },
+      { highWaterMark: 0 },
+    );
+    this.finished = finished;
+  }
+
+  /** Not every browser's ReadableStream can be iterated. */
+  override [Symbol.asyncIterator](options?: ReadableStreamIteratorOptions): ReadableStreamAsyncIterator<string> {
+    return this.values(options);
+  }
+
+  override async *values({ preventCancel = false }: ReadableStreamIteratorOptions = {}): AsyncGenerator<string, undefined> {
+    const reader = this.getReader();
+    let open = true;
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) {
+          open = false;
+          return;
+        }
+        yield value;
+      }
+    } catch (error) {
+      open = false;
+      throw error;
+    } finally {
+      if (open && !preventCancel) await reader.cancel();
+      reader.releaseLock();
+    }
+  }
+}
+
+/** The whole text of a stream. */
+export async function collect(stream: TextStream<unknown>): Promise<string> {
+  let text = '';
+  for await (const piece of stream) text += piece;
+  return text;
+}

@@ -1,0 +1,84 @@
+/** One answer as text: ids from the device, detokenised, cut at stop strings, handed on piece by piece. */
+import { InputError } from '../errors.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { generate, type Lane, type TokenMask } from './generate.ts';
+import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
+import { sampleSpec, type SamplingDefaults } from './sampling.ts';
+import { StopStrings } from './stop.ts';
+
+export interface AnswerRequest {
+  readonly lane: Lane;
+  readonly tokenizer: Tokenizer;
+  readonly ids: Int32Array;
+  /** Ids at the front that the sequence holds already. */
+  readonly cached: number;
+  readonly window: number;
+  readonly chunk: number;
+  readonly settings: PromptSettings;
+  readonly defaults: SamplingDefaults;
+}
+
+/** What the caller wants to hear on the way. Waiting on `onText` is the back-pressure. */
+export interface AnswerListener {
+  readonly signal?: AbortSignal | undefined;
+  readonly mask?: TokenMask | undefined;
+  readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+  readonly onText?: ((text: string) => void | Promise<void>) | undefined;
+}
+
+export interface Answer extends AnswerReport {
+  readonly text: string;
+  readonly ids: readonly number[];
+}
+
+/** Throws `InputError('too-long')` where not even one token of an answer fits. */
+export async function answer(request: AnswerRequest, listener: AnswerListener): Promise<Answer> {
+  const { lane, tokenizer, ids, window, settings } = request;
+  const { stop: stops = [] } = settings;
+  if (ids.length === 0) throw new InputError('empty', 'the prompt is empty: it encodes to no token; give some text');
+  const room = window - ids.length;
+  if (room < 1) throw tooLong(ids.length, window);
+  const most = settings.maxTokens === undefined ? room : Math.min(room, checkCount('maxTokens', settings.maxTokens, Number.MAX_SAFE_INTEGER));
+  const stop = new StopStrings(typeof stops === 'string' ? [stops] : stops);
+  const words = tokenizer.stream();
+  let text = '';
+  const show = async (piece: string): Promise<void> => {
+    if (piece.length === 0) return;
+    text += piece;
+    await listener.onText?.(piece);
+  };
+  const cached = Math.min(request.cached, ids.length - 1);
+  const done = await generate(lane, {
+    ids,
+    cached,
+    spec: sampleSpec(settings, request.defaults),
+    stopIds: new Set(tokenizer.facts.eos),
+    maxTokens: most,
+    chunk: request.chunk,
+    mask: listener.mask,
+    signal: listener.signal,
+    onPrefill: listener.onPrefill,
+    onId: async (id) => {
+      await show(stop.push(words.push(id)));
+      return stop.met !== undefined;
+    },
+  });
+  await show(stop.push(words.flush()) + stop.flush());
+  return {
+    text,
+    ids: done.ids,
+    finishReason: stop.met === undefined ? done.reason : 'stop',
+    ...(stop.met === undefined ? {} : { stop: stop.met }),
+    tokens: { prompt: ids.length, cached, generated: done.ids.length },
+    time: { prefill: done.prefill, decode: done.decode },
+  };
+}
+
+export function tooLong(tokens: number, window: number): InputError {
+  return new InputError(
+    'too-long',
+    `the prompt has ${tokens} tokens and the context window holds ${window}, the answer included; shorten the prompt, ` +
+      'or load the model with a larger contextWindow where it allows one',
+    { tokens, window },
+  );
+}

@@ -1,0 +1,175 @@
+/**
+ * Ids in, ids out: prefill in chunks, then a decode loop that runs ahead of the host.
+ *
+ * The id ring holds the id of position p at index p. Prompt ids are written there; `sample` writes the next one on the device, and the
+ * next step's `embed` reads it from there, so that a step is issued before the host knows the id of the one before. The host
+ * reads ids some steps behind, and what was issued beyond the end is undone by truncating the sequence.
+ */
+import type { Backend, Sampler, SampleSpec, Tensor } from '../backend/backend.ts';
+import type { Sequence } from '../context/pages.ts';
+import { denseCausal } from '../context/ranges.ts';
+import { InputError, ModelError } from '../errors.ts';
+import type { LanguageModel } from '../models/model.ts';
+import { TimeSlice } from './yield.ts';
+
+/** What one sequence needs on the device. Owned by the session. */
+export interface Lane {
+  readonly model: LanguageModel;
+  readonly sequence: Sequence;
+  /** [window + 1] ids */
+  readonly ring: Tensor;
+  readonly sampler: Sampler;
+}
+
+/** Which ids may come next, given those generated so far: bit i of word i >> 5. `undefined` allows all. Turns the run-ahead off. */
+export type TokenMask = (ids: readonly number[]) => Uint32Array | undefined;
+
+export interface GenerateOptions {
+  /** The whole context's ids; those before `cached` are in the sequence already. */
+  readonly ids: Int32Array;
+  readonly cached: number;
+  readonly spec: SampleSpec;
+  /** Ids that end the answer. */
+  readonly stopIds: ReadonlySet<number>;
+  /** Most ids to generate; at least 1. */
+  readonly maxTokens: number;
+  readonly chunk: number;
+  readonly mask?: TokenMask | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+  /** Hears every id but a stop id, in order; returning true ends the answer. Waiting on its promise is the back-pressure. */
+  readonly onId: (id: number) => boolean | Promise<boolean>;
+}
+
+export interface Generated {
+  readonly ids: readonly number[];
+  readonly reason: 'stop' | 'length';
+  /** Milliseconds. */
+  readonly prefill: number;
+  readonly decode: number;
+}
+
+/** Steps issued beyond the last id read. On WASM an operation is done when it returns, so running ahead would only waste work. */
+function runAhead(backend: Backend, options: GenerateOptions): number {
+  return backend.kind === 'webgpu' && options.mask === undefined ? 4 : 1;
+}
+
+/** Multiply-adds of weights in one prefill chunk: about a third of a second on one WASM thread, well below a GPU's watchdog. */
+const CHUNK_WORK = { wasm: 2 ** 35, reference: 2 ** 28, webgpu: 2 ** 38 } as const;
+
+/** Tokens of a prefill chunk for a model of so many weights: fixed for a model and device, so that runs repeat to the bit. */
+export function prefillChunk(backend: Backend, parameters: number): number {
+  const tokens = CHUNK_WORK[backend.kind] / Math.max(1, parameters);
+  return Math.min(512, Math.max(32, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
+}
+
+/** Runs positions `[start, start + count)`; with `spec`, draws the id of the next position. */
+function advance(lane: Lane, start: number, count: number, spec?: SampleSpec): void {
+  const { model, sequence, ring, sampler } = lane;
+  const { backend } = model;
+  sequence.ensure(start + count);
+  backend.scope(() => {
+    const hidden = model.forward(model.embed(ring, start, count), sequence, start, denseCausal(count, start + count));
+    if (spec === undefined) return;
+    const last = count === 1 ? hidden : backend.rows(hidden, count - 1, 1);
+    backend.sample(model.logits(last), sampler, spec, ring, start + count);
+  });
+}
+
+/** Puts `ids` into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device; with `spec`, draws the id after the last. */
+export async function prefill(
+  lane: Lane,
+  options: Pick<GenerateOptions, 'ids' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
+  spec?: SampleSpec,
+): Promise<void> {
+  const { ids, cached, chunk, signal, onPrefill } = options;
+  const { backend } = lane.model;
+  const slice = new TimeSlice();
+  lane.sequence.truncate(cached);
+  backend.writeIds(lane.ring, cached, ids.subarray(cached));
+  let before = Promise.resolve();
+  try {
+    for (let start = cached; start < ids.length; start += chunk) {
+      signal?.throwIfAborted();
+      const end = Math.min(ids.length, start + chunk);
+      advance(lane, start, end - start, end === ids.length ? spec : undefined);
+      backend.flush();
+      await before;
+      before = backend.idle();
+      before.catch(() => undefined);
+      onPrefill?.(end - cached, ids.length - cached);
+      await slice.yield();
+    }
+    await before;
+    signal?.throwIfAborted();
+  } catch (error) {
+    // What was issued stays: a chunk that was written is good, and the next prompt reuses it. What failed half way does not.
+    if (!signal?.aborted) lane.sequence.truncate(cached);
+    throw error;
+  }
+}
+
+/** One answer. On an error or abort the sequence keeps only positions that were computed for known ids. */
+export async function generate(lane: Lane, options: GenerateOptions): Promise<Generated> {
+  const { ids: prompt, spec, mask, signal, stopIds } = options;
+  const { model, sequence, ring, sampler } = lane;
+  const { backend } = model;
+  if (options.maxTokens < 1) throw new InputError('argument', `maxTokens: ${options.maxTokens} is below 1`);
+
+  const begun = performance.now();
+  const penalised = spec.repetitionPenalty !== 1 || spec.presencePenalty !== 0;
+  sampler.reset(penalised ? prompt : new Int32Array(0));
+  sampler.mask(mask?.([]));
+  await prefill(lane, options, spec);
+  const prefilled = performance.now();
+
+  const ahead = runAhead(backend, options);
+  const end = prompt.length + options.maxTokens;
+  const slice = new TimeSlice();
+  const generated: number[] = [];
+  const reads: Promise<Int32Array>[] = [];
+  const read = (index: number): void => {
+    const ids = backend.readIds(ring, index, index + 1);
+    ids.catch(() => undefined);
+    reads.push(ids);
+  };
+  /** Ring indices below it have been drawn; positions below `issued - 1` have been run. */
+  let issued = prompt.length + 1;
+  let reason: Generated['reason'] = 'length';
+  try {
+    read(prompt.length);
+    while (generated.length < options.maxTokens) {
+      signal?.throwIfAborted();
+      while (issued < end && reads.length < ahead) {
+        if (mask !== undefined) sampler.mask(mask(generated));
+        advance(lane, issued - 1, 1, spec);
+        read(issued++);
+      }
+      const [id = -1] = (await reads.shift()) ?? [];
+      if (id < 0) throw noId(mask !== undefined);
+      if (stopIds.has(id)) {
+        reason = 'stop';
+        break;
+      }
+      generated.push(id);
+      if (await options.onId(id)) {
+        reason = 'stop';
+        break;
+      }
+      await slice.yield();
+    }
+  } finally {
+    sequence.truncate(Math.min(prompt.length + generated.length, issued - 1));
+  }
+  return { ids: generated, reason, prefill: prefilled - begun, decode: performance.now() - prefilled };
+}
+
+function noId(masked: boolean): ModelError {
+  const masking = masked ? ', or the token mask allows no token' : '';
+  return new ModelError(
+    'non-finite',
+    `the model computed logits that are not numbers${masking}; the file may be damaged, or the device computes wrongly: ` +
+      "compare its SHA-256 with the publisher's and try device: 'wasm'",
+    { masked },
+  );
+}

@@ -1,0 +1,57 @@
+/** Options of sessions and prompts, and what an answer tells about itself. Plain data: they cross to the engine's worker. */
+import { InputError } from '../errors.ts';
+import type { Message } from './messages.ts';
+import type { SamplingOptions } from './sampling.ts';
+
+/** How the context is kept. Later methods (KV bits, sparse attention) add members here. */
+export interface ContextOptions {
+  /** Tokens that this session may hold; at most the model's `contextWindow`. */
+  readonly window?: number | undefined;
+}
+
+export interface AnswerOptions {
+  /** Most tokens of an answer. Default: as many as the context window leaves. */
+  readonly maxTokens?: number | undefined;
+  /** Strings that end the answer; they are not part of it. */
+  readonly stop?: string | readonly string[] | undefined;
+}
+
+export interface SessionSettings extends SamplingOptions, AnswerOptions {
+  /** What the conversation begins with: a system message first, then examples. Never dropped. */
+  readonly initialPrompts?: readonly Message[] | undefined;
+  readonly context?: ContextOptions | undefined;
+}
+
+/** Overrides the session's settings for one prompt. */
+export interface PromptSettings extends SamplingOptions, AnswerOptions {}
+
+export interface CompletionSettings extends SamplingOptions, AnswerOptions {
+  /** Whether special tokens in the text are read as such (default true). */
+  readonly special?: boolean | undefined;
+}
+
+/** Why an answer ended: `stop` (the model, or a stop string), or `length` (maxTokens, or the context window is full). */
+export type FinishReason = 'stop' | 'length';
+
+export interface AnswerReport {
+  readonly finishReason: FinishReason;
+  /** The stop string that ended it. */
+  readonly stop?: string;
+  readonly tokens: {
+    /** The whole context before the answer. */
+    readonly prompt: number;
+    /** Of those, how many were computed earlier and reused. */
+    readonly cached: number;
+    readonly generated: number;
+  };
+  /** Milliseconds. */
+  readonly time: { readonly prefill: number; readonly decode: number };
+}
+
+/** Throws `InputError('argument')` unless `value` is a whole number from 1 to `most`. */
+export function checkCount(name: string, value: number, most: number): number {
+  if (!Number.isInteger(value) || value < 1 || value > most) {
+    throw new InputError('argument', `${name}: ${String(value)} is not a whole number from 1 to ${most}`, { name, most });
+  }
+  return value;
+}

@@ -1,0 +1,116 @@
+/** From what a caller asks for to what the device draws with. */
+import type { SampleSpec } from '../backend/backend.ts';
+import { InputError } from '../errors.ts';
+import type { ModelMetadata } from '../load/model-file.ts';
+
+/** The Prompt API's names for how adventurous the answer may be. */
+export type SamplingMode = 'most-predictable' | 'predictable' | 'balanced' | 'creative' | 'most-creative';
+
+/** How the next token is drawn. Order of application: mask, penalties, temperature, top-k, top-p, min-p. */
+export interface SamplingOptions {
+  /** 0 (the default, unless the model file recommends another) takes the likeliest token always. */
+  readonly temperature?: number | undefined;
+  /** Only the k likeliest tokens; 0 is off. */
+  readonly topK?: number | undefined;
+  /** Only the likeliest tokens whose probabilities add up to p; 1 is off. */
+  readonly topP?: number | undefined;
+  /** Only tokens at least this fraction as likely as the likeliest; 0 is off. */
+  readonly minP?: number | undefined;
+  /** Divides positive and multiplies negative logits of tokens seen in the context or the answer; 1 is off. */
+  readonly repetitionPenalty?: number | undefined;
+  /** Subtracted from the logits of tokens seen in the context or the answer; 0 is off. */
+  readonly presencePenalty?: number | undefined;
+  /** The same seed, prompt and model give the same answer. Random when absent. */
+  readonly seed?: number | undefined;
+  /** A named temperature; not together with `temperature` or `topK`. */
+  readonly samplingMode?: SamplingMode | undefined;
+}
+
+const MODES: Readonly<Record<SamplingMode, number>> = {
+  'most-predictable': 0,
+  predictable: 0.3,
+  balanced: 0.7,
+  creative: 1,
+  'most-creative': 1.3,
+};
+
+/** Beyond these the distribution is flat, or the ranking reversed, for any model: a unit mistaken by the caller. */
+const LIMITS = {
+  temperature: { least: 0, most: 100 },
+  topK: { least: 0, most: 2 ** 31 - 1 },
+  topP: { least: Number.MIN_VALUE, most: 1 },
+  minP: { least: 0, most: 1 },
+  repetitionPenalty: { least: 1e-3, most: 1e3 },
+  presencePenalty: { least: -1e3, most: 1e3 },
+  seed: { least: 0, most: 2 ** 32 - 1 },
+} as const satisfies Record<keyof SampleSpec, { least: number; most: number }>;
+const WHOLE: ReadonlySet<keyof SampleSpec> = new Set(['topK', 'seed']);
+
+/** What applies where neither the caller nor the model's file says otherwise: greedy. */
+const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 } as const;
+
+export type SamplingDefaults = Partial<Omit<SampleSpec, 'seed'>>;
+
+/** Checks every value and fills in the rest. Throws `InputError('argument')`. */
+export function sampleSpec(options: SamplingOptions, defaults: SamplingDefaults = {}): SampleSpec {
+  const base = { ...GREEDY, ...defaults, seed: 0 };
+  const { samplingMode } = options;
+  if (samplingMode !== undefined) {
+    if (options.temperature !== undefined || options.topK !== undefined) {
+      throw new InputError('argument', 'samplingMode: cannot be combined with temperature or topK; give one or the other', { samplingMode });
+    }
+    const temperature = MODES[samplingMode];
+    if (temperature === undefined) {
+      throw new InputError('argument', `samplingMode: '${String(samplingMode)}' is unknown; use one of ${Object.keys(MODES).join(', ')}`);
+    }
+    base.temperature = temperature;
+  }
+  const value = (name: keyof SampleSpec): number => {
+    const given = options[name] ?? (name === 'seed' ? randomSeed() : base[name]);
+    const { least, most } = LIMITS[name];
+    if (typeof given !== 'number' || !(given >= least && given <= most) || (WHOLE.has(name) && !Number.isInteger(given))) {
+      const from = least === Number.MIN_VALUE ? 'above 0' : `from ${least}`;
+      throw new InputError('argument', `${name}: ${String(given)} is not a ${WHOLE.has(name) ? 'whole ' : ''}number ${from} to ${most}`, { name });
+    }
+    return given;
+  };
+  return {
+    temperature: value('temperature'),
+    topK: value('topK'),
+    topP: value('topP'),
+    minP: value('minP'),
+    repetitionPenalty: value('repetitionPenalty'),
+    presencePenalty: value('presencePenalty'),
+    seed: value('seed'),
+  };
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+}
+
+/** What the model's publisher recommends: generation_config.json, or GGUF's `general.sampling.*`. Nonsense is ignored. */
+export function recommendedSampling(metadata: ModelMetadata): SamplingDefaults {
+  const found: { -readonly [K in keyof SamplingDefaults]: SamplingDefaults[K] } = {};
+  const take = (name: keyof SamplingDefaults, value: unknown): void => {
+    const { least, most } = LIMITS[name];
+    if (typeof value !== 'number' || !(value >= least && value <= most)) return;
+    if (WHOLE.has(name) && !Number.isInteger(value)) return;
+    found[name] = value;
+  };
+  if (metadata.kind === 'gguf') {
+    take('temperature', metadata.values.get('general.sampling.temp'));
+    take('topK', metadata.values.get('general.sampling.top_k'));
+    take('topP', metadata.values.get('general.sampling.top_p'));
+    take('minP', metadata.values.get('general.sampling.min_p'));
+    take('repetitionPenalty', metadata.values.get('general.sampling.penalty_repeat'));
+  } else if (metadata.generationConfig?.['do_sample'] === true) {
+    const config = metadata.generationConfig;
+    take('temperature', config['temperature'] ?? 1);
+    take('topK', config['top_k']);
+    take('topP', config['top_p']);
+    take('minP', config['min_p']);
+    take('repetitionPenalty', config['repetition_penalty']);
+  }
+  return found;
+}

@@ -1,0 +1,19 @@
+/** What the page needs in browsers, web views and Electron's renderers. */
+import type { FacePlatform } from '../face/octavo.ts';
+import type { ModelInput } from '../load/index.ts';
+import { createModelStore } from '../store/index.ts';
+import { workerEndpoint } from '../worker/endpoints.ts';
+import { cloneable } from './input.ts';
+
+export function createBrowserFace(): FacePlatform {
+  return {
+    startEngine: async () => workerEndpoint(new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'octavo' })),
+    input: (input: ModelInput) => {
+      if (input === 'nano') return new URL('../models/nano/nano.gguf', import.meta.url).href;
+      if (typeof input === 'string' && !input.startsWith('hf:')) return new URL(input, globalThis.location?.href).href;
+      return cloneable(input);
+    },
+    capable: typeof WebAssembly === 'object' && typeof Worker === 'function',
+    store: () => (typeof indexedDB === 'undefined' ? undefined : createModelStore()),
+  };
+}

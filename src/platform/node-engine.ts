@@ -1,0 +1,51 @@
+/** What the engine needs in Node 20 and later, and in Electron's main and utility processes. */
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { DeviceError } from '../errors.ts';
+import type { WasmBuild } from '../wasm.ts';
+import { nodeFiles } from './node-files.ts';
+import type { Platform } from './platform.ts';
+import { spawnPoolWorker } from './pool-node.ts';
+
+/** Before V8 12 relaxed SIMD sits behind a flag, and `relaxed_dot_add` is miscompiled (results doubled). */
+const FIRST_RELAXED_NODE = 22;
+
+let gpu: Promise<GPU | undefined> | undefined;
+
+/** WebGPU from the package `webgpu` (Dawn), where the user has installed it. Kept: Dawn must outlive its devices. */
+function findGpu(): Promise<GPU | undefined> {
+  gpu ??= (async () => {
+    try {
+      const { create, globals } = await import('webgpu');
+      Object.assign(globalThis, globals);
+      return create([]);
+    } catch {
+      return undefined;
+    }
+  })();
+  return gpu;
+}
+
+/** `assets`: the folder of the .wasm files. */
+export function createNodePlatform(assets = new URL('./', import.meta.url)): Platform {
+  const compile = async (build: WasmBuild): Promise<WebAssembly.Module> => {
+    const path = fileURLToPath(new URL(`octavo.${build}.wasm`, assets));
+    try {
+      return await WebAssembly.compile(await readFile(path));
+    } catch (cause) {
+      throw new DeviceError('unavailable', `${path}: could not be read or compiled; install octavo again, or build it (npm run build)`, { path }, { cause });
+    }
+  };
+  const [major = 0] = process.versions.node.split('.').map(Number);
+  return {
+    name: 'node',
+    wasm: compile,
+    gpu: findGpu,
+    sharedMemory: true,
+    cores: availableParallelism(),
+    distrusted: major < FIRST_RELAXED_NODE ? ['relaxed', 'relaxed-threads'] : [],
+    spawnPool: spawnPoolWorker,
+    open: { files: nodeFiles },
+  };
+}

@@ -1,0 +1,26 @@
+/** What the caller's thread needs in Node 20 and later, and in Electron's main and utility processes. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { FacePlatform } from '../face/octavo.ts';
+import type { ModelInput } from '../load/index.ts';
+import { nodeEndpoint } from '../worker/endpoints.ts';
+import { cloneable } from './input.ts';
+
+/** The engine runs in a worker thread. */
+export function createNodeFace(): FacePlatform {
+  return {
+    startEngine: async () => {
+      const worker = new Worker(new URL('./node-worker.js', import.meta.url), { name: 'octavo' });
+      return nodeEndpoint(worker, () => void worker.terminate());
+    },
+    input: (input: ModelInput) => {
+      if (input === 'nano') return fileURLToPath(new URL('../models/nano/nano.gguf', import.meta.url));
+      if (input instanceof URL && input.protocol === 'file:') return fileURLToPath(input);
+      if (typeof input === 'string' && input.startsWith('file:')) return fileURLToPath(input);
+      return cloneable(input);
+    },
+    capable: typeof WebAssembly === 'object' && existsSync(new URL('./node-worker.js', import.meta.url)),
+    store: () => undefined,
+  };
+}

@@ -1,0 +1,21 @@
+/** What differs between a browser and Node, as one object that the engine is given. */
+import type { SpawnPoolWorker } from '../backend/pool.ts';
+import type { OpenOptions } from '../load/index.ts';
+import type { WasmBuild } from '../wasm.ts';
+
+export interface Platform {
+  readonly name: 'browser' | 'node';
+  /** Compiled, not instantiated. Throws `DeviceError('unavailable')` where the file cannot be had. */
+  wasm(build: WasmBuild): Promise<WebAssembly.Module>;
+  /** undefined where there is no WebGPU. */
+  gpu(): Promise<GPU | undefined>;
+  /** Whether WASM memory can be shared with threads. */
+  readonly sharedMemory: boolean;
+  /** Logical processors. */
+  readonly cores: number;
+  /** Builds that validate here and compute wrongly nevertheless. */
+  readonly distrusted: readonly WasmBuild[];
+  readonly spawnPool?: SpawnPoolWorker | undefined;
+  /** What `openModel` needs here: file access, a store. */
+  readonly open: Pick<OpenOptions, 'files' | 'store' | 'fetch'>;
+}

@@ -1,0 +1,77 @@
+/** Endpoints over what browsers and Node offer. */
+import { DeviceError } from '../errors.ts';
+import type { Endpoint } from './protocol.ts';
+
+function workerFailed(problem: string): DeviceError {
+  return new DeviceError('lost', `the engine's worker ended: ${problem}; load the model again`, { problem });
+}
+
+/** The page's end of a browser worker. */
+export function workerEndpoint(worker: Worker): Endpoint {
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
+    listen: (message, failed) => {
+      worker.onmessage = (event: MessageEvent<unknown>) => message(event.data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        failed?.(workerFailed(event.message || 'its script could not be loaded or threw (is it served from this origin, and allowed by the content security policy?)'));
+      };
+      worker.onmessageerror = () => failed?.(workerFailed('a message could not be read'));
+    },
+    close: () => worker.terminate(),
+  };
+}
+
+/** The engine's end inside a browser worker. */
+export function scopeEndpoint(scope: Pick<DedicatedWorkerGlobalScope, 'postMessage' | 'close'> & { onmessage: unknown }): Endpoint {
+  return {
+    post: (message, transfer = []) => scope.postMessage(message, [...transfer]),
+    listen: (message) => {
+      scope.onmessage = (event: MessageEvent<unknown>) => message(event.data);
+    },
+    close: () => scope.close(),
+  };
+}
+
+/** One end of a MessageChannel: the engine in the caller's own thread. */
+export function portEndpoint(port: MessagePort): Endpoint {
+  const node = port as MessagePort & { ref?: () => void; unref?: () => void };
+  return {
+    post: (message, transfer = []) => port.postMessage(message, [...transfer]),
+    listen: (message) => {
+      port.onmessage = (event: MessageEvent<unknown>) => message(event.data);
+    },
+    hold: (pending) => (pending ? node.ref?.() : node.unref?.()),
+    close: () => port.close(),
+  };
+}
+
+/** What Node's `worker_threads` Worker and `parentPort` share. */
+interface NodePort {
+  postMessage(message: unknown, transfer?: readonly never[]): void;
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'exit', listener: (code: number) => void): unknown;
+  ref(): void;
+  unref(): void;
+}
+
+/** Either end of a Node worker; `end` terminates it. */
+export function nodeEndpoint(port: NodePort, end: () => void): Endpoint {
+  let closed = false;
+  return {
+    post: (message, transfer = []) => port.postMessage(message, transfer as readonly never[]),
+    listen: (message, failed) => {
+      port.on('message', message);
+      port.on('error', (error) => failed?.(workerFailed(error.message)));
+      port.on('exit', (code) => {
+        if (!closed) failed?.(workerFailed(`exit code ${code}`));
+      });
+    },
+    hold: (pending) => (pending ? port.ref() : port.unref()),
+    close: () => {
+      closed = true;
+      end();
+    },
+  };
+}

@@ -1,0 +1,159 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { DeviceError, FileError, InputError, OctavoError, StorageError } from '../../src/errors.ts';
+import { TextStream } from '../../src/face/stream.ts';
+import { Caller } from '../../src/worker/caller.ts';
+import { portEndpoint } from '../../src/worker/endpoints.ts';
+import { CREDITS, packError, unpackError, type Endpoint } from '../../src/worker/protocol.ts';
+import { respond, type CallContext, type Handler } from '../../src/worker/responder.ts';
+
+const open: Endpoint[] = [];
+afterEach(() => open.splice(0).forEach((endpoint) => endpoint.close()));
+
+function connect(handlers: Record<string, Handler>): Caller {
+  const { port1, port2 } = new MessageChannel();
+  const ends = [portEndpoint(port1 as unknown as MessagePort), portEndpoint(port2 as unknown as MessagePort)] as const;
+  open.push(...ends);
+  respond(ends[1], handlers);
+  return new Caller(ends[0]);
+}
+const pause = (ms = 5): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('calls between page and engine', () => {
+  test('results and events', async () => {
+    const caller = connect({
+      add: ({ a, b }: { a: number; b: number }, context: CallContext) => {
+        context.event('on it');
+        return a + b;
+      },
+    });
+    const heard: unknown[] = [];
+    expect(await caller.call('add', { a: 1, b: 2 }, { onEvent: (value) => heard.push(value) })).toBe(3);
+    expect(heard).toEqual(['on it']);
+  });
+
+  test.each([
+    new InputError('too-long', 'too long', { tokens: 5, window: 4 }),
+    new FileError('truncated', { file: 'a.gguf', field: 'magic', offset: 0 }, 'four bytes expected'),
+    new DeviceError('lost', 'gone'),
+    new StorageError('quota', 'full', { needed: 7 }, { cause: new TypeError('inner') }),
+  ])('$name keeps class, code, facts and cause', async (error) => {
+    const caller = connect({
+      fail: () => {
+        throw error;
+      },
+    });
+    const found = await caller.call('fail', {}).catch((problem: unknown) => problem);
+    expect(found).toBeInstanceOf(error.constructor);
+    expect(found).toBeInstanceOf(OctavoError);
+    expect(found).toMatchObject({ name: error.name, code: error.code, facts: error.facts, message: error.message });
+    expect((found as Error).stack).toBe(error.stack);
+    if (error.cause !== undefined) expect((found as Error).cause).toMatchObject({ name: 'TypeError', message: 'inner' });
+  });
+
+  test('strange errors arrive as errors', () => {
+    expect(unpackError(packError('words'))).toMatchObject({ message: 'words' });
+    const endless = new Error('a');
+    endless.cause = endless;
+    expect(unpackError(packError(endless)).message).toBe('a');
+    expect(unpackError(packError(new DOMException('no', 'AbortError'))).name).toBe('AbortError');
+  });
+
+  test('an unknown method is refused', async () => {
+    await expect(connect({}).call('toString', {})).rejects.toThrow("no method 'toString'");
+  });
+
+  test("an abort rejects at once with the signal's own reason, and reaches the engine", async () => {
+    let stopped = false;
+    const caller = connect({
+      wait: (_: object, { signal }: CallContext) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => { stopped = true; reject(new Error('stopped')); })),
+    });
+    const controller = new AbortController();
+    const call = caller.call('wait', {}, { signal: controller.signal });
+    await pause();
+    const reason = { why: 'enough' };
+    controller.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    await pause();
+    expect(stopped).toBe(true);
+    await expect(caller.call('wait', {}, { signal: controller.signal })).rejects.toBe(reason);
+  });
+
+  test('when the engine is gone everything pending and everything later rejects', async () => {
+    const caller = connect({ wait: () => new Promise(() => undefined) });
+    const call = caller.call('wait', {});
+    caller.fail(new DeviceError('lost', 'the worker ended'));
+    await expect(call).rejects.toMatchObject({ code: 'lost' });
+    await expect(caller.call('wait', {})).rejects.toMatchObject({ code: 'lost' });
+  });
+});
+
+describe('streams', () => {
+  const counting = (sent: { count: number }, length: number): Record<string, Handler> => ({
+    count: async (_: object, context: CallContext) => {
+      for (let i = 0; i < length; i++) {
+        await context.item(`${i} `);
+        sent.count = i + 1;
+      }
+      return { total: length };
+    },
+  });
+  const stream = (caller: Caller, signal?: AbortSignal): TextStream<unknown> => new TextStream(caller, 'count', {}, { signal, done: (value) => value });
+
+  test('all items in order, then the report', async () => {
+    const caller = connect(counting({ count: 0 }, 100));
+    const answer = stream(caller);
+    let text = '';
+    for await (const piece of answer) text += piece;
+    expect(text.trim().split(' ').map(Number)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(await answer.finished).toEqual({ total: 100 });
+  });
+
+  test('the engine waits while nobody reads', async () => {
+    const sent = { count: 0 };
+    const answer = stream(connect(counting(sent, 100)));
+    await pause(20);
+    expect(sent.count).toBe(CREDITS);
+    const reader = answer.getReader();
+    for (let i = 0; i < 5; i++) expect((await reader.read()).value).toBe(`${i} `);
+    await pause(20);
+    expect(sent.count).toBe(CREDITS + 5);
+    await reader.cancel();
+    await expect(answer.finished).rejects.toBeDefined();
+  });
+
+  test('leaving the loop ends the answer', async () => {
+    const sent = { count: 0 };
+    const answer = stream(connect(counting(sent, 10_000)));
+    for await (const piece of answer) if (piece === '3 ') break;
+    await expect(answer.finished).rejects.toBeDefined();
+    await pause();
+    expect(sent.count).toBeLessThan(100);
+  });
+
+  test('an abort rejects the reader with its reason', async () => {
+    const controller = new AbortController();
+    const answer = stream(connect(counting({ count: 0 }, 10_000)), controller.signal);
+    const read = (async () => {
+      for await (const piece of answer) if (piece === '5 ') controller.abort(new RangeError('enough'));
+    })();
+    await expect(read).rejects.toThrow(new RangeError('enough'));
+  });
+
+  test('a failure comes after the pieces before it', async () => {
+    const caller = connect({
+      count: async (_: object, context: CallContext) => {
+        await context.item('one');
+        throw new DeviceError('lost', 'gone');
+      },
+    });
+    const reader = stream(caller).getReader();
+    expect((await reader.read()).value).toBe('one');
+    await expect(reader.read()).rejects.toMatchObject({ name: 'DeviceError', code: 'lost' });
+  });
+
+  test('it is a ReadableStream: pipes work', async () => {
+    const caller = connect(counting({ count: 0 }, 3));
+    const bytes = stream(caller).pipeThrough(new TextEncoderStream() as unknown as ReadableWritablePair<Uint8Array, string>);
+    expect(await new Response(bytes as ReadableStream<Uint8Array<ArrayBuffer>>).text()).toBe('0 1 2 ');
+  });
+});
