@@ -1,0 +1,458 @@
+/**
+ * The Backend contract in naive f64 loops: the truth of the conformance suite, never shipped.
+ * Activations, weights and KV pages are f64 whatever format the spec names; only uploads and downloads are f32.
+ */
+import type {
+  AttentionSpec, Backend, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, NormSpec, Ranges, RopeSpec, Sampler, SampleSpec, Tensor, Weight, WeightWriter,
+} from '../../src/backend/backend.ts';
+import { PAGE_TOKENS } from '../../src/backend/backend.ts';
+import { WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
+import { FileError, InputError } from '../../src/errors.ts';
+import { dequantise } from './dequantise.ts';
+import { activate, attend, normalise, product, rotate } from './maths.ts';
+import { distribution, draw } from './sample.ts';
+
+const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+
+class ReferenceTensor implements Tensor {
+  readonly shape: readonly number[];
+  readonly type: 'f32' | 'i32';
+  values: Float64Array | undefined;
+  scope: Set<ReferenceTensor> | undefined;
+  constructor(shape: readonly number[], type: 'f32' | 'i32', values: Float64Array) {
+    this.shape = shape;
+    this.type = type;
+    this.values = values;
+  }
+}
+
+class ReferenceWeight implements Weight {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly format: WeightFormat;
+  readonly bytes: number;
+  values: Float64Array | undefined;
+  readonly #freed: (weight: ReferenceWeight) => void;
+  constructor(spec: WeightSpec, values: Float64Array, freed: (weight: ReferenceWeight) => void) {
+    this.name = spec.name;
+    this.shape = spec.shape;
+    this.format = spec.format;
+    this.bytes = weightBytes(spec);
+    this.values = values;
+    this.#freed = freed;
+  }
+  free(): void {
+    if (this.values === undefined) return;
+    this.values = undefined;
+    this.#freed(this);
+  }
+}
+
+class ReferencePool implements KvPool {
+  readonly spec: KvSpec;
+  /** Page p: 32 keys, then 32 values, headDim each. Unwritten rows are NaN, so that reading one is seen. */
+  readonly data: Float64Array[] = [];
+  readonly #freed: () => void;
+  constructor(spec: KvSpec, freed: () => void) {
+    this.spec = spec;
+    this.#freed = freed;
+  }
+  get pages(): number {
+    return this.data.length;
+  }
+  get pageBytes(): number {
+    return 2 * PAGE_TOKENS * this.spec.headDim * (this.spec.format === 'f32' ? 4 : 2);
+  }
+  reserve(pages: number): void {
+    while (this.data.length < pages) this.data.push(new Float64Array(2 * PAGE_TOKENS * this.spec.headDim).fill(NaN));
+  }
+  copy(from: number, to: number): void {
+    const source = this.data[from];
+    const target = this.data[to];
+    if (!source || !target) throw new InputError('argument', `kvPool.copy: pages ${from} and ${to} of ${this.data.length}`);
+    target.set(source);
+  }
+  free(): void {
+    this.data.length = 0;
+    this.#freed();
+  }
+  /** The key (0) or value (1) row at `position`. */
+  row(kv: KvView, layer: number, head: number, position: number, which: 0 | 1): Float64Array {
+    const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + Math.floor(position / PAGE_TOKENS)];
+    const data = page === undefined ? undefined : this.data[page];
+    if (!data) throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.data.length}`);
+    const at = (which * PAGE_TOKENS + (position % PAGE_TOKENS)) * this.spec.headDim;
+    return data.subarray(at, at + this.spec.headDim);
+  }
+}
+
+interface ReferenceSampler extends Sampler {
+  readonly seen: Set<number>;
+  bits: Uint32Array | undefined;
+}
+
+class ReferenceBackend implements Backend {
+  readonly kind = 'reference';
+  readonly description = 'f64 loops';
+  readonly lost = new Promise<Error>(() => {});
+  readonly #scopes: Set<ReferenceTensor>[] = [];
+  readonly #tensors = new Set<ReferenceTensor>();
+  readonly #weights = new Set<ReferenceWeight>();
+  readonly #pools = new Set<ReferencePool>();
+  #samplers = 0;
+  #destroyed = false;
+
+  // ---- memory
+
+  weight(spec: WeightSpec): WeightWriter {
+    this.#alive();
+    const { block } = WEIGHT_FORMATS[spec.format];
+    const cols = spec.shape.at(-1) ?? 0;
+    if (cols % block !== 0 || size(spec.shape) === 0) {
+      throw new InputError('argument', `weight ${spec.name}: shape [${spec.shape}] does not fit ${spec.format}, whose blocks are ${block} values of a row`);
+    }
+    const wanted = weightBytes(spec);
+    const bytes = new Uint8Array(wanted);
+    let at = 0;
+    return {
+      write: async (chunk) => {
+        if (at + chunk.length > wanted) throw new FileError('malformed', { file: '', field: spec.name, offset: at }, `more than ${wanted} bytes`);
+        bytes.set(chunk, at);
+        at += chunk.length;
+      },
+      finish: async () => {
+        if (at !== wanted) throw new FileError('truncated', { file: '', field: spec.name, offset: at }, `${at} of ${wanted} bytes`);
+        const weight = new ReferenceWeight(spec, dequantise(spec.format, bytes, size(spec.shape)), (w) => this.#weights.delete(w));
+        this.#weights.add(weight);
+        return weight;
+      },
+      abort: () => {},
+    };
+  }
+
+  upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
+    if (data.length !== size(shape)) throw new InputError('argument', `upload: ${data.length} values for shape [${shape}]`);
+    return this.#tensor(shape, Float64Array.from(data), data instanceof Int32Array ? 'i32' : 'f32');
+  }
+
+  ids(length: number): Tensor {
+    return this.keep(this.#tensor([length], new Float64Array(length), 'i32'));
+  }
+
+  writeIds(ring: Tensor, offset: number, ids: Int32Array): void {
+    const values = this.#ring('writeIds', ring, offset, offset + ids.length);
+    values.set(ids, offset);
+  }
+
+  async download(tensor: Tensor): Promise<Float32Array> {
+    return Float32Array.from(this.#values('download', 'tensor', tensor));
+  }
+
+  async readIds(ring: Tensor, start: number, end: number): Promise<Int32Array> {
+    return Int32Array.from(this.#ring('readIds', ring, start, end).subarray(start, end));
+  }
+
+  scope<T extends Tensor | readonly Tensor[] | void>(body: () => T): T {
+    const mine = new Set<ReferenceTensor>();
+    this.#scopes.push(mine);
+    let results: readonly unknown[] = [];
+    try {
+      const result = body();
+      results = Array.isArray(result) ? result : [result];
+      return result;
+    } finally {
+      this.#scopes.pop();
+      const outer = this.#scopes.at(-1);
+      for (const tensor of mine) {
+        if (!results.includes(tensor)) this.free(tensor);
+        else {
+          tensor.scope = outer;
+          outer?.add(tensor);
+        }
+      }
+    }
+  }
+
+  keep<T extends Tensor>(tensor: T): T {
+    if (tensor instanceof ReferenceTensor) {
+      tensor.scope?.delete(tensor);
+      tensor.scope = undefined;
+    }
+    return tensor;
+  }
+
+  free(tensor: Tensor): void {
+    if (!(tensor instanceof ReferenceTensor)) return;
+    tensor.scope?.delete(tensor);
+    tensor.values = undefined;
+    this.#tensors.delete(tensor);
+  }
+
+  kvPool(spec: KvSpec): KvPool {
+    this.#alive();
+    const pool: ReferencePool = new ReferencePool(spec, () => this.#pools.delete(pool));
+    this.#pools.add(pool);
+    return pool;
+  }
+
+  sampler(vocabulary: number): Sampler {
+    this.#alive();
+    this.#samplers++;
+    let freed = false;
+    const sampler: ReferenceSampler = {
+      vocabulary,
+      seen: new Set<number>(),
+      bits: undefined,
+      reset: (ids) => {
+        sampler.seen.clear();
+        for (const id of ids) sampler.seen.add(id);
+      },
+      mask: (bits) => {
+        if (bits && bits.length !== Math.ceil(vocabulary / 32)) {
+          throw new InputError('argument', `sampler.mask: ${bits.length} words for a vocabulary of ${vocabulary}, needs ${Math.ceil(vocabulary / 32)}`);
+        }
+        sampler.bits = bits?.slice();
+      },
+      free: () => {
+        if (!freed) this.#samplers--;
+        freed = true;
+      },
+    };
+    return sampler;
+  }
+
+  flush(): void {}
+  async idle(): Promise<void> {}
+
+  memory(): MemoryUse {
+    const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
+    return {
+      weights: sum([...this.#weights].map((w) => w.bytes)),
+      kv: sum([...this.#pools].map((p) => p.pages * p.pageBytes)),
+      activations: sum([...this.#tensors].map((t) => 4 * size(t.shape))),
+      allocations: this.#weights.size + this.#pools.size + this.#tensors.size + this.#samplers,
+    };
+  }
+
+  destroy(): void {
+    this.#destroyed = true;
+  }
+
+  // ---- operations
+
+  embed(table: Weight, ring: Tensor, start: number, count: number): Tensor {
+    const [vocabulary = 0, cols = 0] = table.shape;
+    const ids = this.#ring('embed', ring, start, start + count);
+    const rows = this.#weight('embed', table);
+    const out = new Float64Array(count * cols).fill(NaN);
+    for (let i = 0; i < count; i++) {
+      const id = ids[start + i]!;
+      // An id that is none (-1 after a failed sample) gives NaN, which the next sample finds.
+      if (id >= 0 && id < vocabulary) out.set(rows.subarray(id * cols, (id + 1) * cols), i * cols);
+    }
+    return this.#tensor([count, cols], out);
+  }
+
+  linear(x: Tensor, weights: readonly Weight[], options: LinearOptions = {}): Tensor {
+    const [t, cols] = this.#matrix('linear', 'x', x);
+    const rows = weights.map((w) => this.#rows('linear', w, cols));
+    const total = rows.reduce((a, b) => a + b, 0);
+    if (options.residual && !sameShape(options.residual.shape, [t, total])) {
+      throw new InputError('argument', `linear: residual [${options.residual.shape}] should be [${t},${total}]`);
+    }
+    const input = options.norm ? this.#normalised('linear', x, options.norm) : this.#values('linear', 'x', x);
+    const residual = options.residual && this.#values('linear', 'residual', options.residual);
+    const out = new Float64Array(t * total);
+    let first = 0;
+    weights.forEach((weight, w) => {
+      const n = rows[w]!;
+      const part = product(input, this.#weight('linear', weight), t, n, cols);
+      const bias = options.bias?.[w];
+      if (bias && !sameShape(bias.shape, [n])) throw new InputError('argument', `linear: bias ${bias.name} [${bias.shape}] should be [${n}]`);
+      const added = bias && this.#weight('linear', bias);
+      for (let i = 0; i < t; i++) {
+        for (let r = 0; r < n; r++) {
+          const at = i * total + first + r;
+          out[at] = activate(options.activation, part[i * n + r]! + (added?.[r] ?? 0)) + (residual?.[at] ?? 0);
+        }
+      }
+      first += n;
+    });
+    return this.#tensor([t, total], out);
+  }
+
+  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: 'silu' | 'gelu' | 'geluTanh' }): Tensor {
+    const [t, cols] = this.#matrix('gatedMlp', 'x', x);
+    const rows = this.#rows('gatedMlp', gate, cols);
+    if (this.#rows('gatedMlp', up, cols) !== rows) throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape}] and ${up.name} [${up.shape}] differ`);
+    const input = options.norm ? this.#normalised('gatedMlp', x, options.norm) : this.#values('gatedMlp', 'x', x);
+    const g = product(input, this.#weight('gatedMlp', gate), t, rows, cols);
+    const u = product(input, this.#weight('gatedMlp', up), t, rows, cols);
+    return this.#tensor([t, rows], g.map((v, i) => activate(options.activation, v) * u[i]!));
+  }
+
+  norm(x: Tensor, spec: NormSpec): Tensor {
+    this.#matrix('norm', 'x', x);
+    return this.#tensor(x.shape, this.#normalised('norm', x, spec));
+  }
+
+  rows(x: Tensor, start: number, count: number): Tensor {
+    const [t, cols] = this.#matrix('rows', 'x', x);
+    if (start < 0 || count < 1 || start + count > t) throw new InputError('argument', `rows: [${start}, ${start + count}) of x with ${t} rows`);
+    return this.#tensor([count, cols], this.#values('rows', 'x', x).slice(start * cols, (start + count) * cols));
+  }
+
+  ropeAppend(
+    qkv: Tensor, kv: KvView, layer: number, position: number,
+    options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+  ): Tensor {
+    const { pool, kvHeads, headDim } = this.#view('ropeAppend', kv, layer);
+    const [t, cols] = this.#matrix('ropeAppend', 'qkv', qkv);
+    const { heads } = options;
+    if (cols !== (heads + 2 * kvHeads) * headDim) {
+      throw new InputError('argument', `ropeAppend: qkv [${qkv.shape}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
+    }
+    if (position < 0 || position + t > kv.blocks * PAGE_TOKENS) {
+      throw new InputError('argument', `ropeAppend: positions ${position} to ${position + t} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
+    }
+    const values = this.#values('ropeAppend', 'qkv', qkv);
+    const head = (i: number, h: number, norm: NormSpec | undefined): Float64Array => {
+      const raw = values.slice(i * cols + h * headDim, i * cols + (h + 1) * headDim);
+      return norm ? normalise(raw, 1, headDim, this.#norm('ropeAppend', norm, headDim)) : raw;
+    };
+    const out = new Float64Array(t * heads * headDim);
+    for (let i = 0; i < t; i++) {
+      for (let h = 0; h < heads; h++) {
+        const q = head(i, h, options.qNorm);
+        rotate(q, position + i, options.rope);
+        out.set(q, (i * heads + h) * headDim);
+      }
+      for (let h = 0; h < kvHeads; h++) {
+        const k = head(i, heads + h, options.kNorm);
+        rotate(k, position + i, options.rope);
+        pool.row(kv, layer, h, position + i, 0).set(k);
+        pool.row(kv, layer, h, position + i, 1).set(head(i, heads + kvHeads + h, undefined));
+      }
+    }
+    return this.#tensor([t, heads * headDim], out);
+  }
+
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
+    const { pool, kvHeads, headDim } = this.#view('attention', kv, layer);
+    const [t, cols] = this.#matrix('attention', 'q', q);
+    if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
+      throw new InputError('argument', `attention: q [${q.shape}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
+    }
+    const lists = ranges.shared ? 1 : kvHeads;
+    const queryBlocks = Math.ceil(t / ranges.queryBlock);
+    if (ranges.offsets.length !== queryBlocks * lists + 1) {
+      throw new InputError('argument', `attention: ranges with ${ranges.offsets.length} offsets; ${queryBlocks} query blocks of ${lists} lists need ${queryBlocks * lists + 1}`);
+    }
+    const values = this.#values('attention', 'q', q);
+    const out = new Float64Array(t * cols);
+    for (let i = 0; i < t; i++) {
+      for (let h = 0; h < spec.heads; h++) {
+        const group = Math.floor(h / (spec.heads / kvHeads));
+        const list = Math.floor(i / ranges.queryBlock) * lists + (ranges.shared ? 0 : group);
+        const keys: Float64Array[] = [];
+        const content: Float64Array[] = [];
+        for (let r = ranges.offsets[list]!; r < ranges.offsets[list + 1]!; r++) {
+          for (let p = ranges.runs[2 * r]!; p < ranges.runs[2 * r + 1]!; p++) {
+            if (ranges.causal && p > position + i) continue;
+            keys.push(pool.row(kv, layer, group, p, 0));
+            content.push(pool.row(kv, layer, group, p, 1));
+          }
+        }
+        const at = i * cols + h * headDim;
+        out.set(attend(values.subarray(at, at + headDim), keys, content, spec.scale), at);
+      }
+    }
+    return this.#tensor([t, cols], out);
+  }
+
+  sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
+    if (!sameShape(logits.shape, [1, sampler.vocabulary])) throw new InputError('argument', `sample: logits [${logits.shape}] should be [1,${sampler.vocabulary}]`);
+    const ids = this.#ring('sample', ring, index, index + 1);
+    const state = sampler as ReferenceSampler;
+    const found = distribution(this.#values('sample', 'logits', logits), spec, state.seen, state.bits);
+    const id = found ? draw(found, spec.seed, index) : -1;
+    if (id >= 0) state.seen.add(id);
+    ids[index] = id;
+  }
+
+  // ---- checks
+
+  #alive(): void {
+    if (this.#destroyed) throw new InputError('destroyed', 'the backend was destroyed');
+  }
+
+  #tensor(shape: readonly number[], values: Float64Array, type: 'f32' | 'i32' = 'f32'): ReferenceTensor {
+    this.#alive();
+    const tensor = new ReferenceTensor([...shape], type, values);
+    tensor.scope = this.#scopes.at(-1);
+    tensor.scope?.add(tensor);
+    this.#tensors.add(tensor);
+    return tensor;
+  }
+
+  #values(operation: string, name: string, tensor: Tensor): Float64Array {
+    this.#alive();
+    if (!(tensor instanceof ReferenceTensor) || tensor.values === undefined) throw new InputError('destroyed', `${operation}: ${name} was freed`);
+    return tensor.values;
+  }
+
+  #matrix(operation: string, name: string, tensor: Tensor): [number, number] {
+    const [t, cols, ...more] = tensor.shape;
+    if (t === undefined || cols === undefined || more.length > 0 || tensor.type !== 'f32') {
+      throw new InputError('argument', `${operation}: ${name} [${tensor.shape}] of ${tensor.type} should be an f32 matrix`);
+    }
+    return [t, cols];
+  }
+
+  #ring(operation: string, ring: Tensor, start: number, end: number): Float64Array {
+    const length = ring.shape[0] ?? 0;
+    if (ring.type !== 'i32') throw new InputError('argument', `${operation}: ring holds ${ring.type}, should hold i32`);
+    if (start < 0 || end < start || end > length) throw new InputError('argument', `${operation}: [${start}, ${end}) of a ring of ${length} ids`);
+    return this.#values(operation, 'ring', ring);
+  }
+
+  #weight(operation: string, weight: Weight): Float64Array {
+    if (!(weight instanceof ReferenceWeight) || weight.values === undefined) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
+    return weight.values;
+  }
+
+  #rows(operation: string, weight: Weight, cols: number): number {
+    const [rows, has] = weight.shape;
+    if (rows === undefined || has !== cols || weight.shape.length !== 2) {
+      throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape}] does not take x of ${cols} columns`);
+    }
+    return rows;
+  }
+
+  #norm(operation: string, spec: NormSpec, cols: number): Parameters<typeof normalise>[3] {
+    for (const weight of [spec.weight, spec.bias]) {
+      if (weight && !sameShape(weight.shape, [cols])) throw new InputError('argument', `${operation}: norm ${weight.name} [${weight.shape}] should be [${cols}]`);
+    }
+    return { kind: spec.kind, epsilon: spec.epsilon, weight: this.#weight(operation, spec.weight), bias: spec.bias && this.#weight(operation, spec.bias) };
+  }
+
+  #normalised(operation: string, x: Tensor, spec: NormSpec): Float64Array {
+    const [t, cols] = this.#matrix(operation, 'x', x);
+    return normalise(this.#values(operation, 'x', x), t, cols, this.#norm(operation, spec, cols));
+  }
+
+  #view(operation: string, kv: KvView, layer: number): { pool: ReferencePool; kvHeads: number; headDim: number } {
+    if (!(kv.pool instanceof ReferencePool)) throw new InputError('argument', `${operation}: the view's pool is of another backend`);
+    const { layers, kvHeads, headDim } = kv.pool.spec;
+    if (layer < 0 || layer >= layers) throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
+    if (kv.table.length !== layers * kvHeads * kv.blocks) {
+      throw new InputError('argument', `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`);
+    }
+    return { pool: kv.pool, kvHeads, headDim };
+  }
+}
+
+export function createReferenceBackend(): Backend {
+  return new ReferenceBackend();
+}

@@ -1,0 +1,93 @@
+/** Activations, norms, products, RoPE and attention on f64 arrays: the naive loops of the reference backend. */
+import type { Activation } from '../../src/backend/backend.ts';
+
+/** Series near 0, Lentz's continued fraction of erfc beyond; about 1e-15. */
+export function erf(x: number): number {
+  const a = Math.abs(x);
+  if (a < 2.5) {
+    let term = x;
+    let sum = x;
+    for (let n = 1; n < 200 && Math.abs(term) > 1e-18; n++) {
+      term *= (-x * x) / n;
+      sum += term / (2 * n + 1);
+    }
+    return (2 / Math.sqrt(Math.PI)) * sum;
+  }
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
+  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
+}
+
+export function activate(kind: Activation | undefined, x: number): number {
+  switch (kind) {
+    case undefined:
+      return x;
+    case 'silu':
+      return x / (1 + Math.exp(-x));
+    case 'gelu':
+      return 0.5 * x * (1 + erf(x / Math.SQRT2));
+    case 'geluTanh':
+      return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+  }
+}
+
+/** Each of `rows` rows of `cols`: RMS (Zhang & Sennrich 2019) or layer norm. */
+export function normalise(
+  x: Float64Array, rows: number, cols: number,
+  spec: { kind: 'rms' | 'layer'; weight: Float64Array; bias?: Float64Array | undefined; epsilon: number },
+): Float64Array {
+  const out = new Float64Array(rows * cols);
+  for (let r = 0; r < rows; r++) {
+    let mean = 0;
+    if (spec.kind === 'layer') for (let c = 0; c < cols; c++) mean += x[r * cols + c]! / cols;
+    let square = 0;
+    for (let c = 0; c < cols; c++) square += (x[r * cols + c]! - mean) ** 2 / cols;
+    for (let c = 0; c < cols; c++) {
+      out[r * cols + c] = ((x[r * cols + c]! - mean) / Math.sqrt(square + spec.epsilon)) * spec.weight[c]! + (spec.bias?.[c] ?? 0);
+    }
+  }
+  return out;
+}
+
+/** x [t, cols] times w [rows, cols] transposed: [t, rows]. */
+export function product(x: Float64Array, w: Float64Array, t: number, rows: number, cols: number): Float64Array {
+  const out = new Float64Array(t * rows);
+  for (let i = 0; i < t; i++) {
+    for (let r = 0; r < rows; r++) {
+      let sum = 0;
+      for (let c = 0; c < cols; c++) sum += x[i * cols + c]! * w[r * cols + c]!;
+      out[i * rows + r] = sum;
+    }
+  }
+  return out;
+}
+
+/** Rotates one head vector in place (Su et al. 2021); values beyond the rotary part stay. */
+export function rotate(
+  head: Float64Array, position: number,
+  rope: { inverseFrequency: Float64Array; magnitude: number; style: 'half' | 'interleaved' },
+): void {
+  const pairs = rope.inverseFrequency.length;
+  for (let i = 0; i < pairs; i++) {
+    const angle = position * rope.inverseFrequency[i]!;
+    const a = rope.style === 'half' ? i : 2 * i;
+    const b = rope.style === 'half' ? i + pairs : 2 * i + 1;
+    const cos = Math.cos(angle) * rope.magnitude;
+    const sin = Math.sin(angle) * rope.magnitude;
+    const x = head[a]!;
+    const y = head[b]!;
+    head[a] = x * cos - y * sin;
+    head[b] = y * cos + x * sin;
+  }
+}
+
+/** softmax(scale q.k) v over the given keys; zeros when there are none. */
+export function attend(q: Float64Array, keys: readonly Float64Array[], values: readonly Float64Array[], scale: number): Float64Array {
+  const out = new Float64Array(q.length);
+  const scores = keys.map((k) => scale * k.reduce((sum, v, i) => sum + v * q[i]!, 0));
+  const highest = Math.max(...scores);
+  const weights = scores.map((s) => Math.exp(s - highest));
+  const total = weights.reduce((a, b) => a + b, 0);
+  weights.forEach((w, j) => values[j]!.forEach((v, i) => (out[i]! += (w / total) * v)));
+  return out;
+}
