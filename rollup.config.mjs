@@ -37,7 +37,8 @@ const plugins = (platform) => [
 const entry = (name, input, platform, extra = []) => ({
   input,
   output: { file: `dist/${name}.js`, format: 'es', inlineDynamicImports: true, sourcemap: true },
-  external: platform === 'node' ? [/^node:/, 'webgpu', '@napi-rs/canvas', './node.js'] : [],
+  // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
+  external: platform === 'node' ? [/^node:/, 'webgpu', '@napi-rs/canvas', './node.js'] : ['octavo'],
   plugins: [...plugins(platform), ...extra],
 });
 

@@ -81,11 +81,12 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
   let backend: Backend | undefined;
   let judge: Backend | undefined;
   try {
-    backend = await createWebGpuBackend({ gpu });
+    const candidate = await createWebGpuBackend({ gpu });
+    backend = candidate;
     judge = (await openWasm(platform, { threads: 1 }, '')).backend;
-    await selfCheck(backend, judge);
+    await selfCheck(candidate, judge);
     judge.destroy();
-    return { backend, info: { kind: backend.kind, description: backend.description, reason: 'WebGPU computes here as WASM does (self-check passed)' } };
+    return { backend: candidate, info: { kind: candidate.kind, description: candidate.description, reason: 'WebGPU computes here as WASM does (self-check passed)' } };
   } catch (error) {
     backend?.destroy();
     judge?.destroy();

@@ -126,7 +126,7 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     },
     prompt: async (call: { session: number; input: PromptInput; settings: PromptSettings }, context: CallContext): Promise<AnswerFacts> => {
       const asked = session(call.session);
-      const { text: _text, ids: _ids, ...report } = await asked.prompt(call.input, call.settings, listener(context));
+      const { text: _text, ...report } = await asked.prompt(call.input, call.settings, listener(context));
       return { ...report, usage: asked.usage };
     },
     append: async (call: { session: number; input: PromptInput }, context: CallContext): Promise<number> => {
@@ -136,11 +136,11 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     },
     measure: (call: { session: number; input: PromptInput }, { signal }: CallContext): Promise<number> => session(call.session).measure(call.input, signal),
     /** Raw continuation, in a session of its own. */
-    complete: async (call: { input: string | Int32Array; settings: CompletionSettings }, context: CallContext): Promise<AnswerFacts & { ids: Int32Array }> => {
+    complete: async (call: { input: string | Int32Array; settings: CompletionSettings }, context: CallContext): Promise<AnswerFacts> => {
       const once = new Session(loaded());
       try {
-        const { text: _text, ids, ...report } = await once.complete(call.input, call.settings, listener(context));
-        return { ...report, ids: Int32Array.from(ids), usage: once.usage };
+        const { text: _text, ...report } = await once.complete(call.input, call.settings, listener(context));
+        return { ...report, usage: once.usage };
       } finally {
         await once.destroy();
       }

@@ -21,11 +21,7 @@ export interface CompletionOptions extends CompletionSettings {
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface CompletionReport extends AnswerReport {
-  readonly ids: readonly number[];
-}
-
-export interface Completion extends CompletionReport {
+export interface Completion extends AnswerReport {
   readonly text: string;
 }
 
@@ -94,9 +90,9 @@ export class OctavoModel {
     return { text, ...(await stream.finished) };
   }
 
-  completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<CompletionReport> {
+  completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<AnswerReport> {
     const { signal, onPrefill } = options;
-    return new TextStream<CompletionReport>(
+    return new TextStream<AnswerReport>(
       this.#caller,
       'complete',
       { input, settings: plainSettings(options) },
@@ -107,8 +103,8 @@ export class OctavoModel {
           if (done !== undefined && total !== undefined) onPrefill?.(done, total);
         },
         done: (value) => {
-          const { usage: _usage, ids, ...report } = value as AnswerFacts & { ids: Int32Array };
-          return { ...report, ids: [...ids] };
+          const { usage: _usage, ...report } = value as AnswerFacts;
+          return report;
         },
       },
     );

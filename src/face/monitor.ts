@@ -13,23 +13,23 @@ export class DownloadProgressEvent extends Event {
   }
 }
 
-export interface CreateMonitor extends EventTarget {
-  ondownloadprogress: ((this: CreateMonitor, event: DownloadProgressEvent) => unknown) | null;
-  addEventListener(type: 'downloadprogress', listener: (event: DownloadProgressEvent) => unknown, options?: boolean | AddEventListenerOptions): void;
-  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+type Listener = ((event: DownloadProgressEvent) => unknown) | EventListenerOrEventListenerObject | null;
+
+/** Hears `downloadprogress`. */
+export class CreateMonitor extends EventTarget {
+  ondownloadprogress: ((this: CreateMonitor, event: DownloadProgressEvent) => unknown) | null = null;
+  override addEventListener(type: 'downloadprogress' | (string & {}), listener: Listener, options?: boolean | AddEventListenerOptions): void {
+    super.addEventListener(type, listener as EventListener, options);
+  }
 }
 
 export type MonitorCallback = (monitor: CreateMonitor) => void;
-
-class Monitor extends EventTarget implements CreateMonitor {
-  ondownloadprogress: CreateMonitor['ondownloadprogress'] = null;
-}
 
 /** Steps smaller than this are not worth an event. */
 const STEP = 1 / 1000;
 
 export class DownloadMonitor {
-  readonly #monitor: CreateMonitor = new Monitor();
+  readonly #monitor = new CreateMonitor();
   #shown = -1;
 
   constructor(callback: MonitorCallback) {

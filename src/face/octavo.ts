@@ -51,7 +51,8 @@ export function createFace(platform: FacePlatform): OctavoFace {
       const place = platform.input(input);
       if (typeof place !== 'string' || !/^(https?:|hf:)/.test(place)) return 'available';
       if (loading.has(place)) return 'downloading';
-      return (await platform.store()?.has(place)) === true ? 'available' : 'downloadable';
+      const kept = (await platform.store()?.list()) ?? [];
+      return kept.some((file) => file.complete && (file.url === place || file.model === place)) ? 'available' : 'downloadable';
     },
 
     async load(input, options = {}) {
@@ -83,7 +84,7 @@ export function createFace(platform: FacePlatform): OctavoFace {
 
     store: {
       list: async () => (await platform.store()?.list()) ?? [],
-      remove: async (key) => platform.store()?.remove(key),
+      remove: async (target) => (await platform.store()?.remove(target)) ?? 0,
     },
   };
 }

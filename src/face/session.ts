@@ -28,9 +28,6 @@ export interface PromptOptions extends PromptSettings, Abortable {
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
-/** How an answer ended and what it cost. */
-export type PromptReport = AnswerReport;
-
 /** What the Prompt API has and this version has not: refused, since leaving it out would change the answer. */
 const NOT_YET = ['responseConstraint', 'tools'] as const;
 
@@ -77,10 +74,10 @@ export class OctavoSession extends EventTarget {
   }
 
   /** The answer as it comes: iterate it, or use it as a ReadableStream. */
-  promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<PromptReport> {
+  promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
     const { signal, onPrefill } = options;
     const link = linkedSignal(signal, this.#ended.signal);
-    const stream = new TextStream<PromptReport>(
+    const stream = new TextStream<AnswerReport>(
       this.#caller,
       'prompt',
       { session: this.#id, input, settings: plainSettings(options) },

@@ -6,7 +6,7 @@ export function cloneable(input: ModelInput): ModelInput {
   if (typeof input === 'string' || input instanceof Blob) return input;
   if (input instanceof URL) return input.href;
   if (input instanceof Uint8Array) return blob(input);
-  if (Array.isArray(input)) return input as readonly Blob[];
+  if (Array.isArray(input)) return input as readonly File[];
   if (typeof input === 'object' && input !== null) {
     return Object.fromEntries(Object.entries(input as Readonly<Record<string, Blob | Uint8Array>>).map(([name, part]) => [name, part instanceof Blob ? part : blob(part)]));
   }

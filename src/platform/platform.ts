@@ -17,5 +17,5 @@ export interface Platform {
   readonly distrusted: readonly WasmBuild[];
   readonly spawnPool?: SpawnPoolWorker | undefined;
   /** What `openModel` needs here: file access, a store. */
-  readonly open: Pick<OpenOptions, 'files' | 'store' | 'fetch'>;
+  readonly open: Partial<Pick<OpenOptions, 'files' | 'store' | 'fetch'>>;
 }

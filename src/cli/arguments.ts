@@ -1,0 +1,115 @@
+/** Reading the command line: node's parseArgs, with numbers, choices, and errors that say how it is used. */
+import { parseArgs } from 'node:util';
+import type { DeviceName } from '../engine/device.ts';
+import type { LoadSettings } from '../engine/model.ts';
+
+/** A command line that cannot be understood: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** 's': takes a value; 'b': is a switch. */
+export type OptionKinds = Readonly<Record<string, 's' | 'b'>>;
+
+const COMMON = { verbose: 'b', help: 'b' } as const satisfies OptionKinds;
+export const MODEL_OPTIONS = { model: 's', device: 's', threads: 's', context: 's', build: 's' } as const satisfies OptionKinds;
+export const SAMPLING_OPTIONS = {
+  temperature: 's',
+  'top-k': 's',
+  'top-p': 's',
+  'min-p': 's',
+  'repetition-penalty': 's',
+  'presence-penalty': 's',
+  seed: 's',
+  'max-tokens': 's',
+} as const satisfies OptionKinds;
+
+export class Arguments {
+  readonly rest: readonly string[];
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  constructor(args: readonly string[], kinds: OptionKinds) {
+    const all: OptionKinds = { ...COMMON, ...kinds };
+    const options = Object.fromEntries(Object.entries(all).map(([name, kind]) => [name, { type: kind === 's' ? ('string' as const) : ('boolean' as const) }]));
+    try {
+      const { values, positionals } = parseArgs({ args: [...joinNegative(args)], options, allowPositionals: true, strict: true });
+      this.#values = values;
+      this.rest = positionals;
+    } catch (error) {
+      throw new UsageError(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  flag(name: string): boolean {
+    return this.#values[name] === true;
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#values[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  required(name: string): string {
+    const value = this.text(name);
+    if (value === undefined) throw new UsageError(`--${name} is missing`);
+    return value;
+  }
+
+  number(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value)) throw new UsageError(`--${name}: '${text}' is not a number`);
+    return value;
+  }
+
+  choice<T extends string>(name: string, choices: readonly T[]): T | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const found = choices.find((choice) => choice === text);
+    if (found === undefined) throw new UsageError(`--${name}: '${text}' is not one of ${choices.join(', ')}`);
+    return found;
+  }
+
+  /** No more arguments than a command takes. */
+  atMost(count: number): void {
+    if (this.rest.length > count) throw new UsageError(`unexpected argument '${this.rest[count] ?? ''}'`);
+  }
+
+  loading(): LoadSettings {
+    return defined({
+      device: this.choice<DeviceName>('device', ['auto', 'wasm', 'webgpu']),
+      threads: this.number('threads'),
+      contextWindow: this.number('context'),
+      build: this.choice('build', ['relaxed-threads', 'simd-threads', 'relaxed', 'simd', 'scalar'] as const),
+    });
+  }
+
+  sampling(): { temperature?: number; maxTokens?: number } {
+    return defined({
+      temperature: this.number('temperature'),
+      topK: this.number('top-k'),
+      topP: this.number('top-p'),
+      minP: this.number('min-p'),
+      repetitionPenalty: this.number('repetition-penalty'),
+      presencePenalty: this.number('presence-penalty'),
+      seed: this.number('seed'),
+      maxTokens: this.number('max-tokens'),
+    });
+  }
+}
+
+/** parseArgs takes `--top-p -1` for two options; the value is joined, so that it can be refused by what it is. */
+function* joinNegative(args: readonly string[]): Generator<string> {
+  for (let i = 0; i < args.length; i++) {
+    const [arg = '', next = ''] = [args[i], args[i + 1]];
+    if (/^--[a-z-]+$/.test(arg) && /^-\d/.test(next)) {
+      yield `${arg}=${next}`;
+      i++;
+    } else yield arg;
+  }
+}
+
+function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

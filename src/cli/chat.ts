@@ -1,0 +1,63 @@
+import { createInterface } from 'node:readline/promises';
+import type { OctavoSession } from '../face/session.ts';
+import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS } from './arguments.ts';
+import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
+import type { Command } from './command.ts';
+import { write } from './terminal.ts';
+
+/** A conversation in the terminal. */
+export const chat: Command = {
+  usage: 'chat [--model M] [--system T]',
+  summary: 'a conversation in the terminal',
+  details: `${MODEL_HELP}  --system T           what the conversation begins with
+${SAMPLING_HELP}
+In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
+`,
+  async run(argv, surroundings) {
+    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, system: 's' });
+    args.atMost(0);
+    const { input, output, errors } = surroundings;
+    const terminal = errors.isTTY === true;
+    await withModel(args, surroundings, 'nano', async (model, progress) => {
+      if (terminal) await write(errors, `${model.name} on ${model.device.description}: ${model.device.reason}\n`);
+      const system = args.text('system');
+      const begin = (): Promise<OctavoSession> =>
+        model.createSession({ ...args.sampling(), ...(system === undefined ? {} : { initialPrompts: [{ role: 'system', content: system }] }) });
+      let session = await begin();
+      const lines = createInterface({ input, ...(terminal ? { output: errors, prompt: '> ' } : {}) });
+      let running: AbortController | undefined;
+      lines.on('SIGINT', () => (running === undefined ? lines.close() : running.abort(new Error('stopped'))));
+      lines.prompt();
+      for await (const line of lines) {
+        const text = line.trim();
+        if (text === '/exit') break;
+        if (text === '/reset') {
+          session.destroy();
+          session = await begin();
+        } else if (text !== '') {
+          running = new AbortController();
+          const { signal } = running;
+          try {
+            for await (const piece of session.promptStreaming(text, {
+              signal,
+              onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
+            })) {
+              progress.clear();
+              await write(output, piece);
+            }
+          } catch (error) {
+            // An answer that was stopped, or a question that is too long, does not end the conversation.
+            progress.clear();
+            if (!signal.aborted) await write(errors, `octavo: ${error instanceof Error ? error.message : String(error)}`);
+          } finally {
+            running = undefined;
+          }
+          await write(output, '\n');
+        }
+        lines.prompt();
+      }
+      lines.close();
+      session.destroy();
+    });
+  },
+};

@@ -1,0 +1,52 @@
+import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS, UsageError } from './arguments.ts';
+import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
+import type { Command } from './command.ts';
+import { readAll, write } from './terminal.ts';
+
+/** Continues a text, or answers it with the model's chat template. */
+export const generate: Command = {
+  usage: 'generate --model M --prompt T [--chat] [--max-tokens N] [--json]',
+  summary: 'continues a text, or answers it (--chat)',
+  details: `${MODEL_HELP}  --prompt T           the text ('-' reads it from standard input)
+  --chat               as a question, with the model's chat template (default: --raw, as text to go on with)
+  --stop S             ends the answer before S
+${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
+`,
+  async run(argv, surroundings) {
+    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, prompt: 's', chat: 'b', raw: 'b', stop: 's', json: 'b' });
+    args.atMost(0);
+    const chat = args.flag('chat');
+    if (chat && args.flag('raw')) throw new UsageError('--chat and --raw exclude each other');
+    const given = args.required('prompt');
+    const prompt = given === '-' ? await readAll(surroundings.input) : given;
+    const json = args.flag('json');
+    const stop = args.text('stop');
+    await withModel(args, surroundings, undefined, async (model, progress, loadTime) => {
+      const options = {
+        ...args.sampling(),
+        ...(stop === undefined ? {} : { stop }),
+        onPrefill: (done: number, total: number) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
+      };
+      const answer = chat ? (await model.createSession()).promptStreaming(prompt, options) : model.completeStreaming(prompt, options);
+      let text = '';
+      for await (const piece of answer) {
+        progress.clear();
+        text += piece;
+        if (!json) await write(surroundings.output, piece);
+      }
+      const { ids, tokens, time, finishReason } = await answer.finished;
+      const rate = (count: number, ms: number): number => (ms > 0 ? Number(((count * 1000) / ms).toFixed(2)) : 0);
+      const timings = {
+        load: Math.round(loadTime),
+        prefill: rate(tokens.prompt - tokens.cached, time.prefill),
+        // The first id comes out of the prefill.
+        decode: rate(Math.max(0, tokens.generated - 1), time.decode),
+      };
+      if (json) await write(surroundings.output, `${JSON.stringify({ text, ids, finishReason, tokens, timings, device: model.device })}\n`);
+      else await write(surroundings.output, '\n');
+      if (surroundings.errors.isTTY === true) {
+        await write(surroundings.errors, `${tokens.prompt} tokens read at ${timings.prefill}/s, ${tokens.generated} written at ${timings.decode}/s, on ${model.device.description}\n`);
+      }
+    });
+  },
+};

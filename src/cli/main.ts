@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+/** The `octavo` command. */
+import { createFace } from '../face/octavo.ts';
+import { createNodePlatform } from '../platform/node-engine.ts';
+import { createNodeFace } from '../platform/node.ts';
+import { run } from './run.ts';
+
+// A reader that closed the pipe (`octavo … | head`) has what it wanted.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+}
+const place = createNodeFace();
+const code = await run(process.argv.slice(2), {
+  input: process.stdin,
+  output: process.stdout,
+  errors: process.stderr,
+  face: createFace(place),
+  place,
+  platform: createNodePlatform(),
+});
+// Everything was written when `run` returned; a worker that will not end must not hold the shell.
+process.exit(code);

@@ -1,0 +1,84 @@
+/** The provider, driven by the AI SDK itself over a model in this process. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { generateText, streamText } from 'ai';
+import { octavo } from '../src/ai-sdk.ts';
+import type { OctavoModel } from '../src/public.ts';
+import { testFace } from './support/engine.ts';
+import { tinyModel } from './support/tiny-model.ts';
+
+let model: OctavoModel;
+beforeAll(async () => {
+  model = await testFace().load(tinyModel(), { device: 'wasm', threads: 1 });
+});
+afterAll(() => model.destroy());
+
+/** What a session says to the same conversation. */
+async function truth(prompt: string, maxTokens: number): Promise<string> {
+  const session = await model.createSession({ temperature: 0 });
+  const text = await session.prompt(prompt, { maxTokens });
+  session.destroy();
+  return text;
+}
+
+describe('octavo/ai-sdk', () => {
+  test('generateText: text, usage, finish reason', async () => {
+    const result = await generateText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 12 });
+    expect(result.text).toBe(await truth('Hello', 12));
+    expect(result.finishReason).toBe('length');
+    expect(result.usage).toMatchObject({ outputTokens: 12 });
+    expect(result.usage.inputTokens).toBeGreaterThan(10);
+    expect(result.warnings ?? []).toEqual([]);
+  });
+
+  test('streamText: the same text in pieces', async () => {
+    const { textStream, finishReason, usage } = streamText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 12 });
+    const pieces: string[] = [];
+    for await (const piece of textStream) pieces.push(piece);
+    expect(pieces.length).toBeGreaterThan(1);
+    expect(pieces.join('')).toBe(await truth('Hello', 12));
+    expect(await finishReason).toBe('length');
+    expect((await usage).outputTokens).toBe(12);
+  });
+
+  test('a conversation with a system message, and stop sequences', async () => {
+    const whole = await generateText({
+      model: octavo(model, { session: { temperature: 0 } }),
+      system: 'Be brief.',
+      messages: [
+        { role: 'user', content: 'Hello' },
+        { role: 'assistant', content: [{ type: 'text', text: 'Hi.' }] },
+        { role: 'user', content: [{ type: 'text', text: 'And ' }, { type: 'text', text: 'you?' }] },
+      ],
+      maxOutputTokens: 10,
+    });
+    const session = await model.createSession({ temperature: 0, initialPrompts: [{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Hello' }, { role: 'assistant', content: 'Hi.' }] });
+    expect(whole.text).toBe(await session.prompt('And you?', { maxTokens: 10 }));
+    session.destroy();
+    const stop = whole.text.slice(4, 6);
+    const cut = await generateText({ model: octavo(model), prompt: 'Hello', temperature: 0, stopSequences: [(await truth('Hello', 10)).slice(4, 6)], maxOutputTokens: 10 });
+    expect(cut.finishReason).toBe('stop');
+    expect(stop).toHaveLength(2);
+  });
+
+  test('what is not supported is told', async () => {
+    const { warnings } = await generateText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 2, frequencyPenalty: 1 });
+    expect(warnings).toEqual([expect.objectContaining({ type: 'unsupported', feature: 'frequencyPenalty' })]);
+  });
+
+  test('pictures are refused with the way out', async () => {
+    const image = { type: 'image' as const, image: new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]) };
+    await expect(generateText({ model: octavo(model), maxRetries: 0, messages: [{ role: 'user', content: [image] }] })).rejects.toThrow('reads text only');
+  });
+
+  test('aborts end the call and leave the model usable', async () => {
+    const controller = new AbortController();
+    const parts: string[] = [];
+    const { fullStream } = streamText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 400, abortSignal: controller.signal });
+    for await (const part of fullStream) {
+      parts.push(part.type);
+      if (part.type === 'text-delta') controller.abort();
+    }
+    expect(parts).toContain('abort');
+    expect(await truth('Hello', 4)).toHaveLength(4);
+  });
+});

@@ -1,0 +1,293 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { EngineModel } from '../../src/engine/model.ts';
+import { readInput } from '../../src/generate/messages.ts';
+import { Conversation } from '../../src/generate/conversation.ts';
+import { Session, type SessionListener } from '../../src/session.ts';
+import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
+import { testPlatform } from '../support/engine.ts';
+import { IM_END, tinyModel } from '../support/tiny-model.ts';
+
+let model: EngineModel;
+const sessions: Session[] = [];
+beforeAll(async () => {
+  model = await EngineModel.load(testPlatform, tinyModel(), { device: 'wasm', threads: 1 });
+});
+afterEach(() => Promise.all(sessions.splice(0).map((session) => session.destroy())));
+afterAll(() => model.free());
+
+const GREEDY = { temperature: 0, maxTokens: 12 };
+function begin(settings: SessionSettings = {}, on: EngineModel = model): Session {
+  const session = new Session(on, { ...GREEDY, ...settings });
+  sessions.push(session);
+  return session;
+}
+async function ask(session: Session, text: string, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<string> {
+  return (await session.prompt(text, settings, listener)).text;
+}
+
+describe('one answer', () => {
+  test('greedy answers repeat, pieces join to the text, ids decode to it', async () => {
+    const pieces: string[] = [];
+    const first = await begin().prompt('Hello', {}, { onText: (piece) => void pieces.push(piece) });
+    const second = await begin().prompt('Hello');
+    expect(first.text).toBe(pieces.join(''));
+    expect(first.text).toHaveLength(12);
+    expect(second.text).toBe(first.text);
+    expect(model.tokenizer.decode(first.ids)).toBe(first.text);
+    expect(first).toMatchObject({ finishReason: 'length', tokens: { generated: 12, cached: 0 } });
+  });
+
+  test('prefill in chunks of any size gives the same answer', async () => {
+    const text = 'What is in a name? '.repeat(9);
+    const whole = await ask(begin(), text);
+    for (const chunk of [1, 7, 32, 64]) {
+      const parts: number[] = [];
+      const cut = Object.create(model, { chunk: { value: chunk } }) as EngineModel;
+      const session = new Session(cut, GREEDY);
+      sessions.push(session);
+      expect(await ask(session, text, {}, { onPrefill: (done) => void parts.push(done) })).toBe(whole);
+      expect(parts.length).toBe(Math.ceil(parts.at(-1)! / chunk));
+    }
+  });
+
+  test('a seed repeats, another differs', async () => {
+    const settings = { temperature: 1.5, maxTokens: 24 };
+    const one = await ask(begin({ ...settings, seed: 1 }), 'Hello');
+    expect(await ask(begin({ ...settings, seed: 1 }), 'Hello')).toBe(one);
+    expect(await ask(begin({ ...settings, seed: 2 }), 'Hello')).not.toBe(one);
+  });
+
+  test('a stop string ends the answer before itself', async () => {
+    const whole = await ask(begin(), 'Hello');
+    const stop = whole.slice(5, 7);
+    const at = whole.indexOf(stop);
+    const pieces: string[] = [];
+    const answer = await begin({ stop }).prompt('Hello', {}, { onText: (piece) => void pieces.push(piece) });
+    expect(answer).toMatchObject({ text: whole.slice(0, at), finishReason: 'stop', stop });
+    expect(pieces.join('')).toBe(whole.slice(0, at));
+  });
+
+  test("the model's end of turn ends the answer", async () => {
+    const { ids, text } = await begin().prompt('Hello');
+    const at = ids.findIndex((id, index) => index > 2 && ids.indexOf(id) === index);
+    const ending = await EngineModel.load(testPlatform, tinyModel({ eos: ids[at]! }), { device: 'wasm', threads: 1 });
+    const answer = await begin({}, ending).prompt('Hello');
+    expect(answer).toMatchObject({ text: text.slice(0, at), finishReason: 'stop', ids: ids.slice(0, at) });
+    ending.free();
+  });
+
+  test('penalties keep a token from coming again', async () => {
+    const { ids } = await begin({ presencePenalty: 1000, maxTokens: 20 }).prompt('Hello');
+    expect(new Set(ids).size).toBe(20);
+  });
+
+  test('a token mask narrows every step', async () => {
+    const digits = new Uint32Array(Math.ceil(model.config.vocabulary / 32));
+    for (let id = 48; id < 58; id++) digits[id >> 5]! |= 1 << (id & 31);
+    const seen: number[] = [];
+    const answer = await begin().prompt('Hello', {}, { mask: (ids) => (seen.push(ids.length), ids.length < 6 ? digits : undefined) });
+    const letters = [...answer.ids].slice(0, 6).map((id) => model.tokenizer.decode([id]));
+    expect(letters.every((letter) => letter === '' || model.tokenizer.decode(answer.ids).length > 0)).toBe(true);
+    for (const id of answer.ids.slice(0, 6)) expect(id >= 48 && id < 58).toBe(true);
+    expect(seen).toEqual(Array.from({ length: 12 }, (_, i) => i));
+    await expect(begin().prompt('Hello', {}, { mask: () => new Uint32Array(digits.length) })).rejects.toMatchObject({ code: 'non-finite', facts: { masked: true } });
+  });
+
+  test('raw text goes on without a template', async () => {
+    const answer = await begin().complete('Once upon');
+    expect(answer.tokens.prompt).toBe('Once upon'.length);
+    const ids = model.tokenizer.encode('Once upon');
+    expect((await begin().complete(ids)).text).toBe(answer.text);
+  });
+});
+
+describe('a conversation', () => {
+  test('later turns read only what is new, and answer as if all were read anew', async () => {
+    const session = begin();
+    const turns = ['Hello', 'And you?', 'Tell me more.'];
+    const said: { role: 'user' | 'assistant'; content: string }[] = [];
+    for (const turn of turns) {
+      const answer = await session.prompt(turn);
+      if (said.length > 0) expect(answer.tokens.prompt - answer.tokens.cached).toBeLessThan(60);
+      const fresh = await begin().prompt([...said, { role: 'user', content: turn }]);
+      expect(answer.text).toBe(fresh.text);
+      expect(fresh.tokens).toMatchObject({ prompt: answer.tokens.prompt, cached: 0 });
+      said.push({ role: 'user', content: turn }, { role: 'assistant', content: answer.text });
+    }
+  });
+
+  test('the answer can be begun by the caller', async () => {
+    const free = await ask(begin(), 'Count');
+    const led = begin();
+    const rest = await led.prompt([{ role: 'user', content: 'Count' }, { role: 'assistant', content: free.slice(0, 5), prefix: true }], { maxTokens: 7 });
+    expect(rest.text).toBe(free.slice(5));
+    const { tokens } = await led.prompt('more');
+    expect(tokens.cached).toBeGreaterThan(20);
+  });
+
+  test('initial prompts are read before the first question', async () => {
+    const initialPrompts = [{ role: 'system' as const, content: 'Be brief.' }];
+    const session = begin({ initialPrompts });
+    await session.start();
+    expect(session.usage).toBe(model.tokenizer.encode(new Conversation(model.tokenizer, readInput(initialPrompts, { system: true, prefix: false }).turns).render([], false)).length);
+    const { tokens } = await session.prompt('Hello');
+    expect(tokens.cached).toBe(tokens.prompt - model.tokenizer.encode('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n').length);
+  });
+
+  test('append reads ahead, measure counts', async () => {
+    const session = begin();
+    const cost = await session.measure('Some text.');
+    expect(session.usage).toBe(0);
+    await session.append('Some text.');
+    expect(session.usage).toBeLessThan(cost);
+    expect(session.usage).toBeGreaterThan(10);
+    const { tokens } = await session.prompt('And?');
+    expect(tokens.cached).toBeGreaterThan(10);
+    expect(session.usage).toBe(tokens.prompt + tokens.generated);
+  });
+
+  test('a clone goes its own way and shares pages until then', async () => {
+    const text = 'What is in a name? '.repeat(8);
+    const session = begin();
+    await session.prompt(text);
+    const before = model.pagesUsed;
+    const copy = await session.clone();
+    sessions.push(copy);
+    expect(model.pagesUsed).toBe(before);
+    const left = await ask(session, 'Left?');
+    const right = await ask(copy, 'Right?');
+    expect(left).not.toBe(right);
+    expect(model.pagesUsed).toBeLessThan(2 * before);
+    const again = begin();
+    await again.prompt(text);
+    expect(await ask(again, 'Right?')).toBe(right);
+    expect(await ask(session, 'Left again?')).toBeDefined();
+  });
+
+  test('on overflow the oldest exchanges go, the initial prompts stay', async () => {
+    const small = await EngineModel.load(testPlatform, tinyModel(), { device: 'wasm', threads: 1, contextWindow: 160 });
+    const session = begin({ initialPrompts: [{ role: 'system', content: 'Be brief.' }] }, small);
+    await session.start();
+    let overflows = 0;
+    let last = 0;
+    for (let i = 0; i < 6; i++) {
+      const { tokens } = await session.prompt(`Question ${i}?`, {}, { onOverflow: () => void overflows++ });
+      expect(tokens.prompt + tokens.generated).toBeLessThanOrEqual(160);
+      last = tokens.cached;
+    }
+    expect(overflows).toBeGreaterThan(0);
+    // What stays the same at the front is kept.
+    expect(last).toBeGreaterThanOrEqual(20);
+    small.free();
+  });
+});
+
+describe('what cannot be', () => {
+  test('an empty prompt', () => {
+    expect(() => begin().prompt('')).toThrow('empty');
+    expect(() => begin().complete('')).toThrow('empty');
+  });
+
+  test('a prompt longer than the window names both numbers, and the session goes on', async () => {
+    const session = begin();
+    await expect(session.prompt('x'.repeat(600))).rejects.toMatchObject({ name: 'InputError', code: 'too-long', facts: { window: 512 } });
+    await expect(session.append('x'.repeat(600))).rejects.toMatchObject({ code: 'too-long' });
+    expect(await ask(session, 'Hello')).toBe(await ask(begin(), 'Hello'));
+  });
+
+  test('the window fills up: the answer ends by its length', async () => {
+    const answer = await begin().prompt('x'.repeat(470), { maxTokens: 1000 });
+    expect(answer.finishReason).toBe('length');
+    expect(answer.tokens.prompt + answer.tokens.generated).toBe(512);
+  });
+
+  test('logits that are not numbers', async () => {
+    const broken = await EngineModel.load(testPlatform, tinyModel({ damage: (name, values) => name === 'output_norm.weight' && values.fill(Number.NaN) }), { device: 'wasm', threads: 1 });
+    await expect(begin({}, broken).prompt('Hello')).rejects.toMatchObject({ name: 'ModelError', code: 'non-finite' });
+    broken.free();
+  });
+
+  test('wrong settings, by name', async () => {
+    expect(() => begin({ temperature: -1 })).toThrow('temperature');
+    expect(() => begin({ context: { window: 10_000 } })).toThrow('context.window');
+    await expect(begin().prompt('Hello', { maxTokens: 0 })).rejects.toThrow('maxTokens');
+    await expect(begin().prompt('Hello', { stop: [''] })).rejects.toThrow('stop');
+    await expect(EngineModel.load(testPlatform, tinyModel(), { device: 'wasm', contextWindow: 4096 })).rejects.toThrow('contextWindow');
+  });
+
+  test('calls on a destroyed session', async () => {
+    const session = begin();
+    await session.destroy();
+    await expect(session.prompt('Hello')).rejects.toMatchObject({ code: 'destroyed' });
+  });
+});
+
+describe('aborts', () => {
+  const reason = new RangeError('enough');
+
+  test('while decoding: its own reason, and the conversation is as before', async () => {
+    const session = begin();
+    const plain = begin();
+    await session.prompt('One');
+    await plain.prompt('One');
+    const controller = new AbortController();
+    let pieces = 0;
+    const call = session.prompt('Two', {}, { signal: controller.signal, onText: () => void (++pieces === 3 && controller.abort(reason)) });
+    await expect(call).rejects.toBe(reason);
+    expect(pieces).toBe(3);
+    expect(await ask(session, 'Three')).toBe(await ask(plain, 'Three'));
+  });
+
+  test('between chunks of prefill', async () => {
+    const cut = Object.create(model, { chunk: { value: 16 } }) as EngineModel;
+    const session = new Session(cut, GREEDY);
+    sessions.push(session);
+    const controller = new AbortController();
+    const text = 'What is in a name? '.repeat(8);
+    const call = session.prompt(text, {}, { signal: controller.signal, onPrefill: (done) => void (done >= 48 && controller.abort(reason)) });
+    await expect(call).rejects.toBe(reason);
+    // What was read is not read again.
+    const { tokens, text: answer } = await session.prompt(text);
+    expect(tokens.cached).toBeGreaterThanOrEqual(48);
+    expect(answer).toBe(await ask(begin(), text));
+  });
+
+  test('before the call, and in the queue', async () => {
+    const session = begin();
+    await expect(session.prompt('Hello', {}, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    const first = session.prompt('Hello');
+    const controller = new AbortController();
+    const second = session.prompt('Hello', {}, { signal: controller.signal });
+    controller.abort(reason);
+    await expect(second).rejects.toBe(reason);
+    await expect(first).resolves.toBeDefined();
+  });
+});
+
+describe('at the same time', () => {
+  test('prompts of one session follow each other', async () => {
+    const session = begin();
+    const [one, two] = await Promise.all([session.prompt('One'), session.prompt('Two')]);
+    const plain = begin();
+    expect(one.text).toBe(await ask(plain, 'One'));
+    expect(two.text).toBe(await ask(plain, 'Two'));
+  });
+
+  test('sessions of one model take turns and do not disturb each other', async () => {
+    const texts = ['One', 'Two is longer', 'Three?', 'Four'];
+    const alone: string[] = [];
+    for (const text of texts) alone.push(await ask(begin(), text, { maxTokens: 40 }));
+    const together = await Promise.all(texts.map((text) => ask(begin(), text, { maxTokens: 40 })));
+    expect(together).toEqual(alone);
+  });
+});
+
+describe('special tokens', () => {
+  test('the end of turn is never part of the text', async () => {
+    const mask = new Uint32Array(Math.ceil(model.config.vocabulary / 32));
+    mask[IM_END >> 5]! |= 1 << (IM_END & 31);
+    const answer = await begin().prompt('Hello', {}, { mask: (ids) => (ids.length === 2 ? mask : undefined) });
+    expect(answer).toMatchObject({ finishReason: 'stop', tokens: { generated: 2 } });
+    expect(answer.text).toHaveLength(2);
+  });
+});

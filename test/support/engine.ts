@@ -1,0 +1,33 @@
+/** Engines for tests: in this process, from the sources, over the same messages as a worker's. */
+import { serveEngine } from '../../src/engine/service.ts';
+import type { OpenDevice } from '../../src/engine/model.ts';
+import { createFace, type FacePlatform, type OctavoFace } from '../../src/face/octavo.ts';
+import { createNodePlatform } from '../../src/platform/node-engine.ts';
+import { cloneable } from '../../src/platform/input.ts';
+import type { Platform } from '../../src/platform/platform.ts';
+import { portEndpoint } from '../../src/worker/endpoints.ts';
+import { createReferenceBackend } from '../reference/backend.ts';
+
+/** The platform of Node, with the WASM builds where `npm run asc` puts them. */
+export const testPlatform: Platform = createNodePlatform(new URL('../../build/wasm/', import.meta.url));
+
+/** A fresh reference backend a model. */
+export const onReference: OpenDevice = async () => ({
+  backend: createReferenceBackend(),
+  info: { kind: 'reference', description: 'f64 loops', reason: 'a test asked for it' },
+});
+
+/** `Octavo` with its engine in this process. */
+export function testFace(open?: OpenDevice, platform: Platform = testPlatform): OctavoFace {
+  const place: FacePlatform = {
+    startEngine: async () => {
+      const { port1, port2 } = new MessageChannel();
+      serveEngine(portEndpoint(port2 as unknown as MessagePort), platform, open);
+      return portEndpoint(port1 as unknown as MessagePort);
+    },
+    input: cloneable,
+    capable: true,
+    store: () => undefined,
+  };
+  return createFace(place);
+}

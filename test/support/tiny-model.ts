@@ -1,0 +1,89 @@
+/**
+ * A tiny llama with random weights and a byte-level vocabulary, as a GGUF in memory: for stories about sessions, not about language.
+ * Its head never prefers what is not printable ASCII, so that greedy answers are text.
+ */
+import { byteLetters } from './byte-letters.ts';
+import { f32Tensor, writeGguf, type GgufInput, type GgufWriterTensor } from './gguf-writer.ts';
+import { random } from './random.ts';
+
+export const SPECIALS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<|bos|>'] as const;
+
+/** ChatML, with nothing added. */
+export const CHATML =
+  "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+export interface TinyOptions {
+  readonly seed?: number;
+  readonly window?: number;
+  readonly layers?: number;
+  /** Ids that end an answer; default <|im_end|>. */
+  readonly eos?: number;
+  readonly template?: string | undefined;
+  readonly metadata?: Readonly<Record<string, GgufInput>>;
+  /** Changes a tensor's values before they are written. */
+  readonly damage?: (name: string, values: Float32Array) => void;
+}
+
+const HIDDEN = 64;
+const HEADS = 2;
+const KV_HEADS = 1;
+const HEAD_DIM = 32;
+const MLP = 96;
+export const TINY_VOCABULARY = 256 + SPECIALS.length;
+export const IM_END = 256 + SPECIALS.indexOf('<|im_end|>');
+
+export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
+  const { seed = 1, window = 512, layers = 2, eos = IM_END, template = CHATML } = options;
+  const numbers = random(seed);
+  const tensors: GgufWriterTensor[] = [];
+  const add = (name: string, shape: readonly number[], values: Float32Array): void => {
+    options.damage?.(name, values);
+    tensors.push(f32Tensor(name, shape, values));
+  };
+  const matrix = (name: string, rows: number, cols: number): void => add(name, [rows, cols], numbers.normals(rows * cols, 1.4 / Math.sqrt(cols)));
+  const ones = (name: string): void => add(name, [HIDDEN], new Float32Array(HIDDEN).fill(1));
+  add('token_embd.weight', [TINY_VOCABULARY, HIDDEN], numbers.normals(TINY_VOCABULARY * HIDDEN));
+  for (let layer = 0; layer < layers; layer++) {
+    const name = (part: string): string => `blk.${layer}.${part}.weight`;
+    ones(name('attn_norm'));
+    matrix(name('attn_q'), HEADS * HEAD_DIM, HIDDEN);
+    matrix(name('attn_k'), KV_HEADS * HEAD_DIM, HIDDEN);
+    matrix(name('attn_v'), KV_HEADS * HEAD_DIM, HIDDEN);
+    matrix(name('attn_output'), HIDDEN, HEADS * HEAD_DIM);
+    ones(name('ffn_norm'));
+    matrix(name('ffn_gate'), MLP, HIDDEN);
+    matrix(name('ffn_up'), MLP, HIDDEN);
+    matrix(name('ffn_down'), HIDDEN, MLP);
+  }
+  ones('output_norm.weight');
+  const head = numbers.normals(TINY_VOCABULARY * HIDDEN, 0.4);
+  for (let id = 0; id < TINY_VOCABULARY; id++) if (id < 32 || id > 126) head.fill(0, id * HIDDEN, (id + 1) * HIDDEN);
+  add('output.weight', [TINY_VOCABULARY, HIDDEN], head);
+  return writeGguf(
+    {
+      'general.architecture': 'llama',
+      'general.name': 'tiny',
+      'llama.block_count': layers,
+      'llama.context_length': window,
+      'llama.embedding_length': HIDDEN,
+      'llama.feed_forward_length': MLP,
+      'llama.attention.head_count': HEADS,
+      'llama.attention.head_count_kv': KV_HEADS,
+      'llama.attention.layer_norm_rms_epsilon': { type: 'f32', value: 1e-5 },
+      'llama.rope.dimension_count': HEAD_DIM,
+      'llama.rope.freq_base': { type: 'f32', value: 10000 },
+      'llama.vocab_size': TINY_VOCABULARY,
+      'tokenizer.ggml.model': 'gpt2',
+      'tokenizer.ggml.pre': 'gpt-2',
+      'tokenizer.ggml.tokens': [...byteLetters(), ...SPECIALS],
+      'tokenizer.ggml.token_type': { type: 'i32', value: [...new Array<number>(256).fill(1), ...SPECIALS.map(() => 3)] },
+      'tokenizer.ggml.merges': { type: 'string', value: [] },
+      'tokenizer.ggml.eos_token_id': eos,
+      'tokenizer.ggml.bos_token_id': 256 + SPECIALS.indexOf('<|bos|>'),
+      ...(template === '' ? {} : { 'tokenizer.chat_template': template }),
+      ...options.metadata,
+    },
+    tensors,
+  );
+}
