@@ -58,4 +58,38 @@ export class Cursor {
     const at = this.take(8, field);
     return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
   }
+
+  /**
+   * Moves over `count` strings of a 64-bit length and its bytes each, without a call or an object for each.
+   * `count` is bounded by the caller (8 bytes a string fit into the file).
+   */
+  strings(count: number, limit: number, field: string): void {
+    const view = this.#view;
+    const { length } = this.bytes;
+    let at = this.offset;
+    for (let i = 0; i < count; i++) {
+      if (at + 8 > length) {
+        this.offset = at;
+        this.take(8, field);
+      }
+      const low = view.getUint32(at, true);
+      if (view.getUint32(at + 4, true) !== 0 || low > limit || at + 8 + low > length) {
+        this.offset = at;
+        this.string(limit, `${field}, string ${i}`);
+      }
+      at += 8 + low;
+    }
+    this.offset = at;
+  }
+
+  /** Moves over one string; where its bytes begin and end. */
+  string(limit: number, field: string): { start: number; end: number } {
+    const at = this.offset;
+    const length = this.count(field);
+    if (length > limit && length <= this.remaining) {
+      throw new FileError('limit', { file: this.file, field, offset: at }, `a string of ${length} bytes; at most ${limit} are read`);
+    }
+    const start = this.take(length, field);
+    return { start, end: start + length };
+  }
 }

@@ -12,10 +12,10 @@ import { FileError } from '../../errors.ts';
 import { readBytes, type ByteSource } from '../byte-source.ts';
 import type { GgufValue } from '../model-file.ts';
 import { Cursor, MoreBytes } from './cursor.ts';
-import { decodeValue, scanString, scanValue, type ValuePlace } from './metadata.ts';
+import { decodeValue, scanValue, type ValuePlace } from './metadata.ts';
 import { typeName, weightFormat } from './types.ts';
 
-/** The first read: most headers without a vocabulary fit. It doubles until the header is whole. */
+/** The first read: most headers without a vocabulary fit. It grows fourfold until the header is whole. */
 const FIRST_READ = 1 << 20;
 /** The largest header read. Vocabularies of 256,000 tokens with merges make some 12 MB. */
 const MAX_HEADER_BYTES = 256 << 20;
@@ -61,7 +61,7 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
       if (fault.needed > MAX_HEADER_BYTES) {
         throw new FileError('limit', { file: source.name, field: 'header', offset: bytes.length }, `the header goes on to byte ${fault.needed} or beyond; at most ${MAX_HEADER_BYTES} are read`);
       }
-      const length = Math.min(source.size, MAX_HEADER_BYTES, Math.max(2 * bytes.length, fault.needed));
+      const length = Math.min(source.size, MAX_HEADER_BYTES, Math.max(4 * bytes.length, fault.needed));
       const grown = new Uint8Array(length);
       grown.set(bytes);
       grown.set(await readBytes(source, bytes.length, length, signal), bytes.length);
@@ -134,10 +134,10 @@ function boundedCount(cursor: Cursor, field: string, limit: number, least: numbe
 
 function name(cursor: Cursor, field: string): string {
   const { file, offset } = cursor;
-  const bytes = scanString(cursor, field, MAX_NAME_BYTES);
-  if (bytes.length === 0) throw new FileError('malformed', { file, field, offset }, 'an empty name');
+  const { start, end } = cursor.string(MAX_NAME_BYTES, field);
+  if (start === end) throw new FileError('malformed', { file, field, offset }, 'an empty name');
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(cursor.bytes.subarray(start, end));
   } catch (cause) {
     throw new FileError('malformed', { file, field, offset }, 'a name that is not UTF-8', { cause });
   }

@@ -24,7 +24,7 @@ export function scanValue(cursor: Cursor, field: string): ValuePlace {
   if (type !== VALUE.ARRAY) {
     if (type > VALUE.F64) throw malformed(cursor, field, at, `its type is ${type}; GGUF has 0 to ${VALUE.F64}`);
     const start = cursor.offset;
-    if (type === VALUE.STRING) scanString(cursor, field);
+    if (type === VALUE.STRING) cursor.string(MAX_STRING_BYTES, field);
     else cursor.take(VALUE_BYTES[type] ?? 0, field);
     return { type, start };
   }
@@ -38,7 +38,7 @@ export function scanValue(cursor: Cursor, field: string): ValuePlace {
     throw new FileError('truncated', { file: cursor.file, field: `${field}, length`, offset: countAt }, `${count} elements of ${least} bytes or more are announced, the file ends after ${cursor.remaining} bytes`);
   }
   const start = cursor.offset;
-  if (element === VALUE.STRING) for (let i = 0; i < count; i++) scanString(cursor, field);
+  if (element === VALUE.STRING) cursor.strings(count, MAX_STRING_BYTES, field);
   else cursor.take(count * least, field);
   return { type: element, start, count };
 }
@@ -77,20 +77,12 @@ function decodeOne(cursor: Cursor, field: string, type: number): GgufValue {
     case VALUE.F64: return cursor.f64(field);
     case VALUE.U64: return small(cursor.u64(field));
     case VALUE.I64: return small(cursor.i64(field));
-    case VALUE.STRING: return decodeString(scanString(cursor, field));
+    case VALUE.STRING: {
+      const { start, end } = cursor.string(MAX_STRING_BYTES, field);
+      return decodeString(cursor.bytes.subarray(start, end));
+    }
     default: return boolean(cursor, field, cursor.offset, cursor.u8(field));
   }
-}
-
-/** Moves over a string; a view of its bytes. */
-export function scanString(cursor: Cursor, field: string, limit = MAX_STRING_BYTES): Uint8Array {
-  const at = cursor.offset;
-  const length = cursor.count(field);
-  if (length > limit && length <= cursor.remaining) {
-    throw new FileError('limit', { file: cursor.file, field, offset: at }, `a string of ${length} bytes; at most ${limit} are read`);
-  }
-  const start = cursor.take(length, field);
-  return cursor.bytes.subarray(start, start + length);
 }
 
 /** A number where one can hold it exactly. */

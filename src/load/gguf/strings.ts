@@ -30,25 +30,24 @@ export function decodeStrings(bytes: Uint8Array, start: number, count: number): 
   for (let i = 0, at = start; i < count; i++) {
     const length = view.getUint32(at, true);
     at += 8;
+    const end = at + length;
     // A string that begins inside a character could complete the one before it.
-    if (length > 0 && (byteAt(bytes, at) & 0xc0) === 0x80) sound = false;
-    let n = 0;
-    for (let j = 0; j < length; j++) {
-      const byte = byteAt(bytes, at + j);
-      packed[filled + j] = byte;
+    if (length > 0 && isContinuation(bytes[at] as number)) sound = false;
+    let n = length;
+    for (; at < end; at++) {
+      const byte = bytes[at] as number;
+      packed[filled++] = byte;
       // Continuation bytes add nothing; the first of four makes a surrogate pair.
-      if ((byte & 0xc0) !== 0x80) n += byte >= 0xf0 ? 2 : 1;
+      if (byte >= 0x80) n += isContinuation(byte) ? -1 : byte >= 0xf0 ? 1 : 0;
     }
     units[i] = n;
     expected += n;
-    filled += length;
-    at += length;
   }
   const text = sound ? decodeStrict(packed) : undefined;
   const strings: string[] = [];
   if (text !== undefined && text.length === expected) {
     for (let i = 0, at = 0; i < count; i++) {
-      const end = at + (units[i] ?? 0);
+      const end = at + (units[i] as number);
       strings.push(text.slice(at, end));
       at = end;
     }
@@ -62,8 +61,8 @@ export function decodeStrings(bytes: Uint8Array, start: number, count: number): 
   return strings;
 }
 
-function byteAt(bytes: Uint8Array, index: number): number {
-  return bytes[index] ?? 0;
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
 }
 
 function decodeStrict(bytes: Uint8Array): string | undefined {

@@ -1,0 +1,179 @@
+/** Repositories on huggingface.co (or a mirror): `hf:owner/repo[@revision][/path]`, with sizes and SHA-256 from the tree listing. */
+import { FileError, InputError, StorageError } from '../errors.ts';
+import type { ByteSource } from './byte-source.ts';
+import type { FileSet } from './file-set.ts';
+import { Break, withRetries, type Network } from './http.ts';
+import type { JsonValue } from './model-file.ts';
+import { isObject } from './json.ts';
+
+export const DEFAULT_HUB = 'https://huggingface.co';
+/** Listings come in pages of up to 1,000 files. */
+const MAX_PAGES = 20;
+const MAX_PAGE_BYTES = 8 << 20;
+const NAME = /^hf:([\w.-]+)\/([\w.-]+)(?:@([^/@]+))?(?:\/(.+))?$/;
+
+export interface HubName {
+  readonly repository: string;
+  readonly revision: string;
+  /** A file, or undefined for the repository. */
+  readonly path: string | undefined;
+}
+
+export interface HubFile {
+  readonly path: string;
+  readonly size: number;
+  /** Of files in LFS, which weights are. */
+  readonly sha256?: string;
+}
+
+export function parseHubName(input: string): HubName {
+  const [, owner = '', repository = '', revision = 'main', path] = NAME.exec(input) ?? [];
+  const parts = [owner, repository, ...(path?.split('/') ?? [])];
+  if (owner === '' || parts.some((part) => part === '' || part === '.' || part === '..')) {
+    throw new InputError('argument', `${JSON.stringify(input)} should be like hf:owner/repository or hf:owner/repository/file.gguf (with @revision after the repository if need be)`, { input });
+  }
+  return { repository: `${owner}/${repository}`, revision, path };
+}
+
+export function fileUrl(hub: string, { repository, revision }: HubName, path: string): string {
+  return `${hub}/${repository}/resolve/${encodeURIComponent(revision)}/${path.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+/** The files of one folder of the repository. Throws `StorageError('network')`. */
+export async function listFiles(hub: string, name: HubName, folder: string, network: Network, signal?: AbortSignal): Promise<HubFile[]> {
+  const files: HubFile[] = [];
+  const path = folder === '' ? '' : `/${folder.split('/').map(encodeURIComponent).join('/')}`;
+  let url: string | undefined = `${hub}/api/models/${name.repository}/tree/${encodeURIComponent(name.revision)}${path}`;
+  for (let page = 0; url !== undefined && page < MAX_PAGES; page++) {
+    const at: string = url;
+    const { text, next } = await withRetries(at, network, signal, () => 0, () => fetchText(at, network, signal));
+    let entries: JsonValue;
+    try {
+      entries = JSON.parse(text) as JsonValue;
+    } catch (cause) {
+      throw new StorageError('network', `${at}: the answer is not JSON`, { url: at }, { cause });
+    }
+    if (!Array.isArray(entries)) throw new StorageError('network', `${at}: a list of files should have come`, { url: at });
+    for (const entry of entries as readonly JsonValue[]) {
+      if (!isObject(entry) || entry['type'] !== 'file') continue;
+      const { path: file, size, lfs } = entry;
+      if (typeof file !== 'string' || typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) continue;
+      const oid = isObject(lfs) ? lfs['oid'] : undefined;
+      files.push({ path: file, size, ...(typeof oid === 'string' && /^[0-9a-f]{64}$/.test(oid) ? { sha256: oid } : {}) });
+    }
+    url = next;
+  }
+  return files;
+}
+
+async function fetchText(url: string, network: Network, signal: AbortSignal | undefined): Promise<{ text: string; next: string | undefined }> {
+  let response: Response;
+  let text = '';
+  try {
+    response = await network.fetch(url, signal === undefined ? {} : { signal });
+    if (response.ok) {
+      const decoder = new TextDecoder();
+      let bytes = 0;
+      const reader = response.body?.getReader();
+      for (let step = await reader?.read(); step !== undefined && !step.done; step = await reader?.read()) {
+        bytes += step.value.length;
+        if (bytes > MAX_PAGE_BYTES) {
+          await reader?.cancel();
+          throw new StorageError('network', `${url}: the answer has more than ${MAX_PAGE_BYTES} bytes`, { url });
+        }
+        text += decoder.decode(step.value, { stream: true });
+      }
+    }
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (cause instanceof StorageError) throw cause;
+    throw new Break('the connection failed', cause);
+  }
+  const { status } = response;
+  if (status === 429 || status >= 500) throw new Break(`the server answers ${status}`);
+  if (!response.ok) {
+    const remedy = status === 401 || status === 403 || status === 404 ? 'there is no such repository or revision, or it is private or gated' : 'check the name';
+    throw new StorageError('network', `${url}: the server answers ${status}; ${remedy}`, { url, status });
+  }
+  const link = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+  // A next page on another server would send the request anywhere.
+  const next = link === undefined ? undefined : new URL(link, url);
+  return { text, next: next === undefined || next.origin !== new URL(url).origin ? undefined : next.href };
+}
+
+/** Keeps a listing, so that a stored model opens without network. */
+export interface ListingNotes {
+  get(): Promise<readonly HubFile[] | undefined>;
+  set(files: readonly HubFile[]): Promise<void>;
+  /** Whether the store has this file whole. */
+  has(url: string): Promise<boolean>;
+}
+
+/**
+ * The files of one folder of a repository. The kept listing serves as long as the file wanted is stored whole
+ * (or is known not to exist); otherwise it is fetched, once.
+ */
+export class HubFiles implements FileSet {
+  readonly name: string;
+  readonly #hub: string;
+  readonly #hubName: HubName;
+  readonly #folder: string;
+  readonly #fetchListing: () => Promise<HubFile[]>;
+  readonly #openUrl: (url: string, file: HubFile) => Promise<ByteSource>;
+  readonly #notes: ListingNotes | undefined;
+  #fresh: Promise<readonly HubFile[]> | undefined;
+
+  constructor(parts: {
+    readonly name: string; readonly hub: string; readonly hubName: HubName; readonly folder: string; readonly fetchListing: () => Promise<HubFile[]>;
+    readonly openUrl: (url: string, file: HubFile) => Promise<ByteSource>; readonly notes?: ListingNotes | undefined;
+  }) {
+    this.name = parts.name;
+    this.#hub = parts.hub;
+    this.#hubName = parts.hubName;
+    this.#folder = parts.folder;
+    this.#fetchListing = parts.fetchListing;
+    this.#openUrl = parts.openUrl;
+    this.#notes = parts.notes;
+  }
+
+  async open(name: string): Promise<ByteSource | undefined> {
+    const path = this.#path(name);
+    const url = fileUrl(this.#hub, this.#hubName, path);
+    const kept = this.#fresh === undefined ? await this.#notes?.get() : undefined;
+    if (kept !== undefined) {
+      const file = kept.find((one) => one.path === path);
+      if (file === undefined) return undefined;
+      if (await this.#notes?.has(url)) return this.#openUrl(url, file);
+    }
+    const file = (await this.#listing()).find((one) => one.path === path);
+    return file === undefined ? undefined : this.#openUrl(url, file);
+  }
+
+  /** Names in the folder, by the kept listing where there is one. */
+  async names(): Promise<string[]> {
+    const prefix = this.#path('');
+    const files = (await this.#notes?.get()) ?? (await this.#listing());
+    return files.filter(({ path }) => path.startsWith(prefix)).map(({ path }) => path.slice(prefix.length));
+  }
+
+  #path(name: string): string {
+    return this.#folder === '' ? name : `${this.#folder}/${name}`;
+  }
+
+  #listing(): Promise<readonly HubFile[]> {
+    this.#fresh ??= (async () => {
+      const files = await this.#fetchListing();
+      await this.#notes?.set(files);
+      return files;
+    })();
+    return this.#fresh;
+  }
+}
+
+/** Which GGUF of a repository is meant when none is named: the only one, or the only split set. */
+export function onlyGguf(repository: string, names: readonly string[]): string {
+  const files = names.filter((name) => /\.gguf$/i.test(name) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name) && !/^mmproj/i.test(name));
+  const [only] = files;
+  if (only !== undefined && files.length === 1) return only;
+  throw new FileError('missing', { file: repository, field: 'files' }, only === undefined ? 'the repository has neither safetensors nor GGUF files' : `it has ${files.length} GGUF files; name one, for instance ${repository}/${files.find((name) => /q4_k_m|q8_0/i.test(name)) ?? only}`);
+}

@@ -1,0 +1,124 @@
+/**
+ * idb-keyval, wrapped once. What it leaves to its users is done here: errors that are null or nameless get a name, a
+ * deleted database is not blocked, several keys change in one transaction, and Blobs are used only where they are kept.
+ */
+import { createStore, promisifyRequest, type UseStore } from 'idb-keyval';
+import { StorageError } from '../errors.ts';
+
+export type Key = readonly (string | number)[];
+export interface Entry {
+  readonly key: Key;
+  readonly value: unknown;
+}
+
+/** What one transaction does to the database, decided on what it finds. */
+export interface Change {
+  readonly put?: readonly Entry[];
+  /** Whole families: every key that begins with these parts. */
+  readonly remove?: readonly Key[];
+}
+
+export class Database {
+  readonly name: string;
+  #use: UseStore;
+  #blobs: Promise<boolean> | undefined;
+
+  /** `use` stands in for IndexedDB in tests. */
+  constructor(name: string, use?: UseStore) {
+    this.name = name;
+    this.#use = use ?? createStore(name, 'octavo');
+  }
+
+  get<T>(key: Key): Promise<T | undefined> {
+    return this.#run('readonly', (store) => promisifyRequest<T | undefined>(store.get([...key])));
+  }
+
+  /** All values whose keys begin with `prefix`, which should be small ones. */
+  all<T>(prefix: Key): Promise<T[]> {
+    return this.#run('readonly', (store) => promisifyRequest<T[]>(store.getAll(family(prefix))));
+  }
+
+  count(prefix: Key): Promise<number> {
+    return this.#run('readonly', (store) => promisifyRequest(store.count(family(prefix))));
+  }
+
+  /**
+   * Reads `key`, asks `decide` what to do, and does it, all in one transaction: either everything happened or nothing.
+   * Resolves with the value found.
+   */
+  change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+    return this.#run('readwrite', async (store) => {
+      const done = promisifyRequest(store.transaction);
+      done.catch(() => {}); // Awaited below, unless `decide` throws.
+      const found = await promisifyRequest<T | undefined>(store.get([...key]));
+      try {
+        const { put = [], remove = [] } = decide(found);
+        for (const prefix of remove) store.delete(family(prefix));
+        for (const entry of put) store.put(entry.value, [...entry.key]);
+      } catch (fault) {
+        // A value that cannot be cloned throws at once and would leave the others in.
+        store.transaction.abort();
+        throw fault;
+      }
+      await done;
+      return found;
+    });
+  }
+
+  put(...entries: readonly Entry[]): Promise<void> {
+    const [first] = entries;
+    return first === undefined ? Promise.resolve() : this.change(first.key, () => ({ put: entries })).then(() => {});
+  }
+
+  /** Whether Blobs are kept: WebKit refuses them in private windows. Tried once with a small one. */
+  blobs(): Promise<boolean> {
+    this.#blobs ??= this.#probeBlobs();
+    return this.#blobs;
+  }
+
+  async #probeBlobs(): Promise<boolean> {
+    const key = ['probe'];
+    try {
+      await this.put({ key, value: new Blob([Uint8Array.of(1, 2, 3)]) });
+      const found = await this.get<Blob>(key);
+      const bytes = found instanceof Blob ? new Uint8Array(await found.arrayBuffer()) : new Uint8Array(0);
+      return bytes.length === 3 && bytes[2] === 3;
+    } catch {
+      return false;
+    } finally {
+      await this.change(key, () => ({ remove: [key] })).catch(() => {});
+    }
+  }
+
+  async #run<T>(mode: IDBTransactionMode, body: (store: IDBObjectStore) => Promise<T>): Promise<T> {
+    try {
+      return await this.#use(mode, (store) => {
+        const { db } = store.transaction;
+        // Somebody wants to delete the database: let go, and open it anew at the next call.
+        db.onversionchange ??= () => {
+          db.close();
+          this.#use = createStore(this.name, 'octavo');
+        };
+        return body(store);
+      });
+    } catch (cause) {
+      throw normalise(cause, this.name);
+    }
+  }
+}
+
+function family(prefix: Key): IDBKeyRange {
+  // An array sorts after every string and number, so [...prefix, []] is behind all that begin with the prefix.
+  return IDBKeyRange.bound([...prefix], [...prefix, []]);
+}
+
+/** IndexedDB's failures by one class; WebKit and a closing browser reject with null. */
+function normalise(cause: unknown, name: string): Error {
+  if (cause instanceof StorageError) return cause;
+  if (cause instanceof Error || cause instanceof DOMException) {
+    if (cause.name === 'QuotaExceededError') return new StorageError('quota', `${name}: the browser gives this site no more room`, {}, { cause });
+    if (cause instanceof DOMException) return new StorageError('unavailable', `${name}: IndexedDB failed: ${cause.name}${cause.message === '' ? '' : `, ${cause.message}`}`, {}, { cause });
+    return cause;
+  }
+  return new StorageError('unavailable', `${name}: IndexedDB failed without giving a reason (a private window, or the browser is closing)`, {}, { cause });
+}
