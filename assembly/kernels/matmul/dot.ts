@@ -1,0 +1,78 @@
+/**
+ * The dot step of every SIMD product, and what this machine's relaxed dot means.
+ * `w` is 4 rows x 4 k of weights, `x` the address of the same 4 k of one token's record: acc[lane] += sum over i of w[4 lane + i] x[i].
+ * With relaxed SIMD that is one instruction. Plain SIMD multiplies even and odd k as i16 pairs, so that both builds keep rows in lanes.
+ */
+
+/** `relaxedDot` in index.ts; each instance asks for itself. */
+let semantics: i32 = 0;
+export const UNSIGNED: i32 = 1;
+export const SIGNED: i32 = 2;
+export const SEVEN_BITS: i32 = 3;
+
+/** Bytes of 4 k in a record. */
+export const GROUP: usize = ASC_FEATURE_RELAXED_SIMD ? 4 : 8;
+
+@inline
+export function dotSemantics(): i32 {
+  return semantics;
+}
+
+@inline
+function lanesAre(v: v128, value: i32): bool {
+  return i32x4.all_true(i32x4.eq(v, i32x4.splat(value)));
+}
+
+export function probe(): i32 {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    semantics = 0;
+    // 0..127 must be exact, with both signs of the other operand and with the largest sums
+    const a = i8x16(1, -2, 3, -4, 127, -127, 126, -125, 127, 127, 127, 127, -127, -127, -127, -127);
+    const b = i8x16(5, 6, 127, 0, 127, 1, 2, 3, 127, 127, 127, 127, 127, 127, 127, 127);
+    const got = i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, i32x4(1, -1, 7, 100));
+    if (!i32x4.all_true(i32x4.eq(got, i32x4(375, 15878, 64523, -64416)))) return 0;
+    const x = i8x16.splat(127);
+    const high = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, i8x16.splat(-1), i32x4.splat(0));
+    const highNegative = i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.splat(-127), i8x16.splat(-1), i32x4.splat(0));
+    const lowest = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, i8x16.splat(-128), i32x4.splat(0));
+    if (lanesAre(high, 4 * 127 * 255) && lanesAre(highNegative, -4 * 127 * 255) && lanesAre(lowest, 4 * 127 * 128)) semantics = UNSIGNED;
+    else if (lanesAre(high, -4 * 127) && lanesAre(highNegative, 4 * 127) && lanesAre(lowest, -4 * 127 * 128)) semantics = SIGNED;
+    else semantics = SEVEN_BITS;
+    return semantics;
+  }
+  return UNSIGNED;
+}
+
+/** For tests: makes Q8_0 take the way of machines where only 0..127 is safe, which is right on all. */
+export function assumeSevenBits(): void {
+  semantics = SEVEN_BITS;
+}
+
+/** w holds unsigned bytes. */
+@inline
+export function dot(acc: v128, w: v128, x: usize): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x), w, acc);
+  const even = i32x4.dot_i16x8_s(v128.and(w, i16x8.splat(255)), v128.load32_splat(x));
+  const odd = i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), v128.load32_splat(x, 4));
+  return i32x4.add(acc, i32x4.add(even, odd));
+}
+
+/** Plain SIMD: w holds signed bytes. */
+@inline
+export function dotSigned(acc: v128, w: v128, x: usize): v128 {
+  const even = i32x4.dot_i16x8_s(i16x8.shr_s(i16x8.shl(w, 8), 8), v128.load32_splat(x));
+  const odd = i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), v128.load32_splat(x, 4));
+  return i32x4.add(acc, i32x4.add(even, odd));
+}
+
+/** Relaxed: w = magnitude with the signs in `negative` (0 or -1 a byte); safe under every semantics. */
+@inline
+export function dotMagnitude(acc: v128, magnitude: v128, negative: v128, x: usize): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.sub(v128.xor(v128.load32_splat(x), negative), negative), magnitude, acc);
+}
+
+/** a * b + c. */
+@inline
+export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+}

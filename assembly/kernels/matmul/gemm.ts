@@ -1,0 +1,256 @@
+/**
+ * Integer products of many tokens: for each tile of 16 rows and chunk of 64 tokens, each block of 32 k, each row group of 4, the quants are decoded once into
+ * eight registers and stay there while the chunk's tokens pass; a token's f32 sums wait in `scratch` (L1). Per token and 8 dots that leaves
+ * 8 broadcast loads, one for the negated sum, and five instructions of scaling.
+ *
+ *   scratch: f32 [row group 0..3][token of the chunk][4 rows]
+ */
+import {
+  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE, blockBytes,
+  headerBytes, isAffine, isK, isPer16, offsetShift, tileBytes,
+} from './layout';
+import { CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
+import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSigned, multiplyAdd } from './dot';
+import { halves, highScales, quants, scales } from './vectors';
+
+export const GEMM_SCRATCH: usize = 4 * CHUNK * 16;
+
+@inline
+function dots4(acc: v128, x: usize, w0: v128, w1: v128, w2: v128, w3: v128): v128 {
+  return dot(dot(dot(dot(acc, w0, x), w1, x + GROUP), w2, x + 2 * GROUP), w3, x + 3 * GROUP);
+}
+
+/** sum[t] += scale * (Q - offset) . x, one scale for 32 values; `correction` is the record's field to start from. */
+@inline
+function symmetric32(
+  sums: usize, x: usize, count: usize, shift: i32, correction: usize, scale: v128,
+  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
+): void {
+  const end = x + count * RECORD;
+  for (; x < end; x += RECORD, sums += 16) {
+    let acc = i32x4.shl(v128.load32_splat(x + correction), shift);
+    acc = dots4(acc, x, w0, w1, w2, w3);
+    acc = dots4(acc, x + 4 * GROUP, w4, w5, w6, w7);
+    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), v128.load(sums)));
+  }
+}
+
+@inline
+function affine32(
+  sums: usize, x: usize, count: usize, scale: v128, minimum: v128,
+  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
+): void {
+  const end = x + count * RECORD;
+  for (; x < end; x += RECORD, sums += 16) {
+    let acc = i32x4.splat(0);
+    acc = dots4(acc, x, w0, w1, w2, w3);
+    acc = dots4(acc, x + 4 * GROUP, w4, w5, w6, w7);
+    const base = multiplyAdd(minimum, v128.load32_splat(x, SUM), v128.load(sums));
+    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), base));
+  }
+}
+
+@inline
+function symmetric16(
+  sums: usize, x: usize, count: usize, shift: i32, low: v128, high: v128,
+  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
+): void {
+  const end = x + count * RECORD;
+  for (; x < end; x += RECORD, sums += 16) {
+    const a = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_LOW), shift), x, w0, w1, w2, w3);
+    const b = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), shift), x + 4 * GROUP, w4, w5, w6, w7);
+    const both = multiplyAdd(f32x4.convert_i32x4_s(a), low, f32x4.mul(f32x4.convert_i32x4_s(b), high));
+    v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), v128.load(sums)));
+  }
+}
+
+@inline
+function affine16(
+  sums: usize, x: usize, count: usize, low: v128, high: v128, minimumLow: v128, minimumHigh: v128,
+  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
+): void {
+  const end = x + count * RECORD;
+  for (; x < end; x += RECORD, sums += 16) {
+    const a = dots4(i32x4.splat(0), x, w0, w1, w2, w3);
+    const b = dots4(i32x4.splat(0), x + 4 * GROUP, w4, w5, w6, w7);
+    const both = multiplyAdd(f32x4.convert_i32x4_s(a), low, f32x4.mul(f32x4.convert_i32x4_s(b), high));
+    const base = multiplyAdd(minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimumHigh, v128.load32_splat(x, SUM_HIGH), v128.load(sums)));
+    v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), base));
+  }
+}
+
+/** Q8_0 where only 0..127 is safe in the dot: magnitudes, and the weights' signs moved to the activations. k-groups 4 half .. 4 half + 3. */
+@inline
+function magnitudes16(sums: usize, x: usize, count: usize, scale: v128, block: usize, v: i32, half: i32): void {
+  const zero = i8x16.splat(0);
+  let w0 = quants(FORMAT_Q8_0, block, v, 4 * half);
+  let w1 = quants(FORMAT_Q8_0, block, v, 4 * half + 1);
+  let w2 = quants(FORMAT_Q8_0, block, v, 4 * half + 2);
+  let w3 = quants(FORMAT_Q8_0, block, v, 4 * half + 3);
+  const n0 = i8x16.lt_s(w0, zero);
+  const n1 = i8x16.lt_s(w1, zero);
+  const n2 = i8x16.lt_s(w2, zero);
+  const n3 = i8x16.lt_s(w3, zero);
+  w0 = i8x16.abs(w0);
+  w1 = i8x16.abs(w1);
+  w2 = i8x16.abs(w2);
+  w3 = i8x16.abs(w3);
+  for (let t: usize = 0; t < count; t++, x += RECORD, sums += 16) {
+    const k = x + 16 * half;
+    let acc = dotMagnitude(i32x4.splat(0), w0, n0, k);
+    acc = dotMagnitude(acc, w1, n1, k + 4);
+    acc = dotMagnitude(acc, w2, n2, k + 8);
+    acc = dotMagnitude(acc, w3, n3, k + 12);
+    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x + SCALE)), v128.load(sums)));
+  }
+}
+
+/** Q8_0 on plain SIMD: signed bytes straight into i16. */
+@inline
+function signed32(sums: usize, x: usize, count: usize, scale: v128, block: usize, v: i32): void {
+  for (let half: usize = 0; half < 2; half++) {
+    const w = block + 32 + half * 256 + v * 16;
+    const w0 = v128.load(w);
+    const w1 = v128.load(w, 64);
+    const w2 = v128.load(w, 128);
+    const w3 = v128.load(w, 192);
+    let at = x + half * 4 * GROUP;
+    let s = sums;
+    const field = SCALE - half * 4 * GROUP;
+    for (let t: usize = 0; t < count; t++, at += RECORD, s += 16) {
+      const acc = dotSigned(dotSigned(dotSigned(dotSigned(i32x4.splat(0), w0, at), w1, at + GROUP), w2, at + 2 * GROUP), w3, at + 3 * GROUP);
+      v128.store(s, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(at + field)), v128.load(s)));
+    }
+  }
+}
+
+/** One row group of one block over a chunk's tokens. */
+@inline
+function groupBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
+  if (format == FORMAT_Q8_0) {
+    const scale = halves(block + 8 * v);
+    if (!ASC_FEATURE_RELAXED_SIMD) return signed32(sums, x, count, scale, block, v);
+    const kind = dotSemantics();
+    if (kind == SEVEN_BITS) {
+      magnitudes16(sums, x, count, scale, block, v, 0);
+      magnitudes16(sums, x, count, scale, block, v, 1);
+      return;
+    }
+    const flip = i8x16.splat(kind == SIGNED ? 0 : -128);
+    symmetric32(
+      sums, x, count, 7, kind == SIGNED ? NOTHING : NEGATED, scale,
+      v128.xor(quants(format, block, v, 0), flip), v128.xor(quants(format, block, v, 1), flip),
+      v128.xor(quants(format, block, v, 2), flip), v128.xor(quants(format, block, v, 3), flip),
+      v128.xor(quants(format, block, v, 4), flip), v128.xor(quants(format, block, v, 5), flip),
+      v128.xor(quants(format, block, v, 6), flip), v128.xor(quants(format, block, v, 7), flip),
+    );
+    return;
+  }
+  const w0 = quants(format, block, v, 0);
+  const w1 = quants(format, block, v, 1);
+  const w2 = quants(format, block, v, 2);
+  const w3 = quants(format, block, v, 3);
+  const w4 = quants(format, block, v, 4);
+  const w5 = quants(format, block, v, 5);
+  const w6 = quants(format, block, v, 6);
+  const w7 = quants(format, block, v, 7);
+  if (!isK(format)) {
+    const scale = halves(block + 8 * v);
+    if (isAffine(format)) affine32(sums, x, count, scale, halves(block + 32 + 8 * v), w0, w1, w2, w3, w4, w5, w6, w7);
+    else symmetric32(sums, x, count, offsetShift(format), NEGATED, scale, w0, w1, w2, w3, w4, w5, w6, w7);
+    return;
+  }
+  const d = halves(header + 8 * v);
+  if (isPer16(format)) {
+    const low = f32x4.mul(d, scales(format, block, v));
+    const high = f32x4.mul(d, scales(format, block + 16, v));
+    if (isAffine(format)) {
+      const m = f32x4.neg(halves(header + 32 + 8 * v));
+      affine16(sums, x, count, low, high, f32x4.mul(m, highScales(block, v)), f32x4.mul(m, highScales(block + 16, v)), w0, w1, w2, w3, w4, w5, w6, w7);
+    } else symmetric16(sums, x, count, offsetShift(format), low, high, w0, w1, w2, w3, w4, w5, w6, w7);
+    return;
+  }
+  const minimum = f32x4.mul(f32x4.neg(halves(header + 32 + 8 * v)), scales(format, block + 16, v));
+  affine32(sums, x, count, f32x4.mul(d, scales(format, block, v)), minimum, w0, w1, w2, w3, w4, w5, w6, w7);
+}
+
+/** One block of 16 rows over a chunk's tokens: a function of its own for each format, so that the engine's compiler sees small loops. */
+@inline
+function tileBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  const next = count * 16;
+  groupBlock(format, sums, x, count, header, block, 0);
+  groupBlock(format, sums + next, x, count, header, block, 1);
+  groupBlock(format, sums + 2 * next, x, count, header, block, 2);
+  groupBlock(format, sums + 3 * next, x, count, header, block, 3);
+}
+
+function blockQ40(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_0, sums, x, count, header, block); }
+function blockQ41(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_1, sums, x, count, header, block); }
+function blockQ50(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q5_0, sums, x, count, header, block); }
+function blockQ51(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q5_1, sums, x, count, header, block); }
+function blockQ80(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q8_0, sums, x, count, header, block); }
+function blockQ2K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q2_K, sums, x, count, header, block); }
+function blockQ3K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q3_K, sums, x, count, header, block); }
+function blockQ4K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_K, sums, x, count, header, block); }
+function blockQ5K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q5_K, sums, x, count, header, block); }
+function blockQ6K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q6_K, sums, x, count, header, block); }
+
+@inline
+function runBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  switch (format) {
+    case FORMAT_Q4_0: return blockQ40(sums, x, count, header, block);
+    case FORMAT_Q4_1: return blockQ41(sums, x, count, header, block);
+    case FORMAT_Q5_0: return blockQ50(sums, x, count, header, block);
+    case FORMAT_Q5_1: return blockQ51(sums, x, count, header, block);
+    case FORMAT_Q8_0: return blockQ80(sums, x, count, header, block);
+    case FORMAT_Q2_K: return blockQ2K(sums, x, count, header, block);
+    case FORMAT_Q3_K: return blockQ3K(sums, x, count, header, block);
+    case FORMAT_Q4_K: return blockQ4K(sums, x, count, header, block);
+    case FORMAT_Q5_K: return blockQ5K(sums, x, count, header, block);
+    default: return blockQ6K(sums, x, count, header, block);
+  }
+}
+
+/** sums [4][count][4] -> `rowCount` (at most 16) values a token. */
+export function writeSums(out: usize, outStride: usize, sums: usize, count: usize, rowCount: usize): void {
+  for (let t: usize = 0; t < count; t++) {
+    const to = out + t * outStride * 4;
+    const from = sums + t * 16;
+    for (let row: usize = 0; row < rowCount; row += 4) {
+      const at = from + (row >> 2) * count * 16;
+      if (row + 4 <= rowCount) v128.store(to + row * 4, v128.load(at));
+      else for (let r = row; r < rowCount; r++) store<f32>(to + r * 4, load<f32>(at + (r & 3) * 4));
+    }
+  }
+}
+
+export function gemm(
+  out: usize, outStride: usize, activations: usize, weight: usize, format: i32,
+  rowStart: usize, rowEnd: usize, cols: usize, count: usize, scratch: usize,
+): void {
+  const blocks = cols >> 5;
+  const stride = tileBytes(format, cols);
+  const step = blockBytes(format);
+  const skip = headerBytes(format);
+  const superblocks = isK(format);
+  for (let first: usize = 0; first < count; first += CHUNK) {
+    const tokens = min<usize>(CHUNK, count - first);
+    const records = activations + first * blocks * RECORD;
+    for (let row = rowStart; row < rowEnd; row += TILE) {
+      memory.fill(scratch, 0, tokens * 64);
+      let block = weight + (row / TILE) * stride;
+      let header = block;
+      let x = records;
+      for (let b: usize = 0; b < blocks; b++) {
+        if (superblocks && (b & 7) == 0) {
+          header = block;
+          block += skip;
+        }
+        runBlock(format, scratch, x, tokens, header, block);
+        block += step;
+        x += tokens * RECORD;
+      }
+      writeSums(out + (first * outStride + row) * 4, outStride, scratch, tokens, min<usize>(TILE, rowEnd - row));
+    }
+  }
+}

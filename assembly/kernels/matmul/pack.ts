@@ -1,0 +1,169 @@
+/** File rows -> one packed tile. Four quants of a row are read as the bytes of one u32 and put where layout.ts says. The same on every build. */
+import {
+  FORMAT_BF16, FORMAT_F16, FORMAT_F32, FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K,
+  FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes, fileBlockBytes, hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isK, nibblesAt,
+  pairsAt, tileBytes,
+} from './layout';
+
+/** Spreads the low four bits of `bits` to bit 0 of four bytes. */
+@inline
+function spread(bits: u32): u32 {
+  return ((bits & 15) * 0x00204081) & 0x01010101;
+}
+
+/** Quants 4 g .. 4 g + 3 of block b (within the superblock) of the file block at `src`, one a byte. */
+@inline
+function quants(format: i32, src: usize, b: u32, g: u32): u32 {
+  if (format == FORMAT_Q8_0) return load<u32>(src + 2 + 4 * g);
+  if (format == FORMAT_Q4_0) return (load<u32>(src + 2 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f;
+  if (format == FORMAT_Q4_1) return (load<u32>(src + 4 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f;
+  if (format == FORMAT_Q5_0) {
+    return ((load<u32>(src + 6 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f) | (spread(load<u32>(src + 2) >> (4 * g)) << 4);
+  }
+  if (format == FORMAT_Q5_1) {
+    return ((load<u32>(src + 8 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f) | (spread(load<u32>(src + 4) >> (4 * g)) << 4);
+  }
+  // K formats: block b = 4 * half + j within the superblock of two halves
+  const half = b >> 2;
+  const j = b & 3;
+  if (format == FORMAT_Q2_K) return (load<u32>(src + 16 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303;
+  if (format == FORMAT_Q3_K) {
+    return ((load<u32>(src + 32 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303) | (((load<u32>(src + 4 * g) >> b) & 0x01010101) << 2);
+  }
+  if (format == FORMAT_Q4_K) return (load<u32>(src + 16 + (b >> 1) * 32 + 4 * g) >> (4 * (b & 1))) & 0x0f0f0f0f;
+  if (format == FORMAT_Q5_K) {
+    return (
+      ((load<u32>(src + 48 + (b >> 1) * 32 + 4 * g) >> (4 * (b & 1))) & 0x0f0f0f0f) |
+      (((load<u32>(src + 16 + 4 * g) >> b) & 0x01010101) << 4)
+    );
+  }
+  return (
+    ((load<u32>(src + half * 64 + (j & 1) * 32 + 4 * g) >> (4 * (j >> 1))) & 0x0f0f0f0f) |
+    (((load<u32>(src + 128 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303) << 4)
+  );
+}
+
+/** Scale of sub-block j (0..7) as Q4_K and Q5_K keep it in 12 bytes: six bits. */
+@inline
+function scale6(src: usize, j: u32): u32 {
+  return j < 4 ? load<u8>(src + j) & 63 : (load<u8>(src + j + 4) & 15) | ((load<u8>(src + j - 4) >> 6) << 4);
+}
+@inline
+function minimum6(src: usize, j: u32): u32 {
+  return j < 4 ? load<u8>(src + j + 4) & 63 : (load<u8>(src + j + 4) >> 4) | ((load<u8>(src + j) >> 6) << 4);
+}
+/** Scale i (0..15) of Q3_K, six bits less 32. */
+@inline
+function scale3(src: usize, i: u32): i32 {
+  const low: i32 = i < 8 ? load<u8>(src + i) & 15 : load<u8>(src + i - 8) >> 4;
+  const high: i32 = (load<u8>(src + 8 + (i & 3)) >> <u8>(2 * (i >> 2))) & 3;
+  return (low | (high << 4)) - 32;
+}
+
+@inline
+function packBlockRow(format: i32, dst: usize, src: usize, b: u32, row: usize): void {
+  const lane = row & 3;
+  const v = row >> 2;
+  const at = v * 16 + lane * 4;
+  if (!isK(format)) {
+    store<u16>(dst + 2 * row, load<u16>(src));
+    if (isAffine(format)) store<u16>(dst + 32 + 2 * row, load<u16>(src + 2));
+  } else {
+    const scale = dst + lane * 4 + v;
+    if (format == FORMAT_Q4_K || format == FORMAT_Q5_K) {
+      store<u8>(scale, scale6(src + 4, b));
+      store<u8>(scale + 16, minimum6(src + 4, b));
+    } else if (format == FORMAT_Q6_K) {
+      store<u8>(scale, load<u8>(src + 192 + 2 * b));
+      store<u8>(scale + 16, load<u8>(src + 193 + 2 * b));
+    } else if (format == FORMAT_Q3_K) {
+      store<u8>(scale, <u8>scale3(src + 96, 2 * b));
+      store<u8>(scale + 16, <u8>scale3(src + 96, 2 * b + 1));
+    } else {
+      store<u8>(scale, load<u8>(src + 2 * b));
+      store<u8>(scale + 16, load<u8>(src + 2 * b + 1));
+    }
+  }
+  if (format == FORMAT_Q8_0) {
+    for (let g: u32 = 0; g < 8; g++) store<u32>(dst + 32 + at + g * 64, quants(format, src, b, g));
+    return;
+  }
+  let bits: u32 = 0;
+  let pairs0: u32 = 0;
+  let pairs1: u32 = 0;
+  const bit = format == FORMAT_Q3_K ? 2 : 4;
+  const pair = hasNibbles(format) ? 4 : 0;
+  for (let p: u32 = 0; p < 4; p++) {
+    const a = quants(format, src, b, p);
+    const c = quants(format, src, b, p + 4);
+    if (hasNibbles(format)) store<u32>(dst + nibblesAt(format) + at + p * 64, (a & 0x0f0f0f0f) | ((c & 0x0f0f0f0f) << 4));
+    if (hasBits(format)) bits |= (((a >> bit) & 0x01010101) << p) | (((c >> bit) & 0x01010101) << (p + 4));
+    if (hasPairs(format)) {
+      pairs0 |= ((a >> pair) & 0x03030303) << (2 * p);
+      pairs1 |= ((c >> pair) & 0x03030303) << (2 * p);
+    }
+  }
+  if (hasBits(format)) store<u32>(dst + bitsAt(format) + at, bits);
+  if (hasPairs(format)) {
+    store<u32>(dst + pairsAt(format) + at, pairs0);
+    store<u32>(dst + pairsAt(format) + 64 + at, pairs1);
+  }
+}
+
+@inline
+function packHeaderRow(format: i32, dst: usize, src: usize, row: usize): void {
+  const scale: usize = format == FORMAT_Q2_K ? 80 : format == FORMAT_Q3_K ? 108 : format == FORMAT_Q6_K ? 208 : 0;
+  store<u16>(dst + 2 * row, load<u16>(src + scale));
+  if (isAffine(format)) store<u16>(dst + 32 + 2 * row, load<u16>(src + scale + 2));
+}
+
+@inline
+function packQuantised(format: i32, dst: usize, src: usize, rowCount: usize, cols: usize): usize {
+  const blocks = cols >> 5;
+  const group: u32 = isK(format) ? 8 : 1;
+  for (let row: usize = 0; row < rowCount; row++) {
+    let at = dst;
+    for (let block: usize = 0; block < blocks; block += group) {
+      if (isK(format)) {
+        packHeaderRow(format, at, src, row);
+        at += headerBytes(format);
+      }
+      for (let b: u32 = 0; b < group; b++) {
+        packBlockRow(format, at, src, b, row);
+        at += blockBytes(format);
+      }
+      src += fileBlockBytes(format);
+    }
+  }
+  return src;
+}
+
+/** Packs `rowCount` (at most 16) file rows at `src` into the tile at `dst` and returns where the next row begins. */
+export function packTile(dst: usize, src: usize, format: i32, rowCount: usize, cols: usize): usize {
+  if (rowCount < TILE) memory.fill(dst, 0, tileBytes(format, cols));
+  switch (format) {
+    case FORMAT_F32: {
+      for (let row: usize = 0; row < rowCount; row++) {
+        for (let k: usize = 0; k < cols; k++, src += 4) store<u32>(dst + k * 64 + row * 4, load<u32>(src));
+      }
+      return src;
+    }
+    case FORMAT_F16:
+    case FORMAT_BF16: {
+      for (let row: usize = 0; row < rowCount; row++) {
+        for (let k: usize = 0; k < cols; k++, src += 2) store<u16>(dst + k * 32 + row * 2, load<u16>(src));
+      }
+      return src;
+    }
+    case FORMAT_Q4_0: return packQuantised(FORMAT_Q4_0, dst, src, rowCount, cols);
+    case FORMAT_Q4_1: return packQuantised(FORMAT_Q4_1, dst, src, rowCount, cols);
+    case FORMAT_Q5_0: return packQuantised(FORMAT_Q5_0, dst, src, rowCount, cols);
+    case FORMAT_Q5_1: return packQuantised(FORMAT_Q5_1, dst, src, rowCount, cols);
+    case FORMAT_Q8_0: return packQuantised(FORMAT_Q8_0, dst, src, rowCount, cols);
+    case FORMAT_Q2_K: return packQuantised(FORMAT_Q2_K, dst, src, rowCount, cols);
+    case FORMAT_Q3_K: return packQuantised(FORMAT_Q3_K, dst, src, rowCount, cols);
+    case FORMAT_Q4_K: return packQuantised(FORMAT_Q4_K, dst, src, rowCount, cols);
+    case FORMAT_Q5_K: return packQuantised(FORMAT_Q5_K, dst, src, rowCount, cols);
+    default: return packQuantised(FORMAT_Q6_K, dst, src, rowCount, cols);
+  }
+}

@@ -1,0 +1,49 @@
+/** Packed weights as vectors: quants of 4 rows x 4 k, and the scales of 4 rows (layout.ts). */
+import {
+  FORMAT_Q2_K, FORMAT_Q8_0, bitsAt, hasBits, hasNibbles, hasPairs, isPer16, nibblesAt, pairsAt,
+} from './layout';
+
+/** Four f16 -> f32x4, exact; Infinity and NaN come out as 65536 and above. */
+@inline
+export function halves(at: usize): v128 {
+  const bits = v128.and(i32x4.shl(v128.load16x4_s(at), 13), i32x4.splat(<i32>0x8fffe000));
+  return f32x4.mul(bits, f32x4.splat(reinterpret<f32>(0x77800000)));
+}
+
+/** Integer scales of row group v out of the 16 at `at`. */
+@inline
+export function scales(format: i32, at: usize, v: i32): v128 {
+  const bytes = v128.load(at);
+  if (format == FORMAT_Q2_K) return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(bytes, 8 * v), i32x4.splat(15)));
+  if (isPer16(format)) return f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(bytes, 24 - 8 * v), 24));
+  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(bytes, 8 * v), i32x4.splat(255)));
+}
+
+/** Q2_K's minimums, in the high halves of its scales. */
+@inline
+export function highScales(at: usize, v: i32): v128 {
+  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(v128.load(at), 8 * v + 4), i32x4.splat(15)));
+}
+
+/** Unsigned quants of k-group g, row group v; Q8_0's bytes as they are. */
+@inline
+export function quants(format: i32, block: usize, v: i32, g: i32): v128 {
+  if (format == FORMAT_Q8_0) return v128.load(block + nibblesAt(format) + g * 64 + v * 16);
+  let q = i32x4.splat(0);
+  if (hasNibbles(format)) {
+    const both = v128.load(block + nibblesAt(format) + (g & 3) * 64 + v * 16);
+    q = v128.and(g < 4 ? both : i16x8.shr_u(both, 4), i8x16.splat(15));
+  }
+  if (hasPairs(format)) {
+    const four = v128.load(block + pairsAt(format) + (g >> 2) * 64 + v * 16);
+    const f = 2 * (g & 3);
+    if (hasNibbles(format)) q = v128.or(q, v128.and(f < 4 ? i16x8.shl(four, 4 - f) : f > 4 ? i16x8.shr_u(four, f - 4) : four, i8x16.splat(48)));
+    else q = v128.and(f > 0 ? i16x8.shr_u(four, f) : four, i8x16.splat(3));
+  }
+  if (hasBits(format)) {
+    const bits = v128.load(block + bitsAt(format) + v * 16);
+    const to = hasNibbles(format) ? 4 : 2;
+    q = v128.or(q, v128.and(g < to ? i16x8.shl(bits, to - g) : g > to ? i16x8.shr_u(bits, g - to) : bits, i8x16.splat(<i8>(hasNibbles(format) ? 16 : 4))));
+  }
+  return q;
+}
