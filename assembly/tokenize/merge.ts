@@ -6,7 +6,7 @@
  *   scratch, n symbols: | id: u32[n] | at: u32[n + 1] | next: u32[n] | previous: u32[n] | heap: u64[2 n] |
  *   heap entry: rank << 32 | symbol; stale ones are found out by looking the pair up again.
  */
-import { BYTE_FALLBACK, BYTE_LEVEL, FUSE_UNKNOWN, IGNORE_MERGES, NONE, Vocabulary, find, pairAt } from './vocabulary';
+import { BYTE_FALLBACK, BYTE_LEVEL, DROP_UNKNOWN, FUSE_UNKNOWN, IGNORE_MERGES, NONE, Vocabulary, find, pairAt } from './vocabulary';
 import { get, set } from './arrays';
 import { characterBytes } from './utf8';
 
@@ -20,22 +20,20 @@ let previouses: usize = 0;
 let heap: usize = 0;
 let heaped: u32 = 0;
 
-/** One symbol a byte or a character; an unknown character is NONE, which pairs with nothing. Returns how many. */
+/** One symbol a byte or a character; an unknown one is NONE, which pairs with nothing, or is left out. Returns how many. */
 function start(v: Vocabulary, text: usize, from: u32, to: u32): u32 {
   let n: u32 = 0;
-  if (v.flags & BYTE_LEVEL) {
-    for (let at = from; at < to; ++at, ++n) {
-      set(ids, n, get(<usize>v.byteIds, load<u8>(text + at)));
-      set(ats, n, at);
+  const drops = (v.flags & DROP_UNKNOWN) != 0 && (v.flags & BYTE_FALLBACK) == 0;
+  const bytes = (v.flags & BYTE_LEVEL) != 0;
+  for (let at = from; at < to; ) {
+    const lead: u32 = load<u8>(text + at);
+    const size = bytes ? 1 : characterBytes(lead);
+    const id = bytes ? get(v.byteIds, lead) : lead < 0x80 ? get(v.characterIds, lead) : find(v, text + at, size);
+    if (id != NONE || !drops) {
+      set(ids, n, id);
+      set(ats, n++, at);
     }
-  } else {
-    for (let at = from; at < to; ++n) {
-      const lead: u32 = load<u8>(text + at);
-      const size = characterBytes(lead);
-      set(ids, n, lead < 0x80 ? get(<usize>v.characterIds, lead) : find(v, text + at, size));
-      set(ats, n, at);
-      at += size;
-    }
+    at += size;
   }
   set(ats, n, to);
   return n;

@@ -21,6 +21,7 @@ export const BYTE_LEVEL: u32 = 1;
 export const BYTE_FALLBACK: u32 = 2;
 export const FUSE_UNKNOWN: u32 = 4;
 export const IGNORE_MERGES: u32 = 8;
+export const DROP_UNKNOWN: u32 = 16;
 
 @unmanaged
 export class Vocabulary {

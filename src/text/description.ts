@@ -48,6 +48,8 @@ export type TokenModel =
       readonly fuseUnknown: boolean;
       /** A piece that is a token is not merged. */
       readonly ignoreMerges: boolean;
+      /** An unknown character is left out before merging, as if it were not there. */
+      readonly dropUnknown?: boolean;
       /** (left, right, result) ids in order of rank; or for SentencePiece the rank of each token. */
       readonly merges: { readonly kind: 'list'; readonly triples: Uint32Array; readonly last: boolean } | { readonly kind: 'ranks'; readonly ranks: Uint32Array };
     })
@@ -60,6 +62,8 @@ export interface TokenizerDescription {
   readonly added: readonly AddedToken[];
   /** `first`: the segment begins the text; `afterToken`: an added token, or nothing, is before it. */
   readonly normalize?: (text: string, first: boolean, afterToken: boolean) => string;
+  /** Applied between normalised added tokens, before the stages. */
+  readonly prepare?: (text: string, first: boolean) => string;
   readonly stages: readonly SplitStage[];
   readonly model: TokenModel;
   readonly before: readonly number[];

@@ -13,7 +13,7 @@ const FIELDS = {
 } as const;
 const RECORD_BYTES = 96;
 const KINDS: readonly TokenModel['kind'][] = ['bpe', 'unigram', 'wordpiece'];
-const FLAGS = { byteLevel: 1, byteFallback: 2, fuseUnknown: 4, ignoreMerges: 8 } as const;
+const FLAGS = { byteLevel: 1, byteFallback: 2, fuseUnknown: 4, ignoreMerges: 8, dropUnknown: 16 } as const;
 
 /** Entries of 64 bytes each: 1 MiB holds the words of a book. */
 const CACHE_ENTRIES = 16384;
@@ -288,7 +288,7 @@ export class Encoder {
     const { exports } = this.#wasm;
     this.#set(FIELDS.byteIds, this.#copy(model.byteIds));
     let flags = 0;
-    for (const name of ['byteLevel', 'byteFallback', 'fuseUnknown', 'ignoreMerges'] as const) if (model[name]) flags |= FLAGS[name];
+    for (const name of ['byteLevel', 'byteFallback', 'fuseUnknown', 'ignoreMerges', 'dropUnknown'] as const) if (model[name] === true) flags |= FLAGS[name];
     this.#set(FIELDS.flags, flags);
     const { merges } = model;
     const temporary = merges.kind === 'list' ? merges.triples : merges.ranks;

@@ -132,6 +132,12 @@ function decoderOf({ tokens, types }: Source, added: readonly AddedToken[], lead
 
 const spaced = (token: string): Uint8Array => utf8.encode(token.replaceAll(SPACE_MARK, ' '));
 
+/** Tokens that ordinary text may become: control tokens must not be spelt by it, nor bytes by their names. */
+function ordinary({ tokens, types }: Source, added: readonly AddedToken[]): (string | undefined)[] {
+  const special = new Set(added.filter((token) => token.special).map((token) => token.id));
+  return tokens.map((token, id) => (special.has(id) || types?.[id] === TYPE.byte ? undefined : token));
+}
+
 /** What is put before and after a text. */
 function ends(facts: TokenizerFacts): { before: readonly number[]; after: readonly number[] } {
   return {
@@ -152,7 +158,7 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
   const merges = strings(values, 'merges') ?? failTokenizer('tokenizer.ggml.merges is missing; convert the model again with its tokenizer');
   const model: TokenModel = {
     kind: 'bpe', byteLevel, byteFallback: !byteLevel, fuseUnknown: false, ignoreMerges: named.ignoreMerges === true,
-    entries: packEntries(tokens.map((token) => (byteLevel ? byteLevelBytes(token) : utf8.encode(token)))),
+    entries: packEntries(ordinary(source, added).map((token) => (token === undefined ? token : byteLevel ? byteLevelBytes(token) : utf8.encode(token)))),
     tokens: tokens.length, unknown: facts.unknown, byteIds: byteTokens(ids, byteLevel),
     merges: { kind: 'list', triples: mergeTriples(merges, ids), last: false },
   };
@@ -174,7 +180,7 @@ function describeSentencePiece(source: Source): TokenizerDescription {
     facts, added, ids, stages: wordStages(tokens, ids), ...ends(facts),
     model: {
       kind: 'bpe', byteLevel: false, byteFallback: true, fuseUnknown: false, ignoreMerges: false,
-      entries: packEntries([...tokens, ...looseCharacters(tokens, ids)].map((token) => utf8.encode(token))),
+      entries: packEntries([...ordinary(source, added), ...looseCharacters(tokens, ids)].map((token) => (token === undefined ? token : utf8.encode(token)))),
       tokens: tokens.length, unknown: facts.unknown, byteIds, merges: { kind: 'ranks', ranks: ranksOf(scores, tokens.length) },
     },
     normalize: (segment, _first, afterToken) => ((spacePrefix && afterToken ? ' ' : '') + segment).replaceAll(' ', SPACE_MARK),

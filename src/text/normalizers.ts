@@ -24,7 +24,7 @@ export interface BertOptions {
 export function bertNormalizer(options: BertOptions): Normalizer {
   return (text) => {
     let out = text;
-    if (options.cleanText) out = out.replace(/[^\P{C}\t\n\r]|\ufffd/gu, '').replace(/\p{White_Space}/gu, ' ');
+    if (options.cleanText) out = out.replace(/[^\P{Cc}\t\n\r]|[\0\p{Cf}\p{Co}\ufffd]/gu, '').replace(/\p{White_Space}/gu, ' ');
     if (options.chineseCharacters) out = out.replace(CJK, ' $& ');
     if (options.stripAccents) out = out.normalize('NFD').replace(/\p{Mn}/gu, '');
     return options.lowercase ? lowercase(out) : out;

@@ -24,7 +24,8 @@ const DEEPEST = 32;
 const MOST_REPEATS = 1024;
 
 const SPACE = String.raw`\p{White_Space}`;
-const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}`;
+/** Oniguruma's \w: of the other numbers only Latin-1's. */
+const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xb2\xb3\xb9\xbc-\xbe`;
 const POSIX: Readonly<Record<string, string>> = {
   alpha: String.raw`\p{Alphabetic}`, digit: String.raw`\p{Nd}`, alnum: String.raw`\p{Alphabetic}\p{Nd}`, upper: String.raw`\p{Uppercase}`,
   lower: String.raw`\p{Lowercase}`, space: SPACE, punct: String.raw`\p{P}\p{S}`, cntrl: String.raw`\p{Cc}`, xdigit: '0-9A-Fa-f', word: WORD,

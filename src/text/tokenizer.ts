@@ -1,11 +1,12 @@
 /** Text to token ids and back, for every tokenizer that a model file describes. */
-import { InputError, ModelError } from '../errors.ts';
+import { InputError } from '../errors.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
 import type { Wasm } from '../wasm.ts';
 import { AddedTokens } from './added-tokens.ts';
 import type { TokenizerDescription } from './description.ts';
 import { Encoder, IdList } from './encoder.ts';
 import { describeGguf } from './gguf.ts';
+import { describeHuggingFace } from './huggingface.ts';
 
 /** What a model file says. */
 export interface TokenizerFacts {
@@ -55,7 +56,7 @@ export function createTokenizer(wasm: Wasm, metadata: ModelMetadata): Tokenizer 
 function describe(metadata: ModelMetadata): TokenizerDescription {
   switch (metadata.kind) {
     case 'gguf': return describeGguf(metadata.values);
-    case 'huggingface': throw new ModelError('tokenizer', 'tokenizer: tokenizer.json is not supported yet', {});
+    case 'huggingface': return describeHuggingFace(metadata);
     default: return metadata satisfies never;
   }
 }
@@ -80,7 +81,7 @@ class DescribedTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: { special?: boolean; bos?: boolean } = {}): Int32Array {
-    const { before, after, normalize } = this.#description;
+    const { before, after, normalize, prepare } = this.#description;
     const special = options.special ?? true;
     const ids = new IdList();
     if (options.bos === true) for (const id of before) ids.push(id);
@@ -89,7 +90,7 @@ class DescribedTokenizer implements Tokenizer {
     this.#raw.split(text, special, (segment) => {
       const normal = normalize === undefined ? segment : normalize(segment, first, afterToken);
       this.#normalised.split(normal, special, (part) => {
-        this.#encoder.encode(part, first, ids);
+        this.#encoder.encode(prepare === undefined ? part : prepare(part, first), first, ids);
         first = false;
       }, (token) => {
         ids.push(token.id);

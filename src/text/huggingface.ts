@@ -1,0 +1,246 @@
+/** Reads a tokenizer from tokenizer.json and tokenizer_config.json, as Hugging Face's `tokenizers` does. */
+import type { JsonObject, JsonValue, ModelMetadata } from '../load/model-file.ts';
+import { byteLevelBytes } from './byte-level.ts';
+import type { AddedToken, SplitStage, TokenModel, TokenizerDescription } from './description.ts';
+import { failTokenizer } from './gguf-metadata.ts';
+import { turnEnds } from './gguf.ts';
+import { createDecoder } from './huggingface-decoder.ts';
+import { createNormalizer } from './huggingface-normalizers.ts';
+import { createPretokenizer } from './huggingface-pretokenizers.ts';
+import type { Pretokenizer } from './huggingface-pretokenizers.ts';
+import { asArray, asFlag, asObject, asString, isObject, steps } from './json.ts';
+import type { TokenizerFacts } from './tokenizer.ts';
+import { MOST_TOKENS, byteTokens, checkScores, checkTokens, mergeTriples, packEntries, unigramUnknownScore, wordStages } from './vocabulary.ts';
+
+type Folder = Extract<ModelMetadata, { kind: 'huggingface' }>;
+
+const utf8 = new TextEncoder();
+
+export function describeHuggingFace(folder: Folder): TokenizerDescription {
+  const file = folder.tokenizer ?? failTokenizer('the folder has no tokenizer.json; add the one that belongs to the model');
+  const model = asObject(file['model'], 'model');
+  const added = addedTokens(file['added_tokens']);
+  const vocabulary = readVocabulary(model);
+  const tokens: (string | undefined)[] = [...vocabulary.tokens];
+  const ids = new Map(vocabulary.ids);
+  for (const token of added) {
+    tokens[token.id] ??= token.content;
+    ids.set(token.content, token.id);
+  }
+  const pretokenizer = createPretokenizer(file['pre_tokenizer']);
+  const facts = factsOf(folder, ids, tokens.length);
+  const special = new Set(added.filter((token) => token.special).map((token) => token.id));
+  const described = createModel(model, vocabulary, pretokenizer, special);
+  const normalizer = createNormalizer(file['normalizer']);
+  const decoder = createDecoder(file['decoder']);
+  const { before, after } = affixes(file['post_processor'], facts, folder.tokenizerConfig);
+  return {
+    facts: { ...facts, addBos: facts.bos !== undefined && before.includes(facts.bos), addEos: after.length > 0 },
+    added: normalizer === undefined ? added : added.map((token) => (token.normalized ? { ...token, content: normalizer(token.content, false, false) } : token)),
+    ids, before, after, model: described.model, stages: described.stages,
+    ...(normalizer === undefined ? {} : { normalize: normalizer }),
+    ...(pretokenizer.prepare === undefined ? {} : { prepare: pretokenizer.prepare }),
+    decoder: {
+      leadingSpaces: decoder.leadingSpaces,
+      isSpecial: (id) => special.has(id),
+      bytes: (id) => decoder.bytes(tokens[id] ?? '', false),
+      firstBytes: (id) => decoder.bytes(tokens[id] ?? '', true),
+    },
+  };
+}
+
+function addedTokens(value: JsonValue | undefined): AddedToken[] {
+  if (value === undefined || value === null) return [];
+  return asArray(value, 'added_tokens').map((item) => {
+    const token = asObject(item, 'added_tokens');
+    const id = tokenId(token['id'], 'added_tokens');
+    const special = asFlag(token['special'], false);
+    return {
+      id, content: asString(token['content'], 'added_tokens.content'), special,
+      lstrip: asFlag(token['lstrip'], false), rstrip: asFlag(token['rstrip'], false),
+      singleWord: asFlag(token['single_word'], false), normalized: asFlag(token['normalized'], !special),
+    };
+  });
+}
+
+function tokenId(value: JsonValue | undefined, field: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= MOST_TOKENS) {
+    return failTokenizer(`tokenizer.json: ${field} has the token id ${JSON.stringify(value)}; ids from 0 to ${MOST_TOKENS - 1} are supported`, { field });
+  }
+  return value;
+}
+
+interface Vocabulary {
+  /** By id; holes are undefined. */
+  readonly tokens: readonly (string | undefined)[];
+  readonly ids: ReadonlyMap<string, number>;
+  /** Unigram only. */
+  readonly scores: Float64Array;
+}
+
+function readVocabulary(model: JsonObject): Vocabulary {
+  const { vocab } = model;
+  const ids = new Map<string, number>();
+  const scores: number[] = [];
+  if (Array.isArray(vocab)) {
+    const list = asArray(vocab, 'model.vocab');
+    checkTokens(list.map((item, id) => {
+      const [token, score] = asArray(item, 'model.vocab');
+      if (typeof score !== 'number') return failTokenizer(`tokenizer.json: model.vocab entry ${id} has no score`, { id });
+      scores.push(score);
+      return asString(token, 'model.vocab');
+    }));
+    const tokens = list.map((item) => String((item as readonly JsonValue[])[0]));
+    tokens.forEach((token, id) => ids.set(token, id));
+    return { tokens, ids, scores: Float64Array.from(scores) };
+  }
+  const entries = Object.entries(asObject(vocab, 'model.vocab'));
+  checkTokens(entries.map(([token]) => token));
+  const tokens: (string | undefined)[] = [];
+  let last = -1;
+  for (const [token, value] of entries) {
+    const id = tokenId(value, 'model.vocab');
+    last = Math.max(last, id);
+    ids.set(token, id);
+  }
+  tokens.length = last + 1;
+  for (const [token, id] of ids) tokens[id] = token;
+  return { tokens: Array.from(tokens), ids, scores: Float64Array.of() };
+}
+
+/** The kinds of models are told apart by `type`, which old files leave out. */
+function modelKind(model: JsonObject): string {
+  if (typeof model['type'] === 'string') return model['type'];
+  if (Array.isArray(model['vocab'])) return 'Unigram';
+  return model['merges'] === undefined ? 'WordPiece' : 'BPE';
+}
+
+function createModel(
+  model: JsonObject, { tokens, ids, scores }: Vocabulary, pretokenizer: Pretokenizer, special: ReadonlySet<number>,
+): { model: TokenModel; stages: readonly SplitStage[] } {
+  const { byteLevel } = pretokenizer;
+  const kind = modelKind(model);
+  // Special tokens are found before; that text cannot spell them otherwise is what `special: false` promises.
+  const bytesOf = (token: string | undefined, id: number): Uint8Array | undefined => {
+    if (token === undefined || special.has(id)) return undefined;
+    return byteLevel ? byteLevelBytes(token) : utf8.encode(token);
+  };
+  const unknownName = model['unk_token'];
+  const named = typeof unknownName === 'string' ? ids.get(unknownName) : undefined;
+  switch (kind) {
+    case 'BPE': {
+      if (typeof model['dropout'] === 'number' && model['dropout'] > 0) failTokenizer(`tokenizer.json: BPE dropout ${model['dropout']} would make ids random; set it to null`);
+      for (const field of ['continuing_subword_prefix', 'end_of_word_suffix']) {
+        if (typeof model[field] === 'string' && model[field] !== '') failTokenizer(`tokenizer.json: BPE with the ${field} ${JSON.stringify(model[field])} is not supported`, { field });
+      }
+      const merges = asArray(model['merges'], 'model.merges').map((merge) => {
+        if (typeof merge === 'string') return merge;
+        const [left, right] = asArray(merge, 'model.merges');
+        return [asString(left, 'model.merges'), asString(right, 'model.merges')] as const;
+      });
+      const ignoreMerges = asFlag(model['ignore_merges'], false);
+      const words = pretokenizer.stages.length === 0 && !byteLevel && !ignoreMerges;
+      return {
+        stages: words ? wordStages(tokens, ids) : pretokenizer.stages,
+        model: {
+          kind: 'bpe', entries: packEntries(tokens.map(bytesOf)), tokens: tokens.length, unknown: named, byteLevel, byteIds: byteTokens(ids, byteLevel),
+          byteFallback: !byteLevel && asFlag(model['byte_fallback'], false), fuseUnknown: asFlag(model['fuse_unk'], false), ignoreMerges,
+          dropUnknown: named === undefined, merges: { kind: 'list', triples: mergeTriples(merges, ids), last: true },
+        },
+      };
+    }
+    case 'Unigram': {
+      checkScores(scores);
+      const id = model['unk_id'];
+      const unknown = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < tokens.length ? id : undefined;
+      return {
+        stages: pretokenizer.stages.length === 0 ? wordStages(tokens, ids) : pretokenizer.stages,
+        model: {
+          kind: 'unigram', entries: packEntries(tokens.map(bytesOf)), tokens: tokens.length, unknown, scores, unknownScore: unigramUnknownScore(scores),
+          byteIds: byteTokens(ids, false), byteFallback: asFlag(model['byte_fallback'], false),
+        },
+      };
+    }
+    case 'WordPiece': {
+      const prefix = asString(model['continuing_subword_prefix'] ?? '##', 'model.continuing_subword_prefix');
+      const limit = model['max_input_chars_per_word'] ?? 100;
+      const entries = packEntries(tokens.map((token, i) => {
+        if (token === undefined || special.has(i)) return undefined;
+        return prefix !== '' && token.startsWith(prefix) ? utf8.encode(token.slice(prefix.length)) : Uint8Array.of(0xff, ...utf8.encode(token));
+      }));
+      const wordLimit = typeof limit === 'number' && limit >= 0 && limit < 2 ** 32 ? Math.floor(limit) : 100;
+      return { stages: pretokenizer.stages, model: { kind: 'wordpiece', entries, tokens: tokens.length, unknown: named ?? ids.get('[UNK]'), wordLimit } };
+    }
+    default: return failTokenizer(`tokenizer.json: the model ${JSON.stringify(kind)} is not known; known are BPE, Unigram, WordPiece`, { model: kind });
+  }
+}
+
+/** What the template puts before and after a single text. */
+function affixes(value: JsonValue | undefined, facts: TokenizerFacts, config: JsonObject | undefined): { before: readonly number[]; after: readonly number[] } {
+  const before: number[] = [];
+  const after: number[] = [];
+  for (const step of steps(value, 'processors')) {
+    switch (step['type']) {
+      case 'TemplateProcessing': {
+        const specials = asObject(step['special_tokens'], 'post_processor.special_tokens');
+        let target = before;
+        for (const item of asArray(step['single'], 'post_processor.single')) {
+          const token = asObject(item, 'post_processor.single')['SpecialToken'];
+          if (!isObject(token)) {
+            target = after;
+            continue;
+          }
+          const entry = asObject(specials[asString(token['id'], 'post_processor.single')], 'post_processor.special_tokens');
+          for (const id of asArray(entry['ids'], 'post_processor.ids')) target.push(tokenId(id, 'post_processor'));
+        }
+        break;
+      }
+      case 'BertProcessing': case 'RobertaProcessing':
+        before.push(tokenId(asArray(step['cls'], 'post_processor.cls')[1], 'post_processor.cls'));
+        after.push(tokenId(asArray(step['sep'], 'post_processor.sep')[1], 'post_processor.sep'));
+        break;
+      case 'ByteLevel': break;
+      default: failTokenizer(`tokenizer.json: the post_processor ${JSON.stringify(step['type'])} is not known; known are TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence`);
+    }
+  }
+  // tokenizer_config.json has the last word, as in transformers.
+  const [eos] = facts.eos;
+  const set = (list: number[], id: number | undefined, wanted: JsonValue | undefined): number[] => {
+    if (id === undefined || typeof wanted !== 'boolean' || wanted === list.includes(id)) return list;
+    return wanted ? [id] : list.filter((other) => other !== id);
+  };
+  return { before: set(before, facts.bos, config?.['add_bos_token']), after: set(after, eos, config?.['add_eos_token']) };
+}
+
+function factsOf({ config, generationConfig, tokenizerConfig, chatTemplate }: Folder, ids: ReadonlyMap<string, number>, known: number): TokenizerFacts {
+  const byName = (field: string): number | undefined => {
+    const value = tokenizerConfig?.[field];
+    const name = isObject(value) ? value['content'] : value;
+    return typeof name === 'string' ? ids.get(name) : undefined;
+  };
+  const listed = (source: JsonObject | undefined, field: string): number[] => {
+    const value = source?.[field];
+    return (Array.isArray(value) ? (value as readonly JsonValue[]) : [value]).filter((id) => typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < known) as number[];
+  };
+  const ends = [byName('eos_token'), ...listed(generationConfig, 'eos_token_id'), ...listed(config, 'eos_token_id')].filter((id) => id !== undefined);
+  const optional = {
+    bos: byName('bos_token') ?? byName('cls_token') ?? listed(config, 'bos_token_id')[0], unknown: byName('unk_token'),
+    padding: byName('pad_token') ?? listed(config, 'pad_token_id')[0], chatTemplate: chatTemplate ?? templateOf(tokenizerConfig?.['chat_template']),
+  };
+  const padded = config['vocab_size'];
+  return {
+    // Models pad their embeddings; ids without a token print nothing.
+    vocabulary: typeof padded === 'number' && Number.isInteger(padded) && padded > known && padded <= MOST_TOKENS ? padded : known,
+    eos: turnEnds(ends, ids), addBos: false, addEos: false,
+    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
+  };
+}
+
+/** One template, or several by name. */
+function templateOf(value: JsonValue | undefined): string | undefined {
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return undefined;
+  const templates = (value as readonly JsonValue[]).filter(isObject);
+  const chosen = templates.find((item) => item['name'] === 'default') ?? templates[0];
+  return typeof chosen?.['template'] === 'string' ? chosen['template'] : undefined;
+}
