@@ -29,6 +29,8 @@ export interface DeviceInfo {
 export interface Device {
   readonly backend: Backend;
   readonly info: DeviceInfo;
+  /** The CPU engine's instance, which the tokenizer may share. */
+  readonly wasm?: Wasm;
 }
 
 /** Software adapters compute correctly and far slower than WASM does. */
@@ -50,10 +52,20 @@ export async function openDevice(platform: Platform, request: DeviceRequest, sig
 }
 
 async function openWasm(platform: Platform, request: DeviceRequest, why: string): Promise<Device> {
-  const choice = chooseWasm(platform, request);
-  const wasm = await instantiate(choice.build, await platform.wasm(choice.build));
-  const backend = await createWasmBackend({ wasm, threads: choice.threads, ...(platform.spawnPool === undefined ? {} : { spawn: platform.spawnPool }) });
-  return { backend, info: { kind: backend.kind, description: backend.description, reason: `${why}; ${choice.reason}` } };
+  const { build, threads, reason } = chooseWasm(platform, request);
+  try {
+    const wasm = await instantiate(build, await platform.wasm(build));
+    const backend = await createWasmBackend({ wasm, threads, ...(platform.spawnPool === undefined ? {} : { spawn: platform.spawnPool }) });
+    return { backend, wasm, info: { kind: backend.kind, description: backend.description, reason: `${why}; ${reason}` } };
+  } catch (error) {
+    // A build that was asked for by name is not replaced by another.
+    if (!(error instanceof DeviceError) || request.build !== undefined) throw error;
+    if (error.code === 'self-check' && build.startsWith('relaxed')) {
+      return openWasm({ ...platform, distrusted: ['relaxed', 'relaxed-threads'] }, request, `${why}; relaxed SIMD computes wrongly here`);
+    }
+    if (error.code === 'unavailable' && threads > 1) return openWasm(platform, { ...request, threads: 1 }, `${why}; threads could not be started (${error.message})`);
+    throw error;
+  }
 }
 
 async function openWebGpu(platform: Platform): Promise<Device> {

@@ -100,15 +100,17 @@ export class EngineModel implements SessionModel {
     open: OpenDevice = (request, signal) => openDevice(platform, request, signal),
   ): Promise<EngineModel> {
     const file = await openFile(platform, input, settings, listener);
+    let device: Device | undefined;
     let tokenizer: Tokenizer | undefined;
     try {
-      tokenizer = createTokenizer(await openTextWasm(platform), file.metadata);
-      const loaded = await loadOn(file, await open(settings, listener.signal), settings, listener);
-      const { config } = loaded.language;
-      const window = settings.contextWindow ?? config.contextWindow;
+      device = await open(settings, listener.signal);
+      tokenizer = createTokenizer(device.wasm ?? (await openTextWasm(platform)), file.metadata);
+      const loaded = await loadOn(file, device, settings, listener);
+      const window = settings.contextWindow ?? loaded.language.config.contextWindow;
       return new EngineModel(platform, open, input, settings, file, tokenizer, window, loaded);
     } catch (error) {
       tokenizer?.free();
+      device?.backend.destroy();
       throw error;
     } finally {
       await file.close();
@@ -151,11 +153,16 @@ export class EngineModel implements SessionModel {
         throw new StorageError('changed', `${file.name}: the file is not the one that was loaded; load it as a new model`, { file: file.name });
       }
       this.#release();
-      const loaded = await loadOn(file, await this.#open(settings, listener.signal), settings, listener);
-      this.#loaded = loaded;
+      const device = await this.#open(settings, listener.signal);
+      try {
+        this.#loaded = await loadOn(file, device, settings, listener);
+      } catch (error) {
+        device.backend.destroy();
+        throw error;
+      }
       this.#epoch++;
-      this.#watch(loaded);
-      return loaded.device;
+      this.#watch(this.#loaded);
+      return this.#loaded.device;
     } finally {
       await file.close();
     }
@@ -199,22 +206,17 @@ function openFile(platform: Platform, input: ModelInput, settings: LoadSettings,
   });
 }
 
-/** Puts the weights on the device. On failure or abort the device is given back. */
+/** Puts the weights on the device; its owner destroys it when that fails. */
 async function loadOn(file: ModelFile, device: Device, settings: LoadSettings, { signal, monitor }: LoadListener): Promise<Loaded> {
   const { backend, info } = device;
-  try {
-    signal?.throwIfAborted();
-    const language = await loadLanguageModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
-    const { config } = language;
-    const window = checkCount('contextWindow', settings.contextWindow ?? config.contextWindow, config.contextWindow);
-    const { layers, kvHeads, headDim } = config;
-    const bytes = window * layers * kvHeads * headDim * 2 * 4;
-    const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT ? 'f16' : 'f32' });
-    return { device: info, backend, language, pool, pages: new PageAllocator(pool) };
-  } catch (error) {
-    backend.destroy();
-    throw error;
-  }
+  signal?.throwIfAborted();
+  const language = await loadLanguageModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
+  const { config } = language;
+  const window = checkCount('contextWindow', settings.contextWindow ?? config.contextWindow, config.contextWindow);
+  const { layers, kvHeads, headDim } = config;
+  const bytes = window * layers * kvHeads * headDim * 2 * 4;
+  const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT ? 'f16' : 'f32' });
+  return { device: info, backend, language, pool, pages: new PageAllocator(pool) };
 }
 
 function parameters(file: ModelFile): number {

@@ -13,7 +13,7 @@ export class DownloadProgressEvent extends Event {
   }
 }
 
-type Listener = ((event: DownloadProgressEvent) => unknown) | EventListenerOrEventListenerObject | null;
+type Listener = ((event: DownloadProgressEvent) => unknown) | EventListenerObject | null;
 
 /** Hears `downloadprogress`. */
 export class CreateMonitor extends EventTarget {

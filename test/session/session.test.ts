@@ -1,16 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { EngineModel } from '../../src/engine/model.ts';
+import type { EngineModel } from '../../src/engine/model.ts';
+import type { SessionModel } from '../../src/generate/context.ts';
 import { readInput } from '../../src/generate/messages.ts';
 import { Conversation } from '../../src/generate/conversation.ts';
 import { Session, type SessionListener } from '../../src/session.ts';
 import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
-import { testPlatform } from '../support/engine.ts';
+import { loadTest } from '../support/engine.ts';
 import { IM_END, tinyModel } from '../support/tiny-model.ts';
 
 let model: EngineModel;
 const sessions: Session[] = [];
 beforeAll(async () => {
-  model = await EngineModel.load(testPlatform, tinyModel(), { device: 'wasm', threads: 1 });
+  model = await loadTest(tinyModel());
 });
 afterEach(() => Promise.all(sessions.splice(0).map((session) => session.destroy())));
 afterAll(() => model.free());
@@ -20,6 +21,11 @@ function begin(settings: SessionSettings = {}, on: EngineModel = model): Session
   const session = new Session(on, { ...GREEDY, ...settings });
   sessions.push(session);
   return session;
+}
+/** The model with another chunk size. */
+function chunked(chunk: number): SessionModel {
+  const { tokenizer, window, sampling, epoch } = model;
+  return { tokenizer, window, sampling, epoch, chunk, lane: (tokens, from) => model.lane(tokens, from) };
 }
 async function ask(session: Session, text: string, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<string> {
   return (await session.prompt(text, settings, listener)).text;
@@ -42,8 +48,7 @@ describe('one answer', () => {
     const whole = await ask(begin(), text);
     for (const chunk of [1, 7, 32, 64]) {
       const parts: number[] = [];
-      const cut = Object.create(model, { chunk: { value: chunk } }) as EngineModel;
-      const session = new Session(cut, GREEDY);
+      const session = new Session(chunked(chunk), GREEDY);
       sessions.push(session);
       expect(await ask(session, text, {}, { onPrefill: (done) => void parts.push(done) })).toBe(whole);
       expect(parts.length).toBe(Math.ceil(parts.at(-1)! / chunk));
@@ -70,7 +75,7 @@ describe('one answer', () => {
   test("the model's end of turn ends the answer", async () => {
     const { ids, text } = await begin().prompt('Hello');
     const at = ids.findIndex((id, index) => index > 2 && ids.indexOf(id) === index);
-    const ending = await EngineModel.load(testPlatform, tinyModel({ eos: ids[at]! }), { device: 'wasm', threads: 1 });
+    const ending = await loadTest(tinyModel({ eos: ids[at]! }));
     const answer = await begin({}, ending).prompt('Hello');
     expect(answer).toMatchObject({ text: text.slice(0, at), finishReason: 'stop', ids: ids.slice(0, at) });
     ending.free();
@@ -165,7 +170,7 @@ describe('a conversation', () => {
   });
 
   test('on overflow the oldest exchanges go, the initial prompts stay', async () => {
-    const small = await EngineModel.load(testPlatform, tinyModel(), { device: 'wasm', threads: 1, contextWindow: 160 });
+    const small = await loadTest(tinyModel(), { contextWindow: 160 });
     const session = begin({ initialPrompts: [{ role: 'system', content: 'Be brief.' }] }, small);
     await session.start();
     let overflows = 0;
@@ -202,7 +207,7 @@ describe('what cannot be', () => {
   });
 
   test('logits that are not numbers', async () => {
-    const broken = await EngineModel.load(testPlatform, tinyModel({ damage: (name, values) => name === 'output_norm.weight' && values.fill(Number.NaN) }), { device: 'wasm', threads: 1 });
+    const broken = await loadTest(tinyModel({ damage: (name, values) => name === 'output_norm.weight' && values.fill(Number.NaN) }));
     await expect(begin({}, broken).prompt('Hello')).rejects.toMatchObject({ name: 'ModelError', code: 'non-finite' });
     broken.free();
   });
@@ -212,7 +217,7 @@ describe('what cannot be', () => {
     expect(() => begin({ context: { window: 10_000 } })).toThrow('context.window');
     await expect(begin().prompt('Hello', { maxTokens: 0 })).rejects.toThrow('maxTokens');
     await expect(begin().prompt('Hello', { stop: [''] })).rejects.toThrow('stop');
-    await expect(EngineModel.load(testPlatform, tinyModel(), { device: 'wasm', contextWindow: 4096 })).rejects.toThrow('contextWindow');
+    await expect(loadTest(tinyModel(), { contextWindow: 4096 })).rejects.toThrow('contextWindow');
   });
 
   test('calls on a destroyed session', async () => {
@@ -239,8 +244,7 @@ describe('aborts', () => {
   });
 
   test('between chunks of prefill', async () => {
-    const cut = Object.create(model, { chunk: { value: 16 } }) as EngineModel;
-    const session = new Session(cut, GREEDY);
+    const session = new Session(chunked(16), GREEDY);
     sessions.push(session);
     const controller = new AbortController();
     const text = 'What is in a name? '.repeat(8);

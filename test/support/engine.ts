@@ -1,6 +1,6 @@
 /** Engines for tests: in this process, from the sources, over the same messages as a worker's. */
 import { serveEngine } from '../../src/engine/service.ts';
-import type { OpenDevice } from '../../src/engine/model.ts';
+import { EngineModel, type LoadSettings, type OpenDevice } from '../../src/engine/model.ts';
 import { createFace, type FacePlatform, type OctavoFace } from '../../src/face/octavo.ts';
 import { createNodePlatform } from '../../src/platform/node-engine.ts';
 import { cloneable } from '../../src/platform/input.ts';
@@ -17,8 +17,17 @@ export const onReference: OpenDevice = async () => ({
   info: { kind: 'reference', description: 'f64 loops', reason: 'a test asked for it' },
 });
 
+/** OCTAVO_TEST_BACKEND=reference runs the stories on the f64 loops, to tell a wrong kernel from a wrong session. */
+const reference = process.env['OCTAVO_TEST_BACKEND'] === 'reference';
+export const testDevice: OpenDevice | undefined = reference ? onReference : undefined;
+
+/** A model in this process without messages, on one WASM thread. */
+export function loadTest(bytes: Uint8Array, settings: LoadSettings = {}): Promise<EngineModel> {
+  return EngineModel.load(testPlatform, bytes, { device: 'wasm', threads: 1, ...settings }, {}, testDevice);
+}
+
 /** `Octavo` with its engine in this process. */
-export function testFace(open?: OpenDevice, platform: Platform = testPlatform): OctavoFace {
+export function testFace(open: OpenDevice | undefined = testDevice, platform: Platform = testPlatform): OctavoFace {
   const place: FacePlatform = {
     startEngine: async () => {
       const { port1, port2 } = new MessageChannel();
