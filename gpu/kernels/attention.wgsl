@@ -1,0 +1,202 @@
+// Ranged attention over KV pages: out[t, h] = sum_j softmax_j(scale * q[t, h] . k[j]) v[j], j over the key runs that the ranges give
+// (query block of t, KV head of h), causal: j <= position + t. The softmax runs online over tiles of keys (Milakov & Gimelshein 2018;
+// FlashAttention, Dao 2022), in f32. A query that may see no key gives zeros.
+//
+// q     [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
+// pool  pages (lib/pages-*.wgsl)
+// table [layers, KV_HEADS, blocks]  pages of the sequence, 32 positions each
+// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
+// data  offsets [query blocks * range_heads + 1], then runs (start, end) from word runs_start
+//
+// One workgroup of 128 per (query tile, KV head, tile of its query heads): ROWS = QUERIES * TILE_HEADS rows of q share the reading of
+// keys and values. For a tile of KEYS keys: (1) a thread makes the scores of one key for some rows; (2) eight threads a row update the
+// maximum and make the weights; (3) a thread owns four channels, of a share of the rows (ROW_GROUPS) or, in decode, of the keys.
+// HEAD_DIM is a multiple of 4, at most 512; KEYS divides 128; ROWS <= 16; ROWS / (128 / KEYS) and ROWS / ROW_GROUPS at most 8.
+
+override HEAD_DIM: u32;
+override HEADS: u32;
+override KV_HEADS: u32;
+override QUERIES: u32; // queries of a workgroup
+override TILE_HEADS: u32; // query heads of a workgroup
+override HEAD_TILES: u32; // ceil(HEADS / KV_HEADS / TILE_HEADS)
+override KEYS: u32; // keys of a tile
+override ROW_GROUPS: u32; // groups of rows in step 3
+
+const WORKGROUP = 128u;
+const LANES = 8u; // threads a row in step 2
+const NONE = -3.0e38; // the score of a key that may not be seen
+
+struct Params {
+  tokens: u32,
+  position: u32,
+  q_stride: u32,
+  table_start: u32, // layer * KV_HEADS * blocks
+  blocks: u32,
+  pages: u32,
+  query_block: u32,
+  block_tiles: u32, // query tiles of a block
+  range_heads: u32, // KV_HEADS, or 1 when shared
+  runs_start: u32,
+  causal: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> pool: array<PageVec>;
+@group(0) @binding(2) var<storage, read> table: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
+@group(1) @binding(0) var<uniform> params: Params;
+@group(1) @binding(1) var<storage, read> data: array<u32>;
+
+override ROWS = QUERIES * TILE_HEADS;
+override DIM4 = HEAD_DIM / 4u;
+
+var<workgroup> queries: array<vec4<f32>, ROWS * DIM4>;
+var<workgroup> scores: array<f32, ROWS * KEYS>;
+var<workgroup> key_rows: array<u32, KEYS>; // vec4 index of each key's row
+var<workgroup> lanes: array<f32, WORKGROUP>;
+var<workgroup> rescale: array<f32, ROWS>;
+var<workgroup> shares: array<vec4<f32>, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let block = workgroup.x / params.block_tiles;
+  let query0 = block * params.query_block + (workgroup.x % params.block_tiles) * QUERIES;
+  let query_end = min(min(params.tokens, (block + 1u) * params.query_block), query0 + QUERIES);
+  let kv_head = workgroup.y / HEAD_TILES;
+  let group = HEADS / KV_HEADS;
+  let head_start = (workgroup.y % HEAD_TILES) * TILE_HEADS; // within the group
+  if (query0 >= query_end) {
+    return;
+  }
+
+  for (var i = thread; i < ROWS * DIM4; i += WORKGROUP) {
+    let row = i / DIM4;
+    let query = min(query0 + row / TILE_HEADS, query_end - 1u);
+    let head = kv_head * group + min(head_start + row % TILE_HEADS, group - 1u);
+    queries[i] = q[query * params.q_stride + head * DIM4 + i % DIM4] * params.scale;
+  }
+
+  // Step 1's share.
+  let key = thread % KEYS;
+  let row_share = (ROWS + (WORKGROUP / KEYS) - 1u) / (WORKGROUP / KEYS);
+  let score_row = (thread / KEYS) * row_share;
+  // Step 2's share: the running maximum, and this lane's part of the sum.
+  let soft_row = thread / LANES;
+  let lane = thread % LANES;
+  var maximum = NONE;
+  var sum = 0.0;
+  // Step 3's share.
+  let channel = thread % DIM4;
+  let owner = thread / DIM4;
+  let key_groups = max(1u, (WORKGROUP / DIM4) / ROW_GROUPS);
+  let row_group = owner % ROW_GROUPS;
+  let key_group = owner / ROW_GROUPS;
+  let accumulates = key_group < key_groups;
+  let rows_owned = (ROWS + ROW_GROUPS - 1u) / ROW_GROUPS;
+  var acc: array<vec4<f32>, 8>;
+
+  let list = block * params.range_heads + select(kv_head, 0u, params.range_heads == 1u);
+  let run_end = data[list + 1u];
+  for (var run = data[list]; run < run_end; run++) {
+    let start = data[params.runs_start + 2u * run];
+    var end = data[params.runs_start + 2u * run + 1u];
+    if (params.causal == 1u) {
+      end = min(end, params.position + query_end);
+    }
+    for (var key0 = start; key0 < end; key0 += KEYS) {
+      workgroupBarrier();
+      // 1. Scores.
+      let position = key0 + key;
+      let seen = position < end;
+      var page = 0u;
+      if (seen) {
+        page = table[params.table_start + kv_head * params.blocks + position / 32u];
+      }
+      let key_row = (min(page, params.pages - 1u) * 64u + position % 32u) * DIM4;
+      if (thread < KEYS) {
+        key_rows[key] = key_row;
+      }
+      var s: array<f32, 8>;
+      if (seen) {
+        for (var d = 0u; d < DIM4; d++) {
+          let k = page_vec(key_row + d);
+          for (var r = 0u; r < row_share; r++) {
+            s[r] += dot(queries[min(score_row + r, ROWS - 1u) * DIM4 + d], k);
+          }
+        }
+      }
+      for (var r = 0u; r < row_share; r++) {
+        let row = score_row + r;
+        if (row < ROWS) {
+          let visible = seen && (params.causal == 0u || position <= params.position + query0 + row / TILE_HEADS);
+          scores[row * KEYS + key] = select(NONE, s[r], visible);
+        }
+      }
+      workgroupBarrier();
+      // 2. Weights.
+      var local_maximum = NONE;
+      if (soft_row < ROWS) {
+        for (var j = lane; j < KEYS; j += LANES) {
+          local_maximum = max(local_maximum, scores[soft_row * KEYS + j]);
+        }
+      }
+      lanes[thread] = local_maximum;
+      workgroupBarrier();
+      if (soft_row < ROWS) {
+        var updated = maximum;
+        for (var l = 0u; l < LANES; l++) {
+          updated = max(updated, lanes[soft_row * LANES + l]);
+        }
+        let factor = exp(maximum - updated);
+        maximum = updated;
+        sum *= factor;
+        for (var j = lane; j < KEYS; j += LANES) {
+          let score = scores[soft_row * KEYS + j];
+          let weight = select(exp(score - updated), 0.0, score == NONE);
+          scores[soft_row * KEYS + j] = weight;
+          sum += weight;
+        }
+        if (lane == 0u) {
+          rescale[soft_row] = factor;
+        }
+      }
+      workgroupBarrier();
+      // 3. Weighted values.
+      if (accumulates) {
+        for (var a = 0u; a < rows_owned; a++) {
+          acc[a] *= rescale[min(row_group + a * ROW_GROUPS, ROWS - 1u)];
+        }
+        let count = min(KEYS, end - key0);
+        for (var j = key_group; j < count; j += key_groups) {
+          let v = page_vec(key_rows[j] + 32u * DIM4 + channel);
+          for (var a = 0u; a < rows_owned; a++) {
+            acc[a] += scores[min(row_group + a * ROW_GROUPS, ROWS - 1u) * KEYS + j] * v;
+          }
+        }
+      }
+    }
+  }
+
+  workgroupBarrier();
+  lanes[thread] = sum;
+  for (var a = 0u; a < rows_owned; a++) {
+    workgroupBarrier();
+    shares[thread] = acc[a];
+    workgroupBarrier();
+    let row = row_group + a * ROW_GROUPS;
+    let query = query0 + row / TILE_HEADS;
+    let head = head_start + row % TILE_HEADS;
+    if (key_group == 0u && row < ROWS && query < query_end && head < group) {
+      var total = 0.0;
+      for (var l = 0u; l < LANES; l++) {
+        total += lanes[row * LANES + l];
+      }
+      var value: vec4<f32>;
+      for (var g = 0u; g < key_groups; g++) {
+        value += shares[(g * ROW_GROUPS + row_group) * DIM4 + channel];
+      }
+      out[query * params.q_stride + (kv_head * group + head) * DIM4 + channel] = select(value / total, vec4<f32>(), total == 0.0);
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/** The gated half of an MLP for few rows (decode), norm fused: see gated-mlp.wgsl. */
+import type { Activation } from '../../src/backend/backend.ts';
+import { ACTIVATIONS } from '../lib/activation.ts';
+import activation from '../lib/activation.wgsl';
+import { weightSource, weightTypes } from '../lib/weights.ts';
+import xVec from '../lib/x-vec.wgsl';
+import type { DeviceBuffer } from '../runtime/buffers.ts';
+import type { Kernel } from '../runtime/kernel.ts';
+import source from './gated-mlp.wgsl';
+import { checkGrid, ragged, type Matrix, type RmsOperand, type WeightPart } from './operands.ts';
+
+const COLUMNS = 8;
+const TOKENS = 4;
+
+export interface GatedMlpInputs {
+  readonly x: Matrix;
+  readonly gate: WeightPart;
+  readonly up: WeightPart;
+  readonly norm?: RmsOperand | undefined;
+  readonly activation: Activation;
+  readonly out: Matrix;
+  readonly none: DeviceBuffer;
+}
+
+const tokens = (x: Matrix): number => (x.rows === 1 ? 1 : TOKENS);
+
+export const gatedMlp: Kernel<GatedMlpInputs> = {
+  name: 'gated-mlp',
+  bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'f32'],
+  types: ({ gate, up }) => weightTypes([gate.format, up.format]),
+  source: ({ gate, up }) => `${source}\n${xVec}\n${activation}\n${weightSource([gate.format, up.format])}`,
+  constants: ({ x, norm, activation: kind }) => ({
+    TOKENS: tokens(x),
+    NORM: norm === undefined ? 0 : 1,
+    ACTIVATION: ACTIVATIONS[kind],
+    RAGGED: ragged(x.cols),
+  }),
+  check: (inputs) => checkGrid('gated-mlp', gatedMlp.grid(inputs)),
+  grid: ({ x, gate }) => [Math.ceil(gate.rows / COLUMNS), Math.ceil(x.rows / tokens(x)), 1],
+  buffers: ({ x, gate, up, norm, out, none }) => [x.buffer, norm?.weight ?? none, gate.buffer, up.buffer, none, out.buffer],
+  values: ({ x, gate, norm, out }) => [x.rows, x.cols, x.stride / 4, out.stride, gate.rows, norm?.epsilon ?? 0],
+};

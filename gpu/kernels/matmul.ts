@@ -1,0 +1,51 @@
+/** Products with many rows of x (prefill): see matmul.wgsl. */
+import { ACTIVATIONS } from '../lib/activation.ts';
+import activation from '../lib/activation.wgsl';
+import { WEIGHT_SLOTS, weightSource, weightTypes } from '../lib/weights.ts';
+import xVec from '../lib/x-vec.wgsl';
+import type { Kernel } from '../runtime/kernel.ts';
+import { slotStarts, type LinearInputs } from './linear.ts';
+import source from './matmul.wgsl';
+import { checkGrid, ragged, type WeightPart } from './operands.ts';
+
+const ROWS = 32;
+const COLUMNS = 64;
+
+const formats = (weights: readonly WeightPart[]) => weights.map((weight) => weight.format);
+
+export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
+  name: 'matmul',
+  bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'write'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
+  types: ({ weights }) => weightTypes(formats(weights)),
+  source: ({ weights }) => `${source}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
+  constants: ({ x, weights, epilogue }) => ({
+    SLOTS: weights.length,
+    BIAS: epilogue.bias === undefined ? 0 : 1,
+    RESIDUAL: epilogue.residual === undefined ? 0 : 1,
+    ACTIVATION: ACTIVATIONS[epilogue.activation],
+    RAGGED: ragged(x.cols),
+  }),
+  check(inputs) {
+    if (inputs.weights.length > WEIGHT_SLOTS) throw new RangeError(`matmul: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
+    checkGrid('matmul', matmul.grid(inputs));
+  },
+  grid: ({ x, weights }) => [slotStarts(weights, COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / ROWS), 1],
+  buffers: ({ x, weights, epilogue, out, none }) => [
+    x.buffer,
+    epilogue.bias ?? none,
+    epilogue.residual?.buffer ?? none,
+    weights[0]?.buffer ?? none,
+    weights[1]?.buffer ?? none,
+    weights[2]?.buffer ?? none,
+    out.buffer,
+  ],
+  values({ x, weights, out }) {
+    const starts = slotStarts(weights, COLUMNS);
+    const [a, b, c] = weights;
+    return [
+      x.rows, x.cols, x.stride / 4, out.stride, starts[1] ?? 0, starts[2] ?? 0,
+      a?.rows ?? 0, b?.rows ?? 0, c?.rows ?? 0, a?.first ?? 0, b?.first ?? 0, c?.first ?? 0,
+    ];
+  },
+};

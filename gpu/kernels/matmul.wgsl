@@ -1,0 +1,120 @@
+// Linear map of many rows (prefill): out[t, c] = act(x[t] . W[c] + bias[c]) + residual[t, c].
+//
+// Bindings as in linear.wgsl, without a norm: x [tokens, cols], bias [out], residual [tokens, out], w0..w2 packed rows, out [tokens, out].
+//
+// One workgroup of 64 makes a tile of 32 rows of x by 64 columns of one slot, 32 values of cols at a time: both tiles go
+// through workgroup memory (weights decoded once a tile), transposed, so that each thread reads vec4 and keeps 4 x 8 sums in registers.
+
+override SLOTS: u32 = 1u;
+override BIAS: u32 = 0u;
+override RESIDUAL: u32 = 0u;
+override ACTIVATION: u32 = 0u;
+override RAGGED: u32 = 0u; // cols is not a multiple of 32
+
+const ROWS = 32u;
+const COLUMNS = 64u;
+
+struct Params {
+  tokens: u32,
+  cols: u32,
+  x_stride: u32,
+  out_stride: u32,
+  start1: u32, // first workgroup of slot 1, of slot 2
+  start2: u32,
+  rows0: u32,
+  rows1: u32,
+  rows2: u32,
+  column0: u32,
+  column1: u32,
+  column2: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> bias: array<f32>;
+@group(0) @binding(2) var<storage, read> residual: array<f32>;
+@group(0) @binding(3) var<storage, read> w0: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> w1: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> w2: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+// x_tile[k * 9 + row / 4], w_tile[k * 17 + column / 4], a vec4 of neighbours each; the odd strides spread the banks.
+var<workgroup> x_tile: array<vec4<f32>, 32u * 9u>;
+var<workgroup> w_tile: array<vec4<f32>, 32u * 17u>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  var slot = 0u;
+  var first = workgroup.x;
+  var rows = params.rows0;
+  var column = params.column0;
+  if (SLOTS > 2u && workgroup.x >= params.start2) {
+    slot = 2u;
+    first -= params.start2;
+    rows = params.rows2;
+    column = params.column2;
+  } else if (SLOTS > 1u && workgroup.x >= params.start1) {
+    slot = 1u;
+    first -= params.start1;
+    rows = params.rows1;
+    column = params.column1;
+  }
+  first *= COLUMNS;
+  let token0 = workgroup.y * ROWS;
+  let units = (params.cols + 31u) / 32u;
+  // This thread makes rows 4 * ty .. +4 and columns 8 * tx .. +8.
+  let tx = thread % 8u;
+  let ty = thread / 8u;
+  var low: array<vec4<f32>, 4>;
+  var high: array<vec4<f32>, 4>;
+  for (var unit = 0u; unit < units; unit++) {
+    // Every thread decodes the 32 values of one column, and carries half of one row of x.
+    let w = decode(slot, min(first + thread, rows - 1u), unit, units);
+    for (var i = 0u; i < 8u; i++) {
+      for (var j = 0u; j < 4u; j++) {
+        w_tile[(4u * i + j) * 17u + thread / 4u][thread % 4u] = w[i][j];
+      }
+    }
+    let row = thread / 2u;
+    let token = min(token0 + row, params.tokens - 1u);
+    for (var i = 4u * (thread % 2u); i < 4u * (thread % 2u) + 4u; i++) {
+      let v = x_vec(token, unit * 8u + i);
+      for (var j = 0u; j < 4u; j++) {
+        x_tile[(4u * i + j) * 9u + row / 4u][row % 4u] = v[j];
+      }
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < 32u; k++) {
+      let a = x_tile[k * 9u + ty];
+      let b0 = w_tile[k * 17u + 2u * tx];
+      let b1 = w_tile[k * 17u + 2u * tx + 1u];
+      for (var r = 0u; r < 4u; r++) {
+        low[r] += a[r] * b0;
+        high[r] += a[r] * b1;
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var r = 0u; r < 4u; r++) {
+    let token = token0 + 4u * ty + r;
+    if (token >= params.tokens) {
+      break;
+    }
+    for (var c = 0u; c < 8u; c++) {
+      let local = first + 8u * tx + c;
+      if (local >= rows) {
+        break;
+      }
+      let at = column + local;
+      var sum = select(high[r][c % 4u], low[r][c % 4u], c < 4u);
+      if (BIAS == 1u) {
+        sum += bias[at];
+      }
+      sum = activate(ACTIVATION, sum);
+      if (RESIDUAL == 1u) {
+        sum += residual[token * params.out_stride + at];
+      }
+      out[token * params.out_stride + at] = sum;
+    }
+  }
+}

@@ -1,0 +1,52 @@
+// Normalised rows. RMS: x * weight / sqrt(mean(x^2) + epsilon). Layer: (x - mean) / sqrt(var + epsilon) * weight + bias.
+//
+// x, out [rows, cols]  f32, rows of `stride`
+// weight [cols]        f32
+// bias   [cols]        f32, where BIAS
+//
+// One workgroup of 128 a row: sums in workgroup memory; the variance is taken about the mean in a second pass.
+
+override LAYER: u32 = 0u;
+override BIAS: u32 = 0u;
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  epsilon: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+const WORKGROUP = 128u;
+var<workgroup> reduction: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let base = workgroup.x * params.stride;
+  let count = f32(params.cols);
+  var mean = 0.0;
+  if (LAYER == 1u) {
+    var sum = 0.0;
+    for (var i = thread; i < params.cols; i += WORKGROUP) {
+      sum += x[base + i];
+    }
+    mean = reduce_sum(sum, thread) / count;
+  }
+  var squares = 0.0;
+  for (var i = thread; i < params.cols; i += WORKGROUP) {
+    let v = x[base + i] - mean;
+    squares += v * v;
+  }
+  let scale = inverseSqrt(reduce_sum(squares, thread) / count + params.epsilon);
+  for (var i = thread; i < params.cols; i += WORKGROUP) {
+    var v = (x[base + i] - mean) * scale * weight[i];
+    if (BIAS == 1u) {
+      v += bias[i];
+    }
+    out[base + i] = v;
+  }
+}

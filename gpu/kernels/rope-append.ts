@@ -1,0 +1,89 @@
+/** Rotation of q and k, and the append of k and v to the pages: see rope-append.wgsl. */
+import type { KvSpec } from '../../src/backend/backend.ts';
+import { InputError } from '../../src/errors.ts';
+import { pageSource } from '../lib/pages.ts';
+import reduce from '../lib/reduce.wgsl';
+import type { DeviceBuffer } from '../runtime/buffers.ts';
+import type { Kernel } from '../runtime/kernel.ts';
+import { checkGrid, type Matrix, type RmsOperand } from './operands.ts';
+import source from './rope-append.wgsl';
+
+/** Where attention and append find a sequence's keys and values. */
+export interface KvOperand {
+  readonly spec: KvSpec;
+  readonly pool: DeviceBuffer;
+  readonly pages: number;
+  readonly table: DeviceBuffer;
+  /** Word of the table at which the layer begins. */
+  readonly tableStart: number;
+  readonly blocks: number;
+}
+
+export interface RopeAppendInputs {
+  readonly qkv: Matrix;
+  readonly heads: number;
+  readonly kv: KvOperand;
+  readonly position: number;
+  /** Of `angles`. */
+  readonly rotary: number;
+  readonly interleaved: boolean;
+  /** (cos, sin) as rope-append.wgsl draws them; `angleRows` makes them. */
+  readonly angles: DeviceBuffer;
+  readonly qNorm?: RmsOperand | undefined;
+  readonly kNorm?: RmsOperand | undefined;
+  readonly q: Matrix;
+  readonly none: DeviceBuffer;
+}
+
+/** Positions are split as 512 high + low. */
+const LOW_ROWS = 512;
+
+/** Positions that `rows` rows of angles serve. */
+export const anglePositions = (rows: number): number => (rows - LOW_ROWS) * LOW_ROWS;
+
+/** The angle table for positions below `positions`, in f64 until the last rounding; `magnitude` goes into the low rows. */
+export function angleRows(inverseFrequency: Float64Array, magnitude: number, positions: number): Float32Array {
+  const pairs = inverseFrequency.length;
+  const rows = LOW_ROWS + Math.ceil(positions / LOW_ROWS);
+  const out = new Float32Array(rows * pairs * 2);
+  for (let row = 0; row < rows; row += 1) {
+    const low = row < LOW_ROWS;
+    const position = low ? row : (row - LOW_ROWS) * LOW_ROWS;
+    const scale = low ? magnitude : 1;
+    for (let i = 0; i < pairs; i += 1) {
+      const angle = position * (inverseFrequency[i] ?? 0);
+      out[2 * (row * pairs + i)] = scale * Math.cos(angle);
+      out[2 * (row * pairs + i) + 1] = scale * Math.sin(angle);
+    }
+  }
+  return out;
+}
+
+export const ropeAppend: Kernel<RopeAppendInputs> = {
+  name: 'rope-append',
+  bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'write'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32'],
+  types: ({ kv }) => kv.spec.format,
+  source: ({ kv }) => `${pageSource(kv.spec.format)}\n${source}\n${reduce}`,
+  constants: ({ heads, kv, rotary, interleaved, qNorm, kNorm }) => ({
+    HEAD_DIM: kv.spec.headDim,
+    HEADS: heads,
+    KV_HEADS: kv.spec.kvHeads,
+    ROTARY: rotary,
+    INTERLEAVED: interleaved ? 1 : 0,
+    Q_NORM: qNorm === undefined ? 0 : 1,
+    K_NORM: kNorm === undefined ? 0 : 1,
+  }),
+  check(inputs) {
+    const { headDim } = inputs.kv.spec;
+    if (headDim % 4 !== 0) throw new InputError('argument', `rope-append: headDim ${headDim} is not a multiple of 4; use device: 'wasm' for this model`);
+    checkGrid('rope-append', ropeAppend.grid(inputs));
+  },
+  grid: ({ qkv, heads, kv }) => [heads + 2 * kv.spec.kvHeads, qkv.rows, 1],
+  buffers: ({ qkv, angles, qNorm, kNorm, kv, q, none }) => [
+    qkv.buffer, angles, qNorm?.weight ?? none, kNorm?.weight ?? none, kv.table, kv.pool, q.buffer,
+  ],
+  values: ({ qkv, q, position, kv, qNorm, kNorm }) => [
+    qkv.stride, q.stride, position, kv.tableStart, kv.blocks, kv.pages, qNorm?.epsilon ?? 0, kNorm?.epsilon ?? 0,
+  ],
+};

@@ -1,0 +1,17 @@
+// Q5_K: d * scale * q - dmin * min. Row: nibbles and fifth bits as Q5_0; scales as Q4_K.
+fn decode_Q5_K(slot: u32, row: u32, unit: u32, units: u32) -> array<vec4<f32>, 8> {
+  let high = units;
+  let scale = high + units / 4u;
+  let base = row * (scale + units / 8u);
+  let dm = scales_K(weight_vec(slot, base + scale + unit / 8u), unit % 8u);
+  let d = dm.x;
+  let m = dm.y;
+  let h = weight_word(slot, base + high, unit);
+  let q = weight_vec(slot, base + unit);
+  var out: array<vec4<f32>, 8>;
+  for (var i = 0u; i < 4u; i++) {
+    out[i] = d * bytes_unsigned((q[i] & 0x0f0f0f0fu) | (((h >> i) & 0x01010101u) << 4u)) + m;
+    out[i + 4u] = d * bytes_unsigned(((q[i] >> 4u) & 0x0f0f0f0fu) | (((h >> (i + 4u)) & 0x01010101u) << 4u)) + m;
+  }
+  return out;
+}

@@ -1,0 +1,42 @@
+// Weights on the device: rows of 32-value units, each row a sequence of planes that start at 16-byte boundaries
+// (see rows.ts for the layout of every format). The kernel declares up to three weight buffers w0, w1, w2 and the
+// override SLOTS; a decoder gives the 32 values of one unit in order:
+//   decode(slot, row, unit, units) -> array<vec4<f32>, 8>, `units` being the units of a row.
+
+fn weight_vec(slot: u32, i: u32) -> vec4<u32> {
+  if (SLOTS == 1u || slot == 0u) {
+    return w0[i];
+  }
+  if (SLOTS == 2u || slot == 1u) {
+    return w1[i];
+  }
+  return w2[i];
+}
+
+/// Word i, counted from the vec4 `base`.
+fn weight_word(slot: u32, base: u32, i: u32) -> u32 {
+  let v = weight_vec(slot, base + (i >> 2u));
+  return v[i & 3u];
+}
+
+/// An f16 of the low 16 bits. Not unpack2x16float: that may flush subnormals, and the scales of K-quants often are.
+fn half(bits: u32) -> f32 {
+  let exponent = (bits >> 10u) & 31u;
+  let mantissa = bits & 1023u;
+  let normal = bitcast<f32>(((exponent + 112u) << 23u) | (mantissa << 13u));
+  let magnitude = select(normal, f32(mantissa) * 5.9604644775390625e-8, exponent == 0u);
+  return select(magnitude, -magnitude, (bits & 0x8000u) != 0u);
+}
+
+/// f16 number i of a plane that starts at the vec4 `base`.
+fn weight_half(slot: u32, base: u32, i: u32) -> f32 {
+  return half(weight_word(slot, base, i >> 1u) >> (16u * (i & 1u)));
+}
+
+fn bytes_unsigned(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
+}
+
+fn bytes_signed(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4<i32>(bitcast<i32>(word)) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
+}

@@ -1,0 +1,18 @@
+/** What an adapter is, in words, and whether it is a program that only pretends to be a GPU. */
+
+/** Names of drivers that compute on the CPU: SwiftShader (Chrome), llvmpipe and lavapipe (Mesa), WARP (Microsoft Basic Render). */
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b/i;
+
+export interface AdapterDescription {
+  readonly name: string;
+  /** A CPU behind the GPU's interface: right, but slower than WASM. */
+  readonly software: boolean;
+  readonly features: readonly string[];
+}
+
+export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
+  const { info } = adapter;
+  const words = [info.vendor, info.architecture, info.device, info.description].filter((word) => word !== '');
+  const name = [...new Set(words)].join(' ') || 'unnamed adapter';
+  return { name, software: info.isFallbackAdapter || SOFTWARE.test(name), features: [...adapter.features].sort() };
+}

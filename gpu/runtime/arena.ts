@@ -1,0 +1,63 @@
+/**
+ * Numbers that the host gives to the dispatches of one submit: parameters (uniform, 256-byte windows) and data
+ * (storage, windows of a power of two). The host fills a mirror while recording; the device's buffer is written
+ * once, right before the submit that reads it.
+ */
+
+/** 16,384 dispatches' parameters, or attention ranges and ids of the same volume. */
+export const ARENA_BYTES = 1 << 22;
+
+/** Bytes of one parameter window; WebGPU's smallest guaranteed offset alignment is 256 as well. */
+export const WINDOW_BYTES = 256;
+
+/** The largest data window: larger data are uploaded as tensors of their own. */
+export const MAXIMUM_DATA_BYTES = ARENA_BYTES / 4;
+
+/** Words for one dispatch; equal contents within one submit share a place. */
+export interface HostData {
+  readonly words: Uint32Array;
+}
+
+export class Arena {
+  readonly mirror = new ArrayBuffer(ARENA_BYTES);
+  readonly u32 = new Uint32Array(this.mirror);
+  readonly f32 = new Float32Array(this.mirror);
+  #used = 0;
+  #last: { words: Uint32Array; offset: number } | undefined;
+
+  get used(): number {
+    return this.#used;
+  }
+
+  fits(bytes: number): boolean {
+    return this.#used + Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES <= ARENA_BYTES;
+  }
+
+  /** Byte offset of `bytes` free bytes. The caller asked `fits`. */
+  take(bytes: number): number {
+    const offset = this.#used;
+    this.#used += Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES;
+    return offset;
+  }
+
+  /** Copies words and returns their byte offset; the same words as last time in this submit are not copied again. */
+  place(words: Uint32Array, window: number): number {
+    const last = this.#last;
+    if (last !== undefined && equal(last.words, words)) return last.offset;
+    const offset = this.take(window);
+    this.u32.set(words, offset / 4);
+    this.#last = { words: words.slice(), offset };
+    return offset;
+  }
+
+  reset(): void {
+    this.#used = 0;
+    this.#last = undefined;
+  }
+}
+
+function equal(a: Uint32Array, b: Uint32Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
+  return true;
+}

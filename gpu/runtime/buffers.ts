@@ -1,0 +1,119 @@
+/**
+ * Device buffers and the pool of activation buffers.
+ *
+ * The pool hands out the free buffer of the smallest number in a size class, so that equal sequences of `take` and
+ * `give` that start from the same state get the same buffers: a decode step finds its bind groups made.
+ * Giving a buffer back before the GPU has read it is safe, since one queue runs everything in order.
+ */
+import type { Device } from './device.ts';
+import { DeviceError } from '../../src/errors.ts';
+
+export type Purpose = 'weights' | 'kv' | 'activations' | 'runtime';
+
+/** Smallest buffer: below it size classes would only multiply. */
+const MINIMUM_BYTES = 256;
+
+export class DeviceBuffer {
+  readonly id: number;
+  readonly gpu: GPUBuffer;
+  readonly bytes: number;
+  readonly purpose: Purpose;
+  /** Keys of the bind groups that hold this buffer; they go when it goes. */
+  readonly groups = new Set<string>();
+  constructor(id: number, gpu: GPUBuffer, bytes: number, purpose: Purpose) {
+    this.id = id;
+    this.gpu = gpu;
+    this.bytes = bytes;
+    this.purpose = purpose;
+  }
+}
+
+export class Buffers {
+  readonly #device: Device;
+  readonly #free = new Map<number, DeviceBuffer[]>();
+  readonly #bytes = new Map<Purpose, number>();
+  readonly #pending = new Set<Promise<unknown>>();
+  #nextId = 0;
+  #count = 0;
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Buffers that exist, the pool's free ones too. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of the buffers that exist for one purpose. */
+  held(purpose: Purpose): number {
+    return this.#bytes.get(purpose) ?? 0;
+  }
+
+  create(bytes: number, purpose: Purpose, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST): DeviceBuffer {
+    const size = Math.max(4, Math.ceil(bytes / 4) * 4);
+    const { maxBufferSize } = this.#device.gpu.limits;
+    if (size > maxBufferSize) {
+      throw new DeviceError(
+        'out-of-memory',
+        `GPU: one ${purpose} buffer of ${size} bytes is asked for, but this device allows ${maxBufferSize}; use a smaller model, chunk or context`,
+        { bytes: size, limit: maxBufferSize },
+      );
+    }
+    const settled = this.#device.guard('out-of-memory', `${size} bytes of ${purpose}`);
+    const gpu = this.#device.gpu.createBuffer({ size, usage });
+    const pending = settled().then((error) => {
+      this.#pending.delete(pending);
+      if (error !== undefined && this.#device.alive) this.#device.fail(error);
+    });
+    this.#pending.add(pending);
+    this.#count += 1;
+    this.#bytes.set(purpose, this.held(purpose) + size);
+    this.#nextId += 1;
+    return new DeviceBuffer(this.#nextId, gpu, size, purpose);
+  }
+
+  /** Resolves when it is known whether every buffer asked for was had; a failure is then in `Device.check`. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+
+  /** The caller sees to it that no recorded, unsubmitted command uses the buffer. */
+  destroy(buffer: DeviceBuffer): void {
+    buffer.gpu.destroy();
+    this.#count -= 1;
+    this.#bytes.set(buffer.purpose, this.held(buffer.purpose) - buffer.bytes);
+  }
+
+  take(bytes: number): DeviceBuffer {
+    const size = sizeClass(bytes);
+    const free = this.#free.get(size);
+    const buffer = free?.shift();
+    return buffer ?? this.create(size, 'activations');
+  }
+
+  give(buffer: DeviceBuffer): void {
+    const free = this.#free.get(buffer.bytes);
+    if (free === undefined) {
+      this.#free.set(buffer.bytes, [buffer]);
+      return;
+    }
+    let at = free.length;
+    while (at > 0 && (free[at - 1]?.id ?? 0) > buffer.id) at -= 1;
+    free.splice(at, 0, buffer);
+  }
+
+  /** Takes all free buffers out of the pool, for their owner to destroy. */
+  drain(): DeviceBuffer[] {
+    const all = [...this.#free.values()].flat();
+    this.#free.clear();
+    return all;
+  }
+}
+
+/** Rounds up to a power of two or 1.25, 1.5 or 1.75 times one: at most a quarter is wasted. */
+function sizeClass(bytes: number): number {
+  if (bytes <= MINIMUM_BYTES) return MINIMUM_BYTES;
+  const quarter = 2 ** Math.floor(Math.log2(bytes)) / 4;
+  return Math.ceil(bytes / quarter) * quarter;
+}

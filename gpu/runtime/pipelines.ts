@@ -1,0 +1,111 @@
+/** Compiled kernels, keyed by kernel, types and constants. A failed compile is reported with its place and not kept. */
+import { DeviceError, type OctavoError } from '../../src/errors.ts';
+import type { Device } from './device.ts';
+import type { Kernel } from './kernel.ts';
+
+export interface Pipeline {
+  readonly id: number;
+  readonly name: string;
+  readonly gpu: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly data: boolean;
+}
+
+export class Pipelines {
+  readonly #device: Device;
+  readonly #cache = new Map<string, Pipeline>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #pending = new Set<Promise<unknown>>();
+  #made = 0;
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Pipelines compiled since the start. */
+  get made(): number {
+    return this.#made;
+  }
+
+  get<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): Pipeline {
+    const constants = kernel.constants(inputs);
+    let key = `${kernel.name} ${kernel.types(inputs)}`;
+    for (const name in constants) key += ` ${constants[name]}`;
+    const known = this.#cache.get(key);
+    if (known !== undefined) return known;
+    const pipeline = this.#compile(kernel, kernel.source(inputs), constants, key);
+    this.#cache.set(key, pipeline);
+    return pipeline;
+  }
+
+  /** The layout of group 1: parameters, and host data where the kernel reads any. */
+  paramLayout(data: boolean): GPUBindGroupLayout {
+    return this.#layout(data ? 'params+data' : 'params', () => [
+      { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } },
+      ...(data ? [{ binding: 1, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'read-only-storage', hasDynamicOffset: true } } as const] : []),
+    ]);
+  }
+
+  /** Resolves when it is known whether everything compiled; a failure is then in `Device.check`. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+
+  #layout(key: string, entries: () => GPUBindGroupLayoutEntry[]): GPUBindGroupLayout {
+    const known = this.#layouts.get(key);
+    if (known !== undefined) return known;
+    const made = this.#device.gpu.createBindGroupLayout({ label: key, entries: entries() });
+    this.#layouts.set(key, made);
+    return made;
+  }
+
+  #compile<Inputs>(kernel: Kernel<Inputs>, code: string, constants: Readonly<Record<string, number>>, key: string): Pipeline {
+    const { gpu } = this.#device;
+    const data = kernel.data === true;
+    const layout = this.#layout(kernel.bindings.join(), () =>
+      kernel.bindings.map((access, binding) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      })),
+    );
+    const settled = this.#device.guard('validation', `pipeline ${key}`);
+    const module = gpu.createShaderModule({ label: key, code });
+    const pipeline = gpu.createComputePipeline({
+      label: key,
+      layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout, this.paramLayout(data)] }),
+      compute: { module, entryPoint: 'main', constants },
+    });
+    const pending = settled().then(async (error) => {
+      if (error !== undefined && this.#device.alive) {
+        this.#cache.delete(key);
+        this.#device.fail(await compileError(key, code, module, error));
+      }
+      this.#pending.delete(pending);
+    });
+    this.#pending.add(pending);
+    this.#made += 1;
+    return { id: this.#made, name: kernel.name, gpu: pipeline, layout, data };
+  }
+}
+
+/** Lines around an error's place in an excerpt. */
+const CONTEXT = 2;
+
+async function compileError(key: string, code: string, module: GPUShaderModule, error: OctavoError): Promise<OctavoError> {
+  const messages = (await module.getCompilationInfo()).messages.filter((message) => message.type === 'error');
+  const first = messages[0];
+  if (first === undefined) return error;
+  const { lineNum: line, linePos: column } = first;
+  const lines = code.split('\n');
+  const excerpt: string[] = [];
+  for (let n = Math.max(1, line - CONTEXT); n <= Math.min(lines.length, line + CONTEXT); n += 1) {
+    excerpt.push(`${n === line ? '>' : ' '} ${n}: ${lines[n - 1] ?? ''}`);
+  }
+  return new DeviceError('shader', `WGSL of ${key}: line ${line}, column ${column}: ${first.message}\n${excerpt.join('\n')}`, {
+    kernel: key,
+    line,
+    column,
+    source: code,
+  });
+}

@@ -1,0 +1,250 @@
+/**
+ * Records kernels and copies into one command encoder and submits them together. The only file that dispatches.
+ *
+ * Bind groups are cached by pipeline layout and buffers, so that a decode step, which sees the same buffers as the
+ * step before, makes none. Parameters travel in the arena, written once a submit.
+ */
+import { ARENA_BYTES, Arena, MAXIMUM_DATA_BYTES, WINDOW_BYTES } from './arena.ts';
+import { Buffers, type DeviceBuffer, type Purpose } from './buffers.ts';
+import type { Device } from './device.ts';
+import type { Kernel } from './kernel.ts';
+import { Pipelines, type Pipeline } from './pipelines.ts';
+import { Profile } from './profile.ts';
+import { Readback } from './readback.ts';
+
+/** Dispatches after which a submit happens by itself: the GPU starts while the host records on; far above a decode step's. */
+const SUBMIT_AFTER = 1024;
+
+/** Uploads up to this size go through the arena, in order with recorded commands; larger ones force a submit first. */
+const INLINE_UPLOAD = 1 << 16;
+
+/** What happened since the backend was made; tests count with it. */
+export interface Counters {
+  dispatches: number;
+  submits: number;
+  bindGroups: number;
+  pipelines: number;
+  /** Times that the host waited for the device (`download`, `idle`, weight back-pressure); reading ids is no wait. */
+  waits: number;
+  /** Device buffers alive, and their bytes. */
+  buffers: number;
+  bytes: number;
+}
+
+export class Runner {
+  readonly device: Device;
+  readonly buffers: Buffers;
+  readonly profile: Profile;
+  readonly #pipelines: Pipelines;
+  readonly #readback: Readback;
+  readonly #arena = new Arena();
+  readonly #arenaBuffer: DeviceBuffer;
+  readonly #groups = new Map<string, GPUBindGroup>();
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #current: Pipeline | undefined;
+  #recorded = 0;
+  #dispatches = 0;
+  #submits = 0;
+  #made = 0;
+  #waits = 0;
+
+  constructor(device: Device) {
+    this.device = device;
+    this.buffers = new Buffers(device);
+    this.profile = new Profile(device, this.buffers);
+    this.#pipelines = new Pipelines(device);
+    this.#readback = new Readback(device, this.buffers);
+    const { STORAGE, UNIFORM, COPY_DST, COPY_SRC } = GPUBufferUsage;
+    this.#arenaBuffer = this.buffers.create(ARENA_BYTES, 'runtime', STORAGE | UNIFORM | COPY_DST | COPY_SRC);
+  }
+
+  counters(): Counters {
+    const bytes = (['weights', 'kv', 'activations', 'runtime'] satisfies Purpose[]).reduce((sum, purpose) => sum + this.buffers.held(purpose), 0);
+    return {
+      dispatches: this.#dispatches,
+      submits: this.#submits,
+      bindGroups: this.#made,
+      pipelines: this.#pipelines.made,
+      waits: this.#waits,
+      buffers: this.buffers.count,
+      bytes,
+    };
+  }
+
+  /** Records one dispatch. Throws what `kernel.check` throws, and what the device failed with. */
+  run<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): void {
+    this.device.check();
+    kernel.check(inputs);
+    const pipeline = this.#pipelines.get(kernel, inputs);
+    const words = kernel.hostData?.(inputs).words;
+    const window = words === undefined ? 0 : dataWindow(words.byteLength);
+    if (this.#recorded >= SUBMIT_AFTER || !this.#arena.fits(WINDOW_BYTES + window)) this.submit();
+
+    const offset = this.#arena.take(WINDOW_BYTES);
+    const values = kernel.values(inputs);
+    for (let i = 0; i < values.length; i += 1) {
+      const value = values[i] ?? 0;
+      if (kernel.params[i] === 'f32') this.#arena.f32[offset / 4 + i] = value;
+      else this.#arena.u32[offset / 4 + i] = value;
+    }
+    const offsets = words === undefined ? [offset] : [offset, this.#arena.place(words, window)];
+
+    const group = this.#group(pipeline, kernel.buffers(inputs));
+    const parameters = this.#parameters(pipeline, window);
+    const pass = this.#compute(pipeline);
+    if (this.#current !== pipeline) {
+      pass.setPipeline(pipeline.gpu);
+      this.#current = pipeline;
+    }
+    pass.setBindGroup(0, group);
+    pass.setBindGroup(1, parameters, offsets);
+    const [x, y, z] = kernel.grid(inputs);
+    pass.dispatchWorkgroups(x, y, z);
+    this.#dispatches += 1;
+    this.#recorded += 1;
+    if (this.profile.enabled) this.#endPass();
+  }
+
+  copy(from: DeviceBuffer, fromOffset: number, to: DeviceBuffer, toOffset: number, bytes: number): void {
+    this.device.check();
+    if (bytes > 0) this.#commands().copyBufferToBuffer(from.gpu, fromOffset, to.gpu, toOffset, bytes);
+  }
+
+  /** Writes host bytes (a multiple of 4), ordered with what is recorded. */
+  upload(buffer: DeviceBuffer, offset: number, data: Uint8Array | Uint32Array | Int32Array | Float32Array): void {
+    this.device.check();
+    if (data.byteLength === 0) return;
+    if (this.#encoder !== undefined && data.byteLength <= INLINE_UPLOAD) {
+      if (!this.#arena.fits(data.byteLength)) this.submit();
+      const at = this.#arena.take(data.byteLength);
+      new Uint8Array(this.#arena.mirror, at, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      this.#commands().copyBufferToBuffer(this.#arenaBuffer.gpu, at, buffer.gpu, offset, data.byteLength);
+      return;
+    }
+    this.submit();
+    this.device.gpu.queue.writeBuffer(buffer.gpu, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Submits what is recorded; returns at once. */
+  submit(): void {
+    const encoder = this.#encoder;
+    if (encoder === undefined) return;
+    this.#endPass();
+    this.profile.resolve(encoder);
+    this.#encoder = undefined;
+    const { queue } = this.device.gpu;
+    if (this.#arena.used > 0) queue.writeBuffer(this.#arenaBuffer.gpu, 0, this.#arena.mirror, 0, this.#arena.used);
+    queue.submit([encoder.finish()]);
+    this.#arena.reset();
+    this.#recorded = 0;
+    this.#submits += 1;
+  }
+
+  /** Bytes of a buffer after everything recorded so far; later commands may be submitted meanwhile. */
+  async read(buffer: DeviceBuffer, offset: number, bytes: number, wait: boolean): Promise<ArrayBuffer> {
+    this.device.check();
+    if (bytes === 0) return new ArrayBuffer(0);
+    if (wait) this.#waits += 1;
+    const staging = this.#readback.stage(bytes);
+    this.#commands().copyBufferToBuffer(buffer.gpu, offset, staging.gpu, 0, bytes);
+    this.submit();
+    const copy = await this.#readback.take(staging, bytes);
+    await this.#settled();
+    return copy;
+  }
+
+  /** Resolves when the device has done everything recorded so far; throws what failed. */
+  async idle(): Promise<void> {
+    this.device.check();
+    this.submit();
+    this.#waits += 1;
+    try {
+      await this.device.gpu.queue.onSubmittedWorkDone();
+    } catch (cause) {
+      throw this.device.explain(cause);
+    }
+    await this.#settled();
+  }
+
+  /** Destroys buffers that recorded commands may still use. Does nothing on a dead device but the accounting. */
+  destroy(...buffers: readonly DeviceBuffer[]): void {
+    if (buffers.length === 0) return;
+    if (this.device.alive) this.submit();
+    for (const buffer of buffers) {
+      for (const key of buffer.groups) this.#groups.delete(key);
+      buffer.groups.clear();
+      this.buffers.destroy(buffer);
+    }
+  }
+
+  /** Destroys every buffer of the pool that is free, and the staging buffers. */
+  trim(): void {
+    this.destroy(...this.buffers.drain());
+    this.#readback.drain();
+  }
+
+  /** Ends the device; every later call throws. */
+  end(): void {
+    this.trim();
+    this.destroy(this.#arenaBuffer);
+    this.profile.free();
+    this.#groups.clear();
+    this.device.destroy();
+  }
+
+  async #settled(): Promise<void> {
+    await Promise.all([this.#pipelines.settled(), this.buffers.settled()]);
+    this.device.check();
+  }
+
+  #commands(): GPUCommandEncoder {
+    this.#endPass();
+    this.#encoder ??= this.device.gpu.createCommandEncoder();
+    return this.#encoder;
+  }
+
+  #compute(pipeline: Pipeline): GPUComputePassEncoder {
+    this.#encoder ??= this.device.gpu.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass(this.profile.pass(pipeline.name));
+    return this.#pass;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#current = undefined;
+  }
+
+  #group(pipeline: Pipeline, buffers: readonly DeviceBuffer[]): GPUBindGroup {
+    let key = pipeline.layout.label;
+    for (const buffer of buffers) key += ` ${buffer.id}`;
+    const known = this.#groups.get(key);
+    if (known !== undefined) return known;
+    const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer: buffer.gpu } }));
+    return this.#keep(key, this.device.gpu.createBindGroup({ layout: pipeline.layout, entries }), buffers);
+  }
+
+  #parameters(pipeline: Pipeline, window: number): GPUBindGroup {
+    const key = `params ${window}`;
+    const known = this.#groups.get(key);
+    if (known !== undefined) return known;
+    const buffer = this.#arenaBuffer.gpu;
+    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer, size: WINDOW_BYTES } }];
+    if (window > 0) entries.push({ binding: 1, resource: { buffer, size: window } });
+    const layout = this.#pipelines.paramLayout(pipeline.data);
+    return this.#keep(key, this.device.gpu.createBindGroup({ layout, entries }), [this.#arenaBuffer]);
+  }
+
+  #keep(key: string, group: GPUBindGroup, buffers: readonly DeviceBuffer[]): GPUBindGroup {
+    this.#groups.set(key, group);
+    for (const buffer of buffers) buffer.groups.add(key);
+    this.#made += 1;
+    return group;
+  }
+}
+
+/** Windows are powers of two, so that their bind groups are few. */
+function dataWindow(bytes: number): number {
+  return Math.min(MAXIMUM_DATA_BYTES, Math.max(1024, 2 ** Math.ceil(Math.log2(bytes))));
+}

@@ -1,0 +1,471 @@
+/**
+ * Contract 1 on WebGPU: operations become kernels of `gpu/kernels`, recorded by `gpu/runtime` and submitted together.
+ *
+ * Products choose by the number of rows: few (decode) run the kernels that fuse the norm and share x among columns; many (prefill) run
+ * the tiled one. Whatever the host decides per call travels in the parameter arena, so a decode step makes no GPU object.
+ */
+import { attention } from '../../gpu/kernels/attention.ts';
+import { embed } from '../../gpu/kernels/embed.ts';
+import { gate as gateKernel } from '../../gpu/kernels/gate.ts';
+import { gatedMlp } from '../../gpu/kernels/gated-mlp.ts';
+import { linear } from '../../gpu/kernels/linear.ts';
+import { matmul } from '../../gpu/kernels/matmul.ts';
+import { norm as normKernel } from '../../gpu/kernels/norm.ts';
+import type { Epilogue, Matrix, RmsOperand, WeightPart } from '../../gpu/kernels/operands.ts';
+import { ropeAppend } from '../../gpu/kernels/rope-append.ts';
+import { sampleDraw, sampleParts, samplePrepare } from '../../gpu/kernels/sample.ts';
+import { WEIGHT_SLOTS } from '../../gpu/lib/weights.ts';
+import type { DeviceBuffer } from '../../gpu/runtime/buffers.ts';
+import { openDevice, type DeviceOptions } from '../../gpu/runtime/device.ts';
+import type { KernelTime } from '../../gpu/runtime/profile.ts';
+import { Runner, type Counters } from '../../gpu/runtime/runner.ts';
+import { InputError } from '../errors.ts';
+import { uniform } from '../generate/random.ts';
+import {
+  PAGE_TOKENS,
+  type Activation, type AttentionSpec, type Backend, type KvPool, type KvSpec, type KvView, type LinearOptions, type MemoryUse, type NormSpec,
+  type Ranges, type RopeSpec, type SampleSpec, type Sampler, type Tensor, type Weight, type WeightWriter,
+} from './backend.ts';
+import type { WeightSpec } from './weight.ts';
+import { GpuKvPool } from './webgpu/kv-pool.ts';
+import { GpuSampler } from './webgpu/sampler.ts';
+import { Tensors, matrix, resident, ring as ringOf } from './webgpu/tensors.ts';
+import { GpuWeight, GpuWeightWriter, vectorOf, weightOf } from './webgpu/weights.ts';
+
+export { describeAdapter } from '../../gpu/runtime/adapter.ts';
+
+/** Up to this many rows of x, the decode kernels are the faster ones. */
+const FEW_ROWS = 8;
+
+export interface WebGpuOptions extends DeviceOptions {
+  /** Weights above this many bytes are split; by default what a binding of the device holds. For tests of the splitting. */
+  readonly largestPart?: number;
+}
+
+export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGpuBackend> {
+  return new WebGpuBackend(new Runner(await openDevice(options)), options.largestPart);
+}
+
+export class WebGpuBackend implements Backend {
+  readonly kind = 'webgpu';
+  readonly description: string;
+  readonly lost: Promise<Error>;
+  /** A CPU behind WebGPU's interface (SwiftShader, llvmpipe, WARP): right, but slower than WASM. */
+  readonly software: boolean;
+  readonly #runner: Runner;
+  readonly #tensors: Tensors;
+  readonly #largestPart: number;
+  /** Bound where a kernel's operand is absent. */
+  readonly #none: DeviceBuffer;
+  readonly #weights = new Set<GpuWeight>();
+  readonly #pools = new Set<GpuKvPool>();
+  /** Biases of several weights side by side, made at first use. */
+  readonly #biases = new Map<string, { readonly buffer: DeviceBuffer; readonly of: readonly Weight[] }>();
+  readonly #ids = new WeakMap<Weight, number>();
+  #nextId = 0;
+  #samplers = 0;
+  #ended = false;
+
+  constructor(runner: Runner, largestPart?: number) {
+    const { adapter, gpu, lost } = runner.device;
+    this.#runner = runner;
+    this.#tensors = new Tensors(runner);
+    this.#largestPart = Math.min(largestPart ?? Infinity, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+    this.#none = runner.buffers.create(256, 'runtime');
+    this.description = adapter.name;
+    this.software = adapter.software;
+    this.lost = lost;
+  }
+
+  /** What was dispatched, submitted, made and waited for since the start. */
+  counters(): Counters {
+    return this.#runner.counters();
+  }
+
+  /** Times kernels while `body` runs; empty where the device has no timestamps. */
+  async profile(body: () => Promise<void>): Promise<KernelTime[]> {
+    const { profile } = this.#runner;
+    await this.#runner.idle();
+    profile.enabled = true;
+    try {
+      await body();
+      await this.#runner.idle();
+    } finally {
+      profile.enabled = false;
+    }
+    return profile.take();
+  }
+
+  // ---- memory
+
+  weight(spec: WeightSpec): WeightWriter {
+    this.#runner.device.check();
+    return new GpuWeightWriter(this.#runner, spec, this.#largestPart, (parts) => {
+      const weight = new GpuWeight(spec, parts, (freed) => this.#freeWeight(freed));
+      this.#weights.add(weight);
+      this.#nextId += 1;
+      this.#ids.set(weight, this.#nextId);
+      return weight;
+    });
+  }
+
+  upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
+    this.#runner.device.check();
+    const count = shape.reduce((product, n) => product * n, 1);
+    if (count !== data.length) throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
+    const tensor = this.#tensors.make(shape, data instanceof Int32Array ? 'i32' : 'f32');
+    const { buffer, rows, cols, stride } = resident('upload', 'tensor', tensor);
+    if (stride === cols) this.#runner.upload(buffer, 0, data);
+    else {
+      const padded = new Float32Array(rows * stride);
+      for (let row = 0; row < rows; row += 1) padded.set(data.subarray(row * cols, (row + 1) * cols), row * stride);
+      this.#runner.upload(buffer, 0, padded);
+    }
+    return tensor;
+  }
+
+  ids(length: number): Tensor {
+    this.#runner.device.check();
+    return this.keep(this.#tensors.make([length], 'i32'));
+  }
+
+  writeIds(ring: Tensor, offset: number, ids: Int32Array): void {
+    this.#runner.device.check();
+    this.#runner.upload(ringOf('writeIds', ring, offset, offset + ids.length), 4 * offset, ids);
+  }
+
+  async download(tensor: Tensor): Promise<Float32Array> {
+    const { buffer, rows, cols, stride, type, bytes } = resident('download', 'tensor', tensor);
+    const copy = await this.#runner.read(buffer, 0, bytes, true);
+    if (type === 'i32') return Float32Array.from(new Int32Array(copy));
+    const padded = new Float32Array(copy);
+    if (stride === cols) return padded;
+    const out = new Float32Array(rows * cols);
+    for (let row = 0; row < rows; row += 1) out.set(padded.subarray(row * stride, row * stride + cols), row * cols);
+    return out;
+  }
+
+  async readIds(ring: Tensor, start: number, end: number): Promise<Int32Array> {
+    const buffer = ringOf('readIds', ring, start, end);
+    return new Int32Array(await this.#runner.read(buffer, 4 * start, 4 * (end - start), false));
+  }
+
+  scope<T extends Tensor | readonly Tensor[] | void>(body: () => T): T {
+    return this.#tensors.scope(body);
+  }
+
+  keep<T extends Tensor>(tensor: T): T {
+    this.#tensors.keep(tensor);
+    return tensor;
+  }
+
+  free(tensor: Tensor): void {
+    this.#tensors.free(tensor);
+  }
+
+  kvPool(spec: KvSpec): KvPool {
+    this.#runner.device.check();
+    const pool = new GpuKvPool(this.#runner, spec, (freed) => {
+      this.#pools.delete(freed);
+      this.#trim();
+    });
+    this.#pools.add(pool);
+    return pool;
+  }
+
+  sampler(vocabulary: number): Sampler {
+    this.#runner.device.check();
+    this.#samplers += 1;
+    return new GpuSampler(this.#runner, vocabulary, () => {
+      this.#samplers -= 1;
+    });
+  }
+
+  flush(): void {
+    this.#runner.device.check();
+    this.#runner.submit();
+  }
+
+  async idle(): Promise<void> {
+    await this.#runner.idle();
+  }
+
+  memory(): MemoryUse {
+    const weights = [...this.#weights].reduce((sum, weight) => sum + weight.bytes, 0);
+    const kv = [...this.#pools].reduce((sum, pool) => sum + pool.bytes, 0);
+    return {
+      weights,
+      kv,
+      activations: this.#tensors.bytes,
+      allocations: this.#weights.size + this.#pools.size + this.#tensors.count + this.#samplers,
+    };
+  }
+
+  destroy(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const weight of [...this.#weights]) weight.free();
+    for (const pool of [...this.#pools]) pool.free();
+    this.#runner.end();
+  }
+
+  // ---- operations
+
+  embed(table: Weight, ring: Tensor, start: number, count: number): Tensor {
+    const [vocabulary = 0, cols = 0] = table.shape;
+    const ids = ringOf('embed', ring, start, start + count);
+    const { parts } = weightOf('embed', table);
+    const out = this.#tensors.make([count, cols]);
+    const target = matrix('embed', 'out', out);
+    for (let i = 0; i < parts.length; i += WEIGHT_SLOTS) {
+      const some = parts.slice(i, i + WEIGHT_SLOTS);
+      this.#runner.run(embed, { ring: ids, start, table: some, vocabulary, clear: i === 0, out: target, none: this.#none });
+    }
+    return out;
+  }
+
+  linear(x: Tensor, weights: readonly Weight[], options: LinearOptions = {}): Tensor {
+    const input = matrix('linear', 'x', x);
+    const parts: WeightPart[] = [];
+    let columns = 0;
+    for (const weight of weights) {
+      const rows = productRows('linear', weight, input);
+      for (const part of weightOf('linear', weight).parts) parts.push({ ...part, first: columns + part.first });
+      columns += rows;
+    }
+    if (columns === 0) throw new InputError('argument', 'linear: no weights');
+    const residual = options.residual === undefined ? undefined : matrix('linear', 'residual', options.residual);
+    if (residual !== undefined && (residual.rows !== input.rows || residual.cols !== columns)) {
+      throw new InputError('argument', `linear: residual [${residual.rows},${residual.cols}] should be [${input.rows},${columns}]`);
+    }
+    const epilogue: Epilogue = { bias: this.#bias(weights, options.bias), activation: options.activation ?? 'none', residual };
+    const out = this.#tensors.make([input.rows, columns]);
+    this.#product(input, parts, options.norm, epilogue, matrix('linear', 'out', out));
+    return out;
+  }
+
+  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: Activation }): Tensor {
+    const input = matrix('gatedMlp', 'x', x);
+    const rows = productRows('gatedMlp', gate, input);
+    if (productRows('gatedMlp', up, input) !== rows) {
+      throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`);
+    }
+    const { activation } = options;
+    const gateParts = weightOf('gatedMlp', gate).parts;
+    const upParts = weightOf('gatedMlp', up).parts;
+    const [onlyGate, onlyUp] = [gateParts[0], upParts[0]];
+    const out = this.#tensors.make([input.rows, rows]);
+    const target = matrix('gatedMlp', 'out', out);
+    if (input.rows <= FEW_ROWS && onlyGate?.rows === rows && onlyUp?.rows === rows) {
+      this.#normalised('gatedMlp', input, options.norm, true, (normal, rms) => {
+        this.#runner.run(gatedMlp, { x: normal, gate: onlyGate, up: onlyUp, norm: rms, activation, out: target, none: this.#none });
+      });
+      return out;
+    }
+    const both = this.#tensors.make([input.rows, 2 * rows]);
+    const sides = matrix('gatedMlp', 'both', both);
+    const parts = [...gateParts, ...upParts.map((part) => ({ ...part, first: rows + part.first }))];
+    this.#product(input, parts, options.norm, { activation: 'none' }, sides);
+    this.#runner.run(gateKernel, { both: sides, activation, out: target });
+    this.#tensors.free(both);
+    return out;
+  }
+
+  norm(x: Tensor, spec: NormSpec): Tensor {
+    const input = matrix('norm', 'x', x);
+    const weight = vectorOf('norm', spec.weight, input.cols);
+    const bias = spec.bias === undefined ? undefined : vectorOf('norm', spec.bias, input.cols);
+    const out = this.#tensors.make(x.shape);
+    this.#runner.run(normKernel, {
+      x: input, kind: spec.kind, weight, bias, epsilon: spec.epsilon, out: matrix('norm', 'out', out), none: this.#none,
+    });
+    return out;
+  }
+
+  rows(x: Tensor, start: number, count: number): Tensor {
+    const input = matrix('rows', 'x', x);
+    if (!Number.isInteger(start) || start < 0 || count < 1 || start + count > input.rows) {
+      throw new InputError('argument', `rows: [${start}, ${start + count}) of x with ${input.rows} rows`);
+    }
+    const out = this.#tensors.make([count, input.cols]);
+    const rowBytes = 4 * input.stride;
+    this.#runner.copy(input.buffer, start * rowBytes, matrix('rows', 'out', out).buffer, 0, count * rowBytes);
+    return out;
+  }
+
+  ropeAppend(
+    qkv: Tensor, kv: KvView, layer: number, position: number,
+    options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+  ): Tensor {
+    const input = matrix('ropeAppend', 'qkv', qkv);
+    const pool = poolOf('ropeAppend', kv);
+    const { kvHeads, headDim } = pool.spec;
+    const { heads, rope } = options;
+    if (input.cols !== (heads + 2 * kvHeads) * headDim) {
+      throw new InputError('argument', `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
+    }
+    const end = position + input.rows;
+    if (!Number.isInteger(position) || position < 0 || end > kv.blocks * PAGE_TOKENS) {
+      throw new InputError('argument', `ropeAppend: positions ${position} to ${end} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
+    }
+    const rotary = 2 * rope.inverseFrequency.length;
+    if (rotary < 2 || rotary > headDim) throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
+    const operand = pool.operand('ropeAppend', kv, layer);
+    const out = this.#tensors.make([input.rows, heads * headDim]);
+    this.#runner.run(ropeAppend, {
+      qkv: input, heads, kv: operand, position, rotary,
+      interleaved: rope.style === 'interleaved',
+      angles: pool.angles(rope, end),
+      qNorm: rms('ropeAppend', options.qNorm, headDim),
+      kNorm: rms('ropeAppend', options.kNorm, headDim),
+      q: matrix('ropeAppend', 'out', out),
+      none: this.#none,
+    });
+    return out;
+  }
+
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
+    const input = matrix('attention', 'q', q);
+    const pool = poolOf('attention', kv);
+    const { kvHeads, headDim } = pool.spec;
+    if (input.cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
+      throw new InputError('argument', `attention: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
+    }
+    checkRanges(ranges, input.rows, ranges.shared ? 1 : kvHeads, kv.blocks * PAGE_TOKENS);
+    const operand = pool.operand('attention', kv, layer);
+    const out = this.#tensors.make([input.rows, input.cols]);
+    this.#runner.run(attention, {
+      q: input, heads: spec.heads, kv: operand, position, ranges, scale: spec.scale, out: matrix('attention', 'out', out),
+    });
+    return out;
+  }
+
+  sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
+    if (!(sampler instanceof GpuSampler)) throw new InputError('argument', 'sample: the sampler is of another backend');
+    const { vocabulary } = sampler;
+    const input = matrix('sample', 'logits', logits);
+    if (input.rows !== 1 || input.cols !== vocabulary) {
+      throw new InputError('argument', `sample: logits [${logits.shape.join()}] should be [1,${vocabulary}]`);
+    }
+    const { buffers } = this.#runner;
+    const values = buffers.take(4 * vocabulary);
+    const parts = buffers.take(16 * sampleParts(vocabulary));
+    const inputs = {
+      ...sampler.buffers(), vocabulary, logits: input.buffer, spec, values, parts,
+      ring: ringOf('sample', ring, index, index + 1), index, uniform: uniform(spec.seed, index),
+    };
+    this.#runner.run(samplePrepare, inputs);
+    this.#runner.run(sampleDraw, inputs);
+    buffers.give(values);
+    buffers.give(parts);
+  }
+
+  // ---- parts of operations
+
+  /** act(norm(x) W^T + bias) + residual, by as many dispatches as the parts need. */
+  #product(
+    x: Matrix, parts: readonly WeightPart[], norm: NormSpec | undefined,
+    epilogue: Epilogue, out: Matrix,
+  ): void {
+    const few = x.rows <= FEW_ROWS;
+    this.#normalised('linear', x, norm, few, (input, fused) => {
+      for (let i = 0; i < parts.length; i += WEIGHT_SLOTS) {
+        const inputs = { x: input, weights: parts.slice(i, i + WEIGHT_SLOTS), norm: fused, epilogue, out, none: this.#none };
+        if (few) this.#runner.run(linear, inputs);
+        else this.#runner.run(matmul, inputs);
+      }
+    });
+  }
+
+  /** Runs `body` on x and an RMS norm that the kernel fuses, or on x normalised beforehand. */
+  #normalised(operation: string, x: Matrix, norm: NormSpec | undefined, fuses: boolean, body: (x: Matrix, rms: RmsOperand | undefined) => void): void {
+    if (norm === undefined) return body(x, undefined);
+    if (fuses && norm.kind === 'rms') return body(x, rms(operation, norm, x.cols));
+    const normal = this.#tensors.make([x.rows, x.cols]);
+    const target = matrix(operation, 'normalised x', normal);
+    const bias = norm.bias === undefined ? undefined : vectorOf(operation, norm.bias, x.cols);
+    const weight = vectorOf(operation, norm.weight, x.cols);
+    this.#runner.run(normKernel, { x, kind: norm.kind, weight, bias, epsilon: norm.epsilon, out: target, none: this.#none });
+    body(target, undefined);
+    this.#tensors.free(normal);
+  }
+
+  /** The weights' biases side by side, zeros where one has none; undefined where none has. */
+  #bias(weights: readonly Weight[], biases: LinearOptions['bias']): DeviceBuffer | undefined {
+    const of = weights.map((_, i) => biases?.[i]);
+    if (of.every((bias) => bias === undefined)) return undefined;
+    const buffers = of.map((bias, i) => (bias === undefined ? undefined : vectorOf('linear', bias, weights[i]?.shape[0] ?? 0)));
+    if (buffers.length === 1) return buffers[0];
+    const key = of.map((bias, i) => (bias === undefined ? `-${weights[i]?.shape[0]}` : this.#ids.get(bias))).join();
+    const known = this.#biases.get(key);
+    if (known !== undefined) return known.buffer;
+    const lengths = weights.map((weight) => weight.shape[0] ?? 0);
+    const buffer = this.#runner.buffers.create(4 * lengths.reduce((sum, n) => sum + n, 0), 'weights');
+    let column = 0;
+    buffers.forEach((part, i) => {
+      const length = lengths[i] ?? 0;
+      if (part !== undefined) this.#runner.copy(part, 0, buffer, 4 * column, 4 * length);
+      column += length;
+    });
+    this.#biases.set(key, { buffer, of: of.filter((bias) => bias !== undefined) });
+    return buffer;
+  }
+
+  #freeWeight(weight: GpuWeight): void {
+    const buffers = weight.parts.map((part) => part.buffer);
+    weight.parts = [];
+    this.#weights.delete(weight);
+    for (const [key, joined] of this.#biases) {
+      if (!joined.of.includes(weight)) continue;
+      this.#biases.delete(key);
+      buffers.push(joined.buffer);
+    }
+    this.#runner.destroy(...buffers);
+    this.#trim();
+  }
+
+  /** When the last model is gone, so is the memory that its activations took. */
+  #trim(): void {
+    if (this.#weights.size === 0 && this.#pools.size === 0) this.#runner.trim();
+  }
+}
+
+function productRows(operation: string, weight: Weight, x: Matrix): number {
+  const [rows = 0, cols] = weight.shape;
+  if (weight.shape.length !== 2 || cols !== x.cols) {
+    throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take x of ${x.cols} columns`);
+  }
+  return rows;
+}
+
+function rms(operation: string, norm: NormSpec | undefined, cols: number): RmsOperand | undefined {
+  if (norm === undefined) return undefined;
+  if (norm.kind !== 'rms') throw new InputError('argument', `${operation}: a layer norm cannot be fused here`);
+  return { weight: vectorOf(operation, norm.weight, cols), epsilon: norm.epsilon };
+}
+
+function poolOf(operation: string, kv: KvView): GpuKvPool {
+  if (!(kv.pool instanceof GpuKvPool)) throw new InputError('argument', `${operation}: the view's pool is of another backend`);
+  return kv.pool;
+}
+
+/** Offsets and runs come from policies: every number is checked, since a wrong one would read another sequence's pages. */
+function checkRanges(ranges: Ranges, rows: number, lists: number, capacity: number): void {
+  const { queryBlock, offsets, runs } = ranges;
+  const blocks = Math.ceil(rows / queryBlock);
+  if (!(queryBlock >= 1) || offsets.length !== blocks * lists + 1) {
+    throw new InputError(
+      'argument',
+      `attention: ranges with ${offsets.length} offsets; ${blocks} query blocks (of ${queryBlock}) of ${lists} lists need ${blocks * lists + 1}`,
+    );
+  }
+  for (let i = 0; i < offsets.length; i += 1) {
+    const offset = offsets[i] ?? 0;
+    if (2 * offset > runs.length || offset < (offsets[i - 1] ?? 0)) throw new InputError('argument', `attention: ranges offset ${i} is ${offset}, of ${runs.length / 2} runs`);
+  }
+  for (let r = 0; r < runs.length; r += 1) {
+    const edge = runs[r] ?? 0;
+    if (edge > capacity) throw new InputError('argument', `attention: a run reaches key ${edge}, the view has ${capacity}`);
+  }
+}
+
