@@ -15,7 +15,7 @@ from torch.nn import functional as F
 class Config:
     """Hyperparameters, named as in Hugging Face's qwen2 config.json."""
 
-    vocab_size: int = 1536
+    vocab_size: int = 2560
     hidden_size: int = 256
     num_hidden_layers: int = 4
     num_attention_heads: int = 4
@@ -57,7 +57,26 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x * cos + torch.cat([-high, low], dim=-1) * sin).to(x.dtype)
 
 
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal softmax attention of scaled q with k and v, all (B, H, T, C), by blocks of queries.
+
+    Plain products by blocks are two to four times faster than PyTorch's fused kernel on a CPU in bf16.
+    """
+    t = q.shape[2]
+    n = min(t, 128 if t <= 512 else 256)
+    later = torch.full((n, n), float("-inf"), device=q.device, dtype=q.dtype).triu(1)
+    out = []
+    for start in range(0, t, n):
+        end = min(start + n, t)
+        score = q[:, :, start:end] @ k[:, :, :end].transpose(-1, -2)
+        score[..., start:end] += later[: end - start, : end - start]
+        out.append(score.softmax(-1, dtype=q.dtype) @ v[:, :, :end])
+    return torch.cat(out, dim=2)
+
+
 class Attention(nn.Module):
+    """Grouped-query causal self-attention with rotary positions and biases on q, k and v."""
+
     def __init__(self, c: Config):
         super().__init__()
         self.c = c
@@ -77,12 +96,7 @@ class Attention(nn.Module):
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         k = k[:, :, None].expand(b, c.num_key_value_heads, group, t, c.head_dim).reshape(q.shape)
         v = v[:, :, None].expand(b, c.num_key_value_heads, group, t, c.head_dim).reshape(q.shape)
-        if t <= 400:  # measured: explicit softmax is the faster one on a CPU for short rows
-            score = (q @ k.transpose(-1, -2)).float() * c.head_dim**-0.5
-            later = torch.ones(t, t, dtype=torch.bool, device=x.device).triu(1)
-            y = score.masked_fill(later, float("-inf")).softmax(-1).to(v.dtype) @ v
-        else:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = causal_attention(q * c.head_dim**-0.5, k, v)
         return self.o_proj(y.transpose(1, 2).reshape(b, t, -1))
 
 

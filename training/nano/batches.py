@@ -1,0 +1,112 @@
+"""Token sequences for training: a document, then a ChatML turn for each of its facts.
+
+Every batch is a function of (seed, step, progress): nothing about the data needs to be saved to resume.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+import world
+from documents import Document, ask_absent, make_document
+
+TOKENIZER = Path(__file__).parents[2] / "models/nano/tokenizer.json"
+TOKENS_A_STEP = 10240
+
+# From this share of the run on: {row length: weight}. Lengths advance by schedule, not by threshold.
+LENGTHS = [
+    (0.00, {128: 3, 256: 3}),
+    (0.12, {256: 3, 512: 2}),
+    (0.25, {256: 1, 512: 3, 1024: 1}),
+    (0.40, {512: 2, 1024: 3}),
+    (0.55, {512: 1, 1024: 2, 2560: 2}),
+]
+# {density of facts: (weight, share of the row that is document)}
+DENSITIES = {0.08: (3, 0.82), 0.25: (2, 0.62), 1.0: (4, 0.48)}
+ABSENT_FROM, ABSENT_SHARE = 0.3, 0.07
+
+
+class Codec:
+    """Text to ids and back, with the chat frame of nano."""
+
+    def __init__(self, path: Path = TOKENIZER):
+        self.tokenizer = Tokenizer.from_file(str(path))
+        self.end = self.tokenizer.token_to_id("<|im_end|>")
+        self.pad = self.tokenizer.token_to_id("<|endoftext|>")
+        self.count = lru_cache(200_000)(lambda text: len(self.tokenizer.encode(text).ids))
+
+    def ids(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text).ids
+
+    def first_turn(self, document: str, question: str) -> list[int]:
+        """The prompt that the chat template makes of a document and a question about it."""
+        return self.ids(f"<|im_start|>user\n{document}\n\n{question}<|im_end|>\n<|im_start|>assistant\n")
+
+    def next_turn(self, question: str) -> list[int]:
+        return self.ids(f"\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
+
+    def answer(self, text: str) -> list[int]:
+        """Answers start with a space, so that they are the very tokens of the document."""
+        return self.ids(" " + text) + [self.end]
+
+
+@dataclass(frozen=True)
+class Batch:
+    ids: Tensor  # (B, T) int64
+    answers: Tensor  # (A,) flat positions whose next token is part of an answer
+    text: Tensor  # (M,) a sample of the other positions, for a small language-model loss
+
+
+def sequence(r: Random, codec: Codec, document: Document, length: int, absent: float) -> tuple[list[int], list[int]]:
+    """Ids of at most `length`, and the positions that predict an answer token."""
+    questions = list(document.questions)
+    r.shuffle(questions)
+    ids: list[int] = []
+    predicts: list[int] = []
+    while questions:
+        if r.random() < absent:
+            question, answer = ask_absent(r, document.facts), world.ABSENT
+        else:
+            question, answer = questions.pop()
+        prompt = codec.next_turn(question) if ids else codec.first_turn(document.text, question)
+        reply = codec.answer(answer)
+        if len(ids) + len(prompt) + len(reply) > length:
+            break
+        start = len(ids) + len(prompt) - 1
+        predicts += range(start, start + len(reply))
+        ids += prompt + reply
+    return ids, predicts
+
+
+def lengths_at(progress: float) -> dict[int, int]:
+    return [table for start, table in LENGTHS if progress >= start][-1]
+
+
+def make_batch(codec: Codec, seed: int, step: int, progress: float) -> Batch:
+    """The batch of a step; `progress` in [0, 1] sets lengths and whether absent facts are asked."""
+    r = Random(f"{seed}/{step}")
+    table = lengths_at(progress)
+    length = r.choices(list(table), list(table.values()))[0]
+    rows = TOKENS_A_STEP // length
+    ids = torch.full((rows, length), codec.pad)
+    answers: list[int] = []
+    text: list[int] = []
+    for row in range(rows):
+        density = r.choices(list(DENSITIES), [weight for weight, _ in DENSITIES.values()])[0]
+        if length <= 256 and density < 0.2:
+            density = 0.25
+        share = DENSITIES[density][1] * r.uniform(0.85, 1.1)
+        predicts: list[int] = []
+        while not predicts:  # a first question that does not fit is drawn again
+            document = make_document(r, int(length * share), density, codec.count)
+            line, predicts = sequence(r, codec, document, length, ABSENT_SHARE if progress >= ABSENT_FROM else 0)
+        ids[row, : len(line)] = torch.tensor(line)
+        answers += [row * length + p for p in predicts]
+        others = sorted(set(range(len(line) - 1)) - set(predicts))
+        text += [row * length + p for p in r.sample(others, len(others) // 12)]
+    return Batch(ids, torch.tensor(answers), torch.tensor(text))
