@@ -31,7 +31,7 @@ export function distribution(logits: ArrayLike<number>, spec: SampleSpec, seen: 
   }
   if (allowed.length === 0) return undefined;
   const of = (id: number): number => value.get(id)!;
-  const highest = Math.max(...allowed.map(of));
+  const highest = allowed.reduce((a, id) => Math.max(a, of(id)), -Infinity);
   if (spec.temperature === 0) return { ids: [allowed.find((id) => of(id) === highest)!], probabilities: [1] };
 
   const weight = (id: number): number => Math.exp((of(id) - highest) / spec.temperature);
