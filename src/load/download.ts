@@ -27,6 +27,8 @@ export interface DownloadRequest extends ReadOptions {
   readonly size?: number | undefined;
   readonly network: Network;
   readonly store: ModelStore;
+  /** Bytes of a record; tests make them small. */
+  readonly recordBytes?: number;
 }
 
 /** The stored file, whole and verified; touches the network only when it is not there yet. Throws `StorageError`. */
@@ -48,6 +50,7 @@ class Conflict {}
 class Download {
   readonly #wanted: DownloadRequest;
   readonly #key: string;
+  readonly #recordBytes: number;
   /** As last read or written; undefined: nothing is stored. */
   #manifest: Manifest | undefined;
   #received = 0;
@@ -61,6 +64,7 @@ class Download {
   constructor(wanted: DownloadRequest, key: string) {
     this.#wanted = wanted;
     this.#key = key;
+    this.#recordBytes = wanted.recordBytes ?? RECORD_BYTES;
   }
 
   async run(): Promise<Manifest> {
@@ -73,7 +77,7 @@ class Download {
         await withRetries(url, network, signal, () => this.#received, () => this.#pull());
         return await this.#finish();
       } catch (fault) {
-        if (fault instanceof Conflict) {
+      if (fault instanceof Conflict) {
           await this.#follow();
         } else if (fault instanceof Changed || (fault instanceof StorageError && fault.code === 'changed' && this.#received > 0)) {
           await store.discard(this.#key);
@@ -94,18 +98,18 @@ class Download {
     // Another server's tags say nothing about this one's file; the SHA-256 in the key does.
     this.#validator = manifest !== undefined && (manifest.url === url || sha256 === undefined) ? { etag: manifest.etag, lastModified: manifest.lastModified } : {};
     this.#flushed = performance.now();
-    this.#record = new Uint8Array(Math.min(RECORD_BYTES, this.#size ?? RECORD_BYTES));
+    this.#record = new Uint8Array(Math.min(this.#recordBytes, this.#size ?? this.#recordBytes));
     this.#hasher = (await createSHA256()).init();
     if (manifest === undefined) return;
-    const partial = manifest.received % RECORD_BYTES;
-    if (manifest.recordBytes !== RECORD_BYTES) {
+    const partial = manifest.received % this.#recordBytes;
+    if (manifest.recordBytes !== this.#recordBytes) {
       // Written by a version with other records.
       await store.discard(this.#key);
       this.#manifest = undefined;
       return this.#resume();
     }
     try {
-      if (partial > 0) this.#record.set(await store.readRecord(manifest, Math.floor(manifest.received / RECORD_BYTES), 0, partial));
+      if (partial > 0) this.#record.set(await store.readRecord(manifest, Math.floor(manifest.received / this.#recordBytes), 0, partial));
       await this.#resumeHash(manifest);
     } catch (fault) {
       if (!(fault instanceof StorageError)) throw fault;
@@ -199,8 +203,8 @@ class Download {
     }
     this.#size = answer.size ?? this.#size;
     this.#validator = answer.validator;
-    if (this.#size !== undefined && this.#record.length < Math.min(RECORD_BYTES, this.#size)) {
-      const grown = new Uint8Array(Math.min(RECORD_BYTES, this.#size));
+    if (this.#size !== undefined && this.#record.length < Math.min(this.#recordBytes, this.#size)) {
+      const grown = new Uint8Array(Math.min(this.#recordBytes, this.#size));
       grown.set(this.#record.subarray(0, grown.length));
       this.#record = grown;
     }
@@ -211,11 +215,11 @@ class Download {
 
   async #append(chunk: Uint8Array): Promise<void> {
     for (let rest = chunk; rest.length > 0; ) {
-      const filled = this.#received % RECORD_BYTES;
-      const piece = rest.subarray(0, RECORD_BYTES - filled);
+      const filled = this.#received % this.#recordBytes;
+      const piece = rest.subarray(0, this.#recordBytes - filled);
       if (filled + piece.length > this.#record.length) {
         // Only where the server did not say how much comes.
-        const grown = new Uint8Array(RECORD_BYTES);
+        const grown = new Uint8Array(this.#recordBytes);
         grown.set(this.#record.subarray(0, filled));
         this.#record = grown;
       }
@@ -223,7 +227,7 @@ class Download {
       this.#hasher?.update(piece);
       this.#received += piece.length;
       rest = rest.subarray(piece.length);
-      if (this.#received % RECORD_BYTES === 0 || performance.now() - this.#flushed > FLUSH_MS) await this.#commit();
+      if (this.#received % this.#recordBytes === 0 || performance.now() - this.#flushed > FLUSH_MS) await this.#commit();
     }
   }
 
@@ -234,14 +238,14 @@ class Download {
     const stored = before?.received ?? 0;
     if (before !== undefined && stored === this.#received && Object.keys(change).length === 0) return;
     const after: Manifest = {
-      key: this.#key, url, model, name: displayName(url), size: this.#size, received: this.#received, recordBytes: RECORD_BYTES,
+      key: this.#key, url, model, name: displayName(url), size: this.#size, received: this.#received, recordBytes: this.#recordBytes,
       etag: this.#validator.etag, lastModified: this.#validator.lastModified, sha256: undefined,
       hashState: change.complete === true ? undefined : this.#hasher?.save().slice(), complete: false, created: before?.created ?? Date.now(), ...change,
     };
     const records: { index: number; bytes: Uint8Array }[] = [];
     if (this.#received > stored) {
-      const index = Math.floor((this.#received - 1) / RECORD_BYTES);
-      records.push({ index, bytes: this.#record.subarray(0, this.#received - index * RECORD_BYTES) });
+      const index = Math.floor((this.#received - 1) / this.#recordBytes);
+      records.push({ index, bytes: this.#record.subarray(0, this.#received - index * this.#recordBytes) });
     }
     let written: boolean;
     try {

@@ -195,13 +195,12 @@ export async function withRetries<T>(url: string, network: Network, signal: Abor
       return await attempt();
     } catch (fault) {
       if (!(fault instanceof Break)) throw fault;
-      if (progress() > reached) tries = 0;
+      tries = progress() > reached ? 0 : tries + 1;
       reached = progress();
-      tries++;
       if (tries >= network.retry.attempts) {
         throw new StorageError('network', `${url}: ${fault.problem}; given up after ${tries} tries at byte ${reached}. What came is kept where there is a store: load again to go on`, { url, tries, loaded: reached }, { cause: fault.cause });
       }
-      await sleep(fault.wait ?? network.retry.delay(tries), signal);
+      await sleep(fault.wait ?? network.retry.delay(Math.max(1, tries)), signal);
     }
   }
 }

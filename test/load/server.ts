@@ -1,0 +1,113 @@
+/** A real HTTP server that serves files by ranges and misbehaves on demand. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+export interface ServedFile {
+  bytes: Uint8Array;
+  etag?: string | undefined;
+  lastModified?: string | undefined;
+}
+
+export interface Behaviour {
+  /** Serves ranges; otherwise every answer is the whole file. */
+  ranges: boolean;
+  /** Sends Content-Length; otherwise chunked. */
+  length: boolean;
+  /** For request n (from 0): breaks the connection after this many bytes of the body. */
+  breakAfter(request: number): number | undefined;
+  /** For request n: answers with this status and nothing else. */
+  status(request: number, path: string): number | undefined;
+  /** For request n: sends nothing more after this many bytes. */
+  stallAfter(request: number): number | undefined;
+  /** Redirects this path. */
+  redirect(path: string): string | undefined;
+  /** Bytes of the body per write. */
+  chunk: number;
+}
+
+export class FileServer {
+  readonly files = new Map<string, ServedFile>();
+  readonly requests: { path: string; range: string | undefined; ifRange: string | undefined; status: number }[] = [];
+  behaviour: Behaviour = FileServer.good();
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor() {
+    this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  static good(): Behaviour {
+    return { ranges: true, length: true, breakAfter: () => undefined, status: () => undefined, stallAfter: () => undefined, redirect: () => undefined, chunk: 64 << 10 };
+  }
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  reset(): void {
+    this.files.clear();
+    this.requests.length = 0;
+    this.behaviour = FileServer.good();
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const path = decodeURIComponent(new URL(request.url!, 'http://x').pathname);
+    const n = this.requests.length;
+    const entry = { path, range: request.headers.range, ifRange: request.headers['if-range'] as string | undefined, status: 0 };
+    this.requests.push(entry);
+    const end = (status: number, headers: Record<string, string | number> = {}): void => {
+      entry.status = status;
+      response.writeHead(status, headers).end();
+    };
+    const to = this.behaviour.redirect(path);
+    if (to !== undefined) return end(302, { location: to });
+    const status = this.behaviour.status(n, path);
+    if (status !== undefined) return end(status);
+    const file = this.files.get(path);
+    if (file === undefined) return end(404);
+    const { bytes, etag, lastModified } = file;
+    const headers: Record<string, string | number> = {};
+    if (etag !== undefined) headers['etag'] = etag;
+    if (lastModified !== undefined) headers['last-modified'] = lastModified;
+    let from = 0;
+    let until = bytes.length;
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const still = entry.ifRange === undefined || entry.ifRange === etag;
+    if (this.behaviour.ranges && range !== null && still) {
+      from = Number(range[1]);
+      if (from >= bytes.length) return end(416, { 'content-range': `bytes */${bytes.length}` });
+      if (range[2] !== '') until = Math.min(until, Number(range[2]) + 1);
+      headers['content-range'] = `bytes ${from}-${until - 1}/${bytes.length}`;
+      entry.status = 206;
+    } else entry.status = 200;
+    if (this.behaviour.length) headers['content-length'] = until - from;
+    response.writeHead(entry.status, headers);
+    void this.#send(response, bytes.subarray(from, until), this.behaviour.breakAfter(n), this.behaviour.stallAfter(n));
+  }
+
+  async #send(response: ServerResponse, body: Uint8Array, breakAfter: number | undefined, stallAfter: number | undefined): Promise<void> {
+    const stop = Math.min(breakAfter ?? Infinity, stallAfter ?? Infinity, body.length);
+    for (let at = 0; at < stop; at += this.behaviour.chunk) {
+      if (response.destroyed) return;
+      const room = response.write(body.subarray(at, Math.min(stop, at + this.behaviour.chunk)));
+      if (!room) await new Promise((resolve) => { response.once('drain', resolve); response.once('close', resolve); });
+    }
+    if (stallAfter !== undefined && stop < body.length) return;
+    if (breakAfter !== undefined && stop < body.length) {
+      // Let what was written leave first.
+      setTimeout(() => response.destroy(), 20);
+      return;
+    }
+    response.end();
+  }
+}
