@@ -37,6 +37,12 @@ def is_held_out(kind: str, entity: str, attribute: str, value: str) -> bool:
     return zlib.crc32(f"{kind}|{entity}|{attribute}|{value}".encode()) % HELD_OUT == 0
 
 
+def bare(entity: str) -> str:
+    """An entity without its article or "my", which a question may change."""
+    first, _, rest = entity.partition(" ")
+    return rest if first in ("the", "my", "our") else entity
+
+
 def make_facts(r: Random, count: int, held_out: bool) -> list[Fact]:
     """`count` facts about several entities; kinds repeat, so that facts compete in entity and in attribute."""
     kinds = list(world.KINDS)
@@ -47,7 +53,7 @@ def make_facts(r: Random, count: int, held_out: bool) -> list[Fact]:
         name = r.choice(some) if r.random() < 0.8 else r.choices(kinds, [world.KINDS[k].weight for k in kinds])[0]
         kind = world.KINDS[name]
         entity = kind.name(r)
-        marks = set(entity.split()) if name == "person" else {entity}
+        marks = set(entity.split()) if name == "person" else {bare(entity)}
         if taken & marks:
             continue
         taken |= marks
@@ -63,7 +69,7 @@ def make_facts(r: Random, count: int, held_out: bool) -> list[Fact]:
 
 def pronoun_of(fact: Fact) -> str | None:
     if fact.kind != "person":
-        return "It"
+        return world.KINDS[fact.kind].pronoun
     first = fact.entity.split()[0]
     return "She" if first in w.FEMALE else "He" if first in w.MALE else None
 
@@ -92,7 +98,10 @@ def state_pair(r: Random, first: Fact, second: Fact) -> str:
 
 def ask(r: Random, fact: Fact) -> str:
     a = world.KINDS[fact.kind].attributes[fact.attribute]
-    question = r.choice(a.questions).format(e=fact.entity)
+    entity = fact.entity
+    if entity.startswith(("my ", "our ")) and r.random() < 0.4:
+        entity = "the " + bare(entity)
+    question = r.choice(a.questions).format(e=entity)
     if r.random() < 0.1:
         question = r.choice(ASKS) + question[0].lower() + question[1:]
     if r.random() < 0.04:
@@ -102,8 +111,8 @@ def ask(r: Random, fact: Fact) -> str:
 
 def ask_absent(r: Random, facts: list[Fact]) -> str:
     """A question about a known entity's unstated attribute, or about an unknown entity."""
-    stated = {(f.entity, f.attribute) for f in facts}
-    names = {f.entity for f in facts}
+    stated = {(bare(f.entity), f.attribute) for f in facts}
+    names = {bare(f.entity) for f in facts}
     while True:
         if facts and r.random() < 0.5:
             f = r.choice(facts)
@@ -111,10 +120,10 @@ def ask_absent(r: Random, facts: list[Fact]) -> str:
         else:
             kind = r.choice(facts).kind if facts and r.random() < 0.7 else r.choice(list(world.KINDS))
             entity = world.KINDS[kind].name(r)
-            if entity in names:
+            if bare(entity) in names:
                 continue
         attribute = r.choice(list(world.KINDS[kind].attributes))
-        if (entity, attribute) not in stated:
+        if (bare(entity), attribute) not in stated:
             return ask(r, Fact(kind, entity, attribute, ""))
 
 

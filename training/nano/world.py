@@ -23,12 +23,23 @@ def number(low: int, high: int) -> Maker:
     return lambda r: str(r.randint(low, high))
 
 
+RARE_STARTS = "wh qu str ch cl fl gl pl sc sk sl sm sn sw sp bl j y x ph Mc De La Van O Al El In Un Over".split()
+RARE_MIDDLES = "ee oo au ay ow y io ia eigh ar er or an en in on al il".split()
+RARE_ENDS = "field ton ham ley son man well worth ford berg a o ia ella ine ett ley er en is us y ez ov ski aki ing ment tion ware net fi".split()
+
+
 def coined(r: Random) -> str:
     """A made-up proper name, so that the model must copy spelling and not only known words."""
-    out = ""
-    for _ in range(r.choice((1, 2, 2, 2, 3))):
-        out += r.choice(w.SYLLABLE_STARTS) + r.choice(w.SYLLABLE_VOWELS)
-    return (out + r.choice(w.SYLLABLE_ENDS)).capitalize()
+    if r.random() < 0.5:  # plain syllables
+        out = ""
+        for _ in range(r.choice((1, 2, 2, 2, 3))):
+            out += r.choice(w.SYLLABLE_STARTS) + r.choice(w.SYLLABLE_VOWELS)
+        return (out + r.choice(w.SYLLABLE_ENDS)).capitalize()
+    out = r.choice(RARE_STARTS + w.SYLLABLE_STARTS)  # the look of real names: Whitfield, McArton, Inella
+    for _ in range(r.choice((0, 1, 1, 2))):
+        out += r.choice(RARE_MIDDLES + w.SYLLABLE_VOWELS) + r.choice(w.SYLLABLE_STARTS + w.SYLLABLE_ENDS)
+    out += r.choice(RARE_ENDS)
+    return out[0].upper() + out[1:]
 
 
 def or_coined(pool: list[str], share: float = 0.2) -> Maker:
@@ -216,10 +227,49 @@ KINDS: dict[str, Kind] = {
         "guard": A(person, "is guarded by {v}", "The guard of {e} is {v}. | The person who keeps the key to {e} is {v}.", "Who guards {e}? | Who keeps the key to {e}?"),
         "built": A(year, "was built in {v}", "The building of {e} was finished in {v}.", "When was {e} built? | In which year was {e} built?"),
         "material": A(pick(w.MATERIALS), "is made of {v}", "The walls of {e} are made of {v}.", "What is {e} made of?"),
-        "stairs": A(number(10, 390), "has {v} steps | has {v} windows", "", "How many steps or windows does {e} have?"),
     }),
 }
 
-del KINDS["place"].attributes["stairs"]
+
+
+# Loose notes, as people write them: "The wifi code is QZ-8841. My hotel is called Miramare."
+NOTE_THINGS = """wifi printer alarm garage kitchen office garden hotel bank school gate door safe server laptop phone car boat
+bicycle cellar archive library pool parking membership customer invoice ticket order flight train guest staff project
+backup router website email gas water heating insurance passport booking lab shed studio""".split()
+NOTE_EVENTS = """report lunch dinner breakfast meeting flight lesson exam concert invoice rent application party delivery
+appointment inspection call interview tour show match bus ferry parcel repair visit talk class review""".split()
+NOTE_NAMES = "hotel cat dog boat teacher neighbour office restaurant company band team street school farm doctor dentist horse manager landlord club".split()
+
+
+def note_word(pool: list[str]) -> Maker:
+    return lambda r: (coined(r).lower() if r.random() < 0.2 else r.choice(w.MATERIALS + w.COLOURS + w.PLANETS) + " " + r.choice(pool) if r.random() < 0.2 else r.choice(pool))
+
+
+def secret(r: Random) -> str:
+    """A password or code of any look: BX-204, 4821, Falcon92, Thubel."""
+    return r.choice((code, code, pin, coined, lambda r: coined(r) + pin(r)[:2], lambda r: r.choice(w.SHIPS + w.PLANETS) + pin(r)[:2], lambda r: r.choice(w.ANIMALS)))(r)
+
+
+EVENT: Maker = lambda r: r.choice(("the ", "the ", "my ", "our ")) + note_word(NOTE_EVENTS)(r)
+EVENT_ATTRIBUTES = {
+    "price": A(money, "costs {v} | cost me {v}", "I paid {v} for {e}.", "How much does {e} cost? | How much did {e} cost? | What is the price of {e}?"),
+    "place": A(or_coined(w.TOWNS, 0.4), "is in {v} | takes place in {v}", "", "Where is {e}?"),
+}
+
+KINDS |= {
+    "code note": Kind(lambda r: f"the {note_word(NOTE_THINGS)(r)} {r.choice(('code', 'code', 'password', 'number', 'key'))}", None, 1.0, {
+        "is": A(secret, "is {v} | is now {v} | has been changed to {v}", "Use {v} as {e}. | We set {e} to {v}.", "What is {e}?"),
+    }),
+    "time note": Kind(EVENT, "It", 0.6, {
+        "time": A(clock, "is at {v} | starts at {v} | leaves at {v} | is served at {v}", "", "When is {e}? | At what time is {e}? | When does {e} start? | When does {e} leave?"),
+    } | EVENT_ATTRIBUTES),
+    "date note": Kind(EVENT, "It", 0.6, {
+        "due": A(date, "is due on {v} | was moved to {v} | is planned for {v} | is on {v}", "", "When is {e}? | When is {e} due? | On which date is {e}?"),
+    } | EVENT_ATTRIBUTES),
+    "name note": Kind(lambda r: r.choice(("the ", "my ", "our ", "the ")) + note_word(NOTE_NAMES)(r), None, 1.0, {
+        "name": A(lambda r: coined(r) if r.random() < 0.4 else f"{coined(r)} {coined(r)}" if r.random() < 0.3 else person(r), "is called {v} | has the name {v}", "The name of {e} is {v}. | They call {e} {v}.", "What is {e} called? | What is the name of {e}?"),
+        "who": A(person, "belongs to {v}", "", "Who does {e} belong to?"),
+    }),
+}
 
 ABSENT = "The document does not say."
