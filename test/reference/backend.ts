@@ -351,6 +351,14 @@ class ReferenceBackend implements Backend {
     }
     const values = this.#values('attention', 'q', q);
     const out = new Float64Array(t * cols);
+    // One view a key and value row, made when first seen.
+    const rows = new Map<number, Float64Array>();
+    const row = (group: number, key: number, which: 0 | 1): Float64Array => {
+      const at = (key * kvHeads + group) * 2 + which;
+      const known = rows.get(at) ?? pool.row(kv, layer, group, key, which);
+      rows.set(at, known);
+      return known;
+    };
     for (let i = 0; i < t; i++) {
       for (let h = 0; h < spec.heads; h++) {
         const group = Math.floor(h / (spec.heads / kvHeads));
@@ -360,8 +368,8 @@ class ReferenceBackend implements Backend {
         for (let r = ranges.offsets[list]!; r < ranges.offsets[list + 1]!; r++) {
           for (let p = ranges.runs[2 * r]!; p < ranges.runs[2 * r + 1]!; p++) {
             if (ranges.causal && p > position + i) continue;
-            keys.push(pool.row(kv, layer, group, p, 0));
-            content.push(pool.row(kv, layer, group, p, 1));
+            keys.push(row(group, p, 0));
+            content.push(row(group, p, 1));
           }
         }
         const at = i * cols + h * headDim;

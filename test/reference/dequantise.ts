@@ -17,6 +17,8 @@ export function halfToNumber(bits: number): number {
 /** Decodes one block at byte `at` into `out[to ..]`. */
 type Decode = (bytes: DataView, at: number, out: Float64Array, to: number) => void;
 
+const word = new DataView(new ArrayBuffer(4));
+
 const half = (bytes: DataView, at: number): number => halfToNumber(bytes.getUint16(at, true));
 
 /** Sub-block scale and minimum j of Q4_K and Q5_K: eight pairs of 6 bits in 12 bytes. */
@@ -34,7 +36,6 @@ const DECODE: Record<WeightFormat, Decode> = {
     out[to] = half(b, at);
   },
   BF16: (b, at, out, to) => {
-    const word = new DataView(new ArrayBuffer(4));
     word.setUint32(0, b.getUint16(at, true) * 65536);
     out[to] = word.getFloat32(0);
   },

@@ -83,11 +83,21 @@ export function rotate(
 
 /** softmax(scale q.k) v over the given keys; zeros when there are none. */
 export function attend(q: Float64Array, keys: readonly Float64Array[], values: readonly Float64Array[], scale: number): Float64Array {
-  const out = new Float64Array(q.length);
-  const scores = keys.map((k) => scale * k.reduce((sum, v, i) => sum + v * q[i]!, 0));
-  const highest = Math.max(...scores);
-  const weights = scores.map((s) => Math.exp(s - highest));
+  const width = q.length;
+  const scores = new Float64Array(keys.length);
+  for (let j = 0; j < keys.length; j++) {
+    const key = keys[j]!;
+    let sum = 0;
+    for (let i = 0; i < width; i++) sum += q[i]! * key[i]!;
+    scores[j] = scale * sum;
+  }
+  const highest = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = scores.map((score) => Math.exp(score - highest));
   const total = weights.reduce((a, b) => a + b, 0);
-  weights.forEach((w, j) => values[j]!.forEach((v, i) => (out[i]! += (w / total) * v)));
+  const out = new Float64Array(width);
+  for (let j = 0; j < keys.length; j++) {
+    const value = values[j]!;
+    for (let i = 0; i < width; i++) out[i]! += (weights[j]! / total) * value[i]!;
+  }
   return out;
 }

@@ -16,7 +16,7 @@ export interface Distribution {
 /** The distribution that is drawn from; `undefined` where `sample` writes -1. */
 export function distribution(logits: ArrayLike<number>, spec: SampleSpec, seen: ReadonlySet<number>, mask?: Uint32Array): Distribution | undefined {
   const allowed: number[] = [];
-  const value = new Map<number, number>();
+  const value = new Float64Array(logits.length);
   for (let id = 0; id < logits.length; id++) {
     if (mask && ((mask[id >> 5]! >>> (id & 31)) & 1) === 0) continue;
     let logit = logits[id]!;
@@ -27,17 +27,18 @@ export function distribution(logits: ArrayLike<number>, spec: SampleSpec, seen: 
       logit -= spec.presencePenalty;
     }
     allowed.push(id);
-    value.set(id, logit);
+    value[id] = logit;
   }
   if (allowed.length === 0) return undefined;
-  const of = (id: number): number => value.get(id)!;
+  const of = (id: number): number => value[id]!;
   const highest = allowed.reduce((a, id) => Math.max(a, of(id)), -Infinity);
   if (spec.temperature === 0) return { ids: [allowed.find((id) => of(id) === highest)!], probabilities: [1] };
 
-  const weight = (id: number): number => Math.exp((of(id) - highest) / spec.temperature);
+  const weights = value.map((logit) => Math.exp((logit - highest) / spec.temperature));
+  const weight = (id: number): number => weights[id]!;
   let kept = allowed;
   if (spec.topK > 0 && spec.topK < kept.length) {
-    const least = kept.map(of).toSorted((a, b) => b - a)[spec.topK - 1]!;
+    const least = Float64Array.from(kept, of).sort().at(-spec.topK)!;
     kept = kept.filter((id) => of(id) >= least);
   }
   if (spec.topP < 1) {

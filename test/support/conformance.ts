@@ -2,7 +2,7 @@
  * The suite that every backend passes: each operation of the contract against `test/reference`, on the same bytes.
  * A failure names operation, shape, format, and the NMSE found and allowed (test/support/tolerance.ts).
  */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Activation, Backend, KvSpec, KvView, NormSpec, Ranges, RopeSpec, SampleSpec, Tensor, Weight } from '../../src/backend/backend.ts';
 import { PAGE_TOKENS } from '../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat } from '../../src/backend/weight.ts';
@@ -69,6 +69,9 @@ function rope(headDim: number, style: RopeSpec['style'], { base = 10000, rotary 
   return { inverseFrequency: Float64Array.from({ length: rotary / 2 }, (_, i) => base ** ((-2 * i) / rotary)), magnitude, style };
 }
 
+/** What the reference found, by test and call: the same for every backend of a test file. */
+const TRUTH = new Map<string, unknown>();
+
 const NO_SAMPLING: SampleSpec = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 1 };
 
 export function conformance(name: string, create: () => Promise<Backend>): void {
@@ -82,9 +85,19 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
       device.destroy();
     });
 
+    let calls = 0;
+    beforeEach(() => {
+      calls = 0;
+    });
+    async function once<T>(compute: () => Promise<T>): Promise<T> {
+      const key = `${expect.getState().currentTestName?.replace(name, '')} ${calls++}`;
+      if (!TRUTH.has(key)) TRUTH.set(key, await compute());
+      return TRUTH.get(key) as T;
+    }
+
     /** Both backends run the same program on the same bytes. */
     async function same(what: string, allowed: number, weights: readonly WeightData[], body: (backend: Backend, weights: Weight[]) => Tensor): Promise<void> {
-      const wanted = await run(truth, weights, body);
+      const wanted = await once(() => run(truth, weights, body));
       expectNmse(await run(device, weights, body), wanted, allowed, what);
     }
 
@@ -283,8 +296,8 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
         test('awkward shapes', async () => {
           const wide = WEIGHT_FORMATS[format].block === 256;
           const shapes = wide
-            ? [[1, 1, 256], [1, 3, 512], [5, 67, 768], [17, 129, 256], [2, 130, 2560]]
-            : [[1, 1, 32], [1, 3, 64], [5, 67, 96], [17, 129, 160], [2, 130, 896], [1, 257, 1696], [65, 6, 32]];
+            ? [[1, 1, 256], [1, 3, 512], [5, 67, 768], [17, 129, 256], [2, 130, 1280]]
+            : [[1, 1, 32], [1, 3, 64], [5, 67, 96], [17, 129, 160], [2, 130, 896], [1, 257, 736], [65, 6, 32]];
           for (const [t, rows, cols] of shapes) await plain(format, t!, rows!, cols!);
         });
       });
@@ -327,7 +340,8 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
           const residual = r.normals(t * total);
           for (const kind of ['rms', 'layer'] as const) {
             for (const activation of [undefined, 'silu', 'gelu', 'geluTanh'] as const) {
-              if (t === 2 && activation !== undefined && activation !== 'silu') continue;
+              // Every combination for one token; for more, each norm and each activation once.
+              if (t > 1 && activation !== (kind === 'rms' ? 'silu' : t === 2 ? undefined : 'gelu')) continue;
               const what = `linear ${formats} rows ${rows}, x [${t}, ${cols}], ${kind} norm, bias, ${activation ?? 'no activation'}, residual`;
               await same(what, allowed, weights, (b, [w0, w1, w2, b0, b1, b2, weight, bias]) =>
                 b.linear(b.upload(x, [t, cols]), [w0!, w1!, w2!], {
@@ -373,7 +387,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
         const weights = [matrix(r, 'gate', gate, [rows, cols]), matrix(r, 'up', up, [rows, cols]), vector(r, 'norm', cols)];
         for (const t of [1, 2, 31, 33]) {
           const x = r.normals(t * cols, 2);
-          for (const normed of [true, false]) {
+          for (const normed of t < 3 ? [true, false] : [t === 31]) {
             const what = `gatedMlp ${gate}/${up} [${rows}, ${cols}], x [${t}, ${cols}], ${activation}${normed ? ', rms norm' : ''}`;
             await same(what, allowed, weights, (b, [g, u, n]) =>
               b.gatedMlp(b.upload(x, [t, cols]), g!, u!, { activation, ...(normed ? { norm: { kind: 'rms', weight: n!, epsilon: 1e-5 } } : {}) }),
@@ -472,7 +486,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
 
     async function sameAttention(it: AttentionCase): Promise<void> {
       const shape = `${it.heads}/${it.kvHeads} heads of ${it.headDim}, ${it.format ?? 'f32'} pages, steps ${it.steps}${it.first ? ` from ${it.first}` : ''}`;
-      const wanted = await attend(truth, it);
+      const wanted = await once(() => attend(truth, it));
       const found = await attend(device, it);
       const detail = `${it.style ?? 'half'}${it.rotary ? `, rotary ${it.rotary}` : ''}${it.normed ? ', q/k norm' : ''}`;
       expectNmse(found.q, wanted.q, TOLERANCE.reduction, `ropeAppend ${shape}, ${detail}`);
@@ -497,8 +511,8 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
       });
 
       test('long contexts', async () => {
-        await sameAttention({ heads: 4, kvHeads: 2, headDim: 64, steps: [200, 130, 1, 3] });
-        await sameAttention({ heads: 4, kvHeads: 2, headDim: 64, format: 'f16', steps: [300, 1] });
+        await sameAttention({ heads: 4, kvHeads: 2, headDim: 64, steps: [150, 70, 1, 3] });
+        await sameAttention({ heads: 4, kvHeads: 2, headDim: 64, format: 'f16', steps: [170, 1] });
       });
 
       test('far positions are rotated exactly', async () => {
@@ -618,7 +632,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
         const before = device.memory().kv;
         const found = await program(device);
         expect(device.memory().kv).toBe(before);
-        const wanted = await program(truth);
+        const wanted = await once(() => program(truth));
         const names = ['first read', 'after growth', 'copied pages', 'original after a write to the copy', 'copy after the write', 'table set back'];
         found.forEach((values, i) => expectNmse(values, wanted[i]!, format === 'f16' ? TOLERANCE.half : TOLERANCE.reduction, `KV pool ${format}: ${names[i]}`));
         expectSame(found[1]!, found[0]!, 'growth keeps contents');

@@ -96,6 +96,8 @@ function putScalesAndMinima(out: DataView, at: number, scales: readonly number[]
   }
 }
 
+const word = new DataView(new ArrayBuffer(4));
+
 function orByte(out: DataView, at: number, bits: number): void {
   out.setUint8(at, out.getUint8(at) | bits);
 }
@@ -104,7 +106,6 @@ const ENCODE: Record<WeightFormat, Encode> = {
   F32: (x, out, at) => out.setFloat32(at, x[0]!, true),
   F16: (x, out, at) => out.setUint16(at, numberToHalf(x[0]!), true),
   BF16: (x, out, at) => {
-    const word = new DataView(new ArrayBuffer(4));
     word.setFloat32(0, x[0]!);
     const bits = word.getUint32(0);
     out.setUint16(at, Math.min(0xffff, (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16), true);
@@ -184,6 +185,7 @@ const ENCODE: Record<WeightFormat, Encode> = {
 export function quantise(format: WeightFormat, values: Float32Array): Uint8Array {
   const { block, bytes } = WEIGHT_FORMATS[format];
   if (values.length % block !== 0) throw new Error(`${format}: ${values.length} values are no multiple of ${block}`);
+  if (format === 'F32') return new Uint8Array(values.slice().buffer);
   const out = new Uint8Array((values.length / block) * bytes);
   const view = new DataView(out.buffer);
   for (let i = 0; i * block < values.length; i++) ENCODE[format](values.subarray(i * block, (i + 1) * block), view, i * bytes);
