@@ -18,14 +18,57 @@ interface MemoryExports {
 export interface TokenizeExports {
   splitPieces(automaton: number, text: number, pieces: number, count: number, final: number, behaviour: number, invert: number, output: number): number;
   hashVocabulary(vocabulary: number): void;
-  hashMerges(vocabulary: number, merges: number, count: number, last: number): void;
+  hashMerges(vocabulary: number, text: number, bounds: number, count: number, last: number): number;
   hashSplits(vocabulary: number, ranks: number, insert: number): number;
   clearPairs(vocabulary: number): void;
   findEntry(vocabulary: number, at: number, length: number): number;
   encodePieces(vocabulary: number, text: number, pieces: number, count: number, output: number): number;
 }
 
-export type WasmExports = MemoryExports & TokenizeExports;
+/** assembly/kernels/matmul/ */
+export interface MatmulExports {
+  rowTile(format: number): number;
+  packedBytes(format: number, rows: number, cols: number): number;
+  packRows(packed: number, source: number, format: number, rowStart: number, rowCount: number, rows: number, cols: number): void;
+  usesInt8(format: number): number;
+  activationBytes(count: number, cols: number): number;
+  quantiseActivations(prepared: number, x: number, count: number, cols: number): void;
+  quantiseActivationRows(prepared: number, x: number, count: number, cols: number, start: number, end: number): void;
+  matmulScratchBytes(): number;
+  matmul(
+    out: number, outStride: number, activations: number, weight: number, format: number,
+    rowStart: number, rowEnd: number, rows: number, cols: number, count: number, scratch: number,
+  ): void;
+  decodeRow(out: number, weight: number, format: number, row: number, rows: number, cols: number): void;
+  relaxedDot(): number;
+}
+
+/** assembly/kernels/ and assembly/kv/; operations take an argument block and return 1 when a pool thread was lost. */
+interface KernelExports {
+  pageBytes(format: number, headDim: number): number;
+  widen(out: number, halves: number, count: number): void;
+  narrow(out: number, floats: number, count: number): void;
+  activateRow(out: number, x: number, count: number, kind: number): void;
+  expRow(out: number, x: number, count: number): void;
+  workerLoop(pool: number, thread: number): void;
+  stopPool(pool: number): void;
+  poolLost(pool: number): number;
+  linear(args: number): number;
+  gatedMlp(args: number): number;
+  norm(args: number): number;
+  embed(args: number): number;
+  linearScratchBytes(tileRows: number, count: number): number;
+  ropeAppend(args: number): number;
+  ropeScratchBytes(headDim: number): number;
+  attention(args: number): number;
+  attentionScratchBytes(args: number): number;
+  attentionPartialBytes(args: number): number;
+  sample(args: number): void;
+  sampleWorkBytes(vocabulary: number): number;
+  uniform(seed: number, index: number): number;
+}
+
+export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports;
 
 const PAGE = 65536;
 /** 4 GiB: what a 32-bit memory can address. */

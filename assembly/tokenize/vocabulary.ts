@@ -153,19 +153,34 @@ export function clearPairs(vocabulary: usize): void {
   memory.fill(<usize>v.pairs, 0xff, (<usize>v.pairMask + 1) << 4);
 }
 
-/** Merges `(left, right, id)` as u32 triples, in order of rank. Of equal pairs the first stays, or the last when `last` is 1. */
-export function hashMerges(vocabulary: usize, merges: usize, count: u32, last: u32): void {
+/**
+ * Enters `count` merges in order of rank. Merge i is the bytes of its left and right parts, `[bounds[2i], bounds[2i + 1])` and
+ * `[bounds[2i + 1], bounds[2i + 2])` of `text`. Of equal pairs the first stays, or the last when `last` is 1.
+ * Those that name something which is no entry are left out, and their numbers written over the start of `bounds`; returns how many.
+ */
+export function hashMerges(vocabulary: usize, text: usize, bounds: usize, count: u32, last: u32): u32 {
   const v = changetype<Vocabulary>(vocabulary);
-  clearPairs(vocabulary);
-  for (let rank: u32 = 0; rank < count; ++rank, merges += 12) {
-    const left = load<u32>(merges);
-    const right = load<u32>(merges, 4);
+  let failed: u32 = 0;
+  let start = load<u32>(bounds);
+  for (let rank: u32 = 0; rank < count; ++rank) {
+    const cut = load<u32>(bounds + ((<usize>rank) << 3), 4);
+    const end = load<u32>(bounds + ((<usize>rank) << 3), 8);
+    const left = find(v, text + start, cut - start);
+    const right = find(v, text + cut, end - cut);
+    const id = find(v, text + start, end - start);
+    start = end;
+    if (left == NONE || right == NONE || id == NONE) {
+      store<u32>(bounds + ((<usize>failed) << 2), rank);
+      failed++;
+      continue;
+    }
     const s = pairAt(v, left, right);
     if (load<u64>(s) != 0xffffffffffffffff && !last) continue;
     store<u64>(s, ((<u64>right) << 32) | <u64>left);
     store<u32>(s, rank, 8);
-    store<u32>(s, load<u32>(merges, 8), 12);
+    store<u32>(s, id, 12);
   }
+  return failed;
 }
 
 /**

@@ -245,6 +245,11 @@ export function compileAutomaton(pattern: Pattern): Automaton {
   const known = new Map<string, number>();
   for (let b = 0; b < blocks.length; b++) {
     const block = classes.of.subarray(b * BLOCK, (b + 1) * BLOCK);
+    const before = packed[blocks[b - 1] ?? 0];
+    if (before !== undefined && b > 0 && block.every((kind, i) => kind === before[i])) {
+      blocks[b] = blocks[b - 1] ?? 0;
+      continue;
+    }
     const key = String.fromCharCode(...block);
     let index = known.get(key);
     if (index === undefined) {

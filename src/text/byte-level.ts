@@ -22,11 +22,11 @@ export function byteCharacter(byte: number): string {
   return CHARACTERS[byte] ?? '';
 }
 
-/** Writes the bytes for which `text` stands to `target` at `at`; returns how many, or -1 when a character stands for none. */
-export function writeByteLevel(text: string, target: Uint8Array, at: number): number {
+/** Writes the bytes for which `text` stands to `target` at `at`, or its ASCII as it is; returns how many, or -1 when a character stands for none. */
+export function writeByteLevel(text: string, target: Uint8Array, at: number, byteLevel = true): number {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    const byte = code < 0x144 ? (BYTES[code] ?? -1) : -1;
+    const byte = byteLevel ? (code < 0x144 ? (BYTES[code] ?? -1) : -1) : code;
     if (byte < 0) return -1;
     target[at + i] = byte;
   }

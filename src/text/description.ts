@@ -30,6 +30,17 @@ export interface Entries {
   readonly bytes: Uint8Array;
 }
 
+/** Merges in order of rank: left and right part by turns, `bytes[bounds[j] .. bounds[j + 1])`. */
+export interface MergeList {
+  readonly kind: 'list';
+  readonly bytes: Uint8Array;
+  readonly bounds: Uint32Array;
+  /** Of equal pairs the last counts, else the first. */
+  readonly last: boolean;
+  /** Called with the numbers of merges that name what is no entry: throws unless that is as it should be. */
+  check(failed: Uint32Array): void;
+}
+
 interface ModelBase {
   readonly entries: Entries;
   /** Entries `[0, tokens)` are tokens; later ones are characters that only occur within tokens. */
@@ -50,8 +61,7 @@ export type TokenModel =
       readonly ignoreMerges: boolean;
       /** An unknown character is left out before merging, as if it were not there. */
       readonly dropUnknown?: boolean;
-      /** (left, right, result) ids in order of rank; or for SentencePiece the rank of each token. */
-      readonly merges: { readonly kind: 'list'; readonly triples: Uint32Array; readonly last: boolean } | { readonly kind: 'ranks'; readonly ranks: Uint32Array };
+      readonly merges: MergeList | { readonly kind: 'ranks'; /** SentencePiece: of each token; equal scores have equal ranks. */ readonly ranks: Uint32Array };
     })
   | (ModelBase & { readonly kind: 'unigram'; readonly scores: Float64Array; readonly unknownScore: number; readonly byteIds: Int32Array; readonly byteFallback: boolean })
   /** Entries that begin a word are led by the byte 0xff. */

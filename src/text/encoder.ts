@@ -291,19 +291,34 @@ export class Encoder {
     for (const name of ['byteLevel', 'byteFallback', 'fuseUnknown', 'ignoreMerges', 'dropUnknown'] as const) if (model[name] === true) flags |= FLAGS[name];
     this.#set(FIELDS.flags, flags);
     const { merges } = model;
-    const temporary = merges.kind === 'list' ? merges.triples : merges.ranks;
-    const data = this.#wasm.alloc(Math.max(8, temporary.byteLength));
+    const lent: number[] = [];
+    const lend = (data: Uint8Array | Uint32Array): number => {
+      const pointer = this.#wasm.alloc(Math.max(8, data.byteLength));
+      lent.push(pointer);
+      this.#wasm.bytes(pointer, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      return pointer;
+    };
     try {
-      this.#wasm.u32(data, temporary.length).set(temporary);
-      const pairs = merges.kind === 'list' ? temporary.length / 3 : exports.hashSplits(this.#record, data, 0) >>> 0;
-      const slots = powerOfTwo(1.6 * pairs);
-      this.#set(FIELDS.pairs, this.#own(16 * slots));
-      this.#set(FIELDS.pairMask, slots - 1);
-      exports.clearPairs(this.#record);
-      if (merges.kind === 'list') exports.hashMerges(this.#record, data, pairs, merges.last ? 1 : 0);
-      else exports.hashSplits(this.#record, data, 1);
+      const table = (pairs: number): void => {
+        const slots = powerOfTwo(1.6 * pairs);
+        this.#set(FIELDS.pairs, this.#own(16 * slots));
+        this.#set(FIELDS.pairMask, slots - 1);
+        exports.clearPairs(this.#record);
+      };
+      if (merges.kind === 'list') {
+        const text = lend(merges.bytes);
+        const bounds = lend(merges.bounds);
+        const count = (merges.bounds.length - 1) / 2;
+        table(count);
+        const failed = exports.hashMerges(this.#record, text, bounds, count, merges.last ? 1 : 0) >>> 0;
+        merges.check(this.#wasm.u32(bounds, failed));
+      } else {
+        const ranks = lend(merges.ranks);
+        table(exports.hashSplits(this.#record, ranks, 0) >>> 0);
+        exports.hashSplits(this.#record, ranks, 1);
+      }
     } finally {
-      this.#wasm.free(data);
+      for (const pointer of lent) this.#wasm.free(pointer);
     }
     const characters = this.#own(512);
     const letter = this.#own(1);

@@ -7,7 +7,9 @@ import type { GgufValues } from './gguf-metadata.ts';
 import { SPACE_MARK, bertNormalizer, sentencePieceSpaces } from './normalizers.ts';
 import { namedPretokenizer, pretokenizerNames } from './pretokenizers.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
-import { bertStages, byteTokenValue, byteTokens, checkScores, checkTokens, isolatedStages, looseCharacters, mergeTriples, packEntries, ranksOf, unigramUnknownScore, wordStages } from './vocabulary.ts';
+import {
+  ByteList, bertStages, byteTokenValue, byteTokens, checkScores, checkTokens, isolatedStages, looseCharacters, mergeList, packEntries, ranksOf, unigramUnknownScore, wordStages,
+} from './vocabulary.ts';
 
 // tokenizer.ggml.token_type
 const TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -41,11 +43,11 @@ export function describeGguf(values: GgufValues): TokenizerDescription {
   const tokens = listed.map((token, id) => (token === '' ? `[EMPTY_${id}]` : token));
   const types = numbers(values, 'token_type', tokens.length);
   const ids = new Map<string, number>();
-  tokens.forEach((token, id) => {
-    const other = ids.get(token);
-    if (other !== undefined) failTokenizer(`the token ${JSON.stringify(token)} has two ids, ${other} and ${id}; the file is damaged`, { id, other });
-    ids.set(token, id);
-  });
+  tokens.forEach((token, id) => { ids.set(token, id); });
+  if (ids.size < tokens.length) {
+    const id = tokens.findIndex((token, i) => ids.get(token) !== i);
+    failTokenizer(`the token ${JSON.stringify(tokens[id])} has two ids, ${id} and ${ids.get(tokens[id] ?? '')}; the file is damaged`, { id });
+  }
   const source: Source = { values, tokens, types, ids };
   const kind = text(values, 'tokenizer.ggml.model');
   switch (kind) {
@@ -158,9 +160,9 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
   const merges = strings(values, 'merges') ?? failTokenizer('tokenizer.ggml.merges is missing; convert the model again with its tokenizer');
   const model: TokenModel = {
     kind: 'bpe', byteLevel, byteFallback: !byteLevel, fuseUnknown: false, ignoreMerges: named.ignoreMerges === true,
-    entries: packEntries(ordinary(source, added).map((token) => (token === undefined ? token : byteLevel ? byteLevelBytes(token) : utf8.encode(token)))),
+    entries: packEntries(ordinary(source, added), byteLevel),
     tokens: tokens.length, unknown: facts.unknown, byteIds: byteTokens(ids, byteLevel),
-    merges: { kind: 'list', triples: mergeTriples(merges, ids), last: false },
+    merges: mergeList(merges, ids, byteLevel, false),
   };
   return {
     facts, added, model, ids, stages: named.stages ?? isolatedStages(named.expressions), ...ends(facts),
@@ -180,7 +182,7 @@ function describeSentencePiece(source: Source): TokenizerDescription {
     facts, added, ids, stages: wordStages(tokens, ids), ...ends(facts),
     model: {
       kind: 'bpe', byteLevel: false, byteFallback: true, fuseUnknown: false, ignoreMerges: false,
-      entries: packEntries([...ordinary(source, added), ...looseCharacters(tokens, ids)].map((token) => (token === undefined ? token : utf8.encode(token)))),
+      entries: packEntries([...ordinary(source, added), ...looseCharacters(tokens, ids)], false),
       tokens: tokens.length, unknown: facts.unknown, byteIds, merges: { kind: 'ranks', ranks: ranksOf(scores, tokens.length) },
     },
     normalize: (segment, _first, afterToken) => ((spacePrefix && afterToken ? ' ' : '') + segment).replaceAll(' ', SPACE_MARK),
@@ -196,7 +198,7 @@ function describeUnigram(source: Source): TokenizerDescription {
   const isNormal = (id: number): boolean => (types?.[id] ?? TYPE.normal) === TYPE.normal;
   const scores = Float64Array.from(tokens, (_, id) => (types?.[id] === TYPE.userDefined ? 0 : (listed[id] ?? 0)));
   checkScores(scores);
-  const found = tokens.map((token, id) => (isNormal(id) || types?.[id] === TYPE.userDefined || types?.[id] === TYPE.unused ? utf8.encode(token) : undefined));
+  const found = tokens.map((token, id) => (isNormal(id) || types?.[id] === TYPE.userDefined || types?.[id] === TYPE.unused ? token : undefined));
   const prefix = flag(values, 'add_space_prefix') ?? false;
   const spaces = { removeExtra: flag(values, 'remove_extra_whitespaces') ?? false, prefix, suffix: false };
   const listedMap = numbers(values, 'precompiled_charsmap', 0);
@@ -204,7 +206,7 @@ function describeUnigram(source: Source): TokenizerDescription {
   return {
     facts, added, ids, stages: wordStages(tokens, ids), ...ends(facts),
     model: {
-      kind: 'unigram', entries: packEntries(found), tokens: tokens.length, unknown: facts.unknown, scores,
+      kind: 'unigram', entries: packEntries(found, false), tokens: tokens.length, unknown: facts.unknown, scores,
       unknownScore: unigramUnknownScore(scores.filter((_, id) => isNormal(id))), byteIds: byteTokens(ids, false), byteFallback: false,
     },
     normalize: (segment) => sentencePieceSpaces(map?.normalize(segment, true) ?? segment, spaces),
@@ -221,10 +223,13 @@ function describeWordPiece(source: Source): TokenizerDescription {
   const separator = [integer(values, 'seperator_token_id'), integer(values, 'separator_token_id'), 102].find((id) => id !== undefined && id >= 0 && id < count);
   const added = addedTokens(source);
   // "▁word" begins a word, "ing" continues one.
-  const entries = packEntries(tokens.map((token) => {
-    const bytes = utf8.encode(token);
-    return token.startsWith(SPACE_MARK) ? Uint8Array.of(0xff, ...bytes.subarray(3)) : bytes;
-  }));
+  const list = new ByteList();
+  for (const token of ordinary(source, added)) {
+    if (token === undefined) list.skip();
+    else if (token.startsWith(SPACE_MARK)) list.add(token.slice(1), false, 0xff);
+    else list.add(token);
+  }
+  const entries = list.take();
   const lower = flag(values, 'normalizer.lowercase') ?? true;
   return {
     facts, added, ids, stages: bertStages(),

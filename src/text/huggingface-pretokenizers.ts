@@ -39,6 +39,7 @@ function metaspace(step: JsonObject): { change: Change; split: boolean } {
   if (mark !== SPACE_MARK) failTokenizer(`tokenizer.json: Metaspace with ${JSON.stringify(mark)} is not supported`);
   const scheme = step['prepend_scheme'] ?? (asFlag(step['add_prefix_space'], true) ? 'always' : 'never');
   const change: Change = (text, first) => {
+    if (text === '') return '';
     const marked = text.replaceAll(' ', SPACE_MARK);
     const prepends = scheme === 'always' || (scheme === 'first' && first);
     return prepends && !marked.startsWith(SPACE_MARK) ? SPACE_MARK + marked : marked;

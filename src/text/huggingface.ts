@@ -1,6 +1,5 @@
 /** Reads a tokenizer from tokenizer.json and tokenizer_config.json, as Hugging Face's `tokenizers` does. */
 import type { JsonObject, JsonValue, ModelMetadata } from '../load/model-file.ts';
-import { byteLevelBytes } from './byte-level.ts';
 import type { AddedToken, SplitStage, TokenModel, TokenizerDescription } from './description.ts';
 import { failTokenizer } from './gguf-metadata.ts';
 import { turnEnds } from './gguf.ts';
@@ -10,11 +9,9 @@ import { createPretokenizer } from './huggingface-pretokenizers.ts';
 import type { Pretokenizer } from './huggingface-pretokenizers.ts';
 import { asArray, asFlag, asObject, asString, isObject, steps } from './json.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
-import { MOST_TOKENS, byteTokens, checkScores, checkTokens, mergeTriples, packEntries, unigramUnknownScore, wordStages } from './vocabulary.ts';
+import { ByteList, MOST_TOKENS, byteTokens, checkScores, checkTokens, mergeList, packEntries, unigramUnknownScore, wordStages } from './vocabulary.ts';
 
 type Folder = Extract<ModelMetadata, { kind: 'huggingface' }>;
-
-const utf8 = new TextEncoder();
 
 export function describeHuggingFace(folder: Folder): TokenizerDescription {
   const file = folder.tokenizer ?? failTokenizer('the folder has no tokenizer.json; add the one that belongs to the model');
@@ -121,10 +118,7 @@ function createModel(
   const { byteLevel } = pretokenizer;
   const kind = modelKind(model);
   // Special tokens are found before; that text cannot spell them otherwise is what `special: false` promises.
-  const bytesOf = (token: string | undefined, id: number): Uint8Array | undefined => {
-    if (token === undefined || special.has(id)) return undefined;
-    return byteLevel ? byteLevelBytes(token) : utf8.encode(token);
-  };
+  const ordinary = special.size === 0 ? tokens : tokens.map((token, id) => (special.has(id) ? undefined : token));
   const unknownName = model['unk_token'];
   const named = typeof unknownName === 'string' ? ids.get(unknownName) : undefined;
   switch (kind) {
@@ -143,9 +137,9 @@ function createModel(
       return {
         stages: words ? wordStages(tokens, ids) : pretokenizer.stages,
         model: {
-          kind: 'bpe', entries: packEntries(tokens.map(bytesOf)), tokens: tokens.length, unknown: named, byteLevel, byteIds: byteTokens(ids, byteLevel),
+          kind: 'bpe', entries: packEntries(ordinary, byteLevel), tokens: tokens.length, unknown: named, byteLevel, byteIds: byteTokens(ids, byteLevel),
           byteFallback: !byteLevel && asFlag(model['byte_fallback'], false), fuseUnknown: asFlag(model['fuse_unk'], false), ignoreMerges,
-          dropUnknown: named === undefined, merges: { kind: 'list', triples: mergeTriples(merges, ids), last: true },
+          dropUnknown: named === undefined, merges: mergeList(merges, ids, byteLevel, true),
         },
       };
     }
@@ -156,7 +150,7 @@ function createModel(
       return {
         stages: pretokenizer.stages.length === 0 ? wordStages(tokens, ids) : pretokenizer.stages,
         model: {
-          kind: 'unigram', entries: packEntries(tokens.map(bytesOf)), tokens: tokens.length, unknown, scores, unknownScore: unigramUnknownScore(scores),
+          kind: 'unigram', entries: packEntries(ordinary, byteLevel), tokens: tokens.length, unknown, scores, unknownScore: unigramUnknownScore(scores),
           byteIds: byteTokens(ids, false), byteFallback: asFlag(model['byte_fallback'], false),
         },
       };
@@ -164,10 +158,13 @@ function createModel(
     case 'WordPiece': {
       const prefix = asString(model['continuing_subword_prefix'] ?? '##', 'model.continuing_subword_prefix');
       const limit = model['max_input_chars_per_word'] ?? 100;
-      const entries = packEntries(tokens.map((token, i) => {
-        if (token === undefined || special.has(i)) return undefined;
-        return prefix !== '' && token.startsWith(prefix) ? utf8.encode(token.slice(prefix.length)) : Uint8Array.of(0xff, ...utf8.encode(token));
-      }));
+      const list = new ByteList();
+      for (const token of ordinary) {
+        if (token === undefined) list.skip();
+        else if (prefix !== '' && token.startsWith(prefix)) list.add(token.slice(prefix.length));
+        else list.add(token, false, 0xff);
+      }
+      const entries = list.take();
       const wordLimit = typeof limit === 'number' && limit >= 0 && limit < 2 ** 32 ? Math.floor(limit) : 100;
       return { stages: pretokenizer.stages, model: { kind: 'wordpiece', entries, tokens: tokens.length, unknown: named ?? ids.get('[UNK]'), wordLimit } };
     }

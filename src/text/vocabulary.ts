@@ -1,7 +1,7 @@
 /** Turns lists of tokens, merges and scores into the arrays of a `TokenModel`. */
 import { compileAutomaton } from './automaton.ts';
-import { byteCharacter } from './byte-level.ts';
-import type { Entries, SplitStage } from './description.ts';
+import { byteCharacter, writeByteLevel } from './byte-level.ts';
+import type { Entries, MergeList, SplitStage } from './description.ts';
 import { failTokenizer } from './gguf-metadata.ts';
 import { SPACE_MARK } from './normalizers.ts';
 import { parsePattern } from './pattern.ts';
@@ -20,17 +20,49 @@ export function checkTokens(tokens: readonly string[]): void {
   });
 }
 
-/** Packs byte strings; `undefined` leaves an entry empty, which is never found. */
-export function packEntries(parts: readonly (Uint8Array | undefined)[]): Entries {
-  const offsets = new Uint32Array(parts.length + 1);
-  let total = 0;
-  parts.forEach((part, i) => {
-    total += part?.length ?? 0;
-    offsets[i + 1] = total;
-  });
-  const bytes = new Uint8Array(total);
-  parts.forEach((part, i) => { if (part !== undefined) bytes.set(part, offsets[i]); });
-  return { offsets, bytes };
+/** Byte strings one after the other. */
+export class ByteList {
+  #bytes = new Uint8Array(1 << 16);
+  #length = 0;
+  readonly #bounds: number[] = [0];
+
+  /** Appends UTF-8, or the bytes for which the characters of `text` stand where `byteLevel` (nothing, if one stands for none). */
+  add(text: string, byteLevel = false, lead?: number): void {
+    const room = this.#length + 3 * text.length + 1;
+    if (room > this.#bytes.length) {
+      const grown = new Uint8Array(2 * room);
+      grown.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = grown;
+    }
+    if (lead !== undefined) this.#bytes[this.#length++] = lead;
+    if (byteLevel || isAscii(text)) this.#length += Math.max(0, writeByteLevel(text, this.#bytes, this.#length, byteLevel));
+    else this.#length += utf8.encodeInto(text, this.#bytes.subarray(this.#length)).written;
+    this.#bounds.push(this.#length);
+  }
+  /** Appends an empty string: as an entry it is never found. */
+  skip(): void {
+    this.#bounds.push(this.#length);
+  }
+  take(): { bytes: Uint8Array; offsets: Uint32Array } {
+    return { bytes: this.#bytes.slice(0, this.#length), offsets: Uint32Array.from(this.#bounds) };
+  }
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
+}
+
+const utf8 = new TextEncoder();
+
+/** Tokens as entries; `undefined` is never found. */
+export function packEntries(tokens: readonly (string | undefined)[], byteLevel: boolean): Entries {
+  const list = new ByteList();
+  for (const token of tokens) {
+    if (token === undefined) list.skip();
+    else list.add(token, byteLevel);
+  }
+  return list.take();
 }
 
 /** The value of `<0xHH>`, or -1. */
@@ -43,20 +75,26 @@ export function byteTokens(ids: ReadonlyMap<string, number>, byteLevel: boolean)
   return Int32Array.from({ length: 256 }, (_, byte) => ids.get(byteLevel ? byteCharacter(byte) : `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`) ?? -1);
 }
 
-/** "left right" lines as (left, right, result) ids. */
-export function mergeTriples(merges: readonly (string | readonly [string, string])[], ids: ReadonlyMap<string, number>): Uint32Array {
-  const triples = new Uint32Array(3 * merges.length);
-  merges.forEach((merge, rank) => {
-    const cut = typeof merge === 'string' ? merge.indexOf(' ', 1) : 0;
-    const left = typeof merge === 'string' ? merge.slice(0, Math.max(0, cut)) : merge[0];
-    const right = typeof merge === 'string' ? merge.slice(cut + 1) : merge[1];
-    [left, right, left + right].forEach((token, i) => {
-      const id = ids.get(token);
-      if (id === undefined) failTokenizer(`merge ${rank} (${JSON.stringify(merge).slice(0, 100)}) names ${JSON.stringify(token.slice(0, 100))}, which is no token; the file is damaged`, { rank });
-      else triples[3 * rank + i] = id;
-    });
-  });
-  return triples;
+/** "left right" lines, or pairs. What names no token of `ids` is refused; what names one that ordinary text must not become is left out. */
+export function mergeList(merges: readonly (string | readonly [string, string])[], ids: ReadonlyMap<string, number>, byteLevel: boolean, last: boolean): MergeList {
+  const list = new ByteList();
+  const parts = (merge: string | readonly [string, string]): readonly [string, string] => {
+    if (typeof merge !== 'string') return merge;
+    const cut = merge.indexOf(' ', 1);
+    return cut < 0 ? [merge, ''] : [merge.slice(0, cut), merge.slice(cut + 1)];
+  };
+  for (const merge of merges) for (const part of parts(merge)) list.add(part, byteLevel);
+  const { bytes, offsets } = list.take();
+  const check = (failed: Uint32Array): void => {
+    for (const rank of failed) {
+      const [left, right] = parts(merges[rank] ?? '');
+      const missing = [left, right, left + right].find((token) => !ids.has(token));
+      if (missing !== undefined) {
+        failTokenizer(`merge ${rank} (${JSON.stringify([left, right]).slice(0, 100)}) names ${JSON.stringify(missing.slice(0, 100))}, which is no token; the file is damaged`, { rank });
+      }
+    }
+  };
+  return { kind: 'list', bytes, bounds: offsets, last, check };
 }
 
 /** Characters that occur in tokens without being tokens: SentencePiece merges them all the same. */
