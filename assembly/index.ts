@@ -3,3 +3,14 @@ export { alloc, release, allocated } from './memory';
 export { splitPieces } from './tokenize/automaton';
 export { hashVocabulary, hashMerges, hashSplits, clearPairs, findEntry } from './tokenize/vocabulary';
 export { encodePieces } from './tokenize/pieces';
+export { pageBytes } from './kv/layout';
+export { widen, narrow } from './kv/half';
+export { activateRow, expRow } from './kernels/math';
+export { sample, sampleWorkBytes, uniform } from './kernels/sample';
+export {
+  rowTile, packedBytes, packRows, usesInt8, activationBytes, quantiseActivations, quantiseActivationRows, matmulScratchBytes, matmul, decodeRow, relaxedDot,
+} from './kernels/matmul/index';
+export { workerLoop, stopPool, poolLost } from './kernels/pool';
+export { linear, gatedMlp, norm, embed, linearScratchBytes } from './kernels/linear';
+export { ropeAppend, ropeScratchBytes } from './kernels/rope';
+export { attention, attentionScratchBytes, attentionPartialBytes } from './kernels/attention';

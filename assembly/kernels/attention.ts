@@ -1,0 +1,414 @@
+/**
+ * Ranged attention over pages (contract 4): softmax with running maximum and sum (Milakov & Gimelshein 2018; FlashAttention, Dao 2022), in f32.
+ *
+ * A tile is one KV head, one block of queries and, for decoding, one SPLIT of keys. All query heads of the KV group times the block's queries are
+ * its R rows, so a page is read (and an f16 page decoded) once for all of them. Per page: R x 32 scores, their exponentials, then R x headDim sums;
+ * scores never exist for more than one page. Splits depend on the number of keys alone, so every number of threads gives the same bits.
+ *
+ *   scratch of a thread:  | Q [R][D], times scale | O [R][D] | S [R][32] | maximum [R] | sum [R] | keys [32][D] | values [32][D] (f16 pages only) |
+ *   partial results:      [head split][query * heads + head] of | O [D] | maximum | sum |
+ */
+import { KV_F32, PAGE_TOKENS, keyAt, valueAt } from '../kv/layout';
+import { widen } from '../kv/half';
+import { exp1, exp4, lanes, madd } from './math';
+import { parallel } from './pool';
+import { KERNEL_ATTENTION } from './kernels';
+
+/** Values of Q per tile: with O and a page they fit a first-level cache. */
+const ROW_VALUES: usize = 2048;
+/** Keys of one split, whole pages. */
+const SPLIT: usize = 512;
+/** Calls of at most this many queries are split over keys. */
+const SPLIT_QUERIES: usize = 4;
+const LOWEST: f32 = -Infinity;
+
+/**
+ * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | format | scale: f32 |
+ * | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs | keys (end of the furthest run) | partials |
+ * `pages`: u32 addresses [kvHeads][blocks]; 0 where there is no page (the host has checked that no run reaches it).
+ */
+@unmanaged
+export class Attention {
+  pool: usize;
+  out: usize;
+  q: usize;
+  pages: usize;
+  blocks: usize;
+  count: usize;
+  position: usize;
+  heads: usize;
+  kvHeads: usize;
+  headDim: usize;
+  format: u32;
+  scale: f32;
+  queryBlock: usize;
+  lists: usize;
+  causal: u32;
+  offsets: usize;
+  runs: usize;
+  keys: usize;
+  partials: usize;
+}
+
+@inline
+function group(a: Attention): usize {
+  return a.heads / a.kvHeads;
+}
+
+/** Queries of a tile. */
+@inline
+function queries(a: Attention): usize {
+  const most = max<usize>(1, ROW_VALUES / (group(a) * a.headDim));
+  return min<usize>(most, min<usize>(a.queryBlock, a.count));
+}
+
+@inline
+function splits(a: Attention): usize {
+  return a.count <= SPLIT_QUERIES ? max<usize>(1, (a.keys + SPLIT - 1) / SPLIT) : 1;
+}
+
+/** Scratch bytes of one thread. */
+export function attentionScratchBytes(args: usize): usize {
+  const a = changetype<Attention>(args);
+  const rows = queries(a) * group(a);
+  return (2 * rows * a.headDim + rows * 34 + 2 * PAGE_TOKENS * a.headDim + 64) << 2;
+}
+
+/** Bytes of `partials`; 0 when the call is not split. */
+export function attentionPartialBytes(args: usize): usize {
+  const a = changetype<Attention>(args);
+  const n = splits(a);
+  return n < 2 ? 0 : (n * a.count * a.heads * (a.headDim + 2)) << 2;
+}
+
+/** 0, or 1 when a worker was lost. */
+export function attention(args: usize): u32 {
+  const a = changetype<Attention>(args);
+  const perBlock = (min<usize>(a.queryBlock, a.count) + queries(a) - 1) / queries(a);
+  const blocks = (a.count + a.queryBlock - 1) / a.queryBlock;
+  const n = splits(a);
+  if (parallel(a.pool, KERNEL_ATTENTION, args, <u32>(blocks * perBlock * a.kvHeads * n)) != 0) return 1;
+  if (n > 1) merge(a, n);
+  return 0;
+}
+
+export function attentionTile(a: Attention, tile: usize, scratch: usize): void {
+  const n = splits(a);
+  const split = tile % n;
+  tile /= n;
+  const kvHead = tile % a.kvHeads;
+  tile /= a.kvHeads;
+  const perBlock = (min<usize>(a.queryBlock, a.count) + queries(a) - 1) / queries(a);
+  // The last blocks see the most keys when causal: they go first, so that threads end together.
+  const blocks = (a.count + a.queryBlock - 1) / a.queryBlock;
+  tile = blocks * perBlock - 1 - tile;
+  const block = tile / perBlock;
+  const start = block * a.queryBlock + (tile % perBlock) * queries(a);
+  const end = min<usize>(min<usize>(start + queries(a), (block + 1) * a.queryBlock), a.count);
+  if (start >= end) return;
+
+  const d = a.headDim;
+  const g = group(a);
+  const rows = (end - start) * g;
+  const q = scratch;
+  const o = q + ((rows * d) << 2);
+  const s = o + ((rows * d) << 2);
+  const highest = s + ((rows * PAGE_TOKENS) << 2);
+  const sum = highest + (rows << 2);
+  const keys = (sum + (rows << 2) + 63) & ~(<usize>63);
+  const values = keys + ((PAGE_TOKENS * d) << 2);
+
+  // Row r is query start + r / g, head kvHead * g + r % g.
+  for (let t = start; t < end; t++) {
+    scaleInto(q + (((t - start) * g * d) << 2), a.q + (((t * a.heads + kvHead * g) * d) << 2), g * d, a.scale);
+  }
+  memory.fill(o, 0, (rows * d) << 2);
+  for (let r: usize = 0; r < rows; r++) {
+    store<f32>(highest + (r << 2), LOWEST);
+    store<f32>(sum + (r << 2), 0);
+  }
+
+  const from = n < 2 ? 0 : split * SPLIT;
+  let to: usize = n < 2 ? a.keys : min<usize>(from + SPLIT, a.keys);
+  if (a.causal != 0) to = min<usize>(to, a.position + end);
+  const list = a.offsets + ((block * a.lists + (a.lists == 1 ? 0 : kvHead)) << 2);
+  const last = <usize>load<u32>(list, 4);
+  for (let run = <usize>load<u32>(list); run < last; run++) {
+    let key = max<usize>(load<u32>(a.runs + (run << 3)), from);
+    const stop = min<usize>(load<u32>(a.runs + (run << 3), 4), to);
+    while (key < stop) {
+      const first = key % PAGE_TOKENS;
+      const count = min<usize>(stop - key, PAGE_TOKENS - first);
+      const page = <usize>load<u32>(a.pages + ((kvHead * a.blocks + key / PAGE_TOKENS) << 2));
+      let k = keyAt(page, a.format, d, first);
+      let v = valueAt(page, a.format, d, first);
+      if (a.format != KV_F32) {
+        widen(keys, k, count * d);
+        widen(values, v, count * d);
+        k = keys;
+        v = values;
+      }
+      scores(s, q, k, rows, count, d);
+      if (a.causal != 0 && key + count > a.position + start + 1) hide(s, rows, g, key, count, a.position + start);
+      for (let r: usize = 0; r < rows; r++) soften(s + ((r * PAGE_TOKENS) << 2), count, o + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
+      gather(o, s, v, rows, count, d);
+      key += count;
+    }
+  }
+
+  if (n < 2) {
+    for (let r: usize = 0; r < rows; r++) {
+      const total = load<f32>(sum + (r << 2));
+      const t = start + r / g;
+      scaleInto(a.out + (((t * a.heads + kvHead * g + r % g) * d) << 2), o + ((r * d) << 2), d, total > 0 || total != total ? 1 / total : 0);
+    }
+  } else {
+    for (let r: usize = 0; r < rows; r++) {
+      const t = start + r / g;
+      const at = a.partials + (((split * a.count * a.heads + t * a.heads + kvHead * g + r % g) * (d + 2)) << 2);
+      memory.copy(at, o + ((r * d) << 2), d << 2);
+      store<f32>(at + (d << 2), load<f32>(highest + (r << 2)));
+      store<f32>(at + (d << 2), load<f32>(sum + (r << 2)), 4);
+    }
+  }
+}
+
+/** Joins the splits of each row. */
+function merge(a: Attention, n: usize): void {
+  const d = a.headDim;
+  const stride = (a.count * a.heads * (d + 2)) << 2;
+  for (let row: usize = 0; row < a.count * a.heads; row++) {
+    const at = a.partials + ((row * (d + 2)) << 2);
+    let highest = LOWEST;
+    for (let i: usize = 0; i < n; i++) highest = max<f32>(highest, load<f32>(at + i * stride + (d << 2)));
+    const out = a.out + ((row * d) << 2);
+    memory.fill(out, 0, d << 2);
+    if (highest == LOWEST) continue;
+    let total: f32 = 0;
+    for (let i: usize = 0; i < n; i++) {
+      const p = at + i * stride;
+      const weight = exp1(load<f32>(p + (d << 2)) - highest);
+      if (weight == 0) continue;
+      total += weight * load<f32>(p + (d << 2), 4);
+      addScaled(out, p, d, weight);
+    }
+    scaleInto(out, out, d, 1 / total);
+  }
+}
+
+/** y = x * scale */
+function scaleInto(y: usize, x: usize, n: usize, scale: f32): void {
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    const s = f32x4.splat(scale);
+    for (; i + 4 <= n; i += 4) v128.store(y + (i << 2), f32x4.mul(v128.load(x + (i << 2)), s));
+  }
+  for (; i < n; i++) store<f32>(y + (i << 2), load<f32>(x + (i << 2)) * scale);
+}
+
+/** y += x * scale */
+function addScaled(y: usize, x: usize, n: usize, scale: f32): void {
+  for (let i: usize = 0; i < n; i++) store<f32>(y + (i << 2), load<f32>(y + (i << 2)) + load<f32>(x + (i << 2)) * scale);
+}
+
+/** Lane i is the sum of the i-th vector's lanes. */
+@inline
+function transposedSum(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
+  const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
+  return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+}
+
+/** s [rows][32] = q [rows][d] times k [count][d] transposed; two rows by four keys at a time. */
+function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, d: usize): void {
+  const bytes = d << 2;
+  let row: usize = 0;
+  if (ASC_FEATURE_SIMD && (d & 3) == 0) {
+    for (; row < rows; row += 2) {
+      const q0 = q + row * bytes;
+      // An odd last row is computed twice.
+      const next: usize = row + 1 < rows ? 1 : 0;
+      const q1 = q0 + next * bytes;
+      const s0 = s + ((row * PAGE_TOKENS) << 2);
+      const s1 = s0 + ((next * PAGE_TOKENS) << 2);
+      let key: usize = 0;
+      for (; key + 4 <= count; key += 4) {
+        let x = k + key * bytes;
+        let a0 = f32x4.splat(0);
+        let a1 = f32x4.splat(0);
+        let a2 = f32x4.splat(0);
+        let a3 = f32x4.splat(0);
+        let b0 = f32x4.splat(0);
+        let b1 = f32x4.splat(0);
+        let b2 = f32x4.splat(0);
+        let b3 = f32x4.splat(0);
+        const x1 = x + bytes;
+        const x2 = x1 + bytes;
+        const x3 = x2 + bytes;
+        for (let i: usize = 0; i < bytes; i += 16) {
+          const u = v128.load(q0 + i);
+          const w = v128.load(q1 + i);
+          const k0 = v128.load(x + i);
+          a0 = madd(u, k0, a0);
+          b0 = madd(w, k0, b0);
+          const k1 = v128.load(x1 + i);
+          a1 = madd(u, k1, a1);
+          b1 = madd(w, k1, b1);
+          const k2 = v128.load(x2 + i);
+          a2 = madd(u, k2, a2);
+          b2 = madd(w, k2, b2);
+          const k3 = v128.load(x3 + i);
+          a3 = madd(u, k3, a3);
+          b3 = madd(w, k3, b3);
+        }
+        v128.store(s0 + (key << 2), transposedSum(a0, a1, a2, a3));
+        v128.store(s1 + (key << 2), transposedSum(b0, b1, b2, b3));
+      }
+      for (; key < count; key++) {
+        const x = k + key * bytes;
+        let a = f32x4.splat(0);
+        let b = f32x4.splat(0);
+        for (let i: usize = 0; i < bytes; i += 16) {
+          const k0 = v128.load(x + i);
+          a = madd(v128.load(q0 + i), k0, a);
+          b = madd(v128.load(q1 + i), k0, b);
+        }
+        store<f32>(s0 + (key << 2), lanes(a));
+        store<f32>(s1 + (key << 2), lanes(b));
+      }
+    }
+    return;
+  }
+  for (; row < rows; row++) {
+    for (let key: usize = 0; key < count; key++) {
+      let sum: f32 = 0;
+      for (let i: usize = 0; i < bytes; i += 4) sum += load<f32>(q + row * bytes + i) * load<f32>(k + key * bytes + i);
+      store<f32>(s + ((row * PAGE_TOKENS + key) << 2), sum);
+    }
+  }
+}
+
+/** Scores of keys after the row's own position become -Infinity; `position` is row 0's. */
+function hide(s: usize, rows: usize, g: usize, key: usize, count: usize, position: usize): void {
+  for (let r: usize = 0; r < rows; r++) {
+    const own = position + r / g;
+    for (let i: usize = key > own ? 0 : own + 1 - key; i < count; i++) store<f32>(s + ((r * PAGE_TOKENS + i) << 2), LOWEST);
+  }
+}
+
+/** One row and one page: s becomes exp(s - maximum); the old sums o and `sum` are brought to the new maximum. */
+function soften(s: usize, count: usize, o: usize, d: usize, highest: usize, sum: usize): void {
+  const before = load<f32>(highest);
+  let now = before;
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    let m = f32x4.splat(before);
+    for (; i + 4 <= count; i += 4) m = f32x4.max(m, v128.load(s + (i << 2)));
+    now = max<f32>(
+      max<f32>(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1)), max<f32>(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)),
+    );
+  }
+  for (; i < count; i++) now = max<f32>(now, load<f32>(s + (i << 2)));
+  if (now == LOWEST) {
+    // Nothing visible yet: -Infinity minus itself would be NaN.
+    memory.fill(s, 0, count << 2);
+    return;
+  }
+  if (now != before) {
+    const down = exp1(before - now);
+    store<f32>(highest, now);
+    store<f32>(sum, load<f32>(sum) * down);
+    scaleInto(o, o, d, down);
+  }
+  let total: f32 = 0;
+  i = 0;
+  if (ASC_FEATURE_SIMD) {
+    const m = f32x4.splat(now);
+    let t = f32x4.splat(0);
+    for (; i + 4 <= count; i += 4) {
+      const e = exp4(f32x4.sub(v128.load(s + (i << 2)), m));
+      v128.store(s + (i << 2), e);
+      t = f32x4.add(t, e);
+    }
+    total = lanes(t);
+  }
+  for (; i < count; i++) {
+    const e = exp1(load<f32>(s + (i << 2)) - now);
+    store<f32>(s + (i << 2), e);
+    total += e;
+  }
+  store<f32>(sum, load<f32>(sum) + total);
+}
+
+/** o [rows][d] += s [rows][32] times v [count][d]; two rows by sixteen channels at a time. */
+function gather(o: usize, s: usize, v: usize, rows: usize, count: usize, d: usize): void {
+  const bytes = d << 2;
+  let row: usize = 0;
+  if (ASC_FEATURE_SIMD && (d & 3) == 0) {
+    for (; row < rows; row += 2) {
+      const next: usize = row + 1 < rows ? 1 : 0;
+      const o0 = o + row * bytes;
+      const o1 = o0 + next * bytes;
+      const s0 = s + ((row * PAGE_TOKENS) << 2);
+      const s1 = s0 + ((next * PAGE_TOKENS) << 2);
+      let c: usize = 0;
+      for (; c + 64 <= bytes; c += 64) {
+        let a0 = v128.load(o0 + c);
+        let a1 = v128.load(o0 + c, 16);
+        let a2 = v128.load(o0 + c, 32);
+        let a3 = v128.load(o0 + c, 48);
+        let b0 = v128.load(o1 + c);
+        let b1 = v128.load(o1 + c, 16);
+        let b2 = v128.load(o1 + c, 32);
+        let b3 = v128.load(o1 + c, 48);
+        let x = v + c;
+        for (let i: usize = 0; i < count << 2; i += 4) {
+          const p = v128.load32_splat(s0 + i);
+          const r = v128.load32_splat(s1 + i);
+          const v0 = v128.load(x);
+          a0 = madd(p, v0, a0);
+          b0 = madd(r, v0, b0);
+          const v1 = v128.load(x, 16);
+          a1 = madd(p, v1, a1);
+          b1 = madd(r, v1, b1);
+          const v2 = v128.load(x, 32);
+          a2 = madd(p, v2, a2);
+          b2 = madd(r, v2, b2);
+          const v3 = v128.load(x, 48);
+          a3 = madd(p, v3, a3);
+          b3 = madd(r, v3, b3);
+          x += bytes;
+        }
+        v128.store(o0 + c, a0);
+        v128.store(o0 + c, a1, 16);
+        v128.store(o0 + c, a2, 32);
+        v128.store(o0 + c, a3, 48);
+        v128.store(o1 + c, b0);
+        v128.store(o1 + c, b1, 16);
+        v128.store(o1 + c, b2, 32);
+        v128.store(o1 + c, b3, 48);
+      }
+      for (; c < bytes; c += 16) {
+        let a = v128.load(o0 + c);
+        let b = v128.load(o1 + c);
+        let x = v + c;
+        for (let i: usize = 0; i < count << 2; i += 4) {
+          const y = v128.load(x);
+          a = madd(v128.load32_splat(s0 + i), y, a);
+          b = madd(v128.load32_splat(s1 + i), y, b);
+          x += bytes;
+        }
+        v128.store(o0 + c, a);
+        v128.store(o1 + c, b);
+      }
+    }
+    return;
+  }
+  for (; row < rows; row++) {
+    for (let c: usize = 0; c < bytes; c += 4) {
+      let sum = load<f32>(o + row * bytes + c);
+      for (let i: usize = 0; i < count; i++) sum += load<f32>(s + ((row * PAGE_TOKENS + i) << 2)) * load<f32>(v + i * bytes + c);
+      store<f32>(o + row * bytes + c, sum);
+    }
+  }
+}

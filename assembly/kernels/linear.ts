@@ -1,0 +1,228 @@
+/**
+ * `linear`, `gatedMlp`, `norm` and `embed`: products with what surrounds them done on the rows that a thread has just computed.
+ *
+ * Prepare (tiles of PREPARE tokens): rows normalised, then quantised once for all weights. Product (tiles of `tileRows` weight rows by up to
+ * BLOCK tokens, tokens innermost so that a tile of weights is read from memory once): W1's matmul, then bias, activation and residual in cache.
+ */
+import { ACTIVATION_NONE, activate1, activate4 } from './math';
+import { NORM_NONE, normRow } from './norm';
+import { activationBytes, decodeRow, matmul, matmulScratchBytes, quantiseActivationRows } from './matmul';
+import { parallel } from './pool';
+import { KERNEL_EMBED, KERNEL_GATED, KERNEL_NORM, KERNEL_PREPARE, KERNEL_PRODUCT } from './kernels';
+
+/** Tokens of one product call. */
+const BLOCK: usize = 256;
+/** Tokens of one tile of the row-wise kernels. */
+const PREPARE: usize = 16;
+
+/** One weight of a concatenation. `bias` may be 0; `first` is its first column of the result. */
+@unmanaged
+export class Part {
+  data: usize;
+  format: i32;
+  rows: usize;
+  first: usize;
+  bias: usize;
+}
+
+/**
+ * | pool | out | outStride | x | cols | count | prepared | normalised | normKind | normWeight | normBias | epsilon: f32 |
+ * | activation | residual (0: none; [count, outStride]) | parts: u32 | tileRows | Part ... |
+ * `prepared`: room for activationBytes, 0 when no weight is quantised. `normalised`: [count, cols] f32, 0 without norm.
+ */
+@unmanaged
+export class Linear {
+  pool: usize;
+  out: usize;
+  outStride: usize;
+  x: usize;
+  cols: usize;
+  count: usize;
+  prepared: usize;
+  normalised: usize;
+  normKind: u32;
+  normWeight: usize;
+  normBias: usize;
+  epsilon: f32;
+  activation: u32;
+  residual: usize;
+  parts: u32;
+  tileRows: usize;
+}
+
+@inline
+function part(a: Linear, index: u32): Part {
+  return changetype<Part>(changetype<usize>(a) + offsetof<Linear>() + index * offsetof<Part>());
+}
+
+@inline
+function blocks(a: Linear): usize {
+  return (a.count + BLOCK - 1) / BLOCK;
+}
+
+function prepare(a: Linear): u32 {
+  if (a.normKind == NORM_NONE && a.prepared == 0) return 0;
+  return parallel(a.pool, KERNEL_PREPARE, changetype<usize>(a), <u32>((a.count + PREPARE - 1) / PREPARE));
+}
+
+export function prepareTile(a: Linear, tile: usize): void {
+  const start = tile * PREPARE;
+  const end = min<usize>(start + PREPARE, a.count);
+  const bytes = a.cols << 2;
+  let x = a.x;
+  if (a.normKind != NORM_NONE) {
+    x = a.normalised;
+    for (let t = start; t < end; t++) normRow(x + t * bytes, a.x + t * bytes, a.normWeight, a.normBias, a.cols, a.normKind, a.epsilon);
+  }
+  if (a.prepared == 0) return;
+  const block = start / BLOCK;
+  const first = block * BLOCK;
+  quantiseActivationRows(
+    a.prepared + activationBytes(first, a.cols), x + first * bytes, min<usize>(BLOCK, a.count - first), a.cols, start - first, end - first,
+  );
+}
+
+/** Where the product of `format` reads block `block`'s activations. */
+@inline
+function source(a: Linear, format: i32, block: usize): usize {
+  const first = block * BLOCK;
+  if (format == 0 || format == 1 || format == 30) return (a.normKind == NORM_NONE ? a.x : a.normalised) + ((first * a.cols) << 2);
+  return a.prepared + activationBytes(first, a.cols);
+}
+
+function productTiles(a: Linear): u32 {
+  let tiles: usize = 0;
+  for (let i: u32 = 0; i < a.parts; i++) tiles += (part(a, i).rows + a.tileRows - 1) / a.tileRows;
+  return <u32>(tiles * blocks(a));
+}
+
+/** x [count, cols] times the transposed concatenation of the parts. 0, or 1 when a worker was lost. */
+export function linear(args: usize): u32 {
+  const a = changetype<Linear>(args);
+  if (prepare(a) != 0) return 1;
+  return parallel(a.pool, KERNEL_PRODUCT, args, productTiles(a));
+}
+
+export function productTile(a: Linear, tile: usize, scratch: usize): void {
+  const perRow = blocks(a);
+  const block = tile % perRow;
+  let row = tile / perRow;
+  let i: u32 = 0;
+  let p = part(a, 0);
+  while (true) {
+    const tiles = (p.rows + a.tileRows - 1) / a.tileRows;
+    if (row < tiles) break;
+    row -= tiles;
+    p = part(a, ++i);
+  }
+  const start = row * a.tileRows;
+  const end = min<usize>(start + a.tileRows, p.rows);
+  const token = block * BLOCK;
+  const count = min<usize>(BLOCK, a.count - token);
+  const stride = a.outStride << 2;
+  const out = a.out + token * stride + (p.first << 2);
+  matmul(out, a.outStride, source(a, p.format, block), p.data, p.format, start, end, p.rows, a.cols, count, scratch);
+  if (p.bias == 0 && a.activation == ACTIVATION_NONE && a.residual == 0) return;
+  const bias = p.bias == 0 ? 0 : p.bias + (start << 2);
+  const residual = a.residual == 0 ? 0 : a.residual + token * stride + ((p.first + start) << 2);
+  for (let t: usize = 0; t < count; t++) {
+    finishRow(out + t * stride + (start << 2), end - start, bias, a.activation, residual == 0 ? 0 : residual + t * stride);
+  }
+}
+
+/** y = act(y + bias) + residual, each optional. */
+function finishRow(y: usize, n: usize, bias: usize, activation: u32, residual: usize): void {
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    for (; i + 4 <= n; i += 4) {
+      const at = i << 2;
+      let v = v128.load(y + at);
+      if (bias != 0) v = f32x4.add(v, v128.load(bias + at));
+      if (activation != ACTIVATION_NONE) v = activate4(activation, v);
+      if (residual != 0) v = f32x4.add(v, v128.load(residual + at));
+      v128.store(y + at, v);
+    }
+  }
+  for (; i < n; i++) {
+    const at = i << 2;
+    let v = load<f32>(y + at);
+    if (bias != 0) v += load<f32>(bias + at);
+    v = activate1(activation, v);
+    if (residual != 0) v += load<f32>(residual + at);
+    store<f32>(y + at, v);
+  }
+}
+
+/** act(x gate^T) * (x up^T): parts 0 and 1, both of `outStride` rows. 0, or 1 when a worker was lost. */
+export function gatedMlp(args: usize): u32 {
+  const a = changetype<Linear>(args);
+  if (prepare(a) != 0) return 1;
+  return parallel(a.pool, KERNEL_GATED, args, <u32>(((part(a, 0).rows + a.tileRows - 1) / a.tileRows) * blocks(a)));
+}
+
+/** Scratch bytes of one thread in `linear` and `gatedMlp`. */
+export function linearScratchBytes(tileRows: usize, count: usize): usize {
+  return ((matmulScratchBytes() + 63) & ~(<usize>63)) + ((tileRows * min<usize>(count, BLOCK)) << 2);
+}
+
+export function gatedTile(a: Linear, tile: usize, scratch: usize): void {
+  const perRow = blocks(a);
+  const block = tile % perRow;
+  const start = (tile / perRow) * a.tileRows;
+  const gate = part(a, 0);
+  const up = part(a, 1);
+  const end = min<usize>(start + a.tileRows, gate.rows);
+  const width = end - start;
+  const token = block * BLOCK;
+  const count = min<usize>(BLOCK, a.count - token);
+  const stride = a.outStride << 2;
+  const out = a.out + token * stride;
+  const other = scratch + ((matmulScratchBytes() + 63) & ~(<usize>63));
+  matmul(out, a.outStride, source(a, gate.format, block), gate.data, gate.format, start, end, gate.rows, a.cols, count, scratch);
+  // The kernel writes column r of its own numbering, so the tile's first column falls on `other`.
+  matmul(other - (start << 2), width, source(a, up.format, block), up.data, up.format, start, end, up.rows, a.cols, count, scratch);
+  for (let t: usize = 0; t < count; t++) gateRow(out + t * stride + (start << 2), other + ((t * width) << 2), width, a.activation);
+}
+
+/** g = act(g) * u */
+function gateRow(g: usize, u: usize, n: usize, activation: u32): void {
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    for (; i + 4 <= n; i += 4) {
+      const at = i << 2;
+      v128.store(g + at, f32x4.mul(activate4(activation, v128.load(g + at)), v128.load(u + at)));
+    }
+  }
+  for (; i < n; i++) store<f32>(g + (i << 2), activate1(activation, load<f32>(g + (i << 2))) * load<f32>(u + (i << 2)));
+}
+
+/** out [count, cols] = norm(x). Uses the same block as `linear`: out, x, cols, count and the norm. */
+export function norm(args: usize): u32 {
+  const a = changetype<Linear>(args);
+  return parallel(a.pool, KERNEL_NORM, args, <u32>((a.count + PREPARE - 1) / PREPARE));
+}
+
+export function normTile(a: Linear, tile: usize): void {
+  const end = min<usize>((tile + 1) * PREPARE, a.count);
+  for (let t = tile * PREPARE; t < end; t++) {
+    const at = (t * a.cols) << 2;
+    normRow(a.out + at, a.x + at, a.normWeight, a.normBias, a.cols, a.normKind, a.epsilon);
+  }
+}
+
+/** out [count, cols] = rows of part 0 named by the i32 ids at x; an id that is none gives NaN, which the next sample finds. */
+export function embed(args: usize): u32 {
+  const a = changetype<Linear>(args);
+  return parallel(a.pool, KERNEL_EMBED, args, <u32>((a.count + PREPARE - 1) / PREPARE));
+}
+
+export function embedTile(a: Linear, tile: usize): void {
+  const table = part(a, 0);
+  const end = min<usize>((tile + 1) * PREPARE, a.count);
+  for (let t = tile * PREPARE; t < end; t++) {
+    const out = a.out + ((t * a.cols) << 2);
+    const id = load<u32>(a.x + (t << 2));
+    if (<usize>id < table.rows) decodeRow(out, table.data, table.format, id, table.rows, a.cols);
+    else for (let c: usize = 0; c < a.cols; c++) store<f32>(out + (c << 2), NaN);
+  }
+}

@@ -1,0 +1,48 @@
+/** f16 to and from f32 in integer arithmetic, since WASM has no f16. */
+
+/** The f16 nearest to x, ties to even; beyond 65504 the largest of its sign, NaN stays NaN. */
+export function toHalf(x: f32): u16 {
+  const bits = reinterpret<u32>(x);
+  const sign = (bits >> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return <u16>(sign | 0x7e00);
+  if (magnitude >= 0x477ff000) return <u16>(sign | 0x7bff);
+  if (magnitude < 0x38800000) {
+    // Below 2^-14 the steps are 2^-24 apart: adding 0.5 in f32 rounds to them.
+    const rounded = reinterpret<f32>(magnitude) + 0.5;
+    return <u16>(sign | (reinterpret<u32>(rounded) - 0x3f000000));
+  }
+  return <u16>(sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13));
+}
+
+/** The f32 of an f16. */
+@inline
+export function fromHalf(h: u32): f32 {
+  const bits = (h & 0x7fff) << 13;
+  let x = reinterpret<f32>(bits) * reinterpret<f32>(0x77800000);
+  if (bits >= 0x0f800000) x = reinterpret<f32>(bits | 0x7f800000);
+  return reinterpret<f32>(reinterpret<u32>(x) | ((h & 0x8000) << 16));
+}
+
+/** Four f16 in the low halves of four u32 lanes. */
+@inline
+export function fromHalf4(h: v128): v128 {
+  const bits = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
+  const x = f32x4.mul(bits, i32x4.splat(0x77800000));
+  const special = v128.and(i32x4.ge_s(bits, i32x4.splat(0x0f800000)), i32x4.splat(0x7f800000));
+  return v128.or(v128.or(x, special), i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16));
+}
+
+/** n values at `src` in f16 -> f32 at `dst`. */
+export function widen(dst: usize, src: usize, n: usize): void {
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    for (; i + 4 <= n; i += 4) v128.store(dst + (i << 2), fromHalf4(v128.load16x4_u(src + (i << 1))));
+  }
+  for (; i < n; i++) store<f32>(dst + (i << 2), fromHalf(load<u16>(src + (i << 1))));
+}
+
+/** n values at `src` in f32 -> f16 at `dst`. */
+export function narrow(dst: usize, src: usize, n: usize): void {
+  for (let i: usize = 0; i < n; i++) store<u16>(dst + (i << 1), toHalf(load<f32>(src + (i << 2))));
+}

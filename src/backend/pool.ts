@@ -1,0 +1,26 @@
+/** What the WASM backend asks of a platform to start one thread of its pool; `src/platform/pool-*.ts` answer. */
+
+/** Everything a pool worker gets, in one message. */
+export interface PoolStart {
+  readonly module: WebAssembly.Module;
+  /** Shared. */
+  readonly memory: WebAssembly.Memory;
+  /** Address of the pool's record (assembly/kernels/pool.ts). */
+  readonly pool: number;
+  /** 1 or more; 0 is the engine's own thread. */
+  readonly thread: number;
+}
+
+export interface PoolWorker {
+  /** Resolves when the worker runs its loop; rejects when it cannot start. */
+  readonly ready: Promise<void>;
+  /** Never rejects. Resolves with undefined after the loop has returned, else with what ended the worker. */
+  readonly ended: Promise<Error | undefined>;
+  /** Ends the worker whatever it does. */
+  terminate(): void;
+}
+
+export type SpawnPoolWorker = (start: PoolStart) => PoolWorker;
+
+/** Offset of the record's word that a dying worker sets, so that the engine stops waiting for it. */
+export const POOL_LOST = 208;

@@ -1,0 +1,204 @@
+/**
+ * One WASM instance as the backend uses it: the argument block, the scratch memory, the threads, and what happens when one of them dies.
+ * Operations run to their end before they return, so argument block and rooms are free again at each call.
+ */
+import { DeviceError, InputError } from '../../errors.ts';
+import type { Wasm } from '../../wasm.ts';
+import type { PoolWorker, SpawnPoolWorker } from '../pool.ts';
+import { POOL_LOST } from '../pool.ts';
+import { Profile } from './profile.ts';
+
+/** assembly/kernels/pool.ts draws the record. */
+const POOL_BYTES = 256;
+const POOL_WORKERS = 212;
+const POOL_SCRATCH = 216;
+const POOL_STRIDE = 220;
+
+const ARGUMENT_BYTES = 4096;
+/** What fits the argument block beside the largest fixed part: more weights than any model concatenates. */
+export const MAX_PARTS = 128;
+
+/** Growable scratch memory by purpose; contents do not outlast an operation unless said otherwise. */
+export type Room = 'prepared' | 'normalised' | 'pages' | 'offsets' | 'runs' | 'partials' | 'sample';
+
+export class Engine {
+  readonly wasm: Wasm;
+  readonly profile = new Profile();
+  readonly lost: Promise<Error>;
+  readonly #lose: (error: Error) => void;
+  readonly #pool: number;
+  readonly #args: number;
+  readonly #rooms = new Map<Room, { pointer: number; bytes: number }>();
+  #scratch = 0;
+  #stride = 0;
+  #workers: readonly PoolWorker[] = [];
+  #failure: Error | undefined;
+  #destroyed = false;
+  /** Called when memory runs out; true if it freed some. */
+  relieve: () => boolean = () => false;
+
+  private constructor(wasm: Wasm) {
+    this.wasm = wasm;
+    let lose: (error: Error) => void = () => {};
+    this.lost = new Promise((resolve) => {
+      lose = resolve;
+    });
+    this.#lose = lose;
+    this.#pool = wasm.alloc(POOL_BYTES);
+    wasm.bytes(this.#pool, POOL_BYTES).fill(0);
+    this.#args = wasm.alloc(ARGUMENT_BYTES);
+  }
+
+  /** `threads` counts the caller's own; more than 1 needs a threaded build and a way to start workers. */
+  static async create(wasm: Wasm, threads: number, spawn: SpawnPoolWorker | undefined): Promise<Engine> {
+    if (wasm.exports.relaxedDot() === 0) {
+      throw new DeviceError('self-check', `build '${wasm.build}': this machine's relaxed dot product is not usable; take the build without 'relaxed'`, { build: wasm.build });
+    }
+    const engine = new Engine(wasm);
+    if (threads > 1 && spawn !== undefined && wasm.build.endsWith('-threads')) await engine.#start(threads - 1, spawn);
+    return engine;
+  }
+
+  async #start(count: number, spawn: SpawnPoolWorker): Promise<void> {
+    const { module, memory } = this.wasm;
+    const workers = Array.from({ length: count }, (_, i) => spawn({ module, memory, pool: this.#pool, thread: i + 1 }));
+    try {
+      await Promise.all(workers.map((worker) => worker.ready));
+    } catch (cause) {
+      for (const worker of workers) worker.terminate();
+      throw new DeviceError('unavailable', `WASM threads: ${message(cause)}`, { threads: count + 1 }, { cause });
+    }
+    this.#workers = workers;
+    this.wasm.u32(this.#pool, POOL_BYTES / 4)[POOL_WORKERS / 4] = count;
+    for (const worker of workers) {
+      void worker.ended.then((error) => {
+        if (!this.#destroyed) this.fail(error ?? new Error('a pool thread left'));
+      });
+    }
+  }
+
+  /** The engine's own and the pool's. */
+  get threads(): number {
+    return this.#workers.length + 1;
+  }
+
+  /** The argument block as words, `[0]` already naming the pool; valid until the next allocation. */
+  words(): Uint32Array {
+    const words = this.wasm.u32(this.#args, ARGUMENT_BYTES / 4);
+    words[0] = this.#pool;
+    return words;
+  }
+  floats(): Float32Array {
+    return this.wasm.f32(this.#args, ARGUMENT_BYTES / 4);
+  }
+  get args(): number {
+    return this.#args;
+  }
+
+  /** Runs one exported operation on the argument block. Its result is not 0 when a worker was lost. */
+  run(name: string, operation: (args: number) => number | void): void {
+    const start = this.profile.enabled ? performance.now() : 0;
+    let failed: number | void;
+    try {
+      failed = operation(this.#args);
+    } catch (cause) {
+      throw this.fail(new Error(`${name}: ${message(cause)}`, { cause }));
+    }
+    if (failed) throw this.fail(new Error(`${name}: a pool thread died`));
+    if (this.profile.enabled) this.profile.add(name, performance.now() - start);
+  }
+
+  /** Marks the device as lost; the error to throw. */
+  fail(cause: Error): DeviceError {
+    const error = new DeviceError('lost', `the WASM engine is lost: ${cause.message}; load the model again`, {}, { cause });
+    if (this.#failure === undefined) {
+      this.#failure = error;
+      this.#stop();
+      this.#lose(error);
+    }
+    return error;
+  }
+
+  /** Throws when the engine cannot be used any more. */
+  alive(): void {
+    if (this.#destroyed) throw new InputError('destroyed', 'the backend was destroyed');
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** As `wasm.alloc`, after freeing what can be freed. */
+  alloc(bytes: number): number {
+    const pointer = this.wasm.exports.alloc(bytes) >>> 0;
+    if (pointer !== 0) return pointer;
+    return this.relieve() ? this.wasm.alloc(bytes) : this.wasm.alloc(bytes);
+  }
+  free(pointer: number): void {
+    this.wasm.free(pointer);
+  }
+
+  /** At least `bytes` of scratch memory. */
+  room(name: Room, bytes: number): number {
+    const has = this.#rooms.get(name);
+    if (has !== undefined && has.bytes >= bytes) return has.pointer;
+    if (has !== undefined) {
+      this.#rooms.delete(name);
+      this.free(has.pointer);
+    }
+    const pointer = this.alloc(bytes);
+    this.#rooms.set(name, { pointer, bytes });
+    return pointer;
+  }
+
+  /** At least `bytes` of scratch memory for each thread. */
+  scratch(bytes: number): void {
+    if (bytes <= this.#stride) return;
+    const stride = (bytes + 127) & ~63;
+    this.free(this.#scratch);
+    this.#scratch = 0;
+    this.#stride = 0;
+    this.#scratch = this.alloc(stride * this.threads);
+    this.#stride = stride;
+    const pool = this.wasm.u32(this.#pool, POOL_BYTES / 4);
+    pool[POOL_SCRATCH / 4] = this.#scratch;
+    pool[POOL_STRIDE / 4] = stride;
+  }
+
+  /** Bytes and number of what the engine itself holds. */
+  held(): { bytes: number; allocations: number } {
+    let bytes = POOL_BYTES + ARGUMENT_BYTES + this.#stride * this.threads;
+    for (const room of this.#rooms.values()) bytes += room.bytes;
+    return { bytes, allocations: 2 + this.#rooms.size + (this.#scratch === 0 ? 0 : 1) };
+  }
+
+  /** Ends the workers and frees all that is the engine's. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#stop();
+    for (const room of this.#rooms.values()) this.free(room.pointer);
+    this.#rooms.clear();
+    this.free(this.#args);
+    // Workers on their way out still read the pool's record, and a tile may still be running where one was lost.
+    const pool = this.#pool;
+    const scratch = this.#scratch;
+    const last = (): void => {
+      this.free(scratch);
+      this.free(pool);
+    };
+    if (this.#workers.length === 0) last();
+    else void Promise.all(this.#workers.map((worker) => worker.ended)).then(last);
+  }
+
+  #stop(): void {
+    if (this.#workers.length > 0) this.wasm.exports.stopPool(this.#pool);
+    if (this.#failure !== undefined) for (const worker of this.#workers) worker.terminate();
+  }
+
+  /** For tests: what a dying worker does. */
+  get lostWord(): number {
+    return this.#pool + POOL_LOST;
+  }
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
