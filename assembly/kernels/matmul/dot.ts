@@ -48,27 +48,46 @@ export function assumeSevenBits(): void {
   semantics = SEVEN_BITS;
 }
 
-/** w holds unsigned bytes. */
+/** 4 k of a token in every lane; plain SIMD: the even ones, and `odd` the odd ones. An unused load is not dropped, so relaxed builds must not make one. */
 @inline
-export function dot(acc: v128, w: v128, x: usize): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x), w, acc);
-  const even = i32x4.dot_i16x8_s(v128.and(w, i16x8.splat(255)), v128.load32_splat(x));
-  const odd = i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), v128.load32_splat(x, 4));
-  return i32x4.add(acc, i32x4.add(even, odd));
+export function even(x: usize): v128 {
+  return v128.load32_splat(x);
+}
+@inline
+export function odd(x: usize, evens: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? evens : v128.load32_splat(x, 4);
+}
+
+/** acc + w . x; w holds unsigned bytes. */
+@inline
+export function dotVector(acc: v128, w: v128, x: v128, xOdd: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
+  return i32x4.add(acc, i32x4.add(i32x4.dot_i16x8_s(v128.and(w, i16x8.splat(255)), x), i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), xOdd)));
 }
 
 /** Plain SIMD: w holds signed bytes. */
 @inline
-export function dotSigned(acc: v128, w: v128, x: usize): v128 {
-  const even = i32x4.dot_i16x8_s(i16x8.shr_s(i16x8.shl(w, 8), 8), v128.load32_splat(x));
-  const odd = i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), v128.load32_splat(x, 4));
-  return i32x4.add(acc, i32x4.add(even, odd));
+export function dotSignedVector(acc: v128, w: v128, x: v128, xOdd: v128): v128 {
+  const low = i32x4.dot_i16x8_s(i16x8.shr_s(i16x8.shl(w, 8), 8), x);
+  return i32x4.add(acc, i32x4.add(low, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), xOdd)));
 }
 
-/** Relaxed: w = magnitude with the signs in `negative` (0 or -1 a byte); safe under every semantics. */
+/** Relaxed: signed w as a magnitude, with its signs (0 or -1 a byte) moved to x; safe under every semantics. */
 @inline
-export function dotMagnitude(acc: v128, magnitude: v128, negative: v128, x: usize): v128 {
-  return i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.sub(v128.xor(v128.load32_splat(x), negative), negative), magnitude, acc);
+export function dotMagnitude(acc: v128, magnitude: v128, negative: v128, x: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.sub(v128.xor(x, negative), negative), magnitude, acc);
+}
+
+/** acc + w . x with x in memory. */
+@inline
+export function dot(acc: v128, w: v128, x: usize): v128 {
+  const k = even(x);
+  return dotVector(acc, w, k, odd(x, k));
+}
+@inline
+export function dotSigned(acc: v128, w: v128, x: usize): v128 {
+  const k = even(x);
+  return dotSignedVector(acc, w, k, odd(x, k));
 }
 
 /** a * b + c. */

@@ -10,7 +10,7 @@ import {
   headerBytes, isAffine, isK, isPer16, offsetShift, tileBytes,
 } from './layout';
 import { CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
-import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSigned, multiplyAdd } from './dot';
+import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSigned, even, multiplyAdd } from './dot';
 import { halves, highScales, quants, scales } from './vectors';
 
 export const GEMM_SCRATCH: usize = 4 * CHUNK * 16;
@@ -97,10 +97,10 @@ function magnitudes16(sums: usize, x: usize, count: usize, scale: v128, block: u
   w3 = i8x16.abs(w3);
   for (let t: usize = 0; t < count; t++, x += RECORD, sums += 16) {
     const k = x + 16 * half;
-    let acc = dotMagnitude(i32x4.splat(0), w0, n0, k);
-    acc = dotMagnitude(acc, w1, n1, k + 4);
-    acc = dotMagnitude(acc, w2, n2, k + 8);
-    acc = dotMagnitude(acc, w3, n3, k + 12);
+    let acc = dotMagnitude(i32x4.splat(0), w0, n0, even(k));
+    acc = dotMagnitude(acc, w1, n1, even(k + 4));
+    acc = dotMagnitude(acc, w2, n2, even(k + 8));
+    acc = dotMagnitude(acc, w3, n3, even(k + 12));
     v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x + SCALE)), v128.load(sums)));
   }
 }

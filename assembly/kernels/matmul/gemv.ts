@@ -1,6 +1,245 @@
-/** Integer products of one token. */
-import { gemm } from './gemm';
+/**
+ * Integer products of one token: every weight byte is read once, in order, so that memory is the limit. The 16 sums of a tile stay in registers while k
+ * passes; one row group of one block at a time is decoded and multiplied.
+ */
+import {
+  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes,
+  hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isPer16, nibblesAt, offsetShift, pairsAt, tileBytes,
+} from './layout';
+import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
+import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd } from './dot';
+import { halves, highScales, scales } from './vectors';
+import { writeSums } from './gemm';
+
+/** The bits of `mask` after a shift of every byte to the right, or to the left where negative. */
+@inline
+function field(v: v128, right: i32, mask: i8): v128 {
+  return v128.and(right > 0 ? i16x8.shr_u(v, right) : right < 0 ? i16x8.shl(v, -right) : v, i8x16.splat(mask));
+}
+
+/** acc + k-groups p (low nibbles) and p + 4 (high nibbles) of row group v. */
+@inline
+function nibblePair(format: i32, acc: v128, block: usize, x: usize, v: i32, p: i32, bits: v128): v128 {
+  const both = v128.load(block + nibblesAt(format) + p * 64 + v * 16);
+  let low = v128.and(both, i8x16.splat(15));
+  let high = v128.and(i16x8.shr_u(both, 4), i8x16.splat(15));
+  if (hasBits(format)) {
+    low = v128.or(low, field(bits, p - 4, 16));
+    high = v128.or(high, field(bits, p, 16));
+  }
+  return dot(dot(acc, low, x + <usize>p * GROUP), high, x + <usize>(p + 4) * GROUP);
+}
+
+/** start + Q . x over the 32 values of row group v, for the formats of nibbles with one scale a block. */
+@inline
+function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32): v128 {
+  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + v * 16) : start;
+  let acc = nibblePair(format, start, block, x, v, 0, bits);
+  acc = nibblePair(format, acc, block, x, v, 1, bits);
+  acc = nibblePair(format, acc, block, x, v, 2, bits);
+  return nibblePair(format, acc, block, x, v, 3, bits);
+}
+
+/** start + Q . x over values [16 e, 16 e + 16) of row group v, for the formats with pairs. */
+@inline
+function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i32): v128 {
+  const four = v128.load(block + pairsAt(format) + e * 64 + v * 16);
+  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + v * 16) : start;
+  let acc = pairs4(format, start, block, x, v, e, 0, four, bits);
+  acc = pairs4(format, acc, block, x, v, e, 1, four, bits);
+  acc = pairs4(format, acc, block, x, v, e, 2, four, bits);
+  return pairs4(format, acc, block, x, v, e, 3, four, bits);
+}
+@inline
+function pairs4(format: i32, acc: v128, block: usize, x: usize, v: i32, e: i32, f: i32, four: v128, bits: v128): v128 {
+  const g = 4 * e + f;
+  let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, hasNibbles(format) ? 48 : 3);
+  if (hasBits(format)) q = v128.or(q, field(bits, g - 2, 4));
+  if (hasNibbles(format)) q = v128.or(q, field(v128.load(block + nibblesAt(format) + f * 64 + v * 16), 4 * e, 15));
+  return dot(acc, q, x + <usize>g * GROUP);
+}
+
+/** sum + this block, row group v; formats with one scale of 32 values. */
+@inline
+function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32): v128 {
+  const start = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
+  const acc = f32x4.convert_i32x4_s(nibbles32(format, start, block, x, v));
+  if (isAffine(format)) sum = multiplyAdd(halves(block + 32 + 8 * v), v128.load32_splat(x, SUM), sum);
+  return multiplyAdd(acc, f32x4.mul(halves(block + 8 * v), v128.load32_splat(x, SCALE)), sum);
+}
+
+/** Row group v of a whole superblock: its own sums are scaled by d (and dmin) once. */
+@inline
+function superGroup(format: i32, sum: v128, header: usize, x: usize, v: i32): v128 {
+  let scaled = f32x4.splat(0);
+  let minimum = scaled;
+  let block = header + headerBytes(format);
+  for (let b = 0; b < 8; b++, block += blockBytes(format), x += RECORD) {
+    const factor = v128.load32_splat(x, SCALE);
+    if (isPer16(format)) {
+      const none = i32x4.splat(0);
+      const a = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0);
+      const c = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v, 1);
+      const both = multiplyAdd(f32x4.convert_i32x4_s(a), scales(format, block, v), f32x4.mul(f32x4.convert_i32x4_s(c), scales(format, block + 16, v)));
+      scaled = multiplyAdd(both, factor, scaled);
+      if (isAffine(format)) {
+        minimum = multiplyAdd(highScales(block, v), v128.load32_splat(x, SUM_LOW), minimum);
+        minimum = multiplyAdd(highScales(block + 16, v), v128.load32_splat(x, SUM_HIGH), minimum);
+      }
+    } else {
+      const acc = f32x4.convert_i32x4_s(nibbles32(format, i32x4.splat(0), block, x, v));
+      scaled = multiplyAdd(acc, f32x4.mul(scales(format, block, v), factor), scaled);
+      minimum = multiplyAdd(scales(format, block + 16, v), v128.load32_splat(x, SUM), minimum);
+    }
+  }
+  sum = multiplyAdd(halves(header + 8 * v), scaled, sum);
+  return isAffine(format) ? f32x4.sub(sum, f32x4.mul(halves(header + 32 + 8 * v), minimum)) : sum;
+}
+
+@inline
+function storeSums(sums: usize, s0: v128, s1: v128, s2: v128, s3: v128): void {
+  v128.store(sums, s0);
+  v128.store(sums, s1, 16);
+  v128.store(sums, s2, 32);
+  v128.store(sums, s3, 48);
+}
+
+/** The tile's 16 sums -> `sums`. */
+@inline
+function tile32(format: i32, sums: usize, block: usize, x: usize, blocks: usize): void {
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  for (const end = x + blocks * RECORD; x < end; x += RECORD, block += blockBytes(format)) {
+    s0 = rowGroup(format, s0, block, x, 0);
+    s1 = rowGroup(format, s1, block, x, 1);
+    s2 = rowGroup(format, s2, block, x, 2);
+    s3 = rowGroup(format, s3, block, x, 3);
+  }
+  storeSums(sums, s0, s1, s2, s3);
+}
+
+@inline
+function tileK(format: i32, sums: usize, header: usize, x: usize, blocks: usize): void {
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  for (const end = x + blocks * RECORD; x < end; x += 8 * RECORD, header += headerBytes(format) + 8 * blockBytes(format)) {
+    s0 = superGroup(format, s0, header, x, 0);
+    s1 = superGroup(format, s1, header, x, 1);
+    s2 = superGroup(format, s2, header, x, 2);
+    s3 = superGroup(format, s3, header, x, 3);
+  }
+  storeSums(sums, s0, s1, s2, s3);
+}
+
+/** Q8_0: k-group by k-group over all 16 rows. `flip` makes bytes unsigned, `correction` is the record's field that undoes it. */
+function tileQ80(sums: usize, block: usize, x: usize, blocks: usize): void {
+  const kind = dotSemantics();
+  const flip = i8x16.splat(kind == SIGNED ? 0 : -128);
+  const correction = kind == SIGNED ? NOTHING : NEGATED;
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  for (const end = x + blocks * RECORD; x < end; x += RECORD, block += 544) {
+    let a0 = i32x4.shl(v128.load32_splat(x + correction), 7);
+    let a1 = a0;
+    let a2 = a0;
+    let a3 = a0;
+    for (let g: usize = 0; g < 8; g++) {
+      const w = block + 32 + g * 64;
+      const k = even(x + g * GROUP);
+      const o = odd(x + g * GROUP, k);
+      a0 = dotVector(a0, v128.xor(v128.load(w), flip), k, o);
+      a1 = dotVector(a1, v128.xor(v128.load(w, 16), flip), k, o);
+      a2 = dotVector(a2, v128.xor(v128.load(w, 32), flip), k, o);
+      a3 = dotVector(a3, v128.xor(v128.load(w, 48), flip), k, o);
+    }
+    const scale = v128.load32_splat(x, SCALE);
+    s0 = multiplyAdd(f32x4.convert_i32x4_s(a0), f32x4.mul(halves(block), scale), s0);
+    s1 = multiplyAdd(f32x4.convert_i32x4_s(a1), f32x4.mul(halves(block + 8), scale), s1);
+    s2 = multiplyAdd(f32x4.convert_i32x4_s(a2), f32x4.mul(halves(block + 16), scale), s2);
+    s3 = multiplyAdd(f32x4.convert_i32x4_s(a3), f32x4.mul(halves(block + 24), scale), s3);
+  }
+  storeSums(sums, s0, s1, s2, s3);
+}
+
+@inline
+function signedStep(acc: v128, w: v128, k: v128, o: v128): v128 {
+  if (!ASC_FEATURE_RELAXED_SIMD) return dotSignedVector(acc, w, k, o);
+  return dotMagnitude(acc, i8x16.abs(w), i8x16.lt_s(w, i8x16.splat(0)), k);
+}
+
+/** Q8_0 with signed bytes: plain SIMD, and relaxed where only 0..127 is safe. */
+function tileQ80Signed(sums: usize, block: usize, x: usize, blocks: usize): void {
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  for (const end = x + blocks * RECORD; x < end; x += RECORD, block += 544) {
+    let a0 = i32x4.splat(0);
+    let a1 = a0;
+    let a2 = a0;
+    let a3 = a0;
+    for (let g: usize = 0; g < 8; g++) {
+      const w = block + 32 + g * 64;
+      const k = even(x + g * GROUP);
+      const o = odd(x + g * GROUP, k);
+      a0 = signedStep(a0, v128.load(w), k, o);
+      a1 = signedStep(a1, v128.load(w, 16), k, o);
+      a2 = signedStep(a2, v128.load(w, 32), k, o);
+      a3 = signedStep(a3, v128.load(w, 48), k, o);
+    }
+    const scale = v128.load32_splat(x, SCALE);
+    s0 = multiplyAdd(f32x4.convert_i32x4_s(a0), f32x4.mul(halves(block), scale), s0);
+    s1 = multiplyAdd(f32x4.convert_i32x4_s(a1), f32x4.mul(halves(block + 8), scale), s1);
+    s2 = multiplyAdd(f32x4.convert_i32x4_s(a2), f32x4.mul(halves(block + 16), scale), s2);
+    s3 = multiplyAdd(f32x4.convert_i32x4_s(a3), f32x4.mul(halves(block + 24), scale), s3);
+  }
+  storeSums(sums, s0, s1, s2, s3);
+}
+
+function tileQ40(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q4_0, sums, block, x, blocks); }
+function tileQ41(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q4_1, sums, block, x, blocks); }
+function tileQ50(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q5_0, sums, block, x, blocks); }
+function tileQ51(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q5_1, sums, block, x, blocks); }
+function tileQ2K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q2_K, sums, block, x, blocks); }
+function tileQ3K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q3_K, sums, block, x, blocks); }
+function tileQ4K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q4_K, sums, block, x, blocks); }
+function tileQ5K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q5_K, sums, block, x, blocks); }
+function tileQ6K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q6_K, sums, block, x, blocks); }
+
+@inline
+function runTile(format: i32, sums: usize, block: usize, x: usize, blocks: usize): void {
+  switch (format) {
+    case FORMAT_Q4_0: return tileQ40(sums, block, x, blocks);
+    case FORMAT_Q4_1: return tileQ41(sums, block, x, blocks);
+    case FORMAT_Q5_0: return tileQ50(sums, block, x, blocks);
+    case FORMAT_Q5_1: return tileQ51(sums, block, x, blocks);
+    case FORMAT_Q8_0: {
+      if (!ASC_FEATURE_RELAXED_SIMD || dotSemantics() == SEVEN_BITS) return tileQ80Signed(sums, block, x, blocks);
+      return tileQ80(sums, block, x, blocks);
+    }
+    case FORMAT_Q2_K: return tileQ2K(sums, block, x, blocks);
+    case FORMAT_Q3_K: return tileQ3K(sums, block, x, blocks);
+    case FORMAT_Q4_K: return tileQ4K(sums, block, x, blocks);
+    case FORMAT_Q5_K: return tileQ5K(sums, block, x, blocks);
+    default: return tileQ6K(sums, block, x, blocks);
+  }
+}
 
 export function gemv(out: usize, activations: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize, scratch: usize): void {
-  gemm(out, 0, activations, weight, format, rowStart, rowEnd, cols, 1, scratch);
+  const blocks = cols >> 5;
+  const stride = tileBytes(format, cols);
+  for (let row = rowStart; row < rowEnd; row += TILE) {
+    const tile = weight + (row / TILE) * stride;
+    if (row + TILE <= rowEnd) runTile(format, out + row * 4, tile, activations, blocks);
+    else {
+      runTile(format, scratch, tile, activations, blocks);
+      writeSums(out + row * 4, 0, scratch, 1, rowEnd - row);
+    }
+  }
 }

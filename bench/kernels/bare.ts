@@ -1,0 +1,46 @@
+/** What the machine gives at best, for the kernels' benchmark: reading memory, and the relaxed dot with nothing else. Built by run.mjs only. */
+
+/** Reads [at, at + bytes) once; bytes is a multiple of 128. */
+export function read(at: usize, bytes: usize): i32 {
+  let a = i32x4.splat(0);
+  let b = a;
+  let c = a;
+  let d = a;
+  for (const end = at + bytes; at < end; at += 128) {
+    a = v128.xor(a, v128.xor(v128.load(at), v128.load(at, 16)));
+    b = v128.xor(b, v128.xor(v128.load(at, 32), v128.load(at, 48)));
+    c = v128.xor(c, v128.xor(v128.load(at, 64), v128.load(at, 80)));
+    d = v128.xor(d, v128.xor(v128.load(at, 96), v128.load(at, 112)));
+  }
+  return i32x4.extract_lane(v128.xor(v128.xor(a, b), v128.xor(c, d)), 0);
+}
+
+@inline
+function dot(a: v128, b: v128, c: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, c);
+}
+
+/** 12 independent dots a turn from registers. */
+export function dots(at: usize, turns: i32): i32 {
+  const w = v128.load(at);
+  const x = v128.load(at, 16);
+  let a = w, b = w, c = w, d = w, e = w, f = w, g = w, h = w, i = w, j = w, k = w, l = w;
+  for (let n = 0; n < turns; n++) {
+    a = dot(x, w, a); b = dot(x, w, b); c = dot(x, w, c); d = dot(x, w, d); e = dot(x, w, e); f = dot(x, w, f);
+    g = dot(x, w, g); h = dot(x, w, h); i = dot(x, w, i); j = dot(x, w, j); k = dot(x, w, k); l = dot(x, w, l);
+  }
+  return i32x4.extract_lane(v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(v128.xor(e, f), v128.xor(g, h)), v128.xor(v128.xor(i, j), v128.xor(k, l)))), 0);
+}
+
+/** One load a dot, 8 accumulators, from 4 KiB at `at`. */
+export function loadedDots(at: usize, turns: i32): i32 {
+  let w = v128.load(at);
+  let a = w, b = w, c = w, d = w, e = w, f = w, g = w, h = w;
+  for (let n = 0; n < turns; n++) {
+    for (let p = at; p < at + 4096; p += 128) {
+      a = dot(v128.load(p), w, a); b = dot(v128.load(p, 16), w, b); c = dot(v128.load(p, 32), w, c); d = dot(v128.load(p, 48), w, d);
+      e = dot(v128.load(p, 64), w, e); f = dot(v128.load(p, 80), w, f); g = dot(v128.load(p, 96), w, g); h = dot(v128.load(p, 112), w, h);
+    }
+  }
+  return i32x4.extract_lane(v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(e, f), v128.xor(g, h))), 0);
+}
