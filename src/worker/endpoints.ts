@@ -33,13 +33,14 @@ export function scopeEndpoint(scope: Pick<DedicatedWorkerGlobalScope, 'postMessa
   };
 }
 
-/** One end of a MessageChannel: the engine in the caller's own thread. */
+/** One end of a MessageChannel: the engine in the caller's own thread. In Node only pending calls keep the process alive. */
 export function portEndpoint(port: MessagePort): Endpoint {
   const node = port as MessagePort & { ref?: () => void; unref?: () => void };
   return {
     post: (message, transfer = []) => port.postMessage(message, [...transfer]),
     listen: (message) => {
       port.onmessage = (event: MessageEvent<unknown>) => message(event.data);
+      node.unref?.();
     },
     hold: (pending) => (pending ? node.ref?.() : node.unref?.()),
     close: () => port.close(),
