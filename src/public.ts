@@ -2,11 +2,11 @@
 export { DeviceError, FileError, InputError, ModelError, OctavoError, StorageError } from './errors.ts';
 export type { DeviceErrorCode, ErrorFacts, FileErrorCode, InputErrorCode, ModelErrorCode, StorageErrorCode } from './errors.ts';
 export { OctavoModel } from './face/model.ts';
-export type { Capabilities, Completion, CompletionOptions, CompletionReport, RecoverOptions } from './face/model.ts';
+export type { Capabilities, Completion, CompletionOptions, RecoverOptions } from './face/model.ts';
 export type { CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
 export type { Availability, LoadOptions, OctavoFace } from './face/octavo.ts';
 export { OctavoSession } from './face/session.ts';
-export type { ExpectedContent, PromptOptions, PromptReport, SessionOptions } from './face/session.ts';
+export type { ExpectedContent, PromptOptions, SessionOptions } from './face/session.ts';
 export type { TextStream } from './face/stream.ts';
 export type { DeviceInfo, DeviceName } from './engine/device.ts';
 export type { MemoryFacts } from './engine/service.ts';

@@ -28,7 +28,6 @@ export interface AnswerListener {
 
 export interface Answer extends AnswerReport {
   readonly text: string;
-  readonly ids: readonly number[];
 }
 
 /** Throws `InputError('too-long')` where not even one token of an answer fits. */

@@ -37,6 +37,8 @@ export interface AnswerReport {
   readonly finishReason: FinishReason;
   /** The stop string that ended it. */
   readonly stop?: string;
+  /** What was drawn, the id that ended it not included. */
+  readonly ids: readonly number[];
   readonly tokens: {
     /** The whole context before the answer. */
     readonly prompt: number;
