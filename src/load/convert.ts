@@ -12,7 +12,7 @@ export type Quantization = 'q8' | 'q4';
 /** Q8_0 and Q4_0 both store rows in blocks of 32 values. */
 const BLOCK = 32;
 /** Matrices that are looked up or end the model: 4 bits harm them most (llama.cpp keeps them finer, too). */
-const EMBEDDING = /(^|[._])(embed_tokens|tok_embeddings|token_embd|wte|lm_head|output)\.weight$/;
+const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|token_embd|wte|lm_head|output)\.weight$/;
 
 function isFloat(format: WeightFormat): format is FloatFormat {
   return format === 'F32' || format === 'F16' || format === 'BF16';

@@ -95,7 +95,8 @@ class Growing {
   }
 
   bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#room(bytes.length));
+    const at = this.#room(bytes.length); // May replace the array.
+    this.#bytes.set(bytes, at);
   }
   pad(alignment: number): void {
     this.#room(Math.ceil(this.#length / alignment) * alignment - this.#length);

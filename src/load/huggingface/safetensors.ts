@@ -14,11 +14,11 @@ import type { JsonValue } from '../model-file.ts';
 /** The reference reader's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DIMENSIONS = 8;
-/** Bytes of one value. F4 and the six-bit floats take less than one and are refused by name. */
-const DTYPE_BYTES: Readonly<Record<string, number>> = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1, C64: 8,
-};
-const FORMATS: Readonly<Record<string, WeightFormat>> = { F32: 'F32', F16: 'F16', BF16: 'BF16' };
+/** Bytes of one value. Floats of other widths (F64, F8_E4M3, F4, ...) are weights that nothing here computes with: refused by name. */
+const DTYPE_BYTES: ReadonlyMap<string, number> = new Map([
+  ['F32', 4], ['F16', 2], ['BF16', 2], ['I64', 8], ['I32', 4], ['I16', 2], ['I8', 1], ['U64', 8], ['U32', 4], ['U16', 2], ['U8', 1], ['BOOL', 1],
+]);
+const FORMATS: ReadonlyMap<string, WeightFormat> = new Map([['F32', 'F32'], ['F16', 'F16'], ['BF16', 'BF16']]);
 
 export interface SafetensorsEntry {
   readonly name: string;
@@ -69,9 +69,9 @@ function entry(name: string, value: JsonValue, file: string, dataOffset: number)
   if (!isObject(value)) throw fault('entry', 'an object should be here');
   const { dtype, shape, data_offsets: range } = value;
   if (typeof dtype !== 'string') throw fault('dtype', 'a string should be here');
-  const width = DTYPE_BYTES[dtype];
-  if (width === undefined || dtype.startsWith('F8') || dtype === 'F64' || dtype === 'C64') {
-    throw new FileError('unsupported', { file, field: `${name}, dtype`, offset: 8 }, `${dtype}; Octavo reads F32, F16 and BF16: take the model in one of these, or as GGUF`);
+  const width = DTYPE_BYTES.get(dtype);
+  if (width === undefined) {
+    throw new FileError('unsupported', { file, field: `${name}, dtype`, offset: 8 }, `${dtype.slice(0, 40)}; Octavo reads F32, F16 and BF16: take the model in one of these, or as GGUF`);
   }
   if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isCount)) throw fault('shape', `${JSON.stringify(shape)?.slice(0, 80)}; up to ${MAX_DIMENSIONS} whole numbers should be here`);
   if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount)) throw fault('data_offsets', `${JSON.stringify(range)?.slice(0, 80)}; two whole numbers should be here`);
@@ -79,7 +79,7 @@ function entry(name: string, value: JsonValue, file: string, dataOffset: number)
   const [begin = 0, end = 0] = range as readonly number[];
   const bytes = dimensions.reduce((product, n) => product * n, width);
   if (end - begin !== bytes) throw fault('data_offsets', `${end - begin} bytes are given to it, ${dtype} of ${dimensions.join(' x ')} takes ${bytes}`);
-  return { name, shape: dimensions.length === 0 ? [1] : dimensions, format: FORMATS[dtype], offset: dataOffset + begin, bytes };
+  return { name, shape: dimensions.length === 0 ? [1] : dimensions, format: FORMATS.get(dtype), offset: dataOffset + begin, bytes };
 }
 
 function isCount(value: unknown): value is number {
