@@ -94,7 +94,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let key_group = owner / ROW_GROUPS;
   let accumulates = key_group < key_groups;
   let rows_owned = (ROWS + ROW_GROUPS - 1u) / ROW_GROUPS;
-  var acc: array<vec4<f32>, 8>;
+  var acc = array<vec4<f32>, 8>();
 
   let list = block * params.range_heads + select(kv_head, 0u, params.range_heads == 1u);
   let run_end = data[list + 1u];
@@ -117,7 +117,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       if (thread < KEYS) {
         key_rows[key] = key_row;
       }
-      var s: array<f32, 8>;
+      var s = array<f32, 8>(); // in words: SwiftShader does not zero a variable of a loop's body again
       if (seen) {
         for (var d = 0u; d < DIM4; d++) {
           let k = page_vec(key_row + d);
@@ -192,7 +192,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       for (var l = 0u; l < LANES; l++) {
         total += lanes[row * LANES + l];
       }
-      var value: vec4<f32>;
+      var value = vec4<f32>();
       for (var g = 0u; g < key_groups; g++) {
         value += shares[(g * ROW_GROUPS + row_group) * DIM4 + channel];
       }

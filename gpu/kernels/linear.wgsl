@@ -51,8 +51,8 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 // partial[(token * GROUPS + group) * LANES + lane]: four columns' sums. squares[token * LANES + lane].
-var<workgroup> partial: array<vec4<f32>, 64u * 4u>;
-var<workgroup> squares: array<f32, LANES * 4u>;
+var<workgroup> partial: array<vec4<f32>, 64u * TOKENS>;
+var<workgroup> squares: array<f32, LANES * TOKENS>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -77,8 +77,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let group = thread / LANES;
   let units = (params.cols + 31u) / 32u;
 
-  var sums: array<vec4<f32>, 4>;
-  var square: vec4<f32>;
+  var sums = array<vec4<f32>, 4>();
+  var square = vec4<f32>();
   for (var unit = lane; unit < units; unit += LANES) {
     for (var t = 0u; t < TOKENS; t++) {
       let token = min(token0 + t, params.tokens - 1u);

@@ -65,8 +65,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   // This thread makes rows 4 * ty .. +4 and columns 8 * tx .. +8.
   let tx = thread % 8u;
   let ty = thread / 8u;
-  var low: array<vec4<f32>, 4>;
-  var high: array<vec4<f32>, 4>;
+  var low = array<vec4<f32>, 4>();
+  var high = array<vec4<f32>, 4>();
   for (var unit = 0u; unit < units; unit++) {
     // Every thread decodes the 32 values of one column, and carries half of one row of x.
     let w = decode(slot, min(first + thread, rows - 1u), unit, units);

@@ -28,6 +28,7 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 const WORKGROUP = 256u;
+const HALF = WORKGROUP / 2u;
 const WAYS = 15u; // thresholds tried in a round
 
 /// Where the draw falls: the first id of the segment, the mass before it, and the mass to be exceeded.
@@ -38,7 +39,7 @@ struct Place {
 }
 
 var<workgroup> best: array<vec4<u32>, WORKGROUP>;
-var<workgroup> sums: array<f32, WAYS * WORKGROUP>;
+var<workgroup> sums: array<f32, WAYS * HALF>;
 var<workgroup> totals: array<f32, WAYS * 16u>;
 var<workgroup> place: Place;
 
@@ -86,10 +87,10 @@ fn draw(thread: u32, top: vec4<u32>) -> i32 {
         mass += weight(values[i], highest);
       }
     }
-    for (var j = 0u; j < WAYS; j++) {
-      sums[j * WORKGROUP + thread] = mass;
-    }
-    least = search(thread, least, highest, true, params.top_p * total(thread, 0u));
+    var masses = array<f32, WAYS>();
+    masses[0] = mass;
+    sum_ways(thread, masses);
+    least = search(thread, least, highest, true, params.top_p * way(0u));
   }
   least = min(least, top.x);
 
@@ -133,7 +134,7 @@ fn search(thread: u32, least: u32, highest: f32, by_mass: bool, goal: f32) -> u3
   var base = 0u;
   for (var round = 0u; round < 8u; round++) {
     let shift = 28u - 4u * round;
-    var reached: array<f32, WAYS>;
+    var reached = array<f32, WAYS>(); // in words: SwiftShader does not zero a variable of a loop's body again
     for (var i = thread; i < params.vocabulary; i += WORKGROUP) {
       let value = values[i];
       let key = ordered(value);
@@ -144,10 +145,7 @@ fn search(thread: u32, least: u32, highest: f32, by_mass: bool, goal: f32) -> u3
         }
       }
     }
-    for (var j = 0u; j < WAYS; j++) {
-      sums[j * WORKGROUP + thread] = reached[j];
-    }
-    sum_ways(thread);
+    sum_ways(thread, reached);
     var step = 0u;
     for (var j = 0u; j < WAYS; j++) {
       if (way(j) >= goal) {
@@ -159,13 +157,25 @@ fn search(thread: u32, least: u32, highest: f32, by_mass: bool, goal: f32) -> u3
   return max(base, least);
 }
 
-/// Adds up sums[j][..] into totals[j][..16], for all threads to read by `way`.
-fn sum_ways(thread: u32) {
+/// Adds up every thread's values of each way into totals[way][..16], which `way` adds up for all threads.
+fn sum_ways(thread: u32, mine: array<f32, WAYS>) {
+  workgroupBarrier();
+  if (thread >= HALF) {
+    for (var j = 0u; j < WAYS; j++) {
+      sums[j * HALF + thread - HALF] = mine[j];
+    }
+  }
+  workgroupBarrier();
+  if (thread < HALF) {
+    for (var j = 0u; j < WAYS; j++) {
+      sums[j * HALF + thread] += mine[j];
+    }
+  }
   workgroupBarrier();
   if (thread < WAYS * 16u) {
     var sum = 0.0;
-    for (var i = 0u; i < WORKGROUP / 16u; i++) {
-      sum += sums[(thread / 16u) * WORKGROUP + i * 16u + thread % 16u];
+    for (var i = 0u; i < HALF / 16u; i++) {
+      sum += sums[(thread / 16u) * HALF + i * 16u + thread % 16u];
     }
     totals[thread] = sum;
   }
@@ -178,11 +188,6 @@ fn way(j: u32) -> f32 {
     sum += totals[j * 16u + i];
   }
   return sum;
-}
-
-fn total(thread: u32, j: u32) -> f32 {
-  sum_ways(thread);
-  return way(j);
 }
 
 /// The segment of `size` ids from `start.start` in which the mass since id 0 comes to exceed `start.goal` (-1: the uniform number's share of

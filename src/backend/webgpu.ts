@@ -273,8 +273,8 @@ export class WebGpuBackend implements Backend {
 
   norm(x: Tensor, spec: NormSpec): Tensor {
     const input = matrix('norm', 'x', x);
-    const weight = vectorOf('norm', spec.weight, input.cols);
-    const bias = spec.bias === undefined ? undefined : vectorOf('norm', spec.bias, input.cols);
+    const weight = vectorOf('norm', 'weight', spec.weight, input.cols);
+    const bias = spec.bias === undefined ? undefined : vectorOf('norm', 'bias', spec.bias, input.cols);
     const out = this.#tensors.make(x.shape);
     this.#runner.run(normKernel, {
       x: input, kind: spec.kind, weight, bias, epsilon: spec.epsilon, out: matrix('norm', 'out', out), none: this.#none,
@@ -383,8 +383,8 @@ export class WebGpuBackend implements Backend {
     if (fuses && norm.kind === 'rms') return body(x, rms(operation, norm, x.cols));
     const normal = this.#tensors.make([x.rows, x.cols]);
     const target = matrix(operation, 'normalised x', normal);
-    const bias = norm.bias === undefined ? undefined : vectorOf(operation, norm.bias, x.cols);
-    const weight = vectorOf(operation, norm.weight, x.cols);
+    const bias = norm.bias === undefined ? undefined : vectorOf(operation, 'norm bias', norm.bias, x.cols);
+    const weight = vectorOf(operation, 'norm', norm.weight, x.cols);
     this.#runner.run(normKernel, { x, kind: norm.kind, weight, bias, epsilon: norm.epsilon, out: target, none: this.#none });
     body(target, undefined);
     this.#tensors.free(normal);
@@ -394,7 +394,7 @@ export class WebGpuBackend implements Backend {
   #bias(weights: readonly Weight[], biases: LinearOptions['bias']): DeviceBuffer | undefined {
     const of = weights.map((_, i) => biases?.[i]);
     if (of.every((bias) => bias === undefined)) return undefined;
-    const buffers = of.map((bias, i) => (bias === undefined ? undefined : vectorOf('linear', bias, weights[i]?.shape[0] ?? 0)));
+    const buffers = of.map((bias, i) => (bias === undefined ? undefined : vectorOf('linear', 'bias', bias, weights[i]?.shape[0] ?? 0)));
     if (buffers.length === 1) return buffers[0];
     const key = of.map((bias, i) => (bias === undefined ? `-${weights[i]?.shape[0]}` : this.#ids.get(bias))).join();
     const known = this.#biases.get(key);
@@ -441,7 +441,7 @@ function productRows(operation: string, weight: Weight, x: Matrix): number {
 function rms(operation: string, norm: NormSpec | undefined, cols: number): RmsOperand | undefined {
   if (norm === undefined) return undefined;
   if (norm.kind !== 'rms') throw new InputError('argument', `${operation}: a layer norm cannot be fused here`);
-  return { weight: vectorOf(operation, norm.weight, cols), epsilon: norm.epsilon };
+  return { weight: vectorOf(operation, 'norm', norm.weight, cols), epsilon: norm.epsilon };
 }
 
 function poolOf(operation: string, kv: KvView): GpuKvPool {

@@ -201,10 +201,10 @@ export function weightOf(operation: string, weight: Weight): GpuWeight {
 }
 
 /** The buffer of an F32 vector of `cols` values (a norm's weight, a bias). */
-export function vectorOf(operation: string, weight: Weight, cols: number): DeviceBuffer {
+export function vectorOf(operation: string, role: string, weight: Weight, cols: number): DeviceBuffer {
   const { shape, format } = weight;
   if (shape.length !== 1 || shape[0] !== cols || format !== 'F32') {
-    throw new InputError('argument', `${operation}: ${weight.name} [${shape.join()}] of ${format} should be an F32 vector [${cols}]`);
+    throw new InputError('argument', `${operation}: ${role} ${weight.name} [${shape.join()}] of ${format} should be an F32 vector [${cols}]`);
   }
   const buffer = weightOf(operation, weight).parts[0]?.buffer;
   if (buffer === undefined) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
