@@ -1,0 +1,73 @@
+/** Rotary position embedding (Su et al. 2021) and the ways models stretch it over longer contexts. */
+import type { RopeSpec } from '../backend/backend.ts';
+
+export type RopeScaling =
+  | { readonly kind: 'none' }
+  /** Position interpolation (Chen et al. 2023): positions are divided by `factor`. */
+  | { readonly kind: 'linear'; readonly factor: number }
+  /** Llama 3.1: long wavelengths are divided by `factor`, short ones stay, those between are blended. */
+  | { readonly kind: 'llama3'; readonly factor: number; readonly lowFrequency: number; readonly highFrequency: number; readonly originalContext: number }
+  /** YaRN (Peng et al. 2023): the same by dimension; `magnitude` multiplies cos and sin. `truncate`: the borders are whole dimensions. */
+  | {
+      readonly kind: 'yarn';
+      readonly factor: number;
+      readonly originalContext: number;
+      readonly betaFast: number;
+      readonly betaSlow: number;
+      readonly magnitude: number;
+      readonly truncate: boolean;
+    };
+
+export interface RopeConfig {
+  /** Dimensions of a head that are rotated; even. */
+  readonly dimension: number;
+  readonly base: number;
+  readonly style: RopeSpec['style'];
+  readonly scaling: RopeScaling;
+}
+
+/** `divisors`: one for each pair, from the file (GGUF's rope_freqs.weight, llama.cpp's form of llama3 scaling). */
+export function ropeSpec(config: RopeConfig, divisors?: ArrayLike<number>): RopeSpec {
+  const { dimension, base, style, scaling } = config;
+  const scale = scaler(config);
+  const inverseFrequency = Float64Array.from({ length: dimension / 2 }, (_, pair) => scale(base ** ((-2 * pair) / dimension), pair) / (divisors?.[pair] ?? 1));
+  return { inverseFrequency, magnitude: scaling.kind === 'yarn' ? scaling.magnitude : 1, style };
+}
+
+/** YaRN's default magnitude (mscale) for a factor. */
+export function yarnMagnitude(factor: number, coefficient = 1): number {
+  return factor <= 1 ? 1 : 0.1 * coefficient * Math.log(factor) + 1;
+}
+
+function scaler({ dimension, base, scaling }: RopeConfig): (inverse: number, pair: number) => number {
+  switch (scaling.kind) {
+    case 'none':
+      return (inverse) => inverse;
+    case 'linear':
+      return (inverse) => inverse / scaling.factor;
+    case 'llama3': {
+      const { factor, lowFrequency, highFrequency, originalContext } = scaling;
+      return (inverse) => {
+        const turns = (originalContext * inverse) / (2 * Math.PI);
+        if (turns < lowFrequency) return inverse / factor;
+        if (turns > highFrequency) return inverse;
+        const kept = (turns - lowFrequency) / (highFrequency - lowFrequency);
+        return ((1 - kept) * inverse) / factor + kept * inverse;
+      };
+    }
+    case 'yarn': {
+      const { factor, originalContext, betaFast, betaSlow, truncate } = scaling;
+      // The pair that makes `turns` turns over the original context.
+      const pairOf = (turns: number): number => (dimension * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
+      const first = Math.max(0, truncate ? Math.floor(pairOf(betaFast)) : pairOf(betaFast));
+      const last = Math.min(dimension - 1, truncate ? Math.ceil(pairOf(betaSlow)) : pairOf(betaSlow));
+      const width = first === last ? 0.001 : last - first;
+      return (inverse, pair) => {
+        const interpolated = Math.min(1, Math.max(0, (pair - first) / width));
+        return (interpolated * inverse) / factor + (1 - interpolated) * inverse;
+      };
+    }
+    default:
+      return scaling satisfies never;
+  }
+}

@@ -1,0 +1,96 @@
+/** Reads a model's configuration from GGUF metadata or config.json: every value typed, bounded, and named in errors. */
+import { ModelError } from '../errors.ts';
+import type { JsonValue, ModelMetadata } from '../load/model-file.ts';
+
+/** One fact's names: `gguf` without the architecture's prefix; dots in `huggingface` go into objects; alternatives in order. */
+export interface FactNames {
+  readonly gguf: string | readonly string[];
+  readonly huggingface: string | readonly string[];
+}
+
+export interface Bounds {
+  readonly least: number;
+  readonly most: number;
+  /** Where the fact may be missing. */
+  readonly default?: number | undefined;
+}
+
+export class Facts {
+  readonly source: ModelMetadata['kind'];
+  readonly #metadata: ModelMetadata;
+  readonly #prefix: string;
+
+  constructor(metadata: ModelMetadata, architecture: string) {
+    this.source = metadata.kind;
+    this.#metadata = metadata;
+    this.#prefix = architecture;
+  }
+
+  /** The value and the name under which it was found; `undefined` for what is missing or null. */
+  find(names: FactNames): { readonly name: string; readonly value: unknown } | undefined {
+    for (const name of this.#names(names)) {
+      const value = this.#value(name);
+      if (value !== undefined && value !== null) return { name, value };
+    }
+    return undefined;
+  }
+
+  number(names: FactNames, bounds: Bounds): number {
+    const found = this.find(names);
+    if (found === undefined) {
+      if (bounds.default !== undefined) return bounds.default;
+      throw this.#missing(names);
+    }
+    const value = typeof found.value === 'bigint' ? Number(found.value) : found.value;
+    if (typeof value !== 'number') throw wrong(found.name, found.value, 'should be a number');
+    if (!(value >= bounds.least && value <= bounds.most)) throw wrong(found.name, value, `should be from ${bounds.least} to ${bounds.most}`);
+    return value;
+  }
+
+  integer(names: FactNames, bounds: Bounds): number {
+    const value = this.number(names, bounds);
+    if (!Number.isInteger(value)) throw wrong(this.find(names)?.name ?? '', value, 'should be a whole number');
+    return value;
+  }
+
+  text(names: FactNames, fallback: string): string {
+    const found = this.find(names);
+    if (found === undefined) return fallback;
+    if (typeof found.value !== 'string') throw wrong(found.name, found.value, 'should be a string');
+    return found.value;
+  }
+
+  flag(names: FactNames, fallback: boolean): boolean {
+    const found = this.find(names);
+    if (found === undefined) return fallback;
+    if (typeof found.value !== 'boolean') throw wrong(found.name, found.value, 'should be true or false');
+    return found.value;
+  }
+
+  #names({ gguf, huggingface }: FactNames): readonly string[] {
+    if (this.source === 'gguf') return [gguf].flat().map((name) => `${this.#prefix}.${name}`);
+    return [huggingface].flat();
+  }
+
+  #value(name: string): unknown {
+    if (this.#metadata.kind === 'gguf') return this.#metadata.values.get(name);
+    let value: JsonValue | undefined = this.#metadata.config;
+    for (const part of name.split('.')) {
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+      value = Object.hasOwn(value, part) ? (value as { readonly [key: string]: JsonValue })[part] : undefined;
+    }
+    return value;
+  }
+
+  #missing(names: FactNames): ModelError {
+    const name = this.#names(names).join(' or ');
+    const where = this.source === 'gguf' ? 'the GGUF metadata' : 'config.json';
+    return new ModelError('config', `${where} does not have ${name}; the file may be damaged or made by an old converter`, { field: name });
+  }
+}
+
+/** `problem` says what the value should be. */
+export function wrong(field: string, value: unknown, problem: string): ModelError {
+  const shown = (JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part)) ?? String(value)).slice(0, 80);
+  return new ModelError('config', `${field} is ${shown}; it ${problem}`, { field, value: shown });
+}
