@@ -11,8 +11,12 @@ import type { ReadOptions } from './model-file.ts';
 import { Meter } from './progress.ts';
 import { StoredSource } from './stored-source.ts';
 
-/** A slow download's partial record is written this often, so that a killed tab loses seconds, not megabytes. */
-const FLUSH_MS = 5000;
+/**
+ * A slow download's partial record is written this often, so that a killed tab loses little; but only when it has grown
+ * by a quarter since, so that all writings of one record add up to five times its size at most.
+ */
+const FLUSH_MS = 500;
+const FLUSH_GROWTH = 1 / 4;
 /** How often a file that changes under the download is begun anew. */
 const MAX_RESTARTS = 3;
 /** Another tab (without Web Locks) counts as gone when it has written nothing for this long. */
@@ -209,8 +213,8 @@ class Download {
       this.#record = grown;
     }
     const { usage, quota } = await this.#wanted.store.estimate();
-    const needed = (this.#size ?? 0) - this.#received;
-    if (usage !== undefined && quota !== undefined && needed > quota - usage) throw await this.#full(undefined);
+    const more = (this.#size ?? 0) - this.#received;
+    if (usage !== undefined && quota !== undefined && more > quota - usage) throw await this.#full(undefined);
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
@@ -227,8 +231,15 @@ class Download {
       this.#hasher?.update(piece);
       this.#received += piece.length;
       rest = rest.subarray(piece.length);
-      if (this.#received % this.#recordBytes === 0 || performance.now() - this.#flushed > FLUSH_MS) await this.#commit();
+      if (this.#received % this.#recordBytes === 0 || this.#isDue()) await this.#commit();
     }
+  }
+
+  #isDue(): boolean {
+    if (performance.now() - this.#flushed < FLUSH_MS) return false;
+    const filled = this.#received % this.#recordBytes;
+    const fresh = this.#received - (this.#manifest?.received ?? 0);
+    return fresh >= FLUSH_GROWTH * (filled - fresh);
   }
 
   /** Writes the bytes that came since the last time, with the manifest that counts them. Throws `Conflict`, `StorageError('quota')`. */
@@ -262,14 +273,16 @@ class Download {
   /** The error for a full quota; what came of this file is removed, since it would only keep the room that others need. */
   async #full(cause: StorageError | undefined): Promise<StorageError> {
     const { store, url } = this.#wanted;
-    const needed = (this.#size ?? this.#received) - (this.#manifest?.received ?? 0);
+    const needed = this.#size ?? this.#received;
     await store.discard(this.#key).catch(() => {});
     const { usage, quota } = await store.estimate();
-    const available = usage === undefined || quota === undefined ? undefined : Math.max(0, quota - usage);
+    const room = usage === undefined || quota === undefined ? undefined : Math.max(0, quota - usage);
+    // Chromium tells pages a quota that is not the real one; a refusal is proof.
+    const available = room !== undefined && cause !== undefined && room >= needed ? undefined : room;
     return new StorageError(
       'quota',
-      `${url}: ${needed} more bytes are needed, the browser gives this site ${available === undefined ? 'no more' : `${available}`}; nothing of the file was kept. Remove other models (store.remove), free disk space, or load with store: false`,
-      { url, needed, available, size: this.#size },
+      `${url}: ${needed} bytes are needed, the browser gives this site ${available === undefined ? 'fewer' : `${available}`}; nothing of the file was kept. Remove other models (store.remove), free disk space, or load with store: false`,
+      { url, needed, available },
       { cause },
     );
   }

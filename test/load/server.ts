@@ -23,6 +23,8 @@ export interface Behaviour {
   redirect(path: string): string | undefined;
   /** Bytes of the body per write. */
   chunk: number;
+  /** Milliseconds between writes. */
+  delay: number;
 }
 
 export class FileServer {
@@ -41,7 +43,7 @@ export class FileServer {
   }
 
   static good(): Behaviour {
-    return { ranges: true, length: true, breakAfter: () => undefined, status: () => undefined, stallAfter: () => undefined, redirect: () => undefined, chunk: 64 << 10 };
+    return { ranges: true, length: true, breakAfter: () => undefined, status: () => undefined, stallAfter: () => undefined, redirect: () => undefined, chunk: 64 << 10, delay: 0 };
   }
 
   async start(): Promise<string> {
@@ -99,8 +101,9 @@ export class FileServer {
     const stop = Math.min(breakAfter ?? Infinity, stallAfter ?? Infinity, body.length);
     for (let at = 0; at < stop; at += this.behaviour.chunk) {
       if (response.destroyed) return;
-      const room = response.write(body.subarray(at, Math.min(stop, at + this.behaviour.chunk)));
-      if (!room) await new Promise((resolve) => { response.once('drain', resolve); response.once('close', resolve); });
+      response.write(body.subarray(at, Math.min(stop, at + this.behaviour.chunk)));
+      if (this.behaviour.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.behaviour.delay));
+      if (response.writableNeedDrain) await new Promise((resolve) => { response.once('drain', resolve); response.once('close', resolve); });
     }
     if (stallAfter !== undefined && stop < body.length) return;
     if (breakAfter !== undefined && stop < body.length) {

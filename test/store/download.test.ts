@@ -264,7 +264,7 @@ describe('a tab that dies', () => {
       if (at > 2) expect(result).toBeInstanceOf(Error);
       if (result instanceof Error) {
         expect(result).toMatchObject({ name: 'StorageError', code: 'quota' });
-        expect(result.message).toMatch(/more bytes are needed.*store\.remove/);
+        expect(result.message).toMatch(/bytes are needed.*store\.remove/);
         expect(await store.list()).toEqual([]);
       }
       expect(writes()).toBeGreaterThan(at);
