@@ -1,0 +1,142 @@
+/** The checkpoints of training/parity/language_models.py, and the same as GGUF, as llama.cpp's converter would write them. */
+import { readdir, readFile } from 'node:fs/promises';
+import type { JsonObject } from '../../src/load/model-file.ts';
+import { f32Tensor, writeGguf, type GgufInput, type GgufWriterTensor } from './gguf-writer.ts';
+
+const FOLDER = new URL('../fixtures/', import.meta.url);
+
+export interface Expected {
+  readonly upstream: { readonly transformers: string; readonly torch: string };
+  readonly prompt: readonly number[];
+  readonly greedy: readonly number[];
+  readonly positions: readonly number[];
+  /** [positions, vocabulary] */
+  readonly logits: Float32Array;
+}
+
+export interface Fixture {
+  readonly name: string;
+  readonly files: { readonly 'config.json': Uint8Array; readonly 'model.safetensors': Uint8Array };
+  readonly config: JsonObject;
+  readonly expected: Expected;
+}
+
+export async function fixtures(): Promise<Fixture[]> {
+  const names = (await readdir(FOLDER, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+  const all = await Promise.all(names.map(fixture));
+  return all.filter((it) => it !== undefined);
+}
+
+async function fixture(name: string): Promise<Fixture | undefined> {
+  const read = async (file: string): Promise<Uint8Array> => new Uint8Array(await readFile(new URL(`${name}/${file}`, FOLDER)));
+  const json = async (file: string): Promise<JsonObject> => JSON.parse(new TextDecoder().decode(await read(file))) as JsonObject;
+  const expected = await json('expected.json').catch(() => undefined);
+  if (expected?.['greedy'] === undefined) return undefined;
+  const logits = Uint8Array.from(Buffer.from(expected['logits'] as string, 'base64'));
+  return {
+    name,
+    files: { 'config.json': await read('config.json'), 'model.safetensors': await read('model.safetensors') },
+    config: await json('config.json'),
+    expected: { ...(expected as unknown as Expected), logits: new Float32Array(logits.buffer) },
+  };
+}
+
+interface Values {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/** All tensors of an F32 safetensors file. */
+export function safetensors(bytes: Uint8Array): Map<string, Values> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const length = Number(view.getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  const out = new Map<string, Values>();
+  for (const [name, { dtype, shape, data_offsets: at }] of Object.entries(header)) {
+    if (name === '__metadata__') continue;
+    if (dtype !== 'F32') throw new Error(`${name} is ${dtype}`);
+    out.set(name, { shape, values: new Float32Array(bytes.slice(8 + length + at[0], 8 + length + at[1]).buffer) });
+  }
+  return out;
+}
+
+const PARTS: readonly (readonly [string, string])[] = [
+  ['self_attn.q_norm', 'attn_q_norm'], ['self_attn.k_norm', 'attn_k_norm'], ['self_attn.q_proj', 'attn_q'], ['self_attn.k_proj', 'attn_k'], ['self_attn.v_proj', 'attn_v'],
+  ['self_attn.o_proj', 'attn_output'], ['input_layernorm', 'attn_norm'], ['post_attention_layernorm', 'ffn_norm'], ['mlp.gate_proj', 'ffn_gate'], ['mlp.up_proj', 'ffn_up'],
+  ['mlp.down_proj', 'ffn_down'], ['model.layers.', 'blk.'], ['model.embed_tokens', 'token_embd'], ['model.norm', 'output_norm'], ['lm_head', 'output'],
+];
+
+/** llama.cpp's permutation of q and k: within each head row i of the first half goes to 2i, of the second half to 2i + 1. */
+function permute({ shape, values }: Values, heads: number): Values {
+  const rows = shape[0]!;
+  const cols = values.length / rows;
+  const dim = rows / heads;
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    const head = Math.floor(row / dim);
+    const i = row % dim;
+    const to = head * dim + (i < dim / 2 ? 2 * i : 2 * (i - dim / 2) + 1);
+    out.set(values.subarray(row * cols, (row + 1) * cols), to * cols);
+  }
+  return { shape, values: out };
+}
+
+/** The fixture as a GGUF. */
+export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
+  const number = (key: string): number => config[key] as number;
+  const type = config['model_type'] as string;
+  const architecture = type === 'mistral' ? 'llama' : type;
+  const heads = number('num_attention_heads');
+  const kvHeads = number('num_key_value_heads');
+  const headDim = (config['head_dim'] as number | undefined) ?? number('hidden_size') / heads;
+  const rope = config['rope_parameters'] as Record<string, number | string>;
+  const tensors: GgufWriterTensor[] = [];
+  for (const [name, tensor] of safetensors(files['model.safetensors'])) {
+    const rotated = architecture !== 'llama' ? undefined : /q_proj/.test(name) ? heads : /k_proj/.test(name) ? kvHeads : undefined;
+    const { shape, values } = rotated === undefined ? tensor : permute(tensor, rotated);
+    tensors.push(f32Tensor(PARTS.reduce((text, [from, to]) => text.replace(from, to), name), shape, values));
+  }
+  const scaling: Record<string, GgufInput> = {};
+  const f32 = (value: unknown): GgufInput => ({ type: 'f32', value: value as number });
+  if (rope['rope_type'] === 'linear' || rope['rope_type'] === 'yarn') {
+    scaling['rope.scaling.type'] = rope['rope_type'];
+    scaling['rope.scaling.factor'] = f32(rope['factor']);
+  }
+  if (rope['rope_type'] === 'yarn') {
+    scaling['rope.scaling.original_context_length'] = rope['original_max_position_embeddings']!;
+    scaling['rope.scaling.yarn_beta_fast'] = f32(rope['beta_fast'] ?? 32);
+    scaling['rope.scaling.yarn_beta_slow'] = f32(rope['beta_slow'] ?? 1);
+  }
+  if (rope['rope_type'] === 'llama3') {
+    const [theta, factor, low, high, original] = ['rope_theta', 'factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'].map((key) => rope[key] as number) as [number, number, number, number, number];
+    const divisors = Array.from({ length: headDim / 2 }, (_, i) => {
+      const wavelength = 2 * Math.PI * theta ** ((2 * i) / headDim);
+      if (wavelength < original / high) return 1;
+      if (wavelength > original / low) return factor;
+      const smooth = (original / wavelength - low) / (high - low);
+      return 1 / ((1 - smooth) / factor + smooth);
+    });
+    tensors.push(f32Tensor('rope_freqs.weight', [headDim / 2], divisors));
+  }
+  const window = config['sliding_window'];
+  const metadata: Record<string, GgufInput> = {
+    block_count: number('num_hidden_layers'),
+    context_length: number('max_position_embeddings') * (rope['rope_type'] === 'yarn' ? (rope['factor'] as number) : 1),
+    embedding_length: number('hidden_size'),
+    feed_forward_length: number('intermediate_size'),
+    'attention.head_count': heads,
+    'attention.head_count_kv': kvHeads,
+    'attention.key_length': headDim,
+    'attention.value_length': headDim,
+    'attention.layer_norm_rms_epsilon': f32(config['rms_norm_eps']),
+    'rope.dimension_count': headDim,
+    'rope.freq_base': f32(rope['rope_theta']),
+    vocab_size: number('vocab_size'),
+    ...(typeof window === 'number' ? { 'attention.sliding_window': window } : {}),
+    ...scaling,
+  };
+  return writeGguf(
+    { 'general.architecture': architecture, ...Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`${architecture}.${key}`, value])) },
+    tensors,
+  );
+}

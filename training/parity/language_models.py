@@ -1,0 +1,141 @@
+"""Writes test/fixtures/<case>/: tiny random checkpoints and what upstream's own implementation computes from them.
+
+    python training/parity/language_models.py [test/fixtures]
+
+Each case is a Hugging Face folder (config.json, model.safetensors in F32) and expected.json: upstream's versions, a prompt of 40 ids,
+logits of some of its positions (base64 of little-endian f32) and 16 greedy ids. Computed in f64 by `transformers`, eager attention.
+"""
+
+import base64
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+
+PROMPT = 40
+GREEDY = 16
+MARGIN = 0.02
+POSITIONS = [0, 1, 7, 8, 15, 23, 31, 32, 38, 39]
+
+SHAPE = dict(
+    vocab_size=128,
+    hidden_size=32,
+    intermediate_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=128,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+WIDE_HEADS = dict(num_attention_heads=2, num_key_value_heads=1)  # heads of 16: 8 RoPE frequencies
+
+
+def rope(kind: str, theta: float = 10000.0, **more: float) -> dict:
+    return {"rope_type": kind, "rope_theta": theta, **more}
+
+
+CASES = {
+    "llama": LlamaConfig(**SHAPE, rope_parameters=rope("default"), tie_word_embeddings=False),
+    "llama-llama3": LlamaConfig(
+        **SHAPE | WIDE_HEADS,
+        rope_parameters=rope(
+            "llama3", 500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64
+        ),
+        tie_word_embeddings=True,
+    ),
+    "llama-linear": LlamaConfig(**SHAPE, rope_parameters=rope("linear", factor=4.0), tie_word_embeddings=False, attention_bias=True),
+    "llama-yarn": LlamaConfig(
+        **SHAPE | WIDE_HEADS,
+        rope_parameters=rope("yarn", 1000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=4.0, beta_slow=0.5),
+        tie_word_embeddings=False,
+    ),
+    "mistral": MistralConfig(**SHAPE, rope_parameters=rope("default"), sliding_window=9, tie_word_embeddings=False),
+    "qwen2": Qwen2Config(
+        **SHAPE | dict(num_hidden_layers=3), rope_parameters=rope("default", 1000000.0), tie_word_embeddings=True, use_sliding_window=False
+    ),
+    "qwen3": Qwen3Config(
+        **SHAPE | WIDE_HEADS | dict(head_dim=32),
+        rope_parameters=rope("default", 1000000.0),
+        tie_word_embeddings=False,
+        use_sliding_window=False,
+    ),
+    "qwen3-yarn": Qwen3Config(
+        **SHAPE | WIDE_HEADS | dict(head_dim=32),
+        rope_parameters=rope("yarn", 10000.0, factor=4.0, original_max_position_embeddings=32),
+        tie_word_embeddings=True,
+        use_sliding_window=False,
+    ),
+}
+
+
+def randomise(model: torch.nn.Module, seed: int) -> None:
+    """Weights large enough that logits differ from position to position; norms away from 1, biases away from 0."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        with torch.no_grad():
+            if "norm" in name:
+                parameter.copy_(1 + 0.3 * noise)
+            elif name.endswith("bias"):
+                parameter.copy_(0.5 * noise)
+            elif "embed_tokens" in name:
+                parameter.copy_(0.5 * noise)
+            else:
+                parameter.copy_(noise * 1.5 / math.sqrt(parameter.shape[-1]))
+
+
+def write(folder: Path, name: str, config: transformers.PretrainedConfig, seed: int) -> bool:
+    """False where the two best ids of a greedy step are too close for another order of sums to agree."""
+    torch.manual_seed(seed)
+    config._attn_implementation = "eager"
+    model = AutoModelForCausalLM.from_config(config).eval().float()
+    randomise(model, seed)
+    target = folder / name
+    shutil.rmtree(target, ignore_errors=True)
+    model.save_pretrained(target)
+    (target / "generation_config.json").unlink(missing_ok=True)
+
+    model = model.double()
+    generator = torch.Generator().manual_seed(1000 + seed)
+    prompt = torch.randint(3, config.vocab_size, (PROMPT,), generator=generator)
+    with torch.no_grad():
+        logits = model(prompt[None], use_cache=False).logits[0]
+        ids = prompt.clone()
+        margin = math.inf
+        for _ in range(GREEDY):
+            last = model(ids[None], use_cache=False).logits[0, -1]
+            best = last.topk(2)
+            margin = min(margin, float(best.values[0] - best.values[1]))
+            ids = torch.cat([ids, best.indices[:1]])
+    if margin < MARGIN:
+        return False
+    expected = {
+        "upstream": {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]},
+        "seed": seed,
+        "prompt": prompt.tolist(),
+        "greedy": ids[PROMPT:].tolist(),
+        "margin": round(margin, 4),
+        "positions": POSITIONS,
+        "logits": base64.b64encode(logits[POSITIONS].float().numpy().astype("<f4").tobytes()).decode(),
+    }
+    (target / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    spread = float(logits.std())
+    print(f"{name}: {sum(p.numel() for p in model.parameters())} parameters, seed {seed}, logits' spread {spread:.2f}, least margin {margin:.4f}")
+    return True
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "test/fixtures")
+    for seed, (name, config) in enumerate(CASES.items(), start=1):
+        while not write(folder, name, config, seed):
+            seed += 100
+
+
+if __name__ == "__main__":
+    main()
