@@ -162,7 +162,8 @@ export function splitPieces(
         at += characterBytes(load<u8>(text + at));
       }
     }
-    if (open) {
+    if (!final) {
+      // What is between matches may go on after the end, too.
       a.consumed = gap;
       break;
     }

@@ -127,7 +127,7 @@ export class Encoder {
     }
   }
 
-  /** Pieces as strings, for stages that change them. */
+  /** Pieces as strings, for stages that change them; `first`: the first piece begins the text. */
   #encodeStrings(pieces: readonly string[], stage: number, first: boolean, ids: IdList): void {
     const next = this.#stages.findIndex((s, i) => i >= stage && s.split !== undefined);
     const split = this.#stages[next]?.split;
@@ -137,20 +137,26 @@ export class Encoder {
         this.#encodeBytes(this.#write(piece, this.#buffer), true, stage, this.#stages.length, ids);
         return;
       }
-      const parts = next === stage ? [piece] : this.#cut(piece, stage, next);
-      parts.forEach((part, j) => { this.#encodeStrings(split(part, first && i === 0 && j === 0), next + 1, false, ids); });
+      const cuts = next === stage ? [{ text: piece, start: 0 }] : this.#cut(piece, stage, next);
+      for (const { text, start } of cuts) {
+        const begins = first && i === 0 && start === 0;
+        this.#encodeStrings(split(text, begins), next + 1, begins, ids);
+      }
     });
   }
 
-  /** The pieces of `text` after the pattern stages `[from, to)`. */
-  #cut(text: string, from: number, to: number): string[] {
+  /** The pieces of `text` after the pattern stages `[from, to)`, with the byte where each starts. */
+  #cut(text: string, from: number, to: number): { text: string; start: number }[] {
     this.#reserve(3 * text.length);
     const length = this.#write(text, this.#buffer);
     const { pieces, count } = this.#split(length, true, from, to);
     const bounds = this.#wasm.u32(pieces, 2 * count);
     const bytes = this.#wasm.bytes(this.#buffer, length);
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    return Array.from({ length: count }, (_, i) => decoder.decode(bytes.slice(bounds[2 * i], bounds[2 * i + 1])));
+    return Array.from({ length: count }, (_, i) => {
+      const start = bounds[2 * i] ?? 0;
+      return { text: decoder.decode(bytes.slice(start, bounds[2 * i + 1])), start };
+    });
   }
 
   #split(length: number, final: boolean, from: number, to: number): { pieces: number; count: number; used: number } {

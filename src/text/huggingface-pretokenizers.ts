@@ -31,6 +31,9 @@ function behaviourOf(step: JsonObject, fallback: string): SplitBehaviour {
   return BEHAVIOURS[name] ?? failTokenizer(`tokenizer.json: the split behavior ${JSON.stringify(name)} is not known; known are ${Object.keys(BEHAVIOURS).join(', ')}`, { behavior: name });
 }
 
+/** \w of Rust's regex crate, which this step uses in place of Oniguruma. */
+const RUST_WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}`;
+
 type Change = (text: string, first: boolean) => string;
 
 /** Metaspace: spaces become marks, and one is put before the text. */
@@ -69,7 +72,7 @@ export function createPretokenizer(value: JsonValue | undefined): Pretokenizer {
         break;
       case 'Split': stages.push(cut(patternSource(step['pattern']), behaviourOf(step, 'Isolated'), asFlag(step['invert'], false))); break;
       case 'Digits': stages.push(cut(String.raw`\p{N}`, asFlag(step['individual_digits'], false) ? 'isolated' : 'contiguous')); break;
-      case 'Whitespace': stages.push(cut(String.raw`\w+|[^\w\s]+`, 'removed', true)); break;
+      case 'Whitespace': stages.push(cut(`[${RUST_WORD}]+|[^${RUST_WORD}\\s]+`, 'removed', true)); break;
       case 'WhitespaceSplit':
         if (stages.length === 0 && list[i + 1]?.['type'] === 'Metaspace' && isPlainMetaspace(list[i + 1])) {
           // Word by word, and each word with its mark: the same as marking all words at once.
