@@ -1,0 +1,202 @@
+/** Configurations from both kinds of metadata, and what is said about files that cannot be run. */
+import { describe, expect, test } from '@jest/globals';
+import type { WeightFormat } from '../../src/backend/weight.ts';
+import { weightBytes } from '../../src/backend/weight.ts';
+import { ModelError } from '../../src/errors.ts';
+import { ropeSpec } from '../../src/layers/rope.ts';
+import { openModel } from '../../src/load/index.ts';
+import type { GgufValue, JsonObject, ModelFile, TensorInfo } from '../../src/load/model-file.ts';
+import { languageModelConfig, loadLanguageModel } from '../../src/models/model.ts';
+import { createReferenceBackend } from '../reference/backend.ts';
+import { fixtures, toGguf } from '../support/fixtures.ts';
+import { tinyModel, TINY_VOCABULARY } from '../support/tiny-model.ts';
+import { logitsOf } from '../support/language.ts';
+
+type Config = ReturnType<typeof languageModelConfig>;
+const NONE = new Map<string, TensorInfo>();
+
+const LLAMA: JsonObject = { model_type: 'llama', hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 2, intermediate_size: 96, max_position_embeddings: 2048, vocab_size: 100, rms_norm_eps: 1e-5 };
+const hf = (change: JsonObject = {}): Config => languageModelConfig({ kind: 'huggingface', config: { ...LLAMA, ...change } }, NONE);
+
+const GGUF: Record<string, GgufValue> = {
+  'general.architecture': 'qwen2', 'qwen2.embedding_length': 64, 'qwen2.attention.head_count': 4, 'qwen2.attention.head_count_kv': 2, 'qwen2.block_count': 2,
+  'qwen2.feed_forward_length': 96, 'qwen2.context_length': 2048, 'qwen2.attention.layer_norm_rms_epsilon': 1e-6, 'qwen2.vocab_size': 100,
+};
+const gguf = (change: Record<string, GgufValue> = {}): Config => languageModelConfig({ kind: 'gguf', values: new Map(Object.entries({ ...GGUF, ...change })) }, NONE);
+
+/** The error's code and message. */
+function problem(body: () => unknown): { code: string; message: string } {
+  try {
+    body();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ModelError);
+    const { code, message } = error as ModelError;
+    return { code, message };
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('configuration', () => {
+  test('the least that a file says, and its defaults', () => {
+    expect(hf()).toEqual({
+      architecture: 'llama', source: 'huggingface', layers: 2, hidden: 64, heads: 4, kvHeads: 4, headDim: 16, mlp: 96, vocabulary: 100, contextWindow: 2048, epsilon: 1e-5,
+      activation: 'silu', rope: { dimension: 16, base: 10000, style: 'half', scaling: { kind: 'none' } }, tied: true, slidingWindow: undefined,
+    });
+    expect(gguf()).toMatchObject({ architecture: 'qwen2', kvHeads: 2, headDim: 16, rope: { style: 'half', base: 10000 } });
+    expect(gguf({ 'general.architecture': 'qwen3', ...Object.fromEntries(Object.entries(GGUF).slice(1).map(([k, v]) => [k.replace('qwen2', 'qwen3'), v])), 'qwen3.attention.key_length': 128 }).headDim).toBe(128);
+    expect(gguf({ ...Object.fromEntries(Object.entries(GGUF).slice(1).map(([k, v]) => [k.replace('qwen2', 'llama'), v])), 'general.architecture': 'llama' }).rope.style).toBe('interleaved');
+  });
+
+  test('null is as good as missing; a model type may be told by the class', () => {
+    expect(hf({ head_dim: null, rope_scaling: null, sliding_window: null, num_key_value_heads: null })).toEqual(hf());
+    expect(hf({ model_type: null, architectures: ['LlamaForCausalLM'] })).toEqual(hf());
+  });
+
+  test('RoPE scaling: rope_scaling of old files and rope_parameters of new ones are the same', () => {
+    const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+    const old = hf({ rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...llama3 } }).rope;
+    expect(old).toEqual(hf({ rope_parameters: { rope_theta: 500000, rope_type: 'llama3', ...llama3 } }).rope);
+    expect(old).toMatchObject({ base: 500000, scaling: { kind: 'llama3', factor: 8, originalContext: 8192 } });
+    expect(hf({ rope_scaling: { type: 'linear', factor: 4 } }).rope.scaling).toEqual({ kind: 'linear', factor: 4 });
+    expect(hf({ rope_scaling: { type: 'dynamic', factor: 4 } }).rope.scaling).toEqual({ kind: 'none' });
+    expect(gguf({ 'qwen2.rope.scaling.type': 'linear', 'qwen2.rope.scaling.factor': 4 }).rope.scaling).toEqual({ kind: 'linear', factor: 4 });
+    expect(gguf({ 'qwen2.rope.scale_linear': 2 }).rope.scaling).toEqual({ kind: 'linear', factor: 2 });
+    expect(gguf({ 'qwen2.rope.scaling.type': 'none' }).rope.scaling).toEqual({ kind: 'none' });
+  });
+
+  test('YaRN as Qwen2.5 asks for it, from both kinds of file', () => {
+    const wanted = { kind: 'yarn', factor: 4, originalContext: 32768, betaFast: 32, betaSlow: 1, magnitude: 0.1 * Math.log(4) + 1, truncate: true };
+    const folder = hf({ max_position_embeddings: 32768, rope_scaling: { factor: 4, original_max_position_embeddings: 32768, type: 'yarn' } });
+    expect(folder.rope.scaling).toEqual(wanted);
+    expect(folder.contextWindow).toBe(131072);
+    const file = gguf({ 'qwen2.context_length': 131072, 'qwen2.rope.scaling.type': 'yarn', 'qwen2.rope.scaling.factor': 4, 'qwen2.rope.scaling.original_context_length': 32768 });
+    expect(file.rope.scaling).toEqual(wanted);
+    expect(file.contextWindow).toBe(131072);
+    // DeepSeek's: two coefficients that cancel.
+    expect(hf({ rope_scaling: { factor: 40, original_max_position_embeddings: 4096, type: 'yarn', mscale: 1, mscale_all_dim: 1 } }).rope.scaling).toMatchObject({ magnitude: 1 });
+    expect(hf({ rope_scaling: { factor: 4, type: 'yarn', attention_factor: 1.5 } }).rope.scaling).toMatchObject({ magnitude: 1.5, originalContext: 2048 });
+  });
+
+  test('frequencies: unscaled, linear and by divisors', () => {
+    const rope = { dimension: 8, base: 10000, style: 'half', scaling: { kind: 'none' } } as const;
+    const close = (found: Float64Array, wanted: number[]): void => found.forEach((value, i) => expect(value / wanted[i]!).toBeCloseTo(1, 12));
+    close(ropeSpec(rope).inverseFrequency, [1, 0.1, 0.01, 0.001]);
+    close(ropeSpec({ ...rope, scaling: { kind: 'linear', factor: 2 } }).inverseFrequency, [0.5, 0.05, 0.005, 0.0005]);
+    close(ropeSpec(rope, [1, 1, 4, 8]).inverseFrequency, [1, 0.1, 0.0025, 0.000125]);
+  });
+
+  test('sliding windows: always for Mistral, on request for Qwen, by layer types', () => {
+    expect(hf({ sliding_window: 7 }).slidingWindow).toBeUndefined();
+    expect(hf({ model_type: 'mistral', sliding_window: 7 }).slidingWindow).toEqual({ tokens: 7, layers: [true, true] });
+    const qwen = { model_type: 'qwen2', sliding_window: 7 };
+    expect(hf(qwen).slidingWindow).toBeUndefined();
+    expect(hf({ ...qwen, use_sliding_window: true, max_window_layers: 1 }).slidingWindow).toEqual({ tokens: 7, layers: [false, true] });
+    expect(hf({ ...qwen, use_sliding_window: true, layer_types: ['sliding_attention', 'full_attention'] }).slidingWindow).toEqual({ tokens: 7, layers: [true, false] });
+  });
+
+  test.each([
+    ['another architecture', { model_type: 'mamba' }, 'architecture', /"mamba".*llama, mistral, qwen2, qwen3/],
+    ['none at all', { model_type: null }, 'architecture', /""/],
+    ['a mixture of experts', { num_local_experts: 8 }, 'architecture', /8 experts/],
+    ['a missing number', { hidden_size: null }, 'config', /config\.json does not have hidden_size/],
+    ['a string for a number', { hidden_size: '64' }, 'config', /hidden_size is "64"/],
+    ['a fraction', { num_hidden_layers: 2.5 }, 'config', /2\.5.*whole/],
+    ['a hostile number', { num_hidden_layers: 1e9 }, 'config', /1000000000.*from 1 to 512/],
+    ['heads that do not divide', { num_key_value_heads: 3 }, 'config', /3.*divide.*4/],
+    ['heads of a broken size', { num_attention_heads: 5, num_key_value_heads: 5 }, 'config', /head_dim|12\.8/],
+    ['an unknown activation', { hidden_act: 'relu2' }, 'config', /relu2.*silu/],
+    ['an activation named like a method', { hidden_act: 'toString' }, 'config', /toString/],
+    ['an unknown RoPE scaling', { rope_scaling: { type: 'longrope', factor: 4 } }, 'config', /longrope/],
+    ['a scaling without its factor', { rope_scaling: { type: 'yarn' } }, 'config', /factor/],
+  ] as const)('%s is refused by name', (_what, change, code, message) => {
+    const found = problem(() => hf(change as JsonObject));
+    expect(found.code).toBe(code);
+    expect(found.message).toMatch(message);
+  });
+
+  test('a GGUF without a key names the key', () => {
+    const values = new Map(Object.entries(GGUF));
+    values.delete('qwen2.block_count');
+    expect(problem(() => languageModelConfig({ kind: 'gguf', values }, NONE))).toMatchObject({ code: 'config', message: expect.stringContaining('qwen2.block_count') });
+    expect(problem(() => gguf({ 'qwen2.attention.head_count': 2n ** 40n }))).toMatchObject({ code: 'config' });
+    expect(problem(() => gguf({ 'qwen2.feed_forward_length': Int32Array.of(1, 2) }))).toMatchObject({ code: 'config' });
+  });
+});
+
+describe('tensors', () => {
+  /** The tiny model with its tensor table changed; nothing may be read of it. */
+  async function changed(change: (tensors: Map<string, TensorInfo>) => void): Promise<ModelFile> {
+    const file = await openModel(tinyModel());
+    const tensors = new Map(file.tensors);
+    change(tensors);
+    const { name, metadata, bytes, fingerprint } = file;
+    return { name, metadata, bytes, fingerprint, tensors, close: async () => {}, read: () => Promise.reject(new Error('was read')) };
+  }
+  const info = (name: string, shape: readonly number[], format: WeightFormat = 'F32'): TensorInfo => ({ name, shape, format, bytes: weightBytes({ name, shape, format }) });
+
+  test.each([
+    ['missing', (t: Map<string, TensorInfo>) => t.delete('blk.1.ffn_up.weight'), 'tensor-missing', /blk\.1\.ffn_up\.weight/],
+    ['missing embeddings', (t: Map<string, TensorInfo>) => t.delete('token_embd.weight'), 'tensor-missing', /token_embd\.weight/],
+    ['misshapen', (t: Map<string, TensorInfo>) => t.set('blk.0.attn_k.weight', info('blk.0.attn_k.weight', [64, 64])), 'tensor-shape', /blk\.0\.attn_k\.weight is \[64, 64\].*\[32, 64\]/],
+    ['transposed', (t: Map<string, TensorInfo>) => t.set('blk.0.ffn_down.weight', info('blk.0.ffn_down.weight', [96, 64])), 'tensor-shape', /ffn_down/],
+    ['a quantised norm', (t: Map<string, TensorInfo>) => t.set('output_norm.weight', info('output_norm.weight', [64], 'Q8_0')), 'tensor-type', /output_norm\.weight.*Q8_0/],
+    ['of another variant', (t: Map<string, TensorInfo>) => t.set('blk.0.attn_q_norm.weight', info('blk.0.attn_q_norm.weight', [32])), 'tensor-type', /attn_q_norm/],
+    ['of a layer too many', (t: Map<string, TensorInfo>) => t.set('blk.2.attn_norm.weight', info('blk.2.attn_norm.weight', [64])), 'tensor-type', /blk\.2/],
+  ] as const)('%s: refused before anything is read', async (_what, change, code, message) => {
+    const file = await changed(change);
+    const found = loadLanguageModel(file, createReferenceBackend());
+    await expect(found).rejects.toBeInstanceOf(ModelError);
+    await expect(found).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  test('other parts of a multimodal file and stored frequencies are passed over', async () => {
+    const file = await changed((t) => {
+      t.set('v.patch_embd.weight', info('v.patch_embd.weight', [4, 4]));
+      t.set('blk.0.attn_rot_embd.weight', info('blk.0.attn_rot_embd.weight', [16]));
+    });
+    await expect(loadLanguageModel(file, createReferenceBackend())).rejects.toThrow('was read');
+  });
+
+  test('without an output matrix the head is the embedding table', async () => {
+    const [llama3] = (await fixtures()).filter(({ name }) => name === 'llama-llama3');
+    const file = await openModel(toGguf(llama3!));
+    expect(file.tensors.has('output.weight')).toBe(false);
+    expect(languageModelConfig(file.metadata, file.tensors).tied).toBe(true);
+  });
+
+  test('a divisor of RoPE that is no number is refused, and nothing stays on the device', async () => {
+    const [llama3] = (await fixtures()).filter(({ name }) => name === 'llama-llama3');
+    const bytes = toGguf(llama3!);
+    bytes.fill(0, bytes.length - 32);
+    const backend = createReferenceBackend();
+    await expect(openModel(bytes).then((file) => loadLanguageModel(file, backend))).rejects.toMatchObject({ code: 'config' });
+    expect(backend.memory()).toMatchObject({ weights: 0, allocations: 0 });
+  });
+});
+
+describe('the graph', () => {
+  test('a decode step takes six operations a layer', async () => {
+    const backend = createReferenceBackend();
+    const model = await loadLanguageModel(await openModel(tinyModel({ layers: 3 })), backend);
+    const counts = new Map<string, number>();
+    for (const operation of ['embed', 'linear', 'gatedMlp', 'norm', 'rows', 'ropeAppend', 'attention'] as const) {
+      const original = backend[operation] as (...args: unknown[]) => unknown;
+      (backend as unknown as Record<string, unknown>)[operation] = (...args: unknown[]) => {
+        counts.set(operation, (counts.get(operation) ?? 0) + 1);
+        return original.apply(backend, args);
+      };
+    }
+    await logitsOf(model, [5], []);
+    expect(Object.fromEntries(counts)).toEqual({ embed: 1, linear: 3 * 3 + 1, gatedMlp: 3, ropeAppend: 3, attention: 3 });
+  });
+
+  test('a weight that is no number shows in the logits', async () => {
+    const damage = (name: string, values: Float32Array): void => {
+      if (name === 'blk.1.attn_v.weight') values[7] = NaN;
+    };
+    const model = await loadLanguageModel(await openModel(tinyModel({ damage })), createReferenceBackend());
+    const logits = await logitsOf(model, [1, 2, 3], [3]);
+    expect(logits).toHaveLength(3 * TINY_VOCABULARY);
+    expect(logits.every(Number.isNaN)).toBe(true);
+  });
+});
