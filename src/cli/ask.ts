@@ -17,9 +17,10 @@ ${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, ti
     args.atMost(2);
     const [path, question] = args.rest;
     if (path === undefined || question === undefined || question.trim() === '') throw new UsageError('DOCUMENT or the question is missing');
+    const sampling = args.sampling();
     const document = await readDocument(path);
     await withModel(args, surroundings, 'nano', async (model, progress) => {
-      const session = await model.createSession({ temperature: 0, ...args.sampling() });
+      const session = await model.createSession({ temperature: 0, ...sampling });
       const answer = session.promptStreaming(`${document.trim()}\n\n${question.trim()}`, {
         onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       });

@@ -18,11 +18,12 @@ In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
     args.atMost(0);
     const { input, output, errors } = surroundings;
     const terminal = errors.isTTY === true;
+    const sampling = args.sampling();
     await withModel(args, surroundings, 'nano', async (model, progress) => {
       if (terminal) await write(errors, `${model.name} on ${model.device.description}: ${model.device.reason}\n`);
       const system = args.text('system');
       const begin = (): Promise<OctavoSession> =>
-        model.createSession({ ...args.sampling(), ...(system === undefined ? {} : { initialPrompts: [{ role: 'system', content: system }] }) });
+        model.createSession({ ...sampling, ...(system === undefined ? {} : { initialPrompts: [{ role: 'system', content: system }] }) });
       let session = await begin();
       const lines = createInterface({ input, ...(terminal ? { output: errors, prompt: '> ' } : {}) });
       let running: AbortController | undefined;

@@ -17,13 +17,15 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
     args.atMost(0);
     const chat = args.flag('chat');
     if (chat && args.flag('raw')) throw new UsageError('--chat and --raw exclude each other');
+    args.required('model');
     const given = args.required('prompt');
+    const sampling = args.sampling();
     const prompt = given === '-' ? await readAll(surroundings.input) : given;
     const json = args.flag('json');
     const stop = args.text('stop');
     await withModel(args, surroundings, undefined, async (model, progress, loadTime) => {
       const options = {
-        ...args.sampling(),
+        ...sampling,
         ...(stop === undefined ? {} : { stop }),
         onPrefill: (done: number, total: number) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       };

@@ -26,9 +26,9 @@ export function loadTest(bytes: Uint8Array, settings: LoadSettings = {}): Promis
   return EngineModel.load(testPlatform, bytes, { device: 'wasm', threads: 1, ...settings }, {}, testDevice);
 }
 
-/** `Octavo` with its engine in this process. */
-export function testFace(open: OpenDevice | undefined = testDevice, platform: Platform = testPlatform): OctavoFace {
-  const place: FacePlatform = {
+/** Starts engines in this process, over the same messages as a worker's. */
+export function testPlace(open: OpenDevice | undefined = testDevice, platform: Platform = testPlatform): FacePlatform {
+  return {
     startEngine: async () => {
       const { port1, port2 } = new MessageChannel();
       serveEngine(portEndpoint(port2 as unknown as MessagePort), platform, open);
@@ -38,5 +38,9 @@ export function testFace(open: OpenDevice | undefined = testDevice, platform: Pl
     capable: true,
     store: () => undefined,
   };
-  return createFace(place);
+}
+
+/** `Octavo` with its engine in this process. */
+export function testFace(open?: OpenDevice, platform?: Platform): OctavoFace {
+  return createFace(testPlace(open, platform));
 }

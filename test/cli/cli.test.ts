@@ -1,0 +1,161 @@
+/** The command line, in this process, with what it reads and writes captured. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { run } from '../../src/cli/run.ts';
+import { createFace } from '../../src/face/octavo.ts';
+import { testPlace, testPlatform } from '../support/engine.ts';
+import { tinyModel, TINY_VOCABULARY } from '../support/tiny-model.ts';
+
+let folder: string;
+let model: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'octavo-cli-'));
+  model = join(folder, 'tiny.gguf');
+  writeFileSync(model, tinyModel());
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+class Captured extends Writable {
+  text = '';
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+}
+
+async function octavo(args: string[], input: string | Uint8Array = ''): Promise<{ code: number; output: string; errors: string }> {
+  const output = new Captured();
+  const errors = new Captured();
+  const place = testPlace();
+  const code = await run(args, { input: Readable.from([Buffer.from(input)]), output, errors, face: createFace(place), place, platform: testPlatform });
+  return { code, output: output.text, errors: errors.text };
+}
+const WASM = ['--device', 'wasm', '--threads', '1'];
+
+describe('tokenize', () => {
+  test('ids on one line, special tokens read or not', async () => {
+    const plain = await octavo(['tokenize', '--model', model], 'ab\n');
+    expect(plain).toEqual({ code: 0, errors: '', output: '[97,98,10]\n' });
+    const special = await octavo(['tokenize', '--model', model], '<|im_end|>');
+    expect(JSON.parse(special.output)).toHaveLength(1);
+    const letters = await octavo(['tokenize', '--model', model, '--no-special'], '<|im_end|>');
+    expect(JSON.parse(letters.output)).toHaveLength(10);
+  });
+
+  test('and back', async () => {
+    const text = 'Grüße, 世界!\n<|im_end|>';
+    const { output } = await octavo(['tokenize', '--model', model], text);
+    expect((await octavo(['tokenize', '--model', model, '--detokenize'], output)).output).toBe(text);
+  });
+
+  test('a line at a time', async () => {
+    const lines = ['one', 'two\nlines', '', '\u0000'];
+    const { output } = await octavo(['tokenize', '--model', model, '--jsonl'], lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const ids = output.trimEnd().split('\n');
+    expect(ids).toHaveLength(4);
+    expect(JSON.parse(ids[2]!)).toEqual([]);
+    const back = await octavo(['tokenize', '--model', model, '--jsonl', '--detokenize'], output);
+    expect(back.output.trimEnd().split('\n').map((line) => JSON.parse(line) as string)).toEqual(lines);
+  });
+
+  test('what cannot be read is told by its line', async () => {
+    expect(await octavo(['tokenize', '--model', model, '--jsonl'], '"a"\nb\n')).toMatchObject({ code: 1, errors: expect.stringContaining('line 2') });
+    expect(await octavo(['tokenize', '--model', model, '--detokenize'], `[${TINY_VOCABULARY}]`)).toMatchObject({ code: 1 });
+  });
+});
+
+describe('generate', () => {
+  test('JSON: text, ids, timings', async () => {
+    const { code, output } = await octavo(['generate', '--model', model, '--prompt', 'Once', '--temperature', '0', '--max-tokens', '9', '--json', ...WASM]);
+    expect(code).toBe(0);
+    const answer = JSON.parse(output) as { text: string; ids: number[]; tokens: object; timings: object; device: object };
+    expect(answer).toMatchObject({ finishReason: 'length', tokens: { prompt: 4, generated: 9 }, device: { kind: expect.any(String) } });
+    expect(answer.ids).toHaveLength(9);
+    expect(answer.timings).toEqual({ load: expect.any(Number), prefill: expect.any(Number), decode: expect.any(Number) });
+    const plain = await octavo(['generate', '--model', model, '--prompt', '-', '--temperature', '0', '--max-tokens', '9', ...WASM], 'Once');
+    expect(plain.output).toBe(`${answer.text}\n`);
+  });
+
+  test('with the chat template', async () => {
+    const { output } = await octavo(['generate', '--chat', '--model', model, '--prompt', 'Once', '--max-tokens', '3', '--json', ...WASM]);
+    expect((JSON.parse(output) as { tokens: { prompt: number } }).tokens.prompt).toBeGreaterThan(10);
+  });
+});
+
+describe('chat and ask', () => {
+  test('a line a question, /reset and /exit', async () => {
+    const { code, output } = await octavo(['chat', '--model', model, '--max-tokens', '4', '--temperature', '0', ...WASM], 'Hello\nAnd?\n/reset\nHello\n/exit\nnever\n');
+    expect(code).toBe(0);
+    const answers = output.trimEnd().split('\n');
+    expect(answers).toHaveLength(3);
+    expect(answers[2]).toBe(answers[0]);
+  });
+
+  test('a question about a document', async () => {
+    const document = join(folder, 'facts.txt');
+    writeFileSync(document, 'The gate is red.\n');
+    const { code, output } = await octavo(['ask', document, 'Which colour?', '--model', model, '--max-tokens', '4', '--json', ...WASM]);
+    expect(code).toBe(0);
+    expect((JSON.parse(output) as { answer: string }).answer).toHaveLength(4);
+    writeFileSync(document, Uint8Array.of(0x25, 0x50, 0x44, 0x46, 0, 255));
+    expect(await octavo(['ask', document, 'Which?', '--model', model])).toMatchObject({ code: 1, errors: expect.stringContaining('only text') });
+    expect(await octavo(['ask', join(folder, 'no.txt'), 'Which?'])).toMatchObject({ code: 1, errors: expect.stringContaining('no.txt') });
+  });
+});
+
+describe('inspect and doctor', () => {
+  test('what a file holds', async () => {
+    const { code, output } = await octavo(['inspect', model]);
+    expect(code).toBe(0);
+    expect(output).toContain('general.architecture: llama');
+    expect(output).toMatch(/token_embd\.weight +F32/);
+    const json = JSON.parse((await octavo(['inspect', model, '--json'])).output) as { tensors: unknown[]; config: { layers: number }; metadata: Record<string, unknown> };
+    expect(json.tensors).toHaveLength(21);
+    expect(json.config.layers).toBe(2);
+    expect(json.metadata['tokenizer.ggml.tokens']).toMatchObject({ length: TINY_VOCABULARY });
+  });
+
+  test('an unknown architecture can be looked at', async () => {
+    const path = join(folder, 'strange.gguf');
+    writeFileSync(path, tinyModel({ metadata: { 'general.architecture': 'strange' } }));
+    const { code, output } = await octavo(['inspect', path, '--json']);
+    expect(code).toBe(0);
+    expect((JSON.parse(output) as { config: { problem: string } }).config.problem).toContain('strange');
+  });
+
+  test('what this machine offers', async () => {
+    const { code, output } = await octavo(['doctor', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(output)).toMatchObject({ wasm: { builds: { scalar: true } }, choice: { kind: expect.any(String) } });
+    expect((await octavo(['doctor'])).output).toContain('scalar');
+  });
+});
+
+describe('how it fails', () => {
+  test.each([
+    [[], 0, ''],
+    [['--help'], 0, ''],
+    [['generate', '--help'], 0, ''],
+    [['dance'], 2, "'dance' is not a command"],
+    [['generate'], 2, '--model is missing'],
+    [['generate', '--model', 'x', '--prompt', 'x', '--top-k', 'many'], 2, "'many' is not a number"],
+    [['generate', '--model', 'x', '--prompt', 'x', '--device', 'tpu'], 2, 'auto, wasm, webgpu'],
+    [['generate', '--model', 'x', '--prompt', 'x', '--strange'], 2, '--strange'],
+    [['inspect'], 2, 'FILE is missing'],
+    [['inspect', 'no-such-file.gguf'], 1, 'no-such-file.gguf'],
+    [['inspect', 'a', 'b'], 2, "unexpected argument 'b'"],
+  ])('%j: %d', async (args, code, problem) => {
+    const result = await octavo(args);
+    expect(result.code).toBe(code);
+    expect(result.errors).toContain(problem);
+    if (code === 1) expect(result.errors.trimEnd().split('\n')).toHaveLength(1);
+    if (code === 0) expect(result.output).toContain('octavo');
+  });
+
+  test('--verbose shows the stack', async () => {
+    expect((await octavo(['inspect', 'no-such-file.gguf', '--verbose'])).errors).toContain('    at ');
+  });
+});
