@@ -45,10 +45,9 @@ const entry = (name, input, platform, extra = []) => ({
 export default [
   entry('index', 'src/index.ts', 'browser', [wasm()]),
   entry('worker', 'src/worker/browser.ts', 'browser'),
-  entry('pool', 'src/platform/pool-browser.ts', 'browser'),
+  entry('pool', 'src/platform/pool-worker.ts', 'browser'),
   entry('node', 'src/node.ts', 'node'),
   entry('node-worker', 'src/worker/node.ts', 'node'),
-  entry('node-pool', 'src/platform/pool-node.ts', 'node'),
   entry('cli', 'src/cli/main.ts', 'node'),
   entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
 ];
