@@ -6,7 +6,7 @@ import { WEIGHT_FORMATS, type WeightFormat } from '../backend/weight.ts';
 import { FileError } from '../errors.ts';
 import { halfTable, toHalf } from './half.ts';
 
-export type FloatFormat = 'F32' | 'F16' | 'BF16';
+type FloatFormat = 'F32' | 'F16' | 'BF16';
 export type Quantization = 'q8' | 'q4';
 
 /** Q8_0 and Q4_0 both store rows in blocks of 32 values. */

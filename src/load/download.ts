@@ -47,9 +47,9 @@ export async function downloadToStore(wanted: DownloadRequest): Promise<ByteSour
 }
 
 /** The server's file is not the one whose beginning is stored. */
-class Changed {}
+class Changed extends Error {}
 /** Another tab wrote into the same file. */
-class Conflict {}
+class Conflict extends Error {}
 
 class Download {
   readonly #wanted: DownloadRequest;

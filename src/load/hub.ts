@@ -35,7 +35,7 @@ export function parseHubName(input: string): HubName {
   return { repository: `${owner}/${repository}`, revision, path };
 }
 
-export function fileUrl(hub: string, { repository, revision }: HubName, path: string): string {
+function fileUrl(hub: string, { repository, revision }: HubName, path: string): string {
   return `${hub}/${repository}/resolve/${encodeURIComponent(revision)}/${path.split('/').map(encodeURIComponent).join('/')}`;
 }
 
@@ -49,7 +49,7 @@ export async function listFiles(hub: string, name: HubName, folder: string, netw
     const { text, next } = await withRetries(at, network, signal, () => 0, () => fetchText(at, network, signal));
     let entries: JsonValue;
     try {
-      entries = JSON.parse(text) as JsonValue;
+      entries = JSON.parse(text);
     } catch (cause) {
       throw new StorageError('network', `${at}: the answer is not JSON`, { url: at }, { cause });
     }

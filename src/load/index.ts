@@ -43,7 +43,7 @@ export async function openModel(input: ModelInput, options: OpenOptions = {}): P
     return openGguf(memorySource(name, input, expected(options, name)), async () => undefined, options);
   }
   if (typeof input !== 'object' || input === null) throw new InputError('argument', `the model is a ${typeof input}; give a URL, a File, bytes, a path or hf:owner/repository`);
-  return openSet(byName(input as readonly Blob[] | Readonly<Record<string, Blob | Uint8Array>>), options);
+  return openSet(byName(input), options);
 }
 
 function openAddress(address: string, options: OpenOptions): Promise<ModelFile> {

@@ -1,16 +1,9 @@
 /** JSON from files: bounded in size and depth, and an error says where. */
 import { FileError } from '../errors.ts';
-import { readBytes, type ByteSource } from './byte-source.ts';
 import type { JsonObject, JsonValue } from './model-file.ts';
 
 /** The deepest nesting read. tokenizer.json and configurations stay below 12; whoever walks a value may then recurse. */
 const MAX_JSON_DEPTH = 64;
-
-/** A JSON object that makes up a whole file of at most `limit` bytes. */
-export async function readJson(source: ByteSource, limit: number, signal?: AbortSignal): Promise<JsonObject> {
-  if (source.size > limit) throw new FileError('limit', { file: source.name, field: 'size' }, `${source.size} bytes; at most ${limit} are read`);
-  return parseJsonObject(await readBytes(source, 0, source.size, signal), source.name, 'JSON', 0);
-}
 
 /** `offset` is where `bytes` begin in the file. */
 export function parseJsonObject(bytes: Uint8Array, file: string, field: string, offset: number): JsonObject {
@@ -24,7 +17,7 @@ export function parseJsonObject(bytes: Uint8Array, file: string, field: string, 
   }
   let value: JsonValue;
   try {
-    value = JSON.parse(text) as JsonValue;
+    value = JSON.parse(text);
   } catch (cause) {
     const at = jsonFault(text);
     // Characters before the fault, as bytes; a byte order mark was dropped by the decoder.
@@ -57,7 +50,9 @@ function depthFault(bytes: Uint8Array): number | undefined {
   return undefined;
 }
 
-const TOKEN = /[ \t\n\r]*(?:([[\]{},:])|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\d.a-zA-Z])|true|false|null)/y;
+/** JSON's tokens (RFC 8259) but strings, which may be megabytes and are walked instead. */
+const TOKEN = /[[\]{},:]|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\d.a-zA-Z])|true|false|null/uy;
+const SPACE = /[ \t\n\r]*/uy;
 
 /**
  * The index of the first character that cannot continue a JSON text; its length where the text only ends too early.
@@ -65,45 +60,71 @@ const TOKEN = /[ \t\n\r]*(?:([[\]{},:])|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]
  */
 function jsonFault(text: string): number {
   const open: ('{' | '[')[] = [];
-  /** What may come: a value, a key, a colon, or a comma and the like. */
+  /** What may come: a value, a key, a colon, or a comma and the like; `first` also lets the bracket close. */
   let expect: 'value' | 'first' | 'key' | 'firstKey' | 'colon' | 'after' = 'value';
-  TOKEN.lastIndex = 0;
-  for (;;) {
-    const from = TOKEN.lastIndex;
-    const start = from + (/^[ \t\n\r]*/.exec(text.slice(from, from + 64))?.[0].length ?? 0);
-    if (expect === 'after' && open.length === 0) return start;
-    const match = TOKEN.exec(text);
-    if (match === null) return unfinished(text, start) ? text.length : start;
-    const mark = match[1];
-    const top = open[open.length - 1];
-    if (expect === 'colon') {
+  for (let at = 0; ; ) {
+    SPACE.lastIndex = at;
+    SPACE.exec(text);
+    const start = SPACE.lastIndex;
+    if (start === text.length) return start;
+    const isString = text[start] === '"';
+    let mark: string | undefined;
+    if (isString) {
+      const end = stringEnd(text, start);
+      if (end.fault) return end.at;
+      at = end.at;
+    } else {
+      TOKEN.lastIndex = start;
+      mark = TOKEN.exec(text)?.[0];
+      if (mark === undefined) return isUnfinished(text.slice(start, start + 64)) ? text.length : start;
+      at = TOKEN.lastIndex;
+    }
+    const top = open.at(-1);
+    if (expect === 'after') {
+      if (mark === ',' && top !== undefined) expect = top === '{' ? 'key' : 'value';
+      else if ((mark === '}' && top === '{') || (mark === ']' && top === '[')) open.pop();
+      else return start;
+    } else if (expect === 'colon') {
       if (mark !== ':') return start;
       expect = 'value';
     } else if (expect === 'key' || expect === 'firstKey') {
-      if (mark === '}' && expect === 'firstKey') {
+      if (isString) expect = 'colon';
+      else if (mark === '}' && expect === 'firstKey') {
         open.pop();
         expect = 'after';
-      } else if (text[start] === '"') expect = 'colon';
-      else return start;
-    } else if (expect === 'after') {
-      if (mark === ',') expect = top === '{' ? 'key' : 'value';
-      else if ((mark === '}' && top === '{') || (mark === ']' && top === '[')) open.pop();
-      else return start;
+      } else return start;
     } else if (mark === '{' || mark === '[') {
       open.push(mark);
       expect = mark === '{' ? 'firstKey' : 'first';
     } else if (mark === ']' && expect === 'first') {
       open.pop();
       expect = 'after';
-    } else if (mark === undefined) expect = 'after';
-    else return start;
+    } else if (mark !== undefined && '[]{},:'.includes(mark)) return start;
+    else expect = 'after';
   }
 }
 
-/** Whether the rest could be the beginning of a token: nothing, a string without its end, a piece of a word or number. */
-function unfinished(text: string, start: number): boolean {
-  const rest = text.slice(start, start + 64).trim();
-  if (rest === '') return text.slice(start).trim() === '';
-  if (rest.startsWith('"')) return /^"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*(?:\\(?:u[0-9a-fA-F]{0,3})?)?$/.test(text.slice(start));
+/** Where the string that begins at `start` ends, or where it goes wrong (the text's end: it is cut off). */
+function stringEnd(text: string, start: number): { readonly at: number; readonly fault: boolean } {
+  for (let i = start + 1; i < text.length; i++) {
+    const character = text[i] ?? '';
+    if (character === '"') return { at: i + 1, fault: false };
+    if (character < ' ') return { at: i, fault: true };
+    if (character !== '\\') continue;
+    const escape = text[++i];
+    if (escape === undefined) break;
+    if (escape === 'u') {
+      for (let digits = 0; digits < 4; digits++) {
+        const digit = text[++i];
+        if (digit === undefined) return { at: text.length, fault: true };
+        if (!/[0-9a-fA-F]/.test(digit)) return { at: i, fault: true };
+      }
+    } else if (!'"\\/bfnrt'.includes(escape)) return { at: i, fault: true };
+  }
+  return { at: text.length, fault: true };
+}
+
+/** Whether the last characters could be the beginning of a word or number. */
+function isUnfinished(rest: string): boolean {
   return ['true', 'false', 'null'].some((word) => word.startsWith(rest)) || /^-?\d*\.?\d*[eE]?[+-]?$/.test(rest);
 }

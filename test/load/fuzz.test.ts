@@ -3,7 +3,7 @@
  * never an endless loop, and no more memory than the file's size times a stated constant, which is counted here.
  */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { FileError } from '../../src/errors.ts';
 import { ALLOCATION_FACTOR } from '../../src/load/gguf/header.ts';
 import { openModel, type ModelInput } from '../../src/load/index.ts';

@@ -97,7 +97,7 @@ describe('in Chromium', () => {
     }
   }, 180_000);
 
-  test.each([['told beforehand', { usage: 0, quota: 30_000_000 }], ['met in the midst', {}]])('a full quota, %s', async (_, estimate) => {
+  test.each<[string, { usage?: number; quota?: number }]>([['told beforehand', { usage: 0, quota: 30_000_000 }], ['met in the midst', {}]])('a full quota, %s', async (_, estimate) => {
     if (!available) return;
     const browser = await openBrowser();
     try {

@@ -2,7 +2,7 @@ import 'fake-indexeddb/auto';
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createStore, type UseStore } from 'idb-keyval';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { readBytes } from '../../src/load/byte-source.ts';
 import { downloadToStore, type DownloadRequest } from '../../src/load/download.ts';
 import type { RetryPolicy } from '../../src/load/http.ts';

@@ -5,7 +5,8 @@ import { FileError } from '../../errors.ts';
 import type { ByteSource } from '../byte-source.ts';
 import { deliveredFormat, type Quantization } from '../convert.ts';
 import { sampleBytes } from '../fingerprint.ts';
-import type { GgufValue, ModelFile } from '../model-file.ts';
+import type { GgufValue, ModelFile, ReadOptions } from '../model-file.ts';
+import { Meter } from '../progress.ts';
 import { StreamedModelFile, type PlacedTensor } from '../streamed-file.ts';
 import { readGgufHeader, type GgufHeader } from './header.ts';
 import { readSplit, splitNames } from './split.ts';
@@ -17,9 +18,9 @@ import { readSplit, splitNames } from './split.ts';
 export async function openGguf(
   first: ByteSource,
   sibling: (name: string) => Promise<ByteSource | undefined>,
-  options: { readonly signal?: AbortSignal; readonly quantize?: Quantization } = {},
+  options: ReadOptions & { readonly quantize?: Quantization } = {},
 ): Promise<ModelFile> {
-  const { signal, quantize } = options;
+  const { signal, monitor, quantize } = options;
   const sources: ByteSource[] = [];
   try {
     sources.push(first);
@@ -47,7 +48,9 @@ export async function openGguf(
       throw new FileError('malformed', { file: first.name, field: 'split.tensors.count' }, `${split.tensors} tensors are announced, the files have ${placed.length}`);
     }
     const hasher = (await createSHA256()).init();
+    const meter = new Meter(monitor, 'header', first.name, headers.reduce((sum, header) => sum + header.bytes.length, 0));
     for (const [i, header] of headers.entries()) {
+      meter.add(header.bytes.length);
       hasher.update(header.bytes);
       const source = sources[i];
       if (source !== undefined) hasher.update(await sampleBytes(source, header.dataOffset, signal));

@@ -183,7 +183,7 @@ function readAlignment(file: string, metadata: ReadonlyMap<string, GgufValue>, p
 /** Types, sizes, alignment, range, overlap and names of all tensors. */
 function placeTensors(raw: readonly RawTensor[], file: string, size: number, dataOffset: number, alignment: number): GgufTensor[] {
   const names = new Set<string>();
-  const tensors: (GgufTensor & { at: number })[] = [];
+  const tensors: (GgufTensor & { readonly at: number })[] = [];
   for (const { name: tensor, shape, type, offset, at } of raw) {
     const place = { file, field: tensor, offset: at };
     if (names.has(tensor)) throw new FileError('malformed', place, 'this tensor name occurs twice');
@@ -210,5 +210,5 @@ function placeTensors(raw: readonly RawTensor[], file: string, size: number, dat
       throw new FileError('malformed', { file, field: tensor.name, offset: tensor.at }, `its data at ${tensor.offset} lies over that of ${before.name}`);
     }
   }
-  return sorted.map(({ at: _, ...tensor }) => tensor);
+  return sorted;
 }

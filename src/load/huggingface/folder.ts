@@ -109,5 +109,6 @@ async function shardNames(files: FileSet, signal: AbortSignal | undefined): Prom
 function refuseQuantized(config: JsonObject, folder: string): void {
   const quantization = config['quantization_config'];
   if (!isObject(quantization)) return;
-  throw new FileError('unsupported', { file: `${folder}/config.json`, field: 'quantization_config' }, `${String(quantization['quant_method'] ?? 'a quantised checkpoint')}; take the model in BF16, F16 or F32 (and quantize: 'q8' or 'q4'), or as GGUF`);
+  const { quant_method: method } = quantization;
+  throw new FileError('unsupported', { file: `${folder}/config.json`, field: 'quantization_config' }, `${typeof method === 'string' ? method.slice(0, 40) : 'a quantised checkpoint'}; take the model in BF16, F16 or F32 (and quantize: 'q8' or 'q4'), or as GGUF`);
 }
