@@ -16,12 +16,12 @@ export interface GateInputs {
 export const gate: Kernel<GateInputs> = {
   name: 'gate',
   bindings: ['read', 'write'],
-  params: ['u32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32'],
   types: () => '',
   source: () => `${source}\n${activation}`,
-  constants: ({ activation: kind }) => ({ ACTIVATION: ACTIVATIONS[kind] }),
+  constants: () => ({}),
   check: (inputs) => checkGrid('gate', gate.grid(inputs)),
   grid: ({ out }) => [Math.ceil(out.cols / 64), out.rows, 1],
   buffers: ({ both, out }) => [both.buffer, out.buffer],
-  values: ({ both, out }) => [out.cols, both.stride, out.stride],
+  values: ({ both, activation: kind, out }) => [out.cols, both.stride, out.stride, ACTIVATIONS[kind]],
 };

@@ -5,12 +5,11 @@
 //
 // One thread an element; grid x covers the columns, grid y the tokens.
 
-override ACTIVATION: u32 = 1u;
-
 struct Params {
   rows: u32,
   both_stride: u32,
   out_stride: u32,
+  activation: u32, // lib/activation.wgsl
 }
 
 @group(0) @binding(0) var<storage, read> both: array<f32>;
@@ -23,5 +22,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     return;
   }
   let at = id.y * params.both_stride + id.x;
-  out[id.y * params.out_stride + id.x] = activate(ACTIVATION, both[at]) * both[at + params.rows];
+  out[id.y * params.out_stride + id.x] = activate(params.activation, both[at]) * both[at + params.rows];
 }

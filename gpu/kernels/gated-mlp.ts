@@ -27,17 +27,18 @@ const tokens = (x: Matrix): number => (x.rows === 1 ? 1 : TOKENS);
 export const gatedMlp: Kernel<GatedMlpInputs> = {
   name: 'gated-mlp',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'f32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32'],
   types: ({ gate, up }) => weightTypes([gate.format, up.format]),
   source: ({ gate, up }) => `${source}\n${xVec}\n${activation}\n${weightSource([gate.format, up.format])}`,
-  constants: ({ x, norm, activation: kind }) => ({
+  constants: ({ x, norm }) => ({
     TOKENS: tokens(x),
     NORM: norm === undefined ? 0 : 1,
-    ACTIVATION: ACTIVATIONS[kind],
     RAGGED: ragged(x.cols),
   }),
   check: (inputs) => checkGrid('gated-mlp', gatedMlp.grid(inputs)),
   grid: ({ x, gate }) => [Math.ceil(gate.rows / COLUMNS), Math.ceil(x.rows / tokens(x)), 1],
   buffers: ({ x, gate, up, norm, out, none }) => [x.buffer, norm?.weight ?? none, gate.buffer, up.buffer, none, out.buffer],
-  values: ({ x, gate, norm, out }) => [x.rows, x.cols, x.stride / 4, out.stride, gate.rows, norm?.epsilon ?? 0],
+  values: ({ x, gate, norm, activation: kind, out }) => [
+    x.rows, x.cols, x.stride / 4, out.stride, gate.rows, norm?.epsilon ?? 0, ACTIVATIONS[kind],
+  ],
 };

@@ -13,7 +13,6 @@
 
 override TOKENS: u32 = 1u; // 1 .. 4
 override NORM: u32 = 0u;
-override ACTIVATION: u32 = 1u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
 
 const SLOTS = 2u;
@@ -28,6 +27,7 @@ struct Params {
   out_stride: u32,
   rows: u32,
   epsilon: f32,
+  activation: u32, // lib/activation.wgsl
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -104,6 +104,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       gate *= scale;
       up *= scale;
     }
-    out[token * params.out_stride + first + c] = activate(ACTIVATION, gate) * up;
+    out[token * params.out_stride + first + c] = activate(params.activation, gate) * up;
   }
 }

@@ -38,16 +38,13 @@ export function slotStarts(weights: readonly WeightPart[], columns: number): num
 export const linear: Kernel<LinearInputs> = {
   name: 'linear',
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
   types: ({ weights }) => weightTypes(formats(weights)),
   source: ({ weights }) => `${source}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
-  constants: ({ x, weights, norm, epilogue }) => ({
+  constants: ({ x, weights, norm }) => ({
     SLOTS: weights.length,
     TOKENS: tokens(x),
     NORM: norm === undefined ? 0 : 1,
-    BIAS: epilogue.bias === undefined ? 0 : 1,
-    RESIDUAL: epilogue.residual === undefined ? 0 : 1,
-    ACTIVATION: ACTIVATIONS[epilogue.activation],
     RAGGED: ragged(x.cols),
   }),
   check(inputs) {
@@ -65,12 +62,13 @@ export const linear: Kernel<LinearInputs> = {
     weights[2]?.buffer ?? none,
     out.buffer,
   ],
-  values({ x, weights, norm, out }) {
+  values({ x, weights, norm, epilogue, out }) {
     const starts = slotStarts(weights, COLUMNS);
     const [a, b, c] = weights;
     return [
       x.rows, x.cols, x.stride / 4, out.stride, norm?.epsilon ?? 0, starts[1] ?? 0, starts[2] ?? 0,
       a?.rows ?? 0, b?.rows ?? 0, c?.rows ?? 0, a?.first ?? 0, b?.first ?? 0, c?.first ?? 0,
+      epilogue.bias === undefined ? 0 : 1, epilogue.residual === undefined ? 0 : 1, ACTIVATIONS[epilogue.activation],
     ];
   },
 };

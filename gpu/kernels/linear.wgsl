@@ -3,8 +3,8 @@
 //
 // x        [tokens, cols]   f32, rows of x_stride vec4
 // norm     [cols]           f32, where NORM
-// bias     [out columns]    f32, where BIAS
-// residual [tokens, out]    f32, rows of out_stride, where RESIDUAL
+// bias     [out columns]    f32, where has_bias
+// residual [tokens, out]    f32, rows of out_stride, where has_residual
 // w0..w2   [rows_s, cols]   packed rows (lib/rows.ts); slot s makes out columns column_s .. column_s + rows_s
 // out      [tokens, out]    f32, rows of out_stride
 //
@@ -15,9 +15,6 @@
 override SLOTS: u32 = 1u;
 override TOKENS: u32 = 1u; // 1 .. 4
 override NORM: u32 = 0u;
-override BIAS: u32 = 0u;
-override RESIDUAL: u32 = 0u;
-override ACTIVATION: u32 = 0u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
 
 const LANES = 16u;
@@ -38,6 +35,9 @@ struct Params {
   column0: u32,
   column1: u32,
   column2: u32,
+  has_bias: u32,
+  has_residual: u32,
+  activation: u32, // lib/activation.wgsl
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -127,11 +127,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       sum *= inverseSqrt(square_sum / f32(params.cols) + params.epsilon);
     }
     let at = column + first + c;
-    if (BIAS == 1u) {
+    if (params.has_bias == 1u) {
       sum += bias[at];
     }
-    sum = activate(ACTIVATION, sum);
-    if (RESIDUAL == 1u) {
+    sum = activate(params.activation, sum);
+    if (params.has_residual == 1u) {
       sum += residual[token * params.out_stride + at];
     }
     out[token * params.out_stride + at] = sum;

@@ -16,14 +16,11 @@ const formats = (weights: readonly WeightPart[]) => weights.map((weight) => weig
 export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
   name: 'matmul',
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
   types: ({ weights }) => weightTypes(formats(weights)),
   source: ({ weights }) => `${source}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
-  constants: ({ x, weights, epilogue }) => ({
+  constants: ({ x, weights }) => ({
     SLOTS: weights.length,
-    BIAS: epilogue.bias === undefined ? 0 : 1,
-    RESIDUAL: epilogue.residual === undefined ? 0 : 1,
-    ACTIVATION: ACTIVATIONS[epilogue.activation],
     RAGGED: ragged(x.cols),
   }),
   check(inputs) {
@@ -40,12 +37,13 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
     weights[2]?.buffer ?? none,
     out.buffer,
   ],
-  values({ x, weights, out }) {
+  values({ x, weights, epilogue, out }) {
     const starts = slotStarts(weights, COLUMNS);
     const [a, b, c] = weights;
     return [
       x.rows, x.cols, x.stride / 4, out.stride, starts[1] ?? 0, starts[2] ?? 0,
       a?.rows ?? 0, b?.rows ?? 0, c?.rows ?? 0, a?.first ?? 0, b?.first ?? 0, c?.first ?? 0,
+      epilogue.bias === undefined ? 0 : 1, epilogue.residual === undefined ? 0 : 1, ACTIVATIONS[epilogue.activation],
     ];
   },
 };

@@ -6,9 +6,6 @@
 // through workgroup memory (weights decoded once a tile), transposed, so that each thread reads vec4 and keeps 4 x 8 sums in registers.
 
 override SLOTS: u32 = 1u;
-override BIAS: u32 = 0u;
-override RESIDUAL: u32 = 0u;
-override ACTIVATION: u32 = 0u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
 
 const ROWS = 32u;
@@ -27,6 +24,9 @@ struct Params {
   column0: u32,
   column1: u32,
   column2: u32,
+  has_bias: u32,
+  has_residual: u32,
+  activation: u32, // lib/activation.wgsl
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -107,11 +107,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       }
       let at = column + local;
       var sum = select(high[r][c % 4u], low[r][c % 4u], c < 4u);
-      if (BIAS == 1u) {
+      if (params.has_bias == 1u) {
         sum += bias[at];
       }
-      sum = activate(ACTIVATION, sum);
-      if (RESIDUAL == 1u) {
+      sum = activate(params.activation, sum);
+      if (params.has_residual == 1u) {
         sum += residual[token * params.out_stride + at];
       }
       out[token * params.out_stride + at] = sum;

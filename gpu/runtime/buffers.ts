@@ -32,7 +32,6 @@ export class Buffers {
   readonly #device: Device;
   readonly #free = new Map<number, DeviceBuffer[]>();
   readonly #bytes = new Map<Purpose, number>();
-  readonly #pending = new Set<Promise<unknown>>();
   #nextId = 0;
   #count = 0;
 
@@ -62,20 +61,15 @@ export class Buffers {
     }
     const settled = this.#device.guard('out-of-memory', `${size} bytes of ${purpose}`);
     const gpu = this.#device.gpu.createBuffer({ size, usage });
-    const pending = settled().then((error) => {
-      this.#pending.delete(pending);
-      if (error !== undefined && this.#device.alive) this.#device.fail(error);
-    });
-    this.#pending.add(pending);
+    this.#device.await(
+      settled().then((error) => {
+        if (error !== undefined && this.#device.alive) this.#device.fail(error);
+      }),
+    );
     this.#count += 1;
     this.#bytes.set(purpose, this.held(purpose) + size);
     this.#nextId += 1;
     return new DeviceBuffer(this.#nextId, gpu, size, purpose);
-  }
-
-  /** Resolves when it is known whether every buffer asked for was had; a failure is then in `Device.check`. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#pending);
   }
 
   /** The caller sees to it that no recorded, unsubmitted command uses the buffer. */

@@ -28,6 +28,9 @@ export class Device {
   /** Resolves with the error when the device is lost; never rejects, and stays silent when `destroy` ended it. */
   readonly lost: Promise<DeviceError>;
   #failure: OctavoError | undefined;
+  /** What the device says of commands that use something that failed to be made; told only where no cause comes to light. */
+  #consequence: OctavoError | undefined;
+  readonly #causes = new Set<Promise<void>>();
   #dead: OctavoError | undefined;
   #destroyed = false;
 
@@ -43,7 +46,8 @@ export class Device {
       });
     });
     gpu.onuncapturederror = (event) => {
-      this.fail(classify(event.error));
+      event.preventDefault();
+      this.#consequence ??= classify(event.error);
     };
   }
 
@@ -54,15 +58,27 @@ export class Device {
   /** Throws `DeviceError('lost')` on a dead device, and once the failure that came since the last check. */
   check(): void {
     if (this.#dead !== undefined) throw this.#dead;
-    const failure = this.#failure;
-    if (failure === undefined) return;
+    if (this.#failure === undefined && (this.#consequence === undefined || this.#causes.size > 0)) return;
+    const failure = this.#failure ?? this.#consequence;
     this.#failure = undefined;
+    this.#consequence = undefined;
     throw failure;
   }
 
   /** Keeps the first failure that no caller waited for; the next call throws it. */
   fail(error: OctavoError): void {
     this.#failure ??= error;
+  }
+
+  /** Learns later whether something was made; `cause` settles without an error after calling `fail` if need be. */
+  await(cause: Promise<void>): void {
+    this.#causes.add(cause);
+    void cause.finally(() => this.#causes.delete(cause));
+  }
+
+  /** Resolves when everything asked for was made or failed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#causes);
   }
 
   /** The error of a promise that rejected because the device went away, or a failure of its own. */

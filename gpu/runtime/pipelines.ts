@@ -15,7 +15,6 @@ export class Pipelines {
   readonly #device: Device;
   readonly #cache = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
-  readonly #pending = new Set<Promise<unknown>>();
   #made = 0;
 
   constructor(device: Device) {
@@ -46,11 +45,6 @@ export class Pipelines {
     ]);
   }
 
-  /** Resolves when it is known whether everything compiled; a failure is then in `Device.check`. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#pending);
-  }
-
   #layout(key: string, entries: () => GPUBindGroupLayoutEntry[]): GPUBindGroupLayout {
     const known = this.#layouts.get(key);
     if (known !== undefined) return known;
@@ -76,14 +70,13 @@ export class Pipelines {
       layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout, this.paramLayout(data)] }),
       compute: { module, entryPoint: 'main', constants },
     });
-    const pending = settled().then(async (error) => {
-      if (error !== undefined && this.#device.alive) {
+    this.#device.await(
+      settled().then(async (error) => {
+        if (error === undefined || !this.#device.alive) return;
         this.#cache.delete(key);
         this.#device.fail(await compileError(key, code, module, error));
-      }
-      this.#pending.delete(pending);
-    });
-    this.#pending.add(pending);
+      }),
+    );
     this.#made += 1;
     return { id: this.#made, name: kernel.name, gpu: pipeline, layout, data };
   }

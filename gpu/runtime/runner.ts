@@ -194,7 +194,7 @@ export class Runner {
   }
 
   async #settled(): Promise<void> {
-    await Promise.all([this.#pipelines.settled(), this.buffers.settled()]);
+    await this.device.settled();
     this.device.check();
   }
 

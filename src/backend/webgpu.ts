@@ -206,6 +206,7 @@ export class WebGpuBackend implements Backend {
     this.#ended = true;
     for (const weight of [...this.#weights]) weight.free();
     for (const pool of [...this.#pools]) pool.free();
+    this.#runner.destroy(this.#none);
     this.#runner.end();
   }
 

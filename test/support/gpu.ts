@@ -22,3 +22,24 @@ export async function hasGpu(): Promise<boolean> {
   if (adapter === null && process.env['OCTAVO_REQUIRE_GPU'] === '1') throw new Error('OCTAVO_REQUIRE_GPU=1, but no GPU adapter was found');
   return adapter !== null;
 }
+
+/** A GPU whose device a test can take away. */
+export function capturing(): { readonly gpu: GPU; device(): GPUDevice } {
+  let made: GPUDevice | undefined;
+  const gpu = {
+    requestAdapter: async (options?: GPURequestAdapterOptions) => {
+      const adapter = await testGpu().requestAdapter(options);
+      if (adapter === null) return null;
+      const request = adapter.requestDevice.bind(adapter);
+      adapter.requestDevice = async (descriptor) => (made = await request(descriptor));
+      return adapter;
+    },
+  } as GPU;
+  return {
+    gpu,
+    device: () => {
+      if (made === undefined) throw new Error('no device was asked for yet');
+      return made;
+    },
+  };
+}

@@ -120,7 +120,7 @@ export class GpuWeightWriter implements WeightWriter {
     this.#closed = true;
     this.#stage = new Uint32Array(0);
     try {
-      await this.#runner.buffers.settled();
+      await this.#runner.device.settled();
       this.#runner.device.check();
     } catch (error) {
       this.#runner.destroy(...this.#parts.map((part) => part.buffer));
