@@ -1,6 +1,5 @@
 /** What the engine's worker needs in browsers, web views and Electron's renderers. */
 import { DeviceError } from '../errors.ts';
-import { ModelStore } from '../store/index.ts';
 import type { WasmBuild } from '../wasm.ts';
 import type { Platform } from './platform.ts';
 import { spawnPoolWorker } from './pool-browser.ts';
@@ -52,6 +51,6 @@ export function createBrowserPlatform(): Platform {
     cores: globalThis.navigator?.hardwareConcurrency ?? 1,
     distrusted: [],
     spawnPool: spawnPoolWorker,
-    open: ModelStore.supported ? { store: new ModelStore() } : {},
+    open: {},
   };
 }
