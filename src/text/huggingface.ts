@@ -60,9 +60,9 @@ function addedTokens(value: JsonValue | undefined): AddedToken[] {
   });
 }
 
-function tokenId(value: JsonValue | undefined, field: string): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= MOST_TOKENS) {
-    return failTokenizer(`tokenizer.json: ${field} has the token id ${JSON.stringify(value)}; ids from 0 to ${MOST_TOKENS - 1} are supported`, { field });
+function tokenId(value: JsonValue | undefined, field: string, count = MOST_TOKENS): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= count) {
+    return failTokenizer(`tokenizer.json: ${field} has the token id ${JSON.stringify(value)}; ids from 0 to ${count - 1} are possible`, { field });
   }
   return value;
 }
@@ -188,13 +188,13 @@ function affixes(value: JsonValue | undefined, facts: TokenizerFacts, config: Js
             continue;
           }
           const entry = asObject(specials[asString(token['id'], 'post_processor.single')], 'post_processor.special_tokens');
-          for (const id of asArray(entry['ids'], 'post_processor.ids')) target.push(tokenId(id, 'post_processor'));
+          for (const id of asArray(entry['ids'], 'post_processor.ids')) target.push(tokenId(id, 'post_processor', facts.vocabulary));
         }
         break;
       }
       case 'BertProcessing': case 'RobertaProcessing':
-        before.push(tokenId(asArray(step['cls'], 'post_processor.cls')[1], 'post_processor.cls'));
-        after.push(tokenId(asArray(step['sep'], 'post_processor.sep')[1], 'post_processor.sep'));
+        before.push(tokenId(asArray(step['cls'], 'post_processor.cls')[1], 'post_processor.cls', facts.vocabulary));
+        after.push(tokenId(asArray(step['sep'], 'post_processor.sep')[1], 'post_processor.sep', facts.vocabulary));
         break;
       case 'ByteLevel': break;
       default: failTokenizer(`tokenizer.json: the post_processor ${JSON.stringify(step['type'])} is not known; known are TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence`);

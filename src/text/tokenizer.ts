@@ -61,6 +61,9 @@ function describe(metadata: ModelMetadata): TokenizerDescription {
   }
 }
 
+const NOTHING = new Uint8Array(0);
+const SPACE = 0x20;
+
 class DescribedTokenizer implements Tokenizer {
   readonly #encoder: Encoder;
   readonly #description: TokenizerDescription;
@@ -108,34 +111,47 @@ class DescribedTokenizer implements Tokenizer {
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    const stream = this.stream({ start: true, ...options });
-    const parts: string[] = [];
-    for (let i = 0; i < ids.length; i++) parts.push(stream.push(ids[i] ?? -1));
-    parts.push(stream.flush());
-    return parts.join('');
+    const print = this.#printer({ start: true, ...options });
+    let bytes = new Uint8Array(8 * ids.length + 16);
+    let length = 0;
+    for (let i = 0; i < ids.length; i++) {
+      const part = print(ids[i] ?? -1);
+      if (length + part.length > bytes.length) {
+        const grown = new Uint8Array(2 * (length + part.length));
+        grown.set(bytes);
+        bytes = grown;
+      }
+      bytes.set(part, length);
+      length += part.length;
+    }
+    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, length));
   }
 
   stream(options: DecodeOptions = {}): TokenStream {
+    const print = this.#printer(options);
+    const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+    return { push: (id) => utf8.decode(print(id), { stream: true }), flush: () => utf8.decode() };
+  }
+
+  /** The bytes that each id of a sequence adds to the text. */
+  #printer(options: DecodeOptions): (id: number) => Uint8Array {
     const { decoder } = this.#description;
     const special = options.special === true;
     let first = options.start === true;
     let drop = first ? decoder.leadingSpaces : 0;
-    const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-    return {
-      push: (id) => {
-        let bytes = this.tokenBytes(id);
-        if (!special && decoder.isSpecial(id)) return '';
-        if (first) bytes = decoder.firstBytes?.(id) ?? bytes;
-        first = false;
-        let from = 0;
-        while (drop > 0 && from < bytes.length) {
-          drop = bytes[from] === 0x20 ? drop - 1 : 0;
-          if (bytes[from] !== 0x20) break;
+    return (id) => {
+      let bytes = this.tokenBytes(id);
+      if (!special && decoder.isSpecial(id)) return NOTHING;
+      if (first) bytes = decoder.firstBytes?.(id) ?? bytes;
+      first = false;
+      let from = 0;
+      while (drop > 0 && from < bytes.length) {
+        if (bytes[from] === SPACE) {
+          drop--;
           from++;
-        }
-        return utf8.decode(from === 0 ? bytes : bytes.subarray(from), { stream: true });
-      },
-      flush: () => utf8.decode(),
+        } else drop = 0;
+      }
+      return from === 0 ? bytes : bytes.subarray(from);
     };
   }
 
