@@ -1,14 +1,13 @@
-// npm run demo: nano, the bundled model, answers questions about a bundled document. Nothing is downloaded, nothing leaves the machine.
+// npm run demo [-- wasm|webgpu|auto]: nano, the bundled model, answers questions about a bundled document. Nothing is downloaded, nothing leaves the machine.
 import { readFile } from 'node:fs/promises';
 import { Octavo } from 'octavo';
 
 const folder = new URL('../models/nano/', import.meta.url);
-const { document: name, questions } = JSON.parse(await readFile(new URL('demo.json', folder), 'utf8'));
-const document = await readFile(new URL(name, folder), 'utf8');
+const { document, questions } = JSON.parse(await readFile(new URL('demo.json', folder), 'utf8'));
 
 const started = performance.now();
-const model = await Octavo.load('nano');
-console.log(`nano on ${model.device.description} (${model.device.reason}), loaded in ${(performance.now() - started).toFixed(0)} ms\n`);
+const model = await Octavo.load('nano', { device: process.argv[2] ?? 'wasm' });
+console.log(`nano on ${model.device.description}, loaded in ${(performance.now() - started).toFixed(0)} ms\n`);
 console.log(`${document.slice(0, 320).replace(/\s+\S*$/, '')} ...\n`);
 
 const session = await model.createSession({ temperature: 0 });

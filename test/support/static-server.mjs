@@ -2,6 +2,9 @@
 import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.txt': 'text/plain', '.svg': 'image/svg+xml', '.css': 'text/css', '.webmanifest': 'application/manifest+json' };
 
@@ -53,17 +56,18 @@ export async function serve({ mounts, isolated = true, csp, throttle }) {
       response.end();
       return;
     }
-    const body = createReadStream(file, { start, end, highWaterMark: speed === undefined ? 1 << 20 : 1 << 14 });
-    body.on('data', (chunk) => {
-      entry.sent += chunk.length;
-      if (speed !== undefined) {
-        body.pause();
-        setTimeout(() => body.resume(), (chunk.length / speed) * 1000);
-      }
-    });
-    body.on('error', () => response.destroy());
-    response.on('close', () => body.destroy());
-    body.pipe(response);
+    const bytes = createReadStream(file, { start, end, highWaterMark: speed === undefined ? 1 << 20 : 1 << 14 });
+    const paced = Readable.from(
+      (async function* () {
+        for await (const chunk of bytes) {
+          if (speed !== undefined) await setTimeout((chunk.length / speed) * 1000);
+          entry.sent += chunk.length;
+          yield chunk;
+        }
+      })(),
+      { objectMode: false },
+    );
+    pipeline(paced, response).catch(() => response.destroy());
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
