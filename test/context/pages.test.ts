@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { PAGE_TOKENS, type KvPool } from '../../src/backend/backend.ts';
 import { PageAllocator, Sequence } from '../../src/context/pages.ts';
 import { InputError } from '../../src/errors.ts';
@@ -16,7 +16,7 @@ function pool(layers: number, kvHeads: number, limit = Infinity): KvPool & { rea
     pageBytes: 0,
     reserve: (pages) => {
       if (pages > limit) throw new Error('out of memory');
-      while (data.length < pages) data.push(new Array<number>(PAGE_TOKENS).fill(NaN));
+      while (data.length < pages) data.push(Array.from({ length: PAGE_TOKENS }, () => NaN));
     },
     copy: (from, to) => {
       data[to] = [...data[from]!];

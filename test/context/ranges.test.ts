@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Ranges } from '../../src/backend/backend.ts';
 import { bidirectional, checkRanges, denseCausal, slidingWindow, withinWindow } from '../../src/context/ranges.ts';
 import { InputError } from '../../src/errors.ts';

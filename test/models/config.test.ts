@@ -109,7 +109,7 @@ describe('configuration', () => {
     ['an unknown RoPE scaling', { rope_scaling: { type: 'longrope', factor: 4 } }, 'config', /longrope/],
     ['a scaling without its factor', { rope_scaling: { type: 'yarn' } }, 'config', /factor/],
   ] as const)('%s is refused by name', (_what, change, code, message) => {
-    const found = problem(() => hf(change as JsonObject));
+    const found = problem(() => hf(change));
     expect(found.code).toBe(code);
     expect(found.message).toMatch(message);
   });

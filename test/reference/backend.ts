@@ -110,7 +110,7 @@ class ReferenceBackend implements Backend {
     const { block } = WEIGHT_FORMATS[spec.format];
     const cols = spec.shape.at(-1) ?? 0;
     if (cols % block !== 0 || size(spec.shape) === 0) {
-      throw new InputError('argument', `weight ${spec.name}: shape [${spec.shape}] does not fit ${spec.format}, whose blocks are ${block} values of a row`);
+      throw new InputError('argument', `weight ${spec.name}: shape [${spec.shape.join()}] does not fit ${spec.format}, whose blocks are ${block} values of a row`);
     }
     const wanted = weightBytes(spec);
     const bytes = new Uint8Array(wanted);
@@ -132,7 +132,7 @@ class ReferenceBackend implements Backend {
   }
 
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
-    if (data.length !== size(shape)) throw new InputError('argument', `upload: ${data.length} values for shape [${shape}]`);
+    if (data.length !== size(shape)) throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
     return this.#tensor(shape, Float64Array.from(data), data instanceof Int32Array ? 'i32' : 'f32');
   }
 
@@ -259,7 +259,7 @@ class ReferenceBackend implements Backend {
     const rows = weights.map((w) => this.#rows('linear', w, cols));
     const total = rows.reduce((a, b) => a + b, 0);
     if (options.residual && !sameShape(options.residual.shape, [t, total])) {
-      throw new InputError('argument', `linear: residual [${options.residual.shape}] should be [${t},${total}]`);
+      throw new InputError('argument', `linear: residual [${options.residual.shape.join()}] should be [${t},${total}]`);
     }
     const input = options.norm ? this.#normalised('linear', x, options.norm) : this.#values('linear', 'x', x);
     const residual = options.residual && this.#values('linear', 'residual', options.residual);
@@ -269,7 +269,7 @@ class ReferenceBackend implements Backend {
       const n = rows[w]!;
       const part = product(input, this.#weight('linear', weight), t, n, cols);
       const bias = options.bias?.[w];
-      if (bias && !sameShape(bias.shape, [n])) throw new InputError('argument', `linear: bias ${bias.name} [${bias.shape}] should be [${n}]`);
+      if (bias && !sameShape(bias.shape, [n])) throw new InputError('argument', `linear: bias ${bias.name} [${bias.shape.join()}] should be [${n}]`);
       const added = bias && this.#weight('linear', bias);
       for (let i = 0; i < t; i++) {
         for (let r = 0; r < n; r++) {
@@ -285,7 +285,7 @@ class ReferenceBackend implements Backend {
   gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: 'silu' | 'gelu' | 'geluTanh' }): Tensor {
     const [t, cols] = this.#matrix('gatedMlp', 'x', x);
     const rows = this.#rows('gatedMlp', gate, cols);
-    if (this.#rows('gatedMlp', up, cols) !== rows) throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape}] and ${up.name} [${up.shape}] differ`);
+    if (this.#rows('gatedMlp', up, cols) !== rows) throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`);
     const input = options.norm ? this.#normalised('gatedMlp', x, options.norm) : this.#values('gatedMlp', 'x', x);
     const g = product(input, this.#weight('gatedMlp', gate), t, rows, cols);
     const u = product(input, this.#weight('gatedMlp', up), t, rows, cols);
@@ -311,7 +311,7 @@ class ReferenceBackend implements Backend {
     const [t, cols] = this.#matrix('ropeAppend', 'qkv', qkv);
     const { heads } = options;
     if (cols !== (heads + 2 * kvHeads) * headDim) {
-      throw new InputError('argument', `ropeAppend: qkv [${qkv.shape}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
+      throw new InputError('argument', `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
     }
     if (position < 0 || position + t > kv.blocks * PAGE_TOKENS) {
       throw new InputError('argument', `ropeAppend: positions ${position} to ${position + t} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
@@ -342,7 +342,7 @@ class ReferenceBackend implements Backend {
     const { pool, kvHeads, headDim } = this.#view('attention', kv, layer);
     const [t, cols] = this.#matrix('attention', 'q', q);
     if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-      throw new InputError('argument', `attention: q [${q.shape}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
+      throw new InputError('argument', `attention: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
     }
     const lists = ranges.shared ? 1 : kvHeads;
     const queryBlocks = Math.ceil(t / ranges.queryBlock);
@@ -380,7 +380,7 @@ class ReferenceBackend implements Backend {
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
-    if (!sameShape(logits.shape, [1, sampler.vocabulary])) throw new InputError('argument', `sample: logits [${logits.shape}] should be [1,${sampler.vocabulary}]`);
+    if (!sameShape(logits.shape, [1, sampler.vocabulary])) throw new InputError('argument', `sample: logits [${logits.shape.join()}] should be [1,${sampler.vocabulary}]`);
     const ids = this.#ring('sample', ring, index, index + 1);
     const state = sampler as ReferenceSampler;
     const found = distribution(this.#values('sample', 'logits', logits), spec, state.seen, state.bits);
@@ -413,7 +413,7 @@ class ReferenceBackend implements Backend {
   #matrix(operation: string, name: string, tensor: Tensor): [number, number] {
     const [t, cols, ...more] = tensor.shape;
     if (t === undefined || cols === undefined || more.length > 0 || tensor.type !== 'f32') {
-      throw new InputError('argument', `${operation}: ${name} [${tensor.shape}] of ${tensor.type} should be an f32 matrix`);
+      throw new InputError('argument', `${operation}: ${name} [${tensor.shape.join()}] of ${tensor.type} should be an f32 matrix`);
     }
     return [t, cols];
   }
@@ -433,14 +433,14 @@ class ReferenceBackend implements Backend {
   #rows(operation: string, weight: Weight, cols: number): number {
     const [rows, has] = weight.shape;
     if (rows === undefined || has !== cols || weight.shape.length !== 2) {
-      throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape}] does not take x of ${cols} columns`);
+      throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take x of ${cols} columns`);
     }
     return rows;
   }
 
   #norm(operation: string, spec: NormSpec, cols: number): Parameters<typeof normalise>[3] {
     for (const weight of [spec.weight, spec.bias]) {
-      if (weight && !sameShape(weight.shape, [cols])) throw new InputError('argument', `${operation}: norm ${weight.name} [${weight.shape}] should be [${cols}]`);
+      if (weight && !sameShape(weight.shape, [cols])) throw new InputError('argument', `${operation}: norm ${weight.name} [${weight.shape.join()}] should be [${cols}]`);
     }
     return { kind: spec.kind, epsilon: spec.epsilon, weight: this.#weight(operation, spec.weight), bias: spec.bias && this.#weight(operation, spec.bias) };
   }

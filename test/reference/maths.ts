@@ -28,6 +28,8 @@ export function activate(kind: Activation | undefined, x: number): number {
       return 0.5 * x * (1 + erf(x / Math.SQRT2));
     case 'geluTanh':
       return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+    default:
+      return kind satisfies never;
   }
 }
 

@@ -104,13 +104,13 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
     describe('memory', () => {
       test('upload and download are copies', async () => {
         const r = random(1);
-        for (const shape of [[1, 1], [3, 7], [33, 65], [1, 5000]]) {
-          const data = r.normals(shape[0]! * shape[1]!);
+        for (const shape of [[1, 1], [3, 7], [33, 65], [1, 5000]] as const) {
+          const data = r.normals(shape[0] * shape[1]);
           const tensor = device.upload(data, shape);
           expect(tensor).toMatchObject({ shape, type: 'f32' });
           const kept = data.slice();
           data.fill(0);
-          expectSame(await device.download(tensor), kept, `upload/download [${shape}]`);
+          expectSame(await device.download(tensor), kept, `upload/download [${shape.join()}]`);
           device.free(tensor);
         }
       });
@@ -137,7 +137,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
           chunks[1]!.push(size);
           left -= size;
         }
-        chunks[2] = new Array<number>(data.bytes.length).fill(1);
+        chunks[2] = Array.from(data.bytes, () => 1);
         const wanted = dequantise(format, data.bytes, 5 * 512);
         for (const sizes of chunks) {
           const writer = device.weight(data);
@@ -342,7 +342,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
             for (const activation of [undefined, 'silu', 'gelu', 'geluTanh'] as const) {
               // Every combination for one token; for more, each norm and each activation once.
               if (t > 1 && activation !== (kind === 'rms' ? 'silu' : t === 2 ? undefined : 'gelu')) continue;
-              const what = `linear ${formats} rows ${rows}, x [${t}, ${cols}], ${kind} norm, bias, ${activation ?? 'no activation'}, residual`;
+              const what = `linear ${formats.join()} rows ${rows.join()}, x [${t}, ${cols}], ${kind} norm, bias, ${activation ?? 'no activation'}, residual`;
               await same(what, allowed, weights, (b, [w0, w1, w2, b0, b1, b2, weight, bias]) =>
                 b.linear(b.upload(x, [t, cols]), [w0!, w1!, w2!], {
                   norm: { kind, weight: weight!, epsilon: 1e-6, ...(kind === 'layer' ? { bias: bias! } : {}) },
@@ -485,7 +485,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
     }
 
     async function sameAttention(it: AttentionCase): Promise<void> {
-      const shape = `${it.heads}/${it.kvHeads} heads of ${it.headDim}, ${it.format ?? 'f32'} pages, steps ${it.steps}${it.first ? ` from ${it.first}` : ''}`;
+      const shape = `${it.heads}/${it.kvHeads} heads of ${it.headDim}, ${it.format ?? 'f32'} pages, steps ${it.steps.join()}${it.first ? ` from ${it.first}` : ''}`;
       const wanted = await once(() => attend(truth, it));
       const found = await attend(device, it);
       const detail = `${it.style ?? 'half'}${it.rotary ? `, rotary ${it.rotary}` : ''}${it.normed ? ', q/k norm' : ''}`;
