@@ -1,53 +1,93 @@
+/** What the conformance suite cannot ask for: weights split over several buffers, and the self-check on a right and a wrong device. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Backend, Weight } from '../../src/backend/backend.ts';
+import type { Backend, Tensor, Weight } from '../../src/backend/backend.ts';
+import { compareBackends, selfCheck } from '../../src/backend/self-check.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../src/backend/webgpu.ts';
-import { WEIGHT_FORMATS, weightBytes, type WeightFormat } from '../../src/backend/weight.ts';
+import type { WeightFormat } from '../../src/backend/weight.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
 import { quantise } from '../support/quantise.ts';
+import { random } from '../support/random.ts';
 import { expectNmse, productTolerance } from '../support/tolerance.ts';
 
-const formats = Object.keys(WEIGHT_FORMATS) as WeightFormat[];
-let seed = 1;
-const random = (n: number): Float32Array => Float32Array.from({ length: n }, () => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return seed / 0x80000000 - 1;
+const ifGpu = (await hasGpu()) ? test : test.skip;
+
+describe('weights above what a binding holds', () => {
+  const truth = createReferenceBackend();
+  let split: WebGpuBackend;
+  beforeAll(async () => {
+    if (await hasGpu()) split = await createWebGpuBackend({ gpu: testGpu(), largestPart: 4096 });
+  });
+  afterAll(() => split?.destroy());
+
+  async function same(what: string, format: WeightFormat, shapes: number[][], body: (backend: Backend, weights: Weight[]) => Tensor): Promise<void> {
+    const r = random(5);
+    const bytes = shapes.map((shape) => quantise(format, r.normals(shape.reduce((a, b) => a * b, 1), 0.1)));
+    const results: Float32Array[] = [];
+    for (const backend of [split, truth]) {
+      const weights: Weight[] = [];
+      for (const [i, shape] of shapes.entries()) {
+        const writer = backend.weight({ name: `w${i}`, shape, format });
+        for (let at = 0; at < bytes[i]!.length; at += 777) await writer.write(bytes[i]!.subarray(at, at + 777));
+        weights.push(await writer.finish());
+      }
+      const out = backend.scope(() => body(backend, weights));
+      results.push(await backend.download(out));
+      backend.free(out);
+      for (const weight of weights) weight.free();
+    }
+    expectNmse(results[0]!, results[1]!, productTolerance(format), `${what}, ${format}`);
+  }
+
+  for (const format of ['F32', 'Q8_0', 'Q6_K'] as const) {
+    ifGpu(`${format}: products, gated MLP and embeddings take the parts`, async () => {
+      const x = random(6).normals(40 * 256);
+      for (const t of [1, 40]) {
+        // Parts of 4 rows (F32) to 19 (Q6_K): more parts than one dispatch takes.
+        await same(`linear of ${t}`, format, [[67, 256], [33, 256]], (b, weights) => b.linear(b.upload(x.subarray(0, t * 256), [t, 256]), weights));
+        await same(`gatedMlp of ${t}`, format, [[35, 256], [35, 256]], (b, [gate, up]) =>
+          b.gatedMlp(b.upload(x.subarray(0, t * 256), [t, 256]), gate!, up!, { activation: 'silu' }),
+        );
+      }
+      await same('embed', format, [[67, 256]], (b, [table]) => b.embed(table!, b.upload(Int32Array.of(66, 0, 31, 4, 5, 15, 16), [7]), 0, 7));
+    });
+  }
+
+  ifGpu('a row above what a binding holds is refused with numbers', () => {
+    expect(() => split.weight({ name: 'wide', shape: [2, 2048], format: 'F32' })).toThrow(expect.objectContaining({ code: 'out-of-memory', facts: { bytes: 8192, limit: 4096 } }));
+  });
 });
 
-async function both(backends: readonly Backend[], name: string, shape: number[], format: WeightFormat): Promise<Weight[]> {
-  const bytes = quantise(format, random(shape.reduce((a, b) => a * b, 1)));
-  return Promise.all(backends.map(async (backend) => {
-    const writer = backend.weight({ name, shape, format });
-    for (let at = 0; at < bytes.length; at += 1001) await writer.write(bytes.subarray(at, at + 1001));
-    return writer.finish();
-  }));
-}
-
-describe('products', () => {
-  let gpu: WebGpuBackend;
-  let split: WebGpuBackend;
-  const reference = createReferenceBackend();
-  let skip = false;
-  beforeAll(async () => {
-    skip = !(await hasGpu());
-    if (skip) return;
-    gpu = await createWebGpuBackend({ gpu: testGpu() });
-    split = await createWebGpuBackend({ gpu: testGpu(), largestPart: 20_000 });
+describe('the self-check', () => {
+  ifGpu('passes on this device, and leaves nothing behind', async () => {
+    const backend = await createWebGpuBackend({ gpu: testGpu() });
+    const result = await selfCheck(backend, createReferenceBackend());
+    expect(result).toMatchObject({ ok: true });
+    expect(result.worst).toBeLessThan(1e-5);
+    expect(backend.memory()).toEqual({ weights: 0, kv: 0, activations: 0, allocations: 0 });
+    backend.destroy();
   });
-  afterAll(() => { gpu?.destroy(); split?.destroy(); });
 
-  test.each(formats)('%s', async (format) => {
-    if (skip) return;
-    const cols = 256;
-    const backends = [gpu, reference];
-    const [weight, truth] = await both(backends, 'w', [40, cols], format);
-    for (const t of [1, 3, 33]) {
-      const x = random(t * cols);
-      const found = await gpu.download(gpu.linear(gpu.upload(x, [t, cols]), [weight!]));
-      const wanted = await reference.download(reference.linear(reference.upload(x, [t, cols]), [truth!]));
-      expectNmse(found, wanted, productTolerance(format), `${format} ${t}`);
-      expectNmse(found, wanted, 1e-6, `${format} ${t} tight`);
+  test('finds a device that computes one operation wrongly, and names it', async () => {
+    const judge = createReferenceBackend();
+    for (const [method, name] of [['linear', 'linear'], ['attention', 'attention'], ['norm', 'norm'], ['gatedMlp', 'gated MLP'], ['ropeAppend', 'rope']] as const) {
+      const wrong = new Proxy(createReferenceBackend(), {
+        get(target, key) {
+          const value: unknown = Reflect.get(target, key, target);
+          if (typeof value !== 'function') return value;
+          return (...args: unknown[]): unknown => {
+            const result: unknown = (value as (...given: unknown[]) => unknown).apply(target, args);
+            if (key !== method) return result;
+            // Swaps two neighbouring values, as a wrong lane would.
+            const { values } = result as { values: Float64Array };
+            [values[0], values[1]] = [values[1]!, values[0]!];
+            values[2]! += 5;
+            return result;
+          };
+        },
+      });
+      expect(await compareBackends(wrong, judge)).toMatchObject({ ok: false, operation: expect.stringContaining(name) });
+      await expect(selfCheck(wrong, judge)).rejects.toMatchObject({ name: 'DeviceError', code: 'self-check' });
     }
-    expect(weightBytes({ name: '', shape: [40, cols], format })).toBeGreaterThan(0);
   });
 });
