@@ -60,6 +60,8 @@ export function createFace(platform: FacePlatform): OctavoFace {
       signal?.throwIfAborted();
       const place = platform.input(input);
       const name = typeof place === 'string' ? place : '';
+      // Only pages may ask for lasting storage, and the download happens in a worker.
+      if (/^(https?|hf):/.test(name)) platform.store()?.persist();
       const download = monitor === undefined ? undefined : new DownloadMonitor(monitor);
       const caller = new Caller(await platform.startEngine());
       loading.set(name, (loading.get(name) ?? 0) + 1);

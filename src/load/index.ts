@@ -1,6 +1,6 @@
 /** From whatever a caller has (file, bytes, URL, folder, Hugging Face name) to a `ModelFile`. */
 import { FileError, InputError, StorageError } from '../errors.ts';
-import { createModelStore, ModelStore } from '../store/index.ts';
+import { ModelStore } from '../store/index.ts';
 import { BlobSource, BytesSource, type ByteSource } from './byte-source.ts';
 import type { Quantization } from './convert.ts';
 import { downloadToStore } from './download.ts';
@@ -175,7 +175,7 @@ function networkOf(options: OpenOptions): Network {
 
 function storeOf(options: OpenOptions): ModelStore | undefined {
   if (options.store === false) return undefined;
-  return options.store ?? (ModelStore.supported ? createModelStore() : undefined);
+  return options.store ?? (ModelStore.supported ? new ModelStore() : undefined);
 }
 
 /** What the caller says a file should hash to. */

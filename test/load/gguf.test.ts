@@ -87,8 +87,8 @@ describe('GGUF', () => {
   });
 
   test('a header longer than the first read, with other alignments, from a Blob', async () => {
-    const tokens = Array.from({ length: 200_000 }, (_, i) => `token ${i} ü`);
-    for (const alignment of [1, 8, 64, 4096]) {
+    const tokens = Array.from({ length: 70_000 }, (_, i) => `token ${i} ü`);
+    for (const alignment of [1, 64, 4096]) {
       const file = writeGguf({ tokens }, [f32Tensor('a', [3], [1, 2, 3]), f32Tensor('b', [2, 2], [4, 5, 6, 7])], { alignment });
       const model = await openModel(new File([file], 'aligned.gguf'));
       expect(model.name).toBe('aligned.gguf');

@@ -5,14 +5,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { build } from 'esbuild';
 import type { Page } from 'playwright-core';
 import type { openModel as OpenModel } from '../../src/load/index.ts';
-import type { createModelStore as CreateModelStore } from '../../src/store/index.ts';
+import type { ModelStore as Store } from '../../src/store/index.ts';
 import { hasBrowser, openBrowser } from '../support/browser.mjs';
 import { writeGguf } from '../support/gguf-writer.ts';
 import { noise } from '../load/collect.ts';
 import { FileServer } from '../load/server.ts';
 
 declare global {
-  var loading: { openModel: typeof OpenModel; createModelStore: typeof CreateModelStore };
+  var loading: { openModel: typeof OpenModel; ModelStore: typeof Store };
   var hash: (url: string) => Promise<{ sum: string }>;
   var heard: number;
 }
@@ -28,8 +28,8 @@ const tensor = createHash('sha256').update(data).digest('hex');
 /** Runs in the page: reads a model and hashes what comes. */
 const PAGE = `
 import { openModel } from './src/load/index.ts';
-import { createModelStore } from './src/store/index.ts';
-globalThis.loading = { openModel, createModelStore };
+import { ModelStore } from './src/store/index.ts';
+globalThis.loading = { openModel, ModelStore };
 globalThis.heard = 0;
 globalThis.hash = async (url) => {
   const file = await openModel(url, { monitor: ({ loaded, phase }) => { if (phase === 'download') globalThis.heard = loaded; } });
@@ -76,7 +76,7 @@ describe('in Chromium', () => {
       await browser.reopen();
       server.behaviour.delay = 0;
       page = await open(browser);
-      const partial = await page.evaluate(() => globalThis.loading.createModelStore().list());
+      const partial = await page.evaluate(() => new globalThis.loading.ModelStore().list());
       expect(partial).toMatchObject([{ complete: false, url: `${base}/m.gguf` }]);
       expect(partial[0]!.received).toBeGreaterThan(8_000_000);
       const before = asked().length;
@@ -88,7 +88,7 @@ describe('in Chromium', () => {
       expect((await page.evaluate((url) => globalThis.hash(url), `${base}/m.gguf`)).sum).toBe(tensor);
       expect(asked().length).toBe(before + 1);
       const left = await page.evaluate(async (url) => {
-        const store = globalThis.loading.createModelStore();
+        const store = new globalThis.loading.ModelStore();
         return { removed: await store.remove(url), list: await store.list() };
       }, `${base}/m.gguf`);
       expect(left).toEqual({ removed: 1, list: [] });
@@ -107,7 +107,7 @@ describe('in Chromium', () => {
       const told = await page.evaluate(async ({ url, estimate }) => {
         // Chromium itself tells pages far more than they get.
         Object.defineProperty(navigator.storage, 'estimate', { value: async () => estimate });
-        const store = globalThis.loading.createModelStore();
+        const store = new globalThis.loading.ModelStore();
         const fault = await globalThis.loading.openModel(url, { store }).catch((error: unknown) => error as { name: string; code: string; message: string; facts: Record<string, number> });
         return { name: (fault as Error).name, message: (fault as Error).message, code: (fault as { code: string }).code, facts: { ...(fault as { facts: Record<string, number> }).facts }, list: await store.list() };
       }, { url: `${base}/m.gguf`, estimate });

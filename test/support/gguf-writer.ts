@@ -7,6 +7,8 @@ import { WEIGHT_FORMATS, weightBytes, type WeightSpec } from '../../src/backend/
 export type GgufType = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'bool' | 'string' | 'array' | 'u64' | 'i64' | 'f64';
 const TYPE_NUMBER: Record<GgufType, number> = { u8: 0, i8: 1, u16: 2, i16: 3, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9, u64: 10, i64: 11, f64: 12 };
 
+const encoder = new TextEncoder();
+
 type Scalar = number | bigint | boolean | string;
 type NumberArray = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array | BigInt64Array | BigUint64Array;
 /** `{ type, value }` says the type; otherwise: whole numbers are u32 (i32 below zero, u64 above), others f32, bigints u64; number[] is i32 if whole, else f32. */
@@ -36,7 +38,7 @@ export function ggufHeader(
   const entries: [string, GgufInput][] = Object.entries(metadata);
   if (alignment !== 32 && !('general.alignment' in metadata)) entries.push(['general.alignment', { type: 'u32', value: alignment }]);
   const out = new Growing();
-  out.bytes(new TextEncoder().encode('GGUF'));
+  out.bytes(encoder.encode('GGUF'));
   out.number('u32', version);
   out.number('u64', BigInt(tensors.length));
   out.number('u64', BigInt(entries.length));
@@ -105,7 +107,7 @@ class Growing {
     return this.#bytes.slice(0, this.#length);
   }
   string(text: string): void {
-    const utf8 = new TextEncoder().encode(text);
+    const utf8 = encoder.encode(text);
     this.number('u64', BigInt(utf8.length));
     this.bytes(utf8);
   }
