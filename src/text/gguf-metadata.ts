@@ -1,13 +1,8 @@
 /** Reads the types that GGUF metadata may have, and says which key is wrong. */
-import { ModelError } from '../errors.ts';
-import type { ErrorFacts } from '../errors.ts';
 import type { GgufValue } from '../load/model-file.ts';
+import { failTokenizer } from './failure.ts';
 
 export type GgufValues = ReadonlyMap<string, GgufValue>;
-
-export function failTokenizer(problem: string, facts: ErrorFacts = {}): never {
-  throw new ModelError('tokenizer', `tokenizer: ${problem}`, facts);
-}
 
 /** All keys are without `tokenizer.ggml.`, but for `text`. */
 export function integer(values: GgufValues, key: string): number | undefined {

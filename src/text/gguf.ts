@@ -2,23 +2,19 @@
 import { byteLevelBytes } from './byte-level.ts';
 import { CharacterMap } from './charsmap.ts';
 import type { AddedToken, TokenDecoder, TokenModel, TokenizerDescription } from './description.ts';
-import { failTokenizer, flag, integer, numbers, strings, text } from './gguf-metadata.ts';
+import { failTokenizer } from './failure.ts';
+import { flag, integer, numbers, strings, text } from './gguf-metadata.ts';
 import type { GgufValues } from './gguf-metadata.ts';
 import { SPACE_MARK, bertNormalizer, sentencePieceSpaces } from './normalizers.ts';
-import { namedPretokenizer, pretokenizerNames } from './pretokenizers.ts';
+import { namedPretokenizer, namedStages, pretokenizerNames } from './pretokenizers.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
+import { ENDS, turnEnds } from './turn-ends.ts';
 import {
-  ByteList, bertStages, byteTokenValue, byteTokens, checkScores, checkTokens, isolatedStages, looseCharacters, mergeList, packEntries, ranksOf, unigramUnknownScore, wordStages,
+  ByteList, bertStages, byteTokenValue, byteTokens, checkScores, checkTokens, looseCharacters, mergeList, packEntries, ranksOf, unigramUnknownScore, wordStages,
 } from './vocabulary.ts';
 
 // tokenizer.ggml.token_type
 const TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
-
-/** Tokens that end a turn in some model, whatever its metadata says. */
-export const ENDS: ReadonlySet<string> = new Set([
-  '<|eot_id|>', '<|im_end|>', '<|end|>', '<|return|>', '<|call|>', '<|flush|>', '<|calls|>', '<end_of_turn>', '<|endoftext|>', '</s>', '<|eom_id|>', '<EOT>', '_<EOT>',
-  '[EOT]', '[EOS]', '<|end_of_text|>', '<end_of_utterance>', '<eos>', '<turn|>', '<|tool_response>', '<｜end▁of▁sentence｜>', '[e~[',
-]);
 
 /** What the kinds of vocabularies have in common. */
 interface Source {
@@ -74,24 +70,6 @@ function factsOf({ values, tokens, ids }: Source, defaults: Defaults): Tokenizer
     addEos: (flag(values, 'add_eos_token') ?? defaults.addEos) && id('eos_token_id', defaults.eos) !== undefined,
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
   };
-}
-
-/** `known` first, then the tokens that end a turn by their name. */
-export function turnEnds(known: readonly number[], ids: ReadonlyMap<string, number>): number[] {
-  const ends = new Set(known);
-  for (const name of ENDS) {
-    const end = ids.get(name);
-    if (end !== undefined) ends.add(end);
-  }
-  // Harmony's <|end|> ends a message, not the turn; Gemma 4's </s> is an ordinary token.
-  const drop = (name: string, ...others: string[]): void => {
-    const end = ids.get(name);
-    if (end !== undefined && others.every((other) => ids.has(other))) ends.delete(end);
-  };
-  drop('<|end|>', '<|return|>', '<|call|>');
-  drop('<|end|>', '<|calls|>', '<|flush|>');
-  drop('</s>', '<|tool_response>');
-  return [...ends];
 }
 
 /** Control, unknown and user-defined tokens are found in the text as they stand. */
@@ -165,7 +143,7 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
     merges: mergeList(merges, ids, byteLevel, false),
   };
   return {
-    facts, added, model, ids, stages: named.stages ?? isolatedStages(named.expressions), ...ends(facts),
+    facts, added, model, ids, stages: namedStages(named), ...ends(facts),
     decoder: decoderOf(source, added, 0, byteLevel ? (token) => byteLevelBytes(token) ?? utf8.encode(token) : spaced),
     ...(byteLevel ? {} : { normalize: (segment: string) => segment.replaceAll(' ', SPACE_MARK) }),
   };

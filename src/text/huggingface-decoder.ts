@@ -1,7 +1,7 @@
 /** tokenizer.json's `decoder`: tokens to bytes, one by one, so that text can be streamed. */
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { byteLevelBytes } from './byte-level.ts';
-import { failTokenizer } from './gguf-metadata.ts';
+import { failTokenizer } from './failure.ts';
 import { asFlag, asString, steps } from './json.ts';
 import { SPACE_MARK } from './normalizers.ts';
 import { replacer } from './replace.ts';

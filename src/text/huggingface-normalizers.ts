@@ -1,7 +1,7 @@
 /** tokenizer.json's `normalizer`, one step after the other. */
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { CharacterMap } from './charsmap.ts';
-import { failTokenizer } from './gguf-metadata.ts';
+import { failTokenizer } from './failure.ts';
 import { asFlag, asString, steps } from './json.ts';
 import { bertNormalizer, lowercase, nmtNormalizer } from './normalizers.ts';
 import type { Normalizer } from './normalizers.ts';

@@ -1,8 +1,9 @@
 /** tokenizer.json's `pre_tokenizer` as stages that cut text, after a change to the text where the first step makes one. */
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { compileAutomaton } from './automaton.ts';
+import { publishedDigitGroups } from './digit-groups.ts';
 import type { SplitBehaviour, SplitStage } from './description.ts';
-import { failTokenizer } from './gguf-metadata.ts';
+import { failTokenizer } from './failure.ts';
 import { asFlag, asString, steps } from './json.ts';
 import { SPACE_MARK } from './normalizers.ts';
 import { escapePattern, parsePattern } from './pattern.ts';
@@ -70,7 +71,13 @@ export function createPretokenizer(value: JsonValue | undefined): Pretokenizer {
         if (asFlag(step['add_prefix_space'], true)) change((text) => (text.startsWith(' ') || text === '' ? text : ` ${text}`));
         if (asFlag(step['use_regex'], true)) stages.push(cut(GPT2_EXPRESSION, 'isolated'));
         break;
-      case 'Split': stages.push(cut(patternSource(step['pattern']), behaviourOf(step, 'Isolated'), asFlag(step['invert'], false))); break;
+      case 'Split': {
+        const source = patternSource(step['pattern']);
+        const behaviour = behaviourOf(step, 'Isolated');
+        const invert = asFlag(step['invert'], false);
+        stages.push((behaviour === 'isolated' ? publishedDigitGroups(source) : undefined) ?? cut(source, behaviour, invert));
+        break;
+      }
       case 'Digits': stages.push(cut(String.raw`\p{N}`, asFlag(step['individual_digits'], false) ? 'isolated' : 'contiguous')); break;
       case 'Whitespace': stages.push(cut(`[${RUST_WORD}]+|[^${RUST_WORD}\\s]+`, 'removed', true)); break;
       case 'WhitespaceSplit':

@@ -1,8 +1,8 @@
 /** Reads a tokenizer from tokenizer.json and tokenizer_config.json, as Hugging Face's `tokenizers` does. */
 import type { JsonObject, JsonValue, ModelMetadata } from '../load/model-file.ts';
 import type { AddedToken, SplitStage, TokenModel, TokenizerDescription } from './description.ts';
-import { failTokenizer } from './gguf-metadata.ts';
-import { turnEnds } from './gguf.ts';
+import { failTokenizer } from './failure.ts';
+import { turnEnds } from './turn-ends.ts';
 import { createDecoder } from './huggingface-decoder.ts';
 import { createNormalizer } from './huggingface-normalizers.ts';
 import { createPretokenizer } from './huggingface-pretokenizers.ts';

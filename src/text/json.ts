@@ -1,6 +1,6 @@
 /** Reads tokenizer.json's fields, and says which is wrong. */
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
-import { failTokenizer } from './gguf-metadata.ts';
+import { failTokenizer } from './failure.ts';
 
 /** Sequences within sequences; published files have two. */
 export const DEEPEST_SEQUENCE = 8;

@@ -3,7 +3,9 @@
  * between them are pieces), and what else the name implies in llama.cpp. Expressions are those of the models' own tokenizer.json where it has one.
  */
 
+import { digitGroupStage } from './digit-groups.ts';
 import type { SplitStage } from './description.ts';
+import { isolatedStages } from './vocabulary.ts';
 
 const CONTRACTION = "'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])";
 const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
@@ -35,14 +37,25 @@ const CASED = (
   '2C7E-2CE4 2CEB-2CEE 2CF2-2CF3 A640-A66D A680-A69B A722-A76F A771-A787 A78B-A78E AB70-ABBF FB00-FB06 FB13-FB17 FF21-FF3A FF41-FF5A ' +
   '10400-1044F 104B0-104D3 104D8-104FB 10C80-10CB2 10CC0-10CF2 118A0-118DF 1E900-1E943'
 ).replace(/[0-9A-F]+/g, String.raw`\u{$&}`).replaceAll(' ', '');
+/** Scripts without spaces between words, by their blocks, as afmoe lists them. */
+const ASIAN = String.raw`\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u3040-\u309f\u30a0-\u30ff\uff65-\uff9f\u2f00-\u2fdf\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af\u1100-\u11ff`;
 const EACH_DIGIT = [String.raw`\p{N}`, GPT2];
 const BLOOM = String.raw` ?[^(\s|.,!?…。，、।۔،)]+`;
 const POINTED = String.raw`[\p{P}\$\+<=>\^~\|`;
 
+/** kimi-k2: as o200k, with Chinese characters apart. */
+function kimi(): string {
+  const upper = String.raw`(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])`;
+  const lower = String.raw`(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])`;
+  const lead = String.raw`[^\r\n\p{L}\p{N}]?`;
+  const tail = `(?:${CONTRACTION})?`;
+  return String.raw`\p{Han}+|${lead}${upper}*${lower}+${tail}|${lead}${upper}+${lower}*${tail}|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+}
+
 export interface NamedPretokenizer {
   readonly expressions: readonly string[];
-  /** Instead of expressions, where they cannot say it. */
-  readonly stages?: readonly SplitStage[];
+  /** Digits are cut into groups of three from the right first (these cannot be cut by an automaton). */
+  readonly digits?: 'all' | 'whole-words';
   readonly ignoreMerges?: boolean;
   readonly addBos?: boolean;
   /** Text is matched as it is, spaces written as U+2581, and unknown characters fall back to bytes. */
@@ -75,6 +88,11 @@ const GROUPS: readonly (readonly [string, NamedPretokenizer])[] = [
   ['tekken', { expressions: [o200k(String.raw`\p{N}`, '')], ignoreMerges: true, addBos: true }],
   ['bloom poro-chat gpt3-finnish', { expressions: [BLOOM] }],
   ['viking', { expressions: [BLOOM, String.raw`\p{N}`] }],
+  ['kimi-k2', { expressions: [kimi()] }],
+  ['spark2_5', { expressions: [String.raw`\p{N}{1,3}`, '[一-龥぀-ゟ゠-ヿ]+', String.raw`${LATIN_AFTER_MARK}|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+`, String.raw`\p{N}`] }],
+  ['tiny_aya cohere2moe', { digits: 'whole-words', expressions: [o200k(String.raw`\p{N}{1,3}`, `(?:${CONTRACTION})?`)] }],
+  ['superbpe', { digits: 'all', expressions: [] }],
+  ['afmoe', { digits: 'all', expressions: [`[${ASIAN}]+`, DEEPSEEK_WORDS] }],
   ['chameleon', { expressions: ['<sentinel:[0-9]+>', '(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z', String.raw`([\t\n]|    |  )`, String.raw`\p{N}`, String.raw`[\p{P}!-/:-@\[-${'`'}{-~]`, GPT2], addBos: true }],
   ['gemma4 granite-embed-multi-311m sarvam-moe', { expressions: [String.raw`[^\n]+|[\n]+`], characters: true }],
 ];
@@ -83,6 +101,10 @@ const NAMES: ReadonlyMap<string, NamedPretokenizer> = new Map(GROUPS.flatMap(([n
 
 export function namedPretokenizer(name: string): NamedPretokenizer | undefined {
   return NAMES.get(name);
+}
+
+export function namedStages({ expressions, digits }: NamedPretokenizer): SplitStage[] {
+  return [...(digits === undefined ? [] : [digitGroupStage(digits === 'whole-words')]), ...isolatedStages(expressions)];
 }
 
 /** For messages. */

@@ -2,7 +2,7 @@
 import { compileAutomaton } from './automaton.ts';
 import type { Automaton } from './automaton.ts';
 import type { JsonValue } from '../load/model-file.ts';
-import { failTokenizer } from './gguf-metadata.ts';
+import { failTokenizer } from './failure.ts';
 import { asString, isObject } from './json.ts';
 import { escapePattern, parsePattern } from './pattern.ts';
 

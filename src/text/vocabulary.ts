@@ -2,7 +2,7 @@
 import { compileAutomaton } from './automaton.ts';
 import { byteCharacter, writeByteLevel } from './byte-level.ts';
 import type { Entries, MergeList, SplitStage } from './description.ts';
-import { failTokenizer } from './gguf-metadata.ts';
+import { failTokenizer } from './failure.ts';
 import { SPACE_MARK } from './normalizers.ts';
 import { parsePattern } from './pattern.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { compileAutomaton } from '../../src/text/automaton.ts';
+import { digitGroupStage } from '../../src/text/digit-groups.ts';
 import { parsePattern } from '../../src/text/pattern.ts';
 import { namedPretokenizer, pretokenizerNames } from '../../src/text/pretokenizers.ts';
 import { matches } from '../../src/text/replace.ts';
@@ -9,7 +10,7 @@ import { mixedText } from '../support/tokenizers.ts';
 /** The same expression for JavaScript's own engine, whose \s is not Unicode's White_Space. */
 function translate(source: string): RegExp {
   const inClass = (text: string): string => text.replaceAll(String.raw`\s`, String.raw`\p{White_Space}`).replaceAll(/(?<!\\)\[(?=[^\]]*$)/g, String.raw`\[`);
-  const out = source.replaceAll(/\[(\^?)((?:\\.|[^\]\\])+)\]/g, (_, not: string, inside: string) => `[${not}${inClass(inside).replaceAll(/\\([!"#%&',:;<=>@_`~])/g, '$1')}]`);
+  const out = source.replaceAll('\\p{Han}', '\\p{Script=Han}').replaceAll(/\[(\^?)((?:\\.|[^\]\\])+)\]/g, (_, not: string, inside: string) => `[${not}${inClass(inside).replaceAll(/\\([!"#%&',:;<=>@_`~])/g, '$1')}]`);
   return new RegExp(out.replaceAll(String.raw`\s`, String.raw`\p{White_Space}`).replaceAll(String.raw`\S`, String.raw`\P{White_Space}`).replaceAll(/\(\?i:/g, '(?:'), 'gu');
 }
 
@@ -24,6 +25,28 @@ describe('the named pretokenisers', () => {
       const text = mixedText(r, 60, ['<sentinel:12>', 'IMGIMGABZ', ' '.repeat(r.integer(1, 40)), '\n \n', '你好', '한국어']);
       const want = Array.from(text.matchAll(expression), (match) => [match.index, match.index + match[0].length]).filter(([a, b]) => b! > a!);
       expect([text, matches(automaton, text)]).toEqual([text, want]);
+    }
+  });
+});
+
+describe('numbers in groups of three from the right', () => {
+  const groups = (text: string, wholeWords: boolean): readonly string[] => {
+    const stage = digitGroupStage(wholeWords);
+    return stage.kind === 'function' ? stage.split(text, true) : [];
+  };
+  test.each([['\\d{1,3}(?=(?:\\d{3})*\\b)', true], ['\\d{1,3}(?=(?:\\d{3})*(?!\\d))', false]])('as %s cuts ASCII', (source, wholeWords) => {
+    const r = random(9);
+    for (let i = 0; i < 200; i++) {
+      const text = Array.from({ length: r.integer(1, 30) }, () => r.pick([...'0123456789 ab_.,'])).join('');
+      const want: string[] = [];
+      let done = 0;
+      for (const match of text.matchAll(new RegExp(source, 'g'))) {
+        if (match.index > done) want.push(text.slice(done, match.index));
+        want.push(match[0]);
+        done = match.index + match[0].length;
+      }
+      if (done < text.length) want.push(text.slice(done));
+      expect(groups(text, wholeWords)).toEqual(want);
     }
   });
 });
