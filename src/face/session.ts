@@ -32,7 +32,7 @@ export interface PromptOptions extends PromptSettings, Abortable {
 const NOT_YET = ['responseConstraint', 'tools'] as const;
 
 /** Functions and signals stay on this side; the rest crosses to the engine. Throws `InputError('argument')` for what is not supported. */
-export function plainSettings<T extends object>(options: T & Abortable & Partial<PromptOptions> & Partial<SessionOptions>): SessionSettings {
+export function plainSettings(options: Abortable & Partial<PromptOptions> & Partial<SessionOptions>): SessionSettings {
   for (const name of NOT_YET) {
     if ((options as Readonly<Record<string, unknown>>)[name] !== undefined) throw new InputError('argument', `${name}: not supported by this version; leave it out`);
   }

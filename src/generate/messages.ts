@@ -73,8 +73,8 @@ function readContent(content: Message['content'], place: string): string {
   let text = '';
   for (const [index, part] of parts.entries()) {
     if (part.type !== 'text') {
-      throw new InputError('argument', `${place}, part ${index}: this model reads text only, not '${String(part.type)}'; send {type: 'text', value}`, {
-        type: String(part.type),
+      throw new InputError('argument', `${place}, part ${index}: this model reads text only, not '${part.type}'; send {type: 'text', value}`, {
+        type: part.type,
       });
     }
     if (typeof part.value !== 'string') throw new InputError('argument', `${place}, part ${index}: value must be a string`);

@@ -61,7 +61,7 @@ export function sampleSpec(options: SamplingOptions, defaults: SamplingDefaults 
     }
     const temperature = MODES[samplingMode];
     if (temperature === undefined) {
-      throw new InputError('argument', `samplingMode: '${String(samplingMode)}' is unknown; use one of ${Object.keys(MODES).join(', ')}`);
+      throw new InputError('argument', `samplingMode: '${samplingMode}' is unknown; use one of ${Object.keys(MODES).join(', ')}`);
     }
     base.temperature = temperature;
   }

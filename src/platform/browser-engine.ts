@@ -47,7 +47,7 @@ export function createBrowserPlatform(): Platform {
     name: 'browser',
     wasm: compile,
     gpu: async () => (globalThis.navigator as Navigator | undefined)?.gpu,
-    sharedMemory: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function',
+    sharedMemory: globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function',
     cores: globalThis.navigator?.hardwareConcurrency ?? 1,
     distrusted: [],
     spawnPool: spawnPoolWorker,

@@ -1,7 +1,7 @@
 /** What the page needs in browsers, web views and Electron's renderers. */
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
-import { createModelStore } from '../store/index.ts';
+import { ModelStore } from '../store/index.ts';
 import { workerEndpoint } from '../worker/endpoints.ts';
 import { cloneable } from './input.ts';
 
@@ -14,6 +14,6 @@ export function createBrowserFace(): FacePlatform {
       return cloneable(input);
     },
     capable: typeof WebAssembly === 'object' && typeof Worker === 'function',
-    store: () => ((typeof indexedDB === 'undefined' ? undefined : createModelStore())),
+    store: () => (ModelStore.supported ? new ModelStore() : undefined),
   };
 }

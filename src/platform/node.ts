@@ -11,7 +11,8 @@ import { cloneable } from './input.ts';
 export function createNodeFace(): FacePlatform {
   return {
     startEngine: async () => {
-      const worker = new Worker(new URL('./node-worker.js', import.meta.url), { name: 'octavo' });
+      // Flags of the caller's process, such as --input-type, are not for a file's worker.
+      const worker = new Worker(new URL('./node-worker.js', import.meta.url), { name: 'octavo', execArgv: [] });
       return nodeEndpoint(worker, () => void worker.terminate());
     },
     input: (input: ModelInput) => {

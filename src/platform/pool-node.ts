@@ -16,7 +16,7 @@ try {
 `;
 
 export function spawnPoolWorker(start: PoolStart): PoolWorker {
-  const worker = new Worker(SCRIPT, { eval: true, workerData: start, name: `octavo pool ${start.thread}`, stdout: false, stderr: false });
+  const worker = new Worker(SCRIPT, { eval: true, workerData: start, name: `octavo pool ${start.thread}`, stdout: false, stderr: false, execArgv: [] });
   let end: (error: Error | undefined) => void;
   const ended = new Promise<Error | undefined>((resolve) => {
     end = resolve;

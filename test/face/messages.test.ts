@@ -11,7 +11,7 @@ afterEach(() => open.splice(0).forEach((endpoint) => endpoint.close()));
 
 function connect(handlers: Record<string, Handler>): Caller {
   const { port1, port2 } = new MessageChannel();
-  const ends = [portEndpoint(port1 as unknown as MessagePort), portEndpoint(port2 as unknown as MessagePort)] as const;
+  const ends = [portEndpoint(port1), portEndpoint(port2)] as const;
   open.push(...ends);
   respond(ends[1], handlers);
   return new Caller(ends[0]);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import { array, assert, constantFrom, property, string } from 'fast-check';
 import { StopStrings } from '../../src/generate/stop.ts';
 
 /** The plain truth: everything before the first stop string, or everything. */
@@ -28,9 +28,9 @@ describe('stop strings', () => {
   });
 
   test('in any cut into pieces, exactly the text before the first stop string is shown', () => {
-    const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 3 });
-    fc.assert(
-      fc.property(fc.array(letters, { maxLength: 12 }), fc.array(letters.filter((s) => s !== ''), { maxLength: 3 }), (pieces, stops) => {
+    const letters = string({ unit: constantFrom('a', 'b', 'c'), maxLength: 3 });
+    assert(
+      property(array(letters, { maxLength: 12 }), array(letters.filter((s) => s !== ''), { maxLength: 3 }), (pieces, stops) => {
         const stop = new StopStrings(stops);
         let shown = '';
         for (const piece of pieces) shown += stop.push(piece);
@@ -46,6 +46,6 @@ describe('stop strings', () => {
   test('no empty and no endless stop strings', () => {
     expect(() => new StopStrings([''])).toThrow('1 to 1024');
     expect(() => new StopStrings(['x'.repeat(2000)])).toThrow('1 to 1024');
-    expect(() => new StopStrings(new Array<string>(65).fill('x'))).toThrow('at most 64');
+    expect(() => new StopStrings(Array.from({ length: 65 }, () => 'x'))).toThrow('at most 64');
   });
 });

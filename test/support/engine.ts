@@ -31,8 +31,8 @@ export function testPlace(open: OpenDevice | undefined = testDevice, platform: P
   return {
     startEngine: async () => {
       const { port1, port2 } = new MessageChannel();
-      serveEngine(portEndpoint(port2 as unknown as MessagePort), platform, open);
-      return portEndpoint(port1 as unknown as MessagePort);
+      serveEngine(portEndpoint(port2), platform, open);
+      return portEndpoint(port1);
     },
     input: cloneable,
     capable: true,

@@ -77,7 +77,7 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': 'gpt-2',
       'tokenizer.ggml.tokens': [...byteLetters(), ...SPECIALS],
-      'tokenizer.ggml.token_type': { type: 'i32', value: [...new Array<number>(256).fill(1), ...SPECIALS.map(() => 3)] },
+      'tokenizer.ggml.token_type': { type: 'i32', value: [...Array.from({ length: 256 }, () => 1), ...SPECIALS.map(() => 3)] },
       'tokenizer.ggml.merges': { type: 'string', value: [] },
       'tokenizer.ggml.eos_token_id': eos,
       'tokenizer.ggml.bos_token_id': 256 + SPECIALS.indexOf('<|bos|>'),

@@ -1,0 +1,121 @@
+/** The built package in Node, as a user has it: engine in a worker thread, command line as a process. Needs `npm run build`; skipped (and counted) without. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Octavo as OctavoType } from '../../src/node.ts';
+import { tinyModel } from '../support/tiny-model.ts';
+
+const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
+const built = existsSync(join(dist, 'node-worker.js'));
+if (!built) console.warn('skipped: dist/ is not built');
+const story = built ? test : test.skip;
+
+let folder: string;
+let model: string;
+let Octavo: typeof OctavoType;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'octavo-built-'));
+  model = join(folder, 'tiny.gguf');
+  writeFileSync(model, tinyModel());
+  if (built) ({ Octavo } = (await import(join(dist, 'node.js'))) as { Octavo: typeof OctavoType });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+function node(args: readonly string[], options: { readonly input?: string; readonly closeAfter?: number } = {}): Promise<Ended> {
+  const child = spawn(process.execPath, [...args], { stdio: 'pipe', env: { ...process.env, NODE_OPTIONS: '' } });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+    if (options.closeAfter !== undefined && output.length >= options.closeAfter) child.stdout.destroy();
+  });
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.input ?? '');
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, output, errors })));
+}
+const cli = (args: readonly string[], options?: Parameters<typeof node>[1]): Promise<Ended> => node([join(dist, 'cli.js'), ...args], options);
+
+describe('in Node, from dist/', () => {
+  story('a path, bytes and a Blob give the same answer, off this thread', async () => {
+    const answers: string[] = [];
+    for (const input of [model, pathToFileURL(model), tinyModel(), new Blob([tinyModel()])]) {
+      const loaded = await Octavo.load(input, { device: 'wasm' });
+      const session = await loaded.createSession({ temperature: 0, maxTokens: 16 });
+      let ticks = 0;
+      const timer = setInterval(() => ticks++, 1);
+      answers.push(await session.prompt('What is in a name? '.repeat(10)));
+      clearInterval(timer);
+      expect(ticks).toBeGreaterThan(0);
+      await loaded.destroy();
+      await expect(session.prompt('Hello')).rejects.toMatchObject({ name: 'DeviceError' });
+    }
+    expect(new Set(answers).size).toBe(1);
+  });
+
+  story('errors keep their class across the thread', async () => {
+    const { FileError } = (await import(join(dist, 'node.js'))) as { FileError: typeof Error };
+    const error = await Octavo.load(join(folder, 'no.gguf')).catch((problem: unknown) => problem);
+    expect(error).toBeInstanceOf(FileError);
+    expect(error).toMatchObject({ code: 'missing' });
+  });
+
+  story('aborts reach the thread', async () => {
+    const loaded = await Octavo.load(model, { device: 'wasm' });
+    const session = await loaded.createSession({ temperature: 0 });
+    const controller = new AbortController();
+    const call = (async () => {
+      for await (const piece of session.promptStreaming('Hello', { signal: controller.signal })) if (piece !== '') controller.abort(new RangeError('enough'));
+    })();
+    await expect(call).rejects.toThrow('enough');
+    expect(await session.prompt('Hello', { maxTokens: 4 })).toHaveLength(4);
+    await loaded.destroy();
+  });
+
+  story('a model that is left open does not keep the process alive', async () => {
+    const script = `import { Octavo } from ${JSON.stringify(pathToFileURL(join(dist, 'node.js')).href)};
+      const model = await Octavo.load(${JSON.stringify(model)}, { device: 'wasm' });
+      const session = await model.createSession({ temperature: 0, maxTokens: 3 });
+      console.log((await session.prompt('Hello')).length);`;
+    expect(await node(['--input-type=module', '-e', script])).toMatchObject({ code: 0, output: '3\n' });
+  });
+});
+
+describe('octavo, the command', () => {
+  story('generates', async () => {
+    const { code, output } = await cli(['generate', '--model', model, '--prompt', 'Once', '--temperature', '0', '--max-tokens', '5', '--json', '--device', 'wasm']);
+    expect(code).toBe(0);
+    expect((JSON.parse(output) as { ids: number[] }).ids).toHaveLength(5);
+  });
+
+  story('a closed pipe ends it quietly', async () => {
+    const { code, errors } = await cli(['inspect', model, '--json'], { closeAfter: 1 });
+    expect([0, null]).toContain(code);
+    expect(errors).toBe('');
+    const lines = Array.from({ length: 20_000 }, (_, i) => `"line ${i}"\n`).join('');
+    const long = await cli(['tokenize', '--model', model, '--jsonl'], { input: lines, closeAfter: 1 });
+    expect(long.code).toBe(0);
+    expect(long.errors).toBe('');
+  });
+
+  story('large input arrives whole', async () => {
+    const text = 'Ünïcödé 世界 '.repeat(20_000);
+    const { output } = await cli(['tokenize', '--model', model], { input: text });
+    expect((JSON.parse(output) as number[]).length).toBe(new TextEncoder().encode(text).length);
+  });
+
+  story('exit codes', async () => {
+    expect((await cli(['inspect', join(folder, 'no.gguf')])).code).toBe(1);
+    expect((await cli(['dance'])).code).toBe(2);
+    expect((await cli([])).code).toBe(0);
+  });
+});
