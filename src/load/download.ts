@@ -38,7 +38,12 @@ export interface DownloadRequest extends ReadOptions {
 /** The stored file, whole and verified; touches the network only when it is not there yet. Throws `StorageError`. */
 export async function downloadToStore(wanted: DownloadRequest): Promise<ByteSource> {
   const { store, url, sha256, signal } = wanted;
-  const kept = await store.find(url);
+  let kept = await store.find(url);
+  if (kept?.complete === true && (await store.countRecords(kept.key)) !== Math.ceil(kept.received / kept.recordBytes)) {
+    // Somebody cleared a part of the site's data.
+    await store.discard(kept.key);
+    kept = undefined;
+  }
   if (kept?.complete === true && (sha256 === undefined || kept.sha256 === sha256)) return new StoredSource(store, kept);
   const key = sha256 === undefined ? `url-${await hashOf(url)}` : `sha256-${sha256}`;
   if (kept?.complete === true && kept.key !== key) await store.discard(kept.key);
@@ -147,13 +152,14 @@ class Download {
     if (this.#size !== undefined && this.#received === this.#size && this.#manifest !== undefined) return;
     const answer = await this.#request();
     if (answer === undefined) return;
+    let meter: Meter;
     try {
       await this.#accept(answer);
+      meter = new Meter(monitor, 'download', displayName(url), this.#size ?? 0, this.#received);
     } catch (fault) {
       await answer.cancel();
       throw fault;
     }
-    const meter = new Meter(monitor, 'download', displayName(url), this.#size ?? 0, this.#received);
     let skip = this.#received - answer.start;
     try {
       for await (const chunk of answer.bytes()) {

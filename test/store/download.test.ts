@@ -167,6 +167,34 @@ describe('a download', () => {
     expect(await store.countRecords(`sha256-${'0'.repeat(64)}`)).toBe(0);
   });
 
+  test('a stored copy that lost a part is downloaded again; one that is not what is wanted, too', async () => {
+    const name = freshName();
+    const store = new ModelStore(new Database(name));
+    await download(store);
+    const [file] = await store.list();
+    await new Database(name).change(['file', file!.key], () => ({ remove: [['data', file!.key, 1]] }));
+    expect(same(await bytesOf(await download(store)), content)).toBe(true);
+    expect(ranges()).toEqual(['bytes=0-', 'bytes=0-']);
+    const other = noise(1000, 9);
+    server.files.set('/m.gguf', { bytes: other, etag: '"other"' });
+    expect(same(await bytesOf(await download(store, { sha256: createHash('sha256').update(other).digest('hex') })), other)).toBe(true);
+    expect(await store.list()).toHaveLength(1);
+  });
+
+  test('hash state that cannot be loaded: the stored bytes are hashed again', async () => {
+    const name = freshName();
+    server.behaviour.breakAfter = (n) => (n === 0 ? 3_000_000 : 0);
+    await expect(download(new ModelStore(new Database(name)), { sha256 })).rejects.toMatchObject({ code: 'network' });
+    const database = new Database(name);
+    const key = ['file', `sha256-${sha256}`];
+    const manifest = await database.get<object>(key);
+    await database.put({ key, value: { ...manifest, hashState: Uint8Array.of(1, 2, 3) } });
+    server.behaviour.breakAfter = () => undefined;
+    const phases = new Set<string>();
+    expect(same(await bytesOf(await download(new ModelStore(database), { sha256, monitor: ({ phase }) => phases.add(phase) })), content)).toBe(true);
+    expect([...phases]).toEqual(['verify', 'download']);
+  });
+
   test('a size other than the listing says', async () => {
     const store = new ModelStore(new Database(freshName()));
     await expect(download(store, { size: 5 })).rejects.toMatchObject({ code: 'changed' });
