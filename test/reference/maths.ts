@@ -1,21 +1,24 @@
 /** Activations, norms, products, RoPE and attention on f64 arrays: the naive loops of the reference backend. */
 import type { Activation } from '../../src/backend/backend.ts';
 
+// Looked up once: in jest's module context each look-up of a global is slow.
+const { abs, cos, exp, max, PI, sign, sin, sqrt, SQRT2, tanh } = Math;
+
 /** Series near 0, Lentz's continued fraction of erfc beyond; about 1e-15. */
 export function erf(x: number): number {
-  const a = Math.abs(x);
+  const a = abs(x);
   if (a < 2.5) {
     let term = x;
     let sum = x;
-    for (let n = 1; n < 200 && Math.abs(term) > 1e-18; n++) {
+    for (let n = 1; n < 200 && abs(term) > 1e-18; n++) {
       term *= (-x * x) / n;
       sum += term / (2 * n + 1);
     }
-    return (2 / Math.sqrt(Math.PI)) * sum;
+    return (2 / sqrt(PI)) * sum;
   }
   let fraction = 0;
   for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
-  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
+  return sign(x) * (1 - exp(-a * a) / sqrt(PI) / (a + fraction));
 }
 
 export function activate(kind: Activation | undefined, x: number): number {
@@ -23,11 +26,11 @@ export function activate(kind: Activation | undefined, x: number): number {
     case undefined:
       return x;
     case 'silu':
-      return x / (1 + Math.exp(-x));
+      return x / (1 + exp(-x));
     case 'gelu':
-      return 0.5 * x * (1 + erf(x / Math.SQRT2));
+      return 0.5 * x * (1 + erf(x / SQRT2));
     case 'geluTanh':
-      return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+      return 0.5 * x * (1 + tanh(sqrt(2 / PI) * (x + 0.044715 * x ** 3)));
     default:
       return kind satisfies never;
   }
@@ -45,7 +48,7 @@ export function normalise(
     let square = 0;
     for (let c = 0; c < cols; c++) square += (x[r * cols + c]! - mean) ** 2 / cols;
     for (let c = 0; c < cols; c++) {
-      out[r * cols + c] = ((x[r * cols + c]! - mean) / Math.sqrt(square + spec.epsilon)) * spec.weight[c]! + (spec.bias?.[c] ?? 0);
+      out[r * cols + c] = ((x[r * cols + c]! - mean) / sqrt(square + spec.epsilon)) * spec.weight[c]! + (spec.bias?.[c] ?? 0);
     }
   }
   return out;
@@ -74,12 +77,12 @@ export function rotate(
     const angle = position * rope.inverseFrequency[i]!;
     const a = rope.style === 'half' ? i : 2 * i;
     const b = rope.style === 'half' ? i + pairs : 2 * i + 1;
-    const cos = Math.cos(angle) * rope.magnitude;
-    const sin = Math.sin(angle) * rope.magnitude;
+    const c = cos(angle) * rope.magnitude;
+    const s = sin(angle) * rope.magnitude;
     const x = head[a]!;
     const y = head[b]!;
-    head[a] = x * cos - y * sin;
-    head[b] = y * cos + x * sin;
+    head[a] = x * c - y * s;
+    head[b] = y * c + x * s;
   }
 }
 
@@ -93,8 +96,8 @@ export function attend(q: Float64Array, keys: readonly Float64Array[], values: r
     for (let i = 0; i < width; i++) sum += q[i]! * key[i]!;
     scores[j] = scale * sum;
   }
-  const highest = scores.reduce((a, b) => Math.max(a, b), -Infinity);
-  const weights = scores.map((score) => Math.exp(score - highest));
+  const highest = scores.reduce((a, b) => max(a, b), -Infinity);
+  const weights = scores.map((score) => exp(score - highest));
   const total = weights.reduce((a, b) => a + b, 0);
   const out = new Float64Array(width);
   for (let j = 0; j < keys.length; j++) {

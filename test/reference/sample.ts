@@ -4,7 +4,7 @@
  * have less than `topP` of the probability (the highest always stay).
  */
 import type { SampleSpec } from '../../src/backend/backend.ts';
-import { uniform } from '../../src/generate/random.ts';
+import { uniform } from '../../src/backend/random.ts';
 
 export interface Distribution {
   /** In id order. */

@@ -8,7 +8,7 @@ import { PAGE_TOKENS } from '../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat } from '../../src/backend/weight.ts';
 import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../src/context/ranges.ts';
 import { FileError, InputError } from '../../src/errors.ts';
-import { uniform } from '../../src/generate/random.ts';
+import { uniform } from '../../src/backend/random.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { dequantise } from '../reference/dequantise.ts';
 import { distribution, draw } from '../reference/sample.ts';

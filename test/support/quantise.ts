@@ -4,25 +4,31 @@
  */
 import { WEIGHT_FORMATS, type WeightFormat } from '../../src/backend/weight.ts';
 
+// Looked up once: in jest's module context each look-up of a global is slow.
+const { abs, floor, log2, max, min, round } = Math;
+
 /** Nearest half-precision bits, ties to even. */
 export function numberToHalf(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
+  const magnitude = abs(value);
   if (Number.isNaN(magnitude)) return 0x7e00;
   if (magnitude >= 65520) return sign | 0x7c00;
-  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude)));
+  const exponent = max(-14, floor(log2(magnitude)));
   const steps = magnitude / 2 ** (exponent - 10);
-  let rounded = Math.floor(steps);
+  let rounded = floor(steps);
   const rest = steps - rounded;
   if (rest > 0.5 || (rest === 0.5 && rounded % 2 === 1)) rounded++;
   // A mantissa that rounds up to 2048 carries into the exponent by itself.
   return sign | ((exponent + 14) * 1024 + rounded);
 }
 
-const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, Math.round(value)));
-const largest = (x: Float32Array): number => x.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
-const least = (x: Float32Array): number => x.reduce((a, v) => Math.min(a, v), 0);
-const greatest = (x: Float32Array): number => x.reduce((a, v) => Math.max(a, v), 0);
+function clamp(value: number, low: number, high: number): number {
+  const whole = round(value);
+  return whole < low ? low : whole > high ? high : whole;
+}
+const largest = (x: Float32Array): number => x.reduce((a, v) => max(a, abs(v)), 0);
+const least = (x: Float32Array): number => x.reduce((a, v) => min(a, v), 0);
+const greatest = (x: Float32Array): number => x.reduce((a, v) => max(a, v), 0);
 const ratio = (value: number, by: number): number => (by === 0 ? 0 : value / by);
 
 /** What half precision makes of a scale: quants are chosen against the stored scale. */
@@ -41,7 +47,7 @@ type Encode = (x: Float32Array, out: DataView, at: number) => void;
 function symmetric(bits: 4 | 5): Encode {
   const middle = 1 << (bits - 1);
   return (x, out, at) => {
-    const signed = x.reduce((a, v) => (Math.abs(v) > Math.abs(a) ? v : a), 0);
+    const signed = x.reduce((a, v) => (abs(v) > abs(a) ? v : a), 0);
     const d = putHalf(out, at, -signed / middle);
     nibbles(out, at + 2, bits, (j) => clamp(ratio(x[j]!, d) + middle, 0, 2 * middle - 1));
   };
@@ -51,8 +57,8 @@ function symmetric(bits: 4 | 5): Encode {
 function affine(bits: 4 | 5): Encode {
   const steps = (1 << bits) - 1;
   return (x, out, at) => {
-    const low = x.reduce((a, v) => Math.min(a, v), Infinity);
-    const high = x.reduce((a, v) => Math.max(a, v), -Infinity);
+    const low = x.reduce((a, v) => min(a, v), Infinity);
+    const high = x.reduce((a, v) => max(a, v), -Infinity);
     const d = putHalf(out, at, (high - low) / steps);
     const m = putHalf(out, at + 2, low);
     nibbles(out, at + 4, bits, (j) => clamp(ratio(x[j]! - m, d), 0, steps));
@@ -82,8 +88,8 @@ function subBlocks(x: Float32Array, size: number, steps: number, levels: number)
     scales.push((greatest(part) - low) / steps);
     minima.push(-low);
   }
-  const d = Math.max(...scales) / levels;
-  const dmin = Math.max(...minima) / levels;
+  const d = max(...scales) / levels;
+  const dmin = max(...minima) / levels;
   return { d, dmin, scales: scales.map((s) => clamp(ratio(s, d), 0, levels)), minima: minima.map((m) => clamp(ratio(m, dmin), 0, levels)) };
 }
 
@@ -108,7 +114,7 @@ const ENCODE: Record<WeightFormat, Encode> = {
   BF16: (x, out, at) => {
     word.setFloat32(0, x[0]!);
     const bits = word.getUint32(0);
-    out.setUint16(at, Math.min(0xffff, (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16), true);
+    out.setUint16(at, min(0xffff, (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16), true);
   },
   Q4_0: symmetric(4),
   Q5_0: symmetric(5),
@@ -130,8 +136,8 @@ const ENCODE: Record<WeightFormat, Encode> = {
   },
   Q3_K: (x, out, at) => {
     // Signed scales: the value of largest magnitude in each sub-block becomes -4.
-    const wanted = Array.from({ length: 16 }, (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (Math.abs(v) > Math.abs(a) ? v : a), 0) / -4);
-    const d = putHalf(out, at + 108, Math.max(...wanted.map(Math.abs)) / 31);
+    const wanted = Array.from({ length: 16 }, (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (abs(v) > abs(a) ? v : a), 0) / -4);
+    const d = putHalf(out, at + 108, max(...wanted.map(abs)) / 31);
     const scales = wanted.map((w) => clamp(ratio(w, d), -32, 31));
     for (let s = 0; s < 16; s++) {
       const stored = scales[s]! + 32;
@@ -166,8 +172,8 @@ const ENCODE: Record<WeightFormat, Encode> = {
     }
   },
   Q6_K: (x, out, at) => {
-    const wanted = Array.from({ length: 16 }, (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (Math.abs(v) > Math.abs(a) ? v : a), 0) / -32);
-    const d = putHalf(out, at + 208, Math.max(...wanted.map(Math.abs)) / 127);
+    const wanted = Array.from({ length: 16 }, (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (abs(v) > abs(a) ? v : a), 0) / -32);
+    const d = putHalf(out, at + 208, max(...wanted.map(abs)) / 127);
     const scales = wanted.map((w) => clamp(ratio(w, d), -128, 127));
     for (let s = 0; s < 16; s++) out.setInt8(at + 192 + s, scales[s]!);
     for (let i = 0; i < 256; i++) {

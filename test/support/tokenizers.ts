@@ -1,7 +1,7 @@
 /** Tokenizers for tests: real ones from ../shared/data where it is there, small self-made ones otherwise. */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { GgufValue, JsonObject, JsonValue, ModelMetadata } from '../../src/load/model-file.ts';
+import type { GgufValue, JsonObject, ModelMetadata } from '../../src/load/model-file.ts';
 import { BytesSource } from '../../src/load/byte-source.ts';
 import { readGgufHeader } from '../../src/load/gguf/header.ts';
 import { createTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
@@ -112,4 +112,3 @@ export function mixedText(random: Random, length: number, extra: readonly string
   return text;
 }
 
-export type { JsonValue };
