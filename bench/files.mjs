@@ -81,12 +81,12 @@ function metadata(shape, mix) {
   f32(`${a}.attention.layer_norm_rms_epsilon`, 1e-6);
   text('tokenizer.ggml.model', 'gpt2');
   text('tokenizer.ggml.pre', 'qwen2');
-  const tokens = byteAlphabet();
+  const tokens = [...byteAlphabet(), 'zq'];
   while (tokens.length < shape.vocabulary - 1) tokens.push(`[t${tokens.length}]`);
   tokens.push('<|endoftext|>');
   put('tokenizer.ggml.tokens', 9, () => { w.u32(8).u64(tokens.length); for (const t of tokens) w.string(t); });
   put('tokenizer.ggml.token_type', 9, () => { w.u32(5).u64(tokens.length); const b = Buffer.alloc(4 * tokens.length); tokens.forEach((_, i) => b.writeInt32LE(i === tokens.length - 1 ? 3 : 1, 4 * i)); w.parts.push(b); });
-  put('tokenizer.ggml.merges', 9, () => { w.u32(8).u64(1).string('[ t'); });
+  put('tokenizer.ggml.merges', 9, () => { w.u32(8).u64(1).string('z q'); });
   u32('tokenizer.ggml.eos_token_id', tokens.length - 1);
   u32('tokenizer.ggml.bos_token_id', tokens.length - 1);
   put('tokenizer.ggml.add_bos_token', 7, () => w.parts.push(Buffer.from([0])));

@@ -53,7 +53,7 @@ function pcgHash(value: u32): u32 {
   return (word >> 22) ^ word;
 }
 
-/** The same number as `uniform` in src/generate/random.ts. */
+/** The same number as `uniform` in src/backend/random.ts. */
 export function uniform(seed: u32, index: u32): f64 {
   return <f64>(pcgHash(pcgHash(seed) + index) >> 8) / 16777216.0;
 }

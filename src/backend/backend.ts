@@ -215,7 +215,7 @@ export interface Backend {
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
   /**
    * Draws one id from logits [1, vocabulary] and writes it to `ring[index]`; marks it as seen. The draw is the inverse CDF over the kept ids in id order at
-   * u = uniform(seed, index) of `src/generate/random.ts`, so that equal logits give equal ids on every backend.
+   * u = uniform(seed, index) of `src/backend/random.ts`, so that equal logits give equal ids on every backend.
    * A NaN among the allowed logits, or no id allowed, writes -1.
    */
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void;

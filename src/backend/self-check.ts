@@ -3,7 +3,7 @@
  * are a known disease of this field. A few operations on small data, of the kinds that models use most.
  */
 import { DeviceError } from '../errors.ts';
-import { uniform } from '../generate/random.ts';
+import { uniform } from './random.ts';
 import { PAGE_TOKENS, type Backend, type NormSpec, type Tensor, type Weight } from './backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from './weight.ts';
 

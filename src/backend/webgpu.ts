@@ -20,7 +20,7 @@ import { openDevice, type DeviceOptions } from '../../gpu/runtime/device.ts';
 import type { KernelTime } from '../../gpu/runtime/profile.ts';
 import { Runner, type Counters } from '../../gpu/runtime/runner.ts';
 import { InputError } from '../errors.ts';
-import { uniform } from '../generate/random.ts';
+import { uniform } from './random.ts';
 import {
   PAGE_TOKENS,
   type Activation, type AttentionSpec, type Backend, type KvPool, type KvSpec, type KvView, type LinearOptions, type MemoryUse, type NormSpec,
