@@ -6,6 +6,8 @@
  */
 
 const HEADER: usize = 64;
+/** 64 KiB pages by which memory grows at least: 16 MiB; a quarter of what there is once that is more. */
+const STEP: i32 = 256;
 
 @unmanaged
 class Block {
@@ -31,7 +33,9 @@ function extend(size: usize): usize {
   const have = <u64>memory.size() << 16;
   if (need > have) {
     const pages = <i32>((need - have + 0xffff) >> 16);
-    if (memory.grow(pages) < 0) return 0;
+    // Every growth costs the engine a view of the whole memory and often a collection, so steps are large; pages never touched stay virtual.
+    const step = max<i32>(max<i32>(pages, STEP), <i32>(have >> 18));
+    if (memory.grow(step) < 0 && memory.grow(pages) < 0) return 0;
   }
   heapEnd = <usize>need;
   block(at).size = <u32>size;

@@ -111,7 +111,7 @@ export class Wasm {
 
   /** 64-byte aligned, uninitialised; the caller frees it. Throws `DeviceError('out-of-memory')`. */
   alloc(size: number): number {
-    const pointer = this.exports.alloc(size) >>> 0;
+    const pointer = this.tryAlloc(size);
     if (pointer === 0) {
       const held = this.exports.allocated() >>> 0;
       throw new DeviceError(
@@ -122,6 +122,10 @@ export class Wasm {
       );
     }
     return pointer;
+  }
+  /** As `alloc`, with 0 where there is no room. Sizes beyond 32 bits are allowed, and never fit. */
+  tryAlloc(size: number): number {
+    return size < MAXIMUM_PAGES * PAGE ? this.exports.alloc(size) >>> 0 : 0;
   }
   free(pointer: number): void {
     this.exports.release(pointer);

@@ -128,7 +128,7 @@ export function attentionTile(a: Attention, tile: usize, scratch: usize): void {
     store<f32>(sum + (r << 2), 0);
   }
 
-  const from = n < 2 ? 0 : split * SPLIT;
+  const from: usize = n < 2 ? 0 : split * SPLIT;
   let to: usize = n < 2 ? a.keys : min<usize>(from + SPLIT, a.keys);
   if (a.causal != 0) to = min<usize>(to, a.position + end);
   const list = a.offsets + ((block * a.lists + (a.lists == 1 ? 0 : kvHead)) << 2);

@@ -123,10 +123,10 @@ export function productTile(a: Linear, tile: usize, scratch: usize): void {
   const out = a.out + token * stride + (p.first << 2);
   matmul(out, a.outStride, source(a, p.format, block), p.data, p.format, start, end, p.rows, a.cols, count, scratch);
   if (p.bias == 0 && a.activation == ACTIVATION_NONE && a.residual == 0) return;
-  const bias = p.bias == 0 ? 0 : p.bias + (start << 2);
-  const residual = a.residual == 0 ? 0 : a.residual + token * stride + ((p.first + start) << 2);
+  const bias: usize = p.bias == 0 ? 0 : p.bias + (start << 2);
+  const residual: usize = a.residual == 0 ? 0 : a.residual + token * stride + ((p.first + start) << 2);
   for (let t: usize = 0; t < count; t++) {
-    finishRow(out + t * stride + (start << 2), end - start, bias, a.activation, residual == 0 ? 0 : residual + t * stride);
+    finishRow(out + t * stride + (start << 2), end - start, bias, a.activation, residual == 0 ? <usize>0 : residual + t * stride);
   }
 }
 

@@ -39,7 +39,7 @@ const GLANCE: u64 = 1023;
 
 @inline
 export function scratchOf(pool: usize, thread: u32): usize {
-  return <usize>load<u32>(pool, SCRATCH) + thread * <usize>load<u32>(pool, SCRATCH_STRIDE);
+  return <usize>load<u32>(pool, SCRATCH) + <usize>thread * <usize>load<u32>(pool, SCRATCH_STRIDE);
 }
 
 /** Takes tiles of generation `generation` until none is left. */

@@ -34,8 +34,8 @@ export class Engine {
   #workers: readonly PoolWorker[] = [];
   #failure: Error | undefined;
   #destroyed = false;
-  /** Called when memory runs out; true if it freed some. */
-  relieve: () => boolean = () => false;
+  /** Called when memory runs out, to free what need not be held. */
+  relieve: () => void = () => {};
 
   private constructor(wasm: Wasm) {
     this.wasm = wasm;
@@ -127,9 +127,10 @@ export class Engine {
 
   /** As `wasm.alloc`, after freeing what can be freed. */
   alloc(bytes: number): number {
-    const pointer = this.wasm.exports.alloc(bytes) >>> 0;
+    const pointer = this.wasm.tryAlloc(bytes);
     if (pointer !== 0) return pointer;
-    return this.relieve() ? this.wasm.alloc(bytes) : this.wasm.alloc(bytes);
+    this.relieve();
+    return this.wasm.alloc(bytes);
   }
   free(pointer: number): void {
     this.wasm.free(pointer);

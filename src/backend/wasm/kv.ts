@@ -50,17 +50,19 @@ export class WasmPool implements KvPool {
     this.#alive();
     if (!(Number.isInteger(pages) && pages >= 0 && pages <= MAX_PAGES)) throw new InputError('argument', `kvPool.reserve: ${pages} pages; 0 to ${MAX_PAGES} are possible`);
     const had = this.#slabs.length;
+    const missing = (Math.ceil(pages / (1 << this.#shift)) - had) * this.#slabBytes;
+    // Refused at once where it can never fit.
+    if (missing >= 2 ** 32) this.#engine.alloc(missing);
     try {
       while (this.#slabs.length << this.#shift < pages) {
-        const slab = this.#engine.alloc(this.#slabBytes);
-        this.#slabs.push(slab);
-        // What is not yet written is read nowhere, but a page stored or sent elsewhere must not carry other data.
-        this.#engine.wasm.bytes(slab, this.#slabBytes).fill(0);
+        this.#slabs.push(this.#engine.alloc(this.#slabBytes));
       }
     } catch (error) {
       for (const slab of this.#slabs.splice(had)) this.#engine.free(slab);
       throw error;
     }
+    // What is not yet written is read nowhere, but a page stored or sent elsewhere must not carry other data.
+    for (const slab of this.#slabs.slice(had)) this.#engine.wasm.bytes(slab, this.#slabBytes).fill(0);
     this.#pages = Math.max(this.#pages, pages);
   }
 

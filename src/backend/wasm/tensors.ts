@@ -109,13 +109,11 @@ export class Tensors {
     if (this.#freeBytes > CACHE_BYTES) this.trim();
   }
 
-  /** Gives the kept blocks back; true if there were any. */
-  trim(): boolean {
-    const some = this.#freeBytes > 0;
+  /** Gives the kept blocks back. */
+  trim(): void {
     for (const blocks of this.#free.values()) for (const pointer of blocks) this.#engine.free(pointer);
     this.#free.clear();
     this.#freeBytes = 0;
-    return some;
   }
 
   destroy(): void {

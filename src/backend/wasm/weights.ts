@@ -6,6 +6,8 @@ import type { Engine } from './engine.ts';
 
 /** File bytes staged before they are packed: some tiles of rows. */
 const STAGING_BYTES = 256 << 10;
+/** Of one weight, leaving room in 32 bits for padding and repacking. */
+const MAX_BYTES = 0xe0000000;
 
 export class WasmWeight implements Weight {
   readonly name: string;
@@ -68,7 +70,9 @@ export class Weights {
     if (vector && block !== 1) throw new InputError('argument', `weight ${spec.name}: a vector in ${spec.format}; vectors are F32, F16 or BF16`);
     const { exports } = this.#engine.wasm;
     const { ggml } = WEIGHT_FORMATS[spec.format];
-    const bytes = vector ? cols * 4 : exports.packedBytes(ggml, rows, cols) >>> 0;
+    // `packedBytes` counts in 32 bits; what cannot fit anyway is refused by the size of the file's own layout.
+    const fits = weightBytes(spec) < MAX_BYTES;
+    const bytes = vector ? cols * 4 : fits ? exports.packedBytes(ggml, rows, cols) >>> 0 : weightBytes(spec);
     const writer = new Writer(this.#engine, spec, rows, cols, bytes, (pointer) => {
       this.#open.delete(writer);
       if (pointer === 0) return undefined;
@@ -116,7 +120,7 @@ class Writer implements WeightWriter {
     const tile = spec.shape.length === 1 ? 1 : engine.wasm.exports.rowTile(WEIGHT_FORMATS[spec.format].ggml);
     this.#batch = tile * Math.max(1, Math.floor(STAGING_BYTES / (tile * this.#rowBytes)));
     this.#close = close;
-    this.#pointer = engine.alloc(bytes);
+    this.#pointer = engine.alloc(this.#wanted < MAX_BYTES ? bytes : 2 ** 32);
   }
 
   async write(chunk: Uint8Array): Promise<void> {
