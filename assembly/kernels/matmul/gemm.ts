@@ -15,9 +15,18 @@ import { halves, highScales, quants, scales } from './vectors';
 
 export const GEMM_SCRATCH: usize = 4 * CHUNK * 16;
 
+/** start + the 16 values at `x`, whose four k-groups meet w0 .. w3. */
 @inline
-function dots4(acc: v128, x: usize, w0: v128, w1: v128, w2: v128, w3: v128): v128 {
-  return dot(dot(dot(dot(acc, w0, x), w1, x + GROUP), w2, x + 2 * GROUP), w3, x + 3 * GROUP);
+function dots4(start: v128, x: usize, half: usize, w0: v128, w1: v128, w2: v128, w3: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    const k = half == 0 ? v128.load(x) : v128.load(x, 16);
+    let acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 0, 0, 0, 0), w0, start);
+    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 1, 1, 1, 1), w1, acc);
+    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 2, 2, 2, 2), w2, acc);
+    return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 3, 3, 3, 3), w3, acc);
+  }
+  x += half * 4 * GROUP;
+  return dot(dot(dot(dot(start, w0, x), w1, x + GROUP), w2, x + 2 * GROUP), w3, x + 3 * GROUP);
 }
 
 /** sum[t] += scale * (Q - offset) . x, one scale for 32 values; `correction` is the record's field to start from. */
@@ -28,9 +37,8 @@ function symmetric32(
 ): void {
   const end = x + count * RECORD;
   for (; x < end; x += RECORD, sums += 16) {
-    let acc = i32x4.shl(v128.load32_splat(x + correction), shift);
-    acc = dots4(acc, x, w0, w1, w2, w3);
-    acc = dots4(acc, x + 4 * GROUP, w4, w5, w6, w7);
+    const low = dots4(i32x4.shl(v128.load32_splat(x + correction), shift), x, 0, w0, w1, w2, w3);
+    const acc = i32x4.add(low, dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7));
     v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), v128.load(sums)));
   }
 }
@@ -42,9 +50,7 @@ function affine32(
 ): void {
   const end = x + count * RECORD;
   for (; x < end; x += RECORD, sums += 16) {
-    let acc = i32x4.splat(0);
-    acc = dots4(acc, x, w0, w1, w2, w3);
-    acc = dots4(acc, x + 4 * GROUP, w4, w5, w6, w7);
+    const acc = i32x4.add(dots4(i32x4.splat(0), x, 0, w0, w1, w2, w3), dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7));
     const base = multiplyAdd(minimum, v128.load32_splat(x, SUM), v128.load(sums));
     v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), base));
   }
@@ -57,8 +63,8 @@ function symmetric16(
 ): void {
   const end = x + count * RECORD;
   for (; x < end; x += RECORD, sums += 16) {
-    const a = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_LOW), shift), x, w0, w1, w2, w3);
-    const b = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), shift), x + 4 * GROUP, w4, w5, w6, w7);
+    const a = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_LOW), shift), x, 0, w0, w1, w2, w3);
+    const b = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), shift), x, 1, w4, w5, w6, w7);
     const both = multiplyAdd(f32x4.convert_i32x4_s(a), low, f32x4.mul(f32x4.convert_i32x4_s(b), high));
     v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), v128.load(sums)));
   }
@@ -71,8 +77,8 @@ function affine16(
 ): void {
   const end = x + count * RECORD;
   for (; x < end; x += RECORD, sums += 16) {
-    const a = dots4(i32x4.splat(0), x, w0, w1, w2, w3);
-    const b = dots4(i32x4.splat(0), x + 4 * GROUP, w4, w5, w6, w7);
+    const a = dots4(i32x4.splat(0), x, 0, w0, w1, w2, w3);
+    const b = dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7);
     const both = multiplyAdd(f32x4.convert_i32x4_s(a), low, f32x4.mul(f32x4.convert_i32x4_s(b), high));
     const base = multiplyAdd(minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimumHigh, v128.load32_splat(x, SUM_HIGH), v128.load(sums)));
     v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), base));

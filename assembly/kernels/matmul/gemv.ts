@@ -8,86 +8,117 @@ import {
 } from './layout';
 import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
 import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd } from './dot';
-import { halves, highScales, scales } from './vectors';
+import { halves, highScales, scales, vector } from './vectors';
 import { writeSums } from './gemm';
 
-/** The bits of `mask` after a shift of every byte to the right, or to the left where negative. */
+/**
+ * Constants as the engine's compiler does not recognise them: it would build a known v128 anew at every use (three instructions), but keeps an unknown one in
+ * a register. The number 0 comes from a record's field.
+ */
 @inline
-function field(v: v128, right: i32, mask: i8): v128 {
-  return v128.and(right > 0 ? i16x8.shr_u(v, right) : right < 0 ? i16x8.shl(v, -right) : v, i8x16.splat(mask));
+function bytes(zero: i32, value: i32): v128 {
+  return i8x16.splat(<i8>(zero + value));
 }
 
-/** acc + k-groups p (low nibbles) and p + 4 (high nibbles) of row group v. */
+/** Every byte shifted to the right, or to the left where negative, with `mask` of what it then holds. */
 @inline
-function nibblePair(format: i32, acc: v128, block: usize, x: usize, v: i32, p: i32, bits: v128): v128 {
-  const both = v128.load(block + nibblesAt(format) + p * 64 + v * 16);
-  let low = v128.and(both, i8x16.splat(15));
-  let high = v128.and(i16x8.shr_u(both, 4), i8x16.splat(15));
+function field(v: v128, right: i32, mask: v128): v128 {
+  return v128.and(right > 0 ? i16x8.shr_u(v, right) : right < 0 ? i16x8.shl(v, -right) : v, mask);
+}
+
+/** k-group i of 16 values in every lane. */
+@inline
+function lanes(k: v128, i: i32): v128 {
+  return i == 0 ? v128.shuffle<i32>(k, k, 0, 0, 0, 0) : i == 1 ? v128.shuffle<i32>(k, k, 1, 1, 1, 1) : i == 2 ? v128.shuffle<i32>(k, k, 2, 2, 2, 2) : v128.shuffle<i32>(k, k, 3, 3, 3, 3);
+}
+
+/** acc + q times k-group g of the record at x; `k` holds its half of the record's values where the build is relaxed. */
+@inline
+function step(acc: v128, q: v128, k: v128, x: usize, g: i32): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? dotVector(acc, q, lanes(k, g & 3), k) : dot(acc, q, x + <usize>g * GROUP);
+}
+
+/** k-groups p (low nibbles) and p + 4 (high nibbles) of row group v. */
+@inline
+function nibblePair(format: i32, start: v128, block: usize, x: usize, v: i32, p: i32, bits: v128, k: v128, kHigh: v128, m: v128, bit: v128): v128 {
+  const both = vector(block + nibblesAt(format), p * 4 + v);
+  let low = v128.and(both, m);
+  let high = v128.and(i16x8.shr_u(both, 4), m);
   if (hasBits(format)) {
-    low = v128.or(low, field(bits, p - 4, 16));
-    high = v128.or(high, field(bits, p, 16));
+    low = v128.or(low, field(bits, p - 4, bit));
+    high = v128.or(high, field(bits, p, bit));
   }
-  return dot(dot(acc, low, x + <usize>p * GROUP), high, x + <usize>(p + 4) * GROUP);
+  return step(step(start, low, k, x, p), high, kHigh, x, p + 4);
 }
 
-/** start + Q . x over the 32 values of row group v, for the formats of nibbles with one scale a block. */
+/**
+ * start + Q . x over the 32 values of row group v, for the formats of nibbles with one scale a block. Four short chains of dots: a single one would be
+ * reordered so that all its operands are live at once.
+ */
 @inline
-function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32): v128 {
-  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + v * 16) : start;
-  let acc = nibblePair(format, start, block, x, v, 0, bits);
-  acc = nibblePair(format, acc, block, x, v, 1, bits);
-  acc = nibblePair(format, acc, block, x, v, 2, bits);
-  return nibblePair(format, acc, block, x, v, 3, bits);
+function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32, m: v128, bit: v128): v128 {
+  const none = i32x4.splat(0);
+  const bits = hasBits(format) ? vector(block + bitsAt(format), v) : start;
+  const k = ASC_FEATURE_RELAXED_SIMD ? v128.load(x) : none;
+  const h = ASC_FEATURE_RELAXED_SIMD ? v128.load(x, 16) : none;
+  const a = nibblePair(format, start, block, x, v, 0, bits, k, h, m, bit);
+  const b = nibblePair(format, none, block, x, v, 1, bits, k, h, m, bit);
+  const c = nibblePair(format, none, block, x, v, 2, bits, k, h, m, bit);
+  const d = nibblePair(format, none, block, x, v, 3, bits, k, h, m, bit);
+  return i32x4.add(i32x4.add(a, b), i32x4.add(c, d));
+}
+
+@inline
+function pairsQuant(format: i32, block: usize, v: i32, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128): v128 {
+  let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, pair);
+  if (hasBits(format)) q = v128.or(q, field(bits, 4 * e + f - 2, bit));
+  if (hasNibbles(format)) q = v128.or(q, field(vector(block + nibblesAt(format), f * 4 + v), 4 * e, m));
+  return q;
 }
 
 /** start + Q . x over values [16 e, 16 e + 16) of row group v, for the formats with pairs. */
 @inline
-function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i32): v128 {
-  const four = v128.load(block + pairsAt(format) + e * 64 + v * 16);
-  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + v * 16) : start;
-  let acc = pairs4(format, start, block, x, v, e, 0, four, bits);
-  acc = pairs4(format, acc, block, x, v, e, 1, four, bits);
-  acc = pairs4(format, acc, block, x, v, e, 2, four, bits);
-  return pairs4(format, acc, block, x, v, e, 3, four, bits);
-}
-@inline
-function pairs4(format: i32, acc: v128, block: usize, x: usize, v: i32, e: i32, f: i32, four: v128, bits: v128): v128 {
-  const g = 4 * e + f;
-  let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, hasNibbles(format) ? 48 : 3);
-  if (hasBits(format)) q = v128.or(q, field(bits, g - 2, 4));
-  if (hasNibbles(format)) q = v128.or(q, field(v128.load(block + nibblesAt(format) + f * 64 + v * 16), 4 * e, 15));
-  return dot(acc, q, x + <usize>g * GROUP);
+function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i32, m: v128, bit: v128, pair: v128): v128 {
+  const none = i32x4.splat(0);
+  const four = vector(block + pairsAt(format), e * 4 + v);
+  const bits = hasBits(format) ? vector(block + bitsAt(format), v) : start;
+  const k = ASC_FEATURE_RELAXED_SIMD ? (e == 0 ? v128.load(x) : v128.load(x, 16)) : none;
+  let a = step(start, pairsQuant(format, block, v, e, 0, four, bits, m, bit, pair), k, x, 4 * e);
+  a = step(a, pairsQuant(format, block, v, e, 1, four, bits, m, bit, pair), k, x, 4 * e + 1);
+  let b = step(none, pairsQuant(format, block, v, e, 2, four, bits, m, bit, pair), k, x, 4 * e + 2);
+  b = step(b, pairsQuant(format, block, v, e, 3, four, bits, m, bit, pair), k, x, 4 * e + 3);
+  return i32x4.add(a, b);
 }
 
 /** sum + this block, row group v; formats with one scale of 32 values. */
 @inline
-function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32): v128 {
+function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128): v128 {
   const start = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
-  const acc = f32x4.convert_i32x4_s(nibbles32(format, start, block, x, v));
+  const acc = f32x4.convert_i32x4_s(nibbles32(format, start, block, x, v, m, bit));
   if (isAffine(format)) sum = multiplyAdd(halves(block + 32 + 8 * v), v128.load32_splat(x, SUM), sum);
   return multiplyAdd(acc, f32x4.mul(halves(block + 8 * v), v128.load32_splat(x, SCALE)), sum);
 }
 
 /** Row group v of a whole superblock: its own sums are scaled by d (and dmin) once. */
 @inline
-function superGroup(format: i32, sum: v128, header: usize, x: usize, v: i32): v128 {
+function superGroup(format: i32, sum: v128, header: usize, x: usize, v: i32, m: v128, bit: v128, pair: v128): v128 {
   let scaled = f32x4.splat(0);
   let minimum = scaled;
+  const none = i32x4.splat(0);
   let block = header + headerBytes(format);
   for (let b = 0; b < 8; b++, block += blockBytes(format), x += RECORD) {
     const factor = v128.load32_splat(x, SCALE);
     if (isPer16(format)) {
-      const none = i32x4.splat(0);
-      const a = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0);
-      const c = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v, 1);
-      const both = multiplyAdd(f32x4.convert_i32x4_s(a), scales(format, block, v), f32x4.mul(f32x4.convert_i32x4_s(c), scales(format, block + 16, v)));
-      scaled = multiplyAdd(both, factor, scaled);
+      const a = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0, m, bit, pair);
+      const low = f32x4.mul(f32x4.convert_i32x4_s(a), scales(format, block, v));
+      const c = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v, 1, m, bit, pair);
+      scaled = multiplyAdd(multiplyAdd(f32x4.convert_i32x4_s(c), scales(format, block + 16, v), low), factor, scaled);
       if (isAffine(format)) {
         minimum = multiplyAdd(highScales(block, v), v128.load32_splat(x, SUM_LOW), minimum);
         minimum = multiplyAdd(highScales(block + 16, v), v128.load32_splat(x, SUM_HIGH), minimum);
       }
     } else {
-      const acc = f32x4.convert_i32x4_s(nibbles32(format, i32x4.splat(0), block, x, v));
+      const acc = f32x4.convert_i32x4_s(nibbles32(format, none, block, x, v, m, bit));
       scaled = multiplyAdd(acc, f32x4.mul(scales(format, block, v), factor), scaled);
       minimum = multiplyAdd(scales(format, block + 16, v), v128.load32_splat(x, SUM), minimum);
     }
@@ -111,11 +142,14 @@ function tile32(format: i32, sums: usize, block: usize, x: usize, blocks: usize)
   let s1 = s0;
   let s2 = s0;
   let s3 = s0;
+  const zero = load<i32>(x, NOTHING);
+  const m = bytes(zero, 15);
+  const bit = bytes(zero, 16);
   for (const end = x + blocks * RECORD; x < end; x += RECORD, block += blockBytes(format)) {
-    s0 = rowGroup(format, s0, block, x, 0);
-    s1 = rowGroup(format, s1, block, x, 1);
-    s2 = rowGroup(format, s2, block, x, 2);
-    s3 = rowGroup(format, s3, block, x, 3);
+    s0 = rowGroup(format, s0, block, x, 0, m, bit);
+    s1 = rowGroup(format, s1, block, x, 1, m, bit);
+    s2 = rowGroup(format, s2, block, x, 2, m, bit);
+    s3 = rowGroup(format, s3, block, x, 3, m, bit);
   }
   storeSums(sums, s0, s1, s2, s3);
 }
@@ -126,11 +160,15 @@ function tileK(format: i32, sums: usize, header: usize, x: usize, blocks: usize)
   let s1 = s0;
   let s2 = s0;
   let s3 = s0;
+  const zero = load<i32>(x, NOTHING);
+  const m = bytes(zero, 15);
+  const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
+  const pair = bytes(zero, hasNibbles(format) ? 48 : 3);
   for (const end = x + blocks * RECORD; x < end; x += 8 * RECORD, header += headerBytes(format) + 8 * blockBytes(format)) {
-    s0 = superGroup(format, s0, header, x, 0);
-    s1 = superGroup(format, s1, header, x, 1);
-    s2 = superGroup(format, s2, header, x, 2);
-    s3 = superGroup(format, s3, header, x, 3);
+    s0 = superGroup(format, s0, header, x, 0, m, bit, pair);
+    s1 = superGroup(format, s1, header, x, 1, m, bit, pair);
+    s2 = superGroup(format, s2, header, x, 2, m, bit, pair);
+    s3 = superGroup(format, s3, header, x, 3, m, bit, pair);
   }
   storeSums(sums, s0, s1, s2, s3);
 }

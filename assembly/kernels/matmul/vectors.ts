@@ -3,6 +3,27 @@ import {
   FORMAT_Q2_K, FORMAT_Q8_0, bitsAt, hasBits, hasNibbles, hasPairs, isPer16, nibblesAt, pairsAt,
 } from './layout';
 
+/** Vector n (0..15, known when compiled) at `base`, as a load with a constant offset: an addition that may wrap would be an instruction of its own. */
+@inline
+export function vector(base: usize, n: i32): v128 {
+  if (n == 0) return v128.load(base, 0);
+  if (n == 1) return v128.load(base, 16);
+  if (n == 2) return v128.load(base, 32);
+  if (n == 3) return v128.load(base, 48);
+  if (n == 4) return v128.load(base, 64);
+  if (n == 5) return v128.load(base, 80);
+  if (n == 6) return v128.load(base, 96);
+  if (n == 7) return v128.load(base, 112);
+  if (n == 8) return v128.load(base, 128);
+  if (n == 9) return v128.load(base, 144);
+  if (n == 10) return v128.load(base, 160);
+  if (n == 11) return v128.load(base, 176);
+  if (n == 12) return v128.load(base, 192);
+  if (n == 13) return v128.load(base, 208);
+  if (n == 14) return v128.load(base, 224);
+  return v128.load(base, 240);
+}
+
 /** Four f16 -> f32x4, exact; Infinity and NaN come out as 65536 and above. */
 @inline
 export function halves(at: usize): v128 {
