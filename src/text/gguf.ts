@@ -137,7 +137,7 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
   const added = addedTokens(source);
   const merges = strings(values, 'merges') ?? failTokenizer('tokenizer.ggml.merges is missing; convert the model again with its tokenizer');
   const model: TokenModel = {
-    kind: 'bpe', byteLevel, byteFallback: !byteLevel, fuseUnknown: false, ignoreMerges: named.ignoreMerges === true,
+    kind: 'bpe', byteLevel, byteFallback: !byteLevel, fuseUnknown: false, dropUnknown: byteLevel, ignoreMerges: named.ignoreMerges === true,
     entries: packEntries(ordinary(source, added), byteLevel),
     tokens: tokens.length, unknown: facts.unknown, byteIds: byteTokens(ids, byteLevel),
     merges: mergeList(merges, ids, byteLevel, false),

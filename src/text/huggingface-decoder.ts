@@ -10,7 +10,7 @@ import { byteTokenValue } from './vocabulary.ts';
 /** A token on its way to text; `first`: it is the first that prints. */
 type Step = (token: string, first: boolean) => string;
 
-export interface CompiledDecoder {
+interface CompiledDecoder {
   bytes(token: string, first: boolean): Uint8Array;
   readonly leadingSpaces: number;
 }

@@ -57,8 +57,8 @@ function strip(text: string, left: boolean, right: boolean): string {
   const space = /\p{White_Space}/u;
   let start = 0;
   let end = text.length;
-  while (left && start < end && space.test(text[start] ?? '')) start++;
-  while (right && end > start && space.test(text[end - 1] ?? '')) end--;
+  if (left) while (start < end && space.test(text[start] ?? '')) start++;
+  if (right) while (end > start && space.test(text[end - 1] ?? '')) end--;
   return text.slice(start, end);
 }
 

@@ -3,7 +3,7 @@ import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { failTokenizer } from './failure.ts';
 
 /** Sequences within sequences; published files have two. */
-export const DEEPEST_SEQUENCE = 8;
+const DEEPEST_SEQUENCE = 8;
 /** Steps of a sequence; published files have ten. */
 const LONGEST_SEQUENCE = 64;
 

@@ -13,7 +13,7 @@ export function lowercase(text: string): string {
 
 const CJK = /[\u{4e00}-\u{9fff}\u{3400}-\u{4dbf}\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{f900}-\u{faff}\u{2f800}-\u{2fa1f}]/gu;
 
-export interface BertOptions {
+interface BertOptions {
   readonly cleanText: boolean;
   readonly chineseCharacters: boolean;
   readonly stripAccents: boolean;

@@ -52,7 +52,7 @@ function kimi(): string {
   return String.raw`\p{Han}+|${lead}${upper}*${lower}+${tail}|${lead}${upper}+${lower}*${tail}|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 }
 
-export interface NamedPretokenizer {
+interface NamedPretokenizer {
   readonly expressions: readonly string[];
   /** Digits are cut into groups of three from the right first (these cannot be cut by an automaton). */
   readonly digits?: 'all' | 'whole-words';

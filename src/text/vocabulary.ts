@@ -9,7 +9,7 @@ import { parsePattern } from './pattern.ts';
 /** The largest published vocabulary has 262,144 tokens. */
 export const MOST_TOKENS = 1 << 22;
 /** The longest published token has 512 bytes; a piece is compared with all its prefixes of at most this length. */
-export const LONGEST_TOKEN = 2048;
+const LONGEST_TOKEN = 2048;
 
 export function checkTokens(tokens: readonly string[]): void {
   if (tokens.length === 0 || tokens.length > MOST_TOKENS) {

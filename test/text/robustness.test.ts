@@ -1,7 +1,7 @@
 /** Long, odd and hostile input: every build, no hang, no overflow, typed errors. */
 import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { JsonObject, ModelMetadata } from '../../src/load/model-file.ts';
 import { createTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { WASM_BUILDS } from '../../src/wasm.ts';
