@@ -123,7 +123,7 @@ export class Runner {
       return;
     }
     this.submit();
-    this.device.gpu.queue.writeBuffer(buffer.gpu, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    this.device.gpu.queue.writeBuffer(buffer.gpu, offset, data.buffer, data.byteOffset, data.byteLength);
   }
 
   /** Submits what is recorded; returns at once. */

@@ -29,7 +29,7 @@ export async function decoder(backend: Backend, options: { layers: number; forma
   const r = random(9);
   const held: Weight[] = [];
   const weight = async (name: string, shape: number[], as: WeightFormat): Promise<Weight> => {
-    const key = `${name} ${shape} ${as}`;
+    const key = `${name} ${shape.join('x')} ${as}`;
     const bytes = quantised.get(key) ?? quantise(as, r.normals(shape.reduce((a, b) => a * b, 1), 0.06));
     quantised.set(key, bytes);
     const writer = backend.weight({ name, shape, format: as });
