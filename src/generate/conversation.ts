@@ -98,18 +98,23 @@ export interface Fit {
   readonly ids: Int32Array;
 }
 
-/** Renders and encodes the conversation and `more`, dropping the oldest exchanges while the ids leave less than `reserve` of `window`. */
+/** What an overflow makes room to: with less room the next prompt would overflow again, and every overflow reads the whole context anew. */
+const AFTER_OVERFLOW = 0.75;
+
+/** Renders and encodes the conversation and `more`; where the ids leave less than `reserve` of `window`, the oldest exchanges are dropped. */
 export function fit(
   tokenizer: Tokenizer,
   conversation: Conversation,
   transcript: Transcript,
   ask: { readonly more: readonly Turn[]; readonly answer: boolean; readonly prefix: string; readonly reserve: number; readonly window: number },
 ): Fit & { readonly dropped: boolean } {
+  let most = ask.window - ask.reserve;
   for (let kept = conversation; ; ) {
     const text = kept.render(ask.more, ask.answer, ask.prefix);
     const ids = followOn(tokenizer, transcript, text);
-    const shorter = ids.length + ask.reserve > ask.window ? kept.withoutOldest() : undefined;
+    const shorter = ids.length > most ? kept.withoutOldest() : undefined;
     if (shorter === undefined) return { conversation: kept, text, ids, dropped: kept !== conversation };
+    most = AFTER_OVERFLOW * (ask.window - ask.reserve);
     kept = shorter;
   }
 }

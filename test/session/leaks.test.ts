@@ -35,7 +35,7 @@ const MOST_GROWTH_OF_LOADS = 1_000_000;
 
 describe('memory', () => {
   test('1,000 prompts in one session', async () => {
-    const model = await EngineModel.load(testPlatform, tinyModel({ layers: 1, window: 256 }), TINY);
+    const model = await EngineModel.load(testPlatform, tinyModel({ layers: 1, window: 128 }), TINY);
     const session = new Session(model, { temperature: 0.8, seed: 1, maxTokens: 4 });
     const { signal } = new AbortController();
     const heaps: number[] = [];
@@ -56,7 +56,7 @@ describe('memory', () => {
   }, 120_000);
 
   test('1,000 prompts through the face, aborted ones among them', async () => {
-    const model = await testFace().load(tinyModel({ layers: 1, window: 256 }), TINY);
+    const model = await testFace().load(tinyModel({ layers: 1, window: 128 }), TINY);
     const session = await model.createSession({ temperature: 0, maxTokens: 3 });
     const { signal } = new AbortController();
     const heaps: number[] = [];
@@ -82,7 +82,7 @@ describe('memory', () => {
   }, 120_000);
 
   test('100 loads and unloads give all WASM memory back', async () => {
-    const bytes = tinyModel({ layers: 1, window: 256 });
+    const bytes = tinyModel({ layers: 1, window: 128 });
     const heaps: number[] = [];
     const left: number[] = [];
     for (let i = 0; i < 100; i++) {

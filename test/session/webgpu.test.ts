@@ -1,0 +1,147 @@
+/** Sessions on WebGPU (SwiftShader in tests): the same answers as on WASM, run-ahead undone, nothing left behind, and on after a lost device. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { EngineModel } from '../../src/engine/model.ts';
+import { openDevice } from '../../src/engine/device.ts';
+import { Session } from '../../src/session.ts';
+import type { Platform } from '../../src/platform/platform.ts';
+import { loadTest, testFace, testPlatform } from '../support/engine.ts';
+import { hasGpu, testGpu } from '../support/gpu.ts';
+import { tinyModel } from '../support/tiny-model.ts';
+
+const present = await hasGpu();
+if (!present) console.warn('skipped: no GPU adapter');
+const story = present ? test : test.skip;
+
+/** Devices opened so far, so that a test can lose the last one. */
+const devices: GPUDevice[] = [];
+const gpu: Platform['gpu'] = async () => {
+  const real = testGpu();
+  return new Proxy(real, {
+    get: (target, name) => {
+      if (name !== 'requestAdapter') return Reflect.get(target, name, target) as unknown;
+      return async (options: GPURequestAdapterOptions) => {
+        const adapter = await target.requestAdapter(options);
+        if (adapter === null) return null;
+        return new Proxy(adapter, {
+          get: (inner, key) => {
+            const value: unknown = Reflect.get(inner, key, inner);
+            if (typeof value !== 'function') return value;
+            return async (...args: unknown[]) => {
+              const result: unknown = await (value as (...args: unknown[]) => unknown).apply(inner, args);
+              if (key === 'requestDevice') devices.push(result as GPUDevice);
+              return result;
+            };
+          },
+        });
+      };
+    },
+  });
+};
+const platform: Platform = { ...testPlatform, gpu };
+const load = (): Promise<EngineModel> => EngineModel.load(platform, tinyModel(), { device: 'webgpu' });
+
+let model: EngineModel;
+let truth: EngineModel;
+beforeAll(async () => {
+  if (!present) return;
+  model = await load();
+  truth = await loadTest(tinyModel());
+});
+afterAll(() => {
+  model?.free();
+  truth?.free();
+});
+
+const GREEDY = { temperature: 0, maxTokens: 12 };
+
+describe('a session on WebGPU', () => {
+  story('answers as on WASM, turn after turn', async () => {
+    const session = new Session(model, GREEDY);
+    const other = new Session(truth, GREEDY);
+    for (const text of ['Hello', 'And you?', 'What is in a name? '.repeat(6)]) {
+      const answer = await session.prompt(text);
+      expect(answer).toMatchObject({ text: (await other.prompt(text)).text, finishReason: 'length' });
+    }
+    await session.destroy();
+    await other.destroy();
+  });
+
+  story('steps issued beyond a stop string are undone', async () => {
+    const whole = (await new Session(truth, GREEDY).prompt('Hello')).text;
+    const stop = whole.slice(4, 6);
+    const session = new Session(model, GREEDY);
+    const other = new Session(truth, GREEDY);
+    expect((await session.prompt('Hello', { stop })).text).toBe((await other.prompt('Hello', { stop })).text);
+    expect(session.usage).toBe(other.usage);
+    expect((await session.prompt('And you?')).text).toBe((await other.prompt('And you?')).text);
+    await session.destroy();
+  });
+
+  story('a seed draws the same ids on both devices', async () => {
+    const settings = { temperature: 1.2, topK: 20, topP: 0.9, seed: 5, maxTokens: 16, repetitionPenalty: 1.2 };
+    const one = await new Session(model, settings).prompt('Hello');
+    expect(one.ids).toEqual((await new Session(truth, settings).prompt('Hello')).ids);
+  });
+
+  story('clones and aborts', async () => {
+    const session = new Session(model, GREEDY);
+    await session.prompt('Hello');
+    const copy = await session.clone();
+    const controller = new AbortController();
+    await expect(copy.prompt('Stop', {}, { signal: controller.signal, onText: () => controller.abort(new RangeError('enough')) })).rejects.toThrow('enough');
+    expect((await copy.prompt('And?')).text).toBe((await session.prompt('And?')).text);
+    await copy.destroy();
+    await session.destroy();
+  });
+
+  story('nothing grows: 60 prompts, 3 loads and unloads, in buffers counted', async () => {
+    const session = new Session(model, { temperature: 0.7, maxTokens: 3, context: { window: 96 } });
+    const seen = new Set<string>();
+    for (let i = 0; i < 60; i++) {
+      await session.prompt(`Question ${i % 10}?`);
+      const { weights, kv, allocations } = model.memory();
+      if (i > 20 && i % 5 === 0) seen.add(JSON.stringify({ weights, kv, allocations }));
+    }
+    expect([...seen]).toHaveLength(1);
+    await session.destroy();
+    for (let i = 0; i < 3; i++) {
+      const other = await load();
+      const once = new Session(other, { temperature: 0, maxTokens: 2 });
+      await once.prompt('Hello');
+      await once.destroy();
+      other.free();
+      expect(other.memory()).toMatchObject({ weights: 0, kv: 0 });
+    }
+  }, 120_000);
+});
+
+describe('the device', () => {
+  story('a software adapter is not chosen by itself, and it is said', async () => {
+    const { backend, info } = await openDevice(platform, { threads: 1 });
+    expect(info.kind).toBe('wasm');
+    expect(info.reason).toMatch(/software adapter/);
+    backend.destroy();
+  });
+
+  story('when it is lost, the session goes on: on a new one, and on WASM', async () => {
+    const other = new Session(truth, GREEDY);
+    const expected = [];
+    for (const text of ['Hello', 'And you?', 'More.']) expected.push((await other.prompt(text)).text);
+
+    const fragile = await testFace(undefined, platform).load(tinyModel(), { device: 'webgpu' });
+    const session = await fragile.createSession(GREEDY);
+    expect(await session.prompt('Hello')).toBe(expected[0]);
+    devices.at(-1)!.destroy();
+    expect(await fragile.lost).toMatchObject({ name: 'DeviceError', code: 'lost' });
+    await expect(session.prompt('And you?')).rejects.toMatchObject({ name: 'DeviceError', code: 'lost' });
+    await fragile.recover();
+    expect(fragile.device.kind).toBe('webgpu');
+    expect(await session.prompt('And you?')).toBe(expected[1]);
+    devices.at(-1)!.destroy();
+    await fragile.lost;
+    await fragile.recover({ device: 'wasm', threads: 1 });
+    expect(fragile.device.kind).toBe('wasm');
+    expect(await session.prompt('More.')).toBe(expected[2]);
+    await fragile.destroy();
+  });
+});
