@@ -14,15 +14,26 @@ export interface ChatTemplateOptions {
 /** The longest published template has about 20,000 characters. */
 const LONGEST_TEMPLATE = 1 << 20;
 
+/** Templates that a file may name in place of giving one. */
+const NAMED: ReadonlyMap<string, string> = new Map([
+  ['chatml', "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"],
+  [
+    'llama2',
+    "{% set ns = namespace(system='') %}{% for message in messages %}{% if message.role == 'system' %}{% set ns.system = '<<SYS>>\n' + message.content + '\n<</SYS>>\n\n' %}" +
+    "{% elif message.role == 'user' %}{{ bos_token }}[INST] {{ ns.system }}{{ message.content }} [/INST]{% set ns.system = '' %}" +
+    "{% else %} {{ message.content }} {{ eos_token }}{% endif %}{% endfor %}",
+  ],
+]);
+
 const parsed = new Map<string, Template>();
 
-/** Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, or refuses the messages (its `raise_exception`). */
+/** `template` is Jinja, or the name `chatml` or `llama2`. Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, or refuses the messages (its `raise_exception`). */
 export function renderChat(template: string, messages: readonly ChatMessage[], options: ChatTemplateOptions): string {
   try {
     if (template.length > LONGEST_TEMPLATE) throw new Error(`${template.length} characters, at most ${LONGEST_TEMPLATE} are read`);
     let ready = parsed.get(template);
     if (ready === undefined) {
-      ready = new Template(template);
+      ready = new Template(NAMED.get(template) ?? template);
       parsed.clear();
       parsed.set(template, ready);
     }

@@ -12,6 +12,16 @@ describe('renderChat', () => {
     expect(renderChat(template, messages.slice(0, 1), { ...options, addGenerationPrompt: false })).toBe('<s><|user|>Hello</s>');
   });
 
+  test('knows two templates by name', () => {
+    const system = { role: 'system', content: 'Be brief' };
+    expect(renderChat('chatml', [system, ...messages.slice(0, 1)], options)).toBe('<|im_start|>system\nBe brief<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n');
+    expect(renderChat('llama2', [system, ...messages], options)).toBe('<s>[INST] <<SYS>>\nBe brief\n<</SYS>>\n\nHello [/INST] Hi </s><s>[INST] Bye {{ x }} [/INST]');
+  });
+
+  test('has the functions that templates of transformers use', () => {
+    expect(renderChat("{{ strftime_now('%Y') }}{% for i in range(2) %}{{ i }}{% endfor %}", [], options)).toMatch(/^\d{4}01$/);
+  });
+
   test('passes tools on', () => {
     expect(renderChat('{% if tools %}{{ tools | tojson }}{% endif %}', [], { ...options, tools: [{ name: 'f' }] })).toContain('"f"');
     expect(renderChat('{% if tools %}x{% endif %}', [], options)).toBe('');
