@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|kernels [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -6,7 +6,6 @@ import { parseArgs } from 'node:util';
 const benchmarks = {
   text: () => import('./text.mjs'),
   tokenize: () => import('./tokenize.mjs'),
-  kernels: () => import('./kernels.mjs'),
   profile: () => import('./profile.mjs'),
 };
 

@@ -1,0 +1,38 @@
+/** The engine without face and session, in a worker, with the CPU backend's profile switched on: where a prefill and a decode step spend their time. */
+import { createWasmBackend } from '../../src/backend/wasm.ts';
+import { PageAllocator, Sequence } from '../../src/context/pages.ts';
+import { generate, prefillChunk } from '../../src/generate/generate.ts';
+import { openModel } from '../../src/load/index.ts';
+import { loadLanguageModel } from '../../src/models/model.ts';
+import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
+import { instantiate, type WasmBuild } from '../../src/wasm.ts';
+
+interface Ask {
+  readonly file: File;
+  readonly build: WasmBuild;
+  readonly threads: number;
+  readonly promptTokens: number;
+  readonly newTokens: number;
+}
+
+const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
+
+globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
+  const { file, build, threads, promptTokens, newTokens } = data;
+  const module = await WebAssembly.compileStreaming(fetch(new URL(`./octavo.${build}.wasm`, import.meta.url)));
+  const backend = await createWasmBackend({ wasm: await instantiate(build, module), threads, spawn: spawnPoolWorker });
+  const model = await loadLanguageModel(await openModel(file), backend);
+  const { layers, kvHeads, headDim } = model.config;
+  const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
+  const lane = { model, sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32), ring: backend.ids(promptTokens + newTokens + 33), sampler: backend.sampler(model.config.vocabulary) };
+  const { profile } = backend;
+  profile.enabled = true;
+  profile.take();
+  const ids = Int32Array.from({ length: promptTokens }, () => 64);
+  const result = await generate(lane, { ids, cached: 0, spec: GREEDY, stopIds: new Set(), maxTokens: 1, chunk: prefillChunk(backend, 494e6), onId: () => false });
+  const prefill = { milliseconds: result.prefill, operations: [...profile.take()] };
+  const all = Int32Array.from([...ids, ...result.ids]);
+  const decoded = await generate(lane, { ids: all, cached: promptTokens, spec: GREEDY, stopIds: new Set(), maxTokens: newTokens, chunk: 32, onId: () => false });
+  const decode = { milliseconds: decoded.prefill + decoded.decode, operations: [...profile.take()] };
+  globalThis.postMessage({ prefill, decode, memory: backend.memory() });
+};
