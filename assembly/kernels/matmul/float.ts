@@ -1,6 +1,177 @@
-/** Products with F32, F16 and BF16 weights: f32 activations [count, cols], f32 sums in order of k. */
+/**
+ * Products with F32, F16 and BF16 weights: f32 activations [count, cols], f32 sums.
+ * One token: the 16 sums of a tile stay in registers. Many: chunks of 48 tokens; panels of 256 k of a tile, widened to f32 in scratch where they are not f32
+ * already (16 KiB: they stay in L1), meet six tokens at a time with 12 sums of 4 rows in registers.
+ *
+ *   scratch: f32 [row group 0..3][token of the chunk][4 rows] | f32 [256][16 rows]
+ */
 import { FORMAT_BF16, FORMAT_F16, FORMAT_F32, TILE, tileBytes } from './layout';
 import { f16 } from './decode';
+import { multiplyAdd } from './dot';
+import { halves } from './vectors';
+import { writeSums } from './gemm';
+
+const TOKENS: usize = 48;
+const PANEL: usize = 256;
+const PANEL_AT: usize = TOKENS * 64;
+export const FLOAT_SCRATCH: usize = PANEL_AT + PANEL * 64;
+
+@inline
+function valueBytes(format: i32): usize {
+  return format == FORMAT_F32 ? 4 : 2;
+}
+
+/** Four rows' values at one k. */
+@inline
+function values(format: i32, at: usize): v128 {
+  if (format == FORMAT_F32) return v128.load(at);
+  if (format == FORMAT_BF16) return i32x4.shl(v128.load16x4_u(at), 16);
+  return halves(at);
+}
+
+@inline
+function tileVector(format: i32, sums: usize, tile: usize, x: usize, cols: usize): void {
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  const step = 4 * valueBytes(format);
+  for (const end = x + cols * 4; x < end; x += 4, tile += 4 * step) {
+    const k = v128.load32_splat(x);
+    s0 = multiplyAdd(values(format, tile), k, s0);
+    s1 = multiplyAdd(values(format, tile + step), k, s1);
+    s2 = multiplyAdd(values(format, tile + 2 * step), k, s2);
+    s3 = multiplyAdd(values(format, tile + 3 * step), k, s3);
+  }
+  v128.store(sums, s0);
+  v128.store(sums, s1, 16);
+  v128.store(sums, s2, 32);
+  v128.store(sums, s3, 48);
+}
+
+function tileF32(sums: usize, tile: usize, x: usize, cols: usize): void { tileVector(FORMAT_F32, sums, tile, x, cols); }
+function tileF16(sums: usize, tile: usize, x: usize, cols: usize): void { tileVector(FORMAT_F16, sums, tile, x, cols); }
+function tileBF16(sums: usize, tile: usize, x: usize, cols: usize): void { tileVector(FORMAT_BF16, sums, tile, x, cols); }
+
+@inline
+function runTile(format: i32, sums: usize, tile: usize, x: usize, cols: usize): void {
+  if (format == FORMAT_F32) tileF32(sums, tile, x, cols);
+  else if (format == FORMAT_F16) tileF16(sums, tile, x, cols);
+  else tileBF16(sums, tile, x, cols);
+}
+
+/** `depth` k of 16 rows -> f32. */
+function widen(format: i32, to: usize, from: usize, depth: usize): void {
+  const end = to + depth * 64;
+  if (format == FORMAT_F16) {
+    for (; to < end; to += 16, from += 8) v128.store(to, values(FORMAT_F16, from));
+  } else {
+    for (; to < end; to += 16, from += 8) v128.store(to, values(FORMAT_BF16, from));
+  }
+}
+
+/** Six tokens (fewer: the last repeats) times 8 rows over `depth` k; `sums` is row group v's, `next` bytes before row group v + 1's. */
+function six(sums: usize, next: usize, last: usize, w: usize, x: usize, stride: usize, depth: usize): void {
+  let x0 = x;
+  let x1 = x + stride * min<usize>(1, last);
+  let x2 = x + stride * min<usize>(2, last);
+  let x3 = x + stride * min<usize>(3, last);
+  let x4 = x + stride * min<usize>(4, last);
+  let x5 = x + stride * last;
+  const t1 = sums + 16 * min<usize>(1, last);
+  const t2 = sums + 16 * min<usize>(2, last);
+  const t3 = sums + 16 * min<usize>(3, last);
+  const t4 = sums + 16 * min<usize>(4, last);
+  const t5 = sums + 16 * last;
+  let a0 = v128.load(sums);
+  let a1 = v128.load(t1);
+  let a2 = v128.load(t2);
+  let a3 = v128.load(t3);
+  let a4 = v128.load(t4);
+  let a5 = v128.load(t5);
+  let b0 = v128.load(sums + next);
+  let b1 = v128.load(t1 + next);
+  let b2 = v128.load(t2 + next);
+  let b3 = v128.load(t3 + next);
+  let b4 = v128.load(t4 + next);
+  let b5 = v128.load(t5 + next);
+  for (const end = w + depth * 64; w < end; w += 64, x0 += 4, x1 += 4, x2 += 4, x3 += 4, x4 += 4, x5 += 4) {
+    const wa = v128.load(w);
+    const wb = v128.load(w, 16);
+    let k = v128.load32_splat(x0);
+    a0 = multiplyAdd(wa, k, a0);
+    b0 = multiplyAdd(wb, k, b0);
+    k = v128.load32_splat(x1);
+    a1 = multiplyAdd(wa, k, a1);
+    b1 = multiplyAdd(wb, k, b1);
+    k = v128.load32_splat(x2);
+    a2 = multiplyAdd(wa, k, a2);
+    b2 = multiplyAdd(wb, k, b2);
+    k = v128.load32_splat(x3);
+    a3 = multiplyAdd(wa, k, a3);
+    b3 = multiplyAdd(wb, k, b3);
+    k = v128.load32_splat(x4);
+    a4 = multiplyAdd(wa, k, a4);
+    b4 = multiplyAdd(wb, k, b4);
+    k = v128.load32_splat(x5);
+    a5 = multiplyAdd(wa, k, a5);
+    b5 = multiplyAdd(wb, k, b5);
+  }
+  v128.store(sums, a0);
+  v128.store(t1, a1);
+  v128.store(t2, a2);
+  v128.store(t3, a3);
+  v128.store(t4, a4);
+  v128.store(t5, a5);
+  v128.store(sums + next, b0);
+  v128.store(t1 + next, b1);
+  v128.store(t2 + next, b2);
+  v128.store(t3 + next, b3);
+  v128.store(t4 + next, b4);
+  v128.store(t5 + next, b5);
+}
+
+function vectorProduct(out: usize, x: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize, scratch: usize): void {
+  const stride = tileBytes(format, cols);
+  for (let row = rowStart; row < rowEnd; row += TILE) {
+    const tile = weight + (row / TILE) * stride;
+    if (row + TILE <= rowEnd) runTile(format, out + row * 4, tile, x, cols);
+    else {
+      runTile(format, scratch, tile, x, cols);
+      writeSums(out + row * 4, 0, scratch, 1, rowEnd - row);
+    }
+  }
+}
+
+function matrixProduct(
+  out: usize, outStride: usize, x: usize, weight: usize, format: i32,
+  rowStart: usize, rowEnd: usize, cols: usize, count: usize, scratch: usize,
+): void {
+  const stride = tileBytes(format, cols);
+  const kBytes = TILE * valueBytes(format);
+  for (let first: usize = 0; first < count; first += TOKENS) {
+    const tokens = min<usize>(TOKENS, count - first);
+    for (let row = rowStart; row < rowEnd; row += TILE) {
+      memory.fill(scratch, 0, tokens * 64);
+      const tile = weight + (row / TILE) * stride;
+      for (let k: usize = 0; k < cols; k += PANEL) {
+        const depth = min<usize>(PANEL, cols - k);
+        let panel = tile + k * kBytes;
+        if (format != FORMAT_F32) {
+          widen(format, scratch + PANEL_AT, panel, depth);
+          panel = scratch + PANEL_AT;
+        }
+        for (let t: usize = 0; t < tokens; t += 6) {
+          const last = min<usize>(5, tokens - t - 1);
+          const from = x + ((first + t) * cols + k) * 4;
+          six(scratch + t * 16, tokens * 16, last, panel, from, cols * 4, depth);
+          six(scratch + (2 * tokens + t) * 16, tokens * 16, last, panel + 32, from, cols * 4, depth);
+        }
+      }
+      writeSums(out + (first * outStride + row) * 4, outStride, scratch, tokens, min<usize>(TILE, rowEnd - row));
+    }
+  }
+}
 
 @inline
 function value(format: i32, tile: usize, row: usize, k: usize): f32 {
@@ -24,8 +195,13 @@ function scalar(format: i32, out: usize, outStride: usize, x: usize, weight: usi
 
 export function floatProduct(
   out: usize, outStride: usize, x: usize, weight: usize, format: i32,
-  rowStart: usize, rowEnd: usize, cols: usize, count: usize, _scratch: usize,
+  rowStart: usize, rowEnd: usize, cols: usize, count: usize, scratch: usize,
 ): void {
+  if (ASC_FEATURE_SIMD) {
+    if (count == 1) vectorProduct(out, x, weight, format, rowStart, rowEnd, cols, scratch);
+    else matrixProduct(out, outStride, x, weight, format, rowStart, rowEnd, cols, count, scratch);
+    return;
+  }
   switch (format) {
     case FORMAT_F32: return scalar(FORMAT_F32, out, outStride, x, weight, rowStart, rowEnd, cols, count);
     case FORMAT_F16: return scalar(FORMAT_F16, out, outStride, x, weight, rowStart, rowEnd, cols, count);

@@ -13,7 +13,7 @@ import { TILE, isInt8, tileBytes } from './layout';
 import { packTile } from './pack';
 import { quantise, RECORD } from './activations';
 import { decode } from './decode';
-import { floatProduct } from './float';
+import { FLOAT_SCRATCH, floatProduct } from './float';
 import { scalarProduct } from './scalar';
 import { gemm, GEMM_SCRATCH } from './gemm';
 import { gemv } from './gemv';
@@ -64,7 +64,7 @@ export function quantiseActivationRows(dst: usize, x: usize, count: usize, cols:
 
 /** Bytes of scratch memory that one thread needs in `matmul`. Its contents do not matter and do not last. */
 export function matmulScratchBytes(): usize {
-  return GEMM_SCRATCH;
+  return max<usize>(GEMM_SCRATCH, FLOAT_SCRATCH);
 }
 
 /**
