@@ -1,6 +1,7 @@
 /**
  * `octavo/ai-sdk`: a loaded model, or what one is loaded from, as a language model of the AI SDK (specification v3; `ai` 6 and 7).
- * Each call gets a session of its own. What this version cannot do (tools, JSON mode, files) is told in `warnings` or refused.
+ * The SDK sends the whole conversation with every call; the last call's session is kept and goes on where the new one continues it, so
+ * that only the new turn is read. What this version cannot do (tools, JSON mode, files) is told in `warnings` or refused.
  */
 import type {
   LanguageModelV3,
@@ -107,43 +108,75 @@ function readMessage(message: LanguageModelV3Message, unsupported: (feature: str
   return { role, content };
 }
 
-async function open(model: ChatModel, settings: OctavoProviderSettings, call: Call): Promise<Awaited<ReturnType<ChatModel['createSession']>>> {
+type ChatSession = Awaited<ReturnType<ChatModel['createSession']>>;
+
+/** A model's last session and the conversation that it holds. One a model: a second would keep memory for a conversation that may be over. */
+const kept = new WeakMap<ChatModel, { readonly session: ChatSession; readonly past: string }>();
+
+/** What a session must agree on to go on with a conversation. */
+function pastOf(settings: OctavoProviderSettings, messages: readonly Message[]): string {
+  const plain = messages.map(({ role, content }) => [role, typeof content === 'string' ? content : content.map((part) => (part.type === 'text' ? part.value : null)).join('')]);
+  return JSON.stringify([settings.session, plain]);
+}
+
+/** The session that holds exactly the call's past: the kept one, or a new one. It is the call's alone until `keep`. */
+async function open(model: ChatModel, settings: OctavoProviderSettings, call: Call): Promise<{ readonly session: ChatSession; readonly fresh: boolean }> {
+  const last = kept.get(model);
+  kept.delete(model);
+  if (last?.past === pastOf(settings, call.history)) return { session: last.session, fresh: false };
+  last?.session.destroy();
   const { signal } = call.options;
-  return model.createSession({ ...settings.session, initialPrompts: call.history, ...(signal === undefined ? {} : { signal }) });
+  const session = await model.createSession({ ...settings.session, initialPrompts: call.history, ...(signal === undefined ? {} : { signal }) });
+  return { session, fresh: true };
+}
+
+function keep(model: ChatModel, settings: OctavoProviderSettings, call: Call, session: ChatSession, answer: string): void {
+  kept.get(model)?.session.destroy();
+  kept.set(model, { session, past: pastOf(settings, [...call.history, ...call.last, { role: 'assistant', content: answer }]) });
 }
 
 async function generate(model: ChatModel, settings: OctavoProviderSettings, options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
   const call = readCall(options);
-  const session = await open(model, settings, call);
+  const { session, fresh } = await open(model, settings, call);
   try {
     const answer = session.promptStreaming(call.last, call.options);
     let text = '';
     for await (const piece of answer) text += piece;
     const report = await answer.finished;
-    return { content: [{ type: 'text', text }], finishReason: finishReason(report), usage: usage(report), warnings: call.warnings, response: { modelId: model.name } };
-  } finally {
+    keep(model, settings, call, session, text);
+    return { content: [{ type: 'text', text }], finishReason: finishReason(report), usage: usage(report, fresh), warnings: call.warnings, response: { modelId: model.name } };
+  } catch (error) {
     session.destroy();
+    throw error;
   }
 }
 
 async function stream(model: ChatModel, settings: OctavoProviderSettings, options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
   const call = readCall(options);
-  const session = await open(model, settings, call);
+  const { session, fresh } = await open(model, settings, call);
   const parts = async function* (): AsyncGenerator<LanguageModelV3StreamPart, void> {
     const id = '0';
+    let done = false;
+    let text = '';
     try {
       yield { type: 'stream-start', warnings: call.warnings };
       yield { type: 'response-metadata', modelId: model.name };
       yield { type: 'text-start', id };
       const answer = session.promptStreaming(call.last, call.options);
-      for await (const delta of answer) yield { type: 'text-delta', id, delta };
+      for await (const delta of answer) {
+        text += delta;
+        yield { type: 'text-delta', id, delta };
+      }
       const report = await answer.finished;
+      done = true;
       yield { type: 'text-end', id };
-      yield { type: 'finish', finishReason: finishReason(report), usage: usage(report) };
+      yield { type: 'finish', finishReason: finishReason(report), usage: usage(report, fresh) };
     } catch (error) {
       yield { type: 'error', error };
     } finally {
-      session.destroy();
+      // Reached by a reader that leaves early, too.
+      if (done) keep(model, settings, call, session, text);
+      else session.destroy();
     }
   };
   const iterator = parts();
@@ -163,9 +196,11 @@ function finishReason({ finishReason: reason }: AnswerReport): LanguageModelV3Fi
   return { unified: reason, raw: reason };
 }
 
-function usage({ tokens }: AnswerReport): LanguageModelV3Usage {
+/** A fresh session has read its history for this very call: that is no cache. */
+function usage({ tokens }: AnswerReport, fresh: boolean): LanguageModelV3Usage {
+  const cached = fresh ? 0 : tokens.cached;
   return {
-    inputTokens: { total: tokens.prompt, noCache: tokens.prompt, cacheRead: 0, cacheWrite: undefined },
+    inputTokens: { total: tokens.prompt, noCache: tokens.prompt - cached, cacheRead: cached, cacheWrite: undefined },
     outputTokens: { total: tokens.generated, text: tokens.generated, reasoning: undefined },
   };
 }

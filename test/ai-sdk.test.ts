@@ -6,6 +6,9 @@ import type { OctavoModel } from '../src/public.ts';
 import { testFace } from './support/engine.ts';
 import { tinyModel } from './support/tiny-model.ts';
 
+// The SDK would print what the tests provoke.
+(globalThis as { AI_SDK_LOG_WARNINGS?: boolean }).AI_SDK_LOG_WARNINGS = false;
+
 let model: OctavoModel;
 beforeAll(async () => {
   model = await testFace().load(tinyModel(), { device: 'wasm', threads: 1 });
@@ -58,6 +61,18 @@ describe('octavo/ai-sdk', () => {
     const cut = await generateText({ model: octavo(model), prompt: 'Hello', temperature: 0, stopSequences: [(await truth('Hello', 10)).slice(4, 6)], maxOutputTokens: 10 });
     expect(cut.finishReason).toBe('stop');
     expect(stop).toHaveLength(2);
+  });
+
+  test('a conversation that goes on reads only its new turn; another one starts anew', async () => {
+    const provider = octavo(model, { session: { temperature: 0 } });
+    const first = await generateText({ model: provider, messages: [{ role: 'user', content: 'Hello' }], maxOutputTokens: 8 });
+    const messages = [{ role: 'user' as const, content: 'Hello' }, { role: 'assistant' as const, content: first.text }, { role: 'user' as const, content: 'And you?' }];
+    const second = await generateText({ model: octavo(model, { session: { temperature: 0 } }), messages, maxOutputTokens: 8 });
+    const fresh = await generateText({ model: provider, messages, maxOutputTokens: 8 });
+    expect(second.usage.inputTokenDetails.cacheReadTokens).toBeGreaterThan(20);
+    expect(fresh.usage.inputTokenDetails.cacheReadTokens).toBe(0);
+    expect(second.text).toBe(fresh.text);
+    expect(second.usage.inputTokens).toBe(fresh.usage.inputTokens);
   });
 
   test('what is not supported is told', async () => {
