@@ -1,5 +1,5 @@
 // Chromium and SwiftShader from npm (@sparticuz/chromium), unpacked once into node_modules/.cache: nothing else is needed to run WGSL or a browser.
-import { createReadStream, existsSync, mkdirSync, createWriteStream, chmodSync, renameSync, rmSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, createWriteStream, chmodSync, linkSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -43,6 +43,15 @@ export async function swiftshaderEnvironment() {
 export async function chromium() {
   const executable = await unpack('chromium.br', 'chromium');
   const swiftshader = await unpack('swiftshader.tar.br', 'swiftshader');
+  // Chromium's WebGPU looks for SwiftShader beside the executable, and nowhere else.
+  for (const name of readdirSync(swiftshader)) {
+    const beside = join(dirname(executable), name);
+    try {
+      if (!existsSync(beside)) linkSync(join(swiftshader, name), beside);
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+  }
   const libraries = await unpack('al2023.tar.br', 'al2023');
   const fonts = await unpack('fonts.tar.br', 'fonts');
   const { LD_LIBRARY_PATH: path } = process.env;

@@ -1,0 +1,47 @@
+/** The kernels in a real browser: its WGSL compiler, its limits, its zeroing of workgroup memory. The self-check's operations against f64 loops. */
+import { expect, test } from '@jest/globals';
+import { build } from 'esbuild';
+import type { BrowserContext } from 'playwright-core';
+import type { SelfCheck } from '../../src/backend/self-check.ts';
+import { hasBrowser, openBrowser } from '../support/browser.mjs';
+
+const ENTRY = `
+import { createWebGpuBackend } from './src/backend/webgpu.ts';
+import { compareBackends } from './src/backend/self-check.ts';
+import { createReferenceBackend } from './test/reference/backend.ts';
+globalThis.check = async () => {
+  const backend = await createWebGpuBackend({ gpu: navigator.gpu });
+  const result = await compareBackends(backend, createReferenceBackend());
+  const { description } = backend;
+  backend.destroy();
+  return { ...result, description };
+};`;
+
+(await hasBrowser() ? test : test.skip)(
+  'WebGPU in Chromium computes as f64 loops do',
+  async () => {
+    const bundle = await build({
+      stdin: { contents: ENTRY, resolveDir: process.cwd(), loader: 'ts' },
+      bundle: true, write: false, format: 'esm', target: 'es2022', loader: { '.wgsl': 'text' },
+    });
+    const browser = await openBrowser();
+    try {
+      const context: BrowserContext = browser.context;
+      const page = await context.newPage();
+      const script = bundle.outputFiles[0]!.text;
+      await page.route('http://localhost/**', (route) =>
+        route.request().url().endsWith('.js')
+          ? route.fulfill({ contentType: 'text/javascript', body: script })
+          : route.fulfill({ contentType: 'text/html', body: '<!doctype html><script type="module" src="bundle.js"></script>' }),
+      );
+      await page.goto('http://localhost/');
+      await page.waitForFunction('globalThis.check !== undefined');
+      const result = await page.evaluate<SelfCheck & { description: string }>('globalThis.check()');
+      expect(result).toMatchObject({ ok: true });
+      expect(result.worst).toBeLessThan(1e-5);
+    } finally {
+      await browser.close();
+    }
+  },
+  240_000,
+);
