@@ -317,6 +317,33 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
         await same('linear Q8_0 of zeros', 0, [matrix(random(22), 'w', 'Q8_0', [8, 64])], (b, [w]) => b.linear(b.upload(new Float32Array(128), [2, 64]), [w!]));
       });
 
+      test('more rows than a grid has workgroups in one direction', async () => {
+        const r = random(23);
+        const table = matrix(r, 'head', 'Q8_0', [70001, 32]);
+        for (const t of [1, 3]) {
+          const x = r.normals(t * 32);
+          await same(`linear Q8_0, x [${t}, 32], weight [70001, 32]`, TOLERANCE.quantised, [table], (b, [w]) => b.linear(b.upload(x, [t, 32]), [w!]));
+        }
+      });
+
+      test('what is no number in x is none in the outputs of its row, and of no other', async () => {
+        for (const format of ['F32', 'F16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] as const) {
+          const r = random(24);
+          const data = matrix(r, 'w', format, [40, 512]);
+          for (const t of [1, 3, 33]) {
+            for (const bad of [NaN, Infinity]) {
+              const x = r.normals(t * 512);
+              x[(t - 1) * 512 + 77] = bad;
+              const out = await run(device, [data], (b, [w]) => b.linear(b.upload(x, [t, 512]), [w!]));
+              const what = `linear ${format}, x [${t}, 512] with ${bad}`;
+              const finite = out.subarray((t - 1) * 40).findIndex(Number.isFinite);
+              if (finite >= 0) throw new Error(`${what}: output ${finite} of the row is ${out[(t - 1) * 40 + finite]}`);
+              expect(out.subarray(0, (t - 1) * 40).every(Number.isFinite)).toBe(true);
+            }
+          }
+        }
+      });
+
       const mixes: { formats: WeightFormat[]; rows: number[]; cols: number }[] = [
         { formats: ['Q4_0', 'Q4_0', 'Q8_0'], rows: [64, 32, 32], cols: 64 },
         { formats: ['Q4_K', 'Q4_K', 'Q6_K'], rows: [35, 17, 18], cols: 256 },
