@@ -8,7 +8,7 @@
 import { FORMAT_BF16, FORMAT_F16, FORMAT_F32, TILE, tileBytes } from './layout';
 import { f16 } from './decode';
 import { multiplyAdd } from './dot';
-import { halves } from './vectors';
+import { halfMask, halfPower, halvesBy, unknownZero } from './vectors';
 import { writeSums } from './gemm';
 
 const TOKENS: usize = 48;
@@ -21,12 +21,12 @@ function valueBytes(format: i32): usize {
   return format == FORMAT_F32 ? 4 : 2;
 }
 
-/** Four rows' values at one k. */
+/** Four rows' values at one k; `mask` and `power` as for `halvesBy`. */
 @inline
-function values(format: i32, at: usize): v128 {
+function values(format: i32, at: usize, mask: v128, power: v128): v128 {
   if (format == FORMAT_F32) return v128.load(at);
   if (format == FORMAT_BF16) return i32x4.shl(v128.load16x4_u(at), 16);
-  return halves(at);
+  return halvesBy(at, mask, power);
 }
 
 @inline
@@ -35,13 +35,16 @@ function tileVector(format: i32, sums: usize, tile: usize, x: usize, cols: usize
   let s1 = s0;
   let s2 = s0;
   let s3 = s0;
+  const zero = unknownZero();
+  const mask = halfMask(zero);
+  const power = halfPower(zero);
   const step = 4 * valueBytes(format);
   for (const end = x + cols * 4; x < end; x += 4, tile += 4 * step) {
     const k = v128.load32_splat(x);
-    s0 = multiplyAdd(values(format, tile), k, s0);
-    s1 = multiplyAdd(values(format, tile + step), k, s1);
-    s2 = multiplyAdd(values(format, tile + 2 * step), k, s2);
-    s3 = multiplyAdd(values(format, tile + 3 * step), k, s3);
+    s0 = multiplyAdd(values(format, tile, mask, power), k, s0);
+    s1 = multiplyAdd(values(format, tile + step, mask, power), k, s1);
+    s2 = multiplyAdd(values(format, tile + 2 * step, mask, power), k, s2);
+    s3 = multiplyAdd(values(format, tile + 3 * step, mask, power), k, s3);
   }
   v128.store(sums, s0);
   v128.store(sums, s1, 16);
@@ -62,11 +65,14 @@ function runTile(format: i32, sums: usize, tile: usize, x: usize, cols: usize): 
 
 /** `depth` k of 16 rows -> f32. */
 function widen(format: i32, to: usize, from: usize, depth: usize): void {
+  const zero = unknownZero();
+  const mask = halfMask(zero);
+  const power = halfPower(zero);
   const end = to + depth * 64;
   if (format == FORMAT_F16) {
-    for (; to < end; to += 16, from += 8) v128.store(to, values(FORMAT_F16, from));
+    for (; to < end; to += 16, from += 8) v128.store(to, values(FORMAT_F16, from, mask, power));
   } else {
-    for (; to < end; to += 16, from += 8) v128.store(to, values(FORMAT_BF16, from));
+    for (; to < end; to += 16, from += 8) v128.store(to, values(FORMAT_BF16, from, mask, power));
   }
 }
 

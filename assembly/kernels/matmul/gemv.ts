@@ -8,13 +8,10 @@ import {
 } from './layout';
 import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
 import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd } from './dot';
-import { halves, highScales, scales, vector } from './vectors';
+import { halfMask, halfPower, halves, halvesBy, highScales, scales, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
 
-/**
- * Constants as the engine's compiler does not recognise them: it would build a known v128 anew at every use (three instructions), but keeps an unknown one in
- * a register. The number 0 comes from a record's field.
- */
+/** A constant that stays in a register (vectors.ts). */
 @inline
 function bytes(zero: i32, value: i32): v128 {
   return i8x16.splat(<i8>(zero + value));
@@ -92,11 +89,11 @@ function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i3
 
 /** sum + this block, row group v; formats with one scale of 32 values. */
 @inline
-function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128): v128 {
+function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128, mask: v128, power: v128): v128 {
   const start = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
   const acc = f32x4.convert_i32x4_s(nibbles32(format, start, block, x, v, m, bit));
-  if (isAffine(format)) sum = multiplyAdd(halves(block + 32 + 8 * v), v128.load32_splat(x, SUM), sum);
-  return multiplyAdd(acc, f32x4.mul(halves(block + 8 * v), v128.load32_splat(x, SCALE)), sum);
+  if (isAffine(format)) sum = multiplyAdd(halvesBy(block + 32 + 8 * v, mask, power), v128.load32_splat(x, SUM), sum);
+  return multiplyAdd(acc, f32x4.mul(halvesBy(block + 8 * v, mask, power), v128.load32_splat(x, SCALE)), sum);
 }
 
 /** Row group v of a whole superblock: its own sums are scaled by d (and dmin) once. */
@@ -142,14 +139,16 @@ function tile32(format: i32, sums: usize, block: usize, x: usize, blocks: usize)
   let s1 = s0;
   let s2 = s0;
   let s3 = s0;
-  const zero = load<i32>(x, NOTHING);
+  const zero = unknownZero();
   const m = bytes(zero, 15);
   const bit = bytes(zero, 16);
+  const mask = halfMask(zero);
+  const power = halfPower(zero);
   for (const end = x + blocks * RECORD; x < end; x += RECORD, block += blockBytes(format)) {
-    s0 = rowGroup(format, s0, block, x, 0, m, bit);
-    s1 = rowGroup(format, s1, block, x, 1, m, bit);
-    s2 = rowGroup(format, s2, block, x, 2, m, bit);
-    s3 = rowGroup(format, s3, block, x, 3, m, bit);
+    s0 = rowGroup(format, s0, block, x, 0, m, bit, mask, power);
+    s1 = rowGroup(format, s1, block, x, 1, m, bit, mask, power);
+    s2 = rowGroup(format, s2, block, x, 2, m, bit, mask, power);
+    s3 = rowGroup(format, s3, block, x, 3, m, bit, mask, power);
   }
   storeSums(sums, s0, s1, s2, s3);
 }
@@ -160,7 +159,7 @@ function tileK(format: i32, sums: usize, header: usize, x: usize, blocks: usize)
   let s1 = s0;
   let s2 = s0;
   let s3 = s0;
-  const zero = load<i32>(x, NOTHING);
+  const zero = unknownZero();
   const m = bytes(zero, 15);
   const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
   const pair = bytes(zero, hasNibbles(format) ? 48 : 3);

@@ -3,6 +3,15 @@ import {
   FORMAT_Q2_K, FORMAT_Q8_0, bitsAt, hasBits, hasNibbles, hasPairs, isPer16, nibblesAt, pairsAt,
 } from './layout';
 
+/**
+ * 0, which the engine's compiler cannot know: it would build a v128 constant anew at every use (three instructions), but keeps an unknown one in a register.
+ * A memory has at most 65536 pages.
+ */
+@inline
+export function unknownZero(): i32 {
+  return memory.size() >> 17;
+}
+
 /** Vector n (0..15, known when compiled) at `base`, as a load with a constant offset: an addition that may wrap would be an instruction of its own. */
 @inline
 export function vector(base: usize, n: i32): v128 {
@@ -24,11 +33,24 @@ export function vector(base: usize, n: i32): v128 {
   return v128.load(base, 240);
 }
 
-/** Four f16 -> f32x4, exact; Infinity and NaN come out as 65536 and above. */
+/** Four f16 -> f32x4, exact; Infinity and NaN come out as 65536 and above. `mask` and `power` from the two functions below. */
+@inline
+export function halvesBy(at: usize, mask: v128, power: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask), power);
+}
+/** Sign, exponent and fraction where f32 has them. */
+@inline
+export function halfMask(zero: i32): v128 {
+  return i32x4.splat(zero + <i32>0x8fffe000);
+}
+/** 2^112: the difference of the exponents' biases. */
+@inline
+export function halfPower(zero: i32): v128 {
+  return i32x4.splat(zero + 0x77800000);
+}
 @inline
 export function halves(at: usize): v128 {
-  const bits = v128.and(i32x4.shl(v128.load16x4_s(at), 13), i32x4.splat(<i32>0x8fffe000));
-  return f32x4.mul(bits, f32x4.splat(reinterpret<f32>(0x77800000)));
+  return halvesBy(at, halfMask(0), halfPower(0));
 }
 
 /** Integer scales of row group v out of the 16 at `at`. */
