@@ -3,6 +3,10 @@
 // Both are thresholds, found by a 16-way search over the ordered bits of the values (eight rounds of four bits). The draw is the
 // inverse CDF in id order at `uniform`. Greedy (temperature 0) takes the highest, the lowest id among equals.
 //
+// A vocabulary is large and what is kept of it small, so the search and the draw run over candidates: the ids above a floor that lies
+// below both thresholds, gathered from the parts that reach it. The floor is the k-th highest of the parts' highest values, or where
+// the mass of one pass over the vocabulary suffices for top_p. Where there are more than CANDIDATES, they run over all ids.
+//
 // values [vocabulary]             f32, from sample-prepare
 // parts  [part_count]             from sample-prepare
 // seen   [vocabulary / 32 words]  u32: the id drawn is marked
@@ -29,9 +33,12 @@ struct Params {
 
 const WORKGROUP = 256u;
 const HALF = WORKGROUP / 2u;
+const PART = 1024u; // ids of a part
+const CANDIDATES = 512u; // a power of two
+const NOBODY = 0xffffffffu;
 const WAYS = 15u; // thresholds tried in a round
 
-/// Where the draw falls: the first id of the segment, the mass before it, and the mass to be exceeded.
+/// Where the draw falls: the first item of the segment, the mass before it, and the mass to be exceeded.
 struct Place {
   start: u32,
   before: f32,
@@ -42,6 +49,20 @@ var<workgroup> best: array<vec4<u32>, WORKGROUP>;
 var<workgroup> sums: array<f32, WAYS * HALF>;
 var<workgroup> totals: array<f32, WAYS * 16u>;
 var<workgroup> place: Place;
+var<workgroup> candidates: array<u32, CANDIDATES>; // ids, ascending
+var<workgroup> gathered: atomic<u32>;
+var<workgroup> item_count: u32;
+
+/// Whether items are candidates (else all ids), and how many there are; alike in all threads.
+var<private> compact: bool;
+var<private> items: u32;
+
+fn item(i: u32) -> u32 {
+  if (compact) {
+    return candidates[i];
+  }
+  return i;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) thread: u32) {
@@ -76,36 +97,56 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 /// Thread 0's return value is the id; `top` as sample-prepare's parts, over the whole vocabulary.
 fn draw(thread: u32, top: vec4<u32>) -> i32 {
   let highest = unordered(top.x);
-  var least = ordered(EXCLUDED) + 1u;
-  if (params.top_k > 0u && params.top_k < top.z) {
+  let everyone = ordered(EXCLUDED) + 1u;
+  let limited = params.top_k > 0u && params.top_k < top.z;
+  compact = false;
+  items = params.vocabulary;
+  var mass = 0.0; // of all that top-k keeps; known early where it keeps everyone
+  if (limited) {
+    if (params.top_k <= params.part_count) {
+      gather(thread, kth_part(thread));
+    }
+  } else if (params.top_p < 1.0) {
+    let floor = nucleus_floor(thread, highest);
+    mass = way(WAYS - 1u);
+    gather(thread, floor);
+  } else if (params.min_p > 0.0) {
+    // A little lower than the threshold itself, which `kept` applies.
+    gather(thread, max(everyone, ordered(highest + params.temperature * (log(params.min_p) - 0.01))));
+  }
+
+  var least = everyone;
+  if (limited) {
     least = search(thread, least, highest, false, f32(params.top_k));
   }
   if (params.top_p < 1.0) {
-    var mass = 0.0;
-    for (var i = thread; i < params.vocabulary; i += WORKGROUP) {
-      if (ordered(values[i]) >= least) {
-        mass += weight(values[i], highest);
+    if (limited) {
+      var masses = array<f32, WAYS>();
+      for (var i = thread; i < items; i += WORKGROUP) {
+        let value = values[item(i)];
+        if (ordered(value) >= least) {
+          masses[0] += weight(value, highest);
+        }
       }
+      sum_ways(thread, masses);
+      mass = way(0u);
     }
-    var masses = array<f32, WAYS>();
-    masses[0] = mass;
-    sum_ways(thread, masses);
-    least = search(thread, least, highest, true, params.top_p * way(0u));
+    least = search(thread, least, highest, true, params.top_p * mass);
   }
   least = min(least, top.x);
 
-  // The inverse CDF: a segment of ids, a part of that segment, an id of that part.
-  let segment = (params.vocabulary + WORKGROUP - 1u) / WORKGROUP;
+  // The inverse CDF: a segment of items, a part of that segment, an item of that part.
+  let segment = (items + WORKGROUP - 1u) / WORKGROUP;
   let part = (segment + WORKGROUP - 1u) / WORKGROUP;
-  let whole = locate(thread, Place(0u, 0.0, -1.0), params.vocabulary, segment, least, highest);
-  let within = locate(thread, whole, min(whole.start + segment, params.vocabulary), part, least, highest);
+  let whole = locate(thread, Place(0u, 0.0, -1.0), items, segment, least, highest);
+  let within = locate(thread, whole, min(whole.start + segment, items), part, least, highest);
   var before = within.before;
   var id = -1;
-  for (var i = within.start; i < min(within.start + part, params.vocabulary); i++) {
-    let mass = kept(i, least, highest);
-    if (mass > 0.0) {
-      id = i32(i);
-      before += mass;
+  for (var i = within.start; i < min(within.start + part, items); i++) {
+    let share = kept(item(i), least, highest);
+    if (share > 0.0) {
+      id = i32(item(i));
+      before += share;
       if (within.goal < before) {
         break;
       }
@@ -114,14 +155,106 @@ fn draw(thread: u32, top: vec4<u32>) -> i32 {
   return id;
 }
 
+/// The top_k-th highest of the parts' highest: at least top_k ids reach it.
+fn kth_part(thread: u32) -> u32 {
+  var base = 0u;
+  for (var round = 0u; round < 8u; round++) {
+    let shift = 28u - 4u * round;
+    var reached = array<f32, WAYS>();
+    for (var i = thread; i < params.part_count; i += WORKGROUP) {
+      let key = parts[i].x;
+      for (var j = 0u; j < WAYS; j++) {
+        reached[j] += select(0.0, 1.0, key >= base + ((j + 1u) << shift));
+      }
+    }
+    sum_ways(thread, reached);
+    base += chosen_way(f32(params.top_k)) << shift;
+  }
+  return max(base, ordered(EXCLUDED) + 1u);
+}
+
+/// A key that ids of at least top_p of the mass reach; `way(WAYS - 1)` is then all mass. One pass over the vocabulary.
+fn nucleus_floor(thread: u32, highest: f32) -> u32 {
+  var reached = array<f32, WAYS>();
+  for (var i = thread; i < params.vocabulary; i += WORKGROUP) {
+    let value = values[i];
+    if (value > EXCLUDED) {
+      let depth = (highest - value) / params.temperature;
+      let amount = weight(value, highest);
+      for (var j = 0u; j < WAYS; j++) {
+        reached[j] += select(0.0, amount, j == WAYS - 1u || depth <= f32(j + 1u));
+      }
+    }
+  }
+  sum_ways(thread, reached);
+  let goal = params.top_p * way(WAYS - 1u);
+  for (var j = 0u; j < WAYS - 1u; j++) {
+    if (way(j) >= goal) {
+      // A little lower, so that rounding leaves nobody out that was counted.
+      return max(ordered(highest - params.temperature * (f32(j + 1u) + 0.01)), ordered(EXCLUDED) + 1u);
+    }
+  }
+  return ordered(EXCLUDED) + 1u;
+}
+
+/// Makes the ids that reach `floor` the items, in ascending order, if they are few enough.
+fn gather(thread: u32, floor: u32) {
+  if (thread == 0u) {
+    atomicStore(&gathered, 0u);
+  }
+  for (var i = thread; i < CANDIDATES; i += WORKGROUP) {
+    candidates[i] = NOBODY;
+  }
+  workgroupBarrier();
+  for (var p = 0u; p < params.part_count; p++) {
+    if (parts[p].x < floor) {
+      continue;
+    }
+    for (var i = thread; i < PART; i += WORKGROUP) {
+      let id = p * PART + i;
+      if (id < params.vocabulary && ordered(values[id]) >= floor) {
+        let at = atomicAdd(&gathered, 1u);
+        if (at < CANDIDATES) {
+          candidates[at] = id;
+        }
+      }
+    }
+  }
+  workgroupBarrier();
+  if (thread == 0u) {
+    item_count = atomicLoad(&gathered);
+  }
+  let count = workgroupUniformLoad(&item_count);
+  if (count > CANDIDATES) {
+    return;
+  }
+  // Bitonic sort (Batcher 1968): the order in which threads came does not matter then.
+  for (var size = 2u; size <= CANDIDATES; size <<= 1u) {
+    for (var stride = size / 2u; stride > 0u; stride >>= 1u) {
+      for (var i = thread; i < CANDIDATES / 2u; i += WORKGROUP) {
+        let low = 2u * stride * (i / stride) + i % stride;
+        let a = candidates[low];
+        let b = candidates[low + stride];
+        if ((a > b) == ((low & size) == 0u)) {
+          candidates[low] = b;
+          candidates[low + stride] = a;
+        }
+      }
+      workgroupBarrier();
+    }
+  }
+  compact = true;
+  items = count;
+}
+
 /// The probability of a value relative to the highest's.
 fn weight(value: f32, highest: f32) -> f32 {
   return exp((value - highest) / params.temperature);
 }
 
 /// The weight of an id that is kept, else 0.
-fn kept(i: u32, least: u32, highest: f32) -> f32 {
-  let value = values[i];
+fn kept(id: u32, least: u32, highest: f32) -> f32 {
+  let value = values[id];
   if (ordered(value) < least) {
     return 0.0;
   }
@@ -129,14 +262,14 @@ fn kept(i: u32, least: u32, highest: f32) -> f32 {
   return select(mass, 0.0, mass < params.min_p);
 }
 
-/// The highest key that ids of at least `goal` (their count, or their mass) reach, of those that reach `least`.
+/// The highest key that items of at least `goal` (their count, or their mass) reach, of those that reach `least`.
 fn search(thread: u32, least: u32, highest: f32, by_mass: bool, goal: f32) -> u32 {
   var base = 0u;
   for (var round = 0u; round < 8u; round++) {
     let shift = 28u - 4u * round;
     var reached = array<f32, WAYS>(); // in words: SwiftShader does not zero a variable of a loop's body again
-    for (var i = thread; i < params.vocabulary; i += WORKGROUP) {
-      let value = values[i];
+    for (var i = thread; i < items; i += WORKGROUP) {
+      let value = values[item(i)];
       let key = ordered(value);
       if (key >= least) {
         let amount = select(1.0, weight(value, highest), by_mass);
@@ -146,15 +279,20 @@ fn search(thread: u32, least: u32, highest: f32, by_mass: bool, goal: f32) -> u3
       }
     }
     sum_ways(thread, reached);
-    var step = 0u;
-    for (var j = 0u; j < WAYS; j++) {
-      if (way(j) >= goal) {
-        step = j + 1u;
-      }
-    }
-    base += step << shift;
+    base += chosen_way(goal) << shift;
   }
   return max(base, least);
+}
+
+/// How many of the rising thresholds keep at least `goal`.
+fn chosen_way(goal: f32) -> u32 {
+  var step = 0u;
+  for (var j = 0u; j < WAYS; j++) {
+    if (way(j) >= goal) {
+      step = j + 1u;
+    }
+  }
+  return step;
 }
 
 /// Adds up every thread's values of each way into totals[way][..16], which `way` adds up for all threads.
@@ -190,13 +328,13 @@ fn way(j: u32) -> f32 {
   return sum;
 }
 
-/// The segment of `size` ids from `start.start` in which the mass since id 0 comes to exceed `start.goal` (-1: the uniform number's share of
+/// The segment of `size` items from `start.start` in which the mass since item 0 comes to exceed `start.goal` (-1: the uniform number's share of
 /// the mass, which is all of it at the first call).
 fn locate(thread: u32, start: Place, end: u32, size: u32, least: u32, highest: f32) -> Place {
   var mass = 0.0;
   let first = start.start + thread * size;
   for (var i = first; i < min(first + size, end); i++) {
-    mass += kept(i, least, highest);
+    mass += kept(item(i), least, highest);
   }
   workgroupBarrier();
   sums[thread] = mass;
