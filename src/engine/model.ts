@@ -137,7 +137,8 @@ export class EngineModel implements SessionModel {
     if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
     const { backend, language, pages } = this.#loaded;
     const sequence = from === undefined ? new Sequence(pages, window) : from.sequence.fork();
-    return { model: language, sequence, ring: backend.ids(window + 1), sampler: backend.sampler(language.config.vocabulary) };
+    const { vocabulary } = language.config;
+    return { model: language, sequence, ring: backend.ids(window + 1), sampler: backend.sampler(vocabulary), drawable: drawable(this.tokenizer.facts.vocabulary, vocabulary) };
   }
 
   memory(): MemoryUse {
@@ -217,6 +218,14 @@ async function loadOn(file: ModelFile, device: Device, settings: LoadSettings, {
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT ? 'f16' : 'f32' });
   return { device: info, backend, language, pool, pages: new PageAllocator(pool) };
+}
+
+/** One bit an id, set for those below `tokens`; undefined where that is all of them. */
+function drawable(tokens: number, vocabulary: number): Uint32Array | undefined {
+  if (tokens >= vocabulary) return undefined;
+  const bits = new Uint32Array(Math.ceil(vocabulary / 32)).fill(0xffffffff, 0, tokens >> 5);
+  bits[tokens >> 5] = 2 ** (tokens & 31) - 1;
+  return bits;
 }
 
 function parameters(file: ModelFile): number {

@@ -19,6 +19,8 @@ export interface Lane {
   /** [window + 1] ids */
   readonly ring: Tensor;
   readonly sampler: Sampler;
+  /** Ids that stand for text, where the head has more (padded to a round number): the others are never drawn. */
+  readonly drawable?: Uint32Array | undefined;
 }
 
 /** Which ids may come next, given those generated so far: bit i of word i >> 5. `undefined` allows all. Turns the run-ahead off. */
@@ -85,6 +87,7 @@ export async function prefill(
   const { ids, cached, chunk, signal, onPrefill } = options;
   const { backend } = lane.model;
   const slice = new TimeSlice();
+  checkIds(ids, cached, lane.model.config.vocabulary);
   lane.sequence.truncate(cached);
   backend.writeIds(lane.ring, cached, ids.subarray(cached));
   let before = Promise.resolve();
@@ -119,7 +122,7 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
   const begun = performance.now();
   const penalised = spec.repetitionPenalty !== 1 || spec.presencePenalty !== 0;
   sampler.reset(penalised ? prompt : new Int32Array(0));
-  sampler.mask(mask?.([]));
+  sampler.mask(allowed(lane, mask, []));
   await prefill(lane, options, spec);
   const prefilled = performance.now();
 
@@ -141,7 +144,7 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
     while (generated.length < options.maxTokens) {
       signal?.throwIfAborted();
       while (issued < end && reads.length < ahead) {
-        if (mask !== undefined) sampler.mask(mask(generated));
+        if (mask !== undefined) sampler.mask(allowed(lane, mask, generated));
         advance(lane, issued - 1, 1, spec);
         read(issued++);
       }
@@ -162,6 +165,22 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
     sequence.truncate(Math.min(prompt.length + generated.length, issued - 1));
   }
   return { ids: generated, reason, prefill: prefilled - begun, decode: performance.now() - prefilled };
+}
+
+/** What both the mask and the vocabulary allow. */
+function allowed({ drawable }: Lane, mask: TokenMask | undefined, generated: readonly number[]): Uint32Array | undefined {
+  const bits = mask?.(generated);
+  if (bits === undefined || drawable === undefined) return bits ?? drawable;
+  return bits.map((word, i) => word & (drawable[i] ?? 0));
+}
+
+/** Throws `InputError('argument')` for an id that the model has no embedding for. */
+function checkIds(ids: Int32Array, start: number, vocabulary: number): void {
+  for (let i = start; i < ids.length; i++) {
+    const id = ids[i] ?? -1;
+    if (id >= 0 && id < vocabulary) continue;
+    throw new InputError('argument', `token ${i} of the prompt is ${id}, the model's vocabulary has the ids 0 to ${vocabulary - 1}; use ids of this model's own tokenizer`, { id, vocabulary });
+  }
 }
 
 function noId(masked: boolean): ModelError {

@@ -220,6 +220,28 @@ describe('what cannot be', () => {
     await expect(loadTest(tinyModel(), { contextWindow: 4096 })).rejects.toThrow('contextWindow');
   });
 
+  test('ids that the model does not know', async () => {
+    for (const id of [-1, model.config.vocabulary]) {
+      await expect(begin().complete(Int32Array.of(1, id, 2))).rejects.toMatchObject({ name: 'InputError', code: 'argument', facts: { id } });
+    }
+  });
+
+  test('a head that is larger than the vocabulary draws only ids that stand for text', async () => {
+    const padded = await loadTest(tinyModel({ padding: 21 }));
+    expect(padded.config.vocabulary).toBe(padded.tokenizer.facts.vocabulary + 21);
+    const settings = { temperature: 50, maxTokens: 150, seed: 3 };
+    const only = (at: number): Uint32Array => {
+      const bits = new Uint32Array(Math.ceil(padded.config.vocabulary / 32));
+      for (let id = at; id < padded.config.vocabulary; id++) bits[id >> 5]! |= 1 << (id & 31);
+      return bits;
+    };
+    const { ids } = await begin({}, padded).complete('Hello', settings, { mask: () => only(40) });
+    expect(Math.max(...ids)).toBeLessThan(padded.tokenizer.facts.vocabulary);
+    expect((await begin({}, padded).complete('Hello', settings)).ids.length).toBeGreaterThan(0);
+    await expect(begin({}, padded).complete('Hello', settings, { mask: () => only(padded.tokenizer.facts.vocabulary) })).rejects.toMatchObject({ code: 'non-finite' });
+    padded.free();
+  });
+
   test('calls on a destroyed session', async () => {
     const session = begin();
     await session.destroy();

@@ -20,6 +20,8 @@ export interface TinyOptions {
   /** Ids that end an answer; default <|im_end|>. */
   readonly eos?: number;
   readonly template?: string | undefined;
+  /** Rows of the embedding and the head beyond the vocabulary, with the likeliest logits. */
+  readonly padding?: number;
   readonly metadata?: Readonly<Record<string, GgufInput>>;
   /** Changes a tensor's values before they are written. */
   readonly damage?: (name: string, values: Float32Array) => void;
@@ -34,7 +36,8 @@ export const TINY_VOCABULARY = 256 + SPECIALS.length;
 export const IM_END = 256 + SPECIALS.indexOf('<|im_end|>');
 
 export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
-  const { seed = 1, window = 512, layers = 2, eos = IM_END, template = CHATML } = options;
+  const { seed = 1, window = 512, layers = 2, eos = IM_END, template = CHATML, padding = 0 } = options;
+  const rows = TINY_VOCABULARY + padding;
   const numbers = random(seed);
   const tensors: GgufWriterTensor[] = [];
   const add = (name: string, shape: readonly number[], values: Float32Array): void => {
@@ -43,7 +46,7 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
   };
   const matrix = (name: string, rows: number, cols: number): void => add(name, [rows, cols], numbers.normals(rows * cols, 1.4 / Math.sqrt(cols)));
   const ones = (name: string): void => add(name, [HIDDEN], new Float32Array(HIDDEN).fill(1));
-  add('token_embd.weight', [TINY_VOCABULARY, HIDDEN], numbers.normals(TINY_VOCABULARY * HIDDEN));
+  add('token_embd.weight', [rows, HIDDEN], numbers.normals(rows * HIDDEN));
   for (let layer = 0; layer < layers; layer++) {
     const name = (part: string): string => `blk.${layer}.${part}.weight`;
     ones(name('attn_norm'));
@@ -57,9 +60,9 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
     matrix(name('ffn_down'), HIDDEN, MLP);
   }
   ones('output_norm.weight');
-  const head = numbers.normals(TINY_VOCABULARY * HIDDEN, 0.4);
+  const head = numbers.normals(rows * HIDDEN, 0.4);
   for (let id = 0; id < TINY_VOCABULARY; id++) if (id < 32 || id > 126) head.fill(0, id * HIDDEN, (id + 1) * HIDDEN);
-  add('output.weight', [TINY_VOCABULARY, HIDDEN], head);
+  add('output.weight', [rows, HIDDEN], head);
   return writeGguf(
     {
       'general.architecture': 'llama',
@@ -73,7 +76,7 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
       'llama.attention.layer_norm_rms_epsilon': { type: 'f32', value: 1e-5 },
       'llama.rope.dimension_count': HEAD_DIM,
       'llama.rope.freq_base': { type: 'f32', value: 10000 },
-      'llama.vocab_size': TINY_VOCABULARY,
+      'llama.vocab_size': rows,
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': 'gpt-2',
       'tokenizer.ggml.tokens': [...byteLetters(), ...SPECIALS],
