@@ -1,5 +1,5 @@
 /** Holds a tokenizer's tables in WASM memory and runs normalised text through them. Owns its memory until `free`. */
-import { ModelError } from '../errors.ts';
+import { InputError, ModelError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
 import type { SplitBehaviour, SplitStage, TokenModel } from './description.ts';
 
@@ -103,6 +103,7 @@ export class Encoder {
 
   /** Appends the ids of `text`, which begins the whole text when `first`. */
   encode(text: string, first: boolean, ids: IdList): void {
+    if (this.#owned.length === 0) throw new InputError('destroyed', 'the tokenizer was freed; open the model again');
     if (this.#stages.some((stage) => stage.split !== undefined)) {
       this.#encodeStrings([text], 0, first, ids);
       return;

@@ -2,7 +2,7 @@
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { byteLevelBytes } from './byte-level.ts';
 import { failTokenizer } from './failure.ts';
-import { asFlag, asString, steps } from './json.ts';
+import { asFlag, asReplacement, asString, steps } from './json.ts';
 import { SPACE_MARK } from './normalizers.ts';
 import { replacer } from './replace.ts';
 import { byteTokenValue } from './vocabulary.ts';
@@ -32,7 +32,7 @@ export function createDecoder(value: JsonValue | undefined): CompiledDecoder {
       case 'ByteLevel': byteLevel = true; break;
       case 'ByteFallback': byteFallback = true; break;
       case 'Fuse': fused = true; break;
-      case 'Replace': chain.push(replacer(step['pattern'], asString(step['content'], 'decoder.content'))); break;
+      case 'Replace': chain.push(replacer(step['pattern'], asReplacement(step['content'], 'decoder.content'))); break;
       case 'Metaspace': chain.push(metaspace(step)); break;
       case 'WordPiece': chain.push(wordPiece(asString(step['prefix'] ?? '##', 'decoder.prefix'), asFlag(step['cleanup'], true))); break;
       case 'Strip': {

@@ -2,7 +2,7 @@
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { CharacterMap } from './charsmap.ts';
 import { failTokenizer } from './failure.ts';
-import { asFlag, asString, steps } from './json.ts';
+import { asFlag, asReplacement, asString, steps } from './json.ts';
 import { bertNormalizer, lowercase, nmtNormalizer } from './normalizers.ts';
 import type { Normalizer } from './normalizers.ts';
 import { replacer } from './replace.ts';
@@ -21,10 +21,10 @@ function createStep(step: JsonObject): Normalizer {
     case 'StripAccents': return (text) => text.replace(/\p{M}/gu, '');
     case 'Nmt': return nmtNormalizer;
     case 'Prepend': {
-      const prefix = asString(step['prepend'], 'normalizer.prepend');
+      const prefix = asReplacement(step['prepend'], 'normalizer.prepend');
       return (text) => (text === '' ? '' : prefix + text);
     }
-    case 'Replace': return replacer(step['pattern'], asString(step['content'], 'normalizer.content'));
+    case 'Replace': return replacer(step['pattern'], asReplacement(step['content'], 'normalizer.content'));
     case 'Strip': {
       const left = asFlag(step['strip_left'], true);
       const right = asFlag(step['strip_right'], true);

