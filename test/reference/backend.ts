@@ -1,6 +1,7 @@
 /**
  * The Backend contract in naive f64 loops: the truth of the conformance suite, never shipped.
  * Activations, weights and KV pages are f64 whatever format the spec names; only uploads and downloads are f32.
+ * One file, though long: it is read beside the contract, in the contract's order.
  */
 import type {
   AttentionSpec, Backend, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, NormSpec, Ranges, RopeSpec, Sampler, SampleSpec, Tensor, Weight, WeightWriter,
