@@ -126,7 +126,10 @@ export interface AttentionSpec {
   readonly scale: number;
 }
 
-/** Parameters of one `sample` step. Order of application: mask, penalties, temperature, top-k, top-p, min-p, draw. */
+/**
+ * Parameters of one `sample` step. Order of application: mask, penalties, temperature, top-k, top-p, min-p, draw.
+ * Equal logits are kept or dropped together: top-k keeps what reaches the k-th highest, top-p what has less than topP above it.
+ */
 export interface SampleSpec {
   /** 0 is greedy: the highest logit after mask and penalties, the lowest id among equals. */
   readonly temperature: number;
@@ -193,7 +196,7 @@ export interface Backend {
   destroy(): void;
 
   // operations; T is the number of rows (tokens)
-  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded: [count, cols]. */
+  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded: [count, cols]. The row of an id that is none (-1) is undefined, and reads nothing amiss. */
   embed(table: Weight, ring: Tensor, start: number, count: number): Tensor;
   /** x [T, cols] times the transpose of the row-wise concatenation of `weights` (each [rows_i, cols]): [T, sum rows_i]. */
   linear(x: Tensor, weights: readonly Weight[], options?: LinearOptions): Tensor;
@@ -211,12 +214,12 @@ export interface Backend {
     qkv: Tensor, kv: KvView, layer: number, position: number,
     options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor;
-  /** q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads * headDim]. */
+  /** q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads * headDim]; zeros where a query sees no key. */
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
   /**
    * Draws one id from logits [1, vocabulary] and writes it to `ring[index]`; marks it as seen. The draw is the inverse CDF over the kept ids in id order at
    * u = uniform(seed, index) of `src/backend/random.ts`, so that equal logits give equal ids on every backend.
-   * A NaN among the allowed logits, or no id allowed, writes -1.
+   * NaN or +Infinity among the allowed logits, or no id allowed above -Infinity, writes -1.
    */
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void;
 }

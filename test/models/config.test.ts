@@ -1,5 +1,6 @@
 /** Configurations from both kinds of metadata, and what is said about files that cannot be run. */
 import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
 import type { WeightFormat } from '../../src/backend/weight.ts';
 import { weightBytes } from '../../src/backend/weight.ts';
 import { ModelError } from '../../src/errors.ts';
@@ -112,6 +113,25 @@ describe('configuration', () => {
     const found = problem(() => hf(change));
     expect(found.code).toBe(code);
     expect(found.message).toMatch(message);
+  });
+
+  test('whatever the values are: a sound configuration or a ModelError, at once', () => {
+    const value = fc.oneof(fc.integer(), fc.double(), fc.boolean(), fc.string(), fc.constant(null), fc.array(fc.integer(), { maxLength: 3 }), fc.constantFrom('yarn', 'llama3', 'linear', 'silu', 0, 1, 2, 64));
+    const scaling = fc.dictionary(fc.constantFrom('type', 'rope_type', 'factor', 'rope_theta', 'original_max_position_embeddings', 'low_freq_factor', 'beta_fast', 'mscale', 'mscale_all_dim', '__proto__'), value);
+    const names = [...Object.keys(LLAMA).slice(1), 'head_dim', 'num_key_value_heads', 'sliding_window', 'use_sliding_window', 'layer_types', 'rope_theta', 'partial_rotary_factor', 'hidden_act', 'tie_word_embeddings'];
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 3 }), fc.option(scaling), (change, rope) => {
+        try {
+          const { rope: found, layers, heads, kvHeads } = hf({ ...change, ...(rope === null ? {} : { rope_scaling: rope }) });
+          expect(heads % kvHeads).toBe(0);
+          expect(layers).toBeLessThanOrEqual(512);
+          expect(ropeSpec(found).inverseFrequency.every((f) => f >= 0 && Number.isFinite(f))).toBe(true);
+        } catch (error) {
+          if (!(error instanceof ModelError)) throw error;
+        }
+      }),
+      { numRuns: 3000 },
+    );
   });
 
   test('a GGUF without a key names the key', () => {
