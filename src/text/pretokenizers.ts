@@ -41,7 +41,9 @@ const CASED = (
 const ASIAN = String.raw`\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u3040-\u309f\u30a0-\u30ff\uff65-\uff9f\u2f00-\u2fdf\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af\u1100-\u11ff`;
 const EACH_DIGIT = [String.raw`\p{N}`, GPT2];
 const BLOOM = String.raw` ?[^(\s|.,!?…。，、।۔،)]+`;
-const POINTED = String.raw`[\p{P}\$\+<=>\^~\|`;
+/** Punctuation and some symbols; the second with the backquote. */
+const POINTED = String.raw`[\p{P}\$\+<=>\^~\|]+`;
+const FALCON_POINTED = POINTED.replace(']', '`]');
 
 /** kimi-k2: as o200k, with Chinese characters apart. */
 function kimi(): string {
@@ -64,7 +66,7 @@ interface NamedPretokenizer {
 
 const LLAMA3_ALL: NamedPretokenizer = { expressions: [LLAMA3], ignoreMerges: true, addBos: true };
 const GROUPS: readonly (readonly [string, NamedPretokenizer])[] = [
-  ['default', { expressions: [`${POINTED}]+`, GPT2, String.raw`\p{N}+`, '[0-9][0-9][0-9]'] }],
+  ['default', { expressions: [POINTED, GPT2, String.raw`\p{N}+`, '[0-9][0-9][0-9]'] }],
   ['llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano', LLAMA3_ALL],
   ['dbrx smaug-bpe glm4 chatglm-bpe', { expressions: [LLAMA3] }],
   ['qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2', { expressions: [QWEN2] }],
@@ -78,7 +80,7 @@ const GROUPS: readonly (readonly [string, NamedPretokenizer])[] = [
   ['jais-2', { expressions: [cl100k(String.raw`\p{N}{1,3}`, { spaces: String.raw`\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}` })] }],
   ['gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert jina-v1-en jina-v2-code roberta-bpe mpt olmo jais trillion granite-docling exaone4', { expressions: [GPT2] }],
   ['starcoder refact command-r smollm codeshell exaone minerva-7b mellum2', { expressions: EACH_DIGIT }],
-  ['falcon', { expressions: [`${POINTED}${'`'}]+`, GPT2, '[0-9][0-9][0-9]'] }],
+  ['falcon', { expressions: [FALCON_POINTED, GPT2, '[0-9][0-9][0-9]'] }],
   ['deepseek-llm', { expressions: [String.raw`[\r\n]`, String.raw`\s?[${CASED}]+`, String.raw`\s?[!-/:-~！-／：-～‘-‟　-。]+`, String.raw`\s+$`, '[一-龥ࠀ-一가-퟿]+', String.raw`\p{N}+`] }],
   ['deepseek-coder', { expressions: [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, '[一-龥ࠀ-一가-퟿]+', String.raw`\p{N}`] }],
   ['deepseek-v3 hunyuan-dense joyai-llm hy_v4', { expressions: DEEPSEEK_V3 }],

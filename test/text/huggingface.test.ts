@@ -13,11 +13,11 @@ function oracleOf(json: object): Oracle {
 }
 
 /**
- * What the oracle, being JavaScript, does otherwise than Hugging Face's own library: its \s has U+FEFF and lacks U+0085; Digits leaves out numbers that are
- * no decimal digits; lower case of a final sigma;
+ * What the oracle, being JavaScript, does otherwise than Hugging Face's own library: its \s has U+FEFF and lacks U+0085; Digits knows ASCII's
+ * only; lower case of a final sigma;
  * and SentencePiece's character map is approximated by NFKC.
  */
-const DIVERGENT = /[\u0085\ufeffΣ\p{No}\p{Nl}]/gu;
+const DIVERGENT = /[\u0085\ufeffΣ]|(?![0-9])\p{N}/gu;
 
 const PUBLISHED: readonly (readonly [string, (folder: string) => object])[] = [
   ['gpt2', (folder) => readJson(`${folder}/tokenizer.json`)],
