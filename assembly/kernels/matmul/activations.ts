@@ -36,57 +36,74 @@ export function recordOffset(token: usize, cols: usize): usize {
   return (first * (cols >> 5) + (token - first)) * RECORD;
 }
 
+/** Adding it rounds a small f32 to the nearest integer, ties to even, and leaves that in the low bits. */
+const ROUNDING: f32 = 12582912; // 1.5 * 2^23
+const ROUNDED: i32 = 0x4b400000; // its bits
+
+/** A subnormal scale has no finite inverse: such a block is zero. A NaN stays one, and so reaches every product with this block. */
+@inline
+function inverseOf(scale: f32): f32 {
+  return scale < 1.1754944e-38 ? 0 : 1 / scale;
+}
+
+@inline
+function rounded(x: usize, factor: v128): v128 {
+  return i32x4.sub(f32x4.add(f32x4.mul(v128.load(x), factor), f32x4.splat(ROUNDING)), i32x4.splat(ROUNDED));
+}
+
+/** Two numbers of magnitude bits: the larger, NaN above all. */
+@inline
+function larger(a: v128, x: usize): v128 {
+  return i32x4.max_s(a, f32x4.abs(v128.load(x)));
+}
+
+/** 16 values -> q at `dst`; their sums in four lanes. */
+@inline
+function quantise16(dst: usize, x: usize, factor: v128): v128 {
+  const a = rounded(x, factor);
+  const b = rounded(x + 16, factor);
+  const c = rounded(x + 32, factor);
+  const d = rounded(x + 48, factor);
+  const low = i16x8.narrow_i32x4_s(a, b);
+  const high = i16x8.narrow_i32x4_s(c, d);
+  if (WIDE) {
+    v128.store(dst, i16x8.shuffle(low, low, 0, 2, 1, 3, 4, 6, 5, 7));
+    v128.store(dst, i16x8.shuffle(high, high, 0, 2, 1, 3, 4, 6, 5, 7), 16);
+  } else v128.store(dst, i8x16.narrow_i16x8_s(low, high));
+  return i32x4.add(i32x4.add(a, b), i32x4.add(c, d));
+}
+
 function quantiseBlock(dst: usize, x: usize): void {
-  let largest: f32 = 0;
   if (ASC_FEATURE_SIMD) {
-    let m = f32x4.abs(v128.load(x));
-    for (let i: usize = 16; i < 128; i += 16) m = f32x4.max(m, f32x4.abs(v128.load(x + i)));
-    largest = max<f32>(max<f32>(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1)), max<f32>(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)));
-  } else {
-    for (let i: usize = 0; i < 128; i += 4) largest = max<f32>(largest, abs<f32>(load<f32>(x + i)));
+    const m = larger(larger(larger(f32x4.abs(v128.load(x)), x + 16), x + 32), x + 48);
+    let n = larger(larger(larger(f32x4.abs(v128.load(x + 64)), x + 80), x + 96), x + 112);
+    n = i32x4.max_s(m, n);
+    n = i32x4.max_s(n, v128.shuffle<i32>(n, n, 2, 3, 0, 1));
+    n = i32x4.max_s(n, v128.shuffle<i32>(n, n, 1, 0, 3, 2));
+    const scale = f32x4.extract_lane(n, 0) / 127;
+    const factor = f32x4.splat(inverseOf(scale));
+    const a = quantise16(dst, x, factor);
+    const b = quantise16(dst + META / 2, x + 64, factor);
+    const pairs = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));
+    const each = i32x4.add(v128.shuffle<i32>(pairs, pairs, 0, 2, 0, 2), v128.shuffle<i32>(pairs, pairs, 1, 3, 1, 3)); // low, high, low, high
+    const all = i32x4.add(each, v128.shuffle<i32>(each, each, 1, 0, 1, 0));
+    const sums = v128.shuffle<i32>(all, each, 0, 0, 4, 5); // all, all, low, high
+    v128.store(dst + SCALE, f32x4.replace_lane(f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.splat(scale)), 0, scale));
+    const zero = i32x4.splat(0);
+    v128.store(dst + NEGATED, i32x4.sub(zero, v128.shuffle<i32>(sums, zero, 1, 2, 3, 4)));
+    return;
   }
-  const scale: f32 = largest / 127;
-  // a subnormal scale has no finite inverse: such a block is zero
-  const inverse: f32 = scale < 1.1754944e-38 ? 0 : 1 / scale;
+  let largest: i32 = 0;
+  for (let i: usize = 0; i < 128; i += 4) largest = max<i32>(largest, load<i32>(x + i) & 0x7fffffff);
+  const scale: f32 = reinterpret<f32>(largest) / 127;
+  const inverse = inverseOf(scale);
   let low: i32 = 0;
   let high: i32 = 0;
-  if (WIDE) {
-    const factor = f32x4.splat(inverse);
-    let a = i32x4.splat(0);
-    let b = i32x4.splat(0);
-    for (let i: usize = 0; i < 64; i += 16) {
-      const q = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x + i), factor)));
-      const r = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x + i + 64), factor)));
-      a = i32x4.add(a, q);
-      b = i32x4.add(b, r);
-      const narrow = i16x8.narrow_i32x4_s(q, r);
-      const ordered = i16x8.shuffle(narrow, narrow, 0, 2, 1, 3, 4, 6, 5, 7);
-      store<u64>(dst + (i >> 1), <u64>i64x2.extract_lane(ordered, 0));
-      store<u64>(dst + (i >> 1) + 32, <u64>i64x2.extract_lane(ordered, 1));
-    }
-    low = i32x4.extract_lane(a, 0) + i32x4.extract_lane(a, 1) + i32x4.extract_lane(a, 2) + i32x4.extract_lane(a, 3);
-    high = i32x4.extract_lane(b, 0) + i32x4.extract_lane(b, 1) + i32x4.extract_lane(b, 2) + i32x4.extract_lane(b, 3);
-  } else if (ASC_FEATURE_SIMD) {
-    const factor = f32x4.splat(inverse);
-    for (let half: usize = 0; half < 2; half++) {
-      const q0 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), factor)));
-      const q1 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 16), factor)));
-      const q2 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 32), factor)));
-      const q3 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 48), factor)));
-      const a = i32x4.add(i32x4.add(q0, q1), i32x4.add(q2, q3));
-      const sum = i32x4.extract_lane(a, 0) + i32x4.extract_lane(a, 1) + i32x4.extract_lane(a, 2) + i32x4.extract_lane(a, 3);
-      if (half == 0) low = sum;
-      else high = sum;
-      v128.store(dst + half * 16, i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(q0, q1), i16x8.narrow_i32x4_s(q2, q3)));
-      x += 64;
-    }
-  } else {
-    for (let i: usize = 0; i < 32; i++) {
-      const q = <i32>nearest<f32>(load<f32>(x + 4 * i) * inverse);
-      store<i8>(dst + i, <i8>q);
-      if (i < 16) low += q;
-      else high += q;
-    }
+  for (let i: usize = 0; i < 32; i++) {
+    const q = reinterpret<i32>(load<f32>(x + 4 * i) * inverse + ROUNDING) - ROUNDED;
+    store<i8>(dst + i, <i8>q);
+    if (i < 16) low += <i32>(<i8>q);
+    else high += <i32>(<i8>q);
   }
   store<f32>(dst + SCALE, scale);
   store<f32>(dst + SUM, scale * <f32>(low + high));
