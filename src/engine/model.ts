@@ -8,7 +8,7 @@ import { checkCount } from '../generate/options.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
 import { openModel, type ModelInput } from '../load/index.ts';
 import type { LoadProgress, ModelFile } from '../load/model-file.ts';
-import { loadLanguageModel, type LanguageModel } from '../models/model.ts';
+import { languageModelConfig, loadLanguageModel, type LanguageModel } from '../models/model.ts';
 import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { WasmBuild } from '../wasm.ts';
@@ -38,8 +38,23 @@ export interface LoadListener {
 /** Puts a device where the platform's own choice would go; tests give their reference backend. */
 export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promise<Device>;
 
-/** Above this an f32 context would crowd out the model on small devices: keys and values are kept as f16 instead. */
-const MAX_F32_CONTEXT = 2 ** 28;
+/**
+ * Bytes that a full context may have in f32; above, keys and values are kept as f16. Pages come as they are needed, so only long
+ * contexts pay; WASM, which has no f16 instructions, pays for f16 in speed, and a GPU's memory is the whole machine's on phones.
+ */
+const MAX_F32_CONTEXT = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
+
+/** What a model is made of: how it was asked for, and what came of it. */
+interface Made {
+  readonly platform: Platform;
+  readonly open: OpenDevice;
+  readonly input: ModelInput;
+  readonly settings: LoadSettings;
+  readonly file: ModelFile;
+  readonly tokenizer: Tokenizer;
+  readonly window: number;
+  readonly loaded: Loaded;
+}
 
 interface Loaded {
   readonly device: DeviceInfo;
@@ -64,19 +79,11 @@ export class EngineModel implements SessionModel {
   readonly #input: ModelInput;
   readonly #settings: LoadSettings;
   #loaded: Loaded;
+  #watched: Loaded | undefined;
   #epoch = 0;
   #freed = false;
 
-  private constructor(
-    platform: Platform,
-    open: OpenDevice,
-    input: ModelInput,
-    settings: LoadSettings,
-    file: ModelFile,
-    tokenizer: Tokenizer,
-    window: number,
-    loaded: Loaded,
-  ) {
+  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded }: Made) {
     this.#platform = platform;
     this.#open = open;
     this.#input = input;
@@ -103,11 +110,13 @@ export class EngineModel implements SessionModel {
     let device: Device | undefined;
     let tokenizer: Tokenizer | undefined;
     try {
+      // What cannot run is refused before a device is opened or a weight is read.
+      const { contextWindow: most } = languageModelConfig(file.metadata, file.tensors);
+      const window = checkCount('contextWindow', settings.contextWindow ?? most, most);
       device = await open(settings, listener.signal);
       tokenizer = createTokenizer(device.wasm ?? (await openTextWasm(platform)), file.metadata);
-      const loaded = await loadOn(file, device, settings, listener);
-      const window = settings.contextWindow ?? loaded.language.config.contextWindow;
-      return new EngineModel(platform, open, input, settings, file, tokenizer, window, loaded);
+      const loaded = await loadOn(file, device, window, listener);
+      return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded });
     } catch (error) {
       tokenizer?.free();
       device?.backend.destroy();
@@ -156,7 +165,7 @@ export class EngineModel implements SessionModel {
       this.#release();
       const device = await this.#open(settings, listener.signal);
       try {
-        this.#loaded = await loadOn(file, device, settings, listener);
+        this.#loaded = await loadOn(file, device, this.window, listener);
       } catch (error) {
         device.backend.destroy();
         throw error;
@@ -177,12 +186,15 @@ export class EngineModel implements SessionModel {
   }
 
   #watch(loaded: Loaded): void {
+    this.#watched = loaded;
     void loaded.backend.lost.then((error) => {
-      if (!this.#freed && this.#loaded === loaded) this.onLost?.(error);
+      if (this.#watched === loaded) this.onLost?.(error);
     });
   }
 
   #release(): void {
+    // What is given back on purpose is not lost.
+    this.#watched = undefined;
     const { language, pool, backend } = this.#loaded;
     try {
       language.free();
@@ -208,15 +220,13 @@ function openFile(platform: Platform, input: ModelInput, settings: LoadSettings,
 }
 
 /** Puts the weights on the device; its owner destroys it when that fails. */
-async function loadOn(file: ModelFile, device: Device, settings: LoadSettings, { signal, monitor }: LoadListener): Promise<Loaded> {
+async function loadOn(file: ModelFile, device: Device, window: number, { signal, monitor }: LoadListener): Promise<Loaded> {
   const { backend, info } = device;
   signal?.throwIfAborted();
   const language = await loadLanguageModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
-  const { config } = language;
-  const window = checkCount('contextWindow', settings.contextWindow ?? config.contextWindow, config.contextWindow);
-  const { layers, kvHeads, headDim } = config;
+  const { layers, kvHeads, headDim } = language.config;
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
-  const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT ? 'f16' : 'f32' });
+  const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
   return { device: info, backend, language, pool, pages: new PageAllocator(pool) };
 }
 
