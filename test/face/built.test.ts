@@ -90,6 +90,22 @@ describe('in Node, from dist/', () => {
   });
 });
 
+describe('octavo/ai-sdk, from dist/', () => {
+  story('loads what it is given with the first call', async () => {
+    const script = `import { generateText } from 'ai';
+      import { octavo } from ${JSON.stringify(pathToFileURL(join(dist, 'ai-sdk.js')).href)};
+      const { text } = await generateText({ model: octavo(${JSON.stringify(model)}, { load: { device: 'wasm' } }), prompt: 'Hello', temperature: 0, maxOutputTokens: 5 });
+      console.log(text.length);`;
+    const path = join(dist, 'built-story.mjs');
+    writeFileSync(path, script);
+    try {
+      expect(await node([path])).toEqual({ code: 0, output: '5\n', errors: '' });
+    } finally {
+      rmSync(path);
+    }
+  });
+});
+
 describe('octavo, the command', () => {
   story('generates', async () => {
     const { code, output } = await cli(['generate', '--model', model, '--prompt', 'Once', '--temperature', '0', '--max-tokens', '5', '--json', '--device', 'wasm']);
