@@ -25,6 +25,8 @@ export interface DeviceOptions {
 export class Device {
   readonly adapter: AdapterDescription;
   readonly gpu: GPUDevice;
+  /** Where the device came from: Dawn in Node crashes when this is collected before its devices. */
+  readonly origin: GPU;
   /** Resolves with the error when the device is lost; never rejects, and stays silent when `destroy` ended it. */
   readonly lost: Promise<DeviceError>;
   #failure: OctavoError | undefined;
@@ -34,7 +36,8 @@ export class Device {
   #dead: OctavoError | undefined;
   #destroyed = false;
 
-  constructor(adapter: AdapterDescription, gpu: GPUDevice) {
+  constructor(origin: GPU, adapter: AdapterDescription, gpu: GPUDevice) {
+    this.origin = origin;
     this.adapter = adapter;
     this.gpu = gpu;
     this.lost = new Promise((resolve) => {
@@ -118,7 +121,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
   try {
     const gpu = await adapter.requestDevice({ label: options.label ?? 'octavo', requiredLimits, requiredFeatures });
-    return new Device(describeAdapter(adapter), gpu);
+    return new Device(options.gpu, describeAdapter(adapter), gpu);
   } catch (cause) {
     const { name } = describeAdapter(adapter);
     throw new DeviceError('unavailable', `WebGPU: ${name} gives no device; use device: 'wasm', or reload the page`, { adapter: name }, { cause });
