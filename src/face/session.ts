@@ -112,10 +112,11 @@ export class OctavoSession extends EventTarget {
   }
 
   /** Ends what is under way and frees the session's memory. */
-  destroy(): void {
-    if (this.#ended.signal.aborted) return;
+  destroy(): undefined {
+    if (this.#ended.signal.aborted) return undefined;
     this.#ended.abort(new DOMException('the session was destroyed', 'AbortError'));
     this.#caller.call('destroySession', { session: this.#id }).catch(() => undefined);
+    return undefined;
   }
 
   async #call(method: string, params: unknown, signal: AbortSignal | undefined, onEvent?: (event: unknown) => void): Promise<unknown> {

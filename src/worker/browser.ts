@@ -3,4 +3,4 @@ import { serveEngine } from '../engine/service.ts';
 import { createBrowserPlatform } from '../platform/browser-engine.ts';
 import { scopeEndpoint } from './endpoints.ts';
 
-serveEngine(scopeEndpoint(globalThis as DedicatedWorkerGlobalScope & typeof globalThis), createBrowserPlatform());
+serveEngine(scopeEndpoint(globalThis), createBrowserPlatform());
