@@ -2,8 +2,9 @@
 //
 // Bindings as in linear.wgsl, without a norm: x [tokens, cols], bias [out], residual [tokens, out], w0..w2 packed rows, out [tokens, out].
 //
-// One workgroup of 64 makes a tile of 32 rows of x by 64 columns of one slot, 32 values of cols at a time: both tiles go
-// through workgroup memory (weights decoded once a tile), transposed, so that each thread reads vec4 and keeps 4 x 8 sums in registers.
+// One workgroup of 64 makes a tile of 32 rows of x by 64 columns of one slot, 32 values of cols at a time: both tiles go through workgroup
+// memory (weights decoded once a tile) as vec4 along cols, written whole, and each thread keeps 4 x 8 sums in registers. Its rows are
+// ty + 8 r and its columns tx + 8 c, so that neighbours read neighbouring rows of the tiles, whose odd stride spreads the banks.
 
 override SLOTS: u32 = 1u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
@@ -38,9 +39,10 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
-// x_tile[k * 9 + row / 4], w_tile[k * 17 + column / 4], a vec4 of neighbours each; the odd strides spread the banks.
-var<workgroup> x_tile: array<vec4<f32>, 32u * 9u>;
-var<workgroup> w_tile: array<vec4<f32>, 32u * 17u>;
+const STRIDE = 9u; // of a tile's row: 8 vec4 and one unused
+
+var<workgroup> x_tile: array<vec4<f32>, ROWS * STRIDE>;
+var<workgroup> w_tile: array<vec4<f32>, COLUMNS * STRIDE>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -62,46 +64,42 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   first *= COLUMNS;
   let token0 = workgroup.y * ROWS;
   let units = (params.cols + 31u) / 32u;
-  // This thread makes rows 4 * ty .. +4 and columns 8 * tx .. +8.
   let tx = thread % 8u;
   let ty = thread / 8u;
-  var low = array<vec4<f32>, 4>();
-  var high = array<vec4<f32>, 4>();
+  var low = array<vec4<f32>, 4>(); // columns c = 0..3 of row r
+  var high = array<vec4<f32>, 4>(); // columns c = 4..7
   for (var unit = 0u; unit < units; unit++) {
     // Every thread decodes the 32 values of one column, and carries half of one row of x.
     let w = decode(slot, min(first + thread, rows - 1u), unit, units);
     for (var i = 0u; i < 8u; i++) {
-      for (var j = 0u; j < 4u; j++) {
-        w_tile[(4u * i + j) * 17u + thread / 4u][thread % 4u] = w[i][j];
-      }
+      w_tile[thread * STRIDE + i] = w[i];
     }
     let row = thread / 2u;
     let token = min(token0 + row, params.tokens - 1u);
     for (var i = 4u * (thread % 2u); i < 4u * (thread % 2u) + 4u; i++) {
-      let v = x_vec(token, unit * 8u + i);
-      for (var j = 0u; j < 4u; j++) {
-        x_tile[(4u * i + j) * 9u + row / 4u][row % 4u] = v[j];
-      }
+      x_tile[row * STRIDE + i] = x_vec(token, unit * 8u + i);
     }
     workgroupBarrier();
-    for (var k = 0u; k < 32u; k++) {
-      let a = x_tile[k * 9u + ty];
-      let b0 = w_tile[k * 17u + 2u * tx];
-      let b1 = w_tile[k * 17u + 2u * tx + 1u];
+    for (var i = 0u; i < 8u; i++) {
+      var b: array<vec4<f32>, 8>;
+      for (var c = 0u; c < 8u; c++) {
+        b[c] = w_tile[(tx + 8u * c) * STRIDE + i];
+      }
       for (var r = 0u; r < 4u; r++) {
-        low[r] += a[r] * b0;
-        high[r] += a[r] * b1;
+        let a = x_tile[(ty + 8u * r) * STRIDE + i];
+        low[r] += vec4<f32>(dot(a, b[0]), dot(a, b[1]), dot(a, b[2]), dot(a, b[3]));
+        high[r] += vec4<f32>(dot(a, b[4]), dot(a, b[5]), dot(a, b[6]), dot(a, b[7]));
       }
     }
     workgroupBarrier();
   }
   for (var r = 0u; r < 4u; r++) {
-    let token = token0 + 4u * ty + r;
+    let token = token0 + ty + 8u * r;
     if (token >= params.tokens) {
       break;
     }
     for (var c = 0u; c < 8u; c++) {
-      let local = first + 8u * tx + c;
+      let local = first + tx + 8u * c;
       if (local >= rows) {
         break;
       }
