@@ -15,3 +15,4 @@ export type { AnswerOptions, AnswerReport, ContextOptions, FinishReason } from '
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
 export type { ModelInput } from './load/index.ts';
 export type { LoadPhase, LoadProgress } from './load/model-file.ts';
+export type { StoredFile } from './store/index.ts';
