@@ -9,6 +9,7 @@ export { activateRow, expRow } from './kernels/math';
 export { sample, sampleWorkBytes, uniform } from './kernels/sample';
 export {
   rowTile, packedBytes, packRows, usesInt8, activationBytes, quantiseActivations, quantiseActivationRows, matmulScratchBytes, matmul, decodeRow, relaxedDot,
+  assumeRelaxedDot,
 } from './kernels/matmul/index';
 export { workerLoop, stopPool, poolLost } from './kernels/pool';
 export { linear, gatedMlp, norm, embed, linearScratchBytes } from './kernels/linear';

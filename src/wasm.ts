@@ -41,6 +41,7 @@ export interface MatmulExports {
   ): void;
   decodeRow(out: number, weight: number, format: number, row: number, rows: number, cols: number): void;
   relaxedDot(): number;
+  assumeRelaxedDot(kind: number): void;
 }
 
 /** assembly/kernels/ and assembly/kv/; operations take an argument block and return 1 when a pool thread was lost. */

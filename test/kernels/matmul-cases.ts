@@ -127,11 +127,12 @@ function expectRounding(found: ArrayLike<number>, wanted: Float64Array, terms: F
 }
 
 /** Every shape of one format: decoded rows exactly, products against f64 with and without the activations' rounding. */
-export function checkFormat(engine: Engine, format: WeightFormat, name: string): void {
+export function checkFormat(engine: Engine, format: WeightFormat, name: string, sevenBits = false): void {
   const { exports, memory } = engine;
   const id = WEIGHT_FORMATS[format].ggml;
   const { block } = WEIGHT_FORMATS[format];
   if (exports.relaxedDot() === 0) throw new Error('the relaxed dot is not usable here');
+  if (sevenBits) exports.assumeRelaxedDot(3);
   const widths = block === 256 ? [256, 768] : block === 32 ? [32, 96, 160] : [1, 5, 33, 64];
   const shapes = widths.flatMap((cols) => [1, 15, 16, 17, 63].map((rows) => ({ rows, cols })));
   let seed = 1;
