@@ -98,6 +98,20 @@ def run(model: Nano, codec: Codec, name: str, tokens: int, density: float, n: in
     }
 
 
+def handwritten(model: Nano, codec: Codec) -> dict:
+    """Questions on documents that a person wrote without the generator: what lies outside its templates."""
+    prompts, replies, names = [], [], []
+    for entry in json.loads((Path(__file__).parent / "handwritten.json").read_text()):
+        for question, answer in entry["questions"]:
+            prompts.append(codec.first_turn(entry["document"], question))
+            replies.append(codec.answer(answer))
+            names.append(question)
+    hits = exact(model, prompts, replies, 4)
+    low, high = wilson(sum(hits), len(hits))
+    return {"n": len(hits), "right": sum(hits), "share": round(sum(hits) / len(hits), 4), "low": round(low, 4), "high": round(high, 4),
+            "wrong": [q for q, hit in zip(names, hits) if not hit]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -114,6 +128,9 @@ def main() -> None:
         start = time.monotonic()
         s = scores[name] = run(model, codec, name, tokens, density, args.n or n, args.seed)
         print(f"{name:20} {s['share']:.3f} [{s['low']:.3f}, {s['high']:.3f}] n {s['n']} {s['by sort']} {time.monotonic() - start:.0f} s", flush=True)
+    if args.only in "handwritten":
+        scores["handwritten"] = handwritten(model, codec)
+        print("handwritten", scores["handwritten"], flush=True)
     if args.json:
         args.json.write_text(json.dumps(scores, indent=1) + "\n")
 
