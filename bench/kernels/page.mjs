@@ -1,6 +1,6 @@
 /**
  * Runs inside the page (no imports: its text is sent there). Times products single-threaded and interleaved, beside the bare rates of the same moment.
- * @param {{ engine: string, bare: string, formats: {name: string, ggml: number, block: number, bytes: number, halves: number[]}[], shapes: [number, number][], tokens: number, rounds: number }} job
+ * @param {{ engine: string, bare: string, formats: {name: string, ggml: number, block: number, bytes: number, halves: number[]}[], shapes: [number, number][], tokens: number, pieces: number }} job
  */
 export async function measure(job) {
   const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -14,12 +14,11 @@ export async function measure(job) {
   for (let i = 0, s = 1; i < random.length; i++) random[i] = s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
   const noise = new Uint8Array(random.buffer);
   const widest = Math.max(...job.shapes.map(([, cols]) => cols));
-  const tallest = Math.max(...job.shapes.map(([rows]) => rows));
   const x = engine.alloc(job.tokens * widest * 4) >>> 0;
   const xs = new Float32Array(memory.buffer, x, job.tokens * widest);
   for (let i = 0; i < xs.length; i++) xs[i] = ((noise[(i * 7) & 65535] - 128) * (1 + (noise[(i * 13) & 65535] & 3))) / 128;
   const activations = engine.alloc(engine.activationBytes(job.tokens, widest)) >>> 0;
-  const out = engine.alloc(job.tokens * Math.min(tallest, 8192) * 4 + tallest * 4) >>> 0;
+  const out = engine.alloc(job.tokens * 65536) >>> 0;
   const scratch = engine.alloc(engine.matmulScratchBytes()) >>> 0;
   const staging = engine.alloc(16 * widest * 4) >>> 0;
 
@@ -39,50 +38,52 @@ export async function measure(job) {
     return tile;
   };
   const time = (body) => { const t = performance.now(); body(); return performance.now() - t; };
-  // other processes only ever slow a run down: the best of the rounds is the kernel's
-  const least = (a) => Math.min(...a);
-  const most = (a) => Math.max(...a);
+  // Pieces of about a millisecond, shorter than a scheduler's slice: other processes only ever slow a piece down, so the fast tenth is the kernel's own.
+  const fast = (pieces, body) => {
+    const times = Array.from({ length: pieces }, (_, i) => time(() => body(i))).sort((p, q) => p - q);
+    return times[Math.floor(pieces / 10)];
+  };
+  const rest = () => new Promise((resolve) => { setTimeout(resolve, 20); });
+  const PIECE = 4 << 20;
+  const pieces = job.pieces;
   const rates = { read: [], cached: [], dots: [], loaded: [] };
   const bareRates = () => {
-    rates.read.push(POOL / 2 / time(() => bare.read(pool, POOL / 2)) / 1e6);
-    rates.cached.push((20000 * 16384) / time(() => { for (let i = 0; i < 20000; i++) bare.read(pool, 16384); }) / 1e6);
-    rates.dots.push((12 * 16 * 4e6) / time(() => bare.dots(pool, 4e6)) / 1e6);
-    rates.loaded.push((256 * 16 * 2e5) / time(() => bare.loadedDots(pool, 2e5)) / 1e6);
+    rates.read.push(PIECE / fast(pieces, (i) => bare.read(pool + (i % (POOL / PIECE)) * PIECE, PIECE)) / 1e6);
+    rates.cached.push((2000 * 16384) / fast(pieces, () => { for (let i = 0; i < 2000; i++) bare.read(pool, 16384); }) / 1e6);
+    rates.dots.push((12 * 16 * 4e5) / fast(pieces, () => bare.dots(pool, 4e5)) / 1e6);
+    rates.loaded.push((256 * 16 * 2e4) / fast(pieces, () => bare.loadedDots(pool, 2e4)) / 1e6);
   };
   const rows = [];
   for (const format of job.formats) {
     for (const [n, cols] of job.shapes) {
       const tile = fill(format, cols);
-      const bytes = engine.packedBytes(format.ggml, n, cols);
-      const copies = Math.max(1, Math.floor(POOL / bytes));
       const int8 = engine.usesInt8(format.ggml) === 1;
-      const vector = [];
-      const matrix = [];
-      const packing = [];
-      let copy = 0;
-      for (let round = 0; round < job.rounds; round++) {
-        if (int8) engine.quantiseActivations(activations, x, 1, cols);
-        const repeat = Math.max(1, Math.ceil((100 << 20) / bytes));
-        vector.push(time(() => {
-          for (let i = 0; i < repeat; i++) engine.matmul(out, n, int8 ? activations : x, pool + (copy++ % copies) * bytes, format.ggml, 0, n, n, cols, 1, scratch);
-        }) / repeat);
-        if (n <= 8192) {
-          if (int8) engine.quantiseActivations(activations, x, job.tokens, cols);
-          const turns = Math.max(1, Math.round(1e9 / (n * cols * job.tokens)));
-          matrix.push(time(() => {
-            for (let i = 0; i < turns; i++) engine.matmul(out, n, int8 ? activations : x, pool + (i % copies) * bytes, format.ggml, 0, n, n, cols, job.tokens, scratch);
-          }) / turns);
-        }
-        bareRates();
-        const slabs = Math.ceil(2e7 / tile);
-        packing.push((slabs * (format.bytes / format.block) * 16 * cols) / time(() => { for (let i = 0; i < slabs; i++) engine.packRows(pool, staging, format.ggml, 0, 16, 16, cols); }) / 1e6);
-      }
-      const vectorMs = least(vector);
-      const matrixMs = matrix.length ? least(matrix) : 0;
+      const input = int8 ? activations : x;
+      // The pool is one weight of many rows: a piece is a range of them, as a thread's share is.
+      const all = Math.floor(POOL / tile) * 16;
+      const piece = Math.max(1, Math.floor(PIECE / tile)) * 16;
+      const slots = Math.floor(all / piece);
+      const product = (start, end, count) => engine.matmul(out - start * 4, end - start, input, pool, format.ggml, start, end, all, cols, count, scratch);
+      const prepare = (count) => { if (int8) engine.quantiseActivations(activations, x, count, cols); };
+      const few = Math.min(piece, 64);
+      prepare(job.tokens);
+      for (let i = 0; i < 30; i++) product(0, 16, job.tokens);
+      prepare(1);
+      for (let i = 0; i < 300; i++) product(0, 16, 1);
+      await rest(); // the optimising compiler finishes
+      bareRates();
+      const vectorMs = fast(2 * pieces, (i) => product((i % slots) * piece, (i % slots) * piece + piece, 1)) / piece;
+      prepare(job.tokens);
+      const matrixMs = fast(pieces, (i) => product((i % slots) * piece, (i % slots) * piece + few, job.tokens)) / few;
+      bareRates();
+      const slab = Math.max(1, Math.floor((1 << 18) / tile));
+      const packMs = fast(pieces, () => { for (let i = 0; i < slab; i++) engine.packRows(pool, staging, format.ggml, 0, 16, 16, cols); }) / slab;
       rows.push({
-        format: format.name, n, cols, vectorMs, vectorGB: bytes / vectorMs / 1e6, matrixMs, matrixG: matrixMs ? (n * cols * job.tokens) / matrixMs / 1e6 : 0, packGB: most(packing),
+        n, cols, vectorMs: vectorMs * n, vectorGB: tile / 16 / vectorMs / 1e6, vectorG: cols / vectorMs / 1e6,
+        matrixMs: matrixMs * n, matrixG: (cols * job.tokens) / matrixMs / 1e6, packGB: ((format.bytes / format.block) * 16 * cols) / packMs / 1e6,
       });
     }
   }
+  const most = (a) => Math.max(...a);
   return { semantics, rates: Object.fromEntries(Object.entries(rates).map(([k, v]) => [k, most(v)])), rows };
 }
