@@ -46,17 +46,16 @@ export class Conversation {
   render(more: readonly Turn[], answer: boolean, prefix = ''): string {
     const turns = [...this.#initial, ...this.#turns, ...more];
     const { facts } = this.#tokenizer;
-    if (facts.chatTemplate === undefined) return plain(turns, answer) + prefix;
+    if (facts.chatTemplate === undefined) return plain(turns) + prefix;
     const name = (id: number | undefined): string => (id === undefined ? '' : this.#tokenizer.decode([id], { special: true }));
     const options = { addGenerationPrompt: answer, bosToken: name(facts.bos), eosToken: name(facts.eos[0]) };
     return renderChat(facts.chatTemplate, turns, options) + prefix;
   }
 }
 
-/** For base models, which know no turns: contents, one after the other. The model continues the last. */
-function plain(turns: readonly Turn[], answer: boolean): string {
-  const text = turns.map((turn) => turn.content).join('\n');
-  return answer && turns.at(-1)?.role === 'assistant' ? `${text}\n` : text;
+/** For base models, which know no turns: answers go on where the text before them ends, everything else begins a line. The model continues the last. */
+function plain(turns: readonly Turn[]): string {
+  return turns.map(({ role, content }, index) => (index === 0 || role === 'assistant' ? content : `\n${content}`)).join('');
 }
 
 /** Text to ids with BOS where the model asks for it and the text does not bring it. */

@@ -121,6 +121,17 @@ describe('a conversation', () => {
     }
   });
 
+  test('without a chat template the text goes on, and what was read is kept', async () => {
+    const base = await loadTest(tinyModel({ template: '' }));
+    const session = begin({}, base);
+    const first = await session.prompt('Hello');
+    expect(first.tokens.prompt).toBe(5);
+    const second = await session.prompt('And?');
+    expect(second.tokens).toMatchObject({ prompt: 5 + 12 + 5, cached: 5 + 11 });
+    expect(second.text).toBe((await begin({}, base).complete(`Hello${first.text}\nAnd?`)).text);
+    base.free();
+  });
+
   test('the answer can be begun by the caller', async () => {
     const free = await ask(begin(), 'Count');
     const led = begin();
