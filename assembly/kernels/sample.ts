@@ -27,6 +27,8 @@ export class Sample {
   result: usize;
 }
 
+/** Values of which `floorOf` looks at the highest only. */
+const GROUP: usize = 64;
 const BINS: usize = 2048;
 const HISTOGRAM_BYTES: usize = BINS * 16;
 const NOTHING: f32 = -Infinity;
@@ -71,22 +73,37 @@ export function sample(args: usize): void {
 
 function draw(a: Sample): i32 {
   const n = a.vocabulary;
+  const plain = a.mask == 0 && a.repetition == 1 && a.presence == 0;
+  if (plain && a.temperature == 0) return usable(a.logits, n) ? greedy(a.logits, n) : -1;
   const w = a.work + HISTOGRAM_BYTES;
   memory.copy(w, a.logits, n << 2);
   if (a.mask != 0) maskOut(w, a.mask, n);
   if (!usable(w, n)) return -1;
-  if (a.repetition != 1 || a.presence != 0) penalise(a, w);
+  if (!plain) penalise(a, w);
+  if (a.temperature == 0) return greedy(w, n);
   const highest = highestOf(w, n);
   if (highest == NOTHING) return -1;
-  if (a.temperature == 0) return firstEqual(w, n, highest);
 
   const e = w + (n << 2);
   const ids = e + (n << 2);
   let least = NOTHING;
-  if (a.topK > 0 && <usize>a.topK < n) least = kth(a.work, w, n, a.topK);
-  const kept = compact(w, ids, n, least);
-  weigh(e, w, kept, highest, a.temperature);
-  if (a.topP < 1) least = max<f32>(least, nucleus(a.work, w, e, kept, a.topP));
+  let kept: usize;
+  // The weights' sum, whatever is dropped below.
+  let all: f64 = 0;
+  if (a.topK > 0 && <usize>a.topK < n) {
+    // What reaches the k-th of the highest of every few is a superset of what reaches the k-th of all, and mostly a small one.
+    kept = compact(w, ids, n, floorOf(a.work, w, e, n, a.topK));
+    if (<usize>a.topK < kept) least = kth(a.work, w, kept, a.topK);
+    weigh(e, w, kept, highest, a.temperature);
+    if (least > NOTHING) for (let i: usize = 0; i < kept; i++) if (load<f32>(w + (i << 2)) < least) store<f32>(e + (i << 2), 0);
+    all = sumOf(e, kept);
+  } else {
+    weigh(e, w, n, highest, a.temperature);
+    all = sumOf(e, n);
+    // Weights below (1 - p) / n of the sum cannot add up to what the nucleus leaves out, so its lowest member is above.
+    kept = select(w, e, ids, n, max<f32>(a.minP, a.topP < 1 ? <f32>((1 - <f64>a.topP) * all * 0.999 / <f64>n) : 0));
+  }
+  if (a.topP < 1) least = max<f32>(least, nucleus(a.work, w, e, kept, <f64>a.topP * all));
 
   let total: f64 = 0;
   for (let i: usize = 0; i < kept; i++) {
@@ -170,6 +187,61 @@ function firstEqual(w: usize, n: usize, value: f32): i32 {
   return <i32>i;
 }
 
+/** The lowest id of the highest value; -1 when all are -Infinity. */
+function greedy(w: usize, n: usize): i32 {
+  const highest = highestOf(w, n);
+  return highest == NOTHING ? -1 : firstEqual(w, n, highest);
+}
+
+/** A value that at least k of w reach: the k-th highest of the groups' highest values, which go to `tops`. -Infinity where groups are too few. */
+function floorOf(counts: usize, w: usize, tops: usize, n: usize, k: u32): f32 {
+  const groups = n / GROUP;
+  if (groups < <usize>k) return NOTHING;
+  for (let g: usize = 0; g < groups; g++) store<f32>(tops + (g << 2), highestOf(w + ((g * GROUP) << 2), GROUP));
+  return kth(counts, tops, groups, k);
+}
+
+/** Moves what is above -Infinity and weighs at least `lightest` to the front of w and e, ids to `ids`; how many. */
+function select(w: usize, e: usize, ids: usize, n: usize, lightest: f32): usize {
+  let kept: usize = 0;
+  let i: usize = 0;
+  while (i < n) {
+    if (ASC_FEATURE_SIMD) {
+      const floor = f32x4.splat(lightest);
+      while (i + 4 <= n && !v128.any_true(f32x4.ge(v128.load(e + (i << 2)), floor))) i += 4;
+    }
+    const end = min<usize>(n, i + 4);
+    for (; i < end; i++) {
+      const v = load<f32>(w + (i << 2));
+      const weight = load<f32>(e + (i << 2));
+      if (!(weight >= lightest) || v == NOTHING) continue;
+      store<f32>(w + (kept << 2), v);
+      store<f32>(e + (kept << 2), weight);
+      store<u32>(ids + (kept << 2), <u32>i);
+      kept++;
+    }
+  }
+  return kept;
+}
+
+function sumOf(e: usize, n: usize): f64 {
+  let i: usize = 0;
+  let sum: f64 = 0;
+  if (ASC_FEATURE_SIMD) {
+    let a = f64x2.splat(0);
+    let b = f64x2.splat(0);
+    for (; i + 4 <= n; i += 4) {
+      const v = v128.load(e + (i << 2));
+      a = f64x2.add(a, f64x2.promote_low_f32x4(v));
+      b = f64x2.add(b, f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3)));
+    }
+    const both = f64x2.add(a, b);
+    sum = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+  }
+  for (; i < n; i++) sum += load<f32>(e + (i << 2));
+  return sum;
+}
+
 /** Moves values above -Infinity that reach `least` to the front of w, their ids to `ids`; how many. */
 function compact(w: usize, ids: usize, n: usize, least: f32): usize {
   let kept: usize = 0;
@@ -241,11 +313,8 @@ function kth(counts: usize, w: usize, n: usize, k: u32): f32 {
   return unsortable(prefix);
 }
 
-/** The lowest value v of w such that the weights of all values above v sum to less than `share` of the total. */
-function nucleus(histogram: usize, w: usize, e: usize, n: usize, share: f32): f32 {
-  let total: f64 = 0;
-  for (let i: usize = 0; i < n; i++) total += load<f32>(e + (i << 2));
-  const wanted = <f64>share * total;
+/** The lowest value v of w such that the weights of all values above v sum to less than `wanted`. */
+function nucleus(histogram: usize, w: usize, e: usize, n: usize, wanted: f64): f32 {
   const counts = histogram;
   const masses = histogram + (BINS << 3);
   let above: f64 = 0;
