@@ -2,7 +2,7 @@
  * Contract 1 on WebGPU: operations become kernels of `gpu/kernels`, recorded by `gpu/runtime` and submitted together.
  *
  * Products choose by the number of rows: few (decode) run the kernels that fuse the norm and share x among columns; many (prefill) run
- * the tiled one. Whatever the host decides per call travels in the parameter arena, so a decode step makes no GPU object.
+ * the tiled one. One file, because the contract is one interface. Whatever the host decides per call travels in the parameter arena, so a decode step makes no GPU object.
  */
 import { attention } from '../../gpu/kernels/attention.ts';
 import { embed } from '../../gpu/kernels/embed.ts';
@@ -27,6 +27,8 @@ import {
   type Ranges, type RopeSpec, type SampleSpec, type Sampler, type Tensor, type Weight, type WeightWriter,
 } from './backend.ts';
 import type { WeightSpec } from './weight.ts';
+import { Biases } from './webgpu/biases.ts';
+import { checkRanges, poolOf, productRows, rms } from './webgpu/checks.ts';
 import { GpuKvPool } from './webgpu/kv-pool.ts';
 import { GpuSampler } from './webgpu/sampler.ts';
 import { Tensors, matrix, resident, ring as ringOf } from './webgpu/tensors.ts';
@@ -59,10 +61,7 @@ export class WebGpuBackend implements Backend {
   readonly #none: DeviceBuffer;
   readonly #weights = new Set<GpuWeight>();
   readonly #pools = new Set<GpuKvPool>();
-  /** Biases of several weights side by side, made at first use. */
-  readonly #biases = new Map<string, { readonly buffer: DeviceBuffer; readonly of: readonly Weight[] }>();
-  readonly #ids = new WeakMap<Weight, number>();
-  #nextId = 0;
+  readonly #biases: Biases;
   #samplers = 0;
   #ended = false;
 
@@ -70,6 +69,7 @@ export class WebGpuBackend implements Backend {
     const { adapter, gpu, lost } = runner.device;
     this.#runner = runner;
     this.#tensors = new Tensors(runner);
+    this.#biases = new Biases(runner);
     this.#largestPart = Math.min(largestPart ?? Infinity, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
     this.#none = runner.buffers.create(256, 'runtime');
     this.description = adapter.name;
@@ -103,8 +103,6 @@ export class WebGpuBackend implements Backend {
     return new GpuWeightWriter(this.#runner, spec, this.#largestPart, (parts) => {
       const weight = new GpuWeight(spec, parts, (freed) => this.#freeWeight(freed));
       this.#weights.add(weight);
-      this.#nextId += 1;
-      this.#ids.set(weight, this.#nextId);
       return weight;
     });
   }
@@ -239,7 +237,7 @@ export class WebGpuBackend implements Backend {
     if (residual !== undefined && (residual.rows !== input.rows || residual.cols !== columns)) {
       throw new InputError('argument', `linear: residual [${residual.rows},${residual.cols}] should be [${input.rows},${columns}]`);
     }
-    const epilogue: Epilogue = { bias: this.#bias(weights, options.bias), activation: options.activation ?? 'none', residual };
+    const epilogue: Epilogue = { bias: this.#biases.of(weights, options.bias), activation: options.activation ?? 'none', residual };
     const out = this.#tensors.make([input.rows, columns]);
     this.#product(input, parts, options.norm, epilogue, matrix('linear', 'out', out));
     return out;
@@ -391,37 +389,11 @@ export class WebGpuBackend implements Backend {
     this.#tensors.free(normal);
   }
 
-  /** The weights' biases side by side, zeros where one has none; undefined where none has. */
-  #bias(weights: readonly Weight[], biases: LinearOptions['bias']): DeviceBuffer | undefined {
-    const of = weights.map((_, i) => biases?.[i]);
-    if (of.every((bias) => bias === undefined)) return undefined;
-    const buffers = of.map((bias, i) => (bias === undefined ? undefined : vectorOf('linear', 'bias', bias, weights[i]?.shape[0] ?? 0)));
-    if (buffers.length === 1) return buffers[0];
-    const key = of.map((bias, i) => (bias === undefined ? `-${weights[i]?.shape[0]}` : this.#ids.get(bias))).join();
-    const known = this.#biases.get(key);
-    if (known !== undefined) return known.buffer;
-    const lengths = weights.map((weight) => weight.shape[0] ?? 0);
-    const buffer = this.#runner.buffers.create(4 * lengths.reduce((sum, n) => sum + n, 0), 'weights');
-    let column = 0;
-    buffers.forEach((part, i) => {
-      const length = lengths[i] ?? 0;
-      if (part !== undefined) this.#runner.copy(part, 0, buffer, 4 * column, 4 * length);
-      column += length;
-    });
-    this.#biases.set(key, { buffer, of: of.filter((bias) => bias !== undefined) });
-    return buffer;
-  }
-
   #freeWeight(weight: GpuWeight): void {
     const buffers = weight.parts.map((part) => part.buffer);
     weight.parts = [];
     this.#weights.delete(weight);
-    for (const [key, joined] of this.#biases) {
-      if (!joined.of.includes(weight)) continue;
-      this.#biases.delete(key);
-      buffers.push(joined.buffer);
-    }
-    this.#runner.destroy(...buffers);
+    this.#runner.destroy(...buffers, ...this.#biases.without(weight));
     this.#trim();
   }
 
@@ -430,43 +402,3 @@ export class WebGpuBackend implements Backend {
     if (this.#weights.size === 0 && this.#pools.size === 0) this.#runner.trim();
   }
 }
-
-function productRows(operation: string, weight: Weight, x: Matrix): number {
-  const [rows = 0, cols] = weight.shape;
-  if (weight.shape.length !== 2 || cols !== x.cols) {
-    throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take x of ${x.cols} columns`);
-  }
-  return rows;
-}
-
-function rms(operation: string, norm: NormSpec | undefined, cols: number): RmsOperand | undefined {
-  if (norm === undefined) return undefined;
-  if (norm.kind !== 'rms') throw new InputError('argument', `${operation}: a layer norm cannot be fused here`);
-  return { weight: vectorOf(operation, 'norm', norm.weight, cols), epsilon: norm.epsilon };
-}
-
-function poolOf(operation: string, kv: KvView): GpuKvPool {
-  if (!(kv.pool instanceof GpuKvPool)) throw new InputError('argument', `${operation}: the view's pool is of another backend`);
-  return kv.pool;
-}
-
-/** Offsets and runs come from policies: every number is checked, since a wrong one would read another sequence's pages. */
-function checkRanges(ranges: Ranges, rows: number, lists: number, capacity: number): void {
-  const { queryBlock, offsets, runs } = ranges;
-  const blocks = Math.ceil(rows / queryBlock);
-  if (!(queryBlock >= 1) || offsets.length !== blocks * lists + 1) {
-    throw new InputError(
-      'argument',
-      `attention: ranges with ${offsets.length} offsets; ${blocks} query blocks (of ${queryBlock}) of ${lists} lists need ${blocks * lists + 1}`,
-    );
-  }
-  for (let i = 0; i < offsets.length; i += 1) {
-    const offset = offsets[i] ?? 0;
-    if (2 * offset > runs.length || offset < (offsets[i - 1] ?? 0)) throw new InputError('argument', `attention: ranges offset ${i} is ${offset}, of ${runs.length / 2} runs`);
-  }
-  for (let r = 0; r < runs.length; r += 1) {
-    const edge = runs[r] ?? 0;
-    if (edge > capacity) throw new InputError('argument', `attention: a run reaches key ${edge}, the view has ${capacity}`);
-  }
-}
-
