@@ -11,19 +11,10 @@ function spread(bits: u32): u32 {
   return ((bits & 15) * 0x00204081) & 0x01010101;
 }
 
-/** Quants 4 g .. 4 g + 3 of block b (within the superblock) of the file block at `src`, one a byte. */
+/** Quants 4 g .. 4 g + 3 of block b (within the superblock) of the K block at `src`, one a byte. */
 @inline
 function quants(format: i32, src: usize, b: u32, g: u32): u32 {
-  if (format == FORMAT_Q8_0) return load<u32>(src + 2 + 4 * g);
-  if (format == FORMAT_Q4_0) return (load<u32>(src + 2 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f;
-  if (format == FORMAT_Q4_1) return (load<u32>(src + 4 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f;
-  if (format == FORMAT_Q5_0) {
-    return ((load<u32>(src + 6 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f) | (spread(load<u32>(src + 2) >> (4 * g)) << 4);
-  }
-  if (format == FORMAT_Q5_1) {
-    return ((load<u32>(src + 8 + 4 * (g & 3)) >> (g & 4)) & 0x0f0f0f0f) | (spread(load<u32>(src + 4) >> (4 * g)) << 4);
-  }
-  // K formats: block b = 4 * half + j within the superblock of two halves
+  // b = 4 * half + j: the superblock is two halves
   const half = b >> 2;
   const j = b & 3;
   if (format == FORMAT_Q2_K) return (load<u32>(src + 16 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303;
@@ -85,7 +76,19 @@ function packBlockRow(format: i32, dst: usize, src: usize, b: u32, row: usize): 
     }
   }
   if (format == FORMAT_Q8_0) {
-    for (let g: u32 = 0; g < 8; g++) store<u32>(dst + 32 + at + g * 64, quants(format, src, b, g));
+    for (let g: u32 = 0; g < 8; g++) store<u32>(dst + 32 + at + g * 64, load<u32>(src + 2 + 4 * g));
+    return;
+  }
+  if (!isK(format)) {
+    // the file's nibbles already pair k-group p with p + 4
+    const nibbles = src + (hasBits(format) ? 4 : 0) + (isAffine(format) ? 4 : 2);
+    for (let p: usize = 0; p < 4; p++) store<u32>(dst + nibblesAt(format) + at + p * 64, load<u32>(nibbles + 4 * p));
+    if (hasBits(format)) {
+      const fifth = load<u32>(nibbles - 4);
+      let bits: u32 = 0;
+      for (let g: u32 = 0; g < 8; g++) bits |= spread(fifth >> (4 * g)) << g;
+      store<u32>(dst + bitsAt(format) + at, bits);
+    }
     return;
   }
   let bits: u32 = 0;
