@@ -58,6 +58,7 @@ def write(state: dict[str, torch.Tensor], c: Config, path: Path) -> None:
     out.add_description("Octavo's own small model, text half: questions about documents, answered in the document's words")
     out.add_license("Apache-2.0")
     out.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    out.add_quantization_version(gguf.GGML_QUANT_VERSION)
     out.add_context_length(c.max_position_embeddings)
     out.add_embedding_length(c.hidden_size)
     out.add_block_count(c.num_hidden_layers)
