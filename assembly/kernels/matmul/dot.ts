@@ -62,7 +62,7 @@ export function odd(x: usize, evens: v128): v128 {
 @inline
 export function dotVector(acc: v128, w: v128, x: v128, xOdd: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
-  return i32x4.add(acc, i32x4.add(i32x4.dot_i16x8_s(v128.and(w, i16x8.splat(255)), x), i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), xOdd)));
+  return i32x4.add(acc, i32x4.add(i32x4.dot_i16x8_s(i16x8.shr_u(i16x8.shl(w, 8), 8), x), i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), xOdd)));
 }
 
 /** Plain SIMD: w holds signed bytes. */
@@ -76,18 +76,6 @@ export function dotSignedVector(acc: v128, w: v128, x: v128, xOdd: v128): v128 {
 @inline
 export function dotMagnitude(acc: v128, magnitude: v128, negative: v128, x: v128): v128 {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.sub(v128.xor(x, negative), negative), magnitude, acc);
-}
-
-/** acc + w . x with x in memory. */
-@inline
-export function dot(acc: v128, w: v128, x: usize): v128 {
-  const k = even(x);
-  return dotVector(acc, w, k, odd(x, k));
-}
-@inline
-export function dotSigned(acc: v128, w: v128, x: usize): v128 {
-  const k = even(x);
-  return dotSignedVector(acc, w, k, odd(x, k));
 }
 
 /** a * b + c. */

@@ -1,7 +1,8 @@
 /**
  * Integer products of many tokens: for each tile of 16 rows and chunk of 64 tokens, each block of 32 k, each row group of 4, the quants are decoded once into
  * eight registers and stay there while the chunk's tokens pass; a token's f32 sums wait in `scratch` (L1). Per token and 8 dots that leaves
- * 8 broadcast loads, one for the negated sum, and five instructions of scaling.
+ * two loads, 8 broadcasts within registers, one for the negated sum, and a few instructions of scaling. Two chains of dots: a single one would be reordered so
+ * that all eight broadcasts are live at once, more than there are registers.
  *
  *   scratch: f32 [row group 0..3][token of the chunk][4 rows]
  */
@@ -10,23 +11,19 @@ import {
   headerBytes, isAffine, isK, isPer16, offsetShift, tileBytes,
 } from './layout';
 import { CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
-import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSigned, even, multiplyAdd } from './dot';
-import { halves, highScales, quants, scales } from './vectors';
+import { SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, even, multiplyAdd } from './dot';
+import { halves, highScales, lanes, quants, scales } from './vectors';
 
 export const GEMM_SCRATCH: usize = 4 * CHUNK * 16;
 
-/** start + the 16 values at `x`, whose four k-groups meet w0 .. w3. */
+/** start + the first or second 16 values of the record at `x`, whose four k-groups meet w0 .. w3. */
 @inline
 function dots4(start: v128, x: usize, half: usize, w0: v128, w1: v128, w2: v128, w3: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    const k = half == 0 ? v128.load(x) : v128.load(x, 16);
-    let acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 0, 0, 0, 0), w0, start);
-    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 1, 1, 1, 1), w1, acc);
-    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 2, 2, 2, 2), w2, acc);
-    return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.shuffle<i32>(k, k, 3, 3, 3, 3), w3, acc);
-  }
-  x += half * 4 * GROUP;
-  return dot(dot(dot(dot(start, w0, x), w1, x + GROUP), w2, x + 2 * GROUP), w3, x + 3 * GROUP);
+  const k = half == 0 ? v128.load(x) : v128.load(x, 16);
+  let acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 0), w0, start);
+  acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 1), w1, acc);
+  acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 2), w2, acc);
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 3), w3, acc);
 }
 
 /** sum[t] += scale * (Q - offset) . x, one scale for 32 values; `correction` is the record's field to start from. */
@@ -111,31 +108,84 @@ function magnitudes16(sums: usize, x: usize, count: usize, scale: v128, block: u
   }
 }
 
-/** Q8_0 on plain SIMD: signed bytes straight into i16. */
+/**
+ * Plain SIMD, all formats: the 16 values of k-groups 4 half .. 4 half + 3. Even and odd k of the four quant vectors are widened to i16 once (eight registers).
+ * Symmetric formats start from the negated sum times 2^shift (shift < 0: from 0), affine ones add the minimum times the sum.
+ */
 @inline
-function signed32(sums: usize, x: usize, count: usize, scale: v128, block: usize, v: i32): void {
-  for (let half: usize = 0; half < 2; half++) {
-    const w = block + 32 + half * 256 + v * 16;
-    const w0 = v128.load(w);
-    const w1 = v128.load(w, 64);
-    const w2 = v128.load(w, 128);
-    const w3 = v128.load(w, 192);
-    let at = x + half * 4 * GROUP;
-    let s = sums;
-    const field = SCALE - half * 4 * GROUP;
-    for (let t: usize = 0; t < count; t++, at += RECORD, s += 16) {
-      const acc = dotSigned(dotSigned(dotSigned(dotSigned(i32x4.splat(0), w0, at), w1, at + GROUP), w2, at + 2 * GROUP), w3, at + 3 * GROUP);
-      v128.store(s, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(at + field)), v128.load(s)));
+function wide16(
+  sums: usize, x: usize, count: usize, half: usize, quantsAreSigned: bool, shift: i32, affine: bool, scale: v128, minimum: v128,
+  w0: v128, w1: v128, w2: v128, w3: v128,
+): void {
+  const e0 = i16x8.shl(w0, 8);
+  const e1 = i16x8.shl(w1, 8);
+  const e2 = i16x8.shl(w2, 8);
+  const e3 = i16x8.shl(w3, 8);
+  const even0 = quantsAreSigned ? i16x8.shr_s(e0, 8) : i16x8.shr_u(e0, 8);
+  const even1 = quantsAreSigned ? i16x8.shr_s(e1, 8) : i16x8.shr_u(e1, 8);
+  const even2 = quantsAreSigned ? i16x8.shr_s(e2, 8) : i16x8.shr_u(e2, 8);
+  const even3 = quantsAreSigned ? i16x8.shr_s(e3, 8) : i16x8.shr_u(e3, 8);
+  const odd0 = quantsAreSigned ? i16x8.shr_s(w0, 8) : i16x8.shr_u(w0, 8);
+  const odd1 = quantsAreSigned ? i16x8.shr_s(w1, 8) : i16x8.shr_u(w1, 8);
+  const odd2 = quantsAreSigned ? i16x8.shr_s(w2, 8) : i16x8.shr_u(w2, 8);
+  const odd3 = quantsAreSigned ? i16x8.shr_s(w3, 8) : i16x8.shr_u(w3, 8);
+  const end = x + count * RECORD;
+  for (; x < end; x += RECORD, sums += 16) {
+    let acc = shift < 0 ? i32x4.splat(0) : i32x4.shl(half == 0 ? v128.load32_splat(x, NEGATED_LOW) : v128.load32_splat(x, NEGATED_HIGH), shift);
+    const k = half == 0 ? v128.load(x) : v128.load(x, 32);
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even0, lanes(k, 0)));
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd0, lanes(k, 1)));
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even1, lanes(k, 2)));
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd1, lanes(k, 3)));
+    const l = half == 0 ? v128.load(x, 16) : v128.load(x, 48);
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even2, lanes(l, 0)));
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd2, lanes(l, 1)));
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even3, lanes(l, 2)));
+    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd3, lanes(l, 3)));
+    let sum = v128.load(sums);
+    if (affine) sum = multiplyAdd(minimum, half == 0 ? v128.load32_splat(x, SUM_LOW) : v128.load32_splat(x, SUM_HIGH), sum);
+    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), sum));
+  }
+}
+
+/** One row group of one block over a chunk's tokens, plain SIMD. */
+@inline
+function groupWide(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
+  const zero = f32x4.splat(0);
+  let low = zero;
+  let high = zero;
+  let minimumLow = zero;
+  let minimumHigh = zero;
+  if (!isK(format)) {
+    low = high = halves(block + 8 * v);
+    if (isAffine(format)) minimumLow = minimumHigh = halves(block + 32 + 8 * v);
+  } else {
+    const d = halves(header + 8 * v);
+    low = f32x4.mul(d, scales(format, block, v));
+    high = isPer16(format) ? f32x4.mul(d, scales(format, block + 16, v)) : low;
+    if (isAffine(format)) {
+      const m = f32x4.neg(halves(header + 32 + 8 * v));
+      minimumLow = f32x4.mul(m, isPer16(format) ? highScales(block, v) : scales(format, block + 16, v));
+      minimumHigh = isPer16(format) ? f32x4.mul(m, highScales(block + 16, v)) : minimumLow;
     }
   }
+  const shift = format == FORMAT_Q8_0 || isAffine(format) ? -1 : offsetShift(format);
+  wide16(
+    sums, x, count, 0, format == FORMAT_Q8_0, shift, isAffine(format), low, minimumLow,
+    quants(format, block, v, 0), quants(format, block, v, 1), quants(format, block, v, 2), quants(format, block, v, 3),
+  );
+  wide16(
+    sums, x, count, 1, format == FORMAT_Q8_0, shift, isAffine(format), high, minimumHigh,
+    quants(format, block, v, 4), quants(format, block, v, 5), quants(format, block, v, 6), quants(format, block, v, 7),
+  );
 }
 
 /** One row group of one block over a chunk's tokens. */
 @inline
 function groupBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) return groupWide(format, sums, x, count, header, block, v);
   if (format == FORMAT_Q8_0) {
     const scale = halves(block + 8 * v);
-    if (!ASC_FEATURE_RELAXED_SIMD) return signed32(sums, x, count, scale, block, v);
     const kind = dotSemantics();
     if (kind == SEVEN_BITS) {
       magnitudes16(sums, x, count, scale, block, v, 0);

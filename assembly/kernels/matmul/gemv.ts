@@ -7,8 +7,8 @@ import {
   hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isPer16, nibblesAt, offsetShift, pairsAt, tileBytes,
 } from './layout';
 import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
-import { GROUP, SEVEN_BITS, SIGNED, dot, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd } from './dot';
-import { halfMask, halfPower, halves, halvesBy, highScales, scales, unknownZero, vector } from './vectors';
+import { GROUP, SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd } from './dot';
+import { halfMask, halfPower, halves, halvesBy, highScales, lanes, scales, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
 
 /** A constant that stays in a register (vectors.ts). */
@@ -23,16 +23,12 @@ function field(v: v128, right: i32, mask: v128): v128 {
   return v128.and(right > 0 ? i16x8.shr_u(v, right) : right < 0 ? i16x8.shl(v, -right) : v, mask);
 }
 
-/** k-group i of 16 values in every lane. */
-@inline
-function lanes(k: v128, i: i32): v128 {
-  return i == 0 ? v128.shuffle<i32>(k, k, 0, 0, 0, 0) : i == 1 ? v128.shuffle<i32>(k, k, 1, 1, 1, 1) : i == 2 ? v128.shuffle<i32>(k, k, 2, 2, 2, 2) : v128.shuffle<i32>(k, k, 3, 3, 3, 3);
-}
-
-/** acc + q times k-group g of the record at x; `k` holds its half of the record's values where the build is relaxed. */
+/** acc + q times k-group g of the record at x. Relaxed: `k` holds its half of the record's values. */
 @inline
 function step(acc: v128, q: v128, k: v128, x: usize, g: i32): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? dotVector(acc, q, lanes(k, g & 3), k) : dot(acc, q, x + <usize>g * GROUP);
+  if (ASC_FEATURE_RELAXED_SIMD) return dotVector(acc, q, lanes(k, g & 3), k);
+  const two = vector(x, g >> 1);
+  return dotVector(acc, q, lanes(two, 2 * (g & 1)), lanes(two, 2 * (g & 1) + 1));
 }
 
 /** k-groups p (low nibbles) and p + 4 (high nibbles) of row group v. */

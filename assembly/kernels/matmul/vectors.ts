@@ -33,6 +33,15 @@ export function vector(base: usize, n: i32): v128 {
   return v128.load(base, 240);
 }
 
+/** Word i of k in every lane: one k-group of activations for four rows. */
+@inline
+export function lanes(k: v128, i: i32): v128 {
+  if (i == 0) return v128.shuffle<i32>(k, k, 0, 0, 0, 0);
+  if (i == 1) return v128.shuffle<i32>(k, k, 1, 1, 1, 1);
+  if (i == 2) return v128.shuffle<i32>(k, k, 2, 2, 2, 2);
+  return v128.shuffle<i32>(k, k, 3, 3, 3, 3);
+}
+
 /** Four f16 -> f32x4, exact; Infinity and NaN come out as 65536 and above. `mask` and `power` from the two functions below. */
 @inline
 export function halvesBy(at: usize, mask: v128, power: v128): v128 {
