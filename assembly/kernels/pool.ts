@@ -11,6 +11,7 @@
  *     204  stop: u32            not 0: workers leave
  *     208  lost: u32            not 0: a worker died; set by its host script
  *     212  workers: u32         how many run besides the engine's own thread
+ *     224  sleeps: u32          not 0: the engine's thread may use `atomic.wait` (a browser's main thread must not)
  *     216  scratch: u32  220  scratchStride: u32   thread t's own memory is [scratch + t * stride, + stride); the engine is t = 0
  *
  * Builds without threads, and engines without workers, run all tiles in place.
@@ -29,11 +30,17 @@ const LOST: usize = 208;
 const WORKERS: usize = 212;
 const SCRATCH: usize = 216;
 const SCRATCH_STRIDE: usize = 220;
+const SLEEPS: usize = 224;
 
 /** Loads of the ticket before a worker sleeps: some 50 microseconds. */
 const SPINS: u32 = 30000;
-/** Loads without a tile finishing before the engine gives a worker up for dead: many seconds, and no tile takes one. */
-const PATIENCE: u64 = 20_000_000_000;
+/** Loads before the engine sleeps between looks, where it may: a late worker may be waiting for this very core. */
+const ENGINE_SPINS: u64 = 20000;
+/** Nanoseconds of such a sleep. */
+const NAP: i64 = 50_000;
+/** Looks without a tile finishing before the engine gives a worker up for dead: some 20 seconds asleep or awake, and no tile takes one. */
+const PATIENCE_ASLEEP: u64 = 200_000;
+const PATIENCE_AWAKE: u64 = 20_000_000_000;
 /** Between looks at `lost`. */
 const GLANCE: u64 = 1023;
 
@@ -56,6 +63,27 @@ function work(pool: usize, generation: u32, thread: u32): void {
   }
 }
 
+/** Waits until all tiles are done: 0, or 1 when a worker was lost. */
+function settle(pool: usize, tiles: u32): u32 {
+  if (!ASC_FEATURE_THREADS) return 0;
+  const sleeps = load<u32>(pool, SLEEPS) != 0;
+  let looks: u64 = 0;
+  let before: u32 = 0;
+  while (true) {
+    const done = atomic.load<u32>(pool + DONE);
+    if (done == tiles) return 0;
+    if (done != before) {
+      before = done;
+      looks = 0;
+    }
+    looks++;
+    if (sleeps && looks > ENGINE_SPINS) {
+      if (looks > ENGINE_SPINS + PATIENCE_ASLEEP || atomic.load<u32>(pool + LOST) != 0) return 1;
+      atomic.wait<i32>(pool + DONE, <i32>done, NAP);
+    } else if ((looks & GLANCE) == 0 && (looks > PATIENCE_AWAKE || atomic.load<u32>(pool + LOST) != 0)) return 1;
+  }
+}
+
 /** Runs tiles [0, tiles) of a kernel on all threads and waits for them. 0, or 1 when a worker was lost: what was computed is then worthless. */
 export function parallel(pool: usize, kernel: u32, args: usize, tiles: u32): u32 {
   if (!ASC_FEATURE_THREADS || tiles < 2 || load<u32>(pool, WORKERS) == 0) {
@@ -72,18 +100,7 @@ export function parallel(pool: usize, kernel: u32, args: usize, tiles: u32): u32
     atomic.store<u64>(pool, (<u64>generation << 32) | <u64>tiles);
     if (atomic.load<u32>(pool + SLEEPERS) != 0) atomic.notify(pool + GENERATION, -1);
     work(pool, generation, 0);
-    let waited: u64 = 0;
-    let before: u32 = 0;
-    while (true) {
-      const done = atomic.load<u32>(pool + DONE);
-      if (done == tiles) return 0;
-      if (done != before) {
-        before = done;
-        waited = 0;
-      }
-      waited++;
-      if ((waited & GLANCE) == 0 && (waited > PATIENCE || atomic.load<u32>(pool + LOST) != 0)) return 1;
-    }
+    return settle(pool, tiles);
   }
   return 0;
 }

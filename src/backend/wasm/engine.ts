@@ -13,6 +13,7 @@ const POOL_BYTES = 256;
 const POOL_WORKERS = 212;
 const POOL_SCRATCH = 216;
 const POOL_STRIDE = 220;
+const POOL_SLEEPS = 224;
 
 const ARGUMENT_BYTES = 4096;
 /** What fits the argument block beside the largest fixed part: more weights than any model concatenates. */
@@ -69,7 +70,9 @@ export class Engine {
       throw new DeviceError('unavailable', `WASM threads: ${message(cause)}`, { threads: count + 1 }, { cause });
     }
     this.#workers = workers;
-    this.wasm.u32(this.#pool, POOL_BYTES / 4)[POOL_WORKERS / 4] = count;
+    const record = this.wasm.u32(this.#pool, POOL_BYTES / 4);
+    record[POOL_WORKERS / 4] = count;
+    record[POOL_SLEEPS / 4] = maySleep() ? 1 : 0;
     for (const worker of workers) {
       void worker.ended.then((error) => {
         if (!this.#destroyed) this.fail(error ?? new Error('a pool thread left'));
@@ -197,6 +200,16 @@ export class Engine {
   /** For tests: what a dying worker does. */
   get lostWord(): number {
     return this.#pool + POOL_LOST;
+  }
+}
+
+/** Whether this thread may block: a browser's main thread may not. */
+function maySleep(): boolean {
+  try {
+    Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 1);
+    return true;
+  } catch {
+    return false;
   }
 }
 
