@@ -233,11 +233,7 @@ function groupBlock(format: i32, sums: usize, x: usize, count: usize, header: us
 /** One block of 16 rows over a chunk's tokens: a function of its own for each format, so that the engine's compiler sees small loops. */
 @inline
 function tileBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  const next = count * 16;
-  groupBlock(format, sums, x, count, header, block, 0);
-  groupBlock(format, sums + next, x, count, header, block, 1);
-  groupBlock(format, sums + 2 * next, x, count, header, block, 2);
-  groupBlock(format, sums + 3 * next, x, count, header, block, 3);
+  for (let v = 0; v < 4; v++, sums += count * 16) groupBlock(format, sums, x, count, header, block, v);
 }
 
 function blockQ40(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_0, sums, x, count, header, block); }

@@ -34,7 +34,7 @@ function step(acc: v128, q: v128, k: v128, x: usize, g: i32): v128 {
 /** k-groups p (low nibbles) and p + 4 (high nibbles) of row group v. */
 @inline
 function nibblePair(format: i32, start: v128, block: usize, x: usize, v: i32, p: i32, bits: v128, k: v128, kHigh: v128, m: v128, bit: v128): v128 {
-  const both = vector(block + nibblesAt(format), p * 4 + v);
+  const both = vector(block + nibblesAt(format) + 16 * v, p * 4);
   let low = v128.and(both, m);
   let high = v128.and(i16x8.shr_u(both, 4), m);
   if (hasBits(format)) {
@@ -51,7 +51,7 @@ function nibblePair(format: i32, start: v128, block: usize, x: usize, v: i32, p:
 @inline
 function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32, m: v128, bit: v128): v128 {
   const none = i32x4.splat(0);
-  const bits = hasBits(format) ? vector(block + bitsAt(format), v) : start;
+  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + 16 * v) : start;
   const k = ASC_FEATURE_RELAXED_SIMD ? v128.load(x) : none;
   const h = ASC_FEATURE_RELAXED_SIMD ? v128.load(x, 16) : none;
   const a = nibblePair(format, start, block, x, v, 0, bits, k, h, m, bit);
@@ -65,7 +65,7 @@ function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32, m: 
 function pairsQuant(format: i32, block: usize, v: i32, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128): v128 {
   let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, pair);
   if (hasBits(format)) q = v128.or(q, field(bits, 4 * e + f - 2, bit));
-  if (hasNibbles(format)) q = v128.or(q, field(vector(block + nibblesAt(format), f * 4 + v), 4 * e, m));
+  if (hasNibbles(format)) q = v128.or(q, field(vector(block + nibblesAt(format) + 16 * v, f * 4), 4 * e, m));
   return q;
 }
 
@@ -73,8 +73,8 @@ function pairsQuant(format: i32, block: usize, v: i32, e: i32, f: i32, four: v12
 @inline
 function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i32, m: v128, bit: v128, pair: v128): v128 {
   const none = i32x4.splat(0);
-  const four = vector(block + pairsAt(format), e * 4 + v);
-  const bits = hasBits(format) ? vector(block + bitsAt(format), v) : start;
+  const four = vector(block + pairsAt(format) + 16 * v, e * 4);
+  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + 16 * v) : start;
   const k = ASC_FEATURE_RELAXED_SIMD ? (e == 0 ? v128.load(x) : v128.load(x, 16)) : none;
   let a = step(start, pairsQuant(format, block, v, e, 0, four, bits, m, bit, pair), k, x, 4 * e);
   a = step(a, pairsQuant(format, block, v, e, 1, four, bits, m, bit, pair), k, x, 4 * e + 1);
@@ -151,21 +151,14 @@ function tile32(format: i32, sums: usize, block: usize, x: usize, blocks: usize)
 
 @inline
 function tileK(format: i32, sums: usize, header: usize, x: usize, blocks: usize): void {
-  let s0 = f32x4.splat(0);
-  let s1 = s0;
-  let s2 = s0;
-  let s3 = s0;
   const zero = unknownZero();
   const m = bytes(zero, 15);
   const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
   const pair = bytes(zero, hasNibbles(format) ? 48 : 3);
+  storeSums(sums, f32x4.splat(0), f32x4.splat(0), f32x4.splat(0), f32x4.splat(0));
   for (const end = x + blocks * RECORD; x < end; x += 8 * RECORD, header += headerBytes(format) + 8 * blockBytes(format)) {
-    s0 = superGroup(format, s0, header, x, 0, m, bit, pair);
-    s1 = superGroup(format, s1, header, x, 1, m, bit, pair);
-    s2 = superGroup(format, s2, header, x, 2, m, bit, pair);
-    s3 = superGroup(format, s3, header, x, 3, m, bit, pair);
+    for (let v = 0; v < 4; v++) v128.store(sums + 16 * v, superGroup(format, v128.load(sums + 16 * v), header, x, v, m, bit, pair));
   }
-  storeSums(sums, s0, s1, s2, s3);
 }
 
 /** Q8_0: k-group by k-group over all 16 rows. `flip` makes bytes unsigned, `correction` is the record's field that undoes it. */
