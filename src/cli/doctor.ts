@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
-import { openDevice, softwareAdapter } from '../engine/device.ts';
+import { describeAdapter } from '../backend/webgpu.ts';
+import { openDevice } from '../engine/device.ts';
 import { buildRuns, chooseWasm } from '../engine/wasm-build.ts';
 import type { Platform } from '../platform/platform.ts';
 import { WASM_BUILDS } from '../wasm.ts';
@@ -32,11 +33,11 @@ async function webgpu(platform: Platform): Promise<Record<string, unknown>> {
   if (gpu === undefined) return { adapter: 'none: npm install webgpu brings WebGPU to Node' };
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) return { adapter: 'none: no driver was found' };
-  const { vendor, architecture, device, description } = adapter.info;
+  const { name, software, features } = describeAdapter(adapter);
   return {
-    adapter: [vendor, architecture, device, description].filter((part) => part !== '').join(', '),
-    software: softwareAdapter(adapter) !== undefined,
-    features: [...adapter.features].sort(),
+    adapter: name,
+    software,
+    features,
     limits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
   };
 }

@@ -2,7 +2,7 @@
 import type { Backend } from '../backend/backend.ts';
 import { selfCheck } from '../backend/self-check.ts';
 import { createWasmBackend } from '../backend/wasm.ts';
-import { createWebGpuBackend } from '../backend/webgpu.ts';
+import { createWebGpuBackend, describeAdapter } from '../backend/webgpu.ts';
 import { DeviceError, InputError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { instantiate, type Wasm, type WasmBuild } from '../wasm.ts';
@@ -33,8 +33,8 @@ export interface Device {
   readonly wasm?: Wasm;
 }
 
-/** Software adapters compute correctly and far slower than WASM does. */
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|microsoft basic render|software/i;
+/** The adapter that is judged must be the one that is used. */
+const POWER = 'high-performance';
 
 export async function openDevice(platform: Platform, request: DeviceRequest, signal?: AbortSignal): Promise<Device> {
   const { device = 'auto' } = request;
@@ -70,9 +70,9 @@ async function openWasm(platform: Platform, request: DeviceRequest, why: string)
 
 async function openWebGpu(platform: Platform): Promise<Device> {
   const gpu = await platform.gpu();
-  const missing = gpu === undefined ? noWebGpu(platform) : (await gpu.requestAdapter({ powerPreference: 'high-performance' })) === null ? 'WebGPU offers no adapter' : undefined;
+  const missing = gpu === undefined ? noWebGpu(platform) : (await gpu.requestAdapter({ powerPreference: POWER })) === null ? 'WebGPU offers no adapter' : undefined;
   if (gpu === undefined || missing !== undefined) throw new DeviceError('unavailable', `device: 'webgpu': ${missing ?? ''}; use device: 'auto' or 'wasm'`);
-  const backend = await createWebGpuBackend({ gpu });
+  const backend = await createWebGpuBackend({ gpu, powerPreference: POWER });
   return { backend, info: { kind: backend.kind, description: backend.description, reason: 'device: \'webgpu\' was asked for' } };
 }
 
@@ -82,18 +82,18 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
   if (gpu === undefined) return openWasm(platform, request, noWebGpu(platform));
   let adapter: GPUAdapter | null;
   try {
-    adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    adapter = await gpu.requestAdapter({ powerPreference: POWER });
   } catch (error) {
     return openWasm(platform, request, `WebGPU failed to give an adapter (${message(error)})`);
   }
   if (adapter === null) return openWasm(platform, request, 'WebGPU offers no adapter');
-  const software = softwareAdapter(adapter);
-  if (software !== undefined) return openWasm(platform, request, `WebGPU offers only a software adapter (${software}), which is slower than WASM`);
+  const { name, software } = describeAdapter(adapter);
+  if (software) return openWasm(platform, request, `WebGPU offers only a software adapter (${name}), which is slower than WASM`);
   signal?.throwIfAborted();
   let backend: Backend | undefined;
   let judge: Backend | undefined;
   try {
-    const candidate = await createWebGpuBackend({ gpu });
+    const candidate = await createWebGpuBackend({ gpu, powerPreference: POWER });
     backend = candidate;
     judge = (await openWasm(platform, { threads: 1 }, '')).backend;
     await selfCheck(candidate, judge);
@@ -104,14 +104,6 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
     judge?.destroy();
     return openWasm(platform, request, `WebGPU was rejected: ${message(error)}`);
   }
-}
-
-/** The adapter's name when it is a software one. */
-export function softwareAdapter(adapter: GPUAdapter): string | undefined {
-  const { info } = adapter;
-  const name = [info.vendor, info.architecture, info.device, info.description].filter((part) => part !== '').join(' ');
-  const fallback = (info as { isFallbackAdapter?: boolean }).isFallbackAdapter === true;
-  return fallback || SOFTWARE.test(name) ? name || 'fallback adapter' : undefined;
 }
 
 function noWebGpu(platform: Platform): string {

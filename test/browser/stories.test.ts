@@ -44,7 +44,7 @@ async function open(context: Awaited<ReturnType<typeof openBrowser>>['context'],
   const page = await context.newPage();
   page.on('pageerror', (error) => errors.push(error.message));
   await page.goto(`${server.origin}/test/page.html`);
-  await page.waitForFunction(() => globalThis.ready === true);
+  await page.waitForFunction(() => globalThis.ready);
   page.setDefaultTimeout(0);
   return page;
 }
@@ -156,7 +156,7 @@ describe('in Chromium', () => {
         expect(other.description).toContain(build.replace('-threads', ''));
         expect({ build, ids: other.ids }).toEqual({ build, ids: truth.ids });
       }
-      const gpu = await page.evaluate(async () => (await navigator.gpu?.requestAdapter()) != null);
+      const gpu = await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
       if (!gpu && process.env['OCTAVO_REQUIRE_GPU'] === '1') throw new Error('OCTAVO_REQUIRE_GPU=1, but Chromium offers no adapter');
       if (gpu) expect((await run('nano.gguf', prompt, 8, 'webgpu')).ids).toEqual(truth.ids.map((list) => list.slice(0, 8)));
 
@@ -184,7 +184,7 @@ describe('in Chromium', () => {
     try {
       const page = await browser.context.newPage();
       await page.goto(`${plain.origin}/test/page.html`);
-      await page.waitForFunction(() => globalThis.ready === true);
+      await page.waitForFunction(() => globalThis.ready);
       const told = await page.evaluate(async (url) => {
         const model = await globalThis.Octavo.load(url, { device: 'auto' });
         const { text } = await model.complete('The garden is', { maxTokens: 4, temperature: 0 });
