@@ -85,7 +85,7 @@ def run(model: Nano, codec: Codec, name: str, tokens: int, density: float, n: in
             question, answer = ask_absent(r, document.facts), world.ABSENT
         prompts.append(codec.first_turn(document.text, question))
         replies.append(codec.answer(answer))
-        sorts.append(sort_of(answer))
+        sorts.append("absent" if answer == world.ABSENT else sort_of(answer))
         sizes.append(codec.count(document.text))
     hits = exact(model, prompts, replies, max(1, 4096 // tokens))
     by_sort: dict[str, list[bool]] = defaultdict(list)
