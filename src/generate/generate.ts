@@ -57,12 +57,12 @@ function runAhead(backend: Backend, options: GenerateOptions): number {
 }
 
 /** Multiply-adds of weights in one prefill chunk: about half a second on one WASM thread, and well below the watchdog of a phone's GPU. */
-const CHUNK_WORK = { wasm: 2 ** 35, reference: 2 ** 28, webgpu: 2 ** 37 } as const;
+const CHUNK_WORK = { wasm: 2 ** 36, reference: 2 ** 28, webgpu: 2 ** 37 } as const;
 
 /** Tokens of a prefill chunk for a model of so many weights: fixed for a model and device, so that runs repeat to the bit. */
 export function prefillChunk(backend: Backend, parameters: number): number {
   const tokens = CHUNK_WORK[backend.kind] / Math.max(1, parameters);
-  return Math.min(512, Math.max(backend.kind === 'reference' ? 32 : 128, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
+  return Math.min(512, Math.max(32, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
 }
 
 /** Runs positions `[start, start + count)`; with `spec`, draws the id of the next position. */
