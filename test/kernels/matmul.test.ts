@@ -48,7 +48,10 @@ declare global {
   function checkProducts(wasm: string, format: string, sevenBits: boolean): Promise<string>;
 }
 
-describe('products of the relaxed build in Chromium', () => {
+describe.each([
+  { where: 'Chromium', args: [] },
+  { where: 'Chromium on a machine without AVX-VNNI', args: ['--js-flags=--no-enable-avx-vnni --no-enable-avx-vnni-int8'] },
+])('products of the relaxed build in $where', ({ args }) => {
   let browser: Awaited<ReturnType<typeof openBrowser>> | undefined;
   let page: Awaited<ReturnType<Awaited<ReturnType<typeof openBrowser>>['context']['newPage']>>;
   let wasm: string;
@@ -58,7 +61,7 @@ describe('products of the relaxed build in Chromium', () => {
       console.warn('skipped: no browser could be started');
       return;
     }
-    browser = await openBrowser();
+    browser = await openBrowser({ args });
     page = await browser.context.newPage();
     const source = `
       import { checkFormat } from './test/kernels/matmul-cases.ts';
