@@ -56,7 +56,7 @@ function runAhead(backend: Backend, options: GenerateOptions): number {
   return backend.kind === 'webgpu' && options.mask === undefined ? 4 : 1;
 }
 
-/** Multiply-adds of weights in one prefill chunk: about half a second on one WASM thread, and well below the watchdog of a phone's GPU. */
+/** Multiply-adds of weights in one prefill chunk: 1 to 2 seconds on one WASM thread, and well below the watchdog of a phone's GPU. */
 const CHUNK_WORK = { wasm: 2 ** 36, reference: 2 ** 28, webgpu: 2 ** 37 } as const;
 
 /** Tokens of a prefill chunk for a model of so many weights: fixed for a model and device, so that runs repeat to the bit. */
