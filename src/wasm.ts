@@ -97,6 +97,15 @@ export class Wasm {
     if (this.#u8.buffer !== this.memory.buffer) this.#refresh();
     return this.#u8.subarray(pointer, pointer + length);
   }
+  /** All of memory as words, and as f32: index by `pointer >>> 2`. Valid until the next allocation. */
+  words(): Uint32Array {
+    if (this.#u32.buffer !== this.memory.buffer) this.#refresh();
+    return this.#u32;
+  }
+  floats(): Float32Array {
+    if (this.#f32.buffer !== this.memory.buffer) this.#refresh();
+    return this.#f32;
+  }
   i32(pointer: number, length: number): Int32Array {
     if (this.#i32.buffer !== this.memory.buffer) this.#refresh();
     return this.#i32.subarray(pointer >>> 2, (pointer >>> 2) + length);

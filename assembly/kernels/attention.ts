@@ -233,7 +233,7 @@ function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, d: usiz
       const s1 = s0 + ((next * PAGE_TOKENS) << 2);
       let key: usize = 0;
       for (; key + 4 <= count; key += 4) {
-        let x = k + key * bytes;
+        const x = k + key * bytes;
         let a0 = f32x4.splat(0);
         let a1 = f32x4.splat(0);
         let a2 = f32x4.splat(0);
@@ -245,21 +245,48 @@ function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, d: usiz
         const x1 = x + bytes;
         const x2 = x1 + bytes;
         const x3 = x2 + bytes;
-        for (let i: usize = 0; i < bytes; i += 16) {
-          const u = v128.load(q0 + i);
-          const w = v128.load(q1 + i);
-          const k0 = v128.load(x + i);
+        let i: usize = 0;
+        for (; i + 32 <= bytes; i += 32) {
+          let u = v128.load(q0 + i);
+          let w = v128.load(q1 + i);
+          let k0 = v128.load(x + i);
           a0 = madd(u, k0, a0);
           b0 = madd(w, k0, b0);
-          const k1 = v128.load(x1 + i);
-          a1 = madd(u, k1, a1);
-          b1 = madd(w, k1, b1);
-          const k2 = v128.load(x2 + i);
-          a2 = madd(u, k2, a2);
-          b2 = madd(w, k2, b2);
-          const k3 = v128.load(x3 + i);
-          a3 = madd(u, k3, a3);
-          b3 = madd(w, k3, b3);
+          k0 = v128.load(x1 + i);
+          a1 = madd(u, k0, a1);
+          b1 = madd(w, k0, b1);
+          k0 = v128.load(x2 + i);
+          a2 = madd(u, k0, a2);
+          b2 = madd(w, k0, b2);
+          k0 = v128.load(x3 + i);
+          a3 = madd(u, k0, a3);
+          b3 = madd(w, k0, b3);
+          u = v128.load(q0 + i, 16);
+          w = v128.load(q1 + i, 16);
+          k0 = v128.load(x + i, 16);
+          a0 = madd(u, k0, a0);
+          b0 = madd(w, k0, b0);
+          k0 = v128.load(x1 + i, 16);
+          a1 = madd(u, k0, a1);
+          b1 = madd(w, k0, b1);
+          k0 = v128.load(x2 + i, 16);
+          a2 = madd(u, k0, a2);
+          b2 = madd(w, k0, b2);
+          k0 = v128.load(x3 + i, 16);
+          a3 = madd(u, k0, a3);
+          b3 = madd(w, k0, b3);
+        }
+        if (i < bytes) {
+          const u = v128.load(q0 + i);
+          const w = v128.load(q1 + i);
+          a0 = madd(u, v128.load(x + i), a0);
+          b0 = madd(w, v128.load(x + i), b0);
+          a1 = madd(u, v128.load(x1 + i), a1);
+          b1 = madd(w, v128.load(x1 + i), b1);
+          a2 = madd(u, v128.load(x2 + i), a2);
+          b2 = madd(w, v128.load(x2 + i), b2);
+          a3 = madd(u, v128.load(x3 + i), a3);
+          b3 = madd(w, v128.load(x3 + i), b3);
         }
         v128.store(s0 + (key << 2), transposedSum(a0, a1, a2, a3));
         v128.store(s1 + (key << 2), transposedSum(b0, b1, b2, b3));

@@ -303,7 +303,7 @@ class CpuBackend implements WasmBackend {
     const from = Math.floor(position / PAGE_TOKENS);
     const to = Math.floor((position + count - 1) / PAGE_TOKENS) + 1;
     const pages = engine.room('pages', kvHeads * (to - from) * 4);
-    if (!writePages(engine.wasm.u32(pages, kvHeads * (to - from)), pool, kv, layer, from, to)) {
+    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to)) {
       throw new InputError('argument', `ropeAppend: ${missingPage(pool, kv, layer, from, to) ?? ''}`);
     }
     const table = this.#ropes.pointer(rope, position, count);
@@ -352,7 +352,7 @@ class CpuBackend implements WasmBackend {
     const keys = furthestKey(ranges, lists, count, position, kv.blocks * PAGE_TOKENS);
     const blocks = Math.ceil(keys / PAGE_TOKENS);
     const pages = engine.room('pages', Math.max(1, kvHeads * blocks) * 4);
-    if (!writePages(engine.wasm.u32(pages, kvHeads * blocks), pool, kv, layer, 0, blocks)) {
+    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, 0, blocks)) {
       for (let run = 0; run < ranges.runs.length; run += 2) {
         const end = Math.min(ranges.runs[run + 1] ?? 0, keys);
         const missing = missingPage(pool, kv, layer, Math.floor((ranges.runs[run] ?? 0) / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS));
@@ -362,8 +362,9 @@ class CpuBackend implements WasmBackend {
     const offsets = engine.room('offsets', ranges.offsets.length * 4);
     const runs = engine.room('runs', Math.max(1, ranges.runs.length) * 4);
     const out = this.#tensors.make([count, cols]);
-    engine.wasm.u32(offsets, ranges.offsets.length).set(ranges.offsets);
-    engine.wasm.u32(runs, ranges.runs.length).set(ranges.runs);
+    const all = engine.wasm.words();
+    all.set(ranges.offsets, offsets >>> 2);
+    all.set(ranges.runs, runs >>> 2);
     this.#attentionWords(out, input, kvHeads, headDim);
     const { exports } = engine.wasm;
     const words = engine.words();
@@ -425,7 +426,7 @@ class CpuBackend implements WasmBackend {
   #prepare(parts: readonly WasmWeight[], count: number, cols: number, norm: NormWords, rows: number): void {
     const engine = this.#engine;
     const { exports } = engine.wasm;
-    const quantised = parts.some((part) => exports.usesInt8(part.ggml) !== 0);
+    const quantised = parts.some(isInt8);
     if (quantised) engine.room('prepared', exports.activationBytes(Math.ceil(count / BLOCK) * BLOCK, cols));
     if (norm.kind !== 0) engine.room('normalised', count * cols * 4);
     engine.scratch(exports.linearScratchBytes(this.#tileRows(parts, rows), count));
@@ -463,7 +464,7 @@ class CpuBackend implements WasmBackend {
   #product(out: WasmTensor, x: WasmTensor, parts: readonly WasmWeight[], norm: NormWords, rows: number): Uint32Array {
     const engine = this.#engine;
     const [count = 0, cols = 0] = x.shape;
-    const quantised = parts.some((part) => engine.wasm.exports.usesInt8(part.ggml) !== 0);
+    const quantised = parts.some(isInt8);
     const words = this.#rowwise(out, x.pointer, cols, count, norm);
     words[2] = rows;
     words[6] = quantised ? engine.room('prepared', 0) : 0;
@@ -481,6 +482,8 @@ class CpuBackend implements WasmBackend {
     words[9] = headDim;
   }
 }
+
+const isInt8 = (weight: WasmWeight): boolean => weight.int8;
 
 function writePart(words: Uint32Array, index: number, weight: WasmWeight, first: number, bias: number): void {
   const at = LINEAR_WORDS + index * PART_WORDS;

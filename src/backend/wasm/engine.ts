@@ -30,11 +30,14 @@ export class Engine {
   readonly #pool: number;
   readonly #args: number;
   readonly #rooms = new Map<Room, { pointer: number; bytes: number }>();
+  #words: Uint32Array = new Uint32Array(0);
+  #floats: Float32Array = new Float32Array(0);
   #scratch = 0;
   #stride = 0;
   #workers: readonly PoolWorker[] = [];
   #failure: Error | undefined;
   #destroyed = false;
+  #usable = true;
   /** Called when memory runs out, to free what need not be held. */
   relieve: () => void = () => {};
 
@@ -87,12 +90,17 @@ export class Engine {
 
   /** The argument block as words, `[0]` already naming the pool; valid until the next allocation. */
   words(): Uint32Array {
-    const words = this.wasm.u32(this.#args, ARGUMENT_BYTES / 4);
-    words[0] = this.#pool;
-    return words;
+    // A view of memory that has grown is empty, or shorter but good where memory is shared.
+    if (this.#words.length === 0) {
+      this.#words = this.wasm.u32(this.#args, ARGUMENT_BYTES / 4);
+      this.#floats = this.wasm.f32(this.#args, ARGUMENT_BYTES / 4);
+    }
+    this.#words[0] = this.#pool;
+    return this.#words;
   }
+  /** The same block as f32; call `words` first. */
   floats(): Float32Array {
-    return this.wasm.f32(this.#args, ARGUMENT_BYTES / 4);
+    return this.#floats;
   }
   get args(): number {
     return this.#args;
@@ -116,6 +124,7 @@ export class Engine {
     const error = new DeviceError('lost', `the WASM engine is lost: ${cause.message}; load the model again`, {}, { cause });
     if (this.#failure === undefined) {
       this.#failure = error;
+      this.#usable = false;
       this.#stop();
       this.#lose(error);
     }
@@ -124,6 +133,7 @@ export class Engine {
 
   /** Throws when the engine cannot be used any more. */
   alive(): void {
+    if (this.#usable) return;
     if (this.#destroyed) throw new InputError('destroyed', 'the backend was destroyed');
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -177,6 +187,7 @@ export class Engine {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
+    this.#usable = false;
     this.#stop();
     for (const room of this.#rooms.values()) this.free(room.pointer);
     this.#rooms.clear();

@@ -109,10 +109,9 @@ export function poolOf(operation: string, kv: KvView, layer: number): WasmPool {
   return pool;
 }
 
-/** Writes the addresses of blocks [from, to) of every head of `layer`, head by head; true if all exist. */
-export function writePages(target: Uint32Array, pool: WasmPool, kv: KvView, layer: number, from: number, to: number): boolean {
+/** Writes the addresses of blocks [from, to) of every head of `layer`, head by head, from `target[at]` on; true if all exist. */
+export function writePages(target: Uint32Array, at: number, pool: WasmPool, kv: KvView, layer: number, from: number, to: number): boolean {
   let whole = true;
-  let at = 0;
   for (let head = 0; head < pool.spec.kvHeads; head++) {
     const row = (layer * pool.spec.kvHeads + head) * kv.blocks;
     for (let block = from; block < to; block++) {

@@ -18,8 +18,12 @@ export class WasmWeight implements Weight {
   readonly cols: number;
   /** 0 once freed. */
   pointer: number;
+  /** ggml's number of the format. */
+  readonly ggml: number;
+  /** Whether products read quantised activations. */
+  readonly int8: boolean;
   readonly #freed: (weight: WasmWeight) => void;
-  constructor(spec: WeightSpec, rows: number, cols: number, bytes: number, pointer: number, freed: (weight: WasmWeight) => void) {
+  constructor(spec: WeightSpec, rows: number, cols: number, bytes: number, pointer: number, int8: boolean, freed: (weight: WasmWeight) => void) {
     this.name = spec.name;
     this.shape = spec.shape;
     this.format = spec.format;
@@ -27,10 +31,9 @@ export class WasmWeight implements Weight {
     this.cols = cols;
     this.bytes = bytes;
     this.pointer = pointer;
+    this.ggml = WEIGHT_FORMATS[spec.format].ggml;
+    this.int8 = int8;
     this.#freed = freed;
-  }
-  get ggml(): number {
-    return WEIGHT_FORMATS[this.format].ggml;
   }
   free(): void {
     if (this.pointer === 0) return;
@@ -76,7 +79,7 @@ export class Weights {
     const writer = new Writer(this.#engine, spec, rows, cols, bytes, (pointer) => {
       this.#open.delete(writer);
       if (pointer === 0) return undefined;
-      const weight = new WasmWeight(spec, rows, cols, bytes, pointer, (freed) => {
+      const weight = new WasmWeight(spec, rows, cols, bytes, pointer, exports.usesInt8(ggml) !== 0, (freed) => {
         this.#live.delete(freed);
         this.#engine.free(freed.pointer);
       });
