@@ -20,7 +20,7 @@ for await (const token of sequence.evaluate(prompt, { temperature: 0 })) {
 }
 const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
 console.log(JSON.stringify({
-  engine: 'llama.cpp native', version: '3.22.1', promptTokens: prompt.length, tokens: arrivals.length, loadMs: load,
+  engine: 'llama.cpp native', version: '3.21.1', promptTokens: prompt.length, tokens: arrivals.length, loadMs: load,
   prefill: prompt.length / ((arrivals[0] - begin) / 1000), decode: (arrivals.length - 1) / ((arrivals.at(-1) - arrivals[0]) / 1000), peak,
 }));
 process.exit(0);
