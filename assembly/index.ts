@@ -11,7 +11,7 @@ export {
   rowTile, packedBytes, packRows, usesInt8, activationBytes, quantiseActivations, quantiseActivationRows, matmulScratchBytes, matmul, decodeRow, relaxedDot,
   assumeRelaxedDot,
 } from './kernels/matmul/index';
-export { workerLoop, stopPool, poolLost } from './kernels/pool';
+export { workerLoop, stopPool } from './kernels/pool';
 export { linear, gatedMlp, norm, embed, linearScratchBytes } from './kernels/linear';
 export { ropeAppend, ropeScratchBytes } from './kernels/rope';
 export { attention, attentionScratchBytes, attentionPartialBytes } from './kernels/attention';

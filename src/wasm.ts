@@ -53,7 +53,6 @@ interface KernelExports {
   expRow(out: number, x: number, count: number): void;
   workerLoop(pool: number, thread: number): void;
   stopPool(pool: number): void;
-  poolLost(pool: number): number;
   linear(args: number): number;
   gatedMlp(args: number): number;
   norm(args: number): number;

@@ -11,8 +11,8 @@
  *     204  stop: u32            not 0: workers leave
  *     208  lost: u32            not 0: a worker died; set by its host script
  *     212  workers: u32         how many run besides the engine's own thread
- *     224  sleeps: u32          not 0: the engine's thread may use `atomic.wait` (a browser's main thread must not)
  *     216  scratch: u32  220  scratchStride: u32   thread t's own memory is [scratch + t * stride, + stride); the engine is t = 0
+ *     224  sleeps: u32          not 0: the engine's thread may use `atomic.wait` (a browser's main thread must not)
  *
  * Builds without threads, and engines without workers, run all tiles in place.
  */
@@ -136,9 +136,4 @@ export function stopPool(pool: usize): void {
     atomic.store<u64>(pool, <u64>generation << 32);
     atomic.notify(pool + GENERATION, -1);
   }
-}
-
-/** Whether a worker died; its host script sets the word. */
-export function poolLost(pool: usize): u32 {
-  return load<u32>(pool, LOST);
 }

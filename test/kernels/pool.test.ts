@@ -1,4 +1,5 @@
 /** Threads: the same bits with any number of them, and an end to all of them whatever happens. */
+import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from '@jest/globals';
 import type { Backend, Tensor } from '../../src/backend/backend.ts';
 import type { PoolStart, PoolWorker } from '../../src/backend/pool.ts';
@@ -22,16 +23,14 @@ async function product(backend: Backend, tokens: number): Promise<Float32Array> 
   return values;
 }
 
-/** A worker that stops while others wait for its tile is rare; one that says so before the next job is how tests do it. */
-function fragile(): { spawn: (start: PoolStart) => PoolWorker; workers: PoolWorker[]; starts: PoolStart[] } {
+/** `spawnPoolWorker`, and what it was given and made. */
+function watched(): { spawn: (start: PoolStart) => PoolWorker; workers: PoolWorker[] } {
   const workers: PoolWorker[] = [];
-  const starts: PoolStart[] = [];
   return {
-    workers, starts,
+    workers,
     spawn: (start) => {
       const worker = spawnPoolWorker(start);
       workers.push(worker);
-      starts.push(start);
       return worker;
     },
   };
@@ -61,12 +60,12 @@ describe('pool', () => {
   });
 
   test('destroy ends every worker, asleep or awake', async () => {
-    const { spawn, workers } = fragile();
+    const { spawn, workers } = watched();
     const backend = await createWasmBackend({ wasm: await openWasm('simd-threads'), threads: 4, spawn });
     await product(backend, 5);
     backend.destroy();
     expect(await Promise.all(workers.map((worker) => worker.ended))).toEqual([undefined, undefined, undefined]);
-    const asleep = fragile();
+    const asleep = watched();
     const other = await createWasmBackend({ wasm: await openWasm('simd-threads'), threads: 3, spawn: asleep.spawn });
     await new Promise((resolve) => setTimeout(resolve, 50));
     other.destroy();
@@ -76,7 +75,7 @@ describe('pool', () => {
   });
 
   test('a worker that ends makes the device lost, and the others end too', async () => {
-    const { spawn, workers } = fragile();
+    const { spawn, workers } = watched();
     const backend = await createWasmBackend({ wasm: await openWasm('simd-threads'), threads: 3, spawn });
     workers[0]!.terminate();
     await expect(backend.lost).resolves.toMatchObject({ name: 'DeviceError', code: 'lost' });
@@ -86,22 +85,36 @@ describe('pool', () => {
     backend.destroy();
   });
 
-  test('a worker that dies within a job ends the wait for it', async () => {
-    const { spawn, starts } = fragile();
-    const wasm = await openWasm('simd-threads');
-    const backend = await createWasmBackend({ wasm, threads: 2, spawn });
-    // As the worker's script does when WASM traps; `done` never reaches the number of tiles, since one more is pretended below.
-    const { pool } = starts[0]!;
-    Atomics.store(wasm.i32(pool + POOL_LOST, 1), 0, 1);
+  test('a worker that dies within a tile ends the wait for it', async () => {
+    // Takes a tile as the pool's loop does, and dies as the platform's script does when WASM traps.
+    const script = `
+      const { parentPort, workerData: { memory, pool } } = require('node:worker_threads');
+      const words = new Int32Array(memory.buffer), ticket = new BigInt64Array(memory.buffer, pool, 1);
+      parentPort.postMessage('ready');
+      for (;;) {
+        const seen = Atomics.load(ticket, 0);
+        if ((seen & 0xffffffffn) !== 0n && Atomics.compareExchange(ticket, 0, seen, seen - 1n) === seen) break;
+        if (Atomics.load(words, (pool + 204) >> 2) !== 0) process.exit(0);
+      }
+      Atomics.store(words, (pool + ${POOL_LOST}) >> 2, 1);`;
+    const spawn = (start: PoolStart): PoolWorker => {
+      const worker = new Worker(script, { eval: true, workerData: start });
+      return {
+        ready: new Promise((resolve) => worker.once('message', () => resolve())),
+        ended: new Promise((resolve) => worker.once('exit', () => resolve(new Error('died')))),
+        terminate: () => void worker.terminate(),
+      };
+    };
+    const backend = await createWasmBackend({ wasm: await openWasm('simd-threads'), threads: 2, spawn });
     let failure: unknown;
-    for (let i = 0; i < 200 && failure === undefined; i++) await product(backend, 40).catch((error: unknown) => (failure = error));
-    // A job may end before the engine looks; the word alone must never make it wait.
-    if (failure !== undefined) expect(failure).toMatchObject({ name: 'DeviceError', code: 'lost' });
+    for (let i = 0; i < 1000 && failure === undefined; i++) await product(backend, 40).catch((error: unknown) => (failure = error));
+    expect(failure).toMatchObject({ name: 'DeviceError', code: 'lost' });
+    await expect(backend.lost).resolves.toMatchObject({ code: 'lost' });
     backend.destroy();
   });
 
   test('a worker that cannot start is an error, and leaves none behind', async () => {
-    const { spawn, workers } = fragile();
+    const { spawn, workers } = watched();
     const broken = (start: PoolStart): PoolWorker => spawn(start.thread === 2 ? { ...start, module: undefined as unknown as WebAssembly.Module } : start);
     const wasm = await openWasm('simd-threads');
     await expect(createWasmBackend({ wasm, threads: 3, spawn: broken })).rejects.toMatchObject({ name: 'DeviceError', code: 'unavailable' });

@@ -5,7 +5,6 @@
 import { DeviceError, InputError } from '../../errors.ts';
 import type { Wasm } from '../../wasm.ts';
 import type { PoolWorker, SpawnPoolWorker } from '../pool.ts';
-import { POOL_LOST } from '../pool.ts';
 import { Profile } from './profile.ts';
 
 /** assembly/kernels/pool.ts draws the record. */
@@ -176,13 +175,6 @@ export class Engine {
     pool[POOL_STRIDE / 4] = stride;
   }
 
-  /** Bytes and number of what the engine itself holds. */
-  held(): { bytes: number; allocations: number } {
-    let bytes = POOL_BYTES + ARGUMENT_BYTES + this.#stride * this.threads;
-    for (const room of this.#rooms.values()) bytes += room.bytes;
-    return { bytes, allocations: 2 + this.#rooms.size + (this.#scratch === 0 ? 0 : 1) };
-  }
-
   /** Ends the workers and frees all that is the engine's. */
   destroy(): void {
     if (this.#destroyed) return;
@@ -206,11 +198,6 @@ export class Engine {
   #stop(): void {
     if (this.#workers.length > 0) this.wasm.exports.stopPool(this.#pool);
     if (this.#failure !== undefined) for (const worker of this.#workers) worker.terminate();
-  }
-
-  /** For tests: what a dying worker does. */
-  get lostWord(): number {
-    return this.#pool + POOL_LOST;
   }
 }
 

@@ -1,0 +1,250 @@
+/** The arithmetic of attention over one page, on rows of scores 32 apart (attention.ts has the rest). */
+import { PAGE_TOKENS } from '../kv/layout';
+import { exp1, exp4, lanes, madd } from './math';
+
+/** The score of a key that may not be seen. */
+export const LOWEST: f32 = -Infinity;
+
+/** y = x * scale */
+export function scaleInto(y: usize, x: usize, n: usize, scale: f32): void {
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    const s = f32x4.splat(scale);
+    for (; i + 4 <= n; i += 4) v128.store(y + (i << 2), f32x4.mul(v128.load(x + (i << 2)), s));
+  }
+  for (; i < n; i++) store<f32>(y + (i << 2), load<f32>(x + (i << 2)) * scale);
+}
+
+/** y += x * scale */
+export function addScaled(y: usize, x: usize, n: usize, scale: f32): void {
+  for (let i: usize = 0; i < n; i++) store<f32>(y + (i << 2), load<f32>(y + (i << 2)) + load<f32>(x + (i << 2)) * scale);
+}
+
+/** Lane i is the sum of the i-th vector's lanes. */
+@inline
+function transposedSum(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
+  const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
+  return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+}
+
+/** s [rows][32] = q [rows][d] times k [count][d] transposed; two rows by four keys at a time. */
+export function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, d: usize): void {
+  const bytes = d << 2;
+  let row: usize = 0;
+  if (ASC_FEATURE_SIMD && (d & 3) == 0) {
+    for (; row < rows; row += 2) {
+      const q0 = q + row * bytes;
+      // An odd last row is computed twice.
+      const next: usize = row + 1 < rows ? 1 : 0;
+      const q1 = q0 + next * bytes;
+      const s0 = s + ((row * PAGE_TOKENS) << 2);
+      const s1 = s0 + ((next * PAGE_TOKENS) << 2);
+      let key: usize = 0;
+      for (; key + 4 <= count; key += 4) {
+        const x = k + key * bytes;
+        let a0 = f32x4.splat(0);
+        let a1 = f32x4.splat(0);
+        let a2 = f32x4.splat(0);
+        let a3 = f32x4.splat(0);
+        let b0 = f32x4.splat(0);
+        let b1 = f32x4.splat(0);
+        let b2 = f32x4.splat(0);
+        let b3 = f32x4.splat(0);
+        const x1 = x + bytes;
+        const x2 = x1 + bytes;
+        const x3 = x2 + bytes;
+        let i: usize = 0;
+        for (; i + 32 <= bytes; i += 32) {
+          let u = v128.load(q0 + i);
+          let w = v128.load(q1 + i);
+          let k0 = v128.load(x + i);
+          a0 = madd(u, k0, a0);
+          b0 = madd(w, k0, b0);
+          k0 = v128.load(x1 + i);
+          a1 = madd(u, k0, a1);
+          b1 = madd(w, k0, b1);
+          k0 = v128.load(x2 + i);
+          a2 = madd(u, k0, a2);
+          b2 = madd(w, k0, b2);
+          k0 = v128.load(x3 + i);
+          a3 = madd(u, k0, a3);
+          b3 = madd(w, k0, b3);
+          u = v128.load(q0 + i, 16);
+          w = v128.load(q1 + i, 16);
+          k0 = v128.load(x + i, 16);
+          a0 = madd(u, k0, a0);
+          b0 = madd(w, k0, b0);
+          k0 = v128.load(x1 + i, 16);
+          a1 = madd(u, k0, a1);
+          b1 = madd(w, k0, b1);
+          k0 = v128.load(x2 + i, 16);
+          a2 = madd(u, k0, a2);
+          b2 = madd(w, k0, b2);
+          k0 = v128.load(x3 + i, 16);
+          a3 = madd(u, k0, a3);
+          b3 = madd(w, k0, b3);
+        }
+        if (i < bytes) {
+          const u = v128.load(q0 + i);
+          const w = v128.load(q1 + i);
+          a0 = madd(u, v128.load(x + i), a0);
+          b0 = madd(w, v128.load(x + i), b0);
+          a1 = madd(u, v128.load(x1 + i), a1);
+          b1 = madd(w, v128.load(x1 + i), b1);
+          a2 = madd(u, v128.load(x2 + i), a2);
+          b2 = madd(w, v128.load(x2 + i), b2);
+          a3 = madd(u, v128.load(x3 + i), a3);
+          b3 = madd(w, v128.load(x3 + i), b3);
+        }
+        v128.store(s0 + (key << 2), transposedSum(a0, a1, a2, a3));
+        v128.store(s1 + (key << 2), transposedSum(b0, b1, b2, b3));
+      }
+      for (; key < count; key++) {
+        const x = k + key * bytes;
+        let a = f32x4.splat(0);
+        let b = f32x4.splat(0);
+        for (let i: usize = 0; i < bytes; i += 16) {
+          const k0 = v128.load(x + i);
+          a = madd(v128.load(q0 + i), k0, a);
+          b = madd(v128.load(q1 + i), k0, b);
+        }
+        store<f32>(s0 + (key << 2), lanes(a));
+        store<f32>(s1 + (key << 2), lanes(b));
+      }
+    }
+    return;
+  }
+  for (; row < rows; row++) {
+    for (let key: usize = 0; key < count; key++) {
+      let sum: f32 = 0;
+      for (let i: usize = 0; i < bytes; i += 4) sum += load<f32>(q + row * bytes + i) * load<f32>(k + key * bytes + i);
+      store<f32>(s + ((row * PAGE_TOKENS + key) << 2), sum);
+    }
+  }
+}
+
+/** Scores of keys after the row's own position become -Infinity; `position` is row 0's. */
+export function hide(s: usize, rows: usize, g: usize, key: usize, count: usize, position: usize): void {
+  for (let r: usize = 0; r < rows; r++) {
+    const own = position + r / g;
+    for (let i: usize = key > own ? 0 : own + 1 - key; i < count; i++) store<f32>(s + ((r * PAGE_TOKENS + i) << 2), LOWEST);
+  }
+}
+
+/** One row and one page: s becomes exp(s - maximum); the old sums o and `sum` are brought to the new maximum. */
+export function soften(s: usize, count: usize, o: usize, d: usize, highest: usize, sum: usize): void {
+  const before = load<f32>(highest);
+  let now = before;
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    let m = f32x4.splat(before);
+    for (; i + 4 <= count; i += 4) m = f32x4.max(m, v128.load(s + (i << 2)));
+    now = max<f32>(
+      max<f32>(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1)), max<f32>(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)),
+    );
+  }
+  for (; i < count; i++) now = max<f32>(now, load<f32>(s + (i << 2)));
+  if (now == LOWEST) {
+    // Nothing visible yet: -Infinity minus itself would be NaN.
+    memory.fill(s, 0, count << 2);
+    return;
+  }
+  if (now != before) {
+    const down = exp1(before - now);
+    store<f32>(highest, now);
+    store<f32>(sum, load<f32>(sum) * down);
+    scaleInto(o, o, d, down);
+  }
+  let total: f32 = 0;
+  i = 0;
+  if (ASC_FEATURE_SIMD) {
+    const m = f32x4.splat(now);
+    let t = f32x4.splat(0);
+    for (; i + 4 <= count; i += 4) {
+      const e = exp4(f32x4.sub(v128.load(s + (i << 2)), m));
+      v128.store(s + (i << 2), e);
+      t = f32x4.add(t, e);
+    }
+    total = lanes(t);
+  }
+  for (; i < count; i++) {
+    const e = exp1(load<f32>(s + (i << 2)) - now);
+    store<f32>(s + (i << 2), e);
+    total += e;
+  }
+  store<f32>(sum, load<f32>(sum) + total);
+}
+
+/** o [rows][d] += s [rows][32] times v [count][d]; two rows by sixteen channels at a time. */
+export function gather(o: usize, s: usize, v: usize, rows: usize, count: usize, d: usize): void {
+  const bytes = d << 2;
+  let row: usize = 0;
+  if (ASC_FEATURE_SIMD && (d & 3) == 0) {
+    for (; row < rows; row += 2) {
+      const next: usize = row + 1 < rows ? 1 : 0;
+      const o0 = o + row * bytes;
+      const o1 = o0 + next * bytes;
+      const s0 = s + ((row * PAGE_TOKENS) << 2);
+      const s1 = s0 + ((next * PAGE_TOKENS) << 2);
+      let c: usize = 0;
+      for (; c + 64 <= bytes; c += 64) {
+        let a0 = v128.load(o0 + c);
+        let a1 = v128.load(o0 + c, 16);
+        let a2 = v128.load(o0 + c, 32);
+        let a3 = v128.load(o0 + c, 48);
+        let b0 = v128.load(o1 + c);
+        let b1 = v128.load(o1 + c, 16);
+        let b2 = v128.load(o1 + c, 32);
+        let b3 = v128.load(o1 + c, 48);
+        let x = v + c;
+        for (let i: usize = 0; i < count << 2; i += 4) {
+          const p = v128.load32_splat(s0 + i);
+          const r = v128.load32_splat(s1 + i);
+          const v0 = v128.load(x);
+          a0 = madd(p, v0, a0);
+          b0 = madd(r, v0, b0);
+          const v1 = v128.load(x, 16);
+          a1 = madd(p, v1, a1);
+          b1 = madd(r, v1, b1);
+          const v2 = v128.load(x, 32);
+          a2 = madd(p, v2, a2);
+          b2 = madd(r, v2, b2);
+          const v3 = v128.load(x, 48);
+          a3 = madd(p, v3, a3);
+          b3 = madd(r, v3, b3);
+          x += bytes;
+        }
+        v128.store(o0 + c, a0);
+        v128.store(o0 + c, a1, 16);
+        v128.store(o0 + c, a2, 32);
+        v128.store(o0 + c, a3, 48);
+        v128.store(o1 + c, b0);
+        v128.store(o1 + c, b1, 16);
+        v128.store(o1 + c, b2, 32);
+        v128.store(o1 + c, b3, 48);
+      }
+      for (; c < bytes; c += 16) {
+        let a = v128.load(o0 + c);
+        let b = v128.load(o1 + c);
+        let x = v + c;
+        for (let i: usize = 0; i < count << 2; i += 4) {
+          const y = v128.load(x);
+          a = madd(v128.load32_splat(s0 + i), y, a);
+          b = madd(v128.load32_splat(s1 + i), y, b);
+          x += bytes;
+        }
+        v128.store(o0 + c, a);
+        v128.store(o1 + c, b);
+      }
+    }
+    return;
+  }
+  for (; row < rows; row++) {
+    for (let c: usize = 0; c < bytes; c += 4) {
+      let sum = load<f32>(o + row * bytes + c);
+      for (let i: usize = 0; i < count; i++) sum += load<f32>(s + ((row * PAGE_TOKENS + i) << 2)) * load<f32>(v + i * bytes + c);
+      store<f32>(o + row * bytes + c, sum);
+    }
+  }
+}
