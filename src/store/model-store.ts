@@ -120,8 +120,7 @@ export class ModelStore {
   async lock<T>(key: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     const locks = (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;
     if (locks === undefined) return body();
-    // Its types say that the callback's promise is not awaited in the result.
-    return locks.request(`octavo:${key}`, signal === undefined ? {} : { signal }, body) as Promise<T>;
+    return locks.request(`octavo:${key}`, signal === undefined ? {} : { signal }, body);
   }
 
   /**
