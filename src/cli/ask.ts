@@ -25,8 +25,10 @@ ${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, ti
         onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       });
       let text = '';
-      for await (const piece of answer) {
+      for await (const next of answer) {
         progress.clear();
+        // Some models begin with the space that stood before the word in the document.
+        const piece = text === '' ? next.trimStart() : next;
         text += piece;
         if (!args.flag('json')) await write(surroundings.output, piece);
       }
