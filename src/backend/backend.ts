@@ -120,6 +120,73 @@ export interface Ranges {
   readonly runs: Uint32Array;
 }
 
+/** Statistics of a group norm (Wu & He 2018) and what follows it: `act((x - mean) / sqrt(variance + epsilon) * weight + bias)`. */
+export interface GroupNormSpec {
+  /** [groups, 2] of `moments`, over the whole picture even where x is a band of it. */
+  readonly moments: Tensor;
+  /** [channels]; F32 */
+  readonly weight: Weight;
+  /** [channels]; F32 */
+  readonly bias: Weight;
+  readonly activation?: Activation;
+}
+
+/** Pictures are [height * width, channels], row-major; a kernel's rows are in (y, x, channel) order. */
+export interface Conv2dOptions {
+  /** Of x. `height * width` is x's number of rows. */
+  readonly height: number;
+  readonly width: number;
+  /** Side of the kernel, 1 to 7. */
+  readonly kernel: number;
+  /** Default 1. */
+  readonly stride?: 1 | 2;
+  /** Zeros around x (after the norm and the upsampling): top, right, bottom, left. */
+  readonly padding: readonly [top: number, right: number, bottom: number, left: number];
+  /** Every pixel of x counts as 2 x 2 (nearest neighbour), before the padding. */
+  readonly upsample?: boolean;
+  /** Applied to x before all else. */
+  readonly norm?: GroupNormSpec;
+  /** [rows of the weight]; F32 */
+  readonly bias?: Weight;
+  readonly activation?: Activation;
+  /** [out height * out width, rows], added after the activation. */
+  readonly residual?: Tensor;
+}
+
+/** Adaptive layer norm (DiT, Peebles & Xie 2022): `norm(x) * (1 + scale) + shift`, scale and shift being columns of `modulation` [T, any]. */
+export interface ModulateSpec {
+  readonly modulation: Tensor;
+  /** First column of the shift and of the scale; each is as wide as x. */
+  readonly shift: number;
+  readonly scale: number;
+  readonly epsilon: number;
+  /** [cols]; F32; both or neither. */
+  readonly weight?: Weight;
+  readonly bias?: Weight;
+}
+
+/**
+ * One step of ancestral sampling with a learned variance (Nichol & Dhariwal 2021) and classifier-free guidance (Ho & Salimans 2022):
+ * eps (or v) = unconditional + guidance * (conditional - unconditional); from v: `eps = sigma x + alpha v`;
+ * `x0 = x0FromX x - x0FromEps eps`; `mean = meanFromX0 x0 + meanFromX x`; f = (variance column + 1) / 2 of the conditional row;
+ * `x' = mean + noise * noiseScale * exp((f * highLogVariance + (1 - f) * lowLogVariance) / 2)`.
+ */
+export interface DenoiseSpec {
+  readonly prediction: 'eps' | 'v';
+  /** Undefined: no unconditional rows. */
+  readonly guidance?: number;
+  readonly alpha: number;
+  readonly sigma: number;
+  readonly x0FromX: number;
+  readonly x0FromEps: number;
+  readonly meanFromX0: number;
+  readonly meanFromX: number;
+  readonly lowLogVariance: number;
+  readonly highLogVariance: number;
+  /** 0 in the last step. */
+  readonly noiseScale: number;
+}
+
 export interface AttentionSpec {
   readonly heads: number;
   /** Multiplies q.k before the softmax. */
@@ -206,13 +273,31 @@ export interface Backend {
   norm(x: Tensor, spec: NormSpec): Tensor;
   /** Rows `[start, start + count)` of x: a copy. */
   rows(x: Tensor, start: number, count: number): Tensor;
+  /** The rows of x that `indices` name, in their order: [indices.length, cols]; zeros for -1. */
+  take(x: Tensor, indices: Int32Array): Tensor;
+  /** All rows of the first, then all of the second, ...: [sum T_i, cols]. */
+  stack(xs: readonly Tensor[]): Tensor;
+  /** act(a + b): the shape of a; b has as many rows, or one that serves all. */
+  add(a: Tensor, b: Tensor, activation?: Activation): Tensor;
+  /** Layer norm with scale and shift a row: the shape of x. */
+  modulate(x: Tensor, spec: ModulateSpec): Tensor;
+  /** x + y * gate, gate being `x`'s width of columns of `modulation` [T, any] from `column` on: the shape of x. */
+  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor;
+  /** Mean and 1 / sqrt(variance + epsilon) of each of `groups` equal groups of channels over all rows of all bands: [groups, 2]. */
+  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor;
+  /** A group norm by itself: the shape of x. */
+  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor;
+  /** Convolution (cross-correlation) of a picture with weight [rows, kernel * kernel * channels]: [out height * out width, rows]. */
+  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor;
+  /** x [n, C], predicted [n or, with guidance, 2 n: conditional rows first, 2 C: prediction then variance], noise [n, C]: the next x, [n, C]. */
+  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor;
   /**
-   * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head's q and k (when given, RMS over headDim), rotates both by their
+   * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head's q and k (when given, RMS over headDim), rotates both (when `rope` is given) by their
    * positions `position .. position + T - 1`, writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
    */
   ropeAppend(
     qkv: Tensor, kv: KvView, layer: number, position: number,
-    options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor;
   /** q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads * headDim]; zeros where a query sees no key. */
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
