@@ -10,10 +10,10 @@ const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/ja
 
 /**
  * `mounts`: URL prefix -> folder (longest prefix wins). `isolated`: send COOP and COEP. `csp`: a Content-Security-Policy header.
- * `throttle`: bytes per second of every body, or undefined. Resolves to { origin, requests, throttle(bytesPerSecond), close() };
+ * `throttle`: bytes per second of every body, or undefined. `port`: 0 takes a free one. Resolves to { origin, requests, throttle(bytesPerSecond), close() };
  * `requests` lists every request as { path, range, status, sent }.
  */
-export async function serve({ mounts, isolated = true, csp, throttle }) {
+export async function serve({ mounts, isolated = true, csp, throttle, port = 0 }) {
   const requests = [];
   const prefixes = Object.keys(mounts).sort((a, b) => b.length - a.length);
   let speed = throttle;
@@ -69,7 +69,7 @@ export async function serve({ mounts, isolated = true, csp, throttle }) {
     );
     pipeline(paced, response).catch(() => response.destroy());
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
     origin: `http://localhost:${server.address().port}`,
     requests,
