@@ -71,6 +71,70 @@ describe('by hand', () => {
     close(await values(b, () => b.attention(b.upload(q, [2, 4]), kv, 0, 0, denseCausal(2, 2), { heads: 1, scale: 1 })), [10, 0, 0, 0, 12.5, 0, 0, 0]);
   });
 
+  test('convolution: kernel order, padding, stride, upsampling; pictures of one channel', async () => {
+    const b = createReferenceBackend();
+    // | 1 2 3 |     kernel | 1 10 |
+    // | 4 5 6 |            | 100 1000 |
+    const kernel = await weight(b, [1, 4], [1, 10, 100, 1000]);
+    const x = (): Tensor => b.upload(Float32Array.of(1, 2, 3, 4, 5, 6), [6, 1]);
+    const shape = { height: 2, width: 3, kernel: 2 } as const;
+    close(await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [0, 0, 0, 0] })), [5421, 6532]);
+    // Zeros to the right and below.
+    close(await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [0, 1, 1, 0] })), [5421, 6532, 603, 54, 65, 6]);
+    close(await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [1, 0, 0, 1], stride: 2 })), [1000, 3200]);
+    // Rows 112233, 112233, 445566, 445566, every second place.
+    close(await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [0, 0, 0, 0], stride: 2, upsample: true })), [1111, 2222, 3333, 4444, 5555, 6666]);
+    // Two channels in, two rows out, bias, activation, residual.
+    const two = await weight(b, [2, 2], [1, 0, 1, 2]);
+    const bias = await weight(b, [2], [0, 1]);
+    const pixel = (): Tensor => b.upload(Float32Array.of(3, 4), [1, 2]);
+    const options = { height: 1, width: 1, kernel: 1, padding: [0, 0, 0, 0], bias } as const;
+    close(await values(b, () => b.conv2d(pixel(), two, options)), [3, 12]);
+    close(await values(b, () => b.conv2d(pixel(), two, { ...options, activation: 'silu', residual: pixel() })), [3 + 3 / (1 + Math.exp(-3)), 4 + 12 / (1 + Math.exp(-12))]);
+  });
+
+  test('group norm: moments over bands, then the affine part by channel', async () => {
+    const b = createReferenceBackend();
+    const w = await weight(b, [4], [1, 2, 3, 4]);
+    const bias = await weight(b, [4], [0, 0, 0, 100]);
+    // Group 0 holds 1, 3, 5, 7 (mean 4, variance 5), group 1 holds 0, 0, 0, 8 (mean 2, variance 12); epsilon 4: deviations 3 and 4.
+    const bands = (): [Tensor, Tensor] => [b.upload(Float32Array.of(1, 3, 0, 0), [1, 4]), b.upload(Float32Array.of(5, 7, 0, 8), [1, 4])];
+    close(await values(b, () => b.moments(bands(), 2, 4)), [4, 1 / 3, 2, 1 / 4]);
+    close(await values(b, () => {
+      const [first, second] = bands();
+      return b.groupNorm(second, { moments: b.moments([first, second], 2, 4), weight: w, bias });
+    }), [1 / 3, 2, -1.5, 106]);
+  });
+
+  test('rows, modulation and gate', async () => {
+    const b = createReferenceBackend();
+    const x = (): Tensor => b.upload(Float32Array.of(3, 4, 10, 20), [2, 2]);
+    close(await values(b, () => b.take(x(), Int32Array.of(1, -1, 1, 0))), [10, 20, 0, 0, 10, 20, 3, 4]);
+    close(await values(b, () => b.stack([x(), b.rows(x(), 1, 1)])), [3, 4, 10, 20, 10, 20]);
+    close(await values(b, () => b.add(x(), b.upload(Float32Array.of(1, -1), [1, 2]))), [4, 3, 11, 19]);
+    const modulation = (): Tensor => b.upload(Float32Array.of(0, 1, 2, 3, 0, 10, 20, 30), [2, 4]);
+    // Both rows normalise to [-1, 1]; shift from column 1, scale from column 2.
+    close(await values(b, () => b.modulate(x(), { modulation: modulation(), shift: 1, scale: 2, epsilon: 0 })), [1 - 3, 2 + 4, 10 - 21, 20 + 31]);
+    close(await values(b, () => b.gatedAdd(x(), x(), modulation(), 1)), [3 + 3, 4 + 8, 10 + 100, 20 + 400]);
+  });
+
+  test('one denoising step', async () => {
+    const b = createReferenceBackend();
+    const spec = {
+      alpha: 0.5, sigma: 2, x0FromX: 3, x0FromEps: 2, meanFromX0: 0.5, meanFromX: 0.25, lowLogVariance: 0, highLogVariance: 2 * Math.log(4), noiseScale: 0.5,
+    } as const;
+    const step = (rows: number[], more: object): Promise<number[]> =>
+      values(b, () => b.denoise(b.upload(Float32Array.of(4), [1, 1]), b.upload(Float32Array.from(rows), [rows.length / 2, 2]), b.upload(Float32Array.of(10), [1, 1]), { prediction: 'eps', ...spec, ...more }));
+    // eps 1: x0 = 12 - 2 = 10, mean = 5 + 1 = 6; variance column 0 is half way: noise times 2, by 0.5.
+    close(await step([1, 0], {}), [16]);
+    close(await step([1, -1], {}), [11]);
+    close(await step([1, 1], { noiseScale: 0 }), [6]);
+    // Guidance 3 from 0.5 towards 1: eps 2; the unconditional variance does not count.
+    close(await step([1, 0, 0.5, 77], { guidance: 3 }), [15]);
+    // v 1: eps = 2 * 4 + 0.5 = 8.5: x0 = -5, mean -1.5.
+    close(await step([1, 0], { prediction: 'v' }), [8.5]);
+  });
+
   test('what sampling keeps', () => {
     const spec = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
     const logits = [0.5, 0.25, 0.125, 0.125].map(Math.log);

@@ -4,13 +4,15 @@
  * One file, though long: it is read beside the contract, in the contract's order.
  */
 import type {
-  AttentionSpec, Backend, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, NormSpec, Ranges, RopeSpec, Sampler, SampleSpec, Tensor, Weight, WeightWriter,
+  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, Ranges, RopeSpec,
+  Sampler, SampleSpec, Tensor, Weight, WeightWriter,
 } from '../../src/backend/backend.ts';
 import { PAGE_TOKENS } from '../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
 import { FileError, InputError } from '../../src/errors.ts';
 import { dequantise } from './dequantise.ts';
 import { activate, attend, normalise, product, rotate } from './maths.ts';
+import { convolve, convolved, denoised, groupMoments, groupNormalise } from './pictures.ts';
 import { distribution, draw } from './sample.ts';
 
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
@@ -304,9 +306,95 @@ class ReferenceBackend implements Backend {
     return this.#tensor([count, cols], this.#values('rows', 'x', x).slice(start * cols, (start + count) * cols));
   }
 
+  take(x: Tensor, indices: Int32Array): Tensor {
+    const [t, cols] = this.#matrix('take', 'x', x);
+    const values = this.#values('take', 'x', x);
+    const out = new Float64Array(indices.length * cols);
+    if (indices.length === 0) throw new InputError('argument', 'take: no indices');
+    indices.forEach((row, i) => {
+      if (row < -1 || row >= t) throw new InputError('argument', `take: index ${row} of x with ${t} rows`);
+      if (row >= 0) out.set(values.subarray(row * cols, (row + 1) * cols), i * cols);
+    });
+    return this.#tensor([indices.length, cols], out);
+  }
+
+  stack(xs: readonly Tensor[]): Tensor {
+    const { cols, parts } = this.#alike('stack', 'xs', xs);
+    return this.#tensor([parts.reduce((sum, part) => sum + part.length / cols, 0), cols], Float64Array.from(parts.flatMap((part) => [...part])));
+  }
+
+  add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
+    const [t, cols] = this.#matrix('add', 'a', a);
+    const [rows, width] = this.#matrix('add', 'b', b);
+    if (width !== cols || (rows !== t && rows !== 1)) throw new InputError('argument', `add: b [${b.shape.join()}] should be [${t},${cols}] or [1,${cols}]`);
+    const added = this.#values('add', 'b', b);
+    return this.#tensor(a.shape, this.#values('add', 'a', a).map((v, i) => activate(activation, v + added[i % added.length]!)));
+  }
+
+  modulate(x: Tensor, spec: ModulateSpec): Tensor {
+    const [t, cols] = this.#matrix('modulate', 'x', x);
+    const shift = this.#columns('modulate', spec.modulation, spec.shift, t, cols);
+    const scale = this.#columns('modulate', spec.modulation, spec.scale, t, cols);
+    if ((spec.weight === undefined) !== (spec.bias === undefined)) throw new InputError('argument', 'modulate: weight without bias, or bias without weight');
+    const affine = spec.weight
+      ? this.#norm('modulate', { kind: 'layer', weight: spec.weight, ...(spec.bias ? { bias: spec.bias } : {}), epsilon: spec.epsilon }, cols)
+      : { kind: 'layer' as const, weight: new Float64Array(cols).fill(1), epsilon: spec.epsilon };
+    const normed = normalise(this.#values('modulate', 'x', x), t, cols, affine);
+    return this.#tensor(x.shape, normed.map((v, i) => v * (1 + scale[i]!) + shift[i]!));
+  }
+
+  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
+    const [t, cols] = this.#matrix('gatedAdd', 'x', x);
+    if (!sameShape(y.shape, [t, cols])) throw new InputError('argument', `gatedAdd: y [${y.shape.join()}] should be [${t},${cols}]`);
+    const gate = this.#columns('gatedAdd', modulation, column, t, cols);
+    const added = this.#values('gatedAdd', 'y', y);
+    return this.#tensor(x.shape, this.#values('gatedAdd', 'x', x).map((v, i) => v + added[i]! * gate[i]!));
+  }
+
+  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
+    const { cols, parts } = this.#alike('moments', 'bands', bands);
+    if (!(groups >= 1) || cols % groups !== 0) throw new InputError('argument', `moments: ${groups} groups of ${cols} channels`);
+    return this.#tensor([groups, 2], groupMoments(parts, cols, groups, epsilon));
+  }
+
+  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
+    this.#matrix('groupNorm', 'x', x);
+    return this.#tensor(x.shape, this.#groupNormalised('groupNorm', x, spec));
+  }
+
+  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
+    const [pixels, channels] = this.#matrix('conv2d', 'x', x);
+    const { height, width, kernel, stride = 1, padding, upsample = false } = options;
+    if (height * width !== pixels) throw new InputError('argument', `conv2d: x [${x.shape.join()}] is no picture of ${height} by ${width}`);
+    if (!(Number.isInteger(kernel) && kernel >= 1 && kernel <= 7)) throw new InputError('argument', `conv2d: a kernel of ${kernel}; 1 to 7 are possible`);
+    if (!padding.every((n) => Number.isInteger(n) && n >= 0 && n < kernel)) throw new InputError('argument', `conv2d: padding ${padding.join()} for a kernel of ${kernel}`);
+    const shape = { height, width, channels, kernel, stride, padding, upsample };
+    const [outHeight, outWidth] = convolved(shape);
+    if (outHeight < 1 || outWidth < 1) throw new InputError('argument', `conv2d: a kernel of ${kernel} does not fit ${height} by ${width}`);
+    const rows = this.#rows('conv2d', weight, kernel * kernel * channels);
+    const count = outHeight * outWidth;
+    const { bias, residual } = options;
+    if (bias && !sameShape(bias.shape, [rows])) throw new InputError('argument', `conv2d: bias ${bias.name} [${bias.shape.join()}] should be [${rows}]`);
+    if (residual && !sameShape(residual.shape, [count, rows])) throw new InputError('argument', `conv2d: residual [${residual.shape.join()}] should be [${count},${rows}]`);
+    const input = options.norm ? this.#groupNormalised('conv2d', x, options.norm) : this.#values('conv2d', 'x', x);
+    const out = convolve(input, this.#weight('conv2d', weight), rows, shape);
+    const added = bias && this.#weight('conv2d', bias);
+    const rest = residual && this.#values('conv2d', 'residual', residual);
+    return this.#tensor([count, rows], out.map((v, i) => activate(options.activation, v + (added?.[i % rows] ?? 0)) + (rest?.[i] ?? 0)));
+  }
+
+  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
+    const [n, cols] = this.#matrix('denoise', 'x', x);
+    const wanted = [spec.guidance === undefined ? n : 2 * n, 2 * cols];
+    if (!sameShape(predicted.shape, wanted)) throw new InputError('argument', `denoise: predicted [${predicted.shape.join()}] should be [${wanted.join()}]`);
+    if (!sameShape(noise.shape, [n, cols])) throw new InputError('argument', `denoise: noise [${noise.shape.join()}] should be [${n},${cols}]`);
+    const [a, b, c] = [this.#values('denoise', 'x', x), this.#values('denoise', 'predicted', predicted), this.#values('denoise', 'noise', noise)];
+    return this.#tensor([n, cols], denoised(a, b, c, cols, spec));
+  }
+
   ropeAppend(
     qkv: Tensor, kv: KvView, layer: number, position: number,
-    options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
     const { pool, kvHeads, headDim } = this.#view('ropeAppend', kv, layer);
     const [t, cols] = this.#matrix('ropeAppend', 'qkv', qkv);
@@ -326,12 +414,12 @@ class ReferenceBackend implements Backend {
     for (let i = 0; i < t; i++) {
       for (let h = 0; h < heads; h++) {
         const q = head(i, h, options.qNorm);
-        rotate(q, position + i, options.rope);
+        if (options.rope) rotate(q, position + i, options.rope);
         out.set(q, (i * heads + h) * headDim);
       }
       for (let h = 0; h < kvHeads; h++) {
         const k = head(i, heads + h, options.kNorm);
-        rotate(k, position + i, options.rope);
+        if (options.rope) rotate(k, position + i, options.rope);
         pool.row(kv, layer, h, position + i, 0).set(k);
         pool.row(kv, layer, h, position + i, 1).set(head(i, heads + kvHeads + h, undefined));
       }
@@ -449,6 +537,35 @@ class ReferenceBackend implements Backend {
   #normalised(operation: string, x: Tensor, spec: NormSpec): Float64Array {
     const [t, cols] = this.#matrix(operation, 'x', x);
     return normalise(this.#values(operation, 'x', x), t, cols, this.#norm(operation, spec, cols));
+  }
+
+  /** The values of matrices of equal width. */
+  #alike(operation: string, name: string, tensors: readonly Tensor[]): { cols: number; parts: Float64Array[] } {
+    const cols = tensors[0]?.shape[1] ?? 0;
+    for (const tensor of tensors) {
+      if (this.#matrix(operation, name, tensor)[1] !== cols) throw new InputError('argument', `${operation}: ${name} of ${cols} and of ${tensor.shape[1]} columns`);
+    }
+    if (tensors.length === 0) throw new InputError('argument', `${operation}: no ${name}`);
+    return { cols, parts: tensors.map((tensor) => this.#values(operation, name, tensor)) };
+  }
+
+  /** Columns [first, first + cols) of a modulation of t rows: [t, cols]. */
+  #columns(operation: string, modulation: Tensor, first: number, t: number, cols: number): Float64Array {
+    const [rows, width] = this.#matrix(operation, 'modulation', modulation);
+    if (rows !== t || !(Number.isInteger(first) && first >= 0 && first + cols <= width)) {
+      throw new InputError('argument', `${operation}: modulation [${modulation.shape.join()}] has no ${t} rows of ${cols} columns from ${first} on`);
+    }
+    const values = this.#values(operation, 'modulation', modulation);
+    return Float64Array.from({ length: t * cols }, (_, i) => values[Math.floor(i / cols) * width + first + (i % cols)]!);
+  }
+
+  #groupNormalised(operation: string, x: Tensor, spec: GroupNormSpec): Float64Array {
+    const [, channels] = this.#matrix(operation, 'x', x);
+    const [groups, two] = this.#matrix(operation, 'moments', spec.moments);
+    if (two !== 2 || channels % groups !== 0) throw new InputError('argument', `${operation}: moments [${spec.moments.shape.join()}] for ${channels} channels`);
+    const { weight, bias = new Float64Array(channels) } = this.#norm(operation, { kind: 'layer', weight: spec.weight, bias: spec.bias, epsilon: 0 }, channels);
+    const normed = groupNormalise(this.#values(operation, 'x', x), channels, this.#values(operation, 'moments', spec.moments), weight, bias);
+    return normed.map((v) => activate(spec.activation, v));
   }
 
   #view(operation: string, kv: KvView, layer: number): { pool: ReferencePool; kvHeads: number; headDim: number } {

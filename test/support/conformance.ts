@@ -7,6 +7,7 @@ import type { Backend } from '../../src/backend/backend.ts';
 import { attention } from './conformance/attention.ts';
 import { Subject } from './conformance/harness.ts';
 import { memory } from './conformance/memory.ts';
+import { pictures } from './conformance/pictures.ts';
 import { products } from './conformance/products.ts';
 import { refusals } from './conformance/refusals.ts';
 import { sampling } from './conformance/sampling.ts';
@@ -27,6 +28,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
     memory(subject);
     products(subject);
     attention(subject);
+    pictures(subject);
     sampling(subject);
     refusals(subject);
   });

@@ -14,7 +14,8 @@ export function attention(subject: Subject): void {
     readonly headDim: number;
     readonly format?: 'f32' | 'f16';
     readonly steps: readonly number[];
-    readonly style?: RopeSpec['style'];
+    /** 'none' rotates nothing. */
+    readonly style?: RopeSpec['style'] | 'none';
     readonly rotary?: number;
     readonly magnitude?: number;
     readonly normed?: boolean;
@@ -29,14 +30,13 @@ export function attention(subject: Subject): void {
     const total = first + steps.reduce((a, b) => a + b, 0);
     const layers = 2;
     const view = shuffledView(r, backend, { layers, kvHeads, headDim, format }, Math.ceil(total / PAGE_TOKENS) + 1);
-    const spec = rope(headDim, style, { rotary, magnitude });
     const norms = [vector(r, 'q_norm', headDim), vector(r, 'k_norm', headDim)];
     const held: Weight[] = [];
     for (const data of norms) held.push(await put(backend, data));
     const [qWeight, kWeight] = held as [Weight, Weight];
     const options = {
       heads,
-      rope: spec,
+      ...(style === 'none' ? {} : { rope: rope(headDim, style, { rotary, magnitude }) }),
       ...(normed ? { qNorm: { kind: 'rms', weight: qWeight, epsilon: 1e-6 }, kNorm: { kind: 'rms', weight: kWeight, epsilon: 1e-6 } } as const : {}),
     };
     const cols = (heads + 2 * kvHeads) * headDim;
@@ -102,6 +102,28 @@ export function attention(subject: Subject): void {
       const far = (queries: number, position: number): Ranges => ({ ...denseCausal(queries, position + queries), runs: Uint32Array.of(5000, position + queries) });
       await sameAttention({ heads: 2, kvHeads: 1, headDim: 64, steps: [40, 1], first: 5000, ranges: far });
       await sameAttention({ heads: 2, kvHeads: 1, headDim: 64, steps: [3, 1], first: 5000, ranges: far, style: 'interleaved' });
+    });
+
+    // Vision transformers (72, 80) and the one wide head of an autoencoder (512): not rotated, all keys seen.
+    test.each([[4, 2, 72], [3, 3, 80], [1, 1, 512], [2, 1, 256], [2, 2, 20]])('%i/%i heads of %i: bidirectional and mixed, not rotated', async (heads, kvHeads, headDim) => {
+      const all = (queries: number, position: number): Ranges => bidirectional(queries, position + queries);
+      await sameAttention({ heads, kvHeads, headDim, style: 'none', steps: [35], ranges: all });
+      await sameAttention({ heads, kvHeads, headDim, style: 'none', steps: [1], ranges: all });
+      await sameAttention({ heads, kvHeads, headDim, style: 'none', format: 'f16', steps: [9, 33, 1], ranges: all });
+      // Blocks of four queries: the first see all, then each the prefix and its own block.
+      const mixed = (queries: number, position: number): Ranges => {
+        const offsets = [0];
+        const runs: number[] = [];
+        for (let first = 0; first < queries; first += 4) {
+          const [start, end] = [position + first, Math.min(position + queries, position + first + 4)];
+          if (first === 0) runs.push(0, position + queries);
+          else runs.push(0, 3, start, end);
+          offsets.push(runs.length / 2);
+        }
+        return { queryBlock: 4, shared: true, causal: false, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs) };
+      };
+      await sameAttention({ heads, kvHeads, headDim, style: 'none', normed: true, steps: [38, 7], ranges: mixed });
+      await sameAttention({ heads, kvHeads, headDim, style: 'none', steps: [33, 1, 2] });
     });
 
     test('bidirectional', async () => {
