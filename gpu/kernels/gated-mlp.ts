@@ -2,6 +2,7 @@
 import type { Activation } from '../../src/backend/backend.ts';
 import { ACTIVATIONS } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
+import fewRows from '../lib/few-rows.wgsl';
 import { weightSource, weightTypes } from '../lib/weights.ts';
 import xVec from '../lib/x-vec.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
@@ -26,10 +27,10 @@ const tokens = (x: Matrix): number => (x.rows === 1 ? 1 : TOKENS);
 
 export const gatedMlp: Kernel<GatedMlpInputs> = {
   name: 'gated-mlp',
-  bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
+  bindings: ['read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32'],
   types: ({ gate, up }) => weightTypes([gate.format, up.format]),
-  source: ({ gate, up }) => `${source}\n${xVec}\n${activation}\n${weightSource([gate.format, up.format])}`,
+  source: ({ gate, up }) => `${source}\n${fewRows}\n${xVec}\n${activation}\n${weightSource([gate.format, up.format])}`,
   constants: ({ x, norm }) => ({
     TOKENS: tokens(x),
     NORM: norm === undefined ? 0 : 1,
@@ -37,7 +38,7 @@ export const gatedMlp: Kernel<GatedMlpInputs> = {
   }),
   check: (inputs) => checkGrid('gated-mlp', gatedMlp.grid(inputs)),
   grid: ({ x, gate }) => [Math.ceil(gate.rows / COLUMNS), Math.ceil(x.rows / tokens(x)), 1],
-  buffers: ({ x, gate, up, norm, out, none }) => [x.buffer, norm?.weight ?? none, gate.buffer, up.buffer, none, out.buffer],
+  buffers: ({ x, gate, up, norm, out, none }) => [x.buffer, norm?.weight ?? none, gate.buffer, up.buffer, out.buffer],
   values: ({ x, gate, norm, activation: kind, out }) => [
     x.rows, x.cols, x.stride / 4, out.stride, gate.rows, norm?.epsilon ?? 0, ACTIVATIONS[kind],
   ],

@@ -1,6 +1,8 @@
 /** Products with few rows of x (decode), norm fused: see linear.wgsl. */
 import { ACTIVATIONS } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
+import fewRows from '../lib/few-rows.wgsl';
+import slots from '../lib/slots.wgsl';
 import { WEIGHT_SLOTS, weightSource, weightTypes } from '../lib/weights.ts';
 import xVec from '../lib/x-vec.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -40,7 +42,7 @@ export const linear: Kernel<LinearInputs> = {
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
   types: ({ weights }) => weightTypes(formats(weights)),
-  source: ({ weights }) => `${source}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
+  source: ({ weights }) => `${source}\n${slots}\n${fewRows}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
   constants: ({ x, weights, norm }) => ({
     SLOTS: weights.length,
     TOKENS: tokens(x),

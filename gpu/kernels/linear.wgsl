@@ -8,18 +8,13 @@
 // w0..w2   [rows_s, cols]   packed rows (lib/rows.ts); slot s makes out columns column_s .. column_s + rows_s
 // out      [tokens, out]    f32, rows of out_stride
 //
-// One workgroup of 64 makes 16 columns of one slot for TOKENS rows of x (grid y: blocks of TOKENS): LANES = 16 threads share
-// a column's units, and every thread makes 4 columns, so that x is read once for four. One barrier: the partial sums meet
-// in workgroup memory, and one thread adds up each output.
+// One workgroup of 64 makes 16 columns of one slot for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl says; one thread adds
+// up each output.
 
 override SLOTS: u32 = 1u;
-override TOKENS: u32 = 1u; // 1 .. 4
-override NORM: u32 = 0u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
 
-const LANES = 16u;
-const GROUPS = 4u;
-const COLUMNS = 16u; // of a workgroup: GROUPS * 4
+const COLUMNS = 16u; // of a workgroup
 
 struct Params {
   tokens: u32,
@@ -50,83 +45,24 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
-// partial[(token * GROUPS + group) * LANES + lane]: four columns' sums. squares[token * LANES + lane].
-var<workgroup> partial: array<vec4<f32>, 64u * TOKENS>;
-var<workgroup> squares: array<f32, LANES * TOKENS>;
+fn weight_row(place: Slot, group: u32, r: u32) -> vec2<u32> {
+  return vec2<u32>(place.index, min(place.first + 4u * group + r, place.rows - 1u));
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  var slot = 0u;
-  var first = workgroup.x;
-  var rows = params.rows0;
-  var column = params.column0;
-  if (SLOTS > 2u && workgroup.x >= params.start2) {
-    slot = 2u;
-    first -= params.start2;
-    rows = params.rows2;
-    column = params.column2;
-  } else if (SLOTS > 1u && workgroup.x >= params.start1) {
-    slot = 1u;
-    first -= params.start1;
-    rows = params.rows1;
-    column = params.column1;
-  }
-  first *= COLUMNS;
+  let place = slot_of(workgroup.x, COLUMNS);
   let token0 = workgroup.y * TOKENS;
-  let lane = thread % LANES;
-  let group = thread / LANES;
-  let units = (params.cols + 31u) / 32u;
-
-  var sums = array<vec4<f32>, 4>();
-  var square = vec4<f32>();
-  for (var unit = lane; unit < units; unit += LANES) {
-    for (var t = 0u; t < TOKENS; t++) {
-      let token = min(token0 + t, params.tokens - 1u);
-      var v: array<vec4<f32>, 8>;
-      for (var i = 0u; i < 8u; i++) {
-        v[i] = x_vec(token, unit * 8u + i);
-        if (NORM == 1u) {
-          square[t] += dot(v[i], v[i]);
-          v[i] *= norm[unit * 8u + i];
-        }
-      }
-      for (var r = 0u; r < 4u; r++) {
-        let w = decode(slot, min(first + 4u * group + r, rows - 1u), unit, units);
-        var sum = 0.0;
-        for (var i = 0u; i < 8u; i++) {
-          sum += dot(w[i], v[i]);
-        }
-        sums[t][r] += sum;
-      }
-    }
-  }
-  for (var t = 0u; t < TOKENS; t++) {
-    partial[(t * GROUPS + group) * LANES + lane] = sums[t];
-    if (NORM == 1u && group == 0u) {
-      squares[t * LANES + lane] = square[t];
-    }
-  }
-  workgroupBarrier();
-
+  partial_sums(place, token0, thread);
   for (var o = thread; o < COLUMNS * TOKENS; o += 64u) {
     let t = o / COLUMNS;
     let c = o % COLUMNS;
     let token = token0 + t;
-    if (token >= params.tokens || first + c >= rows) {
+    if (token >= params.tokens || place.first + c >= place.rows) {
       continue;
     }
-    var sum = 0.0;
-    var square_sum = 0.0;
-    for (var l = 0u; l < LANES; l++) {
-      sum += partial[(t * GROUPS + c / 4u) * LANES + l][c % 4u];
-      if (NORM == 1u) {
-        square_sum += squares[t * LANES + l];
-      }
-    }
-    if (NORM == 1u) {
-      sum *= inverseSqrt(square_sum / f32(params.cols) + params.epsilon);
-    }
-    let at = column + first + c;
+    var sum = column_sum(t, c / 4u, c % 4u) * norm_scale(t);
+    let at = place.column + place.first + c;
     if (params.has_bias == 1u) {
       sum += bias[at];
     }

@@ -1,6 +1,8 @@
 /** Products with many rows of x (prefill): see matmul.wgsl. */
 import { ACTIVATIONS } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
+import slots from '../lib/slots.wgsl';
+import tile from '../lib/tile.wgsl';
 import { WEIGHT_SLOTS, weightSource, weightTypes } from '../lib/weights.ts';
 import xVec from '../lib/x-vec.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -8,8 +10,9 @@ import { slotStarts, type LinearInputs } from './linear.ts';
 import source from './matmul.wgsl';
 import { checkGrid, ragged, type WeightPart } from './operands.ts';
 
-const ROWS = 32;
-const COLUMNS = 64;
+/** Of a tile (lib/tile.wgsl). */
+export const TILE_ROWS = 32;
+export const TILE_COLUMNS = 64;
 
 const formats = (weights: readonly WeightPart[]) => weights.map((weight) => weight.format);
 
@@ -18,7 +21,7 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
   types: ({ weights }) => weightTypes(formats(weights)),
-  source: ({ weights }) => `${source}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
+  source: ({ weights }) => `${source}\n${slots}\n${tile}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
   constants: ({ x, weights }) => ({
     SLOTS: weights.length,
     RAGGED: ragged(x.cols),
@@ -27,7 +30,7 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
     if (inputs.weights.length > WEIGHT_SLOTS) throw new RangeError(`matmul: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
     checkGrid('matmul', matmul.grid(inputs));
   },
-  grid: ({ x, weights }) => [slotStarts(weights, COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / ROWS), 1],
+  grid: ({ x, weights }) => [slotStarts(weights, TILE_COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / TILE_ROWS), 1],
   buffers: ({ x, weights, epilogue, out, none }) => [
     x.buffer,
     epilogue.bias ?? none,
@@ -38,7 +41,7 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
     out.buffer,
   ],
   values({ x, weights, epilogue, out }) {
-    const starts = slotStarts(weights, COLUMNS);
+    const starts = slotStarts(weights, TILE_COLUMNS);
     const [a, b, c] = weights;
     return [
       x.rows, x.cols, x.stride / 4, out.stride, starts[1] ?? 0, starts[2] ?? 0,

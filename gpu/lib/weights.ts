@@ -23,16 +23,20 @@ const DECODERS: Readonly<Record<WeightFormat, string>> = {
 /** Weight buffers that one dispatch may read: with x, norm, bias, residual and out they are WebGPU's default of eight. */
 export const WEIGHT_SLOTS = 3;
 
-/** `weights.wgsl`, the decoders in use, and `decode`, which chooses by slot. `formats[slot]`; slots beyond are unused. */
+/** `weights.wgsl`, the decoders in use, and `weight_vec` and `decode`, which choose by slot. `formats[slot]`; slots beyond need no buffer. */
 export function weightSource(formats: readonly WeightFormat[]): string {
   const distinct = [...new Set(formats)];
   const decoders = distinct.map((format) => DECODERS[format]).join('\n');
   const scales = distinct.includes('Q4_K') || distinct.includes('Q5_K') ? scalesK : '';
   const first = formats[0] ?? 'F32';
+  const buffers = formats.map((_, slot) => (slot === 0 ? '' : `  if (slot == ${slot}u) { return w${slot}[i]; }\n`)).join('');
   const branches = formats
     .map((format, slot) => (format === first ? '' : `  if (slot == ${slot}u) { return decode_${format}(slot, row, unit, units); }\n`))
     .join('');
   return `${common}
+fn weight_vec(slot: u32, i: u32) -> vec4<u32> {
+${buffers}  return w0[i];
+}
 ${scales}${decoders}
 fn decode(slot: u32, row: u32, unit: u32, units: u32) -> array<vec4<f32>, 8> {
 ${branches}  return decode_${first}(slot, row, unit, units);

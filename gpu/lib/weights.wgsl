@@ -1,16 +1,14 @@
 // Weights on the device: rows of 32-value units, each row a sequence of planes that start at 16-byte boundaries
-// (see rows.ts for the layout of every format). The kernel declares up to three weight buffers w0, w1, w2 and the
-// override SLOTS; a decoder gives the 32 values of one unit in order:
+// (see rows.ts for the layout of every format). The kernel declares a buffer for every slot in use, w0, w1, w2; weights.ts
+// makes weight_vec(slot, i), and a decoder gives the 32 values of one unit in order:
 //   decode(slot, row, unit, units) -> array<vec4<f32>, 8>, `units` being the units of a row.
 
-fn weight_vec(slot: u32, i: u32) -> vec4<u32> {
-  if (SLOTS == 1u || slot == 0u) {
-    return w0[i];
-  }
-  if (SLOTS == 2u || slot == 1u) {
-    return w1[i];
-  }
-  return w2[i];
+/// What a workgroup of a product works on.
+struct Slot {
+  index: u32,
+  first: u32, // row of the weight at which the workgroup begins
+  rows: u32, // of the weight
+  column: u32, // of out, for the weight's row 0
 }
 
 /// Word i, counted from the vec4 `base`.

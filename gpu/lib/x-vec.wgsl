@@ -1,11 +1,19 @@
-/// Vec4 i of a row of `x`; zero beyond params.cols (where RAGGED), since memory there may hold anything.
-fn x_vec(token: u32, i: u32) -> vec4<f32> {
+// x as rows of memory: what products read that are no convolutions. The kernel declares `x`, the override RAGGED, and cols and x_stride in `params`.
+alias XRow = u32;
+
+/// Where row `token` of x begins.
+fn x_row(token: u32) -> XRow {
+  return token * params.x_stride;
+}
+
+/// Vec4 i of a row; zero beyond params.cols (where RAGGED), since memory there may hold anything.
+fn x_vec(row: XRow, i: u32) -> vec4<f32> {
   if (RAGGED == 1u) {
     if (4u * i >= params.cols) {
       return vec4<f32>();
     }
     let inside = vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.cols);
-    return select(vec4<f32>(), x[token * params.x_stride + i], inside);
+    return select(vec4<f32>(), x[row + i], inside);
   }
-  return x[token * params.x_stride + i];
+  return x[row + i];
 }

@@ -1,0 +1,74 @@
+// The sums of a product with few rows (decode): TOKENS rows of x by GROUPS * 4 columns a workgroup of 64.
+//
+// LANES = 16 threads share a column's units, and every thread makes 4 columns, so that x is read once for four. One barrier: the partial
+// sums meet in workgroup memory, where the kernel adds up each output. The kernel declares norm, what x-vec.wgsl asks for, tokens in
+// `params`, and weight_row(place, group, r): slot and row of column r of a group's four.
+
+override TOKENS: u32 = 1u; // 1 .. 4
+override NORM: u32 = 0u; // x * norm * inverseSqrt(mean(x^2) + epsilon); the sum of squares runs along with the product
+
+const LANES = 16u;
+const GROUPS = 4u;
+
+// partial[(token * GROUPS + group) * LANES + lane]: four columns' sums. squares[token * LANES + lane].
+var<workgroup> partial: array<vec4<f32>, 64u * TOKENS>;
+var<workgroup> squares: array<f32, LANES * TOKENS>;
+
+/// Fills `partial` and `squares` for the rows of x from token0 on.
+fn partial_sums(place: Slot, token0: u32, thread: u32) {
+  let lane = thread % LANES;
+  let group = thread / LANES;
+  let units = (params.cols + 31u) / 32u;
+  var sums = array<vec4<f32>, 4>();
+  var square = vec4<f32>();
+  for (var unit = lane; unit < units; unit += LANES) {
+    for (var t = 0u; t < TOKENS; t++) {
+      let row = x_row(min(token0 + t, params.tokens - 1u));
+      var v: array<vec4<f32>, 8>;
+      for (var i = 0u; i < 8u; i++) {
+        v[i] = x_vec(row, unit * 8u + i);
+        if (NORM == 1u) {
+          square[t] += dot(v[i], v[i]);
+          v[i] *= norm[unit * 8u + i];
+        }
+      }
+      for (var r = 0u; r < 4u; r++) {
+        let at = weight_row(place, group, r);
+        let w = decode(at.x, at.y, unit, units);
+        var sum = 0.0;
+        for (var i = 0u; i < 8u; i++) {
+          sum += dot(w[i], v[i]);
+        }
+        sums[t][r] += sum;
+      }
+    }
+  }
+  for (var t = 0u; t < TOKENS; t++) {
+    partial[(t * GROUPS + group) * LANES + lane] = sums[t];
+    if (NORM == 1u && group == 0u) {
+      squares[t * LANES + lane] = square[t];
+    }
+  }
+  workgroupBarrier();
+}
+
+/// The sum of column r of a group, before the norm's scale.
+fn column_sum(t: u32, group: u32, r: u32) -> f32 {
+  var sum = 0.0;
+  for (var l = 0u; l < LANES; l++) {
+    sum += partial[(t * GROUPS + group) * LANES + l][r];
+  }
+  return sum;
+}
+
+/// What the norm multiplies the sums of row t by.
+fn norm_scale(t: u32) -> f32 {
+  if (NORM == 0u) {
+    return 1.0;
+  }
+  var sum = 0.0;
+  for (var l = 0u; l < LANES; l++) {
+    sum += squares[t * LANES + l];
+  }
+  return inverseSqrt(sum / f32(params.cols) + params.epsilon);
+}
