@@ -1,6 +1,6 @@
-"""Exact answers on held-out facts, with the Q8_0 weights of a checkpoint, in f32.
+"""Exact answers on held-out facts, with the Q8_0 weights of a checkpoint or GGUF, in f32.
 
-    python evaluate.py --checkpoint ../runs/text/last.pt --json ../runs/scores.json
+    python evaluate.py --checkpoint ../../models/nano/nano.gguf --json ../runs/scores.json
 
 One question a document, in the first turn. An answer counts when greedy decoding would give exactly
 the expected tokens and then <|im_end|>; that is so just when each expected token has the highest logit
@@ -20,7 +20,7 @@ import torch
 import world
 from batches import Codec
 from documents import ask_absent, make_document
-from export import dequantised
+from export import averaged, dequantised, read
 from model import Config, Nano
 
 # name: (document tokens, share of fact sentences, documents)
@@ -52,10 +52,16 @@ def sort_of(value: str) -> str:
 
 
 def load(path: Path) -> Nano:
-    """The model of a checkpoint with its matrices through Q8_0 and back."""
-    checkpoint = torch.load(path, weights_only=True)
-    model = Nano(Config(**checkpoint["config"]))
-    model.load_state_dict(dequantised(checkpoint["model"]))
+    """The language model of a checkpoint (joint or not) or of a GGUF, with the weights as an engine sees them."""
+    if path.suffix == ".gguf":
+        state, config = read(path), Config()
+    else:
+        checkpoint = torch.load(path, weights_only=True)
+        state, config = dequantised(averaged(checkpoint)), Config(**checkpoint["config"])
+    if any(name.startswith("lm.") for name in state):
+        state = {name[3:]: t for name, t in state.items() if name.startswith("lm.")}
+    model = Nano(config)
+    model.load_state_dict(state)
     return model.eval()
 
 
@@ -75,18 +81,26 @@ def exact(model: Nano, prompts: list[list[int]], replies: list[list[int]], rows:
     return results
 
 
-def run(model: Nano, codec: Codec, name: str, tokens: int, density: float, n: int, seed: int) -> dict:
+def items(codec: Codec, name: str, tokens: int, density: float, n: int, seed: int) -> list[tuple[str, str, str]]:
+    """(document, question, answer) of a task."""
     r = Random(f"evaluate/{seed}/{name}")
-    prompts, replies, sorts, sizes = [], [], [], []
+    made = []
     for _ in range(n):
         document = make_document(r, tokens, density, codec.count, held_out=True)
         question, answer = r.choice(document.questions)
         if name.startswith("absent"):
             question, answer = ask_absent(r, document.facts), world.ABSENT
-        prompts.append(codec.first_turn(document.text, question))
+        made.append((document.text, question, answer))
+    return made
+
+
+def run(model: Nano, codec: Codec, name: str, tokens: int, density: float, n: int, seed: int) -> dict:
+    prompts, replies, sorts, sizes = [], [], [], []
+    for text, question, answer in items(codec, name, tokens, density, n, seed):
+        prompts.append(codec.first_turn(text, question))
         replies.append(codec.answer(answer))
         sorts.append("absent" if answer == world.ABSENT else sort_of(answer))
-        sizes.append(codec.count(document.text))
+        sizes.append(codec.count(text))
     hits = exact(model, prompts, replies, max(1, 4096 // tokens))
     by_sort: dict[str, list[bool]] = defaultdict(list)
     for sort, hit in zip(sorts, hits):
@@ -114,7 +128,7 @@ def handwritten(model: Nano, codec: Codec) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="checkpoint, or GGUF")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--n", type=int, help="documents a task, for a quick look")

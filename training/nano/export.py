@@ -1,21 +1,33 @@
-"""Write a checkpoint as GGUF: matrices in Q8_0, norms and biases in F32, tokenizer and chat template inside.
+"""Write a checkpoint as GGUF: the UniPic graph of docs/unipic-format.md, or the text half alone, and read it back.
 
-    python export.py --checkpoint ../runs/text/last.pt --out ../../models/nano/nano.gguf
+    python export.py --checkpoint ../runs/joint/last.pt --out ../../models/nano/nano.gguf
+
+Matrices in Q8_0 where 32 divides their columns, else F16; norms, biases and tables of positions in F32;
+tokenizer and chat template inside. A joint checkpoint is written with its averaged weights.
 """
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import gguf
 import numpy as np
 import torch
+from torch import Tensor
 
 from batches import TOKENIZER
 from model import Config
 from tokenizer import CHAT_TEMPLATE, SPECIALS
+from unipic import PictureConfig
 
 TYPE = gguf.GGMLQuantizationType
+PAINT = {"iterations": 8, "diffusion_steps": 50, "guidance": 3.0}
+FRAME = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+TEMPLATES = {
+    "paint": FRAME.format("Generate an image: {prompt}"), "paint_unconditional": FRAME.format("Generate an image."),
+    "edit": FRAME.format("{image}\n{instruction}"), "edit_unconditional": FRAME.format("{image}\nRepeat this image."),
+}
 
 NAMES = {
     "embed_tokens.weight": "token_embd.weight",
@@ -26,10 +38,11 @@ NAMES = {
     "self_attn.o_proj": "attn_output",
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }
+BACK = {theirs: ours for ours, theirs in NAMES.items()}
 
 
-def gguf_name(name: str) -> str:
-    """Our parameter name (Hugging Face's without "model.") as llama.cpp's qwen2 calls it."""
+def text_name(name: str) -> str:
+    """A name of model.Nano (Hugging Face's without "model.") as llama.cpp's qwen2 calls it."""
     if name in NAMES:
         return NAMES[name]
     _, layer, rest = name.split(".", 2)
@@ -39,37 +52,60 @@ def gguf_name(name: str) -> str:
     return f"blk.{layer}.{NAMES[stem]}.{kind}"
 
 
-def quantise(weight: torch.Tensor) -> np.ndarray:
-    """Q8_0 blocks, as bytes (rows, row bytes), of a matrix (rows, columns); columns divide by 32."""
-    return gguf.quants.quantize(weight.float().numpy(), TYPE.Q8_0)
+def text_name_back(name: str) -> str:
+    if name in BACK:
+        return BACK[name]
+    _, layer, rest = name.split(".", 2)
+    stem, kind = rest.rsplit(".", 1)
+    return f"layers.{layer}.{BACK[rest]}" if rest in BACK else f"layers.{layer}.{BACK[stem]}.{kind}"
 
 
-def dequantised(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights as an engine sees them: matrices through Q8_0 and back, the rest in f32."""
-    return {
-        name: torch.from_numpy(gguf.quants.dequantize(quantise(t), TYPE.Q8_0)) if t.ndim == 2 else t.float()
-        for name, t in state.items()
-    }
+def gguf_name(name: str) -> str:
+    """A name of unipic.UniPic in the file."""
+    return text_name(name[3:]) if name.startswith("lm.") else name.replace("vae.conv.", "vae.decoder.conv.")
 
 
-def write(state: dict[str, torch.Tensor], c: Config, path: Path) -> None:
-    out = gguf.GGUFWriter(path, "qwen2")
-    out.add_name("nano")
-    out.add_description("Octavo's own small model, text half: questions about documents, answered in the document's words")
-    out.add_license("Apache-2.0")
-    out.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    out.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    out.add_context_length(c.max_position_embeddings)
-    out.add_embedding_length(c.hidden_size)
-    out.add_block_count(c.num_hidden_layers)
-    out.add_feed_forward_length(c.intermediate_size)
-    out.add_head_count(c.num_attention_heads)
-    out.add_head_count_kv(c.num_key_value_heads)
-    out.add_rope_dimension_count(c.head_dim)
-    out.add_rope_freq_base(c.rope_theta)
-    out.add_layer_norm_rms_eps(c.rms_norm_eps)
-    out.add_vocab_size(c.vocab_size)
+def matrix(name: str, t: Tensor) -> Tensor:
+    """Convolutions as matrices, (out, y x channel)."""
+    return t.permute(0, 2, 3, 1).reshape(len(t), -1) if t.ndim == 4 else t
 
+
+def format_of(name: str, t: Tensor) -> TYPE:
+    """The format of a tensor that has been through `matrix`."""
+    if t.ndim < 2 or re.search(r"pos_embed|fake_latent|mask_token", name):
+        return TYPE.F32
+    return TYPE.F16 if t.shape[1] % 32 else TYPE.Q8_0
+
+
+def packed(t: Tensor, kind: TYPE) -> np.ndarray:
+    """A tensor's bytes in a format, as gguf's writer wants them."""
+    values = t.float().contiguous().numpy()
+    return values if kind == TYPE.F32 else values.astype(np.float16) if kind == TYPE.F16 else gguf.quants.quantize(values, kind)
+
+
+def dequantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as an engine sees them: through their formats and back to f32."""
+    out = {}
+    for name, t in state.items():
+        kind = format_of(name, matrix(name, t))
+        out[name] = t.float() if kind == TYPE.F32 else t.half().float() if kind == TYPE.F16 else torch.from_numpy(gguf.quants.dequantize(packed(t, kind), kind))
+    return out
+
+
+def averaged(checkpoint: dict) -> dict[str, Tensor]:
+    """The weights of a checkpoint of train_joint.py, averaged where it has averages."""
+    return checkpoint["model"] | checkpoint.get("average", {})
+
+
+def describe_text(out: gguf.GGUFWriter, c: Config) -> None:
+    for key, value in {
+        "context_length": c.max_position_embeddings, "embedding_length": c.hidden_size, "block_count": c.num_hidden_layers,
+        "feed_forward_length": c.intermediate_size, "attention.head_count": c.num_attention_heads,
+        "attention.head_count_kv": c.num_key_value_heads, "rope.dimension_count": c.head_dim, "vocab_size": c.vocab_size,
+    }.items():
+        out.add_uint32(f"qwen2.{key}", value)
+    out.add_float32("qwen2.rope.freq_base", c.rope_theta)
+    out.add_float32("qwen2.attention.layer_norm_rms_epsilon", c.rms_norm_eps)
     spec = json.loads(TOKENIZER.read_text())
     ids = spec["model"]["vocab"] | {t["content"]: t["id"] for t in spec["added_tokens"]}
     tokens = sorted(ids, key=ids.__getitem__)
@@ -84,28 +120,71 @@ def write(state: dict[str, torch.Tensor], c: Config, path: Path) -> None:
     out.add_add_bos_token(False)
     out.add_chat_template(CHAT_TEMPLATE)
 
+
+def describe_pictures(out: gguf.GGUFWriter, c: PictureConfig, image_token: int, mean: Tensor, std: Tensor) -> None:
+    out.add_string("unipic.language_model", "qwen2")
+    out.add_array("unipic.image_sizes", [c.image_size])
+    for key, value in {
+        "image_token_id": image_token, "default_size": c.image_size, "patch_size": c.patch_size, "token_channels": c.token_channels,
+        "mar.embedding_length": c.embedding_length, "mar.feed_forward_length": c.feed_forward_length,
+        "mar.encoder_block_count": c.encoder_block_count, "mar.decoder_block_count": c.decoder_block_count,
+        "mar.head_count": c.head_count, "mar.buffer_count": c.buffer_count, "mar.grid": c.grid,
+        "diffusion.width": c.diffusion_width, "diffusion.block_count": c.diffusion_block_count, "diffusion.train_steps": c.train_steps,
+        "paint.iterations": PAINT["iterations"], "paint.diffusion_steps": PAINT["diffusion_steps"],
+    }.items():
+        out.add_uint32(f"unipic.{key}", value)
+    out.add_float32("unipic.mar.layer_norm_epsilon", c.layer_norm_epsilon)
+    out.add_float32("unipic.diffusion.max_beta", c.max_beta)
+    out.add_string("unipic.diffusion.prediction", "v")
+    out.add_string("unipic.vae.kind", "patch")
+    out.add_array("unipic.vae.latent_mean", mean.tolist())
+    out.add_array("unipic.vae.latent_std", std.tolist())
+    out.add_string("unipic.understanding", "mar")
+    out.add_float32("unipic.paint.guidance", PAINT["guidance"])
+    for key, text in TEMPLATES.items():
+        out.add_string(f"unipic.template.{key}", text)
+
+
+def write(state: dict[str, Tensor], text: Config, picture: PictureConfig | None, path: Path) -> None:
+    """`picture` None: `state` is the text half alone, a file of architecture qwen2."""
+    out = gguf.GGUFWriter(path, "unipic" if picture else "qwen2")
+    out.add_name("nano")
+    out.add_description("Octavo's own small model: sees, paints and edits pictures of a small world, answers questions about documents"
+                        if picture else "Octavo's own small model, text half: questions about documents, answered in the document's words")
+    out.add_license("Apache-2.0")
+    out.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    out.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    describe_text(out, text)
+    if picture:
+        state = dict(state)
+        describe_pictures(out, picture, text.vocab_size - 1, state.pop("vae.latent_mean"), state.pop("vae.latent_std"))
     for name, tensor in state.items():
-        if tensor.ndim == 2:
-            out.add_tensor(gguf_name(name), quantise(tensor), raw_dtype=TYPE.Q8_0)
-        else:
-            out.add_tensor(gguf_name(name), tensor.float().numpy())
+        tensor = matrix(name, tensor)
+        kind = format_of(name, tensor)
+        out.add_tensor(gguf_name(name) if picture else text_name(name), packed(tensor, kind), raw_dtype=kind)
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()
     out.close()
 
 
-def read(path: Path) -> dict[str, torch.Tensor]:
-    """The weights of a GGUF written here, dequantised to f32, under our names."""
-    layers = range(64)
-    ours = {gguf_name(n): n for n in ("embed_tokens.weight", "norm.weight")}
-    for layer in layers:
-        for name in NAMES:
-            for full in ([f"{name}.weight", f"{name}.bias"] if "." in name and "norm" not in name else [name]):
-                if full.startswith(("input_", "post_", "self_attn.", "mlp.")):
-                    ours[gguf_name(f"layers.{layer}.{full}")] = f"layers.{layer}.{full}"
-    tensors = gguf.GGUFReader(path).tensors
-    return {ours[t.name]: torch.from_numpy(np.array(gguf.quants.dequantize(t.data, t.tensor_type))) for t in tensors}
+def read(path: Path) -> dict[str, Tensor]:
+    """The weights of a GGUF written here, dequantised to f32: under UniPic's names, or Nano's in a file of the text half."""
+    file = gguf.GGUFReader(path)
+    whole = file.fields["general.architecture"].contents() == "unipic"
+    state = {}
+    for t in file.tensors:
+        values = torch.from_numpy(np.array(gguf.quants.dequantize(t.data, t.tensor_type), dtype=np.float32))
+        name = t.name
+        if name.startswith(("token_embd", "output_norm", "blk.")):
+            name = ("lm." if whole else "") + text_name_back(name)
+        elif name == "vae.decoder.conv.weight":
+            values = values.reshape(len(values), 3, 3, -1).permute(0, 3, 1, 2).contiguous()
+        state[name.replace("vae.decoder.conv.", "vae.conv.")] = values
+    if whole:
+        for key in ("latent_mean", "latent_std"):
+            state[f"vae.{key}"] = torch.tensor(file.fields[f"unipic.vae.{key}"].contents())
+    return state
 
 
 def main() -> None:
@@ -114,7 +193,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     checkpoint = torch.load(args.checkpoint, weights_only=True)
-    write(checkpoint["model"], Config(**checkpoint["config"]), args.out)
+    picture = PictureConfig(**checkpoint["picture"]) if "picture" in checkpoint else None
+    write(averaged(checkpoint), Config(**checkpoint["config"]), picture, args.out)
     print(args.out, args.out.stat().st_size, "bytes, step", checkpoint["step"])
 
 

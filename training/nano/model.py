@@ -147,8 +147,11 @@ class Nano(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to normalised hidden states (B, T, D)."""
-        t = ids.shape[1]
-        x = self.embed_tokens(ids)
+        return self.states(self.embed_tokens(ids))
+
+    def states(self, x: Tensor) -> Tensor:
+        """Embeddings (B, T, D) to normalised hidden states (B, T, D)."""
+        t = x.shape[1]
         for block in self.layers:
             x = block(x, self.cos[:t], self.sin[:t])
         return self.norm(x)
