@@ -1,0 +1,61 @@
+// npm run eval -- nano [--json FILE] [--only TEXT] [--n N] [--device wasm|webgpu] [--model FILE] [--steps N] [--diffusion-steps N]
+// Held-out accuracy of a model through the built SDK, with confidence intervals. Seeds are fixed: two runs give the same.
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Octavo } from 'octavo';
+import { groups, tasks } from './nano.mjs';
+import { share } from './statistics.mjs';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'string' },
+    only: { type: 'string', default: '' },
+    n: { type: 'string', default: '500' },
+    device: { type: 'string', default: 'wasm' },
+    model: { type: 'string' },
+    threads: { type: 'string' },
+    steps: { type: 'string' },
+    'diffusion-steps': { type: 'string' },
+  },
+});
+if (positionals[0] !== 'nano') {
+  console.error("which evaluation? 'nano' is the one there is");
+  process.exit(2);
+}
+const number = (text) => (text === undefined ? undefined : Number(text));
+const options = Object.fromEntries(Object.entries({ steps: number(values.steps), diffusionSteps: number(values['diffusion-steps']) }).filter(([, value]) => value !== undefined));
+const model = await Octavo.load(values.model ?? 'nano', { device: values.device, ...(values.threads && { threads: Number(values.threads) }) });
+const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.versions.node}, ${model.device.description}`;
+console.log(`${model.name}, ${machine}\n`);
+
+const results = {};
+const line = (name, { n, share: part, low, high, goal, seconds }) =>
+  console.log(`${name.padEnd(48)} ${part.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]  n ${String(n).padStart(4)}${goal === undefined ? '' : `  goal ${goal.toFixed(2)} ${part >= goal ? 'reached' : 'MISSED'}`}${seconds === undefined ? '' : `  ${seconds.toFixed(1)} s`}`);
+
+for (const [name, { run, goal }] of Object.entries(tasks)) {
+  if (!name.includes(values.only)) continue;
+  const begun = performance.now();
+  let right = 0;
+  let n = 0;
+  for await (const hit of run(model, Number(values.n), options)) {
+    n += 1;
+    right += hit ? 1 : 0;
+  }
+  results[name] = { ...share(right, n), ...(goal !== undefined && { goal }), seconds: Math.round((performance.now() - begun) / 100) / 10 };
+  line(name, results[name]);
+}
+for (const [name, members] of Object.entries(groups)) {
+  const found = members.map((member) => results[member]).filter((r) => r !== undefined);
+  if (found.length < members.length) continue;
+  const goal = tasks[members[0]].goal;
+  const sum = (key) => found.reduce((total, r) => total + r[key], 0);
+  results[name] = { ...share(sum('right'), sum('n')), ...(goal !== undefined && { goal }), seconds: sum('seconds') };
+  line(name, results[name]);
+}
+if (values.json !== undefined) {
+  const facts = { model: model.name, fingerprint: model.fingerprint, machine, date: new Date().toISOString().slice(0, 10), n: Number(values.n), options, results };
+  writeFileSync(values.json, `${JSON.stringify(facts, null, 1)}\n`);
+}
+await model.destroy();
