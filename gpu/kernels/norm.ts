@@ -1,4 +1,4 @@
-/** RMS and layer norm of rows: see norm.wgsl. */
+/** RMS and layer norm of rows, adaptive or not: see norm.wgsl. */
 import reduce from '../lib/reduce.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -8,8 +8,10 @@ import { checkGrid, type Matrix } from './operands.ts';
 export interface NormInputs {
   readonly x: Matrix;
   readonly kind: 'rms' | 'layer';
-  readonly weight: DeviceBuffer;
+  readonly weight?: DeviceBuffer | undefined;
   readonly bias?: DeviceBuffer | undefined;
+  /** Scale and shift of each row: first columns in a matrix of as many rows. */
+  readonly modulation?: { readonly matrix: Matrix; readonly shift: number; readonly scale: number };
   readonly epsilon: number;
   readonly out: Matrix;
   readonly none: DeviceBuffer;
@@ -17,13 +19,18 @@ export interface NormInputs {
 
 export const norm: Kernel<NormInputs> = {
   name: 'norm',
-  bindings: ['read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'f32'],
+  bindings: ['read', 'read', 'read', 'read', 'write'],
+  params: ['u32', 'u32', 'f32', 'u32', 'u32', 'u32'],
   types: () => '',
   source: () => `${source}\n${reduce}`,
-  constants: ({ kind, bias }) => ({ LAYER: kind === 'layer' ? 1 : 0, BIAS: bias === undefined ? 0 : 1 }),
+  constants: ({ kind, weight, bias, modulation }) => ({
+    LAYER: kind === 'layer' ? 1 : 0,
+    WEIGHT: weight === undefined ? 0 : 1,
+    BIAS: bias === undefined ? 0 : 1,
+    MODULATED: modulation === undefined ? 0 : 1,
+  }),
   check: (inputs) => checkGrid('norm', norm.grid(inputs)),
   grid: ({ x }) => [x.rows, 1, 1],
-  buffers: ({ x, weight, bias, out, none }) => [x.buffer, weight, bias ?? none, out.buffer],
-  values: ({ x, epsilon }) => [x.cols, x.stride, epsilon],
+  buffers: ({ x, weight, bias, modulation, out, none }) => [x.buffer, weight ?? none, bias ?? none, modulation?.matrix.buffer ?? none, out.buffer],
+  values: ({ x, epsilon, modulation }) => [x.cols, x.stride, epsilon, modulation?.matrix.stride ?? 0, modulation?.shift ?? 0, modulation?.scale ?? 0],
 };

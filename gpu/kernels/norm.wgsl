@@ -1,24 +1,32 @@
 // Normalised rows. RMS: x * weight / sqrt(mean(x^2) + epsilon). Layer: (x - mean) / sqrt(var + epsilon) * weight + bias.
+// Where MODULATED, what comes out is multiplied by 1 + scale and shifted, both by row (adaptive layer norm; Peebles & Xie 2022).
 //
-// x, out [rows, cols]  f32, rows of `stride`
-// weight [cols]        f32
-// bias   [cols]        f32, where BIAS
+// x, out     [rows, cols]  f32, rows of `stride`
+// weight     [cols]        f32, where WEIGHT
+// bias       [cols]        f32, where BIAS
+// modulation [rows, any]   f32, rows of modulation_stride: cols columns of shift and of scale, where MODULATED
 //
 // One workgroup of 128 a row: sums in workgroup memory; the variance is taken about the mean in a second pass.
 
 override LAYER: u32 = 0u;
+override WEIGHT: u32 = 1u;
 override BIAS: u32 = 0u;
+override MODULATED: u32 = 0u;
 
 struct Params {
   cols: u32,
   stride: u32,
   epsilon: f32,
+  modulation_stride: u32,
+  shift: u32, // first column
+  scale: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read> modulation: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
 const WORKGROUP = 128u;
@@ -43,9 +51,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   let scale = inverseSqrt(reduce_sum(squares, thread) / count + params.epsilon);
   for (var i = thread; i < params.cols; i += WORKGROUP) {
-    var v = (x[base + i] - mean) * scale * weight[i];
+    var v = (x[base + i] - mean) * scale;
+    if (WEIGHT == 1u) {
+      v *= weight[i];
+    }
     if (BIAS == 1u) {
       v += bias[i];
+    }
+    if (MODULATED == 1u) {
+      let row = workgroup.x * params.modulation_stride + i;
+      v = v * (1.0 + modulation[row + params.scale]) + modulation[row + params.shift];
     }
     out[base + i] = v;
   }

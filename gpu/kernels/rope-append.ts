@@ -24,7 +24,7 @@ export interface RopeAppendInputs {
   readonly heads: number;
   readonly kv: KvOperand;
   readonly position: number;
-  /** Of `angles`. */
+  /** Values of a head that `angles` rotate; 0: none. */
   readonly rotary: number;
   readonly interleaved: boolean;
   /** (cos, sin) as rope-append.wgsl draws them; `angleRows` makes them. */

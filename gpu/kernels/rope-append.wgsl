@@ -1,5 +1,5 @@
 // One step between the q/k/v product and attention: per-head RMS norm of q and k (where Q_NORM, K_NORM), rotation of both by
-// their positions (RoPE, Su 2021), k and v into the sequence's pages, q out.
+// their positions (RoPE, Su 2021; none where ROTARY is 0), k and v into the sequence's pages, q out.
 //
 // qkv    [tokens, (HEADS + 2 KV_HEADS) * HEAD_DIM]  f32, rows of qkv_stride
 // angles [512 + n, ROTARY / 2]  vec2 (cos, sin): rows 0..511 rotate by p % 512 (times the magnitude), rows 512.. by 512 * (p / 512).

@@ -35,3 +35,10 @@ fn activate(kind: u32, x: f32) -> f32 {
     }
   }
 }
+
+fn activate4(kind: u32, x: vec4<f32>) -> vec4<f32> {
+  if (kind == 0u) {
+    return x;
+  }
+  return vec4<f32>(activate(kind, x.x), activate(kind, x.y), activate(kind, x.z), activate(kind, x.w));
+}

@@ -1,17 +1,11 @@
 /**
  * Contract 1 on WebGPU: operations become kernels of `gpu/kernels`, recorded by `gpu/runtime` and submitted together.
+ * Whatever the host decides per call travels in the parameter arena, so a decode step makes no GPU object.
  *
- * Products choose by the number of rows: few (decode) run the kernels that fuse the norm and share x among columns; many (prefill) run
- * the tiled one. One file, because the contract is one interface. Whatever the host decides per call travels in the parameter arena, so a decode step makes no GPU object.
+ * One file, because the contract is one interface; what many operations share lies beside it: `webgpu/products.ts`, `rows.ts`, `pictures.ts`.
  */
 import { attention } from '../../gpu/kernels/attention.ts';
 import { embed } from '../../gpu/kernels/embed.ts';
-import { gate as gateKernel } from '../../gpu/kernels/gate.ts';
-import { gatedMlp } from '../../gpu/kernels/gated-mlp.ts';
-import { linear } from '../../gpu/kernels/linear.ts';
-import { matmul } from '../../gpu/kernels/matmul.ts';
-import { norm as normKernel } from '../../gpu/kernels/norm.ts';
-import type { Epilogue, Matrix, RmsOperand, WeightPart } from '../../gpu/kernels/operands.ts';
 import { ropeAppend } from '../../gpu/kernels/rope-append.ts';
 import { sampleDraw, sampleParts, samplePrepare } from '../../gpu/kernels/sample.ts';
 import { WEIGHT_SLOTS } from '../../gpu/lib/weights.ts';
@@ -23,21 +17,22 @@ import { InputError } from '../errors.ts';
 import { uniform } from './random.ts';
 import {
   PAGE_TOKENS,
-  type Activation, type AttentionSpec, type Backend, type KvPool, type KvSpec, type KvView, type LinearOptions, type MemoryUse, type NormSpec,
-  type Ranges, type RopeSpec, type SampleSpec, type Sampler, type Tensor, type Weight, type WeightWriter,
+  type Activation, type AttentionSpec, type Backend, type Conv2dOptions, type DenoiseSpec, type GroupNormSpec, type KvPool, type KvSpec, type KvView,
+  type LinearOptions, type MemoryUse, type ModulateSpec, type NormSpec, type Ranges, type RopeSpec, type SampleSpec, type Sampler, type Tensor, type Weight,
+  type WeightWriter,
 } from './backend.ts';
 import type { WeightSpec } from './weight.ts';
 import { Biases } from './webgpu/biases.ts';
-import { checkRanges, poolOf, productRows, rms } from './webgpu/checks.ts';
+import { checkRanges, poolOf, rms } from './webgpu/checks.ts';
 import { GpuKvPool } from './webgpu/kv-pool.ts';
+import { Pictures } from './webgpu/pictures.ts';
+import { Products } from './webgpu/products.ts';
+import { Rows } from './webgpu/rows.ts';
 import { GpuSampler } from './webgpu/sampler.ts';
 import { Tensors, matrix, resident, ring as ringOf } from './webgpu/tensors.ts';
-import { GpuWeight, GpuWeightWriter, vectorOf, weightOf } from './webgpu/weights.ts';
+import { GpuWeight, GpuWeightWriter, weightOf } from './webgpu/weights.ts';
 
 export { describeAdapter } from '../../gpu/runtime/adapter.ts';
-
-/** Up to this many rows of x, the decode kernels are the faster ones. */
-const FEW_ROWS = 8;
 
 export interface WebGpuOptions extends DeviceOptions {
   /** Weights above this many bytes are split; by default what a binding of the device holds. For tests of the splitting. */
@@ -62,6 +57,9 @@ export class WebGpuBackend implements Backend {
   readonly #weights = new Set<GpuWeight>();
   readonly #pools = new Set<GpuKvPool>();
   readonly #biases: Biases;
+  readonly #products: Products;
+  readonly #rows: Rows;
+  readonly #pictures: Pictures;
   #samplers = 0;
   #ended = false;
 
@@ -72,6 +70,10 @@ export class WebGpuBackend implements Backend {
     this.#biases = new Biases(runner);
     this.#largestPart = Math.min(largestPart ?? Infinity, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
     this.#none = runner.buffers.create(256, 'runtime');
+    const context = { runner, tensors: this.#tensors, none: this.#none };
+    this.#products = new Products(context, this.#biases);
+    this.#rows = new Rows(context);
+    this.#pictures = new Pictures(context, this.#products);
     this.description = adapter.name;
     this.software = adapter.software;
     this.lost = lost;
@@ -224,77 +226,60 @@ export class WebGpuBackend implements Backend {
   }
 
   linear(x: Tensor, weights: readonly Weight[], options: LinearOptions = {}): Tensor {
-    const input = matrix('linear', 'x', x);
-    const parts: WeightPart[] = [];
-    let columns = 0;
-    for (const weight of weights) {
-      const rows = productRows('linear', weight, input);
-      for (const part of weightOf('linear', weight).parts) parts.push({ ...part, first: columns + part.first });
-      columns += rows;
-    }
-    if (columns === 0) throw new InputError('argument', 'linear: no weights');
-    const residual = options.residual === undefined ? undefined : matrix('linear', 'residual', options.residual);
-    if (residual !== undefined && (residual.rows !== input.rows || residual.cols !== columns)) {
-      throw new InputError('argument', `linear: residual [${residual.rows},${residual.cols}] should be [${input.rows},${columns}]`);
-    }
-    const epilogue: Epilogue = { bias: this.#biases.of(weights, options.bias), activation: options.activation ?? 'none', residual };
-    const out = this.#tensors.make([input.rows, columns]);
-    this.#product(input, parts, options.norm, epilogue, matrix('linear', 'out', out));
-    return out;
+    return this.#products.linear(x, weights, options);
   }
 
   gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: Activation }): Tensor {
-    const input = matrix('gatedMlp', 'x', x);
-    const rows = productRows('gatedMlp', gate, input);
-    if (productRows('gatedMlp', up, input) !== rows) {
-      throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`);
-    }
-    const { activation } = options;
-    const gateParts = weightOf('gatedMlp', gate).parts;
-    const upParts = weightOf('gatedMlp', up).parts;
-    const [onlyGate, onlyUp] = [gateParts[0], upParts[0]];
-    const out = this.#tensors.make([input.rows, rows]);
-    const target = matrix('gatedMlp', 'out', out);
-    if (input.rows <= FEW_ROWS && onlyGate?.rows === rows && onlyUp?.rows === rows) {
-      this.#normalised('gatedMlp', input, options.norm, true, (normal, rms) => {
-        this.#runner.run(gatedMlp, { x: normal, gate: onlyGate, up: onlyUp, norm: rms, activation, out: target, none: this.#none });
-      });
-      return out;
-    }
-    const both = this.#tensors.make([input.rows, 2 * rows]);
-    const sides = matrix('gatedMlp', 'both', both);
-    const parts = [...gateParts, ...upParts.map((part) => ({ ...part, first: rows + part.first }))];
-    this.#product(input, parts, options.norm, { activation: 'none' }, sides);
-    this.#runner.run(gateKernel, { both: sides, activation, out: target });
-    this.#tensors.free(both);
-    return out;
+    return this.#products.gatedMlp(x, gate, up, options);
   }
 
   norm(x: Tensor, spec: NormSpec): Tensor {
-    const input = matrix('norm', 'x', x);
-    const weight = vectorOf('norm', 'weight', spec.weight, input.cols);
-    const bias = spec.bias === undefined ? undefined : vectorOf('norm', 'bias', spec.bias, input.cols);
-    const out = this.#tensors.make(x.shape);
-    this.#runner.run(normKernel, {
-      x: input, kind: spec.kind, weight, bias, epsilon: spec.epsilon, out: matrix('norm', 'out', out), none: this.#none,
-    });
-    return out;
+    return this.#products.norm(x, spec);
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
-    const input = matrix('rows', 'x', x);
-    if (!Number.isInteger(start) || start < 0 || count < 1 || start + count > input.rows) {
-      throw new InputError('argument', `rows: [${start}, ${start + count}) of x with ${input.rows} rows`);
-    }
-    const out = this.#tensors.make([count, input.cols]);
-    const rowBytes = 4 * input.stride;
-    this.#runner.copy(input.buffer, start * rowBytes, matrix('rows', 'out', out).buffer, 0, count * rowBytes);
-    return out;
+    return this.#rows.rows(x, start, count);
+  }
+
+  take(x: Tensor, indices: Int32Array): Tensor {
+    return this.#rows.take(x, indices);
+  }
+
+  stack(xs: readonly Tensor[]): Tensor {
+    return this.#rows.stack(xs);
+  }
+
+  add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
+    return this.#rows.add(a, b, activation);
+  }
+
+  modulate(x: Tensor, spec: ModulateSpec): Tensor {
+    return this.#rows.modulate(x, spec);
+  }
+
+  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
+    return this.#rows.gatedAdd(x, y, modulation, column);
+  }
+
+  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
+    return this.#pictures.moments(bands, groups, epsilon);
+  }
+
+  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
+    return this.#pictures.groupNorm(x, spec);
+  }
+
+  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
+    return this.#pictures.conv2d(x, weight, options);
+  }
+
+  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
+    return this.#pictures.denoise(x, predicted, noise, spec);
   }
 
   ropeAppend(
     qkv: Tensor, kv: KvView, layer: number, position: number,
-    options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
     const input = matrix('ropeAppend', 'qkv', qkv);
     const pool = poolOf('ropeAppend', kv);
@@ -307,14 +292,14 @@ export class WebGpuBackend implements Backend {
     if (!Number.isInteger(position) || position < 0 || end > kv.blocks * PAGE_TOKENS) {
       throw new InputError('argument', `ropeAppend: positions ${position} to ${end} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
     }
-    const rotary = 2 * rope.inverseFrequency.length;
-    if (rotary < 2 || rotary > headDim) throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
+    const rotary = rope === undefined ? 0 : 2 * rope.inverseFrequency.length;
+    if (rope !== undefined && (rotary < 2 || rotary > headDim)) throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
     const operand = pool.operand('ropeAppend', kv, layer);
     const out = this.#tensors.make([input.rows, heads * headDim]);
     this.#runner.run(ropeAppend, {
       qkv: input, heads, kv: operand, position, rotary,
-      interleaved: rope.style === 'interleaved',
-      angles: pool.angles(rope, end),
+      interleaved: rope?.style === 'interleaved',
+      angles: rope === undefined ? this.#none : pool.angles(rope, end),
       qNorm: rms('ropeAppend', options.qNorm, headDim),
       kNorm: rms('ropeAppend', options.kNorm, headDim),
       q: matrix('ropeAppend', 'out', out),
@@ -357,36 +342,6 @@ export class WebGpuBackend implements Backend {
     this.#runner.run(sampleDraw, inputs);
     buffers.give(values);
     buffers.give(parts);
-  }
-
-  // ---- parts of operations
-
-  /** act(norm(x) W^T + bias) + residual, by as many dispatches as the parts need. */
-  #product(
-    x: Matrix, parts: readonly WeightPart[], norm: NormSpec | undefined,
-    epilogue: Epilogue, out: Matrix,
-  ): void {
-    const few = x.rows <= FEW_ROWS;
-    this.#normalised('linear', x, norm, few, (input, fused) => {
-      for (let i = 0; i < parts.length; i += WEIGHT_SLOTS) {
-        const inputs = { x: input, weights: parts.slice(i, i + WEIGHT_SLOTS), norm: fused, epilogue, out, none: this.#none };
-        if (few) this.#runner.run(linear, inputs);
-        else this.#runner.run(matmul, inputs);
-      }
-    });
-  }
-
-  /** Runs `body` on x and an RMS norm that the kernel fuses, or on x normalised beforehand. */
-  #normalised(operation: string, x: Matrix, norm: NormSpec | undefined, fuses: boolean, body: (x: Matrix, rms: RmsOperand | undefined) => void): void {
-    if (norm === undefined) return body(x, undefined);
-    if (fuses && norm.kind === 'rms') return body(x, rms(operation, norm, x.cols));
-    const normal = this.#tensors.make([x.rows, x.cols]);
-    const target = matrix(operation, 'normalised x', normal);
-    const bias = norm.bias === undefined ? undefined : vectorOf(operation, 'norm bias', norm.bias, x.cols);
-    const weight = vectorOf(operation, 'norm', norm.weight, x.cols);
-    this.#runner.run(normKernel, { x, kind: norm.kind, weight, bias, epsilon: norm.epsilon, out: target, none: this.#none });
-    body(target, undefined);
-    this.#tensors.free(normal);
   }
 
   #freeWeight(weight: GpuWeight): void {

@@ -1,17 +1,37 @@
 /** What operations ask of their operands before anything is dispatched: shapes, kinds, bounds. */
 import type { Matrix, RmsOperand } from '../../../gpu/kernels/operands.ts';
 import { InputError } from '../../errors.ts';
-import type { KvView, NormSpec, Ranges, Weight } from '../backend.ts';
+import type { KvView, NormSpec, Ranges, Tensor, Weight } from '../backend.ts';
 import { GpuKvPool } from './kv-pool.ts';
+import { matrix } from './tensors.ts';
 import { vectorOf } from './weights.ts';
 
-/** Rows of a weight that takes x; throws for one that does not. */
-export function productRows(operation: string, weight: Weight, x: Matrix): number {
-  const [rows = 0, cols] = weight.shape;
-  if (weight.shape.length !== 2 || cols !== x.cols) {
-    throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take x of ${x.cols} columns`);
+/** Rows of a weight that takes rows of `cols` values; throws for one that does not. */
+export function productRows(operation: string, weight: Weight, cols: number): number {
+  const [rows = 0, wanted] = weight.shape;
+  if (weight.shape.length !== 2 || wanted !== cols) {
+    throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take rows of ${cols} values`);
   }
   return rows;
+}
+
+/** What is added to a product [rows, cols], if anything is. */
+export function residualOf(operation: string, tensor: Tensor | undefined, rows: number, cols: number): Matrix | undefined {
+  if (tensor === undefined) return undefined;
+  const residual = matrix(operation, 'residual', tensor);
+  if (residual.rows !== rows || residual.cols !== cols) {
+    throw new InputError('argument', `${operation}: residual [${residual.rows},${residual.cols}] should be [${rows},${cols}]`);
+  }
+  return residual;
+}
+
+/** The width that one or more matrices have in common. */
+export function sameColumns(operation: string, name: string, matrices: readonly Matrix[]): number {
+  const cols = matrices[0]?.cols;
+  if (cols === undefined) throw new InputError('argument', `${operation}: no ${name}`);
+  const other = matrices.find((one) => one.cols !== cols);
+  if (other !== undefined) throw new InputError('argument', `${operation}: ${name} of ${cols} and of ${other.cols} columns; they should be equally wide`);
+  return cols;
 }
 
 /** An RMS norm as kernels fuse it. */

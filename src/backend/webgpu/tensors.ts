@@ -12,13 +12,16 @@ export class GpuTensor implements Tensor {
   readonly rows: number;
   readonly cols: number;
   readonly stride: number;
+  /** Bytes that a binding of its device holds. */
+  readonly bindable: number;
   /** Undefined once freed. */
   buffer: DeviceBuffer | undefined;
   scope: Set<GpuTensor> | undefined;
 
-  constructor(shape: readonly number[], type: 'f32' | 'i32', buffer: DeviceBuffer) {
+  constructor(shape: readonly number[], type: 'f32' | 'i32', buffer: DeviceBuffer, bindable: number) {
     this.shape = shape;
     this.type = type;
+    this.bindable = bindable;
     this.buffer = buffer;
     this.cols = shape[shape.length - 1] ?? 1;
     this.rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
@@ -57,7 +60,7 @@ export class Tensors {
     }
     const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
     const buffer = this.#runner.buffers.take(4 * rows * rowStride(type, shape[shape.length - 1] ?? 1));
-    const tensor = new GpuTensor([...shape], type, buffer);
+    const tensor = new GpuTensor([...shape], type, buffer, this.#runner.device.gpu.limits.maxStorageBufferBindingSize);
     tensor.scope = this.#scopes.at(-1);
     tensor.scope?.add(tensor);
     this.#count += 1;
@@ -112,8 +115,22 @@ function held(tensor: GpuTensor): tensor is GpuTensor & { buffer: DeviceBuffer }
   return tensor.buffer !== undefined;
 }
 
-/** An f32 matrix as kernels take it. */
+/** An f32 matrix as kernels take it; throws for one that is larger than a binding. */
 export function matrix(operation: string, name: string, tensor: Tensor): Matrix {
+  const made = copied(operation, name, tensor);
+  const { bytes } = made.buffer;
+  if (bytes > made.bindable) {
+    throw new InputError(
+      'argument',
+      `${operation}: ${name} [${made.shape.join()}] takes ${bytes} bytes, but a binding of this GPU holds ${made.bindable}; work on fewer rows at a time (a picture: in bands)`,
+      { operation, tensor: name, bytes, limit: made.bindable },
+    );
+  }
+  return made;
+}
+
+/** An f32 matrix of any size, for copies. */
+export function copied(operation: string, name: string, tensor: Tensor): GpuTensor & { buffer: DeviceBuffer } {
   const { type, shape } = tensor;
   if (type !== 'f32' || shape.length !== 2) {
     throw new InputError('argument', `${operation}: ${name} [${shape.join()}] of ${type} should be an f32 matrix`);

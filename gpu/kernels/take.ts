@@ -1,0 +1,39 @@
+/** Rows of a matrix by indices that the host gives: see take.wgsl. */
+import elements from '../lib/elements.wgsl';
+import { elementGrid } from '../lib/elements.ts';
+import { MAXIMUM_DATA_BYTES } from '../runtime/arena.ts';
+import type { Kernel } from '../runtime/kernel.ts';
+import { checkGrid, type Matrix } from './operands.ts';
+import source from './take.wgsl';
+
+/** Indices that one dispatch takes. */
+export const TAKE_INDICES = MAXIMUM_DATA_BYTES / 4;
+
+export interface TakeInputs {
+  readonly x: Matrix;
+  /** At most TAKE_INDICES; -1 or a row of x. */
+  readonly indices: Int32Array;
+  /** Row of out that the first one makes. */
+  readonly first: number;
+  readonly out: Matrix;
+}
+
+const count = ({ indices, out }: TakeInputs): number => (indices.length * out.stride) / 4;
+
+export const take: Kernel<TakeInputs> = {
+  name: 'take',
+  bindings: ['read', 'write'],
+  params: ['u32', 'u32', 'u32'],
+  data: true,
+  types: () => '',
+  source: () => `${source}\n${elements}`,
+  constants: () => ({}),
+  check(inputs) {
+    if (inputs.indices.length > TAKE_INDICES) throw new RangeError(`take: ${inputs.indices.length} indices, at most ${TAKE_INDICES}`);
+    checkGrid('take', take.grid(inputs));
+  },
+  grid: (inputs) => elementGrid(count(inputs)),
+  buffers: ({ x, out }) => [x.buffer, out.buffer],
+  values: (inputs) => [count(inputs), inputs.out.stride / 4, inputs.first],
+  hostData: ({ indices }) => ({ words: new Uint32Array(indices.buffer, indices.byteOffset, indices.length) }),
+};
