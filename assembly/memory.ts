@@ -6,8 +6,9 @@
  */
 
 const HEADER: usize = 64;
-/** 64 KiB pages by which memory grows at least: 16 MiB; a quarter of what there is once that is more. */
+/** 64 KiB pages by which memory grows at least: 16 MiB; a quarter of what there is once that is more, at most 64 MiB. */
 const STEP: i32 = 256;
+const LONGEST_STEP: i32 = 1024;
 
 @unmanaged
 class Block {
@@ -33,8 +34,8 @@ function extend(size: usize): usize {
   const have = <u64>memory.size() << 16;
   if (need > have) {
     const pages = <i32>((need - have + 0xffff) >> 16);
-    // Every growth costs the engine a view of the whole memory and often a collection, so steps are large; pages never touched stay virtual.
-    const step = max<i32>(max<i32>(pages, STEP), <i32>(have >> 18));
+    // Every growth costs the engine a view of the whole memory and often a collection, so steps are large; but some systems count pages that were never touched.
+    const step = max<i32>(max<i32>(pages, STEP), min<i32>(LONGEST_STEP, <i32>(have >> 18)));
     if (memory.grow(step) < 0 && memory.grow(pages) < 0) return 0;
   }
   heapEnd = <usize>need;

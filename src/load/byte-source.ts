@@ -26,16 +26,21 @@ export interface ByteSource {
 /** A range as one array. The caller has checked that `[start, end)` lies in the file, so memory is bounded by its size. */
 export async function readBytes(source: ByteSource, start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
   const bytes = new Uint8Array(end - start);
+  await readInto(bytes, source, start, signal);
+  return bytes;
+}
+
+/** As many bytes as `target` has, from byte `start` on. */
+export async function readInto(target: Uint8Array, source: ByteSource, start: number, signal?: AbortSignal): Promise<void> {
   let filled = 0;
-  for await (const chunk of source.stream(start, end, signal)) {
-    if (filled + chunk.length > bytes.length) break;
-    bytes.set(chunk, filled);
+  for await (const chunk of source.stream(start, start + target.length, signal)) {
+    if (filled + chunk.length > target.length) break;
+    target.set(chunk, filled);
     filled += chunk.length;
   }
-  if (filled !== bytes.length) {
-    throw new FileError('truncated', { file: source.name, field: 'bytes', offset: start + filled }, `${bytes.length} bytes were wanted from byte ${start}, ${filled} came`);
+  if (filled !== target.length) {
+    throw new FileError('truncated', { file: source.name, field: 'bytes', offset: start + filled }, `${target.length} bytes were wanted from byte ${start}, ${filled} came`);
   }
-  return bytes;
 }
 
 /** A source over memory; nothing is copied. */

@@ -78,7 +78,8 @@ export interface TokenizerDescription {
   readonly model: TokenModel;
   readonly before: readonly number[];
   readonly after: readonly number[];
-  readonly ids: ReadonlyMap<string, number>;
+  /** The id of a token or an added token. */
+  readonly idOf: (token: string) => number | undefined;
   readonly decoder: TokenDecoder;
 }
 

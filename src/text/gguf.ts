@@ -7,6 +7,7 @@ import { flag, integer, numbers, strings, text } from './gguf-metadata.ts';
 import type { GgufValues } from './gguf-metadata.ts';
 import { SPACE_MARK, bertNormalizer, sentencePieceSpaces } from './normalizers.ts';
 import { namedPretokenizer, namedStages, pretokenizerNames } from './pretokenizers.ts';
+import { TokenTable } from './token-table.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
 import { ENDS, turnEnds } from './turn-ends.ts';
 import {
@@ -22,6 +23,8 @@ interface Source {
   readonly tokens: readonly string[];
   readonly types: ArrayLike<number> | undefined;
   readonly ids: ReadonlyMap<string, number>;
+  /** What is kept of `tokens` and `ids`. */
+  readonly table: TokenTable;
 }
 
 interface Defaults {
@@ -44,7 +47,7 @@ export function describeGguf(values: GgufValues): TokenizerDescription {
     const id = tokens.findIndex((token, i) => ids.get(token) !== i);
     failTokenizer(`the token ${JSON.stringify(tokens[id])} has two ids, ${id} and ${ids.get(tokens[id] ?? '')}; the file is damaged`, { id });
   }
-  const source: Source = { values, tokens, types, ids };
+  const source: Source = { values, tokens, types, ids, table: new TokenTable(tokens) };
   const kind = text(values, 'tokenizer.ggml.model');
   switch (kind) {
     case 'gpt2': return describeBpe(source, text(values, 'tokenizer.ggml.pre') ?? 'default');
@@ -95,19 +98,27 @@ function addedTokens({ values, tokens, types }: Source): AddedToken[] {
 const utf8 = new TextEncoder();
 
 /** Added tokens print as they stand, byte tokens their byte, others what `plain` says. */
-function decoderOf({ tokens, types }: Source, added: readonly AddedToken[], leadingSpaces: number, plain: (token: string) => Uint8Array): TokenDecoder {
+function decoderOf({ table, types }: Source, added: readonly AddedToken[], leadingSpaces: number, plain: (token: string) => Uint8Array): TokenDecoder {
   const special = new Set(added.filter((token) => token.special).map((token) => token.id));
   const verbatim = new Set(added.map((token) => token.id));
   return {
     leadingSpaces,
     isSpecial: (id) => special.has(id) || types?.[id] === TYPE.unused || types?.[id] === TYPE.undefined,
     bytes: (id) => {
-      const token = tokens[id] ?? '';
+      const token = table.text(id);
       if (verbatim.has(id)) return utf8.encode(token);
       const byte = types?.[id] === TYPE.byte ? byteTokenValue(token) : -1;
       return byte >= 0 ? Uint8Array.of(byte) : plain(token);
     },
   };
+}
+
+/** Functions of their own, so that what they return holds nothing else: engines keep together what any function of a scope uses. */
+function spaceMarks(prefix: boolean): (segment: string, first: boolean, afterToken: boolean) => string {
+  return (segment, _first, afterToken) => ((prefix && afterToken ? ' ' : '') + segment).replaceAll(' ', SPACE_MARK);
+}
+function idsOf({ table }: Source): (token: string) => number | undefined {
+  return (token) => table.find(token);
 }
 
 const spaced = (token: string): Uint8Array => utf8.encode(token.replaceAll(SPACE_MARK, ' '));
@@ -143,7 +154,7 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
     merges: mergeList(merges, ids, byteLevel, false),
   };
   return {
-    facts, added, model, ids, stages: namedStages(named), ...ends(facts),
+    facts, added, model, idOf: idsOf(source), stages: namedStages(named), ...ends(facts),
     decoder: decoderOf(source, added, 0, byteLevel ? (token) => byteLevelBytes(token) ?? utf8.encode(token) : spaced),
     ...(byteLevel ? {} : { normalize: (segment: string) => segment.replaceAll(' ', SPACE_MARK) }),
   };
@@ -157,13 +168,13 @@ function describeSentencePiece(source: Source): TokenizerDescription {
   const byteIds = byteTokens(ids, false).map((id, byte) => (id < 0 && byte < 128 ? (ids.get(String.fromCharCode(byte)) ?? -1) : id));
   const spacePrefix = flag(values, 'add_space_prefix') ?? true;
   return {
-    facts, added, ids, stages: wordStages(tokens, ids), ...ends(facts),
+    facts, added, idOf: idsOf(source), stages: wordStages(tokens, ids), ...ends(facts),
     model: {
       kind: 'bpe', byteLevel: false, byteFallback: true, fuseUnknown: false, ignoreMerges: false,
       entries: packEntries([...ordinary(source, added), ...looseCharacters(tokens, ids)], false),
       tokens: tokens.length, unknown: facts.unknown, byteIds, merges: { kind: 'ranks', ranks: ranksOf(scores, tokens.length) },
     },
-    normalize: (segment, _first, afterToken) => ((spacePrefix && afterToken ? ' ' : '') + segment).replaceAll(' ', SPACE_MARK),
+    normalize: spaceMarks(spacePrefix),
     decoder: decoderOf(source, added, spacePrefix ? 1 : 0, spaced),
   };
 }
@@ -182,7 +193,7 @@ function describeUnigram(source: Source): TokenizerDescription {
   const listedMap = numbers(values, 'precompiled_charsmap', 0);
   const map = listedMap === undefined || listedMap.length === 0 ? undefined : new CharacterMap(Uint8Array.from(listedMap));
   return {
-    facts, added, ids, stages: wordStages(tokens, ids), ...ends(facts),
+    facts, added, idOf: idsOf(source), stages: wordStages(tokens, ids), ...ends(facts),
     model: {
       kind: 'unigram', entries: packEntries(found, false), tokens: tokens.length, unknown: facts.unknown, scores,
       unknownScore: unigramUnknownScore(scores.filter((_, id) => isNormal(id))), byteIds: byteTokens(ids, false), byteFallback: false,
@@ -193,7 +204,7 @@ function describeUnigram(source: Source): TokenizerDescription {
 }
 
 function describeWordPiece(source: Source): TokenizerDescription {
-  const { values, tokens, ids } = source;
+  const { values, tokens } = source;
   const count = tokens.length;
   const facts = factsOf(source, {
     bos: integer(values, 'cls_token_id') ?? 101, unknown: 100, padding: 0, addBos: true, addEos: false,
@@ -210,7 +221,7 @@ function describeWordPiece(source: Source): TokenizerDescription {
   const entries = list.take();
   const lower = flag(values, 'normalizer.lowercase') ?? true;
   return {
-    facts, added, ids, stages: bertStages(),
+    facts, added, idOf: idsOf(source), stages: bertStages(),
     model: { kind: 'wordpiece', entries, tokens: count, unknown: facts.unknown, wordLimit: 0xffffffff },
     normalize: bertNormalizer({ cleanText: true, chineseCharacters: true, lowercase: lower, stripAccents: flag(values, 'normalizer.strip_accents') ?? lower }),
     before: facts.bos === undefined || !facts.addBos ? [] : [facts.bos],

@@ -8,6 +8,7 @@ import { createNormalizer } from './huggingface-normalizers.ts';
 import { createPretokenizer } from './huggingface-pretokenizers.ts';
 import type { Pretokenizer } from './huggingface-pretokenizers.ts';
 import { asArray, asFlag, asObject, asString, isObject, steps } from './json.ts';
+import { TokenTable } from './token-table.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
 import { ByteList, MOST_TOKENS, byteTokens, checkScores, checkTokens, mergeList, packEntries, unigramUnknownScore, wordStages } from './vocabulary.ts';
 
@@ -31,19 +32,26 @@ export function describeHuggingFace(folder: Folder): TokenizerDescription {
   const normalizer = createNormalizer(file['normalizer']);
   const decoder = createDecoder(file['decoder']);
   const { before, after } = affixes(file['post_processor'], facts, folder.tokenizerConfig);
+  const table = new TokenTable(tokens);
   return {
     facts: { ...facts, addBos: facts.bos !== undefined && before.includes(facts.bos), addEos: after.length > 0 },
     added: normalizer === undefined ? added : added.map((token) => (token.normalized ? { ...token, content: normalizer(token.content, false, false) } : token)),
-    ids, before, after, model: described.model, stages: described.stages,
+    idOf: idsOf(table, added), before, after, model: described.model, stages: described.stages,
     ...(normalizer === undefined ? {} : { normalize: normalizer }),
     ...(pretokenizer.prepare === undefined ? {} : { prepare: pretokenizer.prepare }),
     decoder: {
       leadingSpaces: decoder.leadingSpaces,
       isSpecial: (id) => special.has(id),
-      bytes: (id) => decoder.bytes(tokens[id] ?? '', false),
-      firstBytes: (id) => decoder.bytes(tokens[id] ?? '', true),
+      bytes: (id) => decoder.bytes(table.text(id), false),
+      firstBytes: (id) => decoder.bytes(table.text(id), true),
     },
   };
+}
+
+/** Added tokens come before those of the vocabulary, which they may repeat. */
+function idsOf(table: TokenTable, added: readonly AddedToken[]): (token: string) => number | undefined {
+  const first = new Map(added.map(({ content, id }) => [content, id]));
+  return (token) => first.get(token) ?? table.find(token);
 }
 
 function addedTokens(value: JsonValue | undefined): AddedToken[] {

@@ -66,13 +66,14 @@ const SPACE = 0x20;
 
 class DescribedTokenizer implements Tokenizer {
   readonly #encoder: Encoder;
-  readonly #description: TokenizerDescription;
+  /** Without what the encoder has copied: that is as large as the vocabulary several times over. */
+  readonly #description: Omit<TokenizerDescription, 'model' | 'stages'>;
   /** Looked for in the text as it is, and in the normalised text. */
   readonly #raw: AddedTokens;
   readonly #normalised: AddedTokens;
   readonly #bytes: (Uint8Array | undefined)[] = [];
 
-  constructor(encoder: Encoder, description: TokenizerDescription) {
+  constructor(encoder: Encoder, { model: _model, stages: _stages, ...description }: TokenizerDescription) {
     this.#encoder = encoder;
     this.#description = description;
     this.#raw = new AddedTokens(description.added.filter((token) => !token.normalized));
@@ -169,7 +170,7 @@ class DescribedTokenizer implements Tokenizer {
   }
 
   idOf(token: string): number | undefined {
-    return this.#description.ids.get(token);
+    return this.#description.idOf(token);
   }
 
   free(): void {

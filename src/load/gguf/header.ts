@@ -9,13 +9,13 @@
  */
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat } from '../../backend/weight.ts';
 import { FileError } from '../../errors.ts';
-import { readBytes, type ByteSource } from '../byte-source.ts';
+import { readBytes, readInto, type ByteSource } from '../byte-source.ts';
 import type { GgufValue } from '../model-file.ts';
 import { Cursor, MoreBytes } from './cursor.ts';
 import { decodeValue, scanValue, type ValuePlace } from './metadata.ts';
 import { typeName, weightFormat } from './types.ts';
 
-/** The first read: most headers without a vocabulary fit. It grows fourfold until the header is whole. */
+/** The first read: most headers without a vocabulary fit. It doubles until the header is whole. */
 const FIRST_READ = 1 << 20;
 /** The largest header read. Vocabularies of 256,000 tokens with merges make some 12 MB. */
 const MAX_HEADER_BYTES = 256 << 20;
@@ -61,10 +61,10 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
       if (fault.needed > MAX_HEADER_BYTES) {
         throw new FileError('limit', { file: source.name, field: 'header', offset: bytes.length }, `the header goes on to byte ${fault.needed} or beyond; at most ${MAX_HEADER_BYTES} are read`);
       }
-      const length = Math.min(source.size, MAX_HEADER_BYTES, Math.max(4 * bytes.length, fault.needed));
+      const length = Math.min(source.size, MAX_HEADER_BYTES, Math.max(2 * bytes.length, fault.needed));
       const grown = new Uint8Array(length);
       grown.set(bytes);
-      grown.set(await readBytes(source, bytes.length, length, signal), bytes.length);
+      await readInto(grown.subarray(bytes.length), source, bytes.length, signal);
       bytes = grown;
     }
   }
