@@ -122,7 +122,7 @@ export function matrix(operation: string, name: string, tensor: Tensor): Matrix 
   if (bytes > made.bindable) {
     throw new InputError(
       'argument',
-      `${operation}: ${name} [${made.shape.join()}] takes ${bytes} bytes, but a binding of this GPU holds ${made.bindable}; work on fewer rows at a time (a picture: in bands)`,
+      `${operation}: ${name} [${made.shape.join()}] lies in a buffer of ${bytes} bytes, but a binding of this GPU holds ${made.bindable}; work on fewer rows at a time (a picture: in bands)`,
       { operation, tensor: name, bytes, limit: made.bindable },
     );
   }
