@@ -15,3 +15,6 @@ export { workerLoop, stopPool } from './kernels/pool';
 export { linear, gatedMlp, norm, embed, linearScratchBytes } from './kernels/linear';
 export { ropeAppend, ropeScratchBytes } from './kernels/rope';
 export { attention, attentionScratchBytes, attentionPartialBytes } from './kernels/attention';
+export { take, add, modulate, gatedAdd, denoise } from './kernels/rowwise';
+export { moments, momentsScratchBytes, momentsPartialBytes, groupNorm } from './kernels/group-norm';
+export { conv2d, convPreparedBytes, convScratchBytes } from './kernels/conv';

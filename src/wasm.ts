@@ -63,6 +63,18 @@ interface KernelExports {
   attention(args: number): number;
   attentionScratchBytes(args: number): number;
   attentionPartialBytes(args: number): number;
+  take(args: number): number;
+  add(args: number): number;
+  modulate(args: number): number;
+  gatedAdd(args: number): number;
+  denoise(args: number): number;
+  moments(args: number): number;
+  momentsScratchBytes(channels: number): number;
+  momentsPartialBytes(args: number): number;
+  groupNorm(args: number): number;
+  conv2d(args: number): number;
+  convPreparedBytes(args: number): number;
+  convScratchBytes(args: number): number;
   sample(args: number): void;
   sampleWorkBytes(vocabulary: number): number;
   uniform(seed: number, index: number): number;

@@ -2,6 +2,9 @@
 import { Linear, embedTile, gatedTile, normTile, prepareTile, productTile } from './linear';
 import { RopeAppend, ropeTile } from './rope';
 import { Attention, attentionTile } from './attention';
+import { Rowwise, Denoise, addTile, denoiseTile, gatedAddTile, modulateTile, takeTile } from './rowwise';
+import { GroupNorm, Moments, groupNormTile, momentsTile } from './group-norm';
+import { Conv, convPrepareTile, convTile } from './conv';
 
 export const KERNEL_PREPARE: u32 = 0;
 export const KERNEL_PRODUCT: u32 = 1;
@@ -10,6 +13,15 @@ export const KERNEL_NORM: u32 = 3;
 export const KERNEL_EMBED: u32 = 4;
 export const KERNEL_ROPE: u32 = 5;
 export const KERNEL_ATTENTION: u32 = 6;
+export const KERNEL_TAKE: u32 = 7;
+export const KERNEL_ADD: u32 = 8;
+export const KERNEL_MODULATE: u32 = 9;
+export const KERNEL_GATED_ADD: u32 = 10;
+export const KERNEL_DENOISE: u32 = 11;
+export const KERNEL_MOMENTS: u32 = 12;
+export const KERNEL_GROUP_NORM: u32 = 13;
+export const KERNEL_CONV_PREPARE: u32 = 14;
+export const KERNEL_CONV: u32 = 15;
 
 /** One tile of kernel `kernel`. `scratch` is this thread's own. */
 export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): void {
@@ -21,6 +33,15 @@ export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): vo
     case KERNEL_EMBED: return embedTile(changetype<Linear>(args), tile);
     case KERNEL_ROPE: return ropeTile(changetype<RopeAppend>(args), tile, scratch);
     case KERNEL_ATTENTION: return attentionTile(changetype<Attention>(args), tile, scratch);
+    case KERNEL_TAKE: return takeTile(changetype<Rowwise>(args), tile);
+    case KERNEL_ADD: return addTile(changetype<Rowwise>(args), tile);
+    case KERNEL_MODULATE: return modulateTile(changetype<Rowwise>(args), tile);
+    case KERNEL_GATED_ADD: return gatedAddTile(changetype<Rowwise>(args), tile);
+    case KERNEL_DENOISE: return denoiseTile(changetype<Denoise>(args), tile);
+    case KERNEL_MOMENTS: return momentsTile(changetype<Moments>(args), tile, scratch);
+    case KERNEL_GROUP_NORM: return groupNormTile(changetype<GroupNorm>(args), tile);
+    case KERNEL_CONV_PREPARE: return convPrepareTile(changetype<Conv>(args), tile, scratch);
+    case KERNEL_CONV: return convTile(changetype<Conv>(args), tile, scratch);
     default: unreachable();
   }
 }

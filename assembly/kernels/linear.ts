@@ -131,7 +131,7 @@ export function productTile(a: Linear, tile: usize, scratch: usize): void {
 }
 
 /** y = act(y + bias) + residual, each optional. */
-function finishRow(y: usize, n: usize, bias: usize, activation: u32, residual: usize): void {
+export function finishRow(y: usize, n: usize, bias: usize, activation: u32, residual: usize): void {
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) {
     for (; i + 4 <= n; i += 4) {

@@ -56,10 +56,19 @@ function total(x: usize, cols: usize): f32 {
   return <f32>wide;
 }
 
+export function rowMean(x: usize, cols: usize): f32 {
+  return total(x, cols) / <f32>cols;
+}
+
+/** 1 / sqrt(variance + epsilon) of a row. */
+export function layerScale(x: usize, cols: usize, mean: f32, epsilon: f32): f32 {
+  return 1 / sqrt<f32>(squares(x, cols, mean) / <f32>cols + epsilon);
+}
+
 /** out [cols] = (x - mean) / sqrt(variance + epsilon) * weight + bias; RMS: mean is 0 and there is no bias. `bias` may be 0. `out` may be `x`. */
 export function normRow(out: usize, x: usize, weight: usize, bias: usize, cols: usize, kind: u32, epsilon: f32): void {
-  const mean: f32 = kind == NORM_LAYER ? total(x, cols) / <f32>cols : 0;
-  const scale: f32 = 1 / sqrt<f32>(squares(x, cols, mean) / <f32>cols + epsilon);
+  const mean: f32 = kind == NORM_LAYER ? rowMean(x, cols) : 0;
+  const scale = layerScale(x, cols, mean, epsilon);
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) {
     const m = f32x4.splat(mean);

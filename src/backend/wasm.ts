@@ -1,19 +1,21 @@
 /**
  * The CPU engine: contract 1 over one WASM instance, with a pool of threads where memory can be shared.
  * Every operation is one call into WASM on an argument block, and is done when it returns.
- * Longer than most files, since the twenty methods of one contract are best read together; what they use lies in wasm/.
+ * Longer than most files, since the thirty methods of one contract are best read together; what they use lies in wasm/.
  */
 import { InputError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
 import type {
-  Activation, AttentionSpec, Backend, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, NormSpec, Ranges, RopeSpec, Sampler, SampleSpec, Tensor, Weight, WeightWriter,
+  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, Ranges, RopeSpec,
+  Sampler, SampleSpec, Tensor, Weight, WeightWriter,
 } from './backend.ts';
 import { PAGE_TOKENS } from './backend.ts';
 import type { SpawnPoolWorker } from './pool.ts';
 import type { WeightSpec } from './weight.ts';
-import { matrixOf, NO_NORM, normOf, productWeight, ringOf, tensorOf, vectorOf, type NormWords } from './wasm/checks.ts';
+import { ACTIVATIONS, matrixOf, NO_NORM, normOf, productWeight, ringOf, tensorOf, vectorOf, type NormWords } from './wasm/checks.ts';
 import { Engine, MAX_PARTS } from './wasm/engine.ts';
 import { KV_FORMATS, missingPage, poolOf, WasmPool, writePages } from './wasm/kv.ts';
+import { Pictures } from './wasm/pictures.ts';
 import type { Profile } from './wasm/profile.ts';
 import { RopeTables } from './wasm/rope.ts';
 import { WasmSampler } from './wasm/sampler.ts';
@@ -42,8 +44,6 @@ export async function createWasmBackend(options: WasmBackendOptions): Promise<Wa
   return new CpuBackend(await Engine.create(wasm, threads, spawn));
 }
 
-const ACTIVATIONS = { silu: 1, gelu: 2, geluTanh: 3 } as const satisfies Record<Activation, number>;
-
 /** Words of the fixed part of assembly/kernels/linear.ts's block, and of one of its parts. */
 const LINEAR_WORDS = 16;
 const PART_WORDS = 5;
@@ -61,6 +61,7 @@ class CpuBackend implements WasmBackend {
   readonly #tensors: Tensors;
   readonly #weights: Weights;
   readonly #ropes: RopeTables;
+  readonly #pictures: Pictures;
   readonly #pools = new Set<WasmPool>();
   readonly #samplers = new Set<WasmSampler>();
 
@@ -69,6 +70,7 @@ class CpuBackend implements WasmBackend {
     this.#tensors = new Tensors(engine);
     this.#weights = new Weights(engine);
     this.#ropes = new RopeTables(engine);
+    this.#pictures = new Pictures(engine, this.#tensors);
     engine.relieve = () => this.#tensors.trim();
     const { threads } = engine;
     this.description = `WASM (${engine.wasm.build}), ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
@@ -198,25 +200,29 @@ class CpuBackend implements WasmBackend {
 
   linear(x: Tensor, weights: readonly Weight[], options: LinearOptions = {}): Tensor {
     this.#engine.alive();
-    const input = matrixOf('linear', 'x', x);
+    return this.#linear('linear', x, weights, options);
+  }
+
+  #linear(operation: string, x: Tensor, weights: readonly Weight[], options: LinearOptions): Tensor {
+    const input = matrixOf(operation, 'x', x);
     const [count = 0, cols = 0] = input.shape;
-    if (weights.length === 0 || weights.length > MAX_PARTS) throw new InputError('argument', `linear: ${weights.length} weights; 1 to ${MAX_PARTS} are possible`);
+    if (weights.length === 0 || weights.length > MAX_PARTS) throw new InputError('argument', `${operation}: ${weights.length} weights; 1 to ${MAX_PARTS} are possible`);
     let rows = 0;
     const parts = weights.map((weight) => {
-      const part = productWeight('linear', weight, cols);
+      const part = productWeight(operation, weight, cols);
       rows += part.rows;
       return part;
     });
-    const norm = normOf('linear', options.norm, cols);
+    const norm = normOf(operation, options.norm, cols);
     const biases = parts.map((part, i) => {
       const bias = options.bias?.[i];
-      return bias === undefined ? 0 : vectorOf('linear', 'bias', bias, part.rows);
+      return bias === undefined ? 0 : vectorOf(operation, 'bias', bias, part.rows);
     });
     let residual = 0;
     if (options.residual !== undefined) {
       const { shape } = options.residual;
-      if (shape[0] !== count || shape[1] !== rows) throw new InputError('argument', `linear: residual [${shape.join(', ')}] should be [${count}, ${rows}]`);
-      residual = matrixOf('linear', 'residual', options.residual).pointer;
+      if (shape[0] !== count || shape[1] !== rows) throw new InputError('argument', `${operation}: residual [${shape.join(', ')}] should be [${count}, ${rows}]`);
+      residual = matrixOf(operation, 'residual', options.residual).pointer;
     }
     this.#prepare(parts, count, cols, norm, rows);
     const out = this.#tensors.make([count, rows]);
@@ -230,7 +236,7 @@ class CpuBackend implements WasmBackend {
       writePart(words, i, part, first, biases[i] ?? 0);
       first += part.rows;
     }
-    this.#engine.run('linear', this.#engine.wasm.exports.linear);
+    this.#engine.run(operation, this.#engine.wasm.exports.linear);
     return out;
   }
 
@@ -279,9 +285,57 @@ class CpuBackend implements WasmBackend {
     return out;
   }
 
+  take(x: Tensor, indices: Int32Array): Tensor {
+    this.#engine.alive();
+    return this.#pictures.take(x, indices);
+  }
+
+  stack(xs: readonly Tensor[]): Tensor {
+    this.#engine.alive();
+    return this.#pictures.stack(xs);
+  }
+
+  add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
+    this.#engine.alive();
+    return this.#pictures.add(a, b, activation);
+  }
+
+  modulate(x: Tensor, spec: ModulateSpec): Tensor {
+    this.#engine.alive();
+    return this.#pictures.modulate(x, spec);
+  }
+
+  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
+    this.#engine.alive();
+    return this.#pictures.gatedAdd(x, y, modulation, column);
+  }
+
+  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
+    this.#engine.alive();
+    return this.#pictures.moments(bands, groups, epsilon);
+  }
+
+  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
+    this.#engine.alive();
+    return this.#pictures.groupNorm(x, spec);
+  }
+
+  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
+    this.#engine.alive();
+    const plan = this.#pictures.plan(x, weight, options);
+    if (!plan.pointwise) return this.#pictures.conv2d(plan, options);
+    const { bias, activation, residual } = options;
+    return this.#linear('conv2d', x, [weight], { bias: [bias], ...(activation && { activation }), ...(residual && { residual }) });
+  }
+
+  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
+    this.#engine.alive();
+    return this.#pictures.denoise(x, predicted, noise, spec);
+  }
+
   ropeAppend(
     qkv: Tensor, kv: KvView, layer: number, position: number,
-    options: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
     this.#engine.alive();
     const engine = this.#engine;
@@ -293,7 +347,7 @@ class CpuBackend implements WasmBackend {
     if (cols !== (heads + 2 * kvHeads) * headDim) {
       throw new InputError('argument', `ropeAppend: qkv [${input.shape.join(', ')}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
     }
-    const pairs = rope.inverseFrequency.length;
+    const pairs = rope?.inverseFrequency.length ?? 0;
     if (2 * pairs > headDim) throw new InputError('argument', `ropeAppend: ${pairs} rotary pairs for heads of ${headDim} values`);
     if (!(Number.isInteger(position) && position >= 0 && position + count <= kv.blocks * PAGE_TOKENS)) {
       throw new InputError('argument', `ropeAppend: positions ${position} to ${position + count} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
@@ -306,7 +360,7 @@ class CpuBackend implements WasmBackend {
     if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to)) {
       throw new InputError('argument', `ropeAppend: ${missingPage(pool, kv, layer, from, to) ?? ''}`);
     }
-    const table = this.#ropes.pointer(rope, position, count);
+    const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count);
     engine.scratch(engine.wasm.exports.ropeScratchBytes(headDim));
     const out = this.#tensors.make([count, heads * headDim]);
     const words = engine.words();
@@ -323,7 +377,7 @@ class CpuBackend implements WasmBackend {
     words[10] = kvHeads;
     words[11] = headDim;
     words[12] = pairs;
-    words[13] = rope.style === 'interleaved' ? 1 : 0;
+    words[13] = rope?.style === 'interleaved' ? 1 : 0;
     words[14] = qNorm.weight;
     words[15] = qNorm.bias;
     floats[16] = qNorm.epsilon;

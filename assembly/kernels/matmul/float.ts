@@ -9,9 +9,9 @@ import { FORMAT_BF16, FORMAT_F16, FORMAT_F32, TILE, tileBytes } from './layout';
 import { f16 } from './decode';
 import { multiplyAdd } from './dot';
 import { halfMask, halfPower, halvesBy, unknownZero } from './vectors';
-import { writeSums } from './gemm';
+import { writeSums, writeToken } from './gemm';
 
-const TOKENS: usize = 48;
+export const TOKENS: usize = 48;
 const PANEL: usize = 256;
 const PANEL_AT: usize = TOKENS * 64;
 export const FLOAT_SCRATCH: usize = PANEL_AT + PANEL * 64;
@@ -76,14 +76,8 @@ function widen(format: i32, to: usize, from: usize, depth: usize): void {
   }
 }
 
-/** Six tokens (fewer: the last repeats) times 8 rows over `depth` k; `sums` is row group v's, `next` bytes before row group v + 1's. */
-function six(sums: usize, next: usize, last: usize, w: usize, x: usize, stride: usize, depth: usize): void {
-  let x0 = x;
-  let x1 = x + stride * min<usize>(1, last);
-  let x2 = x + stride * min<usize>(2, last);
-  let x3 = x + stride * min<usize>(3, last);
-  let x4 = x + stride * min<usize>(4, last);
-  let x5 = x + stride * last;
+/** Tokens at x0 .. x5 (fewer than six: the last repeats) times 8 rows over `depth` k; `sums` is row group v's, `next` bytes before row group v + 1's. */
+function six(sums: usize, next: usize, last: usize, w: usize, x0: usize, x1: usize, x2: usize, x3: usize, x4: usize, x5: usize, depth: usize): void {
   const t1 = sums + 16 * min<usize>(1, last);
   const t2 = sums + 16 * min<usize>(2, last);
   const t3 = sums + 16 * min<usize>(3, last);
@@ -169,13 +163,62 @@ function matrixProduct(
         }
         for (let t: usize = 0; t < tokens; t += 6) {
           const last = min<usize>(5, tokens - t - 1);
-          const from = x + ((first + t) * cols + k) * 4;
-          six(scratch + t * 16, tokens * 16, last, panel, from, cols * 4, depth);
-          six(scratch + (2 * tokens + t) * 16, tokens * 16, last, panel + 32, from, cols * 4, depth);
+          const x0 = x + ((first + t) * cols + k) * 4;
+          const x1 = x0 + cols * 4 * min<usize>(1, last);
+          const x2 = x0 + cols * 4 * min<usize>(2, last);
+          const x3 = x0 + cols * 4 * min<usize>(3, last);
+          const x4 = x0 + cols * 4 * min<usize>(4, last);
+          const x5 = x0 + cols * 4 * last;
+          six(scratch + t * 16, tokens * 16, last, panel, x0, x1, x2, x3, x4, x5, depth);
+          if (row + 8 < rowEnd) six(scratch + (2 * tokens + t) * 16, tokens * 16, last, panel + 32, x0, x1, x2, x3, x4, x5, depth);
         }
       }
       writeSums(out + (first * outStride + row) * 4, outStride, scratch, tokens, min<usize>(TILE, rowEnd - row));
     }
+  }
+}
+
+@inline
+function placeOf(places: usize, token: usize): usize {
+  return <usize>load<u32>(places + token * 4);
+}
+
+/**
+ * As `matrixProduct` for at most TOKENS tokens whose k come in `taps` pieces of `depth` values, each at an address of its own: u32 places [taps][count].
+ * Token t's result goes to outs[t] + 4 row; u32 outs [count].
+ */
+function tapsMatrix(
+  outs: usize, places: usize, taps: usize, depth: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, count: usize, scratch: usize,
+): void {
+  const stride = tileBytes(format, taps * depth);
+  const kBytes = TILE * valueBytes(format);
+  for (let row = rowStart; row < rowEnd; row += TILE) {
+    memory.fill(scratch, 0, count * 64);
+    let panel = weight + (row / TILE) * stride;
+    for (let tap: usize = 0; tap < taps; tap++) {
+      for (let k: usize = 0; k < depth; k += PANEL) {
+        const piece = min<usize>(PANEL, depth - k);
+        let w = panel;
+        if (format != FORMAT_F32) {
+          w = scratch + PANEL_AT;
+          widen(format, w, panel, piece);
+        }
+        panel += piece * kBytes;
+        const places6 = places + tap * count * 4;
+        for (let t: usize = 0; t < count; t += 6) {
+          const last = min<usize>(5, count - t - 1);
+          const x0 = placeOf(places6, t) + k * 4;
+          const x1 = placeOf(places6, t + min<usize>(1, last)) + k * 4;
+          const x2 = placeOf(places6, t + min<usize>(2, last)) + k * 4;
+          const x3 = placeOf(places6, t + min<usize>(3, last)) + k * 4;
+          const x4 = placeOf(places6, t + min<usize>(4, last)) + k * 4;
+          const x5 = placeOf(places6, t + last) + k * 4;
+          six(scratch + t * 16, count * 16, last, w, x0, x1, x2, x3, x4, x5, piece);
+          if (row + 8 < rowEnd) six(scratch + (2 * count + t) * 16, count * 16, last, w + 32, x0, x1, x2, x3, x4, x5, piece);
+        }
+      }
+    }
+    for (let t: usize = 0; t < count; t++) writeToken(placeOf(outs, t) + row * 4, scratch + t * 16, count * 16, min<usize>(TILE, rowEnd - row));
   }
 }
 
@@ -196,6 +239,42 @@ function scalar(format: i32, out: usize, outStride: usize, x: usize, weight: usi
       for (let k: usize = 0; k < cols; k++) sum += value(format, tile, r % TILE, k) * load<f32>(x + (t * cols + k) * 4);
       store<f32>(out + (t * outStride + r) * 4, sum);
     }
+  }
+}
+
+@inline
+function scalarTaps(
+  format: i32, outs: usize, places: usize, taps: usize, depth: usize, weight: usize, rowStart: usize, rowEnd: usize, count: usize,
+): void {
+  const stride = tileBytes(format, taps * depth);
+  for (let t: usize = 0; t < count; t++) {
+    for (let r = rowStart; r < rowEnd; r++) {
+      const tile = weight + (r / TILE) * stride;
+      let sum: f32 = 0;
+      for (let tap: usize = 0; tap < taps; tap++) {
+        const x = placeOf(places, tap * count + t);
+        for (let k: usize = 0; k < depth; k++) sum += value(format, tile, r % TILE, tap * depth + k) * load<f32>(x + k * 4);
+      }
+      store<f32>(placeOf(outs, t) + r * 4, sum);
+    }
+  }
+}
+
+/**
+ * F32, F16 and BF16 weights [rows, taps * depth] times tokens whose pieces lie apart (a convolution's pixels): at most TOKENS of them, u32 addresses
+ * places [taps][count] and outs [count]; row r of token t goes to outs[t] + 4 r.
+ */
+export function floatTaps(
+  outs: usize, places: usize, taps: usize, depth: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, count: usize, scratch: usize,
+): void {
+  if (ASC_FEATURE_SIMD) {
+    tapsMatrix(outs, places, taps, depth, weight, format, rowStart, rowEnd, count, scratch);
+    return;
+  }
+  switch (format) {
+    case FORMAT_F32: return scalarTaps(FORMAT_F32, outs, places, taps, depth, weight, rowStart, rowEnd, count);
+    case FORMAT_F16: return scalarTaps(FORMAT_F16, outs, places, taps, depth, weight, rowStart, rowEnd, count);
+    default: return scalarTaps(FORMAT_BF16, outs, places, taps, depth, weight, rowStart, rowEnd, count);
   }
 }
 

@@ -263,17 +263,18 @@ function runBlock(format: i32, sums: usize, x: usize, count: usize, header: usiz
   }
 }
 
+/** The sums at `from`, `next` bytes apart for every four rows -> `rowCount` (at most 16) values at `to`. */
+@inline
+export function writeToken(to: usize, from: usize, next: usize, rowCount: usize): void {
+  for (let row: usize = 0; row < rowCount; row += 4, from += next) {
+    if (row + 4 <= rowCount) v128.store(to + row * 4, v128.load(from));
+    else for (let r = row; r < rowCount; r++) store<f32>(to + r * 4, load<f32>(from + (r & 3) * 4));
+  }
+}
+
 /** sums [4][count][4] -> `rowCount` (at most 16) values a token. */
 export function writeSums(out: usize, outStride: usize, sums: usize, count: usize, rowCount: usize): void {
-  for (let t: usize = 0; t < count; t++) {
-    const to = out + t * outStride * 4;
-    const from = sums + t * 16;
-    for (let row: usize = 0; row < rowCount; row += 4) {
-      const at = from + (row >> 2) * count * 16;
-      if (row + 4 <= rowCount) v128.store(to + row * 4, v128.load(at));
-      else for (let r = row; r < rowCount; r++) store<f32>(to + r * 4, load<f32>(at + (r & 3) * 4));
-    }
-  }
+  for (let t: usize = 0; t < count; t++) writeToken(out + t * outStride * 4, sums + t * 16, count * 16, rowCount);
 }
 
 export function gemm(

@@ -14,6 +14,8 @@ import { packTile } from './pack';
 import { quantise, RECORD } from './activations';
 import { decode } from './decode';
 import { FLOAT_SCRATCH, floatProduct } from './float';
+export { floatTaps, TOKENS as TAPS_TOKENS } from './float';
+export { CHUNK, RECORD } from './activations';
 import { scalarProduct } from './scalar';
 import { gemm, GEMM_SCRATCH } from './gemm';
 import { gemv } from './gemv';

@@ -1,8 +1,11 @@
 /** What every operation checks before anything runs; each throws `InputError` naming operation and tensor. */
 import { InputError } from '../../errors.ts';
-import type { NormSpec, Tensor, Weight } from '../backend.ts';
+import type { Activation, NormSpec, Tensor, Weight } from '../backend.ts';
 import { WasmTensor } from './tensors.ts';
 import { WasmWeight } from './weights.ts';
+
+/** assembly/kernels/math.ts; 0 is none. */
+export const ACTIVATIONS = { silu: 1, gelu: 2, geluTanh: 3 } as const satisfies Record<Activation, number>;
 
 export function tensorOf(operation: string, name: string, tensor: Tensor): WasmTensor {
   if (!(tensor instanceof WasmTensor)) throw new InputError('argument', `${operation}: ${name} is a tensor of another backend`);

@@ -19,7 +19,7 @@ const ARGUMENT_BYTES = 4096;
 export const MAX_PARTS = 128;
 
 /** Growable scratch memory by purpose; contents do not outlast an operation unless said otherwise. */
-export type Room = 'prepared' | 'normalised' | 'pages' | 'offsets' | 'runs' | 'partials' | 'sample';
+export type Room = 'prepared' | 'normalised' | 'pages' | 'offsets' | 'runs' | 'partials' | 'sample' | 'table' | 'picture';
 
 export class Engine {
   readonly wasm: Wasm;
@@ -159,6 +159,14 @@ export class Engine {
     const pointer = this.alloc(bytes);
     this.#rooms.set(name, { pointer, bytes });
     return pointer;
+  }
+
+  /** Frees a room that few operations need and that may be large. */
+  giveBack(name: Room): void {
+    const has = this.#rooms.get(name);
+    if (has === undefined) return;
+    this.#rooms.delete(name);
+    this.free(has.pointer);
   }
 
   /** At least `bytes` of scratch memory for each thread. */
