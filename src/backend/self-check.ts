@@ -17,6 +17,12 @@ const KV_HEADS = 2;
 const HEAD_DIM = 32;
 /** More than one page, and more rows than the decode kernels take. */
 const TOKENS = PAGE_TOKENS + 3;
+/** A picture, its channels, and the channels that a convolution makes of it: a tile that is not full. */
+const HEIGHT = 6;
+const WIDTH = 7;
+const CHANNELS = 32;
+const GROUPS = 8;
+const CONVOLVED = 24;
 
 export interface SelfCheck {
   readonly ok: boolean;
@@ -75,6 +81,8 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
   try {
     const norm: NormSpec = { kind: 'rms', weight: await put('norm', [COLS], 'F32'), epsilon: 1e-5 };
     const products = [await put('q8', [ROWS, COLS], 'Q8_0'), await put('q4', [ROWS, COLS], 'Q4_0'), await put('q6', [ROWS, COLS], 'Q6_K')] as const;
+    const groupNorm = { weight: await put('group norm', [CHANNELS], 'F32'), bias: await put('group norm bias', [CHANNELS], 'F32'), activation: 'silu' } as const;
+    const kernel = await put('kernel', [CONVOLVED, 9 * CHANNELS], 'Q8_0');
     pool.reserve(2 * KV_HEADS);
     const view = { pool, blocks: 2, table: Int32Array.of(2, 0, 3, 1), version: 1 };
     const rope = { inverseFrequency: Float64Array.from({ length: HEAD_DIM / 2 }, (_, i) => 10000 ** ((-2 * i) / HEAD_DIM)), magnitude: 1, style: 'half' } as const;
@@ -95,6 +103,12 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
         tensors.push([`rope of ${tokens}`, backend.keep(q)]);
         tensors.push([`attention of ${tokens}`, backend.keep(backend.attention(q, view, 0, position, ranges, { heads: HEADS, scale: 0.2 }))]);
       }
+      const picture = backend.upload(numbers(HEIGHT * WIDTH * CHANNELS, 4), [HEIGHT * WIDTH, CHANNELS]);
+      tensors.push(['moments', backend.keep(backend.moments([picture], GROUPS, 1e-5))]);
+      // Statistics from the host, so that wrong moments are not taken for a wrong convolution.
+      const moments = backend.upload(numbers(2 * GROUPS, 5), [GROUPS, 2]);
+      const convolution = backend.conv2d(picture, kernel, { height: HEIGHT, width: WIDTH, kernel: 3, padding: [1, 1, 1, 1], norm: { moments, ...groupNorm } });
+      tensors.push(['convolution', backend.keep(convolution)]);
     });
     for (const [name, tensor] of tensors) results.set(name, await backend.download(tensor));
   } finally {

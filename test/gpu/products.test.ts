@@ -9,6 +9,7 @@ import { hasGpu, testGpu } from '../support/gpu.ts';
 import { quantise } from '../support/quantise.ts';
 import { random } from '../support/random.ts';
 import { expectNmse, productTolerance } from '../support/tolerance.ts';
+import { openWasmBackend } from '../support/wasm.ts';
 
 const ifGpu = (await hasGpu()) ? test : test.skip;
 
@@ -40,7 +41,7 @@ describe('weights above what a binding holds', () => {
   }
 
   for (const format of ['F32', 'Q8_0', 'Q6_K'] as const) {
-    ifGpu(`${format}: products, gated MLP and embeddings take the parts`, async () => {
+    ifGpu(`${format}: products, gated MLP, convolutions and embeddings take the parts`, async () => {
       const x = random(6).normals(40 * 256);
       for (const t of [1, 40]) {
         // Parts of 4 rows (F32) to 19 (Q6_K): more parts than one dispatch takes.
@@ -49,6 +50,9 @@ describe('weights above what a binding holds', () => {
           b.gatedMlp(b.upload(x.subarray(0, t * 256), [t, 256]), gate!, up!, { activation: 'silu' }),
         );
       }
+      const picture = random(7).normals(42 * 256);
+      await same('conv2d', format, [[67, 256]], (b, [w]) => b.conv2d(b.upload(picture.subarray(0, 42 * 64), [42, 64]), w!, { height: 6, width: 7, kernel: 2, padding: [1, 0, 0, 1] }));
+      await same('conv2d of kernel 1', format, [[67, 256]], (b, [w]) => b.conv2d(b.upload(picture, [42, 256]), w!, { height: 6, width: 7, kernel: 1, padding: [0, 0, 0, 0] }));
       await same('embed', format, [[67, 256]], (b, [table]) => b.embed(table!, b.upload(Int32Array.of(66, 0, 31, 4, 5, 15, 16), [7]), 0, 7));
     });
   }
@@ -68,9 +72,15 @@ describe('the self-check', () => {
     backend.destroy();
   });
 
+  test('takes the CPU engine, its judge in practice, for right', async () => {
+    const judge = await openWasmBackend('simd');
+    expect(await compareBackends(createReferenceBackend(), judge)).toMatchObject({ ok: true });
+    judge.destroy();
+  });
+
   test('finds a device that computes one operation wrongly, and names it', async () => {
     const judge = createReferenceBackend();
-    for (const [method, name] of [['linear', 'linear'], ['attention', 'attention'], ['norm', 'norm'], ['gatedMlp', 'gated MLP'], ['ropeAppend', 'rope']] as const) {
+    for (const [method, name] of [['linear', 'linear'], ['attention', 'attention'], ['norm', 'norm'], ['gatedMlp', 'gated MLP'], ['ropeAppend', 'rope'], ['moments', 'moments'], ['conv2d', 'convolution']] as const) {
       const wrong = new Proxy(createReferenceBackend(), {
         get(target, key) {
           const value: unknown = Reflect.get(target, key, target);
