@@ -53,6 +53,21 @@ export class Facts {
     return value;
   }
 
+  /** A list of numbers, each within `bounds`, of a length within `count`. */
+  numbers(names: FactNames, bounds: Bounds, count: Bounds): readonly number[] {
+    const found = this.find(names);
+    if (found === undefined) throw this.#missing(names);
+    const { name, value } = found;
+    const list = Array.isArray(value) ? (value as readonly unknown[]) : ArrayBuffer.isView(value) && !(value instanceof DataView) ? Array.from(value as unknown as ArrayLike<number>) : undefined;
+    if (list === undefined) throw wrong(name, value, 'should be a list of numbers');
+    if (!(list.length >= count.least && list.length <= count.most)) throw wrong(name, `${list.length} values`, `should have ${count.least} to ${count.most}`);
+    return list.map((entry) => {
+      const number = typeof entry === 'bigint' ? Number(entry) : entry;
+      if (typeof number !== 'number' || !(number >= bounds.least && number <= bounds.most)) throw wrong(name, entry, `should hold numbers from ${bounds.least} to ${bounds.most}`);
+      return number;
+    });
+  }
+
   text(names: FactNames, fallback: string): string {
     const found = this.find(names);
     if (found === undefined) return fallback;

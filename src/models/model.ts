@@ -1,35 +1,37 @@
-/** From a model file to a language model on a backend: chooses the architecture, checks every tensor, loads, and runs the layers. */
-import type { Backend, KvView, NormSpec, Ranges, Tensor, Weight, WeightWriter } from '../backend/backend.ts';
+/** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
+import type { Backend, WeightWriter } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
-import { DecoderBlock } from '../layers/decoder-block.ts';
-import { ropeSpec } from '../layers/rope.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { Architecture } from './architecture.ts';
 import type { LanguageModelConfig } from './config.ts';
+import { Decoder, type LanguageModel } from './decoder.ts';
 import { Facts } from './facts.ts';
 import { llama } from './llama.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
-import { planWeights, type WeightPlan } from './weight-plan.ts';
+import { uniPicConfig } from './unipic/config.ts';
+import { createPictureModel, type PictureModel, type PictureOptions } from './unipic/index.ts';
+import { PartsPlan } from './unipic/parts.ts';
+import { planWeights } from './weight-plan.ts';
 import { VectorWriter } from './vector-writer.ts';
 
 export type { LanguageModelConfig } from './config.ts';
+export type { LanguageModel } from './decoder.ts';
 
-/** T tokens through a decoder. Tensors follow the backend's scopes; the KV view is the caller's. */
-export interface LanguageModel {
-  readonly config: LanguageModelConfig;
-  readonly backend: Backend;
-  /** Ids `[start, start + count)` of the ring -> [count, hidden]. */
-  embed(ring: Tensor, start: number, count: number): Tensor;
-  /** [T, hidden] at positions `position ..` -> [T, hidden], before the final norm; appends to the view's pages. */
-  forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor;
-  /** Final norm and head: [T, hidden] -> [T, vocabulary]. */
-  logits(hidden: Tensor): Tensor;
-  /** Frees the weights. */
+/** What a file makes: a language model, and whatever sees and paints around it. */
+export interface Model {
+  readonly language: LanguageModel;
+  /** Undefined for a file of a language model alone. */
+  readonly pictures: PictureModel | undefined;
+  /** Frees all weights. */
   free(): void;
 }
 
+export interface LoadOptions extends ReadOptions, PictureOptions {}
+
 const ARCHITECTURES: readonly Architecture[] = [llama, qwen2, qwen3];
+/** Files that hold picture parts beside a language model, whose own architecture they name (docs/unipic-format.md). */
+const UNIPIC = 'unipic';
 /** Hugging Face configurations that name their model type in `architectures` only. */
 const CLASS_NAME = /^(.*)ForCausalLM$/;
 
@@ -41,7 +43,8 @@ export function languageModelConfig(metadata: ModelMetadata, tensors: Tensors): 
 }
 
 function choose(metadata: ModelMetadata, tensors: Tensors): { readonly architecture: Architecture; readonly config: LanguageModelConfig } {
-  const name = architectureName(metadata);
+  const file = architectureName(metadata);
+  const name = file === UNIPIC ? languageArchitecture(metadata) : file;
   const architecture = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
   if (architecture === undefined) {
     const known = ARCHITECTURES.flatMap((candidate) => candidate[metadata.kind]);
@@ -51,6 +54,10 @@ function choose(metadata: ModelMetadata, tensors: Tensors): { readonly architect
   const table = tensors.get(gguf ? 'token_embd.weight' : 'model.embed_tokens.weight');
   const head = tensors.has(gguf ? 'output.weight' : 'lm_head.weight');
   return { architecture, config: architecture.config(new Facts(metadata, name), { vocabulary: table?.shape[0], head }, name) };
+}
+
+function languageArchitecture(metadata: ModelMetadata): string {
+  return new Facts(metadata, UNIPIC).text({ gguf: 'language_model', huggingface: [] }, '');
 }
 
 function architectureName(metadata: ModelMetadata): string {
@@ -67,66 +74,37 @@ function architectureName(metadata: ModelMetadata): string {
 /**
  * Loads every weight that the architecture needs. Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape
  * (`tensor-shape`) or is of a kind that this architecture does not have (`tensor-type`), before anything is read.
+ * Picture parts of which nothing is there are done without: see `PictureModel.capabilities`.
  */
-export async function loadLanguageModel(file: ModelFile, backend: Backend, options?: ReadOptions): Promise<LanguageModel> {
-  const { architecture, config } = choose(file.metadata, file.tensors);
-  const plan = planWeights(file.tensors, config, architecture.block(config));
+export async function loadModel(file: ModelFile, backend: Backend, options: LoadOptions = {}): Promise<Model> {
+  const { metadata, tensors } = file;
+  const { architecture, config } = choose(metadata, tensors);
+  const plan = planWeights(tensors, config, architecture.block(config));
+  const unipic = architectureName(metadata) === UNIPIC ? uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary) : undefined;
+  const parts = unipic && new PartsPlan(tensors, unipic, config.hidden);
   const divisors = new VectorWriter(config.rope.dimension / 2);
   const weights = await file.read((info): WeightWriter | undefined => {
     if (info.name === plan.ropeDivisors) return divisors.begin(info);
-    return plan.names.has(info.name) ? backend.weight(info) : undefined;
+    return plan.names.has(info.name) || parts?.weights.has(info.name) ? backend.weight(info) : parts?.tableWriter(info);
   }, options);
-  return new Decoder(backend, config, plan, weights, divisors.values);
+  try {
+    const language = new Decoder(backend, config, plan, weights, divisors.values);
+    const pictures = unipic && parts && (await createPictureModel(language, unipic, parts.read(weights), options));
+    return {
+      language,
+      pictures,
+      free: () => {
+        pictures?.free();
+        for (const weight of weights.values()) weight.free();
+      },
+    };
+  } catch (error) {
+    for (const weight of weights.values()) weight.free();
+    throw error;
+  }
 }
 
-class Decoder implements LanguageModel {
-  readonly config: LanguageModelConfig;
-  readonly backend: Backend;
-  readonly #weights: ReadonlyMap<string, Weight>;
-  readonly #embedding: Weight; // (vocabulary, hidden)
-  readonly #blocks: readonly DecoderBlock[];
-  readonly #norm: NormSpec; // (hidden)
-  readonly #head: Weight; // (vocabulary, hidden)
-
-  constructor(backend: Backend, config: LanguageModelConfig, plan: WeightPlan, weights: ReadonlyMap<string, Weight>, divisors: Float64Array | undefined) {
-    const { heads, headDim, epsilon, activation, slidingWindow } = config;
-    const weight = (name: string): Weight => {
-      const found = weights.get(name);
-      if (found === undefined) throw new ModelError('tensor-missing', `the file's reader did not deliver ${name}`, { tensor: name });
-      return found;
-    };
-    const rope = ropeSpec(config.rope, divisors);
-    this.backend = backend;
-    this.config = config;
-    this.#weights = weights;
-    this.#embedding = weight(plan.embedding);
-    this.#blocks = plan.blocks.map((names, layer) => {
-      const window = slidingWindow?.layers[layer] ? slidingWindow.tokens : undefined;
-      return new DecoderBlock(backend, names(weight), { heads, headDim, epsilon, activation, rope, window });
-    });
-    this.#norm = { kind: 'rms', weight: weight(plan.norm), epsilon };
-    this.#head = weight(plan.head);
-  }
-
-  embed(ring: Tensor, start: number, count: number): Tensor {
-    return this.backend.embed(this.#embedding, ring, start, count);
-  }
-
-  /** What a layer makes on its way is given back after it: kept until the last one, 24 layers of a prefill chunk are as large as a third of the weights. */
-  forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor {
-    const { backend } = this;
-    return this.#blocks.reduce((hidden, block, layer) => {
-      const next = backend.scope(() => block.forward(hidden, kv, layer, position, ranges));
-      if (hidden !== x) backend.free(hidden);
-      return next;
-    }, x);
-  }
-
-  logits(hidden: Tensor): Tensor {
-    return this.backend.linear(hidden, [this.#head], { norm: this.#norm });
-  }
-
-  free(): void {
-    for (const weight of this.#weights.values()) weight.free();
-  }
+/** The language model alone. */
+export async function loadLanguageModel(file: ModelFile, backend: Backend, options?: ReadOptions): Promise<LanguageModel> {
+  return (await loadModel(file, backend, options)).language;
 }

@@ -1,7 +1,8 @@
-/** A small F32 vector that the host needs and no device: the divisors of RoPE's frequencies. */
-import type { Weight, WeightWriter } from '../backend/backend.ts';
+/** The divisors of RoPE's frequencies: a vector for the host, all positive. */
+import type { WeightWriter } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
 import type { TensorInfo } from '../load/model-file.ts';
+import { hostWriter } from './host-tensor.ts';
 
 export class VectorWriter {
   readonly #length: number;
@@ -17,20 +18,9 @@ export class VectorWriter {
     if (format !== 'F32' || shape.length !== 1 || shape[0] !== this.#length) {
       throw new ModelError('tensor-shape', `${name} is ${format} [${shape.join(', ')}]; it should be F32 [${this.#length}]`, { tensor: name });
     }
-    const bytes = new Uint8Array(4 * this.#length);
-    let at = 0;
-    return {
-      write: async (chunk) => {
-        bytes.set(chunk.subarray(0, bytes.length - at), at);
-        at += chunk.length;
-      },
-      finish: async (): Promise<Weight> => {
-        const view = new DataView(bytes.buffer);
-        this.values = Float64Array.from({ length: this.#length }, (_, i) => view.getFloat32(4 * i, true));
-        if (this.values.some((value) => !(value > 0 && value < Infinity))) throw new ModelError('config', `${name} holds a value that is not positive`, { tensor: name });
-        return { name, shape, format, bytes: 0, free: () => undefined };
-      },
-      abort: () => undefined,
-    };
+    return hostWriter(info, (values) => {
+      this.values = Float64Array.from(values);
+      if (values.some((value) => !(value > 0 && value < Infinity))) throw new ModelError('config', `${name} holds a value that is not positive`, { tensor: name });
+    });
   }
 }

@@ -1,0 +1,57 @@
+/**
+ * Bidirectional attention over one set of rows: a transient KV pool of one layer, whose pages every block and every call writes anew.
+ * It grows to the longest set it has met and is freed by its owner.
+ */
+import { PAGE_TOKENS, type Backend, type KvView, type Tensor } from '../backend/backend.ts';
+import { bidirectional } from '../context/ranges.ts';
+
+export class FullAttention {
+  readonly #backend: Backend;
+  readonly #heads: number;
+  readonly #headDim: number;
+  #memory: KvView | undefined;
+  #version = 0;
+
+  constructor(backend: Backend, heads: number, headDim: number) {
+    this.#backend = backend;
+    this.#heads = heads;
+    this.#headDim = headDim;
+  }
+
+  /** qkv [T, 3 heads headDim] -> [T, heads headDim]. */
+  forward(qkv: Tensor): Tensor {
+    const [rows = 0] = qkv.shape;
+    return this.attend(this.append(qkv, 0, rows), 0, rows);
+  }
+
+  /** Rows `position ..` of `total`: keeps their keys and values, gives their queries. All rows are appended before the first `attend`. */
+  append(qkv: Tensor, position: number, total: number): Tensor {
+    return this.#backend.ropeAppend(qkv, this.#view(total), 0, position, { heads: this.#heads });
+  }
+
+  /** Queries of rows `position ..` over the keys of all `total`. */
+  attend(q: Tensor, position: number, total: number): Tensor {
+    const [rows = 0] = q.shape;
+    return this.#backend.attention(q, this.#view(total), 0, position, bidirectional(rows, total), { heads: this.#heads, scale: 1 / Math.sqrt(this.#headDim) });
+  }
+
+  free(): void {
+    this.#memory?.pool.free();
+    this.#memory = undefined;
+  }
+
+  #view(rows: number): KvView {
+    const blocks = Math.ceil(rows / PAGE_TOKENS);
+    if (this.#memory !== undefined && this.#memory.blocks >= blocks) return this.#memory;
+    const heads = this.#heads;
+    const pool = this.#memory?.pool ?? this.#backend.kvPool({ layers: 1, kvHeads: heads, headDim: this.#headDim, format: 'f32' });
+    try {
+      pool.reserve(heads * blocks);
+    } catch (error) {
+      if (this.#memory === undefined) pool.free();
+      throw error;
+    }
+    this.#memory = { pool, blocks, table: Int32Array.from({ length: heads * blocks }, (_, i) => i), version: ++this.#version };
+    return this.#memory;
+  }
+}

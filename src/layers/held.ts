@@ -1,0 +1,40 @@
+/** Tensors that outlive scopes while a computation is cut into steps, and that are all freed however it ends. */
+import type { Backend, Tensor } from '../backend/backend.ts';
+
+export class Held {
+  readonly #backend: Backend;
+  readonly #tensors = new Set<Tensor>();
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /** The body's tensor, kept out of all scopes; everything else that the body made is freed. */
+  step(body: () => Tensor): Tensor {
+    const tensor = this.#backend.keep(this.#backend.scope(body));
+    this.#tensors.add(tensor);
+    return tensor;
+  }
+
+  /** The same, made from `x`, which is freed. */
+  next(x: Tensor, body: (x: Tensor) => Tensor): Tensor {
+    const tensor = this.step(() => body(x));
+    this.drop(x);
+    return tensor;
+  }
+
+  drop(tensor: Tensor): void {
+    if (this.#tensors.delete(tensor)) this.#backend.free(tensor);
+  }
+
+  /** From here on the caller frees it. */
+  release(tensor: Tensor): Tensor {
+    this.#tensors.delete(tensor);
+    return tensor;
+  }
+
+  free(): void {
+    for (const tensor of this.#tensors) this.#backend.free(tensor);
+    this.#tensors.clear();
+  }
+}

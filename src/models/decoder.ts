@@ -1,0 +1,69 @@
+/** A decoder on a backend: embedding, layers, final norm and head. */
+import type { Backend, KvView, NormSpec, Ranges, Tensor, Weight } from '../backend/backend.ts';
+import { ModelError } from '../errors.ts';
+import { DecoderBlock } from '../layers/decoder-block.ts';
+import { ropeSpec } from '../layers/rope.ts';
+import type { LanguageModelConfig } from './config.ts';
+import type { WeightPlan } from './weight-plan.ts';
+
+/** T tokens through a decoder. Tensors follow the backend's scopes; the KV view is the caller's. */
+export interface LanguageModel {
+  readonly config: LanguageModelConfig;
+  readonly backend: Backend;
+  /** What `logits` begins with; for those who want the states behind it, not the logits. */
+  readonly finalNorm: NormSpec;
+  /** Ids `[start, start + count)` of the ring -> [count, hidden]. */
+  embed(ring: Tensor, start: number, count: number): Tensor;
+  /** [T, hidden] at positions `position ..` -> [T, hidden], before the final norm; appends to the view's pages. */
+  forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor;
+  /** Final norm and head: [T, hidden] -> [T, vocabulary]. */
+  logits(hidden: Tensor): Tensor;
+  /** Frees the weights. */
+  free(): void;
+}
+
+export class Decoder implements LanguageModel {
+  readonly config: LanguageModelConfig;
+  readonly backend: Backend;
+  readonly finalNorm: NormSpec; // (hidden)
+  readonly #weights: readonly Weight[];
+  readonly #embedding: Weight; // (vocabulary, hidden)
+  readonly #blocks: readonly DecoderBlock[];
+  readonly #head: Weight; // (vocabulary, hidden)
+
+  constructor(backend: Backend, config: LanguageModelConfig, plan: WeightPlan, weights: ReadonlyMap<string, Weight>, divisors: Float64Array | undefined) {
+    const { heads, headDim, epsilon, activation, slidingWindow } = config;
+    const weight = (name: string): Weight => {
+      const found = weights.get(name);
+      if (found === undefined) throw new ModelError('tensor-missing', `the file's reader did not deliver ${name}`, { tensor: name });
+      return found;
+    };
+    const rope = ropeSpec(config.rope, divisors);
+    this.backend = backend;
+    this.config = config;
+    this.#weights = [...plan.names].map(weight);
+    this.#embedding = weight(plan.embedding);
+    this.#blocks = plan.blocks.map((names, layer) => {
+      const window = slidingWindow?.layers[layer] ? slidingWindow.tokens : undefined;
+      return new DecoderBlock(backend, names(weight), { heads, headDim, epsilon, activation, rope, window });
+    });
+    this.finalNorm = { kind: 'rms', weight: weight(plan.norm), epsilon };
+    this.#head = weight(plan.head);
+  }
+
+  embed(ring: Tensor, start: number, count: number): Tensor {
+    return this.backend.embed(this.#embedding, ring, start, count);
+  }
+
+  forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor {
+    return this.#blocks.reduce((hidden, block, layer) => block.forward(hidden, kv, layer, position, ranges), x);
+  }
+
+  logits(hidden: Tensor): Tensor {
+    return this.backend.linear(hidden, [this.#head], { norm: this.finalNorm });
+  }
+
+  free(): void {
+    for (const weight of this.#weights) weight.free();
+  }
+}

@@ -1,0 +1,99 @@
+/** Which picture parts a file has, and what a model can do with them. */
+import { ModelError } from '../../errors.ts';
+import type { TensorInfo } from '../../load/model-file.ts';
+import type { UniPicConfig } from './config.ts';
+import { headWeights } from './head-weights.ts';
+import { decoderWeights, encoderWeights, projector } from './mar-weights.ts';
+import { klDecoderWeights, klEncoderWeights, patchDecoderWeights, patchEncoderWeights } from './vae-weights.ts';
+import { siglipWeights } from './siglip.ts';
+import { TensorPlan, type Take } from './take.ts';
+
+export type PartName = 'encoder' | 'decoder' | 'head' | 'projIn' | 'projOut' | 'pictureEncoder' | 'pictureDecoder' | 'siglip';
+
+/** What each part is called in messages, and the names of its tensors. */
+const PARTS: Readonly<Record<PartName, { readonly title: string; readonly names: RegExp }>> = {
+  encoder: { title: 'the MAR encoder (mar.encoder_blocks and what goes before them)', names: /^mar\.(fake_latent$|z_proj|encoder_)/ },
+  decoder: { title: 'the MAR decoder (mar.decoder_blocks and what goes with them)', names: /^mar\.(mask_token$|decoder_|diffusion_pos_embed)/ },
+  head: { title: 'the diffusion head (mar.diffloss)', names: /^mar\.diffloss\./ },
+  projIn: { title: 'the projection into the language model (proj_in)', names: /^proj_in\./ },
+  projOut: { title: 'the projection out of the language model (proj_out)', names: /^proj_out\./ },
+  pictureEncoder: { title: "the image tokenizer's encoder (vae.encoder)", names: /^vae\.(encoder\.|quant_conv\.)/ },
+  pictureDecoder: { title: "the image tokenizer's decoder (vae.decoder)", names: /^vae\.(decoder\.|post_quant_conv\.)/ },
+  siglip: { title: 'the SigLIP tower (siglip2, siglip2_proj)', names: /^siglip2(_proj)?\./ },
+};
+
+const NAMES = Object.keys(PARTS) as PartName[];
+
+export interface PictureCapabilities {
+  readonly see: boolean;
+  readonly paint: boolean;
+  readonly edit: boolean;
+  /** Sentences: what is off, and why. */
+  readonly missing: readonly string[];
+}
+
+/** By the MAR route. */
+export const SEE: readonly PartName[] = ['pictureEncoder', 'encoder', 'projIn'];
+export const PAINT: readonly PartName[] = ['encoder', 'projIn', 'projOut', 'decoder', 'head', 'pictureDecoder'];
+
+export function capabilities(present: ReadonlySet<PartName>): PictureCapabilities {
+  const off = [present.has('siglip') ? undefined : lack(present, 'see pictures', SEE), lack(present, 'paint', PAINT), lack(present, 'edit pictures', [...new Set([...PAINT, ...SEE])])];
+  const [see, paint, edit] = off.map((sentence) => sentence === undefined);
+  return { see: see === true, paint: paint === true, edit: edit === true, missing: off.filter((sentence) => sentence !== undefined) };
+}
+
+/** A sentence that says which of `parts` the file does not have; undefined where it has all. */
+export function lack(present: ReadonlySet<PartName>, verb: string, parts: readonly PartName[]): string | undefined {
+  const gone = parts.filter((part) => !present.has(part));
+  return gone.length === 0 ? undefined : `this model cannot ${verb}: the file does not have ${gone.map((part) => PARTS[part].title).join(', nor ')}`;
+}
+
+export type Parts = ReturnType<typeof takeParts>;
+
+/** The parts' weights; `undefined` for a part that is not there. `hidden`: width of the language model. */
+export function takeParts(take: Take, config: UniPicConfig, hidden: number, present: ReadonlySet<PartName>) {
+  const { mar, tokenizer, siglip } = config;
+  const part = <T>(name: PartName, body: () => T): T | undefined => (present.has(name) ? body() : undefined);
+  return {
+    present,
+    encoder: part('encoder', () => encoderWeights(take, config)),
+    decoder: part('decoder', () => decoderWeights(take, config)),
+    head: part('head', () => headWeights(take, config)),
+    projIn: part('projIn', () => projector(take, 'proj_in', [mar.width, hidden, hidden])),
+    projOut: part('projOut', () => projector(take, 'proj_out', [hidden, hidden, mar.width])),
+    pictureEncoder: part('pictureEncoder', () => (tokenizer.kind === 'kl' ? klEncoderWeights(take, tokenizer, config.channels) : patchEncoderWeights(take, config))),
+    pictureDecoder: part('pictureDecoder', () => (tokenizer.kind === 'kl' ? klDecoderWeights(take, tokenizer, config.channels) : patchDecoderWeights(take, config))),
+    siglip: part('siglip', () => siglip && { tower: siglipWeights(take, siglip), projector: projector(take, 'siglip2_proj', [siglip.width, hidden, hidden]) }),
+  };
+}
+
+/** Checks the whole file before anything is read; `read` gives the parts. */
+export class PartsPlan {
+  readonly #plan: TensorPlan;
+  readonly #take: (take: Take) => Parts;
+
+  constructor(tensors: ReadonlyMap<string, TensorInfo>, config: UniPicConfig, hidden: number) {
+    const names = [...tensors.keys()];
+    const present = new Set(NAMES.filter((part) => (part !== 'siglip' || config.siglip !== undefined) && names.some((name) => PARTS[part].names.test(name))));
+    this.#plan = new TensorPlan(tensors);
+    this.#take = (take) => takeParts(take, config, hidden, present);
+    this.#take(this.#plan);
+    for (const name of names) {
+      if (this.#plan.has(name) || !NAMES.some((part) => present.has(part) && PARTS[part].names.test(name))) continue;
+      throw new ModelError('tensor-type', `the file has a tensor ${name}, which UniPic models of this configuration do not have; this variant is not supported`, { tensor: name });
+    }
+  }
+
+  /** Names of the tensors that go to the device. */
+  get weights(): ReadonlySet<string> {
+    return this.#plan.weights;
+  }
+
+  tableWriter(info: TensorInfo): ReturnType<TensorPlan['tableWriter']> {
+    return this.#plan.tableWriter(info);
+  }
+
+  read(weights: Parameters<TensorPlan['read']>[0]): Parts {
+    return this.#take(this.#plan.read(weights));
+  }
+}
