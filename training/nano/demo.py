@@ -1,9 +1,10 @@
-"""Ask the bundled document its questions and keep those that the model answers right.
+"""Ask the bundled document and picture their questions, paint the caption, make the edit.
 
     python demo.py            # prints every candidate; exit 1 when a question of demo.json is answered wrong
-    python demo.py --write    # rewrites models/nano/demo.json from the candidates that are right
+    python demo.py --write    # rewrites models/nano/demo.json and demo.png from the candidates that are right
 
-The demo's questions are therefore chosen; the card's scores are not.
+The demo's questions are therefore chosen; the card's scores are not. The picture's yellow circle, the
+caption and the result of the edit have held-out pairs.
 """
 
 import argparse
@@ -12,9 +13,15 @@ import sys
 from pathlib import Path
 
 import torch
+from PIL import Image
 
+import heldout
+import scenes
 from batches import Codec
+from evaluate_pictures import answers, exact, load, pictures_of
+from export import PAINT
 from generate import ask, load_gguf
+from picture_batches import Frames
 
 HERE = Path(__file__).parents[2] / "models/nano"
 
@@ -51,6 +58,35 @@ CANDIDATES = [
     ("Who wrote the book \"The Red Lamp\"?", "The document does not say."),
 ]
 
+SCENE = "030101313"  # in heldout.py's code: a yellow circle northwest, a red square northeast and a blue star southeast
+PICTURE_QUESTIONS = [
+    ("What colour is the circle?", "yellow"), ("Where is the star?", "southeast"),
+    ("Describe the picture.", "a yellow circle northwest, a red square northeast and a blue star southeast"),
+]
+CAPTION, PAINTED = "a blue triangle northwest and a red star southeast", "210303"
+INSTRUCTION, EDITED = "Move the star to the southwest", "030101312"
+SEEDS = 16  # pictures painted and edited as a check
+
+
+def check_picture(write: bool) -> dict:
+    """The picture's part of demo.json; prints how often painting and editing are exact."""
+    model = load(HERE / "nano.gguf")
+    frames = Frames(Codec(), model.c.tokens + model.c.buffer_count)
+    settings = {"iterations": PAINT["iterations"], "steps": PAINT["diffusion_steps"], "guidance": PAINT["guidance"]}
+    picture = scenes.render(heldout.decode(SCENE))
+    hits = answers(model, frames, [(picture, q, a) for q, a in PICTURE_QUESTIONS])
+    print("picture:", *(f"{'right' if hit else 'WRONG'} | {q} | {a}" for hit, (q, a) in zip(hits, PICTURE_QUESTIONS)), sep="\n  ")
+    painted = pictures_of(model, frames, [CAPTION] * SEEDS, None, **settings)
+    edited = pictures_of(model, frames, [INSTRUCTION] * SEEDS, [picture] * SEEDS, **settings)
+    for name, pictures, code in (("painted", painted, PAINTED), ("edited", edited, EDITED)):
+        print(name, sum(exact(p, heldout.decode(code)) for p in pictures), "of", SEEDS, "exact")
+    if write:
+        Image.fromarray(picture).save(HERE / "demo.png", optimize=True)
+    return {
+        "file": "demo.png", "scene": SCENE, "questions": [{"question": q, "answer": a} for (q, a), hit in zip(PICTURE_QUESTIONS, hits) if hit],
+        "caption": CAPTION, "painted": PAINTED, "instruction": INSTRUCTION, "edited": EDITED,
+    }
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -71,8 +107,10 @@ def main() -> None:
         elif (question, answer) in known:
             wrong += 1
     print(len(right), "of", len(CANDIDATES), "right")
+    picture = check_picture(args.write)
+    wrong += len(PICTURE_QUESTIONS) - len(picture["questions"])
     if args.write:
-        path.write_text(json.dumps({"document": document, "questions": right}, indent=1, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps({"document": document, "questions": right, "picture": picture}, indent=1, ensure_ascii=False) + "\n")
     elif wrong:
         sys.exit(f"{wrong} questions of demo.json are answered wrong")
 

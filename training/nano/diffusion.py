@@ -6,6 +6,7 @@ logarithm of the variance between the posterior's and beta's (Nichol and Dhariwa
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -29,6 +30,9 @@ def spaced(steps: int, wanted: int) -> list[int]:
         kept.append(round(at))
         at += stride
     return kept
+
+
+Normal = Callable[[int, int], Tensor]  # standard normal numbers of a shape
 
 
 class Schedule:
@@ -67,10 +71,12 @@ def losses(output: Tensor, x0: Tensor, noise: Tensor, t: Tensor, s: Schedule) ->
 
 
 @torch.no_grad()
-def sample(head, z: Tensor, z_free: Tensor | None, guidance: float, s: Schedule, temperature: float, generator: torch.Generator) -> Tensor:
-    """Tokens (M, C) for z (M, W); z_free: z of the unconditional rows, None without guidance."""
-    channels = head.input_proj.in_features
-    x = torch.randn(len(z), channels, generator=generator)
+def sample(head, z: Tensor, z_free: Tensor | None, guidance: float, s: Schedule, temperature: float, normal: Normal) -> Tensor:
+    """Tokens (M, C) for z (M, W); z_free: z of the unconditional rows, None without guidance.
+
+    `normal` is asked for the first x, then once a step for as long as noise is added.
+    """
+    x = normal(len(z), head.input_proj.in_features)
     for i in reversed(range(len(s.steps))):
         t = torch.full((len(z),), s.steps[i])
         v, spread = head(x, t, z).chunk(2, -1)
@@ -81,20 +87,25 @@ def sample(head, z: Tensor, z_free: Tensor | None, guidance: float, s: Schedule,
         x = s.from_x0[i].float() * x0 + s.from_x[i].float() * x
         if i > 0:
             log_variance = s.low[i].float() + (spread + 1) / 2 * (s.high[i] - s.low[i]).float()
-            x = x + temperature * torch.exp(0.5 * log_variance) * torch.randn(x.shape, generator=generator)
+            x = x + temperature * torch.exp(0.5 * log_variance) * normal(*x.shape)
     return x
 
 
 @torch.no_grad()
 def paint(model, prompts: list[list[int]], free: list[list[int]] | None, source: Tensor | None = None, iterations: int = 8,
-          steps: int = 50, guidance: float = 3.0, temperature: float = 1.0, seed: int = 0) -> Tensor:
-    """Tokens (R, N, C) of a picture a prompt, by unipic.md's loop; `free`: the unconditional prompts."""
+          steps: int = 50, guidance: float = 3.0, temperature: float = 1.0, seed: int = 0, order: Tensor | None = None, normal: Normal | None = None) -> Tensor:
+    """Tokens (R, N, C) of a picture a prompt, by unipic.md's loop; `free`: the unconditional prompts.
+
+    `order` (R, N) and `normal` take the place of what the seed gives.
+    """
     c, r = model.c, len(prompts)
     n = c.tokens
     generator = torch.Generator().manual_seed(seed)
     schedule = Schedule(c.train_steps, c.max_beta, steps)
     tokens = torch.zeros(r, n, c.token_channels)
-    order = torch.argsort(torch.rand(r, n, generator=generator), 1)  # the first L of it stay masked
+    if order is None:
+        order = torch.rand(r, n, generator=generator).argsort(1)  # the first L of it stay masked
+    normal = normal or (lambda *shape: torch.randn(shape, generator=generator))
     masked = n
     for i in range(iterations):
         known = order[:, masked:].sort(1).values
@@ -104,7 +115,7 @@ def paint(model, prompts: list[list[int]], free: list[list[int]] | None, source:
         now = order[:, left:masked]
         pick = now[..., None].expand(-1, -1, z.shape[-1])
         rows = sample(model.mar.diffloss["net"], z.gather(1, pick).reshape(-1, z.shape[-1]),
-                      z_free.gather(1, pick).reshape(-1, z.shape[-1]) if free else None, guidance, schedule, temperature, generator)
+                      z_free.gather(1, pick).reshape(-1, z.shape[-1]) if free else None, guidance, schedule, temperature, normal)
         tokens = tokens.scatter(1, now[..., None].expand(-1, -1, c.token_channels), rows.reshape(r, -1, c.token_channels))
         masked = left
         if masked == 0:

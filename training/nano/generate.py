@@ -11,9 +11,10 @@ from model import Config, Nano
 
 
 def load_gguf(path: Path, codec: Codec) -> Nano:
-    """Nano with the dequantised weights of a GGUF, in f32."""
+    """Nano's language model with the dequantised weights of a GGUF, in f32."""
     model = Nano(Config(vocab_size=codec.tokenizer.get_vocab_size()))
-    model.load_state_dict(read(path))
+    state = read(path)
+    model.load_state_dict({n.removeprefix("lm."): t for n, t in state.items() if n.startswith("lm.")} or state)
     return model.eval()
 
 

@@ -18,8 +18,8 @@ from patches import LETTER_GRID, Patches, to_float
 from scenes import Object, Scene, World
 
 # From this share of the run on: {objects in a picture: weight}.
-OBJECTS = [(0.00, {1: 1}), (0.05, {1: 3, 2: 2}), (0.12, {1: 2, 2: 4, 3: 2}), (0.25, {1: 2, 2: 4, 3: 5})]
-ALIASES_FROM, ALIASES = 0.3, 0.08
+OBJECTS = [(0.00, {1: 1}), (0.27, {1: 2, 2: 4}), (0.36, {1: 1, 2: 3, 3: 3}), (0.50, {1: 2, 2: 4, 3: 5})]
+ALIASES_FROM, ALIASES = 0.45, 0.08
 DROP = 0.1  # of prompts, for guidance
 BARE, WORD_PAINT, WORD_SEE, EMPTY_SEE = 0.04, 0.07, 0.12, 0.02
 TURNS = 5  # questions a picture
@@ -152,7 +152,7 @@ def seeing(r: Random, frames: Frames, table: Table, progress: float, rows: int) 
             turns = [(r.choice(tasks.READ), word), (r.choice(tasks.DESCRIBE), f"the word {word}")]
             r.shuffle(turns)
         else:
-            scene = () if r.random() < EMPTY_SEE else scenes.draw_scene(r, objects_at(r, progress), table.world)
+            scene = () if r.random() < EMPTY_SEE else scenes.draw_scene(r, objects_at(r, 3 * progress), table.world)  # seeing is learnt sooner
             pictures.append(table.scene(scene))
             turns = []
             while len(turns) < TURNS:
