@@ -1,0 +1,102 @@
+/** An image file's bytes from an address: http(s), data, blob, or a path in Node. */
+import { InputError, StorageError } from '../errors.ts';
+import { readBytes } from '../load/byte-source.ts';
+import type { FileSystemReader } from '../load/file-system.ts';
+import { Break, displayName, request, type Network, type RemoteBody } from '../load/http.ts';
+import { checkFileBytes, MAX_FILE_BYTES } from './image.ts';
+
+export interface FetchOptions {
+  /** Node's files, given by the platform; without them paths are relative URLs. */
+  readonly files?: FileSystemReader | undefined;
+  readonly fetch?: typeof fetch | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface NamedBytes {
+  /** For messages: an address without its query, a path, a file's name. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Without a byte for this long a connection counts as broken. Pictures are small, so one broken connection is reported, not mended. */
+const STALL_MS = 30_000;
+
+/** Throws `StorageError('network')`, `FileError('missing')`, `InputError`; rejects with the signal's reason on abort. */
+export async function fetchImage(address: string, options: FetchOptions): Promise<NamedBytes> {
+  // A letter and a colon is a Windows drive.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
+  const { files } = options;
+  if (scheme === 'data') return { name: 'data URL', bytes: dataUrlBytes(address) };
+  if (scheme === 'http' || scheme === 'https' || scheme === 'blob') return fetchUrl(address, options);
+  if (scheme === 'file' && files !== undefined) return readPath(files.fromUrl(new URL(address)), files, options.signal);
+  if (scheme !== undefined) throw new InputError('argument', `${address.slice(0, 80)}: '${scheme}:' cannot be read here; give a File, bytes, or an address of http(s), data or blob`, { scheme });
+  if (files !== undefined) return readPath(address, files, options.signal);
+  const base = (globalThis as { location?: { href?: string } }).location?.href;
+  if (base === undefined || !URL.canParse(address, base)) throw new InputError('argument', `${JSON.stringify(address.slice(0, 80))} is no URL, and paths cannot be read here`, { input: address.slice(0, 80) });
+  return fetchUrl(new URL(address, base).href, options);
+}
+
+async function readPath(path: string, files: FileSystemReader, signal: AbortSignal | undefined): Promise<NamedBytes> {
+  if ((await files.stat(path))?.directory === true) throw new InputError('argument', `${path} is a folder; give an image file`, { path });
+  const source = await files.open(path);
+  try {
+    checkFileBytes(source.size, path);
+    return { name: path, bytes: await readBytes(source, 0, source.size, signal) };
+  } finally {
+    await source.close();
+  }
+}
+
+async function fetchUrl(url: string, { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions): Promise<NamedBytes> {
+  const name = displayName(url);
+  const network: Network = { fetch, retry: { attempts: 1, delay: () => 0, stall: STALL_MS } };
+  try {
+    const body = await request(url, 0, undefined, {}, network, signal);
+    return { name, bytes: await gather(body, name) };
+  } catch (fault) {
+    // The answer to a range of an empty file.
+    if (fault instanceof StorageError && fault.facts['status'] === 416) checkFileBytes(0, name);
+    if (!(fault instanceof Break)) throw fault;
+    const problem = url.startsWith('blob:') ? "the blob cannot be read (revoked, or kept back by the content security policy's connect-src); give the Blob itself" : `${fault.problem}; try again`;
+    throw new StorageError('network', `${name}: ${problem}`, { url: name }, { cause: fault.cause });
+  }
+}
+
+/** The body in one piece; what the server says of its length is checked before it is believed. */
+async function gather(body: RemoteBody, name: string): Promise<Uint8Array> {
+  if (body.size !== undefined && body.size > MAX_FILE_BYTES) {
+    await body.cancel();
+    checkFileBytes(body.size, name);
+  }
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body.bytes()) {
+    length += chunk.length;
+    if (length > MAX_FILE_BYTES) checkFileBytes(length, name);
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** By hand (RFC 2397): a strict content security policy keeps pages from fetching data URLs. */
+function dataUrlBytes(url: string): Uint8Array {
+  const comma = url.indexOf(',');
+  if (comma < 0) throw new InputError('argument', 'data URL: there is no comma before the data', {});
+  // At least three bytes come of four characters.
+  checkFileBytes(Math.floor(((url.length - comma - 1) * 3) / 4), 'data URL');
+  const text = url.slice(comma + 1).replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  try {
+    const binary = /;\s*base64\s*$/i.test(url.slice(0, comma)) ? atob(text) : text;
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    return bytes;
+  } catch (cause) {
+    throw new InputError('argument', 'data URL: the data is no base64', {}, { cause });
+  }
+}

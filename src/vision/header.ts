@@ -1,0 +1,51 @@
+/** What kind of image a file is, how large, and whether it is whole: read from its bytes before any decoder sees them. */
+import { FileError } from '../errors.ts';
+import { bmp } from './formats/bmp.ts';
+import { ImageBytes, type ImageFormat } from './formats/bytes.ts';
+import { gif } from './formats/gif.ts';
+import { avif, heic } from './formats/heif.ts';
+import { jpeg } from './formats/jpeg.ts';
+import { png } from './formats/png.ts';
+import { webp } from './formats/webp.ts';
+import { checkFileBytes, checkSize } from './image.ts';
+
+export type ImageType = 'png' | 'jpeg' | 'webp' | 'gif' | 'bmp' | 'avif' | 'heic';
+
+export interface ImageHeader {
+  readonly type: ImageType;
+  /** As stored: before EXIF orientation, and for AVIF and HEIC of the largest image in the file. */
+  readonly width: number;
+  readonly height: number;
+}
+
+const FORMATS: Readonly<Record<ImageType, ImageFormat>> = { png, jpeg, webp, gif, bmp, avif, heic };
+
+/** Formats that people do try, for the message. */
+const OTHERS: readonly (readonly [RegExp, string])[] = [
+  [/^(II\*\0|MM\0\*)/, 'a TIFF image'],
+  [/^%PDF/, 'a PDF document'],
+  [/^(\xff\x0a|\0\0\0\x0cJXL )/, 'a JPEG XL image'],
+  [/^(\xef\xbb\xbf)?\s*</, 'a web page or an SVG drawing'],
+  [/^\0\0\x01\0/, 'an icon'],
+];
+
+/**
+ * Told by the bytes; the file's name and declared type do not matter. Throws `InputError` for an empty or too large file or
+ * picture (`MAX_FILE_BYTES`, `MAX_SIDE`, `MAX_PIXELS`), `FileError('unsupported' | 'truncated' | 'malformed')` otherwise.
+ * A JPEG carries no checksum: damage inside its coded data goes unnoticed.
+ */
+export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
+  checkFileBytes(bytes.length, name);
+  const file = new ImageBytes(name, bytes);
+  for (const [type, format] of Object.entries(FORMATS) as [ImageType, ImageFormat][]) {
+    if (!format.matches(file)) continue;
+    const { width, height } = format.size(file);
+    if (width < 1 || height < 1) throw file.malformed('size', 0, `${width} x ${height} pixels; an image has at least one pixel a side`);
+    checkSize(width, height, name);
+    format.check(file);
+    return { type, width, height };
+  }
+  const start = file.text(0, 16);
+  const other = OTHERS.find(([pattern]) => pattern.test(start))?.[1] ?? 'no image of a known format';
+  throw new FileError('unsupported', { file: name, field: 'format', offset: 0 }, `it is ${other}; PNG, JPEG, WebP, GIF, BMP and AVIF are read: save it as one of them`);
+}

@@ -1,0 +1,67 @@
+/** What a picture is between its file and a model, and how large it may be. */
+import { InputError } from '../errors.ts';
+
+/** Eight bits a channel, rows from the top, red, green, blue and alpha interleaved: `width * height * 4` bytes. */
+export interface Rgba {
+  readonly data: Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+export const CHANNELS = 4;
+/** The longest side: what Chromium and Firefox can still draw onto a canvas. */
+export const MAX_SIDE = 16_384;
+/** The largest area: a 48-megapixel phone photograph (8,064 x 6,048) fits; its pixels take 200 MB. */
+export const MAX_PIXELS = 50_000_000;
+/** The largest file: a 48-megapixel photograph saved as PNG takes some 100 MB. */
+export const MAX_FILE_BYTES = 128 << 20;
+
+/** Throws `InputError('argument')` unless both sides are whole, at least 1, and within the limits. */
+export function checkSize(width: number, height: number, name: string): void {
+  const facts = { name, width, height, maxSide: MAX_SIDE, maxPixels: MAX_PIXELS };
+  if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height) || width < 1 || height < 1) {
+    throw new InputError('argument', `${name}: ${width} x ${height} pixels; an image has at least one pixel a side`, facts);
+  }
+  if (width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS) {
+    throw new InputError('argument', `${name}: ${width} x ${height} pixels; at most ${MAX_SIDE} a side and ${MAX_PIXELS / 1e6} million in all are read: make it smaller first`, facts);
+  }
+}
+
+/** Throws `InputError` where a file is empty ('empty') or longer than `MAX_FILE_BYTES` ('argument'). */
+export function checkFileBytes(bytes: number, name: string): void {
+  if (bytes === 0) throw new InputError('empty', `${name}: the image has no bytes; give a whole image file`, { name });
+  if (bytes > MAX_FILE_BYTES) {
+    throw new InputError('argument', `${name}: ${bytes} bytes; image files of at most ${MAX_FILE_BYTES} are read: save it smaller, or as JPEG`, { name, bytes, limit: MAX_FILE_BYTES });
+  }
+}
+
+/** Throws `InputError('argument')` unless the pixels are bytes and as many as the sides say. */
+export function checkPixels(image: Rgba, name: string): void {
+  const { data, width, height } = image;
+  checkSize(width, height, name);
+  if (!isByteArray(data)) throw new InputError('argument', `${name}: data must be a Uint8ClampedArray of red, green, blue, alpha`, { name });
+  const wanted = width * height * CHANNELS;
+  if (data.length !== wanted) {
+    throw new InputError('argument', `${name}: ${data.length} bytes for ${width} x ${height} pixels; red, green, blue and alpha take ${wanted}`, { name, bytes: data.length, wanted });
+  }
+}
+
+/** By its tag, since an array of another realm (a frame, a test's context) is no instance of this one's class. */
+export function isByteArray(value: unknown): value is Uint8Array | Uint8ClampedArray {
+  const tag = Object.prototype.toString.call(value);
+  return tag === '[object Uint8ClampedArray]' || tag === '[object Uint8Array]';
+}
+
+/** A copy of the picture on white paper: `c * a + 255 * (1 - a)`, rounded, and alpha 255 everywhere. */
+export function overWhite(image: Rgba): Rgba {
+  const { data, width, height } = image;
+  const out = new Uint8ClampedArray(data);
+  for (let i = 0; i < out.length; i += CHANNELS) {
+    const alpha = data[i + 3] ?? 255;
+    if (alpha === 255) continue;
+    const white = 255 * (255 - alpha);
+    for (let c = i; c < i + 3; c++) out[c] = Math.round(((data[c] ?? 0) * alpha + white) / 255);
+    out[i + 3] = 255;
+  }
+  return { data: out, width, height };
+}

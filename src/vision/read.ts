@@ -1,0 +1,84 @@
+/** From whatever a caller has for a picture to its pixels. */
+import { DeviceError, FileError, InputError, OctavoError } from '../errors.ts';
+import { abortable, BlobSource, readBytes } from '../load/byte-source.ts';
+import { browserDecoder, readDrawable, readElement, type Drawable } from './canvas.ts';
+import type { ImageDecoder } from './decoder.ts';
+import { fetchImage, type FetchOptions, type NamedBytes } from './fetch.ts';
+import { readHeader } from './header.ts';
+import { checkFileBytes, checkPixels, checkSize, isByteArray, overWhite, type Rgba } from './image.ts';
+
+/**
+ * An image file (Blob, File, its bytes), its address (http, https, data, blob; in Node also a path or file: URL), pixels (ImageData, or
+ * red, green, blue and alpha bytes with sides), or what a page shows (ImageBitmap, a canvas, an `<img>`).
+ */
+export type ImageInput = string | URL | Blob | Uint8Array | ArrayBuffer | Rgba | ImageData | Drawable;
+
+export interface ReadImageOptions extends FetchOptions {
+  /** Without one the browser decodes. Node's is `createNodeDecoder()` of src/platform. */
+  readonly decoder?: ImageDecoder | undefined;
+}
+
+/**
+ * The picture's pixels, which the caller owns: first frame, upright as its EXIF orientation says, 8-bit sRGB, transparent parts over white.
+ * Files are told by their bytes; what is too large is refused before it is decoded, and what is not whole is refused, not drawn in part.
+ * Throws `InputError` (no image, an unreadable one, too large), `FileError` (unknown, truncated, damaged), `StorageError('network')`,
+ * `DeviceError('unavailable')` where nothing here decodes; rejects with the signal's reason on abort. Closes no ImageBitmap.
+ */
+export async function readImage(input: ImageInput, options: ReadImageOptions = {}): Promise<Rgba> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  if (typeof input === 'string') return decode(await fetchImage(input, options), options);
+  if (input instanceof URL) return decode(await fetchImage(input.href, options), options);
+  if (input instanceof Blob) return decode(await blobBytes(input, signal), options);
+  if (isArrayBuffer(input)) return decode({ name: 'image', bytes: new Uint8Array(input) }, options);
+  if (isFileBytes(input)) return decode({ name: 'image', bytes: input }, options);
+  if (typeof input === 'object' && input !== null) {
+    const name = drawableName(input);
+    if (name === 'HTMLImageElement') return abortable(readElement(input as HTMLImageElement, name), signal);
+    if (name !== undefined) return readDrawable(input as Drawable, name);
+    if ('data' in input && 'width' in input && 'height' in input) {
+      checkPixels(input, 'image');
+      return overWhite(input);
+    }
+  }
+  throw new InputError('argument', 'the image must be a Blob, File, URL, path, bytes, ImageData, ImageBitmap, canvas, <img> or {data, width, height}', { type: typeof input });
+}
+
+async function blobBytes(blob: Blob, signal: AbortSignal | undefined): Promise<NamedBytes> {
+  const name = 'name' in blob && typeof blob.name === 'string' && blob.name !== '' ? blob.name : 'image';
+  checkFileBytes(blob.size, name);
+  return { name, bytes: await readBytes(new BlobSource(name, blob), 0, blob.size, signal) };
+}
+
+async function decode({ name, bytes }: NamedBytes, { decoder, signal }: ReadImageOptions): Promise<Rgba> {
+  const header = readHeader(bytes, name);
+  const chosen = decoder ?? (typeof createImageBitmap === 'function' ? browserDecoder : undefined);
+  if (chosen === undefined) throw new DeviceError('unavailable', `${name}: nothing here decodes images; give pixels {data, width, height}`, { name });
+  let image: Rgba;
+  try {
+    image = await abortable(chosen.decode(bytes, header, name), signal);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (cause instanceof OctavoError) throw cause;
+    const known = header.type === 'avif' || header.type === 'heic' ? `${header.type.toUpperCase()} is not decoded by this device, or the file is damaged` : 'it could not be decoded: the file is damaged';
+    throw new FileError('malformed', { file: name, field: header.type }, `${known}; get it again, or save it as PNG or JPEG`, { cause });
+  }
+  // A header may lie about the frame inside.
+  checkSize(image.width, image.height, name);
+  return image;
+}
+
+function isArrayBuffer(input: unknown): input is ArrayBuffer {
+  return Object.prototype.toString.call(input) === '[object ArrayBuffer]';
+}
+
+/** Clamped arrays hold pixels, never a file. */
+function isFileBytes(input: unknown): input is Uint8Array {
+  return isByteArray(input) && input[Symbol.toStringTag] === 'Uint8Array';
+}
+
+/** Its class where the browser can draw it; by its tag, which is the same in every frame. */
+function drawableName(input: object): string | undefined {
+  const name = Object.prototype.toString.call(input).slice('[object '.length, -1);
+  return ['ImageBitmap', 'OffscreenCanvas', 'HTMLCanvasElement', 'HTMLImageElement'].includes(name) ? name : undefined;
+}
