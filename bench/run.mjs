@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|pictures [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -7,6 +7,8 @@ const benchmarks = {
   text: () => import('./text.mjs'),
   tokenize: () => import('./tokenize.mjs'),
   profile: () => import('./profile.mjs'),
+  memory: () => import('./memory.mjs'),
+  pictures: () => import('./kernels/pictures.mjs'),
 };
 
 const { values, positionals } = parseArgs({

@@ -54,7 +54,7 @@ export async function run(options) {
         }
         for (const [engine, kept] of samples) {
           const of = (field) => median(kept.map((s) => s[field]));
-          results.push({ file: mix, bytes: fileSize(file), threads, engine: engine.name, prefill: of('prefill'), decode: of('decode'), loadMs: of('loadMs'), peak: of('peak'), samples: kept });
+          results.push({ file: mix, bytes: fileSize(file), threads, engine: engine.name, prefill: of('prefill'), decode: of('decode'), loadMs: of('loadMs'), peak: of('peak'), blank: of('blank'), samples: kept });
         }
       }
     }
@@ -66,10 +66,10 @@ export async function run(options) {
     const other = find(r, name);
     return other && r.engine !== name ? (r[field] / other[field]).toFixed(2) : '';
   };
-  const rows = [['file threads engine', 'prefill t/s', 'decode t/s', 'load s', 'peak MB', 'peak/file', 'decode/wllama', 'prefill/wllama', 'decode/native', 'prefill/native']];
+  const rows = [['file threads engine', 'prefill t/s', 'decode t/s', 'load s', 'peak MB', 'peak/file', 'without blank page', 'decode/wllama', 'prefill/wllama', 'decode/native', 'prefill/native']];
   for (const r of results) {
     rows.push([
-      `${r.file} ${r.threads} ${r.engine}`, r.prefill.toFixed(1), r.decode.toFixed(1), (r.loadMs / 1000).toFixed(2), (r.peak / 1e6).toFixed(0), (r.peak / r.bytes).toFixed(2),
+      `${r.file} ${r.threads} ${r.engine}`, r.prefill.toFixed(1), r.decode.toFixed(1), (r.loadMs / 1000).toFixed(2), (r.peak / 1e6).toFixed(0), (r.peak / r.bytes).toFixed(2), r.blank ? ((r.peak - r.blank) / r.bytes).toFixed(2) : '',
       ratio(r, 'wllama', 'decode'), ratio(r, 'wllama', 'prefill'), ratio(r, 'llama.cpp native', 'decode'), ratio(r, 'llama.cpp native', 'prefill'),
     ]);
   }

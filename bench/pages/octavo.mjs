@@ -11,4 +11,15 @@ globalThis.run = async ({ threads, build, promptTokens, newTokens }) => {
   await model.destroy();
   return result;
 };
+/** The same in steps, each told to `mark` with what the engine says of its memory. */
+globalThis.phases = async ({ threads, build, promptTokens, newTokens }) => {
+  const file = document.querySelector('#file').files[0];
+  const model = await Octavo.load(file, { device: 'wasm', threads, build, contextWindow: promptTokens + newTokens + 64 });
+  await globalThis.mark('loaded', await model.memory());
+  await model.complete('a'.repeat(promptTokens), { maxTokens: 1, temperature: 0 });
+  await globalThis.mark('prefilled', await model.memory());
+  await model.complete('b'.repeat(promptTokens), { maxTokens: newTokens, temperature: 0 });
+  await globalThis.mark('decoded', await model.memory());
+  await model.destroy();
+};
 globalThis.ready = true;

@@ -45,7 +45,7 @@ export interface GgufTensor {
 export interface GgufHeader {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly tensors: readonly GgufTensor[];
-  /** The header's bytes as they are in the file, for the fingerprint. */
+  /** The header's bytes as they are in the file, for the fingerprint; a view of what was read, not to be kept. */
   readonly bytes: Uint8Array;
   /** Where tensor data begins. */
   readonly dataOffset: number;
@@ -93,7 +93,7 @@ function parseGgufHeader(bytes: Uint8Array, file: string, size: number): GgufHea
   for (const [key, place] of places) metadata.set(key, decodeValue(cursor, key, place));
   const alignment = readAlignment(file, metadata, places);
   const dataOffset = Math.ceil(end / alignment) * alignment;
-  return { metadata, tensors: placeTensors(raw, file, size, dataOffset, alignment), bytes: bytes.slice(0, end), dataOffset };
+  return { metadata, tensors: placeTensors(raw, file, size, dataOffset, alignment), bytes: bytes.subarray(0, end), dataOffset };
 }
 
 function checkMagic(cursor: Cursor): void {
