@@ -44,3 +44,16 @@ export function loadedDots(at: usize, turns: i32): i32 {
   }
   return i32x4.extract_lane(v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(e, f), v128.xor(g, h))), 0);
 }
+
+/** 12 independent f32 multiply-adds a turn from registers. */
+export function multiplyAdds(at: usize, turns: i32): f32 {
+  const w = v128.load(at);
+  const x = v128.load(at, 16);
+  let a = w, b = w, c = w, d = w, e = w, f = w, g = w, h = w, i = w, j = w, k = w, l = w;
+  for (let n = 0; n < turns; n++) {
+    a = f32x4.relaxed_madd(x, w, a); b = f32x4.relaxed_madd(x, w, b); c = f32x4.relaxed_madd(x, w, c); d = f32x4.relaxed_madd(x, w, d);
+    e = f32x4.relaxed_madd(x, w, e); f = f32x4.relaxed_madd(x, w, f); g = f32x4.relaxed_madd(x, w, g); h = f32x4.relaxed_madd(x, w, h);
+    i = f32x4.relaxed_madd(x, w, i); j = f32x4.relaxed_madd(x, w, j); k = f32x4.relaxed_madd(x, w, k); l = f32x4.relaxed_madd(x, w, l);
+  }
+  return f32x4.extract_lane(f32x4.add(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)), f32x4.add(f32x4.add(f32x4.add(e, f), f32x4.add(g, h)), f32x4.add(f32x4.add(i, j), f32x4.add(k, l)))), 0);
+}
