@@ -56,7 +56,13 @@ export class Decoder implements LanguageModel {
   }
 
   forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor {
-    return this.#blocks.reduce((hidden, block, layer) => block.forward(hidden, kv, layer, position, ranges), x);
+    const { backend } = this;
+    return this.#blocks.reduce((hidden, block, layer) => {
+      // What a layer makes on its way is given back after it: kept until the last one, 24 layers of a prefill chunk are as large as a third of the weights.
+      const next = backend.scope(() => block.forward(hidden, kv, layer, position, ranges));
+      if (hidden !== x) backend.free(hidden);
+      return next;
+    }, x);
   }
 
   logits(hidden: Tensor): Tensor {
