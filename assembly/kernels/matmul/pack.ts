@@ -1,7 +1,7 @@
 /** File rows -> one packed tile. Four quants of a row are read as the bytes of one u32 and put where layout.ts says. The same on every build. */
 import {
   FORMAT_BF16, FORMAT_F16, FORMAT_F32, FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K,
-  FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes, fileBlockBytes, hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isK, nibblesAt,
+  FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes, fileBlockBytes, hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isK, isPer16, nibblesAt,
   pairsAt, tileBytes,
 } from './layout';
 
@@ -11,7 +11,7 @@ function spread(bits: u32): u32 {
   return ((bits & 15) * 0x00204081) & 0x01010101;
 }
 
-/** Quants 4 g .. 4 g + 3 of block b (within the superblock) of the K block at `src`, one a byte. */
+/** Quants 4 g .. 4 g + 3 of block b (within the superblock) of the Q2_K, Q3_K or Q6_K block at `src`, one a byte. */
 @inline
 function quants(format: i32, src: usize, b: u32, g: u32): u32 {
   // b = 4 * half + j: the superblock is two halves
@@ -21,28 +21,12 @@ function quants(format: i32, src: usize, b: u32, g: u32): u32 {
   if (format == FORMAT_Q3_K) {
     return ((load<u32>(src + 32 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303) | (((load<u32>(src + 4 * g) >> b) & 0x01010101) << 2);
   }
-  if (format == FORMAT_Q4_K) return (load<u32>(src + 16 + (b >> 1) * 32 + 4 * g) >> (4 * (b & 1))) & 0x0f0f0f0f;
-  if (format == FORMAT_Q5_K) {
-    return (
-      ((load<u32>(src + 48 + (b >> 1) * 32 + 4 * g) >> (4 * (b & 1))) & 0x0f0f0f0f) |
-      (((load<u32>(src + 16 + 4 * g) >> b) & 0x01010101) << 4)
-    );
-  }
   return (
     ((load<u32>(src + half * 64 + (j & 1) * 32 + 4 * g) >> (4 * (j >> 1))) & 0x0f0f0f0f) |
     (((load<u32>(src + 128 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303) << 4)
   );
 }
 
-/** Scale of sub-block j (0..7) as Q4_K and Q5_K keep it in 12 bytes: six bits. */
-@inline
-function scale6(src: usize, j: u32): u32 {
-  return j < 4 ? load<u8>(src + j) & 63 : (load<u8>(src + j + 4) & 15) | ((load<u8>(src + j - 4) >> 6) << 4);
-}
-@inline
-function minimum6(src: usize, j: u32): u32 {
-  return j < 4 ? load<u8>(src + j + 4) & 63 : (load<u8>(src + j + 4) >> 4) | ((load<u8>(src + j) >> 6) << 4);
-}
 /** Scale i (0..15) of Q3_K, six bits less 32. */
 @inline
 function scale3(src: usize, i: u32): i32 {
@@ -61,10 +45,7 @@ function packBlockRow(format: i32, dst: usize, src: usize, b: u32, row: usize): 
     if (isAffine(format)) store<u16>(dst + 32 + 2 * row, load<u16>(src + 2));
   } else {
     const scale = dst + lane * 4 + v;
-    if (format == FORMAT_Q4_K || format == FORMAT_Q5_K) {
-      store<u8>(scale, scale6(src + 4, b));
-      store<u8>(scale + 16, minimum6(src + 4, b));
-    } else if (format == FORMAT_Q6_K) {
+    if (format == FORMAT_Q6_K) {
       store<u8>(scale, load<u8>(src + 192 + 2 * b));
       store<u8>(scale + 16, load<u8>(src + 193 + 2 * b));
     } else if (format == FORMAT_Q3_K) {
@@ -113,6 +94,52 @@ function packBlockRow(format: i32, dst: usize, src: usize, b: u32, row: usize): 
   }
 }
 
+/** The four bytes of `word` go to `at`, one every `stride` bytes. */
+@inline
+function scatter(at: usize, stride: usize, word: u32): void {
+  store<u8>(at, word);
+  store<u8>(at + stride, word >> 8);
+  store<u8>(at + 2 * stride, word >> 16);
+  store<u8>(at + 3 * stride, word >> 24);
+}
+
+/** The eight blocks of a Q4_K or Q5_K superblock, two at a time: block 2 i has the low nibbles of its 32 bytes, 2 i + 1 the high ones. */
+@inline
+function packPairedRow(format: i32, dst: usize, src: usize, row: usize): void {
+  const size = blockBytes(format);
+  const at = (row >> 2) * 16 + (row & 3) * 4;
+  const scale = dst + (row & 3) * 4 + (row >> 2);
+  // Scales and minima have six bits each: of 0..3 in bytes of their own, whose top bits belong to 4..7.
+  const s = load<u32>(src + 4);
+  const m = load<u32>(src + 8);
+  const rest = load<u32>(src + 12);
+  scatter(scale, size, s & 0x3f3f3f3f);
+  scatter(scale + 4 * size, size, (rest & 0x0f0f0f0f) | ((s >> 2) & 0x30303030));
+  scatter(scale + 16, size, m & 0x3f3f3f3f);
+  scatter(scale + 16 + 4 * size, size, ((rest >> 4) & 0x0f0f0f0f) | ((m >> 2) & 0x30303030));
+  let from = src + (hasBits(format) ? 48 : 16);
+  let to = dst + at;
+  for (let i: u32 = 0; i < 4; i++, from += 32, to += 2 * size) {
+    for (let p: usize = 0; p < 4; p++) {
+      const a = load<u32>(from + 4 * p);
+      const c = load<u32>(from + 4 * p + 16);
+      store<u32>(to + nibblesAt(format) + p * 64, (a & 0x0f0f0f0f) | ((c & 0x0f0f0f0f) << 4));
+      store<u32>(to + size + nibblesAt(format) + p * 64, ((a >> 4) & 0x0f0f0f0f) | (c & 0xf0f0f0f0));
+    }
+    if (hasBits(format)) {
+      let low: u32 = 0;
+      let high: u32 = 0;
+      for (let g: u32 = 0; g < 8; g++) {
+        const fifth = load<u32>(src + 16 + 4 * g) >> (2 * i);
+        low |= (fifth & 0x01010101) << g;
+        high |= ((fifth >> 1) & 0x01010101) << g;
+      }
+      store<u32>(to + bitsAt(format), low);
+      store<u32>(to + size + bitsAt(format), high);
+    }
+  }
+}
+
 @inline
 function packHeaderRow(format: i32, dst: usize, src: usize, row: usize): void {
   const scale: usize = format == FORMAT_Q2_K ? 80 : format == FORMAT_Q3_K ? 108 : format == FORMAT_Q6_K ? 208 : 0;
@@ -131,9 +158,14 @@ function packQuantised(format: i32, dst: usize, src: usize, rowCount: usize, col
         packHeaderRow(format, at, src, row);
         at += headerBytes(format);
       }
-      for (let b: u32 = 0; b < group; b++) {
-        packBlockRow(format, at, src, b, row);
-        at += blockBytes(format);
+      if (isK(format) && !isPer16(format)) {
+        packPairedRow(format, at, src, row);
+        at += 8 * blockBytes(format);
+      } else {
+        for (let b: u32 = 0; b < group; b++) {
+          packBlockRow(format, at, src, b, row);
+          at += blockBytes(format);
+        }
       }
       src += fileBlockBytes(format);
     }
