@@ -34,7 +34,7 @@ describe('files', () => {
   test('a whole one can see, paint and edit; its language model speaks', async () => {
     const model = await load({ tokenizer: 'kl', siglip: true });
     expect(model.pictures?.capabilities).toEqual({ see: true, paint: true, edit: true, missing: [] });
-    expect(model.pictures?.config).toMatchObject({ imageToken: 259, sizes: [16, 32], defaultSize: 16, patch: 4, diffusion: { maxBeta: expect.closeTo(0.2, 6), prediction: 'eps' } });
+    expect(model.pictures?.config).toMatchObject({ imageToken: 259, sizes: [16, 32], defaultSize: 16, patch: 4, diffusion: { maxBeta: expect.closeTo(0.2, 6), prediction: 'v' } });
     expect(await logitsOf(model.language, [1, 2], [2])).toHaveLength(2 * 260);
     expect(model.pictures!.visualTokens(16)).toBe(16 + 3);
     expect(model.pictures!.visualTokens(32)).toBe(64 + 3);

@@ -10,6 +10,7 @@ export interface TinyUniPicOptions {
   readonly seed?: number;
   readonly tokenizer?: 'kl' | 'patch';
   readonly siglip?: boolean;
+  /** Default `v`, whose pictures stay within bounds whatever the weights. */
   readonly prediction?: 'eps' | 'v';
   /** Names of tensors that are left out. */
   readonly without?: RegExp;
@@ -33,7 +34,7 @@ const VAE = { channels: 8, multipliers: [1, 2, 2], residual: 1, groups: 4 } as c
 const SIGLIP = { width: 32, mlp: 48, blocks: 2, heads: 4, patch: 8 } as const;
 
 export function tinyUniPic(options: TinyUniPicOptions = {}): Uint8Array<ArrayBuffer> {
-  const { seed = 1, tokenizer = 'patch', siglip = false, prediction = 'eps', without } = options;
+  const { seed = 1, tokenizer = 'patch', siglip = false, prediction = 'v', without } = options;
   const numbers = random(seed);
   const tensors: GgufWriterTensor[] = [];
   const add = (name: string, shape: readonly number[], values: Float32Array): void => {

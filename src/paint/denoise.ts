@@ -1,0 +1,88 @@
+/** Tokens from noise: the whole chain of denoising steps for the positions that one iteration predicts. */
+import type { Backend, Tensor } from '../backend/backend.ts';
+import { Held } from '../layers/held.ts';
+import type { DiffusionHead } from '../models/unipic/head.ts';
+import type { Sources } from './noise.ts';
+import type { DiffusionStep } from './schedule.ts';
+
+/** Bytes of the widest tensor of a step; more positions are done in groups, which costs nothing but another pass over the head's weights. */
+const GROUP_BYTES = { wasm: 2 ** 26, webgpu: 2 ** 26, reference: 2 ** 26 } as const;
+
+export interface DenoiseTask {
+  /** [n, W], or [2 n, W] with the unconditional rows behind. */
+  readonly conditions: Tensor;
+  /** Ascending. */
+  readonly positions: Int32Array;
+  /** Of the whole picture. */
+  readonly tokens: number;
+  readonly channels: number;
+  readonly sources: Sources;
+  /** Undefined: the conditions have no unconditional rows. */
+  readonly guidance: number | undefined;
+}
+
+export class Denoiser {
+  readonly #backend: Backend;
+  readonly #head: DiffusionHead;
+  readonly #steps: readonly DiffusionStep[];
+  readonly #times: Tensor;
+
+  /** Embeds the steps' times, once. */
+  constructor(backend: Backend, head: DiffusionHead, steps: readonly DiffusionStep[]) {
+    this.#backend = backend;
+    this.#head = head;
+    this.#steps = steps;
+    this.#times = backend.keep(backend.scope(() => head.times(steps.map(({ time }) => time))));
+  }
+
+  /** Tokens [n * C] of the positions, in their order. */
+  async run(task: DenoiseTask, pause: () => Promise<void>): Promise<Float32Array> {
+    const { positions, channels, guidance } = task;
+    const rows = guidance === undefined ? 1 : 2;
+    const most = Math.max(1, Math.floor(GROUP_BYTES[this.#backend.kind] / (rows * this.#head.rowBytes)));
+    const out = new Float32Array(positions.length * channels);
+    for (let first = 0; first < positions.length; first += most) {
+      out.set(await this.#group(task, first, Math.min(positions.length, first + most), pause), first * channels);
+    }
+    return out;
+  }
+
+  free(): void {
+    this.#backend.free(this.#times);
+  }
+
+  async #group({ conditions, positions, tokens, channels, sources, guidance }: DenoiseTask, first: number, last: number, pause: () => Promise<void>): Promise<Float32Array> {
+    const backend = this.#backend;
+    const head = this.#head;
+    const count = last - first;
+    const some = positions.subarray(first, last);
+    const shape = { tokens, channels };
+    const held = new Held(backend);
+    try {
+      const rows = Int32Array.from({ length: guidance === undefined ? count : 2 * count }, (_, i) => first + (i < count ? i : positions.length + i - count));
+      const condition = held.step(() => head.condition(backend.take(conditions, rows)));
+      const noise = held.step(() => backend.upload(this.#noise(some, shape, sources), [this.#steps.length * count, channels]));
+      let x = held.step(() => backend.upload(sources.noise('initial', some, shape), [count, channels]));
+      for (const [i, { spec }] of this.#steps.entries()) {
+        x = held.next(x, (before) => {
+          const predicted = head.predict(before, backend.rows(this.#times, i, 1), condition);
+          return backend.denoise(before, predicted, backend.rows(noise, i * count, count), { ...spec, ...(guidance !== undefined && { guidance }) });
+        });
+        await pause();
+      }
+      return await backend.download(x);
+    } finally {
+      held.free();
+    }
+  }
+
+  /** Of all steps, one after the other. */
+  #noise(positions: Int32Array, shape: { readonly tokens: number; readonly channels: number }, sources: Sources): Float32Array {
+    const each = positions.length * shape.channels;
+    const out = new Float32Array(this.#steps.length * each);
+    this.#steps.forEach(({ spec }, i) => {
+      if (spec.noiseScale !== 0) out.set(sources.noise(i, positions, shape), i * each);
+    });
+    return out;
+  }
+}

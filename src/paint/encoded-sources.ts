@@ -1,0 +1,57 @@
+/** The picture that an edit begins with: encoded once, kept for the next instruction. */
+import type { Tensor } from '../backend/backend.ts';
+import { pcgHash } from '../backend/random.ts';
+import { Held } from '../layers/held.ts';
+import { paced } from '../layers/steps.ts';
+import type { Painting, PictureModel } from '../models/unipic/index.ts';
+
+export interface EncodedSource {
+  readonly key: string;
+  /** [N + B, D], for the prompt. */
+  readonly visual: Tensor;
+  /** [B + N, W], what the decoder sees where a token is unknown. */
+  readonly beneath: Tensor;
+}
+
+/** Names a picture by its pixels: two hashes of 32 bits and the size. */
+export function pixelsKey({ pixels, size }: { readonly pixels: Float32Array; readonly size: number }): string {
+  const words = new Uint32Array(pixels.buffer, pixels.byteOffset, pixels.length);
+  let [a, b] = [1, 2];
+  for (const word of words) {
+    a = pcgHash((a ^ word) >>> 0);
+    b = pcgHash((b + word) >>> 0);
+  }
+  return `${size}:${a.toString(16)}:${b.toString(16)}`;
+}
+
+export class EncodedSources {
+  readonly #pictures: PictureModel;
+  readonly #painting: Painting;
+  #kept: { readonly source: EncodedSource; readonly held: Held } | undefined;
+
+  constructor(pictures: PictureModel, painting: Painting) {
+    this.#pictures = pictures;
+    this.#painting = painting;
+  }
+
+  /** Valid until the next call. */
+  async encode(picture: { readonly pixels: Float32Array; readonly size: number }, key: string, pause: () => Promise<void>): Promise<EncodedSource> {
+    if (this.#kept?.source.key === key) return this.#kept.source;
+    this.free();
+    const held = new Held(this.#pictures.backend);
+    try {
+      const { encoded, visual } = await paced(this.#pictures.source(picture.pixels, picture.size, held), pause);
+      const source = { key, visual, beneath: held.next(encoded, (x) => this.#painting.decoder.embed(x)) };
+      this.#kept = { source, held };
+      return source;
+    } catch (error) {
+      held.free();
+      throw error;
+    }
+  }
+
+  free(): void {
+    this.#kept?.held.free();
+    this.#kept = undefined;
+  }
+}

@@ -1,0 +1,6 @@
+/** Painting pictures from words and editing them by instruction. */
+export { Painter, type Interrupted, type PainterOptions } from './painter.ts';
+export type { Sources } from './noise.ts';
+export type { Picture } from './picture.ts';
+export type { PaintProgress } from './progress.ts';
+export type { PaintRequest } from './request.ts';

@@ -1,0 +1,51 @@
+/** Where a picture's randomness comes from: counters on the host, so that a seed gives the same numbers on every device. */
+import { pcgHash, uniform } from '../backend/random.ts';
+
+export interface Sources {
+  /** A permutation of `tokens` positions: the last is uncovered first. */
+  order(tokens: number): Int32Array;
+  /** Normal noise [positions.length * channels] for one denoising step (from 0, the noisiest), or for the beginning. */
+  noise(step: number | 'initial', positions: Int32Array, shape: NoiseShape): Float32Array;
+}
+
+export interface NoiseShape {
+  /** Of the whole picture. */
+  readonly tokens: number;
+  readonly channels: number;
+}
+
+/** Any change of the seed changes the order's numbers, too, and differently. */
+const ORDER = 0x9e3779b9;
+
+/** Every number depends on the seed, the step, the position and the channel alone: however a picture is cut into iterations. */
+export function seededSources(seed: number): Sources {
+  return {
+    order: (tokens) => {
+      // Fisher and Yates' shuffle.
+      const order = Int32Array.from({ length: tokens }, (_, i) => i);
+      const key = pcgHash((seed ^ ORDER) >>> 0);
+      for (let i = tokens - 1; i > 0; i--) {
+        const j = Math.floor(uniform(key, i) * (i + 1));
+        const [a = 0, b = 0] = [order[i], order[j]];
+        order[i] = b;
+        order[j] = a;
+      }
+      return order;
+    },
+    noise: (step, positions, { tokens, channels }) => {
+      const out = new Float32Array(positions.length * channels);
+      const first = (step === 'initial' ? 0 : step + 1) * tokens;
+      positions.forEach((position, row) => {
+        const at = (first + position) * channels;
+        for (let channel = 0; channel < channels; channel++) out[row * channels + channel] = normal(seed, at + channel);
+      });
+      return out;
+    },
+  };
+}
+
+/** Box and Muller's transform of two uniform numbers. */
+function normal(seed: number, index: number): number {
+  const radius = Math.sqrt(-2 * Math.log(1 - uniform(seed, 2 * index)));
+  return radius * Math.cos(2 * Math.PI * uniform(seed, 2 * index + 1));
+}

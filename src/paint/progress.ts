@@ -1,0 +1,74 @@
+/** How far a painting is, and how long the rest will take by the work that is left. */
+import type { LanguageModelConfig } from '../models/config.ts';
+import type { UniPicConfig } from '../models/unipic/index.ts';
+import type { PaintPlan } from './request.ts';
+import type { Uncovering } from './schedule.ts';
+
+export interface PaintProgress {
+  /** The picture at work, from 0, of how many. */
+  readonly picture: number;
+  readonly count: number;
+  /** Rounds that are done of it. */
+  readonly iteration: number;
+  readonly iterations: number;
+  /** Tokens uncovered, of all pictures together. */
+  readonly tokens: number;
+  readonly totalTokens: number;
+  /** Since the call. */
+  readonly milliseconds: number;
+  /** Undefined until a first round has been timed. */
+  readonly secondsLeft?: number;
+}
+
+/** Multiply-adds of weights, a token unless said otherwise; attention is left out, which is small beside them at these lengths. */
+export interface Costs {
+  readonly language: number;
+  readonly encoder: number;
+  readonly decoder: number;
+  /** A row and a denoising step. */
+  readonly head: number;
+  /** The decoding of a picture, a pixel. */
+  readonly pixel: number;
+}
+
+export function costs({ hidden, heads, kvHeads, headDim, mlp, layers }: LanguageModelConfig, { mar, diffusion, tokenizer, patch }: UniPicConfig): Costs {
+  const transformer = 4 * mar.width ** 2 + 2 * mar.width * mar.mlp;
+  const convolutions = (tokenizer.kind === 'kl' ? tokenizer.multipliers : []).map((multiplier, level) => (18 * (tokenizer.kind === 'kl' ? (tokenizer.residualBlocks + 1) * (tokenizer.channels * multiplier) ** 2 : 0)) / 4 ** level);
+  return {
+    language: layers * (2 * hidden * headDim * (heads + kvHeads) + 3 * hidden * mlp),
+    encoder: mar.encoderBlocks * transformer,
+    decoder: mar.decoderBlocks * transformer,
+    head: (5 * diffusion.blocks + 2) * diffusion.width ** 2,
+    pixel: convolutions.reduce((sum, one) => sum + one, 2 ** 16 / patch ** 2),
+  };
+}
+
+/** Work of one round over `rows` prompts. */
+export function iterationWork({ known, wanted }: Uncovering, { language, encoder, decoder, head }: Costs, { grid, diffusionSteps }: PaintPlan, buffers: number, rows: number): number {
+  const context = buffers + known.length;
+  return context * (encoder + rows * language) + rows * ((buffers + grid * grid) * decoder + wanted.length * diffusionSteps * head);
+}
+
+/** Time left by the work done so far. */
+export class Clock {
+  readonly #begun = performance.now();
+  readonly #total: number;
+  #done = 0;
+
+  /** `total`: work of what is to come. */
+  constructor(total: number) {
+    this.#total = total;
+  }
+
+  add(work: number): void {
+    this.#done += work;
+  }
+
+  get milliseconds(): number {
+    return performance.now() - this.#begun;
+  }
+
+  get secondsLeft(): number | undefined {
+    return this.#done === 0 ? undefined : (Math.max(0, this.#total - this.#done) * this.milliseconds) / this.#done / 1000;
+  }
+}

@@ -1,0 +1,139 @@
+/** Prompts in the language model's pages: computed once, kept for all iterations and for calls to come, and shared as far as they begin alike. */
+import type { KvPool, Tensor } from '../backend/backend.ts';
+import { PageAllocator, Sequence } from '../context/pages.ts';
+import { denseCausal } from '../context/ranges.ts';
+import { prefillChunk } from '../generate/generate.ts';
+import type { Held } from '../layers/held.ts';
+import type { LanguageModel } from '../models/model.ts';
+
+export interface PaintPrompt {
+  readonly ids: Int32Array;
+  /** Its picture: the placeholders `[at, at + tokens)`. */
+  readonly picture?: { readonly at: number; readonly tokens: number; readonly key: string } | undefined;
+}
+
+interface Entry {
+  readonly prompt: PaintPrompt;
+  readonly sequence: Sequence;
+}
+
+/** Two calls' prompts, each with its unconditional one. */
+const KEPT = 4;
+/** Ids of a prompt for which every sequence has room, so that prompts can share pages. */
+const COMMON_ROOM = 1024;
+/** Bytes of one painting's pages that may be in f32; above, they are f16. WASM pays for f16 in speed. */
+const MAX_F32 = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
+
+export class Prompts {
+  readonly #language: LanguageModel;
+  readonly #chunk: number;
+  /** Rows behind a prompt. */
+  readonly #room: number;
+  readonly #pool: KvPool;
+  readonly #pages: PageAllocator;
+  /** Least recently used first. */
+  readonly #entries: Entry[] = [];
+
+  /** `room`: most rows that are put behind a prompt; `multiplyAdds`: of the model, a token. */
+  constructor(language: LanguageModel, room: number, multiplyAdds: number) {
+    const { backend, config } = language;
+    const { layers, kvHeads, headDim } = config;
+    const bytes = 2 * (2 * room + COMMON_ROOM) * layers * kvHeads * headDim * 2 * 4;
+    this.#language = language;
+    this.#room = room;
+    this.#chunk = prefillChunk(backend, multiplyAdds);
+    this.#pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32[backend.kind] ? 'f16' : 'f32' });
+    this.#pages = new PageAllocator(this.#pool);
+  }
+
+  /** The prompt's sequence, which the next call may free; `visual` [tokens, D] stands where its picture does. */
+  async sequence(prompt: PaintPrompt, visual: Tensor | undefined, pause: () => Promise<void>): Promise<Sequence> {
+    const { ids } = prompt;
+    const needed = ids.length + this.#room;
+    const best = this.#entries
+      .filter(({ sequence }) => sequence.capacity >= needed)
+      .map((entry) => ({ entry, shared: common(entry.prompt, prompt) }))
+      .reduce<{ readonly entry: Entry; readonly shared: number } | undefined>((a, b) => (a !== undefined && a.shared >= b.shared ? a : b), undefined);
+    if (best !== undefined && best.shared === ids.length && best.entry.prompt.ids.length === ids.length) {
+      this.#entries.splice(this.#entries.indexOf(best.entry), 1);
+      this.#entries.push(best.entry);
+      return best.entry.sequence;
+    }
+    const capacity = Math.min(this.#language.config.contextWindow, Math.max(needed, 2 * this.#room + COMMON_ROOM));
+    const sequence = best === undefined || best.shared === 0 ? new Sequence(this.#pages, capacity) : best.entry.sequence.fork();
+    try {
+      sequence.truncate(best?.shared ?? 0);
+      await this.#fill(sequence, prompt, visual, pause);
+    } catch (error) {
+      sequence.free();
+      throw error;
+    }
+    if (this.#entries.length >= KEPT) this.#entries.shift()?.sequence.free();
+    this.#entries.push({ prompt, sequence });
+    return sequence;
+  }
+
+  /** Runs x [T, D] behind the prompt, in chunks: its states [T, D] before the final norm, owned by `held`. The sequence is as before afterwards. */
+  async behind(sequence: Sequence, x: Tensor, held: Held, pause: () => Promise<void>): Promise<Tensor> {
+    const { backend } = this.#language;
+    const [total = 0] = x.shape;
+    const prompt = sequence.length;
+    try {
+      const parts: Tensor[] = [];
+      for (let start = 0; start < total; start += this.#chunk) {
+        const count = Math.min(this.#chunk, total - start);
+        parts.push(held.step(() => this.#forward(sequence, count === total ? x : backend.rows(x, start, count))));
+        await pause();
+      }
+      const [only] = parts;
+      if (only !== undefined && parts.length === 1) return only;
+      const states = held.step(() => backend.stack(parts));
+      for (const part of parts) held.drop(part);
+      return states;
+    } finally {
+      sequence.truncate(prompt);
+    }
+  }
+
+  free(): void {
+    for (const { sequence } of this.#entries) sequence.free();
+    this.#entries.length = 0;
+    this.#pool.free();
+  }
+
+  async #fill(sequence: Sequence, { ids, picture }: PaintPrompt, visual: Tensor | undefined, pause: () => Promise<void>): Promise<void> {
+    const { backend } = this.#language;
+    const ring = backend.ids(ids.length);
+    try {
+      backend.writeIds(ring, 0, ids);
+      const end = picture === undefined ? 0 : picture.at + picture.tokens;
+      while (sequence.length < ids.length) {
+        const start = sequence.length;
+        const inside = picture !== undefined && visual !== undefined && start >= picture.at && start < end;
+        const border = inside ? end : picture !== undefined && start < picture.at ? picture.at : ids.length;
+        const count = Math.min(this.#chunk, border - start);
+        backend.scope(() => void this.#forward(sequence, inside ? backend.rows(visual, start - picture.at, count) : this.#language.embed(ring, start, count)));
+        await pause();
+      }
+    } finally {
+      backend.free(ring);
+    }
+  }
+
+  /** x at the sequence's end. */
+  #forward(sequence: Sequence, x: Tensor): Tensor {
+    const [count = 0] = x.shape;
+    const start = sequence.length;
+    sequence.ensure(start + count);
+    return this.#language.forward(x, sequence, start, denseCausal(count, start + count));
+  }
+}
+
+/** Ids that both begin with; a picture counts where both have it. */
+function common(a: PaintPrompt, b: PaintPrompt): number {
+  const least = Math.min(a.ids.length, b.ids.length);
+  let same = 0;
+  while (same < least && a.ids[same] === b.ids[same]) same++;
+  if (a.picture?.key === b.picture?.key && a.picture?.at === b.picture?.at) return same;
+  return Math.min(same, a.picture?.at ?? Infinity, b.picture?.at ?? Infinity);
+}

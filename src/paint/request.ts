@@ -1,0 +1,76 @@
+/** What can be asked of a painter, and its check: defaults filled in, every number within what the model knows. */
+import { InputError } from '../errors.ts';
+import type { UniPicConfig } from '../models/unipic/index.ts';
+import type { PaintProgress } from './progress.ts';
+
+export interface PaintRequest {
+  /** What to paint; with a `source`, what to change. */
+  readonly prompt: string;
+  /** The picture to edit: RGB [size * size * 3] in -1..1. */
+  readonly source?: { readonly pixels: Float32Array; readonly size: number } | undefined;
+  /** Pixels a side, one of the model's; default: the source's, else the model's default. */
+  readonly size?: number | undefined;
+  /** 0 to 2^32 - 1; one seed gives one picture on one kind of backend. */
+  readonly seed: number;
+  /** Rounds in which the picture is uncovered. */
+  readonly iterations?: number | undefined;
+  /** Denoising steps a round. */
+  readonly diffusionSteps?: number | undefined;
+  /** Strength of classifier-free guidance; 1 is none, and halves the work. */
+  readonly guidance?: number | undefined;
+  /** `linear`: grows from 1 to `guidance` as the picture is uncovered. */
+  readonly guidanceSchedule?: 'constant' | 'linear' | undefined;
+  /** Scales the noise of each step; default 1. */
+  readonly temperature?: number | undefined;
+  /** Pictures, with seeds that follow each other; default 1. */
+  readonly count?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: PaintProgress) => void) | undefined;
+  /** The picture so far, RGBA, after each round but the last; what is unknown is the mean of all pictures. Costs a decoding each. */
+  readonly onPreview?: ((rgba: Uint8ClampedArray, size: number) => void) | undefined;
+}
+
+export interface PaintPlan {
+  readonly prompt: string;
+  readonly size: number;
+  /** Tokens a side. */
+  readonly grid: number;
+  readonly seed: number;
+  readonly iterations: number;
+  readonly diffusionSteps: number;
+  readonly guidance: number;
+  readonly guidanceSchedule: 'constant' | 'linear';
+  readonly temperature: number;
+  readonly count: number;
+}
+
+/** Beyond these a number is a mistake: nothing sensible is painted there. */
+const MOST = { guidance: 100, temperature: 100, count: 1024, seed: 2 ** 32 - 1 } as const;
+
+/** Throws `InputError` naming the value, the limit and the remedy. */
+export function planOf(request: PaintRequest, config: UniPicConfig): PaintPlan {
+  const { prompt, source, guidanceSchedule = 'constant' } = request;
+  if (typeof prompt !== 'string' || prompt.trim() === '') throw new InputError('empty', 'the prompt is empty; say in words what to paint or to change');
+  const size = request.size ?? source?.size ?? config.defaultSize;
+  if (!config.sizes.includes(size)) throw new InputError('argument', `size: ${size} pixels; this model paints ${config.sizes.join(', ')} pixels a side`, { size, known: config.sizes });
+  if (source !== undefined && source.size !== size) throw new InputError('argument', `size: ${size} pixels, the source has ${source.size}; an edit is as large as its source: resize it first`, { size, source: source.size });
+  if (guidanceSchedule !== 'constant' && guidanceSchedule !== 'linear') throw new InputError('argument', `guidanceSchedule: ${String(guidanceSchedule)}; use 'constant' or 'linear'`);
+  const grid = size / config.patch;
+  return {
+    prompt,
+    size,
+    grid,
+    guidanceSchedule,
+    seed: within('seed', request.seed, { least: 0, most: MOST.seed, whole: true }),
+    iterations: within('iterations', request.iterations ?? Math.min(config.paint.iterations, grid * grid), { least: 1, most: grid * grid, whole: true }),
+    diffusionSteps: within('diffusionSteps', request.diffusionSteps ?? config.paint.diffusionSteps, { least: 1, most: config.diffusion.trainSteps, whole: true }),
+    guidance: within('guidance', request.guidance ?? config.paint.guidance, { least: 0, most: MOST.guidance }),
+    temperature: within('temperature', request.temperature ?? 1, { least: 0, most: MOST.temperature }),
+    count: within('count', request.count ?? 1, { least: 1, most: MOST.count, whole: true }),
+  };
+}
+
+function within(name: string, value: number, { least, most, whole = false }: { readonly least: number; readonly most: number; readonly whole?: boolean }): number {
+  if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
+  throw new InputError('argument', `${name}: ${String(value)} is not a ${whole ? 'whole ' : ''}number from ${least} to ${most}`, { name, least, most });
+}
