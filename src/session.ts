@@ -1,14 +1,16 @@
 /**
- * A conversation with a model, from messages to streamed text. It reads from top to bottom: messages (generate/messages) are rendered by
- * the chat template and tokenised (generate/conversation, text/); what the KV pages hold already is kept, the rest is prefilled, and the
- * answer is decoded on the device (generate/context, models/, backend/), detokenised and handed on piece by piece (generate/answer).
+ * A conversation with a model, from messages to streamed text. It reads from top to bottom: messages (generate/messages) with the pictures
+ * that the model looks at (generate/pictures, vision/) are rendered by the chat template (generate/conversation) and encoded (generate/prompt,
+ * text/); what the KV pages hold already is kept, the rest is prefilled, and the answer is decoded on the device (generate/context, models/,
+ * backend/), detokenised and handed on piece by piece (generate/answer).
  */
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
 import { Context, type SessionModel } from './generate/context.ts';
-import { Conversation, encodeContext, fit, followOn, type Fit } from './generate/conversation.ts';
+import { Conversation, fit, type Fit } from './generate/conversation.ts';
 import { readInput, type Input, type PromptInput } from './generate/messages.ts';
 import { checkCount, type CompletionSettings, type PromptSettings, type SessionSettings } from './generate/options.ts';
+import { encodeContext, followOn } from './generate/prompt.ts';
 import { Queue } from './generate/queue.ts';
 import { sampleSpec } from './generate/sampling.ts';
 
@@ -23,7 +25,7 @@ const USUAL_ANSWER = 256;
 export class Session {
   readonly window: number;
   readonly #model: SessionModel;
-  readonly #settings: SessionSettings;
+  readonly #settings: Omit<SessionSettings, 'initialPrompts'>;
   readonly #queue = new Queue();
   #conversation: Conversation;
   #context: Context;
@@ -31,29 +33,30 @@ export class Session {
 
   /** Throws `InputError` for settings that cannot be. */
   constructor(model: SessionModel, settings: SessionSettings = {}) {
-    const { initialPrompts = [], context } = settings;
+    const { initialPrompts = [], ...rest } = settings;
     sampleSpec(settings, model.sampling);
+    if (rest.visual !== undefined) model.sight.tokens(rest.visual);
     this.#model = model;
-    this.#settings = settings;
-    this.window = checkCount('context.window', context?.window ?? model.window, model.window);
-    const initial = initialPrompts.length === 0 ? [] : readInput(initialPrompts, { system: true, prefix: false }).turns;
+    this.#settings = rest;
+    this.window = checkCount('context.window', rest.context?.window ?? model.window, model.window);
+    const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false, true).turns;
     this.#conversation = new Conversation(model.tokenizer, initial);
     this.#context = new Context(model, this.window);
   }
 
   /** Prefills the initial prompts, so that the first answer comes sooner. */
   start(listener: SessionListener = {}): Promise<void> {
-    return this.#run(listener.signal, () => this.#add({ turns: [], prefix: '' }, listener));
+    return this.#compute(listener.signal, () => this.#add({ turns: [], prefix: '' }, listener));
   }
 
   /** An answer to `input`. When it fails or is aborted, the conversation is as before. */
   prompt(input: PromptInput, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<Answer> {
-    const read = readInput(input, { system: this.#conversation.empty, prefix: true });
+    const read = this.#read(input, true);
     const merged = { ...this.#settings, ...settings };
-    return this.#run(listener.signal, async () => {
+    return this.#compute(listener.signal, async () => {
       const reserve = Math.min(merged.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
-      const { conversation, text, ids } = this.#fit(read, true, reserve, listener);
-      const result = await this.#context.answer(ids, text, merged, listener);
+      const { conversation, prompt, text } = this.#fit(read, true, reserve, listener);
+      const result = await this.#context.answer(prompt, text, merged, listener);
       this.#conversation = conversation.with(...read.turns, { role: 'assistant', content: read.prefix + result.text });
       return result;
     });
@@ -61,26 +64,26 @@ export class Session {
 
   /** Adds messages to the context without an answer. */
   append(input: PromptInput, listener: SessionListener = {}): Promise<void> {
-    const read = readInput(input, { system: this.#conversation.empty, prefix: false });
-    return this.#run(listener.signal, () => this.#add(read, listener));
+    const read = this.#read(input, false);
+    return this.#compute(listener.signal, () => this.#add(read, listener));
   }
 
   /** Continues raw text or ids, without a template and without a memory of earlier calls. */
   complete(input: string | Int32Array, settings: CompletionSettings = {}, listener: SessionListener = {}): Promise<Answer> {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
-    return this.#run(listener.signal, () => {
+    return this.#compute(listener.signal, () => {
       const text = typeof input === 'string' ? input : undefined;
-      const ids = typeof input === 'string' ? encodeContext(this.#model.tokenizer, input, settings.special) : input;
-      return this.#context.answer(ids, text, { ...this.#settings, ...settings }, listener);
+      const prompt = typeof input === 'string' ? encodeContext(this.#model, { text: input, pictures: [] }, settings.special) : { ids: input, pictures: [] };
+      return this.#context.answer(prompt, text, { ...this.#settings, ...settings }, listener);
     });
   }
 
   /** Tokens that `input` would add to the context. */
   measure(input: PromptInput, signal?: AbortSignal): Promise<number> {
-    const { turns, prefix } = readInput(input, { system: this.#conversation.empty, prefix: true });
+    const { turns, prefix } = this.#read(input, true);
     return this.#run(signal, async () => {
       const { transcript } = this.#context;
-      const ids = followOn(this.#model.tokenizer, transcript, this.#conversation.render(turns, true, prefix));
+      const { ids } = followOn(this.#model, transcript, this.#conversation.render(turns, true, prefix));
       return Math.max(0, ids.length - transcript.ids.length);
     });
   }
@@ -106,19 +109,28 @@ export class Session {
     return this.#queue.run(undefined, async () => this.#context.free());
   }
 
+  #read(input: PromptInput, prefix: boolean, system = this.#conversation.empty): Input {
+    return readInput(input, { system, prefix, look: (value, name) => this.#model.sight.look(value, name, this.#settings.visual) });
+  }
+
   async #add(read: Input, listener: SessionListener): Promise<void> {
     if (read.turns.length === 0 && this.#conversation.empty) return;
-    const { conversation, text, ids } = this.#fit(read, false, 1, listener);
-    await this.#context.fill(ids, text, listener);
+    const { conversation, prompt, text } = this.#fit(read, false, 1, listener);
+    await this.#context.fill(prompt, text, listener);
     this.#conversation = conversation.with(...read.turns);
   }
 
   #fit({ turns, prefix }: Input, answer: boolean, reserve: number, listener: SessionListener): Fit {
     const ask = { more: turns, answer, prefix, reserve, window: this.window };
-    const found = fit(this.#model.tokenizer, this.#conversation, this.#context.transcript, ask);
-    if (found.ids.length >= this.window) throw tooLong(found.ids.length, this.window);
+    const found = fit(this.#model, this.#conversation, this.#context.transcript, ask);
+    if (found.prompt.ids.length >= this.window) throw tooLong(found.prompt, this.window);
     if (found.dropped) listener.onOverflow?.();
     return found;
+  }
+
+  /** In turn with the session's other calls, then with whatever else wants the device. */
+  #compute<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    return this.#run(signal, () => this.#model.gate.share(signal, body));
   }
 
   #run<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {

@@ -16,6 +16,9 @@ interface Ask {
 }
 
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
+const noPictures = (): never => {
+  throw new Error('the prompt has no pictures');
+};
 
 globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const { file, build, threads, promptTokens, newTokens } = data;
@@ -24,15 +27,15 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const model = await loadLanguageModel(await openModel(file), backend);
   const { layers, kvHeads, headDim } = model.config;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
-  const lane = { model, sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32), ring: backend.ids(promptTokens + newTokens + 33), sampler: backend.sampler(model.config.vocabulary) };
+  const lane = { model, sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32), ring: backend.ids(promptTokens + newTokens + 33), sampler: backend.sampler(model.config.vocabulary), visual: { look: noPictures, see: noPictures } };
   const { profile } = backend;
   profile.enabled = true;
   profile.take();
   const ids = Int32Array.from({ length: promptTokens }, () => 64);
-  const result = await generate(lane, { ids, cached: 0, spec: GREEDY, stopIds: new Set(), maxTokens: 1, chunk: prefillChunk(backend, 494e6), onId: () => false });
+  const result = await generate(lane, { ids, pictures: [], cached: 0, spec: GREEDY, stopIds: new Set(), maxTokens: 1, chunk: prefillChunk(backend, 494e6), onId: () => false });
   const prefill = { milliseconds: result.prefill, operations: [...profile.take()] };
   const all = Int32Array.from([...ids, ...result.ids]);
-  const decoded = await generate(lane, { ids: all, cached: promptTokens, spec: GREEDY, stopIds: new Set(), maxTokens: newTokens, chunk: 32, onId: () => false });
+  const decoded = await generate(lane, { ids: all, pictures: [], cached: promptTokens, spec: GREEDY, stopIds: new Set(), maxTokens: newTokens, chunk: 32, onId: () => false });
   const decode = { milliseconds: decoded.prefill + decoded.decode, operations: [...profile.take()] };
   globalThis.postMessage({ prefill, decode, memory: backend.memory() });
 };

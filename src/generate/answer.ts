@@ -3,13 +3,14 @@ import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { generate, type Lane, type TokenMask } from './generate.ts';
 import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
+import type { Prompt } from './prompt.ts';
 import { sampleSpec, type SamplingDefaults } from './sampling.ts';
 import { StopStrings } from './stop.ts';
 
 export interface AnswerRequest {
   readonly lane: Lane;
   readonly tokenizer: Tokenizer;
-  readonly ids: Int32Array;
+  readonly prompt: Prompt;
   /** Ids at the front that the sequence holds already. */
   readonly cached: number;
   readonly window: number;
@@ -18,7 +19,7 @@ export interface AnswerRequest {
   readonly defaults: SamplingDefaults;
 }
 
-/** What the caller wants to hear on the way. Waiting on `onText` is the back-pressure. */
+/** What the caller wants to hear on the way. Waiting on the promise of `onText`, if it gives one, is the back-pressure. */
 export interface AnswerListener {
   readonly signal?: AbortSignal | undefined;
   readonly mask?: TokenMask | undefined;
@@ -32,11 +33,12 @@ export interface Answer extends AnswerReport {
 
 /** Throws `InputError('too-long')` where not even one token of an answer fits. */
 export async function answer(request: AnswerRequest, listener: AnswerListener): Promise<Answer> {
-  const { lane, tokenizer, ids, window, settings } = request;
+  const { lane, tokenizer, window, settings } = request;
+  const { ids, pictures } = request.prompt;
   const { stop: stops = [] } = settings;
   if (ids.length === 0) throw new InputError('empty', 'the prompt is empty: it encodes to no token; give some text');
   const room = window - ids.length;
-  if (room < 1) throw tooLong(ids.length, window);
+  if (room < 1) throw tooLong(request.prompt, window);
   const most = settings.maxTokens === undefined ? room : Math.min(room, checkCount('maxTokens', settings.maxTokens, Number.MAX_SAFE_INTEGER));
   const stop = new StopStrings(typeof stops === 'string' ? [stops] : stops);
   const words = tokenizer.stream();
@@ -49,6 +51,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   const cached = Math.min(request.cached, ids.length - 1);
   const done = await generate(lane, {
     ids,
+    pictures,
     cached,
     spec: sampleSpec(settings, request.defaults),
     stopIds: new Set(tokenizer.facts.eos),
@@ -73,11 +76,12 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   };
 }
 
-export function tooLong(tokens: number, window: number): InputError {
+export function tooLong({ ids, pictures }: Prompt, window: number): InputError {
+  const seen = pictures.reduce((sum, { picture }) => sum + picture.tokens, 0);
   return new InputError(
     'too-long',
-    `the prompt has ${tokens} tokens and the context window holds ${window}, the answer included; shorten the prompt, ` +
-      'or load the model with a larger contextWindow where it allows one',
-    { tokens, window },
+    `the prompt has ${ids.length} tokens${seen === 0 ? '' : ` (${seen} of them pictures)`} and the context window holds ${window}, the answer included; ` +
+      `shorten the prompt${seen === 0 ? '' : ', show fewer pictures or a smaller visual.size'}, or load the model with a larger contextWindow where it allows one`,
+    { tokens: ids.length, window },
   );
 }

@@ -1,18 +1,21 @@
 /** What a session holds on the device: a lane of KV pages, and the ids and text that it stands for. Survives the loss of the device. */
-import type { Tokenizer } from '../text/tokenizer.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
-import { NOTHING, commonPrefix, type Transcript } from './conversation.ts';
 import { prefill, type Lane } from './generate.ts';
 import type { PromptSettings } from './options.ts';
+import type { Sight } from './pictures.ts';
+import { NOTHING, beginning, commonPrefix, type Prompt, type Transcript, type Words } from './prompt.ts';
+import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
 
 /** What a session asks of the loaded model (`src/engine/model.ts`). */
-export interface SessionModel {
-  readonly tokenizer: Tokenizer;
+export interface SessionModel extends Words {
+  readonly sight: Sight;
   readonly window: number;
   /** Tokens of a prefill chunk. */
   readonly chunk: number;
   readonly sampling: SamplingDefaults;
+  /** Passed by whatever computes. */
+  readonly gate: Gate;
   /** Grows when the model moves to another device: lanes of an earlier epoch are gone. */
   readonly epoch: number;
   /** A new lane, or one that shares the pages of `from` until either writes. */
@@ -34,24 +37,26 @@ export class Context {
     return this.#transcript;
   }
 
-  /** Puts `ids` into the pages, from where they differ from what is there. */
-  async fill(ids: Int32Array, text: string | undefined, listener: AnswerListener): Promise<void> {
-    const { lane, cached } = this.#take(ids, text);
-    await this.#guard(lane, () => prefill(lane, { ids, cached, chunk: this.#model.chunk, ...listener }));
+  /** Puts a prompt into the pages, from where it differs from what is there. */
+  async fill(prompt: Prompt, text: string | undefined, listener: AnswerListener): Promise<void> {
+    const { lane, cached } = this.#take(prompt, text);
+    await this.#guard(lane, () => prefill(lane, { ...prompt, cached, chunk: this.#model.chunk, ...listener }));
   }
 
-  /** The same, then an answer, which becomes part of the context. */
-  async answer(ids: Int32Array, text: string | undefined, settings: PromptSettings, listener: AnswerListener): Promise<Answer> {
-    const { tokenizer, sampling, chunk } = this.#model;
-    const { lane, cached } = this.#take(ids, text);
-    const request = { lane, tokenizer, ids, cached, window: this.window, chunk, settings, defaults: sampling };
-    const result = await this.#guard(lane, () => answer(request, listener));
+  /** The same, then an answer, which becomes part of the context. Whoever calls has passed the gate. */
+  async answer(prompt: Prompt, text: string | undefined, settings: PromptSettings, listener: AnswerListener): Promise<Answer> {
+    const { tokenizer, sampling, chunk, gate } = this.#model;
+    const { lane, cached } = this.#take(prompt, text);
+    const { ids, pictures } = prompt;
+    const request = { lane, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
+    const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
+    const result = await this.#guard(lane, () => answer(request, { ...listener, onText }));
     const all = new Int32Array(ids.length + result.ids.length);
     all.set(ids);
     all.set(result.ids, ids.length);
     // A stop string was cut out of the text, so the text no longer stands for the ids.
     const whole = text === undefined || result.stop !== undefined ? undefined : text + result.text;
-    this.#transcript = { ids: all, text: whole };
+    this.#transcript = { ids: all, pictures, text: whole };
     return result;
   }
 
@@ -69,8 +74,8 @@ export class Context {
     this.#transcript = NOTHING;
   }
 
-  /** The lane, and how many of `ids` it holds; from here on the transcript is `ids`. */
-  #take(ids: Int32Array, text: string | undefined): { lane: Lane; cached: number } {
+  /** The lane, and how many ids of the prompt it holds; from here on the transcript is the prompt. */
+  #take(prompt: Prompt, text: string | undefined): { lane: Lane; cached: number } {
     const { epoch } = this.#model;
     if (this.#held !== undefined && this.#held.epoch !== epoch) {
       freeLane(this.#held.lane);
@@ -78,9 +83,9 @@ export class Context {
     }
     this.#held ??= { lane: this.#model.lane(this.window), epoch };
     const { lane } = this.#held;
-    const cached = Math.min(lane.sequence.length, commonPrefix(ids, this.#transcript.ids));
+    const cached = Math.min(lane.sequence.length, commonPrefix(prompt, this.#transcript));
     lane.sequence.truncate(cached);
-    this.#transcript = { ids, text };
+    this.#transcript = { ...prompt, text };
     return { lane, cached };
   }
 
@@ -89,10 +94,10 @@ export class Context {
     try {
       return await body();
     } catch (error) {
-      const { ids, text } = this.#transcript;
-      const held = Math.min(lane.sequence.length, ids.length);
+      const { length } = this.#transcript.ids;
+      const held = Math.min(lane.sequence.length, length);
       lane.sequence.truncate(held);
-      this.#transcript = held === ids.length ? { ids, text } : { ids: ids.subarray(0, held), text: undefined };
+      if (held < length) this.#transcript = { ...beginning(this.#transcript, held), text: undefined };
       throw error;
     }
   }

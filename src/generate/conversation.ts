@@ -1,15 +1,8 @@
-/** A conversation as ids: turns rendered by the model's chat template, and how they follow on what the sequence holds already. */
+/** A conversation: turns that the model's chat template renders, and how the oldest of them make room. */
 import { renderChat } from '../text/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Turn } from './messages.ts';
-
-/** What a sequence holds. `text` is what the ids stand for, or undefined where no text stands for them exactly. */
-export interface Transcript {
-  readonly ids: Int32Array;
-  readonly text: string | undefined;
-}
-
-export const NOTHING: Transcript = { ids: new Int32Array(0), text: undefined };
+import { followOn, type Prompt, type Rendered, type Transcript, type Words } from './prompt.ts';
 
 /** Immutable: an answer that fails leaves the conversation as it was. */
 export class Conversation {
@@ -42,14 +35,18 @@ export class Conversation {
     return new Conversation(this.#tokenizer, this.#initial, this.#turns.slice(end));
   }
 
-  /** The whole conversation, `more` included, as text. `answer` opens the assistant's turn with `prefix`. */
-  render(more: readonly Turn[], answer: boolean, prefix = ''): string {
+  /** The whole conversation, `more` included, as text with marks for pictures. `answer` opens the assistant's turn with `prefix`. */
+  render(more: readonly Turn[], answer: boolean, prefix = ''): Rendered {
     const turns = [...this.#initial, ...this.#turns, ...more];
+    return { text: this.#text(turns, answer) + prefix, pictures: turns.flatMap((turn) => turn.pictures ?? []) };
+  }
+
+  #text(turns: readonly Turn[], answer: boolean): string {
     const { facts } = this.#tokenizer;
-    if (facts.chatTemplate === undefined) return plain(turns) + prefix;
+    if (facts.chatTemplate === undefined) return plain(turns);
     const name = (id: number | undefined): string => (id === undefined ? '' : this.#tokenizer.decode([id], { special: true }));
     const options = { addGenerationPrompt: answer, bosToken: name(facts.bos), eosToken: name(facts.eos[0]) };
-    return renderChat(facts.chatTemplate, turns, options) + prefix;
+    return renderChat(facts.chatTemplate, turns.map(({ role, content }) => ({ role, content })), options);
   }
 }
 
@@ -58,43 +55,12 @@ function plain(turns: readonly Turn[]): string {
   return turns.map(({ role, content }, index) => (index === 0 || role === 'assistant' ? content : `\n${content}`)).join('');
 }
 
-/** Text to ids with BOS where the model asks for it and the text does not bring it. */
-export function encodeContext(tokenizer: Tokenizer, text: string, special = true): Int32Array {
-  const ids = tokenizer.encode(text, { special });
-  const { addBos, bos } = tokenizer.facts;
-  if (!addBos || bos === undefined || ids[0] === bos) return ids;
-  const all = new Int32Array(ids.length + 1);
-  all[0] = bos;
-  all.set(ids, 1);
-  return all;
-}
-
-/**
- * Ids of `text`, keeping the transcript's own ids where `text` goes on from it: an answer's ids as they were drawn are one of many ways
- * to write its text, and encoding it anew could change them and cost a second prefill. That is exact where the rest begins with a
- * special token, at which encoding splits in any case; else everything is encoded anew.
- */
-export function followOn(tokenizer: Tokenizer, transcript: Transcript, text: string): Int32Array {
-  const { ids, text: before } = transcript;
-  if (before === undefined || before.length === 0 || !text.startsWith(before)) return encodeContext(tokenizer, text);
-  const rest = text.slice(before.length);
-  if (rest.length === 0) return ids;
-  const more = tokenizer.encode(rest);
-  const first = more[0];
-  if (first === undefined || tokenizer.decode([first]) !== '' || !rest.startsWith(tokenizer.decode([first], { special: true }))) {
-    return encodeContext(tokenizer, text);
-  }
-  const all = new Int32Array(ids.length + more.length);
-  all.set(ids);
-  all.set(more, ids.length);
-  return all;
-}
-
+/** A prompt that fits, and the text that its ids stand for. */
 export interface Fit {
   /** What is left of the conversation. */
   readonly conversation: Conversation;
+  readonly prompt: Prompt;
   readonly text: string;
-  readonly ids: Int32Array;
 }
 
 /** What an overflow makes room to: with less room the next prompt would overflow again, and every overflow reads the whole context anew. */
@@ -102,25 +68,18 @@ const AFTER_OVERFLOW = 0.75;
 
 /** Renders and encodes the conversation and `more`; where the ids leave less than `reserve` of `window`, the oldest exchanges are dropped. */
 export function fit(
-  tokenizer: Tokenizer,
+  words: Words,
   conversation: Conversation,
   transcript: Transcript,
   ask: { readonly more: readonly Turn[]; readonly answer: boolean; readonly prefix: string; readonly reserve: number; readonly window: number },
 ): Fit & { readonly dropped: boolean } {
   let most = ask.window - ask.reserve;
   for (let kept = conversation; ; ) {
-    const text = kept.render(ask.more, ask.answer, ask.prefix);
-    const ids = followOn(tokenizer, transcript, text);
-    const shorter = ids.length > most ? kept.withoutOldest() : undefined;
-    if (shorter === undefined) return { conversation: kept, text, ids, dropped: kept !== conversation };
+    const rendered = kept.render(ask.more, ask.answer, ask.prefix);
+    const prompt = followOn(words, transcript, rendered);
+    const shorter = prompt.ids.length > most ? kept.withoutOldest() : undefined;
+    if (shorter === undefined) return { conversation: kept, text: rendered.text, prompt, dropped: kept !== conversation };
     most = AFTER_OVERFLOW * (ask.window - ask.reserve);
     kept = shorter;
   }
-}
-
-/** How many ids `a` and `b` have in common from the start. */
-export function commonPrefix(a: Int32Array, b: Int32Array): number {
-  const least = Math.min(a.length, b.length);
-  for (let i = 0; i < least; i++) if (a[i] !== b[i]) return i;
-  return least;
 }

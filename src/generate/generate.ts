@@ -1,5 +1,5 @@
 /**
- * Ids in, ids out: prefill in chunks, then a decode loop that runs ahead of the host.
+ * Ids and pictures in, ids out: prefill in chunks, then a decode loop that runs ahead of the host.
  *
  * The id ring holds the id of position p at index p. Prompt ids are written there; `sample` writes the next one on the device, and the
  * next step's `embed` reads it from there, so that a step is issued before the host knows the id of the one before. The host
@@ -10,6 +10,8 @@ import type { Sequence } from '../context/pages.ts';
 import { denseCausal } from '../context/ranges.ts';
 import { InputError, ModelError } from '../errors.ts';
 import type { LanguageModel } from '../models/model.ts';
+import type { SeenPicture } from './pictures.ts';
+import type { Placed, Prompt } from './prompt.ts';
 import { TimeSlice } from './yield.ts';
 
 /** What one sequence needs on the device. Owned by the session. */
@@ -21,14 +23,22 @@ export interface Lane {
   readonly sampler: Sampler;
   /** Ids that stand for text, where the head has more (padded to a round number): the others are never drawn. */
   readonly drawable?: Uint32Array | undefined;
+  readonly visual: Visual;
+}
+
+/** Pictures as what the language model reads. */
+export interface Visual {
+  /** Computes a picture's embeddings where they are not kept from an earlier call, in steps that an abort ends. */
+  look(picture: SeenPicture, signal?: AbortSignal): Promise<void>;
+  /** The embeddings [picture.tokens, hidden], good until the next call; computed at once where they are not there. */
+  see(picture: SeenPicture): Tensor;
 }
 
 /** Which ids may come next, given those generated so far: bit i of word i >> 5. `undefined` allows all. Turns the run-ahead off. */
 export type TokenMask = (ids: readonly number[]) => Uint32Array | undefined;
 
-export interface GenerateOptions {
-  /** The whole context's ids; those before `cached` are in the sequence already. */
-  readonly ids: Int32Array;
+export interface GenerateOptions extends Prompt {
+  /** Ids at the front that are in the sequence already; the prompt is the whole context. */
   readonly cached: number;
   readonly spec: SampleSpec;
   /** Ids that end the answer. */
@@ -65,26 +75,50 @@ export function prefillChunk(backend: Backend, parameters: number): number {
   return Math.min(512, Math.max(32, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
 }
 
+/** What positions `[start, start + count)` begin with: pictures' embeddings where pictures stand, ids' elsewhere. [count, hidden] */
+function embed({ model, ring, visual }: Lane, start: number, count: number, pictures: readonly Placed[]): Tensor {
+  const { backend } = model;
+  const end = start + count;
+  const parts: Tensor[] = [];
+  let done = start;
+  for (const { at, picture } of pictures) {
+    const from = Math.max(done, at);
+    const to = Math.min(end, at + picture.tokens);
+    if (from >= to) continue;
+    if (from > done) parts.push(model.embed(ring, done, from - done));
+    parts.push(backend.rows(visual.see(picture), from - at, to - from));
+    done = to;
+  }
+  if (done < end) parts.push(model.embed(ring, done, end - done));
+  const [only] = parts;
+  return parts.length === 1 && only !== undefined ? only : backend.stack(parts);
+}
+
 /** Runs positions `[start, start + count)`; with `spec`, draws the id of the next position. */
-function advance(lane: Lane, start: number, count: number, spec?: SampleSpec): void {
+function advance(lane: Lane, start: number, count: number, spec?: SampleSpec, pictures: readonly Placed[] = []): void {
   const { model, sequence, ring, sampler } = lane;
   const { backend } = model;
   sequence.ensure(start + count);
   backend.scope(() => {
-    const hidden = model.forward(model.embed(ring, start, count), sequence, start, denseCausal(count, start + count));
+    const hidden = model.forward(embed(lane, start, count, pictures), sequence, start, denseCausal(count, start + count));
     if (spec === undefined) return;
     const last = count === 1 ? hidden : backend.rows(hidden, count - 1, 1);
     backend.sample(model.logits(last), sampler, spec, ring, start + count);
   });
 }
 
-/** Puts `ids` into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device; with `spec`, draws the id after the last. */
+/** The pictures that come into view with chunk `[start, end)`: none of their positions was run before. */
+function comingIntoView(pictures: readonly Placed[], start: number, end: number, cached: number): readonly Placed[] {
+  return pictures.filter(({ at, picture }) => at < end && at + picture.tokens > start && (at >= start || start === cached));
+}
+
+/** Puts the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device; with `spec`, draws the id after the last. */
 export async function prefill(
   lane: Lane,
-  options: Pick<GenerateOptions, 'ids' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
+  options: Pick<GenerateOptions, 'ids' | 'pictures' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
   spec?: SampleSpec,
 ): Promise<void> {
-  const { ids, cached, chunk, signal, onPrefill } = options;
+  const { ids, pictures, cached, chunk, signal, onPrefill } = options;
   const { backend } = lane.model;
   const slice = new TimeSlice();
   checkIds(ids, cached, lane.model.config.vocabulary);
@@ -95,7 +129,8 @@ export async function prefill(
     for (let start = cached; start < ids.length; start += chunk) {
       signal?.throwIfAborted();
       const end = Math.min(ids.length, start + chunk);
-      advance(lane, start, end - start, end === ids.length ? spec : undefined);
+      for (const { picture } of comingIntoView(pictures, start, end, cached)) await lane.visual.look(picture, signal);
+      advance(lane, start, end - start, end === ids.length ? spec : undefined, pictures);
       backend.flush();
       await before;
       before = backend.idle();

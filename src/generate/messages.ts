@@ -1,9 +1,13 @@
 /** Prompts as the web's Prompt API writes them, made into plain turns. */
 import { InputError } from '../errors.ts';
+import type { SeenPicture } from './pictures.ts';
 
 export type Role = 'system' | 'user' | 'assistant';
 
-/** A piece of a message. Pictures and sound are refused until a model that reads them is loaded. */
+/**
+ * A piece of a message. A picture's `value` is whatever the page has of it (see `ImageInput`), and its pixels when it comes here.
+ * A model that cannot see refuses pictures; sound is refused by all.
+ */
 export interface ContentPart {
   readonly type: 'text' | 'image' | 'audio';
   readonly value: unknown;
@@ -18,9 +22,11 @@ export interface Message {
 
 export type PromptInput = string | readonly Message[];
 
+/** A message as it is remembered: text, with a mark and a line break where each picture stands. */
 export interface Turn {
   readonly role: Role;
   readonly content: string;
+  readonly pictures?: readonly SeenPicture[];
 }
 
 export interface Input {
@@ -29,13 +35,22 @@ export interface Input {
   readonly prefix: string;
 }
 
+export interface ReadOptions {
+  /** Allows a leading system message. */
+  readonly system: boolean;
+  /** Allows an unfinished answer at the end. */
+  readonly prefix: boolean;
+  /** Looks at a picture's value; throws where the model sees nothing, or where it is no picture. */
+  readonly look: (value: unknown, name: string) => SeenPicture;
+}
+
 const ROLES: ReadonlySet<string> = new Set(['system', 'user', 'assistant']);
 
 /**
- * Checks an input. Throws `InputError('empty')` for no message, or none with any text, and `InputError('argument')` for a role,
- * part or order that is not allowed. `initial` allows a leading system message; `prefix` allows an unfinished answer at the end.
+ * Checks an input. Throws `InputError('empty')` for no message, or none with any content, and `InputError('argument')` for a role,
+ * part or order that is not allowed.
  */
-export function readInput(input: PromptInput, allow: { readonly system: boolean; readonly prefix: boolean }): Input {
+export function readInput(input: PromptInput, allow: ReadOptions): Input {
   if (typeof input === 'string') {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
     return { turns: [{ role: 'user', content: input }], prefix: '' };
@@ -52,9 +67,9 @@ export function readInput(input: PromptInput, allow: { readonly system: boolean;
     if (message.role === 'system' && (!allow.system || index > 0)) {
       throw new InputError('argument', `${place}: a system message must be the first of initialPrompts`, { index });
     }
-    const content = readContent(message.content, place);
+    const { content, pictures } = readContent(message, place, allow.look);
     if (message.prefix !== true) {
-      turns.push({ role: message.role, content });
+      turns.push({ role: message.role, content, ...(pictures.length === 0 ? {} : { pictures }) });
       continue;
     }
     if (!allow.prefix || message.role !== 'assistant' || index !== messages.length - 1) {
@@ -66,19 +81,29 @@ export function readInput(input: PromptInput, allow: { readonly system: boolean;
   return { turns, prefix };
 }
 
-function readContent(content: Message['content'], place: string): string {
-  if (typeof content === 'string') return content;
+function readContent({ role, content }: Message, place: string, look: ReadOptions['look']): { content: string; pictures: readonly SeenPicture[] } {
+  if (typeof content === 'string') return { content, pictures: [] };
   if (!Array.isArray(content)) throw new InputError('argument', `${place}: content must be a string or an array of parts`);
   const parts: readonly ContentPart[] = content;
+  const pictures: SeenPicture[] = [];
   let text = '';
   for (const [index, part] of parts.entries()) {
-    if (part.type !== 'text') {
-      throw new InputError('argument', `${place}, part ${index}: this model reads text only, not '${part.type}'; send {type: 'text', value}`, {
-        type: part.type,
-      });
+    const at = `${place}, part ${index}`;
+    switch (part?.type) {
+      case 'text':
+        if (typeof part.value !== 'string') throw new InputError('argument', `${at}: value must be a string`);
+        text += part.value;
+        break;
+      case 'image': {
+        if (role === 'assistant') throw new InputError('argument', `${at}: an answer is text; send pictures in the user's messages`, { index });
+        const picture = look(part.value, at);
+        pictures.push(picture);
+        text += `${picture.mark}\n`;
+        break;
+      }
+      default:
+        throw new InputError('argument', `${at}: no model here reads '${part?.type}'; send {type: 'text' | 'image', value}`, { type: part?.type });
     }
-    if (typeof part.value !== 'string') throw new InputError('argument', `${place}, part ${index}: value must be a string`);
-    text += part.value;
   }
-  return text;
+  return { content: text, pictures };
 }

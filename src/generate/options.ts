@@ -1,6 +1,7 @@
 /** Options of sessions and prompts, and what an answer tells about itself. Plain data: they cross to the engine's worker. */
 import { InputError } from '../errors.ts';
 import type { Message } from './messages.ts';
+import type { VisualOptions } from './pictures.ts';
 import type { SamplingOptions } from './sampling.ts';
 
 /** How the context is kept. Later methods (KV bits, sparse attention) add members here. */
@@ -20,6 +21,8 @@ export interface SessionSettings extends SamplingOptions, AnswerOptions {
   /** What the conversation begins with: a system message first, then examples. Never dropped. */
   readonly initialPrompts?: readonly Message[] | undefined;
   readonly context?: ContextOptions | undefined;
+  /** How pictures are looked at; for models that see. */
+  readonly visual?: VisualOptions | undefined;
 }
 
 /** Overrides the session's settings for one prompt. */

@@ -1,3 +1,5 @@
+/** Who waits for whom. */
+
 /** One after the other: calls on one session wait for those before them. */
 export class Queue {
   #last: Promise<unknown> = Promise.resolve();
@@ -22,5 +24,91 @@ export class Queue {
         signal.removeEventListener('abort', abort);
       });
     });
+  }
+}
+
+interface Waiting {
+  readonly alone: boolean;
+  readonly enter: () => void;
+}
+
+/**
+ * Who uses the device: any number of answers, step by step in turn, or one painting, whose memory and time are worth having to itself.
+ * First come, first served: answers that come after a waiting painting wait for it.
+ */
+export class Gate {
+  readonly #waiting: Waiting[] = [];
+  #inside = 0;
+  #closed = false;
+
+  /** Runs `body` together with others that share. An abort while waiting rejects, and `body` never runs. */
+  share<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    return this.#pass(false, signal, body);
+  }
+
+  /** Runs `body` while nobody else is inside. */
+  alone<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    return this.#pass(true, signal, body);
+  }
+
+  /** For one who shares: steps aside while it waits for something outside, such as a reader who may himself be waiting for a painting. */
+  aside(waiting: void | Promise<void>): void | Promise<void> {
+    if (waiting === undefined) return undefined;
+    this.#leave();
+    return this.#back(waiting);
+  }
+
+  async #back(waiting: Promise<void>): Promise<void> {
+    try {
+      await waiting;
+    } finally {
+      await this.#enter(false);
+    }
+  }
+
+  async #pass<T>(alone: boolean, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    await this.#enter(alone, signal);
+    try {
+      return await body();
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async #enter(alone: boolean, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      const waiting: Waiting = {
+        alone,
+        enter: () => {
+          signal?.removeEventListener('abort', abort);
+          resolve();
+        },
+      };
+      const abort = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        this.#admit();
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiting.push(waiting);
+      this.#admit();
+    });
+  }
+
+  #leave(): void {
+    this.#inside--;
+    this.#closed = false;
+    this.#admit();
+  }
+
+  #admit(): void {
+    for (let [first] = this.#waiting; first !== undefined; [first] = this.#waiting) {
+      if (this.#closed || (first.alone && this.#inside > 0)) return;
+      this.#waiting.shift();
+      this.#inside++;
+      this.#closed = first.alone;
+      first.enter();
+    }
   }
 }

@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { EngineModel } from '../../src/engine/model.ts';
 import type { SessionModel } from '../../src/generate/context.ts';
-import { readInput } from '../../src/generate/messages.ts';
 import { Conversation } from '../../src/generate/conversation.ts';
 import { Session, type SessionListener } from '../../src/session.ts';
 import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
@@ -24,8 +23,8 @@ function begin(settings: SessionSettings = {}, on: EngineModel = model): Session
 }
 /** The model with another chunk size. */
 function chunked(chunk: number): SessionModel {
-  const { tokenizer, window, sampling, epoch } = model;
-  return { tokenizer, window, sampling, epoch, chunk, lane: (tokens, from) => model.lane(tokens, from) };
+  const { tokenizer, sight, gate, window, sampling, epoch } = model;
+  return { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, from) => model.lane(tokens, from) };
 }
 async function ask(session: Session, text: string, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<string> {
   return (await session.prompt(text, settings, listener)).text;
@@ -145,7 +144,8 @@ describe('a conversation', () => {
     const initialPrompts = [{ role: 'system' as const, content: 'Be brief.' }];
     const session = begin({ initialPrompts });
     await session.start();
-    expect(session.usage).toBe(model.tokenizer.encode(new Conversation(model.tokenizer, readInput(initialPrompts, { system: true, prefix: false }).turns).render([], false)).length);
+    const { text } = new Conversation(model.tokenizer, initialPrompts).render([], false);
+    expect(session.usage).toBe(model.tokenizer.encode(text).length);
     const { tokens } = await session.prompt('Hello');
     expect(tokens.cached).toBe(tokens.prompt - model.tokenizer.encode('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n').length);
   });
