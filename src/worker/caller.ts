@@ -5,9 +5,15 @@ import { CREDITS, unpackError, type Endpoint, type ToEngine, type ToPage } from 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((value: unknown) => void) | undefined;
+  /** Goes over without a copy; read when the call is sent. */
   readonly transfer?: readonly Transferable[];
   /** Does not keep Node's event loop alive. */
   readonly background?: boolean;
+}
+
+export interface StreamOptions extends CallOptions {
+  readonly onItem: (value: unknown) => void;
+  readonly credits?: number;
 }
 
 interface Pending {
@@ -30,14 +36,14 @@ export class Caller {
     this.#hold();
   }
 
+  /** `params`, or a promise of them: the call is sent when they are there, and an abort before that is heard. */
   call(method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
     return this.#start(method, params, options).result;
   }
 
-  /** A call whose items arrive one by one; the engine waits while they are not taken. `take` says that one was. */
-  stream(method: string, params: unknown, options: CallOptions & { readonly onItem: (value: unknown) => void }): { result: Promise<unknown>; take: () => void } {
-    const { id, result } = this.#start(method, params, options, options.onItem);
-    this.#post({ kind: 'credit', id, count: CREDITS });
+  /** A call whose items arrive one by one; the engine waits when `credits` of them have not been taken. `take` says that one was. */
+  stream(method: string, params: unknown, options: StreamOptions): { result: Promise<unknown>; take: () => void } {
+    const { id, result } = this.#start(method, params, options, { credits: CREDITS, ...options });
     return { result, take: () => this.#post({ kind: 'credit', id, count: 1 }) };
   }
 
@@ -56,7 +62,7 @@ export class Caller {
     this.#endpoint.close();
   }
 
-  #start(method: string, params: unknown, { signal, onEvent, transfer, background = false }: CallOptions, item?: (value: unknown) => void): { id: number; result: Promise<unknown> } {
+  #start(method: string, params: unknown, { signal, onEvent, transfer, background = false }: CallOptions, stream?: Required<Pick<StreamOptions, 'onItem' | 'credits'>>): { id: number; result: Promise<unknown> } {
     const id = this.#next++;
     const result = new Promise<unknown>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
@@ -75,17 +81,22 @@ export class Caller {
       this.#pending.set(id, {
         background,
         event: onEvent,
-        item,
+        item: stream?.onItem,
         resolve: (value) => settle(() => resolve(value)),
         reject: (error) => settle(() => reject(error)),
       });
       signal?.addEventListener('abort', abort, { once: true });
       this.#hold();
-      try {
-        this.#post({ kind: 'call', id, method, params }, transfer);
-      } catch (error) {
-        settle(() => reject(error));
-      }
+      const send = (ready: unknown): void => {
+        if (!this.#pending.has(id)) return;
+        try {
+          this.#post({ kind: 'call', id, method, params: ready, credits: stream?.credits ?? 0 }, transfer);
+        } catch (error) {
+          settle(() => reject(error));
+        }
+      };
+      if (params instanceof Promise) params.then(send, (error: unknown) => settle(() => reject(error)));
+      else send(params);
     });
     return { id, result };
   }

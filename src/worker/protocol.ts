@@ -1,6 +1,6 @@
 /**
  * Messages between the page and the engine. A call has an id; the page may cancel it or grant it credits, the engine sends events
- * (unlimited), items (one credit each: the back-pressure of streams) and at last a result or an error. Signals, iterators and
+ * (unlimited), items (one credit each, some given with the call: the back-pressure of streams) and at last a result or an error. Signals, iterators and
  * streams cannot be cloned, and not every browser can transfer them: they are rebuilt from these messages on the other side.
  */
 import { DeviceError, FileError, InputError, ModelError, OctavoError, StorageError, type ErrorFacts } from '../errors.ts';
@@ -16,7 +16,7 @@ export interface Endpoint {
 }
 
 export type ToEngine =
-  | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly params: unknown }
+  | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly params: unknown; readonly credits: number }
   | { readonly kind: 'cancel'; readonly id: number }
   | { readonly kind: 'credit'; readonly id: number; readonly count: number };
 
