@@ -1,18 +1,25 @@
-/** A loaded model: its tokenizer, its weights on a device, its KV pages; and its way to another device when that one is lost. */
+/** A loaded model: its tokenizer, its weights on a device, its KV pages, its painter; and its way to another device when that one is lost. */
+import { createSHA256, type IHasher } from 'hash-wasm';
 import type { Backend, KvPool, MemoryUse } from '../backend/backend.ts';
 import { PageAllocator, Sequence } from '../context/pages.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { SessionModel } from '../generate/context.ts';
-import { prefillChunk, type Lane } from '../generate/generate.ts';
+import { prefillChunk, type Lane, type Visual } from '../generate/generate.ts';
 import { checkCount } from '../generate/options.ts';
+import { blind, cannotSee, type Sight } from '../generate/pictures.ts';
+import { Gate } from '../generate/queue.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
 import { openModel, type ModelInput } from '../load/index.ts';
 import type { LoadProgress, ModelFile } from '../load/model-file.ts';
-import { languageModelConfig, loadLanguageModel, type LanguageModel } from '../models/model.ts';
+import { languageModelConfig, loadModel, type LanguageModel, type Model } from '../models/model.ts';
+import type { PictureModel } from '../models/unipic/index.ts';
+import { Painter, type Interrupted, type PaintRequest, type Picture } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { WasmBuild } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
+import { paintRequest, type EditSettings, type PaintSettings } from './painting.ts';
+import { ModelSight, VisualCache } from './sight.ts';
 
 export interface LoadSettings {
   readonly device?: DeviceName | undefined;
@@ -35,6 +42,22 @@ export interface LoadListener {
   readonly monitor?: ((progress: LoadProgress) => void) | undefined;
 }
 
+/** What a model can do, and what is missing for the rest. */
+export interface Capabilities {
+  /** Whether the file brings a chat template; without one, prompts are continued as raw text. */
+  readonly chat: boolean;
+  /** Reads pictures in messages. */
+  readonly see: boolean;
+  /** Paints from words. */
+  readonly paint: boolean;
+  /** Changes a picture by an instruction. */
+  readonly edit: boolean;
+  /** For people: which parts the file lacks, and what it cannot do for it. */
+  readonly missing: readonly string[];
+}
+
+export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPreview'>;
+
 /** Puts a device where the platform's own choice would go; tests give their reference backend. */
 export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promise<Device>;
 
@@ -54,18 +77,24 @@ interface Made {
   readonly tokenizer: Tokenizer;
   readonly window: number;
   readonly loaded: Loaded;
+  /** Names what pictures hold. */
+  readonly hash: IHasher;
 }
 
 interface Loaded {
   readonly device: DeviceInfo;
   readonly backend: Backend;
-  readonly language: LanguageModel;
+  readonly model: Model;
   readonly pool: KvPool;
   readonly pages: PageAllocator;
+  readonly visual: VisualCache | undefined;
+  painter: Painter | undefined;
 }
 
 export class EngineModel implements SessionModel {
   readonly tokenizer: Tokenizer;
+  readonly sight: Sight;
+  readonly gate = new Gate();
   readonly window: number;
   readonly sampling: SamplingDefaults;
   readonly name: string;
@@ -82,8 +111,10 @@ export class EngineModel implements SessionModel {
   #watched: Loaded | undefined;
   #epoch = 0;
   #freed = false;
+  /** A painting that the last device did not finish. */
+  #interrupted: Interrupted | undefined;
 
-  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded }: Made) {
+  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded, hash }: Made) {
     this.#platform = platform;
     this.#open = open;
     this.#input = input;
@@ -96,6 +127,7 @@ export class EngineModel implements SessionModel {
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
+    this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash);
     this.#watch(loaded);
   }
 
@@ -116,7 +148,7 @@ export class EngineModel implements SessionModel {
       device = await open(settings, listener.signal);
       tokenizer = createTokenizer(device.wasm ?? (await openTextWasm(platform)), file.metadata);
       const loaded = await loadOn(file, device, window, listener);
-      return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded });
+      return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded, hash: await createSHA256() });
     } catch (error) {
       tokenizer?.free();
       device?.backend.destroy();
@@ -130,7 +162,13 @@ export class EngineModel implements SessionModel {
     return this.#loaded.device;
   }
   get config(): LanguageModel['config'] {
-    return this.#loaded.language.config;
+    return this.#loaded.model.language.config;
+  }
+  get capabilities(): Capabilities {
+    const chat = this.tokenizer.facts.chatTemplate !== undefined;
+    const { pictures } = this.#loaded.model;
+    if (pictures !== undefined) return { chat, ...pictures.capabilities };
+    return { chat, see: false, paint: false, edit: false, missing: [`${this.config.architecture} is a language model and has no parts for pictures`] };
   }
   get epoch(): number {
     return this.#epoch;
@@ -144,10 +182,37 @@ export class EngineModel implements SessionModel {
 
   lane(window: number, from?: Lane): Lane {
     if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
-    const { backend, language, pages } = this.#loaded;
+    const { backend, model, pages, visual } = this.#loaded;
     const sequence = from === undefined ? new Sequence(pages, window) : from.sequence.fork();
-    const { vocabulary } = language.config;
-    return { model: language, sequence, ring: backend.ids(window + 1), sampler: backend.sampler(vocabulary), drawable: drawable(this.tokenizer.facts.vocabulary, vocabulary) };
+    const { vocabulary } = this.config;
+    return {
+      model: model.language,
+      sequence,
+      ring: backend.ids(window + 1),
+      sampler: backend.sampler(vocabulary),
+      drawable: drawable(this.tokenizer.facts.vocabulary, vocabulary),
+      visual: visual ?? this.#nothingSeen(),
+    };
+  }
+
+  /**
+   * Pictures from words, or from a picture and an instruction, while nobody else computes. Throws `InputError` for what cannot be. A lost
+   * device ends it with `DeviceError('lost')`, whose facts hold the seed: after `recover` the same call with that seed goes on from there.
+   */
+  async paint(settings: PaintSettings | EditSettings, listener: PaintListener = {}): Promise<readonly Picture[]> {
+    const request = paintRequest(settings, this.#loaded.model.pictures, this.capabilities.missing);
+    return this.gate.alone(listener.signal, async () => {
+      if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
+      const loaded = this.#loaded;
+      try {
+        loaded.painter ??= new Painter(loaded.model, this.tokenizer, { interrupted: this.#interrupted });
+        return await loaded.painter.paint({ ...request, ...listener });
+      } catch (error) {
+        if (!(error instanceof DeviceError) || error.code !== 'lost') throw error;
+        const { seed } = request;
+        throw new DeviceError('lost', `the picture was not finished: call model.recover() and paint again with seed: ${seed}; ${error.message}`, { ...error.facts, seed }, { cause: error });
+      }
+    });
   }
 
   memory(): MemoryUse {
@@ -192,12 +257,28 @@ export class EngineModel implements SessionModel {
     });
   }
 
+  #nothingSeen(): Visual {
+    const refuse = (): never => {
+      throw cannotSee('image', this.capabilities.missing);
+    };
+    return { look: refuse, see: refuse };
+  }
+
+  #pictures(): PictureModel {
+    const { pictures } = this.#loaded.model;
+    if (pictures === undefined) throw cannotSee('image', this.capabilities.missing);
+    return pictures;
+  }
+
   #release(): void {
     // What is given back on purpose is not lost.
     this.#watched = undefined;
-    const { language, pool, backend } = this.#loaded;
+    const { model, pool, backend, visual, painter } = this.#loaded;
     try {
-      language.free();
+      this.#interrupted = painter?.interrupted;
+      painter?.free();
+      visual?.free();
+      model.free();
       pool.free();
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
@@ -223,11 +304,12 @@ function openFile(platform: Platform, input: ModelInput, settings: LoadSettings,
 async function loadOn(file: ModelFile, device: Device, window: number, { signal, monitor }: LoadListener): Promise<Loaded> {
   const { backend, info } = device;
   signal?.throwIfAborted();
-  const language = await loadLanguageModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
-  const { layers, kvHeads, headDim } = language.config;
+  const model = await loadModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
+  const { layers, kvHeads, headDim } = model.language.config;
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
-  return { device: info, backend, language, pool, pages: new PageAllocator(pool) };
+  const visual = model.pictures === undefined ? undefined : new VisualCache(backend, model.pictures);
+  return { device: info, backend, model, pool, pages: new PageAllocator(pool), visual, painter: undefined };
 }
 
 /** One bit an id, set for those below `tokens`; undefined where that is all of them. */

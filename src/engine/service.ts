@@ -5,12 +5,15 @@ import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings 
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { MemoryUse } from '../backend/backend.ts';
+import type { Picture } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Session } from '../session.ts';
+import type { Rgba } from '../vision/image.ts';
 import { packError, type Endpoint } from '../worker/protocol.ts';
 import { respond, type CallContext, type Handler } from '../worker/responder.ts';
 import type { DeviceInfo, DeviceRequest } from './device.ts';
-import { EngineModel, type LoadSettings, type OpenDevice } from './model.ts';
+import { EngineModel, type Capabilities, type LoadSettings, type OpenDevice } from './model.ts';
+import type { EditSettings, PaintSettings } from './painting.ts';
 
 /** What the page keeps of a model. */
 export interface ModelFacts {
@@ -22,7 +25,7 @@ export interface ModelFacts {
   readonly architecture: string;
   readonly parameters: number;
   readonly vocabulary: number;
-  readonly chat: boolean;
+  readonly capabilities: Capabilities;
 }
 
 export interface SessionFacts {
@@ -73,7 +76,7 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     architecture: from.config.architecture,
     parameters: from.parameters,
     vocabulary: from.config.vocabulary,
-    chat: from.tokenizer.facts.chatTemplate !== undefined,
+    capabilities: from.capabilities,
   });
   const listener = (context: CallContext) => ({
     signal: context.signal,
@@ -100,9 +103,11 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     },
     memory: (): MemoryFacts => ({ ...loaded().memory(), pages: loaded().pagesUsed }),
     free: async (): Promise<void> => {
+      // What is under way ends, this call included, whose signal nobody asks.
+      cancelAll();
       await Promise.all([...sessions.values()].map((each) => each.destroy()));
       sessions.clear();
-      model?.free();
+      await model?.gate.alone(undefined, async () => model?.free());
       model = undefined;
     },
     encode: ({ text, special }: { text: string; special: boolean }): Int32Array => loaded().tokenizer.encode(text, { special }),
@@ -145,8 +150,18 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
         await once.destroy();
       }
     },
+    /** Painted pixels, as many pictures as were asked for; `preview`: what is to be seen so far goes to the page whenever it has room. */
+    paint: async (call: { settings: PaintSettings | EditSettings; preview: boolean }, context: CallContext): Promise<readonly Picture[]> => {
+      const onPreview = (rgba: Uint8ClampedArray, size: number): void => {
+        const data = new Uint8ClampedArray(rgba);
+        context.latest({ data, width: size, height: size } satisfies Rgba, [data.buffer]);
+      };
+      const painted = await loaded().paint(call.settings, { signal: context.signal, onProgress: (progress) => context.event(progress), ...(call.preview ? { onPreview } : {}) });
+      context.transfer(...painted.map(({ data }) => data.buffer));
+      return painted;
+    },
   } satisfies Record<string, Handler>;
-  respond(endpoint, handlers);
+  const cancelAll = respond(endpoint, handlers);
 }
 
 function throttle(send: (done: number, total: number) => void): (done: number, total: number) => void {

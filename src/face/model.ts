@@ -1,20 +1,16 @@
 /** A loaded model, as the page sees it. */
 import type { DeviceInfo, DeviceRequest } from '../engine/device.ts';
+import type { Capabilities } from '../engine/model.ts';
 import type { AnswerFacts, MemoryFacts, ModelFacts, SessionFacts } from '../engine/service.ts';
 import type { AnswerReport, CompletionSettings } from '../generate/options.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { Caller } from '../worker/caller.ts';
 import { unpackError, type WireError } from '../worker/protocol.ts';
+import { edit, paint, several, type EditOptions, type PaintOptions } from './painting.ts';
+import type { PaintedPicture } from './picture.ts';
+import { withPixels, type Eyes, type ReadPicture } from './pictures.ts';
 import { OctavoSession, plainSettings, type SessionOptions } from './session.ts';
 import { collect, TextStream } from './stream.ts';
-
-/** What this model can do. */
-export interface Capabilities {
-  /** Whether the file brings a chat template; without one, prompts are continued as raw text. */
-  readonly chat: boolean;
-  readonly images: boolean;
-  readonly painting: boolean;
-}
 
 export interface CompletionOptions extends CompletionSettings {
   readonly signal?: AbortSignal | undefined;
@@ -34,14 +30,16 @@ export class OctavoModel {
   /** Resolves with the error when the device is lost; `recover` arms it anew. */
   lost: Promise<Error>;
   readonly #caller: Caller;
+  readonly #read: ReadPicture;
   readonly #shutdown: () => void;
   #facts: ModelFacts;
   #destroyed = false;
 
   /** Made by `Octavo.load`. */
-  constructor(caller: Caller, facts: ModelFacts, shutdown: () => void) {
+  constructor(caller: Caller, facts: ModelFacts, read: ReadPicture, shutdown: () => void) {
     this.#caller = caller;
     this.#facts = facts;
+    this.#read = read;
     this.#shutdown = shutdown;
     this.lost = this.#watch();
   }
@@ -72,15 +70,35 @@ export class OctavoModel {
   get device(): DeviceInfo {
     return this.#facts.device;
   }
+  /** What this model can do, and which parts are missing for the rest. */
   get capabilities(): Capabilities {
-    return { chat: this.#facts.chat, images: false, painting: false };
+    return this.#facts.capabilities;
   }
 
   /** A conversation. Resolves when the initial prompts are read. */
   async createSession(options: SessionOptions = {}): Promise<OctavoSession> {
-    const settings = plainSettings(options);
-    const facts = await this.#caller.call('createSession', { settings }, { signal: options.signal });
-    return new OctavoSession(this.#caller, facts as SessionFacts);
+    const eyes = this.#eyes;
+    const transfer: Transferable[] = [];
+    const { initialPrompts, ...settings } = plainSettings(options, eyes);
+    const prompts = initialPrompts === undefined ? {} : { initialPrompts: await withPixels(initialPrompts, eyes, transfer, options.signal) };
+    const facts = await this.#caller.call('createSession', { settings: { ...settings, ...prompts } }, { signal: options.signal, transfer });
+    return new OctavoSession(this.#caller, facts as SessionFacts, eyes);
+  }
+
+  /** A picture from words; a list of pictures exactly where `count` is given. One painting at a time, and answers wait for it. */
+  paint(options: PaintOptions & { readonly count: number }): Promise<readonly PaintedPicture[]>;
+  paint(options: PaintOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
+  paint(options: PaintOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
+  async paint(options: PaintOptions): Promise<PaintedPicture | readonly PaintedPicture[]> {
+    return several(await paint(this.#caller, options), options);
+  }
+
+  /** The middle square of a picture, changed by an instruction; a list exactly where `count` is given. */
+  edit(options: EditOptions & { readonly count: number }): Promise<readonly PaintedPicture[]>;
+  edit(options: EditOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
+  edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
+  async edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]> {
+    return several(await edit(this.#caller, options, this.#read), options);
   }
 
   /** Continues raw text (or ids), without a chat template. */
@@ -95,7 +113,7 @@ export class OctavoModel {
     return new TextStream<AnswerReport>(
       this.#caller,
       'complete',
-      { input, settings: plainSettings(options) },
+      { input, settings: plainSettings(options, this.#eyes) },
       {
         signal,
         onEvent: (event) => {
@@ -137,6 +155,11 @@ export class OctavoModel {
     this.#destroyed = true;
     await this.#caller.call('free', {}).catch(() => undefined);
     this.#shutdown();
+  }
+
+  get #eyes(): Eyes {
+    const { see, missing } = this.capabilities;
+    return { read: this.#read, see, missing };
   }
 
   #watch(): Promise<Error> {

@@ -8,6 +8,7 @@ import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { OctavoModel } from './model.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
+import type { ReadPicture } from './pictures.ts';
 
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
@@ -26,6 +27,8 @@ export interface FacePlatform {
   startEngine(): Promise<Endpoint>;
   /** An input as it can be sent to the engine; 'nano' becomes the bundled model's place. */
   input(input: ModelInput): ModelInput;
+  /** A picture's pixels; in Node with the files and the decoder that are there. */
+  readonly readPicture: ReadPicture;
   /** Whether WASM or WebGPU is there at all. */
   readonly capable: boolean;
   /** Where downloads are kept; undefined where nothing can be kept. */
@@ -73,7 +76,7 @@ export function createFace(platform: FacePlatform): OctavoFace {
         };
         const facts = await caller.call('load', { input: place, settings }, { signal, onEvent });
         download?.done();
-        return new OctavoModel(caller, facts as ModelFacts, () => caller.close());
+        return new OctavoModel(caller, facts as ModelFacts, platform.readPicture, () => caller.close());
       } catch (error) {
         caller.close();
         throw error;

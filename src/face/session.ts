@@ -3,7 +3,9 @@ import type { AnswerFacts, PromptEvent, SessionFacts } from '../engine/service.t
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../generate/messages.ts';
 import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/options.ts';
+import { cannotSee } from '../generate/pictures.ts';
 import type { Caller } from '../worker/caller.ts';
+import { withPixels, type Eyes } from './pictures.ts';
 import { linkedSignal } from './signals.ts';
 import { collect, TextStream } from './stream.ts';
 
@@ -12,7 +14,7 @@ interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A kind of input or output that a page expects; text only for now. */
+/** A kind of input or output that a page expects: text, and pictures as input where the model sees. */
 export interface ExpectedContent {
   readonly type: 'text' | 'image' | 'audio';
   readonly languages?: readonly string[];
@@ -32,13 +34,17 @@ export interface PromptOptions extends PromptSettings, Abortable {
 const NOT_YET = ['responseConstraint', 'tools'] as const;
 
 /** Functions and signals stay on this side; the rest crosses to the engine. Throws `InputError('argument')` for what is not supported. */
-export function plainSettings(options: Abortable & Partial<PromptOptions> & Partial<SessionOptions>): SessionSettings {
+export function plainSettings(options: Abortable & Partial<PromptOptions> & Partial<SessionOptions>, { see, missing }: Eyes): SessionSettings {
   for (const name of NOT_YET) {
     if ((options as Readonly<Record<string, unknown>>)[name] !== undefined) throw new InputError('argument', `${name}: not supported by this version; leave it out`);
   }
   const { signal: _signal, onPrefill: _onPrefill, expectedInputs = [], expectedOutputs = [], ...settings } = options;
-  for (const { type } of [...expectedInputs, ...expectedOutputs]) {
-    if (type !== 'text') throw new InputError('argument', `expected ${type}: this model reads and writes text only`, { type });
+  for (const { type } of expectedInputs) {
+    if (type === 'image' && !see) throw cannotSee('expectedInputs', missing);
+    if (type !== 'text' && type !== 'image') throw new InputError('argument', `expectedInputs: no model here reads ${type}; expect text or images`, { type });
+  }
+  for (const { type } of expectedOutputs) {
+    if (type !== 'text') throw new InputError('argument', `expectedOutputs: a session answers in text, not ${type}; pictures come from model.paint`, { type });
   }
   return settings;
 }
@@ -48,13 +54,17 @@ export class OctavoSession extends EventTarget {
   oncontextoverflow: ((this: OctavoSession, event: Event) => unknown) | null = null;
   readonly #caller: Caller;
   readonly #id: number;
+  readonly #eyes: Eyes;
   readonly #ended = new AbortController();
+  /** Settles when the pictures of all calls so far are read; undefined when they are. */
+  #reading: Promise<unknown> | undefined;
   #usage: number;
 
   /** Made by `OctavoModel.createSession`. */
-  constructor(caller: Caller, facts: SessionFacts) {
+  constructor(caller: Caller, facts: SessionFacts, eyes: Eyes) {
     super();
     this.#caller = caller;
+    this.#eyes = eyes;
     this.#id = facts.session;
     this.#usage = facts.usage;
     this.contextWindow = facts.window;
@@ -76,13 +86,16 @@ export class OctavoSession extends EventTarget {
   /** The answer as it comes: iterate it, or use it as a ReadableStream. */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
     const { signal, onPrefill } = options;
+    const settings = plainSettings(options, this.#eyes);
     const link = linkedSignal(signal, this.#ended.signal);
+    const transfer: Transferable[] = [];
     const stream = new TextStream<AnswerReport>(
       this.#caller,
       'prompt',
-      { session: this.#id, input, settings: plainSettings(options) },
+      this.#inTurn(this.#pixels(input, transfer, link.signal), (read) => ({ session: this.#id, input: read, settings })),
       {
         signal: link.signal,
+        transfer,
         onEvent: (event) => this.#hear(event as PromptEvent, onPrefill),
         done: (value) => {
           const { usage, ...report } = value as AnswerFacts;
@@ -98,17 +111,17 @@ export class OctavoSession extends EventTarget {
   /** Adds messages to the context, so that a later prompt starts sooner. */
   async append(input: PromptInput, { signal, onPrefill }: Pick<PromptOptions, 'signal' | 'onPrefill'> = {}): Promise<void> {
     const onEvent = (event: unknown): void => this.#hear(event as PromptEvent, onPrefill);
-    this.#usage = (await this.#call('append', { session: this.#id, input }, signal, onEvent)) as number;
+    this.#usage = (await this.#send('append', input, signal, onEvent)) as number;
   }
 
   /** Tokens that `input` would add to the context. */
   async measureContextUsage(input: PromptInput, { signal }: Abortable = {}): Promise<number> {
-    return (await this.#call('measure', { session: this.#id, input }, signal)) as number;
+    return (await this.#send('measure', input, signal)) as number;
   }
 
   /** A second session with the same past, at hardly any cost: the two share memory until they differ. */
   async clone({ signal }: Abortable = {}): Promise<OctavoSession> {
-    return new OctavoSession(this.#caller, (await this.#call('cloneSession', { session: this.#id }, signal)) as SessionFacts);
+    return new OctavoSession(this.#caller, (await this.#send('cloneSession', undefined, signal)) as SessionFacts, this.#eyes);
   }
 
   /** Ends what is under way and frees the session's memory. */
@@ -119,13 +132,43 @@ export class OctavoSession extends EventTarget {
     return undefined;
   }
 
-  async #call(method: string, params: unknown, signal: AbortSignal | undefined, onEvent?: (event: unknown) => void): Promise<unknown> {
+  async #send(method: string, input: PromptInput | undefined, signal: AbortSignal | undefined, onEvent?: (event: unknown) => void): Promise<unknown> {
     const link = linkedSignal(signal, this.#ended.signal);
+    const transfer: Transferable[] = [];
     try {
-      return await this.#caller.call(method, params, { signal: link.signal, onEvent });
+      const params = this.#inTurn(input === undefined ? undefined : this.#pixels(input, transfer, link.signal), (read) => ({ session: this.#id, input: read }));
+      return await this.#caller.call(method, params, { signal: link.signal, onEvent, transfer });
     } finally {
       link.unlink();
     }
+  }
+
+  /** `withPixels`, whose refusal ends the call as any other error does. */
+  #pixels(input: PromptInput, transfer: Transferable[], signal: AbortSignal): PromptInput | Promise<PromptInput> {
+    try {
+      return withPixels(input, this.#eyes, transfer, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** A call's parameters: at once where no picture is being read, else when all are, so that calls go out in the order in which they were made. */
+  #inTurn(input: PromptInput | undefined | Promise<PromptInput>, params: (input: PromptInput | undefined) => unknown): unknown {
+    if (!(input instanceof Promise) && this.#reading === undefined) return params(input);
+    const before = this.#reading;
+    const inOrder = async (): Promise<PromptInput | undefined> => {
+      try {
+        return await input;
+      } finally {
+        await before;
+      }
+    };
+    const ready = inOrder();
+    const settled: Promise<unknown> = ready.catch(() => undefined).finally(() => {
+      if (this.#reading === settled) this.#reading = undefined;
+    });
+    this.#reading = settled;
+    return ready.then(params);
   }
 
   #hear(event: PromptEvent, onPrefill?: (done: number, total: number) => void): void {

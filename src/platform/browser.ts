@@ -2,6 +2,7 @@
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
 import { ModelStore } from '../store/index.ts';
+import { readImage } from '../vision/index.ts';
 import { workerEndpoint } from '../worker/endpoints.ts';
 import { cloneable } from './input.ts';
 
@@ -13,6 +14,7 @@ export function createBrowserFace(): FacePlatform {
       if (typeof input === 'string' && !input.startsWith('hf:')) return new URL(input, globalThis.location?.href).href;
       return cloneable(input);
     },
+    readPicture: (input, signal) => readImage(input, { signal }),
     capable: typeof WebAssembly === 'object' && typeof Worker === 'function',
     store: () => (ModelStore.supported ? new ModelStore() : undefined),
   };

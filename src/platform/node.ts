@@ -4,11 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
+import { readImage } from '../vision/index.ts';
 import { nodeEndpoint } from '../worker/endpoints.ts';
+import { createNodeDecoder } from './images-node.ts';
 import { cloneable } from './input.ts';
+import { nodeFiles } from './node-files.ts';
 
 /** The engine runs in a worker thread. */
 export function createNodeFace(): FacePlatform {
+  const decoder = createNodeDecoder();
   return {
     startEngine: async () => {
       // Flags of the caller's process, such as --input-type, are not for a file's worker.
@@ -21,6 +25,7 @@ export function createNodeFace(): FacePlatform {
       if (typeof input === 'string' && input.startsWith('file:')) return fileURLToPath(input);
       return cloneable(input);
     },
+    readPicture: (input, signal) => readImage(input, { decoder, files: nodeFiles, signal }),
     capable: typeof WebAssembly === 'object' && existsSync(new URL('./node-worker.js', import.meta.url)),
     store: () => undefined,
   };

@@ -19,7 +19,8 @@ afterAll(() => model.destroy());
 
 describe('loading', () => {
   test('the model tells what it is and where it runs', () => {
-    expect(model).toMatchObject({ architecture: 'llama', contextWindow: 512, capabilities: { chat: true, images: false, painting: false } });
+    expect(model).toMatchObject({ architecture: 'llama', contextWindow: 512 });
+    expect(model.capabilities).toEqual( { chat: true, see: false, paint: false, edit: false, missing: [expect.stringContaining('llama')] });
     expect(model.device.kind).toBe('wasm');
     expect(model.device.reason).toContain('asked for');
     expect(model.fingerprint).toMatch(/^[0-9a-f]{64}$/);

@@ -4,7 +4,10 @@ import { EngineModel, type LoadSettings, type OpenDevice } from '../../src/engin
 import { createFace, type FacePlatform, type OctavoFace } from '../../src/face/octavo.ts';
 import { createNodePlatform } from '../../src/platform/node-engine.ts';
 import { cloneable } from '../../src/platform/input.ts';
+import { createNodeDecoder } from '../../src/platform/images-node.ts';
+import { nodeFiles } from '../../src/platform/node-files.ts';
 import type { Platform } from '../../src/platform/platform.ts';
+import { readImage } from '../../src/vision/index.ts';
 import { portEndpoint } from '../../src/worker/endpoints.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 
@@ -27,7 +30,7 @@ export function loadTest(bytes: Uint8Array, settings: LoadSettings = {}): Promis
 }
 
 /** Starts engines in this process, over the same messages as a worker's. */
-export function testPlace(open: OpenDevice | undefined = testDevice, platform: Platform = testPlatform): FacePlatform {
+export function testPlace(open: OpenDevice | undefined = testDevice, platform: Platform = testPlatform, delay = 0): FacePlatform {
   return {
     startEngine: async () => {
       const { port1, port2 } = new MessageChannel();
@@ -35,12 +38,16 @@ export function testPlace(open: OpenDevice | undefined = testDevice, platform: P
       return portEndpoint(port1);
     },
     input: cloneable,
+    readPicture: async (input, signal) => {
+      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+      return readImage(input, { decoder: createNodeDecoder(), files: nodeFiles, signal });
+    },
     capable: true,
     store: () => undefined,
   };
 }
 
-/** `Octavo` with its engine in this process. */
-export function testFace(open?: OpenDevice, platform?: Platform): OctavoFace {
-  return createFace(testPlace(open, platform));
+/** `Octavo` with its engine in this process; pictures take `delay` more milliseconds to decode. */
+export function testFace(open?: OpenDevice, platform?: Platform, delay?: number): OctavoFace {
+  return createFace(testPlace(open, platform, delay));
 }

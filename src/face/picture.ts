@@ -1,0 +1,40 @@
+/** A painted picture, as the page gets it. */
+import { encodePng, toImageBitmap, toImageData, type Rgba } from '../vision/index.ts';
+
+/** Pixels, and ways to show or keep them: an ImageData or ImageBitmap for a canvas, a PNG for a file. */
+export class PaintedPicture implements Rgba {
+  readonly width: number;
+  readonly height: number;
+  /** Red, green, blue, alpha, row by row from the top. */
+  readonly data: Uint8ClampedArray;
+  /** Paints the same picture again, with the same words and options on the same device. */
+  readonly seed: number;
+
+  /** Made by `OctavoModel.paint` and `edit`. */
+  constructor({ data, width, height, seed }: Rgba & { readonly seed: number }) {
+    this.data = data;
+    this.width = width;
+    this.height = height;
+    this.seed = seed;
+  }
+
+  /** The bytes of a PNG file, in browsers and in Node. */
+  toPng(): Promise<Uint8Array<ArrayBuffer>> {
+    return encodePng(this) as Promise<Uint8Array<ArrayBuffer>>;
+  }
+
+  /** A PNG file for `<img>`, downloads and forms. */
+  async toBlob(): Promise<Blob> {
+    return new Blob([await this.toPng()], { type: 'image/png' });
+  }
+
+  /** A copy of the pixels for `putImageData`. Throws `DeviceError('unavailable')` in Node. */
+  toImageData(): ImageData {
+    return toImageData(this);
+  }
+
+  /** For `drawImage` and for canvases that show bitmaps; the taker closes it. Throws `DeviceError('unavailable')` in Node. */
+  async toImageBitmap(): Promise<ImageBitmap> {
+    return toImageBitmap(this);
+  }
+}
