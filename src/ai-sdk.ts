@@ -1,7 +1,7 @@
 /**
  * `octavo/ai-sdk`: a loaded model, or what one is loaded from, as a language model of the AI SDK (specification v3; `ai` 6 and 7).
  * The SDK sends the whole conversation with every call; the last call's session is kept and goes on where the new one continues it, so
- * that only the new turn is read. What this version cannot do (tools, JSON mode, files) is told in `warnings` or refused.
+ * that only the new turn is read. Images go to models that see. What this version cannot do (tools, JSON mode, other files) is told in `warnings` or refused.
  */
 import type {
   LanguageModelV3,
@@ -14,7 +14,8 @@ import type {
   LanguageModelV3Usage,
   SharedV3Warning,
 } from '@ai-sdk/provider';
-import type { AnswerReport, LoadOptions, Message, ModelInput, OctavoModel, PromptOptions, SessionOptions } from './public.ts';
+import { sha256 } from 'hash-wasm';
+import type { AnswerReport, ContentPart, LoadOptions, Message, ModelInput, OctavoModel, PromptOptions, SessionOptions } from './public.ts';
 
 /** What the provider needs of a model: an `OctavoModel`, or anything shaped like one. */
 export type ChatModel = Pick<OctavoModel, 'createSession' | 'name'>;
@@ -86,19 +87,22 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
   return { history, last, warnings, options: Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) };
 }
 
-/** Files go on as parts, which a session of a text model refuses with its own words. */
+/** Images and sound go on as parts, which a session that cannot read them refuses with its own words; other files are left out, and it is said. */
 function readMessage(message: LanguageModelV3Message, unsupported: (feature: string, details: string) => void): Message {
   if (message.role === 'system') return { role: 'system', content: message.content };
   const role = message.role === 'assistant' ? 'assistant' : 'user';
-  const content = [];
+  const content: ContentPart[] = [];
   for (const part of message.content) {
     switch (part.type) {
       case 'text':
-        content.push({ type: 'text' as const, value: part.text });
+        content.push({ type: 'text', value: part.text });
         break;
-      case 'file':
-        content.push({ type: part.mediaType.startsWith('audio/') ? ('audio' as const) : ('image' as const), value: part.data });
+      case 'file': {
+        const kind = /^(image|audio)\//.exec(part.mediaType)?.[1];
+        if (kind === undefined) unsupported(`file of ${part.mediaType}`, 'this part of the conversation is left out');
+        else content.push({ type: kind as 'image' | 'audio', value: fileOf(part.data, part.mediaType) });
         break;
+      }
       case 'reasoning':
         break;
       default:
@@ -108,31 +112,41 @@ function readMessage(message: LanguageModelV3Message, unsupported: (feature: str
   return { role, content };
 }
 
+/** Bytes, or an address: text is Base64 unless it is a data URL. */
+function fileOf(data: Uint8Array | string | URL, mediaType: string): Uint8Array | string | URL {
+  return typeof data === 'string' && !data.startsWith('data:') ? `data:${mediaType.replace('*', 'png')};base64,${data}` : data;
+}
+
 type ChatSession = Awaited<ReturnType<ChatModel['createSession']>>;
 
 /** A model's last session and the conversation that it holds. One a model: a second would keep memory for a conversation that may be over. */
 const kept = new WeakMap<ChatModel, { readonly session: ChatSession; readonly past: string }>();
 
-/** What a session must agree on to go on with a conversation. */
-function pastOf(settings: OctavoProviderSettings, messages: readonly Message[]): string {
-  const plain = messages.map(({ role, content }) => [role, typeof content === 'string' ? content : content.map((part) => (part.type === 'text' ? part.value : null)).join('')]);
-  return JSON.stringify([settings.session, plain]);
+/** What a session must agree on to go on with a conversation; files count by their bytes. */
+async function pastOf(settings: OctavoProviderSettings, messages: readonly Message[]): Promise<string> {
+  const plain = messages.map(async ({ role, content }) => [role, typeof content === 'string' ? content : (await Promise.all(content.map(nameOf))).join('')]);
+  return JSON.stringify([settings.session, ...(await Promise.all(plain))]);
+}
+
+async function nameOf({ type, value }: ContentPart): Promise<string> {
+  return type === 'text' ? String(value) : `\0${type} ${await sha256(value instanceof Uint8Array ? value : String(value))}\0`;
 }
 
 /** The session that holds exactly the call's past: the kept one, or a new one. It is the call's alone until `keep`. */
 async function open(model: ChatModel, settings: OctavoProviderSettings, call: Call): Promise<{ readonly session: ChatSession; readonly fresh: boolean }> {
   const last = kept.get(model);
   kept.delete(model);
-  if (last?.past === pastOf(settings, call.history)) return { session: last.session, fresh: false };
+  if (last !== undefined && last.past === (await pastOf(settings, call.history))) return { session: last.session, fresh: false };
   last?.session.destroy();
   const { signal } = call.options;
   const session = await model.createSession({ ...settings.session, initialPrompts: call.history, ...(signal === undefined ? {} : { signal }) });
   return { session, fresh: true };
 }
 
-function keep(model: ChatModel, settings: OctavoProviderSettings, call: Call, session: ChatSession, answer: string): void {
+async function keep(model: ChatModel, settings: OctavoProviderSettings, call: Call, session: ChatSession, answer: string): Promise<void> {
+  const past = await pastOf(settings, [...call.history, ...call.last, { role: 'assistant', content: answer }]);
   kept.get(model)?.session.destroy();
-  kept.set(model, { session, past: pastOf(settings, [...call.history, ...call.last, { role: 'assistant', content: answer }]) });
+  kept.set(model, { session, past });
 }
 
 async function generate(model: ChatModel, settings: OctavoProviderSettings, options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
@@ -143,7 +157,7 @@ async function generate(model: ChatModel, settings: OctavoProviderSettings, opti
     let text = '';
     for await (const piece of answer) text += piece;
     const report = await answer.finished;
-    keep(model, settings, call, session, text);
+    await keep(model, settings, call, session, text);
     return { content: [{ type: 'text', text }], finishReason: finishReason(report), usage: usage(report, fresh), warnings: call.warnings, response: { modelId: model.name } };
   } catch (error) {
     session.destroy();
@@ -175,7 +189,7 @@ async function stream(model: ChatModel, settings: OctavoProviderSettings, option
       yield { type: 'error', error };
     } finally {
       // Reached by a reader that leaves early, too.
-      if (done) keep(model, settings, call, session, text);
+      if (done) await keep(model, settings, call, session, text);
       else session.destroy();
     }
   };

@@ -3,8 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateText, streamText } from 'ai';
 import { octavo } from '../src/ai-sdk.ts';
 import type { OctavoModel } from '../src/public.ts';
-import { testFace } from './support/engine.ts';
+import { encodePng } from '../src/vision/index.ts';
+import { onReference, testFace } from './support/engine.ts';
+import { random } from './support/random.ts';
 import { tinyModel } from './support/tiny-model.ts';
+import { tinyUniPic } from './support/tiny-unipic.ts';
 
 // The SDK would print what the tests provoke.
 (globalThis as { AI_SDK_LOG_WARNINGS?: boolean }).AI_SDK_LOG_WARNINGS = false;
@@ -78,6 +81,27 @@ describe('octavo/ai-sdk', () => {
   test('what is not supported is told', async () => {
     const { warnings } = await generateText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 2, frequencyPenalty: 1 });
     expect(warnings).toEqual([expect.objectContaining({ type: 'unsupported', feature: 'frequencyPenalty' })]);
+  });
+
+  test('pictures are seen, and a conversation about them goes on', async () => {
+    const seeing = await testFace(onReference).load(tinyUniPic());
+    const picture = async (seed: number): Promise<Uint8Array> => {
+      const { integer } = random(seed);
+      return encodePng({ data: Uint8ClampedArray.from({ length: 4 * 16 * 16 }, () => integer(0, 256)), width: 16, height: 16 });
+    };
+    const ask = (image: Uint8Array | string) => ({ role: 'user' as const, content: [{ type: 'image' as const, image }, { type: 'text' as const, text: 'What?' }] });
+    const settings = { maxRetries: 0, temperature: 0, maxOutputTokens: 3 };
+    const image = await picture(1);
+    const first = await generateText({ ...settings, model: octavo(seeing), messages: [ask(image)] });
+    expect(first.usage.inputTokens).toBeGreaterThan(19);
+    const more = (shown: Uint8Array) => [ask(shown), { role: 'assistant' as const, content: first.text }, { role: 'user' as const, content: 'Sure?' }];
+    const second = await generateText({ ...settings, model: octavo(seeing), messages: more(image) });
+    expect(second.usage.inputTokenDetails.cacheReadTokens).toBeGreaterThan(19);
+    const other = await generateText({ ...settings, model: octavo(seeing), messages: more(await picture(2)) });
+    expect(other.usage.inputTokenDetails.cacheReadTokens).toBe(0);
+    const base64 = await generateText({ ...settings, model: octavo(seeing), messages: [ask(Buffer.from(image).toString('base64'))] });
+    expect(base64.text).toBe(first.text);
+    await seeing.destroy();
   });
 
   test('pictures are refused with the way out', async () => {
