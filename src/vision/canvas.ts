@@ -96,7 +96,8 @@ export function toImageData({ data, width, height }: Rgba): ImageData {
 
 /** For the page; the taker closes it. Throws as `toImageData`. */
 export async function toImageBitmap(image: Rgba): Promise<ImageBitmap> {
-  return createImageBitmap(toImageData(image));
+  const pixels = toImageData(image);
+  return createImageBitmap(pixels);
 }
 
 function messageOf(cause: unknown): string {
