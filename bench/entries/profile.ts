@@ -3,7 +3,7 @@ import { createWasmBackend } from '../../src/backend/wasm.ts';
 import { PageAllocator, Sequence } from '../../src/context/pages.ts';
 import { generate, prefillChunk } from '../../src/generate/generate.ts';
 import { openModel } from '../../src/load/index.ts';
-import { loadLanguageModel } from '../../src/models/model.ts';
+import { loadModel } from '../../src/models/model.ts';
 import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
 import { instantiate, type WasmBuild } from '../../src/wasm.ts';
 
@@ -24,7 +24,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const { file, build, threads, promptTokens, newTokens } = data;
   const module = await WebAssembly.compileStreaming(fetch(new URL(`./octavo.${build}.wasm`, import.meta.url)));
   const backend = await createWasmBackend({ wasm: await instantiate(build, module), threads, spawn: spawnPoolWorker });
-  const model = await loadLanguageModel(await openModel(file), backend);
+  const model = (await loadModel(await openModel(file), backend)).language;
   const { layers, kvHeads, headDim } = model.config;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
   const lane = { model, sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32), ring: backend.ids(promptTokens + newTokens + 33), sampler: backend.sampler(model.config.vocabulary), visual: { look: noPictures, see: noPictures } };

@@ -103,8 +103,3 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
     throw error;
   }
 }
-
-/** The language model alone. */
-export async function loadLanguageModel(file: ModelFile, backend: Backend, options?: ReadOptions): Promise<LanguageModel> {
-  return (await loadModel(file, backend, options)).language;
-}

@@ -7,7 +7,7 @@ import { ModelError } from '../../src/errors.ts';
 import { ropeSpec } from '../../src/layers/rope.ts';
 import { openModel } from '../../src/load/index.ts';
 import type { GgufValue, JsonObject, ModelFile, TensorInfo } from '../../src/load/model-file.ts';
-import { languageModelConfig, loadLanguageModel } from '../../src/models/model.ts';
+import { languageModelConfig, loadModel } from '../../src/models/model.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { fixtures, toGguf } from '../support/fixtures.ts';
 import { tinyModel, TINY_VOCABULARY } from '../support/tiny-model.ts';
@@ -164,7 +164,7 @@ describe('tensors', () => {
     ['of a layer too many', (t: Map<string, TensorInfo>) => t.set('blk.2.attn_norm.weight', info('blk.2.attn_norm.weight', [64])), 'tensor-type', /blk\.2/],
   ] as const)('%s: refused before anything is read', async (_what, change, code, message) => {
     const file = await changed(change);
-    const found = loadLanguageModel(file, createReferenceBackend());
+    const found = loadModel(file, createReferenceBackend());
     await expect(found).rejects.toBeInstanceOf(ModelError);
     await expect(found).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   });
@@ -174,7 +174,7 @@ describe('tensors', () => {
       t.set('v.patch_embd.weight', info('v.patch_embd.weight', [4, 4]));
       t.set('blk.0.attn_rot_embd.weight', info('blk.0.attn_rot_embd.weight', [16]));
     });
-    await expect(loadLanguageModel(file, createReferenceBackend())).rejects.toThrow('was read');
+    await expect(loadModel(file, createReferenceBackend())).rejects.toThrow('was read');
   });
 
   test('without an output matrix the head is the embedding table', async () => {
@@ -189,7 +189,7 @@ describe('tensors', () => {
     const bytes = toGguf(llama3!);
     bytes.fill(0, bytes.length - 32);
     const backend = createReferenceBackend();
-    await expect(openModel(bytes).then((file) => loadLanguageModel(file, backend))).rejects.toMatchObject({ code: 'config' });
+    await expect(openModel(bytes).then((file) => loadModel(file, backend))).rejects.toMatchObject({ code: 'config' });
     expect(backend.memory()).toMatchObject({ weights: 0, allocations: 0 });
   });
 });
@@ -197,7 +197,7 @@ describe('tensors', () => {
 describe('the graph', () => {
   test('a decode step takes six operations a layer', async () => {
     const backend = createReferenceBackend();
-    const model = await loadLanguageModel(await openModel(tinyModel({ layers: 3 })), backend);
+    const model = (await loadModel(await openModel(tinyModel({ layers: 3 })), backend)).language;
     const counts = new Map<string, number>();
     for (const operation of ['embed', 'linear', 'gatedMlp', 'norm', 'rows', 'ropeAppend', 'attention'] as const) {
       const original = backend[operation] as (...args: unknown[]) => unknown;
@@ -214,7 +214,7 @@ describe('the graph', () => {
     const damage = (name: string, values: Float32Array): void => {
       if (name === 'blk.1.attn_v.weight') values[7] = NaN;
     };
-    const model = await loadLanguageModel(await openModel(tinyModel({ damage })), createReferenceBackend());
+    const model = (await loadModel(await openModel(tinyModel({ damage })), createReferenceBackend())).language;
     const logits = await logitsOf(model, [1, 2, 3], [3]);
     expect(logits).toHaveLength(3 * TINY_VOCABULARY);
     expect(logits.every(Number.isNaN)).toBe(true);

@@ -4,7 +4,7 @@ import type { Backend, Tensor } from '../../src/backend/backend.ts';
 import { PageAllocator, Sequence } from '../../src/context/pages.ts';
 import { denseCausal } from '../../src/context/ranges.ts';
 import { openModel } from '../../src/load/index.ts';
-import { loadLanguageModel } from '../../src/models/model.ts';
+import { loadModel } from '../../src/models/model.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 import { openWasmBackend } from '../support/wasm.ts';
 
@@ -26,7 +26,7 @@ async function peakActivations(layers: number): Promise<number> {
       };
     },
   }) as Backend;
-  const model = await loadLanguageModel(await openModel(tinyModel({ layers })), watching);
+  const model = (await loadModel(await openModel(tinyModel({ layers })), watching)).language;
   const { kvHeads, headDim } = model.config;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
   const sequence = new Sequence(new PageAllocator(pool), TOKENS);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Backend } from '../../src/backend/backend.ts';
 import { openModel } from '../../src/load/index.ts';
-import { loadLanguageModel, type LanguageModel } from '../../src/models/model.ts';
+import { loadModel, type LanguageModel } from '../../src/models/model.ts';
 import { testBackends } from '../support/backends.ts';
 import { fixtures, toGguf, type Expected } from '../support/fixtures.ts';
 import { greedy, logitsOf } from '../support/language.ts';
@@ -39,7 +39,7 @@ describe.each(backends)('$name', ({ name: device, create }) => {
 
     async function withModel(input: Parameters<typeof openModel>[0], body: (model: LanguageModel) => Promise<void>): Promise<void> {
       const file = await openModel(input);
-      const model = await loadLanguageModel(file, backend);
+      const model = (await loadModel(file, backend)).language;
       await file.close();
       try {
         await body(model);

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Backend } from '../../src/backend/backend.ts';
 import { openModel } from '../../src/load/index.ts';
-import { loadLanguageModel, type LanguageModel } from '../../src/models/model.ts';
+import { loadModel, type LanguageModel } from '../../src/models/model.ts';
 import { createTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { testBackends } from '../support/backends.ts';
 import { greedy } from '../support/language.ts';
@@ -27,7 +27,7 @@ if (existsSync(FOLDER)) {
       const file = await openModel(bytes);
       tokenizer = createTokenizer(await openWasm('scalar'), file.metadata);
       backend = await create();
-      model = await loadLanguageModel(file, backend);
+      model = (await loadModel(file, backend)).language;
     });
     afterAll(() => {
       model.free();

@@ -7,7 +7,7 @@ import type { Backend } from '../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../src/backend/weight.ts';
 import { openModel } from '../../src/load/index.ts';
 import type { ModelFile } from '../../src/load/model-file.ts';
-import { loadLanguageModel } from '../../src/models/model.ts';
+import { loadModel } from '../../src/models/model.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { f32Tensor, writeGguf, type GgufWriterTensor } from './gguf-writer.ts';
 import { greedy, logitsOf } from './language.ts';
@@ -77,7 +77,7 @@ function truth(name: string, bytes: Uint8Array, format: WeightFormat, ids: reado
   const made = (async () => {
     const file = await requantised(await openModel(bytes), format);
     const backend = createReferenceBackend();
-    const model = await loadLanguageModel(file, backend);
+    const model = (await loadModel(file, backend)).language;
     const logits = await logitsOf(model, ids, [PREFILL]);
     model.free();
     backend.destroy();
@@ -99,7 +99,7 @@ export function precision(name: string, create: () => Promise<Backend>, trained:
 
     const compare = async (model: string, bytes: Uint8Array, format: WeightFormat, ids: readonly number[]): Promise<void> => {
       const { file, logits: wanted } = await truth(model, bytes, format, ids);
-      const language = await loadLanguageModel(file, backend);
+      const language = (await loadModel(file, backend)).language;
       const found = await logitsOf(language, ids, [PREFILL]);
       language.free();
       const decode = PREFILL * language.config.vocabulary;
@@ -119,7 +119,7 @@ export function precision(name: string, create: () => Promise<Backend>, trained:
         test.each(TRAINED_FORMATS)(`${model.name}, %s`, (format) => compare(model.name, model.bytes, format, prompt.slice(0, PREFILL + STEPS)));
       }
       test(`greedy ids of ${model.name}`, async () => {
-        const language = await loadLanguageModel(await openModel(model.bytes), backend);
+        const language = (await loadModel(await openModel(model.bytes), backend)).language;
         for (const { ids: given, continuation } of model.prompts) expect(await greedy(language, given, continuation.length)).toEqual(continuation);
         language.free();
       });

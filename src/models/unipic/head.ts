@@ -55,8 +55,12 @@ export class DiffusionHead {
     let hidden = condition.shape[0] === x.shape[0] ? one : backend.stack([one, one]);
     blocks.forEach(({ norm, mlp }, i) => {
       const shift = 3 * i * width;
-      const modulated = backend.modulate(hidden, { modulation: scales, shift, scale: shift + width, epsilon, weight: norm.weight, bias: norm.bias });
-      hidden = backend.gatedAdd(hidden, siluMlp(backend, modulated, mlp), scales, shift + 2 * width);
+      const before = hidden;
+      hidden = backend.scope(() => {
+        const modulated = backend.modulate(before, { modulation: scales, shift, scale: shift + width, epsilon, weight: norm.weight, bias: norm.bias });
+        return backend.gatedAdd(before, siluMlp(backend, modulated, mlp), scales, shift + 2 * width);
+      });
+      backend.free(before);
     });
     const shift = 3 * blocks.length * width;
     return linear(backend, backend.modulate(hidden, { modulation: scales, shift, scale: shift + width, epsilon }), output);
