@@ -1,6 +1,6 @@
 /** An image file's bytes from an address: http(s), data, blob, or a path in Node. */
 import { InputError, StorageError } from '../errors.ts';
-import { readBytes } from '../load/byte-source.ts';
+import { BlobSource, readBytes } from '../load/byte-source.ts';
 import type { FileSystemReader } from '../load/file-system.ts';
 import { Break, displayName, request, type Network, type RemoteBody } from '../load/http.ts';
 import { checkFileBytes, MAX_FILE_BYTES } from './image.ts';
@@ -27,7 +27,8 @@ export async function fetchImage(address: string, options: FetchOptions): Promis
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
   const { files } = options;
   if (scheme === 'data') return { name: 'data URL', bytes: dataUrlBytes(address) };
-  if (scheme === 'http' || scheme === 'https' || scheme === 'blob') return fetchUrl(address, options);
+  if (scheme === 'http' || scheme === 'https') return fetchUrl(address, options);
+  if (scheme === 'blob') return fetchBlob(address, options);
   if (scheme === 'file' && files !== undefined) return readPath(files.fromUrl(new URL(address)), files, options.signal);
   if (scheme !== undefined) throw new InputError('argument', `${address.slice(0, 80)}: '${scheme}:' cannot be read here; give a File, bytes, or an address of http(s), data or blob`, { scheme });
   if (files !== undefined) return readPath(address, files, options.signal);
@@ -57,9 +58,26 @@ async function fetchUrl(url: string, { fetch = globalThis.fetch.bind(globalThis)
     // The answer to a range of an empty file.
     if (fault instanceof StorageError && fault.facts['status'] === 416) checkFileBytes(0, name);
     if (!(fault instanceof Break)) throw fault;
-    const problem = url.startsWith('blob:') ? "the blob cannot be read (revoked, or kept back by the content security policy's connect-src); give the Blob itself" : `${fault.problem}; try again`;
-    throw new StorageError('network', `${name}: ${problem}`, { url: name }, { cause: fault.cause });
+    throw new StorageError('network', `${name}: ${fault.problem}; try again`, { url: name }, { cause: fault.cause });
   }
+}
+
+/** Without a range, which Node answers with a byte less. */
+async function fetchBlob(url: string, { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions): Promise<NamedBytes> {
+  let blob: Blob;
+  try {
+    blob = await (await fetch(url, signal === undefined ? {} : { signal })).blob();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new StorageError('network', `${url}: the blob cannot be read (revoked, or kept back by the content security policy's connect-src); give the Blob itself`, { url }, { cause });
+  }
+  return blobBytes(blob, url, signal);
+}
+
+/** Throws `InputError` for an empty or too large one, `FileError('missing')` where its file changed. */
+export async function blobBytes(blob: Blob, name: string, signal: AbortSignal | undefined): Promise<NamedBytes> {
+  checkFileBytes(blob.size, name);
+  return { name, bytes: await readBytes(new BlobSource(name, blob), 0, blob.size, signal) };
 }
 
 /** The body in one piece; what the server says of its length is checked before it is believed. */

@@ -1,11 +1,11 @@
 /** From whatever a caller has for a picture to its pixels. */
 import { DeviceError, FileError, InputError, OctavoError } from '../errors.ts';
-import { abortable, BlobSource, readBytes } from '../load/byte-source.ts';
+import { abortable } from '../load/byte-source.ts';
 import { browserDecoder, readDrawable, readElement, type Drawable } from './canvas.ts';
 import type { ImageDecoder } from './decoder.ts';
-import { fetchImage, type FetchOptions, type NamedBytes } from './fetch.ts';
+import { blobBytes, fetchImage, type FetchOptions, type NamedBytes } from './fetch.ts';
 import { readHeader } from './header.ts';
-import { checkFileBytes, checkPixels, checkSize, isByteArray, overWhite, type Rgba } from './image.ts';
+import { checkPixels, checkSize, isByteArray, overWhite, type Rgba } from './image.ts';
 
 /**
  * An image file (Blob, File, its bytes), its address (http, https, data, blob; in Node also a path or file: URL), pixels (ImageData, or
@@ -29,7 +29,7 @@ export async function readImage(input: ImageInput, options: ReadImageOptions = {
   signal?.throwIfAborted();
   if (typeof input === 'string') return decode(await fetchImage(input, options), options);
   if (input instanceof URL) return decode(await fetchImage(input.href, options), options);
-  if (input instanceof Blob) return decode(await blobBytes(input, signal), options);
+  if (input instanceof Blob) return decode(await blobBytes(input, blobName(input), signal), options);
   if (isArrayBuffer(input)) return decode({ name: 'image', bytes: new Uint8Array(input) }, options);
   if (isFileBytes(input)) return decode({ name: 'image', bytes: input }, options);
   if (typeof input === 'object' && input !== null) {
@@ -44,10 +44,8 @@ export async function readImage(input: ImageInput, options: ReadImageOptions = {
   throw new InputError('argument', 'the image must be a Blob, File, URL, path, bytes, ImageData, ImageBitmap, canvas, <img> or {data, width, height}', { type: typeof input });
 }
 
-async function blobBytes(blob: Blob, signal: AbortSignal | undefined): Promise<NamedBytes> {
-  const name = 'name' in blob && typeof blob.name === 'string' && blob.name !== '' ? blob.name : 'image';
-  checkFileBytes(blob.size, name);
-  return { name, bytes: await readBytes(new BlobSource(name, blob), 0, blob.size, signal) };
+function blobName(blob: Blob): string {
+  return 'name' in blob && typeof blob.name === 'string' && blob.name !== '' ? blob.name : 'image';
 }
 
 async function decode({ name, bytes }: NamedBytes, { decoder, signal }: ReadImageOptions): Promise<Rgba> {

@@ -72,7 +72,7 @@ describe('squares', () => {
   });
 });
 
-test('twelve megapixels to 512 in less than a second', () => {
+test('twelve megapixels to 512: the time is told; a fraction of a second on a core of its own', () => {
   const photo = noisePicture(random(5), 4000, 3000);
   const started = performance.now();
   resizeToSquare(photo, 512, 'pad');

@@ -33,15 +33,21 @@ function size(file: ImageBytes): Size {
           const found = { width: file.u32(start + 4, 'width'), height: file.u32(start + 8, 'height') };
           if (found.width * found.height >= largest.width * largest.height) largest = found;
         }
-  if (largest.width === 0) throw file.malformed('ispe', 0, 'the file says no image size');
+  if (largest.width === 0) {
+    check(file);
+    throw file.malformed('ispe', 0, 'the file says no image size');
+  }
   return largest;
 }
 
-/** Every box of the file is whole. */
+/** Every box of the file is whole, and one holds the coded data: `mdat`, or `idat` in `meta`. */
 function check(file: ImageBytes): void {
-  for (const box of boxes(file, 0, Infinity)) {
-    file.need(box.start, box.end - box.start, box.kind);
-    if (box.end === file.length) return;
+  let data = false;
+  for (const { kind, start, end } of boxes(file, 0, Infinity)) {
+    file.need(start, end - start, kind);
+    data ||= kind === 'mdat' || (kind === 'meta' && boxes(file, start + 4, end, 'idat').next().done === false);
+    // Without data yet, the next box is looked for, and found missing.
+    if (end === file.length && data) return;
   }
 }
 
