@@ -10,7 +10,7 @@ import { createReferenceBackend } from '../reference/backend.ts';
 import { losable } from '../support/losable.ts';
 import { random } from '../support/random.ts';
 import { TINY, tinyUniPic, type TinyUniPicOptions } from '../support/tiny-unipic.ts';
-import { openWasm } from '../support/wasm.ts';
+import { openWasm, openWasmBackend } from '../support/wasm.ts';
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {
@@ -23,7 +23,8 @@ interface Easel {
   readonly backend: Backend;
 }
 
-async function easel(options: TinyUniPicOptions = {}, backend: Backend = createReferenceBackend()): Promise<Easel> {
+async function easel(options: TinyUniPicOptions = {}, on?: Backend): Promise<Easel> {
+  const backend = on ?? (await openWasmBackend('simd'));
   const model = await loadModel(await openModel(tinyUniPic(options)), backend);
   return { model, painter: new Painter(model, tokenizer), backend };
 }
@@ -92,6 +93,12 @@ describe('pictures', () => {
     const a = await one((await easel({ tokenizer: kind })).painter, ASK);
     const b = await one((await easel({ tokenizer: kind, prediction: 'eps' })).painter, ASK);
     expect(gap(a, b)).toBeGreaterThan(0);
+  });
+
+  test.each(['kl', 'patch'] as const)('tokenizer %s: WASM paints what f64 loops paint', async (kind) => {
+    const a = await one((await easel({ tokenizer: kind })).painter, ASK);
+    const b = await one((await easel({ tokenizer: kind }, createReferenceBackend())).painter, ASK);
+    expect(gap(a, b)).toBeLessThanOrEqual(1);
   });
 
   test('guidance of 1 is no guidance, at half the rows', async () => {
@@ -239,7 +246,7 @@ describe('on the way', () => {
   test.each([ASK, EDIT])('a lost device: another painter goes on from the rounds that were done', async (request) => {
     const twice = { ...request, count: 2 };
     const wanted = await (await easel()).painter.paint(twice);
-    const device = losable(createReferenceBackend());
+    const device = losable(await openWasmBackend('simd'));
     const { painter } = await easel({}, device.backend);
     const lost = painter.paint({ ...twice, onProgress: ({ picture, iteration }) => picture === 1 && iteration === 2 && device.loseAt('denoise', 3) });
     await expect(lost).rejects.toMatchObject({ name: 'DeviceError', code: 'lost', message: expect.stringMatching(/after 2 of 4 rounds of picture 2 of 2/) });
