@@ -23,6 +23,9 @@ export const SAMPLING_OPTIONS = {
   seed: 's',
   'max-tokens': 's',
 } as const satisfies OptionKinds;
+export const PAINT_OPTIONS = { out: 's', size: 's', seed: 's', steps: 's', 'diffusion-steps': 's', guidance: 's', temperature: 's', count: 's', json: 'b' } as const satisfies OptionKinds;
+/** Options that have a letter, too. */
+const LETTERS: Readonly<Record<string, string>> = { out: 'o' };
 
 export class Arguments {
   readonly rest: readonly string[];
@@ -30,7 +33,12 @@ export class Arguments {
 
   constructor(args: readonly string[], kinds: OptionKinds) {
     const all: OptionKinds = { ...COMMON, ...kinds };
-    const options = Object.fromEntries(Object.entries(all).map(([name, kind]) => [name, { type: kind === 's' ? ('string' as const) : ('boolean' as const) }]));
+    const options = Object.fromEntries(
+      Object.entries(all).map(([name, kind]) => {
+        const short = LETTERS[name];
+        return [name, { type: kind === 's' ? ('string' as const) : ('boolean' as const), ...(short !== undefined && { short }) }];
+      }),
+    );
     try {
       const { values, positionals } = parseArgs({ args: [...joinNegative(args)], options, allowPositionals: true, strict: true });
       this.#values = values;
@@ -82,6 +90,18 @@ export class Arguments {
       threads: this.number('threads'),
       contextWindow: this.number('context'),
       build: this.choice('build', ['relaxed-threads', 'simd-threads', 'relaxed', 'simd', 'scalar'] as const),
+    });
+  }
+
+  painting(): { size?: number; seed?: number; steps?: number; guidance?: number } {
+    return defined({
+      size: this.number('size'),
+      seed: this.number('seed'),
+      steps: this.number('steps'),
+      diffusionSteps: this.number('diffusion-steps'),
+      guidance: this.number('guidance'),
+      temperature: this.number('temperature'),
+      count: this.number('count'),
     });
   }
 

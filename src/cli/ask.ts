@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { FileError } from '../errors.ts';
 import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS, UsageError } from './arguments.ts';
+import { printAnswer } from './answer.ts';
 import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
-import { write } from './terminal.ts';
 
 /** One question about one document. */
 export const ask: Command = {
@@ -24,16 +24,7 @@ ${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, ti
       const answer = session.promptStreaming(`${document.trim()}\n\n${question.trim()}`, {
         onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       });
-      let text = '';
-      for await (const next of answer) {
-        progress.clear();
-        // Some models begin with the space that stood before the word in the document.
-        const piece = text === '' ? next.trimStart() : next;
-        text += piece;
-        if (!args.flag('json')) await write(surroundings.output, piece);
-      }
-      const { tokens, time } = await answer.finished;
-      await write(surroundings.output, args.flag('json') ? `${JSON.stringify({ answer: text, tokens, time })}\n` : '\n');
+      await printAnswer(answer, surroundings, progress, args.flag('json'));
     });
   },
 };

@@ -4,12 +4,15 @@ import { ask } from './ask.ts';
 import { chat } from './chat.ts';
 import type { Command } from './command.ts';
 import { doctor } from './doctor.ts';
+import { edit } from './edit.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
+import { paint } from './paint.ts';
+import { see } from './see.ts';
 import { write, type Surroundings } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map(Object.entries({ inspect, tokenize, generate, chat, ask, doctor }));
+const COMMANDS: ReadonlyMap<string, Command> = new Map(Object.entries({ see, paint, edit, ask, chat, generate, tokenize, inspect, doctor }));
 
 const HELP = `octavo: compact models on this machine
 

@@ -1,0 +1,17 @@
+/** An answer on the terminal: as text while it comes, or as one line of JSON at its end. */
+import type { TextStream } from '../face/stream.ts';
+import type { AnswerReport } from '../generate/options.ts';
+import { write, type ProgressLine, type Surroundings } from './terminal.ts';
+
+export async function printAnswer(answer: TextStream<AnswerReport>, { output }: Surroundings, progress: ProgressLine, json: boolean): Promise<void> {
+  let text = '';
+  for await (const next of answer) {
+    progress.clear();
+    // Some models begin with the space that stood before the word in the document.
+    const piece = text === '' ? next.trimStart() : next;
+    text += piece;
+    if (!json) await write(output, piece);
+  }
+  const { tokens, time } = await answer.finished;
+  await write(output, json ? `${JSON.stringify({ answer: text, tokens, time })}\n` : '\n');
+}

@@ -1,0 +1,25 @@
+import { Arguments, MODEL_OPTIONS, PAINT_OPTIONS, UsageError } from './arguments.ts';
+import type { Command } from './command.ts';
+import { MODEL_HELP, withModel } from './loading.ts';
+import { PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
+
+/** A picture changed by an instruction. */
+export const edit: Command = {
+  usage: 'edit IMAGE "instruction" -o FILE.png [--size N] [--seed N] [--steps N] [--model M] [--json]',
+  summary: 'a picture changed by an instruction',
+  details: `  IMAGE                a path or a URL; its middle square is taken
+${PAINT_HELP}${MODEL_HELP}`,
+  async run(argv, surroundings) {
+    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...PAINT_OPTIONS });
+    args.atMost(2);
+    const [image, instruction] = args.rest;
+    if (image === undefined || instruction === undefined || instruction.trim() === '') throw new UsageError('IMAGE or the instruction is missing');
+    args.required('out');
+    const options = args.painting();
+    await withModel(args, surroundings, 'nano', async (model, progress) => {
+      const begun = performance.now();
+      const pictures = [await model.edit({ image, instruction: instruction.trim(), ...options, onProgress: paintingProgress(progress) })].flat();
+      await writePictures(pictures, args, surroundings, progress, performance.now() - begun);
+    });
+  },
+};

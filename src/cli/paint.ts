@@ -1,0 +1,24 @@
+import { Arguments, MODEL_OPTIONS, PAINT_OPTIONS, UsageError } from './arguments.ts';
+import type { Command } from './command.ts';
+import { MODEL_HELP, withModel } from './loading.ts';
+import { PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
+
+/** A picture from words. */
+export const paint: Command = {
+  usage: 'paint "words" -o FILE.png [--size N] [--seed N] [--steps N] [--model M] [--json]',
+  summary: 'a picture from words',
+  details: `${PAINT_HELP}${MODEL_HELP}`,
+  async run(argv, surroundings) {
+    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...PAINT_OPTIONS });
+    args.atMost(1);
+    const [prompt] = args.rest;
+    if (prompt === undefined || prompt.trim() === '') throw new UsageError('the words are missing');
+    args.required('out');
+    const options = args.painting();
+    await withModel(args, surroundings, 'nano', async (model, progress) => {
+      const begun = performance.now();
+      const pictures = [await model.paint({ prompt: prompt.trim(), ...options, onProgress: paintingProgress(progress) })].flat();
+      await writePictures(pictures, args, surroundings, progress, performance.now() - begun);
+    });
+  },
+};
