@@ -46,6 +46,7 @@ export class Session {
 
   /** Prefills the initial prompts, so that the first answer comes sooner. */
   start(listener: SessionListener = {}): Promise<void> {
+    if (this.#conversation.empty) return Promise.resolve();
     return this.#compute(listener.signal, () => this.#add({ turns: [], prefix: '' }, listener));
   }
 
@@ -114,7 +115,6 @@ export class Session {
   }
 
   async #add(read: Input, listener: SessionListener): Promise<void> {
-    if (read.turns.length === 0 && this.#conversation.empty) return;
     const { conversation, prompt, text } = this.#fit(read, false, 1, listener);
     await this.#context.fill(prompt, text, listener);
     this.#conversation = conversation.with(...read.turns);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Octavo as OctavoType } from '../../src/node.ts';
 import { tinyModel } from '../support/tiny-model.ts';
+import { tinyUniPic } from '../support/tiny-unipic.ts';
 
 const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
 const built = existsSync(join(dist, 'node-worker.js'));
@@ -60,6 +61,29 @@ describe('in Node, from dist/', () => {
       await expect(session.prompt('Hello')).rejects.toMatchObject({ name: 'DeviceError' });
     }
     expect(new Set(answers).size).toBe(1);
+  });
+
+  story('sees, paints and edits, off this thread', async () => {
+    const loaded = await Octavo.load(tinyUniPic(), { device: 'wasm' });
+    expect(loaded.capabilities).toEqual({ chat: true, see: true, paint: true, edit: true, missing: [] });
+    const options = { seed: 3, steps: 2, diffusionSteps: 2 };
+    const progress: number[] = [];
+    const previews: number[] = [];
+    const painted = await loaded.paint({ prompt: 'a cat', ...options, onProgress: ({ tokens }) => progress.push(tokens), onPreview: ({ data }) => previews.push(data.length) });
+    expect(progress.at(-1)).toBe(16);
+    expect(previews).toEqual([4 * 16 * 16]);
+    const file = join(folder, 'cat.png');
+    writeFileSync(file, await painted.toPng());
+    const edited = await loaded.edit({ instruction: 'no cat', image: file, ...options, count: 2 });
+    expect(edited.map(({ seed }) => seed)).toEqual([3, 4]);
+    const session = await loaded.createSession({ temperature: 0, maxTokens: 3 });
+    const ask = (value: unknown): Promise<string> => session.prompt([{ role: 'user', content: [{ type: 'image', value }, { type: 'text', value: 'What?' }] }]);
+    await ask(pathToFileURL(file));
+    expect(session.contextUsage).toBeGreaterThan(19);
+    expect(painted.data).toHaveLength(4 * 16 * 16);
+    await expect(ask(join(folder, 'no.png'))).rejects.toMatchObject({ name: 'FileError', code: 'missing' });
+    await expect(loaded.paint({ prompt: 'a cat', size: 7 })).rejects.toMatchObject({ name: 'InputError', facts: { sizes: [16, 32] } });
+    await loaded.destroy();
   });
 
   story('errors keep their class across the thread', async () => {

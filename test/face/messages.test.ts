@@ -87,6 +87,73 @@ describe('calls between page and engine', () => {
   });
 });
 
+describe('what is large or late', () => {
+  test('a result goes over without a copy', async () => {
+    const bytes = new Uint8Array([1, 2, 3]);
+    const caller = connect({
+      give: (_: object, context: CallContext) => {
+        context.transfer(bytes.buffer);
+        return { bytes };
+      },
+    });
+    expect(await caller.call('give', {})).toEqual({ bytes: new Uint8Array([1, 2, 3]) });
+    expect(bytes).toHaveLength(0);
+  });
+
+  test('parameters may come later; an abort before that is heard, and the call is never sent', async () => {
+    const asked: unknown[] = [];
+    const caller = connect({ ask: (params: unknown) => void asked.push(params) });
+    const transfer: ArrayBuffer[] = [];
+    const late = (value: Uint8Array): Promise<unknown> =>
+      pause().then(() => {
+        transfer.push(value.buffer as ArrayBuffer);
+        return { value };
+      });
+    const sent = new Uint8Array([4]);
+    await caller.call('ask', late(sent), { transfer });
+    expect(asked).toEqual([{ value: new Uint8Array([4]) }]);
+    expect(sent).toHaveLength(0);
+    const controller = new AbortController();
+    const call = caller.call('ask', late(new Uint8Array([5])), { signal: controller.signal });
+    controller.abort(new RangeError('enough'));
+    await expect(call).rejects.toThrow('enough');
+    await expect(caller.call('ask', Promise.reject(new RangeError('no picture')))).rejects.toThrow('no picture');
+    await pause(20);
+    expect(asked).toHaveLength(1);
+  });
+
+  test('only the newest waits for room', async () => {
+    let send: (value: number) => void = () => undefined;
+    let end: () => void = () => undefined;
+    const caller = connect({
+      show: (_: object, context: CallContext) => {
+        send = (value) => context.latest({ value });
+        return new Promise<void>((resolve) => (end = resolve));
+      },
+    });
+    const shown: unknown[] = [];
+    const { result, take } = caller.stream('show', {}, { credits: 1, onItem: (item) => shown.push((item as { value: number }).value) });
+    await pause();
+    for (let i = 1; i <= 5; i++) send(i);
+    await pause();
+    expect(shown).toEqual([1]);
+    take();
+    await pause();
+    expect(shown).toEqual([1, 5]);
+    take();
+    await pause();
+    expect(shown).toEqual([1, 5]);
+    send(6);
+    await pause();
+    expect(shown).toEqual([1, 5, 6]);
+    send(7);
+    end();
+    await result;
+    await pause();
+    expect(shown).toEqual([1, 5, 6]);
+  });
+});
+
 describe('streams', () => {
   const counting = (sent: { count: number }, length: number): Record<string, Handler> => ({
     count: async (_: object, context: CallContext) => {

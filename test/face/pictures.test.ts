@@ -196,6 +196,31 @@ describe('painting', () => {
     for (const each of [session, plain, reading]) each.destroy();
   });
 
+  test('what computes nothing does not wait for a painting', async () => {
+    const session = await model.createSession(GREEDY);
+    let done = false;
+    const painting = model.paint({ prompt: 'a cat', steps: 4, diffusionSteps: 20 }).finally(() => (done = true));
+    const other = await model.createSession(GREEDY);
+    const copy = await session.clone();
+    expect(await session.measureContextUsage('Hello')).toBeGreaterThan(5);
+    expect(done).toBe(false);
+    await painting;
+    for (const each of [session, other, copy]) each.destroy();
+  });
+
+  test('on WASM: seen, painted and edited, to the same answer and nearly the same pixels as on the reference', async () => {
+    const wasm = await testFace().load(tinyUniPic(), { device: 'wasm', threads: 1 });
+    const options = { seed: 5, steps: 3, diffusionSteps: 4 } as const;
+    const far = (a: PaintedPicture, b: PaintedPicture): number => Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i]!)));
+    expect(far(await wasm.paint({ prompt: 'a cat', ...options }), await model.paint({ prompt: 'a cat', ...options }))).toBeLessThanOrEqual(2);
+    const edit = { instruction: 'no cat', image: cat, ...options };
+    expect(far(await wasm.edit(edit), await model.edit(edit))).toBeLessThanOrEqual(2);
+    const [one, two] = [await wasm.createSession(GREEDY), await model.createSession(GREEDY)];
+    expect(await one.prompt(show('What?', cat))).toBe(await two.prompt(show('What?', cat)));
+    two.destroy();
+    await wasm.destroy();
+  });
+
   test('an abort ends a painting under way, and one that waits', async () => {
     const controller = new AbortController();
     const first = model.paint({ prompt: 'a cat', signal: controller.signal, diffusionSteps: 50, steps: 16, onProgress: () => controller.abort(new RangeError('enough')) });

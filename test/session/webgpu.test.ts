@@ -6,7 +6,9 @@ import { Session } from '../../src/session.ts';
 import type { Platform } from '../../src/platform/platform.ts';
 import { loadTest, testFace, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
+import { random } from '../support/random.ts';
 import { tinyModel } from '../support/tiny-model.ts';
+import { tinyUniPic } from '../support/tiny-unipic.ts';
 
 const present = await hasGpu();
 if (!present) console.warn('skipped: no GPU adapter');
@@ -82,6 +84,30 @@ describe('a session on WebGPU', () => {
     const one = await new Session(model, settings).prompt('Hello');
     expect(one.ids).toEqual((await new Session(truth, settings).prompt('Hello')).ids);
   });
+
+  story('sees and paints as on WASM', async () => {
+    const bytes = tinyUniPic();
+    const [gpuModel, cpuModel] = [await EngineModel.load(platform, bytes, { device: 'webgpu' }), await loadTest(bytes)];
+    const { integer } = random(1);
+    const image = { data: Uint8ClampedArray.from({ length: 4 * 20 * 12 }, () => integer(0, 256)), width: 20, height: 12 };
+    const ask = async (on: EngineModel): Promise<readonly number[]> => {
+      const session = new Session(on, { temperature: 0, maxTokens: 6 });
+      const { ids } = await session.prompt([{ role: 'user', content: [{ type: 'image', value: image }, { type: 'text', value: 'What?' }] }]);
+      await session.destroy();
+      return ids;
+    };
+    expect(await ask(gpuModel)).toEqual(await ask(cpuModel));
+    const { weights, kv, allocations } = gpuModel.memory();
+    await ask(gpuModel);
+    expect(gpuModel.memory()).toMatchObject({ weights, kv, allocations });
+    const settings = { instruction: 'no cat', image, seed: 3, steps: 2, diffusionSteps: 3 };
+    const [[gpu], [cpu]] = [await gpuModel.paint(settings), await cpuModel.paint(settings)];
+    expect(Math.max(...gpu!.data.map((value, i) => Math.abs(value - cpu!.data[i]!)))).toBeLessThanOrEqual(2);
+    gpuModel.free();
+    cpuModel.free();
+    expect(gpuModel.memory()).toMatchObject({ weights: 0, kv: 0 });
+    // Some thirty pipelines are compiled.
+  }, 120_000);
 
   story('clones and aborts', async () => {
     const session = new Session(model, GREEDY);
