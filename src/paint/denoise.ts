@@ -6,7 +6,7 @@ import type { Sources } from './noise.ts';
 import type { DiffusionStep } from './schedule.ts';
 
 /** Bytes of the widest tensor of a step; more positions are done in groups, which costs nothing but another pass over the head's weights. */
-const GROUP_BYTES = { wasm: 2 ** 26, webgpu: 2 ** 26, reference: 2 ** 26 } as const;
+const GROUP_BYTES = 2 ** 26;
 
 export interface DenoiseTask {
   /** [n, W], or [2 n, W] with the unconditional rows behind. */
@@ -26,10 +26,12 @@ export class Denoiser {
   readonly #head: DiffusionHead;
   readonly #steps: readonly DiffusionStep[];
   readonly #times: Tensor;
+  readonly #groupBytes: number;
 
   /** Embeds the steps' times, once. */
-  constructor(backend: Backend, head: DiffusionHead, steps: readonly DiffusionStep[]) {
+  constructor(backend: Backend, head: DiffusionHead, steps: readonly DiffusionStep[], groupBytes: number = GROUP_BYTES) {
     this.#backend = backend;
+    this.#groupBytes = groupBytes;
     this.#head = head;
     this.#steps = steps;
     this.#times = backend.keep(backend.scope(() => head.times(steps.map(({ time }) => time))));
@@ -39,7 +41,7 @@ export class Denoiser {
   async run(task: DenoiseTask, pause: () => Promise<void>): Promise<Float32Array> {
     const { positions, channels, guidance } = task;
     const rows = guidance === undefined ? 1 : 2;
-    const most = Math.max(1, Math.floor(GROUP_BYTES[this.#backend.kind] / (rows * this.#head.rowBytes)));
+    const most = Math.max(1, Math.floor(this.#groupBytes / (rows * this.#head.rowBytes)));
     const out = new Float32Array(positions.length * channels);
     for (let first = 0; first < positions.length; first += most) {
       out.set(await this.#group(task, first, Math.min(positions.length, first + most), pause), first * channels);

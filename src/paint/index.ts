@@ -1,5 +1,5 @@
 /** Painting pictures from words and editing them by instruction. */
-export { Painter, type Interrupted, type PainterOptions } from './painter.ts';
+export { Painter, type Interrupted } from './painter.ts';
 export type { Sources } from './noise.ts';
 export type { Picture } from './picture.ts';
 export type { PaintProgress } from './progress.ts';

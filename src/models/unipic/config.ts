@@ -75,8 +75,8 @@ export interface SiglipConfig {
   readonly epsilon: number;
 }
 
-/** Several times the largest models of this family; a file that asks for more is damaged or hostile. */
-const MOST = { width: 1 << 14, mlp: 1 << 16, blocks: 256, heads: 256, buffers: 4096, grid: 256, size: 4096, sizes: 16, channels: 256, steps: 100_000, vocabulary: 1 << 22, levels: 8, template: 4096 } as const;
+/** Several times the largest models of this family; a file that asks for more is damaged or hostile. `headBlocks`: their modulations are one product, of at most 128 weights on WASM. */
+const MOST = { width: 1 << 14, mlp: 1 << 16, blocks: 256, heads: 256, buffers: 4096, headBlocks: 100, grid: 256, size: 4096, sizes: 16, channels: 256, steps: 100_000, vocabulary: 1 << 22, levels: 8, template: 4096 } as const;
 
 const fact = (name: string): FactNames => ({ gguf: name, huggingface: [] });
 const upTo = (most: number, least = 1): Bounds => ({ least, most });
@@ -150,7 +150,7 @@ function diffusionConfig(facts: Facts): DiffusionConfig {
   const integer = (name: string, most: number): number => facts.integer(fact(`diffusion.${name}`), { least: 1, most });
   return {
     width: integer('width', MOST.width),
-    blocks: integer('block_count', MOST.blocks),
+    blocks: integer('block_count', MOST.headBlocks),
     trainSteps: facts.integer(fact('diffusion.train_steps'), { least: 2, most: MOST.steps }),
     maxBeta: facts.number(fact('diffusion.max_beta'), { least: 1e-6, most: 1 - 1e-6 }),
     prediction: oneOf(facts, 'diffusion.prediction', ['eps', 'v'], 'eps'),
