@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import gguf
 import numpy as np
+from torch import Tensor
 
 from models import CHAT_TEMPLATE, Model, metadata
 from tensors import LANGUAGE, MATRIX, CONVOLUTION, VAE, Entry
@@ -21,14 +22,22 @@ class Formats:
     """What matrices become. Vectors and tables are F32; a matrix whose columns 32 does not divide falls from a block format to F16."""
 
     language: Type = Type.Q4_0
+    embedding: Type = Type.Q8_0  # it is the head too: what it loses is lost in every logit
     rest: Type = Type.Q8_0  # MAR, head, projections, SigLIP
     vae: Type = Type.F16
 
     def of(self, entry: Entry) -> Type:
         if entry.kind not in (MATRIX, CONVOLUTION):
             return Type.F32
-        wanted = self.language if entry.part == LANGUAGE else self.vae if entry.part == VAE else self.rest
+        if entry.name in ("token_embd.weight", "output.weight"):
+            wanted = self.embedding
+        else:
+            wanted = self.language if entry.part == LANGUAGE else self.vae if entry.part == VAE else self.rest
         return Type.F16 if wanted in (Type.Q4_0, Type.Q8_0) and entry.stored[-1] % BLOCK != 0 else wanted
+
+    @staticmethod
+    def all(kind: Type) -> "Formats":
+        return Formats(kind, kind, kind, kind)
 
 
 @dataclass(frozen=True)
@@ -47,26 +56,29 @@ def nbytes(shape: Sequence[int], kind: Type) -> int:
     return int(np.prod(shape)) // block * size
 
 
-def as_rows(entry: Entry, values: np.ndarray) -> np.ndarray:
+def as_rows(entry: Entry, values: Tensor) -> Tensor:
     """The official tensor in our shape; convolutions from (out, in, y, x) to rows in (y, x, in) order."""
-    if values.shape != entry.shape:
-        raise ValueError(f"{entry.official} is {values.shape}, expected {entry.shape}")
+    if tuple(values.shape) != entry.shape:
+        raise ValueError(f"{entry.official} has the shape {tuple(values.shape)}; this model has {entry.shape}: is it another model's checkpoint?")
     if entry.kind == CONVOLUTION:
-        values = values.transpose(0, 2, 3, 1)
+        values = values.permute(0, 2, 3, 1)
     return values.reshape(entry.stored)
 
 
-def encoded(values: np.ndarray, kind: Type) -> Iterator[np.ndarray]:
-    """Bytes of a tensor's values in `kind`, in pieces. `values` may be a view of a mapped file: only a piece at a time is read."""
+def encoded(name: str, values: Tensor, kind: Type) -> Iterator[np.ndarray]:
+    """Bytes of a tensor's values in `kind`, in pieces. `values` may be mapped from a file, in any float type: a piece at a time is read."""
     rows = values.reshape(-1, values.shape[-1])
     step = max(1, CHUNK // rows.shape[1])
     for start in range(0, len(rows), step):
-        piece = np.ascontiguousarray(rows[start : start + step], dtype=np.float32)
+        piece = rows[start : start + step].float().contiguous().numpy()
+        if not np.isfinite(piece).all():
+            raise ValueError(f"{name} has values that are not finite: the checkpoint is damaged")
         if kind == Type.F32:
-            yield piece.view(np.uint8)
+            yield piece
         elif kind == Type.F16:
-            limit = float(np.finfo(np.float16).max)
-            yield np.clip(piece, -limit, limit).astype(np.float16).view(np.uint8)
+            if np.abs(piece).max() > float(np.finfo(np.float16).max):
+                raise ValueError(f"{name} has values beyond the range of F16; convert this part as f32 or q8_0")
+            yield piece.astype(np.float16)
         else:
             yield gguf.quants.quantize(piece, kind)
 
@@ -81,8 +93,25 @@ def write(
     description: str,
 ) -> None:
     """`data(entry, type)` gives a tensor's bytes in pieces. The file appears under `path` only when it is whole."""
+    entries = list(entries)
     partial = path.with_name(path.name + ".part")
-    out = gguf.GGUFWriter(partial, "unipic")
+    try:
+        _write(partial, model, tokenizer, entries, formats, data, description)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(
+    path: Path,
+    model: Model,
+    tokenizer: Tokenizer,
+    entries: Sequence[Entry],
+    formats: Formats,
+    data: Callable[[Entry, Type], Iterator[np.ndarray]],
+    description: str,
+) -> None:
+    out = gguf.GGUFWriter(path, "unipic")
     out.add_name(model.name)
     out.add_description(description)
     out.add_quantization_version(gguf.GGML_QUANT_VERSION)
@@ -93,23 +122,23 @@ def write(
         else:
             adders[kind](key, value)
     _add_tokenizer(out, tokenizer, model.language.vocabulary)
-    entries = list(entries)
     for entry in entries:
         kind = formats.of(entry)
         # A type of numpy's that is no byte: the shape is taken as that of the values.
         out.add_tensor_info(entry.name, entry.stored, np.dtype(np.float32), nbytes(entry.stored, kind), raw_dtype=kind)
-    out.write_header_to_file()
-    out.write_kv_data_to_file()
-    out.write_ti_data_to_file()
-    files = out.fout
-    assert files is not None and len(files) == 1
-    file = files[0]
-    out.write_padding(file, file.tell())
-    for entry in entries:
-        kind = formats.of(entry)
-        _write_tensor(file, entry, nbytes(entry.stored, kind), data(entry, kind))
-    out.close()
-    partial.replace(path)
+    try:
+        out.write_header_to_file()
+        out.write_kv_data_to_file()
+        out.write_ti_data_to_file()
+        files = out.fout
+        assert files is not None and len(files) == 1
+        file = files[0]
+        out.write_padding(file, file.tell())
+        for entry in entries:
+            kind = formats.of(entry)
+            _write_tensor(file, entry, nbytes(entry.stored, kind), data(entry, kind))
+    finally:
+        out.close()
 
 
 def _write_tensor(file: BinaryIO, entry: Entry, size: int, pieces: Iterator[np.ndarray]) -> None:

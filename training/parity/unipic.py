@@ -309,14 +309,13 @@ def build() -> UniPic:
 def write_model(unipic: UniPic, path: Path) -> None:
     tokenizer = make()
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    f32 = gguf_file.Type.F32
     gguf_file.write(
         path,
         TINY,
         described(tokenizer, merges),
         tensors.tensors(TINY),
-        gguf_file.Formats(f32, f32, f32),
-        lambda entry, kind: gguf_file.encoded(gguf_file.as_rows(entry, unipic.value(entry).numpy()), kind),
+        gguf_file.Formats.all(gguf_file.Type.F32),
+        lambda entry, kind: gguf_file.encoded(entry.name, gguf_file.as_rows(entry, unipic.value(entry)), kind),
         "Random weights for parity tests of the UniPic graph",
     )
 
