@@ -27,16 +27,19 @@ const wasm = () => ({
   },
 });
 
+/** What a chunk holds, by the module that it was made for. */
+const part = ({ facadeModuleId, moduleIds }) => (facadeModuleId ?? moduleIds[0] ?? '').match(/(webgpu|unipic|paint)(\.ts|\/index\.ts)$/)?.[1] ?? 'common';
+
 const plugins = (platform) => [
   nodeResolve({ browser: platform === 'browser', exportConditions: platform === 'browser' ? ['browser'] : ['node'], extensions: ['.ts', '.mjs', '.js'] }),
   wgsl(),
   esbuild({ target: 'es2022', minify: true, platform }),
 ];
 
-/** One output file an entry: a worker must be a file of the same origin, and an app's bundler copies whole files. */
+/** One output file an entry, and beside it what not every page needs: the WebGPU backend, pictures. A worker must be a file of the same origin, and an app's bundler copies whole files. */
 const entry = (name, input, platform, extra = []) => ({
   input,
-  output: { file: `dist/${name}.js`, format: 'es', inlineDynamicImports: true, sourcemap: true },
+  output: { dir: 'dist', entryFileNames: `${name}.js`, chunkFileNames: (chunk) => `${name}-${part(chunk)}.js`, format: 'es', sourcemap: true },
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   external: platform === 'node' ? [/^node:/, 'webgpu', '@napi-rs/canvas', './node.js'] : ['octavo'],
   plugins: [...plugins(platform), ...extra],

@@ -2,7 +2,7 @@
 import type { Backend } from '../backend/backend.ts';
 import { selfCheck } from '../backend/self-check.ts';
 import { createWasmBackend } from '../backend/wasm.ts';
-import { createWebGpuBackend, describeAdapter } from '../backend/webgpu.ts';
+import type * as WebGpuModule from '../backend/webgpu.ts';
 import { DeviceError, InputError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { instantiate, type Wasm, type WasmBuild } from '../wasm.ts';
@@ -32,6 +32,9 @@ export interface Device {
   /** The CPU engine's instance, which the tokenizer may share. */
   readonly wasm?: Wasm;
 }
+
+/** Its shaders are a fifth of the engine's code: fetched where there is a GPU to run them. */
+const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter'>> => import('../backend/webgpu.ts');
 
 /** The adapter that is judged must be the one that is used. */
 const POWER = 'high-performance';
@@ -72,6 +75,7 @@ async function openWebGpu(platform: Platform): Promise<Device> {
   const gpu = await platform.gpu();
   const missing = gpu === undefined ? noWebGpu(platform) : (await gpu.requestAdapter({ powerPreference: POWER })) === null ? 'WebGPU offers no adapter' : undefined;
   if (gpu === undefined || missing !== undefined) throw new DeviceError('unavailable', `device: 'webgpu': ${missing ?? ''}; use device: 'auto' or 'wasm'`);
+  const { createWebGpuBackend } = await webGpu();
   const backend = await createWebGpuBackend({ gpu, powerPreference: POWER });
   return { backend, info: { kind: backend.kind, description: backend.description, reason: 'device: \'webgpu\' was asked for' } };
 }
@@ -87,6 +91,7 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
     return openWasm(platform, request, `WebGPU failed to give an adapter (${message(error)})`);
   }
   if (adapter === null) return openWasm(platform, request, 'WebGPU offers no adapter');
+  const { createWebGpuBackend, describeAdapter } = await webGpu();
   const { name, software } = describeAdapter(adapter);
   if (software) return openWasm(platform, request, `WebGPU offers only a software adapter (${name}), which is slower than WASM`);
   signal?.throwIfAborted();

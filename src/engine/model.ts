@@ -13,7 +13,7 @@ import { openModel, type ModelInput } from '../load/index.ts';
 import type { LoadProgress, ModelFile } from '../load/model-file.ts';
 import { languageModelConfig, loadModel, type LanguageModel, type Model } from '../models/model.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
-import { Painter, type Interrupted, type PaintRequest, type Picture } from '../paint/index.ts';
+import type { Interrupted, Painter, PaintRequest, Picture } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { WasmBuild } from '../wasm.ts';
@@ -205,6 +205,8 @@ export class EngineModel implements SessionModel {
       if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
       const loaded = this.#loaded;
       try {
+        // Pages that do not paint do not download it.
+        const { Painter } = await import('../paint/index.ts');
         loaded.painter ??= new Painter(loaded.model, this.tokenizer, { interrupted: this.#interrupted });
         return await loaded.painter.paint({ ...request, ...listener });
       } catch (error) {

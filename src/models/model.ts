@@ -9,9 +9,7 @@ import { Facts } from './facts.ts';
 import { llama } from './llama.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
-import { uniPicConfig } from './unipic/config.ts';
-import { createPictureModel, type PictureModel, type PictureOptions } from './unipic/index.ts';
-import { PartsPlan } from './unipic/parts.ts';
+import type { PictureModel, PictureOptions } from './unipic/index.ts';
 import { planWeights } from './weight-plan.ts';
 import { VectorWriter } from './vector-writer.ts';
 
@@ -80,8 +78,10 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const { metadata, tensors } = file;
   const { architecture, config } = choose(metadata, tensors);
   const plan = planWeights(tensors, config, architecture.block(config));
-  const unipic = architectureName(metadata) === UNIPIC ? uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary) : undefined;
-  const parts = unipic && new PartsPlan(tensors, unipic, config.hidden);
+  // Pages that only chat do not download it.
+  const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
+  const pictureConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
+  const parts = unipic && pictureConfig && new unipic.PartsPlan(tensors, pictureConfig, config.hidden);
   const divisors = new VectorWriter(config.rope.dimension / 2);
   const weights = await file.read((info): WeightWriter | undefined => {
     if (info.name === plan.ropeDivisors) return divisors.begin(info);
@@ -89,7 +89,7 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   }, options);
   try {
     const language = new Decoder(backend, config, plan, weights, divisors.values);
-    const pictures = unipic && parts && (await createPictureModel(language, unipic, parts.read(weights), options));
+    const pictures = unipic && pictureConfig && parts && (await unipic.createPictureModel(language, pictureConfig, parts.read(weights), options));
     return {
       language,
       pictures,

@@ -15,8 +15,8 @@ import { PatchDecoder, PatchEncoder } from './patch-tokenizer.ts';
 import { SiglipTower } from './siglip.ts';
 import { standardise, type PictureDecoder, type PictureEncoder, type Standardise } from './tokenizer.ts';
 
-export type { Route, UniPicConfig } from './config.ts';
-export type { PictureCapabilities } from './parts.ts';
+export { uniPicConfig, type Route, type UniPicConfig } from './config.ts';
+export { PartsPlan, type PictureCapabilities } from './parts.ts';
 
 export interface PictureOptions {
   /** Most bytes of one tensor of the image tokenizer; larger pictures are computed in bands of rows. */
