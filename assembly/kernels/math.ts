@@ -11,6 +11,8 @@ const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.12194440e-4;
 const LOWEST: f32 = -87.33;
 const HIGHEST: f32 = 88.37;
+/** Adding it rounds a small f32 to the nearest integer, ties to even, and leaves that in the low bits. */
+const ROUNDING: f32 = 12582912; // 1.5 * 2^23
 const E2: f32 = 0.49999993451692537;
 const E3: f32 = 0.16666520767307688;
 const E4: f32 = 0.04166838864830294;
@@ -52,18 +54,31 @@ export function lanes(v: v128): f32 {
   return f32x4.extract_lane(w, 0) + f32x4.extract_lane(w, 1);
 }
 
+/** What `exp4` needs, four times each: loads from here cost one instruction, constants in the code up to three. */
+// prettier-ignore
+const EXP: usize = memory.data<f32>([
+  LOWEST, LOWEST, LOWEST, LOWEST, HIGHEST, HIGHEST, HIGHEST, HIGHEST, LOG2E, LOG2E, LOG2E, LOG2E, ROUNDING, ROUNDING, ROUNDING, ROUNDING,
+  LN2_HIGH, LN2_HIGH, LN2_HIGH, LN2_HIGH, LN2_LOW, LN2_LOW, LN2_LOW, LN2_LOW, E6, E6, E6, E6, E5, E5, E5, E5, E4, E4, E4, E4, E3, E3, E3, E3, E2, E2, E2, E2,
+  1, 1, 1, 1,
+], 16);
+
 @inline
 export function exp4(x: v128): v128 {
-  const c = f32x4.min(f32x4.max(x, f32x4.splat(LOWEST)), f32x4.splat(HIGHEST));
-  const n = f32x4.nearest(f32x4.mul(c, f32x4.splat(LOG2E)));
-  const r = f32x4.sub(f32x4.sub(c, f32x4.mul(n, f32x4.splat(LN2_HIGH))), f32x4.mul(n, f32x4.splat(LN2_LOW)));
-  let p = madd(f32x4.splat(E6), r, f32x4.splat(E5));
-  p = madd(p, r, f32x4.splat(E4));
-  p = madd(p, r, f32x4.splat(E3));
-  p = madd(p, r, f32x4.splat(E2));
-  p = f32x4.add(f32x4.splat(1), madd(p, f32x4.mul(r, r), r));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
-  return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, f32x4.splat(LOWEST)));
+  const lowest = v128.load(EXP);
+  const one = v128.load(EXP, 176);
+  // pmin and pmax are one instruction each, unlike min and max; a NaN as first operand stays.
+  const c = f32x4.pmin(f32x4.pmax(x, lowest), v128.load(EXP, 16));
+  const t = madd(c, v128.load(EXP, 32), v128.load(EXP, 48));
+  const n = f32x4.sub(t, v128.load(EXP, 48));
+  const r = f32x4.sub(f32x4.sub(c, f32x4.mul(n, v128.load(EXP, 64))), f32x4.mul(n, v128.load(EXP, 80)));
+  let p = madd(v128.load(EXP, 96), r, v128.load(EXP, 112));
+  p = madd(p, r, v128.load(EXP, 128));
+  p = madd(p, r, v128.load(EXP, 144));
+  p = madd(p, r, v128.load(EXP, 160));
+  p = f32x4.add(one, madd(p, f32x4.mul(r, r), r));
+  // The bits of 1 are an exponent of 0.
+  const power = i32x4.add(i32x4.shl(t, 23), one);
+  return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, lowest));
 }
 
 export function exp1(x: f32): f32 {

@@ -132,24 +132,30 @@ export function hide(s: usize, rows: usize, g: usize, key: usize, count: usize, 
   }
 }
 
-/** One row and one page: s becomes exp(s - maximum); the old sums o and `sum` are brought to the new maximum. */
+/** One row and one page: s becomes exp(s - maximum); the old sums o and `sum` are brought to the new maximum. What is no number makes maximum and sum none. */
 export function soften(s: usize, count: usize, o: usize, d: usize, highest: usize, sum: usize): void {
   const before = load<f32>(highest);
   let now = before;
   let i: usize = 0;
-  if (ASC_FEATURE_SIMD) {
+  if (ASC_FEATURE_SIMD && count >= 8) {
+    // Two chains; pmax is one instruction, unlike max, and passes over a NaN, which the sum finds.
     let m = f32x4.splat(before);
-    for (; i + 4 <= count; i += 4) m = f32x4.max(m, v128.load(s + (i << 2)));
-    now = max<f32>(
-      max<f32>(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1)), max<f32>(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)),
-    );
+    let n = m;
+    for (; i + 8 <= count; i += 8) {
+      m = f32x4.pmax(m, v128.load(s + (i << 2)));
+      n = f32x4.pmax(n, v128.load(s + (i << 2), 16));
+    }
+    m = f32x4.pmax(m, n);
+    m = f32x4.pmax(m, v128.shuffle<f32>(m, m, 2, 3, 0, 1));
+    m = f32x4.pmax(m, v128.shuffle<f32>(m, m, 1, 0, 3, 2));
+    now = f32x4.extract_lane(m, 0);
   }
-  for (; i < count; i++) now = max<f32>(now, load<f32>(s + (i << 2)));
-  if (now == LOWEST) {
-    // Nothing visible yet: -Infinity minus itself would be NaN.
-    memory.fill(s, 0, count << 2);
-    return;
+  for (; i < count; i++) {
+    const v = load<f32>(s + (i << 2));
+    if (v > now) now = v;
   }
+  // Where nothing is visible yet, -Infinity minus itself would be NaN.
+  const base: f32 = now == LOWEST ? 0 : now;
   if (now != before) {
     const down = exp1(before - now);
     store<f32>(highest, now);
@@ -159,7 +165,7 @@ export function soften(s: usize, count: usize, o: usize, d: usize, highest: usiz
   let total: f32 = 0;
   i = 0;
   if (ASC_FEATURE_SIMD) {
-    const m = f32x4.splat(now);
+    const m = f32x4.splat(base);
     let t = f32x4.splat(0);
     for (; i + 4 <= count; i += 4) {
       const e = exp4(f32x4.sub(v128.load(s + (i << 2)), m));
@@ -169,18 +175,86 @@ export function soften(s: usize, count: usize, o: usize, d: usize, highest: usiz
     total = lanes(t);
   }
   for (; i < count; i++) {
-    const e = exp1(load<f32>(s + (i << 2)) - now);
+    const e = exp1(load<f32>(s + (i << 2)) - base);
     store<f32>(s + (i << 2), e);
     total += e;
   }
   store<f32>(sum, load<f32>(sum) + total);
+  if (total != total) store<f32>(highest, NaN);
 }
 
-/** o [rows][d] += s [rows][32] times v [count][d]; two rows by sixteen channels at a time. */
+/** `gather` for four rows (fewer: the last repeats), eight channels at a time. */
+function gatherFour(o: usize, s: usize, v: usize, last: usize, count: usize, bytes: usize): void {
+  const o1 = o + bytes * min<usize>(1, last);
+  const o2 = o + bytes * min<usize>(2, last);
+  const o3 = o + bytes * last;
+  const s1 = s + (PAGE_TOKENS << 2) * min<usize>(1, last);
+  const s2 = s + (PAGE_TOKENS << 2) * min<usize>(2, last);
+  const s3 = s + (PAGE_TOKENS << 2) * last;
+  let c: usize = 0;
+  for (; c + 32 <= bytes; c += 32) {
+    let a0 = v128.load(o + c);
+    let b0 = v128.load(o + c, 16);
+    let a1 = v128.load(o1 + c);
+    let b1 = v128.load(o1 + c, 16);
+    let a2 = v128.load(o2 + c);
+    let b2 = v128.load(o2 + c, 16);
+    let a3 = v128.load(o3 + c);
+    let b3 = v128.load(o3 + c, 16);
+    let x = v + c;
+    for (let i: usize = 0; i < count << 2; i += 4) {
+      const v0 = v128.load(x);
+      const v1 = v128.load(x, 16);
+      let p = v128.load32_splat(s + i);
+      a0 = madd(p, v0, a0);
+      b0 = madd(p, v1, b0);
+      p = v128.load32_splat(s1 + i);
+      a1 = madd(p, v0, a1);
+      b1 = madd(p, v1, b1);
+      p = v128.load32_splat(s2 + i);
+      a2 = madd(p, v0, a2);
+      b2 = madd(p, v1, b2);
+      p = v128.load32_splat(s3 + i);
+      a3 = madd(p, v0, a3);
+      b3 = madd(p, v1, b3);
+      x += bytes;
+    }
+    v128.store(o + c, a0);
+    v128.store(o + c, b0, 16);
+    v128.store(o1 + c, a1);
+    v128.store(o1 + c, b1, 16);
+    v128.store(o2 + c, a2);
+    v128.store(o2 + c, b2, 16);
+    v128.store(o3 + c, a3);
+    v128.store(o3 + c, b3, 16);
+  }
+  if (c < bytes) {
+    let a0 = v128.load(o + c);
+    let a1 = v128.load(o1 + c);
+    let a2 = v128.load(o2 + c);
+    let a3 = v128.load(o3 + c);
+    let x = v + c;
+    for (let i: usize = 0; i < count << 2; i += 4) {
+      const y = v128.load(x);
+      a0 = madd(v128.load32_splat(s + i), y, a0);
+      a1 = madd(v128.load32_splat(s1 + i), y, a1);
+      a2 = madd(v128.load32_splat(s2 + i), y, a2);
+      a3 = madd(v128.load32_splat(s3 + i), y, a3);
+      x += bytes;
+    }
+    v128.store(o + c, a0);
+    v128.store(o1 + c, a1);
+    v128.store(o2 + c, a2);
+    v128.store(o3 + c, a3);
+  }
+}
+
+/** o [rows][d] += s [rows][32] times v [count][d]; four rows by eight channels at a time, a last row or two by sixteen channels. */
 export function gather(o: usize, s: usize, v: usize, rows: usize, count: usize, d: usize): void {
   const bytes = d << 2;
   let row: usize = 0;
   if (ASC_FEATURE_SIMD && (d & 3) == 0) {
+    for (; row + 3 <= rows; row += 4) gatherFour(o + row * bytes, s + ((row * PAGE_TOKENS) << 2), v, min<usize>(3, rows - row - 1), count, bytes);
     for (; row < rows; row += 2) {
       const next: usize = row + 1 < rows ? 1 : 0;
       const o0 = o + row * bytes;

@@ -44,3 +44,34 @@ describe('attention over more keys than one split', () => {
     expectNmse(found, await truth, TOLERANCE.reduction, 'attention');
   });
 });
+
+/** `count` queries of one head on keys `seen` of 600, of which key `bad` holds a NaN. */
+async function damaged(backend: Backend, count: number, bad: number, seen: readonly [number, number]): Promise<Float32Array> {
+  const r = random(5);
+  const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: DIM, format: 'f32' });
+  pool.reserve(20);
+  const kv = { pool, blocks: 20, table: Int32Array.from({ length: 20 }, (_, i) => i), version: 0 };
+  const qkv = r.normals(600 * 3 * DIM);
+  qkv[bad * 3 * DIM + DIM + 3] = NaN;
+  backend.scope(() => void backend.ropeAppend(backend.upload(qkv, [600, 3 * DIM]), kv, 0, 0, { heads: 1 }));
+  const ranges: Ranges = { queryBlock: count, shared: true, causal: false, offsets: Uint32Array.of(0, 1), runs: Uint32Array.from(seen) };
+  const found = backend.scope(() => backend.attention(backend.upload(r.normals(count * DIM, 40), [count, DIM]), kv, 0, 0, ranges, { heads: 1, scale: 1 }));
+  const values = await backend.download(found);
+  pool.free();
+  return values;
+}
+
+describe('a key that is no number', () => {
+  test.each(TEST_BUILDS)('%s: reaches every query that sees it, and no other', async (build) => {
+    const backend = await openWasmBackend(build);
+    // Few queries are split over keys; a run of the bad key alone, of its page, of all.
+    for (const count of [1, 9]) {
+      for (const seen of [[70, 71], [64, 75], [0, 600], [70, 600], [3, 71]] as const) {
+        const found = await damaged(backend, count, 70, seen);
+        expect({ count, seen, left: found.filter(Number.isFinite).length }).toEqual({ count, seen, left: 0 });
+      }
+      for (const seen of [[0, 70], [71, 600]] as const) expect((await damaged(backend, count, 70, seen)).every(Number.isFinite)).toBe(true);
+    }
+    backend.destroy();
+  });
+});

@@ -19,7 +19,13 @@ export const GEMM_SCRATCH: usize = 4 * CHUNK * 16;
 /** start + the first or second 16 values of the record at `x`, whose four k-groups meet w0 .. w3. */
 @inline
 function dots4(start: v128, x: usize, half: usize, w0: v128, w1: v128, w2: v128, w3: v128): v128 {
-  const k = half == 0 ? v128.load(x) : v128.load(x, 16);
+  if (half == 1) {
+    let acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 16), w0, start);
+    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 20), w1, acc);
+    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 24), w2, acc);
+    return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 28), w3, acc);
+  }
+  const k = v128.load(x);
   let acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 0), w0, start);
   acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 1), w1, acc);
   acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 2), w2, acc);
