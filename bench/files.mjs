@@ -10,8 +10,9 @@ export const SHAPES = {
 };
 
 /** ggml type, values a block, bytes a block, and the byte offsets of a block's f16 scales. */
-const TYPES = {
+export const TYPES = {
   F32: [0, 1, 4, []],
+  F16: [1, 1, 2, []],
   Q4_0: [2, 32, 18, [0]],
   Q5_0: [6, 32, 22, [0]],
   Q8_0: [8, 32, 34, [0]],
@@ -32,7 +33,7 @@ function typeOf(mix, role, layer, layers, columns) {
 }
 
 /** xorshift32: fast seeded bytes. */
-function generator(seed) {
+export function generator(seed) {
   let state = seed >>> 0 || 1;
   return () => {
     state ^= state << 13;
@@ -43,7 +44,7 @@ function generator(seed) {
 }
 
 const encoder = new TextEncoder();
-class Writer {
+export class Writer {
   parts = [];
   u32(v) { const b = Buffer.alloc(4); b.writeUInt32LE(v); this.parts.push(b); return this; }
   u64(v) { const b = Buffer.alloc(8); b.writeBigUInt64LE(BigInt(v)); this.parts.push(b); return this; }
@@ -93,7 +94,8 @@ function metadata(shape, mix) {
   return { bytes: w.bytes(), count };
 }
 
-function tensors(shape, mix) {
+/** A language model's tensors: name, ggml's dimensions, type, and the value of a vector. */
+export function tensors(shape, mix) {
   const { hidden, layers, heads, kvHeads, headDim, mlp, vocabulary } = shape;
   const list = [];
   const matrix = (name, rows, cols, role, layer) => list.push({ name, shape: [cols, rows], type: typeOf(mix, role, layer, layers, cols) });
@@ -128,18 +130,12 @@ function fill(buffer, type, next) {
   for (let at = 0; at + blockBytes <= buffer.length; at += blockBytes) for (const s of scales) buffer.writeUInt16LE(SCALE, at + s);
 }
 
-/** The path of the generated file, made now if it is not there yet. The same (shape, mix) gives the same bytes. */
-export function modelFile(directory, shapeName, mix) {
-  const path = join(directory, `${shapeName}-${mix}.gguf`);
-  if (existsSync(path)) return path;
-  mkdirSync(directory, { recursive: true });
-  const shape = SHAPES[shapeName];
-  const list = tensors(shape, mix);
-  const meta = metadata(shape, mix);
+/** `metadata` of `count` keys and the tensors `list` as a GGUF file, which appears under `path` when it is whole; `fillTensor(buffer, tensor)` writes a tensor's bytes. */
+export function writeGguf(path, { bytes: metadataBytes, count }, list, fillTensor) {
   const head = new Writer();
   head.parts.push(Buffer.from('GGUF'));
-  head.u32(3).u64(list.length).u64(meta.count);
-  head.parts.push(meta.bytes);
+  head.u32(3).u64(list.length).u64(count);
+  head.parts.push(metadataBytes);
   let offset = 0;
   for (const t of list) {
     const [id, block, bytes] = TYPES[t.type];
@@ -154,15 +150,26 @@ export function modelFile(directory, shapeName, mix) {
   const fd = openSync(partial, 'w');
   writeSync(fd, header);
   writeSync(fd, Buffer.alloc(align(header.length) - header.length));
-  const next = generator(1);
   for (const t of list) {
     const buffer = Buffer.alloc(align(t.bytes));
-    if (t.type === 'F32') for (let i = 0; i < t.shape[0]; i += 1) buffer.writeFloatLE(t.value, 4 * i);
-    else fill(buffer.subarray(0, t.bytes - (t.bytes % 4)), t.type, next);
-    writeSync(fd, buffer);
+    fillTensor(buffer.subarray(0, t.bytes), t);
+    for (let at = 0; at < buffer.length; ) at += writeSync(fd, buffer, at);
   }
   closeSync(fd);
   renameSync(partial, path);
+}
+
+/** The path of the generated file, made now if it is not there yet. The same (shape, mix) gives the same bytes. */
+export function modelFile(directory, shapeName, mix) {
+  const path = join(directory, `${shapeName}-${mix}.gguf`);
+  if (existsSync(path)) return path;
+  mkdirSync(directory, { recursive: true });
+  const shape = SHAPES[shapeName];
+  const next = generator(1);
+  writeGguf(path, metadata(shape, mix), tensors(shape, mix), (buffer, { type, value }) => {
+    if (type === 'F32') for (let at = 0; at < buffer.length; at += 4) buffer.writeFloatLE(value, at);
+    else fill(buffer.subarray(0, buffer.length - (buffer.length % 4)), type, next);
+  });
   return path;
 }
 
