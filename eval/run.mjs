@@ -1,6 +1,7 @@
-// npm run eval -- nano [--json FILE] [--only TEXT] [--n N] [--device wasm|webgpu] [--model FILE] [--steps N] [--diffusion-steps N]
+// npm run eval -- nano [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] [--steps N] [--diffusion-steps N]
 // Held-out accuracy of a model through the built SDK, with confidence intervals. Seeds are fixed: two runs give the same.
-import { writeFileSync } from 'node:fs';
+// A FILE of the same model, device and options is added to, so that tasks can be shared among processes.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Octavo } from 'octavo';
@@ -35,7 +36,7 @@ const line = (name, { n, share: part, low, high, goal, seconds }) =>
   console.log(`${name.padEnd(48)} ${part.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]  n ${String(n).padStart(4)}${goal === undefined ? '' : `  goal ${goal.toFixed(2)} ${part >= goal ? 'reached' : 'MISSED'}`}${seconds === undefined ? '' : `  ${seconds.toFixed(1)} s`}`);
 
 for (const [name, { run, goal }] of Object.entries(tasks)) {
-  if (!name.includes(values.only)) continue;
+  if (!values.only.split(',').some((part) => name.includes(part))) continue;
   const begun = performance.now();
   let right = 0;
   let n = 0;
@@ -46,16 +47,24 @@ for (const [name, { run, goal }] of Object.entries(tasks)) {
   results[name] = { ...share(right, n), ...(goal !== undefined && { goal }), seconds: Math.round((performance.now() - begun) / 100) / 10 };
   line(name, results[name]);
 }
+
+const facts = { model: model.name, fingerprint: model.fingerprint, device: model.device.kind, n: Number(values.n), options };
+let earlier = {};
+if (values.json !== undefined && existsSync(values.json)) {
+  const { results: kept, machine: _machine, date: _date, ...before } = JSON.parse(readFileSync(values.json, 'utf8'));
+  if (JSON.stringify(before) === JSON.stringify(facts)) earlier = kept;
+}
+const all = { ...earlier, ...results };
 for (const [name, members] of Object.entries(groups)) {
-  const found = members.map((member) => results[member]).filter((r) => r !== undefined);
+  const found = members.map((member) => all[member]).filter((r) => r !== undefined);
   if (found.length < members.length) continue;
   const goal = tasks[members[0]].goal;
   const sum = (key) => found.reduce((total, r) => total + r[key], 0);
-  results[name] = { ...share(sum('right'), sum('n')), ...(goal !== undefined && { goal }), seconds: sum('seconds') };
-  line(name, results[name]);
+  all[name] = { ...share(sum('right'), sum('n')), ...(goal !== undefined && { goal }), seconds: Math.round(10 * sum('seconds')) / 10 };
+  line(name, all[name]);
 }
 if (values.json !== undefined) {
-  const facts = { model: model.name, fingerprint: model.fingerprint, machine, date: new Date().toISOString().slice(0, 10), n: Number(values.n), options, results };
-  writeFileSync(values.json, `${JSON.stringify(facts, null, 1)}\n`);
+  const ordered = Object.fromEntries([...Object.keys(tasks), ...Object.keys(groups)].filter((name) => name in all).map((name) => [name, all[name]]));
+  writeFileSync(values.json, `${JSON.stringify({ ...facts, machine, date: new Date().toISOString().slice(0, 10), results: ordered }, null, 1)}\n`);
 }
 await model.destroy();
