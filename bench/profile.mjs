@@ -1,10 +1,13 @@
-// Where the CPU engine's time goes, operation by operation, in Chromium: npm run bench -- profile --files Q4_0 --threads 1 --builds relaxed
-import { copyFileSync, mkdirSync } from 'node:fs';
+// Where the CPU engine's time goes, operation by operation, in Chromium, and how near it comes to what one thread of this machine reads and
+// multiplies bare: npm run bench -- profile --files Q4_0 --threads 1 --builds relaxed
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
 import { openBrowser } from '../test/support/browser.mjs';
 import { serve } from '../test/support/static-server.mjs';
 import { modelFile } from './files.mjs';
+import { bareModule } from './kernels/bare.mjs';
+import { measure } from './kernels/page.mjs';
 import { table } from './statistics.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -16,6 +19,7 @@ export async function run(options) {
   copyFileSync(here('../dist/pool.js'), here('./out/pool.js'));
   for (const name of ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads']) copyFileSync(here(`../build/wasm/octavo.${name}.wasm`), here(`./out/octavo.${name}.wasm`));
   const server = await serve({ mounts: { '/pages/': here('./pages'), '/out/': here('./out') } });
+  const bare = bareModule();
   const results = [];
   try {
     for (const mix of list(options.files, 'Q4_0')) {
@@ -45,7 +49,8 @@ export async function run(options) {
               const rows = operations.sort((a, b) => b[1].milliseconds - a[1].milliseconds).map(([op, { calls, milliseconds: ms }]) => [op, calls, ms.toFixed(1), `${((100 * ms) / milliseconds).toFixed(1)} %`]);
               console.log(table([['operation', 'calls', 'ms', 'share'], ...rows]));
             }
-            results.push({ file: mix, ...ask, ...result });
+            const roof = await roofline(page, result, ask, bare);
+            results.push({ file: mix, ...ask, ...result, ...(roof && { roofline: roof }) });
           } finally {
             await browser.close();
           }
@@ -56,4 +61,22 @@ export async function run(options) {
     await server.close();
   }
   return { results };
+}
+
+/**
+ * The bounds of one thread, from loops that only read or only multiply, run in the same browser right after: a decode step must read every weight once, a
+ * prefill must do every multiply-add of the layers. Bytes are those of the packed weights.
+ */
+async function roofline(page, { prefill, decode, work }, { build, threads, promptTokens, newTokens }, bare) {
+  if (threads !== 1 || !build.startsWith('relaxed')) return undefined;
+  const engine = readFileSync(here(`../build/wasm/octavo.${build}.wasm`)).toString('base64');
+  const format = { name: 'Q8_0', ggml: 8, block: 32, bytes: 34, halves: [0] };
+  const { rates } = await page.evaluate(measure, { engine, bare, formats: [format], shapes: [[896, 896]], tokens: 128, pieces: 60 });
+  const bound = { decode: (rates.read * 1e9) / work.bytes, prefill: (rates.dots * 1e9) / work.layerProducts };
+  const reached = { decode: (1000 * newTokens) / decode.milliseconds, prefill: (1000 * promptTokens) / prefill.milliseconds };
+  const line = (phase, what) => `${phase}: ${what}; bound ${bound[phase].toFixed(0)} tokens/s, reached ${reached[phase].toFixed(1)} (${((100 * reached[phase]) / bound[phase]).toFixed(0)} %)`;
+  console.log(`\nroofline, one thread: bare read ${rates.read.toFixed(1)} GB/s, bare dot ${rates.dots.toFixed(0)} G multiply-adds/s`);
+  console.log(line('decode', `${(work.bytes / 1e6).toFixed(0)} MB and ${(work.products / 1e6).toFixed(0)} M multiply-adds a token`));
+  console.log(line('prefill', `${(work.layerProducts / 1e6).toFixed(0)} M multiply-adds a token`));
+  return { rates, work, bound, reached };
 }

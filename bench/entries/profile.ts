@@ -37,5 +37,9 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const all = Int32Array.from([...ids, ...result.ids]);
   const decoded = await generate(lane, { ids: all, pictures: [], cached: promptTokens, spec: GREEDY, stopIds: new Set(), maxTokens: newTokens, chunk: 32, onId: () => false });
   const decode = { milliseconds: decoded.prefill + decoded.decode, operations: [...profile.take()] };
-  globalThis.postMessage({ prefill, decode, memory: backend.memory() });
+  const { hidden, mlp, heads, vocabulary } = model.config;
+  const layerProducts = layers * hidden * ((2 * heads + 2 * kvHeads) * headDim + 3 * mlp);
+  // What a token costs: every packed weight is read once; the tied head is read as a product, of the embedding one row.
+  const work = { bytes: backend.memory().weights, products: layerProducts + hidden * vocabulary, layerProducts };
+  globalThis.postMessage({ prefill, decode, work, memory: backend.memory() });
 };

@@ -1,21 +1,17 @@
 // Micro benchmark of the matrix products in Chromium, one thread: node bench/kernels/run.mjs [format ...] [--pieces=60] [--tokens=128] [--build=relaxed]
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openBrowser } from '../../test/support/browser.mjs';
 import { serve } from '../../test/support/static-server.mjs';
+import { bareModule } from './bare.mjs';
 import { measure } from './page.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const option = (name, otherwise) => process.argv.find((a) => a.startsWith(`--${name}=`))?.split('=')[1] ?? otherwise;
 const build = option('build', 'relaxed');
 const module = option('module', join(root, 'build', 'wasm', `octavo.${build}.wasm`));
-const bare = join(root, 'build', 'bench', 'bare.wasm');
-mkdirSync(dirname(bare), { recursive: true });
-const asc = createRequire(import.meta.url).resolve('assemblyscript/bin/asc.js');
-execFileSync(process.execPath, [asc, 'bench/kernels/bare.ts', '--config', 'none', '-o', 'build/bench/bare.wasm', '--enable', 'simd,relaxed-simd', '--runtime', 'stub', '-O3', '--importMemory', '--use', 'abort='], { cwd: root, stdio: 'inherit' });
+const bare = bareModule();
 
 const ALL = [
   ['F32', 0, 1, 4, []], ['F16', 1, 1, 2, [0]], ['BF16', 30, 1, 2, []], ['Q8_0', 8, 32, 34, [0]], ['Q4_0', 2, 32, 18, [0]], ['Q4_1', 3, 32, 20, [0, 2]], ['Q5_0', 6, 32, 22, [0]], ['Q5_1', 7, 32, 24, [0, 2]],
@@ -37,7 +33,7 @@ await page?.goto(`${server.origin}/page.html`);
 const base64 = (file) => readFileSync(file).toString('base64');
 console.log(`tokens ${tokens}; the fast tenth of many short pieces; shares are of the bare read and of the bare dot in registers`);
 for (const format of formats) {
-  const job = { engine: base64(module), bare: base64(bare), formats: [format], shapes: shapesOf(format), tokens, pieces: Number(option('pieces', 60)) };
+  const job = { engine: base64(module), bare, formats: [format], shapes: shapesOf(format), tokens, pieces: Number(option('pieces', 60)) };
   const result = page ? await page.evaluate(measure, job) : await measure(job);
   const { rates } = result;
   console.log(`${format.name}  bare: read ${rates.read.toFixed(1)} GB/s, from L1 ${rates.cached.toFixed(0)} GB/s, dot ${rates.dots.toFixed(0)} G/s, with a load each ${rates.loaded.toFixed(0)} G/s; semantics ${result.semantics}`);
