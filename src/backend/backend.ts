@@ -70,27 +70,54 @@ export interface RopeSpec {
   readonly style: 'half' | 'interleaved';
 }
 
-/** Contract 3: pages of 32 tokens of one layer and one KV head. `f16` halves f32's bytes; quantised widths follow. */
+/** Formats of KV pages, by their code in a page's number. The bytes of each: `assembly/kv/layout.ts`. */
+export const KV_FORMATS = ['f32', 'f16', 'q8', 'q4', 'q2'] as const;
+export type KvFormat = (typeof KV_FORMATS)[number];
+
+/** Contract 3: pages of 32 tokens of one layer and one KV head, keys after RoPE. */
 export interface KvSpec {
   readonly layers: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Of pages that are written token by token; pages of the other formats are made by `KvPool.convert` and `KvPool.write`. */
   readonly format: 'f32' | 'f16';
 }
 export const PAGE_TOKENS = 32;
 
+/** A page's number: the code of its format above, its index in the pool's memory of that format below. */
+const FORMAT_SHIFT = 27;
+export function pageNumber(format: KvFormat, index: number): number {
+  return (KV_FORMATS.indexOf(format) << FORMAT_SHIFT) | index;
+}
+export function pageFormat(page: number): KvFormat {
+  const format = KV_FORMATS[page >> FORMAT_SHIFT];
+  if (format === undefined) throw new RangeError(`page ${page} has no format`);
+  return format;
+}
+export function pageIndex(page: number): number {
+  return page & (2 ** FORMAT_SHIFT - 1);
+}
+
 /**
- * The device's page memory for one model. Pages are numbered from 0; which page belongs to whom is the host's affair
- * (`src/context/pages.ts` counts references). `reserve` grows the pool so that `pages` pages exist; contents survive.
+ * The device's page memory for one model: one memory a format, each grown by `reserve`; contents survive. Which page belongs to whom is the
+ * host's affair (`src/context/pages.ts` counts references). All operations are ordered with the backend's others.
  */
 export interface KvPool {
   readonly spec: KvSpec;
-  readonly pages: number;
-  /** Bytes of one page: keys then values, 32 rows of headDim each. */
-  readonly pageBytes: number;
-  reserve(pages: number): void;
-  /** Device copy of whole pages, for copy on write. */
+  /** Pages of `format` (default: the spec's) that exist. */
+  pages(format?: KvFormat): number;
+  /** Bytes of a page of `format`, the same on every device and on disk. */
+  pageBytes(format?: KvFormat): number;
+  /** Grows the memory of `format` to at least `pages` pages. */
+  reserve(pages: number, format?: KvFormat): void;
+  /** Device copy of a whole page, for copy on write; both of one format. */
   copy(from: number, to: number): void;
+  /** Decodes each page `from[i]` and encodes it into `to[i]`, in a format of its own: quantising, requantising, reopening. */
+  convert(from: Int32Array, to: Int32Array): void;
+  /** The bytes of `pages`, one after the other, once the operations issued so far are done. */
+  read(pages: Int32Array): Promise<Uint8Array>;
+  /** Sets the bytes of `pages`; `bytes` may be reused after the call. */
+  write(pages: Int32Array, bytes: Uint8Array): void;
   free(): void;
 }
 
@@ -104,6 +131,8 @@ export interface KvView {
   readonly blocks: number;
   readonly table: Int32Array;
   readonly version: number;
+  /** Formats that the table's pages have, the pool's own among them; default: only that. A kernel decodes no others. */
+  readonly formats?: readonly KvFormat[];
 }
 
 /**
@@ -118,6 +147,8 @@ export interface Ranges {
   readonly causal: boolean;
   readonly offsets: Uint32Array;
   readonly runs: Uint32Array;
+  /** [runs]; added to the scores of a run's keys after `scale`: ln(n) makes a key count n times (RazorAttention's compensation token). */
+  readonly bias?: Float32Array;
 }
 
 /** Statistics of a group norm (Wu & He 2018) and what follows it: `act((x - mean) / sqrt(variance + epsilon) * weight + bias)`. */
@@ -191,6 +222,12 @@ export interface AttentionSpec {
   readonly heads: number;
   /** Multiplies q.k before the softmax. */
   readonly scale: number;
+}
+
+/** Contract 5, Probe: how much attention keys receive. */
+export interface ProbeSpec extends AttentionSpec {
+  /** Spans `[spans[2 i], spans[2 i + 1])` of key positions, in any order, overlapping or not; undefined: every key from 0 to the last that a query may see. */
+  readonly spans?: Uint32Array;
 }
 
 /**
@@ -301,6 +338,17 @@ export interface Backend {
   ): Tensor;
   /** q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads * headDim]; zeros where a query sees no key. */
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
+  /**
+   * For the queries q [T, heads * headDim] at positions `position ..`: the attention mass (after the softmax over what `ranges` lets each see) on every
+   * key or span, per query head, averaged over the queries: [heads, keys or spans]. The matrix [T, keys] exists nowhere. Queries that see no key count as zeros.
+   */
+  probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor;
+  /** Keys or values `[start, end)` of `layer`, decoded, KV heads side by side: [end - start, kvHeads * headDim]; zeros where there is no page. */
+  cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor;
+  /** Mean of the keys (or values) in each span of positions, zeros for an empty one: [spans, kvHeads * headDim]. */
+  spanMeans(kv: KvView, layer: number, part: 'keys' | 'values', spans: Uint32Array): Tensor;
+  /** Mean of the rows of x in each span of rows, zeros for an empty one: [spans, cols]. */
+  rowMeans(x: Tensor, spans: Uint32Array): Tensor;
   /**
    * Draws one id from logits [1, vocabulary] and writes it to `ring[index]`; marks it as seen. The draw is the inverse CDF over the kept ids in id order at
    * u = uniform(seed, index) of `src/backend/random.ts`, so that equal logits give equal ids on every backend.

@@ -1,0 +1,68 @@
+/** How a session keeps and reads its context. Plain data: it crosses to the engine's worker. */
+
+/** Bits of a key's or value's element in closed pages; `staircase` (SAQ): 8 for the newest quarter, 4 for the older half, 2 for the oldest quarter. */
+export type KvBits = 16 | 8 | 4 | 2 | 'staircase';
+
+/** Which keys the queries of a prompt may see. */
+export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex';
+
+export interface PrefillOptions {
+  readonly method: PrefillMethod;
+  /** Tokens that a query may see: a share of those before it where at most 1 (default .25), a number where above. */
+  readonly budget?: number | undefined;
+  /** First tokens that are always seen. Default 4; `window` 64. */
+  readonly sinks?: number | undefined;
+  /** Newest tokens that are always seen. Default 128; `window`: the budget. */
+  readonly local?: number | undefined;
+  /** Last queries of the prompt that see everything. Default 64. */
+  readonly instruction?: number | undefined;
+  /** dhsa: `learned` needs a model with a boundary predictor. Default: learned where the model has one. */
+  readonly boundaries?: 'learned' | 'similarity' | undefined;
+  /** dhsa, blocks: one choice of keys for all layers, made at this one; undefined: every layer chooses. */
+  readonly sharedLayer?: number | undefined;
+}
+
+/** Which keys a generated token may see. */
+export type DecodeMethod = 'dense' | 'tokens' | 'sentences' | 'window' | 'retrieve';
+
+export interface DecodeOptions {
+  /** `tokens`: TokenSelect; `sentences`: SentenceKV; `retrieve`: ReKV's blocks. */
+  readonly method: DecodeMethod;
+  readonly budget?: number | undefined;
+  readonly sinks?: number | undefined;
+  readonly local?: number | undefined;
+}
+
+/** What of a prompt's keys and values is kept after it was read. */
+export interface EvictOptions {
+  readonly method: 'snapkv' | 'compresskv';
+  /** Share of the prompt's tokens. Default .5 */
+  readonly keep?: number | undefined;
+}
+
+/** Heads that see only the first and the newest keys (`model`: the file's table; `razor`, `duo`: found at load, see methods). */
+export interface HeadOptions {
+  readonly method: 'model' | 'razor' | 'duo';
+  /** Share of KV heads that keep everything. Default .5 */
+  readonly keep?: number | undefined;
+  readonly sinks?: number | undefined;
+  readonly window?: number | undefined;
+}
+
+/** Most bytes that a model's pages may take before those not in use move on: device -> host memory -> IndexedDB. */
+export interface ContextMemory {
+  readonly device?: number | undefined;
+  readonly host?: number | undefined;
+}
+
+export interface ContextOptions {
+  /** Tokens that this session may hold; at most the model's `contextWindow`. */
+  readonly window?: number | undefined;
+  /** Default 16: what a model's pages are anyway. */
+  readonly kvBits?: KvBits | undefined;
+  readonly prefill?: PrefillMethod | PrefillOptions | undefined;
+  readonly decode?: DecodeMethod | DecodeOptions | undefined;
+  readonly evict?: EvictOptions['method'] | EvictOptions | undefined;
+  readonly heads?: 'all' | HeadOptions['method'] | HeadOptions | undefined;
+  readonly memory?: ContextMemory | undefined;
+}
