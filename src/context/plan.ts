@@ -35,6 +35,11 @@ export interface Planner {
   plan(call: PlannedCall): Ranges | Plan;
   /** After the prompt's last chunk was issued: what is to be dropped from the pages now (eviction). */
   prefilled?(): Promise<void>;
+  /**
+   * The most tokens, `length` or fewer, that a sequence cut to `length` may be gone on from; default `length`. Less where pages below it were
+   * dropped for the sake of what came after them: asked before `Sequence.truncate`, so that the rest is computed anew.
+   */
+  keeps?(length: number): number;
   /** The sequence was cut to `length`: what was learnt of later positions is forgotten. */
   truncated?(length: number): void;
   /** A planner for a sequence with the same past. */

@@ -1,0 +1,35 @@
+/** What planners are told about a model, once for all of its sequences. */
+import type { KvView } from '../../backend/backend.ts';
+import type { Wasm } from '../../wasm.ts';
+import type { HeadTable } from '../heads.ts';
+
+export interface PlannerFacts {
+  /** For the arithmetic of choosing (assembly/select): any instance, the CPU engine's own among them. */
+  readonly wasm: Wasm;
+  readonly layers: number;
+  /** Query heads. */
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Whether a sentence may end with this token (`sentenceEnds` of sentences.ts); needed by `decode: 'sentences'`. */
+  readonly endsSentence?: ((id: number) => boolean) | undefined;
+  /** Heads that see only the first and the newest keys (`headTable` of ../heads.ts); needed where `heads` is not 'all'. */
+  readonly streaming?: HeadTable | undefined;
+  /** [layers * heads] how much each query head looks at whole spans (`semanticScores` of ../heads.ts); needed by `evict: 'compresskv'`. */
+  readonly semantic?: Float32Array | undefined;
+}
+
+/** A view whose pages may be given back one by one: `Sequence`. */
+export interface ThinningView extends KvView {
+  /** The block of this layer and KV head is a hole from now on: no ranges may name it. */
+  release(layer: number, head: number, block: number): void;
+  /** `page`, which the caller allocated, stands where another page stood, which is released. */
+  replace(layer: number, head: number, block: number, page: number): void;
+}
+
+/** A table entry without a page. */
+export const NO_PAGE = -1;
+
+export function canThin(view: KvView): view is ThinningView {
+  return 'release' in view && 'replace' in view;
+}
