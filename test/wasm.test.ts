@@ -57,12 +57,12 @@ describe.each(TEST_BUILDS)('%s', (build) => {
     const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 128, format: 'f32' });
     expect(() => pool.reserve(2 ** 20)).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
     expect(() => pool.reserve(2 ** 17 - 2 ** 11)).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
-    expect(pool.pages).toBe(0);
+    expect(pool.pages()).toBe(0);
     expect(wasm.exports.allocated()).toBe(before);
     expect(backend.memory()).toEqual({ weights: 0, kv: 0, activations: 0, allocations: 0 });
     // What is left still works.
     pool.reserve(4);
-    expect(pool.pages).toBe(4);
+    expect(pool.pages()).toBe(4);
     backend.destroy();
     wasm.free(half);
   });

@@ -22,7 +22,7 @@ export class PageAllocator {
 
   /** Pages held at least once. */
   get used(): number {
-    return this.pool.pages - this.#free.length;
+    return this.pool.pages() - this.#free.length;
   }
 
   /** `count` pages with one reference each and undefined content. All or, when the device refuses to grow, an error and none. */
@@ -57,8 +57,8 @@ export class PageAllocator {
 
   #grow(missing: number): void {
     const { pool } = this;
-    const least = pool.pages + missing;
-    const ample = Math.max(least, Math.ceil(pool.pages * GROWTH));
+    const least = pool.pages() + missing;
+    const ample = Math.max(least, Math.ceil(pool.pages() * GROWTH));
     try {
       pool.reserve(ample);
     } catch (error) {
@@ -71,7 +71,7 @@ export class PageAllocator {
   /** Takes pages that the pool has and the counts do not know; the lowest is handed out first. */
   #adopt(): void {
     const known = this.#references.length;
-    const { pages } = this.pool;
+    const pages = this.pool.pages();
     if (pages <= known) return;
     const references = new Int32Array(pages);
     references.set(this.#references);

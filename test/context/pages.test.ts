@@ -10,10 +10,8 @@ function pool(layers: number, kvHeads: number, limit = Infinity): KvPool & { rea
   return {
     data,
     spec: { layers, kvHeads, headDim: 32, format: 'f32' },
-    get pages() {
-      return data.length;
-    },
-    pageBytes: 0,
+    pages: () => data.length,
+    pageBytes: () => 0,
     reserve: (pages) => {
       if (pages > limit) throw new Error('out of memory');
       while (data.length < pages) data.push(Array.from({ length: PAGE_TOKENS }, () => NaN));
@@ -21,6 +19,9 @@ function pool(layers: number, kvHeads: number, limit = Infinity): KvPool & { rea
     copy: (from, to) => {
       data[to] = [...data[from]!];
     },
+    convert: () => {},
+    read: async () => new Uint8Array(0),
+    write: () => {},
     free: () => {},
   };
 }

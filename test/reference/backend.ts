@@ -4,14 +4,15 @@
  * One file, though long: it is read beside the contract, in the contract's order.
  */
 import type {
-  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, Ranges, RopeSpec,
+  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, ProbeSpec, Ranges, RopeSpec,
   Sampler, SampleSpec, Tensor, Weight, WeightWriter,
 } from '../../src/backend/backend.ts';
 import { PAGE_TOKENS } from '../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
 import { FileError, InputError } from '../../src/errors.ts';
 import { dequantise } from './dequantise.ts';
-import { activate, attend, normalise, product, rotate } from './maths.ts';
+import { activate, attend, means, normalise, product, rotate, softmax } from './maths.ts';
+import { ReferencePool } from './pages.ts';
 import { convolve, convolved, denoised, groupMoments, groupNormalise } from './pictures.ts';
 import { distribution, draw } from './sample.ts';
 
@@ -49,44 +50,6 @@ class ReferenceWeight implements Weight {
     if (this.values === undefined) return;
     this.values = undefined;
     this.#freed(this);
-  }
-}
-
-class ReferencePool implements KvPool {
-  readonly spec: KvSpec;
-  /** Page p: 32 keys, then 32 values, headDim each. Unwritten rows are NaN, so that reading one is seen. */
-  readonly data: Float64Array[] = [];
-  readonly #freed: () => void;
-  constructor(spec: KvSpec, freed: () => void) {
-    this.spec = spec;
-    this.#freed = freed;
-  }
-  get pages(): number {
-    return this.data.length;
-  }
-  get pageBytes(): number {
-    return 2 * PAGE_TOKENS * this.spec.headDim * (this.spec.format === 'f32' ? 4 : 2);
-  }
-  reserve(pages: number): void {
-    while (this.data.length < pages) this.data.push(new Float64Array(2 * PAGE_TOKENS * this.spec.headDim).fill(NaN));
-  }
-  copy(from: number, to: number): void {
-    const source = this.data[from];
-    const target = this.data[to];
-    if (!source || !target) throw new InputError('argument', `kvPool.copy: pages ${from} and ${to} of ${this.data.length}`);
-    target.set(source);
-  }
-  free(): void {
-    this.data.length = 0;
-    this.#freed();
-  }
-  /** The key (0) or value (1) row at `position`. */
-  row(kv: KvView, layer: number, head: number, position: number, which: 0 | 1): Float64Array {
-    const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + Math.floor(position / PAGE_TOKENS)];
-    const data = page === undefined ? undefined : this.data[page];
-    if (!data) throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.data.length}`);
-    const at = (which * PAGE_TOKENS + (position % PAGE_TOKENS)) * this.spec.headDim;
-    return data.subarray(at, at + this.spec.headDim);
   }
 }
 
@@ -194,7 +157,7 @@ class ReferenceBackend implements Backend {
 
   kvPool(spec: KvSpec): KvPool {
     this.#alive();
-    const pool: ReferencePool = new ReferencePool(spec, () => this.#pools.delete(pool));
+    const pool = new ReferencePool(spec, (freed) => this.#pools.delete(freed));
     this.#pools.add(pool);
     return pool;
   }
@@ -232,7 +195,7 @@ class ReferenceBackend implements Backend {
     const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
     return {
       weights: sum([...this.#weights].map((w) => w.bytes)),
-      kv: sum([...this.#pools].map((p) => p.pages * p.pageBytes)),
+      kv: sum([...this.#pools].map((p) => p.bytes)),
       activations: sum([...this.#tensors].map((t) => 4 * size(t.shape))),
       allocations: this.#weights.size + this.#pools.size + this.#tensors.size + this.#samplers,
     };
@@ -414,58 +377,88 @@ class ReferenceBackend implements Backend {
     for (let i = 0; i < t; i++) {
       for (let h = 0; h < heads; h++) {
         const q = head(i, h, options.qNorm);
-        if (options.rope) rotate(q, position + i, options.rope);
+        if (options.rope) rotate(q, kv.positions?.[position + i] ?? position + i, options.rope);
         out.set(q, (i * heads + h) * headDim);
       }
       for (let h = 0; h < kvHeads; h++) {
         const k = head(i, heads + h, options.kNorm);
-        if (options.rope) rotate(k, position + i, options.rope);
-        pool.row(kv, layer, h, position + i, 0).set(k);
-        pool.row(kv, layer, h, position + i, 1).set(head(i, heads + kvHeads + h, undefined));
+        if (options.rope) rotate(k, kv.positions?.[position + i] ?? position + i, options.rope);
+        pool.row(kv, layer, h, position + i, 0, true).set(k);
+        pool.row(kv, layer, h, position + i, 1, true).set(head(i, heads + kvHeads + h, undefined));
       }
     }
     return this.#tensor([t, heads * headDim], out);
   }
 
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
-    const { pool, kvHeads, headDim } = this.#view('attention', kv, layer);
-    const [t, cols] = this.#matrix('attention', 'q', q);
-    if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-      throw new InputError('argument', `attention: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
-    }
-    const lists = ranges.shared ? 1 : kvHeads;
-    const queryBlocks = Math.ceil(t / ranges.queryBlock);
-    if (ranges.offsets.length !== queryBlocks * lists + 1) {
-      throw new InputError('argument', `attention: ranges with ${ranges.offsets.length} offsets; ${queryBlocks} query blocks of ${lists} lists need ${queryBlocks * lists + 1}`);
-    }
-    const values = this.#values('attention', 'q', q);
+    const { t, cols, headDim, pool, values } = this.#asked('attention', q, kv, layer, ranges, spec);
+    const { kvHeads } = pool.spec;
     const out = new Float64Array(t * cols);
     // One view a key and value row, made when first seen.
     const rows = new Map<number, Float64Array>();
-    const row = (group: number, key: number, which: 0 | 1): Float64Array => {
-      const at = (key * kvHeads + group) * 2 + which;
-      const known = rows.get(at) ?? pool.row(kv, layer, group, key, which);
+    const row = (head: number, key: number, which: 0 | 1): Float64Array => {
+      const at = (key * kvHeads + head) * 2 + which;
+      const known = rows.get(at) ?? pool.row(kv, layer, head, key, which);
       rows.set(at, known);
       return known;
     };
+    const shared = spec.heads / kvHeads;
     for (let i = 0; i < t; i++) {
-      for (let h = 0; h < spec.heads; h++) {
-        const group = Math.floor(h / (spec.heads / kvHeads));
-        const list = Math.floor(i / ranges.queryBlock) * lists + (ranges.shared ? 0 : group);
-        const keys: Float64Array[] = [];
-        const content: Float64Array[] = [];
-        for (let r = ranges.offsets[list]!; r < ranges.offsets[list + 1]!; r++) {
-          for (let p = ranges.runs[2 * r]!; p < ranges.runs[2 * r + 1]!; p++) {
-            if (ranges.causal && p > position + i) continue;
-            keys.push(row(group, p, 0));
-            content.push(row(group, p, 1));
-          }
+      for (let group = 0; group < kvHeads; group++) {
+        const seen = this.#seen(ranges, kvHeads, i, group, position);
+        const keys = seen.map(({ key }) => row(group, key, 0));
+        const content = seen.map(({ key }) => row(group, key, 1));
+        const bias = ranges.bias && Float64Array.from(seen, (it) => it.bias);
+        for (let h = group * shared; h < (group + 1) * shared; h++) {
+          const at = i * cols + h * headDim;
+          out.set(attend(values.subarray(at, at + headDim), keys, content, spec.scale, bias), at);
         }
-        const at = i * cols + h * headDim;
-        out.set(attend(values.subarray(at, at + headDim), keys, content, spec.scale), at);
       }
     }
     return this.#tensor([t, cols], out);
+  }
+
+  probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
+    const { t, cols, headDim, pool, group, values } = this.#asked('probe', q, kv, layer, ranges, spec);
+    const { kvHeads } = pool.spec;
+    let last = 0;
+    for (let i = 0; i < t; i++) for (let h = 0; h < kvHeads; h++) last = Math.max(last, (this.#seen(ranges, kvHeads, i, h, position).at(-1)?.key ?? -1) + 1);
+    const width = spec.spans ? this.#spans('probe', spec.spans) : last;
+    const out = new Float64Array(spec.heads * width);
+    for (let h = 0; h < spec.heads; h++) {
+      const mass = new Float64Array(last);
+      for (let i = 0; i < t; i++) {
+        const seen = this.#seen(ranges, kvHeads, i, group(h), position);
+        const at = i * cols + h * headDim;
+        const keys = seen.map(({ key }) => pool.row(kv, layer, group(h), key, 0));
+        const weights = softmax(values.subarray(at, at + headDim), keys, spec.scale, Float64Array.from(seen, (it) => it.bias));
+        seen.forEach(({ key }, j) => (mass[key]! += weights[j]! / t));
+      }
+      for (let s = 0; s < width; s++) {
+        const [start, end] = spec.spans ? [spec.spans[2 * s]!, spec.spans[2 * s + 1]!] : [s, s + 1];
+        out[h * width + s] = mass.subarray(Math.min(start, last), Math.min(end, last)).reduce((a, b) => a + b, 0);
+      }
+    }
+    return this.#tensor([spec.heads, width], out);
+  }
+
+  cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor {
+    return this.#tensor([end - start, this.#cachedCols(kv)], this.#cached('cached', kv, layer, part, start, end));
+  }
+
+  spanMeans(kv: KvView, layer: number, part: 'keys' | 'values', spans: Uint32Array): Tensor {
+    const count = this.#spans('spanMeans', spans);
+    const cols = this.#cachedCols(kv);
+    const end = spans.reduce((a, b) => Math.max(a, b), 0);
+    const rows = end === 0 ? new Float64Array(0) : this.#cached('spanMeans', kv, layer, part, 0, end);
+    return this.#tensor([count, cols], means(rows, cols, spans));
+  }
+
+  rowMeans(x: Tensor, spans: Uint32Array): Tensor {
+    const [t, cols] = this.#matrix('rowMeans', 'x', x);
+    const count = this.#spans('rowMeans', spans);
+    if (spans.some((row) => row > t)) throw new InputError('argument', `rowMeans: a span ends beyond the ${t} rows of x`);
+    return this.#tensor([count, cols], means(this.#values('rowMeans', 'x', x), cols, spans));
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
@@ -566,6 +559,66 @@ class ReferenceBackend implements Backend {
     const { weight, bias = new Float64Array(channels) } = this.#norm(operation, { kind: 'layer', weight: spec.weight, bias: spec.bias, epsilon: 0 }, channels);
     const normed = groupNormalise(this.#values(operation, 'x', x), channels, this.#values(operation, 'moments', spec.moments), weight, bias);
     return normed.map((v) => activate(spec.activation, v));
+  }
+
+  /** What attention and probe check and begin with. `group`: the KV head of a query head. */
+  #asked(operation: string, q: Tensor, kv: KvView, layer: number, ranges: Ranges, spec: AttentionSpec) {
+    const { pool, kvHeads, headDim } = this.#view(operation, kv, layer);
+    const [t, cols] = this.#matrix(operation, 'q', q);
+    if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
+      throw new InputError('argument', `${operation}: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
+    }
+    const lists = ranges.shared ? 1 : kvHeads;
+    const queryBlocks = Math.ceil(t / ranges.queryBlock);
+    if (ranges.offsets.length !== queryBlocks * lists + 1) {
+      throw new InputError('argument', `${operation}: ranges with ${ranges.offsets.length} offsets; ${queryBlocks} query blocks of ${lists} lists need ${queryBlocks * lists + 1}`);
+    }
+    if (ranges.bias && ranges.bias.length !== ranges.runs.length / 2) {
+      throw new InputError('argument', `${operation}: ranges with ${ranges.bias.length} biases for ${ranges.runs.length / 2} runs`);
+    }
+    const group = (head: number): number => Math.floor(head / (spec.heads / kvHeads));
+    return { t, cols, headDim, pool, group, values: this.#values(operation, 'q', q) };
+  }
+
+  /** Keys that query i sees in a KV head, and what is added to their scores. */
+  #seen(ranges: Ranges, kvHeads: number, i: number, head: number, position: number): { key: number; bias: number }[] {
+    const list = Math.floor(i / ranges.queryBlock) * (ranges.shared ? 1 : kvHeads) + (ranges.shared ? 0 : head);
+    const seen: { key: number; bias: number }[] = [];
+    for (let r = ranges.offsets[list]!; r < ranges.offsets[list + 1]!; r++) {
+      for (let key = ranges.runs[2 * r]!; key < ranges.runs[2 * r + 1]!; key++) {
+        if (!ranges.causal || key <= position + i) seen.push({ key, bias: ranges.bias?.[r] ?? 0 });
+      }
+    }
+    return seen;
+  }
+
+  /** How many spans there are. */
+  #spans(operation: string, spans: Uint32Array): number {
+    if (spans.length % 2 !== 0) throw new InputError('argument', `${operation}: spans of ${spans.length} ends, which are no pairs`);
+    for (let s = 0; s < spans.length; s += 2) {
+      if (spans[s]! > spans[s + 1]!) throw new InputError('argument', `${operation}: span [${spans[s]}, ${spans[s + 1]}) ends before it begins`);
+    }
+    return spans.length / 2;
+  }
+
+  #cachedCols({ pool }: KvView): number {
+    return pool.spec.kvHeads * pool.spec.headDim;
+  }
+
+  /** Keys or values [start, end): [end - start, kvHeads * headDim]. */
+  #cached(operation: string, kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Float64Array {
+    const { pool, kvHeads, headDim } = this.#view(operation, kv, layer);
+    if (!(start >= 0 && end > start && end <= kv.blocks * PAGE_TOKENS)) {
+      throw new InputError('argument', `${operation}: positions ${start} to ${end} of a view of ${kv.blocks * PAGE_TOKENS}`);
+    }
+    const out = new Float64Array((end - start) * kvHeads * headDim);
+    for (let p = start; p < end; p++) {
+      for (let h = 0; h < kvHeads; h++) {
+        const row = pool.find(kv, layer, h, p, part === 'keys' ? 0 : 1);
+        if (row) out.set(row, ((p - start) * kvHeads + h) * headDim);
+      }
+    }
+    return out;
   }
 
   #view(operation: string, kv: KvView, layer: number): { pool: ReferencePool; kvHeads: number; headDim: number } {

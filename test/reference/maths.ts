@@ -86,23 +86,40 @@ export function rotate(
   }
 }
 
-/** softmax(scale q.k) v over the given keys; zeros when there are none. */
-export function attend(q: Float64Array, keys: readonly Float64Array[], values: readonly Float64Array[], scale: number): Float64Array {
+/** softmax(scale q.k + bias) over the given keys. */
+export function softmax(q: Float64Array, keys: readonly Float64Array[], scale: number, bias?: Float64Array): Float64Array {
   const width = q.length;
   const scores = new Float64Array(keys.length);
   for (let j = 0; j < keys.length; j++) {
     const key = keys[j]!;
     let sum = 0;
     for (let i = 0; i < width; i++) sum += q[i]! * key[i]!;
-    scores[j] = scale * sum;
+    scores[j] = scale * sum + (bias?.[j] ?? 0);
   }
   const highest = scores.reduce((a, b) => max(a, b), -Infinity);
   const weights = scores.map((score) => exp(score - highest));
   const total = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / total);
+}
+
+/** softmax(scale q.k + bias) v over the given keys; zeros when there are none. */
+export function attend(q: Float64Array, keys: readonly Float64Array[], values: readonly Float64Array[], scale: number, bias?: Float64Array): Float64Array {
+  const width = q.length;
+  const weights = softmax(q, keys, scale, bias);
   const out = new Float64Array(width);
   for (let j = 0; j < keys.length; j++) {
     const value = values[j]!;
-    for (let i = 0; i < width; i++) out[i]! += (weights[j]! / total) * value[i]!;
+    for (let i = 0; i < width; i++) out[i]! += weights[j]! * value[i]!;
+  }
+  return out;
+}
+
+/** The mean of the rows in each span [start, end); zeros for an empty one: [spans, cols]. */
+export function means(rows: Float64Array, cols: number, spans: Uint32Array): Float64Array {
+  const out = new Float64Array((spans.length / 2) * cols);
+  for (let s = 0; s < spans.length / 2; s++) {
+    const [start, end] = [spans[2 * s]!, spans[2 * s + 1]!];
+    for (let r = start; r < end; r++) for (let c = 0; c < cols; c++) out[s * cols + c]! += rows[r * cols + c]! / (end - start);
   }
   return out;
 }

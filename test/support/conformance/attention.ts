@@ -201,7 +201,7 @@ export function attention(subject: Subject): void {
       const program = async (b: Backend): Promise<Float32Array[]> => {
         const pool = b.kvPool(spec);
         expect(pool.spec).toEqual(spec);
-        expect(pool.pageBytes).toBe(2 * PAGE_TOKENS * 32 * (format === 'f32' ? 4 : 2));
+        expect(pool.pageBytes()).toBe(2 * PAGE_TOKENS * 32 * (format === 'f32' ? 4 : 2));
         pool.reserve(4);
         const view = { pool, blocks: 2, table: Int32Array.of(3, 0, 1, 2), version: 1 };
         const read = async (v: KvView): Promise<Float32Array> => {
@@ -216,7 +216,7 @@ export function attention(subject: Subject): void {
         const results = [await read(view)];
         pool.reserve(11);
         pool.reserve(5);
-        expect(pool.pages).toBeGreaterThanOrEqual(11);
+        expect(pool.pages()).toBeGreaterThanOrEqual(11);
         results.push(await read(view));
         // Copy on write: a second view shares the first blocks, has copies of the second, and appends there.
         pool.copy(0, 7);

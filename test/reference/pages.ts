@@ -1,0 +1,205 @@
+/**
+ * KV pages in five formats, naively: the truth of layout, quantiser and pool (the drawing is in `assembly/kv/layout.ts`).
+ * Open pages (f32, f16) hold f64 whatever the format names, so that the suite's truth has no rounding of its own; `read`, `write` and
+ * `convert` round as the format says. Closed pages hold exactly the values that their bytes stand for.
+ */
+import { KV_FORMATS, PAGE_TOKENS, pageFormat, pageIndex, pageNumber, type KvFormat, type KvPool, type KvSpec, type KvView } from '../../src/backend/backend.ts';
+import { InputError } from '../../src/errors.ts';
+import { halfToNumber } from './dequantise.ts';
+
+const { abs, ceil, floor, fround, max, min } = Math;
+
+const GROUP = 32;
+const MOST_HALF = 65504;
+const BITS: Readonly<Record<KvFormat, number>> = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 };
+
+/** Nearest half, ties to the even one, by comparing neighbours: bits. */
+export function numberToHalf(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = abs(value);
+  let low = 0;
+  let high = 0x7c00;
+  // The largest half at or below the size: halves of one sign are ordered as their bits are.
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (halfToNumber(middle) <= size) low = middle;
+    else high = middle;
+  }
+  if (size === Infinity) return sign | 0x7c00;
+  const below = halfToNumber(low);
+  // Beyond the last one, the next would be 65536.
+  const above = low + 1 === 0x7c00 ? 65536 : halfToNumber(low + 1);
+  if (size - below > above - size || (size - below === above - size && low % 2 === 1)) return sign | (low + 1);
+  return sign | low;
+}
+
+const clamped = (value: number): number => numberToHalf(max(-MOST_HALF, min(MOST_HALF, value)));
+
+/** Bytes of a page. */
+export function pageSize(format: KvFormat, headDim: number): number {
+  const row = ceil((headDim * BITS[format]) / 32) * 4;
+  const rows = 2 * PAGE_TOKENS * row;
+  return format === 'f32' || format === 'f16' ? 2 * PAGE_TOKENS * headDim * (BITS[format] / 8) : rows + 4 * headDim + 4 * PAGE_TOKENS * ceil(headDim / GROUP);
+}
+
+/** Where a closed page's parts begin. */
+function parts(bits: number, headDim: number): { keyBits: number; valueScales: number; valueBits: number; row: number; groups: number } {
+  const row = ceil((headDim * bits) / 32) * 4;
+  const groups = ceil(headDim / GROUP);
+  const keyBits = 4 * headDim;
+  const valueScales = keyBits + PAGE_TOKENS * row;
+  return { keyBits, valueScales, valueBits: valueScales + 4 * PAGE_TOKENS * groups, row, groups };
+}
+
+/** A group of f32 values: f16 bits of scale and minimum, and a code for each. */
+export function quantiseGroup(values: readonly number[], bits: number): { scale: number; minimum: number; codes: number[] } {
+  if (values.some(Number.isNaN)) return { scale: 0x7e00, minimum: 0x7e00, codes: values.map(() => 0) };
+  const least = values.reduce((a, b) => min(a, b));
+  const most = values.reduce((a, b) => max(a, b));
+  const steps = 2 ** bits - 1;
+  const scale = most === least ? 0 : clamped(fround(fround(most - least) / steps));
+  const minimum = clamped(least);
+  const [s, m] = [halfToNumber(scale), halfToNumber(minimum)];
+  const code = (x: number): number => (s === 0 ? 0 : max(0, min(steps, floor(fround(fround(fround(x - m) / s) + 0.5)))));
+  return { scale, minimum, codes: values.map(code) };
+}
+
+/** values [2, 32, headDim] (keys, then values) -> the page's bytes. */
+export function encodePage(format: KvFormat, headDim: number, values: Float64Array): Uint8Array {
+  const bytes = new Uint8Array(pageSize(format, headDim));
+  const view = new DataView(bytes.buffer);
+  if (format === 'f32') values.forEach((v, i) => view.setFloat32(4 * i, v, true));
+  else if (format === 'f16') values.forEach((v, i) => view.setUint16(2 * i, numberToHalf(fround(v)), true));
+  else {
+    const bits = BITS[format];
+    const { keyBits, valueScales, valueBits, row, groups } = parts(bits, headDim);
+    const at = (part: number, token: number, channel: number): number => fround(values[(part * PAGE_TOKENS + token) * headDim + channel]!);
+    const put = (start: number, token: number, channel: number, code: number): void => {
+      const bit = channel * bits;
+      bytes[start + token * row + floor(bit / 8)]! |= code << (bit % 8);
+    };
+    for (let c = 0; c < headDim; c++) {
+      const { scale, minimum, codes } = quantiseGroup(Array.from({ length: PAGE_TOKENS }, (_, t) => at(0, t, c)), bits);
+      view.setUint16(4 * c, scale, true);
+      view.setUint16(4 * c + 2, minimum, true);
+      codes.forEach((code, t) => put(keyBits, t, c, code));
+    }
+    for (let t = 0; t < PAGE_TOKENS; t++) {
+      for (let g = 0; g < groups; g++) {
+        const first = g * GROUP;
+        const { scale, minimum, codes } = quantiseGroup(Array.from({ length: min(GROUP, headDim - first) }, (_, i) => at(1, t, first + i)), bits);
+        view.setUint16(valueScales + 4 * (t * groups + g), scale, true);
+        view.setUint16(valueScales + 4 * (t * groups + g) + 2, minimum, true);
+        codes.forEach((code, i) => put(valueBits, t, first + i, code));
+      }
+    }
+  }
+  return bytes;
+}
+
+/** The page's bytes -> [2, 32, headDim]. */
+export function decodePage(format: KvFormat, headDim: number, bytes: Uint8Array): Float64Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const half = (at: number): number => halfToNumber(view.getUint16(at, true));
+  const count = 2 * PAGE_TOKENS * headDim;
+  if (format === 'f32') return Float64Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
+  if (format === 'f16') return Float64Array.from({ length: count }, (_, i) => half(2 * i));
+  const bits = BITS[format];
+  const { keyBits, valueScales, valueBits, row, groups } = parts(bits, headDim);
+  return Float64Array.from({ length: count }, (_, i) => {
+    const c = i % headDim;
+    const t = floor(i / headDim) % PAGE_TOKENS;
+    const isValue = i >= PAGE_TOKENS * headDim;
+    const scales = isValue ? valueScales + 4 * (t * groups + floor(c / GROUP)) : 4 * c;
+    const bit = c * bits;
+    const code = (bytes[(isValue ? valueBits : keyBits) + t * row + floor(bit / 8)]! >> (bit % 8)) & (2 ** bits - 1);
+    return fround(half(scales + 2) + half(scales) * code);
+  });
+}
+
+export class ReferencePool implements KvPool {
+  readonly spec: KvSpec;
+  /** Pages by format: keys, then values [2, 32, headDim]. Unwritten rows are NaN, so that reading one is seen. */
+  readonly #data: Readonly<Record<KvFormat, Float64Array[]>> = { f32: [], f16: [], q8: [], q4: [], q2: [] };
+  readonly #freed: (pool: ReferencePool) => void;
+  constructor(spec: KvSpec, freed: (pool: ReferencePool) => void) {
+    this.spec = spec;
+    this.#freed = freed;
+  }
+  /** Of all pages that exist. */
+  get bytes(): number {
+    return KV_FORMATS.reduce((sum, format) => sum + this.pages(format) * this.pageBytes(format), 0);
+  }
+  pages(format: KvFormat = this.spec.format): number {
+    return this.#data[format].length;
+  }
+  pageBytes(format: KvFormat = this.spec.format): number {
+    return pageSize(format, this.spec.headDim);
+  }
+  reserve(pages: number, format: KvFormat = this.spec.format): void {
+    const data = this.#data[format];
+    while (data.length < pages) data.push(new Float64Array(2 * PAGE_TOKENS * this.spec.headDim).fill(NaN));
+  }
+  copy(from: number, to: number): void {
+    const source = this.#page('copy', from);
+    const target = this.#page('copy', to);
+    if (pageFormat(from) !== pageFormat(to)) throw new InputError('argument', `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`, { from, to });
+    target.set(source);
+  }
+  convert(from: Int32Array, to: Int32Array): void {
+    if (from.length !== to.length) throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
+    const { headDim } = this.spec;
+    const pairs = Array.from(from, (page, i) => [this.#page('convert', page), this.#page('convert', to[i]!), pageFormat(to[i]!)] as const);
+    for (const [source, target, format] of pairs) target.set(decodePage(format, headDim, encodePage(format, headDim, source)));
+  }
+  async read(pages: Int32Array): Promise<Uint8Array> {
+    const parts = Array.from(pages, (page) => encodePage(pageFormat(page), this.spec.headDim, this.#page('read', page)));
+    return Uint8Array.from(parts.flatMap((part) => [...part]));
+  }
+  write(pages: Int32Array, bytes: Uint8Array): void {
+    const targets = Array.from(pages, (page) => [this.#page('write', page), pageFormat(page)] as const);
+    const wanted = targets.reduce((sum, [, format]) => sum + this.pageBytes(format), 0);
+    if (bytes.length !== wanted) throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`);
+    let at = 0;
+    for (const [target, format] of targets) {
+      const size = this.pageBytes(format);
+      target.set(decodePage(format, this.spec.headDim, bytes.subarray(at, at + size)));
+      at += size;
+    }
+  }
+  free(): void {
+    for (const format of KV_FORMATS) this.#data[format].length = 0;
+    this.#freed(this);
+  }
+
+  /** The key (0) or value (1) row at `position`; undefined where there is no page. */
+  find(kv: KvView, layer: number, head: number, position: number, which: 0 | 1): Float64Array | undefined {
+    const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + floor(position / PAGE_TOKENS)]!;
+    if (page < 0) return undefined;
+    const data = this.#data[pageFormat(page)][pageIndex(page)];
+    if (!data) throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages(pageFormat(page))}`);
+    if (!(kv.formats ?? [this.spec.format]).includes(pageFormat(page))) {
+      throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: a page of ${pageFormat(page)}, which the view's formats do not name`);
+    }
+    const at = (which * PAGE_TOKENS + (position % PAGE_TOKENS)) * this.spec.headDim;
+    return data.subarray(at, at + this.spec.headDim);
+  }
+
+  /** The same, where there has to be a page; `written`: of the format that is written token by token. */
+  row(kv: KvView, layer: number, head: number, position: number, which: 0 | 1, written = false): Float64Array {
+    const row = this.find(kv, layer, head, position, which);
+    const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + floor(position / PAGE_TOKENS)]!;
+    if (!row || (written && pageFormat(page) !== this.spec.format)) {
+      throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages()}${row ? ' is closed' : ''}`);
+    }
+    return row;
+  }
+
+  #page(operation: string, page: number): Float64Array {
+    const format = page >= 0 ? KV_FORMATS[page >> 27] : undefined;
+    const data = format && this.#data[format][page - pageNumber(format, 0)];
+    if (!data) throw new InputError('argument', `kvPool.${operation}: page ${page} of ${this.pages(format)}`, { page });
+    return data;
+  }
+}
