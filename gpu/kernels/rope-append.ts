@@ -1,29 +1,23 @@
 /** Rotation of q and k, and the append of k and v to the pages: see rope-append.wgsl. */
-import type { KvSpec } from '../../src/backend/backend.ts';
 import { InputError } from '../../src/errors.ts';
-import { pageSource } from '../lib/pages.ts';
+import { pageWriter, type KvOperand } from '../lib/pages.ts';
 import reduce from '../lib/reduce.wgsl';
+import ropeRows from '../lib/rope-rows.wgsl';
+import ropeRun from '../lib/rope-run.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import { checkGrid, type Matrix, type RmsOperand } from './operands.ts';
 import source from './rope-append.wgsl';
-
-/** Where attention and append find a sequence's keys and values. */
-export interface KvOperand {
-  readonly spec: KvSpec;
-  readonly pool: DeviceBuffer;
-  readonly pages: number;
-  readonly table: DeviceBuffer;
-  /** Word of the table at which the layer begins. */
-  readonly tableStart: number;
-  readonly blocks: number;
-}
 
 export interface RopeAppendInputs {
   readonly qkv: Matrix;
   readonly heads: number;
   readonly kv: KvOperand;
   readonly position: number;
+  /** RoPE's position of the first token. */
+  readonly first: number;
+  /** RoPE's positions of all tokens; `ropeAppendRows` only. */
+  readonly positions?: Int32Array | undefined;
   /** Values of a head that `angles` rotate; 0: none. */
   readonly rotary: number;
   readonly interleaved: boolean;
@@ -62,9 +56,9 @@ export function angleRows(inverseFrequency: Float64Array, magnitude: number, pos
 export const ropeAppend: Kernel<RopeAppendInputs> = {
   name: 'rope-append',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32'],
-  types: ({ kv }) => kv.spec.format,
-  source: ({ kv }) => `${pageSource(kv.spec.format)}\n${source}\n${reduce}`,
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32'],
+  types: ({ kv }) => kv.open.format,
+  source: ({ kv }) => `${pageWriter(kv.open.format)}\n${source}\n${reduce}\n${ropeRun}`,
   constants: ({ heads, kv, rotary, interleaved, qNorm, kNorm }) => ({
     HEAD_DIM: kv.spec.headDim,
     HEADS: heads,
@@ -81,9 +75,18 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
   },
   grid: ({ qkv, heads, kv }) => [heads + 2 * kv.spec.kvHeads, qkv.rows, 1],
   buffers: ({ qkv, angles, qNorm, kNorm, kv, q, none }) => [
-    qkv.buffer, angles, qNorm?.weight ?? none, kNorm?.weight ?? none, kv.table, kv.pool, q.buffer,
+    qkv.buffer, angles, qNorm?.weight ?? none, kNorm?.weight ?? none, kv.table, kv.open.buffer, q.buffer,
   ],
-  values: ({ qkv, q, position, kv, qNorm, kNorm }) => [
-    qkv.stride, q.stride, position, kv.tableStart, kv.blocks, kv.pages, qNorm?.epsilon ?? 0, kNorm?.epsilon ?? 0,
+  values: ({ qkv, q, position, first, kv, qNorm, kNorm }) => [
+    qkv.stride, q.stride, position, kv.tableStart, kv.blocks, kv.open.pages, qNorm?.epsilon ?? 0, kNorm?.epsilon ?? 0, first,
   ],
+};
+
+/** The same for tokens whose positions do not follow each other. */
+export const ropeAppendRows: Kernel<RopeAppendInputs> = {
+  ...ropeAppend,
+  name: 'rope-append-rows',
+  data: true,
+  source: ({ kv }) => `${pageWriter(kv.open.format)}\n${source}\n${reduce}\n${ropeRows}`,
+  hostData: ({ positions = new Int32Array(0) }) => ({ words: new Uint32Array(positions.buffer, positions.byteOffset, positions.length) }),
 };

@@ -5,8 +5,9 @@
 // angles [512 + n, ROTARY / 2]  vec2 (cos, sin): rows 0..511 rotate by p % 512 (times the magnitude), rows 512.. by 512 * (p / 512).
 //        Their complex product rotates by p: exact to a few ulp where a f32 product position * frequency is not.
 // q_norm, k_norm [HEAD_DIM]  f32
-// table  [layers, KV_HEADS, blocks]  pages of the sequence, 32 positions each
-// pool   pages (lib/pages-*.wgsl)
+// table  [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
+// pool   pages that are written token by token (lib/pages.ts)
+// rope_position(token) is RoPE's position of a token: lib/rope-run.wgsl or rope-rows.wgsl
 // q      [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride
 //
 // One workgroup of 64 per (token, head of q, k or v); a thread makes four neighbouring values. HEAD_DIM is a multiple of 4, ROTARY of 2.
@@ -28,6 +29,7 @@ struct Params {
   pages: u32,
   q_epsilon: f32,
   k_epsilon: f32,
+  first: u32, // RoPE's position of token 0, where the others follow it
 }
 
 @group(0) @binding(0) var<storage, read> qkv: array<f32>;
@@ -66,7 +68,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var j = 0u; j < 4u; j++) {
       let d = 4u * c + j;
       if (is_q || is_k) {
-        v[j] = rotated(base, d, position, is_q) * scale;
+        v[j] = rotated(base, d, rope_position(token), is_q) * scale;
       } else {
         v[j] = qkv[base + d];
       }
@@ -78,7 +80,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       }
     } else {
       let kv_head = select(head - HEADS - KV_HEADS, head - HEADS, is_k);
-      let page = table[params.table_start + kv_head * params.blocks + position / 32u];
+      let page = table[params.table_start + kv_head * params.blocks + position / 32u] - FIRST_PAGE;
       let row = select(32u, 0u, is_k) + position % 32u;
       if (page < params.pages) {
         pool[(page * 64u + row) * (HEAD_DIM / 4u) + c] = page_pack(v);

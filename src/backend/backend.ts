@@ -133,6 +133,11 @@ export interface KvView {
   readonly version: number;
   /** Formats that the table's pages have, the pool's own among them; default: only that. A kernel decodes no others. */
   readonly formats?: readonly KvFormat[];
+  /**
+   * RoPE's position of each slot up to the last that is appended, where slots are not their own positions: visual tokens that were dropped
+   * leave gaps. Everything but RoPE (ranges, causality, spans, the ring) counts slots. Default: slot p is at position p.
+   */
+  readonly positions?: Int32Array | undefined;
 }
 
 /**
@@ -330,7 +335,7 @@ export interface Backend {
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor;
   /**
    * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head's q and k (when given, RMS over headDim), rotates both (when `rope` is given) by their
-   * positions `position .. position + T - 1`, writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
+   * positions (`position .. position + T - 1`, or what the view's `positions` say of these slots), writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
    */
   ropeAppend(
     qkv: Tensor, kv: KvView, layer: number, position: number,

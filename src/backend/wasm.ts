@@ -360,7 +360,7 @@ class CpuBackend implements WasmBackend {
     if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to)) {
       throw new InputError('argument', `ropeAppend: ${missingPage(pool, kv, layer, from, to) ?? ''}`);
     }
-    const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count);
+    const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count, kv.positions);
     engine.scratch(engine.wasm.exports.ropeScratchBytes(headDim));
     const out = this.#tensors.make([count, heads * headDim]);
     const words = engine.words();

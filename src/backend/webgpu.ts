@@ -6,7 +6,7 @@
  */
 import { attention } from '../../gpu/kernels/attention.ts';
 import { embed } from '../../gpu/kernels/embed.ts';
-import { ropeAppend } from '../../gpu/kernels/rope-append.ts';
+import { ropeAppend, ropeAppendRows } from '../../gpu/kernels/rope-append.ts';
 import { sampleDraw, sampleParts, samplePrepare } from '../../gpu/kernels/sample.ts';
 import { WEIGHT_SLOTS } from '../../gpu/lib/weights.ts';
 import type { DeviceBuffer } from '../../gpu/runtime/buffers.ts';
@@ -295,11 +295,14 @@ export class WebGpuBackend implements Backend {
     const rotary = rope === undefined ? 0 : 2 * rope.inverseFrequency.length;
     if (rope !== undefined && (rotary < 2 || rotary > headDim)) throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
     const operand = pool.operand('ropeAppend', kv, layer);
+    const positions = kv.positions?.subarray(position, end);
+    const first = positions?.[0] ?? position;
+    const follow = positions?.every((value, i) => value === first + i) ?? true;
     const out = this.#tensors.make([input.rows, heads * headDim]);
-    this.#runner.run(ropeAppend, {
-      qkv: input, heads, kv: operand, position, rotary,
+    this.#runner.run(follow ? ropeAppend : ropeAppendRows, {
+      qkv: input, heads, kv: operand, position, first, positions, rotary,
       interleaved: rope?.style === 'interleaved',
-      angles: rope === undefined ? this.#none : pool.angles(rope, end),
+      angles: rope === undefined ? this.#none : pool.angles(rope, positions?.reduce((most, value) => Math.max(most, value + 1), 0) ?? end),
       qNorm: rms('ropeAppend', options.qNorm, headDim),
       kNorm: rms('ropeAppend', options.kNorm, headDim),
       q: matrix('ropeAppend', 'out', out),

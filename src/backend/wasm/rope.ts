@@ -7,8 +7,10 @@ const TABLES = 4;
 
 interface Table {
   readonly spec: RopeSpec;
+  /** Positions `[position, position + count)`, unless `rows` says which. */
   position: number;
   count: number;
+  rows: Int32Array | undefined;
   bytes: number;
   pointer: number;
 }
@@ -26,17 +28,26 @@ export class RopeTables {
     return this.#tables.length;
   }
 
-  /** Address of [count][cos: pairs, sin: pairs] for positions [position, position + count), times the spec's magnitude. */
-  pointer(spec: RopeSpec, position: number, count: number): number {
+  /**
+   * Address of [count][cos: pairs, sin: pairs] for slots [slot, slot + count), times the spec's magnitude. Slot p is at position
+   * `positions[p]`, or p where there are none; rows that follow each other share a table with those of other calls.
+   */
+  pointer(spec: RopeSpec, slot: number, count: number, positions?: Int32Array): number {
+    const position = positions?.[slot] ?? slot;
+    let scattered = false;
+    if (positions !== undefined) for (let t = 1; t < count; t++) scattered ||= positions[slot + t] !== position + t;
     let table = this.#tables.find((one) => one.spec === spec);
-    if (table !== undefined && position >= table.position && position + count <= table.position + table.count) {
+    if (table !== undefined && !scattered && position >= table.position && position + count <= table.position + table.count) {
       return table.pointer + (position - table.position) * spec.inverseFrequency.length * 8;
     }
+    // All layers of a step ask for the same rows.
+    const rows = scattered ? positions?.slice(slot, slot + count) : undefined;
+    if (table?.rows !== undefined && rows !== undefined && same(table.rows, rows)) return table.pointer;
     const pairs = spec.inverseFrequency.length;
     const bytes = count * pairs * 8;
     if (table === undefined) {
       if (this.#tables.length === TABLES) this.#engine.free(this.#tables.shift()?.pointer ?? 0);
-      table = { spec, position, count: 0, bytes: 0, pointer: 0 };
+      table = { spec, position, count: 0, rows: undefined, bytes: 0, pointer: 0 };
       this.#tables.push(table);
     }
     if (table.bytes < bytes) {
@@ -48,11 +59,12 @@ export class RopeTables {
       table.bytes = bytes;
     }
     table.position = position;
-    table.count = count;
+    table.count = rows === undefined ? count : 0;
+    table.rows = rows;
     const values = this.#engine.wasm.f32(table.pointer, count * pairs * 2);
     for (let t = 0; t < count; t++) {
       for (let i = 0; i < pairs; i++) {
-        const angle = (position + t) * (spec.inverseFrequency[i] ?? 0);
+        const angle = (rows?.[t] ?? position + t) * (spec.inverseFrequency[i] ?? 0);
         values[t * pairs * 2 + i] = Math.cos(angle) * spec.magnitude;
         values[t * pairs * 2 + pairs + i] = Math.sin(angle) * spec.magnitude;
       }
@@ -64,4 +76,8 @@ export class RopeTables {
     for (const table of this.#tables) this.#engine.free(table.pointer);
     this.#tables = [];
   }
+}
+
+function same(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }
