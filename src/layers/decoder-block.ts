@@ -24,8 +24,7 @@ export interface BlockWeights {
 }
 
 export interface BlockSpec {
-  readonly heads: number;
-  readonly headDim: number;
+  readonly attention: AttentionSpec;
   readonly epsilon: number;
   readonly activation: Activation;
   readonly rope: RopeSpec;
@@ -37,37 +36,45 @@ export class DecoderBlock {
   readonly #backend: Backend;
   readonly #weights: BlockWeights;
   readonly #spec: BlockSpec;
-  readonly #attention: AttentionSpec;
   readonly #attentionNorm: NormSpec;
   readonly #mlpNorm: NormSpec;
   readonly #heads: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec };
   readonly #qkvBias: { readonly bias?: readonly (Weight | undefined)[] };
 
   constructor(backend: Backend, weights: BlockWeights, spec: BlockSpec) {
-    const { heads, headDim, epsilon, rope } = spec;
+    const { attention, epsilon, rope } = spec;
     const norm = (weight: Weight): NormSpec => ({ kind: 'rms', weight, epsilon });
     const { queryBias, keyBias, valueBias, queryNorm, keyNorm } = weights;
     this.#backend = backend;
     this.#weights = weights;
     this.#spec = spec;
-    this.#attention = { heads, scale: 1 / Math.sqrt(headDim) };
     this.#attentionNorm = norm(weights.attentionNorm);
     this.#mlpNorm = norm(weights.mlpNorm);
-    this.#heads = { heads, rope, ...(queryNorm && { qNorm: norm(queryNorm) }), ...(keyNorm && { kNorm: norm(keyNorm) }) };
+    this.#heads = { heads: attention.heads, rope, ...(queryNorm && { qNorm: norm(queryNorm) }), ...(keyNorm && { kNorm: norm(keyNorm) }) };
     this.#qkvBias = queryBias || keyBias || valueBias ? { bias: [queryBias, keyBias, valueBias] } : {};
   }
 
   /** x [T, hidden] at positions `position ..` -> [T, hidden]; appends T keys and values to `layer` of the view. */
   forward(x: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges): Tensor {
+    return this.finish(x, this.project(x, kv, layer, position), kv, layer, position, ranges);
+  }
+
+  /** The first half of `forward`: appends keys and values; the queries [T, heads * headDim]. */
+  project(x: Tensor, kv: KvView, layer: number, position: number): Tensor {
+    const { query, key, value } = this.#weights;
+    const qkv = this.#backend.linear(x, [query, key, value], { norm: this.#attentionNorm, ...this.#qkvBias });
+    return this.#backend.ropeAppend(qkv, kv, layer, position, this.#heads);
+  }
+
+  /** The second half: x and its queries -> [T, hidden]. */
+  finish(x: Tensor, q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges): Tensor {
     const backend = this.#backend;
-    const { query, key, value, output, outputBias, gate, up, down } = this.#weights;
+    const { output, outputBias, gate, up, down } = this.#weights;
     const { activation, window } = this.#spec;
     const [queryCount = 0] = x.shape;
     const seen = window === undefined ? ranges : withinWindow(ranges, { queryCount, position, window });
 
-    const qkv = backend.linear(x, [query, key, value], { norm: this.#attentionNorm, ...this.#qkvBias });
-    const q = backend.ropeAppend(qkv, kv, layer, position, this.#heads);
-    const attended = backend.attention(q, kv, layer, position, seen, this.#attention);
+    const attended = backend.attention(q, kv, layer, position, seen, this.#spec.attention);
     const middle = backend.linear(attended, [output], { ...(outputBias && { bias: [outputBias] }), residual: x });
     const gated = backend.gatedMlp(middle, gate, up, { norm: this.#mlpNorm, activation });
     return backend.linear(gated, [down], { residual: middle });

@@ -1,7 +1,9 @@
 /** A decoder on a backend: embedding, layers, final norm and head. */
-import type { Backend, KvView, NormSpec, Ranges, Tensor, Weight } from '../backend/backend.ts';
+import type { AttentionSpec, Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
+import type { Plan } from '../context/plan.ts';
 import { ModelError } from '../errors.ts';
 import { DecoderBlock } from '../layers/decoder-block.ts';
+import { Held } from '../layers/held.ts';
 import { ropeSpec } from '../layers/rope.ts';
 import type { LanguageModelConfig } from './config.ts';
 import type { WeightPlan } from './weight-plan.ts';
@@ -12,10 +14,18 @@ export interface LanguageModel {
   readonly backend: Backend;
   /** What `logits` begins with; for those who want the states behind it, not the logits. */
   readonly finalNorm: NormSpec;
+  /** Of all layers, for those who plan what attention may look at. */
+  readonly attention: AttentionSpec;
+  readonly rope: RopeSpec;
   /** Ids `[start, start + count)` of the ring -> [count, hidden]. */
   embed(ring: Tensor, start: number, count: number): Tensor;
   /** [T, hidden] at positions `position ..` -> [T, hidden], before the final norm; appends to the view's pages. */
   forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor;
+  /**
+   * The same, with ranges that the plan gives layer by layer. Others may compute while it is waited for: no scope may be open, x has to be
+   * kept outside of them, and what comes back is the caller's to free. After an error nothing is left but the pages that were written.
+   */
+  forwardPlanned(x: Tensor, kv: KvView, position: number, plan: Plan): Promise<Tensor>;
   /** Final norm and head: [T, hidden] -> [T, vocabulary]. */
   logits(hidden: Tensor): Tensor;
   /** Frees the weights. */
@@ -26,6 +36,8 @@ export class Decoder implements LanguageModel {
   readonly config: LanguageModelConfig;
   readonly backend: Backend;
   readonly finalNorm: NormSpec; // (hidden)
+  readonly attention: AttentionSpec;
+  readonly rope: RopeSpec;
   readonly #weights: readonly Weight[];
   readonly #embedding: Weight; // (vocabulary, hidden)
   readonly #blocks: readonly DecoderBlock[];
@@ -39,13 +51,16 @@ export class Decoder implements LanguageModel {
       return found;
     };
     const rope = ropeSpec(config.rope, divisors);
+    const attention = { heads, scale: 1 / Math.sqrt(headDim) };
+    this.rope = rope;
+    this.attention = attention;
     this.backend = backend;
     this.config = config;
     this.#weights = [...plan.names].map(weight);
     this.#embedding = weight(plan.embedding);
     this.#blocks = plan.blocks.map((names, layer) => {
       const window = slidingWindow?.layers[layer] ? slidingWindow.tokens : undefined;
-      return new DecoderBlock(backend, names(weight), { heads, headDim, epsilon, activation, rope, window });
+      return new DecoderBlock(backend, names(weight), { attention, epsilon, activation, rope, window });
     });
     this.finalNorm = { kind: 'rms', weight: weight(plan.norm), epsilon };
     this.#head = weight(plan.head);
@@ -63,6 +78,25 @@ export class Decoder implements LanguageModel {
       if (hidden !== x) backend.free(hidden);
       return next;
     }, x);
+  }
+
+  async forwardPlanned(x: Tensor, kv: KvView, position: number, plan: Plan): Promise<Tensor> {
+    const held = new Held(this.backend);
+    try {
+      let hidden = x;
+      for (const [layer, block] of this.#blocks.entries()) {
+        const before = hidden;
+        const q = held.step(() => block.project(before, kv, layer, position));
+        const asked = plan.ranges(layer, q);
+        const ranges = asked instanceof Promise ? await asked : asked;
+        hidden = held.step(() => block.finish(before, q, kv, layer, position, ranges));
+        held.drop(q);
+        held.drop(before);
+      }
+      return held.release(hidden);
+    } finally {
+      held.free();
+    }
   }
 
   logits(hidden: Tensor): Tensor {
