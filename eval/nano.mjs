@@ -5,7 +5,7 @@ import { decode, same, Scenes } from './scenes.mjs';
 
 const here = (name) => readFileSync(new URL(name, import.meta.url));
 export const items = JSON.parse(here('nano.json').toString());
-const documents = () => JSON.parse(gunzipSync(here('nano-documents.json.gz')).toString());
+export const documents = () => JSON.parse(gunzipSync(here('nano-documents.json.gz')).toString());
 export const scenes = new Scenes(items.world);
 
 /** Greedy answers of one session, each question asked as if it were the first. */

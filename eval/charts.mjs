@@ -1,0 +1,110 @@
+// Charts and tables in docs/ from the results that the evaluations recorded: docs/context/context.json and docs/visual/visual.json.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { equalIds } from './ask.mjs';
+import { joined as contextOutcomes } from './context.mjs';
+import { METHODS } from './methods.mjs';
+import { difference, share } from './statistics.mjs';
+import { curves, heatMaps, intervals } from './svg.mjs';
+import { ALL, joined as visualOutcomes, SELECTIONS } from './visual.mjs';
+
+const percent = (x, digits = 1) => `${(100 * x).toFixed(digits)} %`;
+const right = (outcomes) => [...outcomes].filter((digit) => digit === '1').length;
+const shareOf = (outcomes) => share(right(outcomes), outcomes.length);
+const withInterval = ({ share: part, low, high }) => `${(100 * part).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
+const signed = (x) => `${x > 0 ? '+' : ''}${(100 * x).toFixed(1)}`;
+const row = (cells) => `| ${cells.join(' | ')} |`;
+const mega = (bytes) => (bytes / 1e6).toFixed(2);
+
+function heading({ model, fingerprint, device, machine, date }) {
+  return `Model ${model} (${fingerprint.slice(0, 12)}), ${device}; ${machine}; ${date}.`;
+}
+
+/** { file: text }, of the record of `npm run eval -- context`. */
+export function drawContext(record) {
+  const { documents = {}, needles = {} } = record.parts;
+  const files = {};
+  const tables = [`# Long context, measured\n\nWritten by \`npm run eval -- charts\`. ${heading(record)} Greedy, exact answers. Shares in percent with 95 % intervals (Wilson); differences over the same items (Agresti & Min).`];
+  const { dense } = documents;
+  if (dense !== undefined) {
+    const rows = Object.keys(dense);
+    tables.push(`\n## Held-out documents: ${rows.join(', ')}; n = ${contextOutcomes(dense).length}\n`, row(['method', ...rows, 'all', 'against dense, points', 'equal answers', 'equal ids', 'KV MB of the first item of each row', 'prefill, dense = 1']), row(['---', ...Array.from({ length: rows.length + 6 }, () => '---:')]));
+    const sum = (recorded, field) => rows.reduce((total, name) => total + recorded[name][field], 0);
+    const against = [];
+    for (const [key, recorded] of Object.entries(documents)) {
+      const all = contextOutcomes(recorded);
+      const d = difference(all, contextOutcomes(dense));
+      const ids = rows.map((name) => equalIds(recorded[name], dense[name]));
+      const part = (a, b) => percent(ids.reduce((t, x) => t + x[a], 0) / ids.reduce((t, x) => t + x[b], 0));
+      tables.push(row([METHODS[key].title, ...rows.map((name) => withInterval(shareOf(recorded[name].outcomes))), withInterval(shareOf(all)), key === 'dense' ? '' : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`, part('answers', 'of'), part('ids', 'ofIds'), rows.map((name) => mega(recorded[name].bytes)).join(', '), (sum(recorded, 'prefill') / sum(dense, 'prefill')).toFixed(2)]));
+      if (key !== 'dense') against.push({ label: METHODS[key].title, value: 100 * d.difference, low: 100 * d.low, high: 100 * d.high });
+    }
+    tables.push('', 'Prefill times are of nano, whose documents are short: for speed see `bench/README.md`.');
+    files['accuracy.svg'] = intervals({ title: 'Held-out documents: accuracy against dense', note: `nano; n = ${contextOutcomes(dense).length} questions, the same for all; 95 % intervals`, axis: 'percentage points', rows: against });
+  }
+  const { lengths, depths, each } = record.grid;
+  const panels = Object.entries(needles).map(([key, cells]) => ({ title: METHODS[key].title, values: depths.map((depth) => lengths.map((length) => shareOf(cells[`${length} ${depth}`]).share)) }));
+  if (panels.length > 0) {
+    files['needles.svg'] = heatMaps({ title: 'A needle in a haystack', note: `nano; exact answers in percent of ${each} needles a cell`, columnTitle: 'tokens', rowTitle: 'depth', columns: lengths, rows: depths.map((depth) => percent(depth, 0)), panels });
+    tables.push(`\n## Needles: ${lengths.join(', ')} tokens, depths ${depths.join(', ')}, ${each} a cell\n`, row(['method', 'all cells', 'against dense, points', ...lengths.map((length) => `${length}`)]), row(['---', ...Array.from({ length: lengths.length + 2 }, () => '---:')]));
+    for (const [key, cells] of Object.entries(needles)) {
+      const all = contextOutcomes(cells);
+      const d = needles.dense === undefined ? undefined : difference(all, contextOutcomes(needles.dense));
+      const at = (length) => depths.map((depth) => cells[`${length} ${depth}`]).join('');
+      tables.push(row([METHODS[key].title, withInterval(shareOf(all)), d === undefined || key === 'dense' ? '' : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`, ...lengths.map((length) => percent(shareOf(at(length)).share))]));
+    }
+  }
+  files['figures.md'] = `${tables.join('\n')}\n`;
+  return files;
+}
+
+/** { file: text }, of the record of `npm run eval -- visual`. */
+export function drawVisual(record) {
+  const found = record.parts.seeing;
+  const base = found[ALL];
+  const kinds = Object.keys(base.kinds);
+  const n = visualOutcomes(base).length;
+  const sum = (recorded, field) => Object.values(recorded.kinds).reduce((total, kind) => total + kind[field], 0);
+  const dense = shareOf(visualOutcomes(base));
+  const tables = [
+    `# Visual tokens, measured\n\nWritten by \`npm run eval -- charts\`. ${heading(record)} Held-out pictures; greedy, exact answers, n = ${n}: ${kinds.join(', ')}. Shares in percent with 95 % intervals (Wilson); differences over the same items (Agresti & Min). KV: of the first item; times: mean of one item, first token with the picture's encoder.\n`,
+    row(['method', 'kept', 'accuracy', 'of all tokens’', 'against all, points', 'context tokens', 'KV kB', 'first token ms', 'whole answer ms', ...kinds]),
+    row(['---', ...Array.from({ length: kinds.length + 8 }, () => '---:')]),
+  ];
+  const shares = new Map();
+  for (const [key, recorded] of Object.entries(found)) {
+    const at = key.lastIndexOf(' ');
+    const [name, keep] = key === ALL ? [ALL, '1'] : [key.slice(0, at), key.slice(at + 1)];
+    const all = visualOutcomes(recorded);
+    const accuracy = shareOf(all);
+    const d = difference(all, visualOutcomes(base));
+    const milliseconds = (field) => (sum(recorded, field) / n).toFixed(1);
+    tables.push(row([
+      key === ALL ? 'all tokens' : SELECTIONS[name].title, percent(Number(keep), 0), withInterval(accuracy), dense.share === 0 ? '' : percent(accuracy.share / dense.share), key === ALL ? '' : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`,
+      (sum(recorded, 'kept') / n).toFixed(1), (recorded.bytes / 1e3).toFixed(0), milliseconds('prefill'), ((sum(recorded, 'prefill') + sum(recorded, 'decode')) / n).toFixed(1), ...kinds.map((kind) => percent(shareOf(recorded.kinds[kind].outcomes).share)),
+    ]));
+    if (key === ALL) continue;
+    const points = shares.get(name) ?? [];
+    shares.set(name, [...points, { keep: Number(keep), x: percent(Number(keep), 0), y: accuracy.share, low: accuracy.low, high: accuracy.high }]);
+  }
+  const places = [...new Set([...shares.values()].flat().map(({ keep }) => keep))].toSorted((a, b) => b - a).map((keep) => percent(keep, 0));
+  const series = [...shares].map(([name, points]) => ({ name: SELECTIONS[name].title, points }));
+  return {
+    'figures.md': `${tables.join('\n')}\n`,
+    ...(series.length > 0 && { 'accuracy.svg': curves({ title: 'Accuracy against the kept share of visual tokens', note: `nano, held-out pictures; n = ${n} questions, the same for all; 95 % intervals`, xTitle: 'visual tokens kept', yTitle: 'exact answers', places, series, base: { y: dense.share, name: 'all tokens' } }) }),
+  };
+}
+
+/** Draws what was recorded; the paths written. */
+export function drawAll(docs = fileURLToPath(new URL('../docs/', import.meta.url))) {
+  const written = [];
+  for (const [folder, draw] of Object.entries({ context: drawContext, visual: drawVisual })) {
+    const source = `${docs}${folder}/${folder}.json`;
+    if (!existsSync(source)) continue;
+    for (const [name, content] of Object.entries(draw(JSON.parse(readFileSync(source, 'utf8'))))) {
+      writeFileSync(`${docs}${folder}/${name}`, content);
+      written.push(`${docs}${folder}/${name}`);
+    }
+  }
+  return written;
+}

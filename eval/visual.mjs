@@ -1,0 +1,96 @@
+// npm run eval -- visual [--json FILE] [--only METHOD,...] [--shares 1,0.5,...] [--kinds colour,...] [--n N]
+// What dropping visual tokens costs: each way of choosing them at each kept share, on the same held-out pictures and questions, item by item beside the run with all tokens.
+import { basename } from 'node:path';
+import { askAll } from './ask.mjs';
+import { items, scenes } from './nano.mjs';
+import { decode } from './scenes.mjs';
+import { ResultFile } from './record.mjs';
+import { difference, share } from './statistics.mjs';
+
+export const VISUAL_OPTIONS = {
+  shares: { type: 'string', default: '1,0.5,0.25,0.1,0.05' },
+  kinds: { type: 'string', default: 'colour,shape,count,existence,position,describe,words' },
+};
+
+/** key -> a title, and the session's `context.visual` for a kept share. */
+export const SELECTIONS = {
+  todre: { title: 'ToDRE, stage 1 (max-sum)', visual: (keep) => ({ method: 'todre', keep, stage2: false }) },
+  'todre-k-center': { title: 'ToDRE, k-center', visual: (keep) => ({ method: 'todre', keep, diversity: 'kCenter', stage2: false }) },
+  'todre-stages': { title: 'ToDRE, both stages', visual: (keep) => ({ method: 'todre', keep, stage2: true }) },
+  divprune: { title: 'DivPrune', visual: (keep) => ({ method: 'divprune', keep }) },
+  cdpruner: { title: 'CDPruner', visual: (keep) => ({ method: 'cdpruner', keep }) },
+  showui: { title: 'ShowUI', visual: (keep) => ({ method: 'showui', keep }) },
+  random: { title: 'random', visual: (keep) => ({ method: 'random', keep, seed: 1 }) },
+};
+/** Every token: what all others are compared with. */
+export const ALL = 'all';
+
+const list = (text) => text.split(',').map((part) => part.trim());
+
+function questions(kind, n) {
+  const words = kind === 'words';
+  const rows = words ? items.words.read : items.see[kind];
+  if (rows === undefined) throw new Error(`--kinds ${kind}: take of ${Object.keys(items.see).join(', ')}, words`);
+  return rows.slice(0, n).map(([code, text, expected]) => {
+    const image = words ? scenes.renderWord(code) : scenes.render(decode(code));
+    return { input: [{ role: 'user', content: [{ type: 'image', value: image }, { type: 'text', value: text }] }], expected };
+  });
+}
+
+/** What one picture and question takes: bytes of KV pages while the session lives. */
+async function keptBytes(model, settings, input) {
+  const before = await model.memory();
+  const session = await model.createSession({ temperature: 0, maxTokens: 2, ...settings });
+  await session.prompt(input);
+  const { kv: pageBytes } = await model.memory();
+  session.destroy();
+  return pageBytes - before.pageBytes;
+}
+
+async function measure(model, visual, kinds, n) {
+  const settings = { context: { visual } };
+  const recorded = {};
+  for (const kind of kinds) {
+    const { ids: _ids, ...rest } = await askAll(model, settings, questions(kind, n));
+    recorded[kind] = rest;
+  }
+  return { kinds: recorded, bytes: await keptBytes(model, settings, questions(kinds[0], 1)[0].input) };
+}
+
+const percent = (x) => `${(100 * x).toFixed(1)} %`;
+export const joined = ({ kinds }) => Object.values(kinds).map(({ outcomes }) => outcomes).join('');
+
+function tell(title, recorded, base) {
+  const all = joined(recorded);
+  const { share: part, low, high, n } = share([...all].filter((digit) => digit === '1').length, all.length);
+  const sum = (field) => Object.values(recorded.kinds).reduce((total, kind) => total + kind[field], 0);
+  const against = base === undefined || base === recorded ? '' : (({ difference: d, low, high }) => `  against all ${percent(d)} [${percent(low)}, ${percent(high)}]`)(difference(all, joined(base)));
+  console.log(`${title.padEnd(36)} ${percent(part).padStart(7)} [${percent(low)}, ${percent(high)}]  n ${n}${against}  tokens ${(sum('kept') / n).toFixed(1)}  first token ${(sum('prefill') / n).toFixed(1)} ms`);
+}
+
+export async function run(model, values, machine) {
+  const n = Number(values.n);
+  const shares = list(values.shares).map(Number);
+  const kinds = list(values.kinds);
+  const only = values.only === '' ? Object.keys(SELECTIONS) : list(values.only);
+  for (const name of only) if (!(name in SELECTIONS)) throw new Error(`--only ${name}: take of ${Object.keys(SELECTIONS).join(', ')}`);
+  const facts = { evaluation: 'visual', model: basename(model.name), fingerprint: model.fingerprint, device: model.device.kind, n, kinds };
+  const file = new ResultFile(values.json, facts, machine);
+  const order = [ALL, ...Object.keys(SELECTIONS).flatMap((name) => shares.map((keep) => `${name} ${keep}`))];
+  const kept = { seeing: {}, ...file.parts };
+  const add = (key, recorded) => {
+    kept.seeing[key] = recorded;
+    file.add('seeing', key, recorded, order);
+  };
+  if (kept.seeing[ALL] === undefined || values.only === '') add(ALL, await measure(model, 'all', kinds, n));
+  tell('all tokens', kept.seeing[ALL]);
+  for (const name of only) {
+    for (const keep of shares) {
+      if (keep === 1 && name !== 'todre-stages') continue;
+      const recorded = await measure(model, SELECTIONS[name].visual(keep), kinds, n);
+      add(`${name} ${keep}`, recorded);
+      tell(`${SELECTIONS[name].title}, ${percent(keep)}`, recorded, kept.seeing[ALL]);
+    }
+  }
+  return { ...facts, machine, parts: kept };
+}
