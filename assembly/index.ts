@@ -5,6 +5,7 @@ export { hashVocabulary, hashMerges, hashSplits, clearPairs, findEntry } from '.
 export { encodePieces } from './tokenize/pieces';
 export { pageBytes } from './kv/layout';
 export { widen, narrow } from './kv/half';
+export { checksums } from './kv/checksum';
 export { activateRow, expRow } from './kernels/math';
 export { sample, sampleWorkBytes, uniform } from './kernels/sample';
 export {
@@ -15,6 +16,13 @@ export { workerLoop, stopPool } from './kernels/pool';
 export { linear, gatedMlp, norm, embed, linearScratchBytes } from './kernels/linear';
 export { ropeAppend, ropeScratchBytes } from './kernels/rope';
 export { attention, attentionScratchBytes, attentionPartialBytes } from './kernels/attention';
+export { convertPages, convertScratchBytes } from './kv/quantise';
+export { probe, probeScratchBytes, probeStateBytes } from './kernels/probe';
+export { cached, spanMeans, spanMeansScratchBytes, rowMeans } from './kernels/cached';
 export { take, add, modulate, gatedAdd, denoise } from './kernels/rowwise';
 export { moments, momentsScratchBytes, momentsPartialBytes, groupNorm } from './kernels/group-norm';
 export { conv2d, convPreparedBytes, convScratchBytes } from './kernels/conv';
+export { chooseChunks, choiceScratchBytes } from './select/chunks';
+export { unrotate, gapScores, keepPeaks } from './select/dhsa';
+export { boundaryScores, boundaryScratchBytes } from './select/boundary';
+export { jensenShannon, blockMass, cover, lineRuns } from './select/flex';

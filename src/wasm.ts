@@ -49,6 +49,7 @@ interface KernelExports {
   pageBytes(format: number, headDim: number): number;
   widen(out: number, halves: number, count: number): void;
   narrow(out: number, floats: number, count: number): void;
+  checksums(out: number, bytes: number, lengths: number, seeds: number, count: number): void;
   activateRow(out: number, x: number, count: number, kind: number): void;
   expRow(out: number, x: number, count: number): void;
   workerLoop(pool: number, thread: number): void;
@@ -63,6 +64,15 @@ interface KernelExports {
   attention(args: number): number;
   attentionScratchBytes(args: number): number;
   attentionPartialBytes(args: number): number;
+  convertPages(args: number): number;
+  convertScratchBytes(headDim: number): number;
+  probe(args: number): number;
+  probeScratchBytes(args: number): number;
+  probeStateBytes(args: number): number;
+  cached(args: number): number;
+  spanMeans(args: number): number;
+  spanMeansScratchBytes(headDim: number): number;
+  rowMeans(args: number): number;
   take(args: number): number;
   add(args: number): number;
   modulate(args: number): number;
@@ -80,7 +90,26 @@ interface KernelExports {
   uniform(seed: number, index: number): number;
 }
 
-export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports;
+/** assembly/select/{dhsa,boundary,chunks,flex}.ts: which keys the queries of a prompt may see. */
+export interface PrefillExports {
+  chooseChunks(args: number): number;
+  choiceScratchBytes(chunks: number, dim: number): number;
+  unrotate(keys: number, cos: number, sin: number, rows: number, heads: number, dim: number, half: number, interleaved: number): void;
+  gapScores(out: number, keys: number, count: number, width: number, w: number): void;
+  keepPeaks(
+    out: number, scores: number, marks: number, count: number, first: number, threshold: number, radius: number, most: number, last: number, forced: number,
+  ): number;
+  boundaryScores(args: number): void;
+  boundaryScratchBytes(count: number, width: number, w: number): number;
+  jensenShannon(p: number, q: number, n: number): number;
+  blockMass(out: number, q: number, vectors: number, stride: number, n: number, dim: number, group: number, scale: number, scratch: number): void;
+  cover(marks: number, mass: number, n: number, share: number, most: number, histogram: number): number;
+  lineRuns(
+    out: number, seen: number, vertical: number, slash: number, bins: number, width: number, start: number, end: number, sinks: number, local: number,
+  ): number;
+}
+
+export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports & PrefillExports;
 
 const PAGE = 65536;
 /** 4 GiB: what a 32-bit memory can address. */

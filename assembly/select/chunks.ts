@@ -1,0 +1,218 @@
+/**
+ * Which keys each block of queries may see, from the means of chunks of keys (DHSA 2510.24606, sections 3.2 and 3.3; with chunks of 32 keys its
+ * baseline, block top-k).
+ *
+ * The score of chunk c for query block b and KV head h is `q . k sqrt(n) sqrt(m)`: q the mean query of the block's m queries, averaged over the
+ * query heads of h; k the mean key of the chunk's n keys. Every key has its chunk's score. The keys before `sinks` and from `local` on are seen
+ * anyway; of the others those with the highest scores fill the budget, lower positions first among equals. Scores are summed in f64 and rounded
+ * to f32, NaN counts as highest, so that what is wrong stays seen.
+ *
+ * The k-th highest score is found by three histograms of the scores' bits (11, 11 and 10), weighted by the chunks' lengths: linear, no sort.
+ */
+
+/** Entries of a histogram. */
+const BUCKETS: usize = 2048;
+
+/**
+ * | q | vectors | bounds | table | blocks | heads | kvHeads | dim | chunks | sinks | whole | scratch | offsets | runs |
+ *
+ *   q         f32 [blocks][heads * dim]: mean queries
+ *   vectors   f32 [chunks][kvHeads * dim]: mean keys
+ *   bounds    u32 [chunks + 1]: first position of each chunk, ascending from 0, and the end of the last
+ *   table     u32 [blocks] of | queries | local | end | budget |: keys `[local, end)` are seen anyway, `budget` counts all that are seen;
+ *             the chunks reach up to `local` at least where the budget leaves something out
+ *   whole     not 0: chunks are taken whole or not at all; the first that does not fit ends the choice
+ *   scratch   choiceScratchBytes(chunks, dim)
+ *   offsets   u32 [blocks * kvHeads + 1], out
+ *   runs      u32 pairs, out: at most chunks + 2 a list
+ */
+@unmanaged
+export class Choice {
+  q: usize;
+  vectors: usize;
+  bounds: usize;
+  table: usize;
+  blocks: usize;
+  heads: usize;
+  kvHeads: usize;
+  dim: usize;
+  chunks: usize;
+  sinks: usize;
+  whole: u32;
+  scratch: usize;
+  offsets: usize;
+  runs: usize;
+}
+
+/** | query f64 [dim] | keys of scores u32 [chunks] | histogram u32 [BUCKETS] | */
+export function choiceScratchBytes(chunks: usize, dim: usize): usize {
+  return (dim << 3) + (chunks << 2) + (BUCKETS << 2);
+}
+
+/** Writes the lists of all blocks and heads; the number of runs. */
+export function chooseChunks(args: usize): u32 {
+  const a = changetype<Choice>(args);
+  const query = a.scratch;
+  const keys = query + (a.dim << 3);
+  const histogram = keys + (a.chunks << 2);
+  const group = a.heads / a.kvHeads;
+  let run: usize = 0;
+  store<u32>(a.offsets, 0);
+  for (let block: usize = 0; block < a.blocks; block++) {
+    const row = a.table + (block << 4);
+    const queries = load<u32>(row);
+    const local = <usize>load<u32>(row, 4);
+    const end = <usize>load<u32>(row, 8);
+    const budget = <usize>load<u32>(row, 12);
+    const candidates = before(a.bounds, a.chunks, local);
+    for (let head: usize = 0; head < a.kvHeads; head++) {
+      const out = a.runs + (run << 3);
+      const sinks = min<usize>(a.sinks, local);
+      const forced = sinks + end - local;
+      let n: usize;
+      if (budget >= end) {
+        store<u32>(out, 0);
+        store<u32>(out, <u32>end, 4);
+        n = 1;
+      } else {
+        const left = budget > forced ? budget - forced : 0;
+        meanQuery(query, a.q + (((block * a.heads + head * group) * a.dim) << 2), group, a.dim, sqrt<f64>(<f64>queries));
+        scoreKeys(keys, query, a.vectors + ((head * a.dim) << 2), a.kvHeads * a.dim, a.bounds, candidates, a.dim);
+        n = choose(out, keys, a.bounds, candidates, sinks, local, end, left, a.whole, histogram);
+      }
+      run += n;
+      store<u32>(a.offsets + ((block * a.kvHeads + head + 1) << 2), <u32>run);
+    }
+  }
+  return <u32>run;
+}
+
+/** Chunks that begin before `position`. */
+@inline
+function before(bounds: usize, chunks: usize, position: usize): usize {
+  let low: usize = 0;
+  let high = chunks;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (<usize>load<u32>(bounds + (middle << 2)) < position) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** out[i] = scale times the mean over `group` rows of `dim` values. */
+export function meanQuery(out: usize, rows: usize, group: usize, dim: usize, scale: f64): void {
+  for (let i: usize = 0; i < dim; i++) {
+    let sum: f64 = 0;
+    for (let g: usize = 0; g < group; g++) sum += <f64>load<f32>(rows + ((g * dim + i) << 2));
+    store<f64>(out + (i << 3), (sum / <f64>group) * scale);
+  }
+}
+
+/** query f64 [dim] . vector f32 [dim] */
+export function dot64(query: usize, vector: usize, dim: usize): f64 {
+  let i: usize = 0;
+  let sum: f64 = 0;
+  if (ASC_FEATURE_SIMD) {
+    let a = f64x2.splat(0);
+    let b = f64x2.splat(0);
+    for (; i + 4 <= dim; i += 4) {
+      const at = vector + (i << 2);
+      a = f64x2.add(a, f64x2.mul(v128.load(query + (i << 3)), f64x2.promote_low_f32x4(v128.load64_zero(at))));
+      b = f64x2.add(b, f64x2.mul(v128.load(query + (i << 3), 16), f64x2.promote_low_f32x4(v128.load64_zero(at, 8))));
+    }
+    a = f64x2.add(a, b);
+    sum = f64x2.extract_lane(a, 0) + f64x2.extract_lane(a, 1);
+  }
+  for (; i < dim; i++) sum += load<f64>(query + (i << 3)) * <f64>load<f32>(vector + (i << 2));
+  return sum;
+}
+
+function scoreKeys(out: usize, query: usize, vectors: usize, stride: usize, bounds: usize, count: usize, dim: usize): void {
+  for (let c: usize = 0; c < count; c++) {
+    const length = load<u32>(bounds + (c << 2), 4) - load<u32>(bounds + (c << 2));
+    const score = <f32>(dot64(query, vectors + ((c * stride) << 2), dim) * sqrt<f64>(<f64>length));
+    store<u32>(out + (c << 2), orderOf(score));
+  }
+}
+
+/** Bits that order as the numbers do: -0 as 0, NaN above all. */
+@inline
+export function orderOf(score: f32): u32 {
+  if (score != score) return 0xffffffff;
+  const bits = reinterpret<u32>(score + 0);
+  return bits & 0x80000000 ? ~bits : bits | 0x80000000;
+}
+
+/** Keys of chunk c in `[sinks, local)`. */
+@inline
+function available(bounds: usize, c: usize, sinks: usize, local: usize): usize {
+  const start = max<usize>(load<u32>(bounds + (c << 2)), sinks);
+  const end = min<usize>(load<u32>(bounds + (c << 2), 4), local);
+  return end > start ? end - start : 0;
+}
+
+/** The runs of one list: the number of them. `left` keys are chosen besides `[0, sinks)` and `[local, end)`. */
+function choose(
+  out: usize, keys: usize, bounds: usize, count: usize, sinks: usize, local: usize, end: usize, left: usize, whole: u32, histogram: usize,
+): usize {
+  // The threshold's bits are found from the top; `above` keys lie over what is known of it, and `rest` are to come from equals.
+  let known: u32 = 0;
+  let rest = left;
+  let shift: u32 = 32;
+  while (shift > 0) {
+    const bits: u32 = shift == 10 ? 10 : 11;
+    const over: u32 = shift;
+    shift -= bits;
+    memory.fill(histogram, 0, BUCKETS << 2);
+    for (let c: usize = 0; c < count; c++) {
+      const key = load<u32>(keys + (c << 2));
+      if (over < 32 && key >>> over != known >>> over) continue;
+      const at = histogram + (<usize>((key >>> shift) & ((1 << bits) - 1)) << 2);
+      store<u32>(at, load<u32>(at) + <u32>available(bounds, c, sinks, local));
+    }
+    let bucket: u32 = (<u32>1 << bits) - 1;
+    while (bucket > 0) {
+      const weight = <usize>load<u32>(histogram + (<usize>bucket << 2));
+      if (weight >= rest && weight > 0) break;
+      rest -= weight;
+      bucket--;
+    }
+    known |= bucket << shift;
+  }
+  let n: usize = 0;
+  let from: usize = 0;
+  let to = sinks;
+  for (let c: usize = 0; c < count; c++) {
+    const key = load<u32>(keys + (c << 2));
+    if (key < known) continue;
+    let take = available(bounds, c, sinks, local);
+    if (key == known) {
+      if (take > rest) {
+        take = whole != 0 ? 0 : rest;
+        rest = take;
+      }
+      rest -= take;
+    }
+    if (take == 0) continue;
+    const start = max<usize>(load<u32>(bounds + (c << 2)), sinks);
+    if (start > to) {
+      n = emit(out, n, from, to);
+      from = start;
+    }
+    to = start + take;
+  }
+  if (local > to) {
+    n = emit(out, n, from, to);
+    from = local;
+  }
+  return emit(out, n, from, end);
+}
+
+@inline
+function emit(out: usize, n: usize, from: usize, to: usize): usize {
+  if (to <= from) return n;
+  store<u32>(out + (n << 3), <u32>from);
+  store<u32>(out + (n << 3), <u32>to, 4);
+  return n + 1;
+}
