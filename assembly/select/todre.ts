@@ -1,0 +1,274 @@
+/**
+ * ToDRE's first stage (2505.18757): max-sum diversification. From a pivot on, the token whose summed cosine with those kept is least is kept
+ * next; sums within TIE are equal, and the lowest index wins.
+ *
+ * Exact at the price of int8. With unit rows x_v, mean m of them, r_v = x_v - m, and s = t m + R the sum of the t kept ones:
+ *
+ *     x_v . s - m . s = t (r_v . m) + r_v . R
+ *
+ * The first part is known; of the second, r_v . R is summed in integers, r_v rounded to 8 bits (q_v) and each kept one's r_c, with what the
+ * rounding of those before it left over (E), to 7 bits. What is left over stays as small as one rounding, however many are kept. So
+ *
+ *     | error | <= | r_v - q_v | | R | + | q_v | | E |
+ *
+ * and only tokens that this leaves in question, a few in a thousand, are computed in f64. Integers are the same on every build.
+ *
+ * work: | inverse, along, alpha, epsilon, rho, score, exact f64 [n] each | mean, sum, left f64 [wide] each | rest f32 [wide] | four i32 [4] |
+ *       | operand [wide] u8 or i16 | q i8 [n][wide] | sums i32 [n] | taken u8 [n] |, wide being d rounded up to 16.
+ */
+import { addWide, dotWide, inverseNorms, rowOf, TIE, dot } from './vectors';
+
+/** Flags of `todre`: choices by the integers alone. */
+const FAST: u32 = 1;
+
+/** Of r in f32 against r in f64: its norm is at most 2, and 1e-6 is some ten times what its rounding makes. */
+const ROUNDING: f64 = 1e-6;
+/** Of the sums of f64 that the bounds are made of. */
+const SLACK: f64 = 1e-10;
+
+const BELOW: f64 = 127;
+const BELOW_OPERAND: f64 = 63;
+const OFFSET: i32 = 64;
+
+@inline
+function wideOf(d: usize): usize {
+  return (d + 15) & ~15;
+}
+
+export function todreWorkBytes(n: usize, d: usize): usize {
+  const wide = wideOf(d);
+  return n * (wide + 61) + 30 * wide + 256;
+}
+
+/** The row's r = x inverse - m in f32 and its largest absolute value. */
+function residual(out: usize, row: usize, inverse: f64, mean: usize, d: usize): f32 {
+  let most: f32 = 0;
+  for (let i: usize = 0; i < d; i++) {
+    const r = <f32>(<f64>load<f32>(row + (i << 2)) * inverse - load<f64>(mean + (i << 3)));
+    store<f32>(out + (i << 2), r);
+    most = max<f32>(most, abs<f32>(r));
+  }
+  return most;
+}
+
+/** Sums of signed bytes w [4 rows of `wide`] times the operand, as i32x4. */
+@inline
+function dots4(w: usize, operand: usize, wide: usize): v128 {
+  let a = i32x4.splat(0);
+  let b = i32x4.splat(0);
+  let c = i32x4.splat(0);
+  let e = i32x4.splat(0);
+  const w1 = w + wide;
+  const w2 = w1 + wide;
+  const w3 = w2 + wide;
+  for (let i: usize = 0; i < wide; i += 16) {
+    if (ASC_FEATURE_RELAXED_SIMD) {
+      const u = v128.load(operand + i);
+      a = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(w + i), u, a);
+      b = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(w1 + i), u, b);
+      c = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(w2 + i), u, c);
+      e = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(w3 + i), u, e);
+    } else {
+      const u = v128.load(operand + (i << 1));
+      const v = v128.load(operand + (i << 1), 16);
+      a = i32x4.add(a, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w + i, 8), v)));
+      b = i32x4.add(b, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w1 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w1 + i, 8), v)));
+      c = i32x4.add(c, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w2 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w2 + i, 8), v)));
+      e = i32x4.add(e, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w3 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w3 + i, 8), v)));
+    }
+  }
+  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
+  const ce = i32x4.add(v128.shuffle<i32>(c, e, 0, 4, 1, 5), v128.shuffle<i32>(c, e, 2, 6, 3, 7));
+  return i32x4.add(v128.shuffle<i32>(ab, ce, 0, 1, 4, 5), v128.shuffle<i32>(ab, ce, 2, 3, 6, 7));
+}
+
+/** The same for one row. Relaxed builds hold the operand as bytes, moved up by OFFSET; the others as i16. */
+function dots1(w: usize, operand: usize, d: usize): i32 {
+  let sum: i32 = 0;
+  for (let i: usize = 0; i < d; i++) {
+    const u: i32 = ASC_FEATURE_RELAXED_SIMD ? <i32>load<u8>(operand + i) : <i32>load<i16>(operand + (i << 1));
+    sum += <i32>load<i8>(w + i) * u;
+  }
+  return sum;
+}
+
+/**
+ * Keeps up to k of the n tokens whose rows of x f32 [.., d] `rows` u32 [n] names; out u32 [k]: indices into `rows`, in the order of choice.
+ * `pivot`: the first one's index, or below 0 for the token whose cosine with the mean of the unit rows is least. `threshold`: stops before a
+ * token whose cosine distance to its nearest kept one is less; 0 never stops. How many were kept, or -1 - i where token i's row is not finite.
+ */
+export function todre(out: usize, x: usize, rows: usize, n: usize, d: usize, k: usize, pivot: i32, threshold: f64, flags: u32, work: usize): i32 {
+  const wide = wideOf(d);
+  const inverse = (work + 15) & ~15;
+  const along = inverse + (n << 3);
+  const alpha = along + (n << 3);
+  const epsilon = alpha + (n << 3);
+  const rho = epsilon + (n << 3);
+  const score = rho + (n << 3);
+  const exact = score + (n << 3);
+  const mean = (exact + (n << 3) + 15) & ~15;
+  const sum = mean + (wide << 3);
+  const left = sum + (wide << 3);
+  const rest = left + (wide << 3);
+  const four = rest + (wide << 2);
+  const operand = four + 16;
+  const q = operand + (wide << 1);
+  const sums = q + n * wide;
+  const taken = sums + (n << 2);
+
+  const bad = inverseNorms(inverse, x, rows, n, d);
+  if (bad < n) return -1 - <i32>bad;
+  memory.fill(mean, 0, rest - mean);
+  memory.fill(taken, 0, n);
+  memory.fill(score, 0, n << 3);
+  memory.fill(operand, 0, wide << 1);
+  for (let v: usize = 0; v < n; v++) addWide(mean, rowOf(x, rows, v, d), load<f64>(inverse + (v << 3)) / <f64>n, d);
+  let meanSquare: f64 = 0;
+  for (let i: usize = 0; i < d; i++) meanSquare += load<f64>(mean + (i << 3)) * load<f64>(mean + (i << 3));
+
+  let first: usize = 0;
+  let least = Infinity;
+  for (let v: usize = 0; v < n; v++) {
+    const at = v << 3;
+    const row = rowOf(x, rows, v, d);
+    const cosine = dotWide(row, mean, d) * load<f64>(inverse + at);
+    store<f64>(along + at, cosine - meanSquare);
+    least = min<f64>(least, cosine);
+    const most = residual(rest, row, load<f64>(inverse + at), mean, d);
+    const step: f64 = <f64>most / BELOW;
+    const w = q + v * wide;
+    memory.fill(w + (wide - 16), 0, 16);
+    store<f64>(alpha + at, step);
+    store<i32>(sums + (v << 2), quantise(w, rest, step, d));
+    // |r - q| and |q|
+    let error: f64 = 0;
+    let power: f64 = 0;
+    for (let i: usize = 0; i < d; i++) {
+      const whole: f64 = step * <f64>load<i8>(w + i);
+      const gap: f64 = <f64>load<f32>(rest + (i << 2)) - whole;
+      error += gap * gap;
+      power += whole * whole;
+    }
+    store<f64>(epsilon + at, sqrt<f64>(error) + ROUNDING);
+    store<f64>(rho + at, sqrt<f64>(power) + ROUNDING);
+  }
+  if (pivot >= 0) first = <usize>pivot;
+  else while (load<f64>(along + (first << 3)) + meanSquare > least + TIE) first++;
+
+  let next = first;
+  let kept: usize = 0;
+  while (true) {
+    store<u32>(out + (kept << 2), <u32>next);
+    store<u8>(taken + next, 1);
+    kept++;
+    if (kept >= k) return <i32>kept;
+    const row = rowOf(x, rows, next, d);
+    addWide(sum, row, load<f64>(inverse + (next << 3)), d);
+
+    // the operand: r of the new one and what is left over, in 7 bits
+    let most: f64 = 0;
+    let whole: f64 = 0;
+    const scale = load<f64>(inverse + (next << 3));
+    for (let i: usize = 0; i < d; i++) {
+      const at = i << 3;
+      const y = load<f64>(left + at) + <f64>load<f32>(row + (i << 2)) * scale - load<f64>(mean + at);
+      store<f64>(left + at, y);
+      most = max<f64>(most, abs<f64>(y));
+      const R = load<f64>(sum + at) - <f64>kept * load<f64>(mean + at);
+      whole += R * R;
+    }
+    const beta = most / BELOW_OPERAND;
+    const over = beta > 0 ? 1 / beta : 0;
+    let rests: f64 = 0;
+    for (let i: usize = 0; i < d; i++) {
+      const at = i << 3;
+      const level = nearest<f64>(load<f64>(left + at) * over);
+      if (ASC_FEATURE_RELAXED_SIMD) store<u8>(operand + i, <u8>(<i32>level + OFFSET));
+      else store<i16>(operand + (i << 1), <i16>level);
+      const y = load<f64>(left + at) - beta * level;
+      store<f64>(left + at, y);
+      rests += y * y;
+    }
+    const bound = sqrt<f64>(whole);
+    const remains = sqrt<f64>(rests);
+
+    // scores, and the least that any token surely has
+    let sure = Infinity;
+    const slack = SLACK * <f64>(kept + 1);
+    for (let v: usize = 0; v < n; v += 4) {
+      const count = min<usize>(4, n - v);
+      if (ASC_FEATURE_SIMD && count == 4) v128.store(four, dots4(q + v * wide, operand, wide));
+      else for (let j: usize = 0; j < count; j++) store<i32>(four + (j << 2), dots1(q + (v + j) * wide, operand, d));
+      for (let j: usize = 0; j < count; j++) {
+        const token = v + j;
+        if (load<u8>(taken + token) != 0) continue;
+        let level = load<i32>(four + (j << 2));
+        if (ASC_FEATURE_RELAXED_SIMD) level -= OFFSET * load<i32>(sums + (token << 2));
+        const at = token << 3;
+        const found = load<f64>(score + at) + load<f64>(alpha + at) * beta * <f64>level + load<f64>(along + at);
+        store<f64>(score + at, found);
+        const error = flags & FAST ? 0 : load<f64>(epsilon + at) * bound + load<f64>(rho + at) * remains + slack;
+        sure = min<f64>(sure, found + error);
+      }
+    }
+
+    next = choose(score, taken, n, sure, flags, epsilon, rho, bound, remains, slack, x, rows, d, inverse, sum, exact);
+    if (next >= n) return <i32>kept;
+    if (threshold > 0 && novelty(out, kept, x, rows, next, d, inverse) < threshold) return <i32>kept;
+  }
+}
+
+/** Rounds r f32 [d] to steps; the sum of the levels. */
+function quantise(w: usize, r: usize, step: f64, d: usize): i32 {
+  const over: f64 = step > 0 ? 1 / step : 0;
+  let sum: i32 = 0;
+  for (let i: usize = 0; i < d; i++) {
+    const level = <i32>max<f64>(-BELOW, min<f64>(BELOW, nearest<f64>(<f64>load<f32>(r + (i << 2)) * over)));
+    store<i8>(w + i, <i8>level);
+    sum += level;
+  }
+  return sum;
+}
+
+/** The token that is kept next; n where none is left. */
+function choose(
+  score: usize, taken: usize, n: usize, sure: f64, flags: u32, epsilon: usize, rho: usize, bound: f64, remains: f64, slack: f64,
+  x: usize, rows: usize, d: usize, inverse: usize, sum: usize, exact: usize,
+): usize {
+  let found = n;
+  let questions: u32 = 0;
+  for (let v: usize = 0; v < n; v++) {
+    if (load<u8>(taken + v) != 0) continue;
+    const at = v << 3;
+    const error = flags & FAST ? 0 : load<f64>(epsilon + at) * bound + load<f64>(rho + at) * remains + slack;
+    if (load<f64>(score + at) - error > sure + TIE) continue;
+    if (questions == 0) found = v;
+    questions++;
+  }
+  if (questions < 2 || flags & FAST) return found;
+  let least = Infinity;
+  for (let v = found; v < n; v++) {
+    const at = v << 3;
+    store<f64>(exact + at, Infinity);
+    if (load<u8>(taken + v) != 0) continue;
+    const error = load<f64>(epsilon + at) * bound + load<f64>(rho + at) * remains + slack;
+    if (load<f64>(score + at) - error > sure + TIE) continue;
+    const cosines = dotWide(rowOf(x, rows, v, d), sum, d) * load<f64>(inverse + at);
+    store<f64>(exact + at, cosines);
+    least = min<f64>(least, cosines);
+  }
+  while (load<f64>(exact + (found << 3)) > least + TIE) found++;
+  return found;
+}
+
+/** 1 minus the largest cosine of token v with one that is kept. */
+function novelty(out: usize, kept: usize, x: usize, rows: usize, v: usize, d: usize, inverse: usize): f64 {
+  const row = rowOf(x, rows, v, d);
+  const scale = load<f64>(inverse + (v << 3));
+  let most: f64 = -1;
+  for (let j: usize = 0; j < kept; j++) {
+    const c = <usize>load<u32>(out + (j << 2));
+    most = max<f64>(most, dot(row, rowOf(x, rows, c, d), d) * scale * load<f64>(inverse + (c << 3)));
+  }
+  return 1 - most;
+}
