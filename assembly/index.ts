@@ -6,6 +6,10 @@ export { encodePieces } from './tokenize/pieces';
 export { pageBytes } from './kv/layout';
 export { widen, narrow } from './kv/half';
 export { checksums } from './kv/checksum';
+export { todre, todreWorkBytes } from './select/todre';
+export { divprune, divpruneWorkBytes } from './select/divprune';
+export { cdpruner, cdprunerWorkBytes, relevance } from './select/cdpruner';
+export { components } from './select/showui';
 export { activateRow, expRow } from './kernels/math';
 export { sample, sampleWorkBytes, uniform } from './kernels/sample';
 export {

@@ -25,6 +25,18 @@ export interface TokenizeExports {
   encodePieces(vocabulary: number, text: number, pieces: number, count: number, output: number): number;
 }
 
+/** assembly/select/{todre,divprune,cdpruner,showui}.ts: which visual tokens are kept. */
+export interface VisualExports {
+  todre(out: number, x: number, rows: number, n: number, d: number, k: number, pivot: number, threshold: number, flags: number, work: number): number;
+  todreWorkBytes(n: number, d: number): number;
+  divprune(out: number, x: number, rows: number, n: number, d: number, k: number, pivot: number, threshold: number, work: number): number;
+  divpruneWorkBytes(n: number): number;
+  cdpruner(out: number, x: number, rows: number, n: number, d: number, k: number, relevant: number, work: number): number;
+  cdprunerWorkBytes(n: number, k: number): number;
+  relevance(out: number, x: number, rows: number, n: number, d: number, question: number, order: number, asked: number, negated: number, work: number): number;
+  components(labels: number, x: number, rows: number, columns: number, width: number, threshold: number): number;
+}
+
 /** assembly/kernels/matmul/ */
 export interface MatmulExports {
   rowTile(format: number): number;
@@ -109,7 +121,7 @@ export interface PrefillExports {
   ): number;
 }
 
-export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports & PrefillExports;
+export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports & VisualExports & PrefillExports;
 
 const PAGE = 65536;
 /** 4 GiB: what a 32-bit memory can address. */
