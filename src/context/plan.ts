@@ -20,6 +20,8 @@ export interface PlannedCall {
   readonly phase: 'prefill' | 'decode';
   /** Length of the prompt: where prefill ends, and decoding begins. */
   readonly promptEnd: number;
+  /** What of `ranges` the pages of `layer` hold, for a plan that probes: set where pages may be missing. What a plan answers is cut to it anyway. */
+  readonly held?: ((ranges: Ranges, layer: number) => Ranges) | undefined;
 }
 
 export interface Plan {

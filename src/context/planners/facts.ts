@@ -21,9 +21,11 @@ export interface PlannerFacts {
 
 /** A view whose pages may be given back one by one: `Sequence`. */
 export interface ThinningView extends KvView {
+  /** Where pages of the pool's own format come from and go back to. */
+  readonly pages: { allocate(count: number): number[]; release(page: number): void };
   /** The block of this layer and KV head is a hole from now on: no ranges may name it. */
   release(layer: number, head: number, block: number): void;
-  /** `page`, which the caller allocated, stands where another page stood, which is released. */
+  /** `page`, which the caller allocated and the view holds from now on, stands where another page stood, which is released. */
   replace(layer: number, head: number, block: number, page: number): void;
 }
 
@@ -31,5 +33,5 @@ export interface ThinningView extends KvView {
 export const NO_PAGE = -1;
 
 export function canThin(view: KvView): view is ThinningView {
-  return 'release' in view && 'replace' in view;
+  return 'release' in view && 'replace' in view && 'pages' in view;
 }
