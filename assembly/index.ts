@@ -30,3 +30,6 @@ export { chooseChunks, choiceScratchBytes } from './select/chunks';
 export { unrotate, gapScores, keepPeaks } from './select/dhsa';
 export { boundaryScores, boundaryScratchBytes } from './select/boundary';
 export { jensenShannon, blockMass, cover, lineRuns } from './select/flex';
+export { addRows, dotRows, bestOf, bestScratchBytes, markedRuns, fillBest } from './select/tokens';
+export { poolMax, poolMean, pageSums, relativeError } from './select/evict';
+export { mergeMeans, repeatRow } from './select/streaming';

@@ -121,7 +121,23 @@ export interface PrefillExports {
   ): number;
 }
 
-export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports & VisualExports & PrefillExports;
+/** assembly/select/{tokens,evict,streaming}.ts: which keys a generated token sees, which pages stay. */
+export interface KeyExports {
+  addRows(out: number, x: number, rows: number, cols: number): void;
+  dotRows(out: number, rows: number, q: number, count: number, cols: number, stride: number): void;
+  bestOf(marks: number, scores: number, count: number, k: number, histogram: number): number;
+  bestScratchBytes(): number;
+  markedRuns(runs: number, marks: number, count: number, base: number): number;
+  fillBest(marks: number, scores: number, lengths: number, count: number, budget: number, heap: number): number;
+  poolMax(out: number, x: number, count: number, width: number): void;
+  poolMean(out: number, x: number, count: number, width: number): void;
+  pageSums(out: number, x: number, count: number): void;
+  relativeError(full: number, kept: number, count: number): number;
+  mergeMeans(mean: number, weight: number, added: number, more: number, cols: number): void;
+  repeatRow(out: number, row: number, cols: number, count: number): void;
+}
+
+export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports & VisualExports & PrefillExports & KeyExports;
 
 const PAGE = 65536;
 /** 4 GiB: what a 32-bit memory can address. */
