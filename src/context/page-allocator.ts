@@ -1,0 +1,118 @@
+/** Who holds which KV page: reference counts over one pool, format by format. The pages themselves are the backend's (contract 3). */
+import { KV_FORMATS, pageFormat, pageIndex, pageNumber, type KvFormat, type KvPool } from '../backend/backend.ts';
+import { InputError } from '../errors.ts';
+
+/** A pool grows by half of itself, so that a long context costs few copies and at most half as much again. */
+const GROWTH = 1.5;
+
+/** A block of a page table that has no page. */
+export const NO_PAGE = -1;
+
+/** Pages of one format. */
+interface Shelf {
+  /** By index. */
+  references: Int32Array;
+  /** Pages that nobody holds, last released first. */
+  readonly free: number[];
+}
+
+/** Hands out pages of a pool and counts who holds them. The pool's owner frees the pool after all sequences. */
+export class PageAllocator {
+  readonly pool: KvPool;
+  /** Gives up pages that are held for convenience only, when the device has no more; false: there are none. */
+  reclaim: (() => boolean) | undefined;
+  readonly #shelves: Readonly<Record<KvFormat, Shelf>>;
+
+  constructor(pool: KvPool) {
+    const shelf = (): Shelf => ({ references: new Int32Array(0), free: [] });
+    this.pool = pool;
+    this.#shelves = { f32: shelf(), f16: shelf(), q8: shelf(), q4: shelf(), q2: shelf() };
+    for (const format of KV_FORMATS) this.#adopt(format);
+  }
+
+  /** Pages held at least once. */
+  get used(): number {
+    return KV_FORMATS.reduce((sum, format) => sum + this.#used(format), 0);
+  }
+  /** Bytes of the pages held at least once. */
+  get usedBytes(): number {
+    return KV_FORMATS.reduce((sum, format) => sum + this.#used(format) * this.pool.pageBytes(format), 0);
+  }
+
+  /** `count` pages with one reference each and undefined content. All or, when the device refuses to grow, an error and none. */
+  allocate(count: number, format: KvFormat = this.pool.spec.format): number[] {
+    const { free, references } = this.#enough(count, format);
+    const pages = free.splice(free.length - count, count).reverse();
+    for (const page of pages) references[pageIndex(page)] = 1;
+    return pages;
+  }
+
+  retain(page: number): void {
+    const { references } = this.#held(page);
+    const index = pageIndex(page);
+    references[index] = (references[index] ?? 0) + 1;
+  }
+
+  release(page: number): void {
+    const { references, free } = this.#held(page);
+    const index = pageIndex(page);
+    const left = (references[index] ?? 0) - 1;
+    references[index] = left;
+    if (left === 0) free.push(page);
+  }
+
+  /** Whether more than one holder would see a write. */
+  shared(page: number): boolean {
+    return (this.#held(page).references[pageIndex(page)] ?? 0) > 1;
+  }
+
+  /** The shelf of a page that somebody holds. */
+  #held(page: number): Shelf {
+    const shelf = page < 0 ? undefined : this.#shelves[pageFormat(page)];
+    if (shelf === undefined || (shelf.references[pageIndex(page)] ?? 0) < 1) throw new InputError('argument', `page ${page} is held by nobody`, { page });
+    return shelf;
+  }
+
+  #used(format: KvFormat): number {
+    return this.pool.pages(format) - this.#shelves[format].free.length;
+  }
+
+  /** The shelf with `count` free pages. */
+  #enough(count: number, format: KvFormat): Shelf {
+    const shelf = this.#shelves[format];
+    while (shelf.free.length < count) {
+      try {
+        this.#grow(count - shelf.free.length, format);
+      } catch (error) {
+        if (this.reclaim?.() !== true) throw error;
+      }
+    }
+    return shelf;
+  }
+
+  #grow(missing: number, format: KvFormat): void {
+    const { pool } = this;
+    const least = pool.pages(format) + missing;
+    const ample = Math.max(least, Math.ceil(pool.pages(format) * GROWTH));
+    try {
+      pool.reserve(ample, format);
+    } catch (error) {
+      if (ample === least) throw error;
+      pool.reserve(least, format);
+    }
+    this.#adopt(format);
+  }
+
+  /** Takes pages that the pool has and the counts do not know; the lowest is handed out first. */
+  #adopt(format: KvFormat): void {
+    const shelf = this.#shelves[format];
+    const known = shelf.references.length;
+    const pages = this.pool.pages(format);
+    if (pages <= known) return;
+    const references = new Int32Array(pages);
+    references.set(shelf.references);
+    shelf.references = references;
+    const fresh = Array.from({ length: pages - known }, (_, i) => pageNumber(format, pages - 1 - i));
+    shelf.free.unshift(...fresh);
+  }
+}
