@@ -1,31 +1,50 @@
-/** Ranged attention over KV pages: see attention.wgsl. */
+/** Ranged attention over KV pages, whole or in shares of the keys that a second dispatch joins: see attention.wgsl and attention-merge.wgsl. */
 import type { Ranges } from '../../src/backend/backend.ts';
 import { InputError } from '../../src/errors.ts';
-import { pageSource } from '../lib/pages.ts';
-import { MAXIMUM_DATA_BYTES } from '../runtime/arena.ts';
+import { pageBuffers, pageReader, pageTypes, type KvOperand } from '../lib/pages.ts';
+import { biasStart, mostKeys, runsData, runsStart } from '../lib/runs.ts';
+import runs from '../lib/runs.wgsl';
+import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
+import mergeSource from './attention-merge.wgsl';
 import source from './attention.wgsl';
 import { checkGrid, type Matrix } from './operands.ts';
-import type { KvOperand } from './rope-append.ts';
 
-export interface AttentionInputs {
+/** What attention asks, whatever is made of it. */
+export interface QueryOperands {
   readonly q: Matrix;
   readonly heads: number;
   readonly kv: KvOperand;
   readonly position: number;
   readonly ranges: Ranges;
   readonly scale: number;
-  readonly out: Matrix;
 }
+
+export interface AttentionInputs extends QueryOperands {
+  readonly out: DeviceBuffer;
+  /** The result; shares of it; or only each row's maximum and sum, from vec4 `outStart` on. */
+  readonly mode: 'result' | 'shares' | 'sums';
+  /** 1 for the result. */
+  readonly shares: number;
+  readonly outStart?: number;
+}
+
+const MODES = { result: 0, shares: 1, sums: 2 } as const;
 
 const WORKGROUP = 128;
 /** Largest head, so that a row's channels fit a workgroup, four a thread. */
 const MAXIMUM_HEAD_DIM = 512;
 /** Rows of q in workgroup memory: 8 KiB of WebGPU's guaranteed 16. */
-const QUERY_FLOATS = 2048;
+export const QUERY_FLOATS = 2048;
+
+/** Workgroups that keep a large GPU busy; keys are split until there are as many. */
+const BUSY = 256;
+/** Fewest keys that are worth a share, and most shares. */
+const SHARE_KEYS = 256;
+const MAXIMUM_SHARES = 64;
 
 /** How a workgroup is shared out; see the kernel's header. */
-function tiling({ q, heads, kv: { spec } }: AttentionInputs): { queries: number; tileHeads: number; headTiles: number; keys: number; rowGroups: number } {
+function tiling({ q, heads, kv: { spec } }: QueryOperands): { queries: number; tileHeads: number; headTiles: number; keys: number; rowGroups: number } {
   const group = heads / spec.kvHeads;
   const rows = Math.min(16, Math.max(1, Math.floor(QUERY_FLOATS / spec.headDim)));
   const owners = Math.floor(WORKGROUP / (spec.headDim / 4));
@@ -39,15 +58,39 @@ function tiling({ q, heads, kv: { spec } }: AttentionInputs): { queries: number;
   return { queries, tileHeads, headTiles: Math.ceil(group / tileHeads), keys: 32, rowGroups: Math.min(owners, queries * tileHeads) };
 }
 
-const lists = ({ ranges, kv }: AttentionInputs): number => (ranges.shared ? 1 : kv.spec.kvHeads);
+/** Workgroups of one share. */
+function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
+  const { queries, headTiles } = tiling(inputs);
+  const { ranges, q, kv } = inputs;
+  return [Math.ceil(q.rows / ranges.queryBlock) * Math.ceil(Math.min(ranges.queryBlock, q.rows) / queries), kv.spec.kvHeads * headTiles];
+}
+
+/** Shares into which the keys are split, so that few queries over many keys use the whole GPU; a power of two, so that a growing context seldom changes it. */
+export function attentionShares(inputs: QueryOperands): number {
+  const [x, y] = tiles(inputs);
+  const wanted = Math.min(MAXIMUM_SHARES, Math.floor(BUSY / (x * y)), Math.floor(mostKeys(inputs.ranges) / SHARE_KEYS));
+  return wanted < 2 ? 1 : 2 ** Math.floor(Math.log2(wanted));
+}
+
+/** Values of a share's part of a row: sums, then as many as a head has. */
+export const partFloats = (headDim: number): number => headDim + 4;
+
+/** Lists of a query block. */
+export const rangeHeads = ({ ranges, kv }: QueryOperands): number => (ranges.shared ? 1 : kv.spec.kvHeads);
+
+export function checkHeadDim(kernel: string, { kv }: QueryOperands): void {
+  const { headDim } = kv.spec;
+  if (headDim % 4 === 0 && headDim <= MAXIMUM_HEAD_DIM) return;
+  throw new InputError('argument', `${kernel}: headDim ${headDim} is not a multiple of 4 up to ${MAXIMUM_HEAD_DIM}; use device: 'wasm' for this model`);
+}
 
 export const attention: Kernel<AttentionInputs> = {
   name: 'attention',
-  bindings: ['read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32'],
+  bindings: ['read', 'read', 'write', 'read', 'read', 'read', 'read'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32'],
   data: true,
-  types: ({ kv }) => kv.spec.format,
-  source: ({ kv }) => `${pageSource(kv.spec.format)}\n${source}`,
+  types: ({ kv }) => pageTypes(kv),
+  source: ({ kv }) => `${pageReader(kv.memories.map(({ format }) => format), 3)}\n${source}\n${runs}`,
   constants(inputs) {
     const { queries, tileHeads, headTiles, keys, rowGroups } = tiling(inputs);
     return {
@@ -59,39 +102,45 @@ export const attention: Kernel<AttentionInputs> = {
       HEAD_TILES: headTiles,
       KEYS: keys,
       ROW_GROUPS: rowGroups,
+      MODE: MODES[inputs.mode],
     };
   },
   check(inputs) {
-    const { headDim } = inputs.kv.spec;
-    if (headDim % 4 !== 0 || headDim > MAXIMUM_HEAD_DIM) {
-      throw new InputError('argument', `attention: headDim ${headDim} is not a multiple of 4 up to ${MAXIMUM_HEAD_DIM}; use device: 'wasm' for this model`);
-    }
-    const bytes = 4 * (inputs.ranges.offsets.length + inputs.ranges.runs.length);
-    if (bytes > MAXIMUM_DATA_BYTES) {
-      throw new InputError('argument', `attention: ranges of ${bytes} bytes, at most ${MAXIMUM_DATA_BYTES}; use a smaller chunk or fewer runs`);
-    }
+    checkHeadDim('attention', inputs);
     checkGrid('attention', attention.grid(inputs));
   },
-  grid(inputs) {
-    const { queries, headTiles } = tiling(inputs);
-    const { ranges, q, kv } = inputs;
-    const blocks = Math.ceil(q.rows / ranges.queryBlock);
-    return [blocks * Math.ceil(Math.min(ranges.queryBlock, q.rows) / queries), kv.spec.kvHeads * headTiles, 1];
-  },
-  buffers: ({ q, kv, out }) => [q.buffer, kv.pool, kv.table, out.buffer],
+  grid: (inputs) => [...tiles(inputs), inputs.shares],
+  buffers: ({ q, kv, out }) => [q.buffer, kv.table, out, ...pageBuffers(kv)],
   values(inputs) {
-    const { q, kv, position, ranges, scale } = inputs;
+    const { q, kv, position, ranges, scale, shares, outStart } = inputs;
     const { queries } = tiling(inputs);
     const queryBlock = Math.min(ranges.queryBlock, q.rows);
     return [
-      q.rows, position, q.stride / 4, kv.tableStart, kv.blocks, kv.pages, queryBlock, Math.ceil(queryBlock / queries),
-      lists(inputs), ranges.offsets.length, ranges.causal ? 1 : 0, scale,
+      q.rows, position, q.stride / 4, kv.tableStart, kv.blocks, queryBlock, Math.ceil(queryBlock / queries), rangeHeads(inputs),
+      runsStart(ranges), biasStart(ranges), ranges.causal ? 1 : 0, scale, shares, outStart ?? 0,
     ];
   },
-  hostData({ ranges }) {
-    const words = new Uint32Array(ranges.offsets.length + ranges.runs.length);
-    words.set(ranges.offsets);
-    words.set(ranges.runs, ranges.offsets.length);
-    return { words };
-  },
+  hostData: ({ ranges }) => runsData(ranges),
+};
+
+export interface MergeInputs {
+  /** [shares, tokens, heads, partFloats] */
+  readonly parts: DeviceBuffer;
+  readonly shares: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly out: Matrix;
+}
+
+export const attentionMerge: Kernel<MergeInputs> = {
+  name: 'attention-merge',
+  bindings: ['read', 'write'],
+  params: ['u32', 'u32', 'u32'],
+  types: () => '',
+  source: () => mergeSource,
+  constants: ({ heads, headDim }) => ({ HEAD_DIM: headDim, HEADS: heads }),
+  check: (inputs) => checkGrid('attention-merge', attentionMerge.grid(inputs)),
+  grid: ({ heads, out }) => [heads, out.rows, 1],
+  buffers: ({ parts, out }) => [parts, out.buffer],
+  values: ({ shares, out }) => [out.rows, out.stride / 4, shares],
 };

@@ -1,14 +1,18 @@
-// Ranged attention over KV pages: out[t, h] = sum_j softmax_j(scale * q[t, h] . k[j]) v[j], j over the key runs that the ranges give
+// Ranged attention over KV pages: out[t, h] = sum_j softmax_j(scale * q[t, h] . k[j] + bias) v[j], j over the key runs that the ranges give
 // (query block of t, KV head of h), causal: j <= position + t. The softmax runs online over tiles of keys (Milakov & Gimelshein 2018;
 // FlashAttention, Dao 2022), in f32. A query that may see no key gives zeros.
 //
 // q     [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
-// pool  pages (lib/pages-*.wgsl)
-// table [layers, KV_HEADS, blocks]  pages of the sequence, 32 positions each
-// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
-// data  offsets [query blocks * range_heads + 1], then runs (start, end) from word runs_start
+// table [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
+// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4; or, where MODE says so, what shares of the keys give (below)
+// pages                             lib/pages.ts, from binding 3 on
+// data                              lib/runs.wgsl
 //
-// One workgroup of 128 per (query tile, KV head, tile of its query heads): ROWS = QUERIES * TILE_HEADS rows of q share the reading of
+// Few queries over many keys are split (Flash-Decoding, Dao et al. 2023): workgroup.z takes one of `shares` equal shares of a list's keys.
+// MODE 0: out is the result (one share). MODE 1: out [share, token, head] is (maximum, sum, -, -), then DIM4 vec4 of weighted values, not
+// divided; attention-merge.wgsl joins them. MODE 2: from vec4 out_start on, only (maximum, sum, -, -); the probe divides by them.
+//
+// One workgroup of 128 per (query tile, KV head, tile of its query heads, share): ROWS = QUERIES * TILE_HEADS rows of q share the reading of
 // keys and values. For a tile of KEYS keys: (1) a thread makes the scores of one key for some rows; (2) eight threads a row update the
 // maximum and make the weights; (3) a thread owns four channels, of a share of the rows (ROW_GROUPS) or, in decode, of the keys.
 // HEAD_DIM is a multiple of 4, at most 512; KEYS divides 128; ROWS <= 16; ROWS / (128 / KEYS) and ROWS / ROW_GROUPS at most 8.
@@ -21,6 +25,7 @@ override TILE_HEADS: u32; // query heads of a workgroup
 override HEAD_TILES: u32; // ceil(HEADS / KV_HEADS / TILE_HEADS)
 override KEYS: u32; // keys of a tile
 override ROW_GROUPS: u32; // groups of rows in step 3
+override MODE: u32; // 0 result, 1 shares, 2 maximum and sum only
 
 const WORKGROUP = 128u;
 const LANES = 8u; // threads a row in step 2
@@ -32,19 +37,20 @@ struct Params {
   q_stride: u32,
   table_start: u32, // layer * KV_HEADS * blocks
   blocks: u32,
-  pages: u32,
   query_block: u32,
   block_tiles: u32, // query tiles of a block
   range_heads: u32, // KV_HEADS, or 1 when shared
   runs_start: u32,
+  bias_start: u32,
   causal: u32,
   scale: f32,
+  shares: u32,
+  out_start: u32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> pool: array<PageVec>;
-@group(0) @binding(2) var<storage, read> table: array<u32>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> table: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 @group(1) @binding(0) var<uniform> params: Params;
 @group(1) @binding(1) var<storage, read> data: array<u32>;
 
@@ -53,7 +59,8 @@ override DIM4 = HEAD_DIM / 4u;
 
 var<workgroup> queries: array<vec4<f32>, ROWS * DIM4>;
 var<workgroup> scores: array<f32, ROWS * KEYS>;
-var<workgroup> key_rows: array<u32, KEYS>; // vec4 index of each key's row
+var<workgroup> key_pages: array<u32, KEYS>;
+var<workgroup> key_rows: array<u32, KEYS>;
 var<workgroup> lanes: array<f32, WORKGROUP>;
 var<workgroup> rescale: array<f32, ROWS>;
 var<workgroup> shares: array<vec4<f32>, WORKGROUP>;
@@ -97,82 +104,92 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   var acc = array<vec4<f32>, 8>();
 
   let list = block * params.range_heads + select(kv_head, 0u, params.range_heads == 1u);
-  let run_end = data[list + 1u];
-  for (var run = data[list]; run < run_end; run++) {
-    let start = data[params.runs_start + 2u * run];
-    var end = data[params.runs_start + 2u * run + 1u];
-    if (params.causal == 1u) {
-      end = min(end, params.position + query_end);
+  let first_run = data[list];
+  let end_run = data[list + 1u];
+  var slots = 0u;
+  if (params.causal == 1u) {
+    slots = slots_below(first_run, end_run, params.position + query_end);
+  } else if (end_run > first_run) {
+    slots = run_slots(end_run - 1u);
+  }
+  let share = ((slots + KEYS - 1u) / KEYS + params.shares - 1u) / params.shares * KEYS;
+  let end = min(slots, (workgroup.z + 1u) * share);
+  for (var slot0 = workgroup.z * share; slot0 < end; slot0 += KEYS) {
+    workgroupBarrier();
+    // 1. Scores.
+    let slot = slot0 + key;
+    let seen = slot < end;
+    var position = 0u;
+    var page = 0u;
+    var bias = 0.0;
+    if (seen) {
+      let run = run_of_slot(first_run, end_run, slot);
+      position = run_start(run) + slot - slots_before(first_run, run);
+      page = table[params.table_start + kv_head * params.blocks + position / 32u];
+      bias = run_bias(run);
     }
-    for (var key0 = start; key0 < end; key0 += KEYS) {
-      workgroupBarrier();
-      // 1. Scores.
-      let position = key0 + key;
-      let seen = position < end;
-      var page = 0u;
-      if (seen) {
-        page = table[params.table_start + kv_head * params.blocks + position / 32u];
-      }
-      let key_row = (min(page, params.pages - 1u) * 64u + position % 32u) * DIM4;
-      if (thread < KEYS) {
-        key_rows[key] = key_row;
-      }
-      var s = array<f32, 8>(); // in words: SwiftShader does not zero a variable of a loop's body again
-      if (seen) {
-        for (var d = 0u; d < DIM4; d++) {
-          let k = page_vec(key_row + d);
-          for (var r = 0u; r < row_share; r++) {
-            s[r] += dot(queries[min(score_row + r, ROWS - 1u) * DIM4 + d], k);
-          }
+    if (thread < KEYS) {
+      key_pages[key] = page;
+      key_rows[key] = position % 32u;
+    }
+    var s = array<f32, 8>(); // in words: SwiftShader does not zero a variable of a loop's body again
+    if (seen) {
+      for (var d = 0u; d < DIM4; d++) {
+        let k = key_vec(page, position % 32u, d);
+        for (var r = 0u; r < row_share; r++) {
+          s[r] += dot(queries[min(score_row + r, ROWS - 1u) * DIM4 + d], k);
         }
       }
-      for (var r = 0u; r < row_share; r++) {
-        let row = score_row + r;
-        if (row < ROWS) {
-          let visible = seen && (params.causal == 0u || position <= params.position + query0 + row / TILE_HEADS);
-          scores[row * KEYS + key] = select(NONE, s[r], visible);
-        }
+    }
+    for (var r = 0u; r < row_share; r++) {
+      let row = score_row + r;
+      if (row < ROWS) {
+        let visible = seen && (params.causal == 0u || position <= params.position + query0 + row / TILE_HEADS);
+        scores[row * KEYS + key] = select(NONE, s[r] + bias, visible);
       }
-      workgroupBarrier();
-      // 2. Weights.
-      var local_maximum = NONE;
-      if (soft_row < ROWS) {
-        for (var j = lane; j < KEYS; j += LANES) {
-          local_maximum = max(local_maximum, scores[soft_row * KEYS + j]);
-        }
+    }
+    workgroupBarrier();
+    // 2. Weights.
+    var local_maximum = NONE;
+    if (soft_row < ROWS) {
+      for (var j = lane; j < KEYS; j += LANES) {
+        local_maximum = max(local_maximum, scores[soft_row * KEYS + j]);
       }
-      lanes[thread] = local_maximum;
-      workgroupBarrier();
-      if (soft_row < ROWS) {
-        var updated = maximum;
-        for (var l = 0u; l < LANES; l++) {
-          updated = max(updated, lanes[soft_row * LANES + l]);
-        }
-        let factor = exp(maximum - updated);
-        maximum = updated;
-        sum *= factor;
-        for (var j = lane; j < KEYS; j += LANES) {
-          let score = scores[soft_row * KEYS + j];
-          let weight = select(exp(score - updated), 0.0, score == NONE);
-          scores[soft_row * KEYS + j] = weight;
-          sum += weight;
-        }
-        if (lane == 0u) {
-          rescale[soft_row] = factor;
-        }
+    }
+    lanes[thread] = local_maximum;
+    workgroupBarrier();
+    if (soft_row < ROWS) {
+      var updated = maximum;
+      for (var l = 0u; l < LANES; l++) {
+        updated = max(updated, lanes[soft_row * LANES + l]);
       }
-      workgroupBarrier();
-      // 3. Weighted values.
-      if (accumulates) {
+      let factor = exp(maximum - updated);
+      maximum = updated;
+      sum *= factor;
+      for (var j = lane; j < KEYS; j += LANES) {
+        let score = scores[soft_row * KEYS + j];
+        let weight = select(exp(score - updated), 0.0, score == NONE);
+        scores[soft_row * KEYS + j] = weight;
+        sum += weight;
+      }
+      if (lane == 0u) {
+        rescale[soft_row] = factor;
+      }
+    }
+    if (MODE == 2u) {
+      continue;
+    }
+    workgroupBarrier();
+    // 3. Weighted values.
+    if (accumulates) {
+      for (var a = 0u; a < rows_owned; a++) {
+        acc[a] *= rescale[min(row_group + a * ROW_GROUPS, ROWS - 1u)];
+      }
+      let count = min(KEYS, end - slot0);
+      for (var j = key_group; j < count; j += key_groups) {
+        let v = value_vec(key_pages[j], key_rows[j], channel);
         for (var a = 0u; a < rows_owned; a++) {
-          acc[a] *= rescale[min(row_group + a * ROW_GROUPS, ROWS - 1u)];
-        }
-        let count = min(KEYS, end - key0);
-        for (var j = key_group; j < count; j += key_groups) {
-          let v = page_vec(key_rows[j] + 32u * DIM4 + channel);
-          for (var a = 0u; a < rows_owned; a++) {
-            acc[a] += scores[min(row_group + a * ROW_GROUPS, ROWS - 1u) * KEYS + j] * v;
-          }
+          acc[a] += scores[min(row_group + a * ROW_GROUPS, ROWS - 1u) * KEYS + j] * v;
         }
       }
     }
@@ -180,6 +197,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
   workgroupBarrier();
   lanes[thread] = sum;
+  if (lane == 0u && soft_row < ROWS) {
+    rescale[soft_row] = maximum;
+  }
+  workgroupBarrier();
+  if (MODE != 0u && thread < ROWS) {
+    let query = query0 + thread / TILE_HEADS;
+    let head = head_start + thread % TILE_HEADS;
+    if (query < query_end && head < group) {
+      let at = (workgroup.z * params.tokens + query) * HEADS + kv_head * group + head;
+      out[params.out_start + at * select(1u, DIM4 + 1u, MODE == 1u)] = vec4<f32>(rescale[thread], row_sum(thread), 0.0, 0.0);
+    }
+  }
+  if (MODE == 2u) {
+    return;
+  }
   for (var a = 0u; a < rows_owned; a++) {
     workgroupBarrier();
     shares[thread] = acc[a];
@@ -188,15 +220,25 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let query = query0 + row / TILE_HEADS;
     let head = head_start + row % TILE_HEADS;
     if (key_group == 0u && row < ROWS && query < query_end && head < group) {
-      var total = 0.0;
-      for (var l = 0u; l < LANES; l++) {
-        total += lanes[row * LANES + l];
-      }
       var value = vec4<f32>();
       for (var g = 0u; g < key_groups; g++) {
         value += shares[(g * ROW_GROUPS + row_group) * DIM4 + channel];
       }
-      out[query * params.q_stride + (kv_head * group + head) * DIM4 + channel] = select(value / total, vec4<f32>(), total == 0.0);
+      if (MODE == 1u) {
+        let at = (workgroup.z * params.tokens + query) * HEADS + kv_head * group + head;
+        out[at * (DIM4 + 1u) + 1u + channel] = value;
+      } else {
+        let total = row_sum(row);
+        out[query * params.q_stride + (kv_head * group + head) * DIM4 + channel] = select(value / total, vec4<f32>(), total == 0.0);
+      }
     }
   }
+}
+
+fn row_sum(row: u32) -> f32 {
+  var total = 0.0;
+  for (var l = 0u; l < LANES; l++) {
+    total += lanes[row * LANES + l];
+  }
+  return total;
 }

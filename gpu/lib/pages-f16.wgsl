@@ -1,7 +1,10 @@
-// KV pages of f16 (contract 3), without the shader-f16 feature: two words hold four values.
-// The kernel declares `pool`; vec4 index = (page * 64 + row) * HEAD_DIM / 4 + d / 4, values' rows starting at 32.
+// KV pages of f16 (contract 3), without the shader-f16 feature: 32 key rows, then 32 value rows; two words hold four values.
+// pages.ts declares `pages_f16` and says with page_halves whether subnormal values have to be exact.
 
-fn page_vec(i: u32) -> vec4<f32> {
-  let v = pool[i];
-  return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+fn key_f16(index: u32, row: u32, d: u32) -> vec4<f32> {
+  return page_halves(pages_f16[(index * 64u + row) * (HEAD_DIM / 4u) + d]);
+}
+
+fn value_f16(index: u32, row: u32, d: u32) -> vec4<f32> {
+  return key_f16(index, row + 32u, d);
 }

@@ -1,19 +1,97 @@
-/** The page decoder of a KV format, and the element type of its pool binding (`PageVec` in the kernels). */
-import type { KvSpec } from '../../src/backend/backend.ts';
+/** The WGSL that reads and writes KV pages: one decoder a format, and the choice among the formats that a dispatch binds. */
+import { KV_FORMATS, PAGE_TOKENS, pageNumber, type KvFormat, type KvSpec } from '../../src/backend/backend.ts';
+import type { DeviceBuffer } from '../runtime/buffers.ts';
+import half from './half.wgsl';
+import bits from './pages-bits.wgsl';
 import f16 from './pages-f16.wgsl';
 import f32 from './pages-f32.wgsl';
+import scaled from './pages-scaled.wgsl';
+
+/** Formats that one dispatch may read: with q, table, output and host data they are WebGPU's guaranteed eight storage buffers. */
+export const PAGE_SLOTS = 4;
+
+const BITS: Readonly<Record<KvFormat, number>> = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 };
+
+export function isClosed(format: KvFormat): boolean {
+  return BITS[format] < 16;
+}
+
+/** Words of a page. The same arithmetic as in pages-bits.wgsl and `assembly/kv/layout.ts`. */
+export function pageWords(format: KvFormat, headDim: number): number {
+  const rows = 2 * PAGE_TOKENS * Math.ceil((headDim * BITS[format]) / 32);
+  return isClosed(format) ? headDim + PAGE_TOKENS * Math.ceil(headDim / 32) + rows : rows;
+}
+
+/** Where a kernel finds a sequence's keys and values. */
+export interface KvOperand {
+  readonly spec: KvSpec;
+  /** Page memory of the formats that the kernel may meet, at most PAGE_SLOTS, by code. */
+  readonly memories: readonly PageMemory[];
+  /** The one that is written token by token. */
+  readonly open: PageMemory & { readonly format: KvSpec['format'] };
+  readonly table: DeviceBuffer;
+  /** Word of the table at which the layer begins. */
+  readonly tableStart: number;
+  readonly blocks: number;
+}
+
+export interface PageMemory {
+  readonly format: KvFormat;
+  readonly buffer: DeviceBuffer;
+  readonly pages: number;
+}
+
+/** Short name of the formats, for a pipeline's key. */
+export function pageTypes({ memories }: KvOperand): string {
+  return memories.map(({ format }) => format).join('+');
+}
+
+/** The page buffers in their slots; what is bound to the others is never read. */
+export function pageBuffers({ memories, table }: KvOperand): DeviceBuffer[] {
+  return Array.from({ length: PAGE_SLOTS }, (_, slot) => memories[slot]?.buffer ?? table);
+}
+
+const ELEMENTS: Readonly<Record<KvFormat, string>> = { f32: 'vec4<f32>', f16: 'vec2<u32>', q8: 'u32', q4: 'u32', q2: 'u32' };
+
+const EXACT = 'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return half4(vec4<u32>(v.x, v.x >> 16u, v.y, v.y >> 16u));\n}\n';
+const FAST = 'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));\n}\n';
+
+function decoder(format: KvFormat, exact: boolean): string {
+  switch (format) {
+    case 'f32':
+      return f32;
+    case 'f16':
+      return `${exact ? EXACT : FAST}${f16}`;
+    case 'q8':
+    case 'q4':
+    case 'q2':
+      return bits.replaceAll('FORMAT', format).replaceAll('BITS', `${BITS[format]}u`);
+    default:
+      throw new RangeError(`no page format ${String(format satisfies never)}`);
+  }
+}
+
+/**
+ * `key_vec(page, row, d)` and `value_vec(page, row, d)`: channels 4 d .. 4 d + 3 of token `row` of the page of that number; zeros for a
+ * page of a format that is not bound. The formats' buffers are bound from `binding` on. `exact`: f16 pages give subnormal values as they are.
+ */
+export function pageReader(formats: readonly KvFormat[], binding: number, exact = false): string {
+  const declared = formats.map((format, slot) => `@group(0) @binding(${binding + slot}) var<storage, read> pages_${format}: array<${ELEMENTS[format]}>;\n`).join('');
+  const decoders = formats.map((format) => decoder(format, exact)).join('\n');
+  const choose = (part: string): string => {
+    const of = (format: KvFormat): string => `return ${part}_${format}(index, row, d);`;
+    const only = formats.length === 1 ? formats[0] : undefined;
+    const cases = formats.map((format) => `    case ${KV_FORMATS.indexOf(format)}u: { ${of(format)} }\n`).join('');
+    const body = only === undefined ? `  switch page >> 27u {\n${cases}    default: { return vec4<f32>(); }\n  }\n` : `  ${of(only)}\n`;
+    return `fn ${part}_vec(page: u32, row: u32, d: u32) -> vec4<f32> {\n  let index = page & 0x7ffffffu;\n${body}}\n`;
+  };
+  return `${declared}${half}\n${scaled}\n${decoders}\n${choose('key')}${choose('value')}`;
+}
 
 const STORE_F32 = 'fn page_pack(v: vec4<f32>) -> PageVec {\n  return v;\n}\n';
 const STORE_F16 = 'fn page_pack(v: vec4<f32>) -> PageVec {\n  return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));\n}\n';
 
-/** `PageVec`, `page_vec(i)` and `page_pack(v)`. */
-export function pageSource(format: KvSpec['format']): string {
-  switch (format) {
-    case 'f32':
-      return `alias PageVec = vec4<f32>;\n${f32}${STORE_F32}`;
-    case 'f16':
-      return `alias PageVec = vec2<u32>;\n${f16}${STORE_F16}`;
-    default:
-      throw new RangeError(`no page format ${String(format satisfies never)}`);
-  }
+/** For pages that are written token by token: `PageVec`, `page_pack(v)`, and the number of the format's first page. */
+export function pageWriter(format: KvSpec['format']): string {
+  return `alias PageVec = ${ELEMENTS[format]};\nconst FIRST_PAGE = ${pageNumber(format, 0)}u;\n${format === 'f32' ? STORE_F32 : STORE_F16}`;
 }

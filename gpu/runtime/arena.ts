@@ -10,7 +10,7 @@ export const ARENA_BYTES = 1 << 22;
 /** Bytes of one parameter window; WebGPU's smallest guaranteed offset alignment is 256 as well. */
 export const WINDOW_BYTES = 256;
 
-/** The largest data window: larger data are uploaded as tensors of their own. */
+/** The largest data window: larger data get a buffer of their own. */
 export const MAXIMUM_DATA_BYTES = ARENA_BYTES / 4;
 
 /** Words for one dispatch; equal contents within one submit share a place. */
@@ -43,7 +43,7 @@ export class Arena {
   /** Copies words and returns their byte offset; the same words as last time in this submit are not copied again. */
   place(words: Uint32Array, window: number): number {
     const last = this.#last;
-    if (last !== undefined && equal(last.words, words)) return last.offset;
+    if (last !== undefined && equalWords(last.words, words)) return last.offset;
     const offset = this.take(window);
     this.u32.set(words, offset / 4);
     this.#last = { words: words.slice(), offset };
@@ -56,7 +56,7 @@ export class Arena {
   }
 }
 
-function equal(a: Uint32Array, b: Uint32Array): boolean {
+export function equalWords(a: Uint32Array, b: Uint32Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
   return true;

@@ -4,7 +4,7 @@
  * Bind groups are cached by pipeline layout and buffers, so that a decode step, which sees the same buffers as the
  * step before, makes none. Parameters travel in the arena, written once a submit.
  */
-import { ARENA_BYTES, Arena, MAXIMUM_DATA_BYTES, WINDOW_BYTES } from './arena.ts';
+import { ARENA_BYTES, Arena, equalWords, MAXIMUM_DATA_BYTES, WINDOW_BYTES } from './arena.ts';
 import { Buffers, type DeviceBuffer, type Purpose } from './buffers.ts';
 import type { Device } from './device.ts';
 import type { Kernel } from './kernel.ts';
@@ -31,6 +31,13 @@ export interface Counters {
   bytes: number;
 }
 
+/** Bytes of a buffer. */
+export interface BufferPart {
+  readonly buffer: DeviceBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 export class Runner {
   readonly device: Device;
   readonly buffers: Buffers;
@@ -40,6 +47,8 @@ export class Runner {
   readonly #arena = new Arena();
   readonly #arenaBuffer: DeviceBuffer;
   readonly #groups = new Map<string, GPUBindGroup>();
+  /** The last host data above an arena window, kept for the dispatches that read the same. */
+  #large: { readonly words: Uint32Array; readonly buffer: DeviceBuffer } | undefined;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #current: Pipeline | undefined;
@@ -78,7 +87,8 @@ export class Runner {
     kernel.check(inputs);
     const pipeline = this.#pipelines.get(kernel, inputs);
     const words = kernel.hostData?.(inputs).words;
-    const window = words === undefined ? 0 : dataWindow(words.byteLength);
+    const large = words === undefined || words.byteLength <= MAXIMUM_DATA_BYTES ? undefined : this.#uploaded(words);
+    const window = words === undefined || large !== undefined ? 0 : dataWindow(words.byteLength);
     if (this.#recorded >= SUBMIT_AFTER || !this.#arena.fits(WINDOW_BYTES + window)) this.submit();
 
     const offset = this.#arena.take(WINDOW_BYTES);
@@ -88,10 +98,10 @@ export class Runner {
       if (kernel.params[i] === 'f32') this.#arena.f32[offset / 4 + i] = value;
       else this.#arena.u32[offset / 4 + i] = value;
     }
-    const offsets = words === undefined ? [offset] : [offset, this.#arena.place(words, window)];
+    const offsets = words === undefined ? [offset] : [offset, large === undefined ? this.#arena.place(words, window) : 0];
 
     const group = this.#group(pipeline, kernel.buffers(inputs));
-    const parameters = this.#parameters(pipeline, window);
+    const parameters = this.#parameters(pipeline, window, large);
     const pass = this.#compute(pipeline);
     if (this.#current !== pipeline) {
       pass.setPipeline(pipeline.gpu);
@@ -143,11 +153,22 @@ export class Runner {
 
   /** Bytes of a buffer after everything recorded so far; later commands may be submitted meanwhile. */
   async read(buffer: DeviceBuffer, offset: number, bytes: number, wait: boolean): Promise<ArrayBuffer> {
+    if (wait && bytes > 0) this.#waits += 1;
+    return this.gather([{ buffer, offset, bytes }]);
+  }
+
+  /** Bytes of several parts, one after the other, as they are after everything recorded so far; no wait, later commands may be submitted meanwhile. */
+  async gather(parts: readonly BufferPart[]): Promise<ArrayBuffer> {
     this.device.check();
+    const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
     if (bytes === 0) return new ArrayBuffer(0);
-    if (wait) this.#waits += 1;
     const staging = this.#readback.stage(bytes);
-    this.#commands().copyBufferToBuffer(buffer.gpu, offset, staging.gpu, 0, bytes);
+    const commands = this.#commands();
+    let at = 0;
+    for (const part of parts) {
+      commands.copyBufferToBuffer(part.buffer.gpu, part.offset, staging.gpu, at, part.bytes);
+      at += part.bytes;
+    }
     this.submit();
     const copy = await this.#readback.take(staging, bytes);
     await this.#settled();
@@ -180,6 +201,8 @@ export class Runner {
 
   /** Destroys every buffer of the pool that is free, and the staging buffers. */
   trim(): void {
+    if (this.#large !== undefined) this.buffers.give(this.#large.buffer);
+    this.#large = undefined;
     this.destroy(...this.buffers.drain());
     this.#readback.drain();
   }
@@ -225,15 +248,27 @@ export class Runner {
     return this.#keep(key, this.device.gpu.createBindGroup({ layout: pipeline.layout, entries }), buffers);
   }
 
-  #parameters(pipeline: Pipeline, window: number): GPUBindGroup {
-    const key = `params ${window}`;
+  /** A buffer with host data too large for the arena. */
+  #uploaded(words: Uint32Array): DeviceBuffer {
+    const last = this.#large;
+    if (last !== undefined && equalWords(last.words, words)) return last.buffer;
+    if (last !== undefined) this.buffers.give(last.buffer);
+    const buffer = this.buffers.take(words.byteLength);
+    this.upload(buffer, 0, words);
+    this.#large = { words: words.slice(), buffer };
+    return buffer;
+  }
+
+  #parameters(pipeline: Pipeline, window: number, large: DeviceBuffer | undefined): GPUBindGroup {
+    const key = large === undefined ? `params ${window}` : `params in ${large.id}`;
     const known = this.#groups.get(key);
     if (known !== undefined) return known;
     const buffer = this.#arenaBuffer.gpu;
     const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer, size: WINDOW_BYTES } }];
     if (window > 0) entries.push({ binding: 1, resource: { buffer, size: window } });
+    if (large !== undefined) entries.push({ binding: 1, resource: { buffer: large.gpu } });
     const layout = this.#pipelines.paramLayout(pipeline.data);
-    return this.#keep(key, this.device.gpu.createBindGroup({ layout, entries }), [this.#arenaBuffer]);
+    return this.#keep(key, this.device.gpu.createBindGroup({ layout, entries }), large === undefined ? [this.#arenaBuffer] : [this.#arenaBuffer, large]);
   }
 
   #keep(key: string, group: GPUBindGroup, buffers: readonly DeviceBuffer[]): GPUBindGroup {

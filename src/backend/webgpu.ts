@@ -4,7 +4,6 @@
  *
  * One file, because the contract is one interface; what many operations share lies beside it: `webgpu/products.ts`, `rows.ts`, `pictures.ts`.
  */
-import { attention } from '../../gpu/kernels/attention.ts';
 import { embed } from '../../gpu/kernels/embed.ts';
 import { ropeAppend, ropeAppendRows } from '../../gpu/kernels/rope-append.ts';
 import { sampleDraw, sampleParts, samplePrepare } from '../../gpu/kernels/sample.ts';
@@ -18,12 +17,14 @@ import { uniform } from './random.ts';
 import {
   PAGE_TOKENS,
   type Activation, type AttentionSpec, type Backend, type Conv2dOptions, type DenoiseSpec, type GroupNormSpec, type KvPool, type KvSpec, type KvView,
-  type LinearOptions, type MemoryUse, type ModulateSpec, type NormSpec, type Ranges, type RopeSpec, type SampleSpec, type Sampler, type Tensor, type Weight,
+  type LinearOptions, type MemoryUse, type ModulateSpec, type NormSpec, type ProbeSpec, type Ranges, type RopeSpec, type SampleSpec, type Sampler, type Tensor, type Weight,
   type WeightWriter,
 } from './backend.ts';
 import type { WeightSpec } from './weight.ts';
+import { Attending } from './webgpu/attending.ts';
 import { Biases } from './webgpu/biases.ts';
-import { checkRanges, poolOf, rms } from './webgpu/checks.ts';
+import { poolOf, rms } from './webgpu/checks.ts';
+import { CacheContents } from './webgpu/cache-contents.ts';
 import { GpuKvPool } from './webgpu/kv-pool.ts';
 import { Pictures } from './webgpu/pictures.ts';
 import { Products } from './webgpu/products.ts';
@@ -60,6 +61,8 @@ export class WebGpuBackend implements Backend {
   readonly #products: Products;
   readonly #rows: Rows;
   readonly #pictures: Pictures;
+  readonly #attending: Attending;
+  readonly #contents: CacheContents;
   #samplers = 0;
   #ended = false;
 
@@ -74,6 +77,8 @@ export class WebGpuBackend implements Backend {
     this.#products = new Products(context, this.#biases);
     this.#rows = new Rows(context);
     this.#pictures = new Pictures(context, this.#products);
+    this.#attending = new Attending(context);
+    this.#contents = new CacheContents(context);
     this.description = adapter.name;
     this.software = adapter.software;
     this.lost = lost;
@@ -295,6 +300,7 @@ export class WebGpuBackend implements Backend {
     const rotary = rope === undefined ? 0 : 2 * rope.inverseFrequency.length;
     if (rope !== undefined && (rotary < 2 || rotary > headDim)) throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
     const operand = pool.operand('ropeAppend', kv, layer);
+    pool.checkOpen('ropeAppend', kv, layer, [Math.floor(position / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS)]);
     const positions = kv.positions?.subarray(position, end);
     const first = positions?.[0] ?? position;
     const follow = positions?.every((value, i) => value === first + i) ?? true;
@@ -312,19 +318,23 @@ export class WebGpuBackend implements Backend {
   }
 
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
-    const input = matrix('attention', 'q', q);
-    const pool = poolOf('attention', kv);
-    const { kvHeads, headDim } = pool.spec;
-    if (input.cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-      throw new InputError('argument', `attention: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
-    }
-    checkRanges(ranges, input.rows, ranges.shared ? 1 : kvHeads, kv.blocks * PAGE_TOKENS);
-    const operand = pool.operand('attention', kv, layer);
-    const out = this.#tensors.make([input.rows, input.cols]);
-    this.#runner.run(attention, {
-      q: input, heads: spec.heads, kv: operand, position, ranges, scale: spec.scale, out: matrix('attention', 'out', out),
-    });
-    return out;
+    return this.#attending.attention(q, kv, layer, position, ranges, spec);
+  }
+
+  probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
+    return this.#attending.probe(q, kv, layer, position, ranges, spec);
+  }
+
+  cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor {
+    return this.#contents.cached(kv, layer, part, start, end);
+  }
+
+  spanMeans(kv: KvView, layer: number, part: 'keys' | 'values', spans: Uint32Array): Tensor {
+    return this.#contents.spanMeans(kv, layer, part, spans);
+  }
+
+  rowMeans(x: Tensor, spans: Uint32Array): Tensor {
+    return this.#contents.rowMeans(x, spans);
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {

@@ -47,23 +47,38 @@ export function poolOf(operation: string, kv: KvView): GpuKvPool {
   return kv.pool;
 }
 
-/** Offsets and runs come from policies: every number is checked, since a wrong one would read another sequence's pages. */
-export function checkRanges(ranges: Ranges, rows: number, lists: number, capacity: number): void {
-  const { queryBlock, offsets, runs } = ranges;
+/** Offsets, runs and biases come from policies: every number is checked, since a wrong one would read another sequence's pages. */
+export function checkRanges(operation: string, ranges: Ranges, rows: number, lists: number, capacity: number): void {
+  const { queryBlock, offsets, runs, bias } = ranges;
   const blocks = Math.ceil(rows / queryBlock);
-  if (!(queryBlock >= 1) || offsets.length !== blocks * lists + 1) {
+  if (!Number.isInteger(queryBlock) || !(queryBlock >= 1) || offsets.length !== blocks * lists + 1) {
     throw new InputError(
       'argument',
-      `attention: ranges with ${offsets.length} offsets; ${blocks} query blocks (of ${queryBlock}) of ${lists} lists need ${blocks * lists + 1}`,
+      `${operation}: ranges with ${offsets.length} offsets; ${blocks} query blocks (of ${queryBlock}) of ${lists} lists need ${blocks * lists + 1}`,
     );
   }
+  if (bias !== undefined && bias.length !== runs.length / 2) throw new InputError('argument', `${operation}: ranges with ${bias.length} biases for ${runs.length / 2} runs`);
   for (let i = 0; i < offsets.length; i += 1) {
     const offset = offsets[i] ?? 0;
-    if (2 * offset > runs.length || offset < (offsets[i - 1] ?? 0)) throw new InputError('argument', `attention: ranges offset ${i} is ${offset}, of ${runs.length / 2} runs`);
+    if (2 * offset > runs.length || offset < (offsets[i - 1] ?? 0)) throw new InputError('argument', `${operation}: ranges offset ${i} is ${offset}, of ${runs.length / 2} runs`);
   }
-  for (let r = 0; r < runs.length; r += 1) {
-    const edge = runs[r] ?? 0;
-    if (edge > capacity) throw new InputError('argument', `attention: a run reaches key ${edge}, the view has ${capacity}`);
+  for (let list = 0; list + 1 < offsets.length; list += 1) {
+    let before = 0;
+    for (let r = offsets[list] ?? 0; r < (offsets[list + 1] ?? 0); r += 1) {
+      const [start, end] = [runs[2 * r] ?? 0, runs[2 * r + 1] ?? 0];
+      if (start < before || end < start) throw new InputError('argument', `${operation}: ranges list ${list}: run [${start}, ${end}) is not sorted, or overlaps the one before, which ends at ${before}`);
+      if (end > capacity) throw new InputError('argument', `${operation}: ranges list ${list}: a run reaches key ${end}, the view has ${capacity}`);
+      before = end;
+    }
   }
 }
 
+/** Pairs (start, end), each at most `limit`: how many. */
+export function spanCount(operation: string, spans: Uint32Array, limit: number): number {
+  if (spans.length === 0 || spans.length % 2 !== 0) throw new InputError('argument', `${operation}: spans of ${spans.length} ends; there must be pairs, at least one`);
+  for (let s = 0; s < spans.length; s += 2) {
+    const [start, end] = [spans[s] ?? 0, spans[s + 1] ?? 0];
+    if (start > end || end > limit) throw new InputError('argument', `${operation}: span [${start}, ${end}) of ${limit}`);
+  }
+  return spans.length / 2;
+}

@@ -53,13 +53,13 @@ export class Tensors {
     return this.#bytes;
   }
 
-  /** An uninitialised tensor of the innermost scope. */
-  make(shape: readonly number[], type: 'f32' | 'i32' = 'f32'): GpuTensor {
+  /** An uninitialised tensor of the innermost scope; `behind` bytes of its buffer after its values are scratch for the kernels that make it. */
+  make(shape: readonly number[], type: 'f32' | 'i32' = 'f32', behind = 0): GpuTensor {
     for (const n of shape) {
       if (!Number.isInteger(n) || n < 1) throw new InputError('argument', `a tensor of shape [${shape.join()}]: every dimension must be a positive integer`);
     }
     const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
-    const buffer = this.#runner.buffers.take(4 * rows * rowStride(type, shape[shape.length - 1] ?? 1));
+    const buffer = this.#runner.buffers.take(4 * rows * rowStride(type, shape[shape.length - 1] ?? 1) + behind);
     const tensor = new GpuTensor([...shape], type, buffer, this.#runner.device.gpu.limits.maxStorageBufferBindingSize);
     tensor.scope = this.#scopes.at(-1);
     tensor.scope?.add(tensor);

@@ -1,0 +1,44 @@
+/** Ranges as kernels read them: see runs.wgsl. */
+import type { Ranges } from '../../src/backend/backend.ts';
+import type { HostData } from '../runtime/arena.ts';
+
+/** Word at which the runs begin. */
+export const runsStart = (ranges: Ranges): number => ranges.offsets.length;
+
+/** Word at which the biases begin; 0: there are none. */
+export const biasStart = (ranges: Ranges): number => (ranges.bias === undefined ? 0 : ranges.offsets.length + ranges.runs.length);
+
+/** Offsets, runs as (start, slots), biases. The ranges were checked. */
+export function runsData(ranges: Ranges): HostData {
+  const { offsets, runs, bias } = ranges;
+  const words = new Uint32Array(offsets.length + runs.length + (bias?.length ?? 0));
+  words.set(offsets);
+  let at = offsets.length;
+  let list = 0;
+  let slots = 0;
+  for (let r = 0; 2 * r < runs.length; r += 1) {
+    // The first run of the next list that is not empty.
+    while (r >= (offsets[list + 1] ?? Infinity)) {
+      list += 1;
+      slots = 0;
+    }
+    const start = runs[2 * r] ?? 0;
+    slots += (runs[2 * r + 1] ?? 0) - start;
+    words[at] = start;
+    words[at + 1] = slots;
+    at += 2;
+  }
+  if (bias !== undefined) words.set(new Uint32Array(bias.buffer, bias.byteOffset, bias.length), at);
+  return { words };
+}
+
+/** Most keys that a list has. */
+export function mostKeys({ offsets, runs }: Ranges): number {
+  let most = 0;
+  for (let list = 0; list + 1 < offsets.length; list += 1) {
+    let keys = 0;
+    for (let r = offsets[list] ?? 0; r < (offsets[list + 1] ?? 0); r += 1) keys += (runs[2 * r + 1] ?? 0) - (runs[2 * r] ?? 0);
+    most = Math.max(most, keys);
+  }
+  return most;
+}

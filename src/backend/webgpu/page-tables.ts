@@ -1,0 +1,100 @@
+/** Page tables of the sequences in use, on the device, with what the host knows of them: how far every lane's pages can be read. */
+import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
+import type { Runner } from '../../../gpu/runtime/runner.ts';
+import { InputError } from '../../errors.ts';
+import { KV_FORMATS, PAGE_TOKENS, pageIndex, type KvFormat, type KvView } from '../backend.ts';
+
+/** Sequences whose page tables stay on the device; one more replaces the one used longest ago. */
+const TABLES = 4;
+
+/** Pages of each format, by code, that a view's kernels may read; 0 for a format that the view does not name. */
+export type Readable = readonly number[];
+
+interface Table {
+  readonly buffer: DeviceBuffer;
+  view: WeakRef<KvView> | undefined;
+  version: number;
+  readable: Readable;
+  /** By lane (layer * kvHeads + head): blocks before the first that cannot be read. */
+  whole: Int32Array;
+}
+
+export class PageTables {
+  readonly #runner: Runner;
+  /** The most recently used last. */
+  readonly #tables: Table[] = [];
+
+  constructor(runner: Runner) {
+    this.#runner = runner;
+  }
+
+  /** The view's table, brought up to date. */
+  buffer(kv: KvView, readable: Readable): DeviceBuffer {
+    return this.#of(kv, readable).buffer;
+  }
+
+  /** Blocks of a lane before the first that cannot be read. */
+  whole(kv: KvView, lane: number, readable: Readable): number {
+    return this.#of(kv, readable).whole[lane] ?? 0;
+  }
+
+  /** Throws `InputError` unless blocks [from, to) of the lane have pages that can be read; `holes`: or have none. */
+  check(operation: string, kv: KvView, lane: number, [from, to]: readonly [number, number], readable: Readable, holes = false): void {
+    for (let block = Math.max(from, this.whole(kv, lane, readable)); block < to; block += 1) {
+      const page = kv.table[lane * kv.blocks + block] ?? -1;
+      if (page < 0 ? holes : pageIndex(page) < (readable[page >> 27] ?? 0)) continue;
+      throw new InputError('argument', `${operation}: position ${block * PAGE_TOKENS}, lane ${lane}: ${reason(page, kv, readable)}`, { page, block, lane });
+    }
+  }
+
+  /** Empties the list; its caller destroys the buffers. */
+  take(): DeviceBuffer[] {
+    return this.#tables.splice(0).map((table) => table.buffer);
+  }
+
+  #of(kv: KvView, readable: Readable): Table {
+    const bytes = 4 * kv.table.length;
+    const last = this.#tables.at(-1);
+    if (last?.view?.deref() === kv && last.version === kv.version && last.readable === readable && last.buffer.bytes >= bytes) return last;
+    let at = this.#tables.findIndex((table) => table.view?.deref() === kv && table.buffer.bytes >= bytes);
+    if (at < 0 && this.#tables.length >= TABLES) at = 0;
+    let table = at < 0 ? undefined : this.#tables.splice(at, 1)[0];
+    if (table !== undefined && table.buffer.bytes < bytes) {
+      this.#runner.destroy(table.buffer);
+      table = undefined;
+    }
+    table ??= {
+      buffer: this.#runner.buffers.create(2 ** Math.ceil(Math.log2(bytes)), 'kv'), view: undefined, version: 0, readable, whole: new Int32Array(0),
+    };
+    const known = table.view?.deref() === kv && table.version === kv.version;
+    if (!known) this.#runner.upload(table.buffer, 0, kv.table);
+    if (!known || table.readable !== readable) table.whole = wholeLanes(kv, readable);
+    if (!known) table.view = new WeakRef(kv);
+    table.version = kv.version;
+    table.readable = readable;
+    this.#tables.push(table);
+    return table;
+  }
+}
+
+function wholeLanes({ table, blocks }: KvView, readable: Readable): Int32Array {
+  const whole = new Int32Array(table.length / blocks);
+  for (let lane = 0; lane < whole.length; lane += 1) {
+    let block = 0;
+    while (block < blocks) {
+      const page = table[lane * blocks + block] ?? -1;
+      if (page < 0 || pageIndex(page) >= (readable[page >> 27] ?? 0)) break;
+      block += 1;
+    }
+    whole[lane] = block;
+  }
+  return whole;
+}
+
+function reason(page: number, { pool, formats = [pool.spec.format] }: KvView, readable: Readable): string {
+  if (page < 0) return 'no page';
+  const format: KvFormat | undefined = KV_FORMATS[page >> 27];
+  if (format === undefined) return `page ${page} of no format`;
+  if (!formats.includes(format)) return `a page of ${format}, which the view's formats (${formats.join()}) do not name`;
+  return `page ${pageIndex(page)} of ${format}, of which there are ${readable[page >> 27]}`;
+}
