@@ -2,30 +2,37 @@
  * Ranged attention over pages (contract 4): softmax with running maximum and sum (Milakov & Gimelshein 2018; FlashAttention, Dao 2022), in f32.
  *
  * A tile is one KV head, one block of queries and, for decoding, one SPLIT of keys. All query heads of the KV group times the block's queries are
- * its R rows, so a page is read (and an f16 page decoded) once for all of them. Per page: R x 32 scores, their exponentials, then R x headDim sums;
- * scores never exist for more than one page. Splits depend on the number of keys alone, so every number of threads gives the same bits.
+ * its R rows, so a page is read, and decoded where it is not f32, once for all of them (cursor.ts). Per batch of at most 32 keys: scores, their
+ * exponentials, then sums; scores never exist for more than one batch. Many rows go in panels of eight (panel.ts), few of them row by row (page.ts).
+ * Splits depend on the number of keys alone, so every number of threads gives the same bits.
  *
- *   scratch of a thread:  | Q [R][D], times scale | O [R][D] | S [R][32] | maximum [R] | sum [R] | keys [32][D] | values [32][D] (f16 pages only) |
- *   partial results:      [head split][query * heads + head] of | O [D] | maximum | sum |
+ *   scratch of a thread:  | cursor | panels (panel.ts) | S [32][8] |
+ *                     or  | cursor | Q [R][D], times scale | O [R][D] | S [R][32] | maximum [R] | sum [R] | own position [R]: u32 |
+ *   partial results:      [split][query * heads + head] of | O [D] | maximum | sum |
  */
-import { KV_F32, PAGE_TOKENS, keyAt, valueAt } from '../kv/layout';
-import { widen } from '../kv/half';
+import { PAGE_TOKENS } from '../kv/layout';
+import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
 import { exp1 } from './math';
 import { addScaled, gather, hide, LOWEST, scaleInto, scores, soften } from './page';
+import { clearPanel, LANES, panelBytes, panelGather, panelHide, panelHighest, panelRow, PANEL_SCORES, panelScores, panelSoften, panelSums, panelTotal } from './panel';
 import { parallel } from './pool';
 import { KERNEL_ATTENTION } from './kernels';
 
-/** Values of Q per tile: with O and a page they fit a first-level cache. */
+/** Rows of a tile: what a page costs to fetch and decode is shared by so many. */
+const ROWS: usize = 64;
+/** Without SIMD: values of Q per tile, so that with O and a page they fit a first-level cache. */
 const ROW_VALUES: usize = 2048;
+/** From so many rows on, empty lanes cost less than steps across lanes. */
+const PANEL_ROWS: usize = 5;
 /** Keys of one split, whole pages. */
 const SPLIT: usize = 512;
 /** Calls of at most this many queries are split over keys. */
 const SPLIT_QUERIES: usize = 4;
 
 /**
- * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | format | scale: f32 |
+ * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | added (0, or f32 [runs]) | scale: f32 |
  * | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs | keys (end of the furthest run) | partials |
- * `pages`: u32 addresses [kvHeads][blocks]; 0 where there is no page (the host has checked that no run reaches it).
+ * `pages`: page table entries (address | format) [kvHeads][blocks]; 0 where there is no page (the host has checked that no run reaches it).
  */
 @unmanaged
 export class Attention {
@@ -39,7 +46,7 @@ export class Attention {
   heads: usize;
   kvHeads: usize;
   headDim: usize;
-  format: u32;
+  added: usize;
   scale: f32;
   queryBlock: usize;
   lists: usize;
@@ -58,8 +65,8 @@ function group(a: Attention): usize {
 /** Queries of a tile. */
 @inline
 function queries(a: Attention): usize {
-  const most = max<usize>(1, ROW_VALUES / (group(a) * a.headDim));
-  return min<usize>(most, min<usize>(a.queryBlock, a.count));
+  const rows: usize = ASC_FEATURE_SIMD ? ROWS : ROW_VALUES / a.headDim;
+  return min<usize>(max<usize>(1, rows / group(a)), min<usize>(a.queryBlock, a.count));
 }
 
 @inline
@@ -71,7 +78,10 @@ function splits(a: Attention): usize {
 export function attentionScratchBytes(args: usize): usize {
   const a = changetype<Attention>(args);
   const rows = queries(a) * group(a);
-  return (2 * rows * a.headDim + rows * 34 + 2 * PAGE_TOKENS * a.headDim + 64) << 2;
+  const d = a.headDim;
+  // A shorter last tile may go row by row.
+  const single = ((2 * rows * d + rows * (PAGE_TOKENS + 3)) << 2) + 64;
+  return cursorBytes(d, true) + max<usize>(single, ((rows + LANES - 1) / LANES) * panelBytes(d) + PANEL_SCORES);
 }
 
 /** Bytes of `partials`; 0 when the call is not split. */
@@ -108,67 +118,110 @@ export function attentionTile(a: Attention, tile: usize, scratch: usize): void {
   if (start >= end) return;
 
   const d = a.headDim;
-  const g = group(a);
-  const rows = (end - start) * g;
-  const q = scratch;
-  const o = q + ((rows * d) << 2);
-  const s = o + ((rows * d) << 2);
-  const highest = s + ((rows * PAGE_TOKENS) << 2);
-  const sum = highest + (rows << 2);
-  const keys = (sum + (rows << 2) + 63) & ~(<usize>63);
-  const values = keys + ((PAGE_TOKENS * d) << 2);
-
-  // Row r is query start + r / g, head kvHead * g + r % g.
-  for (let t = start; t < end; t++) {
-    scaleInto(q + (((t - start) * g * d) << 2), a.q + (((t * a.heads + kvHead * g) * d) << 2), g * d, a.scale);
-  }
-  memory.fill(o, 0, (rows * d) << 2);
-  for (let r: usize = 0; r < rows; r++) {
-    store<f32>(highest + (r << 2), LOWEST);
-    store<f32>(sum + (r << 2), 0);
-  }
-
+  const cursor = openCursor(scratch, a.pages + ((kvHead * a.blocks) << 2), a.runs, a.added, d, true);
   const from: usize = n < 2 ? 0 : split * SPLIT;
   let to: usize = n < 2 ? a.keys : min<usize>(from + SPLIT, a.keys);
   if (a.causal != 0) to = min<usize>(to, a.position + end);
   const list = a.offsets + ((block * a.lists + (a.lists == 1 ? 0 : kvHead)) << 2);
-  const last = <usize>load<u32>(list, 4);
-  for (let run = <usize>load<u32>(list); run < last; run++) {
-    let key = max<usize>(load<u32>(a.runs + (run << 3)), from);
-    const stop = min<usize>(load<u32>(a.runs + (run << 3), 4), to);
-    while (key < stop) {
-      const first = key % PAGE_TOKENS;
-      const count = min<usize>(stop - key, PAGE_TOKENS - first);
-      const page = <usize>load<u32>(a.pages + ((kvHead * a.blocks + key / PAGE_TOKENS) << 2));
-      let k = keyAt(page, a.format, d, first);
-      let v = valueAt(page, a.format, d, first);
-      if (a.format != KV_F32) {
-        widen(keys, k, count * d);
-        widen(values, v, count * d);
-        k = keys;
-        v = values;
-      }
-      scores(s, q, k, rows, count, d);
-      if (a.causal != 0 && key + count > a.position + start + 1) hide(s, rows, g, key, count, a.position + start);
-      for (let r: usize = 0; r < rows; r++) soften(s + ((r * PAGE_TOKENS) << 2), count, o + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
-      gather(o, s, v, rows, count, d);
-      key += count;
+  seek(cursor, <usize>load<u32>(list), <usize>load<u32>(list, 4), from, to);
+  const rows = (end - start) * group(a);
+  if (ASC_FEATURE_SIMD && rows >= PANEL_ROWS) panelTile(a, cursor, kvHead, start, rows, split);
+  else rowTile(a, cursor, kvHead, start, rows, split);
+}
+
+/** Whether a row of a tile that begins with query `start` may not see all of the batch. */
+@inline
+function hides(a: Attention, cursor: Cursor, count: usize, start: usize): bool {
+  return a.causal != 0 && <usize>load<u32>(cursor.positions + ((count - 1) << 2)) > a.position + start;
+}
+
+/** Row r of a tile is query start + r / g, head kvHead * g + r % g: its place in q and out, in heads. */
+@inline
+function placeOf(a: Attention, kvHead: usize, start: usize, r: usize): usize {
+  const g = group(a);
+  return (start + r / g) * a.heads + kvHead * g + r % g;
+}
+
+@inline
+function partialOf(a: Attention, split: usize, place: usize): usize {
+  return a.partials + (((split * a.count * a.heads + place) * (a.headDim + 2)) << 2);
+}
+
+/** 1 / sum; 0 where no key was seen. */
+@inline
+function shareOf(total: f32): f32 {
+  return total > 0 || total != total ? 1 / total : 0;
+}
+
+function panelTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows: usize, split: usize): void {
+  const d = a.headDim;
+  const g = group(a);
+  const bytes = panelBytes(d);
+  const first = changetype<usize>(cursor) + cursorBytes(d, true);
+  const end = first + ((rows + LANES - 1) / LANES) * bytes;
+  for (let panel = first; panel < end; panel += bytes) clearPanel(panel, d);
+  for (let r: usize = 0; r < rows; r++) {
+    panelRow(first + (r / LANES) * bytes, r % LANES, a.q + ((placeOf(a, kvHead, start, r) * d) << 2), d, a.scale, a.position + start + r / g);
+  }
+  while (true) {
+    const count = nextBatch(cursor);
+    if (count == 0) break;
+    const hidden = hides(a, cursor, count, start);
+    for (let panel = first; panel < end; panel += bytes) {
+      panelScores(end, panel, cursor.keys, cursor.biases, count, d);
+      if (hidden) panelHide(end, panel, cursor.positions, count, d);
+      panelSoften(end, panel, count, d);
+      panelGather(panel, end, cursor.values, count, d);
     }
   }
-
-  if (n < 2) {
-    for (let r: usize = 0; r < rows; r++) {
-      const total = load<f32>(sum + (r << 2));
-      const t = start + r / g;
-      scaleInto(a.out + (((t * a.heads + kvHead * g + r % g) * d) << 2), o + ((r * d) << 2), d, total > 0 || total != total ? 1 / total : 0);
+  for (let r: usize = 0; r < rows; r++) {
+    const panel = first + (r / LANES) * bytes;
+    const lane = r % LANES;
+    const place = placeOf(a, kvHead, start, r);
+    const total = panelTotal(panel, lane, d);
+    if (a.partials == 0) panelSums(a.out + ((place * d) << 2), panel, lane, d, shareOf(total));
+    else {
+      const at = partialOf(a, split, place);
+      panelSums(at, panel, lane, d, 1);
+      store<f32>(at + (d << 2), panelHighest(panel, lane, d));
+      store<f32>(at + (d << 2), total, 4);
     }
-  } else {
-    for (let r: usize = 0; r < rows; r++) {
-      const t = start + r / g;
-      const at = a.partials + (((split * a.count * a.heads + t * a.heads + kvHead * g + r % g) * (d + 2)) << 2);
+  }
+}
+
+function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows: usize, split: usize): void {
+  const d = a.headDim;
+  const g = group(a);
+  const q = changetype<usize>(cursor) + cursorBytes(d, true);
+  const o = q + ((rows * d) << 2);
+  const s = o + ((rows * d) << 2);
+  const highest = s + ((rows * PAGE_TOKENS) << 2);
+  const sum = highest + (rows << 2);
+  const own = sum + (rows << 2);
+  memory.fill(o, 0, (rows * d) << 2);
+  for (let r: usize = 0; r < rows; r++) {
+    scaleInto(q + ((r * d) << 2), a.q + ((placeOf(a, kvHead, start, r) * d) << 2), d, a.scale);
+    store<f32>(highest + (r << 2), LOWEST);
+    store<f32>(sum + (r << 2), 0);
+    store<u32>(own + (r << 2), <u32>(a.position + start + r / g));
+  }
+  while (true) {
+    const count = nextBatch(cursor);
+    if (count == 0) break;
+    scores(s, q, cursor.keys, cursor.biases, rows, count, d);
+    if (hides(a, cursor, count, start)) hide(s, rows, own, cursor.positions, count);
+    for (let r: usize = 0; r < rows; r++) soften(s + ((r * PAGE_TOKENS) << 2), count, o + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
+    gather(o, s, cursor.values, rows, count, d);
+  }
+  for (let r: usize = 0; r < rows; r++) {
+    const place = placeOf(a, kvHead, start, r);
+    const total = load<f32>(sum + (r << 2));
+    if (a.partials == 0) scaleInto(a.out + ((place * d) << 2), o + ((r * d) << 2), d, shareOf(total));
+    else {
+      const at = partialOf(a, split, place);
       memory.copy(at, o + ((r * d) << 2), d << 2);
       store<f32>(at + (d << 2), load<f32>(highest + (r << 2)));
-      store<f32>(at + (d << 2), load<f32>(sum + (r << 2)), 4);
+      store<f32>(at + (d << 2), total, 4);
     }
   }
 }

@@ -5,6 +5,9 @@ import { Attention, attentionTile } from './attention';
 import { Rowwise, Denoise, addTile, denoiseTile, gatedAddTile, modulateTile, takeTile } from './rowwise';
 import { GroupNorm, Moments, groupNormTile, momentsTile } from './group-norm';
 import { Conv, convPrepareTile, convTile } from './conv';
+import { Probe, probeJoinTile, probeMassTile, probeSpansTile, probeSumTile } from './probe';
+import { Cached, RowMeans, cachedTile, rowMeansTile, spanMeansTile } from './cached';
+import { Convert, convertTile } from '../kv/quantise';
 
 export const KERNEL_PREPARE: u32 = 0;
 export const KERNEL_PRODUCT: u32 = 1;
@@ -22,6 +25,14 @@ export const KERNEL_MOMENTS: u32 = 12;
 export const KERNEL_GROUP_NORM: u32 = 13;
 export const KERNEL_CONV_PREPARE: u32 = 14;
 export const KERNEL_CONV: u32 = 15;
+export const KERNEL_CONVERT: u32 = 16;
+export const KERNEL_PROBE_SUM: u32 = 17;
+export const KERNEL_PROBE_JOIN: u32 = 18;
+export const KERNEL_PROBE_MASS: u32 = 19;
+export const KERNEL_PROBE_SPANS: u32 = 20;
+export const KERNEL_CACHED: u32 = 21;
+export const KERNEL_SPAN_MEANS: u32 = 22;
+export const KERNEL_ROW_MEANS: u32 = 23;
 
 /** One tile of kernel `kernel`. `scratch` is this thread's own. */
 export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): void {
@@ -42,6 +53,14 @@ export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): vo
     case KERNEL_GROUP_NORM: return groupNormTile(changetype<GroupNorm>(args), tile);
     case KERNEL_CONV_PREPARE: return convPrepareTile(changetype<Conv>(args), tile, scratch);
     case KERNEL_CONV: return convTile(changetype<Conv>(args), tile, scratch);
+    case KERNEL_CONVERT: return convertTile(changetype<Convert>(args), tile, scratch);
+    case KERNEL_PROBE_SUM: return probeSumTile(changetype<Probe>(args), tile, scratch);
+    case KERNEL_PROBE_JOIN: return probeJoinTile(changetype<Probe>(args), tile);
+    case KERNEL_PROBE_MASS: return probeMassTile(changetype<Probe>(args), tile, scratch);
+    case KERNEL_PROBE_SPANS: return probeSpansTile(changetype<Probe>(args), tile);
+    case KERNEL_CACHED: return cachedTile(changetype<Cached>(args), tile);
+    case KERNEL_SPAN_MEANS: return spanMeansTile(changetype<Cached>(args), tile, scratch);
+    case KERNEL_ROW_MEANS: return rowMeansTile(changetype<RowMeans>(args), tile);
     default: unreachable();
   }
 }

@@ -1,4 +1,4 @@
-/** The arithmetic of attention over one page, on rows of scores 32 apart (attention.ts has the rest). */
+/** The arithmetic of attention over one batch of keys, row by row, on rows of scores 32 apart; panel.ts has many rows at once. */
 import { PAGE_TOKENS } from '../kv/layout';
 import { exp1, exp4, lanes, madd } from './math';
 
@@ -28,8 +28,8 @@ function transposedSum(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
 }
 
-/** s [rows][32] = q [rows][d] times k [count][d] transposed; two rows by four keys at a time. */
-export function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, d: usize): void {
+/** s [rows][32] = q [rows][d] times k [count][d] transposed, plus biases [count]; two rows by four keys at a time. */
+export function scores(s: usize, q: usize, k: usize, biases: usize, rows: usize, count: usize, d: usize): void {
   const bytes = d << 2;
   let row: usize = 0;
   if (ASC_FEATURE_SIMD && (d & 3) == 0) {
@@ -97,8 +97,9 @@ export function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, 
           a3 = madd(u, v128.load(x3 + i), a3);
           b3 = madd(w, v128.load(x3 + i), b3);
         }
-        v128.store(s0 + (key << 2), transposedSum(a0, a1, a2, a3));
-        v128.store(s1 + (key << 2), transposedSum(b0, b1, b2, b3));
+        const bias = v128.load(biases + (key << 2));
+        v128.store(s0 + (key << 2), f32x4.add(transposedSum(a0, a1, a2, a3), bias));
+        v128.store(s1 + (key << 2), f32x4.add(transposedSum(b0, b1, b2, b3), bias));
       }
       for (; key < count; key++) {
         const x = k + key * bytes;
@@ -109,8 +110,9 @@ export function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, 
           a = madd(v128.load(q0 + i), k0, a);
           b = madd(v128.load(q1 + i), k0, b);
         }
-        store<f32>(s0 + (key << 2), lanes(a));
-        store<f32>(s1 + (key << 2), lanes(b));
+        const bias = load<f32>(biases + (key << 2));
+        store<f32>(s0 + (key << 2), lanes(a) + bias);
+        store<f32>(s1 + (key << 2), lanes(b) + bias);
       }
     }
     return;
@@ -119,16 +121,18 @@ export function scores(s: usize, q: usize, k: usize, rows: usize, count: usize, 
     for (let key: usize = 0; key < count; key++) {
       let sum: f32 = 0;
       for (let i: usize = 0; i < bytes; i += 4) sum += load<f32>(q + row * bytes + i) * load<f32>(k + key * bytes + i);
-      store<f32>(s + ((row * PAGE_TOKENS + key) << 2), sum);
+      store<f32>(s + ((row * PAGE_TOKENS + key) << 2), sum + load<f32>(biases + (key << 2)));
     }
   }
 }
 
-/** Scores of keys after the row's own position become -Infinity; `position` is row 0's. */
-export function hide(s: usize, rows: usize, g: usize, key: usize, count: usize, position: usize): void {
+/** Scores of keys after the row's own position become -Infinity. */
+export function hide(s: usize, rows: usize, own: usize, positions: usize, count: usize): void {
   for (let r: usize = 0; r < rows; r++) {
-    const own = position + r / g;
-    for (let i: usize = key > own ? 0 : own + 1 - key; i < count; i++) store<f32>(s + ((r * PAGE_TOKENS + i) << 2), LOWEST);
+    const limit = load<u32>(own + (r << 2));
+    for (let i: usize = 0; i < count; i++) {
+      if (load<u32>(positions + (i << 2)) > limit) store<f32>(s + ((r * PAGE_TOKENS + i) << 2), LOWEST);
+    }
   }
 }
 

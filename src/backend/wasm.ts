@@ -6,15 +6,16 @@
 import { InputError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
 import type {
-  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, Ranges, RopeSpec,
+  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, ProbeSpec, Ranges, RopeSpec,
   Sampler, SampleSpec, Tensor, Weight, WeightWriter,
 } from './backend.ts';
-import { PAGE_TOKENS } from './backend.ts';
+import { KV_FORMATS, PAGE_TOKENS } from './backend.ts';
 import type { SpawnPoolWorker } from './pool.ts';
 import type { WeightSpec } from './weight.ts';
+import { Attending } from './wasm/attending.ts';
 import { ACTIVATIONS, matrixOf, NO_NORM, normOf, productWeight, ringOf, tensorOf, vectorOf, type NormWords } from './wasm/checks.ts';
 import { Engine, MAX_PARTS } from './wasm/engine.ts';
-import { KV_FORMATS, missingPage, poolOf, WasmPool, writePages } from './wasm/kv.ts';
+import { notOpen, poolOf, WasmPool, writePages } from './wasm/kv.ts';
 import { Pictures } from './wasm/pictures.ts';
 import type { Profile } from './wasm/profile.ts';
 import { RopeTables } from './wasm/rope.ts';
@@ -62,6 +63,7 @@ class CpuBackend implements WasmBackend {
   readonly #weights: Weights;
   readonly #ropes: RopeTables;
   readonly #pictures: Pictures;
+  readonly #attending: Attending;
   readonly #pools = new Set<WasmPool>();
   readonly #samplers = new Set<WasmSampler>();
 
@@ -71,6 +73,7 @@ class CpuBackend implements WasmBackend {
     this.#weights = new Weights(engine);
     this.#ropes = new RopeTables(engine);
     this.#pictures = new Pictures(engine, this.#tensors);
+    this.#attending = new Attending(engine, this.#tensors);
     engine.relieve = () => this.#tensors.trim();
     const { threads } = engine;
     this.description = `WASM (${engine.wasm.build}), ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
@@ -357,9 +360,7 @@ class CpuBackend implements WasmBackend {
     const from = Math.floor(position / PAGE_TOKENS);
     const to = Math.floor((position + count - 1) / PAGE_TOKENS) + 1;
     const pages = engine.room('pages', kvHeads * (to - from) * 4);
-    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to)) {
-      throw new InputError('argument', `ropeAppend: ${missingPage(pool, kv, layer, from, to) ?? ''}`);
-    }
+    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to, true)) throw notOpen('ropeAppend', pool, kv, layer, from, to);
     const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count, kv.positions);
     engine.scratch(engine.wasm.exports.ropeScratchBytes(headDim));
     const out = this.#tensors.make([count, heads * headDim]);
@@ -386,61 +387,34 @@ class CpuBackend implements WasmBackend {
     words[19] = kNorm.bias;
     floats[20] = kNorm.epsilon;
     words[21] = kNorm.kind;
-    words[22] = KV_FORMATS[format];
+    words[22] = KV_FORMATS.indexOf(format);
     engine.run('ropeAppend', engine.wasm.exports.ropeAppend);
     return out;
   }
 
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
     this.#engine.alive();
-    const engine = this.#engine;
-    const pool = poolOf('attention', kv, layer);
-    const { kvHeads, headDim, format } = pool.spec;
-    const input = matrixOf('attention', 'q', q);
-    const [count = 0, cols = 0] = input.shape;
-    if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-      throw new InputError('argument', `attention: q [${input.shape.join(', ')}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
-    }
-    if (!(Number.isInteger(position) && position >= 0)) throw new InputError('argument', `attention: position ${position}`);
-    const lists = ranges.shared ? 1 : kvHeads;
-    const keys = furthestKey(ranges, lists, count, position, kv.blocks * PAGE_TOKENS);
-    const blocks = Math.ceil(keys / PAGE_TOKENS);
-    const pages = engine.room('pages', Math.max(1, kvHeads * blocks) * 4);
-    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, 0, blocks)) {
-      for (let run = 0; run < ranges.runs.length; run += 2) {
-        const end = Math.min(ranges.runs[run + 1] ?? 0, keys);
-        const missing = missingPage(pool, kv, layer, Math.floor((ranges.runs[run] ?? 0) / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS));
-        if (missing !== undefined) throw new InputError('argument', `attention: ${missing}`);
-      }
-    }
-    const offsets = engine.room('offsets', ranges.offsets.length * 4);
-    const runs = engine.room('runs', Math.max(1, ranges.runs.length) * 4);
-    const out = this.#tensors.make([count, cols]);
-    const all = engine.wasm.words();
-    all.set(ranges.offsets, offsets >>> 2);
-    all.set(ranges.runs, runs >>> 2);
-    this.#attentionWords(out, input, kvHeads, headDim);
-    const { exports } = engine.wasm;
-    const words = engine.words();
-    words[3] = pages;
-    words[4] = blocks;
-    words[5] = count;
-    words[6] = position;
-    words[7] = spec.heads;
-    words[10] = KV_FORMATS[format];
-    engine.floats()[11] = spec.scale;
-    words[12] = ranges.queryBlock;
-    words[13] = lists;
-    words[14] = ranges.causal ? 1 : 0;
-    words[15] = offsets;
-    words[16] = runs;
-    words[17] = keys;
-    engine.scratch(exports.attentionScratchBytes(engine.args));
-    const bytes = exports.attentionPartialBytes(engine.args);
-    const partials = bytes === 0 ? 0 : engine.room('partials', bytes);
-    engine.words()[18] = partials;
-    engine.run('attention', exports.attention);
-    return out;
+    return this.#attending.attention(q, kv, layer, position, ranges, spec);
+  }
+
+  probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
+    this.#engine.alive();
+    return this.#attending.probe(q, kv, layer, position, ranges, spec);
+  }
+
+  cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor {
+    this.#engine.alive();
+    return this.#attending.cached(kv, layer, part, start, end);
+  }
+
+  spanMeans(kv: KvView, layer: number, part: 'keys' | 'values', spans: Uint32Array): Tensor {
+    this.#engine.alive();
+    return this.#attending.spanMeans(kv, layer, part, spans);
+  }
+
+  rowMeans(x: Tensor, spans: Uint32Array): Tensor {
+    this.#engine.alive();
+    return this.#attending.rowMeans(x, spans);
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
@@ -527,14 +501,6 @@ class CpuBackend implements WasmBackend {
     words[15] = this.#tileRows(parts, rows);
     return words;
   }
-
-  #attentionWords(out: WasmTensor, q: WasmTensor, kvHeads: number, headDim: number): void {
-    const words = this.#engine.words();
-    words[1] = out.pointer;
-    words[2] = q.pointer;
-    words[8] = kvHeads;
-    words[9] = headDim;
-  }
 }
 
 const isInt8 = (weight: WasmWeight): boolean => weight.int8;
@@ -546,31 +512,4 @@ function writePart(words: Uint32Array, index: number, weight: WasmWeight, first:
   words[at + 2] = weight.rows;
   words[at + 3] = first;
   words[at + 4] = bias;
-}
-
-/** The end of the furthest run that a query may see, after checking that the ranges are what the contract says and stay within `capacity`. */
-function furthestKey(ranges: Ranges, lists: number, count: number, position: number, capacity: number): number {
-  const { queryBlock, offsets, runs, causal } = ranges;
-  if (!(Number.isInteger(queryBlock) && queryBlock > 0)) throw new InputError('argument', `attention: ranges with query blocks of ${queryBlock}`);
-  const blocks = Math.ceil(count / queryBlock);
-  if (offsets.length !== blocks * lists + 1) {
-    throw new InputError('argument', `attention: ranges with ${offsets.length} offsets; ${blocks} query blocks of ${lists} lists need ${blocks * lists + 1}`);
-  }
-  let furthest = 0;
-  for (let list = 0; list < blocks * lists; list++) {
-    const first = offsets[list] ?? 0;
-    const last = offsets[list + 1] ?? 0;
-    if (last < first || 2 * last > runs.length) throw new InputError('argument', `attention: ranges whose offsets ${first}, ${last} do not fit ${runs.length / 2} runs`);
-    let before = 0;
-    for (let run = first; run < last; run++) {
-      const start = runs[2 * run] ?? 0;
-      const end = runs[2 * run + 1] ?? 0;
-      if (start < before || end < start) throw new InputError('argument', `attention: run [${start}, ${end}) after ${before}; runs are sorted and disjoint`);
-      before = end;
-    }
-    if (before > furthest) furthest = before;
-  }
-  if (causal) furthest = Math.min(furthest, position + count);
-  if (furthest > capacity) throw new InputError('argument', `attention: a run ends at ${furthest}, the view at ${capacity}`);
-  return furthest;
 }

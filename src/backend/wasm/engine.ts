@@ -19,7 +19,7 @@ const ARGUMENT_BYTES = 4096;
 export const MAX_PARTS = 128;
 
 /** Growable scratch memory by purpose; contents do not outlast an operation unless said otherwise. */
-export type Room = 'prepared' | 'normalised' | 'pages' | 'offsets' | 'runs' | 'partials' | 'sample' | 'table' | 'picture';
+export type Room = 'prepared' | 'normalised' | 'pages' | 'offsets' | 'runs' | 'biases' | 'partials' | 'states' | 'masses' | 'spans' | 'sample' | 'table' | 'picture';
 
 export class Engine {
   readonly wasm: Wasm;
