@@ -6,6 +6,7 @@ import { join } from 'node:path';
 /** Shapes by name; `rope` as llama.cpp writes it. */
 export const SHAPES = {
   'qwen2.5-0.5b': { architecture: 'qwen2', hidden: 896, layers: 24, heads: 14, kvHeads: 2, headDim: 64, mlp: 4864, vocabulary: 151936, theta: 1e6, context: 32768 },
+  'qwen2.5-1.5b': { architecture: 'qwen2', hidden: 1536, layers: 28, heads: 12, kvHeads: 2, headDim: 128, mlp: 8960, vocabulary: 151936, theta: 1e6, context: 32768 },
   small: { architecture: 'qwen2', hidden: 512, layers: 8, heads: 8, kvHeads: 4, headDim: 64, mlp: 1536, vocabulary: 32000, theta: 1e4, context: 4096 },
 };
 

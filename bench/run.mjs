@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile|memory|pictures|paint [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|pictures|paint|context|visual [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -10,6 +10,8 @@ const benchmarks = {
   memory: () => import('./memory.mjs'),
   pictures: () => import('./kernels/pictures.mjs'),
   paint: () => import('./paint.mjs'),
+  context: () => import('./context.mjs'),
+  visual: () => import('./visual.mjs'),
 };
 
 const { values, positionals } = parseArgs({
@@ -18,6 +20,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' }, chart: { type: 'string' }, runs: { type: 'string', default: '3' }, files: { type: 'string' }, threads: { type: 'string' },
     builds: { type: 'string' }, engines: { type: 'string' }, shape: { type: 'string' }, prompt: { type: 'string' }, tokens: { type: 'string' },
     size: { type: 'string' }, samples: { type: 'string' }, steps: { type: 'string' }, memory: { type: 'boolean' },
+    only: { type: 'string' }, lengths: { type: 'string' }, methods: { type: 'string' },
   },
 });
 const name = positionals[0] ?? '';

@@ -67,7 +67,7 @@ export function drawVisual(record) {
   const sum = (recorded, field) => Object.values(recorded.kinds).reduce((total, kind) => total + kind[field], 0);
   const dense = shareOf(visualOutcomes(base));
   const tables = [
-    `# Visual tokens, measured\n\nWritten by \`npm run eval -- charts\`. ${heading(record)} Held-out pictures; greedy, exact answers, n = ${n}: ${kinds.join(', ')}. Shares in percent with 95 % intervals (Wilson); differences over the same items (Agresti & Min). KV: of the first item; times: mean of one item, first token with the picture's encoder.\n`,
+    `# Visual tokens, measured\n\nWritten by \`npm run eval -- charts\`. ${heading(record)} Held-out pictures of ${record.tokens.free} tokens that may go, of which the shares are, and ${record.tokens.fixed} buffers that never do; greedy, exact answers, n = ${n}: ${kinds.join(', ')}. Shares in percent with 95 % intervals (Wilson); differences over the same items (Agresti & Min). KV: of the first item; times: mean of one item, first token with the picture's encoder.\n`,
     row(['method', 'kept', 'accuracy', 'of all tokens’', 'against all, points', 'context tokens', 'KV kB', 'first token ms', 'whole answer ms', ...kinds]),
     row(['---', ...Array.from({ length: kinds.length + 8 }, () => '---:')]),
   ];
@@ -91,7 +91,7 @@ export function drawVisual(record) {
   const series = [...shares].map(([name, points]) => ({ name: SELECTIONS[name].title, points }));
   return {
     'figures.md': `${tables.join('\n')}\n`,
-    ...(series.length > 0 && { 'accuracy.svg': curves({ title: 'Accuracy against the kept share of visual tokens', note: `nano, held-out pictures; n = ${n} questions, the same for all; 95 % intervals`, xTitle: 'visual tokens kept', yTitle: 'exact answers', places, series, base: { y: dense.share, name: 'all tokens' } }) }),
+    ...(series.length > 0 && { 'accuracy.svg': curves({ title: 'Accuracy against the kept share of visual tokens', note: `nano, held-out pictures of ${record.tokens.free} tokens (and ${record.tokens.fixed} buffers, always kept); n = ${n} questions, the same for all; 95 % intervals`, xTitle: 'visual tokens kept', yTitle: 'exact answers', places, series, base: { y: dense.share, name: 'all tokens' } }) }),
   };
 }
 

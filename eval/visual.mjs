@@ -1,7 +1,7 @@
 // npm run eval -- visual [--json FILE] [--only METHOD,...] [--shares 1,0.5,...] [--kinds colour,...] [--n N]
 // What dropping visual tokens costs: each way of choosing them at each kept share, on the same held-out pictures and questions, item by item beside the run with all tokens.
 import { basename } from 'node:path';
-import { askAll } from './ask.mjs';
+import { ask, askAll } from './ask.mjs';
 import { items, scenes } from './nano.mjs';
 import { decode } from './scenes.mjs';
 import { ResultFile } from './record.mjs';
@@ -12,15 +12,16 @@ export const VISUAL_OPTIONS = {
   kinds: { type: 'string', default: 'colour,shape,count,existence,position,describe,words' },
 };
 
-/** key -> a title, and the session's `context.visual` for a kept share. */
+/** key -> a title, and the session's `context.visual` but for the number that is kept. */
 export const SELECTIONS = {
-  todre: { title: 'ToDRE, stage 1 (max-sum)', visual: (keep) => ({ method: 'todre', keep, stage2: false }) },
-  'todre-k-center': { title: 'ToDRE, k-center', visual: (keep) => ({ method: 'todre', keep, diversity: 'kCenter', stage2: false }) },
-  'todre-stages': { title: 'ToDRE, both stages', visual: (keep) => ({ method: 'todre', keep, stage2: true }) },
-  divprune: { title: 'DivPrune', visual: (keep) => ({ method: 'divprune', keep }) },
-  cdpruner: { title: 'CDPruner', visual: (keep) => ({ method: 'cdpruner', keep }) },
-  showui: { title: 'ShowUI', visual: (keep) => ({ method: 'showui', keep }) },
-  random: { title: 'random', visual: (keep) => ({ method: 'random', keep, seed: 1 }) },
+  todre: { title: 'ToDRE, stage 1 (max-sum)', visual: { method: 'todre' } },
+  'todre-center': { title: 'ToDRE, k-center', visual: { method: 'todre', spread: 'center' } },
+  'todre-stages': { title: 'ToDRE, both stages', visual: { method: 'todre', release: true } },
+  divprune: { title: 'DivPrune', visual: { method: 'divprune' } },
+  cdpruner: { title: 'CDPruner', visual: { method: 'cdpruner' } },
+  'cdpruner-negated': { title: 'CDPruner, negated', visual: { method: 'cdpruner', negated: true } },
+  showui: { title: 'ShowUI', visual: { method: 'showui' } },
+  random: { title: 'random', visual: { method: 'random', seed: 1 } },
 };
 /** Every token: what all others are compared with. */
 export const ALL = 'all';
@@ -57,6 +58,19 @@ async function measure(model, visual, kinds, n) {
   return { kinds: recorded, bytes: await keptBytes(model, settings, questions(kinds[0], 1)[0].input) };
 }
 
+/**
+ * How many of a picture's tokens may go, and how many never do (MAR's buffers): found by asking for few. Shares are of those that may go,
+ * so that a half is a half of the picture.
+ */
+async function picture(model, { input, expected }) {
+  const kept = async (visual) => (await ask(model, { maxTokens: 1, context: { visual } }, input, expected)).kept;
+  const all = await kept('all');
+  const least = await kept({ method: 'random', keep: 1e-6 });
+  let fixed = 1;
+  while (fixed < all && (await kept({ method: 'random', keep: fixed + 1 })) === least) fixed += 1;
+  return { free: all - least + 1, fixed: fixed - 1 };
+}
+
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
 export const joined = ({ kinds }) => Object.values(kinds).map(({ outcomes }) => outcomes).join('');
 
@@ -74,7 +88,9 @@ export async function run(model, values, machine) {
   const kinds = list(values.kinds);
   const only = values.only === '' ? Object.keys(SELECTIONS) : list(values.only);
   for (const name of only) if (!(name in SELECTIONS)) throw new Error(`--only ${name}: take of ${Object.keys(SELECTIONS).join(', ')}`);
-  const facts = { evaluation: 'visual', model: basename(model.name), fingerprint: model.fingerprint, device: model.device.kind, n, kinds };
+  const { free, fixed } = await picture(model, questions(kinds[0], 1)[0]);
+  const facts = { evaluation: 'visual', model: basename(model.name), fingerprint: model.fingerprint, device: model.device.kind, n, kinds, tokens: { free, fixed } };
+  console.log(`a picture has ${free} tokens that may go and ${fixed} that never do`);
   const file = new ResultFile(values.json, facts, machine);
   const order = [ALL, ...Object.keys(SELECTIONS).flatMap((name) => shares.map((keep) => `${name} ${keep}`))];
   const kept = { seeing: {}, ...file.parts };
@@ -83,13 +99,15 @@ export async function run(model, values, machine) {
     file.add('seeing', key, recorded, order);
   };
   if (kept.seeing[ALL] === undefined || values.only === '') add(ALL, await measure(model, 'all', kinds, n));
-  tell('all tokens', kept.seeing[ALL]);
+  tell('all tokens', kept.seeing[ALL], kept.seeing[ALL]);
   for (const name of only) {
-    for (const keep of shares) {
-      if (keep === 1 && name !== 'todre-stages') continue;
-      const recorded = await measure(model, SELECTIONS[name].visual(keep), kinds, n);
-      add(`${name} ${keep}`, recorded);
-      tell(`${SELECTIONS[name].title}, ${percent(keep)}`, recorded, kept.seeing[ALL]);
+    const { title, visual } = SELECTIONS[name];
+    for (const part of shares) {
+      // All tokens of all methods are the same; the second stage drops what none of the others does.
+      if (part === 1 && visual.release !== true) continue;
+      const keep = fixed + Math.max(1, Math.round(part * free));
+      add(`${name} ${part}`, await measure(model, { ...visual, keep }, kinds, n));
+      tell(`${title}, ${percent(part)}`, kept.seeing[`${name} ${part}`], kept.seeing[ALL]);
     }
   }
   return { ...facts, machine, parts: kept };

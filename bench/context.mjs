@@ -1,0 +1,215 @@
+// Long contexts in the Qwen2.5-0.5B shape (random weights), WASM in Chromium, each part under six minutes on a quiet machine of two cores:
+//   npm run bench -- context --only bytes|prefill|memory|decode|reopen [--lengths 8192,32768] [--methods dense,dhsa,...] [--threads 2] [--runs 1] [--tokens 16] [--json FILE]
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { serve } from '../test/support/static-server.mjs';
+import { openBrowser } from '../test/support/browser.mjs';
+import { bundleEngine, openEngine } from './context/octavo.mjs';
+import { status } from './engines/renderer.mjs';
+import { modelFile, SHAPES } from './files.mjs';
+import { polyline } from './paint/scale.mjs';
+import { median, table } from './statistics.mjs';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const list = (value, fallback) => (value ?? fallback).split(',');
+const mega = (bytes) => (bytes / 1e6).toFixed(1);
+
+const SHAPE = 'qwen2.5-0.5b';
+const CHUNK = 512;
+/** Tokens really read; the rest of a context repeats their pages, in memory of its own. */
+const READ = 2048;
+
+/** Prefill methods at a quarter of the tokens; the learned predictor is the same work as nano's, but the random model has none. */
+const PREFILL = {
+  dense: {},
+  dhsa: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'similarity' } },
+  'dhsa shared': { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'similarity', sharedLayer: 2 } },
+  blocks: { prefill: { method: 'blocks', budget: 0.25 } },
+  window: { prefill: { method: 'window', budget: 0.25 } },
+  flex: { prefill: 'flex' },
+};
+const DECODE = {
+  '16 bits': {},
+  '8 bits': { kvBits: 8 },
+  '4 bits': { kvBits: 4 },
+  '2 bits': { kvBits: 2 },
+  staircase: { kvBits: 'staircase' },
+  tokens: { decode: 'tokens' },
+  sentences: { decode: 'sentences' },
+  retrieve: { decode: 'retrieve' },
+  window: { decode: 'window' },
+  snapkv: { evict: 'snapkv' },
+  compresskv: { evict: 'compresskv' },
+  'half the heads': { heads: 'razor' },
+};
+
+function pick(all, wanted) {
+  const names = wanted === undefined ? Object.keys(all) : wanted.split(',').filter((name) => name in all);
+  return names.map((name) => [name, all[name]]);
+}
+
+/** Bytes of the pages of a context, by width. */
+async function bytes(setting, options) {
+  const { layers, kvHeads, headDim } = SHAPES[SHAPE];
+  const engine = await openEngine({ build: setting.build, threads: 1 });
+  try {
+    const tokens = Number(list(options.lengths, '8192')[0]);
+    const found = await engine.ask({ kind: 'bytes', layers, kvHeads, headDim, tokens });
+    console.log(table([['pages', `MB of ${tokens} tokens`, 'of f16'], ...Object.entries(found).map(([format, size]) => [format, mega(size), (size / found.f16).toFixed(3)])]));
+    return { tokens, bytes: found };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Chunks of 512 queries at five depths; a whole prefill is the sum over all chunks, on the straight lines between those measured. */
+async function prefill(setting, options) {
+  const results = [];
+  for (const length of list(options.lengths, '8192,32768').map(Number)) {
+    const depths = [0, 0.25, 0.5, 0.75].map((part) => Math.round((part * length) / CHUNK) * CHUNK);
+    depths.push(length - CHUNK);
+    const engine = await openEngine({ path: setting.path, build: setting.build, threads: setting.threads });
+    try {
+      const { read } = await engine.ask({ kind: 'load', length, read: Math.min(READ, length) });
+      console.log(`\n${length} tokens: ${READ} read (${(read / 1000).toFixed(1)} s), the others are copies of their pages; chunks of ${CHUNK} at ${depths.join(', ')}, the rest of the chunks interpolated; load ${loadavg()[0].toFixed(1)}`);
+      const methods = pick(PREFILL, options.methods);
+      const samples = new Map(methods.map(([name]) => [name, depths.map(() => [])]));
+      await engine.ask({ kind: 'chunk', context: {}, position: 0, promptEnd: length });
+      for (let run = 0; run < Number(options.runs); run += 1) {
+        for (const [i, position] of depths.entries()) {
+          for (const [name, context] of methods) {
+            const sample = await engine.ask({ kind: 'chunk', context, position, promptEnd: length });
+            samples.get(name)[i].push(sample);
+            process.stderr.write(`${name} at ${position}: ${sample.milliseconds.toFixed(0)} ms, attention ${sample.attention.toFixed(0)}, planning ${sample.planning.toFixed(0)}\n`);
+          }
+        }
+      }
+      const whole = (name, field) => {
+        const points = depths.map((position, i) => [position, median(samples.get(name)[i].map((sample) => sample[field]))]);
+        return Array.from({ length: length / CHUNK }, (_, chunk) => polyline(points, chunk * CHUNK)).reduce((sum, ms) => sum + ms, 0);
+      };
+      const rows = methods.map(([name]) => ({ method: name, milliseconds: whole(name, 'milliseconds'), attention: whole(name, 'attention'), planning: whole(name, 'planning'), samples: samples.get(name) }));
+      const dense = rows.find(({ method }) => method === 'dense');
+      console.log(table([
+        ['method', 'prefill s', 'attention s', 'planning s', 'times faster', 'last chunk ms', 'its keys'],
+        ...rows.map((r) => [r.method, ...[r.milliseconds, r.attention, r.planning].map((ms) => (ms / 1000).toFixed(1)), dense === undefined ? '' : (dense.milliseconds / r.milliseconds).toFixed(2), median(r.samples.at(-1).map((s) => s.milliseconds)).toFixed(0), r.samples.at(-1)[0].keys.toFixed(0)]),
+      ]));
+      results.push({ length, depths, readMs: read, rows });
+    } finally {
+      await engine.close();
+    }
+  }
+  return { chunk: CHUNK, read: READ, threads: setting.threads, results };
+}
+
+/** What the renderer's peak rises by while one layer reads a chunk at the end of a context: from the kernel, whose mark is set back right before. */
+async function memory(setting, options) {
+  const lengths = list(options.lengths, '2048,4096,8192,16384,32768,65536').map(Number);
+  const jobs = { attention: { kind: 'attention' }, probe: { kind: 'probe' }, dhsa: { kind: 'planned', context: PREFILL.dhsa }, blocks: { kind: 'planned', context: PREFILL.blocks }, flex: { kind: 'planned', context: PREFILL.flex } };
+  const rows = [];
+  for (const length of lengths) {
+    for (const [name, job] of pick(jobs, options.methods)) {
+      const engine = await openEngine({ build: setting.build, threads: setting.threads });
+      try {
+        // A short one first, in the same worker: what code and stacks take is none of the question.
+        await engine.ask({ kind: 'layer', length: 1024 });
+        await engine.ask(job);
+        const kv = await engine.ask({ kind: 'layer', length });
+        const pid = engine.pid();
+        writeFileSync(`/proc/${pid}/clear_refs`, '5');
+        const before = status(pid).resident;
+        await engine.ask(job);
+        rows.push({ length, job: name, kv, before, rise: status(pid).peak - before });
+      } finally {
+        await engine.close();
+      }
+    }
+  }
+  const names = [...new Set(rows.map(({ job }) => job))];
+  console.log('Rise of the renderer\'s peak over one layer\'s chunk of 512 queries at the end of the context, MB');
+  console.log(table([['tokens', 'KV of the layer', ...names, 'a square of scores would be'], ...lengths.map((length) => [length, mega(rows.find((r) => r.length === length).kv), ...names.map((job) => mega(rows.find((r) => r.length === length && r.job === job).rise)), mega(14 * length * length * 4)])]));
+  return { threads: setting.threads, rows };
+}
+
+/** Greedy steps behind a context; pages closed to each width, keys chosen by each policy. */
+async function decode(setting, options) {
+  const length = Number(list(options.lengths, '8192')[0]);
+  const engine = await openEngine({ path: setting.path, build: setting.build, threads: setting.threads });
+  try {
+    await engine.ask({ kind: 'load', length, read: Math.min(READ, length) });
+    const methods = pick(DECODE, options.methods);
+    const samples = new Map(methods.map(([name]) => [name, []]));
+    for (let run = 0; run < Number(options.runs); run += 1) {
+      for (const [name, context] of methods) {
+        const sample = await engine.ask({ kind: 'decode', context, steps: Number(options.tokens ?? 16) });
+        samples.get(name).push(sample);
+        process.stderr.write(`${name}: ${(1000 / median(sample.milliseconds)).toFixed(1)} tokens/s\n`);
+      }
+    }
+    const rows = methods.map(([name]) => {
+      const all = samples.get(name);
+      return { method: name, tokensPerSecond: 1000 / median(all.flatMap(({ milliseconds }) => milliseconds)), bytes: all[0].bytes, samples: all };
+    });
+    const base = rows.find(({ method }) => method === '16 bits');
+    console.log(table([['context', 'tokens/s', 'of 16 bits', 'KV MB'], ...rows.map((r) => [r.method, r.tokensPerSecond.toFixed(1), base === undefined ? '' : (r.tokensPerSecond / base.tokensPerSecond).toFixed(2), mega(r.bytes)])]));
+    return { length, threads: setting.threads, rows };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** A document of 8k letters read by the built package in a page, saved, and resumed in another page: time to the first token of a question. */
+async function reopen(setting, options) {
+  const tokens = Number(list(options.lengths, '8192')[0]);
+  const server = await serve({ mounts: { '/pages/': here('./pages'), '/dist/': here('../dist') } });
+  const browser = await openBrowser();
+  const rows = [];
+  try {
+    const open = async () => {
+      const page = await browser.context.newPage();
+      page.on('pageerror', (error) => console.error('page:', error.message));
+      page.setDefaultTimeout(0);
+      await page.goto(`${server.origin}/pages/blank.html`);
+      await page.addScriptTag({ url: '/pages/reopen.mjs', type: 'module' });
+      await page.waitForFunction(() => globalThis.ready === true);
+      await page.setInputFiles('#file', setting.path);
+      return page;
+    };
+    const widths = (options.methods ?? '16,8,4').split(',').map((bits) => (bits === 'staircase' ? bits : Number(bits)));
+    for (const kvBits of widths) {
+      const ask = { threads: setting.threads, build: setting.threads > 1 ? `${setting.build}-threads` : setting.build, tokens, kvBits, name: `document ${kvBits}` };
+      const first = await open();
+      const read = await first.evaluate((o) => globalThis.read(o), ask);
+      await first.close();
+      const second = await open();
+      const resumed = await second.evaluate((o) => globalThis.resume(o), ask);
+      await second.close();
+      rows.push({ kvBits, read, resumed });
+    }
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+  console.log(`${tokens} tokens; time to the first token of a question, model loaded in both`);
+  console.log(table([['KV bits', 'read anew s', 'resumed s', 'times faster', 'save s', 'stored MB', 'resume s', 'question s'], ...rows.map(({ kvBits, read, resumed }) => [kvBits, (read.firstToken / 1000).toFixed(2), (resumed.firstToken / 1000).toFixed(3), (read.firstToken / resumed.firstToken).toFixed(1), (read.save / 1000).toFixed(2), mega(read.stored), (resumed.resume / 1000).toFixed(3), ((resumed.firstToken - resumed.resume) / 1000).toFixed(3)])]));
+  return { tokens, threads: setting.threads, rows };
+}
+
+const PARTS = { bytes, prefill, memory, decode, reopen };
+
+export async function run(options) {
+  const wanted = list(options.only, Object.keys(PARTS).join(','));
+  for (const part of wanted) if (!(part in PARTS)) throw new Error(`--only ${part}: take of ${Object.keys(PARTS).join(', ')}`);
+  const build = list(options.builds, 'relaxed')[0];
+  const threads = Number(list(options.threads, '2')[0]);
+  await bundleEngine('context');
+  const path = modelFile(here('./files'), SHAPE, list(options.files, 'Q4_0')[0]);
+  const kept = options.json !== undefined && existsSync(options.json) ? JSON.parse(readFileSync(options.json, 'utf8')).parts : {};
+  const parts = {};
+  for (const part of wanted) {
+    console.log(`\n${part}`);
+    parts[part] = { date: new Date().toISOString().slice(0, 16), load: loadavg()[0], ...(await PARTS[part]({ path, build, threads }, options)) };
+  }
+  return { shape: SHAPE, parts: { ...kept, ...parts } };
+}

@@ -1,0 +1,175 @@
+/**
+ * A model with a long context for the clock: a document really read at the front, its pages copied behind until the length that is wanted, so that attention
+ * meets keys of the model in memory of their own without half an hour of prefill. Copied keys keep the rotation of where they were computed: what is
+ * attended to is not what the text says, how long it takes is.
+ */
+import { PAGE_TOKENS, type KvPool, type SampleSpec, type Tensor } from '../../src/backend/backend.ts';
+import type { WasmBackend } from '../../src/backend/wasm.ts';
+import type { ContextOptions } from '../../src/context/options.ts';
+import { PageAllocator, Sequence } from '../../src/context/pages.ts';
+import { isPlan, type Plan, type PlannedCall, type Planner } from '../../src/context/plan.ts';
+import { createPlanner } from '../../src/context/planners/index.ts';
+import { denseCausal } from '../../src/context/ranges.ts';
+import type { LanguageModel } from '../../src/models/model.ts';
+import type { Wasm } from '../../src/wasm.ts';
+import { documentIds } from './document.ts';
+
+export const CHUNK = 512;
+const GREEDY: SampleSpec = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
+
+export interface ChunkTime {
+  readonly position: number;
+  readonly milliseconds: number;
+  /** Of it: asking the plan, its operations on the device included. */
+  readonly planning: number;
+  readonly attention: number;
+  /** Keys that a query's list held, averaged over lists and layers; beyond a query's own position they cost nothing. */
+  readonly keys: number;
+}
+
+export class Reader {
+  readonly #backend: WasmBackend;
+  readonly #wasm: Wasm;
+  readonly #model: LanguageModel;
+  readonly #pool: KvPool;
+  readonly #allocator: PageAllocator;
+  readonly #sequence: Sequence;
+  readonly #ring: Tensor;
+  readonly #ids: Int32Array;
+  readonly #length: number;
+
+  constructor(backend: WasmBackend, wasm: Wasm, model: LanguageModel, length: number) {
+    const { layers, kvHeads, headDim } = model.config;
+    this.#backend = backend;
+    this.#wasm = wasm;
+    this.#model = model;
+    this.#length = length;
+    this.#pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
+    this.#allocator = new PageAllocator(this.#pool);
+    this.#sequence = new Sequence(this.#allocator, length + CHUNK);
+    this.#ring = backend.ids(length + CHUNK + 1);
+    this.#ids = documentIds(length + CHUNK);
+    backend.writeIds(this.#ring, 0, this.#ids);
+  }
+
+  /** Reads `tokens` tokens densely, in chunks; milliseconds. */
+  async read(tokens: number): Promise<number> {
+    const begun = performance.now();
+    for (let at = 0; at < tokens; at += CHUNK) await this.#forward(at, Math.min(CHUNK, tokens - at), undefined);
+    return performance.now() - begun;
+  }
+
+  /** Copies the pages of the first `read` tokens behind them until the whole length is there. */
+  fill(read: number): void {
+    this.#sequence.ensure(this.#length);
+    const { table, blocks } = this.#sequence;
+    const known = read / PAGE_TOKENS;
+    for (let lane = 0; lane < table.length / blocks; lane++) {
+      for (let block = known; block < this.#length / PAGE_TOKENS; block++) this.#pool.copy(table[lane * blocks + (block % known)] ?? 0, table[lane * blocks + block] ?? 0);
+    }
+  }
+
+  /** One chunk of queries at `position`, of a prompt that ends at `promptEnd`; a planner first sees the chunk before it, so that it has caught up. */
+  async chunk(context: ContextOptions, position: number, promptEnd: number): Promise<ChunkTime> {
+    const planner = this.#planner(context);
+    try {
+      if (planner !== undefined && position > 0) await this.#forward(position - CHUNK, CHUNK, planner, promptEnd);
+      const { profile } = this.#backend;
+      profile.enabled = true;
+      profile.take();
+      const seen: Seen = { planning: 0, keys: 0, lists: 0 };
+      const begun = performance.now();
+      await this.#forward(position, CHUNK, planner, promptEnd, seen);
+      const milliseconds = performance.now() - begun;
+      const operations = new Map(profile.take());
+      profile.enabled = false;
+      return { position, milliseconds, planning: seen.planning, attention: operations.get('attention')?.milliseconds ?? 0, keys: seen.lists === 0 ? position + CHUNK : seen.keys / seen.lists };
+    } finally {
+      planner?.free();
+    }
+  }
+
+  /** Greedy steps behind the filled context, after its pages were closed to `context.kvBits`; milliseconds a step, and the pages' bytes. */
+  async decode(context: ContextOptions, steps: number): Promise<{ readonly milliseconds: readonly number[]; readonly bytes: number }> {
+    const { kvBits = 16 } = context;
+    const sequence = this.#sequence.fork();
+    const planner = this.#planner(context);
+    const { vocabulary } = this.#model.config;
+    const sampler = this.#backend.sampler(vocabulary);
+    sampler.reset(new Int32Array(0));
+    const milliseconds: number[] = [];
+    try {
+      // The prompt's last chunk is read anew with the planner, which may drop keys after it.
+      sequence.truncate(this.#length - CHUNK);
+      sequence.ensure(this.#length);
+      this.#backend.free(await this.#hidden(sequence, this.#length - CHUNK, CHUNK, planner, 'prefill', this.#length));
+      await planner?.prefilled?.();
+      sequence.settle(kvBits);
+      const { bytes } = sequence;
+      for (let step = 0; step < steps; step++) {
+        const position = this.#length + step;
+        const begun = performance.now();
+        sequence.ensure(position + 1);
+        const hidden = await this.#hidden(sequence, position, 1, planner, 'decode', this.#length);
+        this.#backend.scope(() => this.#backend.sample(this.#model.logits(hidden), sampler, GREEDY, this.#ring, position + 1));
+        this.#backend.free(hidden);
+        await this.#backend.readIds(this.#ring, position + 1, position + 2);
+        sequence.settle(kvBits);
+        milliseconds.push(performance.now() - begun);
+      }
+      return { milliseconds, bytes };
+    } finally {
+      sampler.free();
+      planner?.free();
+      sequence.free();
+    }
+  }
+
+  #planner(context: ContextOptions): Planner | undefined {
+    const { layers, heads, kvHeads, headDim } = this.#model.config;
+    // Which heads stream makes no difference to the clock: every second one.
+    const streams = Uint8Array.from({ length: layers * kvHeads }, (_, i) => i % 2);
+    const semantic = Float32Array.from({ length: layers * heads }, (_, i) => (i * 7919) % 101);
+    return createPlanner(context, { wasm: this.#wasm, layers, heads, kvHeads, headDim, endsSentence: (id) => id % 16 === 0, streaming: { layers, kvHeads, streams }, semantic });
+  }
+
+  async #forward(position: number, count: number, planner: Planner | undefined, promptEnd = this.#length, seen?: Seen): Promise<void> {
+    this.#sequence.ensure(Math.max(this.#sequence.length, position + count));
+    this.#backend.free(await this.#hidden(this.#sequence, position, count, planner, 'prefill', promptEnd, seen));
+    await this.#backend.idle();
+  }
+
+  async #hidden(kv: Sequence, position: number, count: number, planner: Planner | undefined, phase: PlannedCall['phase'], promptEnd: number, seen?: Seen): Promise<Tensor> {
+    const backend = this.#backend;
+    const model = this.#model;
+    const x = backend.keep(backend.scope(() => model.embed(this.#ring, position, count)));
+    try {
+      const begun = performance.now();
+      const asked = planner?.plan({ backend, kv, position, count, ...model.attention, rope: model.rope, ids: this.#ids.subarray(0, position + count), phase, promptEnd }) ?? denseCausal(count, position + count);
+      if (seen !== undefined) seen.planning += performance.now() - begun;
+      if (isPlan(asked)) return await model.forwardPlanned(x, kv, position, seen === undefined ? asked : watched(asked, seen));
+      return backend.keep(backend.scope(() => model.forward(x, kv, position, asked)));
+    } finally {
+      backend.free(x);
+    }
+  }
+}
+
+interface Seen {
+  planning: number;
+  keys: number;
+  lists: number;
+}
+
+function watched(plan: Plan, seen: Seen): Plan {
+  return {
+    ranges: async (layer, q) => {
+      const begun = performance.now();
+      const ranges = await plan.ranges(layer, q);
+      seen.planning += performance.now() - begun;
+      for (let r = 0; r < ranges.runs.length; r += 2) seen.keys += (ranges.runs[r + 1] ?? 0) - (ranges.runs[r] ?? 0);
+      seen.lists += ranges.offsets.length - 1;
+      return ranges;
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/** Long contexts in a browser's worker: bytes of pages, chunks of prefill at depths, decode steps, and one layer's attention alone for its memory. */
+import { KV_FORMATS, type KvFormat } from '../../src/backend/backend.ts';
+import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
+import type { ContextOptions } from '../../src/context/options.ts';
+import { openModel } from '../../src/load/index.ts';
+import { loadModel } from '../../src/models/model.ts';
+import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
+import { instantiate, type Wasm, type WasmBuild } from '../../src/wasm.ts';
+import { OneLayer } from '../context/attention-memory.ts';
+import { Reader } from '../context/reader.ts';
+
+type Ask =
+  | { readonly kind: 'open'; readonly build: WasmBuild; readonly threads: number }
+  | { readonly kind: 'load'; readonly file: File; readonly length: number; readonly read: number }
+  | { readonly kind: 'chunk'; readonly context: ContextOptions; readonly position: number; readonly promptEnd: number }
+  | { readonly kind: 'decode'; readonly context: ContextOptions; readonly steps: number }
+  | { readonly kind: 'bytes'; readonly layers: number; readonly kvHeads: number; readonly headDim: number; readonly tokens: number }
+  | { readonly kind: 'layer'; readonly length: number }
+  | { readonly kind: 'attention' | 'probe' }
+  | { readonly kind: 'planned'; readonly context: ContextOptions };
+
+let device: { readonly backend: WasmBackend; readonly wasm: Wasm } | undefined;
+let reader: Reader | undefined;
+let layer: OneLayer | undefined;
+
+function opened(): { readonly backend: WasmBackend; readonly wasm: Wasm } {
+  if (device === undefined) throw new Error('nothing is open');
+  return device;
+}
+function loaded(): Reader {
+  if (reader === undefined) throw new Error('nothing is loaded');
+  return reader;
+}
+function oneLayer(): OneLayer {
+  if (layer === undefined) throw new Error('there is no layer');
+  return layer;
+}
+
+async function answer(ask: Ask): Promise<unknown> {
+  switch (ask.kind) {
+    case 'open': {
+      const module = await WebAssembly.compileStreaming(fetch(new URL(`./octavo.${ask.build}.wasm`, import.meta.url)));
+      const wasm = await instantiate(ask.build, module);
+      device = { backend: await createWasmBackend({ wasm, threads: ask.threads, spawn: spawnPoolWorker }), wasm };
+      return undefined;
+    }
+    case 'load': {
+      const { backend, wasm } = opened();
+      const model = (await loadModel(await openModel(ask.file), backend)).language;
+      reader = new Reader(backend, wasm, model, ask.length);
+      const milliseconds = await reader.read(ask.read);
+      reader.fill(ask.read);
+      return { read: milliseconds, memory: backend.memory() };
+    }
+    case 'chunk':
+      return loaded().chunk(ask.context, ask.position, ask.promptEnd);
+    case 'decode':
+      return loaded().decode(ask.context, ask.steps);
+    case 'bytes': {
+      const { layers, kvHeads, headDim, tokens } = ask;
+      const pool = opened().backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
+      const pages = (layers * kvHeads * tokens) / 32;
+      const bytes = Object.fromEntries(KV_FORMATS.map((format): [KvFormat, number] => [format, pages * pool.pageBytes(format)]));
+      pool.free();
+      return bytes;
+    }
+    case 'layer':
+      layer = new OneLayer(opened().backend, opened().wasm, ask.length);
+      return layer.bytes;
+    case 'attention':
+      return oneLayer().attention();
+    case 'probe':
+      return oneLayer().probe();
+    case 'planned':
+      return oneLayer().planned(ask.context);
+    default:
+      return ask satisfies never;
+  }
+}
+
+globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
+  try {
+    globalThis.postMessage({ result: await answer(data) });
+  } catch (error) {
+    globalThis.postMessage({ failed: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error) });
+  }
+};
