@@ -65,4 +65,6 @@ export interface ContextOptions {
   readonly evict?: EvictOptions['method'] | EvictOptions | undefined;
   readonly heads?: 'all' | HeadOptions['method'] | HeadOptions | undefined;
   readonly memory?: ContextMemory | undefined;
+  /** Whether pages of equal beginnings of prompts are shared with the model's other sessions (default true). */
+  readonly share?: boolean | undefined;
 }

@@ -1,6 +1,11 @@
 /** What a session holds on the device: a lane of KV pages, and the ids and text that it stands for. Survives the loss of the device. */
+import type { ContextOptions } from '../context/options.ts';
+import type { Prefixes, SharedPrompt } from '../context/prefixes.ts';
+import { contentKey } from '../context/settings.ts';
+import type { Sequence } from '../context/pages.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
-import { prefill, type Lane } from './generate.ts';
+import { prefill } from './generate.ts';
+import { cut, freeLane, type Lane } from './lane.ts';
 import type { PromptSettings } from './options.ts';
 import type { Sight } from './pictures.ts';
 import { NOTHING, beginning, commonPrefix, type Prompt, type Transcript, type Words } from './prompt.ts';
@@ -18,39 +23,55 @@ export interface SessionModel extends Words {
   readonly gate: Gate;
   /** Grows when the model moves to another device: lanes of an earlier epoch are gone. */
   readonly epoch: number;
-  /** A new lane, or one that shares the pages of `from` until either writes. */
-  lane(window: number, from?: Lane): Lane;
+  /** What sessions have read and others may begin with; of this epoch. */
+  readonly prefixes?: Prefixes | undefined;
+  /** Throws `InputError('argument')` for options that this model does not have. */
+  lane(window: number, options: ContextOptions): Promise<Lane>;
+  /** A lane that shares the pages of `from` until either writes. */
+  fork(from: Lane): Lane;
 }
 
 export class Context {
   readonly window: number;
   readonly #model: SessionModel;
+  readonly #options: ContextOptions;
   #held: { readonly lane: Lane; readonly epoch: number } | undefined;
   #transcript: Transcript = NOTHING;
 
-  constructor(model: SessionModel, window: number) {
+  constructor(model: SessionModel, window: number, options: ContextOptions = {}) {
     this.#model = model;
     this.window = window;
+    this.#options = options;
   }
 
   get transcript(): Transcript {
     return this.#transcript;
   }
 
-  /** Puts a prompt into the pages, from where it differs from what is there. */
-  async fill(prompt: Prompt, text: string | undefined, listener: AnswerListener): Promise<void> {
-    const { lane, cached } = this.#take(prompt, text);
-    await this.#guard(lane, () => prefill(lane, { ...prompt, cached, chunk: this.#model.chunk, ...listener }));
+  /** What the transcript's beginning is kept in; undefined before the first prompt, and after the device was lost. */
+  get lane(): Lane | undefined {
+    return this.#held?.epoch === this.#model.epoch ? this.#held.lane : undefined;
   }
 
-  /** The same, then an answer, which becomes part of the context. Whoever calls has passed the gate. */
-  async answer(prompt: Prompt, text: string | undefined, settings: PromptSettings, listener: AnswerListener): Promise<Answer> {
+  /** Puts a prompt into the pages, from where it differs from what is there. */
+  async fill(prompt: Prompt, text: string | undefined, listener: AnswerListener): Promise<void> {
+    const { lane, cached } = await this.#take(prompt, text, true);
+    await this.#guard(lane, () => prefill(lane, { ...prompt, cached, chunk: this.#model.chunk, ...listener }));
+    this.#publish(lane, prompt);
+  }
+
+  /**
+   * The same, then an answer, which becomes part of the context. Whoever calls has passed the gate. `share`: whether other sessions may have
+   * read the prompt, and may have what is read.
+   */
+  async answer(prompt: Prompt, text: string | undefined, settings: PromptSettings, listener: AnswerListener, share = true): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
-    const { lane, cached } = this.#take(prompt, text);
+    const { lane, cached } = await this.#take(prompt, text, share);
     const { ids, pictures } = prompt;
     const request = { lane, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
     const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
     const result = await this.#guard(lane, () => answer(request, { ...listener, onText }));
+    if (share) this.#publish(lane, prompt);
     const all = new Int32Array(ids.length + result.ids.length);
     all.set(ids);
     all.set(result.ids, ids.length);
@@ -60,10 +81,24 @@ export class Context {
     return result;
   }
 
+  /** The pages, shared with this context until it writes into them; whoever asks frees them. Undefined where there are none. */
+  share(): Sequence | undefined {
+    return this.#held?.epoch === this.#model.epoch ? this.#held.lane.sequence.fork() : undefined;
+  }
+
+  /**
+   * Takes `prompt` for the transcript, and has `read` put stored pages behind what of it the sequence holds already; the rest is computed when it
+   * is asked for next, and all of it where reading fails.
+   */
+  async recall(prompt: Prompt, text: string | undefined, read: (sequence: Sequence, signal?: AbortSignal) => Promise<void>, signal?: AbortSignal): Promise<void> {
+    const { lane } = this.#take(prompt, text);
+    await read(lane.sequence, signal);
+  }
+
   fork(): Context {
-    const copy = new Context(this.#model, this.window);
+    const copy = new Context(this.#model, this.window, this.#options);
     const { epoch } = this.#model;
-    if (this.#held?.epoch === epoch) copy.#held = { lane: this.#model.lane(this.window, this.#held.lane), epoch };
+    if (this.#held?.epoch === epoch) copy.#held = { lane: this.#model.fork(this.#held.lane), epoch };
     copy.#transcript = this.#transcript;
     return copy;
   }
@@ -75,18 +110,31 @@ export class Context {
   }
 
   /** The lane, and how many ids of the prompt it holds; from here on the transcript is the prompt. */
-  #take(prompt: Prompt, text: string | undefined): { lane: Lane; cached: number } {
+  async #take(prompt: Prompt, text: string | undefined, share: boolean): Promise<{ lane: Lane; cached: number }> {
     const { epoch } = this.#model;
     if (this.#held !== undefined && this.#held.epoch !== epoch) {
       freeLane(this.#held.lane);
       this.#held = undefined;
     }
-    this.#held ??= { lane: this.#model.lane(this.window), epoch };
+    this.#held ??= { lane: await this.#model.lane(this.window, this.#options), epoch };
     const { lane } = this.#held;
-    const cached = Math.min(lane.sequence.length, commonPrefix(prompt, this.#transcript));
-    lane.sequence.truncate(cached);
+    cut(lane, commonPrefix(prompt, this.#transcript));
     this.#transcript = { ...prompt, text };
-    return { lane, cached };
+    const shared = share ? this.#shared(lane, prompt) : undefined;
+    if (shared !== undefined) this.#model.prefixes?.adopt(shared, lane.sequence);
+    return { lane, cached: lane.sequence.length };
+  }
+
+  #publish(lane: Lane, prompt: Prompt): void {
+    const shared = this.#shared(lane, prompt);
+    if (shared !== undefined) this.#model.prefixes?.publish(shared, lane.sequence);
+  }
+
+  /** The prompt, for others to find; undefined where what a planner has learnt on the way would be missing. */
+  #shared(lane: Lane, { ids, pictures }: Prompt): SharedPrompt | undefined {
+    if (this.#options.share === false || lane.planner !== undefined) return undefined;
+    const marks = pictures.map(({ at, picture }) => ({ at, tokens: picture.tokens, mark: picture.mark }));
+    return { ids, marks, settings: contentKey(this.#options), bits: lane.kvBits ?? 16 };
   }
 
   /** After a failure or abort the pages hold a beginning of the transcript, which the next call goes on from. */
@@ -95,23 +143,9 @@ export class Context {
       return await body();
     } catch (error) {
       const { length } = this.#transcript.ids;
-      const held = Math.min(lane.sequence.length, length);
-      lane.sequence.truncate(held);
+      const held = cut(lane, length);
       if (held < length) this.#transcript = { ...beginning(this.#transcript, held), text: undefined };
       throw error;
-    }
-  }
-}
-
-/** Frees what a lane holds; a lost device has freed it already. */
-function freeLane(lane: Lane): void {
-  const { backend } = lane.model;
-  const steps = [() => lane.sequence.free(), () => backend.free(lane.ring), () => lane.sampler.free()];
-  for (const step of steps) {
-    try {
-      step();
-    } catch {
-      // The device is lost: there is nothing left to free on it.
     }
   }
 }

@@ -21,6 +21,11 @@ export class Conversation {
     return this.#initial.length + this.#turns.length === 0;
   }
 
+  /** What it was made of. */
+  get parts(): { readonly initial: readonly Turn[]; readonly turns: readonly Turn[] } {
+    return { initial: this.#initial, turns: this.#turns };
+  }
+
   with(...turns: readonly Turn[]): Conversation {
     return new Conversation(this.#tokenizer, this.#initial, [...this.#turns, ...turns]);
   }

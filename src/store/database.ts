@@ -38,6 +38,11 @@ export class Database {
     return this.#run('readonly', (store) => promisifyRequest<T[]>(store.getAll(family(prefix))));
   }
 
+  /** All keys that begin with `prefix`. */
+  keys(prefix: Key): Promise<Key[]> {
+    return this.#run('readonly', async (store) => (await promisifyRequest(store.getAllKeys(family(prefix)))) as Key[]);
+  }
+
   count(prefix: Key): Promise<number> {
     return this.#run('readonly', (store) => promisifyRequest(store.count(family(prefix))));
   }
@@ -46,11 +51,17 @@ export class Database {
    * Reads `key`, asks `decide` what to do, and does it, all in one transaction: either everything happened or nothing.
    * Resolves with the value found.
    */
-  change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+  async change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+    const [found] = await this.changeAll([key], ([value]) => decide(value as T | undefined));
+    return found as T | undefined;
+  }
+
+  /** `change` that is decided on several values, in the order of `keys`. */
+  changeAll(keys: readonly Key[], decide: (found: readonly unknown[]) => Change): Promise<readonly unknown[]> {
     return this.#run('readwrite', async (store) => {
       const done = promisifyRequest(store.transaction);
       done.catch(() => {}); // Awaited below, unless `decide` throws.
-      const found = await promisifyRequest<T | undefined>(store.get([...key]));
+      const found = await Promise.all(keys.map((key) => promisifyRequest<unknown>(store.get([...key]))));
       try {
         const { put = [], remove = [] } = decide(found);
         for (const prefix of remove) store.delete(family(prefix));

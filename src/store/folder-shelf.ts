@@ -1,0 +1,202 @@
+/**
+ * Saved sessions in a folder, for Node: a file a part in a folder a generation, and a file a manifest that is put in its place by renaming,
+ * which a file system does wholly or not at all.
+ *
+ *     <folder>/parts/<generation>/<part>
+ *     <folder>/names/<hash of the name>
+ *
+ * A lease is the time at which the generation's folder was last changed. Only `src/platform/node-engine.ts` imports this, so that the
+ * browser's bundle has no `node:fs`.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { deserialize, serialize } from 'node:v8';
+import { StorageError } from '../errors.ts';
+import { leaseLost } from './indexed-shelf.ts';
+import { isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
+
+export class FolderShelf implements Shelf {
+  readonly place: string;
+
+  constructor(folder: string) {
+    this.place = folder;
+  }
+
+  async manifests(): Promise<readonly unknown[]> {
+    const files = await this.#list('names');
+    return Promise.all(files.filter((file) => !file.includes('.')).map((file) => this.#manifest(join(this.place, 'names', file))));
+  }
+
+  manifest(name: string): Promise<unknown> {
+    return this.#manifest(this.#name(name));
+  }
+
+  async begin(generation: string): Promise<void> {
+    await this.#fault(() => mkdir(this.#parts(generation), { recursive: true }));
+  }
+
+  async write(generation: string, part: number, bytes: Uint8Array): Promise<void> {
+    const folder = this.#parts(generation);
+    await this.#fault(async () => {
+      await durable(join(folder, String(part)), bytes);
+      await renew(folder);
+    }, generation);
+  }
+
+  async read(generation: string, part: number): Promise<Uint8Array | undefined> {
+    try {
+      return await readFile(join(this.#parts(generation), String(part)));
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return undefined;
+      throw this.#named(cause);
+    }
+  }
+
+  async commit(manifest: SessionManifest): Promise<void> {
+    const { name, generation } = manifest;
+    const target = this.#name(name);
+    await this.#fault(async () => {
+      await mkdir(join(this.place, 'names'), { recursive: true });
+      const draft = `${target}.${generation}`;
+      await durable(draft, serialize(manifest));
+      const before = await this.#manifest(target);
+      // Fails where the lease has run out and the parts are gone.
+      await renew(this.#parts(generation)).catch(async (cause: unknown) => {
+        await rm(draft, { force: true });
+        throw cause;
+      });
+      await rename(draft, target);
+      // What cannot be removed now is swept later.
+      if (isManifest(before) && before.generation !== generation) await this.#drop(before.generation).catch(() => undefined);
+    }, generation);
+  }
+
+  async touch(name: string, generation: string, used: number): Promise<void> {
+    const found = await this.manifest(name);
+    if (!isManifest(found) || found.generation !== generation) return;
+    await this.#fault(async () => {
+      const draft = `${this.#name(name)}.${crypto.randomUUID()}`;
+      await durable(draft, serialize(sealed({ ...found, used })));
+      const now = await this.manifest(name);
+      if (isManifest(now) && now.generation === generation) await rename(draft, this.#name(name));
+      else await rm(draft, { force: true });
+    });
+  }
+
+  async remove(name: string, generation?: string): Promise<boolean> {
+    const found = await this.manifest(name);
+    if (found === undefined || (generation !== undefined && !(isManifest(found) && found.generation === generation))) return false;
+    await this.#fault(() => rm(this.#name(name), { force: true }));
+    if (isManifest(found)) await this.#drop(found.generation);
+    return true;
+  }
+
+  async discard(generation: string): Promise<void> {
+    const committed = (await this.manifests()).some((manifest) => isManifest(manifest) && manifest.generation === generation);
+    if (!committed) await this.#drop(generation);
+  }
+
+  async sweep(age: number): Promise<number> {
+    const named = new Set((await this.manifests()).filter(isManifest).map(({ generation }) => generation));
+    let swept = 0;
+    for (const generation of await this.#list('parts')) {
+      if (named.has(generation)) continue;
+      const folder = this.#parts(generation);
+      const changed = await stat(folder).then(({ mtimeMs }) => mtimeMs, () => Infinity);
+      if (Date.now() - changed <= age) continue;
+      await rm(folder, { recursive: true, force: true });
+      swept++;
+    }
+    for (const file of await this.#list('names')) {
+      const path = join(this.place, 'names', file);
+      const changed = file.includes('.') ? await stat(path).then(({ mtimeMs }) => mtimeMs, () => Infinity) : Infinity;
+      if (Date.now() - changed > age) await rm(path, { force: true });
+    }
+    return swept;
+  }
+
+  async estimate(): Promise<{ readonly usage: number | undefined; readonly quota: number | undefined }> {
+    try {
+      const { bavail, blocks, bsize } = await statfs(this.place);
+      return { usage: (blocks - bavail) * bsize, quota: blocks * bsize };
+    } catch {
+      return { usage: undefined, quota: undefined };
+    }
+  }
+
+  #drop(generation: string): Promise<void> {
+    return this.#fault(() => rm(this.#parts(generation), { recursive: true, force: true }));
+  }
+
+  #parts(generation: string): string {
+    return join(this.place, 'parts', generation);
+  }
+
+  /** A name may hold any characters and be long: its file is named by a hash. */
+  #name(name: string): string {
+    return join(this.place, 'names', createHash('sha256').update(name).digest('hex'));
+  }
+
+  /** Undefined where there is none; null where the file is no manifest. */
+  async #manifest(path: string): Promise<unknown> {
+    let bytes: Uint8Array;
+    try {
+      bytes = await readFile(path);
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return undefined;
+      throw this.#named(cause);
+    }
+    try {
+      return deserialize(bytes) as unknown;
+    } catch {
+      return null;
+    }
+  }
+
+  async #list(folder: string): Promise<readonly string[]> {
+    try {
+      return await readdir(join(this.place, folder));
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return [];
+      throw this.#named(cause);
+    }
+  }
+
+  /** `generation`: a folder that is missing is one whose lease has run out. */
+  async #fault<T>(body: () => Promise<T>, generation?: string): Promise<T> {
+    try {
+      return await body();
+    } catch (cause) {
+      if (generation !== undefined && codeOf(cause) === 'ENOENT') throw leaseLost(this.place);
+      throw this.#named(cause);
+    }
+  }
+
+  #named(cause: unknown): StorageError {
+    if (cause instanceof StorageError) return cause;
+    const code = codeOf(cause);
+    if (code === 'ENOSPC' || code === 'EDQUOT') return new StorageError('quota', `${this.place}: the disk is full`, {}, { cause });
+    return new StorageError('unavailable', `${this.place}: ${cause instanceof Error ? cause.message : String(cause)}`, {}, { cause });
+  }
+}
+
+/** Written through to the disk before the promise settles, so that a manifest never names what a power failure could take. */
+async function durable(path: string, bytes: Uint8Array): Promise<void> {
+  await writeFile(path, bytes);
+  const file = await open(path, 'r+');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function renew(folder: string): Promise<void> {
+  const now = new Date();
+  await utimes(folder, now, now);
+}
+
+function codeOf(cause: unknown): string | undefined {
+  return typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
+}

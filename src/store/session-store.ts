@@ -1,0 +1,189 @@
+/** Saved sessions by name: what is there, room for more, and what of it is read. What the parts hold is `src/context/record.ts`'s affair. */
+import { InputError, StorageError } from '../errors.ts';
+import { isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
+
+/** A save that has written nothing for so long is taken for one whose tab was killed. A part takes seconds at most. */
+const LEASE = 10 * 60_000;
+/** For a line in a list. */
+const MOST_NAME = 200;
+/** A reader whose session is replaced under its hands begins anew so many times. */
+const READINGS = 3;
+
+/** What `list` tells of a session. */
+export interface StoredSession {
+  readonly name: string;
+  /** The model's file name and fingerprint; only that model reads it. */
+  readonly model: string;
+  readonly fingerprint: string;
+  readonly tokens: number;
+  /** On the disk. */
+  readonly bytes: number;
+  /** Kept because a context asked for it (`keep`), not under a name of the caller's. */
+  readonly automatic: boolean;
+  readonly saved: Date;
+  readonly used: Date;
+}
+
+/** Bytes of saved sessions, and what the place has as a whole. */
+export interface SessionUsage {
+  readonly sessions: number;
+  readonly bytes: number;
+  readonly usage: number | undefined;
+  readonly quota: number | undefined;
+}
+
+export interface SaveFacts extends Pick<SessionManifest, 'version' | 'name' | 'model' | 'modelName' | 'kind' | 'tokens' | 'automatic' | 'chain'> {
+  /** Of all parts: what the quota must hold. */
+  readonly bytes: number;
+}
+
+export interface SaveOptions {
+  /** Where room is short, whether saved sessions go, too, the longest unused first; default: only what was kept automatically. */
+  readonly evict?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Parts in order, made as they are asked for: `parts(generation)` gives the bytes of part 0, 1, ... */
+export type Parts = (generation: string) => AsyncIterable<Uint8Array>;
+
+export class SessionStore {
+  readonly #shelf: Shelf;
+
+  constructor(shelf: Shelf) {
+    this.#shelf = shelf;
+  }
+
+  /** All sessions that can be read, the one used last first. Removes what killed tabs have left. */
+  async list(): Promise<readonly StoredSession[]> {
+    await this.#shelf.sweep(LEASE);
+    return (await this.#manifests())
+      .sort((a, b) => b.used - a.used || b.saved - a.saved)
+      .map(({ name, modelName, model, tokens, bytes, automatic, saved, used }) => (
+        { name, model: modelName, fingerprint: model, tokens, bytes, automatic, saved: new Date(saved), used: new Date(used) }
+      ));
+  }
+
+  /** Removes a session, readable or not; false where there is none of that name. */
+  async remove(name: string): Promise<boolean> {
+    return this.#shelf.remove(checkName(name));
+  }
+
+  async usage(): Promise<SessionUsage> {
+    const manifests = await this.#manifests();
+    return { sessions: manifests.length, bytes: manifests.reduce((sum, { bytes }) => sum + bytes, 0), ...(await this.#shelf.estimate()) };
+  }
+
+  /**
+   * Writes a session under its name, in place of what the name had, when all of it is written. Throws `StorageError('quota')` where there is no room
+   * and nothing may be evicted; what the name had is then as before.
+   */
+  async save(facts: SaveFacts, parts: Parts, { evict = false, signal }: SaveOptions = {}): Promise<SessionManifest> {
+    checkName(facts.name);
+    await this.#shelf.sweep(LEASE);
+    const generation = crypto.randomUUID();
+    try {
+      await this.#withRoom(facts, evict, () => this.#shelf.begin(generation));
+      let part = 0;
+      let bytes = 0;
+      for await (const piece of parts(generation)) {
+        signal?.throwIfAborted();
+        await this.#withRoom(facts, evict, () => this.#shelf.write(generation, part, piece));
+        bytes += piece.length;
+        part++;
+      }
+      const now = Date.now();
+      const { version, name, model, modelName, kind, tokens, automatic, chain } = facts;
+      const manifest = sealed({ version, name, generation, model, modelName, kind, tokens, bytes, parts: part, automatic, chain, saved: now, used: now });
+      signal?.throwIfAborted();
+      await this.#withRoom(facts, evict, () => this.#shelf.commit(manifest));
+      return manifest;
+    } catch (error) {
+      // Where even that fails, the lease runs out and a sweep removes it.
+      await this.#shelf.discard(generation).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** The manifest of a name. Throws `InputError('argument')` where there is none, and `StorageError('checksum')` for one that is damaged. */
+  async find(name: string): Promise<SessionManifest> {
+    const found = await this.#shelf.manifest(checkName(name));
+    if (found === undefined) throw new InputError('argument', `no session '${name}' is saved here; Octavo.sessions.list() tells which are`, { name });
+    if (!isManifest(found) || found.name !== name) {
+      throw new StorageError('checksum', `the entry of the saved session '${name}' in ${this.#shelf.place} is damaged; remove it (Octavo.sessions.remove) and save anew`, { name });
+    }
+    return found;
+  }
+
+  /** Sessions that `wanted` takes, the one used last first. */
+  async candidates(wanted: (manifest: SessionManifest) => boolean): Promise<readonly SessionManifest[]> {
+    return (await this.#manifests()).filter(wanted).sort((a, b) => b.used - a.used);
+  }
+
+  /** One part, or undefined where it is gone. */
+  read({ generation }: SessionManifest, part: number): Promise<Uint8Array | undefined> {
+    return this.#shelf.read(generation, part);
+  }
+
+  /** Runs `body` on a name's manifest; anew where another tab has replaced the session meanwhile and `body` found parts missing (undefined). */
+  async reading<T>(name: string, body: (manifest: SessionManifest) => Promise<T | undefined>): Promise<T | undefined> {
+    for (let tries = 0, manifest = await this.find(name); ; tries++) {
+      const result = await body(manifest);
+      if (result !== undefined || tries === READINGS) return result;
+      const now = await this.find(name);
+      if (now.generation === manifest.generation) return undefined;
+      manifest = now;
+    }
+  }
+
+  /** Remembers that it was used now; a failure is of no account. */
+  async used({ name, generation }: SessionManifest): Promise<void> {
+    await this.#shelf.touch(name, generation, Date.now()).catch(() => undefined);
+  }
+
+  async #manifests(): Promise<SessionManifest[]> {
+    return (await this.#shelf.manifests()).filter(isManifest);
+  }
+
+  /** Runs a write; where it meets the quota, something is removed and it is tried again. */
+  async #withRoom(facts: SaveFacts, evict: boolean, write: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await write();
+      } catch (error) {
+        if (!(error instanceof StorageError) || error.code !== 'quota') throw error;
+        if (!(await this.#evict(facts.name, evict))) throw await this.#full(facts, error);
+      }
+    }
+  }
+
+  /** Removes the session that was not used for longest, never the one that is being replaced. False where there is none that may go. */
+  async #evict(replaced: string, all: boolean): Promise<boolean> {
+    const [oldest] = (await this.#manifests())
+      .filter(({ name, automatic }) => name !== replaced && (automatic || all))
+      .sort((a, b) => Number(b.automatic) - Number(a.automatic) || a.used - b.used);
+    return oldest !== undefined && (await this.#shelf.remove(oldest.name, oldest.generation));
+  }
+
+  async #full({ name, bytes }: SaveFacts, cause: unknown): Promise<StorageError> {
+    const others = (await this.#manifests().catch(() => [])).sort((a, b) => a.used - b.used);
+    const { usage, quota } = await this.#shelf.estimate();
+    const held = others.reduce((sum, one) => sum + one.bytes, 0);
+    const room = quota === undefined || usage === undefined ? '' : `, and ${this.#shelf.place} says that ${usage} of ${quota} bytes are taken`;
+    const remedy = others.length === 0
+      ? 'free disk space, remove stored models (Octavo.store.remove), or save with fewer kvBits'
+      : `remove some (Octavo.sessions.remove; the longest unused: '${others[0]?.name ?? ''}', ${others[0]?.bytes ?? 0} bytes), save with {evict: true}, or with fewer kvBits`;
+    return new StorageError(
+      'quota',
+      `the session '${name}' needs ${bytes} bytes and there is no room for it; other saved sessions take ${held} bytes${room}: ${remedy}`,
+      { name, needed: bytes, held, usage, quota },
+      { cause },
+    );
+  }
+}
+
+function checkName(name: unknown): string {
+  if (typeof name !== 'string' || name.length === 0 || name.length > MOST_NAME) {
+    throw new InputError('argument', `name: ${typeof name === 'string' ? `${name.length} characters` : String(name)}; a session's name has 1 to ${MOST_NAME} characters`, { most: MOST_NAME });
+  }
+  return name;
+}

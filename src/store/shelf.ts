@@ -1,0 +1,88 @@
+/**
+ * Where saved sessions lie: IndexedDB in browsers (indexed-shelf.ts), a folder in Node (folder-shelf.ts).
+ *
+ * A save writes its parts under a generation of its own, which nobody sees; `commit` makes them the ones of a name and removes those that
+ * they replace, in one step. So a tab that is killed at any moment leaves the old session or the new one, and of two tabs that write one
+ * name the later one wins whole. A generation that is being written has a lease, renewed with every part; `sweep` removes those whose lease has
+ * run out, and a writer that slept so long finds its lease gone and may not commit.
+ */
+
+/** What is known of a session without reading it. */
+export interface SessionManifest {
+  /** Of the layout of all parts: `RECORD_VERSION`. */
+  readonly version: number;
+  readonly name: string;
+  readonly generation: string;
+  /** The model's fingerprint, and its file name for people. */
+  readonly model: string;
+  readonly modelName: string;
+  /** What changes the content of pages beside model and ids: sessions of equal `kind` may read each other's. */
+  readonly kind: string;
+  readonly tokens: number;
+  /** Of all parts. */
+  readonly bytes: number;
+  readonly parts: number;
+  /** Kept by content and not by a caller's name: the first to go when room is short. */
+  readonly automatic: boolean;
+  /** A chained hash of the ids up to the end of each whole block; what is found by it is compared id by id. */
+  readonly chain: readonly number[];
+  /** Milliseconds since 1970. */
+  readonly saved: number;
+  readonly used: number;
+  /** Of all the others: see `sealed`. */
+  readonly check: number;
+}
+
+export interface Shelf {
+  /** For messages. */
+  readonly place: string;
+  /** All manifests, in no order, as they were found: what is read may be damaged. */
+  manifests(): Promise<readonly unknown[]>;
+  manifest(name: string): Promise<unknown>;
+  /** Opens a generation that nobody has. */
+  begin(generation: string): Promise<void>;
+  /** `bytes` may be reused when the promise settles. Throws `StorageError`: `quota`, or `changed` where the lease has run out. */
+  write(generation: string, part: number, bytes: Uint8Array): Promise<void>;
+  /** Undefined where there is none; not to be written to. */
+  read(generation: string, part: number): Promise<Uint8Array | undefined>;
+  /** All or nothing. Throws `StorageError('changed')` where the generation's lease has run out. */
+  commit(manifest: SessionManifest): Promise<void>;
+  /** Replaces `used` where the manifest is still of that generation. */
+  touch(name: string, generation: string, used: number): Promise<void>;
+  /** Removes the session; only if it is of `generation`, where one is given. */
+  remove(name: string, generation?: string): Promise<boolean>;
+  /** Removes what a failed save has written; nothing where it was committed after all. */
+  discard(generation: string): Promise<void>;
+  /** Removes generations without a manifest whose lease is older than `age` milliseconds. Resolves with their number. */
+  sweep(age: number): Promise<number>;
+  /** Bytes used and allowed here, as far as they can be known. */
+  estimate(): Promise<{ readonly usage: number | undefined; readonly quota: number | undefined }>;
+}
+
+/** The manifest with its check, so that one whose fields were changed is known by it. */
+export function sealed(facts: Omit<SessionManifest, 'check'>): SessionManifest {
+  return { ...facts, check: checkOf(facts) };
+}
+
+/** Whether what was read is a manifest as it was written. */
+export function isManifest(value: unknown): value is SessionManifest {
+  if (typeof value !== 'object' || value === null) return false;
+  const found = value as Readonly<Record<keyof SessionManifest, unknown>>;
+  const counts = [found.version, found.tokens, found.bytes, found.parts, found.saved, found.used];
+  return (
+    [found.name, found.generation, found.model, found.modelName, found.kind].every((text) => typeof text === 'string') &&
+    counts.every((count) => typeof count === 'number' && Number.isFinite(count) && count >= 0) &&
+    typeof found.automatic === 'boolean' &&
+    Array.isArray(found.chain) &&
+    found.check === checkOf(value as SessionManifest)
+  );
+}
+
+/** FNV-1a, 32 bits, over the fields in a fixed order. */
+function checkOf(facts: Omit<SessionManifest, 'check'>): number {
+  const { version, name, generation, model, modelName, kind, tokens, bytes, parts, automatic, chain, saved, used } = facts;
+  const text = JSON.stringify([version, name, generation, model, modelName, kind, tokens, bytes, parts, automatic, saved, used, chain.join(' ')]);
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
