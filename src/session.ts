@@ -4,12 +4,13 @@
  * text/); what the KV pages hold already is kept, the rest is prefilled, and the answer is decoded on the device (generate/context, models/,
  * backend/), detokenised and handed on piece by piece (generate/answer).
  */
+import { checkContext } from './context/settings.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
 import { Context, type SessionModel } from './generate/context.ts';
 import { Conversation, fit, type Fit } from './generate/conversation.ts';
 import { readInput, type Input, type PromptInput } from './generate/messages.ts';
-import { checkCount, type CompletionSettings, type PromptSettings, type SessionSettings } from './generate/options.ts';
+import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
 import { encodeContext, followOn } from './generate/prompt.ts';
 import { Queue } from './generate/queue.ts';
 import { sampleSpec } from './generate/sampling.ts';
@@ -38,10 +39,12 @@ export class Session {
     if (rest.visual !== undefined) model.sight.tokens(rest.visual);
     this.#model = model;
     this.#settings = rest;
-    this.window = checkCount('context.window', rest.context?.window ?? model.window, model.window);
+    const { context = {} } = rest;
+    checkContext(context, model.window);
+    this.window = context.window ?? model.window;
     const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false, true).turns;
     this.#conversation = new Conversation(model.tokenizer, initial);
-    this.#context = new Context(model, this.window);
+    this.#context = new Context(model, this.window, context);
   }
 
   /** Prefills the initial prompts, so that the first answer comes sooner. */
@@ -75,7 +78,7 @@ export class Session {
     return this.#compute(listener.signal, () => {
       const text = typeof input === 'string' ? input : undefined;
       const prompt = typeof input === 'string' ? encodeContext(this.#model, { text: input, pictures: [] }, settings.special) : { ids: input, pictures: [] };
-      return this.#context.answer(prompt, text, { ...this.#settings, ...settings }, listener);
+      return this.#context.answer(prompt, text, { ...this.#settings, ...settings }, listener, false);
     });
   }
 

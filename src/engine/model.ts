@@ -1,10 +1,13 @@
 /** A loaded model: its tokenizer, its weights on a device, its KV pages, its painter; and its way to another device when that one is lost. */
 import { createSHA256, type IHasher } from 'hash-wasm';
-import type { Backend, KvPool, MemoryUse } from '../backend/backend.ts';
+import { PAGE_TOKENS, type Backend, type KvPool, type MemoryUse } from '../backend/backend.ts';
+import type { ContextOptions } from '../context/options.ts';
 import { PageAllocator, Sequence } from '../context/pages.ts';
+import { Prefixes } from '../context/prefixes.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { SessionModel } from '../generate/context.ts';
-import { prefillChunk, type Lane, type Visual } from '../generate/generate.ts';
+import { prefillChunk } from '../generate/generate.ts';
+import type { Lane, Visual } from '../generate/lane.ts';
 import { checkCount } from '../generate/options.ts';
 import { blind, cannotSee, type Sight } from '../generate/pictures.ts';
 import { Gate } from '../generate/queue.ts';
@@ -67,6 +70,9 @@ export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promi
  */
 const MAX_F32_CONTEXT = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
 
+/** Bytes of pages that no session needs to hold: some 5,000 tokens of a model of half a billion weights in f16, 17,000 at 4 bits. */
+const MAX_REMEMBERED = 1 << 26;
+
 /** What a model is made of: how it was asked for, and what came of it. */
 interface Made {
   readonly platform: Platform;
@@ -87,6 +93,7 @@ interface Loaded {
   readonly model: Model;
   readonly pool: KvPool;
   readonly pages: PageAllocator;
+  readonly prefixes: Prefixes;
   readonly visual: VisualCache | undefined;
   painter: Painter | undefined;
 }
@@ -176,23 +183,26 @@ export class EngineModel implements SessionModel {
   get chunk(): number {
     return prefillChunk(this.#loaded.backend, this.parameters);
   }
+  /** KV pages that sessions hold: what is only remembered for sessions to come is not among them. */
   get pagesUsed(): number {
-    return this.#loaded.pages.used;
+    return this.#loaded.pages.used - this.#loaded.prefixes.idle;
+  }
+  /** Bytes of all KV pages in use, of those that are remembered, too. */
+  get pageBytes(): number {
+    return this.#loaded.pages.usedBytes;
+  }
+  get prefixes(): Prefixes {
+    return this.#loaded.prefixes;
   }
 
-  lane(window: number, from?: Lane): Lane {
-    if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
-    const { backend, model, pages, visual } = this.#loaded;
-    const sequence = from === undefined ? new Sequence(pages, window) : from.sequence.fork();
-    const { vocabulary } = this.config;
-    return {
-      model: model.language,
-      sequence,
-      ring: backend.ids(window + 1),
-      sampler: backend.sampler(vocabulary),
-      drawable: drawable(this.tokenizer.facts.vocabulary, vocabulary),
-      visual: visual ?? this.#nothingSeen(),
-    };
+  async lane(window: number, { kvBits = 16 }: ContextOptions = {}): Promise<Lane> {
+    this.#alive();
+    return this.#lane(new Sequence(this.#loaded.pages, window), { kvBits });
+  }
+
+  fork({ sequence, kvBits, planner }: Lane): Lane {
+    this.#alive();
+    return this.#lane(sequence.fork(), { kvBits, planner: planner?.fork() });
   }
 
   /**
@@ -202,7 +212,7 @@ export class EngineModel implements SessionModel {
   async paint(settings: PaintSettings | EditSettings, listener: PaintListener = {}): Promise<readonly Picture[]> {
     const request = paintRequest(settings, this.#loaded.model.pictures, this.capabilities.missing);
     return this.gate.alone(listener.signal, async () => {
-      if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
+      this.#alive();
       const loaded = this.#loaded;
       try {
         // Pages that do not paint do not download it.
@@ -259,6 +269,24 @@ export class EngineModel implements SessionModel {
     });
   }
 
+  #lane(sequence: Sequence, kept: Pick<Lane, 'kvBits' | 'planner'>): Lane {
+    const { backend, model, visual } = this.#loaded;
+    const { vocabulary } = this.config;
+    return {
+      model: model.language,
+      sequence,
+      ring: backend.ids(sequence.capacity + 1),
+      sampler: backend.sampler(vocabulary),
+      drawable: drawable(this.tokenizer.facts.vocabulary, vocabulary),
+      visual: visual ?? this.#nothingSeen(),
+      ...kept,
+    };
+  }
+
+  #alive(): void {
+    if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
+  }
+
   #nothingSeen(): Visual {
     const refuse = (): never => {
       throw cannotSee('image', this.capabilities.missing);
@@ -311,7 +339,9 @@ async function loadOn(file: ModelFile, device: Device, window: number, { signal,
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
   const visual = model.pictures === undefined ? undefined : new VisualCache(backend, model.pictures);
-  return { device: info, backend, model, pool, pages: new PageAllocator(pool), visual, painter: undefined };
+  const pages = new PageAllocator(pool);
+  const prefixes = new Prefixes(pages, Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()));
+  return { device: info, backend, model, pool, pages, prefixes, visual, painter: undefined };
 }
 
 /** One bit an id, set for those below `tokens`; undefined where that is all of them. */

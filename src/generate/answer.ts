@@ -1,7 +1,8 @@
 /** One answer as text: ids from the device, detokenised, cut at stop strings, handed on piece by piece. */
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { generate, type Lane, type TokenMask } from './generate.ts';
+import { generate, type TokenMask } from './generate.ts';
+import { cut, type Lane } from './lane.ts';
 import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
 import type { Prompt } from './prompt.ts';
 import { sampleSpec, type SamplingDefaults } from './sampling.ts';
@@ -48,7 +49,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     text += piece;
     await listener.onText?.(piece);
   };
-  const cached = Math.min(request.cached, ids.length - 1);
+  const cached = cut(lane, Math.min(request.cached, ids.length - 1));
   const done = await generate(lane, {
     ids,
     pictures,

@@ -91,7 +91,7 @@ export class Context {
    * is asked for next, and all of it where reading fails.
    */
   async recall(prompt: Prompt, text: string | undefined, read: (sequence: Sequence, signal?: AbortSignal) => Promise<void>, signal?: AbortSignal): Promise<void> {
-    const { lane } = this.#take(prompt, text);
+    const { lane } = await this.#take(prompt, text, false);
     await read(lane.sequence, signal);
   }
 

@@ -5,34 +5,14 @@
  * next step's `embed` reads it from there, so that a step is issued before the host knows the id of the one before. The host
  * reads ids some steps behind, and what was issued beyond the end is undone by truncating the sequence.
  */
-import type { Backend, Sampler, SampleSpec, Tensor } from '../backend/backend.ts';
-import type { Sequence } from '../context/pages.ts';
+import type { Backend, Ranges, SampleSpec, Tensor } from '../backend/backend.ts';
+import { isPlan, type Plan } from '../context/plan.ts';
 import { denseCausal } from '../context/ranges.ts';
 import { InputError, ModelError } from '../errors.ts';
-import type { LanguageModel } from '../models/model.ts';
-import type { SeenPicture } from './pictures.ts';
+import { Held } from '../layers/held.ts';
+import { cut, type Lane } from './lane.ts';
 import type { Placed, Prompt } from './prompt.ts';
 import { TimeSlice } from './yield.ts';
-
-/** What one sequence needs on the device. Owned by the session. */
-export interface Lane {
-  readonly model: LanguageModel;
-  readonly sequence: Sequence;
-  /** [window + 1] ids */
-  readonly ring: Tensor;
-  readonly sampler: Sampler;
-  /** Ids that stand for text, where the head has more (padded to a round number): the others are never drawn. */
-  readonly drawable?: Uint32Array | undefined;
-  readonly visual: Visual;
-}
-
-/** Pictures as what the language model reads. */
-export interface Visual {
-  /** Computes a picture's embeddings where they are not kept from an earlier call, in steps that an abort ends. */
-  look(picture: SeenPicture, signal?: AbortSignal): Promise<void>;
-  /** The embeddings [picture.tokens, hidden], good until the next call; computed at once where they are not there. */
-  see(picture: SeenPicture): Tensor;
-}
 
 /** Which ids may come next, given those generated so far: bit i of word i >> 5. `undefined` allows all. Turns the run-ahead off. */
 export type TokenMask = (ids: readonly number[]) => Uint32Array | undefined;
@@ -61,9 +41,12 @@ export interface Generated {
   readonly decode: number;
 }
 
-/** Steps issued beyond the last id read. On WASM an operation is done when it returns, so running ahead would only waste work. */
-function runAhead(backend: Backend, options: GenerateOptions): number {
-  return backend.kind === 'webgpu' && options.mask === undefined ? 4 : 1;
+/**
+ * Steps issued beyond the last id read. On WASM an operation is done when it returns, so running ahead would only waste work; whoever plans
+ * what a token looks at is told its id.
+ */
+function runAhead({ model, planner }: Lane, options: GenerateOptions): number {
+  return model.backend.kind === 'webgpu' && options.mask === undefined && planner === undefined ? 4 : 1;
 }
 
 /** Multiply-adds of weights in one prefill chunk: 1 to 2 seconds on one WASM thread, and well below the watchdog of a phone's GPU. */
@@ -94,17 +77,62 @@ function embed({ model, ring, visual }: Lane, start: number, count: number, pict
   return parts.length === 1 && only !== undefined ? only : backend.stack(parts);
 }
 
-/** Runs positions `[start, start + count)`; with `spec`, draws the id of the next position. */
-function advance(lane: Lane, start: number, count: number, spec?: SampleSpec, pictures: readonly Placed[] = []): void {
-  const { model, sequence, ring, sampler } = lane;
-  const { backend } = model;
+/** One forward call. */
+interface Step {
+  readonly start: number;
+  readonly count: number;
+  /** Up to the step's end at least. */
+  readonly ids: Int32Array;
+  readonly promptEnd: number;
+  readonly phase: 'prefill' | 'decode';
+  /** Draws the id of the next position. */
+  readonly spec?: SampleSpec | undefined;
+  readonly pictures: readonly Placed[];
+}
+
+/** Runs positions `[start, start + count)`. At once, unless a plan has to be asked; when that fails the sequence ends before the step. */
+function advance(lane: Lane, step: Step): void | Promise<void> {
+  const { model, sequence, planner, kvBits = 16 } = lane;
+  const { start, count, pictures } = step;
+  const { backend, attention, rope } = model;
   sequence.ensure(start + count);
-  backend.scope(() => {
-    const hidden = model.forward(embed(lane, start, count, pictures), sequence, start, denseCausal(count, start + count));
-    if (spec === undefined) return;
-    const last = count === 1 ? hidden : backend.rows(hidden, count - 1, 1);
-    backend.sample(model.logits(last), sampler, spec, ring, start + count);
-  });
+  const call = { backend, kv: sequence, position: start, count, ...attention, rope, ids: step.ids.subarray(0, start + count), phase: step.phase, promptEnd: step.promptEnd };
+  const asked: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
+  if (isPlan(asked)) return advancePlanned(lane, step, asked);
+  backend.scope(() => draw(lane, step, model.forward(embed(lane, start, count, pictures), sequence, start, asked)));
+  sequence.settle(kvBits);
+  return undefined;
+}
+
+/** No scope is open while the plan is waited for: other sessions compute meanwhile. */
+async function advancePlanned(lane: Lane, step: Step, plan: Plan): Promise<void> {
+  const { model, sequence, kvBits = 16 } = lane;
+  const { backend } = model;
+  const { start, count, pictures } = step;
+  const held = new Held(backend);
+  try {
+    const x = held.step(() => embed(lane, start, count, pictures));
+    const hidden = await model.forwardPlanned(x, sequence, start, plan);
+    try {
+      backend.scope(() => draw(lane, step, hidden));
+    } finally {
+      backend.free(hidden);
+    }
+    sequence.settle(kvBits);
+  } catch (error) {
+    // Its pages are written in some layers only.
+    cut(lane, start);
+    throw error;
+  } finally {
+    held.free();
+  }
+}
+
+function draw({ model, ring, sampler }: Lane, { start, count, spec }: Step, hidden: Tensor): void {
+  if (spec === undefined) return;
+  const { backend } = model;
+  const last = count === 1 ? hidden : backend.rows(hidden, count - 1, 1);
+  backend.sample(model.logits(last), sampler, spec, ring, start + count);
 }
 
 /** The pictures that come into view with chunk `[start, end)`: none of their positions was run before. */
@@ -112,17 +140,20 @@ function comingIntoView(pictures: readonly Placed[], start: number, end: number,
   return pictures.filter(({ at, picture }) => at < end && at + picture.tokens > start && (at >= start || start === cached));
 }
 
-/** Puts the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device; with `spec`, draws the id after the last. */
+/**
+ * Puts the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device. With `spec`, draws the id after the last, and
+ * the planner drops what it does not need for the answer.
+ */
 export async function prefill(
   lane: Lane,
   options: Pick<GenerateOptions, 'ids' | 'pictures' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
   spec?: SampleSpec,
 ): Promise<void> {
-  const { ids, pictures, cached, chunk, signal, onPrefill } = options;
+  const { ids, pictures, chunk, signal, onPrefill } = options;
   const { backend } = lane.model;
   const slice = new TimeSlice();
-  checkIds(ids, cached, lane.model.config.vocabulary);
-  lane.sequence.truncate(cached);
+  checkIds(ids, options.cached, lane.model.config.vocabulary);
+  const cached = cut(lane, options.cached);
   backend.writeIds(lane.ring, cached, ids.subarray(cached));
   let before = Promise.resolve();
   try {
@@ -130,7 +161,8 @@ export async function prefill(
       signal?.throwIfAborted();
       const end = Math.min(ids.length, start + chunk);
       for (const { picture } of comingIntoView(pictures, start, end, cached)) await lane.visual.look(picture, signal);
-      advance(lane, start, end - start, end === ids.length ? spec : undefined, pictures);
+      const done = advance(lane, { start, count: end - start, ids, promptEnd: ids.length, phase: 'prefill', spec: end === ids.length ? spec : undefined, pictures });
+      if (done !== undefined) await done;
       backend.flush();
       await before;
       before = backend.idle();
@@ -138,11 +170,12 @@ export async function prefill(
       onPrefill?.(end - cached, ids.length - cached);
       await slice.yield();
     }
+    if (spec !== undefined) await lane.planner?.prefilled?.();
     await before;
     signal?.throwIfAborted();
   } catch (error) {
     // What was issued stays: a chunk that was written is good, and the next prompt reuses it. What failed half way does not.
-    if (!signal?.aborted) lane.sequence.truncate(cached);
+    if (!signal?.aborted) cut(lane, cached);
     throw error;
   }
 }
@@ -150,7 +183,7 @@ export async function prefill(
 /** One answer. On an error or abort the sequence keeps only positions that were computed for known ids. */
 export async function generate(lane: Lane, options: GenerateOptions): Promise<Generated> {
   const { ids: prompt, spec, mask, signal, stopIds } = options;
-  const { model, sequence, ring, sampler } = lane;
+  const { model, ring, sampler } = lane;
   const { backend } = model;
   if (options.maxTokens < 1) throw new InputError('argument', `maxTokens: ${options.maxTokens} is below 1`);
 
@@ -161,8 +194,10 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
   await prefill(lane, options, spec);
   const prefilled = performance.now();
 
-  const ahead = runAhead(backend, options);
+  const ahead = runAhead(lane, options);
   const end = prompt.length + options.maxTokens;
+  const ids = new Int32Array(end);
+  ids.set(prompt);
   const slice = new TimeSlice();
   const generated: number[] = [];
   const reads: Promise<Int32Array>[] = [];
@@ -180,7 +215,8 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
       signal?.throwIfAborted();
       while (issued < end && reads.length < ahead) {
         if (mask !== undefined) sampler.mask(allowed(lane, mask, generated));
-        advance(lane, issued - 1, 1, spec);
+        const done = advance(lane, { start: issued - 1, count: 1, ids, promptEnd: prompt.length, phase: 'decode', spec, pictures: [] });
+        if (done !== undefined) await done;
         read(issued++);
       }
       const [id = -1] = (await reads.shift()) ?? [];
@@ -189,6 +225,7 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
         reason = 'stop';
         break;
       }
+      ids[prompt.length + generated.length] = id;
       generated.push(id);
       if (await options.onId(id)) {
         reason = 'stop';
@@ -197,7 +234,7 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
       await slice.yield();
     }
   } finally {
-    sequence.truncate(Math.min(prompt.length + generated.length, issued - 1));
+    cut(lane, Math.min(prompt.length + generated.length, issued - 1));
   }
   return { ids: generated, reason, prefill: prefilled - begun, decode: performance.now() - prefilled };
 }

@@ -1,14 +1,9 @@
 /** Options of sessions and prompts, and what an answer tells about itself. Plain data: they cross to the engine's worker. */
+import type { ContextOptions } from '../context/options.ts';
 import { InputError } from '../errors.ts';
 import type { Message } from './messages.ts';
 import type { VisualOptions } from './pictures.ts';
 import type { SamplingOptions } from './sampling.ts';
-
-/** How the context is kept. Later methods (KV bits, sparse attention) add members here. */
-export interface ContextOptions {
-  /** Tokens that this session may hold; at most the model's `contextWindow`. */
-  readonly window?: number | undefined;
-}
 
 export interface AnswerOptions {
   /** Most tokens of an answer. Default: as many as the context window leaves. */

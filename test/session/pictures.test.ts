@@ -109,7 +109,7 @@ describe('seeing', () => {
     for (const chunk of [1, 7, SEEN, 33]) {
       const { tokenizer, sight, gate, window, sampling, epoch } = model;
       const parts: number[] = [];
-      const session = begin({}, { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, from) => model.lane(tokens, from) });
+      const session = begin({}, { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, options) => model.lane(tokens, options), fork: (lane) => model.fork(lane) });
       expect(await ask(session, show('Which of the two?', cat, dog), {}, { onPrefill: (done) => void parts.push(done) })).toEqual(whole);
       expect(parts).toHaveLength(Math.ceil(parts.at(-1)! / chunk));
     }

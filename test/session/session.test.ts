@@ -24,7 +24,7 @@ function begin(settings: SessionSettings = {}, on: EngineModel = model): Session
 /** The model with another chunk size. */
 function chunked(chunk: number): SessionModel {
   const { tokenizer, sight, gate, window, sampling, epoch } = model;
-  return { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, from) => model.lane(tokens, from) };
+  return { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, options) => model.lane(tokens, options), fork: (lane) => model.fork(lane) };
 }
 async function ask(session: Session, text: string, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<string> {
   return (await session.prompt(text, settings, listener)).text;

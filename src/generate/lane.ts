@@ -1,0 +1,58 @@
+/** What one sequence needs on the device, and how it is cut and given back. */
+import type { Sampler, Tensor } from '../backend/backend.ts';
+import type { KvBits } from '../context/options.ts';
+import type { Sequence } from '../context/pages.ts';
+import type { Planner } from '../context/plan.ts';
+import type { LanguageModel } from '../models/model.ts';
+import type { SeenPicture } from './pictures.ts';
+
+/** Owned by the session. */
+export interface Lane {
+  readonly model: LanguageModel;
+  readonly sequence: Sequence;
+  /** [window + 1] ids */
+  readonly ring: Tensor;
+  readonly sampler: Sampler;
+  /** Ids that stand for text, where the head has more (padded to a round number): the others are never drawn. */
+  readonly drawable?: Uint32Array | undefined;
+  readonly visual: Visual;
+  /** How precisely older pages are kept; default 16. */
+  readonly kvBits?: KvBits | undefined;
+  /** What attention may look at; undefined: everything before a token. */
+  readonly planner?: Planner | undefined;
+}
+
+/** Pictures as what the language model reads. */
+export interface Visual {
+  /** Computes a picture's embeddings where they are not kept from an earlier call, in steps that an abort ends. */
+  look(picture: SeenPicture, signal?: AbortSignal): Promise<void>;
+  /** The embeddings [picture.tokens, hidden], good until the next call; computed at once where they are not there. */
+  see(picture: SeenPicture): Tensor;
+}
+
+/**
+ * Forgets positions from `length` on. Returns the length that is left, from which the sequence can be gone on: less than asked for where pages
+ * before it were dropped for the sake of what came after them.
+ */
+export function cut({ sequence, planner }: Lane, length: number): number {
+  if (length >= sequence.length) return sequence.length;
+  for (let wanted = length; ; ) {
+    const kept = Math.min(wanted, planner?.keeps?.(wanted) ?? wanted);
+    wanted = sequence.truncate(kept);
+    if (wanted < kept) continue;
+    planner?.truncated?.(wanted);
+    return wanted;
+  }
+}
+
+/** Frees what a lane holds; a lost device has freed it already. */
+export function freeLane({ model, sequence, ring, sampler, planner }: Lane): void {
+  const steps = [() => planner?.free(), () => sequence.free(), () => model.backend.free(ring), () => sampler.free()];
+  for (const step of steps) {
+    try {
+      step();
+    } catch {
+      // The device is lost: there is nothing left to free on it.
+    }
+  }
+}
