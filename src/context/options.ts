@@ -1,4 +1,5 @@
 /** How a session keeps and reads its context. Plain data: it crosses to the engine's worker. */
+import type { VisualMethod, VisualSelection } from '../vision/select/index.ts';
 
 /** Bits of a key's or value's element in closed pages; `staircase` (SAQ): 8 for the newest quarter, 4 for the older half, 2 for the oldest quarter. */
 export type KvBits = 16 | 8 | 4 | 2 | 'staircase';

@@ -1,0 +1,109 @@
+/** Which of a picture's tokens the language model reads. Plain data: it crosses to the engine's worker. */
+import { InputError } from '../../errors.ts';
+
+/** ToDRE (max-sum), DivPrune (max-min), CDPruner (a determinantal choice by the question), ShowUI (components of a screenshot), or chance. */
+export type VisualMethod = 'todre' | 'divprune' | 'cdpruner' | 'showui' | 'random';
+
+/** When an answer looks at pictures no more, their keys and values are dropped from the upper layers (ToDRE's second stage). */
+export interface ReleaseOptions {
+  /** Share of attention below which a picture is not looked at. Default .1 */
+  readonly tau?: number | undefined;
+  /** First layer without them. Default: seven eighths up. */
+  readonly layer?: number | undefined;
+}
+
+export interface VisualSelection {
+  readonly method: VisualMethod;
+  /**
+   * How many of a picture's tokens stay, those that never go included: a share where at most 1 (default .25), a number where above, 'auto':
+   * until the next one is too much like one that is kept (`todre`, `divprune`), or one a component (`showui`).
+   */
+  readonly keep?: number | 'auto' | undefined;
+  /**
+   * 'auto': the least cosine distance to the nearest one kept, 0 to 2, default .1. `showui`: the most that neighbouring patches differ by
+   * to be one component, as the root of the mean squared difference of their values in -1..1; default .05.
+   */
+  readonly threshold?: number | undefined;
+  /** `random`, `showui`, and `todre` with `pivot: 'random'`. Default 0. */
+  readonly seed?: number | undefined;
+  /** `todre`: the first token, where the vision tower has no class token: the one farthest from the mean (default), or one by the seed. */
+  readonly pivot?: 'farthest' | 'random' | undefined;
+  /** `todre`: what is made least: the sum of the cosines with those kept (default), or, as in the paper's first version, the largest of them. */
+  readonly spread?: 'sum' | 'center' | undefined;
+  /** `todre`: 'int8' chooses by the rounded embeddings alone: a fifth faster, and not quite the method's own choice. Default 'exact'. */
+  readonly precision?: 'exact' | 'int8' | undefined;
+  /** `cdpruner`: tokens unlike the question matter most. Default false. */
+  readonly negated?: boolean | undefined;
+  /** Default false. */
+  readonly release?: boolean | ReleaseOptions | undefined;
+}
+
+/** Checked, with its defaults. */
+export interface VisualChoice extends Required<Omit<VisualSelection, 'release'>> {
+  readonly release: Required<ReleaseOptions> | undefined;
+}
+
+/** `layer` of a choice that leaves it to the model's depth. */
+export const SEVEN_EIGHTHS = -1;
+
+const METHODS: readonly VisualMethod[] = ['todre', 'divprune', 'cdpruner', 'showui', 'random'];
+const MEMBERS: ReadonlySet<string> = new Set(['method', 'keep', 'threshold', 'seed', 'pivot', 'spread', 'precision', 'negated', 'release']);
+const KEEP = 0.25;
+const TAU = 0.1;
+const NOVELTY = 0.1;
+const DIFFERENCE = 0.05;
+
+const NAME = 'context.visual';
+
+/** What was asked for; undefined where all tokens stay. Throws `InputError('argument')` for what cannot be. */
+export function readSelection(asked: 'all' | VisualMethod | VisualSelection | undefined): VisualChoice | undefined {
+  if (asked === undefined || asked === 'all') return undefined;
+  const given: VisualSelection = typeof asked === 'string' ? { method: asked } : asked;
+  if (typeof given !== 'object' || given === null) throw wrong('', asked, `'all', a method or {method}`);
+  const { method, keep = KEEP, seed = 0, pivot = 'farthest', spread = 'sum', precision = 'exact', negated = false, release } = given;
+  const unknown = Object.keys(given).find((name) => !MEMBERS.has(name));
+  if (unknown !== undefined) throw new InputError('argument', `${NAME}.${unknown} is not known; use ${[...MEMBERS].join(', ')}`, { name: unknown });
+  oneOf('method', method, METHODS);
+  oneOf('pivot', pivot, ['farthest', 'random']);
+  oneOf('spread', spread, ['sum', 'center']);
+  oneOf('precision', precision, ['exact', 'int8']);
+  if (typeof negated !== 'boolean') throw wrong('.negated', negated, 'true or false');
+  if (!Number.isInteger(seed)) throw wrong('.seed', seed, 'a whole number');
+  if (keep === 'auto') {
+    if (method === 'random' || method === 'cdpruner') throw wrong('.keep', keep, `a share or a number: '${method}' does not know when to stop`);
+  } else if (!(typeof keep === 'number' && keep > 0 && Number.isFinite(keep) && (keep <= 1 || Number.isInteger(keep)))) {
+    throw wrong('.keep', keep, `a share above 0 and at most 1, a whole number of tokens above 1, or 'auto'`);
+  }
+  const { threshold = method === 'showui' ? DIFFERENCE : NOVELTY } = given;
+  if (!(typeof threshold === 'number' && threshold >= 0 && threshold <= 2)) throw wrong('.threshold', threshold, 'a number from 0 to 2');
+  return { method, keep, threshold, seed, pivot, spread, precision, negated, release: readRelease(release) };
+}
+
+function readRelease(asked: boolean | ReleaseOptions | undefined): VisualChoice['release'] {
+  if (asked === undefined || asked === false) return undefined;
+  if (asked !== true && (typeof asked !== 'object' || asked === null)) throw wrong('.release', asked, 'true, false or {tau, layer}');
+  const { tau = TAU, layer = SEVEN_EIGHTHS } = asked === true ? {} : asked;
+  if (!(typeof tau === 'number' && tau >= 0 && tau <= 1)) throw wrong('.release.tau', tau, 'a number from 0 to 1');
+  if (!Number.isInteger(layer) || layer < SEVEN_EIGHTHS) throw wrong('.release.layer', layer, 'the number of a layer');
+  return { tau, layer };
+}
+
+function oneOf(name: string, value: unknown, known: readonly string[]): void {
+  if (!known.includes(String(value))) throw wrong(`.${name}`, value, known.map((one) => `'${one}'`).join(', '));
+}
+
+function wrong(name: string, value: unknown, remedy: string): InputError {
+  return new InputError('argument', `${NAME}${name}: ${JSON.stringify(value) ?? String(value)} cannot be; use ${remedy}`, { name: `${NAME}${name}` });
+}
+
+/** Tokens that stay of `n`, of which `fixed` always do; at least one of the others, where there are any. 'auto': undefined, known only afterwards. */
+export function keptCount({ keep }: Pick<VisualChoice, 'keep'>, n: number, fixed: number): number | undefined {
+  if (keep === 'auto') return undefined;
+  const wanted = keep <= 1 ? Math.round(keep * n) : keep;
+  return Math.min(n, Math.max(wanted, fixed + Math.min(1, n - fixed)));
+}
+
+/** Names a choice: equal names, equal tokens of equal pictures. Letters, digits and spaces. */
+export function choiceName({ method, keep, threshold, seed, pivot, spread, precision, negated }: VisualChoice): string {
+  return [method, keep, threshold, seed, pivot, spread, precision, negated].join(' ').replaceAll('-', 'minus').replaceAll('.', 'point').replaceAll('+', '');
+}

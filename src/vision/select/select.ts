@@ -1,0 +1,171 @@
+/**
+ * Which tokens of a picture stay: between embeddings and the arithmetic of `assembly/select`. All methods choose among the tokens that may go,
+ * by their embeddings in the language model's space; the choice is the same on every device and build. One picture at a time, in the calling thread.
+ */
+import { InputError } from '../../errors.ts';
+import type { Wasm } from '../../wasm.ts';
+import { pickOne, pickSome } from './chance.ts';
+import { Blocks } from './memory.ts';
+import { keptCount, type VisualChoice } from './options.ts';
+import { shareComponents } from './shares.ts';
+
+/** A picture's tokens as the language model would read them. */
+export interface VisualTokens {
+  /** [count, width] */
+  readonly embeddings: Float32Array;
+  readonly count: number;
+  readonly width: number;
+  /** Tokens `[start, end)` that never go: MAR's buffers, thumbnails. Ascending, disjoint. */
+  readonly fixed?: readonly (readonly [start: number, end: number])[] | undefined;
+  /** [count] attention of the vision tower's class token, where it has one: the pivot of `todre`. */
+  readonly attention?: ArrayLike<number> | undefined;
+  /** [asked, width] embeddings of the question's tokens; needed by `cdpruner`. */
+  readonly question?: Float32Array | undefined;
+  /** Needed by `showui`: what the first rows * columns tokens show. */
+  readonly patches?: Patches | undefined;
+}
+
+export interface Patches {
+  /** [rows * columns, width], in -1..1 */
+  readonly values: Float32Array;
+  readonly rows: number;
+  readonly columns: number;
+  readonly width: number;
+}
+
+const FAST = 1;
+const FARTHEST = -1;
+
+/**
+ * Indices of the tokens that stay, ascending. Throws `InputError('argument')` for embeddings that are not numbers, or where the method lacks
+ * what it needs. Tokens of length 0 have a cosine of 0 with all others; a choice among equals takes the lowest index.
+ */
+export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice): Int32Array {
+  const { embeddings, count, width, fixed = [] } = tokens;
+  if (count < 1 || width < 1 || embeddings.length !== count * width) {
+    throw new InputError('argument', `visual tokens: ${embeddings.length} values are not ${count} tokens of ${width}`, { count, width });
+  }
+  const held = new Uint8Array(count);
+  for (const [start, end] of fixed) held.fill(1, start, end);
+  const free: number[] = [];
+  for (let i = 0; i < count; i++) if (held[i] === 0) free.push(i);
+  const wanted = keptCount(choice, count, count - free.length);
+  const k = wanted === undefined ? free.length : wanted - (count - free.length);
+  if (free.length > 0) for (const place of choose(wasm, tokens, choice, free, k)) held[free[place] ?? 0] = 1;
+  return Int32Array.from([...held.keys()].filter((i) => held[i] === 1));
+}
+
+/** Places in `free` of those that stay. */
+function choose(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice, free: readonly number[], k: number): Iterable<number> {
+  const { method, keep, seed } = choice;
+  if (k >= free.length && keep !== 'auto') {
+    checkFinite(tokens);
+    return free.keys();
+  }
+  switch (method) {
+    case 'random':
+      checkFinite(tokens);
+      return pickSome([...free.keys()], k, seed);
+    case 'showui':
+      checkFinite(tokens);
+      return byComponents(wasm, tokens, choice, free, k);
+    case 'todre':
+    case 'divprune':
+    case 'cdpruner':
+      return byCosines(wasm, tokens, choice, free, k);
+    default:
+      return method satisfies never;
+  }
+}
+
+function byCosines(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice, free: readonly number[], k: number): Uint32Array {
+  const { method, keep, spread, precision } = choice;
+  const { width: d } = tokens;
+  const n = free.length;
+  const threshold = keep === 'auto' ? choice.threshold : 0;
+  const { exports } = wasm;
+  const blocks = new Blocks(wasm);
+  try {
+    const out = blocks.bytes(4 * k);
+    const rows = blocks.words(free);
+    const x = blocks.floats(tokens.embeddings);
+    let found: number;
+    if (method === 'cdpruner') {
+      const relevant = relevance(blocks, tokens, choice, { x, rows, n });
+      found = exports.cdpruner(out, x, rows, n, d, k, relevant, blocks.bytes(exports.cdprunerWorkBytes(n, k)));
+    } else if (method === 'divprune' || spread === 'center') {
+      const pivot = method === 'divprune' ? FARTHEST : pivotOf(blocks, tokens, choice, free, { x, rows });
+      found = exports.divprune(out, x, rows, n, d, k, pivot, threshold, blocks.bytes(exports.divpruneWorkBytes(n)));
+    } else {
+      const pivot = givenPivot(tokens, choice, free);
+      found = exports.todre(out, x, rows, n, d, k, pivot, threshold, precision === 'int8' ? FAST : 0, blocks.bytes(exports.todreWorkBytes(n, d)));
+    }
+    if (found < 0) throw notFinite(free[-1 - found] ?? 0);
+    return wasm.u32(out, found).slice();
+  } finally {
+    blocks.free();
+  }
+}
+
+/** Place of the first token: the class token's favourite, or one by the seed, or FARTHEST. */
+function givenPivot({ attention }: VisualTokens, { pivot, seed }: VisualChoice, free: readonly number[]): number {
+  if (attention !== undefined) {
+    let best = 0;
+    for (const [place, i] of free.entries()) if ((attention[i] ?? 0) > (attention[free[best] ?? 0] ?? 0)) best = place;
+    return best;
+  }
+  return pivot === 'random' ? pickOne(free.length, seed) : FARTHEST;
+}
+
+/** The same with the farthest one found: `todre` keeps it first. */
+function pivotOf(blocks: Blocks, tokens: VisualTokens, choice: VisualChoice, free: readonly number[], { x, rows }: { readonly x: number; readonly rows: number }): number {
+  const given = givenPivot(tokens, choice, free);
+  if (given !== FARTHEST) return given;
+  const { wasm } = blocks;
+  const { exports } = wasm;
+  const first = blocks.bytes(4);
+  const found = exports.todre(first, x, rows, free.length, tokens.width, 1, FARTHEST, 0, 0, blocks.bytes(exports.todreWorkBytes(free.length, tokens.width)));
+  if (found < 0) throw notFinite(free[-1 - found] ?? 0);
+  return wasm.u32(first, 1)[0] ?? 0;
+}
+
+/** Address of the tokens' relevance to the question. */
+function relevance(blocks: Blocks, { width: d, question }: VisualTokens, { negated }: VisualChoice, { x, rows, n }: { readonly x: number; readonly rows: number; readonly n: number }): number {
+  if (question === undefined || question.length === 0 || question.length % d !== 0) {
+    throw new InputError('argument', "visual tokens: 'cdpruner' chooses by the question; ask one in the message that shows the picture, or take 'todre'");
+  }
+  const asked = question.length / d;
+  const { exports } = blocks.wasm;
+  const out = blocks.bytes(8 * n);
+  const order = blocks.words(Array.from({ length: asked }, (_, i) => i));
+  const words = blocks.floats(question);
+  const found = exports.relevance(out, x, rows, n, d, words, order, asked, negated ? 1 : 0, blocks.bytes(8 * (n + d) + 64));
+  if (found > 0) throw new InputError('argument', `visual tokens: embedding ${found - 1} of the question is not a number`);
+  if (found < 0) throw notFinite(blocks.wasm.u32(rows, n)[-1 - found] ?? 0);
+  return out;
+}
+
+function byComponents(wasm: Wasm, { patches }: VisualTokens, { threshold, keep, seed }: VisualChoice, free: readonly number[], k: number): number[] {
+  if (patches === undefined) throw new InputError('argument', "visual tokens: 'showui' needs the picture's patches; take 'todre'");
+  const { values, rows, columns, width } = patches;
+  const blocks = new Blocks(wasm);
+  try {
+    const labels = blocks.bytes(4 * rows * columns);
+    wasm.exports.components(labels, blocks.floats(values), rows, columns, width, threshold);
+    const all = wasm.u32(labels, rows * columns);
+    // What is no patch is a component of its own.
+    const own = free.map((i) => all[i] ?? i);
+    return shareComponents(own, keep === 'auto' ? new Set(own).size : k, seed);
+  } finally {
+    blocks.free();
+  }
+}
+
+function checkFinite({ embeddings, width }: VisualTokens): void {
+  const wrong = embeddings.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) throw notFinite(Math.floor(wrong / width));
+}
+
+function notFinite(token: number): InputError {
+  return new InputError('argument', `visual tokens: the embedding of token ${token} is not a number; the model's file may be damaged, or the device computes wrongly`, { token });
+}
