@@ -5,6 +5,7 @@
  * backend/), detokenised and handed on piece by piece (generate/answer).
  */
 import { checkContext } from './context/settings.ts';
+import type { Sequence } from './context/pages.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
 import { Context, type SessionModel } from './generate/context.ts';
@@ -13,6 +14,7 @@ import { readInput, type Input, type PromptInput } from './generate/messages.ts'
 import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
 import { encodeContext, followOn } from './generate/prompt.ts';
 import { Queue } from './generate/queue.ts';
+import type { SessionState } from './generate/saved.ts';
 import { sampleSpec } from './generate/sampling.ts';
 
 export interface SessionListener extends AnswerListener {
@@ -105,6 +107,23 @@ export class Session {
       copy.#context = this.#context.fork();
       return copy;
     });
+  }
+
+  /** All that a save needs, in turn with the session's other calls; the pages are shared until the session writes into them, and the caller frees them. */
+  snapshot(signal?: AbortSignal): Promise<{ readonly state: SessionState; readonly sequence: Sequence | undefined }> {
+    return this.#run(signal, async () => {
+      const state = { window: this.window, settings: this.#settings, ...this.#conversation.parts, transcript: this.#context.transcript };
+      return { state, sequence: this.#context.share() };
+    });
+  }
+
+  /** A session as it was when it was saved; `read` puts its stored pages into an empty sequence, and what is missing is computed with the next prompt. */
+  static async restored(model: SessionModel, state: SessionState, read: (sequence: Sequence) => Promise<void>, signal?: AbortSignal): Promise<Session> {
+    const { settings, window, initial, turns, transcript } = state;
+    const session = new Session(model, { ...settings, context: { ...settings.context, window } });
+    session.#conversation = new Conversation(model.tokenizer, initial, turns);
+    await session.#compute(signal, () => session.#context.restore(transcript, read));
+    return session;
   }
 
   /** Refuses what comes from now on, and frees the pages when what is under way has ended (abort it by its signal). */

@@ -42,6 +42,11 @@ export interface Planner {
    * dropped for the sake of what came after them: asked before `Sequence.truncate`, so that the rest is computed anew.
    */
   keeps?(length: number): number;
+  /**
+   * The sequence was given pages of positions up to `length` that this planner was not asked about (read from the disk): whether it can go on behind
+   * them, by itself or from their keys. Default: no, and they are computed anew.
+   */
+  adopts?(length: number): boolean;
   /** The sequence was cut to `length`: what was learnt of later positions is forgotten. */
   truncated?(length: number): void;
   /** A planner for a sequence with the same past. */

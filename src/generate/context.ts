@@ -11,6 +11,15 @@ import type { Sight } from './pictures.ts';
 import { NOTHING, beginning, commonPrefix, type Prompt, type Transcript, type Words } from './prompt.ts';
 import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
+import type { SessionState } from './saved.ts';
+
+/** Prompts on the disk, by their content (`src/engine/library.ts`). `kind`: what changes pages beside model and ids. */
+export interface KeptPrompts {
+  /** Puts what is stored of the prompt's beginning behind what the sequence holds of it. */
+  extend(prompt: Prompt, kind: string, sequence: Sequence, signal?: AbortSignal): Promise<void>;
+  /** Stores a prompt in the background; the sequence is freed. */
+  keep(state: SessionState, sequence: Sequence, kind: string): void;
+}
 
 /** What a session asks of the loaded model (`src/engine/model.ts`). */
 export interface SessionModel extends Words {
@@ -25,6 +34,8 @@ export interface SessionModel extends Words {
   readonly epoch: number;
   /** What sessions have read and others may begin with; of this epoch. */
   readonly prefixes?: Prefixes | undefined;
+  /** What was read before and lies on the disk; undefined where nothing is kept. */
+  readonly library?: KeptPrompts | undefined;
   /** Throws `InputError('argument')` for options that this model does not have. */
   lane(window: number, options: ContextOptions): Promise<Lane>;
   /** A lane that shares the pages of `from` until either writes. */
@@ -55,7 +66,7 @@ export class Context {
 
   /** Puts a prompt into the pages, from where it differs from what is there. */
   async fill(prompt: Prompt, text: string | undefined, listener: AnswerListener): Promise<void> {
-    const { lane, cached } = await this.#take(prompt, text, true);
+    const { lane, cached } = await this.#take(prompt, text, true, listener.signal);
     await this.#guard(lane, () => prefill(lane, { ...prompt, cached, chunk: this.#model.chunk, ...listener }));
     this.#publish(lane, prompt);
   }
@@ -66,7 +77,7 @@ export class Context {
    */
   async answer(prompt: Prompt, text: string | undefined, settings: PromptSettings, listener: AnswerListener, share = true): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
-    const { lane, cached } = await this.#take(prompt, text, share);
+    const { lane, cached } = await this.#take(prompt, text, share, listener.signal);
     const { ids, pictures } = prompt;
     const request = { lane, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
     const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
@@ -86,13 +97,11 @@ export class Context {
     return this.#held?.epoch === this.#model.epoch ? this.#held.lane.sequence.fork() : undefined;
   }
 
-  /**
-   * Takes `prompt` for the transcript, and has `read` put stored pages behind what of it the sequence holds already; the rest is computed when it
-   * is asked for next, and all of it where reading fails.
-   */
-  async recall(prompt: Prompt, text: string | undefined, read: (sequence: Sequence, signal?: AbortSignal) => Promise<void>, signal?: AbortSignal): Promise<void> {
-    const { lane } = await this.#take(prompt, text, false);
-    await read(lane.sequence, signal);
+  /** Takes over a transcript, and has `read` put stored pages into the empty sequence; what is missing is computed when it is asked for next. */
+  async restore(transcript: Transcript, read: (sequence: Sequence) => Promise<void>): Promise<void> {
+    const { lane } = await this.#take(transcript, transcript.text, false);
+    await this.#guard(lane, () => extend(lane, read));
+    this.#transcript = transcript;
   }
 
   fork(): Context {
@@ -110,7 +119,7 @@ export class Context {
   }
 
   /** The lane, and how many ids of the prompt it holds; from here on the transcript is the prompt. */
-  async #take(prompt: Prompt, text: string | undefined, share: boolean): Promise<{ lane: Lane; cached: number }> {
+  async #take(prompt: Prompt, text: string | undefined, share: boolean, signal?: AbortSignal): Promise<{ lane: Lane; cached: number }> {
     const { epoch } = this.#model;
     if (this.#held !== undefined && this.#held.epoch !== epoch) {
       freeLane(this.#held.lane);
@@ -122,12 +131,19 @@ export class Context {
     this.#transcript = { ...prompt, text };
     const shared = share ? this.#shared(lane, prompt) : undefined;
     if (shared !== undefined) this.#model.prefixes?.adopt(shared, lane.sequence);
+    const { library } = this.#model;
+    if (share && this.#options.keep === true && library !== undefined) {
+      await this.#guard(lane, () => extend(lane, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)));
+    }
     return { lane, cached: lane.sequence.length };
   }
 
   #publish(lane: Lane, prompt: Prompt): void {
     const shared = this.#shared(lane, prompt);
     if (shared !== undefined) this.#model.prefixes?.publish(shared, lane.sequence);
+    if (this.#options.keep !== true) return;
+    const state = { window: this.window, settings: { context: this.#options }, initial: [], turns: [], transcript: { ...prompt, text: undefined } };
+    this.#model.library?.keep(state, lane.sequence.fork(), contentKey(this.#options));
   }
 
   /** The prompt, for others to find; undefined where what a planner has learnt on the way would be missing. */
@@ -148,4 +164,13 @@ export class Context {
       throw error;
     }
   }
+}
+
+/** Has `read` put pages behind those of the sequence; where the lane's planner cannot go on from what it has not seen, they are given back. */
+async function extend(lane: Lane, read: (sequence: Sequence) => Promise<void>): Promise<void> {
+  const { sequence, planner } = lane;
+  if (planner !== undefined && planner.adopts === undefined) return;
+  const before = sequence.length;
+  await read(sequence);
+  if (sequence.length > before && planner?.adopts?.(sequence.length) === false) cut(lane, before);
 }
