@@ -68,4 +68,8 @@ export interface ContextOptions {
   readonly memory?: ContextMemory | undefined;
   /** Whether pages of equal beginnings of prompts are shared with the model's other sessions (default true). */
   readonly share?: boolean | undefined;
+  /** Whether prompts are kept on the disk, so that one that begins alike is read from there, in other sessions and after a reload (default false). */
+  readonly keep?: boolean | undefined;
+  /** Which of a picture's tokens are read. Default 'all'. */
+  readonly visual?: 'all' | VisualMethod | VisualSelection | undefined;
 }

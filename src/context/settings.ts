@@ -2,7 +2,7 @@
 import { InputError } from '../errors.ts';
 import type { ContextOptions, KvBits } from './options.ts';
 
-const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = { window: true, kvBits: true, prefill: true, decode: true, evict: true, heads: true, memory: true, share: true, keep: true };
+const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = { window: true, kvBits: true, prefill: true, decode: true, evict: true, heads: true, memory: true, share: true, visual: true, keep: true };
 const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
 
 /** Throws `InputError('argument')` for members and values that there are not. `most`: the model's own window. */
@@ -20,7 +20,7 @@ export function checkContext(options: ContextOptions, most: number): void {
 }
 
 /** What the content of pages depends on, as a text: equal where it is. */
-export function contentKey({ kvBits = 16, prefill = 'dense', decode = 'dense', evict, heads = 'all', ...rest }: ContextOptions): string {
+export function contentKey({ kvBits = 16, prefill = 'dense', decode = 'dense', evict, heads = 'all', visual = 'all', ...rest }: ContextOptions): string {
   const { window: _window, memory: _memory, share: _share, keep: _keep, ...others } = rest;
-  return JSON.stringify([kvBits, prefill, decode, evict ?? null, heads, others]);
+  return JSON.stringify([kvBits, prefill, decode, evict ?? null, heads, visual, others]);
 }
