@@ -122,7 +122,12 @@ export class Session {
     const { settings, window, initial, turns, transcript } = state;
     const session = new Session(model, { ...settings, context: { ...settings.context, window } });
     session.#conversation = new Conversation(model.tokenizer, initial, turns);
-    await session.#compute(signal, () => session.#context.restore(transcript, read));
+    try {
+      await session.#compute(signal, () => session.#context.restore(transcript, read));
+    } catch (error) {
+      void session.destroy();
+      throw error;
+    }
     return session;
   }
 

@@ -12,6 +12,7 @@ import {
   checkModel, checkVersion, decodeHead, encodeHead, HEADS, partRuns, RECORD_VERSION, runBytes, runChecksums, wholeBlocks, type BlockRun, type Head, type PageSizes,
 } from '../context/record.ts';
 import { StorageError } from '../errors.ts';
+import type { KeptPrompts } from '../generate/context.ts';
 import type { Prompt } from '../generate/prompt.ts';
 import { packState, unpackState, type SessionState } from '../generate/saved.ts';
 import type { Sight } from '../generate/pictures.ts';
@@ -41,7 +42,7 @@ export interface Saved {
   readonly bytes: number;
 }
 
-export class Library {
+export class Library implements KeptPrompts {
   readonly #store: SessionStore;
   readonly #checksums: Checksums;
   readonly #model: LibraryModel;
@@ -206,7 +207,13 @@ export class Library {
   }
 
   async #part(manifest: SessionManifest, part: number | undefined): Promise<Uint8Array | undefined> {
-    return part === undefined ? undefined : this.#store.read(manifest, part);
+    try {
+      return part === undefined ? undefined : await this.#store.read(manifest, part);
+    } catch (error) {
+      // What cannot be read is computed, like what is damaged.
+      if (error instanceof StorageError) return undefined;
+      throw error;
+    }
   }
 }
 

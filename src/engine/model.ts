@@ -4,6 +4,7 @@ import { PAGE_TOKENS, type Backend, type KvPool, type MemoryUse } from '../backe
 import type { ContextOptions } from '../context/options.ts';
 import { PageAllocator, Sequence } from '../context/pages.ts';
 import { Prefixes } from '../context/prefixes.ts';
+import { Checksums } from '../context/checksum.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { SessionModel } from '../generate/context.ts';
 import { prefillChunk } from '../generate/generate.ts';
@@ -18,9 +19,11 @@ import { languageModelConfig, loadModel, type LanguageModel, type Model } from '
 import type { PictureModel } from '../models/unipic/index.ts';
 import type { Interrupted, Painter, PaintRequest, Picture } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
+import { SessionStore } from '../store/index.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import type { WasmBuild } from '../wasm.ts';
+import type { Wasm, WasmBuild } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
+import { Library } from './library.ts';
 import { paintRequest, type EditSettings, type PaintSettings } from './painting.ts';
 import { ModelSight, VisualCache } from './sight.ts';
 
@@ -83,6 +86,7 @@ interface Made {
   readonly tokenizer: Tokenizer;
   readonly window: number;
   readonly loaded: Loaded;
+  readonly wasm: Wasm;
   /** Names what pictures hold. */
   readonly hash: IHasher;
 }
@@ -108,6 +112,8 @@ export class EngineModel implements SessionModel {
   readonly fingerprint: string;
   readonly parameters: number;
   readonly bytes: number;
+  /** What was saved and kept; undefined where nothing can be. */
+  readonly library: Library | undefined;
   /** Hears of a lost device. */
   onLost: ((error: Error) => void) | undefined;
   readonly #platform: Platform;
@@ -121,7 +127,7 @@ export class EngineModel implements SessionModel {
   /** A painting that the last device did not finish. */
   #interrupted: Interrupted | undefined;
 
-  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded, hash }: Made) {
+  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash }: Made) {
     this.#platform = platform;
     this.#open = open;
     this.#input = input;
@@ -135,6 +141,8 @@ export class EngineModel implements SessionModel {
     this.parameters = parameters(file);
     this.#loaded = loaded;
     this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash);
+    const shelf = platform.sessions?.();
+    this.library = shelf === undefined ? undefined : new Library(new SessionStore(shelf), new Checksums(wasm), this);
     this.#watch(loaded);
   }
 
@@ -153,9 +161,10 @@ export class EngineModel implements SessionModel {
       const { contextWindow: most } = languageModelConfig(file.metadata, file.tensors);
       const window = checkCount('contextWindow', settings.contextWindow ?? most, most);
       device = await open(settings, listener.signal);
-      tokenizer = createTokenizer(device.wasm ?? (await openTextWasm(platform)), file.metadata);
+      const wasm = device.wasm ?? (await openTextWasm(platform));
+      tokenizer = createTokenizer(wasm, file.metadata);
       const loaded = await loadOn(file, device, window, listener);
-      return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded, hash: await createSHA256() });
+      return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash: await createSHA256() });
     } catch (error) {
       tokenizer?.free();
       device?.backend.destroy();

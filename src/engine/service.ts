@@ -1,5 +1,6 @@
 /** The engine behind an endpoint: what the page may call. One model a service; sessions are told apart by number. */
-import { InputError } from '../errors.ts';
+import { contentKey } from '../context/settings.ts';
+import { InputError, StorageError } from '../errors.ts';
 import type { PromptInput } from '../generate/messages.ts';
 import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings } from '../generate/options.ts';
 import type { ModelInput } from '../load/index.ts';
@@ -13,6 +14,7 @@ import { packError, type Endpoint } from '../worker/protocol.ts';
 import { respond, type CallContext, type Handler } from '../worker/responder.ts';
 import type { DeviceInfo, DeviceRequest } from './device.ts';
 import { EngineModel, type Capabilities, type LoadSettings, type OpenDevice } from './model.ts';
+import type { Library, Saved } from './library.ts';
 import type { EditSettings, PaintSettings } from './painting.ts';
 
 /** What the page keeps of a model. */
@@ -57,6 +59,11 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
   const loaded = (): EngineModel => {
     if (model === undefined) throw new InputError('destroyed', 'the model was destroyed, or is not loaded yet; load it again');
     return model;
+  };
+  const library = (): Library => {
+    const { library: found } = loaded();
+    if (found === undefined) throw new StorageError('unavailable', 'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)');
+    return found;
   };
   const session = (id: number): Session => {
     const found = sessions.get(id);
@@ -107,6 +114,7 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       cancelAll();
       await Promise.all([...sessions.values()].map((each) => each.destroy()));
       sessions.clear();
+      await model?.library?.settled();
       await model?.gate.alone(undefined, async () => model?.free());
       model = undefined;
     },
@@ -122,6 +130,16 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
         throw error;
       }
       return add(made);
+    },
+    /** Resolves when all of it is on the disk; the session goes on meanwhile. */
+    saveSession: async ({ session: id, name, evict }: { session: number; name: string; evict: boolean }, { signal }: CallContext): Promise<Saved> => {
+      const keeper = library();
+      const { state, sequence } = await session(id).snapshot(signal);
+      return keeper.save(name, state, sequence, contentKey(state.settings.context ?? {}), { evict, signal });
+    },
+    resumeSession: async ({ name }: { name: string }, { signal }: CallContext): Promise<SessionFacts> => {
+      const { state, fill } = await library().open(name, signal);
+      return add(await Session.restored(loaded(), state, (sequence) => fill(sequence, signal), signal));
     },
     cloneSession: async ({ session: id }: { session: number }, { signal }: CallContext): Promise<SessionFacts> => add(await session(id).clone(signal)),
     destroySession: async ({ session: id }: { session: number }): Promise<void> => {

@@ -9,6 +9,7 @@ import { unpackError, type WireError } from '../worker/protocol.ts';
 import { edit, paint, several, type EditOptions, type PaintOptions } from './painting.ts';
 import type { PaintedPicture } from './picture.ts';
 import { withPixels, type Eyes, type ReadPicture } from './pictures.ts';
+import type { ResumeOptions } from './sessions.ts';
 import { OctavoSession, plainSettings, type SessionOptions } from './session.ts';
 import { collect, TextStream } from './stream.ts';
 
@@ -83,6 +84,15 @@ export class OctavoModel {
     const prompts = initialPrompts === undefined ? {} : { initialPrompts: await withPixels(initialPrompts, eyes, transfer, options.signal) };
     const facts = await this.#caller.call('createSession', { settings: { ...settings, ...prompts } }, { signal: options.signal, transfer });
     return new OctavoSession(this.#caller, facts as SessionFacts, eyes);
+  }
+
+  /**
+   * A session that this model saved (`session.save`), as it was. Its pages are read, not computed; pages that were damaged are computed anew with the
+   * next prompt. Throws `InputError` for an unknown name, `StorageError` for a session of another model or version, or one that is damaged.
+   */
+  async resumeSession(name: string, { signal }: ResumeOptions = {}): Promise<OctavoSession> {
+    const facts = await this.#caller.call('resumeSession', { name }, { signal });
+    return new OctavoSession(this.#caller, facts as SessionFacts, this.#eyes);
   }
 
   /** A picture from words; a list of pictures exactly where `count` is given. One painting at a time, and answers wait for it. */

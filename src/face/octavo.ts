@@ -3,12 +3,13 @@ import type { LoadSettings } from '../engine/model.ts';
 import type { ModelFacts } from '../engine/service.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
-import type { ModelStore } from '../store/index.ts';
+import type { ModelStore, SessionStore } from '../store/index.ts';
 import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { OctavoModel } from './model.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
 import type { ReadPicture } from './pictures.ts';
+import { savedSessions, type SavedSessions } from './sessions.ts';
 
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
@@ -33,6 +34,8 @@ export interface FacePlatform {
   readonly capable: boolean;
   /** Where downloads are kept; undefined where nothing can be kept. */
   store(): ModelStore | undefined;
+  /** Where sessions are saved; undefined where nothing can be kept. */
+  sessions(): SessionStore | undefined;
 }
 
 export interface OctavoFace {
@@ -42,6 +45,8 @@ export interface OctavoFace {
   load(input: ModelInput, options?: LoadOptions): Promise<OctavoModel>;
   /** Models kept from earlier downloads. */
   readonly store: Pick<ModelStore, 'list' | 'remove'>;
+  /** Sessions that were saved, and prompts that were kept. */
+  readonly sessions: SavedSessions;
 }
 
 /** Loads in progress, by what is loaded: `availability` answers 'downloading' for them. */
@@ -91,5 +96,6 @@ export function createFace(platform: FacePlatform): OctavoFace {
       list: async () => (await platform.store()?.list()) ?? [],
       remove: async (target) => (await platform.store()?.remove(target)) ?? 0,
     },
+    sessions: savedSessions(() => platform.sessions()),
   };
 }

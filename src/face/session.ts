@@ -6,6 +6,7 @@ import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/
 import { cannotSee } from '../generate/pictures.ts';
 import type { Caller } from '../worker/caller.ts';
 import { withPixels, type Eyes } from './pictures.ts';
+import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
 import { linkedSignal } from './signals.ts';
 import { collect, TextStream } from './stream.ts';
 
@@ -122,6 +123,24 @@ export class OctavoSession extends EventTarget {
   /** A second session with the same past, at hardly any cost: the two share memory until they differ. */
   async clone({ signal }: Abortable = {}): Promise<OctavoSession> {
     return new OctavoSession(this.#caller, (await this.#send('cloneSession', undefined, signal)) as SessionFacts, this.#eyes);
+  }
+
+  /**
+   * Writes the session to the disk under a name, in place of what the name had: conversation, settings, pictures, and what was computed of them.
+   * Waits for calls made before; later ones need not wait for it. Resolves when all of it is written: until then the name has what it had.
+   * `model.resumeSession` reads it, after any reload. Throws `StorageError('quota')` where there is no room.
+   */
+  async save(name: string, { signal, persist, evict = false }: SaveOptions = {}): Promise<SavedSession> {
+    const asked = askToPersist(persist);
+    const link = linkedSignal(signal, this.#ended.signal);
+    try {
+      const params = this.#inTurn(undefined, () => ({ session: this.#id, name, evict }));
+      const saved = (await this.#caller.call('saveSession', params, { signal: link.signal })) as SavedSession;
+      const persisted = await asked;
+      return persisted === undefined ? saved : { ...saved, persisted };
+    } finally {
+      link.unlink();
+    }
   }
 
   /** Ends what is under way and frees the session's memory. */

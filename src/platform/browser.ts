@@ -1,7 +1,7 @@
 /** What the page needs in browsers, web views and Electron's renderers. */
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
-import { ModelStore } from '../store/index.ts';
+import { IndexedShelf, ModelStore, SessionStore } from '../store/index.ts';
 import { readImage } from '../vision/index.ts';
 import { workerEndpoint } from '../worker/endpoints.ts';
 import { cloneable } from './input.ts';
@@ -17,5 +17,6 @@ export function createBrowserFace(): FacePlatform {
     readPicture: (input, signal) => readImage(input, { signal }),
     capable: typeof WebAssembly === 'object' && typeof Worker === 'function',
     store: () => (ModelStore.supported ? new ModelStore() : undefined),
+    sessions: () => (IndexedShelf.supported ? new SessionStore(new IndexedShelf()) : undefined),
   };
 }

@@ -3,7 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { DeviceError } from '../errors.ts';
+import { FolderShelf } from '../store/folder-shelf.ts';
 import type { WasmBuild } from '../wasm.ts';
+import { sessionFolder } from './cache-folder.ts';
 import { nodeFiles } from './node-files.ts';
 import type { Platform } from './platform.ts';
 import { spawnPoolWorker } from './pool-node.ts';
@@ -46,6 +48,7 @@ export function createNodePlatform(assets = new URL('./', import.meta.url)): Pla
     cores: availableParallelism(),
     distrusted: major < FIRST_RELAXED_NODE ? ['relaxed', 'relaxed-threads'] : [],
     spawnPool: spawnPoolWorker,
+    sessions: () => new FolderShelf(sessionFolder()),
     open: { files: nodeFiles },
   };
 }

@@ -4,8 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
+import { FolderShelf } from '../store/folder-shelf.ts';
+import { SessionStore } from '../store/index.ts';
 import { readImage } from '../vision/index.ts';
 import { nodeEndpoint } from '../worker/endpoints.ts';
+import { sessionFolder } from './cache-folder.ts';
 import { createNodeDecoder } from './images-node.ts';
 import { cloneable } from './input.ts';
 import { nodeFiles } from './node-files.ts';
@@ -28,5 +31,6 @@ export function createNodeFace(): FacePlatform {
     readPicture: (input, signal) => readImage(input, { decoder, files: nodeFiles, signal }),
     capable: typeof WebAssembly === 'object' && existsSync(new URL('./node-worker.js', import.meta.url)),
     store: () => undefined,
+    sessions: () => new SessionStore(new FolderShelf(sessionFolder())),
   };
 }

@@ -1,6 +1,7 @@
 /** What differs between a browser and Node, as one object that the engine is given. */
 import type { SpawnPoolWorker } from '../backend/pool.ts';
 import type { OpenOptions } from '../load/index.ts';
+import type { Shelf } from '../store/index.ts';
 import type { WasmBuild } from '../wasm.ts';
 
 export interface Platform {
@@ -16,6 +17,8 @@ export interface Platform {
   /** Builds that validate here and compute wrongly nevertheless. */
   readonly distrusted: readonly WasmBuild[];
   readonly spawnPool?: SpawnPoolWorker | undefined;
+  /** Where sessions are saved; undefined where nothing can be kept. */
+  readonly sessions?: (() => Shelf | undefined) | undefined;
   /** What `openModel` needs here: file access, a store. */
   readonly open: Partial<Pick<OpenOptions, 'files' | 'store' | 'fetch'>>;
 }

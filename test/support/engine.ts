@@ -7,6 +7,7 @@ import { cloneable } from '../../src/platform/input.ts';
 import { createNodeDecoder } from '../../src/platform/images-node.ts';
 import { nodeFiles } from '../../src/platform/node-files.ts';
 import type { Platform } from '../../src/platform/platform.ts';
+import { SessionStore } from '../../src/store/index.ts';
 import { readImage } from '../../src/vision/index.ts';
 import { portEndpoint } from '../../src/worker/endpoints.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
@@ -44,6 +45,10 @@ export function testPlace(open: OpenDevice | undefined = testDevice, platform: P
     },
     capable: true,
     store: () => undefined,
+    sessions: () => {
+      const shelf = platform.sessions?.();
+      return shelf === undefined ? undefined : new SessionStore(shelf);
+    },
   };
 }
 

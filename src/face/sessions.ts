@@ -1,0 +1,68 @@
+/** Saved sessions, as the page sees them: what is there without a model, and how lasting storage is asked for. */
+import { StorageError } from '../errors.ts';
+import type { SessionStore, SessionUsage, StoredSession } from '../store/index.ts';
+import type { OctavoModel } from './model.ts';
+import type { OctavoSession } from './session.ts';
+
+export interface SaveOptions {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Asks the browser not to remove this site's data when the disk fills up (`navigator.storage.persist`), which may ask the person. A function is
+   * given the reason first, to show it, and says whether to ask.
+   */
+  readonly persist?: boolean | ((reason: string) => boolean | Promise<boolean>) | undefined;
+  /** Where room is short, whether other saved sessions may go, the longest unused first. Default: only prompts that were kept automatically. */
+  readonly evict?: boolean | undefined;
+}
+
+export interface SavedSession {
+  readonly name: string;
+  readonly tokens: number;
+  /** On the disk. */
+  readonly bytes: number;
+  /** Whether the browser promised to keep it; undefined where it was not asked, or cannot be. */
+  readonly persisted?: boolean | undefined;
+}
+
+export interface ResumeOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `Octavo.sessions`. */
+export interface SavedSessions {
+  /** All saved sessions and kept prompts, the one used last first. */
+  list(): Promise<readonly StoredSession[]>;
+  /** False where there is none of that name. */
+  remove(name: string): Promise<boolean>;
+  /** Bytes of saved sessions, and of the whole site as far as the browser tells. */
+  usage(): Promise<SessionUsage>;
+  /** The session as it was when it was saved by this model: `model.resumeSession`. */
+  resume(model: OctavoModel, name: string, options?: ResumeOptions): Promise<OctavoSession>;
+}
+
+/** `store`: undefined where nothing can be kept. */
+export function savedSessions(store: () => SessionStore | undefined): SavedSessions {
+  return {
+    list: async () => (await store()?.list()) ?? [],
+    remove: async (name) => (await store()?.remove(name)) ?? false,
+    usage: async () => {
+      const found = store();
+      if (found === undefined) throw new StorageError('unavailable', 'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)');
+      return found.usage();
+    },
+    resume: (model, name, options) => model.resumeSession(name, options),
+  };
+}
+
+const REASON = 'What was read is saved in this browser, so that it need not be read again. Browsers remove such data when the disk fills up, unless they are asked to keep it.';
+
+/** Whether the browser keeps this site's data for good, after asking it to; undefined where it cannot be asked. */
+export async function askToPersist(persist: SaveOptions['persist']): Promise<boolean | undefined> {
+  if (persist === undefined || persist === false) return undefined;
+  if (persist !== true && !(await persist(REASON))) return undefined;
+  try {
+    return await (globalThis.navigator as Navigator | undefined)?.storage?.persist?.();
+  } catch {
+    return undefined;
+  }
+}
