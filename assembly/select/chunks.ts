@@ -76,8 +76,9 @@ export function chooseChunks(args: usize): u32 {
         n = 1;
       } else {
         const left = budget > forced ? budget - forced : 0;
-        meanQuery(query, a.q + (((block * a.heads + head * group) * a.dim) << 2), group, a.dim, sqrt<f64>(<f64>queries));
-        scoreKeys(keys, query, a.vectors + ((head * a.dim) << 2), a.kvHeads * a.dim, a.bounds, candidates, a.dim);
+        sumRows(query, a.q + (((block * a.heads + head * group) * a.dim) << 2), group, a.dim);
+        const factor = sqrt<f64>(<f64>queries) / <f64>group;
+        scoreKeys(keys, query, a.vectors + ((head * a.dim) << 2), a.kvHeads * a.dim, a.bounds, candidates, a.dim, factor);
         n = choose(out, keys, a.bounds, candidates, sinks, local, end, left, a.whole, histogram);
       }
       run += n;
@@ -100,12 +101,12 @@ function before(bounds: usize, chunks: usize, position: usize): usize {
   return low;
 }
 
-/** out[i] = scale times the mean over `group` rows of `dim` values. */
-export function meanQuery(out: usize, rows: usize, group: usize, dim: usize, scale: f64): void {
+/** out f64 [dim]: the sum of `count` rows of `dim` values. */
+function sumRows(out: usize, rows: usize, count: usize, dim: usize): void {
   for (let i: usize = 0; i < dim; i++) {
     let sum: f64 = 0;
-    for (let g: usize = 0; g < group; g++) sum += <f64>load<f32>(rows + ((g * dim + i) << 2));
-    store<f64>(out + (i << 3), (sum / <f64>group) * scale);
+    for (let g: usize = 0; g < count; g++) sum += <f64>load<f32>(rows + ((g * dim + i) << 2));
+    store<f64>(out + (i << 3), sum);
   }
 }
 
@@ -128,10 +129,10 @@ export function dot64(query: usize, vector: usize, dim: usize): f64 {
   return sum;
 }
 
-function scoreKeys(out: usize, query: usize, vectors: usize, stride: usize, bounds: usize, count: usize, dim: usize): void {
+function scoreKeys(out: usize, query: usize, vectors: usize, stride: usize, bounds: usize, count: usize, dim: usize, factor: f64): void {
   for (let c: usize = 0; c < count; c++) {
     const length = load<u32>(bounds + (c << 2), 4) - load<u32>(bounds + (c << 2));
-    const score = <f32>(dot64(query, vectors + ((c * stride) << 2), dim) * sqrt<f64>(<f64>length));
+    const score = <f32>(dot64(query, vectors + ((c * stride) << 2), dim) * (factor * sqrt<f64>(<f64>length)));
     store<u32>(out + (c << 2), orderOf(score));
   }
 }

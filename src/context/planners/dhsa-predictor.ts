@@ -1,0 +1,99 @@
+/** DHSA's learned boundary predictor: the weights of a model's file, in WASM memory (assembly/select/boundary.ts). */
+import { InputError } from '../../errors.ts';
+import type { Wasm } from '../../wasm.ts';
+import type { GapScorer } from './dhsa-boundaries.ts';
+
+/** Names of its tensors in a file, and which of `BoundaryWeights.tensors` they are; shapes with D = kvHeads * headDim, H = hidden. */
+export const BOUNDARY_TENSORS = {
+  'boundary.attn_q.weight': 'query', // (D, D)
+  'boundary.attn_k.weight': 'key', // (D, D)
+  'boundary.attn_v.weight': 'value', // (D, D)
+  'boundary.norm.weight': 'normWeight', // (D)
+  'boundary.norm.bias': 'normBias', // (D)
+  'boundary.hidden.weight': 'hiddenWeight', // (H, 4 D + 1)
+  'boundary.hidden.bias': 'hiddenBias', // (H)
+  'boundary.output.weight': 'outputWeight', // (1, H)
+  'boundary.output.bias': 'outputBias', // (1)
+} as const;
+
+export type BoundaryTensor = (typeof BOUNDARY_TENSORS)[keyof typeof BOUNDARY_TENSORS];
+
+/** Plain data, row-major. */
+export interface BoundaryWeights {
+  readonly layer: number;
+  readonly window: number;
+  readonly threshold: number;
+  readonly width: number;
+  readonly hidden: number;
+  readonly tensors: Readonly<Record<BoundaryTensor, Float32Array>>;
+}
+
+/** Sizes that the tensors must have. */
+export function boundarySizes(width: number, hidden: number): Readonly<Record<BoundaryTensor, number>> {
+  return {
+    query: width * width, key: width * width, value: width * width, normWeight: width, normBias: width,
+    hiddenWeight: hidden * (4 * width + 1), hiddenBias: hidden, outputWeight: hidden, outputBias: 1,
+  };
+}
+
+const ORDER = ['query', 'key', 'value', 'normWeight', 'normBias', 'hiddenWeight', 'hiddenBias', 'outputWeight'] as const;
+/** Words of the argument block. */
+const WORDS = 16;
+
+/** One for all sequences of a model on one instance; its maker frees it. */
+export class BoundaryPredictor implements GapScorer {
+  readonly layer: number;
+  readonly window: number;
+  readonly threshold: number;
+  readonly #wasm: Wasm;
+  readonly #width: number;
+  readonly #hidden: number;
+  readonly #outputBias: number;
+  /** Of all tensors, in ORDER. */
+  #memory: number;
+  readonly #pointers: readonly number[];
+
+  constructor(wasm: Wasm, { layer, window, threshold, width, hidden, tensors }: BoundaryWeights) {
+    const sizes = boundarySizes(width, hidden);
+    for (const name of ORDER) {
+      const { length } = tensors[name];
+      if (length !== sizes[name]) throw new InputError('argument', `boundary predictor: ${name} has ${length} values, should have ${sizes[name]}`, { name, length });
+    }
+    this.layer = layer;
+    this.window = window;
+    this.threshold = threshold;
+    this.#wasm = wasm;
+    this.#width = width;
+    this.#hidden = hidden;
+    this.#outputBias = tensors.outputBias[0] ?? 0;
+    this.#memory = wasm.alloc(4 * ORDER.reduce((sum, name) => sum + sizes[name], 0));
+    let at = this.#memory;
+    this.#pointers = ORDER.map((name) => {
+      const pointer = at;
+      wasm.f32(pointer, sizes[name]).set(tensors[name]);
+      at += 4 * sizes[name];
+      return pointer;
+    });
+  }
+
+  score(wasm: Wasm, out: number, keys: number, count: number, width: number): void {
+    if (width !== this.#width) throw new InputError('argument', `boundary predictor: keys of ${width} values, it was trained on ${this.#width}`, { width });
+    const scratchBytes = wasm.exports.boundaryScratchBytes(count, width, this.window);
+    const block = wasm.alloc(4 * WORDS + scratchBytes);
+    try {
+      const words = [out, keys, count, width, this.window, this.#hidden, ...this.#pointers];
+      wasm.u32(block, WORDS).set(words);
+      wasm.f32(block + 4 * words.length, 1)[0] = this.#outputBias;
+      wasm.u32(block + 4 * words.length + 4, 1)[0] = block + 4 * WORDS;
+      wasm.exports.boundaryScores(block);
+    } finally {
+      wasm.free(block);
+    }
+  }
+
+  /** Again is ignored. */
+  free(): void {
+    this.#wasm.free(this.#memory);
+    this.#memory = 0;
+  }
+}
