@@ -1,0 +1,91 @@
+/** The evaluations themselves, small: two runs give the same, a file is added to, and the charts of what was recorded are well-formed. */
+import { readFile, rm } from 'node:fs/promises';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { drawContext, drawVisual } from '../../eval/charts.mjs';
+import { CONTEXT_OPTIONS, joined, run as context } from '../../eval/context.mjs';
+import { run as visual, VISUAL_OPTIONS } from '../../eval/visual.mjs';
+import type { OctavoModel } from '../../src/face/model.ts';
+import { testFace } from '../support/engine.ts';
+import { tinyUniPic } from '../support/tiny-unipic.ts';
+import { checkXml } from './xml.ts';
+
+const Octavo = testFace();
+const WASM = { device: 'wasm', threads: 1 } as const;
+const defaults = (options: Readonly<Record<string, { readonly default: string }>>): Record<string, string> => Object.fromEntries(Object.entries(options).map(([name, option]) => [name, option.default]));
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'octavo-eval-'));
+  jest.spyOn(console, 'log').mockImplementation(() => undefined);
+});
+afterAll(async () => {
+  jest.restoreAllMocks();
+  await rm(folder, { recursive: true });
+});
+
+describe('context', () => {
+  let model: OctavoModel;
+  beforeAll(async () => {
+    model = await Octavo.load(new Uint8Array(await readFile(new URL('../../models/nano/nano.gguf', import.meta.url))), WASM);
+  });
+  afterAll(() => model.destroy());
+  const values = { ...defaults(CONTEXT_OPTIONS), only: 'dense,kv8,blocks', n: '2', rows: 'sparse 512', lengths: '256', depths: '0,1', each: '1' };
+
+  test('two runs are equal, and what the file holds is not measured again', async () => {
+    const json = join(folder, 'context.json');
+    const first = await context(model, { ...values, json }, 'a machine');
+    expect(Object.keys(first.parts.documents)).toEqual(['dense', 'kv8', 'blocks']);
+    const { dense, kv8 } = first.parts.documents;
+    expect(dense!['sparse 512']!.outcomes).toMatch(/^[01]{2}$/);
+    expect(kv8!['sparse 512']!.bytes).toBeLessThan(0.5 * dense!['sparse 512']!.bytes);
+    expect(joined(first.parts.needles['dense']!)).toMatch(/^[01]{2}$/);
+    const second = await context(model, values, 'a machine');
+    const told = ({ parts }: typeof first): unknown => [parts.needles, Object.values(parts.documents).map((rows) => Object.values(rows).map(({ outcomes, ids, bytes }) => [outcomes, ids, bytes]))];
+    expect(told(second)).toEqual(told(first));
+    const third = await context(model, { ...values, only: 'kv4', parts: 'documents', json }, 'another machine');
+    expect(Object.keys(third.parts.documents).toSorted()).toEqual(['blocks', 'dense', 'kv4', 'kv8']);
+    expect(Object.keys((JSON.parse(readFileSync(json, 'utf8')) as typeof first).parts.documents)).toEqual(['dense', 'kv8', 'kv4', 'blocks']);
+  });
+
+  test('charts and tables of a record', async () => {
+    const record = JSON.parse(readFileSync(join(folder, 'context.json'), 'utf8')) as unknown;
+    const files = drawContext(record);
+    expect(Object.keys(files).toSorted()).toEqual(['accuracy.svg', 'figures.md', 'needles.svg']);
+    checkXml(files['accuracy.svg']!);
+    checkXml(files['needles.svg']!);
+    expect(files['figures.md']).toContain('| 8 bits |');
+    expect(Object.values(files).join('')).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test('unknown methods and rows are refused', async () => {
+    await expect(context(model, { ...values, only: 'kv9' }, '')).rejects.toThrow('kv9');
+    await expect(context(model, { ...values, rows: 'sparse 513' }, '')).rejects.toThrow('sparse 513');
+  });
+});
+
+describe('visual', () => {
+  let model: OctavoModel;
+  beforeAll(async () => {
+    model = await Octavo.load(tinyUniPic(), WASM);
+  });
+  afterAll(() => model.destroy());
+  const values = { ...defaults(VISUAL_OPTIONS), only: 'todre,random', shares: '1,0.25', kinds: 'colour,words', n: '2' };
+
+  test('two runs are equal, and shares are of the tokens that may go', async () => {
+    const first = await visual(model, values, 'a machine');
+    // Pictures of 32 pixels in patches of 4, and three buffers.
+    expect(first.tokens).toEqual({ free: 64, fixed: 3 });
+    expect(Object.keys(first.parts.seeing)).toEqual(['all', 'todre 0.25', 'random 0.25']);
+    const kept = (name: string): number => first.parts.seeing[name]!.kinds['colour']!.kept;
+    expect(kept('all') - kept('todre 0.25')).toBe(2 * 48);
+    const second = await visual(model, values, 'a machine');
+    const told = ({ parts }: typeof first): unknown => Object.entries(parts.seeing).map(([name, { bytes, kinds }]) => [name, bytes, Object.values(kinds).map(({ outcomes, kept }) => [outcomes, kept])]);
+    expect(told(second)).toEqual(told(first));
+    const files = drawVisual({ ...first, model: 'tiny', fingerprint: 'f'.repeat(64), date: '' });
+    checkXml(files['accuracy.svg']!);
+    expect(Object.values(files).join('')).not.toMatch(/NaN|undefined|Infinity/);
+  });
+});
