@@ -43,6 +43,8 @@ export interface AnswerFacts extends AnswerReport {
 export interface MemoryFacts extends MemoryUse {
   /** KV pages in use by sessions. */
   readonly pages: number;
+  /** Bytes of all KV pages in use, those that are remembered for sessions to come among them. */
+  readonly pageBytes: number;
 }
 
 /** What a prompt sends on the way. */
@@ -108,7 +110,7 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       loaded().onLost = (error) => context.event(packError(error));
       return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
     },
-    memory: (): MemoryFacts => ({ ...loaded().memory(), pages: loaded().pagesUsed }),
+    memory: (): MemoryFacts => ({ ...loaded().memory(), pages: loaded().pagesUsed, pageBytes: loaded().pageBytes }),
     free: async (): Promise<void> => {
       // What is under way ends, this call included, whose signal nobody asks.
       cancelAll();
