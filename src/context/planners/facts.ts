@@ -1,7 +1,9 @@
 /** What planners are told about a model, once for all of its sequences. */
-import type { KvView } from '../../backend/backend.ts';
+import type { KvView, Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
 import type { HeadTable } from '../heads.ts';
+import type { PlannedCall, Planner } from '../plan.ts';
+import type { GapScorer } from './dhsa-boundaries.ts';
 
 export interface PlannerFacts {
   /** For the arithmetic of choosing (assembly/select): any instance, the CPU engine's own among them. */
@@ -15,6 +17,8 @@ export interface PlannerFacts {
   readonly endsSentence?: ((id: number) => boolean) | undefined;
   /** Heads that see only the first and the newest keys (`headTable` of ../heads.ts); needed where `heads` is not 'all'. */
   readonly streaming?: HeadTable | undefined;
+  /** The boundary predictor of the model's file, where it has one; for `prefill: 'dhsa'`. */
+  readonly boundary?: GapScorer | undefined;
   /** [layers * heads] how much each query head looks at whole spans (`semanticScores` of ../heads.ts); needed by `evict: 'compresskv'`. */
   readonly semantic?: Float32Array | undefined;
 }
@@ -29,9 +33,14 @@ export interface ThinningView extends KvView {
   replace(layer: number, head: number, block: number, page: number): void;
 }
 
-/** A table entry without a page. */
-export const NO_PAGE = -1;
-
 export function canThin(view: KvView): view is ThinningView {
   return 'release' in view && 'replace' in view && 'pages' in view;
+}
+
+/** A planner that looks at the queries of calls which it does not plan. */
+export interface WatchingPlanner extends Planner {
+  /** Whether this call of the prompt's has queries that it wants. */
+  watches(call: PlannedCall): boolean;
+  /** Called as `Plan.ranges` is, for a call that it watches. */
+  watch(call: PlannedCall, layer: number, q: Tensor): void | Promise<void>;
 }
