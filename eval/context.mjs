@@ -25,25 +25,28 @@ function questions(row, n) {
   return rows.flatMap(([text, asked]) => asked.map(([question, expected]) => ({ input: `${text}\n\n${question}`, expected }))).slice(0, n);
 }
 
-/** What a context of `input` takes, dense and by a method: bytes of KV pages while the session lives. */
+/** What a context of `input` takes: bytes of KV pages while the session lives. */
 async function keptBytes(model, settings, input) {
   const before = await model.memory();
   const session = await model.createSession({ temperature: 0, maxTokens: 2, ...settings });
   await session.prompt(input);
-  const { kv: pageBytes } = await model.memory();
+  const { pageBytes } = await model.memory();
   session.destroy();
   return pageBytes - before.pageBytes;
 }
 
+/** Nothing is shared between items: what a method keeps of one document must not depend on what was asked before. */
+const contextOf = (key) => ({ ...METHODS[key].context, share: false });
+
 async function documentsPart(model, key, rows, n) {
-  const { context } = METHODS[key];
+  const context = contextOf(key);
   const recorded = {};
   for (const row of rows) recorded[row] = { ...(await askAll(model, { context }, questions(row, n))), bytes: await keptBytes(model, { context }, questions(row, 1)[0].input) };
   return recorded;
 }
 
 async function needlesPart(model, key, { lengths, depths, each }) {
-  const { context } = METHODS[key];
+  const context = contextOf(key);
   const haystacks = new Haystacks(model);
   const recorded = {};
   for (const length of lengths) {

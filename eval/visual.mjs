@@ -43,13 +43,13 @@ async function keptBytes(model, settings, input) {
   const before = await model.memory();
   const session = await model.createSession({ temperature: 0, maxTokens: 2, ...settings });
   await session.prompt(input);
-  const { kv: pageBytes } = await model.memory();
+  const { pageBytes } = await model.memory();
   session.destroy();
   return pageBytes - before.pageBytes;
 }
 
 async function measure(model, visual, kinds, n) {
-  const settings = { context: { visual } };
+  const settings = { context: { visual, share: false } };
   const recorded = {};
   for (const kind of kinds) {
     const { ids: _ids, ...rest } = await askAll(model, settings, questions(kind, n));
@@ -63,7 +63,7 @@ async function measure(model, visual, kinds, n) {
  * so that a half is a half of the picture.
  */
 async function picture(model, { input, expected }) {
-  const kept = async (visual) => (await ask(model, { maxTokens: 1, context: { visual } }, input, expected)).kept;
+  const kept = async (visual) => (await ask(model, { maxTokens: 1, context: { visual, share: false } }, input, expected)).kept;
   const all = await kept('all');
   const least = await kept({ method: 'random', keep: 1e-6 });
   let fixed = 1;
