@@ -72,6 +72,11 @@ export class ChunkPlanner implements Planner {
     };
   }
 
+  /** What it has not seen it reads from the pages' keys. */
+  adopts(): boolean {
+    return true;
+  }
+
   truncated(length: number): void {
     this.#chunking.truncated(length);
     this.#means.truncated(this.#chunking.starts.length);

@@ -1,22 +1,15 @@
 /** DHSA (2510.24606, first version): chunks between boundaries that the keys give, the best of them for every block of 128 queries. */
 import { InputError } from '../../errors.ts';
 import type { PrefillOptions } from '../options.ts';
-import type { Wasm } from '../../wasm.ts';
-import { Boundaries, similarityScorer, type GapScorer } from './dhsa-boundaries.ts';
+import { Boundaries, similarityScorer } from './dhsa-boundaries.ts';
 import { ChunkPlanner } from './dhsa-planner.ts';
 import { sparseSettings } from './dhsa-settings.ts';
-
-/** What the planner needs of `PlannerFacts`. */
-export interface DhsaFacts {
-  readonly wasm: Wasm;
-  /** The predictor of the model's file, where it has one. */
-  readonly boundary?: GapScorer | undefined;
-}
+import type { PlannerFacts } from './facts.ts';
 
 const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
 
 /** `decodes`: answers choose their keys, too; else they see everything. Throws `InputError('argument')` for options that cannot be. */
-export function createDhsaPlanner(options: PrefillOptions, { wasm, boundary }: DhsaFacts, { decodes = false } = {}): ChunkPlanner {
+export function createDhsaPlanner(options: PrefillOptions, { wasm, boundary }: Pick<PlannerFacts, 'wasm' | 'boundary'>, { decodes = false } = {}): ChunkPlanner {
   const settings = sparseSettings(options, DEFAULTS);
   if (options.boundaries === 'learned' && boundary === undefined) {
     throw new InputError('argument', "prefill.boundaries is 'learned', and this model's file has no boundary predictor; take 'similarity', which needs none", {});

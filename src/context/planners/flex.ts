@@ -58,6 +58,11 @@ class FlexPlanner implements Planner {
     return allSeen(blocks, call) ?? { ranges: (layer, q) => this.#choose(call, layer, q, blocks) };
   }
 
+  /** What it has not seen it reads from the pages' keys. */
+  adopts(): boolean {
+    return true;
+  }
+
   truncated(length: number): void {
     this.#chunks.truncated(length);
     this.#means.truncated(this.#chunks.starts.length);
@@ -88,12 +93,17 @@ class FlexPlanner implements Planner {
     this.#chunks.extend(call, keys);
     const probed = Math.min(PROBED, count);
     const samples = Math.min(SAMPLES, probed);
+    const seen = (queries: number, end: number): Ranges => {
+      const dense = denseCausal(queries, end);
+      return call.held?.(dense, layer) ?? dense;
+    };
     const { vectors, rest } = await this.#means.read(call, layer, { starts: this.#chunks.starts, end: keys }, () => [
       backend.rowMeans(q, Uint32Array.of(...blockSpans(blocks), count - probed, count)),
-      backend.probe(backend.rows(q, count - probed, probed), kv, layer, keys - probed, denseCausal(probed, keys), { heads, scale }),
+      backend.probe(backend.rows(q, count - probed, probed), kv, layer, keys - probed, seen(probed, keys), { heads, scale }),
       backend.stack(Array.from({ length: samples }, (_, sample) => {
         const row = count - 1 - Math.floor((sample * probed) / samples);
-        return backend.probe(backend.rows(q, row, 1), kv, layer, position + row, denseCausal(1, position + row + 1), { heads, scale, spans: distances(position + row, keys) });
+        const spans = distances(position + row, keys);
+        return backend.probe(backend.rows(q, row, 1), kv, layer, position + row, seen(1, position + row + 1), { heads, scale, spans });
       })),
     ]);
     const [queries = new Float32Array(), vertical = new Float32Array(), slash = new Float32Array()] = rest;

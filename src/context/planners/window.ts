@@ -9,7 +9,7 @@ import { QUERY_BLOCK, queryBlocks, sparseSettings, type SparseSettings } from '.
 /** Keeps nothing from call to call. Throws `InputError('argument')` for options that cannot be. */
 export function createWindowPlanner(options: PrefillOptions): Planner {
   const settings = sparseSettings(options, { sinks: 64, local: 1, instruction: 64 });
-  const planner: Planner = { plan: (call) => windowRanges(call, settings, options.local), fork: () => planner, free: () => undefined };
+  const planner: Planner = { plan: (call) => windowRanges(call, settings, options.local), adopts: () => true, fork: () => planner, free: () => undefined };
   return planner;
 }
 
