@@ -122,6 +122,8 @@ export class ReferencePool implements KvPool {
   readonly spec: KvSpec;
   /** Pages by format: keys, then values [2, 32, headDim]. Unwritten rows are NaN, so that reading one is seen. */
   readonly #data: Readonly<Record<KvFormat, Float64Array[]>> = { f32: [], f16: [], q8: [], q4: [], q2: [] };
+  /** Bytes of closed pages that were written: their values alone do not tell them, where a group does not use all of its codes. */
+  readonly #bytes = new Map<number, Uint8Array>();
   readonly #freed: (pool: ReferencePool) => void;
   constructor(spec: KvSpec, freed: (pool: ReferencePool) => void) {
     this.spec = spec;
@@ -146,25 +148,30 @@ export class ReferencePool implements KvPool {
     const target = this.#page('copy', to);
     if (pageFormat(from) !== pageFormat(to)) throw new InputError('argument', `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`, { from, to });
     target.set(source);
+    const bytes = this.#bytes.get(from);
+    if (bytes) this.#bytes.set(to, bytes);
   }
   convert(from: Int32Array, to: Int32Array): void {
     if (from.length !== to.length) throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
     const { headDim } = this.spec;
-    const pairs = Array.from(from, (page, i) => [this.#page('convert', page), this.#page('convert', to[i]!), pageFormat(to[i]!)] as const);
-    for (const [source, target, format] of pairs) target.set(decodePage(format, headDim, encodePage(format, headDim, source)));
+    const pairs = Array.from(from, (page, i) => [this.#page('convert', page), this.#page('convert', to[i]!), to[i]!] as const);
+    for (const [source, target, page] of pairs) this.#put(page, target, encodePage(pageFormat(page), headDim, source));
   }
   async read(pages: Int32Array): Promise<Uint8Array> {
-    const parts = Array.from(pages, (page) => encodePage(pageFormat(page), this.spec.headDim, this.#page('read', page)));
+    const parts = Array.from(pages, (page) => {
+      const values = this.#page('read', page);
+      return this.#bytes.get(page) ?? encodePage(pageFormat(page), this.spec.headDim, values);
+    });
     return Uint8Array.from(parts.flatMap((part) => [...part]));
   }
   write(pages: Int32Array, bytes: Uint8Array): void {
-    const targets = Array.from(pages, (page) => [this.#page('write', page), pageFormat(page)] as const);
-    const wanted = targets.reduce((sum, [, format]) => sum + this.pageBytes(format), 0);
+    const targets = Array.from(pages, (page) => [this.#page('write', page), page] as const);
+    const wanted = targets.reduce((sum, [, page]) => sum + this.pageBytes(pageFormat(page)), 0);
     if (bytes.length !== wanted) throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`);
     let at = 0;
-    for (const [target, format] of targets) {
-      const size = this.pageBytes(format);
-      target.set(decodePage(format, this.spec.headDim, bytes.subarray(at, at + size)));
+    for (const [target, page] of targets) {
+      const size = this.pageBytes(pageFormat(page));
+      this.#put(page, target, bytes.slice(at, at + size));
       at += size;
     }
   }
@@ -194,6 +201,12 @@ export class ReferencePool implements KvPool {
       throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages()}${row ? ' is closed' : ''}`);
     }
     return row;
+  }
+
+  #put(page: number, target: Float64Array, bytes: Uint8Array): void {
+    const format = pageFormat(page);
+    target.set(decodePage(format, this.spec.headDim, bytes));
+    if (format !== 'f32' && format !== 'f16') this.#bytes.set(page, bytes);
   }
 
   #page(operation: string, page: number): Float64Array {

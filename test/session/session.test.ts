@@ -16,8 +16,9 @@ afterEach(() => Promise.all(sessions.splice(0).map((session) => session.destroy(
 afterAll(() => model.free());
 
 const GREEDY = { temperature: 0, maxTokens: 12 };
+/** Nothing is shared, so that what one session answers is worked out by itself (test/session/context.test.ts has sharing). */
 function begin(settings: SessionSettings = {}, on: EngineModel = model): Session {
-  const session = new Session(on, { ...GREEDY, ...settings });
+  const session = new Session(on, { ...GREEDY, context: { share: false }, ...settings });
   sessions.push(session);
   return session;
 }

@@ -7,7 +7,9 @@ import type { Backend } from '../../src/backend/backend.ts';
 import { attention } from './conformance/attention.ts';
 import { Subject } from './conformance/harness.ts';
 import { memory } from './conformance/memory.ts';
+import { pages } from './conformance/pages.ts';
 import { pictures } from './conformance/pictures.ts';
+import { probe } from './conformance/probe.ts';
 import { products } from './conformance/products.ts';
 import { refusals } from './conformance/refusals.ts';
 import { sampling } from './conformance/sampling.ts';
@@ -28,6 +30,8 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
     memory(subject);
     products(subject);
     attention(subject);
+    pages(subject);
+    probe(subject);
     pictures(subject);
     sampling(subject);
     refusals(subject);

@@ -1,6 +1,6 @@
 /** RoPE and append, attention over ranges and pages, and the page pool itself. */
 import { describe, expect, test } from '@jest/globals';
-import { PAGE_TOKENS, type Backend, type KvSpec, type KvView, type Ranges, type RopeSpec, type Tensor, type Weight } from '../../../src/backend/backend.ts';
+import { PAGE_TOKENS, pageNumber, type Backend, type KvSpec, type KvView, type Ranges, type RopeSpec, type Tensor, type Weight } from '../../../src/backend/backend.ts';
 import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../../src/context/ranges.ts';
 import { random } from '../random.ts';
 import { expectNmse, expectSame, TOLERANCE } from '../tolerance.ts';
@@ -203,7 +203,8 @@ export function attention(subject: Subject): void {
         expect(pool.spec).toEqual(spec);
         expect(pool.pageBytes()).toBe(2 * PAGE_TOKENS * 32 * (format === 'f32' ? 4 : 2));
         pool.reserve(4);
-        const view = { pool, blocks: 2, table: Int32Array.of(3, 0, 1, 2), version: 1 };
+        const table = (...indices: number[]): Int32Array => Int32Array.from(indices, (index) => pageNumber(format, index));
+        const view = { pool, blocks: 2, table: table(3, 0, 1, 2), version: 1 };
         const read = async (v: KvView): Promise<Float32Array> => {
           const out = b.scope(() => b.attention(b.upload(more.subarray(0, 64), [1, 64]), v, 0, 39, denseCausal(1, 40), { heads: 2, scale: 0.2 }));
           const values = await b.download(out);
@@ -219,16 +220,16 @@ export function attention(subject: Subject): void {
         expect(pool.pages()).toBeGreaterThanOrEqual(11);
         results.push(await read(view));
         // Copy on write: a second view shares the first blocks, has copies of the second, and appends there.
-        pool.copy(0, 7);
-        pool.copy(2, 9);
-        const fork = { pool, blocks: 2, table: Int32Array.of(3, 7, 1, 9), version: 1 };
+        pool.copy(pageNumber(format, 0), pageNumber(format, 7));
+        pool.copy(pageNumber(format, 2), pageNumber(format, 9));
+        const fork = { pool, blocks: 2, table: table(3, 7, 1, 9), version: 1 };
         results.push(await read(fork));
         b.scope(() => {
           b.ropeAppend(b.upload(more, [1, 192]), fork, 0, 39, options);
         });
         results.push(await read(view), await read(fork));
         // The host changes a table in place and says so.
-        fork.table.set([3, 0, 1, 2]);
+        fork.table.set(table(3, 0, 1, 2));
         fork.version++;
         results.push(await read(fork));
         pool.free();

@@ -1,6 +1,6 @@
 /** What the parts of the suite share: data for weights, the two backends under one roof, and the comparison. */
 import { expect } from '@jest/globals';
-import type { Backend, KvSpec, KvView, RopeSpec, SampleSpec, Tensor, Weight } from '../../../src/backend/backend.ts';
+import { pageNumber, type Backend, type KvSpec, type KvView, type RopeSpec, type SampleSpec, type Tensor, type Weight } from '../../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/backend/weight.ts';
 import { createReferenceBackend } from '../../reference/backend.ts';
 import { quantise } from '../quantise.ts';
@@ -52,7 +52,7 @@ export function shuffledView(r: Random, backend: Backend, spec: KvSpec, blocks: 
   const pool = backend.kvPool(spec);
   const used = spec.layers * spec.kvHeads * blocks;
   pool.reserve(used + 3);
-  const table = Int32Array.from(r.shuffle(Array.from({ length: used + 3 }, (_, i) => i)).slice(0, used));
+  const table = Int32Array.from(r.shuffle(Array.from({ length: used + 3 }, (_, i) => pageNumber(spec.format, i))).slice(0, used));
   return { pool, blocks, table, version: 1 };
 }
 
