@@ -4,7 +4,7 @@
  */
 import { DeviceError } from '../errors.ts';
 import { uniform } from './random.ts';
-import { PAGE_TOKENS, type Backend, type NormSpec, type Tensor, type Weight } from './backend.ts';
+import { PAGE_TOKENS, pageNumber, type Backend, type NormSpec, type Tensor, type Weight } from './backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from './weight.ts';
 
 /** Normalised mean squared error above which a backend is wrong, not merely rounding otherwise (the judge may use int8 activations). */
@@ -84,7 +84,7 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
     const groupNorm = { weight: await put('group norm', [CHANNELS], 'F32'), bias: await put('group norm bias', [CHANNELS], 'F32'), activation: 'silu' } as const;
     const kernel = await put('kernel', [CONVOLVED, 9 * CHANNELS], 'Q8_0');
     pool.reserve(2 * KV_HEADS);
-    const view = { pool, blocks: 2, table: Int32Array.of(2, 0, 3, 1), version: 1 };
+    const view = { pool, blocks: 2, table: Int32Array.of(2, 0, 3, 1).map((index) => pageNumber('f16', index)), version: 1 };
     const rope = { inverseFrequency: Float64Array.from({ length: HEAD_DIM / 2 }, (_, i) => 10000 ** ((-2 * i) / HEAD_DIM)), magnitude: 1, style: 'half' } as const;
     const width = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
     backend.scope(() => {
