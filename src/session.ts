@@ -10,12 +10,14 @@ import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
 import { Context, type SessionModel } from './generate/context.ts';
 import { Conversation, fit, type Fit } from './generate/conversation.ts';
-import { readInput, type Input, type PromptInput } from './generate/messages.ts';
+import { questionOf, readInput, type Input, type PromptInput, type Turn } from './generate/messages.ts';
 import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
 import { encodeContext, followOn } from './generate/prompt.ts';
+import type { SeenPicture } from './generate/pictures.ts';
 import { Queue } from './generate/queue.ts';
 import type { SessionState } from './generate/saved.ts';
 import { sampleSpec } from './generate/sampling.ts';
+import { readSelection } from './vision/select/index.ts';
 
 export interface SessionListener extends AnswerListener {
   /** The oldest exchanges were dropped to make room. */
@@ -60,6 +62,7 @@ export class Session {
     const read = this.#read(input, true);
     const merged = { ...this.#settings, ...settings };
     return this.#compute(listener.signal, async () => {
+      await this.#settle(read.turns, listener.signal);
       const reserve = Math.min(merged.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
       const { conversation, prompt, text } = this.#fit(read, true, reserve, listener);
       const result = await this.#context.answer(prompt, text, merged, listener);
@@ -88,6 +91,7 @@ export class Session {
   measure(input: PromptInput, signal?: AbortSignal): Promise<number> {
     const { turns, prefix } = this.#read(input, true);
     return this.#run(signal, async () => {
+      if (this.#unsettled(turns).length > 0) await this.#model.gate.share(signal, () => this.#settle(turns, signal));
       const { transcript } = this.#context;
       const { ids } = followOn(this.#model, transcript, this.#conversation.render(turns, true, prefix));
       return Math.max(0, ids.length - transcript.ids.length);
@@ -138,10 +142,23 @@ export class Session {
   }
 
   #read(input: PromptInput, prefix: boolean, system = this.#conversation.empty): Input {
-    return readInput(input, { system, prefix, look: (value, name) => this.#model.sight.look(value, name, this.#settings.visual) });
+    const choice = readSelection(this.#settings.context?.visual);
+    const thinning = choice && { choice, question: questionOf(input) };
+    return readInput(input, { system, prefix, look: (value, name) => this.#model.sight.look(value, name, this.#settings.visual, thinning) });
+  }
+
+  /** Looks at the pictures of which nobody knows yet how many tokens will be read. */
+  async #settle(turns: readonly Turn[], signal?: AbortSignal): Promise<void> {
+    for (const picture of this.#unsettled(turns)) await this.#model.sight.settle?.(picture, signal);
+  }
+
+  #unsettled(turns: readonly Turn[]): readonly SeenPicture[] {
+    const pictures = [...this.#conversation.parts.initial, ...turns].flatMap((turn) => turn.pictures ?? []);
+    return pictures.filter(({ thinned }) => thinned !== undefined && thinned.tokens === undefined);
   }
 
   async #add(read: Input, listener: SessionListener): Promise<void> {
+    await this.#settle(read.turns, listener.signal);
     const { conversation, prompt, text } = this.#fit(read, false, 1, listener);
     await this.#context.fill(prompt, text, listener);
     this.#conversation = conversation.with(...read.turns);

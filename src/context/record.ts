@@ -40,6 +40,8 @@ export interface SavedPicture {
   readonly size: number;
   readonly route: string | undefined;
   readonly tokens: number;
+  /** What was asked about it, where the choice of its tokens depends on it. */
+  readonly question?: string | undefined;
 }
 
 /** What is small: kept as JSON. */

@@ -2,26 +2,43 @@
 import type { IHasher } from 'hash-wasm';
 import type { Backend, Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
-import { cannotSee, pictureMark, type SeenPicture, type Sight, type VisualOptions, type VisualRoute } from '../generate/pictures.ts';
+import { cannotSee, pictureMark, Thinned, type SeenPicture, type Sight, type Thinning, type VisualOptions, type VisualRoute } from '../generate/pictures.ts';
 import { TimeSlice } from '../generate/yield.ts';
 import { Held } from '../layers/held.ts';
 import { paced } from '../layers/steps.ts';
+import type { LanguageModel } from '../models/model.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
+import { choiceName, keptCount, patchesOf, selectTokens } from '../vision/select/index.ts';
 import { resizeToSquare, toPixels } from '../vision/square.ts';
+import type { Wasm } from '../wasm.ts';
 
 /** Embeddings that stay on the device for another session or another turn: some ten pictures of 1,088 tokens at a width of 1,536. */
 const MOST_KEPT_BYTES = 1 << 26;
+/** Choices of tokens that are remembered longer than the embeddings: at most 17 KB each. */
+const MOST_CHOICES = 256;
+
+/** What choosing among a picture's tokens takes. */
+export interface Choosing {
+  readonly wasm: Wasm;
+  /** A text's tokens as the language model reads them: [tokens, hidden]. */
+  readonly embed: (text: string) => Promise<Float32Array>;
+}
+
+type Looking = (picture: SeenPicture, signal?: AbortSignal) => Promise<void> | undefined;
 
 export class ModelSight implements Sight {
   readonly #pictures: () => PictureModel;
   readonly #hash: IHasher;
   readonly #nonce: string;
+  readonly #look: Looking;
 
-  /** `pictures`: the parts of the model, which are others after it has moved to another device. `hash` names their content. */
-  constructor(pictures: () => PictureModel, hash: IHasher) {
+  /** `pictures`: the parts of the model, which are others after it has moved to another device. `hash` names their content. `look`: `VisualCache.look`. */
+  constructor(pictures: () => PictureModel, hash: IHasher, look: Looking) {
     this.#pictures = pictures;
     this.#hash = hash;
+    this.#look = look;
     this.#nonce = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   }
 
@@ -34,14 +51,38 @@ export class ModelSight implements Sight {
     return this.#pictures().visualTokens(size, route);
   }
 
-  look(value: unknown, name: string, options?: VisualOptions): SeenPicture {
+  look(value: unknown, name: string, options?: VisualOptions, thinning?: Thinning): SeenPicture {
     const { size, route } = this.#settle(options);
     if (typeof value !== 'object' || value === null) throw new InputError('argument', `${name}: the picture is ${value === null ? 'null' : `a ${typeof value}`}, not {data, width, height}`);
     checkPixels(value as Rgba, name);
     const image = resizeToSquare(value as Rgba, size, 'pad');
     const { data } = image;
-    const content = this.#hash.init().update(new Uint8Array(data.buffer, data.byteOffset, data.length)).digest('hex');
-    return { mark: pictureMark(`${this.#nonce}${content} ${size} ${route}`), size, route, tokens: this.#pictures().visualTokens(size, route), image };
+    const content = this.#digest(new Uint8Array(data.buffer, data.byteOffset, data.length));
+    const whole = `${this.#nonce}${content} ${size} ${route}`;
+    const tokens = this.#pictures().visualTokens(size, route);
+    const seen = { mark: pictureMark(whole), size, route, tokens, image };
+    if (thinning === undefined) return seen;
+    const { choice } = thinning;
+    const question = choice.method === 'cdpruner' ? thinning.question : undefined;
+    const known = keptCount(choice, tokens, tokens - freeTokens(this.#pictures(), tokens, route)) ?? thinning.tokens;
+    const thinned = new Thinned({ choice, question, tokens: known }, seen.mark, tokens);
+    const mark = pictureMark([whole, choiceName(choice), ...(question === undefined ? [] : [this.#digest(question)])].join(' '));
+    return {
+      ...seen,
+      mark,
+      thinned,
+      get tokens() {
+        return thinned.tokens ?? thinned.of;
+      },
+    };
+  }
+
+  async settle(picture: SeenPicture, signal?: AbortSignal): Promise<void> {
+    if (picture.thinned !== undefined && picture.thinned.tokens === undefined) await this.#look(picture, signal);
+  }
+
+  #digest(content: string | Uint8Array): string {
+    return this.#hash.init().update(content).digest('hex');
   }
 
   #settle({ size, route }: VisualOptions = {}): { readonly size: number; readonly route: VisualRoute } {
@@ -63,22 +104,83 @@ export function checkSide(name: string, side: number, sizes: readonly number[]):
   return side;
 }
 
+/** Tokens of a picture that may go: MAR's buffers, the last ones of that route, never do. */
+function freeTokens({ config }: PictureModel, tokens: number, route: VisualRoute | undefined): number {
+  return route === 'siglip' ? tokens : tokens - config.mar.buffers;
+}
+
+/** A text's tokens as the language model reads them: [tokens, hidden]. */
+export async function embedText(model: LanguageModel, tokenizer: Tokenizer, text: string): Promise<Float32Array> {
+  const { backend } = model;
+  const ids = tokenizer.encode(text);
+  if (ids.length === 0) return new Float32Array(0);
+  const ring = backend.ids(ids.length);
+  const held = new Held(backend);
+  try {
+    backend.writeIds(ring, 0, ids);
+    return await backend.download(held.step(() => model.embed(ring, 0, ids.length)));
+  } finally {
+    held.free();
+    backend.free(ring);
+  }
+}
+
 /** The embeddings of the pictures that were looked at last, on one device. */
 export class VisualCache {
   readonly #backend: Backend;
   readonly #pictures: PictureModel;
+  readonly #choosing: Choosing | undefined;
   /** By mark; the one used last is last. */
   readonly #kept = new Map<string, Tensor>();
+  /** Which tokens stay, by mark; the first is the oldest. */
+  readonly #choices = new Map<string, Int32Array>();
   #bytes = 0;
 
-  constructor(backend: Backend, pictures: PictureModel) {
+  /** `choosing`: needed for pictures of which not all tokens are read. */
+  constructor(backend: Backend, pictures: PictureModel, choosing?: Choosing) {
     this.#backend = backend;
     this.#pictures = pictures;
+    this.#choosing = choosing;
   }
 
   /** Computes what is not kept, in steps: an abort is heard, and other work is done, between them. */
   async look(picture: SeenPicture, signal?: AbortSignal): Promise<void> {
-    if (this.#kept.has(picture.mark)) return;
+    const { thinned } = picture;
+    const chosen = this.#choices.get(picture.mark);
+    if (thinned !== undefined && chosen !== undefined) thinned.kept = chosen;
+    if (this.#kept.has(picture.mark) && (thinned === undefined || thinned.kept !== undefined)) return;
+    const backend = this.#backend;
+    const whole = thinned?.whole ?? picture.mark;
+    if (!this.#kept.has(whole)) await this.#compute(picture, whole, signal);
+    if (thinned !== undefined) {
+      thinned.kept ??= await this.#choose(picture, thinned, whole);
+      const { kept } = thinned;
+      this.#remember(picture.mark, kept);
+      const all = this.#kept.get(whole) ?? this.#whole(picture, whole);
+      if (!this.#kept.has(picture.mark)) this.#keep(picture.mark, backend.keep(backend.scope(() => backend.take(all, kept))));
+    }
+    backend.flush();
+    await backend.idle();
+  }
+
+  /** [picture.tokens, hidden], good until the next call. */
+  see(picture: SeenPicture): Tensor {
+    const { mark, thinned } = picture;
+    const backend = this.#backend;
+    const known = this.#kept.get(mark);
+    if (known !== undefined) {
+      this.#kept.delete(mark);
+      this.#kept.set(mark, known);
+      return known;
+    }
+    if (thinned === undefined) return this.#whole(picture, mark);
+    const { kept } = thinned;
+    if (kept === undefined) throw new InputError('argument', 'the picture was not looked at: which of its tokens stay is not known');
+    const all = this.#kept.get(thinned.whole) ?? this.#whole(picture, thinned.whole);
+    return this.#keep(mark, backend.keep(backend.scope(() => backend.take(all, kept))));
+  }
+
+  async #compute(picture: SeenPicture, mark: string, signal?: AbortSignal): Promise<void> {
     const backend = this.#backend;
     const slice = new TimeSlice();
     const held = new Held(backend);
@@ -89,23 +191,41 @@ export class VisualCache {
         await slice.yield();
         signal?.throwIfAborted();
       });
-      if (!this.#kept.has(picture.mark)) this.#keep(picture.mark, held.release(tensor));
+      if (!this.#kept.has(mark)) this.#keep(mark, held.release(tensor));
     } finally {
       held.free();
     }
-    backend.flush();
-    await backend.idle();
   }
 
-  /** [picture.tokens, hidden], good until the next call. */
-  see(picture: SeenPicture): Tensor {
-    const { mark, size, route } = picture;
+  /** At once. */
+  #whole(picture: SeenPicture, mark: string): Tensor {
     const backend = this.#backend;
-    const known = this.#kept.get(mark);
-    this.#kept.delete(mark);
-    if (known === undefined) return this.#keep(mark, backend.keep(backend.scope(() => this.#pictures.see(pixelsOf(picture), size, route))));
-    this.#kept.set(mark, known);
-    return known;
+    return this.#keep(mark, backend.keep(backend.scope(() => this.#pictures.see(pixelsOf(picture), picture.size, picture.route))));
+  }
+
+  async #choose(picture: SeenPicture, { choice, question, of }: Thinned, whole: string): Promise<Int32Array> {
+    const choosing = this.#choosing;
+    if (choosing === undefined) throw new InputError('argument', 'context.visual: nothing here chooses among tokens');
+    const all = this.#kept.get(whole) ?? this.#whole(picture, whole);
+    const [, width = 0] = all.shape;
+    const embeddings = await this.#backend.download(all);
+    const free = freeTokens(this.#pictures, of, picture.route);
+    return selectTokens(
+      choosing.wasm,
+      {
+        embeddings, count: of, width, fixed: [[free, of]],
+        ...(question === undefined ? {} : { question: await choosing.embed(question) }),
+        ...(choice.method === 'showui' ? { patches: patchesOf(pixelsOf(picture), picture.size, Math.sqrt(free)) } : {}),
+      },
+      choice,
+    );
+  }
+
+  #remember(mark: string, kept: Int32Array): void {
+    this.#choices.delete(mark);
+    this.#choices.set(mark, kept);
+    const [oldest] = this.#choices.keys();
+    if (this.#choices.size > MOST_CHOICES && oldest !== undefined) this.#choices.delete(oldest);
   }
 
   #keep(mark: string, tensor: Tensor): Tensor {

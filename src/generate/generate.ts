@@ -11,6 +11,7 @@ import { denseCausal } from '../context/ranges.ts';
 import { InputError, ModelError } from '../errors.ts';
 import { Held } from '../layers/held.ts';
 import { cut, type Lane } from './lane.ts';
+import { placeNext, placePrompt } from './slots.ts';
 import type { Placed, Prompt } from './prompt.ts';
 import { TimeSlice } from './yield.ts';
 
@@ -96,6 +97,8 @@ function advance(lane: Lane, step: Step): void | Promise<void> {
   const { start, count, pictures } = step;
   const { backend, attention, rope } = model;
   sequence.ensure(start + count);
+  if (step.phase === 'prefill') placePrompt(sequence, start, start + count, pictures);
+  else placeNext(sequence, start);
   const call = { backend, kv: sequence, position: start, count, ...attention, rope, ids: step.ids.subarray(0, start + count), phase: step.phase, promptEnd: step.promptEnd };
   const asked: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
   if (isPlan(asked)) return advancePlanned(lane, step, asked);

@@ -81,6 +81,17 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
   return { turns, prefix };
 }
 
+/** The text of the last of the user's messages; undefined where there is none. */
+export function questionOf(input: PromptInput): string | undefined {
+  if (typeof input === 'string') return input;
+  if (!Array.isArray(input)) return undefined;
+  const messages: readonly Message[] = input;
+  const asked = messages.findLast((message) => message?.role === 'user')?.content;
+  if (asked === undefined || typeof asked === 'string') return asked;
+  const text = Array.isArray(asked) ? asked.flatMap((part: ContentPart) => (part?.type === 'text' && typeof part.value === 'string' ? [part.value] : [])).join(' ') : '';
+  return text === '' ? undefined : text;
+}
+
 function readContent({ role, content }: Message, place: string, look: ReadOptions['look']): { content: string; pictures: readonly SeenPicture[] } {
   if (typeof content === 'string') return { content, pictures: [] };
   if (!Array.isArray(content)) throw new InputError('argument', `${place}: content must be a string or an array of parts`);

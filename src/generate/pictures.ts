@@ -5,6 +5,7 @@
  */
 import { InputError } from '../errors.ts';
 import type { Rgba } from '../vision/image.ts';
+import type { VisualChoice } from '../vision/select/index.ts';
 
 /** Which encoder looks: the one that painting uses, too, or a vision tower of its own. */
 export type VisualRoute = 'mar' | 'siglip';
@@ -16,7 +17,49 @@ export interface VisualOptions {
   readonly route?: VisualRoute | undefined;
 }
 
-/** A picture as the model sees it. Equal marks: equal content, size and route. */
+/** Which of a picture's tokens are to be read. */
+export interface Thinning {
+  readonly choice: VisualChoice;
+  /** What was asked in the message that shows the picture; for choices that depend on it. */
+  readonly question?: string | undefined;
+  /** How many stay, where that is known of an earlier time. */
+  readonly tokens?: number | undefined;
+}
+
+/** What stays of a picture's tokens. Where the choice itself tells when to stop, that is known once the picture was looked at. */
+export class Thinned {
+  readonly choice: VisualChoice;
+  readonly question: string | undefined;
+  /** The mark of the same picture with all tokens. */
+  readonly whole: string;
+  /** Tokens of the whole picture: the positions that it takes. */
+  readonly of: number;
+  #tokens: number | undefined;
+  #kept: Int32Array | undefined;
+
+  constructor({ choice, question, tokens }: Thinning, whole: string, of: number) {
+    this.choice = choice;
+    this.question = question;
+    this.whole = whole;
+    this.of = of;
+    this.#tokens = tokens;
+  }
+
+  /** Placeholders in the context; undefined while they are not known. */
+  get tokens(): number | undefined {
+    return this.#tokens;
+  }
+  /** [tokens] those that stay, ascending; undefined before the picture was looked at. */
+  get kept(): Int32Array | undefined {
+    return this.#kept;
+  }
+  set kept(kept: Int32Array | undefined) {
+    this.#kept = kept;
+    this.#tokens = kept?.length ?? this.#tokens;
+  }
+}
+
+/** A picture as the model sees it. Equal marks: equal content, size, route and choice of tokens. */
 export interface SeenPicture {
   /** Stands for the picture in text; holds a number drawn for this model, so that no message can contain it unless it is the picture. */
   readonly mark: string;
@@ -25,6 +68,8 @@ export interface SeenPicture {
   readonly route: VisualRoute | undefined;
   /** Placeholders that it takes in the context. */
   readonly tokens: number;
+  /** Undefined: all tokens are read. */
+  readonly thinned?: Thinned | undefined;
   /** size x size */
   readonly image: Rgba;
 }
@@ -36,7 +81,9 @@ export interface Sight {
   /** Context tokens of a picture. Throws `InputError('argument')` for options that the model does not have. */
   tokens(options?: VisualOptions): number;
   /** Takes RGBA pixels; `name` is for messages. Throws `InputError('argument')` for anything else. */
-  look(value: unknown, name: string, options?: VisualOptions): SeenPicture;
+  look(value: unknown, name: string, options?: VisualOptions, thinning?: Thinning): SeenPicture;
+  /** Makes `picture.tokens` known where only looking tells them. Whoever calls has passed the gate. */
+  settle?(picture: SeenPicture, signal?: AbortSignal): Promise<void>;
 }
 
 /** The sight of a model that sees nothing: refuses all, and says why. */

@@ -7,6 +7,7 @@ import type { RecordFacts, SavedPicture, SavedText, SavedTurn } from '../context
 import type { Role, Turn } from './messages.ts';
 import type { SessionSettings } from './options.ts';
 import { splitAtMarks, type SeenPicture, type Sight, type VisualRoute } from './pictures.ts';
+import { readSelection } from '../vision/select/index.ts';
 import { beginning, type Transcript } from './prompt.ts';
 
 /** All of a session but its pages. */
@@ -37,7 +38,7 @@ export function packState({ window, settings, initial, turns, transcript }: Sess
     facts: {
       window,
       settings: JSON.parse(JSON.stringify(settings)) as Readonly<Record<string, unknown>>,
-      pictures: pictures.map(({ size, route, tokens }): SavedPicture => ({ size, route, tokens })),
+      pictures: pictures.map(({ size, route, tokens, thinned }): SavedPicture => ({ size, route, tokens, question: thinned?.question })),
       placed: transcript.pictures.map(({ at: place, picture }) => ({ at: place, picture: number.get(picture.mark) ?? 0 })),
       text: transcript.text === undefined ? null : parts(transcript.text),
       initial: initial.map(saved),
@@ -51,10 +52,11 @@ export function packState({ window, settings, initial, turns, transcript }: Sess
 export function unpackState(facts: StateFacts, ids: Int32Array, pixels: Uint8Array, sight: Sight): SessionState {
   const settings = facts.settings as SessionState['settings'];
   let at = 0;
-  const pictures = facts.pictures.map(({ size, route, tokens }, index): SeenPicture => {
+  const choice = readSelection(settings.context?.visual);
+  const pictures = facts.pictures.map(({ size, route, tokens, question }, index): SeenPicture => {
     const data = new Uint8ClampedArray(pixels.slice(at, at + 4 * size * size));
     at += data.length;
-    const seen = sight.look({ data, width: size, height: size }, `saved picture ${index}`, { ...settings.visual, size, ...(route === undefined ? {} : { route: route as VisualRoute }) });
+    const seen = sight.look({ data, width: size, height: size }, `saved picture ${index}`, { ...settings.visual, size, ...(route === undefined ? {} : { route: route as VisualRoute }) }, choice && { choice, question, tokens });
     if (seen.tokens !== tokens) {
       throw new StorageError('changed', `saved picture ${index} took ${tokens} tokens of the context and would take ${seen.tokens} now; remove the session (Octavo.sessions.remove) and show the picture anew`, { tokens, now: seen.tokens });
     }

@@ -200,9 +200,10 @@ describe('odd input', () => {
     expect(() => readSelection(asked as never)).toThrow(expect.objectContaining({ name: 'InputError', message: expect.stringContaining(message) }));
   });
 
-  test('cdpruner without a question, showui without patches, values that are no tokens', () => {
+  test('cdpruner without a question holds all for equally relevant; showui without patches, values that are no tokens', () => {
     const tokens = { embeddings: random(3).normals(20), count: 10, width: 2 };
-    expect(() => selectTokens(wasm, tokens, choice({ method: 'cdpruner' }))).toThrow(/question/);
+    const x = Array.from({ length: 10 }, (_, i) => Float64Array.from(tokens.embeddings.subarray(2 * i, 2 * i + 2)));
+    expect([...selectTokens(wasm, tokens, choice({ method: 'cdpruner', keep: 4 }))]).toEqual(ascending(determinantal(x, 4, x.map(() => 1))));
     expect(() => selectTokens(wasm, tokens, choice({ method: 'showui' }))).toThrow(/patches/);
     expect(() => selectTokens(wasm, { ...tokens, count: 11 }, choice({ method: 'todre' }))).toThrow(/20 values are not 11 tokens of 2/);
   });

@@ -3,3 +3,4 @@ export {
   choiceName, keptCount, readSelection, SEVEN_EIGHTHS, type ReleaseOptions, type VisualChoice, type VisualMethod, type VisualSelection,
 } from './options.ts';
 export { selectTokens, type Patches, type VisualTokens } from './select.ts';
+export { patchesOf } from './patches.ts';

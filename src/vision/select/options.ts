@@ -39,8 +39,16 @@ export interface VisualSelection {
 }
 
 /** Checked, with its defaults. */
-export interface VisualChoice extends Required<Omit<VisualSelection, 'release'>> {
-  readonly release: Required<ReleaseOptions> | undefined;
+export interface VisualChoice {
+  readonly method: VisualMethod;
+  readonly keep: number | 'auto';
+  readonly threshold: number;
+  readonly seed: number;
+  readonly pivot: 'farthest' | 'random';
+  readonly spread: 'sum' | 'center';
+  readonly precision: 'exact' | 'int8';
+  readonly negated: boolean;
+  readonly release: { readonly tau: number; readonly layer: number } | undefined;
 }
 
 /** `layer` of a choice that leaves it to the model's depth. */

@@ -19,7 +19,7 @@ export interface VisualTokens {
   readonly fixed?: readonly (readonly [start: number, end: number])[] | undefined;
   /** [count] attention of the vision tower's class token, where it has one: the pivot of `todre`. */
   readonly attention?: ArrayLike<number> | undefined;
-  /** [asked, width] embeddings of the question's tokens; needed by `cdpruner`. */
+  /** [asked, width] embeddings of the question's tokens; without them `cdpruner` takes all tokens for equally relevant. */
   readonly question?: Float32Array | undefined;
   /** Needed by `showui`: what the first rows * columns tokens show. */
   readonly patches?: Patches | undefined;
@@ -131,17 +131,21 @@ function pivotOf(blocks: Blocks, tokens: VisualTokens, choice: VisualChoice, fre
 
 /** Address of the tokens' relevance to the question. */
 function relevance(blocks: Blocks, { width: d, question }: VisualTokens, { negated }: VisualChoice, { x, rows, n }: { readonly x: number; readonly rows: number; readonly n: number }): number {
-  if (question === undefined || question.length === 0 || question.length % d !== 0) {
-    throw new InputError('argument', "visual tokens: 'cdpruner' chooses by the question; ask one in the message that shows the picture, or take 'todre'");
+  const { wasm } = blocks;
+  if (question === undefined || question.length === 0) {
+    const ones = blocks.bytes(8 * n);
+    wasm.bytes(ones, 8 * n).set(new Uint8Array(new Float64Array(n).fill(1).buffer));
+    return ones;
   }
+  if (question.length % d !== 0) throw new InputError('argument', `visual tokens: ${question.length} values are no tokens of ${d}`);
   const asked = question.length / d;
-  const { exports } = blocks.wasm;
+  const { exports } = wasm;
   const out = blocks.bytes(8 * n);
   const order = blocks.words(Array.from({ length: asked }, (_, i) => i));
   const words = blocks.floats(question);
   const found = exports.relevance(out, x, rows, n, d, words, order, asked, negated ? 1 : 0, blocks.bytes(8 * (n + d) + 64));
   if (found > 0) throw new InputError('argument', `visual tokens: embedding ${found - 1} of the question is not a number`);
-  if (found < 0) throw notFinite(blocks.wasm.u32(rows, n)[-1 - found] ?? 0);
+  if (found < 0) throw notFinite(wasm.u32(rows, n)[-1 - found] ?? 0);
   return out;
 }
 
