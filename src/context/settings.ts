@@ -1,5 +1,6 @@
 /** Checks of what a session asks of its context, before anything is made for it. What the methods ask beyond that, they check themselves. */
 import { InputError } from '../errors.ts';
+import { readSelection } from '../vision/select/index.ts';
 import type { ContextOptions, KvBits } from './options.ts';
 
 const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = { window: true, kvBits: true, prefill: true, decode: true, evict: true, heads: true, memory: true, share: true, visual: true, keep: true };
@@ -11,6 +12,7 @@ export function checkContext(options: ContextOptions, most: number): void {
     if (!Object.hasOwn(MEMBERS, name)) throw new InputError('argument', `context.${name} is unknown; there are ${Object.keys(MEMBERS).join(', ')}`, { name });
   }
   const { window, kvBits, share, keep } = options;
+  readSelection(options.visual);
   if (window !== undefined && !(Number.isInteger(window) && window >= 1 && window <= most)) {
     throw new InputError('argument', `context.window: ${String(window)} is not a whole number from 1 to ${most}`, { name: 'context.window', most });
   }

@@ -25,7 +25,7 @@ import type { Wasm, WasmBuild } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
 import { Library } from './library.ts';
 import { paintRequest, type EditSettings, type PaintSettings } from './painting.ts';
-import { ModelSight, VisualCache } from './sight.ts';
+import { embedText, ModelSight, VisualCache } from './sight.ts';
 
 export interface LoadSettings {
   readonly device?: DeviceName | undefined;
@@ -120,6 +120,7 @@ export class EngineModel implements SessionModel {
   readonly #open: OpenDevice;
   readonly #input: ModelInput;
   readonly #settings: LoadSettings;
+  readonly #wasm: Wasm;
   #loaded: Loaded;
   #watched: Loaded | undefined;
   #epoch = 0;
@@ -133,6 +134,7 @@ export class EngineModel implements SessionModel {
     this.#input = input;
     this.#settings = settings;
     this.tokenizer = tokenizer;
+    this.#wasm = wasm;
     this.window = window;
     this.sampling = recommendedSampling(file.metadata);
     this.name = file.name;
@@ -140,7 +142,7 @@ export class EngineModel implements SessionModel {
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
-    this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash);
+    this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash, (picture, signal) => this.#loaded.visual?.look(picture, signal));
     const shelf = platform.sessions?.();
     this.library = shelf === undefined ? undefined : new Library(new SessionStore(shelf), new Checksums(wasm), this);
     this.#watch(loaded);
@@ -163,7 +165,7 @@ export class EngineModel implements SessionModel {
       device = await open(settings, listener.signal);
       const wasm = device.wasm ?? (await openTextWasm(platform));
       tokenizer = createTokenizer(wasm, file.metadata);
-      const loaded = await loadOn(file, device, window, listener);
+      const loaded = await loadOn(file, device, { window, wasm, tokenizer }, listener);
       return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash: await createSHA256() });
     } catch (error) {
       tokenizer?.free();
@@ -251,7 +253,7 @@ export class EngineModel implements SessionModel {
       this.#release();
       const device = await this.#open(settings, listener.signal);
       try {
-        this.#loaded = await loadOn(file, device, this.window, listener);
+        this.#loaded = await loadOn(file, device, { window: this.window, wasm: this.#wasm, tokenizer: this.tokenizer }, listener);
       } catch (error) {
         device.backend.destroy();
         throw error;
@@ -340,14 +342,19 @@ function openFile(platform: Platform, input: ModelInput, settings: LoadSettings,
 }
 
 /** Puts the weights on the device; its owner destroys it when that fails. */
-async function loadOn(file: ModelFile, device: Device, window: number, { signal, monitor }: LoadListener): Promise<Loaded> {
+async function loadOn(
+  file: ModelFile,
+  device: Device,
+  { window, wasm, tokenizer }: Pick<Made, 'window' | 'wasm' | 'tokenizer'>,
+  { signal, monitor }: LoadListener,
+): Promise<Loaded> {
   const { backend, info } = device;
   signal?.throwIfAborted();
   const model = await loadModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
   const { layers, kvHeads, headDim } = model.language.config;
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
-  const visual = model.pictures === undefined ? undefined : new VisualCache(backend, model.pictures);
+  const visual = model.pictures === undefined ? undefined : new VisualCache(backend, model.pictures, { wasm, embed: (text) => embedText(model.language, tokenizer, text) });
   const pages = new PageAllocator(pool);
   const prefixes = new Prefixes(pages, Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()));
   return { device: info, backend, model, pool, pages, prefixes, visual, painter: undefined };
