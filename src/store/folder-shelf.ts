@@ -46,7 +46,9 @@ export class FolderShelf implements Shelf {
 
   async read(generation: string, part: number): Promise<Uint8Array | undefined> {
     try {
-      return await readFile(join(this.#parts(generation), String(part)));
+      const bytes = await readFile(join(this.#parts(generation), String(part)));
+      // Not as Node's Buffer, whose `slice` copies nothing.
+      return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined;
       throw this.#named(cause);
