@@ -3,7 +3,7 @@
  * tokens is what is kept or dropped, by the sum over its tokens; the first page, and those that the last queries are in, always stay.
  *
  * SnapKV (2404.14469): the last 32 queries, masses pooled over 7 neighbours by maximum; every KV head by the masses of its own query heads; all layers alike.
- * CompressKV (2508.02401): the last 8 queries, pooled over 5 by mean; the layer's semantic retrieval heads (`semanticScores` of ../heads.ts) decide for
+ * CompressKV (2508.02401): the last 8 queries, pooled over 5 by mean; the layer's semantic retrieval heads (`findHeads` of ../heads.ts) decide for
  * all of its KV heads. How many pages a layer keeps goes by its eviction error: the relative squared error of the last queries' attention output when
  * the layer kept as many as every other. Unlike the paper, which measures these errors once on a data set, they are measured on the prompt itself.
  */

@@ -15,11 +15,11 @@ export interface PlannerFacts {
   readonly headDim: number;
   /** Whether a sentence may end with this token (`sentenceEnds` of sentences.ts); needed by `decode: 'sentences'`. */
   readonly endsSentence?: ((id: number) => boolean) | undefined;
-  /** Heads that see only the first and the newest keys (`headTable` of ../heads.ts); needed where `heads` is not 'all'. */
+  /** Heads that see only the first and the newest keys (`findHeads` of ../heads.ts); needed where `heads` is not 'all'. */
   readonly streaming?: HeadTable | undefined;
   /** The boundary predictor of the model's file, where it has one; for `prefill: 'dhsa'`. */
   readonly boundary?: GapScorer | undefined;
-  /** [layers * heads] how much each query head looks at whole spans (`semanticScores` of ../heads.ts); needed by `evict: 'compresskv'`. */
+  /** [layers * heads] how much each query head looks at whole spans (`findHeads` of ../heads.ts); needed by `evict: 'compresskv'`. */
   readonly semantic?: Float32Array | undefined;
 }
 
