@@ -56,23 +56,23 @@ export class Prefixes {
 
   /**
    * Lets the sequence, which holds the first `sequence.length` ids already, adopt what is known of the following ones, whole blocks only, and never
-   * the last id, whose state the next one needs. Returns the sequence's length.
+   * the last id, whose state the next one needs. `cut` truncates the sequence to whole blocks first.
    */
-  adopt(prompt: SharedPrompt, sequence: Sequence): number {
+  adopt(prompt: SharedPrompt, sequence: Sequence, cut: (length: number) => unknown = (length) => sequence.truncate(length)): void {
     const known = this.#known(prompt, Math.floor(Math.min(prompt.ids.length - 1, sequence.capacity) / PAGE_TOKENS));
     const end = known.length * PAGE_TOKENS;
-    if (end <= sequence.length) return sequence.length;
-    const blocks = known.slice(Math.floor(sequence.length / PAGE_TOKENS)).map(({ pages }) => pages);
+    if (end <= sequence.length) return;
     // Held before the sequence gives its own last block up, which may be one of them.
-    for (const pages of blocks) for (const page of pages) this.#pages.retain(page);
+    for (const { pages } of known) for (const page of pages) this.#pages.retain(page);
+    let adopted = known.length;
     try {
-      sequence.truncate(end - blocks.length * PAGE_TOKENS);
-      sequence.adopt(blocks, end);
-    } catch (error) {
-      for (const pages of blocks) for (const page of pages) this.#pages.release(page);
-      throw error;
+      cut(Math.floor(sequence.length / PAGE_TOKENS) * PAGE_TOKENS);
+      const from = sequence.length / PAGE_TOKENS;
+      sequence.adopt(known.slice(from).map(({ pages }) => pages), end);
+      adopted = from;
+    } finally {
+      for (const { pages } of known.slice(0, adopted)) for (const page of pages) this.#pages.release(page);
     }
-    return end;
   }
 
   /** Remembers the whole blocks of the prompt that the sequence holds, as far as they are closed where they are to be. */

@@ -1,7 +1,8 @@
-/** Checks of what a session asks of its context, before anything is made for it. What the methods ask beyond that, they check themselves. */
+/** Checks of what a session asks of its context, before anything is made for it. What depends on the model's file is found out when its planner is made. */
 import { InputError } from '../errors.ts';
 import { readSelection } from '../vision/select/index.ts';
 import type { ContextOptions, KvBits } from './options.ts';
+import { planSettings } from './planners/settings.ts';
 
 const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = { window: true, kvBits: true, prefill: true, decode: true, evict: true, heads: true, memory: true, share: true, visual: true, keep: true };
 const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
@@ -13,6 +14,7 @@ export function checkContext(options: ContextOptions, most: number): void {
   }
   const { window, kvBits, share, keep } = options;
   readSelection(options.visual);
+  planSettings(options);
   if (window !== undefined && !(Number.isInteger(window) && window >= 1 && window <= most)) {
     throw new InputError('argument', `context.window: ${String(window)} is not a whole number from 1 to ${most}`, { name: 'context.window', most });
   }

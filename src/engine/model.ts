@@ -24,6 +24,7 @@ import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm, WasmBuild } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
 import { Library } from './library.ts';
+import { Planning } from './planning.ts';
 import { paintRequest, type EditSettings, type PaintSettings } from './painting.ts';
 import { embedText, ModelSight, VisualCache } from './sight.ts';
 
@@ -121,6 +122,7 @@ export class EngineModel implements SessionModel {
   readonly #input: ModelInput;
   readonly #settings: LoadSettings;
   readonly #wasm: Wasm;
+  readonly #planning: Planning;
   #loaded: Loaded;
   #watched: Loaded | undefined;
   #epoch = 0;
@@ -142,6 +144,7 @@ export class EngineModel implements SessionModel {
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
+    this.#planning = new Planning({ config: loaded.model.language.config, tokenizer, wasm });
     this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash, (picture, signal) => this.#loaded.visual?.look(picture, signal));
     const shelf = platform.sessions?.();
     this.library = shelf === undefined ? undefined : new Library(new SessionStore(shelf), new Checksums(wasm), this);
@@ -206,9 +209,11 @@ export class EngineModel implements SessionModel {
     return this.#loaded.prefixes;
   }
 
-  async lane(window: number, { kvBits = 16 }: ContextOptions = {}): Promise<Lane> {
+  async lane(window: number, options: ContextOptions = {}): Promise<Lane> {
     this.#alive();
-    return this.#lane(new Sequence(this.#loaded.pages, window), { kvBits });
+    const planner = await this.#planning.planner(options);
+    this.#alive();
+    return this.#lane(new Sequence(this.#loaded.pages, window), { kvBits: options.kvBits ?? 16, planner });
   }
 
   fork({ sequence, kvBits, planner }: Lane): Lane {

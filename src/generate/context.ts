@@ -1,4 +1,5 @@
 /** What a session holds on the device: a lane of KV pages, and the ids and text that it stands for. Survives the loss of the device. */
+import { PAGE_TOKENS } from '../backend/backend.ts';
 import type { ContextOptions } from '../context/options.ts';
 import type { Prefixes, SharedPrompt } from '../context/prefixes.ts';
 import { contentKey } from '../context/settings.ts';
@@ -130,7 +131,7 @@ export class Context {
     cut(lane, commonPrefix(prompt, this.#transcript));
     this.#transcript = { ...prompt, text };
     const shared = share ? this.#shared(lane, prompt) : undefined;
-    if (shared !== undefined) this.#model.prefixes?.adopt(shared, lane.sequence);
+    if (shared !== undefined) await extend(lane, async (sequence) => this.#model.prefixes?.adopt(shared, sequence, (length) => cut(lane, length)));
     const { library } = this.#model;
     if (share && this.#options.keep === true && library !== undefined) {
       await this.#guard(lane, () => extend(lane, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)));
@@ -146,9 +147,9 @@ export class Context {
     this.#model.library?.keep(state, lane.sequence.fork(), contentKey(this.#options));
   }
 
-  /** The prompt, for others to find; undefined where what a planner has learnt on the way would be missing. */
+  /** The prompt, for others to find. */
   #shared(lane: Lane, { ids, pictures }: Prompt): SharedPrompt | undefined {
-    if (this.#options.share === false || lane.planner !== undefined) return undefined;
+    if (this.#options.share === false) return undefined;
     const marks = pictures.map(({ at, picture }) => ({ at, tokens: picture.tokens, mark: picture.mark }));
     return { ids, marks, settings: contentKey(this.#options), bits: lane.kvBits ?? 16 };
   }
@@ -172,5 +173,6 @@ async function extend(lane: Lane, read: (sequence: Sequence) => Promise<void>): 
   if (planner !== undefined && planner.adopts === undefined) return;
   const before = sequence.length;
   await read(sequence);
-  if (sequence.length > before && planner?.adopts?.(sequence.length) === false) cut(lane, before);
+  // To a whole block: what `read` put behind it may have replaced the sequence's own.
+  if (sequence.length > before && planner?.adopts?.(sequence.length) === false) cut(lane, before - (before % PAGE_TOKENS));
 }
