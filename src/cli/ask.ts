@@ -7,20 +7,22 @@ import type { Command } from './command.ts';
 
 /** One question about one document. */
 export const ask: Command = {
-  usage: 'ask DOCUMENT "question" [--model M] [--json]',
+  usage: 'ask DOCUMENT "question" [--model M] [--keep] [--json]',
   summary: 'a question about a document',
   details: `  DOCUMENT             a text file
-${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, time
+${MODEL_HELP}${SAMPLING_HELP}  --keep               keep what was read of the document (OCTAVO_CACHE, or the system's cache
+                       folder); the next question reads it from there instead of computing it
+  --json               one line: answer, tokens, time
 `,
   async run(argv, surroundings) {
-    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b' });
+    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b', keep: 'b' });
     args.atMost(2);
     const [path, question] = args.rest;
     if (path === undefined || question === undefined || question.trim() === '') throw new UsageError('DOCUMENT or the question is missing');
     const sampling = args.sampling();
     const document = await readDocument(path);
     await withModel(args, surroundings, 'nano', async (model, progress) => {
-      const session = await model.createSession({ temperature: 0, ...sampling });
+      const session = await model.createSession({ temperature: 0, ...sampling, ...(args.flag('keep') ? { context: { keep: true } } : {}) });
       const answer = session.promptStreaming(`${document.trim()}\n\n${question.trim()}`, {
         onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       });
