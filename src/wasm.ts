@@ -114,7 +114,7 @@ export interface PrefillExports {
   boundaryScores(args: number): void;
   boundaryScratchBytes(count: number, width: number, w: number): number;
   jensenShannon(p: number, q: number, n: number): number;
-  blockMass(out: number, q: number, vectors: number, stride: number, n: number, dim: number, group: number, scale: number, scratch: number): void;
+  blockMass(out: number, q: number, vectors: number, stride: number, n: number, dim: number, group: number, scale: number, last: number, scratch: number): void;
   cover(marks: number, mass: number, n: number, share: number, most: number, histogram: number): number;
   lineRuns(
     out: number, seen: number, vertical: number, slash: number, bins: number, width: number, start: number, end: number, sinks: number, local: number,

@@ -30,10 +30,10 @@ function total(x: usize, n: usize): f64 {
 }
 
 /**
- * out f32 [n]: softmax(scale q . k) over n mean keys `vectors` f32 [n][stride], averaged over the `group` queries q f32 [group][dim].
- * scratch: f64 [n + dim].
+ * out f32 [n]: softmax(scale q . k) over n mean keys `vectors` f32 [n][stride], averaged over the `group` queries q f32 [group][dim]; the last,
+ * which may have fewer keys than the others, counts `last` times. scratch: f64 [n + dim].
  */
-export function blockMass(out: usize, q: usize, vectors: usize, stride: usize, n: usize, dim: usize, group: usize, scale: f64, scratch: usize): void {
+export function blockMass(out: usize, q: usize, vectors: usize, stride: usize, n: usize, dim: usize, group: usize, scale: f64, last: f64, scratch: usize): void {
   const scores = scratch;
   const query = scratch + (n << 3);
   memory.fill(out, 0, n << 2);
@@ -47,7 +47,7 @@ export function blockMass(out: usize, q: usize, vectors: usize, stride: usize, n
     }
     let sum: f64 = 0;
     for (let c: usize = 0; c < n; c++) {
-      const e = Math.exp(load<f64>(scores + (c << 3)) - highest);
+      const e = Math.exp(load<f64>(scores + (c << 3)) - highest) * (c == n - 1 ? last : 1);
       store<f64>(scores + (c << 3), e);
       sum += e;
     }

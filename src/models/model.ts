@@ -1,9 +1,11 @@
 /** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
+import type { BoundaryWeights } from '../context/planners/dhsa-predictor.ts';
 import { ModelError } from '../errors.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { Architecture } from './architecture.ts';
 import type { LanguageModelConfig } from './config.ts';
+import { BoundaryPlan } from './boundary.ts';
 import { Decoder, type LanguageModel } from './decoder.ts';
 import { Facts } from './facts.ts';
 import { llama } from './llama.ts';
@@ -21,6 +23,8 @@ export interface Model {
   readonly language: LanguageModel;
   /** Undefined for a file of a language model alone. */
   readonly pictures: PictureModel | undefined;
+  /** Where chunks of keys begin, for sparse prefill; undefined for a file without it. */
+  readonly boundary: BoundaryWeights | undefined;
   /** Frees all weights. */
   free(): void;
 }
@@ -82,10 +86,11 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
   const pictureConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
   const parts = unipic && pictureConfig && new unipic.PartsPlan(tensors, pictureConfig, config.hidden);
+  const boundary = BoundaryPlan.of(metadata, tensors, { layers: config.layers, width: config.kvHeads * config.headDim });
   const divisors = new VectorWriter(config.rope.dimension / 2);
   const weights = await file.read((info): WeightWriter | undefined => {
     if (info.name === plan.ropeDivisors) return divisors.begin(info);
-    return plan.names.has(info.name) || parts?.weights.has(info.name) ? backend.weight(info) : parts?.tableWriter(info);
+    return plan.names.has(info.name) || parts?.weights.has(info.name) ? backend.weight(info) : (parts?.tableWriter(info) ?? boundary?.writer(info));
   }, options);
   try {
     const language = new Decoder(backend, config, plan, weights, divisors.values);
@@ -93,6 +98,7 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
     return {
       language,
       pictures,
+      boundary: boundary?.weights(),
       free: () => {
         pictures?.free();
         for (const weight of weights.values()) weight.free();

@@ -164,11 +164,11 @@ export function covering(mass: ArrayLike<number>, share: number, most: number): 
   return chosen.sort((a, b) => a - b);
 }
 
-/** softmax(scale q . k) over mean keys, averaged over the queries. */
-export function blockMass(queries: readonly Float32Array[], vectors: readonly Float32Array[], scale: number): number[] {
+/** softmax(scale q . k) over mean keys, averaged over the queries; the last key counts `last` times. */
+export function blockMass(queries: readonly Float32Array[], vectors: readonly Float32Array[], scale: number, last: number): number[] {
   const rows = queries.map((q) => {
     const scores = vectors.map((k) => scale * k.reduce((sum, v, i) => sum + v * q[i]!, 0));
-    const e = scores.map((s) => Math.exp(s - Math.max(...scores)));
+    const e = scores.map((s, i) => Math.exp(s - Math.max(...scores)) * (i === scores.length - 1 ? last : 1));
     const sum = e.reduce((a, b) => a + b);
     return e.map((v) => v / sum);
   });

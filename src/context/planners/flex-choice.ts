@@ -51,15 +51,17 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
     const stride = kvHeads * headDim;
     for (let head = 0; head < kvHeads; head++) {
       const vectors = choice.vectors + 4 * head * headDim;
-      const estimateFor = (block: number, count: number): void => {
+      const estimateFor = (block: number, end: number): void => {
+        const count = Math.ceil(end / FLEX_BLOCK);
+        const last = end / FLEX_BLOCK - (count - 1);
         const at = (block * kvHeads + head) * row;
         wasm.f32(q, row).set(choice.queries.subarray(at, at + row));
-        exports.blockMass(estimate, q, vectors, stride, count, headDim, group, choice.scale, sums);
+        exports.blockMass(estimate, q, vectors, stride, count, headDim, group, choice.scale, last, sums);
       };
       const column = groupMean(choice.vertical, keys, head * group, group);
       wasm.f32(mass, keys).set(column);
       wasm.f32(exact, chunks).set(blockSums(column, chunks));
-      estimateFor(blocks.length, chunks);
+      estimateFor(blocks.length, keys);
       const asked = exports.jensenShannon(estimate, exact, chunks) < DISTANCE;
       const room = roomFor(choice);
       if (!asked) {
@@ -74,7 +76,7 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
         }
         if (asked) {
           const count = Math.ceil(end / FLEX_BLOCK);
-          estimateFor(block, count);
+          estimateFor(block, end);
           exports.cover(marks, estimate, count, SHARE, Math.floor(room / FLEX_BLOCK), histogram);
           const chosen = wasm.bytes(marks, count);
           const wanted = wasm.bytes(columns, local);
