@@ -144,7 +144,7 @@ export class EngineModel implements SessionModel {
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
-    this.#planning = new Planning({ config: loaded.model.language.config, tokenizer, wasm });
+    this.#planning = new Planning(() => this.#loaded.model, { tokenizer, wasm, metadata: file.metadata });
     this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash, (picture, signal) => this.#loaded.visual?.look(picture, signal));
     const shelf = platform.sessions?.();
     this.library = shelf === undefined ? undefined : new Library(new SessionStore(shelf), new Checksums(wasm), this);
@@ -275,6 +275,7 @@ export class EngineModel implements SessionModel {
     if (this.#freed) return;
     this.#freed = true;
     this.#release();
+    this.#planning.free();
     this.tokenizer.free();
   }
 

@@ -13,6 +13,9 @@ const GROUP = 32;
 const MOST_HALF = 65504;
 const BITS: Readonly<Record<KvFormat, number>> = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 };
 
+/** All finite halves from 0 up, which is the order of their bits. */
+const HALVES = Float64Array.from({ length: 0x7c00 }, (_, bits) => halfToNumber(bits));
+
 /** Nearest half, ties to the even one, by comparing neighbours: bits. */
 export function numberToHalf(value: number): number {
   if (Number.isNaN(value)) return 0x7e00;
@@ -20,16 +23,16 @@ export function numberToHalf(value: number): number {
   const size = abs(value);
   let low = 0;
   let high = 0x7c00;
-  // The largest half at or below the size: halves of one sign are ordered as their bits are.
+  // The largest half at or below the size.
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if (halfToNumber(middle) <= size) low = middle;
+    if (HALVES[middle]! <= size) low = middle;
     else high = middle;
   }
   if (size === Infinity) return sign | 0x7c00;
-  const below = halfToNumber(low);
+  const below = HALVES[low]!;
   // Beyond the last one, the next would be 65536.
-  const above = low + 1 === 0x7c00 ? 65536 : halfToNumber(low + 1);
+  const above = HALVES[low + 1] ?? 65536;
   if (size - below > above - size || (size - below === above - size && low % 2 === 1)) return sign | (low + 1);
   return sign | low;
 }
