@@ -1,7 +1,7 @@
 /** Ranged attention over KV pages, whole or in shares of the keys that a second dispatch joins: see attention.wgsl and attention-merge.wgsl. */
 import type { Ranges } from '../../src/backend/backend.ts';
 import { InputError } from '../../src/errors.ts';
-import { pageBuffers, pageReader, pageTypes, type KvOperand } from '../lib/pages.ts';
+import { isClosed, pageBuffers, pageReader, pageTypes, type KvOperand } from '../lib/pages.ts';
 import { biasStart, mostKeys, runsData, runsStart } from '../lib/runs.ts';
 import runs from '../lib/runs.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
@@ -44,19 +44,24 @@ const SHARE_KEYS = 256;
 const MAXIMUM_SHARES = 64;
 
 /** How a workgroup is shared out; see the kernel's header. */
-function tiling({ q, heads, kv: { spec } }: QueryOperands): { queries: number; tileHeads: number; headTiles: number; keys: number; rowGroups: number } {
+function tiling({ q, heads, kv }: QueryOperands): { queries: number; tileHeads: number; headTiles: number; keys: number; rowGroups: number } {
+  const { spec } = kv;
   const group = heads / spec.kvHeads;
   const rows = Math.min(16, Math.max(1, Math.floor(QUERY_FLOATS / spec.headDim)));
   const owners = Math.floor(WORKGROUP / (spec.headDim / 4));
   if (q.rows === 1) {
-    // Decode: few rows, so threads share the keys; two heads a workgroup halve the reading and leave many workgroups.
-    const tileHeads = Math.min(group, 2);
+    // Decode: few rows, so threads share the keys; two heads a workgroup halve the reading and leave many workgroups. Decoding closed pages
+    // is worth four.
+    const tileHeads = Math.min(group, closed(kv) ? 4 : 2);
     return { queries: 1, tileHeads, headTiles: Math.ceil(group / tileHeads), keys: WORKGROUP, rowGroups: 1 };
   }
   const tileHeads = Math.min(group, 8, rows);
   const queries = Math.max(1, Math.floor(rows / tileHeads));
   return { queries, tileHeads, headTiles: Math.ceil(group / tileHeads), keys: 32, rowGroups: Math.min(owners, queries * tileHeads) };
 }
+
+/** Whether there are pages that cost something to decode. */
+const closed = (kv: KvOperand): boolean => kv.memories.some(({ format }) => isClosed(format));
 
 /** Workgroups of one share. */
 function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
@@ -102,6 +107,7 @@ export const attention: Kernel<AttentionInputs> = {
       HEAD_TILES: headTiles,
       KEYS: keys,
       ROW_GROUPS: rowGroups,
+      STAGED: inputs.q.rows > 1 && closed(inputs.kv) ? 1 : 0,
       MODE: MODES[inputs.mode],
     };
   },

@@ -15,6 +15,7 @@
 // One workgroup of 128 per (query tile, KV head, tile of its query heads, share): ROWS = QUERIES * TILE_HEADS rows of q share the reading of
 // keys and values. For a tile of KEYS keys: (1) a thread makes the scores of one key for some rows; (2) eight threads a row update the
 // maximum and make the weights; (3) a thread owns four channels, of a share of the rows (ROW_GROUPS) or, in decode, of the keys.
+// STAGED: decoding closed pages costs more than the products of a few rows, so it is done once a tile, in parts, into workgroup memory.
 // HEAD_DIM is a multiple of 4, at most 512; KEYS divides 128; ROWS <= 16; ROWS / (128 / KEYS) and ROWS / ROW_GROUPS at most 8.
 
 override HEAD_DIM: u32;
@@ -25,9 +26,11 @@ override TILE_HEADS: u32; // query heads of a workgroup
 override HEAD_TILES: u32; // ceil(HEADS / KV_HEADS / TILE_HEADS)
 override KEYS: u32; // keys of a tile
 override ROW_GROUPS: u32; // groups of rows in step 3
+override STAGED: u32;
 override MODE: u32; // 0 result, 1 shares, 2 maximum and sum only
 
 const WORKGROUP = 128u;
+const STAGE = 256u; // vec4 decoded at a time where STAGED
 const LANES = 8u; // threads a row in step 2
 const NONE = -3.0e38; // the score of a key that may not be seen
 
@@ -63,7 +66,7 @@ var<workgroup> key_pages: array<u32, KEYS>;
 var<workgroup> key_rows: array<u32, KEYS>;
 var<workgroup> lanes: array<f32, WORKGROUP>;
 var<workgroup> rescale: array<f32, ROWS>;
-var<workgroup> shares: array<vec4<f32>, WORKGROUP>;
+var<workgroup> staged: array<vec4<f32>, STAGE>; // at the end: shares of a row's values
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -133,7 +136,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       key_rows[key] = position % 32u;
     }
     var s = array<f32, 8>(); // in words: SwiftShader does not zero a variable of a loop's body again
-    if (seen) {
+    if (STAGED == 1u) {
+      for (var d0 = 0u; d0 < DIM4; d0 += STAGE / KEYS) {
+        workgroupBarrier();
+        for (var i = thread; i < STAGE; i += WORKGROUP) {
+          let d = d0 + i / KEYS; // of this thread's key
+          var k = vec4<f32>();
+          if (seen && d < DIM4) {
+            k = key_vec(page, position % 32u, d);
+          }
+          staged[i] = k;
+        }
+        workgroupBarrier();
+        for (var d = d0; d < min(DIM4, d0 + STAGE / KEYS); d++) {
+          let k = staged[(d - d0) * KEYS + key];
+          for (var r = 0u; r < row_share; r++) {
+            s[r] += dot(queries[min(score_row + r, ROWS - 1u) * DIM4 + d], k);
+          }
+        }
+      }
+    } else if (seen) {
       for (var d = 0u; d < DIM4; d++) {
         let k = key_vec(page, position % 32u, d);
         for (var r = 0u; r < row_share; r++) {
@@ -185,7 +207,31 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       for (var a = 0u; a < rows_owned; a++) {
         acc[a] *= rescale[min(row_group + a * ROW_GROUPS, ROWS - 1u)];
       }
-      let count = min(KEYS, end - slot0);
+    }
+    let count = min(KEYS, end - slot0);
+    if (STAGED == 1u) {
+      let part = STAGE / DIM4; // keys
+      for (var j0 = 0u; j0 < count; j0 += part) {
+        workgroupBarrier();
+        for (var i = thread; i < part * DIM4; i += WORKGROUP) {
+          let j = j0 + i / DIM4;
+          var v = vec4<f32>();
+          if (j < count) {
+            v = value_vec(key_pages[j], key_rows[j], i % DIM4);
+          }
+          staged[i] = v;
+        }
+        workgroupBarrier();
+        if (accumulates) {
+          for (var j = j0 + key_group; j < min(count, j0 + part); j += key_groups) {
+            let v = staged[(j - j0) * DIM4 + channel];
+            for (var a = 0u; a < rows_owned; a++) {
+              acc[a] += scores[min(row_group + a * ROW_GROUPS, ROWS - 1u) * KEYS + j] * v;
+            }
+          }
+        }
+      }
+    } else if (accumulates) {
       for (var j = key_group; j < count; j += key_groups) {
         let v = value_vec(key_pages[j], key_rows[j], channel);
         for (var a = 0u; a < rows_owned; a++) {
@@ -214,7 +260,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   for (var a = 0u; a < rows_owned; a++) {
     workgroupBarrier();
-    shares[thread] = acc[a];
+    staged[thread] = acc[a];
     workgroupBarrier();
     let row = row_group + a * ROW_GROUPS;
     let query = query0 + row / TILE_HEADS;
@@ -222,7 +268,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (key_group == 0u && row < ROWS && query < query_end && head < group) {
       var value = vec4<f32>();
       for (var g = 0u; g < key_groups; g++) {
-        value += shares[(g * ROW_GROUPS + row_group) * DIM4 + channel];
+        value += staged[(g * ROW_GROUPS + row_group) * DIM4 + channel];
       }
       if (MODE == 1u) {
         let at = (workgroup.z * params.tokens + query) * HEADS + kv_head * group + head;

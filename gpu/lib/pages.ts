@@ -82,7 +82,7 @@ export function pageReader(formats: readonly KvFormat[], binding: number, exact 
     const of = (format: KvFormat): string => `return ${part}_${format}(index, row, d);`;
     const only = formats.length === 1 ? formats[0] : undefined;
     const cases = formats.map((format) => `    case ${KV_FORMATS.indexOf(format)}u: { ${of(format)} }\n`).join('');
-    const body = only === undefined ? `  switch page >> 27u {\n${cases}    default: { return vec4<f32>(); }\n  }\n` : `  ${of(only)}\n`;
+    const body = only === undefined ? `  switch page >> 27u {\n${cases}    default: {}\n  }\n  return vec4<f32>();\n` : `  ${of(only)}\n`;
     return `fn ${part}_vec(page: u32, row: u32, d: u32) -> vec4<f32> {\n  let index = page & 0x7ffffffu;\n${body}}\n`;
   };
   return `${declared}${half}\n${scaled}\n${decoders}\n${choose('key')}${choose('value')}`;
