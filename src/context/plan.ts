@@ -39,9 +39,10 @@ export interface Planner {
   prefilled?(): Promise<void>;
   /**
    * The most tokens, `length` or fewer, that a sequence cut to `length` may be gone on from; default `length`. Less where pages below it were
-   * dropped for the sake of what came after them: asked before `Sequence.truncate`, so that the rest is computed anew.
+   * dropped for the sake of what came after them: asked before `Sequence.truncate`, so that the rest is computed anew. `next`: the ids that it is
+   * to be gone on to, where they are known; a prompt may need again what was dropped for the one before.
    */
-  keeps?(length: number): number;
+  keeps?(length: number, next?: Int32Array): number;
   /**
    * The sequence was given pages of positions up to `length` that this planner was not asked about (read from the disk): whether it can go on behind
    * them, by itself or from their keys. Default: no, and they are computed anew.

@@ -6,6 +6,7 @@ import type { BoundaryPredictor } from '../context/planners/dhsa-predictor.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { readSelection } from '../vision/select/index.ts';
 import type { Wasm } from '../wasm.ts';
 
 /** Of the metadata, all that planners read begins so. */
@@ -37,6 +38,16 @@ export class Planning {
 
   /** Undefined where everything is looked at. Throws `InputError('argument')` for what this model cannot do. */
   async planner(options: ContextOptions): Promise<Planner | undefined> {
+    const release = readSelection(options.visual)?.release;
+    const { language, pictures } = this.#model();
+    if (release === undefined || pictures === undefined) return this.#method(options);
+    const { VisualPlanner } = await import('../context/planners/visual.ts');
+    const placeholder = pictures.config.imageToken;
+    const control = (id: number): boolean => id !== placeholder && this.#tokenizer.decode([id]) === '';
+    return new VisualPlanner({ ...release, placeholder, layers: language.config.layers, control }, await this.#method(options));
+  }
+
+  async #method(options: ContextOptions): Promise<Planner | undefined> {
     if (dense(options)) return undefined;
     // Pages that look at everything do not download it.
     const [{ createPlanner }, { sentenceEnds }, { BoundaryPredictor }] = await Promise.all([

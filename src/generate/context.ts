@@ -128,7 +128,7 @@ export class Context {
     }
     this.#held ??= { lane: await this.#model.lane(this.window, this.#options), epoch };
     const { lane } = this.#held;
-    cut(lane, commonPrefix(prompt, this.#transcript));
+    cut(lane, commonPrefix(prompt, this.#transcript), prompt.ids);
     this.#transcript = { ...prompt, text };
     const shared = share ? this.#shared(lane, prompt) : undefined;
     if (shared !== undefined) await extend(lane, async (sequence) => this.#model.prefixes?.adopt(shared, sequence, (length) => cut(lane, length)));

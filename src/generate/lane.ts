@@ -32,9 +32,11 @@ export interface Visual {
 
 /**
  * Forgets positions from `length` on. Returns the length that is left, from which the sequence can be gone on: less than asked for where pages
- * before it were dropped for the sake of what came after them.
+ * before it were dropped for the sake of what came after them, or for a prompt that `next`, the new one's ids, is not like.
  */
-export function cut({ sequence, planner }: Lane, length: number): number {
+export function cut({ sequence, planner }: Lane, asked: number, next?: Int32Array): number {
+  const most = Math.min(asked, sequence.length);
+  const length = next === undefined ? asked : Math.min(asked, planner?.keeps?.(most, next) ?? asked);
   if (length >= sequence.length) return sequence.length;
   for (let wanted = length; ; ) {
     const kept = Math.min(wanted, planner?.keeps?.(wanted) ?? wanted);
