@@ -3,14 +3,16 @@
  *
  * A tile is one KV head, one block of queries and, for decoding, one SPLIT of keys. All query heads of the KV group times the block's queries are
  * its R rows, so a page is read, and decoded where it is not f32, once for all of them (cursor.ts). Per batch of at most 32 keys: scores, their
- * exponentials, then sums; scores never exist for more than one batch. Many rows go in panels of eight (panel.ts), few of them row by row (page.ts).
+ * exponentials, then sums; scores never exist for more than one batch. Many rows go in panels of eight (panel.ts), few of them row by row (page.ts),
+ * and then straight on the bits of whole quantised pages (bits.ts).
  * Splits depend on the number of keys alone, so every number of threads gives the same bits.
  *
  *   scratch of a thread:  | cursor | panels (panel.ts) | S [32][8] |
- *                     or  | cursor | Q [R][D], times scale | O [R][D] | S [R][32] | maximum [R] | sum [R] | own position [R]: u32 |
+ *                     or  | cursor | Q [R][D], times scale | O [R][D] | S [R][32] | maximum [R] | sum [R] | own position [R]: u32 | room of bits.ts |
  *   partial results:      [split][query * heads + head] of | O [D] | maximum | sum |
  */
-import { PAGE_TOKENS } from '../kv/layout';
+import { PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
+import { bitGather, bitScores, bitsRoomBytes, readsBits } from './bits';
 import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
 import { exp1 } from './math';
 import { addScaled, gather, hide, LOWEST, scaleInto, scores, soften } from './page';
@@ -23,7 +25,7 @@ const ROWS: usize = 64;
 /** Without SIMD: values of Q per tile, so that with O and a page they fit a first-level cache. */
 const ROW_VALUES: usize = 2048;
 /** From so many rows on, empty lanes cost less than steps across lanes. */
-const PANEL_ROWS: usize = 5;
+const PANEL_ROWS: usize = 9;
 /** Keys of one split, whole pages. */
 const SPLIT: usize = 512;
 /** Calls of at most this many queries are split over keys. */
@@ -80,7 +82,7 @@ export function attentionScratchBytes(args: usize): usize {
   const rows = queries(a) * group(a);
   const d = a.headDim;
   // A shorter last tile may go row by row.
-  const single = ((2 * rows * d + rows * (PAGE_TOKENS + 3)) << 2) + 64;
+  const single = ((2 * rows * d + rows * (PAGE_TOKENS + 3)) << 2) + 64 + (ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
   return cursorBytes(d, true) + max<usize>(single, ((rows + LANES - 1) / LANES) * panelBytes(d) + PANEL_SCORES);
 }
 
@@ -198,6 +200,8 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
   const highest = s + ((rows * PAGE_TOKENS) << 2);
   const sum = highest + (rows << 2);
   const own = sum + (rows << 2);
+  const room = (own + (rows << 2) + 63) & ~63;
+  if (ASC_FEATURE_SIMD) cursor.raw = readsBits(d) ? 1 : 0;
   memory.fill(o, 0, (rows * d) << 2);
   for (let r: usize = 0; r < rows; r++) {
     scaleInto(q + ((r * d) << 2), a.q + ((placeOf(a, kvHead, start, r) * d) << 2), d, a.scale);
@@ -208,10 +212,12 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
   while (true) {
     const count = nextBatch(cursor);
     if (count == 0) break;
-    scores(s, q, cursor.keys, cursor.biases, rows, count, d);
+    if (ASC_FEATURE_SIMD && cursor.page != 0) bitScores(s, q, addressOf(cursor.page), formatOf(cursor.page), cursor.biases, rows, d, room);
+    else scores(s, q, cursor.keys, cursor.biases, rows, count, d);
     if (hides(a, cursor, count, start)) hide(s, rows, own, cursor.positions, count);
     for (let r: usize = 0; r < rows; r++) soften(s + ((r * PAGE_TOKENS) << 2), count, o + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
-    gather(o, s, cursor.values, rows, count, d);
+    if (ASC_FEATURE_SIMD && cursor.page != 0) bitGather(o, s, addressOf(cursor.page), formatOf(cursor.page), rows, d, room);
+    else gather(o, s, cursor.values, rows, count, d);
   }
   for (let r: usize = 0; r < rows; r++) {
     const place = placeOf(a, kvHead, start, r);

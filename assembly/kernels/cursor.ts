@@ -6,8 +6,10 @@
  * once a tile.
  */
 import { decodeKeys, decodeValues } from '../kv/quantise';
-import { KV_F32, PAGE_TOKENS, addressOf, formatOf, keyAt, valueAt } from '../kv/layout';
+import { KV_F32, KV_Q8, PAGE_TOKENS, addressOf, formatOf, keyAt, valueAt } from '../kv/layout';
 
+/** Bytes of the record, and some. */
+const HEAD: usize = 80;
 /** Keys from which a piece is a batch of its own. */
 const ALONE: usize = 16;
 
@@ -30,6 +32,10 @@ export class Cursor {
   to: usize;
   /** Not 0: values too. */
   both: u32;
+  /** Not 0: whole quantised pages are not decoded; `page` says so. */
+  raw: u32;
+  /** Of a batch that was left as it is: its page table entry; else 0. */
+  page: usize;
   // How far.
   run: usize;
   last: usize;
@@ -40,13 +46,13 @@ export class Cursor {
 
 /** Bytes of a cursor and its room, a multiple of 16. */
 export function cursorBytes(headDim: usize, both: bool): usize {
-  return 64 + 2 * (PAGE_TOKENS << 2) + (both ? 2 : 1) * ((PAGE_TOKENS * headDim) << 2);
+  return HEAD + 2 * (PAGE_TOKENS << 2) + (both ? 2 : 1) * ((PAGE_TOKENS * headDim) << 2);
 }
 
 /** A cursor at `at`, 16-byte aligned, for one page table row and the runs `runs`. */
 export function openCursor(at: usize, pages: usize, runs: usize, added: usize, headDim: usize, both: bool): Cursor {
   const c = changetype<Cursor>(at);
-  c.positions = at + 64;
+  c.positions = at + HEAD;
   c.biases = c.positions + (PAGE_TOKENS << 2);
   c.rowKeys = c.biases + (PAGE_TOKENS << 2);
   c.rowValues = c.rowKeys + ((PAGE_TOKENS * headDim) << 2);
@@ -55,6 +61,7 @@ export function openCursor(at: usize, pages: usize, runs: usize, added: usize, h
   c.added = added;
   c.headDim = headDim;
   c.both = both ? 1 : 0;
+  c.raw = 0;
   memory.fill(c.biases, 0, PAGE_TOKENS << 2);
   return c;
 }
@@ -75,6 +82,7 @@ export function nextBatch(c: Cursor): usize {
   let filled: usize = 0;
   c.keys = c.rowKeys;
   c.values = c.rowValues;
+  c.page = 0;
   while (c.run < c.last) {
     const run = c.runs + (c.run << 3);
     const key = max<usize>(load<u32>(run), c.next);
@@ -95,7 +103,8 @@ export function nextBatch(c: Cursor): usize {
     if (alone && format == KV_F32) {
       c.keys = keyAt(page, KV_F32, d, first);
       c.values = valueAt(page, KV_F32, d, first);
-    } else {
+    } else if (c.raw != 0 && count == PAGE_TOKENS && format >= KV_Q8) c.page = entry;
+    else {
       decodeKeys(c.rowKeys + filled * bytes, bytes, page, format, d, first, count);
       if (c.both != 0) decodeValues(c.rowValues + filled * bytes, bytes, page, format, d, first, count);
     }

@@ -30,7 +30,7 @@ function multipliers(format: u32): v128 {
 
 /** The bytes of 16 channels (of the last 4: `unpackFour`), each holding its value at its own place. */
 @inline
-function unpack(format: u32, at: usize): v128 {
+export function unpack(format: u32, at: usize): v128 {
   if (format == KV_Q8) return v128.load(at);
   if (format == KV_Q4) {
     const x = v128.load64_zero(at);
