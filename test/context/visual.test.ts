@@ -53,7 +53,7 @@ async function run(ids: readonly number[], chunk: number, planner: VisualPlanner
   const all = Int32Array.from(ids);
   backend.writeIds(ring, 0, all);
   const queries: number[] = [];
-  let hidden = new Float32Array(0);
+  let hidden: Float32Array = new Float32Array(0);
   for (let start = 0; start < ids.length; start += chunk) {
     const end = Math.min(ids.length, start + chunk);
     sequence.ensure(end);
