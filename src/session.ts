@@ -45,6 +45,7 @@ export class Session {
     this.#settings = rest;
     const { context = {} } = rest;
     checkContext(context, model.window);
+    if (context.memory !== undefined) model.tiers?.limit(context.memory);
     this.window = context.window ?? model.window;
     const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false, true).turns;
     this.#conversation = new Conversation(model.tokenizer, initial);
@@ -108,7 +109,7 @@ export class Session {
     return this.#run(signal, async () => {
       const copy = new Session(this.#model, this.#settings);
       copy.#conversation = this.#conversation;
-      copy.#context = this.#context.fork();
+      copy.#context = await this.#context.fork();
       return copy;
     });
   }
@@ -117,7 +118,7 @@ export class Session {
   snapshot(signal?: AbortSignal): Promise<{ readonly state: SessionState; readonly sequence: Sequence | undefined }> {
     return this.#run(signal, async () => {
       const state = { window: this.window, settings: this.#settings, ...this.#conversation.parts, transcript: this.#context.transcript };
-      return { state, sequence: this.#context.share() };
+      return { state, sequence: await this.#context.share() };
     });
   }
 

@@ -41,16 +41,16 @@ export function equalTokens(prompt: Prompt, { ids, facts, pixels }: Head): numbe
   let same = 0;
   while (same < prompt.ids.length && same < ids.length && prompt.ids[same] === ids[same]) same++;
   let at = 0;
-  const stored = facts.pictures.map(({ size, route, tokens }) => {
+  const stored = facts.pictures.map(({ size, route, tokens, question }) => {
     const data = pixels.subarray(at, at + 4 * size * size);
     at += data.length;
-    return { size, route, tokens, data };
+    return { size, route, tokens, question, data };
   });
   const theirs = new Map(facts.placed.map(({ at: place, picture }) => [place, stored[picture]]));
   for (const { at: place, picture } of prompt.pictures) {
     const other = theirs.get(place);
     theirs.delete(place);
-    const equal = other !== undefined && other.size === picture.size && other.route === picture.route && other.tokens === picture.tokens && equalBytes(other.data, picture.image.data);
+    const equal = other !== undefined && other.size === picture.size && other.route === picture.route && other.tokens === picture.tokens && other.question === picture.thinned?.question && equalBytes(other.data, picture.image.data);
     if (!equal) same = Math.min(same, place);
   }
   for (const place of theirs.keys()) same = Math.min(same, place);

@@ -5,6 +5,7 @@ import type { ContextOptions } from '../context/options.ts';
 import { PageAllocator, Sequence } from '../context/pages.ts';
 import { Prefixes } from '../context/prefixes.ts';
 import { Checksums } from '../context/checksum.ts';
+import type { Tiers } from '../context/tiers.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { SessionModel } from '../generate/context.ts';
 import { prefillChunk } from '../generate/generate.ts';
@@ -19,13 +20,14 @@ import { languageModelConfig, loadModel, type LanguageModel, type Model } from '
 import type { PictureModel } from '../models/unipic/index.ts';
 import type { Interrupted, Painter, PaintRequest, Picture } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
-import { SessionStore } from '../store/index.ts';
+import { SessionStore, type Spill } from '../store/index.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm, WasmBuild } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
 import { Library } from './library.ts';
 import { Planning } from './planning.ts';
 import { paintRequest, type EditSettings, type PaintSettings } from './painting.ts';
+import { openTiers } from './tiers.ts';
 import { embedText, ModelSight, VisualCache } from './sight.ts';
 
 export interface LoadSettings {
@@ -99,6 +101,8 @@ interface Loaded {
   readonly pool: KvPool;
   readonly pages: PageAllocator;
   readonly prefixes: Prefixes;
+  readonly tiers: Tiers;
+  readonly spill: Spill | undefined;
   readonly visual: VisualCache | undefined;
   painter: Painter | undefined;
 }
@@ -168,7 +172,7 @@ export class EngineModel implements SessionModel {
       device = await open(settings, listener.signal);
       const wasm = device.wasm ?? (await openTextWasm(platform));
       tokenizer = createTokenizer(wasm, file.metadata);
-      const loaded = await loadOn(file, device, { window, wasm, tokenizer }, listener);
+      const loaded = await loadOn(file, device, { platform, window, wasm, tokenizer }, listener);
       return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash: await createSHA256() });
     } catch (error) {
       tokenizer?.free();
@@ -204,6 +208,9 @@ export class EngineModel implements SessionModel {
   /** Bytes of all KV pages in use, of those that are remembered, too. */
   get pageBytes(): number {
     return this.#loaded.pages.usedBytes;
+  }
+  get tiers(): Tiers {
+    return this.#loaded.tiers;
   }
   get prefixes(): Prefixes {
     return this.#loaded.prefixes;
@@ -258,7 +265,9 @@ export class EngineModel implements SessionModel {
       this.#release();
       const device = await this.#open(settings, listener.signal);
       try {
-        this.#loaded = await loadOn(file, device, { window: this.window, wasm: this.#wasm, tokenizer: this.tokenizer }, listener);
+        const { limits } = this.tiers;
+        this.#loaded = await loadOn(file, device, { platform: this.#platform, window: this.window, wasm: this.#wasm, tokenizer: this.tokenizer }, listener);
+        this.tiers.limit(limits);
       } catch (error) {
         device.backend.destroy();
         throw error;
@@ -269,6 +278,13 @@ export class EngineModel implements SessionModel {
     } finally {
       await file.close();
     }
+  }
+
+  /** Resolves when nothing is being written any more that sessions have asked for. */
+  async settled(): Promise<void> {
+    await this.library?.settled();
+    await this.#loaded.tiers.settled();
+    await this.#loaded.spill?.free().catch(() => undefined);
   }
 
   free(): void {
@@ -351,7 +367,7 @@ function openFile(platform: Platform, input: ModelInput, settings: LoadSettings,
 async function loadOn(
   file: ModelFile,
   device: Device,
-  { window, wasm, tokenizer }: Pick<Made, 'window' | 'wasm' | 'tokenizer'>,
+  { platform, window, wasm, tokenizer }: Pick<Made, 'platform' | 'window' | 'wasm' | 'tokenizer'>,
   { signal, monitor }: LoadListener,
 ): Promise<Loaded> {
   const { backend, info } = device;
@@ -363,7 +379,7 @@ async function loadOn(
   const visual = model.pictures === undefined ? undefined : new VisualCache(backend, model.pictures, { wasm, embed: (text) => embedText(model.language, tokenizer, text) });
   const pages = new PageAllocator(pool);
   const prefixes = new Prefixes(pages, Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()));
-  return { device: info, backend, model, pool, pages, prefixes, visual, painter: undefined };
+  return { device: info, backend, model, pool, pages, prefixes, ...openTiers(backend, pages, wasm, platform.sessions?.()), visual, painter: undefined };
 }
 
 /** One bit an id, set for those below `tokens`; undefined where that is all of them. */

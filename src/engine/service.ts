@@ -45,6 +45,8 @@ export interface MemoryFacts extends MemoryUse {
   readonly pages: number;
   /** Bytes of all KV pages in use, those that are remembered for sessions to come among them. */
   readonly pageBytes: number;
+  /** Bytes of pages that are not on the device now: in host memory, and on the disk. */
+  readonly parked: { readonly host: number; readonly disk: number };
 }
 
 /** What a prompt sends on the way. */
@@ -110,13 +112,13 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       loaded().onLost = (error) => context.event(packError(error));
       return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
     },
-    memory: (): MemoryFacts => ({ ...loaded().memory(), pages: loaded().pagesUsed, pageBytes: loaded().pageBytes }),
+    memory: (): MemoryFacts => ({ ...loaded().memory(), pages: loaded().pagesUsed, pageBytes: loaded().pageBytes, parked: { host: loaded().tiers.use.host, disk: loaded().tiers.use.disk } }),
     free: async (): Promise<void> => {
       // What is under way ends, this call included, whose signal nobody asks.
       cancelAll();
       await Promise.all([...sessions.values()].map((each) => each.destroy()));
       sessions.clear();
-      await model?.library?.settled();
+      await model?.settled();
       await model?.gate.alone(undefined, async () => model?.free());
       model = undefined;
     },

@@ -4,6 +4,7 @@ import type { ContextOptions } from '../context/options.ts';
 import type { Prefixes, SharedPrompt } from '../context/prefixes.ts';
 import { contentKey } from '../context/settings.ts';
 import type { Sequence } from '../context/pages.ts';
+import type { Tiers } from '../context/tiers.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
 import { prefill } from './generate.ts';
 import { cut, freeLane, type Lane } from './lane.ts';
@@ -35,6 +36,8 @@ export interface SessionModel extends Words {
   readonly epoch: number;
   /** What sessions have read and others may begin with; of this epoch. */
   readonly prefixes?: Prefixes | undefined;
+  /** Where pages are that are not used now. */
+  readonly tiers?: Pick<Tiers, 'using' | 'forget' | 'limit'> | undefined;
   /** What was read before and lies on the disk; undefined where nothing is kept. */
   readonly library?: KeptPrompts | undefined;
   /** Throws `InputError('argument')` for options that this model does not have. */
@@ -42,6 +45,9 @@ export interface SessionModel extends Words {
   /** A lane that shares the pages of `from` until either writes. */
   fork(from: Lane): Lane;
 }
+
+/** Tokens that an answer is given room for beforehand, where the caller names no maximum. */
+const ROOM = 256;
 
 export class Context {
   readonly window: number;
@@ -67,9 +73,12 @@ export class Context {
 
   /** Puts a prompt into the pages, from where it differs from what is there. */
   async fill(prompt: Prompt, text: string | undefined, listener: AnswerListener): Promise<void> {
-    const { lane, cached } = await this.#take(prompt, text, true, listener.signal);
-    await this.#guard(lane, () => prefill(lane, { ...prompt, cached, chunk: this.#model.chunk, ...listener }));
-    this.#publish(lane, prompt);
+    const lane = await this.#lane();
+    await this.#using(lane, prompt.ids.length, async () => {
+      const cached = await this.#take(lane, prompt, text, true, listener.signal);
+      await this.#guard(lane, () => prefill(lane, { ...prompt, cached, chunk: this.#model.chunk, ...listener }));
+      this.#publish(lane, prompt);
+    });
   }
 
   /**
@@ -78,12 +87,16 @@ export class Context {
    */
   async answer(prompt: Prompt, text: string | undefined, settings: PromptSettings, listener: AnswerListener, share = true): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
-    const { lane, cached } = await this.#take(prompt, text, share, listener.signal);
+    const lane = await this.#lane();
     const { ids, pictures } = prompt;
-    const request = { lane, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
     const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
-    const result = await this.#guard(lane, () => answer(request, { ...listener, onText }));
-    if (share) this.#publish(lane, prompt);
+    const result = await this.#using(lane, ids.length + (settings.maxTokens ?? ROOM), async () => {
+      const cached = await this.#take(lane, prompt, text, share, listener.signal);
+      const request = { lane, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
+      const answered = await this.#guard(lane, () => answer(request, { ...listener, onText }));
+      if (share) this.#publish(lane, prompt);
+      return answered;
+    });
     const all = new Int32Array(ids.length + result.ids.length);
     all.set(ids);
     all.set(result.ids, ids.length);
@@ -94,40 +107,57 @@ export class Context {
   }
 
   /** The pages, shared with this context until it writes into them; whoever asks frees them. Undefined where there are none. */
-  share(): Sequence | undefined {
-    return this.#held?.epoch === this.#model.epoch ? this.#held.lane.sequence.fork() : undefined;
+  async share(): Promise<Sequence | undefined> {
+    const { lane } = this;
+    return lane === undefined ? undefined : this.#using(lane, 0, async () => lane.sequence.fork());
   }
 
   /** Takes over a transcript, and has `read` put stored pages into the empty sequence; what is missing is computed when it is asked for next. */
   async restore(transcript: Transcript, read: (sequence: Sequence) => Promise<void>): Promise<void> {
-    const { lane } = await this.#take(transcript, transcript.text, false);
-    await this.#guard(lane, () => extend(lane, read));
+    const lane = await this.#lane();
+    await this.#using(lane, transcript.ids.length, async () => {
+      await this.#take(lane, transcript, transcript.text, false);
+      await this.#guard(lane, () => extend(lane, read));
+    });
     this.#transcript = transcript;
   }
 
-  fork(): Context {
+  async fork(): Promise<Context> {
     const copy = new Context(this.#model, this.window, this.#options);
     const { epoch } = this.#model;
-    if (this.#held?.epoch === epoch) copy.#held = { lane: this.#model.fork(this.#held.lane), epoch };
+    const { lane } = this;
+    if (lane !== undefined) copy.#held = { lane: await this.#using(lane, 0, async () => this.#model.fork(lane)), epoch };
     copy.#transcript = this.#transcript;
     return copy;
   }
 
   free(): void {
-    if (this.#held !== undefined) freeLane(this.#held.lane);
-    this.#held = undefined;
+    this.#release();
     this.#transcript = NOTHING;
   }
 
-  /** The lane, and how many ids of the prompt it holds; from here on the transcript is the prompt. */
-  async #take(prompt: Prompt, text: string | undefined, share: boolean, signal?: AbortSignal): Promise<{ lane: Lane; cached: number }> {
+  #release(): void {
+    if (this.#held === undefined) return;
+    this.#model.tiers?.forget(this.#held.lane.sequence);
+    freeLane(this.#held.lane);
+    this.#held = undefined;
+  }
+
+  /** Runs `body` with all of the lane's pages on the device, and room for `tokens`. */
+  #using<T>(lane: Lane, tokens: number, body: () => Promise<T>): Promise<T> {
+    const { tiers } = this.#model;
+    return tiers === undefined ? body() : tiers.using(lane.sequence, tokens, (length) => cut(lane, length), body);
+  }
+
+  async #lane(): Promise<Lane> {
     const { epoch } = this.#model;
-    if (this.#held !== undefined && this.#held.epoch !== epoch) {
-      freeLane(this.#held.lane);
-      this.#held = undefined;
-    }
+    if (this.#held?.epoch !== epoch) this.#release();
     this.#held ??= { lane: await this.#model.lane(this.window, this.#options), epoch };
-    const { lane } = this.#held;
+    return this.#held.lane;
+  }
+
+  /** How many ids of the prompt the lane holds; from here on the transcript is the prompt. */
+  async #take(lane: Lane, prompt: Prompt, text: string | undefined, share: boolean, signal?: AbortSignal): Promise<number> {
     cut(lane, commonPrefix(prompt, this.#transcript), prompt.ids);
     this.#transcript = { ...prompt, text };
     const shared = share ? this.#shared(lane, prompt) : undefined;
@@ -136,7 +166,7 @@ export class Context {
     if (share && this.#options.keep === true && library !== undefined) {
       await this.#guard(lane, () => extend(lane, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)));
     }
-    return { lane, cached: lane.sequence.length };
+    return lane.sequence.length;
   }
 
   #publish(lane: Lane, prompt: Prompt): void {

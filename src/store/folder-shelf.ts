@@ -94,6 +94,10 @@ export class FolderShelf implements Shelf {
     return true;
   }
 
+  async erase(generation: string, part: number): Promise<void> {
+    await this.#fault(() => rm(join(this.#parts(generation), String(part)), { force: true }));
+  }
+
   async discard(generation: string): Promise<void> {
     const committed = (await this.manifests()).some((manifest) => isManifest(manifest) && manifest.generation === generation);
     if (!committed) await this.#drop(generation);

@@ -91,6 +91,11 @@ export class IndexedShelf implements Shelf {
     return removed;
   }
 
+  async erase(generation: string, part: number): Promise<void> {
+    const key: Key = ['part', generation, part];
+    await this.#database.change(key, () => ({ remove: [key] }));
+  }
+
   async discard(generation: string): Promise<void> {
     // Without a lease it was committed, though its writer did not hear of it, or swept.
     await this.#database.change(['lease', generation], (lease) => (lease === undefined ? {} : { remove: [['lease', generation], ['part', generation]] }));

@@ -51,6 +51,8 @@ export interface Shelf {
   touch(name: string, generation: string, used: number): Promise<void>;
   /** Removes the session; only if it is of `generation`, where one is given. */
   remove(name: string, generation?: string): Promise<boolean>;
+  /** Removes one part of a generation that is being written. */
+  erase(generation: string, part: number): Promise<void>;
   /** Removes what a failed save has written; nothing where it was committed after all. */
   discard(generation: string): Promise<void>;
   /** Removes generations without a manifest whose lease is older than `age` milliseconds. Resolves with their number. */

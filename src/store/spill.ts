@@ -1,0 +1,60 @@
+/** Bytes that leave host memory for a while: parts of a generation that no manifest ever names, so that a closed tab's are swept. */
+import type { Shelf } from './shelf.ts';
+
+/** Well below the time after which a generation is taken for a dead tab's, in milliseconds. */
+const RENEWAL = 60_000;
+/** Holds nothing: written to renew the lease. */
+const PULSE = 0;
+
+export class Spill {
+  readonly #shelf: Shelf;
+  readonly #generation = crypto.randomUUID();
+  #next = PULSE + 1;
+  readonly #held = new Set<number>();
+  #begun: Promise<void> | undefined;
+  #pulse: ReturnType<typeof setInterval> | undefined;
+
+  constructor(shelf: Shelf) {
+    this.#shelf = shelf;
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    this.#begun ??= this.#shelf.begin(this.#generation);
+    await this.#begun;
+    const number = this.#next++;
+    await this.#shelf.write(this.#generation, number, bytes);
+    this.#held.add(number);
+    this.#pulse ??= setInterval(() => void this.#renew(), RENEWAL);
+    // Node must not be kept alive by it.
+    (this.#pulse as { unref?: () => void }).unref?.();
+    return number;
+  }
+
+  /** Undefined where it is gone: another tab took this one for dead. */
+  read(number: number): Promise<Uint8Array | undefined> {
+    return this.#shelf.read(this.#generation, number);
+  }
+
+  async drop(number: number): Promise<void> {
+    this.#held.delete(number);
+    if (this.#held.size === 0) await this.free();
+    else await this.#shelf.erase(this.#generation, number);
+  }
+
+  /** Gives everything back; it may be written to again. */
+  async free(): Promise<void> {
+    clearInterval(this.#pulse);
+    this.#pulse = undefined;
+    this.#held.clear();
+    const begun = this.#begun;
+    this.#begun = undefined;
+    if (begun === undefined) return;
+    await begun.catch(() => undefined);
+    await this.#shelf.discard(this.#generation);
+  }
+
+  async #renew(): Promise<void> {
+    // Where it fails, what is held is gone, and computed anew.
+    await this.#shelf.write(this.#generation, PULSE, new Uint8Array(0)).catch(() => undefined);
+  }
+}
