@@ -73,7 +73,9 @@ function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
 /** Shares into which the keys are split, so that few queries over many keys use the whole GPU; a power of two, so that a growing context seldom changes it. */
 export function attentionShares(inputs: QueryOperands): number {
   const [x, y] = tiles(inputs);
-  const wanted = Math.min(MAXIMUM_SHARES, Math.floor(BUSY / (x * y)), Math.floor(mostKeys(inputs.ranges) / SHARE_KEYS));
+  const most = Math.min(MAXIMUM_SHARES, Math.floor(BUSY / (x * y)));
+  if (most < 2) return 1;
+  const wanted = Math.min(most, Math.floor(mostKeys(inputs.ranges) / SHARE_KEYS));
   return wanted < 2 ? 1 : 2 ** Math.floor(Math.log2(wanted));
 }
 

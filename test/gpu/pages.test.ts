@@ -115,9 +115,11 @@ describe('the pool', () => {
     const contents = Uint8Array.from({ length: [...some].reduce((sum, page) => sum + pageSize(pageFormat(page), headDim), 0) }, () => Math.floor(r.uniform() * 256));
     pool.write(some, contents);
     // Later work overtakes neither.
+    const { waits } = backend.counters();
     const reading = pool.read(some);
     pool.write(numbers('q4', 2), new Uint8Array(pageSize('q4', headDim)));
     expectSame(await reading, contents, 'read');
+    expect(backend.counters().waits).toBe(waits);
     pool.write(some, contents);
     pool.reserve(40, 'q4');
     pool.copy(pageNumber('q4', 2), pageNumber('q4', 39));
@@ -367,6 +369,26 @@ describe('attention and probe over pages of any format', () => {
     expectSame(await ask(), first, 'after f16 grew');
     backend.free(x);
     view.pool.free();
+    // Split over keys, too, and by both ways of the probe.
+    const long = fill(r, { kvHeads: 1, headDim: 16, format: 'f16' }, 40, ['q4', 'f16']).view;
+    const q = backend.upload(r.normals(32), [1, 32]);
+    const step = (): void => {
+      const spec = { heads: 2, scale: 0.3 };
+      backend.scope(() => {
+        backend.attention(q, long, LAYER, 1200, denseCausal(1, 1201), spec);
+        backend.probe(q, long, LAYER, 1200, denseCausal(1, 1201), spec);
+        backend.probe(q, long, LAYER, 1200, denseCausal(1, 1201), { ...spec, spans: Uint32Array.of(0, 600, 600, 1201) });
+      });
+      backend.flush();
+    };
+    step();
+    const before = backend.counters();
+    step();
+    const after = backend.counters();
+    expect(after).toMatchObject({ bindGroups: before.bindGroups, pipelines: before.pipelines, buffers: before.buffers, bytes: before.bytes, waits: before.waits });
+    expect(after.dispatches - before.dispatches).toBe(2 + 2 + 3);
+    backend.free(q);
+    long.pool.free();
   });
 });
 
