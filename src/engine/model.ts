@@ -15,7 +15,7 @@ import { blind, cannotSee, type Sight } from '../generate/pictures.ts';
 import { Gate } from '../generate/queue.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
 import { openModel, type ModelInput } from '../load/index.ts';
-import type { LoadProgress, ModelFile } from '../load/model-file.ts';
+import type { LoadProgress, ModelFile, ModelMetadata } from '../load/model-file.ts';
 import { languageModelConfig, loadModel, type LanguageModel, type Model } from '../models/model.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
 import type { Interrupted, Painter, PaintRequest, Picture } from '../paint/index.ts';
@@ -25,7 +25,7 @@ import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm, WasmBuild } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
 import { Library } from './library.ts';
-import { Planning } from './planning.ts';
+import type { Planning } from './planning.ts';
 import { paintRequest, type EditSettings, type PaintSettings } from './painting.ts';
 import { openTiers } from './tiers.ts';
 import { embedText, ModelSight, VisualCache } from './sight.ts';
@@ -126,7 +126,8 @@ export class EngineModel implements SessionModel {
   readonly #input: ModelInput;
   readonly #settings: LoadSettings;
   readonly #wasm: Wasm;
-  readonly #planning: Planning;
+  readonly #metadata: ModelMetadata;
+  #planning: Promise<Planning> | undefined;
   #loaded: Loaded;
   #watched: Loaded | undefined;
   #epoch = 0;
@@ -148,7 +149,7 @@ export class EngineModel implements SessionModel {
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
-    this.#planning = new Planning(() => this.#loaded.model, { tokenizer, wasm, metadata: file.metadata });
+    this.#metadata = ownMetadata(file.metadata);
     this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash, (picture, signal) => this.#loaded.visual?.look(picture, signal));
     const shelf = platform.sessions?.();
     this.library = shelf === undefined ? undefined : new Library(new SessionStore(shelf), new Checksums(wasm), this);
@@ -218,7 +219,7 @@ export class EngineModel implements SessionModel {
 
   async lane(window: number, options: ContextOptions = {}): Promise<Lane> {
     this.#alive();
-    const planner = await this.#planning.planner(options);
+    const planner = seesAll(options) ? undefined : await (await this.#planned()).planner(options);
     this.#alive();
     return this.#lane(new Sequence(this.#loaded.pages, window), { kvBits: options.kvBits ?? 16, planner });
   }
@@ -291,7 +292,7 @@ export class EngineModel implements SessionModel {
     if (this.#freed) return;
     this.#freed = true;
     this.#release();
-    this.#planning.free();
+    void this.#planning?.then((planning) => planning.free());
     this.tokenizer.free();
   }
 
@@ -316,6 +317,12 @@ export class EngineModel implements SessionModel {
     };
   }
 
+  /** Models whose sessions look at everything do not download it. */
+  #planned(): Promise<Planning> {
+    this.#planning ??= import('./planning.ts').then(({ Planning }) => new Planning(() => this.#loaded.model, { tokenizer: this.tokenizer, wasm: this.#wasm, metadata: this.#metadata }));
+    return this.#planning;
+  }
+
   #alive(): void {
     if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
   }
@@ -336,7 +343,8 @@ export class EngineModel implements SessionModel {
   #release(): void {
     // What is given back on purpose is not lost.
     this.#watched = undefined;
-    const { model, pool, backend, visual, painter } = this.#loaded;
+    const { model, pool, backend, visual, painter, spill } = this.#loaded;
+    void spill?.free().catch(() => undefined);
     try {
       this.#interrupted = painter?.interrupted;
       painter?.free();
@@ -388,6 +396,16 @@ function drawable(tokens: number, vocabulary: number): Uint32Array | undefined {
   const bits = new Uint32Array(Math.ceil(vocabulary / 32)).fill(0xffffffff, 0, tokens >> 5);
   bits[tokens >> 5] = 2 ** (tokens & 31) - 1;
   return bits;
+}
+
+/** Whether attention may look at everything before a token, so that no planner has to be asked. */
+function seesAll({ prefill = 'dense', decode = 'dense', evict, heads = 'all' }: ContextOptions): boolean {
+  return prefill === 'dense' && decode === 'dense' && evict === undefined && heads === 'all';
+}
+
+/** What of the metadata is Octavo's own: without the vocabulary and the rest, which others have. */
+function ownMetadata(metadata: ModelMetadata): ModelMetadata {
+  return metadata.kind === 'gguf' ? { kind: 'gguf', values: new Map([...metadata.values].filter(([name]) => name.startsWith('octavo.'))) } : metadata;
 }
 
 function parameters(file: ModelFile): number {

@@ -106,6 +106,31 @@ describe('chat and ask', () => {
   });
 });
 
+describe('ask --keep', () => {
+  test('the second question reads the document from the disk, and answers as without', async () => {
+    const document = join(folder, 'long.txt');
+    writeFileSync(document, Array.from({ length: 36 }, (_, i) => `Fact ${i}.`).join(' '));
+    const before = process.env['OCTAVO_CACHE'];
+    process.env['OCTAVO_CACHE'] = join(folder, 'cache');
+    try {
+      const ask = async (question: string, ...more: string[]): Promise<{ answer: string; tokens: { cached: number; prompt: number } }> => {
+        const { code, output } = await octavo(['ask', document, question, '--model', model, '--max-tokens', '4', '--json', ...WASM, ...more]);
+        expect(code).toBe(0);
+        return JSON.parse(output) as { answer: string; tokens: { cached: number; prompt: number } };
+      };
+      expect((await ask('Which colour?', '--keep')).tokens.cached).toBe(0);
+      const kept = await ask('And why?', '--keep');
+      expect(kept.tokens.cached).toBeGreaterThan(250);
+      const plain = await ask('And why?');
+      expect(plain.tokens.cached).toBe(0);
+      expect(kept.answer).toBe(plain.answer);
+    } finally {
+      if (before === undefined) delete process.env['OCTAVO_CACHE'];
+      else process.env['OCTAVO_CACHE'] = before;
+    }
+  });
+});
+
 describe('inspect and doctor', () => {
   test('what a file holds', async () => {
     const { code, output } = await octavo(['inspect', model]);
