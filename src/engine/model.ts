@@ -292,7 +292,10 @@ export class EngineModel implements SessionModel {
     if (this.#freed) return;
     this.#freed = true;
     this.#release();
-    void this.#planning?.then((planning) => planning.free());
+    void this.#planning?.then(
+      (planning) => planning.free(),
+      () => undefined,
+    );
     this.tokenizer.free();
   }
 
@@ -319,7 +322,8 @@ export class EngineModel implements SessionModel {
 
   /** Models whose sessions look at everything do not download it. */
   #planned(): Promise<Planning> {
-    this.#planning ??= import('./planning.ts').then(({ Planning }) => new Planning(() => this.#loaded.model, { tokenizer: this.tokenizer, wasm: this.#wasm, metadata: this.#metadata }));
+    const facts = { tokenizer: this.tokenizer, wasm: this.#wasm, metadata: this.#metadata };
+    this.#planning ??= import('./planning.ts').then(({ Planning }) => new Planning(() => this.#loaded.model, facts));
     return this.#planning;
   }
 
@@ -399,8 +403,8 @@ function drawable(tokens: number, vocabulary: number): Uint32Array | undefined {
 }
 
 /** Whether attention may look at everything before a token, so that no planner has to be asked. */
-function seesAll({ prefill = 'dense', decode = 'dense', evict, heads = 'all' }: ContextOptions): boolean {
-  return prefill === 'dense' && decode === 'dense' && evict === undefined && heads === 'all';
+function seesAll({ prefill = 'dense', decode = 'dense', evict, heads = 'all', visual = 'all' }: ContextOptions): boolean {
+  return prefill === 'dense' && decode === 'dense' && evict === undefined && heads === 'all' && visual === 'all';
 }
 
 /** What of the metadata is Octavo's own: without the vocabulary and the rest, which others have. */

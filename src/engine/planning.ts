@@ -1,21 +1,16 @@
 /** Planners for a model's sessions. What has to be known of the model for them is found when the first session asks for it, and kept. */
-import type { HeadFacts } from '../context/heads.ts';
+import { findHeads, headsNeeded, type HeadFacts } from '../context/heads.ts';
 import type { ContextOptions } from '../context/options.ts';
 import type { Planner } from '../context/plan.ts';
-import type { BoundaryPredictor } from '../context/planners/dhsa-predictor.ts';
+import { BoundaryPredictor } from '../context/planners/dhsa-predictor.ts';
+import { createPlanner } from '../context/planners/index.ts';
+import { sentenceEnds } from '../context/planners/sentences.ts';
+import { VisualPlanner } from '../context/planners/visual.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { readSelection } from '../vision/select/index.ts';
 import type { Wasm } from '../wasm.ts';
-
-/** Of the metadata, all that planners read begins so. */
-const OWN = 'octavo.';
-
-/** Whether attention may look at everything before a token, so that nobody has to be asked. */
-function dense({ prefill = 'dense', decode = 'dense', evict, heads = 'all' }: ContextOptions): boolean {
-  return prefill === 'dense' && decode === 'dense' && evict === undefined && heads === 'all';
-}
 
 export class Planning {
   /** The model where it is now. */
@@ -32,8 +27,7 @@ export class Planning {
     this.#model = model;
     this.#tokenizer = tokenizer;
     this.#wasm = wasm;
-    // Without the vocabulary and the rest, which others have.
-    this.#metadata = metadata.kind === 'gguf' ? { kind: 'gguf', values: new Map([...metadata.values].filter(([name]) => name.startsWith(OWN))) } : metadata;
+    this.#metadata = metadata;
   }
 
   /** Undefined where everything is looked at. Throws `InputError('argument')` for what this model cannot do. */
@@ -41,18 +35,12 @@ export class Planning {
     const release = readSelection(options.visual)?.release;
     const { language, pictures } = this.#model();
     if (release === undefined || pictures === undefined) return this.#method(options);
-    const { VisualPlanner } = await import('../context/planners/visual.ts');
     const placeholder = pictures.config.imageToken;
     const control = (id: number): boolean => id !== placeholder && this.#tokenizer.decode([id]) === '';
     return new VisualPlanner({ ...release, placeholder, layers: language.config.layers, control }, await this.#method(options));
   }
 
   async #method(options: ContextOptions): Promise<Planner | undefined> {
-    if (dense(options)) return undefined;
-    // Pages that look at everything do not download it.
-    const [{ createPlanner }, { sentenceEnds }, { BoundaryPredictor }] = await Promise.all([
-      import('../context/planners/index.ts'), import('../context/planners/sentences.ts'), import('../context/planners/dhsa-predictor.ts'),
-    ]);
     const { language, boundary } = this.#model();
     const { layers, heads, kvHeads, headDim } = language.config;
     const wasm = this.#wasm;
@@ -68,7 +56,6 @@ export class Planning {
 
   /** Found once for all sessions that ask for the same, and tried again after a failure. */
   async #find(options: ContextOptions): Promise<HeadFacts> {
-    const { findHeads, headsNeeded } = await import('../context/heads.ts');
     const key = headsNeeded(options);
     if (key === undefined) return {};
     const known = this.#heads.get(key);
