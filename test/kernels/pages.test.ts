@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { KV_FORMATS, pageNumber, type Backend, type KvFormat, type KvPool, type KvView, type Ranges } from '../../src/backend/backend.ts';
 import { random, type Random } from '../support/random.ts';
 import { expectClose, expectNmse, expectSame, TOLERANCE } from '../support/tolerance.ts';
-import { openWasmBackend, TEST_BUILDS } from '../support/wasm.ts';
+import { openWasm, openWasmBackend, TEST_BUILDS } from '../support/wasm.ts';
 
 const PAGE = 32;
 const QUANTISED = ['q8', 'q4', 'q2'] as const;
@@ -108,6 +108,23 @@ describe.each(TEST_BUILDS)('%s: quantiser', (build) => {
       expectSame(values, Float32Array.from(wanted.flatMap(({ meant }) => [...meant])), `${format} of ${d} decoded`);
     }
     backend.destroy();
+  });
+
+  test('every f16 there is, among finite ones and not', async () => {
+    const wasm = await openWasm(build);
+    const value = (bits: number): number => {
+      const [sign, exponent, rest] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+      if (exponent === 31) return rest ? NaN : sign * Infinity;
+      return sign * (exponent === 0 ? rest * 2 ** -24 : (1 + rest / 1024) * 2 ** (exponent - 15));
+    };
+    const all = Uint16Array.from({ length: 65536 }, (_, i) => i);
+    const from = wasm.alloc(2 * all.length);
+    const to = wasm.alloc(4 * all.length);
+    wasm.bytes(from, 2 * all.length).set(new Uint8Array(all.buffer));
+    for (const [start, end] of [[0, 65536], [0, 0x7c00], [0x7bf9, 0x7c04], [0x8000, 0xfc00], [0xfc00, 0xfc09]] as const) {
+      wasm.exports.widen(to, from + 2 * start, end - start);
+      expectSame(wasm.f32(to, end - start), Float32Array.from(all.subarray(start, end), value), `f16 ${start} to ${end}`);
+    }
   });
 
   test('f16 and f32 into each other, and quantised from quantised', async () => {
