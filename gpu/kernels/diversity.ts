@@ -1,0 +1,98 @@
+/** ToDRE's max-sum choice where the embeddings are: see diversity-norms, -means, -add and -choose.wgsl. `src/backend/webgpu/diversity.ts` runs them. */
+import reduce from '../lib/reduce.wgsl';
+import type { DeviceBuffer } from '../runtime/buffers.ts';
+import type { Kernel } from '../runtime/kernel.ts';
+import add from './diversity-add.wgsl';
+import choose from './diversity-choose.wgsl';
+import means from './diversity-means.wgsl';
+import norms from './diversity-norms.wgsl';
+import { checkGrid, type Matrix } from './operands.ts';
+
+/** Candidates that the host is told of. */
+export const CANDIDATES = 64;
+/** Word of the state at which the kept tokens begin. */
+export const FIRST_PICK = 4 + CANDIDATES;
+/** Parts of the mean. */
+export const MEAN_PARTS = 64;
+const WORKGROUP = 64;
+/** Scores are counted in these. */
+export const SCORE_UNITS = 2 ** 20;
+
+const layout = `const FIRST_PICK = ${FIRST_PICK}u;\nconst CANDIDATES = ${CANDIDATES}u;`;
+
+export interface DiversityInputs {
+  readonly x: Matrix;
+  readonly tokens: number;
+  /** [tokens] u32 */
+  readonly rows: DeviceBuffer;
+  /** [tokens] f32 */
+  readonly inverse: DeviceBuffer;
+  /** [MEAN_PARTS, cols] f32; row 0 holds the mean in the end. */
+  readonly means: DeviceBuffer;
+  /** [tokens] i32, zeros at first */
+  readonly scores: DeviceBuffer;
+  /** [FIRST_PICK + wanted] u32, zeros at first */
+  readonly state: DeviceBuffer;
+  readonly wanted: number;
+  /** In units of the score. */
+  readonly near: number;
+  readonly each: number;
+}
+
+export const diversityNorms: Kernel<DiversityInputs> = {
+  name: 'diversity-norms',
+  bindings: ['read', 'read', 'write', 'write'],
+  params: ['u32', 'u32'],
+  types: () => '',
+  source: () => `${norms}\n${reduce}`,
+  constants: () => ({}),
+  check: (inputs) => checkGrid('diversity-norms', diversityNorms.grid(inputs)),
+  grid: ({ tokens }) => [tokens, 1, 1],
+  buffers: ({ x, rows, inverse, state }) => [x.buffer, rows, inverse, state],
+  values: ({ x }) => [x.cols, x.stride],
+};
+
+const meansOf = (last: boolean): Kernel<DiversityInputs> => ({
+  name: 'diversity-means',
+  bindings: ['read', 'read', 'read', 'write'],
+  params: ['u32', 'u32', 'u32', 'u32'],
+  types: () => '',
+  source: () => means,
+  constants: () => ({}),
+  check: () => undefined,
+  grid: ({ x }) => [Math.ceil(x.cols / WORKGROUP), last ? 1 : MEAN_PARTS, 1],
+  buffers: ({ x, rows, inverse, means: sums }) => [x.buffer, rows, inverse, sums],
+  values: ({ x, tokens }) => [tokens, x.cols, x.stride, last ? 1 : 0],
+});
+export const diversityParts = meansOf(false);
+export const diversityMean = meansOf(true);
+
+const addOf = (mean: boolean): Kernel<DiversityInputs> => ({
+  name: 'diversity-add',
+  bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
+  params: ['u32', 'u32', 'u32'],
+  types: () => '',
+  source: () => `${layout}\n${add}\n${reduce}`,
+  constants: () => ({}),
+  check: (inputs) => checkGrid('diversity-add', [inputs.tokens]),
+  grid: ({ tokens }) => [tokens, 1, 1],
+  buffers: ({ x, rows, inverse, means: sums, state, scores }) => [x.buffer, rows, inverse, sums, state, scores],
+  values: ({ x }) => [x.cols, x.stride, mean ? 1 : 0],
+});
+/** Cosines with the token kept last. */
+export const diversityAdd = addOf(false);
+/** Products with the mean. */
+export const diversityAddMean = addOf(true);
+
+export const diversityChoose: Kernel<DiversityInputs> = {
+  name: 'diversity-choose',
+  bindings: ['read', 'write'],
+  params: ['u32', 'u32', 'f32', 'f32'],
+  types: () => '',
+  source: () => `${layout}\n${choose}`,
+  constants: () => ({}),
+  check: () => undefined,
+  grid: () => [1, 1, 1],
+  buffers: ({ scores, state }) => [scores, state],
+  values: ({ tokens, wanted, near, each }) => [tokens, wanted, near, each],
+};

@@ -1,0 +1,151 @@
+/**
+ * ToDRE's max-sum choice on the GPU, the same as `assembly/select/todre.ts` makes in f64. The device sums cosines in whole numbers of 2^-20, whose error is
+ * bounded; a step in which only one token can be the least is its own, and any other is the host's: it computes the few tokens in
+ * question, whose rows and those of the kept ones it fetches, in f64, and says which. Only indices and those rows cross.
+ *
+ * The bound, u = 2^-24, d columns: a dot product of 64 partial sums and their tree has d / 64 + 8 roundings, a row's inverse length half as many and
+ * two units more for inverseSqrt, twice; that, doubled for devices that flush or round otherwise, and half a unit of the score, for each cosine added.
+ */
+import {
+  CANDIDATES, diversityAdd, diversityAddMean, diversityChoose, diversityMean, diversityNorms, diversityParts, FIRST_PICK, MEAN_PARTS, SCORE_UNITS, type DiversityInputs,
+} from '../../../gpu/kernels/diversity.ts';
+import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
+import { InputError } from '../../errors.ts';
+import type { Tensor } from '../backend.ts';
+import type { Context } from './context.ts';
+import { matrix } from './tensors.ts';
+
+/** Steps that are issued before the host looks. */
+const STEPS = 64;
+/** Scores of so many cosines fit 32 bits. */
+const MOST_KEPT = 2000;
+const UNIT_ROUNDING = 2 ** -24;
+/** As in assembly/select/vectors.ts. */
+const TIE = 1e-9;
+
+/** Rows of x. */
+type Fetch = (x: Tensor, rows: Int32Array) => Promise<Float32Array>;
+
+export class Diversity {
+  readonly #context: Context;
+  readonly #fetch: Fetch;
+
+  constructor(context: Context, fetch: Fetch) {
+    this.#context = context;
+    this.#fetch = fetch;
+  }
+
+  /** See `Backend.diverse`. */
+  async choose(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined> {
+    const operand = matrix('diverse', 'x', x);
+    const tokens = rows.length;
+    const wrong = rows.find((row) => row < 0 || row >= operand.rows);
+    if (wrong !== undefined || !(Number.isInteger(k) && k >= 1 && k <= tokens) || !(Number.isInteger(pivot) && pivot < tokens)) {
+      throw new InputError('argument', `diverse: ${k} of ${tokens} rows of x [${x.shape.join()}] from ${pivot}${wrong === undefined ? '' : `, row ${wrong} among them`}`);
+    }
+    if (k > MOST_KEPT) return undefined;
+    const { runner } = this.#context;
+    const held: DeviceBuffer[] = [];
+    const make = (words: number): DeviceBuffer => {
+      const buffer = runner.buffers.take(4 * words);
+      held.push(buffer);
+      return buffer;
+    };
+    const { cols } = operand;
+    const each = 2 * SCORE_UNITS * (2 * (cols / 32 + 32) * UNIT_ROUNDING) + 1;
+    const state = make(FIRST_PICK + k);
+    const scores = make(tokens);
+    const inputs: DiversityInputs = { x: operand, tokens, rows: make(tokens), inverse: make(tokens), means: make(MEAN_PARTS * cols), scores, state, wanted: k, near: 0, each };
+    try {
+      runner.upload(inputs.rows, 0, rows);
+      runner.upload(scores, 0, new Int32Array(tokens));
+      runner.upload(state, 0, new Uint32Array(FIRST_PICK + k));
+      runner.run(diversityNorms, inputs);
+      if (pivot >= 0) {
+        runner.upload(state, 0, Uint32Array.of(1));
+        runner.upload(state, 4 * FIRST_PICK, Uint32Array.of(pivot));
+      } else {
+        const distances = make(tokens);
+        runner.upload(distances, 0, new Int32Array(tokens));
+        const near = 2 * SCORE_UNITS * (2 * (tokens / MEAN_PARTS + MEAN_PARTS + cols / 32 + 32) * UNIT_ROUNDING) + 1;
+        const about = { ...inputs, scores: distances, near, each: 0 };
+        runner.run(diversityParts, inputs);
+        runner.run(diversityMean, inputs);
+        runner.run(diversityAddMean, about);
+        runner.run(diversityChoose, about);
+      }
+      return await this.#steps(x, rows, inputs);
+    } finally {
+      for (const buffer of held) runner.buffers.give(buffer);
+    }
+  }
+
+  async #steps(x: Tensor, rows: Int32Array, inputs: DiversityInputs): Promise<Int32Array | undefined> {
+    const { runner } = this.#context;
+    const { state, wanted } = inputs;
+    const known = new Rows(this.#fetch, x, rows);
+    for (let done = 0; ; ) {
+      for (let step = Math.min(STEPS, wanted - done); step > 0; step--) {
+        runner.run(diversityAdd, inputs);
+        runner.run(diversityChoose, inputs);
+      }
+      const words = new Uint32Array(await runner.read(state, 0, 4 * (FIRST_PICK + wanted), true));
+      const [count = 0, stopped = 0, candidates = 0, unfit = 0] = words;
+      // The pivot's own distance needs all rows.
+      if (unfit !== 0 || (stopped !== 0 && (count === 0 || candidates > CANDIDATES))) return undefined;
+      const kept = words.slice(FIRST_PICK, FIRST_PICK + count);
+      done = count;
+      if (stopped !== 0) {
+        const next = await known.least(kept, words.slice(4, 4 + candidates));
+        runner.upload(state, 4 * (FIRST_PICK + count), Uint32Array.of(next));
+        runner.upload(state, 0, Uint32Array.of(count + 1, 0));
+        done++;
+        if (done === wanted) return Int32Array.of(...kept, next);
+      } else if (done >= wanted) return Int32Array.from(kept);
+    }
+  }
+}
+
+/** Unit rows in f64 that were asked for so far, and the sum of the kept ones. */
+class Rows {
+  readonly #fetch: Fetch;
+  readonly #x: Tensor;
+  readonly #rows: Int32Array;
+  readonly #units = new Map<number, Float64Array>();
+  #summed = 0;
+  #sum: Float64Array;
+
+  constructor(fetch: Fetch, x: Tensor, rows: Int32Array) {
+    this.#fetch = fetch;
+    this.#x = x;
+    this.#rows = rows;
+    this.#sum = new Float64Array(x.shape[1] ?? 0);
+  }
+
+  /** The lowest of the candidates whose sum of cosines with the kept ones is least. */
+  async least(kept: Uint32Array, candidates: Uint32Array): Promise<number> {
+    await this.#load([...kept.subarray(this.#summed), ...candidates]);
+    for (const token of kept.subarray(this.#summed)) {
+      const unit = this.#units.get(token);
+      if (unit !== undefined) this.#sum = this.#sum.map((value, i) => value + (unit[i] ?? 0));
+      this.#units.delete(token);
+    }
+    this.#summed = kept.length;
+    const ordered = [...candidates].sort((a, b) => a - b);
+    const sums = ordered.map((token) => this.#units.get(token)?.reduce((sum, value, i) => sum + value * (this.#sum[i] ?? 0), 0) ?? 0);
+    const lowest = Math.min(...sums);
+    return ordered[sums.findIndex((sum) => sum <= lowest + TIE)] ?? 0;
+  }
+
+  async #load(tokens: readonly number[]): Promise<void> {
+    const missing = [...new Set(tokens)].filter((token) => !this.#units.has(token));
+    if (missing.length === 0) return;
+    const cols = this.#sum.length;
+    const values = await this.#fetch(this.#x, Int32Array.from(missing, (token) => this.#rows[token] ?? 0));
+    for (const [i, token] of missing.entries()) {
+      const row = Float64Array.from(values.subarray(i * cols, (i + 1) * cols));
+      const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+      this.#units.set(token, length > 0 ? row.map((value) => value / length) : row);
+    }
+  }
+}
