@@ -315,6 +315,12 @@ export interface Backend {
   norm(x: Tensor, spec: NormSpec): Tensor;
   /** Rows `[start, start + count)` of x: a copy. */
   rows(x: Tensor, start: number, count: number): Tensor;
+  /**
+   * ToDRE's choice (2505.18757) of k among the rows of x that `rows` names, by the least sum of cosines with those chosen before: places in `rows`, in the order
+   * of choice, the same as `assembly/select/todre.ts` makes; `pivot` as there. Undefined where this device cannot be sure of it. Absent where
+   * embeddings lie as near to the host, which then chooses itself.
+   */
+  diverse?(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined>;
   /** The rows of x that `indices` name, in their order: [indices.length, cols]; zeros for -1. */
   take(x: Tensor, indices: Int32Array): Tensor;
   /** All rows of the first, then all of the second, ...: [sum T_i, cols]. */

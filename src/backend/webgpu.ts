@@ -25,6 +25,7 @@ import { Attending } from './webgpu/attending.ts';
 import { Biases } from './webgpu/biases.ts';
 import { poolOf, rms } from './webgpu/checks.ts';
 import { CacheContents } from './webgpu/cache-contents.ts';
+import { Diversity } from './webgpu/diversity.ts';
 import { GpuKvPool } from './webgpu/kv-pool.ts';
 import { Pictures } from './webgpu/pictures.ts';
 import { Products } from './webgpu/products.ts';
@@ -60,6 +61,7 @@ export class WebGpuBackend implements Backend {
   readonly #biases: Biases;
   readonly #products: Products;
   readonly #rows: Rows;
+  readonly #diversity: Diversity;
   readonly #pictures: Pictures;
   readonly #attending: Attending;
   readonly #contents: CacheContents;
@@ -76,6 +78,14 @@ export class WebGpuBackend implements Backend {
     const context = { runner, tensors: this.#tensors, none: this.#none };
     this.#products = new Products(context, this.#biases);
     this.#rows = new Rows(context);
+    this.#diversity = new Diversity(context, async (x, rows) => {
+      const taken = this.keep(this.scope(() => this.take(x, rows)));
+      try {
+        return await this.download(taken);
+      } finally {
+        this.free(taken);
+      }
+    });
     this.#pictures = new Pictures(context, this.#products);
     this.#attending = new Attending(context);
     this.#contents = new CacheContents(context);
@@ -248,6 +258,10 @@ export class WebGpuBackend implements Backend {
 
   take(x: Tensor, indices: Int32Array): Tensor {
     return this.#rows.take(x, indices);
+  }
+
+  diverse(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined> {
+    return this.#diversity.choose(x, rows, k, pivot);
   }
 
   stack(xs: readonly Tensor[]): Tensor {
