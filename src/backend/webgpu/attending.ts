@@ -40,7 +40,7 @@ export class Attending {
     const { runner, tensors } = this.#context;
     const { asked, keys } = operands('probe', { q, kv, layer, position, ranges, spec });
     const { spans } = spec;
-    const count = spans === undefined ? keys : spanCount('probe', spans, Infinity);
+    const count = spans === undefined ? keys : spanCount('probe', spans);
     if (keys === 0) {
       if (spans === undefined) throw new InputError('argument', 'probe: no query sees a key; there is nothing to ask for');
       const zeros = tensors.make([spec.heads, count]);

@@ -74,11 +74,11 @@ export function checkRanges(operation: string, ranges: Ranges, rows: number, lis
 }
 
 /** Pairs (start, end), each at most `limit`: how many. */
-export function spanCount(operation: string, spans: Uint32Array, limit: number): number {
+export function spanCount(operation: string, spans: Uint32Array, limit = Infinity): number {
   if (spans.length === 0 || spans.length % 2 !== 0) throw new InputError('argument', `${operation}: spans of ${spans.length} ends; there must be pairs, at least one`);
   for (let s = 0; s < spans.length; s += 2) {
     const [start, end] = [spans[s] ?? 0, spans[s + 1] ?? 0];
-    if (start > end || end > limit) throw new InputError('argument', `${operation}: span [${start}, ${end}) of ${limit}`);
+    if (start > end || end > limit) throw new InputError('argument', `${operation}: span [${start}, ${end}) ${start > end ? 'ends before it begins' : `reaches beyond ${limit}`}`);
   }
   return spans.length / 2;
 }
