@@ -19,6 +19,8 @@ export class Sequence implements KvView {
   readonly lanes: number;
   /** See `KvView`; whoever leaves tokens out sets it before their successors are appended. */
   positions: Int32Array | undefined;
+  /** Hears that blocks from `keep` on were given up. */
+  onDrop: ((keep: number) => void) | undefined;
   #length = 0;
   /** Blocks that have pages. */
   #held = 0;
@@ -109,6 +111,13 @@ export class Sequence implements KvView {
   /** Whether every lane of a block holds its own positions. */
   whole(block: number): boolean {
     return this.pagesOf(block).every((page, lane) => page !== NO_PAGE && !this.#replaced.has(lane * this.blocks + block));
+  }
+
+  /** Whether any page of a layer's block stands for something else than its positions. */
+  replaced(layer: number, block: number): boolean {
+    const { kvHeads } = this.pool.spec;
+    for (let head = 0; head < kvHeads; head++) if (this.#replaced.has((layer * kvHeads + head) * this.blocks + block)) return true;
+    return false;
   }
 
   /** Closes what is old enough for it, and makes closed pages coarser as they age. On any error nothing has changed. */
@@ -276,6 +285,7 @@ export class Sequence implements KvView {
     }
     this.#held = keep;
     this.#version++;
+    this.onDrop?.(keep);
   }
 
   /** The table entry of a block that is full: one that is still written can be no hole. */

@@ -1,19 +1,22 @@
 /**
  * Where a model's pages are: on the device while they are used; in host memory, and then on the disk, when room is short. Sessions that
- * wait give their blocks up, those that were used longest ago first, and have them back when they are used again.
+ * wait give theirs up, those that were used longest ago first, and have them back when they are used again. A session whose context alone is more than the
+ * device's budget gives up what its own plan does not look at, and has a layer's pages back when that layer asks for them: attention needs one layer at a time.
  *
- * Blocks move whole (a page of each layer and head), as the device has them, with a checksum. A block that does not come back whole is lost: its
- * sequence ends before it, and what is missing is computed from the ids. Blocks that several sequences hold stay, since giving up one's share frees
- * nothing; so does a block that is not full, or has holes.
+ * What moves is a unit: a full block's pages of one layer, as the device has them, with a checksum. One that does not come back whole is lost: its
+ * sequence ends before it, and what is missing is computed from the ids. Pages that several sequences hold stay, since giving up one's share frees nothing.
  */
-import { PAGE_TOKENS, pageFormat, type KvFormat } from '../backend/backend.ts';
-import { DeviceError, InputError } from '../errors.ts';
+import { PAGE_TOKENS, pageFormat, type KvFormat, type Ranges } from '../backend/backend.ts';
+import { DeviceError, InputError, StorageError } from '../errors.ts';
 import { ownerOf, type Checksums } from './checksum.ts';
 import type { ContextMemory } from './options.ts';
 import { NO_PAGE, type PageAllocator, type Sequence } from './pages.ts';
+import { isPlan, type Plan } from './plan.ts';
 
-/** Bytes that are read from the device at once. */
+/** Bytes that are read from the device at once, and that lie on the disk as one. */
 const BATCH_BYTES = 8 << 20;
+/** Newest blocks of a session in use that stay: they are still written, or cut and written again. */
+const NEWEST = 4;
 
 /** The third tier. Numbers name what was written. */
 export interface PageDisk {
@@ -24,25 +27,47 @@ export interface PageDisk {
   drop(number: number): Promise<void>;
 }
 
-/** A block that is not on the device. */
-interface Parked {
-  /** By lane. */
-  readonly formats: readonly KvFormat[];
+/** What left the device at once: in host memory, or `number` on the disk. */
+interface Batch {
   readonly size: number;
-  readonly checksum: Uint32Array;
-  /** In host memory, or `number` on the disk. */
   bytes: Uint8Array | undefined;
   number: number | undefined;
+  /** Units of it that are still wanted. */
+  wanted: number;
+}
+
+/** A full block's pages of one layer that are not on the device. */
+interface Parked {
+  readonly layer: number;
+  readonly block: number;
+  /** By KV head. */
+  readonly formats: readonly KvFormat[];
+  readonly batch: Batch;
+  /** Its bytes within the batch. */
+  readonly at: number;
+  readonly size: number;
+  readonly checksum: Uint32Array;
 }
 
 interface Tenant {
   readonly sequence: Sequence;
-  /** By block. */
+  /** By `layer * sequence.blocks + block`. */
   readonly parked: Map<number, Parked>;
+  /** When a block was looked at last, in calls of `ranges`. */
+  readonly looked: Map<number, number>;
   /** Calls that use it now. */
   users: number;
-  /** When it was used last, in calls. */
+  /** When it was used last. */
   used: number;
+  /** The first block of which a unit did not come back. */
+  lost: number;
+}
+
+/** A session in use that gives up pages of its own: `layer` comes next, and with `needed` is being asked for now. */
+interface Own {
+  readonly tenant: Tenant;
+  readonly layer: number;
+  readonly needed: boolean;
 }
 
 /** What is where, in bytes. */
@@ -77,6 +102,7 @@ export class Tiers {
     return this.#limits;
   }
 
+  /** Batches count whole until nothing of them is wanted any more. */
   get use(): TierUse {
     return { device: this.#pages.usedBytes, host: this.#host, disk: this.#stored };
   }
@@ -92,19 +118,22 @@ export class Tiers {
   }
 
   /**
-   * Runs `body` with all of the sequence on the device, and with room for it to grow to `tokens`, as far as others can make it. `lost` hears first to what
-   * length the sequence must be cut where a block did not come back.
+   * Runs `body` with the sequence's pages on the device, and with room for it to grow to `tokens`, as far as sessions that wait can make it. What the
+   * budget has no room for stays away, unless `whole`: then whoever attends must go through `guard`. `lost` hears first to what length the sequence
+   * must be cut where something did not come back.
    */
-  async using<T>(sequence: Sequence, tokens: number, lost: (length: number) => void, body: () => Promise<T>): Promise<T> {
-    const tenant = this.#tenants.get(sequence) ?? { sequence, parked: new Map<number, Parked>(), users: 0, used: 0 };
-    this.#tenants.set(sequence, tenant);
+  async using<T>(sequence: Sequence, tokens: number, lost: (length: number) => void, body: () => Promise<T>, whole = false): Promise<T> {
+    const tenant = this.#tenant(sequence);
     tenant.users++;
     try {
       await this.#move(async () => {
         tenant.used = ++this.#clock;
-        const missing = await this.#back(tenant);
-        if (missing !== undefined) lost(missing);
         await this.#makeRoom(sequence, tokens);
+        await this.#back(tenant, [...tenant.parked.values()].sort((a, b) => a.block - b.block || a.layer - b.layer), whole);
+        if (tenant.lost < Infinity) {
+          lost(tenant.lost * PAGE_TOKENS);
+          tenant.lost = Infinity;
+        }
       });
       return await body();
     } finally {
@@ -113,6 +142,33 @@ export class Tiers {
       // What it grew by may be more than was foreseen.
       void this.#move(() => this.#shrink(0)).catch(() => undefined);
     }
+  }
+
+  /** Room for a sequence in use to grow to `tokens`, if need be by what it does not look at itself. Undefined where there is room. */
+  room(sequence: Sequence, tokens: number): Promise<void> | undefined {
+    const more = growth(sequence, tokens) * sequence.pool.pageBytes();
+    const tenant = this.#tenants.get(sequence);
+    if (tenant === undefined || this.#over(more) <= 0) return undefined;
+    return this.#move(() => this.#shrink(more, { tenant, layer: 0, needed: false }));
+  }
+
+  /** `asked`, or, where pages of the sequence are away, a plan that has what is looked at brought back layer by layer. */
+  guard(sequence: Sequence, asked: Ranges | Plan): Ranges | Plan {
+    const tenant = this.#tenants.get(sequence);
+    if (tenant === undefined || (tenant.parked.size === 0 && this.#over(0) <= 0)) return asked;
+    return {
+      ranges: async (layer, q) => {
+        if (!isPlan(asked)) {
+          await this.#need(tenant, layer, asked);
+          return asked;
+        }
+        // A plan may look at any key of the layer before it answers.
+        await this.#need(tenant, layer);
+        const ranges = await asked.ranges(layer, q);
+        this.#look(tenant, ranges);
+        return ranges;
+      },
+    };
   }
 
   /** Resolves when all moves asked for so far are made. */
@@ -124,8 +180,22 @@ export class Tiers {
   forget(sequence: Sequence): void {
     const tenant = this.#tenants.get(sequence);
     if (tenant === undefined) return;
+    sequence.onDrop = undefined;
     this.#tenants.delete(sequence);
-    for (const block of [...tenant.parked.keys()]) this.#drop(tenant, block);
+    for (const parked of [...tenant.parked.values()]) this.#drop(tenant, parked);
+  }
+
+  #tenant(sequence: Sequence): Tenant {
+    const known = this.#tenants.get(sequence);
+    if (known !== undefined) return known;
+    const tenant: Tenant = { sequence, parked: new Map(), looked: new Map(), users: 0, used: 0, lost: Infinity };
+    this.#tenants.set(sequence, tenant);
+    sequence.onDrop = (keep) => {
+      for (const parked of [...tenant.parked.values()]) if (parked.block >= keep) this.#drop(tenant, parked);
+      for (const block of [...tenant.looked.keys()]) if (block >= keep) tenant.looked.delete(block);
+      if (tenant.lost >= keep) tenant.lost = Infinity;
+    };
+    return tenant;
   }
 
   #move<T>(body: () => Promise<T>): Promise<T> {
@@ -134,31 +204,59 @@ export class Tiers {
     return moved;
   }
 
-  /** Brings all blocks back. Resolves with the length to which the sequence is whole where one is lost. */
-  async #back(tenant: Tenant): Promise<number | undefined> {
-    const { sequence, parked } = tenant;
-    for (const block of [...parked.keys()].sort((a, b) => a - b)) {
-      const from = parked.get(block);
-      if (from === undefined) continue;
-      const bytes = from.bytes ?? (await this.#read(from));
-      if (bytes === undefined || !this.#whole(from, block, bytes)) {
-        for (const other of parked.keys()) if (other >= block) this.#drop(tenant, other);
-        return block * PAGE_TOKENS;
-      }
-      await this.#shrink(from.size);
-      const pages = await this.#allocate(from.formats);
-      this.#pages.pool.write(pages, bytes);
-      const { kvHeads } = sequence.pool.spec;
-      for (const [lane, page] of pages.entries()) sequence.restore(Math.floor(lane / kvHeads), lane % kvHeads, block, page);
-      this.#drop(tenant, block);
+  /** Notes what is looked at. */
+  #look(tenant: Tenant, { runs }: Ranges): ReadonlySet<number> {
+    const blocks = new Set<number>();
+    for (let r = 0; r < runs.length; r += 2) {
+      const [start = 0, end = 0] = [runs[r], runs[r + 1]];
+      for (let block = Math.floor(start / PAGE_TOKENS); block * PAGE_TOKENS < end; block++) blocks.add(block);
     }
-    return undefined;
+    const now = ++this.#clock;
+    for (const block of blocks) tenant.looked.set(block, now);
+    return blocks;
+  }
+
+  /** Brings back what of a layer `ranges` names, or all of it. Throws `StorageError('checksum')` where something is lost: the next call computes it. */
+  async #need(tenant: Tenant, layer: number, ranges?: Ranges): Promise<void> {
+    const blocks = ranges && this.#look(tenant, ranges);
+    const units = [...tenant.parked.values()].filter((unit) => unit.layer === layer && blocks?.has(unit.block) !== false);
+    if (units.length === 0) return;
+    await this.#move(() => this.#back(tenant, units, true, layer));
+    if (tenant.lost === Infinity) return;
+    throw new StorageError('checksum', `what was kept elsewhere of this session's pages, from token ${tenant.lost * PAGE_TOKENS} on, is gone or damaged; ask again, and it is computed anew`, { token: tenant.lost * PAGE_TOKENS });
+  }
+
+  /** Brings units back, all of them or as many as the budget has room for; for `layer` what other layers hold gives way. Notes the first that is lost. */
+  async #back(tenant: Tenant, units: readonly Parked[], all: boolean, layer?: number): Promise<void> {
+    const { sequence, parked } = tenant;
+    const { kvHeads } = sequence.pool.spec;
+    for (const unit of units) {
+      const key = unit.layer * sequence.blocks + unit.block;
+      if (parked.get(key) !== unit || unit.block >= tenant.lost) continue;
+      await this.#shrink(unit.size, layer === undefined ? undefined : { tenant, layer, needed: true });
+      if (!all && this.#over(unit.size) > 0) return;
+      const bytes = await this.#bytes(unit);
+      if (parked.get(key) !== unit) continue;
+      if (bytes === undefined || !this.#whole(unit, key, bytes)) {
+        for (const other of [...parked.values()]) if (other.block >= unit.block) this.#drop(tenant, other);
+        tenant.lost = Math.min(tenant.lost, unit.block);
+        continue;
+      }
+      // A planner has put something else there meanwhile.
+      if (unit.formats.some((_, head) => sequence.table[(unit.layer * kvHeads + head) * sequence.blocks + unit.block] !== NO_PAGE)) {
+        this.#drop(tenant, unit);
+        continue;
+      }
+      const pages = await this.#allocate(unit.formats);
+      this.#pages.pool.write(pages, bytes);
+      for (let head = 0; head < kvHeads; head++) sequence.restore(unit.layer, head, unit.block, pages[head] ?? NO_PAGE);
+      this.#drop(tenant, unit);
+    }
   }
 
   /** Room for the sequence to grow to `tokens`: within the budget, and, as far as waiting sequences can give it, on the device. */
   async #makeRoom(sequence: Sequence, tokens: number): Promise<void> {
-    const blocks = Math.max(0, Math.ceil(Math.min(tokens, sequence.capacity) / PAGE_TOKENS) - Math.ceil(sequence.length / PAGE_TOKENS));
-    const count = blocks * sequence.lanes;
+    const count = growth(sequence, tokens);
     await this.#shrink(count * sequence.pool.pageBytes());
     for (;;) {
       try {
@@ -166,7 +264,7 @@ export class Tiers {
         return;
       } catch (error) {
         // Where nobody can give anything, the call itself will say so.
-        if (!(error instanceof DeviceError) || error.code !== 'out-of-memory' || !(await this.#give(BATCH_BYTES))) return;
+        if (!outOfMemory(error) || !(await this.#give(BATCH_BYTES))) return;
       }
     }
   }
@@ -179,17 +277,21 @@ export class Tiers {
         return Int32Array.from(pages);
       } catch (error) {
         for (const page of pages) this.#pages.release(page);
-        if (!(error instanceof DeviceError) || error.code !== 'out-of-memory' || !(await this.#give(BATCH_BYTES))) throw error;
+        if (!outOfMemory(error) || !(await this.#give(BATCH_BYTES))) throw error;
       }
     }
   }
 
-  /** Moves blocks of waiting sequences until `more` bytes fit into the device's budget, and then what is too much for host memory to the disk. */
-  async #shrink(more: number): Promise<void> {
+  /**
+   * Moves units until `more` bytes fit into the device's budget: of sessions that wait, then of `own`. Then what is too much for
+   * host memory goes to the disk.
+   */
+  async #shrink(more: number, own?: Own): Promise<void> {
     for (let over = this.#over(more); over > 0; over = this.#over(more)) {
       // What is only remembered goes first.
       if (this.#pages.reclaim?.() === true) continue;
-      if (!(await this.#give(over))) break;
+      if (await this.#give(over)) continue;
+      if (own === undefined || !(await this.#park(own.tenant, over, own))) break;
     }
     await this.#spill();
   }
@@ -205,84 +307,121 @@ export class Tiers {
     return false;
   }
 
-  async #park(tenant: Tenant, bytes: number): Promise<boolean> {
-    const { sequence, parked } = tenant;
-    const { pool, lanes } = sequence;
-    const blocks: { readonly block: number; readonly pages: Int32Array; readonly size: number }[] = [];
+  /** `own`: of a session in use, what is not looked at goes first, and then the layers that will be needed last. */
+  async #park(tenant: Tenant, bytes: number, own?: Own): Promise<boolean> {
+    const { sequence } = tenant;
+    const { pool } = sequence;
+    const { layers, kvHeads } = pool.spec;
+    const full = Math.floor(sequence.length / PAGE_TOKENS);
+    const blocks = own === undefined
+      ? Array.from({ length: full }, (_, i) => full - 1 - i)
+      : Array.from({ length: Math.max(0, full - NEWEST) }, (_, i) => i).sort((a, b) => (tenant.looked.get(a) ?? 0) - (tenant.looked.get(b) ?? 0) || a - b);
+    const { layer: next, needed } = own ?? { layer: 0, needed: false };
+    const order = Array.from({ length: needed ? layers - 1 : layers }, (_, i) => (next - 1 - i + layers) % layers);
+    const units: { readonly layer: number; readonly block: number; readonly pages: readonly number[]; readonly size: number }[] = [];
     let size = 0;
-    // From the end: what comes back first is needed first.
-    for (let block = Math.floor(sequence.length / PAGE_TOKENS) - 1; block >= 0 && size < Math.min(bytes, BATCH_BYTES); block--) {
-      if (!sequence.whole(block)) continue;
-      const pages = sequence.pagesOf(block);
-      if (pages.some((page) => page === NO_PAGE || this.#pages.shared(page))) continue;
-      const own = pages.reduce((sum, page) => sum + pool.pageBytes(pageFormat(page)), 0);
-      blocks.push({ block, pages, size: own });
-      size += own;
+    for (const block of blocks) {
+      if (size >= Math.min(bytes, BATCH_BYTES)) break;
+      for (const one of order) {
+        if (size >= Math.min(bytes, BATCH_BYTES)) break;
+        const pages = Array.from({ length: kvHeads }, (_, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] ?? NO_PAGE);
+        if (pages.some((page) => page === NO_PAGE || this.#pages.shared(page)) || sequence.replaced(one, block)) continue;
+        const length = pages.reduce((sum, page) => sum + pool.pageBytes(pageFormat(page)), 0);
+        units.push({ layer: one, block, pages, size: length });
+        size += length;
+      }
     }
-    if (blocks.length === 0) return false;
-    const all = await pool.read(Int32Array.from(blocks.flatMap(({ pages }) => [...pages])));
+    if (units.length === 0) return false;
+    const users = tenant.users;
+    const all = await pool.read(Int32Array.from(units.flatMap(({ pages }) => pages)));
     // Freed, or used again, while it was read.
-    if (this.#tenants.get(sequence) !== tenant || tenant.users > 0) return true;
+    if (this.#tenants.get(sequence) !== tenant || tenant.users > users) return true;
+    const batch: Batch = { size, bytes: all, number: undefined, wanted: 0 };
+    this.#host += size;
     let at = 0;
-    for (const { block, pages, size: length } of blocks) {
-      const own = all.slice(at, at + length);
+    for (const { layer: one, block, pages, size: length } of units) {
+      const from = at;
       at += length;
-      const formats = Array.from({ length: lanes }, (_, lane) => pageFormat(pages[lane] ?? NO_PAGE));
-      parked.set(block, { formats, size: length, checksum: this.#checksums.of(own, Uint32Array.of(length), block, this.#owner), bytes: own, number: undefined });
-      this.#host += length;
-      const { kvHeads } = pool.spec;
-      for (let lane = 0; lane < lanes; lane++) sequence.release(Math.floor(lane / kvHeads), lane % kvHeads, block);
+      const stands = (block + 1) * PAGE_TOKENS <= sequence.length && pages.every((page, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] === page);
+      if (!stands) continue;
+      const key = one * sequence.blocks + block;
+      const checksum = this.#checksums.of(all.subarray(from, at), Uint32Array.of(length), key, this.#owner);
+      batch.wanted++;
+      tenant.parked.set(key, { layer: one, block, formats: pages.map(pageFormat), batch, at: from, size: length, checksum });
+      for (let head = 0; head < kvHeads; head++) sequence.release(one, head, block);
     }
+    if (batch.wanted === 0) this.#end(batch);
     return true;
   }
 
-  /** Writes what is too much for host memory to the disk, the longest unused first; where that is full, it stays. */
+  /** Writes what is too much for host memory to the disk, of the session used longest ago first; where that is full, it stays. */
   async #spill(): Promise<void> {
     const disk = this.#disk;
     if (disk === undefined || this.#host <= this.#limits.host) return;
     for (const tenant of [...this.#tenants.values()].sort((a, b) => a.used - b.used)) {
-      for (const parked of tenant.parked.values()) {
+      for (const batch of new Set([...tenant.parked.values()].map((unit) => unit.batch))) {
         if (this.#host <= this.#limits.host) return;
-        if (parked.bytes === undefined) continue;
+        if (batch.bytes === undefined) continue;
         let number: number;
         try {
-          number = await disk.write(parked.bytes);
+          number = await disk.write(batch.bytes);
         } catch {
           return;
         }
-        parked.bytes = undefined;
-        this.#host -= parked.size;
-        if (![...tenant.parked.values()].includes(parked) || this.#tenants.get(tenant.sequence) !== tenant) {
+        if (batch.wanted === 0) {
           void disk.drop(number).catch(() => undefined);
           continue;
         }
-        parked.number = number;
-        this.#stored += parked.size;
+        batch.bytes = undefined;
+        batch.number = number;
+        this.#host -= batch.size;
+        this.#stored += batch.size;
       }
     }
   }
 
-  async #read({ number }: Parked): Promise<Uint8Array | undefined> {
-    try {
-      return number === undefined ? undefined : await this.#disk?.read(number);
-    } catch {
-      return undefined;
+  /** A unit's bytes; a batch that was on the disk is in host memory from now on. */
+  async #bytes({ batch, at, size }: Parked): Promise<Uint8Array | undefined> {
+    const { number } = batch;
+    if (batch.bytes === undefined && number !== undefined) {
+      const read = await this.#disk?.read(number).catch(() => undefined);
+      if (read?.length !== batch.size) return undefined;
+      if (batch.wanted > 0) {
+        batch.bytes = read;
+        batch.number = undefined;
+        this.#host += batch.size;
+        this.#stored -= batch.size;
+        void this.#disk?.drop(number).catch(() => undefined);
+      }
     }
+    return batch.bytes?.subarray(at, at + size);
   }
 
-  #whole({ size, checksum }: Parked, block: number, bytes: Uint8Array): boolean {
-    if (bytes.length !== size) return false;
-    const sum = this.#checksums.of(bytes, Uint32Array.of(size), block, this.#owner);
+  #whole({ size, checksum }: Parked, key: number, bytes: Uint8Array): boolean {
+    const sum = this.#checksums.of(bytes, Uint32Array.of(size), key, this.#owner);
     return sum.every((word, i) => word === checksum[i]);
   }
 
-  #drop(tenant: Tenant, block: number): void {
-    const parked = tenant.parked.get(block);
-    if (parked === undefined) return;
-    tenant.parked.delete(block);
-    if (parked.bytes !== undefined) this.#host -= parked.size;
-    if (parked.number === undefined) return;
-    this.#stored -= parked.size;
-    void this.#disk?.drop(parked.number).catch(() => undefined);
+  #drop(tenant: Tenant, { layer, block, batch }: Parked): void {
+    if (!tenant.parked.delete(layer * tenant.sequence.blocks + block)) return;
+    if (--batch.wanted === 0) this.#end(batch);
   }
+
+  #end(batch: Batch): void {
+    if (batch.bytes !== undefined) this.#host -= batch.size;
+    batch.bytes = undefined;
+    if (batch.number === undefined) return;
+    this.#stored -= batch.size;
+    void this.#disk?.drop(batch.number).catch(() => undefined);
+    batch.number = undefined;
+  }
+}
+
+/** Pages that the sequence lacks for `tokens`. */
+function growth({ length, capacity, lanes }: Sequence, tokens: number): number {
+  return lanes * Math.max(0, Math.ceil(Math.min(tokens, capacity) / PAGE_TOKENS) - Math.ceil(length / PAGE_TOKENS));
+}
+
+function outOfMemory(error: unknown): boolean {
+  return error instanceof DeviceError && error.code === 'out-of-memory';
 }

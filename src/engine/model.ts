@@ -307,7 +307,7 @@ export class EngineModel implements SessionModel {
   }
 
   #lane(sequence: Sequence, kept: Pick<Lane, 'kvBits' | 'planner'>): Lane {
-    const { backend, model, visual } = this.#loaded;
+    const { backend, model, visual, tiers } = this.#loaded;
     const { vocabulary } = this.config;
     return {
       model: model.language,
@@ -316,6 +316,7 @@ export class EngineModel implements SessionModel {
       sampler: backend.sampler(vocabulary),
       drawable: drawable(this.tokenizer.facts.vocabulary, vocabulary),
       visual: visual ?? this.#nothingSeen(),
+      tiers,
       ...kept,
     };
   }

@@ -3,6 +3,7 @@ import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { generate, type TokenMask } from './generate.ts';
 import { cut, type Lane } from './lane.ts';
+import { contrastedSpec, readContrast } from './contrast.ts';
 import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
 import type { Prompt } from './prompt.ts';
 import { sampleSpec, type SamplingDefaults } from './sampling.ts';
@@ -42,6 +43,8 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   if (room < 1) throw tooLong(request.prompt, window);
   const most = settings.maxTokens === undefined ? room : Math.min(room, checkCount('maxTokens', settings.maxTokens, Number.MAX_SAFE_INTEGER));
   const stop = new StopStrings(typeof stops === 'string' ? [stops] : stops);
+  const spec = sampleSpec(settings, request.defaults);
+  const contrast = readContrast(settings.contrast);
   const words = tokenizer.stream();
   let text = '';
   const show = async (piece: string): Promise<void> => {
@@ -54,7 +57,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     ids,
     pictures,
     cached,
-    spec: sampleSpec(settings, request.defaults),
+    spec: lane.contrast === undefined || contrast === undefined ? spec : contrastedSpec(spec, contrast),
     stopIds: new Set(tokenizer.facts.eos),
     maxTokens: most,
     chunk: request.chunk,

@@ -7,6 +7,7 @@ import type { Sequence } from '../context/pages.ts';
 import type { Tiers } from '../context/tiers.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
 import { prefill } from './generate.ts';
+import { ContrastLane, readContrast } from './contrast.ts';
 import { cut, freeLane, type Lane } from './lane.ts';
 import type { PromptSettings } from './options.ts';
 import type { Sight } from './pictures.ts';
@@ -92,8 +93,10 @@ export class Context {
     const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
     const result = await this.#using(lane, ids.length + (settings.maxTokens ?? ROOM), async () => {
       const cached = await this.#take(lane, prompt, text, share, listener.signal);
-      const request = { lane, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
-      const answered = await this.#guard(lane, () => answer(request, { ...listener, onText }));
+      const asked = readContrast(settings.contrast);
+      const contrast = asked && (await ContrastLane.open(this.#model, prompt, asked, { window: this.window, signal: listener.signal }));
+      const request = { lane: contrast === undefined ? lane : { ...lane, contrast }, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
+      const answered = await this.#guard(lane, () => answer(request, { ...listener, onText })).finally(() => contrast?.free());
       if (share) this.#publish(lane, prompt);
       return answered;
     });
@@ -109,7 +112,7 @@ export class Context {
   /** The pages, shared with this context until it writes into them; whoever asks frees them. Undefined where there are none. */
   async share(): Promise<Sequence | undefined> {
     const { lane } = this;
-    return lane === undefined ? undefined : this.#using(lane, 0, async () => lane.sequence.fork());
+    return lane === undefined ? undefined : this.#using(lane, 0, async () => lane.sequence.fork(), true);
   }
 
   /** Takes over a transcript, and has `read` put stored pages into the empty sequence; what is missing is computed when it is asked for next. */
@@ -126,7 +129,7 @@ export class Context {
     const copy = new Context(this.#model, this.window, this.#options);
     const { epoch } = this.#model;
     const { lane } = this;
-    if (lane !== undefined) copy.#held = { lane: await this.#using(lane, 0, async () => this.#model.fork(lane)), epoch };
+    if (lane !== undefined) copy.#held = { lane: await this.#using(lane, 0, async () => this.#model.fork(lane), true), epoch };
     copy.#transcript = this.#transcript;
     return copy;
   }
@@ -143,10 +146,10 @@ export class Context {
     this.#held = undefined;
   }
 
-  /** Runs `body` with all of the lane's pages on the device, and room for `tokens`. */
-  #using<T>(lane: Lane, tokens: number, body: () => Promise<T>): Promise<T> {
+  /** Runs `body` with the lane's pages on the device, as far as there is room or `whole`ly, and room for `tokens`. */
+  #using<T>(lane: Lane, tokens: number, body: () => Promise<T>, whole = false): Promise<T> {
     const { tiers } = this.#model;
-    return tiers === undefined ? body() : tiers.using(lane.sequence, tokens, (length) => cut(lane, length), body);
+    return tiers === undefined ? body() : tiers.using(lane.sequence, tokens, (length) => cut(lane, length), body, whole);
   }
 
   async #lane(): Promise<Lane> {

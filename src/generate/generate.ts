@@ -100,7 +100,8 @@ function advance(lane: Lane, step: Step): void | Promise<void> {
   if (step.phase === 'prefill') placePrompt(sequence, start, start + count, pictures);
   else placeNext(sequence, start);
   const call = { backend, kv: sequence, position: start, count, ...attention, rope, ids: step.ids.subarray(0, start + count), phase: step.phase, promptEnd: step.promptEnd };
-  const asked: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
+  const chosen: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
+  const asked = lane.tiers?.guard(sequence, chosen) ?? chosen;
   if (isPlan(asked)) return advancePlanned(lane, step, asked);
   backend.scope(() => draw(lane, step, model.forward(embed(lane, start, count, pictures), sequence, start, asked)));
   sequence.settle(kvBits);
@@ -131,11 +132,12 @@ async function advancePlanned(lane: Lane, step: Step, plan: Plan): Promise<void>
   }
 }
 
-function draw({ model, ring, sampler }: Lane, { start, count, spec }: Step, hidden: Tensor): void {
+function draw({ model, ring, sampler, contrast }: Lane, { start, count, spec }: Step, hidden: Tensor): void {
   if (spec === undefined) return;
   const { backend } = model;
   const last = count === 1 ? hidden : backend.rows(hidden, count - 1, 1);
-  backend.sample(model.logits(last), sampler, spec, ring, start + count);
+  const logits = model.logits(last);
+  backend.sample(contrast?.against(ring, start + count - 1, logits) ?? logits, sampler, spec, ring, start + count);
 }
 
 /** The pictures that come into view with chunk `[start, end)`: none of their positions was run before. */
@@ -164,6 +166,8 @@ export async function prefill(
       signal?.throwIfAborted();
       const end = Math.min(ids.length, start + chunk);
       for (const { picture } of comingIntoView(pictures, start, end, cached)) await lane.visual.look(picture, signal);
+      const room = lane.tiers?.room(lane.sequence, end);
+      if (room !== undefined) await room;
       const done = advance(lane, { start, count: end - start, ids, promptEnd: ids.length, phase: 'prefill', spec: end === ids.length ? spec : undefined, pictures });
       if (done !== undefined) await done;
       backend.flush();
@@ -218,6 +222,8 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
       signal?.throwIfAborted();
       while (issued < end && reads.length < ahead) {
         if (mask !== undefined) sampler.mask(allowed(lane, mask, generated));
+        const room = lane.tiers?.room(lane.sequence, issued);
+        if (room !== undefined) await room;
         const done = advance(lane, { start: issued - 1, count: 1, ids, promptEnd: prompt.length, phase: 'decode', spec, pictures: [] });
         if (done !== undefined) await done;
         read(issued++);

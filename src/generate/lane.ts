@@ -3,8 +3,15 @@ import type { Sampler, Tensor } from '../backend/backend.ts';
 import type { KvBits } from '../context/options.ts';
 import type { Sequence } from '../context/pages.ts';
 import type { Planner } from '../context/plan.ts';
+import type { Tiers } from '../context/tiers.ts';
 import type { LanguageModel } from '../models/model.ts';
 import type { SeenPicture } from './pictures.ts';
+
+/** What an answer's logits are contrasted with (contrast.ts). */
+export interface Contrasting {
+  /** From the logits [1, vocabulary] behind the id at `ring[slot]` to those that are drawn from; in the caller's scope. */
+  against(ring: Tensor, slot: number, logits: Tensor): Tensor;
+}
 
 /** Owned by the session. */
 export interface Lane {
@@ -18,8 +25,12 @@ export interface Lane {
   readonly visual: Visual;
   /** How precisely older pages are kept; default 16. */
   readonly kvBits?: KvBits | undefined;
+  /** Where pages are that are not on the device; undefined: all are. */
+  readonly tiers?: Pick<Tiers, 'room' | 'guard'> | undefined;
   /** What attention may look at; undefined: everything before a token. */
   readonly planner?: Planner | undefined;
+  /** Of one answer. */
+  readonly contrast?: Contrasting | undefined;
 }
 
 /** Pictures as what the language model reads. */

@@ -82,6 +82,8 @@ export interface Sight {
   tokens(options?: VisualOptions): number;
   /** Takes RGBA pixels; `name` is for messages. Throws `InputError('argument')` for anything else. */
   look(value: unknown, name: string, options?: VisualOptions, thinning?: Thinning): SeenPicture;
+  /** The same picture of which nothing is seen but its `count` outlier tokens. */
+  outliers?(picture: SeenPicture, count: number): SeenPicture;
   /** Makes `picture.tokens` known where only looking tells them. Whoever calls has passed the gate. */
   settle?(picture: SeenPicture, signal?: AbortSignal): Promise<void>;
 }

@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import type { KvBits } from '../../src/context/options.ts';
 import { Checksums } from '../../src/context/checksum.ts';
 import { NO_PAGE, PageAllocator, Sequence } from '../../src/context/pages.ts';
+import type { Ranges, Tensor } from '../../src/backend/backend.ts';
+import type { Plan } from '../../src/context/plan.ts';
 import { Tiers, type PageDisk } from '../../src/context/tiers.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { random } from '../support/random.ts';
@@ -48,7 +50,7 @@ function setting(device: number, host: number, disk: PageDisk | undefined = new 
     made.settle(bits);
     return made;
   };
-  const use = <T>(of: Sequence, body: () => Promise<T>, tokens = of.length): Promise<T> => tiers.using(of, tokens, (length) => void of.truncate(length), body);
+  const use = <T>(of: Sequence, body: () => Promise<T>, tokens = of.length): Promise<T> => tiers.using(of, tokens, (length) => void of.truncate(length), body, true);
   const content = async (of: Sequence): Promise<Uint8Array> => pages.pool.read(Int32Array.from(Array.from({ length: Math.ceil(of.length / 32) }, (_, block) => [...of.pagesOf(block)]).flat()));
   return { pages, tiers, sequence, use, content };
 }
@@ -121,6 +123,7 @@ describe('sessions that wait', () => {
   });
 
   test('what is too much for host memory goes to the disk; a full disk leaves it where it is', async () => {
+    // What left the device at once lies on the disk at once.
     for (const room of [Infinity, 3 * BLOCK]) {
       const disk = new TestDisk();
       disk.room = room;
@@ -130,7 +133,7 @@ describe('sessions that wait', () => {
       await use(a, async () => undefined);
       await use(b, async () => undefined);
       await tiers.settled();
-      expect(tiers.use).toEqual(room === Infinity ? { device: 4 * BLOCK, host: BLOCK, disk: 3 * BLOCK } : { device: 4 * BLOCK, host: BLOCK, disk: 3 * BLOCK });
+      expect(tiers.use).toEqual({ device: 4 * BLOCK, host: room === Infinity ? 0 : 4 * BLOCK, disk: room === Infinity ? 4 * BLOCK : 0 });
       await use(a, async () => expect(await content(a)).toEqual(before));
       await tiers.settled();
       tiers.forget(a);
@@ -157,30 +160,35 @@ describe('sessions that wait', () => {
     await alone.using(sequence(32), 0, () => undefined, async () => undefined);
     await alone.settled();
     expect(alone.use.disk).toBe(0);
-    await alone.using(a, 0, () => undefined, async () => expect(await content(a)).toEqual(before));
+    await alone.using(a, 0, () => undefined, async () => expect(await content(a)).toEqual(before), true);
     await tiers.settled();
     await use(a, async () => undefined);
   });
 });
 
-describe('a block that does not come back whole', () => {
-  test.each<[string, (disk: TestDisk) => void, number]>([
-    ['gone', (disk) => disk.held.delete([...disk.held.keys()].at(-1)!), 0],
-    ['changed', (disk) => (disk.held.get([...disk.held.keys()].at(-2)!)![5]! ^= 4), 32],
-    ['cut', (disk) => disk.held.set(0, disk.held.get(0)!.slice(1)), 96],
-    ['in the place of another', (disk) => disk.held.set(1, disk.held.get(0)!), 64],
+describe('what does not come back whole', () => {
+  /** A batch of four blocks, from the last, of two layers each, from the last. */
+  const damages: readonly [string, (disk: TestDisk, bytes: Uint8Array) => void, number][] = [
+    ['gone', (disk) => disk.held.clear(), 0],
+    ['changed in the last block', (_, bytes) => (bytes[5]! ^= 4), 96],
+    ['changed in the second', (_, bytes) => (bytes[3 * BLOCK - 1]! ^= 128), 32],
+    ['cut', (disk, bytes) => disk.held.set(0, bytes.slice(1)), 0],
+    ['one in the place of another', (_, bytes) => bytes.copyWithin(BLOCK, 2 * BLOCK, 3 * BLOCK), 64],
     ['unreadable', (disk) => (disk.read = () => Promise.reject(new Error('no'))), 0],
-  ])('%s: the sequence ends before it, and nothing of it is left', async (_, damage, length) => {
+  ];
+  test.each(damages)('%s: the sequence ends before it, and nothing of it is left', async (_, damage, length) => {
     const disk = new TestDisk();
     const { tiers, sequence, use, content } = setting(BLOCK, PAGE, disk);
     const a = sequence(128);
     const before = await content(a);
+    const b = sequence(32);
     await use(a, async () => undefined);
-    await use(sequence(32), async () => undefined);
+    await use(b, async () => undefined);
     await tiers.settled();
-    expect(disk.held.size).toBe(4);
-    damage(disk);
+    expect([...disk.held.values()].map((bytes) => bytes.length)).toEqual([4 * BLOCK]);
+    damage(disk, disk.held.get(0)!);
     const heard: number[] = [];
+    tiers.limit({ device: 100 * BLOCK });
     await tiers.using(a, 0, (kept) => heard.push(a.truncate(kept)), async () => {
       expect(a.length).toBe(length);
       expect(await content(a)).toEqual(before.slice(0, (length / 32) * BLOCK));
@@ -188,6 +196,59 @@ describe('a block that does not come back whole', () => {
       expect(a.pagesOf(3)).not.toContain(NO_PAGE);
     });
     expect(heard).toEqual([length]);
+    tiers.forget(a);
+    expect(tiers.use).toMatchObject({ host: 0, disk: 0 });
+  });
+});
+
+describe('a sequence that is larger than the device', () => {
+  const ranges = (...runs: readonly number[]): Ranges => ({ queryBlock: 1, shared: true, causal: true, offsets: Uint32Array.of(0, runs.length / 2), runs: Uint32Array.from(runs) });
+  const noQuery = undefined as unknown as Tensor;
+  const layerOf = async (of: Sequence, layer: number): Promise<Uint8Array> => of.pool.read(Int32Array.from([...of.table.slice(layer * 2 * of.blocks, (layer + 1) * 2 * of.blocks)].filter((page) => page !== NO_PAGE)));
+
+  test('has of each layer what is looked at when it is asked for, and gives up what is not', async () => {
+    const { tiers, sequence, use } = setting(100 * BLOCK, 100 * BLOCK);
+    const a = sequence(320);
+    const layers = await Promise.all([0, 1].map((layer) => layerOf(a, layer)));
+    await use(a, async () => {
+      expect(tiers.guard(a, ranges(0, 320))).toEqual(ranges(0, 320));
+      tiers.limit({ device: 6 * BLOCK });
+      await tiers.room(a, 320);
+      expect(tiers.use.device).toBe(6 * BLOCK);
+      // The oldest went, of all layers.
+      expect([...a.table.slice(0, 4)]).toEqual([NO_PAGE, NO_PAGE, NO_PAGE, NO_PAGE]);
+      const seen = tiers.guard(a, ranges(32, 64, 288, 320)) as Plan;
+      for (const layer of [0, 1]) {
+        expect(await seen.ranges(layer, noQuery)).toEqual(ranges(32, 64, 288, 320));
+        expect(a.table[2 * layer * a.blocks + 1]).not.toBe(NO_PAGE);
+        expect(a.table[2 * layer * a.blocks]).toBe(NO_PAGE);
+        expect(tiers.use.device).toBeLessThanOrEqual(6 * BLOCK);
+      }
+      // Everything, as dense attention looks: a whole layer at a time, and it is what it was.
+      const dense = tiers.guard(a, ranges(0, 320)) as Plan;
+      for (const layer of [0, 1, 0, 1]) {
+        await dense.ranges(layer, noQuery);
+        expect(Buffer.compare(await layerOf(a, layer), layers[layer]!)).toBe(0);
+      }
+      // A plan that may look at anything before it answers.
+      const plan: Plan = { ranges: async (layer) => { expect(Buffer.compare(await layerOf(a, layer), layers[layer]!)).toBe(0); return ranges(0, 32); } };
+      for (const layer of [0, 1]) expect(await (tiers.guard(a, plan) as Plan).ranges(layer, noQuery)).toEqual(ranges(0, 32));
+    });
+  });
+
+  test('something lost on the way is an error that says so, and the next call computes it', async () => {
+    const disk = new TestDisk();
+    const { tiers, sequence, use } = setting(6 * BLOCK, PAGE, disk);
+    const a = sequence(320);
+    await use(a, async () => {
+      await tiers.room(a, 320);
+      disk.held.clear();
+      const dense = tiers.guard(a, ranges(0, 320)) as Plan;
+      await expect(dense.ranges(0, noQuery)).rejects.toMatchObject({ name: 'StorageError', code: 'checksum', message: expect.stringContaining('ask again') });
+    });
+    const heard: number[] = [];
+    await tiers.using(a, 0, (kept) => heard.push(a.truncate(kept)), async () => expect(a.length).toBe(0));
+    expect(heard).toEqual([0]);
   });
 });
 
