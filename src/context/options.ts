@@ -23,30 +23,43 @@ export interface PrefillOptions {
   readonly sharedLayer?: number | undefined;
 }
 
-/** Which keys a generated token may see. */
+/**
+ * Which keys a generated token may see, beside the first and the newest. `tokens`: those with the most attention, all heads together (TokenSelect); `sentences`:
+ * whole sentences nearest to the query (SentenceKV); `retrieve`: blocks of 32 nearest to the question, for all of the answer (ReKV); `window`: none.
+ */
 export type DecodeMethod = 'dense' | 'tokens' | 'sentences' | 'window' | 'retrieve';
 
 export interface DecodeOptions {
-  /** `tokens`: TokenSelect; `sentences`: SentenceKV; `retrieve`: ReKV's blocks. */
   readonly method: DecodeMethod;
+  /** Tokens chosen: a share of the context where at most 1, a number where above. Default 2048, `sentences` 1024; `window`: the newest tokens, 2048. */
   readonly budget?: number | undefined;
+  /** First tokens that are always seen. Default: `tokens` 128, `sentences` 4, `retrieve` 32, `window` 64. */
   readonly sinks?: number | undefined;
+  /** Newest tokens that are always seen; not of `window`. Default: `tokens` 512, `sentences` 128, `retrieve` 512, and all of the answer. */
   readonly local?: number | undefined;
 }
 
-/** What of a prompt's keys and values is kept after it was read. */
+/**
+ * What of a prompt's keys and values is kept after it was read, in pages of 32 tokens of one KV head: `snapkv` asks the prompt's last 32 queries,
+ * head by head; `compresskv` the last 8, of the heads that look at whole passages, and gives more to layers that lose more.
+ */
 export interface EvictOptions {
   readonly method: 'snapkv' | 'compresskv';
-  /** Share of the prompt's tokens. Default .5 */
+  /** Share of the context's tokens after each prompt. The first page and those of the queries asked are always kept. Default .5 */
   readonly keep?: number | undefined;
 }
 
-/** Heads that see only the first and the newest keys (`model`: the file's table; `razor`, `duo`: found at load, see methods). */
+/**
+ * Heads that see only the first and the newest keys, and one key for the mean of the rest. `model`: the file's table; found by reading a few hundred
+ * random tokens when a session first asks: `razor`, which heads find earlier copies (RazorAttention); `duo`, how far a head's mean query looks.
+ */
 export interface HeadOptions {
   readonly method: 'model' | 'razor' | 'duo';
-  /** Share of KV heads that keep everything. Default .5 */
+  /** Share of KV heads that keep everything. Default .5; `model`: what the table says. */
   readonly keep?: number | undefined;
+  /** First tokens that the others see, rounded up to whole pages of 32. Default 64. */
   readonly sinks?: number | undefined;
+  /** Newest tokens that the others see, at least. Default 256. */
   readonly window?: number | undefined;
 }
 

@@ -39,7 +39,7 @@ class MadeUp implements ReadableModel {
   readonly attention = { heads: HEADS, scale: SCALE };
   readonly rope: RopeSpec;
   readonly layers: readonly Heads[];
-  ids = new Int32Array(0);
+  ids: Int32Array = new Int32Array(0);
 
   constructor(layers: readonly Heads[], turning = false, window = 4096) {
     this.layers = layers;
@@ -123,11 +123,11 @@ describe('RazorAttention', () => {
   });
 
   test('the share that is kept has both kinds', async () => {
-    expect((await retrieving(new MadeUp(known), 0.5)).sort()).toEqual([0, 3]);
+    expect((await retrieving(new MadeUp(known), 0.5)).toSorted((a, b) => a - b)).toEqual([0, 3]);
     expect(await retrieving(new MadeUp(known), 0.01)).toEqual([0]);
-    expect((await retrieving(new MadeUp(known), 1)).sort()).toEqual([0, 1, 2, 3]);
+    expect((await retrieving(new MadeUp(known), 1)).toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3]);
     // A short window: short copies.
-    expect((await retrieving(new MadeUp(known, false, 100), 0.5)).sort()).toEqual([0, 3]);
+    expect((await retrieving(new MadeUp(known, false, 100), 0.5)).toSorted((a, b) => a - b)).toEqual([0, 3]);
   });
 });
 

@@ -29,7 +29,8 @@ export class CombinedPlanner implements Planner {
   plan(asked: PlannedCall): Ranges | Plan {
     const { prefill, decode, heads, evict } = this.#parts;
     const thins = heads !== undefined || evict !== undefined;
-    const call = thins ? { ...asked, held: (ranges: Ranges, layer: number) => this.#held(ranges, asked, layer) } : asked;
+    // Others give pages back, too: who combines this with them cuts what is chosen here, but what is probed has to be held.
+    const call = { ...asked, held: (ranges: Ranges, layer: number) => this.#held(ranges, asked, layer) };
     const method = call.phase === 'prefill' ? prefill : decode;
     const chosen = method?.plan(call) ?? denseCausal(call.count, call.position + call.count);
     const watchers = call.phase === 'prefill' ? this.#watchers().filter((part) => part.watches(call)) : [];
@@ -42,7 +43,7 @@ export class CombinedPlanner implements Planner {
     const sliding = this.#parts.heads?.slide(call, layer);
     const choose = (): Ranges | Promise<Ranges> => {
       const ranges = isPlan(chosen) ? chosen.ranges(layer, q) : chosen;
-      return ranges instanceof Promise ? ranges.then((waited) => this.#cut(waited, call, layer)) : this.#cut(ranges, call, layer);
+      return ranges instanceof Promise ? ranges.then((waited) => this.#held(waited, call, layer)) : this.#held(ranges, call, layer);
     };
     if (sliding === undefined && watchers.length === 0) return choose();
     return (async () => {
@@ -52,10 +53,7 @@ export class CombinedPlanner implements Planner {
     })();
   }
 
-  #cut(ranges: Ranges, call: PlannedCall, layer: number): Ranges {
-    return call.held?.(ranges, layer) ?? ranges;
-  }
-
+  /** What of `ranges` the layer's heads hold. */
   #held(ranges: Ranges, { kv, position, count }: PlannedCall, layer: number): Ranges {
     const keys = position + count;
     const cut = withoutHoles(ranges, kv, layer, keys);

@@ -2,7 +2,7 @@
 import { isPlan, type PlannedCall, type Planner } from '../../../src/context/plan.ts';
 import { PageAllocator, Sequence } from '../../../src/context/pages.ts';
 import { checkRanges } from '../../../src/context/ranges.ts';
-import type { Ranges, RopeSpec } from '../../../src/backend/backend.ts';
+import type { Backend, Ranges, RopeSpec } from '../../../src/backend/backend.ts';
 import { createReferenceBackend } from '../../reference/backend.ts';
 import { rotate } from '../../reference/maths.ts';
 import { random } from '../../support/random.ts';
@@ -27,7 +27,7 @@ export interface Seen {
 }
 
 export class Bed {
-  readonly backend = createReferenceBackend();
+  readonly backend: Backend;
   readonly pages: PageAllocator;
   sequence: Sequence;
   readonly rope: RopeSpec = { inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => 100 ** (-i / (DIM / 2))), magnitude: 1.5, style: 'half' };
@@ -35,7 +35,8 @@ export class Bed {
   /** [layer][position] */
   readonly rows: readonly Row[][];
 
-  constructor(seed: number, length: number, { format = 'f32' as 'f32' | 'f16', change }: { format?: 'f32' | 'f16'; change?: (rows: Row[][]) => void } = {}) {
+  constructor(seed: number, length: number, { format = 'f32', change, backend = createReferenceBackend() }: { format?: 'f32' | 'f16'; change?: (rows: Row[][]) => void; backend?: Backend } = {}) {
+    this.backend = backend;
     const r = random(seed);
     const rows = Array.from({ length: LAYERS }, () =>
       Array.from({ length }, () => ({ q: r.normals(HEADS * DIM, 1.5), k: r.normals(KV_HEADS * DIM, 1.5), v: r.normals(KV_HEADS * DIM) })),
