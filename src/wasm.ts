@@ -105,7 +105,7 @@ interface KernelExports {
 /** assembly/select/{dhsa,boundary,chunks,flex}.ts: which keys the queries of a prompt may see. */
 export interface PrefillExports {
   chooseChunks(args: number): number;
-  choiceScratchBytes(chunks: number, dim: number): number;
+  choiceScratchBytes(chunks: number, kvHeads: number, dim: number): number;
   unrotate(keys: number, cos: number, sin: number, rows: number, heads: number, dim: number, half: number, interleaved: number): void;
   gapScores(out: number, keys: number, count: number, width: number, w: number): void;
   keepPeaks(

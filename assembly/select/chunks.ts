@@ -1,5 +1,5 @@
 /**
- * Which keys each block of queries may see, from the means of chunks of keys (DHSA 2510.24606, sections 3.2 and 3.3; with chunks of 32 keys its
+ * Which keys blocks of queries may see, from the means of chunks of keys (DHSA 2510.24606, sections 3.2 and 3.3; with chunks of 32 keys its
  * baseline, block top-k).
  *
  * The score of chunk c for query block b and KV head h is `q . k sqrt(n) sqrt(m)`: q the mean query of the block's m queries, averaged over the
@@ -16,13 +16,13 @@ const BUCKETS: usize = 2048;
 /**
  * | q | vectors | bounds | table | blocks | heads | kvHeads | dim | chunks | sinks | whole | scratch | offsets | runs |
  *
- *   q         f32 [blocks][heads * dim]: mean queries
+ *   q         f32 [rows][heads * dim]: mean queries
  *   vectors   f32 [chunks][kvHeads * dim]: mean keys
  *   bounds    u32 [chunks + 1]: first position of each chunk, ascending from 0, and the end of the last
- *   table     u32 [blocks] of | queries | local | end | budget |: keys `[local, end)` are seen anyway, `budget` counts all that are seen;
- *             the chunks reach up to `local` at least where the budget leaves something out
+ *   table     u32 [blocks] of | row | queries | local | end | budget |: a list for the mean query `row`, which is the mean of `queries`; keys
+ *             `[local, end)` are seen anyway, `budget` counts all that are seen; the chunks reach up to `local` at least where that leaves something out
  *   whole     not 0: chunks are taken whole or not at all; the first that does not fit ends the choice
- *   scratch   choiceScratchBytes(chunks, dim)
+ *   scratch   choiceScratchBytes(chunks, kvHeads, dim)
  *   offsets   u32 [blocks * kvHeads + 1], out
  *   runs      u32 pairs, out: at most chunks + 2 a list
  */
@@ -44,48 +44,56 @@ export class Choice {
   runs: usize;
 }
 
-/** | query f64 [dim] | keys of scores u32 [chunks] | histogram u32 [BUCKETS] | */
-export function choiceScratchBytes(chunks: usize, dim: usize): usize {
-  return (dim << 3) + (chunks << 2) + (BUCKETS << 2);
+/** Words of a row of the table. */
+const ROW: usize = 5;
+
+/** | query f64 [dim] | keys of scores u32 [kvHeads][chunks] | histogram u32 [BUCKETS] | */
+export function choiceScratchBytes(chunks: usize, kvHeads: usize, dim: usize): usize {
+  return (dim << 3) + ((kvHeads * chunks) << 2) + (BUCKETS << 2);
 }
 
 /** Writes the lists of all blocks and heads; the number of runs. */
 export function chooseChunks(args: usize): u32 {
   const a = changetype<Choice>(args);
-  const query = a.scratch;
-  const keys = query + (a.dim << 3);
-  const histogram = keys + (a.chunks << 2);
-  const group = a.heads / a.kvHeads;
+  const keys = a.scratch + (a.dim << 3);
+  const histogram = keys + ((a.kvHeads * a.chunks) << 2);
   let run: usize = 0;
+  let scored: i32 = -1;
   store<u32>(a.offsets, 0);
   for (let block: usize = 0; block < a.blocks; block++) {
-    const row = a.table + (block << 4);
-    const queries = load<u32>(row);
-    const local = <usize>load<u32>(row, 4);
-    const end = <usize>load<u32>(row, 8);
-    const budget = <usize>load<u32>(row, 12);
+    const entry = a.table + ((block * ROW) << 2);
+    const row = load<i32>(entry);
+    const local = <usize>load<u32>(entry, 8);
+    const end = <usize>load<u32>(entry, 12);
+    const budget = <usize>load<u32>(entry, 16);
+    const sinks = min<usize>(a.sinks, local);
+    const forced = sinks + end - local;
+    if (budget < end && row != scored) {
+      scoreRow(a, <usize>row, load<u32>(entry, 4), keys);
+      scored = row;
+    }
     const candidates = before(a.bounds, a.chunks, local);
     for (let head: usize = 0; head < a.kvHeads; head++) {
       const out = a.runs + (run << 3);
-      const sinks = min<usize>(a.sinks, local);
-      const forced = sinks + end - local;
-      let n: usize;
-      if (budget >= end) {
-        store<u32>(out, 0);
-        store<u32>(out, <u32>end, 4);
-        n = 1;
-      } else {
+      if (budget >= end) run += emit(out, 0, 0, end);
+      else {
         const left = budget > forced ? budget - forced : 0;
-        sumRows(query, a.q + (((block * a.heads + head * group) * a.dim) << 2), group, a.dim);
-        const factor = sqrt<f64>(<f64>queries) / <f64>group;
-        scoreKeys(keys, query, a.vectors + ((head * a.dim) << 2), a.kvHeads * a.dim, a.bounds, candidates, a.dim, factor);
-        n = choose(out, keys, a.bounds, candidates, sinks, local, end, left, a.whole, histogram);
+        run += choose(out, keys + ((head * a.chunks) << 2), a.bounds, candidates, sinks, local, end, left, a.whole, histogram);
       }
-      run += n;
       store<u32>(a.offsets + ((block * a.kvHeads + head + 1) << 2), <u32>run);
     }
   }
   return <u32>run;
+}
+
+/** The scores of all chunks for one mean query, for each KV head. */
+function scoreRow(a: Choice, row: usize, queries: u32, keys: usize): void {
+  const group = a.heads / a.kvHeads;
+  const factor = sqrt<f64>(<f64>queries) / <f64>group;
+  for (let head: usize = 0; head < a.kvHeads; head++) {
+    sumRows(a.scratch, a.q + (((row * a.heads + head * group) * a.dim) << 2), group, a.dim);
+    scoreKeys(keys + ((head * a.chunks) << 2), a.scratch, a.vectors + ((head * a.dim) << 2), a.kvHeads * a.dim, a.bounds, a.chunks, a.dim, factor);
+  }
 }
 
 /** Chunks that begin before `position`. */

@@ -1,6 +1,6 @@
 /** The boundary predictor that a file may hold beside its model (`boundary.*`, `octavo.boundary.*`: training/nano/boundaries.py), read for the host. */
 import type { WeightWriter } from '../backend/backend.ts';
-import { BOUNDARY_TENSORS, boundarySizes, type BoundaryTensor, type BoundaryWeights } from '../context/planners/dhsa-predictor.ts';
+import { BOUNDARY_TENSORS, boundarySizes, type BoundaryTensor, type BoundaryWeights } from '../context/planners/dhsa-weights.ts';
 import { ModelError } from '../errors.ts';
 import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
 import { hostWriter } from './host-tensor.ts';
@@ -37,15 +37,16 @@ export class BoundaryPlan {
     if (typeof layer !== 'number' || !(layer >= 0 && layer < layers)) throw new ModelError('config', `octavo.boundary.layer is ${String(layer)}; the model has layers 0 to ${layers - 1}`);
     if (typeof window !== 'number' || !(window >= 1 && window <= MOST_WINDOW)) throw new ModelError('config', `octavo.boundary.window is ${String(window)}; 1 to ${MOST_WINDOW} are possible`);
     if (typeof threshold !== 'number' || !(threshold >= 0 && threshold <= 1)) throw new ModelError('config', `octavo.boundary.threshold is ${String(threshold)}; it should be a probability`);
-    const hidden = tensors.get('boundary.hidden.bias')?.shape[0] ?? 0;
-    const sizes = boundarySizes(width, hidden);
-    for (const [name, tensor] of NAMES) {
+    const found = [...NAMES].map(([name, tensor]) => {
       const info = tensors.get(name);
       if (info === undefined) throw new ModelError('tensor-missing', `the file has octavo.boundary.layer and no tensor ${name}; write it anew with training/nano/boundaries.py`, { tensor: name });
-      const values = info.shape.reduce((product, n) => product * n, 1);
-      if (values !== sizes[tensor]) {
-        throw new ModelError('tensor-shape', `${name} is [${info.shape.join(', ')}]; keys of ${width} values need ${sizes[tensor]} values`, { tensor: name });
-      }
+      return { ...info, tensor };
+    });
+    const hidden = tensors.get('boundary.hidden.bias')?.shape[0] ?? 0;
+    const sizes = boundarySizes(width, hidden);
+    for (const { name, shape, tensor } of found) {
+      const values = shape.reduce((product, n) => product * n, 1);
+      if (values !== sizes[tensor]) throw new ModelError('tensor-shape', `${name} is [${shape.join(', ')}]; keys of ${width} values need ${sizes[tensor]} values`, { tensor: name });
     }
     return new BoundaryPlan(layer, window, threshold, width, hidden);
   }

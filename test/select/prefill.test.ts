@@ -2,7 +2,8 @@
 import { expect, test, describe } from '@jest/globals';
 import { keepPeaks, scoreGaps, similarityScorer } from '../../src/context/planners/dhsa-boundaries.ts';
 import { chooseChunks } from '../../src/context/planners/dhsa-choice.ts';
-import { BoundaryPredictor, boundarySizes } from '../../src/context/planners/dhsa-predictor.ts';
+import { BoundaryPredictor } from '../../src/context/planners/dhsa-predictor.ts';
+import { boundarySizes } from '../../src/context/planners/dhsa-weights.ts';
 import { withScratch } from '../../src/context/planners/dhsa-scratch.ts';
 import type { Wasm } from '../../src/wasm.ts';
 import { rotate } from '../reference/maths.ts';
@@ -41,9 +42,11 @@ function chunkCases(wasm: Wasm, seed: number): void {
   if (r.uniform() < 0.05) vectors[r.integer(0, vectors.length)] = NaN;
   const blocks = Array.from({ length: r.integer(1, 4) }, () => {
     const end = r.integer(1, keys + 1);
-    return { start: 0, queries: r.integer(1, 129), local: r.integer(0, end), end, budget: r.integer(0, end + 2) };
+    return { start: 0, queries: 1, row: r.integer(0, 3), pooled: 0, local: r.integer(0, end), end, budget: r.integer(0, end + 2) };
   });
-  const queries = values(r, blocks.length * heads * headDim);
+  const pooled = [r.integer(1, 129), 128, r.integer(1, 129)];
+  blocks.forEach((block, i) => (blocks[i] = { ...block, pooled: pooled[block.row]! }));
+  const queries = values(r, 3 * heads * headDim);
   const sinks = r.integer(0, 9);
   const bytes = vectors.length * 4;
   const pointer = wasm.alloc(bytes);
@@ -52,15 +55,15 @@ function chunkCases(wasm: Wasm, seed: number): void {
   wasm.free(pointer);
   const perHead = singles(vectors, headDim);
   const means = singles(queries, headDim);
-  blocks.forEach(({ queries: count, local, end, budget }, block) => {
+  blocks.forEach(({ row, pooled: count, local, end, budget }, block) => {
     for (let head = 0; head < kvHeads; head++) {
       const list = block * kvHeads + head;
       const wanted = reference.chosenKeys({
-        means: means.slice(block * heads + head * group, block * heads + (head + 1) * group), queries: count,
+        means: means.slice(row * heads + head * group, row * heads + (head + 1) * group), queries: count,
         vectors: starts.map((_, c) => perHead[c * kvHeads + head]!), bounds: [...starts, keys], sinks: Math.min(sinks, local), local, end, budget, whole,
       });
       const runs = ranges.runs.subarray(2 * ranges.offsets[list]!, 2 * ranges.offsets[list + 1]!);
-      expect({ seed, block, head, seen: expand(runs, end) }).toEqual({ seed, block, head, seen: wanted });
+      expect({ seed, block, head, seen: expand(runs, end).map(Number).join('') }).toEqual({ seed, block, head, seen: wanted.map(Number).join('') });
     }
   });
 }

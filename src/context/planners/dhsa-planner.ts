@@ -1,7 +1,7 @@
 /**
  * Chunks of keys chosen for blocks of queries: DHSA (2510.24606) where chunks lie between boundaries, its baseline block top-k where they are 32 keys.
  *
- * A layer that chooses waits for the device once: for the mean queries of the call's blocks of 128, and the mean keys of chunks that are new.
+ * A layer that chooses waits for the device once: for the means of every 128 queries of the call, and the mean keys of chunks that are new.
  * Layers below the one whose keys give the boundaries see everything.
  */
 import type { Ranges, Tensor } from '../../backend/backend.ts';
@@ -10,9 +10,9 @@ import type { Plan, PlannedCall, Planner } from '../plan.ts';
 import { denseCausal } from '../ranges.ts';
 import type { Wasm } from '../../wasm.ts';
 import type { Chunking } from './dhsa-boundaries.ts';
-import { allSeen, chooseChunks, withInstruction } from './dhsa-choice.ts';
+import { chooseChunks } from './dhsa-choice.ts';
 import { ChunkMeans } from './dhsa-chunks.ts';
-import { blockSpans, queryBlocks, type QueryBlock, type SparseSettings } from './dhsa-settings.ts';
+import { allSeen, pooledSpans, queryBlocks, type QueryBlock, type SparseSettings } from './dhsa-settings.ts';
 
 export interface ChunkMethod {
   readonly settings: SparseSettings;
@@ -98,15 +98,15 @@ export class ChunkPlanner implements Planner {
     const { settings, whole } = this.#method;
     const { starts } = this.#chunking;
     const end = phase === 'decode' ? promptEnd : position + count;
-    const { vectors, rest } = await this.#means.read(call, layer, { starts, end }, () => [backend.rowMeans(q, blockSpans(blocks))]);
+    const { vectors, rest } = await this.#means.read(call, layer, { starts, end }, () => [backend.rowMeans(q, Uint32Array.from(pooledSpans(count)))]);
     const [queries = new Float32Array()] = rest;
     const ranges = chooseChunks(this.#wasm, { heads, kvHeads, headDim, blocks, queries, vectors, starts, end, sinks: settings.sinks, whole });
-    return phase === 'decode' ? { ...ranges, queryBlock: count } : withInstruction(ranges, call, settings);
+    return phase === 'decode' ? { ...ranges, queryBlock: count } : ranges;
   }
 }
 
 /** One block: the generated tokens and the newest are seen anyway, and take of the budget. */
 function decodeBlocks({ position, count, promptEnd }: PlannedCall, { budget, local }: SparseSettings): QueryBlock[] {
   const end = position + count;
-  return [{ start: 0, queries: count, local: Math.max(0, Math.min(promptEnd, position + 1 - local)), end, budget: budget <= 1 ? Math.ceil(budget * end) : budget }];
+  return [{ start: 0, queries: count, row: 0, pooled: count, local: Math.max(0, Math.min(promptEnd, position + 1 - local)), end, budget: budget <= 1 ? Math.ceil(budget * end) : budget }];
 }

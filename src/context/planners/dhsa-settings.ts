@@ -1,9 +1,13 @@
 /** What the sparse methods of prefill share: their options checked, the blocks of queries that they choose for, and the budget of each. */
+import type { Ranges } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
 import type { PrefillOptions } from '../options.ts';
+import { denseCausal } from '../ranges.ts';
 
-/** Queries that share one choice of keys. */
+/** Queries whose mean chooses keys. */
 export const QUERY_BLOCK = 128;
+/** Queries that share a list: fewer, so that the newest keys, which move on with each query, take less of the budget. */
+export const LIST_BLOCK = 32;
 
 export interface SparseSettings {
   /** At most 1: a share of the keys up to the block's end; above: keys. */
@@ -31,15 +35,18 @@ function whole(name: string, value: number, least: number): void {
   throw new InputError('argument', `prefill.${name} is ${value}; give a whole number of tokens, at least ${least}`, { [name]: value });
 }
 
-/** Queries `[start, start + queries)` of a call, at positions from `position + start` on. */
+/** A list of keys: for queries `[start, start + queries)` of a call, at positions from `position + start` on. */
 export interface QueryBlock {
   readonly start: number;
   readonly queries: number;
-  /** First key that is always seen as one of the newest: the first query still has `local` of them. */
+  /** Which mean query chooses, and of how many queries it is the mean. */
+  readonly row: number;
+  readonly pooled: number;
+  /** First key that is always seen as one of the newest: the list's first query still has `local` of them. */
   readonly local: number;
   /** Keys up to and with the last query's. */
   readonly end: number;
-  /** Keys that the block's list may have, forced ones among them; `end` or more: all. */
+  /** Keys that the list may have, forced ones among them; `end` or more: all. */
   readonly budget: number;
 }
 
@@ -49,20 +56,30 @@ export interface Queries {
   readonly promptEnd: number;
 }
 
-/** Blocks in which every query belongs to the instruction see everything; where it begins within a block: `withInstruction`. */
+/**
+ * Lists of LIST_BLOCK queries, four to a mean query. One that has a query of the instruction sees everything: up to 31 queries too many.
+ * `queryBlock` of their ranges is LIST_BLOCK.
+ */
 export function queryBlocks({ position, count, promptEnd }: Queries, { budget, local, instruction }: SparseSettings): QueryBlock[] {
   const blocks: QueryBlock[] = [];
-  for (let start = 0; start < count; start += QUERY_BLOCK) {
-    const queries = Math.min(QUERY_BLOCK, count - start);
+  for (let start = 0; start < count; start += LIST_BLOCK) {
+    const queries = Math.min(LIST_BLOCK, count - start);
+    const row = Math.floor(start / QUERY_BLOCK);
     const first = position + start;
     const end = first + queries;
     const keys = budget <= 1 ? Math.ceil(budget * end) : budget;
-    blocks.push({ start, queries, local: Math.max(0, first + 1 - local), end, budget: first >= promptEnd - instruction ? end : keys });
+    const pooled = Math.min(QUERY_BLOCK, count - row * QUERY_BLOCK);
+    blocks.push({ start, queries, row, pooled, local: Math.max(0, first + 1 - local), end, budget: end > promptEnd - instruction ? end : keys });
   }
   return blocks;
 }
 
-/** Spans of rows for `rowMeans`. */
-export function blockSpans(blocks: readonly QueryBlock[]): Uint32Array {
-  return Uint32Array.from(blocks.flatMap(({ start, queries }) => [start, start + queries]));
+/** Spans of rows for `rowMeans`: the queries of each mean. */
+export function pooledSpans(count: number): number[] {
+  return Array.from({ length: Math.ceil(count / QUERY_BLOCK) }, (_, row) => [row * QUERY_BLOCK, Math.min(count, (row + 1) * QUERY_BLOCK)]).flat();
+}
+
+/** What every query sees where no budget leaves anything out; else undefined. */
+export function allSeen(blocks: readonly QueryBlock[], { position, count }: Queries): Ranges | undefined {
+  return blocks.every((block) => block.budget >= block.end) ? denseCausal(count, position + count) : undefined;
 }

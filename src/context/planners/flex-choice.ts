@@ -2,7 +2,7 @@
 import type { Ranges } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
 import { ListWriter } from '../runs.ts';
-import { QUERY_BLOCK, type QueryBlock } from './dhsa-settings.ts';
+import { LIST_BLOCK, type QueryBlock } from './dhsa-settings.ts';
 import { withScratch } from './dhsa-scratch.ts';
 
 /** Share of the attention that a head's choice holds (gamma). */
@@ -21,7 +21,7 @@ export interface FlexChoice {
   readonly headDim: number;
   readonly scale: number;
   readonly position: number;
-  /** Of the call: all blocks of its queries, and their mean queries, and after those the mean of the probed queries: [blocks + 1, heads * headDim]. */
+  /** The call's lists, and its mean queries, after those the mean of the probed ones: [rows + 1, heads * headDim]. */
   readonly blocks: readonly QueryBlock[];
   readonly queries: Float32Array;
   /** WASM address of f32 [ceil(keys / FLEX_BLOCK), kvHeads * headDim]: mean keys. */
@@ -51,32 +51,32 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
     const stride = kvHeads * headDim;
     for (let head = 0; head < kvHeads; head++) {
       const vectors = choice.vectors + 4 * head * headDim;
-      const estimateFor = (block: number, end: number): void => {
+      const estimateFor = (which: number, end: number): void => {
         const count = Math.ceil(end / FLEX_BLOCK);
         const last = end / FLEX_BLOCK - (count - 1);
-        const at = (block * kvHeads + head) * row;
+        const at = (which * kvHeads + head) * row;
         wasm.f32(q, row).set(choice.queries.subarray(at, at + row));
         exports.blockMass(estimate, q, vectors, stride, count, headDim, group, choice.scale, last, sums);
       };
       const column = groupMean(choice.vertical, keys, head * group, group);
       wasm.f32(mass, keys).set(column);
       wasm.f32(exact, chunks).set(blockSums(column, chunks));
-      estimateFor(blocks.length, keys);
+      estimateFor((blocks.at(-1)?.row ?? 0) + 1, keys);
       const asked = exports.jensenShannon(estimate, exact, chunks) < DISTANCE;
       const room = roomFor(choice);
       if (!asked) {
         exports.cover(columns, mass, keys, SHARE, Math.floor(room / 2), histogram);
         wasm.f32(slash, bins).set(slashMean(choice, head, bins));
-        exports.cover(lines, slash, bins, SHARE, Math.floor(room / 2 / (SLASH_WIDTH + QUERY_BLOCK)), histogram);
+        exports.cover(lines, slash, bins, SHARE, Math.floor(room / 2 / (SLASH_WIDTH + LIST_BLOCK)), histogram);
       }
-      blocks.forEach(({ start, end, local, queries, budget }, block) => {
+      for (const { start, end, local, queries, budget, row: which } of blocks) {
         if (budget >= end) {
           perHead[head]?.push(Uint32Array.of(0, end));
-          return;
+          continue;
         }
         if (asked) {
           const count = Math.ceil(end / FLEX_BLOCK);
-          estimateFor(block, end);
+          estimateFor(which, end);
           exports.cover(marks, estimate, count, SHARE, Math.floor(room / FLEX_BLOCK), histogram);
           const chosen = wasm.bytes(marks, count);
           const wanted = wasm.bytes(columns, local);
@@ -85,7 +85,7 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
         const first = choice.position + start;
         const count = exports.lineRuns(runs, seen, columns, asked ? 0 : lines, bins, SLASH_WIDTH, first, first + queries, choice.sinks, local);
         perHead[head]?.push(wasm.u32(runs, 2 * count).slice());
-      });
+      }
     }
   });
   const writer = new ListWriter();
@@ -96,7 +96,7 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
       writer.next();
     }
   }
-  return writer.build({ queryBlock: QUERY_BLOCK, shared: false, causal: true });
+  return writer.build({ queryBlock: LIST_BLOCK, shared: false, causal: true });
 }
 
 /** Keys that may be chosen besides those that are seen anyway, in every block that chooses. */

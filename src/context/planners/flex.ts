@@ -10,9 +10,8 @@ import type { Plan, PlannedCall, Planner } from '../plan.ts';
 import { denseCausal } from '../ranges.ts';
 import type { Wasm } from '../../wasm.ts';
 import { FixedChunks } from './blocks.ts';
-import { allSeen, withInstruction } from './dhsa-choice.ts';
 import { ChunkMeans } from './dhsa-chunks.ts';
-import { blockSpans, queryBlocks, sparseSettings, type QueryBlock, type SparseSettings } from './dhsa-settings.ts';
+import { allSeen, pooledSpans, queryBlocks, sparseSettings, type QueryBlock, type SparseSettings } from './dhsa-settings.ts';
 import { chooseFlex, FLEX_BLOCK, SLASH_WIDTH } from './flex-choice.ts';
 
 /** Last queries of a call that are probed, and how many of them by distance. */
@@ -78,12 +77,10 @@ class FlexPlanner implements Planner {
     this.#means.free();
   }
 
-  /** Without a limit only the instruction's blocks see everything for their budget's sake. */
+  /** Without a limit only the instruction's lists see everything. */
   #blocks(call: PlannedCall): QueryBlock[] {
-    const blocks = queryBlocks(call, this.#limited ? this.#settings : { ...this.#settings, budget: 1 });
-    if (this.#limited) return blocks;
-    const dense = call.promptEnd - this.#settings.instruction - call.position;
-    return blocks.map((block) => (block.start >= dense ? block : { ...block, budget: 0 }));
+    const blocks = queryBlocks(call, this.#settings);
+    return this.#limited ? blocks : blocks.map((block) => (block.end > call.promptEnd - this.#settings.instruction ? block : { ...block, budget: 0 }));
   }
 
   async #choose(call: PlannedCall, layer: number, q: Tensor, blocks: readonly QueryBlock[]): Promise<Ranges> {
@@ -98,7 +95,7 @@ class FlexPlanner implements Planner {
       return call.held?.(dense, layer) ?? dense;
     };
     const { vectors, rest } = await this.#means.read(call, layer, { starts: this.#chunks.starts, end: keys }, () => [
-      backend.rowMeans(q, Uint32Array.of(...blockSpans(blocks), count - probed, count)),
+      backend.rowMeans(q, Uint32Array.of(...pooledSpans(count), count - probed, count)),
       backend.probe(backend.rows(q, count - probed, probed), kv, layer, keys - probed, seen(probed, keys), { heads, scale }),
       backend.stack(Array.from({ length: samples }, (_, sample) => {
         const row = count - 1 - Math.floor((sample * probed) / samples);
@@ -107,11 +104,10 @@ class FlexPlanner implements Planner {
       })),
     ]);
     const [queries = new Float32Array(), vertical = new Float32Array(), slash = new Float32Array()] = rest;
-    const ranges = chooseFlex(this.#wasm, {
+    return chooseFlex(this.#wasm, {
       heads, kvHeads, headDim, scale, position, blocks, queries, vectors, keys, vertical, slash, samples,
       sinks: this.#settings.sinks, limited: this.#limited,
     });
-    return withInstruction(ranges, call, this.#settings);
   }
 }
 

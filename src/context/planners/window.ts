@@ -3,8 +3,7 @@ import type { Ranges } from '../../backend/backend.ts';
 import type { PrefillOptions } from '../options.ts';
 import type { PlannedCall, Planner } from '../plan.ts';
 import { denseCausal } from '../ranges.ts';
-import { withInstruction } from './dhsa-choice.ts';
-import { QUERY_BLOCK, queryBlocks, sparseSettings, type SparseSettings } from './dhsa-settings.ts';
+import { LIST_BLOCK, queryBlocks, sparseSettings, type SparseSettings } from './dhsa-settings.ts';
 
 /** Keeps nothing from call to call. Throws `InputError('argument')` for options that cannot be. */
 export function createWindowPlanner(options: PrefillOptions): Planner {
@@ -14,7 +13,7 @@ export function createWindowPlanner(options: PrefillOptions): Planner {
 }
 
 /**
- * A block of 128 queries shares a window: `local` keys for its first query, and so up to 127 more for its last; by default, for its last, what the
+ * A block of 32 queries shares a window: `local` keys for its first query, and so up to 31 more for its last; by default, for its last, what the
  * sinks leave of the budget. Answers see everything.
  */
 export function windowRanges(call: PlannedCall, settings: SparseSettings, local?: number): Ranges {
@@ -35,5 +34,5 @@ export function windowRanges(call: PlannedCall, settings: SparseSettings, local?
     offsets.push(runs.length / 2);
   }
   if (!limited) return denseCausal(count, position + count);
-  return withInstruction({ queryBlock: QUERY_BLOCK, shared: true, causal: true, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs) }, call, settings);
+  return { queryBlock: LIST_BLOCK, shared: true, causal: true, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs) };
 }

@@ -138,12 +138,14 @@ function wantedChunks(bed: Bed, layer: number, head: number, position: number, c
   const vectors = starts.map((start, c) => mean(keys.slice(start, bounds[c + 1])));
   const queries = Array.from({ length: GROUP }, (_, g) => bed.rotated(bed.prompt.queries[layer]!, head * GROUP + g));
   return Array.from({ length: count }, (_, query) => {
-    if (position + query >= bed.prompt.length - s.instruction) return Array.from({ length: position + query + 1 }, () => true);
+    const begin = position + Math.floor(query / 32) * 32;
+    const last = Math.min(begin + 32, end);
+    // A list with one query of the instruction sees everything.
+    if (last > bed.prompt.length - s.instruction) return Array.from({ length: position + query + 1 }, () => true);
     const first = position + Math.floor(query / 128) * 128;
-    const last = Math.min(first + 128, end);
-    const local = Math.max(0, first + 1 - s.local);
-    const means = queries.map((rows) => mean(rows.slice(first, last)));
-    const one = { means, queries: last - first, vectors, bounds, sinks: Math.min(s.sinks, local), local, end: last, budget: s.budget <= 1 ? Math.ceil(s.budget * last) : s.budget, whole: s.whole };
+    const local = Math.max(0, begin + 1 - s.local);
+    const means = queries.map((rows) => mean(rows.slice(first, Math.min(first + 128, end))));
+    const one = { means, queries: Math.min(first + 128, end) - first, vectors, bounds, sinks: Math.min(s.sinks, local), local, end: last, budget: s.budget <= 1 ? Math.ceil(s.budget * last) : s.budget, whole: s.whole };
     return reference.chosenKeys(one).slice(0, position + query + 1);
   });
 }
@@ -275,9 +277,7 @@ describe('dhsa and its baseline', () => {
       const [position, count] = [call * chunk, ends[call]! - call * chunk];
       if (ranges.shared) return;
       const wanted = Array.from({ length: KV_HEADS }, (_, head) => wantedChunks(bed, layer, head, position, count, starts[call]!, { ...settings, whole: false }));
-      // Lists of 32 where the instruction begins: its first may be up to 31 queries early.
-      const dense = Math.floor(Math.max(0, 560 - position) / 32) * 32;
-      compare(ranges, (query, head) => (query >= dense && 560 - position < count ? visible(denseCausal(count, position + count), query, 0, position) : wanted[head]![query]!), position, count, `call ${call} layer ${layer}`);
+      compare(ranges, (query, head) => wanted[head]![query]!, position, count, `call ${call} layer ${layer}`);
     }));
     planner.free();
   });
@@ -358,7 +358,7 @@ describe('dhsa and its baseline', () => {
       // Slow rotation, so that a direction is the same one far away.
       const bed = new Bed(prompt, { ...ROPE, inverseFrequency: ROPE.inverseFrequency.map((frequency) => frequency / 1000) });
       for (const method of ['dhsa', 'blocks'] as const) {
-        const planner = METHODS[method]!(wasm, { budget: 170, local: 1, sinks: 4, instruction: 0 });
+        const planner = METHODS[method]!(wasm, { budget: 80, local: 1, sinks: 4, instruction: 0 });
         await bed.run(planner, 0, 384);
         const layers = await bed.run(planner, 384, 128);
         for (const ranges of layers) for (let head = 0; head < KV_HEADS; head++) recall[method] += visible(ranges, 127, head, 384).slice(at, at + 12).filter(Boolean).length / (12 * 12 * LAYERS * KV_HEADS);
@@ -426,16 +426,18 @@ describe('FlexPrefill', () => {
         }, 0));
         const columns = reference.covering(vertical, 0.9, length);
         const lines = reference.covering(slash, 0.9, length);
-        return starts.map((first) => {
-          const end = Math.min(first + 128, length);
+        return Array.from({ length: Math.ceil(length / 32) }, (_, list) => {
+          const first = 32 * list;
+          const pool = 128 * Math.floor(list / 4);
+          const end = Math.min(first + 32, length);
           const local = Math.max(0, first + 1 - 16);
           if (!asked) return reference.lineKeys(columns.filter((key) => key < local), lines, { width: 32, start: first, end, sinks: Math.min(2, local), local });
           const count = Math.ceil(end / 128);
-          const chosen = reference.covering(reference.blockMass(meansOf(first, end), vectors.slice(0, count), SCALE, end / 128 - count + 1), 0.9, count);
+          const chosen = reference.covering(reference.blockMass(meansOf(pool, Math.min(pool + 128, length)), vectors.slice(0, count), SCALE, end / 128 - count + 1), 0.9, count);
           return Array.from({ length: end }, (_, key) => key < 2 || key >= local || chosen.includes(Math.floor(key / 128)));
         });
       });
-      compare(ranges, (query, head) => perHead[head]![Math.floor(query / 128)]!.slice(0, query + 1), 0, length, `layer ${layer}`);
+      compare(ranges, (query, head) => perHead[head]![Math.floor(query / 32)]!.slice(0, query + 1), 0, length, `layer ${layer}`);
     });
     expect(patterns).toEqual(new Set([true, false]));
     planner.free();
