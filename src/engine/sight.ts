@@ -10,7 +10,7 @@ import type { LanguageModel } from '../models/model.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
-import { choiceName, keptCount, patchesOf, selectTokens } from '../vision/select/index.ts';
+import { choiceName, keptCount, outliers, patchesOf, pickOne, selectTokens, type VisualChoice } from '../vision/select/index.ts';
 import { resizeToSquare, toPixels } from '../vision/square.ts';
 import type { Wasm } from '../wasm.ts';
 
@@ -77,6 +77,14 @@ export class ModelSight implements Sight {
     };
   }
 
+  outliers(picture: SeenPicture, count: number): SeenPicture {
+    const of = picture.thinned?.of ?? picture.tokens;
+    const whole = picture.thinned?.whole ?? picture.mark;
+    const choice = outliers(count);
+    const thinned = new Thinned({ choice, tokens: keptCount(choice, of, 0) }, whole, of);
+    return { ...picture, mark: `${whole} ${choiceName(choice)}`, thinned, tokens: thinned.tokens ?? of };
+  }
+
   async settle(picture: SeenPicture, signal?: AbortSignal): Promise<void> {
     if (picture.thinned !== undefined && picture.thinned.tokens === undefined) await this.#look(picture, signal);
   }
@@ -134,6 +142,8 @@ export class VisualCache {
   readonly #kept = new Map<string, Tensor>();
   /** Which tokens stay, by mark; the first is the oldest. */
   readonly #choices = new Map<string, Int32Array>();
+  /** What is being chosen from: it stays. */
+  readonly #pinned = new Set<Tensor>();
   #bytes = 0;
 
   /** `choosing`: needed for pictures of which not all tokens are read. */
@@ -207,18 +217,36 @@ export class VisualCache {
     const choosing = this.#choosing;
     if (choosing === undefined) throw new InputError('argument', 'context.visual: nothing here chooses among tokens');
     const all = this.#kept.get(whole) ?? this.#whole(picture, whole);
-    const [, width = 0] = all.shape;
-    const embeddings = await this.#backend.download(all);
-    const free = freeTokens(this.#pictures, of, picture.route);
-    return selectTokens(
-      choosing.wasm,
-      {
-        embeddings, count: of, width, fixed: [[free, of]],
-        ...(question === undefined ? {} : { question: await choosing.embed(question) }),
-        ...(choice.method === 'showui' ? { patches: patchesOf(pixelsOf(picture), picture.size, Math.sqrt(free)) } : {}),
-      },
-      choice,
-    );
+    this.#pinned.add(all);
+    try {
+      const [, width = 0] = all.shape;
+      const free = freeTokens(this.#pictures, of, picture.route);
+      const there = await this.#chooseThere(all, choice, of, free);
+      if (there !== undefined) return there;
+      const embeddings = await this.#backend.download(all);
+      return selectTokens(
+        choosing.wasm,
+        {
+          embeddings, count: of, width, fixed: choice.method === 'outliers' ? [] : [[free, of]],
+          ...(question === undefined ? {} : { question: await choosing.embed(question) }),
+          ...(choice.method === 'showui' ? { patches: patchesOf(pixelsOf(picture), picture.size, Math.sqrt(free)) } : {}),
+        },
+        choice,
+      );
+    } finally {
+      this.#pinned.delete(all);
+    }
+  }
+
+  /** Where the embeddings are, by the device; undefined where it has no way, or is not sure. The last `of - free` tokens never go. */
+  async #chooseThere(all: Tensor, choice: VisualChoice, of: number, free: number): Promise<Int32Array | undefined> {
+    const { method, spread, precision, pivot, seed } = choice;
+    const wanted = keptCount(choice, of, of - free);
+    const k = wanted === undefined ? 0 : wanted - (of - free);
+    if (method !== 'todre' || spread !== 'sum' || precision !== 'exact' || k < 1 || k >= free) return undefined;
+    const rows = Int32Array.from({ length: free }, (_, i) => i);
+    const chosen = await this.#backend.diverse?.(all, rows, k, pivot === 'random' ? pickOne(free, seed) : -1);
+    return chosen && Int32Array.of(...chosen.toSorted(), ...Array.from({ length: of - free }, (_, i) => free + i));
   }
 
   #remember(mark: string, kept: Int32Array): void {
@@ -233,6 +261,7 @@ export class VisualCache {
     this.#bytes += bytesOf(tensor);
     for (const [name, oldest] of this.#kept) {
       if (this.#bytes <= MOST_KEPT_BYTES || oldest === tensor) break;
+      if (this.#pinned.has(oldest)) continue;
       this.#forget(name, oldest);
     }
     return tensor;

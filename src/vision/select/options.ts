@@ -40,7 +40,8 @@ export interface VisualSelection {
 
 /** Checked, with its defaults. */
 export interface VisualChoice {
-  readonly method: VisualMethod;
+  /** `outliers`: those of the largest norm, which DAMRO contrasts with; not for sessions to choose. */
+  readonly method: VisualMethod | 'outliers';
   readonly keep: number | 'auto';
   readonly threshold: number;
   readonly seed: number;
@@ -104,10 +105,15 @@ function wrong(name: string, value: unknown, remedy: string): InputError {
   return new InputError('argument', `${NAME}${name}: ${JSON.stringify(value) ?? String(value)} cannot be; use ${remedy}`, { name: `${NAME}${name}` });
 }
 
+/** The tokens of the largest norm, nothing else. */
+export function outliers(tokens: number): VisualChoice {
+  return { method: 'outliers', keep: tokens, threshold: 0, seed: 0, pivot: 'farthest', spread: 'sum', precision: 'exact', negated: false, release: undefined };
+}
+
 /** Tokens that stay of `n`, of which `fixed` always do; at least one of the others, where there are any. 'auto': undefined, known only afterwards. */
-export function keptCount({ keep }: Pick<VisualChoice, 'keep'>, n: number, fixed: number): number | undefined {
+export function keptCount({ method, keep }: Pick<VisualChoice, 'method' | 'keep'>, n: number, fixed: number): number | undefined {
   if (keep === 'auto') return undefined;
-  const wanted = keep <= 1 ? Math.round(keep * n) : keep;
+  const wanted = keep < 1 || (keep === 1 && method !== 'outliers') ? Math.round(keep * n) : keep;
   return Math.min(n, Math.max(wanted, fixed + Math.min(1, n - fixed)));
 }
 

@@ -33,6 +33,8 @@ export interface Patches {
   readonly width: number;
 }
 
+/** Sums of products of bytes fit 32 bits up to it, with room to spare. */
+const MOST_WIDTH = 65536;
 const FAST = 1;
 const FARTHEST = -1;
 
@@ -42,8 +44,8 @@ const FARTHEST = -1;
  */
 export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice): Int32Array {
   const { embeddings, count, width, fixed = [] } = tokens;
-  if (count < 1 || width < 1 || embeddings.length !== count * width) {
-    throw new InputError('argument', `visual tokens: ${embeddings.length} values are not ${count} tokens of ${width}`, { count, width });
+  if (count < 1 || width < 1 || width > MOST_WIDTH || embeddings.length !== count * width) {
+    throw new InputError('argument', `visual tokens: ${embeddings.length} values are not ${count} tokens of ${width}, or they are wider than ${MOST_WIDTH}`, { count, width });
   }
   const held = new Uint8Array(count);
   for (const [start, end] of fixed) held.fill(1, start, end);
@@ -66,6 +68,9 @@ function choose(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice, free: re
     case 'random':
       checkFinite(tokens);
       return pickSome([...free.keys()], k, seed);
+    case 'outliers':
+      checkFinite(tokens);
+      return byNorm(tokens, free, k);
     case 'showui':
       checkFinite(tokens);
       return byComponents(wasm, tokens, choice, free, k);
@@ -147,6 +152,12 @@ function relevance(blocks: Blocks, { width: d, question }: VisualTokens, { negat
   if (found > 0) throw new InputError('argument', `visual tokens: embedding ${found - 1} of the question is not a number`);
   if (found < 0) throw notFinite(wasm.u32(rows, n)[-1 - found] ?? 0);
   return out;
+}
+
+/** The longest, the lower index among equals. */
+function byNorm({ embeddings, width }: VisualTokens, free: readonly number[], k: number): number[] {
+  const squares = free.map((i) => embeddings.subarray(i * width, (i + 1) * width).reduce((sum, value) => sum + value * value, 0));
+  return [...free.keys()].sort((a, b) => (squares[b] ?? 0) - (squares[a] ?? 0) || a - b).slice(0, k);
 }
 
 function byComponents(wasm: Wasm, { patches }: VisualTokens, { threshold, keep, seed }: VisualChoice, free: readonly number[], k: number): number[] {
