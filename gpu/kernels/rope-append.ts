@@ -1,6 +1,6 @@
 /** Rotation of q and k, and the append of k and v to the pages: see rope-append.wgsl. */
 import { InputError } from '../../src/errors.ts';
-import { pageWriter, type KvOperand } from '../lib/pages.ts';
+import { pageWriter, type KvOperand, type OpenMemory } from '../lib/pages.ts';
 import reduce from '../lib/reduce.wgsl';
 import ropeRows from '../lib/rope-rows.wgsl';
 import ropeRun from '../lib/rope-run.wgsl';
@@ -13,6 +13,8 @@ export interface RopeAppendInputs {
   readonly qkv: Matrix;
   readonly heads: number;
   readonly kv: KvOperand;
+  /** The memory of the pages that are written. */
+  readonly open: OpenMemory;
   readonly position: number;
   /** RoPE's position of the first token. */
   readonly first: number;
@@ -57,8 +59,8 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
   name: 'rope-append',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32'],
-  types: ({ kv }) => kv.open.format,
-  source: ({ kv }) => `${pageWriter(kv.open.format)}\n${source}\n${reduce}\n${ropeRun}`,
+  types: ({ open }) => open.format,
+  source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRun}`,
   constants: ({ heads, kv, rotary, interleaved, qNorm, kNorm }) => ({
     HEAD_DIM: kv.spec.headDim,
     HEADS: heads,
@@ -74,11 +76,11 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
     checkGrid('rope-append', ropeAppend.grid(inputs));
   },
   grid: ({ qkv, heads, kv }) => [heads + 2 * kv.spec.kvHeads, qkv.rows, 1],
-  buffers: ({ qkv, angles, qNorm, kNorm, kv, q, none }) => [
-    qkv.buffer, angles, qNorm?.weight ?? none, kNorm?.weight ?? none, kv.table, kv.open.buffer, q.buffer,
+  buffers: ({ qkv, angles, qNorm, kNorm, kv, open, q, none }) => [
+    qkv.buffer, angles, qNorm?.weight ?? none, kNorm?.weight ?? none, kv.table, open.buffer, q.buffer,
   ],
-  values: ({ qkv, q, position, first, kv, qNorm, kNorm }) => [
-    qkv.stride, q.stride, position, kv.tableStart, kv.blocks, kv.open.pages, qNorm?.epsilon ?? 0, kNorm?.epsilon ?? 0, first,
+  values: ({ qkv, q, position, first, kv, open, qNorm, kNorm }) => [
+    qkv.stride, q.stride, position, kv.tableStart, kv.blocks, open.pages, qNorm?.epsilon ?? 0, kNorm?.epsilon ?? 0, first,
   ],
 };
 
@@ -87,6 +89,6 @@ export const ropeAppendRows: Kernel<RopeAppendInputs> = {
   ...ropeAppend,
   name: 'rope-append-rows',
   data: true,
-  source: ({ kv }) => `${pageWriter(kv.open.format)}\n${source}\n${reduce}\n${ropeRows}`,
+  source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRows}`,
   hostData: ({ positions = new Int32Array(0) }) => ({ words: new Uint32Array(positions.buffer, positions.byteOffset, positions.length) }),
 };

@@ -27,8 +27,6 @@ export interface KvOperand {
   readonly spec: KvSpec;
   /** Page memory of the formats that the kernel may meet, at most PAGE_SLOTS, by code. */
   readonly memories: readonly PageMemory[];
-  /** The one that is written token by token. */
-  readonly open: PageMemory & { readonly format: KvSpec['format'] };
   readonly table: DeviceBuffer;
   /** Word of the table at which the layer begins. */
   readonly tableStart: number;
@@ -39,6 +37,11 @@ export interface PageMemory {
   readonly format: KvFormat;
   readonly buffer: DeviceBuffer;
   readonly pages: number;
+}
+
+/** Pages that are written token by token. */
+export interface OpenMemory extends PageMemory {
+  readonly format: KvSpec['format'];
 }
 
 /** Short name of the formats, for a pipeline's key. */

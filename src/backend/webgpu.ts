@@ -314,13 +314,13 @@ export class WebGpuBackend implements Backend {
     const rotary = rope === undefined ? 0 : 2 * rope.inverseFrequency.length;
     if (rope !== undefined && (rotary < 2 || rotary > headDim)) throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
     const operand = pool.operand('ropeAppend', kv, layer);
-    pool.checkOpen('ropeAppend', kv, layer, [Math.floor(position / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS)]);
+    const open = pool.openMemory('ropeAppend', kv, layer, [Math.floor(position / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS)]);
     const positions = kv.positions?.subarray(position, end);
     const first = positions?.[0] ?? position;
     const follow = positions?.every((value, i) => value === first + i) ?? true;
     const out = this.#tensors.make([input.rows, heads * headDim]);
     this.#runner.run(follow ? ropeAppend : ropeAppendRows, {
-      qkv: input, heads, kv: operand, position, first, positions, rotary,
+      qkv: input, heads, kv: operand, open, position, first, positions, rotary,
       interleaved: rope?.style === 'interleaved',
       angles: rope === undefined ? this.#none : pool.angles(rope, positions?.reduce((most, value) => Math.max(most, value + 1), 0) ?? end),
       qNorm: rms('ropeAppend', options.qNorm, headDim),

@@ -157,7 +157,6 @@ function fill(r: Random, spec: Omit<KvSpec, 'layers'>, blocks: number, formats: 
   const bytes: Uint8Array[] = [];
   const keys: Float64Array[][] = [];
   const values: Float64Array[][] = [];
-  pool.reserve(1);
   for (let head = 0; head < kvHeads; head++) {
     keys.push([]);
     values.push([]);

@@ -1,7 +1,7 @@
 /** Page memory on the device, one buffer a format, with what belongs to it: page tables of the sequences in use, and angle tables. */
 import { convert } from '../../../gpu/kernels/convert.ts';
 import { anglePositions, angleRows } from '../../../gpu/kernels/rope-append.ts';
-import { PAGE_SLOTS, pageWords, type KvOperand, type PageMemory } from '../../../gpu/lib/pages.ts';
+import { PAGE_SLOTS, pageWords, type KvOperand, type OpenMemory, type PageMemory } from '../../../gpu/lib/pages.ts';
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { BufferPart, Runner } from '../../../gpu/runtime/runner.ts';
 import { DeviceError, InputError } from '../../errors.ts';
@@ -159,7 +159,7 @@ export class GpuKvPool implements KvPool {
   /** The sequence's view on the device, its page table brought up to date. */
   operand(operation: string, kv: KvView, layer: number): KvOperand {
     this.#check();
-    const { layers, kvHeads, format } = this.spec;
+    const { layers, kvHeads } = this.spec;
     if (!Number.isInteger(layer) || layer < 0 || layer >= layers) throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
     if (kv.table.length !== layers * kvHeads * kv.blocks) {
       throw new InputError(
@@ -167,19 +167,16 @@ export class GpuKvPool implements KvPool {
         `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`,
       );
     }
-    const open = this.#memories.get(format);
-    if (open === undefined) throw new InputError('argument', `${operation}: the KV pool has no pages of ${format}; reserve some first`);
     const readable = this.readable(kv);
     const memories = KV_FORMATS.flatMap((name, code) => {
       const memory = (readable[code] ?? 0) > 0 ? this.#memories.get(name) : undefined;
       return memory === undefined ? [] : [memory];
     });
+    if (memories.length === 0) throw new InputError('argument', `${operation}: the KV pool has no pages of the view's formats; reserve some first`);
     if (memories.length > PAGE_SLOTS) {
       throw new InputError('argument', `${operation}: a view of pages in ${memories.length} formats, at most ${PAGE_SLOTS}; convert some`, { formats: memories.length, limit: PAGE_SLOTS });
     }
-    return {
-      spec: this.spec, memories, open: { ...open, format }, table: this.#tables.buffer(kv, readable), tableStart: layer * kvHeads * kv.blocks, blocks: kv.blocks,
-    };
+    return { spec: this.spec, memories, table: this.#tables.buffer(kv, readable), tableStart: layer * kvHeads * kv.blocks, blocks: kv.blocks };
   }
 
   /** Blocks of a layer's KV head before the first that a kernel may not read. */
@@ -192,9 +189,10 @@ export class GpuKvPool implements KvPool {
     this.#tables.check(operation, kv, layer * this.spec.kvHeads + head, blocks, this.readable(kv), holes);
   }
 
-  /** Throws unless blocks [from, to) of every KV head of a layer can be written token by token. */
-  checkOpen(operation: string, kv: KvView, layer: number, [from, to]: readonly [number, number]): void {
+  /** The memory of open pages; throws unless blocks [from, to) of every KV head of a layer are among them. */
+  openMemory(operation: string, kv: KvView, layer: number, [from, to]: readonly [number, number]): OpenMemory {
     const { kvHeads, format } = this.spec;
+    const memory = this.#memories.get(format);
     const first = pageNumber(format, 0);
     for (let head = 0; head < kvHeads; head += 1) {
       for (let block = from; block < to; block += 1) {
@@ -204,6 +202,8 @@ export class GpuKvPool implements KvPool {
         throw new InputError('argument', `${operation}: position ${block * PAGE_TOKENS}, layer ${layer}, head ${head}: ${found}`, { page, block, layer, head });
       }
     }
+    if (memory === undefined) throw new InputError('argument', `${operation}: the KV pool has no pages of ${format}; reserve some first`);
+    return { ...memory, format };
   }
 
   /** Pages of each format that the view's kernels may read: the same array until memory grows. */
