@@ -245,7 +245,11 @@ export function pages(subject: Subject): void {
       const view = made(subject.device);
       let thrown: unknown;
       try {
-        await subject.device.scope(() => act(subject.device, view) as void);
+        let result: unknown;
+        subject.device.scope(() => {
+          result = act(subject.device, view);
+        });
+        await result;
       } catch (error) {
         thrown = error;
       }
