@@ -28,6 +28,8 @@ interface Block {
   readonly children: Map<string, Block>;
   /** By lane; each held once. */
   readonly pages: Int32Array;
+  /** RoPE's, of its slots; undefined: their own. */
+  readonly positions: Int32Array | undefined;
   readonly bytes: number;
 }
 
@@ -70,6 +72,7 @@ export class Prefixes {
       const from = sequence.length / PAGE_TOKENS;
       sequence.adopt(known.slice(from).map(({ pages }) => pages), end);
       adopted = from;
+      place(sequence, known, from);
     } finally {
       for (const { pages } of known.slice(0, adopted)) for (const page of pages) this.#pages.release(page);
     }
@@ -87,7 +90,8 @@ export class Prefixes {
       if (siblings.has(key)) break;
       const pages = sequence.pagesOf(index);
       const bytes = pages.reduce((sum, page) => sum + sequence.pool.pageBytes(pageFormat(page)), 0);
-      const block: Block = { parent, key, children: new Map(), pages, bytes };
+      const positions = sequence.positions?.slice(index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS);
+      const block: Block = { parent, key, children: new Map(), pages, positions, bytes };
       for (const page of pages) this.#pages.retain(page);
       siblings.set(key, block);
       this.#bytes += bytes;
@@ -139,6 +143,17 @@ export class Prefixes {
     this.#bytes -= oldest.bytes;
     for (const page of oldest.pages) this.#pages.release(page);
     return true;
+  }
+}
+
+/** Sets the positions of blocks from `from` on, where they or those before them are not their slots' own. */
+function place(sequence: Sequence, blocks: readonly Block[], from: number): void {
+  const added = blocks.slice(from);
+  if (sequence.positions === undefined && added.every(({ positions }) => positions === undefined)) return;
+  const all = (sequence.positions ??= Int32Array.from({ length: sequence.capacity }, (_, slot) => slot));
+  for (const [i, { positions }] of added.entries()) {
+    const start = (from + i) * PAGE_TOKENS;
+    all.set(positions ?? Int32Array.from({ length: PAGE_TOKENS }, (_, slot) => start + slot), start);
   }
 }
 

@@ -151,6 +151,22 @@ describe('equal beginnings', () => {
     expect(pages.used).toBe(0);
   });
 
+  test('positions of slots go with the pages', () => {
+    const pages = new PageAllocator(pool());
+    const prefixes = new Prefixes(pages, 1e9);
+    const given = prompt(count(100));
+    const a = new Sequence(pages, 200);
+    a.positions = Int32Array.from({ length: 200 }, (_, slot) => (slot < 40 ? slot : slot + 10));
+    read(a, given, 0);
+    prefixes.publish(given, a);
+    const b = new Sequence(pages, 150);
+    prefixes.adopt(prompt(count(97)), b);
+    expect(b.length).toBe(96);
+    expect([...b.positions!.subarray(0, 96)]).toEqual([...a.positions.subarray(0, 96)]);
+    expect(b.positions).toHaveLength(150);
+    for (const sequence of [a, b]) sequence.free();
+  });
+
   test('what was used last stays, within the bound; a device without room gets all of it back', () => {
     const pages = new PageAllocator(pool());
     const prefixes = new Prefixes(pages, 4 * OPEN_BLOCK);
