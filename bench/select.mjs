@@ -66,7 +66,7 @@ try {
     result.asExact = result.chosen.filter((i) => same.chosen.includes(i)).length / exact.length;
     for (const name of ['first', 'median', 'least']) result[name] = Math.round(10 * result[name]) / 10;
   }
-  console.log(JSON.stringify({ agent, count, width, kept, calls: CALLS, results: results.map(({ chosen, ...rest }) => rest) }, null, 1));
+  console.log(JSON.stringify({ agent, count, width, kept, calls: CALLS, results: results.map(({ chosen: _chosen, ...rest }) => rest) }, null, 1));
 } finally {
   await browser.close();
   await server.close();
