@@ -6,7 +6,7 @@ import { joined as contextOutcomes } from './context.mjs';
 import { METHODS } from './methods.mjs';
 import { difference, share } from './statistics.mjs';
 import { curves, heatMaps, intervals } from './svg.mjs';
-import { ALL, joined as visualOutcomes, SELECTIONS } from './visual.mjs';
+import { ALL, BLIND, joined as visualOutcomes, SELECTIONS } from './visual.mjs';
 
 const percent = (x, digits = 1) => `${(100 * x).toFixed(digits)} %`;
 const right = (outcomes) => [...outcomes].filter((digit) => digit === '1').length;
@@ -74,16 +74,17 @@ export function drawVisual(record) {
   const shares = new Map();
   for (const [key, recorded] of Object.entries(found)) {
     const at = key.lastIndexOf(' ');
-    const [name, keep] = key === ALL ? [ALL, '1'] : [key.slice(0, at), key.slice(at + 1)];
+    const whole = key === ALL || key === BLIND;
+    const [name, keep] = whole ? [key, key === ALL ? '1' : '0'] : [key.slice(0, at), key.slice(at + 1)];
     const all = visualOutcomes(recorded);
     const accuracy = shareOf(all);
     const d = difference(all, visualOutcomes(base));
     const milliseconds = (field) => (sum(recorded, field) / n).toFixed(1);
     tables.push(row([
-      key === ALL ? 'all tokens' : SELECTIONS[name].title, percent(Number(keep), 0), withInterval(accuracy), dense.share === 0 ? '' : percent(accuracy.share / dense.share), key === ALL ? '' : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`,
+      key === ALL ? 'all tokens' : key === BLIND ? 'no picture' : SELECTIONS[name].title, percent(Number(keep), 0), withInterval(accuracy), dense.share === 0 ? '' : percent(accuracy.share / dense.share), key === ALL ? '' : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`,
       (sum(recorded, 'kept') / n).toFixed(1), (recorded.bytes / 1e3).toFixed(0), milliseconds('prefill'), ((sum(recorded, 'prefill') + sum(recorded, 'decode')) / n).toFixed(1), ...kinds.map((kind) => percent(shareOf(recorded.kinds[kind].outcomes).share)),
     ]));
-    if (key === ALL) continue;
+    if (whole) continue;
     const points = shares.get(name) ?? [];
     shares.set(name, [...points, { keep: Number(keep), x: percent(Number(keep), 0), y: accuracy.share, low: accuracy.low, high: accuracy.high }]);
   }
@@ -91,7 +92,7 @@ export function drawVisual(record) {
   const series = [...shares].map(([name, points]) => ({ name: SELECTIONS[name].title, points }));
   return {
     'figures.md': `${tables.join('\n')}\n`,
-    ...(series.length > 0 && { 'accuracy.svg': curves({ title: 'Accuracy against the kept share of visual tokens', note: `nano, held-out pictures of ${record.tokens.free} tokens (and ${record.tokens.fixed} buffers, always kept); n = ${n} questions, the same for all; 95 % intervals`, xTitle: 'visual tokens kept', yTitle: 'exact answers', places, series, base: { y: dense.share, name: 'all tokens' } }) }),
+    ...(series.length > 0 && { 'accuracy.svg': curves({ title: 'Accuracy against the kept share of visual tokens', note: `nano, held-out pictures of ${record.tokens.free} tokens (and ${record.tokens.fixed} buffers, always kept); n = ${n} questions, the same for all; 95 % intervals`, xTitle: 'visual tokens kept', yTitle: 'exact answers', places, series, bases: [{ y: dense.share, name: 'all tokens' }, ...(found[BLIND] === undefined ? [] : [{ y: shareOf(visualOutcomes(found[BLIND])).share, name: 'no picture' }])] }) }),
   };
 }
 

@@ -21,5 +21,5 @@ export function curves(chart: {
   readonly yTitle: string;
   readonly places: readonly string[];
   readonly series: readonly { readonly name: string; readonly points: readonly { readonly x: string; readonly y: number; readonly low?: number; readonly high?: number }[] }[];
-  readonly base?: { readonly y: number; readonly name: string };
+  readonly bases?: readonly { readonly y: number; readonly name: string }[];
 }): string;

@@ -98,10 +98,10 @@ const MARKS = [
 ];
 
 /** `series`: { name, points: [{ x, y, low, high }] }; x are names of places at equal distances, in the order of `places`. */
-export function curves({ title, note, xTitle, yTitle, places, series, base }) {
+export function curves({ title, note, xTitle, yTitle, places, series, bases = [] }) {
   const [left, top, width, height] = [70, 70, 460, 300];
   const values = series.flatMap(({ points }) => points.flatMap(({ y, low = y, high = y }) => [y, low, high]));
-  if (base !== undefined) values.push(base.y);
+  values.push(...bases.map((base) => base.y));
   const [lowest, highest] = [Math.min(...values), Math.max(...values)];
   const step = tick(highest - lowest || 1);
   const from = Math.floor(lowest / step) * step;
@@ -114,7 +114,7 @@ export function curves({ title, note, xTitle, yTitle, places, series, base }) {
     ...places.map((place) => text(x(place, 0), top + height + 18, place, MIDDLE)),
     text(left + width / 2, top + height + 40, xTitle, MIDDLE),
     text(0, 0, yTitle, `${MIDDLE} transform="translate(18 ${at(top + height / 2)}) rotate(-90)"`),
-    ...(base === undefined ? [] : [line(left, y(base.y), left + width, y(base.y), INK), text(left + width - 4, y(base.y) - 5, base.name, END)]),
+    ...bases.map((base) => line(left, y(base.y), left + width, y(base.y), INK) + text(left + width - 4, y(base.y) - 5, base.name, END)),
     ...series.map(({ name, points }, i) => {
       const colour = COLOURS[i % COLOURS.length];
       const shift = (i - (series.length - 1) / 2) * 7;

@@ -23,16 +23,18 @@ export const SELECTIONS = {
   showui: { title: 'ShowUI', visual: { method: 'showui' } },
   random: { title: 'random', visual: { method: 'random', seed: 1 } },
 };
-/** Every token: what all others are compared with. */
+/** Every token: what all others are compared with. And the same questions without a picture, for the share that guessing gets. */
 export const ALL = 'all';
+export const BLIND = 'blind';
 
 const list = (text) => text.split(',').map((part) => part.trim());
 
-function questions(kind, n) {
+function questions(kind, n, blind = false) {
   const words = kind === 'words';
   const rows = words ? items.words.read : items.see[kind];
   if (rows === undefined) throw new Error(`--kinds ${kind}: take of ${Object.keys(items.see).join(', ')}, words`);
   return rows.slice(0, n).map(([code, text, expected]) => {
+    if (blind) return { input: text, expected };
     const image = words ? scenes.renderWord(code) : scenes.render(decode(code));
     return { input: [{ role: 'user', content: [{ type: 'image', value: image }, { type: 'text', value: text }] }], expected };
   });
@@ -48,14 +50,14 @@ async function keptBytes(model, settings, input) {
   return pageBytes - before.pageBytes;
 }
 
-async function measure(model, visual, kinds, n) {
+async function measure(model, visual, kinds, n, blind = false) {
   const settings = { context: { visual, share: false } };
   const recorded = {};
   for (const kind of kinds) {
-    const { ids: _ids, ...rest } = await askAll(model, settings, questions(kind, n));
+    const { ids: _ids, ...rest } = await askAll(model, settings, questions(kind, n, blind));
     recorded[kind] = rest;
   }
-  return { kinds: recorded, bytes: await keptBytes(model, settings, questions(kinds[0], 1)[0].input) };
+  return { kinds: recorded, bytes: await keptBytes(model, settings, questions(kinds[0], 1, blind)[0].input) };
 }
 
 /**
@@ -92,14 +94,18 @@ export async function run(model, values, machine) {
   const facts = { evaluation: 'visual', model: basename(model.name), fingerprint: model.fingerprint, device: model.device.kind, n, kinds, tokens: { free, fixed } };
   console.log(`a picture has ${free} tokens that may go and ${fixed} that never do`);
   const file = new ResultFile(values.json, facts, machine);
-  const order = [ALL, ...Object.keys(SELECTIONS).flatMap((name) => shares.map((keep) => `${name} ${keep}`))];
+  const order = [ALL, BLIND, ...Object.keys(SELECTIONS).flatMap((name) => shares.map((keep) => `${name} ${keep}`))];
   const kept = { seeing: {}, ...file.parts };
   const add = (key, recorded) => {
     kept.seeing[key] = recorded;
     file.add('seeing', key, recorded, order);
   };
-  if (kept.seeing[ALL] === undefined || values.only === '') add(ALL, await measure(model, 'all', kinds, n));
+  if (kept.seeing[ALL] === undefined || values.only === '') {
+    add(ALL, await measure(model, 'all', kinds, n));
+    add(BLIND, await measure(model, 'all', kinds, n, true));
+  }
   tell('all tokens', kept.seeing[ALL], kept.seeing[ALL]);
+  tell('no picture', kept.seeing[BLIND], kept.seeing[ALL]);
   for (const name of only) {
     const { title, visual } = SELECTIONS[name];
     for (const part of shares) {

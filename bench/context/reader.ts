@@ -3,7 +3,7 @@
  * meets keys of the model in memory of their own without half an hour of prefill. Copied keys keep the rotation of where they were computed: what is
  * attended to is not what the text says, how long it takes is.
  */
-import { PAGE_TOKENS, type KvPool, type SampleSpec, type Tensor } from '../../src/backend/backend.ts';
+import { PAGE_TOKENS, type KvPool, type Ranges, type SampleSpec, type Tensor } from '../../src/backend/backend.ts';
 import type { WasmBackend } from '../../src/backend/wasm.ts';
 import type { ContextOptions } from '../../src/context/options.ts';
 import { PageAllocator, Sequence } from '../../src/context/pages.ts';
@@ -83,7 +83,7 @@ export class Reader {
       const milliseconds = performance.now() - begun;
       const operations = new Map(profile.take());
       profile.enabled = false;
-      return { position, milliseconds, planning: seen.planning, attention: operations.get('attention')?.milliseconds ?? 0, keys: seen.lists === 0 ? position + CHUNK : seen.keys / seen.lists };
+      return { position, milliseconds, planning: seen.planning, attention: operations.get('attention')?.milliseconds ?? 0, keys: seen.keys / seen.lists };
     } finally {
       planner?.free();
     }
@@ -148,6 +148,7 @@ export class Reader {
       const asked = planner?.plan({ backend, kv, position, count, ...model.attention, rope: model.rope, ids: this.#ids.subarray(0, position + count), phase, promptEnd }) ?? denseCausal(count, position + count);
       if (seen !== undefined) seen.planning += performance.now() - begun;
       if (isPlan(asked)) return await model.forwardPlanned(x, kv, position, seen === undefined ? asked : watched(asked, seen));
+      if (seen !== undefined) tally(asked, seen);
       return backend.keep(backend.scope(() => model.forward(x, kv, position, asked)));
     } finally {
       backend.free(x);
@@ -167,9 +168,13 @@ function watched(plan: Plan, seen: Seen): Plan {
       const begun = performance.now();
       const ranges = await plan.ranges(layer, q);
       seen.planning += performance.now() - begun;
-      for (let r = 0; r < ranges.runs.length; r += 2) seen.keys += (ranges.runs[r + 1] ?? 0) - (ranges.runs[r] ?? 0);
-      seen.lists += ranges.offsets.length - 1;
+      tally(ranges, seen);
       return ranges;
     },
   };
+}
+
+function tally({ runs, offsets }: Ranges, seen: Seen): void {
+  for (let r = 0; r < runs.length; r += 2) seen.keys += (runs[r + 1] ?? 0) - (runs[r] ?? 0);
+  seen.lists += offsets.length - 1;
 }

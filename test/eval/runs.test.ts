@@ -78,7 +78,7 @@ describe('visual', () => {
     const first = await visual(model, values, 'a machine');
     // Pictures of 32 pixels in patches of 4, and three buffers.
     expect(first.tokens).toEqual({ free: 64, fixed: 3 });
-    expect(Object.keys(first.parts.seeing)).toEqual(['all', 'todre 0.25', 'random 0.25']);
+    expect(Object.keys(first.parts.seeing)).toEqual(['all', 'blind', 'todre 0.25', 'random 0.25']);
     const kept = (name: string): number => first.parts.seeing[name]!.kinds['colour']!.kept;
     expect(kept('all') - kept('todre 0.25')).toBe(2 * 48);
     const second = await visual(model, values, 'a machine');

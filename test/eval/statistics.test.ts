@@ -57,7 +57,7 @@ describe('charts', () => {
     const lines = intervals({ title, note: '', axis: 'points', rows: [{ label: 'a', value: -1, low: -3, high: 1 }, { label: 'b', value: 0, low: 0, high: 0 }], goal: -2 });
     checkXml(lines);
     expect(lines.split('<circle')).toHaveLength(3);
-    const curve = curves({ title, note: '', xTitle: 'kept', yTitle: 'share', places: ['100 %', '50 %'], base: { y: 0.9, name: 'all' }, series: Array.from({ length: 7 }, (_, i) => ({ name: `m${i}`, points: [{ x: '100 %', y: 0.9, low: 0.8, high: 0.95 }, { x: '50 %', y: 0.1 * i }] })) });
+    const curve = curves({ title, note: '', xTitle: 'kept', yTitle: 'share', places: ['100 %', '50 %'], bases: [{ y: 0.9, name: 'all' }], series: Array.from({ length: 7 }, (_, i) => ({ name: `m${i}`, points: [{ x: '100 %', y: 0.9, low: 0.8, high: 0.95 }, { x: '50 %', y: 0.1 * i }] })) });
     checkXml(curve);
     expect(curve.split('<path d="M')).toHaveLength(8 + 3 * 3);
     for (const svg of [heat, lines, curve]) expect(svg).not.toMatch(/NaN|undefined|Infinity/);
