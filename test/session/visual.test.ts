@@ -13,6 +13,7 @@ import { toPixels, type Rgba } from '../../src/vision/index.ts';
 import { readSelection, selectTokens, type VisualSelection } from '../../src/vision/select/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
+import { hasGpu, testGpu } from '../support/gpu.ts';
 import { random } from '../support/random.ts';
 import { TINY, TINY_PATCH, tinyUniPic, UNIPIC_VOCABULARY, type TinyUniPicOptions } from '../support/tiny-unipic.ts';
 import { openWasm } from '../support/wasm.ts';
@@ -206,6 +207,18 @@ describe('some tokens of a picture', () => {
   test('what cannot be is refused when the session is made', () => {
     expect(() => begin({ method: 'todre', keep: 0 })).toThrow(expect.objectContaining({ name: 'InputError' }));
     expect(() => begin('fastv' as 'todre')).toThrow(expect.objectContaining({ name: 'InputError' }));
+  });
+});
+
+const gpu = await hasGpu();
+(gpu ? describe : describe.skip)('on WebGPU', () => {
+  test('chosen where the embeddings are, and read as on WASM', async () => {
+    const there = await EngineModel.load({ ...testPlatform, gpu: async () => testGpu() }, tinyUniPic(LIVELY), { device: 'webgpu' });
+    const session = begin(todre, {}, there);
+    expect((await session.prompt(show('Which?', cat, dog))).ids).toEqual((await begin(todre).prompt(show('Which?', cat, dog))).ids);
+    expect((await session.prompt('Sure?')).ids).toHaveLength(6);
+    await session.destroy();
+    there.free();
   });
 });
 
