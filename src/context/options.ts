@@ -9,7 +9,7 @@ export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex';
 
 export interface PrefillOptions {
   readonly method: PrefillMethod;
-  /** Tokens that a query may see: a share of those before it where at most 1 (default .25), a number where above. */
+  /** Tokens that a query may see: a share of those before it where at most 1, a number where above. Default .25; `flex`: what holds nine tenths of the attention. */
   readonly budget?: number | undefined;
   /** First tokens that are always seen. Default 4; `window` 64. */
   readonly sinks?: number | undefined;

@@ -138,13 +138,14 @@ def peaks(scores: Tensor, threshold: float, length: int) -> list[int]:
     return sorted(kept)
 
 
-def retained(one: Read, starts: list[int], whole: bool) -> float:
-    """Share of the attention on keys that are not seen anyway which the choice keeps: mean over layers, KV heads and lists that choose some."""
+def retained(one: Read, starts: list[int], whole: bool) -> tuple[float, float]:
+    """Share of the attention on keys that are not seen anyway which the choice keeps, and the share of
+    those keys that it is: means over layers, KV heads and lists that choose some."""
     t = one.keys[0].shape[1]
     bounds = torch.tensor(starts + [t])
     length = bounds.diff().float()
     chunk = torch.repeat_interleave(torch.arange(len(starts)), bounds.diff())
-    total, count = 0.0, 0
+    total, chance, count = 0.0, 0.0, 0
     for q, k, mass in zip(one.queries, one.keys, one.mass):
         group = q.shape[0] // k.shape[0]
         means = torch.stack([k[:, a:b].mean(1) for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist())], 1)  # (K, chunks, C)
@@ -171,8 +172,9 @@ def retained(one: Read, starts: list[int], whole: bool) -> float:
                     order = torch.cat(kept) if kept else order[:0]
                 far = mass[head, first:end][:, SINKS:local].sum().item()
                 total += mass[head, first:end][:, order[:left]].sum().item() / max(far, 1e-9)
+                chance += left / len(free)
                 count += 1
-    return total / max(1, count)
+    return total / max(1, count), chance / max(1, count)
 
 
 def append(source: Path, target: Path, predictor: Predictor, layer: int, threshold: float) -> None:
@@ -252,10 +254,13 @@ def main() -> None:
     base = torch.cat([labels(one) for one in held]).float().mean()
     print(f"held out: {hit:.3f} of the gaps right, {max(base, 1 - base):.3f} for always the commoner answer")
 
-    def mean(starts_of, whole: bool = False) -> float:
-        return float(np.mean([retained(one, starts_of(i, one.keys[0].shape[1]), whole) for i, one in enumerate(held)]))
+    def mean(starts_of, whole: bool = False, which: int = 0) -> float:
+        return float(np.mean([retained(one, starts_of(i, one.keys[0].shape[1]), whole)[which] for i, one in enumerate(held)]))
 
-    print(f"far attention kept at {SHARE:.0%} of the keys: blocks of 32 {mean(lambda i, t: list(range(0, t, 32)), True):.4f}")
+    def fixed(i: int, t: int) -> list[int]:
+        return list(range(0, t, 32))
+
+    print(f"far attention kept at {SHARE:.0%} of the keys: by chance {mean(fixed, True, 1):.4f}, blocks of 32 {mean(fixed, True):.4f}")
     for layer in range(len(held[0].plain)):
         scores = [similarity(one.plain[layer]) for one in held]
         print(f"  training-free, layer {layer}: {mean(lambda i, t: peaks(scores[i], 0, t)):.4f}")

@@ -7,7 +7,7 @@ import { ChunkPlanner } from './dhsa-planner.ts';
 import { sparseSettings } from './dhsa-settings.ts';
 
 /** Keys of a block. */
-export const KEY_BLOCK = 32;
+const KEY_BLOCK = 32;
 
 const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
 

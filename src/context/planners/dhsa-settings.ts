@@ -5,7 +5,7 @@ import type { PrefillOptions } from '../options.ts';
 import { denseCausal } from '../ranges.ts';
 
 /** Queries whose mean chooses keys. */
-export const QUERY_BLOCK = 128;
+const QUERY_BLOCK = 128;
 /** Queries that share a list: fewer, so that the newest keys, which move on with each query, take less of the budget. */
 export const LIST_BLOCK = 32;
 

@@ -16,7 +16,7 @@ export function createWindowPlanner(options: PrefillOptions): Planner {
  * A block of 32 queries shares a window: `local` keys for its first query, and so up to 31 more for its last; by default, for its last, what the
  * sinks leave of the budget. Answers see everything.
  */
-export function windowRanges(call: PlannedCall, settings: SparseSettings, local?: number): Ranges {
+function windowRanges(call: PlannedCall, settings: SparseSettings, local?: number): Ranges {
   const { position, count, phase } = call;
   if (phase === 'decode') return denseCausal(count, position + count);
   const blocks = queryBlocks(call, settings);
