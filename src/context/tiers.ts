@@ -162,10 +162,11 @@ export class Tiers {
           await this.#need(tenant, layer, asked);
           return asked;
         }
-        // A plan may look at any key of the layer before it answers.
-        await this.#need(tenant, layer);
+        const reads = asked.reads?.(layer);
+        await this.#need(tenant, layer, reads);
         const ranges = await asked.ranges(layer, q);
-        this.#look(tenant, ranges);
+        if (reads === undefined) this.#look(tenant, ranges);
+        else await this.#need(tenant, layer, ranges);
         return ranges;
       },
     };
@@ -257,8 +258,10 @@ export class Tiers {
   /** Room for the sequence to grow to `tokens`: within the budget, and, as far as waiting sequences can give it, on the device. */
   async #makeRoom(sequence: Sequence, tokens: number): Promise<void> {
     const count = growth(sequence, tokens);
-    await this.#shrink(count * sequence.pool.pageBytes());
-    for (;;) {
+    const bytes = count * sequence.pool.pageBytes();
+    await this.#shrink(bytes);
+    // Asked of the device only where much is wanted and somebody could make room: part of it may be adopted from other sessions, and never needed.
+    while (bytes > BATCH_BYTES && [...this.#tenants.values()].some(({ users }) => users === 0)) {
       try {
         for (const page of this.#pages.allocate(count)) this.#pages.release(page);
         return;

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type { KvBits } from '../../src/context/options.ts';
 import { Checksums } from '../../src/context/checksum.ts';
 import { NO_PAGE, PageAllocator, Sequence } from '../../src/context/pages.ts';
+import { DeviceError } from '../../src/errors.ts';
 import type { Ranges, Tensor } from '../../src/backend/backend.ts';
 import type { Plan } from '../../src/context/plan.ts';
 import { Tiers, type PageDisk } from '../../src/context/tiers.ts';
@@ -250,6 +251,29 @@ describe('a sequence that is larger than the device', () => {
     await tiers.using(a, 0, (kept) => heard.push(a.truncate(kept)), async () => expect(a.length).toBe(0));
     expect(heard).toEqual([0]);
   });
+});
+
+test('a device that refuses to grow gets room from sessions that wait', async () => {
+  const spec = { layers: 2, kvHeads: 2, headDim: 512, format: 'f32' } as const;
+  const block = 4 * 2 * 32 * 512 * 4;
+  const pool = createReferenceBackend().kvPool(spec);
+  const reserve = pool.reserve.bind(pool);
+  pool.reserve = (pages, format) => {
+    if (pages > 80) throw new DeviceError('out-of-memory', 'no more');
+    reserve(pages, format);
+  };
+  const pages = new PageAllocator(pool);
+  const tiers = new Tiers(pages, checksums, { device: 1e12, host: 1e12 }, new TestDisk());
+  const [a, b] = [new Sequence(pages, 1024), new Sequence(pages, 1024)];
+  await tiers.using(a, 320, () => undefined, async () => a.ensure(320));
+  const before = await pool.read(a.pagesOf(2));
+  await tiers.using(b, 640, () => undefined, async () => {
+    b.ensure(640);
+    expect(tiers.use.host).toBe(10 * block);
+  });
+  await tiers.using(a, 320, () => undefined, async () => expect(Buffer.compare(await pool.read(a.pagesOf(2)), before)).toBe(0));
+  // Nobody can give what all need at once.
+  await tiers.using(a, 320, () => undefined, () => expect(tiers.using(b, 640, () => undefined, async () => undefined)).rejects.toMatchObject({ code: 'out-of-memory' }));
 });
 
 describe('budgets', () => {
