@@ -1,23 +1,61 @@
-// npm run demo [-- wasm|webgpu|auto]: nano, the bundled model, answers questions about a bundled document. Nothing is downloaded, nothing leaves the machine.
+// npm run demo [-- wasm|webgpu|auto]: nano, the bundled model, sees, paints, edits and reads. Nothing is downloaded, nothing leaves the machine.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Octavo } from 'octavo';
 
+/** Of the document's. */
+const QUESTIONS = 6;
+const SEED = 1;
 const folder = new URL('../models/nano/', import.meta.url);
-const { document, questions } = JSON.parse(await readFile(new URL('demo.json', folder), 'utf8'));
+const { document, questions, picture } = JSON.parse(await readFile(new URL('demo.json', folder), 'utf8'));
+const out = join(tmpdir(), 'octavo-demo');
+mkdirSync(out, { recursive: true });
+const clock = () => {
+  const begun = performance.now();
+  return () => `${(performance.now() - begun).toFixed(0)} ms`;
+};
+const save = async (name, painted) => {
+  const path = join(out, name);
+  writeFileSync(path, await painted.toPng());
+  return path;
+};
 
-const started = performance.now();
+let took = clock();
 const model = await Octavo.load('nano', { device: process.argv[2] ?? 'wasm' });
-console.log(`nano on ${model.device.description}, loaded in ${(performance.now() - started).toFixed(0)} ms\n`);
-console.log(`${document.slice(0, 320).replace(/\s+\S*$/, '')} ...\n`);
+console.log(`nano on ${model.device.description}, loaded in ${took()}\n`);
 
-const session = await model.createSession({ temperature: 0 });
-let context = `${document}\n\n`;
-for (const { question, answer } of questions) {
-  const asked = performance.now();
-  const reply = (await session.prompt(`${context}${question}`)).trim();
-  context = '';
-  console.log(`? ${question}\n  ${reply}${reply === answer ? '' : `   [the document says: ${answer}]`}   (${(performance.now() - asked).toFixed(0)} ms)`);
+const path = fileURLToPath(new URL(picture.file, folder));
+console.log(`Sees  ${path}`);
+const looking = await model.createSession({ temperature: 0 });
+let image = [{ type: 'image', value: path }];
+for (const { question, answer } of picture.questions) {
+  took = clock();
+  const reply = (await looking.prompt([{ role: 'user', content: [...image, { type: 'text', value: question }] }])).trim();
+  image = [];
+  console.log(`  ? ${question}\n    ${reply}${reply === answer ? '' : `   [it is: ${answer}]`}   (${took()})`);
 }
-console.log(`\n${session.contextUsage} of ${session.contextWindow} tokens used: the document was read once, with the first question.`);
-session.destroy();
+looking.destroy();
+
+took = clock();
+const painted = await model.paint({ prompt: picture.caption, seed: SEED });
+console.log(`\nPaints  "${picture.caption}"\n  ${await save('painted.png', painted)}   (${took()})`);
+
+took = clock();
+const edited = await model.edit({ image: painted, instruction: picture.instruction, seed: SEED });
+console.log(`\nEdits it  "${picture.instruction}"\n  ${await save('edited.png', edited)}   (${took()})`);
+
+console.log(`\nReads\n  ${document.slice(0, 240).replace(/\s+\S*$/, '').replaceAll('\n', '\n  ')} ...`);
+const reading = await model.createSession({ temperature: 0 });
+let context = `${document}\n\n`;
+for (const { question, answer } of questions.slice(0, QUESTIONS)) {
+  took = clock();
+  const reply = (await reading.prompt(`${context}${question}`)).trim();
+  context = '';
+  console.log(`  ? ${question}\n    ${reply}${reply === answer ? '' : `   [the document says: ${answer}]`}   (${took()})`);
+}
+console.log(`\n${reading.contextUsage} of ${reading.contextWindow} tokens used: the document was read once, with the first question.`);
+reading.destroy();
 await model.destroy();

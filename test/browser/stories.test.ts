@@ -149,7 +149,8 @@ describe('in Chromium', () => {
           },
           { url: `${server.origin}/models/${file}`, prompts, tokens, device, build },
         );
-      const prompt = ['The harbour clerk keeps the ledger in room 12. The code of the ledger is B4X9.'];
+      // What it was trained on: its answer is sure, so that no rounding turns it.
+      const prompt = ['<|im_start|>user\nThe harbour clerk keeps the ledger in room 12. The code of the ledger is B4X9.\n\nWhat is the code of the ledger?<|im_end|>\n<|im_start|>assistant\n'];
       const truth = await run('nano.gguf', prompt, 16, 'wasm', 'scalar');
       for (const build of builds.slice(1)) {
         const other = await run('nano.gguf', prompt, 16, 'wasm', build);

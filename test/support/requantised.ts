@@ -6,7 +6,10 @@ import { dequantise } from '../reference/dequantise.ts';
 import { readAll } from '../load/collect.ts';
 import { quantise } from './quantise.ts';
 
-/** Formats whose blocks do not divide a matrix's rows give way to Q8_0, as llama.cpp's tools have it; vectors stay as they are. */
+/** Tables that a model adds, and does not multiply by: always F32 (docs/unipic-format.md). */
+const TABLES = /pos_embed|fake_latent|mask_token/;
+
+/** Formats whose blocks do not divide a matrix's rows give way to Q8_0, as llama.cpp's tools have it; vectors, tables and what Q8_0 does not divide either stay as they are. */
 export async function requantised(file: ModelFile, format: WeightFormat): Promise<ModelFile> {
   const stored = await readAll(file);
   const tensors = new Map<string, TensorInfo>();
@@ -15,7 +18,8 @@ export async function requantised(file: ModelFile, format: WeightFormat): Promis
     const bytes = stored.get(name);
     if (bytes === undefined) throw new Error(`${name} was not read`);
     const cols = info.shape.at(-1) ?? 0;
-    const wanted = info.shape.length < 2 ? info.format : cols % WEIGHT_FORMATS[format].block === 0 ? format : 'Q8_0';
+    const divides = (by: WeightFormat): boolean => cols % WEIGHT_FORMATS[by].block === 0;
+    const wanted = info.shape.length < 2 || TABLES.test(name) || !divides('Q8_0') ? info.format : divides(format) ? format : 'Q8_0';
     const count = info.shape.reduce((a, b) => a * b, 1);
     const spec = { name, shape: info.shape, format: wanted };
     data.set(name, wanted === info.format ? bytes : quantise(wanted, Float32Array.from(dequantise(info.format, bytes, count))));

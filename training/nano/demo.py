@@ -60,7 +60,7 @@ CANDIDATES = [
 
 SCENE = "030101313"  # in heldout.py's code: a yellow circle northwest, a red square northeast and a blue star southeast
 PICTURE_QUESTIONS = [
-    ("What colour is the circle?", "yellow"), ("Where is the star?", "southeast"),
+    ("How many shapes are there?", "three"), ("Where is the star?", "southeast"),
     ("Describe the picture.", "a yellow circle northwest, a red square northeast and a blue star southeast"),
 ]
 CAPTION, PAINTED = "a blue triangle northwest and a red star southeast", "210303"

@@ -22,7 +22,7 @@ from tokenizer import CHAT_TEMPLATE, SPECIALS
 from unipic import PictureConfig
 
 TYPE = gguf.GGMLQuantizationType
-PAINT = {"iterations": 8, "diffusion_steps": 50, "guidance": 3.0}
+PAINT = {"iterations": 4, "diffusion_steps": 20, "guidance": 3.0}
 FRAME = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 TEMPLATES = {
     "paint": FRAME.format("Generate an image: {prompt}"), "paint_unconditional": FRAME.format("Generate an image."),

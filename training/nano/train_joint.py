@@ -27,7 +27,7 @@ from optimiser import Muon
 from train import CLIP, TEXT_WEIGHT, learning_rate
 from unipic import PictureConfig, UniPic
 
-STEPS = {"paint": 34, "edit": 39, "see": 16, "text": 11}  # weights of the tasks, in steps
+STEPS = {"paint": 40, "edit": 38, "see": 12, "text": 10}  # weights of the tasks, in steps
 ROWS = {"paint": 80, "edit": 64, "see": 40}
 COPIES = 4  # noises for each token
 LM_RATE = 0.5  # of the learning rate, for the warm-started language model
