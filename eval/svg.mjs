@@ -3,7 +3,7 @@ const FONT = 'font-family="system-ui, sans-serif" font-size="12"';
 const INK = '#1a202c';
 const FAINT = '#cbd5e0';
 /** Told apart by eyes that see few colours (Okabe & Ito), and by their markers. */
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
+const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000', '#718096'];
 
 const escape = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 const at = (number) => String(Math.round(number * 10) / 10);
@@ -114,7 +114,11 @@ export function curves({ title, note, xTitle, yTitle, places, series, bases = []
     ...places.map((place) => text(x(place, 0), top + height + 18, place, MIDDLE)),
     text(left + width / 2, top + height + 40, xTitle, MIDDLE),
     text(0, 0, yTitle, `${MIDDLE} transform="translate(18 ${at(top + height / 2)}) rotate(-90)"`),
-    ...bases.map((base) => line(left, y(base.y), left + width, y(base.y), INK) + text(left + width - 4, y(base.y) - 5, base.name, END)),
+    ...bases.map((base, i) => {
+      const key = { x: left + width + 20, y: top + 12 + (series.length + i) * 22 };
+      const dash = ` stroke-dasharray="${6 - 4 * (i % 2)} 3"`;
+      return [line(left, y(base.y), left + width, y(base.y), INK), line(key.x, key.y - 4, key.x + 12, key.y - 4, INK)].map((drawn) => drawn.replace('/>', `${dash}/>`)).join('') + text(key.x + 16, key.y, base.name);
+    }),
     ...series.map(({ name, points }, i) => {
       const colour = COLOURS[i % COLOURS.length];
       const shift = (i - (series.length - 1) / 2) * 7;
