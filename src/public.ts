@@ -15,7 +15,7 @@ export type { DeviceInfo, DeviceName } from './engine/device.ts';
 export type { Capabilities } from './engine/model.ts';
 export type { MemoryFacts } from './engine/service.ts';
 export type { ContentPart, Message, PromptInput, Role } from './generate/messages.ts';
-export type { ContextOptions, KvBits } from './context/options.ts';
+export type { ContextMemory, ContextOptions, DecodeOptions, EvictOptions, HeadOptions, KvBits, PrefillOptions } from './context/options.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
 export type { AnswerOptions, AnswerReport, FinishReason } from './generate/options.ts';
 export type { VisualOptions, VisualRoute } from './generate/pictures.ts';
