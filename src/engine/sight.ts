@@ -117,6 +117,13 @@ function freeTokens({ config }: PictureModel, tokens: number, route: VisualRoute
   return route === 'siglip' ? tokens : tokens - config.mar.buffers;
 }
 
+/** Where it was known how many stay, so many stay: the ids have their placeholders, and another device might stop elsewhere. */
+function settledChoice({ choice, tokens, of }: Thinned): VisualChoice {
+  if (choice.keep !== 'auto' || tokens === undefined) return choice;
+  // A keep of 1 would be all of them.
+  return { ...choice, keep: tokens > 1 ? tokens : 0.5 / of };
+}
+
 /** A text's tokens as the language model reads them: [tokens, hidden]. */
 export async function embedText(model: LanguageModel, tokenizer: Tokenizer, text: string): Promise<Float32Array> {
   const { backend } = model;
@@ -213,14 +220,16 @@ export class VisualCache {
     return this.#keep(mark, backend.keep(backend.scope(() => this.#pictures.see(pixelsOf(picture), picture.size, picture.route))));
   }
 
-  async #choose(picture: SeenPicture, { choice, question, of }: Thinned, whole: string): Promise<Int32Array> {
+  async #choose(picture: SeenPicture, thinned: Thinned, whole: string): Promise<Int32Array> {
+    const { question, of } = thinned;
+    const free = freeTokens(this.#pictures, of, picture.route);
+    const choice = settledChoice(thinned);
     const choosing = this.#choosing;
     if (choosing === undefined) throw new InputError('argument', 'context.visual: nothing here chooses among tokens');
     const all = this.#kept.get(whole) ?? this.#whole(picture, whole);
     this.#pinned.add(all);
     try {
       const [, width = 0] = all.shape;
-      const free = freeTokens(this.#pictures, of, picture.route);
       const there = await this.#chooseThere(all, choice, of, free);
       if (there !== undefined) return there;
       const embeddings = await this.#backend.download(all);

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { PageAllocator, Sequence } from '../../src/context/pages.ts';
 import { EngineModel } from '../../src/engine/model.ts';
+import { VisualCache } from '../../src/engine/sight.ts';
 import type { SessionModel } from '../../src/generate/context.ts';
 import type { Message } from '../../src/generate/messages.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
@@ -21,7 +22,7 @@ import { openWasm } from '../support/wasm.ts';
 const SIZE = TINY.sizes[0];
 const SEEN = (SIZE / TINY_PATCH) ** 2 + TINY.buffers;
 const KEEP = 0.4;
-const KEPT = Math.max(Math.round(KEEP * SEEN), TINY.buffers + 1);
+const KEPT = Math.round(KEEP * (SEEN - TINY.buffers)) + TINY.buffers;
 
 function photo(seed: number, width = 20, height = 12): Rgba {
   const { integer } = random(seed);
@@ -175,6 +176,20 @@ describe('some tokens of a picture', () => {
     await all.start();
     expect(all.usage - settled.usage).toBe(SEEN - (measured - text - 1));
     expect(ids).toHaveLength(6);
+  });
+
+  test("'auto' keeps as many as it kept before, where that is known", async () => {
+    const graph = await loadModel(await openModel(tinyUniPic(LIVELY)), createReferenceBackend());
+    const cache = new VisualCache(graph.language.backend, graph.pictures!, { wasm: await openWasm('simd'), embed: async () => new Float32Array(0) });
+    const choice = readSelection({ method: 'todre', keep: 'auto' })!;
+    const seen = model.sight.look(cat, 'image', undefined, { choice, tokens: 9 });
+    expect(seen.tokens).toBe(9);
+    await cache.look(seen);
+    expect(seen.thinned!.kept).toHaveLength(9);
+    expect(seen.tokens).toBe(9);
+    expect(cache.see(seen).shape[0]).toBe(9);
+    cache.free();
+    graph.free();
   });
 
   test("CDPruner's choice depends on the question; equal questions share theirs", async () => {

@@ -186,6 +186,7 @@ describe('odd input', () => {
     const embeddings = random(2).normals(24);
     const kept = (fixed: [number, number][], keep: number): number[] => [...selectTokens(wasm, { embeddings, count: 12, width: 2, fixed }, choice({ method: 'todre', keep }))];
     expect(kept([[8, 12]], 0.1)).toHaveLength(5);
+    expect(kept([[8, 12]], 0.5)).toHaveLength(8);
     expect(kept([[8, 12]], 0.1).slice(-4)).toEqual([8, 9, 10, 11]);
     expect(kept([[0, 12]], 0.1)).toHaveLength(12);
     expect(kept([[0, 1], [11, 12]], 6)).toHaveLength(6);

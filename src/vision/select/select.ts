@@ -51,8 +51,7 @@ export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualCho
   for (const [start, end] of fixed) held.fill(1, start, end);
   const free: number[] = [];
   for (let i = 0; i < count; i++) if (held[i] === 0) free.push(i);
-  const wanted = keptCount(choice, count, count - free.length);
-  const k = wanted === undefined ? free.length : wanted - (count - free.length);
+  const k = (keptCount(choice, count, count - free.length) ?? count) - (count - free.length);
   if (free.length > 0) for (const place of choose(wasm, tokens, choice, free, k)) held[free[place] ?? 0] = 1;
   return Int32Array.from([...held.keys()].filter((i) => held[i] === 1));
 }
