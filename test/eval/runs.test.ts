@@ -76,11 +76,11 @@ describe('visual', () => {
 
   test('two runs are equal, and shares are of the tokens that may go', async () => {
     const first = await visual(model, values, 'a machine');
-    // Pictures of 32 pixels in patches of 4, and three buffers.
-    expect(first.tokens).toEqual({ free: 64, fixed: 3 });
+    // Shown at 16 pixels, in patches of 4, with three buffers.
+    expect(first.tokens).toEqual({ free: 16, fixed: 3 });
     expect(Object.keys(first.parts.seeing)).toEqual(['all', 'blind', 'todre 0.25', 'random 0.25']);
     const kept = (name: string): number => first.parts.seeing[name]!.kinds['colour']!.kept;
-    expect(kept('all') - kept('todre 0.25')).toBe(2 * 48);
+    expect(kept('all') - kept('todre 0.25')).toBe(2 * 12);
     const second = await visual(model, values, 'a machine');
     const told = ({ parts }: typeof first): unknown => Object.entries(parts.seeing).map(([name, { bytes, kinds }]) => [name, bytes, Object.values(kinds).map(({ outcomes, kept }) => [outcomes, kept])]);
     expect(told(second)).toEqual(told(first));
