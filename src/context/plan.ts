@@ -30,6 +30,11 @@ export interface Plan {
    * Tensors made here are kept and freed by the plan. Waiting on a download is allowed; what needs none answers at once.
    */
   ranges(layer: number, q: Tensor): Ranges | Promise<Ranges>;
+  /**
+   * The keys of `layer` that it looks at before it answers, beside those of the call; undefined: any. Where pages are away, these are brought back
+   * first, and then what it answers: a plan that knows its choice leaves the rest where it is.
+   */
+  reads?(layer: number): Ranges | undefined;
 }
 
 export interface Planner {

@@ -71,16 +71,28 @@ export class Retrieve implements WatchingPlanner {
     const { budget, sinks, local } = this.#settings;
     const keys = call.position + call.count;
     if (sinks + local + tokensOf(budget, keys) >= keys) return denseCausal(call.count, keys);
-    return { ranges: (layer, q) => this.#choose(call, layer, q) };
+    return { ranges: (layer, q) => this.#choose(call, layer, q), reads: (layer) => this.#reads(call, layer) };
+  }
+
+  /** Blocks whose mean keys are not known yet; none, once the answer began. */
+  #reads(call: PlannedCall, layer: number): Ranges {
+    const start = this.#layer(layer).blocks * PAGE_TOKENS;
+    const end = this.#newest(call);
+    return listsOf([{ runs: start < end ? Uint32Array.of(start, end) : new Uint32Array(0) }], call.count);
+  }
+
+  /** Where what is always seen of the newest begins: whole blocks of the prompt's end, and all of the answer. */
+  #newest({ promptEnd }: PlannedCall): number {
+    const { sinks, local } = this.#settings;
+    return Math.floor(Math.max(sinks, promptEnd + 1 - local) / PAGE_TOKENS) * PAGE_TOKENS;
   }
 
   async #choose(call: PlannedCall, layer: number, q: Tensor): Promise<Ranges> {
-    const { position, count, promptEnd, heads, kv } = call;
+    const { position, count, heads, kv } = call;
     const { kvHeads, headDim } = kv.pool.spec;
-    const { budget, sinks, local } = this.#settings;
+    const { budget, sinks } = this.#settings;
     const keys = position + count;
-    // Whole blocks, and all of the answer.
-    const newest = Math.floor(Math.max(sinks, promptEnd + 1 - local) / PAGE_TOKENS) * PAGE_TOKENS;
+    const newest = this.#newest(call);
     const state = this.#layer(layer);
     // A prompt that was read elsewhere left no queries: the answer's first stands for them.
     if (state.question === undefined) await this.watch({ ...call, promptEnd: keys }, layer, q);

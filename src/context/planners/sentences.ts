@@ -71,7 +71,14 @@ export class SentenceKV implements Planner {
     if (call.position !== this.#next) for (const layer of this.#layers) layer.queries = 0;
     this.#next = keys;
     if (sinks + local + tokensOf(budget, keys) >= keys) return denseCausal(call.count, keys);
-    return { ranges: (layer, q) => this.#choose(call, layer, q) };
+    return { ranges: (layer, q) => this.#choose(call, layer, q), reads: (layer) => this.#reads(call, layer) };
+  }
+
+  /** Sentences whose mean keys are not known yet. */
+  #reads({ count }: PlannedCall, layer: number): Ranges {
+    const start = this.#bounds[(this.#layers[layer]?.sentences ?? 0) - 1] ?? 0;
+    const end = this.#bounds.at(-1) ?? 0;
+    return listsOf([{ runs: start < end ? Uint32Array.of(start, end) : new Uint32Array(0) }], count);
   }
 
   /** Sentences that ended before this call. */

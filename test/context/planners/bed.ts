@@ -1,5 +1,5 @@
 /** One sequence over the reference backend, fed with random queries, keys and values: what planners are tried on without a model. */
-import { isPlan, type PlannedCall, type Planner } from '../../../src/context/plan.ts';
+import { isPlan, type Plan, type PlannedCall, type Planner } from '../../../src/context/plan.ts';
 import { PageAllocator, Sequence } from '../../../src/context/pages.ts';
 import { checkRanges } from '../../../src/context/ranges.ts';
 import type { Backend, Ranges, RopeSpec } from '../../../src/backend/backend.ts';
@@ -32,6 +32,8 @@ export class Bed {
   sequence: Sequence;
   readonly rope: RopeSpec = { inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => 100 ** (-i / (DIM / 2))), magnitude: 1.5, style: 'half' };
   readonly ids: Int32Array;
+  /** Stands between a planner and who asks it. */
+  guard: (asked: Ranges | Plan) => Ranges | Plan = (asked) => asked;
   /** [layer][position] */
   readonly rows: readonly Row[][];
 
@@ -58,7 +60,7 @@ export class Bed {
   async step(planner: Planner, position: number, count: number, more: Partial<PlannedCall> = {}): Promise<Seen[]> {
     const { backend } = this;
     this.sequence.ensure(position + count);
-    const asked = planner.plan(this.call(position, count, more));
+    const asked = this.guard(planner.plan(this.call(position, count, more)));
     const seen: Seen[] = [];
     for (let layer = 0; layer < LAYERS; layer++) {
       const rows = Array.from({ length: count }, (_, t) => this.rows[layer]![position + t]!);

@@ -1,12 +1,15 @@
 /** Which keys a generated token sees, by TokenSelect, SentenceKV and ReKV's retrieval, beside naive loops over all keys. */
 import { describe, expect, test } from '@jest/globals';
+import { Checksums } from '../../../src/context/checksum.ts';
 import { isPlan } from '../../../src/context/plan.ts';
 import { CombinedPlanner } from '../../../src/context/planners/combined.ts';
 import { Retrieve } from '../../../src/context/planners/retrieve.ts';
 import { sentenceEnds, SentenceKV } from '../../../src/context/planners/sentences.ts';
 import { TokenSelect } from '../../../src/context/planners/tokens.ts';
 import { denseCausal } from '../../../src/context/ranges.ts';
+import { Tiers } from '../../../src/context/tiers.ts';
 import { best, dot, fill } from '../../reference/keys.ts';
+import { expectNmse, TOLERANCE } from '../../support/tolerance.ts';
 import { openWasm } from '../../support/wasm.ts';
 import { Bed, DIM, GROUP, HEADS, keysOf, KV_HEADS, LAYERS, SCALE, span } from './bed.ts';
 
@@ -176,6 +179,47 @@ describe('ReKV', () => {
     await bed.decode(combined, 300, 300);
     combined.free();
     expect(bed.backend.memory().activations).toBe(0);
+  });
+});
+
+describe('a context larger than the device', () => {
+  test.each([
+    ['retrieve', () => new Retrieve(wasm, { budget: 64, sinks: 32, local: 20 })],
+    ['sentences', () => new SentenceKV(wasm, { budget: 60, sinks: 4, local: 20 }, (id) => id === 0)],
+  ] as const)('%s: once it knows its keys, only what it chooses comes back, and the answer is the same', async (name, make) => {
+    const all = new Bed(80, 520);
+    const part = new Bed(80, 520);
+    const bytes = part.pages.pool.pageBytes();
+    const tiers = new Tiers(part.pages, new Checksums(wasm), { device: 1e9, host: 1e9 });
+    const [a, b] = [new CombinedPlanner({ decode: make() }), new CombinedPlanner({ decode: make() })];
+    // The bytes of pages are f32, what the reference computes with f64.
+    const step = async (position: number): Promise<void> => {
+      await tiers.room(part.sequence, position + 1);
+      const wanted = await all.decode(a, position, 500);
+      const found = await part.decode(b, position, 500);
+      for (const [layer, { ranges, output }] of found.entries()) {
+        expect(ranges).toEqual(wanted[layer]!.ranges);
+        expectNmse(output, wanted[layer]!.output, TOLERANCE.reduction, `position ${position}, layer ${layer}`);
+      }
+    };
+    await all.prefill(a, 500, 120);
+    await tiers.using(part.sequence, 500, () => undefined, async () => {
+      await part.prefill(b, 500, 120);
+      // One layer of two, and some.
+      const pages = KV_HEADS * 16 + 12;
+      tiers.limit({ device: pages * bytes });
+      part.guard = (asked) => tiers.guard(part.sequence, asked);
+      for (let position = 500; position < 506; position++) {
+        await step(position);
+      }
+      expect(tiers.use.host).toBeGreaterThan(0);
+      // What retrieval keeps coming back to is 5 blocks of 17.
+      tiers.limit({ device: LAYERS * KV_HEADS * 9 * bytes });
+      for (let position = 506; position < 510; position++) {
+        await step(position);
+        if (name === 'retrieve') expect(tiers.use.device).toBeLessThanOrEqual(LAYERS * KV_HEADS * 9 * bytes);
+      }
+    });
   });
 });
 
