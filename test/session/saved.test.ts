@@ -15,6 +15,7 @@ import { FolderShelf } from '../../src/store/folder-shelf.ts';
 import { IndexedShelf, type Shelf } from '../../src/store/index.ts';
 import { isManifest, sealed, type SessionManifest } from '../../src/store/shelf.ts';
 import { testFace, testPlatform } from '../support/engine.ts';
+import { hasGpu, testGpu } from '../support/gpu.ts';
 import { random } from '../support/random.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 import { tinyUniPic } from '../support/tiny-unipic.ts';
@@ -141,6 +142,33 @@ describe('pictures', () => {
       expect(next.cached).toBeGreaterThanOrEqual(told.usage - 1);
     }, file);
   });
+});
+
+const present = await hasGpu();
+if (!present) console.warn('skipped: no GPU adapter');
+
+describe('between devices', () => {
+  (present ? test : test.skip)('a session goes from WASM to WebGPU and back', async () => {
+    const shelf = new IndexedShelf(new Database(`saved-${places++}`));
+    const face = testFace(undefined, { ...testPlatform, gpu: async () => testGpu(), sessions: () => shelf });
+    let usage = 0;
+    for (const [i, device] of (['wasm', 'webgpu', 'wasm'] as const).entries()) {
+      const model = await face.load(tinyModel({ window: 2048 }), { device, threads: 1 });
+      try {
+        expect(model.device.kind).toBe(device);
+        const session = i === 0 ? await model.createSession(alone({ kvBits: 4 })) : await model.resumeSession('s');
+        if (i === 0) await session.append(DOCUMENT);
+        else expect(session.contextUsage).toBe(usage);
+        const next = await answer(session, 'And?');
+        if (i > 0) expect(next.cached).toBeGreaterThanOrEqual(usage - 1);
+        expect(next.text).toHaveLength(12);
+        usage = session.contextUsage;
+        await session.save('s');
+      } finally {
+        await model.destroy();
+      }
+    }
+  }, 120_000);
 });
 
 describe('saving', () => {
