@@ -7,7 +7,7 @@
  * and then straight on the bits of whole quantised pages (bits.ts).
  * Splits depend on the number of keys alone, so every number of threads gives the same bits.
  *
- *   scratch of a thread:  | cursor | panels (panel.ts) | S [32][8] |
+ *   scratch of a thread:  | cursor | panels (panel.ts) | S [32][8] of each |
  *                     or  | cursor | Q [R][D], times scale | O [R][D] | S [R][32] | maximum [R] | sum [R] | own position [R]: u32 | room of bits.ts |
  *   partial results:      [split][query * heads + head] of | O [D] | maximum | sum |
  */
@@ -83,7 +83,7 @@ export function attentionScratchBytes(args: usize): usize {
   const d = a.headDim;
   // A shorter last tile may go row by row.
   const single = ((2 * rows * d + rows * (PAGE_TOKENS + 3)) << 2) + 64 + (ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
-  return cursorBytes(d, true) + max<usize>(single, ((rows + LANES - 1) / LANES) * panelBytes(d) + PANEL_SCORES);
+  return cursorBytes(d, true) + max<usize>(single, ((rows + LANES - 1) / LANES) * (panelBytes(d) + PANEL_SCORES));
 }
 
 /** Bytes of `partials`; 0 when the call is not split. */
@@ -169,11 +169,12 @@ function panelTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, ro
     const count = nextBatch(cursor);
     if (count == 0) break;
     const hidden = hides(a, cursor, count, start);
-    for (let panel = first; panel < end; panel += bytes) {
-      panelScores(end, panel, cursor.keys, cursor.biases, count, d);
-      if (hidden) panelHide(end, panel, cursor.positions, count, d);
-      panelSoften(end, panel, count, d);
-      panelGather(panel, end, cursor.values, count, d);
+    // Keys first and then values, so that a first-level cache need hold only either.
+    for (let panel = first, s = end; panel < end; panel += bytes, s += PANEL_SCORES) panelScores(s, panel, cursor.keys, cursor.biases, count, d);
+    for (let panel = first, s = end; panel < end; panel += bytes, s += PANEL_SCORES) {
+      if (hidden) panelHide(s, panel, cursor.positions, count, d);
+      panelSoften(s, panel, count, d);
+      panelGather(panel, s, cursor.values, count, d);
     }
   }
   for (let r: usize = 0; r < rows; r++) {
