@@ -8,6 +8,7 @@
  */
 import { PAGE_TOKENS, pageFormat, type KvFormat, type Ranges } from '../backend/backend.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
+import { Away, type Batch, type PageDisk } from './away.ts';
 import { ownerOf, type Checksums } from './checksum.ts';
 import type { ContextMemory } from './options.ts';
 import { NO_PAGE, type PageAllocator, type Sequence } from './pages.ts';
@@ -17,24 +18,6 @@ import { isPlan, type Plan } from './plan.ts';
 const BATCH_BYTES = 8 << 20;
 /** Newest blocks of a session in use that stay: they are still written, or cut and written again. */
 const NEWEST = 4;
-
-/** The third tier. Numbers name what was written. */
-export interface PageDisk {
-  /** Throws where there is no room. `bytes` may be reused when the promise settles. */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Undefined where it is gone. */
-  read(number: number): Promise<Uint8Array | undefined>;
-  drop(number: number): Promise<void>;
-}
-
-/** What left the device at once: in host memory, or `number` on the disk. */
-interface Batch {
-  readonly size: number;
-  bytes: Uint8Array | undefined;
-  number: number | undefined;
-  /** Units of it that are still wanted. */
-  wanted: number;
-}
 
 /** A full block's pages of one layer that are not on the device. */
 interface Parked {
@@ -80,13 +63,11 @@ export interface TierUse {
 export class Tiers {
   readonly #pages: PageAllocator;
   readonly #checksums: Checksums;
-  readonly #disk: PageDisk | undefined;
+  readonly #away: Away;
   readonly #owner = ownerOf(crypto.randomUUID());
   readonly #tenants = new Map<Sequence, Tenant>();
   #limits: { readonly device: number; readonly host: number };
   #clock = 0;
-  #host = 0;
-  #stored = 0;
   /** Moves are made one after the other. */
   #moving: Promise<unknown> = Promise.resolve();
 
@@ -95,16 +76,15 @@ export class Tiers {
     this.#pages = pages;
     this.#checksums = checksums;
     this.#limits = limits;
-    this.#disk = disk;
+    this.#away = new Away(disk);
   }
 
   get limits(): { readonly device: number; readonly host: number } {
     return this.#limits;
   }
 
-  /** Batches count whole until nothing of them is wanted any more. */
   get use(): TierUse {
-    return { device: this.#pages.usedBytes, host: this.#host, disk: this.#stored };
+    return { device: this.#pages.usedBytes, ...this.#away.use };
   }
 
   /** Sets budgets, for all of the model's sessions. Throws `InputError('argument')` for one that not even a page fits into. */
@@ -236,7 +216,7 @@ export class Tiers {
       if (parked.get(key) !== unit || unit.block >= tenant.lost) continue;
       await this.#shrink(unit.size, layer === undefined ? undefined : { tenant, layer, needed: true });
       if (!all && this.#over(unit.size) > 0) return;
-      const bytes = await this.#bytes(unit);
+      const bytes = await this.#away.bytes(unit.batch, unit.at, unit.size);
       if (parked.get(key) !== unit) continue;
       if (bytes === undefined || !this.#whole(unit, key, bytes)) {
         for (const other of [...parked.values()]) if (other.block >= unit.block) this.#drop(tenant, other);
@@ -339,8 +319,7 @@ export class Tiers {
     const all = await pool.read(Int32Array.from(units.flatMap(({ pages }) => pages)));
     // Freed, or used again, while it was read.
     if (this.#tenants.get(sequence) !== tenant || tenant.users > users) return true;
-    const batch: Batch = { size, bytes: all, number: undefined, wanted: 0 };
-    this.#host += size;
+    const batch = this.#away.add(all);
     let at = 0;
     for (const { layer: one, block, pages, size: length } of units) {
       const from = at;
@@ -353,51 +332,15 @@ export class Tiers {
       tenant.parked.set(key, { layer: one, block, formats: pages.map(pageFormat), batch, at: from, size: length, checksum });
       for (let head = 0; head < kvHeads; head++) sequence.release(one, head, block);
     }
-    if (batch.wanted === 0) this.#end(batch);
+    if (batch.wanted === 0) this.#away.end(batch);
     return true;
   }
 
-  /** Writes what is too much for host memory to the disk, of the session used longest ago first; where that is full, it stays. */
+  /** Moves what is too much for host memory to the disk, of the session used longest ago first. */
   async #spill(): Promise<void> {
-    const disk = this.#disk;
-    if (disk === undefined || this.#host <= this.#limits.host) return;
-    for (const tenant of [...this.#tenants.values()].sort((a, b) => a.used - b.used)) {
-      for (const batch of new Set([...tenant.parked.values()].map((unit) => unit.batch))) {
-        if (this.#host <= this.#limits.host) return;
-        if (batch.bytes === undefined) continue;
-        let number: number;
-        try {
-          number = await disk.write(batch.bytes);
-        } catch {
-          return;
-        }
-        if (batch.wanted === 0) {
-          void disk.drop(number).catch(() => undefined);
-          continue;
-        }
-        batch.bytes = undefined;
-        batch.number = number;
-        this.#host -= batch.size;
-        this.#stored += batch.size;
-      }
-    }
-  }
-
-  /** A unit's bytes; a batch that was on the disk is in host memory from now on. */
-  async #bytes({ batch, at, size }: Parked): Promise<Uint8Array | undefined> {
-    const { number } = batch;
-    if (batch.bytes === undefined && number !== undefined) {
-      const read = await this.#disk?.read(number).catch(() => undefined);
-      if (read?.length !== batch.size) return undefined;
-      if (batch.wanted > 0) {
-        batch.bytes = read;
-        batch.number = undefined;
-        this.#host += batch.size;
-        this.#stored -= batch.size;
-        void this.#disk?.drop(number).catch(() => undefined);
-      }
-    }
-    return batch.bytes?.subarray(at, at + size);
+    if (this.#away.use.host <= this.#limits.host) return;
+    const tenants = [...this.#tenants.values()].sort((a, b) => a.used - b.used);
+    await this.#away.spill(new Set(tenants.flatMap(({ parked }) => [...parked.values()].map((unit) => unit.batch))), this.#limits.host);
   }
 
   #whole({ size, checksum }: Parked, key: number, bytes: Uint8Array): boolean {
@@ -407,16 +350,7 @@ export class Tiers {
 
   #drop(tenant: Tenant, { layer, block, batch }: Parked): void {
     if (!tenant.parked.delete(layer * tenant.sequence.blocks + block)) return;
-    if (--batch.wanted === 0) this.#end(batch);
-  }
-
-  #end(batch: Batch): void {
-    if (batch.bytes !== undefined) this.#host -= batch.size;
-    batch.bytes = undefined;
-    if (batch.number === undefined) return;
-    this.#stored -= batch.size;
-    void this.#disk?.drop(batch.number).catch(() => undefined);
-    batch.number = undefined;
+    if (--batch.wanted === 0) this.#away.end(batch);
   }
 }
 
