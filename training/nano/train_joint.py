@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 import batches
 import picture_batches as pb
+import tasks
 from batches import Codec
 from diffusion import Schedule, losses
 from export import read
@@ -30,6 +31,8 @@ from unipic import PictureConfig, UniPic
 STEPS = {"paint": 40, "edit": 38, "see": 12, "text": 10}  # weights of the tasks, in steps
 ROWS = {"paint": 80, "edit": 64, "see": 40}
 COPIES = 4  # noises for each token
+PAINTING_STEPS, PAINTING_EDITS = {"paint": 30, "edit": 70}, {"recolour": 45, "remove": 20, "move": 20, "add": 15}  # with --painting
+SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent")  # what answers depend on
 LM_RATE = 0.5  # of the learning rate, for the warm-started language model
 EMA = 0.999
 
@@ -85,8 +88,9 @@ def build_optimisers(model: UniPic, lr: float) -> list[torch.optim.Optimizer]:
     for name, p in model.named_parameters():
         if p.requires_grad:
             groups.setdefault((p.ndim == 2 and not any(t in name for t in tables), name.startswith("lm.")), []).append(p)
-    muon = Muon([{"params": groups[True, text], "scale": LM_RATE if text else 1.0} for text in (True, False)], lr)
-    adam = torch.optim.AdamW([{"params": groups[False, text], "scale": LM_RATE if text else 1.0} for text in (True, False)], lr, betas=(0.9, 0.95), weight_decay=0.0)
+    kinds = [(text, LM_RATE if text else 1.0) for text in (True, False) if (True, text) in groups]
+    muon = Muon([{"params": groups[True, text], "scale": scale} for text, scale in kinds], lr)
+    adam = torch.optim.AdamW([{"params": groups[False, text], "scale": scale} for text, scale in kinds], lr, betas=(0.9, 0.95), weight_decay=0.0)
     return [muon, adam]
 
 
@@ -115,13 +119,21 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--decay", type=float, default=0.45)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--painting", action="store_true", help="train only what painting and editing have for themselves: answers stay as they are")
     args = parser.parse_args()
+    weights = PAINTING_STEPS if args.painting else STEPS
+    if args.painting:
+        pb.OBJECTS = [(0.0, pb.OBJECTS[-1][1])]
+        tasks.EDITS.update(PAINTING_EDITS)
 
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     codec = Codec()
     model = start_model(args, codec)
+    for name, p in model.named_parameters():
+        if args.painting and name.startswith(SHARED):
+            p.requires_grad_(False)
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     average = {n: p.detach().clone() for n, p in trained.items()}
     optimisers = build_optimisers(model, args.lr)
@@ -133,7 +145,7 @@ def main() -> None:
         average = state["average"]
         for o, s in zip(optimisers, state["optimisers"]):
             o.load_state_dict(s)
-            for group, text in zip(o.param_groups, (True, False)):
+            for group, text in zip(o.param_groups, (False,) if args.painting else (True, False)):
                 group["scale"] = LM_RATE if text else 1.0  # the constant of now, not of the checkpoint
         step, seconds, spent = state["step"], state["seconds"], state["spent"]
         torch.set_rng_state(state["random"])
@@ -153,7 +165,7 @@ def main() -> None:
         start = time.monotonic()
         lr = learning_rate(progress, args.lr, args.decay)
         r = Random(f"joint/{args.seed}/{step}")
-        task = r.choices(list(STEPS), list(STEPS.values()))[0]
+        task = r.choices(list(weights), list(weights.values()))[0]
         with torch.autocast("cpu", torch.bfloat16):
             match task:
                 case "paint":
