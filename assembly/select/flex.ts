@@ -3,6 +3,7 @@
  * queries ask for and vertical and slash lines; of either the smallest set is taken that holds a share of the attention.
  */
 import { dot64, orderOf } from './chunks';
+import { expOf, logOf } from './exact';
 
 /** Entries of a histogram. */
 const BUCKETS: usize = 2048;
@@ -17,8 +18,8 @@ export function jensenShannon(p: usize, q: usize, n: usize): f64 {
     const x = <f64>load<f32>(p + (i << 2)) / a;
     const y = <f64>load<f32>(q + (i << 2)) / b;
     const m = (x + y) / 2;
-    if (x > 0) sum += x * Math.log(x / m);
-    if (y > 0) sum += y * Math.log(y / m);
+    if (x > 0) sum += x * logOf(x / m);
+    if (y > 0) sum += y * logOf(y / m);
   }
   return sqrt<f64>(max<f64>(0, sum / 2));
 }
@@ -47,7 +48,7 @@ export function blockMass(out: usize, q: usize, vectors: usize, stride: usize, n
     }
     let sum: f64 = 0;
     for (let c: usize = 0; c < n; c++) {
-      const e = Math.exp(load<f64>(scores + (c << 3)) - highest) * (c == n - 1 ? last : 1);
+      const e = expOf(load<f64>(scores + (c << 3)) - highest) * (c == n - 1 ? last : 1);
       store<f64>(scores + (c << 3), e);
       sum += e;
     }
