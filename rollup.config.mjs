@@ -27,8 +27,8 @@ const wasm = () => ({
   },
 });
 
-/** What a chunk holds, by the module that it was made for. */
-const part = ({ facadeModuleId, moduleIds }) => (facadeModuleId ?? moduleIds[0] ?? '').match(/(webgpu|unipic|paint)(\.ts|\/index\.ts)$/)?.[1] ?? 'common';
+/** A chunk's name: of the module that is imported when it is needed, or of the last one that several of those share. */
+const part = ({ facadeModuleId, moduleIds }) => (facadeModuleId ?? moduleIds.at(-1) ?? '').match(/([^/\\]+?)(?:[/\\]index)?\.ts$/)?.[1] ?? 'common';
 
 const plugins = (platform) => [
   nodeResolve({ browser: platform === 'browser', exportConditions: platform === 'browser' ? ['browser'] : ['node'], extensions: ['.ts', '.mjs', '.js'] }),
@@ -36,7 +36,7 @@ const plugins = (platform) => [
   esbuild({ target: 'es2022', minify: true, platform }),
 ];
 
-/** One output file an entry, and beside it what not every page needs: the WebGPU backend, pictures. A worker must be a file of the same origin, and an app's bundler copies whole files. */
+/** One output file an entry, and beside it what not every page needs: the WebGPU backend, pictures, plans, saved sessions, Hugging Face's own formats. A worker must be a file of the same origin, and an app's bundler copies whole files. */
 const entry = (name, input, platform, extra = []) => ({
   input,
   output: { dir: 'dist', entryFileNames: `${name}.js`, chunkFileNames: (chunk) => `${name}-${part(chunk)}.js`, format: 'es', sourcemap: true },

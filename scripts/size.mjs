@@ -1,11 +1,12 @@
 // What a page downloads before the weights: the face, the engine's worker, the pool's worker and one WASM build, gzip. Fails above the limit.
-// Beside it what only some pages fetch: the WebGPU backend where there is a GPU, the picture graph with a model that has one, the painter with the first painting.
-import { readFileSync } from 'node:fs';
+// Beside it what only some pages fetch (rollup.config.mjs: worker-*.js): the WebGPU backend where there is a GPU, pictures with a model that sees them, the painter with
+// the first painting, planners, saved sessions and contrasting with the first session that asks for them, Hugging Face folders and names where one is loaded.
+import { readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
 const LIMIT = 150 * 1024;
 const SCRIPTS = ['index.js', 'worker.js', 'pool.js'];
-const ON_DEMAND = ['worker-webgpu.js', 'worker-unipic.js', 'worker-paint.js'];
+const ON_DEMAND = readdirSync(new URL('../dist/', import.meta.url)).filter((file) => /^worker-.*\.js$/.test(file));
 const BUILDS = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads'];
 
 const gzip = (file) => gzipSync(readFileSync(new URL(`../dist/${file}`, import.meta.url)), { level: 9 }).length;

@@ -35,6 +35,7 @@ import { Tensors, matrix, resident, ring as ringOf } from './webgpu/tensors.ts';
 import { GpuWeight, GpuWeightWriter, weightOf } from './webgpu/weights.ts';
 
 export { describeAdapter } from '../../gpu/runtime/adapter.ts';
+export { selfCheck } from './self-check.ts';
 
 export interface WebGpuOptions extends DeviceOptions {
   /** Weights above this many bytes are split; by default what a binding of the device holds. For tests of the splitting. */

@@ -45,7 +45,7 @@ export const tokenize: Command = {
 async function open(model: string, { place, platform }: Surroundings): Promise<Tokenizer> {
   const file = await openModel(place.input(model), platform.open);
   try {
-    return createTokenizer(await openTextWasm(platform), file.metadata);
+    return await createTokenizer(await openTextWasm(platform), file.metadata);
   } finally {
     await file.close();
   }

@@ -1,6 +1,5 @@
 /** Picks the device of a model, and says why. */
 import type { Backend } from '../backend/backend.ts';
-import { selfCheck } from '../backend/self-check.ts';
 import { createWasmBackend } from '../backend/wasm.ts';
 import type * as WebGpuModule from '../backend/webgpu.ts';
 import { DeviceError, InputError } from '../errors.ts';
@@ -34,7 +33,7 @@ export interface Device {
 }
 
 /** Its shaders are a fifth of the engine's code: fetched where there is a GPU to run them. */
-const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter'>> => import('../backend/webgpu.ts');
+const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter' | 'selfCheck'>> => import('../backend/webgpu.ts');
 
 /** The adapter that is judged must be the one that is used. */
 const POWER = 'high-performance';
@@ -91,7 +90,7 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
     return openWasm(platform, request, `WebGPU failed to give an adapter (${message(error)})`);
   }
   if (adapter === null) return openWasm(platform, request, 'WebGPU offers no adapter');
-  const { createWebGpuBackend, describeAdapter } = await webGpu();
+  const { createWebGpuBackend, describeAdapter, selfCheck } = await webGpu();
   const { name, software } = describeAdapter(adapter);
   if (software) return openWasm(platform, request, `WebGPU offers only a software adapter (${name}), which is slower than WASM`);
   signal?.throwIfAborted();

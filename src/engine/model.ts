@@ -11,7 +11,7 @@ import type { SessionModel } from '../generate/context.ts';
 import { prefillChunk } from '../generate/generate.ts';
 import type { Lane, Visual } from '../generate/lane.ts';
 import { checkCount } from '../generate/options.ts';
-import { blind, cannotSee, type Sight } from '../generate/pictures.ts';
+import { blind, cannotPaint, cannotSee, type Sight } from '../generate/pictures.ts';
 import { Gate } from '../generate/queue.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
 import { openModel, type ModelInput } from '../load/index.ts';
@@ -20,15 +20,15 @@ import { languageModelConfig, loadModel, type LanguageModel, type Model } from '
 import type { PictureModel } from '../models/unipic/index.ts';
 import type { Interrupted, Painter, PaintRequest, Picture } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
-import { SessionStore, type Spill } from '../store/index.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm, WasmBuild } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
-import { Library } from './library.ts';
+import type { Library } from './library.ts';
 import type { Planning } from './planning.ts';
-import { paintRequest, type EditSettings, type PaintSettings } from './painting.ts';
-import { openTiers } from './tiers.ts';
-import { embedText, ModelSight, VisualCache } from './sight.ts';
+import type { EditSettings, PaintSettings } from './painting.ts';
+import type * as Seeing from './seeing.ts';
+import type { VisualCache } from './sight.ts';
+import { openTiers, type LateDisk } from './tiers.ts';
 
 export interface LoadSettings {
   readonly device?: DeviceName | undefined;
@@ -102,7 +102,9 @@ interface Loaded {
   readonly pages: PageAllocator;
   readonly prefixes: Prefixes;
   readonly tiers: Tiers;
-  readonly spill: Spill | undefined;
+  readonly spill: LateDisk;
+  /** Undefined for a model without pictures. */
+  readonly seeing: typeof Seeing | undefined;
   readonly visual: VisualCache | undefined;
   painter: Painter | undefined;
 }
@@ -117,8 +119,6 @@ export class EngineModel implements SessionModel {
   readonly fingerprint: string;
   readonly parameters: number;
   readonly bytes: number;
-  /** What was saved and kept; undefined where nothing can be. */
-  readonly library: Library | undefined;
   /** Hears of a lost device. */
   onLost: ((error: Error) => void) | undefined;
   readonly #platform: Platform;
@@ -128,6 +128,7 @@ export class EngineModel implements SessionModel {
   readonly #wasm: Wasm;
   readonly #metadata: ModelMetadata;
   #planning: Promise<Planning> | undefined;
+  #library: Promise<Library | undefined> | undefined;
   #loaded: Loaded;
   #watched: Loaded | undefined;
   #epoch = 0;
@@ -150,9 +151,7 @@ export class EngineModel implements SessionModel {
     this.parameters = parameters(file);
     this.#loaded = loaded;
     this.#metadata = ownMetadata(file.metadata);
-    this.sight = loaded.model.pictures === undefined ? blind(this.capabilities.missing) : new ModelSight(() => this.#pictures(), hash, (picture, signal) => this.#loaded.visual?.look(picture, signal));
-    const shelf = platform.sessions?.();
-    this.library = shelf === undefined ? undefined : new Library(new SessionStore(shelf), new Checksums(wasm), this);
+    this.sight = loaded.seeing === undefined ? blind(this.capabilities.missing) : new loaded.seeing.ModelSight(() => this.#pictures(), hash, (picture, signal) => this.#loaded.visual?.look(picture, signal));
     this.#watch(loaded);
   }
 
@@ -172,7 +171,7 @@ export class EngineModel implements SessionModel {
       const window = checkCount('contextWindow', settings.contextWindow ?? most, most);
       device = await open(settings, listener.signal);
       const wasm = device.wasm ?? (await openTextWasm(platform));
-      tokenizer = createTokenizer(wasm, file.metadata);
+      tokenizer = await createTokenizer(wasm, file.metadata);
       const loaded = await loadOn(file, device, { platform, window, wasm, tokenizer }, listener);
       return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash: await createSHA256() });
     } catch (error) {
@@ -234,7 +233,10 @@ export class EngineModel implements SessionModel {
    * device ends it with `DeviceError('lost')`, whose facts hold the seed: after `recover` the same call with that seed goes on from there.
    */
   async paint(settings: PaintSettings | EditSettings, listener: PaintListener = {}): Promise<readonly Picture[]> {
-    const request = paintRequest(settings, this.#loaded.model.pictures, this.capabilities.missing);
+    const { missing } = this.capabilities;
+    const { model, seeing } = this.#loaded;
+    if (model.pictures === undefined || seeing === undefined) throw cannotPaint('instruction' in settings, missing);
+    const request = seeing.paintRequest(settings, model.pictures, missing);
     return this.gate.alone(listener.signal, async () => {
       this.#alive();
       const loaded = this.#loaded;
@@ -249,6 +251,15 @@ export class EngineModel implements SessionModel {
         throw new DeviceError('lost', `the picture was not finished: call model.recover() and paint again with seed: ${seed}; ${error.message}`, { ...error.facts, seed }, { cause: error });
       }
     });
+  }
+
+  /** What was saved and kept; undefined where nothing can be. Models whose sessions are neither do not download it. */
+  library(): Promise<Library | undefined> {
+    this.#library ??= this.#openLibrary().catch((error: unknown) => {
+      this.#library = undefined;
+      throw error;
+    });
+    return this.#library;
   }
 
   memory(): MemoryUse {
@@ -283,9 +294,9 @@ export class EngineModel implements SessionModel {
 
   /** Resolves when nothing is being written any more that sessions have asked for. */
   async settled(): Promise<void> {
-    await this.library?.settled();
+    await (await this.#library?.catch(() => undefined))?.settled();
     await this.#loaded.tiers.settled();
-    await this.#loaded.spill?.free().catch(() => undefined);
+    await this.#loaded.spill.free().catch(() => undefined);
   }
 
   free(): void {
@@ -321,6 +332,13 @@ export class EngineModel implements SessionModel {
     };
   }
 
+  async #openLibrary(): Promise<Library | undefined> {
+    const shelf = await this.#platform.sessions?.();
+    if (shelf === undefined) return undefined;
+    const [{ SessionStore }, { Library: Opened }] = await Promise.all([import('../store/sessions.ts'), import('./library.ts')]);
+    return new Opened(new SessionStore(shelf), new Checksums(this.#wasm), this);
+  }
+
   /** Models whose sessions look at everything do not download it. */
   #planned(): Promise<Planning> {
     const facts = { tokenizer: this.tokenizer, wasm: this.#wasm, metadata: this.#metadata };
@@ -349,7 +367,7 @@ export class EngineModel implements SessionModel {
     // What is given back on purpose is not lost.
     this.#watched = undefined;
     const { model, pool, backend, visual, painter, spill } = this.#loaded;
-    void spill?.free().catch(() => undefined);
+    void spill.free().catch(() => undefined);
     try {
       this.#interrupted = painter?.interrupted;
       painter?.free();
@@ -389,10 +407,12 @@ async function loadOn(
   const { layers, kvHeads, headDim } = model.language.config;
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
-  const visual = model.pictures === undefined ? undefined : new VisualCache(backend, model.pictures, { wasm, embed: (text) => embedText(model.language, tokenizer, text) });
+  const { pictures } = model;
+  const seeing = pictures === undefined ? undefined : await import('./seeing.ts');
+  const visual = pictures && seeing && new seeing.VisualCache(backend, pictures, { wasm, embed: async (text) => seeing.embedText(model.language, tokenizer, text) });
   const pages = new PageAllocator(pool);
   const prefixes = new Prefixes(pages, Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()));
-  return { device: info, backend, model, pool, pages, prefixes, ...openTiers(backend, pages, wasm, platform.sessions?.()), visual, painter: undefined };
+  return { device: info, backend, model, pool, pages, prefixes, ...openTiers(backend, pages, wasm, platform), seeing, visual, painter: undefined };
 }
 
 /** One bit an id, set for those below `tokens`; undefined where that is all of them. */

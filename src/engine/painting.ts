@@ -1,5 +1,6 @@
 /** From what a caller asks to be painted to what the painter is given. */
 import { InputError } from '../errors.ts';
+import { cannotPaint } from '../generate/pictures.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
 import { planOf, type PaintRequest } from '../paint/request.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
@@ -35,10 +36,10 @@ export interface EditSettings extends BrushSettings {
   readonly image: Rgba;
 }
 
-/** Throws `InputError` for what cannot be painted, before anything waits for it, and where the model does not paint. */
-export function paintRequest(settings: PaintSettings | EditSettings, model: PictureModel | undefined, missing: readonly string[]): PaintRequest {
+/** Throws `InputError` for what cannot be painted, before anything waits for it, and where the model lacks what painting takes. */
+export function paintRequest(settings: PaintSettings | EditSettings, model: PictureModel, missing: readonly string[]): PaintRequest {
   const editing = 'instruction' in settings;
-  if (model === undefined || !model.capabilities[editing ? 'edit' : 'paint']) throw cannotPaint(editing, missing);
+  if (!model.capabilities[editing ? 'edit' : 'paint']) throw cannotPaint(editing, missing);
   const { config } = model;
   const [name, text] = editing ? (['instruction', settings.instruction] as const) : (['prompt', settings.prompt] as const);
   if (typeof text !== 'string') throw new InputError('argument', `${name}: must be a string, not ${typeof text}`, { name });
@@ -53,11 +54,6 @@ export function paintRequest(settings: PaintSettings | EditSettings, model: Pict
   const request = { prompt: text, size, seed, iterations: steps, diffusionSteps, guidance, guidanceSchedule, temperature, count };
   planOf(request, config);
   return editing ? { ...request, source: source(settings.image, size) } : request;
-}
-
-function cannotPaint(editing: boolean, missing: readonly string[]): InputError {
-  const verb = editing ? 'edit' : 'paint';
-  return new InputError('argument', `${verb}: this model does not ${verb} pictures (${missing.join('; ')}); load one that does`, { name: verb, missing });
 }
 
 function source(image: Rgba | undefined, size: number): { readonly pixels: Float32Array; readonly size: number } {

@@ -64,8 +64,8 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     if (model === undefined) throw new InputError('destroyed', 'the model was destroyed, or is not loaded yet; load it again');
     return model;
   };
-  const library = (): Library => {
-    const { library: found } = loaded();
+  const library = async (): Promise<Library> => {
+    const found = await loaded().library();
     if (found === undefined) throw new StorageError('unavailable', 'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)');
     return found;
   };
@@ -137,12 +137,12 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     },
     /** Resolves when all of it is on the disk; the session goes on meanwhile. */
     saveSession: async ({ session: id, name, evict }: { session: number; name: string; evict: boolean }, { signal }: CallContext): Promise<Saved> => {
-      const keeper = library();
+      const keeper = await library();
       const { state, sequence } = await session(id).snapshot(signal);
       return keeper.save(name, state, sequence, contentKey(state.settings.context ?? {}), { evict, signal });
     },
     resumeSession: async ({ name }: { name: string }, { signal }: CallContext): Promise<SessionFacts> => {
-      const { state, fill } = await library().open(name, signal);
+      const { state, fill } = await (await library()).open(name, signal);
       return add(await Session.restored(loaded(), state, (sequence) => fill(sequence, signal), signal));
     },
     cloneSession: async ({ session: id }: { session: number }, { signal }: CallContext): Promise<SessionFacts> => add(await session(id).clone(signal)),

@@ -1,9 +1,12 @@
 /** The tiers of a model's pages, with budgets taken from where it runs. */
 import type { Backend } from '../backend/backend.ts';
+import type { PageDisk } from '../context/away.ts';
 import { Checksums } from '../context/checksum.ts';
 import type { PageAllocator } from '../context/pages.ts';
 import { Tiers } from '../context/tiers.ts';
-import { Spill, type Shelf } from '../store/index.ts';
+import { StorageError } from '../errors.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { Spill } from '../store/sessions.ts';
 import type { Wasm } from '../wasm.ts';
 
 /** Of the 4 GiB that a WASM memory can have: the rest is for activations, and for what does not come out even. */
@@ -14,8 +17,44 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 /** Host memory for pages of sessions that wait: an eighth of the machine's where the browser tells (in GiB, 8 at most), and so much elsewhere. */
 const HOST_BYTES = 2 ** 30;
 
-export function openTiers(backend: Backend, pages: PageAllocator, wasm: Wasm, shelf: Shelf | undefined): { readonly tiers: Tiers; readonly spill: Spill | undefined } {
-  const spill = shelf === undefined ? undefined : new Spill(shelf);
+/** The third tier, opened when something is first moved to it. Where there is none every write fails, and what was to go there stays. */
+export class LateDisk implements PageDisk {
+  readonly #platform: Pick<Platform, 'sessions'>;
+  #spill: Promise<Spill> | undefined;
+
+  constructor(platform: Pick<Platform, 'sessions'>) {
+    this.#platform = platform;
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    this.#spill ??= this.#open();
+    return (await this.#spill).write(bytes);
+  }
+
+  async read(number: number): Promise<Uint8Array | undefined> {
+    return (await this.#spill)?.read(number);
+  }
+
+  async drop(number: number): Promise<void> {
+    await (await this.#spill)?.drop(number);
+  }
+
+  /** Gives everything back; it may be written to again. */
+  async free(): Promise<void> {
+    const spill = await this.#spill?.catch(() => undefined);
+    await spill?.free();
+  }
+
+  async #open(): Promise<Spill> {
+    const shelf = await this.#platform.sessions?.();
+    if (shelf === undefined) throw new StorageError('unavailable', 'there is no disk to keep pages on');
+    const { Spill: Opened } = await import('../store/sessions.ts');
+    return new Opened(shelf);
+  }
+}
+
+export function openTiers(backend: Backend, pages: PageAllocator, wasm: Wasm, platform: Pick<Platform, 'sessions'>): { readonly tiers: Tiers; readonly spill: LateDisk } {
+  const spill = new LateDisk(platform);
   const device = backend.kind === 'wasm' ? Math.max(LEAST_BYTES, WASM_BYTES - backend.memory().weights) : NO_LIMIT;
   const { deviceMemory } = (globalThis.navigator ?? {}) as { readonly deviceMemory?: number };
   const host = deviceMemory === undefined ? HOST_BYTES : Math.max(LEAST_BYTES, (deviceMemory * 2 ** 30) / 8);

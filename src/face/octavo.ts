@@ -35,7 +35,7 @@ export interface FacePlatform {
   /** Where downloads are kept; undefined where nothing can be kept. */
   store(): ModelStore | undefined;
   /** Where sessions are saved; undefined where nothing can be kept. */
-  sessions(): SessionStore | undefined;
+  sessions(): Promise<SessionStore | undefined>;
 }
 
 export interface OctavoFace {

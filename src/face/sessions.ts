@@ -41,12 +41,12 @@ export interface SavedSessions {
 }
 
 /** `store`: undefined where nothing can be kept. */
-export function savedSessions(store: () => SessionStore | undefined): SavedSessions {
+export function savedSessions(store: () => Promise<SessionStore | undefined>): SavedSessions {
   return {
-    list: async () => (await store()?.list()) ?? [],
-    remove: async (name) => (await store()?.remove(name)) ?? false,
+    list: async () => (await (await store())?.list()) ?? [],
+    remove: async (name) => (await (await store())?.remove(name)) ?? false,
     usage: async () => {
-      const found = store();
+      const found = await store();
       if (found === undefined) throw new StorageError('unavailable', 'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)');
       return found.usage();
     },

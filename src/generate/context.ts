@@ -7,7 +7,8 @@ import type { Sequence } from '../context/pages.ts';
 import type { Tiers } from '../context/tiers.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
 import { prefill } from './generate.ts';
-import { ContrastLane, readContrast } from './contrast.ts';
+import { readContrast, type Contrast } from './contrast.ts';
+import type { ContrastLane } from './contrast-lane.ts';
 import { cut, freeLane, type Lane } from './lane.ts';
 import type { PromptSettings } from './options.ts';
 import type { Sight } from './pictures.ts';
@@ -40,7 +41,7 @@ export interface SessionModel extends Words {
   /** Where pages are that are not used now. */
   readonly tiers?: Pick<Tiers, 'using' | 'forget' | 'limit'> | undefined;
   /** What was read before and lies on the disk; undefined where nothing is kept. */
-  readonly library?: KeptPrompts | undefined;
+  library?(): Promise<KeptPrompts | undefined>;
   /** Throws `InputError('argument')` for options that this model does not have. */
   lane(window: number, options: ContextOptions): Promise<Lane>;
   /** A lane that shares the pages of `from` until either writes. */
@@ -56,6 +57,8 @@ export class Context {
   readonly #options: ContextOptions;
   #held: { readonly lane: Lane; readonly epoch: number } | undefined;
   #transcript: Transcript = NOTHING;
+  /** Where the prompt that is being answered is kept. */
+  #library: KeptPrompts | undefined;
 
   constructor(model: SessionModel, window: number, options: ContextOptions = {}) {
     this.#model = model;
@@ -94,7 +97,7 @@ export class Context {
     const result = await this.#using(lane, ids.length + (settings.maxTokens ?? ROOM), async () => {
       const cached = await this.#take(lane, prompt, text, share, listener.signal);
       const asked = readContrast(settings.contrast);
-      const contrast = asked && (await ContrastLane.open(this.#model, prompt, asked, { window: this.window, signal: listener.signal }));
+      const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
       const request = { lane: contrast === undefined ? lane : { ...lane, contrast }, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
       const answered = await this.#guard(lane, () => answer(request, { ...listener, onText })).finally(() => contrast?.free());
       if (share) this.#publish(lane, prompt);
@@ -107,6 +110,12 @@ export class Context {
     const whole = text === undefined || result.stop !== undefined ? undefined : text + result.text;
     this.#transcript = { ids: all, pictures, text: whole };
     return result;
+  }
+
+  /** Answers that are not contrasted do not download it. */
+  async #contrast(prompt: Prompt, contrast: Contrast, signal: AbortSignal | undefined): Promise<ContrastLane | undefined> {
+    const { ContrastLane: Lanes } = await import('./contrast-lane.ts');
+    return Lanes.open(this.#model, prompt, contrast, { window: this.window, signal });
   }
 
   /** The pages, shared with this context until it writes into them; whoever asks frees them. Undefined where there are none. */
@@ -165,8 +174,9 @@ export class Context {
     this.#transcript = { ...prompt, text };
     const shared = share ? this.#shared(lane, prompt) : undefined;
     if (shared !== undefined) await extend(lane, async (sequence) => this.#model.prefixes?.adopt(shared, sequence, (length) => cut(lane, length)));
-    const { library } = this.#model;
-    if (share && this.#options.keep === true && library !== undefined) {
+    const library = share && this.#options.keep === true ? await this.#model.library?.() : undefined;
+    this.#library = library;
+    if (library !== undefined) {
       await this.#guard(lane, () => extend(lane, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)));
     }
     return lane.sequence.length;
@@ -175,9 +185,10 @@ export class Context {
   #publish(lane: Lane, prompt: Prompt): void {
     const shared = this.#shared(lane, prompt);
     if (shared !== undefined) this.#model.prefixes?.publish(shared, lane.sequence);
-    if (this.#options.keep !== true) return;
+    const library = this.#library;
+    if (library === undefined) return;
     const state = { window: this.window, settings: { context: this.#options }, initial: [], turns: [], transcript: { ...prompt, text: undefined } };
-    this.#model.library?.keep(state, lane.sequence.fork(), contentKey(this.#options));
+    library.keep(state, lane.sequence.fork(), contentKey(this.#options));
   }
 
   /** The prompt, for others to find. */

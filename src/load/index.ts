@@ -1,6 +1,6 @@
 /** From whatever a caller has (file, bytes, URL, folder, Hugging Face name) to a `ModelFile`. */
 import { FileError, InputError, StorageError } from '../errors.ts';
-import { ModelStore } from '../store/index.ts';
+import { ModelStore } from '../store/model-store.ts';
 import { BlobSource, BytesSource, type ByteSource } from './byte-source.ts';
 import type { Quantization } from './convert.ts';
 import { downloadToStore } from './download.ts';
@@ -8,8 +8,7 @@ import { isPlainName, type FileSet } from './file-set.ts';
 import type { FileSystemReader } from './file-system.ts';
 import { openGguf } from './gguf/file.ts';
 import { DEFAULT_RETRY, displayName, HttpSource, type Network, type RetryPolicy } from './http.ts';
-import { DEFAULT_HUB, HubFiles, listFiles, onlyGguf, parseHubName, type HubFile } from './hub.ts';
-import { openFolder } from './huggingface/folder.ts';
+import type { HubFile } from './hub.ts';
 import type { ModelFile, ReadOptions } from './model-file.ts';
 
 /**
@@ -188,7 +187,9 @@ function expected({ sha256 }: OpenOptions, path: string): string | undefined {
 
 // Hugging Face
 
+/** Pages that name no repository do not download it. */
 async function openHub(address: string, options: OpenOptions): Promise<ModelFile> {
+  const { DEFAULT_HUB, HubFiles, listFiles, onlyGguf, parseHubName } = await import('./hub.ts');
   const hub = (options.hub ?? DEFAULT_HUB).replace(/\/+$/, '');
   const hubName = parseHubName(address);
   const { path } = hubName;
@@ -214,3 +215,8 @@ async function openHub(address: string, options: OpenOptions): Promise<ModelFile
   return openGgufOf(files, onlyGguf(address, names), options);
 }
 
+/** Pages that load GGUF files do not download it. */
+async function openFolder(files: FileSet, options: OpenOptions): Promise<ModelFile> {
+  const { openFolder: open } = await import('./huggingface/folder.ts');
+  return open(files, options);
+}

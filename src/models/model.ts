@@ -5,7 +5,6 @@ import { ModelError } from '../errors.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { Architecture } from './architecture.ts';
 import type { LanguageModelConfig } from './config.ts';
-import { BoundaryPlan } from './boundary.ts';
 import { Decoder, type LanguageModel } from './decoder.ts';
 import { Facts } from './facts.ts';
 import { llama } from './llama.ts';
@@ -86,7 +85,8 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
   const pictureConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
   const parts = unipic && pictureConfig && new unipic.PartsPlan(tensors, pictureConfig, config.hidden);
-  const boundary = BoundaryPlan.of(metadata, tensors, { layers: config.layers, width: config.kvHeads * config.headDim });
+  const { BoundaryPlan } = foretells(metadata) ? await import('./boundary.ts') : {};
+  const boundary = BoundaryPlan?.of(metadata, tensors, { layers: config.layers, width: config.kvHeads * config.headDim });
   const divisors = new VectorWriter(config.rope.dimension / 2);
   const weights = await file.read((info): WeightWriter | undefined => {
     if (info.name === plan.ropeDivisors) return divisors.begin(info);
@@ -108,4 +108,9 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
     for (const weight of weights.values()) weight.free();
     throw error;
   }
+}
+
+/** Whether the file says where a boundary predictor lies. */
+function foretells(metadata: ModelMetadata): boolean {
+  return metadata.kind === 'gguf' && metadata.values.has('octavo.boundary.layer');
 }

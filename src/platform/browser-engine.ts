@@ -1,6 +1,6 @@
 /** What the engine's worker needs in browsers, web views and Electron's renderers. */
 import { DeviceError } from '../errors.ts';
-import { IndexedShelf } from '../store/index.ts';
+import { ModelStore } from '../store/model-store.ts';
 import type { WasmBuild } from '../wasm.ts';
 import type { Platform } from './platform.ts';
 import { spawnPoolWorker } from './pool-browser.ts';
@@ -52,7 +52,7 @@ export function createBrowserPlatform(): Platform {
     cores: globalThis.navigator?.hardwareConcurrency ?? 1,
     distrusted: [],
     spawnPool: spawnPoolWorker,
-    sessions: () => (IndexedShelf.supported ? new IndexedShelf() : undefined),
+    sessions: async () => (ModelStore.supported ? new (await import('../store/sessions.ts')).IndexedShelf() : undefined),
     open: {},
   };
 }

@@ -1,7 +1,9 @@
 /** What the page needs in browsers, web views and Electron's renderers. */
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
-import { IndexedShelf, ModelStore, SessionStore } from '../store/index.ts';
+import { IndexedShelf } from '../store/indexed-shelf.ts';
+import { ModelStore } from '../store/model-store.ts';
+import { SessionStore } from '../store/session-store.ts';
 import { readImage } from '../vision/index.ts';
 import { workerEndpoint } from '../worker/endpoints.ts';
 import { cloneable } from './input.ts';
@@ -17,6 +19,6 @@ export function createBrowserFace(): FacePlatform {
     readPicture: (input, signal) => readImage(input, { signal }),
     capable: typeof WebAssembly === 'object' && typeof Worker === 'function',
     store: () => (ModelStore.supported ? new ModelStore() : undefined),
-    sessions: () => (IndexedShelf.supported ? new SessionStore(new IndexedShelf()) : undefined),
+    sessions: async () => (ModelStore.supported ? new SessionStore(new IndexedShelf()) : undefined),
   };
 }

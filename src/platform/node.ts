@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
 import { FolderShelf } from '../store/folder-shelf.ts';
-import { SessionStore } from '../store/index.ts';
+import { SessionStore } from '../store/session-store.ts';
 import { readImage } from '../vision/index.ts';
 import { nodeEndpoint } from '../worker/endpoints.ts';
 import { sessionFolder } from './cache-folder.ts';
@@ -31,6 +31,6 @@ export function createNodeFace(): FacePlatform {
     readPicture: (input, signal) => readImage(input, { decoder, files: nodeFiles, signal }),
     capable: typeof WebAssembly === 'object' && existsSync(new URL('./node-worker.js', import.meta.url)),
     store: () => undefined,
-    sessions: () => new SessionStore(new FolderShelf(sessionFolder())),
+    sessions: async () => new SessionStore(new FolderShelf(sessionFolder())),
   };
 }

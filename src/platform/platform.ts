@@ -18,7 +18,7 @@ export interface Platform {
   readonly distrusted: readonly WasmBuild[];
   readonly spawnPool?: SpawnPoolWorker | undefined;
   /** Where sessions are saved; undefined where nothing can be kept. */
-  readonly sessions?: (() => Shelf | undefined) | undefined;
+  readonly sessions?: (() => Shelf | undefined | Promise<Shelf | undefined>) | undefined;
   /** What `openModel` needs here: file access, a store. */
   readonly open: Partial<Pick<OpenOptions, 'files' | 'store' | 'fetch'>>;
 }

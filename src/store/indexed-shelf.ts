@@ -22,10 +22,6 @@ export class IndexedShelf implements Shelf {
     this.#database = database;
   }
 
-  static get supported(): boolean {
-    return typeof indexedDB !== 'undefined';
-  }
-
   async manifests(): Promise<readonly unknown[]> {
     const [first, second] = [await this.#database.all(['session']), await this.#database.all(['copy'])];
     const whole = first.filter(isManifest);

@@ -6,7 +6,6 @@ import { AddedTokens } from './added-tokens.ts';
 import type { TokenizerDescription } from './description.ts';
 import { Encoder, IdList } from './encoder.ts';
 import { describeGguf } from './gguf.ts';
-import { describeHuggingFace } from './huggingface.ts';
 
 /** What a model file says. */
 export interface TokenizerFacts {
@@ -48,18 +47,20 @@ export interface Tokenizer {
 }
 
 /** Owns WASM memory until `free`. Throws `ModelError('tokenizer')` where the metadata makes no tokenizer. */
-export function createTokenizer(wasm: Wasm, metadata: ModelMetadata): Tokenizer {
-  const description = describe(metadata);
+export async function createTokenizer(wasm: Wasm, metadata: ModelMetadata): Promise<Tokenizer> {
+  const description = await describe(metadata);
   return new DescribedTokenizer(new Encoder(wasm, description.model, description.stages), description);
 }
 
-function describe(metadata: ModelMetadata): TokenizerDescription {
+async function describe(metadata: ModelMetadata): Promise<TokenizerDescription> {
   switch (metadata.kind) {
     case 'gguf': return describeGguf(metadata.values);
-    case 'huggingface': return describeHuggingFace(metadata);
+    // Pages that load GGUF files do not download it.
+    case 'huggingface': return (await import('./huggingface.ts')).describeHuggingFace(metadata);
     default: return metadata satisfies never;
   }
 }
+
 
 const NOTHING = new Uint8Array(0);
 const SPACE = 0x20;

@@ -72,7 +72,7 @@ describe.each(await testBackends())('nano on $name', ({ name, create }) => {
   let tokenizer: Tokenizer;
   beforeAll(async () => {
     const file = await openModel(bytes);
-    tokenizer = createTokenizer(await openWasm('scalar'), file.metadata);
+    tokenizer = await createTokenizer(await openWasm('scalar'), file.metadata);
     backend = await create();
     model = await loadModel(file, backend);
   });

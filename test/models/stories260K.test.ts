@@ -25,7 +25,7 @@ if (existsSync(FOLDER)) {
     let tokenizer: Tokenizer;
     beforeAll(async () => {
       const file = await openModel(bytes);
-      tokenizer = createTokenizer(await openWasm('scalar'), file.metadata);
+      tokenizer = await createTokenizer(await openWasm('scalar'), file.metadata);
       backend = await create();
       model = (await loadModel(file, backend)).language;
     });

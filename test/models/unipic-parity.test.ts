@@ -112,7 +112,7 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     backend = await create();
     recording = recorder(backend);
     const file = await openModel(bytes);
-    tokenizer = createTokenizer(await openWasm('scalar'), file.metadata);
+    tokenizer = await createTokenizer(await openWasm('scalar'), file.metadata);
     model = await loadModel(file, recording.backend);
   });
   afterAll(() => {

@@ -14,7 +14,7 @@ import { openWasm, openWasmBackend } from '../support/wasm.ts';
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {
-  tokenizer = createTokenizer(await openWasm('scalar'), (await openModel(tinyUniPic())).metadata);
+  tokenizer = await createTokenizer(await openWasm('scalar'), (await openModel(tinyUniPic())).metadata);
 });
 
 interface Easel {

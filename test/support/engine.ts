@@ -45,8 +45,8 @@ export function testPlace(open: OpenDevice | undefined = testDevice, platform: P
     },
     capable: true,
     store: () => undefined,
-    sessions: () => {
-      const shelf = platform.sessions?.();
+    sessions: async () => {
+      const shelf = await platform.sessions?.();
       return shelf === undefined ? undefined : new SessionStore(shelf);
     },
   };

@@ -25,7 +25,7 @@ export async function trainedModels(): Promise<readonly TrainedModel[]> {
 async function stories(): Promise<TrainedModel> {
   const bytes = new Uint8Array(await readFile(new URL('stories260K-f32.gguf', STORIES)));
   const golden = await readFile(new URL('greedy40.llama.cpp.txt', STORIES), 'utf8');
-  const tokenizer = createTokenizer(await openWasm('scalar'), (await openModel(bytes)).metadata);
+  const tokenizer = await createTokenizer(await openWasm('scalar'), (await openModel(bytes)).metadata);
   const prompts = [...golden.matchAll(/^== (.*)\n(.*)$/gm)].map(([, prompt, text]) => {
     const ids = [...tokenizer.encode(prompt ?? '', { bos: true })];
     return { ids, all: [...tokenizer.encode((text ?? '').trim(), { bos: true })] };

@@ -1,7 +1,7 @@
 /** Which of a picture's tokens the language model reads. */
 export {
-  choiceName, keptCount, outliers, readSelection, SEVEN_EIGHTHS, type ReleaseOptions, type VisualChoice, type VisualMethod, type VisualSelection,
+  choiceName, keptCount, outliers, readSelection, type ReleaseOptions, type VisualChoice, type VisualMethod, type VisualSelection,
 } from './options.ts';
-export { selectTokens, type Patches, type VisualTokens } from './select.ts';
+export { selectTokens, type VisualTokens } from './select.ts';
 export { pickOne } from './chance.ts';
 export { patchesOf } from './patches.ts';
