@@ -137,8 +137,12 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     },
     /** Resolves when all of it is on the disk; the session goes on meanwhile. */
     saveSession: async ({ session: id, name, evict }: { session: number; name: string; evict: boolean }, { signal }: CallContext): Promise<Saved> => {
-      const keeper = await library();
-      const { state, sequence } = await session(id).snapshot(signal);
+      // Asked for at once: what is said while the store's code comes is not of this save.
+      const snapshot = session(id).snapshot(signal);
+      const [keeper, { state, sequence }] = await Promise.all([library(), snapshot]).catch(async (error: unknown) => {
+        (await snapshot.catch(() => undefined))?.sequence?.free();
+        throw error;
+      });
       return keeper.save(name, state, sequence, contentKey(state.settings.context ?? {}), { evict, signal });
     },
     resumeSession: async ({ name }: { name: string }, { signal }: CallContext): Promise<SessionFacts> => {
