@@ -116,6 +116,7 @@ export class EngineModel implements SessionModel {
   readonly window: number;
   readonly sampling: SamplingDefaults;
   readonly name: string;
+  /** Of the file's header and of the weights that were read: sessions are saved under it. */
   readonly fingerprint: string;
   readonly parameters: number;
   readonly bytes: number;
@@ -127,6 +128,8 @@ export class EngineModel implements SessionModel {
   readonly #settings: LoadSettings;
   readonly #wasm: Wasm;
   readonly #metadata: ModelMetadata;
+  /** `ModelFile.fingerprint`: known before any weight is read. */
+  readonly #file: string;
   #planning: Promise<Planning> | undefined;
   #library: Promise<Library | undefined> | undefined;
   #loaded: Loaded;
@@ -146,7 +149,8 @@ export class EngineModel implements SessionModel {
     this.window = window;
     this.sampling = recommendedSampling(file.metadata);
     this.name = file.name;
-    this.fingerprint = file.fingerprint;
+    this.#file = file.fingerprint;
+    this.fingerprint = hash.init().update(file.fingerprint + loaded.model.digest).digest('hex');
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
@@ -271,7 +275,7 @@ export class EngineModel implements SessionModel {
     const settings = { ...this.#settings, ...request };
     const file = await openFile(this.#platform, this.#input, settings, listener);
     try {
-      if (file.fingerprint !== this.fingerprint) {
+      if (file.fingerprint !== this.#file) {
         throw new StorageError('changed', `${file.name}: the file is not the one that was loaded; load it as a new model`, { file: file.name });
       }
       this.#release();

@@ -52,7 +52,7 @@ export interface ModelFile {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Bytes of all files. */
   readonly bytes: number;
-  /** Hex SHA-256 over the headers (metadata, tensor tables) and 64 KiB from the middle of each file's data: names the model in caches. */
+  /** Hex SHA-256 over the headers (metadata, tensor tables) and 64 KiB from the middle of each file's data: names the file before it is read (a loaded model's own covers all weights). */
   readonly fingerprint: string;
   /**
    * Streams the tensors for which `writer` gives a writer, in file order, chunk by chunk with back-pressure.

@@ -6,6 +6,7 @@ import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/
 import type { Architecture } from './architecture.ts';
 import type { LanguageModelConfig } from './config.ts';
 import { Decoder, type LanguageModel } from './decoder.ts';
+import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
 import { llama } from './llama.ts';
 import { qwen2 } from './qwen2.ts';
@@ -24,6 +25,8 @@ export interface Model {
   readonly pictures: PictureModel | undefined;
   /** Where chunks of keys begin, for sparse prefill; undefined for a file without it. */
   readonly boundary: BoundaryWeights | undefined;
+  /** Differs where weights differ (digest.ts); 64 hexadecimal digits. */
+  readonly digest: string;
   /** Frees all weights. */
   free(): void;
 }
@@ -88,10 +91,12 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const { BoundaryPlan } = foretells(metadata) ? await import('./boundary.ts') : {};
   const boundary = BoundaryPlan?.of(metadata, tensors, { layers: config.layers, width: config.kvHeads * config.headDim });
   const divisors = new VectorWriter(config.rope.dimension / 2);
-  const weights = await file.read((info): WeightWriter | undefined => {
+  const digest = await WeightDigest.create();
+  const writer = (info: TensorInfo): WeightWriter | undefined => {
     if (info.name === plan.ropeDivisors) return divisors.begin(info);
     return plan.names.has(info.name) || parts?.weights.has(info.name) ? backend.weight(info) : (parts?.tableWriter(info) ?? boundary?.writer(info));
-  }, options);
+  };
+  const weights = await file.read((info) => digest.watch(info, writer(info)), options);
   try {
     const language = new Decoder(backend, config, plan, weights, divisors.values);
     const pictures = unipic && pictureConfig && parts && (await unipic.createPictureModel(language, pictureConfig, parts.read(weights), options));
@@ -99,6 +104,7 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
       language,
       pictures,
       boundary: boundary?.weights(),
+      digest: digest.value(),
       free: () => {
         pictures?.free();
         for (const weight of weights.values()) weight.free();
