@@ -123,6 +123,7 @@ function matchers(found: unknown, sign: boolean) {
     toBeGreaterThanOrEqual: (wanted: number) => hold((found as number) >= wanted, `to be at least ${wanted}`),
     toBeLessThan: (wanted: number) => hold((found as number) < wanted, `to be below ${wanted}`),
     toBeLessThanOrEqual: (wanted: number) => hold((found as number) <= wanted, `to be at most ${wanted}`),
+    toBeCloseTo: (wanted: number, digits = 2) => hold(Math.abs((found as number) - wanted) < 10 ** -digits / 2, `to be ${wanted} to ${digits} digits`),
     toHaveLength: (wanted: number) => hold((found as ArrayLike<unknown>).length === wanted, `to have ${wanted} items`),
     toThrow: (wanted?: Wanted) => {
       try {
