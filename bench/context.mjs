@@ -24,6 +24,7 @@ const READ = 2048;
 const PREFILL = {
   dense: {},
   dhsa: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'similarity' } },
+  'dhsa 2048': { prefill: { method: 'dhsa', budget: 2048, boundaries: 'similarity' } },
   'dhsa shared': { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'similarity', sharedLayer: 2 } },
   blocks: { prefill: { method: 'blocks', budget: 0.25 } },
   window: { prefill: { method: 'window', budget: 0.25 } },
