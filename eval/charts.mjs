@@ -1,4 +1,5 @@
-// Charts and tables in docs/ from the results that the evaluations recorded: docs/context/context.json and docs/visual/visual.json.
+// Charts and tables in docs/ from the results that the evaluations recorded: docs/context/context.json (needles, where they were measured on a
+// grid of their own, in needles.json beside it) and docs/visual/visual.json.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { equalIds } from './ask.mjs';
@@ -95,13 +96,22 @@ export function drawVisual(record) {
   };
 }
 
+const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
+
+function withNeedles(source, path) {
+  const record = read(source);
+  const { grid, parts } = read(path);
+  return { ...record, grid, parts: { ...record.parts, needles: parts.needles } };
+}
+
 /** Draws what was recorded; the paths written. */
 export function drawAll(docs = fileURLToPath(new URL('../docs/', import.meta.url))) {
   const written = [];
   for (const [folder, draw] of Object.entries({ context: drawContext, visual: drawVisual })) {
     const source = `${docs}${folder}/${folder}.json`;
     if (!existsSync(source)) continue;
-    for (const [name, content] of Object.entries(draw(JSON.parse(readFileSync(source, 'utf8'))))) {
+    const needles = `${docs}${folder}/needles.json`;
+    for (const [name, content] of Object.entries(draw(existsSync(needles) ? withNeedles(source, needles) : read(source)))) {
       writeFileSync(`${docs}${folder}/${name}`, content);
       written.push(`${docs}${folder}/${name}`);
     }
