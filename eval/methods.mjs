@@ -28,7 +28,7 @@ export const METHODS = {
   snapkv: { title: 'SnapKV, half kept', of: 'evict', context: { evict: { method: 'snapkv', keep: 0.5 } } },
   compresskv: { title: 'CompressKV, half kept', of: 'evict', context: { evict: { method: 'compresskv', keep: 0.5 } } },
   razor: { title: 'RazorAttention, half the heads', of: 'heads', context: { heads: { method: 'razor', keep: 0.5 } } },
-  duo: { title: 'DuoAttention (repeated mean query), half the heads', of: 'heads', context: { heads: { method: 'duo', keep: 0.5 } } },
+  duo: { title: 'Mean-query heads (Duo), half', of: 'heads', context: { heads: { method: 'duo', keep: 0.5 } } },
 };
 
 /** The `METHODS` that `only` (keys, or what they change; empty: all) names, the base always among them. */
