@@ -1,9 +1,5 @@
 // ESM through swc; types are checked by `npm run typecheck`.
-import { availableParallelism } from 'node:os';
-
 export default {
-  // Both cores of a small machine: many suites wait for a browser or a software GPU.
-  maxWorkers: Math.max(2, availableParallelism() - 1),
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
