@@ -1,6 +1,6 @@
 """A checkpoint with the official names and shapes and random values, converted and compared: the official files cannot be had where this is built.
 
-    python training/convert/synthetic.py --kind harmon-0.5b --folder /tmp/synthetic [--language-layers 4] [--keep]
+    python training/convert/synthetic.py --kind harmon-0.5b --folder synthetic [--language-layers 4] [--keep]
 
 Writes checkpoint.bin (flat pickle, bf16, with what official files hold beside the model), kl16.ckpt (f32) and language/ with a vocabulary
 as large as Qwen2.5's; converts them by convert.py in a process of its own, whose memory is measured; then checks that every tensor was
