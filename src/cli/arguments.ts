@@ -1,7 +1,7 @@
 /** Reading the command line: node's parseArgs, with numbers, choices, and errors that say how it is used. */
 import { parseArgs } from 'node:util';
 import type { DeviceName } from '../engine/device.ts';
-import type { LoadSettings } from '../engine/model.ts';
+import type { LoadSettings } from '../engine/loaded.ts';
 
 /** A command line that cannot be understood: exit code 2. */
 export class UsageError extends Error {

@@ -1,9 +1,9 @@
 /** A loaded model: its tokenizer, its weights on a device, its KV pages, its painter; and its way to another device when that one is lost. */
 import { createSHA256, type IHasher } from 'hash-wasm';
-import { PAGE_TOKENS, type Backend, type KvPool, type MemoryUse } from '../backend/backend.ts';
+import type { MemoryUse } from '../backend/backend.ts';
 import type { ContextOptions } from '../context/options.ts';
-import { PageAllocator, Sequence } from '../context/pages.ts';
-import { Prefixes } from '../context/prefixes.ts';
+import { Sequence } from '../context/pages.ts';
+import type { Prefixes } from '../context/prefixes.ts';
 import { Checksums } from '../context/checksum.ts';
 import type { Tiers } from '../context/tiers.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
@@ -14,42 +14,19 @@ import { checkCount } from '../generate/options.ts';
 import { blind, cannotPaint, cannotSee, type Sight } from '../generate/pictures.ts';
 import { Gate } from '../generate/queue.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
-import { openModel, type ModelInput } from '../load/index.ts';
-import type { LoadProgress, ModelFile, ModelMetadata } from '../load/model-file.ts';
-import { languageModelConfig, loadModel, type LanguageModel, type Model } from '../models/model.ts';
+import type { ModelInput } from '../load/index.ts';
+import type { ModelFile, ModelMetadata } from '../load/model-file.ts';
+import { languageModelConfig, type LanguageModel } from '../models/model.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
-import type { Interrupted, Painter, PaintRequest, Picture } from '../paint/index.ts';
+import type { Interrupted, PaintRequest, Picture } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import type { Wasm, WasmBuild } from '../wasm.ts';
-import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceName, type DeviceRequest } from './device.ts';
+import type { Wasm } from '../wasm.ts';
+import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceRequest } from './device.ts';
 import type { Library } from './library.ts';
+import { loadOn, openFile, parameters, type Loaded, type LoadListener, type LoadSettings } from './loaded.ts';
 import type { Planning } from './planning.ts';
 import type { EditSettings, PaintSettings } from './painting.ts';
-import type * as Seeing from './seeing.ts';
-import type { VisualCache } from './sight.ts';
-import { openTiers, type LateDisk } from './tiers.ts';
-
-export interface LoadSettings {
-  readonly device?: DeviceName | undefined;
-  /** WASM threads; default: by the number of processors. */
-  readonly threads?: number | undefined;
-  /** One WASM build by name; for tests and benchmarks. */
-  readonly build?: WasmBuild | undefined;
-  /** Most tokens of a context; default and limit: what the model was trained for. */
-  readonly contextWindow?: number | undefined;
-  /** Hugging Face folders: quantise while loading. */
-  readonly quantize?: 'q8' | 'q4' | undefined;
-  /** Whether downloads are kept on the device (default true). */
-  readonly store?: boolean | undefined;
-  /** What the file, or each file by name, must hash to. */
-  readonly sha256?: string | Readonly<Record<string, string>> | undefined;
-}
-
-export interface LoadListener {
-  readonly signal?: AbortSignal | undefined;
-  readonly monitor?: ((progress: LoadProgress) => void) | undefined;
-}
 
 /** What a model can do, and what is missing for the rest. */
 export interface Capabilities {
@@ -70,15 +47,6 @@ export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPrev
 /** Puts a device where the platform's own choice would go; tests give their reference backend. */
 export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promise<Device>;
 
-/**
- * Bytes that a full context may have in f32; above, keys and values are kept as f16. Pages come as they are needed, so only long
- * contexts pay; WASM, which has no f16 instructions, pays for f16 in speed, and a GPU's memory is the whole machine's on phones.
- */
-const MAX_F32_CONTEXT = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
-
-/** Bytes of pages that no session needs to hold: some 5,000 tokens of a model of half a billion weights in f16, 17,000 at 4 bits. */
-const MAX_REMEMBERED = 1 << 26;
-
 /** What a model is made of: how it was asked for, and what came of it. */
 interface Made {
   readonly platform: Platform;
@@ -92,21 +60,6 @@ interface Made {
   readonly wasm: Wasm;
   /** Names what pictures hold. */
   readonly hash: IHasher;
-}
-
-interface Loaded {
-  readonly device: DeviceInfo;
-  readonly backend: Backend;
-  readonly model: Model;
-  readonly pool: KvPool;
-  readonly pages: PageAllocator;
-  readonly prefixes: Prefixes;
-  readonly tiers: Tiers;
-  readonly spill: LateDisk;
-  /** Undefined for a model without pictures. */
-  readonly seeing: typeof Seeing | undefined;
-  readonly visual: VisualCache | undefined;
-  painter: Painter | undefined;
 }
 
 export class EngineModel implements SessionModel {
@@ -385,40 +338,6 @@ export class EngineModel implements SessionModel {
   }
 }
 
-function openFile(platform: Platform, input: ModelInput, settings: LoadSettings, { signal, monitor }: LoadListener): Promise<ModelFile> {
-  const { quantize, sha256, store } = settings;
-  const { store: kept, ...access } = platform.open;
-  return openModel(input, {
-    ...access,
-    ...(store === false ? { store: false } : kept === undefined ? {} : { store: kept }),
-    ...(quantize === undefined ? {} : { quantize }),
-    ...(sha256 === undefined ? {} : { sha256: typeof sha256 === 'string' ? sha256 : { ...sha256 } }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(monitor === undefined ? {} : { monitor }),
-  });
-}
-
-/** Puts the weights on the device; its owner destroys it when that fails. */
-async function loadOn(
-  file: ModelFile,
-  device: Device,
-  { platform, window, wasm, tokenizer }: Pick<Made, 'platform' | 'window' | 'wasm' | 'tokenizer'>,
-  { signal, monitor }: LoadListener,
-): Promise<Loaded> {
-  const { backend, info } = device;
-  signal?.throwIfAborted();
-  const model = await loadModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
-  const { layers, kvHeads, headDim } = model.language.config;
-  const bytes = window * layers * kvHeads * headDim * 2 * 4;
-  const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
-  const { pictures } = model;
-  const seeing = pictures === undefined ? undefined : await import('./seeing.ts');
-  const visual = pictures && seeing && new seeing.VisualCache(backend, pictures, { wasm, embed: async (text) => seeing.embedText(model.language, tokenizer, text) });
-  const pages = new PageAllocator(pool);
-  const prefixes = new Prefixes(pages, Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()));
-  return { device: info, backend, model, pool, pages, prefixes, ...openTiers(backend, pages, wasm, platform), seeing, visual, painter: undefined };
-}
-
 /** One bit an id, set for those below `tokens`; undefined where that is all of them. */
 function drawable(tokens: number, vocabulary: number): Uint32Array | undefined {
   if (tokens >= vocabulary) return undefined;
@@ -435,10 +354,4 @@ function seesAll({ prefill = 'dense', decode = 'dense', evict, heads = 'all', vi
 /** What of the metadata is Octavo's own: without the vocabulary and the rest, which others have. */
 function ownMetadata(metadata: ModelMetadata): ModelMetadata {
   return metadata.kind === 'gguf' ? { kind: 'gguf', values: new Map([...metadata.values].filter(([name]) => name.startsWith('octavo.'))) } : metadata;
-}
-
-function parameters(file: ModelFile): number {
-  let sum = 0;
-  for (const { shape } of file.tensors.values()) sum += shape.reduce((product, size) => product * size, 1);
-  return sum;
 }

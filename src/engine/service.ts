@@ -13,7 +13,8 @@ import type { Rgba } from '../vision/image.ts';
 import { packError, type Endpoint } from '../worker/protocol.ts';
 import { respond, type CallContext, type Handler } from '../worker/responder.ts';
 import type { DeviceInfo, DeviceRequest } from './device.ts';
-import { EngineModel, type Capabilities, type LoadSettings, type OpenDevice } from './model.ts';
+import type { LoadSettings } from './loaded.ts';
+import { EngineModel, type Capabilities, type OpenDevice } from './model.ts';
 import type { Library, Saved } from './library.ts';
 import type { EditSettings, PaintSettings } from './painting.ts';
 

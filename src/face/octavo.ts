@@ -1,5 +1,5 @@
 /** `Octavo`: where a page begins. */
-import type { LoadSettings } from '../engine/model.ts';
+import type { LoadSettings } from '../engine/loaded.ts';
 import type { ModelFacts } from '../engine/service.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';

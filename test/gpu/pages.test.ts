@@ -1,4 +1,7 @@
-/** KV pages on WebGPU: bytes of the quantiser, attention and probe over mixed formats, splitting over keys, ranges larger than the arena. */
+/**
+ * KV pages on WebGPU: bytes of the quantiser, attention and probe over mixed formats, splitting over keys, ranges larger than the arena.
+ * Long, since all share one device: making another for each part would cost more than the part.
+ */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { KV_FORMATS, PAGE_TOKENS, pageFormat, pageNumber, type KvFormat, type KvPool, type KvSpec, type KvView, type Ranges } from '../../src/backend/backend.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../src/backend/webgpu.ts';

@@ -1,6 +1,7 @@
 /** Engines for tests: in this process, from the sources, over the same messages as a worker's. */
 import { serveEngine } from '../../src/engine/service.ts';
-import { EngineModel, type LoadSettings, type OpenDevice } from '../../src/engine/model.ts';
+import type { LoadSettings } from '../../src/engine/loaded.ts';
+import { EngineModel, type OpenDevice } from '../../src/engine/model.ts';
 import { createFace, type FacePlatform, type OctavoFace } from '../../src/face/octavo.ts';
 import { createNodePlatform } from '../../src/platform/node-engine.ts';
 import { cloneable } from '../../src/platform/input.ts';

@@ -1,4 +1,7 @@
-/** Planners of sparse prefill over the reference backend: what each block of queries sees, beside naive loops over all keys. */
+/**
+ * Planners of sparse prefill over the reference backend: what each block of queries sees, beside naive loops over all keys.
+ * Long, since four methods share one made-up context and its loops, and are best compared on it.
+ */
 import { describe, expect, test } from '@jest/globals';
 import { isPlan, type PlannedCall, type Planner } from '../../../src/context/plan.ts';
 import { createBlocksPlanner } from '../../../src/context/planners/blocks.ts';

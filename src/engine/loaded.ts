@@ -1,0 +1,104 @@
+/** From what the caller names to weights on a device with all that stands beside them: the file opened, the model loaded, its pages, prefixes and tiers. */
+import { PAGE_TOKENS, type Backend, type KvPool } from '../backend/backend.ts';
+import { PageAllocator } from '../context/pages.ts';
+import { Prefixes } from '../context/prefixes.ts';
+import type { Tiers } from '../context/tiers.ts';
+import { openModel, type ModelInput } from '../load/index.ts';
+import type { LoadProgress, ModelFile } from '../load/model-file.ts';
+import { loadModel, type Model } from '../models/model.ts';
+import type { Painter } from '../paint/index.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Wasm, WasmBuild } from '../wasm.ts';
+import type { Device, DeviceInfo, DeviceName } from './device.ts';
+import type * as Seeing from './seeing.ts';
+import type { VisualCache } from './sight.ts';
+import { openTiers, type LateDisk } from './tiers.ts';
+
+export interface LoadSettings {
+  readonly device?: DeviceName | undefined;
+  /** WASM threads; default: by the number of processors. */
+  readonly threads?: number | undefined;
+  /** One WASM build by name; for tests and benchmarks. */
+  readonly build?: WasmBuild | undefined;
+  /** Most tokens of a context; default and limit: what the model was trained for. */
+  readonly contextWindow?: number | undefined;
+  /** Hugging Face folders: quantise while loading. */
+  readonly quantize?: 'q8' | 'q4' | undefined;
+  /** Whether downloads are kept on the device (default true). */
+  readonly store?: boolean | undefined;
+  /** What the file, or each file by name, must hash to. */
+  readonly sha256?: string | Readonly<Record<string, string>> | undefined;
+}
+
+export interface LoadListener {
+  readonly signal?: AbortSignal | undefined;
+  readonly monitor?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/**
+ * Bytes that a full context may have in f32; above, keys and values are kept as f16. Pages come as they are needed, so only long
+ * contexts pay; WASM, which has no f16 instructions, pays for f16 in speed, and a GPU's memory is the whole machine's on phones.
+ */
+const MAX_F32_CONTEXT = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
+
+/** Bytes of pages that no session needs to hold: some 5,000 tokens of a model of half a billion weights in f16, 17,000 at 4 bits. */
+const MAX_REMEMBERED = 1 << 26;
+
+/** A model on one device; another one after the device was lost. */
+export interface Loaded {
+  readonly device: DeviceInfo;
+  readonly backend: Backend;
+  readonly model: Model;
+  readonly pool: KvPool;
+  readonly pages: PageAllocator;
+  readonly prefixes: Prefixes;
+  readonly tiers: Tiers;
+  readonly spill: LateDisk;
+  /** Undefined for a model without pictures. */
+  readonly seeing: typeof Seeing | undefined;
+  readonly visual: VisualCache | undefined;
+  painter: Painter | undefined;
+}
+
+/** The file behind `input`, its header read; whoever calls closes it. */
+export function openFile(platform: Platform, input: ModelInput, settings: LoadSettings, { signal, monitor }: LoadListener): Promise<ModelFile> {
+  const { quantize, sha256, store } = settings;
+  const { store: kept, ...access } = platform.open;
+  return openModel(input, {
+    ...access,
+    ...(store === false ? { store: false } : kept === undefined ? {} : { store: kept }),
+    ...(quantize === undefined ? {} : { quantize }),
+    ...(sha256 === undefined ? {} : { sha256: typeof sha256 === 'string' ? sha256 : { ...sha256 } }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(monitor === undefined ? {} : { monitor }),
+  });
+}
+
+/** Puts the weights on the device; its owner destroys it when that fails. */
+export async function loadOn(
+  file: ModelFile,
+  device: Device,
+  { platform, window, wasm, tokenizer }: { readonly platform: Platform; readonly window: number; readonly wasm: Wasm; readonly tokenizer: Tokenizer },
+  { signal, monitor }: LoadListener,
+): Promise<Loaded> {
+  const { backend, info } = device;
+  signal?.throwIfAborted();
+  const model = await loadModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
+  const { layers, kvHeads, headDim } = model.language.config;
+  const bytes = window * layers * kvHeads * headDim * 2 * 4;
+  const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
+  const { pictures } = model;
+  const seeing = pictures === undefined ? undefined : await import('./seeing.ts');
+  const visual = pictures && seeing && new seeing.VisualCache(backend, pictures, { wasm, embed: async (text) => seeing.embedText(model.language, tokenizer, text) });
+  const pages = new PageAllocator(pool);
+  const prefixes = new Prefixes(pages, Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()));
+  return { device: info, backend, model, pool, pages, prefixes, ...openTiers(backend, pages, wasm, platform), seeing, visual, painter: undefined };
+}
+
+/** Of all tensors. */
+export function parameters(file: ModelFile): number {
+  let sum = 0;
+  for (const { shape } of file.tensors.values()) sum += shape.reduce((product, size) => product * size, 1);
+  return sum;
+}
