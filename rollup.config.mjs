@@ -23,15 +23,21 @@ const wasm = () => ({
   name: 'wasm',
   writeBundle() {
     mkdirSync('dist', { recursive: true });
-    for (const file of readdirSync('build/wasm')) if (file.endsWith('.wasm')) copyFileSync(join('build/wasm', file), join('dist', file));
+    for (const file of readdirSync('build/wasm'))
+      if (file.endsWith('.wasm')) copyFileSync(join('build/wasm', file), join('dist', file));
   },
 });
 
 /** A chunk's name: of the module that is imported when it is needed, or of the last one that several of those share. */
-const part = ({ facadeModuleId, moduleIds }) => (facadeModuleId ?? moduleIds.at(-1) ?? '').match(/([^/\\]+?)(?:[/\\]index)?\.ts$/)?.[1] ?? 'common';
+const part = ({ facadeModuleId, moduleIds }) =>
+  (facadeModuleId ?? moduleIds.at(-1) ?? '').match(/([^/\\]+?)(?:[/\\]index)?\.ts$/)?.[1] ?? 'common';
 
 const plugins = (platform) => [
-  nodeResolve({ browser: platform === 'browser', exportConditions: platform === 'browser' ? ['browser'] : ['node'], extensions: ['.ts', '.mjs', '.js'] }),
+  nodeResolve({
+    browser: platform === 'browser',
+    exportConditions: platform === 'browser' ? ['browser'] : ['node'],
+    extensions: ['.ts', '.mjs', '.js'],
+  }),
   wgsl(),
   esbuild({ target: 'es2022', minify: true, platform }),
 ];
@@ -39,7 +45,13 @@ const plugins = (platform) => [
 /** One output file an entry, and beside it what not every page needs: the WebGPU backend, pictures, plans, saved sessions, Hugging Face's own formats. A worker must be a file of the same origin, and an app's bundler copies whole files. */
 const entry = (name, input, platform, extra = []) => ({
   input,
-  output: { dir: 'dist', entryFileNames: `${name}.js`, chunkFileNames: (chunk) => `${name}-${part(chunk)}.js`, format: 'es', sourcemap: true },
+  output: {
+    dir: 'dist',
+    entryFileNames: `${name}.js`,
+    chunkFileNames: (chunk) => `${name}-${part(chunk)}.js`,
+    format: 'es',
+    sourcemap: true,
+  },
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   external: platform === 'node' ? [/^node:/, 'webgpu', '@napi-rs/canvas', './node.js'] : ['octavo'],
   plugins: [...plugins(platform), ...extra],

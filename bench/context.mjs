@@ -57,7 +57,12 @@ async function bytes(setting, options) {
   try {
     const tokens = Number(list(options.lengths, '8192')[0]);
     const found = await engine.ask({ kind: 'bytes', layers, kvHeads, headDim, tokens });
-    console.log(table([['pages', `MB of ${tokens} tokens`, 'of f16'], ...Object.entries(found).map(([format, size]) => [format, mega(size), (size / found.f16).toFixed(3)])]));
+    console.log(
+      table([
+        ['pages', `MB of ${tokens} tokens`, 'of f16'],
+        ...Object.entries(found).map(([format, size]) => [format, mega(size), (size / found.f16).toFixed(3)]),
+      ]),
+    );
     return { tokens, bytes: found };
   } finally {
     await engine.close();
@@ -73,7 +78,9 @@ async function prefill(setting, options) {
     const engine = await openEngine({ path: setting.path, build: setting.build, threads: setting.threads });
     try {
       const { read } = await engine.ask({ kind: 'load', length, read: Math.min(READ, length) });
-      console.log(`\n${length} tokens: ${READ} read (${(read / 1000).toFixed(1)} s), the others are copies of their pages; chunks of ${CHUNK} at ${depths.join(', ')}, the rest of the chunks interpolated; load ${loadavg()[0].toFixed(1)}`);
+      console.log(
+        `\n${length} tokens: ${READ} read (${(read / 1000).toFixed(1)} s), the others are copies of their pages; chunks of ${CHUNK} at ${depths.join(', ')}, the rest of the chunks interpolated; load ${loadavg()[0].toFixed(1)}`,
+      );
       const methods = pick(PREFILL, options.methods);
       const samples = new Map(methods.map(([name]) => [name, depths.map(() => [])]));
       await engine.ask({ kind: 'chunk', context: {}, position: 0, promptEnd: length });
@@ -82,20 +89,42 @@ async function prefill(setting, options) {
           for (const [name, context] of methods) {
             const sample = await engine.ask({ kind: 'chunk', context, position, promptEnd: length });
             samples.get(name)[i].push(sample);
-            process.stderr.write(`${name} at ${position}: ${sample.milliseconds.toFixed(0)} ms, attention ${sample.attention.toFixed(0)}, planning ${sample.planning.toFixed(0)}\n`);
+            process.stderr.write(
+              `${name} at ${position}: ${sample.milliseconds.toFixed(0)} ms, attention ${sample.attention.toFixed(0)}, planning ${sample.planning.toFixed(0)}\n`,
+            );
           }
         }
       }
       const whole = (name, field) => {
-        const points = depths.map((position, i) => [position, median(samples.get(name)[i].map((sample) => sample[field]))]);
-        return Array.from({ length: length / CHUNK }, (_, chunk) => polyline(points, chunk * CHUNK)).reduce((sum, ms) => sum + ms, 0);
+        const points = depths.map((position, i) => [
+          position,
+          median(samples.get(name)[i].map((sample) => sample[field])),
+        ]);
+        return Array.from({ length: length / CHUNK }, (_, chunk) => polyline(points, chunk * CHUNK)).reduce(
+          (sum, ms) => sum + ms,
+          0,
+        );
       };
-      const rows = methods.map(([name]) => ({ method: name, milliseconds: whole(name, 'milliseconds'), attention: whole(name, 'attention'), planning: whole(name, 'planning'), samples: samples.get(name) }));
+      const rows = methods.map(([name]) => ({
+        method: name,
+        milliseconds: whole(name, 'milliseconds'),
+        attention: whole(name, 'attention'),
+        planning: whole(name, 'planning'),
+        samples: samples.get(name),
+      }));
       const dense = rows.find(({ method }) => method === 'dense');
-      console.log(table([
-        ['method', 'prefill s', 'attention s', 'planning s', 'times faster', 'last chunk ms', 'its keys'],
-        ...rows.map((r) => [r.method, ...[r.milliseconds, r.attention, r.planning].map((ms) => (ms / 1000).toFixed(1)), dense === undefined ? '' : (dense.milliseconds / r.milliseconds).toFixed(2), median(r.samples.at(-1).map((s) => s.milliseconds)).toFixed(0), r.samples.at(-1)[0].keys.toFixed(0)]),
-      ]));
+      console.log(
+        table([
+          ['method', 'prefill s', 'attention s', 'planning s', 'times faster', 'last chunk ms', 'its keys'],
+          ...rows.map((r) => [
+            r.method,
+            ...[r.milliseconds, r.attention, r.planning].map((ms) => (ms / 1000).toFixed(1)),
+            dense === undefined ? '' : (dense.milliseconds / r.milliseconds).toFixed(2),
+            median(r.samples.at(-1).map((s) => s.milliseconds)).toFixed(0),
+            r.samples.at(-1)[0].keys.toFixed(0),
+          ]),
+        ]),
+      );
       results.push({ length, depths, readMs: read, rows });
     } finally {
       await engine.close();
@@ -107,7 +136,13 @@ async function prefill(setting, options) {
 /** What the renderer's peak rises by while one layer reads a chunk at the end of a context: from the kernel, whose mark is set back right before. */
 async function memory(setting, options) {
   const lengths = list(options.lengths, '2048,4096,8192,16384,32768,65536').map(Number);
-  const jobs = { attention: { kind: 'attention' }, probe: { kind: 'probe' }, dhsa: { kind: 'planned', context: PREFILL.dhsa }, blocks: { kind: 'planned', context: PREFILL.blocks }, flex: { kind: 'planned', context: PREFILL.flex } };
+  const jobs = {
+    attention: { kind: 'attention' },
+    probe: { kind: 'probe' },
+    dhsa: { kind: 'planned', context: PREFILL.dhsa },
+    blocks: { kind: 'planned', context: PREFILL.blocks },
+    flex: { kind: 'planned', context: PREFILL.flex },
+  };
   const rows = [];
   for (const length of lengths) {
     for (const [name, job] of pick(jobs, options.methods)) {
@@ -128,8 +163,18 @@ async function memory(setting, options) {
     }
   }
   const names = [...new Set(rows.map(({ job }) => job))];
-  console.log('Rise of the renderer\'s peak over one layer\'s chunk of 512 queries at the end of the context, MB');
-  console.log(table([['tokens', 'KV of the layer', ...names, 'a square of scores would be'], ...lengths.map((length) => [length, mega(rows.find((r) => r.length === length).kv), ...names.map((job) => mega(rows.find((r) => r.length === length && r.job === job).rise)), mega(14 * length * length * 4)])]));
+  console.log("Rise of the renderer's peak over one layer's chunk of 512 queries at the end of the context, MB");
+  console.log(
+    table([
+      ['tokens', 'KV of the layer', ...names, 'a square of scores would be'],
+      ...lengths.map((length) => [
+        length,
+        mega(rows.find((r) => r.length === length).kv),
+        ...names.map((job) => mega(rows.find((r) => r.length === length && r.job === job).rise)),
+        mega(14 * length * length * 4),
+      ]),
+    ]),
+  );
   return { threads: setting.threads, rows };
 }
 
@@ -150,10 +195,25 @@ async function decode(setting, options) {
     }
     const rows = methods.map(([name]) => {
       const all = samples.get(name);
-      return { method: name, tokensPerSecond: 1000 / median(all.flatMap(({ milliseconds }) => milliseconds)), bytes: all[0].bytes, samples: all };
+      return {
+        method: name,
+        tokensPerSecond: 1000 / median(all.flatMap(({ milliseconds }) => milliseconds)),
+        bytes: all[0].bytes,
+        samples: all,
+      };
     });
     const base = rows.find(({ method }) => method === '16 bits');
-    console.log(table([['context', 'tokens/s', 'of 16 bits', 'KV MB'], ...rows.map((r) => [r.method, r.tokensPerSecond.toFixed(1), base === undefined ? '' : (r.tokensPerSecond / base.tokensPerSecond).toFixed(2), mega(r.bytes)])]));
+    console.log(
+      table([
+        ['context', 'tokens/s', 'of 16 bits', 'KV MB'],
+        ...rows.map((r) => [
+          r.method,
+          r.tokensPerSecond.toFixed(1),
+          base === undefined ? '' : (r.tokensPerSecond / base.tokensPerSecond).toFixed(2),
+          mega(r.bytes),
+        ]),
+      ]),
+    );
     return { length, threads: setting.threads, rows };
   } finally {
     await engine.close();
@@ -179,7 +239,13 @@ async function reopen(setting, options) {
     };
     const widths = (options.methods ?? '16,8,4').split(',').map((bits) => (bits === 'staircase' ? bits : Number(bits)));
     for (const kvBits of widths) {
-      const ask = { threads: setting.threads, build: setting.threads > 1 ? `${setting.build}-threads` : setting.build, tokens, kvBits, name: `document ${kvBits}` };
+      const ask = {
+        threads: setting.threads,
+        build: setting.threads > 1 ? `${setting.build}-threads` : setting.build,
+        tokens,
+        kvBits,
+        name: `document ${kvBits}`,
+      };
       const first = await open();
       const read = await first.evaluate((o) => globalThis.read(o), ask);
       await first.close();
@@ -193,7 +259,21 @@ async function reopen(setting, options) {
     await server.close();
   }
   console.log(`${tokens} tokens; time to the first token of a question, model loaded in both`);
-  console.log(table([['KV bits', 'read anew s', 'resumed s', 'times faster', 'save s', 'stored MB', 'resume s', 'question s'], ...rows.map(({ kvBits, read, resumed }) => [kvBits, (read.firstToken / 1000).toFixed(2), (resumed.firstToken / 1000).toFixed(3), (read.firstToken / resumed.firstToken).toFixed(1), (read.save / 1000).toFixed(2), mega(read.stored), (resumed.resume / 1000).toFixed(3), ((resumed.firstToken - resumed.resume) / 1000).toFixed(3)])]));
+  console.log(
+    table([
+      ['KV bits', 'read anew s', 'resumed s', 'times faster', 'save s', 'stored MB', 'resume s', 'question s'],
+      ...rows.map(({ kvBits, read, resumed }) => [
+        kvBits,
+        (read.firstToken / 1000).toFixed(2),
+        (resumed.firstToken / 1000).toFixed(3),
+        (read.firstToken / resumed.firstToken).toFixed(1),
+        (read.save / 1000).toFixed(2),
+        mega(read.stored),
+        (resumed.resume / 1000).toFixed(3),
+        ((resumed.firstToken - resumed.resume) / 1000).toFixed(3),
+      ]),
+    ]),
+  );
   return { tokens, threads: setting.threads, rows };
 }
 
@@ -201,16 +281,22 @@ const PARTS = { bytes, prefill, memory, decode, reopen };
 
 export async function run(options) {
   const wanted = list(options.only, Object.keys(PARTS).join(','));
-  for (const part of wanted) if (!(part in PARTS)) throw new Error(`--only ${part}: take of ${Object.keys(PARTS).join(', ')}`);
+  for (const part of wanted)
+    if (!(part in PARTS)) throw new Error(`--only ${part}: take of ${Object.keys(PARTS).join(', ')}`);
   const build = list(options.builds, 'relaxed')[0];
   const threads = Number(list(options.threads, '2')[0]);
   await bundleEngine('context');
   const path = modelFile(here('./files'), SHAPE, list(options.files, 'Q4_0')[0]);
-  const kept = options.json !== undefined && existsSync(options.json) ? JSON.parse(readFileSync(options.json, 'utf8')).parts : {};
+  const kept =
+    options.json !== undefined && existsSync(options.json) ? JSON.parse(readFileSync(options.json, 'utf8')).parts : {};
   const parts = {};
   for (const part of wanted) {
     console.log(`\n${part}`);
-    parts[part] = { date: new Date().toISOString().slice(0, 16), load: loadavg()[0], ...(await PARTS[part]({ path, build, threads }, options)) };
+    parts[part] = {
+      date: new Date().toISOString().slice(0, 16),
+      load: loadavg()[0],
+      ...(await PARTS[part]({ path, build, threads }, options)),
+    };
   }
   return { shape: SHAPE, parts: { ...kept, ...parts } };
 }

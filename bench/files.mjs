@@ -5,9 +5,42 @@ import { join } from 'node:path';
 
 /** Shapes by name; `rope` as llama.cpp writes it. */
 export const SHAPES = {
-  'qwen2.5-0.5b': { architecture: 'qwen2', hidden: 896, layers: 24, heads: 14, kvHeads: 2, headDim: 64, mlp: 4864, vocabulary: 151936, theta: 1e6, context: 32768 },
-  'qwen2.5-1.5b': { architecture: 'qwen2', hidden: 1536, layers: 28, heads: 12, kvHeads: 2, headDim: 128, mlp: 8960, vocabulary: 151936, theta: 1e6, context: 32768 },
-  small: { architecture: 'qwen2', hidden: 512, layers: 8, heads: 8, kvHeads: 4, headDim: 64, mlp: 1536, vocabulary: 32000, theta: 1e4, context: 4096 },
+  'qwen2.5-0.5b': {
+    architecture: 'qwen2',
+    hidden: 896,
+    layers: 24,
+    heads: 14,
+    kvHeads: 2,
+    headDim: 64,
+    mlp: 4864,
+    vocabulary: 151936,
+    theta: 1e6,
+    context: 32768,
+  },
+  'qwen2.5-1.5b': {
+    architecture: 'qwen2',
+    hidden: 1536,
+    layers: 28,
+    heads: 12,
+    kvHeads: 2,
+    headDim: 128,
+    mlp: 8960,
+    vocabulary: 151936,
+    theta: 1e6,
+    context: 32768,
+  },
+  small: {
+    architecture: 'qwen2',
+    hidden: 512,
+    layers: 8,
+    heads: 8,
+    kvHeads: 4,
+    headDim: 64,
+    mlp: 1536,
+    vocabulary: 32000,
+    theta: 1e4,
+    context: 4096,
+  },
 };
 
 /** ggml type, values a block, bytes a block, and the byte offsets of a block's f16 scales. */
@@ -47,12 +80,36 @@ export function generator(seed) {
 const encoder = new TextEncoder();
 export class Writer {
   parts = [];
-  u32(v) { const b = Buffer.alloc(4); b.writeUInt32LE(v); this.parts.push(b); return this; }
-  u64(v) { const b = Buffer.alloc(8); b.writeBigUInt64LE(BigInt(v)); this.parts.push(b); return this; }
-  f32(v) { const b = Buffer.alloc(4); b.writeFloatLE(v); this.parts.push(b); return this; }
-  string(s) { const b = encoder.encode(s); this.u64(b.length); this.parts.push(b); return this; }
-  key(k, type) { return this.string(k).u32(type); }
-  bytes() { return Buffer.concat(this.parts); }
+  u32(v) {
+    const b = Buffer.alloc(4);
+    b.writeUInt32LE(v);
+    this.parts.push(b);
+    return this;
+  }
+  u64(v) {
+    const b = Buffer.alloc(8);
+    b.writeBigUInt64LE(BigInt(v));
+    this.parts.push(b);
+    return this;
+  }
+  f32(v) {
+    const b = Buffer.alloc(4);
+    b.writeFloatLE(v);
+    this.parts.push(b);
+    return this;
+  }
+  string(s) {
+    const b = encoder.encode(s);
+    this.u64(b.length);
+    this.parts.push(b);
+    return this;
+  }
+  key(k, type) {
+    return this.string(k).u32(type);
+  }
+  bytes() {
+    return Buffer.concat(this.parts);
+  }
 }
 
 /** GPT-2's byte alphabet: a printable character for every byte. */
@@ -66,7 +123,11 @@ function metadata(shape, mix) {
   const a = shape.architecture;
   const w = new Writer();
   let count = 0;
-  const put = (k, type, write) => { w.key(k, type); write(); count += 1; };
+  const put = (k, type, write) => {
+    w.key(k, type);
+    write();
+    count += 1;
+  };
   const u32 = (k, v) => put(k, 4, () => w.u32(v));
   const f32 = (k, v) => put(k, 6, () => w.f32(v));
   const text = (k, v) => put(k, 8, () => w.string(v));
@@ -86,9 +147,19 @@ function metadata(shape, mix) {
   const tokens = [...byteAlphabet(), 'zq'];
   while (tokens.length < shape.vocabulary - 1) tokens.push(`[t${tokens.length}]`);
   tokens.push('<|endoftext|>');
-  put('tokenizer.ggml.tokens', 9, () => { w.u32(8).u64(tokens.length); for (const t of tokens) w.string(t); });
-  put('tokenizer.ggml.token_type', 9, () => { w.u32(5).u64(tokens.length); const b = Buffer.alloc(4 * tokens.length); tokens.forEach((_, i) => b.writeInt32LE(i === tokens.length - 1 ? 3 : 1, 4 * i)); w.parts.push(b); });
-  put('tokenizer.ggml.merges', 9, () => { w.u32(8).u64(1).string('z q'); });
+  put('tokenizer.ggml.tokens', 9, () => {
+    w.u32(8).u64(tokens.length);
+    for (const t of tokens) w.string(t);
+  });
+  put('tokenizer.ggml.token_type', 9, () => {
+    w.u32(5).u64(tokens.length);
+    const b = Buffer.alloc(4 * tokens.length);
+    tokens.forEach((_, i) => b.writeInt32LE(i === tokens.length - 1 ? 3 : 1, 4 * i));
+    w.parts.push(b);
+  });
+  put('tokenizer.ggml.merges', 9, () => {
+    w.u32(8).u64(1).string('z q');
+  });
   u32('tokenizer.ggml.eos_token_id', tokens.length - 1);
   u32('tokenizer.ggml.bos_token_id', tokens.length - 1);
   put('tokenizer.ggml.add_bos_token', 7, () => w.parts.push(Buffer.from([0])));
@@ -99,13 +170,18 @@ function metadata(shape, mix) {
 export function tensors(shape, mix) {
   const { hidden, layers, heads, kvHeads, headDim, mlp, vocabulary } = shape;
   const list = [];
-  const matrix = (name, rows, cols, role, layer) => list.push({ name, shape: [cols, rows], type: typeOf(mix, role, layer, layers, cols) });
+  const matrix = (name, rows, cols, role, layer) =>
+    list.push({ name, shape: [cols, rows], type: typeOf(mix, role, layer, layers, cols) });
   const vector = (name, n, value) => list.push({ name, shape: [n], type: 'F32', value });
   matrix('token_embd.weight', vocabulary, hidden, 'embedding', 0);
   for (let l = 0; l < layers; l += 1) {
     const p = `blk.${l}.`;
     vector(`${p}attn_norm.weight`, hidden, 1);
-    for (const [n, rows] of [['q', heads * headDim], ['k', kvHeads * headDim], ['v', kvHeads * headDim]]) {
+    for (const [n, rows] of [
+      ['q', heads * headDim],
+      ['k', kvHeads * headDim],
+      ['v', kvHeads * headDim],
+    ]) {
       matrix(`${p}attn_${n}.weight`, rows, hidden, n, l);
       vector(`${p}attn_${n}.bias`, rows, 0);
     }
@@ -128,7 +204,8 @@ function fill(buffer, type, next) {
   const [, , blockBytes, scales] = TYPES[type];
   const words = new Uint32Array(buffer.buffer, buffer.byteOffset, buffer.length >> 2);
   for (let i = 0; i < words.length; i += 1) words[i] = next();
-  for (let at = 0; at + blockBytes <= buffer.length; at += blockBytes) for (const s of scales) buffer.writeUInt16LE(SCALE, at + s);
+  for (let at = 0; at + blockBytes <= buffer.length; at += blockBytes)
+    for (const s of scales) buffer.writeUInt16LE(SCALE, at + s);
 }
 
 /** `metadata` of `count` keys and the tensors `list` as a GGUF file, which appears under `path` when it is whole; `fillTensor(buffer, tensor)` writes a tensor's bytes. */
@@ -154,7 +231,7 @@ export function writeGguf(path, { bytes: metadataBytes, count }, list, fillTenso
   for (const t of list) {
     const buffer = Buffer.alloc(align(t.bytes));
     fillTensor(buffer.subarray(0, t.bytes), t);
-    for (let at = 0; at < buffer.length; ) at += writeSync(fd, buffer, at);
+    for (let at = 0; at < buffer.length;) at += writeSync(fd, buffer, at);
   }
   closeSync(fd);
   renameSync(partial, path);

@@ -26,16 +26,28 @@ async function heapsOf(page) {
   const ask = (sessionId) => {
     const id = ++last;
     // A pool thread sits in its loop and answers nothing.
-    const silence = new Promise((resolve) => { setTimeout(resolve, 300); });
-    const answer = new Promise((resolve) => { waiting.set(id, resolve); });
-    void session.send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id, method: 'Runtime.getHeapUsage' }) });
+    const silence = new Promise((resolve) => {
+      setTimeout(resolve, 300);
+    });
+    const answer = new Promise((resolve) => {
+      waiting.set(id, resolve);
+    });
+    void session.send('Target.sendMessageToTarget', {
+      sessionId,
+      message: JSON.stringify({ id, method: 'Runtime.getHeapUsage' }),
+    });
     return Promise.race([answer, silence]);
   };
   return async () => {
     const own = await session.send('Runtime.getHeapUsage');
     const others = (await Promise.all([...workers].map(ask))).filter((heap) => heap !== undefined);
     const sum = (field) => others.reduce((all, heap) => all + heap[field], 0);
-    return { page: own.totalSize, workers: sum('totalSize'), used: sum('usedSize'), buffers: own.backingStorageSize + sum('backingStorageSize') };
+    return {
+      page: own.totalSize,
+      workers: sum('totalSize'),
+      used: sum('usedSize'),
+      buffers: own.backingStorageSize + sum('backingStorageSize'),
+    };
   };
 }
 
@@ -77,18 +89,50 @@ export async function run(options) {
           const phases = await measure(server, path, threads, build, promptTokens, newTokens);
           const [blank] = phases;
           console.log(`\n${mix} (${mega(bytes)} MB), ${build}, ${threads} thread${threads > 1 ? 's' : ''}; MB`);
-          console.log(table([
-            ['phase', 'peak', 'peak/file', '(peak - blank)/file', 'resident', 'share (PSS)', "Chromium's files", 'WASM resident', 'of', 'weights', 'KV', 'JS heap of workers', 'used', 'of page', 'buffers', 'rest'],
-            ...phases.map((p) => {
-              // On a page without a model the largest mapping is something else.
-              const wasm = p.engine === undefined ? { resident: 0, bytes: 0 } : p.wasm;
-              return [
-                p.name, mega(p.peak), (p.peak / bytes).toFixed(2), ((p.peak - blank.resident) / bytes).toFixed(2), mega(p.resident), mega(p.share), mega(p.file), mega(wasm.resident), mega(wasm.bytes),
-                mega(p.engine?.weights ?? 0), mega(p.engine?.kv ?? 0), mega(p.heaps.workers), mega(p.heaps.used), mega(p.heaps.page), mega(p.heaps.buffers),
-                mega(p.anonymous - wasm.resident - p.heaps.workers - p.heaps.page - p.heaps.buffers),
-              ];
-            }),
-          ]));
+          console.log(
+            table([
+              [
+                'phase',
+                'peak',
+                'peak/file',
+                '(peak - blank)/file',
+                'resident',
+                'share (PSS)',
+                "Chromium's files",
+                'WASM resident',
+                'of',
+                'weights',
+                'KV',
+                'JS heap of workers',
+                'used',
+                'of page',
+                'buffers',
+                'rest',
+              ],
+              ...phases.map((p) => {
+                // On a page without a model the largest mapping is something else.
+                const wasm = p.engine === undefined ? { resident: 0, bytes: 0 } : p.wasm;
+                return [
+                  p.name,
+                  mega(p.peak),
+                  (p.peak / bytes).toFixed(2),
+                  ((p.peak - blank.resident) / bytes).toFixed(2),
+                  mega(p.resident),
+                  mega(p.share),
+                  mega(p.file),
+                  mega(wasm.resident),
+                  mega(wasm.bytes),
+                  mega(p.engine?.weights ?? 0),
+                  mega(p.engine?.kv ?? 0),
+                  mega(p.heaps.workers),
+                  mega(p.heaps.used),
+                  mega(p.heaps.page),
+                  mega(p.heaps.buffers),
+                  mega(p.anonymous - wasm.resident - p.heaps.workers - p.heaps.page - p.heaps.buffers),
+                ];
+              }),
+            ]),
+          );
           results.push({ file: mix, bytes, threads, build, phases });
         }
       }

@@ -17,23 +17,53 @@ const benchmarks = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    json: { type: 'string' }, chart: { type: 'string' }, runs: { type: 'string', default: '3' }, files: { type: 'string' }, threads: { type: 'string' },
-    builds: { type: 'string' }, engines: { type: 'string' }, shape: { type: 'string' }, prompt: { type: 'string' }, tokens: { type: 'string' },
-    size: { type: 'string' }, samples: { type: 'string' }, steps: { type: 'string' }, memory: { type: 'boolean' },
-    only: { type: 'string' }, lengths: { type: 'string' }, methods: { type: 'string' },
+    json: { type: 'string' },
+    chart: { type: 'string' },
+    runs: { type: 'string', default: '3' },
+    files: { type: 'string' },
+    threads: { type: 'string' },
+    builds: { type: 'string' },
+    engines: { type: 'string' },
+    shape: { type: 'string' },
+    prompt: { type: 'string' },
+    tokens: { type: 'string' },
+    size: { type: 'string' },
+    samples: { type: 'string' },
+    steps: { type: 'string' },
+    memory: { type: 'boolean' },
+    only: { type: 'string' },
+    lengths: { type: 'string' },
+    methods: { type: 'string' },
   },
 });
 const name = positionals[0] ?? '';
 if (!(name in benchmarks)) {
-  console.error(`usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--json FILE] [--chart FILE.svg] [--runs N] [--files Q4_0,Q8_0,Q4_K_M] [--threads 1,2] [--builds relaxed,simd,scalar] [--engines octavo,wllama,native]`);
+  console.error(
+    `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--json FILE] [--chart FILE.svg] [--runs N] [--files Q4_0,Q8_0,Q4_K_M] [--threads 1,2] [--builds relaxed,simd,scalar] [--engines octavo,wllama,native]`,
+  );
   process.exit(2);
 }
 
 const octavo = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memory: totalmem(), node: process.version, platform: `${process.platform} ${process.arch}` };
+const machine = {
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: cpus().length,
+  memory: totalmem(),
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+};
 const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`;
-console.log(`${command}\n${machine.cpu}, ${machine.cores} cores, ${(machine.memory / 2 ** 30).toFixed(0)} GiB, Node ${machine.node}, octavo ${octavo.version}\n`);
+console.log(
+  `${command}\n${machine.cpu}, ${machine.cores} cores, ${(machine.memory / 2 ** 30).toFixed(0)} GiB, Node ${machine.node}, octavo ${octavo.version}\n`,
+);
 
 const { run } = await benchmarks[name]();
-const result = { benchmark: name, command, date: new Date().toISOString(), machine, octavo: octavo.version, ...(await run(values)) };
+const result = {
+  benchmark: name,
+  command,
+  date: new Date().toISOString(),
+  machine,
+  octavo: octavo.version,
+  ...(await run(values)),
+};
 if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);

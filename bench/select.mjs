@@ -29,14 +29,21 @@ async function measure({ count, width, kept, calls }) {
   const results = [];
   for (const build of ['relaxed', 'simd']) {
     const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536 });
-    const { instance } = await WebAssembly.instantiateStreaming(fetch(`/wasm/octavo.${build}.wasm`), { env: { memory } });
+    const { instance } = await WebAssembly.instantiateStreaming(fetch(`/wasm/octavo.${build}.wasm`), {
+      env: { memory },
+    });
     const { alloc, todre, todreWorkBytes, relaxedDot } = instance.exports;
     relaxedDot();
-    const [x, rows, out, work] = [4 * count * width, 4 * count, 4 * kept, todreWorkBytes(count, width)].map((bytes) => alloc(bytes));
+    const [x, rows, out, work] = [4 * count * width, 4 * count, 4 * kept, todreWorkBytes(count, width)].map((bytes) =>
+      alloc(bytes),
+    );
     new Uint32Array(memory.buffer, rows, count).forEach((_, i, all) => (all[i] = i));
     for (const [data, values] of Object.entries({ random, clusters })) {
       new Float32Array(memory.buffer, x, values.length).set(values);
-      for (const [precision, flags] of [['exact', 0], ['int8', 1]]) {
+      for (const [precision, flags] of [
+        ['exact', 0],
+        ['int8', 1],
+      ]) {
         const times = [];
         for (let call = 0; call < calls; call++) {
           const begun = performance.now();
@@ -45,7 +52,15 @@ async function measure({ count, width, kept, calls }) {
         }
         const chosen = [...new Uint32Array(memory.buffer, out, kept)];
         const warm = times.slice(1).sort((a, b) => a - b);
-        results.push({ build, data, precision, first: times[0], median: warm[warm.length >> 1], least: warm[0], chosen });
+        results.push({
+          build,
+          data,
+          precision,
+          first: times[0],
+          median: warm[warm.length >> 1],
+          least: warm[0],
+          chosen,
+        });
       }
     }
   }
@@ -54,7 +69,9 @@ async function measure({ count, width, kept, calls }) {
 
 const folder = mkdtempSync(join(tmpdir(), 'octavo-select-'));
 writeFileSync(join(folder, 'index.html'), '<!doctype html><title>select</title>');
-const server = await serve({ mounts: { '/page/': folder, '/wasm/': fileURLToPath(new URL('../build/wasm', import.meta.url)) } });
+const server = await serve({
+  mounts: { '/page/': folder, '/wasm/': fileURLToPath(new URL('../build/wasm', import.meta.url)) },
+});
 const browser = await openBrowser();
 try {
   const page = await browser.context.newPage();
@@ -66,7 +83,13 @@ try {
     result.asExact = result.chosen.filter((i) => same.chosen.includes(i)).length / exact.length;
     for (const name of ['first', 'median', 'least']) result[name] = Math.round(10 * result[name]) / 10;
   }
-  console.log(JSON.stringify({ agent, count, width, kept, calls: CALLS, results: results.map(({ chosen: _chosen, ...rest }) => rest) }, null, 1));
+  console.log(
+    JSON.stringify(
+      { agent, count, width, kept, calls: CALLS, results: results.map(({ chosen: _chosen, ...rest }) => rest) },
+      null,
+      1,
+    ),
+  );
 } finally {
   await browser.close();
   await server.close();

@@ -18,14 +18,30 @@ function engines(server, builds) {
     ...builds.map((build) => ({
       name: `octavo ${build}`,
       kind: 'octavo',
-      run: (file, threads, o) => runInBrowser(server, 'octavo.mjs', file, { ...o, threads, build: threads > 1 ? `${build}-threads` : build }),
+      run: (file, threads, o) =>
+        runInBrowser(server, 'octavo.mjs', file, { ...o, threads, build: threads > 1 ? `${build}-threads` : build }),
       can: (threads) => threads === 1 || build !== 'scalar',
     })),
-    { name: 'wllama', kind: 'wllama', run: (file, threads, o) => runInBrowser(server, 'wllama.mjs', file, { ...o, threads }), can: () => true },
+    {
+      name: 'wllama',
+      kind: 'wllama',
+      run: (file, threads, o) => runInBrowser(server, 'wllama.mjs', file, { ...o, threads }),
+      can: () => true,
+    },
     {
       name: 'llama.cpp native',
       kind: 'native',
-      run: (file, threads, o) => JSON.parse(execFileSync(process.execPath, [here('./engines/llama-cpp.mjs'), file, String(threads), String(o.promptTokens), String(o.newTokens)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim().split('\n').at(-1)),
+      run: (file, threads, o) =>
+        JSON.parse(
+          execFileSync(
+            process.execPath,
+            [here('./engines/llama-cpp.mjs'), file, String(threads), String(o.promptTokens), String(o.newTokens)],
+            { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
+          )
+            .trim()
+            .split('\n')
+            .at(-1),
+        ),
       can: () => true,
     },
   ];
@@ -37,7 +53,13 @@ export async function run(options) {
   const runs = Number(options.runs);
   const lengths = { promptTokens: Number(options.prompt ?? 256), newTokens: Number(options.tokens ?? 32) };
   const wanted = list(options.engines, 'octavo,wllama,native');
-  const server = await serve({ mounts: { '/pages/': here('./pages'), '/dist/': here('../dist'), '/wllama/': here('./node_modules/@wllama/wllama/esm') } });
+  const server = await serve({
+    mounts: {
+      '/pages/': here('./pages'),
+      '/dist/': here('../dist'),
+      '/wllama/': here('./node_modules/@wllama/wllama/esm'),
+    },
+  });
   const contenders = engines(server, list(options.builds, 'relaxed,simd')).filter((e) => wanted.includes(e.kind));
   const results = [];
   try {
@@ -49,12 +71,25 @@ export async function run(options) {
           for (const [engine, kept] of samples) {
             const sample = await engine.run(file, threads, lengths);
             kept.push(sample);
-            process.stderr.write(`${mix} ${threads}t ${engine.name}: prefill ${sample.prefill.toFixed(1)} decode ${sample.decode.toFixed(1)} tokens/s\n`);
+            process.stderr.write(
+              `${mix} ${threads}t ${engine.name}: prefill ${sample.prefill.toFixed(1)} decode ${sample.decode.toFixed(1)} tokens/s\n`,
+            );
           }
         }
         for (const [engine, kept] of samples) {
           const of = (field) => median(kept.map((s) => s[field]));
-          results.push({ file: mix, bytes: fileSize(file), threads, engine: engine.name, prefill: of('prefill'), decode: of('decode'), loadMs: of('loadMs'), peak: of('peak'), blank: of('blank'), samples: kept });
+          results.push({
+            file: mix,
+            bytes: fileSize(file),
+            threads,
+            engine: engine.name,
+            prefill: of('prefill'),
+            decode: of('decode'),
+            loadMs: of('loadMs'),
+            peak: of('peak'),
+            blank: of('blank'),
+            samples: kept,
+          });
         }
       }
     }
@@ -66,14 +101,48 @@ export async function run(options) {
     const other = find(r, name);
     return other && r.engine !== name ? (r[field] / other[field]).toFixed(2) : '';
   };
-  const rows = [['file threads engine', 'prefill t/s', 'decode t/s', 'load s', 'peak MB', 'peak/file', 'without blank page', 'decode/wllama', 'prefill/wllama', 'decode/native', 'prefill/native']];
+  const rows = [
+    [
+      'file threads engine',
+      'prefill t/s',
+      'decode t/s',
+      'load s',
+      'peak MB',
+      'peak/file',
+      'without blank page',
+      'decode/wllama',
+      'prefill/wllama',
+      'decode/native',
+      'prefill/native',
+    ],
+  ];
   for (const r of results) {
     rows.push([
-      `${r.file} ${r.threads} ${r.engine}`, r.prefill.toFixed(1), r.decode.toFixed(1), (r.loadMs / 1000).toFixed(2), (r.peak / 1e6).toFixed(0), (r.peak / r.bytes).toFixed(2), r.blank ? ((r.peak - r.blank) / r.bytes).toFixed(2) : '',
-      ratio(r, 'wllama', 'decode'), ratio(r, 'wllama', 'prefill'), ratio(r, 'llama.cpp native', 'decode'), ratio(r, 'llama.cpp native', 'prefill'),
+      `${r.file} ${r.threads} ${r.engine}`,
+      r.prefill.toFixed(1),
+      r.decode.toFixed(1),
+      (r.loadMs / 1000).toFixed(2),
+      (r.peak / 1e6).toFixed(0),
+      (r.peak / r.bytes).toFixed(2),
+      r.blank ? ((r.peak - r.blank) / r.bytes).toFixed(2) : '',
+      ratio(r, 'wllama', 'decode'),
+      ratio(r, 'wllama', 'prefill'),
+      ratio(r, 'llama.cpp native', 'decode'),
+      ratio(r, 'llama.cpp native', 'prefill'),
     ]);
   }
   console.log(table(rows));
-  if (options.chart) writeFileSync(options.chart, barChart(`Decode, tokens/s (${shape} shape)`, results.map((r) => ({ label: `${r.file}, ${r.threads} thread${r.threads > 1 ? 's' : ''}: ${r.engine}`, value: r.decode, group: r.engine.split(' ')[0] }))));
+  if (options.chart)
+    writeFileSync(
+      options.chart,
+      barChart(
+        `Decode, tokens/s (${shape} shape)`,
+        results.map((r) => ({
+          label: `${r.file}, ${r.threads} thread${r.threads > 1 ? 's' : ''}: ${r.engine}`,
+          value: r.decode,
+          group: r.engine.split(' ')[0],
+        })),
+      ),
+    );
   return { shape, ...lengths, runs, results };
 }

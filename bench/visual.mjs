@@ -36,22 +36,58 @@ async function select(build, options) {
   const engine = await openEngine({ entry: 'visual', build, threads: 1 });
   try {
     // 416 of those that may go, as the goal has it.
-    for (const [name, selection] of methods) await engine.ask({ kind: 'select', picture: { ...PICTURE, side: 16 }, selection: { ...selection, keep: PICTURE.fixed + 25 } }).catch((error) => { throw new Error(`${name}: ${error.message}`, { cause: error }); });
+    for (const [name, selection] of methods)
+      await engine
+        .ask({
+          kind: 'select',
+          picture: { ...PICTURE, side: 16 },
+          selection: { ...selection, keep: PICTURE.fixed + 25 },
+        })
+        .catch((error) => {
+          throw new Error(`${name}: ${error.message}`, { cause: error });
+        });
     for (let run = 0; run < Number(options.runs); run += 1) {
-      for (const [name, selection] of methods) samples.get(name).push((await engine.ask({ kind: 'select', picture: PICTURE, selection: { ...selection, keep: PICTURE.fixed + 416 } })).milliseconds);
+      for (const [name, selection] of methods)
+        samples
+          .get(name)
+          .push(
+            (
+              await engine.ask({
+                kind: 'select',
+                picture: PICTURE,
+                selection: { ...selection, keep: PICTURE.fixed + 416 },
+              })
+            ).milliseconds,
+          );
     }
   } finally {
     await engine.close();
   }
-  const rows = methods.map(([name]) => ({ method: name, milliseconds: median(samples.get(name)), samples: samples.get(name) }));
-  console.log(`416 of ${PICTURE.side ** 2} tokens of width ${PICTURE.width}, ${PICTURE.fixed} buffers kept, one thread`);
-  console.log(table([['method', 'ms', 'all runs'], ...rows.map((r) => [r.method, r.milliseconds.toFixed(0), r.samples.map((ms) => ms.toFixed(0)).join(' ')])]));
+  const rows = methods.map(([name]) => ({
+    method: name,
+    milliseconds: median(samples.get(name)),
+    samples: samples.get(name),
+  }));
+  console.log(
+    `416 of ${PICTURE.side ** 2} tokens of width ${PICTURE.width}, ${PICTURE.fixed} buffers kept, one thread`,
+  );
+  console.log(
+    table([
+      ['method', 'ms', 'all runs'],
+      ...rows.map((r) => [r.method, r.milliseconds.toFixed(0), r.samples.map((ms) => ms.toFixed(0)).join(' ')]),
+    ]),
+  );
   return { picture: PICTURE, rows };
 }
 
 async function answer(build, options) {
   const threads = Number(list(options.threads, '2')[0]);
-  const engine = await openEngine({ entry: 'visual', path: modelFile(here('./files'), SHAPE, list(options.files, 'Q4_0')[0]), build, threads });
+  const engine = await openEngine({
+    entry: 'visual',
+    path: modelFile(here('./files'), SHAPE, list(options.files, 'Q4_0')[0]),
+    build,
+    threads,
+  });
   const samples = { all: [], tenth: [], selection: [] };
   let bytes;
   try {
@@ -59,27 +95,37 @@ async function answer(build, options) {
     await engine.ask({ kind: 'answer', picture: { ...PICTURE, side: 8 }, question: QUESTION });
     for (let run = 0; run < Number(options.runs); run += 1) {
       const all = await engine.ask({ kind: 'answer', picture: PICTURE, question: QUESTION });
-      const { milliseconds, kept } = await engine.ask({ kind: 'select', picture: PICTURE, selection: { method: 'todre', keep: Math.round(TOKENS / 10) } });
+      const { milliseconds, kept } = await engine.ask({
+        kind: 'select',
+        picture: PICTURE,
+        selection: { method: 'todre', keep: Math.round(TOKENS / 10) },
+      });
       const tenth = await engine.ask({ kind: 'answer', picture: PICTURE, kept, question: QUESTION });
       samples.all.push(all.milliseconds);
       samples.tenth.push(tenth.milliseconds);
       samples.selection.push(milliseconds);
       bytes = { all: all.bytes, tenth: tenth.bytes };
-      process.stderr.write(`all ${(all.milliseconds / 1000).toFixed(1)} s, a tenth ${(tenth.milliseconds / 1000).toFixed(1)} s, selection ${milliseconds.toFixed(0)} ms; load ${loadavg()[0].toFixed(1)}\n`);
+      process.stderr.write(
+        `all ${(all.milliseconds / 1000).toFixed(1)} s, a tenth ${(tenth.milliseconds / 1000).toFixed(1)} s, selection ${milliseconds.toFixed(0)} ms; load ${loadavg()[0].toFixed(1)}\n`,
+      );
     }
   } finally {
     await engine.close();
   }
   const [all, tenth, selection] = [samples.all, samples.tenth, samples.selection].map(median);
   console.log(`${TOKENS} visual tokens and ${QUESTION} of a question, ${threads} threads, language model alone`);
-  console.log(table([
-    ['', 'first token s', 'KV MB'],
-    ['all tokens', (all / 1000).toFixed(2), (bytes.all / 1e6).toFixed(1)],
-    ['a tenth', (tenth / 1000).toFixed(2), (bytes.tenth / 1e6).toFixed(1)],
-    ['times less', (all / tenth).toFixed(2), (bytes.all / bytes.tenth).toFixed(2)],
-    ['with the selection', (all / (tenth + selection)).toFixed(2), ''],
-  ]));
-  console.log(`selection ${selection.toFixed(0)} ms: ${((100 * selection) / (all - tenth)).toFixed(2)} % of what it saves`);
+  console.log(
+    table([
+      ['', 'first token s', 'KV MB'],
+      ['all tokens', (all / 1000).toFixed(2), (bytes.all / 1e6).toFixed(1)],
+      ['a tenth', (tenth / 1000).toFixed(2), (bytes.tenth / 1e6).toFixed(1)],
+      ['times less', (all / tenth).toFixed(2), (bytes.all / bytes.tenth).toFixed(2)],
+      ['with the selection', (all / (tenth + selection)).toFixed(2), ''],
+    ]),
+  );
+  console.log(
+    `selection ${selection.toFixed(0)} ms: ${((100 * selection) / (all - tenth)).toFixed(2)} % of what it saves`,
+  );
   return { threads, tokens: TOKENS, question: QUESTION, all, tenth, selection, bytes, samples };
 }
 
@@ -87,13 +133,19 @@ const PARTS = { select, answer };
 
 export async function run(options) {
   const wanted = list(options.only, Object.keys(PARTS).join(','));
-  for (const part of wanted) if (!(part in PARTS)) throw new Error(`--only ${part}: take of ${Object.keys(PARTS).join(', ')}`);
+  for (const part of wanted)
+    if (!(part in PARTS)) throw new Error(`--only ${part}: take of ${Object.keys(PARTS).join(', ')}`);
   await bundleEngine('visual');
-  const kept = options.json !== undefined && existsSync(options.json) ? JSON.parse(readFileSync(options.json, 'utf8')).parts : {};
+  const kept =
+    options.json !== undefined && existsSync(options.json) ? JSON.parse(readFileSync(options.json, 'utf8')).parts : {};
   const parts = {};
   for (const part of wanted) {
     console.log(`\n${part}`);
-    parts[part] = { date: new Date().toISOString().slice(0, 16), load: loadavg()[0], ...(await PARTS[part](list(options.builds, 'relaxed')[0], options)) };
+    parts[part] = {
+      date: new Date().toISOString().slice(0, 16),
+      load: loadavg()[0],
+      ...(await PARTS[part](list(options.builds, 'relaxed')[0], options)),
+    };
   }
   return { shape: SHAPE, parameters: SHAPES[SHAPE], parts: { ...kept, ...parts } };
 }

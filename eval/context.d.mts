@@ -5,7 +5,12 @@ export type Values = Readonly<Record<string, string | undefined>>;
 export interface ContextRecord {
   readonly grid: { readonly lengths: readonly number[]; readonly depths: readonly number[]; readonly each: number };
   readonly parts: {
-    readonly documents: Readonly<Record<string, Readonly<Record<string, { readonly outcomes: string; readonly ids: string; readonly bytes: number }>>>>;
+    readonly documents: Readonly<
+      Record<
+        string,
+        Readonly<Record<string, { readonly outcomes: string; readonly ids: string; readonly bytes: number }>>
+      >
+    >;
     readonly needles: Readonly<Record<string, Readonly<Record<string, string>>>>;
   };
 }

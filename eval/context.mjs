@@ -22,7 +22,9 @@ const list = (text) => text.split(',').map((part) => part.trim());
 function questions(row, n) {
   const rows = documents()[row];
   if (rows === undefined) throw new Error(`--rows ${row}: take of ${Object.keys(documents()).join(', ')}`);
-  return rows.flatMap(([text, asked]) => asked.map(([question, expected]) => ({ input: `${text}\n\n${question}`, expected }))).slice(0, n);
+  return rows
+    .flatMap(([text, asked]) => asked.map(([question, expected]) => ({ input: `${text}\n\n${question}`, expected })))
+    .slice(0, n);
 }
 
 /** What a context of `input` takes: bytes of KV pages while the session lives. */
@@ -41,7 +43,11 @@ const contextOf = (key) => ({ ...METHODS[key].context, share: false });
 async function documentsPart(model, key, rows, n) {
   const context = contextOf(key);
   const recorded = {};
-  for (const row of rows) recorded[row] = { ...(await askAll(model, { context }, questions(row, n))), bytes: await keptBytes(model, { context }, questions(row, 1)[0].input) };
+  for (const row of rows)
+    recorded[row] = {
+      ...(await askAll(model, { context }, questions(row, n))),
+      bytes: await keptBytes(model, { context }, questions(row, 1)[0].input),
+    };
   return recorded;
 }
 
@@ -62,32 +68,59 @@ const percent = (x) => `${(100 * x).toFixed(1)} %`;
 const points = (x) => `${x >= 0 ? '+' : ''}${(100 * x).toFixed(1)}`;
 
 /** Outcomes of all rows or cells, one after the other. */
-export const joined = (recorded) => Object.values(recorded).map((part) => part.outcomes ?? part).join('');
+export const joined = (recorded) =>
+  Object.values(recorded)
+    .map((part) => part.outcomes ?? part)
+    .join('');
 
 function tell(key, recorded, base) {
   const all = joined(recorded);
   const { share: part, low, high, n } = share([...all].filter((digit) => digit === '1').length, all.length);
-  const against = base === undefined || base === recorded || joined(base).length !== all.length ? '' : (({ difference: d, low, high }) => `  against dense ${points(d)} [${points(low)}, ${points(high)}]`)(difference(all, joined(base)));
-  const ids = base === undefined || Object.values(recorded)[0].ids === undefined || against === '' ? '' : `  equal answers ${percent(Object.keys(recorded).reduce((sum, row) => sum + equalIds(recorded[row], base[row]).answers, 0) / n)}`;
-  console.log(`${METHODS[key].title.padEnd(52)} ${percent(part).padStart(7)} [${percent(low)}, ${percent(high)}]  n ${n}${against}${ids}`);
+  const against =
+    base === undefined || base === recorded || joined(base).length !== all.length
+      ? ''
+      : (({ difference: d, low, high }) => `  against dense ${points(d)} [${points(low)}, ${points(high)}]`)(
+          difference(all, joined(base)),
+        );
+  const ids =
+    base === undefined || Object.values(recorded)[0].ids === undefined || against === ''
+      ? ''
+      : `  equal answers ${percent(Object.keys(recorded).reduce((sum, row) => sum + equalIds(recorded[row], base[row]).answers, 0) / n)}`;
+  console.log(
+    `${METHODS[key].title.padEnd(52)} ${percent(part).padStart(7)} [${percent(low)}, ${percent(high)}]  n ${n}${against}${ids}`,
+  );
 }
 
 /** Measures and records; `values` are the command's options. */
 export async function run(model, values, machine) {
   const n = Number(values.n);
-  const grid = { lengths: list(values.lengths).map(Number), depths: list(values.depths).map(Number), each: Number(values.each) };
+  const grid = {
+    lengths: list(values.lengths).map(Number),
+    depths: list(values.depths).map(Number),
+    each: Number(values.each),
+  };
   const rows = list(values.rows);
-  const facts = { evaluation: 'context', model: basename(model.name), fingerprint: model.fingerprint, device: model.device.kind, n, rows, grid };
+  const facts = {
+    evaluation: 'context',
+    model: basename(model.name),
+    fingerprint: model.fingerprint,
+    device: model.device.kind,
+    n,
+    rows,
+    grid,
+  };
   const file = new ResultFile(values.json, facts, machine);
   const parts = list(values.parts);
   const kept = { documents: {}, needles: {}, ...file.parts };
   for (const part of ['documents', 'needles'].filter((name) => parts.includes(name))) {
     console.log(`\n${part}`);
     for (const [key] of chosen(values.only)) {
-      const again = key === 'dense' && kept[part].dense !== undefined && values.only !== '' && !list(values.only).includes('dense');
+      const again =
+        key === 'dense' && kept[part].dense !== undefined && values.only !== '' && !list(values.only).includes('dense');
       if (again) continue;
       try {
-        const recorded = part === 'documents' ? await documentsPart(model, key, rows, n) : await needlesPart(model, key, grid);
+        const recorded =
+          part === 'documents' ? await documentsPart(model, key, rows, n) : await needlesPart(model, key, grid);
         kept[part][key] = recorded;
         file.add(part, key, recorded, Object.keys(METHODS));
         tell(key, recorded, kept[part].dense);

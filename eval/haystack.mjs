@@ -50,7 +50,9 @@ export class Haystacks {
       sentences.push(sentence);
     }
     sentences.splice(Math.round(depth * sentences.length), 0, needle);
-    const paragraphs = Array.from({ length: Math.ceil(sentences.length / PARAGRAPH) }, (_, i) => sentences.slice(i * PARAGRAPH, (i + 1) * PARAGRAPH).join(' '));
+    const paragraphs = Array.from({ length: Math.ceil(sentences.length / PARAGRAPH) }, (_, i) =>
+      sentences.slice(i * PARAGRAPH, (i + 1) * PARAGRAPH).join(' '),
+    );
     return { input: `${paragraphs.join('\n\n')}\n\n${question}`, expected };
   }
 }

@@ -12,19 +12,51 @@ export const METHODS = {
   kv4: { title: '4 bits', of: 'pages', context: { kvBits: 4 } },
   kv2: { title: '2 bits', of: 'pages', context: { kvBits: 2 } },
   staircase: { title: 'staircase 8, 4, 2 bits', of: 'pages', context: { kvBits: 'staircase' } },
-  'dhsa-learned': { title: 'DHSA, learned boundaries', of: 'prefill', context: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'learned' } } },
-  'dhsa-similarity': { title: 'DHSA, boundaries by similarity', of: 'prefill', context: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'similarity' } } },
+  'dhsa-learned': {
+    title: 'DHSA, learned boundaries',
+    of: 'prefill',
+    context: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'learned' } },
+  },
+  'dhsa-similarity': {
+    title: 'DHSA, boundaries by similarity',
+    of: 'prefill',
+    context: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'similarity' } },
+  },
   blocks: { title: 'block top-k', of: 'prefill', context: { prefill: { method: 'blocks', budget: 0.25 } } },
-  window: { title: 'sliding window with sinks', of: 'prefill', context: { prefill: { method: 'window', budget: 0.25 } } },
+  window: {
+    title: 'sliding window with sinks',
+    of: 'prefill',
+    context: { prefill: { method: 'window', budget: 0.25 } },
+  },
   flex: { title: 'FlexPrefill', of: 'prefill', context: { prefill: 'flex' } },
-  'dhsa-learned-tight': { title: 'DHSA, learned; 10 %, sparse question', of: 'tight', context: { prefill: { method: 'dhsa', boundaries: 'learned', ...TIGHT } } },
-  'dhsa-similarity-tight': { title: 'DHSA, similarity; 10 %, sparse question', of: 'tight', context: { prefill: { method: 'dhsa', boundaries: 'similarity', ...TIGHT } } },
-  'blocks-tight': { title: 'block top-k; 10 %, sparse question', of: 'tight', context: { prefill: { method: 'blocks', ...TIGHT } } },
-  'window-tight': { title: 'sliding window; 10 %', of: 'tight', context: { prefill: { method: 'window', budget: 0.1, instruction: 1 } } },
+  'dhsa-learned-tight': {
+    title: 'DHSA, learned; 10 %, sparse question',
+    of: 'tight',
+    context: { prefill: { method: 'dhsa', boundaries: 'learned', ...TIGHT } },
+  },
+  'dhsa-similarity-tight': {
+    title: 'DHSA, similarity; 10 %, sparse question',
+    of: 'tight',
+    context: { prefill: { method: 'dhsa', boundaries: 'similarity', ...TIGHT } },
+  },
+  'blocks-tight': {
+    title: 'block top-k; 10 %, sparse question',
+    of: 'tight',
+    context: { prefill: { method: 'blocks', ...TIGHT } },
+  },
+  'window-tight': {
+    title: 'sliding window; 10 %',
+    of: 'tight',
+    context: { prefill: { method: 'window', budget: 0.1, instruction: 1 } },
+  },
   tokens: { title: 'TokenSelect, 256 tokens', of: 'decode', context: { decode: { method: 'tokens', ...DECODE } } },
   sentences: { title: 'SentenceKV, 256 tokens', of: 'decode', context: { decode: { method: 'sentences', ...DECODE } } },
   retrieve: { title: 'ReKV blocks, 256 tokens', of: 'decode', context: { decode: { method: 'retrieve', ...DECODE } } },
-  'decode-window': { title: 'window of 256 at decode', of: 'decode', context: { decode: { method: 'window', budget: 256 } } },
+  'decode-window': {
+    title: 'window of 256 at decode',
+    of: 'decode',
+    context: { decode: { method: 'window', budget: 256 } },
+  },
   snapkv: { title: 'SnapKV, half kept', of: 'evict', context: { evict: { method: 'snapkv', keep: 0.5 } } },
   compresskv: { title: 'CompressKV, half kept', of: 'evict', context: { evict: { method: 'compresskv', keep: 0.5 } } },
   razor: { title: 'RazorAttention, half the heads', of: 'heads', context: { heads: { method: 'razor', keep: 0.5 } } },
@@ -35,6 +67,11 @@ export const METHODS = {
 export function chosen(only) {
   const wanted = only === '' ? [] : only.split(',');
   const unknown = wanted.filter((name) => !(name in METHODS) && !Object.values(METHODS).some(({ of }) => of === name));
-  if (unknown.length > 0) throw new Error(`--only ${unknown.join(', ')}: take of ${Object.keys(METHODS).join(', ')}, or ${[...new Set(Object.values(METHODS).map(({ of }) => of))].join(', ')}`);
-  return Object.entries(METHODS).filter(([key, { of }]) => wanted.length === 0 || of === 'base' || wanted.includes(key) || wanted.includes(of));
+  if (unknown.length > 0)
+    throw new Error(
+      `--only ${unknown.join(', ')}: take of ${Object.keys(METHODS).join(', ')}, or ${[...new Set(Object.values(METHODS).map(({ of }) => of))].join(', ')}`,
+    );
+  return Object.entries(METHODS).filter(
+    ([key, { of }]) => wanted.length === 0 || of === 'base' || wanted.includes(key) || wanted.includes(of),
+  );
 }

@@ -31,7 +31,12 @@ async function* documentTask(model, rows, n) {
   }
 }
 
-const user = (image, text) => [{ role: 'user', content: [...(image === undefined ? [] : [{ type: 'image', value: image }]), { type: 'text', value: text }] }];
+const user = (image, text) => [
+  {
+    role: 'user',
+    content: [...(image === undefined ? [] : [{ type: 'image', value: image }]), { type: 'text', value: text }],
+  },
+];
 
 /** `blind`: the same questions without the picture, for the share that guessing gets. */
 async function* seeingTask(model, rows, n, { blind = false, words = false } = {}) {
@@ -60,30 +65,49 @@ async function* editingTask(model, rows, n, options) {
 /** name -> run(model, n, options) -> async iterator of booleans. `goal`: what the project wants to reach. */
 export const tasks = {
   ...Object.fromEntries(
-    Object.entries({ 'sparse 512': 0.95, 'sparse 1000': 0.9, 'sparse 2000': 0.75, 'dense 512': 0.75, 'absent 512': undefined }).map(([name, goal]) => [
+    Object.entries({
+      'sparse 512': 0.95,
+      'sparse 1000': 0.9,
+      'sparse 2000': 0.75,
+      'dense 512': 0.75,
+      'absent 512': undefined,
+    }).map(([name, goal]) => [
       `documents: ${name}`,
       { goal, run: (model, n) => documentTask(model, documents()[name], n) },
     ]),
   ),
   ...Object.fromEntries(
-    Object.entries({ colour: 0.9, shape: 0.9, count: 0.9, existence: 0.8, position: 0.8, describe: 0.7 }).flatMap(([kind, goal]) => [
-      [`seeing: ${kind}`, { goal, run: (model, n) => seeingTask(model, items.see[kind], n) }],
-      [`seeing blind: ${kind}`, { run: (model, n) => seeingTask(model, items.see[kind], n, { blind: true }) }],
-    ]),
+    Object.entries({ colour: 0.9, shape: 0.9, count: 0.9, existence: 0.8, position: 0.8, describe: 0.7 }).flatMap(
+      ([kind, goal]) => [
+        [`seeing: ${kind}`, { goal, run: (model, n) => seeingTask(model, items.see[kind], n) }],
+        [`seeing blind: ${kind}`, { run: (model, n) => seeingTask(model, items.see[kind], n, { blind: true }) }],
+      ],
+    ),
   ),
   'reading words': { run: (model, n) => seeingTask(model, items.words.read, n, { words: true }) },
   ...Object.fromEntries(
-    Object.entries({ one: 0.97, two: 0.92, three: 0.8 }).map(([count, goal]) => [`painting: ${count}`, { goal, run: (model, n, options) => paintingTask(model, items.paint[count], n, options) }]),
+    Object.entries({ one: 0.97, two: 0.92, three: 0.8 }).map(([count, goal]) => [
+      `painting: ${count}`,
+      { goal, run: (model, n, options) => paintingTask(model, items.paint[count], n, options) },
+    ]),
   ),
   ...Object.fromEntries(
-    Object.entries({ recolour: 0.9, remove: 0.9, move: 0.8, add: 0.8 }).map(([kind, goal]) => [`editing: ${kind}`, { goal, run: (model, n, options) => editingTask(model, items.edit[kind], n, options) }]),
+    Object.entries({ recolour: 0.9, remove: 0.9, move: 0.8, add: 0.8 }).map(([kind, goal]) => [
+      `editing: ${kind}`,
+      { goal, run: (model, n, options) => editingTask(model, items.edit[kind], n, options) },
+    ]),
   ),
 };
 
 /** Rows of the table of goals: tasks taken together. */
 export const groups = {
   'seeing: colour, shape, count, existence': ['seeing: colour', 'seeing: shape', 'seeing: count', 'seeing: existence'],
-  'seeing blind: colour, shape, count, existence': ['seeing blind: colour', 'seeing blind: shape', 'seeing blind: count', 'seeing blind: existence'],
+  'seeing blind: colour, shape, count, existence': [
+    'seeing blind: colour',
+    'seeing blind: shape',
+    'seeing blind: count',
+    'seeing blind: existence',
+  ],
   'editing: recolour and remove': ['editing: recolour', 'editing: remove'],
   'editing: move and add': ['editing: move', 'editing: add'],
 };

@@ -28,6 +28,9 @@ export class ResultFile {
     const all = { ...parts[part], [key]: result };
     parts[part] = Object.fromEntries(keys.filter((name) => name in all).map((name) => [name, all[name]]));
     mkdirSync(dirname(this.#path), { recursive: true });
-    writeFileSync(this.#path, `${JSON.stringify({ ...this.#facts, machine: this.#machine, date: new Date().toISOString().slice(0, 10), parts }, null, 1)}\n`);
+    writeFileSync(
+      this.#path,
+      `${JSON.stringify({ ...this.#facts, machine: this.#machine, date: new Date().toISOString().slice(0, 10), parts }, null, 1)}\n`,
+    );
   }
 }

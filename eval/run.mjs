@@ -29,12 +29,17 @@ const [name = ''] = positionals;
 if (name === 'charts') {
   for (const file of drawAll()) console.log(file);
 } else if (name in evaluations) {
-  const model = await Octavo.load(values.model ?? 'nano', { device: values.device, ...(values.threads && { threads: Number(values.threads) }) });
+  const model = await Octavo.load(values.model ?? 'nano', {
+    device: values.device,
+    ...(values.threads && { threads: Number(values.threads) }),
+  });
   const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.versions.node}, ${model.device.description}`;
   console.log(`${model.name}, ${machine}\n`);
   await evaluations[name](model, values, machine);
   await model.destroy();
 } else {
-  console.error(`which evaluation? take of ${Object.keys(evaluations).join(', ')}, or charts, which draws docs/ from their results`);
+  console.error(
+    `which evaluation? take of ${Object.keys(evaluations).join(', ')}, or charts, which draws docs/ from their results`,
+  );
   process.exit(2);
 }

@@ -1,7 +1,8 @@
 // The pictures of nano's world, twin of training/nano/scenes.py: pixel for pixel the same (test/eval.test.ts compares), and reading them back.
 
 /** [shape, colour, cell] of every object: 'scc' digits an object. */
-export const decode = (code) => Array.from({ length: code.length / 3 }, (_, i) => [...code.slice(3 * i, 3 * i + 3)].map(Number));
+export const decode = (code) =>
+  Array.from({ length: code.length / 3 }, (_, i) => [...code.slice(3 * i, 3 * i + 3)].map(Number));
 export const encode = (objects) => objects.map((o) => o.join('')).join('');
 
 const RULES = {
@@ -31,7 +32,8 @@ export class Scenes {
       const top = Math.floor(cell / cells) * this.side;
       for (let y = 0; y < this.side; y += 1) {
         for (let x = 0; x < this.side; x += 1) {
-          if (inside(2 * x - this.side + 1, 2 * y - this.side + 1)) picture.data.set(rgb, 4 * ((top + y) * size + left + x));
+          if (inside(2 * x - this.side + 1, 2 * y - this.side + 1))
+            picture.data.set(rgb, 4 * ((top + y) * size + left + x));
         }
       }
     }
@@ -42,7 +44,8 @@ export class Scenes {
     const { size, ground } = this.world;
     const picture = blank(size, ground);
     for (const [index, letter] of [...word].entries()) {
-      for (const [x, y] of this.#dots(letter)) picture.data.set([0, 0, 0], 4 * ((LETTER + y) * size + LETTER * index + x));
+      for (const [x, y] of this.#dots(letter))
+        picture.data.set([0, 0, 0], 4 * ((LETTER + y) * size + LETTER * index + x));
     }
     return picture;
   }
@@ -50,10 +53,12 @@ export class Scenes {
   /** The scene whose cells are nearest to the picture's (squared distance), in order of cells. */
   read({ data, width }) {
     const { cells } = this.world;
-    this.templates ??= [undefined, ...this.world.shapes.flatMap((_, s) => this.colours.map((__, c) => [s, c]))].map((pair) => ({
-      pair,
-      picture: this.render(pair === undefined ? [] : [[...pair, 0]]),
-    }));
+    this.templates ??= [undefined, ...this.world.shapes.flatMap((_, s) => this.colours.map((__, c) => [s, c]))].map(
+      (pair) => ({
+        pair,
+        picture: this.render(pair === undefined ? [] : [[...pair, 0]]),
+      }),
+    );
     const found = [];
     for (let cell = 0; cell < cells * cells; cell += 1) {
       const left = (cell % cells) * this.side;

@@ -7,7 +7,13 @@ export function share(right, n) {
   const p = right / n;
   const middle = p + (Z * Z) / (2 * n);
   const half = Z * Math.sqrt((p * (1 - p) + (Z * Z) / (4 * n)) / n);
-  return { n, right, share: round(p), low: round((middle - half) / (1 + (Z * Z) / n)), high: round((middle + half) / (1 + (Z * Z) / n)) };
+  return {
+    n,
+    right,
+    share: round(p),
+    low: round((middle - half) / (1 + (Z * Z) / n)),
+    high: round((middle + half) / (1 + (Z * Z) / n)),
+  };
 }
 
 /**
@@ -15,7 +21,8 @@ export function share(right, n) {
  * of the four cells (right with both, with one, with the other, with none). Only items that the two answer differently widen it.
  */
 export function difference(outcomes, base) {
-  if (outcomes.length !== base.length) throw new Error(`${outcomes.length} outcomes are not paired with ${base.length}`);
+  if (outcomes.length !== base.length)
+    throw new Error(`${outcomes.length} outcomes are not paired with ${base.length}`);
   const n = base.length;
   let won = 0;
   let lost = 0;
@@ -26,5 +33,12 @@ export function difference(outcomes, base) {
   }
   const middle = (won - lost) / (n + 2);
   const half = (Z * Math.sqrt(won + lost + 1 - ((won - lost) * (won - lost)) / (n + 2))) / (n + 2);
-  return { n, won, lost, difference: n === 0 ? 0 : round((won - lost) / n), low: round(middle - half), high: round(middle + half) };
+  return {
+    n,
+    won,
+    lost,
+    difference: n === 0 ? 0 : round((won - lost) / n),
+    low: round(middle - half),
+    high: round(middle + half),
+  };
 }

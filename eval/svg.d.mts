@@ -11,7 +11,12 @@ export function intervals(chart: {
   readonly title: string;
   readonly note: string;
   readonly axis: string;
-  readonly rows: readonly { readonly label: string; readonly value: number; readonly low: number; readonly high: number }[];
+  readonly rows: readonly {
+    readonly label: string;
+    readonly value: number;
+    readonly low: number;
+    readonly high: number;
+  }[];
   readonly goal?: number;
 }): string;
 export function curves(chart: {
@@ -20,6 +25,14 @@ export function curves(chart: {
   readonly xTitle: string;
   readonly yTitle: string;
   readonly places: readonly string[];
-  readonly series: readonly { readonly name: string; readonly points: readonly { readonly x: string; readonly y: number; readonly low?: number; readonly high?: number }[] }[];
+  readonly series: readonly {
+    readonly name: string;
+    readonly points: readonly {
+      readonly x: string;
+      readonly y: number;
+      readonly low?: number;
+      readonly high?: number;
+    }[];
+  }[];
   readonly bases?: readonly { readonly y: number; readonly name: string }[];
 }): string;

@@ -5,11 +5,14 @@ const FAINT = '#cbd5e0';
 /** Told apart by eyes that see few colours (Okabe & Ito), and by their markers. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000', '#718096'];
 
-const escape = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+const escape = (text) =>
+  String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 const at = (number) => String(Math.round(number * 10) / 10);
 const text = (x, y, content, more = '') => `<text x="${at(x)}" y="${at(y)}"${more}>${escape(content)}</text>`;
-const line = (x1, y1, x2, y2, colour = FAINT, width = 1) => `<line x1="${at(x1)}" y1="${at(y1)}" x2="${at(x2)}" y2="${at(y2)}" stroke="${colour}" stroke-width="${width}"/>`;
-const rect = (x, y, w, h, fill) => `<rect x="${at(x)}" y="${at(y)}" width="${at(w)}" height="${at(h)}" fill="${fill}"/>`;
+const line = (x1, y1, x2, y2, colour = FAINT, width = 1) =>
+  `<line x1="${at(x1)}" y1="${at(y1)}" x2="${at(x2)}" y2="${at(y2)}" stroke="${colour}" stroke-width="${width}"/>`;
+const rect = (x, y, w, h, fill) =>
+  `<rect x="${at(x)}" y="${at(y)}" width="${at(w)}" height="${at(h)}" fill="${fill}"/>`;
 const MIDDLE = ' text-anchor="middle"';
 const END = ' text-anchor="end"';
 
@@ -20,7 +23,11 @@ function sheet(width, height, title, note, parts) {
 
 /** Share 0 to 1: red brown over sand to green blue, with numbers in every cell for those who see no colours. */
 function shade(share) {
-  const stops = [[178, 88, 52], [244, 232, 208], [42, 122, 120]];
+  const stops = [
+    [178, 88, 52],
+    [244, 232, 208],
+    [42, 122, 120],
+  ];
   const place = Math.min(1, Math.max(0, share)) * 2;
   const [from, to] = place <= 1 ? [stops[0], stops[1]] : [stops[1], stops[2]];
   const part = place <= 1 ? place : place - 1;
@@ -41,15 +48,25 @@ export function heatMaps({ title, note, columnTitle, rowTitle, columns, rows, pa
       line.map((value, c) => {
         const [cx, cy] = [x + left + c * cell.width, y + top + r * cell.height];
         const ink = value < 0.2 || value > 0.85 ? '#ffffff' : INK;
-        return rect(cx, cy, cell.width - 1, cell.height - 1, shade(value)) + text(cx + cell.width / 2, cy + 17, Math.round(100 * value), `${MIDDLE} fill="${ink}"`);
+        return (
+          rect(cx, cy, cell.width - 1, cell.height - 1, shade(value)) +
+          text(cx + cell.width / 2, cy + 17, Math.round(100 * value), `${MIDDLE} fill="${ink}"`)
+        );
       }),
     );
     return [
       text(x + left, y + 18, name, ' font-weight="600"'),
-      ...columns.map((label, c) => text(x + left + (c + 0.5) * cell.width, y + top - 8, label, `${MIDDLE} fill="#4a5568"`)),
+      ...columns.map((label, c) =>
+        text(x + left + (c + 0.5) * cell.width, y + top - 8, label, `${MIDDLE} fill="#4a5568"`),
+      ),
       ...rows.map((label, r) => text(x + left - 6, y + top + r * cell.height + 17, label, `${END} fill="#4a5568"`)),
       ...cells,
-      text(x + left, y + top + rows.length * cell.height + 16, `across: ${columnTitle}; down: ${rowTitle}`, ' font-size="10" fill="#718096"'),
+      text(
+        x + left,
+        y + top + rows.length * cell.height + 16,
+        `across: ${columnTitle}; down: ${rowTitle}`,
+        ' font-size="10" fill="#718096"',
+      ),
     ].join('');
   });
   return sheet(16 + across * panel.width, 60 + Math.ceil(panels.length / across) * panel.height, title, note, parts);
@@ -77,12 +94,24 @@ export function intervals({ title, note, axis, rows, goal }) {
   const bottom = top + rows.length * height;
   const ticks = Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => from + i * step);
   const parts = [
-    ...ticks.map((value) => line(x(value), top, x(value), bottom) + text(x(value), bottom + 18, Math.round(value * 100) / 100, MIDDLE)),
+    ...ticks.map(
+      (value) =>
+        line(x(value), top, x(value), bottom) + text(x(value), bottom + 18, Math.round(value * 100) / 100, MIDDLE),
+    ),
     line(x(0), top, x(0), bottom, INK),
-    ...(goal === undefined ? [] : [line(x(goal), top, x(goal), bottom, COLOURS[1]), text(x(goal), top - 4, 'goal', `${MIDDLE} fill="${COLOURS[1]}"`)]),
+    ...(goal === undefined
+      ? []
+      : [
+          line(x(goal), top, x(goal), bottom, COLOURS[1]),
+          text(x(goal), top - 4, 'goal', `${MIDDLE} fill="${COLOURS[1]}"`),
+        ]),
     ...rows.map(({ label, value, low, high }, i) => {
       const y = top + (i + 0.5) * height;
-      return text(left - 10, y + 4, label, END) + line(x(low), y, x(high), y, COLOURS[0], 2) + `<circle cx="${at(x(value))}" cy="${at(y)}" r="4" fill="${COLOURS[0]}"/>`;
+      return (
+        text(left - 10, y + 4, label, END) +
+        line(x(low), y, x(high), y, COLOURS[0], 2) +
+        `<circle cx="${at(x(value))}" cy="${at(y)}" r="4" fill="${COLOURS[0]}"/>`
+      );
     }),
     text(left + width / 2, bottom + 38, axis, MIDDLE),
   ];
@@ -110,20 +139,32 @@ export function curves({ title, note, xTitle, yTitle, places, series, bases = []
   const x = (place, shift) => left + ((places.indexOf(place) + 0.5) / places.length) * width + shift;
   const ticks = Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => from + i * step);
   const parts = [
-    ...ticks.map((value) => line(left, y(value), left + width, y(value)) + text(left - 8, y(value) + 4, Math.round(value * 1000) / 1000, END)),
+    ...ticks.map(
+      (value) =>
+        line(left, y(value), left + width, y(value)) +
+        text(left - 8, y(value) + 4, Math.round(value * 1000) / 1000, END),
+    ),
     ...places.map((place) => text(x(place, 0), top + height + 18, place, MIDDLE)),
     text(left + width / 2, top + height + 40, xTitle, MIDDLE),
     text(0, 0, yTitle, `${MIDDLE} transform="translate(18 ${at(top + height / 2)}) rotate(-90)"`),
     ...bases.map((base, i) => {
       const key = { x: left + width + 20, y: top + 12 + (series.length + i) * 22 };
       const dash = ` stroke-dasharray="${6 - 4 * (i % 2)} 3"`;
-      return [line(left, y(base.y), left + width, y(base.y), INK), line(key.x, key.y - 4, key.x + 12, key.y - 4, INK)].map((drawn) => drawn.replace('/>', `${dash}/>`)).join('') + text(key.x + 16, key.y, base.name);
+      return (
+        [line(left, y(base.y), left + width, y(base.y), INK), line(key.x, key.y - 4, key.x + 12, key.y - 4, INK)]
+          .map((drawn) => drawn.replace('/>', `${dash}/>`))
+          .join('') + text(key.x + 16, key.y, base.name)
+      );
     }),
     ...series.map(({ name, points }, i) => {
       const colour = COLOURS[i % COLOURS.length];
       const shift = (i - (series.length - 1) / 2) * 7;
       const path = points.map((p, k) => `${k === 0 ? 'M' : 'L'}${at(x(p.x, shift))} ${at(y(p.y))}`).join('');
-      const marks = points.map((p) => (p.low === undefined ? '' : line(x(p.x, shift), y(p.low), x(p.x, shift), y(p.high), colour)) + MARKS[i % MARKS.length](x(p.x, shift), y(p.y)));
+      const marks = points.map(
+        (p) =>
+          (p.low === undefined ? '' : line(x(p.x, shift), y(p.low), x(p.x, shift), y(p.high), colour)) +
+          MARKS[i % MARKS.length](x(p.x, shift), y(p.y)),
+      );
       const key = { x: left + width + 24, y: top + 12 + i * 22 };
       return `<g fill="${colour}"><path d="${path}" fill="none" stroke="${colour}" stroke-width="1.5"/>${marks.join('')}${MARKS[i % MARKS.length](key.x, key.y - 4)}</g>${text(key.x + 12, key.y, name)}`;
     }),

@@ -36,7 +36,18 @@ function questions(kind, n, blind = false) {
   return rows.slice(0, n).map(([code, text, expected]) => {
     if (blind) return { input: text, expected };
     const image = words ? scenes.renderWord(code) : scenes.render(decode(code));
-    return { input: [{ role: 'user', content: [{ type: 'image', value: image }, { type: 'text', value: text }] }], expected };
+    return {
+      input: [
+        {
+          role: 'user',
+          content: [
+            { type: 'image', value: image },
+            { type: 'text', value: text },
+          ],
+        },
+      ],
+      expected,
+    };
   });
 }
 
@@ -65,7 +76,8 @@ async function measure(model, visual, kinds, n, blind = false) {
  * so that a half is a half of the picture.
  */
 async function picture(model, { input, expected }) {
-  const kept = async (visual) => (await ask(model, { maxTokens: 1, context: { visual, share: false } }, input, expected)).kept;
+  const kept = async (visual) =>
+    (await ask(model, { maxTokens: 1, context: { visual, share: false } }, input, expected)).kept;
   const all = await kept('all');
   const least = await kept({ method: 'random', keep: 1e-6 });
   let fixed = 1;
@@ -74,14 +86,24 @@ async function picture(model, { input, expected }) {
 }
 
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
-export const joined = ({ kinds }) => Object.values(kinds).map(({ outcomes }) => outcomes).join('');
+export const joined = ({ kinds }) =>
+  Object.values(kinds)
+    .map(({ outcomes }) => outcomes)
+    .join('');
 
 function tell(title, recorded, base) {
   const all = joined(recorded);
   const { share: part, low, high, n } = share([...all].filter((digit) => digit === '1').length, all.length);
   const sum = (field) => Object.values(recorded.kinds).reduce((total, kind) => total + kind[field], 0);
-  const against = base === undefined || base === recorded ? '' : (({ difference: d, low, high }) => `  against all ${percent(d)} [${percent(low)}, ${percent(high)}]`)(difference(all, joined(base)));
-  console.log(`${title.padEnd(36)} ${percent(part).padStart(7)} [${percent(low)}, ${percent(high)}]  n ${n}${against}  tokens ${(sum('kept') / n).toFixed(1)}  first token ${(sum('prefill') / n).toFixed(1)} ms`);
+  const against =
+    base === undefined || base === recorded
+      ? ''
+      : (({ difference: d, low, high }) => `  against all ${percent(d)} [${percent(low)}, ${percent(high)}]`)(
+          difference(all, joined(base)),
+        );
+  console.log(
+    `${title.padEnd(36)} ${percent(part).padStart(7)} [${percent(low)}, ${percent(high)}]  n ${n}${against}  tokens ${(sum('kept') / n).toFixed(1)}  first token ${(sum('prefill') / n).toFixed(1)} ms`,
+  );
 }
 
 export async function run(model, values, machine) {
@@ -89,9 +111,18 @@ export async function run(model, values, machine) {
   const shares = list(values.shares).map(Number);
   const kinds = list(values.kinds);
   const only = values.only === '' ? Object.keys(SELECTIONS) : list(values.only);
-  for (const name of only) if (!(name in SELECTIONS)) throw new Error(`--only ${name}: take of ${Object.keys(SELECTIONS).join(', ')}`);
+  for (const name of only)
+    if (!(name in SELECTIONS)) throw new Error(`--only ${name}: take of ${Object.keys(SELECTIONS).join(', ')}`);
   const { free, fixed } = await picture(model, questions(kinds[0], 1)[0]);
-  const facts = { evaluation: 'visual', model: basename(model.name), fingerprint: model.fingerprint, device: model.device.kind, n, kinds, tokens: { free, fixed } };
+  const facts = {
+    evaluation: 'visual',
+    model: basename(model.name),
+    fingerprint: model.fingerprint,
+    device: model.device.kind,
+    n,
+    kinds,
+    tokens: { free, fixed },
+  };
   console.log(`a picture has ${free} tokens that may go and ${fixed} that never do`);
   const file = new ResultFile(values.json, facts, machine);
   const order = [ALL, BLIND, ...Object.keys(SELECTIONS).flatMap((name) => shares.map((keep) => `${name} ${keep}`))];

@@ -33,7 +33,9 @@ const looking = await model.createSession({ temperature: 0 });
 let image = [{ type: 'image', value: path }];
 for (const { question, answer } of picture.questions) {
   took = clock();
-  const reply = (await looking.prompt([{ role: 'user', content: [...image, { type: 'text', value: question }] }])).trim();
+  const reply = (
+    await looking.prompt([{ role: 'user', content: [...image, { type: 'text', value: question }] }])
+  ).trim();
   image = [];
   console.log(`  ? ${question}\n    ${reply}${reply === answer ? '' : `   [it is: ${answer}]`}   (${took()})`);
 }
@@ -47,15 +49,24 @@ took = clock();
 const edited = await model.edit({ image: painted, instruction: picture.instruction, seed: SEED });
 console.log(`\nEdits it  "${picture.instruction}"\n  ${await save('edited.png', edited)}   (${took()})`);
 
-console.log(`\nReads\n  ${document.slice(0, 240).replace(/\s+\S*$/, '').replaceAll('\n', '\n  ')} ...`);
+console.log(
+  `\nReads\n  ${document
+    .slice(0, 240)
+    .replace(/\s+\S*$/, '')
+    .replaceAll('\n', '\n  ')} ...`,
+);
 const reading = await model.createSession({ temperature: 0 });
 let context = `${document}\n\n`;
 for (const { question, answer } of questions.slice(0, QUESTIONS)) {
   took = clock();
   const reply = (await reading.prompt(`${context}${question}`)).trim();
   context = '';
-  console.log(`  ? ${question}\n    ${reply}${reply === answer ? '' : `   [the document says: ${answer}]`}   (${took()})`);
+  console.log(
+    `  ? ${question}\n    ${reply}${reply === answer ? '' : `   [the document says: ${answer}]`}   (${took()})`,
+  );
 }
-console.log(`\n${reading.contextUsage} of ${reading.contextWindow} tokens used: the document was read once, with the first question.`);
+console.log(
+  `\n${reading.contextUsage} of ${reading.contextWindow} tokens used: the document was read once, with the first question.`,
+);
 reading.destroy();
 await model.destroy();

@@ -8,7 +8,10 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 process.chdir(root);
 const config = JSON.parse(readFileSync('asconfig.json', 'utf8'));
 const wanted = process.argv.slice(2).filter((a) => !a.startsWith('-'));
-const sources = ['asconfig.json', ...readdirSync('assembly', { recursive: true }).map((f) => join('assembly', String(f)))];
+const sources = [
+  'asconfig.json',
+  ...readdirSync('assembly', { recursive: true }).map((f) => join('assembly', String(f))),
+];
 const newest = Math.max(...sources.map((f) => statSync(f).mtimeMs));
 
 for (const [name, target] of Object.entries(config.targets)) {

@@ -15,7 +15,16 @@ import type {
   SharedV3Warning,
 } from '@ai-sdk/provider';
 import { sha256 } from 'hash-wasm';
-import type { AnswerReport, ContentPart, LoadOptions, Message, ModelInput, OctavoModel, PromptOptions, SessionOptions } from './public.ts';
+import type {
+  AnswerReport,
+  ContentPart,
+  LoadOptions,
+  Message,
+  ModelInput,
+  OctavoModel,
+  PromptOptions,
+  SessionOptions,
+} from './public.ts';
 
 /** What the provider needs of a model: an `OctavoModel`, or anything shaped like one. */
 export type ChatModel = Pick<OctavoModel, 'createSession' | 'name'>;
@@ -24,7 +33,21 @@ export interface OctavoProviderSettings {
   /** How the model is loaded, where an input was given. */
   readonly load?: LoadOptions | undefined;
   /** Applies where a call says nothing. */
-  readonly session?: Pick<SessionOptions, 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'presencePenalty' | 'seed' | 'maxTokens' | 'stop' | 'context'> | undefined;
+  readonly session?:
+    | Pick<
+        SessionOptions,
+        | 'temperature'
+        | 'topK'
+        | 'topP'
+        | 'minP'
+        | 'repetitionPenalty'
+        | 'presencePenalty'
+        | 'seed'
+        | 'maxTokens'
+        | 'stop'
+        | 'context'
+      >
+    | undefined;
 }
 
 function isModel(value: ChatModel | ModelInput): value is ChatModel {
@@ -48,7 +71,13 @@ export function octavo(model: ChatModel | ModelInput, settings: OctavoProviderSe
   return {
     specificationVersion: 'v3',
     provider: 'octavo',
-    modelId: isModel(model) ? model.name : typeof model === 'string' ? model : model instanceof URL ? model.href : 'file',
+    modelId: isModel(model)
+      ? model.name
+      : typeof model === 'string'
+        ? model
+        : model instanceof URL
+          ? model.href
+          : 'file',
     supportedUrls: {},
     doGenerate: async (options) => generate(await load(), settings, options),
     doStream: async (options) => stream(await load(), settings, options),
@@ -64,11 +93,14 @@ interface Call {
 
 function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
   const warnings: SharedV3Warning[] = [];
-  const unsupported = (feature: string, details: string): number => warnings.push({ type: 'unsupported', feature, details });
+  const unsupported = (feature: string, details: string): number =>
+    warnings.push({ type: 'unsupported', feature, details });
   if (call.tools !== undefined && call.tools.length > 0) unsupported('tools', 'they are not shown to the model');
-  if (call.toolChoice !== undefined && call.toolChoice.type !== 'auto' && call.toolChoice.type !== 'none') unsupported('toolChoice', 'it is ignored');
+  if (call.toolChoice !== undefined && call.toolChoice.type !== 'auto' && call.toolChoice.type !== 'none')
+    unsupported('toolChoice', 'it is ignored');
   if (call.responseFormat?.type === 'json') unsupported('responseFormat', 'the answer is not constrained to JSON');
-  if (call.frequencyPenalty !== undefined && call.frequencyPenalty !== 0) unsupported('frequencyPenalty', 'use presencePenalty');
+  if (call.frequencyPenalty !== undefined && call.frequencyPenalty !== 0)
+    unsupported('frequencyPenalty', 'use presencePenalty');
   const messages = prompt.map((message) => readMessage(message, unsupported));
   // The AI SDK sends the whole conversation: everything up to the last question is the session's past.
   const split = messages.findLastIndex((message) => message.role === 'user');
@@ -84,11 +116,19 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
     stop: call.stopSequences,
     signal: call.abortSignal,
   };
-  return { history, last, warnings, options: Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) };
+  return {
+    history,
+    last,
+    warnings,
+    options: Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+  };
 }
 
 /** Images and sound go on as parts, which a session that cannot read them refuses with its own words; other files are left out, and it is said. */
-function readMessage(message: LanguageModelV3Message, unsupported: (feature: string, details: string) => void): Message {
+function readMessage(
+  message: LanguageModelV3Message,
+  unsupported: (feature: string, details: string) => void,
+): Message {
   if (message.role === 'system') return { role: 'system', content: message.content };
   const role = message.role === 'assistant' ? 'assistant' : 'user';
   const content: ContentPart[] = [];
@@ -114,7 +154,9 @@ function readMessage(message: LanguageModelV3Message, unsupported: (feature: str
 
 /** Bytes, or an address: text is Base64 unless it is a data URL. */
 function fileOf(data: Uint8Array | string | URL, mediaType: string): Uint8Array | string | URL {
-  return typeof data === 'string' && !data.startsWith('data:') ? `data:${mediaType.replace('*', 'png')};base64,${data}` : data;
+  return typeof data === 'string' && !data.startsWith('data:')
+    ? `data:${mediaType.replace('*', 'png')};base64,${data}`
+    : data;
 }
 
 type ChatSession = Awaited<ReturnType<ChatModel['createSession']>>;
@@ -124,32 +166,56 @@ const kept = new WeakMap<ChatModel, { readonly session: ChatSession; readonly pa
 
 /** What a session must agree on to go on with a conversation; files count by their bytes. */
 async function pastOf(settings: OctavoProviderSettings, messages: readonly Message[]): Promise<string> {
-  const plain = messages.map(async ({ role, content }) => [role, typeof content === 'string' ? content : (await Promise.all(content.map(nameOf))).join('')]);
+  const plain = messages.map(async ({ role, content }) => [
+    role,
+    typeof content === 'string' ? content : (await Promise.all(content.map(nameOf))).join(''),
+  ]);
   return JSON.stringify([settings.session, ...(await Promise.all(plain))]);
 }
 
 async function nameOf({ type, value }: ContentPart): Promise<string> {
-  return type === 'text' ? String(value) : `\0${type} ${await sha256(value instanceof Uint8Array ? value : String(value))}\0`;
+  return type === 'text'
+    ? String(value)
+    : `\0${type} ${await sha256(value instanceof Uint8Array ? value : String(value))}\0`;
 }
 
 /** The session that holds exactly the call's past: the kept one, or a new one. It is the call's alone until `keep`. */
-async function open(model: ChatModel, settings: OctavoProviderSettings, call: Call): Promise<{ readonly session: ChatSession; readonly fresh: boolean }> {
+async function open(
+  model: ChatModel,
+  settings: OctavoProviderSettings,
+  call: Call,
+): Promise<{ readonly session: ChatSession; readonly fresh: boolean }> {
   const last = kept.get(model);
   kept.delete(model);
-  if (last !== undefined && last.past === (await pastOf(settings, call.history))) return { session: last.session, fresh: false };
+  if (last !== undefined && last.past === (await pastOf(settings, call.history)))
+    return { session: last.session, fresh: false };
   last?.session.destroy();
   const { signal } = call.options;
-  const session = await model.createSession({ ...settings.session, initialPrompts: call.history, ...(signal === undefined ? {} : { signal }) });
+  const session = await model.createSession({
+    ...settings.session,
+    initialPrompts: call.history,
+    ...(signal === undefined ? {} : { signal }),
+  });
   return { session, fresh: true };
 }
 
-async function keep(model: ChatModel, settings: OctavoProviderSettings, call: Call, session: ChatSession, answer: string): Promise<void> {
+async function keep(
+  model: ChatModel,
+  settings: OctavoProviderSettings,
+  call: Call,
+  session: ChatSession,
+  answer: string,
+): Promise<void> {
   const past = await pastOf(settings, [...call.history, ...call.last, { role: 'assistant', content: answer }]);
   kept.get(model)?.session.destroy();
   kept.set(model, { session, past });
 }
 
-async function generate(model: ChatModel, settings: OctavoProviderSettings, options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
+async function generate(
+  model: ChatModel,
+  settings: OctavoProviderSettings,
+  options: LanguageModelV3CallOptions,
+): Promise<LanguageModelV3GenerateResult> {
   const call = readCall(options);
   const { session, fresh } = await open(model, settings, call);
   try {
@@ -158,14 +224,24 @@ async function generate(model: ChatModel, settings: OctavoProviderSettings, opti
     for await (const piece of answer) text += piece;
     const report = await answer.finished;
     await keep(model, settings, call, session, text);
-    return { content: [{ type: 'text', text }], finishReason: finishReason(report), usage: usage(report, fresh), warnings: call.warnings, response: { modelId: model.name } };
+    return {
+      content: [{ type: 'text', text }],
+      finishReason: finishReason(report),
+      usage: usage(report, fresh),
+      warnings: call.warnings,
+      response: { modelId: model.name },
+    };
   } catch (error) {
     session.destroy();
     throw error;
   }
 }
 
-async function stream(model: ChatModel, settings: OctavoProviderSettings, options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
+async function stream(
+  model: ChatModel,
+  settings: OctavoProviderSettings,
+  options: LanguageModelV3CallOptions,
+): Promise<LanguageModelV3StreamResult> {
   const call = readCall(options);
   const { session, fresh } = await open(model, settings, call);
   const parts = async function* (): AsyncGenerator<LanguageModelV3StreamPart, void> {

@@ -25,14 +25,26 @@ export type FileErrorCode = 'truncated' | 'malformed' | 'unsupported' | 'limit' 
 
 /** A file that cannot be read as what it claims to be: names the file, the field and the byte offset. */
 export class FileError extends OctavoError {
-  constructor(code: FileErrorCode, at: { file: string; field: string; offset?: number }, problem: string, options?: ErrorOptions) {
+  constructor(
+    code: FileErrorCode,
+    at: { file: string; field: string; offset?: number },
+    problem: string,
+    options?: ErrorOptions,
+  ) {
     const place = at.offset === undefined ? '' : ` at byte ${at.offset}`;
     super(code, `${at.file}: ${at.field}${place}: ${problem}`, { ...at }, options);
     this.name = 'FileError';
   }
 }
 
-export type ModelErrorCode = 'architecture' | 'config' | 'tensor-missing' | 'tensor-shape' | 'tensor-type' | 'non-finite' | 'tokenizer';
+export type ModelErrorCode =
+  | 'architecture'
+  | 'config'
+  | 'tensor-missing'
+  | 'tensor-shape'
+  | 'tensor-type'
+  | 'non-finite'
+  | 'tokenizer';
 
 /** A readable file whose content this version cannot run, or a model that computed nonsense. */
 export class ModelError extends OctavoError {

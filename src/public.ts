@@ -1,6 +1,13 @@
 /** What both entries export beside their own `Octavo`: classes for `instanceof`, and types. */
 export { DeviceError, FileError, InputError, ModelError, OctavoError, StorageError } from './errors.ts';
-export type { DeviceErrorCode, ErrorFacts, FileErrorCode, InputErrorCode, ModelErrorCode, StorageErrorCode } from './errors.ts';
+export type {
+  DeviceErrorCode,
+  ErrorFacts,
+  FileErrorCode,
+  InputErrorCode,
+  ModelErrorCode,
+  StorageErrorCode,
+} from './errors.ts';
 export { OctavoModel } from './face/model.ts';
 export type { Completion, CompletionOptions, RecoverOptions } from './face/model.ts';
 export type { CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
@@ -15,7 +22,15 @@ export type { DeviceInfo, DeviceName } from './engine/device.ts';
 export type { Capabilities } from './engine/model.ts';
 export type { MemoryFacts } from './engine/service.ts';
 export type { ContentPart, Message, PromptInput, Role } from './generate/messages.ts';
-export type { ContextMemory, ContextOptions, DecodeOptions, EvictOptions, HeadOptions, KvBits, PrefillOptions } from './context/options.ts';
+export type {
+  ContextMemory,
+  ContextOptions,
+  DecodeOptions,
+  EvictOptions,
+  HeadOptions,
+  KvBits,
+  PrefillOptions,
+} from './context/options.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
 export type { AnswerOptions, AnswerReport, FinishReason } from './generate/options.ts';
 export type { VisualOptions, VisualRoute } from './generate/pictures.ts';

@@ -79,11 +79,18 @@ export class Session {
   }
 
   /** Continues raw text or ids, without a template and without a memory of earlier calls. */
-  complete(input: string | Int32Array, settings: CompletionSettings = {}, listener: SessionListener = {}): Promise<Answer> {
+  complete(
+    input: string | Int32Array,
+    settings: CompletionSettings = {},
+    listener: SessionListener = {},
+  ): Promise<Answer> {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
     return this.#compute(listener.signal, () => {
       const text = typeof input === 'string' ? input : undefined;
-      const prompt = typeof input === 'string' ? encodeContext(this.#model, { text: input, pictures: [] }, settings.special) : { ids: input, pictures: [] };
+      const prompt =
+        typeof input === 'string'
+          ? encodeContext(this.#model, { text: input, pictures: [] }, settings.special)
+          : { ids: input, pictures: [] };
       return this.#context.answer(prompt, text, { ...this.#settings, ...settings }, listener, false);
     });
   }
@@ -117,13 +124,23 @@ export class Session {
   /** All that a save needs, in turn with the session's other calls; the pages are shared until the session writes into them, and the caller frees them. */
   snapshot(signal?: AbortSignal): Promise<{ readonly state: SessionState; readonly sequence: Sequence | undefined }> {
     return this.#run(signal, async () => {
-      const state = { window: this.window, settings: this.#settings, ...this.#conversation.parts, transcript: this.#context.transcript };
+      const state = {
+        window: this.window,
+        settings: this.#settings,
+        ...this.#conversation.parts,
+        transcript: this.#context.transcript,
+      };
       return { state, sequence: await this.#context.share() };
     });
   }
 
   /** A session as it was when it was saved; `read` puts its stored pages into an empty sequence, and what is missing is computed with the next prompt. */
-  static async restored(model: SessionModel, state: SessionState, read: (sequence: Sequence) => Promise<void>, signal?: AbortSignal): Promise<Session> {
+  static async restored(
+    model: SessionModel,
+    state: SessionState,
+    read: (sequence: Sequence) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<Session> {
     const { settings, window, initial, turns, transcript } = state;
     const session = new Session(model, { ...settings, context: { ...settings.context, window } });
     session.#conversation = new Conversation(model.tokenizer, initial, turns);
@@ -145,7 +162,11 @@ export class Session {
   #read(input: PromptInput, prefix: boolean, system = this.#conversation.empty): Input {
     const choice = readSelection(this.#settings.context?.visual);
     const thinning = choice && { choice, question: questionOf(input) };
-    return readInput(input, { system, prefix, look: (value, name) => this.#model.sight.look(value, name, this.#settings.visual, thinning) });
+    return readInput(input, {
+      system,
+      prefix,
+      look: (value, name) => this.#model.sight.look(value, name, this.#settings.visual, thinning),
+    });
   }
 
   /** Looks at the pictures of which nobody knows yet how many tokens will be read. */

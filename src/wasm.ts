@@ -16,7 +16,16 @@ interface MemoryExports {
 
 /** assembly/tokenize/ */
 export interface TokenizeExports {
-  splitPieces(automaton: number, text: number, pieces: number, count: number, final: number, behaviour: number, invert: number, output: number): number;
+  splitPieces(
+    automaton: number,
+    text: number,
+    pieces: number,
+    count: number,
+    final: number,
+    behaviour: number,
+    invert: number,
+    output: number,
+  ): number;
   hashVocabulary(vocabulary: number): void;
   hashMerges(vocabulary: number, text: number, bounds: number, count: number, last: number): number;
   hashSplits(vocabulary: number, ranks: number, insert: number): number;
@@ -27,13 +36,54 @@ export interface TokenizeExports {
 
 /** assembly/select/{todre,divprune,cdpruner,showui}.ts: which visual tokens are kept. */
 export interface VisualExports {
-  todre(out: number, x: number, rows: number, n: number, d: number, k: number, pivot: number, threshold: number, flags: number, work: number): number;
+  todre(
+    out: number,
+    x: number,
+    rows: number,
+    n: number,
+    d: number,
+    k: number,
+    pivot: number,
+    threshold: number,
+    flags: number,
+    work: number,
+  ): number;
   todreWorkBytes(n: number, d: number): number;
-  divprune(out: number, x: number, rows: number, n: number, d: number, k: number, pivot: number, threshold: number, work: number): number;
+  divprune(
+    out: number,
+    x: number,
+    rows: number,
+    n: number,
+    d: number,
+    k: number,
+    pivot: number,
+    threshold: number,
+    work: number,
+  ): number;
   divpruneWorkBytes(n: number): number;
-  cdpruner(out: number, x: number, rows: number, n: number, d: number, k: number, relevant: number, work: number): number;
+  cdpruner(
+    out: number,
+    x: number,
+    rows: number,
+    n: number,
+    d: number,
+    k: number,
+    relevant: number,
+    work: number,
+  ): number;
   cdprunerWorkBytes(n: number, k: number): number;
-  relevance(out: number, x: number, rows: number, n: number, d: number, question: number, order: number, asked: number, negated: number, work: number): number;
+  relevance(
+    out: number,
+    x: number,
+    rows: number,
+    n: number,
+    d: number,
+    question: number,
+    order: number,
+    asked: number,
+    negated: number,
+    work: number,
+  ): number;
   components(labels: number, x: number, rows: number, columns: number, width: number, threshold: number): number;
 }
 
@@ -41,15 +91,32 @@ export interface VisualExports {
 export interface MatmulExports {
   rowTile(format: number): number;
   packedBytes(format: number, rows: number, cols: number): number;
-  packRows(packed: number, source: number, format: number, rowStart: number, rowCount: number, rows: number, cols: number): void;
+  packRows(
+    packed: number,
+    source: number,
+    format: number,
+    rowStart: number,
+    rowCount: number,
+    rows: number,
+    cols: number,
+  ): void;
   usesInt8(format: number): number;
   activationBytes(count: number, cols: number): number;
   quantiseActivations(prepared: number, x: number, count: number, cols: number): void;
   quantiseActivationRows(prepared: number, x: number, count: number, cols: number, start: number, end: number): void;
   matmulScratchBytes(): number;
   matmul(
-    out: number, outStride: number, activations: number, weight: number, format: number,
-    rowStart: number, rowEnd: number, rows: number, cols: number, count: number, scratch: number,
+    out: number,
+    outStride: number,
+    activations: number,
+    weight: number,
+    format: number,
+    rowStart: number,
+    rowEnd: number,
+    rows: number,
+    cols: number,
+    count: number,
+    scratch: number,
   ): void;
   decodeRow(out: number, weight: number, format: number, row: number, rows: number, cols: number): void;
   relaxedDot(): number;
@@ -106,18 +173,56 @@ interface KernelExports {
 export interface PrefillExports {
   chooseChunks(args: number): number;
   choiceScratchBytes(chunks: number, kvHeads: number, dim: number): number;
-  unrotate(keys: number, cos: number, sin: number, rows: number, heads: number, dim: number, half: number, interleaved: number): void;
+  unrotate(
+    keys: number,
+    cos: number,
+    sin: number,
+    rows: number,
+    heads: number,
+    dim: number,
+    half: number,
+    interleaved: number,
+  ): void;
   gapScores(out: number, keys: number, count: number, width: number, w: number): void;
   keepPeaks(
-    out: number, scores: number, marks: number, count: number, first: number, threshold: number, radius: number, most: number, last: number, forced: number,
+    out: number,
+    scores: number,
+    marks: number,
+    count: number,
+    first: number,
+    threshold: number,
+    radius: number,
+    most: number,
+    last: number,
+    forced: number,
   ): number;
   boundaryScores(args: number): void;
   boundaryScratchBytes(count: number, width: number, w: number): number;
   jensenShannon(p: number, q: number, n: number): number;
-  blockMass(out: number, q: number, vectors: number, stride: number, n: number, dim: number, group: number, scale: number, last: number, scratch: number): void;
+  blockMass(
+    out: number,
+    q: number,
+    vectors: number,
+    stride: number,
+    n: number,
+    dim: number,
+    group: number,
+    scale: number,
+    last: number,
+    scratch: number,
+  ): void;
   cover(marks: number, mass: number, n: number, share: number, most: number, histogram: number): number;
   lineRuns(
-    out: number, seen: number, vertical: number, slash: number, bins: number, width: number, start: number, end: number, sinks: number, local: number,
+    out: number,
+    seen: number,
+    vertical: number,
+    slash: number,
+    bins: number,
+    width: number,
+    start: number,
+    end: number,
+    sinks: number,
+    local: number,
   ): number;
 }
 
@@ -137,7 +242,13 @@ export interface KeyExports {
   repeatRow(out: number, row: number, cols: number, count: number): void;
 }
 
-export type WasmExports = MemoryExports & TokenizeExports & MatmulExports & KernelExports & VisualExports & PrefillExports & KeyExports;
+export type WasmExports = MemoryExports &
+  TokenizeExports &
+  MatmulExports &
+  KernelExports &
+  VisualExports &
+  PrefillExports &
+  KeyExports;
 
 const PAGE = 65536;
 /** 4 GiB: what a 32-bit memory can address. */
@@ -224,7 +335,12 @@ export function createMemory(build: WasmBuild): WebAssembly.Memory {
   try {
     return new WebAssembly.Memory({ initial: 64, maximum: MAXIMUM_PAGES, shared });
   } catch (cause) {
-    throw new DeviceError('out-of-memory', `WASM memory: the engine refuses to reserve ${MAXIMUM_PAGES * PAGE} bytes of address space`, {}, { cause });
+    throw new DeviceError(
+      'out-of-memory',
+      `WASM memory: the engine refuses to reserve ${MAXIMUM_PAGES * PAGE} bytes of address space`,
+      {},
+      { cause },
+    );
   }
 }
 

@@ -37,7 +37,12 @@ describe('octavo/ai-sdk', () => {
   });
 
   test('streamText: the same text in pieces', async () => {
-    const { textStream, finishReason, usage } = streamText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 12 });
+    const { textStream, finishReason, usage } = streamText({
+      model: octavo(model),
+      prompt: 'Hello',
+      temperature: 0,
+      maxOutputTokens: 12,
+    });
     const pieces: string[] = [];
     for await (const piece of textStream) pieces.push(piece);
     expect(pieces.length).toBeGreaterThan(1);
@@ -53,24 +58,55 @@ describe('octavo/ai-sdk', () => {
       messages: [
         { role: 'user', content: 'Hello' },
         { role: 'assistant', content: [{ type: 'text', text: 'Hi.' }] },
-        { role: 'user', content: [{ type: 'text', text: 'And ' }, { type: 'text', text: 'you?' }] },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'And ' },
+            { type: 'text', text: 'you?' },
+          ],
+        },
       ],
       maxOutputTokens: 10,
     });
-    const session = await model.createSession({ temperature: 0, initialPrompts: [{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Hello' }, { role: 'assistant', content: 'Hi.' }] });
+    const session = await model.createSession({
+      temperature: 0,
+      initialPrompts: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'Hello' },
+        { role: 'assistant', content: 'Hi.' },
+      ],
+    });
     expect(whole.text).toBe(await session.prompt('And you?', { maxTokens: 10 }));
     session.destroy();
     const stop = whole.text.slice(4, 6);
-    const cut = await generateText({ model: octavo(model), prompt: 'Hello', temperature: 0, stopSequences: [(await truth('Hello', 10)).slice(4, 6)], maxOutputTokens: 10 });
+    const cut = await generateText({
+      model: octavo(model),
+      prompt: 'Hello',
+      temperature: 0,
+      stopSequences: [(await truth('Hello', 10)).slice(4, 6)],
+      maxOutputTokens: 10,
+    });
     expect(cut.finishReason).toBe('stop');
     expect(stop).toHaveLength(2);
   });
 
   test('a conversation that goes on reads only its new turn; another one starts anew', async () => {
     const provider = octavo(model, { session: { temperature: 0 } });
-    const first = await generateText({ model: provider, messages: [{ role: 'user', content: 'Hello' }], maxOutputTokens: 8 });
-    const messages = [{ role: 'user' as const, content: 'Hello' }, { role: 'assistant' as const, content: first.text }, { role: 'user' as const, content: 'And you?' }];
-    const second = await generateText({ model: octavo(model, { session: { temperature: 0 } }), messages, maxOutputTokens: 8 });
+    const first = await generateText({
+      model: provider,
+      messages: [{ role: 'user', content: 'Hello' }],
+      maxOutputTokens: 8,
+    });
+    const messages = [
+      { role: 'user' as const, content: 'Hello' },
+      { role: 'assistant' as const, content: first.text },
+      { role: 'user' as const, content: 'And you?' },
+    ];
+    const second = await generateText({
+      model: octavo(model, { session: { temperature: 0 } }),
+      messages,
+      maxOutputTokens: 8,
+    });
     const fresh = await generateText({ model: provider, messages, maxOutputTokens: 8 });
     expect(second.usage.inputTokenDetails.cacheReadTokens).toBeGreaterThan(20);
     expect(fresh.usage.inputTokenDetails.cacheReadTokens).toBe(0);
@@ -79,7 +115,13 @@ describe('octavo/ai-sdk', () => {
   });
 
   test('what is not supported is told', async () => {
-    const { warnings } = await generateText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 2, frequencyPenalty: 1 });
+    const { warnings } = await generateText({
+      model: octavo(model),
+      prompt: 'Hello',
+      temperature: 0,
+      maxOutputTokens: 2,
+      frequencyPenalty: 1,
+    });
     expect(warnings).toEqual([expect.objectContaining({ type: 'unsupported', feature: 'frequencyPenalty' })]);
   });
 
@@ -87,32 +129,58 @@ describe('octavo/ai-sdk', () => {
     const seeing = await testFace(onReference).load(tinyUniPic());
     const picture = async (seed: number): Promise<Uint8Array> => {
       const { integer } = random(seed);
-      return encodePng({ data: Uint8ClampedArray.from({ length: 4 * 16 * 16 }, () => integer(0, 256)), width: 16, height: 16 });
+      return encodePng({
+        data: Uint8ClampedArray.from({ length: 4 * 16 * 16 }, () => integer(0, 256)),
+        width: 16,
+        height: 16,
+      });
     };
-    const ask = (image: Uint8Array | string) => ({ role: 'user' as const, content: [{ type: 'image' as const, image }, { type: 'text' as const, text: 'What?' }] });
+    const ask = (image: Uint8Array | string) => ({
+      role: 'user' as const,
+      content: [
+        { type: 'image' as const, image },
+        { type: 'text' as const, text: 'What?' },
+      ],
+    });
     const settings = { maxRetries: 0, temperature: 0, maxOutputTokens: 3 };
     const image = await picture(1);
     const first = await generateText({ ...settings, model: octavo(seeing), messages: [ask(image)] });
     expect(first.usage.inputTokens).toBeGreaterThan(19);
-    const more = (shown: Uint8Array) => [ask(shown), { role: 'assistant' as const, content: first.text }, { role: 'user' as const, content: 'Sure?' }];
+    const more = (shown: Uint8Array) => [
+      ask(shown),
+      { role: 'assistant' as const, content: first.text },
+      { role: 'user' as const, content: 'Sure?' },
+    ];
     const second = await generateText({ ...settings, model: octavo(seeing), messages: more(image) });
     expect(second.usage.inputTokenDetails.cacheReadTokens).toBeGreaterThan(19);
     const other = await generateText({ ...settings, model: octavo(seeing), messages: more(await picture(2)) });
     expect(other.usage.inputTokenDetails.cacheReadTokens).toBe(0);
-    const base64 = await generateText({ ...settings, model: octavo(seeing), messages: [ask(Buffer.from(image).toString('base64'))] });
+    const base64 = await generateText({
+      ...settings,
+      model: octavo(seeing),
+      messages: [ask(Buffer.from(image).toString('base64'))],
+    });
     expect(base64.text).toBe(first.text);
     await seeing.destroy();
   });
 
   test('pictures are refused with the way out', async () => {
     const image = { type: 'image' as const, image: new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]) };
-    await expect(generateText({ model: octavo(model), maxRetries: 0, messages: [{ role: 'user', content: [image] }] })).rejects.toThrow('reads text only');
+    await expect(
+      generateText({ model: octavo(model), maxRetries: 0, messages: [{ role: 'user', content: [image] }] }),
+    ).rejects.toThrow('reads text only');
   });
 
   test('aborts end the call and leave the model usable', async () => {
     const controller = new AbortController();
     const parts: string[] = [];
-    const { fullStream } = streamText({ model: octavo(model), prompt: 'Hello', temperature: 0, maxOutputTokens: 400, abortSignal: controller.signal });
+    const { fullStream } = streamText({
+      model: octavo(model),
+      prompt: 'Hello',
+      temperature: 0,
+      maxOutputTokens: 400,
+      abortSignal: controller.signal,
+    });
     for await (const part of fullStream) {
       parts.push(part.type);
       if (part.type === 'text-delta') controller.abort();

@@ -18,12 +18,24 @@ const STEPS = [3, 3, 2, 1];
 function view(backend: Backend, blocks: number, positions?: Int32Array): KvView {
   const pool = backend.kvPool({ layers: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM, format: 'f32' });
   pool.reserve(KV_HEADS * blocks);
-  return { pool, blocks, table: Int32Array.from({ length: KV_HEADS * blocks }, (_, i) => i), version: 1, ...(positions && { positions }) };
+  return {
+    pool,
+    blocks,
+    table: Int32Array.from({ length: KV_HEADS * blocks }, (_, i) => i),
+    version: 1,
+    ...(positions && { positions }),
+  };
 }
 
 const spec = rope(HEAD_DIM, 'half');
 
-async function queries(backend: Backend, qkv: Float32Array, kv: KvView, steps: readonly number[], slots: readonly number[]): Promise<number[]> {
+async function queries(
+  backend: Backend,
+  qkv: Float32Array,
+  kv: KvView,
+  steps: readonly number[],
+  slots: readonly number[],
+): Promise<number[]> {
   const found: number[] = [];
   let row = 0;
   for (const [i, count] of steps.entries()) {
@@ -44,7 +56,13 @@ describe('positions of slots', () => {
   test.each(backends)('$name', async ({ create }) => {
     const backend = await create();
     // Each row alone, in the slot that has its position's number.
-    const wanted = await queries(truth, qkv, view(truth, Math.ceil(704 / PAGE_TOKENS)), [...POSITIONS].map(() => 1), [...POSITIONS]);
+    const wanted = await queries(
+      truth,
+      qkv,
+      view(truth, Math.ceil(704 / PAGE_TOKENS)),
+      [...POSITIONS].map(() => 1),
+      [...POSITIONS],
+    );
     const kv = view(backend, 1, POSITIONS);
     const slots = STEPS.map((_, i) => STEPS.slice(0, i).reduce((a, b) => a + b, 0));
     expectNmse(await queries(backend, qkv, kv, STEPS, slots), wanted, TOLERANCE.reduction, 'q');

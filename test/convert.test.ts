@@ -19,7 +19,9 @@ interface Prompts {
 const facts = JSON.parse(new TextDecoder().decode(bytes('fixtures.json'))) as {
   readonly paint: Prompts;
   readonly edit: Prompts;
-  readonly see: { readonly routes: Readonly<Record<'mar' | 'siglip', { readonly text: string; readonly ids: readonly number[] }>> };
+  readonly see: {
+    readonly routes: Readonly<Record<'mar' | 'siglip', { readonly text: string; readonly ids: readonly number[] }>>;
+  };
 };
 
 test('metadata', async () => {
@@ -32,7 +34,9 @@ test('metadata', async () => {
   expect(value('unipic.vae.multipliers')).toEqual(Uint32Array.of(1, 2, 1));
   expect(value('unipic.vae.latent_std')).toEqual(new Float32Array(16).fill(1 / 0.2325));
   expect(value('unipic.diffusion.max_beta')).toBe(Math.fround(0.2));
-  expect(value('unipic.template.edit')).toBe('<|im_start|>user\n{image}\n{instruction}<|im_end|>\n<|im_start|>assistant\n');
+  expect(value('unipic.template.edit')).toBe(
+    '<|im_start|>user\n{image}\n{instruction}<|im_end|>\n<|im_start|>assistant\n',
+  );
   const tokens = value('tokenizer.ggml.tokens') as readonly string[];
   expect(tokens).toHaveLength(320);
   expect(tokens[value('unipic.image_token_id') as number]).toBe('<image>');
@@ -69,6 +73,7 @@ test('tokenizer: the ids of every prompt', async () => {
   const tokenizer = await openTokenizer((await open()).metadata);
   const { paint, edit, see } = facts;
   const pairs = [paint, edit].flatMap(({ texts, ids }) => texts.map((text, i) => ({ text, ids: ids[i]! })));
-  for (const { text, ids } of [...pairs, see.routes.mar, see.routes.siglip]) expect([...tokenizer.encode(text, { special: true })]).toEqual(ids);
+  for (const { text, ids } of [...pairs, see.routes.mar, see.routes.siglip])
+    expect([...tokenizer.encode(text, { special: true })]).toEqual(ids);
   tokenizer.free();
 });

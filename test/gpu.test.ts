@@ -19,7 +19,10 @@ describe('the adapter', () => {
   });
   test('that is missing is an error with a remedy', async () => {
     const none = { requestAdapter: async () => null } as unknown as GPU;
-    await expect(createWebGpuBackend({ gpu: none })).rejects.toMatchObject({ name: 'DeviceError', code: 'unavailable' });
+    await expect(createWebGpuBackend({ gpu: none })).rejects.toMatchObject({
+      name: 'DeviceError',
+      code: 'unavailable',
+    });
   });
 });
 
@@ -31,30 +34,40 @@ describe('a decode step', () => {
   afterAll(() => backend?.destroy());
 
   test.each(
-    (present ? [['Q4_0', 'Q4_0'], ['Q4_K', 'Q6_K'], ['F16', 'F16']] : []) as ['Q4_0' | 'Q4_K' | 'F16', 'Q4_0' | 'Q6_K' | 'F16'][],
-  )('of %s with %s values: at most 6 dispatches a layer, one submit, and nothing is made or waited for', async (format, value) => {
-    const model = await decoder(backend, { layers: 3, format, value });
-    model.prefill(5);
-    const ids: Promise<Int32Array>[] = [];
-    const counted = async (steps: number) => {
-      const before = backend.counters();
-      for (let i = 0; i < steps; i += 1) ids.push(model.step());
-      const after = backend.counters();
-      await Promise.all(ids);
-      return { before, after };
-    };
-    await counted(2);
-    // Across a page border, so that the page table changes on the way.
-    const { before, after } = await counted(40);
-    const dispatches = (after.dispatches - before.dispatches) / 40;
-    expect(dispatches).toBe(6 * 3 + 1 + 1 + 2); // layers, embed, head, sample
-    expect(after.submits - before.submits).toBe(40);
-    expect(after.bindGroups).toBe(before.bindGroups);
-    expect(after.pipelines).toBe(before.pipelines);
-    expect(after.waits).toBe(before.waits);
-    for (const id of ids) expect((await id)[0]).toBeGreaterThanOrEqual(0);
-    model.free();
-  }, 180_000);
+    (present
+      ? [
+          ['Q4_0', 'Q4_0'],
+          ['Q4_K', 'Q6_K'],
+          ['F16', 'F16'],
+        ]
+      : []) as ['Q4_0' | 'Q4_K' | 'F16', 'Q4_0' | 'Q6_K' | 'F16'][],
+  )(
+    'of %s with %s values: at most 6 dispatches a layer, one submit, and nothing is made or waited for',
+    async (format, value) => {
+      const model = await decoder(backend, { layers: 3, format, value });
+      model.prefill(5);
+      const ids: Promise<Int32Array>[] = [];
+      const counted = async (steps: number) => {
+        const before = backend.counters();
+        for (let i = 0; i < steps; i += 1) ids.push(model.step());
+        const after = backend.counters();
+        await Promise.all(ids);
+        return { before, after };
+      };
+      await counted(2);
+      // Across a page border, so that the page table changes on the way.
+      const { before, after } = await counted(40);
+      const dispatches = (after.dispatches - before.dispatches) / 40;
+      expect(dispatches).toBe(6 * 3 + 1 + 1 + 2); // layers, embed, head, sample
+      expect(after.submits - before.submits).toBe(40);
+      expect(after.bindGroups).toBe(before.bindGroups);
+      expect(after.pipelines).toBe(before.pipelines);
+      expect(after.waits).toBe(before.waits);
+      for (const id of ids) expect((await id)[0]).toBeGreaterThanOrEqual(0);
+      model.free();
+    },
+    180_000,
+  );
 
   ifGpu('is timed by kernel where the device has timestamps', async () => {
     const model = await decoder(backend, { layers: 1, format: 'Q4_0', value: 'Q4_0' });
@@ -73,34 +86,41 @@ describe('a decode step', () => {
 });
 
 describe('memory', () => {
-  ifGpu('does not grow over 100 models loaded and unloaded', async () => {
-    const backend = await createWebGpuBackend({ gpu: testGpu() });
-    const cycle = async (): Promise<void> => {
-      const model = await decoder(backend, { layers: 1, format: 'Q8_0', value: 'Q8_0' });
-      model.prefill(3);
-      await model.step();
-      model.free();
-    };
-    await cycle();
-    const { buffers, bytes } = backend.counters();
-    expect(backend.memory()).toEqual({ weights: 0, kv: 0, activations: 0, allocations: 0 });
-    for (let i = 0; i < 100; i += 1) await cycle();
-    expect(backend.counters()).toMatchObject({ buffers, bytes });
-    backend.destroy();
-    expect(backend.counters()).toMatchObject({ buffers: 0, bytes: 0 });
-  }, 180_000);
+  ifGpu(
+    'does not grow over 100 models loaded and unloaded',
+    async () => {
+      const backend = await createWebGpuBackend({ gpu: testGpu() });
+      const cycle = async (): Promise<void> => {
+        const model = await decoder(backend, { layers: 1, format: 'Q8_0', value: 'Q8_0' });
+        model.prefill(3);
+        await model.step();
+        model.free();
+      };
+      await cycle();
+      const { buffers, bytes } = backend.counters();
+      expect(backend.memory()).toEqual({ weights: 0, kv: 0, activations: 0, allocations: 0 });
+      for (let i = 0; i < 100; i += 1) await cycle();
+      expect(backend.counters()).toMatchObject({ buffers, bytes });
+      backend.destroy();
+      expect(backend.counters()).toMatchObject({ buffers: 0, bytes: 0 });
+    },
+    180_000,
+  );
 
-  ifGpu('that the device cannot have is an error with numbers; WebGPU\'s default limits suffice for every kernel of a decoder', async () => {
-    const backend = await createWebGpuBackend({ gpu: testGpu(), defaultLimits: true });
-    const model = await decoder(backend, { layers: 1, format: 'Q8_0', value: 'Q4_0' });
-    model.prefill(12);
-    expect((await model.step())[0]).toBeGreaterThanOrEqual(0);
-    model.free();
-    const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 64, format: 'f32' });
-    expect(() => pool.reserve(1 << 20)).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
-    pool.free();
-    backend.destroy();
-  });
+  ifGpu(
+    "that the device cannot have is an error with numbers; WebGPU's default limits suffice for every kernel of a decoder",
+    async () => {
+      const backend = await createWebGpuBackend({ gpu: testGpu(), defaultLimits: true });
+      const model = await decoder(backend, { layers: 1, format: 'Q8_0', value: 'Q4_0' });
+      model.prefill(12);
+      expect((await model.step())[0]).toBeGreaterThanOrEqual(0);
+      model.free();
+      const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 64, format: 'f32' });
+      expect(() => pool.reserve(1 << 20)).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
+      pool.free();
+      backend.destroy();
+    },
+  );
 });
 
 describe('a lost device', () => {
@@ -141,7 +161,10 @@ describe('a lost device', () => {
     backend.destroy();
     backend.destroy();
     expect(() => backend.upload(new Float32Array(4), [1, 4])).toThrow(expect.objectContaining({ code: 'destroyed' }));
-    const told = await Promise.race([backend.lost.then(() => 'lost'), new Promise((resolve) => setTimeout(resolve, 50, 'silent'))]);
+    const told = await Promise.race([
+      backend.lost.then(() => 'lost'),
+      new Promise((resolve) => setTimeout(resolve, 50, 'silent')),
+    ]);
     expect(told).toBe('silent');
   });
 });
@@ -151,9 +174,15 @@ describe('a kernel that does not compile', () => {
     const device = await openDevice({ gpu: testGpu() });
     const runner = new Runner(device);
     const kernel = (body: string): Kernel<undefined> => ({
-      name: 'broken', bindings: ['write'], params: ['u32'],
-      types: () => '', constants: () => ({}), check: () => undefined, grid: () => [1, 1, 1],
-      buffers: () => [buffer], values: () => [7],
+      name: 'broken',
+      bindings: ['write'],
+      params: ['u32'],
+      types: () => '',
+      constants: () => ({}),
+      check: () => undefined,
+      grid: () => [1, 1, 1],
+      buffers: () => [buffer],
+      values: () => [7],
       source: () => `struct Params { n: u32 }
 @group(0) @binding(0) var<storage, read_write> out: array<u32>;
 @group(1) @binding(0) var<uniform> params: Params;
@@ -164,7 +193,11 @@ fn main() {
     });
     const buffer = runner.buffers.create(4, 'runtime');
     runner.run(kernel('params.n + missing'), undefined);
-    await expect(runner.idle()).rejects.toMatchObject({ name: 'DeviceError', code: 'shader', facts: { line: 6, column: expect.any(Number) } });
+    await expect(runner.idle()).rejects.toMatchObject({
+      name: 'DeviceError',
+      code: 'shader',
+      facts: { line: 6, column: expect.any(Number) },
+    });
     // The same key compiles now: the failure was not cached.
     runner.run(kernel('params.n + 1u'), undefined);
     expect(new Uint32Array(await runner.read(buffer, 0, 4, true))).toEqual(Uint32Array.of(8));

@@ -9,19 +9,26 @@ describe('exports', () => {
   const source = readFileSync(new URL('../src/wasm.ts', import.meta.url), 'utf8');
   const declared = new Map<string, number>();
   for (const [, body] of source.matchAll(/interface \w+Exports \{\n([^}]*)\}/g)) {
-    for (const [, name, parameters] of body!.matchAll(/^ {2}(\w+)\(([^)]*)\)/gm)) declared.set(name!, parameters!.split(':').length - 1);
+    for (const [, name, parameters] of body!.matchAll(/^ {2}(\w+)\(([^)]*)\)/gm))
+      declared.set(name!, parameters!.split(':').length - 1);
   }
 
   test.each(TEST_BUILDS)('%s has exactly the functions that src/wasm.ts declares', async (build) => {
     const module = await moduleOf(build);
-    const found = WebAssembly.Module.exports(module).filter((one) => one.kind === 'function').map((one) => one.name);
+    const found = WebAssembly.Module.exports(module)
+      .filter((one) => one.kind === 'function')
+      .map((one) => one.name);
     expect(found.toSorted()).toEqual([...declared.keys()].toSorted());
     expect(WebAssembly.Module.imports(module)).toEqual([{ module: 'env', name: 'memory', kind: 'memory' }]);
   });
 
   test.each(TEST_BUILDS)('%s: with as many parameters', async (build) => {
     const { exports } = await openWasm(build);
-    for (const [name, count] of declared) expect([name, (exports as unknown as Record<string, (...x: number[]) => void>)[name]!.length]).toEqual([name, count]);
+    for (const [name, count] of declared)
+      expect([name, (exports as unknown as Record<string, (...x: number[]) => void>)[name]!.length]).toEqual([
+        name,
+        count,
+      ]);
   });
 });
 
@@ -48,12 +55,16 @@ describe.each(TEST_BUILDS)('%s', (build) => {
 
   test('out of memory is an error that names the size, and leaves nothing behind', async () => {
     const wasm = await openWasm(build);
-    expect(() => wasm.alloc(0xffff0000)).toThrow(expect.objectContaining({ name: 'DeviceError', code: 'out-of-memory' }));
+    expect(() => wasm.alloc(0xffff0000)).toThrow(
+      expect.objectContaining({ name: 'DeviceError', code: 'out-of-memory' }),
+    );
     const backend = await createWasmBackend({ wasm });
     // Takes half of all there is, so that the slabs below run out on their way.
     const half = wasm.alloc(2 ** 31);
     const before = wasm.exports.allocated();
-    expect(() => backend.weight({ name: 'huge', shape: [1_048_576, 1024], format: 'F32' })).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
+    expect(() => backend.weight({ name: 'huge', shape: [1_048_576, 1024], format: 'F32' })).toThrow(
+      expect.objectContaining({ code: 'out-of-memory' }),
+    );
     const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 128, format: 'f32' });
     expect(() => pool.reserve(2 ** 20)).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
     expect(() => pool.reserve(2 ** 17 - 2 ** 11)).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
@@ -91,7 +102,9 @@ test('the profile counts operations and their time when it is on', async () => {
     const writer = backend.weight({ name: 'n', shape: [4], format: 'F32' });
     await writer.write(new Uint8Array(Float32Array.of(1, 1, 1, 1).buffer));
     const weight = await writer.finish();
-    backend.scope(() => void backend.norm(backend.upload(Float32Array.of(1, 2, 3, 4), [1, 4]), { kind: 'rms', weight, epsilon: 0 }));
+    backend.scope(
+      () => void backend.norm(backend.upload(Float32Array.of(1, 2, 3, 4), [1, 4]), { kind: 'rms', weight, epsilon: 0 }),
+    );
   };
   await norm();
   expect(backend.profile.take().size).toBe(0);

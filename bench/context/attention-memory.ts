@@ -42,13 +42,29 @@ export class OneLayer {
 
   attention(ranges: Ranges = denseCausal(QUERIES, this.#length)): void {
     const { heads, headDim } = SHAPE;
-    this.#backend.scope(() => void this.#backend.attention(this.#q, this.#sequence, 0, this.#length - QUERIES, ranges, { heads, scale: 1 / Math.sqrt(headDim) }));
+    this.#backend.scope(
+      () =>
+        void this.#backend.attention(this.#q, this.#sequence, 0, this.#length - QUERIES, ranges, {
+          heads,
+          scale: 1 / Math.sqrt(headDim),
+        }),
+    );
   }
 
   /** The mass on every key. */
   probe(): void {
     const { heads, headDim } = SHAPE;
-    this.#backend.scope(() => void this.#backend.probe(this.#q, this.#sequence, 0, this.#length - QUERIES, denseCausal(QUERIES, this.#length), { heads, scale: 1 / Math.sqrt(headDim) }));
+    this.#backend.scope(
+      () =>
+        void this.#backend.probe(
+          this.#q,
+          this.#sequence,
+          0,
+          this.#length - QUERIES,
+          denseCausal(QUERIES, this.#length),
+          { heads, scale: 1 / Math.sqrt(headDim) },
+        ),
+    );
   }
 
   /** Planning a chunk at the end, and its attention. */
@@ -57,7 +73,18 @@ export class OneLayer {
     const planner = createPlanner(context, { wasm: this.#wasm, layers: 1, heads, kvHeads, headDim });
     if (planner === undefined) throw new Error('this context plans nothing');
     const rope = ropeSpec({ base: 1e6, dimension: headDim, style: 'half', scaling: { kind: 'none' } }, undefined);
-    const asked = planner.plan({ backend: this.#backend, kv: this.#sequence, position: this.#length - QUERIES, count: QUERIES, heads, scale: 1 / Math.sqrt(headDim), rope, ids: documentIds(this.#length), phase: 'prefill', promptEnd: this.#length });
+    const asked = planner.plan({
+      backend: this.#backend,
+      kv: this.#sequence,
+      position: this.#length - QUERIES,
+      count: QUERIES,
+      heads,
+      scale: 1 / Math.sqrt(headDim),
+      rope,
+      ids: documentIds(this.#length),
+      phase: 'prefill',
+      promptEnd: this.#length,
+    });
     this.attention(isPlan(asked) ? await asked.ranges(0, this.#q) : asked);
     planner.free();
   }

@@ -9,7 +9,7 @@ export function documentIds(count: number, seed = 1): Int32Array {
     return Math.floor((state / 2 ** 32) * below);
   };
   const ids = new Int32Array(count);
-  for (let at = 0; at < count; ) {
+  for (let at = 0; at < count;) {
     const words = Array.from({ length: WORDS }, () => next(LETTERS));
     const end = Math.min(count, at + 8 + next(33));
     for (; at < end; at++) ids[at] = words[next(WORDS)] ?? 0;

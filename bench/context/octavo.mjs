@@ -11,10 +11,22 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 /** Bundles the worker `entry` and the pool's threads. */
 export async function bundleEngine(entry) {
   mkdirSync(here('../out'), { recursive: true });
-  const options = { bundle: true, format: 'esm', target: 'es2022', platform: 'browser', loader: { '.wgsl': 'text' }, logLevel: 'error' };
+  const options = {
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'browser',
+    loader: { '.wgsl': 'text' },
+    logLevel: 'error',
+  };
   await bundle({ ...options, entryPoints: [here(`../entries/${entry}.ts`)], outfile: here(`../out/${entry}.js`) });
-  await bundle({ ...options, entryPoints: [here('../../src/platform/pool-worker.ts')], outfile: here('../out/pool.js') });
-  for (const name of ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads']) copyFileSync(here(`../../build/wasm/octavo.${name}.wasm`), here(`../out/octavo.${name}.wasm`));
+  await bundle({
+    ...options,
+    entryPoints: [here('../../src/platform/pool-worker.ts')],
+    outfile: here('../out/pool.js'),
+  });
+  for (const name of ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads'])
+    copyFileSync(here(`../../build/wasm/octavo.${name}.wasm`), here(`../out/octavo.${name}.wasm`));
 }
 
 /** Resolves when the engine stands: { ask(message), pid(), close() }. `path`: a model's file, for messages of kind 'load'. */
@@ -38,7 +50,9 @@ export async function openEngine({ entry = 'context', path, build, threads }) {
             const worker = (globalThis.engine ??= new Worker(`/out/${entry}.js`, { type: 'module' }));
             worker.onmessage = ({ data }) => ('failed' in data ? reject(new Error(data.failed)) : resolve(data.result));
             worker.onerror = (event) => reject(new Error(event.message));
-            worker.postMessage(message.kind === 'load' ? { ...message, file: document.querySelector('#file').files[0] } : message);
+            worker.postMessage(
+              message.kind === 'load' ? { ...message, file: document.querySelector('#file').files[0] } : message,
+            );
           }),
         { entry, message },
       );

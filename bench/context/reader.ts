@@ -15,7 +15,15 @@ import type { Wasm } from '../../src/wasm.ts';
 import { documentIds } from './document.ts';
 
 export const CHUNK = 512;
-const GREEDY: SampleSpec = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
+const GREEDY: SampleSpec = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  seed: 0,
+};
 
 export interface ChunkTime {
   readonly position: number;
@@ -65,7 +73,8 @@ export class Reader {
     const { table, blocks } = this.#sequence;
     const known = read / PAGE_TOKENS;
     for (let lane = 0; lane < table.length / blocks; lane++) {
-      for (let block = known; block < this.#length / PAGE_TOKENS; block++) this.#pool.copy(table[lane * blocks + (block % known)] ?? 0, table[lane * blocks + block] ?? 0);
+      for (let block = known; block < this.#length / PAGE_TOKENS; block++)
+        this.#pool.copy(table[lane * blocks + (block % known)] ?? 0, table[lane * blocks + block] ?? 0);
     }
   }
 
@@ -83,14 +92,23 @@ export class Reader {
       const milliseconds = performance.now() - begun;
       const operations = new Map(profile.take());
       profile.enabled = false;
-      return { position, milliseconds, planning: seen.planning, attention: operations.get('attention')?.milliseconds ?? 0, keys: seen.keys / seen.lists };
+      return {
+        position,
+        milliseconds,
+        planning: seen.planning,
+        attention: operations.get('attention')?.milliseconds ?? 0,
+        keys: seen.keys / seen.lists,
+      };
     } finally {
       planner?.free();
     }
   }
 
   /** Greedy steps behind the filled context, after its pages were closed to `context.kvBits`; milliseconds a step, and the pages' bytes. */
-  async decode(context: ContextOptions, steps: number): Promise<{ readonly milliseconds: readonly number[]; readonly bytes: number }> {
+  async decode(
+    context: ContextOptions,
+    steps: number,
+  ): Promise<{ readonly milliseconds: readonly number[]; readonly bytes: number }> {
     const { kvBits = 16 } = context;
     const sequence = this.#sequence.fork();
     const planner = this.#planner(context);
@@ -111,7 +129,9 @@ export class Reader {
         const begun = performance.now();
         sequence.ensure(position + 1);
         const hidden = await this.#hidden(sequence, position, 1, planner, 'decode', this.#length);
-        this.#backend.scope(() => this.#backend.sample(this.#model.logits(hidden), sampler, GREEDY, this.#ring, position + 1));
+        this.#backend.scope(() =>
+          this.#backend.sample(this.#model.logits(hidden), sampler, GREEDY, this.#ring, position + 1),
+        );
         this.#backend.free(hidden);
         await this.#backend.readIds(this.#ring, position + 1, position + 2);
         sequence.settle(kvBits);
@@ -130,24 +150,59 @@ export class Reader {
     // Which heads stream makes no difference to the clock: every second one.
     const streams = Uint8Array.from({ length: layers * kvHeads }, (_, i) => i % 2);
     const semantic = Float32Array.from({ length: layers * heads }, (_, i) => (i * 7919) % 101);
-    return createPlanner(context, { wasm: this.#wasm, layers, heads, kvHeads, headDim, endsSentence: (id) => id % 16 === 0, streaming: { layers, kvHeads, streams }, semantic });
+    return createPlanner(context, {
+      wasm: this.#wasm,
+      layers,
+      heads,
+      kvHeads,
+      headDim,
+      endsSentence: (id) => id % 16 === 0,
+      streaming: { layers, kvHeads, streams },
+      semantic,
+    });
   }
 
-  async #forward(position: number, count: number, planner: Planner | undefined, promptEnd = this.#length, seen?: Seen): Promise<void> {
+  async #forward(
+    position: number,
+    count: number,
+    planner: Planner | undefined,
+    promptEnd = this.#length,
+    seen?: Seen,
+  ): Promise<void> {
     this.#sequence.ensure(Math.max(this.#sequence.length, position + count));
     this.#backend.free(await this.#hidden(this.#sequence, position, count, planner, 'prefill', promptEnd, seen));
     await this.#backend.idle();
   }
 
-  async #hidden(kv: Sequence, position: number, count: number, planner: Planner | undefined, phase: PlannedCall['phase'], promptEnd: number, seen?: Seen): Promise<Tensor> {
+  async #hidden(
+    kv: Sequence,
+    position: number,
+    count: number,
+    planner: Planner | undefined,
+    phase: PlannedCall['phase'],
+    promptEnd: number,
+    seen?: Seen,
+  ): Promise<Tensor> {
     const backend = this.#backend;
     const model = this.#model;
     const x = backend.keep(backend.scope(() => model.embed(this.#ring, position, count)));
     try {
       const begun = performance.now();
-      const asked = planner?.plan({ backend, kv, position, count, ...model.attention, rope: model.rope, ids: this.#ids.subarray(0, position + count), phase, promptEnd }) ?? denseCausal(count, position + count);
+      const asked =
+        planner?.plan({
+          backend,
+          kv,
+          position,
+          count,
+          ...model.attention,
+          rope: model.rope,
+          ids: this.#ids.subarray(0, position + count),
+          phase,
+          promptEnd,
+        }) ?? denseCausal(count, position + count);
       if (seen !== undefined) seen.planning += performance.now() - begun;
-      if (isPlan(asked)) return await model.forwardPlanned(x, kv, position, seen === undefined ? asked : watched(asked, seen));
+      if (isPlan(asked))
+        return await model.forwardPlanned(x, kv, position, seen === undefined ? asked : watched(asked, seen));
       if (seen !== undefined) tally(asked, seen);
       return backend.keep(backend.scope(() => model.forward(x, kv, position, asked)));
     } finally {

@@ -8,7 +8,12 @@ const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLev
 const started = performance.now();
 const model = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
 const load = performance.now() - started;
-const context = await model.createContext({ contextSize: promptTokens + newTokens + 64, threads: { ideal: threads, min: threads }, batchSize: Math.max(512, promptTokens), flashAttention: false });
+const context = await model.createContext({
+  contextSize: promptTokens + newTokens + 64,
+  threads: { ideal: threads, min: threads },
+  batchSize: Math.max(512, promptTokens),
+  flashAttention: false,
+});
 const sequence = context.getSequence();
 const prompt = model.tokenize('a'.repeat(promptTokens));
 const arrivals = [];
@@ -19,8 +24,16 @@ for await (const token of sequence.evaluate(prompt, { temperature: 0 })) {
   if (arrivals.length === newTokens) break;
 }
 const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
-console.log(JSON.stringify({
-  engine: 'llama.cpp native', version: '3.21.1', promptTokens: prompt.length, tokens: arrivals.length, loadMs: load,
-  prefill: prompt.length / ((arrivals[0] - begin) / 1000), decode: (arrivals.length - 1) / ((arrivals.at(-1) - arrivals[0]) / 1000), peak,
-}));
+console.log(
+  JSON.stringify({
+    engine: 'llama.cpp native',
+    version: '3.21.1',
+    promptTokens: prompt.length,
+    tokens: arrivals.length,
+    loadMs: load,
+    prefill: prompt.length / ((arrivals[0] - begin) / 1000),
+    decode: (arrivals.length - 1) / ((arrivals.at(-1) - arrivals[0]) / 1000),
+    peak,
+  }),
+);
 process.exit(0);

@@ -7,7 +7,9 @@ const KIBI = 1024;
 export function renderers() {
   const parents = new Map();
   const found = [];
-  for (const pid of readdirSync('/proc').filter((d) => /^\d+$/.test(d)).map(Number)) {
+  for (const pid of readdirSync('/proc')
+    .filter((d) => /^\d+$/.test(d))
+    .map(Number)) {
     try {
       // The name, in parentheses, may hold anything.
       parents.set(pid, Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1]));
@@ -51,7 +53,11 @@ export function mappings(pid) {
   let current;
   for (const line of readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
     const head = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+\s*(.*)$/.exec(line);
-    if (head !== null) current = { bytes: Number.parseInt(head[2], 16) - Number.parseInt(head[1], 16), data: head[3].startsWith('rw') && !head[4].startsWith('/') };
+    if (head !== null)
+      current = {
+        bytes: Number.parseInt(head[2], 16) - Number.parseInt(head[1], 16),
+        data: head[3].startsWith('rw') && !head[4].startsWith('/'),
+      };
     const field = /^(Rss|Pss):\s+(\d+)/.exec(line);
     if (field === null || current === undefined) continue;
     const bytes = Number(field[2]) * KIBI;

@@ -14,7 +14,13 @@ type Ask =
   | { readonly kind: 'load'; readonly file: File; readonly length: number; readonly read: number }
   | { readonly kind: 'chunk'; readonly context: ContextOptions; readonly position: number; readonly promptEnd: number }
   | { readonly kind: 'decode'; readonly context: ContextOptions; readonly steps: number }
-  | { readonly kind: 'bytes'; readonly layers: number; readonly kvHeads: number; readonly headDim: number; readonly tokens: number }
+  | {
+      readonly kind: 'bytes';
+      readonly layers: number;
+      readonly kvHeads: number;
+      readonly headDim: number;
+      readonly tokens: number;
+    }
   | { readonly kind: 'layer'; readonly length: number }
   | { readonly kind: 'attention' | 'probe' }
   | { readonly kind: 'planned'; readonly context: ContextOptions };
@@ -60,7 +66,9 @@ async function answer(ask: Ask): Promise<unknown> {
       const { layers, kvHeads, headDim, tokens } = ask;
       const pool = opened().backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
       const pages = (layers * kvHeads * tokens) / 32;
-      const bytes = Object.fromEntries(KV_FORMATS.map((format): [KvFormat, number] => [format, pages * pool.pageBytes(format)]));
+      const bytes = Object.fromEntries(
+        KV_FORMATS.map((format): [KvFormat, number] => [format, pages * pool.pageBytes(format)]),
+      );
       pool.free();
       return bytes;
     }
@@ -82,6 +90,8 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   try {
     globalThis.postMessage({ result: await answer(data) });
   } catch (error) {
-    globalThis.postMessage({ failed: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error) });
+    globalThis.postMessage({
+      failed: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error),
+    });
   }
 };

@@ -43,9 +43,20 @@ interface Timed {
 }
 interface Stages {
   readonly prompt: Timed;
-  readonly rounds: readonly { readonly known: number; readonly encoder: Timed; readonly language: Timed; readonly decoder: Timed }[];
+  readonly rounds: readonly {
+    readonly known: number;
+    readonly encoder: Timed;
+    readonly language: Timed;
+    readonly decoder: Timed;
+  }[];
   /** `condition` once an iteration, `step` each denoising step. */
-  readonly head: readonly { readonly predicted: number; readonly milliseconds: number; readonly condition: number; readonly step: number; readonly operations: Operations }[];
+  readonly head: readonly {
+    readonly predicted: number;
+    readonly milliseconds: number;
+    readonly condition: number;
+    readonly step: number;
+    readonly operations: Operations;
+  }[];
 }
 
 const SEED = 1;
@@ -89,7 +100,8 @@ class Studio {
       }
       const denoiser = new Denoiser(this.#backend, head, schedule.slice(0, job.steps));
       const timed: Stages['head'][number][] = [];
-      for (const predicted of job.predicted) timed.push({ predicted, ...(await this.#denoise(denoiser, predicted, grid, job)) });
+      for (const predicted of job.predicted)
+        timed.push({ predicted, ...(await this.#denoise(denoiser, predicted, grid, job)) });
       denoiser.free();
       return { prompt, rounds, head: timed };
     } finally {
@@ -100,7 +112,11 @@ class Studio {
   async decode(size: number): Promise<Timed> {
     const { config } = this.#pictures;
     const { pictures } = this.#pictures.painting();
-    const tokens = seededSources(SEED).noise('initial', Int32Array.from({ length: (size / config.patch) ** 2 }, (_, i) => i), { tokens: (size / config.patch) ** 2, channels: config.channels });
+    const tokens = seededSources(SEED).noise(
+      'initial',
+      Int32Array.from({ length: (size / config.patch) ** 2 }, (_, i) => i),
+      { tokens: (size / config.patch) ** 2, channels: config.channels },
+    );
     return this.#timed(async () => {
       const held = new Held(this.#backend);
       const values = new Float32Array(size * size * 3);
@@ -122,19 +138,29 @@ class Studio {
     return prompts.map((count, row) => Int32Array.from({ length: count }, (_, i) => 100 + 1000 * row + i));
   }
 
-  async #round({ known, wanted }: { readonly known: Int32Array; readonly wanted: Int32Array }, grid: number, prompts: Prompts, job: Job): Promise<Omit<Stages['rounds'][number], 'known'>> {
+  async #round(
+    { known, wanted }: { readonly known: Int32Array; readonly wanted: Int32Array },
+    grid: number,
+    prompts: Prompts,
+    job: Job,
+  ): Promise<Omit<Stages['rounds'][number], 'known'>> {
     const backend = this.#backend;
     const { channels } = this.#pictures.config;
     const { encoder, decoder, toLanguage, fromLanguage } = this.#pictures.painting();
     const held = new Held(backend);
     const values = seededSources(SEED).noise(0, known, { tokens: grid * grid, channels });
-    const parts: { encoder: Timed; language: Timed[]; decoder: Timed[] } = { encoder: { milliseconds: 0, operations: [] }, language: [], decoder: [] };
+    const parts: { encoder: Timed; language: Timed[]; decoder: Timed[] } = {
+      encoder: { milliseconds: 0, operations: [] },
+      language: [],
+      decoder: [],
+    };
     try {
       const sequences = [];
       for (const ids of this.#prompts(job)) sequences.push(await prompts.sequence({ ids }, undefined, this.#pause));
       let x: Tensor | undefined;
       parts.encoder = await this.#timed(async () => {
-        const given = known.length === 0 ? undefined : held.step(() => backend.upload(values, [known.length, channels]));
+        const given =
+          known.length === 0 ? undefined : held.step(() => backend.upload(values, [known.length, channels]));
         x = await paced(encoder.forward(given, known, grid, held), this.#pause);
       });
       if (x === undefined) throw new Error('the encoder gave nothing');
@@ -166,20 +192,40 @@ class Studio {
     return { encoder: parts.encoder, language: together(parts.language), decoder: together(parts.decoder) };
   }
 
-  async #denoise(denoiser: Denoiser, predicted: number, grid: number, { steps }: Job): Promise<Omit<Stages['head'][number], 'predicted'>> {
+  async #denoise(
+    denoiser: Denoiser,
+    predicted: number,
+    grid: number,
+    { steps }: Job,
+  ): Promise<Omit<Stages['head'][number], 'predicted'>> {
     const backend = this.#backend;
     const { channels, mar } = this.#pictures.config;
     const { head } = this.#pictures.painting();
     const sources = seededSources(SEED);
     const positions = Int32Array.from({ length: predicted }, (_, i) => i);
-    const values = sources.noise(0, Int32Array.from({ length: 2 * predicted }, (_, i) => i), { tokens: 2 * predicted, channels: mar.width });
+    const values = sources.noise(
+      0,
+      Int32Array.from({ length: 2 * predicted }, (_, i) => i),
+      { tokens: 2 * predicted, channels: mar.width },
+    );
     const conditions = backend.keep(backend.upload(values, [2 * predicted, mar.width]));
     try {
       const condition = await this.#timed(async () => backend.scope(() => void head.condition(conditions)));
       const { milliseconds, operations } = await this.#timed(async () => {
-        finite('the tokens', await denoiser.run({ conditions, positions, tokens: grid * grid, channels, sources, guidance: GUIDANCE }, this.#pause));
+        finite(
+          'the tokens',
+          await denoiser.run(
+            { conditions, positions, tokens: grid * grid, channels, sources, guidance: GUIDANCE },
+            this.#pause,
+          ),
+        );
       });
-      return { milliseconds, condition: condition.milliseconds, step: (milliseconds - condition.milliseconds) / steps, operations };
+      return {
+        milliseconds,
+        condition: condition.milliseconds,
+        step: (milliseconds - condition.milliseconds) / steps,
+        operations,
+      };
     } finally {
       backend.free(conditions);
     }
@@ -215,7 +261,11 @@ async function answer(ask: Ask): Promise<unknown> {
   if (ask.kind === 'load') {
     const module = await WebAssembly.compileStreaming(fetch(new URL(`./octavo.${ask.build}.wasm`, import.meta.url)));
     const start = performance.now();
-    backend = await createWasmBackend({ wasm: await instantiate(ask.build, module), threads: ask.threads, spawn: spawnPoolWorker });
+    backend = await createWasmBackend({
+      wasm: await instantiate(ask.build, module),
+      threads: ask.threads,
+      spawn: spawnPoolWorker,
+    });
     const model = await loadModel(await openModel(ask.file), backend);
     if (model.pictures === undefined) throw new Error('the file has no picture parts');
     studio = new Studio(backend, model, model.pictures);
@@ -230,6 +280,8 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   try {
     globalThis.postMessage({ result: await answer(data) });
   } catch (error) {
-    globalThis.postMessage({ failed: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error) });
+    globalThis.postMessage({
+      failed: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error),
+    });
   }
 };

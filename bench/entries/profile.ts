@@ -27,15 +27,39 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const model = (await loadModel(await openModel(file), backend)).language;
   const { layers, kvHeads, headDim } = model.config;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
-  const lane = { model, sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32), ring: backend.ids(promptTokens + newTokens + 33), sampler: backend.sampler(model.config.vocabulary), visual: { look: noPictures, see: noPictures } };
+  const lane = {
+    model,
+    sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32),
+    ring: backend.ids(promptTokens + newTokens + 33),
+    sampler: backend.sampler(model.config.vocabulary),
+    visual: { look: noPictures, see: noPictures },
+  };
   const { profile } = backend;
   profile.enabled = true;
   profile.take();
   const ids = Int32Array.from({ length: promptTokens }, () => 64);
-  const result = await generate(lane, { ids, pictures: [], cached: 0, spec: GREEDY, stopIds: new Set(), maxTokens: 1, chunk: prefillChunk(backend, 494e6), onId: () => false });
+  const result = await generate(lane, {
+    ids,
+    pictures: [],
+    cached: 0,
+    spec: GREEDY,
+    stopIds: new Set(),
+    maxTokens: 1,
+    chunk: prefillChunk(backend, 494e6),
+    onId: () => false,
+  });
   const prefill = { milliseconds: result.prefill, operations: [...profile.take()] };
   const all = Int32Array.from([...ids, ...result.ids]);
-  const decoded = await generate(lane, { ids: all, pictures: [], cached: promptTokens, spec: GREEDY, stopIds: new Set(), maxTokens: newTokens, chunk: 32, onId: () => false });
+  const decoded = await generate(lane, {
+    ids: all,
+    pictures: [],
+    cached: promptTokens,
+    spec: GREEDY,
+    stopIds: new Set(),
+    maxTokens: newTokens,
+    chunk: 32,
+    onId: () => false,
+  });
   const decode = { milliseconds: decoded.prefill + decoded.decode, operations: [...profile.take()] };
   const { hidden, mlp, heads, vocabulary } = model.config;
   const layerProducts = layers * hidden * ((2 * heads + 2 * kvHeads) * headDim + 3 * mlp);

@@ -14,7 +14,12 @@ type Ask =
   | { readonly kind: 'open'; readonly build: WasmBuild; readonly threads: number }
   | { readonly kind: 'load'; readonly file: File }
   | { readonly kind: 'select'; readonly picture: Picture; readonly selection: VisualSelection }
-  | { readonly kind: 'answer'; readonly picture: Picture; readonly kept: readonly number[] | undefined; readonly question: number };
+  | {
+      readonly kind: 'answer';
+      readonly picture: Picture;
+      readonly kept: readonly number[] | undefined;
+      readonly question: number;
+    };
 
 /** Tokens: a square grid, then `fixed` buffers, as MAR gives them. */
 interface Picture {
@@ -24,7 +29,15 @@ interface Picture {
 }
 
 const CHUNK = 512;
-const GREEDY: SampleSpec = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
+const GREEDY: SampleSpec = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  seed: 0,
+};
 
 let device: { readonly backend: WasmBackend; readonly wasm: Wasm } | undefined;
 let model: LanguageModel | undefined;
@@ -41,31 +54,55 @@ function embeddings({ side, fixed, width }: Picture): Float32Array {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 31 - 1;
   };
-  const regions = Array.from({ length: 12 }, () => ({ x: next(), y: next(), vector: Float32Array.from({ length: width }, next) }));
+  const regions = Array.from({ length: 12 }, () => ({
+    x: next(),
+    y: next(),
+    vector: Float32Array.from({ length: width }, next),
+  }));
   const values = new Float32Array((side * side + fixed) * width);
   for (let token = 0; token < side * side + fixed; token++) {
     const [x, y] = [((token % side) / side) * 2 - 1, (Math.floor(token / side) / side) * 2 - 1];
-    const nearest = regions.reduce((best, region) => (Math.hypot(region.x - x, region.y - y) < Math.hypot(best.x - x, best.y - y) ? region : best));
+    const nearest = regions.reduce((best, region) =>
+      Math.hypot(region.x - x, region.y - y) < Math.hypot(best.x - x, best.y - y) ? region : best,
+    );
     for (let i = 0; i < width; i++) values[token * width + i] = (nearest.vector[i] ?? 0) + next();
   }
   return values;
 }
 
-function select(picture: Picture, selection: VisualSelection): { readonly milliseconds: number; readonly kept: number[] } {
+function select(
+  picture: Picture,
+  selection: VisualSelection,
+): { readonly milliseconds: number; readonly kept: number[] } {
   const { side, fixed, width } = picture;
   const count = side * side + fixed;
   const choice = readSelection(selection);
   if (choice === undefined) throw new Error('a selection that keeps all');
   const values = embeddings(picture);
   const question = selection.method === 'cdpruner' ? values.slice(0, 8 * width) : undefined;
-  const patches = selection.method === 'showui' ? { values: values.subarray(0, side * side * 16), rows: side, columns: side, width: 16 } : undefined;
+  const patches =
+    selection.method === 'showui'
+      ? { values: values.subarray(0, side * side * 16), rows: side, columns: side, width: 16 }
+      : undefined;
   const begun = performance.now();
-  const kept = selectTokens(opened().wasm, { embeddings: values, count, width, fixed: [[side * side, count]], question, patches }, choice);
+  const kept = selectTokens(
+    opened().wasm,
+    { embeddings: values, count, width, fixed: [[side * side, count]], question, patches },
+    choice,
+  );
   return { milliseconds: performance.now() - begun, kept: [...kept] };
 }
 
 /** Prefill of the picture's tokens (those kept, or all) and of the question, and the first id. */
-async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer' }>): Promise<{ readonly milliseconds: number; readonly tokens: number; readonly bytes: number }> {
+async function answer({
+  picture,
+  kept,
+  question,
+}: Extract<Ask, { kind: 'answer' }>): Promise<{
+  readonly milliseconds: number;
+  readonly tokens: number;
+  readonly bytes: number;
+}> {
   const { backend } = opened();
   if (model === undefined) throw new Error('no model is loaded');
   const { layers, kvHeads, headDim, vocabulary } = model.config;
@@ -78,14 +115,16 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
   if (kept !== undefined) {
     // Those kept stand where they stood; the question follows where it would.
     const positions = new Int32Array(sequence.blocks * 32);
-    for (let slot = 0; slot < positions.length; slot++) positions[slot] = indices[slot] ?? picture.side ** 2 + picture.fixed + slot - indices.length;
+    for (let slot = 0; slot < positions.length; slot++)
+      positions[slot] = indices[slot] ?? picture.side ** 2 + picture.fixed + slot - indices.length;
     sequence.positions = positions;
   }
   const ring = backend.ids(tokens + 2);
   const sampler = backend.sampler(vocabulary);
   sampler.reset(new Int32Array(0));
   const rows = new Float32Array(indices.length * width);
-  for (const [slot, index] of indices.entries()) rows.set(all.subarray(index * width, (index + 1) * width), slot * width);
+  for (const [slot, index] of indices.entries())
+    rows.set(all.subarray(index * width, (index + 1) * width), slot * width);
   const language = model;
   try {
     const begun = performance.now();
@@ -98,7 +137,8 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
         if (seen > 0) parts.push(backend.upload(rows.slice(start * width, (start + seen) * width), [seen, width]));
         if (seen < count) parts.push(language.embed(ring, start + seen, count - seen));
         const hidden = language.forward(backend.stack(parts), sequence, start, denseCausal(count, start + count));
-        if (start + count === tokens) backend.sample(language.logits(backend.rows(hidden, count - 1, 1)), sampler, GREEDY, ring, tokens);
+        if (start + count === tokens)
+          backend.sample(language.logits(backend.rows(hidden, count - 1, 1)), sampler, GREEDY, ring, tokens);
       });
     }
     await backend.readIds(ring, tokens, tokens + 1);
@@ -135,6 +175,8 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   try {
     globalThis.postMessage({ result: await reply(data) });
   } catch (error) {
-    globalThis.postMessage({ failed: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error) });
+    globalThis.postMessage({
+      failed: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error),
+    });
   }
 };

@@ -12,6 +12,25 @@ export function bareModule() {
   const out = join(root, 'build', 'bench', 'bare.wasm');
   mkdirSync(dirname(out), { recursive: true });
   const asc = createRequire(import.meta.url).resolve('assemblyscript/bin/asc.js');
-  execFileSync(process.execPath, [asc, 'bench/kernels/bare.ts', '--config', 'none', '-o', 'build/bench/bare.wasm', '--enable', 'simd,relaxed-simd', '--runtime', 'stub', '-O3', '--importMemory', '--use', 'abort='], { cwd: root, stdio: 'inherit' });
+  execFileSync(
+    process.execPath,
+    [
+      asc,
+      'bench/kernels/bare.ts',
+      '--config',
+      'none',
+      '-o',
+      'build/bench/bare.wasm',
+      '--enable',
+      'simd,relaxed-simd',
+      '--runtime',
+      'stub',
+      '-O3',
+      '--importMemory',
+      '--use',
+      'abort=',
+    ],
+    { cwd: root, stdio: 'inherit' },
+  );
   return readFileSync(out).toString('base64');
 }

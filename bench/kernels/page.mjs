@@ -16,7 +16,8 @@ export async function measure(job) {
   const widest = Math.max(...job.shapes.map(([, cols]) => cols));
   const x = engine.alloc(job.tokens * widest * 4) >>> 0;
   const xs = new Float32Array(memory.buffer, x, job.tokens * widest);
-  for (let i = 0; i < xs.length; i++) xs[i] = ((noise[(i * 7) & 65535] - 128) * (1 + (noise[(i * 13) & 65535] & 3))) / 128;
+  for (let i = 0; i < xs.length; i++)
+    xs[i] = ((noise[(i * 7) & 65535] - 128) * (1 + (noise[(i * 13) & 65535] & 3))) / 128;
   const activations = engine.alloc(engine.activationBytes(job.tokens, widest)) >>> 0;
   const out = engine.alloc(job.tokens * 65536) >>> 0;
   const scratch = engine.alloc(engine.matmulScratchBytes()) >>> 0;
@@ -27,29 +28,53 @@ export async function measure(job) {
     const rowBytes = (cols / format.block) * format.bytes;
     const file = new Uint8Array(memory.buffer, staging, 16 * rowBytes);
     for (let i = 0; i < file.length; i++) file[i] = noise[(i * 31 + (i >> 8)) & 65535];
-    if (format.name === 'F32') new Float32Array(memory.buffer, staging, 16 * cols).forEach((_, i, a) => { a[i] = (noise[i & 65535] - 128) / 1000; });
-    for (let at = 0; at < file.length; at += format.bytes) for (const h of format.halves) { file[at + h] = noise[at & 65535]; file[at + h + 1] = 0x28; }
+    if (format.name === 'F32')
+      new Float32Array(memory.buffer, staging, 16 * cols).forEach((_, i, a) => {
+        a[i] = (noise[i & 65535] - 128) / 1000;
+      });
+    for (let at = 0; at < file.length; at += format.bytes)
+      for (const h of format.halves) {
+        file[at + h] = noise[at & 65535];
+        file[at + h + 1] = 0x28;
+      }
     const tile = engine.packedBytes(format.ggml, 16, cols);
     engine.packRows(pool, staging, format.ggml, 0, 16, 16, cols);
     const all = new Uint8Array(memory.buffer, pool, POOL);
     let have = tile;
     const whole = Math.floor(POOL / tile) * tile;
-    while (have < whole) { const n = Math.min(have, whole - have); all.copyWithin(have, 0, n); have += n; }
+    while (have < whole) {
+      const n = Math.min(have, whole - have);
+      all.copyWithin(have, 0, n);
+      have += n;
+    }
     return tile;
   };
-  const time = (body) => { const t = performance.now(); body(); return performance.now() - t; };
+  const time = (body) => {
+    const t = performance.now();
+    body();
+    return performance.now() - t;
+  };
   // Pieces of about a millisecond, shorter than a scheduler's slice: other processes only ever slow a piece down, so the fast tenth is the kernel's own.
   const fast = (pieces, body) => {
     const times = Array.from({ length: pieces }, (_, i) => time(() => body(i))).sort((p, q) => p - q);
     return times[Math.floor(pieces / 10)];
   };
-  const rest = () => new Promise((resolve) => { setTimeout(resolve, 20); });
+  const rest = () =>
+    new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
   const PIECE = 4 << 20;
   const pieces = job.pieces;
   const rates = { read: [], cached: [], dots: [], loaded: [] };
   const bareRates = () => {
     rates.read.push(PIECE / fast(pieces, (i) => bare.read(pool + (i % (POOL / PIECE)) * PIECE, PIECE)) / 1e6);
-    rates.cached.push((2000 * 16384) / fast(pieces, () => { for (let i = 0; i < 2000; i++) bare.read(pool, 16384); }) / 1e6);
+    rates.cached.push(
+      (2000 * 16384) /
+        fast(pieces, () => {
+          for (let i = 0; i < 2000; i++) bare.read(pool, 16384);
+        }) /
+        1e6,
+    );
     rates.dots.push((12 * 16 * 4e5) / fast(pieces, () => bare.dots(pool, 4e5)) / 1e6);
     rates.loaded.push((256 * 16 * 2e4) / fast(pieces, () => bare.loadedDots(pool, 2e4)) / 1e6);
   };
@@ -63,8 +88,11 @@ export async function measure(job) {
       const all = Math.floor(POOL / tile) * 16;
       const piece = Math.max(1, Math.floor(PIECE / tile)) * 16;
       const slots = Math.floor(all / piece);
-      const product = (start, end, count) => engine.matmul(out - start * 4, end - start, input, pool, format.ggml, start, end, all, cols, count, scratch);
-      const prepare = (count) => { if (int8) engine.quantiseActivations(activations, x, count, cols); };
+      const product = (start, end, count) =>
+        engine.matmul(out - start * 4, end - start, input, pool, format.ggml, start, end, all, cols, count, scratch);
+      const prepare = (count) => {
+        if (int8) engine.quantiseActivations(activations, x, count, cols);
+      };
       const few = Math.min(piece, 64);
       prepare(job.tokens);
       for (let i = 0; i < 30; i++) product(0, 16, job.tokens);
@@ -77,10 +105,19 @@ export async function measure(job) {
       const matrixMs = fast(pieces, (i) => product((i % slots) * piece, (i % slots) * piece + few, job.tokens)) / few;
       bareRates();
       const slab = Math.max(1, Math.floor((1 << 18) / tile));
-      const packMs = fast(pieces, () => { for (let i = 0; i < slab; i++) engine.packRows(pool, staging, format.ggml, 0, 16, 16, cols); }) / slab;
+      const packMs =
+        fast(pieces, () => {
+          for (let i = 0; i < slab; i++) engine.packRows(pool, staging, format.ggml, 0, 16, 16, cols);
+        }) / slab;
       rows.push({
-        n, cols, vectorMs: vectorMs * n, vectorGB: tile / 16 / vectorMs / 1e6, vectorG: cols / vectorMs / 1e6,
-        matrixMs: matrixMs * n, matrixG: (cols * job.tokens) / matrixMs / 1e6, packGB: ((format.bytes / format.block) * 16 * cols) / packMs / 1e6,
+        n,
+        cols,
+        vectorMs: vectorMs * n,
+        vectorGB: tile / 16 / vectorMs / 1e6,
+        vectorG: cols / vectorMs / 1e6,
+        matrixMs: matrixMs * n,
+        matrixG: (cols * job.tokens) / matrixMs / 1e6,
+        packGB: ((format.bytes / format.block) * 16 * cols) / packMs / 1e6,
       });
     }
   }

@@ -19,7 +19,12 @@ export interface PictureTiming {
 export interface PictureResults {
   readonly timings: readonly PictureTiming[];
   /** Of one decoder: by operation, then `total`. */
-  readonly decoder: readonly { readonly format: string; readonly flops: number; readonly operations: readonly (readonly [string, { readonly calls: number; readonly milliseconds: number }])[]; readonly milliseconds: number }[];
+  readonly decoder: readonly {
+    readonly format: string;
+    readonly flops: number;
+    readonly operations: readonly (readonly [string, { readonly calls: number; readonly milliseconds: number }])[];
+    readonly milliseconds: number;
+  }[];
 }
 
 const NOISE = Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i * 12.9898) + Math.sin(i * 78.233));
@@ -46,7 +51,8 @@ async function fast(backend: Backend, runs: number, body: () => void): Promise<n
 
 function tensor(backend: Backend, rows: number, cols: number): Tensor {
   const data = new Float32Array(rows * cols);
-  for (let at = 0; at < data.length; at += NOISE.length) data.set(NOISE.subarray(0, Math.min(NOISE.length, data.length - at)), at);
+  for (let at = 0; at < data.length; at += NOISE.length)
+    data.set(NOISE.subarray(0, Math.min(NOISE.length, data.length - at)), at);
   return backend.keep(backend.upload(data, [rows, cols]));
 }
 
@@ -58,7 +64,9 @@ export interface Bare {
 
 /** What the dot and the multiply-add of relaxed SIMD give with nothing else (bare.ts). */
 export async function bareRates(module: WebAssembly.Module): Promise<Bare> {
-  const { exports } = await WebAssembly.instantiate(module, { env: { memory: new WebAssembly.Memory({ initial: 64, maximum: 65536 }) } });
+  const { exports } = await WebAssembly.instantiate(module, {
+    env: { memory: new WebAssembly.Memory({ initial: 64, maximum: 65536 }) },
+  });
   const rate = (name: string, each: number): number => {
     const run = exports[name] as (at: number, turns: number) => number;
     let best = 0;
@@ -72,7 +80,11 @@ export async function bareRates(module: WebAssembly.Module): Promise<Bare> {
   return { dot: rate('dots', 32), multiplyAdd: rate('multiplyAdds', 8) };
 }
 
-export async function measurePictures(backend: WasmBackend, formats: readonly WeightFormat[], runs: number): Promise<PictureResults> {
+export async function measurePictures(
+  backend: WasmBackend,
+  formats: readonly WeightFormat[],
+  runs: number,
+): Promise<PictureResults> {
   const timings: PictureTiming[] = [];
   const decoder: PictureResults['decoder'][number][] = [];
   const time = async (what: string, format: string, flops: number, bytes: number, body: () => void): Promise<void> => {
@@ -81,8 +93,13 @@ export async function measurePictures(backend: WasmBackend, formats: readonly We
   for (const format of formats) {
     const random = randomWeights(backend, format);
     for (const [side, channels, rows, kernel, upsample, normed] of [
-      [32, 128, 128, 3, false, true], [16, 256, 256, 3, false, true], [16, 512, 512, 3, false, true], [8, 512, 512, 3, true, false],
-      [64, 128, 3, 3, false, true], [64, 3, 128, 3, false, false], [16, 512, 512, 1, false, true],
+      [32, 128, 128, 3, false, true],
+      [16, 256, 256, 3, false, true],
+      [16, 512, 512, 3, false, true],
+      [8, 512, 512, 3, true, false],
+      [64, 128, 3, 3, false, true],
+      [64, 3, 128, 3, false, false],
+      [16, 512, 512, 1, false, true],
     ] as const) {
       const x = tensor(backend, side * side, channels);
       const weight = await random.matrix(rows, kernel * kernel * channels);
@@ -93,7 +110,12 @@ export async function measurePictures(backend: WasmBackend, formats: readonly We
       await time(what, weight.format, 2 * after ** 2 * rows * kernel ** 2 * channels, 0, () => {
         const pad = kernel >> 1;
         backend.conv2d(x, weight, {
-          height: side, width: side, kernel, padding: [pad, pad, pad, pad], upsample, ...(moments ? { norm: { moments, weight: scale, bias: shift, activation: 'silu' } } : {}),
+          height: side,
+          width: side,
+          kernel,
+          padding: [pad, pad, pad, pad],
+          upsample,
+          ...(moments ? { norm: { moments, weight: scale, bias: shift, activation: 'silu' } } : {}),
         });
       });
       backend.free(x);
@@ -101,7 +123,8 @@ export async function measurePictures(backend: WasmBackend, formats: readonly We
     }
     random.free();
     for (const [model, count, width, heads, headDim, mlp] of [
-      ['ViT', 64, 1152, 16, 72, 4304], ['MAR', 64, 1280, 16, 80, 5120],
+      ['ViT', 64, 1152, 16, 72, 4304],
+      ['MAR', 64, 1280, 16, 80, 5120],
     ] as const) {
       const x = tensor(backend, count, width);
       const qkv = await random.matrix(3 * width, width);
@@ -109,24 +132,64 @@ export async function measurePictures(backend: WasmBackend, formats: readonly We
       const up = await random.matrix(mlp, width);
       const down = await random.matrix(width, mlp);
       const inner = tensor(backend, count, mlp);
-      await time(`${model} q/k/v ${width} -> ${3 * width}, ${count} rows`, qkv.format, 6 * count * width * width, 0, () => void backend.linear(x, [qkv]));
-      await time(`${model} output ${width} -> ${width}`, out.format, 2 * count * width * width, 0, () => void backend.linear(x, [out], { residual: x }));
-      await time(`${model} up ${width} -> ${mlp}, gelu`, up.format, 2 * count * width * mlp, 0, () => void backend.linear(x, [up], { activation: 'geluTanh' }));
-      await time(`${model} down ${mlp} -> ${width}`, down.format, 2 * count * width * mlp, 0, () => void backend.linear(inner, [down]));
+      await time(
+        `${model} q/k/v ${width} -> ${3 * width}, ${count} rows`,
+        qkv.format,
+        6 * count * width * width,
+        0,
+        () => void backend.linear(x, [qkv]),
+      );
+      await time(
+        `${model} output ${width} -> ${width}`,
+        out.format,
+        2 * count * width * width,
+        0,
+        () => void backend.linear(x, [out], { residual: x }),
+      );
+      await time(
+        `${model} up ${width} -> ${mlp}, gelu`,
+        up.format,
+        2 * count * width * mlp,
+        0,
+        () => void backend.linear(x, [up], { activation: 'geluTanh' }),
+      );
+      await time(
+        `${model} down ${mlp} -> ${width}`,
+        down.format,
+        2 * count * width * mlp,
+        0,
+        () => void backend.linear(inner, [down]),
+      );
       if (format === formats[0]) {
         // 64 queries of four heads on 1024 keys.
         const kvHeads = heads / 4;
         const pool = backend.kvPool({ layers: 1, kvHeads, headDim, format: 'f32' });
         const blocks = 32;
         pool.reserve(kvHeads * blocks);
-        const view: KvView = { pool, blocks, table: Int32Array.from({ length: kvHeads * blocks }, (_, i) => i), version: 1 };
+        const view: KvView = {
+          pool,
+          blocks,
+          table: Int32Array.from({ length: kvHeads * blocks }, (_, i) => i),
+          version: 1,
+        };
         const all = tensor(backend, blocks * PAGE_TOKENS, 3 * kvHeads * headDim);
-        await time(`${model} append, ${kvHeads} heads of ${headDim}`, '', 0, 8 * all.shape[0]! * all.shape[1]!, () => void backend.ropeAppend(all, view, 0, 0, { heads: kvHeads }));
+        await time(
+          `${model} append, ${kvHeads} heads of ${headDim}`,
+          '',
+          0,
+          8 * all.shape[0]! * all.shape[1]!,
+          () => void backend.ropeAppend(all, view, 0, 0, { heads: kvHeads }),
+        );
         const queries = tensor(backend, count, kvHeads * headDim);
         const keys = blocks * PAGE_TOKENS;
         const ranges = bidirectional(count, keys);
-        await time(`${model} attention, ${count} x ${keys}, ${kvHeads} heads of ${headDim}`, '', 4 * count * keys * kvHeads * headDim, 0, () =>
-          void backend.attention(queries, view, 0, keys - count, ranges, { heads: kvHeads, scale: headDim ** -0.5 }),
+        await time(
+          `${model} attention, ${count} x ${keys}, ${kvHeads} heads of ${headDim}`,
+          '',
+          4 * count * keys * kvHeads * headDim,
+          0,
+          () =>
+            void backend.attention(queries, view, 0, keys - count, ranges, { heads: kvHeads, scale: headDim ** -0.5 }),
         );
         backend.free(all);
         backend.free(queries);
@@ -141,16 +204,52 @@ export async function measurePictures(backend: WasmBackend, formats: readonly We
     const modulation = tensor(backend, rows, 3 * width);
     const wide = await random.matrix(3 * width, width);
     const square = await random.matrix(width, width);
-    await time(`diffusion head: modulation ${width} -> ${3 * width}, ${rows} rows`, wide.format, 6 * rows * width * width, 0, () => void backend.linear(x, [wide]));
-    await time(`diffusion head: MLP ${width} -> ${width}`, square.format, 2 * rows * width * width, 0, () => void backend.linear(x, [square], { activation: 'silu' }));
+    await time(
+      `diffusion head: modulation ${width} -> ${3 * width}, ${rows} rows`,
+      wide.format,
+      6 * rows * width * width,
+      0,
+      () => void backend.linear(x, [wide]),
+    );
+    await time(
+      `diffusion head: MLP ${width} -> ${width}`,
+      square.format,
+      2 * rows * width * width,
+      0,
+      () => void backend.linear(x, [square], { activation: 'silu' }),
+    );
     if (format === formats[0]) {
-      await time('diffusion head: modulate', '', 0, 16 * rows * width, () => void backend.modulate(x, { modulation, shift: 0, scale: width, epsilon: 1e-6 }));
-      await time('diffusion head: gatedAdd', '', 0, 16 * rows * width, () => void backend.gatedAdd(x, x, modulation, 2 * width));
+      await time(
+        'diffusion head: modulate',
+        '',
+        0,
+        16 * rows * width,
+        () => void backend.modulate(x, { modulation, shift: 0, scale: width, epsilon: 1e-6 }),
+      );
+      await time(
+        'diffusion head: gatedAdd',
+        '',
+        0,
+        16 * rows * width,
+        () => void backend.gatedAdd(x, x, modulation, 2 * width),
+      );
       const picture = tensor(backend, 64 * 64, 128);
       const moments = backend.keep(backend.moments([picture], 32, 1e-6));
       const [weight, bias] = [await random.vector(128, 1), await random.vector(128, 0)];
-      await time('moments, 64 px, 128 channels', '', 0, 4 * picture.shape[0]! * 128, () => void backend.moments([picture], 32, 1e-6));
-      await time('groupNorm and silu, the same', '', 0, 8 * picture.shape[0]! * 128, () => void backend.groupNorm(picture, { moments, weight, bias, activation: 'silu' }));
+      await time(
+        'moments, 64 px, 128 channels',
+        '',
+        0,
+        4 * picture.shape[0]! * 128,
+        () => void backend.moments([picture], 32, 1e-6),
+      );
+      await time(
+        'groupNorm and silu, the same',
+        '',
+        0,
+        8 * picture.shape[0]! * 128,
+        () => void backend.groupNorm(picture, { moments, weight, bias, activation: 'silu' }),
+      );
       for (const it of [picture, moments]) backend.free(it);
     }
     for (const it of [x, modulation]) backend.free(it);
@@ -165,7 +264,8 @@ export async function measurePictures(backend: WasmBackend, formats: readonly We
       const start = performance.now();
       backend.scope(() => void vae.run(latents));
       const milliseconds = performance.now() - start;
-      if (best === undefined || milliseconds < best.milliseconds) best = { format, flops: vae.flops, operations: [...backend.profile.take()], milliseconds };
+      if (best === undefined || milliseconds < best.milliseconds)
+        best = { format, flops: vae.flops, operations: [...backend.profile.take()], milliseconds };
     }
     backend.profile.enabled = false;
     if (best) decoder.push(best);

@@ -41,18 +41,30 @@ export interface Decoder {
 }
 
 export async function vaeDecoder(backend: Backend, random: RandomWeights): Promise<Decoder> {
-  const norm = async (channels: number): Promise<Norm> => ({ weight: await random.vector(channels, 1), bias: await random.vector(channels, 0) });
+  const norm = async (channels: number): Promise<Norm> => ({
+    weight: await random.vector(channels, 1),
+    bias: await random.vector(channels, 0),
+  });
   const conv = async (channels: number, rows: number, kernel: 1 | 3): Promise<Conv> => ({
-    weight: await random.matrix(rows, kernel * kernel * channels), bias: await random.vector(rows, 0), kernel,
+    weight: await random.matrix(rows, kernel * kernel * channels),
+    bias: await random.vector(rows, 0),
+    kernel,
   });
   const block = async (channels: number, rows: number): Promise<Block> => ({
-    first: await norm(channels), conv1: await conv(channels, rows, 3), second: await norm(rows), conv2: await conv(rows, rows, 3),
+    first: await norm(channels),
+    conv1: await conv(channels, rows, 3),
+    second: await norm(rows),
+    conv2: await conv(rows, rows, 3),
     shortcut: channels === rows ? undefined : await conv(channels, rows, 1),
   });
   const widest = CHANNELS * MULTIPLIERS[4];
   const input = [await conv(LATENT, LATENT, 1), await conv(LATENT, widest, 3)] as const;
   const middle = [await block(widest, widest), await block(widest, widest)] as const;
-  const attention = { norm: await norm(widest), qkv: await conv(widest, 3 * widest, 1), out: await conv(widest, widest, 1) };
+  const attention = {
+    norm: await norm(widest),
+    qkv: await conv(widest, 3 * widest, 1),
+    out: await conv(widest, widest, 1),
+  };
   const levels: { blocks: Block[]; up: Conv | undefined }[] = [];
   let channels: number = widest;
   for (const [i, multiplier] of [...MULTIPLIERS.entries()].reverse()) {
@@ -70,13 +82,30 @@ export async function vaeDecoder(backend: Backend, random: RandomWeights): Promi
   const view = { pool, blocks: pages, table: Int32Array.from({ length: pages }, (_, i) => i), version: 1 };
 
   let flops = 0;
-  const convolve = ({ x, side }: Picture, { weight, bias, kernel }: Conv, options: Partial<Conv2dOptions> = {}): Picture => {
+  const convolve = (
+    { x, side }: Picture,
+    { weight, bias, kernel }: Conv,
+    options: Partial<Conv2dOptions> = {},
+  ): Picture => {
     const after = options.upsample === true ? 2 * side : side;
     flops += 2 * after * after * (weight.shape[0] ?? 0) * (weight.shape[1] ?? 0);
-    return { x: backend.conv2d(x, weight, { height: side, width: side, kernel, padding: kernel === 3 ? AROUND : [0, 0, 0, 0], bias, ...options }), side: after };
+    return {
+      x: backend.conv2d(x, weight, {
+        height: side,
+        width: side,
+        kernel,
+        padding: kernel === 3 ? AROUND : [0, 0, 0, 0],
+        bias,
+        ...options,
+      }),
+      side: after,
+    };
   };
   const groupNorm = (x: Tensor, { weight, bias }: Norm, activation = true): GroupNormSpec => ({
-    moments: backend.moments([x], GROUPS, EPSILON), weight, bias, ...(activation ? { activation: 'silu' } : {}),
+    moments: backend.moments([x], GROUPS, EPSILON),
+    weight,
+    bias,
+    ...(activation ? { activation: 'silu' } : {}),
   });
   /** Each block's intermediates go at its end. */
   const within = (picture: Picture, body: (picture: Picture) => Picture): Picture => {

@@ -36,7 +36,8 @@ export function randomWeights(backend: Backend, format: WeightFormat): RandomWei
       const view = new DataView(bytes.buffer);
       switch (as) {
         case 'F32':
-          for (let at = 0; at < bytes.length; at += 4) view.setFloat32(at, (next() / 2 ** 23 - 1) * 2 ** exponent, true);
+          for (let at = 0; at < bytes.length; at += 4)
+            view.setFloat32(at, (next() / 2 ** 23 - 1) * 2 ** exponent, true);
           break;
         case 'F16':
           for (let at = 0; at < bytes.length; at += 2) view.setUint16(at, half(exponent), true);
@@ -54,7 +55,13 @@ export function randomWeights(backend: Backend, format: WeightFormat): RandomWei
       }
       return put(`[${shape.join()}]`, shape, as, bytes);
     },
-    vector: (length, mean) => put(`[${length}]`, [length], 'F32', new Uint8Array(Float32Array.from({ length }, () => mean + (next() / 2 ** 23 - 1) / 4).buffer)),
+    vector: (length, mean) =>
+      put(
+        `[${length}]`,
+        [length],
+        'F32',
+        new Uint8Array(Float32Array.from({ length }, () => mean + (next() / 2 ** 23 - 1) / 4).buffer),
+      ),
     free: () => {
       for (const weight of held.splice(0)) weight.free();
     },

@@ -4,17 +4,39 @@ import { Octavo } from '/dist/index.js';
 globalThis.run = async ({ threads, build, promptTokens, newTokens }) => {
   const file = document.querySelector('#file').files[0];
   const started = performance.now();
-  const model = await Octavo.load(file, { device: 'wasm', threads, build, contextWindow: promptTokens + newTokens + 64 });
+  const model = await Octavo.load(file, {
+    device: 'wasm',
+    threads,
+    build,
+    contextWindow: promptTokens + newTokens + 64,
+  });
   const loadMs = performance.now() - started;
-  const { ids, time, tokens } = await model.complete('a'.repeat(promptTokens), { maxTokens: newTokens, temperature: 0 });
-  const result = { engine: 'octavo', device: model.device.description, isolated: crossOriginIsolated, promptTokens: tokens.prompt, tokens: ids.length, loadMs, prefill: tokens.prompt / (time.prefill / 1000), decode: (ids.length - 1) / (time.decode / 1000) };
+  const { ids, time, tokens } = await model.complete('a'.repeat(promptTokens), {
+    maxTokens: newTokens,
+    temperature: 0,
+  });
+  const result = {
+    engine: 'octavo',
+    device: model.device.description,
+    isolated: crossOriginIsolated,
+    promptTokens: tokens.prompt,
+    tokens: ids.length,
+    loadMs,
+    prefill: tokens.prompt / (time.prefill / 1000),
+    decode: (ids.length - 1) / (time.decode / 1000),
+  };
   await model.destroy();
   return result;
 };
 /** The same in steps, each told to `mark` with what the engine says of its memory. */
 globalThis.phases = async ({ threads, build, promptTokens, newTokens }) => {
   const file = document.querySelector('#file').files[0];
-  const model = await Octavo.load(file, { device: 'wasm', threads, build, contextWindow: promptTokens + newTokens + 64 });
+  const model = await Octavo.load(file, {
+    device: 'wasm',
+    threads,
+    build,
+    contextWindow: promptTokens + newTokens + 64,
+  });
   await globalThis.mark('loaded', await model.memory());
   await model.complete('a'.repeat(promptTokens), { maxTokens: 1, temperature: 0 });
   await globalThis.mark('prefilled', await model.memory());

@@ -11,7 +11,12 @@ function document(tokens) {
 }
 
 async function open({ threads, build, tokens }) {
-  const model = await Octavo.load(globalThis.document.querySelector('#file').files[0], { device: 'wasm', threads, build, contextWindow: tokens + 256 });
+  const model = await Octavo.load(globalThis.document.querySelector('#file').files[0], {
+    device: 'wasm',
+    threads,
+    build,
+    contextWindow: tokens + 256,
+  });
   // Compilers warm up on a short prompt, in both pages alike.
   await model.complete('a'.repeat(64), { maxTokens: 2, temperature: 0 });
   return model;

@@ -11,23 +11,30 @@ function decoder({ hidden, layers, kvHeads, headDim, mlp }, count, start) {
 }
 
 /** Both prompts. */
-export const promptFlops = ({ language }, prompts) => prompts.reduce((sum, count) => sum + decoder(language, count, 0), 0);
+export const promptFlops = ({ language }, prompts) =>
+  prompts.reduce((sum, count) => sum + decoder(language, count, 0), 0);
 
-export const encoderFlops = ({ mar, channels }, known) => mar.encoderBlocks * block(mar, mar.buffers + known) + 2 * known * channels * mar.width;
+export const encoderFlops = ({ mar, channels }, known) =>
+  mar.encoderBlocks * block(mar, mar.buffers + known) + 2 * known * channels * mar.width;
 
 /** Projections and language model for both prompts; `inOnce`: the projection in is shared. */
 export function languageFlops({ language, mar }, known, prompts, inOnce) {
   const { hidden } = language;
   const rows = mar.buffers + known;
   const projection = 2 * rows * hidden * (mar.width + hidden);
-  return prompts.reduce((sum, count) => sum + decoder(language, rows, count), 0) + projection * (inOnce ? prompts.length + 1 : 2 * prompts.length);
+  return (
+    prompts.reduce((sum, count) => sum + decoder(language, rows, count), 0) +
+    projection * (inOnce ? prompts.length + 1 : 2 * prompts.length)
+  );
 }
 
 /** One row. */
-export const decoderFlops = ({ mar }, known, tokens) => mar.decoderBlocks * block(mar, mar.buffers + tokens) + 2 * (mar.buffers + known) * mar.width ** 2;
+export const decoderFlops = ({ mar }, known, tokens) =>
+  mar.decoderBlocks * block(mar, mar.buffers + tokens) + 2 * (mar.buffers + known) * mar.width ** 2;
 
 /** One row of the diffusion head in one step; without its condition and its time, which upstream computes anew in every step. */
-export const headFlops = ({ diffusion: { width, blocks }, channels }) => 2 * (channels * width + blocks * 5 * width * width + 2 * width * width + 2 * channels * width);
+export const headFlops = ({ diffusion: { width, blocks }, channels }) =>
+  2 * (channels * width + blocks * 5 * width * width + 2 * width * width + 2 * channels * width);
 export const conditionFlops = ({ diffusion, mar }) => 2 * mar.width * diffusion.width;
 export const timeFlops = ({ diffusion: { width } }) => 2 * (256 * width + width * width);
 

@@ -14,7 +14,11 @@ export interface PartTensor {
 }
 
 /** The picture parts of a model with this metadata: everything but the language model (and SigLIP, which painting does not use). */
-export function partTensors(values: ReadonlyMap<string, GgufValue>, vocabulary: number, hidden: number): { readonly config: UniPicConfig; readonly tensors: readonly PartTensor[] } {
+export function partTensors(
+  values: ReadonlyMap<string, GgufValue>,
+  vocabulary: number,
+  hidden: number,
+): { readonly config: UniPicConfig; readonly tensors: readonly PartTensor[] } {
   const config = uniPicConfig(new Facts({ kind: 'gguf', values }, 'unipic'), vocabulary);
   const tensors: PartTensor[] = [];
   const take: Take = {
@@ -30,12 +34,20 @@ export function partTensors(values: ReadonlyMap<string, GgufValue>, vocabulary: 
       throw new Error(`${name}: only the patch tokenizer asks for rows, which the official models do not have`);
     },
   };
-  takeParts(take, config, hidden, new Set<PartName>(['encoder', 'decoder', 'head', 'projIn', 'projOut', 'pictureEncoder', 'pictureDecoder']));
+  takeParts(
+    take,
+    config,
+    hidden,
+    new Set<PartName>(['encoder', 'decoder', 'head', 'projIn', 'projOut', 'pictureEncoder', 'pictureDecoder']),
+  );
   return { config, tensors };
 }
 
 /** Known and predicted positions of each iteration: numbers only. */
-export function rounds(tokens: number, iterations: number): readonly { readonly known: number; readonly predicted: number }[] {
+export function rounds(
+  tokens: number,
+  iterations: number,
+): readonly { readonly known: number; readonly predicted: number }[] {
   const order = Int32Array.from({ length: tokens }, (_, i) => i);
   return uncoverings(order, iterations).map(({ known, wanted }) => ({ known: known.length, predicted: wanted.length }));
 }

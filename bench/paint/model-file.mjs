@@ -44,10 +44,12 @@ function filler() {
     const exponent = -Math.round(Math.log2(columns) / 2);
     if (type === 'F32') {
       const mean = isNorm(name) ? 1 : 0;
-      for (let at = 0; at < buffer.length; at += 4) buffer.writeFloatLE(mean + (noise.readUInt32LE(at % NOISE_BYTES) / 2 ** 32 - 0.5) / 5, at);
+      for (let at = 0; at < buffer.length; at += 4)
+        buffer.writeFloatLE(mean + (noise.readUInt32LE(at % NOISE_BYTES) / 2 ** 32 - 0.5) / 5, at);
       return;
     }
-    for (let at = 0; at < buffer.length; at += NOISE_BYTES) noise.copy(buffer, at, 0, Math.min(NOISE_BYTES, buffer.length - at));
+    for (let at = 0; at < buffer.length; at += NOISE_BYTES)
+      noise.copy(buffer, at, 0, Math.min(NOISE_BYTES, buffer.length - at));
     if (type === 'F16') {
       const halves = new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2);
       // Sign and mantissa of the noise.
@@ -64,13 +66,27 @@ export function paintFile(directory, name, graph) {
   const shape = SHAPES[name];
   const values = new Map(metadataOf(shape).map(([key, , value]) => [key, value]));
   const { tensors } = graph.partTensors(values, shape.language.vocabulary, shape.language.hidden);
-  const all = [...languageTensors({ ...shape.language, architecture: 'qwen2' }, 'Q8_0').map(({ name, shape }) => ({ name, shape: shape.toReversed(), table: false })), ...tensors];
+  const all = [
+    ...languageTensors({ ...shape.language, architecture: 'qwen2' }, 'Q8_0').map(({ name, shape }) => ({
+      name,
+      shape: shape.toReversed(),
+      table: false,
+    })),
+    ...tensors,
+  ];
   const parameters = { language: 0, mar: 0, vae: 0 };
-  for (const t of all) parameters[/^(blk\.|token_embd|output)/.test(t.name) ? 'language' : t.name.startsWith('vae.') ? 'vae' : 'mar'] += t.shape.reduce((a, b) => a * b, 1);
+  for (const t of all)
+    parameters[/^(blk\.|token_embd|output)/.test(t.name) ? 'language' : t.name.startsWith('vae.') ? 'vae' : 'mar'] +=
+      t.shape.reduce((a, b) => a * b, 1);
   const path = join(directory, `${name}-paint.gguf`);
   if (!existsSync(path)) {
     mkdirSync(directory, { recursive: true });
-    const list = all.map((t) => ({ name: t.name, shape: t.shape.toReversed(), columns: t.shape.at(-1), type: formatOf(t.name, t.shape, t.table) }));
+    const list = all.map((t) => ({
+      name: t.name,
+      shape: t.shape.toReversed(),
+      columns: t.shape.at(-1),
+      type: formatOf(t.name, t.shape, t.table),
+    }));
     writeGguf(path, metadata(shape), list, filler());
   }
   return { path, parameters };

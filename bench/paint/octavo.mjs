@@ -11,10 +11,26 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 export async function bundlePaint() {
   mkdirSync(here('../out'), { recursive: true });
   const options = { bundle: true, format: 'esm', target: 'es2022', loader: { '.wgsl': 'text' }, logLevel: 'error' };
-  await bundle({ ...options, entryPoints: [here('../entries/paint.ts')], outfile: here('../out/paint.js'), platform: 'browser' });
-  await bundle({ ...options, entryPoints: [here('../../src/platform/pool-worker.ts')], outfile: here('../out/pool.js'), platform: 'browser' });
-  await bundle({ ...options, entryPoints: [here('./graph.ts')], outfile: here('../out/paint-graph.mjs'), platform: 'node' });
-  for (const name of ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads']) copyFileSync(here(`../../build/wasm/octavo.${name}.wasm`), here(`../out/octavo.${name}.wasm`));
+  await bundle({
+    ...options,
+    entryPoints: [here('../entries/paint.ts')],
+    outfile: here('../out/paint.js'),
+    platform: 'browser',
+  });
+  await bundle({
+    ...options,
+    entryPoints: [here('../../src/platform/pool-worker.ts')],
+    outfile: here('../out/pool.js'),
+    platform: 'browser',
+  });
+  await bundle({
+    ...options,
+    entryPoints: [here('./graph.ts')],
+    outfile: here('../out/paint-graph.mjs'),
+    platform: 'node',
+  });
+  for (const name of ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads'])
+    copyFileSync(here(`../../build/wasm/octavo.${name}.wasm`), here(`../out/octavo.${name}.wasm`));
   return import(new URL('../out/paint-graph.mjs', import.meta.url));
 }
 
@@ -39,7 +55,9 @@ export async function openOctavo({ path, build, threads }) {
             const worker = (globalThis.painter ??= new Worker('/out/paint.js', { type: 'module' }));
             worker.onmessage = ({ data }) => ('failed' in data ? reject(new Error(data.failed)) : resolve(data.result));
             worker.onerror = (event) => reject(new Error(event.message));
-            worker.postMessage(message.kind === 'load' ? { ...message, file: document.querySelector('#file').files[0] } : message);
+            worker.postMessage(
+              message.kind === 'load' ? { ...message, file: document.querySelector('#file').files[0] } : message,
+            );
           }),
         message,
       );

@@ -6,11 +6,17 @@ const COMMON = { patch: 16, channels: 16, iterations: 32, diffusionSteps: 100, g
 
 export const SHAPES = {
   'harmon-0.5b': {
-    ...COMMON, language: QWEN_0_5B, sizes: [256, 512], mar: { width: 768, mlp: 3072, encoderBlocks: 12, decoderBlocks: 12, heads: 12, buffers: 64, grid: 16 },
+    ...COMMON,
+    language: QWEN_0_5B,
+    sizes: [256, 512],
+    mar: { width: 768, mlp: 3072, encoderBlocks: 12, decoderBlocks: 12, heads: 12, buffers: 64, grid: 16 },
     diffusion: { width: 1024, blocks: 6, maxBeta: 0.999 },
   },
   'unipic-1.5b': {
-    ...COMMON, language: QWEN_1_5B, sizes: [256, 512, 1024], mar: { width: 1280, mlp: 5120, encoderBlocks: 20, decoderBlocks: 20, heads: 16, buffers: 64, grid: 32 },
+    ...COMMON,
+    language: QWEN_1_5B,
+    sizes: [256, 512, 1024],
+    mar: { width: 1280, mlp: 5120, encoderBlocks: 20, decoderBlocks: 20, heads: 16, buffers: 64, grid: 32 },
     diffusion: { width: 1536, blocks: 12, maxBeta: 0.2 },
   },
 };

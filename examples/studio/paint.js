@@ -2,5 +2,10 @@
 import { startWork } from './work.js';
 
 export function startPaint(room, actions) {
-  return startWork(room, { capability: 'paint', actions, ready: () => true, work: (model, prompt, options) => model.paint({ prompt, ...options }) });
+  return startWork(room, {
+    capability: 'paint',
+    actions,
+    ready: () => true,
+    work: (model, prompt, options) => model.paint({ prompt, ...options }),
+  });
 }

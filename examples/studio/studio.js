@@ -29,8 +29,14 @@ for (const [index, tab] of tabs.entries()) {
 
 const rooms = {
   talk: startTalk($('#talk')),
-  paint: startPaint($('#paint'), { edit: (picture) => (rooms.edit.take(picture), open('edit')), ask: (picture) => (rooms.talk.attach(picture), open('talk')) }),
-  edit: startEdit($('#edit'), { edit: (picture) => rooms.edit.take(picture), ask: (picture) => (rooms.talk.attach(picture), open('talk')) }),
+  paint: startPaint($('#paint'), {
+    edit: (picture) => (rooms.edit.take(picture), open('edit')),
+    ask: (picture) => (rooms.talk.attach(picture), open('talk')),
+  }),
+  edit: startEdit($('#edit'), {
+    edit: (picture) => rooms.edit.take(picture),
+    ask: (picture) => (rooms.talk.attach(picture), open('talk')),
+  }),
 };
 
 let model;
@@ -41,7 +47,9 @@ async function load(input, name) {
   loading.hidden = false;
   status.textContent = `Loading ${name}…`;
   try {
-    model = await Octavo.load(input, { onProgress: ({ loaded, total }) => (loading.value = total > 0 ? loaded / total : 0) });
+    model = await Octavo.load(input, {
+      onProgress: ({ loaded, total }) => (loading.value = total > 0 ? loaded / total : 0),
+    });
   } catch (error) {
     status.textContent = error.message;
     return;

@@ -53,7 +53,10 @@ export function startTalk(room) {
     if (session === undefined || abort !== undefined) return;
     const text = question.value.trim();
     if (text === '') return;
-    const content = [...(picture === undefined ? [] : [{ type: 'image', value: picture }]), { type: 'text', value: text }];
+    const content = [
+      ...(picture === undefined ? [] : [{ type: 'image', value: picture }]),
+      { type: 'text', value: text },
+    ];
     say('user', text, picture === undefined ? undefined : copyOf(canvas));
     const reply = say('assistant', '…');
     question.value = '';

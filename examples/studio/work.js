@@ -27,7 +27,13 @@ export function startWork(room, { capability, actions, ready, work }) {
     line.append(label, field);
     form.querySelector('.settings').append(line);
   }
-  const settings = () => Object.fromEntries(SETTINGS.filter(({ name }) => form.elements[name].value !== '').map(({ name }) => [name, Number(form.elements[name].value)]));
+  const settings = () =>
+    Object.fromEntries(
+      SETTINGS.filter(({ name }) => form.elements[name].value !== '').map(({ name }) => [
+        name,
+        Number(form.elements[name].value),
+      ]),
+    );
   const refresh = () => (go.disabled = model === undefined || abort !== undefined || !ready());
 
   function frame(caption) {
@@ -43,14 +49,18 @@ export function startWork(room, { capability, actions, ready, work }) {
     const file = await fileOf(picture, `octavo-${picture.seed}.png`);
     const does = {
       save: () => {
-        const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(file), download: file.name });
+        const link = Object.assign(document.createElement('a'), {
+          href: URL.createObjectURL(file),
+          download: file.name,
+        });
         link.click();
         setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
       },
       edit: () => actions.edit(file),
       ask: () => actions.ask(file),
     };
-    for (const button of figure.querySelectorAll('[data-do]')) button.addEventListener('click', () => does[button.dataset.do]());
+    for (const button of figure.querySelectorAll('[data-do]'))
+      button.addEventListener('click', () => does[button.dataset.do]());
     figure.querySelector('.row').hidden = false;
   }
 
@@ -78,7 +88,11 @@ export function startWork(room, { capability, actions, ready, work }) {
         },
         onPreview: ({ data, width, height }) => showPixels(canvas, data, width, height),
       });
-      await finish(figure, picture, `${asked} · seed ${picture.seed} · ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+      await finish(
+        figure,
+        picture,
+        `${asked} · seed ${picture.seed} · ${((performance.now() - begun) / 1000).toFixed(1)} s`,
+      );
       left.textContent = '';
     } catch (error) {
       figure.remove();
@@ -96,7 +110,9 @@ export function startWork(room, { capability, actions, ready, work }) {
       const can = entered.capabilities[capability];
       off.hidden = can;
       form.hidden = !can;
-      off.textContent = can ? '' : `This model cannot ${capability}: ${entered.capabilities.missing.join(' ') || 'it has no such part.'}`;
+      off.textContent = can
+        ? ''
+        : `This model cannot ${capability}: ${entered.capabilities.missing.join(' ') || 'it has no such part.'}`;
       model = can ? entered : undefined;
       refresh();
     },

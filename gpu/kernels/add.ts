@@ -28,5 +28,10 @@ export const add: Kernel<AddInputs> = {
   check: (inputs) => checkGrid('add', add.grid(inputs)),
   grid: (inputs) => elementGrid(count(inputs)),
   buffers: ({ a, b, out }) => [a.buffer, b.buffer, out.buffer],
-  values: (inputs) => [count(inputs), inputs.out.stride / 4, inputs.b.rows === 1 ? 1 : 0, ACTIVATIONS[inputs.activation]],
+  values: (inputs) => [
+    count(inputs),
+    inputs.out.stride / 4,
+    inputs.b.rows === 1 ? 1 : 0,
+    ACTIVATIONS[inputs.activation],
+  ],
 };

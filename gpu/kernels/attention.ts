@@ -44,7 +44,13 @@ const SHARE_KEYS = 256;
 const MAXIMUM_SHARES = 64;
 
 /** How a workgroup is shared out; see the kernel's header. */
-function tiling({ q, heads, kv }: QueryOperands): { queries: number; tileHeads: number; headTiles: number; keys: number; rowGroups: number } {
+function tiling({ q, heads, kv }: QueryOperands): {
+  queries: number;
+  tileHeads: number;
+  headTiles: number;
+  keys: number;
+  rowGroups: number;
+} {
   const { spec } = kv;
   const group = heads / spec.kvHeads;
   const rows = Math.min(16, Math.max(1, Math.floor(QUERY_FLOATS / spec.headDim)));
@@ -57,7 +63,13 @@ function tiling({ q, heads, kv }: QueryOperands): { queries: number; tileHeads: 
   }
   const tileHeads = Math.min(group, 8, rows);
   const queries = Math.max(1, Math.floor(rows / tileHeads));
-  return { queries, tileHeads, headTiles: Math.ceil(group / tileHeads), keys: 32, rowGroups: Math.min(owners, queries * tileHeads) };
+  return {
+    queries,
+    tileHeads,
+    headTiles: Math.ceil(group / tileHeads),
+    keys: 32,
+    rowGroups: Math.min(owners, queries * tileHeads),
+  };
 }
 
 /** Whether there are pages that cost something to decode. */
@@ -67,7 +79,10 @@ const closed = (kv: KvOperand): boolean => kv.memories.some(({ format }) => isCl
 function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
   const { queries, headTiles } = tiling(inputs);
   const { ranges, q, kv } = inputs;
-  return [Math.ceil(q.rows / ranges.queryBlock) * Math.ceil(Math.min(ranges.queryBlock, q.rows) / queries), kv.spec.kvHeads * headTiles];
+  return [
+    Math.ceil(q.rows / ranges.queryBlock) * Math.ceil(Math.min(ranges.queryBlock, q.rows) / queries),
+    kv.spec.kvHeads * headTiles,
+  ];
 }
 
 /** Shares into which the keys are split, so that few queries over many keys use the whole GPU; a power of two, so that a growing context seldom changes it. */
@@ -88,7 +103,10 @@ export const rangeHeads = ({ ranges, kv }: QueryOperands): number => (ranges.sha
 export function checkHeadDim(kernel: string, { kv }: QueryOperands): void {
   const { headDim } = kv.spec;
   if (headDim % 4 === 0 && headDim <= MAXIMUM_HEAD_DIM) return;
-  throw new InputError('argument', `${kernel}: headDim ${headDim} is not a multiple of 4 up to ${MAXIMUM_HEAD_DIM}; use device: 'wasm' for this model`);
+  throw new InputError(
+    'argument',
+    `${kernel}: headDim ${headDim} is not a multiple of 4 up to ${MAXIMUM_HEAD_DIM}; use device: 'wasm' for this model`,
+  );
 }
 
 export const attention: Kernel<AttentionInputs> = {
@@ -97,7 +115,11 @@ export const attention: Kernel<AttentionInputs> = {
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32'],
   data: true,
   types: ({ kv }) => pageTypes(kv),
-  source: ({ kv }) => `${pageReader(kv.memories.map(({ format }) => format), 3)}\n${source}\n${runs}`,
+  source: ({ kv }) =>
+    `${pageReader(
+      kv.memories.map(({ format }) => format),
+      3,
+    )}\n${source}\n${runs}`,
   constants(inputs) {
     const { queries, tileHeads, headTiles, keys, rowGroups } = tiling(inputs);
     return {
@@ -124,8 +146,20 @@ export const attention: Kernel<AttentionInputs> = {
     const { queries } = tiling(inputs);
     const queryBlock = Math.min(ranges.queryBlock, q.rows);
     return [
-      q.rows, position, q.stride / 4, kv.tableStart, kv.blocks, queryBlock, Math.ceil(queryBlock / queries), rangeHeads(inputs),
-      runsStart(ranges), biasStart(ranges), ranges.causal ? 1 : 0, scale, shares, outStart ?? 0,
+      q.rows,
+      position,
+      q.stride / 4,
+      kv.tableStart,
+      kv.blocks,
+      queryBlock,
+      Math.ceil(queryBlock / queries),
+      rangeHeads(inputs),
+      runsStart(ranges),
+      biasStart(ranges),
+      ranges.causal ? 1 : 0,
+      scale,
+      shares,
+      outStart ?? 0,
     ];
   },
   hostData: ({ ranges }) => runsData(ranges),

@@ -17,8 +17,15 @@ export interface CachedInputs {
 }
 
 const count = ({ out }: CachedInputs): number => (out.rows * out.stride) / 4;
-const reader = (kv: KvOperand, binding: number): string => `${pageReader(kv.memories.map(({ format }) => format), binding)}\n${cachedRow}`;
-const partConstants = (kv: KvOperand, part: 'keys' | 'values'): Record<string, number> => ({ HEAD_DIM: kv.spec.headDim, VALUES: part === 'values' ? 1 : 0 });
+const reader = (kv: KvOperand, binding: number): string =>
+  `${pageReader(
+    kv.memories.map(({ format }) => format),
+    binding,
+  )}\n${cachedRow}`;
+const partConstants = (kv: KvOperand, part: 'keys' | 'values'): Record<string, number> => ({
+  HEAD_DIM: kv.spec.headDim,
+  VALUES: part === 'values' ? 1 : 0,
+});
 
 export const cached: Kernel<CachedInputs> = {
   name: 'cached',
@@ -50,7 +57,11 @@ export interface SpanMeanInputs extends MeanInputs {
 }
 
 const COLUMNS = 16;
-const grid = ({ spans, out }: MeanInputs): readonly [number, number, number] => [spans.length / 2, Math.ceil(out.stride / 4 / COLUMNS), 1];
+const grid = ({ spans, out }: MeanInputs): readonly [number, number, number] => [
+  spans.length / 2,
+  Math.ceil(out.stride / 4 / COLUMNS),
+  1,
+];
 
 export const spanMeans: Kernel<SpanMeanInputs> = {
   name: 'span-means',

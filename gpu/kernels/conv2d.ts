@@ -37,15 +37,38 @@ export const conv2d: Kernel<Conv2dInputs> = {
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
   types: ({ weight }) => weightTypes([weight.format]),
   source: ({ weight }) => `${source}\n${tile}\n${xPixels}\n${activation}\n${weightSource([weight.format])}`,
-  constants: ({ x, kernel, stride, upsample }) => ({ CHANNELS: x.cols, KERNEL: kernel, STEP: stride, UPSAMPLE: upsample ? 1 : 0 }),
+  constants: ({ x, kernel, stride, upsample }) => ({
+    CHANNELS: x.cols,
+    KERNEL: kernel,
+    STEP: stride,
+    UPSAMPLE: upsample ? 1 : 0,
+  }),
   check: (inputs) => checkGrid('conv2d', conv2d.grid(inputs)),
   grid: ({ weight, out }) => [Math.ceil(weight.rows / TILE_COLUMNS), Math.ceil(out.rows / TILE_ROWS), 1],
-  buffers: ({ x, weight, epilogue, out, none }) => [x.buffer, epilogue.bias ?? none, epilogue.residual?.buffer ?? none, weight.buffer, out.buffer],
+  buffers: ({ x, weight, epilogue, out, none }) => [
+    x.buffer,
+    epilogue.bias ?? none,
+    epilogue.residual?.buffer ?? none,
+    weight.buffer,
+    out.buffer,
+  ],
   values({ x, height, width, outWidth, kernel, upsample, top, left, weight, epilogue, out }) {
     const scale = upsample ? 2 : 1;
     return [
-      out.rows, kernel * kernel * x.cols, x.stride / 4, out.stride, weight.rows, weight.first, scale * height, scale * width, outWidth, top, left,
-      epilogue.bias === undefined ? 0 : 1, epilogue.residual === undefined ? 0 : 1, ACTIVATIONS[epilogue.activation],
+      out.rows,
+      kernel * kernel * x.cols,
+      x.stride / 4,
+      out.stride,
+      weight.rows,
+      weight.first,
+      scale * height,
+      scale * width,
+      outWidth,
+      top,
+      left,
+      epilogue.bias === undefined ? 0 : 1,
+      epilogue.residual === undefined ? 0 : 1,
+      ACTIVATIONS[epilogue.activation],
     ];
   },
 };

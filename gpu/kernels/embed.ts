@@ -30,13 +30,32 @@ export const embed: Kernel<EmbedInputs> = {
   source: ({ table }) => `${source}\n${weightSource(formats(table))}`,
   constants: ({ table, clear }) => ({ SLOTS: table.length, CLEAR: clear ? 1 : 0 }),
   check(inputs) {
-    if (inputs.table.length > WEIGHT_SLOTS) throw new RangeError(`embed: ${inputs.table.length} parts, at most ${WEIGHT_SLOTS}`);
+    if (inputs.table.length > WEIGHT_SLOTS)
+      throw new RangeError(`embed: ${inputs.table.length} parts, at most ${WEIGHT_SLOTS}`);
     checkGrid('embed', embed.grid(inputs));
   },
   grid: ({ out }) => [Math.ceil(out.cols / 32 / 64), out.rows, 1],
-  buffers: ({ ring, table, out, none }) => [ring, table[0]?.buffer ?? none, table[1]?.buffer ?? none, table[2]?.buffer ?? none, out.buffer],
+  buffers: ({ ring, table, out, none }) => [
+    ring,
+    table[0]?.buffer ?? none,
+    table[1]?.buffer ?? none,
+    table[2]?.buffer ?? none,
+    out.buffer,
+  ],
   values({ start, table, vocabulary, out }) {
     const [a, b, c] = table;
-    return [start, out.cols, out.stride, vocabulary, a?.first ?? 0, b?.first ?? 0, c?.first ?? 0, a?.rows ?? 0, b?.rows ?? 0, c?.rows ?? 0, NAN_BITS];
+    return [
+      start,
+      out.cols,
+      out.stride,
+      vocabulary,
+      a?.first ?? 0,
+      b?.first ?? 0,
+      c?.first ?? 0,
+      a?.rows ?? 0,
+      b?.rows ?? 0,
+      c?.rows ?? 0,
+      NAN_BITS,
+    ];
   },
 };

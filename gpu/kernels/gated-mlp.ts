@@ -40,6 +40,12 @@ export const gatedMlp: Kernel<GatedMlpInputs> = {
   grid: ({ x, gate }) => [Math.ceil(gate.rows / COLUMNS), Math.ceil(x.rows / tokens(x)), 1],
   buffers: ({ x, gate, up, norm, out, none }) => [x.buffer, norm?.weight ?? none, gate.buffer, up.buffer, out.buffer],
   values: ({ x, gate, norm, activation: kind, out }) => [
-    x.rows, x.cols, x.stride / 4, out.stride, gate.rows, norm?.epsilon ?? 0, ACTIVATIONS[kind],
+    x.rows,
+    x.cols,
+    x.stride / 4,
+    out.stride,
+    gate.rows,
+    norm?.epsilon ?? 0,
+    ACTIVATIONS[kind],
   ],
 };

@@ -32,5 +32,10 @@ export const groupNorm: Kernel<GroupNormInputs> = {
   check: (inputs) => checkGrid('group-norm', groupNorm.grid(inputs)),
   grid: (inputs) => elementGrid(count(inputs)),
   buffers: ({ x, moments, weight, bias, out }) => [x.buffer, moments.buffer, weight, bias, out.buffer],
-  values: (inputs) => [count(inputs), inputs.out.stride / 4, inputs.x.cols / inputs.moments.rows, ACTIVATIONS[inputs.activation]],
+  values: (inputs) => [
+    count(inputs),
+    inputs.out.stride / 4,
+    inputs.x.cols / inputs.moments.rows,
+    ACTIVATIONS[inputs.activation],
+  ],
 };

@@ -40,7 +40,24 @@ export function slotStarts(weights: readonly WeightPart[], columns: number): num
 export const linear: Kernel<LinearInputs> = {
   name: 'linear',
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
+  params: [
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'f32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+  ],
   types: ({ weights }) => weightTypes(formats(weights)),
   source: ({ weights }) => `${source}\n${slots}\n${fewRows}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
   constants: ({ x, weights, norm }) => ({
@@ -50,7 +67,8 @@ export const linear: Kernel<LinearInputs> = {
     RAGGED: ragged(x.cols),
   }),
   check(inputs) {
-    if (inputs.weights.length > WEIGHT_SLOTS) throw new RangeError(`linear: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
+    if (inputs.weights.length > WEIGHT_SLOTS)
+      throw new RangeError(`linear: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
     checkGrid('linear', linear.grid(inputs));
   },
   grid: ({ x, weights }) => [slotStarts(weights, COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / tokens(x)), 1],
@@ -68,9 +86,22 @@ export const linear: Kernel<LinearInputs> = {
     const starts = slotStarts(weights, COLUMNS);
     const [a, b, c] = weights;
     return [
-      x.rows, x.cols, x.stride / 4, out.stride, norm?.epsilon ?? 0, starts[1] ?? 0, starts[2] ?? 0,
-      a?.rows ?? 0, b?.rows ?? 0, c?.rows ?? 0, a?.first ?? 0, b?.first ?? 0, c?.first ?? 0,
-      epilogue.bias === undefined ? 0 : 1, epilogue.residual === undefined ? 0 : 1, ACTIVATIONS[epilogue.activation],
+      x.rows,
+      x.cols,
+      x.stride / 4,
+      out.stride,
+      norm?.epsilon ?? 0,
+      starts[1] ?? 0,
+      starts[2] ?? 0,
+      a?.rows ?? 0,
+      b?.rows ?? 0,
+      c?.rows ?? 0,
+      a?.first ?? 0,
+      b?.first ?? 0,
+      c?.first ?? 0,
+      epilogue.bias === undefined ? 0 : 1,
+      epilogue.residual === undefined ? 0 : 1,
+      ACTIVATIONS[epilogue.activation],
     ];
   },
 };

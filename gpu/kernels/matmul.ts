@@ -27,7 +27,8 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
     RAGGED: ragged(x.cols),
   }),
   check(inputs) {
-    if (inputs.weights.length > WEIGHT_SLOTS) throw new RangeError(`matmul: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
+    if (inputs.weights.length > WEIGHT_SLOTS)
+      throw new RangeError(`matmul: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
     checkGrid('matmul', matmul.grid(inputs));
   },
   grid: ({ x, weights }) => [slotStarts(weights, TILE_COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / TILE_ROWS), 1],
@@ -44,9 +45,21 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
     const starts = slotStarts(weights, TILE_COLUMNS);
     const [a, b, c] = weights;
     return [
-      x.rows, x.cols, x.stride / 4, out.stride, starts[1] ?? 0, starts[2] ?? 0,
-      a?.rows ?? 0, b?.rows ?? 0, c?.rows ?? 0, a?.first ?? 0, b?.first ?? 0, c?.first ?? 0,
-      epilogue.bias === undefined ? 0 : 1, epilogue.residual === undefined ? 0 : 1, ACTIVATIONS[epilogue.activation],
+      x.rows,
+      x.cols,
+      x.stride / 4,
+      out.stride,
+      starts[1] ?? 0,
+      starts[2] ?? 0,
+      a?.rows ?? 0,
+      b?.rows ?? 0,
+      c?.rows ?? 0,
+      a?.first ?? 0,
+      b?.first ?? 0,
+      c?.first ?? 0,
+      epilogue.bias === undefined ? 0 : 1,
+      epilogue.residual === undefined ? 0 : 1,
+      ACTIVATIONS[epilogue.activation],
     ];
   },
 };

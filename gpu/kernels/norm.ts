@@ -31,6 +31,19 @@ export const norm: Kernel<NormInputs> = {
   }),
   check: (inputs) => checkGrid('norm', norm.grid(inputs)),
   grid: ({ x }) => [x.rows, 1, 1],
-  buffers: ({ x, weight, bias, modulation, out, none }) => [x.buffer, weight ?? none, bias ?? none, modulation?.matrix.buffer ?? none, out.buffer],
-  values: ({ x, epsilon, modulation }) => [x.cols, x.stride, epsilon, modulation?.matrix.stride ?? 0, modulation?.shift ?? 0, modulation?.scale ?? 0],
+  buffers: ({ x, weight, bias, modulation, out, none }) => [
+    x.buffer,
+    weight ?? none,
+    bias ?? none,
+    modulation?.matrix.buffer ?? none,
+    out.buffer,
+  ],
+  values: ({ x, epsilon, modulation }) => [
+    x.cols,
+    x.stride,
+    epsilon,
+    modulation?.matrix.stride ?? 0,
+    modulation?.shift ?? 0,
+    modulation?.scale ?? 0,
+  ],
 };

@@ -40,7 +40,11 @@ const MAXIMUM_GROUPS = 65535;
 /** A grid, checked against WebGPU's limit. */
 export function checkGrid(kernel: string, grid: readonly number[]): void {
   if (grid.every((n) => n <= MAXIMUM_GROUPS)) return;
-  throw new InputError('argument', `${kernel}: a grid of ${grid.join(' x ')} workgroups, at most ${MAXIMUM_GROUPS} a dimension; use fewer rows at a time`, { kernel });
+  throw new InputError(
+    'argument',
+    `${kernel}: a grid of ${grid.join(' x ')} workgroups, at most ${MAXIMUM_GROUPS} a dimension; use fewer rows at a time`,
+    { kernel },
+  );
 }
 
 /** Columns of x come in units of 32; where the last one is not full, its tail must not be read. */

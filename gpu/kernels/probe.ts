@@ -23,7 +23,11 @@ function tiling({ q, heads, kv: { spec } }: QueryOperands): { queries: number; t
   const group = heads / spec.kvHeads;
   const rows = Math.min(MAXIMUM_ROWS, Math.max(1, Math.floor(QUERY_FLOATS / spec.headDim)));
   const tileHeads = Math.min(group, rows);
-  return { queries: Math.min(q.rows, Math.floor(rows / tileHeads)), tileHeads, headTiles: Math.ceil(group / tileHeads) };
+  return {
+    queries: Math.min(q.rows, Math.floor(rows / tileHeads)),
+    tileHeads,
+    headTiles: Math.ceil(group / tileHeads),
+  };
 }
 
 export const probe: Kernel<ProbeInputs> = {
@@ -32,11 +36,20 @@ export const probe: Kernel<ProbeInputs> = {
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32', 'u32', 'u32'],
   data: true,
   types: ({ kv }) => pageTypes(kv),
-  source: ({ kv }) => `${pageReader(kv.memories.map(({ format }) => format), 3)}\n${source}\n${runs}`,
+  source: ({ kv }) =>
+    `${pageReader(
+      kv.memories.map(({ format }) => format),
+      3,
+    )}\n${source}\n${runs}`,
   constants(inputs) {
     const { queries, tileHeads, headTiles } = tiling(inputs);
     return {
-      HEAD_DIM: inputs.kv.spec.headDim, HEADS: inputs.heads, KV_HEADS: inputs.kv.spec.kvHeads, QUERIES: queries, TILE_HEADS: tileHeads, HEAD_TILES: headTiles,
+      HEAD_DIM: inputs.kv.spec.headDim,
+      HEADS: inputs.heads,
+      KV_HEADS: inputs.kv.spec.kvHeads,
+      QUERIES: queries,
+      TILE_HEADS: tileHeads,
+      HEAD_TILES: headTiles,
     };
   },
   check(inputs) {
@@ -48,8 +61,21 @@ export const probe: Kernel<ProbeInputs> = {
   values(inputs) {
     const { q, kv, position, ranges, scale, out, sumsStart, shares } = inputs;
     return [
-      q.rows, position, q.stride / 4, kv.tableStart, kv.blocks, Math.min(ranges.queryBlock, q.rows), rangeHeads(inputs),
-      runsStart(ranges), biasStart(ranges), ranges.causal ? 1 : 0, scale, out.cols, out.stride, sumsStart, shares,
+      q.rows,
+      position,
+      q.stride / 4,
+      kv.tableStart,
+      kv.blocks,
+      Math.min(ranges.queryBlock, q.rows),
+      rangeHeads(inputs),
+      runsStart(ranges),
+      biasStart(ranges),
+      ranges.causal ? 1 : 0,
+      scale,
+      out.cols,
+      out.stride,
+      sumsStart,
+      shares,
     ];
   },
   hostData: ({ ranges }) => runsData(ranges),

@@ -72,15 +72,33 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
   }),
   check(inputs) {
     const { headDim } = inputs.kv.spec;
-    if (headDim % 4 !== 0) throw new InputError('argument', `rope-append: headDim ${headDim} is not a multiple of 4; use device: 'wasm' for this model`);
+    if (headDim % 4 !== 0)
+      throw new InputError(
+        'argument',
+        `rope-append: headDim ${headDim} is not a multiple of 4; use device: 'wasm' for this model`,
+      );
     checkGrid('rope-append', ropeAppend.grid(inputs));
   },
   grid: ({ qkv, heads, kv }) => [heads + 2 * kv.spec.kvHeads, qkv.rows, 1],
   buffers: ({ qkv, angles, qNorm, kNorm, kv, open, q, none }) => [
-    qkv.buffer, angles, qNorm?.weight ?? none, kNorm?.weight ?? none, kv.table, open.buffer, q.buffer,
+    qkv.buffer,
+    angles,
+    qNorm?.weight ?? none,
+    kNorm?.weight ?? none,
+    kv.table,
+    open.buffer,
+    q.buffer,
   ],
   values: ({ qkv, q, position, first, kv, open, qNorm, kNorm }) => [
-    qkv.stride, q.stride, position, kv.tableStart, kv.blocks, open.pages, qNorm?.epsilon ?? 0, kNorm?.epsilon ?? 0, first,
+    qkv.stride,
+    q.stride,
+    position,
+    kv.tableStart,
+    kv.blocks,
+    open.pages,
+    qNorm?.epsilon ?? 0,
+    kNorm?.epsilon ?? 0,
+    first,
   ],
 };
 
@@ -90,5 +108,7 @@ export const ropeAppendRows: Kernel<RopeAppendInputs> = {
   name: 'rope-append-rows',
   data: true,
   source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRows}`,
-  hostData: ({ positions = new Int32Array(0) }) => ({ words: new Uint32Array(positions.buffer, positions.byteOffset, positions.length) }),
+  hostData: ({ positions = new Int32Array(0) }) => ({
+    words: new Uint32Array(positions.buffer, positions.byteOffset, positions.length),
+  }),
 };

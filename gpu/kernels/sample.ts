@@ -54,6 +54,13 @@ export const sampleDraw: Kernel<SampleInputs> = {
   grid: () => [1, 1, 1],
   buffers: ({ values, parts, seen, ring }) => [values, parts, seen, ring],
   values: ({ vocabulary, index, spec, uniform }) => [
-    vocabulary, sampleParts(vocabulary), index, spec.topK, spec.temperature, spec.topP, spec.minP, uniform,
+    vocabulary,
+    sampleParts(vocabulary),
+    index,
+    spec.topK,
+    spec.temperature,
+    spec.topP,
+    spec.minP,
+    uniform,
   ],
 };

@@ -29,7 +29,8 @@ export const take: Kernel<TakeInputs> = {
   source: () => `${source}\n${elements}`,
   constants: () => ({}),
   check(inputs) {
-    if (inputs.indices.length > TAKE_INDICES) throw new RangeError(`take: ${inputs.indices.length} indices, at most ${TAKE_INDICES}`);
+    if (inputs.indices.length > TAKE_INDICES)
+      throw new RangeError(`take: ${inputs.indices.length} indices, at most ${TAKE_INDICES}`);
     checkGrid('take', take.grid(inputs));
   },
   grid: (inputs) => elementGrid(count(inputs)),

@@ -54,10 +54,18 @@ export function pageBuffers({ memories, table }: KvOperand): DeviceBuffer[] {
   return Array.from({ length: PAGE_SLOTS }, (_, slot) => memories[slot]?.buffer ?? table);
 }
 
-const ELEMENTS: Readonly<Record<KvFormat, string>> = { f32: 'vec4<f32>', f16: 'vec2<u32>', q8: 'u32', q4: 'u32', q2: 'u32' };
+const ELEMENTS: Readonly<Record<KvFormat, string>> = {
+  f32: 'vec4<f32>',
+  f16: 'vec2<u32>',
+  q8: 'u32',
+  q4: 'u32',
+  q2: 'u32',
+};
 
-const EXACT = 'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return half4(vec4<u32>(v.x, v.x >> 16u, v.y, v.y >> 16u));\n}\n';
-const FAST = 'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));\n}\n';
+const EXACT =
+  'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return half4(vec4<u32>(v.x, v.x >> 16u, v.y, v.y >> 16u));\n}\n';
+const FAST =
+  'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));\n}\n';
 
 function decoder(format: KvFormat, exact: boolean): string {
   switch (format) {
@@ -79,20 +87,29 @@ function decoder(format: KvFormat, exact: boolean): string {
  * page of a format that is not bound. The formats' buffers are bound from `binding` on. `exact`: f16 pages give subnormal values as they are.
  */
 export function pageReader(formats: readonly KvFormat[], binding: number, exact = false): string {
-  const declared = formats.map((format, slot) => `@group(0) @binding(${binding + slot}) var<storage, read> pages_${format}: array<${ELEMENTS[format]}>;\n`).join('');
+  const declared = formats
+    .map(
+      (format, slot) =>
+        `@group(0) @binding(${binding + slot}) var<storage, read> pages_${format}: array<${ELEMENTS[format]}>;\n`,
+    )
+    .join('');
   const decoders = formats.map((format) => decoder(format, exact)).join('\n');
   const choose = (part: string): string => {
     const of = (format: KvFormat): string => `return ${part}_${format}(index, row, d);`;
     const only = formats.length === 1 ? formats[0] : undefined;
     const cases = formats.map((format) => `    case ${KV_FORMATS.indexOf(format)}u: { ${of(format)} }\n`).join('');
-    const body = only === undefined ? `  switch page >> 27u {\n${cases}    default: {}\n  }\n  return vec4<f32>();\n` : `  ${of(only)}\n`;
+    const body =
+      only === undefined
+        ? `  switch page >> 27u {\n${cases}    default: {}\n  }\n  return vec4<f32>();\n`
+        : `  ${of(only)}\n`;
     return `fn ${part}_vec(page: u32, row: u32, d: u32) -> vec4<f32> {\n  let index = page & 0x7ffffffu;\n${body}}\n`;
   };
   return `${declared}${half}\n${scaled}\n${decoders}\n${choose('key')}${choose('value')}`;
 }
 
 const STORE_F32 = 'fn page_pack(v: vec4<f32>) -> PageVec {\n  return v;\n}\n';
-const STORE_F16 = 'fn page_pack(v: vec4<f32>) -> PageVec {\n  return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));\n}\n';
+const STORE_F16 =
+  'fn page_pack(v: vec4<f32>) -> PageVec {\n  return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));\n}\n';
 
 /** For pages that are written token by token: `PageVec`, `page_pack(v)`, and the number of the format's first page. */
 export function pageWriter(format: KvSpec['format']): string {

@@ -198,7 +198,8 @@ function q2(units: number): RowLayout {
     words: superScale + 4 * vec4s(units / 8),
     units,
     place(source, at, out, row, block) {
-      for (let u = 0; u < 8; u += 1) gatherPairs(source, at + 16 + 32 * (u >> 2), 2 * (u & 3), out, row + 2 * (8 * block + u));
+      for (let u = 0; u < 8; u += 1)
+        gatherPairs(source, at + 16 + 32 * (u >> 2), 2 * (u & 3), out, row + 2 * (8 * block + u));
       for (let i = 0; i < 4; i += 1) out[row + scale + 4 * block + i] = word(source, at, i);
       out[row + superScale + block] = word(source, at + 80, 0);
     },
@@ -207,7 +208,9 @@ function q2(units: number): RowLayout {
 
 /** The layout of rows of `cols` values; `cols` is a multiple of the format's block. */
 export function rowLayout(format: WeightFormat, cols: number): RowLayout {
-  const units = Math.ceil(cols / Math.max(UNIT, WEIGHT_FORMATS[format].block)) * (Math.max(UNIT, WEIGHT_FORMATS[format].block) / UNIT);
+  const units =
+    Math.ceil(cols / Math.max(UNIT, WEIGHT_FORMATS[format].block)) *
+    (Math.max(UNIT, WEIGHT_FORMATS[format].block) / UNIT);
   switch (format) {
     case 'F32':
       return plain(4, units);

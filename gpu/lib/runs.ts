@@ -6,7 +6,8 @@ import type { HostData } from '../runtime/arena.ts';
 export const runsStart = (ranges: Ranges): number => ranges.offsets.length;
 
 /** Word at which the biases begin; 0: there are none. */
-export const biasStart = (ranges: Ranges): number => (ranges.bias === undefined ? 0 : ranges.offsets.length + ranges.runs.length);
+export const biasStart = (ranges: Ranges): number =>
+  ranges.bias === undefined ? 0 : ranges.offsets.length + ranges.runs.length;
 
 /** Offsets, runs as (start, slots), biases. The ranges were checked. */
 export function runsData(ranges: Ranges): HostData {
@@ -37,7 +38,8 @@ export function mostKeys({ offsets, runs }: Ranges): number {
   let most = 0;
   for (let list = 0; list + 1 < offsets.length; list += 1) {
     let keys = 0;
-    for (let r = offsets[list] ?? 0; r < (offsets[list + 1] ?? 0); r += 1) keys += (runs[2 * r + 1] ?? 0) - (runs[2 * r] ?? 0);
+    for (let r = offsets[list] ?? 0; r < (offsets[list + 1] ?? 0); r += 1)
+      keys += (runs[2 * r + 1] ?? 0) - (runs[2 * r] ?? 0);
     most = Math.max(most, keys);
   }
   return most;

@@ -17,7 +17,19 @@ import Q5_K from './Q5_K.wgsl';
 import Q6_K from './Q6_K.wgsl';
 
 const DECODERS: Readonly<Record<WeightFormat, string>> = {
-  F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,
+  F32,
+  F16,
+  BF16,
+  Q8_0,
+  Q4_0,
+  Q4_1,
+  Q5_0,
+  Q5_1,
+  Q2_K,
+  Q3_K,
+  Q4_K,
+  Q5_K,
+  Q6_K,
 };
 
 /** Weight buffers that one dispatch may read: with x, norm, bias, residual and out they are WebGPU's default of eight. */
@@ -29,9 +41,13 @@ export function weightSource(formats: readonly WeightFormat[]): string {
   const decoders = distinct.map((format) => DECODERS[format]).join('\n');
   const scales = distinct.includes('Q4_K') || distinct.includes('Q5_K') ? scalesK : '';
   const first = formats[0] ?? 'F32';
-  const buffers = formats.map((_, slot) => (slot === 0 ? '' : `  if (slot == ${slot}u) { return w${slot}[i]; }\n`)).join('');
+  const buffers = formats
+    .map((_, slot) => (slot === 0 ? '' : `  if (slot == ${slot}u) { return w${slot}[i]; }\n`))
+    .join('');
   const branches = formats
-    .map((format, slot) => (format === first ? '' : `  if (slot == ${slot}u) { return decode_${format}(slot, row, unit, units); }\n`))
+    .map((format, slot) =>
+      format === first ? '' : `  if (slot == ${slot}u) { return decode_${format}(slot, row, unit, units); }\n`,
+    )
     .join('');
   return `${common}
 fn weight_vec(slot: u32, i: u32) -> vec4<u32> {

@@ -49,7 +49,11 @@ export class Buffers {
     return this.#bytes.get(purpose) ?? 0;
   }
 
-  create(bytes: number, purpose: Purpose, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST): DeviceBuffer {
+  create(
+    bytes: number,
+    purpose: Purpose,
+    usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+  ): DeviceBuffer {
     const size = Math.max(4, Math.ceil(bytes / 4) * 4);
     const { maxBufferSize } = this.#device.gpu.limits;
     if (size > maxBufferSize) {

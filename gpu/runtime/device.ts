@@ -112,9 +112,14 @@ export class Device {
 }
 
 export async function openDevice(options: DeviceOptions): Promise<Device> {
-  const adapter = await options.gpu.requestAdapter(options.powerPreference === undefined ? {} : { powerPreference: options.powerPreference });
+  const adapter = await options.gpu.requestAdapter(
+    options.powerPreference === undefined ? {} : { powerPreference: options.powerPreference },
+  );
   if (adapter === null) {
-    throw new DeviceError('unavailable', "WebGPU has no adapter here; use device: 'wasm', or enable the browser's GPU acceleration");
+    throw new DeviceError(
+      'unavailable',
+      "WebGPU has no adapter here; use device: 'wasm', or enable the browser's GPU acceleration",
+    );
   }
   const requiredLimits: Record<string, number> = {};
   if (options.defaultLimits !== true) for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
@@ -124,20 +129,32 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
     return new Device(options.gpu, describeAdapter(adapter), gpu);
   } catch (cause) {
     const { name } = describeAdapter(adapter);
-    throw new DeviceError('unavailable', `WebGPU: ${name} gives no device; use device: 'wasm', or reload the page`, { adapter: name }, { cause });
+    throw new DeviceError(
+      'unavailable',
+      `WebGPU: ${name} gives no device; use device: 'wasm', or reload the page`,
+      { adapter: name },
+      { cause },
+    );
   }
 }
 
 function lostError(adapter: string, reason: string): DeviceError {
-  return new DeviceError('lost', `The GPU device (${adapter}) is lost: ${reason}. Resume on a new device or on WASM with model.recover()`, {
-    adapter,
-    reason,
-  });
+  return new DeviceError(
+    'lost',
+    `The GPU device (${adapter}) is lost: ${reason}. Resume on a new device or on WASM with model.recover()`,
+    {
+      adapter,
+      reason,
+    },
+  );
 }
 
 function classify(error: GPUError, what = 'an operation'): DeviceError {
   if (error.constructor.name === 'GPUOutOfMemoryError') {
-    return new DeviceError('out-of-memory', `GPU: no memory for ${what}: ${error.message}; use a smaller model, weight format or context`);
+    return new DeviceError(
+      'out-of-memory',
+      `GPU: no memory for ${what}: ${error.message}; use a smaller model, weight format or context`,
+    );
   }
   return new DeviceError('shader', `GPU: ${what} is invalid: ${error.message}`);
 }

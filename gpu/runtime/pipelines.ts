@@ -41,7 +41,15 @@ export class Pipelines {
   paramLayout(data: boolean): GPUBindGroupLayout {
     return this.#layout(data ? 'params+data' : 'params', () => [
       { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } },
-      ...(data ? [{ binding: 1, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'read-only-storage', hasDynamicOffset: true } } as const] : []),
+      ...(data
+        ? [
+            {
+              binding: 1,
+              visibility: GPUShaderStage.COMPUTE,
+              buffer: { type: 'read-only-storage', hasDynamicOffset: true },
+            } as const,
+          ]
+        : []),
     ]);
   }
 
@@ -53,7 +61,12 @@ export class Pipelines {
     return made;
   }
 
-  #compile<Inputs>(kernel: Kernel<Inputs>, code: string, constants: Readonly<Record<string, number>>, key: string): Pipeline {
+  #compile<Inputs>(
+    kernel: Kernel<Inputs>,
+    code: string,
+    constants: Readonly<Record<string, number>>,
+    key: string,
+  ): Pipeline {
     const { gpu } = this.#device;
     const data = kernel.data === true;
     const layout = this.#layout(kernel.bindings.join(), () =>
@@ -85,7 +98,12 @@ export class Pipelines {
 /** Lines around an error's place in an excerpt. */
 const CONTEXT = 2;
 
-async function compileError(key: string, code: string, module: GPUShaderModule, error: OctavoError): Promise<OctavoError> {
+async function compileError(
+  key: string,
+  code: string,
+  module: GPUShaderModule,
+  error: OctavoError,
+): Promise<OctavoError> {
   const messages = (await module.getCompilationInfo()).messages.filter((message) => message.type === 'error');
   const first = messages[0];
   if (first === undefined) return error;
@@ -95,10 +113,14 @@ async function compileError(key: string, code: string, module: GPUShaderModule, 
   for (let n = Math.max(1, line - CONTEXT); n <= Math.min(lines.length, line + CONTEXT); n += 1) {
     excerpt.push(`${n === line ? '>' : ' '} ${n}: ${lines[n - 1] ?? ''}`);
   }
-  return new DeviceError('shader', `WGSL of ${key}: line ${line}, column ${column}: ${first.message}\n${excerpt.join('\n')}`, {
-    kernel: key,
-    line,
-    column,
-    source: code,
-  });
+  return new DeviceError(
+    'shader',
+    `WGSL of ${key}: line ${line}, column ${column}: ${first.message}\n${excerpt.join('\n')}`,
+    {
+      kernel: key,
+      line,
+      column,
+      source: code,
+    },
+  );
 }

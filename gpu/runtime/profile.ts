@@ -45,7 +45,11 @@ export class Profile {
     if (this.#queries === undefined || names.length === 0) return;
     this.#names = [];
     const bytes = 16 * names.length;
-    this.#resolved ??= this.#buffers.create(16 * CAPACITY, 'runtime', GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
+    this.#resolved ??= this.#buffers.create(
+      16 * CAPACITY,
+      'runtime',
+      GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    );
     const staging = this.#buffers.create(bytes, 'runtime', GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     encoder.resolveQuerySet(this.#queries, 0, 2 * names.length, this.#resolved.gpu, 0);
     encoder.copyBufferToBuffer(this.#resolved.gpu, 0, staging.gpu, 0, bytes);
@@ -64,7 +68,11 @@ export class Profile {
   /** Times since the last call, the longest first. */
   async take(): Promise<KernelTime[]> {
     await Promise.all(this.#reading);
-    const times = [...this.#times].map(([kernel, { calls, nanoseconds }]) => ({ kernel, calls, milliseconds: nanoseconds / 1e6 }));
+    const times = [...this.#times].map(([kernel, { calls, nanoseconds }]) => ({
+      kernel,
+      calls,
+      milliseconds: nanoseconds / 1e6,
+    }));
     this.#times.clear();
     return times.sort((a, b) => b.milliseconds - a.milliseconds);
   }

@@ -22,7 +22,14 @@ export class Readback {
     const at = this.#free.findIndex((buffer) => buffer.bytes >= bytes);
     const found = at < 0 ? undefined : this.#free.splice(at, 1)[0];
     const size = Math.max(256, 2 ** Math.ceil(Math.log2(Math.max(1, bytes))));
-    return found ?? this.#buffers.create(bytes > KEPT_BYTES ? bytes : size, 'runtime', GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    return (
+      found ??
+      this.#buffers.create(
+        bytes > KEPT_BYTES ? bytes : size,
+        'runtime',
+        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      )
+    );
   }
 
   /** The first `bytes` of a staged copy, once the GPU has made it. */

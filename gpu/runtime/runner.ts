@@ -69,7 +69,10 @@ export class Runner {
   }
 
   counters(): Counters {
-    const bytes = (['weights', 'kv', 'activations', 'runtime'] satisfies Purpose[]).reduce((sum, purpose) => sum + this.buffers.held(purpose), 0);
+    const bytes = (['weights', 'kv', 'activations', 'runtime'] satisfies Purpose[]).reduce(
+      (sum, purpose) => sum + this.buffers.held(purpose),
+      0,
+    );
     return {
       dispatches: this.#dispatches,
       submits: this.#submits,
@@ -98,7 +101,8 @@ export class Runner {
       if (kernel.params[i] === 'f32') this.#arena.f32[offset / 4 + i] = value;
       else this.#arena.u32[offset / 4 + i] = value;
     }
-    const offsets = words === undefined ? [offset] : [offset, large === undefined ? this.#arena.place(words, window) : 0];
+    const offsets =
+      words === undefined ? [offset] : [offset, large === undefined ? this.#arena.place(words, window) : 0];
 
     const group = this.#group(pipeline, kernel.buffers(inputs));
     const parameters = this.#parameters(pipeline, window, large);
@@ -128,7 +132,9 @@ export class Runner {
     if (this.#encoder !== undefined && data.byteLength <= INLINE_UPLOAD) {
       if (!this.#arena.fits(data.byteLength)) this.submit();
       const at = this.#arena.take(data.byteLength);
-      new Uint8Array(this.#arena.mirror, at, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      new Uint8Array(this.#arena.mirror, at, data.byteLength).set(
+        new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      );
       this.#commands().copyBufferToBuffer(this.#arenaBuffer.gpu, at, buffer.gpu, offset, data.byteLength);
       return;
     }
@@ -268,7 +274,11 @@ export class Runner {
     if (window > 0) entries.push({ binding: 1, resource: { buffer, size: window } });
     if (large !== undefined) entries.push({ binding: 1, resource: { buffer: large.gpu } });
     const layout = this.#pipelines.paramLayout(pipeline.data);
-    return this.#keep(key, this.device.gpu.createBindGroup({ layout, entries }), large === undefined ? [this.#arenaBuffer] : [this.#arenaBuffer, large]);
+    return this.#keep(
+      key,
+      this.device.gpu.createBindGroup({ layout, entries }),
+      large === undefined ? [this.#arenaBuffer] : [this.#arenaBuffer, large],
+    );
   }
 
   #keep(key: string, group: GPUBindGroup, buffers: readonly DeviceBuffer[]): GPUBindGroup {

@@ -310,7 +310,12 @@ export interface Backend {
   /** x [T, cols] times the transpose of the row-wise concatenation of `weights` (each [rows_i, cols]): [T, sum rows_i]. */
   linear(x: Tensor, weights: readonly Weight[], options?: LinearOptions): Tensor;
   /** act(norm(x) gate^T) * (norm(x) up^T): [T, rows]. */
-  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: Activation }): Tensor;
+  gatedMlp(
+    x: Tensor,
+    gate: Weight,
+    up: Weight,
+    options: { readonly norm?: NormSpec; readonly activation: Activation },
+  ): Tensor;
   /** Rows of x normalised: same shape. */
   norm(x: Tensor, spec: NormSpec): Tensor;
   /** Rows `[start, start + count)` of x: a copy. */
@@ -344,7 +349,10 @@ export interface Backend {
    * positions (`position .. position + T - 1`, or what the view's `positions` say of these slots), writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
    */
   ropeAppend(
-    qkv: Tensor, kv: KvView, layer: number, position: number,
+    qkv: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor;
   /** q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads * headDim]; zeros where a query sees no key. */

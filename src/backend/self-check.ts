@@ -59,10 +59,14 @@ export async function compareBackends(backend: Backend, judge: Backend): Promise
 export async function selfCheck(backend: Backend, judge: Backend): Promise<SelfCheck> {
   const result = await compareBackends(backend, judge);
   if (result.ok) return result;
-  throw new DeviceError('self-check', `${backend.description} computes wrongly: ${result.reason}; update its driver, or use device: 'wasm'`, {
-    worst: result.worst,
-    operation: result.operation,
-  });
+  throw new DeviceError(
+    'self-check',
+    `${backend.description} computes wrongly: ${result.reason}; update its driver, or use device: 'wasm'`,
+    {
+      worst: result.worst,
+      operation: result.operation,
+    },
+  );
 }
 
 /** Downloads every result that is compared, by the operation's name. */
@@ -71,7 +75,13 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
   const held: Weight[] = [];
   const put = async (name: string, shape: readonly number[], format: WeightFormat): Promise<Weight> => {
     const writer = backend.weight({ name, shape, format });
-    await writer.write(weightBytes(format, shape.reduce((product, n) => product * n, 1), held.length));
+    await writer.write(
+      weightBytes(
+        format,
+        shape.reduce((product, n) => product * n, 1),
+        held.length,
+      ),
+    );
     const weight = await writer.finish();
     held.push(weight);
     return weight;
@@ -80,34 +90,70 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
   const tensors: [string, Tensor][] = [];
   try {
     const norm: NormSpec = { kind: 'rms', weight: await put('norm', [COLS], 'F32'), epsilon: 1e-5 };
-    const products = [await put('q8', [ROWS, COLS], 'Q8_0'), await put('q4', [ROWS, COLS], 'Q4_0'), await put('q6', [ROWS, COLS], 'Q6_K')] as const;
-    const groupNorm = { weight: await put('group norm', [CHANNELS], 'F32'), bias: await put('group norm bias', [CHANNELS], 'F32'), activation: 'silu' } as const;
+    const products = [
+      await put('q8', [ROWS, COLS], 'Q8_0'),
+      await put('q4', [ROWS, COLS], 'Q4_0'),
+      await put('q6', [ROWS, COLS], 'Q6_K'),
+    ] as const;
+    const groupNorm = {
+      weight: await put('group norm', [CHANNELS], 'F32'),
+      bias: await put('group norm bias', [CHANNELS], 'F32'),
+      activation: 'silu',
+    } as const;
     const kernel = await put('kernel', [CONVOLVED, 9 * CHANNELS], 'Q8_0');
     pool.reserve(2 * KV_HEADS);
-    const view = { pool, blocks: 2, table: Int32Array.of(2, 0, 3, 1).map((index) => pageNumber('f16', index)), version: 1 };
-    const rope = { inverseFrequency: Float64Array.from({ length: HEAD_DIM / 2 }, (_, i) => 10000 ** ((-2 * i) / HEAD_DIM)), magnitude: 1, style: 'half' } as const;
+    const view = {
+      pool,
+      blocks: 2,
+      table: Int32Array.of(2, 0, 3, 1).map((index) => pageNumber('f16', index)),
+      version: 1,
+    };
+    const rope = {
+      inverseFrequency: Float64Array.from({ length: HEAD_DIM / 2 }, (_, i) => 10000 ** ((-2 * i) / HEAD_DIM)),
+      magnitude: 1,
+      style: 'half',
+    } as const;
     const width = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
     backend.scope(() => {
       for (const tokens of [1, TOKENS]) {
         const x = backend.upload(numbers(tokens * COLS, 1), [tokens, COLS]);
-        const keep = (name: string, tensor: Tensor): void => void tensors.push([`${name} of ${tokens}`, backend.keep(tensor)]);
+        const keep = (name: string, tensor: Tensor): void =>
+          void tensors.push([`${name} of ${tokens}`, backend.keep(tensor)]);
         keep('linear', backend.linear(x, products, { norm }));
         keep('gated MLP', backend.gatedMlp(x, products[0], products[1], { norm, activation: 'silu' }));
         keep('norm', backend.norm(x, norm));
       }
       // A whole context at once, then one token behind it.
-      for (const [position, tokens] of [[0, TOKENS], [TOKENS, 1]] as const) {
+      for (const [position, tokens] of [
+        [0, TOKENS],
+        [TOKENS, 1],
+      ] as const) {
         const qkv = backend.upload(numbers(tokens * width, 2 + position), [tokens, width]);
         const q = backend.ropeAppend(qkv, view, 0, position, { heads: HEADS, rope });
-        const ranges = { queryBlock: tokens, shared: true, causal: true, offsets: Uint32Array.of(0, 1), runs: Uint32Array.of(0, position + tokens) };
+        const ranges = {
+          queryBlock: tokens,
+          shared: true,
+          causal: true,
+          offsets: Uint32Array.of(0, 1),
+          runs: Uint32Array.of(0, position + tokens),
+        };
         tensors.push([`rope of ${tokens}`, backend.keep(q)]);
-        tensors.push([`attention of ${tokens}`, backend.keep(backend.attention(q, view, 0, position, ranges, { heads: HEADS, scale: 0.2 }))]);
+        tensors.push([
+          `attention of ${tokens}`,
+          backend.keep(backend.attention(q, view, 0, position, ranges, { heads: HEADS, scale: 0.2 })),
+        ]);
       }
       const picture = backend.upload(numbers(HEIGHT * WIDTH * CHANNELS, 4), [HEIGHT * WIDTH, CHANNELS]);
       tensors.push(['moments', backend.keep(backend.moments([picture], GROUPS, 1e-5))]);
       // Statistics from the host, so that wrong moments are not taken for a wrong convolution.
       const moments = backend.upload(numbers(2 * GROUPS, 5), [GROUPS, 2]);
-      const convolution = backend.conv2d(picture, kernel, { height: HEIGHT, width: WIDTH, kernel: 3, padding: [1, 1, 1, 1], norm: { moments, ...groupNorm } });
+      const convolution = backend.conv2d(picture, kernel, {
+        height: HEIGHT,
+        width: WIDTH,
+        kernel: 3,
+        padding: [1, 1, 1, 1],
+        norm: { moments, ...groupNorm },
+      });
       tensors.push(['convolution', backend.keep(convolution)]);
     });
     for (const [name, tensor] of tensors) results.set(name, await backend.download(tensor));
@@ -131,7 +177,8 @@ function weightBytes(format: WeightFormat, count: number, seed: number): Uint8Ar
   const out = Uint8Array.from({ length: (count / block) * bytes }, (_, i) => Math.floor(256 * uniform(70 + seed, i)));
   const view = new DataView(out.buffer);
   // Q8_0 and Q4_0 begin with their scale; Q6_K ends with it. 0x1c00 is 2^-8, 0x0c00 is 2^-12.
-  for (let at = 0; at < out.length; at += bytes) view.setUint16(format === 'Q6_K' ? at + bytes - 2 : at, format === 'Q6_K' ? 0x0c00 : 0x1c00, true);
+  for (let at = 0; at < out.length; at += bytes)
+    view.setUint16(format === 'Q6_K' ? at + bytes - 2 : at, format === 'Q6_K' ? 0x0c00 : 0x1c00, true);
   return out;
 }
 

@@ -6,14 +6,43 @@
 import { InputError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
 import type {
-  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, ProbeSpec, Ranges, RopeSpec,
-  Sampler, SampleSpec, Tensor, Weight, WeightWriter,
+  Activation,
+  AttentionSpec,
+  Backend,
+  Conv2dOptions,
+  DenoiseSpec,
+  GroupNormSpec,
+  KvPool,
+  KvSpec,
+  KvView,
+  LinearOptions,
+  MemoryUse,
+  ModulateSpec,
+  NormSpec,
+  ProbeSpec,
+  Ranges,
+  RopeSpec,
+  Sampler,
+  SampleSpec,
+  Tensor,
+  Weight,
+  WeightWriter,
 } from './backend.ts';
 import { KV_FORMATS, PAGE_TOKENS } from './backend.ts';
 import type { SpawnPoolWorker } from './pool.ts';
 import type { WeightSpec } from './weight.ts';
 import { Attending } from './wasm/attending.ts';
-import { ACTIVATIONS, matrixOf, NO_NORM, normOf, productWeight, ringOf, tensorOf, vectorOf, type NormWords } from './wasm/checks.ts';
+import {
+  ACTIVATIONS,
+  matrixOf,
+  NO_NORM,
+  normOf,
+  productWeight,
+  ringOf,
+  tensorOf,
+  vectorOf,
+  type NormWords,
+} from './wasm/checks.ts';
 import { Engine, MAX_PARTS } from './wasm/engine.ts';
 import { notOpen, poolOf, WasmPool, writePages } from './wasm/kv.ts';
 import { Pictures } from './wasm/pictures.ts';
@@ -98,7 +127,8 @@ class CpuBackend implements WasmBackend {
 
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
     this.#engine.alive();
-    if (data.length !== shape.reduce((a, b) => a * b, 1)) throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join(', ')}]`);
+    if (data.length !== shape.reduce((a, b) => a * b, 1))
+      throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join(', ')}]`);
     const floats = data instanceof Float32Array;
     const tensor = this.#tensors.make([...shape], floats ? 'f32' : 'i32');
     if (floats) this.#engine.wasm.f32(tensor.pointer, data.length).set(data);
@@ -193,7 +223,8 @@ class CpuBackend implements WasmBackend {
     const cols = table.shape[1] ?? 0;
     const weight = productWeight('embed', table, cols);
     const ids = ringOf('embed', ring, start, start + count);
-    if (!(Number.isInteger(count) && count > 0)) throw new InputError('argument', `embed: ${count} ids; at least 1 is needed`);
+    if (!(Number.isInteger(count) && count > 0))
+      throw new InputError('argument', `embed: ${count} ids; at least 1 is needed`);
     const out = this.#tensors.make([count, cols]);
     const words = this.#rowwise(out, ids.pointer + 4 * start, cols, count, NO_NORM);
     writePart(words, 0, weight, 0, 0);
@@ -209,7 +240,8 @@ class CpuBackend implements WasmBackend {
   #linear(operation: string, x: Tensor, weights: readonly Weight[], options: LinearOptions): Tensor {
     const input = matrixOf(operation, 'x', x);
     const [count = 0, cols = 0] = input.shape;
-    if (weights.length === 0 || weights.length > MAX_PARTS) throw new InputError('argument', `${operation}: ${weights.length} weights; 1 to ${MAX_PARTS} are possible`);
+    if (weights.length === 0 || weights.length > MAX_PARTS)
+      throw new InputError('argument', `${operation}: ${weights.length} weights; 1 to ${MAX_PARTS} are possible`);
     let rows = 0;
     const parts = weights.map((weight) => {
       const part = productWeight(operation, weight, cols);
@@ -224,7 +256,8 @@ class CpuBackend implements WasmBackend {
     let residual = 0;
     if (options.residual !== undefined) {
       const { shape } = options.residual;
-      if (shape[0] !== count || shape[1] !== rows) throw new InputError('argument', `${operation}: residual [${shape.join(', ')}] should be [${count}, ${rows}]`);
+      if (shape[0] !== count || shape[1] !== rows)
+        throw new InputError('argument', `${operation}: residual [${shape.join(', ')}] should be [${count}, ${rows}]`);
       residual = matrixOf(operation, 'residual', options.residual).pointer;
     }
     this.#prepare(parts, count, cols, norm, rows);
@@ -243,14 +276,22 @@ class CpuBackend implements WasmBackend {
     return out;
   }
 
-  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: Activation }): Tensor {
+  gatedMlp(
+    x: Tensor,
+    gate: Weight,
+    up: Weight,
+    options: { readonly norm?: NormSpec; readonly activation: Activation },
+  ): Tensor {
     this.#engine.alive();
     const input = matrixOf('gatedMlp', 'x', x);
     const [count = 0, cols = 0] = input.shape;
     const parts = [productWeight('gatedMlp', gate, cols), productWeight('gatedMlp', up, cols)] as const;
     const { rows } = parts[0];
     if (parts[1].rows !== rows) {
-      throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape.join(', ')}] and ${up.name} [${up.shape.join(', ')}] differ`);
+      throw new InputError(
+        'argument',
+        `gatedMlp: ${gate.name} [${gate.shape.join(', ')}] and ${up.name} [${up.shape.join(', ')}] differ`,
+      );
     }
     const norm = normOf('gatedMlp', options.norm, cols);
     this.#prepare(parts, count, cols, norm, rows);
@@ -328,7 +369,11 @@ class CpuBackend implements WasmBackend {
     const plan = this.#pictures.plan(x, weight, options);
     if (!plan.pointwise) return this.#pictures.conv2d(plan, options);
     const { bias, activation, residual } = options;
-    return this.#linear('conv2d', x, [weight], { bias: [bias], ...(activation && { activation }), ...(residual && { residual }) });
+    return this.#linear('conv2d', x, [weight], {
+      bias: [bias],
+      ...(activation && { activation }),
+      ...(residual && { residual }),
+    });
   }
 
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
@@ -337,7 +382,10 @@ class CpuBackend implements WasmBackend {
   }
 
   ropeAppend(
-    qkv: Tensor, kv: KvView, layer: number, position: number,
+    qkv: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
     this.#engine.alive();
@@ -348,19 +396,27 @@ class CpuBackend implements WasmBackend {
     const [count = 0, cols = 0] = input.shape;
     const { heads, rope } = options;
     if (cols !== (heads + 2 * kvHeads) * headDim) {
-      throw new InputError('argument', `ropeAppend: qkv [${input.shape.join(', ')}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
+      throw new InputError(
+        'argument',
+        `ropeAppend: qkv [${input.shape.join(', ')}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`,
+      );
     }
     const pairs = rope?.inverseFrequency.length ?? 0;
-    if (2 * pairs > headDim) throw new InputError('argument', `ropeAppend: ${pairs} rotary pairs for heads of ${headDim} values`);
+    if (2 * pairs > headDim)
+      throw new InputError('argument', `ropeAppend: ${pairs} rotary pairs for heads of ${headDim} values`);
     if (!(Number.isInteger(position) && position >= 0 && position + count <= kv.blocks * PAGE_TOKENS)) {
-      throw new InputError('argument', `ropeAppend: positions ${position} to ${position + count} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
+      throw new InputError(
+        'argument',
+        `ropeAppend: positions ${position} to ${position + count} exceed the view's ${kv.blocks * PAGE_TOKENS}`,
+      );
     }
     const qNorm = normOf('ropeAppend', options.qNorm, headDim);
     const kNorm = normOf('ropeAppend', options.kNorm, headDim);
     const from = Math.floor(position / PAGE_TOKENS);
     const to = Math.floor((position + count - 1) / PAGE_TOKENS) + 1;
     const pages = engine.room('pages', kvHeads * (to - from) * 4);
-    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to, true)) throw notOpen('ropeAppend', pool, kv, layer, from, to);
+    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to, true))
+      throw notOpen('ropeAppend', pool, kv, layer, from, to);
     const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count, kv.positions);
     engine.scratch(engine.wasm.exports.ropeScratchBytes(headDim));
     const out = this.#tensors.make([count, heads * headDim]);
@@ -420,7 +476,8 @@ class CpuBackend implements WasmBackend {
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
     this.#engine.alive();
     const engine = this.#engine;
-    if (!(sampler instanceof WasmSampler)) throw new InputError('argument', 'sample: the sampler is of another backend');
+    if (!(sampler instanceof WasmSampler))
+      throw new InputError('argument', 'sample: the sampler is of another backend');
     const { vocabulary } = sampler;
     const { shape } = logits;
     if (shape.length !== 2 || shape[0] !== 1 || shape[1] !== vocabulary) {

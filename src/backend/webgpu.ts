@@ -16,8 +16,26 @@ import { InputError } from '../errors.ts';
 import { uniform } from './random.ts';
 import {
   PAGE_TOKENS,
-  type Activation, type AttentionSpec, type Backend, type Conv2dOptions, type DenoiseSpec, type GroupNormSpec, type KvPool, type KvSpec, type KvView,
-  type LinearOptions, type MemoryUse, type ModulateSpec, type NormSpec, type ProbeSpec, type Ranges, type RopeSpec, type SampleSpec, type Sampler, type Tensor, type Weight,
+  type Activation,
+  type AttentionSpec,
+  type Backend,
+  type Conv2dOptions,
+  type DenoiseSpec,
+  type GroupNormSpec,
+  type KvPool,
+  type KvSpec,
+  type KvView,
+  type LinearOptions,
+  type MemoryUse,
+  type ModulateSpec,
+  type NormSpec,
+  type ProbeSpec,
+  type Ranges,
+  type RopeSpec,
+  type SampleSpec,
+  type Sampler,
+  type Tensor,
+  type Weight,
   type WeightWriter,
 } from './backend.ts';
 import type { WeightSpec } from './weight.ts';
@@ -74,7 +92,11 @@ export class WebGpuBackend implements Backend {
     this.#runner = runner;
     this.#tensors = new Tensors(runner);
     this.#biases = new Biases(runner);
-    this.#largestPart = Math.min(largestPart ?? Infinity, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+    this.#largestPart = Math.min(
+      largestPart ?? Infinity,
+      gpu.limits.maxStorageBufferBindingSize,
+      gpu.limits.maxBufferSize,
+    );
     this.#none = runner.buffers.create(256, 'runtime');
     const context = { runner, tensors: this.#tensors, none: this.#none };
     this.#products = new Products(context, this.#biases);
@@ -128,7 +150,8 @@ export class WebGpuBackend implements Backend {
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
     this.#runner.device.check();
     const count = shape.reduce((product, n) => product * n, 1);
-    if (count !== data.length) throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
+    if (count !== data.length)
+      throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
     const tensor = this.#tensors.make(shape, data instanceof Int32Array ? 'i32' : 'f32');
     const { buffer, rows, cols, stride } = resident('upload', 'tensor', tensor);
     if (stride === cols) this.#runner.upload(buffer, 0, data);
@@ -236,7 +259,15 @@ export class WebGpuBackend implements Backend {
     const target = matrix('embed', 'out', out);
     for (let i = 0; i < parts.length; i += WEIGHT_SLOTS) {
       const some = parts.slice(i, i + WEIGHT_SLOTS);
-      this.#runner.run(embed, { ring: ids, start, table: some, vocabulary, clear: i === 0, out: target, none: this.#none });
+      this.#runner.run(embed, {
+        ring: ids,
+        start,
+        table: some,
+        vocabulary,
+        clear: i === 0,
+        out: target,
+        none: this.#none,
+      });
     }
     return out;
   }
@@ -245,7 +276,12 @@ export class WebGpuBackend implements Backend {
     return this.#products.linear(x, weights, options);
   }
 
-  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: Activation }): Tensor {
+  gatedMlp(
+    x: Tensor,
+    gate: Weight,
+    up: Weight,
+    options: { readonly norm?: NormSpec; readonly activation: Activation },
+  ): Tensor {
     return this.#products.gatedMlp(x, gate, up, options);
   }
 
@@ -298,7 +334,10 @@ export class WebGpuBackend implements Backend {
   }
 
   ropeAppend(
-    qkv: Tensor, kv: KvView, layer: number, position: number,
+    qkv: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
     const input = matrix('ropeAppend', 'qkv', qkv);
@@ -306,24 +345,44 @@ export class WebGpuBackend implements Backend {
     const { kvHeads, headDim } = pool.spec;
     const { heads, rope } = options;
     if (input.cols !== (heads + 2 * kvHeads) * headDim) {
-      throw new InputError('argument', `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
+      throw new InputError(
+        'argument',
+        `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`,
+      );
     }
     const end = position + input.rows;
     if (!Number.isInteger(position) || position < 0 || end > kv.blocks * PAGE_TOKENS) {
-      throw new InputError('argument', `ropeAppend: positions ${position} to ${end} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
+      throw new InputError(
+        'argument',
+        `ropeAppend: positions ${position} to ${end} exceed the view's ${kv.blocks * PAGE_TOKENS}`,
+      );
     }
     const rotary = rope === undefined ? 0 : 2 * rope.inverseFrequency.length;
-    if (rope !== undefined && (rotary < 2 || rotary > headDim)) throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
+    if (rope !== undefined && (rotary < 2 || rotary > headDim))
+      throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
     const operand = pool.operand('ropeAppend', kv, layer);
-    const open = pool.openMemory('ropeAppend', kv, layer, [Math.floor(position / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS)]);
+    const open = pool.openMemory('ropeAppend', kv, layer, [
+      Math.floor(position / PAGE_TOKENS),
+      Math.ceil(end / PAGE_TOKENS),
+    ]);
     const positions = kv.positions?.subarray(position, end);
     const first = positions?.[0] ?? position;
     const follow = positions?.every((value, i) => value === first + i) ?? true;
     const out = this.#tensors.make([input.rows, heads * headDim]);
     this.#runner.run(follow ? ropeAppend : ropeAppendRows, {
-      qkv: input, heads, kv: operand, open, position, first, positions, rotary,
+      qkv: input,
+      heads,
+      kv: operand,
+      open,
+      position,
+      first,
+      positions,
+      rotary,
       interleaved: rope?.style === 'interleaved',
-      angles: rope === undefined ? this.#none : pool.angles(rope, positions?.reduce((most, value) => Math.max(most, value + 1), 0) ?? end),
+      angles:
+        rope === undefined
+          ? this.#none
+          : pool.angles(rope, positions?.reduce((most, value) => Math.max(most, value + 1), 0) ?? end),
       qNorm: rms('ropeAppend', options.qNorm, headDim),
       kNorm: rms('ropeAppend', options.kNorm, headDim),
       q: matrix('ropeAppend', 'out', out),
@@ -363,8 +422,15 @@ export class WebGpuBackend implements Backend {
     const values = buffers.take(4 * vocabulary);
     const parts = buffers.take(16 * sampleParts(vocabulary));
     const inputs = {
-      ...sampler.buffers(), vocabulary, logits: input.buffer, spec, values, parts,
-      ring: ringOf('sample', ring, index, index + 1), index, uniform: uniform(spec.seed, index),
+      ...sampler.buffers(),
+      vocabulary,
+      logits: input.buffer,
+      spec,
+      values,
+      parts,
+      ring: ringOf('sample', ring, index, index + 1),
+      index,
+      uniform: uniform(spec.seed, index),
     };
     this.#runner.run(samplePrepare, inputs);
     this.#runner.run(sampleDraw, inputs);

@@ -3,7 +3,12 @@ import type { TextStream } from '../face/stream.ts';
 import type { AnswerReport } from '../generate/options.ts';
 import { write, type ProgressLine, type Surroundings } from './terminal.ts';
 
-export async function printAnswer(answer: TextStream<AnswerReport>, { output }: Surroundings, progress: ProgressLine, json: boolean): Promise<void> {
+export async function printAnswer(
+  answer: TextStream<AnswerReport>,
+  { output }: Surroundings,
+  progress: ProgressLine,
+  json: boolean,
+): Promise<void> {
   let text = '';
   for await (const next of answer) {
     progress.clear();

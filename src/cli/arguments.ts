@@ -12,7 +12,13 @@ export class UsageError extends Error {
 export type OptionKinds = Readonly<Record<string, 's' | 'b'>>;
 
 const COMMON = { verbose: 'b', help: 'b' } as const satisfies OptionKinds;
-export const MODEL_OPTIONS = { model: 's', device: 's', threads: 's', context: 's', build: 's' } as const satisfies OptionKinds;
+export const MODEL_OPTIONS = {
+  model: 's',
+  device: 's',
+  threads: 's',
+  context: 's',
+  build: 's',
+} as const satisfies OptionKinds;
 export const SAMPLING_OPTIONS = {
   temperature: 's',
   'top-k': 's',
@@ -23,7 +29,17 @@ export const SAMPLING_OPTIONS = {
   seed: 's',
   'max-tokens': 's',
 } as const satisfies OptionKinds;
-export const PAINT_OPTIONS = { out: 's', size: 's', seed: 's', steps: 's', 'diffusion-steps': 's', guidance: 's', temperature: 's', count: 's', json: 'b' } as const satisfies OptionKinds;
+export const PAINT_OPTIONS = {
+  out: 's',
+  size: 's',
+  seed: 's',
+  steps: 's',
+  'diffusion-steps': 's',
+  guidance: 's',
+  temperature: 's',
+  count: 's',
+  json: 'b',
+} as const satisfies OptionKinds;
 /** Options that have a letter, too. */
 const LETTERS: Readonly<Record<string, string>> = { out: 'o' };
 
@@ -36,11 +52,19 @@ export class Arguments {
     const options = Object.fromEntries(
       Object.entries(all).map(([name, kind]) => {
         const short = LETTERS[name];
-        return [name, { type: kind === 's' ? ('string' as const) : ('boolean' as const), ...(short !== undefined && { short }) }];
+        return [
+          name,
+          { type: kind === 's' ? ('string' as const) : ('boolean' as const), ...(short !== undefined && { short }) },
+        ];
       }),
     );
     try {
-      const { values, positionals } = parseArgs({ args: [...joinNegative(args)], options, allowPositionals: true, strict: true });
+      const { values, positionals } = parseArgs({
+        args: [...joinNegative(args)],
+        options,
+        allowPositionals: true,
+        strict: true,
+      });
       this.#values = values;
       this.rest = positionals;
     } catch (error) {
@@ -131,5 +155,7 @@ function* joinNegative(args: readonly string[]): Generator<string> {
 }
 
 function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }

@@ -18,11 +18,16 @@ ${MODEL_HELP}${SAMPLING_HELP}  --keep               keep what was read of the do
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b', keep: 'b' });
     args.atMost(2);
     const [path, question] = args.rest;
-    if (path === undefined || question === undefined || question.trim() === '') throw new UsageError('DOCUMENT or the question is missing');
+    if (path === undefined || question === undefined || question.trim() === '')
+      throw new UsageError('DOCUMENT or the question is missing');
     const sampling = args.sampling();
     const document = await readDocument(path);
     await withModel(args, surroundings, 'nano', async (model, progress) => {
-      const session = await model.createSession({ temperature: 0, ...sampling, ...(args.flag('keep') ? { context: { keep: true } } : {}) });
+      const session = await model.createSession({
+        temperature: 0,
+        ...sampling,
+        ...(args.flag('keep') ? { context: { keep: true } } : {}),
+      });
       const answer = session.promptStreaming(`${document.trim()}\n\n${question.trim()}`, {
         onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       });
@@ -43,5 +48,9 @@ async function readDocument(path: string): Promise<string> {
   } catch {
     // Not UTF-8: told below.
   }
-  throw new FileError('unsupported', { file: path, field: 'document' }, 'only text (UTF-8) is read by this version; convert it first');
+  throw new FileError(
+    'unsupported',
+    { file: path, field: 'document' },
+    'only text (UTF-8) is read by this version; convert it first',
+  );
 }

@@ -23,7 +23,10 @@ In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
       if (terminal) await write(errors, `${model.name} on ${model.device.description}: ${model.device.reason}\n`);
       const system = args.text('system');
       const begin = (): Promise<OctavoSession> =>
-        model.createSession({ ...sampling, ...(system === undefined ? {} : { initialPrompts: [{ role: 'system', content: system }] }) });
+        model.createSession({
+          ...sampling,
+          ...(system === undefined ? {} : { initialPrompts: [{ role: 'system', content: system }] }),
+        });
       let session = await begin();
       const lines = createInterface({ input, ...(terminal ? { output: errors, prompt: '> ' } : {}) });
       let running: AbortController | undefined;
@@ -49,7 +52,8 @@ In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
           } catch (error) {
             // An answer that was stopped, or a question that is too long, does not end the conversation.
             progress.clear();
-            if (!signal.aborted) await write(errors, `octavo: ${error instanceof Error ? error.message : String(error)}`);
+            if (!signal.aborted)
+              await write(errors, `octavo: ${error instanceof Error ? error.message : String(error)}`);
           } finally {
             running = undefined;
           }

@@ -9,7 +9,12 @@ import type { Command } from './command.ts';
 import { size, write } from './terminal.ts';
 
 /** The limits that decide which models fit. */
-const LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup'] as const;
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+] as const;
 
 /** What this machine offers, and what `device: 'auto'` makes of it. */
 export const doctor: Command = {
@@ -19,13 +24,24 @@ export const doctor: Command = {
   async run(argv, { platform, output }) {
     const args = new Arguments(argv, { json: 'b' });
     args.atMost(0);
-    const facts = { node: process.version, system: `${process.platform} ${process.arch}`, processors: platform.cores, wasm: wasm(platform), webgpu: await webgpu(platform), choice: await choice(platform), storage: await storage() };
+    const facts = {
+      node: process.version,
+      system: `${process.platform} ${process.arch}`,
+      processors: platform.cores,
+      wasm: wasm(platform),
+      webgpu: await webgpu(platform),
+      choice: await choice(platform),
+      storage: await storage(),
+    };
     await write(output, args.flag('json') ? `${JSON.stringify(facts, null, 2)}\n` : text(facts));
   },
 };
 
 function wasm(platform: Platform): { build: string; threads: number; reason: string; builds: Record<string, boolean> } {
-  return { ...chooseWasm(platform), builds: Object.fromEntries(WASM_BUILDS.map((build) => [build, buildRuns(build, platform)])) };
+  return {
+    ...chooseWasm(platform),
+    builds: Object.fromEntries(WASM_BUILDS.map((build) => [build, buildRuns(build, platform)])),
+  };
 }
 
 async function webgpu(platform: Platform): Promise<Record<string, unknown>> {
@@ -61,7 +77,8 @@ async function storage(): Promise<Record<string, unknown>> {
 function text(facts: Record<string, unknown>, indent = ''): string {
   let out = '';
   for (const [key, value] of Object.entries(facts)) {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) out += `${indent}${key}\n${text(value as Record<string, unknown>, `${indent}  `)}`;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      out += `${indent}${key}\n${text(value as Record<string, unknown>, `${indent}  `)}`;
     else out += `${indent}${key.padEnd(Math.max(16, 36 - indent.length))}${show(key, value)}\n`;
   }
   return out;

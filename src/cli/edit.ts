@@ -13,12 +13,20 @@ ${PAINT_HELP}${MODEL_HELP}`,
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...PAINT_OPTIONS });
     args.atMost(2);
     const [image, instruction] = args.rest;
-    if (image === undefined || instruction === undefined || instruction.trim() === '') throw new UsageError('IMAGE or the instruction is missing');
+    if (image === undefined || instruction === undefined || instruction.trim() === '')
+      throw new UsageError('IMAGE or the instruction is missing');
     args.required('out');
     const options = args.painting();
     await withModel(args, surroundings, 'nano', async (model, progress) => {
       const begun = performance.now();
-      const pictures = [await model.edit({ image, instruction: instruction.trim(), ...options, onProgress: paintingProgress(progress) })].flat();
+      const pictures = [
+        await model.edit({
+          image,
+          instruction: instruction.trim(),
+          ...options,
+          onProgress: paintingProgress(progress),
+        }),
+      ].flat();
       await writePictures(pictures, args, surroundings, progress, performance.now() - begun);
     });
   },

@@ -13,7 +13,15 @@ export const generate: Command = {
 ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
 `,
   async run(argv, surroundings) {
-    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, prompt: 's', chat: 'b', raw: 'b', stop: 's', json: 'b' });
+    const args = new Arguments(argv, {
+      ...MODEL_OPTIONS,
+      ...SAMPLING_OPTIONS,
+      prompt: 's',
+      chat: 'b',
+      raw: 'b',
+      stop: 's',
+      json: 'b',
+    });
     args.atMost(0);
     const chat = args.flag('chat');
     if (chat && args.flag('raw')) throw new UsageError('--chat and --raw exclude each other');
@@ -29,7 +37,9 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
         ...(stop === undefined ? {} : { stop }),
         onPrefill: (done: number, total: number) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       };
-      const answer = chat ? (await model.createSession()).promptStreaming(prompt, options) : model.completeStreaming(prompt, options);
+      const answer = chat
+        ? (await model.createSession()).promptStreaming(prompt, options)
+        : model.completeStreaming(prompt, options);
       let text = '';
       for await (const piece of answer) {
         progress.clear();
@@ -44,10 +54,17 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
         // The first id comes out of the prefill.
         decode: rate(Math.max(0, tokens.generated - 1), time.decode),
       };
-      if (json) await write(surroundings.output, `${JSON.stringify({ text, ids, finishReason, tokens, timings, device: model.device })}\n`);
+      if (json)
+        await write(
+          surroundings.output,
+          `${JSON.stringify({ text, ids, finishReason, tokens, timings, device: model.device })}\n`,
+        );
       else await write(surroundings.output, '\n');
       if (surroundings.errors.isTTY === true) {
-        await write(surroundings.errors, `${tokens.prompt} tokens read at ${timings.prefill}/s, ${tokens.generated} written at ${timings.decode}/s, on ${model.device.description}\n`);
+        await write(
+          surroundings.errors,
+          `${tokens.prompt} tokens read at ${timings.prefill}/s, ${tokens.generated} written at ${timings.decode}/s, on ${model.device.description}\n`,
+        );
       }
     });
   },

@@ -40,7 +40,12 @@ interface Facts {
   readonly config: Readonly<Record<string, unknown>> | { readonly problem: string };
   readonly formats: Readonly<Partial<Record<WeightFormat, { tensors: number; bytes: number }>>>;
   readonly metadata: Readonly<Record<string, unknown>>;
-  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly format: WeightFormat; readonly bytes: number }[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly format: WeightFormat;
+    readonly bytes: number;
+  }[];
 }
 
 function describe(file: ModelFile): Facts {
@@ -59,43 +64,69 @@ function describe(file: ModelFile): Facts {
     config = { problem: error instanceof Error ? error.message : String(error) };
   }
   const tensors = [...file.tensors.values()].map(({ name, shape, format, bytes }) => ({ name, shape, format, bytes }));
-  return { name: file.name, kind: file.metadata.kind, bytes: file.bytes, fingerprint: file.fingerprint, parameters, config, formats, metadata: metadata(file.metadata), tensors };
+  return {
+    name: file.name,
+    kind: file.metadata.kind,
+    bytes: file.bytes,
+    fingerprint: file.fingerprint,
+    parameters,
+    config,
+    formats,
+    metadata: metadata(file.metadata),
+    tensors,
+  };
 }
 
 function metadata(from: ModelMetadata): Record<string, unknown> {
   if (from.kind === 'gguf') return Object.fromEntries([...from.values].map(([key, value]) => [key, plain(value)]));
-  return plain({ config: from.config, generationConfig: from.generationConfig, tokenizerConfig: from.tokenizerConfig, chatTemplate: from.chatTemplate }) as Record<string, unknown>;
+  return plain({
+    config: from.config,
+    generationConfig: from.generationConfig,
+    tokenizerConfig: from.tokenizerConfig,
+    chatTemplate: from.chatTemplate,
+  }) as Record<string, unknown>;
 }
 
 /** As JSON can hold it: bigints as numbers where exact, long lists as their beginnings and lengths. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (Array.isArray(value) || ArrayBuffer.isView(value)) {
-    const list = Array.from(value as unknown as ArrayLike<unknown>, (_, index) => index).slice(0, SHOWN).map((index) => plain((value as unknown as ArrayLike<unknown>)[index]));
+    const list = Array.from(value as unknown as ArrayLike<unknown>, (_, index) => index)
+      .slice(0, SHOWN)
+      .map((index) => plain((value as unknown as ArrayLike<unknown>)[index]));
     const { length } = value as unknown as ArrayLike<unknown>;
     return length <= SHOWN ? list : { length, first: list };
   }
   if (value instanceof Map) return plain(Object.fromEntries(value));
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));
   return value;
 }
 
 function line(value: unknown): string {
-  const text = typeof value === 'string' ? value.replaceAll('\n', '\\n') : JSON.stringify(value) ?? '';
+  const text = typeof value === 'string' ? value.replaceAll('\n', '\\n') : (JSON.stringify(value) ?? '');
   return text.length > 100 ? `${text.slice(0, 97)}...` : text;
 }
 
 function table(facts: Facts): string {
-  const out = [`${facts.name}: ${facts.kind}, ${size(facts.bytes)}, ${(facts.parameters / 1e6).toFixed(2)} M parameters`, `fingerprint ${facts.fingerprint}`, '', 'Configuration'];
+  const out = [
+    `${facts.name}: ${facts.kind}, ${size(facts.bytes)}, ${(facts.parameters / 1e6).toFixed(2)} M parameters`,
+    `fingerprint ${facts.fingerprint}`,
+    '',
+    'Configuration',
+  ];
   for (const [key, value] of Object.entries(facts.config)) out.push(`  ${key.padEnd(18)}${line(value)}`);
   out.push('', 'Formats');
   for (const [format, sum] of Object.entries(facts.formats)) {
     const { block, bytes } = WEIGHT_FORMATS[format as WeightFormat];
-    out.push(`  ${format.padEnd(6)}${String(sum.tensors).padStart(5)} tensors ${size(sum.bytes).padStart(10)}   ${((bytes * 8) / block).toFixed(2)} bits a weight`);
+    out.push(
+      `  ${format.padEnd(6)}${String(sum.tensors).padStart(5)} tensors ${size(sum.bytes).padStart(10)}   ${((bytes * 8) / block).toFixed(2)} bits a weight`,
+    );
   }
   out.push('', 'Metadata');
   for (const [key, value] of Object.entries(facts.metadata)) out.push(`  ${key}: ${line(value)}`);
   out.push('', 'Tensors');
-  for (const { name, shape, format, bytes } of facts.tensors) out.push(`  ${name.padEnd(36)} ${format.padEnd(5)} ${size(bytes).padStart(9)}  [${shape.join(', ')}]`);
+  for (const { name, shape, format, bytes } of facts.tensors)
+    out.push(`  ${name.padEnd(36)} ${format.padEnd(5)} ${size(bytes).padStart(9)}  [${shape.join(', ')}]`);
   return `${out.join('\n')}\n`;
 }

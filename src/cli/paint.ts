@@ -17,7 +17,9 @@ export const paint: Command = {
     const options = args.painting();
     await withModel(args, surroundings, 'nano', async (model, progress) => {
       const begun = performance.now();
-      const pictures = [await model.paint({ prompt: prompt.trim(), ...options, onProgress: paintingProgress(progress) })].flat();
+      const pictures = [
+        await model.paint({ prompt: prompt.trim(), ...options, onProgress: paintingProgress(progress) }),
+      ].flat();
       await writePictures(pictures, args, surroundings, progress, performance.now() - begun);
     });
   },

@@ -20,10 +20,21 @@ export const PAINT_HELP = `  -o, --out FILE       where the PNG goes; with --cou
 
 export function paintingProgress(progress: ProgressLine): (event: PaintProgress) => void {
   return ({ tokens, totalTokens, secondsLeft }) =>
-    progress.bar('painting', tokens, totalTokens, secondsLeft === undefined ? '' : `${secondsLeft.toFixed(secondsLeft < 10 ? 1 : 0)} s left`);
+    progress.bar(
+      'painting',
+      tokens,
+      totalTokens,
+      secondsLeft === undefined ? '' : `${secondsLeft.toFixed(secondsLeft < 10 ? 1 : 0)} s left`,
+    );
 }
 
-export async function writePictures(pictures: readonly PaintedPicture[], args: Arguments, { output }: Surroundings, progress: ProgressLine, time: number): Promise<void> {
+export async function writePictures(
+  pictures: readonly PaintedPicture[],
+  args: Arguments,
+  { output }: Surroundings,
+  progress: ProgressLine,
+  time: number,
+): Promise<void> {
   progress.clear();
   const { dir, name, ext } = parse(args.required('out'));
   const milliseconds = Math.round(time);
@@ -32,9 +43,16 @@ export async function writePictures(pictures: readonly PaintedPicture[], args: A
     try {
       await writeFile(file, await picture.toPng());
     } catch (cause) {
-      throw new FileError('unsupported', { file, field: 'picture' }, 'it cannot be written; check the folder', { cause });
+      throw new FileError('unsupported', { file, field: 'picture' }, 'it cannot be written; check the folder', {
+        cause,
+      });
     }
     const facts = { file, width: picture.width, height: picture.height, seed: picture.seed, time: milliseconds };
-    await write(output, args.flag('json') ? `${JSON.stringify(facts)}\n` : `${file}   ${picture.width} x ${picture.height}, seed ${picture.seed}, ${milliseconds} ms\n`);
+    await write(
+      output,
+      args.flag('json')
+        ? `${JSON.stringify(facts)}\n`
+        : `${file}   ${picture.width} x ${picture.height}, seed ${picture.seed}, ${milliseconds} ms\n`,
+    );
   }
 }

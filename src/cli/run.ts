@@ -12,7 +12,9 @@ import { see } from './see.ts';
 import { write, type Surroundings } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map(Object.entries({ see, paint, edit, ask, chat, generate, tokenize, inspect, doctor }));
+const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  Object.entries({ see, paint, edit, ask, chat, generate, tokenize, inspect, doctor }),
+);
 
 const HELP = `octavo: compact models on this machine
 

@@ -14,7 +14,8 @@ ${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, ti
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b' });
     args.atMost(2);
     const [image, question] = args.rest;
-    if (image === undefined || question === undefined || question.trim() === '') throw new UsageError('IMAGE or the question is missing');
+    if (image === undefined || question === undefined || question.trim() === '')
+      throw new UsageError('IMAGE or the question is missing');
     const sampling = args.sampling();
     await withModel(args, surroundings, 'nano', async (model, progress) => {
       const session = await model.createSession({ temperature: 0, ...sampling });

@@ -15,7 +15,9 @@ export interface Surroundings {
 
 /** Waits until the text is taken, so that nothing is lost when the process ends, and a slow reader slows us down. */
 export function write(stream: Writable, text: string): Promise<void> {
-  return new Promise((resolve, reject) => stream.write(text, (error) => (error === null || error === undefined ? resolve() : reject(error))));
+  return new Promise((resolve, reject) =>
+    stream.write(text, (error) => (error === null || error === undefined ? resolve() : reject(error))),
+  );
 }
 
 /** All of a stream as text. Bytes that are not UTF-8 become U+FFFD; a byte order mark is text. */
@@ -78,7 +80,9 @@ export class ProgressLine {
     if (this.#errors.isTTY !== true) return;
     const share = total > 0 ? Math.min(1, done / total) : 0;
     const filled = Math.round(share * WIDTH);
-    this.#errors.write(`\r\x1b[2K${label.padEnd(9)}[${'='.repeat(filled)}${' '.repeat(WIDTH - filled)}] ${(share * 100).toFixed(0).padStart(3)} %  ${detail}`);
+    this.#errors.write(
+      `\r\x1b[2K${label.padEnd(9)}[${'='.repeat(filled)}${' '.repeat(WIDTH - filled)}] ${(share * 100).toFixed(0).padStart(3)} %  ${detail}`,
+    );
     this.#shown = true;
   };
 

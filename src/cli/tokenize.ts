@@ -33,7 +33,9 @@ export const tokenize: Command = {
       let number = 0;
       for await (const line of readLines(input)) {
         number++;
-        const result = back ? JSON.stringify(tokenizer.decode(readIds(line, number), { special })) : forth(readString(line, number));
+        const result = back
+          ? JSON.stringify(tokenizer.decode(readIds(line, number), { special }))
+          : forth(readString(line, number));
         await write(output, `${result}\n`);
       }
     } finally {
@@ -61,12 +63,14 @@ function parse(line: string, number: number, what: string): unknown {
 
 function readString(line: string, number: number): string {
   const value = parse(line, number, 'a JSON string');
-  if (typeof value !== 'string') throw new InputError('argument', `line ${number} is not a JSON string`, { line: number });
+  if (typeof value !== 'string')
+    throw new InputError('argument', `line ${number} is not a JSON string`, { line: number });
   return value;
 }
 
 function readIds(line: string, number: number): number[] {
   const value = parse(line, number, 'a JSON array of ids');
-  if (!Array.isArray(value) || !value.every((id) => Number.isInteger(id) && (id as number) >= 0)) throw new InputError('argument', `line ${number} is not a JSON array of ids`, { line: number });
+  if (!Array.isArray(value) || !value.every((id) => Number.isInteger(id) && (id as number) >= 0))
+    throw new InputError('argument', `line ${number} is not a JSON array of ids`, { line: number });
   return value as number[];
 }

@@ -40,7 +40,9 @@ export class Checksums {
       const sums = seeds + 8 * count;
       const sizes = sums + 8 * count;
       wasm.bytes(pointer, bytes.length).set(bytes);
-      wasm.u32(seeds, 2 * count).set(Uint32Array.from({ length: 2 * count }, (_, i) => (i % 2 === 0 ? first + (i >> 1) : owner)));
+      wasm
+        .u32(seeds, 2 * count)
+        .set(Uint32Array.from({ length: 2 * count }, (_, i) => (i % 2 === 0 ? first + (i >> 1) : owner)));
       wasm.u32(sizes, count).set(lengths);
       wasm.exports.checksums(sums, pointer, sizes, seeds, count);
       return wasm.u32(sums, 2 * count).slice();

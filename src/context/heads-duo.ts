@@ -20,24 +20,29 @@ export async function farSighted(model: ReadableModel, signal?: AbortSignal): Pr
   const count = Math.min(LONGEST, contextWindow);
   const group = heads / kvHeads;
   const scores = Array.from({ length: layers * kvHeads }, () => 0);
-  await readTokens(model, randomIds(count, vocabulary, SEED), async (layer, q, kv) => {
-    const cached = backend.keep(backend.scope(() => backend.cached(kv, layer, 'keys', 0, count)));
-    let queries: Float64Array;
-    let keys: Float64Array;
-    try {
-      queries = meanBeforeRope(await backend.download(q), { heads, headDim, rope });
-      keys = meanBeforeRope(await backend.download(cached), { heads: kvHeads, headDim, rope });
-    } finally {
-      backend.free(cached);
-    }
-    for (let head = 0; head < heads; head++) {
-      const kvHead = Math.floor(head / group);
-      const query = queries.subarray(head * headDim, (head + 1) * headDim);
-      const key = keys.subarray(kvHead * headDim, (kvHead + 1) * headDim);
-      const at = layer * kvHeads + kvHead;
-      scores[at] = (scores[at] ?? 0) + reach(query, key, rope, attention.scale) / group;
-    }
-  }, signal);
+  await readTokens(
+    model,
+    randomIds(count, vocabulary, SEED),
+    async (layer, q, kv) => {
+      const cached = backend.keep(backend.scope(() => backend.cached(kv, layer, 'keys', 0, count)));
+      let queries: Float64Array;
+      let keys: Float64Array;
+      try {
+        queries = meanBeforeRope(await backend.download(q), { heads, headDim, rope });
+        keys = meanBeforeRope(await backend.download(cached), { heads: kvHeads, headDim, rope });
+      } finally {
+        backend.free(cached);
+      }
+      for (let head = 0; head < heads; head++) {
+        const kvHead = Math.floor(head / group);
+        const query = queries.subarray(head * headDim, (head + 1) * headDim);
+        const key = keys.subarray(kvHead * headDim, (kvHead + 1) * headDim);
+        const at = layer * kvHeads + kvHead;
+        scores[at] = (scores[at] ?? 0) + reach(query, key, rope, attention.scale) / group;
+      }
+    },
+    signal,
+  );
   return scores;
 }
 
@@ -74,14 +79,18 @@ export function reach(query: Float64Array, key: Float64Array, rope: RopeSpec, sc
 }
 
 /** Mean over rows [positions from 0, heads * headDim], each rotated back. */
-function meanBeforeRope(rows: Float32Array, { heads, headDim, rope }: { readonly heads: number; readonly headDim: number; readonly rope: RopeSpec }): Float64Array {
+function meanBeforeRope(
+  rows: Float32Array,
+  { heads, headDim, rope }: { readonly heads: number; readonly headDim: number; readonly rope: RopeSpec },
+): Float64Array {
   const { inverseFrequency, magnitude, style } = rope;
   const width = heads * headDim;
   const count = rows.length / width;
   const pairs = inverseFrequency.length;
   const mean = new Float64Array(width);
   for (let row = 0; row < count; row++) {
-    for (let i = 0; i < width; i++) if (i % headDim >= 2 * pairs) mean[i] = (mean[i] ?? 0) + (rows[row * width + i] ?? 0) / count;
+    for (let i = 0; i < width; i++)
+      if (i % headDim >= 2 * pairs) mean[i] = (mean[i] ?? 0) + (rows[row * width + i] ?? 0) / count;
     for (let pair = 0; pair < pairs; pair++) {
       const angle = row * (inverseFrequency[pair] ?? 0);
       const cos = Math.cos(angle) / magnitude / count;

@@ -8,7 +8,14 @@ import { denseCausal } from './ranges.ts';
 /** What of a language model is needed: its `LanguageModel`. */
 export interface ReadableModel {
   readonly backend: Backend;
-  readonly config: { readonly layers: number; readonly heads: number; readonly kvHeads: number; readonly headDim: number; readonly vocabulary: number; readonly contextWindow: number };
+  readonly config: {
+    readonly layers: number;
+    readonly heads: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    readonly vocabulary: number;
+    readonly contextWindow: number;
+  };
   readonly attention: AttentionSpec;
   readonly rope: RopeSpec;
   embed(ring: Tensor, start: number, count: number): Tensor;
@@ -19,7 +26,12 @@ export interface ReadableModel {
 export type Look = (layer: number, q: Tensor, kv: Sequence) => Promise<void>;
 
 /** One dense pass over `ids`, in pages of its own. An abort ends it between two layers. */
-export async function readTokens(model: ReadableModel, ids: Int32Array, look: Look, signal?: AbortSignal): Promise<void> {
+export async function readTokens(
+  model: ReadableModel,
+  ids: Int32Array,
+  look: Look,
+  signal?: AbortSignal,
+): Promise<void> {
   const { backend, config } = model;
   const { layers, kvHeads, headDim } = config;
   const count = ids.length;

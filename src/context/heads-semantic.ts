@@ -23,20 +23,40 @@ export async function semanticScores(model: ReadableModel, signal?: AbortSignal)
   const needles = Array.from({ length: NEEDLES }, (_, i) => Math.floor(((i + 0.5) * hay) / NEEDLES - length / 2));
   needles.forEach((start, i) => ids.copyWithin(hay + i * ASKED, start, start + ASKED));
   const scores = new Float32Array(layers * heads);
-  await readTokens(model, ids, async (layer, q, kv) => {
-    const masses = backend.keep(backend.scope(() => backend.stack(needles.map((start, i) => {
-      const position = hay + i * ASKED;
-      const spans = Uint32Array.of(start, start + length);
-      return backend.probe(backend.rows(q, position, ASKED), kv, layer, position, denseCausal(ASKED, position + ASKED), { ...attention, spans });
-    }))));
-    try {
-      const values = await backend.download(masses);
-      for (let head = 0; head < heads; head++) {
-        for (let i = 0; i < NEEDLES; i++) scores[layer * heads + head] = (scores[layer * heads + head] ?? 0) + (values[i * heads + head] ?? 0) / NEEDLES;
+  await readTokens(
+    model,
+    ids,
+    async (layer, q, kv) => {
+      const masses = backend.keep(
+        backend.scope(() =>
+          backend.stack(
+            needles.map((start, i) => {
+              const position = hay + i * ASKED;
+              const spans = Uint32Array.of(start, start + length);
+              return backend.probe(
+                backend.rows(q, position, ASKED),
+                kv,
+                layer,
+                position,
+                denseCausal(ASKED, position + ASKED),
+                { ...attention, spans },
+              );
+            }),
+          ),
+        ),
+      );
+      try {
+        const values = await backend.download(masses);
+        for (let head = 0; head < heads; head++) {
+          for (let i = 0; i < NEEDLES; i++)
+            scores[layer * heads + head] =
+              (scores[layer * heads + head] ?? 0) + (values[i * heads + head] ?? 0) / NEEDLES;
+        }
+      } finally {
+        backend.free(masses);
       }
-    } finally {
-      backend.free(masses);
-    }
-  }, signal);
+    },
+    signal,
+  );
   return scores;
 }

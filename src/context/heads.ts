@@ -40,7 +40,12 @@ export function headsNeeded(options: ContextOptions): string | undefined {
  * layer by layer, in KV pages of its own that are given back. Nobody else may compute meanwhile. Throws `InputError('argument')` where options ask for
  * a table that the file does not have.
  */
-export async function findHeads(model: ReadableModel, metadata: ModelMetadata, options: ContextOptions, signal?: AbortSignal): Promise<HeadFacts> {
+export async function findHeads(
+  model: ReadableModel,
+  metadata: ModelMetadata,
+  options: ContextOptions,
+  signal?: AbortSignal,
+): Promise<HeadFacts> {
   const { heads, evict } = planSettings(options);
   const { layers, kvHeads } = model.config;
   const semantic = evict?.method === 'compresskv' ? await semanticScores(model, signal) : undefined;
@@ -50,13 +55,26 @@ export async function findHeads(model: ReadableModel, metadata: ModelMetadata, o
     case 'model': {
       const streaming = fileTable(metadata, { layers, kvHeads }, keep);
       if (streaming === undefined) {
-        throw new InputError('argument', `heads 'model': this model's file has no table of its heads (${METADATA}); take 'razor' or 'duo', which look at the model itself`, { method: 'model' });
+        throw new InputError(
+          'argument',
+          `heads 'model': this model's file has no table of its heads (${METADATA}); take 'razor' or 'duo', which look at the model itself`,
+          { method: 'model' },
+        );
       }
       return { semantic, streaming };
     }
-    case 'razor': return { semantic, streaming: tableOf(await retrieving(model, keep ?? DEFAULT_KEEP, signal), { layers, kvHeads }) };
-    case 'duo': return { semantic, streaming: tableOf(strongestHeads(await farSighted(model, signal), keep ?? DEFAULT_KEEP), { layers, kvHeads }) };
-    default: return heads.method satisfies never;
+    case 'razor':
+      return {
+        semantic,
+        streaming: tableOf(await retrieving(model, keep ?? DEFAULT_KEEP, signal), { layers, kvHeads }),
+      };
+    case 'duo':
+      return {
+        semantic,
+        streaming: tableOf(strongestHeads(await farSighted(model, signal), keep ?? DEFAULT_KEEP), { layers, kvHeads }),
+      };
+    default:
+      return heads.method satisfies never;
   }
 }
 
@@ -64,15 +82,29 @@ export async function findHeads(model: ReadableModel, metadata: ModelMetadata, o
  * The file's table; undefined where it has none. Heads below a half keep everything; with `keep` the share of heads with the lowest numbers does.
  * Throws `ModelError('config')` for a table that does not fit the model.
  */
-export function fileTable(metadata: ModelMetadata, shape: Omit<HeadTable, 'streams'>, keep?: number): HeadTable | undefined {
+export function fileTable(
+  metadata: ModelMetadata,
+  shape: Omit<HeadTable, 'streams'>,
+  keep?: number,
+): HeadTable | undefined {
   const found = metadata.kind === 'gguf' ? metadata.values.get(METADATA) : undefined;
   if (found === undefined) return undefined;
   const wanted = shape.layers * shape.kvHeads;
   const values = typeof found === 'object' ? Array.from(found as ArrayLike<unknown>, Number) : [];
   if (values.length !== wanted || !values.every((value) => value >= 0 && value <= 1)) {
-    throw new ModelError('config', `${METADATA} should be ${wanted} numbers from 0 to 1, one for each layer and KV head; the file may be damaged`, { field: METADATA, wanted });
+    throw new ModelError(
+      'config',
+      `${METADATA} should be ${wanted} numbers from 0 to 1, one for each layer and KV head; the file may be damaged`,
+      { field: METADATA, wanted },
+    );
   }
-  const keeping = keep === undefined ? values.flatMap((value, i) => (value < 0.5 ? [i] : [])) : strongestHeads(values.map((value) => -value), keep);
+  const keeping =
+    keep === undefined
+      ? values.flatMap((value, i) => (value < 0.5 ? [i] : []))
+      : strongestHeads(
+          values.map((value) => -value),
+          keep,
+        );
   return tableOf(keeping, shape);
 }
 

@@ -69,7 +69,8 @@ export class PageAllocator {
   /** The shelf of a page that somebody holds. */
   #held(page: number): Shelf {
     const shelf = page < 0 ? undefined : this.#shelves[pageFormat(page)];
-    if (shelf === undefined || (shelf.references[pageIndex(page)] ?? 0) < 1) throw new InputError('argument', `page ${page} is held by nobody`, { page });
+    if (shelf === undefined || (shelf.references[pageIndex(page)] ?? 0) < 1)
+      throw new InputError('argument', `page ${page} is held by nobody`, { page });
     return shelf;
   }
 

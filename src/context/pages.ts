@@ -85,7 +85,8 @@ export class Sequence implements KvView {
       }
       let next = 0;
       for (let lane = 0; lane < this.lanes; lane++) {
-        for (let block = this.#held; block < wanted; block++) this.table[lane * this.blocks + block] = pages[next++] ?? NO_PAGE;
+        for (let block = this.#held; block < wanted; block++)
+          this.table[lane * this.blocks + block] = pages[next++] ?? NO_PAGE;
       }
       this.#held = wanted;
       this.#version++;
@@ -110,13 +111,16 @@ export class Sequence implements KvView {
 
   /** Whether every lane of a block holds its own positions. */
   whole(block: number): boolean {
-    return this.pagesOf(block).every((page, lane) => page !== NO_PAGE && !this.#replaced.has(lane * this.blocks + block));
+    return this.pagesOf(block).every(
+      (page, lane) => page !== NO_PAGE && !this.#replaced.has(lane * this.blocks + block),
+    );
   }
 
   /** Whether any page of a layer's block stands for something else than its positions. */
   replaced(layer: number, block: number): boolean {
     const { kvHeads } = this.pool.spec;
-    for (let head = 0; head < kvHeads; head++) if (this.#replaced.has((layer * kvHeads + head) * this.blocks + block)) return true;
+    for (let head = 0; head < kvHeads; head++)
+      if (this.#replaced.has((layer * kvHeads + head) * this.blocks + block)) return true;
     return false;
   }
 
@@ -165,12 +169,19 @@ export class Sequence implements KvView {
     this.#alive();
     this.#fits(tokens);
     const { format } = this.pool.spec;
-    const wrong = (problem: string): InputError => new InputError('argument', `adopting ${blocks.length} blocks up to token ${tokens}: ${problem}`, { blocks: blocks.length, tokens });
-    if (this.#length % PAGE_TOKENS !== 0) throw wrong(`the sequence ends within a block, at ${this.#length}; truncate it to a multiple of ${PAGE_TOKENS}`);
-    if (Math.ceil(tokens / PAGE_TOKENS) - this.#held !== blocks.length) throw wrong(`behind ${this.#length} tokens they would be ${Math.ceil(tokens / PAGE_TOKENS) - this.#held}`);
+    const wrong = (problem: string): InputError =>
+      new InputError('argument', `adopting ${blocks.length} blocks up to token ${tokens}: ${problem}`, {
+        blocks: blocks.length,
+        tokens,
+      });
+    if (this.#length % PAGE_TOKENS !== 0)
+      throw wrong(`the sequence ends within a block, at ${this.#length}; truncate it to a multiple of ${PAGE_TOKENS}`);
+    if (Math.ceil(tokens / PAGE_TOKENS) - this.#held !== blocks.length)
+      throw wrong(`behind ${this.#length} tokens they would be ${Math.ceil(tokens / PAGE_TOKENS) - this.#held}`);
     for (const [i, pages] of blocks.entries()) {
       if (pages.length !== this.lanes) throw wrong(`block ${i} has ${pages.length} pages; ${this.lanes} are needed`);
-      if (i === blocks.length - 1 && tokens % PAGE_TOKENS !== 0 && pages.includes(NO_PAGE)) throw wrong('the last is partly filled and has holes');
+      if (i === blocks.length - 1 && tokens % PAGE_TOKENS !== 0 && pages.includes(NO_PAGE))
+        throw wrong('the last is partly filled and has holes');
       for (const page of pages) if (page !== NO_PAGE) this.pages.shared(page);
     }
     for (const [i, pages] of blocks.entries()) {
@@ -212,7 +223,12 @@ export class Sequence implements KvView {
   restore(layer: number, head: number, block: number, page: number): void {
     const at = this.#entry(layer, head, block);
     this.pages.shared(page);
-    if (this.table[at] !== NO_PAGE) throw new InputError('argument', `layer ${layer}, head ${head}, block ${block} has its page`, { layer, head, block });
+    if (this.table[at] !== NO_PAGE)
+      throw new InputError('argument', `layer ${layer}, head ${head}, block ${block} has its page`, {
+        layer,
+        head,
+        block,
+      });
     this.table[at] = page;
     this.#settled = undefined;
     this.#version++;
@@ -295,12 +311,17 @@ export class Sequence implements KvView {
     if (!(layer >= 0 && layer < layers && head >= 0 && head < kvHeads)) {
       throw new InputError('argument', `layer ${layer} of ${layers}, KV head ${head} of ${kvHeads}`, { layer, head });
     }
-    if (!(Number.isInteger(block) && block >= 0 && (block + 1) * PAGE_TOKENS <= this.#length)) throw this.#noBlock(block);
+    if (!(Number.isInteger(block) && block >= 0 && (block + 1) * PAGE_TOKENS <= this.#length))
+      throw this.#noBlock(block);
     return (layer * kvHeads + head) * this.blocks + block;
   }
 
   #noBlock(block: number): InputError {
-    return new InputError('argument', `block ${block} of a sequence of ${this.#length} tokens: there is no such full block`, { block, length: this.#length });
+    return new InputError(
+      'argument',
+      `block ${block} of a sequence of ${this.#length} tokens: there is no such full block`,
+      { block, length: this.#length },
+    );
   }
 
   #fits(tokens: number): void {

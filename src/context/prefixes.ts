@@ -60,7 +60,11 @@ export class Prefixes {
    * Lets the sequence, which holds the first `sequence.length` ids already, adopt what is known of the following ones, whole blocks only, and never
    * the last id, whose state the next one needs. `cut` truncates the sequence to whole blocks first.
    */
-  adopt(prompt: SharedPrompt, sequence: Sequence, cut: (length: number) => unknown = (length) => sequence.truncate(length)): void {
+  adopt(
+    prompt: SharedPrompt,
+    sequence: Sequence,
+    cut: (length: number) => unknown = (length) => sequence.truncate(length),
+  ): void {
     const known = this.#known(prompt, Math.floor(Math.min(prompt.ids.length - 1, sequence.capacity) / PAGE_TOKENS));
     const end = known.length * PAGE_TOKENS;
     if (end <= sequence.length) return;
@@ -70,7 +74,10 @@ export class Prefixes {
     try {
       cut(Math.floor(sequence.length / PAGE_TOKENS) * PAGE_TOKENS);
       const from = sequence.length / PAGE_TOKENS;
-      sequence.adopt(known.slice(from).map(({ pages }) => pages), end);
+      sequence.adopt(
+        known.slice(from).map(({ pages }) => pages),
+        end,
+      );
       adopted = from;
       place(sequence, known, from);
     } finally {
@@ -109,7 +116,11 @@ export class Prefixes {
   /** Whether block `index` of the sequence can serve others: no holes, and no open pages where they are to be closed. */
   #fit({ bits }: SharedPrompt, sequence: Sequence, index: number): boolean {
     if (!sequence.whole(index)) return false;
-    return bits === 16 || (index < closedBlocks(sequence.length, bits) && sequence.pagesOf(index).every((page) => pageFormat(page) !== sequence.pool.spec.format));
+    return (
+      bits === 16 ||
+      (index < closedBlocks(sequence.length, bits) &&
+        sequence.pagesOf(index).every((page) => pageFormat(page) !== sequence.pool.spec.format))
+    );
   }
 
   /** The first `most` blocks of the prompt, as far as they are known and no coarser than a prompt of this length has them. */
@@ -121,7 +132,8 @@ export class Prefixes {
       const block: Block | undefined = (path.at(-1)?.children ?? this.#roots).get(blockKey(prompt, index));
       if (block === undefined) break;
       const wanted = bits === 16 ? undefined : closedFormat(index, Math.max(closed, index + 1), bits);
-      if (wanted !== undefined && block.pages.some((page) => page !== NO_PAGE && coarser(pageFormat(page), wanted))) break;
+      if (wanted !== undefined && block.pages.some((page) => page !== NO_PAGE && coarser(pageFormat(page), wanted)))
+        break;
       path.push(block);
     }
     this.#touch(path);
@@ -161,6 +173,8 @@ function place(sequence: Sequence, blocks: readonly Block[], from: number): void
 function blockKey({ ids, marks, settings }: SharedPrompt, index: number): string {
   const start = index * PAGE_TOKENS;
   const end = start + PAGE_TOKENS;
-  const seen = marks.filter(({ at, tokens }) => at < end && at + tokens > start).map(({ at, tokens, mark }) => [at - start, tokens, mark]);
+  const seen = marks
+    .filter(({ at, tokens }) => at < end && at + tokens > start)
+    .map(({ at, tokens, mark }) => [at - start, tokens, mark]);
   return JSON.stringify([index === 0 ? settings : '', ids.subarray(start, end).join(), seen]);
 }

@@ -98,7 +98,11 @@ export function encodeHead(head: Head, generation: string, checksums: Checksums)
   const pieces: readonly Uint8Array[] = [facts, raw(ids), raw(positions), formats, raw(head.checksums), pixels];
   const body = 4 * HEADER + pieces.reduce((sum, piece) => sum + aligned(piece.length), 0);
   const bytes = new Uint8Array(body + 8);
-  bytes.set(raw(Uint32Array.of(MAGIC, RECORD_VERSION, facts.length, ids.length, positions.length, formats.length, pixels.length)));
+  bytes.set(
+    raw(
+      Uint32Array.of(MAGIC, RECORD_VERSION, facts.length, ids.length, positions.length, formats.length, pixels.length),
+    ),
+  );
   let at = 4 * HEADER;
   for (const piece of pieces) {
     bytes.set(piece, at);
@@ -117,7 +121,11 @@ export function decodeHead(bytes: Uint8Array, generation: string, checksums: Che
   const body = bytes.length - 8;
   const sum = checksums.of(bytes.subarray(0, body), Uint32Array.of(body), HEAD_SEED, ownerOf(generation));
   if (!same(raw(sum), bytes.subarray(body))) return undefined;
-  const [magic, version = 0, factBytes = 0, idCount = 0, positionCount = 0, pages = 0, pixelBytes = 0] = words(bytes, 0, HEADER);
+  const [magic, version = 0, factBytes = 0, idCount = 0, positionCount = 0, pages = 0, pixelBytes = 0] = words(
+    bytes,
+    0,
+    HEADER,
+  );
   if (magic !== MAGIC) return undefined;
   checkVersion(version);
   const lengths = [factBytes, 4 * idCount, 4 * positionCount, pages, 8 * pages, pixelBytes];
@@ -128,7 +136,15 @@ export function decodeHead(bytes: Uint8Array, generation: string, checksums: Che
     at += aligned(length);
     return piece;
   });
-  if (facts === undefined || ids === undefined || positions === undefined || formats === undefined || sums === undefined || pixels === undefined) return undefined;
+  if (
+    facts === undefined ||
+    ids === undefined ||
+    positions === undefined ||
+    formats === undefined ||
+    sums === undefined ||
+    pixels === undefined
+  )
+    return undefined;
   return {
     facts: JSON.parse(new TextDecoder().decode(facts)) as RecordFacts,
     ids: new Int32Array(ids.buffer),
@@ -142,11 +158,18 @@ export function decodeHead(bytes: Uint8Array, generation: string, checksums: Che
 /** Throws `StorageError('changed')` for a record that another Octavo wrote. */
 export function checkVersion(version: number): void {
   if (version === RECORD_VERSION) return;
-  throw new StorageError('changed', `the saved session has page version ${version} and this Octavo reads version ${RECORD_VERSION}; remove it (Octavo.sessions.remove) and read its text anew`, { version, reads: RECORD_VERSION });
+  throw new StorageError(
+    'changed',
+    `the saved session has page version ${version} and this Octavo reads version ${RECORD_VERSION}; remove it (Octavo.sessions.remove) and read its text anew`,
+    { version, reads: RECORD_VERSION },
+  );
 }
 
 /** Throws `StorageError('changed')` where a record is of another model than the one that is to read it. */
-export function checkModel(saved: { readonly model: string; readonly modelName: string }, model: { readonly fingerprint: string; readonly name: string }): void {
+export function checkModel(
+  saved: { readonly model: string; readonly modelName: string },
+  model: { readonly fingerprint: string; readonly name: string },
+): void {
   if (saved.model === model.fingerprint) return;
   throw new StorageError(
     'changed',
@@ -185,13 +208,29 @@ export function runBytes(formats: Uint8Array, lanes: number, sizes: PageSizes, {
 }
 
 /** Checksums of the pages of a run, whose bytes are `bytes`: [2 * pages of the run] */
-export function runChecksums(bytes: Uint8Array, formats: Uint8Array, lanes: number, sizes: PageSizes, { start, end }: BlockRun, generation: string, checksums: Checksums): Uint32Array {
+export function runChecksums(
+  bytes: Uint8Array,
+  formats: Uint8Array,
+  lanes: number,
+  sizes: PageSizes,
+  { start, end }: BlockRun,
+  generation: string,
+  checksums: Checksums,
+): Uint32Array {
   const lengths = Uint32Array.from(formats.subarray(start * lanes, end * lanes), (format) => sizes[format] ?? 0);
   return checksums.of(bytes, lengths, start * lanes, ownerOf(generation));
 }
 
 /** How many blocks of a run, from its first, are as they were written. `bytes`: the part, or undefined where it is gone. */
-export function wholeBlocks(head: Head, bytes: Uint8Array | undefined, run: BlockRun, lanes: number, sizes: PageSizes, generation: string, checksums: Checksums): number {
+export function wholeBlocks(
+  head: Head,
+  bytes: Uint8Array | undefined,
+  run: BlockRun,
+  lanes: number,
+  sizes: PageSizes,
+  generation: string,
+  checksums: Checksums,
+): number {
   if (bytes === undefined) return 0;
   const { start, end } = run;
   let whole = 0;

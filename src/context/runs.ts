@@ -80,11 +80,16 @@ export function intersect(ranges: Ranges, lists: readonly RunList[]): Ranges {
 /** Every key of either; where both show it, with the bias of `a`. Both have one query block and one kind of causality; either may be shared. */
 export function union(a: Ranges, b: Ranges): Ranges {
   if (a.queryBlock !== b.queryBlock || a.causal !== b.causal) {
-    throw new InputError('argument', `union: query blocks of ${a.queryBlock} and of ${b.queryBlock}, or one of them causal; make both alike`, { a: a.queryBlock, b: b.queryBlock });
+    throw new InputError(
+      'argument',
+      `union: query blocks of ${a.queryBlock} and of ${b.queryBlock}, or one of them causal; make both alike`,
+      { a: a.queryBlock, b: b.queryBlock },
+    );
   }
   const most = a.shared === b.shared || b.shared ? a.offsets.length - 1 : b.offsets.length - 1;
   const share = (ranges: Ranges): number => most / (ranges.offsets.length - 1);
-  if (!Number.isInteger(share(a)) || !Number.isInteger(share(b))) throw heads(a.offsets.length - 1, b.offsets.length - 1);
+  if (!Number.isInteger(share(a)) || !Number.isInteger(share(b)))
+    throw heads(a.offsets.length - 1, b.offsets.length - 1);
   const out = new ListWriter();
   for (let list = 0; list < most; list++) {
     join(out, stretch(a, Math.floor(list / share(a))), stretch(b, Math.floor(list / share(b))));
@@ -110,7 +115,11 @@ export function withHeads(ranges: Ranges, lists: readonly (RunList | undefined)[
 }
 
 /** For each KV head of `layer`, the keys of `[0, keyCount)` whose blocks have pages; undefined where all have. */
-export function heldKeys({ pool, table, blocks }: KvView, layer: number, keyCount: number): readonly RunList[] | undefined {
+export function heldKeys(
+  { pool, table, blocks }: KvView,
+  layer: number,
+  keyCount: number,
+): readonly RunList[] | undefined {
   const { kvHeads } = pool.spec;
   const used = Math.min(blocks, Math.ceil(keyCount / PAGE_TOKENS));
   let holes = false;
@@ -149,7 +158,11 @@ function meet(out: ListWriter, a: Stretch, b: Stretch): void {
   while (i < a.to && j < b.to) {
     const endA = a.runs[2 * i + 1] ?? 0;
     const endB = b.runs[2 * j + 1] ?? 0;
-    out.push(Math.max(a.runs[2 * i] ?? 0, b.runs[2 * j] ?? 0), Math.min(endA, endB), (a.bias?.[i] ?? 0) + (b.bias?.[j] ?? 0));
+    out.push(
+      Math.max(a.runs[2 * i] ?? 0, b.runs[2 * j] ?? 0),
+      Math.min(endA, endB),
+      (a.bias?.[i] ?? 0) + (b.bias?.[j] ?? 0),
+    );
     if (endA <= endB) i++;
     else j++;
   }
@@ -179,5 +192,9 @@ function join(out: ListWriter, a: Stretch, b: Stretch): void {
 }
 
 function heads(found: number, wanted: number): InputError {
-  return new InputError('argument', `${found} lists of ranges for ${wanted} KV heads; give one list a head and query block, or shared ranges`, { found, wanted });
+  return new InputError(
+    'argument',
+    `${found} lists of ranges for ${wanted} KV heads; give one list a head and query block, or shared ranges`,
+    { found, wanted },
+  );
 }

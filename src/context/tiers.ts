@@ -72,7 +72,12 @@ export class Tiers {
   #moving: Promise<unknown> = Promise.resolve();
 
   /** `limits`: what the device is taken to hold, until a caller says otherwise. Without a disk what leaves the device stays in host memory. */
-  constructor(pages: PageAllocator, checksums: Checksums, limits: Required<{ [K in keyof ContextMemory]: number }>, disk?: PageDisk) {
+  constructor(
+    pages: PageAllocator,
+    checksums: Checksums,
+    limits: Required<{ [K in keyof ContextMemory]: number }>,
+    disk?: PageDisk,
+  ) {
     this.#pages = pages;
     this.#checksums = checksums;
     this.#limits = limits;
@@ -90,9 +95,16 @@ export class Tiers {
   /** Sets budgets, for all of the model's sessions. Throws `InputError('argument')` for one that not even a page fits into. */
   limit({ device, host }: ContextMemory): void {
     const page = this.#pages.pool.pageBytes();
-    for (const [name, bytes] of [['device', device], ['host', host]] as const) {
+    for (const [name, bytes] of [
+      ['device', device],
+      ['host', host],
+    ] as const) {
       if (bytes === undefined || (Number.isFinite(bytes) && bytes >= page)) continue;
-      throw new InputError('argument', `context.memory.${name}: ${String(bytes)} bytes; one page of this model takes ${page}, and a context has a page for every ${PAGE_TOKENS} tokens of each layer and head`, { name, bytes, page });
+      throw new InputError(
+        'argument',
+        `context.memory.${name}: ${String(bytes)} bytes; one page of this model takes ${page}, and a context has a page for every ${PAGE_TOKENS} tokens of each layer and head`,
+        { name, bytes, page },
+      );
     }
     this.#limits = { device: device ?? this.#limits.device, host: host ?? this.#limits.host };
   }
@@ -102,14 +114,24 @@ export class Tiers {
    * budget has no room for stays away, unless `whole`: then whoever attends must go through `guard`. `lost` hears first to what length the sequence
    * must be cut where something did not come back.
    */
-  async using<T>(sequence: Sequence, tokens: number, lost: (length: number) => void, body: () => Promise<T>, whole = false): Promise<T> {
+  async using<T>(
+    sequence: Sequence,
+    tokens: number,
+    lost: (length: number) => void,
+    body: () => Promise<T>,
+    whole = false,
+  ): Promise<T> {
     const tenant = this.#tenant(sequence);
     tenant.users++;
     try {
       await this.#move(async () => {
         tenant.used = ++this.#clock;
         await this.#makeRoom(sequence, tokens);
-        await this.#back(tenant, [...tenant.parked.values()].sort((a, b) => a.block - b.block || a.layer - b.layer), whole);
+        await this.#back(
+          tenant,
+          [...tenant.parked.values()].sort((a, b) => a.block - b.block || a.layer - b.layer),
+          whole,
+        );
         if (tenant.lost < Infinity) {
           lost(tenant.lost * PAGE_TOKENS);
           tenant.lost = Infinity;
@@ -200,11 +222,17 @@ export class Tiers {
   /** Brings back what of a layer `ranges` names, or all of it. Throws `StorageError('checksum')` where something is lost: the next call computes it. */
   async #need(tenant: Tenant, layer: number, ranges?: Ranges): Promise<void> {
     const blocks = ranges && this.#look(tenant, ranges);
-    const units = [...tenant.parked.values()].filter((unit) => unit.layer === layer && blocks?.has(unit.block) !== false);
+    const units = [...tenant.parked.values()].filter(
+      (unit) => unit.layer === layer && blocks?.has(unit.block) !== false,
+    );
     if (units.length === 0) return;
     await this.#move(() => this.#back(tenant, units, true, layer));
     if (tenant.lost === Infinity) return;
-    throw new StorageError('checksum', `what was kept elsewhere of this session's pages, from token ${tenant.lost * PAGE_TOKENS} on, is gone or damaged; ask again, and it is computed anew`, { token: tenant.lost * PAGE_TOKENS });
+    throw new StorageError(
+      'checksum',
+      `what was kept elsewhere of this session's pages, from token ${tenant.lost * PAGE_TOKENS} on, is gone or damaged; ask again, and it is computed anew`,
+      { token: tenant.lost * PAGE_TOKENS },
+    );
   }
 
   /** Brings units back, all of them or as many as the budget has room for; for `layer` what other layers hold gives way. Notes the first that is lost. */
@@ -224,7 +252,11 @@ export class Tiers {
         continue;
       }
       // A planner has put something else there meanwhile.
-      if (unit.formats.some((_, head) => sequence.table[(unit.layer * kvHeads + head) * sequence.blocks + unit.block] !== NO_PAGE)) {
+      if (
+        unit.formats.some(
+          (_, head) => sequence.table[(unit.layer * kvHeads + head) * sequence.blocks + unit.block] !== NO_PAGE,
+        )
+      ) {
         this.#drop(tenant, unit);
         continue;
       }
@@ -296,19 +328,31 @@ export class Tiers {
     const { pool } = sequence;
     const { layers, kvHeads } = pool.spec;
     const full = Math.floor(sequence.length / PAGE_TOKENS);
-    const blocks = own === undefined
-      ? Array.from({ length: full }, (_, i) => full - 1 - i)
-      : Array.from({ length: Math.max(0, full - NEWEST) }, (_, i) => i).sort((a, b) => (tenant.looked.get(a) ?? 0) - (tenant.looked.get(b) ?? 0) || a - b);
+    const blocks =
+      own === undefined
+        ? Array.from({ length: full }, (_, i) => full - 1 - i)
+        : Array.from({ length: Math.max(0, full - NEWEST) }, (_, i) => i).sort(
+            (a, b) => (tenant.looked.get(a) ?? 0) - (tenant.looked.get(b) ?? 0) || a - b,
+          );
     const { layer: next, needed } = own ?? { layer: 0, needed: false };
     const order = Array.from({ length: needed ? layers - 1 : layers }, (_, i) => (next - 1 - i + layers) % layers);
-    const units: { readonly layer: number; readonly block: number; readonly pages: readonly number[]; readonly size: number }[] = [];
+    const units: {
+      readonly layer: number;
+      readonly block: number;
+      readonly pages: readonly number[];
+      readonly size: number;
+    }[] = [];
     let size = 0;
     for (const block of blocks) {
       if (size >= Math.min(bytes, BATCH_BYTES)) break;
       for (const one of order) {
         if (size >= Math.min(bytes, BATCH_BYTES)) break;
-        const pages = Array.from({ length: kvHeads }, (_, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] ?? NO_PAGE);
-        if (pages.some((page) => page === NO_PAGE || this.#pages.shared(page)) || sequence.replaced(one, block)) continue;
+        const pages = Array.from(
+          { length: kvHeads },
+          (_, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] ?? NO_PAGE,
+        );
+        if (pages.some((page) => page === NO_PAGE || this.#pages.shared(page)) || sequence.replaced(one, block))
+          continue;
         const length = pages.reduce((sum, page) => sum + pool.pageBytes(pageFormat(page)), 0);
         units.push({ layer: one, block, pages, size: length });
         size += length;
@@ -324,12 +368,22 @@ export class Tiers {
     for (const { layer: one, block, pages, size: length } of units) {
       const from = at;
       at += length;
-      const stands = (block + 1) * PAGE_TOKENS <= sequence.length && pages.every((page, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] === page);
+      const stands =
+        (block + 1) * PAGE_TOKENS <= sequence.length &&
+        pages.every((page, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] === page);
       if (!stands) continue;
       const key = one * sequence.blocks + block;
       const checksum = this.#checksums.of(all.subarray(from, at), Uint32Array.of(length), key, this.#owner);
       batch.wanted++;
-      tenant.parked.set(key, { layer: one, block, formats: pages.map(pageFormat), batch, at: from, size: length, checksum });
+      tenant.parked.set(key, {
+        layer: one,
+        block,
+        formats: pages.map(pageFormat),
+        batch,
+        at: from,
+        size: length,
+        checksum,
+      });
       for (let head = 0; head < kvHeads; head++) sequence.release(one, head, block);
     }
     if (batch.wanted === 0) this.#away.end(batch);
@@ -340,7 +394,10 @@ export class Tiers {
   async #spill(): Promise<void> {
     if (this.#away.use.host <= this.#limits.host) return;
     const tenants = [...this.#tenants.values()].sort((a, b) => a.used - b.used);
-    await this.#away.spill(new Set(tenants.flatMap(({ parked }) => [...parked.values()].map((unit) => unit.batch))), this.#limits.host);
+    await this.#away.spill(
+      new Set(tenants.flatMap(({ parked }) => [...parked.values()].map((unit) => unit.batch))),
+      this.#limits.host,
+    );
   }
 
   #whole({ size, checksum }: Parked, key: number, bytes: Uint8Array): boolean {

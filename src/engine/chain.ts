@@ -50,7 +50,13 @@ export function equalTokens(prompt: Prompt, { ids, facts, pixels }: Head): numbe
   for (const { at: place, picture } of prompt.pictures) {
     const other = theirs.get(place);
     theirs.delete(place);
-    const equal = other !== undefined && other.size === picture.size && other.route === picture.route && other.tokens === picture.tokens && other.question === picture.thinned?.question && equalBytes(other.data, picture.image.data);
+    const equal =
+      other !== undefined &&
+      other.size === picture.size &&
+      other.route === picture.route &&
+      other.tokens === picture.tokens &&
+      other.question === picture.thinned?.question &&
+      equalBytes(other.data, picture.image.data);
     if (!equal) same = Math.min(same, place);
   }
   for (const place of theirs.keys()) same = Math.min(same, place);

@@ -33,7 +33,8 @@ export interface Device {
 }
 
 /** Its shaders are a fifth of the engine's code: fetched where there is a GPU to run them. */
-const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter' | 'selfCheck'>> => import('../backend/webgpu.ts');
+const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter' | 'selfCheck'>> =>
+  import('../backend/webgpu.ts');
 
 /** The adapter that is judged must be the one that is used. */
 const POWER = 'high-performance';
@@ -43,13 +44,16 @@ export async function openDevice(platform: Platform, request: DeviceRequest, sig
   signal?.throwIfAborted();
   switch (device) {
     case 'wasm':
-      return openWasm(platform, request, 'device: \'wasm\' was asked for');
+      return openWasm(platform, request, "device: 'wasm' was asked for");
     case 'webgpu':
       return openWebGpu(platform);
     case 'auto':
       return openBest(platform, request, signal);
     default:
-      throw new InputError('argument', `device: '${String(device satisfies never)}' is unknown; use 'auto', 'wasm' or 'webgpu'`);
+      throw new InputError(
+        'argument',
+        `device: '${String(device satisfies never)}' is unknown; use 'auto', 'wasm' or 'webgpu'`,
+      );
   }
 }
 
@@ -57,26 +61,48 @@ async function openWasm(platform: Platform, request: DeviceRequest, why: string)
   const { build, threads, reason } = chooseWasm(platform, request);
   try {
     const wasm = await instantiate(build, await platform.wasm(build));
-    const backend = await createWasmBackend({ wasm, threads, ...(platform.spawnPool === undefined ? {} : { spawn: platform.spawnPool }) });
-    return { backend, wasm, info: { kind: backend.kind, description: backend.description, reason: `${why}; ${reason}` } };
+    const backend = await createWasmBackend({
+      wasm,
+      threads,
+      ...(platform.spawnPool === undefined ? {} : { spawn: platform.spawnPool }),
+    });
+    return {
+      backend,
+      wasm,
+      info: { kind: backend.kind, description: backend.description, reason: `${why}; ${reason}` },
+    };
   } catch (error) {
     // A build that was asked for by name is not replaced by another.
     if (!(error instanceof DeviceError) || request.build !== undefined) throw error;
     if (error.code === 'self-check' && build.startsWith('relaxed')) {
-      return openWasm({ ...platform, distrusted: ['relaxed', 'relaxed-threads'] }, request, `${why}; relaxed SIMD computes wrongly here`);
+      return openWasm(
+        { ...platform, distrusted: ['relaxed', 'relaxed-threads'] },
+        request,
+        `${why}; relaxed SIMD computes wrongly here`,
+      );
     }
-    if (error.code === 'unavailable' && threads > 1) return openWasm(platform, { ...request, threads: 1 }, `${why}; threads could not be started (${error.message})`);
+    if (error.code === 'unavailable' && threads > 1)
+      return openWasm(platform, { ...request, threads: 1 }, `${why}; threads could not be started (${error.message})`);
     throw error;
   }
 }
 
 async function openWebGpu(platform: Platform): Promise<Device> {
   const gpu = await platform.gpu();
-  const missing = gpu === undefined ? noWebGpu(platform) : (await gpu.requestAdapter({ powerPreference: POWER })) === null ? 'WebGPU offers no adapter' : undefined;
-  if (gpu === undefined || missing !== undefined) throw new DeviceError('unavailable', `device: 'webgpu': ${missing ?? ''}; use device: 'auto' or 'wasm'`);
+  const missing =
+    gpu === undefined
+      ? noWebGpu(platform)
+      : (await gpu.requestAdapter({ powerPreference: POWER })) === null
+        ? 'WebGPU offers no adapter'
+        : undefined;
+  if (gpu === undefined || missing !== undefined)
+    throw new DeviceError('unavailable', `device: 'webgpu': ${missing ?? ''}; use device: 'auto' or 'wasm'`);
   const { createWebGpuBackend } = await webGpu();
   const backend = await createWebGpuBackend({ gpu, powerPreference: POWER });
-  return { backend, info: { kind: backend.kind, description: backend.description, reason: 'device: \'webgpu\' was asked for' } };
+  return {
+    backend,
+    info: { kind: backend.kind, description: backend.description, reason: "device: 'webgpu' was asked for" },
+  };
 }
 
 /** WebGPU where there is hardware for it that computes as WASM does. */
@@ -92,7 +118,8 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
   if (adapter === null) return openWasm(platform, request, 'WebGPU offers no adapter');
   const { createWebGpuBackend, describeAdapter, selfCheck } = await webGpu();
   const { name, software } = describeAdapter(adapter);
-  if (software) return openWasm(platform, request, `WebGPU offers only a software adapter (${name}), which is slower than WASM`);
+  if (software)
+    return openWasm(platform, request, `WebGPU offers only a software adapter (${name}), which is slower than WASM`);
   signal?.throwIfAborted();
   let backend: Backend | undefined;
   let judge: Backend | undefined;
@@ -102,7 +129,14 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
     judge = (await openWasm(platform, { threads: 1 }, '')).backend;
     await selfCheck(candidate, judge);
     judge.destroy();
-    return { backend: candidate, info: { kind: candidate.kind, description: candidate.description, reason: 'WebGPU computes here as WASM does (self-check passed)' } };
+    return {
+      backend: candidate,
+      info: {
+        kind: candidate.kind,
+        description: candidate.description,
+        reason: 'WebGPU computes here as WASM does (self-check passed)',
+      },
+    };
   } catch (error) {
     backend?.destroy();
     judge?.destroy();
@@ -111,7 +145,9 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
 }
 
 function noWebGpu(platform: Platform): string {
-  return platform.name === 'node' ? 'there is no WebGPU in Node without the package `webgpu`' : 'this browser has no WebGPU here';
+  return platform.name === 'node'
+    ? 'there is no WebGPU in Node without the package `webgpu`'
+    : 'this browser has no WebGPU here';
 }
 
 function message(error: unknown): string {

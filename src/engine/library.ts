@@ -9,7 +9,19 @@ import { KV_FORMATS, PAGE_TOKENS, pageFormat, type KvFormat } from '../backend/b
 import type { Checksums } from '../context/checksum.ts';
 import type { Sequence } from '../context/pages.ts';
 import {
-  checkModel, checkVersion, decodeHead, encodeHead, HEADS, partRuns, RECORD_VERSION, runBytes, runChecksums, wholeBlocks, type BlockRun, type Head, type PageSizes,
+  checkModel,
+  checkVersion,
+  decodeHead,
+  encodeHead,
+  HEADS,
+  partRuns,
+  RECORD_VERSION,
+  runBytes,
+  runChecksums,
+  wholeBlocks,
+  type BlockRun,
+  type Head,
+  type PageSizes,
 } from '../context/record.ts';
 import { StorageError } from '../errors.ts';
 import type { KeptPrompts } from '../generate/context.ts';
@@ -61,7 +73,13 @@ export class Library implements KeptPrompts {
   }
 
   /** Writes a session; `sequence`, which has its pages, is freed. `kind`: what changes pages beside model and ids. */
-  save(name: string, state: SessionState, sequence: Sequence | undefined, kind: string, options: SaveOptions & { readonly automatic?: boolean } = {}): Promise<Saved> {
+  save(
+    name: string,
+    state: SessionState,
+    sequence: Sequence | undefined,
+    kind: string,
+    options: SaveOptions & { readonly automatic?: boolean } = {},
+  ): Promise<Saved> {
     const write = async (): Promise<Saved> => {
       try {
         return await this.#write(name, state, sequence, kind, options);
@@ -86,7 +104,11 @@ export class Library implements KeptPrompts {
       return { state, fill: (sequence, stop) => this.#fill(manifest, head, sequence, head.facts.filled, stop) };
     });
     if (opened === undefined) {
-      throw new StorageError('checksum', `the saved session '${name}' is damaged: both copies of its text are unreadable; remove it (Octavo.sessions.remove) and save anew`, { name });
+      throw new StorageError(
+        'checksum',
+        `the saved session '${name}' is damaged: both copies of its text are unreadable; remove it (Octavo.sessions.remove) and save anew`,
+        { name },
+      );
     }
     return opened;
   }
@@ -98,8 +120,10 @@ export class Library implements KeptPrompts {
     if (most - sequence.length < WORTH_READING) return;
     try {
       const chain = chainOf(prompt);
-      const gain = (manifest: SessionManifest): number => PAGE_TOKENS * commonBlocks(chain, manifest.chain) - sequence.length;
-      const mine = ({ model, version, kind: other }: SessionManifest): boolean => model === this.#model.fingerprint && version === RECORD_VERSION && other === kind;
+      const gain = (manifest: SessionManifest): number =>
+        PAGE_TOKENS * commonBlocks(chain, manifest.chain) - sequence.length;
+      const mine = ({ model, version, kind: other }: SessionManifest): boolean =>
+        model === this.#model.fingerprint && version === RECORD_VERSION && other === kind;
       const found = await this.#store.candidates((manifest) => mine(manifest) && gain(manifest) >= WORTH_READING);
       const [best] = found.toSorted((a, b) => gain(b) - gain(a));
       if (best === undefined) return;
@@ -119,11 +143,16 @@ export class Library implements KeptPrompts {
     const write = async (): Promise<void> => {
       try {
         const chain = chainOf(state.transcript);
-        const mine = await this.#store.candidates(({ model, version, kind: other }) => model === this.#model.fingerprint && version === RECORD_VERSION && other === kind);
+        const mine = await this.#store.candidates(
+          ({ model, version, kind: other }) =>
+            model === this.#model.fingerprint && version === RECORD_VERSION && other === kind,
+        );
         const most = PAGE_TOKENS * Math.max(0, ...mine.map((manifest) => commonBlocks(chain, manifest.chain)));
         if (PAGE_TOKENS * chain.length - most < WORTH_KEEPING) return;
         // One that this one goes on from is replaced.
-        const before = mine.find((manifest) => manifest.automatic && commonBlocks(chain, manifest.chain) === manifest.chain.length);
+        const before = mine.find(
+          (manifest) => manifest.automatic && commonBlocks(chain, manifest.chain) === manifest.chain.length,
+        );
         const name = before?.name ?? `kept ${crypto.randomUUID()}`;
         await this.#write(name, state, sequence, kind, { automatic: true });
       } catch {
@@ -135,33 +164,66 @@ export class Library implements KeptPrompts {
     this.#writing = this.#writing.then(write);
   }
 
-  async #write(name: string, state: SessionState, sequence: Sequence | undefined, kind: string, { automatic = false, ...options }: SaveOptions & { readonly automatic?: boolean }): Promise<Saved> {
+  async #write(
+    name: string,
+    state: SessionState,
+    sequence: Sequence | undefined,
+    kind: string,
+    { automatic = false, ...options }: SaveOptions & { readonly automatic?: boolean },
+  ): Promise<Saved> {
     const { transcript } = state;
     const { facts: stateFacts, pixels } = packState(state);
     const filled = sequence === undefined ? 0 : wholeTokens(sequence, transcript.ids.length);
     const blocks = Math.ceil(filled / PAGE_TOKENS);
     const lanes = sequence?.lanes ?? 1;
     const sizes = sequence === undefined ? [] : pageSizes(sequence);
-    const pages = Int32Array.from(Array.from({ length: blocks }, (_, block) => [...(sequence?.pagesOf(block) ?? [])]).flat());
+    const pages = Int32Array.from(
+      Array.from({ length: blocks }, (_, block) => [...(sequence?.pagesOf(block) ?? [])]).flat(),
+    );
     const formats = Uint8Array.from(pages, (page) => KV_FORMATS.indexOf(pageFormat(page)));
     const runs = partRuns(formats, lanes, sizes);
     const { layers, kvHeads, headDim } = sequence?.pool.spec ?? { layers: 0, kvHeads: 0, headDim: 0 };
-    const facts = { ...stateFacts, model: this.#model.fingerprint, modelName: this.#model.name, layers, kvHeads, headDim, filled };
+    const facts = {
+      ...stateFacts,
+      model: this.#model.fingerprint,
+      modelName: this.#model.name,
+      layers,
+      kvHeads,
+      headDim,
+      filled,
+    };
     const positions = sequence?.positions?.slice(0, filled) ?? new Int32Array(0);
     const checksums = this.#checksums;
     const parts = async function* (generation: string): AsyncGenerator<Uint8Array> {
       const sums = new Uint32Array(2 * pages.length);
       for (const run of runs) {
-        const bytes = (await sequence?.pool.read(pages.subarray(run.start * lanes, run.end * lanes))) ?? new Uint8Array(0);
+        const bytes =
+          (await sequence?.pool.read(pages.subarray(run.start * lanes, run.end * lanes))) ?? new Uint8Array(0);
         sums.set(runChecksums(bytes, formats, lanes, sizes, run, generation, checksums), 2 * run.start * lanes);
         yield bytes;
       }
-      const head = encodeHead({ facts, ids: transcript.ids, positions, formats, checksums: sums, pixels }, generation, checksums);
+      const head = encodeHead(
+        { facts, ids: transcript.ids, positions, formats, checksums: sums, pixels },
+        generation,
+        checksums,
+      );
       for (let copy = 0; copy < HEADS; copy++) yield head;
     };
-    const bytes = runs.reduce((sum, run) => sum + runBytes(formats, lanes, sizes, run), 0) + HEADS * (4 * transcript.ids.length + 9 * pages.length + pixels.length);
+    const bytes =
+      runs.reduce((sum, run) => sum + runBytes(formats, lanes, sizes, run), 0) +
+      HEADS * (4 * transcript.ids.length + 9 * pages.length + pixels.length);
     const manifest = await this.#store.save(
-      { version: RECORD_VERSION, name, model: this.#model.fingerprint, modelName: this.#model.name, kind, tokens: transcript.ids.length, automatic, chain: chainOf(transcript, filled), bytes },
+      {
+        version: RECORD_VERSION,
+        name,
+        model: this.#model.fingerprint,
+        modelName: this.#model.name,
+        kind,
+        tokens: transcript.ids.length,
+        automatic,
+        chain: chainOf(transcript, filled),
+        bytes,
+      },
       parts,
       options,
     );
@@ -179,7 +241,13 @@ export class Library implements KeptPrompts {
   }
 
   /** Stored blocks from the end of `sequence` up to position `end`, while they are whole. */
-  async #fill(manifest: SessionManifest, head: Head, sequence: Sequence, end: number, signal?: AbortSignal): Promise<void> {
+  async #fill(
+    manifest: SessionManifest,
+    head: Head,
+    sequence: Sequence,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { layers, kvHeads, headDim } = sequence.pool.spec;
     const { facts, formats } = head;
     if (end === 0 || facts.layers !== layers || facts.kvHeads !== kvHeads || facts.headDim !== headDim) return;
@@ -188,7 +256,9 @@ export class Library implements KeptPrompts {
     const first = Math.floor(sequence.length / PAGE_TOKENS);
     sequence.truncate(first * PAGE_TOKENS);
     const last = Math.ceil(end / PAGE_TOKENS);
-    const wanted = partRuns(formats, lanes, sizes).map((run, part) => ({ run, part })).filter(({ run }) => run.end > first && run.start < last);
+    const wanted = partRuns(formats, lanes, sizes)
+      .map((run, part) => ({ run, part }))
+      .filter(({ run }) => run.end > first && run.start < last);
     if (head.positions.length > 0) sequence.positions = withPositions(sequence, head.positions, end);
     let next = this.#part(manifest, wanted[0]?.part);
     for (const [index, { run }] of wanted.entries()) {
@@ -200,7 +270,8 @@ export class Library implements KeptPrompts {
       const whole = run.start + wholeBlocks(head, bytes, run, lanes, sizes, manifest.generation, this.#checksums);
       const stop = Math.min(last, whole);
       const from = Math.max(first, run.start);
-      if (bytes !== undefined && stop > from) put(sequence, formats, bytes, run, { start: from, end: stop }, sizes, Math.min(end, stop * PAGE_TOKENS));
+      if (bytes !== undefined && stop > from)
+        put(sequence, formats, bytes, run, { start: from, end: stop }, sizes, Math.min(end, stop * PAGE_TOKENS));
       if (whole < Math.min(last, run.end)) break;
     }
     await this.#store.used(manifest);
@@ -236,14 +307,25 @@ function withPositions(sequence: Sequence, stored: Int32Array, end: number): Int
 }
 
 /** Puts blocks `blocks` of a part, which holds the blocks `run`, at the end of the sequence, `tokens` long then. */
-function put(sequence: Sequence, formats: Uint8Array, bytes: Uint8Array, run: BlockRun, blocks: BlockRun, sizes: PageSizes, tokens: number): void {
+function put(
+  sequence: Sequence,
+  formats: Uint8Array,
+  bytes: Uint8Array,
+  run: BlockRun,
+  blocks: BlockRun,
+  sizes: PageSizes,
+  tokens: number,
+): void {
   const { pages: allocator, pool, lanes } = sequence;
   const codes = formats.subarray(blocks.start * lanes, blocks.end * lanes);
   const allocated: number[] = [];
   try {
     const byFormat = new Map<number, number[]>();
     for (const code of new Set(codes)) {
-      const pages = allocator.allocate(codes.reduce((sum, other) => sum + Number(other === code), 0), KV_FORMATS[code]);
+      const pages = allocator.allocate(
+        codes.reduce((sum, other) => sum + Number(other === code), 0),
+        KV_FORMATS[code],
+      );
       allocated.push(...pages);
       byFormat.set(code, pages.toReversed());
     }
@@ -251,7 +333,10 @@ function put(sequence: Sequence, formats: Uint8Array, bytes: Uint8Array, run: Bl
     const skipped = runBytes(formats, lanes, sizes, { start: run.start, end: blocks.start });
     pool.write(pages, bytes.subarray(skipped, skipped + runBytes(formats, lanes, sizes, blocks)));
     const own = opened(sequence, pages, allocated);
-    sequence.adopt(Array.from({ length: blocks.end - blocks.start }, (_, block) => own.slice(block * lanes, (block + 1) * lanes)), tokens);
+    sequence.adopt(
+      Array.from({ length: blocks.end - blocks.start }, (_, block) => own.slice(block * lanes, (block + 1) * lanes)),
+      tokens,
+    );
   } catch (error) {
     for (const page of allocated) allocator.release(page);
     throw error;

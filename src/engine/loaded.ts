@@ -62,7 +62,12 @@ export interface Loaded {
 }
 
 /** The file behind `input`, its header read; whoever calls closes it. */
-export function openFile(platform: Platform, input: ModelInput, settings: LoadSettings, { signal, monitor }: LoadListener): Promise<ModelFile> {
+export function openFile(
+  platform: Platform,
+  input: ModelInput,
+  settings: LoadSettings,
+  { signal, monitor }: LoadListener,
+): Promise<ModelFile> {
   const { quantize, sha256, store } = settings;
   const { store: kept, ...access } = platform.open;
   return openModel(input, {
@@ -79,21 +84,54 @@ export function openFile(platform: Platform, input: ModelInput, settings: LoadSe
 export async function loadOn(
   file: ModelFile,
   device: Device,
-  { platform, window, wasm, tokenizer }: { readonly platform: Platform; readonly window: number; readonly wasm: Wasm; readonly tokenizer: Tokenizer },
+  {
+    platform,
+    window,
+    wasm,
+    tokenizer,
+  }: { readonly platform: Platform; readonly window: number; readonly wasm: Wasm; readonly tokenizer: Tokenizer },
   { signal, monitor }: LoadListener,
 ): Promise<Loaded> {
   const { backend, info } = device;
   signal?.throwIfAborted();
-  const model = await loadModel(file, backend, { ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
+  const model = await loadModel(file, backend, {
+    ...(signal === undefined ? {} : { signal }),
+    ...(monitor === undefined ? {} : { monitor }),
+  });
   const { layers, kvHeads, headDim } = model.language.config;
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
-  const pool = backend.kvPool({ layers, kvHeads, headDim, format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32' });
+  const pool = backend.kvPool({
+    layers,
+    kvHeads,
+    headDim,
+    format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32',
+  });
   const { pictures } = model;
   const seeing = pictures === undefined ? undefined : await import('./seeing.ts');
-  const visual = pictures && seeing && new seeing.VisualCache(backend, pictures, { wasm, embed: async (text) => seeing.embedText(model.language, tokenizer, text) });
+  const visual =
+    pictures &&
+    seeing &&
+    new seeing.VisualCache(backend, pictures, {
+      wasm,
+      embed: async (text) => seeing.embedText(model.language, tokenizer, text),
+    });
   const pages = new PageAllocator(pool);
-  const prefixes = new Prefixes(pages, Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()));
-  return { device: info, backend, model, pool, pages, prefixes, ...openTiers(backend, pages, wasm, platform), seeing, visual, painter: undefined };
+  const prefixes = new Prefixes(
+    pages,
+    Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()),
+  );
+  return {
+    device: info,
+    backend,
+    model,
+    pool,
+    pages,
+    prefixes,
+    ...openTiers(backend, pages, wasm, platform),
+    seeing,
+    visual,
+    painter: undefined,
+  };
 }
 
 /** Of all tensors. */

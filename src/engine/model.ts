@@ -103,12 +103,22 @@ export class EngineModel implements SessionModel {
     this.sampling = recommendedSampling(file.metadata);
     this.name = file.name;
     this.#file = file.fingerprint;
-    this.fingerprint = hash.init().update(file.fingerprint + loaded.model.digest).digest('hex');
+    this.fingerprint = hash
+      .init()
+      .update(file.fingerprint + loaded.model.digest)
+      .digest('hex');
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
     this.#metadata = ownMetadata(file.metadata);
-    this.sight = loaded.seeing === undefined ? blind(this.capabilities.missing) : new loaded.seeing.ModelSight(() => this.#pictures(), hash, (picture, signal) => this.#loaded.visual?.look(picture, signal));
+    this.sight =
+      loaded.seeing === undefined
+        ? blind(this.capabilities.missing)
+        : new loaded.seeing.ModelSight(
+            () => this.#pictures(),
+            hash,
+            (picture, signal) => this.#loaded.visual?.look(picture, signal),
+          );
     this.#watch(loaded);
   }
 
@@ -130,7 +140,18 @@ export class EngineModel implements SessionModel {
       const wasm = device.wasm ?? (await openTextWasm(platform));
       tokenizer = await createTokenizer(wasm, file.metadata);
       const loaded = await loadOn(file, device, { platform, window, wasm, tokenizer }, listener);
-      return new EngineModel({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash: await createSHA256() });
+      return new EngineModel({
+        platform,
+        open,
+        input,
+        settings,
+        file,
+        tokenizer,
+        window,
+        loaded,
+        wasm,
+        hash: await createSHA256(),
+      });
     } catch (error) {
       tokenizer?.free();
       device?.backend.destroy();
@@ -150,7 +171,13 @@ export class EngineModel implements SessionModel {
     const chat = this.tokenizer.facts.chatTemplate !== undefined;
     const { pictures } = this.#loaded.model;
     if (pictures !== undefined) return { chat, ...pictures.capabilities };
-    return { chat, see: false, paint: false, edit: false, missing: [`${this.config.architecture} is a language model and has no parts for pictures`] };
+    return {
+      chat,
+      see: false,
+      paint: false,
+      edit: false,
+      missing: [`${this.config.architecture} is a language model and has no parts for pictures`],
+    };
   }
   get epoch(): number {
     return this.#epoch;
@@ -205,7 +232,12 @@ export class EngineModel implements SessionModel {
       } catch (error) {
         if (!(error instanceof DeviceError) || error.code !== 'lost') throw error;
         const { seed } = request;
-        throw new DeviceError('lost', `the picture was not finished: call model.recover() and paint again with seed: ${seed}; ${error.message}`, { ...error.facts, seed }, { cause: error });
+        throw new DeviceError(
+          'lost',
+          `the picture was not finished: call model.recover() and paint again with seed: ${seed}; ${error.message}`,
+          { ...error.facts, seed },
+          { cause: error },
+        );
       }
     });
   }
@@ -229,13 +261,22 @@ export class EngineModel implements SessionModel {
     const file = await openFile(this.#platform, this.#input, settings, listener);
     try {
       if (file.fingerprint !== this.#file) {
-        throw new StorageError('changed', `${file.name}: the file is not the one that was loaded; load it as a new model`, { file: file.name });
+        throw new StorageError(
+          'changed',
+          `${file.name}: the file is not the one that was loaded; load it as a new model`,
+          { file: file.name },
+        );
       }
       this.#release();
       const device = await this.#open(settings, listener.signal);
       try {
         const { limits } = this.tiers;
-        this.#loaded = await loadOn(file, device, { platform: this.#platform, window: this.window, wasm: this.#wasm, tokenizer: this.tokenizer }, listener);
+        this.#loaded = await loadOn(
+          file,
+          device,
+          { platform: this.#platform, window: this.window, wasm: this.#wasm, tokenizer: this.tokenizer },
+          listener,
+        );
         this.tiers.limit(limits);
       } catch (error) {
         device.backend.destroy();
@@ -292,7 +333,10 @@ export class EngineModel implements SessionModel {
   async #openLibrary(): Promise<Library | undefined> {
     const shelf = await this.#platform.sessions?.();
     if (shelf === undefined) return undefined;
-    const [{ SessionStore }, { Library: Opened }] = await Promise.all([import('../store/sessions.ts'), import('./library.ts')]);
+    const [{ SessionStore }, { Library: Opened }] = await Promise.all([
+      import('../store/sessions.ts'),
+      import('./library.ts'),
+    ]);
     return new Opened(new SessionStore(shelf), new Checksums(this.#wasm), this);
   }
 
@@ -347,11 +391,19 @@ function drawable(tokens: number, vocabulary: number): Uint32Array | undefined {
 }
 
 /** Whether attention may look at everything before a token, so that no planner has to be asked. */
-function seesAll({ prefill = 'dense', decode = 'dense', evict, heads = 'all', visual = 'all' }: ContextOptions): boolean {
+function seesAll({
+  prefill = 'dense',
+  decode = 'dense',
+  evict,
+  heads = 'all',
+  visual = 'all',
+}: ContextOptions): boolean {
   return prefill === 'dense' && decode === 'dense' && evict === undefined && heads === 'all' && visual === 'all';
 }
 
 /** What of the metadata is Octavo's own: without the vocabulary and the rest, which others have. */
 function ownMetadata(metadata: ModelMetadata): ModelMetadata {
-  return metadata.kind === 'gguf' ? { kind: 'gguf', values: new Map([...metadata.values].filter(([name]) => name.startsWith('octavo.'))) } : metadata;
+  return metadata.kind === 'gguf'
+    ? { kind: 'gguf', values: new Map([...metadata.values].filter(([name]) => name.startsWith('octavo.'))) }
+    : metadata;
 }

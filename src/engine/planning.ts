@@ -23,7 +23,14 @@ export class Planning {
   #boundary: BoundaryPredictor | undefined;
 
   /** `wasm`: any instance. */
-  constructor(model: () => Model, { tokenizer, wasm, metadata }: { readonly tokenizer: Tokenizer; readonly wasm: Wasm; readonly metadata: ModelMetadata }) {
+  constructor(
+    model: () => Model,
+    {
+      tokenizer,
+      wasm,
+      metadata,
+    }: { readonly tokenizer: Tokenizer; readonly wasm: Wasm; readonly metadata: ModelMetadata },
+  ) {
     this.#model = model;
     this.#tokenizer = tokenizer;
     this.#wasm = wasm;
@@ -37,7 +44,10 @@ export class Planning {
     if (release === undefined || pictures === undefined) return this.#method(options);
     const placeholder = pictures.config.imageToken;
     const control = (id: number): boolean => id !== placeholder && this.#tokenizer.decode([id]) === '';
-    return new VisualPlanner({ ...release, placeholder, layers: language.config.layers, control }, await this.#method(options));
+    return new VisualPlanner(
+      { ...release, placeholder, layers: language.config.layers, control },
+      await this.#method(options),
+    );
   }
 
   async #method(options: ContextOptions): Promise<Planner | undefined> {
@@ -47,7 +57,16 @@ export class Planning {
     const found = await this.#find(options);
     if (boundary !== undefined) this.#boundary ??= new BoundaryPredictor(wasm, boundary);
     const endsSentence = (id: number): boolean => (this.#endsSentence ??= sentenceEnds(this.#tokenizer))(id);
-    return createPlanner(options, { wasm, layers, heads, kvHeads, headDim, endsSentence, boundary: this.#boundary, ...found });
+    return createPlanner(options, {
+      wasm,
+      layers,
+      heads,
+      kvHeads,
+      headDim,
+      endsSentence,
+      boundary: this.#boundary,
+      ...found,
+    });
   }
 
   free(): void {

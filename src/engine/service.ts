@@ -51,7 +51,9 @@ export interface MemoryFacts extends MemoryUse {
 }
 
 /** What a prompt sends on the way. */
-export type PromptEvent = { readonly kind: 'overflow' } | { readonly kind: 'prefill'; readonly done: number; readonly total: number };
+export type PromptEvent =
+  | { readonly kind: 'overflow' }
+  | { readonly kind: 'prefill'; readonly done: number; readonly total: number };
 
 /** Prefill progress is sent at most this often, in milliseconds. */
 const PROGRESS_INTERVAL = 50;
@@ -62,12 +64,17 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
   let next = 1;
 
   const loaded = (): EngineModel => {
-    if (model === undefined) throw new InputError('destroyed', 'the model was destroyed, or is not loaded yet; load it again');
+    if (model === undefined)
+      throw new InputError('destroyed', 'the model was destroyed, or is not loaded yet; load it again');
     return model;
   };
   const library = async (): Promise<Library> => {
     const found = await loaded().library();
-    if (found === undefined) throw new StorageError('unavailable', 'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)');
+    if (found === undefined)
+      throw new StorageError(
+        'unavailable',
+        'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)',
+      );
     return found;
   };
   const session = (id: number): Session => {
@@ -97,10 +104,16 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     onPrefill: throttle((done, total) => context.event({ kind: 'prefill', done, total } satisfies PromptEvent)),
   });
 
-  const loadListener = (context: CallContext) => ({ signal: context.signal, monitor: (progress: LoadProgress) => context.event(progress) });
+  const loadListener = (context: CallContext) => ({
+    signal: context.signal,
+    monitor: (progress: LoadProgress) => context.event(progress),
+  });
 
   const handlers = {
-    load: async ({ input, settings }: { input: ModelInput; settings: LoadSettings }, context: CallContext): Promise<ModelFacts> => {
+    load: async (
+      { input, settings }: { input: ModelInput; settings: LoadSettings },
+      context: CallContext,
+    ): Promise<ModelFacts> => {
       model = await EngineModel.load(platform, input, settings, loadListener(context), open);
       return facts(model);
     },
@@ -113,7 +126,12 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       loaded().onLost = (error) => context.event(packError(error));
       return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
     },
-    memory: (): MemoryFacts => ({ ...loaded().memory(), pages: loaded().pagesUsed, pageBytes: loaded().pageBytes, parked: { host: loaded().tiers.use.host, disk: loaded().tiers.use.disk } }),
+    memory: (): MemoryFacts => ({
+      ...loaded().memory(),
+      pages: loaded().pagesUsed,
+      pageBytes: loaded().pageBytes,
+      parked: { host: loaded().tiers.use.host, disk: loaded().tiers.use.disk },
+    }),
     free: async (): Promise<void> => {
       // What is under way ends, this call included, whose signal nobody asks.
       cancelAll();
@@ -123,8 +141,10 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       await model?.gate.alone(undefined, async () => model?.free());
       model = undefined;
     },
-    encode: ({ text, special }: { text: string; special: boolean }): Int32Array => loaded().tokenizer.encode(text, { special }),
-    decode: ({ ids, special }: { ids: Int32Array; special: boolean }): string => loaded().tokenizer.decode(ids, { special }),
+    encode: ({ text, special }: { text: string; special: boolean }): Int32Array =>
+      loaded().tokenizer.encode(text, { special }),
+    decode: ({ ids, special }: { ids: Int32Array; special: boolean }): string =>
+      loaded().tokenizer.decode(ids, { special }),
 
     createSession: async ({ settings }: { settings: SessionSettings }, context: CallContext): Promise<SessionFacts> => {
       const made = new Session(loaded(), settings);
@@ -137,7 +157,10 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       return add(made);
     },
     /** Resolves when all of it is on the disk; the session goes on meanwhile. */
-    saveSession: async ({ session: id, name, evict }: { session: number; name: string; evict: boolean }, { signal }: CallContext): Promise<Saved> => {
+    saveSession: async (
+      { session: id, name, evict }: { session: number; name: string; evict: boolean },
+      { signal }: CallContext,
+    ): Promise<Saved> => {
       // Asked for at once: what is said while the store's code comes is not of this save.
       const snapshot = session(id).snapshot(signal);
       const [keeper, { state, sequence }] = await Promise.all([library(), snapshot]).catch(async (error: unknown) => {
@@ -150,13 +173,17 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       const { state, fill } = await (await library()).open(name, signal);
       return add(await Session.restored(loaded(), state, (sequence) => fill(sequence, signal), signal));
     },
-    cloneSession: async ({ session: id }: { session: number }, { signal }: CallContext): Promise<SessionFacts> => add(await session(id).clone(signal)),
+    cloneSession: async ({ session: id }: { session: number }, { signal }: CallContext): Promise<SessionFacts> =>
+      add(await session(id).clone(signal)),
     destroySession: async ({ session: id }: { session: number }): Promise<void> => {
       const ended = sessions.get(id);
       sessions.delete(id);
       await ended?.destroy();
     },
-    prompt: async (call: { session: number; input: PromptInput; settings: PromptSettings }, context: CallContext): Promise<AnswerFacts> => {
+    prompt: async (
+      call: { session: number; input: PromptInput; settings: PromptSettings },
+      context: CallContext,
+    ): Promise<AnswerFacts> => {
       const asked = session(call.session);
       const { text: _text, ...report } = await asked.prompt(call.input, call.settings, listener(context));
       return { ...report, usage: asked.usage };
@@ -166,9 +193,13 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       await asked.append(call.input, listener(context));
       return asked.usage;
     },
-    measure: (call: { session: number; input: PromptInput }, { signal }: CallContext): Promise<number> => session(call.session).measure(call.input, signal),
+    measure: (call: { session: number; input: PromptInput }, { signal }: CallContext): Promise<number> =>
+      session(call.session).measure(call.input, signal),
     /** Raw continuation, in a session of its own. */
-    complete: async (call: { input: string | Int32Array; settings: CompletionSettings }, context: CallContext): Promise<AnswerFacts> => {
+    complete: async (
+      call: { input: string | Int32Array; settings: CompletionSettings },
+      context: CallContext,
+    ): Promise<AnswerFacts> => {
       const once = new Session(loaded());
       try {
         const { text: _text, ...report } = await once.complete(call.input, call.settings, listener(context));
@@ -178,12 +209,19 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       }
     },
     /** Painted pixels, as many pictures as were asked for; `preview`: what is to be seen so far goes to the page whenever it has room. */
-    paint: async (call: { settings: PaintSettings | EditSettings; preview: boolean }, context: CallContext): Promise<readonly Picture[]> => {
+    paint: async (
+      call: { settings: PaintSettings | EditSettings; preview: boolean },
+      context: CallContext,
+    ): Promise<readonly Picture[]> => {
       const onPreview = (rgba: Uint8ClampedArray, size: number): void => {
         const data = new Uint8ClampedArray(rgba);
         context.latest({ data, width: size, height: size } satisfies Rgba, [data.buffer]);
       };
-      const painted = await loaded().paint(call.settings, { signal: context.signal, onProgress: (progress) => context.event(progress), ...(call.preview ? { onPreview } : {}) });
+      const painted = await loaded().paint(call.settings, {
+        signal: context.signal,
+        onProgress: (progress) => context.event(progress),
+        ...(call.preview ? { onPreview } : {}),
+      });
       context.transfer(...painted.map(({ data }) => data.buffer));
       return painted;
     },

@@ -2,7 +2,16 @@
 import type { IHasher } from 'hash-wasm';
 import type { Backend, Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
-import { cannotSee, pictureMark, Thinned, type SeenPicture, type Sight, type Thinning, type VisualOptions, type VisualRoute } from '../generate/pictures.ts';
+import {
+  cannotSee,
+  pictureMark,
+  Thinned,
+  type SeenPicture,
+  type Sight,
+  type Thinning,
+  type VisualOptions,
+  type VisualRoute,
+} from '../generate/pictures.ts';
 import { TimeSlice } from '../generate/yield.ts';
 import { Held } from '../layers/held.ts';
 import { paced } from '../layers/steps.ts';
@@ -10,7 +19,15 @@ import type { LanguageModel } from '../models/model.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
-import { choiceName, keptCount, outliers, patchesOf, pickOne, selectTokens, type VisualChoice } from '../vision/select/index.ts';
+import {
+  choiceName,
+  keptCount,
+  outliers,
+  patchesOf,
+  pickOne,
+  selectTokens,
+  type VisualChoice,
+} from '../vision/select/index.ts';
 import { resizeToSquare, toPixels } from '../vision/square.ts';
 import type { Wasm } from '../wasm.ts';
 
@@ -39,7 +56,9 @@ export class ModelSight implements Sight {
     this.#pictures = pictures;
     this.#hash = hash;
     this.#look = look;
-    this.#nonce = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    this.#nonce = [...crypto.getRandomValues(new Uint8Array(8))]
+      .map((byte) => byte.toString(16).padStart(2, '0'))
+      .join('');
   }
 
   get placeholder(): number {
@@ -53,7 +72,11 @@ export class ModelSight implements Sight {
 
   look(value: unknown, name: string, options?: VisualOptions, thinning?: Thinning): SeenPicture {
     const { size, route } = this.#settle(options);
-    if (typeof value !== 'object' || value === null) throw new InputError('argument', `${name}: the picture is ${value === null ? 'null' : `a ${typeof value}`}, not {data, width, height}`);
+    if (typeof value !== 'object' || value === null)
+      throw new InputError(
+        'argument',
+        `${name}: the picture is ${value === null ? 'null' : `a ${typeof value}`}, not {data, width, height}`,
+      );
     checkPixels(value as Rgba, name);
     const image = resizeToSquare(value as Rgba, size, 'pad');
     const { data } = image;
@@ -66,7 +89,9 @@ export class ModelSight implements Sight {
     const question = choice.method === 'cdpruner' ? thinning.question : undefined;
     const known = keptCount(choice, tokens, tokens - freeTokens(this.#pictures(), tokens, route)) ?? thinning.tokens;
     const thinned = new Thinned({ choice, question, tokens: known }, seen.mark, tokens);
-    const mark = pictureMark([whole, choiceName(choice), ...(question === undefined ? [] : [this.#digest(question)])].join(' '));
+    const mark = pictureMark(
+      [whole, choiceName(choice), ...(question === undefined ? [] : [this.#digest(question)])].join(' '),
+    );
     return {
       ...seen,
       mark,
@@ -97,18 +122,34 @@ export class ModelSight implements Sight {
     const pictures = this.#pictures();
     if (!pictures.capabilities.see) throw cannotSee('image', pictures.capabilities.missing);
     if (route !== undefined && route !== 'mar' && route !== 'siglip') {
-      throw new InputError('argument', `visual.route: '${String(route satisfies never)}' is unknown; use 'mar' or 'siglip'`, { route: String(route) });
+      throw new InputError(
+        'argument',
+        `visual.route: '${String(route satisfies never)}' is unknown; use 'mar' or 'siglip'`,
+        { route: String(route) },
+      );
     }
     const taken = route ?? pictures.route;
     const sizes = pictures.sizes(taken);
     const { defaultSize } = pictures.config;
-    return { size: checkSide('visual.size', size ?? (sizes.includes(defaultSize) ? defaultSize : (sizes.at(-1) ?? defaultSize)), sizes), route: taken };
+    return {
+      size: checkSide(
+        'visual.size',
+        size ?? (sizes.includes(defaultSize) ? defaultSize : (sizes.at(-1) ?? defaultSize)),
+        sizes,
+      ),
+      route: taken,
+    };
   }
 }
 
 /** Throws `InputError('argument')` for a side that the model was not made for. */
 export function checkSide(name: string, side: number, sizes: readonly number[]): number {
-  if (!sizes.includes(side)) throw new InputError('argument', `${name}: ${String(side)} is no size of this model; use ${sizes.join(', ')}`, { name, size: side, sizes });
+  if (!sizes.includes(side))
+    throw new InputError('argument', `${name}: ${String(side)} is no size of this model; use ${sizes.join(', ')}`, {
+      name,
+      size: side,
+      sizes,
+    });
   return side;
 }
 
@@ -174,7 +215,8 @@ export class VisualCache {
       const { kept } = thinned;
       this.#remember(picture.mark, kept);
       const all = this.#kept.get(whole) ?? this.#whole(picture, whole);
-      if (!this.#kept.has(picture.mark)) this.#keep(picture.mark, backend.keep(backend.scope(() => backend.take(all, kept))));
+      if (!this.#kept.has(picture.mark))
+        this.#keep(picture.mark, backend.keep(backend.scope(() => backend.take(all, kept))));
     }
     backend.flush();
     await backend.idle();
@@ -192,7 +234,8 @@ export class VisualCache {
     }
     if (thinned === undefined) return this.#whole(picture, mark);
     const { kept } = thinned;
-    if (kept === undefined) throw new InputError('argument', 'the picture was not looked at: which of its tokens stay is not known');
+    if (kept === undefined)
+      throw new InputError('argument', 'the picture was not looked at: which of its tokens stay is not known');
     const all = this.#kept.get(thinned.whole) ?? this.#whole(picture, thinned.whole);
     return this.#keep(mark, backend.keep(backend.scope(() => backend.take(all, kept))));
   }
@@ -202,12 +245,15 @@ export class VisualCache {
     const slice = new TimeSlice();
     const held = new Held(backend);
     try {
-      const tensor = await paced(this.#pictures.seeing(pixelsOf(picture), picture.size, held, picture.route), async () => {
-        signal?.throwIfAborted();
-        backend.flush();
-        await slice.yield();
-        signal?.throwIfAborted();
-      });
+      const tensor = await paced(
+        this.#pictures.seeing(pixelsOf(picture), picture.size, held, picture.route),
+        async () => {
+          signal?.throwIfAborted();
+          backend.flush();
+          await slice.yield();
+          signal?.throwIfAborted();
+        },
+      );
       if (!this.#kept.has(mark)) this.#keep(mark, held.release(tensor));
     } finally {
       held.free();
@@ -217,7 +263,10 @@ export class VisualCache {
   /** At once. */
   #whole(picture: SeenPicture, mark: string): Tensor {
     const backend = this.#backend;
-    return this.#keep(mark, backend.keep(backend.scope(() => this.#pictures.see(pixelsOf(picture), picture.size, picture.route))));
+    return this.#keep(
+      mark,
+      backend.keep(backend.scope(() => this.#pictures.see(pixelsOf(picture), picture.size, picture.route))),
+    );
   }
 
   async #choose(picture: SeenPicture, thinned: Thinned, whole: string): Promise<Int32Array> {
@@ -236,9 +285,14 @@ export class VisualCache {
       return selectTokens(
         choosing.wasm,
         {
-          embeddings, count: of, width, fixed: choice.method === 'outliers' ? [] : [[free, of]],
+          embeddings,
+          count: of,
+          width,
+          fixed: choice.method === 'outliers' ? [] : [[free, of]],
           ...(question === undefined ? {} : { question: await choosing.embed(question) }),
-          ...(choice.method === 'showui' ? { patches: patchesOf(pixelsOf(picture), picture.size, Math.sqrt(free)) } : {}),
+          ...(choice.method === 'showui'
+            ? { patches: patchesOf(pixelsOf(picture), picture.size, Math.sqrt(free)) }
+            : {}),
         },
         choice,
       );

@@ -53,7 +53,12 @@ export class LateDisk implements PageDisk {
   }
 }
 
-export function openTiers(backend: Backend, pages: PageAllocator, wasm: Wasm, platform: Pick<Platform, 'sessions'>): { readonly tiers: Tiers; readonly spill: LateDisk } {
+export function openTiers(
+  backend: Backend,
+  pages: PageAllocator,
+  wasm: Wasm,
+  platform: Pick<Platform, 'sessions'>,
+): { readonly tiers: Tiers; readonly spill: LateDisk } {
   const spill = new LateDisk(platform);
   const device = backend.kind === 'wasm' ? Math.max(LEAST_BYTES, WASM_BYTES - backend.memory().weights) : NO_LIMIT;
   const { deviceMemory } = (globalThis.navigator ?? {}) as { readonly deviceMemory?: number };

@@ -44,13 +44,26 @@ export function chooseWasm(
     throw new InputError('argument', `threads: ${String(wanted)} is not a whole number from 1 to ${MAX_THREADS}`);
   }
   if (ask.build !== undefined && !buildRuns(ask.build, platform)) {
-    throw new InputError('argument', `build: '${ask.build}' does not run here; leave it out to get the fastest one that does`);
+    throw new InputError(
+      'argument',
+      `build: '${ask.build}' does not run here; leave it out to get the fastest one that does`,
+    );
   }
   const threads = wanted ?? defaultThreads(platform.cores);
-  const build = ask.build ?? WASM_BUILDS.find((name) => (threads > 1 || !name.endsWith('-threads')) && buildRuns(name, platform)) ?? 'scalar';
+  const build =
+    ask.build ??
+    WASM_BUILDS.find((name) => (threads > 1 || !name.endsWith('-threads')) && buildRuns(name, platform)) ??
+    'scalar';
   const threaded = build.endsWith('-threads');
-  let reason = build.startsWith('relaxed') ? 'relaxed SIMD is supported' : build.startsWith('simd') ? 'SIMD is supported, relaxed SIMD is not' : 'SIMD is not supported';
+  let reason = build.startsWith('relaxed')
+    ? 'relaxed SIMD is supported'
+    : build.startsWith('simd')
+      ? 'SIMD is supported, relaxed SIMD is not'
+      : 'SIMD is not supported';
   if (ask.build !== undefined) reason = 'the build was asked for';
-  if (!threaded && threads > 1) reason += platform.sharedMemory ? '' : '; one thread, since memory cannot be shared (the page is not cross-origin isolated)';
+  if (!threaded && threads > 1)
+    reason += platform.sharedMemory
+      ? ''
+      : '; one thread, since memory cannot be shared (the page is not cross-origin isolated)';
   return { build, threads: threaded ? threads : 1, reason };
 }

@@ -81,8 +81,15 @@ export class OctavoModel {
     const eyes = this.#eyes;
     const transfer: Transferable[] = [];
     const { initialPrompts, ...settings } = plainSettings(options, eyes);
-    const prompts = initialPrompts === undefined ? {} : { initialPrompts: await withPixels(initialPrompts, eyes, transfer, options.signal) };
-    const facts = await this.#caller.call('createSession', { settings: { ...settings, ...prompts } }, { signal: options.signal, transfer });
+    const prompts =
+      initialPrompts === undefined
+        ? {}
+        : { initialPrompts: await withPixels(initialPrompts, eyes, transfer, options.signal) };
+    const facts = await this.#caller.call(
+      'createSession',
+      { settings: { ...settings, ...prompts } },
+      { signal: options.signal, transfer },
+    );
     return new OctavoSession(this.#caller, facts as SessionFacts, eyes);
   }
 

@@ -18,7 +18,11 @@ type Listener = ((event: DownloadProgressEvent) => unknown) | EventListenerObjec
 /** Hears `downloadprogress`. */
 export class CreateMonitor extends EventTarget {
   ondownloadprogress: ((this: CreateMonitor, event: DownloadProgressEvent) => unknown) | null = null;
-  override addEventListener(type: 'downloadprogress' | (string & {}), listener: Listener, options?: boolean | AddEventListenerOptions): void {
+  override addEventListener(
+    type: 'downloadprogress' | (string & {}),
+    listener: Listener,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
     super.addEventListener(type, listener as EventListener, options);
   }
 }

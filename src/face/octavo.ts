@@ -60,7 +60,9 @@ export function createFace(platform: FacePlatform): OctavoFace {
       if (typeof place !== 'string' || !/^(https?:|hf:)/.test(place)) return 'available';
       if (loading.has(place)) return 'downloading';
       const kept = (await platform.store()?.list()) ?? [];
-      return kept.some((file) => file.complete && (file.url === place || file.model === place)) ? 'available' : 'downloadable';
+      return kept.some((file) => file.complete && (file.url === place || file.model === place))
+        ? 'available'
+        : 'downloadable';
     },
 
     async load(input, options = {}) {

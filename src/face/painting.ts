@@ -30,7 +30,12 @@ export interface EditOptions extends BrushSettings, PaintHooks {
 /** The engine's part of a call: settings without functions and signals. */
 type Plain<T> = Omit<T, keyof PaintHooks>;
 
-function plain<T extends PaintHooks>({ signal: _signal, onProgress: _progress, onPreview: _preview, ...settings }: T): Plain<T> {
+function plain<T extends PaintHooks>({
+  signal: _signal,
+  onProgress: _progress,
+  onPreview: _preview,
+  ...settings
+}: T): Plain<T> {
   return settings;
 }
 
@@ -39,15 +44,27 @@ export function paint(caller: Caller, options: PaintOptions): Promise<readonly P
 }
 
 /** `read` decodes the picture. */
-export async function edit(caller: Caller, options: EditOptions, read: (image: ImageInput, signal?: AbortSignal) => Promise<Rgba>): Promise<readonly PaintedPicture[]> {
+export async function edit(
+  caller: Caller,
+  options: EditOptions,
+  read: (image: ImageInput, signal?: AbortSignal) => Promise<Rgba>,
+): Promise<readonly PaintedPicture[]> {
   const { image, ...rest } = plain(options);
-  if (image === undefined || image === null) throw new InputError('argument', 'image: there is none; give the picture to edit', { name: 'image' });
+  if (image === undefined || image === null)
+    throw new InputError('argument', 'image: there is none; give the picture to edit', { name: 'image' });
   const { data, width, height } = await read(image, options.signal);
   // An edit is told from a painting by its instruction, even by one that is missing.
-  return begin(caller, { ...rest, instruction: rest.instruction, image: { data, width, height } }, options, [data.buffer as ArrayBuffer]);
+  return begin(caller, { ...rest, instruction: rest.instruction, image: { data, width, height } }, options, [
+    data.buffer as ArrayBuffer,
+  ]);
 }
 
-async function begin(caller: Caller, settings: PaintSettings | EditSettings, { signal, onProgress, onPreview }: PaintHooks, transfer: readonly Transferable[] = []): Promise<readonly PaintedPicture[]> {
+async function begin(
+  caller: Caller,
+  settings: PaintSettings | EditSettings,
+  { signal, onProgress, onPreview }: PaintHooks,
+  transfer: readonly Transferable[] = [],
+): Promise<readonly PaintedPicture[]> {
   const show = async (preview: unknown): Promise<void> => {
     try {
       await onPreview?.(preview as Rgba);
@@ -55,19 +72,26 @@ async function begin(caller: Caller, settings: PaintSettings | EditSettings, { s
       call.take();
     }
   };
-  const call = caller.stream('paint', { settings, preview: onPreview !== undefined }, {
-    signal,
-    transfer,
-    credits: 1,
-    onEvent: (progress) => onProgress?.(progress as PaintProgress),
-    onItem: (preview) => void show(preview),
-  });
+  const call = caller.stream(
+    'paint',
+    { settings, preview: onPreview !== undefined },
+    {
+      signal,
+      transfer,
+      credits: 1,
+      onEvent: (progress) => onProgress?.(progress as PaintProgress),
+      onItem: (preview) => void show(preview),
+    },
+  );
   const painted = (await call.result) as readonly Picture[];
   return painted.map((picture) => new PaintedPicture(picture));
 }
 
 /** One picture, or a list where the caller asked for a number of them. */
-export function several(painted: readonly PaintedPicture[], { count }: Pick<BrushSettings, 'count'>): PaintedPicture | readonly PaintedPicture[] {
+export function several(
+  painted: readonly PaintedPicture[],
+  { count }: Pick<BrushSettings, 'count'>,
+): PaintedPicture | readonly PaintedPicture[] {
   const [first] = painted;
   return count === undefined && first !== undefined ? first : painted;
 }

@@ -19,14 +19,24 @@ function isPicture(part: ContentPart): boolean {
 }
 
 function hasPictures(message: Message): message is Message & { readonly content: readonly ContentPart[] } {
-  return typeof message === 'object' && message !== null && Array.isArray(message.content) && (message.content as readonly ContentPart[]).some(isPicture);
+  return (
+    typeof message === 'object' &&
+    message !== null &&
+    Array.isArray(message.content) &&
+    (message.content as readonly ContentPart[]).some(isPicture)
+  );
 }
 
 /**
  * The input with pixels for pictures, whose buffers are added to `transfer`; the input itself, at once, where it has none. What is wrong with
  * the messages is left for the engine to say. Throws `InputError('argument')` where the model does not see; rejects as `readImage` does.
  */
-export function withPixels(input: PromptInput, eyes: Eyes, transfer: Transferable[], signal?: AbortSignal): PromptInput | Promise<PromptInput> {
+export function withPixels(
+  input: PromptInput,
+  eyes: Eyes,
+  transfer: Transferable[],
+  signal?: AbortSignal,
+): PromptInput | Promise<PromptInput> {
   if (!Array.isArray(input) || !(input as readonly Message[]).some(hasPictures)) return input;
   if (!eyes.see) throw cannotSee('image', eyes.missing);
   const readPart = async (part: ContentPart): Promise<ContentPart> => {
@@ -36,6 +46,8 @@ export function withPixels(input: PromptInput, eyes: Eyes, transfer: Transferabl
     return { type: 'image', value: { data, width, height } };
   };
   return Promise.all(
-    (input as readonly Message[]).map(async (message) => (hasPictures(message) ? { ...message, content: await Promise.all(message.content.map(readPart)) } : message)),
+    (input as readonly Message[]).map(async (message) =>
+      hasPictures(message) ? { ...message, content: await Promise.all(message.content.map(readPart)) } : message,
+    ),
   );
 }

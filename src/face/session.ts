@@ -35,17 +35,27 @@ export interface PromptOptions extends PromptSettings, Abortable {
 const NOT_YET = ['responseConstraint', 'tools'] as const;
 
 /** Functions and signals stay on this side; the rest crosses to the engine. Throws `InputError('argument')` for what is not supported. */
-export function plainSettings(options: Abortable & Partial<PromptOptions> & Partial<SessionOptions>, { see, missing }: Eyes): SessionSettings {
+export function plainSettings(
+  options: Abortable & Partial<PromptOptions> & Partial<SessionOptions>,
+  { see, missing }: Eyes,
+): SessionSettings {
   for (const name of NOT_YET) {
-    if ((options as Readonly<Record<string, unknown>>)[name] !== undefined) throw new InputError('argument', `${name}: not supported by this version; leave it out`);
+    if ((options as Readonly<Record<string, unknown>>)[name] !== undefined)
+      throw new InputError('argument', `${name}: not supported by this version; leave it out`);
   }
   const { signal: _signal, onPrefill: _onPrefill, expectedInputs = [], expectedOutputs = [], ...settings } = options;
   for (const { type } of expectedInputs) {
     if (type === 'image' && !see) throw cannotSee('expectedInputs', missing);
-    if (type !== 'text' && type !== 'image') throw new InputError('argument', `expectedInputs: no model here reads ${type}; expect text or images`, { type });
+    if (type !== 'text' && type !== 'image')
+      throw new InputError('argument', `expectedInputs: no model here reads ${type}; expect text or images`, { type });
   }
   for (const { type } of expectedOutputs) {
-    if (type !== 'text') throw new InputError('argument', `expectedOutputs: a session answers in text, not ${type}; pictures come from model.paint`, { type });
+    if (type !== 'text')
+      throw new InputError(
+        'argument',
+        `expectedOutputs: a session answers in text, not ${type}; pictures come from model.paint`,
+        { type },
+      );
   }
   return settings;
 }
@@ -93,7 +103,11 @@ export class OctavoSession extends EventTarget {
     const stream = new TextStream<AnswerReport>(
       this.#caller,
       'prompt',
-      this.#inTurn(this.#pixels(input, transfer, link.signal), (read) => ({ session: this.#id, input: read, settings })),
+      this.#inTurn(this.#pixels(input, transfer, link.signal), (read) => ({
+        session: this.#id,
+        input: read,
+        settings,
+      })),
       {
         signal: link.signal,
         transfer,
@@ -110,7 +124,10 @@ export class OctavoSession extends EventTarget {
   }
 
   /** Adds messages to the context, so that a later prompt starts sooner. */
-  async append(input: PromptInput, { signal, onPrefill }: Pick<PromptOptions, 'signal' | 'onPrefill'> = {}): Promise<void> {
+  async append(
+    input: PromptInput,
+    { signal, onPrefill }: Pick<PromptOptions, 'signal' | 'onPrefill'> = {},
+  ): Promise<void> {
     const onEvent = (event: unknown): void => this.#hear(event as PromptEvent, onPrefill);
     this.#usage = (await this.#send('append', input, signal, onEvent)) as number;
   }
@@ -122,7 +139,11 @@ export class OctavoSession extends EventTarget {
 
   /** A second session with the same past, at hardly any cost: the two share memory until they differ. */
   async clone({ signal }: Abortable = {}): Promise<OctavoSession> {
-    return new OctavoSession(this.#caller, (await this.#send('cloneSession', undefined, signal)) as SessionFacts, this.#eyes);
+    return new OctavoSession(
+      this.#caller,
+      (await this.#send('cloneSession', undefined, signal)) as SessionFacts,
+      this.#eyes,
+    );
   }
 
   /**
@@ -151,11 +172,19 @@ export class OctavoSession extends EventTarget {
     return undefined;
   }
 
-  async #send(method: string, input: PromptInput | undefined, signal: AbortSignal | undefined, onEvent?: (event: unknown) => void): Promise<unknown> {
+  async #send(
+    method: string,
+    input: PromptInput | undefined,
+    signal: AbortSignal | undefined,
+    onEvent?: (event: unknown) => void,
+  ): Promise<unknown> {
     const link = linkedSignal(signal, this.#ended.signal);
     const transfer: Transferable[] = [];
     try {
-      const params = this.#inTurn(input === undefined ? undefined : this.#pixels(input, transfer, link.signal), (read) => ({ session: this.#id, input: read }));
+      const params = this.#inTurn(
+        input === undefined ? undefined : this.#pixels(input, transfer, link.signal),
+        (read) => ({ session: this.#id, input: read }),
+      );
       return await this.#caller.call(method, params, { signal: link.signal, onEvent, transfer });
     } finally {
       link.unlink();
@@ -172,7 +201,10 @@ export class OctavoSession extends EventTarget {
   }
 
   /** A call's parameters: at once where no picture is being read, else when all are, so that calls go out in the order in which they were made. */
-  #inTurn(input: PromptInput | undefined | Promise<PromptInput>, params: (input: PromptInput | undefined) => unknown): unknown {
+  #inTurn(
+    input: PromptInput | undefined | Promise<PromptInput>,
+    params: (input: PromptInput | undefined) => unknown,
+  ): unknown {
     if (!(input instanceof Promise) && this.#reading === undefined) return params(input);
     const before = this.#reading;
     const inOrder = async (): Promise<PromptInput | undefined> => {
@@ -183,9 +215,11 @@ export class OctavoSession extends EventTarget {
       }
     };
     const ready = inOrder();
-    const settled: Promise<unknown> = ready.catch(() => undefined).finally(() => {
-      if (this.#reading === settled) this.#reading = undefined;
-    });
+    const settled: Promise<unknown> = ready
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#reading === settled) this.#reading = undefined;
+      });
     this.#reading = settled;
     return ready.then(params);
   }

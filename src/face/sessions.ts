@@ -47,14 +47,19 @@ export function savedSessions(store: () => Promise<SessionStore | undefined>): S
     remove: async (name) => (await (await store())?.remove(name)) ?? false,
     usage: async () => {
       const found = await store();
-      if (found === undefined) throw new StorageError('unavailable', 'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)');
+      if (found === undefined)
+        throw new StorageError(
+          'unavailable',
+          'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)',
+        );
       return found.usage();
     },
     resume: (model, name, options) => model.resumeSession(name, options),
   };
 }
 
-const REASON = 'What was read is saved in this browser, so that it need not be read again. Browsers remove such data when the disk fills up, unless they are asked to keep it.';
+const REASON =
+  'What was read is saved in this browser, so that it need not be read again. Browsers remove such data when the disk fills up, unless they are asked to keep it.';
 
 /** Whether the browser keeps this site's data for good, after asking it to; undefined where it cannot be asked. */
 export async function askToPersist(persist: SaveOptions['persist']): Promise<boolean | undefined> {

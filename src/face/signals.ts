@@ -1,5 +1,8 @@
 /** Several abort signals as one, without leaving listeners behind on the long-lived ones. */
-export function linkedSignal(...signals: readonly (AbortSignal | undefined)[]): { readonly signal: AbortSignal; unlink(): void } {
+export function linkedSignal(...signals: readonly (AbortSignal | undefined)[]): {
+  readonly signal: AbortSignal;
+  unlink(): void;
+} {
   const controller = new AbortController();
   const undo: (() => void)[] = [];
   for (const signal of signals) {

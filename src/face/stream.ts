@@ -34,13 +34,22 @@ class Pieces {
 export class TextStream<Report> extends ReadableStream<string> {
   readonly finished: Promise<Report>;
 
-  constructor(caller: Caller, method: string, params: unknown, options: CallOptions & { readonly done: (value: unknown) => Report }) {
+  constructor(
+    caller: Caller,
+    method: string,
+    params: unknown,
+    options: CallOptions & { readonly done: (value: unknown) => Report },
+  ) {
     const pieces = new Pieces();
     const own = new AbortController();
     const link = linkedSignal(options.signal, own.signal);
     let ended = false;
     let failure: { readonly error: unknown } | undefined;
-    const { result, take } = caller.stream(method, params, { ...options, signal: link.signal, onItem: (item) => pieces.push(String(item)) });
+    const { result, take } = caller.stream(method, params, {
+      ...options,
+      signal: link.signal,
+      onItem: (item) => pieces.push(String(item)),
+    });
     pieces.taken = take;
     const finished = result.then(options.done).finally(() => link.unlink());
     finished.then(
@@ -74,7 +83,10 @@ export class TextStream<Report> extends ReadableStream<string> {
     return this.values(options);
   }
 
-  override async *values({ preventCancel = false }: ReadableStreamIteratorOptions = {}): AsyncGenerator<string, undefined> {
+  override async *values({ preventCancel = false }: ReadableStreamIteratorOptions = {}): AsyncGenerator<
+    string,
+    undefined
+  > {
     const reader = this.getReader();
     let open = true;
     try {

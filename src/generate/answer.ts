@@ -41,7 +41,10 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   if (ids.length === 0) throw new InputError('empty', 'the prompt is empty: it encodes to no token; give some text');
   const room = window - ids.length;
   if (room < 1) throw tooLong(request.prompt, window);
-  const most = settings.maxTokens === undefined ? room : Math.min(room, checkCount('maxTokens', settings.maxTokens, Number.MAX_SAFE_INTEGER));
+  const most =
+    settings.maxTokens === undefined
+      ? room
+      : Math.min(room, checkCount('maxTokens', settings.maxTokens, Number.MAX_SAFE_INTEGER));
   const stop = new StopStrings(typeof stops === 'string' ? [stops] : stops);
   const spec = sampleSpec(settings, request.defaults);
   const contrast = readContrast(settings.contrast);

@@ -89,7 +89,13 @@ export class Context {
    * The same, then an answer, which becomes part of the context. Whoever calls has passed the gate. `share`: whether other sessions may have
    * read the prompt, and may have what is read.
    */
-  async answer(prompt: Prompt, text: string | undefined, settings: PromptSettings, listener: AnswerListener, share = true): Promise<Answer> {
+  async answer(
+    prompt: Prompt,
+    text: string | undefined,
+    settings: PromptSettings,
+    listener: AnswerListener,
+    share = true,
+  ): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
     const lane = await this.#lane();
     const { ids, pictures } = prompt;
@@ -98,8 +104,19 @@ export class Context {
       const cached = await this.#take(lane, prompt, text, share, listener.signal);
       const asked = readContrast(settings.contrast);
       const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
-      const request = { lane: contrast === undefined ? lane : { ...lane, contrast }, tokenizer, prompt, cached, window: this.window, chunk, settings, defaults: sampling };
-      const answered = await this.#guard(lane, () => answer(request, { ...listener, onText })).finally(() => contrast?.free());
+      const request = {
+        lane: contrast === undefined ? lane : { ...lane, contrast },
+        tokenizer,
+        prompt,
+        cached,
+        window: this.window,
+        chunk,
+        settings,
+        defaults: sampling,
+      };
+      const answered = await this.#guard(lane, () => answer(request, { ...listener, onText })).finally(() =>
+        contrast?.free(),
+      );
       if (share) this.#publish(lane, prompt);
       return answered;
     });
@@ -113,7 +130,11 @@ export class Context {
   }
 
   /** Answers that are not contrasted do not download it. */
-  async #contrast(prompt: Prompt, contrast: Contrast, signal: AbortSignal | undefined): Promise<ContrastLane | undefined> {
+  async #contrast(
+    prompt: Prompt,
+    contrast: Contrast,
+    signal: AbortSignal | undefined,
+  ): Promise<ContrastLane | undefined> {
     const { ContrastLane: Lanes } = await import('./contrast-lane.ts');
     return Lanes.open(this.#model, prompt, contrast, { window: this.window, signal });
   }
@@ -138,7 +159,8 @@ export class Context {
     const copy = new Context(this.#model, this.window, this.#options);
     const { epoch } = this.#model;
     const { lane } = this;
-    if (lane !== undefined) copy.#held = { lane: await this.#using(lane, 0, async () => this.#model.fork(lane), true), epoch };
+    if (lane !== undefined)
+      copy.#held = { lane: await this.#using(lane, 0, async () => this.#model.fork(lane), true), epoch };
     copy.#transcript = this.#transcript;
     return copy;
   }
@@ -158,7 +180,9 @@ export class Context {
   /** Runs `body` with the lane's pages on the device, as far as there is room or `whole`ly, and room for `tokens`. */
   #using<T>(lane: Lane, tokens: number, body: () => Promise<T>, whole = false): Promise<T> {
     const { tiers } = this.#model;
-    return tiers === undefined ? body() : tiers.using(lane.sequence, tokens, (length) => cut(lane, length), body, whole);
+    return tiers === undefined
+      ? body()
+      : tiers.using(lane.sequence, tokens, (length) => cut(lane, length), body, whole);
   }
 
   async #lane(): Promise<Lane> {
@@ -169,15 +193,26 @@ export class Context {
   }
 
   /** How many ids of the prompt the lane holds; from here on the transcript is the prompt. */
-  async #take(lane: Lane, prompt: Prompt, text: string | undefined, share: boolean, signal?: AbortSignal): Promise<number> {
+  async #take(
+    lane: Lane,
+    prompt: Prompt,
+    text: string | undefined,
+    share: boolean,
+    signal?: AbortSignal,
+  ): Promise<number> {
     cut(lane, commonPrefix(prompt, this.#transcript), prompt.ids);
     this.#transcript = { ...prompt, text };
     const shared = share ? this.#shared(lane, prompt) : undefined;
-    if (shared !== undefined) await extend(lane, async (sequence) => this.#model.prefixes?.adopt(shared, sequence, (length) => cut(lane, length)));
+    if (shared !== undefined)
+      await extend(lane, async (sequence) =>
+        this.#model.prefixes?.adopt(shared, sequence, (length) => cut(lane, length)),
+      );
     const library = share && this.#options.keep === true ? await this.#model.library?.() : undefined;
     this.#library = library;
     if (library !== undefined) {
-      await this.#guard(lane, () => extend(lane, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)));
+      await this.#guard(lane, () =>
+        extend(lane, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)),
+      );
     }
     return lane.sequence.length;
   }
@@ -187,7 +222,13 @@ export class Context {
     if (shared !== undefined) this.#model.prefixes?.publish(shared, lane.sequence);
     const library = this.#library;
     if (library === undefined) return;
-    const state = { window: this.window, settings: { context: this.#options }, initial: [], turns: [], transcript: { ...prompt, text: undefined } };
+    const state = {
+      window: this.window,
+      settings: { context: this.#options },
+      initial: [],
+      turns: [],
+      transcript: { ...prompt, text: undefined },
+    };
     library.keep(state, lane.sequence.fork(), contentKey(this.#options));
   }
 
@@ -218,5 +259,6 @@ async function extend(lane: Lane, read: (sequence: Sequence) => Promise<void>): 
   const before = sequence.length;
   await read(sequence);
   // To a whole block: what `read` put behind it may have replaced the sequence's own.
-  if (sequence.length > before && planner?.adopts?.(sequence.length) === false) cut(lane, before - (before % PAGE_TOKENS));
+  if (sequence.length > before && planner?.adopts?.(sequence.length) === false)
+    cut(lane, before - (before % PAGE_TOKENS));
 }

@@ -52,15 +52,31 @@ export class ContrastLane implements Contrasting {
   }
 
   /** Reads all of the prompt but its last id, with outliers only. Undefined where there is no picture to contrast. Its owner frees it. */
-  static async open(model: SessionModel, prompt: Prompt, contrast: Contrast, { window, signal }: { readonly window: number; readonly signal?: AbortSignal | undefined }): Promise<ContrastLane | undefined> {
+  static async open(
+    model: SessionModel,
+    prompt: Prompt,
+    contrast: Contrast,
+    { window, signal }: { readonly window: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<ContrastLane | undefined> {
     const { sight } = model;
     if (prompt.pictures.length === 0 || sight.outliers === undefined) return undefined;
     const less = withSights(prompt, (picture) => sight.outliers?.(picture, contrast.tokens) ?? picture);
     const lane = await model.lane(window, {});
     try {
-      await prefill(lane, { ids: less.ids.subarray(0, -1), pictures: less.pictures, cached: 0, chunk: model.chunk, signal });
+      await prefill(lane, {
+        ids: less.ids.subarray(0, -1),
+        pictures: less.pictures,
+        cached: 0,
+        chunk: model.chunk,
+        signal,
+      });
       const { backend, config } = lane.model;
-      const weight = backend.keep(backend.upload(new Float32Array(config.vocabulary).fill(-contrast.strength / (1 + contrast.strength)), [1, config.vocabulary]));
+      const weight = backend.keep(
+        backend.upload(new Float32Array(config.vocabulary).fill(-contrast.strength / (1 + contrast.strength)), [
+          1,
+          config.vocabulary,
+        ]),
+      );
       return new ContrastLane(lane, prompt.ids.length - less.ids.length, weight);
     } catch (error) {
       freeLane(lane);

@@ -23,10 +23,15 @@ export interface Contrast {
 /** Throws `InputError('argument')` for what cannot be. */
 export function readContrast(asked: boolean | ContrastOptions | undefined): Contrast | undefined {
   if (asked === undefined || asked === false) return undefined;
-  if (asked !== true && (typeof asked !== 'object' || asked === null)) throw new InputError('argument', `contrast: ${String(asked)} cannot be; use true or {strength, tokens}`);
+  if (asked !== true && (typeof asked !== 'object' || asked === null))
+    throw new InputError('argument', `contrast: ${String(asked)} cannot be; use true or {strength, tokens}`);
   const { strength = 2, tokens = 10 } = asked === true ? {} : asked;
-  if (!(typeof strength === 'number' && strength > 0 && strength <= 100)) throw new InputError('argument', `contrast.strength: ${String(strength)} is not above 0 and at most 100`, { strength });
-  if (!(Number.isInteger(tokens) && tokens >= 1)) throw new InputError('argument', `contrast.tokens: ${String(tokens)} is not a whole number from 1`, { tokens });
+  if (!(typeof strength === 'number' && strength > 0 && strength <= 100))
+    throw new InputError('argument', `contrast.strength: ${String(strength)} is not above 0 and at most 100`, {
+      strength,
+    });
+  if (!(Number.isInteger(tokens) && tokens >= 1))
+    throw new InputError('argument', `contrast.tokens: ${String(tokens)} is not a whole number from 1`, { tokens });
   return { strength, tokens };
 }
 

@@ -49,15 +49,22 @@ export class Conversation {
   #text(turns: readonly Turn[], answer: boolean): string {
     const { facts } = this.#tokenizer;
     if (facts.chatTemplate === undefined) return plain(turns);
-    const name = (id: number | undefined): string => (id === undefined ? '' : this.#tokenizer.decode([id], { special: true }));
+    const name = (id: number | undefined): string =>
+      id === undefined ? '' : this.#tokenizer.decode([id], { special: true });
     const options = { addGenerationPrompt: answer, bosToken: name(facts.bos), eosToken: name(facts.eos[0]) };
-    return renderChat(facts.chatTemplate, turns.map(({ role, content }) => ({ role, content })), options);
+    return renderChat(
+      facts.chatTemplate,
+      turns.map(({ role, content }) => ({ role, content })),
+      options,
+    );
   }
 }
 
 /** For base models, which know no turns: answers go on where the text before them ends, everything else begins a line. The model continues the last. */
 function plain(turns: readonly Turn[]): string {
-  return turns.map(({ role, content }, index) => (index === 0 || role === 'assistant' ? content : `\n${content}`)).join('');
+  return turns
+    .map(({ role, content }, index) => (index === 0 || role === 'assistant' ? content : `\n${content}`))
+    .join('');
 }
 
 /** A prompt that fits, and the text that its ids stand for. */
@@ -76,14 +83,21 @@ export function fit(
   words: Words,
   conversation: Conversation,
   transcript: Transcript,
-  ask: { readonly more: readonly Turn[]; readonly answer: boolean; readonly prefix: string; readonly reserve: number; readonly window: number },
+  ask: {
+    readonly more: readonly Turn[];
+    readonly answer: boolean;
+    readonly prefix: string;
+    readonly reserve: number;
+    readonly window: number;
+  },
 ): Fit & { readonly dropped: boolean } {
   let most = ask.window - ask.reserve;
-  for (let kept = conversation; ; ) {
+  for (let kept = conversation; ;) {
     const rendered = kept.render(ask.more, ask.answer, ask.prefix);
     const prompt = followOn(words, transcript, rendered);
     const shorter = prompt.ids.length > most ? kept.withoutOldest() : undefined;
-    if (shorter === undefined) return { conversation: kept, text: rendered.text, prompt, dropped: kept !== conversation };
+    if (shorter === undefined)
+      return { conversation: kept, text: rendered.text, prompt, dropped: kept !== conversation };
     most = AFTER_OVERFLOW * (ask.window - ask.reserve);
     kept = shorter;
   }

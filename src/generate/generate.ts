@@ -99,7 +99,17 @@ function advance(lane: Lane, step: Step): void | Promise<void> {
   sequence.ensure(start + count);
   if (step.phase === 'prefill') placePrompt(sequence, start, start + count, pictures);
   else placeNext(sequence, start);
-  const call = { backend, kv: sequence, position: start, count, ...attention, rope, ids: step.ids.subarray(0, start + count), phase: step.phase, promptEnd: step.promptEnd };
+  const call = {
+    backend,
+    kv: sequence,
+    position: start,
+    count,
+    ...attention,
+    rope,
+    ids: step.ids.subarray(0, start + count),
+    phase: step.phase,
+    promptEnd: step.promptEnd,
+  };
   const chosen: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
   const asked = lane.tiers?.guard(sequence, chosen) ?? chosen;
   if (isPlan(asked)) return advancePlanned(lane, step, asked);
@@ -142,7 +152,9 @@ function draw({ model, ring, sampler, contrast }: Lane, { start, count, spec }: 
 
 /** The pictures that come into view with chunk `[start, end)`: none of their positions was run before. */
 function comingIntoView(pictures: readonly Placed[], start: number, end: number, cached: number): readonly Placed[] {
-  return pictures.filter(({ at, picture }) => at < end && at + picture.tokens > start && (at >= start || start === cached));
+  return pictures.filter(
+    ({ at, picture }) => at < end && at + picture.tokens > start && (at >= start || start === cached),
+  );
 }
 
 /**
@@ -168,7 +180,15 @@ export async function prefill(
       for (const { picture } of comingIntoView(pictures, start, end, cached)) await lane.visual.look(picture, signal);
       const room = lane.tiers?.room(lane.sequence, end);
       if (room !== undefined) await room;
-      const done = advance(lane, { start, count: end - start, ids, promptEnd: ids.length, phase: 'prefill', spec: end === ids.length ? spec : undefined, pictures });
+      const done = advance(lane, {
+        start,
+        count: end - start,
+        ids,
+        promptEnd: ids.length,
+        phase: 'prefill',
+        spec: end === ids.length ? spec : undefined,
+        pictures,
+      });
       if (done !== undefined) await done;
       backend.flush();
       await before;
@@ -224,7 +244,15 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
         if (mask !== undefined) sampler.mask(allowed(lane, mask, generated));
         const room = lane.tiers?.room(lane.sequence, issued);
         if (room !== undefined) await room;
-        const done = advance(lane, { start: issued - 1, count: 1, ids, promptEnd: prompt.length, phase: 'decode', spec, pictures: [] });
+        const done = advance(lane, {
+          start: issued - 1,
+          count: 1,
+          ids,
+          promptEnd: prompt.length,
+          phase: 'decode',
+          spec,
+          pictures: [],
+        });
         if (done !== undefined) await done;
         read(issued++);
       }
@@ -249,7 +277,11 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
 }
 
 /** What both the mask and the vocabulary allow. */
-function allowed({ drawable }: Lane, mask: TokenMask | undefined, generated: readonly number[]): Uint32Array | undefined {
+function allowed(
+  { drawable }: Lane,
+  mask: TokenMask | undefined,
+  generated: readonly number[],
+): Uint32Array | undefined {
   const bits = mask?.(generated);
   if (bits === undefined || drawable === undefined) return bits ?? drawable;
   return bits.map((word, i) => word & (drawable[i] ?? 0));
@@ -260,7 +292,11 @@ function checkIds(ids: Int32Array, start: number, vocabulary: number): void {
   for (let i = start; i < ids.length; i++) {
     const id = ids[i] ?? -1;
     if (id >= 0 && id < vocabulary) continue;
-    throw new InputError('argument', `token ${i} of the prompt is ${id}, the model's vocabulary has the ids 0 to ${vocabulary - 1}; use ids of this model's own tokenizer`, { id, vocabulary });
+    throw new InputError(
+      'argument',
+      `token ${i} of the prompt is ${id}, the model's vocabulary has the ids 0 to ${vocabulary - 1}; use ids of this model's own tokenizer`,
+      { id, vocabulary },
+    );
   }
 }
 

@@ -49,7 +49,7 @@ export function cut({ sequence, planner }: Lane, asked: number, next?: Int32Arra
   const most = Math.min(asked, sequence.length);
   const length = next === undefined ? asked : Math.min(asked, planner?.keeps?.(most, next) ?? asked);
   if (length >= sequence.length) return sequence.length;
-  for (let wanted = length; ; ) {
+  for (let wanted = length; ;) {
     const kept = Math.min(wanted, planner?.keeps?.(wanted) ?? wanted);
     wanted = sequence.truncate(kept);
     if (wanted < kept) continue;

@@ -55,7 +55,8 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
     return { turns: [{ role: 'user', content: input }], prefix: '' };
   }
-  if (!Array.isArray(input)) throw new InputError('argument', `the prompt must be a string or an array of messages, not ${typeof input}`);
+  if (!Array.isArray(input))
+    throw new InputError('argument', `the prompt must be a string or an array of messages, not ${typeof input}`);
   const messages: readonly Message[] = input;
   const turns: Turn[] = [];
   let prefix = '';
@@ -73,11 +74,16 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
       continue;
     }
     if (!allow.prefix || message.role !== 'assistant' || index !== messages.length - 1) {
-      throw new InputError('argument', `${place}: prefix is for the last message of a prompt, with the role 'assistant'`, { index });
+      throw new InputError(
+        'argument',
+        `${place}: prefix is for the last message of a prompt, with the role 'assistant'`,
+        { index },
+      );
     }
     prefix = content;
   }
-  if (!turns.some((turn) => turn.content.length > 0)) throw new InputError('empty', 'the prompt is empty; give at least one character');
+  if (!turns.some((turn) => turn.content.length > 0))
+    throw new InputError('empty', 'the prompt is empty; give at least one character');
   return { turns, prefix };
 }
 
@@ -88,13 +94,22 @@ export function questionOf(input: PromptInput): string | undefined {
   const messages: readonly Message[] = input;
   const asked = messages.findLast((message) => message?.role === 'user')?.content;
   if (asked === undefined || typeof asked === 'string') return asked;
-  const text = Array.isArray(asked) ? asked.flatMap((part: ContentPart) => (part?.type === 'text' && typeof part.value === 'string' ? [part.value] : [])).join(' ') : '';
+  const text = Array.isArray(asked)
+    ? asked
+        .flatMap((part: ContentPart) => (part?.type === 'text' && typeof part.value === 'string' ? [part.value] : []))
+        .join(' ')
+    : '';
   return text === '' ? undefined : text;
 }
 
-function readContent({ role, content }: Message, place: string, look: ReadOptions['look']): { content: string; pictures: readonly SeenPicture[] } {
+function readContent(
+  { role, content }: Message,
+  place: string,
+  look: ReadOptions['look'],
+): { content: string; pictures: readonly SeenPicture[] } {
   if (typeof content === 'string') return { content, pictures: [] };
-  if (!Array.isArray(content)) throw new InputError('argument', `${place}: content must be a string or an array of parts`);
+  if (!Array.isArray(content))
+    throw new InputError('argument', `${place}: content must be a string or an array of parts`);
   const parts: readonly ContentPart[] = content;
   const pictures: SeenPicture[] = [];
   let text = '';
@@ -106,14 +121,19 @@ function readContent({ role, content }: Message, place: string, look: ReadOption
         text += part.value;
         break;
       case 'image': {
-        if (role === 'assistant') throw new InputError('argument', `${at}: an answer is text; send pictures in the user's messages`, { index });
+        if (role === 'assistant')
+          throw new InputError('argument', `${at}: an answer is text; send pictures in the user's messages`, { index });
         const picture = look(part.value, at);
         pictures.push(picture);
         text += `${picture.mark}\n`;
         break;
       }
       default:
-        throw new InputError('argument', `${at}: no model here reads '${part?.type}'; send {type: 'text' | 'image', value}`, { type: part?.type });
+        throw new InputError(
+          'argument',
+          `${at}: no model here reads '${part?.type}'; send {type: 'text' | 'image', value}`,
+          { type: part?.type },
+        );
     }
   }
   return { content: text, pictures };

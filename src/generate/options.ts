@@ -54,7 +54,10 @@ export interface AnswerReport {
 /** Throws `InputError('argument')` unless `value` is a whole number from 1 to `most`. */
 export function checkCount(name: string, value: number, most: number): number {
   if (!Number.isInteger(value) || value < 1 || value > most) {
-    throw new InputError('argument', `${name}: ${String(value)} is not a whole number from 1 to ${most}`, { name, most });
+    throw new InputError('argument', `${name}: ${String(value)} is not a whole number from 1 to ${most}`, {
+      name,
+      most,
+    });
   }
   return value;
 }

@@ -97,12 +97,20 @@ export function blind(missing: readonly string[]): Sight {
 }
 
 export function cannotSee(name: string, missing: readonly string[]): InputError {
-  return new InputError('argument', `${name}: this model reads text only (${missing.join('; ')}); send text, or load a model that sees`, { name, missing });
+  return new InputError(
+    'argument',
+    `${name}: this model reads text only (${missing.join('; ')}); send text, or load a model that sees`,
+    { name, missing },
+  );
 }
 
 export function cannotPaint(editing: boolean, missing: readonly string[]): InputError {
   const verb = editing ? 'edit' : 'paint';
-  return new InputError('argument', `${verb}: this model does not ${verb} pictures (${missing.join('; ')}); load one that does`, { name: verb, missing });
+  return new InputError(
+    'argument',
+    `${verb}: this model does not ${verb} pictures (${missing.join('; ')}); load one that does`,
+    { name: verb, missing },
+  );
 }
 
 const OPEN = '\uFFF9';

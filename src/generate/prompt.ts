@@ -37,7 +37,10 @@ function join(a: Prompt, b: Prompt): Prompt {
   const ids = new Int32Array(a.ids.length + b.ids.length);
   ids.set(a.ids);
   ids.set(b.ids, a.ids.length);
-  return { ids, pictures: [...a.pictures, ...b.pictures.map(({ at, picture }) => ({ at: at + a.ids.length, picture }))] };
+  return {
+    ids,
+    pictures: [...a.pictures, ...b.pictures.map(({ at, picture }) => ({ at: at + a.ids.length, picture }))],
+  };
 }
 
 /** The first `length` ids. */
@@ -48,7 +51,9 @@ export function beginning({ ids, pictures }: Prompt, length: number): Prompt {
 /** Writes the placeholder's name in two pieces, so that a message which spells it out is read as text. */
 function spelled(text: string, name: string): string[] {
   const parts = text.split(name);
-  return parts.map((part, index) => (index === 0 ? '' : name.slice(1)) + part + (index === parts.length - 1 ? '' : name.slice(0, 1)));
+  return parts.map(
+    (part, index) => (index === 0 ? '' : name.slice(1)) + part + (index === parts.length - 1 ? '' : name.slice(0, 1)),
+  );
 }
 
 function encode({ tokenizer, sight }: Words, { text, pictures }: Rendered, special: boolean): Prompt {
@@ -95,12 +100,17 @@ export function encodeContext(words: Words, rendered: Rendered, special = true):
 export function followOn(words: Words, transcript: Transcript, rendered: Rendered): Prompt {
   const { tokenizer } = words;
   const { text: before } = transcript;
-  if (before === undefined || before.length === 0 || !rendered.text.startsWith(before)) return encodeContext(words, rendered);
+  if (before === undefined || before.length === 0 || !rendered.text.startsWith(before))
+    return encodeContext(words, rendered);
   const rest = rendered.text.slice(before.length);
   if (rest.length === 0) return transcript;
   const more = encode(words, { text: rest, pictures: rendered.pictures }, true);
   const first = more.ids[0];
-  if (first === undefined || tokenizer.decode([first]) !== '' || !rest.startsWith(tokenizer.decode([first], { special: true }))) {
+  if (
+    first === undefined ||
+    tokenizer.decode([first]) !== '' ||
+    !rest.startsWith(tokenizer.decode([first], { special: true }))
+  ) {
     return encodeContext(words, rendered);
   }
   return join(transcript, more);

@@ -57,20 +57,35 @@ export function sampleSpec(options: SamplingOptions, defaults: SamplingDefaults 
   const { samplingMode } = options;
   if (samplingMode !== undefined) {
     if (options.temperature !== undefined || options.topK !== undefined) {
-      throw new InputError('argument', 'samplingMode: cannot be combined with temperature or topK; give one or the other', { samplingMode });
+      throw new InputError(
+        'argument',
+        'samplingMode: cannot be combined with temperature or topK; give one or the other',
+        { samplingMode },
+      );
     }
     const temperature = MODES[samplingMode];
     if (temperature === undefined) {
-      throw new InputError('argument', `samplingMode: '${samplingMode}' is unknown; use one of ${Object.keys(MODES).join(', ')}`);
+      throw new InputError(
+        'argument',
+        `samplingMode: '${samplingMode}' is unknown; use one of ${Object.keys(MODES).join(', ')}`,
+      );
     }
     base.temperature = temperature;
   }
   const value = (name: keyof SampleSpec): number => {
     const given = options[name] ?? (name === 'seed' ? randomSeed() : base[name]);
     const { least, most } = LIMITS[name];
-    if (typeof given !== 'number' || !(given >= least && given <= most) || (WHOLE.has(name) && !Number.isInteger(given))) {
+    if (
+      typeof given !== 'number' ||
+      !(given >= least && given <= most) ||
+      (WHOLE.has(name) && !Number.isInteger(given))
+    ) {
       const from = least === Number.MIN_VALUE ? 'above 0' : `from ${least}`;
-      throw new InputError('argument', `${name}: ${String(given)} is not a ${WHOLE.has(name) ? 'whole ' : ''}number ${from} to ${most}`, { name });
+      throw new InputError(
+        'argument',
+        `${name}: ${String(given)} is not a ${WHOLE.has(name) ? 'whole ' : ''}number ${from} to ${most}`,
+        { name },
+      );
     }
     return given;
   };

@@ -28,7 +28,8 @@ export function placePrompt(sequence: Slots, start: number, end: number, picture
     if (slot >= end) return;
     const { thinned, tokens } = picture;
     if (thinned === undefined) continue;
-    for (; slot < Math.min(at + tokens, end); slot++) positions[slot] = at + gap + (thinned.kept?.[slot - at] ?? slot - at);
+    for (; slot < Math.min(at + tokens, end); slot++)
+      positions[slot] = at + gap + (thinned.kept?.[slot - at] ?? slot - at);
     gap += thinned.of - tokens;
   }
   upTo(end);

@@ -12,7 +12,8 @@ export class StopStrings {
   met: string | undefined;
 
   constructor(stops: readonly string[]) {
-    if (stops.length > MAX_STOPS) throw new InputError('argument', `stop: ${stops.length} strings, at most ${MAX_STOPS} are allowed`);
+    if (stops.length > MAX_STOPS)
+      throw new InputError('argument', `stop: ${stops.length} strings, at most ${MAX_STOPS} are allowed`);
     for (const stop of stops) {
       if (typeof stop !== 'string' || stop.length === 0 || stop.length > MAX_STOP_LENGTH) {
         throw new InputError('argument', `stop: every entry must be a string of 1 to ${MAX_STOP_LENGTH} characters`);

@@ -2,7 +2,17 @@
  * One layer of a decoder with grouped-query attention and a gated MLP, both behind an RMS norm and a residual:
  * Llama's block, which Qwen2 extends by biases and Qwen3 by norms of q and k. Six operations of the backend.
  */
-import type { Activation, AttentionSpec, Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
+import type {
+  Activation,
+  AttentionSpec,
+  Backend,
+  KvView,
+  NormSpec,
+  Ranges,
+  RopeSpec,
+  Tensor,
+  Weight,
+} from '../backend/backend.ts';
 import { withinWindow } from '../context/ranges.ts';
 
 export interface BlockWeights {
@@ -38,7 +48,12 @@ export class DecoderBlock {
   readonly #spec: BlockSpec;
   readonly #attentionNorm: NormSpec;
   readonly #mlpNorm: NormSpec;
-  readonly #heads: { readonly heads: number; readonly rope: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec };
+  readonly #heads: {
+    readonly heads: number;
+    readonly rope: RopeSpec;
+    readonly qNorm?: NormSpec;
+    readonly kNorm?: NormSpec;
+  };
   readonly #qkvBias: { readonly bias?: readonly (Weight | undefined)[] };
 
   constructor(backend: Backend, weights: BlockWeights, spec: BlockSpec) {
@@ -50,7 +65,12 @@ export class DecoderBlock {
     this.#spec = spec;
     this.#attentionNorm = norm(weights.attentionNorm);
     this.#mlpNorm = norm(weights.mlpNorm);
-    this.#heads = { heads: attention.heads, rope, ...(queryNorm && { qNorm: norm(queryNorm) }), ...(keyNorm && { kNorm: norm(keyNorm) }) };
+    this.#heads = {
+      heads: attention.heads,
+      rope,
+      ...(queryNorm && { qNorm: norm(queryNorm) }),
+      ...(keyNorm && { kNorm: norm(keyNorm) }),
+    };
     this.#qkvBias = queryBias || keyBias || valueBias ? { bias: [queryBias, keyBias, valueBias] } : {};
   }
 

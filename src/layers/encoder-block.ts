@@ -14,7 +14,13 @@ export interface EncoderBlockWeights {
 }
 
 /** x [T, width] -> [T, width]; `attention` is of the blocks' heads, and shared by them. */
-export function encoderBlock(backend: Backend, x: Tensor, weights: EncoderBlockWeights, attention: FullAttention, activation: Activation): Tensor {
+export function encoderBlock(
+  backend: Backend,
+  x: Tensor,
+  weights: EncoderBlockWeights,
+  attention: FullAttention,
+  activation: Activation,
+): Tensor {
   const { norm1, qkv, output, norm2, up, down } = weights;
   const attended = attention.forward(linear(backend, x, qkv, { norm: norm1 }));
   const middle = linear(backend, attended, output, { residual: x });

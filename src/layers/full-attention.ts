@@ -32,7 +32,10 @@ export class FullAttention {
   /** Queries of rows `position ..` over the keys of all `total`. */
   attend(q: Tensor, position: number, total: number): Tensor {
     const [rows = 0] = q.shape;
-    return this.#backend.attention(q, this.#view(total), 0, position, bidirectional(rows, total), { heads: this.#heads, scale: 1 / Math.sqrt(this.#headDim) });
+    return this.#backend.attention(q, this.#view(total), 0, position, bidirectional(rows, total), {
+      heads: this.#heads,
+      scale: 1 / Math.sqrt(this.#headDim),
+    });
   }
 
   free(): void {
@@ -44,14 +47,20 @@ export class FullAttention {
     const blocks = Math.ceil(rows / PAGE_TOKENS);
     if (this.#memory !== undefined && this.#memory.blocks >= blocks) return this.#memory;
     const heads = this.#heads;
-    const pool = this.#memory?.pool ?? this.#backend.kvPool({ layers: 1, kvHeads: heads, headDim: this.#headDim, format: 'f32' });
+    const pool =
+      this.#memory?.pool ?? this.#backend.kvPool({ layers: 1, kvHeads: heads, headDim: this.#headDim, format: 'f32' });
     try {
       pool.reserve(heads * blocks);
     } catch (error) {
       if (this.#memory === undefined) pool.free();
       throw error;
     }
-    this.#memory = { pool, blocks, table: Int32Array.from({ length: heads * blocks }, (_, i) => i), version: ++this.#version };
+    this.#memory = {
+      pool,
+      blocks,
+      table: Int32Array.from({ length: heads * blocks }, (_, i) => i),
+      version: ++this.#version,
+    };
     return this.#memory;
   }
 }

@@ -7,7 +7,12 @@ export interface Linear {
 }
 
 /** x [T, in] -> [T, sum of out], the layers' outputs side by side. */
-export function linear(backend: Backend, x: Tensor, layers: Linear | readonly Linear[], options: Omit<LinearOptions, 'bias'> = {}): Tensor {
+export function linear(
+  backend: Backend,
+  x: Tensor,
+  layers: Linear | readonly Linear[],
+  options: Omit<LinearOptions, 'bias'> = {},
+): Tensor {
   const list = 'weight' in layers ? [layers] : layers;
   return backend.linear(
     x,
@@ -17,6 +22,18 @@ export function linear(backend: Backend, x: Tensor, layers: Linear | readonly Li
 }
 
 /** Linear layers with SiLU between them. */
-export function siluMlp(backend: Backend, x: Tensor, layers: readonly Linear[], options: Pick<LinearOptions, 'norm'> = {}): Tensor {
-  return layers.reduce((hidden, layer, i) => linear(backend, hidden, layer, { ...(i === 0 ? options : {}), ...(i < layers.length - 1 && { activation: 'silu' as const }) }), x);
+export function siluMlp(
+  backend: Backend,
+  x: Tensor,
+  layers: readonly Linear[],
+  options: Pick<LinearOptions, 'norm'> = {},
+): Tensor {
+  return layers.reduce(
+    (hidden, layer, i) =>
+      linear(backend, hidden, layer, {
+        ...(i === 0 ? options : {}),
+        ...(i < layers.length - 1 && { activation: 'silu' as const }),
+      }),
+    x,
+  );
 }

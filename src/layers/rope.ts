@@ -6,7 +6,13 @@ export type RopeScaling =
   /** Position interpolation (Chen et al. 2023): positions are divided by `factor`. */
   | { readonly kind: 'linear'; readonly factor: number }
   /** Llama 3.1: long wavelengths are divided by `factor`, short ones stay, those between are blended. */
-  | { readonly kind: 'llama3'; readonly factor: number; readonly lowFrequency: number; readonly highFrequency: number; readonly originalContext: number }
+  | {
+      readonly kind: 'llama3';
+      readonly factor: number;
+      readonly lowFrequency: number;
+      readonly highFrequency: number;
+      readonly originalContext: number;
+    }
   /** YaRN (Peng et al. 2023): the same by dimension; `magnitude` multiplies cos and sin. `truncate`: the borders are whole dimensions. */
   | {
       readonly kind: 'yarn';
@@ -30,7 +36,10 @@ export interface RopeConfig {
 export function ropeSpec(config: RopeConfig, divisors?: ArrayLike<number>): RopeSpec {
   const { dimension, base, style, scaling } = config;
   const scale = scaler(config);
-  const inverseFrequency = Float64Array.from({ length: dimension / 2 }, (_, pair) => scale(base ** ((-2 * pair) / dimension), pair) / (divisors?.[pair] ?? 1));
+  const inverseFrequency = Float64Array.from(
+    { length: dimension / 2 },
+    (_, pair) => scale(base ** ((-2 * pair) / dimension), pair) / (divisors?.[pair] ?? 1),
+  );
   return { inverseFrequency, magnitude: scaling.kind === 'yarn' ? scaling.magnitude : 1, style };
 }
 
@@ -58,7 +67,8 @@ function scaler({ dimension, base, scaling }: RopeConfig): (inverse: number, pai
     case 'yarn': {
       const { factor, originalContext, betaFast, betaSlow, truncate } = scaling;
       // The pair that makes `turns` turns over the original context.
-      const pairOf = (turns: number): number => (dimension * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
+      const pairOf = (turns: number): number =>
+        (dimension * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
       const first = Math.max(0, truncate ? Math.floor(pairOf(betaFast)) : pairOf(betaFast));
       const last = Math.min(dimension - 1, truncate ? Math.ceil(pairOf(betaSlow)) : pairOf(betaSlow));
       const width = first === last ? 0.001 : last - first;

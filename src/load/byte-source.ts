@@ -24,14 +24,24 @@ export interface ByteSource {
 }
 
 /** A range as one array. The caller has checked that `[start, end)` lies in the file, so memory is bounded by its size. */
-export async function readBytes(source: ByteSource, start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function readBytes(
+  source: ByteSource,
+  start: number,
+  end: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(end - start);
   await readInto(bytes, source, start, signal);
   return bytes;
 }
 
 /** As many bytes as `target` has, from byte `start` on. */
-export async function readInto(target: Uint8Array, source: ByteSource, start: number, signal?: AbortSignal): Promise<void> {
+export async function readInto(
+  target: Uint8Array,
+  source: ByteSource,
+  start: number,
+  signal?: AbortSignal,
+): Promise<void> {
   let filled = 0;
   for await (const chunk of source.stream(start, start + target.length, signal)) {
     if (filled + chunk.length > target.length) break;
@@ -39,7 +49,11 @@ export async function readInto(target: Uint8Array, source: ByteSource, start: nu
     filled += chunk.length;
   }
   if (filled !== target.length) {
-    throw new FileError('truncated', { file: source.name, field: 'bytes', offset: start + filled }, `${target.length} bytes were wanted from byte ${start}, ${filled} came`);
+    throw new FileError(
+      'truncated',
+      { file: source.name, field: 'bytes', offset: start + filled },
+      `${target.length} bytes were wanted from byte ${start}, ${filled} came`,
+    );
   }
 }
 
@@ -95,11 +109,14 @@ export class BlobSource implements ByteSource {
     }
     let buffer = new ArrayBuffer(Math.min(CHUNK_BYTES, end - start));
     try {
-      for (let at = start; at < end; ) {
+      for (let at = start; at < end;) {
         let filled = 0;
         const wanted = Math.min(buffer.byteLength, end - at);
         while (filled < wanted) {
-          const { value, done } = await abortable(this.#told(at + filled, reader.read(new Uint8Array(buffer, filled, wanted - filled))), signal);
+          const { value, done } = await abortable(
+            this.#told(at + filled, reader.read(new Uint8Array(buffer, filled, wanted - filled))),
+            signal,
+          );
           if (done) return;
           buffer = value.buffer;
           filled += value.length;
@@ -122,7 +139,12 @@ export class BlobSource implements ByteSource {
   /** The same promise, with a failure told as the file's. */
   #told<T>(offset: number, promise: Promise<T>): Promise<T> {
     return promise.catch((cause: unknown) => {
-      throw new FileError('missing', { file: this.name, field: 'bytes', offset }, 'the file can no longer be read (moved or changed since it was chosen?); choose it again', { cause });
+      throw new FileError(
+        'missing',
+        { file: this.name, field: 'bytes', offset },
+        'the file can no longer be read (moved or changed since it was chosen?); choose it again',
+        { cause },
+      );
     });
   }
 }
@@ -151,7 +173,7 @@ export async function* readAhead(
   };
   signal?.throwIfAborted();
   let next = begin(start);
-  for (let at = start; next !== undefined; ) {
+  for (let at = start; next !== undefined;) {
     const chunk = await abortable(next, signal);
     at += chunk.length;
     next = chunk.length === 0 ? undefined : begin(at);

@@ -19,7 +19,12 @@ function isFloat(format: WeightFormat): format is FloatFormat {
 }
 
 /** The format that `read` delivers a stored tensor in. */
-export function deliveredFormat(name: string, shape: readonly number[], stored: WeightFormat, quantize?: Quantization): WeightFormat {
+export function deliveredFormat(
+  name: string,
+  shape: readonly number[],
+  stored: WeightFormat,
+  quantize?: Quantization,
+): WeightFormat {
   if (!isFloat(stored)) return stored;
   // Norms and biases are read by kernels as F32, and are too small to matter.
   if (shape.length === 1) return 'F32';
@@ -34,7 +39,12 @@ export interface Converter {
 }
 
 /** Undefined where the stored bytes are delivered as they are. `file` and `name` are for messages. */
-export function createConverter(from: WeightFormat, to: WeightFormat, file: string, name: string): Converter | undefined {
+export function createConverter(
+  from: WeightFormat,
+  to: WeightFormat,
+  file: string,
+  name: string,
+): Converter | undefined {
   if (from === to) return undefined;
   if (!isFloat(from)) throw new FileError('unsupported', { file, field: name }, `${from} cannot be converted to ${to}`);
   return new BlockConverter(from, to, file, name);
@@ -100,7 +110,8 @@ const wordAsFloat = new Float32Array(word.buffer);
 function decodeFloats(from: FloatFormat, bytes: Uint8Array, start: number, values: Float32Array, count: number): void {
   if (from === 'F16') {
     const table = halfTable();
-    for (let i = 0; i < count; i++) values[i] = table[(bytes[start + 2 * i] ?? 0) | ((bytes[start + 2 * i + 1] ?? 0) << 8)] ?? 0;
+    for (let i = 0; i < count; i++)
+      values[i] = table[(bytes[start + 2 * i] ?? 0) | ((bytes[start + 2 * i + 1] ?? 0) << 8)] ?? 0;
   } else if (from === 'BF16') {
     for (let i = 0; i < count; i++) {
       word[0] = ((bytes[start + 2 * i] ?? 0) << 16) | ((bytes[start + 2 * i + 1] ?? 0) << 24);
@@ -116,10 +127,14 @@ type Encoder = (values: Float32Array, count: number, out: Uint8Array) => boolean
 
 function encoder(to: WeightFormat, at: { file: string; field: string }): Encoder {
   switch (to) {
-    case 'F32': return encodeF32;
-    case 'Q8_0': return encodeQ8;
-    case 'Q4_0': return encodeQ4;
-    default: throw new FileError('unsupported', at, `nothing is converted to ${to} while loading`);
+    case 'F32':
+      return encodeF32;
+    case 'Q8_0':
+      return encodeQ8;
+    case 'Q4_0':
+      return encodeQ4;
+    default:
+      throw new FileError('unsupported', at, `nothing is converted to ${to} while loading`);
   }
 }
 

@@ -6,7 +6,18 @@ import { createSHA256, sha256 as hashOf } from 'hash-wasm';
 import { StorageError } from '../errors.ts';
 import { RECORD_BYTES, type Manifest, type ModelStore } from '../store/model-store.ts';
 import type { ByteSource } from './byte-source.ts';
-import { Break, displayName, request, sameFile, sleep, surelySameFile, withRetries, type Network, type RemoteBody, type Validator } from './http.ts';
+import {
+  Break,
+  displayName,
+  request,
+  sameFile,
+  sleep,
+  surelySameFile,
+  withRetries,
+  type Network,
+  type RemoteBody,
+  type Validator,
+} from './http.ts';
 import type { ReadOptions } from './model-file.ts';
 import { Meter } from './progress.ts';
 import { StoredSource } from './stored-source.ts';
@@ -78,19 +89,33 @@ class Download {
 
   async run(): Promise<Manifest> {
     const { store, url, network, signal } = this.#wanted;
-    for (let restarts = 0; ; ) {
+    for (let restarts = 0; ;) {
       this.#manifest = await store.find(this.#key);
       if (this.#manifest?.complete === true) return this.#manifest;
       await this.#resume();
       try {
-        await withRetries(url, network, signal, () => this.#received, () => this.#pull());
+        await withRetries(
+          url,
+          network,
+          signal,
+          () => this.#received,
+          () => this.#pull(),
+        );
         return await this.#finish();
       } catch (fault) {
-      if (fault instanceof Conflict) {
+        if (fault instanceof Conflict) {
           await this.#follow();
-        } else if (fault instanceof Changed || (fault instanceof StorageError && fault.code === 'changed' && this.#received > 0)) {
+        } else if (
+          fault instanceof Changed ||
+          (fault instanceof StorageError && fault.code === 'changed' && this.#received > 0)
+        ) {
           await store.discard(this.#key);
-          if (++restarts > MAX_RESTARTS) throw new StorageError('changed', `${url}: the file changed on the server ${restarts} times while it was downloaded; try again later`, { url });
+          if (++restarts > MAX_RESTARTS)
+            throw new StorageError(
+              'changed',
+              `${url}: the file changed on the server ${restarts} times while it was downloaded; try again later`,
+              { url },
+            );
         } else {
           throw fault;
         }
@@ -105,7 +130,10 @@ class Download {
     this.#received = manifest?.received ?? 0;
     this.#size = manifest?.size ?? size;
     // Another server's tags say nothing about this one's file; the SHA-256 in the key does.
-    this.#validator = manifest !== undefined && (manifest.url === url || sha256 === undefined) ? { etag: manifest.etag, lastModified: manifest.lastModified } : {};
+    this.#validator =
+      manifest !== undefined && (manifest.url === url || sha256 === undefined)
+        ? { etag: manifest.etag, lastModified: manifest.lastModified }
+        : {};
     this.#flushed = performance.now();
     this.#record = new Uint8Array(Math.min(this.#recordBytes, this.#size ?? this.#recordBytes));
     this.#hasher = (await createSHA256()).init();
@@ -118,7 +146,10 @@ class Download {
       return this.#resume();
     }
     try {
-      if (partial > 0) this.#record.set(await store.readRecord(manifest, Math.floor(manifest.received / this.#recordBytes), 0, partial));
+      if (partial > 0)
+        this.#record.set(
+          await store.readRecord(manifest, Math.floor(manifest.received / this.#recordBytes), 0, partial),
+        );
       await this.#resumeHash(manifest);
     } catch (fault) {
       if (!(fault instanceof StorageError)) throw fault;
@@ -167,12 +198,16 @@ class Download {
         skip -= drop;
         const fresh = chunk.subarray(drop);
         if (this.#size !== undefined && this.#received + fresh.length > this.#size) {
-          throw new StorageError('network', `${url}: the server sends more than the ${this.#size} bytes it announced`, { url, size: this.#size });
+          throw new StorageError('network', `${url}: the server sends more than the ${this.#size} bytes it announced`, {
+            url,
+            size: this.#size,
+          });
         }
         await this.#append(fresh);
         if (drop < chunk.length) meter.add(fresh.length);
       }
-      if (this.#size !== undefined && this.#received < this.#size) throw new Break(`the connection ended ${this.#size - this.#received} bytes too early`);
+      if (this.#size !== undefined && this.#received < this.#size)
+        throw new Break(`the connection ended ${this.#size - this.#received} bytes too early`);
       await this.#commit();
     } catch (fault) {
       // What came is worth keeping, whatever stopped it; if that fails too, the first failure is the one to tell.
@@ -204,12 +239,19 @@ class Download {
   async #accept(answer: RemoteBody): Promise<void> {
     const { url, sha256, size: expected } = this.#wanted;
     if (this.#received > 0) {
-      const same = sha256 === undefined ? surelySameFile(this.#validator, answer.validator) : sameFile(this.#validator, answer.validator);
+      const same =
+        sha256 === undefined
+          ? surelySameFile(this.#validator, answer.validator)
+          : sameFile(this.#validator, answer.validator);
       const size = this.#manifest?.size;
       if (!same || (size !== undefined && answer.size !== undefined && answer.size !== size)) throw new Changed();
     }
     if (expected !== undefined && answer.size !== undefined && answer.size !== expected) {
-      throw new StorageError('changed', `${url}: the repository's listing says ${expected} bytes, the server ${answer.size}: it was just updated; load it again`, { url, size: answer.size, expected });
+      throw new StorageError(
+        'changed',
+        `${url}: the repository's listing says ${expected} bytes, the server ${answer.size}: it was just updated; load it again`,
+        { url, size: answer.size, expected },
+      );
     }
     this.#size = answer.size ?? this.#size;
     this.#validator = answer.validator;
@@ -224,7 +266,7 @@ class Download {
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
-    for (let rest = chunk; rest.length > 0; ) {
+    for (let rest = chunk; rest.length > 0;) {
       const filled = this.#received % this.#recordBytes;
       const piece = rest.subarray(0, this.#recordBytes - filled);
       if (filled + piece.length > this.#record.length) {
@@ -255,9 +297,20 @@ class Download {
     const stored = before?.received ?? 0;
     if (before !== undefined && stored === this.#received && Object.keys(change).length === 0) return;
     const after: Manifest = {
-      key: this.#key, url, model, name: displayName(url), size: this.#size, received: this.#received, recordBytes: this.#recordBytes,
-      etag: this.#validator.etag, lastModified: this.#validator.lastModified, sha256: undefined,
-      hashState: change.complete === true ? undefined : this.#hasher?.save().slice(), complete: false, created: before?.created ?? Date.now(), ...change,
+      key: this.#key,
+      url,
+      model,
+      name: displayName(url),
+      size: this.#size,
+      received: this.#received,
+      recordBytes: this.#recordBytes,
+      etag: this.#validator.etag,
+      lastModified: this.#validator.lastModified,
+      sha256: undefined,
+      hashState: change.complete === true ? undefined : this.#hasher?.save().slice(),
+      complete: false,
+      created: before?.created ?? Date.now(),
+      ...change,
     };
     const records: { index: number; bytes: Uint8Array }[] = [];
     if (this.#received > stored) {
@@ -299,7 +352,11 @@ class Download {
     const found = this.#hasher?.digest('hex');
     if (sha256 !== undefined && found !== sha256) {
       await store.discard(this.#key);
-      throw new StorageError('checksum', `${url}: its SHA-256 is ${found}, it should be ${sha256}; nothing of it was kept: load it again, and if this repeats, the server's file is damaged or was replaced`, { url, sha256, found });
+      throw new StorageError(
+        'checksum',
+        `${url}: its SHA-256 is ${found}, it should be ${sha256}; nothing of it was kept: load it again, and if this repeats, the server's file is damaged or was replaced`,
+        { url, sha256, found },
+      );
     }
     await this.#commit({ complete: true, sha256: found ?? '', size: this.#received });
     const manifest = this.#manifest;
@@ -310,7 +367,7 @@ class Download {
   /** Waits while another tab goes on with the file. */
   async #follow(): Promise<void> {
     const { store, signal } = this.#wanted;
-    for (let seen = -1, since = performance.now(); ; ) {
+    for (let seen = -1, since = performance.now(); ;) {
       const manifest = await store.find(this.#key);
       if (manifest === undefined || manifest.complete) return;
       if (manifest.received !== seen) {

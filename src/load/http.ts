@@ -14,7 +14,11 @@ export interface RetryPolicy {
   readonly stall: number;
 }
 
-export const DEFAULT_RETRY: RetryPolicy = { attempts: 5, delay: (attempt) => 500 * 2 ** (attempt - 1) * (0.75 + Math.random() / 2), stall: 60_000 };
+export const DEFAULT_RETRY: RetryPolicy = {
+  attempts: 5,
+  delay: (attempt) => 500 * 2 ** (attempt - 1) * (0.75 + Math.random() / 2),
+  stall: 60_000,
+};
 /** The longest that a server's Retry-After is obeyed. */
 const MAX_WAIT_MS = 60_000;
 
@@ -38,7 +42,8 @@ export function sameFile(a: Validator, b: Validator): boolean {
 
 /** True if the two are known to be of one file: what bytes may be joined on. */
 export function surelySameFile(a: Validator, b: Validator): boolean {
-  const known = (a.etag !== undefined && b.etag !== undefined) || (a.lastModified !== undefined && b.lastModified !== undefined);
+  const known =
+    (a.etag !== undefined && b.etag !== undefined) || (a.lastModified !== undefined && b.lastModified !== undefined);
   return known && sameFile(a, b);
 }
 
@@ -73,11 +78,19 @@ export class Break {
 }
 
 /** One GET for bytes `[start, end)` (to the file's end without `end`). Throws `Break` or `StorageError('network' | 'changed')`. */
-export async function request(url: string, start: number, end: number | undefined, known: Validator, network: Network, signal?: AbortSignal): Promise<RemoteBody> {
+export async function request(
+  url: string,
+  start: number,
+  end: number | undefined,
+  known: Validator,
+  network: Network,
+  signal?: AbortSignal,
+): Promise<RemoteBody> {
   signal?.throwIfAborted();
   const headers: Record<string, string> = { Range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
   // If-Range is no simple header: across origins it would cost a preflight that few servers allow. The answer's validator is compared in any case.
-  if (start > 0 && known.etag !== undefined && !known.etag.startsWith('W/') && isSameOrigin(url)) headers['If-Range'] = known.etag;
+  if (start > 0 && known.etag !== undefined && !known.etag.startsWith('W/') && isSameOrigin(url))
+    headers['If-Range'] = known.etag;
   const control = new AbortController();
   const stop = (): void => control.abort(signal?.reason);
   signal?.addEventListener('abort', stop, { once: true });
@@ -85,11 +98,20 @@ export async function request(url: string, start: number, end: number | undefine
   try {
     let response: Response;
     try {
-      response = await stalling(network.fetch(url, { headers, signal: control.signal, cache: 'no-store' }), network.retry.stall, url);
+      response = await stalling(
+        network.fetch(url, { headers, signal: control.signal, cache: 'no-store' }),
+        network.retry.stall,
+        url,
+      );
     } catch (cause) {
       signal?.throwIfAborted();
       control.abort();
-      throw cause instanceof Break ? cause : new Break('the connection failed (no network, a wrong address, or a server that does not allow this page: CORS)', cause);
+      throw cause instanceof Break
+        ? cause
+        : new Break(
+            'the connection failed (no network, a wrong address, or a server that does not allow this page: CORS)',
+            cause,
+          );
     }
     const body = await understand(response, url, start);
     return {
@@ -108,48 +130,91 @@ export async function request(url: string, start: number, end: number | undefine
   }
 }
 
-async function understand(response: Response, url: string, start: number): Promise<Omit<RemoteBody, 'bytes' | 'cancel'>> {
+async function understand(
+  response: Response,
+  url: string,
+  start: number,
+): Promise<Omit<RemoteBody, 'bytes' | 'cancel'>> {
   const { status, headers } = response;
-  const validator: Validator = { etag: headers.get('etag') ?? undefined, lastModified: headers.get('last-modified') ?? undefined };
+  const validator: Validator = {
+    etag: headers.get('etag') ?? undefined,
+    lastModified: headers.get('last-modified') ?? undefined,
+  };
   const range = headers.get('content-range') ?? '';
   if (status === 206) {
     const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(range.trim());
     // Cross-origin pages may not see Content-Range; the body's length tells where it ends, and the sum is checked by the caller.
     if (match === null) {
-      if (range !== '') throw new StorageError('network', `${url}: the server answers with Content-Range ${JSON.stringify(range)}, which makes no sense`, { url, status });
+      if (range !== '')
+        throw new StorageError(
+          'network',
+          `${url}: the server answers with Content-Range ${JSON.stringify(range)}, which makes no sense`,
+          { url, status },
+        );
       const length = Number(headers.get('content-length') ?? Number.NaN);
       return { start, size: Number.isFinite(length) ? start + length : undefined, validator, ranges: true };
     }
-    if (Number(match[1]) !== start) throw new StorageError('network', `${url}: bytes from ${start} were asked for, the server sends from ${match[1]}`, { url, status });
+    if (Number(match[1]) !== start)
+      throw new StorageError(
+        'network',
+        `${url}: bytes from ${start} were asked for, the server sends from ${match[1]}`,
+        { url, status },
+      );
     return { start, size: match[3] === '*' ? undefined : Number(match[3]), validator, ranges: true };
   }
   if (status === 200) {
     const length = headers.get('content-length');
     const encoded = headers.get('content-encoding') ?? 'identity';
-    return { start: 0, size: length === null || encoded !== 'identity' ? undefined : Number(length), validator, ranges: false };
+    return {
+      start: 0,
+      size: length === null || encoded !== 'identity' ? undefined : Number(length),
+      validator,
+      ranges: false,
+    };
   }
   await response.body?.cancel().catch(() => {});
   if (status === 416) {
     const total = /\/(\d+)$/.exec(range)?.[1];
-    throw new StorageError('changed', `${url}: it has ${total ?? 'fewer'} bytes now, bytes from ${start} were asked for; load it anew`, { url, status });
+    throw new StorageError(
+      'changed',
+      `${url}: it has ${total ?? 'fewer'} bytes now, bytes from ${start} were asked for; load it anew`,
+      { url, status },
+    );
   }
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
     const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-    throw new Break(`the server answers ${status}`, undefined, Number.isFinite(seconds) ? Math.min(seconds * 1000, MAX_WAIT_MS) : undefined);
+    throw new Break(
+      `the server answers ${status}`,
+      undefined,
+      Number.isFinite(seconds) ? Math.min(seconds * 1000, MAX_WAIT_MS) : undefined,
+    );
   }
   const remedy =
-    status === 404 || status === 410 ? 'there is no such file; check the address'
-    : status === 401 || status === 403 ? 'the file is private or gated; download it where you are signed in and open it as a file'
-    : 'check the address';
-  throw new StorageError('network', `${url}: the server answers ${status} ${response.statusText}; ${remedy}`, { url, status });
+    status === 404 || status === 410
+      ? 'there is no such file; check the address'
+      : status === 401 || status === 403
+        ? 'the file is private or gated; download it where you are signed in and open it as a file'
+        : 'check the address';
+  throw new StorageError('network', `${url}: the server answers ${status} ${response.statusText}; ${remedy}`, {
+    url,
+    status,
+  });
 }
 
-async function* bodyBytes(response: Response, url: string, stall: number, signal: AbortSignal | undefined, control: AbortController, done: () => void): AsyncGenerator<Uint8Array> {
+async function* bodyBytes(
+  response: Response,
+  url: string,
+  stall: number,
+  signal: AbortSignal | undefined,
+  control: AbortController,
+  done: () => void,
+): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   let whole = false;
   try {
     for (;;) {
-      const step = reader === undefined ? { done: true as const, value: undefined } : await stalling(reader.read(), stall, url);
+      const step =
+        reader === undefined ? { done: true as const, value: undefined } : await stalling(reader.read(), stall, url);
       signal?.throwIfAborted();
       if (step.done) break;
       yield step.value;
@@ -187,7 +252,13 @@ function isSameOrigin(url: string): boolean {
 }
 
 /** Runs `attempt` until it returns; after a `Break` it waits and tries again, giving up when `progress` stands still. */
-export async function withRetries<T>(url: string, network: Network, signal: AbortSignal | undefined, progress: () => number, attempt: () => Promise<T>): Promise<T> {
+export async function withRetries<T>(
+  url: string,
+  network: Network,
+  signal: AbortSignal | undefined,
+  progress: () => number,
+  attempt: () => Promise<T>,
+): Promise<T> {
   let tries = 0;
   let reached = progress();
   for (;;) {
@@ -198,7 +269,12 @@ export async function withRetries<T>(url: string, network: Network, signal: Abor
       tries = progress() > reached ? 0 : tries + 1;
       reached = progress();
       if (tries >= network.retry.attempts) {
-        throw new StorageError('network', `${url}: ${fault.problem}; given up after ${tries} tries at byte ${reached}. What came is kept where there is a store: load again to go on`, { url, tries, loaded: reached }, { cause: fault.cause });
+        throw new StorageError(
+          'network',
+          `${url}: ${fault.problem}; given up after ${tries} tries at byte ${reached}. What came is kept where there is a store: load again to go on`,
+          { url, tries, loaded: reached },
+          { cause: fault.cause },
+        );
       }
       await sleep(fault.wait ?? network.retry.delay(Math.max(1, tries)), signal);
     }
@@ -207,7 +283,12 @@ export async function withRetries<T>(url: string, network: Network, signal: Abor
 
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  return abortable(new Promise<void>((resolve) => { timer = setTimeout(resolve, ms); }), signal).finally(() => clearTimeout(timer));
+  return abortable(
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    }),
+    signal,
+  ).finally(() => clearTimeout(timer));
 }
 
 /** A file read straight from its URL, nothing kept. */
@@ -220,7 +301,14 @@ export class HttpSource implements ByteSource {
   readonly #validator: Validator;
   readonly #network: Network;
 
-  private constructor(url: string, size: number, ranges: boolean, validator: Validator, network: Network, sha256: string | undefined) {
+  private constructor(
+    url: string,
+    size: number,
+    ranges: boolean,
+    validator: Validator,
+    network: Network,
+    sha256: string | undefined,
+  ) {
     this.#url = url;
     this.name = displayName(url);
     this.size = size;
@@ -232,23 +320,36 @@ export class HttpSource implements ByteSource {
 
   /** Asks for one byte to learn size, validator and whether ranges are served. */
   static async open(url: string, network: Network, signal?: AbortSignal, sha256?: string): Promise<HttpSource> {
-    return withRetries(url, network, signal, () => 0, async () => {
-      let answer: RemoteBody;
-      try {
-        answer = await request(url, 0, 1, {}, network, signal);
-      } catch (fault) {
-        // An empty file has no byte 0.
-        if (fault instanceof StorageError && fault.facts['status'] === 416) return new HttpSource(url, 0, true, {}, network, sha256);
-        throw fault;
-      }
-      await answer.cancel();
-      const { size, ranges, validator } = answer;
-      if (size === undefined || (ranges && size === 1)) return measured(url, network, signal, sha256, validator);
-      return new HttpSource(url, size, ranges, validator, network, sha256);
-    });
+    return withRetries(
+      url,
+      network,
+      signal,
+      () => 0,
+      async () => {
+        let answer: RemoteBody;
+        try {
+          answer = await request(url, 0, 1, {}, network, signal);
+        } catch (fault) {
+          // An empty file has no byte 0.
+          if (fault instanceof StorageError && fault.facts['status'] === 416)
+            return new HttpSource(url, 0, true, {}, network, sha256);
+          throw fault;
+        }
+        await answer.cancel();
+        const { size, ranges, validator } = answer;
+        if (size === undefined || (ranges && size === 1)) return measured(url, network, signal, sha256, validator);
+        return new HttpSource(url, size, ranges, validator, network, sha256);
+      },
+    );
 
     /** The size by reading all: servers that do not say it (or hide it from this origin). */
-    async function measured(at: string, net: Network, stop: AbortSignal | undefined, sha: string | undefined, validator: Validator): Promise<HttpSource> {
+    async function measured(
+      at: string,
+      net: Network,
+      stop: AbortSignal | undefined,
+      sha: string | undefined,
+      validator: Validator,
+    ): Promise<HttpSource> {
       const answer = await request(at, 0, undefined, {}, net, stop);
       if (answer.size !== undefined) {
         await answer.cancel();
@@ -266,17 +367,23 @@ export class HttpSource implements ByteSource {
     let chunks: AsyncIterator<Uint8Array> | undefined;
     try {
       while (position < end) {
-        const step = await withRetries(this.#url, this.#network, signal, () => position, async () => {
-          chunks ??= this.#from(position, end, signal);
-          try {
-            const next = await chunks.next();
-            if (next.done === true) throw new Break('the connection ended too early');
-            return next.value;
-          } catch (fault) {
-            chunks = undefined;
-            throw fault;
-          }
-        });
+        const step = await withRetries(
+          this.#url,
+          this.#network,
+          signal,
+          () => position,
+          async () => {
+            chunks ??= this.#from(position, end, signal);
+            try {
+              const next = await chunks.next();
+              if (next.done === true) throw new Break('the connection ended too early');
+              return next.value;
+            } catch (fault) {
+              chunks = undefined;
+              throw fault;
+            }
+          },
+        );
         position += step.length;
         yield step;
       }
@@ -290,9 +397,16 @@ export class HttpSource implements ByteSource {
   /** Chunks of `[start, end)` by one request, gathered to `CHUNK_BYTES`; what came before a break is handed over first. */
   async *#from(start: number, end: number, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
     const answer = await request(this.#url, start, end, this.#validator, this.#network, signal);
-    if (!sameFile(this.#validator, answer.validator) || (!answer.ranges && answer.size !== undefined && answer.size !== this.size)) {
+    if (
+      !sameFile(this.#validator, answer.validator) ||
+      (!answer.ranges && answer.size !== undefined && answer.size !== this.size)
+    ) {
       await answer.cancel();
-      throw new StorageError('changed', `${this.#url}: the file changed on the server while it was read; load it anew`, { url: this.#url });
+      throw new StorageError(
+        'changed',
+        `${this.#url}: the file changed on the server while it was read; load it anew`,
+        { url: this.#url },
+      );
     }
     let skip = start - answer.start;
     let left = end - start;

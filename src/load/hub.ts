@@ -30,7 +30,11 @@ export function parseHubName(input: string): HubName {
   const [, owner = '', repository = '', revision = 'main', path] = NAME.exec(input) ?? [];
   const parts = [owner, repository, ...(path?.split('/') ?? [])];
   if (owner === '' || parts.some((part) => part === '' || part === '.' || part === '..')) {
-    throw new InputError('argument', `${JSON.stringify(input)} should be like hf:owner/repository or hf:owner/repository/file.gguf (with @revision after the repository if need be)`, { input });
+    throw new InputError(
+      'argument',
+      `${JSON.stringify(input)} should be like hf:owner/repository or hf:owner/repository/file.gguf (with @revision after the repository if need be)`,
+      { input },
+    );
   }
   return { repository: `${owner}/${repository}`, revision, path };
 }
@@ -40,33 +44,54 @@ function fileUrl(hub: string, { repository, revision }: HubName, path: string): 
 }
 
 /** The files of one folder of the repository. Throws `StorageError('network')`. */
-export async function listFiles(hub: string, name: HubName, folder: string, network: Network, signal?: AbortSignal): Promise<HubFile[]> {
+export async function listFiles(
+  hub: string,
+  name: HubName,
+  folder: string,
+  network: Network,
+  signal?: AbortSignal,
+): Promise<HubFile[]> {
   const files: HubFile[] = [];
   const path = folder === '' ? '' : `/${folder.split('/').map(encodeURIComponent).join('/')}`;
   let url: string | undefined = `${hub}/api/models/${name.repository}/tree/${encodeURIComponent(name.revision)}${path}`;
   for (let page = 0; url !== undefined && page < MAX_PAGES; page++) {
     const at: string = url;
-    const { text, next } = await withRetries(at, network, signal, () => 0, () => fetchText(at, network, signal));
+    const { text, next } = await withRetries(
+      at,
+      network,
+      signal,
+      () => 0,
+      () => fetchText(at, network, signal),
+    );
     let entries: JsonValue;
     try {
       entries = JSON.parse(text);
     } catch (cause) {
       throw new StorageError('network', `${at}: the answer is not JSON`, { url: at }, { cause });
     }
-    if (!Array.isArray(entries)) throw new StorageError('network', `${at}: a list of files should have come`, { url: at });
+    if (!Array.isArray(entries))
+      throw new StorageError('network', `${at}: a list of files should have come`, { url: at });
     for (const entry of entries as readonly JsonValue[]) {
       if (!isObject(entry) || entry['type'] !== 'file') continue;
       const { path: file, size, lfs } = entry;
       if (typeof file !== 'string' || typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) continue;
       const oid = isObject(lfs) ? lfs['oid'] : undefined;
-      files.push({ path: file, size, ...(typeof oid === 'string' && /^[0-9a-f]{64}$/.test(oid) ? { sha256: oid } : {}) });
+      files.push({
+        path: file,
+        size,
+        ...(typeof oid === 'string' && /^[0-9a-f]{64}$/.test(oid) ? { sha256: oid } : {}),
+      });
     }
     url = next;
   }
   return files;
 }
 
-async function fetchText(url: string, network: Network, signal: AbortSignal | undefined): Promise<{ text: string; next: string | undefined }> {
+async function fetchText(
+  url: string,
+  network: Network,
+  signal: AbortSignal | undefined,
+): Promise<{ text: string; next: string | undefined }> {
   let response: Response;
   let text = '';
   try {
@@ -92,7 +117,10 @@ async function fetchText(url: string, network: Network, signal: AbortSignal | un
   const { status } = response;
   if (status === 429 || status >= 500) throw new Break(`the server answers ${status}`);
   if (!response.ok) {
-    const remedy = status === 401 || status === 403 || status === 404 ? 'there is no such repository or revision, or it is private or gated' : 'check the name';
+    const remedy =
+      status === 401 || status === 403 || status === 404
+        ? 'there is no such repository or revision, or it is private or gated'
+        : 'check the name';
     throw new StorageError('network', `${url}: the server answers ${status}; ${remedy}`, { url, status });
   }
   const link = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
@@ -124,8 +152,13 @@ export class HubFiles implements FileSet {
   #fresh: Promise<readonly HubFile[]> | undefined;
 
   constructor(parts: {
-    readonly name: string; readonly hub: string; readonly hubName: HubName; readonly folder: string; readonly fetchListing: () => Promise<HubFile[]>;
-    readonly openUrl: (url: string, file: HubFile) => Promise<ByteSource>; readonly notes?: ListingNotes | undefined;
+    readonly name: string;
+    readonly hub: string;
+    readonly hubName: HubName;
+    readonly folder: string;
+    readonly fetchListing: () => Promise<HubFile[]>;
+    readonly openUrl: (url: string, file: HubFile) => Promise<ByteSource>;
+    readonly notes?: ListingNotes | undefined;
   }) {
     this.name = parts.name;
     this.#hub = parts.hub;
@@ -172,8 +205,16 @@ export class HubFiles implements FileSet {
 
 /** Which GGUF of a repository is meant when none is named: the only one, or the only split set. */
 export function onlyGguf(repository: string, names: readonly string[]): string {
-  const files = names.filter((name) => /\.gguf$/i.test(name) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name) && !/^mmproj/i.test(name));
+  const files = names.filter(
+    (name) => /\.gguf$/i.test(name) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name) && !/^mmproj/i.test(name),
+  );
   const [only] = files;
   if (only !== undefined && files.length === 1) return only;
-  throw new FileError('missing', { file: repository, field: 'files' }, only === undefined ? 'the repository has neither safetensors nor GGUF files' : `it has ${files.length} GGUF files; name one, for instance ${repository}/${files.find((name) => /q4_k_m|q8_0/i.test(name)) ?? only}`);
+  throw new FileError(
+    'missing',
+    { file: repository, field: 'files' },
+    only === undefined
+      ? 'the repository has neither safetensors nor GGUF files'
+      : `it has ${files.length} GGUF files; name one, for instance ${repository}/${files.find((name) => /q4_k_m|q8_0/i.test(name)) ?? only}`,
+  );
 }

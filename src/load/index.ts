@@ -15,7 +15,13 @@ import type { ModelFile, ReadOptions } from './model-file.ts';
  * A URL (of a GGUF; of a Hugging Face folder if it ends with `/`), a path (Node), `hf:owner/repo[@revision][/file.gguf]`;
  * a file; its bytes; all files of a split model or of a Hugging Face folder, as a list of Files or by names.
  */
-export type ModelInput = string | URL | Blob | Uint8Array | readonly Blob[] | { readonly [name: string]: Blob | Uint8Array };
+export type ModelInput =
+  | string
+  | URL
+  | Blob
+  | Uint8Array
+  | readonly Blob[]
+  | { readonly [name: string]: Blob | Uint8Array };
 
 export interface OpenOptions extends ReadOptions {
   /** Quantises F32, F16 and BF16 matrices while they stream in: Q8_0, or Q4_0 with embeddings in Q8_0. */
@@ -41,7 +47,11 @@ export async function openModel(input: ModelInput, options: OpenOptions = {}): P
     const name = nameOf(input) ?? 'model.gguf';
     return openGguf(memorySource(name, input, expected(options, name)), async () => undefined, options);
   }
-  if (typeof input !== 'object' || input === null) throw new InputError('argument', `the model is a ${typeof input}; give a URL, a File, bytes, a path or hf:owner/repository`);
+  if (typeof input !== 'object' || input === null)
+    throw new InputError(
+      'argument',
+      `the model is a ${typeof input}; give a URL, a File, bytes, a path or hf:owner/repository`,
+    );
   return openSet(byName(input), options);
 }
 
@@ -49,19 +59,26 @@ function openAddress(address: string, options: OpenOptions): Promise<ModelFile> 
   if (address.startsWith('hf:')) return openHub(address, options);
   // A letter and a colon is a Windows drive.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
-  if (scheme === 'file' && options.files !== undefined) return openPath(options.files.fromUrl(new URL(address)), options.files, options);
+  if (scheme === 'file' && options.files !== undefined)
+    return openPath(options.files.fromUrl(new URL(address)), options.files, options);
   if (scheme === 'blob' || scheme === 'data') return openBlobUrl(address, options);
   if (scheme !== undefined) return openUrl(address, options);
   if (options.files !== undefined) return openPath(address, options.files, options);
   const base = (globalThis as { location?: { href?: string } }).location?.href;
-  if (base === undefined || !URL.canParse(address, base)) throw new InputError('argument', `${JSON.stringify(address)} is no URL, and paths cannot be read here`, { input: address });
+  if (base === undefined || !URL.canParse(address, base))
+    throw new InputError('argument', `${JSON.stringify(address)} is no URL, and paths cannot be read here`, {
+      input: address,
+    });
   return openUrl(new URL(address, base).href, options);
 }
 
 // Memory
 
 function isBytes(input: unknown): input is Uint8Array {
-  return input instanceof Uint8Array || (ArrayBuffer.isView(input) && Object.prototype.toString.call(input) === '[object Uint8Array]');
+  return (
+    input instanceof Uint8Array ||
+    (ArrayBuffer.isView(input) && Object.prototype.toString.call(input) === '[object Uint8Array]')
+  );
 }
 
 function nameOf(data: Blob | Uint8Array): string | undefined {
@@ -73,7 +90,9 @@ function memorySource(name: string, data: Blob | Uint8Array, sha256: string | un
 }
 
 function byName(input: readonly Blob[] | Readonly<Record<string, Blob | Uint8Array>>): Map<string, Blob | Uint8Array> {
-  const entries = Array.isArray(input) ? (input as readonly Blob[]).map((file, i): [string, Blob] => [nameOf(file) ?? `file ${i}`, file]) : Object.entries(input as Readonly<Record<string, Blob | Uint8Array>>);
+  const entries = Array.isArray(input)
+    ? (input as readonly Blob[]).map((file, i): [string, Blob] => [nameOf(file) ?? `file ${i}`, file])
+    : Object.entries(input as Readonly<Record<string, Blob | Uint8Array>>);
   // Names from a directory picker may carry its path.
   return new Map(entries.map(([name, data]) => [name.replace(/^.*[/\\]/, ''), data]));
 }
@@ -84,14 +103,17 @@ function openSet(files: ReadonlyMap<string, Blob | Uint8Array>, options: OpenOpt
     return data === undefined ? undefined : memorySource(name, data, expected(options, name));
   };
   const names = [...files.keys()].sort();
-  const first = names.find((name) => /\.gguf$/i.test(name)) ?? (names.length === 1 && !names.includes('config.json') ? names[0] : undefined);
+  const first =
+    names.find((name) => /\.gguf$/i.test(name)) ??
+    (names.length === 1 && !names.includes('config.json') ? names[0] : undefined);
   if (first === undefined || names.includes('config.json')) return openFolder({ name: 'folder', open }, options);
   return openGgufOf({ name: first, open }, first, options);
 }
 
 async function openGgufOf(files: FileSet, first: string, options: OpenOptions): Promise<ModelFile> {
   const source = await files.open(first);
-  if (source === undefined) throw new FileError('missing', { file: `${files.name}/${first}`, field: 'file' }, 'there is no such file');
+  if (source === undefined)
+    throw new FileError('missing', { file: `${files.name}/${first}`, field: 'file' }, 'there is no such file');
   return openGguf(source, (name) => files.open(name.replace(/^.*[/\\]/, '')), options);
 }
 
@@ -100,10 +122,17 @@ async function openGgufOf(files: FileSet, first: string, options: OpenOptions): 
 async function openPath(path: string, files: FileSystemReader, options: OpenOptions): Promise<ModelFile> {
   const found = await files.stat(path);
   const sha256 = expected(options, path);
-  if (found?.directory !== true) return openGguf(await files.open(path, sha256), async (name) => ((await files.stat(name)) === undefined ? undefined : files.open(name, expected(options, name))), options);
+  if (found?.directory !== true)
+    return openGguf(
+      await files.open(path, sha256),
+      async (name) => ((await files.stat(name)) === undefined ? undefined : files.open(name, expected(options, name))),
+      options,
+    );
   const open = async (name: string): Promise<ByteSource | undefined> => {
     const at = files.join(path, name);
-    return isPlainName(name) && (await files.stat(at)) !== undefined ? files.open(at, expected(options, name)) : undefined;
+    return isPlainName(name) && (await files.stat(at)) !== undefined
+      ? files.open(at, expected(options, name))
+      : undefined;
   };
   return openFolder({ name: path, open }, options);
 }
@@ -112,12 +141,23 @@ async function openPath(path: string, files: FileSystemReader, options: OpenOpti
 
 async function openBlobUrl(url: string, options: OpenOptions): Promise<ModelFile> {
   try {
-    const blob = await (await networkOf(options).fetch(url, options.signal === undefined ? {} : { signal: options.signal })).blob();
-    return await openGguf(new BlobSource('model.gguf', blob, expected(options, 'model.gguf')), async () => undefined, options);
+    const blob = await (
+      await networkOf(options).fetch(url, options.signal === undefined ? {} : { signal: options.signal })
+    ).blob();
+    return await openGguf(
+      new BlobSource('model.gguf', blob, expected(options, 'model.gguf')),
+      async () => undefined,
+      options,
+    );
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (cause instanceof FileError) throw cause;
-    throw new StorageError('network', `${url.slice(0, 80)}: it cannot be read; was it revoked?`, { url: url.slice(0, 80) }, { cause });
+    throw new StorageError(
+      'network',
+      `${url.slice(0, 80)}: it cannot be read; was it revoked?`,
+      { url: url.slice(0, 80) },
+      { cause },
+    );
   }
 }
 
@@ -126,14 +166,26 @@ function openUrl(url: string, options: OpenOptions): Promise<ModelFile> {
   if (!pathname.endsWith('/')) {
     const sibling = (name: string): string => Object.assign(new URL(name), { search }).href;
     return openRemote(href, href, options, { sha256: expected(options, pathname) }).then((source) =>
-      openGguf(source, (name) => optional(() => openRemote(sibling(name), href, options, { sha256: expected(options, name) })), options),
+      openGguf(
+        source,
+        (name) => optional(() => openRemote(sibling(name), href, options, { sha256: expected(options, name) })),
+        options,
+      ),
     );
   }
-  return openFolder({ name: displayName(href).replace(/\/$/, ''), open: (name) => openPart(href, name, search, options) }, options);
+  return openFolder(
+    { name: displayName(href).replace(/\/$/, ''), open: (name) => openPart(href, name, search, options) },
+    options,
+  );
 }
 
 /** A file of a folder on a plain server; that it is not there is noted, for a reload without network. */
-async function openPart(folder: string, name: string, search: string, options: OpenOptions): Promise<ByteSource | undefined> {
+async function openPart(
+  folder: string,
+  name: string,
+  search: string,
+  options: OpenOptions,
+): Promise<ByteSource | undefined> {
   const store = storeOf(options);
   const absent = new Set(await store?.note<string[]>(folder).catch(() => undefined));
   if (absent.has(name)) return undefined;
@@ -147,19 +199,33 @@ async function optional<T>(open: () => Promise<T>): Promise<T | undefined> {
   try {
     return await open();
   } catch (fault) {
-    if (fault instanceof StorageError && (fault.facts['status'] === 404 || fault.facts['status'] === 410)) return undefined;
+    if (fault instanceof StorageError && (fault.facts['status'] === 404 || fault.facts['status'] === 410))
+      return undefined;
     throw fault;
   }
 }
 
 /** Through the store where there is one, else straight. */
-async function openRemote(url: string, model: string, options: OpenOptions, known: { readonly sha256?: string | undefined; readonly size?: number }): Promise<ByteSource> {
+async function openRemote(
+  url: string,
+  model: string,
+  options: OpenOptions,
+  known: { readonly sha256?: string | undefined; readonly size?: number },
+): Promise<ByteSource> {
   const { signal, monitor } = options;
   const network = networkOf(options);
   const store = storeOf(options);
   if (store !== undefined) {
     try {
-      return await downloadToStore({ url, model, network, store, ...known, ...(signal === undefined ? {} : { signal }), ...(monitor === undefined ? {} : { monitor }) });
+      return await downloadToStore({
+        url,
+        model,
+        network,
+        store,
+        ...known,
+        ...(signal === undefined ? {} : { signal }),
+        ...(monitor === undefined ? {} : { monitor }),
+      });
     } catch (fault) {
       // Private windows and full disks can leave a browser without IndexedDB: the model loads all the same, unkept.
       if (!(fault instanceof StorageError) || fault.code !== 'unavailable') throw fault;
@@ -181,7 +247,8 @@ function storeOf(options: OpenOptions): ModelStore | undefined {
 function expected({ sha256 }: OpenOptions, path: string): string | undefined {
   const hash = typeof sha256 === 'string' ? sha256 : sha256?.[path.replace(/^.*[/\\]/, '')];
   if (hash === undefined) return undefined;
-  if (!/^[0-9a-f]{64}$/i.test(hash)) throw new InputError('argument', `sha256: ${JSON.stringify(hash)} is not 64 hexadecimal digits`, { sha256: hash });
+  if (!/^[0-9a-f]{64}$/i.test(hash))
+    throw new InputError('argument', `sha256: ${JSON.stringify(hash)} is not 64 hexadecimal digits`, { sha256: hash });
   return hash.toLowerCase();
 }
 
@@ -202,7 +269,8 @@ async function openHub(address: string, options: OpenOptions): Promise<ModelFile
     hubName,
     folder,
     fetchListing: () => listFiles(hub, hubName, folder, networkOf(options), options.signal),
-    openUrl: (url, { path: file, size, sha256 }) => openRemote(url, address, options, { size, sha256: expected(options, file) ?? sha256 }),
+    openUrl: (url, { path: file, size, sha256 }) =>
+      openRemote(url, address, options, { size, sha256: expected(options, file) ?? sha256 }),
     notes: store && {
       get: () => store.note<readonly HubFile[]>(address).catch(() => undefined),
       set: (listing) => store.setNote(address, listing).catch(() => {}),
@@ -211,7 +279,8 @@ async function openHub(address: string, options: OpenOptions): Promise<ModelFile
   });
   if (path !== undefined) return openGgufOf(files, path.slice(slash + 1), options);
   const names = await files.names();
-  if (names.includes('config.json') && names.some((name) => name.endsWith('.safetensors'))) return openFolder(files, options);
+  if (names.includes('config.json') && names.some((name) => name.endsWith('.safetensors')))
+    return openFolder(files, options);
   return openGgufOf(files, onlyGguf(address, names), options);
 }
 

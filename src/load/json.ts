@@ -8,7 +8,12 @@ const MAX_JSON_DEPTH = 64;
 /** `offset` is where `bytes` begin in the file. */
 export function parseJsonObject(bytes: Uint8Array, file: string, field: string, offset: number): JsonObject {
   const deep = depthFault(bytes);
-  if (deep !== undefined) throw new FileError('limit', { file, field, offset: offset + deep }, `more than ${MAX_JSON_DEPTH} levels of nesting`);
+  if (deep !== undefined)
+    throw new FileError(
+      'limit',
+      { file, field, offset: offset + deep },
+      `more than ${MAX_JSON_DEPTH} levels of nesting`,
+    );
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -23,7 +28,12 @@ export function parseJsonObject(bytes: Uint8Array, file: string, field: string, 
     // Characters before the fault, as bytes; a byte order mark was dropped by the decoder.
     const mark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
     const before = mark + new TextEncoder().encode(text.slice(0, at)).length;
-    throw new FileError(at >= text.length ? 'truncated' : 'malformed', { file, field, offset: offset + before }, at >= text.length ? 'the JSON text ends before it is complete' : 'not JSON', { cause });
+    throw new FileError(
+      at >= text.length ? 'truncated' : 'malformed',
+      { file, field, offset: offset + before },
+      at >= text.length ? 'the JSON text ends before it is complete' : 'not JSON',
+      { cause },
+    );
   }
   if (!isObject(value)) throw new FileError('malformed', { file, field, offset }, 'a JSON object should be here');
   return value;
@@ -62,7 +72,7 @@ function jsonFault(text: string): number {
   const open: ('{' | '[')[] = [];
   /** What may come: a value, a key, a colon, or a comma and the like; `first` also lets the bracket close. */
   let expect: 'value' | 'first' | 'key' | 'firstKey' | 'colon' | 'after' = 'value';
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     SPACE.lastIndex = at;
     SPACE.exec(text);
     const start = SPACE.lastIndex;

@@ -18,10 +18,28 @@ export type ModelMetadata =
       readonly chatTemplate?: string;
     };
 
-export type GgufValue = number | bigint | boolean | string | readonly string[] | readonly boolean[] | readonly bigint[] | GgufNumbers;
-export type GgufNumbers = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
+export type GgufValue =
+  | number
+  | bigint
+  | boolean
+  | string
+  | readonly string[]
+  | readonly boolean[]
+  | readonly bigint[]
+  | GgufNumbers;
+export type GgufNumbers =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array;
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
-export interface JsonObject { readonly [key: string]: JsonValue }
+export interface JsonObject {
+  readonly [key: string]: JsonValue;
+}
 
 /** `shape` is row-major (GGUF's dimensions reversed); `format` is what `read` delivers, after any conversion while loading. */
 export interface TensorInfo extends WeightSpec {
@@ -58,6 +76,9 @@ export interface ModelFile {
    * Streams the tensors for which `writer` gives a writer, in file order, chunk by chunk with back-pressure.
    * On an error or abort every unfinished writer is aborted and every finished weight freed.
    */
-  read(writer: (info: TensorInfo) => WeightWriter | undefined, options?: ReadOptions): Promise<ReadonlyMap<string, Weight>>;
+  read(
+    writer: (info: TensorInfo) => WeightWriter | undefined,
+    options?: ReadOptions,
+  ): Promise<ReadonlyMap<string, Weight>>;
   close(): Promise<void>;
 }

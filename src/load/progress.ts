@@ -13,7 +13,13 @@ export class Meter {
   #loaded = 0;
 
   /** `loaded` bytes were there before (a resumed download) and do not count into the rate. */
-  constructor(monitor: ((progress: LoadProgress) => void) | undefined, phase: LoadPhase, file: string, total: number, loaded = 0) {
+  constructor(
+    monitor: ((progress: LoadProgress) => void) | undefined,
+    phase: LoadPhase,
+    file: string,
+    total: number,
+    loaded = 0,
+  ) {
     this.#monitor = monitor;
     this.#phase = phase;
     this.#file = file;

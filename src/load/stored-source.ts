@@ -29,7 +29,7 @@ export class StoredSource implements ByteSource {
       return promise;
     };
     let position = start;
-    for (let next = begin(position); next !== undefined; ) {
+    for (let next = begin(position); next !== undefined;) {
       const chunk = await abortable(next, signal);
       position += chunk.length;
       next = begin(position);

@@ -53,7 +53,10 @@ export class StreamedModelFile implements ModelFile {
     this.bytes = sources.reduce((sum, { size }) => sum + size, 0);
   }
 
-  async read(writer: (info: TensorInfo) => WeightWriter | undefined, options: ReadOptions = {}): Promise<ReadonlyMap<string, Weight>> {
+  async read(
+    writer: (info: TensorInfo) => WeightWriter | undefined,
+    options: ReadOptions = {},
+  ): Promise<ReadonlyMap<string, Weight>> {
     const { signal, monitor } = options;
     signal?.throwIfAborted();
     const jobs: Job[] = [];
@@ -93,18 +96,31 @@ export class StreamedModelFile implements ModelFile {
       if (source === undefined) continue;
       const last = runs[runs.length - 1];
       const end = job.offset + job.storedBytes;
-      if (last !== undefined && last.source === source && (last.sha256 !== undefined || job.offset - last.end <= GAP_BYTES)) {
+      if (
+        last !== undefined &&
+        last.source === source &&
+        (last.sha256 !== undefined || job.offset - last.end <= GAP_BYTES)
+      ) {
         last.jobs.push(job);
         last.end = Math.max(last.end, end);
         continue;
       }
       const sha256 = this.#verified.has(job.source) ? undefined : source.expectedSha256;
-      runs.push(sha256 === undefined ? { source, start: job.offset, end, jobs: [job], sha256 } : { source, start: 0, end: source.size, jobs: [job], sha256 });
+      runs.push(
+        sha256 === undefined
+          ? { source, start: job.offset, end, jobs: [job], sha256 }
+          : { source, start: 0, end: source.size, jobs: [job], sha256 },
+      );
     }
     return runs;
   }
 
-  async #stream(run: Run, meter: Meter, signal: AbortSignal | undefined, finish: (job: Job) => Promise<void>): Promise<void> {
+  async #stream(
+    run: Run,
+    meter: Meter,
+    signal: AbortSignal | undefined,
+    finish: (job: Job) => Promise<void>,
+  ): Promise<void> {
     const { source, start, end, jobs, sha256 } = run;
     const hasher = sha256 === undefined ? undefined : (await createSHA256()).init();
     let position = start;
@@ -112,7 +128,12 @@ export class StreamedModelFile implements ModelFile {
     let converter: Converter | undefined;
     let open = false;
     for await (const chunk of source.stream(start, end, signal)) {
-      if (position + chunk.length > end) throw new FileError('malformed', { file: source.name, field: 'bytes', offset: end }, 'more bytes came than were asked for');
+      if (position + chunk.length > end)
+        throw new FileError(
+          'malformed',
+          { file: source.name, field: 'bytes', offset: end },
+          'more bytes came than were asked for',
+        );
       hasher?.update(chunk);
       const chunkEnd = position + chunk.length;
       for (let job = jobs[next]; job !== undefined && job.offset < chunkEnd; job = jobs[next]) {
@@ -134,11 +155,20 @@ export class StreamedModelFile implements ModelFile {
     }
     if (position !== end) {
       const field = jobs[next]?.info.name ?? 'bytes';
-      throw new FileError('truncated', { file: source.name, field, offset: position }, `the data ends here; ${end - position} more bytes should follow`);
+      throw new FileError(
+        'truncated',
+        { file: source.name, field, offset: position },
+        `the data ends here; ${end - position} more bytes should follow`,
+      );
     }
     if (hasher !== undefined && sha256 !== undefined) {
       const found = hasher.digest('hex');
-      if (found !== sha256) throw new FileError('checksum', { file: source.name, field: 'SHA-256' }, `it is ${found}, it should be ${sha256}: the file is damaged or another version; download it again`);
+      if (found !== sha256)
+        throw new FileError(
+          'checksum',
+          { file: source.name, field: 'SHA-256' },
+          `it is ${found}, it should be ${sha256}: the file is damaged or another version; download it again`,
+        );
       const index = this.#sources.indexOf(source);
       this.#verified.add(index);
     }

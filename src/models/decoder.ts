@@ -43,11 +43,18 @@ export class Decoder implements LanguageModel {
   readonly #blocks: readonly DecoderBlock[];
   readonly #head: Weight; // (vocabulary, hidden)
 
-  constructor(backend: Backend, config: LanguageModelConfig, plan: WeightPlan, weights: ReadonlyMap<string, Weight>, divisors: Float64Array | undefined) {
+  constructor(
+    backend: Backend,
+    config: LanguageModelConfig,
+    plan: WeightPlan,
+    weights: ReadonlyMap<string, Weight>,
+    divisors: Float64Array | undefined,
+  ) {
     const { heads, headDim, epsilon, activation, slidingWindow } = config;
     const weight = (name: string): Weight => {
       const found = weights.get(name);
-      if (found === undefined) throw new ModelError('tensor-missing', `the file's reader did not deliver ${name}`, { tensor: name });
+      if (found === undefined)
+        throw new ModelError('tensor-missing', `the file's reader did not deliver ${name}`, { tensor: name });
       return found;
     };
     const rope = ropeSpec(config.rope, divisors);

@@ -43,7 +43,8 @@ export class Facts {
     }
     const value = typeof found.value === 'bigint' ? Number(found.value) : found.value;
     if (typeof value !== 'number') throw wrong(found.name, found.value, 'should be a number');
-    if (!(value >= bounds.least && value <= bounds.most)) throw wrong(found.name, value, `should be from ${bounds.least} to ${bounds.most}`);
+    if (!(value >= bounds.least && value <= bounds.most))
+      throw wrong(found.name, value, `should be from ${bounds.least} to ${bounds.most}`);
     return value;
   }
 
@@ -58,12 +59,18 @@ export class Facts {
     const found = this.find(names);
     if (found === undefined) throw this.#missing(names);
     const { name, value } = found;
-    const list = Array.isArray(value) ? (value as readonly unknown[]) : ArrayBuffer.isView(value) && !(value instanceof DataView) ? Array.from(value as unknown as ArrayLike<number>) : undefined;
+    const list = Array.isArray(value)
+      ? (value as readonly unknown[])
+      : ArrayBuffer.isView(value) && !(value instanceof DataView)
+        ? Array.from(value as unknown as ArrayLike<number>)
+        : undefined;
     if (list === undefined) throw wrong(name, value, 'should be a list of numbers');
-    if (!(list.length >= count.least && list.length <= count.most)) throw wrong(name, `${list.length} values`, `should have ${count.least} to ${count.most}`);
+    if (!(list.length >= count.least && list.length <= count.most))
+      throw wrong(name, `${list.length} values`, `should have ${count.least} to ${count.most}`);
     return list.map((entry) => {
       const number = typeof entry === 'bigint' ? Number(entry) : entry;
-      if (typeof number !== 'number' || !(number >= bounds.least && number <= bounds.most)) throw wrong(name, entry, `should hold numbers from ${bounds.least} to ${bounds.most}`);
+      if (typeof number !== 'number' || !(number >= bounds.least && number <= bounds.most))
+        throw wrong(name, entry, `should hold numbers from ${bounds.least} to ${bounds.most}`);
       return number;
     });
   }
@@ -100,12 +107,18 @@ export class Facts {
   #missing(names: FactNames): ModelError {
     const name = this.#names(names).join(' or ');
     const where = this.source === 'gguf' ? 'the GGUF metadata' : 'config.json';
-    return new ModelError('config', `${where} does not have ${name}; the file may be damaged or made by an old converter`, { field: name });
+    return new ModelError(
+      'config',
+      `${where} does not have ${name}; the file may be damaged or made by an old converter`,
+      { field: name },
+    );
   }
 }
 
 /** `problem` says what the value should be. */
 export function wrong(field: string, value: unknown, problem: string): ModelError {
-  const shown = (JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part)) ?? String(value)).slice(0, 80);
+  const shown = (
+    JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part)) ?? String(value)
+  ).slice(0, 80);
   return new ModelError('config', `${field} is ${shown}; it ${problem}`, { field, value: shown });
 }

@@ -5,7 +5,11 @@ import type { TensorInfo } from '../load/model-file.ts';
 
 /** Reads one tensor into host memory; `done` gets its values. Throws `ModelError('tensor-type')` for what is not F32. */
 export function hostWriter({ name, shape, format }: TensorInfo, done: (values: Float32Array) => void): WeightWriter {
-  if (format !== 'F32') throw new ModelError('tensor-type', `${name} is in ${format}; it should be F32: convert the model anew`, { tensor: name, format });
+  if (format !== 'F32')
+    throw new ModelError('tensor-type', `${name} is in ${format}; it should be F32: convert the model anew`, {
+      tensor: name,
+      format,
+    });
   const length = shape.reduce((product, n) => product * n, 1);
   const bytes = new Uint8Array(4 * length);
   let at = 0;

@@ -31,6 +31,11 @@ export const llama: Architecture = {
   gguf: ['llama'],
   huggingface: ['llama', 'mistral'],
   // GGUF's converter permutes the rows of q and k, so that a pair of RoPE lies side by side.
-  config: (facts, tensors, name) => decoderConfig(facts, { architecture: 'llama', ggufRope: 'interleaved', windowByDefault: name === 'mistral' }, tensors),
+  config: (facts, tensors, name) =>
+    decoderConfig(
+      facts,
+      { architecture: 'llama', ggufRope: 'interleaved', windowByDefault: name === 'mistral' },
+      tensors,
+    ),
   block: (config) => ({ ...attention(config), ...gatedMlp(config) }),
 };

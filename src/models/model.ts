@@ -46,18 +46,28 @@ export function languageModelConfig(metadata: ModelMetadata, tensors: Tensors): 
   return choose(metadata, tensors).config;
 }
 
-function choose(metadata: ModelMetadata, tensors: Tensors): { readonly architecture: Architecture; readonly config: LanguageModelConfig } {
+function choose(
+  metadata: ModelMetadata,
+  tensors: Tensors,
+): { readonly architecture: Architecture; readonly config: LanguageModelConfig } {
   const file = architectureName(metadata);
   const name = file === UNIPIC ? languageArchitecture(metadata) : file;
   const architecture = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
   if (architecture === undefined) {
     const known = ARCHITECTURES.flatMap((candidate) => candidate[metadata.kind]);
-    throw new ModelError('architecture', `the architecture ${JSON.stringify(name.slice(0, 80))} is not supported; take a model of ${known.join(', ')}`, { architecture: name, known });
+    throw new ModelError(
+      'architecture',
+      `the architecture ${JSON.stringify(name.slice(0, 80))} is not supported; take a model of ${known.join(', ')}`,
+      { architecture: name, known },
+    );
   }
   const gguf = metadata.kind === 'gguf';
   const table = tensors.get(gguf ? 'token_embd.weight' : 'model.embed_tokens.weight');
   const head = tensors.has(gguf ? 'output.weight' : 'lm_head.weight');
-  return { architecture, config: architecture.config(new Facts(metadata, name), { vocabulary: table?.shape[0], head }, name) };
+  return {
+    architecture,
+    config: architecture.config(new Facts(metadata, name), { vocabulary: table?.shape[0], head }, name),
+  };
 }
 
 function languageArchitecture(metadata: ModelMetadata): string {
@@ -89,17 +99,26 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const pictureConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
   const parts = unipic && pictureConfig && new unipic.PartsPlan(tensors, pictureConfig, config.hidden);
   const { BoundaryPlan } = foretells(metadata) ? await import('./boundary.ts') : {};
-  const boundary = BoundaryPlan?.of(metadata, tensors, { layers: config.layers, width: config.kvHeads * config.headDim });
+  const boundary = BoundaryPlan?.of(metadata, tensors, {
+    layers: config.layers,
+    width: config.kvHeads * config.headDim,
+  });
   const divisors = new VectorWriter(config.rope.dimension / 2);
   const digest = await WeightDigest.create();
   const writer = (info: TensorInfo): WeightWriter | undefined => {
     if (info.name === plan.ropeDivisors) return divisors.begin(info);
-    return plan.names.has(info.name) || parts?.weights.has(info.name) ? backend.weight(info) : (parts?.tableWriter(info) ?? boundary?.writer(info));
+    return plan.names.has(info.name) || parts?.weights.has(info.name)
+      ? backend.weight(info)
+      : (parts?.tableWriter(info) ?? boundary?.writer(info));
   };
   const weights = await file.read((info) => digest.watch(info, writer(info)), options);
   try {
     const language = new Decoder(backend, config, plan, weights, divisors.values);
-    const pictures = unipic && pictureConfig && parts && (await unipic.createPictureModel(language, pictureConfig, parts.read(weights), options));
+    const pictures =
+      unipic &&
+      pictureConfig &&
+      parts &&
+      (await unipic.createPictureModel(language, pictureConfig, parts.read(weights), options));
     return {
       language,
       pictures,

@@ -14,6 +14,7 @@ function attention({ heads, kvHeads, headDim }: LanguageModelConfig): BlockSlots
 export const qwen2: Architecture = {
   gguf: ['qwen2'],
   huggingface: ['qwen2'],
-  config: (facts, tensors) => decoderConfig(facts, { architecture: 'qwen2', ggufRope: 'half', windowByDefault: false }, tensors),
+  config: (facts, tensors) =>
+    decoderConfig(facts, { architecture: 'qwen2', ggufRope: 'half', windowByDefault: false }, tensors),
   block: (config) => ({ ...llama.block(config), ...attention(config) }),
 };

@@ -13,6 +13,7 @@ function attention({ headDim }: LanguageModelConfig): BlockSlots {
 export const qwen3: Architecture = {
   gguf: ['qwen3'],
   huggingface: ['qwen3'],
-  config: (facts, tensors) => decoderConfig(facts, { architecture: 'qwen3', ggufRope: 'half', windowByDefault: false }, tensors),
+  config: (facts, tensors) =>
+    decoderConfig(facts, { architecture: 'qwen3', ggufRope: 'half', windowByDefault: false }, tensors),
   block: (config) => ({ ...llama.block(config), ...attention(config) }),
 };

@@ -16,11 +16,16 @@ export class VectorWriter {
   begin(info: TensorInfo): WeightWriter {
     const { name, shape, format } = info;
     if (format !== 'F32' || shape.length !== 1 || shape[0] !== this.#length) {
-      throw new ModelError('tensor-shape', `${name} is ${format} [${shape.join(', ')}]; it should be F32 [${this.#length}]`, { tensor: name });
+      throw new ModelError(
+        'tensor-shape',
+        `${name} is ${format} [${shape.join(', ')}]; it should be F32 [${this.#length}]`,
+        { tensor: name },
+      );
     }
     return hostWriter(info, (values) => {
       this.values = Float64Array.from(values);
-      if (values.some((value) => !(value > 0 && value < Infinity))) throw new ModelError('config', `${name} holds a value that is not positive`, { tensor: name });
+      if (values.some((value) => !(value > 0 && value < Infinity)))
+        throw new ModelError('config', `${name} holds a value that is not positive`, { tensor: name });
     });
   }
 }

@@ -39,14 +39,22 @@ const HUGGING_FACE = {
 };
 
 /** Throws `ModelError` naming the first tensor that is missing, misshapen, of an unsuitable format or of a kind unknown to the architecture. */
-export function planWeights(tensors: ReadonlyMap<string, TensorInfo>, config: LanguageModelConfig, slots: BlockSlots): WeightPlan {
+export function planWeights(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  config: LanguageModelConfig,
+  slots: BlockSlots,
+): WeightPlan {
   const naming = config.source === 'gguf' ? GGUF : HUGGING_FACE;
   const { vocabulary, hidden, layers, tied, architecture } = config;
   const names = new Set<string>();
   const take = (name: string, shape: readonly number[]): string => {
     const info = tensors.get(name);
     if (info === undefined) {
-      throw new ModelError('tensor-missing', `the file has no tensor ${name}, which every ${architecture} model of ${layers} layers has; it may be incomplete: give all of its parts`, { tensor: name });
+      throw new ModelError(
+        'tensor-missing',
+        `the file has no tensor ${name}, which every ${architecture} model of ${layers} layers has; it may be incomplete: give all of its parts`,
+        { tensor: name },
+      );
     }
     check(info, shape);
     names.add(name);
@@ -60,23 +68,36 @@ export function planWeights(tensors: ReadonlyMap<string, TensorInfo>, config: La
       const name = naming.block(layer) + slot[config.source];
       if (slot.required || tensors.has(name)) found.set(role, take(name, slot.shape));
     }
-    return (weight: (name: string) => Weight): BlockWeights => Object.fromEntries([...found].map(([role, name]) => [role, weight(name)])) as unknown as BlockWeights;
+    return (weight: (name: string) => Weight): BlockWeights =>
+      Object.fromEntries([...found].map(([role, name]) => [role, weight(name)])) as unknown as BlockWeights;
   });
   const norm = take(naming.norm, [hidden]);
   const head = tied ? embedding : take(naming.head, [vocabulary, hidden]);
 
   for (const name of tensors.keys()) {
     if (names.has(name) || !naming.own.test(name) || naming.ignored.test(name) || name === naming.head) continue;
-    throw new ModelError('tensor-type', `the file has a tensor ${name}, which ${architecture} models of ${layers} layers do not have here; this variant of the architecture is not supported`, { tensor: name });
+    throw new ModelError(
+      'tensor-type',
+      `the file has a tensor ${name}, which ${architecture} models of ${layers} layers do not have here; this variant of the architecture is not supported`,
+      { tensor: name },
+    );
   }
   return { names, embedding, norm, head, blocks, ropeDivisors: naming.ropeDivisors };
 }
 
 function check({ name, shape, format }: TensorInfo, wanted: readonly number[]): void {
   if (shape.length !== wanted.length || shape.some((n, i) => n !== wanted[i])) {
-    throw new ModelError('tensor-shape', `${name} is [${shape.join(', ')}]; the configuration asks for [${wanted.join(', ')}]`, { tensor: name, found: shape, wanted });
+    throw new ModelError(
+      'tensor-shape',
+      `${name} is [${shape.join(', ')}]; the configuration asks for [${wanted.join(', ')}]`,
+      { tensor: name, found: shape, wanted },
+    );
   }
   if (wanted.length === 1 && format !== 'F32') {
-    throw new ModelError('tensor-type', `${name} is a vector in ${format}; norms and biases should be F32, F16 or BF16 in the file: convert the model anew`, { tensor: name, format });
+    throw new ModelError(
+      'tensor-type',
+      `${name} is a vector in ${format}; norms and biases should be F32, F16 or BF16 in the file: convert the model anew`,
+      { tensor: name, format },
+    );
   }
 }

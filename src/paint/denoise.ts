@@ -29,7 +29,12 @@ export class Denoiser {
   readonly #groupBytes: number;
 
   /** Embeds the steps' times, once. */
-  constructor(backend: Backend, head: DiffusionHead, steps: readonly DiffusionStep[], groupBytes: number = GROUP_BYTES) {
+  constructor(
+    backend: Backend,
+    head: DiffusionHead,
+    steps: readonly DiffusionStep[],
+    groupBytes: number = GROUP_BYTES,
+  ) {
     this.#backend = backend;
     this.#groupBytes = groupBytes;
     this.#head = head;
@@ -53,7 +58,12 @@ export class Denoiser {
     this.#backend.free(this.#times);
   }
 
-  async #group({ conditions, positions, tokens, channels, sources, guidance }: DenoiseTask, first: number, last: number, pause: () => Promise<void>): Promise<Float32Array> {
+  async #group(
+    { conditions, positions, tokens, channels, sources, guidance }: DenoiseTask,
+    first: number,
+    last: number,
+    pause: () => Promise<void>,
+  ): Promise<Float32Array> {
     const backend = this.#backend;
     const head = this.#head;
     const count = last - first;
@@ -61,14 +71,22 @@ export class Denoiser {
     const shape = { tokens, channels };
     const held = new Held(backend);
     try {
-      const rows = Int32Array.from({ length: guidance === undefined ? count : 2 * count }, (_, i) => first + (i < count ? i : positions.length + i - count));
+      const rows = Int32Array.from(
+        { length: guidance === undefined ? count : 2 * count },
+        (_, i) => first + (i < count ? i : positions.length + i - count),
+      );
       const condition = held.step(() => head.condition(backend.take(conditions, rows)));
-      const noise = held.step(() => backend.upload(this.#noise(some, shape, sources), [this.#steps.length * count, channels]));
+      const noise = held.step(() =>
+        backend.upload(this.#noise(some, shape, sources), [this.#steps.length * count, channels]),
+      );
       let x = held.step(() => backend.upload(sources.noise('initial', some, shape), [count, channels]));
       for (const [i, { spec }] of this.#steps.entries()) {
         x = held.next(x, (before) => {
           const predicted = head.predict(before, backend.rows(this.#times, i, 1), condition);
-          return backend.denoise(before, predicted, backend.rows(noise, i * count, count), { ...spec, ...(guidance !== undefined && { guidance }) });
+          return backend.denoise(before, predicted, backend.rows(noise, i * count, count), {
+            ...spec,
+            ...(guidance !== undefined && { guidance }),
+          });
         });
         await pause();
       }
@@ -79,7 +97,11 @@ export class Denoiser {
   }
 
   /** Of all steps, one after the other. */
-  #noise(positions: Int32Array, shape: { readonly tokens: number; readonly channels: number }, sources: Sources): Float32Array {
+  #noise(
+    positions: Int32Array,
+    shape: { readonly tokens: number; readonly channels: number },
+    sources: Sources,
+  ): Float32Array {
     const each = positions.length * shape.channels;
     const out = new Float32Array(this.#steps.length * each);
     this.#steps.forEach(({ spec }, i) => {

@@ -35,7 +35,11 @@ export class EncodedSources {
   }
 
   /** Valid until the next call. */
-  async encode(picture: { readonly pixels: Float32Array; readonly size: number }, key: string, pause: () => Promise<void>): Promise<EncodedSource> {
+  async encode(
+    picture: { readonly pixels: Float32Array; readonly size: number },
+    key: string,
+    pause: () => Promise<void>,
+  ): Promise<EncodedSource> {
     if (this.#kept?.source.key === key) return this.#kept.source;
     this.free();
     const held = new Held(this.#pictures.backend);

@@ -72,7 +72,11 @@ export class Painter {
   /** Throws `InputError('argument')` for a model that cannot paint. */
   constructor(model: Model, tokenizer: Pick<Tokenizer, 'encode'>, { interrupted }: PainterOptions = {}) {
     const { language, pictures } = model;
-    if (pictures === undefined) throw new InputError('argument', 'this model cannot paint: its file holds a language model alone; take a UniPic model');
+    if (pictures === undefined)
+      throw new InputError(
+        'argument',
+        'this model cannot paint: its file holds a language model alone; take a UniPic model',
+      );
     this.#language = language;
     this.#pictures = pictures;
     this.#painting = pictures.painting();
@@ -112,7 +116,11 @@ export class Painter {
   async #paint(request: PaintRequest, randomness: Sources | undefined): Promise<readonly Picture[]> {
     const { config, capabilities } = this.#pictures;
     request.signal?.throwIfAborted();
-    if (request.source !== undefined && !capabilities.edit) throw new InputError('argument', `${capabilities.missing.find((sentence) => sentence.includes('edit')) ?? 'this model cannot edit'}; take a file that has it`);
+    if (request.source !== undefined && !capabilities.edit)
+      throw new InputError(
+        'argument',
+        `${capabilities.missing.find((sentence) => sentence.includes('edit')) ?? 'this model cannot edit'}; take a file that has it`,
+      );
     const plan = planOf(request, config);
     const sourceKey = request.source && pixelsKey(request.source);
     const key = JSON.stringify({ ...plan, source: sourceKey });
@@ -141,7 +149,12 @@ export class Painter {
           if (iteration < plan.iterations - 1) await this.#preview(job, canvas);
         }
         this.#report(job, canvas, iteration);
-        pictures.push({ data: await this.#decode(job, canvas.tokens), width: plan.size, height: plan.size, seed: (plan.seed + canvas.index) % 2 ** 32 });
+        pictures.push({
+          data: await this.#decode(job, canvas.tokens),
+          width: plan.size,
+          height: plan.size,
+          seed: (plan.seed + canvas.index) % 2 ** 32,
+        });
         job.clock.add(this.#costs.pixel * plan.size ** 2);
         if (pictures.length === plan.count) return pictures;
         canvas = begin(pictures.length);
@@ -168,15 +181,33 @@ export class Painter {
     const { paint, paintUnconditional, edit, editUnconditional } = config.templates;
     const [template, unconditional] = sourceKey === undefined ? [paint, paintUnconditional] : [edit, editUnconditional];
     const guided = plan.guidance !== 1;
-    const prompts = (guided ? [template, unconditional] : [template]).map((text) => this.#encode(text, plan, sourceKey));
-    const source = request.source && sourceKey !== undefined ? await this.#sources.encode(request.source, sourceKey, pace.step) : undefined;
-    this.#prompts ??= new Prompts(this.#language, this.#room(Math.max(...config.sizes) / config.patch), this.#costs.language);
+    const prompts = (guided ? [template, unconditional] : [template]).map((text) =>
+      this.#encode(text, plan, sourceKey),
+    );
+    const source =
+      request.source && sourceKey !== undefined
+        ? await this.#sources.encode(request.source, sourceKey, pace.step)
+        : undefined;
+    this.#prompts ??= new Prompts(
+      this.#language,
+      this.#room(Math.max(...config.sizes) / config.patch),
+      this.#costs.language,
+    );
     const sequences: Sequence[] = [];
     for (const prompt of prompts) sequences.push(await this.#prompts.sequence(prompt, source?.visual, pace.step));
     const schedule = `${plan.diffusionSteps} ${plan.temperature}`;
-    const steps = this.#schedules.get(schedule) ?? diffusionSchedule(config.diffusion, plan.diffusionSteps, plan.temperature);
+    const steps =
+      this.#schedules.get(schedule) ?? diffusionSchedule(config.diffusion, plan.diffusionSteps, plan.temperature);
     this.#schedules.set(schedule, steps);
-    return { plan, request, source, sequences, denoiser: new Denoiser(backend, this.#painting.head, steps), pace, clock };
+    return {
+      plan,
+      request,
+      source,
+      sequences,
+      denoiser: new Denoiser(backend, this.#painting.head, steps),
+      pace,
+      clock,
+    };
   }
 
   /** Rows behind a prompt when all tokens are known. */
@@ -196,11 +227,20 @@ export class Painter {
     const last = at < 0 ? new Int32Array(0) : this.#tokenizer.encode(after);
     const ids = Int32Array.from([...first, ...(at < 0 ? [] : new Int32Array(tokens).fill(imageToken)), ...last]);
     if (ids.length + tokens > contextWindow) {
-      throw new InputError('too-long', `the prompt has ${ids.length} tokens and the picture ${tokens}; the model's window holds ${contextWindow}: shorten the prompt, or take a smaller size`, {
-        tokens: ids.length, picture: tokens, window: contextWindow,
-      });
+      throw new InputError(
+        'too-long',
+        `the prompt has ${ids.length} tokens and the picture ${tokens}; the model's window holds ${contextWindow}: shorten the prompt, or take a smaller size`,
+        {
+          tokens: ids.length,
+          picture: tokens,
+          window: contextWindow,
+        },
+      );
     }
-    return { ids, ...(sourceKey !== undefined && at >= 0 && { picture: { at: first.length, tokens, key: sourceKey } }) };
+    return {
+      ids,
+      ...(sourceKey !== undefined && at >= 0 && { picture: { at: first.length, tokens, key: sourceKey } }),
+    };
   }
 
   /** Draws the round's tokens into the canvas. */
@@ -216,11 +256,20 @@ export class Painter {
       const conditions = await this.#conditions(job, round, tokens, held);
       const now = plan.guidanceSchedule === 'linear' ? 1 + ((guidance - 1) * (total - round.length)) / total : guidance;
       const drawn = await denoiser.run(
-        { conditions, positions: round.wanted, tokens: total, channels, sources, guidance: sequences.length === 2 ? now : undefined },
+        {
+          conditions,
+          positions: round.wanted,
+          tokens: total,
+          channels,
+          sources,
+          guidance: sequences.length === 2 ? now : undefined,
+        },
         pace.step,
       );
       if (!drawn.every(Number.isFinite)) throw nonFinite(`round ${iteration + 1} of ${plan.iterations} drew tokens`);
-      round.wanted.forEach((position, row) => tokens.set(drawn.subarray(row * channels, (row + 1) * channels), position * channels));
+      round.wanted.forEach((position, row) =>
+        tokens.set(drawn.subarray(row * channels, (row + 1) * channels), position * channels),
+      );
       clock.add(iterationWork(round, this.#costs, plan, mar.buffers, sequences.length));
     } finally {
       quietly(() => held.free());
@@ -228,7 +277,12 @@ export class Painter {
   }
 
   /** What the head is told of the wanted positions: [n, W] for each prompt, one after the other. */
-  async #conditions({ plan, sequences, source, pace }: Job, { known, wanted }: Uncovering, tokens: Float32Array, held: Held): Promise<Tensor> {
+  async #conditions(
+    { plan, sequences, source, pace }: Job,
+    { known, wanted }: Uncovering,
+    tokens: Float32Array,
+    held: Held,
+  ): Promise<Tensor> {
     const { backend, config } = this.#pictures;
     const { encoder, decoder, toLanguage, fromLanguage } = this.#painting;
     const { channels } = config;
@@ -236,7 +290,9 @@ export class Painter {
     const prompts = this.#prompts;
     if (prompts === undefined) throw new InputError('destroyed', 'the painter was freed while it painted');
     const values = new Float32Array(known.length * channels);
-    known.forEach((position, row) => values.set(tokens.subarray(position * channels, (position + 1) * channels), row * channels));
+    known.forEach((position, row) =>
+      values.set(tokens.subarray(position * channels, (position + 1) * channels), row * channels),
+    );
     const given = known.length === 0 ? undefined : held.step(() => backend.upload(values, [known.length, channels]));
     const x = await paced(encoder.forward(given, known, grid, held), pace.step);
     const rows = held.step(() => toLanguage(x));
@@ -244,7 +300,9 @@ export class Painter {
     for (const sequence of sequences) {
       const hidden = await prompts.behind(sequence, rows, held, pace.step);
       const fused = held.next(hidden, () => fromLanguage(x, hidden));
-      conditions.push(await paced(decoder.forward(fused, { grid, known, wanted, beneath: source?.beneath }, held), pace.step));
+      conditions.push(
+        await paced(decoder.forward(fused, { grid, known, wanted, beneath: source?.beneath }, held), pace.step),
+      );
       held.drop(fused);
     }
     held.drop(x);
@@ -280,7 +338,9 @@ export class Painter {
   /** Of all that is left to do. */
   #work(plan: PaintPlan, rounds: readonly Uncovering[], finished: number, iteration: number): number {
     const rows = plan.guidance === 1 ? 1 : 2;
-    const each = rounds.map((round) => iterationWork(round, this.#costs, plan, this.#pictures.config.mar.buffers, rows));
+    const each = rounds.map((round) =>
+      iterationWork(round, this.#costs, plan, this.#pictures.config.mar.buffers, rows),
+    );
     const whole = each.reduce((sum, work) => sum + work, this.#costs.pixel * plan.size ** 2);
     return whole * (plan.count - finished) - each.slice(0, iteration).reduce((sum, work) => sum + work, 0);
   }

@@ -31,9 +31,16 @@ export interface Costs {
   readonly pixel: number;
 }
 
-export function costs({ hidden, heads, kvHeads, headDim, mlp, layers }: LanguageModelConfig, { mar, diffusion, tokenizer, patch }: UniPicConfig): Costs {
+export function costs(
+  { hidden, heads, kvHeads, headDim, mlp, layers }: LanguageModelConfig,
+  { mar, diffusion, tokenizer, patch }: UniPicConfig,
+): Costs {
   const transformer = 4 * mar.width ** 2 + 2 * mar.width * mar.mlp;
-  const convolutions = (tokenizer.kind === 'kl' ? tokenizer.multipliers : []).map((multiplier, level) => (18 * (tokenizer.kind === 'kl' ? (tokenizer.residualBlocks + 1) * (tokenizer.channels * multiplier) ** 2 : 0)) / 4 ** level);
+  const convolutions = (tokenizer.kind === 'kl' ? tokenizer.multipliers : []).map(
+    (multiplier, level) =>
+      (18 * (tokenizer.kind === 'kl' ? (tokenizer.residualBlocks + 1) * (tokenizer.channels * multiplier) ** 2 : 0)) /
+      4 ** level,
+  );
   return {
     language: layers * (2 * hidden * headDim * (heads + kvHeads) + 3 * hidden * mlp),
     encoder: mar.encoderBlocks * transformer,
@@ -44,9 +51,18 @@ export function costs({ hidden, heads, kvHeads, headDim, mlp, layers }: Language
 }
 
 /** Work of one round over `rows` prompts. */
-export function iterationWork({ known, wanted }: Uncovering, { language, encoder, decoder, head }: Costs, { grid, diffusionSteps }: PaintPlan, buffers: number, rows: number): number {
+export function iterationWork(
+  { known, wanted }: Uncovering,
+  { language, encoder, decoder, head }: Costs,
+  { grid, diffusionSteps }: PaintPlan,
+  buffers: number,
+  rows: number,
+): number {
   const context = buffers + known.length;
-  return context * (encoder + rows * language) + rows * ((buffers + grid * grid) * decoder + wanted.length * diffusionSteps * head);
+  return (
+    context * (encoder + rows * language) +
+    rows * ((buffers + grid * grid) * decoder + wanted.length * diffusionSteps * head)
+  );
 }
 
 /** Time left by the work done so far. */
@@ -69,6 +85,8 @@ export class Clock {
   }
 
   get secondsLeft(): number | undefined {
-    return this.#done === 0 ? undefined : (Math.max(0, this.#total - this.#done) * this.milliseconds) / this.#done / 1000;
+    return this.#done === 0
+      ? undefined
+      : (Math.max(0, this.#total - this.#done) * this.milliseconds) / this.#done / 1000;
   }
 }

@@ -53,14 +53,18 @@ export class Prompts {
     const best = this.#entries
       .filter(({ sequence }) => sequence.capacity >= needed)
       .map((entry) => ({ entry, shared: common(entry.prompt, prompt) }))
-      .reduce<{ readonly entry: Entry; readonly shared: number } | undefined>((a, b) => (a !== undefined && a.shared >= b.shared ? a : b), undefined);
+      .reduce<{ readonly entry: Entry; readonly shared: number } | undefined>(
+        (a, b) => (a !== undefined && a.shared >= b.shared ? a : b),
+        undefined,
+      );
     if (best !== undefined && best.shared === ids.length && best.entry.prompt.ids.length === ids.length) {
       this.#entries.splice(this.#entries.indexOf(best.entry), 1);
       this.#entries.push(best.entry);
       return best.entry.sequence;
     }
     const capacity = Math.min(this.#language.config.contextWindow, Math.max(needed, 2 * this.#room + COMMON_ROOM));
-    const sequence = best === undefined || best.shared === 0 ? new Sequence(this.#pages, capacity) : best.entry.sequence.fork();
+    const sequence =
+      best === undefined || best.shared === 0 ? new Sequence(this.#pages, capacity) : best.entry.sequence.fork();
     try {
       sequence.truncate(best?.shared ?? 0);
       await this.#fill(sequence, prompt, visual, pause);
@@ -101,7 +105,12 @@ export class Prompts {
     this.#pool.free();
   }
 
-  async #fill(sequence: Sequence, { ids, picture }: PaintPrompt, visual: Tensor | undefined, pause: () => Promise<void>): Promise<void> {
+  async #fill(
+    sequence: Sequence,
+    { ids, picture }: PaintPrompt,
+    visual: Tensor | undefined,
+    pause: () => Promise<void>,
+  ): Promise<void> {
     const { backend } = this.#language;
     const ring = backend.ids(ids.length);
     try {
@@ -112,7 +121,13 @@ export class Prompts {
         const inside = picture !== undefined && visual !== undefined && start >= picture.at && start < end;
         const border = inside ? end : picture !== undefined && start < picture.at ? picture.at : ids.length;
         const count = Math.min(this.#chunk, border - start);
-        backend.scope(() => void this.#forward(sequence, inside ? backend.rows(visual, start - picture.at, count) : this.#language.embed(ring, start, count)));
+        backend.scope(
+          () =>
+            void this.#forward(
+              sequence,
+              inside ? backend.rows(visual, start - picture.at, count) : this.#language.embed(ring, start, count),
+            ),
+        );
         await pause();
       }
     } finally {

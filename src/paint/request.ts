@@ -50,11 +50,23 @@ const MOST = { guidance: 100, temperature: 100, count: 1024, seed: 2 ** 32 - 1 }
 /** Throws `InputError` naming the value, the limit and the remedy. */
 export function planOf(request: PaintRequest, config: UniPicConfig): PaintPlan {
   const { prompt, source, guidanceSchedule = 'constant' } = request;
-  if (typeof prompt !== 'string' || prompt.trim() === '') throw new InputError('empty', 'the prompt is empty; say in words what to paint or to change');
+  if (typeof prompt !== 'string' || prompt.trim() === '')
+    throw new InputError('empty', 'the prompt is empty; say in words what to paint or to change');
   const size = request.size ?? source?.size ?? config.defaultSize;
-  if (!config.sizes.includes(size)) throw new InputError('argument', `size: ${size} pixels; this model paints ${config.sizes.join(', ')} pixels a side`, { size, known: config.sizes });
-  if (source !== undefined && source.size !== size) throw new InputError('argument', `size: ${size} pixels, the source has ${source.size}; an edit is as large as its source: resize it first`, { size, source: source.size });
-  if (guidanceSchedule !== 'constant' && guidanceSchedule !== 'linear') throw new InputError('argument', `guidanceSchedule: ${String(guidanceSchedule)}; use 'constant' or 'linear'`);
+  if (!config.sizes.includes(size))
+    throw new InputError(
+      'argument',
+      `size: ${size} pixels; this model paints ${config.sizes.join(', ')} pixels a side`,
+      { size, known: config.sizes },
+    );
+  if (source !== undefined && source.size !== size)
+    throw new InputError(
+      'argument',
+      `size: ${size} pixels, the source has ${source.size}; an edit is as large as its source: resize it first`,
+      { size, source: source.size },
+    );
+  if (guidanceSchedule !== 'constant' && guidanceSchedule !== 'linear')
+    throw new InputError('argument', `guidanceSchedule: ${String(guidanceSchedule)}; use 'constant' or 'linear'`);
   const grid = size / config.patch;
   return {
     prompt,
@@ -62,15 +74,31 @@ export function planOf(request: PaintRequest, config: UniPicConfig): PaintPlan {
     grid,
     guidanceSchedule,
     seed: within('seed', request.seed, { least: 0, most: MOST.seed, whole: true }),
-    iterations: within('iterations', request.iterations ?? Math.min(config.paint.iterations, grid * grid), { least: 1, most: grid * grid, whole: true }),
-    diffusionSteps: within('diffusionSteps', request.diffusionSteps ?? config.paint.diffusionSteps, { least: 1, most: config.diffusion.trainSteps, whole: true }),
+    iterations: within('iterations', request.iterations ?? Math.min(config.paint.iterations, grid * grid), {
+      least: 1,
+      most: grid * grid,
+      whole: true,
+    }),
+    diffusionSteps: within('diffusionSteps', request.diffusionSteps ?? config.paint.diffusionSteps, {
+      least: 1,
+      most: config.diffusion.trainSteps,
+      whole: true,
+    }),
     guidance: within('guidance', request.guidance ?? config.paint.guidance, { least: 0, most: MOST.guidance }),
     temperature: within('temperature', request.temperature ?? 1, { least: 0, most: MOST.temperature }),
     count: within('count', request.count ?? 1, { least: 1, most: MOST.count, whole: true }),
   };
 }
 
-function within(name: string, value: number, { least, most, whole = false }: { readonly least: number; readonly most: number; readonly whole?: boolean }): number {
+function within(
+  name: string,
+  value: number,
+  { least, most, whole = false }: { readonly least: number; readonly most: number; readonly whole?: boolean },
+): number {
   if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
-  throw new InputError('argument', `${name}: ${String(value)} is not a ${whole ? 'whole ' : ''}number from ${least} to ${most}`, { name, least, most });
+  throw new InputError(
+    'argument',
+    `${name}: ${String(value)} is not a ${whole ? 'whole ' : ''}number from ${least} to ${most}`,
+    { name, least, most },
+  );
 }

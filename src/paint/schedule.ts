@@ -36,7 +36,11 @@ function roundHalfEven(value: number): number {
 }
 
 /** Ancestral sampling with a learned variance over spaced steps whose betas are computed anew; noisiest first. `temperature` scales the noise. */
-export function diffusionSchedule({ trainSteps, maxBeta, prediction }: DiffusionConfig, count: number, temperature: number): readonly DiffusionStep[] {
+export function diffusionSchedule(
+  { trainSteps, maxBeta, prediction }: DiffusionConfig,
+  count: number,
+  temperature: number,
+): readonly DiffusionStep[] {
   const times = spacedSteps(trainSteps, count);
   const wanted = new Set(times);
   const kept: number[] = [];
@@ -70,7 +74,9 @@ export function diffusionSchedule({ trainSteps, maxBeta, prediction }: Diffusion
   });
   // The last step's posterior has no variance; its neighbour's stands in, though no noise is added there.
   const stand = steps[1]?.variance ?? steps[0]?.beta ?? 1;
-  return steps.map(({ time, spec }, i) => ({ time, spec: i === 0 ? { ...spec, lowLogVariance: Math.log(stand) } : spec })).reverse();
+  return steps
+    .map(({ time, spec }, i) => ({ time, spec: i === 0 ? { ...spec, lowLogVariance: Math.log(stand) } : spec }))
+    .reverse();
 }
 
 /** How many of `masked` tokens are still masked after `iteration` (from 0) of `iterations`: MAR's cosine, at least one and one fewer than before. */
@@ -92,12 +98,17 @@ export interface Uncovering {
 /** Throws `InputError('argument')` for an order that is no permutation. */
 export function uncoverings(order: Int32Array, iterations: number): readonly Uncovering[] {
   const total = order.length;
-  if (new Set(order).size !== total || order.some((position) => position < 0 || position >= total)) throw new InputError('argument', `an order of ${total} positions should hold each once`);
+  if (new Set(order).size !== total || order.some((position) => position < 0 || position >= total))
+    throw new InputError('argument', `an order of ${total} positions should hold each once`);
   let masked = total;
   return Array.from({ length: iterations }, (_, iteration) => {
     const length = maskLength(total, masked, iteration, iterations);
     const left = iteration === iterations - 1 ? 0 : length;
-    const step = { known: order.slice(masked).sort(), wanted: order.slice(left, Math.max(left, masked)).sort(), length };
+    const step = {
+      known: order.slice(masked).sort(),
+      wanted: order.slice(left, Math.max(left, masked)).sort(),
+      length,
+    };
     masked = Math.min(masked, left);
     return step;
   });

@@ -26,7 +26,12 @@ function place(build: WasmBuild): URL {
 async function compile(build: WasmBuild): Promise<WebAssembly.Module> {
   const url = place(build);
   const unavailable = (problem: string, cause?: unknown): DeviceError =>
-    new DeviceError('unavailable', `${url.href}: ${problem}; serve the .wasm files beside Octavo's scripts`, { url: url.href }, { cause });
+    new DeviceError(
+      'unavailable',
+      `${url.href}: ${problem}; serve the .wasm files beside Octavo's scripts`,
+      { url: url.href },
+      { cause },
+    );
   let response: Response;
   try {
     response = await fetch(url);
@@ -36,7 +41,8 @@ async function compile(build: WasmBuild): Promise<WebAssembly.Module> {
   if (!response.ok) throw unavailable(`HTTP status ${response.status}`);
   try {
     // Servers that do not know the type of .wasm files make streaming compilation fail.
-    if (response.headers.get('content-type')?.startsWith('application/wasm') === true) return await WebAssembly.compileStreaming(response);
+    if (response.headers.get('content-type')?.startsWith('application/wasm') === true)
+      return await WebAssembly.compileStreaming(response);
     return await WebAssembly.compile(await response.arrayBuffer());
   } catch (cause) {
     throw unavailable(`could not be compiled (${cause instanceof Error ? cause.message : String(cause)})`, cause);
@@ -52,7 +58,8 @@ export function createBrowserPlatform(): Platform {
     cores: globalThis.navigator?.hardwareConcurrency ?? 1,
     distrusted: [],
     spawnPool: spawnPoolWorker,
-    sessions: async () => (ModelStore.supported ? new (await import('../store/sessions.ts')).IndexedShelf() : undefined),
+    sessions: async () =>
+      ModelStore.supported ? new (await import('../store/sessions.ts')).IndexedShelf() : undefined,
     open: {},
   };
 }

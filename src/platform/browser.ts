@@ -10,7 +10,8 @@ import { cloneable } from './input.ts';
 
 export function createBrowserFace(): FacePlatform {
   return {
-    startEngine: async () => workerEndpoint(new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'octavo' })),
+    startEngine: async () =>
+      workerEndpoint(new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'octavo' })),
     input: (input: ModelInput) => {
       if (input === 'nano') return new URL('../models/nano/nano.gguf', import.meta.url).href;
       if (typeof input === 'string' && !input.startsWith('hf:')) return new URL(input, globalThis.location?.href).href;

@@ -3,7 +3,10 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /** OCTAVO_CACHE names another. Read when it is used, so that a program can set it. */
-export function sessionFolder(environment: NodeJS.ProcessEnv = process.env, system: NodeJS.Platform = process.platform): string {
+export function sessionFolder(
+  environment: NodeJS.ProcessEnv = process.env,
+  system: NodeJS.Platform = process.platform,
+): string {
   return join(environment['OCTAVO_CACHE'] ?? join(cacheFolder(environment, system), 'octavo'), 'sessions');
 }
 

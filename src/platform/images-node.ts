@@ -10,7 +10,17 @@ interface NodeImage {
 }
 
 interface NodePaper extends Paper {
-  drawImage(image: unknown, x: number, y: number, width: number, height: number, toX: number, toY: number, toWidth: number, toHeight: number): void;
+  drawImage(
+    image: unknown,
+    x: number,
+    y: number,
+    width: number,
+    height: number,
+    toX: number,
+    toY: number,
+    toWidth: number,
+    toHeight: number,
+  ): void;
 }
 
 /** What is used of the package: a type of our own, so that the published types do without it. */
@@ -27,12 +37,22 @@ export function createNodeDecoder(load: () => Promise<NodeCanvas> = () => import
       try {
         canvas = await load();
       } catch (cause) {
-        throw new DeviceError('unavailable', `${name}: Node decodes images by the package @napi-rs/canvas, which is not installed (or not for this system): npm i @napi-rs/canvas. Pixels {data, width, height} need none`, { package: '@napi-rs/canvas' }, { cause });
+        throw new DeviceError(
+          'unavailable',
+          `${name}: Node decodes images by the package @napi-rs/canvas, which is not installed (or not for this system): npm i @napi-rs/canvas. Pixels {data, width, height} need none`,
+          { package: '@napi-rs/canvas' },
+          { cause },
+        );
       }
       const image = await canvas.loadImage(file);
       const { width, height } = image;
       checkSize(width, height, name);
-      return readBands(width, height, (w, h) => canvas.createCanvas(w, h).getContext('2d'), (paper, top, rows) => paper.drawImage(image, 0, top, width, rows, 0, 0, width, rows));
+      return readBands(
+        width,
+        height,
+        (w, h) => canvas.createCanvas(w, h).getContext('2d'),
+        (paper, top, rows) => paper.drawImage(image, 0, top, width, rows, 0, 0, width, rows),
+      );
     },
   };
 }

@@ -8,7 +8,12 @@ export function cloneable(input: ModelInput): ModelInput {
   if (input instanceof Uint8Array) return blob(input);
   if (Array.isArray(input)) return input as readonly File[];
   if (typeof input === 'object' && input !== null) {
-    return Object.fromEntries(Object.entries(input as Readonly<Record<string, Blob | Uint8Array>>).map(([name, part]) => [name, part instanceof Blob ? part : blob(part)]));
+    return Object.fromEntries(
+      Object.entries(input as Readonly<Record<string, Blob | Uint8Array>>).map(([name, part]) => [
+        name,
+        part instanceof Blob ? part : blob(part),
+      ]),
+    );
   }
   throw new InputError('argument', `the model must be 'nano', a URL, a File, bytes or a path, not ${typeof input}`);
 }

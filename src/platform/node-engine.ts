@@ -36,7 +36,12 @@ export function createNodePlatform(assets = new URL('./', import.meta.url)): Pla
     try {
       return await WebAssembly.compile(await readFile(path));
     } catch (cause) {
-      throw new DeviceError('unavailable', `${path}: could not be read or compiled; install octavo again, or build it (npm run build)`, { path }, { cause });
+      throw new DeviceError(
+        'unavailable',
+        `${path}: could not be read or compiled; install octavo again, or build it (npm run build)`,
+        { path },
+        { cause },
+      );
     }
   };
   const [major = 0] = process.versions.node.split('.').map(Number);

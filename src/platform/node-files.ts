@@ -24,16 +24,21 @@ export const nodeFiles: FileSystemReader = {
         name: path,
         size,
         stream: (start, end, signal) =>
-          readAhead(start, end, async (from, to) => {
-            const chunk = new Uint8Array(to - from);
-            let filled = 0;
-            while (filled < chunk.length) {
-              const { bytesRead } = await handle.read(chunk, filled, chunk.length - filled, from + filled);
-              if (bytesRead === 0) break;
-              filled += bytesRead;
-            }
-            return filled === chunk.length ? chunk : chunk.subarray(0, filled);
-          }, signal),
+          readAhead(
+            start,
+            end,
+            async (from, to) => {
+              const chunk = new Uint8Array(to - from);
+              let filled = 0;
+              while (filled < chunk.length) {
+                const { bytesRead } = await handle.read(chunk, filled, chunk.length - filled, from + filled);
+                if (bytesRead === 0) break;
+                filled += bytesRead;
+              }
+              return filled === chunk.length ? chunk : chunk.subarray(0, filled);
+            },
+            signal,
+          ),
         close: () => handle.close(),
       };
       return sha256 === undefined ? source : { ...source, expectedSha256: sha256 };
@@ -46,10 +51,19 @@ export const nodeFiles: FileSystemReader = {
 };
 
 function isMissing(cause: unknown): boolean {
-  return typeof cause === 'object' && cause !== null && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR');
+  return (
+    typeof cause === 'object' &&
+    cause !== null &&
+    'code' in cause &&
+    (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
+  );
 }
 
 function unreadable(path: string, cause: unknown): FileError {
-  const reason = isMissing(cause) ? 'no such file; check the path' : cause instanceof Error ? cause.message : String(cause);
+  const reason = isMissing(cause)
+    ? 'no such file; check the path'
+    : cause instanceof Error
+      ? cause.message
+      : String(cause);
   return new FileError('missing', { file: path, field: 'file' }, reason, { cause });
 }

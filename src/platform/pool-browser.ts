@@ -2,7 +2,10 @@
 import type { PoolStart, PoolWorker } from '../backend/pool.ts';
 
 export function spawnPoolWorker(start: PoolStart): PoolWorker {
-  const worker = new Worker(new URL('./pool.js', import.meta.url), { type: 'module', name: `octavo pool ${start.thread}` });
+  const worker = new Worker(new URL('./pool.js', import.meta.url), {
+    type: 'module',
+    name: `octavo pool ${start.thread}`,
+  });
   let end: (error: Error | undefined) => void;
   const ended = new Promise<Error | undefined>((resolve) => {
     end = resolve;
@@ -20,7 +23,7 @@ export function spawnPoolWorker(start: PoolStart): PoolWorker {
     };
     worker.onerror = (event): void => {
       event.preventDefault();
-      fail(event.message || 'its script (pool.js) could not be loaded; serve it beside Octavo\'s other scripts');
+      fail(event.message || "its script (pool.js) could not be loaded; serve it beside Octavo's other scripts");
     };
     worker.onmessageerror = (): void => fail('the shared memory could not be sent to it');
   });

@@ -16,7 +16,14 @@ try {
 `;
 
 export function spawnPoolWorker(start: PoolStart): PoolWorker {
-  const worker = new Worker(SCRIPT, { eval: true, workerData: start, name: `octavo pool ${start.thread}`, stdout: false, stderr: false, execArgv: [] });
+  const worker = new Worker(SCRIPT, {
+    eval: true,
+    workerData: start,
+    name: `octavo pool ${start.thread}`,
+    stdout: false,
+    stderr: false,
+    execArgv: [],
+  });
   let end: (error: Error | undefined) => void;
   const ended = new Promise<Error | undefined>((resolve) => {
     end = resolve;
@@ -29,10 +36,13 @@ export function spawnPoolWorker(start: PoolStart): PoolWorker {
       worker.unref();
     });
     worker.once('error', (error) => {
-      failure = new Error(`pool thread ${start.thread}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      failure = new Error(`pool thread ${start.thread}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     });
     worker.once('exit', (code) => {
-      const error = failure ?? (code === 0 ? undefined : new Error(`pool thread ${start.thread} ended with code ${code}`));
+      const error =
+        failure ?? (code === 0 ? undefined : new Error(`pool thread ${start.thread} ended with code ${code}`));
       reject(error ?? new Error(`pool thread ${start.thread} ended`));
       end(error);
     });

@@ -127,9 +127,21 @@ function family(prefix: Key): IDBKeyRange {
 function normalise(cause: unknown, name: string): Error {
   if (cause instanceof StorageError) return cause;
   if (cause instanceof Error || cause instanceof DOMException) {
-    if (cause.name === 'QuotaExceededError') return new StorageError('quota', `${name}: the browser gives this site no more room`, {}, { cause });
-    if (cause instanceof DOMException) return new StorageError('unavailable', `${name}: IndexedDB failed: ${cause.name}${cause.message === '' ? '' : `, ${cause.message}`}`, {}, { cause });
+    if (cause.name === 'QuotaExceededError')
+      return new StorageError('quota', `${name}: the browser gives this site no more room`, {}, { cause });
+    if (cause instanceof DOMException)
+      return new StorageError(
+        'unavailable',
+        `${name}: IndexedDB failed: ${cause.name}${cause.message === '' ? '' : `, ${cause.message}`}`,
+        {},
+        { cause },
+      );
     return cause;
   }
-  return new StorageError('unavailable', `${name}: IndexedDB failed without giving a reason (a private window, or the browser is closing)`, {}, { cause });
+  return new StorageError(
+    'unavailable',
+    `${name}: IndexedDB failed without giving a reason (a private window, or the browser is closing)`,
+    {},
+    { cause },
+  );
 }

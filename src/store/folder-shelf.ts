@@ -25,7 +25,9 @@ export class FolderShelf implements Shelf {
 
   async manifests(): Promise<readonly unknown[]> {
     const files = await this.#list('names');
-    return Promise.all(files.filter((file) => !file.includes('.')).map((file) => this.#manifest(join(this.place, 'names', file))));
+    return Promise.all(
+      files.filter((file) => !file.includes('.')).map((file) => this.#manifest(join(this.place, 'names', file))),
+    );
   }
 
   manifest(name: string): Promise<unknown> {
@@ -70,7 +72,8 @@ export class FolderShelf implements Shelf {
       });
       await rename(draft, target);
       // What cannot be removed now is swept later.
-      if (isManifest(before) && before.generation !== generation) await this.#drop(before.generation).catch(() => undefined);
+      if (isManifest(before) && before.generation !== generation)
+        await this.#drop(before.generation).catch(() => undefined);
     }, generation);
   }
 
@@ -88,7 +91,8 @@ export class FolderShelf implements Shelf {
 
   async remove(name: string, generation?: string): Promise<boolean> {
     const found = await this.manifest(name);
-    if (found === undefined || (generation !== undefined && !(isManifest(found) && found.generation === generation))) return false;
+    if (found === undefined || (generation !== undefined && !(isManifest(found) && found.generation === generation)))
+      return false;
     await this.#fault(() => rm(this.#name(name), { force: true }));
     if (isManifest(found)) await this.#drop(found.generation);
     return true;
@@ -99,7 +103,9 @@ export class FolderShelf implements Shelf {
   }
 
   async discard(generation: string): Promise<void> {
-    const committed = (await this.manifests()).some((manifest) => isManifest(manifest) && manifest.generation === generation);
+    const committed = (await this.manifests()).some(
+      (manifest) => isManifest(manifest) && manifest.generation === generation,
+    );
     if (!committed) await this.#drop(generation);
   }
 
@@ -109,14 +115,22 @@ export class FolderShelf implements Shelf {
     for (const generation of await this.#list('parts')) {
       if (named.has(generation)) continue;
       const folder = this.#parts(generation);
-      const changed = await stat(folder).then(({ mtimeMs }) => mtimeMs, () => Infinity);
+      const changed = await stat(folder).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => Infinity,
+      );
       if (Date.now() - changed <= age) continue;
       await rm(folder, { recursive: true, force: true });
       swept++;
     }
     for (const file of await this.#list('names')) {
       const path = join(this.place, 'names', file);
-      const changed = file.includes('.') ? await stat(path).then(({ mtimeMs }) => mtimeMs, () => Infinity) : Infinity;
+      const changed = file.includes('.')
+        ? await stat(path).then(
+            ({ mtimeMs }) => mtimeMs,
+            () => Infinity,
+          )
+        : Infinity;
       if (Date.now() - changed > age) await rm(path, { force: true });
     }
     return swept;
@@ -182,8 +196,14 @@ export class FolderShelf implements Shelf {
   #named(cause: unknown): StorageError {
     if (cause instanceof StorageError) return cause;
     const code = codeOf(cause);
-    if (code === 'ENOSPC' || code === 'EDQUOT') return new StorageError('quota', `${this.place}: the disk is full`, {}, { cause });
-    return new StorageError('unavailable', `${this.place}: ${cause instanceof Error ? cause.message : String(cause)}`, {}, { cause });
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      return new StorageError('quota', `${this.place}: the disk is full`, {}, { cause });
+    return new StorageError(
+      'unavailable',
+      `${this.place}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {},
+      { cause },
+    );
   }
 }
 
@@ -204,5 +224,7 @@ async function renew(folder: string): Promise<void> {
 }
 
 function codeOf(cause: unknown): string | undefined {
-  return typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
+  return typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string'
+    ? cause.code
+    : undefined;
 }

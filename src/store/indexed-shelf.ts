@@ -46,7 +46,10 @@ export class IndexedShelf implements Shelf {
     // An exact-size copy: a view would store its whole buffer.
     const value = (await this.#database.blobs()) ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes.slice();
     await this.#leased(generation, [], () => ({
-      put: [{ key: ['part', generation, part], value }, { key: ['lease', generation], value: Date.now() }],
+      put: [
+        { key: ['part', generation, part], value },
+        { key: ['lease', generation], value: Date.now() },
+      ],
     }));
   }
 
@@ -81,7 +84,10 @@ export class IndexedShelf implements Shelf {
   async remove(name: string, generation?: string): Promise<boolean> {
     let removed = false;
     await this.#database.changeAll(manifestKeys(name), (both) => {
-      removed = generation === undefined ? both.some((each) => each !== undefined) : both.find(isManifest)?.generation === generation;
+      removed =
+        generation === undefined
+          ? both.some((each) => each !== undefined)
+          : both.find(isManifest)?.generation === generation;
       return removed ? { remove: [...manifestKeys(name), ...partsOf(both)] } : {};
     });
     return removed;
@@ -94,7 +100,16 @@ export class IndexedShelf implements Shelf {
 
   async discard(generation: string): Promise<void> {
     // Without a lease it was committed, though its writer did not hear of it, or swept.
-    await this.#database.change(['lease', generation], (lease) => (lease === undefined ? {} : { remove: [['lease', generation], ['part', generation]] }));
+    await this.#database.change(['lease', generation], (lease) =>
+      lease === undefined
+        ? {}
+        : {
+            remove: [
+              ['lease', generation],
+              ['part', generation],
+            ],
+          },
+    );
   }
 
   async sweep(age: number): Promise<number> {
@@ -105,7 +120,12 @@ export class IndexedShelf implements Shelf {
         // Looked at again where it is decided: its writer may have renewed it.
         if (typeof lease === 'number' && Date.now() - lease <= age) return {};
         swept++;
-        return { remove: [['lease', generation], ['part', generation]] };
+        return {
+          remove: [
+            ['lease', generation],
+            ['part', generation],
+          ],
+        };
       });
     }
     return swept + (await this.#sweepNameless());
@@ -116,8 +136,11 @@ export class IndexedShelf implements Shelf {
     const parts = await this.#database.keys(['part']);
     const named = new Set((await this.#database.keys(['lease'])).map(([, generation]) => generation));
     for (const manifest of await this.manifests()) if (isManifest(manifest)) named.add(manifest.generation);
-    const nameless = [...new Set(parts.map(([, generation]) => generation))].filter((generation) => generation !== undefined && !named.has(generation));
-    for (const generation of nameless) await this.#database.change(['lease', generation ?? ''], () => ({ remove: [['part', generation ?? '']] }));
+    const nameless = [...new Set(parts.map(([, generation]) => generation))].filter(
+      (generation) => generation !== undefined && !named.has(generation),
+    );
+    for (const generation of nameless)
+      await this.#database.change(['lease', generation ?? ''], () => ({ remove: [['part', generation ?? '']] }));
     return nameless.length;
   }
 
@@ -131,7 +154,11 @@ export class IndexedShelf implements Shelf {
   }
 
   /** A change by the one who writes `generation`, and only while its lease is there. */
-  async #leased(generation: string, keys: readonly Key[], decide: (found: readonly unknown[]) => Change): Promise<void> {
+  async #leased(
+    generation: string,
+    keys: readonly Key[],
+    decide: (found: readonly unknown[]) => Change,
+  ): Promise<void> {
     await this.#database.changeAll([['lease', generation], ...keys], ([lease, ...found]) => {
       if (lease === undefined) throw leaseLost(this.place);
       return decide(found);
@@ -140,7 +167,10 @@ export class IndexedShelf implements Shelf {
 }
 
 function manifestKeys(name: string): readonly Key[] {
-  return [['session', name], ['copy', name]];
+  return [
+    ['session', name],
+    ['copy', name],
+  ];
 }
 
 /** The parts of the generations that manifests name. */
@@ -149,5 +179,9 @@ function partsOf(manifests: readonly unknown[]): readonly Key[] {
 }
 
 export function leaseLost(place: string): StorageError {
-  return new StorageError('changed', `${place}: another tab took the half-written session for one of a closed tab and removed it; save again`, {});
+  return new StorageError(
+    'changed',
+    `${place}: another tab took the half-written session for one of a closed tab and removed it; save again`,
+    {},
+  );
 }

@@ -72,7 +72,15 @@ export class ModelStore {
   async list(): Promise<StoredFile[]> {
     const manifests = await this.#database.all<Manifest>(['file']);
     return manifests.map(({ key, url, model, name, size, received, complete, sha256, created }) => ({
-      key, url, model, name, size, received, complete, created: new Date(created), ...(sha256 === undefined ? {} : { sha256 }),
+      key,
+      url,
+      model,
+      name,
+      size,
+      received,
+      complete,
+      created: new Date(created),
+      ...(sha256 === undefined ? {} : { sha256 }),
     }));
   }
 
@@ -127,7 +135,11 @@ export class ModelStore {
    * Writes what has come since `before` (the manifest as last read or written; undefined: none) and the new manifest.
    * `records` are exact-size arrays by index. False, and nothing written, when another tab has written meanwhile.
    */
-  async commit(before: Manifest | undefined, after: Manifest, records: readonly { readonly index: number; readonly bytes: Uint8Array }[]): Promise<boolean> {
+  async commit(
+    before: Manifest | undefined,
+    after: Manifest,
+    records: readonly { readonly index: number; readonly bytes: Uint8Array }[],
+  ): Promise<boolean> {
     const asBlobs = records.length > 0 && (await this.#database.blobs());
     const put = records.map(({ index, bytes }) => ({
       key: ['data', after.key, index],
@@ -136,9 +148,14 @@ export class ModelStore {
     }));
     let written = false;
     await this.#database.change<Manifest>(['file', after.key], (found) => {
-      written = found?.received === before?.received && found?.complete === before?.complete && found?.created === before?.created;
+      written =
+        found?.received === before?.received &&
+        found?.complete === before?.complete &&
+        found?.created === before?.created;
       if (!written) return {};
-      return { put: [...put, { key: ['url', after.url], value: after.key }, { key: ['file', after.key], value: after }] };
+      return {
+        put: [...put, { key: ['url', after.url], value: after.key }, { key: ['file', after.key], value: after }],
+      };
     });
     return written;
   }
@@ -146,7 +163,10 @@ export class ModelStore {
   /** Everything of one file, in one transaction. */
   async discard(key: string): Promise<void> {
     await this.#database.change<Manifest>(['file', key], (found) => {
-      const remove: Key[] = [['file', key], ['data', key]];
+      const remove: Key[] = [
+        ['file', key],
+        ['data', key],
+      ];
       if (found !== undefined) remove.push(['url', found.url]);
       return { remove };
     });
@@ -184,5 +204,10 @@ export class ModelStore {
 }
 
 function lost(manifest: Manifest, index: number, cause?: unknown): StorageError {
-  return new StorageError('unavailable', `${manifest.name}: part ${index} of the stored copy is gone or unreadable; remove it (store.remove) and load again`, { key: manifest.key, part: index }, { cause });
+  return new StorageError(
+    'unavailable',
+    `${manifest.name}: part ${index} of the stored copy is gone or unreadable; remove it (store.remove) and load again`,
+    { key: manifest.key, part: index },
+    { cause },
+  );
 }

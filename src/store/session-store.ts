@@ -32,7 +32,10 @@ export interface SessionUsage {
   readonly quota: number | undefined;
 }
 
-export interface SaveFacts extends Pick<SessionManifest, 'version' | 'name' | 'model' | 'modelName' | 'kind' | 'tokens' | 'automatic' | 'chain'> {
+export interface SaveFacts extends Pick<
+  SessionManifest,
+  'version' | 'name' | 'model' | 'modelName' | 'kind' | 'tokens' | 'automatic' | 'chain'
+> {
   /** Of all parts: what the quota must hold. */
   readonly bytes: number;
 }
@@ -58,9 +61,16 @@ export class SessionStore {
     await this.#shelf.sweep(LEASE);
     return (await this.#manifests())
       .sort((a, b) => b.used - a.used || b.saved - a.saved)
-      .map(({ name, modelName, model, tokens, bytes, automatic, saved, used }) => (
-        { name, model: modelName, fingerprint: model, tokens, bytes, automatic, saved: new Date(saved), used: new Date(used) }
-      ));
+      .map(({ name, modelName, model, tokens, bytes, automatic, saved, used }) => ({
+        name,
+        model: modelName,
+        fingerprint: model,
+        tokens,
+        bytes,
+        automatic,
+        saved: new Date(saved),
+        used: new Date(used),
+      }));
   }
 
   /** Removes a session, readable or not; false where there is none of that name. */
@@ -70,7 +80,11 @@ export class SessionStore {
 
   async usage(): Promise<SessionUsage> {
     const manifests = await this.#manifests();
-    return { sessions: manifests.length, bytes: manifests.reduce((sum, { bytes }) => sum + bytes, 0), ...(await this.#shelf.estimate()) };
+    return {
+      sessions: manifests.length,
+      bytes: manifests.reduce((sum, { bytes }) => sum + bytes, 0),
+      ...(await this.#shelf.estimate()),
+    };
   }
 
   /**
@@ -93,7 +107,21 @@ export class SessionStore {
       }
       const now = Date.now();
       const { version, name, model, modelName, kind, tokens, automatic, chain } = facts;
-      const manifest = sealed({ version, name, generation, model, modelName, kind, tokens, bytes, parts: part, automatic, chain, saved: now, used: now });
+      const manifest = sealed({
+        version,
+        name,
+        generation,
+        model,
+        modelName,
+        kind,
+        tokens,
+        bytes,
+        parts: part,
+        automatic,
+        chain,
+        saved: now,
+        used: now,
+      });
       signal?.throwIfAborted();
       await this.#withRoom(facts, evict, () => this.#shelf.commit(manifest));
       return manifest;
@@ -107,9 +135,16 @@ export class SessionStore {
   /** The manifest of a name. Throws `InputError('argument')` where there is none, and `StorageError('checksum')` for one that is damaged. */
   async find(name: string): Promise<SessionManifest> {
     const found = await this.#shelf.manifest(checkName(name));
-    if (found === undefined) throw new InputError('argument', `no session '${name}' is saved here; Octavo.sessions.list() tells which are`, { name });
+    if (found === undefined)
+      throw new InputError('argument', `no session '${name}' is saved here; Octavo.sessions.list() tells which are`, {
+        name,
+      });
     if (!isManifest(found) || found.name !== name) {
-      throw new StorageError('checksum', `the entry of the saved session '${name}' in ${this.#shelf.place} is damaged; remove it (Octavo.sessions.remove) and save anew`, { name });
+      throw new StorageError(
+        'checksum',
+        `the entry of the saved session '${name}' in ${this.#shelf.place} is damaged; remove it (Octavo.sessions.remove) and save anew`,
+        { name },
+      );
     }
     return found;
   }
@@ -168,10 +203,14 @@ export class SessionStore {
     const others = (await this.#manifests().catch(() => [])).sort((a, b) => a.used - b.used);
     const { usage, quota } = await this.#shelf.estimate();
     const held = others.reduce((sum, one) => sum + one.bytes, 0);
-    const room = quota === undefined || usage === undefined ? '' : `, and ${this.#shelf.place} says that ${usage} of ${quota} bytes are taken`;
-    const remedy = others.length === 0
-      ? 'free disk space, remove stored models (Octavo.store.remove), or save with fewer kvBits'
-      : `remove some (Octavo.sessions.remove; the longest unused: '${others[0]?.name ?? ''}', ${others[0]?.bytes ?? 0} bytes), save with {evict: true}, or with fewer kvBits`;
+    const room =
+      quota === undefined || usage === undefined
+        ? ''
+        : `, and ${this.#shelf.place} says that ${usage} of ${quota} bytes are taken`;
+    const remedy =
+      others.length === 0
+        ? 'free disk space, remove stored models (Octavo.store.remove), or save with fewer kvBits'
+        : `remove some (Octavo.sessions.remove; the longest unused: '${others[0]?.name ?? ''}', ${others[0]?.bytes ?? 0} bytes), save with {evict: true}, or with fewer kvBits`;
     return new StorageError(
       'quota',
       `the session '${name}' needs ${bytes} bytes and there is no room for it; other saved sessions take ${held} bytes${room}: ${remedy}`,
@@ -183,7 +222,11 @@ export class SessionStore {
 
 function checkName(name: unknown): string {
   if (typeof name !== 'string' || name.length === 0 || name.length > MOST_NAME) {
-    throw new InputError('argument', `name: ${typeof name === 'string' ? `${name.length} characters` : String(name)}; a session's name has 1 to ${MOST_NAME} characters`, { most: MOST_NAME });
+    throw new InputError(
+      'argument',
+      `name: ${typeof name === 'string' ? `${name.length} characters` : String(name)}; a session's name has 1 to ${MOST_NAME} characters`,
+      { most: MOST_NAME },
+    );
   }
   return name;
 }

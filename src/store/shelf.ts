@@ -72,7 +72,9 @@ export function isManifest(value: unknown): value is SessionManifest {
   const found = value as Readonly<Record<keyof SessionManifest, unknown>>;
   const counts = [found.version, found.tokens, found.bytes, found.parts, found.saved, found.used];
   return (
-    [found.name, found.generation, found.model, found.modelName, found.kind].every((text) => typeof text === 'string') &&
+    [found.name, found.generation, found.model, found.modelName, found.kind].every(
+      (text) => typeof text === 'string',
+    ) &&
     counts.every((count) => typeof count === 'number' && Number.isFinite(count) && count >= 0) &&
     typeof found.automatic === 'boolean' &&
     Array.isArray(found.chain) &&
@@ -82,8 +84,23 @@ export function isManifest(value: unknown): value is SessionManifest {
 
 /** FNV-1a, 32 bits, over the fields in a fixed order. */
 function checkOf(facts: Omit<SessionManifest, 'check'>): number {
-  const { version, name, generation, model, modelName, kind, tokens, bytes, parts, automatic, chain, saved, used } = facts;
-  const text = JSON.stringify([version, name, generation, model, modelName, kind, tokens, bytes, parts, automatic, saved, used, chain.join(' ')]);
+  const { version, name, generation, model, modelName, kind, tokens, bytes, parts, automatic, chain, saved, used } =
+    facts;
+  const text = JSON.stringify([
+    version,
+    name,
+    generation,
+    model,
+    modelName,
+    kind,
+    tokens,
+    bytes,
+    parts,
+    automatic,
+    saved,
+    used,
+    chain.join(' '),
+  ]);
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;

@@ -51,7 +51,7 @@ export class AddedTokens {
   /** Calls `segment` and `token` for the parts of `text` in order. `special`: also special tokens. */
   split(text: string, special: boolean, segment: (text: string) => void, found: (token: AddedToken) => void): void {
     let done = 0;
-    for (let at = 0; !this.empty && at < text.length; ) {
+    for (let at = 0; !this.empty && at < text.length;) {
       const token = this.#at(text, at, special);
       if (token === undefined) {
         at++;
@@ -76,7 +76,12 @@ export class AddedTokens {
     let node = this.#root.next.get(first);
     for (let i = at + 1; node !== undefined; i++) {
       const { token } = node;
-      if (token !== undefined && (special || !token.special) && !(token.singleWord && (isWord(text, at, true) || isWord(text, i, false)))) best = token;
+      if (
+        token !== undefined &&
+        (special || !token.special) &&
+        !(token.singleWord && (isWord(text, at, true) || isWord(text, i, false)))
+      )
+        best = token;
       node = i < text.length ? node.next.get(text.charCodeAt(i)) : undefined;
     }
     return best;

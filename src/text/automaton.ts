@@ -37,7 +37,8 @@ function allCharacters(): string {
   if (universe !== undefined) return universe;
   const parts: string[] = [];
   const add = (from: number, to: number): void => {
-    for (let at = from; at < to; at += 4096) parts.push(String.fromCodePoint(...Array.from({ length: Math.min(4096, to - at) }, (_, i) => at + i)));
+    for (let at = from; at < to; at += 4096)
+      parts.push(String.fromCodePoint(...Array.from({ length: Math.min(4096, to - at) }, (_, i) => at + i)));
   };
   add(0, 0xd800);
   add(0xe000, SAMPLED_END);
@@ -59,14 +60,22 @@ function members(set: CharacterSet): Uint32Array {
   try {
     expression = new RegExp(`${set.source}+`, set.ignoreCase ? 'giu' : 'gu');
   } catch (cause) {
-    throw new ModelError('tokenizer', `tokenizer: the pretokeniser's class ${set.source.slice(0, 200)} is not valid`, { class: set.source.slice(0, 200) }, { cause });
+    throw new ModelError(
+      'tokenizer',
+      `tokenizer: the pretokeniser's class ${set.source.slice(0, 200)} is not valid`,
+      { class: set.source.slice(0, 200) },
+      { cause },
+    );
   }
   const text = allCharacters();
   const found: number[] = [];
   for (let match = expression.exec(text); match !== null; match = expression.exec(text)) {
     const end = expression.lastIndex;
     const low = text.charCodeAt(end - 1);
-    found.push(text.codePointAt(match.index) ?? 0, (text.codePointAt(end - (low >= 0xdc00 && low < 0xe000 ? 2 : 1)) ?? 0) + 1);
+    found.push(
+      text.codePointAt(match.index) ?? 0,
+      (text.codePointAt(end - (low >= 0xdc00 && low < 0xe000 ? 2 : 1)) ?? 0) + 1,
+    );
   }
   const result = Uint32Array.from(found);
   ranges.set(key, result);
@@ -82,13 +91,18 @@ function classify(sets: readonly CharacterSet[]): { of: Uint8Array; count: numbe
     const pairs = members(set);
     for (let i = 0; i < pairs.length; i += 2) {
       const end = pairs[i + 1] ?? 0;
-      for (let point = pairs[i] ?? 0; point < end; ) {
+      for (let point = pairs[i] ?? 0; point < end;) {
         // A run of one class at a time.
         const old = of[point] ?? 0;
         let to = split.get(old);
         if (to === undefined) {
           to = inside.length;
-          if (to > 254) throw new ModelError('tokenizer', 'tokenizer: the pretokeniser tells more than 254 classes of characters apart', {});
+          if (to > 254)
+            throw new ModelError(
+              'tokenizer',
+              'tokenizer: the pretokeniser tells more than 254 classes of characters apart',
+              {},
+            );
           split.set(old, to);
           inside.push([...(inside[old] ?? []), true]);
         }
@@ -102,7 +116,11 @@ function classify(sets: readonly CharacterSet[]): { of: Uint8Array; count: numbe
   of.fill(of[UNASSIGNED] ?? 0, UNASSIGNED, TAGS);
   of.fill(of[UNASSIGNED] ?? 0, TAGS_END, PRIVATE);
   of.fill(of[PRIVATE] ?? 0, PRIVATE, POINTS);
-  return { of, count: inside.length, in: sets.map((_, s) => Uint8Array.from(inside, (row) => (row[s] === true ? 1 : 0))) };
+  return {
+    of,
+    count: inside.length,
+    in: sets.map((_, s) => Uint8Array.from(inside, (row) => (row[s] === true ? 1 : 0))),
+  };
 }
 
 type Instruction =
@@ -126,7 +144,11 @@ function assemble(pattern: Pattern): { program: Instruction[]; sets: CharacterSe
   };
   const add = (instruction: Instruction): number => {
     if (program.length >= MOST_INSTRUCTIONS) {
-      throw new ModelError('tokenizer', `tokenizer: the pretokeniser's expression needs more than ${MOST_INSTRUCTIONS} instructions`, { limit: MOST_INSTRUCTIONS });
+      throw new ModelError(
+        'tokenizer',
+        `tokenizer: the pretokeniser's expression needs more than ${MOST_INSTRUCTIONS} instructions`,
+        { limit: MOST_INSTRUCTIONS },
+      );
     }
     return program.push(instruction) - 1;
   };
@@ -135,15 +157,27 @@ function assemble(pattern: Pattern): { program: Instruction[]; sets: CharacterSe
     const at = add(split);
     return {
       at,
-      enter: (target) => { if (lazy) split.second = target; else split.first = target; },
-      leave: (target) => { if (lazy) split.first = target; else split.second = target; },
+      enter: (target) => {
+        if (lazy) split.second = target;
+        else split.first = target;
+      },
+      leave: (target) => {
+        if (lazy) split.first = target;
+        else split.second = target;
+      },
     };
   };
   const emit = (p: Pattern): void => {
     switch (p.kind) {
-      case 'set': add({ op: 'set', set: setOf(p.set) }); break;
-      case 'look': add({ op: p.negative ? 'not' : 'look', set: setOf(p.set) }); break;
-      case 'sequence': for (const part of p.parts) emit(part); break;
+      case 'set':
+        add({ op: 'set', set: setOf(p.set) });
+        break;
+      case 'look':
+        add({ op: p.negative ? 'not' : 'look', set: setOf(p.set) });
+        break;
+      case 'sequence':
+        for (const part of p.parts) emit(part);
+        break;
       case 'choice': {
         const ends: ((target: number) => void)[] = [];
         p.parts.forEach((part, i) => {
@@ -152,7 +186,10 @@ function assemble(pattern: Pattern): { program: Instruction[]; sets: CharacterSe
           branch.enter(program.length);
           emit(part);
           const jump = fork(false);
-          ends.push((target) => { jump.enter(target); jump.leave(target); });
+          ends.push((target) => {
+            jump.enter(target);
+            jump.leave(target);
+          });
           branch.leave(program.length);
         });
         for (const end of ends) end(program.length);
@@ -180,7 +217,8 @@ function assemble(pattern: Pattern): { program: Instruction[]; sets: CharacterSe
         }
         break;
       }
-      default: p satisfies never;
+      default:
+        p satisfies never;
     }
   };
   emit(pattern);
@@ -203,7 +241,11 @@ export function compileAutomaton(pattern: Pattern): Automaton {
     if (state === undefined) {
       state = lists.push(list);
       if (state > MOST_STATES) {
-        throw new ModelError('tokenizer', `tokenizer: the pretokeniser's expression needs more than ${MOST_STATES} states`, { limit: MOST_STATES });
+        throw new ModelError(
+          'tokenizer',
+          `tokenizer: the pretokeniser's expression needs more than ${MOST_STATES} states`,
+          { limit: MOST_STATES },
+        );
       }
       states.set(key, state);
     }
@@ -225,16 +267,30 @@ export function compileAutomaton(pattern: Pattern): Automaton {
         const at = stack.pop() ?? 0;
         if (seen[at] === round) continue;
         seen[at] = round;
-        if (++work > MOST_WORK) throw new ModelError('tokenizer', "tokenizer: the pretokeniser's expression is too complex", { limit: MOST_WORK });
+        if (++work > MOST_WORK)
+          throw new ModelError('tokenizer', "tokenizer: the pretokeniser's expression is too complex", {
+            limit: MOST_WORK,
+          });
         const instruction = program[at];
         if (instruction === undefined) continue;
         switch (instruction.op) {
-          case 'match': matched = true; break;
-          case 'split': stack.push(instruction.second, instruction.first); break;
-          case 'look': if (kinds(instruction.set, kind)) stack.push(at + 1); break;
-          case 'not': if (!kinds(instruction.set, kind)) stack.push(at + 1); break;
-          case 'set': if (kinds(instruction.set, kind)) next.push(at + 1); break;
-          default: instruction satisfies never;
+          case 'match':
+            matched = true;
+            break;
+          case 'split':
+            stack.push(instruction.second, instruction.first);
+            break;
+          case 'look':
+            if (kinds(instruction.set, kind)) stack.push(at + 1);
+            break;
+          case 'not':
+            if (!kinds(instruction.set, kind)) stack.push(at + 1);
+            break;
+          case 'set':
+            if (kinds(instruction.set, kind)) next.push(at + 1);
+            break;
+          default:
+            instruction satisfies never;
         }
       }
       table.push(stateOf(next) | (matched ? 0x8000 : 0));
@@ -259,7 +315,9 @@ export function compileAutomaton(pattern: Pattern): Automaton {
     blocks[b] = index;
   }
   const flat = new Uint8Array(packed.length * BLOCK);
-  packed.forEach((block, i) => { flat.set(block, i * BLOCK); });
+  packed.forEach((block, i) => {
+    flat.set(block, i * BLOCK);
+  });
   const transitions = new Uint16Array((lists.length + 1) * stride);
   transitions.set(table, stride);
   return { blocks, classes: flat, transitions, stride };

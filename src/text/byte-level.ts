@@ -13,7 +13,9 @@ const CHARACTERS: readonly string[] = (() => {
 /** U+0000 to U+0143 -> byte, or -1. */
 const BYTES = (() => {
   const bytes = new Int16Array(0x144).fill(-1);
-  CHARACTERS.forEach((c, byte) => { bytes[c.charCodeAt(0)] = byte; });
+  CHARACTERS.forEach((c, byte) => {
+    bytes[c.charCodeAt(0)] = byte;
+  });
   return bytes;
 })();
 

@@ -22,7 +22,8 @@ export class CharacterMap {
   constructor(bytes: Uint8Array) {
     if (bytes.length < 4 || bytes.length > MOST_BYTES) fail(`has ${bytes.length} bytes`);
     const size = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true);
-    if (size % 4 !== 0 || size === 0 || 4 + size > bytes.length) fail(`says that its trie has ${size} of ${bytes.length} bytes`);
+    if (size % 4 !== 0 || size === 0 || 4 + size > bytes.length)
+      fail(`says that its trie has ${size} of ${bytes.length} bytes`);
     this.#units = new Uint32Array(bytes.slice(4, 4 + size).buffer);
     this.#texts = bytes.slice(4 + size);
     let plain = true;
@@ -43,7 +44,7 @@ export class CharacterMap {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     let out = '';
     let kept = 0;
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const length = this.#match(bytes, at, true);
       if (length === 0) {
         const lead = bytes[at] ?? 0;
@@ -62,7 +63,9 @@ export class CharacterMap {
     for (const grapheme of graphemesOf(text)) {
       const bytes = new TextEncoder().encode(grapheme);
       if (bytes.length < 6 && this.#match(bytes, 0, false) > 0) out += this.#found;
-      else for (const character of grapheme) out += this.#match(new TextEncoder().encode(character), 0, false) > 0 ? this.#found : character;
+      else
+        for (const character of grapheme)
+          out += this.#match(new TextEncoder().encode(character), 0, false) > 0 ? this.#found : character;
     }
     return out;
   }
@@ -97,7 +100,8 @@ export class CharacterMap {
     let text = this.#replacements.get(at);
     if (text === undefined) {
       const end = this.#texts.indexOf(0, at);
-      if (at >= this.#texts.length || end < 0) return fail(`points to a replacement at byte ${at} of ${this.#texts.length}`);
+      if (at >= this.#texts.length || end < 0)
+        return fail(`points to a replacement at byte ${at} of ${this.#texts.length}`);
       text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.#texts.subarray(at, end));
       this.#replacements.set(at, text);
     }

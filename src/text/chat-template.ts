@@ -2,7 +2,10 @@
 import { Template } from '@huggingface/jinja';
 import { ModelError } from '../errors.ts';
 
-export interface ChatMessage { readonly role: string; readonly content: string }
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
 
 export interface ChatTemplateOptions {
   readonly addGenerationPrompt: boolean;
@@ -16,12 +19,15 @@ const LONGEST_TEMPLATE = 1 << 20;
 
 /** Templates that a file may name in place of giving one. */
 const NAMED: ReadonlyMap<string, string> = new Map([
-  ['chatml', "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"],
+  [
+    'chatml',
+    '{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}',
+  ],
   [
     'llama2',
     "{% set ns = namespace(system='') %}{% for message in messages %}{% if message.role == 'system' %}{% set ns.system = '<<SYS>>\n' + message.content + '\n<</SYS>>\n\n' %}" +
-    "{% elif message.role == 'user' %}{{ bos_token }}[INST] {{ ns.system }}{{ message.content }} [/INST]{% set ns.system = '' %}" +
-    "{% else %} {{ message.content }} {{ eos_token }}{% endif %}{% endfor %}",
+      "{% elif message.role == 'user' %}{{ bos_token }}[INST] {{ ns.system }}{{ message.content }} [/INST]{% set ns.system = '' %}" +
+      '{% else %} {{ message.content }} {{ eos_token }}{% endif %}{% endfor %}',
   ],
 ]);
 
@@ -30,7 +36,8 @@ const parsed = new Map<string, Template>();
 /** `template` is Jinja, or the name `chatml` or `llama2`. Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, or refuses the messages (its `raise_exception`). */
 export function renderChat(template: string, messages: readonly ChatMessage[], options: ChatTemplateOptions): string {
   try {
-    if (template.length > LONGEST_TEMPLATE) throw new Error(`${template.length} characters, at most ${LONGEST_TEMPLATE} are read`);
+    if (template.length > LONGEST_TEMPLATE)
+      throw new Error(`${template.length} characters, at most ${LONGEST_TEMPLATE} are read`);
     let ready = parsed.get(template);
     if (ready === undefined) {
       ready = new Template(NAMED.get(template) ?? template);
@@ -46,6 +53,11 @@ export function renderChat(template: string, messages: readonly ChatMessage[], o
     });
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
-    throw new ModelError('tokenizer', `chat template: ${problem}; pass a plain prompt, or a model file whose template accepts these messages`, { problem }, { cause });
+    throw new ModelError(
+      'tokenizer',
+      `chat template: ${problem}; pass a plain prompt, or a model file whose template accepts these messages`,
+      { problem },
+      { cause },
+    );
   }
 }

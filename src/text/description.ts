@@ -6,7 +6,12 @@ export type SplitBehaviour = 'isolated' | 'removed' | 'merged-with-previous' | '
 
 /** One cut of every piece so far: by a pattern's matches, or by a function of the piece that may also change it. */
 export type SplitStage =
-  | { readonly kind: 'pattern'; readonly automaton: Automaton; readonly behaviour: SplitBehaviour; readonly invert: boolean }
+  | {
+      readonly kind: 'pattern';
+      readonly automaton: Automaton;
+      readonly behaviour: SplitBehaviour;
+      readonly invert: boolean;
+    }
   | { readonly kind: 'function'; readonly split: (piece: string, first: boolean) => readonly string[] };
 
 /** A token that is found in the text before anything else is done to it. */
@@ -61,9 +66,20 @@ export type TokenModel =
       readonly ignoreMerges: boolean;
       /** An unknown character is left out before merging, as if it were not there. */
       readonly dropUnknown?: boolean;
-      readonly merges: MergeList | { readonly kind: 'ranks'; /** SentencePiece: of each token; equal scores have equal ranks. */ readonly ranks: Uint32Array };
+      readonly merges:
+        | MergeList
+        | {
+            readonly kind: 'ranks';
+            /** SentencePiece: of each token; equal scores have equal ranks. */ readonly ranks: Uint32Array;
+          };
     })
-  | (ModelBase & { readonly kind: 'unigram'; readonly scores: Float64Array; readonly unknownScore: number; readonly byteIds: Int32Array; readonly byteFallback: boolean })
+  | (ModelBase & {
+      readonly kind: 'unigram';
+      readonly scores: Float64Array;
+      readonly unknownScore: number;
+      readonly byteIds: Int32Array;
+      readonly byteFallback: boolean;
+    })
   /** Entries that begin a word are led by the byte 0xff. */
   | (ModelBase & { readonly kind: 'wordpiece'; readonly wordLimit: number });
 

@@ -15,7 +15,8 @@ function digitGroups(piece: string, runs: RegExp): string[] {
   for (const { 0: run, index } of piece.matchAll(runs)) {
     if (index > done) parts.push(piece.slice(done, index));
     const digits = [...run];
-    for (let at = 0, end = digits.length % 3 || 3; at < digits.length; at = end, end += 3) parts.push(digits.slice(at, end).join(''));
+    for (let at = 0, end = digits.length % 3 || 3; at < digits.length; at = end, end += 3)
+      parts.push(digits.slice(at, end).join(''));
     done = index + run.length;
   }
   if (done < piece.length) parts.push(piece.slice(done));

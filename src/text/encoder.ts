@@ -3,13 +3,39 @@ import { InputError, ModelError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
 import type { SplitBehaviour, SplitStage, TokenModel } from './description.ts';
 
-const BEHAVIOURS: readonly SplitBehaviour[] = ['isolated', 'removed', 'merged-with-previous', 'merged-with-next', 'contiguous'];
+const BEHAVIOURS: readonly SplitBehaviour[] = [
+  'isolated',
+  'removed',
+  'merged-with-previous',
+  'merged-with-next',
+  'contiguous',
+];
 const NONE = 0xffffffff;
 
 // Fields of assembly/tokenize/vocabulary.ts: u32 index.
 const FIELDS = {
-  offsets: 0, bytes: 1, count: 2, tokens: 3, slots: 4, slotMask: 5, pairs: 6, pairMask: 7, byteIds: 8, characterIds: 9, unknown: 10, flags: 11,
-  cache: 12, cacheMask: 13, scratch: 14, scratchSymbols: 15, produced: 16, scores: 17, longest: 18, wordLimit: 19, unknownScore: 20, kind: 22,
+  offsets: 0,
+  bytes: 1,
+  count: 2,
+  tokens: 3,
+  slots: 4,
+  slotMask: 5,
+  pairs: 6,
+  pairMask: 7,
+  byteIds: 8,
+  characterIds: 9,
+  unknown: 10,
+  flags: 11,
+  cache: 12,
+  cacheMask: 13,
+  scratch: 14,
+  scratchSymbols: 15,
+  produced: 16,
+  scores: 17,
+  longest: 18,
+  wordLimit: 19,
+  unknownScore: 20,
+  kind: 22,
 } as const;
 const RECORD_BYTES = 96;
 const KINDS: readonly TokenModel['kind'][] = ['bpe', 'unigram', 'wordpiece'];
@@ -59,7 +85,13 @@ function powerOfTwo(atLeast: number): number {
 export class Encoder {
   readonly #wasm: Wasm;
   readonly #record: number;
-  readonly #stages: readonly { automaton: number; behaviour: number; invert: number; cuts: boolean; split?: (piece: string, first: boolean) => readonly string[] }[];
+  readonly #stages: readonly {
+    automaton: number;
+    behaviour: number;
+    invert: number;
+    cuts: boolean;
+    split?: (piece: string, first: boolean) => readonly string[];
+  }[];
   /** Whether text may be cut where the first stage has cut it for good. */
   readonly #chunks: boolean;
   #owned: number[] = [];
@@ -78,9 +110,15 @@ export class Encoder {
       wasm.bytes(this.#record, RECORD_BYTES).fill(0);
       this.#upload(model);
       this.#stages = stages.map((stage) => {
-        if (stage.kind === 'function') return { automaton: 0, behaviour: 0, invert: 0, cuts: false, split: stage.split };
+        if (stage.kind === 'function')
+          return { automaton: 0, behaviour: 0, invert: 0, cuts: false, split: stage.split };
         const behaviour = BEHAVIOURS.indexOf(stage.behaviour);
-        return { automaton: this.#uploadAutomaton(stage), behaviour, invert: stage.invert ? 1 : 0, cuts: behaviour < 2 };
+        return {
+          automaton: this.#uploadAutomaton(stage),
+          behaviour,
+          invert: stage.invert ? 1 : 0,
+          cuts: behaviour < 2,
+        };
       });
       this.#chunks = this.#stages[0]?.cuts === true && this.#stages.every((stage) => stage.split === undefined);
       this.#reserve(CHUNK * 3);
@@ -116,7 +154,8 @@ export class Encoder {
       // Not between the halves of a character.
       if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end++;
       this.#reserve(held + 3 * (end - at), held);
-      const length = held + this.#write(at === 0 && end === text.length ? text : text.slice(at, end), this.#buffer + held);
+      const length =
+        held + this.#write(at === 0 && end === text.length ? text : text.slice(at, end), this.#buffer + held);
       at = end;
       const final = at >= text.length;
       const used = this.#encodeBytes(length, final, 0, this.#stages.length, ids);
@@ -170,9 +209,23 @@ export class Encoder {
     for (let i = from; i < to; i++) {
       const stage = this.#stages[i];
       if (stage === undefined || stage.automaton === 0) continue;
-      count = exports.splitPieces(stage.automaton, this.#buffer, pieces, count, final || i > 0 ? 1 : 0, stage.behaviour, stage.invert, other) >>> 0;
+      count =
+        exports.splitPieces(
+          stage.automaton,
+          this.#buffer,
+          pieces,
+          count,
+          final || i > 0 ? 1 : 0,
+          stage.behaviour,
+          stage.invert,
+          other,
+        ) >>> 0;
       if (count === NONE) {
-        throw new ModelError('tokenizer', "tokenizer: the pretokeniser's expression takes more than linear time on this text; it is refused to keep the page alive", { stage: i });
+        throw new ModelError(
+          'tokenizer',
+          "tokenizer: the pretokeniser's expression takes more than linear time on this text; it is refused to keep the page alive",
+          { stage: i },
+        );
       }
       if (i === 0 && length > 0) used = this.#wasm.u32(stage.automaton, 5)[4] ?? 0;
       [pieces, other] = [other, pieces];
@@ -185,7 +238,7 @@ export class Encoder {
     const { exports } = this.#wasm;
     const { pieces, count, used } = this.#split(length, final, from, to);
     const output = this.#buffer + this.#room + PADDING + 16 * this.#room;
-    for (let done = 0; done < count; ) {
+    for (let done = 0; done < count;) {
       const at = pieces + 8 * done;
       const did = exports.encodePieces(this.#record, this.#buffer, at, count - done, output) >>> 0;
       ids.append(this.#wasm.i32(output, this.#field(FIELDS.produced)));
@@ -202,7 +255,8 @@ export class Encoder {
   #write(text: string, pointer: number): number {
     const view = this.#wasm.bytes(pointer, 3 * text.length);
     if (!this.#wasm.build.endsWith('-threads')) return this.#utf8.encodeInto(text, view).written;
-    if (this.#detour === undefined || this.#detour.length < view.length) this.#detour = new Uint8Array(Math.max(view.length, 3 * CHUNK));
+    if (this.#detour === undefined || this.#detour.length < view.length)
+      this.#detour = new Uint8Array(Math.max(view.length, 3 * CHUNK));
     const { written } = this.#utf8.encodeInto(text, this.#detour);
     view.set(this.#detour.subarray(0, written));
     return written;
@@ -275,10 +329,17 @@ export class Encoder {
     this.#set(FIELDS.longest, longest);
     this.#set(FIELDS.kind, KINDS.indexOf(model.kind));
     switch (model.kind) {
-      case 'bpe': this.#uploadMerges(model); break;
-      case 'unigram': this.#uploadScores(model); break;
-      case 'wordpiece': this.#set(FIELDS.wordLimit, model.wordLimit); break;
-      default: model satisfies never;
+      case 'bpe':
+        this.#uploadMerges(model);
+        break;
+      case 'unigram':
+        this.#uploadScores(model);
+        break;
+      case 'wordpiece':
+        this.#set(FIELDS.wordLimit, model.wordLimit);
+        break;
+      default:
+        model satisfies never;
     }
   }
 
@@ -295,7 +356,8 @@ export class Encoder {
     const { exports } = this.#wasm;
     this.#set(FIELDS.byteIds, this.#copy(model.byteIds));
     let flags = 0;
-    for (const name of ['byteLevel', 'byteFallback', 'fuseUnknown', 'ignoreMerges', 'dropUnknown'] as const) if (model[name] === true) flags |= FLAGS[name];
+    for (const name of ['byteLevel', 'byteFallback', 'fuseUnknown', 'ignoreMerges', 'dropUnknown'] as const)
+      if (model[name] === true) flags |= FLAGS[name];
     this.#set(FIELDS.flags, flags);
     const { merges } = model;
     const lent: number[] = [];

@@ -7,7 +7,11 @@ export type GgufValues = ReadonlyMap<string, GgufValue>;
 /** All keys are without `tokenizer.ggml.`, but for `text`. */
 export function integer(values: GgufValues, key: string): number | undefined {
   const value = values.get(`tokenizer.ggml.${key}`);
-  return typeof value === 'number' && Number.isInteger(value) ? value : typeof value === 'bigint' ? Number(value) : undefined;
+  return typeof value === 'number' && Number.isInteger(value)
+    ? value
+    : typeof value === 'bigint'
+      ? Number(value)
+      : undefined;
 }
 
 export function flag(values: GgufValues, key: string): boolean | undefined {
@@ -25,7 +29,8 @@ export function strings(values: GgufValues, key: string): readonly string[] | un
   if (value === undefined) return undefined;
   if (!Array.isArray(value)) return failTokenizer(`tokenizer.ggml.${key} is no list of strings`, { key });
   const list: readonly unknown[] = value;
-  if (!list.every((item) => typeof item === 'string')) return failTokenizer(`tokenizer.ggml.${key} is no list of strings`, { key });
+  if (!list.every((item) => typeof item === 'string'))
+    return failTokenizer(`tokenizer.ggml.${key} is no list of strings`, { key });
   return list;
 }
 
@@ -33,9 +38,13 @@ export function numbers(values: GgufValues, key: string, count: number): ArrayLi
   const value = values.get(`tokenizer.ggml.${key}`);
   if (value === undefined) return undefined;
   const list: unknown = value;
-  if (!ArrayBuffer.isView(list) || list instanceof DataView) return failTokenizer(`tokenizer.ggml.${key} is no list of numbers`, { key });
+  if (!ArrayBuffer.isView(list) || list instanceof DataView)
+    return failTokenizer(`tokenizer.ggml.${key} is no list of numbers`, { key });
   const typed = value as ArrayLike<number>;
-  if (typed.length < count) return failTokenizer(`tokenizer.ggml.${key} has ${typed.length} entries for ${count} tokens`, { key, entries: typed.length });
+  if (typed.length < count)
+    return failTokenizer(`tokenizer.ggml.${key} has ${typed.length} entries for ${count} tokens`, {
+      key,
+      entries: typed.length,
+    });
   return typed;
 }
-

@@ -11,7 +11,18 @@ import { TokenTable } from './token-table.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
 import { ENDS, turnEnds } from './turn-ends.ts';
 import {
-  ByteList, bertStages, byteTokenValue, byteTokens, checkScores, checkTokens, looseCharacters, mergeList, packEntries, ranksOf, unigramUnknownScore, wordStages,
+  ByteList,
+  bertStages,
+  byteTokenValue,
+  byteTokens,
+  checkScores,
+  checkTokens,
+  looseCharacters,
+  mergeList,
+  packEntries,
+  ranksOf,
+  unigramUnknownScore,
+  wordStages,
 } from './vocabulary.ts';
 
 // tokenizer.ggml.token_type
@@ -37,38 +48,60 @@ interface Defaults {
 }
 
 export function describeGguf(values: GgufValues): TokenizerDescription {
-  const listed = strings(values, 'tokens') ?? failTokenizer('tokenizer.ggml.tokens is missing; convert the model again with its tokenizer');
+  const listed =
+    strings(values, 'tokens') ??
+    failTokenizer('tokenizer.ggml.tokens is missing; convert the model again with its tokenizer');
   checkTokens(listed);
   const tokens = listed.map((token, id) => (token === '' ? `[EMPTY_${id}]` : token));
   const types = numbers(values, 'token_type', tokens.length);
   const ids = new Map<string, number>();
-  tokens.forEach((token, id) => { ids.set(token, id); });
+  tokens.forEach((token, id) => {
+    ids.set(token, id);
+  });
   if (ids.size < tokens.length) {
     const id = tokens.findIndex((token, i) => ids.get(token) !== i);
-    failTokenizer(`the token ${JSON.stringify(tokens[id])} has two ids, ${id} and ${ids.get(tokens[id] ?? '')}; the file is damaged`, { id });
+    failTokenizer(
+      `the token ${JSON.stringify(tokens[id])} has two ids, ${id} and ${ids.get(tokens[id] ?? '')}; the file is damaged`,
+      { id },
+    );
   }
   const source: Source = { values, tokens, types, ids, table: new TokenTable(tokens) };
   const kind = text(values, 'tokenizer.ggml.model');
   switch (kind) {
-    case 'gpt2': return describeBpe(source, text(values, 'tokenizer.ggml.pre') ?? 'default');
-    case 'gemma4': return describeBpe(source, 'gemma4');
-    case 'llama': return describeSentencePiece(source);
-    case 't5': return describeUnigram(source);
-    case 'bert': return describeWordPiece(source);
-    default: return failTokenizer(`tokenizer.ggml.model is ${JSON.stringify(kind)}; supported are gpt2, llama, t5, bert and gemma4`, { model: String(kind) });
+    case 'gpt2':
+      return describeBpe(source, text(values, 'tokenizer.ggml.pre') ?? 'default');
+    case 'gemma4':
+      return describeBpe(source, 'gemma4');
+    case 'llama':
+      return describeSentencePiece(source);
+    case 't5':
+      return describeUnigram(source);
+    case 'bert':
+      return describeWordPiece(source);
+    default:
+      return failTokenizer(
+        `tokenizer.ggml.model is ${JSON.stringify(kind)}; supported are gpt2, llama, t5, bert and gemma4`,
+        { model: String(kind) },
+      );
   }
 }
 
 function factsOf({ values, tokens, ids }: Source, defaults: Defaults): TokenizerFacts {
-  const id = (key: string, fallback?: number): number | undefined => [integer(values, key), fallback].find((n) => n !== undefined && n >= 0 && n < tokens.length);
-  const ends = [id('eos_token_id', defaults.eos), id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined);
+  const id = (key: string, fallback?: number): number | undefined =>
+    [integer(values, key), fallback].find((n) => n !== undefined && n >= 0 && n < tokens.length);
+  const ends = [id('eos_token_id', defaults.eos), id('eot_token_id'), id('eom_token_id')].filter(
+    (end) => end !== undefined,
+  );
   const eos = turnEnds(ends, ids);
   const optional = {
-    bos: id('bos_token_id', defaults.bos), unknown: id('unknown_token_id', defaults.unknown), padding: id('padding_token_id', defaults.padding),
+    bos: id('bos_token_id', defaults.bos),
+    unknown: id('unknown_token_id', defaults.unknown),
+    padding: id('padding_token_id', defaults.padding),
     chatTemplate: text(values, 'tokenizer.chat_template'),
   };
   return {
-    vocabulary: tokens.length, eos,
+    vocabulary: tokens.length,
+    eos,
     addBos: (flag(values, 'add_bos_token') ?? defaults.addBos) && optional.bos !== undefined,
     addEos: (flag(values, 'add_eos_token') ?? defaults.addEos) && id('eos_token_id', defaults.eos) !== undefined,
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
@@ -79,15 +112,20 @@ function factsOf({ values, tokens, ids }: Source, defaults: Defaults): Tokenizer
 function addedTokens({ values, tokens, types }: Source): AddedToken[] {
   // GGUF has no fields for these: Phi-3's special tokens swallow the white space after them, and some masks that before them.
   const phi3 = /phi-?3/i.test(text(values, 'general.name') ?? '');
-  const masks = /^jina-v2-(?:de|es|code)$|^modern-bert$/.test(text(values, 'tokenizer.ggml.pre') ?? '')
-    || /^(?:nomic-bert-moe|jina-bert-v3)$/.test(text(values, 'general.architecture') ?? '');
+  const masks =
+    /^jina-v2-(?:de|es|code)$|^modern-bert$/.test(text(values, 'tokenizer.ggml.pre') ?? '') ||
+    /^(?:nomic-bert-moe|jina-bert-v3)$/.test(text(values, 'general.architecture') ?? '');
   const added: AddedToken[] = [];
   tokens.forEach((content, id) => {
     const type = types?.[id] ?? TYPE.normal;
     const special = type === TYPE.control || type === TYPE.unknown || (ENDS.has(content) && type !== TYPE.userDefined);
     if (!special && type !== TYPE.userDefined) return;
     added.push({
-      id, content, special, singleWord: false, normalized: false,
+      id,
+      content,
+      special,
+      singleWord: false,
+      normalized: false,
       rstrip: phi3 && special && !/^(?:<unk>|<s>|<\|endoftext\|>)$/.test(content),
       lstrip: masks && (content === '<mask>' || content === '[MASK]'),
     });
@@ -98,7 +136,12 @@ function addedTokens({ values, tokens, types }: Source): AddedToken[] {
 const utf8 = new TextEncoder();
 
 /** Added tokens print as they stand, byte tokens their byte, others what `plain` says. */
-function decoderOf({ table, types }: Source, added: readonly AddedToken[], leadingSpaces: number, plain: (token: string) => Uint8Array): TokenDecoder {
+function decoderOf(
+  { table, types }: Source,
+  added: readonly AddedToken[],
+  leadingSpaces: number,
+  plain: (token: string) => Uint8Array,
+): TokenDecoder {
   const special = new Set(added.filter((token) => token.special).map((token) => token.id));
   const verbatim = new Set(added.map((token) => token.id));
   return {
@@ -141,20 +184,37 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
   const { values, tokens, ids } = source;
   const named = namedPretokenizer(pre);
   if (named === undefined) {
-    return failTokenizer(`the pretokeniser ${JSON.stringify(pre)} (tokenizer.ggml.pre) is not known; known are ${pretokenizerNames().join(', ')}`, { pre });
+    return failTokenizer(
+      `the pretokeniser ${JSON.stringify(pre)} (tokenizer.ggml.pre) is not known; known are ${pretokenizerNames().join(', ')}`,
+      { pre },
+    );
   }
   const byteLevel = named.characters !== true;
   const facts = factsOf(source, { bos: 11, eos: 11, addBos: named.addBos === true, addEos: false });
   const added = addedTokens(source);
-  const merges = strings(values, 'merges') ?? failTokenizer('tokenizer.ggml.merges is missing; convert the model again with its tokenizer');
+  const merges =
+    strings(values, 'merges') ??
+    failTokenizer('tokenizer.ggml.merges is missing; convert the model again with its tokenizer');
   const model: TokenModel = {
-    kind: 'bpe', byteLevel, byteFallback: !byteLevel, fuseUnknown: false, dropUnknown: byteLevel, ignoreMerges: named.ignoreMerges === true,
+    kind: 'bpe',
+    byteLevel,
+    byteFallback: !byteLevel,
+    fuseUnknown: false,
+    dropUnknown: byteLevel,
+    ignoreMerges: named.ignoreMerges === true,
     entries: packEntries(ordinary(source, added), byteLevel),
-    tokens: tokens.length, unknown: facts.unknown, byteIds: byteTokens(ids, byteLevel),
+    tokens: tokens.length,
+    unknown: facts.unknown,
+    byteIds: byteTokens(ids, byteLevel),
     merges: mergeList(merges, ids, byteLevel, false),
   };
   return {
-    facts, added, model, idOf: idsOf(source), stages: namedStages(named), ...ends(facts),
+    facts,
+    added,
+    model,
+    idOf: idsOf(source),
+    stages: namedStages(named),
+    ...ends(facts),
     decoder: decoderOf(source, added, 0, byteLevel ? (token) => byteLevelBytes(token) ?? utf8.encode(token) : spaced),
     ...(byteLevel ? {} : { normalize: (segment: string) => segment.replaceAll(' ', SPACE_MARK) }),
   };
@@ -163,16 +223,31 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
 function describeSentencePiece(source: Source): TokenizerDescription {
   const { values, tokens, ids } = source;
   const facts = factsOf(source, { bos: 1, eos: 2, unknown: 0, addBos: true, addEos: false });
-  const scores = numbers(values, 'scores', tokens.length) ?? failTokenizer('tokenizer.ggml.scores is missing; convert the model again with its tokenizer');
+  const scores =
+    numbers(values, 'scores', tokens.length) ??
+    failTokenizer('tokenizer.ggml.scores is missing; convert the model again with its tokenizer');
   const added = addedTokens(source);
-  const byteIds = byteTokens(ids, false).map((id, byte) => (id < 0 && byte < 128 ? (ids.get(String.fromCharCode(byte)) ?? -1) : id));
+  const byteIds = byteTokens(ids, false).map((id, byte) =>
+    id < 0 && byte < 128 ? (ids.get(String.fromCharCode(byte)) ?? -1) : id,
+  );
   const spacePrefix = flag(values, 'add_space_prefix') ?? true;
   return {
-    facts, added, idOf: idsOf(source), stages: wordStages(tokens, ids), ...ends(facts),
+    facts,
+    added,
+    idOf: idsOf(source),
+    stages: wordStages(tokens, ids),
+    ...ends(facts),
     model: {
-      kind: 'bpe', byteLevel: false, byteFallback: true, fuseUnknown: false, ignoreMerges: false,
+      kind: 'bpe',
+      byteLevel: false,
+      byteFallback: true,
+      fuseUnknown: false,
+      ignoreMerges: false,
       entries: packEntries([...ordinary(source, added), ...looseCharacters(tokens, ids)], false),
-      tokens: tokens.length, unknown: facts.unknown, byteIds, merges: { kind: 'ranks', ranks: ranksOf(scores, tokens.length) },
+      tokens: tokens.length,
+      unknown: facts.unknown,
+      byteIds,
+      merges: { kind: 'ranks', ranks: ranksOf(scores, tokens.length) },
     },
     normalize: spaceMarks(spacePrefix),
     decoder: decoderOf(source, added, spacePrefix ? 1 : 0, spaced),
@@ -182,21 +257,36 @@ function describeSentencePiece(source: Source): TokenizerDescription {
 function describeUnigram(source: Source): TokenizerDescription {
   const { values, tokens, types, ids } = source;
   const facts = factsOf(source, { eos: 1, unknown: 2, padding: 0, addBos: false, addEos: true });
-  const listed = numbers(values, 'scores', tokens.length) ?? failTokenizer('tokenizer.ggml.scores is missing; convert the model again with its tokenizer');
+  const listed =
+    numbers(values, 'scores', tokens.length) ??
+    failTokenizer('tokenizer.ggml.scores is missing; convert the model again with its tokenizer');
   const added = addedTokens(source);
   const isNormal = (id: number): boolean => (types?.[id] ?? TYPE.normal) === TYPE.normal;
   const scores = Float64Array.from(tokens, (_, id) => (types?.[id] === TYPE.userDefined ? 0 : (listed[id] ?? 0)));
   checkScores(scores);
-  const found = tokens.map((token, id) => (isNormal(id) || types?.[id] === TYPE.userDefined || types?.[id] === TYPE.unused ? token : undefined));
+  const found = tokens.map((token, id) =>
+    isNormal(id) || types?.[id] === TYPE.userDefined || types?.[id] === TYPE.unused ? token : undefined,
+  );
   const prefix = flag(values, 'add_space_prefix') ?? false;
   const spaces = { removeExtra: flag(values, 'remove_extra_whitespaces') ?? false, prefix, suffix: false };
   const listedMap = numbers(values, 'precompiled_charsmap', 0);
-  const map = listedMap === undefined || listedMap.length === 0 ? undefined : new CharacterMap(Uint8Array.from(listedMap));
+  const map =
+    listedMap === undefined || listedMap.length === 0 ? undefined : new CharacterMap(Uint8Array.from(listedMap));
   return {
-    facts, added, idOf: idsOf(source), stages: wordStages(tokens, ids), ...ends(facts),
+    facts,
+    added,
+    idOf: idsOf(source),
+    stages: wordStages(tokens, ids),
+    ...ends(facts),
     model: {
-      kind: 'unigram', entries: packEntries(found, false), tokens: tokens.length, unknown: facts.unknown, scores,
-      unknownScore: unigramUnknownScore(scores.filter((_, id) => isNormal(id))), byteIds: byteTokens(ids, false), byteFallback: false,
+      kind: 'unigram',
+      entries: packEntries(found, false),
+      tokens: tokens.length,
+      unknown: facts.unknown,
+      scores,
+      unknownScore: unigramUnknownScore(scores.filter((_, id) => isNormal(id))),
+      byteIds: byteTokens(ids, false),
+      byteFallback: false,
     },
     normalize: (segment) => sentencePieceSpaces(map?.normalize(segment, true) ?? segment, spaces),
     decoder: decoderOf(source, added, prefix ? 1 : 0, spaced),
@@ -207,9 +297,15 @@ function describeWordPiece(source: Source): TokenizerDescription {
   const { values, tokens } = source;
   const count = tokens.length;
   const facts = factsOf(source, {
-    bos: integer(values, 'cls_token_id') ?? 101, unknown: 100, padding: 0, addBos: true, addEos: false,
+    bos: integer(values, 'cls_token_id') ?? 101,
+    unknown: 100,
+    padding: 0,
+    addBos: true,
+    addEos: false,
   });
-  const separator = [integer(values, 'seperator_token_id'), integer(values, 'separator_token_id'), 102].find((id) => id !== undefined && id >= 0 && id < count);
+  const separator = [integer(values, 'seperator_token_id'), integer(values, 'separator_token_id'), 102].find(
+    (id) => id !== undefined && id >= 0 && id < count,
+  );
   const added = addedTokens(source);
   // "▁word" begins a word, "ing" continues one.
   const list = new ByteList();
@@ -221,9 +317,17 @@ function describeWordPiece(source: Source): TokenizerDescription {
   const entries = list.take();
   const lower = flag(values, 'normalizer.lowercase') ?? true;
   return {
-    facts, added, idOf: idsOf(source), stages: bertStages(),
+    facts,
+    added,
+    idOf: idsOf(source),
+    stages: bertStages(),
     model: { kind: 'wordpiece', entries, tokens: count, unknown: facts.unknown, wordLimit: 0xffffffff },
-    normalize: bertNormalizer({ cleanText: true, chineseCharacters: true, lowercase: lower, stripAccents: flag(values, 'normalizer.strip_accents') ?? lower }),
+    normalize: bertNormalizer({
+      cleanText: true,
+      chineseCharacters: true,
+      lowercase: lower,
+      stripAccents: flag(values, 'normalizer.strip_accents') ?? lower,
+    }),
     before: facts.bos === undefined || !facts.addBos ? [] : [facts.bos],
     after: separator === undefined || !(flag(values, 'add_sep_token') ?? true) ? [] : [separator],
     decoder: decoderOf(source, added, 1, spaced),

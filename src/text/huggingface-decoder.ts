@@ -29,19 +29,34 @@ export function createDecoder(value: JsonValue | undefined): CompiledDecoder {
   for (const step of list) {
     const type = step['type'];
     switch (type) {
-      case 'ByteLevel': byteLevel = true; break;
-      case 'ByteFallback': byteFallback = true; break;
-      case 'Fuse': fused = true; break;
-      case 'Replace': chain.push(replacer(step['pattern'], asReplacement(step['content'], 'decoder.content'))); break;
-      case 'Metaspace': chain.push(metaspace(step)); break;
-      case 'WordPiece': chain.push(wordPiece(asString(step['prefix'] ?? '##', 'decoder.prefix'), asFlag(step['cleanup'], true))); break;
+      case 'ByteLevel':
+        byteLevel = true;
+        break;
+      case 'ByteFallback':
+        byteFallback = true;
+        break;
+      case 'Fuse':
+        fused = true;
+        break;
+      case 'Replace':
+        chain.push(replacer(step['pattern'], asReplacement(step['content'], 'decoder.content')));
+        break;
+      case 'Metaspace':
+        chain.push(metaspace(step));
+        break;
+      case 'WordPiece':
+        chain.push(wordPiece(asString(step['prefix'] ?? '##', 'decoder.prefix'), asFlag(step['cleanup'], true)));
+        break;
       case 'Strip': {
         const start = Number(step['start'] ?? 0);
         const stop = Number(step['stop'] ?? 0);
         const content = asString(step['content'] ?? ' ', 'decoder.content');
         if (!fused) chain.push((token) => stripped(token, content, start, stop));
         else if (content === ' ' && stop === 0 && start >= 0 && start <= 64) leadingSpaces = start;
-        else failTokenizer('tokenizer.json: a decoder that strips more than leading spaces of the whole text is not supported');
+        else
+          failTokenizer(
+            'tokenizer.json: a decoder that strips more than leading spaces of the whole text is not supported',
+          );
         break;
       }
       default:
@@ -79,7 +94,17 @@ function wordPiece(prefix: string, cleanup: boolean): Step {
   return (token, first) => {
     const text = first ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
     if (!cleanup) return text;
-    return text.replaceAll(' .', '.').replaceAll(' ?', '?').replaceAll(' !', '!').replaceAll(' ,', ',').replaceAll(" ' ", "'").replaceAll(" n't", "n't")
-      .replaceAll(" 'm", "'m").replaceAll(' do not', " don't").replaceAll(" 's", "'s").replaceAll(" 've", "'ve").replaceAll(" 're", "'re");
+    return text
+      .replaceAll(' .', '.')
+      .replaceAll(' ?', '?')
+      .replaceAll(' !', '!')
+      .replaceAll(' ,', ',')
+      .replaceAll(" ' ", "'")
+      .replaceAll(" n't", "n't")
+      .replaceAll(" 'm", "'m")
+      .replaceAll(' do not', " don't")
+      .replaceAll(" 's", "'s")
+      .replaceAll(" 've", "'ve")
+      .replaceAll(" 're", "'re");
   };
 }

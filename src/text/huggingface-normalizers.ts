@@ -16,15 +16,23 @@ export function createNormalizer(value: JsonValue | undefined): Normalizer | und
 function createStep(step: JsonObject): Normalizer {
   const type = step['type'];
   switch (type) {
-    case 'NFC': case 'NFD': case 'NFKC': case 'NFKD': return (text) => text.normalize(type);
-    case 'Lowercase': return lowercase;
-    case 'StripAccents': return (text) => text.replace(/\p{M}/gu, '');
-    case 'Nmt': return nmtNormalizer;
+    case 'NFC':
+    case 'NFD':
+    case 'NFKC':
+    case 'NFKD':
+      return (text) => text.normalize(type);
+    case 'Lowercase':
+      return lowercase;
+    case 'StripAccents':
+      return (text) => text.replace(/\p{M}/gu, '');
+    case 'Nmt':
+      return nmtNormalizer;
     case 'Prepend': {
       const prefix = asReplacement(step['prepend'], 'normalizer.prepend');
       return (text) => (text === '' ? '' : prefix + text);
     }
-    case 'Replace': return replacer(step['pattern'], asReplacement(step['content'], 'normalizer.content'));
+    case 'Replace':
+      return replacer(step['pattern'], asReplacement(step['content'], 'normalizer.content'));
     case 'Strip': {
       const left = asFlag(step['strip_left'], true);
       const right = asFlag(step['strip_right'], true);
@@ -33,8 +41,10 @@ function createStep(step: JsonObject): Normalizer {
     case 'BertNormalizer': {
       const lower = asFlag(step['lowercase'], true);
       return bertNormalizer({
-        cleanText: asFlag(step['clean_text'], true), chineseCharacters: asFlag(step['handle_chinese_chars'], true),
-        stripAccents: asFlag(step['strip_accents'], lower), lowercase: lower,
+        cleanText: asFlag(step['clean_text'], true),
+        chineseCharacters: asFlag(step['handle_chinese_chars'], true),
+        stripAccents: asFlag(step['strip_accents'], lower),
+        lowercase: lower,
       });
     }
     case 'Precompiled': {

@@ -20,7 +20,11 @@ export interface Pretokenizer {
 }
 
 const BEHAVIOURS: Readonly<Record<string, SplitBehaviour>> = {
-  Isolated: 'isolated', Removed: 'removed', MergedWithPrevious: 'merged-with-previous', MergedWithNext: 'merged-with-next', Contiguous: 'contiguous',
+  Isolated: 'isolated',
+  Removed: 'removed',
+  MergedWithPrevious: 'merged-with-previous',
+  MergedWithNext: 'merged-with-next',
+  Contiguous: 'contiguous',
 };
 
 function cut(source: string, behaviour: SplitBehaviour, invert = false): SplitStage {
@@ -29,7 +33,13 @@ function cut(source: string, behaviour: SplitBehaviour, invert = false): SplitSt
 
 function behaviourOf(step: JsonObject, fallback: string): SplitBehaviour {
   const name = asString(step['behavior'] ?? fallback, 'pre_tokenizer.behavior');
-  return BEHAVIOURS[name] ?? failTokenizer(`tokenizer.json: the split behavior ${JSON.stringify(name)} is not known; known are ${Object.keys(BEHAVIOURS).join(', ')}`, { behavior: name });
+  return (
+    BEHAVIOURS[name] ??
+    failTokenizer(
+      `tokenizer.json: the split behavior ${JSON.stringify(name)} is not known; known are ${Object.keys(BEHAVIOURS).join(', ')}`,
+      { behavior: name },
+    )
+  );
 }
 
 /** \w of Rust's regex crate, which this step uses in place of Oniguruma. */
@@ -68,27 +78,45 @@ export function createPretokenizer(value: JsonValue | undefined): Pretokenizer {
     switch (type) {
       case 'ByteLevel':
         byteLevel = true;
-        if (asFlag(step['add_prefix_space'], true)) change((text) => (text.startsWith(' ') || text === '' ? text : ` ${text}`));
+        if (asFlag(step['add_prefix_space'], true))
+          change((text) => (text.startsWith(' ') || text === '' ? text : ` ${text}`));
         if (asFlag(step['use_regex'], true)) stages.push(cut(GPT2_EXPRESSION, 'isolated'));
         break;
       case 'Split': {
         const source = patternSource(step['pattern']);
         const behaviour = behaviourOf(step, 'Isolated');
         const invert = asFlag(step['invert'], false);
-        stages.push((behaviour === 'isolated' ? publishedDigitGroups(source) : undefined) ?? cut(source, behaviour, invert));
+        stages.push(
+          (behaviour === 'isolated' ? publishedDigitGroups(source) : undefined) ?? cut(source, behaviour, invert),
+        );
         break;
       }
-      case 'Digits': stages.push(cut(String.raw`\p{N}`, asFlag(step['individual_digits'], false) ? 'isolated' : 'contiguous')); break;
-      case 'Whitespace': stages.push(cut(`[${RUST_WORD}]+|[^${RUST_WORD}\\s]+`, 'removed', true)); break;
+      case 'Digits':
+        stages.push(cut(String.raw`\p{N}`, asFlag(step['individual_digits'], false) ? 'isolated' : 'contiguous'));
+        break;
+      case 'Whitespace':
+        stages.push(cut(`[${RUST_WORD}]+|[^${RUST_WORD}\\s]+`, 'removed', true));
+        break;
       case 'WhitespaceSplit':
         if (stages.length === 0 && list[i + 1]?.['type'] === 'Metaspace' && isPlainMetaspace(list[i + 1])) {
           // Word by word, and each word with its mark: the same as marking all words at once.
-          change((text) => text.split(/\p{White_Space}+/u).map((word) => (word === '' || word.startsWith(SPACE_MARK) ? word : SPACE_MARK + word)).join(''));
+          change((text) =>
+            text
+              .split(/\p{White_Space}+/u)
+              .map((word) => (word === '' || word.startsWith(SPACE_MARK) ? word : SPACE_MARK + word))
+              .join(''),
+          );
         } else stages.push(cut(String.raw`\s+`, 'removed'));
         break;
-      case 'BertPreTokenizer': stages.push(...bertStages()); break;
-      case 'Punctuation': stages.push(cut(PUNCTUATION, behaviourOf(step, 'Isolated'))); break;
-      case 'CharDelimiterSplit': stages.push(cut(escapePattern(asString(step['delimiter'], 'pre_tokenizer.delimiter')), 'removed')); break;
+      case 'BertPreTokenizer':
+        stages.push(...bertStages());
+        break;
+      case 'Punctuation':
+        stages.push(cut(PUNCTUATION, behaviourOf(step, 'Isolated')));
+        break;
+      case 'CharDelimiterSplit':
+        stages.push(cut(escapePattern(asString(step['delimiter'], 'pre_tokenizer.delimiter')), 'removed'));
+        break;
       case 'Metaspace': {
         const { change: apply, split } = metaspace(step);
         change(apply);

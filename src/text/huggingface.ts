@@ -10,12 +10,23 @@ import type { Pretokenizer } from './huggingface-pretokenizers.ts';
 import { asArray, asFlag, asObject, asString, isObject, steps } from './json.ts';
 import { TokenTable } from './token-table.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
-import { ByteList, MOST_TOKENS, byteTokens, checkScores, checkTokens, mergeList, packEntries, unigramUnknownScore, wordStages } from './vocabulary.ts';
+import {
+  ByteList,
+  MOST_TOKENS,
+  byteTokens,
+  checkScores,
+  checkTokens,
+  mergeList,
+  packEntries,
+  unigramUnknownScore,
+  wordStages,
+} from './vocabulary.ts';
 
 type Folder = Extract<ModelMetadata, { kind: 'huggingface' }>;
 
 export function describeHuggingFace(folder: Folder): TokenizerDescription {
-  const file = folder.tokenizer ?? failTokenizer('the folder has no tokenizer.json; add the one that belongs to the model');
+  const file =
+    folder.tokenizer ?? failTokenizer('the folder has no tokenizer.json; add the one that belongs to the model');
   const model = asObject(file['model'], 'model');
   const added = addedTokens(file['added_tokens']);
   const vocabulary = readVocabulary(model);
@@ -35,8 +46,17 @@ export function describeHuggingFace(folder: Folder): TokenizerDescription {
   const table = new TokenTable(tokens);
   return {
     facts: { ...facts, addBos: facts.bos !== undefined && before.includes(facts.bos), addEos: after.length > 0 },
-    added: normalizer === undefined ? added : added.map((token) => (token.normalized ? { ...token, content: normalizer(token.content, false, false) } : token)),
-    idOf: idsOf(table, added), before, after, model: described.model, stages: described.stages,
+    added:
+      normalizer === undefined
+        ? added
+        : added.map((token) =>
+            token.normalized ? { ...token, content: normalizer(token.content, false, false) } : token,
+          ),
+    idOf: idsOf(table, added),
+    before,
+    after,
+    model: described.model,
+    stages: described.stages,
     ...(normalizer === undefined ? {} : { normalize: normalizer }),
     ...(pretokenizer.prepare === undefined ? {} : { prepare: pretokenizer.prepare }),
     decoder: {
@@ -61,16 +81,23 @@ function addedTokens(value: JsonValue | undefined): AddedToken[] {
     const id = tokenId(token['id'], 'added_tokens');
     const special = asFlag(token['special'], false);
     return {
-      id, content: asString(token['content'], 'added_tokens.content'), special,
-      lstrip: asFlag(token['lstrip'], false), rstrip: asFlag(token['rstrip'], false),
-      singleWord: asFlag(token['single_word'], false), normalized: asFlag(token['normalized'], !special),
+      id,
+      content: asString(token['content'], 'added_tokens.content'),
+      special,
+      lstrip: asFlag(token['lstrip'], false),
+      rstrip: asFlag(token['rstrip'], false),
+      singleWord: asFlag(token['single_word'], false),
+      normalized: asFlag(token['normalized'], !special),
     };
   });
 }
 
 function tokenId(value: JsonValue | undefined, field: string, count = MOST_TOKENS): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= count) {
-    return failTokenizer(`tokenizer.json: ${field} has the token id ${JSON.stringify(value)}; ids from 0 to ${count - 1} are possible`, { field });
+    return failTokenizer(
+      `tokenizer.json: ${field} has the token id ${JSON.stringify(value)}; ids from 0 to ${count - 1} are possible`,
+      { field },
+    );
   }
   return value;
 }
@@ -89,12 +116,15 @@ function readVocabulary(model: JsonObject): Vocabulary {
   const scores: number[] = [];
   if (Array.isArray(vocab)) {
     const list = asArray(vocab, 'model.vocab');
-    checkTokens(list.map((item, id) => {
-      const [token, score] = asArray(item, 'model.vocab');
-      if (typeof score !== 'number') return failTokenizer(`tokenizer.json: model.vocab entry ${id} has no score`, { id });
-      scores.push(score);
-      return asString(token, 'model.vocab');
-    }));
+    checkTokens(
+      list.map((item, id) => {
+        const [token, score] = asArray(item, 'model.vocab');
+        if (typeof score !== 'number')
+          return failTokenizer(`tokenizer.json: model.vocab entry ${id} has no score`, { id });
+        scores.push(score);
+        return asString(token, 'model.vocab');
+      }),
+    );
     const tokens = list.map((item) => String((item as readonly JsonValue[])[0]));
     tokens.forEach((token, id) => ids.set(token, id));
     return { tokens, ids, scores: Float64Array.from(scores) };
@@ -121,7 +151,10 @@ function modelKind(model: JsonObject): string {
 }
 
 function createModel(
-  model: JsonObject, { tokens, ids, scores }: Vocabulary, pretokenizer: Pretokenizer, special: ReadonlySet<number>,
+  model: JsonObject,
+  { tokens, ids, scores }: Vocabulary,
+  pretokenizer: Pretokenizer,
+  special: ReadonlySet<number>,
 ): { model: TokenModel; stages: readonly SplitStage[] } {
   const { byteLevel } = pretokenizer;
   const kind = modelKind(model);
@@ -131,9 +164,13 @@ function createModel(
   const named = typeof unknownName === 'string' ? ids.get(unknownName) : undefined;
   switch (kind) {
     case 'BPE': {
-      if (typeof model['dropout'] === 'number' && model['dropout'] > 0) failTokenizer(`tokenizer.json: BPE dropout ${model['dropout']} would make ids random; set it to null`);
+      if (typeof model['dropout'] === 'number' && model['dropout'] > 0)
+        failTokenizer(`tokenizer.json: BPE dropout ${model['dropout']} would make ids random; set it to null`);
       for (const field of ['continuing_subword_prefix', 'end_of_word_suffix']) {
-        if (typeof model[field] === 'string' && model[field] !== '') failTokenizer(`tokenizer.json: BPE with the ${field} ${JSON.stringify(model[field])} is not supported`, { field });
+        if (typeof model[field] === 'string' && model[field] !== '')
+          failTokenizer(`tokenizer.json: BPE with the ${field} ${JSON.stringify(model[field])} is not supported`, {
+            field,
+          });
       }
       const merges = asArray(model['merges'], 'model.merges').map((merge) => {
         if (typeof merge === 'string') return merge;
@@ -145,9 +182,17 @@ function createModel(
       return {
         stages: words ? wordStages(tokens, ids) : pretokenizer.stages,
         model: {
-          kind: 'bpe', entries: packEntries(ordinary, byteLevel), tokens: tokens.length, unknown: named, byteLevel, byteIds: byteTokens(ids, byteLevel),
-          byteFallback: !byteLevel && asFlag(model['byte_fallback'], false), fuseUnknown: asFlag(model['fuse_unk'], false), ignoreMerges,
-          dropUnknown: named === undefined, merges: mergeList(merges, ids, byteLevel, true),
+          kind: 'bpe',
+          entries: packEntries(ordinary, byteLevel),
+          tokens: tokens.length,
+          unknown: named,
+          byteLevel,
+          byteIds: byteTokens(ids, byteLevel),
+          byteFallback: !byteLevel && asFlag(model['byte_fallback'], false),
+          fuseUnknown: asFlag(model['fuse_unk'], false),
+          ignoreMerges,
+          dropUnknown: named === undefined,
+          merges: mergeList(merges, ids, byteLevel, true),
         },
       };
     }
@@ -158,8 +203,14 @@ function createModel(
       return {
         stages: pretokenizer.stages.length === 0 ? wordStages(tokens, ids) : pretokenizer.stages,
         model: {
-          kind: 'unigram', entries: packEntries(ordinary, byteLevel), tokens: tokens.length, unknown, scores, unknownScore: unigramUnknownScore(scores),
-          byteIds: byteTokens(ids, false), byteFallback: asFlag(model['byte_fallback'], false),
+          kind: 'unigram',
+          entries: packEntries(ordinary, byteLevel),
+          tokens: tokens.length,
+          unknown,
+          scores,
+          unknownScore: unigramUnknownScore(scores),
+          byteIds: byteTokens(ids, false),
+          byteFallback: asFlag(model['byte_fallback'], false),
         },
       };
     }
@@ -174,14 +225,25 @@ function createModel(
       }
       const entries = list.take();
       const wordLimit = typeof limit === 'number' && limit >= 0 && limit < 2 ** 32 ? Math.floor(limit) : 100;
-      return { stages: pretokenizer.stages, model: { kind: 'wordpiece', entries, tokens: tokens.length, unknown: named ?? ids.get('[UNK]'), wordLimit } };
+      return {
+        stages: pretokenizer.stages,
+        model: { kind: 'wordpiece', entries, tokens: tokens.length, unknown: named ?? ids.get('[UNK]'), wordLimit },
+      };
     }
-    default: return failTokenizer(`tokenizer.json: the model ${JSON.stringify(kind)} is not known; known are BPE, Unigram, WordPiece`, { model: kind });
+    default:
+      return failTokenizer(
+        `tokenizer.json: the model ${JSON.stringify(kind)} is not known; known are BPE, Unigram, WordPiece`,
+        { model: kind },
+      );
   }
 }
 
 /** What the template puts before and after a single text. */
-function affixes(value: JsonValue | undefined, facts: TokenizerFacts, config: JsonObject | undefined): { before: readonly number[]; after: readonly number[] } {
+function affixes(
+  value: JsonValue | undefined,
+  facts: TokenizerFacts,
+  config: JsonObject | undefined,
+): { before: readonly number[]; after: readonly number[] } {
   const before: number[] = [];
   const after: number[] = [];
   for (const step of steps(value, 'processors')) {
@@ -195,17 +257,26 @@ function affixes(value: JsonValue | undefined, facts: TokenizerFacts, config: Js
             target = after;
             continue;
           }
-          const entry = asObject(specials[asString(token['id'], 'post_processor.single')], 'post_processor.special_tokens');
-          for (const id of asArray(entry['ids'], 'post_processor.ids')) target.push(tokenId(id, 'post_processor', facts.vocabulary));
+          const entry = asObject(
+            specials[asString(token['id'], 'post_processor.single')],
+            'post_processor.special_tokens',
+          );
+          for (const id of asArray(entry['ids'], 'post_processor.ids'))
+            target.push(tokenId(id, 'post_processor', facts.vocabulary));
         }
         break;
       }
-      case 'BertProcessing': case 'RobertaProcessing':
+      case 'BertProcessing':
+      case 'RobertaProcessing':
         before.push(tokenId(asArray(step['cls'], 'post_processor.cls')[1], 'post_processor.cls', facts.vocabulary));
         after.push(tokenId(asArray(step['sep'], 'post_processor.sep')[1], 'post_processor.sep', facts.vocabulary));
         break;
-      case 'ByteLevel': break;
-      default: failTokenizer(`tokenizer.json: the post_processor ${JSON.stringify(step['type'])} is not known; known are TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence`);
+      case 'ByteLevel':
+        break;
+      default:
+        failTokenizer(
+          `tokenizer.json: the post_processor ${JSON.stringify(step['type'])} is not known; known are TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence`,
+        );
     }
   }
   // tokenizer_config.json has the last word, as in transformers.
@@ -214,10 +285,17 @@ function affixes(value: JsonValue | undefined, facts: TokenizerFacts, config: Js
     if (id === undefined || typeof wanted !== 'boolean' || wanted === list.includes(id)) return list;
     return wanted ? [id] : list.filter((other) => other !== id);
   };
-  return { before: set(before, facts.bos, config?.['add_bos_token']), after: set(after, eos, config?.['add_eos_token']) };
+  return {
+    before: set(before, facts.bos, config?.['add_bos_token']),
+    after: set(after, eos, config?.['add_eos_token']),
+  };
 }
 
-function factsOf({ config, generationConfig, tokenizerConfig, chatTemplate }: Folder, ids: ReadonlyMap<string, number>, known: number): TokenizerFacts {
+function factsOf(
+  { config, generationConfig, tokenizerConfig, chatTemplate }: Folder,
+  ids: ReadonlyMap<string, number>,
+  known: number,
+): TokenizerFacts {
   const byName = (field: string): number | undefined => {
     const value = tokenizerConfig?.[field];
     const name = isObject(value) ? value['content'] : value;
@@ -225,18 +303,31 @@ function factsOf({ config, generationConfig, tokenizerConfig, chatTemplate }: Fo
   };
   const listed = (source: JsonObject | undefined, field: string): number[] => {
     const value = source?.[field];
-    return (Array.isArray(value) ? (value as readonly JsonValue[]) : [value]).filter((id) => typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < known) as number[];
+    return (Array.isArray(value) ? (value as readonly JsonValue[]) : [value]).filter(
+      (id) => typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < known,
+    ) as number[];
   };
-  const ends = [byName('eos_token'), ...listed(generationConfig, 'eos_token_id'), ...listed(config, 'eos_token_id')].filter((id) => id !== undefined);
+  const ends = [
+    byName('eos_token'),
+    ...listed(generationConfig, 'eos_token_id'),
+    ...listed(config, 'eos_token_id'),
+  ].filter((id) => id !== undefined);
   const optional = {
-    bos: byName('bos_token') ?? byName('cls_token') ?? listed(config, 'bos_token_id')[0], unknown: byName('unk_token'),
-    padding: byName('pad_token') ?? listed(config, 'pad_token_id')[0], chatTemplate: chatTemplate ?? templateOf(tokenizerConfig?.['chat_template']),
+    bos: byName('bos_token') ?? byName('cls_token') ?? listed(config, 'bos_token_id')[0],
+    unknown: byName('unk_token'),
+    padding: byName('pad_token') ?? listed(config, 'pad_token_id')[0],
+    chatTemplate: chatTemplate ?? templateOf(tokenizerConfig?.['chat_template']),
   };
   const padded = config['vocab_size'];
   return {
     // Models pad their embeddings; ids without a token print nothing.
-    vocabulary: typeof padded === 'number' && Number.isInteger(padded) && padded > known && padded <= MOST_TOKENS ? padded : known,
-    eos: turnEnds(ends, ids), addBos: false, addEos: false,
+    vocabulary:
+      typeof padded === 'number' && Number.isInteger(padded) && padded > known && padded <= MOST_TOKENS
+        ? padded
+        : known,
+    eos: turnEnds(ends, ids),
+    addBos: false,
+    addEos: false,
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
   };
 }

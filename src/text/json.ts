@@ -12,7 +12,9 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
 }
 
 export function asArray(value: JsonValue | undefined, field: string): readonly JsonValue[] {
-  return Array.isArray(value) ? (value as readonly JsonValue[]) : failTokenizer(`tokenizer.json: ${field} is no list`, { field });
+  return Array.isArray(value)
+    ? (value as readonly JsonValue[])
+    : failTokenizer(`tokenizer.json: ${field} is no list`, { field });
 }
 
 export function asObject(value: JsonValue | undefined, field: string): JsonObject {
@@ -32,9 +34,12 @@ export function steps(value: JsonValue | undefined, list: string, depth = 0): Js
   if (value === null || value === undefined) return [];
   const component = asObject(value, list);
   if (component['type'] !== 'Sequence') return [component];
-  if (depth >= DEEPEST_SEQUENCE) return failTokenizer(`tokenizer.json: ${list} within one another more than ${DEEPEST_SEQUENCE} deep`);
+  if (depth >= DEEPEST_SEQUENCE)
+    return failTokenizer(`tokenizer.json: ${list} within one another more than ${DEEPEST_SEQUENCE} deep`);
   const all = asArray(component[list], list).flatMap((item) => steps(item, list, depth + 1));
-  return all.length > LONGEST_SEQUENCE ? failTokenizer(`tokenizer.json: ${all.length} ${list}, at most ${LONGEST_SEQUENCE} are supported`) : all;
+  return all.length > LONGEST_SEQUENCE
+    ? failTokenizer(`tokenizer.json: ${all.length} ${list}, at most ${LONGEST_SEQUENCE} are supported`)
+    : all;
 }
 
 /** The longest published one has 4 characters; every space of a text may become one. */
@@ -42,5 +47,10 @@ const LONGEST_REPLACEMENT = 64;
 
 export function asReplacement(value: JsonValue | undefined, field: string): string {
   const text = asString(value, field);
-  return text.length <= LONGEST_REPLACEMENT ? text : failTokenizer(`tokenizer.json: ${field} has ${text.length} characters, at most ${LONGEST_REPLACEMENT} are supported`, { field });
+  return text.length <= LONGEST_REPLACEMENT
+    ? text
+    : failTokenizer(
+        `tokenizer.json: ${field} has ${text.length} characters, at most ${LONGEST_REPLACEMENT} are supported`,
+        { field },
+      );
 }

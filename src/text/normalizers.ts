@@ -11,7 +11,8 @@ export function lowercase(text: string): string {
   return text.replaceAll('Σ', 'σ').toLowerCase();
 }
 
-const CJK = /[\u{4e00}-\u{9fff}\u{3400}-\u{4dbf}\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{f900}-\u{faff}\u{2f800}-\u{2fa1f}]/gu;
+const CJK =
+  /[\u{4e00}-\u{9fff}\u{3400}-\u{4dbf}\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{f900}-\u{faff}\u{2f800}-\u{2fa1f}]/gu;
 
 interface BertOptions {
   readonly cleanText: boolean;
@@ -24,7 +25,8 @@ interface BertOptions {
 export function bertNormalizer(options: BertOptions): Normalizer {
   return (text) => {
     let out = text;
-    if (options.cleanText) out = out.replace(/[^\P{Cc}\t\n\r]|[\0\p{Cf}\p{Co}\ufffd]/gu, '').replace(/\p{White_Space}/gu, ' ');
+    if (options.cleanText)
+      out = out.replace(/[^\P{Cc}\t\n\r]|[\0\p{Cf}\p{Co}\ufffd]/gu, '').replace(/\p{White_Space}/gu, ' ');
     if (options.chineseCharacters) out = out.replace(CJK, ' $& ');
     if (options.stripAccents) out = out.normalize('NFD').replace(/\p{Mn}/gu, '');
     return options.lowercase ? lowercase(out) : out;
@@ -33,11 +35,16 @@ export function bertNormalizer(options: BertOptions): Normalizer {
 
 /** SentencePiece's clean-up for machine translation: controls go, odd white space becomes a space. */
 export function nmtNormalizer(text: string): string {
-  return text.replace(/[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g, '').replace(/[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g, ' ');
+  return text
+    .replace(/[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g, '')
+    .replace(/[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g, ' ');
 }
 
 /** SentencePiece's white space: runs become one space and those at the ends go, where asked for; one may be put before the text. */
-export function sentencePieceSpaces(text: string, options: { removeExtra: boolean; prefix: boolean; suffix: boolean }): string {
+export function sentencePieceSpaces(
+  text: string,
+  options: { removeExtra: boolean; prefix: boolean; suffix: boolean },
+): string {
   let out = options.removeExtra ? text.replace(/ +/g, ' ').replace(/^ | $/g, '') : text;
   if (options.removeExtra && out === '') return options.suffix ? SPACE_MARK : '';
   if (options.prefix && out !== '') out = ` ${out}`;

@@ -7,12 +7,21 @@
 import { ModelError } from '../errors.ts';
 
 /** A set of characters, as the source of a JavaScript class with flag `u`, and `i` where case is ignored. */
-export interface CharacterSet { readonly source: string; readonly ignoreCase: boolean }
+export interface CharacterSet {
+  readonly source: string;
+  readonly ignoreCase: boolean;
+}
 
 export type Pattern =
   | { readonly kind: 'set'; readonly set: CharacterSet }
   | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly Pattern[] }
-  | { readonly kind: 'repeat'; readonly part: Pattern; readonly least: number; readonly most: number; readonly lazy: boolean }
+  | {
+      readonly kind: 'repeat';
+      readonly part: Pattern;
+      readonly least: number;
+      readonly most: number;
+      readonly lazy: boolean;
+    }
   /** Holds when the next character is in the set (`negative`: is not in it, which the end of the text is not). */
   | { readonly kind: 'look'; readonly set: CharacterSet; readonly negative: boolean };
 
@@ -27,8 +36,16 @@ const SPACE = String.raw`\p{White_Space}`;
 /** Oniguruma's \w: of the other numbers only Latin-1's. */
 const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xb2\xb3\xb9\xbc-\xbe`;
 const POSIX: Readonly<Record<string, string>> = {
-  alpha: String.raw`\p{Alphabetic}`, digit: String.raw`\p{Nd}`, alnum: String.raw`\p{Alphabetic}\p{Nd}`, upper: String.raw`\p{Uppercase}`,
-  lower: String.raw`\p{Lowercase}`, space: SPACE, punct: String.raw`\p{P}\p{S}`, cntrl: String.raw`\p{Cc}`, xdigit: '0-9A-Fa-f', word: WORD,
+  alpha: String.raw`\p{Alphabetic}`,
+  digit: String.raw`\p{Nd}`,
+  alnum: String.raw`\p{Alphabetic}\p{Nd}`,
+  upper: String.raw`\p{Uppercase}`,
+  lower: String.raw`\p{Lowercase}`,
+  space: SPACE,
+  punct: String.raw`\p{P}\p{S}`,
+  cntrl: String.raw`\p{Cc}`,
+  xdigit: '0-9A-Fa-f',
+  word: WORD,
   blank: String.raw`\t\p{Zs}`,
 };
 const ESCAPES: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, a: 7, e: 27, 0: 0 };
@@ -47,9 +64,14 @@ class Reader {
   }
 
   fail(problem: string): never {
-    throw new ModelError('tokenizer', `tokenizer: the pretokeniser's expression ${JSON.stringify(this.#text.slice(0, 200))} at character ${this.#at}: ${problem}`, {
-      expression: this.#text.slice(0, 200), at: this.#at,
-    });
+    throw new ModelError(
+      'tokenizer',
+      `tokenizer: the pretokeniser's expression ${JSON.stringify(this.#text.slice(0, 200))} at character ${this.#at}: ${problem}`,
+      {
+        expression: this.#text.slice(0, 200),
+        at: this.#at,
+      },
+    );
   }
 
   whole(): Pattern {
@@ -96,7 +118,8 @@ class Reader {
 
   #look(ignoreCase: boolean, negative: boolean): Pattern {
     let inner = this.#group(ignoreCase);
-    while (inner.kind === 'sequence' && inner.parts.length === 1 && inner.parts[0] !== undefined) inner = inner.parts[0];
+    while (inner.kind === 'sequence' && inner.parts.length === 1 && inner.parts[0] !== undefined)
+      inner = inner.parts[0];
     if (inner.kind !== 'set') return this.fail('only lookahead of one character is supported');
     return { kind: 'look', set: inner.set, negative };
   }
@@ -113,7 +136,8 @@ class Reader {
     }
     if (this.#take('[')) return { kind: 'set', set: { source: this.#class(), ignoreCase } };
     if (this.#take('.')) return { kind: 'set', set: { source: String.raw`[^\n]`, ignoreCase: false } };
-    if (this.#take('$') || this.#take('\\z')) return { kind: 'look', set: { source: String.raw`[\s\S]`, ignoreCase: false }, negative: true };
+    if (this.#take('$') || this.#take('\\z'))
+      return { kind: 'look', set: { source: String.raw`[\s\S]`, ignoreCase: false }, negative: true };
     if (this.#take('^')) this.fail('^ is not supported');
     if (this.#take('\\')) return { kind: 'set', set: { source: `[${this.#escape()}]`, ignoreCase } };
     if ('*+?'.includes(this.#text[this.#at] ?? '')) this.fail('nothing to repeat');
@@ -134,7 +158,8 @@ class Reader {
         if (counted[2] === '') most = least;
         else if (counted[3] !== '') most = Number(counted[3]);
       } else if (!this.#take('*')) break;
-      if (least > MOST_REPEATS || (Number.isFinite(most) && (most > MOST_REPEATS || most < least))) this.fail(`more than ${MOST_REPEATS} repetitions, or fewer than none`);
+      if (least > MOST_REPEATS || (Number.isFinite(most) && (most > MOST_REPEATS || most < least)))
+        this.fail(`more than ${MOST_REPEATS} repetitions, or fewer than none`);
       const lazy = this.#take('?');
       if (!lazy) this.#take('+');
       pattern = { kind: 'repeat', part: pattern, least, most, lazy };
@@ -147,14 +172,24 @@ class Reader {
     const code = this.#code();
     const name = String.fromCodePoint(code);
     switch (name) {
-      case 's': return SPACE;
-      case 'S': return String.raw`\P{White_Space}`;
-      case 'd': return String.raw`\p{Nd}`;
-      case 'D': return String.raw`\P{Nd}`;
-      case 'w': return WORD;
-      case 'h': return String.raw`\t\p{Zs}`;
-      case 'p': case 'P': return this.#property(name === 'P');
-      case 'x': case 'u': return literal(this.#hex(name === 'x' ? 2 : 4));
+      case 's':
+        return SPACE;
+      case 'S':
+        return String.raw`\P{White_Space}`;
+      case 'd':
+        return String.raw`\p{Nd}`;
+      case 'D':
+        return String.raw`\P{Nd}`;
+      case 'w':
+        return WORD;
+      case 'h':
+        return String.raw`\t\p{Zs}`;
+      case 'p':
+      case 'P':
+        return this.#property(name === 'P');
+      case 'x':
+      case 'u':
+        return literal(this.#hex(name === 'x' ? 2 : 4));
       default:
     }
     const control = ESCAPES[name];
@@ -214,7 +249,11 @@ class Reader {
 
 export function parsePattern(source: string): Pattern {
   if (source.length > LONGEST_SOURCE) {
-    throw new ModelError('tokenizer', `tokenizer: a pretokeniser's expression of ${source.length} characters; at most ${LONGEST_SOURCE} are read`, { length: source.length });
+    throw new ModelError(
+      'tokenizer',
+      `tokenizer: a pretokeniser's expression of ${source.length} characters; at most ${LONGEST_SOURCE} are read`,
+      { length: source.length },
+    );
   }
   return new Reader(source).whole();
 }

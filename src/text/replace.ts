@@ -21,7 +21,7 @@ export function matches(automaton: Automaton, text: string): [number, number][] 
   const { blocks, classes, transitions, stride } = automaton;
   const found: [number, number][] = [];
   let fuel = 65536 + text.length * STEPS_PER_UNIT;
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     let state = 1;
     let end = at;
     for (let position = at; state !== 0; fuel--) {
@@ -32,7 +32,10 @@ export function matches(automaton: Automaton, text: string): [number, number][] 
       state = point === undefined ? 0 : transition & 0x7fff;
       position += point !== undefined && point > 0xffff ? 2 : 1;
     }
-    if (fuel < 0) failTokenizer("an expression of the tokenizer takes more than linear time on this text; it is refused to keep the page alive");
+    if (fuel < 0)
+      failTokenizer(
+        'an expression of the tokenizer takes more than linear time on this text; it is refused to keep the page alive',
+      );
     if (end > at) found.push([at, end]);
     at = end > at ? end : at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
   }

@@ -54,13 +54,15 @@ export async function createTokenizer(wasm: Wasm, metadata: ModelMetadata): Prom
 
 async function describe(metadata: ModelMetadata): Promise<TokenizerDescription> {
   switch (metadata.kind) {
-    case 'gguf': return describeGguf(metadata.values);
+    case 'gguf':
+      return describeGguf(metadata.values);
     // Pages that load GGUF files do not download it.
-    case 'huggingface': return (await import('./huggingface.ts')).describeHuggingFace(metadata);
-    default: return metadata satisfies never;
+    case 'huggingface':
+      return (await import('./huggingface.ts')).describeHuggingFace(metadata);
+    default:
+      return metadata satisfies never;
   }
 }
-
 
 const NOTHING = new Uint8Array(0);
 const SPACE = 0x20;
@@ -92,22 +94,32 @@ class DescribedTokenizer implements Tokenizer {
     if (options.bos === true) for (const id of before) ids.push(id);
     let first = true;
     let afterToken = true;
-    this.#raw.split(text, special, (segment) => {
-      const normal = normalize === undefined ? segment : normalize(segment, first, afterToken);
-      this.#normalised.split(normal, special, (part) => {
-        this.#encoder.encode(prepare === undefined ? part : prepare(part, first), first, ids);
+    this.#raw.split(
+      text,
+      special,
+      (segment) => {
+        const normal = normalize === undefined ? segment : normalize(segment, first, afterToken);
+        this.#normalised.split(
+          normal,
+          special,
+          (part) => {
+            this.#encoder.encode(prepare === undefined ? part : prepare(part, first), first, ids);
+            first = false;
+          },
+          (token) => {
+            ids.push(token.id);
+            first = false;
+          },
+        );
         first = false;
-      }, (token) => {
+        afterToken = false;
+      },
+      (token) => {
         ids.push(token.id);
         first = false;
-      });
-      first = false;
-      afterToken = false;
-    }, (token) => {
-      ids.push(token.id);
-      first = false;
-      afterToken = true;
-    });
+        afterToken = true;
+      },
+    );
     if (options.bos === true) for (const id of after) ids.push(id);
     return ids.take();
   }
@@ -160,7 +172,10 @@ class DescribedTokenizer implements Tokenizer {
   tokenBytes(id: number): Uint8Array {
     const { facts, decoder } = this.#description;
     if (!Number.isInteger(id) || id < 0 || id >= facts.vocabulary) {
-      throw new InputError('argument', `token id ${id} is outside the vocabulary of ${facts.vocabulary}`, { id, vocabulary: facts.vocabulary });
+      throw new InputError('argument', `token id ${id} is outside the vocabulary of ${facts.vocabulary}`, {
+        id,
+        vocabulary: facts.vocabulary,
+      });
     }
     let bytes = this.#bytes[id];
     if (bytes === undefined) {

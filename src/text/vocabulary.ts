@@ -13,10 +13,16 @@ const LONGEST_TOKEN = 2048;
 
 export function checkTokens(tokens: readonly string[]): void {
   if (tokens.length === 0 || tokens.length > MOST_TOKENS) {
-    failTokenizer(`a vocabulary of ${tokens.length} tokens; from 1 to ${MOST_TOKENS} are supported`, { tokens: tokens.length });
+    failTokenizer(`a vocabulary of ${tokens.length} tokens; from 1 to ${MOST_TOKENS} are supported`, {
+      tokens: tokens.length,
+    });
   }
   tokens.forEach((token, id) => {
-    if (token.length > LONGEST_TOKEN) failTokenizer(`token ${id} has ${token.length} characters, at most ${LONGEST_TOKEN} are supported`, { id, length: token.length });
+    if (token.length > LONGEST_TOKEN)
+      failTokenizer(`token ${id} has ${token.length} characters, at most ${LONGEST_TOKEN} are supported`, {
+        id,
+        length: token.length,
+      });
   });
 }
 
@@ -35,7 +41,8 @@ export class ByteList {
       this.#bytes = grown;
     }
     if (lead !== undefined) this.#bytes[this.#length++] = lead;
-    if (byteLevel || isAscii(text)) this.#length += Math.max(0, writeByteLevel(text, this.#bytes, this.#length, byteLevel));
+    if (byteLevel || isAscii(text))
+      this.#length += Math.max(0, writeByteLevel(text, this.#bytes, this.#length, byteLevel));
     else this.#length += utf8.encodeInto(text, this.#bytes.subarray(this.#length)).written;
     this.#bounds.push(this.#length);
   }
@@ -72,11 +79,20 @@ export function byteTokenValue(token: string): number {
 
 /** The token of each byte: its printable stand-in where `byteLevel`, else `<0xHH>`; -1 for none. */
 export function byteTokens(ids: ReadonlyMap<string, number>, byteLevel: boolean): Int32Array {
-  return Int32Array.from({ length: 256 }, (_, byte) => ids.get(byteLevel ? byteCharacter(byte) : `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`) ?? -1);
+  return Int32Array.from(
+    { length: 256 },
+    (_, byte) =>
+      ids.get(byteLevel ? byteCharacter(byte) : `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`) ?? -1,
+  );
 }
 
 /** "left right" lines, or pairs. What names no token of `ids` is refused; what names one that ordinary text must not become is left out. */
-export function mergeList(merges: readonly (string | readonly [string, string])[], ids: ReadonlyMap<string, number>, byteLevel: boolean, last: boolean): MergeList {
+export function mergeList(
+  merges: readonly (string | readonly [string, string])[],
+  ids: ReadonlyMap<string, number>,
+  byteLevel: boolean,
+  last: boolean,
+): MergeList {
   const list = new ByteList();
   const parts = (merge: string | readonly [string, string]): readonly [string, string] => {
     if (typeof merge !== 'string') return merge;
@@ -90,7 +106,10 @@ export function mergeList(merges: readonly (string | readonly [string, string])[
       const [left, right] = parts(merges[rank] ?? '');
       const missing = [left, right, left + right].find((token) => !ids.has(token));
       if (missing !== undefined) {
-        failTokenizer(`merge ${rank} (${JSON.stringify([left, right]).slice(0, 100)}) names ${JSON.stringify(missing.slice(0, 100))}, which is no token; the file is damaged`, { rank });
+        failTokenizer(
+          `merge ${rank} (${JSON.stringify([left, right]).slice(0, 100)}) names ${JSON.stringify(missing.slice(0, 100))}, which is no token; the file is damaged`,
+          { rank },
+        );
       }
     }
   };
@@ -131,9 +150,13 @@ export function ranksOf(scores: ArrayLike<number>, count: number): Uint32Array {
 }
 /** Stages that cut with these expressions one after the other, matches and what is between them alike. */
 export function isolatedStages(expressions: readonly string[]): SplitStage[] {
-  return expressions.map((expression) => ({ kind: 'pattern', automaton: compileAutomaton(parsePattern(expression)), behaviour: 'isolated', invert: false }));
+  return expressions.map((expression) => ({
+    kind: 'pattern',
+    automaton: compileAutomaton(parsePattern(expression)),
+    behaviour: 'isolated',
+    invert: false,
+  }));
 }
-
 
 /** As SentencePiece: an unknown character costs 10 more than the least likely token. */
 const UNKNOWN_PENALTY = 10;
@@ -146,7 +169,10 @@ export function checkScores(scores: Float64Array): void {
 }
 
 export function unigramUnknownScore(scores: Float64Array): number {
-  return scores.reduce((least, score) => Math.min(least, score), scores.length === 0 ? 0 : Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
+  return (
+    scores.reduce((least, score) => Math.min(least, score), scores.length === 0 ? 0 : Number.POSITIVE_INFINITY) -
+    UNKNOWN_PENALTY
+  );
 }
 
 /** BERT's punctuation: Unicode's, and all of ASCII that is neither letter nor digit. */
@@ -155,7 +181,12 @@ export const PUNCTUATION = String.raw`[\p{P}!-/:-@\[-${'`'}{-~]`;
 /** Words between white space, and every punctuation mark by itself. */
 export function bertStages(): SplitStage[] {
   return [
-    { kind: 'pattern', automaton: compileAutomaton(parsePattern(String.raw`\s+`)), behaviour: 'removed', invert: false },
+    {
+      kind: 'pattern',
+      automaton: compileAutomaton(parsePattern(String.raw`\s+`)),
+      behaviour: 'removed',
+      invert: false,
+    },
     ...isolatedStages([PUNCTUATION]),
   ];
 }

@@ -20,7 +20,12 @@ export interface Paper {
 const BAND_PIXELS = 4 << 20;
 
 /** The picture over white, band by band: `draw` puts rows `[top, top + rows)` at the canvas's origin. */
-export function readBands<P extends Paper>(width: number, height: number, open: (width: number, height: number) => P, draw: (paper: P, top: number, rows: number) => void): Rgba {
+export function readBands<P extends Paper>(
+  width: number,
+  height: number,
+  open: (width: number, height: number) => P,
+  draw: (paper: P, top: number, rows: number) => void,
+): Rgba {
   const data = new Uint8ClampedArray(width * height * CHANNELS);
   const band = Math.min(height, Math.max(1, Math.floor(BAND_PIXELS / width)));
   const paper = open(width, band);
@@ -36,13 +41,21 @@ export function readBands<P extends Paper>(width: number, height: number, open: 
 
 /** Throws `InputError('argument')` where its size is none or too large, or where the browser keeps its pixels from the page. */
 export function readDrawable(source: Drawable, name: string): Rgba {
-  const [width, height] = 'naturalWidth' in source ? [source.naturalWidth, source.naturalHeight] : [source.width, source.height];
+  const [width, height] =
+    'naturalWidth' in source ? [source.naturalWidth, source.naturalHeight] : [source.width, source.height];
   checkSize(width, height, name);
   try {
-    return readBands(width, height, openPaper, (paper, top, rows) => paper.drawImage(source, 0, top, width, rows, 0, 0, width, rows));
+    return readBands(width, height, openPaper, (paper, top, rows) =>
+      paper.drawImage(source, 0, top, width, rows, 0, 0, width, rows),
+    );
   } catch (cause) {
     if (cause instanceof DeviceError) throw cause;
-    throw new InputError('argument', `${name}: its pixels cannot be read (${messageOf(cause)}); an image of another site needs crossorigin="anonymous" and that site's consent`, { name }, { cause });
+    throw new InputError(
+      'argument',
+      `${name}: its pixels cannot be read (${messageOf(cause)}); an image of another site needs crossorigin="anonymous" and that site's consent`,
+      { name },
+      { cause },
+    );
   }
 }
 
@@ -51,7 +64,9 @@ export async function readElement(source: HTMLImageElement, name: string): Promi
   try {
     await source.decode();
   } catch (cause) {
-    throw new FileError('malformed', { file: name, field: 'element' }, 'the <img> element could not load its image', { cause });
+    throw new FileError('malformed', { file: name, field: 'element' }, 'the <img> element could not load its image', {
+      cause,
+    });
   }
   return readDrawable(source, name);
 }
@@ -61,7 +76,9 @@ export const browserDecoder: ImageDecoder = {
   async decode(file, { type }, name) {
     // Blobs are not made of shared memory.
     const bytes = file.buffer instanceof ArrayBuffer ? (file as Uint8Array<ArrayBuffer>) : new Uint8Array(file);
-    const bitmap = await createImageBitmap(new Blob([bytes], { type: `image/${type}` }), { imageOrientation: 'from-image' });
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: `image/${type}` }), {
+      imageOrientation: 'from-image',
+    });
     try {
       return readDrawable(bitmap, name);
     } finally {
@@ -85,12 +102,17 @@ function openPaper(width: number, height: number): OffscreenCanvasRenderingConte
     const paper = canvas.getContext('2d', options);
     if (paper !== null) return paper;
   }
-  throw new DeviceError('unavailable', `no canvas of ${width} x ${height} pixels can be had here, which images are read with; give a smaller image or raw pixels {data, width, height}`, { width, height });
+  throw new DeviceError(
+    'unavailable',
+    `no canvas of ${width} x ${height} pixels can be had here, which images are read with; give a smaller image or raw pixels {data, width, height}`,
+    { width, height },
+  );
 }
 
 /** For the page. Owns a copy of the pixels. Throws `DeviceError('unavailable')` in Node: write a file with `encodePng` there. */
 export function toImageData({ data, width, height }: Rgba): ImageData {
-  if (typeof ImageData !== 'function') throw new DeviceError('unavailable', 'there is no ImageData here; use the pixels, or encodePng');
+  if (typeof ImageData !== 'function')
+    throw new DeviceError('unavailable', 'there is no ImageData here; use the pixels, or encodePng');
   return new ImageData(new Uint8ClampedArray(data), width, height);
 }
 

@@ -30,15 +30,26 @@ export async function fetchImage(address: string, options: FetchOptions): Promis
   if (scheme === 'http' || scheme === 'https') return fetchUrl(address, options);
   if (scheme === 'blob') return fetchBlob(address, options);
   if (scheme === 'file' && files !== undefined) return readPath(files.fromUrl(new URL(address)), files, options.signal);
-  if (scheme !== undefined) throw new InputError('argument', `${address.slice(0, 80)}: '${scheme}:' cannot be read here; give a File, bytes, or an address of http(s), data or blob`, { scheme });
+  if (scheme !== undefined)
+    throw new InputError(
+      'argument',
+      `${address.slice(0, 80)}: '${scheme}:' cannot be read here; give a File, bytes, or an address of http(s), data or blob`,
+      { scheme },
+    );
   if (files !== undefined) return readPath(address, files, options.signal);
   const base = (globalThis as { location?: { href?: string } }).location?.href;
-  if (base === undefined || !URL.canParse(address, base)) throw new InputError('argument', `${JSON.stringify(address.slice(0, 80))} is no URL, and paths cannot be read here`, { input: address.slice(0, 80) });
+  if (base === undefined || !URL.canParse(address, base))
+    throw new InputError(
+      'argument',
+      `${JSON.stringify(address.slice(0, 80))} is no URL, and paths cannot be read here`,
+      { input: address.slice(0, 80) },
+    );
   return fetchUrl(new URL(address, base).href, options);
 }
 
 async function readPath(path: string, files: FileSystemReader, signal: AbortSignal | undefined): Promise<NamedBytes> {
-  if ((await files.stat(path))?.directory === true) throw new InputError('argument', `${path} is a folder; give an image file`, { path });
+  if ((await files.stat(path))?.directory === true)
+    throw new InputError('argument', `${path} is a folder; give an image file`, { path });
   const source = await files.open(path);
   try {
     checkFileBytes(source.size, path);
@@ -48,7 +59,10 @@ async function readPath(path: string, files: FileSystemReader, signal: AbortSign
   }
 }
 
-async function fetchUrl(url: string, { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions): Promise<NamedBytes> {
+async function fetchUrl(
+  url: string,
+  { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions,
+): Promise<NamedBytes> {
   const name = displayName(url);
   const network: Network = { fetch, retry: { attempts: 1, delay: () => 0, stall: STALL_MS } };
   try {
@@ -63,13 +77,21 @@ async function fetchUrl(url: string, { fetch = globalThis.fetch.bind(globalThis)
 }
 
 /** Without a range, which Node answers with a byte less. */
-async function fetchBlob(url: string, { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions): Promise<NamedBytes> {
+async function fetchBlob(
+  url: string,
+  { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions,
+): Promise<NamedBytes> {
   let blob: Blob;
   try {
     blob = await (await fetch(url, signal === undefined ? {} : { signal })).blob();
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new StorageError('network', `${url}: the blob cannot be read (revoked, or kept back by the content security policy's connect-src); give the Blob itself`, { url }, { cause });
+    throw new StorageError(
+      'network',
+      `${url}: the blob cannot be read (revoked, or kept back by the content security policy's connect-src); give the Blob itself`,
+      { url },
+      { cause },
+    );
   }
   return blobBytes(blob, url, signal);
 }
@@ -108,7 +130,9 @@ function dataUrlBytes(url: string): Uint8Array {
   if (comma < 0) throw new InputError('argument', 'data URL: there is no comma before the data', {});
   // At least three bytes come of four characters.
   checkFileBytes(Math.floor(((url.length - comma - 1) * 3) / 4), 'data URL');
-  const text = url.slice(comma + 1).replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const text = url
+    .slice(comma + 1)
+    .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   try {
     const binary = /;\s*base64\s*$/i.test(url.slice(0, comma)) ? atob(text) : text;
     const bytes = new Uint8Array(binary.length);

@@ -40,12 +40,17 @@ export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
   for (const [type, format] of Object.entries(FORMATS) as [ImageType, ImageFormat][]) {
     if (!format.matches(file)) continue;
     const { width, height } = format.size(file);
-    if (width < 1 || height < 1) throw file.malformed('size', 0, `${width} x ${height} pixels; an image has at least one pixel a side`);
+    if (width < 1 || height < 1)
+      throw file.malformed('size', 0, `${width} x ${height} pixels; an image has at least one pixel a side`);
     checkSize(width, height, name);
     format.check(file);
     return { type, width, height };
   }
   const start = file.text(0, 16);
   const other = OTHERS.find(([pattern]) => pattern.test(start))?.[1] ?? 'no image of a known format';
-  throw new FileError('unsupported', { file: name, field: 'format', offset: 0 }, `it is ${other}; PNG, JPEG, WebP, GIF, BMP and AVIF are read: save it as one of them`);
+  throw new FileError(
+    'unsupported',
+    { file: name, field: 'format', offset: 0 },
+    `it is ${other}; PNG, JPEG, WebP, GIF, BMP and AVIF are read: save it as one of them`,
+  );
 }

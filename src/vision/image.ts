@@ -20,10 +20,18 @@ export const MAX_FILE_BYTES = 128 << 20;
 export function checkSize(width: number, height: number, name: string): void {
   const facts = { name, width, height, maxSide: MAX_SIDE, maxPixels: MAX_PIXELS };
   if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height) || width < 1 || height < 1) {
-    throw new InputError('argument', `${name}: ${width} x ${height} pixels; an image has at least one pixel a side`, facts);
+    throw new InputError(
+      'argument',
+      `${name}: ${width} x ${height} pixels; an image has at least one pixel a side`,
+      facts,
+    );
   }
   if (width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS) {
-    throw new InputError('argument', `${name}: ${width} x ${height} pixels; at most ${MAX_SIDE} a side and ${MAX_PIXELS / 1e6} million in all are read: make it smaller first`, facts);
+    throw new InputError(
+      'argument',
+      `${name}: ${width} x ${height} pixels; at most ${MAX_SIDE} a side and ${MAX_PIXELS / 1e6} million in all are read: make it smaller first`,
+      facts,
+    );
   }
 }
 
@@ -31,7 +39,11 @@ export function checkSize(width: number, height: number, name: string): void {
 export function checkFileBytes(bytes: number, name: string): void {
   if (bytes === 0) throw new InputError('empty', `${name}: the image has no bytes; give a whole image file`, { name });
   if (bytes > MAX_FILE_BYTES) {
-    throw new InputError('argument', `${name}: ${bytes} bytes; image files of at most ${MAX_FILE_BYTES} are read: save it smaller, or as JPEG`, { name, bytes, limit: MAX_FILE_BYTES });
+    throw new InputError(
+      'argument',
+      `${name}: ${bytes} bytes; image files of at most ${MAX_FILE_BYTES} are read: save it smaller, or as JPEG`,
+      { name, bytes, limit: MAX_FILE_BYTES },
+    );
   }
 }
 
@@ -39,10 +51,15 @@ export function checkFileBytes(bytes: number, name: string): void {
 export function checkPixels(image: Rgba, name: string): void {
   const { data, width, height } = image;
   checkSize(width, height, name);
-  if (!isByteArray(data)) throw new InputError('argument', `${name}: data must be a Uint8ClampedArray of red, green, blue, alpha`, { name });
+  if (!isByteArray(data))
+    throw new InputError('argument', `${name}: data must be a Uint8ClampedArray of red, green, blue, alpha`, { name });
   const wanted = width * height * CHANNELS;
   if (data.length !== wanted) {
-    throw new InputError('argument', `${name}: ${data.length} bytes for ${width} x ${height} pixels; red, green, blue and alpha take ${wanted}`, { name, bytes: data.length, wanted });
+    throw new InputError(
+      'argument',
+      `${name}: ${data.length} bytes for ${width} x ${height} pixels; red, green, blue and alpha take ${wanted}`,
+      { name, bytes: data.length, wanted },
+    );
   }
 }
 

@@ -16,7 +16,12 @@ export async function encodePng(image: Rgba): Promise<Uint8Array> {
   view.setUint32(0, image.width);
   view.setUint32(4, image.height);
   header.set([8, channels === 3 ? 2 : 6, 0, 0, 0], 8);
-  const parts = [SIGNATURE, ...chunk('IHDR', header), ...chunk('IDAT', await deflate(filtered(image, channels))), ...chunk('IEND', new Uint8Array(0))];
+  const parts = [
+    SIGNATURE,
+    ...chunk('IHDR', header),
+    ...chunk('IDAT', await deflate(filtered(image, channels))),
+    ...chunk('IEND', new Uint8Array(0)),
+  ];
   const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -84,7 +89,11 @@ function guess(filter: number, left: number, up: number, corner: number): number
 
 /** The zlib format. */
 async function deflate(bytes: Uint8Array): Promise<Uint8Array> {
-  if (typeof CompressionStream !== 'function') throw new DeviceError('unavailable', 'this browser has no CompressionStream, which writes PNG; take the pixels instead, or update the browser');
+  if (typeof CompressionStream !== 'function')
+    throw new DeviceError(
+      'unavailable',
+      'this browser has no CompressionStream, which writes PNG; take the pixels instead, or update the browser',
+    );
   const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(new CompressionStream('deflate'));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

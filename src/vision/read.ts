@@ -41,7 +41,11 @@ export async function readImage(input: ImageInput, options: ReadImageOptions = {
       return overWhite(input);
     }
   }
-  throw new InputError('argument', 'the image must be a Blob, File, URL, path, bytes, ImageData, ImageBitmap, canvas, <img> or {data, width, height}', { type: typeof input });
+  throw new InputError(
+    'argument',
+    'the image must be a Blob, File, URL, path, bytes, ImageData, ImageBitmap, canvas, <img> or {data, width, height}',
+    { type: typeof input },
+  );
 }
 
 function blobName(blob: Blob): string {
@@ -51,15 +55,26 @@ function blobName(blob: Blob): string {
 async function decode({ name, bytes }: NamedBytes, { decoder, signal }: ReadImageOptions): Promise<Rgba> {
   const header = readHeader(bytes, name);
   const chosen = decoder ?? (typeof createImageBitmap === 'function' ? browserDecoder : undefined);
-  if (chosen === undefined) throw new DeviceError('unavailable', `${name}: nothing here decodes images; give pixels {data, width, height}`, { name });
+  if (chosen === undefined)
+    throw new DeviceError('unavailable', `${name}: nothing here decodes images; give pixels {data, width, height}`, {
+      name,
+    });
   let image: Rgba;
   try {
     image = await abortable(chosen.decode(bytes, header, name), signal);
   } catch (cause) {
     signal?.throwIfAborted();
     if (cause instanceof OctavoError) throw cause;
-    const known = header.type === 'avif' || header.type === 'heic' ? `${header.type.toUpperCase()} is not decoded by this device, or the file is damaged` : 'it could not be decoded: the file is damaged';
-    throw new FileError('malformed', { file: name, field: header.type }, `${known}; get it again, or save it as PNG or JPEG`, { cause });
+    const known =
+      header.type === 'avif' || header.type === 'heic'
+        ? `${header.type.toUpperCase()} is not decoded by this device, or the file is damaged`
+        : 'it could not be decoded: the file is damaged';
+    throw new FileError(
+      'malformed',
+      { file: name, field: header.type },
+      `${known}; get it again, or save it as PNG or JPEG`,
+      { cause },
+    );
   }
   // A header may lie about the frame inside.
   checkSize(image.width, image.height, name);

@@ -47,7 +47,9 @@ export function resizeBicubic(image: Rgba, width: number, height: number): Rgba 
 /** As `resizeBicubic` of the picture's part (or surroundings) that the two stretches mark, without making that picture. */
 export function resizeStretches(image: Rgba, across: Stretch, down: Stretch, width: number, height: number): Rgba {
   const narrow = isWhole(across, width) ? image : alongRows(image, taps(across, width), width);
-  const data = isWhole(down, height) ? new Uint8ClampedArray(narrow.data) : alongColumns(narrow, taps(down, height), height);
+  const data = isWhole(down, height)
+    ? new Uint8ClampedArray(narrow.data)
+    : alongColumns(narrow, taps(down, height), height);
   for (let i = 3; i < data.length; i += CHANNELS) data[i] = 255;
   return { data, width, height };
 }
@@ -68,7 +70,13 @@ function taps({ offset, length, real, fill }: Stretch, out: number): Taps {
   const spread = Math.max(1, scale);
   const narrowing = 1 / spread;
   const most = Math.ceil(SUPPORT * spread) * 2 + 1;
-  const made = { first: new Int32Array(out), count: new Int32Array(out), weights: new Int32Array(out * most), most, bias: new Int32Array(out) };
+  const made = {
+    first: new Int32Array(out),
+    count: new Int32Array(out),
+    weights: new Int32Array(out * most),
+    most,
+    bias: new Int32Array(out),
+  };
   const kernel = new Float64Array(most);
   for (let o = 0; o < out; o++) {
     const centre = (o + 0.5) * scale;

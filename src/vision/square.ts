@@ -19,7 +19,8 @@ export function padToSquare(image: Rgba, grey = PAD_GREY): Rgba {
   const left = (side - image.width) >> 1;
   const top = (side - image.height) >> 1;
   const row = image.width * CHANNELS;
-  for (let y = 0; y < image.height; y++) data.set(image.data.subarray(y * row, (y + 1) * row), ((top + y) * side + left) * CHANNELS);
+  for (let y = 0; y < image.height; y++)
+    data.set(image.data.subarray(y * row, (y + 1) * row), ((top + y) * side + left) * CHANNELS);
   return { data, width: side, height: side };
 }
 
@@ -44,10 +45,16 @@ export function centreCropToSquare(image: Rgba): Rgba {
 export function resizeToSquare(image: Rgba, size: number, fit: SquareFit): Rgba {
   checkPixels(image, 'image');
   checkSize(size, size, 'the wanted size');
-  if (fit !== 'pad' && fit !== 'crop') throw new InputError('argument', `fit is ${JSON.stringify(fit)}; 'pad' or 'crop'`);
+  if (fit !== 'pad' && fit !== 'crop')
+    throw new InputError('argument', `fit is ${JSON.stringify(fit)}; 'pad' or 'crop'`);
   const { width, height } = image;
   const side = fit === 'pad' ? Math.max(width, height) : Math.min(width, height);
-  const stretch = (real: number): Stretch => ({ offset: real > side ? (real - side) >> 1 : -((side - real) >> 1), length: side, real, fill: PAD_GREY });
+  const stretch = (real: number): Stretch => ({
+    offset: real > side ? (real - side) >> 1 : -((side - real) >> 1),
+    length: side,
+    real,
+    fill: PAD_GREY,
+  });
   return resizeStretches(image, stretch(width), stretch(height), size, size);
 }
 

@@ -32,7 +32,10 @@ export class Caller {
 
   constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
-    endpoint.listen((message) => this.#receive(message as ToPage), (error) => this.fail(error));
+    endpoint.listen(
+      (message) => this.#receive(message as ToPage),
+      (error) => this.fail(error),
+    );
     this.#hold();
   }
 
@@ -62,7 +65,12 @@ export class Caller {
     this.#endpoint.close();
   }
 
-  #start(method: string, params: unknown, { signal, onEvent, transfer, background = false }: CallOptions, stream?: Required<Pick<StreamOptions, 'onItem' | 'credits'>>): { id: number; result: Promise<unknown> } {
+  #start(
+    method: string,
+    params: unknown,
+    { signal, onEvent, transfer, background = false }: CallOptions,
+    stream?: Required<Pick<StreamOptions, 'onItem' | 'credits'>>,
+  ): { id: number; result: Promise<unknown> } {
     const id = this.#next++;
     const result = new Promise<unknown>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);

@@ -14,7 +14,12 @@ export function workerEndpoint(worker: Worker): Endpoint {
       worker.onmessage = (event: MessageEvent<unknown>) => message(event.data);
       worker.onerror = (event) => {
         event.preventDefault();
-        failed?.(workerFailed(event.message || 'its script could not be loaded or threw (is it served from this origin, and allowed by the content security policy?)'));
+        failed?.(
+          workerFailed(
+            event.message ||
+              'its script could not be loaded or threw (is it served from this origin, and allowed by the content security policy?)',
+          ),
+        );
       };
       worker.onmessageerror = () => failed?.(workerFailed('a message could not be read'));
     },
@@ -23,7 +28,9 @@ export function workerEndpoint(worker: Worker): Endpoint {
 }
 
 /** The engine's end inside a browser worker. */
-export function scopeEndpoint(scope: Pick<DedicatedWorkerGlobalScope, 'postMessage' | 'close'> & { onmessage: unknown }): Endpoint {
+export function scopeEndpoint(
+  scope: Pick<DedicatedWorkerGlobalScope, 'postMessage' | 'close'> & { onmessage: unknown },
+): Endpoint {
   return {
     post: (message, transfer = []) => scope.postMessage(message, [...transfer]),
     listen: (message) => {

@@ -4,4 +4,8 @@ import { serveEngine } from '../engine/service.ts';
 import { createNodePlatform } from '../platform/node-engine.ts';
 import { nodeEndpoint } from './endpoints.ts';
 
-if (parentPort !== null) serveEngine(nodeEndpoint(parentPort, () => process.exit()), createNodePlatform());
+if (parentPort !== null)
+  serveEngine(
+    nodeEndpoint(parentPort, () => process.exit()),
+    createNodePlatform(),
+  );

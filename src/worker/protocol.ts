@@ -3,7 +3,15 @@
  * (unlimited), items (one credit each, some given with the call: the back-pressure of streams) and at last a result or an error. Signals, iterators and
  * streams cannot be cloned, and not every browser can transfer them: they are rebuilt from these messages on the other side.
  */
-import { DeviceError, FileError, InputError, ModelError, OctavoError, StorageError, type ErrorFacts } from '../errors.ts';
+import {
+  DeviceError,
+  FileError,
+  InputError,
+  ModelError,
+  OctavoError,
+  StorageError,
+  type ErrorFacts,
+} from '../errors.ts';
 
 /** What a MessagePort, a Worker and Node's parentPort have in common, seen from one end. */
 export interface Endpoint {
@@ -16,7 +24,13 @@ export interface Endpoint {
 }
 
 export type ToEngine =
-  | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly params: unknown; readonly credits: number }
+  | {
+      readonly kind: 'call';
+      readonly id: number;
+      readonly method: string;
+      readonly params: unknown;
+      readonly credits: number;
+    }
   | { readonly kind: 'cancel'; readonly id: number }
   | { readonly kind: 'credit'; readonly id: number; readonly count: number };
 
@@ -44,7 +58,8 @@ const MAX_CAUSES = 4;
 
 export function packError(error: unknown, depth = 0): WireError {
   // A DOMException of another realm is no `Error` of this one.
-  if (typeof error !== 'object' || error === null || !('message' in error)) return { name: 'Error', message: String(error) };
+  if (typeof error !== 'object' || error === null || !('message' in error))
+    return { name: 'Error', message: String(error) };
   const { name, message, stack, cause } = error as Error;
   return {
     name,
@@ -75,7 +90,8 @@ export function unpackError(wire: WireError): Error {
   }
   try {
     Object.defineProperty(error, 'name', { value: wire.name, configurable: true, writable: true });
-    if (wire.stack !== undefined) Object.defineProperty(error, 'stack', { value: wire.stack, configurable: true, writable: true });
+    if (wire.stack !== undefined)
+      Object.defineProperty(error, 'stack', { value: wire.stack, configurable: true, writable: true });
   } catch {
     // A DOMException's own fields stay as they are.
   }

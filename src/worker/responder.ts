@@ -93,7 +93,11 @@ export function respond(endpoint: Endpoint, handlers: Readonly<Record<string, Ha
     running.set(id, call);
     try {
       const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
-      if (handler === undefined) throw new InputError('argument', `the engine knows no method '${method}'; page and worker are of different versions`);
+      if (handler === undefined)
+        throw new InputError(
+          'argument',
+          `the engine knows no method '${method}'; page and worker are of different versions`,
+        );
       const value = await handler(params as never, call);
       post({ kind: 'result', id, value }, call.transferred);
     } catch (error) {

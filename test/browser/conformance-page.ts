@@ -13,7 +13,9 @@ export interface SuiteAsk {
 }
 
 async function open(build: WasmBuild, threads: number): Promise<WasmBackend> {
-  const module = await WebAssembly.compileStreaming(fetch(new URL(`/wasm/octavo.${build}.wasm`, globalThis.location.origin)));
+  const module = await WebAssembly.compileStreaming(
+    fetch(new URL(`/wasm/octavo.${build}.wasm`, globalThis.location.origin)),
+  );
   return createWasmBackend({ wasm: await instantiate(build, module), threads, spawn: spawnPoolWorker });
 }
 

@@ -3,5 +3,7 @@ import { Octavo } from '/dist/index.js';
 
 globalThis.Octavo = Octavo;
 globalThis.violations = [];
-document.addEventListener('securitypolicyviolation', (event) => globalThis.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
+document.addEventListener('securitypolicyviolation', (event) =>
+  globalThis.violations.push(`${event.violatedDirective}: ${event.blockedURI}`),
+);
 globalThis.ready = true;

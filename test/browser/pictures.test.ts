@@ -15,7 +15,8 @@ declare global {
   var ready: boolean;
 }
 
-const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self'; object-src 'none'";
+const CSP =
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self'; object-src 'none'";
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 let available = false;
@@ -27,7 +28,10 @@ beforeAll(async () => {
   if (!available) console.warn('skipped: no browser could be started');
   folder = mkdtempSync(join(tmpdir(), 'octavo-pictures-'));
   writeFileSync(join(folder, 'tiny.gguf'), tinyUniPic());
-  server = await serve({ mounts: { '/dist/': root('dist'), '/test/': root('test/browser'), '/models/': folder }, csp: CSP });
+  server = await serve({
+    mounts: { '/dist/': root('dist'), '/test/': root('test/browser'), '/models/': folder },
+    csp: CSP,
+  });
 }, 120_000);
 
 afterAll(async () => {
@@ -58,23 +62,46 @@ describe('in Chromium', () => {
         offscreen.getContext('2d')!.drawImage(canvas, 0, 0);
         const data = paper.getImageData(0, 0, 24, 16);
         const blob = await new Promise<Blob>((resolve) => canvas.toBlob((made) => resolve(made!)));
-        const inputs = { canvas, offscreen, bitmap: await createImageBitmap(canvas), data, blob, file: new File([blob], 'red.png'), bytes: new Uint8Array(await blob.arrayBuffer()), address: canvas.toDataURL() };
+        const inputs = {
+          canvas,
+          offscreen,
+          bitmap: await createImageBitmap(canvas),
+          data,
+          blob,
+          file: new File([blob], 'red.png'),
+          bytes: new Uint8Array(await blob.arrayBuffer()),
+          address: canvas.toDataURL(),
+        };
         const answers: Record<string, string> = {};
         for (const [name, value] of Object.entries(inputs)) {
           const session = await model.createSession({ temperature: 0, maxTokens: 8 });
-          answers[name] = await session.prompt([{ role: 'user', content: [{ type: 'image', value }, { type: 'text', value: 'What?' }] }]);
+          answers[name] = await session.prompt([
+            {
+              role: 'user',
+              content: [
+                { type: 'image', value },
+                { type: 'text', value: 'What?' },
+              ],
+            },
+          ]);
           session.destroy();
         }
         let previews = 0;
         const options = { seed: 1, steps: 3, diffusionSteps: 2 };
-        const painted = await model.paint({ prompt: 'a square', ...options, onPreview: ({ data }) => void (previews += data.length) });
+        const painted = await model.paint({
+          prompt: 'a square',
+          ...options,
+          onPreview: ({ data }) => void (previews += data.length),
+        });
         const bitmap = await painted.toImageBitmap();
         const png = await createImageBitmap(await painted.toBlob());
         const shown = new OffscreenCanvas(16, 16).getContext('2d')!;
         shown.drawImage(png, 0, 0);
         const kept = shown.getImageData(0, 0, 16, 16).data.every((value, i) => value === painted.data[i]);
         const edited = await model.edit({ instruction: 'blue', image: bitmap, ...options });
-        const error = await model.edit({ instruction: 'blue', image: new Blob(['no picture']) }).catch((problem: Error) => problem.name);
+        const error = await model
+          .edit({ instruction: 'blue', image: new Blob(['no picture']) })
+          .catch((problem: Error) => problem.name);
         await model.destroy();
         return {
           answers,

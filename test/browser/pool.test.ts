@@ -21,9 +21,16 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'octavo-pool-'));
   await build({
     entryPoints: { 'pool-page': path('pool-page.ts'), pool: path('../../src/platform/pool-worker.ts') },
-    outdir: folder, bundle: true, format: 'esm', target: 'es2022', logLevel: 'error',
+    outdir: folder,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'error',
   });
-  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>pool</title><script type="module" src="pool-page.js"></script>');
+  writeFileSync(
+    join(folder, 'index.html'),
+    '<!doctype html><title>pool</title><script type="module" src="pool-page.js"></script>',
+  );
   server = await serve({ mounts: { '/page/': folder, '/wasm/': path('../../build/wasm') }, csp: CSP });
 }, 120_000);
 
@@ -43,7 +50,12 @@ describe.each(['', '?worker'])('page%s', (query) => {
       const answer = await page.evaluate(() => globalThis.answer);
       expect(answer).toMatchObject({
         destroyed: true,
-        descriptions: ['WASM (simd), 1 thread', 'WASM (simd-threads), 3 threads', 'WASM (relaxed), 1 thread', 'WASM (relaxed-threads), 3 threads'],
+        descriptions: [
+          'WASM (simd), 1 thread',
+          'WASM (simd-threads), 3 threads',
+          'WASM (relaxed), 1 thread',
+          'WASM (relaxed-threads), 3 threads',
+        ],
       });
       if (answer === undefined || !('results' in answer)) throw new Error('no results');
       expect(new Set(answer.results).size).toBe(1);

@@ -18,7 +18,11 @@ import { tinyModel } from '../support/tiny-model.ts';
 declare global {
   var face: OctavoFace;
   /** Saves `words`' session under `name` so many times, and tells how its conversation goes on. */
-  var write: (name: string, words: string, times: number) => Promise<{ usage: number; next: string; failed: readonly string[] }>;
+  var write: (
+    name: string,
+    words: string,
+    times: number,
+  ) => Promise<{ usage: number; next: string; failed: readonly string[] }>;
   var read: (name: string) => Promise<{ usage: number; next: string; cached: number }>;
   var saves: number;
 }
@@ -56,7 +60,8 @@ globalThis.read = async (name) => {
 `;
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-const words = (seed: number, count = 60): string => Array.from({ length: count }, (_, i) => `Fact ${seed * i}.`).join(' ');
+const words = (seed: number, count = 60): string =>
+  Array.from({ length: count }, (_, i) => `Fact ${seed * i}.`).join(' ');
 let available = false;
 let folder: string;
 let server: Awaited<ReturnType<typeof serve>>;
@@ -66,13 +71,26 @@ beforeAll(async () => {
   if (!available) console.warn('skipped: no browser could be started');
   folder = mkdtempSync(join(tmpdir(), 'octavo-sessions-'));
   await build({
-    entryPoints: { index: path('../../src/index.ts'), worker: path('../../src/worker/browser.ts'), pool: path('../../src/platform/pool-worker.ts') },
-    outdir: folder, bundle: true, format: 'esm', target: 'es2022', logLevel: 'error', loader: { '.wgsl': 'text' },
+    entryPoints: {
+      index: path('../../src/index.ts'),
+      worker: path('../../src/worker/browser.ts'),
+      pool: path('../../src/platform/pool-worker.ts'),
+    },
+    outdir: folder,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'error',
+    loader: { '.wgsl': 'text' },
   });
-  for (const file of readdirSync(path('../../build/wasm'))) copyFileSync(path(`../../build/wasm/${file}`), join(folder, file));
+  for (const file of readdirSync(path('../../build/wasm')))
+    copyFileSync(path(`../../build/wasm/${file}`), join(folder, file));
   writeFileSync(join(folder, 'tiny.gguf'), tinyModel({ window: 4096, layers: 12 }));
   writeFileSync(join(folder, 'page.js'), PAGE);
-  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>sessions</title><script type="module" src="page.js"></script>');
+  writeFileSync(
+    join(folder, 'index.html'),
+    '<!doctype html><title>sessions</title><script type="module" src="page.js"></script>',
+  );
   server = await serve({ mounts: { '/page/': folder } });
 }, 120_000);
 afterAll(async () => {
@@ -88,7 +106,8 @@ async function open({ context }: Browser): Promise<Page> {
   await page.waitForFunction(() => globalThis.face !== undefined);
   return page;
 }
-const write = (page: Page, name: string, text: string, times = 1) => page.evaluate(([n, t, k]) => globalThis.write(n, t, k), [name, text, times] as const);
+const write = (page: Page, name: string, text: string, times = 1) =>
+  page.evaluate(([n, t, k]) => globalThis.write(n, t, k), [name, text, times] as const);
 const read = (page: Page, name: string) => page.evaluate((n) => globalThis.read(n), name);
 
 describe('in Chromium', () => {
@@ -105,11 +124,19 @@ describe('in Chromium', () => {
       await browser.reopen();
       page = await open(browser);
       expect(await read(page, 'one')).toMatchObject({ usage: told.usage, next: told.next });
-      const seen = await page.evaluate(async () => ({ list: await globalThis.face.sessions.list(), usage: await globalThis.face.sessions.usage() }));
+      const seen = await page.evaluate(async () => ({
+        list: await globalThis.face.sessions.list(),
+        usage: await globalThis.face.sessions.usage(),
+      }));
       expect(seen.list).toMatchObject([{ name: 'one', tokens: told.usage, automatic: false }]);
       expect(seen.usage).toMatchObject({ sessions: 1, bytes: seen.list[0]!.bytes });
       expect(seen.usage.quota).toBeGreaterThan(0);
-      expect(await page.evaluate(async () => [await globalThis.face.sessions.remove('one'), await globalThis.face.sessions.list()])).toEqual([true, []]);
+      expect(
+        await page.evaluate(async () => [
+          await globalThis.face.sessions.remove('one'),
+          await globalThis.face.sessions.list(),
+        ]),
+      ).toEqual([true, []]);
     } finally {
       await browser.close();
     }
@@ -125,14 +152,25 @@ describe('in Chromium', () => {
       expect(told[0]!.usage).not.toBe(told[1]!.usage);
       const third = await open(browser);
       const reading = [await read(third, 'race'), ...(await Promise.all(tabs.map((tab) => read(tab, 'race'))))];
-      for (const found of reading) expect(told.map(({ usage, next }) => ({ usage, next }))).toContainEqual({ usage: found.usage, next: found.next });
+      for (const found of reading)
+        expect(told.map(({ usage, next }) => ({ usage, next }))).toContainEqual({
+          usage: found.usage,
+          next: found.next,
+        });
       // And read while the other writes.
-      const [, during] = await Promise.all([write(tabs[0]!, 'race', words(1, 50), 10), (async () => {
-        const all = [];
-        for (let i = 0; i < 4; i++) all.push(await read(third, 'race'));
-        return all;
-      })()]);
-      for (const found of during) expect(told.map(({ usage, next }) => ({ usage, next }))).toContainEqual({ usage: found.usage, next: found.next });
+      const [, during] = await Promise.all([
+        write(tabs[0]!, 'race', words(1, 50), 10),
+        (async () => {
+          const all = [];
+          for (let i = 0; i < 4; i++) all.push(await read(third, 'race'));
+          return all;
+        })(),
+      ]);
+      for (const found of during)
+        expect(told.map(({ usage, next }) => ({ usage, next }))).toContainEqual({
+          usage: found.usage,
+          next: found.next,
+        });
       expect(await third.evaluate(() => globalThis.face.sessions.usage())).toMatchObject({ sessions: 1 });
     } finally {
       await browser.close();
@@ -147,13 +185,18 @@ describe('in Chromium', () => {
       const first = await write(page, 'kept', words(3));
       const second = await write(page, 'other', words(4, 80));
       for (let round = 0; round < 3; round++) {
-        void page.evaluate((text) => globalThis.write('kept', text, 1000).catch(() => undefined), words(4, 80)).catch(() => undefined);
+        void page
+          .evaluate((text) => globalThis.write('kept', text, 1000).catch(() => undefined), words(4, 80))
+          .catch(() => undefined);
         const before = await page.evaluate(() => globalThis.saves);
         await page.waitForFunction((n) => globalThis.saves > n, before + 1 + round, { polling: 5 });
         await browser.reopen();
         page = await open(browser);
         const found = await read(page, 'kept');
-        expect([first, second].map(({ usage, next }) => ({ usage, next }))).toContainEqual({ usage: found.usage, next: found.next });
+        expect([first, second].map(({ usage, next }) => ({ usage, next }))).toContainEqual({
+          usage: found.usage,
+          next: found.next,
+        });
         expect(await read(page, 'other')).toMatchObject({ usage: second.usage, next: second.next });
       }
     } finally {
@@ -167,17 +210,27 @@ describe('in Chromium', () => {
     try {
       let page = await open(browser);
       // Before the first write: Chromium remembers for a while how much room it found.
-      await (await browser.context.newCDPSession(page)).send('Storage.overrideQuotaForOrigin', { origin: server.origin, quotaSize: 5_000_000 });
+      await (
+        await browser.context.newCDPSession(page)
+      ).send('Storage.overrideQuotaForOrigin', { origin: server.origin, quotaSize: 5_000_000 });
       const told = await write(page, 'small', words(2, 20));
       const refused = await write(page, 'large', words(5, 330));
-      expect(refused.failed).toEqual([expect.stringMatching(/^StorageError quota: the session 'large' needs \d+ bytes.*'small'.*evict: true/)]);
+      expect(refused.failed).toEqual([
+        expect.stringMatching(/^StorageError quota: the session 'large' needs \d+ bytes.*'small'.*evict: true/),
+      ]);
       expect(await read(page, 'small')).toMatchObject({ usage: told.usage, next: told.next });
       await browser.reopen();
       page = await open(browser);
       expect((await write(page, 'large', words(5, 330))).failed).toEqual([]);
-      await (await browser.context.newCDPSession(page)).send('Browser.grantPermissions', { origin: server.origin, permissions: ['durableStorage'] });
+      await (
+        await browser.context.newCDPSession(page)
+      ).send('Browser.grantPermissions', { origin: server.origin, permissions: ['durableStorage'] });
       const saved = await page.evaluate(async () => {
-        const model: OctavoModel = await globalThis.face.load('/page/tiny.gguf', { device: 'wasm', threads: 1, store: false });
+        const model: OctavoModel = await globalThis.face.load('/page/tiny.gguf', {
+          device: 'wasm',
+          threads: 1,
+          store: false,
+        });
         const one = await model.resumeSession('small');
         const result = await one.save('small', { persist: true });
         await model.destroy();

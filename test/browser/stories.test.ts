@@ -15,7 +15,8 @@ declare global {
   var ready: boolean;
 }
 
-const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self'; object-src 'none'";
+const CSP =
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self'; object-src 'none'";
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const NANO = root('models/nano/nano.gguf');
 const STORIES = root('../shared/data/weights/stories260K/stories260K-f32.gguf');
@@ -31,7 +32,10 @@ beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   symlinkSync(NANO, join(folder, 'nano.gguf'));
   if (existsSync(STORIES)) symlinkSync(STORIES, join(folder, 'stories.gguf'));
-  server = await serve({ mounts: { '/dist/': root('dist'), '/test/': root('test/browser'), '/models/': folder, '/bundled/': root('models') }, csp: CSP });
+  server = await serve({
+    mounts: { '/dist/': root('dist'), '/test/': root('test/browser'), '/models/': folder, '/bundled/': root('models') },
+    csp: CSP,
+  });
 }, 120_000);
 
 afterAll(async () => {
@@ -60,9 +64,12 @@ describe('in Chromium', () => {
       let page = await open(browser.context, errors);
       server.throttle(size / 4);
       await page.evaluate((u) => {
-        globalThis.Octavo.load(u, { device: 'wasm', onProgress: ({ phase, loaded }) => {
-          if (phase === 'download') document.querySelector('#log')!.textContent = String(loaded);
-        } }).catch(() => undefined);
+        globalThis.Octavo.load(u, {
+          device: 'wasm',
+          onProgress: ({ phase, loaded }) => {
+            if (phase === 'download') document.querySelector('#log')!.textContent = String(loaded);
+          },
+        }).catch(() => undefined);
       }, url);
       await page.waitForFunction((half) => Number(document.querySelector('#log')!.textContent) > half, size * 0.4);
       expect(await page.evaluate((u) => globalThis.Octavo.availability(u), url)).toBe('downloading');
@@ -77,17 +84,32 @@ describe('in Chromium', () => {
         globalThis.Octavo.store.list();
         const session = await model.createSession({ temperature: 0, maxTokens: 24 });
         const pieces: string[] = [];
-        for await (const piece of session.promptStreaming('The code of the north gate is K7Q2. What is the code of the north gate?')) pieces.push(piece);
+        for await (const piece of session.promptStreaming(
+          'The code of the north gate is K7Q2. What is the code of the north gate?',
+        ))
+          pieces.push(piece);
         const controller = new AbortController();
         let reason: unknown;
         try {
           const long = await model.createSession({ temperature: 1, seed: 1 });
-          for await (const _piece of long.promptStreaming('Tell me everything.', { signal: controller.signal, maxTokens: 500 })) controller.abort(new Error('enough'));
+          for await (const _piece of long.promptStreaming('Tell me everything.', {
+            signal: controller.signal,
+            maxTokens: 500,
+          }))
+            controller.abort(new Error('enough'));
         } catch (error) {
           reason = error instanceof Error ? error.message : error;
         }
         const after = await session.prompt('What is the code of the north gate?');
-        return { pieces, reason, after, isolated: crossOriginIsolated, device: model.device, kept: await globalThis.Octavo.store.list(), availability: await globalThis.Octavo.availability(u) };
+        return {
+          pieces,
+          reason,
+          after,
+          isolated: crossOriginIsolated,
+          device: model.device,
+          kept: await globalThis.Octavo.store.list(),
+          availability: await globalThis.Octavo.availability(u),
+        };
       }, url);
       const later = server.requests.slice(first).filter((r) => r.path === '/models/nano.gguf');
       const resumed = later.reduce((sum, r) => sum + r.sent, 0);
@@ -122,7 +144,7 @@ describe('in Chromium', () => {
     }
   }, 240_000);
 
-  test('every WASM build and WebGPU continue alike; nothing but the page\'s own origin is asked', async () => {
+  test("every WASM build and WebGPU continue alike; nothing but the page's own origin is asked", async () => {
     if (!available) return;
     const browser = await openBrowser();
     const errors: string[] = [];
@@ -132,10 +154,20 @@ describe('in Chromium', () => {
       page.on('request', (request) => asked.push(request.url()));
       browser.context.on('request', (request) => asked.push(request.url()));
       const builds = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads'] as const;
-      const run = (file: string, prompts: readonly string[], tokens: number, device: 'wasm' | 'webgpu', build?: (typeof builds)[number]) =>
+      const run = (
+        file: string,
+        prompts: readonly string[],
+        tokens: number,
+        device: 'wasm' | 'webgpu',
+        build?: (typeof builds)[number],
+      ) =>
         page.evaluate(
           async ({ url, prompts, tokens, device, build }) => {
-            const model = await globalThis.Octavo.load(url, { device, ...(build === undefined ? {} : { build }), contextWindow: 512 });
+            const model = await globalThis.Octavo.load(url, {
+              device,
+              ...(build === undefined ? {} : { build }),
+              contextWindow: 512,
+            });
             const ids: (readonly number[])[] = [];
             const texts: string[] = [];
             for (const prompt of prompts) {
@@ -150,7 +182,9 @@ describe('in Chromium', () => {
           { url: `${server.origin}/models/${file}`, prompts, tokens, device, build },
         );
       // What it was trained on: its answer is sure, so that no rounding turns it.
-      const prompt = ['<|im_start|>user\nThe harbour clerk keeps the ledger in room 12. The code of the ledger is B4X9.\n\nWhat is the code of the ledger?<|im_end|>\n<|im_start|>assistant\n'];
+      const prompt = [
+        '<|im_start|>user\nThe harbour clerk keeps the ledger in room 12. The code of the ledger is B4X9.\n\nWhat is the code of the ledger?<|im_end|>\n<|im_start|>assistant\n',
+      ];
       const truth = await run('nano.gguf', prompt, 16, 'wasm', 'scalar');
       for (const build of builds.slice(1)) {
         const other = await run('nano.gguf', prompt, 16, 'wasm', build);
@@ -158,16 +192,33 @@ describe('in Chromium', () => {
         expect({ build, ids: other.ids }).toEqual({ build, ids: truth.ids });
       }
       const gpu = await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
-      if (!gpu && process.env['OCTAVO_REQUIRE_GPU'] === '1') throw new Error('OCTAVO_REQUIRE_GPU=1, but Chromium offers no adapter');
-      if (gpu) expect((await run('nano.gguf', prompt, 8, 'webgpu')).ids).toEqual(truth.ids.map((list) => list.slice(0, 8)));
+      if (!gpu && process.env['OCTAVO_REQUIRE_GPU'] === '1')
+        throw new Error('OCTAVO_REQUIRE_GPU=1, but Chromium offers no adapter');
+      if (gpu)
+        expect((await run('nano.gguf', prompt, 8, 'webgpu')).ids).toEqual(truth.ids.map((list) => list.slice(0, 8)));
 
       if (existsSync(STORIES)) {
-        const golden = readFileSync(root('../shared/data/weights/stories260K/greedy40.llama.cpp.txt'), 'utf8').split('\n');
-        const cases = golden.flatMap((line, i) => (line.startsWith('== ') ? [{ prompt: line.slice(3), text: golden[i + 1]! }] : []));
+        const golden = readFileSync(root('../shared/data/weights/stories260K/greedy40.llama.cpp.txt'), 'utf8').split(
+          '\n',
+        );
+        const cases = golden.flatMap((line, i) =>
+          line.startsWith('== ') ? [{ prompt: line.slice(3), text: golden[i + 1]! }] : [],
+        );
         expect(cases).toHaveLength(3);
         for (const build of builds) {
-          const { texts } = await run('stories.gguf', cases.map((c) => c.prompt), 40, 'wasm', build);
-          texts.forEach((text, i) => expect({ build, text: `${cases[i]!.prompt}${text}`.replaceAll('\n', ' ').trim() }).toEqual({ build, text: cases[i]!.text.trim() }));
+          const { texts } = await run(
+            'stories.gguf',
+            cases.map((c) => c.prompt),
+            40,
+            'wasm',
+            build,
+          );
+          texts.forEach((text, i) =>
+            expect({ build, text: `${cases[i]!.prompt}${text}`.replaceAll('\n', ' ').trim() }).toEqual({
+              build,
+              text: cases[i]!.text.trim(),
+            }),
+          );
         }
       } else console.warn('skipped: stories260K is not at ../shared/data');
       expect(asked.filter((url) => !url.startsWith(server.origin) && !url.startsWith('data:'))).toEqual([]);
@@ -180,7 +231,16 @@ describe('in Chromium', () => {
 
   test('a page without cross-origin isolation runs on one thread', async () => {
     if (!available) return;
-    const plain = await serve({ mounts: { '/dist/': root('dist'), '/test/': root('test/browser'), '/models/': folder, '/bundled/': root('models') }, csp: CSP, isolated: false });
+    const plain = await serve({
+      mounts: {
+        '/dist/': root('dist'),
+        '/test/': root('test/browser'),
+        '/models/': folder,
+        '/bundled/': root('models'),
+      },
+      csp: CSP,
+      isolated: false,
+    });
     const browser = await openBrowser();
     try {
       const page = await browser.context.newPage();

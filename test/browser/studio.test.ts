@@ -9,7 +9,8 @@ import { serve } from '../support/static-server.mjs';
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 /** Where screenshots go when someone wants to look at them. */
 const SHOTS = process.env['OCTAVO_SHOTS'];
-const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; object-src 'none'";
+const CSP =
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; object-src 'none'";
 
 let available = false;
 let server: Awaited<ReturnType<typeof serve>>;
@@ -21,7 +22,10 @@ beforeAll(async () => {
     console.warn('skipped: no browser could be started');
     return;
   }
-  server = await serve({ mounts: { '/': root('examples/studio'), '/octavo/dist/': root('dist'), '/octavo/models/': root('models') }, csp: CSP });
+  server = await serve({
+    mounts: { '/': root('examples/studio'), '/octavo/dist/': root('dist'), '/octavo/models/': root('models') },
+    csp: CSP,
+  });
   browser = await openBrowser();
   if (SHOTS !== undefined) mkdirSync(SHOTS, { recursive: true });
 }, 120_000);
@@ -91,7 +95,11 @@ describe('studio in Chromium', () => {
     await page.goto(`${server.origin}/`);
     await page.waitForFunction(() => document.body.dataset['ready'] === 'true', undefined, { timeout: 60_000 });
     await page.click('#tab-edit');
-    await page.setInputFiles('#source', { name: 'no.png', mimeType: 'image/png', buffer: Buffer.from('not a picture') });
+    await page.setInputFiles('#source', {
+      name: 'no.png',
+      mimeType: 'image/png',
+      buffer: Buffer.from('not a picture'),
+    });
     await page.waitForFunction(() => document.querySelector('#edit .left')!.textContent !== '');
     expect(await page.isDisabled('#edit button[name=go]')).toBe(true);
 

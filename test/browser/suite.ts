@@ -27,9 +27,16 @@ export const beforeEach = (body: Body): number => current.beforeTest.push(body);
 export const afterAll = (body: Body): number => current.after.push(body);
 
 /** Every case of `each` gets its number and its value into its name, which must be unique. */
-const each = (define: (name: string, body: Body) => void) => (cases: readonly unknown[]) => (name: string, body: Body): void => {
-  cases.forEach((row, i) => define(`${name} (${i}: ${JSON.stringify(row)})`, () => (Array.isArray(row) ? body(...(row as unknown[])) : body(row))));
-};
+const each =
+  (define: (name: string, body: Body) => void) =>
+  (cases: readonly unknown[]) =>
+  (name: string, body: Body): void => {
+    cases.forEach((row, i) =>
+      define(`${name} (${i}: ${JSON.stringify(row)})`, () =>
+        Array.isArray(row) ? body(...(row as unknown[])) : body(row),
+      ),
+    );
+  };
 
 function defineGroup(name: string, body: Body): void {
   const outer = current;
@@ -54,7 +61,13 @@ export async function runSuite(): Promise<SuiteResult> {
   return { passed: counts.passed, failed };
 }
 
-async function runGroup(one: Group, path: string, outer: readonly Body[], failed: string[], counts: { passed: number }): Promise<void> {
+async function runGroup(
+  one: Group,
+  path: string,
+  outer: readonly Body[],
+  failed: string[],
+  counts: { passed: number },
+): Promise<void> {
   const beforeTest = [...outer, ...one.beforeTest];
   try {
     for (const body of one.before) await body();
@@ -80,7 +93,8 @@ async function runGroup(one: Group, path: string, outer: readonly Body[], failed
 }
 
 const told = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-const shown = (value: unknown): string => (typeof value === 'function' ? value.name : (JSON.stringify(value) ?? String(value)).slice(0, 200));
+const shown = (value: unknown): string =>
+  typeof value === 'function' ? value.name : (JSON.stringify(value) ?? String(value)).slice(0, 200);
 
 type Fields = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
@@ -88,15 +102,23 @@ const isObject = (value: unknown): value is Fields => typeof value === 'object' 
 /** Whether `found` is as `wanted`, to any depth; of objects only what `wanted` has where `part`, and where a key is undefined on either side it may be missing. */
 function same(found: unknown, wanted: unknown, part: boolean): boolean {
   if (Object.is(found, wanted)) return true;
-  if (!isObject(found) || !isObject(wanted) || Object.prototype.toString.call(found) !== Object.prototype.toString.call(wanted)) return false;
-  if (found instanceof Map || found instanceof Set || wanted instanceof Error) throw new Error('the suite compares no maps, sets or errors');
+  if (
+    !isObject(found) ||
+    !isObject(wanted) ||
+    Object.prototype.toString.call(found) !== Object.prototype.toString.call(wanted)
+  )
+    return false;
+  if (found instanceof Map || found instanceof Set || wanted instanceof Error)
+    throw new Error('the suite compares no maps, sets or errors');
   if (Array.isArray(wanted) || ArrayBuffer.isView(wanted)) {
     const [a, b] = [found, wanted] as unknown as [ArrayLike<unknown>, ArrayLike<unknown>];
     if (a.length !== b.length) return false;
     for (let i = 0; i < b.length; i++) if (!same(a[i], b[i], part)) return false;
     return true;
   }
-  return [...Object.keys(wanted), ...(part ? [] : Object.keys(found))].every((key) => same(found[key], wanted[key], part));
+  return [...Object.keys(wanted), ...(part ? [] : Object.keys(found))].every((key) =>
+    same(found[key], wanted[key], part),
+  );
 }
 
 type Wanted = string | RegExp | (new (...values: never[]) => unknown) | undefined;
@@ -123,7 +145,8 @@ function matchers(found: unknown, sign: boolean) {
     toBeGreaterThanOrEqual: (wanted: number) => hold((found as number) >= wanted, `to be at least ${wanted}`),
     toBeLessThan: (wanted: number) => hold((found as number) < wanted, `to be below ${wanted}`),
     toBeLessThanOrEqual: (wanted: number) => hold((found as number) <= wanted, `to be at most ${wanted}`),
-    toBeCloseTo: (wanted: number, digits = 2) => hold(Math.abs((found as number) - wanted) < 10 ** -digits / 2, `to be ${wanted} to ${digits} digits`),
+    toBeCloseTo: (wanted: number, digits = 2) =>
+      hold(Math.abs((found as number) - wanted) < 10 ** -digits / 2, `to be ${wanted} to ${digits} digits`),
     toHaveLength: (wanted: number) => hold((found as ArrayLike<unknown>).length === wanted, `to have ${wanted} items`),
     toThrow: (wanted?: Wanted) => {
       try {

@@ -26,11 +26,21 @@ class Captured extends Writable {
   }
 }
 
-async function octavo(args: string[], input: string | Uint8Array = ''): Promise<{ code: number; output: string; errors: string }> {
+async function octavo(
+  args: string[],
+  input: string | Uint8Array = '',
+): Promise<{ code: number; output: string; errors: string }> {
   const output = new Captured();
   const errors = new Captured();
   const place = testPlace();
-  const code = await run(args, { input: Readable.from([Buffer.from(input)]), output, errors, face: createFace(place), place, platform: testPlatform });
+  const code = await run(args, {
+    input: Readable.from([Buffer.from(input)]),
+    output,
+    errors,
+    face: createFace(place),
+    place,
+    platform: testPlatform,
+  });
   return { code, output: output.text, errors: errors.text };
 }
 const WASM = ['--device', 'wasm', '--threads', '1'];
@@ -53,41 +63,97 @@ describe('tokenize', () => {
 
   test('a line at a time', async () => {
     const lines = ['one', 'two\nlines', '', '\u0000'];
-    const { output } = await octavo(['tokenize', '--model', model, '--jsonl'], lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const { output } = await octavo(
+      ['tokenize', '--model', model, '--jsonl'],
+      lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+    );
     const ids = output.trimEnd().split('\n');
     expect(ids).toHaveLength(4);
     expect(JSON.parse(ids[2]!)).toEqual([]);
     const back = await octavo(['tokenize', '--model', model, '--jsonl', '--detokenize'], output);
-    expect(back.output.trimEnd().split('\n').map((line) => JSON.parse(line) as string)).toEqual(lines);
+    expect(
+      back.output
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as string),
+    ).toEqual(lines);
   });
 
   test('what cannot be read is told by its line', async () => {
-    expect(await octavo(['tokenize', '--model', model, '--jsonl'], '"a"\nb\n')).toMatchObject({ code: 1, errors: expect.stringContaining('line 2') });
-    expect(await octavo(['tokenize', '--model', model, '--detokenize'], `[${TINY_VOCABULARY}]`)).toMatchObject({ code: 1 });
+    expect(await octavo(['tokenize', '--model', model, '--jsonl'], '"a"\nb\n')).toMatchObject({
+      code: 1,
+      errors: expect.stringContaining('line 2'),
+    });
+    expect(await octavo(['tokenize', '--model', model, '--detokenize'], `[${TINY_VOCABULARY}]`)).toMatchObject({
+      code: 1,
+    });
   });
 });
 
 describe('generate', () => {
   test('JSON: text, ids, timings', async () => {
-    const { code, output } = await octavo(['generate', '--model', model, '--prompt', 'Once', '--temperature', '0', '--max-tokens', '9', '--json', ...WASM]);
+    const { code, output } = await octavo([
+      'generate',
+      '--model',
+      model,
+      '--prompt',
+      'Once',
+      '--temperature',
+      '0',
+      '--max-tokens',
+      '9',
+      '--json',
+      ...WASM,
+    ]);
     expect(code).toBe(0);
-    const answer = JSON.parse(output) as { text: string; ids: number[]; tokens: object; timings: object; device: object };
-    expect(answer).toMatchObject({ finishReason: 'length', tokens: { prompt: 4, generated: 9 }, device: { kind: expect.any(String) } });
+    const answer = JSON.parse(output) as {
+      text: string;
+      ids: number[];
+      tokens: object;
+      timings: object;
+      device: object;
+    };
+    expect(answer).toMatchObject({
+      finishReason: 'length',
+      tokens: { prompt: 4, generated: 9 },
+      device: { kind: expect.any(String) },
+    });
     expect(answer.ids).toHaveLength(9);
-    expect(answer.timings).toEqual({ load: expect.any(Number), prefill: expect.any(Number), decode: expect.any(Number) });
-    const plain = await octavo(['generate', '--model', model, '--prompt', '-', '--temperature', '0', '--max-tokens', '9', ...WASM], 'Once');
+    expect(answer.timings).toEqual({
+      load: expect.any(Number),
+      prefill: expect.any(Number),
+      decode: expect.any(Number),
+    });
+    const plain = await octavo(
+      ['generate', '--model', model, '--prompt', '-', '--temperature', '0', '--max-tokens', '9', ...WASM],
+      'Once',
+    );
     expect(plain.output).toBe(`${answer.text}\n`);
   });
 
   test('with the chat template', async () => {
-    const { output } = await octavo(['generate', '--chat', '--model', model, '--prompt', 'Once', '--max-tokens', '3', '--json', ...WASM]);
+    const { output } = await octavo([
+      'generate',
+      '--chat',
+      '--model',
+      model,
+      '--prompt',
+      'Once',
+      '--max-tokens',
+      '3',
+      '--json',
+      ...WASM,
+    ]);
     expect((JSON.parse(output) as { tokens: { prompt: number } }).tokens.prompt).toBeGreaterThan(10);
   });
 });
 
 describe('chat and ask', () => {
   test('a line a question, /reset and /exit', async () => {
-    const { code, output } = await octavo(['chat', '--model', model, '--max-tokens', '4', '--temperature', '0', ...WASM], 'Hello\nAnd?\n/reset\nHello\n/exit\nnever\n');
+    const { code, output } = await octavo(
+      ['chat', '--model', model, '--max-tokens', '4', '--temperature', '0', ...WASM],
+      'Hello\nAnd?\n/reset\nHello\n/exit\nnever\n',
+    );
     expect(code).toBe(0);
     const answers = output.trimEnd().split('\n');
     expect(answers).toHaveLength(3);
@@ -97,12 +163,28 @@ describe('chat and ask', () => {
   test('a question about a document', async () => {
     const document = join(folder, 'facts.txt');
     writeFileSync(document, 'The gate is red.\n');
-    const { code, output } = await octavo(['ask', document, 'Which colour?', '--model', model, '--max-tokens', '4', '--json', ...WASM]);
+    const { code, output } = await octavo([
+      'ask',
+      document,
+      'Which colour?',
+      '--model',
+      model,
+      '--max-tokens',
+      '4',
+      '--json',
+      ...WASM,
+    ]);
     expect(code).toBe(0);
     expect((JSON.parse(output) as { answer: string }).answer).toHaveLength(4);
     writeFileSync(document, Uint8Array.of(0x25, 0x50, 0x44, 0x46, 0, 255));
-    expect(await octavo(['ask', document, 'Which?', '--model', model])).toMatchObject({ code: 1, errors: expect.stringContaining('only text') });
-    expect(await octavo(['ask', join(folder, 'no.txt'), 'Which?'])).toMatchObject({ code: 1, errors: expect.stringContaining('no.txt') });
+    expect(await octavo(['ask', document, 'Which?', '--model', model])).toMatchObject({
+      code: 1,
+      errors: expect.stringContaining('only text'),
+    });
+    expect(await octavo(['ask', join(folder, 'no.txt'), 'Which?'])).toMatchObject({
+      code: 1,
+      errors: expect.stringContaining('no.txt'),
+    });
   });
 });
 
@@ -113,8 +195,22 @@ describe('ask --keep', () => {
     const before = process.env['OCTAVO_CACHE'];
     process.env['OCTAVO_CACHE'] = join(folder, 'cache');
     try {
-      const ask = async (question: string, ...more: string[]): Promise<{ answer: string; tokens: { cached: number; prompt: number } }> => {
-        const { code, output } = await octavo(['ask', document, question, '--model', model, '--max-tokens', '4', '--json', ...WASM, ...more]);
+      const ask = async (
+        question: string,
+        ...more: string[]
+      ): Promise<{ answer: string; tokens: { cached: number; prompt: number } }> => {
+        const { code, output } = await octavo([
+          'ask',
+          document,
+          question,
+          '--model',
+          model,
+          '--max-tokens',
+          '4',
+          '--json',
+          ...WASM,
+          ...more,
+        ]);
         expect(code).toBe(0);
         return JSON.parse(output) as { answer: string; tokens: { cached: number; prompt: number } };
       };
@@ -137,7 +233,11 @@ describe('inspect and doctor', () => {
     expect(code).toBe(0);
     expect(output).toContain('general.architecture: llama');
     expect(output).toMatch(/token_embd\.weight +F32/);
-    const json = JSON.parse((await octavo(['inspect', model, '--json'])).output) as { tensors: unknown[]; config: { layers: number }; metadata: Record<string, unknown> };
+    const json = JSON.parse((await octavo(['inspect', model, '--json'])).output) as {
+      tensors: unknown[];
+      config: { layers: number };
+      metadata: Record<string, unknown>;
+    };
     expect(json.tensors).toHaveLength(21);
     expect(json.config.layers).toBe(2);
     expect(json.metadata['tokenizer.ggml.tokens']).toMatchObject({ length: TINY_VOCABULARY });
@@ -154,7 +254,10 @@ describe('inspect and doctor', () => {
   test('what this machine offers', async () => {
     const { code, output } = await octavo(['doctor', '--json']);
     expect(code).toBe(0);
-    expect(JSON.parse(output)).toMatchObject({ wasm: { builds: { scalar: true } }, choice: { kind: expect.any(String) } });
+    expect(JSON.parse(output)).toMatchObject({
+      wasm: { builds: { scalar: true } },
+      choice: { kind: expect.any(String) },
+    });
     expect((await octavo(['doctor'])).output).toContain('scalar');
   });
 });

@@ -26,16 +26,31 @@ interface Heads {
   readonly k: readonly Head[];
 }
 
-const tables = Array.from({ length: 6 }, (_, seed) => Array.from({ length: 300 }, (_, id) => random(1000 * seed + id).normals(DIM)));
+const tables = Array.from({ length: 6 }, (_, seed) =>
+  Array.from({ length: 300 }, (_, id) => random(1000 * seed + id).normals(DIM)),
+);
 /** A token's own vector, one a table. */
-const own = (table: number, factor = 1): Head => (ids, position) => tables[table]![ids[position] ?? 299]!.map((x) => factor * x);
+const own =
+  (table: number, factor = 1): Head =>
+  (ids, position) =>
+    tables[table]![ids[position] ?? 299]!.map((x) => factor * x);
 /** That of the token before. */
-const previous = (table: number): Head => (ids, position) => tables[table]![position === 0 ? 299 : ids[position - 1]!]!;
+const previous =
+  (table: number): Head =>
+  (ids, position) =>
+    tables[table]![position === 0 ? 299 : ids[position - 1]!]!;
 
 /** A model of attention alone: hidden states are positions' numbers, which nothing reads. */
 class MadeUp implements ReadableModel {
   readonly backend = createReferenceBackend();
-  readonly config = { layers: LAYERS, heads: HEADS, kvHeads: KV_HEADS, headDim: DIM, vocabulary: 299, contextWindow: 4096 };
+  readonly config = {
+    layers: LAYERS,
+    heads: HEADS,
+    kvHeads: KV_HEADS,
+    headDim: DIM,
+    vocabulary: 299,
+    contextWindow: 4096,
+  };
   readonly attention = { heads: HEADS, scale: SCALE };
   readonly rope: RopeSpec;
   readonly layers: readonly Heads[];
@@ -43,7 +58,11 @@ class MadeUp implements ReadableModel {
 
   constructor(layers: readonly Heads[], turning = false, window = 4096) {
     this.layers = layers;
-    this.rope = { inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => (turning ? 50 ** (-i / 8) : 0)), magnitude: 1, style: 'interleaved' };
+    this.rope = {
+      inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => (turning ? 50 ** (-i / 8) : 0)),
+      magnitude: 1,
+      style: 'interleaved',
+    };
     this.config.contextWindow = window;
   }
 
@@ -61,19 +80,30 @@ class MadeUp implements ReadableModel {
 
   masses(layer: number, position: number, head: number): number[] {
     const q = this.vector(layer, position, 'q', head);
-    const scores = Array.from({ length: position + 1 }, (_, key) => SCALE * this.vector(layer, key, 'k', Math.floor(head / GROUP)).reduce((sum, x, i) => sum + x * q[i]!, 0));
+    const scores = Array.from(
+      { length: position + 1 },
+      (_, key) =>
+        SCALE * this.vector(layer, key, 'k', Math.floor(head / GROUP)).reduce((sum, x, i) => sum + x * q[i]!, 0),
+    );
     const most = Math.max(...scores);
     const total = scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
     return scores.map((score) => Math.exp(score - most) / total);
   }
 
-  async forwardPlanned(x: ReturnType<ReadableModel['embed']>, kv: Parameters<ReadableModel['forwardPlanned']>[1], position: number, plan: Parameters<ReadableModel['forwardPlanned']>[3]): ReturnType<ReadableModel['forwardPlanned']> {
+  async forwardPlanned(
+    x: ReturnType<ReadableModel['embed']>,
+    kv: Parameters<ReadableModel['forwardPlanned']>[1],
+    position: number,
+    plan: Parameters<ReadableModel['forwardPlanned']>[3],
+  ): ReturnType<ReadableModel['forwardPlanned']> {
     const { backend } = this;
     const count = x.shape[0]!;
     await Promise.resolve();
     for (let layer = 0; layer < LAYERS; layer++) {
       const { q, k } = this.layers[layer]!;
-      const rows = Array.from({ length: count }, (_, p) => [...q, ...k].flatMap((head) => [...head(this.ids, p)]).concat(Array.from({ length: KV_HEADS * DIM }, () => 0)));
+      const rows = Array.from({ length: count }, (_, p) =>
+        [...q, ...k].flatMap((head) => [...head(this.ids, p)]).concat(Array.from({ length: KV_HEADS * DIM }, () => 0)),
+      );
       const qkv = backend.upload(Float32Array.from(rows.flat()), [count, (HEADS + 2 * KV_HEADS) * DIM]);
       const queries = backend.ropeAppend(qkv, kv, layer, position, { heads: HEADS, rope: this.rope });
       backend.free(qkv);
@@ -132,9 +162,17 @@ describe('RazorAttention', () => {
 });
 
 describe('how far mean queries look', () => {
-  const rope = (style: 'half' | 'interleaved', pairs: number): RopeSpec => ({ inverseFrequency: Float64Array.from({ length: pairs }, (_, i) => 30 ** (-i / pairs)), magnitude: 1.2, style });
+  const rope = (style: 'half' | 'interleaved', pairs: number): RopeSpec => ({
+    inverseFrequency: Float64Array.from({ length: pairs }, (_, i) => 30 ** (-i / pairs)),
+    magnitude: 1.2,
+    style,
+  });
 
-  test.each([['half', 8], ['interleaved', 8], ['half', 5]] as const)('%s, %d pairs: the area under the accumulated attention', (style, pairs) => {
+  test.each([
+    ['half', 8],
+    ['interleaved', 8],
+    ['half', 5],
+  ] as const)('%s, %d pairs: the area under the accumulated attention', (style, pairs) => {
     const r = random(4);
     const query = Float64Array.from(r.normals(DIM));
     const key = Float64Array.from(r.normals(DIM));
@@ -153,12 +191,14 @@ describe('how far mean queries look', () => {
   });
 
   test('heads that look everywhere alike, near, and far, are told apart in a model', async () => {
-    const slow = (sign: number): Head => () => {
-      const x = new Float32Array(DIM);
-      // The slowest pair: by 512 positions it has turned through 4 radians or so.
-      x[14] = 4 * sign;
-      return x;
-    };
+    const slow =
+      (sign: number): Head =>
+      () => {
+        const x = new Float32Array(DIM);
+        // The slowest pair: by 512 positions it has turned through 4 radians or so.
+        x[14] = 4 * sign;
+        return x;
+      };
     const zero: Head = () => new Float32Array(DIM);
     const layer: Heads = { q: [slow(1), slow(1), zero, zero], k: [slow(1), slow(1)] };
     const far: Heads = { q: [slow(-1), slow(-1), slow(1), slow(1)], k: [slow(1), zero] };
@@ -181,7 +221,9 @@ test('semantic retrieval heads: attention on the whole needle', async () => {
       let wanted = 0;
       for (let needle = 0; needle < 4; needle++) {
         const start = 64 * needle + 24;
-        expect([...model.ids.subarray(256 + 4 * needle, 260 + 4 * needle)]).toEqual([...model.ids.subarray(start, start + 4)]);
+        expect([...model.ids.subarray(256 + 4 * needle, 260 + 4 * needle)]).toEqual([
+          ...model.ids.subarray(start, start + 4),
+        ]);
         for (let i = 0; i < 4; i++) {
           const masses = model.masses(layer, 256 + 4 * needle + i, head);
           wanted += masses.slice(start, start + 16).reduce((a, b) => a + b, 0) / 16;
@@ -196,9 +238,14 @@ test('semantic retrieval heads: attention on the whole needle', async () => {
 test('reading: an abort ends it, and nothing is left', async () => {
   const model = new MadeUp(known);
   const abort = new AbortController();
-  const reading = readTokens(model, randomIds(20, 50, 1), async (layer) => {
-    if (layer === 0) abort.abort(new Error('enough'));
-  }, abort.signal);
+  const reading = readTokens(
+    model,
+    randomIds(20, 50, 1),
+    async (layer) => {
+      if (layer === 0) abort.abort(new Error('enough'));
+    },
+    abort.signal,
+  );
   await expect(reading).rejects.toThrow('enough');
   expect(model.backend.memory().allocations).toBe(0);
   expect(new Set(randomIds(50, 50, 3)).size).toBe(50);
@@ -207,14 +254,18 @@ test('reading: an abort ends it, and nothing is left', async () => {
 });
 
 describe('tables', () => {
-  const gguf = (value: GgufValue | undefined): ModelMetadata => ({ kind: 'gguf', values: new Map(value === undefined ? [] : [['octavo.heads.streaming', value]]) });
+  const gguf = (value: GgufValue | undefined): ModelMetadata => ({
+    kind: 'gguf',
+    values: new Map(value === undefined ? [] : [['octavo.heads.streaming', value]]),
+  });
   const shape = { layers: LAYERS, kvHeads: KV_HEADS };
 
   test('from the file', () => {
     expect(fileTable(gguf(undefined), shape)).toBeUndefined();
     expect(fileTable(gguf(Float32Array.of(0, 1, 0.6, 0.4)), shape)?.streams).toEqual(Uint8Array.of(0, 1, 1, 0));
     expect(fileTable(gguf(Float32Array.of(0.1, 1, 0.6, 0.4)), shape, 0.75)?.streams).toEqual(Uint8Array.of(0, 1, 0, 0));
-    for (const wrong of [Float32Array.of(0, 1), Float32Array.of(0, 1, NaN, 0), Float32Array.of(0, 1, 2, 0), 'all']) expect(() => fileTable(gguf(wrong), shape)).toThrow(ModelError);
+    for (const wrong of [Float32Array.of(0, 1), Float32Array.of(0, 1, NaN, 0), Float32Array.of(0, 1, 2, 0), 'all'])
+      expect(() => fileTable(gguf(wrong), shape)).toThrow(ModelError);
     expect(strongestHeads([1, 2, 2, 0], 0.5)).toEqual([1, 2]);
     expect(strongestHeads([2, 2, 2], 0.01)).toEqual([0]);
   });
@@ -228,8 +279,15 @@ describe('tables', () => {
     const { streaming, semantic } = await findHeads(model, gguf(undefined), { heads: 'razor', evict: 'compresskv' });
     expect(streaming?.streams).toEqual(Uint8Array.of(0, 1, 1, 0));
     expect(semantic).toHaveLength(LAYERS * HEADS);
-    expect((await findHeads(model, gguf(undefined), { heads: { method: 'duo', keep: 0.25 } })).streaming?.streams.reduce((a, b) => a + b, 0)).toBe(3);
-    expect((await findHeads(model, gguf(Float32Array.of(1, 1, 0, 0)), { heads: 'model' })).streaming?.streams).toEqual(Uint8Array.of(1, 1, 0, 0));
+    expect(
+      (await findHeads(model, gguf(undefined), { heads: { method: 'duo', keep: 0.25 } })).streaming?.streams.reduce(
+        (a, b) => a + b,
+        0,
+      ),
+    ).toBe(3);
+    expect((await findHeads(model, gguf(Float32Array.of(1, 1, 0, 0)), { heads: 'model' })).streaming?.streams).toEqual(
+      Uint8Array.of(1, 1, 0, 0),
+    );
     await expect(findHeads(model, gguf(undefined), { heads: 'model' })).rejects.toThrow(InputError);
   });
 });

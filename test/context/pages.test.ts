@@ -1,6 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { KV_FORMATS, PAGE_TOKENS, pageFormat, pageIndex, pageNumber, type KvFormat, type KvPool } from '../../src/backend/backend.ts';
+import {
+  KV_FORMATS,
+  PAGE_TOKENS,
+  pageFormat,
+  pageIndex,
+  pageNumber,
+  type KvFormat,
+  type KvPool,
+} from '../../src/backend/backend.ts';
 import type { KvBits } from '../../src/context/options.ts';
 import { NO_PAGE, PageAllocator, Sequence } from '../../src/context/pages.ts';
 import { closedBlocks, closedFormat, coarser } from '../../src/context/precision.ts';
@@ -67,21 +75,32 @@ function content(memory: TestPool, sequence: Sequence, lane: number): (number | 
 
 const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 const formatsOf = (sequence: Sequence, lane = 0): (KvFormat | undefined)[] =>
-  [...sequence.table.subarray(lane * sequence.blocks, lane * sequence.blocks + Math.ceil(sequence.length / PAGE_TOKENS))].map((page) => (page === NO_PAGE ? undefined : pageFormat(page)));
+  [
+    ...sequence.table.subarray(
+      lane * sequence.blocks,
+      lane * sequence.blocks + Math.ceil(sequence.length / PAGE_TOKENS),
+    ),
+  ].map((page) => (page === NO_PAGE ? undefined : pageFormat(page)));
 
 const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
 
 describe('sequences over pages', () => {
   test('any history of append, settle, truncate, fork, release and free keeps every content apart, and no page is lost', () => {
     const kinds = ['append', 'append', 'truncate', 'settle', 'settle', 'fork', 'release', 'free'] as const;
-    const step = fc.record({ kind: fc.constantFrom(...kinds), who: fc.nat(9), count: fc.integer({ min: 1, max: 120 }) });
+    const step = fc.record({
+      kind: fc.constantFrom(...kinds),
+      who: fc.nat(9),
+      count: fc.integer({ min: 1, max: 120 }),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom(...BITS), (steps, bits) => {
         const memory = pool(2, 3);
         const pages = new PageAllocator(memory);
         const capacity = 300;
         /** What each lane should hold; undefined in holes. */
-        const alive: { sequence: Sequence; model: (number | undefined)[][] }[] = [{ sequence: new Sequence(pages, capacity), model: count(6).map(() => []) }];
+        const alive: { sequence: Sequence; model: (number | undefined)[][] }[] = [
+          { sequence: new Sequence(pages, capacity), model: count(6).map(() => []) },
+        ];
         let stamp = 0;
         for (const { kind, who, count } of steps) {
           const it = alive[who % Math.max(1, alive.length)];
@@ -94,7 +113,8 @@ describe('sequences over pages', () => {
           } else if (kind === 'truncate') {
             const left = sequence.truncate(count);
             const holes = model.some((lane) => lane[Math.floor(count / PAGE_TOKENS) * PAGE_TOKENS] === undefined);
-            if (count < model[0]!.length) expect(left).toBe(holes && count % PAGE_TOKENS !== 0 ? count - (count % PAGE_TOKENS) : count);
+            if (count < model[0]!.length)
+              expect(left).toBe(holes && count % PAGE_TOKENS !== 0 ? count - (count % PAGE_TOKENS) : count);
             for (const lane of model) lane.length = left;
           } else if (kind === 'settle') {
             sequence.settle(bits);
@@ -149,7 +169,13 @@ describe('sequences over pages', () => {
 
   test('the version moves exactly when the table does', () => {
     const sequence = new Sequence(new PageAllocator(pool(1, 2)), 96);
-    const steps = [...count(97).map((tokens) => () => sequence.ensure(tokens)), () => sequence.settle(4), () => sequence.settle(4), () => sequence.release(0, 1, 0), () => sequence.release(0, 1, 0)];
+    const steps = [
+      ...count(97).map((tokens) => () => sequence.ensure(tokens)),
+      () => sequence.settle(4),
+      () => sequence.settle(4),
+      () => sequence.release(0, 1, 0),
+      () => sequence.release(0, 1, 0),
+    ];
     for (const step of steps) {
       const [table, version] = [String(sequence.table), sequence.version];
       step();
@@ -189,7 +215,11 @@ describe('sequences over pages', () => {
 });
 
 describe('closing', () => {
-  test.each([['f32', 8, 'q8'], ['f16', 4, 'q4'], ['f32', 2, 'q2']] as const)('%s pages at %s bits: all but the newest 32 to 63 tokens', (open, bits, closed) => {
+  test.each([
+    ['f32', 8, 'q8'],
+    ['f16', 4, 'q4'],
+    ['f32', 2, 'q2'],
+  ] as const)('%s pages at %s bits: all but the newest 32 to 63 tokens', (open, bits, closed) => {
     const memory = pool(2, 1, Infinity, open);
     const sequence = new Sequence(new PageAllocator(memory), 400);
     for (let tokens = 1; tokens <= 300; tokens++) {
@@ -214,12 +244,20 @@ describe('closing', () => {
         sequence.settle('staircase');
       }
       // 19 closed: 4 at 2 bits, 5 at 8.
-      expect(formatsOf(sequence)).toEqual([...Array(4).fill('q2'), ...Array(10).fill('q4'), ...Array(5).fill('q8'), 'f32']);
+      expect(formatsOf(sequence)).toEqual([
+        ...Array(4).fill('q2'),
+        ...Array(10).fill('q4'),
+        ...Array(5).fill('q8'),
+        'f32',
+      ]);
       sequence.free();
       expect(sequence.pages.used).toBe(0);
     }
     for (let closed = 1; closed < 60; closed++) {
-      for (let block = 0; block < closed; block++) expect(coarser(closedFormat(block, closed, 'staircase'), closedFormat(block, closed + 1, 'staircase'))).toBe(false);
+      for (let block = 0; block < closed; block++)
+        expect(coarser(closedFormat(block, closed, 'staircase'), closedFormat(block, closed + 1, 'staircase'))).toBe(
+          false,
+        );
     }
     expect([0, 63, 64, 95, 96].map((length) => closedBlocks(length, 4))).toEqual([0, 0, 1, 1, 2]);
     expect(closedBlocks(1000, 16)).toBe(0);
@@ -338,7 +376,14 @@ describe('adopting', () => {
     const to = new Sequence(pages, 200);
     const retained = (): void => blocks.forEach((block) => block.forEach((page) => pages.retain(page)));
     const before = pages.used;
-    for (const [list, tokens] of [[blocks, 90], [blocks, 300], [blocks.slice(0, 2), 100], [[Int32Array.of(0)], 32], [[Int32Array.of(90, 91)], 32], [[Int32Array.of(0, NO_PAGE)], 20]] as const) {
+    for (const [list, tokens] of [
+      [blocks, 90],
+      [blocks, 300],
+      [blocks.slice(0, 2), 100],
+      [[Int32Array.of(0)], 32],
+      [[Int32Array.of(90, 91)], 32],
+      [[Int32Array.of(0, NO_PAGE)], 20],
+    ] as const) {
       expect(() => to.adopt(list, tokens)).toThrow(InputError);
       expect([to.length, pages.used, to.version]).toEqual([0, before, 0]);
     }

@@ -22,7 +22,9 @@ const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i
 function read(sequence: Sequence, { ids, bits }: SharedPrompt, cached: number): void {
   const memory = sequence.pool as ReferencePool;
   sequence.ensure(ids.length);
-  for (let p = cached; p < ids.length; p++) for (let head = 0; head < 2; head++) for (const part of [0, 1] as const) memory.row(sequence, 0, head, p, part, true).fill(state(ids, p));
+  for (let p = cached; p < ids.length; p++)
+    for (let head = 0; head < 2; head++)
+      for (const part of [0, 1] as const) memory.row(sequence, 0, head, p, part, true).fill(state(ids, p));
   sequence.settle(bits);
 }
 function state(ids: Int32Array, p: number): number {
@@ -121,7 +123,9 @@ describe('equal beginnings', () => {
     const formats = (bits: KvBits, tokens: number): string => {
       const b = new Sequence(pages, 1000);
       prefixes.adopt(prompt(count(tokens), { bits, settings: String(bits) }), b);
-      const found = Array.from({ length: b.length / PAGE_TOKENS }, (_, block) => pageFormat(b.pagesOf(block)[0]!)).join(' ');
+      const found = Array.from({ length: b.length / PAGE_TOKENS }, (_, block) => pageFormat(b.pagesOf(block)[0]!)).join(
+        ' ',
+      );
       b.free();
       return found;
     };
@@ -203,7 +207,9 @@ describe('equal beginnings', () => {
   });
 
   test('any history: whatever is adopted is what reading would have made, and no page is lost', () => {
-    const ids = fc.array(fc.nat(1), { minLength: 1, maxLength: 6 }).map((blocks) => blocks.flatMap((block) => count(PAGE_TOKENS, 100 * block)));
+    const ids = fc
+      .array(fc.nat(1), { minLength: 1, maxLength: 6 })
+      .map((blocks) => blocks.flatMap((block) => count(PAGE_TOKENS, 100 * block)));
     const step = fc.record({ ids, extra: fc.nat(40), end: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 15 }), fc.integer({ min: 0, max: 12 }), (steps, blocks) => {

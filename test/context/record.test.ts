@@ -2,14 +2,36 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Checksums, ownerOf } from '../../src/context/checksum.ts';
-import { checkModel, checkVersion, decodeHead, encodeHead, partRuns, RECORD_VERSION, runBytes, runChecksums, wholeBlocks, type Head } from '../../src/context/record.ts';
+import {
+  checkModel,
+  checkVersion,
+  decodeHead,
+  encodeHead,
+  partRuns,
+  RECORD_VERSION,
+  runBytes,
+  runChecksums,
+  wholeBlocks,
+  type Head,
+} from '../../src/context/record.ts';
 import { random } from '../support/random.ts';
 import { openWasm } from '../support/wasm.ts';
 
 const checksums = new Checksums(await openWasm('simd'));
 const facts: Head['facts'] = {
-  model: 'fingerprint', modelName: 'm.gguf', layers: 2, kvHeads: 1, headDim: 32, window: 512, settings: { temperature: 0, context: { kvBits: 4 } }, filled: 70,
-  pictures: [{ size: 2, route: undefined, tokens: 3 }], placed: [{ at: 5, picture: 0 }], text: ['a "quoted" ü ', 0, ' b'], initial: [], turns: [{ role: 'user', content: ['x', 0] }],
+  model: 'fingerprint',
+  modelName: 'm.gguf',
+  layers: 2,
+  kvHeads: 1,
+  headDim: 32,
+  window: 512,
+  settings: { temperature: 0, context: { kvBits: 4 } },
+  filled: 70,
+  pictures: [{ size: 2, route: undefined, tokens: 3 }],
+  placed: [{ at: 5, picture: 0 }],
+  text: ['a "quoted" ü ', 0, ' b'],
+  initial: [],
+  turns: [{ role: 'user', content: ['x', 0] }],
 };
 const head: Head = {
   facts,
@@ -23,7 +45,16 @@ const head: Head = {
 describe('a head', () => {
   test.each<[string, Head]>([
     ['as it is', head],
-    ['empty', { ...head, ids: new Int32Array(0), formats: new Uint8Array(0), checksums: new Uint32Array(0), pixels: new Uint8Array(0) }],
+    [
+      'empty',
+      {
+        ...head,
+        ids: new Int32Array(0),
+        formats: new Uint8Array(0),
+        checksums: new Uint32Array(0),
+        pixels: new Uint8Array(0),
+      },
+    ],
     ['with positions', { ...head, positions: Int32Array.of(1, 2, 9) }],
   ])('%s: comes back', (_, each) => {
     const decoded = decodeHead(encodeHead(each, 'g', checksums), 'g', checksums)!;
@@ -33,7 +64,8 @@ describe('a head', () => {
   test('of another generation, cut, longer, or with any bit changed, is none', () => {
     const bytes = encodeHead(head, 'g', checksums);
     expect(decodeHead(bytes, 'h', checksums)).toBeUndefined();
-    for (let length = 0; length < bytes.length; length++) expect(decodeHead(bytes.slice(0, length), 'g', checksums)).toBeUndefined();
+    for (let length = 0; length < bytes.length; length++)
+      expect(decodeHead(bytes.slice(0, length), 'g', checksums)).toBeUndefined();
     expect(decodeHead(Uint8Array.from([...bytes, 0, 0, 0, 0]), 'g', checksums)).toBeUndefined();
     for (let bit = 0; bit < 8 * bytes.length; bit++) {
       const changed = bytes.slice();
@@ -43,7 +75,11 @@ describe('a head', () => {
   });
 
   test('noise is none, and never more than that', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => expect(decodeHead(bytes, 'g', checksums)).toBeUndefined()));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) =>
+        expect(decodeHead(bytes, 'g', checksums)).toBeUndefined(),
+      ),
+    );
   });
 
   test('a whole one of another version is refused by both numbers', () => {
@@ -52,9 +88,13 @@ describe('a head', () => {
     const body = bytes.length - 8;
     const sums = checksums.of(bytes.subarray(0, body), Uint32Array.of(body), 0xffff_ffff, ownerOf('g'));
     bytes.set(new Uint8Array(sums.buffer), body);
-    expect(() => decodeHead(bytes, 'g', checksums)).toThrow(expect.objectContaining({ code: 'changed', facts: { version: 9, reads: RECORD_VERSION } }));
+    expect(() => decodeHead(bytes, 'g', checksums)).toThrow(
+      expect.objectContaining({ code: 'changed', facts: { version: 9, reads: RECORD_VERSION } }),
+    );
     expect(() => checkVersion(RECORD_VERSION)).not.toThrow();
-    expect(() => checkModel({ model: 'a'.repeat(64), modelName: 'a.gguf' }, { fingerprint: 'b'.repeat(64), name: 'b.gguf' })).toThrow(/a\.gguf \(fingerprint a{12}\).*b\.gguf \(b{12}\)/);
+    expect(() =>
+      checkModel({ model: 'a'.repeat(64), modelName: 'a.gguf' }, { fingerprint: 'b'.repeat(64), name: 'b.gguf' }),
+    ).toThrow(/a\.gguf \(fingerprint a{12}\).*b\.gguf \(b{12}\)/);
   });
 });
 
@@ -85,14 +125,23 @@ describe('parts of pages', () => {
     const small = [64, 32, 20, 12, 8];
     const formats = Uint8Array.of(3, 3, 3, 2, 2, 2, 0, 0, 0, 0, 0, 0);
     const numbers = random(8);
-    const runs = [{ start: 0, end: 2 }, { start: 2, end: 4 }];
-    const parts = runs.map((run) => Uint8Array.from({ length: runBytes(formats, lanes, small, run) }, () => numbers.integer(0, 256)));
+    const runs = [
+      { start: 0, end: 2 },
+      { start: 2, end: 4 },
+    ];
+    const parts = runs.map((run) =>
+      Uint8Array.from({ length: runBytes(formats, lanes, small, run) }, () => numbers.integer(0, 256)),
+    );
     const sums = new Uint32Array(2 * formats.length);
-    for (const [i, run] of runs.entries()) sums.set(runChecksums(parts[i]!, formats, lanes, small, run, 'g', checksums), 2 * run.start * lanes);
+    for (const [i, run] of runs.entries())
+      sums.set(runChecksums(parts[i]!, formats, lanes, small, run, 'g', checksums), 2 * run.start * lanes);
     const stored: Head = { ...head, formats, checksums: sums };
-    const whole = (bytes: Uint8Array | undefined, part: number, generation = 'g'): number => wholeBlocks(stored, bytes, runs[part]!, lanes, small, generation, checksums);
+    const whole = (bytes: Uint8Array | undefined, part: number, generation = 'g'): number =>
+      wholeBlocks(stored, bytes, runs[part]!, lanes, small, generation, checksums);
     expect([whole(parts[0], 0), whole(parts[1], 1)]).toEqual([2, 2]);
-    expect([whole(parts[1], 0), whole(parts[0], 1), whole(undefined, 0), whole(parts[0], 0, 'h')]).toEqual([0, 0, 0, 0]);
+    expect([whole(parts[1], 0), whole(parts[0], 1), whole(undefined, 0), whole(parts[0], 0, 'h')]).toEqual([
+      0, 0, 0, 0,
+    ]);
     for (let at = 0; at < parts[0]!.length; at++) {
       const changed = parts[0]!.slice();
       changed[at]! ^= 0x10;

@@ -3,14 +3,25 @@ import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { KvView, Ranges } from '../../src/backend/backend.ts';
 import { checkRanges, denseCausal, withinWindow } from '../../src/context/ranges.ts';
-import { heldKeys, intersect, ListWriter, union, withHeads, withoutHoles, type RunList } from '../../src/context/runs.ts';
+import {
+  heldKeys,
+  intersect,
+  ListWriter,
+  union,
+  withHeads,
+  withoutHoles,
+  type RunList,
+} from '../../src/context/runs.ts';
 import { InputError } from '../../src/errors.ts';
 
 const KEYS = 40;
 /** A list as a map of keys: undefined where the key is not shown, else its bias. */
 type Shown = readonly (number | undefined)[];
 
-const shown = fc.array(fc.option(fc.constantFrom(0, 0, 0, 1.5, -2), { nil: undefined }), { minLength: KEYS, maxLength: KEYS });
+const shown = fc.array(fc.option(fc.constantFrom(0, 0, 0, 1.5, -2), { nil: undefined }), {
+  minLength: KEYS,
+  maxLength: KEYS,
+});
 
 function write(out: ListWriter, keys: Shown): void {
   keys.forEach((bias, key) => {
@@ -41,15 +52,22 @@ function read(ranges: Ranges, list: number): Shown {
   return keys;
 }
 
-const both = (a: Shown, b: Shown): Shown => a.map((x, i) => (x === undefined || b[i] === undefined ? undefined : x + b[i]));
+const both = (a: Shown, b: Shown): Shown =>
+  a.map((x, i) => (x === undefined || b[i] === undefined ? undefined : x + b[i]));
 const either = (a: Shown, b: Shown): Shown => a.map((x, i) => x ?? b[i]);
 
 /** Two query blocks; one list each where shared, else one a head. */
 const heads = 3;
 const ranges = (shared: boolean): fc.Arbitrary<{ maps: readonly Shown[]; ranges: Ranges }> =>
-  fc.array(shown, { minLength: shared ? 2 : 2 * heads, maxLength: shared ? 2 : 2 * heads }).map((maps) => ({ maps, ranges: build(maps, { queryBlock: 4, shared, causal: true }) }));
+  fc
+    .array(shown, { minLength: shared ? 2 : 2 * heads, maxLength: shared ? 2 : 2 * heads })
+    .map((maps) => ({ maps, ranges: build(maps, { queryBlock: 4, shared, causal: true }) }));
 const anyRanges = fc.boolean().chain(ranges);
-const mapOf = ({ maps, ranges: { shared } }: { maps: readonly Shown[]; ranges: Ranges }, block: number, head: number): Shown => maps[shared ? block : block * heads + head]!;
+const mapOf = (
+  { maps, ranges: { shared } }: { maps: readonly Shown[]; ranges: Ranges },
+  block: number,
+  head: number,
+): Shown => maps[shared ? block : block * heads + head]!;
 const limits = { queryCount: 8, kvHeads: heads, keyCount: KEYS };
 
 test('what a writer writes is read again, in as few runs as may be', () => {
@@ -74,7 +92,9 @@ test('intersection with one list a head, or one for all', () => {
       expect(met.shared).toBe(from.ranges.shared && one);
       for (let block = 0; block < 2; block++) {
         for (let head = 0; head < heads; head++) {
-          expect(read(met, met.shared ? block : block * heads + head)).toEqual([...both(mapOf(from, block, head), maps[one ? 0 : head]!)]);
+          expect(read(met, met.shared ? block : block * heads + head)).toEqual([
+            ...both(mapOf(from, block, head), maps[one ? 0 : head]!),
+          ]);
         }
       }
     }),
@@ -89,24 +109,39 @@ test('union, shared or not', () => {
       expect(joined.shared).toBe(a.ranges.shared && b.ranges.shared);
       for (let block = 0; block < 2; block++) {
         for (let head = 0; head < heads; head++) {
-          expect(read(joined, joined.shared ? block : block * heads + head)).toEqual([...either(mapOf(a, block, head), mapOf(b, block, head))]);
+          expect(read(joined, joined.shared ? block : block * heads + head)).toEqual([
+            ...either(mapOf(a, block, head), mapOf(b, block, head)),
+          ]);
         }
       }
     }),
   );
   expect(() => union(denseCausal(4, 8), { ...denseCausal(4, 8), causal: false })).toThrow(InputError);
-  expect(() => intersect({ ...denseCausal(4, 8), shared: false, offsets: Uint32Array.of(0, 1, 1, 1), runs: Uint32Array.of(0, 8) }, [listOf([0]), listOf([0])])).toThrow(InputError);
+  expect(() =>
+    intersect(
+      { ...denseCausal(4, 8), shared: false, offsets: Uint32Array.of(0, 1, 1, 1), runs: Uint32Array.of(0, 8) },
+      [listOf([0]), listOf([0])],
+    ),
+  ).toThrow(InputError);
 });
 
 test('the lists of some heads in place of theirs', () => {
   fc.assert(
-    fc.property(anyRanges, fc.array(fc.option(shown, { nil: undefined }), { minLength: heads, maxLength: heads }), (from, maps) => {
-      const put = withHeads(from.ranges, maps.map((map) => map && listOf(map)));
-      checkRanges(put, limits);
-      for (let block = 0; block < 2; block++) {
-        for (let head = 0; head < heads; head++) expect(read(put, block * heads + head)).toEqual([...(maps[head] ?? mapOf(from, block, head))]);
-      }
-    }),
+    fc.property(
+      anyRanges,
+      fc.array(fc.option(shown, { nil: undefined }), { minLength: heads, maxLength: heads }),
+      (from, maps) => {
+        const put = withHeads(
+          from.ranges,
+          maps.map((map) => map && listOf(map)),
+        );
+        checkRanges(put, limits);
+        for (let block = 0; block < 2; block++) {
+          for (let head = 0; head < heads; head++)
+            expect(read(put, block * heads + head)).toEqual([...(maps[head] ?? mapOf(from, block, head))]);
+        }
+      },
+    ),
   );
 });
 
@@ -125,7 +160,12 @@ test('a window keeps the biases of what it leaves', () => {
 });
 
 test('holes: what was released is in no list; without holes nothing changes', () => {
-  const view = (table: readonly number[]): KvView => ({ pool: { spec: { layers: 2, kvHeads: 2, headDim: 4, format: 'f32' } } as KvView['pool'], blocks: 3, table: Int32Array.from(table), version: 0 });
+  const view = (table: readonly number[]): KvView => ({
+    pool: { spec: { layers: 2, kvHeads: 2, headDim: 4, format: 'f32' } } as KvView['pool'],
+    blocks: 3,
+    table: Int32Array.from(table),
+    version: 0,
+  });
   const dense = denseCausal(4, 80);
   const whole = view([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
   expect(withoutHoles(dense, whole, 1, 80)).toBe(dense);
@@ -135,13 +175,18 @@ test('holes: what was released is in no list; without holes nothing changes', ()
   expect(withoutHoles(dense, holed, 0, 80)).toBe(dense);
   const left = withoutHoles(dense, holed, 1, 80);
   checkRanges(left, { queryCount: 4, kvHeads: 2, keyCount: 80 });
-  expect([[...left.offsets], [...left.runs]]).toEqual([[0, 2, 3], [0, 32, 64, 80, 32, 80]]);
+  expect([[...left.offsets], [...left.runs]]).toEqual([
+    [0, 2, 3],
+    [0, 32, 64, 80, 32, 80],
+  ]);
 });
 
 test('biases that are no numbers, or too few, are refused', () => {
   const dense = denseCausal(4, 8);
   checkRanges({ ...dense, bias: Float32Array.of(1) }, { queryCount: 4, kvHeads: 2, keyCount: 8 });
   for (const bias of [[], [1, 2], [NaN], [Infinity], [-Infinity]]) {
-    expect(() => checkRanges({ ...dense, bias: Float32Array.from(bias) }, { queryCount: 4, kvHeads: 2, keyCount: 8 })).toThrow(InputError);
+    expect(() =>
+      checkRanges({ ...dense, bias: Float32Array.from(bias) }, { queryCount: 4, kvHeads: 2, keyCount: 8 }),
+    ).toThrow(InputError);
   }
 });

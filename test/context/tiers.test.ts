@@ -52,33 +52,40 @@ function setting(device: number, host: number, disk: PageDisk | undefined = new 
     made.settle(bits);
     return made;
   };
-  const use = <T>(of: Sequence, body: () => Promise<T>, tokens = of.length): Promise<T> => tiers.using(of, tokens, (length) => void of.truncate(length), body, true);
-  const content = async (of: Sequence): Promise<Uint8Array> => pages.pool.read(Int32Array.from(Array.from({ length: Math.ceil(of.length / 32) }, (_, block) => [...of.pagesOf(block)]).flat()));
+  const use = <T>(of: Sequence, body: () => Promise<T>, tokens = of.length): Promise<T> =>
+    tiers.using(of, tokens, (length) => void of.truncate(length), body, true);
+  const content = async (of: Sequence): Promise<Uint8Array> =>
+    pages.pool.read(
+      Int32Array.from(Array.from({ length: Math.ceil(of.length / 32) }, (_, block) => [...of.pagesOf(block)]).flat()),
+    );
   return { pages, tiers, sequence, use, content };
 }
 
 describe('sessions that wait', () => {
-  test.each<[KvBits]>([[16], [8], [4], ['staircase']])('give way by least recent use and come back byte for byte, at %p bits', async (bits) => {
-    const { pages, tiers, sequence, use, content } = setting(7 * BLOCK, 3 * BLOCK);
-    const disk = new TestDisk();
-    const all = [sequence(170, bits), sequence(170, bits), sequence(170, bits)];
-    const before = await Promise.all(all.map(content));
-    for (const each of all) await use(each, async () => undefined);
-    await tiers.settled();
-    expect(tiers.use.device).toBeLessThanOrEqual(Math.max(7 * BLOCK, 3 * BLOCK));
-    for (const [i, each] of all.entries()) {
-      await use(each, async () => {
-        expect(each.length).toBe(170);
-        expect(await content(each)).toEqual(before[i]);
-      });
-    }
-    for (const each of all) {
-      tiers.forget(each);
-      each.free();
-    }
-    await tiers.settled();
-    expect([pages.used, tiers.use.host, tiers.use.disk, disk.held.size]).toEqual([0, 0, 0, 0]);
-  });
+  test.each<[KvBits]>([[16], [8], [4], ['staircase']])(
+    'give way by least recent use and come back byte for byte, at %p bits',
+    async (bits) => {
+      const { pages, tiers, sequence, use, content } = setting(7 * BLOCK, 3 * BLOCK);
+      const disk = new TestDisk();
+      const all = [sequence(170, bits), sequence(170, bits), sequence(170, bits)];
+      const before = await Promise.all(all.map(content));
+      for (const each of all) await use(each, async () => undefined);
+      await tiers.settled();
+      expect(tiers.use.device).toBeLessThanOrEqual(Math.max(7 * BLOCK, 3 * BLOCK));
+      for (const [i, each] of all.entries()) {
+        await use(each, async () => {
+          expect(each.length).toBe(170);
+          expect(await content(each)).toEqual(before[i]);
+        });
+      }
+      for (const each of all) {
+        tiers.forget(each);
+        each.free();
+      }
+      await tiers.settled();
+      expect([pages.used, tiers.use.host, tiers.use.disk, disk.held.size]).toEqual([0, 0, 0, 0]);
+    },
+  );
 
   test('the one used longest ago goes first, and only as much as is needed', async () => {
     const { tiers, sequence, use } = setting(12 * BLOCK, 100 * BLOCK);
@@ -102,11 +109,15 @@ describe('sessions that wait', () => {
         expect(tiers.use.host).toBe(0);
         expect(b.table).not.toContain(NO_PAGE - 1);
       });
-      await use(a, async () => {
-        expect(tiers.use.host).toBe(3 * BLOCK);
-        a.ensure(224);
-        expect(pages.usedBytes).toBe(8 * BLOCK);
-      }, 224);
+      await use(
+        a,
+        async () => {
+          expect(tiers.use.host).toBe(3 * BLOCK);
+          a.ensure(224);
+          expect(pages.usedBytes).toBe(8 * BLOCK);
+        },
+        224,
+      );
     });
   });
 
@@ -135,7 +146,11 @@ describe('sessions that wait', () => {
       await use(a, async () => undefined);
       await use(b, async () => undefined);
       await tiers.settled();
-      expect(tiers.use).toEqual({ device: 4 * BLOCK, host: room === Infinity ? 0 : 4 * BLOCK, disk: room === Infinity ? 4 * BLOCK : 0 });
+      expect(tiers.use).toEqual({
+        device: 4 * BLOCK,
+        host: room === Infinity ? 0 : 4 * BLOCK,
+        disk: room === Infinity ? 4 * BLOCK : 0,
+      });
       await use(a, async () => expect(await content(a)).toEqual(before));
       await tiers.settled();
       tiers.forget(a);
@@ -157,12 +172,28 @@ describe('sessions that wait', () => {
     const alone = new Tiers(pages, checksums, { device: BLOCK, host: BLOCK });
     const a = sequence(128);
     const before = await content(a);
-    await alone.using(a, 0, () => undefined, async () => undefined);
+    await alone.using(
+      a,
+      0,
+      () => undefined,
+      async () => undefined,
+    );
     await alone.settled();
-    await alone.using(sequence(32), 0, () => undefined, async () => undefined);
+    await alone.using(
+      sequence(32),
+      0,
+      () => undefined,
+      async () => undefined,
+    );
     await alone.settled();
     expect(alone.use.disk).toBe(0);
-    await alone.using(a, 0, () => undefined, async () => expect(await content(a)).toEqual(before), true);
+    await alone.using(
+      a,
+      0,
+      () => undefined,
+      async () => expect(await content(a)).toEqual(before),
+      true,
+    );
     await tiers.settled();
     await use(a, async () => undefined);
   });
@@ -191,12 +222,17 @@ describe('what does not come back whole', () => {
     damage(disk, disk.held.get(0)!);
     const heard: number[] = [];
     tiers.limit({ device: 100 * BLOCK });
-    await tiers.using(a, 0, (kept) => heard.push(a.truncate(kept)), async () => {
-      expect(a.length).toBe(length);
-      expect(await content(a)).toEqual(before.slice(0, (length / 32) * BLOCK));
-      a.ensure(128);
-      expect(a.pagesOf(3)).not.toContain(NO_PAGE);
-    });
+    await tiers.using(
+      a,
+      0,
+      (kept) => heard.push(a.truncate(kept)),
+      async () => {
+        expect(a.length).toBe(length);
+        expect(await content(a)).toEqual(before.slice(0, (length / 32) * BLOCK));
+        a.ensure(128);
+        expect(a.pagesOf(3)).not.toContain(NO_PAGE);
+      },
+    );
     expect(heard).toEqual([length]);
     tiers.forget(a);
     expect(tiers.use).toMatchObject({ host: 0, disk: 0 });
@@ -204,9 +240,20 @@ describe('what does not come back whole', () => {
 });
 
 describe('a sequence that is larger than the device', () => {
-  const ranges = (...runs: readonly number[]): Ranges => ({ queryBlock: 1, shared: true, causal: true, offsets: Uint32Array.of(0, runs.length / 2), runs: Uint32Array.from(runs) });
+  const ranges = (...runs: readonly number[]): Ranges => ({
+    queryBlock: 1,
+    shared: true,
+    causal: true,
+    offsets: Uint32Array.of(0, runs.length / 2),
+    runs: Uint32Array.from(runs),
+  });
   const noQuery = undefined as unknown as Tensor;
-  const layerOf = async (of: Sequence, layer: number): Promise<Uint8Array> => of.pool.read(Int32Array.from([...of.table.slice(layer * 2 * of.blocks, (layer + 1) * 2 * of.blocks)].filter((page) => page !== NO_PAGE)));
+  const layerOf = async (of: Sequence, layer: number): Promise<Uint8Array> =>
+    of.pool.read(
+      Int32Array.from(
+        [...of.table.slice(layer * 2 * of.blocks, (layer + 1) * 2 * of.blocks)].filter((page) => page !== NO_PAGE),
+      ),
+    );
 
   test('has of each layer what is looked at when it is asked for, and gives up what is not', async () => {
     const { tiers, sequence, use } = setting(100 * BLOCK, 100 * BLOCK);
@@ -233,8 +280,14 @@ describe('a sequence that is larger than the device', () => {
         expect(Buffer.compare(await layerOf(a, layer), layers[layer]!)).toBe(0);
       }
       // A plan that may look at anything before it answers.
-      const plan: Plan = { ranges: async (layer) => { expect(Buffer.compare(await layerOf(a, layer), layers[layer]!)).toBe(0); return ranges(0, 32); } };
-      for (const layer of [0, 1]) expect(await (tiers.guard(a, plan) as Plan).ranges(layer, noQuery)).toEqual(ranges(0, 32));
+      const plan: Plan = {
+        ranges: async (layer) => {
+          expect(Buffer.compare(await layerOf(a, layer), layers[layer]!)).toBe(0);
+          return ranges(0, 32);
+        },
+      };
+      for (const layer of [0, 1])
+        expect(await (tiers.guard(a, plan) as Plan).ranges(layer, noQuery)).toEqual(ranges(0, 32));
     });
   });
 
@@ -246,10 +299,19 @@ describe('a sequence that is larger than the device', () => {
       await tiers.room(a, 320);
       disk.held.clear();
       const dense = tiers.guard(a, ranges(0, 320)) as Plan;
-      await expect(dense.ranges(0, noQuery)).rejects.toMatchObject({ name: 'StorageError', code: 'checksum', message: expect.stringContaining('ask again') });
+      await expect(dense.ranges(0, noQuery)).rejects.toMatchObject({
+        name: 'StorageError',
+        code: 'checksum',
+        message: expect.stringContaining('ask again'),
+      });
     });
     const heard: number[] = [];
-    await tiers.using(a, 0, (kept) => heard.push(a.truncate(kept)), async () => expect(a.length).toBe(0));
+    await tiers.using(
+      a,
+      0,
+      (kept) => heard.push(a.truncate(kept)),
+      async () => expect(a.length).toBe(0),
+    );
     expect(heard).toEqual([0]);
   });
 });
@@ -266,23 +328,60 @@ test('a device that refuses to grow gets room from sessions that wait', async ()
   const pages = new PageAllocator(pool);
   const tiers = new Tiers(pages, checksums, { device: 1e12, host: 1e12 }, new TestDisk());
   const [a, b] = [new Sequence(pages, 1024), new Sequence(pages, 1024)];
-  await tiers.using(a, 320, () => undefined, async () => a.ensure(320));
+  await tiers.using(
+    a,
+    320,
+    () => undefined,
+    async () => a.ensure(320),
+  );
   const before = await pool.read(a.pagesOf(2));
-  await tiers.using(b, 640, () => undefined, async () => {
-    b.ensure(640);
-    expect(tiers.use.host).toBe(10 * block);
-  });
-  await tiers.using(a, 320, () => undefined, async () => expect(Buffer.compare(await pool.read(a.pagesOf(2)), before)).toBe(0));
+  await tiers.using(
+    b,
+    640,
+    () => undefined,
+    async () => {
+      b.ensure(640);
+      expect(tiers.use.host).toBe(10 * block);
+    },
+  );
+  await tiers.using(
+    a,
+    320,
+    () => undefined,
+    async () => expect(Buffer.compare(await pool.read(a.pagesOf(2)), before)).toBe(0),
+  );
   // Nobody can give what all need at once.
-  await tiers.using(a, 320, () => undefined, () => expect(tiers.using(b, 640, () => undefined, async () => undefined)).rejects.toMatchObject({ code: 'out-of-memory' }));
+  await tiers.using(
+    a,
+    320,
+    () => undefined,
+    () =>
+      expect(
+        tiers.using(
+          b,
+          640,
+          () => undefined,
+          async () => undefined,
+        ),
+      ).rejects.toMatchObject({ code: 'out-of-memory' }),
+  );
 });
 
 describe('budgets', () => {
-  test.each([[{ device: PAGE - 1 }], [{ host: 10 }], [{ device: Number.NaN }], [{ device: -5 }]])('%p is refused: not a page fits into it', (limits) => {
-    const { tiers } = setting(BLOCK, BLOCK);
-    expect(() => tiers.limit(limits)).toThrow(expect.objectContaining({ name: 'InputError', code: 'argument', facts: expect.objectContaining({ page: PAGE }) }));
-    expect(tiers.limits).toEqual({ device: BLOCK, host: BLOCK });
-  });
+  test.each([[{ device: PAGE - 1 }], [{ host: 10 }], [{ device: Number.NaN }], [{ device: -5 }]])(
+    '%p is refused: not a page fits into it',
+    (limits) => {
+      const { tiers } = setting(BLOCK, BLOCK);
+      expect(() => tiers.limit(limits)).toThrow(
+        expect.objectContaining({
+          name: 'InputError',
+          code: 'argument',
+          facts: expect.objectContaining({ page: PAGE }),
+        }),
+      );
+      expect(tiers.limits).toEqual({ device: BLOCK, host: BLOCK });
+    },
+  );
 
   test('of one page are kept to as far as sessions that wait allow', async () => {
     const { tiers, sequence, use } = setting(100 * BLOCK, 100 * BLOCK);
@@ -298,7 +397,14 @@ describe('budgets', () => {
 test('in any order of use, growth, cuts and forks every sequence keeps what it held', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.tuple(fc.nat(3), fc.constantFrom('use' as const, 'grow' as const, 'cut' as const, 'fork' as const), fc.nat(200)), { minLength: 5, maxLength: 25 }),
+      fc.array(
+        fc.tuple(
+          fc.nat(3),
+          fc.constantFrom('use' as const, 'grow' as const, 'cut' as const, 'fork' as const),
+          fc.nat(200),
+        ),
+        { minLength: 5, maxLength: 25 },
+      ),
       fc.integer({ min: 1, max: 12 }),
       fc.integer({ min: 1, max: 6 }),
       async (steps, device, host) => {
@@ -308,20 +414,24 @@ test('in any order of use, growth, cuts and forks every sequence keeps what it h
         const held = await Promise.all(all.map(content));
         for (const [which, what, amount] of steps) {
           const each = all[which]!;
-          await use(each, async () => {
-            // The last page's free end is nobody's.
-            const full = Math.floor(each.length / 32) * BLOCK;
-            expect(Buffer.compare((await content(each)).subarray(0, full), held[which]!.subarray(0, full))).toBe(0);
-            if (what === 'grow') each.ensure(Math.min(512, each.length + amount));
-            if (what === 'cut') each.truncate(Math.min(each.length, amount));
-            if (what === 'fork') {
-              const old = all[which]!;
-              all[which] = each.fork();
-              tiers.forget(old);
-              old.free();
-            }
-            held[which] = await content(all[which]!);
-          }, each.length + (what === 'grow' ? amount : 0));
+          await use(
+            each,
+            async () => {
+              // The last page's free end is nobody's.
+              const full = Math.floor(each.length / 32) * BLOCK;
+              expect(Buffer.compare((await content(each)).subarray(0, full), held[which]!.subarray(0, full))).toBe(0);
+              if (what === 'grow') each.ensure(Math.min(512, each.length + amount));
+              if (what === 'cut') each.truncate(Math.min(each.length, amount));
+              if (what === 'fork') {
+                const old = all[which]!;
+                all[which] = each.fork();
+                tiers.forget(old);
+                old.free();
+              }
+              held[which] = await content(all[which]!);
+            },
+            each.length + (what === 'grow' ? amount : 0),
+          );
         }
         for (const each of all) {
           tiers.forget(each);

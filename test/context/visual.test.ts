@@ -24,7 +24,8 @@ const LIVELY: TinyUniPicOptions = {
     if (name === 'token_embd.weight') values.forEach((value, i) => (values[i] = 0.05 * value));
   },
 };
-const text = (length: number, seed: number): number[] => Array.from({ length }, (_, i) => 40 + ((seed * 31 + i * 17) % 80));
+const text = (length: number, seed: number): number[] =>
+  Array.from({ length }, (_, i) => 40 + ((seed * 31 + i * 17) % 80));
 const picture = (length: number): number[] => Array.from({ length }, () => IMAGE);
 /** Ends a turn. */
 const TURN = 257;
@@ -48,7 +49,10 @@ async function run(ids: readonly number[], chunk: number, planner: VisualPlanner
   const { language } = graph;
   const { backend, config, attention, rope } = language;
   const { layers, kvHeads, headDim } = config;
-  const sequence = new Sequence(new PageAllocator(backend.kvPool({ layers, kvHeads, headDim, format: 'f32' })), ids.length + 8);
+  const sequence = new Sequence(
+    new PageAllocator(backend.kvPool({ layers, kvHeads, headDim, format: 'f32' })),
+    ids.length + 8,
+  );
   const ring = backend.ids(ids.length);
   const all = Int32Array.from(ids);
   backend.writeIds(ring, 0, all);
@@ -57,7 +61,17 @@ async function run(ids: readonly number[], chunk: number, planner: VisualPlanner
   for (let start = 0; start < ids.length; start += chunk) {
     const end = Math.min(ids.length, start + chunk);
     sequence.ensure(end);
-    const call: PlannedCall = { backend, kv: sequence, position: start, count: end - start, ...attention, rope, ids: all.subarray(0, end), phase: 'prefill', promptEnd: ids.length };
+    const call: PlannedCall = {
+      backend,
+      kv: sequence,
+      position: start,
+      count: end - start,
+      ...attention,
+      rope,
+      ids: all.subarray(0, end),
+      phase: 'prefill',
+      promptEnd: ids.length,
+    };
     const asked = planner?.plan(call) ?? denseCausal(end - start, end);
     const plan: Plan = {
       ranges: async (layer, q) => {
@@ -75,10 +89,21 @@ async function run(ids: readonly number[], chunk: number, planner: VisualPlanner
   return { planner: planner!, sequence, hidden, q: Float32Array.from(queries) };
 }
 
-const planner = (tau: number): VisualPlanner => new VisualPlanner({ placeholder: IMAGE, layers: graph.language.config.layers, tau, layer: -1, control: (id) => id === TURN });
+const planner = (tau: number): VisualPlanner =>
+  new VisualPlanner({
+    placeholder: IMAGE,
+    layers: graph.language.config.layers,
+    tau,
+    layer: -1,
+    control: (id) => id === TURN,
+  });
 
 /** Softmax by hand: the mean over heads and `from` queries of the mass on `to` keys, at the last layer of a dense pass. */
-async function mass(ids: readonly number[], isQuery: (i: number) => boolean, isKey: (query: number, key: number) => boolean): Promise<number> {
+async function mass(
+  ids: readonly number[],
+  isQuery: (i: number) => boolean,
+  isKey: (query: number, key: number) => boolean,
+): Promise<number> {
   const { backend, config, attention } = graph.language;
   const { layers, kvHeads, headDim } = config;
   const { q, sequence } = await run(ids, ids.length, planner(0));
@@ -92,7 +117,8 @@ async function mass(ids: readonly number[], isQuery: (i: number) => boolean, isK
       const group = Math.floor((h * kvHeads) / attention.heads);
       const scores = Array.from({ length: i + 1 }, (_, j) => {
         let score = 0;
-        for (let c = 0; c < headDim; c++) score += q[(i * attention.heads + h) * headDim + c]! * keys[(j * kvHeads + group) * headDim + c]!;
+        for (let c = 0; c < headDim; c++)
+          score += q[(i * attention.heads + h) * headDim + c]! * keys[(j * kvHeads + group) * headDim + c]!;
         return Math.exp(score * attention.scale);
       });
       const all = scores.reduce((a, b) => a + b, 0);
@@ -108,12 +134,19 @@ describe('the decision', () => {
   const first = prompt.indexOf(IMAGE);
 
   test.each([1, 7, 50, 1000])('drops below tau and not above, in chunks of %i', async (chunk) => {
-    const toPicture = await mass(prompt, (i) => !visual(i) && i > first, (_, j) => visual(j));
+    const toPicture = await mass(
+      prompt,
+      (i) => !visual(i) && i > first,
+      (_, j) => visual(j),
+    );
     // The turn's own text before the picture: not what stands before its control token.
     const toText = await mass(prompt, visual, (_, j) => !visual(j) && j > 3);
     const larger = Math.max(toPicture, toText);
     expect(Math.min(toPicture, toText)).toBeGreaterThan(0.01);
-    for (const [tau, drops] of [[larger + 1e-5, true], [larger - 1e-5, false]] as const) {
+    for (const [tau, drops] of [
+      [larger + 1e-5, true],
+      [larger - 1e-5, false],
+    ] as const) {
       expect((await run(prompt, chunk, planner(tau))).planner.dropped).toBe(drops);
     }
   });
@@ -130,8 +163,11 @@ describe('the decision', () => {
     for (let layer = 0; layer < layers; layer++) {
       for (let head = 0; head < kvHeads; head++) {
         for (let block = 0; block < Math.ceil(prompt.length / 32); block++) {
-          const covered = (block * 32 >= first && block * 32 + 32 <= end) || (block * 32 >= end + 5 && block * 32 + 32 <= end + 38);
-          expect(sequence.table[(layer * kvHeads + head) * sequence.blocks + block]! >= 0).toBe(!(covered && layer === layers - 1));
+          const covered =
+            (block * 32 >= first && block * 32 + 32 <= end) || (block * 32 >= end + 5 && block * 32 + 32 <= end + 38);
+          expect(sequence.table[(layer * kvHeads + head) * sequence.blocks + block]! >= 0).toBe(
+            !(covered && layer === layers - 1),
+          );
         }
       }
     }
@@ -144,16 +180,26 @@ describe('the decision', () => {
     const { language } = graph;
     const { backend, config } = language;
     const { layers, kvHeads, headDim } = config;
-    const sequence = new Sequence(new PageAllocator(backend.kvPool({ layers, kvHeads, headDim, format: 'f32' })), prompt.length);
+    const sequence = new Sequence(
+      new PageAllocator(backend.kvPool({ layers, kvHeads, headDim, format: 'f32' })),
+      prompt.length,
+    );
     sequence.ensure(prompt.length);
     const ring = backend.ids(prompt.length);
     backend.writeIds(ring, 0, Int32Array.from(prompt));
     const seen = [...prompt.keys()].filter((i) => !visual(i));
     const all = denseCausal(prompt.length, prompt.length);
-    const upper = { ...all, offsets: Uint32Array.of(0, seen.length), runs: Uint32Array.from(seen.flatMap((i) => [i, i + 1])) };
+    const upper = {
+      ...all,
+      offsets: Uint32Array.of(0, seen.length),
+      runs: Uint32Array.from(seen.flatMap((i) => [i, i + 1])),
+    };
     const x = backend.keep(backend.scope(() => language.embed(ring, 0, prompt.length)));
-    const wanted = await backend.download(await language.forwardPlanned(x, sequence, 0, { ranges: (layer) => (layer === layers - 1 ? upper : all) }));
-    const rows = (values: Float32Array): number[] => seen.flatMap((i) => [...values.subarray(i * config.hidden, (i + 1) * config.hidden)]);
+    const wanted = await backend.download(
+      await language.forwardPlanned(x, sequence, 0, { ranges: (layer) => (layer === layers - 1 ? upper : all) }),
+    );
+    const rows = (values: Float32Array): number[] =>
+      seen.flatMap((i) => [...values.subarray(i * config.hidden, (i + 1) * config.hidden)]);
     expectNmse(rows(hidden), rows(wanted), 1e-12, 'text behind dropped pictures');
     expect(() => expectNmse(rows(dense.hidden), rows(wanted), 1e-6, 'dense')).toThrow('NMSE');
   });
@@ -170,16 +216,30 @@ describe('in sessions', () => {
 
   function photo(seed: number): Rgba {
     const { integer } = random(seed);
-    return { data: Uint8ClampedArray.from({ length: 4 * 240 }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))), width: 20, height: 12 };
+    return {
+      data: Uint8ClampedArray.from({ length: 4 * 240 }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))),
+      width: 20,
+      height: 12,
+    };
   }
   const show = (words: string, ...pictures: readonly Rgba[]): Message[] => [
-    { role: 'user', content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: words }] },
+    {
+      role: 'user',
+      content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: words }],
+    },
   ];
-  const ascii = { mask: (): Uint32Array => Uint32Array.from({ length: 9 }, (_, word) => (word === 1 || word === 2 ? 0xffffffff : 0)) };
+  const ascii = {
+    mask: (): Uint32Array => Uint32Array.from({ length: 9 }, (_, word) => (word === 1 || word === 2 ? 0xffffffff : 0)),
+  };
   function begin(tau: number, on: SessionModel = model): Session {
     const visual: VisualSelection = { method: 'todre', keep: 1, release: { tau } };
     // 67 tokens a picture: two whole blocks and a part.
-    const session = new Session(on, { temperature: 0, maxTokens: 6, visual: { size: 32 }, context: { visual, share: false } });
+    const session = new Session(on, {
+      temperature: 0,
+      maxTokens: 6,
+      visual: { size: 32 },
+      context: { visual, share: false },
+    });
     sessions.push(session);
     return session;
   }

@@ -14,7 +14,8 @@ import { checkXml } from './xml.ts';
 
 const Octavo = testFace();
 const WASM = { device: 'wasm', threads: 1 } as const;
-const defaults = (options: Readonly<Record<string, { readonly default: string }>>): Record<string, string> => Object.fromEntries(Object.entries(options).map(([name, option]) => [name, option.default]));
+const defaults = (options: Readonly<Record<string, { readonly default: string }>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(options).map(([name, option]) => [name, option.default]));
 
 let folder: string;
 beforeAll(() => {
@@ -29,10 +30,21 @@ afterAll(async () => {
 describe('context', () => {
   let model: OctavoModel;
   beforeAll(async () => {
-    model = await Octavo.load(new Uint8Array(await readFile(new URL('../../models/nano/nano.gguf', import.meta.url))), WASM);
+    model = await Octavo.load(
+      new Uint8Array(await readFile(new URL('../../models/nano/nano.gguf', import.meta.url))),
+      WASM,
+    );
   });
   afterAll(() => model.destroy());
-  const values = { ...defaults(CONTEXT_OPTIONS), only: 'dense,kv8,blocks', n: '2', rows: 'sparse 512', lengths: '256', depths: '0,1', each: '1' };
+  const values = {
+    ...defaults(CONTEXT_OPTIONS),
+    only: 'dense,kv8,blocks',
+    n: '2',
+    rows: 'sparse 512',
+    lengths: '256',
+    depths: '0,1',
+    each: '1',
+  };
 
   test('two runs are equal, and what the file holds is not measured again', async () => {
     const json = join(folder, 'context.json');
@@ -43,11 +55,21 @@ describe('context', () => {
     expect(kv8!['sparse 512']!.bytes).toBeLessThan(0.5 * dense!['sparse 512']!.bytes);
     expect(joined(first.parts.needles['dense']!)).toMatch(/^[01]{2}$/);
     const second = await context(model, values, 'a machine');
-    const told = ({ parts }: typeof first): unknown => [parts.needles, Object.values(parts.documents).map((rows) => Object.values(rows).map(({ outcomes, ids, bytes }) => [outcomes, ids, bytes]))];
+    const told = ({ parts }: typeof first): unknown => [
+      parts.needles,
+      Object.values(parts.documents).map((rows) =>
+        Object.values(rows).map(({ outcomes, ids, bytes }) => [outcomes, ids, bytes]),
+      ),
+    ];
     expect(told(second)).toEqual(told(first));
     const third = await context(model, { ...values, only: 'kv4', parts: 'documents', json }, 'another machine');
     expect(Object.keys(third.parts.documents).toSorted()).toEqual(['blocks', 'dense', 'kv4', 'kv8']);
-    expect(Object.keys((JSON.parse(readFileSync(json, 'utf8')) as typeof first).parts.documents)).toEqual(['dense', 'kv8', 'kv4', 'blocks']);
+    expect(Object.keys((JSON.parse(readFileSync(json, 'utf8')) as typeof first).parts.documents)).toEqual([
+      'dense',
+      'kv8',
+      'kv4',
+      'blocks',
+    ]);
   });
 
   test('charts and tables of a record', async () => {
@@ -82,7 +104,12 @@ describe('visual', () => {
     const kept = (name: string): number => first.parts.seeing[name]!.kinds['colour']!.kept;
     expect(kept('all') - kept('todre 0.25')).toBe(2 * 12);
     const second = await visual(model, values, 'a machine');
-    const told = ({ parts }: typeof first): unknown => Object.entries(parts.seeing).map(([name, { bytes, kinds }]) => [name, bytes, Object.values(kinds).map(({ outcomes, kept }) => [outcomes, kept])]);
+    const told = ({ parts }: typeof first): unknown =>
+      Object.entries(parts.seeing).map(([name, { bytes, kinds }]) => [
+        name,
+        bytes,
+        Object.values(kinds).map(({ outcomes, kept }) => [outcomes, kept]),
+      ]);
     expect(told(second)).toEqual(told(first));
     const files = drawVisual({ ...first, model: 'tiny', fingerprint: 'f'.repeat(64), date: '' });
     checkXml(files['accuracy.svg']!);

@@ -35,7 +35,8 @@ describe('haystacks', () => {
     const haystacks = new Haystacks(words);
     const [first, middle, last] = await Promise.all([0, 0.5, 1].map((depth) => haystacks.item(600, depth, 3)));
     const sentences = (input: string): string[] => input.slice(0, input.lastIndexOf('\n\n')).split(/(?<=\.)\s+/);
-    for (const item of [first!, middle!, last!]) expect((await words.tokenize(item.input)).length).toBeLessThanOrEqual(600);
+    for (const item of [first!, middle!, last!])
+      expect((await words.tokenize(item.input)).length).toBeLessThanOrEqual(600);
     expect((await words.tokenize(first!.input)).length).toBeGreaterThan(500);
     expect(sentences(first!.input)[0]).toContain(first!.expected);
     expect(sentences(last!.input).at(-1)).toContain(first!.expected);
@@ -51,13 +52,50 @@ describe('charts', () => {
   const title = 'A < B & "C"';
 
   test('are well-formed, with every number that they were given', () => {
-    const heat = heatMaps({ title, note: '', columnTitle: 'tokens', rowTitle: 'depth', columns: [256, 512, 1000], rows: ['0 %', '100 %'], panels: Array.from({ length: 5 }, (_, i) => ({ title: `method ${i}`, values: [[0, 0.5, 1], [0.25, 0.75, 0.99]] })) });
+    const heat = heatMaps({
+      title,
+      note: '',
+      columnTitle: 'tokens',
+      rowTitle: 'depth',
+      columns: [256, 512, 1000],
+      rows: ['0 %', '100 %'],
+      panels: Array.from({ length: 5 }, (_, i) => ({
+        title: `method ${i}`,
+        values: [
+          [0, 0.5, 1],
+          [0.25, 0.75, 0.99],
+        ],
+      })),
+    });
     checkXml(heat);
     for (const cell of ['>0<', '>50<', '>100<', '>25<', '>75<', '>99<']) expect(heat.split(cell)).toHaveLength(6);
-    const lines = intervals({ title, note: '', axis: 'points', rows: [{ label: 'a', value: -1, low: -3, high: 1 }, { label: 'b', value: 0, low: 0, high: 0 }], goal: -2 });
+    const lines = intervals({
+      title,
+      note: '',
+      axis: 'points',
+      rows: [
+        { label: 'a', value: -1, low: -3, high: 1 },
+        { label: 'b', value: 0, low: 0, high: 0 },
+      ],
+      goal: -2,
+    });
     checkXml(lines);
     expect(lines.split('<circle')).toHaveLength(3);
-    const curve = curves({ title, note: '', xTitle: 'kept', yTitle: 'share', places: ['100 %', '50 %'], bases: [{ y: 0.9, name: 'all' }], series: Array.from({ length: 7 }, (_, i) => ({ name: `m${i}`, points: [{ x: '100 %', y: 0.9, low: 0.8, high: 0.95 }, { x: '50 %', y: 0.1 * i }] })) });
+    const curve = curves({
+      title,
+      note: '',
+      xTitle: 'kept',
+      yTitle: 'share',
+      places: ['100 %', '50 %'],
+      bases: [{ y: 0.9, name: 'all' }],
+      series: Array.from({ length: 7 }, (_, i) => ({
+        name: `m${i}`,
+        points: [
+          { x: '100 %', y: 0.9, low: 0.8, high: 0.95 },
+          { x: '50 %', y: 0.1 * i },
+        ],
+      })),
+    });
     checkXml(curve);
     expect(curve.split('<path d="M')).toHaveLength(8 + 3 * 3);
     for (const svg of [heat, lines, curve]) expect(svg).not.toMatch(/NaN|undefined|Infinity/);
@@ -65,6 +103,15 @@ describe('charts', () => {
 
   test('stand on one value, and on none', () => {
     checkXml(intervals({ title, note: '', axis: '', rows: [] }));
-    checkXml(curves({ title, note: '', xTitle: '', yTitle: '', places: ['1'], series: [{ name: 'a', points: [{ x: '1', y: 0 }] }] }));
+    checkXml(
+      curves({
+        title,
+        note: '',
+        xTitle: '',
+        yTitle: '',
+        places: ['1'],
+        series: [{ name: 'a', points: [{ x: '1', y: 0 }] }],
+      }),
+    );
   });
 });

@@ -31,7 +31,10 @@ interface Ended {
   readonly errors: string;
 }
 
-function node(args: readonly string[], options: { readonly input?: string; readonly closeAfter?: number } = {}): Promise<Ended> {
+function node(
+  args: readonly string[],
+  options: { readonly input?: string; readonly closeAfter?: number } = {},
+): Promise<Ended> {
   const child = spawn(process.execPath, [...args], { stdio: 'pipe', env: { ...process.env, NODE_OPTIONS: '' } });
   let output = '';
   let errors = '';
@@ -44,7 +47,8 @@ function node(args: readonly string[], options: { readonly input?: string; reado
   child.stdin.end(options.input ?? '');
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, output, errors })));
 }
-const cli = (args: readonly string[], options?: Parameters<typeof node>[1]): Promise<Ended> => node([join(dist, 'cli.js'), ...args], options);
+const cli = (args: readonly string[], options?: Parameters<typeof node>[1]): Promise<Ended> =>
+  node([join(dist, 'cli.js'), ...args], options);
 
 describe('in Node, from dist/', () => {
   story('a path, bytes and a Blob give the same answer, off this thread', async () => {
@@ -69,7 +73,12 @@ describe('in Node, from dist/', () => {
     const options = { seed: 3, steps: 2, diffusionSteps: 2 };
     const progress: number[] = [];
     const previews: number[] = [];
-    const painted = await loaded.paint({ prompt: 'a cat', ...options, onProgress: ({ tokens }) => progress.push(tokens), onPreview: ({ data }) => previews.push(data.length) });
+    const painted = await loaded.paint({
+      prompt: 'a cat',
+      ...options,
+      onProgress: ({ tokens }) => progress.push(tokens),
+      onPreview: ({ data }) => previews.push(data.length),
+    });
     expect(progress.at(-1)).toBe(16);
     expect(previews).toEqual([4 * 16 * 16]);
     const file = join(folder, 'cat.png');
@@ -77,12 +86,24 @@ describe('in Node, from dist/', () => {
     const edited = await loaded.edit({ instruction: 'no cat', image: file, ...options, count: 2 });
     expect(edited.map(({ seed }) => seed)).toEqual([3, 4]);
     const session = await loaded.createSession({ temperature: 0, maxTokens: 3 });
-    const ask = (value: unknown): Promise<string> => session.prompt([{ role: 'user', content: [{ type: 'image', value }, { type: 'text', value: 'What?' }] }]);
+    const ask = (value: unknown): Promise<string> =>
+      session.prompt([
+        {
+          role: 'user',
+          content: [
+            { type: 'image', value },
+            { type: 'text', value: 'What?' },
+          ],
+        },
+      ]);
     await ask(pathToFileURL(file));
     expect(session.contextUsage).toBeGreaterThan(19);
     expect(painted.data).toHaveLength(4 * 16 * 16);
     await expect(ask(join(folder, 'no.png'))).rejects.toMatchObject({ name: 'FileError', code: 'missing' });
-    await expect(loaded.paint({ prompt: 'a cat', size: 7 })).rejects.toMatchObject({ name: 'InputError', facts: { sizes: [16, 32] } });
+    await expect(loaded.paint({ prompt: 'a cat', size: 7 })).rejects.toMatchObject({
+      name: 'InputError',
+      facts: { sizes: [16, 32] },
+    });
     await loaded.destroy();
   });
 
@@ -98,7 +119,8 @@ describe('in Node, from dist/', () => {
     const session = await loaded.createSession({ temperature: 0 });
     const controller = new AbortController();
     const call = (async () => {
-      for await (const piece of session.promptStreaming('Hello', { signal: controller.signal })) if (piece !== '') controller.abort(new RangeError('enough'));
+      for await (const piece of session.promptStreaming('Hello', { signal: controller.signal }))
+        if (piece !== '') controller.abort(new RangeError('enough'));
     })();
     await expect(call).rejects.toThrow('enough');
     expect(await session.prompt('Hello', { maxTokens: 4 })).toHaveLength(4);
@@ -132,7 +154,20 @@ describe('octavo/ai-sdk, from dist/', () => {
 
 describe('octavo, the command', () => {
   story('generates', async () => {
-    const { code, output } = await cli(['generate', '--model', model, '--prompt', 'Once', '--temperature', '0', '--max-tokens', '5', '--json', '--device', 'wasm']);
+    const { code, output } = await cli([
+      'generate',
+      '--model',
+      model,
+      '--prompt',
+      'Once',
+      '--temperature',
+      '0',
+      '--max-tokens',
+      '5',
+      '--json',
+      '--device',
+      'wasm',
+    ]);
     expect(code).toBe(0);
     expect((JSON.parse(output) as { ids: number[] }).ids).toHaveLength(5);
   });

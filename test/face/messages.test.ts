@@ -47,7 +47,8 @@ describe('calls between page and engine', () => {
     expect(found).toBeInstanceOf(OctavoError);
     expect(found).toMatchObject({ name: error.name, code: error.code, facts: error.facts, message: error.message });
     expect((found as Error).stack).toBe(error.stack);
-    if (error.cause !== undefined) expect((found as Error).cause).toMatchObject({ name: 'TypeError', message: 'inner' });
+    if (error.cause !== undefined)
+      expect((found as Error).cause).toMatchObject({ name: 'TypeError', message: 'inner' });
   });
 
   test('strange errors arrive as errors', () => {
@@ -65,7 +66,13 @@ describe('calls between page and engine', () => {
   test("an abort rejects at once with the signal's own reason, and reaches the engine", async () => {
     let stopped = false;
     const caller = connect({
-      wait: (_: object, { signal }: CallContext) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => { stopped = true; reject(new Error('stopped')); })),
+      wait: (_: object, { signal }: CallContext) =>
+        new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => {
+            stopped = true;
+            reject(new Error('stopped'));
+          }),
+        ),
     });
     const controller = new AbortController();
     const call = caller.call('wait', {}, { signal: controller.signal });
@@ -132,7 +139,11 @@ describe('what is large or late', () => {
       },
     });
     const shown: unknown[] = [];
-    const { result, take } = caller.stream('show', {}, { credits: 1, onItem: (item) => shown.push((item as { value: number }).value) });
+    const { result, take } = caller.stream(
+      'show',
+      {},
+      { credits: 1, onItem: (item) => shown.push((item as { value: number }).value) },
+    );
     await pause();
     for (let i = 1; i <= 5; i++) send(i);
     await pause();
@@ -164,7 +175,8 @@ describe('streams', () => {
       return { total: length };
     },
   });
-  const stream = (caller: Caller, signal?: AbortSignal): TextStream<unknown> => new TextStream(caller, 'count', {}, { signal, done: (value) => value });
+  const stream = (caller: Caller, signal?: AbortSignal): TextStream<unknown> =>
+    new TextStream(caller, 'count', {}, { signal, done: (value) => value });
 
   test('all items in order, then the report', async () => {
     const caller = connect(counting({ count: 0 }, 100));
@@ -220,7 +232,9 @@ describe('streams', () => {
 
   test('it is a ReadableStream: pipes work', async () => {
     const caller = connect(counting({ count: 0 }, 3));
-    const bytes = stream(caller).pipeThrough(new TextEncoderStream() as unknown as ReadableWritablePair<Uint8Array, string>);
+    const bytes = stream(caller).pipeThrough(
+      new TextEncoderStream() as unknown as ReadableWritablePair<Uint8Array, string>,
+    );
     expect(await new Response(bytes as ReadableStream<Uint8Array<ArrayBuffer>>).text()).toBe('0 1 2 ');
   });
 });

@@ -20,7 +20,13 @@ afterAll(() => model.destroy());
 describe('loading', () => {
   test('the model tells what it is and where it runs', () => {
     expect(model).toMatchObject({ architecture: 'llama', contextWindow: 512 });
-    expect(model.capabilities).toEqual( { chat: true, see: false, paint: false, edit: false, missing: [expect.stringContaining('llama')] });
+    expect(model.capabilities).toEqual({
+      chat: true,
+      see: false,
+      paint: false,
+      edit: false,
+      missing: [expect.stringContaining('llama')],
+    });
     expect(model.device.kind).toBe('wasm');
     expect(model.device.reason).toContain('asked for');
     expect(model.fingerprint).toMatch(/^[0-9a-f]{64}$/);
@@ -44,7 +50,9 @@ describe('loading', () => {
 
   test('what is no model is refused with its class', async () => {
     await expect(Octavo.load(new Uint8Array(100), WASM)).rejects.toMatchObject({ name: 'FileError' });
-    await expect(Octavo.load(tinyModel({ metadata: { 'general.architecture': 'unheard-of' } }), WASM)).rejects.toThrow(ModelError);
+    await expect(Octavo.load(tinyModel({ metadata: { 'general.architecture': 'unheard-of' } }), WASM)).rejects.toThrow(
+      ModelError,
+    );
     await expect(Octavo.load(5 as unknown as string)).rejects.toThrow(InputError);
     await expect(Octavo.load(tinyModel(), { device: 'abacus' as 'wasm' })).rejects.toThrow("'abacus'");
   });
@@ -70,7 +78,10 @@ describe('loading', () => {
     expect(other.device.kind).toBe('wasm');
     expect(other.device.reason).toContain('no WebGPU');
     await other.destroy();
-    await expect(none.load(tinyModel(), { device: 'webgpu' })).rejects.toMatchObject({ name: 'DeviceError', code: 'unavailable' });
+    await expect(none.load(tinyModel(), { device: 'webgpu' })).rejects.toMatchObject({
+      name: 'DeviceError',
+      code: 'unavailable',
+    });
   });
 });
 
@@ -93,7 +104,11 @@ describe('a session', () => {
   });
 
   test('append, clone, destroy', async () => {
-    const session = await model.createSession({ initialPrompts: [{ role: 'system', content: 'Be brief.' }], temperature: 0, maxTokens: 8 });
+    const session = await model.createSession({
+      initialPrompts: [{ role: 'system', content: 'Be brief.' }],
+      temperature: 0,
+      maxTokens: 8,
+    });
     const begun = session.contextUsage;
     expect(begun).toBeGreaterThan(10);
     await session.append('Some facts.');
@@ -130,7 +145,8 @@ describe('a session', () => {
     const session = await model.createSession({ temperature: 0, maxTokens: 200 });
     const controller = new AbortController();
     const read = (async () => {
-      for await (const piece of session.promptStreaming('Hello', { signal: controller.signal })) if (piece !== '') controller.abort(new RangeError('enough'));
+      for await (const piece of session.promptStreaming('Hello', { signal: controller.signal }))
+        if (piece !== '') controller.abort(new RangeError('enough'));
     })();
     await expect(read).rejects.toThrow('enough');
     const plain = await model.createSession({ temperature: 0, maxTokens: 200 });
@@ -142,7 +158,9 @@ describe('a session', () => {
   test('what is not supported is refused, not ignored', async () => {
     const session = await model.createSession();
     await expect(session.prompt('Hello', { responseConstraint: {} } as object)).rejects.toThrow('responseConstraint');
-    await expect(session.prompt([{ role: 'user', content: [{ type: 'image', value: new Blob([]) }] }])).rejects.toThrow('text only');
+    await expect(session.prompt([{ role: 'user', content: [{ type: 'image', value: new Blob([]) }] }])).rejects.toThrow(
+      'text only',
+    );
     await expect(model.createSession({ expectedInputs: [{ type: 'audio' }] })).rejects.toThrow('audio');
     session.destroy();
   });
@@ -172,19 +190,29 @@ describe('a lost device', () => {
     ['while reading ids', 'readIds'],
   ] as const)('%s: a typed error, then the session goes on after recover()', async (_, method) => {
     const fragile = await testFace(open).load(tinyModel(), WASM);
-    const session = await fragile.createSession({ temperature: 0, maxTokens: 10, initialPrompts: [{ role: 'system', content: 'Be brief.' }] });
+    const session = await fragile.createSession({
+      temperature: 0,
+      maxTokens: 10,
+      initialPrompts: [{ role: 'system', content: 'Be brief.' }],
+    });
     const first = await session.prompt('Hello');
     const device = lost.at(-1)!;
     if (method === undefined) device.lose();
     else device.loseAt(method, 4);
     await expect(session.prompt('And you?')).rejects.toMatchObject({ name: 'DeviceError', code: 'lost' });
     expect(await fragile.lost).toMatchObject({ name: 'DeviceError', code: 'lost' });
-    await expect(fragile.createSession({ initialPrompts: [{ role: 'user', content: 'x' }] })).rejects.toMatchObject({ code: 'lost' });
+    await expect(fragile.createSession({ initialPrompts: [{ role: 'user', content: 'x' }] })).rejects.toMatchObject({
+      code: 'lost',
+    });
     await fragile.recover({ device: 'wasm' });
     expect(lost.at(-1)).not.toBe(device);
     const second = await session.prompt('And you?');
 
-    const plain = await model.createSession({ temperature: 0, maxTokens: 10, initialPrompts: [{ role: 'system', content: 'Be brief.' }] });
+    const plain = await model.createSession({
+      temperature: 0,
+      maxTokens: 10,
+      initialPrompts: [{ role: 'system', content: 'Be brief.' }],
+    });
     expect(await plain.prompt('Hello')).toBe(first);
     expect(await plain.prompt('And you?')).toBe(second);
     plain.destroy();

@@ -22,11 +22,18 @@ afterAll(() => model.destroy());
 
 function photo(seed: number, width = 20, height = 12): Rgba {
   const { integer } = random(seed);
-  return { data: Uint8ClampedArray.from({ length: 4 * width * height }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))), width, height };
+  return {
+    data: Uint8ClampedArray.from({ length: 4 * width * height }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))),
+    width,
+    height,
+  };
 }
 const cat = photo(1);
 const show = (text: string, ...pictures: readonly unknown[]): Message[] => [
-  { role: 'user', content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: text }] },
+  {
+    role: 'user',
+    content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: text }],
+  },
 ];
 const GREEDY = { temperature: 0, maxTokens: 4 };
 
@@ -35,7 +42,12 @@ describe('seeing', () => {
     const png = await encodePng(cat);
     const answers: string[] = [];
     const usages: number[] = [];
-    for (const value of [cat, png, new Blob([png as Uint8Array<ArrayBuffer>]), `data:image/png;base64,${Buffer.from(png).toString('base64')}`]) {
+    for (const value of [
+      cat,
+      png,
+      new Blob([png as Uint8Array<ArrayBuffer>]),
+      `data:image/png;base64,${Buffer.from(png).toString('base64')}`,
+    ]) {
       const session = await model.createSession(GREEDY);
       const cost = await session.measureContextUsage(show('What?', value));
       expect(cost).toBe((await session.measureContextUsage('What?')) + 16 + 3 + 1);
@@ -76,7 +88,10 @@ describe('seeing', () => {
     controller.abort(new RangeError('enough'));
     await expect(call).rejects.toThrow('enough');
     await expect(session.prompt(show('What?', new Uint8Array([1, 2, 3])))).rejects.toBeInstanceOf(FileError);
-    await expect(session.prompt(show('What?', new Uint8Array(0)))).rejects.toMatchObject({ name: 'InputError', code: 'empty' });
+    await expect(session.prompt(show('What?', new Uint8Array(0)))).rejects.toMatchObject({
+      name: 'InputError',
+      code: 'empty',
+    });
     await expect(session.prompt(show('What?', 5))).rejects.toBeInstanceOf(InputError);
     expect(session.contextUsage).toBe(0);
     const plain = await one.createSession(GREEDY);
@@ -85,12 +100,19 @@ describe('seeing', () => {
   });
 
   test('initial prompts and expected inputs', async () => {
-    const session = await model.createSession({ ...GREEDY, initialPrompts: show('Look.', cat), expectedInputs: [{ type: 'text' }, { type: 'image' }] });
+    const session = await model.createSession({
+      ...GREEDY,
+      initialPrompts: show('Look.', cat),
+      expectedInputs: [{ type: 'text' }, { type: 'image' }],
+    });
     expect(session.contextUsage).toBeGreaterThan(19);
     session.destroy();
     await expect(model.createSession({ expectedInputs: [{ type: 'audio' }] })).rejects.toThrow('audio');
     await expect(model.createSession({ expectedOutputs: [{ type: 'image' }] })).rejects.toThrow('model.paint');
-    await expect(model.createSession({ visual: { size: 17 } })).rejects.toMatchObject({ name: 'InputError', facts: { sizes: [16, 32] } });
+    await expect(model.createSession({ visual: { size: 17 } })).rejects.toMatchObject({
+      name: 'InputError',
+      facts: { sizes: [16, 32] },
+    });
   });
 
   test('a model that sees nothing says so before anything is decoded', async () => {
@@ -100,7 +122,10 @@ describe('seeing', () => {
     await expect(session.prompt(show('What?', 'http://example.org/cat.png'))).rejects.toThrow('reads text only');
     await expect(blind.createSession({ initialPrompts: show('What?', 5) })).rejects.toThrow('reads text only');
     await expect(blind.createSession({ expectedInputs: [{ type: 'image' }] })).rejects.toThrow('reads text only');
-    await expect(blind.paint({ prompt: 'a cat' })).rejects.toMatchObject({ name: 'InputError', message: expect.stringContaining('does not paint') });
+    await expect(blind.paint({ prompt: 'a cat' })).rejects.toMatchObject({
+      name: 'InputError',
+      message: expect.stringContaining('does not paint'),
+    });
     await expect(blind.edit({ instruction: 'no cat', image: cat })).rejects.toThrow('does not edit');
     await blind.destroy();
   });
@@ -115,7 +140,12 @@ describe('painting', () => {
   test('a picture from words: pixels, PNG, progress, previews', async () => {
     const heard: PaintProgress[] = [];
     const previews: Rgba[] = [];
-    const picture = await model.paint({ prompt: 'a cat', seed: 7, onProgress: (progress) => heard.push(progress), onPreview: (preview) => previews.push(preview) });
+    const picture = await model.paint({
+      prompt: 'a cat',
+      seed: 7,
+      onProgress: (progress) => heard.push(progress),
+      onPreview: (preview) => previews.push(preview),
+    });
     expect(picture).toBeInstanceOf(PaintedPicture);
     expect(picture).toMatchObject({ width: 16, height: 16, seed: 7 });
     expect(picture.data).toHaveLength(4 * 16 * 16);
@@ -124,7 +154,9 @@ describe('painting', () => {
     expect(() => picture.toImageData()).toThrow(expect.objectContaining({ name: 'DeviceError', code: 'unavailable' }));
     await expect(picture.toImageBitmap()).rejects.toMatchObject({ code: 'unavailable' });
     expect(heard.at(-1)).toMatchObject({ tokens: 16, totalTokens: 16 });
-    expect(heard.map(({ iteration }) => iteration)).toEqual(heard.map(({ iteration }) => iteration).toSorted((a, b) => a - b));
+    expect(heard.map(({ iteration }) => iteration)).toEqual(
+      heard.map(({ iteration }) => iteration).toSorted((a, b) => a - b),
+    );
     expect(previews.length).toBeGreaterThan(0);
     expect(previews[0]).toMatchObject({ width: 16, height: 16 });
     expect(previews[0]!.data).toHaveLength(4 * 16 * 16);
@@ -179,7 +211,10 @@ describe('painting', () => {
     const session = await model.createSession({ temperature: 0, maxTokens: 60 });
     const plain = await model.createSession({ temperature: 0, maxTokens: 60 });
     const expected = await plain.prompt('Hello');
-    const [painted, answer] = await Promise.all([model.paint({ prompt: 'a cat', steps: 2, diffusionSteps: 2 }), session.prompt('Hello')]);
+    const [painted, answer] = await Promise.all([
+      model.paint({ prompt: 'a cat', steps: 2, diffusionSteps: 2 }),
+      session.prompt('Hello'),
+    ]);
     expect(painted).toBeInstanceOf(PaintedPicture);
     expect(answer).toBe(expected);
     let text = '';
@@ -211,8 +246,11 @@ describe('painting', () => {
   test('on WASM: seen, painted and edited, to the same answer and nearly the same pixels as on the reference', async () => {
     const wasm = await testFace().load(tinyUniPic(), { device: 'wasm', threads: 1 });
     const options = { seed: 5, steps: 3, diffusionSteps: 4 } as const;
-    const far = (a: PaintedPicture, b: PaintedPicture): number => Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i]!)));
-    expect(far(await wasm.paint({ prompt: 'a cat', ...options }), await model.paint({ prompt: 'a cat', ...options }))).toBeLessThanOrEqual(2);
+    const far = (a: PaintedPicture, b: PaintedPicture): number =>
+      Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i]!)));
+    expect(
+      far(await wasm.paint({ prompt: 'a cat', ...options }), await model.paint({ prompt: 'a cat', ...options })),
+    ).toBeLessThanOrEqual(2);
     const edit = { instruction: 'no cat', image: cat, ...options };
     expect(far(await wasm.edit(edit), await model.edit(edit))).toBeLessThanOrEqual(2);
     const [one, two] = [await wasm.createSession(GREEDY), await model.createSession(GREEDY)];
@@ -223,7 +261,13 @@ describe('painting', () => {
 
   test('an abort ends a painting under way, and one that waits', async () => {
     const controller = new AbortController();
-    const first = model.paint({ prompt: 'a cat', signal: controller.signal, diffusionSteps: 50, steps: 16, onProgress: () => controller.abort(new RangeError('enough')) });
+    const first = model.paint({
+      prompt: 'a cat',
+      signal: controller.signal,
+      diffusionSteps: 50,
+      steps: 16,
+      onProgress: () => controller.abort(new RangeError('enough')),
+    });
     const second = model.paint({ prompt: 'a cat', signal: controller.signal });
     await expect(first).rejects.toThrow('enough');
     await expect(second).rejects.toThrow('enough');
@@ -246,15 +290,27 @@ describe('painting', () => {
     [{ prompt: 'a', count: 0 }, 'argument', 'count: 0'],
     [{ prompt: 'a', seed: 2 ** 32 }, 'argument', 'seed'],
   ])('%j is refused by name', async (options, code, problem) => {
-    await expect(model.paint(options as never)).rejects.toMatchObject({ name: 'InputError', code, message: expect.stringContaining(problem) });
+    await expect(model.paint(options as never)).rejects.toMatchObject({
+      name: 'InputError',
+      code,
+      message: expect.stringContaining(problem),
+    });
   });
 
   test('edits without a picture or an instruction, or of what is no picture', async () => {
-    await expect(model.edit({ instruction: 'x' } as never)).rejects.toMatchObject({ name: 'InputError', message: expect.stringContaining('image') });
-    await expect(model.edit({ image: cat } as never)).rejects.toMatchObject({ name: 'InputError', message: expect.stringContaining('instruction') });
+    await expect(model.edit({ instruction: 'x' } as never)).rejects.toMatchObject({
+      name: 'InputError',
+      message: expect.stringContaining('image'),
+    });
+    await expect(model.edit({ image: cat } as never)).rejects.toMatchObject({
+      name: 'InputError',
+      message: expect.stringContaining('instruction'),
+    });
     await expect(model.edit({ instruction: '', image: cat })).rejects.toMatchObject({ code: 'empty' });
     await expect(model.edit({ instruction: 'x', image: new Uint8Array([1, 2, 3]) })).rejects.toBeInstanceOf(FileError);
-    await expect(model.edit({ instruction: 'x', image: { data: new Uint8ClampedArray(4), width: 9, height: 9 } })).rejects.toBeInstanceOf(InputError);
+    await expect(
+      model.edit({ instruction: 'x', image: { data: new Uint8ClampedArray(4), width: 9, height: 9 } }),
+    ).rejects.toBeInstanceOf(InputError);
   });
 
   test('a file without a part says what it cannot do, and does the rest', async () => {
@@ -289,7 +345,12 @@ describe('a device lost in mid-painting', () => {
     const first = await session.prompt(show('What?', cat));
     const options = { prompt: 'a cat', seed: 11, steps: 4, diffusionSteps: 3 } as const;
     lost.at(-1)!.loseAt('denoise', 5);
-    await expect(fragile.paint(options)).rejects.toMatchObject({ name: 'DeviceError', code: 'lost', facts: { seed: 11 }, message: expect.stringContaining('recover()') });
+    await expect(fragile.paint(options)).rejects.toMatchObject({
+      name: 'DeviceError',
+      code: 'lost',
+      facts: { seed: 11 },
+      message: expect.stringContaining('recover()'),
+    });
     await fragile.recover();
     const heard: PaintProgress[] = [];
     const resumed = await fragile.paint({ ...options, onProgress: (progress) => heard.push(progress) });

@@ -12,11 +12,22 @@ type Missing = Exclude<keyof LanguageModel, keyof OctavoSession | Old>;
 const nothingMissing: [Missing] extends [never] ? true : Missing = true;
 
 /** What an app does with the browser's own model. */
-type Used = Pick<LanguageModel, 'prompt' | 'promptStreaming' | 'measureContextUsage' | 'contextUsage' | 'contextWindow' | 'destroy' | 'addEventListener'>;
+type Used = Pick<
+  LanguageModel,
+  | 'prompt'
+  | 'promptStreaming'
+  | 'measureContextUsage'
+  | 'contextUsage'
+  | 'contextWindow'
+  | 'destroy'
+  | 'addEventListener'
+>;
 async function app(session: Used): Promise<string> {
   const parts: string[] = [];
   session.addEventListener('contextoverflow', () => parts.push('overflow'));
-  const stream = session.promptStreaming([{ role: 'user', content: [{ type: 'text', value: 'Hello' }] }], { signal: new AbortController().signal });
+  const stream = session.promptStreaming([{ role: 'user', content: [{ type: 'text', value: 'Hello' }] }], {
+    signal: new AbortController().signal,
+  });
   const reader = stream.getReader();
   for (let piece = await reader.read(); !piece.done; piece = await reader.read()) parts.push(piece.value);
   if ((await session.measureContextUsage('more')) > session.contextWindow - session.contextUsage) parts.push('full');
@@ -40,7 +51,11 @@ describe('the Prompt API', () => {
 
   test('create options of the Prompt API are taken', async () => {
     const options: LanguageModelCreateOptions & { maxTokens: number } = {
-      initialPrompts: [{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Hello' }, { role: 'assistant', content: 'Hi.' }],
+      initialPrompts: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'Hello' },
+        { role: 'assistant', content: 'Hi.' },
+      ],
       expectedInputs: [{ type: 'text', languages: ['en'] }],
       expectedOutputs: [{ type: 'text' }],
       samplingMode: 'most-predictable',

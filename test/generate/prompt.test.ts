@@ -12,29 +12,58 @@ let tokenizer: Tokenizer;
 let words: Words;
 beforeAll(async () => {
   const tokens = [...byteLetters(), '<|start|>', '<|end|>', '<image>'];
-  tokenizer = await openTokenizer(ggufValues({ model: 'gpt2', pre: 'gpt-2', tokens, token_type: Int32Array.from(tokens, (_, i) => (i < 256 ? 1 : 3)), merges: [], eos_token_id: 257 }));
+  tokenizer = await openTokenizer(
+    ggufValues({
+      model: 'gpt2',
+      pre: 'gpt-2',
+      tokens,
+      token_type: Int32Array.from(tokens, (_, i) => (i < 256 ? 1 : 3)),
+      merges: [],
+      eos_token_id: 257,
+    }),
+  );
   words = { tokenizer, sight: { placeholder: IMAGE } };
 });
 
 function picture(name: string, tokens: number): SeenPicture {
-  return { mark: pictureMark(name), size: 1, route: undefined, tokens, image: { data: new Uint8ClampedArray(4), width: 1, height: 1 } };
+  return {
+    mark: pictureMark(name),
+    size: 1,
+    route: undefined,
+    tokens,
+    image: { data: new Uint8ClampedArray(4), width: 1, height: 1 },
+  };
 }
 const one = picture('1', 3);
 const two = picture('2', 2);
 const ids = (text: string): number[] => [...tokenizer.encode(text)];
-const show = (prompt: Prompt): unknown => ({ ids: [...prompt.ids], pictures: prompt.pictures.map(({ at, picture: { mark } }) => [at, mark]) });
+const show = (prompt: Prompt): unknown => ({
+  ids: [...prompt.ids],
+  pictures: prompt.pictures.map(({ at, picture: { mark } }) => [at, mark]),
+});
 
 describe('encoding', () => {
   test('a picture becomes as many placeholders as it has tokens, with the text around it as it was', () => {
     const text = `<|start|>ab${one.mark}\ncd${two.mark}${one.mark}`;
     expect(show(encodeContext(words, { text, pictures: [one, two] }))).toEqual({
       ids: [START, ...ids('ab'), IMAGE, IMAGE, IMAGE, ...ids('\ncd'), IMAGE, IMAGE, IMAGE, IMAGE, IMAGE],
-      pictures: [[3, one.mark], [9, two.mark], [11, one.mark]],
+      pictures: [
+        [3, one.mark],
+        [9, two.mark],
+        [11, one.mark],
+      ],
     });
   });
 
   test('what spells out the placeholder is text, wherever it stands', () => {
-    for (const text of ['<image>', 'a<image>b', '<image><image>', `<image>${one.mark}<image>`, '<im<image>age>', '<|start|><image>']) {
+    for (const text of [
+      '<image>',
+      'a<image>b',
+      '<image><image>',
+      `<image>${one.mark}<image>`,
+      '<im<image>age>',
+      '<|start|><image>',
+    ]) {
       const prompt = encodeContext(words, { text, pictures: [one] });
       const pictures = text.includes(one.mark) ? 1 : 0;
       expect(prompt.pictures).toHaveLength(pictures);
@@ -62,7 +91,13 @@ describe('encoding', () => {
     const drawn = [...encodeContext(words, { text: before, pictures: [one] }).ids, 300];
     const transcript = { ids: Int32Array.from(drawn), pictures: [{ at: 1, picture: one }], text: `${before}answer` };
     const prompt = followOn(words, transcript, { text: `${before}answer<|end|>${two.mark}!`, pictures: [one, two] });
-    expect(show(prompt)).toEqual({ ids: [...drawn, 257, IMAGE, IMAGE, ...ids('!')], pictures: [[1, one.mark], [drawn.length + 1, two.mark]] });
+    expect(show(prompt)).toEqual({
+      ids: [...drawn, 257, IMAGE, IMAGE, ...ids('!')],
+      pictures: [
+        [1, one.mark],
+        [drawn.length + 1, two.mark],
+      ],
+    });
     expect(followOn(words, NOTHING, { text: before, pictures: [one] }).ids).toHaveLength(5);
   });
 });

@@ -86,13 +86,19 @@ describe('who uses the device', () => {
     p.end();
     await answer;
     expect(order).toEqual(['answer goes on']);
-    await expect(gate.share(undefined, async () => gate.aside(Promise.reject(new RangeError('gone'))))).rejects.toThrow('gone');
+    await expect(gate.share(undefined, async () => gate.aside(Promise.reject(new RangeError('gone'))))).rejects.toThrow(
+      'gone',
+    );
     await expect(gate.alone(undefined, async () => 'free')).resolves.toBe('free');
   });
 
   test('a failure leaves the gate open', async () => {
     const { gate } = scene();
-    await expect(gate.alone(undefined, async () => { throw new RangeError('no'); })).rejects.toThrow('no');
+    await expect(
+      gate.alone(undefined, async () => {
+        throw new RangeError('no');
+      }),
+    ).rejects.toThrow('no');
     await expect(gate.alone(undefined, async () => 1)).resolves.toBe(1);
   });
 });

@@ -43,7 +43,19 @@ describe('sampling options', () => {
       ['general.sampling.top_p', 0.8],
     ]);
     expect(recommendedSampling({ kind: 'gguf', values })).toEqual({ temperature: 0.7, topP: 0.8 });
-    expect(recommendedSampling({ kind: 'huggingface', config: {}, generationConfig: { do_sample: true, temperature: 0.5, top_k: 20 } })).toEqual({ temperature: 0.5, topK: 20 });
-    expect(recommendedSampling({ kind: 'huggingface', config: {}, generationConfig: { do_sample: false, temperature: 0.5 } })).toEqual({});
+    expect(
+      recommendedSampling({
+        kind: 'huggingface',
+        config: {},
+        generationConfig: { do_sample: true, temperature: 0.5, top_k: 20 },
+      }),
+    ).toEqual({ temperature: 0.5, topK: 20 });
+    expect(
+      recommendedSampling({
+        kind: 'huggingface',
+        config: {},
+        generationConfig: { do_sample: false, temperature: 0.5 },
+      }),
+    ).toEqual({});
   });
 });

@@ -30,16 +30,23 @@ describe('stop strings', () => {
   test('in any cut into pieces, exactly the text before the first stop string is shown', () => {
     const letters = string({ unit: constantFrom('a', 'b', 'c'), maxLength: 3 });
     assert(
-      property(array(letters, { maxLength: 12 }), array(letters.filter((s) => s !== ''), { maxLength: 3 }), (pieces, stops) => {
-        const stop = new StopStrings(stops);
-        let shown = '';
-        for (const piece of pieces) shown += stop.push(piece);
-        if (stop.met === undefined) shown += stop.flush();
-        // Of two stop strings, the one that is complete first ends the text, though another may begin earlier.
-        const ends = pieces.map((_, index) => pieces.slice(0, index + 1).join(''));
-        const seen = ends.find((text) => stops.some((s) => text.includes(s))) ?? pieces.join('');
-        expect(shown).toBe(cut(seen, stops));
-      }),
+      property(
+        array(letters, { maxLength: 12 }),
+        array(
+          letters.filter((s) => s !== ''),
+          { maxLength: 3 },
+        ),
+        (pieces, stops) => {
+          const stop = new StopStrings(stops);
+          let shown = '';
+          for (const piece of pieces) shown += stop.push(piece);
+          if (stop.met === undefined) shown += stop.flush();
+          // Of two stop strings, the one that is complete first ends the text, though another may begin earlier.
+          const ends = pieces.map((_, index) => pieces.slice(0, index + 1).join(''));
+          const seen = ends.find((text) => stops.some((s) => text.includes(s))) ?? pieces.join('');
+          expect(shown).toBe(cut(seen, stops));
+        },
+      ),
     );
   });
 

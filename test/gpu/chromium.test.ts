@@ -20,12 +20,16 @@ globalThis.check = async () => {
   return { ...result, description, pages };
 };`;
 
-(await hasBrowser() ? test : test.skip)(
+((await hasBrowser()) ? test : test.skip)(
   'WebGPU in Chromium computes as f64 loops do',
   async () => {
     const bundle = await build({
       stdin: { contents: ENTRY, resolveDir: process.cwd(), loader: 'ts' },
-      bundle: true, write: false, format: 'esm', target: 'es2022', loader: { '.wgsl': 'text' },
+      bundle: true,
+      write: false,
+      format: 'esm',
+      target: 'es2022',
+      loader: { '.wgsl': 'text' },
     });
     const browser = await openBrowser();
     try {
@@ -35,11 +39,16 @@ globalThis.check = async () => {
       await page.route('http://localhost/**', (route) =>
         route.request().url().endsWith('.js')
           ? route.fulfill({ contentType: 'text/javascript', body: script })
-          : route.fulfill({ contentType: 'text/html', body: '<!doctype html><script type="module" src="bundle.js"></script>' }),
+          : route.fulfill({
+              contentType: 'text/html',
+              body: '<!doctype html><script type="module" src="bundle.js"></script>',
+            }),
       );
       await page.goto('http://localhost/');
       await page.waitForFunction('globalThis.check !== undefined');
-      const result = await page.evaluate<SelfCheck & { description: string; pages: { worst: number; unequal: string[] } }>('globalThis.check()');
+      const result = await page.evaluate<
+        SelfCheck & { description: string; pages: { worst: number; unequal: string[] } }
+      >('globalThis.check()');
       expect(result).toMatchObject({ ok: true });
       expect(result.worst).toBeLessThan(1e-5);
       expect(result.pages.unequal).toEqual([]);

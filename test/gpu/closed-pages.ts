@@ -28,7 +28,9 @@ async function program(backend: Backend): Promise<Map<string, ArrayLike<number>>
   }
   await keep('cached', () => backend.cached(view, 0, 'values', 10, 150));
   await keep('spanMeans', () => backend.spanMeans(view, 0, 'keys', Uint32Array.of(0, 640, 30, 70)));
-  await keep('rowMeans', () => backend.rowMeans(backend.upload(r.normals(50 * 30), [50, 30]), Uint32Array.of(0, 50, 9, 10)));
+  await keep('rowMeans', () =>
+    backend.rowMeans(backend.upload(r.normals(50 * 30), [50, 30]), Uint32Array.of(0, 50, 9, 10)),
+  );
   for (const to of ['q8', 'q4', 'q2', 'f16'] as const) {
     const first = pool.pages(to);
     pool.reserve(first + 4, to);
@@ -41,15 +43,20 @@ async function program(backend: Backend): Promise<Map<string, ArrayLike<number>>
 }
 
 /** The largest NMSE of what is summed, and the names of what should have equal bytes and has not. */
-export async function compareClosedPages(backend: Backend, truth: Backend): Promise<{ worst: number; unequal: string[] }> {
+export async function compareClosedPages(
+  backend: Backend,
+  truth: Backend,
+): Promise<{ worst: number; unequal: string[] }> {
   const found = await program(backend);
   const wanted = await program(truth);
   let worst = 0;
   const unequal: string[] = [];
   for (const [name, values] of wanted) {
     const mine = found.get(name) ?? [];
-    if (!name.startsWith('bytes')) worst = Math.max(worst, mine.length === values.length ? nmse(mine, values) : Infinity);
-    else if (mine.length !== values.length || Array.from(values).some((value, i) => value !== mine[i])) unequal.push(name);
+    if (!name.startsWith('bytes'))
+      worst = Math.max(worst, mine.length === values.length ? nmse(mine, values) : Infinity);
+    else if (mine.length !== values.length || Array.from(values).some((value, i) => value !== mine[i]))
+      unequal.push(name);
   }
   return { worst, unequal };
 }

@@ -14,7 +14,10 @@ const SPEC: KvSpec = { layers: 2, kvHeads: 2, headDim: 32, format: 'f32' };
 const HEADS = 4;
 const WIDTH = (HEADS + 2 * SPEC.kvHeads) * SPEC.headDim;
 
-async function program(backend: Backend, bits: KvBits): Promise<{ found: Float32Array[]; formats: string[]; used: number }> {
+async function program(
+  backend: Backend,
+  bits: KvBits,
+): Promise<{ found: Float32Array[]; formats: string[]; used: number }> {
   const r = random(31);
   const pages = new PageAllocator(backend.kvPool(SPEC));
   const sequence = new Sequence(pages, 320);
@@ -28,7 +31,10 @@ async function program(backend: Backend, bits: KvBits): Promise<{ found: Float32
       const qkv = r.normals(count * WIDTH);
       const out = backend.scope(() => {
         const q = backend.ropeAppend(backend.upload(qkv, [count, WIDTH]), to, layer, position, { heads: HEADS });
-        return backend.attention(q, to, layer, position, denseCausal(count, position + count), { heads: HEADS, scale: 0.2 });
+        return backend.attention(q, to, layer, position, denseCausal(count, position + count), {
+          heads: HEADS,
+          scale: 0.2,
+        });
       });
       found.push(await backend.download(out));
       backend.free(out);
@@ -52,15 +58,21 @@ async function program(backend: Backend, bits: KvBits): Promise<{ found: Float32
 }
 
 const present = await hasGpu();
-test.each((present ? [8, 4, 2, 'staircase'] : []) as KvBits[])('closed to %s', async (bits) => {
-  const backend = await createWebGpuBackend({ gpu: testGpu() });
-  const wanted = await program(createReferenceBackend(), bits);
-  const { found, formats, used } = await program(backend, bits);
-  expect(formats).toEqual(wanted.formats);
-  expect(formats).toContain(bits === 'staircase' ? 'f32+q8+q4+q2' : `f32+q${bits}`);
-  found.forEach((values, i) => expectNmse(values, wanted.found[i]!, TOLERANCE.reduction, `closed to ${bits}, attention ${i}`));
-  expect(used).toBe(0);
-  expect(backend.memory()).toEqual({ weights: 0, kv: 0, activations: 0, allocations: 0 });
-  backend.destroy();
-}, 120_000);
+test.each((present ? [8, 4, 2, 'staircase'] : []) as KvBits[])(
+  'closed to %s',
+  async (bits) => {
+    const backend = await createWebGpuBackend({ gpu: testGpu() });
+    const wanted = await program(createReferenceBackend(), bits);
+    const { found, formats, used } = await program(backend, bits);
+    expect(formats).toEqual(wanted.formats);
+    expect(formats).toContain(bits === 'staircase' ? 'f32+q8+q4+q2' : `f32+q${bits}`);
+    found.forEach((values, i) =>
+      expectNmse(values, wanted.found[i]!, TOLERANCE.reduction, `closed to ${bits}, attention ${i}`),
+    );
+    expect(used).toBe(0);
+    expect(backend.memory()).toEqual({ weights: 0, kv: 0, activations: 0, allocations: 0 });
+    backend.destroy();
+  },
+  120_000,
+);
 if (!present) test.skip('no adapter here', () => undefined);

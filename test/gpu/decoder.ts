@@ -24,13 +24,24 @@ export interface SmallDecoder {
   free(): void;
 }
 
-export async function decoder(backend: Backend, options: { layers: number; format: WeightFormat; value: WeightFormat }): Promise<SmallDecoder> {
+export async function decoder(
+  backend: Backend,
+  options: { layers: number; format: WeightFormat; value: WeightFormat },
+): Promise<SmallDecoder> {
   const { layers, format, value } = options;
   const r = random(9);
   const held: Weight[] = [];
   const weight = async (name: string, shape: number[], as: WeightFormat): Promise<Weight> => {
     const key = `${name} ${shape.join('x')} ${as}`;
-    const bytes = quantised.get(key) ?? quantise(as, r.normals(shape.reduce((a, b) => a * b, 1), 0.06));
+    const bytes =
+      quantised.get(key) ??
+      quantise(
+        as,
+        r.normals(
+          shape.reduce((a, b) => a * b, 1),
+          0.06,
+        ),
+      );
     quantised.set(key, bytes);
     const writer = backend.weight({ name, shape, format: as });
     await writer.write(bytes);
@@ -38,7 +49,11 @@ export async function decoder(backend: Backend, options: { layers: number; forma
     held.push(made);
     return made;
   };
-  const norm = async (name: string): Promise<NormSpec> => ({ kind: 'rms', weight: await weight(name, [HIDDEN], 'F32'), epsilon: 1e-5 });
+  const norm = async (name: string): Promise<NormSpec> => ({
+    kind: 'rms',
+    weight: await weight(name, [HIDDEN], 'F32'),
+    epsilon: 1e-5,
+  });
   const table = await weight('table', [VOCABULARY, HIDDEN], format);
   const last = await norm('last');
   const block = async (i: number) => ({
@@ -56,7 +71,11 @@ export async function decoder(backend: Backend, options: { layers: number; forma
   });
   const blocks: Awaited<ReturnType<typeof block>>[] = [];
   for (let i = 0; i < layers; i += 1) blocks.push(await block(i));
-  const rope = { inverseFrequency: Float64Array.from({ length: HEAD_DIM / 2 }, (_, i) => 10000 ** ((-2 * i) / HEAD_DIM)), magnitude: 1, style: 'half' } as const;
+  const rope = {
+    inverseFrequency: Float64Array.from({ length: HEAD_DIM / 2 }, (_, i) => 10000 ** ((-2 * i) / HEAD_DIM)),
+    magnitude: 1,
+    style: 'half',
+  } as const;
   const pool = backend.kvPool({ layers, kvHeads: KV_HEADS, headDim: HEAD_DIM, format: 'f16' });
   pool.reserve(layers * KV_HEADS * 4);
   const pages = new PageAllocator(pool);
@@ -69,11 +88,16 @@ export async function decoder(backend: Backend, options: { layers: number; forma
     const ranges = denseCausal(count, start + count);
     let x = backend.embed(table, ring, start, count);
     blocks.forEach((b, layer) => {
-      const qkv = backend.linear(x, [b.query, b.key, b.value], { norm: b.attentionNorm, bias: [b.queryBias, undefined, b.valueBias] });
+      const qkv = backend.linear(x, [b.query, b.key, b.value], {
+        norm: b.attentionNorm,
+        bias: [b.queryBias, undefined, b.valueBias],
+      });
       const q = backend.ropeAppend(qkv, sequence, layer, start, { heads: HEADS, rope });
       const attended = backend.attention(q, sequence, layer, start, ranges, { heads: HEADS, scale: HEAD_DIM ** -0.5 });
       const middle = backend.linear(attended, [b.output], { residual: x });
-      x = backend.linear(backend.gatedMlp(middle, b.gate, b.up, { norm: b.mlpNorm, activation: 'silu' }), [b.down], { residual: middle });
+      x = backend.linear(backend.gatedMlp(middle, b.gate, b.up, { norm: b.mlpNorm, activation: 'silu' }), [b.down], {
+        residual: middle,
+      });
     });
     return backend.linear(count === 1 ? x : backend.rows(x, count - 1, 1), [table], { norm: last });
   };
@@ -86,7 +110,11 @@ export async function decoder(backend: Backend, options: { layers: number; forma
   };
   return {
     prefill(count) {
-      backend.writeIds(ring, 0, Int32Array.from({ length: count }, (_, i) => (i * 37) % VOCABULARY));
+      backend.writeIds(
+        ring,
+        0,
+        Int32Array.from({ length: count }, (_, i) => (i * 37) % VOCABULARY),
+      );
       run(0, count);
     },
     step() {

@@ -22,7 +22,15 @@ function clustered(r: Random, n: number, d: number, spread: number): Float32Arra
     const backend = await createWebGpuBackend({ gpu: testGpu() });
     const r = random(1);
     let chosen = 0;
-    for (const [n, d, k] of [[1, 4, 1], [2, 3, 2], [5, 7, 5], [65, 64, 20], [40, 130, 40], [150, 70, 20], [40, 1, 7]] as const) {
+    for (const [n, d, k] of [
+      [1, 4, 1],
+      [2, 3, 2],
+      [5, 7, 5],
+      [65, 64, 20],
+      [40, 130, 40],
+      [150, 70, 20],
+      [40, 1, 7],
+    ] as const) {
       for (const spread of [0.3, 3]) {
         const values = clustered(r, n, d, spread);
         const x = backend.upload(values, [n, d]);
@@ -62,7 +70,7 @@ function clustered(r: Random, n: number, d: number, spread: number): Float32Arra
     backend.destroy();
   });
 
-  test('what f32 cannot hold is the host\'s; what is no choice is refused', async () => {
+  test("what f32 cannot hold is the host's; what is no choice is refused", async () => {
     const backend = await createWebGpuBackend({ gpu: testGpu() });
     const rows = Int32Array.of(0, 1, 2);
     for (const bad of [NaN, Infinity, 1e30, 1e-30]) {

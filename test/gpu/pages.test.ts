@@ -3,7 +3,17 @@
  * Long, since all share one device: making another for each part would cost more than the part.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { KV_FORMATS, PAGE_TOKENS, pageFormat, pageNumber, type KvFormat, type KvPool, type KvSpec, type KvView, type Ranges } from '../../src/backend/backend.ts';
+import {
+  KV_FORMATS,
+  PAGE_TOKENS,
+  pageFormat,
+  pageNumber,
+  type KvFormat,
+  type KvPool,
+  type KvSpec,
+  type KvView,
+  type Ranges,
+} from '../../src/backend/backend.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../src/backend/webgpu.ts';
 import { denseCausal } from '../../src/context/ranges.ts';
 import { attend, softmax } from '../reference/maths.ts';
@@ -21,13 +31,15 @@ beforeAll(async () => {
 afterAll(() => backend?.destroy());
 
 const CLOSED = ['q8', 'q4', 'q2'] as const;
-const numbers = (format: KvFormat, ...indices: number[]): Int32Array => Int32Array.from(indices, (index) => pageNumber(format, index));
+const numbers = (format: KvFormat, ...indices: number[]): Int32Array =>
+  Int32Array.from(indices, (index) => pageNumber(format, index));
 const join = (parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]));
 
 /** Values of a page that make the quantiser's decisions hard: ties, signed zeros, tiny and huge ranges, f16 subnormals, NaN. */
 function hardValues(r: Random, headDim: number): Float64Array {
   const values = Float64Array.from(r.normals(2 * PAGE_TOKENS * headDim));
-  const row = (part: number, token: number, channel: number): number => (part * PAGE_TOKENS + token) * headDim + channel;
+  const row = (part: number, token: number, channel: number): number =>
+    (part * PAGE_TOKENS + token) * headDim + channel;
   for (let token = 0; token < PAGE_TOKENS; token++) {
     const set = (channel: number, key: number, value = key): void => {
       values[row(0, token, channel)] = key;
@@ -50,40 +62,66 @@ function hardValues(r: Random, headDim: number): Float64Array {
 }
 
 describe('the quantiser', () => {
-  test.each(present ? [12, 32, 64, 72, 80, 128, 256] : [])('makes the layout\'s bytes for heads of %i, from f32, f16 and closed pages, and reopens them', async (headDim) => {
-    const r = random(headDim);
-    const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim, format: 'f32' });
-    for (const format of KV_FORMATS) pool.reserve(6, format);
-    const pages = [hardValues(r, headDim), Float64Array.from(r.normals(64 * headDim), Math.fround), Float64Array.from(r.normals(64 * headDim, 1e-5), Math.fround)];
-    for (const from of KV_FORMATS) {
-      const bytes = pages.map((values) => encodePage(from, headDim, values));
-      const sources = numbers(from, 4, 0, 2);
-      pool.write(sources, join(bytes));
-      for (const to of KV_FORMATS) {
-        const targets = numbers(to, 1, 5, 3);
-        pool.convert(sources, targets);
-        const found = await pool.read(targets);
-        const wanted = join(bytes.map((page) => encodePage(to, headDim, decodePage(from, headDim, page))));
-        if (to === 'f32' || to === 'f16') expectOpen(found, wanted, to, `${from} to ${to}`);
-        else expectSame(found, wanted, `${from} to ${to}, ${pool.pageBytes(to)} bytes a page`);
+  test.each(present ? [12, 32, 64, 72, 80, 128, 256] : [])(
+    "makes the layout's bytes for heads of %i, from f32, f16 and closed pages, and reopens them",
+    async (headDim) => {
+      const r = random(headDim);
+      const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim, format: 'f32' });
+      for (const format of KV_FORMATS) pool.reserve(6, format);
+      const pages = [
+        hardValues(r, headDim),
+        Float64Array.from(r.normals(64 * headDim), Math.fround),
+        Float64Array.from(r.normals(64 * headDim, 1e-5), Math.fround),
+      ];
+      for (const from of KV_FORMATS) {
+        const bytes = pages.map((values) => encodePage(from, headDim, values));
+        const sources = numbers(from, 4, 0, 2);
+        pool.write(sources, join(bytes));
+        for (const to of KV_FORMATS) {
+          const targets = numbers(to, 1, 5, 3);
+          pool.convert(sources, targets);
+          const found = await pool.read(targets);
+          const wanted = join(bytes.map((page) => encodePage(to, headDim, decodePage(from, headDim, page))));
+          if (to === 'f32' || to === 'f16') expectOpen(found, wanted, to, `${from} to ${to}`);
+          else expectSame(found, wanted, `${from} to ${to}, ${pool.pageBytes(to)} bytes a page`);
+        }
       }
-    }
-    pool.free();
-  }, 120_000);
+      pool.free();
+    },
+    120_000,
+  );
 
   ifGpu('takes pages of several formats at once, and pages that the same call made', async () => {
     const r = random(3);
     const headDim = 32;
     const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim, format: 'f16' });
     for (const format of KV_FORMATS) pool.reserve(4, format);
-    const [a, b] = [0, 1].map(() => Float64Array.from(r.normals(64 * headDim), Math.fround)) as [Float64Array, Float64Array];
+    const [a, b] = [0, 1].map(() => Float64Array.from(r.normals(64 * headDim), Math.fround)) as [
+      Float64Array,
+      Float64Array,
+    ];
     pool.write(numbers('f16', 1, 3), join([encodePage('f16', headDim, a), encodePage('f16', headDim, b)]));
-    const q8 = [a, b].map((page) => encodePage('q8', headDim, decodePage('f16', headDim, encodePage('f16', headDim, page))));
-    const again = (to: KvFormat, from: KvFormat, bytes: Uint8Array): Uint8Array => encodePage(to, headDim, decodePage(from, headDim, bytes));
+    const q8 = [a, b].map((page) =>
+      encodePage('q8', headDim, decodePage('f16', headDim, encodePage('f16', headDim, page))),
+    );
+    const again = (to: KvFormat, from: KvFormat, bytes: Uint8Array): Uint8Array =>
+      encodePage(to, headDim, decodePage(from, headDim, bytes));
     // The staircase: f16 -> q8 -> q4 -> q2 in one call, in order.
     pool.convert(
-      Int32Array.of(...numbers('f16', 1), ...numbers('q8', 0), ...numbers('q4', 2), ...numbers('f16', 3), ...numbers('q8', 0)),
-      Int32Array.of(...numbers('q8', 0), ...numbers('q4', 2), ...numbers('q2', 1), ...numbers('q8', 0), ...numbers('q8', 3)),
+      Int32Array.of(
+        ...numbers('f16', 1),
+        ...numbers('q8', 0),
+        ...numbers('q4', 2),
+        ...numbers('f16', 3),
+        ...numbers('q8', 0),
+      ),
+      Int32Array.of(
+        ...numbers('q8', 0),
+        ...numbers('q4', 2),
+        ...numbers('q2', 1),
+        ...numbers('q8', 0),
+        ...numbers('q8', 3),
+      ),
     );
     expectSame(await pool.read(numbers('q8', 0, 3)), join([q8[1]!, q8[1]!]), 'q8');
     const q4 = again('q4', 'q8', q8[0]!);
@@ -95,7 +133,8 @@ describe('the quantiser', () => {
 
 /** Open pages: equal values, or NaN both; which NaN is the device's choice. */
 function expectOpen(found: Uint8Array, wanted: Uint8Array, format: 'f32' | 'f16', what: string): void {
-  const values = (bytes: Uint8Array): Float64Array => decodePage(format, bytes.length / (format === 'f32' ? 256 : 128), bytes);
+  const values = (bytes: Uint8Array): Float64Array =>
+    decodePage(format, bytes.length / (format === 'f32' ? 256 : 128), bytes);
   expectSame(values(found), values(wanted), what);
 }
 
@@ -114,8 +153,18 @@ describe('the pool', () => {
     }
     expect(pool.pages()).toBe(pool.pages('f16'));
     expect(backend.memory().kv - before).toBe(bytes);
-    const some = Int32Array.of(...numbers('q4', 2), ...numbers('f32', 0, 1), ...numbers('q2', 5), ...numbers('q8', 3), ...numbers('f16', 2), ...numbers('q4', 1));
-    const contents = Uint8Array.from({ length: [...some].reduce((sum, page) => sum + pageSize(pageFormat(page), headDim), 0) }, () => Math.floor(r.uniform() * 256));
+    const some = Int32Array.of(
+      ...numbers('q4', 2),
+      ...numbers('f32', 0, 1),
+      ...numbers('q2', 5),
+      ...numbers('q8', 3),
+      ...numbers('f16', 2),
+      ...numbers('q4', 1),
+    );
+    const contents = Uint8Array.from(
+      { length: [...some].reduce((sum, page) => sum + pageSize(pageFormat(page), headDim), 0) },
+      () => Math.floor(r.uniform() * 256),
+    );
     pool.write(some, contents);
     // Later work overtakes neither.
     const { waits } = backend.counters();
@@ -185,7 +234,13 @@ function fill(r: Random, spec: Omit<KvSpec, 'layers'>, blocks: number, formats: 
 }
 
 /** (key, bias) that query i of a KV head sees. */
-function seen(ranges: Ranges, kvHeads: number, head: number, i: number, position: number): { key: number; bias: number }[] {
+function seen(
+  ranges: Ranges,
+  kvHeads: number,
+  head: number,
+  i: number,
+  position: number,
+): { key: number; bias: number }[] {
   const list = Math.floor(i / ranges.queryBlock) * (ranges.shared ? 1 : kvHeads) + (ranges.shared ? 0 : head);
   const found: { key: number; bias: number }[] = [];
   for (let run = ranges.offsets[list]!; run < ranges.offsets[list + 1]!; run++) {
@@ -219,7 +274,9 @@ async function check(it: Case): Promise<void> {
   const scale = 1.2 / Math.sqrt(headDim);
   const wanted = new Float64Array(queries * heads * headDim);
   let last = 0;
-  for (let i = 0; i < queries; i++) for (let h = 0; h < kvHeads; h++) last = Math.max(last, (seen(ranges, kvHeads, h, i, position).at(-1)?.key ?? -1) + 1);
+  for (let i = 0; i < queries; i++)
+    for (let h = 0; h < kvHeads; h++)
+      last = Math.max(last, (seen(ranges, kvHeads, h, i, position).at(-1)?.key ?? -1) + 1);
   const mass = new Float64Array(heads * last);
   for (let i = 0; i < queries; i++) {
     for (let h = 0; h < heads; h++) {
@@ -229,7 +286,16 @@ async function check(it: Case): Promise<void> {
       const query = Float64Array.from(q.subarray(at, at + headDim));
       const mine = list.map(({ key }) => keys[head]![key]!);
       const bias = Float64Array.from(list, (one) => one.bias);
-      wanted.set(attend(query, mine, list.map(({ key }) => values[head]![key]!), scale, bias), at);
+      wanted.set(
+        attend(
+          query,
+          mine,
+          list.map(({ key }) => values[head]![key]!),
+          scale,
+          bias,
+        ),
+        at,
+      );
       const weights = softmax(query, mine, scale, bias);
       list.forEach(({ key }, j) => (mass[h * last + key]! += weights[j]! / queries));
     }
@@ -245,7 +311,10 @@ async function check(it: Case): Promise<void> {
   const summed = backend.probe(x!, view, LAYER, position, ranges, { ...spec, spans });
   const sums = Float64Array.from({ length: heads * (spans.length / 2) }, (_, i) => {
     const [h, s] = [Math.floor(i / (spans.length / 2)), i % (spans.length / 2)];
-    return mass.subarray(h * last, (h + 1) * last).subarray(Math.min(last, spans[2 * s]!), Math.min(last, spans[2 * s + 1]!)).reduce((a, b) => a + b, 0);
+    return mass
+      .subarray(h * last, (h + 1) * last)
+      .subarray(Math.min(last, spans[2 * s]!), Math.min(last, spans[2 * s + 1]!))
+      .reduce((a, b) => a + b, 0);
   });
   expectNmse(await backend.download(summed), sums, TOLERANCE.reduction, `probe of spans, ${what}`);
   for (const tensor of [x!, out, probed, summed]) backend.free(tensor);
@@ -253,7 +322,15 @@ async function check(it: Case): Promise<void> {
 }
 
 /** `pattern(block, head)` gives runs, cut at the keys there are. */
-function lists(queryBlock: number, queries: number, heads: number, keyCount: number, pattern: (block: number, head: number) => number[], causal = true, bias?: (run: number) => number): Ranges {
+function lists(
+  queryBlock: number,
+  queries: number,
+  heads: number,
+  keyCount: number,
+  pattern: (block: number, head: number) => number[],
+  causal = true,
+  bias?: (run: number) => number,
+): Ranges {
   const offsets = [0];
   const runs: number[] = [];
   for (let block = 0; block < Math.ceil(queries / queryBlock); block++) {
@@ -266,55 +343,196 @@ function lists(queryBlock: number, queries: number, heads: number, keyCount: num
       offsets.push(runs.length / 2);
     }
   }
-  const ranges = { queryBlock, shared: heads === 1, causal, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs) };
-  return bias === undefined ? ranges : { ...ranges, bias: Float32Array.from({ length: runs.length / 2 }, (_, i) => bias(i)) };
+  const ranges = {
+    queryBlock,
+    shared: heads === 1,
+    causal,
+    offsets: Uint32Array.from(offsets),
+    runs: Uint32Array.from(runs),
+  };
+  return bias === undefined
+    ? ranges
+    : { ...ranges, bias: Float32Array.from({ length: runs.length / 2 }, (_, i) => bias(i)) };
 }
 
 describe('attention and probe over pages of any format', () => {
-  test.each(present ? [...KV_FORMATS] : [])('%s alone, heads of 8 to 256', async (format) => {
-    for (const [heads, kvHeads, headDim] of [[4, 2, 64], [3, 1, 72], [2, 2, 8], [2, 1, 128], [1, 1, 256]] as const) {
-      await check({ heads, kvHeads, headDim, formats: [format], blocks: 3, queries: 5, position: 88, ranges: denseCausal(5, 93) });
-    }
-  }, 120_000);
+  test.each(present ? [...KV_FORMATS] : [])(
+    '%s alone, heads of 8 to 256',
+    async (format) => {
+      for (const [heads, kvHeads, headDim] of [
+        [4, 2, 64],
+        [3, 1, 72],
+        [2, 2, 8],
+        [2, 1, 128],
+        [1, 1, 256],
+      ] as const) {
+        await check({
+          heads,
+          kvHeads,
+          headDim,
+          formats: [format],
+          blocks: 3,
+          queries: 5,
+          position: 88,
+          ranges: denseCausal(5, 93),
+        });
+      }
+    },
+    120_000,
+  );
 
-  test.each((present ? [[...CLOSED], ['f16', 'q8', 'q4', 'q2'], ['q4', 'f16']] : []) as KvFormat[][])('%s and so on, mixed, in prefill and in decode', async (...formats) => {
-    await check({ heads: 14, kvHeads: 2, headDim: 64, formats, blocks: 4, queries: 1, position: 120, ranges: denseCausal(1, 121) });
-    await check({ heads: 4, kvHeads: 2, headDim: 80, formats, blocks: 4, queries: 21, position: 100, ranges: denseCausal(21, 121) });
-    const sparse = lists(8, 21, 2, 121, (block, head) => [0, 2, 9 + block, 40 + head, 41, 42 + block, 60, 200]);
-    await check({ heads: 6, kvHeads: 2, headDim: 32, formats, blocks: 4, queries: 21, position: 100, ranges: sparse });
-  }, 120_000);
+  test.each((present ? [[...CLOSED], ['f16', 'q8', 'q4', 'q2'], ['q4', 'f16']] : []) as KvFormat[][])(
+    '%s and so on, mixed, in prefill and in decode',
+    async (...formats) => {
+      await check({
+        heads: 14,
+        kvHeads: 2,
+        headDim: 64,
+        formats,
+        blocks: 4,
+        queries: 1,
+        position: 120,
+        ranges: denseCausal(1, 121),
+      });
+      await check({
+        heads: 4,
+        kvHeads: 2,
+        headDim: 80,
+        formats,
+        blocks: 4,
+        queries: 21,
+        position: 100,
+        ranges: denseCausal(21, 121),
+      });
+      const sparse = lists(8, 21, 2, 121, (block, head) => [0, 2, 9 + block, 40 + head, 41, 42 + block, 60, 200]);
+      await check({
+        heads: 6,
+        kvHeads: 2,
+        headDim: 32,
+        formats,
+        blocks: 4,
+        queries: 21,
+        position: 100,
+        ranges: sparse,
+      });
+    },
+    120_000,
+  );
 
   ifGpu('biases of runs count keys several times', async () => {
     const bias = (run: number): number => Math.log(1 + 3 * run);
     for (const queries of [1, 9]) {
       await check({
-        heads: 4, kvHeads: 2, headDim: 32, formats: ['q8', 'f16'], blocks: 3, queries, position: 80,
-        ranges: lists(4, queries, 2, 80 + queries, (block, head) => [0, 1, 2 + head, 20 + block, 33, 34, 50, 96], true, bias),
+        heads: 4,
+        kvHeads: 2,
+        headDim: 32,
+        formats: ['q8', 'f16'],
+        blocks: 3,
+        queries,
+        position: 80,
+        ranges: lists(
+          4,
+          queries,
+          2,
+          80 + queries,
+          (block, head) => [0, 1, 2 + head, 20 + block, 33, 34, 50, 96],
+          true,
+          bias,
+        ),
       });
     }
     await check({
-      heads: 2, kvHeads: 1, headDim: 32, formats: ['q4'], blocks: 3, queries: 6, position: 0,
-      ranges: lists(6, 6, 1, 96, () => [3, 50, 60, 90], false, (run) => -2 * run),
+      heads: 2,
+      kvHeads: 1,
+      headDim: 32,
+      formats: ['q4'],
+      blocks: 3,
+      queries: 6,
+      position: 0,
+      ranges: lists(
+        6,
+        6,
+        1,
+        96,
+        () => [3, 50, 60, 90],
+        false,
+        (run) => -2 * run,
+      ),
     });
   });
 
-  ifGpu('many keys are split among workgroups: dense, and in thousands of runs', async () => {
-    await check({ heads: 4, kvHeads: 2, headDim: 32, formats: ['q8', 'q4', 'f16'], blocks: 42, queries: 1, position: 1333, ranges: denseCausal(1, 1334) });
-    await check({ heads: 2, kvHeads: 2, headDim: 16, formats: ['f16'], blocks: 42, queries: 3, position: 1300, ranges: denseCausal(3, 1303) });
-    const singles = (_: number, head: number): number[] => Array.from({ length: 900 }, (__, i) => [3 * i + head, 3 * i + head + 1 + (i % 2)]).flat();
-    await check({ heads: 2, kvHeads: 2, headDim: 16, formats: ['q4'], blocks: 85, queries: 1, position: 2710, ranges: lists(1, 1, 2, 2711, singles) });
-  }, 120_000);
+  ifGpu(
+    'many keys are split among workgroups: dense, and in thousands of runs',
+    async () => {
+      await check({
+        heads: 4,
+        kvHeads: 2,
+        headDim: 32,
+        formats: ['q8', 'q4', 'f16'],
+        blocks: 42,
+        queries: 1,
+        position: 1333,
+        ranges: denseCausal(1, 1334),
+      });
+      await check({
+        heads: 2,
+        kvHeads: 2,
+        headDim: 16,
+        formats: ['f16'],
+        blocks: 42,
+        queries: 3,
+        position: 1300,
+        ranges: denseCausal(3, 1303),
+      });
+      const singles = (_: number, head: number): number[] =>
+        Array.from({ length: 900 }, (__, i) => [3 * i + head, 3 * i + head + 1 + (i % 2)]).flat();
+      await check({
+        heads: 2,
+        kvHeads: 2,
+        headDim: 16,
+        formats: ['q4'],
+        blocks: 85,
+        queries: 1,
+        position: 2710,
+        ranges: lists(1, 1, 2, 2711, singles),
+      });
+    },
+    120_000,
+  );
 
-  ifGpu('ranges larger than an arena window have a buffer of their own', async () => {
-    const every = Array.from({ length: 1100 }, (_, i) => [2 * i, 2 * i + 1]).flat();
-    const ranges = lists(1, 128, 1, 2240, () => every);
-    expect(4 * (ranges.offsets.length + ranges.runs.length)).toBeGreaterThan(1 << 20);
-    await check({ heads: 1, kvHeads: 1, headDim: 8, open: 'f32', formats: ['f32'], blocks: 70, queries: 128, position: 2112, ranges });
-  }, 120_000);
+  ifGpu(
+    'ranges larger than an arena window have a buffer of their own',
+    async () => {
+      const every = Array.from({ length: 1100 }, (_, i) => [2 * i, 2 * i + 1]).flat();
+      const ranges = lists(1, 128, 1, 2240, () => every);
+      expect(4 * (ranges.offsets.length + ranges.runs.length)).toBeGreaterThan(1 << 20);
+      await check({
+        heads: 1,
+        kvHeads: 1,
+        headDim: 8,
+        open: 'f32',
+        formats: ['f32'],
+        blocks: 70,
+        queries: 128,
+        position: 2112,
+        ranges,
+      });
+    },
+    120_000,
+  );
 
   ifGpu('a query that sees nothing gives zeros, and counts in the probe', async () => {
     const none = lists(2, 6, 1, 70, (block) => (block === 1 ? [] : [0, 40]));
-    await check({ heads: 2, kvHeads: 1, headDim: 32, formats: ['q8', 'f16'], blocks: 3, queries: 6, position: 60, ranges: none });
+    await check({
+      heads: 2,
+      kvHeads: 1,
+      headDim: 32,
+      formats: ['q8', 'f16'],
+      blocks: 3,
+      queries: 6,
+      position: 60,
+      ranges: none,
+    });
   });
 
   ifGpu('what a view cannot be read by is refused before anything runs', async () => {
@@ -322,8 +540,12 @@ describe('attention and probe over pages of any format', () => {
     const { view } = fill(r, { kvHeads: 1, headDim: 32, format: 'f16' }, 3, ['q8', 'q4']);
     const x = backend.upload(r.normals(32), [1, 32]);
     const spec = { heads: 1, scale: 1 };
-    const ask = (kv: KvView, ranges: Ranges = denseCausal(1, 90)): (() => unknown) => () => backend.attention(x, kv, LAYER, 89, ranges, spec);
-    const wrong = (message: RegExp) => expect.objectContaining({ name: 'InputError', code: 'argument', message: expect.stringMatching(message) });
+    const ask =
+      (kv: KvView, ranges: Ranges = denseCausal(1, 90)): (() => unknown) =>
+      () =>
+        backend.attention(x, kv, LAYER, 89, ranges, spec);
+    const wrong = (message: RegExp) =>
+      expect.objectContaining({ name: 'InputError', code: 'argument', message: expect.stringMatching(message) });
     const other = (changes: Partial<KvView>): KvView => ({ ...view, ...changes });
     expect(ask(other({ formats: ['f16', 'q8'] }))).toThrow(wrong(/position 32.*q4.*do not name/));
     const hole = view.table.slice();
@@ -340,9 +562,15 @@ describe('attention and probe over pages of any format', () => {
     expect(ask(view, { ...around, runs: Uint32Array.of(64, 90, 0, 32) })).toThrow(wrong(/not sorted/));
     expect(ask(view, { ...around, runs: Uint32Array.of(0, 33, 32, 90) })).toThrow(wrong(/overlaps/));
     expect(ask(view, { ...around, bias: new Float32Array(1) })).toThrow(wrong(/1 biases for 2 runs/));
-    expect(() => backend.probe(x, view, LAYER, 89, around, { ...spec, spans: Uint32Array.of(1) })).toThrow(wrong(/probe: spans/));
-    expect(() => backend.probe(x, view, LAYER, 89, around, { ...spec, spans: Uint32Array.of(2, 1) })).toThrow(wrong(/probe: span/));
-    expect(() => backend.ropeAppend(backend.upload(new Float32Array(96), [1, 96]), view, LAYER, 5, { heads: 1 })).toThrow(wrong(/ropeAppend: position 0.*not one of the/));
+    expect(() => backend.probe(x, view, LAYER, 89, around, { ...spec, spans: Uint32Array.of(1) })).toThrow(
+      wrong(/probe: spans/),
+    );
+    expect(() => backend.probe(x, view, LAYER, 89, around, { ...spec, spans: Uint32Array.of(2, 1) })).toThrow(
+      wrong(/probe: span/),
+    );
+    expect(() =>
+      backend.ropeAppend(backend.upload(new Float32Array(96), [1, 96]), view, LAYER, 5, { heads: 1 }),
+    ).toThrow(wrong(/ropeAppend: position 0.*not one of the/));
     // A pool that grew, and the same table: what was beyond it is there now.
     view.pool.reserve(78, 'q8');
     backend.free(backend.attention(x, other({ table: beyond }), LAYER, 89, denseCausal(1, 90), spec));
@@ -379,7 +607,10 @@ describe('attention and probe over pages of any format', () => {
       backend.scope(() => {
         backend.attention(q, long, LAYER, 1200, denseCausal(1, 1201), spec);
         backend.probe(q, long, LAYER, 1200, denseCausal(1, 1201), spec);
-        backend.probe(q, long, LAYER, 1200, denseCausal(1, 1201), { ...spec, spans: Uint32Array.of(0, 600, 600, 1201) });
+        backend.probe(q, long, LAYER, 1200, denseCausal(1, 1201), {
+          ...spec,
+          spans: Uint32Array.of(0, 600, 600, 1201),
+        });
       });
       backend.flush();
     };
@@ -387,7 +618,13 @@ describe('attention and probe over pages of any format', () => {
     const before = backend.counters();
     step();
     const after = backend.counters();
-    expect(after).toMatchObject({ bindGroups: before.bindGroups, pipelines: before.pipelines, buffers: before.buffers, bytes: before.bytes, waits: before.waits });
+    expect(after).toMatchObject({
+      bindGroups: before.bindGroups,
+      pipelines: before.pipelines,
+      buffers: before.buffers,
+      bytes: before.bytes,
+      waits: before.waits,
+    });
     expect(after.dispatches - before.dispatches).toBe(2 + 2 + 3);
     backend.free(q);
     long.pool.free();
@@ -406,14 +643,17 @@ describe('cached rows and means', () => {
     const rows = (part: 'keys' | 'values'): Float64Array => {
       const out = new Float64Array(blocks * PAGE_TOKENS * cols);
       for (let p = 0; p < blocks * PAGE_TOKENS; p++) {
-        for (let h = 0; h < kvHeads; h++) if (h === 0 || p >> 5 !== 1) out.set((part === 'keys' ? keys : values)[h]![p]!, (p * kvHeads + h) * headDim);
+        for (let h = 0; h < kvHeads; h++)
+          if (h === 0 || p >> 5 !== 1) out.set((part === 'keys' ? keys : values)[h]![p]!, (p * kvHeads + h) * headDim);
       }
       return out;
     };
     const means = (all: Float64Array, width: number, spans: Uint32Array): Float64Array => {
       const out = new Float64Array((spans.length / 2) * width);
       for (let s = 0; s < spans.length / 2; s++) {
-        for (let row = spans[2 * s]!; row < spans[2 * s + 1]!; row++) for (let c = 0; c < width; c++) out[s * width + c]! += all[row * width + c]! / (spans[2 * s + 1]! - spans[2 * s]!);
+        for (let row = spans[2 * s]!; row < spans[2 * s + 1]!; row++)
+          for (let c = 0; c < width; c++)
+            out[s * width + c]! += all[row * width + c]! / (spans[2 * s + 1]! - spans[2 * s]!);
       }
       return out;
     };
@@ -422,7 +662,12 @@ describe('cached rows and means', () => {
       const all = rows(part);
       const decoded = backend.cached(view, LAYER, part, 20, 101);
       expect(decoded.shape).toEqual([81, cols]);
-      expectNmse(await backend.download(decoded), all.subarray(20 * cols, 101 * cols), TOLERANCE.reduction, `cached ${part}`);
+      expectNmse(
+        await backend.download(decoded),
+        all.subarray(20 * cols, 101 * cols),
+        TOLERANCE.reduction,
+        `cached ${part}`,
+      );
       const averaged = backend.spanMeans(view, LAYER, part, spans);
       expectNmse(await backend.download(averaged), means(all, cols, spans), TOLERANCE.reduction, `means of ${part}`);
       backend.free(decoded);
@@ -433,7 +678,12 @@ describe('cached rows and means', () => {
     const some = Uint32Array.of(0, 70, 3, 3, 69, 70, 10, 43);
     const averaged = backend.rowMeans(matrix, some);
     expect(averaged.shape).toEqual([4, 33]);
-    expectNmse(await backend.download(averaged), means(Float64Array.from(x), 33, some), TOLERANCE.reduction, 'row means');
+    expectNmse(
+      await backend.download(averaged),
+      means(Float64Array.from(x), 33, some),
+      TOLERANCE.reduction,
+      'row means',
+    );
     const wrong = expect.objectContaining({ name: 'InputError', code: 'argument' });
     expect(() => backend.cached(view, LAYER, 'keys', 5, 5)).toThrow(wrong);
     expect(() => backend.cached(view, LAYER, 'keys', 0, 193)).toThrow(wrong);
@@ -447,7 +697,10 @@ describe('cached rows and means', () => {
   });
 
   ifGpu('more spans than one dispatch takes', async () => {
-    const matrix = backend.upload(Float32Array.from({ length: 400 }, (_, i) => i), [100, 4]);
+    const matrix = backend.upload(
+      Float32Array.from({ length: 400 }, (_, i) => i),
+      [100, 4],
+    );
     const spans = Uint32Array.from({ length: 2 * 66_000 }, (_, i) => (Math.floor(i / 2) % 99) + (i % 2));
     const found = await backend.download(backend.scope(() => backend.rowMeans(matrix, spans)));
     for (let s = 0; s < 66_000; s += 997) expect(found[4 * s + 1]).toBe(4 * (s % 99) + 1);

@@ -21,9 +21,22 @@ describe('weights above what a binding holds', () => {
   });
   afterAll(() => split?.destroy());
 
-  async function same(what: string, format: WeightFormat, shapes: number[][], body: (backend: Backend, weights: Weight[]) => Tensor): Promise<void> {
+  async function same(
+    what: string,
+    format: WeightFormat,
+    shapes: number[][],
+    body: (backend: Backend, weights: Weight[]) => Tensor,
+  ): Promise<void> {
     const r = random(5);
-    const bytes = shapes.map((shape) => quantise(format, r.normals(shape.reduce((a, b) => a * b, 1), 0.1)));
+    const bytes = shapes.map((shape) =>
+      quantise(
+        format,
+        r.normals(
+          shape.reduce((a, b) => a * b, 1),
+          0.1,
+        ),
+      ),
+    );
     const results: Float32Array[] = [];
     for (const backend of [split, truth]) {
       const weights: Weight[] = [];
@@ -45,20 +58,47 @@ describe('weights above what a binding holds', () => {
       const x = random(6).normals(40 * 256);
       for (const t of [1, 40]) {
         // Parts of 4 rows (F32) to 19 (Q6_K): more parts than one dispatch takes.
-        await same(`linear of ${t}`, format, [[67, 256], [33, 256]], (b, weights) => b.linear(b.upload(x.subarray(0, t * 256), [t, 256]), weights));
-        await same(`gatedMlp of ${t}`, format, [[35, 256], [35, 256]], (b, [gate, up]) =>
-          b.gatedMlp(b.upload(x.subarray(0, t * 256), [t, 256]), gate!, up!, { activation: 'silu' }),
+        await same(
+          `linear of ${t}`,
+          format,
+          [
+            [67, 256],
+            [33, 256],
+          ],
+          (b, weights) => b.linear(b.upload(x.subarray(0, t * 256), [t, 256]), weights),
+        );
+        await same(
+          `gatedMlp of ${t}`,
+          format,
+          [
+            [35, 256],
+            [35, 256],
+          ],
+          (b, [gate, up]) => b.gatedMlp(b.upload(x.subarray(0, t * 256), [t, 256]), gate!, up!, { activation: 'silu' }),
         );
       }
       const picture = random(7).normals(42 * 256);
-      await same('conv2d', format, [[67, 256]], (b, [w]) => b.conv2d(b.upload(picture.subarray(0, 42 * 64), [42, 64]), w!, { height: 6, width: 7, kernel: 2, padding: [1, 0, 0, 1] }));
-      await same('conv2d of kernel 1', format, [[67, 256]], (b, [w]) => b.conv2d(b.upload(picture, [42, 256]), w!, { height: 6, width: 7, kernel: 1, padding: [0, 0, 0, 0] }));
-      await same('embed', format, [[67, 256]], (b, [table]) => b.embed(table!, b.upload(Int32Array.of(66, 0, 31, 4, 5, 15, 16), [7]), 0, 7));
+      await same('conv2d', format, [[67, 256]], (b, [w]) =>
+        b.conv2d(b.upload(picture.subarray(0, 42 * 64), [42, 64]), w!, {
+          height: 6,
+          width: 7,
+          kernel: 2,
+          padding: [1, 0, 0, 1],
+        }),
+      );
+      await same('conv2d of kernel 1', format, [[67, 256]], (b, [w]) =>
+        b.conv2d(b.upload(picture, [42, 256]), w!, { height: 6, width: 7, kernel: 1, padding: [0, 0, 0, 0] }),
+      );
+      await same('embed', format, [[67, 256]], (b, [table]) =>
+        b.embed(table!, b.upload(Int32Array.of(66, 0, 31, 4, 5, 15, 16), [7]), 0, 7),
+      );
     });
   }
 
   ifGpu('a row above what a binding holds is refused with numbers', () => {
-    expect(() => split.weight({ name: 'wide', shape: [2, 2048], format: 'F32' })).toThrow(expect.objectContaining({ code: 'out-of-memory', facts: { bytes: 8192, limit: 4096 } }));
+    expect(() => split.weight({ name: 'wide', shape: [2, 2048], format: 'F32' })).toThrow(
+      expect.objectContaining({ code: 'out-of-memory', facts: { bytes: 8192, limit: 4096 } }),
+    );
   });
 });
 
@@ -80,7 +120,15 @@ describe('the self-check', () => {
 
   test('finds a device that computes one operation wrongly, and names it', async () => {
     const judge = createReferenceBackend();
-    for (const [method, name] of [['linear', 'linear'], ['attention', 'attention'], ['norm', 'norm'], ['gatedMlp', 'gated MLP'], ['ropeAppend', 'rope'], ['moments', 'moments'], ['conv2d', 'convolution']] as const) {
+    for (const [method, name] of [
+      ['linear', 'linear'],
+      ['attention', 'attention'],
+      ['norm', 'norm'],
+      ['gatedMlp', 'gated MLP'],
+      ['ropeAppend', 'rope'],
+      ['moments', 'moments'],
+      ['conv2d', 'convolution'],
+    ] as const) {
       const wrong = new Proxy(createReferenceBackend(), {
         get(target, key) {
           const value: unknown = Reflect.get(target, key, target);
@@ -96,7 +144,10 @@ describe('the self-check', () => {
           };
         },
       });
-      expect(await compareBackends(wrong, judge)).toMatchObject({ ok: false, operation: expect.stringContaining(name) });
+      expect(await compareBackends(wrong, judge)).toMatchObject({
+        ok: false,
+        operation: expect.stringContaining(name),
+      });
       await expect(selfCheck(wrong, judge)).rejects.toMatchObject({ name: 'DeviceError', code: 'self-check' });
     }
   });

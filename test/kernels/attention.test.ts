@@ -17,16 +17,38 @@ async function decode(backend: Backend): Promise<Float32Array> {
   const r = random(4);
   const pool = backend.kvPool({ layers: 1, kvHeads: KV_HEADS, headDim: DIM, format: 'f32' });
   pool.reserve(80);
-  const kv = { pool, blocks: 40, table: Int32Array.from(r.shuffle(Array.from({ length: 80 }, (_, i) => i))), version: 0 };
-  const rope = { inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => 10 ** -i), magnitude: 1, style: 'half' } as const;
+  const kv = {
+    pool,
+    blocks: 40,
+    table: Int32Array.from(r.shuffle(Array.from({ length: 80 }, (_, i) => i))),
+    version: 0,
+  };
+  const rope = {
+    inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => 10 ** -i),
+    magnitude: 1,
+    style: 'half',
+  } as const;
   const width = (HEADS + 2 * KV_HEADS) * DIM;
-  backend.scope(() => void backend.ropeAppend(backend.upload(r.normals(KEYS * width, 2), [KEYS, width]), kv, 0, 0, { heads: HEADS, rope }));
+  backend.scope(
+    () =>
+      void backend.ropeAppend(backend.upload(r.normals(KEYS * width, 2), [KEYS, width]), kv, 0, 0, {
+        heads: HEADS,
+        rope,
+      }),
+  );
   const sparse: Ranges = {
-    queryBlock: 2, shared: false, causal: true,
-    offsets: Uint32Array.of(0, 2, 3, 5, 6), runs: Uint32Array.of(0, 3, 1000, 1099, 40, 77, 500, 530, 1030, 1100, 600, 601),
+    queryBlock: 2,
+    shared: false,
+    causal: true,
+    offsets: Uint32Array.of(0, 2, 3, 5, 6),
+    runs: Uint32Array.of(0, 3, 1000, 1099, 40, 77, 500, 530, 1030, 1100, 600, 601),
   };
   const out: number[] = [];
-  for (const [count, ranges] of [[1, denseCausal(1, KEYS)], [4, denseCausal(4, KEYS)], [3, sparse]] as const) {
+  for (const [count, ranges] of [
+    [1, denseCausal(1, KEYS)],
+    [4, denseCausal(4, KEYS)],
+    [3, sparse],
+  ] as const) {
     const q = backend.upload(r.normals(count * HEADS * DIM), [count, HEADS * DIM]);
     const found = backend.attention(q, kv, 0, KEYS - count, ranges, { heads: HEADS, scale: 0.7 });
     out.push(...(await backend.download(found)));
@@ -46,7 +68,12 @@ describe('attention over more keys than one split', () => {
 });
 
 /** `count` queries of one head on keys `seen` of 600, of which key `bad` holds a NaN. */
-async function damaged(backend: Backend, count: number, bad: number, seen: readonly [number, number]): Promise<Float32Array> {
+async function damaged(
+  backend: Backend,
+  count: number,
+  bad: number,
+  seen: readonly [number, number],
+): Promise<Float32Array> {
   const r = random(5);
   const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: DIM, format: 'f32' });
   pool.reserve(20);
@@ -54,8 +81,19 @@ async function damaged(backend: Backend, count: number, bad: number, seen: reado
   const qkv = r.normals(600 * 3 * DIM);
   qkv[bad * 3 * DIM + DIM + 3] = NaN;
   backend.scope(() => void backend.ropeAppend(backend.upload(qkv, [600, 3 * DIM]), kv, 0, 0, { heads: 1 }));
-  const ranges: Ranges = { queryBlock: count, shared: true, causal: false, offsets: Uint32Array.of(0, 1), runs: Uint32Array.from(seen) };
-  const found = backend.scope(() => backend.attention(backend.upload(r.normals(count * DIM, 40), [count, DIM]), kv, 0, 0, ranges, { heads: 1, scale: 1 }));
+  const ranges: Ranges = {
+    queryBlock: count,
+    shared: true,
+    causal: false,
+    offsets: Uint32Array.of(0, 1),
+    runs: Uint32Array.from(seen),
+  };
+  const found = backend.scope(() =>
+    backend.attention(backend.upload(r.normals(count * DIM, 40), [count, DIM]), kv, 0, 0, ranges, {
+      heads: 1,
+      scale: 1,
+    }),
+  );
   const values = await backend.download(found);
   pool.free();
   return values;
@@ -66,11 +104,21 @@ describe('a key that is no number', () => {
     const backend = await openWasmBackend(build);
     // Few queries are split over keys; a run of the bad key alone, of its page, of all.
     for (const count of [1, 9]) {
-      for (const seen of [[70, 71], [64, 75], [0, 600], [70, 600], [3, 71]] as const) {
+      for (const seen of [
+        [70, 71],
+        [64, 75],
+        [0, 600],
+        [70, 600],
+        [3, 71],
+      ] as const) {
         const found = await damaged(backend, count, 70, seen);
         expect({ count, seen, left: found.filter(Number.isFinite).length }).toEqual({ count, seen, left: 0 });
       }
-      for (const seen of [[0, 70], [71, 600]] as const) expect((await damaged(backend, count, 70, seen)).every(Number.isFinite)).toBe(true);
+      for (const seen of [
+        [0, 70],
+        [71, 600],
+      ] as const)
+        expect((await damaged(backend, count, 70, seen)).every(Number.isFinite)).toBe(true);
     }
     backend.destroy();
   });

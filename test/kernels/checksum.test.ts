@@ -5,12 +5,18 @@ import { Checksums, ownerOf } from '../../src/context/checksum.ts';
 import { random } from '../support/random.ts';
 import { openWasm, TEST_BUILDS } from '../support/wasm.ts';
 
-const hex = (sums: Uint32Array, i = 0): string => [sums[2 * i + 1]!, sums[2 * i]!].map((word) => word.toString(16).padStart(8, '0')).join('');
+const hex = (sums: Uint32Array, i = 0): string =>
+  [sums[2 * i + 1]!, sums[2 * i]!].map((word) => word.toString(16).padStart(8, '0')).join('');
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 describe.each(TEST_BUILDS)('%s', (build) => {
   // Seed 0; from the specification's sample implementation (xxhsum -H64).
-  test.each([['', 'ef46db3751d8e999'], ['a', 'd24ec4f1a98c6e5b'], ['abc', '44bc2cf5ad770999'], ['Nobody inspects the spammish repetition', 'fbcea83c8a378bf1']])('%p', async (input, sum) => {
+  test.each([
+    ['', 'ef46db3751d8e999'],
+    ['a', 'd24ec4f1a98c6e5b'],
+    ['abc', '44bc2cf5ad770999'],
+    ['Nobody inspects the spammish repetition', 'fbcea83c8a378bf1'],
+  ])('%p', async (input, sum) => {
     const bytes = text(input);
     expect(hex(new Checksums(await openWasm(build)).of(bytes, Uint32Array.of(bytes.length), 0, 0))).toBe(sum);
   });
@@ -20,7 +26,9 @@ describe.each(TEST_BUILDS)('%s', (build) => {
     const before = wasm.exports.allocated();
     const next = random(5);
     const lengths = Uint32Array.from({ length: 401 }, (_, i) => (i % 2 === 0 ? i / 2 : 0));
-    const bytes = Uint8Array.from({ length: 3 + lengths.reduce((sum, n) => sum + n, 0) }, () => next.integer(0, 256)).subarray(3);
+    const bytes = Uint8Array.from({ length: 3 + lengths.reduce((sum, n) => sum + n, 0) }, () =>
+      next.integer(0, 256),
+    ).subarray(3);
     const owner = 0xfedc_ba98;
     const sums = new Checksums(wasm).of(bytes, lengths, 0xffff_f000, owner);
     let at = 0;

@@ -1,7 +1,15 @@
 /** Choices of keys, spans and pages on every build: the same sets as naive f64, ties and NaN among the scores, over 1,000 seeded cases each. */
 import { describe, expect, test } from '@jest/globals';
 import { shareOut, strongest } from '../../src/context/planners/evict-budgets.ts';
-import { framed, highest, nearest, pageMasses, relativeError, tokensOf, topKeys } from '../../src/context/planners/keys.ts';
+import {
+  framed,
+  highest,
+  nearest,
+  pageMasses,
+  relativeError,
+  tokensOf,
+  topKeys,
+} from '../../src/context/planners/keys.ts';
 import { best, dot, fill, pageSums, pool, runsOf, shares, sumRows } from '../reference/keys.ts';
 import { random, type Random } from '../support/random.ts';
 import { openWasm, TEST_BUILDS } from '../support/wasm.ts';
@@ -28,7 +36,11 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       const end = r.integer(start, keys + 1);
       const budget = r.integer(0, keys + 2);
       const found = topKeys(wasm, x, keys, { start, end, budget });
-      const sums = sumRows(x, keys, Array.from({ length: heads }, (_, h) => h)).slice(start, end);
+      const sums = sumRows(
+        x,
+        keys,
+        Array.from({ length: heads }, (_, h) => h),
+      ).slice(start, end);
       expect([seed, ...found]).toEqual([seed, ...runsOf([...best(sums, budget)].map((i) => i + start))]);
     }
   });
@@ -60,13 +72,16 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       const stride = column + cols + r.integer(0, 5);
       const count = r.integer(0, 60);
       const coarse = r.uniform() < 0.5;
-      const values = (n: number): Float32Array => (coarse ? Float32Array.from({ length: n }, () => r.integer(-1, 2)) : r.normals(n));
+      const values = (n: number): Float32Array =>
+        coarse ? Float32Array.from({ length: n }, () => r.integer(-1, 2)) : r.normals(n);
       const vectors = values(count * stride);
       const query = values(cols);
       const lengths = Uint32Array.from({ length: count }, () => r.integer(1, 30));
       const budget = r.integer(0, 400);
       const marks = nearest(wasm, { vectors, stride, column, query, lengths }, budget);
-      const scores = Array.from({ length: count }, (_, i) => dot(vectors.subarray(i * stride + column, i * stride + column + cols), query));
+      const scores = Array.from({ length: count }, (_, i) =>
+        dot(vectors.subarray(i * stride + column, i * stride + column + cols), query),
+      );
       expect([seed, ...marks]).toEqual([seed, ...fill(scores, lengths, budget)]);
     }
   });
@@ -114,15 +129,26 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       const at = wasm.alloc(8 * cols);
       const added = wasm.alloc(4 * cols);
       new Float64Array(wasm.memory.buffer, at, cols).fill(0);
-      const mean = (from: number, to: number): Float32Array => Float32Array.from({ length: cols }, (_, i) => rows.slice(from, to).reduce((sum, row) => sum + row[i]!, 0) / (to - from));
+      const mean = (from: number, to: number): Float32Array =>
+        Float32Array.from(
+          { length: cols },
+          (_, i) => rows.slice(from, to).reduce((sum, row) => sum + row[i]!, 0) / (to - from),
+        );
       let weight = 0;
-      for (const [from, to] of [[0, 32], [32, 64], [64, 96]] as const) {
+      for (const [from, to] of [
+        [0, 32],
+        [32, 64],
+        [64, 96],
+      ] as const) {
         wasm.f32(added, cols).set(mean(from, to));
         wasm.exports.mergeMeans(at, weight, added, to - from, cols);
         weight += to - from;
       }
       const found = new Float64Array(wasm.memory.buffer, at, cols);
-      const wanted = rows.reduce((sums, row) => sums.map((s, i) => s + row[i]! / 96), Array.from({ length: cols }, () => 0));
+      const wanted = rows.reduce(
+        (sums, row) => sums.map((s, i) => s + row[i]! / 96),
+        Array.from({ length: cols }, () => 0),
+      );
       wanted.forEach((v, i) => expect(Math.abs(found[i]! - v)).toBeLessThan(1e-6));
       wasm.free(at);
       wasm.free(added);
@@ -148,7 +174,9 @@ test('layers share pages by their errors', () => {
 });
 
 test('a list of the first, the chosen and the newest keys', () => {
-  const list = (sinks: number, middle: readonly number[], local: number, end: number): number[] => [...framed(sinks, Uint32Array.from(middle), local, end).runs];
+  const list = (sinks: number, middle: readonly number[], local: number, end: number): number[] => [
+    ...framed(sinks, Uint32Array.from(middle), local, end).runs,
+  ];
   expect(list(4, [10, 12, 20, 25], 30, 40)).toEqual([0, 4, 10, 12, 20, 25, 30, 40]);
   expect(list(4, [4, 12, 20, 30], 30, 40)).toEqual([0, 12, 20, 40]);
   expect(list(10, [2, 5, 8, 12], 11, 40)).toEqual([0, 40]);

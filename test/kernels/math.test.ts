@@ -18,7 +18,15 @@ function map(wasm: Wasm, x: Float32Array, kernel: (out: number, x: number, count
 }
 
 /** Steps over [-105, 105] with a ragged tail, and the edges. */
-const INPUTS = Float32Array.from([...Array.from({ length: 42001 }, (_, i) => (i - 21000) / 200), 0, -0, 1e-30, -1e-30, Infinity, -Infinity]);
+const INPUTS = Float32Array.from([
+  ...Array.from({ length: 42001 }, (_, i) => (i - 21000) / 200),
+  0,
+  -0,
+  1e-30,
+  -1e-30,
+  Infinity,
+  -Infinity,
+]);
 
 function worst(found: Float32Array, wanted: (x: number) => number, absolute: number): number {
   let gap = 0;
@@ -36,15 +44,25 @@ describe.each(TEST_BUILDS)('%s', (build) => {
     const found = map(wasm, INPUTS, wasm.exports.expRow);
     const inside = (x: number): number => (x > 88.3 || x < -87.3 ? NaN : Math.exp(x));
     expect(worst(found, inside, 0)).toBeLessThan(2e-7);
-    expect([...map(wasm, Float32Array.of(-Infinity, NaN, -200, Infinity, NaN), wasm.exports.expRow)].map((v) => (v > 1e38 ? 'huge' : v))).toEqual([0, NaN, 0, 'huge', NaN]);
+    expect(
+      [...map(wasm, Float32Array.of(-Infinity, NaN, -200, Infinity, NaN), wasm.exports.expRow)].map((v) =>
+        v > 1e38 ? 'huge' : v,
+      ),
+    ).toEqual([0, NaN, 0, 'huge', NaN]);
   });
 
-  test.each([['silu', 1, 3e-7], ['gelu', 2, 2e-6], ['geluTanh', 3, 2e-6]] as const)('%s', async (kind, number, allowed) => {
+  test.each([
+    ['silu', 1, 3e-7],
+    ['gelu', 2, 2e-6],
+    ['geluTanh', 3, 2e-6],
+  ] as const)('%s', async (kind, number, allowed) => {
     const wasm = await openWasm(build);
     const found = map(wasm, INPUTS, (out, x, count) => wasm.exports.activateRow(out, x, count, number));
     // Relative down to 1e-4 of the input; the tails beyond are tiny beside everything they are added to.
     expect(worst(found, (x) => activate(kind, x), 1e-4)).toBeLessThan(allowed);
-    expect(map(wasm, new Float32Array(5).fill(NaN), (out, x, count) => wasm.exports.activateRow(out, x, count, number))).toEqual(new Float32Array(5).fill(NaN));
+    expect(
+      map(wasm, new Float32Array(5).fill(NaN), (out, x, count) => wasm.exports.activateRow(out, x, count, number)),
+    ).toEqual(new Float32Array(5).fill(NaN));
   });
 
   test('every f16 survives the way to f32 and back; f32 is rounded to the nearest f16, ties to even', async () => {
@@ -64,11 +82,16 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
       return sign * (exponent === 0 ? mantissa * 2 ** -24 : (1024 + mantissa) * 2 ** (exponent - 25));
     };
-    for (let h = 0; h < 65536; h++) if (!Object.is(values[h], truth(h))) throw new Error(`f16 ${h} became ${values[h]}, expected ${truth(h)}`);
+    for (let h = 0; h < 65536; h++)
+      if (!Object.is(values[h], truth(h))) throw new Error(`f16 ${h} became ${values[h]}, expected ${truth(h)}`);
     wasm.exports.narrow(at, floats, 65536);
     for (let h = 0; h < 65536; h++) {
       const back = shorts()[h]!;
-      const wanted = Number.isNaN(truth(h)) ? (h & 0x8000) | 0x7e00 : (h & 0x7fff) === 0x7c00 ? (h & 0x8000) | 0x7bff : h;
+      const wanted = Number.isNaN(truth(h))
+        ? (h & 0x8000) | 0x7e00
+        : (h & 0x7fff) === 0x7c00
+          ? (h & 0x8000) | 0x7bff
+          : h;
       if (back !== wanted) throw new Error(`f16 ${h} came back as ${back}, expected ${wanted}`);
     }
     const r = random(3);
@@ -80,7 +103,8 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       const x = Math.abs(odd[i]!);
       const gap = Math.abs(truth(h) - x);
       for (const other of [h - 1, h + 1]) {
-        if (other >= 0 && other < 0x7c00 && Math.abs(truth(other) - x) < gap) throw new Error(`${odd[i]} became ${truth(h)}, ${truth(other)} is nearer`);
+        if (other >= 0 && other < 0x7c00 && Math.abs(truth(other) - x) < gap)
+          throw new Error(`${odd[i]} became ${truth(h)}, ${truth(other)} is nearer`);
       }
     }
     // Halfway between 1 and 1 + 2^-10, and the next: to the even neighbour.

@@ -18,7 +18,16 @@ export const FORMATS = Object.keys(WEIGHT_FORMATS) as WeightFormat[];
 
 /** Where a block keeps its f16 numbers. */
 const HALVES: Partial<Record<WeightFormat, number[]>> = {
-  Q4_0: [0], Q4_1: [0, 2], Q5_0: [0], Q5_1: [0, 2], Q8_0: [0], Q2_K: [80, 82], Q3_K: [108], Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208],
+  Q4_0: [0],
+  Q4_1: [0, 2],
+  Q5_0: [0],
+  Q5_1: [0, 2],
+  Q8_0: [0],
+  Q2_K: [80, 82],
+  Q3_K: [108],
+  Q4_K: [0, 2],
+  Q5_K: [0, 2],
+  Q6_K: [208],
 };
 
 /** Blocks of random bits in every field, with finite scales of both signs, some of them 0, subnormal or large. */
@@ -34,7 +43,11 @@ export function randomBlocks(format: WeightFormat, values: number, seed: number,
     for (const field of halves) {
       const sign = r.integer(0, 2) << 15;
       const ordinary = (r.integer(10, 14) << 10) | r.integer(0, 1024);
-      view.setUint16(at + field, sign | (extremes ? r.pick([0, 1, 3, 0x3ff, 0x400, 0x7bff, ordinary]) : ordinary), true);
+      view.setUint16(
+        at + field,
+        sign | (extremes ? r.pick([0, 1, 3, 0x3ff, 0x400, 0x7bff, ordinary]) : ordinary),
+        true,
+      );
     }
     if (extremes && format === 'Q8_0') for (let i = 2; i < bytes; i++) out[at + i] = r.pick([128, 127, 129, 0, 1, 255]);
   }
@@ -71,7 +84,14 @@ function product(x: ArrayLike<number>, w: Float64Array, count: number, rows: num
 }
 
 /** Packs a weight from its file bytes, in slabs of `slab` rows, from an unaligned address. */
-export function pack(engine: Engine, format: WeightFormat, bytes: Uint8Array, rows: number, cols: number, slab = 32): number {
+export function pack(
+  engine: Engine,
+  format: WeightFormat,
+  bytes: Uint8Array,
+  rows: number,
+  cols: number,
+  slab = 32,
+): number {
   const { exports, memory } = engine;
   const id = WEIGHT_FORMATS[format].ggml;
   const rowBytes = bytes.length / rows;
@@ -86,7 +106,16 @@ export function pack(engine: Engine, format: WeightFormat, bytes: Uint8Array, ro
   return weight;
 }
 
-export function multiply(engine: Engine, format: WeightFormat, weight: number, x: Float32Array, count: number, rows: number, cols: number, split = rows): Float32Array {
+export function multiply(
+  engine: Engine,
+  format: WeightFormat,
+  weight: number,
+  x: Float32Array,
+  count: number,
+  rows: number,
+  cols: number,
+  split = rows,
+): Float32Array {
   const { exports, memory } = engine;
   const id = WEIGHT_FORMATS[format].ggml;
   const stride = rows + 3;
@@ -103,12 +132,26 @@ export function multiply(engine: Engine, format: WeightFormat, weight: number, x
     exports.quantiseActivationRows(activations, input, count, cols, 0, middle);
   }
   for (let row = 0; row < rows; row += split) {
-    exports.matmul(output, stride, activations, weight, id, row, Math.min(rows, row + split), rows, cols, count, scratch);
+    exports.matmul(
+      output,
+      stride,
+      activations,
+      weight,
+      id,
+      row,
+      Math.min(rows, row + split),
+      rows,
+      cols,
+      count,
+      scratch,
+    );
   }
   const found = new Float32Array(count * rows);
   for (let t = 0; t < count; t++) {
     found.set(view.subarray(t * stride, t * stride + rows), t * rows);
-    for (let gap = rows; gap < stride; gap++) if (view[t * stride + gap] !== -77) throw new Error(`${format}: a product wrote beyond row ${rows} of token ${t}`);
+    for (let gap = rows; gap < stride; gap++)
+      if (view[t * stride + gap] !== -77)
+        throw new Error(`${format}: a product wrote beyond row ${rows} of token ${t}`);
   }
   exports.release(scratch);
   exports.release(output);
@@ -123,7 +166,8 @@ const squares = (values: ArrayLike<number>): Float64Array => Float64Array.from(v
 function expectRounding(found: ArrayLike<number>, wanted: Float64Array, terms: Float64Array, what: string): void {
   const error = wanted.reduce((a, v, i) => a + (v - found[i]!) ** 2, 0);
   const power = terms.reduce((a, v) => a + v, 0);
-  if (!(error <= 1e-10 * power)) throw new Error(`${what}: error ${Math.sqrt(error / power)} of the terms, allowed 1e-5`);
+  if (!(error <= 1e-10 * power))
+    throw new Error(`${what}: error ${Math.sqrt(error / power)} of the terms, allowed 1e-5`);
 }
 
 /** Every shape of one format: decoded rows exactly, products against f64 with and without the activations' rounding. */
@@ -151,7 +195,8 @@ export function checkFormat(engine: Engine, format: WeightFormat, name: string, 
         else expectNmse(found, wanted, wanted.some((v) => v !== 0) ? 1e-12 : 0, `${what} row ${r}`);
       }
       exports.release(row);
-      const counts = cols === widths[1] && rows === 17 ? [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 33, 64, 65, 128, 131] : [1, 3, 5];
+      const counts =
+        cols === widths[1] && rows === 17 ? [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 33, 64, 65, 128, 131] : [1, 3, 5];
       for (const count of counts) {
         const x = random(seed++).normals(count * cols);
         if (extremes) for (let i = 0; i < x.length; i++) x[i]! *= [1, 1e-3, 0, 100][(i >> 5) & 3]!;
@@ -161,7 +206,12 @@ export function checkFormat(engine: Engine, format: WeightFormat, name: string, 
         // a few values may cancel, and with extremes a few large scales make the whole error: int8's bound holds for ordinary data and many values
         if (!extremes && rows * count >= 48) expectNmse(found, wanted, productTolerance(format), label);
         const rounded = exports.usesInt8(id) === 1 ? roundActivations(x) : x;
-        expectRounding(found, product(rounded, truth, count, rows, cols), product(squares(rounded), squares(truth), count, rows, cols), `${label}, rounded`);
+        expectRounding(
+          found,
+          product(rounded, truth, count, rows, cols),
+          product(squares(rounded), squares(truth), count, rows, cols),
+          `${label}, rounded`,
+        );
       }
       exports.release(weight);
     }

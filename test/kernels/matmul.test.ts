@@ -50,7 +50,10 @@ declare global {
 
 describe.each([
   { where: 'Chromium', args: [] },
-  { where: 'Chromium on a machine without AVX-VNNI', args: ['--js-flags=--no-enable-avx-vnni --no-enable-avx-vnni-int8'] },
+  {
+    where: 'Chromium on a machine without AVX-VNNI',
+    args: ['--js-flags=--no-enable-avx-vnni --no-enable-avx-vnni-int8'],
+  },
 ])('products of the relaxed build in $where', ({ args }) => {
   let browser: Awaited<ReturnType<typeof openBrowser>> | undefined;
   let page: Awaited<ReturnType<Awaited<ReturnType<typeof openBrowser>>['context']['newPage']>>;
@@ -72,7 +75,13 @@ describe.each([
         checkFormat({ memory, exports: instance.exports }, format, 'relaxed', sevenBits);
         return 'right';
       };`;
-    const bundle = await build({ stdin: { contents: source, resolveDir: file('.'), loader: 'ts' }, bundle: true, write: false, format: 'iife', target: 'es2022' });
+    const bundle = await build({
+      stdin: { contents: source, resolveDir: file('.'), loader: 'ts' },
+      bundle: true,
+      write: false,
+      format: 'iife',
+      target: 'es2022',
+    });
     await page.evaluate(bundle.outputFiles[0]!.text);
     wasm = readFileSync(wasmFile('relaxed')).toString('base64');
   }, 120_000);
@@ -84,10 +93,14 @@ describe.each([
   const check = (format: WeightFormat, sevenBits: boolean): Promise<string> =>
     page.evaluate(([a, b, c]) => globalThis.checkProducts(a, b, c), [wasm, format, sevenBits] as const);
 
-  test.each(FORMATS)('%s', async (format) => {
-    if (!browser) return;
-    expect(await check(format, false)).toBe('right');
-  }, 60_000);
+  test.each(FORMATS)(
+    '%s',
+    async (format) => {
+      if (!browser) return;
+      expect(await check(format, false)).toBe('right');
+    },
+    60_000,
+  );
 
   test('Q8_0 where the dot is safe for 0..127 only', async () => {
     if (!browser) return;

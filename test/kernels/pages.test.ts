@@ -1,6 +1,14 @@
 /** KV pages on the CPU engine: the quantiser bit for bit, and all that reads pages, against plain f64 loops over the same bytes. */
 import { describe, expect, test } from '@jest/globals';
-import { KV_FORMATS, pageNumber, type Backend, type KvFormat, type KvPool, type KvView, type Ranges } from '../../src/backend/backend.ts';
+import {
+  KV_FORMATS,
+  pageNumber,
+  type Backend,
+  type KvFormat,
+  type KvPool,
+  type KvView,
+  type Ranges,
+} from '../../src/backend/backend.ts';
 import { random, type Random } from '../support/random.ts';
 import { expectClose, expectNmse, expectSame, TOLERANCE } from '../support/tolerance.ts';
 import { openWasm, openWasmBackend, TEST_BUILDS } from '../support/wasm.ts';
@@ -48,15 +56,26 @@ function quantised(x: Float32Array, d: number, bits: number): { bytes: Uint8Arra
     view.setUint16(scaleAt, halfBits(scale), true);
     view.setUint16(scaleAt + 2, halfBits(minimum), true);
     cells.forEach(({ at, row: start, channel }) => {
-      const u = bad || scale === 0 ? 0 : max(0, min(2 ** bits - 1, floor(fround(fround(fround(x[at]! - minimum) / scale) + 0.5))));
+      const u =
+        bad || scale === 0
+          ? 0
+          : max(0, min(2 ** bits - 1, floor(fround(fround(fround(x[at]! - minimum) / scale) + 0.5))));
       bytes[start + ((channel * bits) >> 3)]! |= u << ((channel * bits) % 8);
       meant[at] = minimum + scale * u;
     });
   };
-  for (let c = 0; c < d; c++) group(4 * c, Array.from({ length: PAGE }, (_, t) => ({ at: t * d + c, row: 4 * d + t * row, channel: c })));
+  for (let c = 0; c < d; c++)
+    group(
+      4 * c,
+      Array.from({ length: PAGE }, (_, t) => ({ at: t * d + c, row: 4 * d + t * row, channel: c })),
+    );
   for (let t = 0; t < PAGE; t++) {
     for (let g = 0; g < groups; g++) {
-      const cells = Array.from({ length: min(32, d - 32 * g) }, (_, i) => ({ at: (PAGE + t) * d + 32 * g + i, row: valueBits + t * row, channel: 32 * g + i }));
+      const cells = Array.from({ length: min(32, d - 32 * g) }, (_, i) => ({
+        at: (PAGE + t) * d + 32 * g + i,
+        row: valueBits + t * row,
+        channel: 32 * g + i,
+      }));
       group(valueScales + 4 * (t * groups + g), cells);
     }
   }
@@ -85,30 +104,37 @@ function fresh(pool: KvPool, format: KvFormat, count: number): Int32Array {
 }
 
 describe.each(TEST_BUILDS)('%s: quantiser', (build) => {
-  test.each([4, 20, 32, 64, 72, 80, 128, 256])('heads of %i: the bytes that the layout says, and their meaning back', async (d) => {
-    const backend = await openWasmBackend(build);
-    const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: d, format: 'f32' });
-    const r = random(d);
-    const pages = Array.from({ length: 5 }, () => contents(r, d));
-    pages[4]![3 * d + 3] = NaN;
-    pages[4]![(PAGE + 7) * d] = NaN;
-    pages[3]![5] = 1e9;
-    pages[3]![(PAGE + 1) * d + 1] = -Infinity;
-    const open = fresh(pool, 'f32', 5);
-    for (const [i, page] of pages.entries()) pool.write(open.subarray(i, i + 1), f32Bytes(page));
-    for (const format of QUANTISED) {
-      const wanted = pages.map((page) => quantised(page, d, BITS[format]));
-      const closed = fresh(pool, format, 5);
-      expect(pool.pageBytes(format)).toBe(wanted[0]!.bytes.length);
-      pool.convert(open, closed);
-      expectSame(await pool.read(closed), Uint8Array.from(wanted.flatMap(({ bytes }) => [...bytes])), `${format} of ${d}`);
-      const back = fresh(pool, 'f32', 5);
-      pool.convert(closed, back);
-      const values = new Float32Array((await pool.read(back)).buffer);
-      expectSame(values, Float32Array.from(wanted.flatMap(({ meant }) => [...meant])), `${format} of ${d} decoded`);
-    }
-    backend.destroy();
-  });
+  test.each([4, 20, 32, 64, 72, 80, 128, 256])(
+    'heads of %i: the bytes that the layout says, and their meaning back',
+    async (d) => {
+      const backend = await openWasmBackend(build);
+      const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: d, format: 'f32' });
+      const r = random(d);
+      const pages = Array.from({ length: 5 }, () => contents(r, d));
+      pages[4]![3 * d + 3] = NaN;
+      pages[4]![(PAGE + 7) * d] = NaN;
+      pages[3]![5] = 1e9;
+      pages[3]![(PAGE + 1) * d + 1] = -Infinity;
+      const open = fresh(pool, 'f32', 5);
+      for (const [i, page] of pages.entries()) pool.write(open.subarray(i, i + 1), f32Bytes(page));
+      for (const format of QUANTISED) {
+        const wanted = pages.map((page) => quantised(page, d, BITS[format]));
+        const closed = fresh(pool, format, 5);
+        expect(pool.pageBytes(format)).toBe(wanted[0]!.bytes.length);
+        pool.convert(open, closed);
+        expectSame(
+          await pool.read(closed),
+          Uint8Array.from(wanted.flatMap(({ bytes }) => [...bytes])),
+          `${format} of ${d}`,
+        );
+        const back = fresh(pool, 'f32', 5);
+        pool.convert(closed, back);
+        const values = new Float32Array((await pool.read(back)).buffer);
+        expectSame(values, Float32Array.from(wanted.flatMap(({ meant }) => [...meant])), `${format} of ${d} decoded`);
+      }
+      backend.destroy();
+    },
+  );
 
   test('every f16 there is, among finite ones and not', async () => {
     const wasm = await openWasm(build);
@@ -121,9 +147,19 @@ describe.each(TEST_BUILDS)('%s: quantiser', (build) => {
     const from = wasm.alloc(2 * all.length);
     const to = wasm.alloc(4 * all.length);
     wasm.bytes(from, 2 * all.length).set(new Uint8Array(all.buffer));
-    for (const [start, end] of [[0, 65536], [0, 0x7c00], [0x7bf9, 0x7c04], [0x8000, 0xfc00], [0xfc00, 0xfc09]] as const) {
+    for (const [start, end] of [
+      [0, 65536],
+      [0, 0x7c00],
+      [0x7bf9, 0x7c04],
+      [0x8000, 0xfc00],
+      [0xfc00, 0xfc09],
+    ] as const) {
       wasm.exports.widen(to, from + 2 * start, end - start);
-      expectSame(wasm.f32(to, end - start), Float32Array.from(all.subarray(start, end), value), `f16 ${start} to ${end}`);
+      expectSame(
+        wasm.f32(to, end - start),
+        Float32Array.from(all.subarray(start, end), value),
+        `f16 ${start} to ${end}`,
+      );
     }
   });
 
@@ -131,10 +167,16 @@ describe.each(TEST_BUILDS)('%s: quantiser', (build) => {
     const backend = await openWasmBackend(build);
     const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 64, format: 'f16' });
     const x = contents(random(3), 64);
-    const [f32, f16, q8, q4, again] = (['f32', 'f16', 'q8', 'q4', 'f32'] as const).map((format) => fresh(pool, format, 1));
+    const [f32, f16, q8, q4, again] = (['f32', 'f16', 'q8', 'q4', 'f32'] as const).map((format) =>
+      fresh(pool, format, 1),
+    );
     pool.write(f32!, f32Bytes(x));
     pool.convert(f32!, f16!);
-    expectSame(new Uint16Array((await pool.read(f16!)).buffer), Uint16Array.from(x, (v) => halfBits(half(v))), 'f16');
+    expectSame(
+      new Uint16Array((await pool.read(f16!)).buffer),
+      Uint16Array.from(x, (v) => halfBits(half(v))),
+      'f16',
+    );
     pool.convert(f16!, q8!);
     const eight = quantised(x.map(half), 64, 8);
     expectSame(await pool.read(q8!), eight.bytes, 'q8 from f16');
@@ -173,7 +215,12 @@ function filled(backend: Backend, d: number, blocks: number, formats: readonly K
     table[at] = page;
     pool.write(source, f32Bytes(x));
     pool.convert(source, Int32Array.of(page));
-    meant[floor(at / blocks)]![at % blocks] = format === 'f32' ? Float64Array.from(x) : format === 'f16' ? Float64Array.from(x, half) : quantised(x, d, BITS[format]).meant;
+    meant[floor(at / blocks)]![at % blocks] =
+      format === 'f32'
+        ? Float64Array.from(x)
+        : format === 'f16'
+          ? Float64Array.from(x, half)
+          : quantised(x, d, BITS[format]).meant;
   }
   return { view: { pool, blocks, table, version: 0, formats: KV_FORMATS }, meant, d };
 }
@@ -184,7 +231,15 @@ function row({ meant, d }: Filled, head: number, key: number, value = false): Fl
 }
 
 /** The keys that query i sees in a KV head with their softmax weights. */
-function weights(it: Filled, q: ArrayLike<number>, head: number, i: number, position: number, ranges: Ranges, scale: number): { key: number; weight: number }[] {
+function weights(
+  it: Filled,
+  q: ArrayLike<number>,
+  head: number,
+  i: number,
+  position: number,
+  ranges: Ranges,
+  scale: number,
+): { key: number; weight: number }[] {
   const lists = ranges.shared ? 1 : KV_HEADS;
   const list = floor(i / ranges.queryBlock) * lists + (ranges.shared ? 0 : head);
   const seen: { key: number; score: number }[] = [];
@@ -201,7 +256,13 @@ function weights(it: Filled, q: ArrayLike<number>, head: number, i: number, posi
 }
 
 /** Attention and, per key, the probe. */
-function plainly(it: Filled, q: Float32Array, position: number, ranges: Ranges, scale: number): { out: Float64Array; masses: Float64Array[] } {
+function plainly(
+  it: Filled,
+  q: Float32Array,
+  position: number,
+  ranges: Ranges,
+  scale: number,
+): { out: Float64Array; masses: Float64Array[] } {
   const { d } = it;
   const count = q.length / (HEADS * d);
   const out = new Float64Array(q.length);
@@ -226,7 +287,18 @@ function scattered(count: number, queryBlock: number, keys: number): Ranges {
   const runs: number[] = [];
   for (let list = 0; list < ceil(count / queryBlock) * KV_HEADS; list++) {
     let at = list % 3;
-    for (const [gap, length] of [[0, 40], [3, 1], [1, 1], [2, 2], [9, 70], [1, 15], [1, 17], [5, 3], [2, 0], [20, 33]] as const) {
+    for (const [gap, length] of [
+      [0, 40],
+      [3, 1],
+      [1, 1],
+      [2, 2],
+      [9, 70],
+      [1, 15],
+      [1, 17],
+      [5, 3],
+      [2, 0],
+      [20, 33],
+    ] as const) {
       const start = min(at + gap, keys);
       at = min(start + length, keys);
       runs.push(start, at);
@@ -234,16 +306,31 @@ function scattered(count: number, queryBlock: number, keys: number): Ranges {
     offsets.push(runs.length / 2);
   }
   const bias = Float32Array.from({ length: runs.length / 2 }, (_, i) => (i % 7 === 3 ? -Infinity : (i % 5) - 1.5));
-  return { queryBlock, shared: false, causal: true, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs), bias };
+  return {
+    queryBlock,
+    shared: false,
+    causal: true,
+    offsets: Uint32Array.from(offsets),
+    runs: Uint32Array.from(runs),
+    bias,
+  };
 }
 
-const whole = (count: number, keys: number, causal: boolean): Ranges =>
-  ({ queryBlock: count, shared: true, causal, offsets: Uint32Array.of(0, 1), runs: Uint32Array.of(0, keys), bias: Float32Array.of(2.5) });
+const whole = (count: number, keys: number, causal: boolean): Ranges => ({
+  queryBlock: count,
+  shared: true,
+  causal,
+  offsets: Uint32Array.of(0, 1),
+  runs: Uint32Array.of(0, keys),
+  bias: Float32Array.of(2.5),
+});
 
 describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
   const mixed = [...KV_FORMATS];
   test.each([
-    ...KV_FORMATS.map((format) => [32, [format]] as const), ...[64, 72, 80, 128, 256].map((d) => [d, mixed] as const), [64, ['q4', 'q2', 'f16']] as const,
+    ...KV_FORMATS.map((format) => [32, [format]] as const),
+    ...[64, 72, 80, 128, 256].map((d) => [d, mixed] as const),
+    [64, ['q4', 'q2', 'f16']] as const,
   ])('heads of %i, pages of %j: attention and probe', async (d, formats) => {
     const backend = await openWasmBackend(build);
     const it = filled(backend, d, 7, formats);
@@ -253,7 +340,12 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
     const spec = { heads: HEADS, scale: 1 / Math.sqrt(d) / 3 };
     // One query and three are split over keys; 5 and more rows go in panels; 41 queries make tiles of several panels and a short last one.
     const cases: (readonly [number, Ranges])[] = [
-      [1, whole(1, keys, true)], [3, whole(3, keys, true)], [41, whole(41, keys, true)], [12, whole(12, keys, false)], [1, scattered(1, 1, keys)], [41, scattered(41, 16, keys)],
+      [1, whole(1, keys, true)],
+      [3, whole(3, keys, true)],
+      [41, whole(41, keys, true)],
+      [12, whole(12, keys, false)],
+      [1, scattered(1, 1, keys)],
+      [41, scattered(41, 16, keys)],
     ];
     for (const [count, ranges] of cases) {
       const what = `${count} queries of ${d}, ${ranges.shared ? 'all keys' : 'runs'}, ${formats.join()} pages`;
@@ -261,14 +353,28 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
       const q = r.normals(count * HEADS * d);
       const wanted = plainly(it, q, position, ranges, spec.scale);
       const x = backend.upload(q, [count, HEADS * d]);
-      expectNmse(await backend.download(backend.attention(x, it.view, 0, position, ranges, spec)), wanted.out, TOLERANCE.reduction, `attention, ${what}`);
+      expectNmse(
+        await backend.download(backend.attention(x, it.view, 0, position, ranges, spec)),
+        wanted.out,
+        TOLERANCE.reduction,
+        `attention, ${what}`,
+      );
       const probed = backend.probe(x, it.view, 0, position, ranges, spec);
       const width = wanted.masses.reduce((most, mass) => max(most, mass.findLastIndex((m) => m > 0) + 1), 0);
       expect(probed.shape).toEqual([HEADS, width]);
       const perKey = await backend.download(probed);
-      expectNmse(perKey, wanted.masses.flatMap((mass) => [...mass.subarray(0, width)]), TOLERANCE.reduction, `probe, ${what}`);
+      expectNmse(
+        perKey,
+        wanted.masses.flatMap((mass) => [...mass.subarray(0, width)]),
+        TOLERANCE.reduction,
+        `probe, ${what}`,
+      );
       const perSpan = await backend.download(backend.probe(x, it.view, 0, position, ranges, { ...spec, spans }));
-      const sums = wanted.masses.flatMap((mass) => Array.from({ length: spans.length / 2 }, (_, s) => mass.subarray(spans[2 * s], spans[2 * s + 1]).reduce((a, b) => a + b, 0)));
+      const sums = wanted.masses.flatMap((mass) =>
+        Array.from({ length: spans.length / 2 }, (_, s) =>
+          mass.subarray(spans[2 * s], spans[2 * s + 1]).reduce((a, b) => a + b, 0),
+        ),
+      );
       expectNmse(perSpan, sums, TOLERANCE.reduction, `probe by span, ${what}`);
     }
     backend.destroy();
@@ -280,22 +386,42 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
       const it = filled(backend, d, 6, mixed);
       // No page: zeros.
       it.view.table[KV_HEADS * 6 - 2] = -1;
-      const plain = (value: boolean, key: number): number[] => [0, 1].flatMap((head) => (head === 1 && floor(key / PAGE) === 4 ? Array<number>(d).fill(0) : [...row(it, head, key, value)]));
+      const plain = (value: boolean, key: number): number[] =>
+        [0, 1].flatMap((head) =>
+          head === 1 && floor(key / PAGE) === 4 ? Array<number>(d).fill(0) : [...row(it, head, key, value)],
+        );
       for (const part of ['keys', 'values'] as const) {
         const value = part === 'values';
-        for (const [start, end] of [[0, 192], [31, 33], [40, 41], [5, 160]] as const) {
+        for (const [start, end] of [
+          [0, 192],
+          [31, 33],
+          [40, 41],
+          [5, 160],
+        ] as const) {
           const found = backend.cached(it.view, 0, part, start, end);
           expect(found.shape).toEqual([end - start, KV_HEADS * d]);
-          expectSame(await backend.download(found), Array.from({ length: end - start }, (_, i) => plain(value, start + i)).flat().map(fround), `${part} of ${start} to ${end}`);
+          expectSame(
+            await backend.download(found),
+            Array.from({ length: end - start }, (_, i) => plain(value, start + i))
+              .flat()
+              .map(fround),
+            `${part} of ${start} to ${end}`,
+          );
         }
         const spans = Uint32Array.of(40, 41, 0, 192, 7, 7, 30, 100, 120, 150, 64, 96);
         const wanted: number[] = [];
         for (let s = 0; s < spans.length; s += 2) {
           const mean = Array<number>(KV_HEADS * d).fill(0);
-          for (let key = spans[s]!; key < spans[s + 1]!; key++) plain(value, key).forEach((x, c) => (mean[c]! += x / (spans[s + 1]! - spans[s]!)));
+          for (let key = spans[s]!; key < spans[s + 1]!; key++)
+            plain(value, key).forEach((x, c) => (mean[c]! += x / (spans[s + 1]! - spans[s]!)));
           wanted.push(...mean);
         }
-        expectClose(await backend.download(backend.spanMeans(it.view, 0, part, spans)), wanted, 1e-5, `means of ${part}`);
+        expectClose(
+          await backend.download(backend.spanMeans(it.view, 0, part, spans)),
+          wanted,
+          1e-5,
+          `means of ${part}`,
+        );
       }
       const x = random(8).normals(300 * d);
       const rows = backend.upload(x, [300, d]);
@@ -319,7 +445,13 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
     const spec = { heads: HEADS, scale: 1 };
     const ranges = whole(1, 40, true);
     const missing: KvView = { ...view, table: Int32Array.of(view.table[0]!, view.table[1]!, view.table[2]!, -1) };
-    const onlyFirst: Ranges = { queryBlock: 1, shared: false, causal: true, offsets: Uint32Array.of(0, 1, 2), runs: Uint32Array.of(0, 40, 0, 32) };
+    const onlyFirst: Ranges = {
+      queryBlock: 1,
+      shared: false,
+      causal: true,
+      offsets: Uint32Array.of(0, 1, 2),
+      runs: Uint32Array.of(0, 40, 0, 32),
+    };
     // A head's page that none of its own runs reaches need not be there.
     backend.attention(q, missing, 0, 40, onlyFirst, spec);
     const rope = { heads: HEADS };
@@ -367,7 +499,10 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
       }
       expect([i, thrown]).toEqual([i, expect.objectContaining({ name: 'InputError', code: 'argument' })]);
     }
-    await expect(pool.read(Int32Array.of(pageNumber('q8', 3)))).rejects.toMatchObject({ name: 'InputError', code: 'argument' });
+    await expect(pool.read(Int32Array.of(pageNumber('q8', 3)))).rejects.toMatchObject({
+      name: 'InputError',
+      code: 'argument',
+    });
     backend.destroy();
   });
 });
@@ -383,10 +518,13 @@ test('one, two and three threads give the same bits', async () => {
       const ranges = whole(count, 45 * PAGE, true);
       const spec = { heads: HEADS, scale: 0.1 };
       for (const tensor of [
-        backend.attention(q, view, 0, 1400, ranges, spec), backend.probe(q, view, 0, 1400, ranges, spec),
-        backend.probe(q, view, 0, 1400, ranges, { ...spec, spans: Uint32Array.of(0, 700, 600, 1400) }), backend.spanMeans(view, 0, 'keys', Uint32Array.of(0, 1400, 7, 9)),
+        backend.attention(q, view, 0, 1400, ranges, spec),
+        backend.probe(q, view, 0, 1400, ranges, spec),
+        backend.probe(q, view, 0, 1400, ranges, { ...spec, spans: Uint32Array.of(0, 700, 600, 1400) }),
+        backend.spanMeans(view, 0, 'keys', Uint32Array.of(0, 1400, 7, 9)),
         backend.cached(view, 0, 'values', 10, 500),
-      ]) found.push(await backend.download(tensor));
+      ])
+        found.push(await backend.download(tensor));
     }
     const pages = fresh(view.pool, 'q2', view.table.length);
     view.pool.convert(view.table, pages);

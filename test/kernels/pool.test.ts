@@ -46,12 +46,28 @@ describe('pool', () => {
       const pool = backend.kvPool({ layers: 1, kvHeads: 2, headDim: 16, format: 'f32' });
       pool.reserve(100);
       const kv = { pool, blocks: 50, table: Int32Array.from({ length: 100 }, (_, i) => i), version: 0 };
-      const rope = { inverseFrequency: Float64Array.from({ length: 8 }, (_, i) => 10 ** -i), magnitude: 1, style: 'half' } as const;
-      const run = (tokens: number, position: number): Tensor => backend.scope(() => {
-        const q = backend.ropeAppend(backend.upload(r.normals(tokens * 128), [tokens, 128]), kv, 0, position, { heads: 4, rope });
-        return backend.attention(q, kv, 0, position, denseCausal(tokens, position + tokens), { heads: 4, scale: 0.25 });
-      });
-      const found = [await product(backend, 1), await product(backend, 33), await backend.download(run(1200, 0)), await backend.download(run(1, 1200))];
+      const rope = {
+        inverseFrequency: Float64Array.from({ length: 8 }, (_, i) => 10 ** -i),
+        magnitude: 1,
+        style: 'half',
+      } as const;
+      const run = (tokens: number, position: number): Tensor =>
+        backend.scope(() => {
+          const q = backend.ropeAppend(backend.upload(r.normals(tokens * 128), [tokens, 128]), kv, 0, position, {
+            heads: 4,
+            rope,
+          });
+          return backend.attention(q, kv, 0, position, denseCausal(tokens, position + tokens), {
+            heads: 4,
+            scale: 0.25,
+          });
+        });
+      const found = [
+        await product(backend, 1),
+        await product(backend, 33),
+        await backend.download(run(1200, 0)),
+        await backend.download(run(1, 1200)),
+      ];
       results.push(found);
       backend.destroy();
     }
@@ -107,7 +123,8 @@ describe('pool', () => {
     };
     const backend = await createWasmBackend({ wasm: await openWasm('simd-threads'), threads: 2, spawn });
     let failure: unknown;
-    for (let i = 0; i < 1000 && failure === undefined; i++) await product(backend, 40).catch((error: unknown) => (failure = error));
+    for (let i = 0; i < 1000 && failure === undefined; i++)
+      await product(backend, 40).catch((error: unknown) => (failure = error));
     expect(failure).toMatchObject({ name: 'DeviceError', code: 'lost' });
     await expect(backend.lost).resolves.toMatchObject({ code: 'lost' });
     backend.destroy();
@@ -115,9 +132,13 @@ describe('pool', () => {
 
   test('a worker that cannot start is an error, and leaves none behind', async () => {
     const { spawn, workers } = watched();
-    const broken = (start: PoolStart): PoolWorker => spawn(start.thread === 2 ? { ...start, module: undefined as unknown as WebAssembly.Module } : start);
+    const broken = (start: PoolStart): PoolWorker =>
+      spawn(start.thread === 2 ? { ...start, module: undefined as unknown as WebAssembly.Module } : start);
     const wasm = await openWasm('simd-threads');
-    await expect(createWasmBackend({ wasm, threads: 3, spawn: broken })).rejects.toMatchObject({ name: 'DeviceError', code: 'unavailable' });
+    await expect(createWasmBackend({ wasm, threads: 3, spawn: broken })).rejects.toMatchObject({
+      name: 'DeviceError',
+      code: 'unavailable',
+    });
     await Promise.all(workers.map((worker) => worker.ended));
   });
 

@@ -29,9 +29,20 @@ export class Device {
         if (filled !== held.length) throw new Error(`${info.name}: ${filled} of ${held.length} bytes`);
         this.finished++;
         this.bytes.set(info.name, held);
-        return { name: info.name, shape: info.shape, format: info.format, bytes: held.length, free: () => { this.freed++; this.bytes.delete(info.name); } };
+        return {
+          name: info.name,
+          shape: info.shape,
+          format: info.format,
+          bytes: held.length,
+          free: () => {
+            this.freed++;
+            this.bytes.delete(info.name);
+          },
+        };
       },
-      abort: () => { this.aborted++; },
+      abort: () => {
+        this.aborted++;
+      },
     };
   };
 }

@@ -6,11 +6,19 @@ import { noise } from './collect.ts';
 
 function weights(count: number, seed: number): Float32Array {
   const bytes = noise(4 * count, seed);
-  return Float32Array.from({ length: count }, (_, i) => ((bytes[4 * i]! - 128) / 128) * 2 ** ((bytes[4 * i + 1]! % 12) - 8) * (bytes[4 * i + 2]! < 8 ? 0 : 1));
+  return Float32Array.from(
+    { length: count },
+    (_, i) => ((bytes[4 * i]! - 128) / 128) * 2 ** ((bytes[4 * i + 1]! % 12) - 8) * (bytes[4 * i + 2]! < 8 ? 0 : 1),
+  );
 }
 
 /** The converter fed with pieces of the sizes given, over and over. */
-function convert(from: 'F32' | 'F16' | 'BF16', to: 'Q8_0' | 'Q4_0' | 'F32', bytes: Uint8Array, sizes: readonly number[]): Uint8Array {
+function convert(
+  from: 'F32' | 'F16' | 'BF16',
+  to: 'Q8_0' | 'Q4_0' | 'F32',
+  bytes: Uint8Array,
+  sizes: readonly number[],
+): Uint8Array {
   const converter = createConverter(from, to, 'file', 'tensor')!;
   const out: number[] = [];
   for (let at = 0, i = 0; at < bytes.length; i++) {
@@ -36,7 +44,8 @@ describe('half precision', () => {
       const middle = (low + high) / 2;
       const even = half % 2 === 0 ? half : half + 1;
       const step = (high - low) / 64;
-      if (toHalf(middle) !== even || toHalf(middle - step) !== half || toHalf(middle + step) !== half + 1) throw new Error(`at ${half}`);
+      if (toHalf(middle) !== even || toHalf(middle - step) !== half || toHalf(middle + step) !== half + 1)
+        throw new Error(`at ${half}`);
     }
     expect(toHalf(65519)).toBe(0x7bff);
     expect(toHalf(65520)).toBe(0x7c00);
@@ -48,11 +57,18 @@ describe('conversion while loading', () => {
   const values = weights(32 * 50, 5);
   const f32 = new Uint8Array(values.buffer);
 
-  test.each([[[32 * 4]], [[1]], [[7, 300, 2]], [[5000]], [[128, 127, 129]]])('pieces of %j bytes make the same blocks', (sizes) => {
-    for (const to of ['Q8_0', 'Q4_0'] as const) expect(convert('F32', to, f32, sizes)).toEqual(convert('F32', to, f32, [f32.length]));
-  });
+  test.each([[[32 * 4]], [[1]], [[7, 300, 2]], [[5000]], [[128, 127, 129]]])(
+    'pieces of %j bytes make the same blocks',
+    (sizes) => {
+      for (const to of ['Q8_0', 'Q4_0'] as const)
+        expect(convert('F32', to, f32, sizes)).toEqual(convert('F32', to, f32, [f32.length]));
+    },
+  );
 
-  test.each([['Q8_0', 127, 0.5], ['Q4_0', 8, 1]] as const)('%s stays within its analytic bound', (to, steps, worst) => {
+  test.each([
+    ['Q8_0', 127, 0.5],
+    ['Q4_0', 8, 1],
+  ] as const)('%s stays within its analytic bound', (to, steps, worst) => {
     const decoded = dequantise(to, convert('F32', to, f32, [1000]), values.length);
     for (let block = 0; block < values.length; block += 32) {
       const most = Math.max(...values.subarray(block, block + 32).map(Math.abs));
@@ -66,16 +82,25 @@ describe('conversion while loading', () => {
     const halves = Uint16Array.from(values, toHalf);
     const exact = Float32Array.from(halves, fromHalf);
     expect(convert('F16', 'F32', new Uint8Array(halves.buffer), [3])).toEqual(new Uint8Array(exact.buffer));
-    expect(convert('F16', 'Q8_0', new Uint8Array(halves.buffer), [77])).toEqual(convert('F32', 'Q8_0', new Uint8Array(exact.buffer), [400]));
+    expect(convert('F16', 'Q8_0', new Uint8Array(halves.buffer), [77])).toEqual(
+      convert('F32', 'Q8_0', new Uint8Array(exact.buffer), [400]),
+    );
     const brains = Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16);
     const wide = new Float32Array(Uint32Array.from(brains, (bits) => bits << 16).buffer);
     expect(convert('BF16', 'F32', new Uint8Array(brains.buffer), [5])).toEqual(new Uint8Array(wide.buffer));
-    expect(convert('BF16', 'Q4_0', new Uint8Array(brains.buffer), [64])).toEqual(convert('F32', 'Q4_0', new Uint8Array(wide.buffer), [400]));
+    expect(convert('BF16', 'Q4_0', new Uint8Array(brains.buffer), [64])).toEqual(
+      convert('F32', 'Q4_0', new Uint8Array(wide.buffer), [400]),
+    );
   });
 
   test('zeros, extremes and values that are not finite', () => {
     for (const to of ['Q8_0', 'Q4_0'] as const) {
-      const one = (fill: number[]): Float64Array => dequantise(to, convert('F32', to, new Uint8Array(Float32Array.from({ length: 32 }, (_, i) => fill[i] ?? 0).buffer), [128]), 32);
+      const one = (fill: number[]): Float64Array =>
+        dequantise(
+          to,
+          convert('F32', to, new Uint8Array(Float32Array.from({ length: 32 }, (_, i) => fill[i] ?? 0).buffer), [128]),
+          32,
+        );
       expect([...one([])].every((value) => value === 0)).toBe(true);
       expect(Number.isFinite(one([3e38, -3e38])[0])).toBe(true);
       expect(one([1e-30, -1e-30]).every(Number.isFinite)).toBe(true);
@@ -91,7 +116,8 @@ describe('conversion while loading', () => {
     expect(deliveredFormat('odd.weight', [64, 33], 'F16', 'q4')).toBe('F16');
     expect(deliveredFormat('conv.weight', [4, 3, 32], 'F16', 'q8')).toBe('F16');
     expect(deliveredFormat('x.weight', [64, 256], 'Q6_K', 'q4')).toBe('Q6_K');
-    for (const name of ['model.embed_tokens.weight', 'lm_head.weight', 'token_embd.weight', 'output.weight']) expect(deliveredFormat(name, [64, 64], 'F32', 'q4')).toBe('Q8_0');
+    for (const name of ['model.embed_tokens.weight', 'lm_head.weight', 'token_embd.weight', 'output.weight'])
+      expect(deliveredFormat(name, [64, 64], 'F32', 'q4')).toBe('Q8_0');
     expect(deliveredFormat('blk.0.attn_output.weight', [64, 64], 'F32', 'q4')).toBe('Q4_0');
   });
 });

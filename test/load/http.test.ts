@@ -21,11 +21,17 @@ let databases = 0;
 const retry: RetryPolicy = { attempts: 3, delay: () => 5, stall: 2000 };
 const straight: OpenOptions = { store: false, retry };
 const freshStore = (): ModelStore => new ModelStore(new Database(`loading-${databases++}`));
-const tensors = [f32Tensor('a', [3], [1, 2, 3]), f32Tensor('big', [512, 1500], new Float32Array(noise(4 * 512 * 1500).buffer)), f32Tensor('c', [1], [9])];
+const tensors = [
+  f32Tensor('a', [3], [1, 2, 3]),
+  f32Tensor('big', [512, 1500], new Float32Array(noise(4 * 512 * 1500).buffer)),
+  f32Tensor('c', [1], [9]),
+];
 const model = writeGguf({ 'general.architecture': 'llama' }, tensors);
 const hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-beforeAll(async () => { base = await server.start(); });
+beforeAll(async () => {
+  base = await server.start();
+});
 afterAll(() => server.stop());
 beforeEach(() => {
   server.reset();
@@ -51,7 +57,10 @@ describe('straight from a URL', () => {
     server.behaviour.status = (n) => (n % 4 === 3 ? 503 : undefined);
     await check(openModel(`${base}/r.gguf`, straight));
   });
-  test.each([['with', true], ['without', false]])('from a server without ranges, %s a length', async (_, length) => {
+  test.each([
+    ['with', true],
+    ['without', false],
+  ])('from a server without ranges, %s a length', async (_, length) => {
     server.behaviour.ranges = false;
     server.behaviour.length = length;
     server.behaviour.breakAfter = (n) => (n === 3 ? 1_000_000 : undefined);
@@ -63,12 +72,22 @@ describe('straight from a URL', () => {
     await expect(readAll(opened)).rejects.toMatchObject({ name: 'StorageError', code: 'changed' });
   });
   test('what is not there, and what is no model', async () => {
-    await expect(openModel(`${base}/none.gguf`, straight)).rejects.toMatchObject({ name: 'StorageError', code: 'network', facts: { status: 404 } });
+    await expect(openModel(`${base}/none.gguf`, straight)).rejects.toMatchObject({
+      name: 'StorageError',
+      code: 'network',
+      facts: { status: 404 },
+    });
     server.files.set('/m.html', { bytes: new TextEncoder().encode('<!doctype html>') });
     await expect(openModel(`${base}/m.html`, straight)).rejects.toMatchObject({ name: 'FileError', code: 'malformed' });
     server.files.set('/empty.gguf', { bytes: new Uint8Array(0) });
-    await expect(openModel(`${base}/empty.gguf`, straight)).rejects.toMatchObject({ name: 'FileError', code: 'truncated' });
-    await expect(openModel('http://127.0.0.1:9/m.gguf', straight)).rejects.toMatchObject({ name: 'StorageError', code: 'network' });
+    await expect(openModel(`${base}/empty.gguf`, straight)).rejects.toMatchObject({
+      name: 'FileError',
+      code: 'truncated',
+    });
+    await expect(openModel('http://127.0.0.1:9/m.gguf', straight)).rejects.toMatchObject({
+      name: 'StorageError',
+      code: 'network',
+    });
   });
   test('an abort while opening and while reading', async () => {
     const reason = new Error('stop');
@@ -91,13 +110,25 @@ describe('straight from a URL', () => {
     await expect(readAll(opened)).rejects.toMatchObject({ name: 'FileError', code: 'checksum' });
   });
   test('the parts of a split model', async () => {
-    for (const i of [0, 1]) server.files.set(`/s-0000${i + 1}-of-00002.gguf`, { bytes: writeGguf({ 'split.no': i, 'split.count': 2 }, [f32Tensor(`t${i}`, [1], [i])]), etag: `"${i}"` });
-    for (const i of [0, 1]) expect((await readAll(await openModel(`${base}/s-0000${i + 1}-of-00002.gguf`, straight))).size).toBe(2);
+    for (const i of [0, 1])
+      server.files.set(`/s-0000${i + 1}-of-00002.gguf`, {
+        bytes: writeGguf({ 'split.no': i, 'split.count': 2 }, [f32Tensor(`t${i}`, [1], [i])]),
+        etag: `"${i}"`,
+      });
+    for (const i of [0, 1])
+      expect((await readAll(await openModel(`${base}/s-0000${i + 1}-of-00002.gguf`, straight))).size).toBe(2);
     server.files.delete('/s-00002-of-00002.gguf');
-    await expect(openModel(`${base}/s-00001-of-00002.gguf`, straight)).rejects.toMatchObject({ name: 'FileError', code: 'missing' });
+    await expect(openModel(`${base}/s-00001-of-00002.gguf`, straight)).rejects.toMatchObject({
+      name: 'FileError',
+      code: 'missing',
+    });
   });
   test('without IndexedDB that works, a model loads all the same', async () => {
-    const dead = new ModelStore(new Database('dead', async () => { throw new DOMException('no', 'InvalidStateError'); }));
+    const dead = new ModelStore(
+      new Database('dead', async () => {
+        throw new DOMException('no', 'InvalidStateError');
+      }),
+    );
     await check(openModel(`${base}/m.gguf`, { retry, store: dead }));
   });
 });
@@ -120,8 +151,12 @@ describe('through the store', () => {
     const store = freshStore();
     const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
     server.files.set('/dir/config.json', { bytes: json({ model_type: 'llama' }), etag: '"c"' });
-    server.files.set('/dir/model.safetensors', { bytes: writeSafetensors({ t: { dtype: 'F32', shape: [1], data: new Uint8Array(4) } }), etag: '"w"' });
-    for (const options of [straight, { retry, store }, { retry, store }]) expect((await readAll(await openModel(`${base}/dir/`, options))).size).toBe(1);
+    server.files.set('/dir/model.safetensors', {
+      bytes: writeSafetensors({ t: { dtype: 'F32', shape: [1], data: new Uint8Array(4) } }),
+      etag: '"w"',
+    });
+    for (const options of [straight, { retry, store }, { retry, store }])
+      expect((await readAll(await openModel(`${base}/dir/`, options))).size).toBe(1);
     const n = server.requests.length;
     await openModel(`${base}/dir/`, { retry, store });
     expect(server.requests.length).toBe(n);
@@ -132,9 +167,25 @@ describe('through the store', () => {
 
 describe('hf: names', () => {
   const listing = (paths: readonly string[], more: Record<string, unknown> = {}): Uint8Array =>
-    new TextEncoder().encode(JSON.stringify([{ type: 'directory', path: 'sub', oid: 'x' }, ...paths.map((path) => ({ type: 'file', path, size: server.files.get(`/o/r/resolve/main/${path}`)!.bytes.length, oid: 'x', lfs: { oid: hex(server.files.get(`/o/r/resolve/main/${path}`)!.bytes), size: 1 }, ...more }))]));
-  const put = (path: string, bytes: Uint8Array): void => { server.files.set(`/o/r/resolve/main/${path}`, { bytes, etag: `"${hex(bytes).slice(0, 8)}"` }); };
-  const list = (paths: readonly string[], more: Record<string, unknown> = {}, folder = ''): void => { server.files.set(`/api/models/o/r/tree/main${folder}`, { bytes: listing(paths, more) }); };
+    new TextEncoder().encode(
+      JSON.stringify([
+        { type: 'directory', path: 'sub', oid: 'x' },
+        ...paths.map((path) => ({
+          type: 'file',
+          path,
+          size: server.files.get(`/o/r/resolve/main/${path}`)!.bytes.length,
+          oid: 'x',
+          lfs: { oid: hex(server.files.get(`/o/r/resolve/main/${path}`)!.bytes), size: 1 },
+          ...more,
+        })),
+      ]),
+    );
+  const put = (path: string, bytes: Uint8Array): void => {
+    server.files.set(`/o/r/resolve/main/${path}`, { bytes, etag: `"${hex(bytes).slice(0, 8)}"` });
+  };
+  const list = (paths: readonly string[], more: Record<string, unknown> = {}, folder = ''): void => {
+    server.files.set(`/api/models/o/r/tree/main${folder}`, { bytes: listing(paths, more) });
+  };
 
   test('a file: verified by the listing, then without network', async () => {
     put('m.gguf', model);
@@ -164,7 +215,8 @@ describe('hf: names', () => {
     put('model.safetensors', writeSafetensors({ t: { dtype: 'F32', shape: [1], data: new Uint8Array(4) } }));
     list(['config.json', 'model.safetensors']);
     const store = freshStore();
-    for (let i = 0; i < 2; i++) expect((await openModel('hf:o/r', { retry, store, hub: base })).metadata.kind).toBe('huggingface');
+    for (let i = 0; i < 2; i++)
+      expect((await openModel('hf:o/r', { retry, store, hub: base })).metadata.kind).toBe('huggingface');
     const n = server.requests.length;
     await openModel('hf:o/r', { retry, store, hub: base });
     expect(server.requests.length).toBe(n);
@@ -173,20 +225,41 @@ describe('hf: names', () => {
     await check(openModel('hf:o/r', { ...straight, hub: base }));
     put('other-q8_0.gguf', model);
     list(['m.gguf', 'other-q8_0.gguf']);
-    await expect(openModel('hf:o/r', { ...straight, hub: base })).rejects.toMatchObject({ code: 'missing', message: expect.stringMatching(/name one, for instance hf:o\/r\/other-q8_0\.gguf/) });
+    await expect(openModel('hf:o/r', { ...straight, hub: base })).rejects.toMatchObject({
+      code: 'missing',
+      message: expect.stringMatching(/name one, for instance hf:o\/r\/other-q8_0\.gguf/),
+    });
   });
 
   test('a file in a folder, of a split model', async () => {
-    for (const i of [0, 1]) put(`sub/s-0000${i + 1}-of-00002.gguf`, writeGguf({ 'split.no': i, 'split.count': 2 }, [f32Tensor(`t${i}`, [1], [i])]));
-    list([1, 2].map((i) => `sub/s-0000${i}-of-00002.gguf`), {}, '/sub');
-    expect((await readAll(await openModel('hf:o/r/sub/s-00001-of-00002.gguf', { retry, store: freshStore(), hub: base }))).size).toBe(2);
+    for (const i of [0, 1])
+      put(
+        `sub/s-0000${i + 1}-of-00002.gguf`,
+        writeGguf({ 'split.no': i, 'split.count': 2 }, [f32Tensor(`t${i}`, [1], [i])]),
+      );
+    list(
+      [1, 2].map((i) => `sub/s-0000${i}-of-00002.gguf`),
+      {},
+      '/sub',
+    );
+    expect(
+      (await readAll(await openModel('hf:o/r/sub/s-00001-of-00002.gguf', { retry, store: freshStore(), hub: base })))
+        .size,
+    ).toBe(2);
   });
 
   test('what is not there', async () => {
-    await expect(openModel('hf:o/none', { ...straight, hub: base })).rejects.toMatchObject({ name: 'StorageError', code: 'network' });
+    await expect(openModel('hf:o/none', { ...straight, hub: base })).rejects.toMatchObject({
+      name: 'StorageError',
+      code: 'network',
+    });
     list([]);
-    await expect(openModel('hf:o/r/m.gguf', { ...straight, hub: base })).rejects.toMatchObject({ name: 'FileError', code: 'missing' });
-    for (const bad of ['hf:o', 'hf:', 'hf:o/r/../x', 'hf:../x/y']) await expect(openModel(bad, { ...straight, hub: base })).rejects.toMatchObject({ name: 'InputError' });
+    await expect(openModel('hf:o/r/m.gguf', { ...straight, hub: base })).rejects.toMatchObject({
+      name: 'FileError',
+      code: 'missing',
+    });
+    for (const bad of ['hf:o', 'hf:', 'hf:o/r/../x', 'hf:../x/y'])
+      await expect(openModel(bad, { ...straight, hub: base })).rejects.toMatchObject({ name: 'InputError' });
   });
 });
 
@@ -202,7 +275,10 @@ describe('paths and other inputs', () => {
       writeFileSync(path, model.subarray(0, model.length - 1000));
       await expect(readAll(opened)).rejects.toMatchObject({ name: 'FileError', code: 'truncated' });
       await opened.close();
-      await expect(openModel(join(directory, 'none'), { files: nodeFiles })).rejects.toMatchObject({ name: 'FileError', code: 'missing' });
+      await expect(openModel(join(directory, 'none'), { files: nodeFiles })).rejects.toMatchObject({
+        name: 'FileError',
+        code: 'missing',
+      });
     } finally {
       rmSync(directory, { recursive: true });
     }

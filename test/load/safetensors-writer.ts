@@ -1,7 +1,15 @@
 /** A small safetensors writer for tests; it writes what it is told, right or wrong. */
-export interface SafetensorsTensor { readonly dtype: string; readonly shape: readonly number[]; readonly data: Uint8Array; readonly range?: readonly number[] }
+export interface SafetensorsTensor {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+  readonly range?: readonly number[];
+}
 
-export function writeSafetensors(tensors: Readonly<Record<string, SafetensorsTensor>>, header?: string): Uint8Array<ArrayBuffer> {
+export function writeSafetensors(
+  tensors: Readonly<Record<string, SafetensorsTensor>>,
+  header?: string,
+): Uint8Array<ArrayBuffer> {
   const table: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   let at = 0;
   for (const [name, { dtype, shape, data, range }] of Object.entries(tensors)) {

@@ -43,7 +43,16 @@ export class FileServer {
   }
 
   static good(): Behaviour {
-    return { ranges: true, length: true, breakAfter: () => undefined, status: () => undefined, stallAfter: () => undefined, redirect: () => undefined, chunk: 64 << 10, delay: 0 };
+    return {
+      ranges: true,
+      length: true,
+      breakAfter: () => undefined,
+      status: () => undefined,
+      stallAfter: () => undefined,
+      redirect: () => undefined,
+      chunk: 64 << 10,
+      delay: 0,
+    };
   }
 
   async start(): Promise<string> {
@@ -65,7 +74,12 @@ export class FileServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const path = decodeURIComponent(new URL(request.url!, 'http://x').pathname);
     const n = this.requests.length;
-    const entry = { path, range: request.headers.range, ifRange: request.headers['if-range'] as string | undefined, status: 0 };
+    const entry = {
+      path,
+      range: request.headers.range,
+      ifRange: request.headers['if-range'] as string | undefined,
+      status: 0,
+    };
     this.requests.push(entry);
     const end = (status: number, headers: Record<string, string | number> = {}): void => {
       entry.status = status;
@@ -97,13 +111,22 @@ export class FileServer {
     void this.#send(response, bytes.subarray(from, until), this.behaviour.breakAfter(n), this.behaviour.stallAfter(n));
   }
 
-  async #send(response: ServerResponse, body: Uint8Array, breakAfter: number | undefined, stallAfter: number | undefined): Promise<void> {
+  async #send(
+    response: ServerResponse,
+    body: Uint8Array,
+    breakAfter: number | undefined,
+    stallAfter: number | undefined,
+  ): Promise<void> {
     const stop = Math.min(breakAfter ?? Infinity, stallAfter ?? Infinity, body.length);
     for (let at = 0; at < stop; at += this.behaviour.chunk) {
       if (response.destroyed) return;
       response.write(body.subarray(at, Math.min(stop, at + this.behaviour.chunk)));
       if (this.behaviour.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.behaviour.delay));
-      if (response.writableNeedDrain) await new Promise((resolve) => { response.once('drain', resolve); response.once('close', resolve); });
+      if (response.writableNeedDrain)
+        await new Promise((resolve) => {
+          response.once('drain', resolve);
+          response.once('close', resolve);
+        });
     }
     if (stallAfter !== undefined && stop < body.length) return;
     if (breakAfter !== undefined && stop < body.length) {

@@ -10,12 +10,26 @@ const HIDDEN = 5;
 
 type Values = Extract<ModelMetadata, { kind: 'gguf' }>['values'];
 
-function file(change: { values?: Readonly<Record<string, unknown>>; without?: string; shape?: readonly [string, number[]] } = {}): [ModelMetadata, Map<string, TensorInfo>] {
-  const values = new Map(Object.entries({ 'octavo.boundary.layer': 1, 'octavo.boundary.window': 4, 'octavo.boundary.threshold': 0.5, ...change.values })) as unknown as Values;
+function file(
+  change: { values?: Readonly<Record<string, unknown>>; without?: string; shape?: readonly [string, number[]] } = {},
+): [ModelMetadata, Map<string, TensorInfo>] {
+  const values = new Map(
+    Object.entries({
+      'octavo.boundary.layer': 1,
+      'octavo.boundary.window': 4,
+      'octavo.boundary.threshold': 0.5,
+      ...change.values,
+    }),
+  ) as unknown as Values;
   const sizes = boundarySizes(MODEL.width, HIDDEN);
   const tensors = new Map<string, TensorInfo>();
   for (const [name, tensor] of Object.entries(BOUNDARY_TENSORS)) {
-    if (name !== change.without) tensors.set(name, { name, shape: change.shape?.[0] === name ? change.shape[1] : [sizes[tensor]], format: 'F32' } as unknown as TensorInfo);
+    if (name !== change.without)
+      tensors.set(name, {
+        name,
+        shape: change.shape?.[0] === name ? change.shape[1] : [sizes[tensor]],
+        format: 'F32',
+      } as unknown as TensorInfo);
   }
   return [{ kind: 'gguf', values } as ModelMetadata, tensors];
 }
@@ -40,8 +54,12 @@ describe('a boundary predictor in a file', () => {
 
   test('none: a file of another kind, or without it', () => {
     const [, tensors] = file();
-    expect(BoundaryPlan.of({ kind: 'gguf', values: new Map() } as unknown as ModelMetadata, tensors, MODEL)).toBeUndefined();
-    expect(BoundaryPlan.of({ kind: 'huggingface', config: {} } as unknown as ModelMetadata, tensors, MODEL)).toBeUndefined();
+    expect(
+      BoundaryPlan.of({ kind: 'gguf', values: new Map() } as unknown as ModelMetadata, tensors, MODEL),
+    ).toBeUndefined();
+    expect(
+      BoundaryPlan.of({ kind: 'huggingface', config: {} } as unknown as ModelMetadata, tensors, MODEL),
+    ).toBeUndefined();
   });
 
   test.each([
@@ -56,7 +74,9 @@ describe('a boundary predictor in a file', () => {
     [{ shape: ['boundary.attn_q.weight', [8, 7]] as const }, 'tensor-shape'],
   ])('refused: %j', (change, code) => {
     const [metadata, tensors] = file(change as Parameters<typeof file>[0]);
-    expect(() => BoundaryPlan.of(metadata, tensors, MODEL)).toThrow(expect.objectContaining({ name: 'ModelError', code }));
+    expect(() => BoundaryPlan.of(metadata, tensors, MODEL)).toThrow(
+      expect.objectContaining({ name: 'ModelError', code }),
+    );
   });
 
   test('a tensor that the reader left out is missed', () => {

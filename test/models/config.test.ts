@@ -16,14 +16,32 @@ import { logitsOf } from '../support/language.ts';
 type Config = ReturnType<typeof languageModelConfig>;
 const NONE = new Map<string, TensorInfo>();
 
-const LLAMA: JsonObject = { model_type: 'llama', hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 2, intermediate_size: 96, max_position_embeddings: 2048, vocab_size: 100, rms_norm_eps: 1e-5 };
-const hf = (change: JsonObject = {}): Config => languageModelConfig({ kind: 'huggingface', config: { ...LLAMA, ...change } }, NONE);
+const LLAMA: JsonObject = {
+  model_type: 'llama',
+  hidden_size: 64,
+  num_attention_heads: 4,
+  num_hidden_layers: 2,
+  intermediate_size: 96,
+  max_position_embeddings: 2048,
+  vocab_size: 100,
+  rms_norm_eps: 1e-5,
+};
+const hf = (change: JsonObject = {}): Config =>
+  languageModelConfig({ kind: 'huggingface', config: { ...LLAMA, ...change } }, NONE);
 
 const GGUF: Record<string, GgufValue> = {
-  'general.architecture': 'qwen2', 'qwen2.embedding_length': 64, 'qwen2.attention.head_count': 4, 'qwen2.attention.head_count_kv': 2, 'qwen2.block_count': 2,
-  'qwen2.feed_forward_length': 96, 'qwen2.context_length': 2048, 'qwen2.attention.layer_norm_rms_epsilon': 1e-6, 'qwen2.vocab_size': 100,
+  'general.architecture': 'qwen2',
+  'qwen2.embedding_length': 64,
+  'qwen2.attention.head_count': 4,
+  'qwen2.attention.head_count_kv': 2,
+  'qwen2.block_count': 2,
+  'qwen2.feed_forward_length': 96,
+  'qwen2.context_length': 2048,
+  'qwen2.attention.layer_norm_rms_epsilon': 1e-6,
+  'qwen2.vocab_size': 100,
 };
-const gguf = (change: Record<string, GgufValue> = {}): Config => languageModelConfig({ kind: 'gguf', values: new Map(Object.entries({ ...GGUF, ...change })) }, NONE);
+const gguf = (change: Record<string, GgufValue> = {}): Config =>
+  languageModelConfig({ kind: 'gguf', values: new Map(Object.entries({ ...GGUF, ...change })) }, NONE);
 
 /** The error's code and message. */
 function problem(body: () => unknown): { code: string; message: string } {
@@ -40,12 +58,49 @@ function problem(body: () => unknown): { code: string; message: string } {
 describe('configuration', () => {
   test('the least that a file says, and its defaults', () => {
     expect(hf()).toEqual({
-      architecture: 'llama', source: 'huggingface', layers: 2, hidden: 64, heads: 4, kvHeads: 4, headDim: 16, mlp: 96, vocabulary: 100, contextWindow: 2048, epsilon: 1e-5,
-      activation: 'silu', rope: { dimension: 16, base: 10000, style: 'half', scaling: { kind: 'none' } }, tied: true, slidingWindow: undefined,
+      architecture: 'llama',
+      source: 'huggingface',
+      layers: 2,
+      hidden: 64,
+      heads: 4,
+      kvHeads: 4,
+      headDim: 16,
+      mlp: 96,
+      vocabulary: 100,
+      contextWindow: 2048,
+      epsilon: 1e-5,
+      activation: 'silu',
+      rope: { dimension: 16, base: 10000, style: 'half', scaling: { kind: 'none' } },
+      tied: true,
+      slidingWindow: undefined,
     });
-    expect(gguf()).toMatchObject({ architecture: 'qwen2', kvHeads: 2, headDim: 16, rope: { style: 'half', base: 10000 } });
-    expect(gguf({ 'general.architecture': 'qwen3', ...Object.fromEntries(Object.entries(GGUF).slice(1).map(([k, v]) => [k.replace('qwen2', 'qwen3'), v])), 'qwen3.attention.key_length': 128 }).headDim).toBe(128);
-    expect(gguf({ ...Object.fromEntries(Object.entries(GGUF).slice(1).map(([k, v]) => [k.replace('qwen2', 'llama'), v])), 'general.architecture': 'llama' }).rope.style).toBe('interleaved');
+    expect(gguf()).toMatchObject({
+      architecture: 'qwen2',
+      kvHeads: 2,
+      headDim: 16,
+      rope: { style: 'half', base: 10000 },
+    });
+    expect(
+      gguf({
+        'general.architecture': 'qwen3',
+        ...Object.fromEntries(
+          Object.entries(GGUF)
+            .slice(1)
+            .map(([k, v]) => [k.replace('qwen2', 'qwen3'), v]),
+        ),
+        'qwen3.attention.key_length': 128,
+      }).headDim,
+    ).toBe(128);
+    expect(
+      gguf({
+        ...Object.fromEntries(
+          Object.entries(GGUF)
+            .slice(1)
+            .map(([k, v]) => [k.replace('qwen2', 'llama'), v]),
+        ),
+        'general.architecture': 'llama',
+      }).rope.style,
+    ).toBe('interleaved');
   });
 
   test('null is as good as missing; a model type may be told by the class', () => {
@@ -60,27 +115,60 @@ describe('configuration', () => {
     expect(old).toMatchObject({ base: 500000, scaling: { kind: 'llama3', factor: 8, originalContext: 8192 } });
     expect(hf({ rope_scaling: { type: 'linear', factor: 4 } }).rope.scaling).toEqual({ kind: 'linear', factor: 4 });
     expect(hf({ rope_scaling: { type: 'dynamic', factor: 4 } }).rope.scaling).toEqual({ kind: 'none' });
-    expect(gguf({ 'qwen2.rope.scaling.type': 'linear', 'qwen2.rope.scaling.factor': 4 }).rope.scaling).toEqual({ kind: 'linear', factor: 4 });
+    expect(gguf({ 'qwen2.rope.scaling.type': 'linear', 'qwen2.rope.scaling.factor': 4 }).rope.scaling).toEqual({
+      kind: 'linear',
+      factor: 4,
+    });
     expect(gguf({ 'qwen2.rope.scale_linear': 2 }).rope.scaling).toEqual({ kind: 'linear', factor: 2 });
     expect(gguf({ 'qwen2.rope.scaling.type': 'none' }).rope.scaling).toEqual({ kind: 'none' });
   });
 
   test('YaRN as Qwen2.5 asks for it, from both kinds of file', () => {
-    const wanted = { kind: 'yarn', factor: 4, originalContext: 32768, betaFast: 32, betaSlow: 1, magnitude: 0.1 * Math.log(4) + 1, truncate: true };
-    const folder = hf({ max_position_embeddings: 32768, rope_scaling: { factor: 4, original_max_position_embeddings: 32768, type: 'yarn' } });
+    const wanted = {
+      kind: 'yarn',
+      factor: 4,
+      originalContext: 32768,
+      betaFast: 32,
+      betaSlow: 1,
+      magnitude: 0.1 * Math.log(4) + 1,
+      truncate: true,
+    };
+    const folder = hf({
+      max_position_embeddings: 32768,
+      rope_scaling: { factor: 4, original_max_position_embeddings: 32768, type: 'yarn' },
+    });
     expect(folder.rope.scaling).toEqual(wanted);
     expect(folder.contextWindow).toBe(131072);
-    const file = gguf({ 'qwen2.context_length': 131072, 'qwen2.rope.scaling.type': 'yarn', 'qwen2.rope.scaling.factor': 4, 'qwen2.rope.scaling.original_context_length': 32768 });
+    const file = gguf({
+      'qwen2.context_length': 131072,
+      'qwen2.rope.scaling.type': 'yarn',
+      'qwen2.rope.scaling.factor': 4,
+      'qwen2.rope.scaling.original_context_length': 32768,
+    });
     expect(file.rope.scaling).toEqual(wanted);
     expect(file.contextWindow).toBe(131072);
     // DeepSeek's: two coefficients that cancel.
-    expect(hf({ rope_scaling: { factor: 40, original_max_position_embeddings: 4096, type: 'yarn', mscale: 1, mscale_all_dim: 1 } }).rope.scaling).toMatchObject({ magnitude: 1 });
-    expect(hf({ rope_scaling: { factor: 4, type: 'yarn', attention_factor: 1.5 } }).rope.scaling).toMatchObject({ magnitude: 1.5, originalContext: 2048 });
+    expect(
+      hf({
+        rope_scaling: {
+          factor: 40,
+          original_max_position_embeddings: 4096,
+          type: 'yarn',
+          mscale: 1,
+          mscale_all_dim: 1,
+        },
+      }).rope.scaling,
+    ).toMatchObject({ magnitude: 1 });
+    expect(hf({ rope_scaling: { factor: 4, type: 'yarn', attention_factor: 1.5 } }).rope.scaling).toMatchObject({
+      magnitude: 1.5,
+      originalContext: 2048,
+    });
   });
 
   test('frequencies: unscaled, linear and by divisors', () => {
     const rope = { dimension: 8, base: 10000, style: 'half', scaling: { kind: 'none' } } as const;
-    const close = (found: Float64Array, wanted: number[]): void => found.forEach((value, i) => expect(value / wanted[i]!).toBeCloseTo(1, 12));
+    const close = (found: Float64Array, wanted: number[]): void =>
+      found.forEach((value, i) => expect(value / wanted[i]!).toBeCloseTo(1, 12));
     close(ropeSpec(rope).inverseFrequency, [1, 0.1, 0.01, 0.001]);
     close(ropeSpec({ ...rope, scaling: { kind: 'linear', factor: 2 } }).inverseFrequency, [0.5, 0.05, 0.005, 0.0005]);
     close(ropeSpec(rope, [1, 1, 4, 8]).inverseFrequency, [1, 0.1, 0.0025, 0.000125]);
@@ -91,8 +179,13 @@ describe('configuration', () => {
     expect(hf({ model_type: 'mistral', sliding_window: 7 }).slidingWindow).toEqual({ tokens: 7, layers: [true, true] });
     const qwen = { model_type: 'qwen2', sliding_window: 7 };
     expect(hf(qwen).slidingWindow).toBeUndefined();
-    expect(hf({ ...qwen, use_sliding_window: true, max_window_layers: 1 }).slidingWindow).toEqual({ tokens: 7, layers: [false, true] });
-    expect(hf({ ...qwen, use_sliding_window: true, layer_types: ['sliding_attention', 'full_attention'] }).slidingWindow).toEqual({ tokens: 7, layers: [true, false] });
+    expect(hf({ ...qwen, use_sliding_window: true, max_window_layers: 1 }).slidingWindow).toEqual({
+      tokens: 7,
+      layers: [false, true],
+    });
+    expect(
+      hf({ ...qwen, use_sliding_window: true, layer_types: ['sliding_attention', 'full_attention'] }).slidingWindow,
+    ).toEqual({ tokens: 7, layers: [true, false] });
   });
 
   test.each([
@@ -116,20 +209,62 @@ describe('configuration', () => {
   });
 
   test('whatever the values are: a sound configuration or a ModelError, at once', () => {
-    const value = fc.oneof(fc.integer(), fc.double(), fc.boolean(), fc.string(), fc.constant(null), fc.array(fc.integer(), { maxLength: 3 }), fc.constantFrom('yarn', 'llama3', 'linear', 'silu', 0, 1, 2, 64));
-    const scaling = fc.dictionary(fc.constantFrom('type', 'rope_type', 'factor', 'rope_theta', 'original_max_position_embeddings', 'low_freq_factor', 'beta_fast', 'mscale', 'mscale_all_dim', '__proto__'), value);
-    const names = [...Object.keys(LLAMA).slice(1), 'head_dim', 'num_key_value_heads', 'sliding_window', 'use_sliding_window', 'layer_types', 'rope_theta', 'partial_rotary_factor', 'hidden_act', 'tie_word_embeddings'];
+    const value = fc.oneof(
+      fc.integer(),
+      fc.double(),
+      fc.boolean(),
+      fc.string(),
+      fc.constant(null),
+      fc.array(fc.integer(), { maxLength: 3 }),
+      fc.constantFrom('yarn', 'llama3', 'linear', 'silu', 0, 1, 2, 64),
+    );
+    const scaling = fc.dictionary(
+      fc.constantFrom(
+        'type',
+        'rope_type',
+        'factor',
+        'rope_theta',
+        'original_max_position_embeddings',
+        'low_freq_factor',
+        'beta_fast',
+        'mscale',
+        'mscale_all_dim',
+        '__proto__',
+      ),
+      value,
+    );
+    const names = [
+      ...Object.keys(LLAMA).slice(1),
+      'head_dim',
+      'num_key_value_heads',
+      'sliding_window',
+      'use_sliding_window',
+      'layer_types',
+      'rope_theta',
+      'partial_rotary_factor',
+      'hidden_act',
+      'tie_word_embeddings',
+    ];
     fc.assert(
-      fc.property(fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 3 }), fc.option(scaling), (change, rope) => {
-        try {
-          const { rope: found, layers, heads, kvHeads } = hf({ ...change, ...(rope === null ? {} : { rope_scaling: rope }) });
-          expect(heads % kvHeads).toBe(0);
-          expect(layers).toBeLessThanOrEqual(512);
-          expect(ropeSpec(found).inverseFrequency.every((f) => f >= 0 && Number.isFinite(f))).toBe(true);
-        } catch (error) {
-          if (!(error instanceof ModelError)) throw error;
-        }
-      }),
+      fc.property(
+        fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 3 }),
+        fc.option(scaling),
+        (change, rope) => {
+          try {
+            const {
+              rope: found,
+              layers,
+              heads,
+              kvHeads,
+            } = hf({ ...change, ...(rope === null ? {} : { rope_scaling: rope }) });
+            expect(heads % kvHeads).toBe(0);
+            expect(layers).toBeLessThanOrEqual(512);
+            expect(ropeSpec(found).inverseFrequency.every((f) => f >= 0 && Number.isFinite(f))).toBe(true);
+          } catch (error) {
+            if (!(error instanceof ModelError)) throw error;
+          }
+        },
+      ),
       { numRuns: 3000 },
     );
   });
@@ -137,7 +272,10 @@ describe('configuration', () => {
   test('a GGUF without a key names the key', () => {
     const values = new Map(Object.entries(GGUF));
     values.delete('qwen2.block_count');
-    expect(problem(() => languageModelConfig({ kind: 'gguf', values }, NONE))).toMatchObject({ code: 'config', message: expect.stringContaining('qwen2.block_count') });
+    expect(problem(() => languageModelConfig({ kind: 'gguf', values }, NONE))).toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('qwen2.block_count'),
+    });
     expect(problem(() => gguf({ 'qwen2.attention.head_count': 2n ** 40n }))).toMatchObject({ code: 'config' });
     expect(problem(() => gguf({ 'qwen2.feed_forward_length': Int32Array.of(1, 2) }))).toMatchObject({ code: 'config' });
   });
@@ -150,18 +288,66 @@ describe('tensors', () => {
     const tensors = new Map(file.tensors);
     change(tensors);
     const { name, metadata, bytes, fingerprint } = file;
-    return { name, metadata, bytes, fingerprint, tensors, close: async () => {}, read: () => Promise.reject(new Error('was read')) };
+    return {
+      name,
+      metadata,
+      bytes,
+      fingerprint,
+      tensors,
+      close: async () => {},
+      read: () => Promise.reject(new Error('was read')),
+    };
   }
-  const info = (name: string, shape: readonly number[], format: WeightFormat = 'F32'): TensorInfo => ({ name, shape, format, bytes: weightBytes({ name, shape, format }) });
+  const info = (name: string, shape: readonly number[], format: WeightFormat = 'F32'): TensorInfo => ({
+    name,
+    shape,
+    format,
+    bytes: weightBytes({ name, shape, format }),
+  });
 
   test.each([
-    ['missing', (t: Map<string, TensorInfo>) => t.delete('blk.1.ffn_up.weight'), 'tensor-missing', /blk\.1\.ffn_up\.weight/],
-    ['missing embeddings', (t: Map<string, TensorInfo>) => t.delete('token_embd.weight'), 'tensor-missing', /token_embd\.weight/],
-    ['misshapen', (t: Map<string, TensorInfo>) => t.set('blk.0.attn_k.weight', info('blk.0.attn_k.weight', [64, 64])), 'tensor-shape', /blk\.0\.attn_k\.weight is \[64, 64\].*\[32, 64\]/],
-    ['transposed', (t: Map<string, TensorInfo>) => t.set('blk.0.ffn_down.weight', info('blk.0.ffn_down.weight', [96, 64])), 'tensor-shape', /ffn_down/],
-    ['a quantised norm', (t: Map<string, TensorInfo>) => t.set('output_norm.weight', info('output_norm.weight', [64], 'Q8_0')), 'tensor-type', /output_norm\.weight.*Q8_0/],
-    ['of another variant', (t: Map<string, TensorInfo>) => t.set('blk.0.attn_q_norm.weight', info('blk.0.attn_q_norm.weight', [32])), 'tensor-type', /attn_q_norm/],
-    ['of a layer too many', (t: Map<string, TensorInfo>) => t.set('blk.2.attn_norm.weight', info('blk.2.attn_norm.weight', [64])), 'tensor-type', /blk\.2/],
+    [
+      'missing',
+      (t: Map<string, TensorInfo>) => t.delete('blk.1.ffn_up.weight'),
+      'tensor-missing',
+      /blk\.1\.ffn_up\.weight/,
+    ],
+    [
+      'missing embeddings',
+      (t: Map<string, TensorInfo>) => t.delete('token_embd.weight'),
+      'tensor-missing',
+      /token_embd\.weight/,
+    ],
+    [
+      'misshapen',
+      (t: Map<string, TensorInfo>) => t.set('blk.0.attn_k.weight', info('blk.0.attn_k.weight', [64, 64])),
+      'tensor-shape',
+      /blk\.0\.attn_k\.weight is \[64, 64\].*\[32, 64\]/,
+    ],
+    [
+      'transposed',
+      (t: Map<string, TensorInfo>) => t.set('blk.0.ffn_down.weight', info('blk.0.ffn_down.weight', [96, 64])),
+      'tensor-shape',
+      /ffn_down/,
+    ],
+    [
+      'a quantised norm',
+      (t: Map<string, TensorInfo>) => t.set('output_norm.weight', info('output_norm.weight', [64], 'Q8_0')),
+      'tensor-type',
+      /output_norm\.weight.*Q8_0/,
+    ],
+    [
+      'of another variant',
+      (t: Map<string, TensorInfo>) => t.set('blk.0.attn_q_norm.weight', info('blk.0.attn_q_norm.weight', [32])),
+      'tensor-type',
+      /attn_q_norm/,
+    ],
+    [
+      'of a layer too many',
+      (t: Map<string, TensorInfo>) => t.set('blk.2.attn_norm.weight', info('blk.2.attn_norm.weight', [64])),
+      'tensor-type',
+      /blk\.2/,
+    ],
   ] as const)('%s: refused before anything is read', async (_what, change, code, message) => {
     const file = await changed(change);
     const found = loadModel(file, createReferenceBackend());
@@ -207,7 +393,13 @@ describe('the graph', () => {
       };
     }
     await logitsOf(model, [5], []);
-    expect(Object.fromEntries(counts)).toEqual({ embed: 1, linear: 3 * 3 + 1, gatedMlp: 3, ropeAppend: 3, attention: 3 });
+    expect(Object.fromEntries(counts)).toEqual({
+      embed: 1,
+      linear: 3 * 3 + 1,
+      gatedMlp: 3,
+      ropeAppend: 3,
+      attention: 3,
+    });
   });
 
   test('a weight that is no number shows in the logits', async () => {

@@ -9,7 +9,11 @@ import { createReferenceBackend } from '../reference/backend.ts';
 import { random } from '../support/random.ts';
 import { tinyUniPic } from '../support/tiny-unipic.ts';
 
-const sink: WeightWriter = { write: async () => {}, finish: () => Promise.reject(new Error('not asked for')), abort: () => {} };
+const sink: WeightWriter = {
+  write: async () => {},
+  finish: () => Promise.reject(new Error('not asked for')),
+  abort: () => {},
+};
 const info = (name: string, count: number): TensorInfo => ({ name, shape: [count], format: 'F32', bytes: 4 * count });
 
 async function digestOf(tensors: readonly Uint8Array[], chunk: number): Promise<string> {
@@ -47,7 +51,12 @@ describe('digest of weights', () => {
       return { file: file.fingerprint, digest: model.digest };
     };
     const plain = await load(tinyUniPic());
-    const trained = await load(tinyUniPic({ damage: (name, values) => void (name === 'mar.decoder_norm.weight' && values.forEach((value, i) => (values[i] = value * 1.01))) }));
+    const trained = await load(
+      tinyUniPic({
+        damage: (name, values) =>
+          void (name === 'mar.decoder_norm.weight' && values.forEach((value, i) => (values[i] = value * 1.01))),
+      }),
+    );
     expect(trained.digest).not.toBe(plain.digest);
     expect(await load(tinyUniPic())).toEqual(plain);
   });

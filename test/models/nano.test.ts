@@ -56,7 +56,9 @@ const { cases, seeing, painting } = JSON.parse(await readFile(new URL('parity.js
   seeing: readonly Seeing[];
   painting: readonly PaintingCase[];
 };
-const scenes = new Scenes((JSON.parse(await readFile(new URL('../../eval/nano.json', import.meta.url), 'utf8')) as { world: unknown }).world);
+const scenes = new Scenes(
+  (JSON.parse(await readFile(new URL('../../eval/nano.json', import.meta.url), 'utf8')) as { world: unknown }).world,
+);
 const pixels = (code: string): Float32Array => toPixels(scenes.render(decode(code)), SIZE, 'pad');
 /** Of a picture. */
 const SIZE = 32;
@@ -84,73 +86,99 @@ describe.each(await testBackends())('nano on $name', ({ name, create }) => {
 
   test.each(SLOW.test(name) ? [shortest] : cases)('$question', async ({ document, question, promptIds, greedyIds }) => {
     const template = tokenizer.facts.chatTemplate;
-    const text = renderChat(template!, [{ role: 'user', content: `${document}\n\n${question}` }], { addGenerationPrompt: true, bosToken: '', eosToken: '<|im_end|>' });
+    const text = renderChat(template!, [{ role: 'user', content: `${document}\n\n${question}` }], {
+      addGenerationPrompt: true,
+      bosToken: '',
+      eosToken: '<|im_end|>',
+    });
     expect([...tokenizer.encode(text)]).toEqual(promptIds);
     expect(await greedy(model.language, [...promptIds], greedyIds.length)).toEqual(greedyIds);
   });
 
-  test.each(SLOW.test(name) ? seeing.slice(0, 2) : seeing)('sees: $question', async ({ scene, promptIds, greedyIds }) => {
-    const { language, pictures } = model;
-    const { layers, kvHeads, headDim, vocabulary } = language.config;
-    const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
-    const ids = [...promptIds, ...greedyIds];
-    const sequence = new Sequence(new PageAllocator(pool), ids.length);
-    const ring = backend.ids(ids.length);
-    backend.writeIds(ring, 0, Int32Array.from(ids));
-    sequence.ensure(ids.length);
-    const at = ids.indexOf(pictures!.config.imageToken);
-    const logits = backend.scope(() => {
-      const visual = pictures!.see(pixels(scene), SIZE);
-      const end = at + visual.shape[0]!;
-      const rows = backend.stack([language.embed(ring, 0, at), visual, language.embed(ring, end, ids.length - end)]);
-      const hidden = language.forward(rows, sequence, 0, denseCausal(ids.length, ids.length));
-      return language.logits(backend.rows(hidden, promptIds.length - 1, greedyIds.length));
-    });
-    const values = await backend.download(logits);
-    const greedyFound = greedyIds.map((_, i) => {
-      const row = values.subarray(i * vocabulary, (i + 1) * vocabulary);
-      return row.indexOf(Math.max(...row));
-    });
-    expect(greedyFound).toEqual(greedyIds);
-    pool.free();
-    for (const tensor of [logits, ring]) backend.free(tensor);
-  });
+  test.each(SLOW.test(name) ? seeing.slice(0, 2) : seeing)(
+    'sees: $question',
+    async ({ scene, promptIds, greedyIds }) => {
+      const { language, pictures } = model;
+      const { layers, kvHeads, headDim, vocabulary } = language.config;
+      const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
+      const ids = [...promptIds, ...greedyIds];
+      const sequence = new Sequence(new PageAllocator(pool), ids.length);
+      const ring = backend.ids(ids.length);
+      backend.writeIds(ring, 0, Int32Array.from(ids));
+      sequence.ensure(ids.length);
+      const at = ids.indexOf(pictures!.config.imageToken);
+      const logits = backend.scope(() => {
+        const visual = pictures!.see(pixels(scene), SIZE);
+        const end = at + visual.shape[0]!;
+        const rows = backend.stack([language.embed(ring, 0, at), visual, language.embed(ring, end, ids.length - end)]);
+        const hidden = language.forward(rows, sequence, 0, denseCausal(ids.length, ids.length));
+        return language.logits(backend.rows(hidden, promptIds.length - 1, greedyIds.length));
+      });
+      const values = await backend.download(logits);
+      const greedyFound = greedyIds.map((_, i) => {
+        const row = values.subarray(i * vocabulary, (i + 1) * vocabulary);
+        return row.indexOf(Math.max(...row));
+      });
+      expect(greedyFound).toEqual(greedyIds);
+      pool.free();
+      for (const tensor of [logits, ring]) backend.free(tensor);
+    },
+  );
 
-  test.each(SLOW.test(name) ? painting.slice(0, 1) : painting)('paints: $text', async ({ text, scene, iterations, steps, guidance, order, noise, tokens, found }) => {
-    const { pictures } = model.pictures!.painting();
-    const decodeTokens = pictures.decode.bind(pictures);
-    let last: Float32Array | undefined;
-    Reflect.set(pictures, 'decode', (...args: Parameters<typeof decodeTokens>) => ((last = args[0].slice()), decodeTokens(...args)));
-    // A round has the first x of its tokens and a set for each step but the last; rows in the order of uncovering, where the painter's are in the picture's.
-    const beginnings = new Map<string, number>();
-    let used = 0;
-    const sources: Sources = {
-      order: () => Int32Array.from(order),
-      noise: (step, positions) => {
-        const each = positions.length * CHANNELS;
-        const round = positions.join();
-        const first = beginnings.get(round) ?? used;
-        if (!beginnings.has(round)) {
-          beginnings.set(round, first);
-          used += steps * each;
-        }
-        const rows = positions.toSorted((a, b) => order.indexOf(a) - order.indexOf(b));
-        return Float32Array.from([...positions].flatMap((position) => {
-          const at = first + (step === 'initial' ? 0 : step + 1) * each + rows.indexOf(position) * CHANNELS;
-          return noise.slice(at, at + CHANNELS);
-        }));
-      },
-    };
-    const painter = new Painter(model, tokenizer);
-    try {
-      const request = { prompt: text, size: SIZE, seed: 0, iterations, diffusionSteps: steps, guidance, ...(scene !== null && { source: { pixels: pixels(scene), size: SIZE } }) };
-      const [picture] = await painter.paint(request, sources);
-      expect(nmse(last ?? [], Float32Array.from(tokens))).toBeLessThan(name.startsWith('wasm') ? LATENTS.int8 : LATENTS.f32);
-      expect(scenes.read({ data: picture!.data, width: SIZE, height: SIZE })).toEqual(decode(found));
-      expect(used).toBe(noise.length);
-    } finally {
-      painter.free();
-      Reflect.deleteProperty(pictures, 'decode');
-    }
-  });
+  test.each(SLOW.test(name) ? painting.slice(0, 1) : painting)(
+    'paints: $text',
+    async ({ text, scene, iterations, steps, guidance, order, noise, tokens, found }) => {
+      const { pictures } = model.pictures!.painting();
+      const decodeTokens = pictures.decode.bind(pictures);
+      let last: Float32Array | undefined;
+      Reflect.set(
+        pictures,
+        'decode',
+        (...args: Parameters<typeof decodeTokens>) => ((last = args[0].slice()), decodeTokens(...args)),
+      );
+      // A round has the first x of its tokens and a set for each step but the last; rows in the order of uncovering, where the painter's are in the picture's.
+      const beginnings = new Map<string, number>();
+      let used = 0;
+      const sources: Sources = {
+        order: () => Int32Array.from(order),
+        noise: (step, positions) => {
+          const each = positions.length * CHANNELS;
+          const round = positions.join();
+          const first = beginnings.get(round) ?? used;
+          if (!beginnings.has(round)) {
+            beginnings.set(round, first);
+            used += steps * each;
+          }
+          const rows = positions.toSorted((a, b) => order.indexOf(a) - order.indexOf(b));
+          return Float32Array.from(
+            [...positions].flatMap((position) => {
+              const at = first + (step === 'initial' ? 0 : step + 1) * each + rows.indexOf(position) * CHANNELS;
+              return noise.slice(at, at + CHANNELS);
+            }),
+          );
+        },
+      };
+      const painter = new Painter(model, tokenizer);
+      try {
+        const request = {
+          prompt: text,
+          size: SIZE,
+          seed: 0,
+          iterations,
+          diffusionSteps: steps,
+          guidance,
+          ...(scene !== null && { source: { pixels: pixels(scene), size: SIZE } }),
+        };
+        const [picture] = await painter.paint(request, sources);
+        expect(nmse(last ?? [], Float32Array.from(tokens))).toBeLessThan(
+          name.startsWith('wasm') ? LATENTS.int8 : LATENTS.f32,
+        );
+        expect(scenes.read({ data: picture!.data, width: SIZE, height: SIZE })).toEqual(decode(found));
+        expect(used).toBe(noise.length);
+      } finally {
+        painter.free();
+        Reflect.deleteProperty(pictures, 'decode');
+      }
+    },
+  );
 });

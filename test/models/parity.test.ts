@@ -20,7 +20,16 @@ function picked(logits: Float32Array, { positions, prompt }: Expected): Float32A
 }
 
 test('the fixtures are of one upstream version', () => {
-  expect(all.map(({ name }) => name)).toEqual(['llama', 'llama-linear', 'llama-llama3', 'llama-yarn', 'mistral', 'qwen2', 'qwen3', 'qwen3-yarn']);
+  expect(all.map(({ name }) => name)).toEqual([
+    'llama',
+    'llama-linear',
+    'llama-llama3',
+    'llama-yarn',
+    'mistral',
+    'qwen2',
+    'qwen3',
+    'qwen3-yarn',
+  ]);
   for (const { expected } of all) expect(expected.upstream).toEqual({ transformers: '5.23.0', torch: '2.13.0' });
 });
 
@@ -37,7 +46,10 @@ describe.each(backends)('$name', ({ name: device, create }) => {
     const { expected, files, name } = it;
     const { prompt } = expected;
 
-    async function withModel(input: Parameters<typeof openModel>[0], body: (model: LanguageModel) => Promise<void>): Promise<void> {
+    async function withModel(
+      input: Parameters<typeof openModel>[0],
+      body: (model: LanguageModel) => Promise<void>,
+    ): Promise<void> {
       const file = await openModel(input);
       const model = (await loadModel(file, backend)).language;
       await file.close();
@@ -48,14 +60,34 @@ describe.each(backends)('$name', ({ name: device, create }) => {
       }
     }
 
-    test('Hugging Face folder: logits and greedy ids are upstream\'s', async () => {
+    test("Hugging Face folder: logits and greedy ids are upstream's", async () => {
       const before = backend.memory().weights;
       await withModel({ ...files }, async (model) => {
         const whole = await logitsOf(model, prompt, [prompt.length]);
-        expectNmse(picked(whole, expected), expected.logits, TOLERANCE.reduction, `${name} on ${device}: logits at once`);
-        expectNmse(await logitsOf(model, prompt, []), whole, TOLERANCE.reduction, `${name} on ${device}: one token at a time against at once`);
-        expectNmse(await logitsOf(model, prompt, [7, 24, 1, 3]), whole, TOLERANCE.reduction, `${name} on ${device}: in chunks against at once`);
-        expectNmse(await logitsOf(model, prompt, [33], 'f16'), whole, TOLERANCE.half, `${name} on ${device}: f16 pages`);
+        expectNmse(
+          picked(whole, expected),
+          expected.logits,
+          TOLERANCE.reduction,
+          `${name} on ${device}: logits at once`,
+        );
+        expectNmse(
+          await logitsOf(model, prompt, []),
+          whole,
+          TOLERANCE.reduction,
+          `${name} on ${device}: one token at a time against at once`,
+        );
+        expectNmse(
+          await logitsOf(model, prompt, [7, 24, 1, 3]),
+          whole,
+          TOLERANCE.reduction,
+          `${name} on ${device}: in chunks against at once`,
+        );
+        expectNmse(
+          await logitsOf(model, prompt, [33], 'f16'),
+          whole,
+          TOLERANCE.half,
+          `${name} on ${device}: f16 pages`,
+        );
         expect(await greedy(model, prompt, expected.greedy.length)).toEqual(expected.greedy);
       });
       expect(backend.memory().weights).toBe(before);
@@ -64,7 +96,12 @@ describe.each(backends)('$name', ({ name: device, create }) => {
     test('the same as GGUF', async () => {
       await withModel(toGguf(it), async (model) => {
         const whole = await logitsOf(model, prompt, [prompt.length]);
-        expectNmse(picked(whole, expected), expected.logits, TOLERANCE.reduction, `${name}.gguf on ${device}: logits at once`);
+        expectNmse(
+          picked(whole, expected),
+          expected.logits,
+          TOLERANCE.reduction,
+          `${name}.gguf on ${device}: logits at once`,
+        );
         expect(await greedy(model, prompt, expected.greedy.length)).toEqual(expected.greedy);
       });
     });

@@ -76,7 +76,9 @@ for (const { name, create } of await testBackends()) {
             asked.push(layer);
             expect(q.shape).toEqual([40, 64]);
             const ranges = denseCausal(40, 40);
-            return wait ? backend.download(q).then((read) => (expect(read.every(Number.isFinite)).toBe(true), ranges)) : ranges;
+            return wait
+              ? backend.download(q).then((read) => (expect(read.every(Number.isFinite)).toBe(true), ranges))
+              : ranges;
           },
         };
         expect(await values(await model.language.forwardPlanned(x, sequence, 0, plan))).toEqual(wanted);
@@ -88,8 +90,18 @@ for (const { name, create } of await testBackends()) {
 
     test('each layer has the ranges that it was given', async () => {
       const { sequence, x, end } = begin(40);
-      const own: Ranges = { queryBlock: 1, shared: true, causal: true, offsets: Uint32Array.from({ length: 41 }, (_, i) => i), runs: Uint32Array.from({ length: 80 }, (_, i) => (i + (i % 2)) >> 1) };
-      const found = await values(await model.language.forwardPlanned(x, sequence, 0, { ranges: (layer) => (layer === 1 ? own : denseCausal(40, 40)) }));
+      const own: Ranges = {
+        queryBlock: 1,
+        shared: true,
+        causal: true,
+        offsets: Uint32Array.from({ length: 41 }, (_, i) => i),
+        runs: Uint32Array.from({ length: 80 }, (_, i) => (i + (i % 2)) >> 1),
+      };
+      const found = await values(
+        await model.language.forwardPlanned(x, sequence, 0, {
+          ranges: (layer) => (layer === 1 ? own : denseCausal(40, 40)),
+        }),
+      );
       end();
       const [dense, narrow] = [await atOnce(denseCausal(40, 40), 40), await atOnce(own, 40)];
       expect(found).not.toEqual(dense);
@@ -100,13 +112,17 @@ for (const { name, create } of await testBackends()) {
 
     test('two at a time do not disturb each other', async () => {
       const wanted = [await atOnce(denseCausal(40, 40), 40), await atOnce(denseCausal(7, 7), 7)];
-      const found = await Promise.all([40, 7].map(async (count) => {
-        const { sequence, x, end } = begin(count);
-        const hidden = await model.language.forwardPlanned(x, sequence, 0, { ranges: async () => (await later(), denseCausal(count, count)) });
-        const read = await values(hidden);
-        end();
-        return read;
-      }));
+      const found = await Promise.all(
+        [40, 7].map(async (count) => {
+          const { sequence, x, end } = begin(count);
+          const hidden = await model.language.forwardPlanned(x, sequence, 0, {
+            ranges: async () => (await later(), denseCausal(count, count)),
+          });
+          const read = await values(hidden);
+          end();
+          return read;
+        }),
+      );
       expect(found).toEqual(wanted);
     });
 
@@ -126,7 +142,9 @@ for (const { name, create } of await testBackends()) {
       ];
       for (const ranges of fails) {
         const { sequence, x, end } = begin(9);
-        await expect(model.language.forwardPlanned(x, sequence, 0, { ranges })).rejects.toThrow(/no plan|offsets|ranges/);
+        await expect(model.language.forwardPlanned(x, sequence, 0, { ranges })).rejects.toThrow(
+          /no plan|offsets|ranges/,
+        );
         end();
         const after = await settled();
         expect([after.kv, after.activations]).toEqual([before.kv, before.activations]);

@@ -5,5 +5,6 @@ import { openWasmBackend, TEST_BUILDS } from '../support/wasm.ts';
 
 const trained = await trainedModels();
 for (const build of TEST_BUILDS) {
-  for (const threads of build.endsWith('-threads') ? [1, 2] : [1]) precision(`${build}, ${threads}`, () => openWasmBackend(build, threads), trained);
+  for (const threads of build.endsWith('-threads') ? [1, 2] : [1])
+    precision(`${build}, ${threads}`, () => openWasmBackend(build, threads), trained);
 }

@@ -43,9 +43,24 @@ interface Facts {
   readonly edit: Task & { readonly instruction: string };
   readonly head: { readonly step: number };
   readonly chain: Readonly<
-    Record<string, { readonly maxBeta: number; readonly steps: number; readonly prediction: 'eps' | 'v'; readonly guidance: number; readonly temperature: number; readonly after: readonly number[] }>
+    Record<
+      string,
+      {
+        readonly maxBeta: number;
+        readonly steps: number;
+        readonly prediction: 'eps' | 'v';
+        readonly guidance: number;
+        readonly temperature: number;
+        readonly after: readonly number[];
+      }
+    >
   >;
-  readonly see: { readonly size: number; readonly routes: Readonly<Record<'mar' | 'siglip', { readonly ids: readonly number[]; readonly greedy: readonly number[] }>> };
+  readonly see: {
+    readonly size: number;
+    readonly routes: Readonly<
+      Record<'mar' | 'siglip', { readonly ids: readonly number[]; readonly greedy: readonly number[] }>
+    >;
+  };
 }
 
 const FOLDER = new URL('../fixtures/unipic/', import.meta.url);
@@ -83,18 +98,25 @@ describe('without a device', () => {
   const { chain, schedule } = facts;
 
   test('spaced steps', () => {
-    for (const [count, steps] of Object.entries(schedule.spaced)) expect(spacedSteps(1000, Number(count))).toEqual(steps);
+    for (const [count, steps] of Object.entries(schedule.spaced))
+      expect(spacedSteps(1000, Number(count))).toEqual(steps);
   });
 
   test.each([...tensors.keys()].filter((name) => name.startsWith('schedule.')))('%s', (name) => {
     const [, maxBeta, steps] = /^schedule\.(.+)\.(\d+)$/.exec(name)!;
-    const found = diffusionSchedule({ width: 1, blocks: 1, trainSteps: 1000, maxBeta: Number(maxBeta), prediction: 'eps' }, Number(steps), 1).toReversed();
+    const found = diffusionSchedule(
+      { width: 1, blocks: 1, trainSteps: 1000, maxBeta: Number(maxBeta), prediction: 'eps' },
+      Number(steps),
+      1,
+    ).toReversed();
     found.forEach(({ time, spec }, i) => {
       const { alpha, sigma, x0FromX, x0FromEps, meanFromX0, meanFromX, lowLogVariance, highLogVariance } = spec;
       const row = part(name, i);
-      [time, alpha, sigma, x0FromX, x0FromEps, meanFromX0, meanFromX, lowLogVariance, highLogVariance].forEach((value, column) => {
-        expect(Math.abs(value - row[column]!)).toBeLessThanOrEqual(1e-6 * Math.max(1e-6, Math.abs(row[column]!)));
-      });
+      [time, alpha, sigma, x0FromX, x0FromEps, meanFromX0, meanFromX, lowLogVariance, highLogVariance].forEach(
+        (value, column) => {
+          expect(Math.abs(value - row[column]!)).toBeLessThanOrEqual(1e-6 * Math.max(1e-6, Math.abs(row[column]!)));
+        },
+      );
     });
     expect(Object.keys(chain)).toEqual(['eps', 'v', 'single']);
   });
@@ -106,7 +128,8 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
   let recording: Recorder;
   let model: Model;
   let tokenizer: Tokenizer;
-  const compare = (found: Float32Array | undefined, values: Float32Array, what: string): void => expectNmse(found ?? [], values, allowed, what);
+  const compare = (found: Float32Array | undefined, values: Float32Array, what: string): void =>
+    expectNmse(found ?? [], values, allowed, what);
 
   beforeAll(async () => {
     backend = await create();
@@ -124,18 +147,34 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
   /** Runs a painter with the fixtures' order and noise; what it decoded, round by round, and the picture. */
   async function painted(task: 'paint' | 'edit'): Promise<{ tokens: Float32Array[]; data: Uint8ClampedArray }> {
     recording.reset();
-    const { prompt, instruction, grid, iterations, diffusionSteps, guidance, temperature } = { ...facts.paint, ...facts.edit, ...facts[task] } as typeof facts.paint & typeof facts.edit;
+    const { prompt, instruction, grid, iterations, diffusionSteps, guidance, temperature } = {
+      ...facts.paint,
+      ...facts.edit,
+      ...facts[task],
+    } as typeof facts.paint & typeof facts.edit;
     const size = 4 * grid;
     const { pictures } = model.pictures!.painting();
     const decode = pictures.decode.bind(pictures);
     const tokens: Float32Array[] = [];
-    Reflect.set(pictures, 'decode', (...args: Parameters<PictureDecoder['decode']>) => (tokens.push(args[0].slice()), decode(...args)));
+    Reflect.set(
+      pictures,
+      'decode',
+      (...args: Parameters<PictureDecoder['decode']>) => (tokens.push(args[0].slice()), decode(...args)),
+    );
     const painter = new Painter(model, tokenizer);
     try {
       const [picture] = await painter.paint(
         {
-          size, iterations: iterations.length, diffusionSteps, guidance, temperature, seed: 0, onPreview: () => {},
-          ...(task === 'paint' ? { prompt } : { prompt: instruction, source: { pixels: toPixels('edit.source'), size } }),
+          size,
+          iterations: iterations.length,
+          diffusionSteps,
+          guidance,
+          temperature,
+          seed: 0,
+          onPreview: () => {},
+          ...(task === 'paint'
+            ? { prompt }
+            : { prompt: instruction, source: { pixels: toPixels('edit.source'), size } }),
         },
         injected(task, facts[task]),
       );
@@ -148,10 +187,19 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
 
   test('positions of other grids', () => {
     if (name !== 'reference') return;
-    const native = (kind: string, fixed: number): Float32Array => wanted(`positions.${kind}.6`).values.subarray(fixed * 160);
+    const native = (kind: string, fixed: number): Float32Array =>
+      wanted(`positions.${kind}.6`).values.subarray(fixed * 160);
     for (const grid of [4, 6, 8]) {
-      for (const [kind, fixed] of [['encoder', BUFFERS], ['decoder', BUFFERS], ['diffusion', 0]] as const) {
-        compare(interpolateGrid(native(kind, fixed), 6, grid, 160), wanted(`positions.${kind}.${grid}`).values.subarray(fixed * 160), `${kind} at ${grid}`);
+      for (const [kind, fixed] of [
+        ['encoder', BUFFERS],
+        ['decoder', BUFFERS],
+        ['diffusion', 0],
+      ] as const) {
+        compare(
+          interpolateGrid(native(kind, fixed), 6, grid, 160),
+          wanted(`positions.${kind}.${grid}`).values.subarray(fixed * 160),
+          `${kind} at ${grid}`,
+        );
       }
     }
   });
@@ -159,30 +207,56 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
   test('painting: every stage of two rounds, the tokens of four, the picture', async () => {
     const { tokens, data } = await painted('paint');
     const { iterations } = facts.paint;
-    expect([...tokenizer.encode(`<|im_start|>user\nGenerate an image: ${facts.paint.prompt}<|im_end|>\n<|im_start|>assistant\n`)]).toEqual(facts.paint.ids[0]);
-    const each = async (key: string, body: (round: number, row: number) => string, rows: number, skip = 0): Promise<void> => {
+    expect([
+      ...tokenizer.encode(
+        `<|im_start|>user\nGenerate an image: ${facts.paint.prompt}<|im_end|>\n<|im_start|>assistant\n`,
+      ),
+    ]).toEqual(facts.paint.ids[0]);
+    const each = async (
+      key: string,
+      body: (round: number, row: number) => string,
+      rows: number,
+      skip = 0,
+    ): Promise<void> => {
       const found = await recording.of(key);
-      for (let round = 0; round < 2; round++) for (let row = 0; row < rows; row++) compare(found[skip + round * rows + row], rows === 1 ? wanted(body(round, row)).values : part(body(round, row), row), body(round, row));
+      for (let round = 0; round < 2; round++)
+        for (let row = 0; row < rows; row++)
+          compare(
+            found[skip + round * rows + row],
+            rows === 1 ? wanted(body(round, row)).values : part(body(round, row), row),
+            body(round, row),
+          );
     };
     await each('mar.z_proj_ln.weight', (s) => `paint.${s}.z_proj_ln`, 1);
-    for (let block = 0; block < 2; block++) await each(`mar.encoder_blocks.${block}.mlp.fc2.weight`, (s) => `paint.${s}.encoder.${block}`, 1);
+    for (let block = 0; block < 2; block++)
+      await each(`mar.encoder_blocks.${block}.mlp.fc2.weight`, (s) => `paint.${s}.encoder.${block}`, 1);
     await each('mar.encoder_norm.weight', (s) => `paint.${s}.x_enc`, 1);
     // Two prompts go through the language model first.
-    for (let layer = 0; layer < 3; layer++) await each(`blk.${layer}.ffn_down.weight`, (s) => `paint.${s}.language.${layer}`, 2, 2);
-    for (let block = 0; block < 2; block++) await each(`mar.decoder_blocks.${block}.mlp.fc2.weight`, (s) => `paint.${s}.decoder.${block}`, 2);
+    for (let layer = 0; layer < 3; layer++)
+      await each(`blk.${layer}.ffn_down.weight`, (s) => `paint.${s}.language.${layer}`, 2, 2);
+    for (let block = 0; block < 2; block++)
+      await each(`mar.decoder_blocks.${block}.mlp.fc2.weight`, (s) => `paint.${s}.decoder.${block}`, 2);
     tokens.forEach((found, s) => compare(found, wanted(`paint.${s}.tokens`).values, `tokens after round ${s}`));
     expect(tokens).toHaveLength(iterations.length);
-    const off = wanted('paint.picture').values.filter((value, i) => Math.abs(value - data[Math.floor(i / 3) * 4 + (i % 3)]!) > (name === 'reference' ? 0 : 1));
+    const off = wanted('paint.picture').values.filter(
+      (value, i) => Math.abs(value - data[Math.floor(i / 3) * 4 + (i % 3)]!) > (name === 'reference' ? 0 : 1),
+    );
     expect(off).toHaveLength(0);
   });
 
   test("painting: the image tokenizer's decoder, level by level", async () => {
     // Of four decodings the last.
-    const last = async (weight: string): Promise<Float32Array | undefined> => (await recording.of(`vae.decoder.${weight}.weight`)).at(-1);
-    compare((await recording.of('vae.post_quant_conv.weight')).at(-1), wanted('vae.decoder.post_quant_conv').values, 'post_quant_conv');
+    const last = async (weight: string): Promise<Float32Array | undefined> =>
+      (await recording.of(`vae.decoder.${weight}.weight`)).at(-1);
+    compare(
+      (await recording.of('vae.post_quant_conv.weight')).at(-1),
+      wanted('vae.decoder.post_quant_conv').values,
+      'post_quant_conv',
+    );
     compare(await last('conv_in'), wanted('vae.decoder.conv_in').values, 'conv_in');
     compare(await last('mid.block_2.conv2'), wanted('vae.decoder.mid').values, 'mid');
-    for (const level of [2, 1]) compare(await last(`up.${level}.upsample.conv`), wanted(`vae.decoder.up.${level}`).values, `up.${level}`);
+    for (const level of [2, 1])
+      compare(await last(`up.${level}.upsample.conv`), wanted(`vae.decoder.up.${level}`).values, `up.${level}`);
     compare(await last('up.0.block.1.conv2'), wanted('vae.decoder.up.0').values, 'up.0');
     compare(await last('conv_out'), wanted('vae.decoder.pixels').values, 'pixels');
   });
@@ -209,7 +283,15 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     sequence.ensure(ids.length + count);
     const states = backend.scope(() => {
       language.forward(language.embed(ring, 0, ids.length), sequence, 0, denseCausal(ids.length, ids.length));
-      return backend.norm(language.forward(backend.upload(rows, [count, hidden]), sequence, ids.length, denseCausal(count, ids.length + count)), language.finalNorm);
+      return backend.norm(
+        language.forward(
+          backend.upload(rows, [count, hidden]),
+          sequence,
+          ids.length,
+          denseCausal(count, ids.length + count),
+        ),
+        language.finalNorm,
+      );
     });
     const out = await backend.download(states);
     backend.free(states);
@@ -223,7 +305,11 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     const { head } = model.pictures!.painting();
     const out = backend.scope(() => {
       const time = head.times([facts.head.step]);
-      return head.predict(backend.upload(wanted('head.x').values, [6, C]), time, head.condition(backend.upload(wanted('head.z').values, [6, 160])));
+      return head.predict(
+        backend.upload(wanted('head.x').values, [6, C]),
+        time,
+        head.condition(backend.upload(wanted('head.z').values, [6, 160])),
+      );
     });
     // One step for all rows.
     compare((await recording.of('mar.diffloss.net.time_embed.mlp.2.weight'))[0], part('head.time', 0), 'time');
@@ -238,11 +324,31 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     recording.reset();
     const { maxBeta, steps, prediction, guidance, temperature, after } = facts.chain[kind]!;
     const { diffusion } = model.pictures!.config;
-    const denoiser = new Denoiser(recording.backend, model.pictures!.painting().head, diffusionSchedule({ ...diffusion, maxBeta, prediction }, steps, temperature));
+    const denoiser = new Denoiser(
+      recording.backend,
+      model.pictures!.painting().head,
+      diffusionSchedule({ ...diffusion, maxBeta, prediction }, steps, temperature),
+    );
     const guided = kind !== 'single';
-    const conditions = backend.upload(guided ? wanted('chain.z').values : part('chain.z', 0).slice(), [guided ? 12 : 6, 160]);
-    const sources: Sources = { order: () => new Int32Array(0), noise: (step) => (step === 'initial' ? wanted('chain.initial').values : part('chain.noise', step)) };
-    await denoiser.run({ conditions, positions: Int32Array.of(0, 1, 2, 3, 4, 5), tokens: 6, channels: C, sources, guidance: guided ? guidance : undefined }, noPause);
+    const conditions = backend.upload(guided ? wanted('chain.z').values : part('chain.z', 0).slice(), [
+      guided ? 12 : 6,
+      160,
+    ]);
+    const sources: Sources = {
+      order: () => new Int32Array(0),
+      noise: (step) => (step === 'initial' ? wanted('chain.initial').values : part('chain.noise', step)),
+    };
+    await denoiser.run(
+      {
+        conditions,
+        positions: Int32Array.of(0, 1, 2, 3, 4, 5),
+        tokens: 6,
+        channels: C,
+        sources,
+        guidance: guided ? guidance : undefined,
+      },
+      noPause,
+    );
     const found = await recording.of('denoise');
     expect(found).toHaveLength(steps);
     after.forEach((step, i) => compare(found[step - 1], part(`chain.${kind}`, i), `${kind} after ${step} steps`));
@@ -256,19 +362,35 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     const { ids, greedy } = routes[route];
     const visual = backend.scope(() => model.pictures!.see(wanted('see.pixels').values, size, route));
     const count = visual.shape[0]!;
-    const one = async (weight: string): Promise<Float32Array | undefined> => (await recording.of(`${weight}.weight`))[0];
+    const one = async (weight: string): Promise<Float32Array | undefined> =>
+      (await recording.of(`${weight}.weight`))[0];
     if (route === 'mar') {
       compare(await one('vae.encoder.conv_in'), wanted('vae.encoder.conv_in').values, 'conv_in');
-      for (const level of [0, 1]) compare(await one(`vae.encoder.down.${level}.downsample.conv`), wanted(`vae.encoder.down.${level}`).values, `down.${level}`);
+      for (const level of [0, 1])
+        compare(
+          await one(`vae.encoder.down.${level}.downsample.conv`),
+          wanted(`vae.encoder.down.${level}`).values,
+          `down.${level}`,
+        );
       compare(await one('vae.encoder.mid.block_2.conv2'), wanted('vae.encoder.mid').values, 'mid');
       compare(await one('vae.quant_conv'), wanted('vae.encoder.moments').values, 'moments');
       compare((await recording.of('standardise.weight'))[0], wanted('see.mar.tokens').values, 'tokens');
       compare(await one('mar.z_proj_ln'), wanted('see.mar.z_proj_ln').values, 'z_proj_ln');
-      for (const block of [0, 1]) compare(await one(`mar.encoder_blocks.${block}.mlp.fc2`), wanted(`see.mar.encoder.${block}`).values, `encoder.${block}`);
+      for (const block of [0, 1])
+        compare(
+          await one(`mar.encoder_blocks.${block}.mlp.fc2`),
+          wanted(`see.mar.encoder.${block}`).values,
+          `encoder.${block}`,
+        );
       compare(await one('mar.encoder_norm'), wanted('see.mar.x_enc').values, 'x_enc');
     } else {
       compare(await one('siglip2.embeddings.patch_embedding'), wanted('see.siglip.embeddings').values, 'embeddings');
-      for (const layer of [0, 1]) compare(await one(`siglip2.encoder.layers.${layer}.mlp.fc2`), wanted(`see.siglip.layer.${layer}`).values, `layer ${layer}`);
+      for (const layer of [0, 1])
+        compare(
+          await one(`siglip2.encoder.layers.${layer}.mlp.fc2`),
+          wanted(`see.siglip.layer.${layer}`).values,
+          `layer ${layer}`,
+        );
       compare(await one('siglip2.post_layernorm'), wanted('see.siglip.output').values, 'output');
     }
     compare(await backend.download(visual), wanted(`see.${route}.visual`).values, 'visual tokens');
@@ -282,7 +404,8 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     backend.writeIds(ring, 0, Int32Array.from([...ids, ...greedy]));
     sequence.ensure(total);
     const at = ids.indexOf(model.pictures!.config.imageToken);
-    const forward = (x: ReturnType<Backend['rows']>, start: number): typeof x => language.forward(x, sequence, start, denseCausal(x.shape[0]!, start + x.shape[0]!));
+    const forward = (x: ReturnType<Backend['rows']>, start: number): typeof x =>
+      language.forward(x, sequence, start, denseCausal(x.shape[0]!, start + x.shape[0]!));
     const logits = backend.scope(() => {
       forward(language.embed(ring, 0, at), 0);
       forward(visual, at);
@@ -309,7 +432,10 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
   });
 });
 
-describe.each([['F16', ['F16', 'F16']], ['Q8_0', ['Q8_0', 'F16']]] as const)('weights in %s', (_name, [format, otherwise]) => {
+describe.each([
+  ['F16', ['F16', 'F16']],
+  ['Q8_0', ['Q8_0', 'F16']],
+] as const)('weights in %s', (_name, [format, otherwise]) => {
   test('stages point the same way', async () => {
     const { create, name } = (await testBackends()).find(({ name }) => name === 'wasm simd')!;
     const backend = await create();
@@ -317,7 +443,8 @@ describe.each([['F16', ['F16', 'F16']], ['Q8_0', ['Q8_0', 'F16']]] as const)('we
     const tensors: GgufWriterTensor[] = [];
     await file.read((info) => {
       const inner = hostWriter(info, (values) => {
-        const matrix = info.shape.length === 2 && !/pos_embed|fake_latent|mask_token|position_embedding/.test(info.name);
+        const matrix =
+          info.shape.length === 2 && !/pos_embed|fake_latent|mask_token|position_embedding/.test(info.name);
         const to: WeightFormat = matrix ? (info.shape[1]! % 32 === 0 ? format : otherwise) : 'F32';
         tensors.push({ name: info.name, shape: info.shape, format: to, data: quantise(to, values) });
       });
@@ -329,7 +456,11 @@ describe.each([['F16', ['F16', 'F16']], ['Q8_0', ['Q8_0', 'F16']]] as const)('we
     const results = backend.scope(() => [
       model.pictures!.see(wanted('see.pixels').values, 32, 'mar'),
       model.pictures!.see(wanted('see.pixels').values, 32, 'siglip'),
-      head.predict(backend.upload(wanted('head.x').values, [6, C]), head.times([facts.head.step]), head.condition(backend.upload(wanted('head.z').values, [6, 160]))),
+      head.predict(
+        backend.upload(wanted('head.x').values, [6, C]),
+        head.times([facts.head.step]),
+        head.condition(backend.upload(wanted('head.z').values, [6, 160])),
+      ),
     ]);
     for (const [i, key] of ['see.mar.visual', 'see.siglip.visual', 'head.out'].entries()) {
       const [found, expected] = [await backend.download(results[i]!), wanted(key).values];

@@ -13,7 +13,11 @@ import { random } from '../support/random.ts';
 import { TINY, TINY_PATCH, tinyUniPic, type TinyUniPicOptions } from '../support/tiny-unipic.ts';
 import { expectClose, expectSame } from '../support/tolerance.ts';
 
-async function load(options: TinyUniPicOptions = {}, settings: LoadOptions = {}, backend: Backend = createReferenceBackend()): Promise<Model> {
+async function load(
+  options: TinyUniPicOptions = {},
+  settings: LoadOptions = {},
+  backend: Backend = createReferenceBackend(),
+): Promise<Model> {
   return loadModel(await openModel(tinyUniPic(options)), backend, settings);
 }
 
@@ -34,7 +38,13 @@ describe('files', () => {
   test('a whole one can see, paint and edit; its language model speaks', async () => {
     const model = await load({ tokenizer: 'kl', siglip: true });
     expect(model.pictures?.capabilities).toEqual({ see: true, paint: true, edit: true, missing: [] });
-    expect(model.pictures?.config).toMatchObject({ imageToken: 259, sizes: [16, 32], defaultSize: 16, patch: 4, diffusion: { maxBeta: expect.closeTo(0.2, 6), prediction: 'v' } });
+    expect(model.pictures?.config).toMatchObject({
+      imageToken: 259,
+      sizes: [16, 32],
+      defaultSize: 16,
+      patch: 4,
+      diffusion: { maxBeta: expect.closeTo(0.2, 6), prediction: 'v' },
+    });
     expect(await logitsOf(model.language, [1, 2], [2])).toHaveLength(2 * 260);
     expect(model.pictures!.visualTokens(16)).toBe(16 + 3);
     expect(model.pictures!.visualTokens(32)).toBe(64 + 3);
@@ -44,7 +54,11 @@ describe('files', () => {
   });
 
   test.each([
-    [/^mar\.diffloss\./, { see: true, paint: false, edit: false }, /cannot paint: the file does not have the diffusion head/],
+    [
+      /^mar\.diffloss\./,
+      { see: true, paint: false, edit: false },
+      /cannot paint: the file does not have the diffusion head/,
+    ],
     [/^vae\.encoder\./, { see: false, paint: true, edit: false }, /cannot see pictures: .*image tokenizer's encoder/],
     [/^vae\./, { see: false, paint: false, edit: false }, /encoder \(vae\.encoder\)[^;]*\n.*decoder \(vae\.decoder\)/],
     [/^proj_out\./, { see: true, paint: false, edit: false }, /proj_out/],
@@ -67,17 +81,42 @@ describe('files', () => {
   });
 
   test.each([
-    ['a tensor of a part is missing', { without: /^mar\.encoder_blocks\.1\.mlp\.fc1\.bias$/ }, 'tensor-missing', /fc1\.bias/],
+    [
+      'a tensor of a part is missing',
+      { without: /^mar\.encoder_blocks\.1\.mlp\.fc1\.bias$/ },
+      'tensor-missing',
+      /fc1\.bias/,
+    ],
     ['another width', { metadata: { 'unipic.diffusion.width': 64 } }, 'tensor-shape', /mar\.diffloss/],
-    ['a block too many', { metadata: { 'unipic.mar.decoder_block_count': 1 } }, 'tensor-type', /mar\.decoder_blocks\.1/],
+    [
+      'a block too many',
+      { metadata: { 'unipic.mar.decoder_block_count': 1 } },
+      'tensor-type',
+      /mar\.decoder_blocks\.1/,
+    ],
     ['other tables of positions', { metadata: { 'unipic.mar.grid': 5 } }, 'tensor-shape', /pos_embed/],
     ['no picture sizes', { metadata: { 'unipic.image_sizes': new Uint32Array(0) } }, 'config', /image_sizes/],
-    ['a size that is no multiple', { metadata: { 'unipic.image_sizes': Uint32Array.of(18) } }, 'config', /18.*multiple of the patch size, 4/],
-    ['a giant picture', { metadata: { 'unipic.image_sizes': Uint32Array.of(16, 4_000_000_000) } }, 'config', /4000000000/],
+    [
+      'a size that is no multiple',
+      { metadata: { 'unipic.image_sizes': Uint32Array.of(18) } },
+      'config',
+      /18.*multiple of the patch size, 4/,
+    ],
+    [
+      'a giant picture',
+      { metadata: { 'unipic.image_sizes': Uint32Array.of(16, 4_000_000_000) } },
+      'config',
+      /4000000000/,
+    ],
     ['sizes that fall', { metadata: { 'unipic.image_sizes': Uint32Array.of(32, 16) } }, 'config', /ascend/],
     ['a beta of 2', { metadata: { 'unipic.diffusion.max_beta': { type: 'f32', value: 2 } } }, 'config', /max_beta/],
     ['an unknown prediction', { metadata: { 'unipic.diffusion.prediction': 'x0' } }, 'config', /x0.*eps or v/],
-    ['a deviation of 0', { metadata: { 'unipic.vae.latent_std': Float32Array.of(0, 1, 1, 1) } }, 'config', /latent_std/],
+    [
+      'a deviation of 0',
+      { metadata: { 'unipic.vae.latent_std': Float32Array.of(0, 1, 1, 1) } },
+      'config',
+      /latent_std/,
+    ],
     ['too few means', { metadata: { 'unipic.vae.latent_mean': Float32Array.of(0) } }, 'config', /latent_mean/],
     ['a placeholder beyond the vocabulary', { metadata: { 'unipic.image_token_id': 260 } }, 'config', /260/],
     ['a template without its place', { metadata: { 'unipic.template.paint': 'paint' } }, 'config', /\{prompt\}/],
@@ -85,7 +124,11 @@ describe('files', () => {
     ['heads that do not divide', { metadata: { 'unipic.mar.head_count': 3 } }, 'config', /head_count/],
   ] as const)('%s: refused', async (_what, options: TinyUniPicOptions, code, message) => {
     const backend = createReferenceBackend();
-    await expect(load(options, {}, backend)).rejects.toMatchObject({ name: 'ModelError', code, message: expect.stringMatching(message) });
+    await expect(load(options, {}, backend)).rejects.toMatchObject({
+      name: 'ModelError',
+      code,
+      message: expect.stringMatching(message),
+    });
     expect(backend.memory().allocations).toBe(0);
   });
 });
@@ -102,7 +145,9 @@ describe('seeing', () => {
     expectSame(await backend.download(visual), atOnce, route);
     expect(pauses).toBeGreaterThan(1);
     held.free();
-    await expect(paced(model.pictures!.seeing(noise(16), 16, held, route), () => Promise.reject(new Error('stop')))).rejects.toThrow('stop');
+    await expect(
+      paced(model.pictures!.seeing(noise(16), 16, held, route), () => Promise.reject(new Error('stop'))),
+    ).rejects.toThrow('stop');
     held.free();
     expect(backend.memory().allocations).toBe(before);
   });
@@ -113,7 +158,8 @@ describe('seeing', () => {
     b[0] = -b[0]!;
     const [x, y] = [await seen(model, a, 16), await seen(model, b, 16)];
     expect(x).toHaveLength((16 + TINY.buffers) * 64);
-    for (let row = 0; row < 16 + TINY.buffers; row++) expect(x.subarray(row * 64, row * 64 + 64)).not.toEqual(y.subarray(row * 64, row * 64 + 64));
+    for (let row = 0; row < 16 + TINY.buffers; row++)
+      expect(x.subarray(row * 64, row * 64 + 64)).not.toEqual(y.subarray(row * 64, row * 64 + 64));
     expect(await seen(model, noise(32), 32)).toHaveLength((64 + TINY.buffers) * 64);
   });
 
@@ -161,9 +207,18 @@ describe('positions and patches', () => {
     const doubled = interpolateGrid(plane, 4, 8, 2);
     // Pixel centres: row y of 8 lies at y / 2 - 1/4 of 4, between the first and the last.
     const at = (y: number): number => Math.min(3, Math.max(0, y / 2 - 0.25));
-    for (let y = 0; y < 8; y++) for (let x = 0; x < 8; x++) expect([...doubled.subarray((y * 8 + x) * 2, (y * 8 + x) * 2 + 2)]).toEqual([at(y), at(x)]);
+    for (let y = 0; y < 8; y++)
+      for (let x = 0; x < 8; x++)
+        expect([...doubled.subarray((y * 8 + x) * 2, (y * 8 + x) * 2 + 2)]).toEqual([at(y), at(x)]);
     // PyTorch 2.13: F.interpolate(torch.arange(9.).reshape(1, 1, 3, 3), (2, 2), mode='bilinear')
-    expect([...interpolateGrid(Float32Array.from({ length: 9 }, (_, i) => i), 3, 2, 1)]).toEqual([1, 2.5, 5.5, 7]);
+    expect([
+      ...interpolateGrid(
+        Float32Array.from({ length: 9 }, (_, i) => i),
+        3,
+        2,
+        1,
+      ),
+    ]).toEqual([1, 2.5, 5.5, 7]);
   });
 
   test('patches: raster order, rows of pixels within, and back', () => {

@@ -38,7 +38,8 @@ const EDIT: PaintRequest = { prompt: 'make it blue', seed: 5, source: { pixels: 
 
 const one = async (painter: Painter, request: PaintRequest): Promise<Picture> => (await painter.paint(request))[0]!;
 /** The largest difference of two pictures' bytes. */
-const gap = (a: Picture, b: Picture): number => a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b.data[i]!)), 0);
+const gap = (a: Picture, b: Picture): number =>
+  a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b.data[i]!)), 0);
 
 /** Rows that went through a method's first argument, call by call. */
 function rowsThrough(target: object, method: string): number[] {
@@ -118,7 +119,9 @@ describe('pictures', () => {
     const calm = { ...ASK, guidance: 0, temperature: 0 };
     const a = await one(painter, calm);
     expect(await one(painter, { ...calm, prompt: 'x' })).toEqual(a);
-    expect(await one(painter, { ...calm, prompt: 'a much longer prompt than the other one was, with several words' })).toEqual(a);
+    expect(
+      await one(painter, { ...calm, prompt: 'a much longer prompt than the other one was, with several words' }),
+    ).toEqual(a);
     expect(gap(await one(painter, { ...calm, guidance: 1 }), a)).toBeGreaterThan(0);
   });
 
@@ -173,7 +176,12 @@ describe('what is saved', () => {
     });
     await one(painter, EDIT);
     const seen = 16 + TINY.buffers;
-    expect(rows.slice(0, 4)).toEqual([tokenizer.encode('<|im_start|>user\n').length, seen, expect.any(Number), expect.any(Number)]);
+    expect(rows.slice(0, 4)).toEqual([
+      tokenizer.encode('<|im_start|>user\n').length,
+      seen,
+      expect.any(Number),
+      expect.any(Number),
+    ]);
     expect(rows.slice(3).filter((count) => count === seen)).toEqual([]);
     await one(painter, { ...EDIT, prompt: 'make it green' });
     await one(painter, { ...EDIT, source: { pixels: EDIT.source!.pixels.slice(), size: 16 } });
@@ -186,7 +194,10 @@ describe('what is saved', () => {
     const { painter } = await easel();
     const injected = seededSources(5);
     const calls: number[] = [];
-    const [counted] = await painter.paint(ASK, { order: (n) => injected.order(n), noise: (step, positions, shape) => (calls.push(positions.length), injected.noise(step, positions, shape)) });
+    const [counted] = await painter.paint(ASK, {
+      order: (n) => injected.order(n),
+      noise: (step, positions, shape) => (calls.push(positions.length), injected.noise(step, positions, shape)),
+    });
     expect(counted).toEqual(await one(painter, ASK));
     // Each round: the beginning and all steps but the last, for its positions only.
     expect(calls).toEqual([2, 3, 5, 6].flatMap((count) => Array.from({ length: 5 }, () => count)));
@@ -198,15 +209,23 @@ describe('on the way', () => {
     const { painter } = await easel();
     const heard: PaintProgress[] = [];
     const previews: Uint8ClampedArray[] = [];
-    const pictures = await painter.paint({ ...ASK, count: 2, onProgress: (progress) => void heard.push(progress), onPreview: (rgba, size) => void (expect(size).toBe(16), previews.push(rgba)) });
+    const pictures = await painter.paint({
+      ...ASK,
+      count: 2,
+      onProgress: (progress) => void heard.push(progress),
+      onPreview: (rgba, size) => void (expect(size).toBe(16), previews.push(rgba)),
+    });
     expect(heard.map(({ tokens }) => tokens)).toEqual([0, 2, 5, 10, 16, 16, 18, 21, 26, 32]);
     expect(heard.map(({ iteration }) => iteration)).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
-    expect(heard.every(({ totalTokens, iterations, count }) => totalTokens === 32 && iterations === 4 && count === 2)).toBe(true);
+    expect(
+      heard.every(({ totalTokens, iterations, count }) => totalTokens === 32 && iterations === 4 && count === 2),
+    ).toBe(true);
     expect(heard[0]!.secondsLeft).toBeUndefined();
     expect(heard.slice(1).every(({ secondsLeft }) => secondsLeft! >= 0)).toBe(true);
     expect(heard.at(-1)!.secondsLeft).toBeLessThan(heard[1]!.secondsLeft!);
     expect(previews).toHaveLength(6);
-    const apart = (a: Uint8ClampedArray, b: Uint8ClampedArray): number => a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0);
+    const apart = (a: Uint8ClampedArray, b: Uint8ClampedArray): number =>
+      a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0);
     expect(apart(previews[2]!, pictures[0]!.data)).toBeLessThan(apart(previews[0]!, pictures[0]!.data));
   });
 
@@ -217,7 +236,11 @@ describe('on the way', () => {
     for (const at of [0, 2]) {
       const control = new AbortController();
       const reason = new Error('enough');
-      const found = painter.paint({ ...ASK, signal: control.signal, onProgress: ({ iteration }) => iteration === at && control.abort(reason) });
+      const found = painter.paint({
+        ...ASK,
+        signal: control.signal,
+        onProgress: ({ iteration }) => iteration === at && control.abort(reason),
+      });
       await expect(found).rejects.toBe(reason);
       expect(backend.memory().allocations).toBe(allocations);
     }
@@ -236,8 +259,14 @@ describe('on the way', () => {
     ['of the head', 'mar.diffloss.net.input_proj.bias', /round 1 of 4 drew tokens that are not numbers/],
     ['of the tokenizer', 'vae.decoder.2.bias', /made pixels that are not numbers/],
   ])('a weight %s that is no number stops it', async (_what, damaged, message) => {
-    const { painter, backend } = await easel({ damage: (name, values) => void (name === damaged && (values[3] = NaN)) });
-    await expect(painter.paint(ASK)).rejects.toMatchObject({ name: 'ModelError', code: 'non-finite', message: expect.stringMatching(message) });
+    const { painter, backend } = await easel({
+      damage: (name, values) => void (name === damaged && (values[3] = NaN)),
+    });
+    await expect(painter.paint(ASK)).rejects.toMatchObject({
+      name: 'ModelError',
+      code: 'non-finite',
+      message: expect.stringMatching(message),
+    });
     const { allocations } = backend.memory();
     await expect(painter.paint(ASK)).rejects.toThrow();
     expect(backend.memory().allocations).toBe(allocations);
@@ -248,13 +277,25 @@ describe('on the way', () => {
     const wanted = await (await easel()).painter.paint(twice);
     const device = losable(await openWasmBackend('simd'));
     const { painter } = await easel({}, device.backend);
-    const lost = painter.paint({ ...twice, onProgress: ({ picture, iteration }) => picture === 1 && iteration === 2 && device.loseAt('denoise', 3) });
-    await expect(lost).rejects.toMatchObject({ name: 'DeviceError', code: 'lost', message: expect.stringMatching(/after 2 of 4 rounds of picture 2 of 2/) });
+    const lost = painter.paint({
+      ...twice,
+      onProgress: ({ picture, iteration }) => picture === 1 && iteration === 2 && device.loseAt('denoise', 3),
+    });
+    await expect(lost).rejects.toMatchObject({
+      name: 'DeviceError',
+      code: 'lost',
+      message: expect.stringMatching(/after 2 of 4 rounds of picture 2 of 2/),
+    });
     const { interrupted } = painter;
     expect(interrupted).toMatchObject({ iteration: 2 });
     const { model } = await easel();
     const heard: number[] = [];
-    expect(await new Painter(model, tokenizer, { interrupted }).paint({ ...twice, onProgress: ({ tokens }) => void heard.push(tokens) })).toEqual(wanted);
+    expect(
+      await new Painter(model, tokenizer, { interrupted }).paint({
+        ...twice,
+        onProgress: ({ tokens }) => void heard.push(tokens),
+      }),
+    ).toEqual(wanted);
     expect(heard[0]).toBe(16 + 5);
     // Another request begins anew.
     const other = new Painter(model, tokenizer, { interrupted });
@@ -277,13 +318,27 @@ describe('refused', () => {
     ['a negative temperature', { temperature: -1 }, 'argument', /temperature: -1/],
     ['no picture', { count: 0 }, 'argument', /count: 0/],
     ['a seed that is none', { seed: 2 ** 32 }, 'argument', /seed: 4294967296/],
-    ['a prompt beyond the window', { prompt: 'word '.repeat(100) }, 'too-long', /picture 19; the model's window holds 512/],
-    ['a source of another size', { source: { pixels: pixels(1), size: 16 }, size: 32 }, 'argument', /size: 32 pixels, the source has 16/],
+    [
+      'a prompt beyond the window',
+      { prompt: 'word '.repeat(100) },
+      'too-long',
+      /picture 19; the model's window holds 512/,
+    ],
+    [
+      'a source of another size',
+      { source: { pixels: pixels(1), size: 16 }, size: 32 },
+      'argument',
+      /size: 32 pixels, the source has 16/,
+    ],
     ['a source of too few pixels', { source: { pixels: pixels(1, 8), size: 16 } }, 'argument', /192 values/],
     ['a source that is no number', { source: { pixels: pixels(1).fill(NaN), size: 16 } }, 'argument', /not numbers/],
   ] as const)('%s', async (_what, change, code, message) => {
     const { painter } = await easel();
-    await expect(painter.paint({ ...ASK, ...change })).rejects.toMatchObject({ name: 'InputError', code, message: expect.stringMatching(message) });
+    await expect(painter.paint({ ...ASK, ...change })).rejects.toMatchObject({
+      name: 'InputError',
+      code,
+      message: expect.stringMatching(message),
+    });
   });
 
   test('models that cannot', async () => {

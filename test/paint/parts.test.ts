@@ -32,7 +32,12 @@ const ids = (count: number, seed: number): Int32Array => {
   return Int32Array.from({ length: count }, () => numbers.integer(0, 256));
 };
 
-async function states(prompts: Prompts, prompt: PaintPrompt, rows: Float32Array, visual?: Float32Array): Promise<Float32Array> {
+async function states(
+  prompts: Prompts,
+  prompt: PaintPrompt,
+  rows: Float32Array,
+  visual?: Float32Array,
+): Promise<Float32Array> {
   const held = new Held(backend);
   const seen = visual && held.step(() => backend.upload(visual, [visual.length / D, D]));
   const sequence = await prompts.sequence(prompt, seen, pause);
@@ -56,7 +61,10 @@ describe('prompts', () => {
       [{ ids: ids(70, 5) }],
       [{ ids: all, picture: { at: 5, tokens: 45, key: 'a' } }, visual],
       // Differs behind the picture, then in the picture, then before it.
-      [{ ids: Int32Array.from([...all.subarray(0, 60), ...ids(9, 6)]), picture: { at: 5, tokens: 45, key: 'a' } }, visual],
+      [
+        { ids: Int32Array.from([...all.subarray(0, 60), ...ids(9, 6)]), picture: { at: 5, tokens: 45, key: 'a' } },
+        visual,
+      ],
       [{ ids: all, picture: { at: 5, tokens: 45, key: 'b' } }, random(7).normals(45 * D)],
       [{ ids: all }],
       [{ ids: Int32Array.from([7, ...all.subarray(1)]), picture: { at: 5, tokens: 45, key: 'a' } }, visual],
@@ -84,7 +92,14 @@ describe('prompts', () => {
     const wanted = await states(prompts, prompt, rows);
     const held = new Held(backend);
     const sequence = await prompts.sequence(prompt, undefined, pause);
-    await expect(prompts.behind(sequence, held.step(() => backend.upload(rows, [70, D])), held, failing)).rejects.toThrow('stop');
+    await expect(
+      prompts.behind(
+        sequence,
+        held.step(() => backend.upload(rows, [70, D])),
+        held,
+        failing,
+      ),
+    ).rejects.toThrow('stop');
     held.free();
     expect(sequence.length).toBe(90);
     expectSame(await states(prompts, prompt, rows), wanted, 'after a failure');
@@ -96,7 +111,10 @@ test.each([undefined, 2.5])('positions in groups draw what they draw together (g
   const { head } = model.pictures!.painting();
   const steps = diffusionSchedule(model.pictures!.config.diffusion, 6, 1);
   const count = 7;
-  const conditions = backend.upload(random(9).normals((guidance === undefined ? 1 : 2) * count * TINY.width), [(guidance === undefined ? 1 : 2) * count, TINY.width]);
+  const conditions = backend.upload(random(9).normals((guidance === undefined ? 1 : 2) * count * TINY.width), [
+    (guidance === undefined ? 1 : 2) * count,
+    TINY.width,
+  ]);
   const positions = Int32Array.of(0, 2, 3, 7, 8, 11, 15);
   const task = { conditions, positions, tokens: 16, channels: TINY.channels, sources: seededSources(1), guidance };
   const run = async (groupBytes?: number): Promise<Float32Array> => {
@@ -106,7 +124,8 @@ test.each([undefined, 2.5])('positions in groups draw what they draw together (g
     return out;
   };
   const wanted = await run();
-  for (const groupBytes of [1, 5 * head.rowBytes]) expectSame(await run(groupBytes), wanted, `groups of ${groupBytes} bytes`);
+  for (const groupBytes of [1, 5 * head.rowBytes])
+    expectSame(await run(groupBytes), wanted, `groups of ${groupBytes} bytes`);
   backend.free(conditions);
 });
 

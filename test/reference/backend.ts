@@ -4,8 +4,27 @@
  * One file, though long: it is read beside the contract, in the contract's order.
  */
 import type {
-  Activation, AttentionSpec, Backend, Conv2dOptions, DenoiseSpec, GroupNormSpec, KvPool, KvSpec, KvView, LinearOptions, MemoryUse, ModulateSpec, NormSpec, ProbeSpec, Ranges, RopeSpec,
-  Sampler, SampleSpec, Tensor, Weight, WeightWriter,
+  Activation,
+  AttentionSpec,
+  Backend,
+  Conv2dOptions,
+  DenoiseSpec,
+  GroupNormSpec,
+  KvPool,
+  KvSpec,
+  KvView,
+  LinearOptions,
+  MemoryUse,
+  ModulateSpec,
+  NormSpec,
+  ProbeSpec,
+  Ranges,
+  RopeSpec,
+  Sampler,
+  SampleSpec,
+  Tensor,
+  Weight,
+  WeightWriter,
 } from '../../src/backend/backend.ts';
 import { PAGE_TOKENS } from '../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
@@ -17,7 +36,8 @@ import { convolve, convolved, denoised, groupMoments, groupNormalise } from './p
 import { distribution, draw } from './sample.ts';
 
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
 
 class ReferenceTensor implements Tensor {
   readonly shape: readonly number[];
@@ -76,20 +96,27 @@ class ReferenceBackend implements Backend {
     const { block } = WEIGHT_FORMATS[spec.format];
     const cols = spec.shape.at(-1) ?? 0;
     if (cols % block !== 0 || size(spec.shape) === 0) {
-      throw new InputError('argument', `weight ${spec.name}: shape [${spec.shape.join()}] does not fit ${spec.format}, whose blocks are ${block} values of a row`);
+      throw new InputError(
+        'argument',
+        `weight ${spec.name}: shape [${spec.shape.join()}] does not fit ${spec.format}, whose blocks are ${block} values of a row`,
+      );
     }
     const wanted = weightBytes(spec);
     const bytes = new Uint8Array(wanted);
     let at = 0;
     return {
       write: async (chunk) => {
-        if (at + chunk.length > wanted) throw new FileError('malformed', { file: '', field: spec.name, offset: at }, `more than ${wanted} bytes`);
+        if (at + chunk.length > wanted)
+          throw new FileError('malformed', { file: '', field: spec.name, offset: at }, `more than ${wanted} bytes`);
         bytes.set(chunk, at);
         at += chunk.length;
       },
       finish: async () => {
-        if (at !== wanted) throw new FileError('truncated', { file: '', field: spec.name, offset: at }, `${at} of ${wanted} bytes`);
-        const weight = new ReferenceWeight(spec, dequantise(spec.format, bytes, size(spec.shape)), (w) => this.#weights.delete(w));
+        if (at !== wanted)
+          throw new FileError('truncated', { file: '', field: spec.name, offset: at }, `${at} of ${wanted} bytes`);
+        const weight = new ReferenceWeight(spec, dequantise(spec.format, bytes, size(spec.shape)), (w) =>
+          this.#weights.delete(w),
+        );
         this.#weights.add(weight);
         return weight;
       },
@@ -98,7 +125,8 @@ class ReferenceBackend implements Backend {
   }
 
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
-    if (data.length !== size(shape)) throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
+    if (data.length !== size(shape))
+      throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
     return this.#tensor(shape, Float64Array.from(data), data instanceof Int32Array ? 'i32' : 'f32');
   }
 
@@ -176,7 +204,10 @@ class ReferenceBackend implements Backend {
       },
       mask: (bits) => {
         if (bits && bits.length !== Math.ceil(vocabulary / 32)) {
-          throw new InputError('argument', `sampler.mask: ${bits.length} words for a vocabulary of ${vocabulary}, needs ${Math.ceil(vocabulary / 32)}`);
+          throw new InputError(
+            'argument',
+            `sampler.mask: ${bits.length} words for a vocabulary of ${vocabulary}, needs ${Math.ceil(vocabulary / 32)}`,
+          );
         }
         sampler.bits = bits?.slice();
       },
@@ -235,7 +266,8 @@ class ReferenceBackend implements Backend {
       const n = rows[w]!;
       const part = product(input, this.#weight('linear', weight), t, n, cols);
       const bias = options.bias?.[w];
-      if (bias && !sameShape(bias.shape, [n])) throw new InputError('argument', `linear: bias ${bias.name} [${bias.shape.join()}] should be [${n}]`);
+      if (bias && !sameShape(bias.shape, [n]))
+        throw new InputError('argument', `linear: bias ${bias.name} [${bias.shape.join()}] should be [${n}]`);
       const added = bias && this.#weight('linear', bias);
       for (let i = 0; i < t; i++) {
         for (let r = 0; r < n; r++) {
@@ -248,14 +280,26 @@ class ReferenceBackend implements Backend {
     return this.#tensor([t, total], out);
   }
 
-  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: 'silu' | 'gelu' | 'geluTanh' }): Tensor {
+  gatedMlp(
+    x: Tensor,
+    gate: Weight,
+    up: Weight,
+    options: { readonly norm?: NormSpec; readonly activation: 'silu' | 'gelu' | 'geluTanh' },
+  ): Tensor {
     const [t, cols] = this.#matrix('gatedMlp', 'x', x);
     const rows = this.#rows('gatedMlp', gate, cols);
-    if (this.#rows('gatedMlp', up, cols) !== rows) throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`);
+    if (this.#rows('gatedMlp', up, cols) !== rows)
+      throw new InputError(
+        'argument',
+        `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`,
+      );
     const input = options.norm ? this.#normalised('gatedMlp', x, options.norm) : this.#values('gatedMlp', 'x', x);
     const g = product(input, this.#weight('gatedMlp', gate), t, rows, cols);
     const u = product(input, this.#weight('gatedMlp', up), t, rows, cols);
-    return this.#tensor([t, rows], g.map((v, i) => activate(options.activation, v) * u[i]!));
+    return this.#tensor(
+      [t, rows],
+      g.map((v, i) => activate(options.activation, v) * u[i]!),
+    );
   }
 
   norm(x: Tensor, spec: NormSpec): Tensor {
@@ -265,7 +309,8 @@ class ReferenceBackend implements Backend {
 
   rows(x: Tensor, start: number, count: number): Tensor {
     const [t, cols] = this.#matrix('rows', 'x', x);
-    if (start < 0 || count < 1 || start + count > t) throw new InputError('argument', `rows: [${start}, ${start + count}) of x with ${t} rows`);
+    if (start < 0 || count < 1 || start + count > t)
+      throw new InputError('argument', `rows: [${start}, ${start + count}) of x with ${t} rows`);
     return this.#tensor([count, cols], this.#values('rows', 'x', x).slice(start * cols, (start + count) * cols));
   }
 
@@ -283,40 +328,60 @@ class ReferenceBackend implements Backend {
 
   stack(xs: readonly Tensor[]): Tensor {
     const { cols, parts } = this.#alike('stack', 'xs', xs);
-    return this.#tensor([parts.reduce((sum, part) => sum + part.length / cols, 0), cols], Float64Array.from(parts.flatMap((part) => [...part])));
+    return this.#tensor(
+      [parts.reduce((sum, part) => sum + part.length / cols, 0), cols],
+      Float64Array.from(parts.flatMap((part) => [...part])),
+    );
   }
 
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
     const [t, cols] = this.#matrix('add', 'a', a);
     const [rows, width] = this.#matrix('add', 'b', b);
-    if (width !== cols || (rows !== t && rows !== 1)) throw new InputError('argument', `add: b [${b.shape.join()}] should be [${t},${cols}] or [1,${cols}]`);
+    if (width !== cols || (rows !== t && rows !== 1))
+      throw new InputError('argument', `add: b [${b.shape.join()}] should be [${t},${cols}] or [1,${cols}]`);
     const added = this.#values('add', 'b', b);
-    return this.#tensor(a.shape, this.#values('add', 'a', a).map((v, i) => activate(activation, v + added[i % added.length]!)));
+    return this.#tensor(
+      a.shape,
+      this.#values('add', 'a', a).map((v, i) => activate(activation, v + added[i % added.length]!)),
+    );
   }
 
   modulate(x: Tensor, spec: ModulateSpec): Tensor {
     const [t, cols] = this.#matrix('modulate', 'x', x);
     const shift = this.#columns('modulate', spec.modulation, spec.shift, t, cols);
     const scale = this.#columns('modulate', spec.modulation, spec.scale, t, cols);
-    if ((spec.weight === undefined) !== (spec.bias === undefined)) throw new InputError('argument', 'modulate: weight without bias, or bias without weight');
+    if ((spec.weight === undefined) !== (spec.bias === undefined))
+      throw new InputError('argument', 'modulate: weight without bias, or bias without weight');
     const affine = spec.weight
-      ? this.#norm('modulate', { kind: 'layer', weight: spec.weight, ...(spec.bias ? { bias: spec.bias } : {}), epsilon: spec.epsilon }, cols)
+      ? this.#norm(
+          'modulate',
+          { kind: 'layer', weight: spec.weight, ...(spec.bias ? { bias: spec.bias } : {}), epsilon: spec.epsilon },
+          cols,
+        )
       : { kind: 'layer' as const, weight: new Float64Array(cols).fill(1), epsilon: spec.epsilon };
     const normed = normalise(this.#values('modulate', 'x', x), t, cols, affine);
-    return this.#tensor(x.shape, normed.map((v, i) => v * (1 + scale[i]!) + shift[i]!));
+    return this.#tensor(
+      x.shape,
+      normed.map((v, i) => v * (1 + scale[i]!) + shift[i]!),
+    );
   }
 
   gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
     const [t, cols] = this.#matrix('gatedAdd', 'x', x);
-    if (!sameShape(y.shape, [t, cols])) throw new InputError('argument', `gatedAdd: y [${y.shape.join()}] should be [${t},${cols}]`);
+    if (!sameShape(y.shape, [t, cols]))
+      throw new InputError('argument', `gatedAdd: y [${y.shape.join()}] should be [${t},${cols}]`);
     const gate = this.#columns('gatedAdd', modulation, column, t, cols);
     const added = this.#values('gatedAdd', 'y', y);
-    return this.#tensor(x.shape, this.#values('gatedAdd', 'x', x).map((v, i) => v + added[i]! * gate[i]!));
+    return this.#tensor(
+      x.shape,
+      this.#values('gatedAdd', 'x', x).map((v, i) => v + added[i]! * gate[i]!),
+    );
   }
 
   moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
     const { cols, parts } = this.#alike('moments', 'bands', bands);
-    if (!(groups >= 1) || cols % groups !== 0) throw new InputError('argument', `moments: ${groups} groups of ${cols} channels`);
+    if (!(groups >= 1) || cols % groups !== 0)
+      throw new InputError('argument', `moments: ${groups} groups of ${cols} channels`);
     return this.#tensor([groups, 2], groupMoments(parts, cols, groups, epsilon));
   }
 
@@ -328,45 +393,69 @@ class ReferenceBackend implements Backend {
   conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
     const [pixels, channels] = this.#matrix('conv2d', 'x', x);
     const { height, width, kernel, stride = 1, padding, upsample = false } = options;
-    if (height * width !== pixels) throw new InputError('argument', `conv2d: x [${x.shape.join()}] is no picture of ${height} by ${width}`);
-    if (!(Number.isInteger(kernel) && kernel >= 1 && kernel <= 7)) throw new InputError('argument', `conv2d: a kernel of ${kernel}; 1 to 7 are possible`);
-    if (!padding.every((n) => Number.isInteger(n) && n >= 0 && n < kernel)) throw new InputError('argument', `conv2d: padding ${padding.join()} for a kernel of ${kernel}`);
+    if (height * width !== pixels)
+      throw new InputError('argument', `conv2d: x [${x.shape.join()}] is no picture of ${height} by ${width}`);
+    if (!(Number.isInteger(kernel) && kernel >= 1 && kernel <= 7))
+      throw new InputError('argument', `conv2d: a kernel of ${kernel}; 1 to 7 are possible`);
+    if (!padding.every((n) => Number.isInteger(n) && n >= 0 && n < kernel))
+      throw new InputError('argument', `conv2d: padding ${padding.join()} for a kernel of ${kernel}`);
     const shape = { height, width, channels, kernel, stride, padding, upsample };
     const [outHeight, outWidth] = convolved(shape);
-    if (outHeight < 1 || outWidth < 1) throw new InputError('argument', `conv2d: a kernel of ${kernel} does not fit ${height} by ${width}`);
+    if (outHeight < 1 || outWidth < 1)
+      throw new InputError('argument', `conv2d: a kernel of ${kernel} does not fit ${height} by ${width}`);
     const rows = this.#rows('conv2d', weight, kernel * kernel * channels);
     const count = outHeight * outWidth;
     const { bias, residual } = options;
-    if (bias && !sameShape(bias.shape, [rows])) throw new InputError('argument', `conv2d: bias ${bias.name} [${bias.shape.join()}] should be [${rows}]`);
-    if (residual && !sameShape(residual.shape, [count, rows])) throw new InputError('argument', `conv2d: residual [${residual.shape.join()}] should be [${count},${rows}]`);
+    if (bias && !sameShape(bias.shape, [rows]))
+      throw new InputError('argument', `conv2d: bias ${bias.name} [${bias.shape.join()}] should be [${rows}]`);
+    if (residual && !sameShape(residual.shape, [count, rows]))
+      throw new InputError('argument', `conv2d: residual [${residual.shape.join()}] should be [${count},${rows}]`);
     const input = options.norm ? this.#groupNormalised('conv2d', x, options.norm) : this.#values('conv2d', 'x', x);
     const out = convolve(input, this.#weight('conv2d', weight), rows, shape);
     const added = bias && this.#weight('conv2d', bias);
     const rest = residual && this.#values('conv2d', 'residual', residual);
-    return this.#tensor([count, rows], out.map((v, i) => activate(options.activation, v + (added?.[i % rows] ?? 0)) + (rest?.[i] ?? 0)));
+    return this.#tensor(
+      [count, rows],
+      out.map((v, i) => activate(options.activation, v + (added?.[i % rows] ?? 0)) + (rest?.[i] ?? 0)),
+    );
   }
 
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
     const [n, cols] = this.#matrix('denoise', 'x', x);
     const wanted = [spec.guidance === undefined ? n : 2 * n, 2 * cols];
-    if (!sameShape(predicted.shape, wanted)) throw new InputError('argument', `denoise: predicted [${predicted.shape.join()}] should be [${wanted.join()}]`);
-    if (!sameShape(noise.shape, [n, cols])) throw new InputError('argument', `denoise: noise [${noise.shape.join()}] should be [${n},${cols}]`);
-    const [a, b, c] = [this.#values('denoise', 'x', x), this.#values('denoise', 'predicted', predicted), this.#values('denoise', 'noise', noise)];
+    if (!sameShape(predicted.shape, wanted))
+      throw new InputError('argument', `denoise: predicted [${predicted.shape.join()}] should be [${wanted.join()}]`);
+    if (!sameShape(noise.shape, [n, cols]))
+      throw new InputError('argument', `denoise: noise [${noise.shape.join()}] should be [${n},${cols}]`);
+    const [a, b, c] = [
+      this.#values('denoise', 'x', x),
+      this.#values('denoise', 'predicted', predicted),
+      this.#values('denoise', 'noise', noise),
+    ];
     return this.#tensor([n, cols], denoised(a, b, c, cols, spec));
   }
 
   ropeAppend(
-    qkv: Tensor, kv: KvView, layer: number, position: number,
+    qkv: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
     const { pool, kvHeads, headDim } = this.#view('ropeAppend', kv, layer);
     const [t, cols] = this.#matrix('ropeAppend', 'qkv', qkv);
     const { heads } = options;
     if (cols !== (heads + 2 * kvHeads) * headDim) {
-      throw new InputError('argument', `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`);
+      throw new InputError(
+        'argument',
+        `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`,
+      );
     }
     if (position < 0 || position + t > kv.blocks * PAGE_TOKENS) {
-      throw new InputError('argument', `ropeAppend: positions ${position} to ${position + t} exceed the view's ${kv.blocks * PAGE_TOKENS}`);
+      throw new InputError(
+        'argument',
+        `ropeAppend: positions ${position} to ${position + t} exceed the view's ${kv.blocks * PAGE_TOKENS}`,
+      );
     }
     const values = this.#values('ropeAppend', 'qkv', qkv);
     const head = (i: number, h: number, norm: NormSpec | undefined): Float64Array => {
@@ -422,7 +511,9 @@ class ReferenceBackend implements Backend {
     const { t, cols, headDim, pool, group, values } = this.#asked('probe', q, kv, layer, ranges, spec);
     const { kvHeads } = pool.spec;
     let last = 0;
-    for (let i = 0; i < t; i++) for (let h = 0; h < kvHeads; h++) last = Math.max(last, (this.#seen(ranges, kvHeads, i, h, position).at(-1)?.key ?? -1) + 1);
+    for (let i = 0; i < t; i++)
+      for (let h = 0; h < kvHeads; h++)
+        last = Math.max(last, (this.#seen(ranges, kvHeads, i, h, position).at(-1)?.key ?? -1) + 1);
     const width = spec.spans ? this.#spans('probe', spec.spans) : last;
     const out = new Float64Array(spec.heads * width);
     for (let h = 0; h < spec.heads; h++) {
@@ -431,7 +522,12 @@ class ReferenceBackend implements Backend {
         const seen = this.#seen(ranges, kvHeads, i, group(h), position);
         const at = i * cols + h * headDim;
         const keys = seen.map(({ key }) => pool.row(kv, layer, group(h), key, 0));
-        const weights = softmax(values.subarray(at, at + headDim), keys, spec.scale, Float64Array.from(seen, (it) => it.bias));
+        const weights = softmax(
+          values.subarray(at, at + headDim),
+          keys,
+          spec.scale,
+          Float64Array.from(seen, (it) => it.bias),
+        );
         seen.forEach(({ key }, j) => (mass[key]! += weights[j]! / t));
       }
       for (let s = 0; s < width; s++) {
@@ -457,12 +553,14 @@ class ReferenceBackend implements Backend {
   rowMeans(x: Tensor, spans: Uint32Array): Tensor {
     const [t, cols] = this.#matrix('rowMeans', 'x', x);
     const count = this.#spans('rowMeans', spans);
-    if (spans.some((row) => row > t)) throw new InputError('argument', `rowMeans: a span ends beyond the ${t} rows of x`);
+    if (spans.some((row) => row > t))
+      throw new InputError('argument', `rowMeans: a span ends beyond the ${t} rows of x`);
     return this.#tensor([count, cols], means(this.#values('rowMeans', 'x', x), cols, spans));
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
-    if (!sameShape(logits.shape, [1, sampler.vocabulary])) throw new InputError('argument', `sample: logits [${logits.shape.join()}] should be [1,${sampler.vocabulary}]`);
+    if (!sameShape(logits.shape, [1, sampler.vocabulary]))
+      throw new InputError('argument', `sample: logits [${logits.shape.join()}] should be [1,${sampler.vocabulary}]`);
     const ids = this.#ring('sample', ring, index, index + 1);
     const state = sampler as ReferenceSampler;
     const found = distribution(this.#values('sample', 'logits', logits), spec, state.seen, state.bits);
@@ -488,14 +586,18 @@ class ReferenceBackend implements Backend {
 
   #values(operation: string, name: string, tensor: Tensor): Float64Array {
     this.#alive();
-    if (!(tensor instanceof ReferenceTensor) || tensor.values === undefined) throw new InputError('destroyed', `${operation}: ${name} was freed`);
+    if (!(tensor instanceof ReferenceTensor) || tensor.values === undefined)
+      throw new InputError('destroyed', `${operation}: ${name} was freed`);
     return tensor.values;
   }
 
   #matrix(operation: string, name: string, tensor: Tensor): [number, number] {
     const [t, cols, ...more] = tensor.shape;
     if (t === undefined || cols === undefined || more.length > 0 || tensor.type !== 'f32') {
-      throw new InputError('argument', `${operation}: ${name} [${tensor.shape.join()}] of ${tensor.type} should be an f32 matrix`);
+      throw new InputError(
+        'argument',
+        `${operation}: ${name} [${tensor.shape.join()}] of ${tensor.type} should be an f32 matrix`,
+      );
     }
     return [t, cols];
   }
@@ -503,28 +605,42 @@ class ReferenceBackend implements Backend {
   #ring(operation: string, ring: Tensor, start: number, end: number): Float64Array {
     const length = ring.shape[0] ?? 0;
     if (ring.type !== 'i32') throw new InputError('argument', `${operation}: ring holds ${ring.type}, should hold i32`);
-    if (start < 0 || end < start || end > length) throw new InputError('argument', `${operation}: [${start}, ${end}) of a ring of ${length} ids`);
+    if (start < 0 || end < start || end > length)
+      throw new InputError('argument', `${operation}: [${start}, ${end}) of a ring of ${length} ids`);
     return this.#values(operation, 'ring', ring);
   }
 
   #weight(operation: string, weight: Weight): Float64Array {
-    if (!(weight instanceof ReferenceWeight) || weight.values === undefined) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
+    if (!(weight instanceof ReferenceWeight) || weight.values === undefined)
+      throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
     return weight.values;
   }
 
   #rows(operation: string, weight: Weight, cols: number): number {
     const [rows, has] = weight.shape;
     if (rows === undefined || has !== cols || weight.shape.length !== 2) {
-      throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take x of ${cols} columns`);
+      throw new InputError(
+        'argument',
+        `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take x of ${cols} columns`,
+      );
     }
     return rows;
   }
 
   #norm(operation: string, spec: NormSpec, cols: number): Parameters<typeof normalise>[3] {
     for (const weight of [spec.weight, spec.bias]) {
-      if (weight && !sameShape(weight.shape, [cols])) throw new InputError('argument', `${operation}: norm ${weight.name} [${weight.shape.join()}] should be [${cols}]`);
+      if (weight && !sameShape(weight.shape, [cols]))
+        throw new InputError(
+          'argument',
+          `${operation}: norm ${weight.name} [${weight.shape.join()}] should be [${cols}]`,
+        );
     }
-    return { kind: spec.kind, epsilon: spec.epsilon, weight: this.#weight(operation, spec.weight), bias: spec.bias && this.#weight(operation, spec.bias) };
+    return {
+      kind: spec.kind,
+      epsilon: spec.epsilon,
+      weight: this.#weight(operation, spec.weight),
+      bias: spec.bias && this.#weight(operation, spec.bias),
+    };
   }
 
   #normalised(operation: string, x: Tensor, spec: NormSpec): Float64Array {
@@ -536,7 +652,8 @@ class ReferenceBackend implements Backend {
   #alike(operation: string, name: string, tensors: readonly Tensor[]): { cols: number; parts: Float64Array[] } {
     const cols = tensors[0]?.shape[1] ?? 0;
     for (const tensor of tensors) {
-      if (this.#matrix(operation, name, tensor)[1] !== cols) throw new InputError('argument', `${operation}: ${name} of ${cols} and of ${tensor.shape[1]} columns`);
+      if (this.#matrix(operation, name, tensor)[1] !== cols)
+        throw new InputError('argument', `${operation}: ${name} of ${cols} and of ${tensor.shape[1]} columns`);
     }
     if (tensors.length === 0) throw new InputError('argument', `${operation}: no ${name}`);
     return { cols, parts: tensors.map((tensor) => this.#values(operation, name, tensor)) };
@@ -546,18 +663,35 @@ class ReferenceBackend implements Backend {
   #columns(operation: string, modulation: Tensor, first: number, t: number, cols: number): Float64Array {
     const [rows, width] = this.#matrix(operation, 'modulation', modulation);
     if (rows !== t || !(Number.isInteger(first) && first >= 0 && first + cols <= width)) {
-      throw new InputError('argument', `${operation}: modulation [${modulation.shape.join()}] has no ${t} rows of ${cols} columns from ${first} on`);
+      throw new InputError(
+        'argument',
+        `${operation}: modulation [${modulation.shape.join()}] has no ${t} rows of ${cols} columns from ${first} on`,
+      );
     }
     const values = this.#values(operation, 'modulation', modulation);
-    return Float64Array.from({ length: t * cols }, (_, i) => values[Math.floor(i / cols) * width + first + (i % cols)]!);
+    return Float64Array.from(
+      { length: t * cols },
+      (_, i) => values[Math.floor(i / cols) * width + first + (i % cols)]!,
+    );
   }
 
   #groupNormalised(operation: string, x: Tensor, spec: GroupNormSpec): Float64Array {
     const [, channels] = this.#matrix(operation, 'x', x);
     const [groups, two] = this.#matrix(operation, 'moments', spec.moments);
-    if (two !== 2 || channels % groups !== 0) throw new InputError('argument', `${operation}: moments [${spec.moments.shape.join()}] for ${channels} channels`);
-    const { weight, bias = new Float64Array(channels) } = this.#norm(operation, { kind: 'layer', weight: spec.weight, bias: spec.bias, epsilon: 0 }, channels);
-    const normed = groupNormalise(this.#values(operation, 'x', x), channels, this.#values(operation, 'moments', spec.moments), weight, bias);
+    if (two !== 2 || channels % groups !== 0)
+      throw new InputError('argument', `${operation}: moments [${spec.moments.shape.join()}] for ${channels} channels`);
+    const { weight, bias = new Float64Array(channels) } = this.#norm(
+      operation,
+      { kind: 'layer', weight: spec.weight, bias: spec.bias, epsilon: 0 },
+      channels,
+    );
+    const normed = groupNormalise(
+      this.#values(operation, 'x', x),
+      channels,
+      this.#values(operation, 'moments', spec.moments),
+      weight,
+      bias,
+    );
     return normed.map((v) => activate(spec.activation, v));
   }
 
@@ -566,15 +700,24 @@ class ReferenceBackend implements Backend {
     const { pool, kvHeads, headDim } = this.#view(operation, kv, layer);
     const [t, cols] = this.#matrix(operation, 'q', q);
     if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-      throw new InputError('argument', `${operation}: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
+      throw new InputError(
+        'argument',
+        `${operation}: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`,
+      );
     }
     const lists = ranges.shared ? 1 : kvHeads;
     const queryBlocks = Math.ceil(t / ranges.queryBlock);
     if (ranges.offsets.length !== queryBlocks * lists + 1) {
-      throw new InputError('argument', `${operation}: ranges with ${ranges.offsets.length} offsets; ${queryBlocks} query blocks of ${lists} lists need ${queryBlocks * lists + 1}`);
+      throw new InputError(
+        'argument',
+        `${operation}: ranges with ${ranges.offsets.length} offsets; ${queryBlocks} query blocks of ${lists} lists need ${queryBlocks * lists + 1}`,
+      );
     }
     if (ranges.bias && ranges.bias.length !== ranges.runs.length / 2) {
-      throw new InputError('argument', `${operation}: ranges with ${ranges.bias.length} biases for ${ranges.runs.length / 2} runs`);
+      throw new InputError(
+        'argument',
+        `${operation}: ranges with ${ranges.bias.length} biases for ${ranges.runs.length / 2} runs`,
+      );
     }
     const group = (head: number): number => Math.floor(head / (spec.heads / kvHeads));
     return { t, cols, headDim, pool, group, values: this.#values(operation, 'q', q) };
@@ -594,9 +737,11 @@ class ReferenceBackend implements Backend {
 
   /** How many spans there are. */
   #spans(operation: string, spans: Uint32Array): number {
-    if (spans.length % 2 !== 0) throw new InputError('argument', `${operation}: spans of ${spans.length} ends, which are no pairs`);
+    if (spans.length % 2 !== 0)
+      throw new InputError('argument', `${operation}: spans of ${spans.length} ends, which are no pairs`);
     for (let s = 0; s < spans.length; s += 2) {
-      if (spans[s]! > spans[s + 1]!) throw new InputError('argument', `${operation}: span [${spans[s]}, ${spans[s + 1]}) ends before it begins`);
+      if (spans[s]! > spans[s + 1]!)
+        throw new InputError('argument', `${operation}: span [${spans[s]}, ${spans[s + 1]}) ends before it begins`);
     }
     return spans.length / 2;
   }
@@ -606,10 +751,20 @@ class ReferenceBackend implements Backend {
   }
 
   /** Keys or values [start, end): [end - start, kvHeads * headDim]. */
-  #cached(operation: string, kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Float64Array {
+  #cached(
+    operation: string,
+    kv: KvView,
+    layer: number,
+    part: 'keys' | 'values',
+    start: number,
+    end: number,
+  ): Float64Array {
     const { pool, kvHeads, headDim } = this.#view(operation, kv, layer);
     if (!(start >= 0 && end > start && end <= kv.blocks * PAGE_TOKENS)) {
-      throw new InputError('argument', `${operation}: positions ${start} to ${end} of a view of ${kv.blocks * PAGE_TOKENS}`);
+      throw new InputError(
+        'argument',
+        `${operation}: positions ${start} to ${end} of a view of ${kv.blocks * PAGE_TOKENS}`,
+      );
     }
     const out = new Float64Array((end - start) * kvHeads * headDim);
     for (let p = start; p < end; p++) {
@@ -622,11 +777,15 @@ class ReferenceBackend implements Backend {
   }
 
   #view(operation: string, kv: KvView, layer: number): { pool: ReferencePool; kvHeads: number; headDim: number } {
-    if (!(kv.pool instanceof ReferencePool)) throw new InputError('argument', `${operation}: the view's pool is of another backend`);
+    if (!(kv.pool instanceof ReferencePool))
+      throw new InputError('argument', `${operation}: the view's pool is of another backend`);
     const { layers, kvHeads, headDim } = kv.pool.spec;
     if (layer < 0 || layer >= layers) throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
     if (kv.table.length !== layers * kvHeads * kv.blocks) {
-      throw new InputError('argument', `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`);
+      throw new InputError(
+        'argument',
+        `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`,
+      );
     }
     return { pool: kv.pool, kvHeads, headDim };
   }

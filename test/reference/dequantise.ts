@@ -149,7 +149,8 @@ export function dequantise(format: WeightFormat, bytes: Uint8Array, count: numbe
   const layout = WEIGHT_FORMATS[format];
   if (count % layout.block !== 0) throw new Error(`${format}: ${count} values are no multiple of ${layout.block}`);
   const blocks = count / layout.block;
-  if (bytes.length < blocks * layout.bytes) throw new Error(`${format}: ${bytes.length} bytes hold fewer than ${count} values`);
+  if (bytes.length < blocks * layout.bytes)
+    throw new Error(`${format}: ${bytes.length} bytes hold fewer than ${count} values`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const out = new Float64Array(count);
   for (let i = 0; i < blocks; i++) DECODE[format](view, i * layout.bytes, out, i * layout.block);

@@ -4,14 +4,16 @@ const value = (x: number): number => (Number.isNaN(x) ? -Infinity : x);
 
 /** Indices of the k highest; ties: the lower. NaN counts as the lowest, below -Infinity by index order only. */
 export function best(scores: readonly number[], k: number): Set<number> {
-  const order = scores.map((_, i) => i).sort((a, b) => {
-    const [x, y] = [value(scores[a]!), value(scores[b]!)];
-    if (x !== y) return x < y ? 1 : -1;
-    // NaN below -Infinity
-    const [p, q] = [Number.isNaN(scores[a]!), Number.isNaN(scores[b]!)];
-    if (p !== q) return p ? 1 : -1;
-    return a - b;
-  });
+  const order = scores
+    .map((_, i) => i)
+    .sort((a, b) => {
+      const [x, y] = [value(scores[a]!), value(scores[b]!)];
+      if (x !== y) return x < y ? 1 : -1;
+      // NaN below -Infinity
+      const [p, q] = [Number.isNaN(scores[a]!), Number.isNaN(scores[b]!)];
+      if (p !== q) return p ? 1 : -1;
+      return a - b;
+    });
   return new Set(order.slice(0, k));
 }
 
@@ -55,7 +57,9 @@ export function pool(x: readonly number[], kind: 'max' | 'mean', width: number):
 }
 
 export function pageSums(x: readonly number[]): number[] {
-  return Array.from({ length: Math.ceil(x.length / 32) }, (_, page) => x.slice(32 * page, 32 * page + 32).reduce((a, b) => a + b, 0));
+  return Array.from({ length: Math.ceil(x.length / 32) }, (_, page) =>
+    x.slice(32 * page, 32 * page + 32).reduce((a, b) => a + b, 0),
+  );
 }
 
 /** One page after the other to the highest error per page. */

@@ -38,7 +38,9 @@ export function activate(kind: Activation | undefined, x: number): number {
 
 /** Each of `rows` rows of `cols`: RMS (Zhang & Sennrich 2019) or layer norm. */
 export function normalise(
-  x: Float64Array, rows: number, cols: number,
+  x: Float64Array,
+  rows: number,
+  cols: number,
   spec: { kind: 'rms' | 'layer'; weight: Float64Array; bias?: Float64Array | undefined; epsilon: number },
 ): Float64Array {
   const out = new Float64Array(rows * cols);
@@ -48,7 +50,8 @@ export function normalise(
     let square = 0;
     for (let c = 0; c < cols; c++) square += (x[r * cols + c]! - mean) ** 2 / cols;
     for (let c = 0; c < cols; c++) {
-      out[r * cols + c] = ((x[r * cols + c]! - mean) / sqrt(square + spec.epsilon)) * spec.weight[c]! + (spec.bias?.[c] ?? 0);
+      out[r * cols + c] =
+        ((x[r * cols + c]! - mean) / sqrt(square + spec.epsilon)) * spec.weight[c]! + (spec.bias?.[c] ?? 0);
     }
   }
   return out;
@@ -69,7 +72,8 @@ export function product(x: Float64Array, w: Float64Array, t: number, rows: numbe
 
 /** Rotates one head vector in place (Su et al. 2021); values beyond the rotary part stay. */
 export function rotate(
-  head: Float64Array, position: number,
+  head: Float64Array,
+  position: number,
   rope: { inverseFrequency: Float64Array; magnitude: number; style: 'half' | 'interleaved' },
 ): void {
   const pairs = rope.inverseFrequency.length;
@@ -87,7 +91,12 @@ export function rotate(
 }
 
 /** softmax(scale q.k + bias) over the given keys. */
-export function softmax(q: Float64Array, keys: readonly Float64Array[], scale: number, bias?: Float64Array): Float64Array {
+export function softmax(
+  q: Float64Array,
+  keys: readonly Float64Array[],
+  scale: number,
+  bias?: Float64Array,
+): Float64Array {
   const width = q.length;
   const scores = new Float64Array(keys.length);
   for (let j = 0; j < keys.length; j++) {
@@ -103,7 +112,13 @@ export function softmax(q: Float64Array, keys: readonly Float64Array[], scale: n
 }
 
 /** softmax(scale q.k + bias) v over the given keys; zeros when there are none. */
-export function attend(q: Float64Array, keys: readonly Float64Array[], values: readonly Float64Array[], scale: number, bias?: Float64Array): Float64Array {
+export function attend(
+  q: Float64Array,
+  keys: readonly Float64Array[],
+  values: readonly Float64Array[],
+  scale: number,
+  bias?: Float64Array,
+): Float64Array {
   const width = q.length;
   const weights = softmax(q, keys, scale, bias);
   const out = new Float64Array(width);
@@ -119,7 +134,8 @@ export function means(rows: Float64Array, cols: number, spans: Uint32Array): Flo
   const out = new Float64Array((spans.length / 2) * cols);
   for (let s = 0; s < spans.length / 2; s++) {
     const [start, end] = [spans[2 * s]!, spans[2 * s + 1]!];
-    for (let r = start; r < end; r++) for (let c = 0; c < cols; c++) out[s * cols + c]! += rows[r * cols + c]! / (end - start);
+    for (let r = start; r < end; r++)
+      for (let c = 0; c < cols; c++) out[s * cols + c]! += rows[r * cols + c]! / (end - start);
   }
   return out;
 }

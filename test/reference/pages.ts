@@ -3,7 +3,17 @@
  * Open pages (f32, f16) hold f64 whatever the format names, so that the suite's truth has no rounding of its own; `read`, `write` and
  * `convert` round as the format says. Closed pages hold exactly the values that their bytes stand for.
  */
-import { KV_FORMATS, PAGE_TOKENS, pageFormat, pageIndex, pageNumber, type KvFormat, type KvPool, type KvSpec, type KvView } from '../../src/backend/backend.ts';
+import {
+  KV_FORMATS,
+  PAGE_TOKENS,
+  pageFormat,
+  pageIndex,
+  pageNumber,
+  type KvFormat,
+  type KvPool,
+  type KvSpec,
+  type KvView,
+} from '../../src/backend/backend.ts';
 import { InputError } from '../../src/errors.ts';
 import { halfToNumber } from './dequantise.ts';
 
@@ -43,11 +53,16 @@ const clamped = (value: number): number => numberToHalf(max(-MOST_HALF, min(MOST
 export function pageSize(format: KvFormat, headDim: number): number {
   const row = ceil((headDim * BITS[format]) / 32) * 4;
   const rows = 2 * PAGE_TOKENS * row;
-  return format === 'f32' || format === 'f16' ? 2 * PAGE_TOKENS * headDim * (BITS[format] / 8) : rows + 4 * headDim + 4 * PAGE_TOKENS * ceil(headDim / GROUP);
+  return format === 'f32' || format === 'f16'
+    ? 2 * PAGE_TOKENS * headDim * (BITS[format] / 8)
+    : rows + 4 * headDim + 4 * PAGE_TOKENS * ceil(headDim / GROUP);
 }
 
 /** Where a closed page's parts begin. */
-function parts(bits: number, headDim: number): { keyBits: number; valueScales: number; valueBits: number; row: number; groups: number } {
+function parts(
+  bits: number,
+  headDim: number,
+): { keyBits: number; valueScales: number; valueBits: number; row: number; groups: number } {
   const row = ceil((headDim * bits) / 32) * 4;
   const groups = ceil(headDim / GROUP);
   const keyBits = 4 * headDim;
@@ -56,7 +71,10 @@ function parts(bits: number, headDim: number): { keyBits: number; valueScales: n
 }
 
 /** A group of f32 values: f16 bits of scale and minimum, and a code for each. */
-export function quantiseGroup(values: readonly number[], bits: number): { scale: number; minimum: number; codes: number[] } {
+export function quantiseGroup(
+  values: readonly number[],
+  bits: number,
+): { scale: number; minimum: number; codes: number[] } {
   if (values.some(Number.isNaN)) return { scale: 0x7e00, minimum: 0x7e00, codes: values.map(() => 0) };
   const least = values.reduce((a, b) => min(a, b));
   const most = values.reduce((a, b) => max(a, b));
@@ -64,7 +82,8 @@ export function quantiseGroup(values: readonly number[], bits: number): { scale:
   const scale = most === least ? 0 : clamped(fround(fround(most - least) / steps));
   const minimum = clamped(least);
   const [s, m] = [halfToNumber(scale), halfToNumber(minimum)];
-  const code = (x: number): number => (s === 0 ? 0 : max(0, min(steps, floor(fround(fround(fround(x - m) / s) + 0.5)))));
+  const code = (x: number): number =>
+    s === 0 ? 0 : max(0, min(steps, floor(fround(fround(fround(x - m) / s) + 0.5))));
   return { scale, minimum, codes: values.map(code) };
 }
 
@@ -77,13 +96,17 @@ export function encodePage(format: KvFormat, headDim: number, values: Float64Arr
   else {
     const bits = BITS[format];
     const { keyBits, valueScales, valueBits, row, groups } = parts(bits, headDim);
-    const at = (part: number, token: number, channel: number): number => fround(values[(part * PAGE_TOKENS + token) * headDim + channel]!);
+    const at = (part: number, token: number, channel: number): number =>
+      fround(values[(part * PAGE_TOKENS + token) * headDim + channel]!);
     const put = (start: number, token: number, channel: number, code: number): void => {
       const bit = channel * bits;
       bytes[start + token * row + floor(bit / 8)]! |= code << (bit % 8);
     };
     for (let c = 0; c < headDim; c++) {
-      const { scale, minimum, codes } = quantiseGroup(Array.from({ length: PAGE_TOKENS }, (_, t) => at(0, t, c)), bits);
+      const { scale, minimum, codes } = quantiseGroup(
+        Array.from({ length: PAGE_TOKENS }, (_, t) => at(0, t, c)),
+        bits,
+      );
       view.setUint16(4 * c, scale, true);
       view.setUint16(4 * c + 2, minimum, true);
       codes.forEach((code, t) => put(keyBits, t, c, code));
@@ -91,7 +114,10 @@ export function encodePage(format: KvFormat, headDim: number, values: Float64Arr
     for (let t = 0; t < PAGE_TOKENS; t++) {
       for (let g = 0; g < groups; g++) {
         const first = g * GROUP;
-        const { scale, minimum, codes } = quantiseGroup(Array.from({ length: min(GROUP, headDim - first) }, (_, i) => at(1, t, first + i)), bits);
+        const { scale, minimum, codes } = quantiseGroup(
+          Array.from({ length: min(GROUP, headDim - first) }, (_, i) => at(1, t, first + i)),
+          bits,
+        );
         view.setUint16(valueScales + 4 * (t * groups + g), scale, true);
         view.setUint16(valueScales + 4 * (t * groups + g) + 2, minimum, true);
         codes.forEach((code, i) => put(valueBits, t, first + i, code));
@@ -149,15 +175,24 @@ export class ReferencePool implements KvPool {
   copy(from: number, to: number): void {
     const source = this.#page('copy', from);
     const target = this.#page('copy', to);
-    if (pageFormat(from) !== pageFormat(to)) throw new InputError('argument', `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`, { from, to });
+    if (pageFormat(from) !== pageFormat(to))
+      throw new InputError(
+        'argument',
+        `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`,
+        { from, to },
+      );
     target.set(source);
     const bytes = this.#bytes.get(from);
     if (bytes) this.#bytes.set(to, bytes);
   }
   convert(from: Int32Array, to: Int32Array): void {
-    if (from.length !== to.length) throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
+    if (from.length !== to.length)
+      throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
     const { headDim } = this.spec;
-    const pairs = Array.from(from, (page, i) => [this.#page('convert', page), this.#page('convert', to[i]!), to[i]!] as const);
+    const pairs = Array.from(
+      from,
+      (page, i) => [this.#page('convert', page), this.#page('convert', to[i]!), to[i]!] as const,
+    );
     for (const [source, target, page] of pairs) this.#put(page, target, encodePage(pageFormat(page), headDim, source));
   }
   async read(pages: Int32Array): Promise<Uint8Array> {
@@ -170,7 +205,8 @@ export class ReferencePool implements KvPool {
   write(pages: Int32Array, bytes: Uint8Array): void {
     const targets = Array.from(pages, (page) => [this.#page('write', page), page] as const);
     const wanted = targets.reduce((sum, [, page]) => sum + this.pageBytes(pageFormat(page)), 0);
-    if (bytes.length !== wanted) throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`);
+    if (bytes.length !== wanted)
+      throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`);
     let at = 0;
     for (const [target, page] of targets) {
       const size = this.pageBytes(pageFormat(page));
@@ -188,9 +224,16 @@ export class ReferencePool implements KvPool {
     const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + floor(position / PAGE_TOKENS)]!;
     if (page < 0) return undefined;
     const data = this.#data[pageFormat(page)][pageIndex(page)];
-    if (!data) throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages(pageFormat(page))}`);
+    if (!data)
+      throw new InputError(
+        'argument',
+        `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages(pageFormat(page))}`,
+      );
     if (!(kv.formats ?? [this.spec.format]).includes(pageFormat(page))) {
-      throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: a page of ${pageFormat(page)}, which the view's formats do not name`);
+      throw new InputError(
+        'argument',
+        `position ${position}, layer ${layer}, head ${head}: a page of ${pageFormat(page)}, which the view's formats do not name`,
+      );
     }
     const at = (which * PAGE_TOKENS + (position % PAGE_TOKENS)) * this.spec.headDim;
     return data.subarray(at, at + this.spec.headDim);
@@ -201,7 +244,10 @@ export class ReferencePool implements KvPool {
     const row = this.find(kv, layer, head, position, which);
     const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + floor(position / PAGE_TOKENS)]!;
     if (!row || (written && pageFormat(page) !== this.spec.format)) {
-      throw new InputError('argument', `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages()}${row ? ' is closed' : ''}`);
+      throw new InputError(
+        'argument',
+        `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages()}${row ? ' is closed' : ''}`,
+      );
     }
     return row;
   }

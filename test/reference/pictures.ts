@@ -4,12 +4,18 @@ import type { DenoiseSpec } from '../../src/backend/backend.ts';
 const { exp, floor, sqrt } = Math;
 
 /** Mean and 1 / sqrt(variance + epsilon) of each group over all bands: [groups, 2]. */
-export function groupMoments(bands: readonly Float64Array[], channels: number, groups: number, epsilon: number): Float64Array {
+export function groupMoments(
+  bands: readonly Float64Array[],
+  channels: number,
+  groups: number,
+  epsilon: number,
+): Float64Array {
   const width = channels / groups;
   const out = new Float64Array(groups * 2);
   const each = (group: number, visit: (value: number) => void): void => {
     for (const band of bands) {
-      for (let row = 0; row < band.length; row += channels) for (let c = group * width; c < (group + 1) * width; c++) visit(band[row + c]!);
+      for (let row = 0; row < band.length; row += channels)
+        for (let c = group * width; c < (group + 1) * width; c++) visit(band[row + c]!);
     }
   };
   for (let group = 0; group < groups; group++) {
@@ -30,7 +36,13 @@ export function groupMoments(bands: readonly Float64Array[], channels: number, g
 }
 
 /** x [any, channels] with the moments [groups, 2] of its channels' groups. */
-export function groupNormalise(x: Float64Array, channels: number, moments: Float64Array, weight: Float64Array, bias: Float64Array): Float64Array {
+export function groupNormalise(
+  x: Float64Array,
+  channels: number,
+  moments: Float64Array,
+  weight: Float64Array,
+  bias: Float64Array,
+): Float64Array {
   const width = channels / (moments.length / 2);
   return x.map((value, i) => {
     const c = i % channels;
@@ -50,10 +62,20 @@ export interface Convolution {
 }
 
 /** Height and width of what a convolution gives; less than 1 where the kernel does not fit. */
-export function convolved({ height, width, kernel, stride, padding, upsample }: Convolution): [height: number, width: number] {
+export function convolved({
+  height,
+  width,
+  kernel,
+  stride,
+  padding,
+  upsample,
+}: Convolution): [height: number, width: number] {
   const [top, right, bottom, left] = padding;
   const factor = upsample ? 2 : 1;
-  return [floor((height * factor + top + bottom - kernel) / stride) + 1, floor((width * factor + left + right - kernel) / stride) + 1];
+  return [
+    floor((height * factor + top + bottom - kernel) / stride) + 1,
+    floor((width * factor + left + right - kernel) / stride) + 1,
+  ];
 }
 
 /** x times weight [rows, kernel * kernel * channels] in (y, x, channel) order: [out height * out width, rows]. */
@@ -84,7 +106,13 @@ export function convolve(x: Float64Array, weight: Float64Array, rows: number, it
 }
 
 /** One step for n rows of `width`; predicted is [n or 2 n, 2 width]. */
-export function denoised(x: Float64Array, predicted: Float64Array, noise: Float64Array, width: number, spec: DenoiseSpec): Float64Array {
+export function denoised(
+  x: Float64Array,
+  predicted: Float64Array,
+  noise: Float64Array,
+  width: number,
+  spec: DenoiseSpec,
+): Float64Array {
   const n = x.length / width;
   return x.map((value, i) => {
     const row = floor(i / width);

@@ -14,7 +14,12 @@ export interface Distribution {
 }
 
 /** The distribution that is drawn from; `undefined` where `sample` writes -1. */
-export function distribution(logits: ArrayLike<number>, spec: SampleSpec, seen: ReadonlySet<number>, mask?: Uint32Array): Distribution | undefined {
+export function distribution(
+  logits: ArrayLike<number>,
+  spec: SampleSpec,
+  seen: ReadonlySet<number>,
+  mask?: Uint32Array,
+): Distribution | undefined {
   const allowed: number[] = [];
   const value = new Float64Array(logits.length);
   for (let id = 0; id < logits.length; id++) {
@@ -46,7 +51,7 @@ export function distribution(logits: ArrayLike<number>, spec: SampleSpec, seen: 
     const descending = kept.toSorted((a, b) => of(b) - of(a));
     let least = highest;
     let above = 0;
-    for (let i = 0; i < descending.length; ) {
+    for (let i = 0; i < descending.length;) {
       if (i > 0 && above >= spec.topP * total) break;
       least = of(descending[i]!);
       while (i < descending.length && of(descending[i]!) === least) above += weight(descending[i++]!);

@@ -65,7 +65,8 @@ export function chosenKeys(one: ChunkCase): boolean[] {
 /** Scores of the gaps before rows `w + i` of keys [rows][width]. */
 export function gapScores(keys: readonly Float32Array[], w: number): number[] {
   const width = keys[0]!.length;
-  const mean = (from: number): number[] => Array.from({ length: width }, (_, d) => keys.slice(from, from + w).reduce((sum, key) => sum + key[d]!, 0) / w);
+  const mean = (from: number): number[] =>
+    Array.from({ length: width }, (_, d) => keys.slice(from, from + w).reduce((sum, key) => sum + key[d]!, 0) / w);
   const norm = (v: readonly number[]): number => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0));
   return Array.from({ length: keys.length - 2 * w + 1 }, (_, i) => {
     const l = mean(i);
@@ -89,7 +90,10 @@ export function keptPeaks({ scores, first, threshold, radius, most, last, forced
   const near: number[] = [last, forced].filter((at) => at >= 0);
   const kept: number[] = [];
   if (forced >= first && forced < first + scores.length && most > 0) kept.push(forced);
-  const order = scores.map((_, i) => i).filter((i) => scores[i]! > threshold).sort((a, b) => scores[b]! - scores[a]! || a - b);
+  const order = scores
+    .map((_, i) => i)
+    .filter((i) => scores[i]! > threshold)
+    .sort((a, b) => scores[b]! - scores[a]! || a - b);
   for (const i of order) {
     if (kept.length >= most) break;
     if ([...near, ...kept].some((at) => Math.abs(at - (first + i)) <= radius)) continue;
@@ -121,7 +125,11 @@ export function predicted(p: PredictorCase): number[] {
   const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, v, i) => sum + v * b[i]!, 0);
   return Array.from({ length: keys.length - 2 * w + 1 }, (_, i) => {
     const window = keys.slice(i, i + 2 * w);
-    const [q, k, v] = [p.query, p.key, p.value].map((m) => window.map((x) => times(m, x, width))) as [number[][], number[][], number[][]];
+    const [q, k, v] = [p.query, p.key, p.value].map((m) => window.map((x) => times(m, x, width))) as [
+      number[][],
+      number[][],
+      number[][],
+    ];
     const rows = window.map((x, j) => {
       const scores = k.map((one) => dot(q[j]!, one) / Math.sqrt(width));
       const e = scores.map((s) => Math.exp(s - Math.max(...scores)));
@@ -131,11 +139,20 @@ export function predicted(p: PredictorCase): number[] {
       const variance = y.reduce((a, b) => a + (b - mean) ** 2, 0) / width;
       return y.map((value, d) => ((value - mean) / Math.sqrt(variance + 1e-5)) * p.normWeight[d]! + p.normBias[d]!);
     });
-    const mean = (part: readonly number[][]): number[] => Array.from({ length: width }, (_, d) => part.reduce((sum, row) => sum + row[d]!, 0) / w);
+    const mean = (part: readonly number[][]): number[] =>
+      Array.from({ length: width }, (_, d) => part.reduce((sum, row) => sum + row[d]!, 0) / w);
     const [l, r] = [mean(rows.slice(0, w)), mean(rows.slice(w))];
     const norm = Math.sqrt(dot(l, l)) * Math.sqrt(dot(r, r));
-    const features = [...l, ...r, ...l.map((x, d) => Math.abs(x - r[d]!)), ...l.map((x, d) => x * r[d]!), norm === 0 ? 0 : dot(l, r) / norm];
-    const hidden = times(p.hiddenWeight, features, p.hiddenBias.length).map((x, h) => Math.max(0, x + p.hiddenBias[h]!));
+    const features = [
+      ...l,
+      ...r,
+      ...l.map((x, d) => Math.abs(x - r[d]!)),
+      ...l.map((x, d) => x * r[d]!),
+      norm === 0 ? 0 : dot(l, r) / norm,
+    ];
+    const hidden = times(p.hiddenWeight, features, p.hiddenBias.length).map((x, h) =>
+      Math.max(0, x + p.hiddenBias[h]!),
+    );
     return 1 / (1 + Math.exp(-(hidden.reduce((sum, x, h) => sum + x * p.outputWeight[h]!, 0) + p.outputBias)));
   });
 }
@@ -146,7 +163,8 @@ export function jensenShannon(p: ArrayLike<number>, q: ArrayLike<number>): numbe
     return Array.from(x, (v) => v / sum);
   };
   const [a, b] = [share(p), share(q)];
-  const divergence = (x: readonly number[], other: readonly number[]): number => x.reduce((sum, v, i) => sum + (v > 0 ? v * Math.log(v / ((v + other[i]!) / 2)) : 0), 0);
+  const divergence = (x: readonly number[], other: readonly number[]): number =>
+    x.reduce((sum, v, i) => sum + (v > 0 ? v * Math.log(v / ((v + other[i]!) / 2)) : 0), 0);
   return Math.sqrt(Math.max(0, (divergence(a, b) + divergence(b, a)) / 2));
 }
 
@@ -156,7 +174,10 @@ export function covering(mass: ArrayLike<number>, share: number, most: number): 
   const target = share * values.reduce((a, b) => a + b, 0);
   const chosen: number[] = [];
   let sum = 0;
-  for (const i of ranked(values, values.map((_, at) => at))) {
+  for (const i of ranked(
+    values,
+    values.map((_, at) => at),
+  )) {
     if (sum >= target || chosen.length >= most) break;
     chosen.push(i);
     sum += values[i]!;
@@ -165,7 +186,12 @@ export function covering(mass: ArrayLike<number>, share: number, most: number): 
 }
 
 /** softmax(scale q . k) over mean keys, averaged over the queries; the last key counts `last` times. */
-export function blockMass(queries: readonly Float32Array[], vectors: readonly Float32Array[], scale: number, last: number): number[] {
+export function blockMass(
+  queries: readonly Float32Array[],
+  vectors: readonly Float32Array[],
+  scale: number,
+  last: number,
+): number[] {
   const rows = queries.map((q) => {
     const scores = vectors.map((k) => scale * k.reduce((sum, v, i) => sum + v * q[i]!, 0));
     const e = scores.map((s, i) => Math.exp(s - Math.max(...scores)) * (i === scores.length - 1 ? last : 1));
@@ -177,7 +203,9 @@ export function blockMass(queries: readonly Float32Array[], vectors: readonly Fl
 
 /** Whether a query of the block `[start, end)` sees each of `end` keys: sinks, the newest, vertical lines, and slash lines of `width` distances. */
 export function lineKeys(
-  vertical: readonly number[], slash: readonly number[], { width, start, end, sinks, local }: { width: number; start: number; end: number; sinks: number; local: number },
+  vertical: readonly number[],
+  slash: readonly number[],
+  { width, start, end, sinks, local }: { width: number; start: number; end: number; sinks: number; local: number },
 ): boolean[] {
   return Array.from({ length: end }, (_, key) => {
     if (key < sinks || key >= local || vertical.includes(key)) return true;

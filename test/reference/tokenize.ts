@@ -1,7 +1,10 @@
 /** The tokenisation algorithms as their papers put them: naive loops over arrays of strings. */
 
 /** Sennrich et al.: merge the best pair, the leftmost of equals, until there is none. */
-export function mergeReference(symbols: readonly string[], rank: (left: string, right: string) => number | undefined): string[] {
+export function mergeReference(
+  symbols: readonly string[],
+  rank: (left: string, right: string) => number | undefined,
+): string[] {
   const out = [...symbols];
   for (;;) {
     let best: { at: number; rank: number } | undefined;
@@ -15,7 +18,11 @@ export function mergeReference(symbols: readonly string[], rank: (left: string, 
 }
 
 /** Kudo: the segmentation of the highest score among all; undefined stands for one unknown character. */
-export function unigramReference(characters: readonly string[], scores: ReadonlyMap<string, number>, unknown: number): (string | undefined)[] {
+export function unigramReference(
+  characters: readonly string[],
+  scores: ReadonlyMap<string, number>,
+  unknown: number,
+): (string | undefined)[] {
   const best: { score: number; path: (string | undefined)[] }[] = [{ score: 0, path: [] }];
   for (let end = 1; end <= characters.length; end++) {
     let choice: { score: number; path: (string | undefined)[] } | undefined;
@@ -24,7 +31,8 @@ export function unigramReference(characters: readonly string[], scores: Readonly
       const score = scores.get(token) ?? (end - start === 1 ? unknown : undefined);
       if (score === undefined) continue;
       const total = best[start]!.score + score;
-      if (choice === undefined || total > choice.score) choice = { score: total, path: [...best[start]!.path, scores.has(token) ? token : undefined] };
+      if (choice === undefined || total > choice.score)
+        choice = { score: total, path: [...best[start]!.path, scores.has(token) ? token : undefined] };
     }
     best.push(choice!);
   }
@@ -35,7 +43,7 @@ export function unigramReference(characters: readonly string[], scores: Readonly
 export function wordPieceReference(word: string, tokens: ReadonlySet<string>): string[] | undefined {
   const characters = [...word];
   const out: string[] = [];
-  for (let start = 0; start < characters.length; ) {
+  for (let start = 0; start < characters.length;) {
     let end = characters.length;
     while (end > start && !tokens.has((start > 0 ? '##' : '') + characters.slice(start, end).join(''))) end--;
     if (end === start) return undefined;

@@ -39,7 +39,10 @@ export function maxSum(x: Rows, k: number, pivot = farthestFromMean(x), threshol
   while (kept.length < Math.min(k, x.length)) {
     const newest = rows[kept.at(-1)!]!;
     for (const i of all(x)) sums[i]! += product(rows[i]!, newest);
-    const next = lowest(all(x).filter((i) => !kept.includes(i)), (i) => sums[i]!);
+    const next = lowest(
+      all(x).filter((i) => !kept.includes(i)),
+      (i) => sums[i]!,
+    );
     if (threshold > 0 && 1 - Math.max(...kept.map((c) => product(rows[c]!, rows[next]!))) < threshold) break;
     kept.push(next);
   }
@@ -52,7 +55,10 @@ export function maxMin(x: Rows, k: number, pivot: number, threshold = 0): number
   const kept = [pivot];
   while (kept.length < Math.min(k, x.length)) {
     const largest = (i: number): number => Math.max(...kept.map((c) => product(rows[i]!, rows[c]!)));
-    const next = lowest(all(x).filter((i) => !kept.includes(i)), largest);
+    const next = lowest(
+      all(x).filter((i) => !kept.includes(i)),
+      largest,
+    );
     if (threshold > 0 && 1 - largest(next) < threshold) break;
     kept.push(next);
   }
@@ -63,7 +69,13 @@ export function maxMin(x: Rows, k: number, pivot: number, threshold = 0): number
 export function loneliest(x: Rows): number {
   if (x.length === 1) return 0;
   const rows = units(x);
-  return lowest(all(x), (i) => Math.max(...all(x).filter((j) => j !== i).map((j) => product(rows[i]!, rows[j]!))));
+  return lowest(all(x), (i) =>
+    Math.max(
+      ...all(x)
+        .filter((j) => j !== i)
+        .map((j) => product(rows[i]!, rows[j]!)),
+    ),
+  );
 }
 
 export function relevanceTo(x: Rows, question: Rows, negated: boolean): number[] {
@@ -107,10 +119,16 @@ export function determinantal(x: Rows, k: number, relevant: readonly number[]): 
   while (kept.length < Math.min(k, x.length)) {
     const gain = (i: number): number => {
       const right = base.map((c) => kernel(c, i));
-      const weights = solve(base.map((a) => base.map((b) => kernel(a, b))), right);
+      const weights = solve(
+        base.map((a) => base.map((b) => kernel(a, b))),
+        right,
+      );
       return kernel(i, i) - right.reduce((sum, value, c) => sum + value * weights[c]!, 0);
     };
-    const next = lowest(all(x).filter((i) => !kept.includes(i)), (i) => -gain(i));
+    const next = lowest(
+      all(x).filter((i) => !kept.includes(i)),
+      (i) => -gain(i),
+    );
     if (gain(next) > TIE) base.push(next);
     kept.push(next);
   }
@@ -120,7 +138,8 @@ export function determinantal(x: Rows, k: number, relevant: readonly number[]): 
 /** Components of a grid of patches whose neighbours differ by at most `threshold`, named by their first patch: by flooding. */
 export function flooded(x: Rows, rows: number, columns: number, threshold: number): number[] {
   const labels = x.map(() => -1);
-  const alike = (a: number, b: number): boolean => Math.sqrt(x[a]!.reduce((sum, value, i) => sum + (value - x[b]![i]!) ** 2, 0) / x[a]!.length) <= threshold;
+  const alike = (a: number, b: number): boolean =>
+    Math.sqrt(x[a]!.reduce((sum, value, i) => sum + (value - x[b]![i]!) ** 2, 0) / x[a]!.length) <= threshold;
   for (const first of all(x)) {
     if (labels[first] !== -1) continue;
     const open = [first];
@@ -129,7 +148,12 @@ export function flooded(x: Rows, rows: number, columns: number, threshold: numbe
       if (labels[at] !== -1) continue;
       labels[at] = first;
       const [row, column] = [Math.floor(at / columns), at % columns];
-      const near = [column > 0 ? at - 1 : -1, column < columns - 1 ? at + 1 : -1, row > 0 ? at - columns : -1, row < rows - 1 ? at + columns : -1];
+      const near = [
+        column > 0 ? at - 1 : -1,
+        column < columns - 1 ? at + 1 : -1,
+        row > 0 ? at - columns : -1,
+        row < rows - 1 ? at + columns : -1,
+      ];
       for (const next of near) if (next >= 0 && labels[next] === -1 && alike(at, next)) open.push(next);
     }
   }

@@ -13,7 +13,8 @@ import { expectClose, TOLERANCE } from '../support/tolerance.ts';
 import { openWasm, TEST_BUILDS } from '../support/wasm.ts';
 
 const CASES = 1000;
-const singles = (data: Float32Array, width: number): Float32Array[] => Array.from({ length: data.length / width }, (_, i) => data.subarray(i * width, (i + 1) * width));
+const singles = (data: Float32Array, width: number): Float32Array[] =>
+  Array.from({ length: data.length / width }, (_, i) => data.subarray(i * width, (i + 1) * width));
 /** Small whole numbers: scores that are equal, and exact. */
 const coarse = (r: Random, count: number): Float32Array => Float32Array.from({ length: count }, () => r.integer(-1, 2));
 
@@ -42,7 +43,15 @@ function chunkCases(wasm: Wasm, seed: number): void {
   if (r.uniform() < 0.05) vectors[r.integer(0, vectors.length)] = NaN;
   const blocks = Array.from({ length: r.integer(1, 4) }, () => {
     const end = r.integer(1, keys + 1);
-    return { start: 0, queries: 1, row: r.integer(0, 3), pooled: 0, local: r.integer(0, end), end, budget: r.integer(0, end + 2) };
+    return {
+      start: 0,
+      queries: 1,
+      row: r.integer(0, 3),
+      pooled: 0,
+      local: r.integer(0, end),
+      end,
+      budget: r.integer(0, end + 2),
+    };
   });
   const pooled = [r.integer(1, 129), 128, r.integer(1, 129)];
   blocks.forEach((block, i) => (blocks[i] = { ...block, pooled: pooled[block.row]! }));
@@ -51,7 +60,18 @@ function chunkCases(wasm: Wasm, seed: number): void {
   const bytes = vectors.length * 4;
   const pointer = wasm.alloc(bytes);
   wasm.f32(pointer, vectors.length).set(vectors);
-  const ranges = chooseChunks(wasm, { heads, kvHeads, headDim, blocks, queries, vectors: pointer, starts, end: keys, sinks, whole });
+  const ranges = chooseChunks(wasm, {
+    heads,
+    kvHeads,
+    headDim,
+    blocks,
+    queries,
+    vectors: pointer,
+    starts,
+    end: keys,
+    sinks,
+    whole,
+  });
   wasm.free(pointer);
   const perHead = singles(vectors, headDim);
   const means = singles(queries, headDim);
@@ -59,11 +79,23 @@ function chunkCases(wasm: Wasm, seed: number): void {
     for (let head = 0; head < kvHeads; head++) {
       const list = block * kvHeads + head;
       const wanted = reference.chosenKeys({
-        means: means.slice(row * heads + head * group, row * heads + (head + 1) * group), queries: count,
-        vectors: starts.map((_, c) => perHead[c * kvHeads + head]!), bounds: [...starts, keys], sinks: Math.min(sinks, local), local, end, budget, whole,
+        means: means.slice(row * heads + head * group, row * heads + (head + 1) * group),
+        queries: count,
+        vectors: starts.map((_, c) => perHead[c * kvHeads + head]!),
+        bounds: [...starts, keys],
+        sinks: Math.min(sinks, local),
+        local,
+        end,
+        budget,
+        whole,
       });
       const runs = ranges.runs.subarray(2 * ranges.offsets[list]!, 2 * ranges.offsets[list + 1]!);
-      expect({ seed, block, head, seen: expand(runs, end).map(Number).join('') }).toEqual({ seed, block, head, seen: wanted.map(Number).join('') });
+      expect({ seed, block, head, seen: expand(runs, end).map(Number).join('') }).toEqual({
+        seed,
+        block,
+        head,
+        seen: wanted.map(Number).join(''),
+      });
     }
   });
 }
@@ -72,14 +104,26 @@ function peakCase(wasm: Wasm, seed: number): void {
   const r = random(seed);
   const count = r.integer(1, 120);
   const first = r.integer(4, 400);
-  const scores = Array.from({ length: count }, () => (r.uniform() < 0.5 ? r.integer(0, 5) / 4 : Math.fround(r.uniform())));
+  const scores = Array.from({ length: count }, () =>
+    r.uniform() < 0.5 ? r.integer(0, 5) / 4 : Math.fround(r.uniform()),
+  );
   if (r.uniform() < 0.1) scores[r.integer(0, count)] = NaN;
   const threshold = r.pick([0, 0.25, 0.7]);
   const most = r.integer(0, 12);
   const last = r.pick([-1, 0, first - r.integer(1, 12)]);
   const forced = r.pick([-1, r.integer(0, 600), first + r.integer(0, count), first + count + 3]);
-  const found = keepPeaks(wasm, { scores: Float32Array.from(scores), first, threshold, most, last: Math.max(-1, last), forced });
-  expect({ seed, found }).toEqual({ seed, found: reference.keptPeaks({ scores, first, threshold, radius: 8, most, last: Math.max(-1, last), forced }) });
+  const found = keepPeaks(wasm, {
+    scores: Float32Array.from(scores),
+    first,
+    threshold,
+    most,
+    last: Math.max(-1, last),
+    forced,
+  });
+  expect({ seed, found }).toEqual({
+    seed,
+    found: reference.keptPeaks({ scores, first, threshold, radius: 8, most, last: Math.max(-1, last), forced }),
+  });
 }
 
 function coverCase(wasm: Wasm, seed: number): void {
@@ -110,14 +154,23 @@ function lineCase(wasm: Wasm, seed: number): void {
   const bins = Math.ceil(end / width);
   const vertical = Array.from({ length: local }, (_, i) => i).filter(() => r.uniform() < 0.1);
   const slash = Array.from({ length: bins }, (_, i) => i).filter(() => r.uniform() < 0.15);
-  const runs = withScratch(wasm, [8 * (local + 4), local + 1, local + 1, bins], (out = 0, seen = 0, columns = 0, lines = 0) => {
-    wasm.bytes(columns, local).fill(0);
-    for (const key of vertical) wasm.bytes(columns, local)[key] = 1;
-    wasm.bytes(lines, bins).fill(0);
-    for (const bin of slash) wasm.bytes(lines, bins)[bin] = 1;
-    return wasm.u32(out, 2 * wasm.exports.lineRuns(out, seen, columns, lines, bins, width, start, end, sinks, local)).slice();
+  const runs = withScratch(
+    wasm,
+    [8 * (local + 4), local + 1, local + 1, bins],
+    (out = 0, seen = 0, columns = 0, lines = 0) => {
+      wasm.bytes(columns, local).fill(0);
+      for (const key of vertical) wasm.bytes(columns, local)[key] = 1;
+      wasm.bytes(lines, bins).fill(0);
+      for (const bin of slash) wasm.bytes(lines, bins)[bin] = 1;
+      return wasm
+        .u32(out, 2 * wasm.exports.lineRuns(out, seen, columns, lines, bins, width, start, end, sinks, local))
+        .slice();
+    },
+  );
+  expect({ seed, seen: expand(runs, end) }).toEqual({
+    seed,
+    seen: reference.lineKeys(vertical, slash, { width, start, end, sinks: Math.min(sinks, local), local }),
   });
-  expect({ seed, seen: expand(runs, end) }).toEqual({ seed, seen: reference.lineKeys(vertical, slash, { width, start, end, sinks: Math.min(sinks, local), local }) });
 }
 
 describe.each(TEST_BUILDS)('%s', (build) => {
@@ -135,13 +188,26 @@ describe.each(TEST_BUILDS)('%s', (build) => {
   test('gap scores of keys that are rotated back', async () => {
     const wasm = await openWasm(build);
     const r = random(7);
-    for (const [kvHeads, headDim, rotary, style, from, rows] of [[2, 16, 16, 'half', 0, 9], [1, 12, 8, 'interleaved', 1000, 40], [3, 6, 4, 'half', 31000, 21]] as const) {
-      const rope = { inverseFrequency: Float64Array.from({ length: rotary / 2 }, (_, i) => 10 ** (-2 * i)), magnitude: 1.3, style };
+    for (const [kvHeads, headDim, rotary, style, from, rows] of [
+      [2, 16, 16, 'half', 0, 9],
+      [1, 12, 8, 'interleaved', 1000, 40],
+      [3, 6, 4, 'half', 31000, 21],
+    ] as const) {
+      const rope = {
+        inverseFrequency: Float64Array.from({ length: rotary / 2 }, (_, i) => 10 ** (-2 * i)),
+        magnitude: 1.3,
+        style,
+      };
       const width = kvHeads * headDim;
       const keys = r.normals(rows * width);
       const cached = singles(keys, headDim).map((key) => Float64Array.from(key));
       cached.forEach((key, i) => rotate(key, from + Math.floor(i / kvHeads), rope));
-      const found = scoreGaps(wasm, similarityScorer, Float32Array.from(cached.flatMap((key) => [...key])), { kvHeads, headDim, rope, from });
+      const found = scoreGaps(wasm, similarityScorer, Float32Array.from(cached.flatMap((key) => [...key])), {
+        kvHeads,
+        headDim,
+        rope,
+        from,
+      });
       expectClose(found, reference.gapScores(singles(keys, width), 4), 1e-5, `gaps of ${style}`);
     }
   });
@@ -164,13 +230,23 @@ describe.each(TEST_BUILDS)('%s', (build) => {
 
   test('the learned predictor', async () => {
     const wasm = await openWasm(build);
-    for (const [width, hidden, w, count] of [[16, 8, 4, 21], [10, 3, 2, 5]] as const) {
+    for (const [width, hidden, w, count] of [
+      [16, 8, 4, 21],
+      [10, 3, 2, 5],
+    ] as const) {
       const r = random(width);
       const sizes = boundarySizes(width, hidden);
       const t = (name: keyof typeof sizes): Float32Array => r.normals(sizes[name], name === 'outputBias' ? 1 : 0.4);
       const tensors = {
-        query: t('query'), key: t('key'), value: t('value'), normWeight: t('normWeight'), normBias: t('normBias'),
-        hiddenWeight: t('hiddenWeight'), hiddenBias: t('hiddenBias'), outputWeight: t('outputWeight'), outputBias: t('outputBias'),
+        query: t('query'),
+        key: t('key'),
+        value: t('value'),
+        normWeight: t('normWeight'),
+        normBias: t('normBias'),
+        hiddenWeight: t('hiddenWeight'),
+        hiddenBias: t('hiddenBias'),
+        outputWeight: t('outputWeight'),
+        outputBias: t('outputBias'),
       };
       const predictor = new BoundaryPredictor(wasm, { layer: 0, window: w, threshold: 0.5, width, hidden, tensors });
       const keys = r.normals((count + 2 * w - 1) * width);
@@ -180,7 +256,12 @@ describe.each(TEST_BUILDS)('%s', (build) => {
         return wasm.f32(out, count).slice();
       });
       predictor.free();
-      const wanted = reference.predicted({ ...tensors, outputBias: tensors.outputBias[0]!, keys: singles(keys, width), w });
+      const wanted = reference.predicted({
+        ...tensors,
+        outputBias: tensors.outputBias[0]!,
+        keys: singles(keys, width),
+        w,
+      });
       expect(Math.max(...wanted) - Math.min(...wanted)).toBeGreaterThan(0.05);
       expectClose(found, wanted, 20 * TOLERANCE.elementwise, `predictor of ${width}`);
       expect(() => predictor.score(wasm, 0, 0, 1, width + 1)).toThrow(/trained on/);
@@ -201,23 +282,36 @@ describe.each(TEST_BUILDS)('%s', (build) => {
   test('distances of distributions, and what block means promise', async () => {
     const wasm = await openWasm(build);
     const r = random(3);
-    for (const [n, group, dim] of [[1, 1, 4], [7, 3, 6], [40, 2, 16]] as const) {
+    for (const [n, group, dim] of [
+      [1, 1, 4],
+      [7, 3, 6],
+      [40, 2, 16],
+    ] as const) {
       const p = r.normals(n).map(Math.abs);
       const q = r.normals(n).map((v, i) => (i % 3 === 0 ? 0 : Math.abs(v)));
       if (n === 1) q[0] = 2;
       const queries = r.normals(group * dim);
       const vectors = r.normals(n * dim);
-      const [distance, mass] = withScratch(wasm, [4 * n, 4 * n, 4 * queries.length, 4 * vectors.length, 8 * (n + dim)], (a = 0, b = 0, at = 0, k = 0, scratch = 0) => {
-        wasm.f32(a, n).set(p);
-        wasm.f32(b, n).set(q);
-        const js = wasm.exports.jensenShannon(a, b, n);
-        wasm.f32(at, queries.length).set(queries);
-        wasm.f32(k, vectors.length).set(vectors);
-        wasm.exports.blockMass(a, at, k, dim, n, dim, group, 0.5, 0.3, scratch);
-        return [js, wasm.f32(a, n).slice()] as const;
-      });
+      const [distance, mass] = withScratch(
+        wasm,
+        [4 * n, 4 * n, 4 * queries.length, 4 * vectors.length, 8 * (n + dim)],
+        (a = 0, b = 0, at = 0, k = 0, scratch = 0) => {
+          wasm.f32(a, n).set(p);
+          wasm.f32(b, n).set(q);
+          const js = wasm.exports.jensenShannon(a, b, n);
+          wasm.f32(at, queries.length).set(queries);
+          wasm.f32(k, vectors.length).set(vectors);
+          wasm.exports.blockMass(a, at, k, dim, n, dim, group, 0.5, 0.3, scratch);
+          return [js, wasm.f32(a, n).slice()] as const;
+        },
+      );
       expect(distance).toBeCloseTo(reference.jensenShannon(p, q), 12);
-      expectClose(mass, reference.blockMass(singles(queries, dim), singles(vectors, dim), 0.5, 0.3), TOLERANCE.elementwise, 'mass');
+      expectClose(
+        mass,
+        reference.blockMass(singles(queries, dim), singles(vectors, dim), 0.5, 0.3),
+        TOLERANCE.elementwise,
+        'mass',
+      );
     }
   });
 });

@@ -48,16 +48,25 @@ describe('pages of few bits', () => {
     await prefill(lane, { ids: ids.subarray(0, upTo), pictures: [], cached, chunk: 64 });
   }
   /** Logits of the `TAIL` positions from `start` on, over what the lane holds before them. */
-  async function logits({ model: { backend, ...language }, sequence, ring, model: whole }: Lane, start: number): Promise<Float32Array> {
+  async function logits(
+    { model: { backend, ...language }, sequence, ring, model: whole }: Lane,
+    start: number,
+  ): Promise<Float32Array> {
     expect(language.config.layers).toBe(LAYERS);
     sequence.ensure(start + TAIL);
     backend.writeIds(ring, start, ids.subarray(start, start + TAIL));
-    const found = backend.scope(() => whole.logits(whole.forward(whole.embed(ring, start, TAIL), sequence, start, denseCausal(TAIL, start + TAIL))));
+    const found = backend.scope(() =>
+      whole.logits(whole.forward(whole.embed(ring, start, TAIL), sequence, start, denseCausal(TAIL, start + TAIL))),
+    );
     const values = await backend.download(found);
     backend.free(found);
     return values;
   }
-  async function logitsAt(kvBits: KvBits, start: number, change?: (lane: Lane) => Promise<void>): Promise<Float32Array> {
+  async function logitsAt(
+    kvBits: KvBits,
+    start: number,
+    change?: (lane: Lane) => Promise<void>,
+  ): Promise<Float32Array> {
     const lane = await exact.lane(1024, { kvBits });
     await read(lane, start);
     await change?.(lane);
@@ -98,10 +107,13 @@ describe('pages of few bits', () => {
     for (const bits of [8, 4, 'staircase'] as const) {
       const direct = nmse(await logitsAt(bits, 200), wanted);
       // Positions 70 to 199 are read twice, the second time behind a reopened block.
-      const again = nmse(await logitsAt(bits, 200, async (lane) => {
-        expect(cut(lane, 70)).toBe(70);
-        await read(lane, 200, 70);
-      }), wanted);
+      const again = nmse(
+        await logitsAt(bits, 200, async (lane) => {
+          expect(cut(lane, 70)).toBe(70);
+          await read(lane, 200, 70);
+        }),
+        wanted,
+      );
       expect(again).toBeLessThan(4 * direct);
       expect(again).toBeGreaterThan(direct / 4);
     }
@@ -118,28 +130,37 @@ describe('pages of few bits', () => {
     }
     // 12 full blocks and a part; 11 closed, of a layer and head 8,192 bytes open; heads of 32: 2,304, 1,280, 768.
     const open = 2 * 8192;
-    for (const [bits, page] of [[8, 2304], [4, 1280], [2, 768]] as const) expect(bytes.get(bits)).toBe(LAYERS * (open + 11 * page));
+    for (const [bits, page] of [
+      [8, 2304],
+      [4, 1280],
+      [2, 768],
+    ] as const)
+      expect(bytes.get(bits)).toBe(LAYERS * (open + 11 * page));
     expect(bytes.get(16)).toBe(LAYERS * 13 * 8192);
     expect(bytes.get('staircase')).toBe(LAYERS * (open + 2 * 768 + 6 * 1280 + 3 * 2304));
   });
 });
 
 describe('sessions at few bits', () => {
-  test.each([8, 4, 2, 'staircase'] as const)('%s: answers repeat; a clone answers as its original, and each goes its own way', async (kvBits) => {
-    const context = { kvBits, share: false };
-    const session = begin(context);
-    const { text } = await session.prompt(TEXT, { maxTokens: 40 });
-    expect((await begin(context).prompt(TEXT, { maxTokens: 40 })).text).toBe(text);
-    const used = model.pagesUsed;
-    const [left, right] = [await session.clone(), await session.clone()];
-    sessions.push(left, right);
-    const all = [];
-    for (const each of [session, left, right]) all.push((await each.prompt('And then? '.repeat(8), { maxTokens: 40 })).text);
-    expect(new Set(all).size).toBe(1);
-    expect((await left.prompt('Left?')).text).not.toBe((await right.prompt('Right?')).text);
-    // Sessions of the same past hold the closed part of it once, but for what the staircase has made coarser since.
-    if (kvBits !== 'staircase') expect(model.pagesUsed - used).toBeLessThan(3 * used);
-  });
+  test.each([8, 4, 2, 'staircase'] as const)(
+    '%s: answers repeat; a clone answers as its original, and each goes its own way',
+    async (kvBits) => {
+      const context = { kvBits, share: false };
+      const session = begin(context);
+      const { text } = await session.prompt(TEXT, { maxTokens: 40 });
+      expect((await begin(context).prompt(TEXT, { maxTokens: 40 })).text).toBe(text);
+      const used = model.pagesUsed;
+      const [left, right] = [await session.clone(), await session.clone()];
+      sessions.push(left, right);
+      const all = [];
+      for (const each of [session, left, right])
+        all.push((await each.prompt('And then? '.repeat(8), { maxTokens: 40 })).text);
+      expect(new Set(all).size).toBe(1);
+      expect((await left.prompt('Left?')).text).not.toBe((await right.prompt('Right?')).text);
+      // Sessions of the same past hold the closed part of it once, but for what the staircase has made coarser since.
+      if (kvBits !== 'staircase') expect(model.pagesUsed - used).toBeLessThan(3 * used);
+    },
+  );
 
   test('8 bits hardly ever change a greedy answer of this model', async () => {
     const questions = Array.from({ length: 8 }, (_, i) => `${TEXT} Question ${i}?`);
@@ -155,7 +176,9 @@ describe('sessions at few bits', () => {
   test('texts that part within a closed page', async () => {
     const session = begin({ kvBits: 4 });
     await session.complete(`${TEXT} one`);
-    const other = await session.complete(`${TEXT.slice(0, 70)} and something else that is long enough to fill a page of its own, at least.`);
+    const other = await session.complete(
+      `${TEXT.slice(0, 70)} and something else that is long enough to fill a page of its own, at least.`,
+    );
     expect(other.tokens.cached).toBe(70);
     expect(other.text).toHaveLength(12);
     expect((await session.complete(`${TEXT} one`)).tokens.cached).toBe(70);
@@ -165,9 +188,14 @@ describe('sessions at few bits', () => {
     const session = begin({ kvBits: 2, window: 400 });
     const controller = new AbortController();
     const reason = new Error('enough');
-    const call = session.prompt(TEXT, { maxTokens: 60 }, { signal: controller.signal, onText: () => controller.abort(reason) });
+    const call = session.prompt(
+      TEXT,
+      { maxTokens: 60 },
+      { signal: controller.signal, onText: () => controller.abort(reason) },
+    );
     await expect(call).rejects.toBe(reason);
-    for (let i = 0; i < 4; i++) expect((await session.prompt(`Question ${i}: ${TEXT.slice(0, 100)}`)).text).toHaveLength(12);
+    for (let i = 0; i < 4; i++)
+      expect((await session.prompt(`Question ${i}: ${TEXT.slice(0, 100)}`)).text).toHaveLength(12);
   });
 });
 
@@ -202,43 +230,69 @@ describe('equal beginnings', () => {
 
 describe('plans', () => {
   const GENEROUS: readonly ContextOptions[] = [
-    { prefill: { method: 'dhsa', budget: 1e6 } }, { prefill: { method: 'window', budget: 1e6 } }, { prefill: { method: 'blocks', budget: 1e6 } },
-    { decode: { method: 'tokens', budget: 1e6 } }, { decode: { method: 'sentences', budget: 1e6 } }, { decode: { method: 'window', budget: 1e6 } }, { decode: { method: 'retrieve', budget: 1e6 } },
-    { heads: { method: 'razor', keep: 1 } }, { heads: { method: 'duo', keep: 1 } }, { evict: { method: 'snapkv', keep: 1 } },
-    { prefill: { method: 'dhsa', budget: 1e6 }, decode: { method: 'tokens', budget: 1e6 }, evict: { method: 'snapkv', keep: 1 } },
+    { prefill: { method: 'dhsa', budget: 1e6 } },
+    { prefill: { method: 'window', budget: 1e6 } },
+    { prefill: { method: 'blocks', budget: 1e6 } },
+    { decode: { method: 'tokens', budget: 1e6 } },
+    { decode: { method: 'sentences', budget: 1e6 } },
+    { decode: { method: 'window', budget: 1e6 } },
+    { decode: { method: 'retrieve', budget: 1e6 } },
+    { heads: { method: 'razor', keep: 1 } },
+    { heads: { method: 'duo', keep: 1 } },
+    { evict: { method: 'snapkv', keep: 1 } },
+    {
+      prefill: { method: 'dhsa', budget: 1e6 },
+      decode: { method: 'tokens', budget: 1e6 },
+      evict: { method: 'snapkv', keep: 1 },
+    },
   ];
-  test.each(GENEROUS.map((context) => ({ context, name: JSON.stringify(context) })))('$name with room for everything changes nothing, over turns and clones', async ({ context }) => {
-    const plain = begin({ share: false });
-    const planned = begin({ ...context, share: false });
-    for (const text of [TEXT, 'And then?']) expect((await planned.prompt(text)).text).toBe((await plain.prompt(text)).text);
-    const copy = await planned.clone();
-    sessions.push(copy);
-    expect((await copy.prompt('Well?')).text).toBe((await plain.prompt('Well?')).text);
-  });
-
-  const NARROW: readonly ContextOptions[] = [
-    { prefill: { method: 'dhsa', budget: 48, local: 32, instruction: 16 } }, { prefill: { method: 'window', budget: 64, sinks: 4 } }, { prefill: { method: 'flex', budget: 64 } },
-    { decode: { method: 'tokens', budget: 16, sinks: 4, local: 16 } }, { decode: { method: 'window', budget: 64, sinks: 4 } },
-    { heads: { method: 'razor', keep: 0.5, sinks: 32, window: 64 } }, { evict: { method: 'snapkv', keep: 0.3 } }, { evict: { method: 'compresskv', keep: 0.3 } },
-  ];
-  test.each(NARROW.flatMap((context) => ([16, 4] as const).map((kvBits) => ({ context: { ...context, kvBits }, name: JSON.stringify({ ...context, kvBits }) }))))(
-    '$name: turns, aborts, texts that part, clones; answers repeat and all pages come back',
+  test.each(GENEROUS.map((context) => ({ context, name: JSON.stringify(context) })))(
+    '$name with room for everything changes nothing, over turns and clones',
     async ({ context }) => {
-      const talk = async (): Promise<string[]> => {
-        const session = begin({ ...context, share: false });
-        const found = [(await session.prompt(TEXT)).text, (await session.prompt('And then?')).text];
-        const controller = new AbortController();
-        await expect(session.prompt(TEXT, {}, { signal: controller.signal, onText: () => controller.abort(new Error('enough')) })).rejects.toThrow('enough');
-        const copy = await session.clone();
-        sessions.push(copy);
-        found.push((await session.prompt('Go on.')).text, (await copy.prompt('Go on.')).text);
-        expect(found[3]).toBe(found[2]);
-        found.push((await copy.complete(TEXT.slice(0, 120))).text);
-        return found;
-      };
-      expect(await talk()).toEqual(await talk());
+      const plain = begin({ share: false });
+      const planned = begin({ ...context, share: false });
+      for (const text of [TEXT, 'And then?'])
+        expect((await planned.prompt(text)).text).toBe((await plain.prompt(text)).text);
+      const copy = await planned.clone();
+      sessions.push(copy);
+      expect((await copy.prompt('Well?')).text).toBe((await plain.prompt('Well?')).text);
     },
   );
+
+  const NARROW: readonly ContextOptions[] = [
+    { prefill: { method: 'dhsa', budget: 48, local: 32, instruction: 16 } },
+    { prefill: { method: 'window', budget: 64, sinks: 4 } },
+    { prefill: { method: 'flex', budget: 64 } },
+    { decode: { method: 'tokens', budget: 16, sinks: 4, local: 16 } },
+    { decode: { method: 'window', budget: 64, sinks: 4 } },
+    { heads: { method: 'razor', keep: 0.5, sinks: 32, window: 64 } },
+    { evict: { method: 'snapkv', keep: 0.3 } },
+    { evict: { method: 'compresskv', keep: 0.3 } },
+  ];
+  test.each(
+    NARROW.flatMap((context) =>
+      ([16, 4] as const).map((kvBits) => ({
+        context: { ...context, kvBits },
+        name: JSON.stringify({ ...context, kvBits }),
+      })),
+    ),
+  )('$name: turns, aborts, texts that part, clones; answers repeat and all pages come back', async ({ context }) => {
+    const talk = async (): Promise<string[]> => {
+      const session = begin({ ...context, share: false });
+      const found = [(await session.prompt(TEXT)).text, (await session.prompt('And then?')).text];
+      const controller = new AbortController();
+      await expect(
+        session.prompt(TEXT, {}, { signal: controller.signal, onText: () => controller.abort(new Error('enough')) }),
+      ).rejects.toThrow('enough');
+      const copy = await session.clone();
+      sessions.push(copy);
+      found.push((await session.prompt('Go on.')).text, (await copy.prompt('Go on.')).text);
+      expect(found[3]).toBe(found[2]);
+      found.push((await copy.complete(TEXT.slice(0, 120))).text);
+      return found;
+    };
+    expect(await talk()).toEqual(await talk());
+  });
 
   test('what a second session adopts, its planner goes on behind, or it is read anew', async () => {
     for (const context of [...NARROW, ...GENEROUS]) {
@@ -252,8 +306,15 @@ describe('plans', () => {
 
 describe('what cannot be', () => {
   test.each([
-    [{ kvBits: 3 }, /kvBits: 3/], [{ kvbits: 4 }, /context.kvbits is unknown/], [{ window: 0 }, /context.window: 0/], [{ window: 2000 }, /1024/], [{ prefill: 'sparse' }, /prefill.*sparse/],
-    [{ decode: { method: 'tokens', budget: -1 } }, /budget.*-1/], [{ heads: 'some' }, /heads.*some/], [{ evict: {} }, /evict/], [{ share: 1 }, /share: 1/],
+    [{ kvBits: 3 }, /kvBits: 3/],
+    [{ kvbits: 4 }, /context.kvbits is unknown/],
+    [{ window: 0 }, /context.window: 0/],
+    [{ window: 2000 }, /1024/],
+    [{ prefill: 'sparse' }, /prefill.*sparse/],
+    [{ decode: { method: 'tokens', budget: -1 } }, /budget.*-1/],
+    [{ heads: 'some' }, /heads.*some/],
+    [{ evict: {} }, /evict/],
+    [{ share: 1 }, /share: 1/],
   ] as const)('%j', (context, message) => {
     expect(() => new Session(model, { context: context as unknown as ContextOptions })).toThrow(message);
   });

@@ -17,8 +17,20 @@ import { TINY, TINY_PATCH, tinyUniPic, type TinyUniPicOptions } from '../support
 const SIZE = TINY.sizes[0];
 const SEEN = (SIZE / TINY_PATCH) ** 2 + TINY.buffers;
 const { integer } = random(1);
-const cat: Rgba = { data: Uint8ClampedArray.from({ length: 4 * 240 }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))), width: 20, height: 12 };
-const asked: Message[] = [{ role: 'user', content: [{ type: 'image', value: cat }, { type: 'text', value: 'What?' }] }];
+const cat: Rgba = {
+  data: Uint8ClampedArray.from({ length: 4 * 240 }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))),
+  width: 20,
+  height: 12,
+};
+const asked: Message[] = [
+  {
+    role: 'user',
+    content: [
+      { type: 'image', value: cat },
+      { type: 'text', value: 'What?' },
+    ],
+  },
+];
 const LIVELY: TinyUniPicOptions = {
   damage: (name, values) => {
     if (name === 'token_embd.weight') values.forEach((value, i) => (values[i] = 0.05 * value));
@@ -40,26 +52,62 @@ function begin(settings: SessionSettings = {}, on = model): Session {
 }
 
 /** The graph's greedy ids, the tokens of the contrast being all that its queries may see of the picture. */
-async function truth({ language, pictures }: Model, before: readonly number[], after: readonly number[], strength: number, tokens: number): Promise<number[]> {
+async function truth(
+  { language, pictures }: Model,
+  before: readonly number[],
+  after: readonly number[],
+  strength: number,
+  tokens: number,
+): Promise<number[]> {
   const { backend, config } = language;
   const picture = backend.keep(backend.scope(() => pictures!.see(toPixels(cat, SIZE, 'pad'), SIZE)));
   const values = await backend.download(picture);
-  const norms = Array.from({ length: SEEN }, (_, i) => values.subarray(i * config.hidden, (i + 1) * config.hidden).reduce((sum, value) => sum + value * value, 0));
-  const outliers = [...norms.keys()].sort((a, b) => norms[b]! - norms[a]!).slice(0, tokens).sort((a, b) => a - b);
+  const norms = Array.from({ length: SEEN }, (_, i) =>
+    values.subarray(i * config.hidden, (i + 1) * config.hidden).reduce((sum, value) => sum + value * value, 0),
+  );
+  const outliers = [...norms.keys()]
+    .sort((a, b) => norms[b]! - norms[a]!)
+    .slice(0, tokens)
+    .sort((a, b) => a - b);
   const said: number[] = [];
   const logits = async (seen: readonly number[]): Promise<Float32Array> => {
     const tail = [...after, ...said];
     const length = before.length + SEEN + tail.length;
-    const runs = [0, before.length, ...seen.flatMap((i) => [before.length + i, before.length + i + 1]), before.length + SEEN, length];
-    const sequence = new Sequence(new PageAllocator(backend.kvPool({ layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim, format: 'f32' })), length);
+    const runs = [
+      0,
+      before.length,
+      ...seen.flatMap((i) => [before.length + i, before.length + i + 1]),
+      before.length + SEEN,
+      length,
+    ];
+    const sequence = new Sequence(
+      new PageAllocator(
+        backend.kvPool({ layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim, format: 'f32' }),
+      ),
+      length,
+    );
     sequence.ensure(length);
     const ids = (part: readonly number[]): ReturnType<typeof language.embed> => {
       const ring = backend.ids(part.length);
       backend.writeIds(ring, 0, Int32Array.from(part));
       return language.embed(ring, 0, part.length);
     };
-    const ranges = { queryBlock: length, shared: true, causal: true, offsets: Uint32Array.of(0, runs.length / 2), runs: Uint32Array.from(runs) };
-    const out = backend.scope(() => language.logits(backend.rows(language.forward(backend.stack([ids(before), picture, ids(tail)]), sequence, 0, ranges), length - 1, 1)));
+    const ranges = {
+      queryBlock: length,
+      shared: true,
+      causal: true,
+      offsets: Uint32Array.of(0, runs.length / 2),
+      runs: Uint32Array.from(runs),
+    };
+    const out = backend.scope(() =>
+      language.logits(
+        backend.rows(
+          language.forward(backend.stack([ids(before), picture, ids(tail)]), sequence, 0, ranges),
+          length - 1,
+          1,
+        ),
+      ),
+    );
     return backend.download(out);
   };
   while (said.length < 5) {
@@ -72,10 +120,19 @@ async function truth({ language, pictures }: Model, before: readonly number[], a
 }
 
 describe('contrast', () => {
-  test.each([[2, 10], [20, 2]] as const)('a = %d, %d tokens: as the graph says', async (strength, tokens) => {
+  test.each([
+    [2, 10],
+    [20, 2],
+  ] as const)('a = %d, %d tokens: as the graph says', async (strength, tokens) => {
     const graph = await loadModel(await openModel(tinyUniPic(LIVELY)), createReferenceBackend());
     const ids = (text: string): number[] => [...model.tokenizer.encode(text)];
-    const expected = await truth(graph, ids('<|im_start|>user\n'), ids('\nWhat?<|im_end|>\n<|im_start|>assistant\n'), strength, tokens);
+    const expected = await truth(
+      graph,
+      ids('<|im_start|>user\n'),
+      ids('\nWhat?<|im_end|>\n<|im_start|>assistant\n'),
+      strength,
+      tokens,
+    );
     expect((await begin({ contrast: { strength, tokens } }).prompt(asked)).ids).toEqual(expected);
     if (strength === 20) expect((await begin().prompt(asked)).ids).not.toEqual(expected);
     graph.free();
@@ -107,14 +164,20 @@ describe('contrast', () => {
   test('an abort frees the second lane', async () => {
     const controller = new AbortController();
     const session = begin({ contrast: true });
-    const call = session.prompt(asked, {}, { signal: controller.signal, onText: () => controller.abort(new RangeError('enough')) });
+    const call = session.prompt(
+      asked,
+      {},
+      { signal: controller.signal, onText: () => controller.abort(new RangeError('enough')) },
+    );
     await call.catch(() => undefined);
     await session.destroy();
     expect(model.pagesUsed).toBe(0);
   });
 
   test.each([0, -1, NaN, 101, '2'])('a strength of %p is refused', (strength) => {
-    expect(() => readContrast({ strength: strength as number })).toThrow(expect.objectContaining({ name: 'InputError' }));
+    expect(() => readContrast({ strength: strength as number })).toThrow(
+      expect.objectContaining({ name: 'InputError' }),
+    );
   });
 
   test('the scale of the logits goes into the temperature and the presence penalty', () => {

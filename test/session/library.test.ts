@@ -19,23 +19,46 @@ const SPEC = { layers: 2, kvHeads: 2, headDim: 32 } as const;
 const TOKENS = 200;
 let places = 0;
 
-const library = (): Library => new Library(new SessionStore(new IndexedShelf(new Database(`library-${places++}`))), checksums, { fingerprint: 'f', name: 'm.gguf', sight: blind([]) });
-const state = (ids: Int32Array): SessionState => ({ window: 512, settings: {}, initial: [], turns: [], transcript: { ids, pictures: [], text: undefined } });
+const library = (): Library =>
+  new Library(new SessionStore(new IndexedShelf(new Database(`library-${places++}`))), checksums, {
+    fingerprint: 'f',
+    name: 'm.gguf',
+    sight: blind([]),
+  });
+const state = (ids: Int32Array): SessionState => ({
+  window: 512,
+  settings: {},
+  initial: [],
+  turns: [],
+  transcript: { ids, pictures: [], text: undefined },
+});
 function filled(format: 'f32' | 'f16', bits: KvBits): Sequence {
   const pool = createReferenceBackend().kvPool({ ...SPEC, format });
   const sequence = new Sequence(new PageAllocator(pool), 512);
   sequence.ensure(TOKENS);
   const numbers = random(4);
   const pages = Int32Array.from(Array.from({ length: 7 }, (_, block) => [...sequence.pagesOf(block)]).flat());
-  if (format === 'f32') pool.write(pages, new Uint8Array(numbers.normals((pages.length * pool.pageBytes()) / 4).buffer));
-  else pool.write(pages, Uint8Array.from({ length: pages.length * pool.pageBytes() }, (_, i) => (i % 2 === 0 ? numbers.integer(0, 256) : 0x30 + numbers.integer(0, 16))));
+  if (format === 'f32')
+    pool.write(pages, new Uint8Array(numbers.normals((pages.length * pool.pageBytes()) / 4).buffer));
+  else
+    pool.write(
+      pages,
+      Uint8Array.from({ length: pages.length * pool.pageBytes() }, (_, i) =>
+        i % 2 === 0 ? numbers.integer(0, 256) : 0x30 + numbers.integer(0, 16),
+      ),
+    );
   sequence.settle(bits);
   return sequence;
 }
-const formats = (sequence: Sequence): KvFormat[] => Array.from({ length: 7 }, (_, block) => pageFormat(sequence.pagesOf(block)[0]!));
+const formats = (sequence: Sequence): KvFormat[] =>
+  Array.from({ length: 7 }, (_, block) => pageFormat(sequence.pagesOf(block)[0]!));
 
 describe.each<[KvBits]>([[16], [4], ['staircase']])('at %p bits', (bits) => {
-  test.each<['f32' | 'f16', 'f32' | 'f16']>([['f32', 'f16'], ['f16', 'f32'], ['f32', 'f32']])('from open pages in %s to %s: the closed ones byte for byte, the open ones converted', async (from, to) => {
+  test.each<['f32' | 'f16', 'f32' | 'f16']>([
+    ['f32', 'f16'],
+    ['f16', 'f32'],
+    ['f32', 'f32'],
+  ])('from open pages in %s to %s: the closed ones byte for byte, the open ones converted', async (from, to) => {
     const shelf = library();
     const sequence = filled(from, bits);
     const target = createReferenceBackend().kvPool({ ...SPEC, format: to });
@@ -61,14 +84,15 @@ describe.each<[KvBits]>([[16], [4], ['staircase']])('at %p bits', (bits) => {
     const again = new Sequence(allocator, 512);
     await fill(again);
     expect(again.length).toBe(TOKENS);
-    for (let block = 0; block < 7; block++) expect(Buffer.compare(await target.read(again.pagesOf(block)), expected[block]!)).toBe(0);
+    for (let block = 0; block < 7; block++)
+      expect(Buffer.compare(await target.read(again.pagesOf(block)), expected[block]!)).toBe(0);
     expect(formats(again)).toEqual(formats(sequence).map((format) => (format === from ? to : format)));
     again.free();
     expect(allocator.used).toBe(0);
   });
 });
 
-test('pages of another shape than the model\'s are left alone, and holes end what is saved', async () => {
+test("pages of another shape than the model's are left alone, and holes end what is saved", async () => {
   const shelf = library();
   const sequence = filled('f32', 16);
   sequence.release(1, 0, 3);
@@ -77,7 +101,10 @@ test('pages of another shape than the model\'s are left alone, and holes end wha
   const again = new Sequence(new PageAllocator(createReferenceBackend().kvPool({ ...SPEC, format: 'f32' })), 512);
   await fill(again);
   expect(again.length).toBe(96);
-  const other = new Sequence(new PageAllocator(createReferenceBackend().kvPool({ ...SPEC, layers: 3, format: 'f32' })), 512);
+  const other = new Sequence(
+    new PageAllocator(createReferenceBackend().kvPool({ ...SPEC, layers: 3, format: 'f32' })),
+    512,
+  );
   await fill(other);
   expect(other.length).toBe(0);
 });
@@ -86,7 +113,10 @@ test('a prompt is extended by the stored one that has most of it, at whole block
   const shelf = library();
   const ids = Int32Array.from({ length: TOKENS }, (_, i) => i % 50);
   const shorter = ids.slice(0, 160);
-  for (const [name, those] of [['short', shorter], ['long', ids]] as const) {
+  for (const [name, those] of [
+    ['short', shorter],
+    ['long', ids],
+  ] as const) {
     const sequence = filled('f32', 16);
     sequence.truncate(those.length);
     await shelf.save(name, state(those), sequence, 'k');

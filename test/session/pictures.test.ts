@@ -24,12 +24,19 @@ const IMAGE = 259;
 
 function photo(seed: number, width = 20, height = 12): Rgba {
   const { integer } = random(seed);
-  return { data: Uint8ClampedArray.from({ length: 4 * width * height }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))), width, height };
+  return {
+    data: Uint8ClampedArray.from({ length: 4 * width * height }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))),
+    width,
+    height,
+  };
 }
 const cat = photo(1);
 const dog = photo(2, 9, 30);
 const show = (text: string, ...pictures: readonly Rgba[]): Message[] => [
-  { role: 'user', content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: text }] },
+  {
+    role: 'user',
+    content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: text }],
+  },
 ];
 
 /** With its embedding made small: else a tied head repeats the last id, whatever was seen. */
@@ -39,7 +46,8 @@ const LIVELY: TinyUniPicOptions = {
   },
 };
 
-const load = (bytes = tinyUniPic(LIVELY)): Promise<EngineModel> => EngineModel.load(testPlatform, bytes, {}, {}, onReference);
+const load = (bytes = tinyUniPic(LIVELY)): Promise<EngineModel> =>
+  EngineModel.load(testPlatform, bytes, {}, {}, onReference);
 let model: EngineModel;
 const sessions: Session[] = [];
 beforeAll(async () => {
@@ -56,19 +64,38 @@ function begin(settings: SessionSettings = {}, on: SessionModel = model): Sessio
   return session;
 }
 /** Only printable ASCII, so that an answer's text encodes to its ids again. */
-const ascii = { mask: (): Uint32Array => Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) => (word === 1 || word === 2 ? 0xffffffff : 0)) };
-async function ask(session: Session, input: string | Message[], settings: PromptSettings = {}, listener: SessionListener = {}): Promise<readonly number[]> {
+const ascii = {
+  mask: (): Uint32Array =>
+    Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) =>
+      word === 1 || word === 2 ? 0xffffffff : 0,
+    ),
+};
+async function ask(
+  session: Session,
+  input: string | Message[],
+  settings: PromptSettings = {},
+  listener: SessionListener = {},
+): Promise<readonly number[]> {
   return (await session.prompt(input, settings, listener)).ids;
 }
 
 /** Greedy ids after text and pictures, by the graph alone: one pass a token, everything embedded anew. */
-async function truth({ language, pictures }: Model, parts: readonly (readonly number[] | Rgba)[], count: number): Promise<number[]> {
+async function truth(
+  { language, pictures }: Model,
+  parts: readonly (readonly number[] | Rgba)[],
+  count: number,
+): Promise<number[]> {
   const { backend, config } = language;
   const said: number[] = [];
   while (said.length < count) {
     const all = [...parts, said];
     const length = all.reduce((sum, part) => sum + ('data' in part ? SEEN : part.length), 0);
-    const pool = backend.kvPool({ layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim, format: 'f32' });
+    const pool = backend.kvPool({
+      layers: config.layers,
+      kvHeads: config.kvHeads,
+      headDim: config.headDim,
+      format: 'f32',
+    });
     const sequence = new Sequence(new PageAllocator(pool), length);
     sequence.ensure(length);
     const logits = backend.scope(() => {
@@ -79,7 +106,9 @@ async function truth({ language, pictures }: Model, parts: readonly (readonly nu
         backend.writeIds(ring, 0, Int32Array.from(part));
         return [language.embed(ring, 0, part.length)];
       });
-      return language.logits(backend.rows(language.forward(backend.stack(rows), sequence, 0, denseCausal(length, length)), length - 1, 1));
+      return language.logits(
+        backend.rows(language.forward(backend.stack(rows), sequence, 0, denseCausal(length, length)), length - 1, 1),
+      );
     });
     const values = await backend.download(logits);
     said.push(values.indexOf(Math.max(...values)));
@@ -88,7 +117,7 @@ async function truth({ language, pictures }: Model, parts: readonly (readonly nu
 }
 
 describe('seeing', () => {
-  test('the answer is what the language model says with the embeddings in the placeholders\' places', async () => {
+  test("the answer is what the language model says with the embeddings in the placeholders' places", async () => {
     const graph = await loadModel(await openModel(tinyUniPic(LIVELY)), createReferenceBackend());
     const ids = (text: string): number[] => [...model.tokenizer.encode(text)];
     const parts = [ids('<|im_start|>user\n'), cat, ids('\n'), dog, ids('\nWhich?<|im_end|>\n<|im_start|>assistant\n')];
@@ -110,8 +139,23 @@ describe('seeing', () => {
     for (const chunk of [1, 7, SEEN, 33]) {
       const { tokenizer, sight, gate, window, sampling, epoch } = model;
       const parts: number[] = [];
-      const session = begin({}, { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, options) => model.lane(tokens, options), fork: (lane) => model.fork(lane) });
-      expect(await ask(session, show('Which of the two?', cat, dog), {}, { onPrefill: (done) => void parts.push(done) })).toEqual(whole);
+      const session = begin(
+        {},
+        {
+          tokenizer,
+          sight,
+          gate,
+          window,
+          sampling,
+          epoch,
+          chunk,
+          lane: (tokens, options) => model.lane(tokens, options),
+          fork: (lane) => model.fork(lane),
+        },
+      );
+      expect(
+        await ask(session, show('Which of the two?', cat, dog), {}, { onPrefill: (done) => void parts.push(done) }),
+      ).toEqual(whole);
       expect(parts).toHaveLength(Math.ceil(parts.at(-1)! / chunk));
     }
   });
@@ -123,12 +167,16 @@ describe('seeing', () => {
     const { tokens } = await session.prompt(show('What?', cat));
     expect(tokens.prompt).toBe(text + SEEN + 1);
     expect(session.usage).toBe(tokens.prompt + tokens.generated);
-    expect(await begin({ visual: { size: 32 } }).measure(show('What?', cat))).toBe(text + (32 / TINY_PATCH) ** 2 + TINY.buffers + 1);
+    expect(await begin({ visual: { size: 32 } }).measure(show('What?', cat))).toBe(
+      text + (32 / TINY_PATCH) ** 2 + TINY.buffers + 1,
+    );
   });
 
   test('a message that spells the placeholder out is text', async () => {
     const { tokens } = await begin().prompt('Is <image> a tag?');
-    expect(tokens.prompt).toBe(model.tokenizer.encode('<|im_start|>user\nIs ?????? a tag?<|im_end|>\n<|im_start|>assistant\n').length + 1);
+    expect(tokens.prompt).toBe(
+      model.tokenizer.encode('<|im_start|>user\nIs ?????? a tag?<|im_end|>\n<|im_start|>assistant\n').length + 1,
+    );
     const plain = await begin().prompt(show('<image>', cat));
     expect(plain.tokens.prompt).toBe(SEEN + 1 + (await begin().measure('<image>')));
     const raw = await begin().complete(Int32Array.of(IMAGE, IMAGE));
@@ -175,7 +223,11 @@ describe('a conversation with pictures', () => {
     await session.start();
     await session.append(show('And look.', dog));
     expect(session.usage).toBeGreaterThan(2 * SEEN);
-    const fresh = await begin().prompt([...show('Look.', cat), ...show('And look.', dog), { role: 'user', content: 'Well?' }]);
+    const fresh = await begin().prompt([
+      ...show('Look.', cat),
+      ...show('And look.', dog),
+      { role: 'user', content: 'Well?' },
+    ]);
     expect(await ask(session, 'Well?')).toEqual(fresh.ids);
   });
 
@@ -194,7 +246,11 @@ describe('a conversation with pictures', () => {
     await session.start();
     let overflows = 0;
     for (let i = 0; i < 5; i++) {
-      const { tokens } = await session.prompt(show(`Picture ${i}?`, photo(10 + i)), {}, { onOverflow: () => void overflows++ });
+      const { tokens } = await session.prompt(
+        show(`Picture ${i}?`, photo(10 + i)),
+        {},
+        { onOverflow: () => void overflows++ },
+      );
       expect(tokens.prompt + tokens.generated).toBeLessThanOrEqual(200);
       // The initial prompt's picture is never dropped.
       expect(tokens.cached).toBeGreaterThan(SEEN);
@@ -214,11 +270,13 @@ describe('a conversation with pictures', () => {
     const session = begin({}, other);
     await session.prompt(show('What?', cat));
     await other.recover();
-    expect(await ask(session, 'Sure?')).toEqual(await ask(begin({}, model), 'Sure?', {}).then(async () => {
-      const plain = begin();
-      await plain.prompt(show('What?', cat));
-      return ask(plain, 'Sure?');
-    }));
+    expect(await ask(session, 'Sure?')).toEqual(
+      await ask(begin({}, model), 'Sure?', {}).then(async () => {
+        const plain = begin();
+        await plain.prompt(show('What?', cat));
+        return ask(plain, 'Sure?');
+      }),
+    );
     await session.destroy();
     other.free();
   });
@@ -284,12 +342,26 @@ describe('what cannot be', () => {
   });
 
   test('sizes and routes that the model does not have', () => {
-    expect(() => begin({ visual: { size: 20 } })).toThrow(expect.objectContaining({ name: 'InputError', message: expect.stringContaining('use 16, 32') }));
-    expect(() => begin({ visual: { route: 'siglip' } })).toThrow(expect.objectContaining({ name: 'InputError', message: expect.stringContaining('SigLIP') }));
+    expect(() => begin({ visual: { size: 20 } })).toThrow(
+      expect.objectContaining({ name: 'InputError', message: expect.stringContaining('use 16, 32') }),
+    );
+    expect(() => begin({ visual: { route: 'siglip' } })).toThrow(
+      expect.objectContaining({ name: 'InputError', message: expect.stringContaining('SigLIP') }),
+    );
     expect(() => begin({ visual: { route: 'radar' as 'mar' } })).toThrow("'radar'");
   });
 
-  test.each([undefined, null, 5, 'cat.png', {}, { data: new Uint8ClampedArray(5), width: 1, height: 1 }, { data: new Float32Array(4), width: 1, height: 1 }])('%p for a picture', (value) => {
-    expect(() => begin().prompt([{ role: 'user', content: [{ type: 'image', value }] }])).toThrow(expect.objectContaining({ name: 'InputError', message: expect.stringContaining('message 0, part 0') }));
+  test.each([
+    undefined,
+    null,
+    5,
+    'cat.png',
+    {},
+    { data: new Uint8ClampedArray(5), width: 1, height: 1 },
+    { data: new Float32Array(4), width: 1, height: 1 },
+  ])('%p for a picture', (value) => {
+    expect(() => begin().prompt([{ role: 'user', content: [{ type: 'image', value }] }])).toThrow(
+      expect.objectContaining({ name: 'InputError', message: expect.stringContaining('message 0, part 0') }),
+    );
   });
 });

@@ -29,7 +29,11 @@ const DOCUMENT = Array.from({ length: 40 }, (_, i) => `Fact ${i}.`).join(' ');
 
 /** `Octavo` where sessions are saved on one shelf; every load is a new engine. */
 const faceOn = (shelf: Shelf): OctavoFace => testFace(undefined, { ...testPlatform, sessions: () => shelf });
-async function withModel<T>(face: OctavoFace, body: (model: OctavoModel) => Promise<T>, file: Uint8Array<ArrayBuffer> = tinyModel({ window: 2048 })): Promise<T> {
+async function withModel<T>(
+  face: OctavoFace,
+  body: (model: OctavoModel) => Promise<T>,
+  file: Uint8Array<ArrayBuffer> = tinyModel({ window: 2048 }),
+): Promise<T> {
   const model = await face.load(file, WASM);
   try {
     const result = await body(model);
@@ -52,33 +56,44 @@ describe.each<[string, () => Shelf]>([
   ['IndexedDB', () => new IndexedShelf(new Database(`saved-${places++}`))],
   ['a folder', () => new FolderShelf(join(folder, String(places++)))],
 ])('%s', (_, create) => {
-  test.each<[ContextOptions]>([[{}], [{ kvBits: 8 }], [{ kvBits: 4 }], [{ kvBits: 'staircase' }]])('a session with %j goes on in another engine as if it had never ended', async (context) => {
-    const face = faceOn(create());
-    const told = await withModel(face, async (model) => {
-      const session = await model.createSession({ ...alone(context), initialPrompts: [{ role: 'system', content: 'Be brief.' }] });
-      await session.append(DOCUMENT);
-      const first = await answer(session, 'Well?');
-      const saved = await session.save('one');
-      expect(saved).toEqual({ name: 'one', tokens: session.contextUsage, bytes: expect.any(Number) });
-      expect(await face.sessions.list()).toMatchObject([{ name: 'one', tokens: saved.tokens, bytes: saved.bytes, fingerprint: model.fingerprint, automatic: false }]);
-      expect(await face.sessions.usage()).toMatchObject({ sessions: 1, bytes: saved.bytes });
-      return { first, usage: session.contextUsage, next: await answer(session, 'And then?') };
-    });
-    await withModel(face, async (model) => {
-      const session = await face.sessions.resume(model, 'one');
-      expect(session.contextUsage).toBe(told.usage);
-      const next = await answer(session, 'And then?');
-      expect(next.text).toBe(told.next.text);
-      expect(next.prompt).toBe(told.next.prompt);
-      // Nothing is computed twice, but for what the answer's last token leaves open.
-      expect(next.cached).toBe(told.next.cached);
-      expect(next.cached).toBeGreaterThanOrEqual(told.usage - 1);
-      session.destroy();
-      expect((await model.memory()).pages).toBe(0);
-      expect(await face.sessions.remove('one')).toBe(true);
-      await expect(model.resumeSession('one')).rejects.toMatchObject({ name: 'InputError', message: expect.stringContaining("'one'") });
-    });
-  });
+  test.each<[ContextOptions]>([[{}], [{ kvBits: 8 }], [{ kvBits: 4 }], [{ kvBits: 'staircase' }]])(
+    'a session with %j goes on in another engine as if it had never ended',
+    async (context) => {
+      const face = faceOn(create());
+      const told = await withModel(face, async (model) => {
+        const session = await model.createSession({
+          ...alone(context),
+          initialPrompts: [{ role: 'system', content: 'Be brief.' }],
+        });
+        await session.append(DOCUMENT);
+        const first = await answer(session, 'Well?');
+        const saved = await session.save('one');
+        expect(saved).toEqual({ name: 'one', tokens: session.contextUsage, bytes: expect.any(Number) });
+        expect(await face.sessions.list()).toMatchObject([
+          { name: 'one', tokens: saved.tokens, bytes: saved.bytes, fingerprint: model.fingerprint, automatic: false },
+        ]);
+        expect(await face.sessions.usage()).toMatchObject({ sessions: 1, bytes: saved.bytes });
+        return { first, usage: session.contextUsage, next: await answer(session, 'And then?') };
+      });
+      await withModel(face, async (model) => {
+        const session = await face.sessions.resume(model, 'one');
+        expect(session.contextUsage).toBe(told.usage);
+        const next = await answer(session, 'And then?');
+        expect(next.text).toBe(told.next.text);
+        expect(next.prompt).toBe(told.next.prompt);
+        // Nothing is computed twice, but for what the answer's last token leaves open.
+        expect(next.cached).toBe(told.next.cached);
+        expect(next.cached).toBeGreaterThanOrEqual(told.usage - 1);
+        session.destroy();
+        expect((await model.memory()).pages).toBe(0);
+        expect(await face.sessions.remove('one')).toBe(true);
+        await expect(model.resumeSession('one')).rejects.toMatchObject({
+          name: 'InputError',
+          message: expect.stringContaining("'one'"),
+        });
+      });
+    },
+  );
 
   test('a kept prompt is read, not computed: with another question, in another engine, and not with other settings', async () => {
     const face = faceOn(create());
@@ -98,10 +113,17 @@ describe.each<[string, () => Shelf]>([
       expect(again.cached).toBeGreaterThan(DOCUMENT.length - 64);
       expect(again.cached % 32).toBe(0);
       expect((await answer(await model.createSession(alone()), prompt('Why so?'))).cached).toBe(0);
-      expect((await answer(await model.createSession(alone({ keep: true, kvBits: 8 })), prompt('Why so?'))).cached).toBe(0);
+      expect(
+        (await answer(await model.createSession(alone({ keep: true, kvBits: 8 })), prompt('Why so?'))).cached,
+      ).toBe(0);
       expect((await answer(await model.createSession(alone({ keep: true })), `X${prompt('Why so?')}`)).cached).toBe(0);
     });
-    await withModel(face, async (model) => expect((await answer(await model.createSession(alone({ keep: true })), prompt('Why so?'))).cached).toBe(0), tinyModel({ seed: 2, window: 2048 }));
+    await withModel(
+      face,
+      async (model) =>
+        expect((await answer(await model.createSession(alone({ keep: true })), prompt('Why so?'))).cached).toBe(0),
+      tinyModel({ seed: 2, window: 2048 }),
+    );
   });
 
   test('a kept prompt that goes on from another replaces it; one that is kept already is not written again', async () => {
@@ -115,7 +137,9 @@ describe.each<[string, () => Shelf]>([
     const [before] = await face.sessions.list();
     await withModel(face, async (model) => (await model.createSession(alone({ keep: true }))).append(DOCUMENT));
     expect(await face.sessions.list()).toEqual([{ ...before!, used: expect.any(Date) }]);
-    await withModel(face, async (model) => (await model.createSession(alone({ keep: true }))).append(DOCUMENT + DOCUMENT));
+    await withModel(face, async (model) =>
+      (await model.createSession(alone({ keep: true }))).append(DOCUMENT + DOCUMENT),
+    );
     const after = await face.sessions.list();
     expect(after).toMatchObject([{ name: before!.name, automatic: true }]);
     expect(after[0]!.tokens).toBeGreaterThan(before!.tokens + 256);
@@ -126,21 +150,42 @@ describe('pictures', () => {
   test('come back with the session, under new marks', async () => {
     const face = faceOn(new IndexedShelf(new Database(`saved-${places++}`)));
     const numbers = random(3);
-    const value = { data: Uint8ClampedArray.from({ length: 4 * 16 * 16 }, () => numbers.integer(0, 256)), width: 16, height: 16 };
+    const value = {
+      data: Uint8ClampedArray.from({ length: 4 * 16 * 16 }, () => numbers.integer(0, 256)),
+      width: 16,
+      height: 16,
+    };
     const file = tinyUniPic();
-    const told = await withModel(face, async (model) => {
-      const session = await model.createSession(alone());
-      await session.append([{ role: 'user', content: [{ type: 'text', value: 'Look: ' }, { type: 'image', value }, { type: 'text', value: 'at this.' }] }]);
-      await session.save('seen');
-      return { usage: session.contextUsage, next: await answer(session, 'What is it?') };
-    }, file);
-    await withModel(face, async (model) => {
-      const session = await model.resumeSession('seen');
-      expect(session.contextUsage).toBe(told.usage);
-      const next = await answer(session, 'What is it?');
-      expect(next).toEqual(told.next);
-      expect(next.cached).toBeGreaterThanOrEqual(told.usage - 1);
-    }, file);
+    const told = await withModel(
+      face,
+      async (model) => {
+        const session = await model.createSession(alone());
+        await session.append([
+          {
+            role: 'user',
+            content: [
+              { type: 'text', value: 'Look: ' },
+              { type: 'image', value },
+              { type: 'text', value: 'at this.' },
+            ],
+          },
+        ]);
+        await session.save('seen');
+        return { usage: session.contextUsage, next: await answer(session, 'What is it?') };
+      },
+      file,
+    );
+    await withModel(
+      face,
+      async (model) => {
+        const session = await model.resumeSession('seen');
+        expect(session.contextUsage).toBe(told.usage);
+        const next = await answer(session, 'What is it?');
+        expect(next).toEqual(told.next);
+        expect(next.cached).toBeGreaterThanOrEqual(told.usage - 1);
+      },
+      file,
+    );
   });
 });
 
@@ -148,27 +193,31 @@ const present = await hasGpu();
 if (!present) console.warn('skipped: no GPU adapter');
 
 describe('between devices', () => {
-  (present ? test : test.skip)('a session goes from WASM to WebGPU and back', async () => {
-    const shelf = new IndexedShelf(new Database(`saved-${places++}`));
-    const face = testFace(undefined, { ...testPlatform, gpu: async () => testGpu(), sessions: () => shelf });
-    let usage = 0;
-    for (const [i, device] of (['wasm', 'webgpu', 'wasm'] as const).entries()) {
-      const model = await face.load(tinyModel({ window: 2048 }), { device, threads: 1 });
-      try {
-        expect(model.device.kind).toBe(device);
-        const session = i === 0 ? await model.createSession(alone({ kvBits: 4 })) : await model.resumeSession('s');
-        if (i === 0) await session.append(DOCUMENT);
-        else expect(session.contextUsage).toBe(usage);
-        const next = await answer(session, 'And?');
-        if (i > 0) expect(next.cached).toBeGreaterThanOrEqual(usage - 1);
-        expect(next.text).toHaveLength(12);
-        usage = session.contextUsage;
-        await session.save('s');
-      } finally {
-        await model.destroy();
+  (present ? test : test.skip)(
+    'a session goes from WASM to WebGPU and back',
+    async () => {
+      const shelf = new IndexedShelf(new Database(`saved-${places++}`));
+      const face = testFace(undefined, { ...testPlatform, gpu: async () => testGpu(), sessions: () => shelf });
+      let usage = 0;
+      for (const [i, device] of (['wasm', 'webgpu', 'wasm'] as const).entries()) {
+        const model = await face.load(tinyModel({ window: 2048 }), { device, threads: 1 });
+        try {
+          expect(model.device.kind).toBe(device);
+          const session = i === 0 ? await model.createSession(alone({ kvBits: 4 })) : await model.resumeSession('s');
+          if (i === 0) await session.append(DOCUMENT);
+          else expect(session.contextUsage).toBe(usage);
+          const next = await answer(session, 'And?');
+          if (i > 0) expect(next.cached).toBeGreaterThanOrEqual(usage - 1);
+          expect(next.text).toHaveLength(12);
+          usage = session.contextUsage;
+          await session.save('s');
+        } finally {
+          await model.destroy();
+        }
       }
-    }
-  }, 120_000);
+    },
+    120_000,
+  );
 });
 
 describe('saving', () => {
@@ -214,14 +263,31 @@ describe('saving', () => {
     const original = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
     const face = faceOn(new IndexedShelf(new Database(`saved-${places++}`)));
     let asked = 0;
-    Object.defineProperty(globalThis, 'navigator', { value: { storage: { persist: async () => { asked++; return true; } } }, configurable: true });
+    Object.defineProperty(globalThis, 'navigator', {
+      value: {
+        storage: {
+          persist: async () => {
+            asked++;
+            return true;
+          },
+        },
+      },
+      configurable: true,
+    });
     try {
       await withModel(face, async (model) => {
         const session = await model.createSession(alone());
         expect(await session.save('n')).not.toHaveProperty('persisted');
         expect(await session.save('n', { persist: true })).toMatchObject({ persisted: true });
         const reasons: string[] = [];
-        expect(await session.save('n', { persist: (reason) => { reasons.push(reason); return false; } })).not.toHaveProperty('persisted');
+        expect(
+          await session.save('n', {
+            persist: (reason) => {
+              reasons.push(reason);
+              return false;
+            },
+          }),
+        ).not.toHaveProperty('persisted');
         expect(reasons).toEqual([expect.stringContaining('saved in this browser')]);
         expect(asked).toBe(1);
       });
@@ -249,12 +315,28 @@ describe('foreign sessions are refused, with both names', () => {
     const face = faceOn(shelf);
     await withModel(face, async (model) => (await model.createSession(alone())).save('n'));
     const manifest = (await shelf.manifest('n')) as SessionManifest;
-    await withModel(face, async (model) => {
-      await expect(model.resumeSession('n')).rejects.toMatchObject({ name: 'StorageError', code: 'changed', message: expect.stringMatching(new RegExp(`${manifest.model.slice(0, 12)}.*${model.fingerprint.slice(0, 12)}`)) });
-    }, tinyModel({ seed: 2, window: 2048 }));
+    await withModel(
+      face,
+      async (model) => {
+        await expect(model.resumeSession('n')).rejects.toMatchObject({
+          name: 'StorageError',
+          code: 'changed',
+          message: expect.stringMatching(
+            new RegExp(`${manifest.model.slice(0, 12)}.*${model.fingerprint.slice(0, 12)}`),
+          ),
+        });
+      },
+      tinyModel({ seed: 2, window: 2048 }),
+    );
     await shelf.begin('later');
     await shelf.commit(sealed({ ...manifest, generation: 'later', version: 77 }));
-    await withModel(face, (model) => expect(model.resumeSession('n')).rejects.toMatchObject({ code: 'changed', facts: { version: 77, reads: 1 }, message: expect.stringMatching(/77.*1/) }));
+    await withModel(face, (model) =>
+      expect(model.resumeSession('n')).rejects.toMatchObject({
+        code: 'changed',
+        facts: { version: 77, reads: 1 },
+        message: expect.stringMatching(/77.*1/),
+      }),
+    );
   });
 });
 
@@ -320,28 +402,32 @@ async function damage(database: Database, kind: Damage, part: number, where: num
 describe('a damaged disk', () => {
   // With quantised pages, tokens that are computed again see what is before them as it is kept, which those that were read in one go did not: the
   // answer may be another, but it depends on nothing but how much was read.
-  test.each<[ContextOptions]>([[{}], [{ kvBits: 4 }]])('any one part in any way, with %j: the answer is the same', async (context) => {
-    const answers = new Map<number, string>();
-    const { name, expected, usage } = await prepared(context);
-    const database = new Database(name);
-    const face = faceOn(new IndexedShelf(new Database(name)));
-    await withModel(face, (model) =>
-      fc.assert(
-        fc.asyncProperty(fc.constantFrom(...DAMAGES), fc.nat(9), fc.nat(1_000_000), async (kind, part, where) => {
-          const mend = await damage(database, kind, part, where);
-          const session = await model.resumeSession('n');
-          expect(session.contextUsage).toBe(usage);
-          const next = await answer(session, 'And?');
-          const before = context.kvBits === undefined ? expected : (answers.get(next.cached) ?? next.text);
-          answers.set(next.cached, next.text);
-          expect(next.text).toBe(next.cached === usage ? expected : before);
-          session.destroy();
-          await mend();
-        }),
-        { numRuns: 60 },
-      ),
-    );
-  }, 120_000);
+  test.each<[ContextOptions]>([[{}], [{ kvBits: 4 }]])(
+    'any one part in any way, with %j: the answer is the same',
+    async (context) => {
+      const answers = new Map<number, string>();
+      const { name, expected, usage } = await prepared(context);
+      const database = new Database(name);
+      const face = faceOn(new IndexedShelf(new Database(name)));
+      await withModel(face, (model) =>
+        fc.assert(
+          fc.asyncProperty(fc.constantFrom(...DAMAGES), fc.nat(9), fc.nat(1_000_000), async (kind, part, where) => {
+            const mend = await damage(database, kind, part, where);
+            const session = await model.resumeSession('n');
+            expect(session.contextUsage).toBe(usage);
+            const next = await answer(session, 'And?');
+            const before = context.kvBits === undefined ? expected : (answers.get(next.cached) ?? next.text);
+            answers.set(next.cached, next.text);
+            expect(next.text).toBe(next.cached === usage ? expected : before);
+            session.destroy();
+            await mend();
+          }),
+          { numRuns: 60 },
+        ),
+      );
+    },
+    120_000,
+  );
 
   test('a page that is damaged is computed again, and what is before it is read', async () => {
     const { name, expected, usage } = await prepared({});
@@ -365,7 +451,11 @@ describe('a damaged disk', () => {
     await damage(database, 'flip', parts - 1, 60);
     await damage(database, 'cut', parts - 2, 60);
     await withModel(face, async (model) => {
-      await expect(model.resumeSession('n')).rejects.toMatchObject({ name: 'StorageError', code: 'checksum', message: expect.stringContaining("'n'") });
+      await expect(model.resumeSession('n')).rejects.toMatchObject({
+        name: 'StorageError',
+        code: 'checksum',
+        message: expect.stringContaining("'n'"),
+      });
       expect((await model.resumeSession('other')).contextUsage).toBeGreaterThan(100);
     });
   });
@@ -378,7 +468,9 @@ describe('a damaged disk', () => {
         let calls = 0;
         const database = new Database(name, (mode, callback) => {
           const call = calls++;
-          return call === fatal || (forGood && call > fatal) ? Promise.reject(new DOMException('', 'UnknownError')) : use(mode, callback);
+          return call === fatal || (forGood && call > fatal)
+            ? Promise.reject(new DOMException('', 'UnknownError'))
+            : use(mode, callback);
         });
         await withModel(faceOn(new IndexedShelf(database)), async (model) => {
           const session = await model.resumeSession('n').catch((error: unknown) => {
@@ -386,10 +478,13 @@ describe('a damaged disk', () => {
             return undefined;
           });
           if (session === undefined) return;
-          if (save) await session.save('n').catch((error: unknown) => expect(error).toMatchObject({ name: 'StorageError' }));
+          if (save)
+            await session.save('n').catch((error: unknown) => expect(error).toMatchObject({ name: 'StorageError' }));
           expect((await answer(session, 'And?')).text).toBe(expected);
         });
-        await withModel(faceOn(new IndexedShelf(new Database(name))), async (model) => expect((await answer(await model.resumeSession('n'), 'And?')).text).toBe(expected));
+        await withModel(faceOn(new IndexedShelf(new Database(name))), async (model) =>
+          expect((await answer(await model.resumeSession('n'), 'And?')).text).toBe(expected),
+        );
       }),
       { numRuns: 25 },
     );

@@ -25,9 +25,24 @@ function begin(settings: SessionSettings = {}, on: EngineModel = model): Session
 /** The model with another chunk size. */
 function chunked(chunk: number): SessionModel {
   const { tokenizer, sight, gate, window, sampling, epoch } = model;
-  return { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, options) => model.lane(tokens, options), fork: (lane) => model.fork(lane) };
+  return {
+    tokenizer,
+    sight,
+    gate,
+    window,
+    sampling,
+    epoch,
+    chunk,
+    lane: (tokens, options) => model.lane(tokens, options),
+    fork: (lane) => model.fork(lane),
+  };
 }
-async function ask(session: Session, text: string, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<string> {
+async function ask(
+  session: Session,
+  text: string,
+  settings: PromptSettings = {},
+  listener: SessionListener = {},
+): Promise<string> {
   return (await session.prompt(text, settings, listener)).text;
 }
 
@@ -90,12 +105,19 @@ describe('one answer', () => {
     const digits = new Uint32Array(Math.ceil(model.config.vocabulary / 32));
     for (let id = 48; id < 58; id++) digits[id >> 5]! |= 1 << (id & 31);
     const seen: number[] = [];
-    const answer = await begin().prompt('Hello', {}, { mask: (ids) => (seen.push(ids.length), ids.length < 6 ? digits : undefined) });
+    const answer = await begin().prompt(
+      'Hello',
+      {},
+      { mask: (ids) => (seen.push(ids.length), ids.length < 6 ? digits : undefined) },
+    );
     const letters = [...answer.ids].slice(0, 6).map((id) => model.tokenizer.decode([id]));
     expect(letters.every((letter) => letter === '' || model.tokenizer.decode(answer.ids).length > 0)).toBe(true);
     for (const id of answer.ids.slice(0, 6)) expect(id >= 48 && id < 58).toBe(true);
     expect(seen).toEqual(Array.from({ length: 12 }, (_, i) => i));
-    await expect(begin().prompt('Hello', {}, { mask: () => new Uint32Array(digits.length) })).rejects.toMatchObject({ code: 'non-finite', facts: { masked: true } });
+    await expect(begin().prompt('Hello', {}, { mask: () => new Uint32Array(digits.length) })).rejects.toMatchObject({
+      code: 'non-finite',
+      facts: { masked: true },
+    });
   });
 
   test('raw text goes on without a template', async () => {
@@ -135,7 +157,13 @@ describe('a conversation', () => {
   test('the answer can be begun by the caller', async () => {
     const free = await ask(begin(), 'Count');
     const led = begin();
-    const rest = await led.prompt([{ role: 'user', content: 'Count' }, { role: 'assistant', content: free.slice(0, 5), prefix: true }], { maxTokens: 7 });
+    const rest = await led.prompt(
+      [
+        { role: 'user', content: 'Count' },
+        { role: 'assistant', content: free.slice(0, 5), prefix: true },
+      ],
+      { maxTokens: 7 },
+    );
     expect(rest.text).toBe(free.slice(5));
     const { tokens } = await led.prompt('more');
     expect(tokens.cached).toBeGreaterThan(20);
@@ -148,7 +176,9 @@ describe('a conversation', () => {
     const { text } = new Conversation(model.tokenizer, initialPrompts).render([], false);
     expect(session.usage).toBe(model.tokenizer.encode(text).length);
     const { tokens } = await session.prompt('Hello');
-    expect(tokens.cached).toBe(tokens.prompt - model.tokenizer.encode('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n').length);
+    expect(tokens.cached).toBe(
+      tokens.prompt - model.tokenizer.encode('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n').length,
+    );
   });
 
   test('append reads ahead, measure counts', async () => {
@@ -207,7 +237,11 @@ describe('what cannot be', () => {
 
   test('a prompt longer than the window names both numbers, and the session goes on', async () => {
     const session = begin();
-    await expect(session.prompt('x'.repeat(600))).rejects.toMatchObject({ name: 'InputError', code: 'too-long', facts: { window: 512 } });
+    await expect(session.prompt('x'.repeat(600))).rejects.toMatchObject({
+      name: 'InputError',
+      code: 'too-long',
+      facts: { window: 512 },
+    });
     await expect(session.append('x'.repeat(600))).rejects.toMatchObject({ code: 'too-long' });
     expect(await ask(session, 'Hello')).toBe(await ask(begin(), 'Hello'));
   });
@@ -219,7 +253,9 @@ describe('what cannot be', () => {
   });
 
   test('logits that are not numbers', async () => {
-    const broken = await loadTest(tinyModel({ damage: (name, values) => name === 'output_norm.weight' && values.fill(Number.NaN) }));
+    const broken = await loadTest(
+      tinyModel({ damage: (name, values) => name === 'output_norm.weight' && values.fill(Number.NaN) }),
+    );
     await expect(begin({}, broken).prompt('Hello')).rejects.toMatchObject({ name: 'ModelError', code: 'non-finite' });
     broken.free();
   });
@@ -234,7 +270,11 @@ describe('what cannot be', () => {
 
   test('ids that the model does not know', async () => {
     for (const id of [-1, model.config.vocabulary]) {
-      await expect(begin().complete(Int32Array.of(1, id, 2))).rejects.toMatchObject({ name: 'InputError', code: 'argument', facts: { id } });
+      await expect(begin().complete(Int32Array.of(1, id, 2))).rejects.toMatchObject({
+        name: 'InputError',
+        code: 'argument',
+        facts: { id },
+      });
     }
   });
 
@@ -250,7 +290,9 @@ describe('what cannot be', () => {
     const { ids } = await begin({}, padded).complete('Hello', settings, { mask: () => only(40) });
     expect(Math.max(...ids)).toBeLessThan(padded.tokenizer.facts.vocabulary);
     expect((await begin({}, padded).complete('Hello', settings)).ids.length).toBeGreaterThan(0);
-    await expect(begin({}, padded).complete('Hello', settings, { mask: () => only(padded.tokenizer.facts.vocabulary) })).rejects.toMatchObject({ code: 'non-finite' });
+    await expect(
+      begin({}, padded).complete('Hello', settings, { mask: () => only(padded.tokenizer.facts.vocabulary) }),
+    ).rejects.toMatchObject({ code: 'non-finite' });
     padded.free();
   });
 
@@ -271,7 +313,11 @@ describe('aborts', () => {
     await plain.prompt('One');
     const controller = new AbortController();
     let pieces = 0;
-    const call = session.prompt('Two', {}, { signal: controller.signal, onText: () => void (++pieces === 3 && controller.abort(reason)) });
+    const call = session.prompt(
+      'Two',
+      {},
+      { signal: controller.signal, onText: () => void (++pieces === 3 && controller.abort(reason)) },
+    );
     await expect(call).rejects.toBe(reason);
     expect(pieces).toBe(3);
     expect(await ask(session, 'Three')).toBe(await ask(plain, 'Three'));
@@ -282,7 +328,11 @@ describe('aborts', () => {
     sessions.push(session);
     const controller = new AbortController();
     const text = 'What is in a name? '.repeat(8);
-    const call = session.prompt(text, {}, { signal: controller.signal, onPrefill: (done) => void (done >= 48 && controller.abort(reason)) });
+    const call = session.prompt(
+      text,
+      {},
+      { signal: controller.signal, onPrefill: (done) => void (done >= 48 && controller.abort(reason)) },
+    );
     await expect(call).rejects.toBe(reason);
     // What was read is not read again.
     const { tokens, text: answer } = await session.prompt(text);

@@ -13,7 +13,9 @@ const folder = new URL('../../../shared/data/weights/stories260K/', import.meta.
 const file = fileURLToPath(new URL('stories260K-f32.gguf', folder));
 const present = existsSync(file);
 const golden = present
-  ? [...readFileSync(new URL('greedy40.llama.cpp.txt', folder), 'utf8').matchAll(/^== (.*)\n(.*)$/gm)].map(([, prompt = '', text = '']) => ({ prompt, text: text.trim() }))
+  ? [...readFileSync(new URL('greedy40.llama.cpp.txt', folder), 'utf8').matchAll(/^== (.*)\n(.*)$/gm)].map(
+      ([, prompt = '', text = '']) => ({ prompt, text: text.trim() }),
+    )
   : [];
 
 async function matches(model: EngineModel): Promise<void> {

@@ -26,12 +26,19 @@ const KEPT = Math.round(KEEP * (SEEN - TINY.buffers)) + TINY.buffers;
 
 function photo(seed: number, width = 20, height = 12): Rgba {
   const { integer } = random(seed);
-  return { data: Uint8ClampedArray.from({ length: 4 * width * height }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))), width, height };
+  return {
+    data: Uint8ClampedArray.from({ length: 4 * width * height }, (_, i) => (i % 4 === 3 ? 255 : integer(0, 256))),
+    width,
+    height,
+  };
 }
 const cat = photo(1);
 const dog = photo(2, 9, 30);
 const show = (text: string, ...pictures: readonly Rgba[]): Message[] => [
-  { role: 'user', content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: text }] },
+  {
+    role: 'user',
+    content: [...pictures.map((value) => ({ type: 'image' as const, value })), { type: 'text', value: text }],
+  },
 ];
 const LIVELY: TinyUniPicOptions = {
   damage: (name, values) => {
@@ -39,7 +46,8 @@ const LIVELY: TinyUniPicOptions = {
   },
 };
 
-const load = (bytes = tinyUniPic(LIVELY)): Promise<EngineModel> => EngineModel.load(testPlatform, bytes, {}, {}, onReference);
+const load = (bytes = tinyUniPic(LIVELY)): Promise<EngineModel> =>
+  EngineModel.load(testPlatform, bytes, {}, {}, onReference);
 let model: EngineModel;
 const sessions: Session[] = [];
 beforeAll(async () => {
@@ -49,7 +57,11 @@ afterEach(() => Promise.all(sessions.splice(0).map((session) => session.destroy(
 afterAll(() => model.free());
 
 const GREEDY = { temperature: 0, maxTokens: 6 };
-function begin(visual: NonNullable<SessionSettings['context']>['visual'], settings: SessionSettings = {}, on: SessionModel = model): Session {
+function begin(
+  visual: NonNullable<SessionSettings['context']>['visual'],
+  settings: SessionSettings = {},
+  on: SessionModel = model,
+): Session {
   const session = new Session(on, { ...GREEDY, ...settings, context: { visual, ...settings.context } });
   sessions.push(session);
   return session;
@@ -57,7 +69,12 @@ function begin(visual: NonNullable<SessionSettings['context']>['visual'], settin
 const todre: VisualSelection = { method: 'todre', keep: KEEP };
 
 /** Greedy ids by the graph alone: all tokens of the pictures stand in the sequence, at their own positions, but no query may see the dropped ones. */
-async function truth({ language, pictures }: Model, parts: readonly (readonly number[] | Rgba)[], selection: VisualSelection, count: number): Promise<number[]> {
+async function truth(
+  { language, pictures }: Model,
+  parts: readonly (readonly number[] | Rgba)[],
+  selection: VisualSelection,
+  count: number,
+): Promise<number[]> {
   const { backend, config } = language;
   const wasm = await openWasm('simd');
   const embedded = await Promise.all(
@@ -65,7 +82,11 @@ async function truth({ language, pictures }: Model, parts: readonly (readonly nu
       if (!('data' in part)) return { part };
       const rows = backend.keep(backend.scope(() => pictures!.see(toPixels(part, SIZE, 'pad'), SIZE)));
       const embeddings = await backend.download(rows);
-      const kept = selectTokens(wasm, { embeddings, count: SEEN, width: config.hidden, fixed: [[SEEN - TINY.buffers, SEEN]] }, readSelection(selection)!);
+      const kept = selectTokens(
+        wasm,
+        { embeddings, count: SEEN, width: config.hidden, fixed: [[SEEN - TINY.buffers, SEEN]] },
+        readSelection(selection)!,
+      );
       return { rows, kept };
     }),
   );
@@ -78,10 +99,21 @@ async function truth({ language, pictures }: Model, parts: readonly (readonly nu
       else if (part!.length > 0) runs.push(length, length + (part as readonly number[]).length);
       length += kept === undefined ? (part as readonly number[]).length : SEEN;
     }
-    const pool = backend.kvPool({ layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim, format: 'f32' });
+    const pool = backend.kvPool({
+      layers: config.layers,
+      kvHeads: config.kvHeads,
+      headDim: config.headDim,
+      format: 'f32',
+    });
     const sequence = new Sequence(new PageAllocator(pool), length);
     sequence.ensure(length);
-    const ranges = { queryBlock: length, shared: true, causal: true, offsets: Uint32Array.of(0, runs.length / 2), runs: Uint32Array.from(runs) };
+    const ranges = {
+      queryBlock: length,
+      shared: true,
+      causal: true,
+      offsets: Uint32Array.of(0, runs.length / 2),
+      runs: Uint32Array.from(runs),
+    };
     const logits = backend.scope(() => {
       const rows = [...embedded, { part: said }].flatMap((one) => {
         if ('rows' in one && one.rows !== undefined) return [one.rows];
@@ -119,7 +151,17 @@ describe('some tokens of a picture', () => {
     wasm.free();
     for (const chunk of [1, 3, KEPT + 2, 33]) {
       const { tokenizer, sight, gate, window, sampling, epoch } = model;
-      const chunked: SessionModel = { tokenizer, sight, gate, window, sampling, epoch, chunk, lane: (tokens, options) => model.lane(tokens, options), fork: (lane) => model.fork(lane) };
+      const chunked: SessionModel = {
+        tokenizer,
+        sight,
+        gate,
+        window,
+        sampling,
+        epoch,
+        chunk,
+        lane: (tokens, options) => model.lane(tokens, options),
+        fork: (lane) => model.fork(lane),
+      };
       expect((await begin(todre, {}, chunked).prompt(show('Which of the two?', cat, dog))).ids).toEqual(whole.ids);
     }
   });
@@ -135,7 +177,12 @@ describe('some tokens of a picture', () => {
   });
 
   test('later turns, other pictures, clones: as if all were read anew', async () => {
-    const ascii = { mask: (): Uint32Array => Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) => (word === 1 || word === 2 ? 0xffffffff : 0)) };
+    const ascii = {
+      mask: (): Uint32Array =>
+        Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) =>
+          word === 1 || word === 2 ? 0xffffffff : 0,
+        ),
+    };
     const session = begin(todre);
     const said: Message[] = [];
     for (const turn of [show('What?', cat), show('And this?', dog), [{ role: 'user', content: 'Sure?' } as Message]]) {
@@ -161,26 +208,32 @@ describe('some tokens of a picture', () => {
     other.free();
   });
 
-  test.each(['todre', 'divprune', 'showui'] as const)("%s, 'auto': what it keeps is known before the prompt is made", async (method) => {
-    const auto: VisualSelection = { method, keep: 'auto', threshold: method === 'showui' ? 1 : 0.4 };
-    const session = begin(auto);
-    const text = await begin('all').measure('What?');
-    const measured = await session.measure(show('What?', cat));
-    expect(measured - text - 1).toBeGreaterThan(TINY.buffers);
-    expect(measured - text - 1).toBeLessThan(SEEN);
-    const { tokens, ids } = await session.prompt(show('What?', cat));
-    expect(tokens.prompt).toBe(measured);
-    const settled = begin(auto, { initialPrompts: show('Look.', cat) });
-    await settled.start();
-    const all = begin('all', { initialPrompts: show('Look.', cat) });
-    await all.start();
-    expect(all.usage - settled.usage).toBe(SEEN - (measured - text - 1));
-    expect(ids).toHaveLength(6);
-  });
+  test.each(['todre', 'divprune', 'showui'] as const)(
+    "%s, 'auto': what it keeps is known before the prompt is made",
+    async (method) => {
+      const auto: VisualSelection = { method, keep: 'auto', threshold: method === 'showui' ? 1 : 0.4 };
+      const session = begin(auto);
+      const text = await begin('all').measure('What?');
+      const measured = await session.measure(show('What?', cat));
+      expect(measured - text - 1).toBeGreaterThan(TINY.buffers);
+      expect(measured - text - 1).toBeLessThan(SEEN);
+      const { tokens, ids } = await session.prompt(show('What?', cat));
+      expect(tokens.prompt).toBe(measured);
+      const settled = begin(auto, { initialPrompts: show('Look.', cat) });
+      await settled.start();
+      const all = begin('all', { initialPrompts: show('Look.', cat) });
+      await all.start();
+      expect(all.usage - settled.usage).toBe(SEEN - (measured - text - 1));
+      expect(ids).toHaveLength(6);
+    },
+  );
 
   test("'auto' keeps as many as it kept before, where that is known", async () => {
     const graph = await loadModel(await openModel(tinyUniPic(LIVELY)), createReferenceBackend());
-    const cache = new VisualCache(graph.language.backend, graph.pictures!, { wasm: await openWasm('simd'), embed: async () => new Float32Array(0) });
+    const cache = new VisualCache(graph.language.backend, graph.pictures!, {
+      wasm: await openWasm('simd'),
+      embed: async () => new Float32Array(0),
+    });
     const choice = readSelection({ method: 'todre', keep: 'auto' })!;
     const seen = model.sight.look(cat, 'image', undefined, { choice, tokens: 9 });
     expect(seen.tokens).toBe(9);
@@ -198,7 +251,9 @@ describe('some tokens of a picture', () => {
     const mark = (question: string): string => sight.look(cat, 'image', undefined, { choice, question }).mark;
     expect(mark('Where?')).toBe(mark('Where?'));
     expect(mark('Where?')).not.toBe(mark('Who?'));
-    expect(sight.look(cat, 'image', undefined, { choice: readSelection(todre)!, question: 'Where?' }).mark).toBe(sight.look(cat, 'image', undefined, { choice: readSelection(todre)!, question: 'Who?' }).mark);
+    expect(sight.look(cat, 'image', undefined, { choice: readSelection(todre)!, question: 'Where?' }).mark).toBe(
+      sight.look(cat, 'image', undefined, { choice: readSelection(todre)!, question: 'Who?' }).mark,
+    );
     expect((await begin('cdpruner').prompt(show('Where?', cat))).ids).toHaveLength(6);
     expect((await begin('showui').prompt(show('Where?', cat))).ids).toHaveLength(6);
     expect((await begin('random').prompt(show('Where?', cat))).ids).toHaveLength(6);
@@ -207,8 +262,13 @@ describe('some tokens of a picture', () => {
   test('by SigLIP, where nothing is fixed', async () => {
     const both = await load(tinyUniPic({ ...LIVELY, siglip: true }));
     const text = await begin('all', {}, both).measure('What?');
-    expect(await begin({ method: 'todre', keep: 0.5 }, { visual: { route: 'siglip' } }, both).measure(show('What?', cat))).toBe(text + 2 + 1);
-    expect((await begin({ method: 'todre', keep: 0.5 }, { visual: { route: 'siglip' } }, both).prompt(show('What?', cat))).ids).toHaveLength(6);
+    expect(
+      await begin({ method: 'todre', keep: 0.5 }, { visual: { route: 'siglip' } }, both).measure(show('What?', cat)),
+    ).toBe(text + 2 + 1);
+    expect(
+      (await begin({ method: 'todre', keep: 0.5 }, { visual: { route: 'siglip' } }, both).prompt(show('What?', cat)))
+        .ids,
+    ).toHaveLength(6);
     await Promise.all(sessions.splice(0).map((session) => session.destroy()));
     both.free();
   });
@@ -228,9 +288,13 @@ describe('some tokens of a picture', () => {
 const gpu = await hasGpu();
 (gpu ? describe : describe.skip)('on WebGPU', () => {
   test('chosen where the embeddings are, and read as on WASM', async () => {
-    const there = await EngineModel.load({ ...testPlatform, gpu: async () => testGpu() }, tinyUniPic(LIVELY), { device: 'webgpu' });
+    const there = await EngineModel.load({ ...testPlatform, gpu: async () => testGpu() }, tinyUniPic(LIVELY), {
+      device: 'webgpu',
+    });
     const session = begin(todre, {}, there);
-    expect((await session.prompt(show('Which?', cat, dog))).ids).toEqual((await begin(todre).prompt(show('Which?', cat, dog))).ids);
+    expect((await session.prompt(show('Which?', cat, dog))).ids).toEqual(
+      (await begin(todre).prompt(show('Which?', cat, dog))).ids,
+    );
     expect((await session.prompt('Sure?')).ids).toHaveLength(6);
     await session.destroy();
     there.free();
@@ -239,7 +303,8 @@ const gpu = await hasGpu();
 
 describe('slots', () => {
   test('gaps where tokens were left out, from any slot on; what follows goes on from there', () => {
-    const picture = (at: number, kept: readonly number[], of: number): never => ({ at, picture: { tokens: kept.length, thinned: { kept: Int32Array.from(kept), of } } }) as never;
+    const picture = (at: number, kept: readonly number[], of: number): never =>
+      ({ at, picture: { tokens: kept.length, thinned: { kept: Int32Array.from(kept), of } } }) as never;
     const whole = { at: 8, picture: { tokens: 3 } } as never;
     const pictures = [picture(2, [1, 4], 6), whole, picture(12, [0, 1, 5], 7)];
     const expected = [0, 1, 3, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 21, 23, 24, 25];

@@ -85,60 +85,85 @@ describe('a session on WebGPU', () => {
     expect(one.ids).toEqual((await new Session(truth, settings).prompt('Hello')).ids);
   });
 
-  story('sees and paints as on WASM', async () => {
-    const bytes = tinyUniPic();
-    const [gpuModel, cpuModel] = [await EngineModel.load(platform, bytes, { device: 'webgpu' }), await loadTest(bytes)];
-    const { integer } = random(1);
-    const image = { data: Uint8ClampedArray.from({ length: 4 * 20 * 12 }, () => integer(0, 256)), width: 20, height: 12 };
-    const ask = async (on: EngineModel): Promise<readonly number[]> => {
-      const session = new Session(on, { temperature: 0, maxTokens: 6 });
-      const { ids } = await session.prompt([{ role: 'user', content: [{ type: 'image', value: image }, { type: 'text', value: 'What?' }] }]);
-      await session.destroy();
-      return ids;
-    };
-    expect(await ask(gpuModel)).toEqual(await ask(cpuModel));
-    const { weights, kv, allocations } = gpuModel.memory();
-    await ask(gpuModel);
-    expect(gpuModel.memory()).toMatchObject({ weights, kv, allocations });
-    const settings = { instruction: 'no cat', image, seed: 3, steps: 2, diffusionSteps: 3 };
-    const [[gpu], [cpu]] = [await gpuModel.paint(settings), await cpuModel.paint(settings)];
-    expect(Math.max(...gpu!.data.map((value, i) => Math.abs(value - cpu!.data[i]!)))).toBeLessThanOrEqual(2);
-    gpuModel.free();
-    cpuModel.free();
-    expect(gpuModel.memory()).toMatchObject({ weights: 0, kv: 0 });
-    // Some thirty pipelines are compiled.
-  }, 120_000);
+  story(
+    'sees and paints as on WASM',
+    async () => {
+      const bytes = tinyUniPic();
+      const [gpuModel, cpuModel] = [
+        await EngineModel.load(platform, bytes, { device: 'webgpu' }),
+        await loadTest(bytes),
+      ];
+      const { integer } = random(1);
+      const image = {
+        data: Uint8ClampedArray.from({ length: 4 * 20 * 12 }, () => integer(0, 256)),
+        width: 20,
+        height: 12,
+      };
+      const ask = async (on: EngineModel): Promise<readonly number[]> => {
+        const session = new Session(on, { temperature: 0, maxTokens: 6 });
+        const { ids } = await session.prompt([
+          {
+            role: 'user',
+            content: [
+              { type: 'image', value: image },
+              { type: 'text', value: 'What?' },
+            ],
+          },
+        ]);
+        await session.destroy();
+        return ids;
+      };
+      expect(await ask(gpuModel)).toEqual(await ask(cpuModel));
+      const { weights, kv, allocations } = gpuModel.memory();
+      await ask(gpuModel);
+      expect(gpuModel.memory()).toMatchObject({ weights, kv, allocations });
+      const settings = { instruction: 'no cat', image, seed: 3, steps: 2, diffusionSteps: 3 };
+      const [[gpu], [cpu]] = [await gpuModel.paint(settings), await cpuModel.paint(settings)];
+      expect(Math.max(...gpu!.data.map((value, i) => Math.abs(value - cpu!.data[i]!)))).toBeLessThanOrEqual(2);
+      gpuModel.free();
+      cpuModel.free();
+      expect(gpuModel.memory()).toMatchObject({ weights: 0, kv: 0 });
+      // Some thirty pipelines are compiled.
+    },
+    120_000,
+  );
 
   story('clones and aborts', async () => {
     const session = new Session(model, GREEDY);
     await session.prompt('Hello');
     const copy = await session.clone();
     const controller = new AbortController();
-    await expect(copy.prompt('Stop', {}, { signal: controller.signal, onText: () => controller.abort(new RangeError('enough')) })).rejects.toThrow('enough');
+    await expect(
+      copy.prompt('Stop', {}, { signal: controller.signal, onText: () => controller.abort(new RangeError('enough')) }),
+    ).rejects.toThrow('enough');
     expect((await copy.prompt('And?')).text).toBe((await session.prompt('And?')).text);
     await copy.destroy();
     await session.destroy();
   });
 
-  story('nothing grows: 60 prompts, 3 loads and unloads, in buffers counted', async () => {
-    const session = new Session(model, { temperature: 0.7, maxTokens: 3, context: { window: 96 } });
-    const seen = new Set<string>();
-    for (let i = 0; i < 60; i++) {
-      await session.prompt(`Question ${i % 10}?`);
-      const { weights, kv, allocations } = model.memory();
-      if (i > 20 && i % 5 === 0) seen.add(JSON.stringify({ weights, kv, allocations }));
-    }
-    expect([...seen]).toHaveLength(1);
-    await session.destroy();
-    for (let i = 0; i < 3; i++) {
-      const other = await load();
-      const once = new Session(other, { temperature: 0, maxTokens: 2 });
-      await once.prompt('Hello');
-      await once.destroy();
-      other.free();
-      expect(other.memory()).toMatchObject({ weights: 0, kv: 0 });
-    }
-  }, 120_000);
+  story(
+    'nothing grows: 60 prompts, 3 loads and unloads, in buffers counted',
+    async () => {
+      const session = new Session(model, { temperature: 0.7, maxTokens: 3, context: { window: 96 } });
+      const seen = new Set<string>();
+      for (let i = 0; i < 60; i++) {
+        await session.prompt(`Question ${i % 10}?`);
+        const { weights, kv, allocations } = model.memory();
+        if (i > 20 && i % 5 === 0) seen.add(JSON.stringify({ weights, kv, allocations }));
+      }
+      expect([...seen]).toHaveLength(1);
+      await session.destroy();
+      for (let i = 0; i < 3; i++) {
+        const other = await load();
+        const once = new Session(other, { temperature: 0, maxTokens: 2 });
+        await once.prompt('Hello');
+        await once.destroy();
+        other.free();
+        expect(other.memory()).toMatchObject({ weights: 0, kv: 0 });
+      }
+    },
+    120_000,
+  );
 });
 
 describe('the device', () => {

@@ -22,7 +22,9 @@ let base = '';
 let available = false;
 let script = new Uint8Array(0);
 const data = new Float32Array(noise(80_000_000).buffer);
-const model = writeGguf({ name: 'big' }, [{ name: 't', shape: [data.length], format: 'F32', data: new Uint8Array(data.buffer) }]);
+const model = writeGguf({ name: 'big' }, [
+  { name: 't', shape: [data.length], format: 'F32', data: new Uint8Array(data.buffer) },
+]);
 const tensor = createHash('sha256').update(data).digest('hex');
 
 /** Runs in the page: reads a model and hashes what comes. */
@@ -45,13 +47,23 @@ beforeAll(async () => {
   available = await hasBrowser();
   if (!available) console.warn('skipped: no browser could be started');
   base = (await server.start()).replace('127.0.0.1', 'localhost');
-  const bundle = await build({ stdin: { contents: PAGE, resolveDir: fileURLToPath(new URL('../..', import.meta.url)), loader: 'ts' }, bundle: true, format: 'iife', write: false, target: 'es2022' });
+  const bundle = await build({
+    stdin: { contents: PAGE, resolveDir: fileURLToPath(new URL('../..', import.meta.url)), loader: 'ts' },
+    bundle: true,
+    format: 'iife',
+    write: false,
+    target: 'es2022',
+  });
   script = new Uint8Array(bundle.outputFiles[0]!.contents);
 }, 120_000);
 afterAll(() => server.stop());
 beforeEach(() => {
   server.reset();
-  server.files.set('/', { bytes: new TextEncoder().encode('<!doctype html><meta charset="utf-8"><title>store</title><script src="/app.js"></script>') });
+  server.files.set('/', {
+    bytes: new TextEncoder().encode(
+      '<!doctype html><meta charset="utf-8"><title>store</title><script src="/app.js"></script>',
+    ),
+  });
   server.files.set('/app.js', { bytes: script });
   server.files.set('/m.gguf', { bytes: model, etag: '"m"' });
 });
@@ -81,7 +93,9 @@ describe('in Chromium', () => {
       expect(partial[0]!.received).toBeGreaterThan(8_000_000);
       const before = asked().length;
       const other = await open(browser);
-      const told = await Promise.all([page, other].map((tab) => tab.evaluate((url) => globalThis.hash(url), `${base}/m.gguf`)));
+      const told = await Promise.all(
+        [page, other].map((tab) => tab.evaluate((url) => globalThis.hash(url), `${base}/m.gguf`)),
+      );
       for (const { sum } of told) expect(sum).toBe(tensor);
       expect(asked().slice(before)).toEqual([`bytes=${partial[0]!.received}-`]);
       server.files.delete('/m.gguf');
@@ -97,29 +111,50 @@ describe('in Chromium', () => {
     }
   }, 180_000);
 
-  test.each<[string, { usage?: number; quota?: number }]>([['told beforehand', { usage: 0, quota: 30_000_000 }], ['met in the midst', {}]])('a full quota, %s', async (_, estimate) => {
-    if (!available) return;
-    const browser = await openBrowser();
-    try {
-      const page = await open(browser);
-      const session = await browser.context.newCDPSession(page);
-      await session.send('Storage.overrideQuotaForOrigin', { origin: base, quotaSize: 30_000_000 });
-      const told = await page.evaluate(async ({ url, estimate }) => {
-        // Chromium itself tells pages far more than they get.
-        Object.defineProperty(navigator.storage, 'estimate', { value: async () => estimate });
-        const store = new globalThis.loading.ModelStore();
-        const fault = await globalThis.loading.openModel(url, { store }).catch((error: unknown) => error as { name: string; code: string; message: string; facts: Record<string, number> });
-        return { name: (fault as Error).name, message: (fault as Error).message, code: (fault as { code: string }).code, facts: { ...(fault as { facts: Record<string, number> }).facts }, list: await store.list() };
-      }, { url: `${base}/m.gguf`, estimate });
-      expect(told).toMatchObject({ name: 'StorageError', code: 'quota', list: [] });
-      expect(told.message).toMatch(/store\.remove/);
-      expect(told.facts['needed']).toBe(model.length);
-      expect(told.facts['available']).toBe(estimate.quota);
-      await session.send('Storage.overrideQuotaForOrigin', { origin: base });
-      await page.reload();
-      expect((await page.evaluate((url) => globalThis.hash(url), `${base}/m.gguf`)).sum).toBe(tensor);
-    } finally {
-      await browser.close();
-    }
-  }, 180_000);
+  test.each<[string, { usage?: number; quota?: number }]>([
+    ['told beforehand', { usage: 0, quota: 30_000_000 }],
+    ['met in the midst', {}],
+  ])(
+    'a full quota, %s',
+    async (_, estimate) => {
+      if (!available) return;
+      const browser = await openBrowser();
+      try {
+        const page = await open(browser);
+        const session = await browser.context.newCDPSession(page);
+        await session.send('Storage.overrideQuotaForOrigin', { origin: base, quotaSize: 30_000_000 });
+        const told = await page.evaluate(
+          async ({ url, estimate }) => {
+            // Chromium itself tells pages far more than they get.
+            Object.defineProperty(navigator.storage, 'estimate', { value: async () => estimate });
+            const store = new globalThis.loading.ModelStore();
+            const fault = await globalThis.loading
+              .openModel(url, { store })
+              .catch(
+                (error: unknown) =>
+                  error as { name: string; code: string; message: string; facts: Record<string, number> },
+              );
+            return {
+              name: (fault as Error).name,
+              message: (fault as Error).message,
+              code: (fault as { code: string }).code,
+              facts: { ...(fault as { facts: Record<string, number> }).facts },
+              list: await store.list(),
+            };
+          },
+          { url: `${base}/m.gguf`, estimate },
+        );
+        expect(told).toMatchObject({ name: 'StorageError', code: 'quota', list: [] });
+        expect(told.message).toMatch(/store\.remove/);
+        expect(told.facts['needed']).toBe(model.length);
+        expect(told.facts['available']).toBe(estimate.quota);
+        await session.send('Storage.overrideQuotaForOrigin', { origin: base });
+        await page.reload();
+        expect((await page.evaluate((url) => globalThis.hash(url), `${base}/m.gguf`)).sum).toBe(tensor);
+      } finally {
+        await browser.close();
+      }
+    },
+    180_000,
+  );
 });

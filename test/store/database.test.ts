@@ -7,7 +7,19 @@ import { ModelStore, type Manifest } from '../../src/store/model-store.ts';
 let databases = 0;
 const freshName = (): string => `database-${databases++}`;
 const manifest: Manifest = {
-  key: 'k', url: 'https://x/m.gguf', model: 'm', name: 'm.gguf', size: 5, received: 5, recordBytes: 8, etag: undefined, lastModified: undefined, sha256: undefined, hashState: undefined, complete: false, created: 1,
+  key: 'k',
+  url: 'https://x/m.gguf',
+  model: 'm',
+  name: 'm.gguf',
+  size: 5,
+  received: 5,
+  recordBytes: 8,
+  etag: undefined,
+  lastModified: undefined,
+  sha256: undefined,
+  hashState: undefined,
+  complete: false,
+  created: 1,
 };
 
 const original = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
@@ -27,21 +39,38 @@ describe('the database', () => {
     ['another refusal', new DOMException('', 'UnknownError'), 'unavailable'],
   ])('%s becomes a StorageError', async (_, cause, code) => {
     const database = new Database('x', () => Promise.reject(cause));
-    await expect(database.get(['a'])).rejects.toMatchObject({ name: 'StorageError', code, message: expect.stringMatching(/^x: .{20}/) });
+    await expect(database.get(['a'])).rejects.toMatchObject({
+      name: 'StorageError',
+      code,
+      message: expect.stringMatching(/^x: .{20}/),
+    });
   });
 
   test('a change is all or nothing, even where a value cannot be cloned', async () => {
     const database = new Database(freshName());
     await database.put({ key: ['a', 1], value: 1 });
-    await expect(database.change(['a', 1], () => ({ remove: [['a']], put: [{ key: ['a', 2], value: 2 }, { key: ['a', 3], value: () => {} }] }))).rejects.toThrow();
+    await expect(
+      database.change(['a', 1], () => ({
+        remove: [['a']],
+        put: [
+          { key: ['a', 2], value: 2 },
+          { key: ['a', 3], value: () => {} },
+        ],
+      })),
+    ).rejects.toThrow();
     expect(await database.all(['a'])).toEqual([1]);
-    await expect(database.change(['a', 1], () => { throw new Error('no'); })).rejects.toThrow('no');
+    await expect(
+      database.change(['a', 1], () => {
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
     expect(await database.all(['a'])).toEqual([1]);
   });
 
   test('a family is what begins with a key, and nothing else', async () => {
     const database = new Database(freshName());
-    for (const key of [['a'], ['a', 1], ['a', 'z', 5], ['ab'], ['b', 1]]) await database.put({ key, value: key.join() });
+    for (const key of [['a'], ['a', 1], ['a', 'z', 5], ['ab'], ['b', 1]])
+      await database.put({ key, value: key.join() });
     expect(await database.all(['a'])).toEqual(['a', 'a,1', 'a,z,5']);
     await database.change(['a'], () => ({ remove: [['a']] }));
     expect(await database.count(['a'])).toBe(0);
@@ -52,21 +81,30 @@ describe('the database', () => {
     for (const refuses of [false, true]) {
       const name = freshName();
       const use = createStore(name, 'octavo');
-      const database = new Database(name, (mode, callback) => use(mode, (store) => {
-        const put = store.put.bind(store);
-        // WebKit's private windows reject Blobs, with null.
-        store.put = (value, key) => {
-          if (refuses && value instanceof Blob) throw null;
-          return put(value, key);
-        };
-        return callback(store);
-      }));
+      const database = new Database(name, (mode, callback) =>
+        use(mode, (store) => {
+          const put = store.put.bind(store);
+          // WebKit's private windows reject Blobs, with null.
+          store.put = (value, key) => {
+            if (refuses && value instanceof Blob) throw null;
+            return put(value, key);
+          };
+          return callback(store);
+        }),
+      );
       if (refuses) expect(await database.blobs()).toBe(false);
       const store = new ModelStore(database);
-      expect(await store.commit(undefined, manifest, [{ index: 0, bytes: Uint8Array.of(0, 1, 2, 3, 4).subarray(0, 5) }])).toBe(true);
+      expect(
+        await store.commit(undefined, manifest, [{ index: 0, bytes: Uint8Array.of(0, 1, 2, 3, 4).subarray(0, 5) }]),
+      ).toBe(true);
       expect(await store.readRecord(manifest, 0, 1, 3)).toEqual(Uint8Array.of(1, 2));
-      await expect(store.readRecord(manifest, 0, 0, 6)).rejects.toMatchObject({ name: 'StorageError', code: 'unavailable' });
-      await expect(store.readRecord(manifest, 1, 0, 1)).rejects.toMatchObject({ message: expect.stringMatching(/part 1 .*store\.remove/) });
+      await expect(store.readRecord(manifest, 0, 0, 6)).rejects.toMatchObject({
+        name: 'StorageError',
+        code: 'unavailable',
+      });
+      await expect(store.readRecord(manifest, 1, 0, 1)).rejects.toMatchObject({
+        message: expect.stringMatching(/part 1 .*store\.remove/),
+      });
     }
   });
 
@@ -110,11 +148,24 @@ describe('the store', () => {
   test('asks for lasting storage, tells the estimate, and does without either', async () => {
     const store = new ModelStore(new Database(freshName()));
     let asked = 0;
-    pretend({ storage: { persist: async () => { asked++; return true; }, estimate: async () => ({ usage: 1, quota: 2 }) } });
+    pretend({
+      storage: {
+        persist: async () => {
+          asked++;
+          return true;
+        },
+        estimate: async () => ({ usage: 1, quota: 2 }),
+      },
+    });
     store.persist();
     expect(asked).toBe(1);
     expect(await store.estimate()).toEqual({ usage: 1, quota: 2 });
-    for (const navigator of [undefined, {}, { storage: {} }, { storage: { persist: () => Promise.reject(new Error('no')), estimate: () => Promise.reject(new Error('no')) } }]) {
+    for (const navigator of [
+      undefined,
+      {},
+      { storage: {} },
+      { storage: { persist: () => Promise.reject(new Error('no')), estimate: () => Promise.reject(new Error('no')) } },
+    ]) {
       pretend(navigator);
       store.persist();
       expect(await store.estimate()).toEqual({ usage: undefined, quota: undefined });
@@ -123,7 +174,14 @@ describe('the store', () => {
 
   test('uses Web Locks where they are', async () => {
     const held: string[] = [];
-    pretend({ locks: { request: async (name: string, options: { signal?: AbortSignal }, body: () => Promise<unknown>) => { held.push(name, String(options.signal !== undefined)); return body(); } } });
+    pretend({
+      locks: {
+        request: async (name: string, options: { signal?: AbortSignal }, body: () => Promise<unknown>) => {
+          held.push(name, String(options.signal !== undefined));
+          return body();
+        },
+      },
+    });
     const store = new ModelStore(new Database(freshName()));
     expect(await store.lock('k', new AbortController().signal, async () => 5)).toBe(5);
     expect(held).toEqual(['octavo:k', 'true']);

@@ -20,7 +20,9 @@ const SIZE = RECORD_BYTES + (3 << 20) + 12345;
 const content = noise(SIZE);
 const sha256 = createHash('sha256').update(content).digest('hex');
 
-beforeAll(async () => { base = await server.start(); });
+beforeAll(async () => {
+  base = await server.start();
+});
 afterAll(() => server.stop());
 beforeEach(() => {
   server.reset();
@@ -29,7 +31,13 @@ beforeEach(() => {
 
 const freshName = (): string => `test-${databases++}`;
 function download(store: ModelStore, more: Partial<DownloadRequest> = {}): ReturnType<typeof downloadToStore> {
-  return downloadToStore({ url: `${base}/m.gguf`, model: 'the model', network: { fetch, retry: quick }, store, ...more });
+  return downloadToStore({
+    url: `${base}/m.gguf`,
+    model: 'the model',
+    network: { fetch, retry: quick },
+    store,
+    ...more,
+  });
 }
 async function bytesOf(source: Awaited<ReturnType<typeof download>>): Promise<Uint8Array> {
   return readBytes(source, 0, source.size);
@@ -48,11 +56,24 @@ describe('a download', () => {
     const heard: LoadProgress[] = [];
     const source = await download(store, { sha256, size: SIZE, monitor: (progress) => heard.push(progress) });
     expect(same(await bytesOf(source), content)).toBe(true);
-    expect(same(await readBytes(source, RECORD_BYTES - 5, RECORD_BYTES + 5), content.subarray(RECORD_BYTES - 5, RECORD_BYTES + 5))).toBe(true);
+    expect(
+      same(
+        await readBytes(source, RECORD_BYTES - 5, RECORD_BYTES + 5),
+        content.subarray(RECORD_BYTES - 5, RECORD_BYTES + 5),
+      ),
+    ).toBe(true);
     expect(heard.at(-1)).toMatchObject({ phase: 'download', loaded: SIZE, total: SIZE });
     expect(heard.every(({ rate }) => rate >= 0 && Number.isFinite(rate))).toBe(true);
     const [file] = await store.list();
-    expect(file).toMatchObject({ key: `sha256-${sha256}`, url: `${base}/m.gguf`, model: 'the model', size: SIZE, received: SIZE, complete: true, sha256 });
+    expect(file).toMatchObject({
+      key: `sha256-${sha256}`,
+      url: `${base}/m.gguf`,
+      model: 'the model',
+      size: SIZE,
+      received: SIZE,
+      complete: true,
+      sha256,
+    });
     server.behaviour.status = () => 500;
     const requests = server.requests.length;
     expect(same(await bytesOf(await download(store)), content)).toBe(true);
@@ -74,7 +95,10 @@ describe('a download', () => {
   test('gives up after some tries without progress, keeps what came, and goes on at the byte when called again', async () => {
     const name = freshName();
     server.behaviour.breakAfter = (n) => (n === 0 ? RECORD_BYTES + 777 : 0);
-    await expect(download(new ModelStore(new Database(name)), { sha256 })).rejects.toMatchObject({ name: 'StorageError', code: 'network' });
+    await expect(download(new ModelStore(new Database(name)), { sha256 })).rejects.toMatchObject({
+      name: 'StorageError',
+      code: 'network',
+    });
     expect(server.requests.length).toBe(5);
     const again = new ModelStore(new Database(name));
     expect(await again.list()).toMatchObject([{ received: RECORD_BYTES + 777, complete: false }]);
@@ -88,8 +112,12 @@ describe('a download', () => {
     const name = freshName();
     const control = new AbortController();
     const reason = new Error('enough');
-    const monitor = ({ loaded }: LoadProgress): void => { if (loaded > 2_000_000) control.abort(reason); };
-    await expect(download(new ModelStore(new Database(name)), { signal: control.signal, monitor })).rejects.toBe(reason);
+    const monitor = ({ loaded }: LoadProgress): void => {
+      if (loaded > 2_000_000) control.abort(reason);
+    };
+    await expect(download(new ModelStore(new Database(name)), { signal: control.signal, monitor })).rejects.toBe(
+      reason,
+    );
     const store = new ModelStore(new Database(name));
     const [file] = await store.list();
     expect(file!.received).toBeGreaterThan(2_000_000);
@@ -101,11 +129,16 @@ describe('a download', () => {
   test('a stalled connection counts as broken', async () => {
     server.behaviour.stallAfter = (n) => (n === 0 ? 500_000 : undefined);
     const store = new ModelStore(new Database(freshName()));
-    expect(same(await bytesOf(await download(store, { network: { fetch, retry: { ...quick, stall: 200 } } })), content)).toBe(true);
+    expect(
+      same(await bytesOf(await download(store, { network: { fetch, retry: { ...quick, stall: 200 } } })), content),
+    ).toBe(true);
     expect(ranges()).toEqual(['bytes=0-', 'bytes=500000-']);
   });
 
-  test.each([['with ranges', true], ['without ranges', false]])('a changed file begins anew, %s', async (_, rangesServed) => {
+  test.each([
+    ['with ranges', true],
+    ['without ranges', false],
+  ])('a changed file begins anew, %s', async (_, rangesServed) => {
     const name = freshName();
     server.behaviour.breakAfter = (n) => (n === 0 ? 3_000_000 : 0);
     await expect(download(new ModelStore(new Database(name)))).rejects.toMatchObject({ code: 'network' });
@@ -125,7 +158,9 @@ describe('a download', () => {
   test('without ETag a known SHA-256 is enough to go on', async () => {
     server.files.set('/m.gguf', { bytes: content });
     server.behaviour.breakAfter = (n) => (n === 0 ? 3_000_000 : undefined);
-    expect(same(await bytesOf(await download(new ModelStore(new Database(freshName())), { sha256 })), content)).toBe(true);
+    expect(same(await bytesOf(await download(new ModelStore(new Database(freshName())), { sha256 })), content)).toBe(
+      true,
+    );
     expect(ranges()).toEqual(['bytes=0-', 'bytes=3000000-']);
   });
 
@@ -155,14 +190,20 @@ describe('a download', () => {
     for (const status of [404, 403]) {
       server.requests.length = 0;
       server.behaviour.status = () => status;
-      await expect(download(store, { url: `${base}/other.gguf` })).rejects.toMatchObject({ code: 'network', facts: { status } });
+      await expect(download(store, { url: `${base}/other.gguf` })).rejects.toMatchObject({
+        code: 'network',
+        facts: { status },
+      });
       expect(server.requests.length).toBe(1);
     }
   });
 
   test('a wrong SHA-256 keeps nothing', async () => {
     const store = new ModelStore(new Database(freshName()));
-    await expect(download(store, { sha256: '0'.repeat(64) })).rejects.toMatchObject({ name: 'StorageError', code: 'checksum' });
+    await expect(download(store, { sha256: '0'.repeat(64) })).rejects.toMatchObject({
+      name: 'StorageError',
+      code: 'checksum',
+    });
     expect(await store.list()).toEqual([]);
     expect(await store.countRecords(`sha256-${'0'.repeat(64)}`)).toBe(0);
   });
@@ -177,7 +218,9 @@ describe('a download', () => {
     expect(ranges()).toEqual(['bytes=0-', 'bytes=0-']);
     const other = noise(1000, 9);
     server.files.set('/m.gguf', { bytes: other, etag: '"other"' });
-    expect(same(await bytesOf(await download(store, { sha256: createHash('sha256').update(other).digest('hex') })), other)).toBe(true);
+    expect(
+      same(await bytesOf(await download(store, { sha256: createHash('sha256').update(other).digest('hex') })), other),
+    ).toBe(true);
     expect(await store.list()).toHaveLength(1);
   });
 
@@ -191,7 +234,12 @@ describe('a download', () => {
     await database.put({ key, value: { ...manifest, hashState: Uint8Array.of(1, 2, 3) } });
     server.behaviour.breakAfter = () => undefined;
     const phases = new Set<string>();
-    expect(same(await bytesOf(await download(new ModelStore(database), { sha256, monitor: ({ phase }) => phases.add(phase) })), content)).toBe(true);
+    expect(
+      same(
+        await bytesOf(await download(new ModelStore(database), { sha256, monitor: ({ phase }) => phases.add(phase) })),
+        content,
+      ),
+    ).toBe(true);
     expect([...phases]).toEqual(['verify', 'download']);
   });
 
@@ -203,7 +251,10 @@ describe('a download', () => {
 
   test('two at once, without Web Locks, do no harm', async () => {
     const name = freshName();
-    const [a, b] = await Promise.all([download(new ModelStore(new Database(name)), { sha256 }), download(new ModelStore(new Database(name)), { sha256 })]);
+    const [a, b] = await Promise.all([
+      download(new ModelStore(new Database(name)), { sha256 }),
+      download(new ModelStore(new Database(name)), { sha256 }),
+    ]);
     expect(same(await bytesOf(a), content)).toBe(true);
     expect(same(await bytesOf(b), content)).toBe(true);
     expect(await new ModelStore(new Database(name)).list()).toMatchObject([{ complete: true }]);
@@ -211,7 +262,13 @@ describe('a download', () => {
 });
 
 /** A database whose nth readwrite transaction fails: before it, in its midst, or just after it took effect. */
-function failing(name: string, at: number, how: 'before' | 'amid' | 'after', error: () => Error, forever = true): { use: UseStore; writes: () => number } {
+function failing(
+  name: string,
+  at: number,
+  how: 'before' | 'amid' | 'after',
+  error: () => Error,
+  forever = true,
+): { use: UseStore; writes: () => number } {
   const use = createStore(name, 'octavo');
   let writes = 0;
   const dead = (): boolean => forever && writes > at;
@@ -254,7 +311,14 @@ describe('a tab that dies', () => {
     server.files.set('/k.gguf', { bytes: small, etag: '"k"' });
     server.behaviour.chunk = 10_000;
     const url = `${base}/k.gguf`;
-    const deaths = fc.array(fc.record({ at: fc.nat(12), how: fc.constantFrom('before' as const, 'amid' as const, 'after' as const), broken: fc.option(fc.nat(small.length), { nil: undefined }) }), { minLength: 1, maxLength: 3 });
+    const deaths = fc.array(
+      fc.record({
+        at: fc.nat(12),
+        how: fc.constantFrom('before' as const, 'amid' as const, 'after' as const),
+        broken: fc.option(fc.nat(small.length), { nil: undefined }),
+      }),
+      { minLength: 1, maxLength: 3 },
+    );
     await fc.assert(
       fc.asyncProperty(deaths, fc.boolean(), async (plan, known) => {
         const name = freshName();
@@ -262,8 +326,13 @@ describe('a tab that dies', () => {
           const first = server.requests.length;
           server.behaviour.breakAfter = (n) => (n === first ? broken : undefined);
           const { use } = failing(name, at, how, () => new Error('killed'));
-          const result = await download(new ModelStore(new Database(name, use)), { url, recordBytes, ...(known ? { sha256: hash } : {}) }).catch((fault: unknown) => fault);
-          if (!(result instanceof Error)) expect(same(await bytesOf(result as Awaited<ReturnType<typeof download>>), small)).toBe(true);
+          const result = await download(new ModelStore(new Database(name, use)), {
+            url,
+            recordBytes,
+            ...(known ? { sha256: hash } : {}),
+          }).catch((fault: unknown) => fault);
+          if (!(result instanceof Error))
+            expect(same(await bytesOf(result as Awaited<ReturnType<typeof download>>), small)).toBe(true);
           const seen = new ModelStore(new Database(name));
           for (const file of await seen.list()) {
             expect(file.received).toBeLessThanOrEqual(small.length);
@@ -273,7 +342,9 @@ describe('a tab that dies', () => {
         }
         server.behaviour.breakAfter = () => undefined;
         const store = new ModelStore(new Database(name));
-        expect(same(await bytesOf(await download(store, { url, recordBytes, ...(known ? { sha256: hash } : {}) })), small)).toBe(true);
+        expect(
+          same(await bytesOf(await download(store, { url, recordBytes, ...(known ? { sha256: hash } : {}) })), small),
+        ).toBe(true);
         await store.remove(url);
         expect(await store.list()).toEqual([]);
       }),
@@ -286,7 +357,9 @@ describe('a tab that dies', () => {
     for (let at = 2; at < 9; at++) {
       const name = freshName();
       const { use, writes } = failing(name, at, at % 2 === 0 ? 'before' : 'amid', quota, false);
-      const result = await download(new ModelStore(new Database(name, use)), { recordBytes: 2 << 20 }).catch((fault: unknown) => fault);
+      const result = await download(new ModelStore(new Database(name, use)), { recordBytes: 2 << 20 }).catch(
+        (fault: unknown) => fault,
+      );
       const store = new ModelStore(new Database(name));
       // The first two writes and the last but one are of the probe for Blobs, which takes a refusal as an answer.
       if (at > 2) expect(result).toBeInstanceOf(Error);

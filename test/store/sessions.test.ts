@@ -19,24 +19,42 @@ let shelves = 0;
 const indexed = (): IndexedShelf => new IndexedShelf(new Database(`shelf-${shelves++}`));
 const folders = (): FolderShelf => new FolderShelf(join(folder, String(shelves++)));
 
-const facts = (name: string, more: Partial<SaveFacts> = {}): SaveFacts => ({ version: 1, name, model: 'm', modelName: 'm.gguf', kind: '', tokens: 5, automatic: false, chain: [1, 2], bytes: 30, ...more });
-const parts = (...values: readonly number[]) => async function* (): AsyncGenerator<Uint8Array> {
-  for (const value of values) yield new Uint8Array(10).fill(value);
-};
+const facts = (name: string, more: Partial<SaveFacts> = {}): SaveFacts => ({
+  version: 1,
+  name,
+  model: 'm',
+  modelName: 'm.gguf',
+  kind: '',
+  tokens: 5,
+  automatic: false,
+  chain: [1, 2],
+  bytes: 30,
+  ...more,
+});
+const parts = (...values: readonly number[]) =>
+  async function* (): AsyncGenerator<Uint8Array> {
+    for (const value of values) yield new Uint8Array(10).fill(value);
+  };
 async function content(store: SessionStore, name: string): Promise<number[]> {
   const manifest = await store.find(name);
   const bytes = await Promise.all(Array.from({ length: manifest.parts }, (_, part) => store.read(manifest, part)));
   return bytes.map((part) => (part?.length === 10 && part.every((byte) => byte === part[0]) ? part[0]! : -1));
 }
 
-describe.each<[string, () => Shelf]>([['IndexedDB', indexed], ['a folder', folders]])('%s', (_, create) => {
+describe.each<[string, () => Shelf]>([
+  ['IndexedDB', indexed],
+  ['a folder', folders],
+])('%s', (_, create) => {
   test('what is saved is read, listed, counted, replaced and removed', async () => {
     const store = new SessionStore(create());
     expect(await store.list()).toEqual([]);
     await store.save(facts('one/ä\u0000'), parts(1, 2, 3));
     await new Promise((resolve) => setTimeout(resolve, 5));
     await store.save(facts('two', { tokens: 7 }), parts(4));
-    expect((await store.list()).map(({ name, tokens, bytes, automatic }) => [name, tokens, bytes, automatic])).toEqual([['two', 7, 10, false], ['one/ä\u0000', 5, 30, false]]);
+    expect((await store.list()).map(({ name, tokens, bytes, automatic }) => [name, tokens, bytes, automatic])).toEqual([
+      ['two', 7, 10, false],
+      ['one/ä\u0000', 5, 30, false],
+    ]);
     expect(await content(store, 'one/ä\u0000')).toEqual([1, 2, 3]);
     expect(await store.usage()).toMatchObject({ sessions: 2, bytes: 40 });
     const old = await store.find('two');
@@ -48,7 +66,10 @@ describe.each<[string, () => Shelf]>([['IndexedDB', indexed], ['a folder', folde
     expect((await store.list())[0]!.name).toBe('one/ä\u0000');
     expect(await store.remove('two')).toBe(true);
     expect(await store.remove('two')).toBe(false);
-    await expect(store.find('two')).rejects.toMatchObject({ name: 'InputError', message: expect.stringContaining('Octavo.sessions.list') });
+    await expect(store.find('two')).rejects.toMatchObject({
+      name: 'InputError',
+      message: expect.stringContaining('Octavo.sessions.list'),
+    });
     expect(await content(store, 'one/ä\u0000')).toEqual([1, 2, 3]);
   });
 
@@ -95,7 +116,12 @@ describe.each<[string, () => Shelf]>([['IndexedDB', indexed], ['a folder', folde
       yield new Uint8Array(10);
     };
     await expect(store.save(facts('n'), abort, { signal: controller.signal })).rejects.toThrow('enough');
-    await expect(store.save(facts('n'), async function* () { yield new Uint8Array(3); throw new Error('device'); })).rejects.toThrow('device');
+    await expect(
+      store.save(facts('n'), async function* () {
+        yield new Uint8Array(3);
+        throw new Error('device');
+      }),
+    ).rejects.toThrow('device');
     expect(await content(store, 'n')).toEqual([1]);
     expect(await store.usage()).toMatchObject({ sessions: 1, bytes: 10 });
   });
@@ -133,7 +159,8 @@ class FullShelf extends IndexedShelf {
     this.#forget(generation);
   }
   #forget(generation: string | undefined): void {
-    for (const key of this.#sizes.keys()) if (generation !== undefined && key.startsWith(generation)) this.#sizes.delete(key);
+    for (const key of this.#sizes.keys())
+      if (generation !== undefined && key.startsWith(generation)) this.#sizes.delete(key);
   }
 }
 
@@ -156,7 +183,12 @@ describe('a full quota', () => {
     const store = new SessionStore(shelf);
     await store.save(facts('a'), parts(1, 2));
     const error = await store.save(facts('b'), parts(3, 4)).catch((fault: unknown) => fault);
-    expect(error).toMatchObject({ name: 'StorageError', code: 'quota', facts: { needed: 30, held: 20 }, message: expect.stringMatching(/'b' needs 30 bytes.*'a', 20 bytes.*evict: true/) });
+    expect(error).toMatchObject({
+      name: 'StorageError',
+      code: 'quota',
+      facts: { needed: 30, held: 20 },
+      message: expect.stringMatching(/'b' needs 30 bytes.*'a', 20 bytes.*evict: true/),
+    });
     expect(shelf.held).toBe(20);
     expect(await content(store, 'a')).toEqual([1, 2]);
     await store.save(facts('b'), parts(3, 4), { evict: true });
@@ -182,8 +214,13 @@ describe('a killed tab', () => {
     await database.put({ key: ['lease', 'dead'], value: Date.now() - 3_600_000 });
     await store.list();
     expect(await database.count(['part', 'dead'])).toBe(0);
-    await expect(shelf.write('dead', 1, new Uint8Array(10))).rejects.toMatchObject({ name: 'StorageError', code: 'changed' });
-    await expect(shelf.commit(sealed({ ...(await store.find('n')), generation: 'dead' }))).rejects.toMatchObject({ code: 'changed' });
+    await expect(shelf.write('dead', 1, new Uint8Array(10))).rejects.toMatchObject({
+      name: 'StorageError',
+      code: 'changed',
+    });
+    await expect(shelf.commit(sealed({ ...(await store.find('n')), generation: 'dead' }))).rejects.toMatchObject({
+      code: 'changed',
+    });
     expect(await content(store, 'n')).toEqual([1]);
   });
 
@@ -198,14 +235,23 @@ describe('a killed tab', () => {
     utimesSync(join(shelf.place, 'parts', 'dead'), new Date(0), new Date(0));
     await store.list();
     expect(await shelf.read('dead', 0)).toBeUndefined();
-    await expect(shelf.write('dead', 1, new Uint8Array(10))).rejects.toMatchObject({ name: 'StorageError', code: 'changed' });
-    await expect(shelf.commit(sealed({ ...(await store.find('n')), generation: 'dead' }))).rejects.toMatchObject({ code: 'changed' });
+    await expect(shelf.write('dead', 1, new Uint8Array(10))).rejects.toMatchObject({
+      name: 'StorageError',
+      code: 'changed',
+    });
+    await expect(shelf.commit(sealed({ ...(await store.find('n')), generation: 'dead' }))).rejects.toMatchObject({
+      code: 'changed',
+    });
     expect(await content(store, 'n')).toEqual([1]);
   });
 });
 
 /** IndexedDB that fails at its `fatal`th transaction: before it, after it (its result is lost), or for good from there on, as when the tab is killed. */
-function failing(name: string, fatal: number, how: 'before' | 'after' | 'killed'): { database: Database; calls: () => number } {
+function failing(
+  name: string,
+  fatal: number,
+  how: 'before' | 'after' | 'killed',
+): { database: Database; calls: () => number } {
   const use = createStore(name, 'octavo');
   let calls = 0;
   const database = new Database(name, async (mode, callback) => {
@@ -222,33 +268,58 @@ function failing(name: string, fatal: number, how: 'before' | 'after' | 'killed'
 describe('faults at any transaction', () => {
   test('a name has the old session or the new one, whole; the new one where the save was reported', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(14), fc.constantFrom('before' as const, 'after' as const, 'killed' as const), fc.boolean(), fc.integer({ min: 1, max: 4 }), async (fatal, how, replace, count) => {
-        const name = `fault-${shelves++}`;
-        const sound = new SessionStore(new IndexedShelf(new Database(name)));
-        await sound.save(facts('other'), parts(50));
-        if (replace) await sound.save(facts('n'), parts(1, 2));
-        const values = Array.from({ length: count }, (_, i) => 10 + i);
-        const { database } = failing(name, fatal, how);
-        const reported = await new SessionStore(new IndexedShelf(database)).save(facts('n'), parts(...values)).then(() => true, () => false);
-        const found = await content(sound, 'n').catch(() => undefined);
-        const allowed = reported ? [values] : [values, replace ? [1, 2] : undefined];
-        expect(allowed).toContainEqual(found);
-        expect(await content(sound, 'other')).toEqual([50]);
-      }),
+      fc.asyncProperty(
+        fc.nat(14),
+        fc.constantFrom('before' as const, 'after' as const, 'killed' as const),
+        fc.boolean(),
+        fc.integer({ min: 1, max: 4 }),
+        async (fatal, how, replace, count) => {
+          const name = `fault-${shelves++}`;
+          const sound = new SessionStore(new IndexedShelf(new Database(name)));
+          await sound.save(facts('other'), parts(50));
+          if (replace) await sound.save(facts('n'), parts(1, 2));
+          const values = Array.from({ length: count }, (_, i) => 10 + i);
+          const { database } = failing(name, fatal, how);
+          const reported = await new SessionStore(new IndexedShelf(database)).save(facts('n'), parts(...values)).then(
+            () => true,
+            () => false,
+          );
+          const found = await content(sound, 'n').catch(() => undefined);
+          const allowed = reported ? [values] : [values, replace ? [1, 2] : undefined];
+          expect(allowed).toContainEqual(found);
+          expect(await content(sound, 'other')).toEqual([50]);
+        },
+      ),
       { numRuns: 150 },
     );
   }, 120_000);
 
   test('two tabs that write one name at once, one of them failing anywhere', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(14), fc.constantFrom('before' as const, 'after' as const, 'killed' as const), async (fatal, how) => {
-        const name = `tabs-${shelves++}`;
-        const { database } = failing(name, fatal, how);
-        const [bad, good] = [new SessionStore(new IndexedShelf(database)), new SessionStore(new IndexedShelf(new Database(name)))];
-        const [, reported] = await Promise.all([bad.save(facts('n'), parts(1, 2, 3)).catch(() => undefined), good.save(facts('n'), parts(4, 5)).then(() => true, () => false)]);
-        expect(reported).toBe(true);
-        expect([[1, 2, 3], [4, 5]]).toContainEqual(await content(good, 'n'));
-      }),
+      fc.asyncProperty(
+        fc.nat(14),
+        fc.constantFrom('before' as const, 'after' as const, 'killed' as const),
+        async (fatal, how) => {
+          const name = `tabs-${shelves++}`;
+          const { database } = failing(name, fatal, how);
+          const [bad, good] = [
+            new SessionStore(new IndexedShelf(database)),
+            new SessionStore(new IndexedShelf(new Database(name))),
+          ];
+          const [, reported] = await Promise.all([
+            bad.save(facts('n'), parts(1, 2, 3)).catch(() => undefined),
+            good.save(facts('n'), parts(4, 5)).then(
+              () => true,
+              () => false,
+            ),
+          ]);
+          expect(reported).toBe(true);
+          expect([
+            [1, 2, 3],
+            [4, 5],
+          ]).toContainEqual(await content(good, 'n'));
+        },
+      ),
       { numRuns: 60 },
     );
   }, 120_000);
@@ -271,7 +342,11 @@ describe('a damaged manifest', () => {
     }
     for (const value of [null, 5, {}, 'x', undefined]) {
       await database.put({ key: ['session', 'n'], value }, { key: ['copy', 'n'], value });
-      await expect(store.find('n')).rejects.toMatchObject(value === undefined ? { name: 'InputError' } : { name: 'StorageError', code: 'checksum', message: expect.stringContaining('remove') });
+      await expect(store.find('n')).rejects.toMatchObject(
+        value === undefined
+          ? { name: 'InputError' }
+          : { name: 'StorageError', code: 'checksum', message: expect.stringContaining('remove') },
+      );
       expect(await store.list()).toEqual([]);
     }
     await database.put({ key: ['session', 'n'], value: 5 });

@@ -5,14 +5,27 @@ import { join } from 'node:path';
 import { chromium as playwright } from 'playwright-core';
 import { chromium } from './sparticuz.mjs';
 
-const ARGS = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--enable-unsafe-webgpu'];
+const ARGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--enable-unsafe-webgpu',
+];
 
 /** A browser context on a profile folder that `close()` removes; `reopen()` ends the browser (as a crash would) and starts it on the same profile. */
 export async function openBrowser({ args = [] } = {}) {
   const { executable, env } = await chromium();
   const profile = mkdtempSync(join(tmpdir(), 'octavo-profile-'));
   const launch = () =>
-    playwright.launchPersistentContext(profile, { executablePath: executable, headless: true, args: [...ARGS, ...args], env: { ...process.env, ...env } });
+    playwright.launchPersistentContext(profile, {
+      executablePath: executable,
+      headless: true,
+      args: [...ARGS, ...args],
+      env: { ...process.env, ...env },
+    });
   let context = await launch();
   return {
     get context() {

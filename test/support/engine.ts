@@ -32,7 +32,11 @@ export function loadTest(bytes: Uint8Array, settings: LoadSettings = {}): Promis
 }
 
 /** Starts engines in this process, over the same messages as a worker's. */
-export function testPlace(open: OpenDevice | undefined = testDevice, platform: Platform = testPlatform, delay = 0): FacePlatform {
+export function testPlace(
+  open: OpenDevice | undefined = testDevice,
+  platform: Platform = testPlatform,
+  delay = 0,
+): FacePlatform {
   return {
     startEngine: async () => {
       const { port1, port2 } = new MessageChannel();

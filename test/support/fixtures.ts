@@ -22,14 +22,19 @@ export interface Fixture {
 }
 
 export async function fixtures(): Promise<Fixture[]> {
-  const names = (await readdir(FOLDER, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+  const names = (await readdir(FOLDER, { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
   const all = await Promise.all(names.map(fixture));
   return all.filter((it) => it !== undefined);
 }
 
 async function fixture(name: string): Promise<Fixture | undefined> {
-  const read = async (file: string): Promise<Uint8Array> => new Uint8Array(await readFile(new URL(`${name}/${file}`, FOLDER)));
-  const json = async (file: string): Promise<JsonObject> => JSON.parse(new TextDecoder().decode(await read(file))) as JsonObject;
+  const read = async (file: string): Promise<Uint8Array> =>
+    new Uint8Array(await readFile(new URL(`${name}/${file}`, FOLDER)));
+  const json = async (file: string): Promise<JsonObject> =>
+    JSON.parse(new TextDecoder().decode(await read(file))) as JsonObject;
   const expected = await json('expected.json').catch(() => undefined);
   if (expected?.['greedy'] === undefined) return undefined;
   const logits = Uint8Array.from(Buffer.from(expected['logits'] as string, 'base64'));
@@ -50,7 +55,10 @@ interface Values {
 export function safetensors(bytes: Uint8Array): Map<string, Values> {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const length = Number(view.getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<
+    string,
+    { dtype: string; shape: number[]; data_offsets: [number, number] }
+  >;
   const out = new Map<string, Values>();
   for (const [name, { dtype, shape, data_offsets: at }] of Object.entries(header)) {
     if (name === '__metadata__') continue;
@@ -61,9 +69,21 @@ export function safetensors(bytes: Uint8Array): Map<string, Values> {
 }
 
 const PARTS: readonly (readonly [string, string])[] = [
-  ['self_attn.q_norm', 'attn_q_norm'], ['self_attn.k_norm', 'attn_k_norm'], ['self_attn.q_proj', 'attn_q'], ['self_attn.k_proj', 'attn_k'], ['self_attn.v_proj', 'attn_v'],
-  ['self_attn.o_proj', 'attn_output'], ['input_layernorm', 'attn_norm'], ['post_attention_layernorm', 'ffn_norm'], ['mlp.gate_proj', 'ffn_gate'], ['mlp.up_proj', 'ffn_up'],
-  ['mlp.down_proj', 'ffn_down'], ['model.layers.', 'blk.'], ['model.embed_tokens', 'token_embd'], ['model.norm', 'output_norm'], ['lm_head', 'output'],
+  ['self_attn.q_norm', 'attn_q_norm'],
+  ['self_attn.k_norm', 'attn_k_norm'],
+  ['self_attn.q_proj', 'attn_q'],
+  ['self_attn.k_proj', 'attn_k'],
+  ['self_attn.v_proj', 'attn_v'],
+  ['self_attn.o_proj', 'attn_output'],
+  ['input_layernorm', 'attn_norm'],
+  ['post_attention_layernorm', 'ffn_norm'],
+  ['mlp.gate_proj', 'ffn_gate'],
+  ['mlp.up_proj', 'ffn_up'],
+  ['mlp.down_proj', 'ffn_down'],
+  ['model.layers.', 'blk.'],
+  ['model.embed_tokens', 'token_embd'],
+  ['model.norm', 'output_norm'],
+  ['lm_head', 'output'],
 ];
 
 /** llama.cpp's permutation of q and k: within each head row i of the first half goes to 2i, of the second half to 2i + 1. */
@@ -92,9 +112,16 @@ export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
   const rope = config['rope_parameters'] as Record<string, number | string>;
   const tensors: GgufWriterTensor[] = [];
   for (const [name, tensor] of safetensors(files['model.safetensors'])) {
-    const rotated = architecture !== 'llama' ? undefined : /q_proj/.test(name) ? heads : /k_proj/.test(name) ? kvHeads : undefined;
+    const rotated =
+      architecture !== 'llama' ? undefined : /q_proj/.test(name) ? heads : /k_proj/.test(name) ? kvHeads : undefined;
     const { shape, values } = rotated === undefined ? tensor : permute(tensor, rotated);
-    tensors.push(f32Tensor(PARTS.reduce((text, [from, to]) => text.replace(from, to), name), shape, values));
+    tensors.push(
+      f32Tensor(
+        PARTS.reduce((text, [from, to]) => text.replace(from, to), name),
+        shape,
+        values,
+      ),
+    );
   }
   const scaling: Record<string, GgufInput> = {};
   const f32 = (value: unknown): GgufInput => ({ type: 'f32', value: value as number });
@@ -108,7 +135,13 @@ export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
     scaling['rope.scaling.yarn_beta_slow'] = f32(rope['beta_slow'] ?? 1);
   }
   if (rope['rope_type'] === 'llama3') {
-    const [theta, factor, low, high, original] = ['rope_theta', 'factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'].map((key) => rope[key] as number) as [number, number, number, number, number];
+    const [theta, factor, low, high, original] = [
+      'rope_theta',
+      'factor',
+      'low_freq_factor',
+      'high_freq_factor',
+      'original_max_position_embeddings',
+    ].map((key) => rope[key] as number) as [number, number, number, number, number];
     const divisors = Array.from({ length: headDim / 2 }, (_, i) => {
       const wavelength = 2 * Math.PI * theta ** ((2 * i) / headDim);
       if (wavelength < original / high) return 1;
@@ -136,7 +169,10 @@ export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
     ...scaling,
   };
   return writeGguf(
-    { 'general.architecture': architecture, ...Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`${architecture}.${key}`, value])) },
+    {
+      'general.architecture': architecture,
+      ...Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`${architecture}.${key}`, value])),
+    },
     tensors,
   );
 }

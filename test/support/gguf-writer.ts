@@ -4,13 +4,50 @@
  */
 import { WEIGHT_FORMATS, weightBytes, type WeightSpec } from '../../src/backend/weight.ts';
 
-export type GgufType = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'bool' | 'string' | 'array' | 'u64' | 'i64' | 'f64';
-const TYPE_NUMBER: Record<GgufType, number> = { u8: 0, i8: 1, u16: 2, i16: 3, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9, u64: 10, i64: 11, f64: 12 };
+export type GgufType =
+  | 'u8'
+  | 'i8'
+  | 'u16'
+  | 'i16'
+  | 'u32'
+  | 'i32'
+  | 'f32'
+  | 'bool'
+  | 'string'
+  | 'array'
+  | 'u64'
+  | 'i64'
+  | 'f64';
+const TYPE_NUMBER: Record<GgufType, number> = {
+  u8: 0,
+  i8: 1,
+  u16: 2,
+  i16: 3,
+  u32: 4,
+  i32: 5,
+  f32: 6,
+  bool: 7,
+  string: 8,
+  array: 9,
+  u64: 10,
+  i64: 11,
+  f64: 12,
+};
 
 const encoder = new TextEncoder();
 
 type Scalar = number | bigint | boolean | string;
-type NumberArray = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array | BigInt64Array | BigUint64Array;
+type NumberArray =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
 /** `{ type, value }` says the type; otherwise: whole numbers are u32 (i32 below zero, u64 above), others f32, bigints u64; number[] is i32 if whole, else f32. */
 export type GgufInput =
   | Scalar
@@ -36,7 +73,8 @@ export function ggufHeader(
   { version = 3, alignment = 32 }: GgufWriterOptions = {},
 ): { header: Uint8Array; offsets: number[]; size: number } {
   const entries: [string, GgufInput][] = Object.entries(metadata);
-  if (alignment !== 32 && !('general.alignment' in metadata)) entries.push(['general.alignment', { type: 'u32', value: alignment }]);
+  if (alignment !== 32 && !('general.alignment' in metadata))
+    entries.push(['general.alignment', { type: 'u32', value: alignment }]);
   const out = new Growing();
   out.bytes(encoder.encode('GGUF'));
   out.number('u32', version);
@@ -63,12 +101,17 @@ export function ggufHeader(
 }
 
 /** A whole file in memory. */
-export function writeGguf(metadata: Readonly<Record<string, GgufInput>>, tensors: readonly GgufWriterTensor[] = [], options: GgufWriterOptions = {}): Uint8Array<ArrayBuffer> {
+export function writeGguf(
+  metadata: Readonly<Record<string, GgufInput>>,
+  tensors: readonly GgufWriterTensor[] = [],
+  options: GgufWriterOptions = {},
+): Uint8Array<ArrayBuffer> {
   const { header, offsets, size } = ggufHeader(metadata, tensors, options);
   const file = new Uint8Array(size);
   file.set(header);
   for (const [i, tensor] of tensors.entries()) {
-    if (tensor.data.length !== weightBytes(tensor)) throw new Error(`${tensor.name}: ${tensor.data.length} bytes given, ${weightBytes(tensor)} expected`);
+    if (tensor.data.length !== weightBytes(tensor))
+      throw new Error(`${tensor.name}: ${tensor.data.length} bytes given, ${weightBytes(tensor)} expected`);
     file.set(tensor.data, offsets[i]!);
   }
   return file;
@@ -142,15 +185,34 @@ class Growing {
     else view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
   }
 }
-const WIDTH: Partial<Record<GgufType, number>> = { u8: 1, i8: 1, u16: 2, i16: 2, u32: 4, i32: 4, f32: 4, f64: 8, u64: 8, i64: 8 };
+const WIDTH: Partial<Record<GgufType, number>> = {
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i16: 2,
+  u32: 4,
+  i32: 4,
+  f32: 4,
+  f64: 8,
+  u64: 8,
+  i64: 8,
+};
 
 function isArray(value: Scalar | NumberArray | readonly Scalar[]): value is NumberArray | readonly Scalar[] {
   return typeof value === 'object';
 }
 
 const TYPED_ARRAYS: readonly [new (n: number) => NumberArray, GgufType][] = [
-  [Int8Array, 'i8'], [Uint8Array, 'u8'], [Int16Array, 'i16'], [Uint16Array, 'u16'], [Int32Array, 'i32'], [Uint32Array, 'u32'],
-  [Float32Array, 'f32'], [Float64Array, 'f64'], [BigInt64Array, 'i64'], [BigUint64Array, 'u64'],
+  [Int8Array, 'i8'],
+  [Uint8Array, 'u8'],
+  [Int16Array, 'i16'],
+  [Uint16Array, 'u16'],
+  [Int32Array, 'i32'],
+  [Uint32Array, 'u32'],
+  [Float32Array, 'f32'],
+  [Float64Array, 'f64'],
+  [BigInt64Array, 'i64'],
+  [BigUint64Array, 'u64'],
 ];
 
 function typed(input: GgufInput): [GgufType, Scalar | NumberArray | readonly Scalar[]] {

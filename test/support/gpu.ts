@@ -19,7 +19,8 @@ export function testGpu(): GPU {
 /** Whether an adapter is to be had; throws instead of answering no when the environment requires one. */
 export async function hasGpu(): Promise<boolean> {
   const adapter = await testGpu().requestAdapter();
-  if (adapter === null && process.env['OCTAVO_REQUIRE_GPU'] === '1') throw new Error('OCTAVO_REQUIRE_GPU=1, but no GPU adapter was found');
+  if (adapter === null && process.env['OCTAVO_REQUIRE_GPU'] === '1')
+    throw new Error('OCTAVO_REQUIRE_GPU=1, but no GPU adapter was found');
   return adapter !== null;
 }
 

@@ -7,7 +7,12 @@ import type { LanguageModel } from '../../src/models/model.ts';
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
 
 /** Logits [ids, vocabulary] of ids fed in `chunks` (their sum is at most the ids' number; the rest goes one by one). */
-export async function logitsOf(model: LanguageModel, ids: readonly number[], chunks: readonly number[], format: KvSpec['format'] = 'f32'): Promise<Float32Array> {
+export async function logitsOf(
+  model: LanguageModel,
+  ids: readonly number[],
+  chunks: readonly number[],
+  format: KvSpec['format'] = 'f32',
+): Promise<Float32Array> {
   const { backend, config } = model;
   const pool = backend.kvPool({ layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim, format });
   const sequence = new Sequence(new PageAllocator(pool), ids.length);
@@ -15,10 +20,12 @@ export async function logitsOf(model: LanguageModel, ids: readonly number[], chu
   backend.writeIds(ring, 0, Int32Array.from(ids));
   const all = new Float32Array(ids.length * config.vocabulary);
   const plan = [...chunks];
-  for (let start = 0; start < ids.length; ) {
+  for (let start = 0; start < ids.length;) {
     const count = plan.shift() ?? 1;
     sequence.ensure(start + count);
-    const logits = backend.scope(() => model.logits(model.forward(model.embed(ring, start, count), sequence, start, denseCausal(count, start + count))));
+    const logits = backend.scope(() =>
+      model.logits(model.forward(model.embed(ring, start, count), sequence, start, denseCausal(count, start + count))),
+    );
     all.set(await backend.download(logits), start * config.vocabulary);
     backend.free(logits);
     start += count;
@@ -32,7 +39,12 @@ export async function logitsOf(model: LanguageModel, ids: readonly number[], chu
 /** `count` greedy ids after `ids`: one prefill, then steps whose ids stay on the device. */
 export async function greedy(model: LanguageModel, ids: readonly number[], count: number): Promise<number[]> {
   const { backend, config } = model;
-  const pool = backend.kvPool({ layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim, format: 'f32' });
+  const pool = backend.kvPool({
+    layers: config.layers,
+    kvHeads: config.kvHeads,
+    headDim: config.headDim,
+    format: 'f32',
+  });
   const total = ids.length + count;
   const sequence = new Sequence(new PageAllocator(pool), total);
   const ring = backend.ids(total);

@@ -39,13 +39,23 @@ function randomModel(): Uint8Array<ArrayBuffer> {
     tensors.push(f32Tensor(`${name}.weight`, [rows, cols], numbers.normals(rows * cols, spread / Math.sqrt(cols))));
   };
   const vector = (name: string, length: number, mean: number, spread: number): void => {
-    tensors.push(f32Tensor(name, [length], numbers.normals(length, spread).map((v) => v + mean)));
+    tensors.push(
+      f32Tensor(
+        name,
+        [length],
+        numbers.normals(length, spread).map((v) => v + mean),
+      ),
+    );
   };
   matrix('token_embd', vocabulary, hidden, Math.sqrt(hidden));
   for (let layer = 0; layer < layers; layer++) {
     const block = `blk.${layer}`;
     vector(`${block}.attn_norm.weight`, hidden, 1, 0.2);
-    for (const [part, rows] of [['q', heads * headDim], ['k', kvHeads * headDim], ['v', kvHeads * headDim]] as const) {
+    for (const [part, rows] of [
+      ['q', heads * headDim],
+      ['k', kvHeads * headDim],
+      ['v', kvHeads * headDim],
+    ] as const) {
       matrix(`${block}.attn_${part}`, rows, hidden);
       vector(`${block}.attn_${part}.bias`, rows, 0, 0.3);
     }
@@ -59,9 +69,15 @@ function randomModel(): Uint8Array<ArrayBuffer> {
   matrix('output', vocabulary, hidden);
   return writeGguf(
     {
-      'general.architecture': 'qwen2', 'qwen2.block_count': layers, 'qwen2.context_length': 128, 'qwen2.embedding_length': hidden,
-      'qwen2.feed_forward_length': mlp, 'qwen2.attention.head_count': heads, 'qwen2.attention.head_count_kv': kvHeads,
-      'qwen2.attention.layer_norm_rms_epsilon': { type: 'f32', value: 1e-6 }, 'qwen2.rope.freq_base': { type: 'f32', value: 10000 },
+      'general.architecture': 'qwen2',
+      'qwen2.block_count': layers,
+      'qwen2.context_length': 128,
+      'qwen2.embedding_length': hidden,
+      'qwen2.feed_forward_length': mlp,
+      'qwen2.attention.head_count': heads,
+      'qwen2.attention.head_count_kv': kvHeads,
+      'qwen2.attention.layer_norm_rms_epsilon': { type: 'f32', value: 1e-6 },
+      'qwen2.rope.freq_base': { type: 'f32', value: 10000 },
     },
     tensors,
   );
@@ -70,7 +86,12 @@ function randomModel(): Uint8Array<ArrayBuffer> {
 /** Logits by model and format, computed once a test file. */
 const TRUTH = new Map<string, Promise<{ readonly file: ModelFile; readonly logits: Float32Array }>>();
 
-function truth(name: string, bytes: Uint8Array, format: WeightFormat, ids: readonly number[]): Promise<{ readonly file: ModelFile; readonly logits: Float32Array }> {
+function truth(
+  name: string,
+  bytes: Uint8Array,
+  format: WeightFormat,
+  ids: readonly number[],
+): Promise<{ readonly file: ModelFile; readonly logits: Float32Array }> {
   const key = `${name} ${format}`;
   const known = TRUTH.get(key);
   if (known !== undefined) return known;
@@ -97,15 +118,30 @@ export function precision(name: string, create: () => Promise<Backend>, trained:
       backend.destroy();
     });
 
-    const compare = async (model: string, bytes: Uint8Array, format: WeightFormat, ids: readonly number[]): Promise<void> => {
+    const compare = async (
+      model: string,
+      bytes: Uint8Array,
+      format: WeightFormat,
+      ids: readonly number[],
+    ): Promise<void> => {
       const { file, logits: wanted } = await truth(model, bytes, format, ids);
       const language = (await loadModel(file, backend)).language;
       const found = await logitsOf(language, ids, [PREFILL]);
       language.free();
       const decode = PREFILL * language.config.vocabulary;
       const allowed = WEIGHT_FORMATS[format].block === 1 ? TOLERANCE.reduction : TOLERANCE.quantised;
-      expectNmse(found.subarray(0, decode), wanted.subarray(0, decode), allowed, `${model} in ${format}: logits of ${PREFILL} tokens at once`);
-      expectNmse(found.subarray(decode), wanted.subarray(decode), allowed, `${model} in ${format}: logits of ${STEPS} tokens one by one`);
+      expectNmse(
+        found.subarray(0, decode),
+        wanted.subarray(0, decode),
+        allowed,
+        `${model} in ${format}: logits of ${PREFILL} tokens at once`,
+      );
+      expectNmse(
+        found.subarray(decode),
+        wanted.subarray(decode),
+        allowed,
+        `${model} in ${format}: logits of ${STEPS} tokens one by one`,
+      );
     };
 
     const numbers = random(17);
@@ -116,11 +152,14 @@ export function precision(name: string, create: () => Promise<Backend>, trained:
     for (const model of trained) {
       const prompt = model.prompts[0]?.ids ?? [];
       if (prompt.length >= PREFILL + STEPS) {
-        test.each(TRAINED_FORMATS)(`${model.name}, %s`, (format) => compare(model.name, model.bytes, format, prompt.slice(0, PREFILL + STEPS)));
+        test.each(TRAINED_FORMATS)(`${model.name}, %s`, (format) =>
+          compare(model.name, model.bytes, format, prompt.slice(0, PREFILL + STEPS)),
+        );
       }
       test(`greedy ids of ${model.name}`, async () => {
         const language = (await loadModel(await openModel(model.bytes), backend)).language;
-        for (const { ids: given, continuation } of model.prompts) expect(await greedy(language, given, continuation.length)).toEqual(continuation);
+        for (const { ids: given, continuation } of model.prompts)
+          expect(await greedy(language, given, continuation.length)).toEqual(continuation);
         language.free();
       });
     }

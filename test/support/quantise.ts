@@ -79,7 +79,12 @@ function nibbles(out: DataView, at: number, bits: 4 | 5, quant: (j: number) => n
 }
 
 /** Scales (0 .. levels) and minima (>= 0) of sub-blocks of `size` values, then both quantised against their largest. */
-function subBlocks(x: Float32Array, size: number, steps: number, levels: number): { d: number; dmin: number; scales: number[]; minima: number[] } {
+function subBlocks(
+  x: Float32Array,
+  size: number,
+  steps: number,
+  levels: number,
+): { d: number; dmin: number; scales: number[]; minima: number[] } {
   const scales: number[] = [];
   const minima: number[] = [];
   for (let at = 0; at < 256; at += size) {
@@ -90,7 +95,12 @@ function subBlocks(x: Float32Array, size: number, steps: number, levels: number)
   }
   const d = max(...scales) / levels;
   const dmin = max(...minima) / levels;
-  return { d, dmin, scales: scales.map((s) => clamp(ratio(s, d), 0, levels)), minima: minima.map((m) => clamp(ratio(m, dmin), 0, levels)) };
+  return {
+    d,
+    dmin,
+    scales: scales.map((s) => clamp(ratio(s, d), 0, levels)),
+    minima: minima.map((m) => clamp(ratio(m, dmin), 0, levels)),
+  };
 }
 
 /** The 12 bytes of eight 6-bit scales and minima of Q4_K and Q5_K. */
@@ -136,7 +146,10 @@ const ENCODE: Record<WeightFormat, Encode> = {
   },
   Q3_K: (x, out, at) => {
     // Signed scales: the value of largest magnitude in each sub-block becomes -4.
-    const wanted = Array.from({ length: 16 }, (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (abs(v) > abs(a) ? v : a), 0) / -4);
+    const wanted = Array.from(
+      { length: 16 },
+      (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (abs(v) > abs(a) ? v : a), 0) / -4,
+    );
     const d = putHalf(out, at + 108, max(...wanted.map(abs)) / 31);
     const scales = wanted.map((w) => clamp(ratio(w, d), -32, 31));
     for (let s = 0; s < 16; s++) {
@@ -172,7 +185,10 @@ const ENCODE: Record<WeightFormat, Encode> = {
     }
   },
   Q6_K: (x, out, at) => {
-    const wanted = Array.from({ length: 16 }, (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (abs(v) > abs(a) ? v : a), 0) / -32);
+    const wanted = Array.from(
+      { length: 16 },
+      (_, s) => x.subarray(s * 16, s * 16 + 16).reduce((a, v) => (abs(v) > abs(a) ? v : a), 0) / -32,
+    );
     const d = putHalf(out, at + 208, max(...wanted.map(abs)) / 127);
     const scales = wanted.map((w) => clamp(ratio(w, d), -128, 127));
     for (let s = 0; s < 16; s++) out.setInt8(at + 192 + s, scales[s]!);
@@ -194,6 +210,7 @@ export function quantise(format: WeightFormat, values: Float32Array): Uint8Array
   if (format === 'F32') return new Uint8Array(values.slice().buffer);
   const out = new Uint8Array((values.length / block) * bytes);
   const view = new DataView(out.buffer);
-  for (let i = 0; i * block < values.length; i++) ENCODE[format](values.subarray(i * block, (i + 1) * block), view, i * bytes);
+  for (let i = 0; i * block < values.length; i++)
+    ENCODE[format](values.subarray(i * block, (i + 1) * block), view, i * bytes);
   return out;
 }

@@ -19,14 +19,22 @@ export async function requantised(file: ModelFile, format: WeightFormat): Promis
     if (bytes === undefined) throw new Error(`${name} was not read`);
     const cols = info.shape.at(-1) ?? 0;
     const divides = (by: WeightFormat): boolean => cols % WEIGHT_FORMATS[by].block === 0;
-    const wanted = info.shape.length < 2 || TABLES.test(name) || !divides('Q8_0') ? info.format : divides(format) ? format : 'Q8_0';
+    const wanted =
+      info.shape.length < 2 || TABLES.test(name) || !divides('Q8_0') ? info.format : divides(format) ? format : 'Q8_0';
     const count = info.shape.reduce((a, b) => a * b, 1);
     const spec = { name, shape: info.shape, format: wanted };
-    data.set(name, wanted === info.format ? bytes : quantise(wanted, Float32Array.from(dequantise(info.format, bytes, count))));
+    data.set(
+      name,
+      wanted === info.format ? bytes : quantise(wanted, Float32Array.from(dequantise(info.format, bytes, count))),
+    );
     tensors.set(name, { ...spec, bytes: weightBytes(spec) });
   }
   return {
-    name: `${file.name} in ${format}`, metadata: file.metadata, tensors, bytes: file.bytes, fingerprint: `${file.fingerprint}-${format}`,
+    name: `${file.name} in ${format}`,
+    metadata: file.metadata,
+    tensors,
+    bytes: file.bytes,
+    fingerprint: `${file.fingerprint}-${format}`,
     read: async (writer) => {
       const weights = new Map<string, Weight>();
       for (const [name, info] of tensors) {

@@ -1,5 +1,15 @@
 // Chromium and SwiftShader from npm (@sparticuz/chromium), unpacked once into node_modules/.cache: nothing else is needed to run WGSL or a browser.
-import { createReadStream, existsSync, mkdirSync, createWriteStream, chmodSync, linkSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  createWriteStream,
+  chmodSync,
+  linkSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';

@@ -11,4 +11,9 @@ export interface StaticServer {
   throttle(bytesPerSecond: number | undefined): void;
   close(): Promise<void>;
 }
-export function serve(options: { mounts: Readonly<Record<string, string>>; isolated?: boolean; csp?: string; throttle?: number }): Promise<StaticServer>;
+export function serve(options: {
+  mounts: Readonly<Record<string, string>>;
+  isolated?: boolean;
+  csp?: string;
+  throttle?: number;
+}): Promise<StaticServer>;

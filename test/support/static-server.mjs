@@ -6,7 +6,17 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
 
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.txt': 'text/plain', '.svg': 'image/svg+xml', '.css': 'text/css', '.webmanifest': 'application/manifest+json' };
+const TYPES = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.json': 'application/json',
+  '.txt': 'text/plain',
+  '.svg': 'image/svg+xml',
+  '.css': 'text/css',
+  '.webmanifest': 'application/manifest+json',
+};
 
 /**
  * `mounts`: URL prefix -> folder (longest prefix wins). `isolated`: send COOP and COEP. `csp`: a Content-Security-Policy header.
@@ -25,7 +35,13 @@ export async function serve({ mounts, isolated = true, csp, throttle, port = 0 }
       entry.status = status;
       response.writeHead(status, {
         'cache-control': 'no-store',
-        ...(isolated ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp', 'cross-origin-resource-policy': 'same-origin' } : {}),
+        ...(isolated
+          ? {
+              'cross-origin-opener-policy': 'same-origin',
+              'cross-origin-embedder-policy': 'require-corp',
+              'cross-origin-resource-policy': 'same-origin',
+            }
+          : {}),
         ...(csp ? { 'content-security-policy': csp } : {}),
         ...headers,
       });
@@ -46,10 +62,16 @@ export async function serve({ mounts, isolated = true, csp, throttle, port = 0 }
     }
     const etag = `"${stats.size}-${Math.floor(stats.mtimeMs)}"`;
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
-    const useRange = range !== null && (request.headers['if-range'] === undefined || request.headers['if-range'] === etag);
+    const useRange =
+      range !== null && (request.headers['if-range'] === undefined || request.headers['if-range'] === etag);
     const start = useRange ? Number(range[1]) : 0;
     const end = useRange && range[2] !== '' ? Math.min(Number(range[2]), stats.size - 1) : stats.size - 1;
-    const headers = { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'accept-ranges': 'bytes', etag, 'content-length': String(end - start + 1) };
+    const headers = {
+      'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+      'accept-ranges': 'bytes',
+      etag,
+      'content-length': String(end - start + 1),
+    };
     if (useRange) finish(206, { ...headers, 'content-range': `bytes ${start}-${end}/${stats.size}` });
     else finish(200, headers);
     if (request.method === 'HEAD' || stats.size === 0) {

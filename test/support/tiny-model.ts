@@ -44,7 +44,8 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
     options.damage?.(name, values);
     tensors.push(f32Tensor(name, shape, values));
   };
-  const matrix = (name: string, rows: number, cols: number): void => add(name, [rows, cols], numbers.normals(rows * cols, 1.4 / Math.sqrt(cols)));
+  const matrix = (name: string, rows: number, cols: number): void =>
+    add(name, [rows, cols], numbers.normals(rows * cols, 1.4 / Math.sqrt(cols)));
   const ones = (name: string): void => add(name, [HIDDEN], new Float32Array(HIDDEN).fill(1));
   add('token_embd.weight', [rows, HIDDEN], numbers.normals(rows * HIDDEN));
   for (let layer = 0; layer < layers; layer++) {
@@ -80,7 +81,10 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': 'gpt-2',
       'tokenizer.ggml.tokens': [...byteLetters(), ...SPECIALS],
-      'tokenizer.ggml.token_type': { type: 'i32', value: [...Array.from({ length: 256 }, () => 1), ...SPECIALS.map(() => 3)] },
+      'tokenizer.ggml.token_type': {
+        type: 'i32',
+        value: [...Array.from({ length: 256 }, () => 1), ...SPECIALS.map(() => 3)],
+      },
       'tokenizer.ggml.merges': { type: 'string', value: [] },
       'tokenizer.ggml.eos_token_id': eos,
       'tokenizer.ggml.bos_token_id': 256 + SPECIALS.indexOf('<|bos|>'),

@@ -27,7 +27,19 @@ const KV_HEADS = 1;
 const LAYERS = 2;
 const MLP = 96;
 /** Picture parts. */
-export const TINY = { width: 32, mlp: 64, blocks: 2, heads: 2, buffers: 3, grid: 4, channels: 4, head: 32, headBlocks: 2, sizes: [16, 32], siglipSize: 16 } as const;
+export const TINY = {
+  width: 32,
+  mlp: 64,
+  blocks: 2,
+  heads: 2,
+  buffers: 3,
+  grid: 4,
+  channels: 4,
+  head: 32,
+  headBlocks: 2,
+  sizes: [16, 32],
+  siglipSize: 16,
+} as const;
 /** Pixels a token side: three levels of the KL autoencoder. */
 export const TINY_PATCH = 4;
 const VAE = { channels: 8, multipliers: [1, 2, 2], residual: 1, groups: 4 } as const;
@@ -41,8 +53,14 @@ export function tinyUniPic(options: TinyUniPicOptions = {}): Uint8Array<ArrayBuf
     options.damage?.(name, values);
     if (without?.test(name) !== true) tensors.push(f32Tensor(name, shape, values));
   };
-  const matrix = (name: string, rows: number, cols: number, scale = 1): void => add(name, [rows, cols], numbers.normals(rows * cols, scale / Math.sqrt(cols)));
-  const vector = (name: string, length: number, around: number): void => add(name, [length], numbers.normals(length, 0.1).map((value) => value + around));
+  const matrix = (name: string, rows: number, cols: number, scale = 1): void =>
+    add(name, [rows, cols], numbers.normals(rows * cols, scale / Math.sqrt(cols)));
+  const vector = (name: string, length: number, around: number): void =>
+    add(
+      name,
+      [length],
+      numbers.normals(length, 0.1).map((value) => value + around),
+    );
   const linear = (name: string, rows: number, cols: number, scale = 1): void => {
     matrix(`${name}.weight`, rows, cols, scale);
     vector(`${name}.bias`, rows, 0);
@@ -82,7 +100,11 @@ export function tinyUniPic(options: TinyUniPicOptions = {}): Uint8Array<ArrayBuf
   };
   add('mar.fake_latent', [1, width], numbers.normals(width));
   add('mar.mask_token', [1, width], numbers.normals(width));
-  for (const [name, rows] of [['encoder', buffers + grid * grid], ['decoder', buffers + grid * grid], ['diffusion', grid * grid]] as const) {
+  for (const [name, rows] of [
+    ['encoder', buffers + grid * grid],
+    ['decoder', buffers + grid * grid],
+    ['diffusion', grid * grid],
+  ] as const) {
     add(`mar.${name}_pos_embed_learned`, [rows, width], numbers.normals(rows * width));
   }
   linear('mar.z_proj', width, channels);
@@ -90,7 +112,8 @@ export function tinyUniPic(options: TinyUniPicOptions = {}): Uint8Array<ArrayBuf
   norm('mar.encoder_norm', width);
   linear('mar.decoder_embed', width, width);
   norm('mar.decoder_norm', width);
-  for (const part of ['encoder', 'decoder']) for (let i = 0; i < TINY.blocks; i++) transformer(`mar.${part}_blocks.${i}`, width, TINY.mlp);
+  for (const part of ['encoder', 'decoder'])
+    for (let i = 0; i < TINY.blocks; i++) transformer(`mar.${part}_blocks.${i}`, width, TINY.mlp);
   const net = 'mar.diffloss.net';
   mlp(`${net}.time_embed.mlp`, 256, head, head);
   linear(`${net}.cond_embed`, head, width);
@@ -142,7 +165,8 @@ export function tinyUniPic(options: TinyUniPicOptions = {}): Uint8Array<ArrayBuf
         if (level === last) attention(`vae.encoder.down.${level}.attn.${i}`, w);
       }
       if (level < last) linear(`vae.encoder.down.${level}.downsample.conv`, w, 9 * w);
-      for (let i = 0; i <= VAE.residual; i++) residual(`vae.decoder.up.${level}.block.${i}`, i > 0 ? w : (widths[level + 1] ?? widths[last]!), w);
+      for (let i = 0; i <= VAE.residual; i++)
+        residual(`vae.decoder.up.${level}.block.${i}`, i > 0 ? w : (widths[level + 1] ?? widths[last]!), w);
       if (level > 0) linear(`vae.decoder.up.${level}.upsample.conv`, w, 9 * w);
     });
     middle('vae.encoder.mid', widths[last]!);
@@ -191,7 +215,10 @@ function language(): Record<string, GgufInput> {
     'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.pre': 'gpt-2',
     'tokenizer.ggml.tokens': [...byteLetters(), ...UNIPIC_SPECIALS],
-    'tokenizer.ggml.token_type': { type: 'i32', value: [...Array.from({ length: 256 }, () => 1), ...UNIPIC_SPECIALS.map(() => 3)] },
+    'tokenizer.ggml.token_type': {
+      type: 'i32',
+      value: [...Array.from({ length: 256 }, () => 1), ...UNIPIC_SPECIALS.map(() => 3)],
+    },
     'tokenizer.ggml.merges': { type: 'string', value: [] },
     'tokenizer.ggml.eos_token_id': 258,
     'tokenizer.chat_template':

@@ -53,7 +53,9 @@ export function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>,
   for (let i = 0; i < wanted.length; i++) {
     const gap = Math.abs(found[i]! - wanted[i]!);
     if (!(gap <= rtol * Math.max(1, Math.abs(wanted[i]!)))) {
-      throw new Error(`${what}: element ${i} is ${found[i]}, expected ${wanted[i]} (relative ${(gap / Math.max(1, Math.abs(wanted[i]!))).toExponential(2)}, allowed ${rtol.toExponential(0)})`);
+      throw new Error(
+        `${what}: element ${i} is ${found[i]}, expected ${wanted[i]} (relative ${(gap / Math.max(1, Math.abs(wanted[i]!))).toExponential(2)}, allowed ${rtol.toExponential(0)})`,
+      );
     }
   }
 }
@@ -62,6 +64,7 @@ export function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>,
 export function expectSame(found: ArrayLike<number>, wanted: ArrayLike<number>, what: string): void {
   if (found.length !== wanted.length) throw new Error(`${what}: ${found.length} values, expected ${wanted.length}`);
   for (let i = 0; i < wanted.length; i++) {
-    if (!Object.is(found[i], wanted[i]) && found[i] !== wanted[i]) throw new Error(`${what}: element ${i} is ${found[i]}, expected exactly ${wanted[i]}`);
+    if (!Object.is(found[i], wanted[i]) && found[i] !== wanted[i])
+      throw new Error(`${what}: element ${i} is ${found[i]}, expected exactly ${wanted[i]}`);
   }
 }

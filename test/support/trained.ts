@@ -12,10 +12,13 @@ const STORIES = new URL('../../../shared/data/weights/stories260K/', import.meta
 const TOKENS = 24;
 
 export async function trainedModels(): Promise<readonly TrainedModel[]> {
-  const { cases } = JSON.parse(await readFile(new URL('parity.json', NANO), 'utf8')) as { cases: readonly { promptIds: readonly number[]; greedyIds: readonly number[] }[] };
+  const { cases } = JSON.parse(await readFile(new URL('parity.json', NANO), 'utf8')) as {
+    cases: readonly { promptIds: readonly number[]; greedyIds: readonly number[] }[];
+  };
   const shortest = cases.toSorted((a, b) => a.promptIds.length - b.promptIds.length).slice(0, 3);
   const nano: TrainedModel = {
-    name: 'nano', bytes: new Uint8Array(await readFile(new URL('nano.gguf', NANO))),
+    name: 'nano',
+    bytes: new Uint8Array(await readFile(new URL('nano.gguf', NANO))),
     prompts: shortest.map(({ promptIds, greedyIds }) => ({ ids: promptIds, continuation: greedyIds })),
   };
   return existsSync(STORIES) ? [nano, await stories()] : [nano];
@@ -31,5 +34,9 @@ async function stories(): Promise<TrainedModel> {
     return { ids, all: [...tokenizer.encode((text ?? '').trim(), { bos: true })] };
   });
   tokenizer.free();
-  return { name: 'stories260K', bytes, prompts: prompts.map(({ ids, all }) => ({ ids, continuation: all.slice(ids.length, ids.length + TOKENS) })) };
+  return {
+    name: 'stories260K',
+    bytes,
+    prompts: prompts.map(({ ids, all }) => ({ ids, continuation: all.slice(ids.length, ids.length + TOKENS) })),
+  };
 }

@@ -5,7 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { mergeReference, unigramReference, wordPieceReference } from '../reference/tokenize.ts';
 import { byteLetters } from '../support/byte-letters.ts';
 import { random } from '../support/random.ts';
-import { ggufFile, ggufValues, mixedText, openTokenizer, reportMissing, sharedFile, smallByteLevel } from '../support/tokenizers.ts';
+import {
+  ggufFile,
+  ggufValues,
+  mixedText,
+  openTokenizer,
+  reportMissing,
+  sharedFile,
+  smallByteLevel,
+} from '../support/tokenizers.ts';
 
 afterAll(reportMissing);
 
@@ -17,7 +25,10 @@ describe('golden vectors', () => {
     const texts = readFileSync(`${file}.inp`, 'utf8').split('\n__ggml_vocab_test__\n');
     const lines = readFileSync(`${file}.out`, 'utf8').split('\n');
     texts.forEach((text, i) => {
-      const want = lines[i]!.trim().split(/\s+/).filter((id) => id !== '').map(Number);
+      const want = lines[i]!.trim()
+        .split(/\s+/)
+        .filter((id) => id !== '')
+        .map(Number);
       expect([text, ...tokenizer.encode(text, { special: false })]).toEqual([text, ...want]);
       // BERT's normalisation loses what it removes.
       if (name !== 'bert-bge') expect(tokenizer.decode(want)).toBe(text);
@@ -29,7 +40,15 @@ describe('golden vectors', () => {
 describe('byte-level BPE', () => {
   const r = random(1);
   const { tokens, merges, types } = smallByteLevel(r, 300);
-  const values = { model: 'gpt2', pre: 'gpt-2', tokens, merges, token_type: types, bos_token_id: tokens.length - 3, eos_token_id: tokens.length - 2 };
+  const values = {
+    model: 'gpt2',
+    pre: 'gpt-2',
+    tokens,
+    merges,
+    token_type: types,
+    bos_token_id: tokens.length - 3,
+    eos_token_id: tokens.length - 2,
+  };
 
   test('merges as the reference', async () => {
     const tokenizer = await openTokenizer(ggufValues({ ...values, pre: 'laguna' }));
@@ -39,7 +58,9 @@ describe('byte-level BPE', () => {
       // No piece of this pretokeniser has both letters and spaces, so words are pieces.
       const word = Array.from({ length: r.integer(1, i < 250 ? 14 : 200) }, () => r.pick([...'abeths', 'ä'])).join('');
       const symbols = Array.from(new TextEncoder().encode(word), (byte) => letters[byte]!);
-      const want = mergeReference(symbols, (left, right) => ranks.get(`${left} ${right}`)).map((token) => tokens.indexOf(token));
+      const want = mergeReference(symbols, (left, right) => ranks.get(`${left} ${right}`)).map((token) =>
+        tokens.indexOf(token),
+      );
       expect([word, ...tokenizer.encode(word)]).toEqual([word, ...want]);
     }
     tokenizer.free();
@@ -66,7 +87,11 @@ describe('byte-level BPE', () => {
   test('BOS and EOS as the file and the pretokeniser ask', async () => {
     const [bos, eos] = [tokens.length - 3, tokens.length - 2];
     for (const [extra, want] of [
-      [{}, []], [{ add_bos_token: true }, [bos]], [{ add_eos_token: true }, [eos]], [{ pre: 'llama-bpe' }, [bos]], [{ pre: 'llama-bpe', add_bos_token: false }, []],
+      [{}, []],
+      [{ add_bos_token: true }, [bos]],
+      [{ add_eos_token: true }, [eos]],
+      [{ pre: 'llama-bpe' }, [bos]],
+      [{ pre: 'llama-bpe', add_bos_token: false }, []],
     ] as const) {
       const tokenizer = await openTokenizer(ggufValues({ ...values, ...extra }));
       expect([...tokenizer.encode('', { bos: true })]).toEqual(want);
@@ -77,7 +102,14 @@ describe('byte-level BPE', () => {
 
   test('tokens that end a turn are found by name', async () => {
     const more = [...tokens, '<|im_end|>', '<|eot_id|>'];
-    const tokenizer = await openTokenizer(ggufValues({ ...values, tokens: more, token_type: Int32Array.from([...types, 3, 3]), eot_token_id: tokens.length }));
+    const tokenizer = await openTokenizer(
+      ggufValues({
+        ...values,
+        tokens: more,
+        token_type: Int32Array.from([...types, 3, 3]),
+        eot_token_id: tokens.length,
+      }),
+    );
     expect(tokenizer.facts.eos).toEqual([tokens.length - 2, tokens.length, tokens.length + 1]);
     tokenizer.free();
   });
@@ -98,25 +130,61 @@ describe('byte-level BPE', () => {
 
 describe('SentencePiece BPE', () => {
   const r = random(2);
-  const words = ['▁', 'a', 'b', 'e', 't', 'h', 'ä', '▁t', 'th', 'he', '▁th', 'the', '▁the', 'ab', 'ba', 'bab', 'äa', 'be', 'eb', '▁a', '▁▁', 'x▁', '日本'];
+  const words = [
+    '▁',
+    'a',
+    'b',
+    'e',
+    't',
+    'h',
+    'ä',
+    '▁t',
+    'th',
+    'he',
+    '▁th',
+    'the',
+    '▁the',
+    'ab',
+    'ba',
+    'bab',
+    'äa',
+    'be',
+    'eb',
+    '▁a',
+    '▁▁',
+    'x▁',
+    '日本',
+  ];
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   const values = (pieces: readonly string[]) => {
     const tokens = ['<unk>', '<s>', '</s>', ...bytes, ...pieces];
     const scores = Float32Array.from(tokens, (_, id) => (id < 259 ? 0 : -r.integer(0, 12)));
-    return { model: 'llama', tokens, scores, token_type: Int32Array.from(tokens, (_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1)) };
+    return {
+      model: 'llama',
+      tokens,
+      scores,
+      token_type: Int32Array.from(tokens, (_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1)),
+    };
   };
 
-  test.each([['with', words], ['without', words.filter((word) => word !== 'x▁')]])('merges by score as the reference, %s tokens across words', async (_, pieces) => {
+  test.each([
+    ['with', words],
+    ['without', words.filter((word) => word !== 'x▁')],
+  ])('merges by score as the reference, %s tokens across words', async (_, pieces) => {
     const v = values(pieces);
     const tokenizer = await openTokenizer(ggufValues({ ...v, add_space_prefix: false }));
     const ids = new Map(v.tokens.map((token, id) => [token, id]));
     for (let i = 0; i < 300; i++) {
-      const text = Array.from({ length: r.integer(1, i < 270 ? 30 : 300) }, () => r.pick([...'abeth ä  x', '日', '本', '語'])).join('');
+      const text = Array.from({ length: r.integer(1, i < 270 ? 30 : 300) }, () =>
+        r.pick([...'abeth ä  x', '日', '本', '語']),
+      ).join('');
       const symbols = mergeReference([...text.replaceAll(' ', '▁')], (left, right) => {
         const id = ids.get(left + right);
         return id === undefined || id < 259 ? undefined : -v.scores[id]!;
       });
-      const want = symbols.flatMap((symbol) => ids.get(symbol) ?? Array.from(new TextEncoder().encode(symbol), (byte) => 3 + byte));
+      const want = symbols.flatMap(
+        (symbol) => ids.get(symbol) ?? Array.from(new TextEncoder().encode(symbol), (byte) => 3 + byte),
+      );
       expect([text, ...tokenizer.encode(text)]).toEqual([text, ...want]);
       expect(tokenizer.decode(want)).toBe(text);
     }
@@ -142,12 +210,38 @@ describe('SentencePiece BPE', () => {
 
 describe('Unigram', () => {
   const r = random(3);
-  const pieces = ['▁', 'a', 'b', 'e', 't', 'h', '▁t', 'th', 'he', '▁th', 'the', '▁the', 'ab', 'ba', 'abab', 'be', '▁a', 'bat'];
+  const pieces = [
+    '▁',
+    'a',
+    'b',
+    'e',
+    't',
+    'h',
+    '▁t',
+    'th',
+    'he',
+    '▁th',
+    'the',
+    '▁the',
+    'ab',
+    'ba',
+    'abab',
+    'be',
+    '▁a',
+    'bat',
+  ];
   const tokens = ['<pad>', '</s>', '<unk>', ...pieces, '<u>'];
   const types = Int32Array.from(tokens, (_, id) => (id < 2 ? 3 : id === 2 ? 2 : id === tokens.length - 1 ? 4 : 1));
   // Distinct sums, so that no two ways are equal.
   const scores = Float32Array.from(tokens, (_, id) => (id < 3 ? 0 : -2 - Math.fround(r.uniform() * 8)));
-  const values = { model: 't5', tokens, token_type: types, scores, add_space_prefix: true, remove_extra_whitespaces: true };
+  const values = {
+    model: 't5',
+    tokens,
+    token_type: types,
+    scores,
+    add_space_prefix: true,
+    remove_extra_whitespaces: true,
+  };
 
   test('segments as the reference', async () => {
     const tokenizer = await openTokenizer(ggufValues(values));
@@ -157,10 +251,17 @@ describe('Unigram', () => {
       const text = Array.from({ length: r.integer(1, 40) }, () => r.pick([...'abeth  ', 'ü', '日'])).join('');
       const normal = text.trim().replace(/ +/g, ' ');
       const path = normal === '' ? [] : unigramReference([...`▁${normal.replaceAll(' ', '▁')}`], of, least - 10);
-      const want = path.filter((token, j) => token !== undefined || path[j - 1] !== undefined || j === 0).map((token) => (token === undefined ? 2 : tokens.indexOf(token)));
+      const want = path
+        .filter((token, j) => token !== undefined || path[j - 1] !== undefined || j === 0)
+        .map((token) => (token === undefined ? 2 : tokens.indexOf(token)));
       expect([text, ...tokenizer.encode(text)]).toEqual([text, ...want]);
     }
-    expect([...tokenizer.encode('the<u>the', { bos: true })]).toEqual([tokens.indexOf('▁the'), tokens.length - 1, tokens.indexOf('▁the'), 1]);
+    expect([...tokenizer.encode('the<u>the', { bos: true })]).toEqual([
+      tokens.indexOf('▁the'),
+      tokens.length - 1,
+      tokens.indexOf('▁the'),
+      1,
+    ]);
     expect(tokenizer.decode(tokenizer.encode('the bat'))).toBe('the bat');
     tokenizer.free();
   });
@@ -170,8 +271,13 @@ describe('WordPiece', () => {
   const words = ['▁un', '▁the', '▁a', 'able', 'aff', 'a', 'ble', '▁aff', '▁,', '▁日', '▁e', '▁!'];
   const tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', ...words];
   const values = {
-    model: 'bert', tokens, token_type: Int32Array.from(tokens, (_, id) => (id < 4 ? 3 : 1)),
-    unknown_token_id: 1, cls_token_id: 2, seperator_token_id: 3, padding_token_id: 0,
+    model: 'bert',
+    tokens,
+    token_type: Int32Array.from(tokens, (_, id) => (id < 4 ? 3 : 1)),
+    unknown_token_id: 1,
+    cls_token_id: 2,
+    seperator_token_id: 3,
+    padding_token_id: 0,
   };
 
   test('takes the longest tokens, after cleaning, lower case and accents', async () => {

@@ -87,7 +87,13 @@ globalThis.inWorker = (urls) => new Promise((resolve) => {
 });`;
 
 async function bundle(contents: string): Promise<Uint8Array> {
-  const made = await build({ stdin: { contents, resolveDir: fileURLToPath(new URL('../..', import.meta.url)), loader: 'ts' }, bundle: true, format: 'iife', write: false, target: 'es2022' });
+  const made = await build({
+    stdin: { contents, resolveDir: fileURLToPath(new URL('../..', import.meta.url)), loader: 'ts' },
+    bundle: true,
+    format: 'iife',
+    write: false,
+    target: 'es2022',
+  });
   return new Uint8Array(made.outputFiles[0]!.contents);
 }
 
@@ -95,15 +101,27 @@ beforeAll(async () => {
   available = await hasBrowser();
   if (!available) console.warn('skipped: no browser could be started');
   base = (await server.start()).replace('127.0.0.1', 'localhost');
-  server.files.set('/', { bytes: new TextEncoder().encode('<!doctype html><meta charset="utf-8"><title>vision</title><script src="/app.js"></script>') });
+  server.files.set('/', {
+    bytes: new TextEncoder().encode(
+      '<!doctype html><meta charset="utf-8"><title>vision</title><script src="/app.js"></script>',
+    ),
+  });
   server.files.set('/app.js', { bytes: await bundle(PAGE) });
   server.files.set('/worker.js', { bytes: await bundle(WORKER) });
   for (const { name } of pictures) server.files.set(`/${name}`, { bytes: pictureFile(name) });
 }, 120_000);
 afterAll(() => server.stop());
 
-function expectNear(name: string, found: Told, wanted: { width: number; height: number; data: ArrayLike<number> }): void {
-  expect({ name, width: found.width, height: found.height, message: found.message }).toEqual({ name, width: wanted.width, height: wanted.height });
+function expectNear(
+  name: string,
+  found: Told,
+  wanted: { width: number; height: number; data: ArrayLike<number> },
+): void {
+  expect({ name, width: found.width, height: found.height, message: found.message }).toEqual({
+    name,
+    width: wanted.width,
+    height: wanted.height,
+  });
   const worst = found.data!.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted.data[i]!)), 0);
   if (worst > LEVELS) throw new Error(`${name}: ${worst} levels from Node's`);
 }
@@ -116,8 +134,12 @@ describe('in Chromium', () => {
     try {
       const page = await browser.context.newPage();
       await page.goto(base);
-      const see = (kind: string, name: string, cut?: number): Promise<Told> => page.evaluate(([kind, url, cut]) => globalThis.seen(kind, url, cut), [kind, `${base}/${name}`, cut] as const);
-      const worker = await page.evaluate((urls) => globalThis.inWorker(urls), pictures.map(({ name }) => `${base}/${name}`));
+      const see = (kind: string, name: string, cut?: number): Promise<Told> =>
+        page.evaluate(([kind, url, cut]) => globalThis.seen(kind, url, cut), [kind, `${base}/${name}`, cut] as const);
+      const worker = await page.evaluate(
+        (urls) => globalThis.inWorker(urls),
+        pictures.map(({ name }) => `${base}/${name}`),
+      );
       for (const [i, { name }] of pictures.entries()) {
         const wanted = await readImage(pictureFile(name), { decoder });
         expectNear(name, await see('url', name), wanted);
@@ -127,16 +149,24 @@ describe('in Chromium', () => {
         for (let end = 0; end < bytes.length; end += 100) {
           const told = await see('cut', name, end);
           if (told.name === undefined) expectNear(name, told, wanted);
-          else expect(`${name} to ${end}: ${told.name} ${told.code}`).toMatch(/FileError (truncated|unsupported)|InputError empty/);
+          else
+            expect(`${name} to ${end}: ${told.name} ${told.code}`).toMatch(
+              /FileError (truncated|unsupported)|InputError empty/,
+            );
         }
       }
       const upright = await readImage(pictureFile('orientation-6.jpg'), { decoder });
-      for (const kind of ['blob URL', 'file', 'buffer', 'ImageData', 'ImageBitmap', 'img', 'canvas', 'OffscreenCanvas']) expectNear(kind, await see(kind, 'orientation-6.jpg'), upright);
+      for (const kind of ['blob URL', 'file', 'buffer', 'ImageData', 'ImageBitmap', 'img', 'canvas', 'OffscreenCanvas'])
+        expectNear(kind, await see(kind, 'orientation-6.jpg'), upright);
       expect(await see('closed ImageBitmap', 'rgb.png')).toMatchObject({ name: 'InputError', code: 'argument' });
       expect(await see('img', 'none.png')).toMatchObject({ name: 'FileError', code: 'malformed' });
 
       const image = noisePicture(random(9), 37, 23);
-      const { native, png } = await page.evaluate(([data, width, height]) => globalThis.written(data, width, height), [[...image.data], image.width, image.height] as const);
+      const { native, png } = await page.evaluate(([data, width, height]) => globalThis.written(data, width, height), [
+        [...image.data],
+        image.width,
+        image.height,
+      ] as const);
       expect(native).toEqual([...image.data]);
       expect((await readImage(Uint8Array.from(png), { decoder })).data).toEqual(image.data);
       expect(await encodePng(image)).toHaveLength(png.length);

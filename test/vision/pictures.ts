@@ -29,7 +29,9 @@ export interface PictureFile {
 }
 
 const FOLDER = new URL('../fixtures/vision/', import.meta.url);
-export const { files: pictures } = JSON.parse(readFileSync(new URL('pictures.json', FOLDER), 'utf8')) as { readonly files: readonly PictureFile[] };
+export const { files: pictures } = JSON.parse(readFileSync(new URL('pictures.json', FOLDER), 'utf8')) as {
+  readonly files: readonly PictureFile[];
+};
 
 export function pictureFile(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(name, FOLDER)));

@@ -14,7 +14,14 @@ const smooth = (width: number, height: number): Rgba => {
 };
 
 describe('read back byte for byte', () => {
-  test.each<[number, number]>([[1, 1], [1, 9], [9, 1], [3, 2], [257, 5], [64, 64]])('%i x %i', async (width, height) => {
+  test.each<[number, number]>([
+    [1, 1],
+    [1, 9],
+    [9, 1],
+    [3, 2],
+    [257, 5],
+    [64, 64],
+  ])('%i x %i', async (width, height) => {
     for (const image of [noisePicture(random(width), width, height), smooth(width, height)]) {
       const file = await encodePng(image);
       expect(readHeader(file, 'ours')).toEqual({ type: 'png', width, height });
@@ -28,7 +35,8 @@ describe('read back byte for byte', () => {
     // Colour type 6: red, green, blue, alpha.
     expect(file[25]).toBe(6);
     const [fromFile, fromPixels] = [await readImage(file, { decoder }), await readImage(image)];
-    for (const [i, value] of fromFile.data.entries()) expect(Math.abs(value - fromPixels.data[i]!)).toBeLessThanOrEqual(1);
+    for (const [i, value] of fromFile.data.entries())
+      expect(Math.abs(value - fromPixels.data[i]!)).toBeLessThanOrEqual(1);
   });
 
   test('smooth pictures become small', async () => {
@@ -40,8 +48,12 @@ describe('read back byte for byte', () => {
 test('pixels that are none', async () => {
   const image = noisePicture(random(1), 2, 2);
   await expect(encodePng({ ...image, width: 0 })).rejects.toMatchObject({ name: 'InputError', code: 'argument' });
-  await expect(encodePng({ ...image, height: 3 })).rejects.toThrow('16 bytes for 2 x 3 pixels; red, green, blue and alpha take 24');
-  await expect(encodePng({ ...image, data: new Float32Array(16) as unknown as Uint8ClampedArray })).rejects.toThrow(/Uint8ClampedArray/);
+  await expect(encodePng({ ...image, height: 3 })).rejects.toThrow(
+    '16 bytes for 2 x 3 pixels; red, green, blue and alpha take 24',
+  );
+  await expect(encodePng({ ...image, data: new Float32Array(16) as unknown as Uint8ClampedArray })).rejects.toThrow(
+    /Uint8ClampedArray/,
+  );
   expect(() => toImageData(image)).toThrow(expect.objectContaining({ name: 'DeviceError', code: 'unavailable' }));
   await expect(toImageBitmap(image)).rejects.toMatchObject({ name: 'DeviceError' });
 });

@@ -18,7 +18,11 @@ const LEVELS = 3;
 
 /** Jest's own comparison of long arrays takes seconds. */
 function expectEqual(found: Rgba, wanted: Rgba): void {
-  expect([found.width, found.height, Buffer.compare(Buffer.from(found.data), Buffer.from(wanted.data))]).toEqual([wanted.width, wanted.height, 0]);
+  expect([found.width, found.height, Buffer.compare(Buffer.from(found.data), Buffer.from(wanted.data))]).toEqual([
+    wanted.width,
+    wanted.height,
+    0,
+  ]);
 }
 
 async function fault(input: unknown, more: object = {}): Promise<OctavoError> {
@@ -32,13 +36,17 @@ async function fault(input: unknown, more: object = {}): Promise<OctavoError> {
 }
 
 describe('as PIL', () => {
-  test.each(pictures.map((picture): [string, (typeof pictures)[number]] => [picture.name, picture]))('%s', async (name, { width, height, rgb }) => {
-    const image = await readImage(pictureFile(name), options);
-    expect([image.width, image.height]).toEqual([width, height]);
-    const wanted = Buffer.from(rgb, 'base64');
-    for (const [i, value] of rgbOf(image).entries()) if (Math.abs(value - wanted[i]!) > LEVELS) throw new Error(`byte ${i}: ${value}, PIL reads ${wanted[i]}`);
-    expect(image.data.every((value, i) => i % 4 !== 3 || value === 255)).toBe(true);
-  });
+  test.each(pictures.map((picture): [string, (typeof pictures)[number]] => [picture.name, picture]))(
+    '%s',
+    async (name, { width, height, rgb }) => {
+      const image = await readImage(pictureFile(name), options);
+      expect([image.width, image.height]).toEqual([width, height]);
+      const wanted = Buffer.from(rgb, 'base64');
+      for (const [i, value] of rgbOf(image).entries())
+        if (Math.abs(value - wanted[i]!) > LEVELS) throw new Error(`byte ${i}: ${value}, PIL reads ${wanted[i]}`);
+      expect(image.data.every((value, i) => i % 4 !== 3 || value === 255)).toBe(true);
+    },
+  );
 });
 
 describe('broken files', () => {
@@ -53,8 +61,14 @@ describe('broken files', () => {
 
   test('a photo, cut at every hundredth byte', async () => {
     const shared = new URL('../../../shared/data/images/dog.jpg', import.meta.url);
-    const bytes = existsSync(shared) ? new Uint8Array(readFileSync(shared)) : await encodePng(noisePicture(random(8), 110, 90));
-    for (let end = 100; end < bytes.length; end += 100) expect(await fault(bytes.subarray(0, end))).toMatchObject({ name: 'FileError', code: expect.stringMatching(/truncated|unsupported/) });
+    const bytes = existsSync(shared)
+      ? new Uint8Array(readFileSync(shared))
+      : await encodePng(noisePicture(random(8), 110, 90));
+    for (let end = 100; end < bytes.length; end += 100)
+      expect(await fault(bytes.subarray(0, end))).toMatchObject({
+        name: 'FileError',
+        code: expect.stringMatching(/truncated|unsupported/),
+      });
     expect((await readImage(bytes, options)).width).toBeGreaterThan(100);
   });
 
@@ -104,15 +118,29 @@ describe('from everything', () => {
   test('bytes, Blob, File, paths, URLs', async () => {
     const path = join(folder, 'a picture.jpg');
     const inputs: ImageInput[] = [
-      file, Buffer.from(file), file.slice().buffer, new Blob([file.slice()]), new File([file.slice()], 'x.png'), path, pathToFileURL(path), pathToFileURL(path).href,
-      `${base}/p.jpg`, new URL(`${base}/p.jpg?token=secret`), `data:image/png;base64,${Buffer.from(file).toString('base64')}`,
-      `data:,${[...file].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')}`, URL.createObjectURL(new Blob([file.slice()])),
+      file,
+      Buffer.from(file),
+      file.slice().buffer,
+      new Blob([file.slice()]),
+      new File([file.slice()], 'x.png'),
+      path,
+      pathToFileURL(path),
+      pathToFileURL(path).href,
+      `${base}/p.jpg`,
+      new URL(`${base}/p.jpg?token=secret`),
+      `data:image/png;base64,${Buffer.from(file).toString('base64')}`,
+      `data:,${[...file].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')}`,
+      URL.createObjectURL(new Blob([file.slice()])),
     ];
     for (const input of inputs) expectEqual(await readImage(input, options), wanted);
   });
 
   test('pixels: a copy, over white', async () => {
-    const pixels: Rgba = { data: Uint8ClampedArray.of(10, 20, 30, 255, 10, 20, 30, 128, 1, 2, 3, 0), width: 3, height: 1 };
+    const pixels: Rgba = {
+      data: Uint8ClampedArray.of(10, 20, 30, 255, 10, 20, 30, 128, 1, 2, 3, 0),
+      width: 3,
+      height: 1,
+    };
     const image = await readImage(pixels);
     expect([...image.data]).toEqual([10, 20, 30, 255, 132, 137, 142, 255, 255, 255, 255, 255]);
     expect(pixels.data[11]).toBe(0);
@@ -143,7 +171,11 @@ describe('from everything', () => {
 
   test('no such file; no such page; no connection; a page instead of an image; too long', async () => {
     expect(await fault(join(folder, 'none.png'))).toMatchObject({ name: 'FileError', code: 'missing' });
-    expect(await fault(`${base}/none.png?token=secret`)).toMatchObject({ name: 'StorageError', code: 'network', facts: expect.objectContaining({ status: 404 }) });
+    expect(await fault(`${base}/none.png?token=secret`)).toMatchObject({
+      name: 'StorageError',
+      code: 'network',
+      facts: expect.objectContaining({ status: 404 }),
+    });
     const broken = await fault('http://127.0.0.1:1/x.png?token=secret');
     expect(broken).toMatchObject({ name: 'StorageError', code: 'network' });
     expect(broken.message).not.toMatch(/secret/);
@@ -151,10 +183,14 @@ describe('from everything', () => {
     expect((await fault(`${base}/page.png`)).message).toMatch(/page.png: format at byte 0: it is a web page/);
     server.files.set('/empty.png', { bytes: new Uint8Array(0) });
     expect((await fault(`${base}/empty.png`)).code).toBe('empty');
-    const long = (async () => new Response(new Uint8Array(8), { headers: { 'content-length': String(MAX_FILE_BYTES + 1) } })) as typeof fetch;
-    expect((await fault(`${base}/long.png`, { fetch: long })).message).toMatch(/134217729 bytes; image files of at most 134217728/);
+    const long = (async () =>
+      new Response(new Uint8Array(8), { headers: { 'content-length': String(MAX_FILE_BYTES + 1) } })) as typeof fetch;
+    expect((await fault(`${base}/long.png`, { fetch: long })).message).toMatch(
+      /134217729 bytes; image files of at most 134217728/,
+    );
     // A server that does not say how much comes.
-    const endless = (async () => new Response(new ReadableStream({ pull: (to) => to.enqueue(new Uint8Array(16 << 20)) }))) as typeof fetch;
+    const endless = (async () =>
+      new Response(new ReadableStream({ pull: (to) => to.enqueue(new Uint8Array(16 << 20)) }))) as typeof fetch;
     expect((await fault(`${base}/endless.png`, { fetch: endless })).message).toMatch(/at most 134217728/);
     server.behaviour.breakAfter = () => 100;
     expect((await fault(`${base}/p.jpg`)).message).toMatch(/the connection broke; try again/);
@@ -163,14 +199,20 @@ describe('from everything', () => {
   test('aborted before, while it waits for bytes, while it decodes', async () => {
     await expect(readImage(file, { ...options, signal: AbortSignal.abort('no') })).rejects.toBe('no');
     server.behaviour.stallAfter = () => 10;
-    await expect(readImage(`${base}/p.jpg`, { ...options, signal: AbortSignal.timeout(100) })).rejects.toMatchObject({ name: 'TimeoutError' });
+    await expect(readImage(`${base}/p.jpg`, { ...options, signal: AbortSignal.timeout(100) })).rejects.toMatchObject({
+      name: 'TimeoutError',
+    });
     const control = new AbortController();
     const slow = { decode: () => new Promise<Rgba>(() => control.abort('late')) };
     await expect(readImage(file, { decoder: slow, signal: control.signal })).rejects.toBe('late');
   });
 
   test('without the package, or any decoder: what to install', async () => {
-    const none = await fault(file, { decoder: createNodeDecoder(async () => { throw new Error('not found'); }) });
+    const none = await fault(file, {
+      decoder: createNodeDecoder(async () => {
+        throw new Error('not found');
+      }),
+    });
     expect(none).toMatchObject({ name: 'DeviceError', code: 'unavailable' });
     expect(none.message).toMatch(/npm i @napi-rs\/canvas/);
     expect(await fault(file, { decoder: undefined })).toMatchObject({ name: 'DeviceError', code: 'unavailable' });
@@ -183,7 +225,14 @@ describe('from everything', () => {
     const header = Buffer.alloc(54);
     header.write('BM');
     header.writeUInt32LE(54 + rows.length, 2);
-    for (const [at, value] of [[10, 54], [14, 40], [18, width], [22, -height], [26, 1 + (24 << 16)]] as const) header.writeInt32LE(value, at);
+    for (const [at, value] of [
+      [10, 54],
+      [14, 40],
+      [18, width],
+      [22, -height],
+      [26, 1 + (24 << 16)],
+    ] as const)
+      header.writeInt32LE(value, at);
     const image = await readImage(Buffer.concat([header, rows]), options);
     // Blue comes first in the file.
     const wanted = Buffer.alloc(width * height * 4, 255);

@@ -1,7 +1,15 @@
 /** Resizing and squaring beside PIL's own results (training/parity/resize.py), byte for byte. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { centreCropToSquare, padToSquare, resizeBicubic, resizeToSquare, toPixels, type Rgba, type SquareFit } from '../../src/vision/index.ts';
+import {
+  centreCropToSquare,
+  padToSquare,
+  resizeBicubic,
+  resizeToSquare,
+  toPixels,
+  type Rgba,
+  type SquareFit,
+} from '../../src/vision/index.ts';
 import { random } from '../support/random.ts';
 import { noisePicture, rgbaOf, rgbOf } from './pictures.ts';
 
@@ -12,7 +20,9 @@ interface Case {
   readonly input: string;
   readonly output: string;
 }
-const { cases } = JSON.parse(readFileSync(new URL('../fixtures/vision/resize.json', import.meta.url), 'utf8')) as { readonly cases: readonly Case[] };
+const { cases } = JSON.parse(readFileSync(new URL('../fixtures/vision/resize.json', import.meta.url), 'utf8')) as {
+  readonly cases: readonly Case[];
+};
 
 function worst(found: Uint8Array, wanted: Uint8Array): number {
   expect(found.length).toBe(wanted.length);
@@ -20,7 +30,9 @@ function worst(found: Uint8Array, wanted: Uint8Array): number {
 }
 
 describe('as PIL', () => {
-  test.each(cases.map((entry): [string, Case] => [`${entry.from.join(' x ')} to ${entry.to.join(' x ')}, ${entry.fit}`, entry]))('%s', (_, { fit, from, to, input, output }) => {
+  test.each(
+    cases.map((entry): [string, Case] => [`${entry.from.join(' x ')} to ${entry.to.join(' x ')}, ${entry.fit}`, entry]),
+  )('%s', (_, { fit, from, to, input, output }) => {
     const image = rgbaOf(Buffer.from(input, 'base64'), ...from);
     const before = image.data.slice();
     const found = fit === 'none' ? resizeBicubic(image, ...to) : resizeToSquare(image, to[0], fit);
@@ -31,7 +43,13 @@ describe('as PIL', () => {
 });
 
 describe('squares', () => {
-  const sides: [number, number][] = [[7, 4], [4, 7], [5, 5], [1, 6], [40, 3]];
+  const sides: [number, number][] = [
+    [7, 4],
+    [4, 7],
+    [5, 5],
+    [1, 6],
+    [40, 3],
+  ];
   test.each(sides)('%i x %i: the same with and without the square in between', (width, height) => {
     const image = noisePicture(random(width * 100 + height), width, height);
     for (const size of [1, 4, 9, 40]) {
@@ -41,7 +59,11 @@ describe('squares', () => {
   });
 
   test('what is padded and cut off', () => {
-    const row: Rgba = { data: Uint8ClampedArray.of(10, 20, 30, 255, 40, 50, 60, 255, 70, 80, 90, 255, 1, 2, 3, 255), width: 4, height: 1 };
+    const row: Rgba = {
+      data: Uint8ClampedArray.of(10, 20, 30, 255, 40, 50, 60, 255, 70, 80, 90, 255, 1, 2, 3, 255),
+      width: 4,
+      height: 1,
+    };
     expect([...centreCropToSquare(row).data]).toEqual([40, 50, 60, 255]);
     const padded = padToSquare(row);
     expect([padded.width, padded.height]).toEqual([4, 4]);

@@ -48,7 +48,8 @@ export class Attending {
     const asked = ask('probe', q, kv, layer, position, ranges, spec);
     const { keys } = asked;
     const { spans } = spec;
-    if (spans === undefined && keys === 0) throw new InputError('argument', 'probe: the queries see no key, and no spans are given');
+    if (spans === undefined && keys === 0)
+      throw new InputError('argument', 'probe: the queries see no key, and no spans are given');
     const count = spans === undefined ? keys : countSpans('probe', spans);
     const out = this.#tensors.make([spec.heads, count]);
     const masses = spans === undefined ? out.pointer : engine.room('masses', Math.max(4, spec.heads * keys * 4));
@@ -69,7 +70,9 @@ export class Attending {
   cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor {
     const engine = this.#engine;
     const pool = poolOf('cached', kv, layer);
-    if (!(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && end > start && end <= kv.blocks * PAGE_TOKENS)) {
+    if (
+      !(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && end > start && end <= kv.blocks * PAGE_TOKENS)
+    ) {
       throw new InputError('argument', `cached: positions ${start} to ${end} of a view of ${kv.blocks * PAGE_TOKENS}`);
     }
     const out = this.#tensors.make([end - start, pool.spec.kvHeads * pool.spec.headDim]);
@@ -128,7 +131,15 @@ export class Attending {
   }
 
   /** The words that `cached` and `spanMeans` share, with the table of the pages of positions [start, end). */
-  #contents(pool: WasmPool, kv: KvView, layer: number, part: 'keys' | 'values', out: WasmTensor, start: number, end: number): Uint32Array {
+  #contents(
+    pool: WasmPool,
+    kv: KvView,
+    layer: number,
+    part: 'keys' | 'values',
+    out: WasmTensor,
+    start: number,
+    end: number,
+  ): Uint32Array {
     const engine = this.#engine;
     const { kvHeads, headDim } = pool.spec;
     const from = Math.floor(start / PAGE_TOKENS);
@@ -157,7 +168,8 @@ export class Attending {
     const runs = engine.room('runs', Math.max(1, ranges.runs.length) * 4);
     const added = ranges.bias === undefined ? 0 : engine.room('biases', Math.max(1, ranges.bias.length) * 4);
     const all = engine.wasm.words();
-    if (!writePages(all, pages >>> 2, pool, kv, layer, 0, blocks)) checkPages(asked, all.subarray(pages >>> 2, (pages >>> 2) + kvHeads * blocks), blocks);
+    if (!writePages(all, pages >>> 2, pool, kv, layer, 0, blocks))
+      checkPages(asked, all.subarray(pages >>> 2, (pages >>> 2) + kvHeads * blocks), blocks);
     all.set(ranges.offsets, offsets >>> 2);
     all.set(ranges.runs, runs >>> 2);
     if (ranges.bias !== undefined) engine.wasm.floats().set(ranges.bias, added >>> 2);
@@ -183,27 +195,49 @@ export class Attending {
 }
 
 /** Checks everything but the pages. */
-function ask(operation: string, q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Asked {
+function ask(
+  operation: string,
+  q: Tensor,
+  kv: KvView,
+  layer: number,
+  position: number,
+  ranges: Ranges,
+  spec: AttentionSpec,
+): Asked {
   const pool = poolOf(operation, kv, layer);
   const { kvHeads, headDim } = pool.spec;
   const input = matrixOf(operation, 'q', q);
   const [count = 0, cols = 0] = input.shape;
   if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-    throw new InputError('argument', `${operation}: q [${input.shape.join(', ')}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
+    throw new InputError(
+      'argument',
+      `${operation}: q [${input.shape.join(', ')}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`,
+    );
   }
-  if (!(Number.isInteger(position) && position >= 0)) throw new InputError('argument', `${operation}: position ${position}`);
+  if (!(Number.isInteger(position) && position >= 0))
+    throw new InputError('argument', `${operation}: position ${position}`);
   const lists = ranges.shared ? 1 : kvHeads;
   const keys = furthestKey(operation, ranges, lists, count, position, kv.blocks * PAGE_TOKENS);
   return { operation, input, pool, kv, layer, position, ranges, lists, keys };
 }
 
 /** The end of the furthest run that a query may see, after checking that the ranges are what the contract says and stay within `capacity`. */
-function furthestKey(operation: string, ranges: Ranges, lists: number, count: number, position: number, capacity: number): number {
+function furthestKey(
+  operation: string,
+  ranges: Ranges,
+  lists: number,
+  count: number,
+  position: number,
+  capacity: number,
+): number {
   const { queryBlock, offsets, runs, causal, bias } = ranges;
   const wrong = (problem: string): InputError => new InputError('argument', `${operation}: ${problem}`);
   if (!(Number.isInteger(queryBlock) && queryBlock > 0)) throw wrong(`ranges with query blocks of ${queryBlock}`);
   const blocks = Math.ceil(count / queryBlock);
-  if (offsets.length !== blocks * lists + 1) throw wrong(`ranges with ${offsets.length} offsets; ${blocks} query blocks of ${lists} lists need ${blocks * lists + 1}`);
+  if (offsets.length !== blocks * lists + 1)
+    throw wrong(
+      `ranges with ${offsets.length} offsets; ${blocks} query blocks of ${lists} lists need ${blocks * lists + 1}`,
+    );
   if (bias !== undefined) {
     if (2 * bias.length !== runs.length) throw wrong(`ranges with ${bias.length} biases for ${runs.length / 2} runs`);
     for (const b of bias) if (!(b < Infinity)) throw wrong(`a bias of ${b}; it must be a number below Infinity`);
@@ -212,13 +246,15 @@ function furthestKey(operation: string, ranges: Ranges, lists: number, count: nu
   for (let list = 0; list < blocks * lists; list++) {
     const first = offsets[list] ?? 0;
     const last = offsets[list + 1] ?? 0;
-    if (last < first || 2 * last > runs.length) throw wrong(`ranges whose offsets ${first}, ${last} do not fit ${runs.length / 2} runs`);
+    if (last < first || 2 * last > runs.length)
+      throw wrong(`ranges whose offsets ${first}, ${last} do not fit ${runs.length / 2} runs`);
     const limit = causal ? blockEnd(list, lists, queryBlock, count, position) : Infinity;
     let before = 0;
     for (let run = first; run < last; run++) {
       const start = runs[2 * run] ?? 0;
       const end = runs[2 * run + 1] ?? 0;
-      if (start < before || end < start) throw wrong(`run [${start}, ${end}) after ${before}; runs are sorted and disjoint`);
+      if (start < before || end < start)
+        throw wrong(`run [${start}, ${end}) after ${before}; runs are sorted and disjoint`);
       before = end;
       if (start < limit) furthest = Math.max(furthest, Math.min(end, limit));
     }
@@ -233,14 +269,19 @@ function blockEnd(list: number, lists: number, queryBlock: number, count: number
 }
 
 /** Throws unless every run that a query of a head may see has pages in that head; `entries` [kvHeads][blocks] are 0 where there is none. */
-function checkPages({ operation, input, pool, kv, layer, position, ranges, lists }: Asked, entries: Uint32Array, blocks: number): void {
+function checkPages(
+  { operation, input, pool, kv, layer, position, ranges, lists }: Asked,
+  entries: Uint32Array,
+  blocks: number,
+): void {
   const { kvHeads } = pool.spec;
   const { queryBlock, offsets, runs, causal } = ranges;
   const count = input.shape[0] ?? 0;
   for (let head = 0; head < kvHeads; head++) {
     // missing[b]: of the blocks before b.
     const missing = new Int32Array(blocks + 1);
-    for (let block = 0; block < blocks; block++) missing[block + 1] = (missing[block] ?? 0) + (entries[head * blocks + block] === 0 ? 1 : 0);
+    for (let block = 0; block < blocks; block++)
+      missing[block + 1] = (missing[block] ?? 0) + (entries[head * blocks + block] === 0 ? 1 : 0);
     for (let list = lists === 1 ? 0 : head; list < offsets.length - 1; list += lists) {
       const limit = causal ? blockEnd(list, lists, queryBlock, count, position) : Infinity;
       for (let run = offsets[list] ?? 0; run < (offsets[list + 1] ?? 0); run++) {
@@ -250,7 +291,10 @@ function checkPages({ operation, input, pool, kv, layer, position, ranges, lists
         if (to <= from || missing[to] === missing[from]) continue;
         const block = missing.findIndex((n, i) => i > from && n > (missing[from] ?? 0)) - 1;
         const page = kv.table[(layer * kvHeads + head) * kv.blocks + block];
-        throw new InputError('argument', `${operation}: position ${block * PAGE_TOKENS}, layer ${layer}, head ${head}: ${pool.describe(page)}`);
+        throw new InputError(
+          'argument',
+          `${operation}: position ${block * PAGE_TOKENS}, layer ${layer}, head ${head}: ${pool.describe(page)}`,
+        );
       }
     }
   }
@@ -258,10 +302,18 @@ function checkPages({ operation, input, pool, kv, layer, position, ranges, lists
 
 /** The number of spans, whose ends come after their starts and not after `limit`. */
 function countSpans(operation: string, spans: Uint32Array, limit = Infinity, of = ''): number {
-  if (spans.length === 0 || spans.length % 2 !== 0) throw new InputError('argument', `${operation}: spans of ${spans.length} numbers; pairs of start and end are needed`);
+  if (spans.length === 0 || spans.length % 2 !== 0)
+    throw new InputError(
+      'argument',
+      `${operation}: spans of ${spans.length} numbers; pairs of start and end are needed`,
+    );
   for (let i = 0; i < spans.length; i += 2) {
     const [start = 0, end = 0] = [spans[i], spans[i + 1]];
-    if (start > end || end > limit) throw new InputError('argument', `${operation}: span [${start}, ${end})${end > limit ? ` of ${limit}, ${of}` : ''}`);
+    if (start > end || end > limit)
+      throw new InputError(
+        'argument',
+        `${operation}: span [${start}, ${end})${end > limit ? ` of ${limit}, ${of}` : ''}`,
+      );
   }
   return spans.length / 2;
 }

@@ -8,7 +8,8 @@ import { WasmWeight } from './weights.ts';
 export const ACTIVATIONS = { silu: 1, gelu: 2, geluTanh: 3 } as const satisfies Record<Activation, number>;
 
 export function tensorOf(operation: string, name: string, tensor: Tensor): WasmTensor {
-  if (!(tensor instanceof WasmTensor)) throw new InputError('argument', `${operation}: ${name} is a tensor of another backend`);
+  if (!(tensor instanceof WasmTensor))
+    throw new InputError('argument', `${operation}: ${name} is a tensor of another backend`);
   if (tensor.pointer === 0) throw new InputError('destroyed', `${operation}: ${name} was freed`);
   return tensor;
 }
@@ -16,7 +17,10 @@ export function tensorOf(operation: string, name: string, tensor: Tensor): WasmT
 /** An f32 tensor of two dimensions. */
 export function matrixOf(operation: string, name: string, tensor: Tensor): WasmTensor {
   if (tensor.shape.length !== 2 || tensor.type !== 'f32') {
-    throw new InputError('argument', `${operation}: ${name} [${tensor.shape.join(', ')}] of ${tensor.type} should be an f32 matrix`);
+    throw new InputError(
+      'argument',
+      `${operation}: ${name} [${tensor.shape.join(', ')}] of ${tensor.type} should be an f32 matrix`,
+    );
   }
   return tensorOf(operation, name, tensor);
 }
@@ -32,7 +36,8 @@ export function ringOf(operation: string, ring: Tensor, start: number, end: numb
 }
 
 function weightOf(operation: string, weight: Weight): WasmWeight {
-  if (!(weight instanceof WasmWeight)) throw new InputError('argument', `${operation}: weight ${weight.name} is of another backend`);
+  if (!(weight instanceof WasmWeight))
+    throw new InputError('argument', `${operation}: weight ${weight.name} is of another backend`);
   if (weight.pointer === 0) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
   return weight;
 }
@@ -40,7 +45,10 @@ function weightOf(operation: string, weight: Weight): WasmWeight {
 /** A weight [rows, cols]. */
 export function productWeight(operation: string, weight: Weight, cols: number): WasmWeight {
   if (weight.shape.length !== 2 || weight.shape[1] !== cols) {
-    throw new InputError('argument', `${operation}: weight ${weight.name} [${weight.shape.join(', ')}] does not take x of ${cols} columns`);
+    throw new InputError(
+      'argument',
+      `${operation}: weight ${weight.name} [${weight.shape.join(', ')}] does not take x of ${cols} columns`,
+    );
   }
   return weightOf(operation, weight);
 }
@@ -48,7 +56,10 @@ export function productWeight(operation: string, weight: Weight, cols: number): 
 /** Address of a vector [n]. */
 export function vectorOf(operation: string, role: string, weight: Weight, n: number): number {
   if (weight.shape.length !== 1 || weight.shape[0] !== n) {
-    throw new InputError('argument', `${operation}: ${role} ${weight.name} [${weight.shape.join(', ')}] should be [${n}]`);
+    throw new InputError(
+      'argument',
+      `${operation}: ${role} ${weight.name} [${weight.shape.join(', ')}] should be [${n}]`,
+    );
   }
   return weightOf(operation, weight).pointer;
 }

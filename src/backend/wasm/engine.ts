@@ -19,7 +19,20 @@ const ARGUMENT_BYTES = 4096;
 export const MAX_PARTS = 128;
 
 /** Growable scratch memory by purpose; contents do not outlast an operation unless said otherwise. */
-export type Room = 'prepared' | 'normalised' | 'pages' | 'offsets' | 'runs' | 'biases' | 'partials' | 'states' | 'masses' | 'spans' | 'sample' | 'table' | 'picture';
+export type Room =
+  | 'prepared'
+  | 'normalised'
+  | 'pages'
+  | 'offsets'
+  | 'runs'
+  | 'biases'
+  | 'partials'
+  | 'states'
+  | 'masses'
+  | 'spans'
+  | 'sample'
+  | 'table'
+  | 'picture';
 
 export class Engine {
   readonly wasm: Wasm;
@@ -55,7 +68,11 @@ export class Engine {
   /** `threads` counts the caller's own; more than 1 needs a threaded build and a way to start workers. */
   static async create(wasm: Wasm, threads: number, spawn: SpawnPoolWorker | undefined): Promise<Engine> {
     if (wasm.exports.relaxedDot() === 0) {
-      throw new DeviceError('self-check', `build '${wasm.build}': this machine's relaxed dot product is not usable; take the build without 'relaxed'`, { build: wasm.build });
+      throw new DeviceError(
+        'self-check',
+        `build '${wasm.build}': this machine's relaxed dot product is not usable; take the build without 'relaxed'`,
+        { build: wasm.build },
+      );
     }
     const engine = new Engine(wasm);
     if (threads > 1 && spawn !== undefined && wasm.build.endsWith('-threads')) await engine.#start(threads - 1, spawn);
@@ -120,7 +137,12 @@ export class Engine {
 
   /** Marks the device as lost; the error to throw. */
   fail(cause: Error): DeviceError {
-    const error = new DeviceError('lost', `the WASM engine is lost: ${cause.message}; load the model again`, {}, { cause });
+    const error = new DeviceError(
+      'lost',
+      `the WASM engine is lost: ${cause.message}; load the model again`,
+      {},
+      { cause },
+    );
     if (this.#failure === undefined) {
       this.#failure = error;
       this.#usable = false;

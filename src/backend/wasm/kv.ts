@@ -1,6 +1,15 @@
 /** KV pages in WASM memory: for each format slabs of pages that never move, so that growing copies nothing and addresses stay. */
 import { InputError } from '../../errors.ts';
-import { KV_FORMATS, PAGE_TOKENS, pageFormat, pageIndex, type KvFormat, type KvPool, type KvSpec, type KvView } from '../backend.ts';
+import {
+  KV_FORMATS,
+  PAGE_TOKENS,
+  pageFormat,
+  pageIndex,
+  type KvFormat,
+  type KvPool,
+  type KvSpec,
+  type KvView,
+} from '../backend.ts';
 import type { Engine } from './engine.ts';
 
 /** Bytes of a slab, about: growth in small steps, and few slabs. */
@@ -81,14 +90,22 @@ export class WasmPool implements KvPool {
   #free = false;
 
   constructor(engine: Engine, spec: KvSpec, freed: (pool: WasmPool) => void) {
-    for (const [name, n] of [['layers', spec.layers], ['kvHeads', spec.kvHeads], ['headDim', spec.headDim]] as const) {
-      if (!(Number.isInteger(n) && n > 0)) throw new InputError('argument', `kvPool: ${name} is ${n}; it must be a positive whole number`);
+    for (const [name, n] of [
+      ['layers', spec.layers],
+      ['kvHeads', spec.kvHeads],
+      ['headDim', spec.headDim],
+    ] as const) {
+      if (!(Number.isInteger(n) && n > 0))
+        throw new InputError('argument', `kvPool: ${name} is ${n}; it must be a positive whole number`);
     }
-    if (spec.headDim % 4 !== 0) throw new InputError('argument', `kvPool: headDim is ${spec.headDim}; it must be a multiple of 4`);
+    if (spec.headDim % 4 !== 0)
+      throw new InputError('argument', `kvPool: headDim is ${spec.headDim}; it must be a multiple of 4`);
     this.#engine = engine;
     this.spec = spec;
     this.#freed = freed;
-    this.#memories = KV_FORMATS.map((_, code) => new PageMemory(engine, engine.wasm.exports.pageBytes(code, spec.headDim)));
+    this.#memories = KV_FORMATS.map(
+      (_, code) => new PageMemory(engine, engine.wasm.exports.pageBytes(code, spec.headDim)),
+    );
     this.#open = KV_FORMATS.indexOf(spec.format);
   }
 
@@ -110,7 +127,8 @@ export class WasmPool implements KvPool {
 
   reserve(pages: number, format: KvFormat = this.spec.format): void {
     this.#alive();
-    if (!(Number.isInteger(pages) && pages >= 0 && pages <= MAX_PAGES)) throw new InputError('argument', `kvPool.reserve: ${pages} pages; 0 to ${MAX_PAGES} are possible`);
+    if (!(Number.isInteger(pages) && pages >= 0 && pages <= MAX_PAGES))
+      throw new InputError('argument', `kvPool.reserve: ${pages} pages; 0 to ${MAX_PAGES} are possible`);
     this.#memory('reserve', format).reserve(pages);
   }
 
@@ -131,17 +149,24 @@ export class WasmPool implements KvPool {
     const source = this.#bytesOf('copy', from);
     const target = this.#bytesOf('copy', to);
     if (pageFormat(from) !== pageFormat(to)) {
-      throw new InputError('argument', `kvPool.copy: page ${from} is ${pageFormat(from)}, page ${to} is ${pageFormat(to)}; convert changes formats`, { from, to });
+      throw new InputError(
+        'argument',
+        `kvPool.copy: page ${from} is ${pageFormat(from)}, page ${to} is ${pageFormat(to)}; convert changes formats`,
+        { from, to },
+      );
     }
     target.set(source);
   }
 
   convert(from: Int32Array, to: Int32Array): void {
     this.#alive();
-    if (from.length !== to.length) throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
+    if (from.length !== to.length)
+      throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
     const targets = new Set(to);
     if (targets.size !== to.length) throw new InputError('argument', 'kvPool.convert: a page is written twice');
-    for (const page of from) if (targets.has(page)) throw new InputError('argument', `kvPool.convert: page ${page} is both read and written`, { page });
+    for (const page of from)
+      if (targets.has(page))
+        throw new InputError('argument', `kvPool.convert: page ${page} is both read and written`, { page });
     const sources = Array.from(from, (page) => this.#entry('convert', page));
     const results = Array.from(to, (page) => this.#entry('convert', page));
     if (from.length === 0) return;
@@ -176,7 +201,8 @@ export class WasmPool implements KvPool {
     this.#alive();
     const parts = Array.from(pages, (page) => this.#bytesOf('write', page));
     const wanted = parts.reduce((sum, part) => sum + part.length, 0);
-    if (bytes.length !== wanted) throw new InputError('argument', `kvPool.write: ${bytes.length} bytes; ${pages.length} pages are ${wanted}`);
+    if (bytes.length !== wanted)
+      throw new InputError('argument', `kvPool.write: ${bytes.length} bytes; ${pages.length} pages are ${wanted}`);
     let at = 0;
     for (const part of parts) {
       part.set(bytes.subarray(at, at + part.length));
@@ -193,7 +219,8 @@ export class WasmPool implements KvPool {
 
   #memory(operation: string, format: KvFormat): PageMemory {
     const memory = this.#memories[KV_FORMATS.indexOf(format)];
-    if (memory === undefined) throw new InputError('argument', `kvPool.${operation}: format '${format}' is none of ${KV_FORMATS.join(', ')}`);
+    if (memory === undefined)
+      throw new InputError('argument', `kvPool.${operation}: format '${format}' is none of ${KV_FORMATS.join(', ')}`);
     return memory;
   }
 
@@ -226,11 +253,16 @@ export class WasmPool implements KvPool {
 /** The view's pool, checked against layer and table. */
 export function poolOf(operation: string, kv: KvView, layer: number): WasmPool {
   const { pool } = kv;
-  if (!(pool instanceof WasmPool)) throw new InputError('argument', `${operation}: the view's pool is of another backend`);
+  if (!(pool instanceof WasmPool))
+    throw new InputError('argument', `${operation}: the view's pool is of another backend`);
   const { layers, kvHeads } = pool.spec;
-  if (!(Number.isInteger(layer) && layer >= 0 && layer < layers)) throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
+  if (!(Number.isInteger(layer) && layer >= 0 && layer < layers))
+    throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
   if (kv.table.length !== layers * kvHeads * kv.blocks) {
-    throw new InputError('argument', `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`);
+    throw new InputError(
+      'argument',
+      `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`,
+    );
   }
   return pool;
 }
@@ -239,7 +271,16 @@ export function poolOf(operation: string, kv: KvView, layer: number): WasmPool {
  * Writes the page table entries of blocks [from, to) of every head of `layer`, head by head, from `target[at]` on; true if all exist.
  * `open`: plain addresses, of pages that are written token by token.
  */
-export function writePages(target: Uint32Array, at: number, pool: WasmPool, kv: KvView, layer: number, from: number, to: number, open = false): boolean {
+export function writePages(
+  target: Uint32Array,
+  at: number,
+  pool: WasmPool,
+  kv: KvView,
+  layer: number,
+  from: number,
+  to: number,
+  open = false,
+): boolean {
   let whole = true;
   for (let head = 0; head < pool.spec.kvHeads; head++) {
     const row = (layer * pool.spec.kvHeads + head) * kv.blocks;
@@ -254,7 +295,14 @@ export function writePages(target: Uint32Array, at: number, pool: WasmPool, kv: 
 }
 
 /** The error of an append to blocks [from, to) of which `writePages` said that one cannot be written. */
-export function notOpen(operation: string, pool: WasmPool, kv: KvView, layer: number, from: number, to: number): InputError {
+export function notOpen(
+  operation: string,
+  pool: WasmPool,
+  kv: KvView,
+  layer: number,
+  from: number,
+  to: number,
+): InputError {
   for (let head = 0; head < pool.spec.kvHeads; head++) {
     for (let block = from; block < to; block++) {
       const page = kv.table[(layer * pool.spec.kvHeads + head) * kv.blocks + block];

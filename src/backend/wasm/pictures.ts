@@ -1,6 +1,14 @@
 /** The operations of picture models on the CPU engine: their checks and argument blocks (drawn in assembly/kernels/{rowwise,group-norm,conv}.ts). */
 import { InputError } from '../../errors.ts';
-import type { Activation, Conv2dOptions, DenoiseSpec, GroupNormSpec, ModulateSpec, Tensor, Weight } from '../backend.ts';
+import type {
+  Activation,
+  Conv2dOptions,
+  DenoiseSpec,
+  GroupNormSpec,
+  ModulateSpec,
+  Tensor,
+  Weight,
+} from '../backend.ts';
 import { ACTIVATIONS, matrixOf, productWeight, vectorOf } from './checks.ts';
 import type { Engine } from './engine.ts';
 import type { Tensors, WasmTensor } from './tensors.ts';
@@ -47,7 +55,8 @@ export class Pictures {
     const [total = 0, cols = 0] = input.shape;
     if (indices.length === 0) throw new InputError('argument', 'take: no indices; at least 1 is needed');
     for (const index of indices) {
-      if (index < -1 || index >= total) throw new InputError('argument', `take: index ${index} of x with ${total} rows; -1 gives zeros`);
+      if (index < -1 || index >= total)
+        throw new InputError('argument', `take: index ${index} of x with ${total} rows; -1 gives zeros`);
     }
     const list = engine.room('runs', indices.length * 4);
     const out = this.#tensors.make([indices.length, cols]);
@@ -77,7 +86,8 @@ export class Pictures {
     const other = matrixOf('add', 'b', b);
     const [count = 0, cols = 0] = input.shape;
     const [rows = 0, width = 0] = other.shape;
-    if (width !== cols || (rows !== count && rows !== 1)) throw new InputError('argument', `add: b ${list(b.shape)} should be [${count}, ${cols}] or [1, ${cols}]`);
+    if (width !== cols || (rows !== count && rows !== 1))
+      throw new InputError('argument', `add: b ${list(b.shape)} should be [${count}, ${cols}] or [1, ${cols}]`);
     const out = this.#tensors.make([count, cols]);
     const words = this.#rowwise(out, input);
     words[5] = other.pointer;
@@ -93,7 +103,8 @@ export class Pictures {
     const cols = input.shape[1] ?? 0;
     const modulation = modulationOf('modulate', spec.modulation, spec.shift, input);
     modulationOf('modulate', spec.modulation, spec.scale, input);
-    if ((spec.weight === undefined) !== (spec.bias === undefined)) throw new InputError('argument', 'modulate: weight and bias come together, or neither');
+    if ((spec.weight === undefined) !== (spec.bias === undefined))
+      throw new InputError('argument', 'modulate: weight and bias come together, or neither');
     const weight = spec.weight === undefined ? 0 : vectorOf('modulate', 'weight', spec.weight, cols);
     const bias = spec.bias === undefined ? 0 : vectorOf('modulate', 'bias', spec.bias, cols);
     const out = this.#tensors.make([...input.shape]);
@@ -133,7 +144,10 @@ export class Pictures {
     const inputs = alike('moments', 'bands', bands);
     const channels = inputs[0]?.shape[1] ?? 0;
     if (!(Number.isInteger(groups) && groups >= 1 && channels % groups === 0)) {
-      throw new InputError('argument', `moments: ${groups} groups of ${channels} channels; the channels must be a multiple of the groups`);
+      throw new InputError(
+        'argument',
+        `moments: ${groups} groups of ${channels} channels; the channels must be a multiple of the groups`,
+      );
     }
     const bandList = engine.room('runs', inputs.length * 8);
     engine.scratch(exports.momentsScratchBytes(channels));
@@ -186,15 +200,23 @@ export class Pictures {
     if (!(Number.isInteger(height) && height > 0 && height * width === pixels)) {
       throw new InputError('argument', `conv2d: x ${list(x.shape)} is no picture of ${height} by ${width} pixels`);
     }
-    if (!(Number.isInteger(kernel) && kernel >= 1 && kernel <= MAX_KERNEL)) throw new InputError('argument', `conv2d: a kernel of ${kernel}; 1 to ${MAX_KERNEL} are possible`);
+    if (!(Number.isInteger(kernel) && kernel >= 1 && kernel <= MAX_KERNEL))
+      throw new InputError('argument', `conv2d: a kernel of ${kernel}; 1 to ${MAX_KERNEL} are possible`);
     if (padding.some((n) => !(Number.isInteger(n) && n >= 0 && n < kernel))) {
-      throw new InputError('argument', `conv2d: padding ${padding.join(', ')}; 0 to ${kernel - 1} are possible for a kernel of ${kernel}`);
+      throw new InputError(
+        'argument',
+        `conv2d: padding ${padding.join(', ')}; 0 to ${kernel - 1} are possible for a kernel of ${kernel}`,
+      );
     }
     const [top, right, bottom, left] = padding;
     const factor = upsample ? 2 : 1;
     const outHeight = Math.floor((height * factor + top + bottom - kernel) / stride) + 1;
     const outWidth = Math.floor((width * factor + left + right - kernel) / stride) + 1;
-    if (outHeight < 1 || outWidth < 1) throw new InputError('argument', `conv2d: a kernel of ${kernel} does not fit ${height} by ${width} pixels with padding ${padding.join(', ')}`);
+    if (outHeight < 1 || outWidth < 1)
+      throw new InputError(
+        'argument',
+        `conv2d: a kernel of ${kernel} does not fit ${height} by ${width} pixels with padding ${padding.join(', ')}`,
+      );
     const matrix = productWeight('conv2d', weight, kernel * kernel * channels);
     const pointwise = kernel === 1 && stride === 1 && !upsample && norm === undefined;
     return { input, weight: matrix, outHeight, outWidth, pointwise };
@@ -216,11 +238,37 @@ export class Pictures {
     const table = engine.room('table', channels * 12);
     const out = this.#tensors.make([count, rows]);
     const words = engine.words();
-    words.set([
-      out.pointer, input.pointer, weight.pointer, weight.ggml, rows, channels, options.height, options.width, options.kernel, options.stride ?? 1,
-      options.padding[0], options.padding[3], options.upsample === true ? 1 : 0, outHeight, outWidth, bias, activation === undefined ? 0 : ACTIVATIONS[activation],
-      added?.pointer ?? 0, engine.threads, 0, norm.moments, norm.groups, norm.weight, norm.bias, norm.activation, table,
-    ], 1);
+    words.set(
+      [
+        out.pointer,
+        input.pointer,
+        weight.pointer,
+        weight.ggml,
+        rows,
+        channels,
+        options.height,
+        options.width,
+        options.kernel,
+        options.stride ?? 1,
+        options.padding[0],
+        options.padding[3],
+        options.upsample === true ? 1 : 0,
+        outHeight,
+        outWidth,
+        bias,
+        activation === undefined ? 0 : ACTIVATIONS[activation],
+        added?.pointer ?? 0,
+        engine.threads,
+        0,
+        norm.moments,
+        norm.groups,
+        norm.weight,
+        norm.bias,
+        norm.activation,
+        table,
+      ],
+      1,
+    );
     const bytes = exports.convPreparedBytes(engine.args);
     const prepared = engine.room('picture', bytes);
     engine.words()[20] = prepared;
@@ -238,19 +286,37 @@ export class Pictures {
     const guided = spec.guidance !== undefined;
     const rows = guided ? 2 * count : count;
     if (said.shape[0] !== rows || said.shape[1] !== 2 * cols) {
-      throw new InputError('argument', `denoise: predicted ${list(said.shape)} should be [${rows}, ${2 * cols}] ${guided ? 'with' : 'without'} guidance`);
+      throw new InputError(
+        'argument',
+        `denoise: predicted ${list(said.shape)} should be [${rows}, ${2 * cols}] ${guided ? 'with' : 'without'} guidance`,
+      );
     }
     const random = matrixOf('denoise', 'noise', noise);
-    if (random.shape[0] !== count || random.shape[1] !== cols) throw new InputError('argument', `denoise: noise ${list(random.shape)} should be [${count}, ${cols}]`);
+    if (random.shape[0] !== count || random.shape[1] !== cols)
+      throw new InputError('argument', `denoise: noise ${list(random.shape)} should be [${count}, ${cols}]`);
     const out = this.#tensors.make([count, cols]);
     const words = this.#rowwise(out, input);
     words[5] = said.pointer;
     words[6] = random.pointer;
     words[7] = guided ? 1 : 0;
     words[8] = spec.prediction === 'v' ? 1 : 0;
-    engine.floats().set([
-      spec.guidance ?? 1, spec.alpha, spec.sigma, spec.x0FromX, spec.x0FromEps, spec.meanFromX0, spec.meanFromX, spec.lowLogVariance, spec.highLogVariance, spec.noiseScale,
-    ], 9);
+    engine
+      .floats()
+      .set(
+        [
+          spec.guidance ?? 1,
+          spec.alpha,
+          spec.sigma,
+          spec.x0FromX,
+          spec.x0FromEps,
+          spec.meanFromX0,
+          spec.meanFromX,
+          spec.lowLogVariance,
+          spec.highLogVariance,
+          spec.noiseScale,
+        ],
+        9,
+      );
     engine.run('denoise', engine.wasm.exports.denoise);
     return out;
   }
@@ -272,7 +338,8 @@ function alike(operation: string, name: string, tensors: readonly Tensor[]): rea
   const inputs = tensors.map((tensor) => matrixOf(operation, name, tensor));
   const cols = inputs[0]?.shape[1];
   const other = inputs.find(({ shape }) => shape[1] !== cols);
-  if (other !== undefined) throw new InputError('argument', `${operation}: ${name} of ${cols ?? 0} and of ${other.shape[1] ?? 0} columns`);
+  if (other !== undefined)
+    throw new InputError('argument', `${operation}: ${name} of ${cols ?? 0} and of ${other.shape[1] ?? 0} columns`);
   return inputs;
 }
 
@@ -281,7 +348,10 @@ function modulationOf(operation: string, modulation: Tensor, first: number, x: W
   const matrix = matrixOf(operation, 'modulation', modulation);
   const [count = 0, cols = 0] = x.shape;
   if (matrix.shape[0] !== count || !(Number.isInteger(first) && first >= 0 && first + cols <= (matrix.shape[1] ?? 0))) {
-    throw new InputError('argument', `${operation}: modulation ${list(modulation.shape)} has no ${count} rows of ${cols} columns from ${first} on`);
+    throw new InputError(
+      'argument',
+      `${operation}: modulation ${list(modulation.shape)} has no ${count} rows of ${cols} columns from ${first} on`,
+    );
   }
   return matrix;
 }
@@ -289,7 +359,8 @@ function modulationOf(operation: string, modulation: Tensor, first: number, x: W
 function groupNormOf(operation: string, spec: GroupNormSpec, channels: number): NormAddresses {
   const moments = matrixOf(operation, 'moments', spec.moments);
   const [groups = 0, two = 0] = moments.shape;
-  if (two !== 2 || channels % groups !== 0) throw new InputError('argument', `${operation}: moments ${list(moments.shape)} do not fit ${channels} channels`);
+  if (two !== 2 || channels % groups !== 0)
+    throw new InputError('argument', `${operation}: moments ${list(moments.shape)} do not fit ${channels} channels`);
   return {
     moments: moments.pointer,
     groups,

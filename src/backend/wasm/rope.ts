@@ -37,7 +37,12 @@ export class RopeTables {
     let scattered = false;
     if (positions !== undefined) for (let t = 1; t < count; t++) scattered ||= positions[slot + t] !== position + t;
     let table = this.#tables.find((one) => one.spec === spec);
-    if (table !== undefined && !scattered && position >= table.position && position + count <= table.position + table.count) {
+    if (
+      table !== undefined &&
+      !scattered &&
+      position >= table.position &&
+      position + count <= table.position + table.count
+    ) {
       return table.pointer + (position - table.position) * spec.inverseFrequency.length * 8;
     }
     // All layers of a step ask for the same rows.

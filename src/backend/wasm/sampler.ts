@@ -56,7 +56,10 @@ export class WasmSampler implements Sampler {
     if (bits === undefined) return;
     if (bits.length !== this.#words) {
       this.#masked = false;
-      throw new InputError('argument', `sampler.mask: ${bits.length} words for a vocabulary of ${this.vocabulary}, needs ${this.#words}`);
+      throw new InputError(
+        'argument',
+        `sampler.mask: ${bits.length} words for a vocabulary of ${this.vocabulary}, needs ${this.#words}`,
+      );
     }
     this.#bits(1).set(bits);
   }

@@ -47,7 +47,10 @@ export class Tensors {
     let length = 1;
     for (const n of shape) length *= n;
     if (!(length >= 1 && length <= MAX_VALUES && Number.isInteger(length))) {
-      throw new InputError('argument', `a tensor of shape [${shape.join(', ')}]: sizes must be positive whole numbers, 2^30 values at most`);
+      throw new InputError(
+        'argument',
+        `a tensor of shape [${shape.join(', ')}]: sizes must be positive whole numbers, 2^30 values at most`,
+      );
     }
     const bytes = size(length);
     const kept = this.#free.get(bytes);

@@ -23,7 +23,15 @@ export class WasmWeight implements Weight {
   /** Whether products read quantised activations. */
   readonly int8: boolean;
   readonly #freed: (weight: WasmWeight) => void;
-  constructor(spec: WeightSpec, rows: number, cols: number, bytes: number, pointer: number, int8: boolean, freed: (weight: WasmWeight) => void) {
+  constructor(
+    spec: WeightSpec,
+    rows: number,
+    cols: number,
+    bytes: number,
+    pointer: number,
+    int8: boolean,
+    freed: (weight: WasmWeight) => void,
+  ) {
     this.name = spec.name;
     this.shape = spec.shape;
     this.format = spec.format;
@@ -67,10 +75,14 @@ export class Weights {
     for (const n of spec.shape.slice(0, -1)) rows *= n;
     const whole = spec.shape.every((n) => Number.isInteger(n) && n > 0);
     if (spec.shape.length === 0 || !whole || cols % block !== 0) {
-      throw new InputError('argument', `weight ${spec.name}: shape [${spec.shape.join(', ')}] does not fit ${spec.format}, whose blocks are ${block} values of a row`);
+      throw new InputError(
+        'argument',
+        `weight ${spec.name}: shape [${spec.shape.join(', ')}] does not fit ${spec.format}, whose blocks are ${block} values of a row`,
+      );
     }
     const vector = spec.shape.length === 1;
-    if (vector && block !== 1) throw new InputError('argument', `weight ${spec.name}: a vector in ${spec.format}; vectors are F32, F16 or BF16`);
+    if (vector && block !== 1)
+      throw new InputError('argument', `weight ${spec.name}: a vector in ${spec.format}; vectors are F32, F16 or BF16`);
     const { exports } = this.#engine.wasm;
     const { ggml } = WEIGHT_FORMATS[spec.format];
     // `packedBytes` counts in 32 bits; what cannot fit anyway is refused by the size of the file's own layout.
@@ -113,7 +125,14 @@ class Writer implements WeightWriter {
   #packed = 0;
   #taken = 0;
 
-  constructor(engine: Engine, spec: WeightSpec, rows: number, cols: number, bytes: number, close: (pointer: number) => WasmWeight | undefined) {
+  constructor(
+    engine: Engine,
+    spec: WeightSpec,
+    rows: number,
+    cols: number,
+    bytes: number,
+    close: (pointer: number) => WasmWeight | undefined,
+  ) {
     this.#engine = engine;
     this.#spec = spec;
     this.#rows = rows;
@@ -130,7 +149,11 @@ class Writer implements WeightWriter {
     this.#engine.alive();
     if (this.#pointer === 0) throw new InputError('destroyed', `weight ${this.#spec.name}: its writer is closed`);
     if (this.#taken + chunk.length > this.#wanted) {
-      throw new FileError('malformed', { file: '', field: this.#spec.name, offset: this.#taken }, `more than the ${this.#wanted} bytes of its shape and format`);
+      throw new FileError(
+        'malformed',
+        { file: '', field: this.#spec.name, offset: this.#taken },
+        `more than the ${this.#wanted} bytes of its shape and format`,
+      );
     }
     const room = Math.min(this.#batch, this.#rows) * this.#rowBytes;
     if (this.#staging === 0) this.#staging = this.#engine.alloc(room);
@@ -177,7 +200,11 @@ class Writer implements WeightWriter {
     this.#engine.alive();
     if (this.#taken !== this.#wanted) {
       this.abort();
-      throw new FileError('truncated', { file: '', field: this.#spec.name, offset: this.#taken }, `${this.#taken} of ${this.#wanted} bytes came`);
+      throw new FileError(
+        'truncated',
+        { file: '', field: this.#spec.name, offset: this.#taken },
+        `${this.#taken} of ${this.#wanted} bytes came`,
+      );
     }
     this.#engine.free(this.#staging);
     this.#staging = 0;

@@ -1,5 +1,11 @@
 /** Attention over pages, and the probe, which asks how much of it keys receive. */
-import { attention, attentionMerge, attentionShares, partFloats, type QueryOperands } from '../../../gpu/kernels/attention.ts';
+import {
+  attention,
+  attentionMerge,
+  attentionShares,
+  partFloats,
+  type QueryOperands,
+} from '../../../gpu/kernels/attention.ts';
 import { probe, spanSums } from '../../../gpu/kernels/probe.ts';
 import { InputError } from '../../errors.ts';
 import { PAGE_TOKENS, type AttentionSpec, type KvView, type ProbeSpec, type Ranges, type Tensor } from '../backend.ts';
@@ -42,7 +48,8 @@ export class Attending {
     const { spans } = spec;
     const count = spans === undefined ? keys : spanCount('probe', spans);
     if (keys === 0) {
-      if (spans === undefined) throw new InputError('argument', 'probe: no query sees a key; there is nothing to ask for');
+      if (spans === undefined)
+        throw new InputError('argument', 'probe: no query sees a key; there is nothing to ask for');
       const zeros = tensors.make([spec.heads, count]);
       const { buffer, rows, stride } = matrix('probe', 'out', zeros);
       runner.upload(buffer, 0, new Float32Array(rows * stride));
@@ -73,14 +80,21 @@ interface Asked {
 }
 
 /** What the kernels take, checked; `keys`: the position after the last key that a query sees. */
-function operands(operation: string, { q, kv, layer, position, ranges, spec }: Asked): { asked: QueryOperands; keys: number } {
+function operands(
+  operation: string,
+  { q, kv, layer, position, ranges, spec }: Asked,
+): { asked: QueryOperands; keys: number } {
   const input = matrix(operation, 'q', q);
   const pool = poolOf(operation, kv);
   const { kvHeads, headDim } = pool.spec;
   if (input.cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-    throw new InputError('argument', `${operation}: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`);
+    throw new InputError(
+      'argument',
+      `${operation}: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`,
+    );
   }
-  if (!Number.isInteger(position) || position < 0) throw new InputError('argument', `${operation}: queries at position ${position}`);
+  if (!Number.isInteger(position) || position < 0)
+    throw new InputError('argument', `${operation}: queries at position ${position}`);
   checkRanges(operation, ranges, input.rows, ranges.shared ? 1 : kvHeads, kv.blocks * PAGE_TOKENS);
   const operand = pool.operand(operation, kv, layer);
   const keys = checkSeen(operation, pool, { q, kv, layer, position, ranges, spec }, input.rows);

@@ -25,7 +25,9 @@ export class Biases {
     const first = biases.find((bias) => bias !== undefined);
     if (first === undefined) return undefined;
     const lengths = weights.map((weight) => weight.shape[0] ?? 0);
-    const buffers = biases.map((bias, i) => (bias === undefined ? undefined : vectorOf('linear', 'bias', bias, lengths[i] ?? 0)));
+    const buffers = biases.map((bias, i) =>
+      bias === undefined ? undefined : vectorOf('linear', 'bias', bias, lengths[i] ?? 0),
+    );
     if (buffers.length === 1) return buffers[0];
     const known = this.#joined.get(first) ?? [];
     const same = known.find((joined) => equal(joined.biases, biases) && equal(joined.lengths, lengths));

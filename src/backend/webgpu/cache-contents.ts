@@ -16,7 +16,13 @@ export class CacheContents {
 
   cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor {
     const { runner, tensors } = this.#context;
-    if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end <= start || end > kv.blocks * PAGE_TOKENS) {
+    if (
+      !Number.isInteger(start) ||
+      !Number.isInteger(end) ||
+      start < 0 ||
+      end <= start ||
+      end > kv.blocks * PAGE_TOKENS
+    ) {
       throw new InputError('argument', `cached: positions ${start} to ${end} of a view of ${kv.blocks * PAGE_TOKENS}`);
     }
     const operand = readable('cached', kv, layer, [start, end]);
@@ -38,7 +44,8 @@ export class CacheContents {
     const operand = readable('spanMeans', kv, layer, [Math.min(from, to), to]);
     const out = tensors.make([count, kv.pool.spec.kvHeads * kv.pool.spec.headDim]);
     const target = matrix('spanMeans', 'out', out);
-    for (const { first, some } of parts(spans)) runner.run(spanMeans, { kv: operand, part, spans: some, first, out: target });
+    for (const { first, some } of parts(spans))
+      runner.run(spanMeans, { kv: operand, part, spans: some, first, out: target });
     return out;
   }
 
@@ -63,5 +70,8 @@ function readable(operation: string, kv: KvView, layer: number, [start, end]: re
 
 /** As many spans as a dispatch takes, and their first. */
 function parts(spans: Uint32Array): { first: number; some: Uint32Array }[] {
-  return Array.from({ length: Math.ceil(spans.length / 2 / SPANS) }, (_, i) => ({ first: i * SPANS, some: spans.subarray(2 * i * SPANS, 2 * (i + 1) * SPANS) }));
+  return Array.from({ length: Math.ceil(spans.length / 2 / SPANS) }, (_, i) => ({
+    first: i * SPANS,
+    some: spans.subarray(2 * i * SPANS, 2 * (i + 1) * SPANS),
+  }));
 }

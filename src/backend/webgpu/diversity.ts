@@ -7,7 +7,17 @@
  * two units more for inverseSqrt, twice; that, doubled for devices that flush or round otherwise, and half a unit of the score, for each cosine added.
  */
 import {
-  CANDIDATES, diversityAdd, diversityAddMean, diversityChoose, diversityMean, diversityNorms, diversityParts, FIRST_PICK, MEAN_PARTS, SCORE_UNITS, type DiversityInputs,
+  CANDIDATES,
+  diversityAdd,
+  diversityAddMean,
+  diversityChoose,
+  diversityMean,
+  diversityNorms,
+  diversityParts,
+  FIRST_PICK,
+  MEAN_PARTS,
+  SCORE_UNITS,
+  type DiversityInputs,
 } from '../../../gpu/kernels/diversity.ts';
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import { InputError } from '../../errors.ts';
@@ -40,8 +50,15 @@ export class Diversity {
     const operand = matrix('diverse', 'x', x);
     const tokens = rows.length;
     const wrong = rows.find((row) => row < 0 || row >= operand.rows);
-    if (wrong !== undefined || !(Number.isInteger(k) && k >= 1 && k <= tokens) || !(Number.isInteger(pivot) && pivot < tokens)) {
-      throw new InputError('argument', `diverse: ${k} of ${tokens} rows of x [${x.shape.join()}] from ${pivot}${wrong === undefined ? '' : `, row ${wrong} among them`}`);
+    if (
+      wrong !== undefined ||
+      !(Number.isInteger(k) && k >= 1 && k <= tokens) ||
+      !(Number.isInteger(pivot) && pivot < tokens)
+    ) {
+      throw new InputError(
+        'argument',
+        `diverse: ${k} of ${tokens} rows of x [${x.shape.join()}] from ${pivot}${wrong === undefined ? '' : `, row ${wrong} among them`}`,
+      );
     }
     if (k > MOST_KEPT) return undefined;
     const { runner } = this.#context;
@@ -55,7 +72,18 @@ export class Diversity {
     const each = 2 * SCORE_UNITS * (2 * (cols / 32 + 32) * UNIT_ROUNDING) + 1;
     const state = make(FIRST_PICK + k);
     const scores = make(tokens);
-    const inputs: DiversityInputs = { x: operand, tokens, rows: make(tokens), inverse: make(tokens), means: make(MEAN_PARTS * cols), scores, state, wanted: k, near: 0, each };
+    const inputs: DiversityInputs = {
+      x: operand,
+      tokens,
+      rows: make(tokens),
+      inverse: make(tokens),
+      means: make(MEAN_PARTS * cols),
+      scores,
+      state,
+      wanted: k,
+      near: 0,
+      each,
+    };
     try {
       runner.upload(inputs.rows, 0, rows);
       runner.upload(scores, 0, new Int32Array(tokens));
@@ -84,7 +112,7 @@ export class Diversity {
     const { runner } = this.#context;
     const { state, wanted } = inputs;
     const known = new Rows(this.#fetch, x, rows);
-    for (let done = 0; ; ) {
+    for (let done = 0; ;) {
       for (let step = Math.min(STEPS, wanted - done); step > 0; step--) {
         runner.run(diversityAdd, inputs);
         runner.run(diversityChoose, inputs);
@@ -132,7 +160,9 @@ class Rows {
     }
     this.#summed = kept.length;
     const ordered = [...candidates].sort((a, b) => a - b);
-    const sums = ordered.map((token) => this.#units.get(token)?.reduce((sum, value, i) => sum + value * (this.#sum[i] ?? 0), 0) ?? 0);
+    const sums = ordered.map(
+      (token) => this.#units.get(token)?.reduce((sum, value, i) => sum + value * (this.#sum[i] ?? 0), 0) ?? 0,
+    );
     const lowest = Math.min(...sums);
     return ordered[sums.findIndex((sum) => sum <= lowest + TIE)] ?? 0;
   }
@@ -141,7 +171,10 @@ class Rows {
     const missing = [...new Set(tokens)].filter((token) => !this.#units.has(token));
     if (missing.length === 0) return;
     const cols = this.#sum.length;
-    const values = await this.#fetch(this.#x, Int32Array.from(missing, (token) => this.#rows[token] ?? 0));
+    const values = await this.#fetch(
+      this.#x,
+      Int32Array.from(missing, (token) => this.#rows[token] ?? 0),
+    );
     for (const [i, token] of missing.entries()) {
       const row = Float64Array.from(values.subarray(i * cols, (i + 1) * cols));
       const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));

@@ -5,7 +5,18 @@ import { PAGE_SLOTS, pageWords, type KvOperand, type OpenMemory, type PageMemory
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { BufferPart, Runner } from '../../../gpu/runtime/runner.ts';
 import { DeviceError, InputError } from '../../errors.ts';
-import { KV_FORMATS, PAGE_TOKENS, pageFormat, pageIndex, pageNumber, type KvFormat, type KvPool, type KvSpec, type KvView, type RopeSpec } from '../backend.ts';
+import {
+  KV_FORMATS,
+  PAGE_TOKENS,
+  pageFormat,
+  pageIndex,
+  pageNumber,
+  type KvFormat,
+  type KvPool,
+  type KvSpec,
+  type KvView,
+  type RopeSpec,
+} from '../backend.ts';
 import { PageTables, type Readable } from './page-tables.ts';
 
 /** Positions that the first angle table serves; it doubles when a sequence outgrows it. */
@@ -83,7 +94,11 @@ export class GpuKvPool implements KvPool {
     const source = this.#part('copy', from);
     const target = this.#part('copy', to);
     if (source.buffer !== target.buffer) {
-      throw new InputError('argument', `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`, { from, to });
+      throw new InputError(
+        'argument',
+        `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`,
+        { from, to },
+      );
     }
     if (from === to) return;
     // A copy within one buffer is not allowed; a scratch page stands between.
@@ -95,7 +110,8 @@ export class GpuKvPool implements KvPool {
 
   convert(from: Int32Array, to: Int32Array): void {
     this.#check();
-    if (from.length !== to.length) throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
+    if (from.length !== to.length)
+      throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
     for (const page of from) this.#part('convert', page);
     for (const page of to) this.#part('convert', page);
     // Pages of one pair of formats go together; in the given order where one is read after it was written.
@@ -126,7 +142,11 @@ export class GpuKvPool implements KvPool {
     this.#check();
     const runs = this.#runs('write', pages);
     const wanted = runs.reduce((sum, run) => sum + run.bytes, 0);
-    if (bytes.length !== wanted) throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`, { bytes: bytes.length, wanted });
+    if (bytes.length !== wanted)
+      throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`, {
+        bytes: bytes.length,
+        wanted,
+      });
     const [first] = runs;
     if (first !== undefined && runs.length === 1) {
       this.#runner.upload(first.buffer, first.offset, bytes);
@@ -160,7 +180,8 @@ export class GpuKvPool implements KvPool {
   operand(operation: string, kv: KvView, layer: number): KvOperand {
     this.#check();
     const { layers, kvHeads } = this.spec;
-    if (!Number.isInteger(layer) || layer < 0 || layer >= layers) throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
+    if (!Number.isInteger(layer) || layer < 0 || layer >= layers)
+      throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
     if (kv.table.length !== layers * kvHeads * kv.blocks) {
       throw new InputError(
         'argument',
@@ -172,11 +193,25 @@ export class GpuKvPool implements KvPool {
       const memory = (readable[code] ?? 0) > 0 ? this.#memories.get(name) : undefined;
       return memory === undefined ? [] : [memory];
     });
-    if (memories.length === 0) throw new InputError('argument', `${operation}: the KV pool has no pages of the view's formats; reserve some first`);
+    if (memories.length === 0)
+      throw new InputError(
+        'argument',
+        `${operation}: the KV pool has no pages of the view's formats; reserve some first`,
+      );
     if (memories.length > PAGE_SLOTS) {
-      throw new InputError('argument', `${operation}: a view of pages in ${memories.length} formats, at most ${PAGE_SLOTS}; convert some`, { formats: memories.length, limit: PAGE_SLOTS });
+      throw new InputError(
+        'argument',
+        `${operation}: a view of pages in ${memories.length} formats, at most ${PAGE_SLOTS}; convert some`,
+        { formats: memories.length, limit: PAGE_SLOTS },
+      );
     }
-    return { spec: this.spec, memories, table: this.#tables.buffer(kv, readable), tableStart: layer * kvHeads * kv.blocks, blocks: kv.blocks };
+    return {
+      spec: this.spec,
+      memories,
+      table: this.#tables.buffer(kv, readable),
+      tableStart: layer * kvHeads * kv.blocks,
+      blocks: kv.blocks,
+    };
   }
 
   /** Blocks of a layer's KV head before the first that a kernel may not read. */
@@ -185,7 +220,14 @@ export class GpuKvPool implements KvPool {
   }
 
   /** Throws unless blocks [from, to) of a layer's KV head have pages that a kernel may read; `holes`: or have none. */
-  checkBlocks(operation: string, kv: KvView, layer: number, head: number, blocks: readonly [number, number], holes = false): void {
+  checkBlocks(
+    operation: string,
+    kv: KvView,
+    layer: number,
+    head: number,
+    blocks: readonly [number, number],
+    holes = false,
+  ): void {
     this.#tables.check(operation, kv, layer * this.spec.kvHeads + head, blocks, this.readable(kv), holes);
   }
 
@@ -198,11 +240,17 @@ export class GpuKvPool implements KvPool {
       for (let block = from; block < to; block += 1) {
         const page = kv.table[(layer * kvHeads + head) * kv.blocks + block] ?? -1;
         if (page >= first && page - first < this.pages()) continue;
-        const found = page < 0 ? 'no page' : `page ${page}, which is not one of the ${this.pages()} open ones of ${format}`;
-        throw new InputError('argument', `${operation}: position ${block * PAGE_TOKENS}, layer ${layer}, head ${head}: ${found}`, { page, block, layer, head });
+        const found =
+          page < 0 ? 'no page' : `page ${page}, which is not one of the ${this.pages()} open ones of ${format}`;
+        throw new InputError(
+          'argument',
+          `${operation}: position ${block * PAGE_TOKENS}, layer ${layer}, head ${head}: ${found}`,
+          { page, block, layer, head },
+        );
       }
     }
-    if (memory === undefined) throw new InputError('argument', `${operation}: the KV pool has no pages of ${format}; reserve some first`);
+    if (memory === undefined)
+      throw new InputError('argument', `${operation}: the KV pool has no pages of ${format}; reserve some first`);
     return { ...memory, format };
   }
 
@@ -211,7 +259,9 @@ export class GpuKvPool implements KvPool {
     const key = formats?.join() ?? '';
     let readable = this.#readable.get(key);
     if (readable === undefined) {
-      readable = KV_FORMATS.map((format) => (format === this.spec.format || formats?.includes(format) === true ? this.pages(format) : 0));
+      readable = KV_FORMATS.map((format) =>
+        format === this.spec.format || formats?.includes(format) === true ? this.pages(format) : 0,
+      );
       this.#readable.set(key, readable);
     }
     return readable;
@@ -221,7 +271,11 @@ export class GpuKvPool implements KvPool {
   angles(rope: RopeSpec, positions: number): DeviceBuffer {
     const known = this.#angles.get(rope);
     if (known !== undefined && known.positions >= positions) return known.buffer;
-    const rows = angleRows(rope.inverseFrequency, rope.magnitude, 2 ** Math.ceil(Math.log2(Math.max(FIRST_POSITIONS, positions))));
+    const rows = angleRows(
+      rope.inverseFrequency,
+      rope.magnitude,
+      2 ** Math.ceil(Math.log2(Math.max(FIRST_POSITIONS, positions))),
+    );
     const buffer = this.#runner.buffers.create(rows.byteLength, 'kv');
     this.#runner.upload(buffer, 0, rows);
     if (known !== undefined) this.#runner.destroy(known.buffer);
@@ -239,7 +293,9 @@ export class GpuKvPool implements KvPool {
       const scratch = this.#runner.buffers.take(batch.pairs.length * bytes);
       const pairs = Uint32Array.from(batch.pairs.flatMap(([source], i) => [source, i]));
       this.#runner.run(convert, { headDim: this.spec.headDim, from, to: { ...to, buffer: scratch }, pairs });
-      batch.pairs.forEach(([, target], i) => this.#runner.copy(scratch, i * bytes, to.buffer, pageIndex(target) * bytes, bytes));
+      batch.pairs.forEach(([, target], i) =>
+        this.#runner.copy(scratch, i * bytes, to.buffer, pageIndex(target) * bytes, bytes),
+      );
       this.#runner.buffers.give(scratch);
       return;
     }
@@ -252,7 +308,11 @@ export class GpuKvPool implements KvPool {
     const format = Number.isInteger(page) && page >= 0 ? KV_FORMATS[page >> 27] : undefined;
     const memory = format === undefined ? undefined : this.#memories.get(format);
     if (format === undefined || memory === undefined || pageIndex(page) >= memory.pages) {
-      throw new InputError('argument', `kvPool.${operation}: page ${page}; of ${format ?? this.spec.format} there are ${this.pages(format)}`, { page });
+      throw new InputError(
+        'argument',
+        `kvPool.${operation}: page ${page}; of ${format ?? this.spec.format} there are ${this.pages(format)}`,
+        { page },
+      );
     }
     const bytes = this.pageBytes(format);
     return { buffer: memory.buffer, offset: pageIndex(page) * bytes, bytes };

@@ -39,11 +39,22 @@ export class PageTables {
   }
 
   /** Throws `InputError` unless blocks [from, to) of the lane have pages that can be read; `holes`: or have none. */
-  check(operation: string, kv: KvView, lane: number, [from, to]: readonly [number, number], readable: Readable, holes = false): void {
+  check(
+    operation: string,
+    kv: KvView,
+    lane: number,
+    [from, to]: readonly [number, number],
+    readable: Readable,
+    holes = false,
+  ): void {
     for (let block = Math.max(from, this.whole(kv, lane, readable)); block < to; block += 1) {
       const page = kv.table[lane * kv.blocks + block] ?? -1;
       if (page < 0 ? holes : pageIndex(page) < (readable[page >> 27] ?? 0)) continue;
-      throw new InputError('argument', `${operation}: position ${block * PAGE_TOKENS}, lane ${lane}: ${reason(page, kv, readable)}`, { page, block, lane });
+      throw new InputError(
+        'argument',
+        `${operation}: position ${block * PAGE_TOKENS}, lane ${lane}: ${reason(page, kv, readable)}`,
+        { page, block, lane },
+      );
     }
   }
 
@@ -55,7 +66,13 @@ export class PageTables {
   #of(kv: KvView, readable: Readable): Table {
     const bytes = 4 * kv.table.length;
     const last = this.#tables.at(-1);
-    if (last?.view?.deref() === kv && last.version === kv.version && last.readable === readable && last.buffer.bytes >= bytes) return last;
+    if (
+      last?.view?.deref() === kv &&
+      last.version === kv.version &&
+      last.readable === readable &&
+      last.buffer.bytes >= bytes
+    )
+      return last;
     let at = this.#tables.findIndex((table) => table.view?.deref() === kv && table.buffer.bytes >= bytes);
     if (at < 0 && this.#tables.length >= TABLES) at = 0;
     let table = at < 0 ? undefined : this.#tables.splice(at, 1)[0];
@@ -64,7 +81,11 @@ export class PageTables {
       table = undefined;
     }
     table ??= {
-      buffer: this.#runner.buffers.create(2 ** Math.ceil(Math.log2(bytes)), 'kv'), view: undefined, version: 0, readable, whole: new Int32Array(0),
+      buffer: this.#runner.buffers.create(2 ** Math.ceil(Math.log2(bytes)), 'kv'),
+      view: undefined,
+      version: 0,
+      readable,
+      whole: new Int32Array(0),
     };
     const known = table.view?.deref() === kv && table.version === kv.version;
     if (!known) this.#runner.upload(table.buffer, 0, kv.table);

@@ -29,7 +29,10 @@ export class Pictures {
     const inputs = bands.map((band, i) => matrix('moments', `bands[${i}]`, band));
     const cols = sameColumns('moments', 'bands', inputs);
     if (!Number.isInteger(groups) || groups < 1 || cols % groups !== 0) {
-      throw new InputError('argument', `moments: ${groups} groups of ${cols} channels; the number of groups should divide the channels`);
+      throw new InputError(
+        'argument',
+        `moments: ${groups} groups of ${cols} channels; the number of groups should divide the channels`,
+      );
     }
     const out = tensors.make([groups, 2]);
     const count = inputs.reduce((sum, { rows }) => sum + momentParts(rows), 0);
@@ -70,10 +73,25 @@ export class Pictures {
     if (norm !== undefined) this.#groupNorm('conv2d', input, norm, picture);
     const out = tensors.make([outHeight * outWidth, rows]);
     const target = matrix('conv2d', 'out', out);
-    if (kernel === 1 && stride === 1 && !upsample && top + right + bottom + left === 0) this.#products.product(picture, parts, undefined, epilogue, target);
+    if (kernel === 1 && stride === 1 && !upsample && top + right + bottom + left === 0)
+      this.#products.product(picture, parts, undefined, epilogue, target);
     else {
       for (const part of parts) {
-        runner.run(conv2d, { x: picture, height, width, outWidth, kernel, stride, upsample, top, left, weight: part, epilogue, out: target, none });
+        runner.run(conv2d, {
+          x: picture,
+          height,
+          width,
+          outWidth,
+          kernel,
+          stride,
+          upsample,
+          top,
+          left,
+          weight: part,
+          epilogue,
+          out: target,
+          none,
+        });
       }
     }
     if (normal !== undefined) tensors.free(normal);
@@ -84,12 +102,21 @@ export class Pictures {
     const { runner, tensors } = this.#context;
     const input = matrix('denoise', 'x', x);
     const { rows, cols } = input;
-    const inputs = { x: input, predicted: matrix('denoise', 'predicted', predicted), noise: matrix('denoise', 'noise', noise), spec };
+    const inputs = {
+      x: input,
+      predicted: matrix('denoise', 'predicted', predicted),
+      noise: matrix('denoise', 'noise', noise),
+      spec,
+    };
     const predictedRows = spec.guidance === undefined ? rows : 2 * rows;
     if (inputs.predicted.rows !== predictedRows || inputs.predicted.cols !== 2 * cols) {
-      throw new InputError('argument', `denoise: predicted [${predicted.shape.join()}] should be [${predictedRows},${2 * cols}]`);
+      throw new InputError(
+        'argument',
+        `denoise: predicted [${predicted.shape.join()}] should be [${predictedRows},${2 * cols}]`,
+      );
     }
-    if (inputs.noise.rows !== rows || inputs.noise.cols !== cols) throw new InputError('argument', `denoise: noise [${noise.shape.join()}] should be [${rows},${cols}]`);
+    if (inputs.noise.rows !== rows || inputs.noise.cols !== cols)
+      throw new InputError('argument', `denoise: noise [${noise.shape.join()}] should be [${rows},${cols}]`);
     const out = tensors.make(x.shape);
     runner.run(denoise, { ...inputs, out: matrix('denoise', 'out', out) });
     return out;
@@ -98,7 +125,10 @@ export class Pictures {
   #groupNorm(operation: string, x: Matrix, spec: GroupNormSpec, out: Matrix): void {
     const moments = matrix(operation, 'moments', spec.moments);
     if (moments.cols !== 2 || x.cols % moments.rows !== 0) {
-      throw new InputError('argument', `${operation}: moments [${spec.moments.shape.join()}] are none of ${x.cols} channels`);
+      throw new InputError(
+        'argument',
+        `${operation}: moments [${spec.moments.shape.join()}] are none of ${x.cols} channels`,
+      );
     }
     const weight = vectorOf(operation, 'norm', spec.weight, x.cols);
     const bias = vectorOf(operation, 'norm bias', spec.bias, x.cols);
@@ -113,15 +143,25 @@ function convolved(x: Matrix, options: Conv2dOptions): readonly [height: number,
     throw new InputError('argument', `conv2d: x [${x.rows},${x.cols}] is no picture of ${height} x ${width} pixels`);
   }
   if (!Number.isInteger(kernel) || kernel < 1 || kernel > LARGEST_KERNEL) {
-    throw new InputError('argument', `conv2d: a kernel of side ${kernel}; sides from 1 to ${LARGEST_KERNEL} are possible`);
+    throw new InputError(
+      'argument',
+      `conv2d: a kernel of side ${kernel}; sides from 1 to ${LARGEST_KERNEL} are possible`,
+    );
   }
   if (!padding.every((n) => Number.isInteger(n) && n >= 0 && n < kernel)) {
-    throw new InputError('argument', `conv2d: padding ${padding.join()}; a kernel of side ${kernel} takes 0 to ${kernel - 1}`);
+    throw new InputError(
+      'argument',
+      `conv2d: padding ${padding.join()}; a kernel of side ${kernel} takes 0 to ${kernel - 1}`,
+    );
   }
   const [top, right, bottom, left] = padding;
   const scale = upsample ? 2 : 1;
   const outHeight = Math.floor((scale * height + top + bottom - kernel) / stride) + 1;
   const outWidth = Math.floor((scale * width + left + right - kernel) / stride) + 1;
-  if (outHeight < 1 || outWidth < 1) throw new InputError('argument', `conv2d: a kernel of side ${kernel} is larger than the padded picture of ${height} x ${width} pixels`);
+  if (outHeight < 1 || outWidth < 1)
+    throw new InputError(
+      'argument',
+      `conv2d: a kernel of side ${kernel} is larger than the padded picture of ${height} x ${width} pixels`,
+    );
   return [outHeight, outWidth];
 }

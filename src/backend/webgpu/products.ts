@@ -40,18 +40,30 @@ export class Products {
     }
     if (columns === 0) throw new InputError('argument', 'linear: no weights');
     const residual = residualOf('linear', options.residual, input.rows, columns);
-    const epilogue: Epilogue = { bias: this.#biases.of(weights, options.bias), activation: options.activation ?? 'none', residual };
+    const epilogue: Epilogue = {
+      bias: this.#biases.of(weights, options.bias),
+      activation: options.activation ?? 'none',
+      residual,
+    };
     const out = this.#context.tensors.make([input.rows, columns]);
     this.product(input, parts, options.norm, epilogue, matrix('linear', 'out', out));
     return out;
   }
 
-  gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonly norm?: NormSpec; readonly activation: Activation }): Tensor {
+  gatedMlp(
+    x: Tensor,
+    gate: Weight,
+    up: Weight,
+    options: { readonly norm?: NormSpec; readonly activation: Activation },
+  ): Tensor {
     const { runner, tensors, none } = this.#context;
     const input = matrix('gatedMlp', 'x', x);
     const rows = productRows('gatedMlp', gate, input.cols);
     if (productRows('gatedMlp', up, input.cols) !== rows) {
-      throw new InputError('argument', `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`);
+      throw new InputError(
+        'argument',
+        `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`,
+      );
     }
     const { activation } = options;
     const gateParts = weightOf('gatedMlp', gate).parts;
@@ -94,7 +106,13 @@ export class Products {
   }
 
   /** Runs `body` on x and an RMS norm that the kernel fuses, or on x normalised beforehand. */
-  #normalised(operation: string, x: Matrix, norm: NormSpec | undefined, fuses: boolean, body: (x: Matrix, rms: RmsOperand | undefined) => void): void {
+  #normalised(
+    operation: string,
+    x: Matrix,
+    norm: NormSpec | undefined,
+    fuses: boolean,
+    body: (x: Matrix, rms: RmsOperand | undefined) => void,
+  ): void {
     if (norm === undefined) return body(x, undefined);
     if (fuses && norm.kind === 'rms') return body(x, rms(operation, norm, x.cols));
     const { tensors } = this.#context;

@@ -35,7 +35,11 @@ export class Rows {
     const input = matrix('take', 'x', x);
     if (indices.length === 0) throw new InputError('argument', 'take: no indices');
     const wrong = indices.find((index) => index < -1 || index >= input.rows);
-    if (wrong !== undefined) throw new InputError('argument', `take: index ${wrong} of x with ${input.rows} rows; rows count from 0, and -1 gives zeros`);
+    if (wrong !== undefined)
+      throw new InputError(
+        'argument',
+        `take: index ${wrong} of x with ${input.rows} rows; rows count from 0, and -1 gives zeros`,
+      );
     const out = tensors.make([indices.length, input.cols]);
     const target = matrix('take', 'out', out);
     for (let first = 0; first < indices.length; first += TAKE_INDICES) {
@@ -61,7 +65,10 @@ export class Rows {
     const { runner, tensors } = this.#context;
     const [left, right] = [matrix('add', 'a', a), matrix('add', 'b', b)];
     if (right.cols !== left.cols || (right.rows !== left.rows && right.rows !== 1)) {
-      throw new InputError('argument', `add: b [${b.shape.join()}] should be [${left.rows},${left.cols}] or [1,${left.cols}]`);
+      throw new InputError(
+        'argument',
+        `add: b [${b.shape.join()}] should be [${left.rows},${left.cols}] or [1,${left.cols}]`,
+      );
     }
     const out = tensors.make(a.shape);
     runner.run(add, { a: left, b: right, activation: activation ?? 'none', out: matrix('add', 'out', out) });
@@ -73,11 +80,21 @@ export class Rows {
     const input = matrix('modulate', 'x', x);
     const { shift, scale, epsilon } = spec;
     const modulation = { matrix: modulationOf('modulate', spec.modulation, input, shift, scale), shift, scale };
-    if ((spec.weight === undefined) !== (spec.bias === undefined)) throw new InputError('argument', 'modulate: weight and bias go together; give both or neither');
+    if ((spec.weight === undefined) !== (spec.bias === undefined))
+      throw new InputError('argument', 'modulate: weight and bias go together; give both or neither');
     const weight = spec.weight === undefined ? undefined : vectorOf('modulate', 'weight', spec.weight, input.cols);
     const bias = spec.bias === undefined ? undefined : vectorOf('modulate', 'bias', spec.bias, input.cols);
     const out = tensors.make(x.shape);
-    runner.run(norm, { x: input, kind: 'layer', weight, bias, modulation, epsilon, out: matrix('modulate', 'out', out), none });
+    runner.run(norm, {
+      x: input,
+      kind: 'layer',
+      weight,
+      bias,
+      modulation,
+      epsilon,
+      out: matrix('modulate', 'out', out),
+      none,
+    });
     return out;
   }
 
@@ -99,7 +116,10 @@ function modulationOf(operation: string, modulation: Tensor, x: Matrix, ...first
   const given = matrix(operation, 'modulation', modulation);
   for (const first of firsts) {
     if (given.rows === x.rows && Number.isInteger(first) && first >= 0 && first + x.cols <= given.cols) continue;
-    throw new InputError('argument', `${operation}: modulation [${given.rows},${given.cols}] has not ${x.rows} rows with columns [${first}, ${first + x.cols})`);
+    throw new InputError(
+      'argument',
+      `${operation}: modulation [${given.rows},${given.cols}] has not ${x.rows} rows with columns [${first}, ${first + x.cols})`,
+    );
   }
   return given;
 }

@@ -13,7 +13,8 @@ export class GpuSampler implements Sampler {
   #masked = false;
 
   constructor(runner: Runner, vocabulary: number, freed: () => void) {
-    if (!Number.isInteger(vocabulary) || vocabulary < 1) throw new InputError('argument', `sampler: a vocabulary of ${vocabulary}`);
+    if (!Number.isInteger(vocabulary) || vocabulary < 1)
+      throw new InputError('argument', `sampler: a vocabulary of ${vocabulary}`);
     this.vocabulary = vocabulary;
     this.#runner = runner;
     this.#freed = freed;
@@ -28,7 +29,8 @@ export class GpuSampler implements Sampler {
   reset(ids: Int32Array): void {
     const words = new Uint32Array(this.#words);
     for (const id of ids) {
-      if (id < 0 || id >= this.vocabulary) throw new InputError('argument', `sampler.reset: id ${id} is outside the vocabulary of ${this.vocabulary}`);
+      if (id < 0 || id >= this.vocabulary)
+        throw new InputError('argument', `sampler.reset: id ${id} is outside the vocabulary of ${this.vocabulary}`);
       words[id >> 5] = (words[id >> 5] ?? 0) | (1 << (id & 31));
     }
     this.#runner.upload(this.buffers().seen, 0, words);
@@ -39,7 +41,10 @@ export class GpuSampler implements Sampler {
     this.#masked = bits !== undefined;
     if (bits === undefined) return;
     if (bits.length !== this.#words) {
-      throw new InputError('argument', `sampler.mask: ${bits.length} words for a vocabulary of ${this.vocabulary}, needs ${this.#words}`);
+      throw new InputError(
+        'argument',
+        `sampler.mask: ${bits.length} words for a vocabulary of ${this.vocabulary}, needs ${this.#words}`,
+      );
     }
     this.#mask ??= this.#runner.buffers.create(4 * this.#words, 'runtime');
     this.#runner.upload(this.#mask, 0, bits);

@@ -56,7 +56,11 @@ export class Tensors {
   /** An uninitialised tensor of the innermost scope; `behind` bytes of its buffer after its values are scratch for the kernels that make it. */
   make(shape: readonly number[], type: 'f32' | 'i32' = 'f32', behind = 0): GpuTensor {
     for (const n of shape) {
-      if (!Number.isInteger(n) || n < 1) throw new InputError('argument', `a tensor of shape [${shape.join()}]: every dimension must be a positive integer`);
+      if (!Number.isInteger(n) || n < 1)
+        throw new InputError(
+          'argument',
+          `a tensor of shape [${shape.join()}]: every dimension must be a positive integer`,
+        );
     }
     const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
     const buffer = this.#runner.buffers.take(4 * rows * rowStride(type, shape[shape.length - 1] ?? 1) + behind);
@@ -141,7 +145,12 @@ export function copied(operation: string, name: string, tensor: Tensor): GpuTens
 /** The buffer of an id ring that has ids `[start, end)`. */
 export function ring(operation: string, tensor: Tensor, start: number, end: number): DeviceBuffer {
   const length = tensor.shape[0] ?? 0;
-  if (tensor.type !== 'i32' || tensor.shape.length !== 1) throw new InputError('argument', `${operation}: ring should be an i32 vector, is ${tensor.type} [${tensor.shape.join()}]`);
-  if (start < 0 || end < start || end > length) throw new InputError('argument', `${operation}: ids [${start}, ${end}) of a ring of ${length}`);
+  if (tensor.type !== 'i32' || tensor.shape.length !== 1)
+    throw new InputError(
+      'argument',
+      `${operation}: ring should be an i32 vector, is ${tensor.type} [${tensor.shape.join()}]`,
+    );
+  if (start < 0 || end < start || end > length)
+    throw new InputError('argument', `${operation}: ids [${start}, ${end}) of a ring of ${length}`);
   return resident(operation, 'ring', tensor).buffer;
 }

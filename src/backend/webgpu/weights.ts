@@ -63,7 +63,10 @@ export class GpuWeightWriter implements WeightWriter {
     const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
     const { block, bytes } = WEIGHT_FORMATS[format];
     if (!Number.isInteger(cols) || cols < 1 || rows < 1 || cols % block !== 0) {
-      throw new InputError('argument', `weight ${name}: shape [${shape.join()}] does not fit ${format}, whose blocks are ${block} values of a row`);
+      throw new InputError(
+        'argument',
+        `weight ${name}: shape [${shape.join()}] does not fit ${format}, whose blocks are ${block} values of a row`,
+      );
     }
     this.#runner = runner;
     this.#spec = spec;
@@ -75,10 +78,14 @@ export class GpuWeightWriter implements WeightWriter {
     const packed = 4 * this.#layout.words;
     const partRows = Math.floor(largestPart / packed);
     if (partRows < 1) {
-      throw new DeviceError('out-of-memory', `weight ${name}: one row takes ${packed} bytes, but a binding of this GPU holds ${largestPart}`, {
-        bytes: packed,
-        limit: largestPart,
-      });
+      throw new DeviceError(
+        'out-of-memory',
+        `weight ${name}: one row takes ${packed} bytes, but a binding of this GPU holds ${largestPart}`,
+        {
+          bytes: packed,
+          limit: largestPart,
+        },
+      );
     }
     for (let first = 0; first < rows; first += partRows) {
       const count = Math.min(partRows, rows - first);
@@ -92,7 +99,11 @@ export class GpuWeightWriter implements WeightWriter {
     if (this.#closed) throw new InputError('destroyed', `weight ${this.#spec.name}: written after its end`);
     const total = weightBytes(this.#spec);
     if (this.#written + chunk.length > total) {
-      throw new FileError('malformed', { file: this.#spec.name, field: 'bytes', offset: this.#written }, `more than the ${total} bytes that its shape needs`);
+      throw new FileError(
+        'malformed',
+        { file: this.#spec.name, field: 'bytes', offset: this.#written },
+        `more than the ${total} bytes that its shape needs`,
+      );
     }
     this.#written += chunk.length;
     let at = 0;
@@ -115,7 +126,11 @@ export class GpuWeightWriter implements WeightWriter {
     const total = weightBytes(this.#spec);
     if (this.#written !== total) {
       this.abort();
-      throw new FileError('truncated', { file: this.#spec.name, field: 'bytes', offset: this.#written }, `${this.#written} of ${total} bytes came`);
+      throw new FileError(
+        'truncated',
+        { file: this.#spec.name, field: 'bytes', offset: this.#written },
+        `${this.#written} of ${total} bytes came`,
+      );
     }
     this.#closed = true;
     this.#stage = new Uint32Array(0);
@@ -154,7 +169,7 @@ export class GpuWeightWriter implements WeightWriter {
 
   /** Formats without blocks: rows are copied, padded to whole units. */
   async #copy(source: Uint8Array, length: number, valueBytes: number): Promise<void> {
-    for (let at = 0; at < length; ) {
+    for (let at = 0; at < length;) {
       const count = Math.min(this.#cols - this.#block, (length - at) / valueBytes);
       const to = 4 * this.#stageRow * this.#layout.words + this.#block * valueBytes;
       new Uint8Array(this.#stage.buffer).set(source.subarray(at, at + count * valueBytes), to);
@@ -179,12 +194,16 @@ export class GpuWeightWriter implements WeightWriter {
   /** Hands the staged rows to the queue, each to its part. */
   #send(): void {
     const { words } = this.#layout;
-    for (let sent = 0; sent < this.#stageRow; ) {
+    for (let sent = 0; sent < this.#stageRow;) {
       const row = this.#row - this.#stageRow + sent;
       const part = this.#parts.find(({ first, rows }) => row >= first && row < first + rows);
       if (part === undefined) break;
       const count = Math.min(this.#stageRow - sent, part.first + part.rows - row);
-      this.#runner.upload(part.buffer, 4 * words * (row - part.first), this.#stage.subarray(sent * words, (sent + count) * words));
+      this.#runner.upload(
+        part.buffer,
+        4 * words * (row - part.first),
+        this.#stage.subarray(sent * words, (sent + count) * words),
+      );
       sent += count;
     }
     this.#inFlight += 4 * words * this.#stageRow;
@@ -195,7 +214,8 @@ export class GpuWeightWriter implements WeightWriter {
 
 /** The weight's device side; throws for weights of other backends and freed ones. */
 export function weightOf(operation: string, weight: Weight): GpuWeight {
-  if (!(weight instanceof GpuWeight)) throw new InputError('argument', `${operation}: weight ${weight.name} is of another backend`);
+  if (!(weight instanceof GpuWeight))
+    throw new InputError('argument', `${operation}: weight ${weight.name} is of another backend`);
   if (weight.parts.length === 0) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
   return weight;
 }
@@ -204,10 +224,12 @@ export function weightOf(operation: string, weight: Weight): GpuWeight {
 export function vectorOf(operation: string, role: string, weight: Weight, cols: number): DeviceBuffer {
   const { shape, format } = weight;
   if (shape.length !== 1 || shape[0] !== cols || format !== 'F32') {
-    throw new InputError('argument', `${operation}: ${role} ${weight.name} [${shape.join()}] of ${format} should be an F32 vector [${cols}]`);
+    throw new InputError(
+      'argument',
+      `${operation}: ${role} ${weight.name} [${shape.join()}] of ${format} should be an F32 vector [${cols}]`,
+    );
   }
   const buffer = weightOf(operation, weight).parts[0]?.buffer;
   if (buffer === undefined) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
   return buffer;
 }
-

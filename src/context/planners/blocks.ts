@@ -40,7 +40,16 @@ export class FixedChunks implements Chunking {
 }
 
 /** `decodes`: answers choose their keys, too; else they see everything. Throws `InputError('argument')` for options that cannot be. */
-export function createBlocksPlanner(options: PrefillOptions, { wasm }: { readonly wasm: Wasm }, { decodes = false } = {}): ChunkPlanner {
-  const method = { settings: sparseSettings(options, DEFAULTS), whole: true, sharedLayer: options.sharedLayer, decodes };
+export function createBlocksPlanner(
+  options: PrefillOptions,
+  { wasm }: { readonly wasm: Wasm },
+  { decodes = false } = {},
+): ChunkPlanner {
+  const method = {
+    settings: sparseSettings(options, DEFAULTS),
+    whole: true,
+    sharedLayer: options.sharedLayer,
+    decodes,
+  };
   return new ChunkPlanner(wasm, method, new FixedChunks(KEY_BLOCK));
 }

@@ -39,11 +39,19 @@ export class CombinedPlanner implements Planner {
   }
 
   /** Answers at once where nothing has to be waited for. */
-  #ranges(call: PlannedCall, chosen: Ranges | Plan, watchers: readonly Pick<WatchingPlanner, 'watch'>[], layer: number, q: Tensor): Ranges | Promise<Ranges> {
+  #ranges(
+    call: PlannedCall,
+    chosen: Ranges | Plan,
+    watchers: readonly Pick<WatchingPlanner, 'watch'>[],
+    layer: number,
+    q: Tensor,
+  ): Ranges | Promise<Ranges> {
     const sliding = this.#parts.heads?.slide(call, layer);
     const choose = (): Ranges | Promise<Ranges> => {
       const ranges = isPlan(chosen) ? chosen.ranges(layer, q) : chosen;
-      return ranges instanceof Promise ? ranges.then((waited) => this.#held(waited, call, layer)) : this.#held(ranges, call, layer);
+      return ranges instanceof Promise
+        ? ranges.then((waited) => this.#held(waited, call, layer))
+        : this.#held(ranges, call, layer);
     };
     if (sliding === undefined && watchers.length === 0) return choose();
     return (async () => {
@@ -90,7 +98,12 @@ export class CombinedPlanner implements Planner {
 
   fork(): CombinedPlanner {
     const { prefill, decode, heads, evict } = this.#parts;
-    return new CombinedPlanner({ prefill: prefill?.fork(), decode: decode?.fork(), heads: heads?.fork(), evict: evict?.fork() });
+    return new CombinedPlanner({
+      prefill: prefill?.fork(),
+      decode: decode?.fork(),
+      heads: heads?.fork(),
+      evict: evict?.fork(),
+    });
   }
 
   free(): void {

@@ -64,29 +64,47 @@ export function keepPeaks(wasm: Wasm, { scores, first, threshold, most, last, fo
 
 /** Keys f32 [rows, kvHeads * headDim] of slots `from ..` rotated back by their positions, then scored. */
 export function scoreGaps(
-  wasm: Wasm, scorer: GapScorer, keys: Float32Array,
-  { kvHeads, headDim, rope, from, positions }: { readonly kvHeads: number; readonly headDim: number; readonly rope: RopeSpec; readonly from: number; readonly positions?: Int32Array | undefined },
+  wasm: Wasm,
+  scorer: GapScorer,
+  keys: Float32Array,
+  {
+    kvHeads,
+    headDim,
+    rope,
+    from,
+    positions,
+  }: {
+    readonly kvHeads: number;
+    readonly headDim: number;
+    readonly rope: RopeSpec;
+    readonly from: number;
+    readonly positions?: Int32Array | undefined;
+  },
 ): Float32Array {
   const width = kvHeads * headDim;
   const rows = keys.length / width;
   const count = rows - 2 * scorer.window + 1;
   const half = rope.inverseFrequency.length;
-  return withScratch(wasm, [4 * keys.length, 4 * rows * half, 4 * rows * half, 4 * count], (at = 0, cos = 0, sin = 0, out = 0) => {
-    wasm.f32(at, keys.length).set(keys);
-    const cosines = wasm.f32(cos, rows * half);
-    const sines = wasm.f32(sin, rows * half);
-    for (let row = 0; row < rows; row++) {
-      const position = positions?.[from + row] ?? from + row;
-      for (let i = 0; i < half; i++) {
-        const angle = position * (rope.inverseFrequency[i] ?? 0);
-        cosines[row * half + i] = Math.cos(angle) / rope.magnitude;
-        sines[row * half + i] = Math.sin(angle) / rope.magnitude;
+  return withScratch(
+    wasm,
+    [4 * keys.length, 4 * rows * half, 4 * rows * half, 4 * count],
+    (at = 0, cos = 0, sin = 0, out = 0) => {
+      wasm.f32(at, keys.length).set(keys);
+      const cosines = wasm.f32(cos, rows * half);
+      const sines = wasm.f32(sin, rows * half);
+      for (let row = 0; row < rows; row++) {
+        const position = positions?.[from + row] ?? from + row;
+        for (let i = 0; i < half; i++) {
+          const angle = position * (rope.inverseFrequency[i] ?? 0);
+          cosines[row * half + i] = Math.cos(angle) / rope.magnitude;
+          sines[row * half + i] = Math.sin(angle) / rope.magnitude;
+        }
       }
-    }
-    wasm.exports.unrotate(at, cos, sin, rows, kvHeads, headDim, half, rope.style === 'interleaved' ? 1 : 0);
-    scorer.score(wasm, out, at, count, width);
-    return wasm.f32(out, count).slice();
-  });
+      wasm.exports.unrotate(at, cos, sin, rows, kvHeads, headDim, half, rope.style === 'interleaved' ? 1 : 0);
+      scorer.score(wasm, out, at, count, width);
+      return wasm.f32(out, count).slice();
+    },
+  );
 }
 
 /** How a sequence is cut into chunks. */
@@ -135,10 +153,18 @@ export class Boundaries implements Chunking {
       const from = first - window;
       const [keys] = await readBack(backend, () => [backend.cached(kv, layer, 'keys', from, next + window - 1)]);
       if (keys === undefined) return;
-      const scores = scoreGaps(this.#wasm, this.#scorer, keys, { kvHeads, headDim, rope, from, positions: kv.positions });
+      const scores = scoreGaps(this.#wasm, this.#scorer, keys, {
+        kvHeads,
+        headDim,
+        rope,
+        from,
+        positions: kv.positions,
+      });
       const room = Math.max(0, Math.floor(next / KEYS_PER_BOUNDARY) - (this.#starts.length - 1));
       const most = forced >= first && forced < next ? Math.max(1, room) : room;
-      this.#starts.push(...keepPeaks(this.#wasm, { scores, first, threshold, most, last: this.#starts.at(-1) ?? 0, forced }));
+      this.#starts.push(
+        ...keepPeaks(this.#wasm, { scores, first, threshold, most, last: this.#starts.at(-1) ?? 0, forced }),
+      );
       this.#next = next;
     }
   }

@@ -32,15 +32,46 @@ export function chooseChunks(wasm: Wasm, choice: ChunkChoice): Ranges {
   const { heads, kvHeads, headDim, blocks, queries, vectors, starts, end, sinks, whole } = choice;
   const lists = blocks.length * kvHeads;
   const scratchBytes = wasm.exports.choiceScratchBytes(starts.length, kvHeads, headDim);
-  const sizes = [4 * WORDS, 4 * queries.length, 4 * (starts.length + 1), 4 * ROW * blocks.length, scratchBytes, 4 * (lists + 1), 8 * lists * (starts.length + 2)];
+  const sizes = [
+    4 * WORDS,
+    4 * queries.length,
+    4 * (starts.length + 1),
+    4 * ROW * blocks.length,
+    scratchBytes,
+    4 * (lists + 1),
+    8 * lists * (starts.length + 2),
+  ];
   return withScratch(wasm, sizes, (args = 0, q = 0, bounds = 0, table = 0, scratch = 0, offsets = 0, runs = 0) => {
     wasm.f32(q, queries.length).set(queries);
     wasm.u32(bounds, starts.length).set(starts);
     wasm.u32(bounds + 4 * starts.length, 1)[0] = end;
-    wasm.u32(table, ROW * blocks.length).set(blocks.flatMap(({ row, pooled, local, end: last, budget }) => [row, pooled, local, last, budget]));
-    const words = [q, vectors, bounds, table, blocks.length, heads, kvHeads, headDim, starts.length, sinks, whole ? 1 : 0, scratch, offsets, runs];
+    wasm
+      .u32(table, ROW * blocks.length)
+      .set(blocks.flatMap(({ row, pooled, local, end: last, budget }) => [row, pooled, local, last, budget]));
+    const words = [
+      q,
+      vectors,
+      bounds,
+      table,
+      blocks.length,
+      heads,
+      kvHeads,
+      headDim,
+      starts.length,
+      sinks,
+      whole ? 1 : 0,
+      scratch,
+      offsets,
+      runs,
+    ];
     wasm.u32(args, WORDS).set(words);
     const count = wasm.exports.chooseChunks(args) >>> 0;
-    return { queryBlock: LIST_BLOCK, shared: false, causal: true, offsets: wasm.u32(offsets, lists + 1).slice(), runs: wasm.u32(runs, 2 * count).slice() };
+    return {
+      queryBlock: LIST_BLOCK,
+      shared: false,
+      causal: true,
+      offsets: wasm.u32(offsets, lists + 1).slice(),
+      runs: wasm.u32(runs, 2 * count).slice(),
+    };
   });
 }

@@ -37,7 +37,12 @@ export class ChunkMeans {
    * Reads the means of `layer`'s chunks that are not known yet, and whatever else `more` makes, in one wait. The address of
    * f32 [chunks, kvHeads * headDim], good until the next call for this layer, and what `more` made.
    */
-  async read(call: PlannedCall, layer: number, { starts, end }: Chunks, more: () => readonly Tensor[]): Promise<{ vectors: number; rest: Float32Array[] }> {
+  async read(
+    call: PlannedCall,
+    layer: number,
+    { starts, end }: Chunks,
+    more: () => readonly Tensor[],
+  ): Promise<{ vectors: number; rest: Float32Array[] }> {
     const { backend, kv } = call;
     const table = this.#layer(layer);
     const known = table.end === end && table.closed === starts.length - 1;
@@ -47,8 +52,12 @@ export class ChunkMeans {
       spans[2 * i] = starts[from + i] ?? 0;
       spans[2 * i + 1] = starts[from + i + 1] ?? end;
     }
-    const [first, ...others] = await readBack(backend, () => [...(known ? [] : [backend.spanMeans(kv, layer, 'keys', spans)]), ...more()]);
-    if (known || first === undefined) return { vectors: table.pointer, rest: first === undefined ? [] : [first, ...others] };
+    const [first, ...others] = await readBack(backend, () => [
+      ...(known ? [] : [backend.spanMeans(kv, layer, 'keys', spans)]),
+      ...more(),
+    ]);
+    if (known || first === undefined)
+      return { vectors: table.pointer, rest: first === undefined ? [] : [first, ...others] };
     const { kvHeads, headDim } = kv.pool.spec;
     const bytes = 4 * kvHeads * headDim;
     this.#reserve(table, starts.length, bytes);
@@ -102,7 +111,8 @@ export class ChunkMeans {
     if (rows <= table.capacity) return;
     const capacity = Math.ceil(rows * GROWTH);
     const pointer = this.#wasm.alloc(capacity * rowBytes);
-    if (table.closed > 0) this.#wasm.bytes(pointer, table.closed * rowBytes).set(this.#wasm.bytes(table.pointer, table.closed * rowBytes));
+    if (table.closed > 0)
+      this.#wasm.bytes(pointer, table.closed * rowBytes).set(this.#wasm.bytes(table.pointer, table.closed * rowBytes));
     this.#wasm.free(table.pointer);
     table.pointer = pointer;
     table.capacity = capacity;

@@ -34,7 +34,12 @@ export class ChunkPlanner implements Planner {
   /** Bytes of a mean key. */
   #rowBytes: number;
 
-  constructor(wasm: Wasm, method: ChunkMethod, chunking: Chunking, past?: { readonly means: ChunkMeans; readonly length: number; readonly rowBytes: number }) {
+  constructor(
+    wasm: Wasm,
+    method: ChunkMethod,
+    chunking: Chunking,
+    past?: { readonly means: ChunkMeans; readonly length: number; readonly rowBytes: number },
+  ) {
     this.#wasm = wasm;
     this.#method = method;
     this.#chunking = chunking;
@@ -48,7 +53,11 @@ export class ChunkPlanner implements Planner {
     const { layers, kvHeads, headDim } = kv.pool.spec;
     const { sharedLayer, settings, decodes } = this.#method;
     if (sharedLayer !== undefined && !(Number.isInteger(sharedLayer) && sharedLayer >= 0 && sharedLayer < layers)) {
-      throw new InputError('argument', `prefill.sharedLayer is ${sharedLayer}; the model has layers 0 to ${layers - 1}`, { sharedLayer, layers });
+      throw new InputError(
+        'argument',
+        `prefill.sharedLayer is ${sharedLayer}; the model has layers 0 to ${layers - 1}`,
+        { sharedLayer, layers },
+      );
     }
     if (position < this.#length) this.truncated(position);
     this.#rowBytes = 4 * kvHeads * headDim;
@@ -98,9 +107,22 @@ export class ChunkPlanner implements Planner {
     const { settings, whole } = this.#method;
     const { starts } = this.#chunking;
     const end = phase === 'decode' ? promptEnd : position + count;
-    const { vectors, rest } = await this.#means.read(call, layer, { starts, end }, () => [backend.rowMeans(q, Uint32Array.from(pooledSpans(count)))]);
+    const { vectors, rest } = await this.#means.read(call, layer, { starts, end }, () => [
+      backend.rowMeans(q, Uint32Array.from(pooledSpans(count))),
+    ]);
     const [queries = new Float32Array()] = rest;
-    const ranges = chooseChunks(this.#wasm, { heads, kvHeads, headDim, blocks, queries, vectors, starts, end, sinks: settings.sinks, whole });
+    const ranges = chooseChunks(this.#wasm, {
+      heads,
+      kvHeads,
+      headDim,
+      blocks,
+      queries,
+      vectors,
+      starts,
+      end,
+      sinks: settings.sinks,
+      whole,
+    });
     return phase === 'decode' ? { ...ranges, queryBlock: count } : ranges;
   }
 }
@@ -108,5 +130,15 @@ export class ChunkPlanner implements Planner {
 /** One block: the generated tokens and the newest are seen anyway, and take of the budget. */
 function decodeBlocks({ position, count, promptEnd }: PlannedCall, { budget, local }: SparseSettings): QueryBlock[] {
   const end = position + count;
-  return [{ start: 0, queries: count, row: 0, pooled: count, local: Math.max(0, Math.min(promptEnd, position + 1 - local)), end, budget: budget <= 1 ? Math.ceil(budget * end) : budget }];
+  return [
+    {
+      start: 0,
+      queries: count,
+      row: 0,
+      pooled: count,
+      local: Math.max(0, Math.min(promptEnd, position + 1 - local)),
+      end,
+      budget: budget <= 1 ? Math.ceil(budget * end) : budget,
+    },
+  ];
 }

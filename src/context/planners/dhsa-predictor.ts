@@ -4,7 +4,16 @@ import type { Wasm } from '../../wasm.ts';
 import type { GapScorer } from './dhsa-boundaries.ts';
 import { boundarySizes, type BoundaryWeights } from './dhsa-weights.ts';
 
-const ORDER = ['query', 'key', 'value', 'normWeight', 'normBias', 'hiddenWeight', 'hiddenBias', 'outputWeight'] as const;
+const ORDER = [
+  'query',
+  'key',
+  'value',
+  'normWeight',
+  'normBias',
+  'hiddenWeight',
+  'hiddenBias',
+  'outputWeight',
+] as const;
 /** Words of the argument block. */
 const WORDS = 16;
 
@@ -25,7 +34,12 @@ export class BoundaryPredictor implements GapScorer {
     const sizes = boundarySizes(width, hidden);
     for (const name of ORDER) {
       const { length } = tensors[name];
-      if (length !== sizes[name]) throw new InputError('argument', `boundary predictor: ${name} has ${length} values, should have ${sizes[name]}`, { name, length });
+      if (length !== sizes[name])
+        throw new InputError(
+          'argument',
+          `boundary predictor: ${name} has ${length} values, should have ${sizes[name]}`,
+          { name, length },
+        );
     }
     this.layer = layer;
     this.window = window;
@@ -45,7 +59,12 @@ export class BoundaryPredictor implements GapScorer {
   }
 
   score(wasm: Wasm, out: number, keys: number, count: number, width: number): void {
-    if (width !== this.#width) throw new InputError('argument', `boundary predictor: keys of ${width} values, it was trained on ${this.#width}`, { width });
+    if (width !== this.#width)
+      throw new InputError(
+        'argument',
+        `boundary predictor: keys of ${width} values, it was trained on ${this.#width}`,
+        { width },
+      );
     const scratchBytes = wasm.exports.boundaryScratchBytes(count, width, this.window);
     const block = wasm.alloc(4 * WORDS + scratchBytes);
     try {

@@ -22,7 +22,11 @@ export interface SparseSettings {
 export function sparseSettings(options: PrefillOptions, defaults: Omit<SparseSettings, 'budget'>): SparseSettings {
   const { budget = 0.25, sinks = defaults.sinks, local = defaults.local, instruction = defaults.instruction } = options;
   if (!(budget > 0 && (budget <= 1 || Number.isInteger(budget)))) {
-    throw new InputError('argument', `prefill.budget is ${budget}; give a share in (0, 1] or a whole number of tokens above 1`, { budget });
+    throw new InputError(
+      'argument',
+      `prefill.budget is ${budget}; give a share in (0, 1] or a whole number of tokens above 1`,
+      { budget },
+    );
   }
   whole('sinks', sinks, 0);
   whole('local', local, 1);
@@ -32,7 +36,9 @@ export function sparseSettings(options: PrefillOptions, defaults: Omit<SparseSet
 
 function whole(name: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least && value <= 0x7fffffff) return;
-  throw new InputError('argument', `prefill.${name} is ${value}; give a whole number of tokens, at least ${least}`, { [name]: value });
+  throw new InputError('argument', `prefill.${name} is ${value}; give a whole number of tokens, at least ${least}`, {
+    [name]: value,
+  });
 }
 
 /** A list of keys: for queries `[start, start + queries)` of a call, at positions from `position + start` on. */
@@ -60,7 +66,10 @@ export interface Queries {
  * Lists of LIST_BLOCK queries, four to a mean query. One that has a query of the instruction sees everything: up to 31 queries too many.
  * `queryBlock` of their ranges is LIST_BLOCK.
  */
-export function queryBlocks({ position, count, promptEnd }: Queries, { budget, local, instruction }: SparseSettings): QueryBlock[] {
+export function queryBlocks(
+  { position, count, promptEnd }: Queries,
+  { budget, local, instruction }: SparseSettings,
+): QueryBlock[] {
   const blocks: QueryBlock[] = [];
   for (let start = 0; start < count; start += LIST_BLOCK) {
     const queries = Math.min(LIST_BLOCK, count - start);
@@ -69,14 +78,25 @@ export function queryBlocks({ position, count, promptEnd }: Queries, { budget, l
     const end = first + queries;
     const keys = budget <= 1 ? Math.ceil(budget * end) : budget;
     const pooled = Math.min(QUERY_BLOCK, count - row * QUERY_BLOCK);
-    blocks.push({ start, queries, row, pooled, local: Math.max(0, first + 1 - local), end, budget: end > promptEnd - instruction ? end : keys });
+    blocks.push({
+      start,
+      queries,
+      row,
+      pooled,
+      local: Math.max(0, first + 1 - local),
+      end,
+      budget: end > promptEnd - instruction ? end : keys,
+    });
   }
   return blocks;
 }
 
 /** Spans of rows for `rowMeans`: the queries of each mean. */
 export function pooledSpans(count: number): number[] {
-  return Array.from({ length: Math.ceil(count / QUERY_BLOCK) }, (_, row) => [row * QUERY_BLOCK, Math.min(count, (row + 1) * QUERY_BLOCK)]).flat();
+  return Array.from({ length: Math.ceil(count / QUERY_BLOCK) }, (_, row) => [
+    row * QUERY_BLOCK,
+    Math.min(count, (row + 1) * QUERY_BLOCK),
+  ]).flat();
 }
 
 /** What every query sees where no budget leaves anything out; else undefined. */

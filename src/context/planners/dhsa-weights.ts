@@ -28,7 +28,14 @@ export interface BoundaryWeights {
 /** Sizes that the tensors must have. */
 export function boundarySizes(width: number, hidden: number): Readonly<Record<BoundaryTensor, number>> {
   return {
-    query: width * width, key: width * width, value: width * width, normWeight: width, normBias: width,
-    hiddenWeight: hidden * (4 * width + 1), hiddenBias: hidden, outputWeight: hidden, outputBias: 1,
+    query: width * width,
+    key: width * width,
+    value: width * width,
+    normWeight: width,
+    normBias: width,
+    hiddenWeight: hidden * (4 * width + 1),
+    hiddenBias: hidden,
+    outputWeight: hidden,
+    outputBias: 1,
   };
 }

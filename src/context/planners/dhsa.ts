@@ -9,11 +9,23 @@ import type { PlannerFacts } from './facts.ts';
 const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
 
 /** `decodes`: answers choose their keys, too; else they see everything. Throws `InputError('argument')` for options that cannot be. */
-export function createDhsaPlanner(options: PrefillOptions, { wasm, boundary }: Pick<PlannerFacts, 'wasm' | 'boundary'>, { decodes = false } = {}): ChunkPlanner {
+export function createDhsaPlanner(
+  options: PrefillOptions,
+  { wasm, boundary }: Pick<PlannerFacts, 'wasm' | 'boundary'>,
+  { decodes = false } = {},
+): ChunkPlanner {
   const settings = sparseSettings(options, DEFAULTS);
   if (options.boundaries === 'learned' && boundary === undefined) {
-    throw new InputError('argument', "prefill.boundaries is 'learned', and this model's file has no boundary predictor; take 'similarity', which needs none", {});
+    throw new InputError(
+      'argument',
+      "prefill.boundaries is 'learned', and this model's file has no boundary predictor; take 'similarity', which needs none",
+      {},
+    );
   }
   const scorer = options.boundaries === 'similarity' ? similarityScorer : (boundary ?? similarityScorer);
-  return new ChunkPlanner(wasm, { settings, whole: false, sharedLayer: options.sharedLayer, decodes }, new Boundaries(wasm, scorer));
+  return new ChunkPlanner(
+    wasm,
+    { settings, whole: false, sharedLayer: options.sharedLayer, decodes },
+    new Boundaries(wasm, scorer),
+  );
 }

@@ -2,7 +2,9 @@
 
 /** Indices of the `count` highest scores, ascending. Ties: the lower index. */
 export function strongest(scores: ArrayLike<number>, count: number): number[] {
-  const order = Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+  const order = Array.from({ length: scores.length }, (_, i) => i).sort(
+    (a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b,
+  );
   return order.slice(0, count).sort((a, b) => a - b);
 }
 
@@ -13,7 +15,11 @@ const FLOOR = 1e-12;
  * `total` pages among layers, in proportion to their errors beyond what each has anyway: `least` first, then one page at a time to the layer
  * whose error divided by the pages it would have above `least` is highest (D'Hondt), none above `most`. Ties: the lower layer.
  */
-export function shareOut(total: number, errors: readonly number[], { least, most }: { readonly least: number; readonly most: number }): number[] {
+export function shareOut(
+  total: number,
+  errors: readonly number[],
+  { least, most }: { readonly least: number; readonly most: number },
+): number[] {
   const pages = errors.map(() => Math.min(least, most));
   for (let left = total - pages.reduce((a, b) => a + b, 0); left > 0; left--) {
     let best = -1;

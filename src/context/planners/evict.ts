@@ -76,7 +76,11 @@ export class Eviction {
   /** Throws `InputError('argument')` where CompressKV has no semantic heads to ask. */
   constructor(settings: EvictSettings, facts: EvictFacts) {
     if (settings.method === 'compresskv' && facts.semantic === undefined) {
-      throw new InputError('argument', "evict 'compresskv' needs the model's semantic retrieval heads, which were not looked for; load it with them, or take 'snapkv'", {});
+      throw new InputError(
+        'argument',
+        "evict 'compresskv' needs the model's semantic retrieval heads, which were not looked for; load it with them, or take 'snapkv'",
+        {},
+      );
     }
     this.#settings = settings;
     this.#facts = facts;
@@ -92,17 +96,21 @@ export class Eviction {
     const reading = this.#of(call);
     const from = Math.max(0, promptEnd - this.#method.queries - position);
     const earlier = reading.tails[layer];
-    const queries = backend.keep(backend.scope(() => {
-      const own = backend.rows(q, from, count - from);
-      return earlier === undefined ? own : backend.stack([earlier, own]);
-    }));
+    const queries = backend.keep(
+      backend.scope(() => {
+        const own = backend.rows(q, from, count - from);
+        return earlier === undefined ? own : backend.stack([earlier, own]);
+      }),
+    );
     if (earlier !== undefined) backend.free(earlier);
     reading.tails[layer] = queries;
     if (position + count < promptEnd) return;
     const [rows = 0] = queries.shape;
     const dense = denseCausal(rows, promptEnd);
     const ranges = held?.(dense, layer) ?? dense;
-    const [masses = new Float32Array(0)] = await readBack(backend, () => [backend.probe(queries, kv, layer, promptEnd - rows, ranges, { heads, scale })]);
+    const [masses = new Float32Array(0)] = await readBack(backend, () => [
+      backend.probe(queries, kv, layer, promptEnd - rows, ranges, { heads, scale }),
+    ]);
     const keeps = this.#settings.method === 'compresskv';
     if (!keeps) backend.free(queries);
     reading.tails[layer] = undefined;
@@ -116,7 +124,12 @@ export class Eviction {
     if (reading === undefined) return;
     try {
       const { kv, promptEnd } = reading.call;
-      if (!canThin(kv)) throw new InputError('argument', 'evict gives pages back, and this view cannot; use a Sequence, or leave evict out', {});
+      if (!canThin(kv))
+        throw new InputError(
+          'argument',
+          'evict gives pages back, and this view cannot; use a Sequence, or leave evict out',
+          {},
+        );
       const pages = Math.ceil(promptEnd / PAGE_TOKENS);
       const tail = Math.floor(Math.max(0, promptEnd - this.#method.queries) / PAGE_TOKENS);
       // Pages `[1, tail)` are chosen from.
@@ -149,10 +162,19 @@ export class Eviction {
     const group = heads / kvHeads;
     const own = Array.from({ length: kvHeads }, (_, head) => Array.from({ length: group }, (_, i) => head * group + i));
     const asked = own.filter((_, head) => skips?.(layer, head) !== true).flat();
-    const deciding = strongest(asked.map((head) => semantic?.[layer * heads + head] ?? 0), SEMANTIC_HEADS).map((i) => asked[i] ?? 0);
+    const deciding = strongest(
+      asked.map((head) => semantic?.[layer * heads + head] ?? 0),
+      SEMANTIC_HEADS,
+    ).map((i) => asked[i] ?? 0);
     return own.map((rows, head) => {
       if (skips?.(layer, head) === true) return undefined;
-      const scores = pageMasses(wasm, masses, promptEnd, this.#settings.method === 'snapkv' ? rows : deciding, this.#method.pooling);
+      const scores = pageMasses(
+        wasm,
+        masses,
+        promptEnd,
+        this.#settings.method === 'snapkv' ? rows : deciding,
+        this.#method.pooling,
+      );
       const lane = (layer * kvHeads + head) * kv.blocks;
       return scores.map((score, block) => ((kv.table[lane + block] ?? -1) < 0 ? -Infinity : score));
     });
@@ -160,7 +182,14 @@ export class Eviction {
 
   /** Pages that each layer's heads keep of those that are chosen from. */
   async #budgets(
-    { call, asked }: Reading, scores: readonly (readonly (Float64Array | undefined)[])[], { common, most, pages, tail }: { readonly common: number; readonly most: number; readonly pages: number; readonly tail: number },
+    { call, asked }: Reading,
+    scores: readonly (readonly (Float64Array | undefined)[])[],
+    {
+      common,
+      most,
+      pages,
+      tail,
+    }: { readonly common: number; readonly most: number; readonly pages: number; readonly tail: number },
   ): Promise<readonly number[]> {
     if (this.#settings.method === 'snapkv') return scores.map(() => common);
     const { backend, kv, promptEnd, heads, scale, held } = call;
@@ -171,16 +200,31 @@ export class Eviction {
       const dense = denseCausal(rows, promptEnd);
       const full = held?.(dense, layer) ?? dense;
       const all: RunList = { runs: Uint32Array.of(0, promptEnd) };
-      const kept = intersect(full, lanes.map((lane) => (lane === undefined ? all : this.#kept(lane, { common, pages, tail, promptEnd }))));
-      const attend = (ranges: Ranges): Tensor[] => (q === undefined ? [] : [backend.attention(q, kv, layer, promptEnd - rows, ranges, { heads, scale })]);
-      const [a = new Float32Array(0), b = new Float32Array(0)] = await readBack(backend, () => [...attend(full), ...attend(kept)]);
+      const kept = intersect(
+        full,
+        lanes.map((lane) => (lane === undefined ? all : this.#kept(lane, { common, pages, tail, promptEnd }))),
+      );
+      const attend = (ranges: Ranges): Tensor[] =>
+        q === undefined ? [] : [backend.attention(q, kv, layer, promptEnd - rows, ranges, { heads, scale })];
+      const [a = new Float32Array(0), b = new Float32Array(0)] = await readBack(backend, () => [
+        ...attend(full),
+        ...attend(kept),
+      ]);
       errors.push(relativeError(this.#facts.wasm, a, b));
     }
     return shareOut(common * scores.length, errors, { least: Math.ceil(LEAST * common), most });
   }
 
   /** What a lane would still hold. */
-  #kept(lane: Float64Array, { common, pages, tail, promptEnd }: { readonly common: number; readonly pages: number; readonly tail: number; readonly promptEnd: number }): RunList {
+  #kept(
+    lane: Float64Array,
+    {
+      common,
+      pages,
+      tail,
+      promptEnd,
+    }: { readonly common: number; readonly pages: number; readonly tail: number; readonly promptEnd: number },
+  ): RunList {
     const marks = highest(this.#facts.wasm, lane.subarray(1, tail), common);
     const runs: number[] = [];
     for (let page = 0; page < pages; page++) {

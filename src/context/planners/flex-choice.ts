@@ -44,50 +44,91 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
   const bins = Math.ceil(keys / SLASH_WIDTH);
   const group = choice.heads / kvHeads;
   const perHead = Array.from({ length: kvHeads }, (): Uint32Array[] => []);
-  const sizes = [4 * keys, 4 * chunks, 4 * chunks, 4 * bins, keys, bins, chunks, 8 * (chunks + headDim), 8 * BUCKETS, keys, 8 * (keys + 4), 4 * group * headDim];
-  withScratch(wasm, sizes, (mass = 0, exact = 0, estimate = 0, slash = 0, columns = 0, lines = 0, marks = 0, sums = 0, histogram = 0, seen = 0, runs = 0, q = 0) => {
-    const { exports } = wasm;
-    const row = group * headDim;
-    const stride = kvHeads * headDim;
-    for (let head = 0; head < kvHeads; head++) {
-      const vectors = choice.vectors + 4 * head * headDim;
-      const estimateFor = (which: number, end: number): void => {
-        const count = Math.ceil(end / FLEX_BLOCK);
-        const last = end / FLEX_BLOCK - (count - 1);
-        const at = (which * kvHeads + head) * row;
-        wasm.f32(q, row).set(choice.queries.subarray(at, at + row));
-        exports.blockMass(estimate, q, vectors, stride, count, headDim, group, choice.scale, last, sums);
-      };
-      const column = groupMean(choice.vertical, keys, head * group, group);
-      wasm.f32(mass, keys).set(column);
-      wasm.f32(exact, chunks).set(blockSums(column, chunks));
-      estimateFor((blocks.at(-1)?.row ?? 0) + 1, keys);
-      const asked = exports.jensenShannon(estimate, exact, chunks) < DISTANCE;
-      const room = roomFor(choice);
-      if (!asked) {
-        exports.cover(columns, mass, keys, SHARE, Math.floor(room / 2), histogram);
-        wasm.f32(slash, bins).set(slashMean(choice, head, bins));
-        exports.cover(lines, slash, bins, SHARE, Math.floor(room / 2 / (SLASH_WIDTH + LIST_BLOCK)), histogram);
-      }
-      for (const { start, end, local, queries, budget, row: which } of blocks) {
-        if (budget >= end) {
-          perHead[head]?.push(Uint32Array.of(0, end));
-          continue;
-        }
-        if (asked) {
+  const sizes = [
+    4 * keys,
+    4 * chunks,
+    4 * chunks,
+    4 * bins,
+    keys,
+    bins,
+    chunks,
+    8 * (chunks + headDim),
+    8 * BUCKETS,
+    keys,
+    8 * (keys + 4),
+    4 * group * headDim,
+  ];
+  withScratch(
+    wasm,
+    sizes,
+    (
+      mass = 0,
+      exact = 0,
+      estimate = 0,
+      slash = 0,
+      columns = 0,
+      lines = 0,
+      marks = 0,
+      sums = 0,
+      histogram = 0,
+      seen = 0,
+      runs = 0,
+      q = 0,
+    ) => {
+      const { exports } = wasm;
+      const row = group * headDim;
+      const stride = kvHeads * headDim;
+      for (let head = 0; head < kvHeads; head++) {
+        const vectors = choice.vectors + 4 * head * headDim;
+        const estimateFor = (which: number, end: number): void => {
           const count = Math.ceil(end / FLEX_BLOCK);
-          estimateFor(which, end);
-          exports.cover(marks, estimate, count, SHARE, Math.floor(room / FLEX_BLOCK), histogram);
-          const chosen = wasm.bytes(marks, count);
-          const wanted = wasm.bytes(columns, local);
-          for (let key = 0; key < local; key++) wanted[key] = chosen[Math.floor(key / FLEX_BLOCK)] ?? 0;
+          const last = end / FLEX_BLOCK - (count - 1);
+          const at = (which * kvHeads + head) * row;
+          wasm.f32(q, row).set(choice.queries.subarray(at, at + row));
+          exports.blockMass(estimate, q, vectors, stride, count, headDim, group, choice.scale, last, sums);
+        };
+        const column = groupMean(choice.vertical, keys, head * group, group);
+        wasm.f32(mass, keys).set(column);
+        wasm.f32(exact, chunks).set(blockSums(column, chunks));
+        estimateFor((blocks.at(-1)?.row ?? 0) + 1, keys);
+        const asked = exports.jensenShannon(estimate, exact, chunks) < DISTANCE;
+        const room = roomFor(choice);
+        if (!asked) {
+          exports.cover(columns, mass, keys, SHARE, Math.floor(room / 2), histogram);
+          wasm.f32(slash, bins).set(slashMean(choice, head, bins));
+          exports.cover(lines, slash, bins, SHARE, Math.floor(room / 2 / (SLASH_WIDTH + LIST_BLOCK)), histogram);
         }
-        const first = choice.position + start;
-        const count = exports.lineRuns(runs, seen, columns, asked ? 0 : lines, bins, SLASH_WIDTH, first, first + queries, choice.sinks, local);
-        perHead[head]?.push(wasm.u32(runs, 2 * count).slice());
+        for (const { start, end, local, queries, budget, row: which } of blocks) {
+          if (budget >= end) {
+            perHead[head]?.push(Uint32Array.of(0, end));
+            continue;
+          }
+          if (asked) {
+            const count = Math.ceil(end / FLEX_BLOCK);
+            estimateFor(which, end);
+            exports.cover(marks, estimate, count, SHARE, Math.floor(room / FLEX_BLOCK), histogram);
+            const chosen = wasm.bytes(marks, count);
+            const wanted = wasm.bytes(columns, local);
+            for (let key = 0; key < local; key++) wanted[key] = chosen[Math.floor(key / FLEX_BLOCK)] ?? 0;
+          }
+          const first = choice.position + start;
+          const count = exports.lineRuns(
+            runs,
+            seen,
+            columns,
+            asked ? 0 : lines,
+            bins,
+            SLASH_WIDTH,
+            first,
+            first + queries,
+            choice.sinks,
+            local,
+          );
+          perHead[head]?.push(wasm.u32(runs, 2 * count).slice());
+        }
       }
-    }
-  });
+    },
+  );
   const writer = new ListWriter();
   for (let block = 0; block < blocks.length; block++) {
     for (const lists of perHead) {
@@ -102,19 +143,24 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
 /** Keys that may be chosen besides those that are seen anyway, in every block that chooses. */
 function roomFor({ limited, blocks, sinks }: FlexChoice): number {
   if (!limited) return 0x7fffffff;
-  const rooms = blocks.filter(({ budget, end }) => budget < end).map(({ budget, local, end }) => budget - Math.min(sinks, local) - (end - local));
+  const rooms = blocks
+    .filter(({ budget, end }) => budget < end)
+    .map(({ budget, local, end }) => budget - Math.min(sinks, local) - (end - local));
   return Math.max(0, Math.min(...rooms));
 }
 
 /** Mean of rows `[first, first + count)` of `cols` values. */
 function groupMean(rows: Float32Array, cols: number, first: number, count: number): Float32Array {
   const out = new Float32Array(cols);
-  for (let r = first; r < first + count; r++) for (let c = 0; c < cols; c++) out[c] = (out[c] ?? 0) + (rows[r * cols + c] ?? 0) / count;
+  for (let r = first; r < first + count; r++)
+    for (let c = 0; c < cols; c++) out[c] = (out[c] ?? 0) + (rows[r * cols + c] ?? 0) / count;
   return out;
 }
 
 function blockSums(column: Float32Array, chunks: number): Float32Array {
-  return Float32Array.from({ length: chunks }, (_, chunk) => column.subarray(chunk * FLEX_BLOCK, (chunk + 1) * FLEX_BLOCK).reduce((sum, value) => sum + value, 0));
+  return Float32Array.from({ length: chunks }, (_, chunk) =>
+    column.subarray(chunk * FLEX_BLOCK, (chunk + 1) * FLEX_BLOCK).reduce((sum, value) => sum + value, 0),
+  );
 }
 
 function slashMean({ slash, samples, heads, kvHeads }: FlexChoice, head: number, bins: number): Float32Array {

@@ -11,7 +11,14 @@ import { denseCausal } from '../ranges.ts';
 import type { Wasm } from '../../wasm.ts';
 import { FixedChunks } from './blocks.ts';
 import { ChunkMeans } from './dhsa-chunks.ts';
-import { allSeen, pooledSpans, queryBlocks, sparseSettings, type QueryBlock, type SparseSettings } from './dhsa-settings.ts';
+import {
+  allSeen,
+  pooledSpans,
+  queryBlocks,
+  sparseSettings,
+  type QueryBlock,
+  type SparseSettings,
+} from './dhsa-settings.ts';
 import { chooseFlex, FLEX_BLOCK, SLASH_WIDTH } from './flex-choice.ts';
 
 /** Last queries of a call that are probed, and how many of them by distance. */
@@ -34,7 +41,12 @@ class FlexPlanner implements Planner {
   #length: number;
   #rowBytes: number;
 
-  constructor(wasm: Wasm, settings: SparseSettings, limited: boolean, past?: { chunks: FixedChunks; means: ChunkMeans; length: number; rowBytes: number }) {
+  constructor(
+    wasm: Wasm,
+    settings: SparseSettings,
+    limited: boolean,
+    past?: { chunks: FixedChunks; means: ChunkMeans; length: number; rowBytes: number },
+  ) {
     this.#wasm = wasm;
     this.#settings = settings;
     this.#limited = limited;
@@ -69,7 +81,12 @@ class FlexPlanner implements Planner {
   }
 
   fork(): Planner {
-    const past = { chunks: this.#chunks.fork(), means: this.#means.fork(this.#rowBytes), length: this.#length, rowBytes: this.#rowBytes };
+    const past = {
+      chunks: this.#chunks.fork(),
+      means: this.#means.fork(this.#rowBytes),
+      length: this.#length,
+      rowBytes: this.#rowBytes,
+    };
     return new FlexPlanner(this.#wasm, this.#settings, this.#limited, past);
   }
 
@@ -80,7 +97,11 @@ class FlexPlanner implements Planner {
   /** Without a limit only the instruction's lists see everything. */
   #blocks(call: PlannedCall): QueryBlock[] {
     const blocks = queryBlocks(call, this.#settings);
-    return this.#limited ? blocks : blocks.map((block) => (block.end > call.promptEnd - this.#settings.instruction ? block : { ...block, budget: 0 }));
+    return this.#limited
+      ? blocks
+      : blocks.map((block) =>
+          block.end > call.promptEnd - this.#settings.instruction ? block : { ...block, budget: 0 },
+        );
   }
 
   async #choose(call: PlannedCall, layer: number, q: Tensor, blocks: readonly QueryBlock[]): Promise<Ranges> {
@@ -96,17 +117,38 @@ class FlexPlanner implements Planner {
     };
     const { vectors, rest } = await this.#means.read(call, layer, { starts: this.#chunks.starts, end: keys }, () => [
       backend.rowMeans(q, Uint32Array.of(...pooledSpans(count), count - probed, count)),
-      backend.probe(backend.rows(q, count - probed, probed), kv, layer, keys - probed, seen(probed, keys), { heads, scale }),
-      backend.stack(Array.from({ length: samples }, (_, sample) => {
-        const row = count - 1 - Math.floor((sample * probed) / samples);
-        const spans = distances(position + row, keys);
-        return backend.probe(backend.rows(q, row, 1), kv, layer, position + row, seen(1, position + row + 1), { heads, scale, spans });
-      })),
+      backend.probe(backend.rows(q, count - probed, probed), kv, layer, keys - probed, seen(probed, keys), {
+        heads,
+        scale,
+      }),
+      backend.stack(
+        Array.from({ length: samples }, (_, sample) => {
+          const row = count - 1 - Math.floor((sample * probed) / samples);
+          const spans = distances(position + row, keys);
+          return backend.probe(backend.rows(q, row, 1), kv, layer, position + row, seen(1, position + row + 1), {
+            heads,
+            scale,
+            spans,
+          });
+        }),
+      ),
     ]);
     const [queries = new Float32Array(), vertical = new Float32Array(), slash = new Float32Array()] = rest;
     return chooseFlex(this.#wasm, {
-      heads, kvHeads, headDim, scale, position, blocks, queries, vectors, keys, vertical, slash, samples,
-      sinks: this.#settings.sinks, limited: this.#limited,
+      heads,
+      kvHeads,
+      headDim,
+      scale,
+      position,
+      blocks,
+      queries,
+      vectors,
+      keys,
+      vertical,
+      slash,
+      samples,
+      sinks: this.#settings.sinks,
+      limited: this.#limited,
     });
   }
 }

@@ -20,11 +20,23 @@ function sumRows(wasm: Wasm, out: number, x: Float32Array, rows: readonly number
 /**
  * The `budget` keys of `[start, end)` that get the most mass, summed over heads: sorted runs. masses [heads, keys]. Ties: the lower position.
  */
-export function topKeys(wasm: Wasm, masses: Float32Array, keys: number, { start, end, budget }: { readonly start: number; readonly end: number; readonly budget: number }): Uint32Array {
+export function topKeys(
+  wasm: Wasm,
+  masses: Float32Array,
+  keys: number,
+  { start, end, budget }: { readonly start: number; readonly end: number; readonly budget: number },
+): Uint32Array {
   const heads = masses.length / keys;
   const sizes = [8 * keys, 4 * keys, keys, wasm.exports.bestScratchBytes(), 4 * (keys + 1)];
   return withScratch(wasm, sizes, (sums = 0, row = 0, marks = 0, counts = 0, runs = 0) => {
-    sumRows(wasm, sums, masses, Array.from({ length: heads }, (_, head) => head), keys, row);
+    sumRows(
+      wasm,
+      sums,
+      masses,
+      Array.from({ length: heads }, (_, head) => head),
+      keys,
+      row,
+    );
     const count = Math.max(0, end - start);
     wasm.exports.bestOf(marks, sums + 8 * start, count, budget, counts);
     return wasm.u32(runs, 2 * wasm.exports.markedRuns(runs, marks, count, start)).slice();
@@ -44,17 +56,25 @@ export interface Candidates {
 }
 
 /** 1 for each candidate that is taken: from the highest dot product down, what still fits into `budget` tokens. Ties: the lower index. */
-export function nearest(wasm: Wasm, { vectors, stride, column, query, lengths }: Candidates, budget: number): Uint8Array {
+export function nearest(
+  wasm: Wasm,
+  { vectors, stride, column, query, lengths }: Candidates,
+  budget: number,
+): Uint8Array {
   const count = lengths.length;
   const cols = query.length;
-  return withScratch(wasm, [4 * vectors.length, 4 * cols, 8 * count, 4 * count, 4 * count, count], (rows = 0, q = 0, scores = 0, sizes = 0, heap = 0, marks = 0) => {
-    wasm.f32(rows, vectors.length).set(vectors);
-    wasm.f32(q, cols).set(query);
-    wasm.u32(sizes, count).set(lengths);
-    wasm.exports.dotRows(scores, rows + 4 * column, q, count, cols, stride);
-    wasm.exports.fillBest(marks, scores, sizes, count, budget, heap);
-    return wasm.bytes(marks, count).slice();
-  });
+  return withScratch(
+    wasm,
+    [4 * vectors.length, 4 * cols, 8 * count, 4 * count, 4 * count, count],
+    (rows = 0, q = 0, scores = 0, sizes = 0, heap = 0, marks = 0) => {
+      wasm.f32(rows, vectors.length).set(vectors);
+      wasm.f32(q, cols).set(query);
+      wasm.u32(sizes, count).set(lengths);
+      wasm.exports.dotRows(scores, rows + 4 * column, q, count, cols, stride);
+      wasm.exports.fillBest(marks, scores, sizes, count, budget, heap);
+      return wasm.bytes(marks, count).slice();
+    },
+  );
 }
 
 export interface Pooling {
@@ -64,7 +84,13 @@ export interface Pooling {
 }
 
 /** Mass on each page of 32 keys: masses [.., keys] summed over `rows`, pooled over neighbours, summed over the page. */
-export function pageMasses(wasm: Wasm, masses: Float32Array, keys: number, rows: readonly number[], pooling: Pooling): Float64Array {
+export function pageMasses(
+  wasm: Wasm,
+  masses: Float32Array,
+  keys: number,
+  rows: readonly number[],
+  pooling: Pooling,
+): Float64Array {
   const pages = Math.ceil(keys / 32);
   return withScratch(wasm, [8 * keys, 4 * keys, 8 * keys, 8 * pages], (sums = 0, row = 0, pooled = 0, out = 0) => {
     sumRows(wasm, sums, masses, rows, keys, row);
@@ -110,7 +136,10 @@ export function framed(sinks: number, middle: Uint32Array, local: number, end: n
 }
 
 /** One list a KV head, or one for all, for `count` queries. */
-export function listsOf(lists: readonly RunList[], count: number): { queryBlock: number; shared: boolean; causal: true; offsets: Uint32Array; runs: Uint32Array } {
+export function listsOf(
+  lists: readonly RunList[],
+  count: number,
+): { queryBlock: number; shared: boolean; causal: true; offsets: Uint32Array; runs: Uint32Array } {
   const offsets = Uint32Array.from([0, ...lists.map(({ runs }) => runs.length / 2)]);
   for (let i = 1; i < offsets.length; i++) offsets[i] = (offsets[i] ?? 0) + (offsets[i - 1] ?? 0);
   const runs = new Uint32Array(2 * (offsets.at(-1) ?? 0));

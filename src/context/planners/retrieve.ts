@@ -58,7 +58,8 @@ export class Retrieve implements WatchingPlanner {
     const from = Math.max(0, promptEnd - QUESTION - position);
     const state = this.#layer(layer);
     // The first chunk that has a part of the question begins it anew.
-    if (position + from === Math.max(0, promptEnd - QUESTION) || this.#promptEnd !== promptEnd) state.question = undefined;
+    if (position + from === Math.max(0, promptEnd - QUESTION) || this.#promptEnd !== promptEnd)
+      state.question = undefined;
     if (layer === call.kv.pool.spec.layers - 1) this.#promptEnd = promptEnd;
     const [rows = new Float32Array(0)] = await readBack(backend, () => [backend.rows(q, from, count - from)]);
     unrotated(this.#wasm, rows, slots(call, position + from, count - from), { heads, headDim, rope });
@@ -104,11 +105,16 @@ export class Retrieve implements WatchingPlanner {
       const group = heads / kvHeads;
       const query = Float32Array.from({ length: width }, (_, i) => {
         let sum = 0;
-        for (let h = 0; h < group; h++) sum += state.question?.[(Math.floor(i / headDim) * group + h) * headDim + (i % headDim)] ?? 0;
+        for (let h = 0; h < group; h++)
+          sum += state.question?.[(Math.floor(i / headDim) * group + h) * headDim + (i % headDim)] ?? 0;
         return sum;
       });
       const lengths = new Uint32Array(past - from).fill(PAGE_TOKENS);
-      const marks = nearest(this.#wasm, { vectors: state.means.subarray(from * width, past * width), stride: width, column: 0, query, lengths }, tokensOf(budget, keys));
+      const marks = nearest(
+        this.#wasm,
+        { vectors: state.means.subarray(from * width, past * width), stride: width, column: 0, query, lengths },
+        tokensOf(budget, keys),
+      );
       const runs: number[] = [];
       marks.forEach((taken, i) => {
         if (taken === 1) runs.push((from + i) * PAGE_TOKENS, (from + i + 1) * PAGE_TOKENS);
@@ -127,7 +133,9 @@ export class Retrieve implements WatchingPlanner {
     while (state.blocks < past) {
       const start = state.blocks * PAGE_TOKENS;
       const end = Math.min(past * PAGE_TOKENS, start + READ);
-      const [keys = new Float32Array(0)] = await readBack(backend, () => [backend.cached(kv, layer, 'keys', start, end)]);
+      const [keys = new Float32Array(0)] = await readBack(backend, () => [
+        backend.cached(kv, layer, 'keys', start, end),
+      ]);
       unrotated(this.#wasm, keys, slots(call, start, end - start), { heads: kvHeads, headDim, rope });
       const blocks = (end - start) / PAGE_TOKENS;
       const length = (state.blocks + blocks) * width;
@@ -166,7 +174,11 @@ export class Retrieve implements WatchingPlanner {
 
   fork(): Retrieve {
     const copy = new Retrieve(this.#wasm, this.#settings);
-    copy.#layers = this.#layers.map((layer) => ({ ...layer, means: layer.means.slice(), question: layer.question?.slice() }));
+    copy.#layers = this.#layers.map((layer) => ({
+      ...layer,
+      means: layer.means.slice(),
+      question: layer.question?.slice(),
+    }));
     copy.#promptEnd = this.#promptEnd;
     return copy;
   }
@@ -182,7 +194,12 @@ function slots({ kv: { positions } }: PlannedCall, start: number, count: number)
 }
 
 /** Rotates rows [positions, heads * headDim] back, in place. */
-function unrotated(wasm: Wasm, rows: Float32Array, positions: Float64Array, { heads, headDim, rope }: { readonly heads: number; readonly headDim: number; readonly rope: RopeSpec }): void {
+function unrotated(
+  wasm: Wasm,
+  rows: Float32Array,
+  positions: Float64Array,
+  { heads, headDim, rope }: { readonly heads: number; readonly headDim: number; readonly rope: RopeSpec },
+): void {
   const { inverseFrequency, magnitude, style } = rope;
   const half = inverseFrequency.length;
   const angles = positions.length * half;

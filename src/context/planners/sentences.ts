@@ -26,7 +26,10 @@ const LONGEST = 64;
 const END = /(?:[.!?…。！？।؟]["'”’»)\]」』]*\s*$)|\n/u;
 
 /** Whether a sentence may end with a token, by the token's text; remembered. `1.5` is cut in two where `.` is a token: that does no harm here. */
-export function sentenceEnds(tokenizer: { readonly facts: { readonly vocabulary: number }; tokenBytes(id: number): Uint8Array }): (id: number) => boolean {
+export function sentenceEnds(tokenizer: {
+  readonly facts: { readonly vocabulary: number };
+  tokenBytes(id: number): Uint8Array;
+}): (id: number) => boolean {
   const known = new Uint8Array(tokenizer.facts.vocabulary);
   const utf8 = new TextDecoder();
   return (id) => {
@@ -85,7 +88,8 @@ export class SentenceKV implements Planner {
   #scan({ ids, position }: PlannedCall): void {
     for (; this.#scanned < position; this.#scanned++) {
       const start = this.#bounds.at(-1) ?? 0;
-      if (this.#ends(ids[this.#scanned] ?? -1) || this.#scanned + 1 - start >= LONGEST) this.#bounds.push(this.#scanned + 1);
+      if (this.#ends(ids[this.#scanned] ?? -1) || this.#scanned + 1 - start >= LONGEST)
+        this.#bounds.push(this.#scanned + 1);
     }
   }
 
@@ -94,10 +98,18 @@ export class SentenceKV implements Planner {
     const { kvHeads, headDim } = kv.pool.spec;
     const { budget, sinks, local } = this.#settings;
     const bounds = this.#bounds;
-    const state = (this.#layers[layer] ??= { means: new Float32Array(0), sentences: 0, sum: new Float64Array(call.heads * headDim), queries: 0 });
-    const fresh = Uint32Array.from(bounds.slice(state.sentences).flatMap((end, i) => [bounds[state.sentences + i - 1] ?? 0, end]));
+    const state = (this.#layers[layer] ??= {
+      means: new Float32Array(0),
+      sentences: 0,
+      sum: new Float64Array(call.heads * headDim),
+      queries: 0,
+    });
+    const fresh = Uint32Array.from(
+      bounds.slice(state.sentences).flatMap((end, i) => [bounds[state.sentences + i - 1] ?? 0, end]),
+    );
     const [queries = new Float32Array(0), means] = await readBack(backend, () => [
-      backend.rows(q, 0, count), ...(fresh.length > 0 ? [backend.spanMeans(kv, layer, 'keys', fresh)] : []),
+      backend.rows(q, 0, count),
+      ...(fresh.length > 0 ? [backend.spanMeans(kv, layer, 'keys', fresh)] : []),
     ]);
     if (means !== undefined) append(state, means, kvHeads * headDim, fresh.length / 2);
     for (let row = 0; row < count; row++) {
@@ -106,7 +118,8 @@ export class SentenceKV implements Planner {
         state.sum.fill(0);
         state.queries = 0;
       }
-      for (let i = 0; i < state.sum.length; i++) state.sum[i] = (state.sum[i] ?? 0) + (queries[row * state.sum.length + i] ?? 0);
+      for (let i = 0; i < state.sum.length; i++)
+        state.sum[i] = (state.sum[i] ?? 0) + (queries[row * state.sum.length + i] ?? 0);
       state.queries++;
     }
 
@@ -127,7 +140,11 @@ export class SentenceKV implements Planner {
         for (let h = head * group; h < (head + 1) * group; h++) sum += state.sum[h * headDim + i] ?? 0;
         return sum / state.queries;
       });
-      const marks = nearest(this.#wasm, { vectors, stride: width, column: head * headDim, query, lengths }, tokensOf(budget, keys));
+      const marks = nearest(
+        this.#wasm,
+        { vectors, stride: width, column: head * headDim, query, lengths },
+        tokensOf(budget, keys),
+      );
       const runs: number[] = [];
       marks.forEach((taken, i) => {
         if (taken === 1) runs.push(bounds[from + i - 1] ?? 0, bounds[from + i] ?? 0);

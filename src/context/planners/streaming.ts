@@ -69,9 +69,10 @@ export class StreamingHeads {
     const compensation = this.#sinks * PAGE_TOKENS;
     const runs = [compensation, compensation + 1, dropped.end * PAGE_TOKENS, keys];
     const bias = [Math.log(dropped.weight), 0];
-    const list: RunList = compensation === 0
-      ? { runs: Uint32Array.from(runs), bias: Float32Array.from(bias) }
-      : { runs: Uint32Array.from([0, compensation, ...runs]), bias: Float32Array.from([0, ...bias]) };
+    const list: RunList =
+      compensation === 0
+        ? { runs: Uint32Array.from(runs), bias: Float32Array.from(bias) }
+        : { runs: Uint32Array.from([0, compensation, ...runs]), bias: Float32Array.from([0, ...bias]) };
     return Array.from({ length: this.#table.kvHeads }, (_, head) => (this.streams(layer, head) ? list : undefined));
   }
 
@@ -89,7 +90,10 @@ export class StreamingHeads {
   }
 
   fork(): StreamingHeads {
-    const copy = new StreamingHeads(this.#wasm, this.#table, { sinks: this.#sinks * PAGE_TOKENS, window: this.#window });
+    const copy = new StreamingHeads(this.#wasm, this.#table, {
+      sinks: this.#sinks * PAGE_TOKENS,
+      window: this.#window,
+    });
     // What was dropped is never changed, only replaced.
     copy.#dropped = [...this.#dropped];
     return copy;
@@ -108,25 +112,50 @@ export class StreamingHeads {
     return Array.from({ length: this.#table.kvHeads }, (_, head) => head).filter((head) => this.streams(layer, head));
   }
 
-  async #drop(call: PlannedCall, layer: number, { from, edge, heads }: { readonly from: number; readonly edge: number; readonly heads: readonly number[] }): Promise<void> {
+  async #drop(
+    call: PlannedCall,
+    layer: number,
+    { from, edge, heads }: { readonly from: number; readonly edge: number; readonly heads: readonly number[] },
+  ): Promise<void> {
     const { backend, kv } = call;
-    if (!canThin(kv)) throw new InputError('argument', "streaming heads give pages back, and this view cannot; use a Sequence, or heads: 'all'", {});
+    if (!canThin(kv))
+      throw new InputError(
+        'argument',
+        "streaming heads give pages back, and this view cannot; use a Sequence, or heads: 'all'",
+        {},
+      );
     const spans = heldSpans(kv, layer, heads[0] ?? 0, from, edge);
     const before = this.#dropped[layer];
-    const parts = (part: 'keys' | 'values'): Tensor[] => (spans.length === 0 ? [] : [backend.spanMeans(kv, layer, part, spans)]);
-    const [keyMeans = new Float32Array(0), valueMeans = new Float32Array(0)] = await readBack(backend, () => [...parts('keys'), ...parts('values')]);
+    const parts = (part: 'keys' | 'values'): Tensor[] =>
+      spans.length === 0 ? [] : [backend.spanMeans(kv, layer, part, spans)];
+    const [keyMeans = new Float32Array(0), valueMeans = new Float32Array(0)] = await readBack(backend, () => [
+      ...parts('keys'),
+      ...parts('values'),
+    ]);
     const weight = (before?.weight ?? 0) + spans.reduce((sum, at, i) => sum + (i % 2 === 0 ? -at : at), 0);
-    const dropped = { end: edge, weight, keys: this.#merged(before?.keys, before?.weight, keyMeans, spans, kv), values: this.#merged(before?.values, before?.weight, valueMeans, spans, kv) };
+    const dropped = {
+      end: edge,
+      weight,
+      keys: this.#merged(before?.keys, before?.weight, keyMeans, spans, kv),
+      values: this.#merged(before?.values, before?.weight, valueMeans, spans, kv),
+    };
     // Nothing waits from here on: pages and what is known of them change together.
     if (weight > 0) this.#write(kv, layer, heads, dropped);
     for (const head of heads) {
-      for (let block = Math.max(from, this.#sinks + (weight > 0 ? 1 : 0)); block < edge; block++) kv.release(layer, head, block);
+      for (let block = Math.max(from, this.#sinks + (weight > 0 ? 1 : 0)); block < edge; block++)
+        kv.release(layer, head, block);
     }
     if (weight > 0) this.#dropped[layer] = dropped;
   }
 
   /** The mean that goes on from `mean`, of `weight` tokens, with the means of `spans`. */
-  #merged(mean: Float64Array | undefined, weight = 0, means: Float32Array, spans: Uint32Array, { pool }: ThinningView): Float64Array {
+  #merged(
+    mean: Float64Array | undefined,
+    weight = 0,
+    means: Float32Array,
+    spans: Uint32Array,
+    { pool }: ThinningView,
+  ): Float64Array {
     const width = pool.spec.kvHeads * pool.spec.headDim;
     return withScratch(this.#wasm, [8 * width, 4 * width], (to = 0, added = 0) => {
       const start = mean ?? new Float64Array(width);
@@ -152,7 +181,9 @@ export class StreamingHeads {
       const { repeatRow, narrow } = this.#wasm.exports;
       heads.forEach((head, i) => {
         [keys, values].forEach((mean, half) => {
-          this.#wasm.bytes(row, 8 * headDim).set(new Uint8Array(mean.buffer, mean.byteOffset + 8 * head * headDim, 8 * headDim));
+          this.#wasm
+            .bytes(row, 8 * headDim)
+            .set(new Uint8Array(mean.buffer, mean.byteOffset + 8 * head * headDim, 8 * headDim));
           repeatRow(floats + 2 * half * size, row, headDim, PAGE_TOKENS);
         });
         if (format === 'f16') narrow(halves, floats, size);
@@ -171,7 +202,13 @@ export class StreamingHeads {
 }
 
 /** Runs of positions in blocks `[from, edge)` that have pages. */
-function heldSpans({ pool, table, blocks }: ThinningView, layer: number, head: number, from: number, edge: number): Uint32Array {
+function heldSpans(
+  { pool, table, blocks }: ThinningView,
+  layer: number,
+  head: number,
+  from: number,
+  edge: number,
+): Uint32Array {
   const lane = (layer * pool.spec.kvHeads + head) * blocks;
   const spans: number[] = [];
   for (let block = from; block < edge; block++) {

@@ -60,7 +60,9 @@ export class TokenSelect implements Planner {
     if (known === undefined || runs === undefined || !(cosine(query, known.query) >= similarity)) {
       const dense = denseCausal(count, keys);
       const ranges = call.held?.(dense, layer) ?? dense;
-      const [masses = new Float32Array(0)] = await readBack(backend, () => [backend.probe(q, kv, layer, position, ranges, { heads, scale })]);
+      const [masses = new Float32Array(0)] = await readBack(backend, () => [
+        backend.probe(q, kv, layer, position, ranges, { heads, scale }),
+      ]);
       runs = topKeys(this.#wasm, masses, keys, { start: sinks, end: start, budget: tokensOf(budget, keys) });
       this.#choices[layer] = { query, runs };
     }

@@ -71,7 +71,8 @@ export class VisualPlanner implements Planner {
     const inner = this.#inner?.plan(call) ?? denseCausal(call.count, call.position + call.count);
     const spans = call.phase === 'prefill' ? this.#pictures(call) : [];
     if (spans.length === 0 && this.#dropped.length === 0) return inner;
-    const visible = (ranges: Ranges, layer: number): Ranges => (layer < this.#layer || this.#dropped.length === 0 ? ranges : without(ranges, this.#dropped, call));
+    const visible = (ranges: Ranges, layer: number): Ranges =>
+      layer < this.#layer || this.#dropped.length === 0 ? ranges : without(ranges, this.#dropped, call);
     const ranges = (layer: number, q: Tensor): Ranges | Promise<Ranges> => {
       const found = isPlan(inner) ? inner.ranges(layer, q) : inner;
       return found instanceof Promise ? found.then((waited) => visible(waited, layer)) : visible(found, layer);
@@ -111,7 +112,9 @@ export class VisualPlanner implements Planner {
 
   truncated(length: number): void {
     this.#inner?.truncated?.(length);
-    this.#dropped = this.#dropped.flatMap(([start, end]): Span[] => (start < length ? [[start, Math.min(end, length)]] : []));
+    this.#dropped = this.#dropped.flatMap(([start, end]): Span[] =>
+      start < length ? [[start, Math.min(end, length)]] : [],
+    );
     this.#released = Math.min(this.#released, length);
     this.#looked = this.#looked.filter(({ end }) => end <= length);
   }
@@ -154,12 +157,19 @@ export class VisualPlanner implements Planner {
     for (const [start, stop] of [...spans, [end, end] as const]) {
       if (done < start) await this.#ask(call, layer, q, { of: 'text', from: done, to: start, spans });
       const from = Math.max(done, start);
-      if (from < stop) await this.#ask(call, layer, q, { of: 'picture', from, to: stop, spans: this.#textBefore(call.ids, start, spans) });
+      if (from < stop)
+        await this.#ask(call, layer, q, {
+          of: 'picture',
+          from,
+          to: stop,
+          spans: this.#textBefore(call.ids, start, spans),
+        });
       done = Math.max(done, stop);
     }
     if (end < promptEnd) return;
     const text = this.#average('text');
-    if (text !== undefined && text < this.#facts.tau && (this.#average('picture') ?? 0) < this.#facts.tau) this.#dropped = spans;
+    if (text !== undefined && text < this.#facts.tau && (this.#average('picture') ?? 0) < this.#facts.tau)
+      this.#dropped = spans;
     this.#looked = this.#looked.filter(({ of }) => of === 'picture');
   }
 
@@ -178,15 +188,30 @@ export class VisualPlanner implements Planner {
 
   /** Adds up the masses that queries `[from, to)` give to `spans`. */
   async #ask(
-    { backend, kv, position, heads, scale }: PlannedCall, layer: number, q: Tensor,
-    { of, from, to, spans }: { readonly of: Looked['of']; readonly from: number; readonly to: number; readonly spans: readonly Span[] },
+    { backend, kv, position, heads, scale }: PlannedCall,
+    layer: number,
+    q: Tensor,
+    {
+      of,
+      from,
+      to,
+      spans,
+    }: { readonly of: Looked['of']; readonly from: number; readonly to: number; readonly spans: readonly Span[] },
   ): Promise<void> {
     const queries = to - from;
-    const keys = Uint32Array.from(spans.filter(([start]) => start < to).flatMap(([start, end]) => [start, Math.min(end, to)]));
+    const keys = Uint32Array.from(
+      spans.filter(([start]) => start < to).flatMap(([start, end]) => [start, Math.min(end, to)]),
+    );
     let mass = 0;
     if (keys.length > 0) {
       const ranges = withoutHoles(denseCausal(queries, to), kv, layer, to);
-      const [masses = new Float32Array(0)] = await readBack(backend, () => [backend.probe(backend.rows(q, from - position, queries), kv, layer, from, ranges, { heads, scale, spans: keys })]);
+      const [masses = new Float32Array(0)] = await readBack(backend, () => [
+        backend.probe(backend.rows(q, from - position, queries), kv, layer, from, ranges, {
+          heads,
+          scale,
+          spans: keys,
+        }),
+      ]);
       mass = (queries * masses.reduce((sum, value) => sum + value, 0)) / heads;
     }
     this.#looked = [...this.#looked, { of, end: to, mass, queries }];
@@ -194,7 +219,10 @@ export class VisualPlanner implements Planner {
 
   /** Mass a query; undefined where none was asked. */
   #average(of: Looked['of']): number | undefined {
-    const [mass, queries] = this.#looked.reduce(([sum, count], one) => (one.of === of ? [sum + one.mass, count + one.queries] : [sum, count]), [0, 0]);
+    const [mass, queries] = this.#looked.reduce(
+      ([sum, count], one) => (one.of === of ? [sum + one.mass, count + one.queries] : [sum, count]),
+      [0, 0],
+    );
     return queries === 0 ? undefined : mass / queries;
   }
 }

@@ -8,7 +8,12 @@ import { LIST_BLOCK, queryBlocks, sparseSettings, type SparseSettings } from './
 /** Keeps nothing from call to call. Throws `InputError('argument')` for options that cannot be. */
 export function createWindowPlanner(options: PrefillOptions): Planner {
   const settings = sparseSettings(options, { sinks: 64, local: 1, instruction: 64 });
-  const planner: Planner = { plan: (call) => windowRanges(call, settings, options.local), adopts: () => true, fork: () => planner, free: () => undefined };
+  const planner: Planner = {
+    plan: (call) => windowRanges(call, settings, options.local),
+    adopts: () => true,
+    fork: () => planner,
+    free: () => undefined,
+  };
   return planner;
 }
 
@@ -26,7 +31,10 @@ function windowRanges(call: PlannedCall, settings: SparseSettings, local?: numbe
   for (const { start, end, budget } of blocks) {
     const first = position + start;
     // Every query of the block sees itself, however small the window.
-    const from = local === undefined ? Math.max(0, Math.min(first, end - Math.max(1, budget - settings.sinks))) : Math.max(0, first + 1 - local);
+    const from =
+      local === undefined
+        ? Math.max(0, Math.min(first, end - Math.max(1, budget - settings.sinks)))
+        : Math.max(0, first + 1 - local);
     const sinks = Math.min(settings.sinks, from);
     limited ||= budget < end && sinks < from;
     if (budget >= end || sinks === from) runs.push(0, end);
@@ -34,5 +42,11 @@ function windowRanges(call: PlannedCall, settings: SparseSettings, local?: numbe
     offsets.push(runs.length / 2);
   }
   if (!limited) return denseCausal(count, position + count);
-  return { queryBlock: LIST_BLOCK, shared: true, causal: true, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs) };
+  return {
+    queryBlock: LIST_BLOCK,
+    shared: true,
+    causal: true,
+    offsets: Uint32Array.from(offsets),
+    runs: Uint32Array.from(runs),
+  };
 }

@@ -35,23 +35,47 @@ export class Cursor {
   take(length: number, field: string): number {
     const start = this.offset;
     if (length > this.size - start) {
-      throw new FileError('truncated', { file: this.file, field, offset: start }, `${length} bytes are announced, the file ends after ${this.size - start}`);
+      throw new FileError(
+        'truncated',
+        { file: this.file, field, offset: start },
+        `${length} bytes are announced, the file ends after ${this.size - start}`,
+      );
     }
     if (start + length > this.bytes.length) throw new MoreBytes(start + length);
     this.offset = start + length;
     return start;
   }
 
-  u8(field: string): number { return this.#view.getUint8(this.take(1, field)); }
-  i8(field: string): number { return this.#view.getInt8(this.take(1, field)); }
-  u16(field: string): number { return this.#view.getUint16(this.take(2, field), true); }
-  i16(field: string): number { return this.#view.getInt16(this.take(2, field), true); }
-  u32(field: string): number { return this.#view.getUint32(this.take(4, field), true); }
-  i32(field: string): number { return this.#view.getInt32(this.take(4, field), true); }
-  f32(field: string): number { return this.#view.getFloat32(this.take(4, field), true); }
-  f64(field: string): number { return this.#view.getFloat64(this.take(8, field), true); }
-  u64(field: string): bigint { return this.#view.getBigUint64(this.take(8, field), true); }
-  i64(field: string): bigint { return this.#view.getBigInt64(this.take(8, field), true); }
+  u8(field: string): number {
+    return this.#view.getUint8(this.take(1, field));
+  }
+  i8(field: string): number {
+    return this.#view.getInt8(this.take(1, field));
+  }
+  u16(field: string): number {
+    return this.#view.getUint16(this.take(2, field), true);
+  }
+  i16(field: string): number {
+    return this.#view.getInt16(this.take(2, field), true);
+  }
+  u32(field: string): number {
+    return this.#view.getUint32(this.take(4, field), true);
+  }
+  i32(field: string): number {
+    return this.#view.getInt32(this.take(4, field), true);
+  }
+  f32(field: string): number {
+    return this.#view.getFloat32(this.take(4, field), true);
+  }
+  f64(field: string): number {
+    return this.#view.getFloat64(this.take(8, field), true);
+  }
+  u64(field: string): bigint {
+    return this.#view.getBigUint64(this.take(8, field), true);
+  }
+  i64(field: string): bigint {
+    return this.#view.getBigInt64(this.take(8, field), true);
+  }
 
   /** A count, length or offset of 64 bits; above 2^53 it is inexact, and above every limit all the same. */
   count(field: string): number {
@@ -87,7 +111,11 @@ export class Cursor {
     const at = this.offset;
     const length = this.count(field);
     if (length > limit && length <= this.remaining) {
-      throw new FileError('limit', { file: this.file, field, offset: at }, `a string of ${length} bytes; at most ${limit} are read`);
+      throw new FileError(
+        'limit',
+        { file: this.file, field, offset: at },
+        `a string of ${length} bytes; at most ${limit} are read`,
+      );
     }
     const start = this.take(length, field);
     return { start, end: start + length };

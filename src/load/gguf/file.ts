@@ -33,22 +33,40 @@ export async function openGguf(
       headers.length = 0;
       for (const [i, name] of names.entries()) {
         const source = i === split.index ? first : await sibling(name);
-        if (source === undefined) throw new FileError('missing', { file: first.name, field: 'split.count' }, `the model is split into ${split.count} files; ${name} is not there: give all of them`);
+        if (source === undefined)
+          throw new FileError(
+            'missing',
+            { file: first.name, field: 'split.count' },
+            `the model is split into ${split.count} files; ${name} is not there: give all of them`,
+          );
         sources.push(source);
         headers.push(await readGgufHeader(source, signal));
         const own = readSplit(source.name, values(headers, i));
         if (own === undefined || own.count !== split.count || own.index !== i) {
-          throw new FileError('malformed', { file: source.name, field: 'split.no' }, `it should be number ${i + 1} of ${split.count}, it says ${own === undefined ? 'nothing' : `${own.index + 1} of ${own.count}`}: the files are of different models`);
+          throw new FileError(
+            'malformed',
+            { file: source.name, field: 'split.no' },
+            `it should be number ${i + 1} of ${split.count}, it says ${own === undefined ? 'nothing' : `${own.index + 1} of ${own.count}`}: the files are of different models`,
+          );
         }
       }
     }
     const placed = headers.flatMap((header, source) => header.tensors.map((tensor) => place(tensor, source, quantize)));
     checkUnique(placed, sources);
     if (split?.tensors !== undefined && split.tensors !== placed.length) {
-      throw new FileError('malformed', { file: first.name, field: 'split.tensors.count' }, `${split.tensors} tensors are announced, the files have ${placed.length}`);
+      throw new FileError(
+        'malformed',
+        { file: first.name, field: 'split.tensors.count' },
+        `${split.tensors} tensors are announced, the files have ${placed.length}`,
+      );
     }
     const hasher = (await createSHA256()).init();
-    const meter = new Meter(monitor, 'header', first.name, headers.reduce((sum, header) => sum + header.bytes.length, 0));
+    const meter = new Meter(
+      monitor,
+      'header',
+      first.name,
+      headers.reduce((sum, header) => sum + header.bytes.length, 0),
+    );
     for (const [i, header] of headers.entries()) {
       meter.add(header.bytes.length);
       hasher.update(header.bytes);
@@ -72,7 +90,11 @@ function values(headers: readonly GgufHeader[], index: number): ReadonlyMap<stri
   return headers[index]?.metadata ?? new Map<string, GgufValue>();
 }
 
-function place(tensor: GgufHeader['tensors'][number], source: number, quantize: Quantization | undefined): PlacedTensor {
+function place(
+  tensor: GgufHeader['tensors'][number],
+  source: number,
+  quantize: Quantization | undefined,
+): PlacedTensor {
   const { name, shape, format: stored, bytes: storedBytes, offset } = tensor;
   const format = deliveredFormat(name, shape, stored, quantize);
   const spec = { name, shape, format };
@@ -82,7 +104,12 @@ function place(tensor: GgufHeader['tensors'][number], source: number, quantize: 
 function checkUnique(placed: readonly PlacedTensor[], sources: readonly ByteSource[]): void {
   const seen = new Set<string>();
   for (const { info, source } of placed) {
-    if (seen.has(info.name)) throw new FileError('malformed', { file: sources[source]?.name ?? '', field: info.name }, 'this tensor is in two files of the split model');
+    if (seen.has(info.name))
+      throw new FileError(
+        'malformed',
+        { file: sources[source]?.name ?? '', field: info.name },
+        'this tensor is in two files of the split model',
+      );
     seen.add(info.name);
   }
 }

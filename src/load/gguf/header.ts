@@ -59,7 +59,11 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
     } catch (fault) {
       if (!(fault instanceof MoreBytes)) throw fault;
       if (fault.needed > MAX_HEADER_BYTES) {
-        throw new FileError('limit', { file: source.name, field: 'header', offset: bytes.length }, `the header goes on to byte ${fault.needed} or beyond; at most ${MAX_HEADER_BYTES} are read`);
+        throw new FileError(
+          'limit',
+          { file: source.name, field: 'header', offset: bytes.length },
+          `the header goes on to byte ${fault.needed} or beyond; at most ${MAX_HEADER_BYTES} are read`,
+        );
       }
       const length = Math.min(source.size, MAX_HEADER_BYTES, Math.max(2 * bytes.length, fault.needed));
       const grown = new Uint8Array(length);
@@ -82,7 +86,8 @@ function parseGgufHeader(bytes: Uint8Array, file: string, size: number): GgufHea
   for (let i = 0; i < entryCount; i++) {
     const at = cursor.offset;
     const key = name(cursor, `metadata key ${i}`);
-    if (places.has(key)) throw new FileError('malformed', { file, field: key, offset: at }, 'this metadata key occurs twice');
+    if (places.has(key))
+      throw new FileError('malformed', { file, field: key, offset: at }, 'this metadata key occurs twice');
     places.set(key, scanValue(cursor, key));
   }
   const raw: RawTensor[] = [];
@@ -93,7 +98,12 @@ function parseGgufHeader(bytes: Uint8Array, file: string, size: number): GgufHea
   for (const [key, place] of places) metadata.set(key, decodeValue(cursor, key, place));
   const alignment = readAlignment(file, metadata, places);
   const dataOffset = Math.ceil(end / alignment) * alignment;
-  return { metadata, tensors: placeTensors(raw, file, size, dataOffset, alignment), bytes: bytes.subarray(0, end), dataOffset };
+  return {
+    metadata,
+    tensors: placeTensors(raw, file, size, dataOffset, alignment),
+    bytes: bytes.subarray(0, end),
+    dataOffset,
+  };
 }
 
 function checkMagic(cursor: Cursor): void {
@@ -103,8 +113,17 @@ function checkMagic(cursor: Cursor): void {
   if (magic === 'GGUF') return;
   const place = { file, field: 'magic', offset: 0 };
   if (magic === 'FUGG') throw bigEndian(file);
-  if (['lmgg', 'fmgg', 'tjgg', 'algg'].includes(magic)) throw new FileError('unsupported', place, "a ggml file from before GGUF; convert it with llama.cpp's convert scripts");
-  throw new FileError('malformed', place, `not a GGUF file: it begins with ${JSON.stringify(magic)} where "GGUF" should be`);
+  if (['lmgg', 'fmgg', 'tjgg', 'algg'].includes(magic))
+    throw new FileError(
+      'unsupported',
+      place,
+      "a ggml file from before GGUF; convert it with llama.cpp's convert scripts",
+    );
+  throw new FileError(
+    'malformed',
+    place,
+    `not a GGUF file: it begins with ${JSON.stringify(magic)} where "GGUF" should be`,
+  );
 }
 
 function checkVersion(cursor: Cursor): void {
@@ -113,12 +132,17 @@ function checkVersion(cursor: Cursor): void {
   if (version === 2 || version === 3) return;
   const place = { file, field: 'version', offset: 4 };
   if (version !== 0 && (version & 0xffff) === 0) throw bigEndian(file);
-  if (version === 1) throw new FileError('unsupported', place, 'GGUF version 1; versions 2 and 3 are read: convert the model anew');
+  if (version === 1)
+    throw new FileError('unsupported', place, 'GGUF version 1; versions 2 and 3 are read: convert the model anew');
   throw new FileError('unsupported', place, `GGUF version ${version}; versions 2 and 3 are read`);
 }
 
 function bigEndian(file: string): FileError {
-  return new FileError('unsupported', { file, field: 'version', offset: 4 }, 'a big-endian GGUF; take the little-endian file, or convert this one with gguf_convert_endian.py of llama.cpp');
+  return new FileError(
+    'unsupported',
+    { file, field: 'version', offset: 4 },
+    'a big-endian GGUF; take the little-endian file, or convert this one with gguf_convert_endian.py of llama.cpp',
+  );
 }
 
 /** A count that both a constant and the rest of the file bound; `least` is what one item takes at least. */
@@ -126,7 +150,11 @@ function boundedCount(cursor: Cursor, field: string, limit: number, least: numbe
   const { file, offset } = cursor;
   const count = cursor.count(field);
   if (count > cursor.remaining / least) {
-    throw new FileError('truncated', { file, field, offset }, `${count} are announced, the ${cursor.remaining} bytes that follow hold ${Math.floor(cursor.remaining / least)} at most`);
+    throw new FileError(
+      'truncated',
+      { file, field, offset },
+      `${count} are announced, the ${cursor.remaining} bytes that follow hold ${Math.floor(cursor.remaining / least)} at most`,
+    );
   }
   if (count > limit) throw new FileError('limit', { file, field, offset }, `${count}; at most ${limit} are read`);
   return count;
@@ -158,7 +186,8 @@ function scanTensor(cursor: Cursor, index: number): RawTensor {
   const tensor = name(cursor, `name of tensor ${index}`);
   const place = { file, field: tensor, offset: at };
   const dimensions = cursor.u32(`${tensor}, dimensions`);
-  if (dimensions > MAX_DIMENSIONS) throw new FileError('malformed', place, `${dimensions} dimensions; GGUF has ${MAX_DIMENSIONS} at most`);
+  if (dimensions > MAX_DIMENSIONS)
+    throw new FileError('malformed', place, `${dimensions} dimensions; GGUF has ${MAX_DIMENSIONS} at most`);
   const shape: number[] = [];
   for (let i = 0; i < dimensions; i++) {
     const length = cursor.count(`${tensor}, dimension ${i}`);
@@ -170,18 +199,32 @@ function scanTensor(cursor: Cursor, index: number): RawTensor {
   return { name: tensor, shape, type, offset: cursor.count(`${tensor}, offset`), at };
 }
 
-function readAlignment(file: string, metadata: ReadonlyMap<string, GgufValue>, places: ReadonlyMap<string, ValuePlace>): number {
+function readAlignment(
+  file: string,
+  metadata: ReadonlyMap<string, GgufValue>,
+  places: ReadonlyMap<string, ValuePlace>,
+): number {
   const field = 'general.alignment';
   const value = metadata.get(field);
   if (value === undefined) return DEFAULT_ALIGNMENT;
   const power = typeof value === 'number' && value >= 1 && value <= MAX_ALIGNMENT && Number.isInteger(Math.log2(value));
   if (power) return value;
   const offset = places.get(field)?.start ?? 0;
-  throw new FileError('malformed', { file, field, offset }, `${String(value)}; it must be a power of two, ${MAX_ALIGNMENT} at most`);
+  throw new FileError(
+    'malformed',
+    { file, field, offset },
+    `${String(value)}; it must be a power of two, ${MAX_ALIGNMENT} at most`,
+  );
 }
 
 /** Types, sizes, alignment, range, overlap and names of all tensors. */
-function placeTensors(raw: readonly RawTensor[], file: string, size: number, dataOffset: number, alignment: number): GgufTensor[] {
+function placeTensors(
+  raw: readonly RawTensor[],
+  file: string,
+  size: number,
+  dataOffset: number,
+  alignment: number,
+): GgufTensor[] {
   const names = new Set<string>();
   const tensors: (GgufTensor & { readonly at: number })[] = [];
   for (const { name: tensor, shape, type, offset, at } of raw) {
@@ -190,16 +233,30 @@ function placeTensors(raw: readonly RawTensor[], file: string, size: number, dat
     names.add(tensor);
     const format = weightFormat(type);
     if (format === undefined) {
-      throw new FileError('unsupported', place, `its type is ${typeName(type)}; Octavo reads ${Object.keys(WEIGHT_FORMATS).join(', ')}: take the model in one of these (Q4_K_M or Q8_0 are common)`);
+      throw new FileError(
+        'unsupported',
+        place,
+        `its type is ${typeName(type)}; Octavo reads ${Object.keys(WEIGHT_FORMATS).join(', ')}: take the model in one of these (Q4_K_M or Q8_0 are common)`,
+      );
     }
     const cols = shape[shape.length - 1] ?? 1;
     const { block } = WEIGHT_FORMATS[format];
-    if (cols % block !== 0) throw new FileError('malformed', place, `its rows have ${cols} values; ${format} stores them in blocks of ${block}`);
+    if (cols % block !== 0)
+      throw new FileError(
+        'malformed',
+        place,
+        `its rows have ${cols} values; ${format} stores them in blocks of ${block}`,
+      );
     const bytes = weightBytes({ name: tensor, shape, format });
-    if (offset % alignment !== 0) throw new FileError('malformed', place, `its offset ${offset} is not a multiple of the alignment ${alignment}`);
+    if (offset % alignment !== 0)
+      throw new FileError('malformed', place, `its offset ${offset} is not a multiple of the alignment ${alignment}`);
     const start = dataOffset + offset;
     if (start + bytes > size) {
-      throw new FileError('truncated', place, `its ${bytes} bytes (${format}, ${shape.join(' x ')}) should be at ${start}, the file has ${size} bytes: it is incomplete or damaged; download it again`);
+      throw new FileError(
+        'truncated',
+        place,
+        `its ${bytes} bytes (${format}, ${shape.join(' x ')}) should be at ${start}, the file has ${size} bytes: it is incomplete or damaged; download it again`,
+      );
     }
     tensors.push({ name: tensor, shape, format, bytes, offset: start, at });
   }
@@ -207,7 +264,11 @@ function placeTensors(raw: readonly RawTensor[], file: string, size: number, dat
   for (const [i, tensor] of sorted.entries()) {
     const before = sorted[i - 1];
     if (before !== undefined && before.offset + before.bytes > tensor.offset) {
-      throw new FileError('malformed', { file, field: tensor.name, offset: tensor.at }, `its data at ${tensor.offset} lies over that of ${before.name}`);
+      throw new FileError(
+        'malformed',
+        { file, field: tensor.name, offset: tensor.at },
+        `its data at ${tensor.offset} lies over that of ${before.name}`,
+      );
     }
   }
   return sorted;

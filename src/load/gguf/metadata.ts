@@ -29,13 +29,23 @@ export function scanValue(cursor: Cursor, field: string): ValuePlace {
     return { type, start };
   }
   const element = cursor.u32(`${field}, element type`);
-  if (element > VALUE.F64) throw malformed(cursor, field, at, `its elements' type is ${element}; GGUF has 0 to ${VALUE.F64}`);
-  if (element === VALUE.ARRAY) throw new FileError('unsupported', { file: cursor.file, field, offset: at }, 'an array of arrays, which no model format uses');
+  if (element > VALUE.F64)
+    throw malformed(cursor, field, at, `its elements' type is ${element}; GGUF has 0 to ${VALUE.F64}`);
+  if (element === VALUE.ARRAY)
+    throw new FileError(
+      'unsupported',
+      { file: cursor.file, field, offset: at },
+      'an array of arrays, which no model format uses',
+    );
   const countAt = cursor.offset;
   const count = cursor.count(`${field}, length`);
   const least = VALUE_BYTES[element] ?? 8;
   if (count > cursor.remaining / least) {
-    throw new FileError('truncated', { file: cursor.file, field: `${field}, length`, offset: countAt }, `${count} elements of ${least} bytes or more are announced, the file ends after ${cursor.remaining} bytes`);
+    throw new FileError(
+      'truncated',
+      { file: cursor.file, field: `${field}, length`, offset: countAt },
+      `${count} elements of ${least} bytes or more are announced, the file ends after ${cursor.remaining} bytes`,
+    );
   }
   const start = cursor.offset;
   if (element === VALUE.STRING) cursor.strings(count, MAX_STRING_BYTES, field);
@@ -51,37 +61,59 @@ export function decodeValue(cursor: Cursor, field: string, place: ValuePlace): G
   // A copy, so that the header's bytes are not kept; it also aligns the numbers.
   const { buffer } = cursor.bytes.slice(place.start, place.start + count * (VALUE_BYTES[type] ?? 0));
   switch (type) {
-    case VALUE.U8: return new Uint8Array(buffer);
-    case VALUE.I8: return new Int8Array(buffer);
-    case VALUE.U16: return new Uint16Array(buffer);
-    case VALUE.I16: return new Int16Array(buffer);
-    case VALUE.U32: return new Uint32Array(buffer);
-    case VALUE.I32: return new Int32Array(buffer);
-    case VALUE.F32: return new Float32Array(buffer);
-    case VALUE.F64: return new Float64Array(buffer);
-    case VALUE.U64: return [...new BigUint64Array(buffer)];
-    case VALUE.I64: return [...new BigInt64Array(buffer)];
-    default: return Array.from(new Uint8Array(buffer), (byte, i) => boolean(cursor, field, place.start + i, byte));
+    case VALUE.U8:
+      return new Uint8Array(buffer);
+    case VALUE.I8:
+      return new Int8Array(buffer);
+    case VALUE.U16:
+      return new Uint16Array(buffer);
+    case VALUE.I16:
+      return new Int16Array(buffer);
+    case VALUE.U32:
+      return new Uint32Array(buffer);
+    case VALUE.I32:
+      return new Int32Array(buffer);
+    case VALUE.F32:
+      return new Float32Array(buffer);
+    case VALUE.F64:
+      return new Float64Array(buffer);
+    case VALUE.U64:
+      return [...new BigUint64Array(buffer)];
+    case VALUE.I64:
+      return [...new BigInt64Array(buffer)];
+    default:
+      return Array.from(new Uint8Array(buffer), (byte, i) => boolean(cursor, field, place.start + i, byte));
   }
 }
 
 function decodeOne(cursor: Cursor, field: string, type: number): GgufValue {
   switch (type) {
-    case VALUE.U8: return cursor.u8(field);
-    case VALUE.I8: return cursor.i8(field);
-    case VALUE.U16: return cursor.u16(field);
-    case VALUE.I16: return cursor.i16(field);
-    case VALUE.U32: return cursor.u32(field);
-    case VALUE.I32: return cursor.i32(field);
-    case VALUE.F32: return cursor.f32(field);
-    case VALUE.F64: return cursor.f64(field);
-    case VALUE.U64: return small(cursor.u64(field));
-    case VALUE.I64: return small(cursor.i64(field));
+    case VALUE.U8:
+      return cursor.u8(field);
+    case VALUE.I8:
+      return cursor.i8(field);
+    case VALUE.U16:
+      return cursor.u16(field);
+    case VALUE.I16:
+      return cursor.i16(field);
+    case VALUE.U32:
+      return cursor.u32(field);
+    case VALUE.I32:
+      return cursor.i32(field);
+    case VALUE.F32:
+      return cursor.f32(field);
+    case VALUE.F64:
+      return cursor.f64(field);
+    case VALUE.U64:
+      return small(cursor.u64(field));
+    case VALUE.I64:
+      return small(cursor.i64(field));
     case VALUE.STRING: {
       const { start, end } = cursor.string(MAX_STRING_BYTES, field);
       return decodeString(cursor.bytes.subarray(start, end));
     }
-    default: return boolean(cursor, field, cursor.offset, cursor.u8(field));
+    default:
+      return boolean(cursor, field, cursor.offset, cursor.u8(field));
   }
 }
 

@@ -17,7 +17,10 @@ const LIMITS = { config: 8 * MiB, tokenizer: 128 * MiB, index: 32 * MiB, templat
 /** The largest models have some 200. */
 const MAX_SHARDS = 1024;
 
-export async function openFolder(files: FileSet, options: { readonly signal?: AbortSignal; readonly quantize?: Quantization } = {}): Promise<ModelFile> {
+export async function openFolder(
+  files: FileSet,
+  options: { readonly signal?: AbortSignal; readonly quantize?: Quantization } = {},
+): Promise<ModelFile> {
   const { signal, quantize } = options;
   const hasher = (await createSHA256()).init();
   const text = async (name: string, limit: number): Promise<Uint8Array | undefined> => {
@@ -30,7 +33,12 @@ export async function openFolder(files: FileSet, options: { readonly signal?: Ab
     return bytes === undefined ? undefined : parseJsonObject(bytes, `${files.name}/${name}`, 'JSON', 0);
   };
   const config = await json('config.json', LIMITS.config);
-  if (config === undefined) throw new FileError('missing', { file: `${files.name}/config.json`, field: 'file' }, 'a Hugging Face folder needs it');
+  if (config === undefined)
+    throw new FileError(
+      'missing',
+      { file: `${files.name}/config.json`, field: 'file' },
+      'a Hugging Face folder needs it',
+    );
   refuseQuantized(config, files.name);
   const generationConfig = await json('generation_config.json', LIMITS.config);
   const tokenizer = await json('tokenizer.json', LIMITS.tokenizer);
@@ -51,14 +59,22 @@ export async function openFolder(files: FileSet, options: { readonly signal?: Ab
     const placed = new Map<string, PlacedTensor>();
     for (const [i, shard] of shards.entries()) {
       const source = await files.open(shard);
-      if (source === undefined) throw new FileError('missing', { file: `${files.name}/${shard}`, field: 'file' }, index === undefined ? 'the folder has no weights: model.safetensors or model.safetensors.index.json should be there' : 'model.safetensors.index.json names it; give all shards');
+      if (source === undefined)
+        throw new FileError(
+          'missing',
+          { file: `${files.name}/${shard}`, field: 'file' },
+          index === undefined
+            ? 'the folder has no weights: model.safetensors or model.safetensors.index.json should be there'
+            : 'model.safetensors.index.json names it; give all shards',
+        );
       sources.push(source);
       const header = await readSafetensorsHeader(source, signal);
       hasher.update(header.bytes);
       hasher.update(await sampleBytes(source, header.dataOffset, signal));
       for (const { name, shape, format: stored, offset, bytes: storedBytes } of header.entries) {
         if (stored === undefined || storedBytes === 0) continue;
-        if (placed.has(name)) throw new FileError('malformed', { file: source.name, field: name }, 'this tensor is in two shards');
+        if (placed.has(name))
+          throw new FileError('malformed', { file: source.name, field: name }, 'this tensor is in two shards');
         const format = deliveredFormat(name, shape, stored, quantize);
         const spec = { name, shape, format };
         placed.set(name, { info: { ...spec, bytes: weightBytes(spec) }, source: i, offset, stored, storedBytes });
@@ -67,27 +83,51 @@ export async function openFolder(files: FileSet, options: { readonly signal?: Ab
     for (const [name, shard] of index ?? []) {
       const found = placed.get(name);
       // Integer buffers are in the index and not among the weights.
-      if (found !== undefined && shards[found.source] !== shard) throw new FileError('malformed', { file: `${files.name}/model.safetensors.index.json`, field: name }, `it should be in ${shard}, it is in ${shards[found.source] ?? ''}`);
+      if (found !== undefined && shards[found.source] !== shard)
+        throw new FileError(
+          'malformed',
+          { file: `${files.name}/model.safetensors.index.json`, field: name },
+          `it should be in ${shard}, it is in ${shards[found.source] ?? ''}`,
+        );
     }
-    return new StreamedModelFile({ name: files.name, metadata, placed: [...placed.values()], sources, fingerprint: hasher.digest('hex') });
+    return new StreamedModelFile({
+      name: files.name,
+      metadata,
+      placed: [...placed.values()],
+      sources,
+      fingerprint: hasher.digest('hex'),
+    });
   } catch (fault) {
     await Promise.all(sources.map((source) => source.close()));
     throw fault;
   }
 }
 
-async function readSmall(files: FileSet, name: string, limit: number, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
+async function readSmall(
+  files: FileSet,
+  name: string,
+  limit: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
   const source = await files.open(name);
   if (source === undefined) return undefined;
   try {
-    if (source.size > limit) throw new FileError('limit', { file: source.name, field: 'size' }, `${source.size} bytes; at most ${limit} are read`);
+    if (source.size > limit)
+      throw new FileError(
+        'limit',
+        { file: source.name, field: 'size' },
+        `${source.size} bytes; at most ${limit} are read`,
+      );
     return await readBytes(source, 0, source.size, signal);
   } finally {
     await source.close();
   }
 }
 
-async function shardNames(files: FileSet, signal: AbortSignal | undefined): Promise<{ shards: string[]; index?: readonly [string, string][] }> {
+async function shardNames(
+  files: FileSet,
+  signal: AbortSignal | undefined,
+): Promise<{ shards: string[]; index?: readonly [string, string][] }> {
   const name = 'model.safetensors.index.json';
   const bytes = await readSmall(files, name, LIMITS.index, signal);
   if (bytes === undefined) return { shards: ['model.safetensors'] };
@@ -96,11 +136,21 @@ async function shardNames(files: FileSet, signal: AbortSignal | undefined): Prom
   if (!isObject(map)) throw new FileError('malformed', { file, field: 'weight_map' }, 'an object should be here');
   const index: [string, string][] = [];
   for (const [tensor, shard] of Object.entries(map)) {
-    if (typeof shard !== 'string' || !isPlainName(shard) || !shard.endsWith('.safetensors')) throw new FileError('malformed', { file, field: `weight_map, ${tensor}` }, `${JSON.stringify(shard)?.slice(0, 80)}; the name of a .safetensors file in the same folder should be here`);
+    if (typeof shard !== 'string' || !isPlainName(shard) || !shard.endsWith('.safetensors'))
+      throw new FileError(
+        'malformed',
+        { file, field: `weight_map, ${tensor}` },
+        `${JSON.stringify(shard)?.slice(0, 80)}; the name of a .safetensors file in the same folder should be here`,
+      );
     index.push([tensor, shard]);
   }
   const shards = [...new Set(index.map(([, shard]) => shard))].sort();
-  if (shards.length > MAX_SHARDS) throw new FileError('limit', { file, field: 'weight_map' }, `${shards.length} files; at most ${MAX_SHARDS} are read`);
+  if (shards.length > MAX_SHARDS)
+    throw new FileError(
+      'limit',
+      { file, field: 'weight_map' },
+      `${shards.length} files; at most ${MAX_SHARDS} are read`,
+    );
   if (shards.length === 0) throw new FileError('malformed', { file, field: 'weight_map' }, 'it names no file');
   return { shards, index };
 }
@@ -110,5 +160,9 @@ function refuseQuantized(config: JsonObject, folder: string): void {
   const quantization = config['quantization_config'];
   if (!isObject(quantization)) return;
   const { quant_method: method } = quantization;
-  throw new FileError('unsupported', { file: `${folder}/config.json`, field: 'quantization_config' }, `${typeof method === 'string' ? method.slice(0, 40) : 'a quantised checkpoint'}; take the model in BF16, F16 or F32 (and quantize: 'q8' or 'q4'), or as GGUF`);
+  throw new FileError(
+    'unsupported',
+    { file: `${folder}/config.json`, field: 'quantization_config' },
+    `${typeof method === 'string' ? method.slice(0, 40) : 'a quantised checkpoint'}; take the model in BF16, F16 or F32 (and quantize: 'q8' or 'q4'), or as GGUF`,
+  );
 }

@@ -16,9 +16,24 @@ const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DIMENSIONS = 8;
 /** Bytes of one value. Floats of other widths (F64, F8_E4M3, F4, ...) are weights that nothing here computes with: refused by name. */
 const DTYPE_BYTES: ReadonlyMap<string, number> = new Map([
-  ['F32', 4], ['F16', 2], ['BF16', 2], ['I64', 8], ['I32', 4], ['I16', 2], ['I8', 1], ['U64', 8], ['U32', 4], ['U16', 2], ['U8', 1], ['BOOL', 1],
+  ['F32', 4],
+  ['F16', 2],
+  ['BF16', 2],
+  ['I64', 8],
+  ['I32', 4],
+  ['I16', 2],
+  ['I8', 1],
+  ['U64', 8],
+  ['U32', 4],
+  ['U16', 2],
+  ['U8', 1],
+  ['BOOL', 1],
 ]);
-const FORMATS: ReadonlyMap<string, WeightFormat> = new Map([['F32', 'F32'], ['F16', 'F16'], ['BF16', 'BF16']]);
+const FORMATS: ReadonlyMap<string, WeightFormat> = new Map([
+  ['F32', 'F32'],
+  ['F16', 'F16'],
+  ['BF16', 'BF16'],
+]);
 
 export interface SafetensorsEntry {
   readonly name: string;
@@ -39,11 +54,18 @@ export interface SafetensorsHeader {
 export async function readSafetensorsHeader(source: ByteSource, signal?: AbortSignal): Promise<SafetensorsHeader> {
   const { name: file, size } = source;
   const place = { file, field: 'header length', offset: 0 };
-  if (size < 8) throw new FileError('truncated', place, `the file has ${size} bytes; a safetensors file has 8 at least`);
+  if (size < 8)
+    throw new FileError('truncated', place, `the file has ${size} bytes; a safetensors file has 8 at least`);
   const view = new DataView((await readBytes(source, 0, 8, signal)).buffer);
   const length = view.getUint32(0, true) + view.getUint32(4, true) * 0x1_0000_0000;
-  if (length > size - 8) throw new FileError('truncated', place, `a header of ${length} bytes is announced, the file ends after ${size - 8}: it is incomplete, or no safetensors file`);
-  if (length > MAX_HEADER_BYTES) throw new FileError('limit', place, `a header of ${length} bytes; at most ${MAX_HEADER_BYTES} are read`);
+  if (length > size - 8)
+    throw new FileError(
+      'truncated',
+      place,
+      `a header of ${length} bytes is announced, the file ends after ${size - 8}: it is incomplete, or no safetensors file`,
+    );
+  if (length > MAX_HEADER_BYTES)
+    throw new FileError('limit', place, `a header of ${length} bytes; at most ${MAX_HEADER_BYTES} are read`);
   const bytes = await readBytes(source, 8, 8 + length, signal);
   const dataOffset = 8 + length;
   const entries: SafetensorsEntry[] = [];
@@ -55,31 +77,67 @@ export async function readSafetensorsHeader(source: ByteSource, signal?: AbortSi
   let at = dataOffset;
   for (const { name, offset, bytes: length } of entries) {
     if (offset !== at) {
-      throw new FileError('malformed', { file, field: `${name}, data_offsets`, offset }, offset < at ? `its data lies over that of the tensor before it, which ends at ${at}` : `there is a hole of ${offset - at} bytes before it`);
+      throw new FileError(
+        'malformed',
+        { file, field: `${name}, data_offsets`, offset },
+        offset < at
+          ? `its data lies over that of the tensor before it, which ends at ${at}`
+          : `there is a hole of ${offset - at} bytes before it`,
+      );
     }
     at += length;
   }
-  if (at > size) throw new FileError('truncated', { file, field: 'data', offset: size }, `the tensors end at byte ${at}, the file at ${size}: it is incomplete; download it again`);
-  if (at < size) throw new FileError('malformed', { file, field: 'data', offset: at }, `${size - at} bytes behind the last tensor belong to none`);
+  if (at > size)
+    throw new FileError(
+      'truncated',
+      { file, field: 'data', offset: size },
+      `the tensors end at byte ${at}, the file at ${size}: it is incomplete; download it again`,
+    );
+  if (at < size)
+    throw new FileError(
+      'malformed',
+      { file, field: 'data', offset: at },
+      `${size - at} bytes behind the last tensor belong to none`,
+    );
   return { entries, bytes, dataOffset };
 }
 
 function entry(name: string, value: JsonValue, file: string, dataOffset: number): SafetensorsEntry {
-  const fault = (field: string, problem: string): FileError => new FileError('malformed', { file, field: `${name}, ${field}`, offset: 8 }, problem);
+  const fault = (field: string, problem: string): FileError =>
+    new FileError('malformed', { file, field: `${name}, ${field}`, offset: 8 }, problem);
   if (!isObject(value)) throw fault('entry', 'an object should be here');
   const { dtype, shape, data_offsets: range } = value;
   if (typeof dtype !== 'string') throw fault('dtype', 'a string should be here');
   const width = DTYPE_BYTES.get(dtype);
   if (width === undefined) {
-    throw new FileError('unsupported', { file, field: `${name}, dtype`, offset: 8 }, `${dtype.slice(0, 40)}; Octavo reads F32, F16 and BF16: take the model in one of these, or as GGUF`);
+    throw new FileError(
+      'unsupported',
+      { file, field: `${name}, dtype`, offset: 8 },
+      `${dtype.slice(0, 40)}; Octavo reads F32, F16 and BF16: take the model in one of these, or as GGUF`,
+    );
   }
-  if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isCount)) throw fault('shape', `${JSON.stringify(shape)?.slice(0, 80)}; up to ${MAX_DIMENSIONS} whole numbers should be here`);
-  if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount)) throw fault('data_offsets', `${JSON.stringify(range)?.slice(0, 80)}; two whole numbers should be here`);
+  if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isCount))
+    throw fault(
+      'shape',
+      `${JSON.stringify(shape)?.slice(0, 80)}; up to ${MAX_DIMENSIONS} whole numbers should be here`,
+    );
+  if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount))
+    throw fault('data_offsets', `${JSON.stringify(range)?.slice(0, 80)}; two whole numbers should be here`);
   const dimensions = shape as readonly number[];
   const [begin = 0, end = 0] = range as readonly number[];
   const bytes = dimensions.reduce((product, n) => product * n, width);
-  if (end - begin !== bytes) throw fault('data_offsets', `${end - begin} bytes are given to it, ${dtype} of ${dimensions.join(' x ')} takes ${bytes}`);
-  return { name, shape: dimensions.length === 0 ? [1] : dimensions, format: FORMATS.get(dtype), offset: dataOffset + begin, bytes };
+  if (end - begin !== bytes)
+    throw fault(
+      'data_offsets',
+      `${end - begin} bytes are given to it, ${dtype} of ${dimensions.join(' x ')} takes ${bytes}`,
+    );
+  return {
+    name,
+    shape: dimensions.length === 0 ? [1] : dimensions,
+    format: FORMATS.get(dtype),
+    offset: dataOffset + begin,
+    bytes,
+  };
 }
 
 function isCount(value: unknown): value is number {

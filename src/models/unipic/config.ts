@@ -18,7 +18,12 @@ export interface UniPicConfig {
   /** The route taken when none is asked for. */
   readonly understanding: Route;
   readonly paint: { readonly iterations: number; readonly diffusionSteps: number; readonly guidance: number };
-  readonly templates: { readonly paint: string; readonly paintUnconditional: string; readonly edit: string; readonly editUnconditional: string };
+  readonly templates: {
+    readonly paint: string;
+    readonly paintUnconditional: string;
+    readonly edit: string;
+    readonly editUnconditional: string;
+  };
 }
 
 export type Route = 'mar' | 'siglip';
@@ -76,7 +81,22 @@ export interface SiglipConfig {
 }
 
 /** Several times the largest models of this family; a file that asks for more is damaged or hostile. `headBlocks`: their modulations are one product, of at most 128 weights on WASM. */
-const MOST = { width: 1 << 14, mlp: 1 << 16, blocks: 256, heads: 256, buffers: 4096, headBlocks: 100, grid: 256, size: 4096, sizes: 16, channels: 256, steps: 100_000, vocabulary: 1 << 22, levels: 8, template: 4096 } as const;
+const MOST = {
+  width: 1 << 14,
+  mlp: 1 << 16,
+  blocks: 256,
+  heads: 256,
+  buffers: 4096,
+  headBlocks: 100,
+  grid: 256,
+  size: 4096,
+  sizes: 16,
+  channels: 256,
+  steps: 100_000,
+  vocabulary: 1 << 22,
+  levels: 8,
+  template: 4096,
+} as const;
 
 const fact = (name: string): FactNames => ({ gguf: name, huggingface: [] });
 const upTo = (most: number, least = 1): Bounds => ({ least, most });
@@ -90,18 +110,26 @@ export const OFFICIAL_TEMPLATES = {
 
 /** `vocabulary`: the language model's. Throws `ModelError('config')`. */
 export function uniPicConfig(facts: Facts, vocabulary: number): UniPicConfig {
-  const integer = (name: string, most: number, fallback?: number): number => facts.integer(fact(name), { least: 1, most, default: fallback });
+  const integer = (name: string, most: number, fallback?: number): number =>
+    facts.integer(fact(name), { least: 1, most, default: fallback });
   const patch = integer('patch_size', 256);
   const channels = integer('token_channels', MOST.channels);
   const sizes = facts.numbers(fact('image_sizes'), upTo(MOST.size), upTo(MOST.sizes));
   sizes.forEach((size, i) => {
-    if (size % patch !== 0 || size / patch > MOST.grid) throw wrong('unipic.image_sizes', size, `should be a multiple of the patch size, ${patch}, and at most ${MOST.grid} patches`);
+    if (size % patch !== 0 || size / patch > MOST.grid)
+      throw wrong(
+        'unipic.image_sizes',
+        size,
+        `should be a multiple of the patch size, ${patch}, and at most ${MOST.grid} patches`,
+      );
     if (i > 0 && size <= (sizes[i - 1] ?? 0)) throw wrong('unipic.image_sizes', [...sizes], 'should ascend');
   });
   const defaultSize = integer('default_size', MOST.size);
-  if (!sizes.includes(defaultSize)) throw wrong('unipic.default_size', defaultSize, `should be one of ${sizes.join(', ')}`);
+  if (!sizes.includes(defaultSize))
+    throw wrong('unipic.default_size', defaultSize, `should be one of ${sizes.join(', ')}`);
   const imageToken = facts.integer(fact('image_token_id'), { least: 0, most: MOST.vocabulary });
-  if (imageToken >= vocabulary) throw wrong('unipic.image_token_id', imageToken, `should be below the ${vocabulary} ids of the vocabulary`);
+  if (imageToken >= vocabulary)
+    throw wrong('unipic.image_token_id', imageToken, `should be below the ${vocabulary} ids of the vocabulary`);
   const diffusion = diffusionConfig(facts);
   const siglip = siglipConfig(facts);
   return {
@@ -166,10 +194,29 @@ function tokenizerConfig(facts: Facts, channels: number, patch: number): Picture
   const groups = facts.integer(fact('vae.groups'), upTo(width));
   const multipliers = facts.numbers(fact('vae.multipliers'), upTo(64), upTo(MOST.levels));
   for (const multiplier of multipliers) {
-    if (!Number.isInteger(multiplier) || (width * multiplier) % groups !== 0) throw wrong('unipic.vae.multipliers', multiplier, `should be whole and make of ${width} channels a multiple of the ${groups} groups`);
+    if (!Number.isInteger(multiplier) || (width * multiplier) % groups !== 0)
+      throw wrong(
+        'unipic.vae.multipliers',
+        multiplier,
+        `should be whole and make of ${width} channels a multiple of the ${groups} groups`,
+      );
   }
-  if (2 ** (multipliers.length - 1) !== patch) throw wrong('unipic.patch_size', patch, `should be ${2 ** (multipliers.length - 1)}, for ${multipliers.length} levels of the VAE`);
-  return { kind: 'kl', mean, std, channels: width, multipliers, residualBlocks: facts.integer(fact('vae.residual_blocks'), upTo(16)), groups, epsilon: epsilon(facts, 'vae.epsilon') };
+  if (2 ** (multipliers.length - 1) !== patch)
+    throw wrong(
+      'unipic.patch_size',
+      patch,
+      `should be ${2 ** (multipliers.length - 1)}, for ${multipliers.length} levels of the VAE`,
+    );
+  return {
+    kind: 'kl',
+    mean,
+    std,
+    channels: width,
+    multipliers,
+    residualBlocks: facts.integer(fact('vae.residual_blocks'), upTo(16)),
+    groups,
+    epsilon: epsilon(facts, 'vae.epsilon'),
+  };
 }
 
 function siglipConfig(facts: Facts): SiglipConfig | undefined {
@@ -180,8 +227,21 @@ function siglipConfig(facts: Facts): SiglipConfig | undefined {
   if (width % heads !== 0) throw wrong('unipic.siglip.head_count', heads, `should divide the width, ${width}`);
   const size = integer('image_size', MOST.size);
   const patch = integer('patch_size', MOST.grid);
-  if (size % patch !== 0 || size / patch > MOST.grid) throw wrong('unipic.siglip.image_size', size, `should be a multiple of the patch size, ${patch}, and at most ${MOST.grid} patches`);
-  return { width, heads, size, patch, mlp: integer('feed_forward_length', MOST.mlp), blocks: integer('block_count', MOST.blocks), epsilon: epsilon(facts, 'siglip.layer_norm_epsilon') };
+  if (size % patch !== 0 || size / patch > MOST.grid)
+    throw wrong(
+      'unipic.siglip.image_size',
+      size,
+      `should be a multiple of the patch size, ${patch}, and at most ${MOST.grid} patches`,
+    );
+  return {
+    width,
+    heads,
+    size,
+    patch,
+    mlp: integer('feed_forward_length', MOST.mlp),
+    blocks: integer('block_count', MOST.blocks),
+    epsilon: epsilon(facts, 'siglip.layer_norm_epsilon'),
+  };
 }
 
 function epsilon(facts: Facts, name: string): number {
@@ -198,7 +258,8 @@ function oneOf<T extends string>(facts: Facts, name: string, known: readonly T[]
 /** A template must hold each of its places once. */
 function template(facts: Facts, name: keyof typeof OFFICIAL_TEMPLATES, places: readonly string[]): string {
   const value = facts.text(fact(`template.${name}`), OFFICIAL_TEMPLATES[name]);
-  if (value.length > MOST.template) throw wrong(`unipic.template.${name}`, `${value.length} characters`, `should have at most ${MOST.template}`);
+  if (value.length > MOST.template)
+    throw wrong(`unipic.template.${name}`, `${value.length} characters`, `should have at most ${MOST.template}`);
   for (const place of places) {
     if (value.split(place).length !== 2) throw wrong(`unipic.template.${name}`, value, `should hold ${place} once`);
   }

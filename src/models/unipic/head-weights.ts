@@ -32,8 +32,14 @@ export function headWeights(take: Take, { mar, diffusion, channels }: UniPicConf
     time: projector(take, `${net}.time_embed.mlp`, [TIME_WIDTH, width, width]),
     condition: takeLinear(take, `${net}.cond_embed`, width, mar.width),
     input: takeLinear(take, `${net}.input_proj`, width, channels),
-    blocks: each((i) => ({ norm: takeNorm(take, `${block(i)}.in_ln`, width, mar.epsilon), mlp: projector(take, `${block(i)}.mlp`, [width, width, width]) })),
-    modulation: [...each((i) => takeLinear(take, `${block(i)}.adaLN_modulation.1`, 3 * width, width)), takeLinear(take, `${net}.final_layer.adaLN_modulation.1`, 2 * width, width)],
+    blocks: each((i) => ({
+      norm: takeNorm(take, `${block(i)}.in_ln`, width, mar.epsilon),
+      mlp: projector(take, `${block(i)}.mlp`, [width, width, width]),
+    })),
+    modulation: [
+      ...each((i) => takeLinear(take, `${block(i)}.adaLN_modulation.1`, 3 * width, width)),
+      takeLinear(take, `${net}.final_layer.adaLN_modulation.1`, 2 * width, width),
+    ],
     output: takeLinear(take, `${net}.final_layer.linear`, 2 * channels, width),
   };
 }

@@ -57,12 +57,23 @@ export class DiffusionHead {
       const shift = 3 * i * width;
       const before = hidden;
       hidden = backend.scope(() => {
-        const modulated = backend.modulate(before, { modulation: scales, shift, scale: shift + width, epsilon, weight: norm.weight, bias: norm.bias });
+        const modulated = backend.modulate(before, {
+          modulation: scales,
+          shift,
+          scale: shift + width,
+          epsilon,
+          weight: norm.weight,
+          bias: norm.bias,
+        });
         return backend.gatedAdd(before, siluMlp(backend, modulated, mlp), scales, shift + 2 * width);
       });
       backend.free(before);
     });
     const shift = 3 * blocks.length * width;
-    return linear(backend, backend.modulate(hidden, { modulation: scales, shift, scale: shift + width, epsilon }), output);
+    return linear(
+      backend,
+      backend.modulate(hidden, { modulation: scales, shift, scale: shift + width, epsilon }),
+      output,
+    );
   }
 }

@@ -67,7 +67,12 @@ export interface Painting {
   fromLanguage(x: Tensor, hidden: Tensor): Tensor;
 }
 
-export async function createPictureModel(language: LanguageModel, config: UniPicConfig, parts: Parts, options: PictureOptions = {}): Promise<PictureModel> {
+export async function createPictureModel(
+  language: LanguageModel,
+  config: UniPicConfig,
+  parts: Parts,
+  options: PictureOptions = {},
+): Promise<PictureModel> {
   const { pictureEncoder } = parts;
   const columns = pictureEncoder?.kind === 'kl' ? 2 * config.channels : config.channels;
   const own = pictureEncoder && (await standardise(language.backend, config.tokenizer, columns));
@@ -88,7 +93,13 @@ class UniPic implements PictureModel {
   readonly #pictureDecoder: PictureDecoder | undefined;
   readonly #siglip: SiglipTower | undefined;
 
-  constructor(language: LanguageModel, config: UniPicConfig, parts: Parts, own: Standardise | undefined, bandBytes: number) {
+  constructor(
+    language: LanguageModel,
+    config: UniPicConfig,
+    parts: Parts,
+    own: Standardise | undefined,
+    bandBytes: number,
+  ) {
     const { backend } = language;
     const { mar, tokenizer, patch } = config;
     const { encoder, decoder, pictureEncoder, pictureDecoder, siglip } = parts;
@@ -103,15 +114,19 @@ class UniPic implements PictureModel {
     this.#decoder = decoder && new MarDecoder(backend, mar, decoder, this.#attention);
     if (pictureEncoder && own) {
       this.#pictureEncoder =
-        pictureEncoder.kind === 'patch' ? new PatchEncoder(backend, patch, pictureEncoder, own)
-        : tokenizer.kind === 'kl' ? new KlEncoder(backend, tokenizer, pictureEncoder, own, bandBytes)
-        : undefined;
+        pictureEncoder.kind === 'patch'
+          ? new PatchEncoder(backend, patch, pictureEncoder, own)
+          : tokenizer.kind === 'kl'
+            ? new KlEncoder(backend, tokenizer, pictureEncoder, own, bandBytes)
+            : undefined;
     }
     if (pictureDecoder) {
       this.#pictureDecoder =
-        pictureDecoder.kind === 'patch' && tokenizer.kind === 'patch' ? new PatchDecoder(backend, patch, tokenizer, pictureDecoder)
-        : pictureDecoder.kind === 'kl' && tokenizer.kind === 'kl' ? new KlDecoder(backend, tokenizer, patch, pictureDecoder, bandBytes)
-        : undefined;
+        pictureDecoder.kind === 'patch' && tokenizer.kind === 'patch'
+          ? new PatchDecoder(backend, patch, tokenizer, pictureDecoder)
+          : pictureDecoder.kind === 'kl' && tokenizer.kind === 'kl'
+            ? new KlDecoder(backend, tokenizer, patch, pictureDecoder, bandBytes)
+            : undefined;
     }
     this.#siglip = siglip && config.siglip && new SiglipTower(backend, config.siglip, siglip.tower);
   }
@@ -129,7 +144,8 @@ class UniPic implements PictureModel {
       if (lack(this.#parts.present, '', SEE) !== undefined) throw this.#cannot('see pictures by the MAR route', SEE);
       return sizes;
     }
-    if (this.#siglip === undefined || siglip === undefined) throw this.#cannot('see pictures by the SigLIP route', ['siglip']);
+    if (this.#siglip === undefined || siglip === undefined)
+      throw this.#cannot('see pictures by the SigLIP route', ['siglip']);
     return [siglip.size];
   }
 
@@ -158,7 +174,8 @@ class UniPic implements PictureModel {
       held.drop(encoded);
       return visual;
     }
-    if (this.#siglip === undefined || siglip === undefined) throw this.#cannot('see pictures by the SigLIP route', ['siglip']);
+    if (this.#siglip === undefined || siglip === undefined)
+      throw this.#cannot('see pictures by the SigLIP route', ['siglip']);
     const x = yield* this.#siglip.forward(pixels, held);
     return held.next(x, (before) => siluMlp(this.backend, before, siglip.projector));
   }
@@ -170,7 +187,12 @@ class UniPic implements PictureModel {
     if (encoder === undefined || pictures === undefined) throw this.#cannot('see pictures by the MAR route', SEE);
     const grid = size / this.config.patch;
     const tokens = yield* pictures.encode(pixels, size, held);
-    const encoded = yield* encoder.forward(tokens, Int32Array.from({ length: grid * grid }, (_, i) => i), grid, held);
+    const encoded = yield* encoder.forward(
+      tokens,
+      Int32Array.from({ length: grid * grid }, (_, i) => i),
+      grid,
+      held,
+    );
     held.drop(tokens);
     yield;
     return { encoded, visual: held.step(() => this.#toLanguage(encoded)) };
@@ -179,7 +201,15 @@ class UniPic implements PictureModel {
   painting(): Painting {
     const { head, projOut } = this.#parts;
     const [encoder, decoder, pictures] = [this.#encoder, this.#decoder, this.#pictureDecoder];
-    if (!this.capabilities.paint || encoder === undefined || decoder === undefined || pictures === undefined || head === undefined || projOut === undefined) throw this.#cannot('paint', PAINT);
+    if (
+      !this.capabilities.paint ||
+      encoder === undefined ||
+      decoder === undefined ||
+      pictures === undefined ||
+      head === undefined ||
+      projOut === undefined
+    )
+      throw this.#cannot('paint', PAINT);
     const { backend, config } = this;
     const { diffusion, mar } = config;
     const { finalNorm } = this.#language;
@@ -189,7 +219,8 @@ class UniPic implements PictureModel {
       pictures,
       head: new DiffusionHead(backend, diffusion, mar.epsilon, head),
       toLanguage: (x) => this.#toLanguage(x),
-      fromLanguage: (x, hidden) => backend.add(x, rotate(backend, siluMlp(backend, hidden, projOut, { norm: finalNorm }), -mar.buffers)),
+      fromLanguage: (x, hidden) =>
+        backend.add(x, rotate(backend, siluMlp(backend, hidden, projOut, { norm: finalNorm }), -mar.buffers)),
     };
   }
 
@@ -211,22 +242,38 @@ class UniPic implements PictureModel {
   #checkSize(size: number, route: Route): void {
     const known = this.sizes(route);
     if (known.includes(size)) return;
-    throw new InputError('argument', `size: ${size} pixels; this model sees pictures of ${known.join(', ')} pixels a side${route === 'siglip' ? ' by SigLIP' : ''}`, { size, known });
+    throw new InputError(
+      'argument',
+      `size: ${size} pixels; this model sees pictures of ${known.join(', ')} pixels a side${route === 'siglip' ? ' by SigLIP' : ''}`,
+      { size, known },
+    );
   }
 
   #checkPixels(pixels: Float32Array, size: number, route: Route): void {
     this.#checkSize(size, route);
-    if (pixels.length !== size * size * 3) throw new InputError('argument', `pixels: ${pixels.length} values; a picture of ${size} x ${size} has ${size * size * 3}`, { values: pixels.length });
-    if (!pixels.every((value) => value >= -1.0001 && value <= 1.0001)) throw new InputError('argument', 'pixels: some are not numbers from -1 to 1; give 2 x / 255 - 1 of each byte');
+    if (pixels.length !== size * size * 3)
+      throw new InputError(
+        'argument',
+        `pixels: ${pixels.length} values; a picture of ${size} x ${size} has ${size * size * 3}`,
+        { values: pixels.length },
+      );
+    if (!pixels.every((value) => value >= -1.0001 && value <= 1.0001))
+      throw new InputError('argument', 'pixels: some are not numbers from -1 to 1; give 2 x / 255 - 1 of each byte');
   }
 
   #cannot(verb: string, parts: readonly PartName[]): InputError {
-    return new InputError('argument', `${lack(this.#parts.present, verb, parts) ?? `this model cannot ${verb}`}; take a file that has it`);
+    return new InputError(
+      'argument',
+      `${lack(this.#parts.present, verb, parts) ?? `this model cannot ${verb}`}; take a file that has it`,
+    );
   }
 }
 
 /** The first `by` rows of x go behind the others; the last, for `by` below 0, before them. */
 function rotate(backend: Backend, x: Tensor, by: number): Tensor {
   const [count = 0] = x.shape;
-  return backend.take(x, Int32Array.from({ length: count }, (_, i) => (i + by + count) % count));
+  return backend.take(
+    x,
+    Int32Array.from({ length: count }, (_, i) => (i + by + count) % count),
+  );
 }

@@ -7,7 +7,13 @@ import type { Steps } from '../../layers/steps.ts';
 import type { KlConfig } from './config.ts';
 import { Rasters, type Band, type Raster } from './raster.ts';
 import { toLatents, type PictureDecoder, type PictureEncoder, type Standardise } from './tokenizer.ts';
-import type { AttentionWeights, KlDecoderWeights, KlEncoderWeights, MiddleWeights, ResidualWeights } from './vae-weights.ts';
+import type {
+  AttentionWeights,
+  KlDecoderWeights,
+  KlEncoderWeights,
+  MiddleWeights,
+  ResidualWeights,
+} from './vae-weights.ts';
 
 const RGB = 3;
 
@@ -49,7 +55,9 @@ class Layers {
       const spec = this.rasters.norm(x, norm, this.#config);
       const queries: Tensor[] = [];
       for (const { first, tensor } of x.bands) {
-        queries.push(held.step(() => memory.append(linear(backend, backend.groupNorm(tensor, spec), qkv), first * width, total)));
+        queries.push(
+          held.step(() => memory.append(linear(backend, backend.groupNorm(tensor, spec), qkv), first * width, total)),
+        );
         yield;
       }
       held.drop(spec.moments);
@@ -57,7 +65,13 @@ class Layers {
       for (const [i, { first, last, tensor }] of x.bands.entries()) {
         const q = queries[i];
         if (q === undefined) break;
-        bands.push({ first, last, tensor: held.next(q, () => linear(backend, memory.attend(q, first * width, total), output, { residual: tensor })) });
+        bands.push({
+          first,
+          last,
+          tensor: held.next(q, () =>
+            linear(backend, memory.attend(q, first * width, total), output, { residual: tensor }),
+          ),
+        });
         held.drop(tensor);
         yield;
       }
@@ -87,7 +101,13 @@ export class KlEncoder implements PictureEncoder {
   readonly #standardise: Standardise;
   readonly #bandBytes: number;
 
-  constructor(backend: Backend, config: KlConfig, weights: KlEncoderWeights, standardise: Standardise, bandBytes: number) {
+  constructor(
+    backend: Backend,
+    config: KlConfig,
+    weights: KlEncoderWeights,
+    standardise: Standardise,
+    bandBytes: number,
+  ) {
     this.#backend = backend;
     this.#config = config;
     this.#weights = weights;
@@ -99,7 +119,9 @@ export class KlEncoder implements PictureEncoder {
     const { input, levels, middle, quantise } = this.#weights;
     const layers = new Layers(this.#backend, this.#config, held, this.#bandBytes);
     const { rasters } = layers;
-    let x = yield* rasters.convolve(rasters.upload(pixels, { height: size, width: size, channels: RGB }), { layer: input });
+    let x = yield* rasters.convolve(rasters.upload(pixels, { height: size, width: size, channels: RGB }), {
+      layer: input,
+    });
     for (const { blocks, resample } of levels) {
       for (const { residual, attention } of blocks) {
         x = yield* layers.residual(x, residual);
@@ -108,7 +130,9 @@ export class KlEncoder implements PictureEncoder {
       if (resample) x = yield* rasters.convolve(x, { layer: resample, down: true });
     }
     x = yield* layers.output(yield* layers.middle(x, middle), this.#weights);
-    const tokens = held.step(() => linear(this.#backend, linear(this.#backend, rasters.rows(x, 0, x.height), quantise), this.#standardise));
+    const tokens = held.step(() =>
+      linear(this.#backend, linear(this.#backend, rasters.rows(x, 0, x.height), quantise), this.#standardise),
+    );
     rasters.drop(x);
     return tokens;
   }
@@ -134,7 +158,11 @@ export class KlDecoder implements PictureDecoder {
     const layers = new Layers(this.#backend, this.#config, held, this.#bandBytes);
     const { rasters } = layers;
     const grid = size / this.#patch;
-    const latents = rasters.upload(toLatents(tokens, this.#config), { height: grid, width: grid, channels: this.#config.mean.length });
+    const latents = rasters.upload(toLatents(tokens, this.#config), {
+      height: grid,
+      width: grid,
+      channels: this.#config.mean.length,
+    });
     let x = yield* rasters.convolve(latents, { layer: dequantise });
     x = yield* layers.middle(yield* rasters.convolve(x, { layer: input }), middle);
     for (const { blocks, resample } of levels) {

@@ -59,6 +59,10 @@ function block(take: Take, name: string, { width, mlp, epsilon }: MarConfig): En
 }
 
 /** Linear, SiLU, Linear: layers 0 and 2 of a sequence. */
-export function projector(take: Take, name: string, [from, middle, to]: readonly [from: number, middle: number, to: number]): readonly Linear[] {
+export function projector(
+  take: Take,
+  name: string,
+  [from, middle, to]: readonly [from: number, middle: number, to: number],
+): readonly Linear[] {
   return [takeLinear(take, `${name}.0`, middle, from), takeLinear(take, `${name}.2`, to, middle)];
 }

@@ -48,9 +48,15 @@ export class MarEncoder {
     const backend = this.#backend;
     const { buffers, width } = this.#config;
     const positions = this.#positions.of(grid);
-    const buffer = backend.add(backend.rows(positions, 0, buffers), backend.upload(this.#weights.bufferToken, [1, width]));
+    const buffer = backend.add(
+      backend.rows(positions, 0, buffers),
+      backend.upload(this.#weights.bufferToken, [1, width]),
+    );
     if (tokens === undefined) return buffer;
-    const residual = backend.take(positions, known.map((position) => buffers + position));
+    const residual = backend.take(
+      positions,
+      known.map((position) => buffers + position),
+    );
     return backend.stack([buffer, linear(backend, tokens, this.#weights.tokenInput, { residual })]);
   }
 }
@@ -100,7 +106,9 @@ export class MarDecoder {
       y = held.next(y, (before) => encoderBlock(backend, before, block, this.#attention, 'gelu'));
     }
     const rows = wanted.map((position) => this.#config.buffers + position);
-    return held.next(y, (before) => backend.add(backend.norm(backend.take(before, rows), norm), backend.take(this.#headPositions.of(grid), wanted)));
+    return held.next(y, (before) =>
+      backend.add(backend.norm(backend.take(before, rows), norm), backend.take(this.#headPositions.of(grid), wanted)),
+    );
   }
 
   free(): void {
@@ -114,7 +122,9 @@ export class MarDecoder {
     const { buffers, width } = this.#config;
     const first = buffers + known.length;
     const filling = beneath ?? backend.upload(this.#weights.maskToken, [1, width]);
-    const rows = Int32Array.from({ length: buffers + grid * grid }, (_, i) => (i < buffers ? i : first + (beneath === undefined ? 0 : i)));
+    const rows = Int32Array.from({ length: buffers + grid * grid }, (_, i) =>
+      i < buffers ? i : first + (beneath === undefined ? 0 : i),
+    );
     known.forEach((position, i) => {
       rows[buffers + position] = buffers + i;
     });

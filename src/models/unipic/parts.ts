@@ -8,17 +8,34 @@ import { klDecoderWeights, klEncoderWeights, patchDecoderWeights, patchEncoderWe
 import { siglipWeights } from './siglip.ts';
 import { TensorPlan, type Take } from './take.ts';
 
-export type PartName = 'encoder' | 'decoder' | 'head' | 'projIn' | 'projOut' | 'pictureEncoder' | 'pictureDecoder' | 'siglip';
+export type PartName =
+  | 'encoder'
+  | 'decoder'
+  | 'head'
+  | 'projIn'
+  | 'projOut'
+  | 'pictureEncoder'
+  | 'pictureDecoder'
+  | 'siglip';
 
 /** What each part is called in messages, and the names of its tensors. */
 const PARTS: Readonly<Record<PartName, { readonly title: string; readonly names: RegExp }>> = {
-  encoder: { title: 'the MAR encoder (mar.encoder_blocks and what goes before them)', names: /^mar\.(fake_latent$|z_proj|encoder_)/ },
-  decoder: { title: 'the MAR decoder (mar.decoder_blocks and what goes with them)', names: /^mar\.(mask_token$|decoder_|diffusion_pos_embed)/ },
+  encoder: {
+    title: 'the MAR encoder (mar.encoder_blocks and what goes before them)',
+    names: /^mar\.(fake_latent$|z_proj|encoder_)/,
+  },
+  decoder: {
+    title: 'the MAR decoder (mar.decoder_blocks and what goes with them)',
+    names: /^mar\.(mask_token$|decoder_|diffusion_pos_embed)/,
+  },
   head: { title: 'the diffusion head (mar.diffloss)', names: /^mar\.diffloss\./ },
   projIn: { title: 'the projection into the language model (proj_in)', names: /^proj_in\./ },
   projOut: { title: 'the projection out of the language model (proj_out)', names: /^proj_out\./ },
   pictureEncoder: { title: "the image tokenizer's encoder (vae.encoder)", names: /^vae\.(encoder\.|quant_conv\.)/ },
-  pictureDecoder: { title: "the image tokenizer's decoder (vae.decoder)", names: /^vae\.(decoder\.|post_quant_conv\.)/ },
+  pictureDecoder: {
+    title: "the image tokenizer's decoder (vae.decoder)",
+    names: /^vae\.(decoder\.|post_quant_conv\.)/,
+  },
   siglip: { title: 'the SigLIP tower (siglip2, siglip2_proj)', names: /^siglip2(_proj)?\./ },
 };
 
@@ -37,15 +54,26 @@ export const SEE: readonly PartName[] = ['pictureEncoder', 'encoder', 'projIn'];
 export const PAINT: readonly PartName[] = ['encoder', 'projIn', 'projOut', 'decoder', 'head', 'pictureDecoder'];
 
 export function capabilities(present: ReadonlySet<PartName>): PictureCapabilities {
-  const off = [present.has('siglip') ? undefined : lack(present, 'see pictures', SEE), lack(present, 'paint', PAINT), lack(present, 'edit pictures', [...new Set([...PAINT, ...SEE])])];
+  const off = [
+    present.has('siglip') ? undefined : lack(present, 'see pictures', SEE),
+    lack(present, 'paint', PAINT),
+    lack(present, 'edit pictures', [...new Set([...PAINT, ...SEE])]),
+  ];
   const [see, paint, edit] = off.map((sentence) => sentence === undefined);
-  return { see: see === true, paint: paint === true, edit: edit === true, missing: off.filter((sentence) => sentence !== undefined) };
+  return {
+    see: see === true,
+    paint: paint === true,
+    edit: edit === true,
+    missing: off.filter((sentence) => sentence !== undefined),
+  };
 }
 
 /** A sentence that says which of `parts` the file does not have; undefined where it has all. */
 export function lack(present: ReadonlySet<PartName>, verb: string, parts: readonly PartName[]): string | undefined {
   const gone = parts.filter((part) => !present.has(part));
-  return gone.length === 0 ? undefined : `this model cannot ${verb}: the file does not have ${gone.map((part) => PARTS[part].title).join(', nor ')}`;
+  return gone.length === 0
+    ? undefined
+    : `this model cannot ${verb}: the file does not have ${gone.map((part) => PARTS[part].title).join(', nor ')}`;
 }
 
 export type Parts = ReturnType<typeof takeParts>;
@@ -61,9 +89,20 @@ export function takeParts(take: Take, config: UniPicConfig, hidden: number, pres
     head: part('head', () => headWeights(take, config)),
     projIn: part('projIn', () => projector(take, 'proj_in', [mar.width, hidden, hidden])),
     projOut: part('projOut', () => projector(take, 'proj_out', [hidden, hidden, mar.width])),
-    pictureEncoder: part('pictureEncoder', () => (tokenizer.kind === 'kl' ? klEncoderWeights(take, tokenizer, config.channels) : patchEncoderWeights(take, config))),
-    pictureDecoder: part('pictureDecoder', () => (tokenizer.kind === 'kl' ? klDecoderWeights(take, tokenizer, config.channels) : patchDecoderWeights(take, config))),
-    siglip: part('siglip', () => siglip && { tower: siglipWeights(take, siglip), projector: projector(take, 'siglip2_proj', [siglip.width, hidden, hidden]) }),
+    pictureEncoder: part('pictureEncoder', () =>
+      tokenizer.kind === 'kl' ? klEncoderWeights(take, tokenizer, config.channels) : patchEncoderWeights(take, config),
+    ),
+    pictureDecoder: part('pictureDecoder', () =>
+      tokenizer.kind === 'kl' ? klDecoderWeights(take, tokenizer, config.channels) : patchDecoderWeights(take, config),
+    ),
+    siglip: part(
+      'siglip',
+      () =>
+        siglip && {
+          tower: siglipWeights(take, siglip),
+          projector: projector(take, 'siglip2_proj', [siglip.width, hidden, hidden]),
+        },
+    ),
   };
 }
 
@@ -74,13 +113,22 @@ export class PartsPlan {
 
   constructor(tensors: ReadonlyMap<string, TensorInfo>, config: UniPicConfig, hidden: number) {
     const names = [...tensors.keys()];
-    const present = new Set(NAMES.filter((part) => (part !== 'siglip' || config.siglip !== undefined) && names.some((name) => PARTS[part].names.test(name))));
+    const present = new Set(
+      NAMES.filter(
+        (part) =>
+          (part !== 'siglip' || config.siglip !== undefined) && names.some((name) => PARTS[part].names.test(name)),
+      ),
+    );
     this.#plan = new TensorPlan(tensors);
     this.#take = (take) => takeParts(take, config, hidden, present);
     this.#take(this.#plan);
     for (const name of names) {
       if (this.#plan.has(name) || !NAMES.some((part) => present.has(part) && PARTS[part].names.test(name))) continue;
-      throw new ModelError('tensor-type', `the file has a tensor ${name}, which UniPic models of this configuration do not have; this variant is not supported`, { tensor: name });
+      throw new ModelError(
+        'tensor-type',
+        `the file has a tensor ${name}, which UniPic models of this configuration do not have; this variant is not supported`,
+        { tensor: name },
+      );
     }
   }
 

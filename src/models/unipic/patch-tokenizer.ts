@@ -51,7 +51,14 @@ export class PatchDecoder implements PictureDecoder {
     const grid = size / this.#patch;
     const rows = held.step(() => {
       const latents = backend.upload(toLatents(tokens, this.#config), [grid * grid, this.#config.mean.length]);
-      const mixed = backend.conv2d(latents, conv.weight, { height: grid, width: grid, kernel: 3, padding: [1, 1, 1, 1], bias: conv.bias, activation: 'silu' });
+      const mixed = backend.conv2d(latents, conv.weight, {
+        height: grid,
+        width: grid,
+        kernel: 3,
+        padding: [1, 1, 1, 1],
+        bias: conv.bias,
+        activation: 'silu',
+      });
       return siluMlp(backend, mixed, layers);
     });
     return [rows];

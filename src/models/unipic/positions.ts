@@ -13,7 +13,12 @@ export function interpolateGrid(table: Float32Array, from: number, to: number, w
   lines.forEach((row, y) => {
     lines.forEach((column, x) => {
       const corner = (line: number, place: number): number => (line * from + place) * width;
-      const [a, b, c, d] = [corner(row.low, column.low), corner(row.low, column.high), corner(row.high, column.low), corner(row.high, column.high)];
+      const [a, b, c, d] = [
+        corner(row.low, column.low),
+        corner(row.low, column.high),
+        corner(row.high, column.low),
+        corner(row.high, column.high),
+      ];
       for (let i = 0; i < width; i++) {
         const upper = (table[a + i] ?? 0) * (1 - column.part) + (table[b + i] ?? 0) * column.part;
         const lower = (table[c + i] ?? 0) * (1 - column.part) + (table[d + i] ?? 0) * column.part;
@@ -32,7 +37,11 @@ export class Positions {
   readonly #kept = new Map<number, Tensor>();
 
   /** table [fixed + grid * grid, width] */
-  constructor(backend: Backend, table: Float32Array, shape: { readonly fixed: number; readonly grid: number; readonly width: number }) {
+  constructor(
+    backend: Backend,
+    table: Float32Array,
+    shape: { readonly fixed: number; readonly grid: number; readonly width: number },
+  ) {
     this.#backend = backend;
     this.#table = table;
     this.#shape = shape;

@@ -52,15 +52,28 @@ export class Rasters {
   upload(values: Float32Array, { height, width, channels }: Omit<Raster, 'bands'>): Raster {
     const row = width * channels;
     const bands = this.#cut(height, 4 * row).map(([first, last]): Band => {
-      const tensor = this.#held.step(() => this.#backend.upload(values.subarray(first * row, last * row), [(last - first) * width, channels]));
+      const tensor = this.#held.step(() =>
+        this.#backend.upload(values.subarray(first * row, last * row), [(last - first) * width, channels]),
+      );
       return { first, last, tensor };
     });
     return { height, width, channels, bands };
   }
 
   /** A group norm's statistics over the whole picture, owned by `Held`; its user drops `moments`. */
-  norm({ bands }: Raster, { weight, bias }: Affine, { groups, epsilon }: { readonly groups: number; readonly epsilon: number }, activation?: Activation): GroupNormSpec {
-    const moments = this.#held.step(() => this.#backend.moments(bands.map(({ tensor }) => tensor), groups, epsilon));
+  norm(
+    { bands }: Raster,
+    { weight, bias }: Affine,
+    { groups, epsilon }: { readonly groups: number; readonly epsilon: number },
+    activation?: Activation,
+  ): GroupNormSpec {
+    const moments = this.#held.step(() =>
+      this.#backend.moments(
+        bands.map(({ tensor }) => tensor),
+        groups,
+        epsilon,
+      ),
+    );
     return { moments, weight, bias, ...(activation && { activation }) };
   }
 
@@ -90,8 +103,15 @@ export class Rasters {
         const input = this.rows(x, low, high);
         const rest = residual && this.rows(residual, first, last);
         const out = backend.conv2d(input, layer.weight, {
-          height: high - low, width: x.width, kernel, stride, padding: [above, after, below, before], bias: layer.bias,
-          ...(up && { upsample: true }), ...(norm && { norm }), ...(rest && { residual: rest }),
+          height: high - low,
+          width: x.width,
+          kernel,
+          stride,
+          padding: [above, after, below, before],
+          bias: layer.bias,
+          ...(up && { upsample: true }),
+          ...(norm && { norm }),
+          ...(rest && { residual: rest }),
         });
         // Of doubled rows the first or the last may be the neighbour's.
         const extra = Math.max(0, from) - low * scale;
@@ -113,7 +133,9 @@ export class Rasters {
       .map(({ first, last, tensor }) => {
         const low = Math.max(first, from);
         const high = Math.min(last, to);
-        return low === first && high === last ? tensor : this.#backend.rows(tensor, (low - first) * width, (high - low) * width);
+        return low === first && high === last
+          ? tensor
+          : this.#backend.rows(tensor, (low - first) * width, (high - low) * width);
       });
     const [only] = parts;
     return only !== undefined && parts.length === 1 ? only : this.#backend.stack(parts);
@@ -132,6 +154,9 @@ export class Rasters {
   #cut(height: number, rowBytes: number, halo = 0): readonly (readonly [first: number, last: number])[] {
     const most = Math.max(1, Math.floor((this.#limit - halo) / rowBytes));
     const rows = Math.ceil(height / Math.ceil(height / most));
-    return Array.from({ length: Math.ceil(height / rows) }, (_, i) => [i * rows, Math.min(height, (i + 1) * rows)] as const);
+    return Array.from(
+      { length: Math.ceil(height / rows) },
+      (_, i) => [i * rows, Math.min(height, (i + 1) * rows)] as const,
+    );
   }
 }

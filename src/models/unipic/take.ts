@@ -23,8 +23,18 @@ export function takeLinear(take: Take, name: string, rows: number, cols: number)
 }
 
 /** `name.weight` and `name.bias`, both (width). */
-export function takeNorm(take: Take, name: string, width: number, epsilon: number): NormSpec & { readonly bias: Weight } {
-  return { kind: 'layer', weight: take.weight(`${name}.weight`, [width]), bias: take.weight(`${name}.bias`, [width]), epsilon };
+export function takeNorm(
+  take: Take,
+  name: string,
+  width: number,
+  epsilon: number,
+): NormSpec & { readonly bias: Weight } {
+  return {
+    kind: 'layer',
+    weight: take.weight(`${name}.weight`, [width]),
+    bias: take.weight(`${name}.bias`, [width]),
+    epsilon,
+  };
 }
 
 type Tensors = ReadonlyMap<string, TensorInfo>;
@@ -68,7 +78,8 @@ export class TensorPlan implements Take {
 
   /** The second run. */
   read(weights: ReadonlyMap<string, Weight>): Take {
-    const undelivered = (name: string): ModelError => new ModelError('tensor-missing', `the file's reader did not deliver ${name}`, { tensor: name });
+    const undelivered = (name: string): ModelError =>
+      new ModelError('tensor-missing', `the file's reader did not deliver ${name}`, { tensor: name });
     return {
       weight: (name) => {
         const found = weights.get(name);
@@ -86,15 +97,28 @@ export class TensorPlan implements Take {
 
   #find(name: string, wanted: readonly number[]): TensorInfo {
     const info = this.#tensors.get(name);
-    if (info === undefined) throw new ModelError('tensor-missing', `the file has no tensor ${name}, though it has others of that part; it may be incomplete: convert the model anew`, { tensor: name });
+    if (info === undefined)
+      throw new ModelError(
+        'tensor-missing',
+        `the file has no tensor ${name}, though it has others of that part; it may be incomplete: convert the model anew`,
+        { tensor: name },
+      );
     const { shape } = info;
     if (shape.length !== wanted.length || shape.some((n, i) => n !== wanted[i])) {
-      throw new ModelError('tensor-shape', `${name} is [${shape.join(', ')}]; the configuration asks for [${wanted.join(', ')}]`, { tensor: name, found: shape, wanted });
+      throw new ModelError(
+        'tensor-shape',
+        `${name} is [${shape.join(', ')}]; the configuration asks for [${wanted.join(', ')}]`,
+        { tensor: name, found: shape, wanted },
+      );
     }
     return info;
   }
 }
 
 function notF32(name: string, format: string): ModelError {
-  return new ModelError('tensor-type', `${name} is in ${format}; norms, biases and tables should be F32: convert the model anew`, { tensor: name, format });
+  return new ModelError(
+    'tensor-type',
+    `${name} is in ${format}; norms, biases and tables should be F32: convert the model anew`,
+    { tensor: name, format },
+  );
 }

@@ -47,7 +47,14 @@ export async function standardise(backend: Backend, { mean, std }: Latents, colu
   };
   const weight = await put('standardise.weight', [channels, columns], matrix);
   try {
-    return { weight, bias: await put('standardise.bias', [channels], Float32Array.from(mean, (value, i) => -value / (std[i] ?? 1))) };
+    return {
+      weight,
+      bias: await put(
+        'standardise.bias',
+        [channels],
+        Float32Array.from(mean, (value, i) => -value / (std[i] ?? 1)),
+      ),
+    };
   } catch (error) {
     // A lost device has freed it already.
     if (!(error instanceof DeviceError && error.code === 'lost')) weight.free();

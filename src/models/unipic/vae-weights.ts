@@ -103,7 +103,11 @@ function middle(take: Take, name: string, channels: number): MiddleWeights {
   };
 }
 
-export function klEncoderWeights(take: Take, { channels, multipliers, residualBlocks }: KlConfig, tokenChannels: number): KlEncoderWeights {
+export function klEncoderWeights(
+  take: Take,
+  { channels, multipliers, residualBlocks }: KlConfig,
+  tokenChannels: number,
+): KlEncoderWeights {
   const last = multipliers.length - 1;
   let from = channels;
   const input = convolution(take, 'vae.encoder.conv_in', RGB, channels);
@@ -115,7 +119,10 @@ export function klEncoderWeights(take: Take, { channels, multipliers, residualBl
       return { residual: block, attention: level === last ? attention(take, `${name}.attn.${i}`, width) : undefined };
     });
     from = width;
-    return { blocks, resample: level === last ? undefined : convolution(take, `${name}.downsample.conv`, width, width) };
+    return {
+      blocks,
+      resample: level === last ? undefined : convolution(take, `${name}.downsample.conv`, width, width),
+    };
   });
   return {
     kind: 'kl',
@@ -128,7 +135,11 @@ export function klEncoderWeights(take: Take, { channels, multipliers, residualBl
   };
 }
 
-export function klDecoderWeights(take: Take, { channels, multipliers, residualBlocks }: KlConfig, tokenChannels: number): KlDecoderWeights {
+export function klDecoderWeights(
+  take: Take,
+  { channels, multipliers, residualBlocks }: KlConfig,
+  tokenChannels: number,
+): KlDecoderWeights {
   const widest = channels * (multipliers.at(-1) ?? 1);
   let from = widest;
   const levels = multipliers.map((_, i): LevelWeights => {
@@ -136,7 +147,10 @@ export function klDecoderWeights(take: Take, { channels, multipliers, residualBl
     const name = `vae.decoder.up.${level}`;
     const width = channels * (multipliers[level] ?? 1);
     // One block more than the encoder has.
-    const blocks = Array.from({ length: residualBlocks + 1 }, (_, j) => ({ residual: residual(take, `${name}.block.${j}`, j === 0 ? from : width, width), attention: undefined }));
+    const blocks = Array.from({ length: residualBlocks + 1 }, (_, j) => ({
+      residual: residual(take, `${name}.block.${j}`, j === 0 ? from : width, width),
+      attention: undefined,
+    }));
     from = width;
     return { blocks, resample: level === 0 ? undefined : convolution(take, `${name}.upsample.conv`, width, width) };
   });
@@ -155,7 +169,11 @@ export function patchEncoderWeights(take: Take, { patch, channels }: UniPicConfi
   const width = take.rows('vae.encoder.0.weight');
   return {
     kind: 'patch',
-    layers: [takeLinear(take, 'vae.encoder.0', width, patch * patch * RGB), takeLinear(take, 'vae.encoder.2', width, width), takeLinear(take, 'vae.encoder.4', channels, width)],
+    layers: [
+      takeLinear(take, 'vae.encoder.0', width, patch * patch * RGB),
+      takeLinear(take, 'vae.encoder.2', width, width),
+      takeLinear(take, 'vae.encoder.4', channels, width),
+    ],
   };
 }
 
@@ -164,6 +182,9 @@ export function patchDecoderWeights(take: Take, { patch, channels }: UniPicConfi
   return {
     kind: 'patch',
     conv: convolution(take, 'vae.decoder.conv', channels, width),
-    layers: [takeLinear(take, 'vae.decoder.0', width, width), takeLinear(take, 'vae.decoder.2', patch * patch * RGB, width)],
+    layers: [
+      takeLinear(take, 'vae.decoder.0', width, width),
+      takeLinear(take, 'vae.decoder.2', patch * patch * RGB, width),
+    ],
   };
 }

@@ -10,7 +10,8 @@ const PLAIN: ReadonlySet<number> = new Set([0, 3, 6]);
 export const bmp: ImageFormat = {
   matches: (file) => file.text(0, 2) === 'BM',
   size: (file) => {
-    if (file.u32(INFORMATION, 'header', true) === OLD_HEADER) return { width: file.u16(INFORMATION + 4, 'width', true), height: file.u16(INFORMATION + 6, 'height', true) };
+    if (file.u32(INFORMATION, 'header', true) === OLD_HEADER)
+      return { width: file.u16(INFORMATION + 4, 'width', true), height: file.u16(INFORMATION + 6, 'height', true) };
     // Rows run from the top where the height is negative.
     return { width: file.i32(INFORMATION + 4, 'width'), height: Math.abs(file.i32(INFORMATION + 8, 'height')) };
   },

@@ -20,7 +20,11 @@ export class ImageBytes {
   /** Throws `FileError('truncated')` unless bytes `[at, at + count)` are there. */
   need(at: number, count: number, field: string): void {
     if (at + count > this.length) {
-      throw new FileError('truncated', { file: this.name, field, offset: at }, `${count} bytes are wanted here, the file ends after ${Math.max(0, this.length - at)}; get the whole file`);
+      throw new FileError(
+        'truncated',
+        { file: this.name, field, offset: at },
+        `${count} bytes are wanted here, the file ends after ${Math.max(0, this.length - at)}; get the whole file`,
+      );
     }
   }
 

@@ -9,7 +9,7 @@ export const gif: ImageFormat = {
   matches: (file) => /^GIF8[79]a$/.test(file.text(0, SCREEN)),
   size: (file) => ({ width: file.u16(SCREEN, 'width', true), height: file.u16(SCREEN + 2, 'height', true) }),
   check: (file) => {
-    for (let at = FIRST_BLOCK + colourTable(file.u8(SCREEN + 4, 'screen')); ; ) {
+    for (let at = FIRST_BLOCK + colourTable(file.u8(SCREEN + 4, 'screen')); ;) {
       const kind = file.u8(at, 'block');
       if (kind === 0x21) {
         at = skipParts(file, at + 2);
@@ -33,7 +33,7 @@ function colourTable(flags: number): number {
 
 /** Past parts of length and data, up to the one of length 0. */
 function skipParts(file: ImageBytes, from: number): number {
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const length = file.u8(at, 'data');
     at += 1 + length;
     if (length === 0) return at;

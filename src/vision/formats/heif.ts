@@ -13,7 +13,11 @@ const MAX_BRANDS = 32;
 
 export const avif: ImageFormat = { matches: (file) => hasBrand(file, ['avif', 'avis']), size, check };
 /** Decoded where the browser can (Safari). */
-export const heic: ImageFormat = { matches: (file) => hasBrand(file, ['heic', 'heix', 'hevc', 'heim', 'heis']), size, check };
+export const heic: ImageFormat = {
+  matches: (file) => hasBrand(file, ['heic', 'heix', 'hevc', 'heim', 'heis']),
+  size,
+  check,
+};
 
 function hasBrand(file: ImageBytes, brands: readonly string[]): boolean {
   if (file.text(4, 4) !== 'ftyp' || file.length < 16) return false;
@@ -53,7 +57,7 @@ function check(file: ImageBytes): void {
 
 /** The boxes (of one kind) that begin in `[from, to)`, cut off at `to`, so that no byte belongs to two of a kind. */
 function* boxes(file: ImageBytes, from: number, to: number, kind?: string): Generator<Box> {
-  for (let at = from; at < to; ) {
+  for (let at = from; at < to;) {
     let start = at + 8;
     let length = file.u32(at, 'box');
     const found = file.text(at + 4, 4);

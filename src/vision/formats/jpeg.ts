@@ -27,7 +27,7 @@ export const jpeg: ImageFormat = {
 
 /** Every segment up to the end marker, `at` its length field. Between segments decoders skip what is no marker, and so does this. */
 function* segments(file: ImageBytes): Generator<{ marker: number; at: number }> {
-  for (let at = 2; ; ) {
+  for (let at = 2; ;) {
     at = nextMarker(file, at);
     const marker = file.u8(at + 1, 'marker');
     at += 2;
@@ -43,7 +43,7 @@ function* segments(file: ImageBytes): Generator<{ marker: number; at: number }> 
 
 /** The position of the next FF that is followed by neither 00 (a coded FF) nor FF (filling). */
 function nextMarker(file: ImageBytes, from: number): number {
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const found = file.bytes.indexOf(0xff, at);
     if (found < 0) file.need(file.length, 2, 'end marker');
     const next = file.u8(found + 1, 'end marker');

@@ -10,12 +10,13 @@ const HEADER_BYTES = 13;
 export const png: ImageFormat = {
   matches: (file) => file.text(0, FIRST_CHUNK) === '\x89PNG\r\n\x1a\n',
   size: (file) => {
-    if (file.u32(FIRST_CHUNK, 'IHDR') !== HEADER_BYTES || file.text(FIRST_CHUNK + 4, 4) !== 'IHDR') throw file.malformed('IHDR', FIRST_CHUNK, 'the first chunk is no image header');
+    if (file.u32(FIRST_CHUNK, 'IHDR') !== HEADER_BYTES || file.text(FIRST_CHUNK + 4, 4) !== 'IHDR')
+      throw file.malformed('IHDR', FIRST_CHUNK, 'the first chunk is no image header');
     return { width: file.u32(16, 'width'), height: file.u32(20, 'height') };
   },
   check: (file) => {
     let data = false;
-    for (let at = FIRST_CHUNK; ; ) {
+    for (let at = FIRST_CHUNK; ;) {
       const length = file.u32(at, 'chunk');
       const kind = file.text(at + 4, 4);
       file.need(at, length + CHUNK_FRAME, kind);
@@ -36,5 +37,10 @@ function isCritical(file: ImageBytes, at: number): boolean {
 function checkSum(file: ImageBytes, at: number, length: number, kind: string): void {
   const found = crc32(file.bytes, at + 4, at + 8 + length);
   const wanted = file.u32(at + 8 + length, kind);
-  if (found !== wanted) throw file.malformed(kind, at, `its checksum is ${found.toString(16)}, the file says ${wanted.toString(16)}; the file is damaged: get it again`);
+  if (found !== wanted)
+    throw file.malformed(
+      kind,
+      at,
+      `its checksum is ${found.toString(16)}, the file says ${wanted.toString(16)}; the file is damaged: get it again`,
+    );
 }

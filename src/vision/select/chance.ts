@@ -6,7 +6,10 @@ export function pickSome(from: readonly number[], count: number, seed: number): 
   const salt = pcgHash(seed >>> 0);
   const keyed = from.map((value) => ({ value, key: pcgHash((salt + value) >>> 0) }));
   keyed.sort((a, b) => a.key - b.key || a.value - b.value);
-  return keyed.slice(0, count).map(({ value }) => value).sort((a, b) => a - b);
+  return keyed
+    .slice(0, count)
+    .map(({ value }) => value)
+    .sort((a, b) => a - b);
 }
 
 /** One of `count` indices. */

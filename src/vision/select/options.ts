@@ -56,7 +56,17 @@ export interface VisualChoice {
 export const SEVEN_EIGHTHS = -1;
 
 const METHODS: readonly VisualMethod[] = ['todre', 'divprune', 'cdpruner', 'showui', 'random'];
-const MEMBERS: ReadonlySet<string> = new Set(['method', 'keep', 'threshold', 'seed', 'pivot', 'spread', 'precision', 'negated', 'release']);
+const MEMBERS: ReadonlySet<string> = new Set([
+  'method',
+  'keep',
+  'threshold',
+  'seed',
+  'pivot',
+  'spread',
+  'precision',
+  'negated',
+  'release',
+]);
 const KEEP = 0.25;
 const TAU = 0.1;
 /** Measured on nano's pictures: at .05 answers are as good as with all tokens within 3 of 100, at .1 no more. */
@@ -70,9 +80,21 @@ export function readSelection(asked: 'all' | VisualMethod | VisualSelection | un
   if (asked === undefined || asked === 'all') return undefined;
   const given: VisualSelection = typeof asked === 'string' ? { method: asked } : asked;
   if (typeof given !== 'object' || given === null) throw wrong('', asked, `'all', a method or {method}`);
-  const { method, keep = KEEP, seed = 0, pivot = 'farthest', spread = 'sum', precision = 'exact', negated = false, release } = given;
+  const {
+    method,
+    keep = KEEP,
+    seed = 0,
+    pivot = 'farthest',
+    spread = 'sum',
+    precision = 'exact',
+    negated = false,
+    release,
+  } = given;
   const unknown = Object.keys(given).find((name) => !MEMBERS.has(name));
-  if (unknown !== undefined) throw new InputError('argument', `${NAME}.${unknown} is not known; use ${[...MEMBERS].join(', ')}`, { name: unknown });
+  if (unknown !== undefined)
+    throw new InputError('argument', `${NAME}.${unknown} is not known; use ${[...MEMBERS].join(', ')}`, {
+      name: unknown,
+    });
   oneOf('method', method, METHODS);
   oneOf('pivot', pivot, ['farthest', 'random']);
   oneOf('spread', spread, ['sum', 'center']);
@@ -80,18 +102,23 @@ export function readSelection(asked: 'all' | VisualMethod | VisualSelection | un
   if (typeof negated !== 'boolean') throw wrong('.negated', negated, 'true or false');
   if (!Number.isInteger(seed)) throw wrong('.seed', seed, 'a whole number');
   if (keep === 'auto') {
-    if (method === 'random' || method === 'cdpruner') throw wrong('.keep', keep, `a share or a number: '${method}' does not know when to stop`);
-  } else if (!(typeof keep === 'number' && keep > 0 && Number.isFinite(keep) && (keep <= 1 || Number.isInteger(keep)))) {
+    if (method === 'random' || method === 'cdpruner')
+      throw wrong('.keep', keep, `a share or a number: '${method}' does not know when to stop`);
+  } else if (
+    !(typeof keep === 'number' && keep > 0 && Number.isFinite(keep) && (keep <= 1 || Number.isInteger(keep)))
+  ) {
     throw wrong('.keep', keep, `a share above 0 and at most 1, a whole number of tokens above 1, or 'auto'`);
   }
   const { threshold = method === 'showui' ? DIFFERENCE : NOVELTY } = given;
-  if (!(typeof threshold === 'number' && threshold >= 0 && threshold <= 2)) throw wrong('.threshold', threshold, 'a number from 0 to 2');
+  if (!(typeof threshold === 'number' && threshold >= 0 && threshold <= 2))
+    throw wrong('.threshold', threshold, 'a number from 0 to 2');
   return { method, keep, threshold, seed, pivot, spread, precision, negated, release: readRelease(release) };
 }
 
 function readRelease(asked: boolean | ReleaseOptions | undefined): VisualChoice['release'] {
   if (asked === undefined || asked === false) return undefined;
-  if (asked !== true && (typeof asked !== 'object' || asked === null)) throw wrong('.release', asked, 'true, false or {tau, layer}');
+  if (asked !== true && (typeof asked !== 'object' || asked === null))
+    throw wrong('.release', asked, 'true, false or {tau, layer}');
   const { tau = TAU, layer = SEVEN_EIGHTHS } = asked === true ? {} : asked;
   if (!(typeof tau === 'number' && tau >= 0 && tau <= 1)) throw wrong('.release.tau', tau, 'a number from 0 to 1');
   if (!Number.isInteger(layer) || layer < SEVEN_EIGHTHS) throw wrong('.release.layer', layer, 'the number of a layer');
@@ -103,16 +130,34 @@ function oneOf(name: string, value: unknown, known: readonly string[]): void {
 }
 
 function wrong(name: string, value: unknown, remedy: string): InputError {
-  return new InputError('argument', `${NAME}${name}: ${JSON.stringify(value) ?? String(value)} cannot be; use ${remedy}`, { name: `${NAME}${name}` });
+  return new InputError(
+    'argument',
+    `${NAME}${name}: ${JSON.stringify(value) ?? String(value)} cannot be; use ${remedy}`,
+    { name: `${NAME}${name}` },
+  );
 }
 
 /** The tokens of the largest norm, nothing else. */
 export function outliers(tokens: number): VisualChoice {
-  return { method: 'outliers', keep: tokens, threshold: 0, seed: 0, pivot: 'farthest', spread: 'sum', precision: 'exact', negated: false, release: undefined };
+  return {
+    method: 'outliers',
+    keep: tokens,
+    threshold: 0,
+    seed: 0,
+    pivot: 'farthest',
+    spread: 'sum',
+    precision: 'exact',
+    negated: false,
+    release: undefined,
+  };
 }
 
 /** Tokens that stay of `n`, of which `fixed` always do; at least one of the others, where there are any. 'auto': undefined, known only afterwards. */
-export function keptCount({ method, keep }: Pick<VisualChoice, 'method' | 'keep'>, n: number, fixed: number): number | undefined {
+export function keptCount(
+  { method, keep }: Pick<VisualChoice, 'method' | 'keep'>,
+  n: number,
+  fixed: number,
+): number | undefined {
   if (keep === 'auto') return undefined;
   const free = n - fixed;
   const wanted = keep < 1 || (keep === 1 && method !== 'outliers') ? Math.round(keep * free) : keep - fixed;
@@ -121,5 +166,9 @@ export function keptCount({ method, keep }: Pick<VisualChoice, 'method' | 'keep'
 
 /** Names a choice: equal names, equal tokens of equal pictures. Letters, digits and spaces. */
 export function choiceName({ method, keep, threshold, seed, pivot, spread, precision, negated }: VisualChoice): string {
-  return [method, keep, threshold, seed, pivot, spread, precision, negated].join(' ').replaceAll('-', 'minus').replaceAll('.', 'point').replaceAll('+', '');
+  return [method, keep, threshold, seed, pivot, spread, precision, negated]
+    .join(' ')
+    .replaceAll('-', 'minus')
+    .replaceAll('.', 'point')
+    .replaceAll('+', '');
 }

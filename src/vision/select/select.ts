@@ -45,7 +45,11 @@ const FARTHEST = -1;
 export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice): Int32Array {
   const { embeddings, count, width, fixed = [] } = tokens;
   if (count < 1 || width < 1 || width > MOST_WIDTH || embeddings.length !== count * width) {
-    throw new InputError('argument', `visual tokens: ${embeddings.length} values are not ${count} tokens of ${width}, or they are wider than ${MOST_WIDTH}`, { count, width });
+    throw new InputError(
+      'argument',
+      `visual tokens: ${embeddings.length} values are not ${count} tokens of ${width}, or they are wider than ${MOST_WIDTH}`,
+      { count, width },
+    );
   }
   const held = new Uint8Array(count);
   for (const [start, end] of fixed) held.fill(1, start, end);
@@ -57,7 +61,13 @@ export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualCho
 }
 
 /** Places in `free` of those that stay. */
-function choose(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice, free: readonly number[], k: number): Iterable<number> {
+function choose(
+  wasm: Wasm,
+  tokens: VisualTokens,
+  choice: VisualChoice,
+  free: readonly number[],
+  k: number,
+): Iterable<number> {
   const { method, keep, seed } = choice;
   if (k >= free.length && keep !== 'auto') {
     checkFinite(tokens);
@@ -82,7 +92,13 @@ function choose(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice, free: re
   }
 }
 
-function byCosines(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice, free: readonly number[], k: number): Uint32Array {
+function byCosines(
+  wasm: Wasm,
+  tokens: VisualTokens,
+  choice: VisualChoice,
+  free: readonly number[],
+  k: number,
+): Uint32Array {
   const { method, keep, spread, precision } = choice;
   const { width: d } = tokens;
   const n = free.length;
@@ -102,7 +118,18 @@ function byCosines(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice, free:
       found = exports.divprune(out, x, rows, n, d, k, pivot, threshold, blocks.bytes(exports.divpruneWorkBytes(n)));
     } else {
       const pivot = givenPivot(tokens, choice, free);
-      found = exports.todre(out, x, rows, n, d, k, pivot, threshold, precision === 'int8' ? FAST : 0, blocks.bytes(exports.todreWorkBytes(n, d)));
+      found = exports.todre(
+        out,
+        x,
+        rows,
+        n,
+        d,
+        k,
+        pivot,
+        threshold,
+        precision === 'int8' ? FAST : 0,
+        blocks.bytes(exports.todreWorkBytes(n, d)),
+      );
     }
     if (found < 0) throw notFinite(free[-1 - found] ?? 0);
     return wasm.u32(out, found).slice();
@@ -122,45 +149,89 @@ function givenPivot({ attention }: VisualTokens, { pivot, seed }: VisualChoice, 
 }
 
 /** The same with the farthest one found: `todre` keeps it first. */
-function pivotOf(blocks: Blocks, tokens: VisualTokens, choice: VisualChoice, free: readonly number[], { x, rows }: { readonly x: number; readonly rows: number }): number {
+function pivotOf(
+  blocks: Blocks,
+  tokens: VisualTokens,
+  choice: VisualChoice,
+  free: readonly number[],
+  { x, rows }: { readonly x: number; readonly rows: number },
+): number {
   const given = givenPivot(tokens, choice, free);
   if (given !== FARTHEST) return given;
   const { wasm } = blocks;
   const { exports } = wasm;
   const first = blocks.bytes(4);
-  const found = exports.todre(first, x, rows, free.length, tokens.width, 1, FARTHEST, 0, 0, blocks.bytes(exports.todreWorkBytes(free.length, tokens.width)));
+  const found = exports.todre(
+    first,
+    x,
+    rows,
+    free.length,
+    tokens.width,
+    1,
+    FARTHEST,
+    0,
+    0,
+    blocks.bytes(exports.todreWorkBytes(free.length, tokens.width)),
+  );
   if (found < 0) throw notFinite(free[-1 - found] ?? 0);
   return wasm.u32(first, 1)[0] ?? 0;
 }
 
 /** Address of the tokens' relevance to the question. */
-function relevance(blocks: Blocks, { width: d, question }: VisualTokens, { negated }: VisualChoice, { x, rows, n }: { readonly x: number; readonly rows: number; readonly n: number }): number {
+function relevance(
+  blocks: Blocks,
+  { width: d, question }: VisualTokens,
+  { negated }: VisualChoice,
+  { x, rows, n }: { readonly x: number; readonly rows: number; readonly n: number },
+): number {
   const { wasm } = blocks;
   if (question === undefined || question.length === 0) {
     const ones = blocks.bytes(8 * n);
     wasm.bytes(ones, 8 * n).set(new Uint8Array(new Float64Array(n).fill(1).buffer));
     return ones;
   }
-  if (question.length % d !== 0) throw new InputError('argument', `visual tokens: ${question.length} values are no tokens of ${d}`);
+  if (question.length % d !== 0)
+    throw new InputError('argument', `visual tokens: ${question.length} values are no tokens of ${d}`);
   const asked = question.length / d;
   const { exports } = wasm;
   const out = blocks.bytes(8 * n);
   const order = blocks.words(Array.from({ length: asked }, (_, i) => i));
   const words = blocks.floats(question);
-  const found = exports.relevance(out, x, rows, n, d, words, order, asked, negated ? 1 : 0, blocks.bytes(8 * (n + d) + 64));
-  if (found > 0) throw new InputError('argument', `visual tokens: embedding ${found - 1} of the question is not a number`);
+  const found = exports.relevance(
+    out,
+    x,
+    rows,
+    n,
+    d,
+    words,
+    order,
+    asked,
+    negated ? 1 : 0,
+    blocks.bytes(8 * (n + d) + 64),
+  );
+  if (found > 0)
+    throw new InputError('argument', `visual tokens: embedding ${found - 1} of the question is not a number`);
   if (found < 0) throw notFinite(wasm.u32(rows, n)[-1 - found] ?? 0);
   return out;
 }
 
 /** The longest, the lower index among equals. */
 function byNorm({ embeddings, width }: VisualTokens, free: readonly number[], k: number): number[] {
-  const squares = free.map((i) => embeddings.subarray(i * width, (i + 1) * width).reduce((sum, value) => sum + value * value, 0));
+  const squares = free.map((i) =>
+    embeddings.subarray(i * width, (i + 1) * width).reduce((sum, value) => sum + value * value, 0),
+  );
   return [...free.keys()].sort((a, b) => (squares[b] ?? 0) - (squares[a] ?? 0) || a - b).slice(0, k);
 }
 
-function byComponents(wasm: Wasm, { patches }: VisualTokens, { threshold, keep, seed }: VisualChoice, free: readonly number[], k: number): number[] {
-  if (patches === undefined) throw new InputError('argument', "visual tokens: 'showui' needs the picture's patches; take 'todre'");
+function byComponents(
+  wasm: Wasm,
+  { patches }: VisualTokens,
+  { threshold, keep, seed }: VisualChoice,
+  free: readonly number[],
+  k: number,
+): number[] {
+  if (patches === undefined)
+    throw new InputError('argument', "visual tokens: 'showui' needs the picture's patches; take 'todre'");
   const { values, rows, columns, width } = patches;
   const blocks = new Blocks(wasm);
   try {
@@ -181,5 +252,9 @@ function checkFinite({ embeddings, width }: VisualTokens): void {
 }
 
 function notFinite(token: number): InputError {
-  return new InputError('argument', `visual tokens: the embedding of token ${token} is not a number; the model's file may be damaged, or the device computes wrongly`, { token });
+  return new InputError(
+    'argument',
+    `visual tokens: the embedding of token ${token} is not a number; the model's file may be damaged, or the device computes wrongly`,
+    { token },
+  );
 }

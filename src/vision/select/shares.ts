@@ -14,7 +14,11 @@ export function shareComponents(labels: readonly number[], k: number, seed: numb
   }
   const components = [...members.values()];
   if (components.length >= k) {
-    const some = pickSome(components.map((_, i) => i), k, seed);
+    const some = pickSome(
+      components.map((_, i) => i),
+      k,
+      seed,
+    );
     return some.flatMap((i) => pickSome(components[i] ?? [], 1, seed)).sort((a, b) => a - b);
   }
   const rest = k - components.length;

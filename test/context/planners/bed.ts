@@ -30,18 +30,34 @@ export class Bed {
   readonly backend: Backend;
   readonly pages: PageAllocator;
   sequence: Sequence;
-  readonly rope: RopeSpec = { inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => 100 ** (-i / (DIM / 2))), magnitude: 1.5, style: 'half' };
+  readonly rope: RopeSpec = {
+    inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => 100 ** (-i / (DIM / 2))),
+    magnitude: 1.5,
+    style: 'half',
+  };
   readonly ids: Int32Array;
   /** Stands between a planner and who asks it. */
   guard: (asked: Ranges | Plan) => Ranges | Plan = (asked) => asked;
   /** [layer][position] */
   readonly rows: readonly Row[][];
 
-  constructor(seed: number, length: number, { format = 'f32', change, backend = createReferenceBackend() }: { format?: 'f32' | 'f16'; change?: (rows: Row[][]) => void; backend?: Backend } = {}) {
+  constructor(
+    seed: number,
+    length: number,
+    {
+      format = 'f32',
+      change,
+      backend = createReferenceBackend(),
+    }: { format?: 'f32' | 'f16'; change?: (rows: Row[][]) => void; backend?: Backend } = {},
+  ) {
     this.backend = backend;
     const r = random(seed);
     const rows = Array.from({ length: LAYERS }, () =>
-      Array.from({ length }, () => ({ q: r.normals(HEADS * DIM, 1.5), k: r.normals(KV_HEADS * DIM, 1.5), v: r.normals(KV_HEADS * DIM) })),
+      Array.from({ length }, () => ({
+        q: r.normals(HEADS * DIM, 1.5),
+        k: r.normals(KV_HEADS * DIM, 1.5),
+        v: r.normals(KV_HEADS * DIM),
+      })),
     );
     change?.(rows);
     this.rows = rows;
@@ -53,7 +69,19 @@ export class Bed {
   call(position: number, count: number, more: Partial<PlannedCall> = {}): PlannedCall {
     const { backend, rope } = this;
     const ids = this.ids.subarray(0, position + count);
-    return { backend, kv: this.sequence, position, count, heads: HEADS, scale: SCALE, rope, ids, phase: 'prefill', promptEnd: position + count, ...more };
+    return {
+      backend,
+      kv: this.sequence,
+      position,
+      count,
+      heads: HEADS,
+      scale: SCALE,
+      rope,
+      ids,
+      phase: 'prefill',
+      promptEnd: position + count,
+      ...more,
+    };
   }
 
   /** One forward call: what every layer sees, and attention over it. */
@@ -64,7 +92,10 @@ export class Bed {
     const seen: Seen[] = [];
     for (let layer = 0; layer < LAYERS; layer++) {
       const rows = Array.from({ length: count }, (_, t) => this.rows[layer]![position + t]!);
-      const qkv = backend.upload(Float32Array.from(rows.flatMap(({ q, k, v }) => [...q, ...k, ...v])), [count, (HEADS + 2 * KV_HEADS) * DIM]);
+      const qkv = backend.upload(Float32Array.from(rows.flatMap(({ q, k, v }) => [...q, ...k, ...v])), [
+        count,
+        (HEADS + 2 * KV_HEADS) * DIM,
+      ]);
       const q = backend.ropeAppend(qkv, this.sequence, layer, position, { heads: HEADS, rope: this.rope });
       const ranges = isPlan(asked) ? await asked.ranges(layer, q) : asked;
       checkRanges(ranges, { queryCount: count, kvHeads: KV_HEADS, keyCount: position + count });
@@ -77,7 +108,8 @@ export class Bed {
 
   /** The prompt's first `end` positions, in calls of `chunk`. */
   async prefill(planner: Planner, end: number, chunk: number): Promise<void> {
-    for (let position = this.sequence.length; position < end; position += chunk) await this.step(planner, position, Math.min(chunk, end - position), { promptEnd: end });
+    for (let position = this.sequence.length; position < end; position += chunk)
+      await this.step(planner, position, Math.min(chunk, end - position), { promptEnd: end });
     await planner.prefilled?.();
   }
 
@@ -95,7 +127,9 @@ export class Bed {
   /** softmax over `keys` of a query head at `position`: its masses, in the order of `keys`. */
   masses(layer: number, position: number, head: number, keys: readonly number[]): number[] {
     const q = this.vector(layer, position, 'q', head);
-    const scores = keys.map((key) => SCALE * this.vector(layer, key, 'k', Math.floor(head / GROUP)).reduce((sum, x, i) => sum + x * q[i]!, 0));
+    const scores = keys.map(
+      (key) => SCALE * this.vector(layer, key, 'k', Math.floor(head / GROUP)).reduce((sum, x, i) => sum + x * q[i]!, 0),
+    );
     const most = Math.max(...scores);
     const weights = scores.map((score) => Math.exp(score - most));
     const total = weights.reduce((a, b) => a + b, 0);
@@ -112,7 +146,8 @@ export class Bed {
 export function keysOf(ranges: Ranges, head: number): number[] {
   const list = ranges.shared ? 0 : head;
   const keys: number[] = [];
-  for (let r = ranges.offsets[list]!; r < ranges.offsets[list + 1]!; r++) for (let key = ranges.runs[2 * r]!; key < ranges.runs[2 * r + 1]!; key++) keys.push(key);
+  for (let r = ranges.offsets[list]!; r < ranges.offsets[list + 1]!; r++)
+    for (let key = ranges.runs[2 * r]!; key < ranges.runs[2 * r + 1]!; key++) keys.push(key);
   return keys;
 }
 

@@ -23,7 +23,8 @@ describe('TokenSelect', () => {
   function wanted(bed: Bed, layer: number, position: number, newest = position): number[] {
     const keys = span(0, position + 1);
     const sums = keys.map(() => 0);
-    for (let head = 0; head < HEADS; head++) bed.masses(layer, position, head, keys).forEach((mass, key) => (sums[key]! += mass));
+    for (let head = 0; head < HEADS; head++)
+      bed.masses(layer, position, head, keys).forEach((mass, key) => (sums[key]! += mass));
     const candidates = sums.slice(settings.sinks, position + 1 - settings.local);
     const chosen = [...best(candidates, settings.budget)].map((i) => i + settings.sinks);
     return unique([...span(0, settings.sinks), ...chosen, ...span(newest + 1 - settings.local, newest + 1)]);
@@ -36,7 +37,8 @@ describe('TokenSelect', () => {
       await bed.prefill(new CombinedPlanner({ decode: planner }), 120, 50);
       for (let position = 120; position < 124; position++) {
         const seen = await bed.decode(planner, position, 120);
-        for (let layer = 0; layer < LAYERS; layer++) expect(keysOf(seen[layer]!.ranges, 0)).toEqual(wanted(bed, layer, position));
+        for (let layer = 0; layer < LAYERS; layer++)
+          expect(keysOf(seen[layer]!.ranges, 0)).toEqual(wanted(bed, layer, position));
       }
     }
   });
@@ -107,11 +109,26 @@ describe('SentenceKV', () => {
         for (let layer = 0; layer < LAYERS; layer++) {
           for (let head = 0; head < KV_HEADS; head++) {
             const query = new Float64Array(DIM);
-            for (let p = from; p <= position; p++) for (let h = 0; h < GROUP; h++) bed.vector(layer, p, 'q', head * GROUP + h).forEach((x, i) => (query[i]! += x));
-            const scores = candidates.map(([start, end]) => dot(query, Array.from({ length: DIM }, (_, i) => span(start, end).reduce((sum, p) => sum + bed.vector(layer, p, 'k', head)[i]! / (end - start), 0))));
-            const marks = fill(scores, candidates.map(([start, end]) => end - start), settings.budget);
+            for (let p = from; p <= position; p++)
+              for (let h = 0; h < GROUP; h++)
+                bed.vector(layer, p, 'q', head * GROUP + h).forEach((x, i) => (query[i]! += x));
+            const scores = candidates.map(([start, end]) =>
+              dot(
+                query,
+                Array.from({ length: DIM }, (_, i) =>
+                  span(start, end).reduce((sum, p) => sum + bed.vector(layer, p, 'k', head)[i]! / (end - start), 0),
+                ),
+              ),
+            );
+            const marks = fill(
+              scores,
+              candidates.map(([start, end]) => end - start),
+              settings.budget,
+            );
             const chosen = candidates.flatMap(([start, end], i) => (marks[i] === 1 ? span(start, end) : []));
-            expect(keysOf(seen[layer]!.ranges, head)).toEqual(unique([...span(0, settings.sinks), ...chosen, ...span(newest, position + 1)]));
+            expect(keysOf(seen[layer]!.ranges, head)).toEqual(
+              unique([...span(0, settings.sinks), ...chosen, ...span(newest, position + 1)]),
+            );
           }
         }
       }
@@ -159,14 +176,22 @@ describe('ReKV', () => {
         const seen = await bed.decode(combined, position, 300);
         for (let layer = 0; layer < LAYERS; layer++) {
           const mean = (from: number, to: number, part: 'q' | 'k', head: number): number[] =>
-            Array.from({ length: DIM }, (_, i) => span(from, to).reduce((sum, p) => sum + bed.rows[layer]![p]![part][head * DIM + i]! / (to - from), 0));
+            Array.from({ length: DIM }, (_, i) =>
+              span(from, to).reduce((sum, p) => sum + bed.rows[layer]![p]![part][head * DIM + i]! / (to - from), 0),
+            );
           const scores = span(1, past).map((block) => {
             let sum = 0;
-            for (let head = 0; head < HEADS; head++) sum += dot(mean(300 - 64, 300, 'q', head), mean(32 * block, 32 * block + 32, 'k', Math.floor(head / GROUP)));
+            for (let head = 0; head < HEADS; head++)
+              sum += dot(
+                mean(300 - 64, 300, 'q', head),
+                mean(32 * block, 32 * block + 32, 'k', Math.floor(head / GROUP)),
+              );
             return sum;
           });
           const chosen = [...best(scores, 2)].flatMap((i) => span(32 * (i + 1), 32 * (i + 2)));
-          expect(keysOf(seen[layer]!.ranges, 0)).toEqual(unique([...span(0, 32), ...chosen, ...span(newest, position + 1)]));
+          expect(keysOf(seen[layer]!.ranges, 0)).toEqual(
+            unique([...span(0, 32), ...chosen, ...span(newest, position + 1)]),
+          );
         }
       }
     }
@@ -186,46 +211,64 @@ describe('a context larger than the device', () => {
   test.each([
     ['retrieve', () => new Retrieve(wasm, { budget: 64, sinks: 32, local: 20 })],
     ['sentences', () => new SentenceKV(wasm, { budget: 60, sinks: 4, local: 20 }, (id) => id === 0)],
-  ] as const)('%s: once it knows its keys, only what it chooses comes back, and the answer is the same', async (name, make) => {
-    const all = new Bed(80, 520);
-    const part = new Bed(80, 520);
-    const bytes = part.pages.pool.pageBytes();
-    const tiers = new Tiers(part.pages, new Checksums(wasm), { device: 1e9, host: 1e9 });
-    const [a, b] = [new CombinedPlanner({ decode: make() }), new CombinedPlanner({ decode: make() })];
-    // The bytes of pages are f32, what the reference computes with f64.
-    const step = async (position: number): Promise<void> => {
-      await tiers.room(part.sequence, position + 1);
-      const wanted = await all.decode(a, position, 500);
-      const found = await part.decode(b, position, 500);
-      for (const [layer, { ranges, output }] of found.entries()) {
-        expect(ranges).toEqual(wanted[layer]!.ranges);
-        expectNmse(output, wanted[layer]!.output, TOLERANCE.reduction, `position ${position}, layer ${layer}`);
-      }
-    };
-    await all.prefill(a, 500, 120);
-    await tiers.using(part.sequence, 500, () => undefined, async () => {
-      await part.prefill(b, 500, 120);
-      // One layer of two, and some.
-      const pages = KV_HEADS * 16 + 12;
-      tiers.limit({ device: pages * bytes });
-      part.guard = (asked) => tiers.guard(part.sequence, asked);
-      for (let position = 500; position < 506; position++) {
-        await step(position);
-      }
-      expect(tiers.use.host).toBeGreaterThan(0);
-      // What retrieval keeps coming back to is 5 blocks of 17.
-      tiers.limit({ device: LAYERS * KV_HEADS * 9 * bytes });
-      for (let position = 506; position < 510; position++) {
-        await step(position);
-        if (name === 'retrieve') expect(tiers.use.device).toBeLessThanOrEqual(LAYERS * KV_HEADS * 9 * bytes);
-      }
-    });
-  });
+  ] as const)(
+    '%s: once it knows its keys, only what it chooses comes back, and the answer is the same',
+    async (name, make) => {
+      const all = new Bed(80, 520);
+      const part = new Bed(80, 520);
+      const bytes = part.pages.pool.pageBytes();
+      const tiers = new Tiers(part.pages, new Checksums(wasm), { device: 1e9, host: 1e9 });
+      const [a, b] = [new CombinedPlanner({ decode: make() }), new CombinedPlanner({ decode: make() })];
+      // The bytes of pages are f32, what the reference computes with f64.
+      const step = async (position: number): Promise<void> => {
+        await tiers.room(part.sequence, position + 1);
+        const wanted = await all.decode(a, position, 500);
+        const found = await part.decode(b, position, 500);
+        for (const [layer, { ranges, output }] of found.entries()) {
+          expect(ranges).toEqual(wanted[layer]!.ranges);
+          expectNmse(output, wanted[layer]!.output, TOLERANCE.reduction, `position ${position}, layer ${layer}`);
+        }
+      };
+      await all.prefill(a, 500, 120);
+      await tiers.using(
+        part.sequence,
+        500,
+        () => undefined,
+        async () => {
+          await part.prefill(b, 500, 120);
+          // One layer of two, and some.
+          const pages = KV_HEADS * 16 + 12;
+          tiers.limit({ device: pages * bytes });
+          part.guard = (asked) => tiers.guard(part.sequence, asked);
+          for (let position = 500; position < 506; position++) {
+            await step(position);
+          }
+          expect(tiers.use.host).toBeGreaterThan(0);
+          // What retrieval keeps coming back to is 5 blocks of 17.
+          tiers.limit({ device: LAYERS * KV_HEADS * 9 * bytes });
+          for (let position = 506; position < 510; position++) {
+            await step(position);
+            if (name === 'retrieve') expect(tiers.use.device).toBeLessThanOrEqual(LAYERS * KV_HEADS * 9 * bytes);
+          }
+        },
+      );
+    },
+  );
 });
 
 test('the bed attends as naive loops do', async () => {
   const bed = new Bed(70, 40);
-  const seen = await bed.step({ plan: ({ count, position }) => denseCausal(count, position + count), fork: () => { throw new Error(); }, free: () => undefined }, 0, 40);
+  const seen = await bed.step(
+    {
+      plan: ({ count, position }) => denseCausal(count, position + count),
+      fork: () => {
+        throw new Error();
+      },
+      free: () => undefined,
+    },
+    0,
+    40,
+  );
   const masses = bed.masses(1, 39, 3, span(0, 40));
   const value = masses.reduce((sum, mass, key) => sum + mass * bed.vector(1, key, 'v', 1)[0]!, 0);
   expect(seen[1]!.output[39 * HEADS * DIM + 3 * DIM]).toBeCloseTo(value, 6);

@@ -1,6 +1,16 @@
 /** RoPE and append, attention over ranges and pages, and the page pool itself. */
 import { describe, expect, test } from '@jest/globals';
-import { PAGE_TOKENS, pageNumber, type Backend, type KvSpec, type KvView, type Ranges, type RopeSpec, type Tensor, type Weight } from '../../../src/backend/backend.ts';
+import {
+  PAGE_TOKENS,
+  pageNumber,
+  type Backend,
+  type KvSpec,
+  type KvView,
+  type Ranges,
+  type RopeSpec,
+  type Tensor,
+  type Weight,
+} from '../../../src/backend/backend.ts';
 import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../../src/context/ranges.ts';
 import { random } from '../random.ts';
 import { expectNmse, expectSame, TOLERANCE } from '../tolerance.ts';
@@ -24,7 +34,18 @@ export function attention(subject: Subject): void {
   }
 
   async function attend(backend: Backend, it: AttentionCase): Promise<{ q: Float32Array; out: Float32Array }> {
-    const { heads, kvHeads, headDim, format = 'f32', steps, style = 'half', rotary = headDim, magnitude = 1, normed = false, first = 0 } = it;
+    const {
+      heads,
+      kvHeads,
+      headDim,
+      format = 'f32',
+      steps,
+      style = 'half',
+      rotary = headDim,
+      magnitude = 1,
+      normed = false,
+      first = 0,
+    } = it;
     const ranges = it.ranges ?? ((queries: number, position: number) => denseCausal(queries, position + queries));
     const r = random(heads * 1000 + headDim);
     const total = first + steps.reduce((a, b) => a + b, 0);
@@ -37,7 +58,12 @@ export function attention(subject: Subject): void {
     const options = {
       heads,
       ...(style === 'none' ? {} : { rope: rope(headDim, style, { rotary, magnitude }) }),
-      ...(normed ? { qNorm: { kind: 'rms', weight: qWeight, epsilon: 1e-6 }, kNorm: { kind: 'rms', weight: kWeight, epsilon: 1e-6 } } as const : {}),
+      ...(normed
+        ? ({
+            qNorm: { kind: 'rms', weight: qWeight, epsilon: 1e-6 },
+            kNorm: { kind: 'rms', weight: kWeight, epsilon: 1e-6 },
+          } as const)
+        : {}),
     };
     const cols = (heads + 2 * kvHeads) * headDim;
     const rotated: Float32Array[] = [];
@@ -51,7 +77,10 @@ export function attention(subject: Subject): void {
         checkRanges(allowed, { queryCount: count, kvHeads, keyCount: position + count });
         const [q, out] = backend.scope(() => {
           const query = backend.ropeAppend(backend.upload(qkv, [count, cols]), view, layer, position, options);
-          return [query, backend.attention(query, view, layer, position, allowed, { heads, scale: 1.3 / Math.sqrt(headDim) })] as const;
+          return [
+            query,
+            backend.attention(query, view, layer, position, allowed, { heads, scale: 1.3 / Math.sqrt(headDim) }),
+          ] as const;
         });
         expect(out.shape).toEqual([count, heads * headDim]);
         rotated.push(await backend.download(q));
@@ -78,8 +107,14 @@ export function attention(subject: Subject): void {
 
   describe('ropeAppend and attention', () => {
     const shapes = [
-      { heads: 14, kvHeads: 2, headDim: 64 }, { heads: 9, kvHeads: 3, headDim: 64 }, { heads: 4, kvHeads: 4, headDim: 32 }, { heads: 4, kvHeads: 1, headDim: 48 },
-      { heads: 2, kvHeads: 1, headDim: 80 }, { heads: 4, kvHeads: 2, headDim: 128 }, { heads: 8, kvHeads: 4, headDim: 8 }, { heads: 1, kvHeads: 1, headDim: 96 },
+      { heads: 14, kvHeads: 2, headDim: 64 },
+      { heads: 9, kvHeads: 3, headDim: 64 },
+      { heads: 4, kvHeads: 4, headDim: 32 },
+      { heads: 4, kvHeads: 1, headDim: 48 },
+      { heads: 2, kvHeads: 1, headDim: 80 },
+      { heads: 4, kvHeads: 2, headDim: 128 },
+      { heads: 8, kvHeads: 4, headDim: 8 },
+      { heads: 1, kvHeads: 1, headDim: 96 },
     ];
     describe.each(shapes)('$heads/$kvHeads heads of $headDim', (shape) => {
       test.each(['f32', 'f16'] as const)('%s pages: prefill, then decode across page borders', async (format) => {
@@ -88,7 +123,14 @@ export function attention(subject: Subject): void {
       });
       test('q and k normed, partly rotated, with magnitude', async () => {
         await sameAttention({ ...shape, steps: [33, 1], normed: true });
-        await sameAttention({ ...shape, steps: [5, 1], normed: true, style: 'interleaved', rotary: shape.headDim / 2, magnitude: 1.2 });
+        await sameAttention({
+          ...shape,
+          steps: [5, 1],
+          normed: true,
+          style: 'interleaved',
+          rotary: shape.headDim / 2,
+          magnitude: 1.2,
+        });
         await sameAttention({ ...shape, steps: [5, 1], rotary: shape.headDim / 2 });
       });
     });
@@ -99,13 +141,30 @@ export function attention(subject: Subject): void {
     });
 
     test('far positions are rotated exactly', async () => {
-      const far = (queries: number, position: number): Ranges => ({ ...denseCausal(queries, position + queries), runs: Uint32Array.of(5000, position + queries) });
+      const far = (queries: number, position: number): Ranges => ({
+        ...denseCausal(queries, position + queries),
+        runs: Uint32Array.of(5000, position + queries),
+      });
       await sameAttention({ heads: 2, kvHeads: 1, headDim: 64, steps: [40, 1], first: 5000, ranges: far });
-      await sameAttention({ heads: 2, kvHeads: 1, headDim: 64, steps: [3, 1], first: 5000, ranges: far, style: 'interleaved' });
+      await sameAttention({
+        heads: 2,
+        kvHeads: 1,
+        headDim: 64,
+        steps: [3, 1],
+        first: 5000,
+        ranges: far,
+        style: 'interleaved',
+      });
     });
 
     // Vision transformers (72, 80) and the one wide head of an autoencoder (512): not rotated, all keys seen.
-    test.each([[4, 2, 72], [3, 3, 80], [1, 1, 512], [2, 1, 256], [2, 2, 20]])('%i/%i heads of %i: bidirectional and mixed, not rotated', async (heads, kvHeads, headDim) => {
+    test.each([
+      [4, 2, 72],
+      [3, 3, 80],
+      [1, 1, 512],
+      [2, 1, 256],
+      [2, 2, 20],
+    ])('%i/%i heads of %i: bidirectional and mixed, not rotated', async (heads, kvHeads, headDim) => {
       const all = (queries: number, position: number): Ranges => bidirectional(queries, position + queries);
       await sameAttention({ heads, kvHeads, headDim, style: 'none', steps: [35], ranges: all });
       await sameAttention({ heads, kvHeads, headDim, style: 'none', steps: [1], ranges: all });
@@ -120,20 +179,49 @@ export function attention(subject: Subject): void {
           else runs.push(0, 3, start, end);
           offsets.push(runs.length / 2);
         }
-        return { queryBlock: 4, shared: true, causal: false, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs) };
+        return {
+          queryBlock: 4,
+          shared: true,
+          causal: false,
+          offsets: Uint32Array.from(offsets),
+          runs: Uint32Array.from(runs),
+        };
       };
       await sameAttention({ heads, kvHeads, headDim, style: 'none', normed: true, steps: [38, 7], ranges: mixed });
       await sameAttention({ heads, kvHeads, headDim, style: 'none', steps: [33, 1, 2] });
     });
 
     test('bidirectional', async () => {
-      await sameAttention({ heads: 6, kvHeads: 2, headDim: 32, steps: [45], ranges: (queries, position) => bidirectional(queries, position + queries) });
-      await sameAttention({ heads: 6, kvHeads: 2, headDim: 32, steps: [20, 33, 1], ranges: (queries, position) => bidirectional(queries, position + queries) });
+      await sameAttention({
+        heads: 6,
+        kvHeads: 2,
+        headDim: 32,
+        steps: [45],
+        ranges: (queries, position) => bidirectional(queries, position + queries),
+      });
+      await sameAttention({
+        heads: 6,
+        kvHeads: 2,
+        headDim: 32,
+        steps: [20, 33, 1],
+        ranges: (queries, position) => bidirectional(queries, position + queries),
+      });
     });
 
     test('sliding window with sinks', async () => {
-      for (const [window, sinks] of [[16, 0], [40, 4], [1, 0], [7, 40]] as const) {
-        await sameAttention({ heads: 4, kvHeads: 2, headDim: 32, steps: [50, 1, 1, 30, 1], ranges: (queries, position) => slidingWindow(queries, position, window, sinks) });
+      for (const [window, sinks] of [
+        [16, 0],
+        [40, 4],
+        [1, 0],
+        [7, 40],
+      ] as const) {
+        await sameAttention({
+          heads: 4,
+          kvHeads: 2,
+          headDim: 32,
+          steps: [50, 1, 1, 30, 1],
+          ranges: (queries, position) => slidingWindow(queries, position, window, sinks),
+        });
       }
     });
 
@@ -144,11 +232,25 @@ export function attention(subject: Subject): void {
         const blocks = Math.ceil(queries / 8);
         for (let b = 0; b < blocks; b++) {
           const end = position + queries;
-          const pieces = [[0, 3], [5, 6], [9 + b, 20 + b], [33, 34], [40, 70]].map(([s, e]) => [s!, Math.min(e!, end)] as const).filter(([s, e]) => s < e);
+          const pieces = [
+            [0, 3],
+            [5, 6],
+            [9 + b, 20 + b],
+            [33, 34],
+            [40, 70],
+          ]
+            .map(([s, e]) => [s!, Math.min(e!, end)] as const)
+            .filter(([s, e]) => s < e);
           list.push(...pieces.flat(), ...(end > 71 ? [Math.max(71, position), end] : []));
           offsets.push(list.length / 2);
         }
-        return { queryBlock: 8, shared: true, causal: true, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(list) };
+        return {
+          queryBlock: 8,
+          shared: true,
+          causal: true,
+          offsets: Uint32Array.from(offsets),
+          runs: Uint32Array.from(list),
+        };
       };
       await sameAttention({ heads: 4, kvHeads: 2, headDim: 64, steps: [37, 29, 21, 1], ranges: runs });
       await sameAttention({ heads: 4, kvHeads: 2, headDim: 64, format: 'f16', steps: [90, 1], ranges: runs });
@@ -167,13 +269,25 @@ export function attention(subject: Subject): void {
             offsets.push(list.length / 2);
           }
         }
-        return { queryBlock: 16, shared: false, causal: true, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(list) };
+        return {
+          queryBlock: 16,
+          shared: false,
+          causal: true,
+          offsets: Uint32Array.from(offsets),
+          runs: Uint32Array.from(list),
+        };
       };
       await sameAttention({ heads: 6, kvHeads: 3, headDim: 32, steps: [40, 1, 18, 1], ranges: each });
     });
 
     test('a query that may see nothing gets zeros', async () => {
-      const none: Ranges = { queryBlock: 2, shared: true, causal: true, offsets: Uint32Array.of(0, 0, 1), runs: Uint32Array.of(0, 4) };
+      const none: Ranges = {
+        queryBlock: 2,
+        shared: true,
+        causal: true,
+        offsets: Uint32Array.of(0, 0, 1),
+        runs: Uint32Array.of(0, 4),
+      };
       await sameAttention({ heads: 2, kvHeads: 1, headDim: 32, steps: [4], ranges: () => none });
     });
 
@@ -192,59 +306,82 @@ export function attention(subject: Subject): void {
   });
 
   describe('KV pool', () => {
-    test.each(['f32', 'f16'] as const)('%s pages survive growth, can be copied, and a changed table is seen', async (format) => {
-      const spec: KvSpec = { layers: 1, kvHeads: 2, headDim: 32, format };
-      const r = random(61);
-      const qkv = r.normals(40 * 6 * 32);
-      const more = r.normals(6 * 32);
-      const options = { heads: 2, rope: rope(32, 'half') };
-      const program = async (b: Backend): Promise<Float32Array[]> => {
-        const pool = b.kvPool(spec);
-        expect(pool.spec).toEqual(spec);
-        expect(pool.pageBytes()).toBe(2 * PAGE_TOKENS * 32 * (format === 'f32' ? 4 : 2));
-        pool.reserve(4);
-        const table = (...indices: number[]): Int32Array => Int32Array.from(indices, (index) => pageNumber(format, index));
-        const view = { pool, blocks: 2, table: table(3, 0, 1, 2), version: 1 };
-        const read = async (v: KvView): Promise<Float32Array> => {
-          const out = b.scope(() => b.attention(b.upload(more.subarray(0, 64), [1, 64]), v, 0, 39, denseCausal(1, 40), { heads: 2, scale: 0.2 }));
-          const values = await b.download(out);
-          b.free(out);
-          return values;
+    test.each(['f32', 'f16'] as const)(
+      '%s pages survive growth, can be copied, and a changed table is seen',
+      async (format) => {
+        const spec: KvSpec = { layers: 1, kvHeads: 2, headDim: 32, format };
+        const r = random(61);
+        const qkv = r.normals(40 * 6 * 32);
+        const more = r.normals(6 * 32);
+        const options = { heads: 2, rope: rope(32, 'half') };
+        const program = async (b: Backend): Promise<Float32Array[]> => {
+          const pool = b.kvPool(spec);
+          expect(pool.spec).toEqual(spec);
+          expect(pool.pageBytes()).toBe(2 * PAGE_TOKENS * 32 * (format === 'f32' ? 4 : 2));
+          pool.reserve(4);
+          const table = (...indices: number[]): Int32Array =>
+            Int32Array.from(indices, (index) => pageNumber(format, index));
+          const view = { pool, blocks: 2, table: table(3, 0, 1, 2), version: 1 };
+          const read = async (v: KvView): Promise<Float32Array> => {
+            const out = b.scope(() =>
+              b.attention(b.upload(more.subarray(0, 64), [1, 64]), v, 0, 39, denseCausal(1, 40), {
+                heads: 2,
+                scale: 0.2,
+              }),
+            );
+            const values = await b.download(out);
+            b.free(out);
+            return values;
+          };
+          b.scope(() => {
+            b.ropeAppend(b.upload(qkv, [40, 192]), view, 0, 0, options);
+          });
+          const results = [await read(view)];
+          pool.reserve(11);
+          pool.reserve(5);
+          expect(pool.pages()).toBeGreaterThanOrEqual(11);
+          results.push(await read(view));
+          // Copy on write: a second view shares the first blocks, has copies of the second, and appends there.
+          pool.copy(pageNumber(format, 0), pageNumber(format, 7));
+          pool.copy(pageNumber(format, 2), pageNumber(format, 9));
+          const fork = { pool, blocks: 2, table: table(3, 7, 1, 9), version: 1 };
+          results.push(await read(fork));
+          b.scope(() => {
+            b.ropeAppend(b.upload(more, [1, 192]), fork, 0, 39, options);
+          });
+          results.push(await read(view), await read(fork));
+          // The host changes a table in place and says so.
+          fork.table.set(table(3, 0, 1, 2));
+          fork.version++;
+          results.push(await read(fork));
+          pool.free();
+          return results;
         };
-        b.scope(() => {
-          b.ropeAppend(b.upload(qkv, [40, 192]), view, 0, 0, options);
-        });
-        const results = [await read(view)];
-        pool.reserve(11);
-        pool.reserve(5);
-        expect(pool.pages()).toBeGreaterThanOrEqual(11);
-        results.push(await read(view));
-        // Copy on write: a second view shares the first blocks, has copies of the second, and appends there.
-        pool.copy(pageNumber(format, 0), pageNumber(format, 7));
-        pool.copy(pageNumber(format, 2), pageNumber(format, 9));
-        const fork = { pool, blocks: 2, table: table(3, 7, 1, 9), version: 1 };
-        results.push(await read(fork));
-        b.scope(() => {
-          b.ropeAppend(b.upload(more, [1, 192]), fork, 0, 39, options);
-        });
-        results.push(await read(view), await read(fork));
-        // The host changes a table in place and says so.
-        fork.table.set(table(3, 0, 1, 2));
-        fork.version++;
-        results.push(await read(fork));
-        pool.free();
-        return results;
-      };
-      const before = subject.device.memory().kv;
-      const found = await program(subject.device);
-      expect(subject.device.memory().kv).toBe(before);
-      const wanted = await subject.once(() => program(subject.truth));
-      const names = ['first read', 'after growth', 'copied pages', 'original after a write to the copy', 'copy after the write', 'table set back'];
-      found.forEach((values, i) => expectNmse(values, wanted[i]!, format === 'f16' ? TOLERANCE.half : TOLERANCE.reduction, `KV pool ${format}: ${names[i]}`));
-      expectSame(found[1]!, found[0]!, 'growth keeps contents');
-      expectSame(found[2]!, found[0]!, 'a copy is exact');
-      expectSame(found[3]!, found[0]!, 'a write to the copy leaves the original');
-      expectSame(found[5]!, found[0]!, 'the table is uploaded when its version moves');
-    });
+        const before = subject.device.memory().kv;
+        const found = await program(subject.device);
+        expect(subject.device.memory().kv).toBe(before);
+        const wanted = await subject.once(() => program(subject.truth));
+        const names = [
+          'first read',
+          'after growth',
+          'copied pages',
+          'original after a write to the copy',
+          'copy after the write',
+          'table set back',
+        ];
+        found.forEach((values, i) =>
+          expectNmse(
+            values,
+            wanted[i]!,
+            format === 'f16' ? TOLERANCE.half : TOLERANCE.reduction,
+            `KV pool ${format}: ${names[i]}`,
+          ),
+        );
+        expectSame(found[1]!, found[0]!, 'growth keeps contents');
+        expectSame(found[2]!, found[0]!, 'a copy is exact');
+        expectSame(found[3]!, found[0]!, 'a write to the copy leaves the original');
+        expectSame(found[5]!, found[0]!, 'the table is uploaded when its version moves');
+      },
+    );
   });
 }

@@ -1,6 +1,15 @@
 /** What the parts of the suite share: data for weights, the two backends under one roof, and the comparison. */
 import { expect } from '@jest/globals';
-import { pageNumber, type Backend, type KvSpec, type KvView, type RopeSpec, type SampleSpec, type Tensor, type Weight } from '../../../src/backend/backend.ts';
+import {
+  pageNumber,
+  type Backend,
+  type KvSpec,
+  type KvView,
+  type RopeSpec,
+  type SampleSpec,
+  type Tensor,
+  type Weight,
+} from '../../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/backend/weight.ts';
 import { createReferenceBackend } from '../../reference/backend.ts';
 import { quantise } from '../quantise.ts';
@@ -18,13 +27,30 @@ export interface WeightData {
 }
 
 /** Normal values of about unit output variance; all positive where one output could cancel to nearly nothing. */
-export function matrix(r: Random, name: string, format: WeightFormat, shape: readonly number[], positive = false): WeightData {
-  const values = r.normals(shape.reduce((a, b) => a * b, 1), 1 / Math.sqrt(shape.at(-1)!));
+export function matrix(
+  r: Random,
+  name: string,
+  format: WeightFormat,
+  shape: readonly number[],
+  positive = false,
+): WeightData {
+  const values = r.normals(
+    shape.reduce((a, b) => a * b, 1),
+    1 / Math.sqrt(shape.at(-1)!),
+  );
   return { name, shape, format, bytes: quantise(format, positive ? values.map(Math.abs) : values) };
 }
 
 export function vector(r: Random, name: string, length: number, mean = 1, spread = 0.3): WeightData {
-  return { name, shape: [length], format: 'F32', bytes: quantise('F32', r.normals(length, spread).map((v) => v + mean)) };
+  return {
+    name,
+    shape: [length],
+    format: 'F32',
+    bytes: quantise(
+      'F32',
+      r.normals(length, spread).map((v) => v + mean),
+    ),
+  };
 }
 
 export async function put(backend: Backend, data: WeightData): Promise<Weight> {
@@ -34,7 +60,11 @@ export async function put(backend: Backend, data: WeightData): Promise<Weight> {
 }
 
 /** Runs `body` with its weights in a scope and takes its result to the host; everything is freed. */
-export async function run(backend: Backend, weights: readonly WeightData[], body: (backend: Backend, weights: Weight[]) => Tensor): Promise<Float32Array> {
+export async function run(
+  backend: Backend,
+  weights: readonly WeightData[],
+  body: (backend: Backend, weights: Weight[]) => Tensor,
+): Promise<Float32Array> {
   const held: Weight[] = [];
   for (const data of weights) held.push(await put(backend, data));
   try {
@@ -52,18 +82,36 @@ export function shuffledView(r: Random, backend: Backend, spec: KvSpec, blocks: 
   const pool = backend.kvPool(spec);
   const used = spec.layers * spec.kvHeads * blocks;
   pool.reserve(used + 3);
-  const table = Int32Array.from(r.shuffle(Array.from({ length: used + 3 }, (_, i) => pageNumber(spec.format, i))).slice(0, used));
+  const table = Int32Array.from(
+    r.shuffle(Array.from({ length: used + 3 }, (_, i) => pageNumber(spec.format, i))).slice(0, used),
+  );
   return { pool, blocks, table, version: 1 };
 }
 
-export function rope(headDim: number, style: RopeSpec['style'], { base = 10000, rotary = headDim, magnitude = 1 } = {}): RopeSpec {
-  return { inverseFrequency: Float64Array.from({ length: rotary / 2 }, (_, i) => base ** ((-2 * i) / rotary)), magnitude, style };
+export function rope(
+  headDim: number,
+  style: RopeSpec['style'],
+  { base = 10000, rotary = headDim, magnitude = 1 } = {},
+): RopeSpec {
+  return {
+    inverseFrequency: Float64Array.from({ length: rotary / 2 }, (_, i) => base ** ((-2 * i) / rotary)),
+    magnitude,
+    style,
+  };
 }
 
 /** What the reference found, by test and call: the same for every backend of a test file. */
 const TRUTH = new Map<string, unknown>();
 
-export const NO_SAMPLING: SampleSpec = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 1 };
+export const NO_SAMPLING: SampleSpec = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  seed: 1,
+};
 
 /** The backend under test beside the reference. */
 export class Subject {
@@ -97,7 +145,12 @@ export class Subject {
   }
 
   /** Both backends run the same program on the same bytes. */
-  async same(what: string, allowed: number, weights: readonly WeightData[], body: (backend: Backend, weights: Weight[]) => Tensor): Promise<void> {
+  async same(
+    what: string,
+    allowed: number,
+    weights: readonly WeightData[],
+    body: (backend: Backend, weights: Weight[]) => Tensor,
+  ): Promise<void> {
     const wanted = await this.once(() => run(this.truth, weights, body));
     expectNmse(await run(this.device, weights, body), wanted, allowed, what);
   }

@@ -12,7 +12,12 @@ export function memory(subject: Subject): void {
   describe('memory', () => {
     test('upload and download are copies', async () => {
       const r = random(1);
-      for (const shape of [[1, 1], [3, 7], [33, 65], [1, 5000]] as const) {
+      for (const shape of [
+        [1, 1],
+        [3, 7],
+        [33, 65],
+        [1, 5000],
+      ] as const) {
         const data = r.normals(shape[0] * shape[1]);
         const tensor = subject.device.upload(data, shape);
         expect(tensor).toMatchObject({ shape, type: 'f32' });
@@ -25,7 +30,11 @@ export function memory(subject: Subject): void {
 
     test('ids: written, read and overwritten in order', async () => {
       const ring = subject.device.ids(100);
-      subject.device.writeIds(ring, 0, Int32Array.from({ length: 100 }, (_, i) => 1000 - i));
+      subject.device.writeIds(
+        ring,
+        0,
+        Int32Array.from({ length: 100 }, (_, i) => 1000 - i),
+      );
       subject.device.writeIds(ring, 7, Int32Array.of(-1, 2147483647, 0));
       const early = subject.device.readIds(ring, 5, 12);
       subject.device.writeIds(ring, 5, Int32Array.of(1, 2, 3));
@@ -40,7 +49,7 @@ export function memory(subject: Subject): void {
       const data = matrix(r, 'chunked', format, [5, 512]);
       const ids = Int32Array.of(4, 0, 3, 2, 1);
       const chunks: number[][] = [[data.bytes.length], [], []];
-      for (let left = data.bytes.length; left > 0; ) {
+      for (let left = data.bytes.length; left > 0;) {
         const size = Math.min(left, r.pick([1, 2, 3, 17, 500]));
         chunks[1]!.push(size);
         left -= size;
@@ -65,7 +74,12 @@ export function memory(subject: Subject): void {
         subject.device.writeIds(ring, 0, ids);
         const rows = subject.device.scope(() => subject.device.embed(weight, ring, 0, 5));
         const expected = [...ids].flatMap((id) => [...wanted.subarray(id * 512, id * 512 + 512)]);
-        expectNmse(await subject.device.download(rows), expected, TOLERANCE.reduction, `embed of ${format} written in ${sizes.length} chunks`);
+        expectNmse(
+          await subject.device.download(rows),
+          expected,
+          TOLERANCE.reduction,
+          `embed of ${format} written in ${sizes.length} chunks`,
+        );
         subject.device.free(rows);
         subject.device.free(ring);
         weight.free();
@@ -119,7 +133,12 @@ export function memory(subject: Subject): void {
     test('memory returns to its start after every kind of work', async () => {
       const r = random(5);
       const spec: KvSpec = { layers: 1, kvHeads: 1, headDim: 32, format: 'f32' };
-      const weights = [matrix(r, 'w', 'Q4_0', [96, 64]), matrix(r, 'o', 'F32', [64, 32]), vector(r, 'n', 64), matrix(r, 'g', 'Q8_0', [32, 64])];
+      const weights = [
+        matrix(r, 'w', 'Q4_0', [96, 64]),
+        matrix(r, 'o', 'F32', [64, 32]),
+        vector(r, 'n', 64),
+        matrix(r, 'g', 'Q8_0', [32, 64]),
+      ];
       const x = r.normals(4 * 64);
       const frequencies = rope(32, 'half');
       const round = async (): Promise<void> => {
@@ -132,8 +151,15 @@ export function memory(subject: Subject): void {
         const logits = subject.device.scope(() => {
           const input = subject.device.upload(x, [4, 64]);
           const norm: NormSpec = { kind: 'rms', weight: n, epsilon: 1e-5 };
-          const q = subject.device.ropeAppend(subject.device.linear(input, [w], { norm }), view, 0, 0, { heads: 1, rope: frequencies });
-          const y = subject.device.linear(subject.device.attention(q, view, 0, 0, denseCausal(4, 4), { heads: 1, scale: 0.2 }), [o], { residual: input });
+          const q = subject.device.ropeAppend(subject.device.linear(input, [w], { norm }), view, 0, 0, {
+            heads: 1,
+            rope: frequencies,
+          });
+          const y = subject.device.linear(
+            subject.device.attention(q, view, 0, 0, denseCausal(4, 4), { heads: 1, scale: 0.2 }),
+            [o],
+            { residual: input },
+          );
           subject.device.gatedMlp(y, g, g, { norm, activation: 'silu' });
           return subject.device.rows(subject.device.norm(y, norm), 3, 1);
         });

@@ -1,5 +1,13 @@
 /** Views whose pages are of several formats, the same bytes on every backend. */
-import { PAGE_TOKENS, pageNumber, type Backend, type KvFormat, type KvSpec, type KvView, type Ranges } from '../../../src/backend/backend.ts';
+import {
+  PAGE_TOKENS,
+  pageNumber,
+  type Backend,
+  type KvFormat,
+  type KvSpec,
+  type KvView,
+  type Ranges,
+} from '../../../src/backend/backend.ts';
 import { encodePage } from '../../reference/pages.ts';
 import type { Random } from '../random.ts';
 
@@ -23,7 +31,13 @@ export function pageValues(r: Random, headDim: number): Float64Array {
  * `blocks` blocks of random keys and values; each page is of one of `formats`, quantised by the backend from pages of the spec's format. Pages
  * are numbered in random order, with spare ones between them.
  */
-export function mixedView(r: Random, backend: Backend, spec: KvSpec, blocks: number, formats: readonly KvFormat[]): MixedView {
+export function mixedView(
+  r: Random,
+  backend: Backend,
+  spec: KvSpec,
+  blocks: number,
+  formats: readonly KvFormat[],
+): MixedView {
   const pool = backend.kvPool(spec);
   const entries = spec.layers * spec.kvHeads * blocks;
   const shuffled = (count: number, format: KvFormat): number[] => {
@@ -41,12 +55,21 @@ export function mixedView(r: Random, backend: Backend, spec: KvSpec, blocks: num
     for (const [at, page] of closed.entries()) if (wanted[at] === format) table[at] = page;
   }
   const changed = [...table.keys()].filter((at) => table[at] !== open[at]);
-  pool.convert(Int32Array.from(changed, (at) => open[at]!), Int32Array.from(changed, (at) => table[at]!));
+  pool.convert(
+    Int32Array.from(changed, (at) => open[at]!),
+    Int32Array.from(changed, (at) => table[at]!),
+  );
   return { pool, blocks, table, version: 1, formats: [...new Set([spec.format, ...formats])] };
 }
 
 /** For every KV head and block of queries its own runs below `keys`: sinks, a few in the middle, the newest. */
-export function sparseRuns(r: Random, queries: number, position: number, kvHeads: number, { queryBlock = 8, biased = false } = {}): Ranges {
+export function sparseRuns(
+  r: Random,
+  queries: number,
+  position: number,
+  kvHeads: number,
+  { queryBlock = 8, biased = false } = {},
+): Ranges {
   const offsets = [0];
   const runs: number[] = [];
   const keys = position + queries;
@@ -61,6 +84,15 @@ export function sparseRuns(r: Random, queries: number, position: number, kvHeads
       offsets.push(runs.length / 2);
     }
   }
-  const bias = biased ? { bias: Float32Array.from({ length: runs.length / 2 }, () => Math.log(1 + r.integer(0, 50))) } : {};
-  return { queryBlock, shared: false, causal: true, offsets: Uint32Array.from(offsets), runs: Uint32Array.from(runs), ...bias };
+  const bias = biased
+    ? { bias: Float32Array.from({ length: runs.length / 2 }, () => Math.log(1 + r.integer(0, 50))) }
+    : {};
+  return {
+    queryBlock,
+    shared: false,
+    causal: true,
+    offsets: Uint32Array.from(offsets),
+    runs: Uint32Array.from(runs),
+    ...bias,
+  };
 }

@@ -14,13 +14,18 @@ export function products(subject: Subject): void {
       const cols = WEIGHT_FORMATS[format].block === 256 ? 512 : 96;
       const r = random(11);
       const ids = Int32Array.from({ length: 33 }, () => r.integer(0, 37));
-      await subject.same(`embed ${format} [37, ${cols}]`, TOLERANCE.reduction, [matrix(r, 'table', format, [37, cols])], (b, [table]) => {
-        const ring = b.ids(40);
-        b.writeIds(ring, 5, ids);
-        const out = b.embed(table!, ring, 5, 33);
-        b.free(ring);
-        return out;
-      });
+      await subject.same(
+        `embed ${format} [37, ${cols}]`,
+        TOLERANCE.reduction,
+        [matrix(r, 'table', format, [37, cols])],
+        (b, [table]) => {
+          const ring = b.ids(40);
+          b.writeIds(ring, 5, ids);
+          const out = b.embed(table!, ring, 5, 33);
+          b.free(ring);
+          return out;
+        },
+      );
     });
     test('ids that are none do no harm', async () => {
       const table = matrix(random(12), 'table', 'Q8_0', [37, 64]);
@@ -29,7 +34,12 @@ export function products(subject: Subject): void {
       subject.device.writeIds(ring, 0, Int32Array.of(-1, 3, 1 << 30));
       const rows = subject.device.scope(() => subject.device.embed(weight, ring, 0, 3));
       const values = await subject.device.download(rows);
-      expectNmse(values.subarray(64, 128), dequantise('Q8_0', table.bytes, 37 * 64).subarray(192, 256), TOLERANCE.reduction, 'embed beside ids that are none');
+      expectNmse(
+        values.subarray(64, 128),
+        dequantise('Q8_0', table.bytes, 37 * 64).subarray(192, 256),
+        TOLERANCE.reduction,
+        'embed beside ids that are none',
+      );
       subject.device.free(rows);
       subject.device.free(ring);
       weight.free();
@@ -42,8 +52,11 @@ export function products(subject: Subject): void {
       const few = t * rows < 24;
       const data = r.normals(t * cols);
       const x = few ? data.map(Math.abs) : data;
-      await subject.same(`linear ${format}, x [${t}, ${cols}], weight [${rows}, ${cols}]`, productTolerance(format), [matrix(r, 'w', format, [rows, cols], few)], (b, [w]) =>
-        b.linear(b.upload(x, [t, cols]), [w!]),
+      await subject.same(
+        `linear ${format}, x [${t}, ${cols}], weight [${rows}, ${cols}]`,
+        productTolerance(format),
+        [matrix(r, 'w', format, [rows, cols], few)],
+        (b, [w]) => b.linear(b.upload(x, [t, cols]), [w!]),
       );
     }
 
@@ -54,15 +67,36 @@ export function products(subject: Subject): void {
       test('awkward shapes', async () => {
         const wide = WEIGHT_FORMATS[format].block === 256;
         const shapes = wide
-          ? [[1, 1, 256], [1, 3, 512], [5, 67, 768], [17, 129, 256], [2, 130, 1280]]
-          : [[1, 1, 32], [1, 3, 64], [5, 67, 96], [17, 129, 160], [2, 130, 896], [1, 257, 736], [65, 6, 32]];
+          ? [
+              [1, 1, 256],
+              [1, 3, 512],
+              [5, 67, 768],
+              [17, 129, 256],
+              [2, 130, 1280],
+            ]
+          : [
+              [1, 1, 32],
+              [1, 3, 64],
+              [5, 67, 96],
+              [17, 129, 160],
+              [2, 130, 896],
+              [1, 257, 736],
+              [65, 6, 32],
+            ];
         for (const [t, rows, cols] of shapes) await plain(format, t!, rows!, cols!);
       });
     });
 
     test('formats of one value a block take any number of columns', async () => {
       for (const format of ['F32', 'F16', 'BF16'] as const) {
-        for (const [t, rows, cols] of [[1, 1, 1], [1, 7, 3], [3, 5, 33], [2, 66, 127], [34, 9, 65]]) await plain(format, t!, rows!, cols!);
+        for (const [t, rows, cols] of [
+          [1, 1, 1],
+          [1, 7, 3],
+          [3, 5, 33],
+          [2, 66, 127],
+          [34, 9, 65],
+        ])
+          await plain(format, t!, rows!, cols!);
       }
     });
 
@@ -70,9 +104,13 @@ export function products(subject: Subject): void {
       for (const format of ['Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] as const) {
         const r = random(21);
         const x = r.normals(3 * 512).map((v, i) => (i % 97 === 5 ? v * 30 : v));
-        await subject.same(`linear ${format} with outliers`, 1e-3, [matrix(r, 'w', format, [64, 512])], (b, [w]) => b.linear(b.upload(x, [3, 512]), [w!]));
+        await subject.same(`linear ${format} with outliers`, 1e-3, [matrix(r, 'w', format, [64, 512])], (b, [w]) =>
+          b.linear(b.upload(x, [3, 512]), [w!]),
+        );
       }
-      await subject.same('linear Q8_0 of zeros', 0, [matrix(random(22), 'w', 'Q8_0', [8, 64])], (b, [w]) => b.linear(b.upload(new Float32Array(128), [2, 64]), [w!]));
+      await subject.same('linear Q8_0 of zeros', 0, [matrix(random(22), 'w', 'Q8_0', [8, 64])], (b, [w]) =>
+        b.linear(b.upload(new Float32Array(128), [2, 64]), [w!]),
+      );
     });
 
     test('more rows than a grid has workgroups in one direction', async () => {
@@ -80,7 +118,9 @@ export function products(subject: Subject): void {
       const table = matrix(r, 'head', 'Q8_0', [70001, 32]);
       for (const t of [1, 3]) {
         const x = r.normals(t * 32);
-        await subject.same(`linear Q8_0, x [${t}, 32], weight [70001, 32]`, TOLERANCE.quantised, [table], (b, [w]) => b.linear(b.upload(x, [t, 32]), [w!]));
+        await subject.same(`linear Q8_0, x [${t}, 32], weight [70001, 32]`, TOLERANCE.quantised, [table], (b, [w]) =>
+          b.linear(b.upload(x, [t, 32]), [w!]),
+        );
       }
     });
 
@@ -147,10 +187,18 @@ export function products(subject: Subject): void {
       for (const t of [1, 7, 40]) {
         const x = r.normals(t * 96);
         const residual = r.normals(t * 70);
-        await subject.same(`linear Q4_0 [${t}, 96] with bias`, TOLERANCE.quantised, weights, (b, [w, bias]) => b.linear(b.upload(x, [t, 96]), [w!], { bias: [bias!] }));
-        await subject.same(`linear Q4_0 [${t}, 96] with residual`, TOLERANCE.quantised, weights, (b, [w]) => b.linear(b.upload(x, [t, 96]), [w!], { residual: b.upload(residual, [t, 70]) }));
-        await subject.same(`linear Q4_0 [${t}, 96] with silu`, TOLERANCE.quantised, weights, (b, [w]) => b.linear(b.upload(x, [t, 96]), [w!], { activation: 'silu' }));
-        await subject.same(`linear Q4_0 [${t}, 96] with norm`, TOLERANCE.quantised, weights, (b, [w, , n]) => b.linear(b.upload(x, [t, 96]), [w!], { norm: { kind: 'rms', weight: n!, epsilon: 1e-5 } }));
+        await subject.same(`linear Q4_0 [${t}, 96] with bias`, TOLERANCE.quantised, weights, (b, [w, bias]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], { bias: [bias!] }),
+        );
+        await subject.same(`linear Q4_0 [${t}, 96] with residual`, TOLERANCE.quantised, weights, (b, [w]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], { residual: b.upload(residual, [t, 70]) }),
+        );
+        await subject.same(`linear Q4_0 [${t}, 96] with silu`, TOLERANCE.quantised, weights, (b, [w]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], { activation: 'silu' }),
+        );
+        await subject.same(`linear Q4_0 [${t}, 96] with norm`, TOLERANCE.quantised, weights, (b, [w, , n]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], { norm: { kind: 'rms', weight: n!, epsilon: 1e-5 } }),
+        );
       }
     });
   });
@@ -169,13 +217,20 @@ export function products(subject: Subject): void {
       const r = random(rows + cols);
       // Gate and up each carry a product's error.
       const allowed = 2 * Math.max(productTolerance(gate), productTolerance(up));
-      const weights = [matrix(r, 'gate', gate, [rows, cols]), matrix(r, 'up', up, [rows, cols]), vector(r, 'norm', cols)];
+      const weights = [
+        matrix(r, 'gate', gate, [rows, cols]),
+        matrix(r, 'up', up, [rows, cols]),
+        vector(r, 'norm', cols),
+      ];
       for (const t of [1, 2, 31, 33]) {
         const x = r.normals(t * cols, 2);
         for (const normed of t < 3 ? [true, false] : [t === 31]) {
           const what = `gatedMlp ${gate}/${up} [${rows}, ${cols}], x [${t}, ${cols}], ${activation}${normed ? ', rms norm' : ''}`;
           await subject.same(what, allowed, weights, (b, [g, u, n]) =>
-            b.gatedMlp(b.upload(x, [t, cols]), g!, u!, { activation, ...(normed ? { norm: { kind: 'rms', weight: n!, epsilon: 1e-5 } } : {}) }),
+            b.gatedMlp(b.upload(x, [t, cols]), g!, u!, {
+              activation,
+              ...(normed ? { norm: { kind: 'rms', weight: n!, epsilon: 1e-5 } } : {}),
+            }),
           );
         }
       }
@@ -183,27 +238,48 @@ export function products(subject: Subject): void {
   });
 
   describe('norm and rows', () => {
-    test.each([[1, 1], [1, 64], [2, 63], [5, 896], [33, 130], [64, 257], [1, 4096]])('norm of [%i, %i]', async (t, cols) => {
+    test.each([
+      [1, 1],
+      [1, 64],
+      [2, 63],
+      [5, 896],
+      [33, 130],
+      [64, 257],
+      [1, 4096],
+    ])('norm of [%i, %i]', async (t, cols) => {
       const r = random(t + cols);
       // Far from zero, so that a variance by the difference of two sums would show.
       const x = r.normals(t * cols).map((v) => v + 20);
       const weights = [vector(r, 'weight', cols), vector(r, 'bias', cols, 0, 1)];
-      await subject.same(`rms norm [${t}, ${cols}]`, TOLERANCE.reduction, weights, (b, [w]) => b.norm(b.upload(x, [t, cols]), { kind: 'rms', weight: w!, epsilon: 1e-5 }));
+      await subject.same(`rms norm [${t}, ${cols}]`, TOLERANCE.reduction, weights, (b, [w]) =>
+        b.norm(b.upload(x, [t, cols]), { kind: 'rms', weight: w!, epsilon: 1e-5 }),
+      );
       if (cols > 1) {
         await subject.same(`layer norm [${t}, ${cols}]`, TOLERANCE.reduction, weights, (b, [w, bias]) =>
           b.norm(b.upload(x, [t, cols]), { kind: 'layer', weight: w!, bias: bias!, epsilon: 1e-5 }),
         );
       }
       const small = x.map((v) => (v - 20) * 1e-4);
-      await subject.same(`rms norm [${t}, ${cols}] where epsilon counts`, TOLERANCE.reduction, weights, (b, [w]) => b.norm(b.upload(small, [t, cols]), { kind: 'rms', weight: w!, epsilon: 1e-6 }));
+      await subject.same(`rms norm [${t}, ${cols}] where epsilon counts`, TOLERANCE.reduction, weights, (b, [w]) =>
+        b.norm(b.upload(small, [t, cols]), { kind: 'rms', weight: w!, epsilon: 1e-6 }),
+      );
     });
 
     test('rows are a copy', async () => {
       const data = random(41).normals(9 * 67);
-      for (const [start, count] of [[0, 9], [0, 1], [8, 1], [3, 4]] as const) {
+      for (const [start, count] of [
+        [0, 9],
+        [0, 1],
+        [8, 1],
+        [3, 4],
+      ] as const) {
         const out = subject.device.scope(() => subject.device.rows(subject.device.upload(data, [9, 67]), start, count));
         expect(out.shape).toEqual([count, 67]);
-        expectSame(await subject.device.download(out), data.subarray(start * 67, (start + count) * 67), `rows [${start}, ${start + count}) of [9, 67]`);
+        expectSame(
+          await subject.device.download(out),
+          data.subarray(start * 67, (start + count) * 67),
+          `rows [${start}, ${start + count}) of [9, 67]`,
+        );
         subject.device.free(out);
       }
     });
@@ -213,25 +289,57 @@ export function products(subject: Subject): void {
     const [hidden, heads, kvHeads, headDim, mlp] = [128, 4, 2, 32, 192];
     const r = random(91);
     const weights = [
-      matrix(r, 'q', 'F32', [heads * headDim, hidden]), matrix(r, 'k', 'F32', [kvHeads * headDim, hidden]), matrix(r, 'v', 'F32', [kvHeads * headDim, hidden]),
-      matrix(r, 'o', 'F32', [hidden, heads * headDim]), matrix(r, 'gate', 'F32', [mlp, hidden]), matrix(r, 'up', 'F32', [mlp, hidden]), matrix(r, 'down', 'F32', [hidden, mlp]),
-      vector(r, 'n1', hidden), vector(r, 'n2', hidden),
+      matrix(r, 'q', 'F32', [heads * headDim, hidden]),
+      matrix(r, 'k', 'F32', [kvHeads * headDim, hidden]),
+      matrix(r, 'v', 'F32', [kvHeads * headDim, hidden]),
+      matrix(r, 'o', 'F32', [hidden, heads * headDim]),
+      matrix(r, 'gate', 'F32', [mlp, hidden]),
+      matrix(r, 'up', 'F32', [mlp, hidden]),
+      matrix(r, 'down', 'F32', [hidden, mlp]),
+      vector(r, 'n1', hidden),
+      vector(r, 'n2', hidden),
     ];
     const x = r.normals(34 * hidden);
-    const layer = (b: Backend, [q, k, v, o, gate, up, down, n1, n2]: Weight[], view: KvView, start: number, count: number): Tensor => {
+    const layer = (
+      b: Backend,
+      [q, k, v, o, gate, up, down, n1, n2]: Weight[],
+      view: KvView,
+      start: number,
+      count: number,
+    ): Tensor => {
       const input = b.upload(x.subarray(start * hidden, (start + count) * hidden), [count, hidden]);
-      const query = b.ropeAppend(b.linear(input, [q!, k!, v!], { norm: { kind: 'rms', weight: n1!, epsilon: 1e-5 } }), view, 0, start, { heads, rope: rope(headDim, 'half') });
-      const seen = b.attention(query, view, 0, start, denseCausal(count, start + count), { heads, scale: headDim ** -0.5 });
+      const query = b.ropeAppend(
+        b.linear(input, [q!, k!, v!], { norm: { kind: 'rms', weight: n1!, epsilon: 1e-5 } }),
+        view,
+        0,
+        start,
+        { heads, rope: rope(headDim, 'half') },
+      );
+      const seen = b.attention(query, view, 0, start, denseCausal(count, start + count), {
+        heads,
+        scale: headDim ** -0.5,
+      });
       const mid = b.linear(seen, [o!], { residual: input });
-      return b.linear(b.gatedMlp(mid, gate!, up!, { norm: { kind: 'rms', weight: n2!, epsilon: 1e-5 }, activation: 'silu' }), [down!], { residual: mid });
+      return b.linear(
+        b.gatedMlp(mid, gate!, up!, { norm: { kind: 'rms', weight: n2!, epsilon: 1e-5 }, activation: 'silu' }),
+        [down!],
+        { residual: mid },
+      );
     };
-    const withView = (body: (b: Backend, w: Weight[], view: KvView) => Tensor) => (b: Backend, w: Weight[]): Tensor => {
-      const view = shuffledView(random(92), b, { layers: 1, kvHeads, headDim, format: 'f32' }, 2);
-      const out = body(b, w, view);
-      view.pool.free();
-      return out;
-    };
-    await subject.same('decoder layer, 34 tokens at once', TOLERANCE.reduction, weights, withView((b, w, view) => layer(b, w, view, 0, 34)));
+    const withView =
+      (body: (b: Backend, w: Weight[], view: KvView) => Tensor) =>
+      (b: Backend, w: Weight[]): Tensor => {
+        const view = shuffledView(random(92), b, { layers: 1, kvHeads, headDim, format: 'f32' }, 2);
+        const out = body(b, w, view);
+        view.pool.free();
+        return out;
+      };
+    await subject.same(
+      'decoder layer, 34 tokens at once',
+      TOLERANCE.reduction,
+      weights,
+      withView((b, w, view) => layer(b, w, view, 0, 34)),
+    );
     const stepped = withView((b, w, view) => {
       layer(b, w, view, 0, 31);
       layer(b, w, view, 31, 1);
@@ -239,7 +347,11 @@ export function products(subject: Subject): void {
       return layer(b, w, view, 33, 1);
     });
     await subject.same('decoder layer, 31 tokens, then one by one', TOLERANCE.reduction, weights, stepped);
-    const whole = await run(subject.device, weights, withView((b, w, view) => b.rows(layer(b, w, view, 0, 34), 33, 1)));
+    const whole = await run(
+      subject.device,
+      weights,
+      withView((b, w, view) => b.rows(layer(b, w, view, 0, 34), 33, 1)),
+    );
     expectClose(await run(subject.device, weights, stepped), whole, 1e-4, 'one by one against at once');
   });
 }
