@@ -48,17 +48,15 @@ async function select(build, options) {
         });
     for (let run = 0; run < Number(options.runs); run += 1) {
       for (const [name, selection] of methods)
-        samples
-          .get(name)
-          .push(
-            (
-              await engine.ask({
-                kind: 'select',
-                picture: PICTURE,
-                selection: { ...selection, keep: PICTURE.fixed + 416 },
-              })
-            ).milliseconds,
-          );
+        samples.get(name).push(
+          (
+            await engine.ask({
+              kind: 'select',
+              picture: PICTURE,
+              selection: { ...selection, keep: PICTURE.fixed + 416 },
+            })
+          ).milliseconds,
+        );
     }
   } finally {
     await engine.close();

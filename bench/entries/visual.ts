@@ -94,11 +94,7 @@ function select(
 }
 
 /** Prefill of the picture's tokens (those kept, or all) and of the question, and the first id. */
-async function answer({
-  picture,
-  kept,
-  question,
-}: Extract<Ask, { kind: 'answer' }>): Promise<{
+async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer' }>): Promise<{
   readonly milliseconds: number;
   readonly tokens: number;
   readonly bytes: number;
