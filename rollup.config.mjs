@@ -59,10 +59,10 @@ const entry = (name, input, platform, extra = []) => ({
 
 export default [
   entry('index', 'src/index.ts', 'browser', [wasm()]),
-  entry('worker', 'src/worker/browser.ts', 'browser'),
-  entry('pool', 'src/platform/pool-worker.ts', 'browser'),
+  entry('worker', 'src/entries/browser-worker.ts', 'browser'),
+  entry('pool', 'src/entries/pool-worker.ts', 'browser'),
   entry('node', 'src/node.ts', 'node'),
-  entry('node-worker', 'src/worker/node.ts', 'node'),
+  entry('node-worker', 'src/entries/node-worker.ts', 'node'),
   entry('cli', 'src/cli/main.ts', 'node'),
   entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
 ];

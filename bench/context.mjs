@@ -3,8 +3,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { serve } from '../test/support/static-server.mjs';
-import { openBrowser } from '../test/support/browser.mjs';
+import { serve } from '../tools/static-server.mjs';
+import { openBrowser } from '../tools/browser.mjs';
 import { bundleEngine, openEngine } from './context/octavo.mjs';
 import { status } from './engines/renderer.mjs';
 import { modelFile, SHAPES } from './files.mjs';

@@ -1,7 +1,7 @@
 // Where a renderer's memory is, phase by phase: npm run bench -- memory --files Q4_0,Q8_0,Q4_K_M --threads 1 --builds relaxed
 import { fileURLToPath } from 'node:url';
-import { openBrowser } from '../test/support/browser.mjs';
-import { serve } from '../test/support/static-server.mjs';
+import { openBrowser } from '../tools/browser.mjs';
+import { serve } from '../tools/static-server.mjs';
 import { largestRenderer, mappings } from './engines/renderer.mjs';
 import { fileSize, modelFile } from './files.mjs';
 import { table } from './statistics.mjs';

@@ -3,8 +3,8 @@
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
-import { openBrowser } from '../test/support/browser.mjs';
-import { serve } from '../test/support/static-server.mjs';
+import { openBrowser } from '../tools/browser.mjs';
+import { serve } from '../tools/static-server.mjs';
 import { modelFile } from './files.mjs';
 import { bareModule } from './kernels/bare.mjs';
 import { measure } from './kernels/page.mjs';

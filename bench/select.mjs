@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openBrowser } from '../test/support/browser.mjs';
-import { serve } from '../test/support/static-server.mjs';
+import { openBrowser } from '../tools/browser.mjs';
+import { serve } from '../tools/static-server.mjs';
 
 const CALLS = 7;
 const [count, width, kept] = [4160, 1536, 416];

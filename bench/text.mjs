@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { serve } from '../test/support/static-server.mjs';
+import { serve } from '../tools/static-server.mjs';
 import { barChart } from './chart.mjs';
 import { runInBrowser } from './engines/browser.mjs';
 import { fileSize, modelFile } from './files.mjs';

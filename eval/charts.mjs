@@ -1,5 +1,5 @@
-// Charts and tables in docs/ from the results that the evaluations recorded: docs/context/context.json (needles, where they were measured on a
-// grid of their own, in needles.json beside it) and docs/visual/visual.json.
+// Charts and tables in docs/ from the results that the evaluations recorded: results/context/context.json (needles, where they were measured on a
+// grid of their own, in needles.json beside it) and results/visual/visual.json.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { equalIds } from './ask.mjs';
@@ -199,17 +199,17 @@ function withNeedles(source, path) {
 }
 
 /** Draws what was recorded; the paths written. */
-export function drawAll(docs = fileURLToPath(new URL('../docs/', import.meta.url))) {
+export function drawAll(results = fileURLToPath(new URL('../results/', import.meta.url))) {
   const written = [];
   for (const [folder, draw] of Object.entries({ context: drawContext, visual: drawVisual })) {
-    const source = `${docs}${folder}/${folder}.json`;
+    const source = `${results}${folder}/${folder}.json`;
     if (!existsSync(source)) continue;
-    const needles = `${docs}${folder}/needles.json`;
+    const needles = `${results}${folder}/needles.json`;
     for (const [name, content] of Object.entries(
       draw(existsSync(needles) ? withNeedles(source, needles) : read(source)),
     )) {
-      writeFileSync(`${docs}${folder}/${name}`, content);
-      written.push(`${docs}${folder}/${name}`);
+      writeFileSync(`${results}${folder}/${name}`, content);
+      written.push(`${results}${folder}/${name}`);
     }
   }
   return written;

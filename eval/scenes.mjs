@@ -1,4 +1,4 @@
-// The pictures of nano's world, twin of training/nano/scenes.py: pixel for pixel the same (test/eval.test.ts compares), and reading them back.
+// The pictures of nano's world, twin of training/nano/scenes.py: pixel for pixel the same (test/eval/nano.test.ts compares), and reading them back.
 
 /** [shape, colour, cell] of every object: 'scc' digits an object. */
 export const decode = (code) =>

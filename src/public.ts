@@ -21,23 +21,17 @@ export type { TextStream } from './face/stream.ts';
 export type { DeviceInfo, DeviceName } from './engine/device.ts';
 export type { Capabilities } from './engine/model.ts';
 export type { MemoryFacts } from './engine/service.ts';
-export type { ContentPart, Message, PromptInput, Role } from './generate/messages.ts';
-export type {
-  ContextMemory,
-  ContextOptions,
-  DecodeOptions,
-  EvictOptions,
-  HeadOptions,
-  KvBits,
-  PrefillOptions,
-} from './context/options.ts';
+export type { ContentPart, Message, PromptInput, Role } from './chat/messages.ts';
+export type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillOptions } from './select/options.ts';
+export type { ContextMemory } from './kv/tiers.ts';
+export type { KvBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
 export type { AnswerOptions, AnswerReport, FinishReason } from './generate/options.ts';
-export type { VisualOptions, VisualRoute } from './generate/pictures.ts';
+export type { VisualOptions, VisualRoute } from './see/pictures.ts';
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
 export type { ModelInput } from './load/index.ts';
 export type { LoadPhase, LoadProgress } from './load/model-file.ts';
 export type { PaintProgress } from './paint/index.ts';
 export type { SessionUsage, StoredFile, StoredSession } from './store/index.ts';
 export type { ImageInput, Rgba } from './vision/index.ts';
-export type { ReleaseOptions, VisualMethod, VisualSelection } from './vision/select/index.ts';
+export type { ReleaseOptions, VisualMethod, VisualSelection } from './select/visual/index.ts';

@@ -4,20 +4,20 @@
  * text/); what the KV pages hold already is kept, the rest is prefilled, and the answer is decoded on the device (generate/context, models/,
  * backend/), detokenised and handed on piece by piece (generate/answer).
  */
-import { checkContext } from './context/settings.ts';
-import type { Sequence } from './context/pages.ts';
+import { checkContext } from './select/settings.ts';
+import type { Sequence } from './kv/sequence.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
-import { Context, type SessionModel } from './generate/context.ts';
-import { Conversation, fit, type Fit } from './generate/conversation.ts';
-import { questionOf, readInput, type Input, type PromptInput, type Turn } from './generate/messages.ts';
+import { Context, type SessionModel } from './generate/session-cache.ts';
+import { Conversation, fit, type Fit } from './chat/conversation.ts';
+import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
 import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
-import { encodeContext, followOn } from './generate/prompt.ts';
-import type { SeenPicture } from './generate/pictures.ts';
+import { encodeContext, followOn } from './chat/prompt.ts';
+import type { SeenPicture } from './see/pictures.ts';
 import { Queue } from './generate/queue.ts';
-import type { SessionState } from './generate/saved.ts';
+import type { SessionState } from './generate/session-state.ts';
 import { sampleSpec } from './generate/sampling.ts';
-import { readSelection } from './vision/select/index.ts';
+import { readSelection } from './select/visual/index.ts';
 
 export interface SessionListener extends AnswerListener {
   /** The oldest exchanges were dropped to make room. */

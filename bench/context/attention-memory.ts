@@ -1,10 +1,10 @@
 /** One layer's cache of any length without a model, for the memory that attention, the probe and planning take beside it. */
 import { PAGE_TOKENS, type Backend, type KvPool, type Ranges, type Tensor } from '../../src/backend/backend.ts';
-import type { ContextOptions } from '../../src/context/options.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import { isPlan } from '../../src/context/plan.ts';
-import { createPlanner } from '../../src/context/planners/index.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import type { ContextOptions } from '../../src/select/options.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import { isPlan } from '../../src/kv/plan.ts';
+import { createPlanner } from '../../src/select/index.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import type { Wasm } from '../../src/wasm.ts';
 import { ropeSpec } from '../../src/layers/rope.ts';
 import { documentIds } from './document.ts';

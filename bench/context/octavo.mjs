@@ -2,8 +2,8 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
-import { openBrowser } from '../../test/support/browser.mjs';
-import { serve } from '../../test/support/static-server.mjs';
+import { openBrowser } from '../../tools/browser.mjs';
+import { serve } from '../../tools/static-server.mjs';
 import { largestRenderer } from '../engines/renderer.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -22,7 +22,7 @@ export async function bundleEngine(entry) {
   await bundle({ ...options, entryPoints: [here(`../entries/${entry}.ts`)], outfile: here(`../out/${entry}.js`) });
   await bundle({
     ...options,
-    entryPoints: [here('../../src/platform/pool-worker.ts')],
+    entryPoints: [here('../../src/entries/pool-worker.ts')],
     outfile: here('../out/pool.js'),
   });
   for (const name of ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads'])

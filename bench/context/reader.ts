@@ -5,11 +5,11 @@
  */
 import { PAGE_TOKENS, type KvPool, type Ranges, type SampleSpec, type Tensor } from '../../src/backend/backend.ts';
 import type { WasmBackend } from '../../src/backend/wasm.ts';
-import type { ContextOptions } from '../../src/context/options.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import { isPlan, type Plan, type PlannedCall, type Planner } from '../../src/context/plan.ts';
-import { createPlanner } from '../../src/context/planners/index.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import type { ContextOptions } from '../../src/select/options.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import { isPlan, type Plan, type PlannedCall, type Planner } from '../../src/kv/plan.ts';
+import { createPlanner } from '../../src/select/index.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import type { LanguageModel } from '../../src/models/model.ts';
 import type { Wasm } from '../../src/wasm.ts';
 import { documentIds } from './document.ts';

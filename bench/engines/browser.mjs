@@ -1,5 +1,5 @@
 // One measured run in a fresh Chromium: the page's figures, and the renderer's peak resident memory from the kernel.
-import { openBrowser } from '../../test/support/browser.mjs';
+import { openBrowser } from '../../tools/browser.mjs';
 import { largestRenderer } from './renderer.mjs';
 
 export async function runInBrowser(server, script, file, options) {

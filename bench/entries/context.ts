@@ -1,7 +1,7 @@
 /** Long contexts in a browser's worker: bytes of pages, chunks of prefill at depths, decode steps, and one layer's attention alone for its memory. */
 import { KV_FORMATS, type KvFormat } from '../../src/backend/backend.ts';
 import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
-import type { ContextOptions } from '../../src/context/options.ts';
+import type { ContextOptions } from '../../src/select/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';
 import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';

@@ -1,6 +1,6 @@
 /** The engine without face and session, in a worker, with the CPU backend's profile switched on: where a prefill and a decode step spend their time. */
 import { createWasmBackend } from '../../src/backend/wasm.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { generate, prefillChunk } from '../../src/generate/generate.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';

@@ -1,13 +1,13 @@
 /** One large picture in front of a short question, in a browser's worker: choosing among its tokens, and the language model until the first token of the answer. */
 import type { SampleSpec } from '../../src/backend/backend.ts';
 import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type LanguageModel } from '../../src/models/model.ts';
 import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
-import { readSelection, type VisualSelection } from '../../src/vision/select/options.ts';
-import { selectTokens } from '../../src/vision/select/select.ts';
+import { readSelection, type VisualSelection } from '../../src/select/visual/options.ts';
+import { selectTokens } from '../../src/select/visual/select.ts';
 import { instantiate, type Wasm, type WasmBuild } from '../../src/wasm.ts';
 
 type Ask =

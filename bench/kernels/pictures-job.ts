@@ -3,7 +3,7 @@ import type { Backend, KvView, Tensor } from '../../src/backend/backend.ts';
 import type { WasmBackend } from '../../src/backend/wasm.ts';
 import type { WeightFormat } from '../../src/backend/weight.ts';
 import { PAGE_TOKENS } from '../../src/backend/backend.ts';
-import { bidirectional } from '../../src/context/ranges.ts';
+import { bidirectional } from '../../src/kv/ranges.ts';
 import { vaeDecoder } from './vae.ts';
 import { randomWeights } from './weights.ts';
 

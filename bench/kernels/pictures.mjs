@@ -7,8 +7,8 @@ import { createRequire } from 'node:module';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
-import { openBrowser } from '../../test/support/browser.mjs';
-import { serve } from '../../test/support/static-server.mjs';
+import { openBrowser } from '../../tools/browser.mjs';
+import { serve } from '../../tools/static-server.mjs';
 import { table } from '../statistics.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -18,7 +18,7 @@ export async function run(options) {
   mkdirSync(here('../out'), { recursive: true });
   for (const [entry, out] of [
     ['./pictures-worker.ts', 'pictures.js'],
-    ['../../src/platform/pool-worker.ts', 'pool.js'],
+    ['../../src/entries/pool-worker.ts', 'pool.js'],
   ]) {
     await bundle({
       entryPoints: [here(entry)],

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openBrowser } from '../../test/support/browser.mjs';
-import { serve } from '../../test/support/static-server.mjs';
+import { openBrowser } from '../../tools/browser.mjs';
+import { serve } from '../../tools/static-server.mjs';
 import { bareModule } from './bare.mjs';
 import { measure } from './page.mjs';
 

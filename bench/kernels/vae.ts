@@ -1,7 +1,7 @@
 /** The decoder of KL-16, UniPic's autoencoder, with random weights: 16 x 16 latents of 16 channels to 256 x 256 pixels, in the operations of the contract. */
 import type { Backend, Conv2dOptions, GroupNormSpec, Tensor, Weight } from '../../src/backend/backend.ts';
 import { PAGE_TOKENS } from '../../src/backend/backend.ts';
-import { bidirectional } from '../../src/context/ranges.ts';
+import { bidirectional } from '../../src/kv/ranges.ts';
 import type { RandomWeights } from './weights.ts';
 
 const CHANNELS = 128;

@@ -2,8 +2,8 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
-import { openBrowser } from '../../test/support/browser.mjs';
-import { serve } from '../../test/support/static-server.mjs';
+import { openBrowser } from '../../tools/browser.mjs';
+import { serve } from '../../tools/static-server.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -19,7 +19,7 @@ export async function bundlePaint() {
   });
   await bundle({
     ...options,
-    entryPoints: [here('../../src/platform/pool-worker.ts')],
+    entryPoints: [here('../../src/entries/pool-worker.ts')],
     outfile: here('../out/pool.js'),
     platform: 'browser',
   });

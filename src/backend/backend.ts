@@ -100,7 +100,7 @@ export function pageIndex(page: number): number {
 
 /**
  * The device's page memory for one model: one memory a format, each grown by `reserve`; contents survive. Which page belongs to whom is the
- * host's affair (`src/context/pages.ts` counts references). All operations are ordered with the backend's others.
+ * host's affair (`src/kv/sequence.ts` counts references). All operations are ordered with the backend's others.
  */
 export interface KvPool {
   readonly spec: KvSpec;
@@ -144,7 +144,7 @@ export interface KvView {
  * Contract 4, Ranges: for query block b (queries `[b * queryBlock, (b+1) * queryBlock)` of this call) and KV head h the keys that may be
  * seen are the runs `runs[2r], runs[2r+1])` (sorted, disjoint, `[start, end)` key positions) for r in
  * `[offsets[b * heads + h], offsets[b * heads + h + 1])`, `heads` being kvHeads, or 1 when `shared`. `causal` further limits every query to keys at or before its own position.
- * `dense(...)` in `src/context/ranges.ts` makes the usual ones.
+ * `dense(...)` in `src/kv/ranges.ts` makes the usual ones.
  */
 export interface Ranges {
   readonly queryBlock: number;

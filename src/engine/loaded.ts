@@ -1,8 +1,8 @@
 /** From what the caller names to weights on a device with all that stands beside them: the file opened, the model loaded, its pages, prefixes and tiers. */
 import { PAGE_TOKENS, type Backend, type KvPool } from '../backend/backend.ts';
-import { PageAllocator } from '../context/pages.ts';
-import { Prefixes } from '../context/prefixes.ts';
-import type { Tiers } from '../context/tiers.ts';
+import { PageAllocator } from '../kv/sequence.ts';
+import { Prefixes } from '../kv/prefixes.ts';
+import type { Tiers } from '../kv/tiers.ts';
 import { openModel, type ModelInput } from '../load/index.ts';
 import type { LoadProgress, ModelFile } from '../load/model-file.ts';
 import { loadModel, type Model } from '../models/model.ts';
@@ -12,7 +12,7 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm, WasmBuild } from '../wasm.ts';
 import type { Device, DeviceInfo, DeviceName } from './device.ts';
 import type * as Seeing from './seeing.ts';
-import type { VisualCache } from './sight.ts';
+import type { VisualCache } from '../see/image-processor.ts';
 import { openTiers, type LateDisk } from './tiers.ts';
 
 export interface LoadSettings {

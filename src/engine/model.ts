@@ -1,17 +1,17 @@
 /** A loaded model: its tokenizer, its weights on a device, its KV pages, its painter; and its way to another device when that one is lost. */
 import { createSHA256, type IHasher } from 'hash-wasm';
 import type { MemoryUse } from '../backend/backend.ts';
-import type { ContextOptions } from '../context/options.ts';
-import { Sequence } from '../context/pages.ts';
-import type { Prefixes } from '../context/prefixes.ts';
-import { Checksums } from '../context/checksum.ts';
-import type { Tiers } from '../context/tiers.ts';
+import type { ContextOptions } from '../select/options.ts';
+import { Sequence } from '../kv/sequence.ts';
+import type { Prefixes } from '../kv/prefixes.ts';
+import { Checksums } from '../kv/checksum.ts';
+import type { Tiers } from '../kv/tiers.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
-import type { SessionModel } from '../generate/context.ts';
+import type { SessionModel } from '../generate/session-cache.ts';
 import { prefillChunk } from '../generate/generate.ts';
-import type { Lane, Visual } from '../generate/lane.ts';
+import type { Lane, Visual } from '../generate/device-sequence.ts';
 import { checkCount } from '../generate/options.ts';
-import { blind, cannotPaint, cannotSee, type Sight } from '../generate/pictures.ts';
+import { blind, cannotPaint, cannotSee, type Sight } from '../see/pictures.ts';
 import { Gate } from '../generate/queue.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
 import type { ModelInput } from '../load/index.ts';
@@ -23,7 +23,7 @@ import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm } from '../wasm.ts';
 import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceRequest } from './device.ts';
-import type { Library } from './library.ts';
+import type { Library } from '../saved/library.ts';
 import { loadOn, openFile, parameters, type Loaded, type LoadListener, type LoadSettings } from './loaded.ts';
 import type { Planning } from './planning.ts';
 import type { EditSettings, PaintSettings } from './painting.ts';
@@ -335,7 +335,7 @@ export class EngineModel implements SessionModel {
     if (shelf === undefined) return undefined;
     const [{ SessionStore }, { Library: Opened }] = await Promise.all([
       import('../store/sessions.ts'),
-      import('./library.ts'),
+      import('../saved/library.ts'),
     ]);
     return new Opened(new SessionStore(shelf), new Checksums(this.#wasm), this);
   }

@@ -1,11 +1,11 @@
 /** From what a caller asks to be painted to what the painter is given. */
 import { InputError } from '../errors.ts';
-import { cannotPaint } from '../generate/pictures.ts';
+import { cannotPaint } from '../see/pictures.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
 import { planOf, type PaintRequest } from '../paint/request.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
 import { toPixels } from '../vision/square.ts';
-import { checkSide } from './sight.ts';
+import { checkSide } from '../see/image-processor.ts';
 
 /** How a picture is painted. What is left out is as the model's file recommends. */
 export interface BrushSettings {

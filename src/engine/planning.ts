@@ -1,15 +1,15 @@
 /** Planners for a model's sessions. What has to be known of the model for them is found when the first session asks for it, and kept. */
-import { findHeads, headsNeeded, type HeadFacts } from '../context/heads.ts';
-import type { ContextOptions } from '../context/options.ts';
-import type { Planner } from '../context/plan.ts';
-import { BoundaryPredictor } from '../context/planners/dhsa-predictor.ts';
-import { createPlanner } from '../context/planners/index.ts';
-import { sentenceEnds } from '../context/planners/sentences.ts';
-import { VisualPlanner } from '../context/planners/visual.ts';
+import { findHeads, headsNeeded, type HeadFacts } from '../select/heads/heads.ts';
+import type { ContextOptions } from '../select/options.ts';
+import type { Planner } from '../kv/plan.ts';
+import { BoundaryPredictor } from '../select/prefill/dhsa-predictor.ts';
+import { createPlanner } from '../select/index.ts';
+import { sentenceEnds } from '../select/decode/sentences.ts';
+import { VisualPlanner } from '../select/visual/release.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { readSelection } from '../vision/select/index.ts';
+import { readSelection } from '../select/visual/index.ts';
 import type { Wasm } from '../wasm.ts';
 
 export class Planning {

@@ -1,7 +1,7 @@
 /** The engine behind an endpoint: what the page may call. One model a service; sessions are told apart by number. */
-import { contentKey } from '../context/settings.ts';
+import { contentKey } from '../select/settings.ts';
 import { InputError, StorageError } from '../errors.ts';
-import type { PromptInput } from '../generate/messages.ts';
+import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings } from '../generate/options.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
@@ -15,7 +15,7 @@ import { respond, type CallContext, type Handler } from '../worker/responder.ts'
 import type { DeviceInfo, DeviceRequest } from './device.ts';
 import type { LoadSettings } from './loaded.ts';
 import { EngineModel, type Capabilities, type OpenDevice } from './model.ts';
-import type { Library, Saved } from './library.ts';
+import type { Library, Saved } from '../saved/library.ts';
 import type { EditSettings, PaintSettings } from './painting.ts';
 
 /** What the page keeps of a model. */

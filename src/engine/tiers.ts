@@ -1,9 +1,9 @@
 /** The tiers of a model's pages, with budgets taken from where it runs. */
 import type { Backend } from '../backend/backend.ts';
-import type { PageDisk } from '../context/away.ts';
-import { Checksums } from '../context/checksum.ts';
-import type { PageAllocator } from '../context/pages.ts';
-import { Tiers } from '../context/tiers.ts';
+import type { PageDisk } from '../kv/offloaded-pages.ts';
+import { Checksums } from '../kv/checksum.ts';
+import type { PageAllocator } from '../kv/sequence.ts';
+import { Tiers } from '../kv/tiers.ts';
 import { StorageError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Spill } from '../store/sessions.ts';

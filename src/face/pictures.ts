@@ -1,6 +1,6 @@
 /** Pictures on their way to the engine: whatever a page has becomes pixels here, where elements, canvases and addresses can be read, and moves over without a copy. */
-import { cannotSee } from '../generate/pictures.ts';
-import type { ContentPart, Message, PromptInput } from '../generate/messages.ts';
+import { cannotSee } from '../see/pictures.ts';
+import type { ContentPart, Message, PromptInput } from '../chat/messages.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { ImageInput } from '../vision/read.ts';
 

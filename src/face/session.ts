@@ -1,9 +1,9 @@
 /** A conversation, as the web's Prompt API shapes it. */
 import type { AnswerFacts, PromptEvent, SessionFacts } from '../engine/service.ts';
 import { InputError } from '../errors.ts';
-import type { PromptInput } from '../generate/messages.ts';
+import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/options.ts';
-import { cannotSee } from '../generate/pictures.ts';
+import { cannotSee } from '../see/pictures.ts';
 import type { Caller } from '../worker/caller.ts';
 import { withPixels, type Eyes } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';

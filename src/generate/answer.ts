@@ -2,10 +2,10 @@
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { generate, type TokenMask } from './generate.ts';
-import { cut, type Lane } from './lane.ts';
+import { cut, type Lane } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
 import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
-import type { Prompt } from './prompt.ts';
+import type { Prompt } from '../chat/prompt.ts';
 import { sampleSpec, type SamplingDefaults } from './sampling.ts';
 import { StopStrings } from './stop.ts';
 

@@ -6,14 +6,14 @@
  * reads ids some steps behind, and what was issued beyond the end is undone by truncating the sequence.
  */
 import type { Backend, Ranges, SampleSpec, Tensor } from '../backend/backend.ts';
-import { isPlan, type Plan } from '../context/plan.ts';
-import { denseCausal } from '../context/ranges.ts';
+import { isPlan, type Plan } from '../kv/plan.ts';
+import { denseCausal } from '../kv/ranges.ts';
 import { InputError, ModelError } from '../errors.ts';
 import { Held } from '../layers/held.ts';
-import { cut, type Lane } from './lane.ts';
+import { cut, type Lane } from './device-sequence.ts';
 import { placeNext, placePrompt } from './slots.ts';
-import type { Placed, Prompt } from './prompt.ts';
-import { TimeSlice } from './yield.ts';
+import type { Placed, Prompt } from '../chat/prompt.ts';
+import { TimeSlice } from '../layers/yield.ts';
 
 /** Which ids may come next, given those generated so far: bit i of word i >> 5. `undefined` allows all. Turns the run-ahead off. */
 export type TokenMask = (ids: readonly number[]) => Uint32Array | undefined;

@@ -1,9 +1,9 @@
 /** Options of sessions and prompts, and what an answer tells about itself. Plain data: they cross to the engine's worker. */
-import type { ContextOptions } from '../context/options.ts';
+import type { ContextOptions } from '../select/options.ts';
 import { InputError } from '../errors.ts';
-import type { Message } from './messages.ts';
+import type { Message } from '../chat/messages.ts';
 import type { ContrastOptions } from './contrast.ts';
-import type { VisualOptions } from './pictures.ts';
+import type { VisualOptions } from '../see/pictures.ts';
 import type { SamplingOptions } from './sampling.ts';
 
 export interface AnswerOptions {

@@ -2,7 +2,7 @@
  * Where the tokens of a context stand for RoPE. Pictures of which some tokens were left out keep the positions of those that stay, and what
  * follows stands where it would with all of them (ToDRE, section 3.2): slots of the sequence follow each other, positions have gaps.
  */
-import type { Placed } from './prompt.ts';
+import type { Placed } from '../chat/prompt.ts';
 
 /** What of a sequence is set here. */
 export interface Slots {

@@ -13,7 +13,7 @@ import type {
   Tensor,
   Weight,
 } from '../backend/backend.ts';
-import { withinWindow } from '../context/ranges.ts';
+import { withinWindow } from '../kv/ranges.ts';
 
 export interface BlockWeights {
   readonly attentionNorm: Weight; // (hidden)

@@ -3,7 +3,7 @@
  * It grows to the longest set it has met and is freed by its owner.
  */
 import { PAGE_TOKENS, type Backend, type KvView, type Tensor } from '../backend/backend.ts';
-import { bidirectional } from '../context/ranges.ts';
+import { bidirectional } from '../kv/ranges.ts';
 
 export class FullAttention {
   readonly #backend: Backend;

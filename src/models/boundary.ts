@@ -5,7 +5,7 @@ import {
   boundarySizes,
   type BoundaryTensor,
   type BoundaryWeights,
-} from '../context/planners/dhsa-weights.ts';
+} from '../select/prefill/dhsa-weights.ts';
 import { ModelError } from '../errors.ts';
 import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
 import { hostWriter } from './host-tensor.ts';

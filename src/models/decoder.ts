@@ -1,6 +1,6 @@
 /** A decoder on a backend: embedding, layers, final norm and head. */
 import type { AttentionSpec, Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
-import type { Plan } from '../context/plan.ts';
+import type { Plan } from '../kv/plan.ts';
 import { ModelError } from '../errors.ts';
 import { DecoderBlock } from '../layers/decoder-block.ts';
 import { Held } from '../layers/held.ts';

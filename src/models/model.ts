@@ -1,6 +1,6 @@
 /** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
-import type { BoundaryWeights } from '../context/planners/dhsa-weights.ts';
+import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
 import { ModelError } from '../errors.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { Architecture } from './architecture.ts';

@@ -1,6 +1,6 @@
 /** Between the steps of a long computation: aborts are heard, the device is fed but not flooded, the message loop runs. */
 import type { Backend } from '../backend/backend.ts';
-import { TimeSlice } from '../generate/yield.ts';
+import { TimeSlice } from '../layers/yield.ts';
 
 /** Steps that may be under way on the device; on WASM a step is done when it returns. */
 const AHEAD = { wasm: 1, webgpu: 4, reference: 1 } as const;

@@ -4,7 +4,7 @@
  * model, decoder and head run for the prompt and for the unconditional prompt; the encoder and the tokens are shared.
  */
 import type { Tensor } from '../backend/backend.ts';
-import type { Sequence } from '../context/pages.ts';
+import type { Sequence } from '../kv/sequence.ts';
 import { DeviceError, InputError, ModelError } from '../errors.ts';
 import { Held } from '../layers/held.ts';
 import { paced } from '../layers/steps.ts';

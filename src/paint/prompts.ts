@@ -1,7 +1,7 @@
 /** Prompts in the language model's pages: computed once, kept for all iterations and for calls to come, and shared as far as they begin alike. */
 import type { KvPool, Tensor } from '../backend/backend.ts';
-import { PageAllocator, Sequence } from '../context/pages.ts';
-import { denseCausal } from '../context/ranges.ts';
+import { PageAllocator, Sequence } from '../kv/sequence.ts';
+import { denseCausal } from '../kv/ranges.ts';
 import { prefillChunk } from '../generate/generate.ts';
 import type { Held } from '../layers/held.ts';
 import type { LanguageModel } from '../models/model.ts';

@@ -1,4 +1,4 @@
-/** Saved sessions by name: what is there, room for more, and what of it is read. What the parts hold is `src/context/record.ts`'s affair. */
+/** Saved sessions by name: what is there, room for more, and what of it is read. What the parts hold is `src/saved/record.ts`'s affair. */
 import { InputError, StorageError } from '../errors.ts';
 import { isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
 

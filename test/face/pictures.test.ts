@@ -4,7 +4,7 @@ import type { OpenDevice } from '../../src/engine/model.ts';
 import { FileError, InputError } from '../../src/errors.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { PaintedPicture } from '../../src/face/picture.ts';
-import type { Message } from '../../src/generate/messages.ts';
+import type { Message } from '../../src/chat/messages.ts';
 import type { PaintProgress } from '../../src/paint/index.ts';
 import { encodePng, type Rgba } from '../../src/vision/index.ts';
 import { onReference, testFace, testPlatform } from '../support/engine.ts';

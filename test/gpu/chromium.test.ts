@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { build } from 'esbuild';
 import type { BrowserContext } from 'playwright-core';
 import type { SelfCheck } from '../../src/backend/self-check.ts';
-import { hasBrowser, openBrowser } from '../support/browser.mjs';
+import { hasBrowser, openBrowser } from '../../tools/browser.mjs';
 import { TOLERANCE } from '../support/tolerance.ts';
 
 const ENTRY = `

@@ -1,6 +1,6 @@
 /** The kernels of closed pages, run where a test file cannot go: in a page's bundle. Conversions to the byte, the rest by NMSE. */
 import { pageNumber, type Backend, type KvFormat, type Tensor } from '../../src/backend/backend.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { mixedView } from '../support/conformance/mixed.ts';
 import { random } from '../support/random.ts';
 import { nmse } from '../support/tolerance.ts';

@@ -2,9 +2,9 @@
 import { expect, test } from '@jest/globals';
 import type { Backend, KvSpec } from '../../src/backend/backend.ts';
 import { createWebGpuBackend } from '../../src/backend/webgpu.ts';
-import type { KvBits } from '../../src/context/options.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import type { KvBits } from '../../src/kv/precision.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
 import { random } from '../support/random.ts';

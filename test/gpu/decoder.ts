@@ -1,8 +1,8 @@
 /** A small decoder on raw backend operations, as models run it: for counting what a step costs. Its weights mean nothing. */
 import type { Backend, NormSpec, Tensor, Weight } from '../../src/backend/backend.ts';
 import type { WeightFormat } from '../../src/backend/weight.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { quantise } from '../support/quantise.ts';
 import { random } from '../support/random.ts';
 

@@ -15,7 +15,7 @@ import {
   type Ranges,
 } from '../../src/backend/backend.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../src/backend/webgpu.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { attend, softmax } from '../reference/maths.ts';
 import { decodePage, encodePage, pageSize } from '../reference/pages.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';

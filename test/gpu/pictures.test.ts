@@ -4,7 +4,7 @@ import { elementGrid } from '../../gpu/lib/elements.ts';
 import { TAKE_INDICES } from '../../gpu/kernels/take.ts';
 import type { Backend, KvView, Tensor, Weight } from '../../src/backend/backend.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../src/backend/webgpu.ts';
-import { bidirectional } from '../../src/context/ranges.ts';
+import { bidirectional } from '../../src/kv/ranges.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { matrix, put, run, shuffledView, vector } from '../support/conformance/harness.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';

@@ -1,6 +1,6 @@
 /** The boundary predictor of a file: read whole, or refused before anything is read. */
 import { describe, expect, test } from '@jest/globals';
-import { BOUNDARY_TENSORS, boundarySizes, type BoundaryTensor } from '../../src/context/planners/dhsa-weights.ts';
+import { BOUNDARY_TENSORS, boundarySizes, type BoundaryTensor } from '../../src/select/prefill/dhsa-weights.ts';
 import type { ModelMetadata, TensorInfo } from '../../src/load/model-file.ts';
 import { BoundaryPlan } from '../../src/models/boundary.ts';
 import { random } from '../support/random.ts';

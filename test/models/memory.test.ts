@@ -1,8 +1,8 @@
 /** What a forward pass holds at once is one layer's, however many layers there are. */
 import { describe, expect, test } from '@jest/globals';
 import type { Backend, Tensor } from '../../src/backend/backend.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';
 import { tinyModel } from '../support/tiny-model.ts';

@@ -1,9 +1,9 @@
 /** A decoder that is told layer by layer what to look at computes what it computes at once, leaves nothing behind, and lets others in between. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Backend, KvSpec, Ranges, Tensor } from '../../src/backend/backend.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import type { Plan } from '../../src/context/plan.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import type { Plan } from '../../src/kv/plan.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
 import { testBackends } from '../support/backends.ts';

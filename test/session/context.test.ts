@@ -1,10 +1,11 @@
 /** Sessions whose pages are closed to few bits, shared, or looked at by a plan. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { ContextOptions, KvBits } from '../../src/context/options.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import type { ContextOptions } from '../../src/select/options.ts';
+import type { KvBits } from '../../src/kv/precision.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { EngineModel } from '../../src/engine/model.ts';
 import { prefill } from '../../src/generate/generate.ts';
-import { cut, freeLane, type Lane } from '../../src/generate/lane.ts';
+import { cut, freeLane, type Lane } from '../../src/generate/device-sequence.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
 import { Session } from '../../src/session.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';

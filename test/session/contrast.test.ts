@@ -1,9 +1,9 @@
 /** DAMRO on a tiny random UniPic model: what is drawn is (1 + a) l - a l', computed by the graph alone. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { EngineModel } from '../../src/engine/model.ts';
 import { contrastedSpec, readContrast } from '../../src/generate/contrast.ts';
-import type { Message } from '../../src/generate/messages.ts';
+import type { Message } from '../../src/chat/messages.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';

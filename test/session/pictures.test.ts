@@ -1,11 +1,11 @@
 /** Pictures in conversations, on a tiny random UniPic model: what the session says is what the graph says to the same embeddings. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import { EngineModel } from '../../src/engine/model.ts';
-import { VisualCache } from '../../src/engine/sight.ts';
-import type { SessionModel } from '../../src/generate/context.ts';
-import type { Message } from '../../src/generate/messages.ts';
+import { VisualCache } from '../../src/see/image-processor.ts';
+import type { SessionModel } from '../../src/generate/session-cache.ts';
+import type { Message } from '../../src/chat/messages.ts';
 import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';

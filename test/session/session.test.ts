@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { EngineModel } from '../../src/engine/model.ts';
-import type { SessionModel } from '../../src/generate/context.ts';
-import { Conversation } from '../../src/generate/conversation.ts';
+import type { SessionModel } from '../../src/generate/session-cache.ts';
+import { Conversation } from '../../src/chat/conversation.ts';
 import { Session, type SessionListener } from '../../src/session.ts';
 import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
 import { loadTest } from '../support/engine.ts';

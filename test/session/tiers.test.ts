@@ -1,7 +1,7 @@
 /** Sessions whose pages have left the device answer as if they had not. */
 import 'fake-indexeddb/auto';
 import { describe, expect, test } from '@jest/globals';
-import type { ContextMemory } from '../../src/context/options.ts';
+import type { ContextMemory } from '../../src/kv/tiers.ts';
 import { Database } from '../../src/store/database.ts';
 import { IndexedShelf } from '../../src/store/index.ts';
 import { testFace, testPlatform } from '../support/engine.ts';

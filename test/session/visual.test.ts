@@ -1,17 +1,17 @@
 /** Sessions that read some of a picture's tokens, on a tiny random UniPic model: what is said is what the graph says where the others cannot be seen. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { EngineModel } from '../../src/engine/model.ts';
-import { VisualCache } from '../../src/engine/sight.ts';
-import type { SessionModel } from '../../src/generate/context.ts';
-import type { Message } from '../../src/generate/messages.ts';
+import { VisualCache } from '../../src/see/image-processor.ts';
+import type { SessionModel } from '../../src/generate/session-cache.ts';
+import type { Message } from '../../src/chat/messages.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
 import { placeNext, placePrompt, type Slots } from '../../src/generate/slots.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
 import { Session } from '../../src/session.ts';
 import { toPixels, type Rgba } from '../../src/vision/index.ts';
-import { readSelection, selectTokens, type VisualSelection } from '../../src/vision/select/index.ts';
+import { readSelection, selectTokens, type VisualSelection } from '../../src/select/visual/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';

@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 import type { Page } from 'playwright-core';
 import type { openModel as OpenModel } from '../../src/load/index.ts';
 import type { ModelStore as Store } from '../../src/store/index.ts';
-import { hasBrowser, openBrowser } from '../support/browser.mjs';
+import { hasBrowser, openBrowser } from '../../tools/browser.mjs';
 import { writeGguf } from '../support/gguf-writer.ts';
 import { noise } from '../load/collect.ts';
 import { FileServer } from '../load/server.ts';

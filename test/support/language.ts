@@ -1,7 +1,7 @@
 /** Drives a language model in tests, without sampling options, streaming or sessions. */
 import type { KvSpec } from '../../src/backend/backend.ts';
-import { PageAllocator, Sequence } from '../../src/context/pages.ts';
-import { denseCausal } from '../../src/context/ranges.ts';
+import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
+import { denseCausal } from '../../src/kv/ranges.ts';
 import type { LanguageModel } from '../../src/models/model.ts';
 
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };

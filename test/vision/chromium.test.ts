@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 import { createNodeDecoder } from '../../src/platform/images-node.ts';
 import { encodePng, readImage } from '../../src/vision/index.ts';
 import { FileServer } from '../load/server.ts';
-import { hasBrowser, openBrowser } from '../support/browser.mjs';
+import { hasBrowser, openBrowser } from '../../tools/browser.mjs';
 import { random } from '../support/random.ts';
 import { noisePicture, pictureFile, pictures } from './pictures.ts';
 

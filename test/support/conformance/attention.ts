@@ -11,7 +11,7 @@ import {
   type Tensor,
   type Weight,
 } from '../../../src/backend/backend.ts';
-import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../../src/context/ranges.ts';
+import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../../src/kv/ranges.ts';
 import { random } from '../random.ts';
 import { expectNmse, expectSame, TOLERANCE } from '../tolerance.ts';
 import { put, rope, shuffledView, vector, type Subject } from './harness.ts';

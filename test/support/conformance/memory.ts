@@ -1,7 +1,7 @@
 /** Memory: uploads, ids, weight writers, scopes, and that everything is given back. */
 import { describe, expect, test } from '@jest/globals';
 import type { KvSpec, NormSpec, Tensor, Weight } from '../../../src/backend/backend.ts';
-import { denseCausal } from '../../../src/context/ranges.ts';
+import { denseCausal } from '../../../src/kv/ranges.ts';
 import { FileError } from '../../../src/errors.ts';
 import { dequantise } from '../../reference/dequantise.ts';
 import { random } from '../random.ts';

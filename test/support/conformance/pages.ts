@@ -8,7 +8,7 @@ import {
   type KvSpec,
   type Ranges,
 } from '../../../src/backend/backend.ts';
-import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../../src/context/ranges.ts';
+import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../../src/kv/ranges.ts';
 import { InputError } from '../../../src/errors.ts';
 import { encodePage, pageSize } from '../../reference/pages.ts';
 import { random } from '../random.ts';

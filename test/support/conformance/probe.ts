@@ -1,7 +1,7 @@
 /** Contract 5: attention mass by key and by span; and what pages hold, decoded or as means. */
 import { describe, expect, test } from '@jest/globals';
 import type { Backend, KvFormat, KvSpec, Ranges, Tensor } from '../../../src/backend/backend.ts';
-import { bidirectional, denseCausal, slidingWindow } from '../../../src/context/ranges.ts';
+import { bidirectional, denseCausal, slidingWindow } from '../../../src/kv/ranges.ts';
 import { InputError } from '../../../src/errors.ts';
 import { random } from '../random.ts';
 import { expectNmse, TOLERANCE } from '../tolerance.ts';

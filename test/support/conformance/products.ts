@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Activation, Backend, KvView, Tensor, Weight } from '../../../src/backend/backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/backend/weight.ts';
-import { denseCausal } from '../../../src/context/ranges.ts';
+import { denseCausal } from '../../../src/kv/ranges.ts';
 import { dequantise } from '../../reference/dequantise.ts';
 import { random } from '../random.ts';
 import { expectClose, expectNmse, expectSame, productTolerance, TOLERANCE } from '../tolerance.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Backend, KvView, Tensor, Weight } from '../../../src/backend/backend.ts';
 import { weightBytes } from '../../../src/backend/weight.ts';
-import { denseCausal } from '../../../src/context/ranges.ts';
+import { denseCausal } from '../../../src/kv/ranges.ts';
 import { FileError, InputError } from '../../../src/errors.ts';
 import { random } from '../random.ts';
 import { matrix, NO_SAMPLING, put, rope, shuffledView, vector, type Subject } from './harness.ts';

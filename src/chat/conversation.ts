@@ -1,0 +1,104 @@
+/** A conversation: turns that the model's chat template renders, and how the oldest of them make room. */
+import { renderChat } from './template.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Turn } from './messages.ts';
+import { followOn, type Prompt, type Rendered, type Transcript, type Words } from './prompt.ts';
+
+/** Immutable: an answer that fails leaves the conversation as it was. */
+export class Conversation {
+  readonly #tokenizer: Tokenizer;
+  /** The first `initial` turns are never dropped. */
+  readonly #initial: readonly Turn[];
+  readonly #turns: readonly Turn[];
+
+  constructor(tokenizer: Tokenizer, initial: readonly Turn[], turns: readonly Turn[] = []) {
+    this.#tokenizer = tokenizer;
+    this.#initial = initial;
+    this.#turns = turns;
+  }
+
+  get empty(): boolean {
+    return this.#initial.length + this.#turns.length === 0;
+  }
+
+  /** What it was made of. */
+  get parts(): { readonly initial: readonly Turn[]; readonly turns: readonly Turn[] } {
+    return { initial: this.#initial, turns: this.#turns };
+  }
+
+  with(...turns: readonly Turn[]): Conversation {
+    return new Conversation(this.#tokenizer, this.#initial, [...this.#turns, ...turns]);
+  }
+
+  /** Without the oldest exchange (everything up to the next question after an answer); undefined when nothing is left to drop. */
+  withoutOldest(): Conversation | undefined {
+    if (this.#turns.length === 0) return undefined;
+    let end = this.#turns.findIndex((turn) => turn.role === 'assistant');
+    end = end < 0 ? 0 : end;
+    while (end < this.#turns.length && this.#turns[end]?.role === 'assistant') end++;
+    if (end === 0) end = 1;
+    return new Conversation(this.#tokenizer, this.#initial, this.#turns.slice(end));
+  }
+
+  /** The whole conversation, `more` included, as text with marks for pictures. `answer` opens the assistant's turn with `prefix`. */
+  render(more: readonly Turn[], answer: boolean, prefix = ''): Rendered {
+    const turns = [...this.#initial, ...this.#turns, ...more];
+    return { text: this.#text(turns, answer) + prefix, pictures: turns.flatMap((turn) => turn.pictures ?? []) };
+  }
+
+  #text(turns: readonly Turn[], answer: boolean): string {
+    const { facts } = this.#tokenizer;
+    if (facts.chatTemplate === undefined) return plain(turns);
+    const name = (id: number | undefined): string =>
+      id === undefined ? '' : this.#tokenizer.decode([id], { special: true });
+    const options = { addGenerationPrompt: answer, bosToken: name(facts.bos), eosToken: name(facts.eos[0]) };
+    return renderChat(
+      facts.chatTemplate,
+      turns.map(({ role, content }) => ({ role, content })),
+      options,
+    );
+  }
+}
+
+/** For base models, which know no turns: answers go on where the text before them ends, everything else begins a line. The model continues the last. */
+function plain(turns: readonly Turn[]): string {
+  return turns
+    .map(({ role, content }, index) => (index === 0 || role === 'assistant' ? content : `\n${content}`))
+    .join('');
+}
+
+/** A prompt that fits, and the text that its ids stand for. */
+export interface Fit {
+  /** What is left of the conversation. */
+  readonly conversation: Conversation;
+  readonly prompt: Prompt;
+  readonly text: string;
+}
+
+/** What an overflow makes room to: with less room the next prompt would overflow again, and every overflow reads the whole context anew. */
+const AFTER_OVERFLOW = 0.75;
+
+/** Renders and encodes the conversation and `more`; where the ids leave less than `reserve` of `window`, the oldest exchanges are dropped. */
+export function fit(
+  words: Words,
+  conversation: Conversation,
+  transcript: Transcript,
+  ask: {
+    readonly more: readonly Turn[];
+    readonly answer: boolean;
+    readonly prefix: string;
+    readonly reserve: number;
+    readonly window: number;
+  },
+): Fit & { readonly dropped: boolean } {
+  let most = ask.window - ask.reserve;
+  for (let kept = conversation; ;) {
+    const rendered = kept.render(ask.more, ask.answer, ask.prefix);
+    const prompt = followOn(words, transcript, rendered);
+    const shorter = prompt.ids.length > most ? kept.withoutOldest() : undefined;
+    if (shorter === undefined)
+      return { conversation: kept, text: rendered.text, prompt, dropped: kept !== conversation };
+    most = AFTER_OVERFLOW * (ask.window - ask.reserve);
+    kept = shorter;
+  }
+}

@@ -1,0 +1,71 @@
+/** What one sequence needs on the device, and how it is cut and given back. */
+import type { Sampler, Tensor } from '../backend/backend.ts';
+import type { KvBits } from '../kv/precision.ts';
+import type { Sequence } from '../kv/sequence.ts';
+import type { Planner } from '../kv/plan.ts';
+import type { Tiers } from '../kv/tiers.ts';
+import type { LanguageModel } from '../models/model.ts';
+import type { SeenPicture } from '../see/pictures.ts';
+
+/** What an answer's logits are contrasted with (contrast.ts). */
+export interface Contrasting {
+  /** From the logits [1, vocabulary] behind the id at `ring[slot]` to those that are drawn from; in the caller's scope. */
+  against(ring: Tensor, slot: number, logits: Tensor): Tensor;
+}
+
+/** Owned by the session. */
+export interface Lane {
+  readonly model: LanguageModel;
+  readonly sequence: Sequence;
+  /** [window + 1] ids */
+  readonly ring: Tensor;
+  readonly sampler: Sampler;
+  /** Ids that stand for text, where the head has more (padded to a round number): the others are never drawn. */
+  readonly drawable?: Uint32Array | undefined;
+  readonly visual: Visual;
+  /** How precisely older pages are kept; default 16. */
+  readonly kvBits?: KvBits | undefined;
+  /** Where pages are that are not on the device; undefined: all are. */
+  readonly tiers?: Pick<Tiers, 'room' | 'guard'> | undefined;
+  /** What attention may look at; undefined: everything before a token. */
+  readonly planner?: Planner | undefined;
+  /** Of one answer. */
+  readonly contrast?: Contrasting | undefined;
+}
+
+/** Pictures as what the language model reads. */
+export interface Visual {
+  /** Computes a picture's embeddings where they are not kept from an earlier call, in steps that an abort ends. */
+  look(picture: SeenPicture, signal?: AbortSignal): Promise<void>;
+  /** The embeddings [picture.tokens, hidden], good until the next call; computed at once where they are not there. */
+  see(picture: SeenPicture): Tensor;
+}
+
+/**
+ * Forgets positions from `length` on. Returns the length that is left, from which the sequence can be gone on: less than asked for where pages
+ * before it were dropped for the sake of what came after them, or for a prompt that `next`, the new one's ids, is not like.
+ */
+export function cut({ sequence, planner }: Lane, asked: number, next?: Int32Array): number {
+  const most = Math.min(asked, sequence.length);
+  const length = next === undefined ? asked : Math.min(asked, planner?.keeps?.(most, next) ?? asked);
+  if (length >= sequence.length) return sequence.length;
+  for (let wanted = length; ;) {
+    const kept = Math.min(wanted, planner?.keeps?.(wanted) ?? wanted);
+    wanted = sequence.truncate(kept);
+    if (wanted < kept) continue;
+    planner?.truncated?.(wanted);
+    return wanted;
+  }
+}
+
+/** Frees what a lane holds; a lost device has freed it already. */
+export function freeLane({ model, sequence, ring, sampler, planner }: Lane): void {
+  const steps = [() => planner?.free(), () => sequence.free(), () => model.backend.free(ring), () => sampler.free()];
+  for (const step of steps) {
+    try {
+      step();
+    } catch {
+      // The device is lost: there is nothing left to free on it.
+    }
+  }
+}

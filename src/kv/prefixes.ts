@@ -1,0 +1,180 @@
+/**
+ * Equal beginnings of prompts, shared by the sessions of a model: what one has read another adopts page by page, without computing it.
+ * A tree of blocks: each is found below the block before it by its own ids and pictures, compared whole, so that no two contents are taken for one.
+ */
+import { PAGE_TOKENS, pageFormat } from '../backend/backend.ts';
+import type { KvBits } from './precision.ts';
+import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
+import { closedBlocks, closedFormat, coarser } from './precision.ts';
+
+/** A picture among the ids: its placeholders are the ids `[at, at + tokens)`. Equal marks: equal content, seen in the same way. */
+export interface MarkedSpan {
+  readonly at: number;
+  readonly tokens: number;
+  readonly mark: string;
+}
+
+export interface SharedPrompt {
+  readonly ids: Int32Array;
+  readonly marks: readonly MarkedSpan[];
+  /** Everything else that the content of pages depends on: sessions share only where it is equal. */
+  readonly settings: string;
+  readonly bits: KvBits;
+}
+
+interface Block {
+  readonly parent: Block | undefined;
+  readonly key: string;
+  readonly children: Map<string, Block>;
+  /** By lane; each held once. */
+  readonly pages: Int32Array;
+  /** RoPE's, of its slots; undefined: their own. */
+  readonly positions: Int32Array | undefined;
+  readonly bytes: number;
+}
+
+export class Prefixes {
+  readonly #pages: PageAllocator;
+  readonly #most: number;
+  /** First blocks by settings and content. */
+  readonly #roots = new Map<string, Block>();
+  /** The one used last is last; every block stands behind those below it, so that the first is nobody's parent. */
+  readonly #recent = new Set<Block>();
+  #bytes = 0;
+
+  /** Keeps the pages of at most `most` bytes of blocks, whether or not a session holds them too. */
+  constructor(pages: PageAllocator, most: number) {
+    this.#pages = pages;
+    this.#most = most;
+    pages.reclaim = () => this.#forgetOldest();
+  }
+
+  /** Pages that nobody holds but this. */
+  get idle(): number {
+    let idle = 0;
+    for (const { pages } of this.#recent) for (const page of pages) if (!this.#pages.shared(page)) idle++;
+    return idle;
+  }
+
+  /**
+   * Lets the sequence, which holds the first `sequence.length` ids already, adopt what is known of the following ones, whole blocks only, and never
+   * the last id, whose state the next one needs. `cut` truncates the sequence to whole blocks first.
+   */
+  adopt(
+    prompt: SharedPrompt,
+    sequence: Sequence,
+    cut: (length: number) => unknown = (length) => sequence.truncate(length),
+  ): void {
+    const known = this.#known(prompt, Math.floor(Math.min(prompt.ids.length - 1, sequence.capacity) / PAGE_TOKENS));
+    const end = known.length * PAGE_TOKENS;
+    if (end <= sequence.length) return;
+    // Held before the sequence gives its own last block up, which may be one of them.
+    for (const { pages } of known) for (const page of pages) this.#pages.retain(page);
+    let adopted = known.length;
+    try {
+      cut(Math.floor(sequence.length / PAGE_TOKENS) * PAGE_TOKENS);
+      const from = sequence.length / PAGE_TOKENS;
+      sequence.adopt(
+        known.slice(from).map(({ pages }) => pages),
+        end,
+      );
+      adopted = from;
+      place(sequence, known, from);
+    } finally {
+      for (const { pages } of known.slice(0, adopted)) for (const page of pages) this.#pages.release(page);
+    }
+  }
+
+  /** Remembers the whole blocks of the prompt that the sequence holds, as far as they are closed where they are to be. */
+  publish(prompt: SharedPrompt, sequence: Sequence): void {
+    const most = Math.floor(Math.min(prompt.ids.length, sequence.length) / PAGE_TOKENS);
+    const path = this.#known(prompt, most);
+    for (let index = path.length; index < most && this.#fit(prompt, sequence, index); index++) {
+      const parent = path.at(-1);
+      const siblings = parent?.children ?? this.#roots;
+      const key = blockKey(prompt, index);
+      // A coarser copy of the same, of a longer prompt on the staircase: it stays until it is the oldest.
+      if (siblings.has(key)) break;
+      const pages = sequence.pagesOf(index);
+      const bytes = pages.reduce((sum, page) => sum + sequence.pool.pageBytes(pageFormat(page)), 0);
+      const positions = sequence.positions?.slice(index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS);
+      const block: Block = { parent, key, children: new Map(), pages, positions, bytes };
+      for (const page of pages) this.#pages.retain(page);
+      siblings.set(key, block);
+      this.#bytes += bytes;
+      path.push(block);
+    }
+    this.#touch(path);
+    while (this.#bytes > this.#most && this.#forgetOldest());
+  }
+
+  /** Gives everything up. */
+  free(): void {
+    while (this.#forgetOldest());
+  }
+
+  /** Whether block `index` of the sequence can serve others: no holes, and no open pages where they are to be closed. */
+  #fit({ bits }: SharedPrompt, sequence: Sequence, index: number): boolean {
+    if (!sequence.whole(index)) return false;
+    return (
+      bits === 16 ||
+      (index < closedBlocks(sequence.length, bits) &&
+        sequence.pagesOf(index).every((page) => pageFormat(page) !== sequence.pool.spec.format))
+    );
+  }
+
+  /** The first `most` blocks of the prompt, as far as they are known and no coarser than a prompt of this length has them. */
+  #known(prompt: SharedPrompt, most: number): Block[] {
+    const { ids, bits } = prompt;
+    const closed = closedBlocks(ids.length, bits);
+    const path: Block[] = [];
+    for (let index = 0; index < most; index++) {
+      const block: Block | undefined = (path.at(-1)?.children ?? this.#roots).get(blockKey(prompt, index));
+      if (block === undefined) break;
+      const wanted = bits === 16 ? undefined : closedFormat(index, Math.max(closed, index + 1), bits);
+      if (wanted !== undefined && block.pages.some((page) => page !== NO_PAGE && coarser(pageFormat(page), wanted)))
+        break;
+      path.push(block);
+    }
+    this.#touch(path);
+    return path;
+  }
+
+  #touch(path: readonly Block[]): void {
+    for (const block of path.toReversed()) {
+      this.#recent.delete(block);
+      this.#recent.add(block);
+    }
+  }
+
+  #forgetOldest(): boolean {
+    const [oldest] = this.#recent;
+    if (oldest === undefined) return false;
+    this.#recent.delete(oldest);
+    (oldest.parent?.children ?? this.#roots).delete(oldest.key);
+    this.#bytes -= oldest.bytes;
+    for (const page of oldest.pages) this.#pages.release(page);
+    return true;
+  }
+}
+
+/** Sets the positions of blocks from `from` on, where they or those before them are not their slots' own. */
+function place(sequence: Sequence, blocks: readonly Block[], from: number): void {
+  const added = blocks.slice(from);
+  if (sequence.positions === undefined && added.every(({ positions }) => positions === undefined)) return;
+  const all = (sequence.positions ??= Int32Array.from({ length: sequence.capacity }, (_, slot) => slot));
+  for (const [i, { positions }] of added.entries()) {
+    const start = (from + i) * PAGE_TOKENS;
+    all.set(positions ?? Int32Array.from({ length: PAGE_TOKENS }, (_, slot) => start + slot), start);
+  }
+}
+
+/** All that a block's content depends on, but for the blocks before it. */
+function blockKey({ ids, marks, settings }: SharedPrompt, index: number): string {
+  const start = index * PAGE_TOKENS;
+  const end = start + PAGE_TOKENS;
+  const seen = marks
+    .filter(({ at, tokens }) => at < end && at + tokens > start)
+    .map(({ at, tokens, mark }) => [at - start, tokens, mark]);
+  return JSON.stringify([index === 0 ? settings : '', ids.subarray(start, end).join(), seen]);
+}

@@ -1,0 +1,426 @@
+/**
+ * Where a model's pages are: on the device while they are used; in host memory, and then on the disk, when room is short. Sessions that
+ * wait give theirs up, those that were used longest ago first, and have them back when they are used again. A session whose context alone is more than the
+ * device's budget gives up what its own plan does not look at, and has a layer's pages back when that layer asks for them: attention needs one layer at a time.
+ *
+ * What moves is a unit: a full block's pages of one layer, as the device has them, with a checksum. One that does not come back whole is lost: its
+ * sequence ends before it, and what is missing is computed from the ids. Pages that several sequences hold stay, since giving up one's share frees nothing.
+ */
+import { PAGE_TOKENS, pageFormat, type KvFormat, type Ranges } from '../backend/backend.ts';
+import { DeviceError, InputError, StorageError } from '../errors.ts';
+import { Away, type Batch, type PageDisk } from './offloaded-pages.ts';
+import { ownerOf, type Checksums } from './checksum.ts';
+import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
+import { isPlan, type Plan } from './plan.ts';
+
+/** Most bytes that a model's pages may take before those not in use move on: device -> host memory -> IndexedDB. */
+export interface ContextMemory {
+  readonly device?: number | undefined;
+  readonly host?: number | undefined;
+}
+
+/** Bytes that are read from the device at once, and that lie on the disk as one. */
+const BATCH_BYTES = 8 << 20;
+/** Newest blocks of a session in use that stay: they are still written, or cut and written again. */
+const NEWEST = 4;
+
+/** A full block's pages of one layer that are not on the device. */
+interface Parked {
+  readonly layer: number;
+  readonly block: number;
+  /** By KV head. */
+  readonly formats: readonly KvFormat[];
+  readonly batch: Batch;
+  /** Its bytes within the batch. */
+  readonly at: number;
+  readonly size: number;
+  readonly checksum: Uint32Array;
+}
+
+interface Tenant {
+  readonly sequence: Sequence;
+  /** By `layer * sequence.blocks + block`. */
+  readonly parked: Map<number, Parked>;
+  /** When a block was looked at last, in calls of `ranges`. */
+  readonly looked: Map<number, number>;
+  /** Calls that use it now. */
+  users: number;
+  /** When it was used last. */
+  used: number;
+  /** The first block of which a unit did not come back. */
+  lost: number;
+}
+
+/** A session in use that gives up pages of its own: `layer` comes next, and with `needed` is being asked for now. */
+interface Own {
+  readonly tenant: Tenant;
+  readonly layer: number;
+  readonly needed: boolean;
+}
+
+/** What is where, in bytes. */
+export interface TierUse {
+  readonly device: number;
+  readonly host: number;
+  readonly disk: number;
+}
+
+export class Tiers {
+  readonly #pages: PageAllocator;
+  readonly #checksums: Checksums;
+  readonly #away: Away;
+  readonly #owner = ownerOf(crypto.randomUUID());
+  readonly #tenants = new Map<Sequence, Tenant>();
+  #limits: { readonly device: number; readonly host: number };
+  #clock = 0;
+  /** Moves are made one after the other. */
+  #moving: Promise<unknown> = Promise.resolve();
+
+  /** `limits`: what the device is taken to hold, until a caller says otherwise. Without a disk what leaves the device stays in host memory. */
+  constructor(
+    pages: PageAllocator,
+    checksums: Checksums,
+    limits: Required<{ [K in keyof ContextMemory]: number }>,
+    disk?: PageDisk,
+  ) {
+    this.#pages = pages;
+    this.#checksums = checksums;
+    this.#limits = limits;
+    this.#away = new Away(disk);
+  }
+
+  get limits(): { readonly device: number; readonly host: number } {
+    return this.#limits;
+  }
+
+  get use(): TierUse {
+    return { device: this.#pages.usedBytes, ...this.#away.use };
+  }
+
+  /** Sets budgets, for all of the model's sessions. Throws `InputError('argument')` for one that not even a page fits into. */
+  limit({ device, host }: ContextMemory): void {
+    const page = this.#pages.pool.pageBytes();
+    for (const [name, bytes] of [
+      ['device', device],
+      ['host', host],
+    ] as const) {
+      if (bytes === undefined || (Number.isFinite(bytes) && bytes >= page)) continue;
+      throw new InputError(
+        'argument',
+        `context.memory.${name}: ${String(bytes)} bytes; one page of this model takes ${page}, and a context has a page for every ${PAGE_TOKENS} tokens of each layer and head`,
+        { name, bytes, page },
+      );
+    }
+    this.#limits = { device: device ?? this.#limits.device, host: host ?? this.#limits.host };
+  }
+
+  /**
+   * Runs `body` with the sequence's pages on the device, and with room for it to grow to `tokens`, as far as sessions that wait can make it. What the
+   * budget has no room for stays away, unless `whole`: then whoever attends must go through `guard`. `lost` hears first to what length the sequence
+   * must be cut where something did not come back.
+   */
+  async using<T>(
+    sequence: Sequence,
+    tokens: number,
+    lost: (length: number) => void,
+    body: () => Promise<T>,
+    whole = false,
+  ): Promise<T> {
+    const tenant = this.#tenant(sequence);
+    tenant.users++;
+    try {
+      await this.#move(async () => {
+        tenant.used = ++this.#clock;
+        await this.#makeRoom(sequence, tokens);
+        await this.#back(
+          tenant,
+          [...tenant.parked.values()].sort((a, b) => a.block - b.block || a.layer - b.layer),
+          whole,
+        );
+        if (tenant.lost < Infinity) {
+          lost(tenant.lost * PAGE_TOKENS);
+          tenant.lost = Infinity;
+        }
+      });
+      return await body();
+    } finally {
+      tenant.users--;
+      tenant.used = ++this.#clock;
+      // What it grew by may be more than was foreseen.
+      void this.#move(() => this.#shrink(0)).catch(() => undefined);
+    }
+  }
+
+  /** Room for a sequence in use to grow to `tokens`, if need be by what it does not look at itself. Undefined where there is room. */
+  room(sequence: Sequence, tokens: number): Promise<void> | undefined {
+    const more = growth(sequence, tokens) * sequence.pool.pageBytes();
+    const tenant = this.#tenants.get(sequence);
+    if (tenant === undefined || this.#over(more) <= 0) return undefined;
+    return this.#move(() => this.#shrink(more, { tenant, layer: 0, needed: false }));
+  }
+
+  /** `asked`, or, where pages of the sequence are away, a plan that has what is looked at brought back layer by layer. */
+  guard(sequence: Sequence, asked: Ranges | Plan): Ranges | Plan {
+    const tenant = this.#tenants.get(sequence);
+    if (tenant === undefined || (tenant.parked.size === 0 && this.#over(0) <= 0)) return asked;
+    return {
+      ranges: async (layer, q) => {
+        if (!isPlan(asked)) {
+          await this.#need(tenant, layer, asked);
+          return asked;
+        }
+        const reads = asked.reads?.(layer);
+        await this.#need(tenant, layer, reads);
+        const ranges = await asked.ranges(layer, q);
+        if (reads === undefined) this.#look(tenant, ranges);
+        else await this.#need(tenant, layer, ranges);
+        return ranges;
+      },
+    };
+  }
+
+  /** Resolves when all moves asked for so far are made. */
+  async settled(): Promise<void> {
+    await this.#moving;
+  }
+
+  /** The sequence is freed: what lies elsewhere of it is given up. */
+  forget(sequence: Sequence): void {
+    const tenant = this.#tenants.get(sequence);
+    if (tenant === undefined) return;
+    sequence.onDrop = undefined;
+    this.#tenants.delete(sequence);
+    for (const parked of [...tenant.parked.values()]) this.#drop(tenant, parked);
+  }
+
+  #tenant(sequence: Sequence): Tenant {
+    const known = this.#tenants.get(sequence);
+    if (known !== undefined) return known;
+    const tenant: Tenant = { sequence, parked: new Map(), looked: new Map(), users: 0, used: 0, lost: Infinity };
+    this.#tenants.set(sequence, tenant);
+    sequence.onDrop = (keep) => {
+      for (const parked of [...tenant.parked.values()]) if (parked.block >= keep) this.#drop(tenant, parked);
+      for (const block of [...tenant.looked.keys()]) if (block >= keep) tenant.looked.delete(block);
+      if (tenant.lost >= keep) tenant.lost = Infinity;
+    };
+    return tenant;
+  }
+
+  #move<T>(body: () => Promise<T>): Promise<T> {
+    const moved = this.#moving.then(body);
+    this.#moving = moved.catch(() => undefined);
+    return moved;
+  }
+
+  /** Notes what is looked at. */
+  #look(tenant: Tenant, { runs }: Ranges): ReadonlySet<number> {
+    const blocks = new Set<number>();
+    for (let r = 0; r < runs.length; r += 2) {
+      const [start = 0, end = 0] = [runs[r], runs[r + 1]];
+      for (let block = Math.floor(start / PAGE_TOKENS); block * PAGE_TOKENS < end; block++) blocks.add(block);
+    }
+    const now = ++this.#clock;
+    for (const block of blocks) tenant.looked.set(block, now);
+    return blocks;
+  }
+
+  /** Brings back what of a layer `ranges` names, or all of it. Throws `StorageError('checksum')` where something is lost: the next call computes it. */
+  async #need(tenant: Tenant, layer: number, ranges?: Ranges): Promise<void> {
+    const blocks = ranges && this.#look(tenant, ranges);
+    const units = [...tenant.parked.values()].filter(
+      (unit) => unit.layer === layer && blocks?.has(unit.block) !== false,
+    );
+    if (units.length === 0) return;
+    await this.#move(() => this.#back(tenant, units, true, layer));
+    if (tenant.lost === Infinity) return;
+    throw new StorageError(
+      'checksum',
+      `what was kept elsewhere of this session's pages, from token ${tenant.lost * PAGE_TOKENS} on, is gone or damaged; ask again, and it is computed anew`,
+      { token: tenant.lost * PAGE_TOKENS },
+    );
+  }
+
+  /** Brings units back, all of them or as many as the budget has room for; for `layer` what other layers hold gives way. Notes the first that is lost. */
+  async #back(tenant: Tenant, units: readonly Parked[], all: boolean, layer?: number): Promise<void> {
+    const { sequence, parked } = tenant;
+    const { kvHeads } = sequence.pool.spec;
+    for (const unit of units) {
+      const key = unit.layer * sequence.blocks + unit.block;
+      if (parked.get(key) !== unit || unit.block >= tenant.lost) continue;
+      await this.#shrink(unit.size, layer === undefined ? undefined : { tenant, layer, needed: true });
+      if (!all && this.#over(unit.size) > 0) return;
+      const bytes = await this.#away.bytes(unit.batch, unit.at, unit.size);
+      if (parked.get(key) !== unit) continue;
+      if (bytes === undefined || !this.#whole(unit, key, bytes)) {
+        for (const other of [...parked.values()]) if (other.block >= unit.block) this.#drop(tenant, other);
+        tenant.lost = Math.min(tenant.lost, unit.block);
+        continue;
+      }
+      // A planner has put something else there meanwhile.
+      if (
+        unit.formats.some(
+          (_, head) => sequence.table[(unit.layer * kvHeads + head) * sequence.blocks + unit.block] !== NO_PAGE,
+        )
+      ) {
+        this.#drop(tenant, unit);
+        continue;
+      }
+      const pages = await this.#allocate(unit.formats);
+      this.#pages.pool.write(pages, bytes);
+      for (let head = 0; head < kvHeads; head++) sequence.restore(unit.layer, head, unit.block, pages[head] ?? NO_PAGE);
+      this.#drop(tenant, unit);
+    }
+  }
+
+  /** Room for the sequence to grow to `tokens`: within the budget, and, as far as waiting sequences can give it, on the device. */
+  async #makeRoom(sequence: Sequence, tokens: number): Promise<void> {
+    const count = growth(sequence, tokens);
+    const bytes = count * sequence.pool.pageBytes();
+    await this.#shrink(bytes);
+    // Asked of the device only where much is wanted and somebody could make room: part of it may be adopted from other sessions, and never needed.
+    while (bytes > BATCH_BYTES && [...this.#tenants.values()].some(({ users }) => users === 0)) {
+      try {
+        for (const page of this.#pages.allocate(count)) this.#pages.release(page);
+        return;
+      } catch (error) {
+        // Where nobody can give anything, the call itself will say so.
+        if (!outOfMemory(error) || !(await this.#give(BATCH_BYTES))) return;
+      }
+    }
+  }
+
+  async #allocate(formats: readonly KvFormat[]): Promise<Int32Array> {
+    for (;;) {
+      const pages: number[] = [];
+      try {
+        for (const format of formats) pages.push(...this.#pages.allocate(1, format));
+        return Int32Array.from(pages);
+      } catch (error) {
+        for (const page of pages) this.#pages.release(page);
+        if (!outOfMemory(error) || !(await this.#give(BATCH_BYTES))) throw error;
+      }
+    }
+  }
+
+  /**
+   * Moves units until `more` bytes fit into the device's budget: of sessions that wait, then of `own`. Then what is too much for
+   * host memory goes to the disk.
+   */
+  async #shrink(more: number, own?: Own): Promise<void> {
+    for (let over = this.#over(more); over > 0; over = this.#over(more)) {
+      // What is only remembered goes first.
+      if (this.#pages.reclaim?.() === true) continue;
+      if (await this.#give(over)) continue;
+      if (own === undefined || !(await this.#park(own.tenant, over, own))) break;
+    }
+    await this.#spill();
+  }
+
+  #over(more: number): number {
+    return this.#pages.usedBytes + more - this.#limits.device;
+  }
+
+  /** Moves some `bytes` of the sequence that waits longest to host memory; false where nobody has any to give. */
+  async #give(bytes: number): Promise<boolean> {
+    const waiting = [...this.#tenants.values()].filter(({ users }) => users === 0).sort((a, b) => a.used - b.used);
+    for (const tenant of waiting) if (await this.#park(tenant, bytes)) return true;
+    return false;
+  }
+
+  /** `own`: of a session in use, what is not looked at goes first, and then the layers that will be needed last. */
+  async #park(tenant: Tenant, bytes: number, own?: Own): Promise<boolean> {
+    const { sequence } = tenant;
+    const { pool } = sequence;
+    const { layers, kvHeads } = pool.spec;
+    const full = Math.floor(sequence.length / PAGE_TOKENS);
+    const blocks =
+      own === undefined
+        ? Array.from({ length: full }, (_, i) => full - 1 - i)
+        : Array.from({ length: Math.max(0, full - NEWEST) }, (_, i) => i).sort(
+            (a, b) => (tenant.looked.get(a) ?? 0) - (tenant.looked.get(b) ?? 0) || a - b,
+          );
+    const { layer: next, needed } = own ?? { layer: 0, needed: false };
+    const order = Array.from({ length: needed ? layers - 1 : layers }, (_, i) => (next - 1 - i + layers) % layers);
+    const units: {
+      readonly layer: number;
+      readonly block: number;
+      readonly pages: readonly number[];
+      readonly size: number;
+    }[] = [];
+    let size = 0;
+    for (const block of blocks) {
+      if (size >= Math.min(bytes, BATCH_BYTES)) break;
+      for (const one of order) {
+        if (size >= Math.min(bytes, BATCH_BYTES)) break;
+        const pages = Array.from(
+          { length: kvHeads },
+          (_, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] ?? NO_PAGE,
+        );
+        if (pages.some((page) => page === NO_PAGE || this.#pages.shared(page)) || sequence.replaced(one, block))
+          continue;
+        const length = pages.reduce((sum, page) => sum + pool.pageBytes(pageFormat(page)), 0);
+        units.push({ layer: one, block, pages, size: length });
+        size += length;
+      }
+    }
+    if (units.length === 0) return false;
+    const users = tenant.users;
+    const all = await pool.read(Int32Array.from(units.flatMap(({ pages }) => pages)));
+    // Freed, or used again, while it was read.
+    if (this.#tenants.get(sequence) !== tenant || tenant.users > users) return true;
+    const batch = this.#away.add(all);
+    let at = 0;
+    for (const { layer: one, block, pages, size: length } of units) {
+      const from = at;
+      at += length;
+      const stands =
+        (block + 1) * PAGE_TOKENS <= sequence.length &&
+        pages.every((page, head) => sequence.table[(one * kvHeads + head) * sequence.blocks + block] === page);
+      if (!stands) continue;
+      const key = one * sequence.blocks + block;
+      const checksum = this.#checksums.of(all.subarray(from, at), Uint32Array.of(length), key, this.#owner);
+      batch.wanted++;
+      tenant.parked.set(key, {
+        layer: one,
+        block,
+        formats: pages.map(pageFormat),
+        batch,
+        at: from,
+        size: length,
+        checksum,
+      });
+      for (let head = 0; head < kvHeads; head++) sequence.release(one, head, block);
+    }
+    if (batch.wanted === 0) this.#away.end(batch);
+    return true;
+  }
+
+  /** Moves what is too much for host memory to the disk, of the session used longest ago first. */
+  async #spill(): Promise<void> {
+    if (this.#away.use.host <= this.#limits.host) return;
+    const tenants = [...this.#tenants.values()].sort((a, b) => a.used - b.used);
+    await this.#away.spill(
+      new Set(tenants.flatMap(({ parked }) => [...parked.values()].map((unit) => unit.batch))),
+      this.#limits.host,
+    );
+  }
+
+  #whole({ size, checksum }: Parked, key: number, bytes: Uint8Array): boolean {
+    const sum = this.#checksums.of(bytes, Uint32Array.of(size), key, this.#owner);
+    return sum.every((word, i) => word === checksum[i]);
+  }
+
+  #drop(tenant: Tenant, { layer, block, batch }: Parked): void {
+    if (!tenant.parked.delete(layer * tenant.sequence.blocks + block)) return;
+    if (--batch.wanted === 0) this.#away.end(batch);
+  }
+}
+
+/** Pages that the sequence lacks for `tokens`. */
+function growth({ length, capacity, lanes }: Sequence, tokens: number): number {
+  return lanes * Math.max(0, Math.ceil(Math.min(tokens, capacity) / PAGE_TOKENS) - Math.ceil(length / PAGE_TOKENS));
+}
+
+function outOfMemory(error: unknown): boolean {
+  return error instanceof DeviceError && error.code === 'out-of-memory';
+}

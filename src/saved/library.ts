@@ -1,0 +1,366 @@
+/**
+ * What a model has read and keeps on the disk: sessions saved by name, and beginnings of prompts kept by their content. Both are records of one
+ * kind (src/saved/record.ts) in one store; a prompt may begin with what either holds.
+ *
+ * Pages that fail their checksum are not used, nor those behind them: the sequence ends before, and what is missing is computed from the ids like
+ * any prompt's rest.
+ */
+import { KV_FORMATS, PAGE_TOKENS, pageFormat, type KvFormat } from '../backend/backend.ts';
+import type { Checksums } from '../kv/checksum.ts';
+import type { Sequence } from '../kv/sequence.ts';
+import {
+  checkModel,
+  checkVersion,
+  decodeHead,
+  encodeHead,
+  HEADS,
+  partRuns,
+  RECORD_VERSION,
+  runBytes,
+  runChecksums,
+  wholeBlocks,
+  type BlockRun,
+  type Head,
+  type PageSizes,
+} from './record.ts';
+import { StorageError } from '../errors.ts';
+import type { KeptPrompts } from '../generate/session-cache.ts';
+import type { Prompt } from '../chat/prompt.ts';
+import { packState, unpackState } from './state.ts';
+import type { SessionState } from '../generate/session-state.ts';
+import type { Sight } from '../see/pictures.ts';
+import type { SaveOptions, SessionManifest, SessionStore } from '../store/index.ts';
+import { chainOf, commonBlocks, equalTokens } from './chain.ts';
+
+/** Reading fewer tokens from the disk than this is not worth looking for them. */
+const WORTH_READING = 4 * PAGE_TOKENS;
+/** A kept prompt that brings fewer new tokens than this is not kept beside the one that has the others. */
+const WORTH_KEEPING = 8 * PAGE_TOKENS;
+
+export interface LibraryModel {
+  readonly fingerprint: string;
+  readonly name: string;
+  readonly sight: Sight;
+}
+
+export interface Opened {
+  readonly state: SessionState;
+  /** Puts the stored pages into an empty sequence, as far as they are whole. */
+  fill(sequence: Sequence, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Saved {
+  readonly name: string;
+  readonly tokens: number;
+  readonly bytes: number;
+}
+
+export class Library implements KeptPrompts {
+  readonly #store: SessionStore;
+  readonly #checksums: Checksums;
+  readonly #model: LibraryModel;
+  /** Writing in the background, one after the other. */
+  #writing: Promise<unknown> = Promise.resolve();
+
+  constructor(store: SessionStore, checksums: Checksums, model: LibraryModel) {
+    this.#store = store;
+    this.#checksums = checksums;
+    this.#model = model;
+  }
+
+  /** Resolves when nothing is being written. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Writes a session; `sequence`, which has its pages, is freed. `kind`: what changes pages beside model and ids. */
+  save(
+    name: string,
+    state: SessionState,
+    sequence: Sequence | undefined,
+    kind: string,
+    options: SaveOptions & { readonly automatic?: boolean } = {},
+  ): Promise<Saved> {
+    const write = async (): Promise<Saved> => {
+      try {
+        return await this.#write(name, state, sequence, kind, options);
+      } finally {
+        sequence?.free();
+      }
+    };
+    const written = this.#writing.then(write);
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  /** A saved session. Throws `InputError` for a name that is none, `StorageError` for what cannot be read here: see `checkModel`, `checkVersion`. */
+  async open(name: string, signal?: AbortSignal): Promise<Opened> {
+    const opened = await this.#store.reading(name, async (manifest): Promise<Opened | undefined> => {
+      signal?.throwIfAborted();
+      checkVersion(manifest.version);
+      checkModel(manifest, this.#model);
+      const head = await this.#head(manifest);
+      if (head === undefined) return undefined;
+      const state = unpackState(head.facts, head.ids, head.pixels, this.#model.sight);
+      return { state, fill: (sequence, stop) => this.#fill(manifest, head, sequence, head.facts.filled, stop) };
+    });
+    if (opened === undefined) {
+      throw new StorageError(
+        'checksum',
+        `the saved session '${name}' is damaged: both copies of its text are unreadable; remove it (Octavo.sessions.remove) and save anew`,
+        { name },
+      );
+    }
+    return opened;
+  }
+
+  /** Puts what is stored of the prompt's beginning behind what `sequence` holds of it. Where reading fails nothing is lost: it is computed. */
+  async extend(prompt: Prompt, kind: string, sequence: Sequence, signal?: AbortSignal): Promise<void> {
+    // The last id is always computed: the next one comes of its state.
+    const most = prompt.ids.length - 1;
+    if (most - sequence.length < WORTH_READING) return;
+    try {
+      const chain = chainOf(prompt);
+      const gain = (manifest: SessionManifest): number =>
+        PAGE_TOKENS * commonBlocks(chain, manifest.chain) - sequence.length;
+      const mine = ({ model, version, kind: other }: SessionManifest): boolean =>
+        model === this.#model.fingerprint && version === RECORD_VERSION && other === kind;
+      const found = await this.#store.candidates((manifest) => mine(manifest) && gain(manifest) >= WORTH_READING);
+      const [best] = found.toSorted((a, b) => gain(b) - gain(a));
+      if (best === undefined) return;
+      const head = await this.#head(best);
+      if (head === undefined) return;
+      const equal = Math.min(most, head.facts.filled, equalTokens(prompt, head));
+      const end = Math.floor(equal / PAGE_TOKENS) * PAGE_TOKENS;
+      if (end - sequence.length < WORTH_READING) return;
+      await this.#fill(best, head, sequence, end, signal);
+    } catch (error) {
+      if (signal?.aborted || !(error instanceof StorageError)) throw error;
+    }
+  }
+
+  /** Keeps a prompt by its content, in the background; `sequence` is freed. What cannot be kept is not: the prompt was answered anyway. */
+  keep(state: SessionState, sequence: Sequence, kind: string): void {
+    const write = async (): Promise<void> => {
+      try {
+        const chain = chainOf(state.transcript);
+        const mine = await this.#store.candidates(
+          ({ model, version, kind: other }) =>
+            model === this.#model.fingerprint && version === RECORD_VERSION && other === kind,
+        );
+        const most = PAGE_TOKENS * Math.max(0, ...mine.map((manifest) => commonBlocks(chain, manifest.chain)));
+        if (PAGE_TOKENS * chain.length - most < WORTH_KEEPING) return;
+        // One that this one goes on from is replaced.
+        const before = mine.find(
+          (manifest) => manifest.automatic && commonBlocks(chain, manifest.chain) === manifest.chain.length,
+        );
+        const name = before?.name ?? `kept ${crypto.randomUUID()}`;
+        await this.#write(name, state, sequence, kind, { automatic: true });
+      } catch {
+        // A full disk, a lost device: it is read anew next time.
+      } finally {
+        sequence.free();
+      }
+    };
+    this.#writing = this.#writing.then(write);
+  }
+
+  async #write(
+    name: string,
+    state: SessionState,
+    sequence: Sequence | undefined,
+    kind: string,
+    { automatic = false, ...options }: SaveOptions & { readonly automatic?: boolean },
+  ): Promise<Saved> {
+    const { transcript } = state;
+    const { facts: stateFacts, pixels } = packState(state);
+    const filled = sequence === undefined ? 0 : wholeTokens(sequence, transcript.ids.length);
+    const blocks = Math.ceil(filled / PAGE_TOKENS);
+    const lanes = sequence?.lanes ?? 1;
+    const sizes = sequence === undefined ? [] : pageSizes(sequence);
+    const pages = Int32Array.from(
+      Array.from({ length: blocks }, (_, block) => [...(sequence?.pagesOf(block) ?? [])]).flat(),
+    );
+    const formats = Uint8Array.from(pages, (page) => KV_FORMATS.indexOf(pageFormat(page)));
+    const runs = partRuns(formats, lanes, sizes);
+    const { layers, kvHeads, headDim } = sequence?.pool.spec ?? { layers: 0, kvHeads: 0, headDim: 0 };
+    const facts = {
+      ...stateFacts,
+      model: this.#model.fingerprint,
+      modelName: this.#model.name,
+      layers,
+      kvHeads,
+      headDim,
+      filled,
+    };
+    const positions = sequence?.positions?.slice(0, filled) ?? new Int32Array(0);
+    const checksums = this.#checksums;
+    const parts = async function* (generation: string): AsyncGenerator<Uint8Array> {
+      const sums = new Uint32Array(2 * pages.length);
+      for (const run of runs) {
+        const bytes =
+          (await sequence?.pool.read(pages.subarray(run.start * lanes, run.end * lanes))) ?? new Uint8Array(0);
+        sums.set(runChecksums(bytes, formats, lanes, sizes, run, generation, checksums), 2 * run.start * lanes);
+        yield bytes;
+      }
+      const head = encodeHead(
+        { facts, ids: transcript.ids, positions, formats, checksums: sums, pixels },
+        generation,
+        checksums,
+      );
+      for (let copy = 0; copy < HEADS; copy++) yield head;
+    };
+    const bytes =
+      runs.reduce((sum, run) => sum + runBytes(formats, lanes, sizes, run), 0) +
+      HEADS * (4 * transcript.ids.length + 9 * pages.length + pixels.length);
+    const manifest = await this.#store.save(
+      {
+        version: RECORD_VERSION,
+        name,
+        model: this.#model.fingerprint,
+        modelName: this.#model.name,
+        kind,
+        tokens: transcript.ids.length,
+        automatic,
+        chain: chainOf(transcript, filled),
+        bytes,
+      },
+      parts,
+      options,
+    );
+    return { name, tokens: manifest.tokens, bytes: manifest.bytes };
+  }
+
+  /** The first of a record's two heads that is whole. */
+  async #head(manifest: SessionManifest): Promise<Head | undefined> {
+    for (let copy = HEADS; copy > 0; copy--) {
+      const bytes = await this.#store.read(manifest, manifest.parts - copy);
+      const head = bytes === undefined ? undefined : decodeHead(bytes, manifest.generation, this.#checksums);
+      if (head !== undefined) return head;
+    }
+    return undefined;
+  }
+
+  /** Stored blocks from the end of `sequence` up to position `end`, while they are whole. */
+  async #fill(
+    manifest: SessionManifest,
+    head: Head,
+    sequence: Sequence,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { layers, kvHeads, headDim } = sequence.pool.spec;
+    const { facts, formats } = head;
+    if (end === 0 || facts.layers !== layers || facts.kvHeads !== kvHeads || facts.headDim !== headDim) return;
+    const { lanes } = sequence;
+    const sizes = pageSizes(sequence);
+    const first = Math.floor(sequence.length / PAGE_TOKENS);
+    sequence.truncate(first * PAGE_TOKENS);
+    const last = Math.ceil(end / PAGE_TOKENS);
+    const wanted = partRuns(formats, lanes, sizes)
+      .map((run, part) => ({ run, part }))
+      .filter(({ run }) => run.end > first && run.start < last);
+    if (head.positions.length > 0) sequence.positions = withPositions(sequence, head.positions, end);
+    let next = this.#part(manifest, wanted[0]?.part);
+    for (const [index, { run }] of wanted.entries()) {
+      signal?.throwIfAborted();
+      const bytes = await next;
+      // Read while this one is put in its place.
+      next = this.#part(manifest, wanted[index + 1]?.part);
+      next.catch(() => undefined);
+      const whole = run.start + wholeBlocks(head, bytes, run, lanes, sizes, manifest.generation, this.#checksums);
+      const stop = Math.min(last, whole);
+      const from = Math.max(first, run.start);
+      if (bytes !== undefined && stop > from)
+        put(sequence, formats, bytes, run, { start: from, end: stop }, sizes, Math.min(end, stop * PAGE_TOKENS));
+      if (whole < Math.min(last, run.end)) break;
+    }
+    await this.#store.used(manifest);
+  }
+
+  async #part(manifest: SessionManifest, part: number | undefined): Promise<Uint8Array | undefined> {
+    try {
+      return part === undefined ? undefined : await this.#store.read(manifest, part);
+    } catch (error) {
+      // What cannot be read is computed, like what is damaged.
+      if (error instanceof StorageError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** How many tokens of `most`, from the first, lie in blocks that have a page of their own positions for every layer and head. */
+function wholeTokens(sequence: Sequence, most: number): number {
+  const length = Math.min(sequence.length, most);
+  for (let block = 0; block * PAGE_TOKENS < length; block++) if (!sequence.whole(block)) return block * PAGE_TOKENS;
+  return length;
+}
+
+function pageSizes({ pool }: Sequence): PageSizes {
+  return KV_FORMATS.map((format) => pool.pageBytes(format));
+}
+
+/** RoPE's positions: the sequence's own up to its end, then the stored ones up to `end`. */
+function withPositions(sequence: Sequence, stored: Int32Array, end: number): Int32Array {
+  const positions = sequence.positions?.slice() ?? Int32Array.from({ length: sequence.capacity }, (_, slot) => slot);
+  positions.set(stored.subarray(sequence.length, end), sequence.length);
+  return positions;
+}
+
+/** Puts blocks `blocks` of a part, which holds the blocks `run`, at the end of the sequence, `tokens` long then. */
+function put(
+  sequence: Sequence,
+  formats: Uint8Array,
+  bytes: Uint8Array,
+  run: BlockRun,
+  blocks: BlockRun,
+  sizes: PageSizes,
+  tokens: number,
+): void {
+  const { pages: allocator, pool, lanes } = sequence;
+  const codes = formats.subarray(blocks.start * lanes, blocks.end * lanes);
+  const allocated: number[] = [];
+  try {
+    const byFormat = new Map<number, number[]>();
+    for (const code of new Set(codes)) {
+      const pages = allocator.allocate(
+        codes.reduce((sum, other) => sum + Number(other === code), 0),
+        KV_FORMATS[code],
+      );
+      allocated.push(...pages);
+      byFormat.set(code, pages.toReversed());
+    }
+    const pages = Int32Array.from(codes, (code) => byFormat.get(code)?.pop() ?? 0);
+    const skipped = runBytes(formats, lanes, sizes, { start: run.start, end: blocks.start });
+    pool.write(pages, bytes.subarray(skipped, skipped + runBytes(formats, lanes, sizes, blocks)));
+    const own = opened(sequence, pages, allocated);
+    sequence.adopt(
+      Array.from({ length: blocks.end - blocks.start }, (_, block) => own.slice(block * lanes, (block + 1) * lanes)),
+      tokens,
+    );
+  } catch (error) {
+    for (const page of allocated) allocator.release(page);
+    throw error;
+  }
+}
+
+/** The pages, those of an open format that is not this device's own made anew in that; `allocated` is kept true. */
+function opened({ pages: allocator, pool }: Sequence, pages: Int32Array, allocated: number[]): Int32Array {
+  const own = pool.spec.format;
+  const foreign = (page: number): boolean => isOpen(pageFormat(page)) && pageFormat(page) !== own;
+  const from = pages.filter(foreign);
+  if (from.length === 0) return pages;
+  const to = allocator.allocate(from.length, own);
+  allocated.push(...to);
+  pool.convert(from, Int32Array.from(to));
+  for (const page of from) {
+    allocator.release(page);
+    allocated.splice(allocated.indexOf(page), 1);
+  }
+  let next = 0;
+  return pages.map((page) => (foreign(page) ? (to[next++] ?? page) : page));
+}
+
+function isOpen(format: KvFormat): boolean {
+  return format === 'f32' || format === 'f16';
+}

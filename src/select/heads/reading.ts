@@ -1,0 +1,74 @@
+/** Lets a model read random tokens and looks at each layer's queries and keys while it does. */
+import type { AttentionSpec, Backend, RopeSpec, Tensor } from '../../backend/backend.ts';
+import { uniform } from '../../backend/random.ts';
+import { PageAllocator, Sequence } from '../../kv/sequence.ts';
+import type { Plan } from '../../kv/plan.ts';
+import { denseCausal } from '../../kv/ranges.ts';
+
+/** What of a language model is needed: its `LanguageModel`. */
+export interface ReadableModel {
+  readonly backend: Backend;
+  readonly config: {
+    readonly layers: number;
+    readonly heads: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    readonly vocabulary: number;
+    readonly contextWindow: number;
+  };
+  readonly attention: AttentionSpec;
+  readonly rope: RopeSpec;
+  embed(ring: Tensor, start: number, count: number): Tensor;
+  forwardPlanned(x: Tensor, kv: Sequence, position: number, plan: Plan): Promise<Tensor>;
+}
+
+/** q [ids, heads * headDim] of a layer, after RoPE; its keys are in `kv`. */
+export type Look = (layer: number, q: Tensor, kv: Sequence) => Promise<void>;
+
+/** One dense pass over `ids`, in pages of its own. An abort ends it between two layers. */
+export async function readTokens(
+  model: ReadableModel,
+  ids: Int32Array,
+  look: Look,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { backend, config } = model;
+  const { layers, kvHeads, headDim } = config;
+  const count = ids.length;
+  const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
+  const made: Tensor[] = [];
+  const sequence = new Sequence(new PageAllocator(pool), count);
+  try {
+    sequence.ensure(count);
+    const ring = backend.ids(count);
+    made.push(ring);
+    backend.writeIds(ring, 0, ids);
+    const x = backend.keep(backend.scope(() => model.embed(ring, 0, count)));
+    made.push(x);
+    const hidden = await model.forwardPlanned(x, sequence, 0, {
+      ranges: async (layer, q) => {
+        signal?.throwIfAborted();
+        await look(layer, q, sequence);
+        return denseCausal(count, count);
+      },
+    });
+    made.push(hidden);
+  } finally {
+    for (const tensor of made) backend.free(tensor);
+    sequence.free();
+    pool.free();
+  }
+}
+
+/** `count` ids drawn from the vocabulary by `seed`, all different where there are enough. */
+export function randomIds(count: number, vocabulary: number, seed: number): Int32Array {
+  const ids = new Int32Array(count);
+  const used = new Set<number>();
+  for (let i = 0, draw = 0; i < count; draw++) {
+    const id = Math.floor(uniform(seed, draw) * vocabulary);
+    if (used.has(id) && used.size < vocabulary) continue;
+    used.add(id);
+    ids[i++] = id;
+  }
+  return ids;
+}

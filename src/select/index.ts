@@ -1,0 +1,118 @@
+/** From what a session asks of its context to the planner that does it. */
+import { InputError } from '../errors.ts';
+import type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillOptions } from './options.ts';
+import type { Planner } from '../kv/plan.ts';
+import { slidingWindow } from '../kv/ranges.ts';
+import { createBlocksPlanner } from './prefill/blocks.ts';
+import { CombinedPlanner } from './combined.ts';
+import { createDhsaPlanner } from './prefill/dhsa.ts';
+import { Eviction } from './evict/evict.ts';
+import type { PlannerFacts } from './facts.ts';
+import { createFlexPlanner } from './prefill/flex.ts';
+import { tokensOf } from './keys.ts';
+import { Retrieve, RETRIEVE_DEFAULTS } from './decode/retrieve.ts';
+import { SENTENCE_DEFAULTS, SentenceKV } from './decode/sentences.ts';
+import { planSettings } from './methods.ts';
+import { STREAMING_DEFAULTS, StreamingHeads } from './heads/streaming.ts';
+import { TOKEN_DEFAULTS, TokenSelect } from './decode/tokens.ts';
+import { createWindowPlanner } from './prefill/window.ts';
+
+/**
+ * Undefined where every query sees every key before it. Its owner frees it. Throws `InputError('argument')` for options that are unknown,
+ * impossible or contradict each other, and for methods that need facts which there are not; see `headsNeeded` of ../heads.ts for those found at load.
+ */
+export function createPlanner(options: ContextOptions, facts: PlannerFacts): Planner | undefined {
+  const { prefill, decode, evict, heads } = planSettings(options);
+  const parts = {
+    prefill: prefillPlanner(prefill, facts),
+    decode: decodePlanner(decode, facts),
+    heads: heads && streamingHeads(heads, facts),
+  };
+  const evicting = evict && eviction(evict, facts, parts.heads);
+  if (parts.prefill === undefined && parts.decode === undefined && parts.heads === undefined && evicting === undefined)
+    return undefined;
+  return new CombinedPlanner({ ...parts, evict: evicting });
+}
+
+function prefillPlanner(options: PrefillOptions, { wasm, boundary }: PlannerFacts): Planner | undefined {
+  switch (options.method) {
+    case 'dense':
+      return undefined;
+    case 'dhsa':
+      return createDhsaPlanner(options, { wasm, boundary });
+    case 'window':
+      return createWindowPlanner(options);
+    case 'blocks':
+      return createBlocksPlanner(options, { wasm });
+    case 'flex':
+      return createFlexPlanner(options, { wasm });
+    default:
+      return options.method satisfies never;
+  }
+}
+
+function decodePlanner(
+  { method, budget, sinks, local }: DecodeOptions,
+  { wasm, endsSentence }: PlannerFacts,
+): Planner | undefined {
+  const given = {
+    ...(budget !== undefined && { budget }),
+    ...(sinks !== undefined && { sinks }),
+    ...(local !== undefined && { local }),
+  };
+  switch (method) {
+    case 'dense':
+      return undefined;
+    case 'tokens':
+      return new TokenSelect(wasm, { ...TOKEN_DEFAULTS, ...given });
+    case 'sentences':
+      if (endsSentence === undefined)
+        throw new InputError(
+          'argument',
+          "decode 'sentences' needs a tokenizer that tells where sentences end; take 'tokens', which needs none",
+          {},
+        );
+      return new SentenceKV(wasm, { ...SENTENCE_DEFAULTS, ...given }, endsSentence);
+    case 'window':
+      return windowDecode(budget, sinks);
+    case 'retrieve':
+      return new Retrieve(wasm, { ...RETRIEVE_DEFAULTS, ...given });
+    default:
+      return method satisfies never;
+  }
+}
+
+/** StreamingLLM (2309.17453) at decode: the first keys and the newest, nothing kept from call to call. */
+function windowDecode(budget = 2048, sinks = 64): Planner {
+  const planner: Planner = {
+    plan: ({ position, count }) =>
+      slidingWindow(count, position, Math.max(1, tokensOf(budget, position + count)), sinks),
+    adopts: () => true,
+    fork: () => planner,
+    free: () => undefined,
+  };
+  return planner;
+}
+
+function streamingHeads({ method, sinks, window }: HeadOptions, { wasm, streaming }: PlannerFacts): StreamingHeads {
+  if (streaming === undefined) {
+    const remedy =
+      method === 'model'
+        ? "this model's file has no table of its heads (octavo.heads.streaming); take 'razor' or 'duo', which look at the model itself"
+        : 'the model was not looked at (findHeads) before';
+    throw new InputError('argument', `heads '${method}': ${remedy}`, { method });
+  }
+  return new StreamingHeads(wasm, streaming, {
+    sinks: sinks ?? STREAMING_DEFAULTS.sinks,
+    window: window ?? STREAMING_DEFAULTS.window,
+  });
+}
+
+function eviction(
+  { method, keep = 0.5 }: EvictOptions,
+  { wasm, layers, heads, kvHeads, semantic }: PlannerFacts,
+  streaming: StreamingHeads | undefined,
+): Eviction {
+  const skips = streaming && ((layer: number, head: number): boolean => streaming.streams(layer, head));
+  return new Eviction({ method, keep }, { wasm, layers, heads, kvHeads, semantic, skips });
+}

@@ -1,0 +1,31 @@
+/** DHSA (2510.24606, first version): chunks between boundaries that the keys give, the best of them for every block of 128 queries. */
+import { InputError } from '../../errors.ts';
+import type { PrefillOptions } from '../options.ts';
+import { Boundaries, similarityScorer } from './dhsa-boundaries.ts';
+import { ChunkPlanner } from './dhsa-planner.ts';
+import { sparseSettings } from './dhsa-settings.ts';
+import type { PlannerFacts } from '../facts.ts';
+
+const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
+
+/** `decodes`: answers choose their keys, too; else they see everything. Throws `InputError('argument')` for options that cannot be. */
+export function createDhsaPlanner(
+  options: PrefillOptions,
+  { wasm, boundary }: Pick<PlannerFacts, 'wasm' | 'boundary'>,
+  { decodes = false } = {},
+): ChunkPlanner {
+  const settings = sparseSettings(options, DEFAULTS);
+  if (options.boundaries === 'learned' && boundary === undefined) {
+    throw new InputError(
+      'argument',
+      "prefill.boundaries is 'learned', and this model's file has no boundary predictor; take 'similarity', which needs none",
+      {},
+    );
+  }
+  const scorer = options.boundaries === 'similarity' ? similarityScorer : (boundary ?? similarityScorer);
+  return new ChunkPlanner(
+    wasm,
+    { settings, whole: false, sharedLayer: options.sharedLayer, decodes },
+    new Boundaries(wasm, scorer),
+  );
+}

@@ -1,0 +1,175 @@
+/** FlexPrefill's choice (2502.20766) for one layer, from what was read back: pattern, blocks or lines of every KV head, as ranges. */
+import type { Ranges } from '../../backend/backend.ts';
+import type { Wasm } from '../../wasm.ts';
+import { ListWriter } from '../../kv/runs.ts';
+import { LIST_BLOCK, type QueryBlock } from './dhsa-settings.ts';
+import { withScratch } from './dhsa-scratch.ts';
+
+/** Share of the attention that a head's choice holds (gamma). */
+const SHARE = 0.9;
+/** Above this distance from what block means promise, a head's attention is taken as lines (tau). */
+const DISTANCE = 0.1;
+/** Keys of a block. */
+export const FLEX_BLOCK = 128;
+/** Offsets of a slash line. */
+export const SLASH_WIDTH = 32;
+const BUCKETS = 2048;
+
+export interface FlexChoice {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  readonly position: number;
+  /** The call's lists, and its mean queries, after those the mean of the probed ones: [rows + 1, heads * headDim]. */
+  readonly blocks: readonly QueryBlock[];
+  readonly queries: Float32Array;
+  /** WASM address of f32 [ceil(keys / FLEX_BLOCK), kvHeads * headDim]: mean keys. */
+  readonly vectors: number;
+  readonly keys: number;
+  /** [heads, keys]: the probed queries' attention. */
+  readonly vertical: Float32Array;
+  /** [samples, heads, bins]: sampled queries' attention by distance, in bins of SLASH_WIDTH. */
+  readonly slash: Float32Array;
+  readonly samples: number;
+  readonly sinks: number;
+  /** Whether the blocks' budgets limit the lists, which else hold as many keys as cover the share. */
+  readonly limited: boolean;
+}
+
+/** Lists of all blocks and KV heads. Query heads of one KV head are averaged, since they share a list. */
+export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
+  const { kvHeads, blocks, keys, headDim } = choice;
+  const chunks = Math.ceil(keys / FLEX_BLOCK);
+  const bins = Math.ceil(keys / SLASH_WIDTH);
+  const group = choice.heads / kvHeads;
+  const perHead = Array.from({ length: kvHeads }, (): Uint32Array[] => []);
+  const sizes = [
+    4 * keys,
+    4 * chunks,
+    4 * chunks,
+    4 * bins,
+    keys,
+    bins,
+    chunks,
+    8 * (chunks + headDim),
+    8 * BUCKETS,
+    keys,
+    8 * (keys + 4),
+    4 * group * headDim,
+  ];
+  withScratch(
+    wasm,
+    sizes,
+    (
+      mass = 0,
+      exact = 0,
+      estimate = 0,
+      slash = 0,
+      columns = 0,
+      lines = 0,
+      marks = 0,
+      sums = 0,
+      histogram = 0,
+      seen = 0,
+      runs = 0,
+      q = 0,
+    ) => {
+      const { exports } = wasm;
+      const row = group * headDim;
+      const stride = kvHeads * headDim;
+      for (let head = 0; head < kvHeads; head++) {
+        const vectors = choice.vectors + 4 * head * headDim;
+        const estimateFor = (which: number, end: number): void => {
+          const count = Math.ceil(end / FLEX_BLOCK);
+          const last = end / FLEX_BLOCK - (count - 1);
+          const at = (which * kvHeads + head) * row;
+          wasm.f32(q, row).set(choice.queries.subarray(at, at + row));
+          exports.blockMass(estimate, q, vectors, stride, count, headDim, group, choice.scale, last, sums);
+        };
+        const column = groupMean(choice.vertical, keys, head * group, group);
+        wasm.f32(mass, keys).set(column);
+        wasm.f32(exact, chunks).set(blockSums(column, chunks));
+        estimateFor((blocks.at(-1)?.row ?? 0) + 1, keys);
+        const asked = exports.jensenShannon(estimate, exact, chunks) < DISTANCE;
+        const room = roomFor(choice);
+        if (!asked) {
+          exports.cover(columns, mass, keys, SHARE, Math.floor(room / 2), histogram);
+          wasm.f32(slash, bins).set(slashMean(choice, head, bins));
+          exports.cover(lines, slash, bins, SHARE, Math.floor(room / 2 / (SLASH_WIDTH + LIST_BLOCK)), histogram);
+        }
+        for (const { start, end, local, queries, budget, row: which } of blocks) {
+          if (budget >= end) {
+            perHead[head]?.push(Uint32Array.of(0, end));
+            continue;
+          }
+          if (asked) {
+            const count = Math.ceil(end / FLEX_BLOCK);
+            estimateFor(which, end);
+            exports.cover(marks, estimate, count, SHARE, Math.floor(room / FLEX_BLOCK), histogram);
+            const chosen = wasm.bytes(marks, count);
+            const wanted = wasm.bytes(columns, local);
+            for (let key = 0; key < local; key++) wanted[key] = chosen[Math.floor(key / FLEX_BLOCK)] ?? 0;
+          }
+          const first = choice.position + start;
+          const count = exports.lineRuns(
+            runs,
+            seen,
+            columns,
+            asked ? 0 : lines,
+            bins,
+            SLASH_WIDTH,
+            first,
+            first + queries,
+            choice.sinks,
+            local,
+          );
+          perHead[head]?.push(wasm.u32(runs, 2 * count).slice());
+        }
+      }
+    },
+  );
+  const writer = new ListWriter();
+  for (let block = 0; block < blocks.length; block++) {
+    for (const lists of perHead) {
+      const list = lists[block] ?? [];
+      for (let i = 0; i < list.length; i += 2) writer.push(list[i] ?? 0, list[i + 1] ?? 0);
+      writer.next();
+    }
+  }
+  return writer.build({ queryBlock: LIST_BLOCK, shared: false, causal: true });
+}
+
+/** Keys that may be chosen besides those that are seen anyway, in every block that chooses. */
+function roomFor({ limited, blocks, sinks }: FlexChoice): number {
+  if (!limited) return 0x7fffffff;
+  const rooms = blocks
+    .filter(({ budget, end }) => budget < end)
+    .map(({ budget, local, end }) => budget - Math.min(sinks, local) - (end - local));
+  return Math.max(0, Math.min(...rooms));
+}
+
+/** Mean of rows `[first, first + count)` of `cols` values. */
+function groupMean(rows: Float32Array, cols: number, first: number, count: number): Float32Array {
+  const out = new Float32Array(cols);
+  for (let r = first; r < first + count; r++)
+    for (let c = 0; c < cols; c++) out[c] = (out[c] ?? 0) + (rows[r * cols + c] ?? 0) / count;
+  return out;
+}
+
+function blockSums(column: Float32Array, chunks: number): Float32Array {
+  return Float32Array.from({ length: chunks }, (_, chunk) =>
+    column.subarray(chunk * FLEX_BLOCK, (chunk + 1) * FLEX_BLOCK).reduce((sum, value) => sum + value, 0),
+  );
+}
+
+function slashMean({ slash, samples, heads, kvHeads }: FlexChoice, head: number, bins: number): Float32Array {
+  const group = heads / kvHeads;
+  const out = new Float32Array(bins);
+  for (let sample = 0; sample < samples; sample++) {
+    groupMean(slash, bins, sample * heads + head * group, group).forEach((value, bin) => {
+      out[bin] = (out[bin] ?? 0) + value / samples;
+    });
+  }
+  return out;
+}

@@ -1,0 +1,76 @@
+/** Checks of what a session asks of its context, before anything is made for it. What depends on the model's file is found out when its planner is made. */
+import { InputError } from '../errors.ts';
+import { readSelection } from './visual/index.ts';
+import type { KvBits } from '../kv/precision.ts';
+import type { ContextMemory } from '../kv/tiers.ts';
+import type { ContextOptions } from './options.ts';
+import { planSettings } from './methods.ts';
+
+const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = {
+  window: true,
+  kvBits: true,
+  prefill: true,
+  decode: true,
+  evict: true,
+  heads: true,
+  memory: true,
+  share: true,
+  visual: true,
+  keep: true,
+};
+const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
+
+/** Throws `InputError('argument')` for members and values that there are not. `most`: the model's own window. */
+export function checkContext(options: ContextOptions, most: number): void {
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(MEMBERS, name))
+      throw new InputError('argument', `context.${name} is unknown; there are ${Object.keys(MEMBERS).join(', ')}`, {
+        name,
+      });
+  }
+  const { window, kvBits, share, keep, memory } = options;
+  checkMemory(memory);
+  readSelection(options.visual);
+  planSettings(options);
+  if (window !== undefined && !(Number.isInteger(window) && window >= 1 && window <= most)) {
+    throw new InputError('argument', `context.window: ${String(window)} is not a whole number from 1 to ${most}`, {
+      name: 'context.window',
+      most,
+    });
+  }
+  if (kvBits !== undefined && !BITS.includes(kvBits))
+    throw new InputError('argument', `context.kvBits: ${String(kvBits)} is none of ${BITS.join(', ')}`, {
+      name: 'context.kvBits',
+    });
+  if (keep !== undefined && typeof keep !== 'boolean')
+    throw new InputError('argument', `context.keep: ${String(keep)} is neither true nor false`, {
+      name: 'context.keep',
+    });
+  if (share !== undefined && typeof share !== 'boolean')
+    throw new InputError('argument', `context.share: ${String(share)} is neither true nor false`, {
+      name: 'context.share',
+    });
+}
+
+function checkMemory(memory: ContextMemory = {}): void {
+  for (const [name, bytes] of Object.entries(memory)) {
+    if (name !== 'device' && name !== 'host')
+      throw new InputError('argument', `context.memory.${name} is unknown; there are device, host`, { name });
+    if (bytes !== undefined && typeof bytes !== 'number')
+      throw new InputError('argument', `context.memory.${name}: ${String(bytes)} is no number of bytes`, { name });
+  }
+}
+
+/** What the content of pages depends on, as a text: equal where it is. */
+export function contentKey({
+  kvBits = 16,
+  prefill = 'dense',
+  decode = 'dense',
+  evict,
+  heads = 'all',
+  visual = 'all',
+  ...rest
+}: ContextOptions): string {
+  const { window: _window, memory: _memory, share: _share, keep: _keep, ...others } = rest;
+  return JSON.stringify([kvBits, prefill, decode, evict ?? null, heads, visual, others]);
+}

@@ -1,0 +1,537 @@
+/** KV pages on the CPU engine: the quantiser bit for bit, and all that reads pages, against plain f64 loops over the same bytes. */
+import { describe, expect, test } from '@jest/globals';
+import {
+  KV_FORMATS,
+  pageNumber,
+  type Backend,
+  type KvFormat,
+  type KvPool,
+  type KvView,
+  type Ranges,
+} from '../../../src/backend/backend.ts';
+import { random, type Random } from '../../support/random.ts';
+import { expectClose, expectNmse, expectSame, TOLERANCE } from '../../support/tolerance.ts';
+import { openWasm, openWasmBackend, TEST_BUILDS } from '../../support/wasm.ts';
+
+const PAGE = 32;
+const QUANTISED = ['q8', 'q4', 'q2'] as const;
+const BITS = { q8: 8, q4: 4, q2: 2 } as const;
+const { ceil, exp, floor, fround, max, min } = Math;
+
+/** The f16 nearest to x (ties to even, at most 65504) as a number, by its definition: a multiple of the step of its binade. */
+function half(x: number): number {
+  if (Number.isNaN(x)) return NaN;
+  const size = min(65504, Math.abs(x));
+  const step = 2 ** (max(-14, floor(Math.log2(size || 1))) - 10);
+  const scaled = size / step;
+  const even = floor(scaled) + (scaled % 1 > 0.5 || (scaled % 1 === 0.5 && floor(scaled) % 2 === 1) ? 1 : 0);
+  return (x < 0 || Object.is(x, -0) ? -1 : 1) * min(65504, even * step);
+}
+
+/** Bits of an f16 that `half` gave. */
+function halfBits(x: number): number {
+  if (Number.isNaN(x)) return 0x7e00;
+  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
+  const size = Math.abs(x);
+  if (size < 2 ** -14) return sign | (size * 2 ** 24);
+  const exponent = floor(Math.log2(size));
+  return sign | ((exponent + 15) << 10) | ((size / 2 ** exponent - 1) * 1024);
+}
+
+/** A page of keys [32, d], then values [32, d], quantised: its bytes, and the values that they mean. */
+function quantised(x: Float32Array, d: number, bits: number): { bytes: Uint8Array; meant: Float64Array } {
+  const groups = ceil(d / 32);
+  const row = ceil((d * bits) / 32) * 4;
+  const valueScales = 4 * d + PAGE * row;
+  const valueBits = valueScales + 4 * PAGE * groups;
+  const bytes = new Uint8Array(valueBits + PAGE * row);
+  const view = new DataView(bytes.buffer);
+  const meant = new Float64Array(x.length);
+  const group = (scaleAt: number, cells: { at: number; row: number; channel: number }[]): void => {
+    const values = cells.map(({ at }) => x[at]!);
+    const bad = values.some(Number.isNaN);
+    const [low, high] = [min(...values), max(...values)];
+    const scale = bad ? NaN : low === high ? 0 : half(fround(fround(high - low) / (2 ** bits - 1)));
+    const minimum = bad ? NaN : half(low);
+    view.setUint16(scaleAt, halfBits(scale), true);
+    view.setUint16(scaleAt + 2, halfBits(minimum), true);
+    cells.forEach(({ at, row: start, channel }) => {
+      const u =
+        bad || scale === 0
+          ? 0
+          : max(0, min(2 ** bits - 1, floor(fround(fround(fround(x[at]! - minimum) / scale) + 0.5))));
+      bytes[start + ((channel * bits) >> 3)]! |= u << ((channel * bits) % 8);
+      meant[at] = minimum + scale * u;
+    });
+  };
+  for (let c = 0; c < d; c++)
+    group(
+      4 * c,
+      Array.from({ length: PAGE }, (_, t) => ({ at: t * d + c, row: 4 * d + t * row, channel: c })),
+    );
+  for (let t = 0; t < PAGE; t++) {
+    for (let g = 0; g < groups; g++) {
+      const cells = Array.from({ length: min(32, d - 32 * g) }, (_, i) => ({
+        at: (PAGE + t) * d + 32 * g + i,
+        row: valueBits + t * row,
+        channel: 32 * g + i,
+      }));
+      group(valueScales + 4 * (t * groups + g), cells);
+    }
+  }
+  return { bytes, meant };
+}
+
+/** Keys with a few large channels, as models have them, and values; a channel and a token that are all one number. */
+function contents(r: Random, d: number): Float32Array {
+  const x = r.normals(2 * PAGE * d);
+  for (let t = 0; t < PAGE; t++) {
+    x[t * d + 1]! *= 30;
+    x[t * d + 2] = -0.3;
+    x[t * d + 3]! *= 1e-6;
+  }
+  x.fill(7, (PAGE + 5) * d, (PAGE + 6) * d);
+  return x;
+}
+
+const f32Bytes = (x: Float32Array): Uint8Array => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
+
+/** The numbers of new pages of `format`. */
+function fresh(pool: KvPool, format: KvFormat, count: number): Int32Array {
+  const first = pool.pages(format);
+  pool.reserve(first + count, format);
+  return Int32Array.from({ length: count }, (_, i) => pageNumber(format, first + i));
+}
+
+describe.each(TEST_BUILDS)('%s: quantiser', (build) => {
+  test.each([4, 20, 32, 64, 72, 80, 128, 256])(
+    'heads of %i: the bytes that the layout says, and their meaning back',
+    async (d) => {
+      const backend = await openWasmBackend(build);
+      const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: d, format: 'f32' });
+      const r = random(d);
+      const pages = Array.from({ length: 5 }, () => contents(r, d));
+      pages[4]![3 * d + 3] = NaN;
+      pages[4]![(PAGE + 7) * d] = NaN;
+      pages[3]![5] = 1e9;
+      pages[3]![(PAGE + 1) * d + 1] = -Infinity;
+      const open = fresh(pool, 'f32', 5);
+      for (const [i, page] of pages.entries()) pool.write(open.subarray(i, i + 1), f32Bytes(page));
+      for (const format of QUANTISED) {
+        const wanted = pages.map((page) => quantised(page, d, BITS[format]));
+        const closed = fresh(pool, format, 5);
+        expect(pool.pageBytes(format)).toBe(wanted[0]!.bytes.length);
+        pool.convert(open, closed);
+        expectSame(
+          await pool.read(closed),
+          Uint8Array.from(wanted.flatMap(({ bytes }) => [...bytes])),
+          `${format} of ${d}`,
+        );
+        const back = fresh(pool, 'f32', 5);
+        pool.convert(closed, back);
+        const values = new Float32Array((await pool.read(back)).buffer);
+        expectSame(values, Float32Array.from(wanted.flatMap(({ meant }) => [...meant])), `${format} of ${d} decoded`);
+      }
+      backend.destroy();
+    },
+  );
+
+  test('every f16 there is, among finite ones and not', async () => {
+    const wasm = await openWasm(build);
+    const value = (bits: number): number => {
+      const [sign, exponent, rest] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+      if (exponent === 31) return rest ? NaN : sign * Infinity;
+      return sign * (exponent === 0 ? rest * 2 ** -24 : (1 + rest / 1024) * 2 ** (exponent - 15));
+    };
+    const all = Uint16Array.from({ length: 65536 }, (_, i) => i);
+    const from = wasm.alloc(2 * all.length);
+    const to = wasm.alloc(4 * all.length);
+    wasm.bytes(from, 2 * all.length).set(new Uint8Array(all.buffer));
+    for (const [start, end] of [
+      [0, 65536],
+      [0, 0x7c00],
+      [0x7bf9, 0x7c04],
+      [0x8000, 0xfc00],
+      [0xfc00, 0xfc09],
+    ] as const) {
+      wasm.exports.widen(to, from + 2 * start, end - start);
+      expectSame(
+        wasm.f32(to, end - start),
+        Float32Array.from(all.subarray(start, end), value),
+        `f16 ${start} to ${end}`,
+      );
+    }
+  });
+
+  test('f16 and f32 into each other, and quantised from quantised', async () => {
+    const backend = await openWasmBackend(build);
+    const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 64, format: 'f16' });
+    const x = contents(random(3), 64);
+    const [f32, f16, q8, q4, again] = (['f32', 'f16', 'q8', 'q4', 'f32'] as const).map((format) =>
+      fresh(pool, format, 1),
+    );
+    pool.write(f32!, f32Bytes(x));
+    pool.convert(f32!, f16!);
+    expectSame(
+      new Uint16Array((await pool.read(f16!)).buffer),
+      Uint16Array.from(x, (v) => halfBits(half(v))),
+      'f16',
+    );
+    pool.convert(f16!, q8!);
+    const eight = quantised(x.map(half), 64, 8);
+    expectSame(await pool.read(q8!), eight.bytes, 'q8 from f16');
+    pool.convert(q8!, q4!);
+    const four = quantised(Float32Array.from(eight.meant), 64, 4);
+    expectSame(await pool.read(q4!), four.bytes, 'q4 from q8');
+    pool.convert(q4!, again!);
+    expectSame(new Float32Array((await pool.read(again!)).buffer), Float32Array.from(four.meant), 'f32 from q4');
+    backend.destroy();
+  });
+});
+
+const HEADS = 6;
+const KV_HEADS = 2;
+const SHARED = HEADS / KV_HEADS;
+
+interface Filled {
+  readonly view: KvView;
+  /** What the page of a block means: keys [32, d], then values [32, d], by KV head. */
+  readonly meant: readonly (readonly Float64Array[])[];
+  readonly d: number;
+}
+
+/** A view of `blocks` blocks whose pages are of `formats` in turn, in shuffled places. */
+function filled(backend: Backend, d: number, blocks: number, formats: readonly KvFormat[]): Filled {
+  const r = random(1000 * d + blocks);
+  const pool = backend.kvPool({ layers: 1, kvHeads: KV_HEADS, headDim: d, format: 'f32' });
+  const table = new Int32Array(KV_HEADS * blocks);
+  const places = r.shuffle([...table.keys()]);
+  const source = fresh(pool, 'f32', 1);
+  const meant: Float64Array[][] = [[], []];
+  for (const at of places) {
+    const format = formats[at % formats.length]!;
+    const [page = 0] = fresh(pool, format, 1);
+    const x = contents(r, d);
+    table[at] = page;
+    pool.write(source, f32Bytes(x));
+    pool.convert(source, Int32Array.of(page));
+    meant[floor(at / blocks)]![at % blocks] =
+      format === 'f32'
+        ? Float64Array.from(x)
+        : format === 'f16'
+          ? Float64Array.from(x, half)
+          : quantised(x, d, BITS[format]).meant;
+  }
+  return { view: { pool, blocks, table, version: 0, formats: KV_FORMATS }, meant, d };
+}
+
+function row({ meant, d }: Filled, head: number, key: number, value = false): Float64Array {
+  const at = ((value ? PAGE : 0) + (key % PAGE)) * d;
+  return meant[head]![floor(key / PAGE)]!.subarray(at, at + d);
+}
+
+/** The keys that query i sees in a KV head with their softmax weights. */
+function weights(
+  it: Filled,
+  q: ArrayLike<number>,
+  head: number,
+  i: number,
+  position: number,
+  ranges: Ranges,
+  scale: number,
+): { key: number; weight: number }[] {
+  const lists = ranges.shared ? 1 : KV_HEADS;
+  const list = floor(i / ranges.queryBlock) * lists + (ranges.shared ? 0 : head);
+  const seen: { key: number; score: number }[] = [];
+  for (let run = ranges.offsets[list]!; run < ranges.offsets[list + 1]!; run++) {
+    for (let key = ranges.runs[2 * run]!; key < ranges.runs[2 * run + 1]!; key++) {
+      if (ranges.causal && key > position + i) continue;
+      const dot = row(it, head, key).reduce((sum, k, c) => sum + k * q[c]!, 0);
+      seen.push({ key, score: dot * scale + (ranges.bias?.[run] ?? 0) });
+    }
+  }
+  const highest = seen.reduce((most, { score }) => max(most, score), -Infinity);
+  const total = seen.reduce((sum, { score }) => sum + exp(score - highest), 0);
+  return seen.map(({ key, score }) => ({ key, weight: exp(score - highest) / total }));
+}
+
+/** Attention and, per key, the probe. */
+function plainly(
+  it: Filled,
+  q: Float32Array,
+  position: number,
+  ranges: Ranges,
+  scale: number,
+): { out: Float64Array; masses: Float64Array[] } {
+  const { d } = it;
+  const count = q.length / (HEADS * d);
+  const out = new Float64Array(q.length);
+  const masses = Array.from({ length: HEADS }, () => new Float64Array(it.view.blocks * PAGE));
+  for (let i = 0; i < count; i++) {
+    for (let h = 0; h < HEADS; h++) {
+      const at = (i * HEADS + h) * d;
+      const head = floor(h / SHARED);
+      for (const { key, weight } of weights(it, q.subarray(at, at + d), head, i, position, ranges, scale)) {
+        masses[h]![key]! += weight / count;
+        const value = row(it, head, key, true);
+        for (let c = 0; c < d; c++) out[at + c]! += weight * value[c]!;
+      }
+    }
+  }
+  return { out, masses };
+}
+
+/** Long runs, single keys, a run over a page's border and one of nothing, each with a bias, in lists of their own for each head. */
+function scattered(count: number, queryBlock: number, keys: number): Ranges {
+  const offsets = [0];
+  const runs: number[] = [];
+  for (let list = 0; list < ceil(count / queryBlock) * KV_HEADS; list++) {
+    let at = list % 3;
+    for (const [gap, length] of [
+      [0, 40],
+      [3, 1],
+      [1, 1],
+      [2, 2],
+      [9, 70],
+      [1, 15],
+      [1, 17],
+      [5, 3],
+      [2, 0],
+      [20, 33],
+    ] as const) {
+      const start = min(at + gap, keys);
+      at = min(start + length, keys);
+      runs.push(start, at);
+    }
+    offsets.push(runs.length / 2);
+  }
+  const bias = Float32Array.from({ length: runs.length / 2 }, (_, i) => (i % 7 === 3 ? -Infinity : (i % 5) - 1.5));
+  return {
+    queryBlock,
+    shared: false,
+    causal: true,
+    offsets: Uint32Array.from(offsets),
+    runs: Uint32Array.from(runs),
+    bias,
+  };
+}
+
+const whole = (count: number, keys: number, causal: boolean): Ranges => ({
+  queryBlock: count,
+  shared: true,
+  causal,
+  offsets: Uint32Array.of(0, 1),
+  runs: Uint32Array.of(0, keys),
+  bias: Float32Array.of(2.5),
+});
+
+describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
+  const mixed = [...KV_FORMATS];
+  test.each([
+    ...KV_FORMATS.map((format) => [32, [format]] as const),
+    ...[64, 72, 80, 128, 256].map((d) => [d, mixed] as const),
+    [64, ['q4', 'q2', 'f16']] as const,
+  ])('heads of %i, pages of %j: attention and probe', async (d, formats) => {
+    const backend = await openWasmBackend(build);
+    const it = filled(backend, d, 7, formats);
+    const keys = 7 * PAGE - 3;
+    const spans = Uint32Array.of(0, 5, 3, 90, 40, 40, 200, 100_000, 31, 33);
+    const r = random(d + 1);
+    const spec = { heads: HEADS, scale: 1 / Math.sqrt(d) / 3 };
+    // One query and three are split over keys; 5 and more rows go in panels; 41 queries make tiles of several panels and a short last one.
+    const cases: (readonly [number, Ranges])[] = [
+      [1, whole(1, keys, true)],
+      [3, whole(3, keys, true)],
+      [41, whole(41, keys, true)],
+      [12, whole(12, keys, false)],
+      [1, scattered(1, 1, keys)],
+      [41, scattered(41, 16, keys)],
+    ];
+    for (const [count, ranges] of cases) {
+      const what = `${count} queries of ${d}, ${ranges.shared ? 'all keys' : 'runs'}, ${formats.join()} pages`;
+      const position = keys - count;
+      const q = r.normals(count * HEADS * d);
+      const wanted = plainly(it, q, position, ranges, spec.scale);
+      const x = backend.upload(q, [count, HEADS * d]);
+      expectNmse(
+        await backend.download(backend.attention(x, it.view, 0, position, ranges, spec)),
+        wanted.out,
+        TOLERANCE.reduction,
+        `attention, ${what}`,
+      );
+      const probed = backend.probe(x, it.view, 0, position, ranges, spec);
+      const width = wanted.masses.reduce((most, mass) => max(most, mass.findLastIndex((m) => m > 0) + 1), 0);
+      expect(probed.shape).toEqual([HEADS, width]);
+      const perKey = await backend.download(probed);
+      expectNmse(
+        perKey,
+        wanted.masses.flatMap((mass) => [...mass.subarray(0, width)]),
+        TOLERANCE.reduction,
+        `probe, ${what}`,
+      );
+      const perSpan = await backend.download(backend.probe(x, it.view, 0, position, ranges, { ...spec, spans }));
+      const sums = wanted.masses.flatMap((mass) =>
+        Array.from({ length: spans.length / 2 }, (_, s) =>
+          mass.subarray(spans[2 * s], spans[2 * s + 1]).reduce((a, b) => a + b, 0),
+        ),
+      );
+      expectNmse(perSpan, sums, TOLERANCE.reduction, `probe by span, ${what}`);
+    }
+    backend.destroy();
+  });
+
+  test('rows as they lie, and means of spans', async () => {
+    const backend = await openWasmBackend(build);
+    for (const d of [20, 64]) {
+      const it = filled(backend, d, 6, mixed);
+      // No page: zeros.
+      it.view.table[KV_HEADS * 6 - 2] = -1;
+      const plain = (value: boolean, key: number): number[] =>
+        [0, 1].flatMap((head) =>
+          head === 1 && floor(key / PAGE) === 4 ? Array<number>(d).fill(0) : [...row(it, head, key, value)],
+        );
+      for (const part of ['keys', 'values'] as const) {
+        const value = part === 'values';
+        for (const [start, end] of [
+          [0, 192],
+          [31, 33],
+          [40, 41],
+          [5, 160],
+        ] as const) {
+          const found = backend.cached(it.view, 0, part, start, end);
+          expect(found.shape).toEqual([end - start, KV_HEADS * d]);
+          expectSame(
+            await backend.download(found),
+            Array.from({ length: end - start }, (_, i) => plain(value, start + i))
+              .flat()
+              .map(fround),
+            `${part} of ${start} to ${end}`,
+          );
+        }
+        const spans = Uint32Array.of(40, 41, 0, 192, 7, 7, 30, 100, 120, 150, 64, 96);
+        const wanted: number[] = [];
+        for (let s = 0; s < spans.length; s += 2) {
+          const mean = Array<number>(KV_HEADS * d).fill(0);
+          for (let key = spans[s]!; key < spans[s + 1]!; key++)
+            plain(value, key).forEach((x, c) => (mean[c]! += x / (spans[s + 1]! - spans[s]!)));
+          wanted.push(...mean);
+        }
+        expectClose(
+          await backend.download(backend.spanMeans(it.view, 0, part, spans)),
+          wanted,
+          1e-5,
+          `means of ${part}`,
+        );
+      }
+      const x = random(8).normals(300 * d);
+      const rows = backend.upload(x, [300, d]);
+      const spans = Uint32Array.of(0, 300, 299, 300, 5, 5, 3, 77);
+      const wanted = Array.from({ length: 4 * d }, (_, i) => {
+        const [start, end] = [spans[2 * floor(i / d)]!, spans[2 * floor(i / d) + 1]!];
+        let sum = 0;
+        for (let t = start; t < end; t++) sum += x[t * d + (i % d)]! / (end - start);
+        return sum;
+      });
+      expectClose(await backend.download(backend.rowMeans(rows, spans)), wanted, 1e-5, 'means of rows');
+    }
+    backend.destroy();
+  });
+
+  test('what does not fit is refused', async () => {
+    const backend = await openWasmBackend(build);
+    const { view } = filled(backend, 32, 2, ['f32', 'q4']);
+    const { pool } = view;
+    const q = backend.upload(new Float32Array(HEADS * 32), [1, HEADS * 32]);
+    const spec = { heads: HEADS, scale: 1 };
+    const ranges = whole(1, 40, true);
+    const missing: KvView = { ...view, table: Int32Array.of(view.table[0]!, view.table[1]!, view.table[2]!, -1) };
+    const onlyFirst: Ranges = {
+      queryBlock: 1,
+      shared: false,
+      causal: true,
+      offsets: Uint32Array.of(0, 1, 2),
+      runs: Uint32Array.of(0, 40, 0, 32),
+    };
+    // A head's page that none of its own runs reaches need not be there.
+    backend.attention(q, missing, 0, 40, onlyFirst, spec);
+    const rope = { heads: HEADS };
+    const qkv = backend.upload(new Float32Array(10 * 32), [1, 10 * 32]);
+    const refused: (() => unknown)[] = [
+      () => backend.attention(q, missing, 0, 40, ranges, spec),
+      () => backend.probe(q, missing, 0, 40, ranges, spec),
+      () => backend.attention(q, view, 0, 40, { ...ranges, bias: Float32Array.of(1, 2) }, spec),
+      () => backend.attention(q, view, 0, 40, { ...ranges, bias: Float32Array.of(NaN) }, spec),
+      () => backend.attention(q, view, 0, 40, { ...ranges, runs: Uint32Array.of(40, 0) }, spec),
+      () => backend.probe(q, view, 0, 70, { ...ranges, runs: Uint32Array.of(0, 65) }, spec),
+      () => backend.probe(q, view, 1, 40, ranges, spec),
+      () => backend.probe(q, view, 0, -1, ranges, spec),
+      () => backend.probe(q, view, 0, 40, ranges, { heads: 4, scale: 1 }),
+      () => backend.probe(q, view, 0, 40, ranges, { ...spec, spans: Uint32Array.of(1) }),
+      () => backend.probe(q, view, 0, 40, ranges, { ...spec, spans: Uint32Array.of(3, 2) }),
+      () => backend.probe(q, view, 0, 0, { ...ranges, runs: Uint32Array.of(5, 9) }, spec),
+      () => backend.cached(view, 0, 'keys', 0, 65),
+      () => backend.cached(view, 0, 'keys', 5, 5),
+      () => backend.cached(view, 1, 'keys', 0, 5),
+      () => backend.spanMeans(view, 0, 'keys', Uint32Array.of(0, 65)),
+      () => backend.spanMeans(view, 0, 'keys', Uint32Array.of(4, 3)),
+      () => backend.rowMeans(q, Uint32Array.of(0, 2)),
+      // Closed pages take no tokens: block 1 of head 0 is q4.
+      () => backend.ropeAppend(qkv, view, 0, 40, rope),
+      () => pool.copy(view.table[0]!, view.table[1]!),
+      () => pool.copy(pageNumber('q8', 0), pageNumber('q8', 0)),
+      () => pool.copy(-1, view.table[0]!),
+      () => pool.convert(Int32Array.of(view.table[0]!), Int32Array.of(view.table[0]!)),
+      () => pool.convert(view.table.slice(0, 2), Int32Array.of(view.table[2]!, view.table[2]!)),
+      () => pool.convert(Int32Array.of(view.table[0]!), Int32Array.of(pageNumber('q4', 1000))),
+      () => pool.convert(view.table.slice(0, 2), view.table.slice(2, 3)),
+      () => pool.write(view.table.slice(0, 1), new Uint8Array(3)),
+      () => pool.write(Int32Array.of(7 << 27), new Uint8Array(0)),
+      () => pool.reserve(-1, 'q2'),
+      () => pool.reserve(1, 'q3' as KvFormat),
+      () => backend.kvPool({ layers: 1, kvHeads: 1, headDim: 30, format: 'f32' }),
+    ];
+    for (const [i, act] of refused.entries()) {
+      let thrown: unknown;
+      try {
+        act();
+      } catch (error) {
+        thrown = error;
+      }
+      expect([i, thrown]).toEqual([i, expect.objectContaining({ name: 'InputError', code: 'argument' })]);
+    }
+    await expect(pool.read(Int32Array.of(pageNumber('q8', 3)))).rejects.toMatchObject({
+      name: 'InputError',
+      code: 'argument',
+    });
+    backend.destroy();
+  });
+});
+
+test('one, two and three threads give the same bits', async () => {
+  const results: Float32Array[][] = [];
+  for (const threads of [1, 2, 3]) {
+    const backend = await openWasmBackend('simd-threads', threads);
+    const { view } = filled(backend, 64, 45, [...KV_FORMATS]);
+    const found: Float32Array[] = [];
+    for (const count of [1, 37]) {
+      const q = backend.upload(random(count).normals(count * HEADS * 64), [count, HEADS * 64]);
+      const ranges = whole(count, 45 * PAGE, true);
+      const spec = { heads: HEADS, scale: 0.1 };
+      for (const tensor of [
+        backend.attention(q, view, 0, 1400, ranges, spec),
+        backend.probe(q, view, 0, 1400, ranges, spec),
+        backend.probe(q, view, 0, 1400, ranges, { ...spec, spans: Uint32Array.of(0, 700, 600, 1400) }),
+        backend.spanMeans(view, 0, 'keys', Uint32Array.of(0, 1400, 7, 9)),
+        backend.cached(view, 0, 'values', 10, 500),
+      ])
+        found.push(await backend.download(tensor));
+    }
+    const pages = fresh(view.pool, 'q2', view.table.length);
+    view.pool.convert(view.table, pages);
+    found.push(Float32Array.from(await view.pool.read(pages)));
+    results.push(found);
+    backend.destroy();
+  }
+  expect(results[1]).toEqual(results[0]);
+  expect(results[2]).toEqual(results[0]);
+});

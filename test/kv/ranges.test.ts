@@ -1,0 +1,84 @@
+import { expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { Ranges } from '../../src/backend/backend.ts';
+import { bidirectional, checkRanges, denseCausal, slidingWindow, withinWindow } from '../../src/kv/ranges.ts';
+import { InputError } from '../../src/errors.ts';
+
+/** The keys that a query sees, by the contract's words. */
+function seen(ranges: Ranges, query: number, position: number, head: number, kvHeads: number): number[] {
+  const heads = ranges.shared ? 1 : kvHeads;
+  const list = Math.floor(query / ranges.queryBlock) * heads + (ranges.shared ? 0 : head);
+  const keys: number[] = [];
+  for (let r = ranges.offsets[list]!; r < ranges.offsets[list + 1]!; r++) {
+    for (let key = ranges.runs[2 * r]!; key < ranges.runs[2 * r + 1]!; key++)
+      if (!ranges.causal || key <= position + query) keys.push(key);
+  }
+  return keys;
+}
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+test('dense', () => {
+  const causal = denseCausal(4, 10);
+  checkRanges(causal, { queryCount: 4, kvHeads: 2, keyCount: 10 });
+  expect(seen(causal, 1, 6, 1, 2)).toEqual(upTo(8));
+  expect(seen(bidirectional(4, 10), 1, 6, 1, 2)).toEqual(upTo(10));
+});
+
+test('sliding window with sinks: exact for every query', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 20 }),
+      fc.nat(40),
+      fc.integer({ min: 1, max: 30 }),
+      fc.nat(8),
+      (queryCount, position, window, sinks) => {
+        const ranges = slidingWindow(queryCount, position, window, sinks);
+        checkRanges(ranges, { queryCount, kvHeads: 3, keyCount: position + queryCount });
+        for (let query = 0; query < queryCount; query++) {
+          const p = position + query;
+          expect(seen(ranges, query, position, 0, 3)).toEqual(
+            upTo(p + 1).filter((key) => key > p - window || key < sinks),
+          );
+        }
+      },
+    ),
+  );
+  expect(slidingWindow(4, 0, 4).queryBlock).toBe(4);
+});
+
+test('a window over ranges of each head', () => {
+  const ranges: Ranges = {
+    queryBlock: 2,
+    shared: false,
+    causal: true,
+    offsets: Uint32Array.of(0, 1, 3, 4, 5),
+    runs: Uint32Array.of(0, 9, 0, 3, 6, 9, 2, 11, 8, 11),
+  };
+  checkRanges(ranges, { queryCount: 4, kvHeads: 2, keyCount: 11 });
+  const limited = withinWindow(ranges, { queryCount: 4, position: 7, window: 4, sinks: 1 });
+  checkRanges(limited, { queryCount: 4, kvHeads: 2, keyCount: 11 });
+  for (let query = 0; query < 4; query++) {
+    for (let head = 0; head < 2; head++) {
+      expect(seen(limited, query, 7, head, 2)).toEqual(
+        seen(ranges, query, 7, head, 2).filter((key) => key > 7 + query - 4 || key < 1),
+      );
+    }
+  }
+});
+
+test('what is not sorted, disjoint, complete or in bounds is refused', () => {
+  const good = denseCausal(4, 10);
+  const limits = { queryCount: 4, kvHeads: 1, keyCount: 10 };
+  const bad: Partial<Ranges>[] = [
+    { queryBlock: 0 },
+    { queryBlock: 2 },
+    { shared: false, offsets: Uint32Array.of(0, 1, 1) },
+    { offsets: Uint32Array.of(1, 1) },
+    { offsets: Uint32Array.of(0, 2) },
+    { runs: Uint32Array.of(0, 11) },
+    { runs: Uint32Array.of(5, 5) },
+    { runs: Uint32Array.of(0, 4, 3, 6), offsets: Uint32Array.of(0, 2) },
+  ];
+  for (const change of bad) expect(() => checkRanges({ ...good, ...change }, limits)).toThrow(InputError);
+  expect(() => slidingWindow(1, 0, 0)).toThrow(InputError);
+});
