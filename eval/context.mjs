@@ -91,7 +91,13 @@ function tell(key, recorded, base) {
   );
 }
 
-/** Measures and records; `values` are the command's options. */
+/**
+ * Measures and records; `values` are the command's options.
+ * @param {import('../src/public.ts').OctavoModel} model
+ * @param {Readonly<Record<string, string | undefined>>} values
+ * @param {string} machine
+ * @returns {Promise<{ grid: { lengths: number[]; depths: number[]; each: number }; parts: { documents: Record<string, Record<string, { outcomes: string; ids: string; bytes: number }>>; needles: Record<string, Record<string, string>> } }>}
+ */
 export async function run(model, values, machine) {
   const n = Number(values.n);
   const grid = {

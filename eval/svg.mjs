@@ -79,7 +79,10 @@ function tick(span) {
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= raw) ?? raw;
 }
 
-/** `rows`: { label, value, low, high } in the unit of `axis`; a line at 0, another at `goal`. */
+/**
+ * `rows`: { label, value, low, high } in the unit of `axis`; a line at 0, another at `goal`.
+ * @param {{ title: string; note: string; axis: string; goal?: number; rows: readonly { label: string; value: number; low: number; high: number }[] }} chart
+ */
 export function intervals({ title, note, axis, rows, goal }) {
   const left = 340;
   const width = 460;
@@ -126,7 +129,10 @@ const MARKS = [
   (x, y) => `<path d="M${at(x)} ${at(y - 5)}l5 5l-5 5l-5 -5z"/>`,
 ];
 
-/** `series`: { name, points: [{ x, y, low, high }] }; x are names of places at equal distances, in the order of `places`. */
+/**
+ * `series`: { name, points: [{ x, y, low, high }] }; x are names of places at equal distances, in the order of `places`.
+ * @param {{ title: string; note: string; xTitle: string; yTitle: string; places: readonly string[]; series: readonly { name: string; points: readonly { x: string; y: number; low?: number; high?: number }[] }[]; bases?: readonly { y: number; name: string }[] }} chart
+ */
 export function curves({ title, note, xTitle, yTitle, places, series, bases = [] }) {
   const [left, top, width, height] = [70, 70, 460, 300];
   const values = series.flatMap(({ points }) => points.flatMap(({ y, low = y, high = y }) => [y, low, high]));

@@ -106,6 +106,12 @@ function tell(title, recorded, base) {
   );
 }
 
+/**
+ * @param {import('../src/public.ts').OctavoModel} model
+ * @param {Readonly<Record<string, string | undefined>>} values
+ * @param {string} machine
+ * @returns {Promise<{ tokens: { free: number; fixed: number }; parts: { seeing: Record<string, { bytes: number; kinds: Record<string, { outcomes: string; kept: number }> }> } }>}
+ */
 export async function run(model, values, machine) {
   const n = Number(values.n);
   const shares = list(values.shares).map(Number);

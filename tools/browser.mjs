@@ -15,7 +15,10 @@ const ARGS = [
   '--enable-unsafe-webgpu',
 ];
 
-/** A browser context on a profile folder that `close()` removes; `reopen()` ends the browser (as a crash would) and starts it on the same profile. */
+/**
+ * A browser context on a profile folder that `close()` removes; `reopen()` ends the browser (as a crash would) and starts it on the same profile.
+ * @param {{ args?: readonly string[] }} [options]
+ */
 export async function openBrowser({ args = [] } = {}) {
   const { executable, env } = await chromium();
   const profile = mkdtempSync(join(tmpdir(), 'octavo-profile-'));

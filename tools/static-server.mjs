@@ -22,6 +22,7 @@ const TYPES = {
  * `mounts`: URL prefix -> folder (longest prefix wins). `isolated`: send COOP and COEP. `csp`: a Content-Security-Policy header.
  * `throttle`: bytes per second of every body, or undefined. `port`: 0 takes a free one. Resolves to { origin, requests, throttle(bytesPerSecond), close() };
  * `requests` lists every request as { path, range, status, sent }.
+ * @param {{ mounts: Readonly<Record<string, string>>; isolated?: boolean; csp?: string; throttle?: number; port?: number }} options
  */
 export async function serve({ mounts, isolated = true, csp, throttle, port = 0 }) {
   const requests = [];

@@ -173,7 +173,7 @@ describe.each(await testBackends())('nano on $name', ({ name, create }) => {
         expect(nmse(last ?? [], Float32Array.from(tokens))).toBeLessThan(
           name.startsWith('wasm') ? LATENTS.int8 : LATENTS.f32,
         );
-        expect(scenes.read({ data: picture!.data, width: SIZE, height: SIZE })).toEqual(decode(found));
+        expect(scenes.read({ data: picture!.data, width: SIZE })).toEqual(decode(found));
         expect(used).toBe(noise.length);
       } finally {
         painter.free();
