@@ -60,7 +60,11 @@ export const METHODS = {
   snapkv: { title: 'SnapKV, half kept', of: 'evict', context: { evict: { method: 'snapkv', keep: 0.5 } } },
   compresskv: { title: 'CompressKV, half kept', of: 'evict', context: { evict: { method: 'compresskv', keep: 0.5 } } },
   razor: { title: 'RazorAttention, half the heads', of: 'heads', context: { heads: { method: 'razor', keep: 0.5 } } },
-  duo: { title: 'Mean-query heads (Duo), half', of: 'heads', context: { heads: { method: 'duo', keep: 0.5 } } },
+  'mean-query': {
+    title: 'Mean-query heads, half',
+    of: 'heads',
+    context: { heads: { method: 'mean-query', keep: 0.5 } },
+  },
 };
 
 /** The `METHODS` that `only` (keys, or what they change; empty: all) names, the base always among them. */

@@ -8,7 +8,7 @@ import { checkContext } from './select/settings.ts';
 import type { Sequence } from './kv/sequence.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
-import { Context, type SessionModel } from './generate/session-cache.ts';
+import { SessionCache, type SessionModel } from './generate/session-cache.ts';
 import { Conversation, fit, type Fit } from './chat/conversation.ts';
 import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
 import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
@@ -33,7 +33,7 @@ export class Session {
   readonly #settings: Omit<SessionSettings, 'initialPrompts'>;
   readonly #queue = new Queue();
   #conversation: Conversation;
-  #context: Context;
+  #cache: SessionCache;
   #destroyed = false;
 
   /** Throws `InputError` for settings that cannot be. */
@@ -49,7 +49,7 @@ export class Session {
     this.window = context.window ?? model.window;
     const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false, true).turns;
     this.#conversation = new Conversation(model.tokenizer, initial);
-    this.#context = new Context(model, this.window, context);
+    this.#cache = new SessionCache(model, this.window, context);
   }
 
   /** Prefills the initial prompts, so that the first answer comes sooner. */
@@ -66,7 +66,7 @@ export class Session {
       await this.#settle(read.turns, listener.signal);
       const reserve = Math.min(merged.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
       const { conversation, prompt, text } = this.#fit(read, true, reserve, listener);
-      const result = await this.#context.answer(prompt, text, merged, listener);
+      const result = await this.#cache.answer(prompt, text, merged, listener);
       this.#conversation = conversation.with(...read.turns, { role: 'assistant', content: read.prefix + result.text });
       return result;
     });
@@ -91,7 +91,7 @@ export class Session {
         typeof input === 'string'
           ? encodeContext(this.#model, { text: input, pictures: [] }, settings.special)
           : { ids: input, pictures: [] };
-      return this.#context.answer(prompt, text, { ...this.#settings, ...settings }, listener, false);
+      return this.#cache.answer(prompt, text, { ...this.#settings, ...settings }, listener, false);
     });
   }
 
@@ -100,7 +100,7 @@ export class Session {
     const { turns, prefix } = this.#read(input, true);
     return this.#run(signal, async () => {
       if (this.#unsettled(turns).length > 0) await this.#model.gate.share(signal, () => this.#settle(turns, signal));
-      const { transcript } = this.#context;
+      const { transcript } = this.#cache;
       const { ids } = followOn(this.#model, transcript, this.#conversation.render(turns, true, prefix));
       return Math.max(0, ids.length - transcript.ids.length);
     });
@@ -108,7 +108,7 @@ export class Session {
 
   /** Tokens in the context now. */
   get usage(): number {
-    return this.#context.transcript.ids.length;
+    return this.#cache.transcript.ids.length;
   }
 
   /** A second session with the same past; pages are shared until one of the two writes. */
@@ -116,7 +116,7 @@ export class Session {
     return this.#run(signal, async () => {
       const copy = new Session(this.#model, this.#settings);
       copy.#conversation = this.#conversation;
-      copy.#context = await this.#context.fork();
+      copy.#cache = await this.#cache.fork();
       return copy;
     });
   }
@@ -128,9 +128,9 @@ export class Session {
         window: this.window,
         settings: this.#settings,
         ...this.#conversation.parts,
-        transcript: this.#context.transcript,
+        transcript: this.#cache.transcript,
       };
-      return { state, sequence: await this.#context.share() };
+      return { state, sequence: await this.#cache.share() };
     });
   }
 
@@ -145,7 +145,7 @@ export class Session {
     const session = new Session(model, { ...settings, context: { ...settings.context, window } });
     session.#conversation = new Conversation(model.tokenizer, initial, turns);
     try {
-      await session.#compute(signal, () => session.#context.restore(transcript, read));
+      await session.#compute(signal, () => session.#cache.restore(transcript, read));
     } catch (error) {
       void session.destroy();
       throw error;
@@ -156,7 +156,7 @@ export class Session {
   /** Refuses what comes from now on, and frees the pages when what is under way has ended (abort it by its signal). */
   destroy(): Promise<void> {
     this.#destroyed = true;
-    return this.#queue.run(undefined, async () => this.#context.free());
+    return this.#queue.run(undefined, async () => this.#cache.free());
   }
 
   #read(input: PromptInput, prefix: boolean, system = this.#conversation.empty): Input {
@@ -182,13 +182,13 @@ export class Session {
   async #add(read: Input, listener: SessionListener): Promise<void> {
     await this.#settle(read.turns, listener.signal);
     const { conversation, prompt, text } = this.#fit(read, false, 1, listener);
-    await this.#context.fill(prompt, text, listener);
+    await this.#cache.fill(prompt, text, listener);
     this.#conversation = conversation.with(...read.turns);
   }
 
   #fit({ turns, prefix }: Input, answer: boolean, reserve: number, listener: SessionListener): Fit {
     const ask = { more: turns, answer, prefix, reserve, window: this.window };
-    const found = fit(this.#model, this.#conversation, this.#context.transcript, ask);
+    const found = fit(this.#model, this.#conversation, this.#cache.transcript, ask);
     if (found.prompt.ids.length >= this.window) throw tooLong(found.prompt, this.window);
     if (found.dropped) listener.onOverflow?.();
     return found;

@@ -72,9 +72,9 @@ export class Reader {
     this.#sequence.ensure(this.#length);
     const { table, blocks } = this.#sequence;
     const known = read / PAGE_TOKENS;
-    for (let lane = 0; lane < table.length / blocks; lane++) {
+    for (let row = 0; row < table.length / blocks; row++) {
       for (let block = known; block < this.#length / PAGE_TOKENS; block++)
-        this.#pool.copy(table[lane * blocks + (block % known)] ?? 0, table[lane * blocks + block] ?? 0);
+        this.#pool.copy(table[row * blocks + (block % known)] ?? 0, table[row * blocks + block] ?? 0);
     }
   }
 

@@ -27,7 +27,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const model = (await loadModel(await openModel(file), backend)).language;
   const { layers, kvHeads, headDim } = model.config;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
-  const lane = {
+  const onDevice = {
     model,
     sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32),
     ring: backend.ids(promptTokens + newTokens + 33),
@@ -38,7 +38,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   profile.enabled = true;
   profile.take();
   const ids = Int32Array.from({ length: promptTokens }, () => 64);
-  const result = await generate(lane, {
+  const result = await generate(onDevice, {
     ids,
     pictures: [],
     cached: 0,
@@ -50,7 +50,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   });
   const prefill = { milliseconds: result.prefill, operations: [...profile.take()] };
   const all = Int32Array.from([...ids, ...result.ids]);
-  const decoded = await generate(lane, {
+  const decoded = await generate(onDevice, {
     ids: all,
     pictures: [],
     cached: promptTokens,

@@ -1,11 +1,11 @@
 /** An answer on the terminal: as text while it comes, or as one line of JSON at its end. */
 import type { TextStream } from '../face/stream.ts';
 import type { AnswerReport } from '../generate/options.ts';
-import { write, type ProgressLine, type Surroundings } from './terminal.ts';
+import { write, type ProgressLine, type CliContext } from './terminal.ts';
 
 export async function printAnswer(
   answer: TextStream<AnswerReport>,
-  { output }: Surroundings,
+  { output }: CliContext,
   progress: ProgressLine,
   json: boolean,
 ): Promise<void> {

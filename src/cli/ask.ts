@@ -14,7 +14,7 @@ ${MODEL_HELP}${SAMPLING_HELP}  --keep               keep what was read of the do
                        folder); the next question reads it from there instead of computing it
   --json               one line: answer, tokens, time
 `,
-  async run(argv, surroundings) {
+  async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b', keep: 'b' });
     args.atMost(2);
     const [path, question] = args.rest;
@@ -22,7 +22,7 @@ ${MODEL_HELP}${SAMPLING_HELP}  --keep               keep what was read of the do
       throw new UsageError('DOCUMENT or the question is missing');
     const sampling = args.sampling();
     const document = await readDocument(path);
-    await withModel(args, surroundings, 'nano', async (model, progress) => {
+    await withModel(args, context, 'nano', async (model, progress) => {
       const session = await model.createSession({
         temperature: 0,
         ...sampling,
@@ -31,7 +31,7 @@ ${MODEL_HELP}${SAMPLING_HELP}  --keep               keep what was read of the do
       const answer = session.promptStreaming(`${document.trim()}\n\n${question.trim()}`, {
         onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       });
-      await printAnswer(answer, surroundings, progress, args.flag('json'));
+      await printAnswer(answer, context, progress, args.flag('json'));
     });
   },
 };

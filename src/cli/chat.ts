@@ -13,13 +13,13 @@ export const chat: Command = {
 ${SAMPLING_HELP}
 In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
 `,
-  async run(argv, surroundings) {
+  async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, system: 's' });
     args.atMost(0);
-    const { input, output, errors } = surroundings;
+    const { input, output, errors } = context;
     const terminal = errors.isTTY === true;
     const sampling = args.sampling();
-    await withModel(args, surroundings, 'nano', async (model, progress) => {
+    await withModel(args, context, 'nano', async (model, progress) => {
       if (terminal) await write(errors, `${model.name} on ${model.device.description}: ${model.device.reason}\n`);
       const system = args.text('system');
       const begin = (): Promise<OctavoSession> =>

@@ -9,7 +9,7 @@ export const edit: Command = {
   summary: 'a picture changed by an instruction',
   details: `  IMAGE                a path or a URL; its middle square is taken
 ${PAINT_HELP}${MODEL_HELP}`,
-  async run(argv, surroundings) {
+  async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...PAINT_OPTIONS });
     args.atMost(2);
     const [image, instruction] = args.rest;
@@ -17,7 +17,7 @@ ${PAINT_HELP}${MODEL_HELP}`,
       throw new UsageError('IMAGE or the instruction is missing');
     args.required('out');
     const options = args.painting();
-    await withModel(args, surroundings, 'nano', async (model, progress) => {
+    await withModel(args, context, 'nano', async (model, progress) => {
       const begun = performance.now();
       const pictures = [
         await model.edit({
@@ -27,7 +27,7 @@ ${PAINT_HELP}${MODEL_HELP}`,
           onProgress: paintingProgress(progress),
         }),
       ].flat();
-      await writePictures(pictures, args, surroundings, progress, performance.now() - begun);
+      await writePictures(pictures, args, context, progress, performance.now() - begun);
     });
   },
 };

@@ -12,7 +12,7 @@ export const generate: Command = {
   --stop S             ends the answer before S
 ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
 `,
-  async run(argv, surroundings) {
+  async run(argv, context) {
     const args = new Arguments(argv, {
       ...MODEL_OPTIONS,
       ...SAMPLING_OPTIONS,
@@ -28,10 +28,10 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
     args.required('model');
     const given = args.required('prompt');
     const sampling = args.sampling();
-    const prompt = given === '-' ? await readAll(surroundings.input) : given;
+    const prompt = given === '-' ? await readAll(context.input) : given;
     const json = args.flag('json');
     const stop = args.text('stop');
-    await withModel(args, surroundings, undefined, async (model, progress, loadTime) => {
+    await withModel(args, context, undefined, async (model, progress, loadTime) => {
       const options = {
         ...sampling,
         ...(stop === undefined ? {} : { stop }),
@@ -44,7 +44,7 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
       for await (const piece of answer) {
         progress.clear();
         text += piece;
-        if (!json) await write(surroundings.output, piece);
+        if (!json) await write(context.output, piece);
       }
       const { ids, tokens, time, finishReason } = await answer.finished;
       const rate = (count: number, ms: number): number => (ms > 0 ? Number(((count * 1000) / ms).toFixed(2)) : 0);
@@ -56,13 +56,13 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
       };
       if (json)
         await write(
-          surroundings.output,
+          context.output,
           `${JSON.stringify({ text, ids, finishReason, tokens, timings, device: model.device })}\n`,
         );
-      else await write(surroundings.output, '\n');
-      if (surroundings.errors.isTTY === true) {
+      else await write(context.output, '\n');
+      if (context.errors.isTTY === true) {
         await write(
-          surroundings.errors,
+          context.errors,
           `${tokens.prompt} tokens read at ${timings.prefill}/s, ${tokens.generated} written at ${timings.decode}/s, on ${model.device.description}\n`,
         );
       }

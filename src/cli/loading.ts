@@ -1,7 +1,7 @@
 /** Loading a model for a command, with its progress line. */
 import type { OctavoModel } from '../face/model.ts';
 import type { Arguments } from './arguments.ts';
-import { ProgressLine, type Surroundings } from './terminal.ts';
+import { ProgressLine, type CliContext } from './terminal.ts';
 
 export const MODEL_HELP = `  --model M            a path, a URL, hf:owner/repo/file.gguf, or nano (bundled)
   --device D           auto (default), wasm or webgpu
@@ -16,7 +16,7 @@ export const SAMPLING_HELP = `  --temperature T      0 takes the likeliest token
 /** Runs `body` with the model that the arguments name, and gives everything back afterwards. */
 export async function withModel(
   args: Arguments,
-  { face, errors }: Surroundings,
+  { face, errors }: CliContext,
   fallback: string | undefined,
   body: (model: OctavoModel, progress: ProgressLine, loadTime: number) => Promise<void>,
 ): Promise<void> {

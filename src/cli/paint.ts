@@ -8,19 +8,19 @@ export const paint: Command = {
   usage: 'paint "words" -o FILE.png [--size N] [--seed N] [--steps N] [--model M] [--json]',
   summary: 'a picture from words',
   details: `${PAINT_HELP}${MODEL_HELP}`,
-  async run(argv, surroundings) {
+  async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...PAINT_OPTIONS });
     args.atMost(1);
     const [prompt] = args.rest;
     if (prompt === undefined || prompt.trim() === '') throw new UsageError('the words are missing');
     args.required('out');
     const options = args.painting();
-    await withModel(args, surroundings, 'nano', async (model, progress) => {
+    await withModel(args, context, 'nano', async (model, progress) => {
       const begun = performance.now();
       const pictures = [
         await model.paint({ prompt: prompt.trim(), ...options, onProgress: paintingProgress(progress) }),
       ].flat();
-      await writePictures(pictures, args, surroundings, progress, performance.now() - begun);
+      await writePictures(pictures, args, context, progress, performance.now() - begun);
     });
   },
 };

@@ -5,7 +5,7 @@ import { FileError } from '../errors.ts';
 import type { PaintedPicture } from '../face/picture.ts';
 import type { PaintProgress } from '../paint/index.ts';
 import type { Arguments } from './arguments.ts';
-import { write, type ProgressLine, type Surroundings } from './terminal.ts';
+import { write, type ProgressLine, type CliContext } from './terminal.ts';
 
 export const PAINT_HELP = `  -o, --out FILE       where the PNG goes; with --count, FILE-1.png, FILE-2.png, ...
   --size N             pixels a side; what the model knows, by default its own
@@ -31,7 +31,7 @@ export function paintingProgress(progress: ProgressLine): (event: PaintProgress)
 export async function writePictures(
   pictures: readonly PaintedPicture[],
   args: Arguments,
-  { output }: Surroundings,
+  { output }: CliContext,
   progress: ProgressLine,
   time: number,
 ): Promise<void> {

@@ -9,7 +9,7 @@ import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
 import { paint } from './paint.ts';
 import { see } from './see.ts';
-import { write, type Surroundings } from './terminal.ts';
+import { write, type CliContext } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
@@ -24,9 +24,9 @@ ${[...COMMANDS].map(([name, { summary }]) => `  octavo ${name.padEnd(10)}${summa
   --verbose               errors with their stack
 `;
 
-export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function run(args: readonly string[], context: CliContext): Promise<number> {
   const [name = '--help', ...rest] = args;
-  const { output, errors } = surroundings;
+  const { output, errors } = context;
   const verbose = rest.includes('--verbose');
   if (name === '--help' || name === '-h' || name === 'help') {
     await write(output, HELP);
@@ -39,7 +39,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
       await write(output, `Usage: octavo ${command.usage}\n\n${command.details}`);
       return 0;
     }
-    await command.run(rest, surroundings);
+    await command.run(rest, context);
     return 0;
   } catch (error) {
     const text = error instanceof Error ? (verbose ? (error.stack ?? error.message) : error.message) : String(error);

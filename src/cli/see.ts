@@ -10,14 +10,14 @@ export const see: Command = {
   details: `  IMAGE                a path or a URL: PNG, JPEG, WebP, GIF, AVIF
 ${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, time
 `,
-  async run(argv, surroundings) {
+  async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b' });
     args.atMost(2);
     const [image, question] = args.rest;
     if (image === undefined || question === undefined || question.trim() === '')
       throw new UsageError('IMAGE or the question is missing');
     const sampling = args.sampling();
-    await withModel(args, surroundings, 'nano', async (model, progress) => {
+    await withModel(args, context, 'nano', async (model, progress) => {
       const session = await model.createSession({ temperature: 0, ...sampling });
       const content = [
         { type: 'image', value: image },
@@ -26,7 +26,7 @@ ${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, ti
       const answer = session.promptStreaming([{ role: 'user', content }], {
         onPrefill: (done, total) => progress.bar('looking', done, total, `${done} of ${total} tokens`),
       });
-      await printAnswer(answer, surroundings, progress, args.flag('json'));
+      await printAnswer(answer, context, progress, args.flag('json'));
     });
   },
 };

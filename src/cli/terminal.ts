@@ -4,7 +4,7 @@ import type { FacePlatform, OctavoFace } from '../face/octavo.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { Platform } from '../platform/platform.ts';
 
-export interface Surroundings {
+export interface CliContext {
   readonly input: Readable;
   readonly output: Writable;
   readonly errors: Writable & { readonly isTTY?: boolean };
@@ -65,10 +65,10 @@ const WIDTH = 24;
 
 /** Progress on one line of the terminal; silent where errors do not go to one. */
 export class ProgressLine {
-  readonly #errors: Surroundings['errors'];
+  readonly #errors: CliContext['errors'];
   #shown = false;
 
-  constructor(errors: Surroundings['errors']) {
+  constructor(errors: CliContext['errors']) {
     this.#errors = errors;
   }
 

@@ -4,7 +4,7 @@ import { openModel } from '../load/index.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
-import { readAll, readLines, write, type Surroundings } from './terminal.ts';
+import { readAll, readLines, write, type CliContext } from './terminal.ts';
 
 /** Text to ids and back, without loading any weight. */
 export const tokenize: Command = {
@@ -16,15 +16,15 @@ export const tokenize: Command = {
   --jsonl        one JSON string a line in, one array of ids a line out
   --detokenize   the other way: arrays of ids in, text (with --jsonl: JSON strings) out
 `,
-  async run(argv, surroundings) {
+  async run(argv, context) {
     const args = new Arguments(argv, { model: 's', 'no-special': 'b', bos: 'b', jsonl: 'b', detokenize: 'b' });
     args.atMost(0);
     const special = !args.flag('no-special');
     const bos = args.flag('bos');
-    const tokenizer = await open(args.required('model'), surroundings);
+    const tokenizer = await open(args.required('model'), context);
     const back = args.flag('detokenize');
     const forth = (text: string): string => JSON.stringify([...tokenizer.encode(text, { special, bos })]);
-    const { input, output } = surroundings;
+    const { input, output } = context;
     try {
       if (!args.flag('jsonl')) {
         const text = await readAll(input);
@@ -44,7 +44,7 @@ export const tokenize: Command = {
   },
 };
 
-async function open(model: string, { place, platform }: Surroundings): Promise<Tokenizer> {
+async function open(model: string, { place, platform }: CliContext): Promise<Tokenizer> {
   const file = await openModel(place.input(model), platform.open);
   try {
     return await createTokenizer(await openTextWasm(platform), file.metadata);

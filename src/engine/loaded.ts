@@ -13,7 +13,7 @@ import type { Wasm, WasmBuild } from '../wasm.ts';
 import type { Device, DeviceInfo, DeviceName } from './device.ts';
 import type * as Seeing from './seeing.ts';
 import type { VisualCache } from '../see/image-processor.ts';
-import { openTiers, type LateDisk } from './tiers.ts';
+import { openTiers, type LazySpill } from './tiers.ts';
 
 export interface LoadSettings {
   readonly device?: DeviceName | undefined;
@@ -54,7 +54,7 @@ export interface Loaded {
   readonly pages: PageAllocator;
   readonly prefixes: Prefixes;
   readonly tiers: Tiers;
-  readonly spill: LateDisk;
+  readonly spill: LazySpill;
   /** Undefined for a model without pictures. */
   readonly seeing: typeof Seeing | undefined;
   readonly visual: VisualCache | undefined;

@@ -9,7 +9,7 @@ import type { Tiers } from '../kv/tiers.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { SessionModel } from '../generate/session-cache.ts';
 import { prefillChunk } from '../generate/generate.ts';
-import type { Lane, Visual } from '../generate/device-sequence.ts';
+import type { DeviceSequence, Visual } from '../generate/device-sequence.ts';
 import { checkCount } from '../generate/options.ts';
 import { blind, cannotPaint, cannotSee, type Sight } from '../see/pictures.ts';
 import { Gate } from '../generate/queue.ts';
@@ -48,7 +48,7 @@ export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPrev
 export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promise<Device>;
 
 /** What a model is made of: how it was asked for, and what came of it. */
-interface Made {
+interface ModelParts {
   readonly platform: Platform;
   readonly open: OpenDevice;
   readonly input: ModelInput;
@@ -73,7 +73,7 @@ export class EngineModel implements SessionModel {
   readonly fingerprint: string;
   readonly parameters: number;
   readonly bytes: number;
-  /** Hears of a lost device. */
+  /** Called when the device is lost. */
   onLost: ((error: Error) => void) | undefined;
   readonly #platform: Platform;
   readonly #open: OpenDevice;
@@ -92,7 +92,7 @@ export class EngineModel implements SessionModel {
   /** A painting that the last device did not finish. */
   #interrupted: Interrupted | undefined;
 
-  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash }: Made) {
+  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash }: ModelParts) {
     this.#platform = platform;
     this.#open = open;
     this.#input = input;
@@ -200,16 +200,16 @@ export class EngineModel implements SessionModel {
     return this.#loaded.prefixes;
   }
 
-  async lane(window: number, options: ContextOptions = {}): Promise<Lane> {
+  async deviceSequence(window: number, options: ContextOptions = {}): Promise<DeviceSequence> {
     this.#alive();
     const planner = seesAll(options) ? undefined : await (await this.#planned()).planner(options);
     this.#alive();
-    return this.#lane(new Sequence(this.#loaded.pages, window), { kvBits: options.kvBits ?? 16, planner });
+    return this.#onDevice(new Sequence(this.#loaded.pages, window), { kvBits: options.kvBits ?? 16, planner });
   }
 
-  fork({ sequence, kvBits, planner }: Lane): Lane {
+  fork({ sequence, kvBits, planner }: DeviceSequence): DeviceSequence {
     this.#alive();
-    return this.#lane(sequence.fork(), { kvBits, planner: planner?.fork() });
+    return this.#onDevice(sequence.fork(), { kvBits, planner: planner?.fork() });
   }
 
   /**
@@ -315,7 +315,7 @@ export class EngineModel implements SessionModel {
     });
   }
 
-  #lane(sequence: Sequence, kept: Pick<Lane, 'kvBits' | 'planner'>): Lane {
+  #onDevice(sequence: Sequence, kept: Pick<DeviceSequence, 'kvBits' | 'planner'>): DeviceSequence {
     const { backend, model, visual, tiers } = this.#loaded;
     const { vocabulary } = this.config;
     return {

@@ -18,7 +18,7 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 const HOST_BYTES = 2 ** 30;
 
 /** The third tier, opened when something is first moved to it. Where there is none every write fails, and what was to go there stays. */
-export class LateDisk implements PageDisk {
+export class LazySpill implements PageDisk {
   readonly #platform: Pick<Platform, 'sessions'>;
   #spill: Promise<Spill> | undefined;
 
@@ -58,8 +58,8 @@ export function openTiers(
   pages: PageAllocator,
   wasm: Wasm,
   platform: Pick<Platform, 'sessions'>,
-): { readonly tiers: Tiers; readonly spill: LateDisk } {
-  const spill = new LateDisk(platform);
+): { readonly tiers: Tiers; readonly spill: LazySpill } {
+  const spill = new LazySpill(platform);
   const device = backend.kind === 'wasm' ? Math.max(LEAST_BYTES, WASM_BYTES - backend.memory().weights) : NO_LIMIT;
   const { deviceMemory } = (globalThis.navigator ?? {}) as { readonly deviceMemory?: number };
   const host = deviceMemory === undefined ? HOST_BYTES : Math.max(LEAST_BYTES, (deviceMemory * 2 ** 30) / 8);

@@ -2,7 +2,7 @@
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { generate, type TokenMask } from './generate.ts';
-import { cut, type Lane } from './device-sequence.ts';
+import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
 import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
 import type { Prompt } from '../chat/prompt.ts';
@@ -10,7 +10,7 @@ import { sampleSpec, type SamplingDefaults } from './sampling.ts';
 import { StopStrings } from './stop.ts';
 
 export interface AnswerRequest {
-  readonly lane: Lane;
+  readonly onDevice: DeviceSequence;
   readonly tokenizer: Tokenizer;
   readonly prompt: Prompt;
   /** Ids at the front that the sequence holds already. */
@@ -35,7 +35,7 @@ export interface Answer extends AnswerReport {
 
 /** Throws `InputError('too-long')` where not even one token of an answer fits. */
 export async function answer(request: AnswerRequest, listener: AnswerListener): Promise<Answer> {
-  const { lane, tokenizer, window, settings } = request;
+  const { onDevice, tokenizer, window, settings } = request;
   const { ids, pictures } = request.prompt;
   const { stop: stops = [] } = settings;
   if (ids.length === 0) throw new InputError('empty', 'the prompt is empty: it encodes to no token; give some text');
@@ -55,12 +55,12 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     text += piece;
     await listener.onText?.(piece);
   };
-  const cached = cut(lane, Math.min(request.cached, ids.length - 1));
-  const done = await generate(lane, {
+  const cached = cut(onDevice, Math.min(request.cached, ids.length - 1));
+  const done = await generate(onDevice, {
     ids,
     pictures,
     cached,
-    spec: lane.contrast === undefined || contrast === undefined ? spec : contrastedSpec(spec, contrast),
+    spec: onDevice.contrast === undefined || contrast === undefined ? spec : contrastedSpec(spec, contrast),
     stopIds: new Set(tokenizer.facts.eos),
     maxTokens: most,
     chunk: request.chunk,

@@ -1,10 +1,10 @@
-/** The second lane of an answer that is contrasted (contrast.ts): the same prompt with outlier tokens of its pictures only. */
+/** The second sequence of a contrasted answer (contrast.ts): the same prompt with outlier tokens of its pictures only. */
 import type { Tensor } from '../backend/backend.ts';
 import { denseCausal } from '../kv/ranges.ts';
 import type { SessionModel } from './session-cache.ts';
 import type { Contrast } from './contrast.ts';
 import { prefill } from './generate.ts';
-import { freeLane, type Contrasting, type Lane } from './device-sequence.ts';
+import { freeDeviceSequence, type Contrasting, type DeviceSequence } from './device-sequence.ts';
 import type { SeenPicture } from '../see/pictures.ts';
 import type { Prompt } from '../chat/prompt.ts';
 import { placeNext } from './slots.ts';
@@ -37,16 +37,16 @@ export function withSights({ ids, pictures }: Prompt, other: (picture: SeenPictu
   return { ids: all, pictures: placed };
 }
 
-/** The second lane of one answer. */
-export class ContrastLane implements Contrasting {
-  readonly #lane: Lane;
-  /** Slots of the first lane that this one has not. */
+/** The second sequence of one answer. */
+export class ContrastSequence implements Contrasting {
+  readonly #onDevice: DeviceSequence;
+  /** Slots of the first sequence that this one lacks. */
   readonly #fewer: number;
   /** [1, vocabulary] of -a / (1 + a) */
   readonly #weight: Tensor;
 
-  private constructor(lane: Lane, fewer: number, weight: Tensor) {
-    this.#lane = lane;
+  private constructor(onDevice: DeviceSequence, fewer: number, weight: Tensor) {
+    this.#onDevice = onDevice;
     this.#fewer = fewer;
     this.#weight = weight;
   }
@@ -57,35 +57,35 @@ export class ContrastLane implements Contrasting {
     prompt: Prompt,
     contrast: Contrast,
     { window, signal }: { readonly window: number; readonly signal?: AbortSignal | undefined },
-  ): Promise<ContrastLane | undefined> {
+  ): Promise<ContrastSequence | undefined> {
     const { sight } = model;
     if (prompt.pictures.length === 0 || sight.outliers === undefined) return undefined;
     const less = withSights(prompt, (picture) => sight.outliers?.(picture, contrast.tokens) ?? picture);
-    const lane = await model.lane(window, {});
+    const onDevice = await model.deviceSequence(window, {});
     try {
-      await prefill(lane, {
+      await prefill(onDevice, {
         ids: less.ids.subarray(0, -1),
         pictures: less.pictures,
         cached: 0,
         chunk: model.chunk,
         signal,
       });
-      const { backend, config } = lane.model;
+      const { backend, config } = onDevice.model;
       const weight = backend.keep(
         backend.upload(new Float32Array(config.vocabulary).fill(-contrast.strength / (1 + contrast.strength)), [
           1,
           config.vocabulary,
         ]),
       );
-      return new ContrastLane(lane, prompt.ids.length - less.ids.length, weight);
+      return new ContrastSequence(onDevice, prompt.ids.length - less.ids.length, weight);
     } catch (error) {
-      freeLane(lane);
+      freeDeviceSequence(onDevice);
       throw error;
     }
   }
 
   against(ring: Tensor, slot: number, logits: Tensor): Tensor {
-    const { model, sequence } = this.#lane;
+    const { model, sequence } = this.#onDevice;
     const { backend } = model;
     const own = slot - this.#fewer;
     sequence.truncate(own);
@@ -97,10 +97,10 @@ export class ContrastLane implements Contrasting {
 
   free(): void {
     try {
-      this.#lane.model.backend.free(this.#weight);
+      this.#onDevice.model.backend.free(this.#weight);
     } catch {
       // The device is lost: there is nothing left to free on it.
     }
-    freeLane(this.#lane);
+    freeDeviceSequence(this.#onDevice);
   }
 }

@@ -14,7 +14,7 @@ export interface Contrasting {
 }
 
 /** Owned by the session. */
-export interface Lane {
+export interface DeviceSequence {
   readonly model: LanguageModel;
   readonly sequence: Sequence;
   /** [window + 1] ids */
@@ -45,7 +45,7 @@ export interface Visual {
  * Forgets positions from `length` on. Returns the length that is left, from which the sequence can be gone on: less than asked for where pages
  * before it were dropped for the sake of what came after them, or for a prompt that `next`, the new one's ids, is not like.
  */
-export function cut({ sequence, planner }: Lane, asked: number, next?: Int32Array): number {
+export function cut({ sequence, planner }: DeviceSequence, asked: number, next?: Int32Array): number {
   const most = Math.min(asked, sequence.length);
   const length = next === undefined ? asked : Math.min(asked, planner?.keeps?.(most, next) ?? asked);
   if (length >= sequence.length) return sequence.length;
@@ -58,8 +58,8 @@ export function cut({ sequence, planner }: Lane, asked: number, next?: Int32Arra
   }
 }
 
-/** Frees what a lane holds; a lost device has freed it already. */
-export function freeLane({ model, sequence, ring, sampler, planner }: Lane): void {
+/** Frees what it holds on the device; a lost device has freed it already. */
+export function freeDeviceSequence({ model, sequence, ring, sampler, planner }: DeviceSequence): void {
   const steps = [() => planner?.free(), () => sequence.free(), () => model.backend.free(ring), () => sampler.free()];
   for (const step of steps) {
     try {

@@ -10,7 +10,7 @@ import { isPlan, type Plan } from '../kv/plan.ts';
 import { denseCausal } from '../kv/ranges.ts';
 import { InputError, ModelError } from '../errors.ts';
 import { Held } from '../layers/held.ts';
-import { cut, type Lane } from './device-sequence.ts';
+import { cut, type DeviceSequence } from './device-sequence.ts';
 import { placeNext, placePrompt } from './slots.ts';
 import type { Placed, Prompt } from '../chat/prompt.ts';
 import { TimeSlice } from '../layers/yield.ts';
@@ -46,7 +46,7 @@ export interface Generated {
  * Steps issued beyond the last id read. On WASM an operation is done when it returns, so running ahead would only waste work; whoever plans
  * what a token looks at is told its id.
  */
-function runAhead({ model, planner }: Lane, options: GenerateOptions): number {
+function runAhead({ model, planner }: DeviceSequence, options: GenerateOptions): number {
   return model.backend.kind === 'webgpu' && options.mask === undefined && planner === undefined ? 4 : 1;
 }
 
@@ -60,7 +60,12 @@ export function prefillChunk(backend: Backend, parameters: number): number {
 }
 
 /** What positions `[start, start + count)` begin with: pictures' embeddings where pictures stand, ids' elsewhere. [count, hidden] */
-function embed({ model, ring, visual }: Lane, start: number, count: number, pictures: readonly Placed[]): Tensor {
+function embed(
+  { model, ring, visual }: DeviceSequence,
+  start: number,
+  count: number,
+  pictures: readonly Placed[],
+): Tensor {
   const { backend } = model;
   const end = start + count;
   const parts: Tensor[] = [];
@@ -92,8 +97,8 @@ interface Step {
 }
 
 /** Runs positions `[start, start + count)`. At once, unless a plan has to be asked; when that fails the sequence ends before the step. */
-function advance(lane: Lane, step: Step): void | Promise<void> {
-  const { model, sequence, planner, kvBits = 16 } = lane;
+function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
+  const { model, sequence, planner, kvBits = 16 } = onDevice;
   const { start, count, pictures } = step;
   const { backend, attention, rope } = model;
   sequence.ensure(start + count);
@@ -111,38 +116,40 @@ function advance(lane: Lane, step: Step): void | Promise<void> {
     promptEnd: step.promptEnd,
   };
   const chosen: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
-  const asked = lane.tiers?.guard(sequence, chosen) ?? chosen;
-  if (isPlan(asked)) return advancePlanned(lane, step, asked);
-  backend.scope(() => draw(lane, step, model.forward(embed(lane, start, count, pictures), sequence, start, asked)));
+  const asked = onDevice.tiers?.guard(sequence, chosen) ?? chosen;
+  if (isPlan(asked)) return advancePlanned(onDevice, step, asked);
+  backend.scope(() =>
+    draw(onDevice, step, model.forward(embed(onDevice, start, count, pictures), sequence, start, asked)),
+  );
   sequence.settle(kvBits);
   return undefined;
 }
 
 /** No scope is open while the plan is waited for: other sessions compute meanwhile. */
-async function advancePlanned(lane: Lane, step: Step, plan: Plan): Promise<void> {
-  const { model, sequence, kvBits = 16 } = lane;
+async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan): Promise<void> {
+  const { model, sequence, kvBits = 16 } = onDevice;
   const { backend } = model;
   const { start, count, pictures } = step;
   const held = new Held(backend);
   try {
-    const x = held.step(() => embed(lane, start, count, pictures));
+    const x = held.step(() => embed(onDevice, start, count, pictures));
     const hidden = await model.forwardPlanned(x, sequence, start, plan);
     try {
-      backend.scope(() => draw(lane, step, hidden));
+      backend.scope(() => draw(onDevice, step, hidden));
     } finally {
       backend.free(hidden);
     }
     sequence.settle(kvBits);
   } catch (error) {
     // Its pages are written in some layers only.
-    cut(lane, start);
+    cut(onDevice, start);
     throw error;
   } finally {
     held.free();
   }
 }
 
-function draw({ model, ring, sampler, contrast }: Lane, { start, count, spec }: Step, hidden: Tensor): void {
+function draw({ model, ring, sampler, contrast }: DeviceSequence, { start, count, spec }: Step, hidden: Tensor): void {
   if (spec === undefined) return;
   const { backend } = model;
   const last = count === 1 ? hidden : backend.rows(hidden, count - 1, 1);
@@ -162,25 +169,26 @@ function comingIntoView(pictures: readonly Placed[], start: number, end: number,
  * the planner drops what it does not need for the answer.
  */
 export async function prefill(
-  lane: Lane,
+  onDevice: DeviceSequence,
   options: Pick<GenerateOptions, 'ids' | 'pictures' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
   spec?: SampleSpec,
 ): Promise<void> {
   const { ids, pictures, chunk, signal, onPrefill } = options;
-  const { backend } = lane.model;
+  const { backend } = onDevice.model;
   const slice = new TimeSlice();
-  checkIds(ids, options.cached, lane.model.config.vocabulary);
-  const cached = cut(lane, options.cached);
-  backend.writeIds(lane.ring, cached, ids.subarray(cached));
+  checkIds(ids, options.cached, onDevice.model.config.vocabulary);
+  const cached = cut(onDevice, options.cached);
+  backend.writeIds(onDevice.ring, cached, ids.subarray(cached));
   let before = Promise.resolve();
   try {
     for (let start = cached; start < ids.length; start += chunk) {
       signal?.throwIfAborted();
       const end = Math.min(ids.length, start + chunk);
-      for (const { picture } of comingIntoView(pictures, start, end, cached)) await lane.visual.look(picture, signal);
-      const room = lane.tiers?.room(lane.sequence, end);
+      for (const { picture } of comingIntoView(pictures, start, end, cached))
+        await onDevice.visual.look(picture, signal);
+      const room = onDevice.tiers?.room(onDevice.sequence, end);
       if (room !== undefined) await room;
-      const done = advance(lane, {
+      const done = advance(onDevice, {
         start,
         count: end - start,
         ids,
@@ -197,31 +205,31 @@ export async function prefill(
       onPrefill?.(end - cached, ids.length - cached);
       await slice.yield();
     }
-    if (spec !== undefined) await lane.planner?.prefilled?.();
+    if (spec !== undefined) await onDevice.planner?.prefilled?.();
     await before;
     signal?.throwIfAborted();
   } catch (error) {
     // What was issued stays: a chunk that was written is good, and the next prompt reuses it. What failed half way does not.
-    if (!signal?.aborted) cut(lane, cached);
+    if (!signal?.aborted) cut(onDevice, cached);
     throw error;
   }
 }
 
 /** One answer. On an error or abort the sequence keeps only positions that were computed for known ids. */
-export async function generate(lane: Lane, options: GenerateOptions): Promise<Generated> {
+export async function generate(onDevice: DeviceSequence, options: GenerateOptions): Promise<Generated> {
   const { ids: prompt, spec, mask, signal, stopIds } = options;
-  const { model, ring, sampler } = lane;
+  const { model, ring, sampler } = onDevice;
   const { backend } = model;
   if (options.maxTokens < 1) throw new InputError('argument', `maxTokens: ${options.maxTokens} is below 1`);
 
   const begun = performance.now();
   const penalised = spec.repetitionPenalty !== 1 || spec.presencePenalty !== 0;
   sampler.reset(penalised ? prompt : new Int32Array(0));
-  sampler.mask(allowed(lane, mask, []));
-  await prefill(lane, options, spec);
+  sampler.mask(allowed(onDevice, mask, []));
+  await prefill(onDevice, options, spec);
   const prefilled = performance.now();
 
-  const ahead = runAhead(lane, options);
+  const ahead = runAhead(onDevice, options);
   const end = prompt.length + options.maxTokens;
   const ids = new Int32Array(end);
   ids.set(prompt);
@@ -241,10 +249,10 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
     while (generated.length < options.maxTokens) {
       signal?.throwIfAborted();
       while (issued < end && reads.length < ahead) {
-        if (mask !== undefined) sampler.mask(allowed(lane, mask, generated));
-        const room = lane.tiers?.room(lane.sequence, issued);
+        if (mask !== undefined) sampler.mask(allowed(onDevice, mask, generated));
+        const room = onDevice.tiers?.room(onDevice.sequence, issued);
         if (room !== undefined) await room;
-        const done = advance(lane, {
+        const done = advance(onDevice, {
           start: issued - 1,
           count: 1,
           ids,
@@ -271,14 +279,14 @@ export async function generate(lane: Lane, options: GenerateOptions): Promise<Ge
       await slice.yield();
     }
   } finally {
-    cut(lane, Math.min(prompt.length + generated.length, issued - 1));
+    cut(onDevice, Math.min(prompt.length + generated.length, issued - 1));
   }
   return { ids: generated, reason, prefill: prefilled - begun, decode: performance.now() - prefilled };
 }
 
 /** What both the mask and the vocabulary allow. */
 function allowed(
-  { drawable }: Lane,
+  { drawable }: DeviceSequence,
   mask: TokenMask | undefined,
   generated: readonly number[],
 ): Uint32Array | undefined {

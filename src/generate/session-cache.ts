@@ -1,4 +1,4 @@
-/** What a session holds on the device: a lane of KV pages, and the ids and text that it stands for. Survives the loss of the device. */
+/** What a session holds on the device: a sequence of KV pages, and the ids and text that it stands for. Survives the loss of the device. */
 import { PAGE_TOKENS } from '../backend/backend.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
@@ -8,8 +8,8 @@ import type { Tiers } from '../kv/tiers.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
 import { prefill } from './generate.ts';
 import { readContrast, type Contrast } from './contrast.ts';
-import type { ContrastLane } from './contrast-sequence.ts';
-import { cut, freeLane, type Lane } from './device-sequence.ts';
+import type { ContrastSequence } from './contrast-sequence.ts';
+import { cut, freeDeviceSequence, type DeviceSequence } from './device-sequence.ts';
 import type { PromptSettings } from './options.ts';
 import type { Sight } from '../see/pictures.ts';
 import { NOTHING, beginning, commonPrefix, type Prompt, type Transcript, type Words } from '../chat/prompt.ts';
@@ -17,12 +17,12 @@ import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
 import type { SessionState } from './session-state.ts';
 
-/** Prompts on the disk, by their content (`src/saved/library.ts`). `kind`: what changes pages beside model and ids. */
+/** Prompts on the disk, by their content (`src/saved/library.ts`). `contentKey`: what changes pages beside model and ids. */
 export interface KeptPrompts {
   /** Puts what is stored of the prompt's beginning behind what the sequence holds of it. */
-  extend(prompt: Prompt, kind: string, sequence: Sequence, signal?: AbortSignal): Promise<void>;
+  extend(prompt: Prompt, contentKey: string, sequence: Sequence, signal?: AbortSignal): Promise<void>;
   /** Stores a prompt in the background; the sequence is freed. */
-  keep(state: SessionState, sequence: Sequence, kind: string): void;
+  keep(state: SessionState, sequence: Sequence, contentKey: string): void;
 }
 
 /** What a session asks of the loaded model (`src/engine/model.ts`). */
@@ -34,7 +34,7 @@ export interface SessionModel extends Words {
   readonly sampling: SamplingDefaults;
   /** Passed by whatever computes. */
   readonly gate: Gate;
-  /** Grows when the model moves to another device: lanes of an earlier epoch are gone. */
+  /** Grows when the model moves to another device: sequences of an earlier epoch are gone. */
   readonly epoch: number;
   /** What sessions have read and others may begin with; of this epoch. */
   readonly prefixes?: Prefixes | undefined;
@@ -43,19 +43,19 @@ export interface SessionModel extends Words {
   /** What was read before and lies on the disk; undefined where nothing is kept. */
   library?(): Promise<KeptPrompts | undefined>;
   /** Throws `InputError('argument')` for options that this model does not have. */
-  lane(window: number, options: ContextOptions): Promise<Lane>;
-  /** A lane that shares the pages of `from` until either writes. */
-  fork(from: Lane): Lane;
+  deviceSequence(window: number, options: ContextOptions): Promise<DeviceSequence>;
+  /** A sequence that shares the pages of `from` until either writes. */
+  fork(from: DeviceSequence): DeviceSequence;
 }
 
 /** Tokens that an answer is given room for beforehand, where the caller names no maximum. */
 const ROOM = 256;
 
-export class Context {
+export class SessionCache {
   readonly window: number;
   readonly #model: SessionModel;
   readonly #options: ContextOptions;
-  #held: { readonly lane: Lane; readonly epoch: number } | undefined;
+  #held: { readonly onDevice: DeviceSequence; readonly epoch: number } | undefined;
   #transcript: Transcript = NOTHING;
   /** Where the prompt that is being answered is kept. */
   #library: KeptPrompts | undefined;
@@ -71,17 +71,19 @@ export class Context {
   }
 
   /** What the transcript's beginning is kept in; undefined before the first prompt, and after the device was lost. */
-  get lane(): Lane | undefined {
-    return this.#held?.epoch === this.#model.epoch ? this.#held.lane : undefined;
+  get onDevice(): DeviceSequence | undefined {
+    return this.#held?.epoch === this.#model.epoch ? this.#held.onDevice : undefined;
   }
 
   /** Puts a prompt into the pages, from where it differs from what is there. */
   async fill(prompt: Prompt, text: string | undefined, listener: AnswerListener): Promise<void> {
-    const lane = await this.#lane();
-    await this.#using(lane, prompt.ids.length, async () => {
-      const cached = await this.#take(lane, prompt, text, true, listener.signal);
-      await this.#guard(lane, () => prefill(lane, { ...prompt, cached, chunk: this.#model.chunk, ...listener }));
-      this.#publish(lane, prompt);
+    const onDevice = await this.#onDevice();
+    await this.#using(onDevice, prompt.ids.length, async () => {
+      const cached = await this.#take(onDevice, prompt, text, true, listener.signal);
+      await this.#guard(onDevice, () =>
+        prefill(onDevice, { ...prompt, cached, chunk: this.#model.chunk, ...listener }),
+      );
+      this.#publish(onDevice, prompt);
     });
   }
 
@@ -97,15 +99,15 @@ export class Context {
     share = true,
   ): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
-    const lane = await this.#lane();
+    const onDevice = await this.#onDevice();
     const { ids, pictures } = prompt;
     const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
-    const result = await this.#using(lane, ids.length + (settings.maxTokens ?? ROOM), async () => {
-      const cached = await this.#take(lane, prompt, text, share, listener.signal);
+    const result = await this.#using(onDevice, ids.length + (settings.maxTokens ?? ROOM), async () => {
+      const cached = await this.#take(onDevice, prompt, text, share, listener.signal);
       const asked = readContrast(settings.contrast);
       const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
       const request = {
-        lane: contrast === undefined ? lane : { ...lane, contrast },
+        onDevice: contrast === undefined ? onDevice : { ...onDevice, contrast },
         tokenizer,
         prompt,
         cached,
@@ -114,10 +116,10 @@ export class Context {
         settings,
         defaults: sampling,
       };
-      const answered = await this.#guard(lane, () => answer(request, { ...listener, onText })).finally(() =>
+      const answered = await this.#guard(onDevice, () => answer(request, { ...listener, onText })).finally(() =>
         contrast?.free(),
       );
-      if (share) this.#publish(lane, prompt);
+      if (share) this.#publish(onDevice, prompt);
       return answered;
     });
     const all = new Int32Array(ids.length + result.ids.length);
@@ -134,33 +136,33 @@ export class Context {
     prompt: Prompt,
     contrast: Contrast,
     signal: AbortSignal | undefined,
-  ): Promise<ContrastLane | undefined> {
-    const { ContrastLane: Lanes } = await import('./contrast-sequence.ts');
-    return Lanes.open(this.#model, prompt, contrast, { window: this.window, signal });
+  ): Promise<ContrastSequence | undefined> {
+    const { ContrastSequence: Opened } = await import('./contrast-sequence.ts');
+    return Opened.open(this.#model, prompt, contrast, { window: this.window, signal });
   }
 
   /** The pages, shared with this context until it writes into them; whoever asks frees them. Undefined where there are none. */
   async share(): Promise<Sequence | undefined> {
-    const { lane } = this;
-    return lane === undefined ? undefined : this.#using(lane, 0, async () => lane.sequence.fork(), true);
+    const { onDevice } = this;
+    return onDevice === undefined ? undefined : this.#using(onDevice, 0, async () => onDevice.sequence.fork(), true);
   }
 
   /** Takes over a transcript, and has `read` put stored pages into the empty sequence; what is missing is computed when it is asked for next. */
   async restore(transcript: Transcript, read: (sequence: Sequence) => Promise<void>): Promise<void> {
-    const lane = await this.#lane();
-    await this.#using(lane, transcript.ids.length, async () => {
-      await this.#take(lane, transcript, transcript.text, false);
-      await this.#guard(lane, () => extend(lane, read));
+    const onDevice = await this.#onDevice();
+    await this.#using(onDevice, transcript.ids.length, async () => {
+      await this.#take(onDevice, transcript, transcript.text, false);
+      await this.#guard(onDevice, () => extend(onDevice, read));
     });
     this.#transcript = transcript;
   }
 
-  async fork(): Promise<Context> {
-    const copy = new Context(this.#model, this.window, this.#options);
+  async fork(): Promise<SessionCache> {
+    const copy = new SessionCache(this.#model, this.window, this.#options);
     const { epoch } = this.#model;
-    const { lane } = this;
-    if (lane !== undefined)
-      copy.#held = { lane: await this.#using(lane, 0, async () => this.#model.fork(lane), true), epoch };
+    const { onDevice } = this;
+    if (onDevice !== undefined)
+      copy.#held = { onDevice: await this.#using(onDevice, 0, async () => this.#model.fork(onDevice), true), epoch };
     copy.#transcript = this.#transcript;
     return copy;
   }
@@ -172,54 +174,54 @@ export class Context {
 
   #release(): void {
     if (this.#held === undefined) return;
-    this.#model.tiers?.forget(this.#held.lane.sequence);
-    freeLane(this.#held.lane);
+    this.#model.tiers?.forget(this.#held.onDevice.sequence);
+    freeDeviceSequence(this.#held.onDevice);
     this.#held = undefined;
   }
 
-  /** Runs `body` with the lane's pages on the device, as far as there is room or `whole`ly, and room for `tokens`. */
-  #using<T>(lane: Lane, tokens: number, body: () => Promise<T>, whole = false): Promise<T> {
+  /** Runs `body` with the pages of the sequence on the device, as far as there is room or `whole`ly, and room for `tokens`. */
+  #using<T>(onDevice: DeviceSequence, tokens: number, body: () => Promise<T>, whole = false): Promise<T> {
     const { tiers } = this.#model;
     return tiers === undefined
       ? body()
-      : tiers.using(lane.sequence, tokens, (length) => cut(lane, length), body, whole);
+      : tiers.using(onDevice.sequence, tokens, (length) => cut(onDevice, length), body, whole);
   }
 
-  async #lane(): Promise<Lane> {
+  async #onDevice(): Promise<DeviceSequence> {
     const { epoch } = this.#model;
     if (this.#held?.epoch !== epoch) this.#release();
-    this.#held ??= { lane: await this.#model.lane(this.window, this.#options), epoch };
-    return this.#held.lane;
+    this.#held ??= { onDevice: await this.#model.deviceSequence(this.window, this.#options), epoch };
+    return this.#held.onDevice;
   }
 
-  /** How many ids of the prompt the lane holds; from here on the transcript is the prompt. */
+  /** How many ids of the prompt the pages hold; from here on the transcript is the prompt. */
   async #take(
-    lane: Lane,
+    onDevice: DeviceSequence,
     prompt: Prompt,
     text: string | undefined,
     share: boolean,
     signal?: AbortSignal,
   ): Promise<number> {
-    cut(lane, commonPrefix(prompt, this.#transcript), prompt.ids);
+    cut(onDevice, commonPrefix(prompt, this.#transcript), prompt.ids);
     this.#transcript = { ...prompt, text };
-    const shared = share ? this.#shared(lane, prompt) : undefined;
+    const shared = share ? this.#shared(onDevice, prompt) : undefined;
     if (shared !== undefined)
-      await extend(lane, async (sequence) =>
-        this.#model.prefixes?.adopt(shared, sequence, (length) => cut(lane, length)),
+      await extend(onDevice, async (sequence) =>
+        this.#model.prefixes?.adopt(shared, sequence, (length) => cut(onDevice, length)),
       );
     const library = share && this.#options.keep === true ? await this.#model.library?.() : undefined;
     this.#library = library;
     if (library !== undefined) {
-      await this.#guard(lane, () =>
-        extend(lane, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)),
+      await this.#guard(onDevice, () =>
+        extend(onDevice, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)),
       );
     }
-    return lane.sequence.length;
+    return onDevice.sequence.length;
   }
 
-  #publish(lane: Lane, prompt: Prompt): void {
-    const shared = this.#shared(lane, prompt);
-    if (shared !== undefined) this.#model.prefixes?.publish(shared, lane.sequence);
+  #publish(onDevice: DeviceSequence, prompt: Prompt): void {
+    const shared = this.#shared(onDevice, prompt);
+    if (shared !== undefined) this.#model.prefixes?.publish(shared, onDevice.sequence);
     const library = this.#library;
     if (library === undefined) return;
     const state = {
@@ -229,36 +231,36 @@ export class Context {
       turns: [],
       transcript: { ...prompt, text: undefined },
     };
-    library.keep(state, lane.sequence.fork(), contentKey(this.#options));
+    library.keep(state, onDevice.sequence.fork(), contentKey(this.#options));
   }
 
   /** The prompt, for others to find. */
-  #shared(lane: Lane, { ids, pictures }: Prompt): SharedPrompt | undefined {
+  #shared(onDevice: DeviceSequence, { ids, pictures }: Prompt): SharedPrompt | undefined {
     if (this.#options.share === false) return undefined;
-    const marks = pictures.map(({ at, picture }) => ({ at, tokens: picture.tokens, mark: picture.mark }));
-    return { ids, marks, settings: contentKey(this.#options), bits: lane.kvBits ?? 16 };
+    const spans = pictures.map(({ at, picture }) => ({ at, tokens: picture.tokens, contentKey: picture.mark }));
+    return { ids, pictures: spans, contentKey: contentKey(this.#options), bits: onDevice.kvBits ?? 16 };
   }
 
   /** After a failure or abort the pages hold a beginning of the transcript, which the next call goes on from. */
-  async #guard<T>(lane: Lane, body: () => Promise<T>): Promise<T> {
+  async #guard<T>(onDevice: DeviceSequence, body: () => Promise<T>): Promise<T> {
     try {
       return await body();
     } catch (error) {
       const { length } = this.#transcript.ids;
-      const held = cut(lane, length);
+      const held = cut(onDevice, length);
       if (held < length) this.#transcript = { ...beginning(this.#transcript, held), text: undefined };
       throw error;
     }
   }
 }
 
-/** Has `read` put pages behind those of the sequence; where the lane's planner cannot go on from what it has not seen, they are given back. */
-async function extend(lane: Lane, read: (sequence: Sequence) => Promise<void>): Promise<void> {
-  const { sequence, planner } = lane;
+/** Has `read` put pages behind those of the sequence; where its planner cannot go on from what it has not seen, they are given back. */
+async function extend(onDevice: DeviceSequence, read: (sequence: Sequence) => Promise<void>): Promise<void> {
+  const { sequence, planner } = onDevice;
   if (planner !== undefined && planner.adopts === undefined) return;
   const before = sequence.length;
   await read(sequence);
   // To a whole block: what `read` put behind it may have replaced the sequence's own.
   if (sequence.length > before && planner?.adopts?.(sequence.length) === false)
-    cut(lane, before - (before % PAGE_TOKENS));
+    cut(onDevice, before - (before % PAGE_TOKENS));
 }

@@ -18,7 +18,7 @@ export interface Batch {
   wanted: number;
 }
 
-export class Away {
+export class OffloadedPages {
   readonly #disk: PageDisk | undefined;
   #host = 0;
   #stored = 0;

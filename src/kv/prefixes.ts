@@ -7,18 +7,18 @@ import type { KvBits } from './precision.ts';
 import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
 import { closedBlocks, closedFormat, coarser } from './precision.ts';
 
-/** A picture among the ids: its placeholders are the ids `[at, at + tokens)`. Equal marks: equal content, seen in the same way. */
-export interface MarkedSpan {
+/** A picture among the ids: its placeholders are the ids `[at, at + tokens)`. Equal keys: equal content, encoded in the same way. */
+export interface PictureSpan {
   readonly at: number;
   readonly tokens: number;
-  readonly mark: string;
+  readonly contentKey: string;
 }
 
 export interface SharedPrompt {
   readonly ids: Int32Array;
-  readonly marks: readonly MarkedSpan[];
+  readonly pictures: readonly PictureSpan[];
   /** Everything else that the content of pages depends on: sessions share only where it is equal. */
-  readonly settings: string;
+  readonly contentKey: string;
   readonly bits: KvBits;
 }
 
@@ -26,7 +26,7 @@ interface Block {
   readonly parent: Block | undefined;
   readonly key: string;
   readonly children: Map<string, Block>;
-  /** By lane; each held once. */
+  /** By row; each held once. */
   readonly pages: Int32Array;
   /** RoPE's, of its slots; undefined: their own. */
   readonly positions: Int32Array | undefined;
@@ -36,7 +36,7 @@ interface Block {
 export class Prefixes {
   readonly #pages: PageAllocator;
   readonly #most: number;
-  /** First blocks by settings and content. */
+  /** First blocks by their keys. */
   readonly #roots = new Map<string, Block>();
   /** The one used last is last; every block stands behind those below it, so that the first is nobody's parent. */
   readonly #recent = new Set<Block>();
@@ -170,11 +170,11 @@ function place(sequence: Sequence, blocks: readonly Block[], from: number): void
 }
 
 /** All that a block's content depends on, but for the blocks before it. */
-function blockKey({ ids, marks, settings }: SharedPrompt, index: number): string {
+function blockKey({ ids, pictures, contentKey }: SharedPrompt, index: number): string {
   const start = index * PAGE_TOKENS;
   const end = start + PAGE_TOKENS;
-  const seen = marks
+  const seen = pictures
     .filter(({ at, tokens }) => at < end && at + tokens > start)
-    .map(({ at, tokens, mark }) => [at - start, tokens, mark]);
-  return JSON.stringify([index === 0 ? settings : '', ids.subarray(start, end).join(), seen]);
+    .map(({ at, tokens, contentKey: picture }) => [at - start, tokens, picture]);
+  return JSON.stringify([index === 0 ? contentKey : '', ids.subarray(start, end).join(), seen]);
 }

@@ -124,15 +124,15 @@ export function heldKeys(
   const used = Math.min(blocks, Math.ceil(keyCount / PAGE_TOKENS));
   let holes = false;
   for (let head = 0; head < kvHeads && !holes; head++) {
-    const lane = (layer * kvHeads + head) * blocks;
-    for (let block = 0; block < used && !holes; block++) holes = (table[lane + block] ?? -1) < 0;
+    const row = (layer * kvHeads + head) * blocks;
+    for (let block = 0; block < used && !holes; block++) holes = (table[row + block] ?? -1) < 0;
   }
   if (!holes) return undefined;
   return Array.from({ length: kvHeads }, (_, head) => {
-    const lane = (layer * kvHeads + head) * blocks;
+    const row = (layer * kvHeads + head) * blocks;
     const runs: number[] = [];
     for (let block = 0; block < used; block++) {
-      if ((table[lane + block] ?? -1) < 0) continue;
+      if ((table[row + block] ?? -1) < 0) continue;
       const start = block * PAGE_TOKENS;
       const end = Math.min(keyCount, start + PAGE_TOKENS);
       if (runs.at(-1) === start) runs[runs.length - 1] = end;

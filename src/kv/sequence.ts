@@ -16,7 +16,7 @@ export class Sequence implements KvView {
   /** Most tokens. */
   readonly capacity: number;
   /** (layer, head) pairs, `layer * kvHeads + head`: each block of positions has a page, or a hole, for each. */
-  readonly lanes: number;
+  readonly pagesPerBlock: number;
   /** See `KvView`; whoever leaves tokens out sets it before their successors are appended. */
   positions: Int32Array | undefined;
   /** Hears that blocks from `keep` on were given up. */
@@ -38,8 +38,8 @@ export class Sequence implements KvView {
     this.pages = pages;
     this.capacity = capacity;
     this.blocks = Math.ceil(capacity / PAGE_TOKENS);
-    this.lanes = layers * kvHeads;
-    this.table = new Int32Array(this.lanes * this.blocks).fill(NO_PAGE);
+    this.pagesPerBlock = layers * kvHeads;
+    this.table = new Int32Array(this.pagesPerBlock * this.blocks).fill(NO_PAGE);
     this.#formats = { version: 0, list: [format] };
   }
 
@@ -73,7 +73,7 @@ export class Sequence implements KvView {
     if (tokens <= this.#length) return;
     const wanted = Math.ceil(tokens / PAGE_TOKENS);
     const tail = this.#unwritable();
-    const fresh = (wanted - this.#held) * this.lanes;
+    const fresh = (wanted - this.#held) * this.pagesPerBlock;
     if (fresh + tail.length > 0) {
       const pages = this.pages.allocate(fresh + tail.length);
       const own = pages.splice(0, tail.length);
@@ -84,9 +84,9 @@ export class Sequence implements KvView {
         throw error;
       }
       let next = 0;
-      for (let lane = 0; lane < this.lanes; lane++) {
+      for (let row = 0; row < this.pagesPerBlock; row++) {
         for (let block = this.#held; block < wanted; block++)
-          this.table[lane * this.blocks + block] = pages[next++] ?? NO_PAGE;
+          this.table[row * this.blocks + block] = pages[next++] ?? NO_PAGE;
       }
       this.#held = wanted;
       this.#version++;
@@ -109,11 +109,9 @@ export class Sequence implements KvView {
     return this.#length;
   }
 
-  /** Whether every lane of a block holds its own positions. */
+  /** Whether every row of a block holds its own positions. */
   whole(block: number): boolean {
-    return this.pagesOf(block).every(
-      (page, lane) => page !== NO_PAGE && !this.#replaced.has(lane * this.blocks + block),
-    );
+    return this.pagesOf(block).every((page, row) => page !== NO_PAGE && !this.#replaced.has(row * this.blocks + block));
   }
 
   /** Whether any page of a layer's block stands for something else than its positions. */
@@ -132,8 +130,8 @@ export class Sequence implements KvView {
     const entries = new Map<KvFormat, number[]>();
     for (let block = 0; block < closed; block++) {
       const format = closedFormat(block, closed, bits);
-      for (let lane = 0; lane < this.lanes; lane++) {
-        const at = lane * this.blocks + block;
+      for (let row = 0; row < this.pagesPerBlock; row++) {
+        const at = row * this.blocks + block;
         const page = this.table[at] ?? NO_PAGE;
         if (page === NO_PAGE || this.#replaced.has(at) || !coarser(format, pageFormat(page))) continue;
         const list = entries.get(format);
@@ -155,14 +153,17 @@ export class Sequence implements KvView {
     this.#settled = closed;
   }
 
-  /** The pages of a block, by lane; `NO_PAGE` for holes. */
+  /** The pages of a block, by row; `NO_PAGE` for holes. */
   pagesOf(block: number): Int32Array {
     if (!(Number.isInteger(block) && block >= 0 && block < this.#held)) throw this.#noBlock(block);
-    return Int32Array.from({ length: this.lanes }, (_, lane) => this.table[lane * this.blocks + block] ?? NO_PAGE);
+    return Int32Array.from(
+      { length: this.pagesPerBlock },
+      (_, row) => this.table[row * this.blocks + block] ?? NO_PAGE,
+    );
   }
 
   /**
-   * Takes over one reference of every page of `blocks` (each by lane, `NO_PAGE` for holes), which hold positions `[length, tokens)`.
+   * Takes over one reference of every page of `blocks` (each by row, `NO_PAGE` for holes), which hold positions `[length, tokens)`.
    * Open pages among closed ones of a block are taken for what `replace` put there. On any error nothing has changed, and the caller still has all.
    */
   adopt(blocks: readonly Int32Array[], tokens: number): void {
@@ -179,15 +180,16 @@ export class Sequence implements KvView {
     if (Math.ceil(tokens / PAGE_TOKENS) - this.#held !== blocks.length)
       throw wrong(`behind ${this.#length} tokens they would be ${Math.ceil(tokens / PAGE_TOKENS) - this.#held}`);
     for (const [i, pages] of blocks.entries()) {
-      if (pages.length !== this.lanes) throw wrong(`block ${i} has ${pages.length} pages; ${this.lanes} are needed`);
+      if (pages.length !== this.pagesPerBlock)
+        throw wrong(`block ${i} has ${pages.length} pages; ${this.pagesPerBlock} are needed`);
       if (i === blocks.length - 1 && tokens % PAGE_TOKENS !== 0 && pages.includes(NO_PAGE))
         throw wrong('the last is partly filled and has holes');
       for (const page of pages) if (page !== NO_PAGE) this.pages.shared(page);
     }
     for (const [i, pages] of blocks.entries()) {
       const mixed = pages.some((page) => page !== NO_PAGE && pageFormat(page) !== format);
-      for (const [lane, page] of pages.entries()) {
-        const at = lane * this.blocks + this.#held + i;
+      for (const [row, page] of pages.entries()) {
+        const at = row * this.blocks + this.#held + i;
         this.table[at] = page;
         if (mixed && page !== NO_PAGE && pageFormat(page) === format) this.#replaced.add(at);
       }
@@ -262,7 +264,7 @@ export class Sequence implements KvView {
     if (this.#length % PAGE_TOKENS === 0) return [];
     const block = this.#held - 1;
     const { format } = this.pool.spec;
-    return Array.from({ length: this.lanes }, (_, lane) => lane * this.blocks + block).filter((at) => {
+    return Array.from({ length: this.pagesPerBlock }, (_, row) => row * this.blocks + block).filter((at) => {
       const page = this.table[at] ?? NO_PAGE;
       return pageFormat(page) !== format || this.pages.shared(page);
     });
@@ -290,9 +292,9 @@ export class Sequence implements KvView {
 
   #drop(keep: number): void {
     if (keep >= this.#held) return;
-    for (let lane = 0; lane < this.lanes; lane++) {
+    for (let row = 0; row < this.pagesPerBlock; row++) {
       for (let block = keep; block < this.#held; block++) {
-        const at = lane * this.blocks + block;
+        const at = row * this.blocks + block;
         const page = this.table[at] ?? NO_PAGE;
         if (page !== NO_PAGE) this.pages.release(page);
         this.table[at] = NO_PAGE;

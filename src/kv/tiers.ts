@@ -8,7 +8,7 @@
  */
 import { PAGE_TOKENS, pageFormat, type KvFormat, type Ranges } from '../backend/backend.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
-import { Away, type Batch, type PageDisk } from './offloaded-pages.ts';
+import { OffloadedPages, type Batch, type PageDisk } from './offloaded-pages.ts';
 import { ownerOf, type Checksums } from './checksum.ts';
 import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
 import { isPlan, type Plan } from './plan.ts';
@@ -68,7 +68,7 @@ export interface TierUse {
 export class Tiers {
   readonly #pages: PageAllocator;
   readonly #checksums: Checksums;
-  readonly #away: Away;
+  readonly #offloaded: OffloadedPages;
   readonly #owner = ownerOf(crypto.randomUUID());
   readonly #tenants = new Map<Sequence, Tenant>();
   #limits: { readonly device: number; readonly host: number };
@@ -86,7 +86,7 @@ export class Tiers {
     this.#pages = pages;
     this.#checksums = checksums;
     this.#limits = limits;
-    this.#away = new Away(disk);
+    this.#offloaded = new OffloadedPages(disk);
   }
 
   get limits(): { readonly device: number; readonly host: number } {
@@ -94,7 +94,7 @@ export class Tiers {
   }
 
   get use(): TierUse {
-    return { device: this.#pages.usedBytes, ...this.#away.use };
+    return { device: this.#pages.usedBytes, ...this.#offloaded.use };
   }
 
   /** Sets budgets, for all of the model's sessions. Throws `InputError('argument')` for one that not even a page fits into. */
@@ -249,7 +249,7 @@ export class Tiers {
       if (parked.get(key) !== unit || unit.block >= tenant.lost) continue;
       await this.#shrink(unit.size, layer === undefined ? undefined : { tenant, layer, needed: true });
       if (!all && this.#over(unit.size) > 0) return;
-      const bytes = await this.#away.bytes(unit.batch, unit.at, unit.size);
+      const bytes = await this.#offloaded.bytes(unit.batch, unit.at, unit.size);
       if (parked.get(key) !== unit) continue;
       if (bytes === undefined || !this.#whole(unit, key, bytes)) {
         for (const other of [...parked.values()]) if (other.block >= unit.block) this.#drop(tenant, other);
@@ -368,7 +368,7 @@ export class Tiers {
     const all = await pool.read(Int32Array.from(units.flatMap(({ pages }) => pages)));
     // Freed, or used again, while it was read.
     if (this.#tenants.get(sequence) !== tenant || tenant.users > users) return true;
-    const batch = this.#away.add(all);
+    const batch = this.#offloaded.add(all);
     let at = 0;
     for (const { layer: one, block, pages, size: length } of units) {
       const from = at;
@@ -391,15 +391,15 @@ export class Tiers {
       });
       for (let head = 0; head < kvHeads; head++) sequence.release(one, head, block);
     }
-    if (batch.wanted === 0) this.#away.end(batch);
+    if (batch.wanted === 0) this.#offloaded.end(batch);
     return true;
   }
 
   /** Moves what is too much for host memory to the disk, of the session used longest ago first. */
   async #spill(): Promise<void> {
-    if (this.#away.use.host <= this.#limits.host) return;
+    if (this.#offloaded.use.host <= this.#limits.host) return;
     const tenants = [...this.#tenants.values()].sort((a, b) => a.used - b.used);
-    await this.#away.spill(
+    await this.#offloaded.spill(
       new Set(tenants.flatMap(({ parked }) => [...parked.values()].map((unit) => unit.batch))),
       this.#limits.host,
     );
@@ -412,13 +412,15 @@ export class Tiers {
 
   #drop(tenant: Tenant, { layer, block, batch }: Parked): void {
     if (!tenant.parked.delete(layer * tenant.sequence.blocks + block)) return;
-    if (--batch.wanted === 0) this.#away.end(batch);
+    if (--batch.wanted === 0) this.#offloaded.end(batch);
   }
 }
 
 /** Pages that the sequence lacks for `tokens`. */
-function growth({ length, capacity, lanes }: Sequence, tokens: number): number {
-  return lanes * Math.max(0, Math.ceil(Math.min(tokens, capacity) / PAGE_TOKENS) - Math.ceil(length / PAGE_TOKENS));
+function growth({ length, capacity, pagesPerBlock }: Sequence, tokens: number): number {
+  return (
+    pagesPerBlock * Math.max(0, Math.ceil(Math.min(tokens, capacity) / PAGE_TOKENS) - Math.ceil(length / PAGE_TOKENS))
+  );
 }
 
 function outOfMemory(error: unknown): boolean {

@@ -98,7 +98,7 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
   const pictureConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
   const parts = unipic && pictureConfig && new unipic.PartsPlan(tensors, pictureConfig, config.hidden);
-  const { BoundaryPlan } = foretells(metadata) ? await import('./boundary.ts') : {};
+  const { BoundaryPlan } = hasBoundaryPredictor(metadata) ? await import('./boundary.ts') : {};
   const boundary = BoundaryPlan?.of(metadata, tensors, {
     layers: config.layers,
     width: config.kvHeads * config.headDim,
@@ -136,6 +136,6 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
 }
 
 /** Whether the file says where a boundary predictor lies. */
-function foretells(metadata: ModelMetadata): boolean {
+function hasBoundaryPredictor(metadata: ModelMetadata): boolean {
   return metadata.kind === 'gguf' && metadata.values.has('octavo.boundary.layer');
 }

@@ -73,17 +73,17 @@ export class Library implements KeptPrompts {
     await this.#writing;
   }
 
-  /** Writes a session; `sequence`, which has its pages, is freed. `kind`: what changes pages beside model and ids. */
+  /** Writes a session; `sequence`, which has its pages, is freed. `contentKey`: what changes pages beside model and ids. */
   save(
     name: string,
     state: SessionState,
     sequence: Sequence | undefined,
-    kind: string,
+    contentKey: string,
     options: SaveOptions & { readonly automatic?: boolean } = {},
   ): Promise<Saved> {
     const write = async (): Promise<Saved> => {
       try {
-        return await this.#write(name, state, sequence, kind, options);
+        return await this.#write(name, state, sequence, contentKey, options);
       } finally {
         sequence?.free();
       }
@@ -115,7 +115,7 @@ export class Library implements KeptPrompts {
   }
 
   /** Puts what is stored of the prompt's beginning behind what `sequence` holds of it. Where reading fails nothing is lost: it is computed. */
-  async extend(prompt: Prompt, kind: string, sequence: Sequence, signal?: AbortSignal): Promise<void> {
+  async extend(prompt: Prompt, contentKey: string, sequence: Sequence, signal?: AbortSignal): Promise<void> {
     // The last id is always computed: the next one comes of its state.
     const most = prompt.ids.length - 1;
     if (most - sequence.length < WORTH_READING) return;
@@ -123,8 +123,8 @@ export class Library implements KeptPrompts {
       const chain = chainOf(prompt);
       const gain = (manifest: SessionManifest): number =>
         PAGE_TOKENS * commonBlocks(chain, manifest.chain) - sequence.length;
-      const mine = ({ model, version, kind: other }: SessionManifest): boolean =>
-        model === this.#model.fingerprint && version === RECORD_VERSION && other === kind;
+      const mine = ({ model, version, contentKey: other }: SessionManifest): boolean =>
+        model === this.#model.fingerprint && version === RECORD_VERSION && other === contentKey;
       const found = await this.#store.candidates((manifest) => mine(manifest) && gain(manifest) >= WORTH_READING);
       const [best] = found.toSorted((a, b) => gain(b) - gain(a));
       if (best === undefined) return;
@@ -140,13 +140,13 @@ export class Library implements KeptPrompts {
   }
 
   /** Keeps a prompt by its content, in the background; `sequence` is freed. What cannot be kept is not: the prompt was answered anyway. */
-  keep(state: SessionState, sequence: Sequence, kind: string): void {
+  keep(state: SessionState, sequence: Sequence, contentKey: string): void {
     const write = async (): Promise<void> => {
       try {
         const chain = chainOf(state.transcript);
         const mine = await this.#store.candidates(
-          ({ model, version, kind: other }) =>
-            model === this.#model.fingerprint && version === RECORD_VERSION && other === kind,
+          ({ model, version, contentKey: other }) =>
+            model === this.#model.fingerprint && version === RECORD_VERSION && other === contentKey,
         );
         const most = PAGE_TOKENS * Math.max(0, ...mine.map((manifest) => commonBlocks(chain, manifest.chain)));
         if (PAGE_TOKENS * chain.length - most < WORTH_KEEPING) return;
@@ -155,7 +155,7 @@ export class Library implements KeptPrompts {
           (manifest) => manifest.automatic && commonBlocks(chain, manifest.chain) === manifest.chain.length,
         );
         const name = before?.name ?? `kept ${crypto.randomUUID()}`;
-        await this.#write(name, state, sequence, kind, { automatic: true });
+        await this.#write(name, state, sequence, contentKey, { automatic: true });
       } catch {
         // A full disk, a lost device: it is read anew next time.
       } finally {
@@ -169,20 +169,20 @@ export class Library implements KeptPrompts {
     name: string,
     state: SessionState,
     sequence: Sequence | undefined,
-    kind: string,
+    contentKey: string,
     { automatic = false, ...options }: SaveOptions & { readonly automatic?: boolean },
   ): Promise<Saved> {
     const { transcript } = state;
     const { facts: stateFacts, pixels } = packState(state);
     const filled = sequence === undefined ? 0 : wholeTokens(sequence, transcript.ids.length);
     const blocks = Math.ceil(filled / PAGE_TOKENS);
-    const lanes = sequence?.lanes ?? 1;
+    const pagesPerBlock = sequence?.pagesPerBlock ?? 1;
     const sizes = sequence === undefined ? [] : pageSizes(sequence);
     const pages = Int32Array.from(
       Array.from({ length: blocks }, (_, block) => [...(sequence?.pagesOf(block) ?? [])]).flat(),
     );
     const formats = Uint8Array.from(pages, (page) => KV_FORMATS.indexOf(pageFormat(page)));
-    const runs = partRuns(formats, lanes, sizes);
+    const runs = partRuns(formats, pagesPerBlock, sizes);
     const { layers, kvHeads, headDim } = sequence?.pool.spec ?? { layers: 0, kvHeads: 0, headDim: 0 };
     const facts = {
       ...stateFacts,
@@ -199,8 +199,12 @@ export class Library implements KeptPrompts {
       const sums = new Uint32Array(2 * pages.length);
       for (const run of runs) {
         const bytes =
-          (await sequence?.pool.read(pages.subarray(run.start * lanes, run.end * lanes))) ?? new Uint8Array(0);
-        sums.set(runChecksums(bytes, formats, lanes, sizes, run, generation, checksums), 2 * run.start * lanes);
+          (await sequence?.pool.read(pages.subarray(run.start * pagesPerBlock, run.end * pagesPerBlock))) ??
+          new Uint8Array(0);
+        sums.set(
+          runChecksums(bytes, formats, pagesPerBlock, sizes, run, generation, checksums),
+          2 * run.start * pagesPerBlock,
+        );
         yield bytes;
       }
       const head = encodeHead(
@@ -211,7 +215,7 @@ export class Library implements KeptPrompts {
       for (let copy = 0; copy < HEADS; copy++) yield head;
     };
     const bytes =
-      runs.reduce((sum, run) => sum + runBytes(formats, lanes, sizes, run), 0) +
+      runs.reduce((sum, run) => sum + runBytes(formats, pagesPerBlock, sizes, run), 0) +
       HEADS * (4 * transcript.ids.length + 9 * pages.length + pixels.length);
     const manifest = await this.#store.save(
       {
@@ -219,7 +223,7 @@ export class Library implements KeptPrompts {
         name,
         model: this.#model.fingerprint,
         modelName: this.#model.name,
-        kind,
+        contentKey,
         tokens: transcript.ids.length,
         automatic,
         chain: chainOf(transcript, filled),
@@ -252,12 +256,12 @@ export class Library implements KeptPrompts {
     const { layers, kvHeads, headDim } = sequence.pool.spec;
     const { facts, formats } = head;
     if (end === 0 || facts.layers !== layers || facts.kvHeads !== kvHeads || facts.headDim !== headDim) return;
-    const { lanes } = sequence;
+    const { pagesPerBlock } = sequence;
     const sizes = pageSizes(sequence);
     const first = Math.floor(sequence.length / PAGE_TOKENS);
     sequence.truncate(first * PAGE_TOKENS);
     const last = Math.ceil(end / PAGE_TOKENS);
-    const wanted = partRuns(formats, lanes, sizes)
+    const wanted = partRuns(formats, pagesPerBlock, sizes)
       .map((run, part) => ({ run, part }))
       .filter(({ run }) => run.end > first && run.start < last);
     if (head.positions.length > 0) sequence.positions = withPositions(sequence, head.positions, end);
@@ -268,7 +272,8 @@ export class Library implements KeptPrompts {
       // Read while this one is put in its place.
       next = this.#part(manifest, wanted[index + 1]?.part);
       next.catch(() => undefined);
-      const whole = run.start + wholeBlocks(head, bytes, run, lanes, sizes, manifest.generation, this.#checksums);
+      const whole =
+        run.start + wholeBlocks(head, bytes, run, pagesPerBlock, sizes, manifest.generation, this.#checksums);
       const stop = Math.min(last, whole);
       const from = Math.max(first, run.start);
       if (bytes !== undefined && stop > from)
@@ -317,8 +322,8 @@ function put(
   sizes: PageSizes,
   tokens: number,
 ): void {
-  const { pages: allocator, pool, lanes } = sequence;
-  const codes = formats.subarray(blocks.start * lanes, blocks.end * lanes);
+  const { pages: allocator, pool, pagesPerBlock } = sequence;
+  const codes = formats.subarray(blocks.start * pagesPerBlock, blocks.end * pagesPerBlock);
   const allocated: number[] = [];
   try {
     const byFormat = new Map<number, number[]>();
@@ -331,11 +336,13 @@ function put(
       byFormat.set(code, pages.toReversed());
     }
     const pages = Int32Array.from(codes, (code) => byFormat.get(code)?.pop() ?? 0);
-    const skipped = runBytes(formats, lanes, sizes, { start: run.start, end: blocks.start });
-    pool.write(pages, bytes.subarray(skipped, skipped + runBytes(formats, lanes, sizes, blocks)));
+    const skipped = runBytes(formats, pagesPerBlock, sizes, { start: run.start, end: blocks.start });
+    pool.write(pages, bytes.subarray(skipped, skipped + runBytes(formats, pagesPerBlock, sizes, blocks)));
     const own = opened(sequence, pages, allocated);
     sequence.adopt(
-      Array.from({ length: blocks.end - blocks.start }, (_, block) => own.slice(block * lanes, (block + 1) * lanes)),
+      Array.from({ length: blocks.end - blocks.start }, (_, block) =>
+        own.slice(block * pagesPerBlock, (block + 1) * pagesPerBlock),
+      ),
       tokens,
     );
   } catch (error) {

@@ -7,7 +7,7 @@
  *     | facts: JSON in UTF-8 | ids i32 ... | RoPE's position of each slot i32 ..., where they are not their own | formats of pages u8 ... |
  *     | checksums of pages u64 ... | pictures' pixels RGBA ... | XXH64 of all before u64 |
  *
- * Pages are those of blocks 0, 1, ..., each block's lanes (layer * kvHeads + head) in order, as the device has them (assembly/kv/layout.ts). A
+ * Pages are those of blocks 0, 1, ..., each block's pagesPerBlock (layer * kvHeads + head) in order, as the device has them (assembly/kv/layout.ts). A
  * part of pages holds whole blocks, about PART_BYTES of them: where each part begins follows from the formats. Each page's checksum is seeded
  * with the generation and the page's number in this order, so that a part of another session, or in another's place, is found out like a damaged one.
  */
@@ -183,13 +183,13 @@ function short(fingerprint: string): string {
 }
 
 /** How the blocks are divided among parts, and how many bytes each has. `sizes`: of a page by format. */
-export function partRuns(formats: Uint8Array, lanes: number, sizes: PageSizes): readonly BlockRun[] {
-  const blocks = formats.length / lanes;
+export function partRuns(formats: Uint8Array, pagesPerBlock: number, sizes: PageSizes): readonly BlockRun[] {
+  const blocks = formats.length / pagesPerBlock;
   const runs: BlockRun[] = [];
   let start = 0;
   let bytes = 0;
   for (let block = 0; block < blocks; block++) {
-    const more = runBytes(formats, lanes, sizes, { start: block, end: block + 1 });
+    const more = runBytes(formats, pagesPerBlock, sizes, { start: block, end: block + 1 });
     if (block > start && bytes + more > PART_BYTES) {
       runs.push({ start, end: block });
       start = block;
@@ -201,9 +201,14 @@ export function partRuns(formats: Uint8Array, lanes: number, sizes: PageSizes): 
   return runs;
 }
 
-export function runBytes(formats: Uint8Array, lanes: number, sizes: PageSizes, { start, end }: BlockRun): number {
+export function runBytes(
+  formats: Uint8Array,
+  pagesPerBlock: number,
+  sizes: PageSizes,
+  { start, end }: BlockRun,
+): number {
   let bytes = 0;
-  for (let page = start * lanes; page < end * lanes; page++) bytes += sizes[formats[page] ?? 0] ?? 0;
+  for (let page = start * pagesPerBlock; page < end * pagesPerBlock; page++) bytes += sizes[formats[page] ?? 0] ?? 0;
   return bytes;
 }
 
@@ -211,14 +216,17 @@ export function runBytes(formats: Uint8Array, lanes: number, sizes: PageSizes, {
 export function runChecksums(
   bytes: Uint8Array,
   formats: Uint8Array,
-  lanes: number,
+  pagesPerBlock: number,
   sizes: PageSizes,
   { start, end }: BlockRun,
   generation: string,
   checksums: Checksums,
 ): Uint32Array {
-  const lengths = Uint32Array.from(formats.subarray(start * lanes, end * lanes), (format) => sizes[format] ?? 0);
-  return checksums.of(bytes, lengths, start * lanes, ownerOf(generation));
+  const lengths = Uint32Array.from(
+    formats.subarray(start * pagesPerBlock, end * pagesPerBlock),
+    (format) => sizes[format] ?? 0,
+  );
+  return checksums.of(bytes, lengths, start * pagesPerBlock, ownerOf(generation));
 }
 
 /** How many blocks of a run, from its first, are as they were written. `bytes`: the part, or undefined where it is gone. */
@@ -226,7 +234,7 @@ export function wholeBlocks(
   head: Head,
   bytes: Uint8Array | undefined,
   run: BlockRun,
-  lanes: number,
+  pagesPerBlock: number,
   sizes: PageSizes,
   generation: string,
   checksums: Checksums,
@@ -237,10 +245,19 @@ export function wholeBlocks(
   let at = 0;
   for (let block = start; block < end; block++) {
     const one = { start: block, end: block + 1 };
-    const length = runBytes(head.formats, lanes, sizes, one);
+    const length = runBytes(head.formats, pagesPerBlock, sizes, one);
     if (at + length > bytes.length) break;
-    const sums = runChecksums(bytes.subarray(at, at + length), head.formats, lanes, sizes, one, generation, checksums);
-    if (!same(raw(sums), raw(head.checksums.subarray(2 * block * lanes, 2 * (block + 1) * lanes)))) break;
+    const sums = runChecksums(
+      bytes.subarray(at, at + length),
+      head.formats,
+      pagesPerBlock,
+      sizes,
+      one,
+      generation,
+      checksums,
+    );
+    if (!same(raw(sums), raw(head.checksums.subarray(2 * block * pagesPerBlock, 2 * (block + 1) * pagesPerBlock))))
+      break;
     at += length;
     whole++;
   }

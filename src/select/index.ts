@@ -98,7 +98,7 @@ function streamingHeads({ method, sinks, window }: HeadOptions, { wasm, streamin
   if (streaming === undefined) {
     const remedy =
       method === 'model'
-        ? "this model's file has no table of its heads (octavo.heads.streaming); take 'razor' or 'duo', which look at the model itself"
+        ? "this model's file has no table of its heads (octavo.heads.streaming); take 'razor' or 'mean-query', which look at the model itself"
         : 'the model was not looked at (findHeads) before';
     throw new InputError('argument', `heads '${method}': ${remedy}`, { method });
   }

@@ -44,11 +44,11 @@ const GROUPS = {
   },
   evict: { methods: ['snapkv', 'compresskv'], members: { keep: { kind: 'share' } } },
   heads: {
-    methods: ['all', 'model', 'razor', 'duo'],
+    methods: ['all', 'model', 'razor', 'mean-query'],
     members: {
-      keep: { kind: 'share', methods: ['model', 'razor', 'duo'] },
-      sinks: { kind: 'count', methods: ['model', 'razor', 'duo'] },
-      window: { kind: 'atLeastOne', methods: ['model', 'razor', 'duo'] },
+      keep: { kind: 'share', methods: ['model', 'razor', 'mean-query'] },
+      sinks: { kind: 'count', methods: ['model', 'razor', 'mean-query'] },
+      window: { kind: 'atLeastOne', methods: ['model', 'razor', 'mean-query'] },
     },
   },
 } as const satisfies Readonly<Record<string, Group>>;

@@ -50,10 +50,10 @@ export interface EvictOptions {
 
 /**
  * Heads that see only the first and the newest keys, and one key for the mean of the rest. `model`: the file's table; found by reading a few hundred
- * random tokens when a session first asks: `razor`, which heads find earlier copies (RazorAttention); `duo`, how far a head's mean query looks.
+ * random tokens when a session first asks: `razor`, which heads find earlier copies (RazorAttention); `mean-query`, how far a head's mean query looks.
  */
 export interface HeadOptions {
-  readonly method: 'model' | 'razor' | 'duo';
+  readonly method: 'model' | 'razor' | 'mean-query';
   /** Share of KV heads that keep everything. Default .5; `model`: what the table says. */
   readonly keep?: number | undefined;
   /** First tokens that the others see, rounded up to whole pages of 32. Default 64. */

@@ -34,7 +34,7 @@ export interface SessionUsage {
 
 export interface SaveFacts extends Pick<
   SessionManifest,
-  'version' | 'name' | 'model' | 'modelName' | 'kind' | 'tokens' | 'automatic' | 'chain'
+  'version' | 'name' | 'model' | 'modelName' | 'contentKey' | 'tokens' | 'automatic' | 'chain'
 > {
   /** Of all parts: what the quota must hold. */
   readonly bytes: number;
@@ -106,14 +106,14 @@ export class SessionStore {
         part++;
       }
       const now = Date.now();
-      const { version, name, model, modelName, kind, tokens, automatic, chain } = facts;
+      const { version, name, model, modelName, contentKey, tokens, automatic, chain } = facts;
       const manifest = sealed({
         version,
         name,
         generation,
         model,
         modelName,
-        kind,
+        contentKey,
         tokens,
         bytes,
         parts: part,

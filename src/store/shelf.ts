@@ -16,8 +16,8 @@ export interface SessionManifest {
   /** The model's fingerprint, and its file name for people. */
   readonly model: string;
   readonly modelName: string;
-  /** What changes the content of pages beside model and ids: sessions of equal `kind` may read each other's. */
-  readonly kind: string;
+  /** What changes the content of pages beside model and ids: sessions of equal `contentKey` may read each other's. */
+  readonly contentKey: string;
   readonly tokens: number;
   /** Of all parts. */
   readonly bytes: number;
@@ -72,7 +72,7 @@ export function isManifest(value: unknown): value is SessionManifest {
   const found = value as Readonly<Record<keyof SessionManifest, unknown>>;
   const counts = [found.version, found.tokens, found.bytes, found.parts, found.saved, found.used];
   return (
-    [found.name, found.generation, found.model, found.modelName, found.kind].every(
+    [found.name, found.generation, found.model, found.modelName, found.contentKey].every(
       (text) => typeof text === 'string',
     ) &&
     counts.every((count) => typeof count === 'number' && Number.isFinite(count) && count >= 0) &&
@@ -84,15 +84,28 @@ export function isManifest(value: unknown): value is SessionManifest {
 
 /** FNV-1a, 32 bits, over the fields in a fixed order. */
 function checkOf(facts: Omit<SessionManifest, 'check'>): number {
-  const { version, name, generation, model, modelName, kind, tokens, bytes, parts, automatic, chain, saved, used } =
-    facts;
+  const {
+    version,
+    name,
+    generation,
+    model,
+    modelName,
+    contentKey,
+    tokens,
+    bytes,
+    parts,
+    automatic,
+    chain,
+    saved,
+    used,
+  } = facts;
   const text = JSON.stringify([
     version,
     name,
     generation,
     model,
     modelName,
-    kind,
+    contentKey,
     tokens,
     bytes,
     parts,

@@ -14,7 +14,7 @@ function pool(): ReferencePool {
 }
 
 function prompt(ids: readonly number[], more: Partial<SharedPrompt> = {}): SharedPrompt {
-  return { ids: Int32Array.from(ids), marks: [], settings: '', bits: 16, ...more };
+  return { ids: Int32Array.from(ids), pictures: [], contentKey: '', bits: 16, ...more };
 }
 const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
 
@@ -96,24 +96,24 @@ describe('equal beginnings', () => {
     const pages = new PageAllocator(pool());
     const prefixes = new Prefixes(pages, 1e9);
     const ids = count(128);
-    const picture = { at: 40, tokens: 50, mark: 'a' };
-    const given = prompt(ids, { marks: [picture], settings: 'dhsa' });
+    const picture = { at: 40, tokens: 50, contentKey: 'a' };
+    const given = prompt(ids, { pictures: [picture], contentKey: 'dhsa' });
     const a = new Sequence(pages, 200);
     read(a, given, 0);
     prefixes.publish(given, a);
     const adopted = (more: Partial<SharedPrompt>): number => {
       const b = new Sequence(pages, 200);
-      prefixes.adopt(prompt([...ids, 1], { settings: 'dhsa', ...more }), b);
+      prefixes.adopt(prompt([...ids, 1], { contentKey: 'dhsa', ...more }), b);
       const { length } = b;
       b.free();
       return length;
     };
-    expect(adopted({ marks: [picture] })).toBe(128);
-    expect(adopted({ marks: [{ ...picture, mark: 'b' }] })).toBe(32);
-    expect(adopted({ marks: [{ ...picture, at: 41 }] })).toBe(32);
-    expect(adopted({ marks: [] })).toBe(32);
-    expect(adopted({ marks: [picture, { at: 100, tokens: 5, mark: 'c' }] })).toBe(96);
-    expect(adopted({ marks: [picture], settings: 'dense' })).toBe(0);
+    expect(adopted({ pictures: [picture] })).toBe(128);
+    expect(adopted({ pictures: [{ ...picture, contentKey: 'b' }] })).toBe(32);
+    expect(adopted({ pictures: [{ ...picture, at: 41 }] })).toBe(32);
+    expect(adopted({ pictures: [] })).toBe(32);
+    expect(adopted({ pictures: [picture, { at: 100, tokens: 5, contentKey: 'c' }] })).toBe(96);
+    expect(adopted({ pictures: [picture], contentKey: 'dense' })).toBe(0);
     a.free();
   });
 
@@ -122,7 +122,7 @@ describe('equal beginnings', () => {
     const prefixes = new Prefixes(pages, 1e9);
     const formats = (bits: KvBits, tokens: number): string => {
       const b = new Sequence(pages, 1000);
-      prefixes.adopt(prompt(count(tokens), { bits, settings: String(bits) }), b);
+      prefixes.adopt(prompt(count(tokens), { bits, contentKey: String(bits) }), b);
       const found = Array.from({ length: b.length / PAGE_TOKENS }, (_, block) => pageFormat(b.pagesOf(block)[0]!)).join(
         ' ',
       );
@@ -130,7 +130,7 @@ describe('equal beginnings', () => {
       return found;
     };
     const publish = (bits: KvBits, tokens: number, change?: (sequence: Sequence) => void): void => {
-      const given = prompt(count(tokens), { bits, settings: String(bits) });
+      const given = prompt(count(tokens), { bits, contentKey: String(bits) });
       const a = new Sequence(pages, 1000);
       read(a, given, 0);
       change?.(a);

@@ -51,35 +51,32 @@ function pool(layers: number, kvHeads: number, limit = Infinity, format: 'f32' |
   return made;
 }
 
-/** Writes `values` at the end of a sequence, in every lane. */
+/** Writes `values` at the end of a sequence, in every row. */
 function append(memory: TestPool, sequence: Sequence, values: readonly number[]): void {
   const start = sequence.length;
   sequence.ensure(start + values.length);
   values.forEach((value, i) => {
-    for (let lane = 0; lane < sequence.lanes; lane++) {
+    for (let row = 0; row < sequence.pagesPerBlock; row++) {
       const position = start + i;
-      const page = sequence.table[lane * sequence.blocks + Math.floor(position / PAGE_TOKENS)]!;
+      const page = sequence.table[row * sequence.blocks + Math.floor(position / PAGE_TOKENS)]!;
       expect(pageFormat(page)).toBe(memory.spec.format);
-      memory.page(page)[position % PAGE_TOKENS] = value * 10 + lane;
+      memory.page(page)[position % PAGE_TOKENS] = value * 10 + row;
     }
   });
 }
 
 /** By position; undefined in holes. */
-function content(memory: TestPool, sequence: Sequence, lane: number): (number | undefined)[] {
+function content(memory: TestPool, sequence: Sequence, row: number): (number | undefined)[] {
   return Array.from({ length: sequence.length }, (_, p) => {
-    const page = sequence.table[lane * sequence.blocks + Math.floor(p / PAGE_TOKENS)]!;
-    return page === NO_PAGE ? undefined : (memory.page(page)[p % PAGE_TOKENS]! - lane) / 10;
+    const page = sequence.table[row * sequence.blocks + Math.floor(p / PAGE_TOKENS)]!;
+    return page === NO_PAGE ? undefined : (memory.page(page)[p % PAGE_TOKENS]! - row) / 10;
   });
 }
 
 const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-const formatsOf = (sequence: Sequence, lane = 0): (KvFormat | undefined)[] =>
+const formatsOf = (sequence: Sequence, row = 0): (KvFormat | undefined)[] =>
   [
-    ...sequence.table.subarray(
-      lane * sequence.blocks,
-      lane * sequence.blocks + Math.ceil(sequence.length / PAGE_TOKENS),
-    ),
+    ...sequence.table.subarray(row * sequence.blocks, row * sequence.blocks + Math.ceil(sequence.length / PAGE_TOKENS)),
   ].map((page) => (page === NO_PAGE ? undefined : pageFormat(page)));
 
 const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
@@ -97,7 +94,7 @@ describe('sequences over pages', () => {
         const memory = pool(2, 3);
         const pages = new PageAllocator(memory);
         const capacity = 300;
-        /** What each lane should hold; undefined in holes. */
+        /** What each row should hold; undefined in holes. */
         const alive: { sequence: Sequence; model: (number | undefined)[][] }[] = [
           { sequence: new Sequence(pages, capacity), model: count(6).map(() => []) },
         ];
@@ -109,30 +106,30 @@ describe('sequences over pages', () => {
           if (kind === 'append') {
             const values = Array.from({ length: Math.min(count, capacity - sequence.length) }, () => ++stamp);
             append(memory, sequence, values);
-            for (const lane of model) lane.push(...values);
+            for (const row of model) row.push(...values);
           } else if (kind === 'truncate') {
             const left = sequence.truncate(count);
-            const holes = model.some((lane) => lane[Math.floor(count / PAGE_TOKENS) * PAGE_TOKENS] === undefined);
+            const holes = model.some((row) => row[Math.floor(count / PAGE_TOKENS) * PAGE_TOKENS] === undefined);
             if (count < model[0]!.length)
               expect(left).toBe(holes && count % PAGE_TOKENS !== 0 ? count - (count % PAGE_TOKENS) : count);
-            for (const lane of model) lane.length = left;
+            for (const row of model) row.length = left;
           } else if (kind === 'settle') {
             sequence.settle(bits);
           } else if (kind === 'fork') {
-            alive.push({ sequence: sequence.fork(), model: model.map((lane) => [...lane]) });
+            alive.push({ sequence: sequence.fork(), model: model.map((row) => [...row]) });
           } else if (kind === 'release') {
             const blocks = Math.floor(sequence.length / PAGE_TOKENS);
             if (blocks === 0) continue;
-            const [lane, block] = [count % 6, (count >> 2) % blocks];
-            sequence.release(Math.floor(lane / 3), lane % 3, block);
-            model[lane]!.fill(undefined, block * PAGE_TOKENS, (block + 1) * PAGE_TOKENS);
+            const [row, block] = [count % 6, (count >> 2) % blocks];
+            sequence.release(Math.floor(row / 3), row % 3, block);
+            model[row]!.fill(undefined, block * PAGE_TOKENS, (block + 1) * PAGE_TOKENS);
           } else {
             sequence.free();
             alive.splice(alive.indexOf(it), 1);
           }
           for (const { sequence: s, model: m } of alive) {
             expect(s.length).toBe(m[0]!.length);
-            for (let lane = 0; lane < 6; lane++) expect(content(memory, s, lane)).toEqual(m[lane]);
+            for (let row = 0; row < 6; row++) expect(content(memory, s, row)).toEqual(m[row]);
             const there = new Set([...s.table].filter((page) => page !== NO_PAGE).map(pageFormat));
             expect(s.formats).toEqual(KV_FORMATS.filter((format) => format === 'f32' || there.has(format)));
           }

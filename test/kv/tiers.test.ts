@@ -15,9 +15,9 @@ import { openWasm } from '../support/wasm.ts';
 
 const checksums = new Checksums(await openWasm('simd'));
 const SPEC = { layers: 2, kvHeads: 2, headDim: 4, format: 'f32' } as const;
-const LANES = 4;
+const PAGES_PER_BLOCK = 4;
 const PAGE = 2 * 32 * 4 * 4;
-const BLOCK = LANES * PAGE;
+const BLOCK = PAGES_PER_BLOCK * PAGE;
 
 class TestDisk implements PageDisk {
   readonly held = new Map<number, Uint8Array>();
@@ -127,7 +127,7 @@ describe('sessions that wait', () => {
     const copy = a.fork();
     for (const each of [a, copy, sequence(32)]) await use(each, async () => undefined);
     await tiers.settled();
-    expect(a.table.filter((page) => page === NO_PAGE)).toHaveLength(LANES * 12);
+    expect(a.table.filter((page) => page === NO_PAGE)).toHaveLength(PAGES_PER_BLOCK * 12);
     copy.free();
     tiers.forget(copy);
     await use(sequence(32), async () => undefined);

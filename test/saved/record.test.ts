@@ -99,7 +99,7 @@ describe('a head', () => {
 });
 
 describe('parts of pages', () => {
-  const lanes = 3;
+  const pagesPerBlock = 3;
   // A block of format 0 is 2.1 MB, of format 3 a fifth of that.
   const sizes = [700_000, 350_000, 200_000, 140_000, 70_000];
 
@@ -108,12 +108,13 @@ describe('parts of pages', () => {
       fc.property(fc.array(fc.nat(4), { maxLength: 40 }), fc.constantFrom(1, 10), (codes, scale) => {
         const formats = Uint8Array.from(codes.flatMap((code) => [code, code, code]));
         const large = sizes.map((size) => size * scale);
-        const runs = partRuns(formats, lanes, large);
+        const runs = partRuns(formats, pagesPerBlock, large);
         let next = 0;
         for (const run of runs) {
           expect(run.start).toBe(next);
           expect(run.end).toBeGreaterThan(run.start);
-          if (run.end - run.start > 1) expect(runBytes(formats, lanes, large, run)).toBeLessThanOrEqual(8 << 20);
+          if (run.end - run.start > 1)
+            expect(runBytes(formats, pagesPerBlock, large, run)).toBeLessThanOrEqual(8 << 20);
           next = run.end;
         }
         expect(next).toBe(codes.length);
@@ -130,14 +131,17 @@ describe('parts of pages', () => {
       { start: 2, end: 4 },
     ];
     const parts = runs.map((run) =>
-      Uint8Array.from({ length: runBytes(formats, lanes, small, run) }, () => numbers.integer(0, 256)),
+      Uint8Array.from({ length: runBytes(formats, pagesPerBlock, small, run) }, () => numbers.integer(0, 256)),
     );
     const sums = new Uint32Array(2 * formats.length);
     for (const [i, run] of runs.entries())
-      sums.set(runChecksums(parts[i]!, formats, lanes, small, run, 'g', checksums), 2 * run.start * lanes);
+      sums.set(
+        runChecksums(parts[i]!, formats, pagesPerBlock, small, run, 'g', checksums),
+        2 * run.start * pagesPerBlock,
+      );
     const stored: Head = { ...head, formats, checksums: sums };
     const whole = (bytes: Uint8Array | undefined, part: number, generation = 'g'): number =>
-      wholeBlocks(stored, bytes, runs[part]!, lanes, small, generation, checksums);
+      wholeBlocks(stored, bytes, runs[part]!, pagesPerBlock, small, generation, checksums);
     expect([whole(parts[0], 0), whole(parts[1], 1)]).toEqual([2, 2]);
     expect([whole(parts[1], 0), whole(parts[0], 1), whole(undefined, 0), whole(parts[0], 0, 'h')]).toEqual([
       0, 0, 0, 0,
@@ -152,7 +156,7 @@ describe('parts of pages', () => {
     // Equal pages in each other's place have sums of their own.
     const equal = parts[1]!.slice();
     equal.copyWithin(64, 0, 64);
-    const before = runChecksums(equal, formats, lanes, small, runs[1]!, 'g', checksums);
+    const before = runChecksums(equal, formats, pagesPerBlock, small, runs[1]!, 'g', checksums);
     expect(before.slice(0, 2)).not.toEqual(before.slice(2, 4));
   });
 });

@@ -28,7 +28,7 @@ const METHODS: readonly ContextOptions[] = [
   { decode: { method: 'retrieve', budget: 64, sinks: 4, local: 16 }, evict: { method: 'compresskv', keep: 0.6 } },
   {
     decode: { method: 'window', budget: 40, sinks: 4 },
-    heads: { method: 'duo', sinks: 10, window: 50 },
+    heads: { method: 'mean-query', sinks: 10, window: 50 },
     evict: { method: 'snapkv', keep: 0.5 },
   },
 ];

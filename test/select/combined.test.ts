@@ -67,7 +67,7 @@ describe('options', () => {
 
   test('everything at once, and a fork of it', () => {
     const planner = createPlanner(
-      { prefill: 'dhsa', decode: 'tokens', heads: 'duo', evict: 'snapkv' },
+      { prefill: 'dhsa', decode: 'tokens', heads: 'mean-query', evict: 'snapkv' },
       { ...facts, streaming },
     )!;
     const fork = planner.fork();
@@ -122,7 +122,7 @@ describe('sessions', () => {
     [{ decode: { method: 'window', budget: 1024 } }],
     [{ decode: { method: 'retrieve', budget: 1024 } }],
     [{ heads: { method: 'razor', keep: 1, window: 1 } }],
-    [{ heads: { method: 'duo', keep: 0.5, window: 1024 } }],
+    [{ heads: { method: 'mean-query', keep: 0.5, window: 1024 } }],
     [{ evict: { method: 'snapkv', keep: 1 } }],
     [{ evict: { method: 'compresskv', keep: 1 } }],
   ])('%j, which covers everything, is dense', async (context) => {
@@ -135,7 +135,7 @@ describe('sessions', () => {
     [{ decode: { method: 'window', budget: 64, sinks: 8 } }, false],
     [{ decode: { method: 'retrieve', budget: 64, sinks: 8, local: 32 } }, false],
     [{ heads: { method: 'razor', sinks: 8, window: 64 } }, true],
-    [{ heads: { method: 'duo', sinks: 8, window: 64 }, kvBits: 4 }, true],
+    [{ heads: { method: 'mean-query', sinks: 8, window: 64 }, kvBits: 4 }, true],
     [{ evict: { method: 'snapkv', keep: 0.4 } }, true],
     [{ evict: { method: 'compresskv', keep: 0.4 }, kvBits: 'staircase' }, true],
     [
@@ -151,7 +151,7 @@ describe('sessions', () => {
       {
         prefill: { method: 'flex', budget: 128, local: 32 },
         decode: { method: 'tokens', budget: 48, local: 16, sinks: 4 },
-        heads: { method: 'duo', sinks: 4, window: 48 },
+        heads: { method: 'mean-query', sinks: 4, window: 48 },
         evict: 'compresskv',
         kvBits: 8,
       },

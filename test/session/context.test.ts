@@ -5,7 +5,7 @@ import type { KvBits } from '../../src/kv/precision.ts';
 import { denseCausal } from '../../src/kv/ranges.ts';
 import { EngineModel } from '../../src/engine/model.ts';
 import { prefill } from '../../src/generate/generate.ts';
-import { cut, freeLane, type Lane } from '../../src/generate/device-sequence.ts';
+import { cut, freeDeviceSequence, type DeviceSequence } from '../../src/generate/device-sequence.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
 import { Session } from '../../src/session.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
@@ -45,12 +45,12 @@ describe('pages of few bits', () => {
   const ids = Int32Array.from({ length: 400 }, () => r.integer(32, 127));
   const TAIL = 40;
 
-  async function read(lane: Lane, upTo: number, cached = 0): Promise<void> {
-    await prefill(lane, { ids: ids.subarray(0, upTo), pictures: [], cached, chunk: 64 });
+  async function read(onDevice: DeviceSequence, upTo: number, cached = 0): Promise<void> {
+    await prefill(onDevice, { ids: ids.subarray(0, upTo), pictures: [], cached, chunk: 64 });
   }
-  /** Logits of the `TAIL` positions from `start` on, over what the lane holds before them. */
+  /** Logits of the `TAIL` positions from `start` on, over what the sequence holds before them. */
   async function logits(
-    { model: { backend, ...language }, sequence, ring, model: whole }: Lane,
+    { model: { backend, ...language }, sequence, ring, model: whole }: DeviceSequence,
     start: number,
   ): Promise<Float32Array> {
     expect(language.config.layers).toBe(LAYERS);
@@ -66,13 +66,13 @@ describe('pages of few bits', () => {
   async function logitsAt(
     kvBits: KvBits,
     start: number,
-    change?: (lane: Lane) => Promise<void>,
+    change?: (onDevice: DeviceSequence) => Promise<void>,
   ): Promise<Float32Array> {
-    const lane = await exact.lane(1024, { kvBits });
-    await read(lane, start);
-    await change?.(lane);
-    const values = await logits(lane, start);
-    freeLane(lane);
+    const onDevice = await exact.deviceSequence(1024, { kvBits });
+    await read(onDevice, start);
+    await change?.(onDevice);
+    const values = await logits(onDevice, start);
+    freeDeviceSequence(onDevice);
     expect(exact.pagesUsed).toBe(0);
     return values;
   }
@@ -109,9 +109,9 @@ describe('pages of few bits', () => {
       const direct = nmse(await logitsAt(bits, 200), wanted);
       // Positions 70 to 199 are read twice, the second time behind a reopened block.
       const again = nmse(
-        await logitsAt(bits, 200, async (lane) => {
-          expect(cut(lane, 70)).toBe(70);
-          await read(lane, 200, 70);
+        await logitsAt(bits, 200, async (onDevice) => {
+          expect(cut(onDevice, 70)).toBe(70);
+          await read(onDevice, 200, 70);
         }),
         wanted,
       );
@@ -123,11 +123,11 @@ describe('pages of few bits', () => {
   test('bytes fall as the widths say', async () => {
     const bytes = new Map<KvBits, number>();
     for (const kvBits of [16, 8, 4, 2, 'staircase'] as const) {
-      const lane = await exact.lane(1024, { kvBits });
-      await read(lane, 400);
-      expect(exact.pageBytes).toBe(lane.sequence.bytes);
-      bytes.set(kvBits, lane.sequence.bytes);
-      freeLane(lane);
+      const onDevice = await exact.deviceSequence(1024, { kvBits });
+      await read(onDevice, 400);
+      expect(exact.pageBytes).toBe(onDevice.sequence.bytes);
+      bytes.set(kvBits, onDevice.sequence.bytes);
+      freeDeviceSequence(onDevice);
     }
     // 12 full blocks and a part; 11 closed, of a layer and head 8,192 bytes open; heads of 32: 2,304, 1,280, 768.
     const open = 2 * 8192;
@@ -239,7 +239,7 @@ describe('plans', () => {
     { decode: { method: 'window', budget: 1e6 } },
     { decode: { method: 'retrieve', budget: 1e6 } },
     { heads: { method: 'razor', keep: 1 } },
-    { heads: { method: 'duo', keep: 1 } },
+    { heads: { method: 'mean-query', keep: 1 } },
     { evict: { method: 'snapkv', keep: 1 } },
     {
       prefill: { method: 'dhsa', budget: 1e6 },

@@ -161,7 +161,7 @@ describe('contrast', () => {
     expect((await begin({ contrast: true }).prompt('What?')).ids).toEqual((await begin().prompt('What?')).ids);
   });
 
-  test('an abort frees the second lane', async () => {
+  test('an abort frees the second sequence', async () => {
     const controller = new AbortController();
     const session = begin({ contrast: true });
     const call = session.prompt(

@@ -149,8 +149,8 @@ describe('seeing', () => {
           sampling,
           epoch,
           chunk,
-          lane: (tokens, options) => model.lane(tokens, options),
-          fork: (lane) => model.fork(lane),
+          deviceSequence: (tokens, options) => model.deviceSequence(tokens, options),
+          fork: (from) => model.fork(from),
         },
       );
       expect(

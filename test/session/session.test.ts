@@ -33,8 +33,8 @@ function chunked(chunk: number): SessionModel {
     sampling,
     epoch,
     chunk,
-    lane: (tokens, options) => model.lane(tokens, options),
-    fork: (lane) => model.fork(lane),
+    deviceSequence: (tokens, options) => model.deviceSequence(tokens, options),
+    fork: (from) => model.fork(from),
   };
 }
 async function ask(

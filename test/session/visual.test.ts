@@ -159,8 +159,8 @@ describe('some tokens of a picture', () => {
         sampling,
         epoch,
         chunk,
-        lane: (tokens, options) => model.lane(tokens, options),
-        fork: (lane) => model.fork(lane),
+        deviceSequence: (tokens, options) => model.deviceSequence(tokens, options),
+        fork: (from) => model.fork(from),
       };
       expect((await begin(todre, {}, chunked).prompt(show('Which of the two?', cat, dog))).ids).toEqual(whole.ids);
     }

@@ -24,7 +24,7 @@ const facts = (name: string, more: Partial<SaveFacts> = {}): SaveFacts => ({
   name,
   model: 'm',
   modelName: 'm.gguf',
-  kind: '',
+  contentKey: '',
   tokens: 5,
   automatic: false,
   chain: [1, 2],

@@ -1,4 +1,4 @@
-/** Page tables of the sequences in use, on the device, with what the host knows of them: how far every lane's pages can be read. */
+/** Page tables of the sequences in use, on the device, with what the host knows of them: how far every row's pages can be read. */
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
 import { InputError } from '../../errors.ts';
@@ -15,7 +15,7 @@ interface Table {
   view: WeakRef<KvView> | undefined;
   version: number;
   readable: Readable;
-  /** By lane (layer * kvHeads + head): blocks before the first that cannot be read. */
+  /** By row (layer * kvHeads + head): blocks before the first that cannot be read. */
   whole: Int32Array;
 }
 
@@ -33,27 +33,27 @@ export class PageTables {
     return this.#of(kv, readable).buffer;
   }
 
-  /** Blocks of a lane before the first that cannot be read. */
-  whole(kv: KvView, lane: number, readable: Readable): number {
-    return this.#of(kv, readable).whole[lane] ?? 0;
+  /** Blocks of a row before the first that cannot be read. */
+  whole(kv: KvView, row: number, readable: Readable): number {
+    return this.#of(kv, readable).whole[row] ?? 0;
   }
 
-  /** Throws `InputError` unless blocks [from, to) of the lane have pages that can be read; `holes`: or have none. */
+  /** Throws `InputError` unless blocks [from, to) of the row have pages that can be read; `holes`: or have none. */
   check(
     operation: string,
     kv: KvView,
-    lane: number,
+    row: number,
     [from, to]: readonly [number, number],
     readable: Readable,
     holes = false,
   ): void {
-    for (let block = Math.max(from, this.whole(kv, lane, readable)); block < to; block += 1) {
-      const page = kv.table[lane * kv.blocks + block] ?? -1;
+    for (let block = Math.max(from, this.whole(kv, row, readable)); block < to; block += 1) {
+      const page = kv.table[row * kv.blocks + block] ?? -1;
       if (page < 0 ? holes : pageIndex(page) < (readable[page >> 27] ?? 0)) continue;
       throw new InputError(
         'argument',
-        `${operation}: position ${block * PAGE_TOKENS}, lane ${lane}: ${reason(page, kv, readable)}`,
-        { page, block, lane },
+        `${operation}: position ${block * PAGE_TOKENS}, row ${row}: ${reason(page, kv, readable)}`,
+        { page, block, row },
       );
     }
   }
@@ -100,14 +100,14 @@ export class PageTables {
 
 function wholeLanes({ table, blocks }: KvView, readable: Readable): Int32Array {
   const whole = new Int32Array(table.length / blocks);
-  for (let lane = 0; lane < whole.length; lane += 1) {
+  for (let row = 0; row < whole.length; row += 1) {
     let block = 0;
     while (block < blocks) {
-      const page = table[lane * blocks + block] ?? -1;
+      const page = table[row * blocks + block] ?? -1;
       if (page < 0 || pageIndex(page) >= (readable[page >> 27] ?? 0)) break;
       block += 1;
     }
-    whole[lane] = block;
+    whole[row] = block;
   }
   return whole;
 }

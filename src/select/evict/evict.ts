@@ -139,10 +139,10 @@ export class Eviction {
       if (common >= most || scores.length < this.#facts.layers) return;
       const budgets = await this.#budgets(reading, scores, { common, most, pages, tail });
       let end = 0;
-      for (const [layer, lanes] of scores.entries()) {
-        for (const [head, lane] of lanes.entries()) {
-          if (lane === undefined) continue;
-          const marks = highest(this.#facts.wasm, lane.subarray(1, tail), budgets[layer] ?? most);
+      for (const [layer, byHead] of scores.entries()) {
+        for (const [head, row] of byHead.entries()) {
+          if (row === undefined) continue;
+          const marks = highest(this.#facts.wasm, row.subarray(1, tail), budgets[layer] ?? most);
           for (const [i, kept] of marks.entries()) {
             if (kept === 1) continue;
             kv.release(layer, head, i + 1);
@@ -175,8 +175,8 @@ export class Eviction {
         this.#settings.method === 'snapkv' ? rows : deciding,
         this.#method.pooling,
       );
-      const lane = (layer * kvHeads + head) * kv.blocks;
-      return scores.map((score, block) => ((kv.table[lane + block] ?? -1) < 0 ? -Infinity : score));
+      const row = (layer * kvHeads + head) * kv.blocks;
+      return scores.map((score, block) => ((kv.table[row + block] ?? -1) < 0 ? -Infinity : score));
     });
   }
 
@@ -194,7 +194,7 @@ export class Eviction {
     if (this.#settings.method === 'snapkv') return scores.map(() => common);
     const { backend, kv, promptEnd, heads, scale, held } = call;
     const errors: number[] = [];
-    for (const [layer, lanes] of scores.entries()) {
+    for (const [layer, byHead] of scores.entries()) {
       const q = asked[layer]?.q;
       const [rows = 0] = q?.shape ?? [];
       const dense = denseCausal(rows, promptEnd);
@@ -202,7 +202,7 @@ export class Eviction {
       const all: RunList = { runs: Uint32Array.of(0, promptEnd) };
       const kept = intersect(
         full,
-        lanes.map((lane) => (lane === undefined ? all : this.#kept(lane, { common, pages, tail, promptEnd }))),
+        byHead.map((row) => (row === undefined ? all : this.#kept(row, { common, pages, tail, promptEnd }))),
       );
       const attend = (ranges: Ranges): Tensor[] =>
         q === undefined ? [] : [backend.attention(q, kv, layer, promptEnd - rows, ranges, { heads, scale })];
@@ -215,9 +215,9 @@ export class Eviction {
     return shareOut(common * scores.length, errors, { least: Math.ceil(LEAST * common), most });
   }
 
-  /** What a lane would still hold. */
+  /** What a row would still hold. */
   #kept(
-    lane: Float64Array,
+    row: Float64Array,
     {
       common,
       pages,
@@ -225,7 +225,7 @@ export class Eviction {
       promptEnd,
     }: { readonly common: number; readonly pages: number; readonly tail: number; readonly promptEnd: number },
   ): RunList {
-    const marks = highest(this.#facts.wasm, lane.subarray(1, tail), common);
+    const marks = highest(this.#facts.wasm, row.subarray(1, tail), common);
     const runs: number[] = [];
     for (let page = 0; page < pages; page++) {
       if (page > 0 && page < tail && marks[page - 1] !== 1) continue;

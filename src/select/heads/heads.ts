@@ -57,7 +57,7 @@ export async function findHeads(
       if (streaming === undefined) {
         throw new InputError(
           'argument',
-          `heads 'model': this model's file has no table of its heads (${METADATA}); take 'razor' or 'duo', which look at the model itself`,
+          `heads 'model': this model's file has no table of its heads (${METADATA}); take 'razor' or 'mean-query', which look at the model itself`,
           { method: 'model' },
         );
       }
@@ -68,7 +68,7 @@ export async function findHeads(
         semantic,
         streaming: tableOf(await retrieving(model, keep ?? DEFAULT_KEEP, signal), { layers, kvHeads }),
       };
-    case 'duo':
+    case 'mean-query':
       return {
         semantic,
         streaming: tableOf(strongestHeads(await farSighted(model, signal), keep ?? DEFAULT_KEEP), { layers, kvHeads }),

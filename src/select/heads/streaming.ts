@@ -209,10 +209,10 @@ function heldSpans(
   from: number,
   edge: number,
 ): Uint32Array {
-  const lane = (layer * pool.spec.kvHeads + head) * blocks;
+  const row = (layer * pool.spec.kvHeads + head) * blocks;
   const spans: number[] = [];
   for (let block = from; block < edge; block++) {
-    if ((table[lane + block] ?? -1) < 0) continue;
+    if ((table[row + block] ?? -1) < 0) continue;
     const start = block * PAGE_TOKENS;
     if (spans.at(-1) === start) spans[spans.length - 1] = start + PAGE_TOKENS;
     else spans.push(start, start + PAGE_TOKENS);

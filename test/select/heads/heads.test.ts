@@ -280,10 +280,9 @@ describe('tables', () => {
     expect(streaming?.streams).toEqual(Uint8Array.of(0, 1, 1, 0));
     expect(semantic).toHaveLength(LAYERS * HEADS);
     expect(
-      (await findHeads(model, gguf(undefined), { heads: { method: 'duo', keep: 0.25 } })).streaming?.streams.reduce(
-        (a, b) => a + b,
-        0,
-      ),
+      (
+        await findHeads(model, gguf(undefined), { heads: { method: 'mean-query', keep: 0.25 } })
+      ).streaming?.streams.reduce((a, b) => a + b, 0),
     ).toBe(3);
     expect((await findHeads(model, gguf(Float32Array.of(1, 1, 0, 0)), { heads: 'model' })).streaming?.streams).toEqual(
       Uint8Array.of(1, 1, 0, 0),

@@ -75,7 +75,7 @@ describe('streaming heads', () => {
         const wanted = span(0, HEADS).flatMap((head) => [...expected(bed, 1, position, head, edge(position))]);
         expectNmse(seen[1]!.output, wanted, tolerance, `position ${position}`);
       }
-      // A streaming lane holds the sinks' page, the compensation token's, and the window's.
+      // A streaming row holds the sinks' page, the compensation token's, and the window's.
       const blocks = Math.ceil(210 / PAGE);
       const held = 1 + 1 + (blocks - edge(209));
       expect(bed.pages.used).toBe(2 * blocks + 2 * held);
@@ -156,7 +156,7 @@ describe('streaming heads', () => {
 });
 
 describe('eviction', () => {
-  /** Which pages of a lane stay, by the masses of `rows` query heads from the last queries. */
+  /** Which pages of a row stay, by the masses of `rows` query heads from the last queries. */
   function scores(
     bed: Bed,
     layer: number,
@@ -287,7 +287,7 @@ describe('eviction', () => {
       const last = Math.max(
         ...span(0, 26).filter(
           (block) =>
-            !span(0, LAYERS * KV_HEADS).every((lane) => bed.sequence.table[lane * bed.sequence.blocks + block]! >= 0),
+            !span(0, LAYERS * KV_HEADS).every((row) => bed.sequence.table[row * bed.sequence.blocks + block]! >= 0),
         ),
       );
       expect([planner.keeps(862), planner.keeps(32 * (last + 1)), planner.keeps(32 * (last + 1) - 1)]).toEqual([
