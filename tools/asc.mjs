@@ -1,27 +1,43 @@
-// Compiles assembly/ once per target of asconfig.json, skipping targets newer than every source.
-import { readFileSync, readdirSync, statSync, existsSync, mkdirSync } from 'node:fs';
-import { join, dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import asc from 'assemblyscript/asc';
+// Compiles assembly/ once for each target of asconfig.json. A target whose inputs have not changed is skipped: beside each output lies the hash of the
+// inputs that made it, so copied and checked out trees, whose file times mean nothing, do not compile again.
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-process.chdir(root);
-const config = JSON.parse(readFileSync('asconfig.json', 'utf8'));
-const wanted = process.argv.slice(2).filter((a) => !a.startsWith('-'));
-const sources = [
-  'asconfig.json',
-  ...readdirSync('assembly', { recursive: true }).map((f) => join('assembly', String(f))),
-];
-const newest = Math.max(...sources.map((f) => statSync(f).mtimeMs));
+/** Hash of everything that decides a target's output: the compiler's version, the configuration, and the path and text of every source. */
+export function inputsHash(root, target, compiler) {
+  const { entries, options, targets } = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  const hash = createHash('sha256').update(JSON.stringify([compiler, entries, options, targets[target]]));
+  const sources = readdirSync(join(root, 'assembly'), { recursive: true })
+    .map((name) => String(name).replaceAll('\\', '/'))
+    .filter((name) => name.endsWith('.ts'))
+    .sort();
+  for (const name of sources) hash.update(JSON.stringify([name, readFileSync(join(root, 'assembly', name), 'utf8')]));
+  return hash.digest('hex');
+}
 
-for (const [name, target] of Object.entries(config.targets)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  if (existsSync(target.outFile) && statSync(target.outFile).mtimeMs > newest) continue;
-  mkdirSync(dirname(target.outFile), { recursive: true });
-  const { error, stderr, stdout } = await asc.main(['--config', 'asconfig.json', '--target', name]);
-  process.stdout.write(stdout.toString());
-  if (error) {
-    process.stderr.write(stderr.toString());
-    throw new Error(`asc failed for target ${name}: ${error.message}`);
+async function main() {
+  process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..'));
+  const { targets } = JSON.parse(readFileSync('asconfig.json', 'utf8'));
+  const { version } = createRequire(import.meta.url)('assemblyscript/package.json');
+  const wanted = process.argv.slice(2).filter((a) => !a.startsWith('-'));
+  for (const [name, { outFile }] of Object.entries(targets)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    const hash = inputsHash('.', name, version);
+    const record = `${outFile}.inputs`;
+    if (existsSync(outFile) && existsSync(record) && readFileSync(record, 'utf8') === hash) continue;
+    mkdirSync(dirname(outFile), { recursive: true });
+    const { default: asc } = await import('assemblyscript/asc');
+    const { error, stderr, stdout } = await asc.main(['--config', 'asconfig.json', '--target', name]);
+    process.stdout.write(stdout.toString());
+    if (error) {
+      process.stderr.write(stderr.toString());
+      throw new Error(`asc failed for target ${name}: ${error.message}`);
+    }
+    writeFileSync(record, hash);
   }
 }
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();
