@@ -3,7 +3,7 @@ import type { GgufValue } from '../../src/load/model-file.ts';
 import { Facts } from '../../src/models/facts.ts';
 import { uniPicConfig, type UniPicConfig } from '../../src/models/unipic/config.ts';
 import { takeParts, type PartName } from '../../src/models/unipic/parts.ts';
-import type { Take } from '../../src/models/unipic/take.ts';
+import type { Take, TensorName } from '../../src/models/weights.ts';
 import { uncoverings } from '../../src/paint/schedule.ts';
 
 /** Row-major; a table stays F32. */
@@ -21,18 +21,30 @@ export function partTensors(
 ): { readonly config: UniPicConfig; readonly tensors: readonly PartTensor[] } {
   const config = uniPicConfig(new Facts({ kind: 'gguf', values }, 'unipic'), vocabulary);
   const tensors: PartTensor[] = [];
+  const never = (name: TensorName): never => {
+    throw new Error(`${JSON.stringify(name)}: the official models ask for weights and tables of known shapes only`);
+  };
+  const add = (name: TensorName, shape: readonly number[], table: boolean): string => {
+    const known = typeof name === 'string' ? name : name.gguf;
+    tensors.push({ name: known, shape, table });
+    return known;
+  };
   const take: Take = {
-    weight: (name, shape) => {
-      tensors.push({ name, shape, table: false });
-      return { name, shape, format: 'F32', bytes: 0, free: () => undefined };
-    },
+    weight: (name, shape) => ({
+      name: add(name, shape, false),
+      shape,
+      format: 'F32',
+      bytes: 0,
+      free: () => undefined,
+    }),
     table: (name, shape) => {
-      tensors.push({ name, shape, table: true });
+      add(name, shape, true);
       return new Float32Array(0);
     },
-    rows: (name) => {
-      throw new Error(`${name}: only the patch tokenizer asks for rows, which the official models do not have`);
-    },
+    optional: never,
+    split: never,
+    has: never,
+    rows: never,
   };
   takeParts(
     take,

@@ -1,12 +1,11 @@
 /** A decoder on a backend: embedding, layers, final norm and head. */
 import type { AttentionSpec, Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
 import type { Plan } from '../kv/plan.ts';
-import { ModelError } from '../errors.ts';
 import { DecoderBlock } from '../layers/decoder-block.ts';
 import { Held } from '../layers/held.ts';
 import { ropeSpec } from '../layers/rope.ts';
 import type { LanguageModelConfig } from './config.ts';
-import type { WeightPlan } from './weight-plan.ts';
+import type { DecoderWeights } from './decoder-weights.ts';
 
 /** T tokens through a decoder. Tensors follow the backend's scopes; the KV view is the caller's. */
 export interface LanguageModel {
@@ -38,43 +37,27 @@ export class Decoder implements LanguageModel {
   readonly finalNorm: NormSpec; // (hidden)
   readonly attention: AttentionSpec;
   readonly rope: RopeSpec;
-  readonly #weights: readonly Weight[];
-  readonly #embedding: Weight; // (vocabulary, hidden)
+  readonly #weights: DecoderWeights;
   readonly #blocks: readonly DecoderBlock[];
-  readonly #head: Weight; // (vocabulary, hidden)
 
-  constructor(
-    backend: Backend,
-    config: LanguageModelConfig,
-    plan: WeightPlan,
-    weights: ReadonlyMap<string, Weight>,
-    divisors: Float64Array | undefined,
-  ) {
+  constructor(backend: Backend, config: LanguageModelConfig, weights: DecoderWeights) {
     const { heads, headDim, epsilon, activation, slidingWindow } = config;
-    const weight = (name: string): Weight => {
-      const found = weights.get(name);
-      if (found === undefined)
-        throw new ModelError('tensor-missing', `the file's reader did not deliver ${name}`, { tensor: name });
-      return found;
-    };
-    const rope = ropeSpec(config.rope, divisors);
+    const rope = ropeSpec(config.rope, weights.ropeDivisors);
     const attention = { heads, scale: 1 / Math.sqrt(headDim) };
     this.rope = rope;
     this.attention = attention;
     this.backend = backend;
     this.config = config;
-    this.#weights = [...plan.names].map(weight);
-    this.#embedding = weight(plan.embedding);
-    this.#blocks = plan.blocks.map((names, layer) => {
+    this.#weights = weights;
+    this.#blocks = weights.blocks.map((block, layer) => {
       const window = slidingWindow?.layers[layer] ? slidingWindow.tokens : undefined;
-      return new DecoderBlock(backend, names(weight), { attention, epsilon, activation, rope, window });
+      return new DecoderBlock(backend, block, { attention, epsilon, activation, rope, window });
     });
-    this.finalNorm = { kind: 'rms', weight: weight(plan.norm), epsilon };
-    this.#head = weight(plan.head);
+    this.finalNorm = { kind: 'rms', weight: weights.norm, epsilon };
   }
 
   embed(ring: Tensor, start: number, count: number): Tensor {
-    return this.backend.embed(this.#embedding, ring, start, count);
+    return this.backend.embed(this.#weights.embedding, ring, start, count);
   }
 
   forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor {
@@ -107,10 +90,12 @@ export class Decoder implements LanguageModel {
   }
 
   logits(hidden: Tensor): Tensor {
-    return this.backend.linear(hidden, [this.#head], { norm: this.finalNorm });
+    return this.backend.linear(hidden, [this.#weights.head], { norm: this.finalNorm });
   }
 
   free(): void {
-    for (const weight of this.#weights) weight.free();
+    const { embedding, blocks, norm, head } = this.#weights;
+    const all = [embedding, norm, head, ...blocks.flatMap((block) => Object.values(block) as (Weight | undefined)[])];
+    for (const weight of new Set(all)) weight?.free();
   }
 }

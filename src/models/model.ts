@@ -1,19 +1,14 @@
 /** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
 import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
-import { ModelError } from '../errors.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
-import type { Architecture } from './architecture.ts';
 import type { LanguageModelConfig } from './config.ts';
 import { Decoder, type LanguageModel } from './decoder.ts';
+import { planDecoder, takeDecoder } from './decoder-weights.ts';
 import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
-import { llama } from './llama.ts';
-import { qwen2 } from './qwen2.ts';
-import { qwen3 } from './qwen3.ts';
+import { architectureName, choose, UNIPIC } from './registry.ts';
 import type { PictureModel, PictureOptions } from './unipic/index.ts';
-import { planWeights } from './weight-plan.ts';
-import { VectorWriter } from './vector-writer.ts';
 
 export type { LanguageModelConfig } from './config.ts';
 export type { LanguageModel } from './decoder.ts';
@@ -33,56 +28,12 @@ export interface Model {
 
 export interface LoadOptions extends ReadOptions, PictureOptions {}
 
-const ARCHITECTURES: readonly Architecture[] = [llama, qwen2, qwen3];
-/** Files that hold picture parts beside a language model, whose own architecture they name (docs/unipic-format.md). */
-const UNIPIC = 'unipic';
-/** Hugging Face configurations that name their model type in `architectures` only. */
-const CLASS_NAME = /^(.*)ForCausalLM$/;
-
-type Tensors = ReadonlyMap<string, TensorInfo>;
-
 /** Throws `ModelError('architecture')` for what is not supported and `ModelError('config')` for what makes no sense. */
-export function languageModelConfig(metadata: ModelMetadata, tensors: Tensors): LanguageModelConfig {
-  return choose(metadata, tensors).config;
-}
-
-function choose(
+export function languageModelConfig(
   metadata: ModelMetadata,
-  tensors: Tensors,
-): { readonly architecture: Architecture; readonly config: LanguageModelConfig } {
-  const file = architectureName(metadata);
-  const name = file === UNIPIC ? languageArchitecture(metadata) : file;
-  const architecture = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
-  if (architecture === undefined) {
-    const known = ARCHITECTURES.flatMap((candidate) => candidate[metadata.kind]);
-    throw new ModelError(
-      'architecture',
-      `the architecture ${JSON.stringify(name.slice(0, 80))} is not supported; take a model of ${known.join(', ')}`,
-      { architecture: name, known },
-    );
-  }
-  const gguf = metadata.kind === 'gguf';
-  const table = tensors.get(gguf ? 'token_embd.weight' : 'model.embed_tokens.weight');
-  const head = tensors.has(gguf ? 'output.weight' : 'lm_head.weight');
-  return {
-    architecture,
-    config: architecture.config(new Facts(metadata, name), { vocabulary: table?.shape[0], head }, name),
-  };
-}
-
-function languageArchitecture(metadata: ModelMetadata): string {
-  return new Facts(metadata, UNIPIC).text({ gguf: 'language_model', huggingface: [] }, '');
-}
-
-function architectureName(metadata: ModelMetadata): string {
-  if (metadata.kind === 'gguf') {
-    const name = metadata.values.get('general.architecture');
-    return typeof name === 'string' ? name : '';
-  }
-  const { model_type: type, architectures } = metadata.config;
-  if (typeof type === 'string') return type;
-  const [first] = Array.isArray(architectures) ? architectures : [];
-  return typeof first === 'string' ? (CLASS_NAME.exec(first)?.[1] ?? first).toLowerCase() : '';
+  tensors: ReadonlyMap<string, TensorInfo>,
+): LanguageModelConfig {
+  return choose(metadata, tensors).config;
 }
 
 /**
@@ -93,7 +44,8 @@ function architectureName(metadata: ModelMetadata): string {
 export async function loadModel(file: ModelFile, backend: Backend, options: LoadOptions = {}): Promise<Model> {
   const { metadata, tensors } = file;
   const { architecture, config } = choose(metadata, tensors);
-  const plan = planWeights(tensors, config, architecture.block(config));
+  const slots = architecture.block(config);
+  const plan = planDecoder(tensors, config, slots);
   // Pages that only chat do not download it.
   const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
   const pictureConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
@@ -103,22 +55,17 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
     layers: config.layers,
     width: config.kvHeads * config.headDim,
   });
-  const divisors = new VectorWriter(config.rope.dimension / 2);
   const digest = await WeightDigest.create();
-  const writer = (info: TensorInfo): WeightWriter | undefined => {
-    if (info.name === plan.ropeDivisors) return divisors.begin(info);
-    return plan.names.has(info.name) || parts?.weights.has(info.name)
-      ? backend.weight(info)
-      : (parts?.tableWriter(info) ?? boundary?.writer(info));
-  };
+  const writer = (info: TensorInfo): WeightWriter | undefined =>
+    plan.writer(info, backend) ?? parts?.writer(info, backend) ?? boundary?.writer(info);
   const weights = await file.read((info) => digest.watch(info, writer(info)), options);
   try {
-    const language = new Decoder(backend, config, plan, weights, divisors.values);
+    const language = new Decoder(backend, config, takeDecoder(plan.read(), config, slots));
     const pictures =
       unipic &&
       pictureConfig &&
       parts &&
-      (await unipic.createPictureModel(language, pictureConfig, parts.read(weights), options));
+      (await unipic.createPictureModel(language, pictureConfig, parts.read(), options));
     return {
       language,
       pictures,
@@ -135,7 +82,7 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   }
 }
 
-/** Whether the file says where a boundary predictor lies. */
+/** Whether the file holds a boundary predictor. */
 function hasBoundaryPredictor(metadata: ModelMetadata): boolean {
   return metadata.kind === 'gguf' && metadata.values.has('octavo.boundary.layer');
 }

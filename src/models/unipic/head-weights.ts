@@ -3,7 +3,7 @@ import type { NormSpec, Weight } from '../../backend/backend.ts';
 import type { Linear } from '../../layers/linear.ts';
 import type { UniPicConfig } from './config.ts';
 import { projector } from './mar-weights.ts';
-import { takeLinear, takeNorm, type Take } from './take.ts';
+import { takeLinear, takeNorm, type Take } from '../weights.ts';
 
 /** Sinusoids of a time step. */
 export const TIME_WIDTH = 256;

@@ -3,7 +3,7 @@ import type { NormSpec } from '../../backend/backend.ts';
 import type { EncoderBlockWeights } from '../../layers/encoder-block.ts';
 import type { Linear } from '../../layers/linear.ts';
 import type { MarConfig, UniPicConfig } from './config.ts';
-import { takeLinear, takeNorm, type Take } from './take.ts';
+import { takeLinear, takeNorm, type Take } from '../weights.ts';
 
 export interface MarEncoderWeights {
   readonly bufferToken: Float32Array; // (width): every buffer's input

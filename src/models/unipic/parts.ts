@@ -1,12 +1,12 @@
 /** Which picture parts a file has, and what a model can do with them. */
-import { ModelError } from '../../errors.ts';
+import type { Backend, WeightWriter } from '../../backend/backend.ts';
 import type { TensorInfo } from '../../load/model-file.ts';
 import type { UniPicConfig } from './config.ts';
 import { headWeights } from './head-weights.ts';
 import { decoderWeights, encoderWeights, projector } from './mar-weights.ts';
 import { klDecoderWeights, klEncoderWeights, patchDecoderWeights, patchEncoderWeights } from './vae-weights.ts';
 import { siglipWeights } from './siglip.ts';
-import { TensorPlan, type Take } from './take.ts';
+import { TensorPlan, type Take } from '../weights.ts';
 
 export type PartName =
   | 'encoder'
@@ -106,7 +106,7 @@ export function takeParts(take: Take, config: UniPicConfig, hidden: number, pres
   };
 }
 
-/** Checks the whole file before anything is read; `read` gives the parts. */
+/** Checks the whole file before anything is read; `writer` reads, `read` gives the parts. */
 export class PartsPlan {
   readonly #plan: TensorPlan;
   readonly #take: (take: Take) => Parts;
@@ -119,29 +119,23 @@ export class PartsPlan {
           (part !== 'siglip' || config.siglip !== undefined) && names.some((name) => PARTS[part].names.test(name)),
       ),
     );
-    this.#plan = new TensorPlan(tensors);
+    this.#plan = new TensorPlan(tensors, {
+      missing: 'though it has others of that part; it may be incomplete: convert the model anew',
+    });
     this.#take = (take) => takeParts(take, config, hidden, present);
-    this.#take(this.#plan);
-    for (const name of names) {
-      if (this.#plan.has(name) || !NAMES.some((part) => present.has(part) && PARTS[part].names.test(name))) continue;
-      throw new ModelError(
-        'tensor-type',
-        `the file has a tensor ${name}, which UniPic models of this configuration do not have; this variant is not supported`,
-        { tensor: name },
-      );
-    }
+    this.#take(this.#plan.take);
+    this.#plan.rejectUnknown(
+      (name) => NAMES.some((part) => present.has(part) && PARTS[part].names.test(name)),
+      'UniPic models of this configuration',
+    );
   }
 
-  /** Names of the tensors that go to the device. */
-  get weights(): ReadonlySet<string> {
-    return this.#plan.weights;
+  writer(info: TensorInfo, backend: Backend): WeightWriter | undefined {
+    return this.#plan.writer(info, backend);
   }
 
-  tableWriter(info: TensorInfo): ReturnType<TensorPlan['tableWriter']> {
-    return this.#plan.tableWriter(info);
-  }
-
-  read(weights: Parameters<TensorPlan['read']>[0]): Parts {
-    return this.#take(this.#plan.read(weights));
+  /** Once everything is read. */
+  read(): Parts {
+    return this.#take(this.#plan.read());
   }
 }

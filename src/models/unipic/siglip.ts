@@ -7,7 +7,7 @@ import { linear, type Linear } from '../../layers/linear.ts';
 import type { Steps } from '../../layers/steps.ts';
 import type { SiglipConfig } from './config.ts';
 import { toPatches } from './patches.ts';
-import { takeLinear, takeNorm, type Take } from './take.ts';
+import { takeLinear, takeNorm, type Take } from '../weights.ts';
 
 export interface SiglipWeights {
   readonly patches: Linear; // (width, patch patch 3)

@@ -2,7 +2,7 @@
 import type { Weight } from '../../backend/backend.ts';
 import type { Linear } from '../../layers/linear.ts';
 import type { KlConfig, UniPicConfig } from './config.ts';
-import { takeLinear, type Take } from './take.ts';
+import { takeLinear, type Take } from '../weights.ts';
 
 /** Scale and shift of a group norm, by channel. */
 export interface Affine {

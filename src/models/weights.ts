@@ -1,0 +1,311 @@
+/**
+ * How a model says which tensors it reads: a function over `Take`, run twice. The first run is over the file's table of tensors, where every
+ * name, shape and format is checked before anything is read; the second is over what was read. What files store differently from what
+ * the graph wants (fused rows, an extra axis, an offset of norms, another order of rows) is undone here, while the bytes stream in.
+ */
+import type { Backend, NormSpec, Weight, WeightWriter } from '../backend/backend.ts';
+import { rowBytes } from '../backend/weight.ts';
+import { ModelError } from '../errors.ts';
+import type { Linear } from '../layers/linear.ts';
+import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
+import { hostWriter } from './host-tensor.ts';
+
+/** A tensor's name, or its names in the two kinds of files. */
+export type TensorName = string | { readonly [kind in ModelMetadata['kind']]: string };
+
+/** How a weight differs from the tensor that the file stores. */
+export interface Stored {
+  /** Other shapes that the file may give, of the same values in the same order: a convolution's weight with an axis of 1. */
+  readonly alsoAs?: readonly (readonly number[])[] | undefined;
+  /** Makes each value of the weight from the file's, which must be F32: `+ 1` for norms of Gemma, `-exp` for a logarithmic decay. */
+  readonly map?: ((value: number) => number) | undefined;
+  /** Row i of the weight is row `order[i]` of the file's. */
+  readonly order?: ArrayLike<number> | undefined;
+}
+
+export interface Take {
+  /** A tensor of this shape, on the device. Vectors are F32. */
+  weight(name: TensorName, shape: readonly number[], stored?: Stored): Weight;
+  /** The same, or undefined where the file does not have it. */
+  optional(name: TensorName, shape: readonly number[], stored?: Stored): Weight | undefined;
+  /** A matrix (sum of `rows`, cols) that holds several one below the other, as weights of their own. */
+  split(name: TensorName, rows: readonly number[], cols: number): readonly Weight[];
+  /** An F32 tensor of exactly this shape, on the host, row-major; empty in the first run. */
+  table(name: TensorName, shape: readonly number[]): Float32Array;
+  has(name: TensorName): boolean;
+  /** Rows of a tensor, for the few widths that the metadata does not give; 0 where the file does not have it. */
+  rows(name: TensorName): number;
+}
+
+/** `name.weight` (rows, cols) and `name.bias` (rows). */
+export function takeLinear(take: Take, name: string, rows: number, cols: number): Linear {
+  return { weight: take.weight(`${name}.weight`, [rows, cols]), bias: take.weight(`${name}.bias`, [rows]) };
+}
+
+/** `name.weight` and `name.bias`, both (width). */
+export function takeNorm(
+  take: Take,
+  name: string,
+  width: number,
+  epsilon: number,
+): NormSpec & { readonly bias: Weight } {
+  return {
+    kind: 'layer',
+    weight: take.weight(`${name}.weight`, [width]),
+    bias: take.weight(`${name}.bias`, [width]),
+    epsilon,
+  };
+}
+
+type Tensors = ReadonlyMap<string, TensorInfo>;
+
+/** What is done with one tensor of the file, and what came of it once it was read. */
+type Planned =
+  | { readonly kind: 'weight'; readonly shape: readonly number[]; readonly stored: Stored; read?: Weight }
+  | { readonly kind: 'split'; readonly rows: readonly number[]; readonly cols: number; read?: readonly Weight[] }
+  | { readonly kind: 'table'; read?: Float32Array };
+
+export interface PlanOptions {
+  /** Which of a `TensorName`'s names count; default: GGUF's. */
+  readonly file?: ModelMetadata['kind'];
+  /** Follows "the file has no tensor X, " in messages: what it was expected for, and what to do. */
+  readonly missing: string;
+}
+
+/** Both runs over one file: `take` is the first; `writer` is asked for every tensor while the file is read; `read` is the second. */
+export class TensorPlan {
+  /** The first run: throws `ModelError` for the first tensor that is missing, misshapen or of a wrong format, and remembers the rest. */
+  readonly take: Take;
+  readonly #tensors: Tensors;
+  readonly #options: PlanOptions;
+  readonly #planned = new Map<string, Planned>();
+
+  constructor(tensors: Tensors, options: PlanOptions) {
+    this.#tensors = tensors;
+    this.#options = options;
+    const weight = (name: TensorName, shape: readonly number[], stored: Stored = {}): Weight =>
+      this.#weight(this.#find(this.#name(name)), shape, stored);
+    this.take = {
+      weight,
+      optional: (name, shape, stored) => (this.take.has(name) ? weight(name, shape, stored) : undefined),
+      split: (name, rows, cols) => this.#split(this.#find(this.#name(name)), rows, cols),
+      table: (name, shape) => this.#table(this.#find(this.#name(name)), shape),
+      has: (name) => this.#tensors.has(this.#name(name)),
+      rows: (name) => this.#tensors.get(this.#name(name))?.shape[0] ?? 0,
+    };
+  }
+
+  /** Whether the first run took the tensor of this name. */
+  has(name: string): boolean {
+    return this.#planned.has(name);
+  }
+
+  /** Throws `ModelError` for the first tensor that `own` says is this model's, and that the first run did not take. */
+  rejectUnknown(own: (name: string) => boolean, models: string): void {
+    for (const name of this.#tensors.keys()) {
+      if (this.has(name) || !own(name)) continue;
+      throw new ModelError(
+        'tensor-type',
+        `the file has a tensor ${name}, which ${models} do not have; this variant is not supported`,
+        { tensor: name },
+      );
+    }
+  }
+
+  /** What reads the tensor; undefined for one that was not taken. */
+  writer(info: TensorInfo, backend: Backend): WeightWriter | undefined {
+    const planned = this.#planned.get(info.name);
+    if (planned === undefined) return undefined;
+    switch (planned.kind) {
+      case 'table':
+        return hostWriter(info, (values) => {
+          planned.read = values;
+        });
+      case 'split':
+        return splitWriter(info, planned, backend, (weights) => {
+          planned.read = weights;
+        });
+      case 'weight': {
+        const { shape, stored } = planned;
+        const plain = backend.weight({ name: info.name, shape, format: info.format });
+        const writer = stored.map || stored.order ? changingWriter(info, shape, stored, plain) : plain;
+        return {
+          write: (chunk) => writer.write(chunk),
+          finish: async () => (planned.read = await writer.finish()),
+          abort: () => writer.abort(),
+        };
+      }
+      default:
+        return planned satisfies never;
+    }
+  }
+
+  /** The second run, once everything is read. */
+  read(): Take {
+    const { has, rows } = this.take;
+    const of = <T>(name: TensorName, choose: (planned: Planned | undefined) => T | undefined): T => {
+      const found = choose(this.#planned.get(this.#name(name)));
+      if (found !== undefined) return found;
+      throw new ModelError('tensor-missing', `the file's reader did not deliver ${this.#name(name)}`, {
+        tensor: this.#name(name),
+      });
+    };
+    const weight = (name: TensorName): Weight => of(name, (it) => (it?.kind === 'weight' ? it.read : undefined));
+    return {
+      weight,
+      optional: (name) => (has(name) ? weight(name) : undefined),
+      split: (name) => of(name, (it) => (it?.kind === 'split' ? it.read : undefined)),
+      table: (name) => of(name, (it) => (it?.kind === 'table' ? it.read : undefined)),
+      has,
+      rows,
+    };
+  }
+
+  #name(name: TensorName): string {
+    return typeof name === 'string' ? name : name[this.#options.file ?? 'gguf'];
+  }
+
+  #weight(info: TensorInfo, wanted: readonly number[], stored: Stored): Weight {
+    const { name, format } = info;
+    if (!(stored.alsoAs ?? []).some((shape) => sameShape(shape, info.shape))) checkShape(info, wanted);
+    if (wanted.length === 1 || stored.map !== undefined) checkF32(info);
+    this.#remember(name, { kind: 'weight', shape: wanted, stored });
+    return placeholder(name, wanted, format);
+  }
+
+  #split(info: TensorInfo, rows: readonly number[], cols: number): readonly Weight[] {
+    checkShape(info, [rows.reduce((sum, n) => sum + n, 0), cols]);
+    this.#remember(info.name, { kind: 'split', rows, cols });
+    return rows.map((count) => placeholder(info.name, [count, cols], info.format));
+  }
+
+  #table(info: TensorInfo, wanted: readonly number[]): Float32Array {
+    checkShape(info, wanted);
+    checkF32(info);
+    this.#remember(info.name, { kind: 'table' });
+    return new Float32Array(0);
+  }
+
+  /** A tensor may serve twice (a head that is the embedding table), but only in one way. */
+  #remember(name: string, planned: Planned): void {
+    const before = this.#planned.get(name);
+    if (before !== undefined && before.kind !== planned.kind)
+      throw new Error(`${name} is taken as ${before.kind} and as ${planned.kind}`);
+    if (before === undefined) this.#planned.set(name, planned);
+  }
+
+  #find(name: string): TensorInfo {
+    const info = this.#tensors.get(name);
+    if (info !== undefined) return info;
+    throw new ModelError('tensor-missing', `the file has no tensor ${name}, ${this.#options.missing}`, {
+      tensor: name,
+    });
+  }
+}
+
+function placeholder(name: string, shape: readonly number[], format: Weight['format']): Weight {
+  return { name, shape, format, bytes: 0, free: () => undefined };
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((n, i) => n === b[i]);
+}
+
+function checkShape({ name, shape }: TensorInfo, wanted: readonly number[]): void {
+  if (sameShape(shape, wanted)) return;
+  throw new ModelError(
+    'tensor-shape',
+    `${name} is [${shape.join(', ')}]; the configuration asks for [${wanted.join(', ')}]`,
+    { tensor: name, found: shape, wanted },
+  );
+}
+
+function checkF32({ name, format }: TensorInfo): void {
+  if (format === 'F32') return;
+  throw new ModelError(
+    'tensor-type',
+    `${name} is in ${format}; norms, biases and tables should be F32, F16 or BF16 in the file: convert the model anew`,
+    { tensor: name, format },
+  );
+}
+
+/** Rows are whole blocks in every format, so that each part's bytes lie together. */
+function splitWriter(
+  { name, format }: TensorInfo,
+  { rows, cols }: { readonly rows: readonly number[]; readonly cols: number },
+  backend: Backend,
+  done: (weights: readonly Weight[]) => void,
+): WeightWriter {
+  const bytes = rowBytes(format, cols);
+  const parts: { readonly writer: WeightWriter; left: number }[] = rows.map((count, i) => ({
+    writer: backend.weight({ name: `${name} (part ${i})`, shape: [count, cols], format }),
+    left: count * bytes,
+  }));
+  const finished: Weight[] = [];
+  return {
+    write: async (chunk) => {
+      let rest = chunk;
+      for (const part of parts) {
+        if (rest.length === 0) return;
+        const piece = rest.subarray(0, part.left);
+        if (piece.length > 0) await part.writer.write(piece);
+        part.left -= piece.length;
+        rest = rest.subarray(piece.length);
+      }
+    },
+    finish: async () => {
+      for (const { writer } of parts) finished.push(await writer.finish());
+      done(finished);
+      return {
+        name,
+        shape: [rows.reduce((sum, n) => sum + n, 0), cols],
+        format,
+        bytes: finished.reduce((sum, weight) => sum + weight.bytes, 0),
+        free: () => {
+          for (const weight of finished) weight.free();
+        },
+      };
+    },
+    abort: () => {
+      for (const weight of finished) weight.free();
+      for (const { writer } of parts.slice(finished.length)) writer.abort();
+    },
+  };
+}
+
+/** Collects the tensor, which is a vector or a small matrix wherever this is asked for, and passes it on as changed. */
+function changingWriter(
+  info: TensorInfo,
+  shape: readonly number[],
+  { map, order }: Stored,
+  writer: WeightWriter,
+): WeightWriter {
+  const bytes = new Uint8Array(info.bytes);
+  let at = 0;
+  return {
+    write: async (chunk) => {
+      bytes.set(chunk.subarray(0, bytes.length - at), at);
+      at += chunk.length;
+    },
+    finish: async () => {
+      // What is too short stays so: the device's writer reports it.
+      let changed = bytes.subarray(0, at);
+      if (map !== undefined) {
+        const view = new DataView(changed.buffer, 0, changed.length);
+        for (let i = 0; i + 4 <= changed.length; i += 4) view.setFloat32(i, map(view.getFloat32(i, true)), true);
+      }
+      if (order !== undefined) {
+        const width = info.bytes / (shape[0] ?? 1);
+        const moved = new Uint8Array(changed.length);
+        for (let row = 0; row < order.length; row++) {
+          const from = (order[row] ?? 0) * width;
+          moved.set(changed.subarray(from, from + width), row * width);
+        }
+        changed = moved;
+      }
+      if (changed.length > 0) await writer.write(changed);
+      return writer.finish();
+    },
+    abort: () => writer.abort(),
+  };
+}
