@@ -1,8 +1,13 @@
-// dist/: the page's face, the engine's worker, the pool's worker, Node's twins, the command line; one file each, .wasm beside them.
-import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+// dist/: the page's face, the engine's worker and its parts, the pool's worker, Node's twins, the command line; .wasm beside them. The order of the
+// builds matters: the face is told the names of the worker's parts, and its archive holds the finished worker.
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import nodeResolve from '@rollup/plugin-node-resolve';
+import { transformSync } from 'esbuild';
 import esbuild from 'rollup-plugin-esbuild';
+
+rmSync('dist', { recursive: true, force: true });
 
 /** A .wgsl file imports as its text, without comments and indentation. */
 const wgsl = () => ({
@@ -18,13 +23,49 @@ const wgsl = () => ({
   },
 });
 
-/** The WASM builds lie beside the scripts, where `new URL('./octavo.simd.wasm', import.meta.url)` finds them. */
+/** The WASM builds lie beside the scripts. */
 const wasm = () => ({
   name: 'wasm',
   writeBundle() {
     mkdirSync('dist', { recursive: true });
     for (const file of readdirSync('build/wasm'))
       if (file.endsWith('.wasm')) copyFileSync(join('build/wasm', file), join('dist', file));
+  },
+});
+
+/** Files as src/platform/archive.ts unpacks them. */
+function archive(files) {
+  const contents = files.map((file) => readFileSync(join('dist', file)));
+  const index = {};
+  let offset = 0;
+  files.forEach((file, i) => {
+    index[file] = [offset, contents[i].length];
+    offset += contents[i].length;
+  });
+  const head = Buffer.from(JSON.stringify(index));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(head.length);
+  return gzipSync(Buffer.concat([length, head, ...contents]), { level: 9 }).toString('base64');
+}
+
+/**
+ * Modules that are made from what was built before (src/platform/generated.d.ts). `scripts`: which scripts of dist/ the archive holds
+ * beside the WASM builds; undefined for an entry that is never without its files. */
+const generated = (scripts) => ({
+  name: 'generated',
+  resolveId: (id) => (id.startsWith('octavo:') ? `\0${id}` : null),
+  load(id) {
+    const built = () => readdirSync('dist').filter((file) => /\.(js|wasm)$/.test(file));
+    if (id === '\0octavo:parts') {
+      const parts = built().filter((file) => /^worker-.*\.js$/.test(file));
+      const rows = parts.map((file) => `'${file.slice(0, -3)}': new URL('./${file}', import.meta.url).href`);
+      return `export const partUrls = () => ({ ${rows.join(', ')} });`;
+    }
+    if (id === '\0octavo:archive') {
+      const files = scripts ? built().filter((file) => file.endsWith('.wasm') || scripts.test(file)) : [];
+      return `export const archive = '${archive(files)}';`;
+    }
+    return null;
   },
 });
 
@@ -42,8 +83,7 @@ const plugins = (platform) => [
   esbuild({ target: 'es2022', minify: true, platform }),
 ];
 
-/** One output file an entry, and beside it what not every page needs: the WebGPU backend, pictures, plans, saved sessions, Hugging Face's own formats. A worker must be a file of the same origin, and an app's bundler copies whole files. */
-const entry = (name, input, platform, extra = []) => ({
+const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
   input,
   output: {
     dir: 'dist',
@@ -51,18 +91,39 @@ const entry = (name, input, platform, extra = []) => ({
     chunkFileNames: (chunk) => `${name}-${part(chunk)}.js`,
     format: 'es',
     sourcemap: true,
+    ...output,
   },
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
-  external: platform === 'node' ? [/^node:/, 'webgpu', '@napi-rs/canvas', './node.js'] : ['octavo'],
+  external: platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo'],
   plugins: [...plugins(platform), ...extra],
 });
 
+/**
+ * The engine's worker is one script without imports; its parts are modules that its loader fetches by the URLs that the page sends. The comments that keep
+ * bundlers from following that import are put in after everything was minified, which would take them out.
+ */
+const loader = transformSync(readFileSync('tools/part-loader.js', 'utf8'), { minify: true, target: 'es2022' })
+  .code.trim()
+  .replace('import(', 'import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ ');
+const partLoader = () => ({
+  name: 'part-loader',
+  renderChunk: (code, chunk) => (chunk.isEntry ? { code: `${loader}\n${code}`, map: null } : null),
+});
+const worker = entry('worker', 'src/entries/browser-worker.ts', 'browser', {
+  extra: [wasm(), partLoader()],
+  output: { format: 'amd', amd: { autoId: true, define: '__octavo' }, sourcemap: false },
+});
+
+const single = { inlineDynamicImports: true, chunkFileNames: undefined };
+
 export default [
-  entry('index', 'src/index.ts', 'browser', [wasm()]),
-  entry('worker', 'src/entries/browser-worker.ts', 'browser'),
+  worker,
   entry('pool', 'src/entries/pool-worker.ts', 'browser'),
-  entry('node', 'src/node.ts', 'node'),
-  entry('node-worker', 'src/entries/node-worker.ts', 'node'),
-  entry('cli', 'src/cli/main.ts', 'node'),
+  entry('index', 'src/index.ts', 'browser', { extra: [generated(/^(worker.*|pool)\.js$/)] }),
+  entry('in-scope', 'src/in-scope.ts', 'browser', { extra: [generated(undefined)], output: single }),
+  entry('nano', 'src/nano.ts', 'browser'),
+  entry('node-worker', 'src/entries/node-worker.ts', 'node', { output: single }),
+  entry('node', 'src/node.ts', 'node', { extra: [generated(/^node-worker\.js$/)] }),
+  entry('cli', 'src/cli/main.ts', 'node', { extra: [generated(undefined)] }),
   entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
 ];

@@ -1,6 +1,9 @@
 /** Octavo in browsers: compact models on the device itself. */
 import { createFace } from './face/octavo.ts';
 import { createBrowserFace } from './platform/browser.ts';
+import { startEngineWorker } from './platform/engine-worker.ts';
 
-export const Octavo = /* @__PURE__ */ createFace(/* @__PURE__ */ createBrowserFace());
+export const Octavo = /* @__PURE__ */ createFace(
+  /* @__PURE__ */ createBrowserFace(startEngineWorker, typeof WebAssembly === 'object'),
+);
 export * from './public.ts';

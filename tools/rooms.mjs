@@ -39,6 +39,8 @@ export const ROOMS = [
   'src/public.ts',
   'src/index.ts',
   'src/node.ts',
+  'src/in-scope.ts',
+  'src/nano.ts',
   'src/ai-sdk.ts',
 ];
 

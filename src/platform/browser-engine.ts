@@ -1,40 +1,21 @@
 /** What the engine's worker needs in browsers, web views and Electron's renderers. */
+import type { SpawnPoolWorker } from '../backend/pool.ts';
 import { DeviceError } from '../errors.ts';
 import { ModelStore } from '../store/model-store.ts';
-import type { WasmBuild } from '../wasm.ts';
+import type { EngineFiles } from './engine-files.ts';
 import type { Platform } from './platform.ts';
-import { spawnPoolWorker } from './pool-browser.ts';
 
-/** Written out one by one, so that bundlers find the files and carry them along. */
-function place(build: WasmBuild): URL {
-  switch (build) {
-    case 'scalar':
-      return new URL('./octavo.scalar.wasm', import.meta.url);
-    case 'simd':
-      return new URL('./octavo.simd.wasm', import.meta.url);
-    case 'relaxed':
-      return new URL('./octavo.relaxed.wasm', import.meta.url);
-    case 'simd-threads':
-      return new URL('./octavo.simd-threads.wasm', import.meta.url);
-    case 'relaxed-threads':
-      return new URL('./octavo.relaxed-threads.wasm', import.meta.url);
-    default:
-      throw new DeviceError('unavailable', `WASM build '${String(build satisfies never)}' is unknown`);
-  }
-}
-
-async function compile(build: WasmBuild): Promise<WebAssembly.Module> {
-  const url = place(build);
+async function compile(place: string): Promise<WebAssembly.Module> {
   const unavailable = (problem: string, cause?: unknown): DeviceError =>
     new DeviceError(
       'unavailable',
-      `${url.href}: ${problem}; serve the .wasm files beside Octavo's scripts`,
-      { url: url.href },
+      `${place}: ${problem}; serve the .wasm files beside Octavo's scripts`,
+      { url: place },
       { cause },
     );
   let response: Response;
   try {
-    response = await fetch(url);
+    response = await fetch(place);
   } catch (cause) {
     throw unavailable('could not be fetched', cause);
   }
@@ -49,15 +30,16 @@ async function compile(build: WasmBuild): Promise<WebAssembly.Module> {
   }
 }
 
-export function createBrowserPlatform(): Platform {
+/** `files`: the URL of each WASM build. `spawnPool`: undefined where threads cannot be started. */
+export function createBrowserPlatform(files: EngineFiles['wasm'], spawnPool: SpawnPoolWorker | undefined): Platform {
   return {
     name: 'browser',
-    wasm: compile,
+    wasm: (build) => compile(files[build]),
     gpu: async () => (globalThis.navigator as Navigator | undefined)?.gpu,
-    sharedMemory: globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function',
+    sharedMemory: spawnPool !== undefined && globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function',
     cores: globalThis.navigator?.hardwareConcurrency ?? 1,
     distrusted: [],
-    spawnPool: spawnPoolWorker,
+    spawnPool,
     sessions: async () =>
       ModelStore.supported ? new (await import('../store/sessions.ts')).IndexedShelf() : undefined,
     open: {},

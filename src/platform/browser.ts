@@ -1,24 +1,39 @@
 /** What the page needs in browsers, web views and Electron's renderers. */
+import { InputError } from '../errors.ts';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
 import { IndexedShelf } from '../store/indexed-shelf.ts';
 import { ModelStore } from '../store/model-store.ts';
 import { SessionStore } from '../store/session-store.ts';
 import { readImage } from '../vision/index.ts';
-import { workerEndpoint } from '../worker/endpoints.ts';
 import { cloneable } from './input.ts';
 
-export function createBrowserFace(): FacePlatform {
+/** Not a literal, so that bundlers do not carry eight megabytes into every build: apps that want the model import its URL from `octavo/nano`. */
+const NANO = '../models/nano/nano.gguf';
+
+/** The bundled model, where the package is served as it is. */
+function bundledModel(): string {
+  const here = import.meta.url;
+  if (!/^https?:.*\/dist\/index\.js/.test(here))
+    throw new InputError(
+      'argument',
+      "'nano' is not part of this bundle: import { nano } from 'octavo/nano', and load(nano)",
+      { name: 'nano' },
+    );
+  return new URL(NANO, here).href;
+}
+
+/** `startEngine`: how an engine is started for this scope; `capable`: whether that can succeed. */
+export function createBrowserFace(startEngine: FacePlatform['startEngine'], capable: boolean): FacePlatform {
   return {
-    startEngine: async () =>
-      workerEndpoint(new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'octavo' })),
+    startEngine,
     input: (input: ModelInput) => {
-      if (input === 'nano') return new URL('../models/nano/nano.gguf', import.meta.url).href;
+      if (input === 'nano') return bundledModel();
       if (typeof input === 'string' && !input.startsWith('hf:')) return new URL(input, globalThis.location?.href).href;
       return cloneable(input);
     },
     readPicture: (input, signal) => readImage(input, { signal }),
-    capable: typeof WebAssembly === 'object' && typeof Worker === 'function',
+    capable,
     store: () => (ModelStore.supported ? new ModelStore() : undefined),
     sessions: async () => (ModelStore.supported ? new SessionStore(new IndexedShelf()) : undefined),
   };

@@ -29,8 +29,13 @@ export interface NodeCanvas {
   createCanvas(width: number, height: number): { getContext(kind: '2d'): NodePaper };
 }
 
+/** Not a literal, so that bundlers leave the package, a binary for each system, to Node. */
+const CANVAS = '@napi-rs/canvas';
+const importCanvas = async (): Promise<NodeCanvas> =>
+  (await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ CANVAS)) as NodeCanvas;
+
 /** Decodes off the thread; `load` is for tests. Throws `DeviceError('unavailable')` where the package is not installed. */
-export function createNodeDecoder(load: () => Promise<NodeCanvas> = () => import('@napi-rs/canvas')): ImageDecoder {
+export function createNodeDecoder(load: () => Promise<NodeCanvas> = importCanvas): ImageDecoder {
   return {
     async decode(file, _, name) {
       let canvas: NodeCanvas;

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type * as Dawn from 'webgpu';
 import { DeviceError } from '../errors.ts';
 import { FolderShelf } from '../store/folder-shelf.ts';
 import type { WasmBuild } from '../wasm.ts';
@@ -13,13 +14,18 @@ import { spawnPoolWorker } from './pool-node.ts';
 /** Before V8 12 relaxed SIMD sits behind a flag, and `relaxed_dot_add` is miscompiled (results doubled). */
 const FIRST_RELAXED_NODE = 22;
 
+/** Not a literal, so that bundlers leave the package, a binary for each system, to Node. */
+const DAWN = 'webgpu';
+
 let gpu: Promise<GPU | undefined> | undefined;
 
 /** WebGPU from the package `webgpu` (Dawn), where the user has installed it. Kept: Dawn must outlive its devices. */
 function findGpu(): Promise<GPU | undefined> {
   gpu ??= (async () => {
     try {
-      const { create, globals } = await import('webgpu');
+      const { create, globals } = (await import(
+        /* webpackIgnore: true */ /* turbopackIgnore: true */ DAWN
+      )) as typeof Dawn;
       Object.assign(globalThis, globals);
       return create([]);
     } catch {
@@ -29,9 +35,14 @@ function findGpu(): Promise<GPU | undefined> {
   return gpu;
 }
 
-/** `assets`: the folder of the .wasm files. */
-export function createNodePlatform(assets = new URL('./', import.meta.url)): Platform {
+/** `assets`: the folder of the .wasm files, unless `wasm` holds them. */
+export function createNodePlatform(
+  assets = new URL('./', import.meta.url),
+  wasm: Readonly<Partial<Record<WasmBuild, Uint8Array>>> = {},
+): Platform {
   const compile = async (build: WasmBuild): Promise<WebAssembly.Module> => {
+    const held = wasm[build];
+    if (held !== undefined) return WebAssembly.compile(held as Uint8Array<ArrayBuffer>);
     const path = fileURLToPath(new URL(`octavo.${build}.wasm`, assets));
     try {
       return await WebAssembly.compile(await readFile(path));

@@ -1,24 +1,32 @@
-/** Starts pool threads in a browser: module workers of the file beside this one (`pool.js`, made from pool-worker.ts). */
+/** Starts pool threads in a browser: module workers of `pool.js` (made from src/entries/pool-worker.ts). */
 import type { PoolStart, PoolWorker } from '../backend/pool.ts';
 
-export function spawnPoolWorker(start: PoolStart): PoolWorker {
-  const worker = new Worker(new URL('./pool.js', import.meta.url), {
-    type: 'module',
-    name: `octavo pool ${start.thread}`,
-  });
+/** A thread that has not started by then never will: Firefox loses about one in a hundred workers that a worker starts. */
+const START_MILLISECONDS = 10_000;
+
+export type MakePoolWorker = (name: string) => Worker;
+
+const beside: MakePoolWorker = (name) => new Worker(new URL('./pool.js', import.meta.url), { type: 'module', name });
+
+export function spawnPoolWorker(start: PoolStart, make: MakePoolWorker = beside): PoolWorker {
+  const worker = make(`octavo pool ${start.thread}`);
   let end: (error: Error | undefined) => void;
   const ended = new Promise<Error | undefined>((resolve) => {
     end = resolve;
   });
   const ready = new Promise<void>((resolve, reject) => {
     const fail = (problem: string): void => {
+      clearTimeout(late);
       const error = new Error(`pool thread ${start.thread}: ${problem}`);
       reject(error);
       end(error);
     };
+    const late = setTimeout(() => fail(`it did not start within ${START_MILLISECONDS / 1000} s`), START_MILLISECONDS);
     worker.onmessage = ({ data }: MessageEvent<'ready' | 'ended' | { failed: string }>): void => {
-      if (data === 'ready') resolve();
-      else if (data === 'ended') end(undefined);
+      if (data === 'ready') {
+        clearTimeout(late);
+        resolve();
+      } else if (data === 'ended') end(undefined);
       else fail(data.failed);
     };
     worker.onerror = (event): void => {

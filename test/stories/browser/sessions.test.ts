@@ -1,9 +1,8 @@
 /**
  * Saved sessions in a real Chromium: a reload, two tabs that write one name, a browser that is killed while it writes, a full quota, lasting storage.
- * From the sources, bundled here. Skipped (and counted) where no browser starts.
+ * From the built package. Skipped (and counted) where no browser starts.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { build } from 'esbuild';
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,21 +69,8 @@ beforeAll(async () => {
   available = await hasBrowser();
   if (!available) console.warn('skipped: no browser could be started');
   folder = mkdtempSync(join(tmpdir(), 'octavo-sessions-'));
-  await build({
-    entryPoints: {
-      index: path('../../../src/index.ts'),
-      worker: path('../../../src/entries/browser-worker.ts'),
-      pool: path('../../../src/entries/pool-worker.ts'),
-    },
-    outdir: folder,
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    logLevel: 'error',
-    loader: { '.wgsl': 'text' },
-  });
-  for (const file of readdirSync(path('../../../build/wasm')))
-    copyFileSync(path(`../../../build/wasm/${file}`), join(folder, file));
+  for (const file of readdirSync(path('../../../dist')))
+    if (/\.(js|wasm)$/.test(file)) copyFileSync(path(`../../../dist/${file}`), join(folder, file));
   writeFileSync(join(folder, 'tiny.gguf'), tinyModel({ window: 4096, layers: 12 }));
   writeFileSync(join(folder, 'page.js'), PAGE);
   writeFileSync(

@@ -1,0 +1,90 @@
+/**
+ * Pool threads that the page starts for the engine's worker. A worker's own workers are unreliable in Firefox and cannot be started from another
+ * origin's script, so the engine asks the page, over a port of its own, and the page tells it how each thread fares.
+ */
+import type { PoolStart, PoolWorker, SpawnPoolWorker } from '../backend/pool.ts';
+import { spawnPoolWorker, type MakePoolWorker } from './pool-browser.ts';
+
+type ToHost = { readonly thread: number; readonly start: PoolStart } | { readonly thread: number; readonly end: true };
+type ToEngine =
+  | { readonly thread: number; readonly ready: true }
+  | { readonly thread: number; readonly failed: string }
+  | { readonly thread: number; readonly ended: string | undefined };
+
+/** How long threads that were told to stop may take before they are terminated. */
+const GRACE_MILLISECONDS = 1000;
+
+const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The page's end. `close` ends every thread: it waits for those that are on their way out, since Chromium keeps the memory of terminated ones. */
+export function hostPool(port: MessagePort, make: MakePoolWorker): { close(): Promise<void> } {
+  const threads = new Map<number, PoolWorker>();
+  const post = (sent: ToEngine): void => port.postMessage(sent);
+  port.onmessage = ({ data }: MessageEvent<ToHost>): void => {
+    const { thread } = data;
+    if ('end' in data) {
+      threads.get(thread)?.terminate();
+      return;
+    }
+    let worker: PoolWorker;
+    try {
+      worker = spawnPoolWorker(data.start, make);
+    } catch (error) {
+      post({ thread, failed: message(error) });
+      return;
+    }
+    threads.set(thread, worker);
+    worker.ready.then(
+      () => post({ thread, ready: true }),
+      (error: unknown) => post({ thread, failed: message(error) }),
+    );
+    void worker.ended.then((error) => {
+      threads.delete(thread);
+      post({ thread, ended: error?.message });
+    });
+  };
+  return {
+    close: async () => {
+      const grace = new Promise((resolve) => setTimeout(resolve, GRACE_MILLISECONDS));
+      await Promise.race([Promise.all([...threads.values()].map(({ ended }) => ended)), grace]);
+      for (const worker of threads.values()) worker.terminate();
+      port.close();
+    },
+  };
+}
+
+/** The engine's end. */
+export function poolOver(port: MessagePort): SpawnPoolWorker {
+  const waiting = new Map<number, (told: ToEngine) => void>();
+  let next = 1;
+  port.onmessage = ({ data }: MessageEvent<ToEngine>): void => waiting.get(data.thread)?.(data);
+  return (start) => {
+    const thread = next++;
+    let end: (error: Error | undefined) => void = () => {};
+    const ended = new Promise<Error | undefined>((resolve) => {
+      end = (error) => {
+        waiting.delete(thread);
+        resolve(error);
+      };
+    });
+    const ready = new Promise<void>((resolve, reject) => {
+      waiting.set(thread, (told) => {
+        if ('ready' in told) resolve();
+        else if ('failed' in told) {
+          const error = new Error(told.failed);
+          reject(error);
+          end(error);
+        } else end(told.ended === undefined ? undefined : new Error(told.ended));
+      });
+    });
+    port.postMessage({ thread, start } satisfies ToHost);
+    return {
+      ready,
+      ended,
+      terminate: () => {
+        port.postMessage({ thread, end: true } satisfies ToHost);
+        end(undefined);
+      },
+    };
+  };
+}
