@@ -9,7 +9,7 @@ export type {
   StorageErrorCode,
 } from './errors.ts';
 export { OctavoModel } from './face/model.ts';
-export type { Completion, CompletionOptions, RecoverOptions } from './face/model.ts';
+export type { Completion, CompletionOptions, RecoverOptions, ScoreOptions } from './face/model.ts';
 export type { CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
 export type { Availability, LoadOptions, OctavoFace } from './face/octavo.ts';
 export type { EditOptions, PaintOptions } from './face/painting.ts';
@@ -27,6 +27,7 @@ export type { ContextMemory } from './kv/tiers.ts';
 export type { KvBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
 export type { AnswerOptions, AnswerReport, FinishReason } from './generate/options.ts';
+export type { Score, ScoreSettings } from './generate/score.ts';
 export type { VisualOptions, VisualRoute } from './see/pictures.ts';
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
 export type { ModelInput } from './load/index.ts';

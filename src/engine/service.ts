@@ -2,6 +2,7 @@
 import { contentKey } from '../select/settings.ts';
 import { InputError, StorageError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
+import type { Score, ScoreSettings } from '../generate/score.ts';
 import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings } from '../generate/options.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
@@ -207,6 +208,18 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
       } finally {
         await once.destroy();
       }
+    },
+    score: async (
+      call: { input: string | Int32Array; settings: ScoreSettings },
+      context: CallContext,
+    ): Promise<Score> => {
+      // Pages that score nothing do not download it.
+      const { score } = await import('../generate/score.ts');
+      const { signal } = context;
+      const onProgress = throttle((done, total) => context.event({ done, total }));
+      const found = await score(loaded(), call.input, call.settings, { signal, onProgress });
+      context.transfer(found.ids.buffer, found.logProbs.buffer);
+      return found;
     },
     /** Painted pixels, as many pictures as were asked for; `preview`: what is to be seen so far goes to the page whenever it has room. */
     paint: async (

@@ -3,6 +3,7 @@ import type { DeviceInfo, DeviceRequest } from '../engine/device.ts';
 import type { Capabilities } from '../engine/model.ts';
 import type { AnswerFacts, MemoryFacts, ModelFacts, SessionFacts } from '../engine/service.ts';
 import type { AnswerReport, CompletionSettings } from '../generate/options.ts';
+import type { Score, ScoreSettings } from '../generate/score.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { Caller } from '../worker/caller.ts';
 import { unpackError, type WireError } from '../worker/protocol.ts';
@@ -20,6 +21,12 @@ export interface CompletionOptions extends CompletionSettings {
 
 export interface Completion extends AnswerReport {
   readonly text: string;
+}
+
+export interface ScoreOptions extends ScoreSettings {
+  readonly signal?: AbortSignal | undefined;
+  /** Tokens read so far, and of how many. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface RecoverOptions extends DeviceRequest {
@@ -143,6 +150,15 @@ export class OctavoModel {
         },
       },
     );
+  }
+
+  /** How likely a text (or ids) is to the model, token by token: perplexity, with any options of a session's context. */
+  async score(input: string | Int32Array, { signal, onProgress, ...settings }: ScoreOptions = {}): Promise<Score> {
+    const onEvent = (event: unknown): void => {
+      const { done, total } = event as { done: number; total: number };
+      onProgress?.(done, total);
+    };
+    return (await this.#caller.call('score', { input, settings }, { signal, onEvent })) as Score;
   }
 
   /** Token ids of a text. `special`: special tokens in it are read as such (default true). */

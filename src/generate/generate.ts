@@ -10,6 +10,7 @@ import { isPlan, type Plan } from '../kv/plan.ts';
 import { denseCausal } from '../kv/ranges.ts';
 import { InputError, ModelError } from '../errors.ts';
 import { Held } from '../layers/held.ts';
+import type { LanguageModel } from '../models/model.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { placeNext, placePrompt } from './slots.ts';
 import type { Placed, Prompt } from '../chat/prompt.ts';
@@ -91,13 +92,15 @@ interface Step {
   readonly ids: Int32Array;
   readonly promptEnd: number;
   readonly phase: 'prefill' | 'decode';
-  /** Draws the id of the next position. */
-  readonly spec?: SampleSpec | undefined;
+  readonly take?: Take | undefined;
   readonly pictures: readonly Placed[];
 }
 
+/** Gets the hidden states [count, hidden] of positions `[start, start + count)`, in a scope. */
+type Take = (hidden: Tensor, start: number, count: number) => void;
+
 /** Runs positions `[start, start + count)`. At once, unless a plan has to be asked; when that fails the sequence ends before the step. */
-function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
+export function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
   const { model, sequence, planner, kvBits = 16 } = onDevice;
   const { start, count, pictures } = step;
   const { backend, attention, rope } = model;
@@ -118,9 +121,10 @@ function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
   const chosen: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
   const asked = onDevice.tiers?.guard(sequence, chosen) ?? chosen;
   if (isPlan(asked)) return advancePlanned(onDevice, step, asked);
-  backend.scope(() =>
-    draw(onDevice, step, model.forward(embed(onDevice, start, count, pictures), sequence, start, asked)),
-  );
+  backend.scope(() => {
+    const hidden = model.forward(embed(onDevice, start, count, pictures), sequence, start, asked);
+    step.take?.(hidden, start, count);
+  });
   sequence.settle(kvBits);
   return undefined;
 }
@@ -135,7 +139,7 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
     const x = held.step(() => embed(onDevice, start, count, pictures));
     const hidden = await model.forwardPlanned(x, sequence, start, plan);
     try {
-      backend.scope(() => draw(onDevice, step, hidden));
+      backend.scope(() => step.take?.(hidden, start, count));
     } finally {
       backend.free(hidden);
     }
@@ -149,12 +153,18 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
   }
 }
 
-function draw({ model, ring, sampler, contrast }: DeviceSequence, { start, count, spec }: Step, hidden: Tensor): void {
-  if (spec === undefined) return;
+/** Draws the id behind the last position. */
+function drawing({ model, ring, sampler, contrast }: DeviceSequence, spec: SampleSpec): Take {
   const { backend } = model;
-  const last = count === 1 ? hidden : backend.rows(hidden, count - 1, 1);
-  const logits = model.logits(last);
-  backend.sample(contrast?.against(ring, start + count - 1, logits) ?? logits, sampler, spec, ring, start + count);
+  return (hidden, start, count) => {
+    const logits = lastLogits(model, hidden, count);
+    backend.sample(contrast?.against(ring, start + count - 1, logits) ?? logits, sampler, spec, ring, start + count);
+  };
+}
+
+/** The logits [1, vocabulary] behind the last of `count` hidden states; in the caller's scope. */
+export function lastLogits(model: LanguageModel, hidden: Tensor, count: number): Tensor {
+  return model.logits(count === 1 ? hidden : model.backend.rows(hidden, count - 1, 1));
 }
 
 /** The pictures that come into view with chunk `[start, end)`: none of their positions was run before. */
@@ -165,13 +175,13 @@ function comingIntoView(pictures: readonly Placed[], start: number, end: number,
 }
 
 /**
- * Puts the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device. With `spec`, draws the id after the last, and
- * the planner drops what it does not need for the answer.
+ * Puts the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device. With `take`, which gets the last chunk's
+ * hidden states, an answer follows: the planner drops what it does not need for that.
  */
 export async function prefill(
   onDevice: DeviceSequence,
   options: Pick<GenerateOptions, 'ids' | 'pictures' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
-  spec?: SampleSpec,
+  take?: Take,
 ): Promise<void> {
   const { ids, pictures, chunk, signal, onPrefill } = options;
   const { backend } = onDevice.model;
@@ -194,7 +204,7 @@ export async function prefill(
         ids,
         promptEnd: ids.length,
         phase: 'prefill',
-        spec: end === ids.length ? spec : undefined,
+        take: end === ids.length ? take : undefined,
         pictures,
       });
       if (done !== undefined) await done;
@@ -205,7 +215,7 @@ export async function prefill(
       onPrefill?.(end - cached, ids.length - cached);
       await slice.yield();
     }
-    if (spec !== undefined) await onDevice.planner?.prefilled?.();
+    if (take !== undefined) await onDevice.planner?.prefilled?.();
     await before;
     signal?.throwIfAborted();
   } catch (error) {
@@ -226,7 +236,8 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
   const penalised = spec.repetitionPenalty !== 1 || spec.presencePenalty !== 0;
   sampler.reset(penalised ? prompt : new Int32Array(0));
   sampler.mask(allowed(onDevice, mask, []));
-  await prefill(onDevice, options, spec);
+  const take = drawing(onDevice, spec);
+  await prefill(onDevice, options, take);
   const prefilled = performance.now();
 
   const ahead = runAhead(onDevice, options);
@@ -258,14 +269,14 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
           ids,
           promptEnd: prompt.length,
           phase: 'decode',
-          spec,
+          take,
           pictures: [],
         });
         if (done !== undefined) await done;
         read(issued++);
       }
       const [id = -1] = (await reads.shift()) ?? [];
-      if (id < 0) throw noId(mask !== undefined);
+      if (id < 0) throw notNumbers(mask !== undefined);
       if (stopIds.has(id)) {
         reason = 'stop';
         break;
@@ -296,7 +307,7 @@ function allowed(
 }
 
 /** Throws `InputError('argument')` for an id that the model has no embedding for. */
-function checkIds(ids: Int32Array, start: number, vocabulary: number): void {
+export function checkIds(ids: Int32Array, start: number, vocabulary: number): void {
   for (let i = start; i < ids.length; i++) {
     const id = ids[i] ?? -1;
     if (id >= 0 && id < vocabulary) continue;
@@ -308,7 +319,7 @@ function checkIds(ids: Int32Array, start: number, vocabulary: number): void {
   }
 }
 
-function noId(masked: boolean): ModelError {
+export function notNumbers(masked: boolean): ModelError {
   const masking = masked ? ', or the token mask allows no token' : '';
   return new ModelError(
     'non-finite',

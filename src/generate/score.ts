@@ -1,0 +1,198 @@
+/** How likely a text is to the model: the log-probability of each id given those before it (teacher forcing). */
+import { PAGE_TOKENS, type Tensor } from '../backend/backend.ts';
+import { encodeContext } from '../chat/prompt.ts';
+import { InputError } from '../errors.ts';
+import { TimeSlice } from '../layers/yield.ts';
+import type { ContextOptions } from '../select/options.ts';
+import { checkContext } from '../select/settings.ts';
+import { cut, freeDeviceSequence } from './device-sequence.ts';
+import { advance, checkIds, lastLogits, notNumbers, prefill } from './generate.ts';
+import { checkCount } from './options.ts';
+import type { SessionModel } from './session-cache.ts';
+
+export interface ScoreSettings {
+  /** How the context is kept and read, as in a session. */
+  readonly context?: ContextOptions | undefined;
+  /** Tokens of a window, its BOS included; a longer text is read in windows that each start anew. Default: `context.window`, else the model's. */
+  readonly window?: number | undefined;
+  /**
+   * Tokens at the front of each window that are read as a prompt is, and not scored. The others are then read one by one, as an answer's
+   * are: `context.decode` and `context.evict` act on them. Default 0: all are read in blocks of 32, which see what those of an answer would.
+   */
+  readonly prompt?: number | undefined;
+  /** Whether special tokens in the text are read as such (default true). */
+  readonly special?: boolean | undefined;
+}
+
+export interface Score {
+  /** What was read, window by window, with the BOS that the model puts before each. */
+  readonly ids: Int32Array;
+  /** The natural logarithm of each id's probability; NaN for those that were not scored: the first of a window, and its prompt. */
+  readonly logProbs: Float32Array;
+  /** Scored ids. */
+  readonly tokens: number;
+  /** Mean negative log-likelihood of a scored id, in nats. */
+  readonly nll: number;
+  /** exp(nll) */
+  readonly perplexity: number;
+}
+
+export interface ScoreListener {
+  readonly signal?: AbortSignal | undefined;
+  /** Ids read so far, and of how many. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Scores text, or ids as they are. Throws `InputError` for options that cannot be, and where nothing is to be scored. */
+export async function score(
+  model: SessionModel,
+  input: string | Int32Array,
+  settings: ScoreSettings = {},
+  { signal, onProgress }: ScoreListener = {},
+): Promise<Score> {
+  const { context = {}, prompt = 0, special = true } = settings;
+  checkContext(context, model.window);
+  const window = checkCount('window', settings.window ?? context.window ?? model.window, model.window);
+  if (prompt !== 0) checkCount('prompt', prompt, window - 1);
+  else if (actsOnAnswers(context))
+    throw new InputError(
+      'argument',
+      'context.decode and context.evict act on answers; give `prompt`, the tokens of each window before its answer',
+      {
+        name: 'prompt',
+      },
+    );
+  const pieces = split(model, input, window, special);
+  const scored = pieces.reduce((sum, ids) => sum + Math.max(0, ids.length - Math.max(1, prompt)), 0);
+  if (scored === 0)
+    throw new InputError(
+      'empty',
+      `no window has more tokens than the ${Math.max(1, prompt)} at its front that are not scored; give more text`,
+    );
+
+  const total = pieces.reduce((sum, ids) => sum + ids.length, 0);
+  const ids = new Int32Array(total);
+  const logProbs = new Float32Array(total).fill(NaN);
+  let done = 0;
+  for (const piece of pieces) {
+    ids.set(piece, done);
+    const into = logProbs.subarray(done, done + piece.length);
+    await model.gate.share(signal, () =>
+      scoreWindow(model, context, piece, prompt, into, signal, (read) => onProgress?.(done + read, total)),
+    );
+    done += piece.length;
+  }
+  let sum = 0;
+  for (const value of logProbs) if (!Number.isNaN(value)) sum -= value;
+  const nll = sum / scored;
+  return { ids, logProbs, tokens: scored, nll, perplexity: Math.exp(nll) };
+}
+
+/** Whether options have an effect only behind a prompt. */
+function actsOnAnswers({ decode = 'dense', evict }: ContextOptions): boolean {
+  return evict !== undefined || (typeof decode === 'string' ? decode : decode.method) !== 'dense';
+}
+
+/** The ids of each window, text with BOS where the model has one. */
+function split(model: SessionModel, input: string | Int32Array, window: number, special: boolean): Int32Array[] {
+  const encoded = typeof input === 'string' ? encodeContext(model, { text: input, pictures: [] }, special).ids : input;
+  const { addBos, bos } = model.tokenizer.facts;
+  const front =
+    typeof input === 'string' && addBos && bos !== undefined && encoded[0] === bos
+      ? encoded.subarray(0, 1)
+      : new Int32Array(0);
+  const rest = encoded.subarray(front.length);
+  const step = window - front.length;
+  if (step < 1)
+    throw new InputError('argument', `window: ${window} has no room beside the BOS; give 2 or more`, {
+      name: 'window',
+    });
+  const pieces: Int32Array[] = [];
+  for (let start = 0; start < rest.length; start += step)
+    pieces.push(Int32Array.from([...front, ...rest.subarray(start, start + step)]));
+  return pieces;
+}
+
+async function scoreWindow(
+  session: SessionModel,
+  context: ContextOptions,
+  ids: Int32Array,
+  prompt: number,
+  into: Float32Array,
+  signal: AbortSignal | undefined,
+  onRead: (done: number) => void,
+): Promise<void> {
+  const onDevice = await session.deviceSequence(ids.length, context);
+  const { model, sequence } = onDevice;
+  const { backend } = model;
+  const { tiers } = session;
+  const slice = new TimeSlice();
+  /** Scores the ids behind the positions `[from, ..)` whose logits these are, and frees them. */
+  const note = async (logits: Tensor | undefined, from: number): Promise<void> => {
+    if (logits === undefined) return;
+    try {
+      const rows = await backend.download(logits);
+      const targets = ids.subarray(from + 1, from + 1 + rows.length / model.config.vocabulary);
+      into.set(logProbabilities(rows, targets), from + 1);
+    } finally {
+      backend.free(logits);
+    }
+  };
+  const body = async (): Promise<void> => {
+    let logits: Tensor | undefined;
+    if (prompt > 0) {
+      const read = { ids: ids.subarray(0, prompt), pictures: [], cached: 0, chunk: session.chunk, signal };
+      await prefill(onDevice, read, (hidden, _start, count) => {
+        logits = backend.keep(lastLogits(model, hidden, count));
+      });
+      await note(logits, Math.min(prompt, ids.length) - 1);
+    }
+    checkIds(ids, 0, model.config.vocabulary);
+    backend.writeIds(onDevice.ring, 0, ids);
+    // The last id predicts nothing here.
+    for (let start = prompt; start < ids.length - 1;) {
+      signal?.throwIfAborted();
+      const count = prompt > 0 ? 1 : Math.min(PAGE_TOKENS, ids.length - 1 - start);
+      const room = onDevice.tiers?.room(sequence, start + count);
+      if (room !== undefined) await room;
+      const step = advance(onDevice, {
+        start,
+        count,
+        ids,
+        promptEnd: prompt > 0 ? prompt : ids.length,
+        phase: prompt > 0 ? 'decode' : 'prefill',
+        take: (hidden) => {
+          logits = backend.keep(model.logits(hidden));
+        },
+        pictures: [],
+      });
+      if (step !== undefined) await step;
+      await note(logits, start);
+      start += count;
+      onRead(start);
+      await slice.yield();
+    }
+    onRead(ids.length);
+  };
+  try {
+    await (tiers === undefined ? body() : tiers.using(sequence, ids.length, (length) => cut(onDevice, length), body));
+  } finally {
+    tiers?.forget(sequence);
+    freeDeviceSequence(onDevice);
+  }
+}
+
+/** log softmax of each row of `logits` [targets, vocabulary] at its target. Throws `ModelError` where logits are not numbers. */
+function logProbabilities(logits: Float32Array, targets: Int32Array): Float32Array {
+  const width = logits.length / targets.length;
+  return Float32Array.from(targets, (target, row) => {
+    const values = logits.subarray(row * width, (row + 1) * width);
+    let highest = -Infinity;
+    for (const value of values) highest = value > highest ? value : highest;
+    let sum = 0;
+    for (const value of values) sum += Math.exp(value - highest);
+    const found = (values[target] ?? NaN) - highest - Math.log(sum);
+    if (Number.isNaN(found)) throw notNumbers(false);
+    return found;
+  });
+}
