@@ -9,10 +9,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
  * room above it in this list.
  */
 export const ROOMS = [
+  'gpu',
   'src/errors.ts',
   'src/backend/weight.ts',
   'src/backend/backend.ts',
-  'gpu',
   'src/wasm.ts',
   'src/backend',
   'src/store',

@@ -1,14 +1,12 @@
 /** Ranged attention over KV pages, whole or in shares of the keys that a second dispatch joins: see attention.wgsl and attention-merge.wgsl. */
-import type { Ranges } from '../../src/backend/backend.ts';
-import { InputError } from '../../src/errors.ts';
 import { isClosed, pageBuffers, pageReader, pageTypes, type KvOperand } from '../lib/pages.ts';
-import { biasStart, mostKeys, runsData, runsStart } from '../lib/runs.ts';
+import { biasStart, mostKeys, runsData, runsStart, type Ranges } from '../lib/runs.ts';
 import runs from '../lib/runs.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import mergeSource from './attention-merge.wgsl';
 import source from './attention.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 
 /** What attention asks, whatever is made of it. */
 export interface QueryOperands {
@@ -100,13 +98,10 @@ export const partFloats = (headDim: number): number => headDim + 4;
 /** Lists of a query block. */
 export const rangeHeads = ({ ranges, kv }: QueryOperands): number => (ranges.shared ? 1 : kv.spec.kvHeads);
 
-export function checkHeadDim(kernel: string, { kv }: QueryOperands): void {
+export function headDimProblem({ kv }: QueryOperands): string | undefined {
   const { headDim } = kv.spec;
-  if (headDim % 4 === 0 && headDim <= MAXIMUM_HEAD_DIM) return;
-  throw new InputError(
-    'argument',
-    `${kernel}: headDim ${headDim} is not a multiple of 4 up to ${MAXIMUM_HEAD_DIM}; use device: 'wasm' for this model`,
-  );
+  if (headDim % 4 === 0 && headDim <= MAXIMUM_HEAD_DIM) return undefined;
+  return `headDim is ${headDim}; it must be a multiple of 4, at most ${MAXIMUM_HEAD_DIM}`;
 }
 
 export const attention: Kernel<AttentionInputs> = {
@@ -135,10 +130,7 @@ export const attention: Kernel<AttentionInputs> = {
       MODE: MODES[inputs.mode],
     };
   },
-  check(inputs) {
-    checkHeadDim('attention', inputs);
-    checkGrid('attention', attention.grid(inputs));
-  },
+  problem: headDimProblem,
   grid: (inputs) => [...tiles(inputs), inputs.shares],
   buffers: ({ q, kv, out }) => [q.buffer, kv.table, out, ...pageBuffers(kv)],
   values(inputs) {
@@ -181,7 +173,6 @@ export const attentionMerge: Kernel<MergeInputs> = {
   types: () => '',
   source: () => mergeSource,
   constants: ({ heads, headDim }) => ({ HEAD_DIM: headDim, HEADS: heads }),
-  check: (inputs) => checkGrid('attention-merge', attentionMerge.grid(inputs)),
   grid: ({ heads, out }) => [heads, out.rows, 1],
   buffers: ({ parts, out }) => [parts, out.buffer],
   values: ({ shares, out }) => [out.rows, out.stride / 4, shares],

@@ -5,7 +5,7 @@ import elements from '../lib/elements.wgsl';
 import { pageBuffers, pageReader, pageTypes, type KvOperand } from '../lib/pages.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './cached.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 import spanMeansSource from './span-means.wgsl';
 
 export interface CachedInputs {
@@ -34,7 +34,6 @@ export const cached: Kernel<CachedInputs> = {
   types: ({ kv }) => pageTypes(kv),
   source: ({ kv }) => `${reader(kv, 2)}\n${source}\n${elements}`,
   constants: ({ kv, part }) => partConstants(kv, part),
-  check: (inputs) => checkGrid('cached', cached.grid(inputs)),
   grid: (inputs) => elementGrid(count(inputs)),
   buffers: ({ kv, out }) => [kv.table, out.buffer, ...pageBuffers(kv)],
   values: (inputs) => [count(inputs), inputs.out.stride / 4, inputs.start, inputs.kv.tableStart, inputs.kv.blocks],
@@ -72,7 +71,6 @@ export const spanMeans: Kernel<SpanMeanInputs> = {
   source: ({ kv }) =>
     `override HEAD_DIM: u32;\noverride VALUES: u32; // 0 keys, 1 values\n@group(0) @binding(1) var<storage, read> table: array<u32>;\n${reader(kv, 2)}\n${spanMeansSource}`,
   constants: ({ kv, part }) => partConstants(kv, part),
-  check: (inputs) => checkGrid('span-means', grid(inputs)),
   grid,
   buffers: ({ kv, out }) => [out.buffer, kv.table, ...pageBuffers(kv)],
   values: ({ kv, first, out }) => [first, out.stride / 4, kv.tableStart, kv.blocks],
@@ -97,7 +95,6 @@ export const rowMeans: Kernel<RowMeanInputs> = {
   types: () => '',
   source: () => `${MATRIX_ROW}${spanMeansSource}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('row-means', grid(inputs)),
   grid,
   buffers: ({ x, out }) => [out.buffer, x.buffer],
   values: ({ first, out }) => [first, out.stride / 4, 0, 0],

@@ -8,7 +8,7 @@ import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './conv2d.wgsl';
 import { TILE_COLUMNS, TILE_ROWS } from './matmul.ts';
-import { checkGrid, type Epilogue, type Matrix, type WeightPart } from './operands.ts';
+import type { Epilogue, Matrix, WeightPart } from './operands.ts';
 
 export interface Conv2dInputs {
   /** [height * width, channels] */
@@ -43,7 +43,6 @@ export const conv2d: Kernel<Conv2dInputs> = {
     STEP: stride,
     UPSAMPLE: upsample ? 1 : 0,
   }),
-  check: (inputs) => checkGrid('conv2d', conv2d.grid(inputs)),
   grid: ({ weight, out }) => [Math.ceil(weight.rows / TILE_COLUMNS), Math.ceil(out.rows / TILE_ROWS), 1],
   buffers: ({ x, weight, epilogue, out, none }) => [
     x.buffer,

@@ -1,12 +1,10 @@
 /** Pages from one format to another: see convert-close.wgsl and convert-open.wgsl. */
-import type { KvFormat } from '../../src/backend/backend.ts';
 import halfBits from '../lib/half-bits.wgsl';
-import { isClosed, pageReader, type PageMemory } from '../lib/pages.ts';
+import { isClosed, PAGE_BITS, pageReader, type PageMemory } from '../lib/pages.ts';
 import type { HostData } from '../runtime/arena.ts';
-import type { Kernel } from '../runtime/kernel.ts';
+import { MAXIMUM_GROUPS, type Kernel } from '../runtime/kernel.ts';
 import close from './convert-close.wgsl';
 import open from './convert-open.wgsl';
-import { checkGrid } from './operands.ts';
 
 export interface ConvertInputs {
   readonly headDim: number;
@@ -16,8 +14,6 @@ export interface ConvertInputs {
   /** (page's number, index in `to`) of each page. */
   readonly pairs: Uint32Array;
 }
-
-const BITS: Readonly<Record<KvFormat, number>> = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 };
 
 const STORE_F32 = 'alias PageVec = vec4<f32>;\nfn page_store(v: vec4<f32>) -> PageVec {\n  return v;\n}\n';
 const STORE_F16 = `alias PageVec = vec2<u32>;
@@ -33,12 +29,9 @@ function code({ from, to }: ConvertInputs): string {
   return `${read}\n${to.format === 'f32' ? STORE_F32 : STORE_F16}${open}`;
 }
 
-/** WebGPU's guaranteed number of workgroups in one dimension. */
-const MAXIMUM_X = 65535;
-
 /** Pages over a grid of two dimensions. */
 function pageGrid(pages: number): readonly [x: number, y: number, z: number] {
-  const y = Math.ceil(pages / MAXIMUM_X);
+  const y = Math.ceil(pages / MAXIMUM_GROUPS);
   return [Math.ceil(pages / y), y, 1];
 }
 
@@ -49,8 +42,10 @@ export const convert: Kernel<ConvertInputs> = {
   data: true,
   types: ({ from, to }) => `${from.format}>${to.format}`,
   source: code,
-  constants: ({ headDim, to }) => ({ HEAD_DIM: headDim, ...(isClosed(to.format) ? { BITS: BITS[to.format] } : {}) }),
-  check: (inputs) => checkGrid('convert', convert.grid(inputs)),
+  constants: ({ headDim, to }) => ({
+    HEAD_DIM: headDim,
+    ...(isClosed(to.format) ? { BITS: PAGE_BITS[to.format] } : {}),
+  }),
   grid: ({ pairs }) => pageGrid(pairs.length / 2),
   buffers: ({ from, to }) => [to.buffer, from.buffer],
   values: ({ pairs }) => [pairs.length / 2],

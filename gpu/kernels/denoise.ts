@@ -1,10 +1,25 @@
 /** One step of diffusion sampling: see denoise.wgsl. */
-import type { DenoiseSpec } from '../../src/backend/backend.ts';
 import elements from '../lib/elements.wgsl';
 import { elementGrid } from '../lib/elements.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './denoise.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
+
+/** The numbers of one step; denoise.wgsl has the formula. */
+export interface DenoiseStep {
+  readonly prediction: 'eps' | 'v';
+  /** Undefined: there are no unconditional rows. */
+  readonly guidance?: number;
+  readonly alpha: number;
+  readonly sigma: number;
+  readonly x0FromX: number;
+  readonly x0FromEps: number;
+  readonly meanFromX0: number;
+  readonly meanFromX: number;
+  readonly lowLogVariance: number;
+  readonly highLogVariance: number;
+  readonly noiseScale: number;
+}
 
 export interface DenoiseInputs {
   /** [n, C] */
@@ -13,7 +28,7 @@ export interface DenoiseInputs {
   readonly predicted: Matrix;
   /** [n, C] */
   readonly noise: Matrix;
-  readonly spec: DenoiseSpec;
+  readonly spec: DenoiseStep;
   readonly out: Matrix;
 }
 
@@ -41,7 +56,6 @@ export const denoise: Kernel<DenoiseInputs> = {
   types: () => '',
   source: () => `${source}\n${elements}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('denoise', denoise.grid(inputs)),
   grid: ({ x }) => elementGrid(x.rows * x.cols),
   buffers: ({ x, predicted, noise, out }) => [x.buffer, predicted.buffer, noise.buffer, out.buffer],
   values: ({ x, predicted, spec }) => [

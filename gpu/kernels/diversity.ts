@@ -6,7 +6,7 @@ import add from './diversity-add.wgsl';
 import choose from './diversity-choose.wgsl';
 import means from './diversity-means.wgsl';
 import norms from './diversity-norms.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 
 /** Candidates that the host is told of. */
 export const CANDIDATES = 64;
@@ -46,7 +46,6 @@ export const diversityNorms: Kernel<DiversityInputs> = {
   types: () => '',
   source: () => `${norms}\n${reduce}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('diversity-norms', diversityNorms.grid(inputs)),
   grid: ({ tokens }) => [tokens, 1, 1],
   buffers: ({ x, rows, inverse, state }) => [x.buffer, rows, inverse, state],
   values: ({ x }) => [x.cols, x.stride],
@@ -59,7 +58,6 @@ const meansOf = (last: boolean): Kernel<DiversityInputs> => ({
   types: () => '',
   source: () => means,
   constants: () => ({}),
-  check: () => undefined,
   grid: ({ x }) => [Math.ceil(x.cols / WORKGROUP), last ? 1 : MEAN_PARTS, 1],
   buffers: ({ x, rows, inverse, means: sums }) => [x.buffer, rows, inverse, sums],
   values: ({ x, tokens }) => [tokens, x.cols, x.stride, last ? 1 : 0],
@@ -74,7 +72,6 @@ const addOf = (mean: boolean): Kernel<DiversityInputs> => ({
   types: () => '',
   source: () => `${layout}\n${add}\n${reduce}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('diversity-add', [inputs.tokens]),
   grid: ({ tokens }) => [tokens, 1, 1],
   buffers: ({ x, rows, inverse, means: sums, state, scores }) => [x.buffer, rows, inverse, sums, state, scores],
   values: ({ x }) => [x.cols, x.stride, mean ? 1 : 0],
@@ -91,7 +88,6 @@ export const diversityChoose: Kernel<DiversityInputs> = {
   types: () => '',
   source: () => `${layout}\n${choose}`,
   constants: () => ({}),
-  check: () => undefined,
   grid: () => [1, 1, 1],
   buffers: ({ scores, state }) => [scores, state],
   values: ({ tokens, wanted, near, each }) => [tokens, wanted, near, each],

@@ -3,7 +3,7 @@ import { WEIGHT_SLOTS, weightSource, weightTypes } from '../lib/weights.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './embed.wgsl';
-import { checkGrid, type Matrix, type WeightPart } from './operands.ts';
+import type { Matrix, WeightPart } from './operands.ts';
 
 export interface EmbedInputs {
   readonly ring: DeviceBuffer;
@@ -29,11 +29,7 @@ export const embed: Kernel<EmbedInputs> = {
   types: ({ table }) => weightTypes(formats(table)),
   source: ({ table }) => `${source}\n${weightSource(formats(table))}`,
   constants: ({ table, clear }) => ({ SLOTS: table.length, CLEAR: clear ? 1 : 0 }),
-  check(inputs) {
-    if (inputs.table.length > WEIGHT_SLOTS)
-      throw new RangeError(`embed: ${inputs.table.length} parts, at most ${WEIGHT_SLOTS}`);
-    checkGrid('embed', embed.grid(inputs));
-  },
+  problem: ({ table }) => (table.length > WEIGHT_SLOTS ? `${table.length} parts, at most ${WEIGHT_SLOTS}` : undefined),
   grid: ({ out }) => [Math.ceil(out.cols / 32 / 64), out.rows, 1],
   buffers: ({ ring, table, out, none }) => [
     ring,

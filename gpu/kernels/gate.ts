@@ -1,10 +1,9 @@
 /** The activation and product of a gated MLP whose halves lie side by side (prefill): see gate.wgsl. */
-import type { Activation } from '../../src/backend/backend.ts';
-import { ACTIVATIONS } from '../lib/activation.ts';
+import { ACTIVATIONS, type Activation } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './gate.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 
 export interface GateInputs {
   /** [T, 2 rows] */
@@ -20,7 +19,6 @@ export const gate: Kernel<GateInputs> = {
   types: () => '',
   source: () => `${source}\n${activation}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('gate', gate.grid(inputs)),
   grid: ({ out }) => [Math.ceil(out.cols / 64), out.rows, 1],
   buffers: ({ both, out }) => [both.buffer, out.buffer],
   values: ({ both, activation: kind, out }) => [out.cols, both.stride, out.stride, ACTIVATIONS[kind]],

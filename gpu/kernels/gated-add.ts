@@ -3,7 +3,7 @@ import elements from '../lib/elements.wgsl';
 import { elementGrid } from '../lib/elements.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './gated-add.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 
 export interface GatedAddInputs {
   readonly x: Matrix;
@@ -23,7 +23,6 @@ export const gatedAdd: Kernel<GatedAddInputs> = {
   types: () => '',
   source: () => `${source}\n${elements}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('gated-add', gatedAdd.grid(inputs)),
   grid: (inputs) => elementGrid(count(inputs)),
   buffers: ({ x, y, modulation, out }) => [x.buffer, y.buffer, modulation.buffer, out.buffer],
   values: (inputs) => [count(inputs), inputs.out.stride / 4, inputs.modulation.stride, inputs.column],

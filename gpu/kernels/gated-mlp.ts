@@ -1,6 +1,5 @@
 /** The gated half of an MLP for few rows (decode), norm fused: see gated-mlp.wgsl. */
-import type { Activation } from '../../src/backend/backend.ts';
-import { ACTIVATIONS } from '../lib/activation.ts';
+import { ACTIVATIONS, type Activation } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import fewRows from '../lib/few-rows.wgsl';
 import { weightSource, weightTypes } from '../lib/weights.ts';
@@ -8,7 +7,7 @@ import xVec from '../lib/x-vec.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './gated-mlp.wgsl';
-import { checkGrid, ragged, type Matrix, type RmsOperand, type WeightPart } from './operands.ts';
+import { ragged, type Matrix, type RmsOperand, type WeightPart } from './operands.ts';
 
 const COLUMNS = 8;
 const TOKENS = 4;
@@ -36,7 +35,6 @@ export const gatedMlp: Kernel<GatedMlpInputs> = {
     NORM: norm === undefined ? 0 : 1,
     RAGGED: ragged(x.cols),
   }),
-  check: (inputs) => checkGrid('gated-mlp', gatedMlp.grid(inputs)),
   grid: ({ x, gate }) => [Math.ceil(gate.rows / COLUMNS), Math.ceil(x.rows / tokens(x)), 1],
   buffers: ({ x, gate, up, norm, out, none }) => [x.buffer, norm?.weight ?? none, gate.buffer, up.buffer, out.buffer],
   values: ({ x, gate, norm, activation: kind, out }) => [

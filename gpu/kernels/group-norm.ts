@@ -1,13 +1,12 @@
 /** A group norm whose statistics `moments` took before: see group-norm.wgsl. */
-import type { Activation } from '../../src/backend/backend.ts';
-import { ACTIVATIONS } from '../lib/activation.ts';
+import { ACTIVATIONS, type Activation } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import elements from '../lib/elements.wgsl';
 import { elementGrid } from '../lib/elements.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './group-norm.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 
 export interface GroupNormInputs {
   readonly x: Matrix;
@@ -16,7 +15,7 @@ export interface GroupNormInputs {
   /** Both [cols], F32. */
   readonly weight: DeviceBuffer;
   readonly bias: DeviceBuffer;
-  readonly activation: Activation | 'none';
+  readonly activation: Activation;
   readonly out: Matrix;
 }
 
@@ -29,7 +28,6 @@ export const groupNorm: Kernel<GroupNormInputs> = {
   types: () => '',
   source: () => `${source}\n${elements}\n${activation}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('group-norm', groupNorm.grid(inputs)),
   grid: (inputs) => elementGrid(count(inputs)),
   buffers: ({ x, moments, weight, bias, out }) => [x.buffer, moments.buffer, weight, bias, out.buffer],
   values: (inputs) => [

@@ -8,7 +8,7 @@ import xVec from '../lib/x-vec.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import source from './linear.wgsl';
-import { checkGrid, ragged, type Epilogue, type Matrix, type RmsOperand, type WeightPart } from './operands.ts';
+import { ragged, type Epilogue, type Matrix, type RmsOperand, type WeightPart } from './operands.ts';
 
 /** Output columns of one workgroup. */
 const COLUMNS = 16;
@@ -66,11 +66,8 @@ export const linear: Kernel<LinearInputs> = {
     NORM: norm === undefined ? 0 : 1,
     RAGGED: ragged(x.cols),
   }),
-  check(inputs) {
-    if (inputs.weights.length > WEIGHT_SLOTS)
-      throw new RangeError(`linear: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
-    checkGrid('linear', linear.grid(inputs));
-  },
+  problem: ({ weights }) =>
+    weights.length > WEIGHT_SLOTS ? `${weights.length} weights, at most ${WEIGHT_SLOTS}` : undefined,
   grid: ({ x, weights }) => [slotStarts(weights, COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / tokens(x)), 1],
   buffers: ({ x, weights, norm, epilogue, out, none }) => [
     x.buffer,

@@ -8,7 +8,7 @@ import xVec from '../lib/x-vec.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
 import { slotStarts, type LinearInputs } from './linear.ts';
 import source from './matmul.wgsl';
-import { checkGrid, ragged, type WeightPart } from './operands.ts';
+import { ragged, type WeightPart } from './operands.ts';
 
 /** Of a tile (lib/tile.wgsl). */
 export const TILE_ROWS = 32;
@@ -26,11 +26,8 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
     SLOTS: weights.length,
     RAGGED: ragged(x.cols),
   }),
-  check(inputs) {
-    if (inputs.weights.length > WEIGHT_SLOTS)
-      throw new RangeError(`matmul: ${inputs.weights.length} weights, at most ${WEIGHT_SLOTS}`);
-    checkGrid('matmul', matmul.grid(inputs));
-  },
+  problem: ({ weights }) =>
+    weights.length > WEIGHT_SLOTS ? `${weights.length} weights, at most ${WEIGHT_SLOTS}` : undefined,
   grid: ({ x, weights }) => [slotStarts(weights, TILE_COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / TILE_ROWS), 1],
   buffers: ({ x, weights, epilogue, out, none }) => [
     x.buffer,

@@ -4,7 +4,7 @@ import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import combine from './moments-combine.wgsl';
 import gather from './moments-gather.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 
 /** Rows of a part, and columns of a workgroup, of the first dispatch. */
 const ROWS = 256;
@@ -30,7 +30,6 @@ export const momentsGather: Kernel<GatherInputs> = {
   types: () => '',
   source: () => `${gather}\n${join}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('moments-gather', momentsGather.grid(inputs)),
   grid: ({ x }) => [Math.ceil(x.cols / COLUMNS), momentParts(x.rows), 1],
   buffers: ({ x, parts }) => [x.buffer, parts],
   values: ({ x, firstPart }) => [x.rows, x.cols, x.stride, firstPart],
@@ -52,7 +51,6 @@ export const momentsCombine: Kernel<CombineInputs> = {
   types: () => '',
   source: () => `${combine}\n${join}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('moments-combine', momentsCombine.grid(inputs)),
   grid: ({ out }) => [out.rows, 1, 1],
   buffers: ({ parts, out }) => [parts, out.buffer],
   values: ({ count, cols, epsilon, out }) => [count, cols, cols / out.rows, epsilon],

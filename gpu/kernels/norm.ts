@@ -3,7 +3,7 @@ import reduce from '../lib/reduce.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './norm.wgsl';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 
 export interface NormInputs {
   readonly x: Matrix;
@@ -29,7 +29,6 @@ export const norm: Kernel<NormInputs> = {
     BIAS: bias === undefined ? 0 : 1,
     MODULATED: modulation === undefined ? 0 : 1,
   }),
-  check: (inputs) => checkGrid('norm', norm.grid(inputs)),
   grid: ({ x }) => [x.rows, 1, 1],
   buffers: ({ x, weight, bias, modulation, out, none }) => [
     x.buffer,

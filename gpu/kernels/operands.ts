@@ -1,7 +1,6 @@
 /** What kernels work on: device buffers with the few numbers that say how to read them. */
-import type { Activation } from '../../src/backend/backend.ts';
-import type { WeightFormat } from '../../src/backend/weight.ts';
-import { InputError } from '../../src/errors.ts';
+import type { Activation } from '../lib/activation.ts';
+import type { WeightFormat } from '../lib/rows.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 
 /** f32, row-major; rows start every `stride` values (a multiple of 4), and what lies between cols and stride is undefined. */
@@ -30,21 +29,8 @@ export interface RmsOperand {
 export interface Epilogue {
   /** [columns of out] f32. */
   readonly bias?: DeviceBuffer | undefined;
-  readonly activation: Activation | 'none';
+  readonly activation: Activation;
   readonly residual?: Matrix | undefined;
-}
-
-/** WebGPU's guaranteed number of workgroups in one dimension. */
-const MAXIMUM_GROUPS = 65535;
-
-/** A grid, checked against WebGPU's limit. */
-export function checkGrid(kernel: string, grid: readonly number[]): void {
-  if (grid.every((n) => n <= MAXIMUM_GROUPS)) return;
-  throw new InputError(
-    'argument',
-    `${kernel}: a grid of ${grid.join(' x ')} workgroups, at most ${MAXIMUM_GROUPS} a dimension; use fewer rows at a time`,
-    { kernel },
-  );
 }
 
 /** Columns of x come in units of 32; where the last one is not full, its tail must not be read. */

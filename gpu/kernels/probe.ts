@@ -4,8 +4,8 @@ import reduce from '../lib/reduce.wgsl';
 import { biasStart, runsData, runsStart } from '../lib/runs.ts';
 import runs from '../lib/runs.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
-import { checkHeadDim, QUERY_FLOATS, rangeHeads, type QueryOperands } from './attention.ts';
-import { checkGrid, type Matrix } from './operands.ts';
+import { headDimProblem, QUERY_FLOATS, rangeHeads, type QueryOperands } from './attention.ts';
+import type { Matrix } from './operands.ts';
 import source from './probe.wgsl';
 import sumsSource from './span-sums.wgsl';
 
@@ -52,10 +52,7 @@ export const probe: Kernel<ProbeInputs> = {
       HEAD_TILES: headTiles,
     };
   },
-  check(inputs) {
-    checkHeadDim('probe', inputs);
-    checkGrid('probe', probe.grid(inputs));
-  },
+  problem: headDimProblem,
   grid: (inputs) => [Math.ceil(inputs.out.cols / WORKGROUP), inputs.kv.spec.kvHeads * tiling(inputs).headTiles, 1],
   buffers: ({ q, kv, out }) => [q.buffer, kv.table, out.buffer, ...pageBuffers(kv)],
   values(inputs) {
@@ -98,7 +95,6 @@ export const spanSums: Kernel<SpanSumInputs> = {
   types: () => '',
   source: () => `${sumsSource}\n${reduce}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('span-sums', spanSums.grid(inputs)),
   grid: ({ out }) => [out.cols, out.rows, 1],
   buffers: ({ masses, out }) => [masses.buffer, out.buffer],
   values: ({ masses, out }) => [masses.cols, masses.stride, out.stride],

@@ -1,12 +1,11 @@
 /** Rotation of q and k, and the append of k and v to the pages: see rope-append.wgsl. */
-import { InputError } from '../../src/errors.ts';
 import { pageWriter, type KvOperand, type OpenMemory } from '../lib/pages.ts';
 import reduce from '../lib/reduce.wgsl';
 import ropeRows from '../lib/rope-rows.wgsl';
 import ropeRun from '../lib/rope-run.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
-import { checkGrid, type Matrix, type RmsOperand } from './operands.ts';
+import type { Matrix, RmsOperand } from './operands.ts';
 import source from './rope-append.wgsl';
 
 export interface RopeAppendInputs {
@@ -70,15 +69,8 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
     Q_NORM: qNorm === undefined ? 0 : 1,
     K_NORM: kNorm === undefined ? 0 : 1,
   }),
-  check(inputs) {
-    const { headDim } = inputs.kv.spec;
-    if (headDim % 4 !== 0)
-      throw new InputError(
-        'argument',
-        `rope-append: headDim ${headDim} is not a multiple of 4; use device: 'wasm' for this model`,
-      );
-    checkGrid('rope-append', ropeAppend.grid(inputs));
-  },
+  problem: ({ kv: { spec } }) =>
+    spec.headDim % 4 === 0 ? undefined : `headDim is ${spec.headDim}; it must be a multiple of 4`,
   grid: ({ qkv, heads, kv }) => [heads + 2 * kv.spec.kvHeads, qkv.rows, 1],
   buffers: ({ qkv, angles, qNorm, kNorm, kv, open, q, none }) => [
     qkv.buffer,

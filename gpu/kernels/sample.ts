@@ -1,14 +1,22 @@
 /** Sampling in two dispatches, both here since the second reads what the first writes: see sample-prepare.wgsl and sample-draw.wgsl. */
-import type { SampleSpec } from '../../src/backend/backend.ts';
 import common from '../lib/sample.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
-import { checkGrid } from './operands.ts';
 import draw from './sample-draw.wgsl';
 import prepare from './sample-prepare.wgsl';
 
 /** Ids of one workgroup of the first dispatch. */
 const PART = 1024;
+
+/** How the id is drawn; sample-prepare.wgsl and sample-draw.wgsl apply it in the order penalties, temperature, top-k, top-p, min-p. */
+export interface SampleNumbers {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+}
 
 export interface SampleInputs {
   readonly vocabulary: number;
@@ -17,7 +25,7 @@ export interface SampleInputs {
   /** Bound, but not read, where nothing is masked. */
   readonly mask: DeviceBuffer;
   readonly masked: boolean;
-  readonly spec: SampleSpec;
+  readonly spec: SampleNumbers;
   /** [vocabulary] f32, scratch */
   readonly values: DeviceBuffer;
   /** [sampleParts(vocabulary)] vec4, scratch */
@@ -37,7 +45,6 @@ export const samplePrepare: Kernel<SampleInputs> = {
   types: () => '',
   source: () => `${prepare}\n${common}`,
   constants: () => ({}),
-  check: (inputs) => checkGrid('sample-prepare', samplePrepare.grid(inputs)),
   grid: ({ vocabulary }) => [sampleParts(vocabulary), 1, 1],
   buffers: ({ logits, seen, mask, values, parts }) => [logits, seen, mask, values, parts],
   values: ({ vocabulary, masked, spec }) => [vocabulary, masked ? 1 : 0, spec.repetitionPenalty, spec.presencePenalty],
@@ -50,7 +57,6 @@ export const sampleDraw: Kernel<SampleInputs> = {
   types: () => '',
   source: () => `${draw}\n${common}`,
   constants: () => ({}),
-  check: () => undefined,
   grid: () => [1, 1, 1],
   buffers: ({ values, parts, seen, ring }) => [values, parts, seen, ring],
   values: ({ vocabulary, index, spec, uniform }) => [

@@ -3,7 +3,7 @@ import elements from '../lib/elements.wgsl';
 import { elementGrid } from '../lib/elements.ts';
 import { MAXIMUM_DATA_BYTES } from '../runtime/arena.ts';
 import type { Kernel } from '../runtime/kernel.ts';
-import { checkGrid, type Matrix } from './operands.ts';
+import type { Matrix } from './operands.ts';
 import source from './take.wgsl';
 
 /** Indices that one dispatch takes. */
@@ -28,11 +28,8 @@ export const take: Kernel<TakeInputs> = {
   types: () => '',
   source: () => `${source}\n${elements}`,
   constants: () => ({}),
-  check(inputs) {
-    if (inputs.indices.length > TAKE_INDICES)
-      throw new RangeError(`take: ${inputs.indices.length} indices, at most ${TAKE_INDICES}`);
-    checkGrid('take', take.grid(inputs));
-  },
+  problem: ({ indices }) =>
+    indices.length > TAKE_INDICES ? `${indices.length} indices, at most ${TAKE_INDICES}` : undefined,
   grid: (inputs) => elementGrid(count(inputs)),
   buffers: ({ x, out }) => [x.buffer, out.buffer],
   values: (inputs) => [count(inputs), inputs.out.stride / 4, inputs.first],

@@ -1,4 +1,4 @@
-import type { Activation } from '../../src/backend/backend.ts';
+/** The numbers by which activation.wgsl knows activations. */
+export const ACTIVATIONS = { none: 0, silu: 1, gelu: 2, geluTanh: 3 } as const;
 
-/** The numbers that activation.wgsl knows activations by. */
-export const ACTIVATIONS: Readonly<Record<Activation | 'none', number>> = { none: 0, silu: 1, gelu: 2, geluTanh: 3 };
+export type Activation = keyof typeof ACTIVATIONS;

@@ -1,12 +1,11 @@
 /** The grid of elementwise kernels: see elements.wgsl. */
+import { MAXIMUM_GROUPS } from '../runtime/kernel.ts';
 
 const WORKGROUP = 64;
-/** WebGPU's guaranteed number of workgroups in one dimension. */
-const MAXIMUM_X = 65535;
 
 /** Workgroups for `count` vec4. */
 export function elementGrid(count: number): readonly [x: number, y: number, z: number] {
   const groups = Math.ceil(count / WORKGROUP);
-  const y = Math.ceil(groups / MAXIMUM_X);
+  const y = Math.ceil(groups / MAXIMUM_GROUPS);
   return [Math.ceil(groups / y), y, 1];
 }

@@ -1,5 +1,4 @@
 /** The WGSL that reads and writes KV pages: one decoder a format, and the choice among the formats that a dispatch binds. */
-import { KV_FORMATS, PAGE_TOKENS, pageNumber, type KvFormat, type KvSpec } from '../../src/backend/backend.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import half from './half.wgsl';
 import bits from './pages-bits.wgsl';
@@ -10,21 +9,28 @@ import scaled from './pages-scaled.wgsl';
 /** Formats that one dispatch may read: with q, table, output and host data they are WebGPU's guaranteed eight storage buffers. */
 export const PAGE_SLOTS = 4;
 
-const BITS: Readonly<Record<KvFormat, number>> = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 };
+/** Tokens of a page. */
+export const PAGE_TOKENS = 32;
 
-export function isClosed(format: KvFormat): boolean {
-  return BITS[format] < 16;
+/** Bits of a value in each format, in the order of the formats' codes. A page's number is `code << 27 | index`. */
+export const PAGE_BITS = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 } as const;
+export type PageFormat = keyof typeof PAGE_BITS;
+
+const CODES = Object.fromEntries(Object.keys(PAGE_BITS).map((format, code) => [format, code]));
+
+export function isClosed(format: PageFormat): boolean {
+  return PAGE_BITS[format] < 16;
 }
 
 /** Words of a page. The same arithmetic as in pages-bits.wgsl and `assembly/kv/layout.ts`. */
-export function pageWords(format: KvFormat, headDim: number): number {
-  const rows = 2 * PAGE_TOKENS * Math.ceil((headDim * BITS[format]) / 32);
+export function pageWords(format: PageFormat, headDim: number): number {
+  const rows = 2 * PAGE_TOKENS * Math.ceil((headDim * PAGE_BITS[format]) / 32);
   return isClosed(format) ? headDim + PAGE_TOKENS * Math.ceil(headDim / 32) + rows : rows;
 }
 
 /** Where a kernel finds a sequence's keys and values. */
 export interface KvOperand {
-  readonly spec: KvSpec;
+  readonly spec: { readonly kvHeads: number; readonly headDim: number };
   /** Page memory of the formats that the kernel may meet, at most PAGE_SLOTS, by code. */
   readonly memories: readonly PageMemory[];
   readonly table: DeviceBuffer;
@@ -34,14 +40,14 @@ export interface KvOperand {
 }
 
 export interface PageMemory {
-  readonly format: KvFormat;
+  readonly format: PageFormat;
   readonly buffer: DeviceBuffer;
   readonly pages: number;
 }
 
 /** Pages that are written token by token. */
 export interface OpenMemory extends PageMemory {
-  readonly format: KvSpec['format'];
+  readonly format: 'f32' | 'f16';
 }
 
 /** Short name of the formats, for a pipeline's key. */
@@ -54,7 +60,7 @@ export function pageBuffers({ memories, table }: KvOperand): DeviceBuffer[] {
   return Array.from({ length: PAGE_SLOTS }, (_, slot) => memories[slot]?.buffer ?? table);
 }
 
-const ELEMENTS: Readonly<Record<KvFormat, string>> = {
+const ELEMENTS: Readonly<Record<PageFormat, string>> = {
   f32: 'vec4<f32>',
   f16: 'vec2<u32>',
   q8: 'u32',
@@ -67,7 +73,7 @@ const EXACT =
 const FAST =
   'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));\n}\n';
 
-function decoder(format: KvFormat, exact: boolean): string {
+function decoder(format: PageFormat, exact: boolean): string {
   switch (format) {
     case 'f32':
       return f32;
@@ -76,7 +82,7 @@ function decoder(format: KvFormat, exact: boolean): string {
     case 'q8':
     case 'q4':
     case 'q2':
-      return bits.replaceAll('FORMAT', format).replaceAll('BITS', `${BITS[format]}u`);
+      return bits.replaceAll('FORMAT', format).replaceAll('BITS', `${PAGE_BITS[format]}u`);
     default:
       throw new RangeError(`no page format ${String(format satisfies never)}`);
   }
@@ -86,7 +92,7 @@ function decoder(format: KvFormat, exact: boolean): string {
  * `key_vec(page, row, d)` and `value_vec(page, row, d)`: channels 4 d .. 4 d + 3 of token `row` of the page of that number; zeros for a
  * page of a format that is not bound. The formats' buffers are bound from `binding` on. `exact`: f16 pages give subnormal values as they are.
  */
-export function pageReader(formats: readonly KvFormat[], binding: number, exact = false): string {
+export function pageReader(formats: readonly PageFormat[], binding: number, exact = false): string {
   const declared = formats
     .map(
       (format, slot) =>
@@ -95,9 +101,9 @@ export function pageReader(formats: readonly KvFormat[], binding: number, exact 
     .join('');
   const decoders = formats.map((format) => decoder(format, exact)).join('\n');
   const choose = (part: string): string => {
-    const of = (format: KvFormat): string => `return ${part}_${format}(index, row, d);`;
+    const of = (format: PageFormat): string => `return ${part}_${format}(index, row, d);`;
     const only = formats.length === 1 ? formats[0] : undefined;
-    const cases = formats.map((format) => `    case ${KV_FORMATS.indexOf(format)}u: { ${of(format)} }\n`).join('');
+    const cases = formats.map((format) => `    case ${CODES[format]}u: { ${of(format)} }\n`).join('');
     const body =
       only === undefined
         ? `  switch page >> 27u {\n${cases}    default: {}\n  }\n  return vec4<f32>();\n`
@@ -112,6 +118,6 @@ const STORE_F16 =
   'fn page_pack(v: vec4<f32>) -> PageVec {\n  return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));\n}\n';
 
 /** For pages that are written token by token: `PageVec`, `page_pack(v)`, and the number of the format's first page. */
-export function pageWriter(format: KvSpec['format']): string {
-  return `alias PageVec = ${ELEMENTS[format]};\nconst FIRST_PAGE = ${pageNumber(format, 0)}u;\n${format === 'f32' ? STORE_F32 : STORE_F16}`;
+export function pageWriter(format: OpenMemory['format']): string {
+  return `alias PageVec = ${ELEMENTS[format]};\nconst FIRST_PAGE = ${(CODES[format] ?? 0) << 27}u;\n${format === 'f32' ? STORE_F32 : STORE_F16}`;
 }

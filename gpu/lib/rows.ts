@@ -10,7 +10,24 @@
  * arrangement, and all 2-, 3- and 6-bit formats another; the decoders' headers (<format>.wgsl) say which.
  * Block formats follow ggml-quants.c of llama.cpp (layouts only).
  */
-import { WEIGHT_FORMATS, type WeightFormat } from '../../src/backend/weight.ts';
+
+/** Values of a block of each of ggml's formats. */
+const BLOCK_VALUES = {
+  F32: 1,
+  F16: 1,
+  BF16: 1,
+  Q4_0: 32,
+  Q4_1: 32,
+  Q5_0: 32,
+  Q5_1: 32,
+  Q8_0: 32,
+  Q2_K: 256,
+  Q3_K: 256,
+  Q4_K: 256,
+  Q5_K: 256,
+  Q6_K: 256,
+} as const;
+export type WeightFormat = keyof typeof BLOCK_VALUES;
 
 /** Values of a unit: what a thread decodes at once. Rows are padded with zeros to whole units. */
 export const UNIT = 32;
@@ -208,9 +225,8 @@ function q2(units: number): RowLayout {
 
 /** The layout of rows of `cols` values; `cols` is a multiple of the format's block. */
 export function rowLayout(format: WeightFormat, cols: number): RowLayout {
-  const units =
-    Math.ceil(cols / Math.max(UNIT, WEIGHT_FORMATS[format].block)) *
-    (Math.max(UNIT, WEIGHT_FORMATS[format].block) / UNIT);
+  const block = Math.max(UNIT, BLOCK_VALUES[format]);
+  const units = Math.ceil(cols / block) * (block / UNIT);
   switch (format) {
     case 'F32':
       return plain(4, units);

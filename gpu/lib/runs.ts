@@ -1,6 +1,20 @@
 /** Ranges as kernels read them: see runs.wgsl. */
-import type { Ranges } from '../../src/backend/backend.ts';
 import type { HostData } from '../runtime/arena.ts';
+
+/**
+ * Keys that queries may see, as lists of runs: list `block * heads + head` belongs to queries `[block * queryBlock, (block + 1) * queryBlock)` and one
+ * KV head (or all, when `shared`), and holds runs `[offsets[list], offsets[list + 1])`; run r is the keys `[runs[2 r], runs[2 r + 1])`.
+ */
+export interface Ranges {
+  readonly queryBlock: number;
+  readonly shared: boolean;
+  /** Whether a query also sees no key behind its own position. */
+  readonly causal: boolean;
+  readonly offsets: Uint32Array;
+  readonly runs: Uint32Array;
+  /** [runs]; added to the scores of a run's keys. */
+  readonly bias?: Float32Array;
+}
 
 /** Word at which the runs begin. */
 export const runsStart = (ranges: Ranges): number => ranges.offsets.length;

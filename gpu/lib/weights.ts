@@ -1,5 +1,5 @@
 /** The WGSL that decodes weights: one decoder per format, and the dispatcher over the formats that a kernel's slots hold. */
-import type { WeightFormat } from '../../src/backend/weight.ts';
+import type { WeightFormat } from './rows.ts';
 import common from './weights.wgsl';
 import scalesK from './scales-k.wgsl';
 import F32 from './F32.wgsl';

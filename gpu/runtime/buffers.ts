@@ -6,7 +6,6 @@
  * Giving a buffer back before the GPU has read it is safe, since one queue runs everything in order.
  */
 import type { Device } from './device.ts';
-import { DeviceError } from '../../src/errors.ts';
 
 export type Purpose = 'weights' | 'kv' | 'activations' | 'runtime';
 
@@ -57,11 +56,11 @@ export class Buffers {
     const size = Math.max(4, Math.ceil(bytes / 4) * 4);
     const { maxBufferSize } = this.#device.gpu.limits;
     if (size > maxBufferSize) {
-      throw new DeviceError(
-        'out-of-memory',
-        `GPU: one ${purpose} buffer of ${size} bytes is asked for, but this device allows ${maxBufferSize}; use a smaller model, chunk or context`,
-        { bytes: size, limit: maxBufferSize },
-      );
+      throw this.#device.error({
+        code: 'out-of-memory',
+        problem: `GPU: a ${purpose} buffer of ${size} bytes is needed, but this device allows ${maxBufferSize}`,
+        facts: { bytes: size, limit: maxBufferSize },
+      });
     }
     const settled = this.#device.guard('out-of-memory', `${size} bytes of ${purpose}`);
     const gpu = this.#device.gpu.createBuffer({ size, usage });

@@ -1,6 +1,6 @@
 /** Asks for an adapter and a device with everything the adapter has that Octavo can use, and keeps what later fails on it. */
-import { DeviceError, InputError, type OctavoError } from '../../src/errors.ts';
 import { describeAdapter, type AdapterDescription } from './adapter.ts';
+import type { Failure, MakeError } from './failure.ts';
 
 /** Limits raised from WebGPU's defaults to what the adapter has: large weights, many bindings, large workgroups. */
 const LIMITS = [
@@ -16,6 +16,8 @@ const FEATURES = ['timestamp-query', 'shader-f16', 'subgroups'] as const satisfi
 
 export interface DeviceOptions {
   readonly gpu: GPU;
+  /** Makes every error that the device and its runner throw. */
+  readonly error: MakeError;
   readonly powerPreference?: GPUPowerPreference;
   readonly label?: string;
   /** Takes WebGPU's default limits although the adapter has more; tests use it to act as a small device. */
@@ -28,29 +30,31 @@ export class Device {
   /** Where the device came from: Dawn in Node crashes when this is collected before its devices. */
   readonly origin: GPU;
   /** Resolves with the error when the device is lost; never rejects, and stays silent when `destroy` ended it. */
-  readonly lost: Promise<DeviceError>;
-  #failure: OctavoError | undefined;
+  readonly lost: Promise<Error>;
+  readonly error: MakeError;
+  #failure: Error | undefined;
   /** What the device says of commands that use something that failed to be made; told only where no cause comes to light. */
-  #consequence: OctavoError | undefined;
+  #consequence: Error | undefined;
   readonly #causes = new Set<Promise<void>>();
-  #dead: OctavoError | undefined;
+  #dead: Error | undefined;
   #destroyed = false;
 
-  constructor(origin: GPU, adapter: AdapterDescription, gpu: GPUDevice) {
+  constructor(origin: GPU, adapter: AdapterDescription, gpu: GPUDevice, error: MakeError) {
     this.origin = origin;
+    this.error = error;
     this.adapter = adapter;
     this.gpu = gpu;
     this.lost = new Promise((resolve) => {
       void gpu.lost.then((info) => {
         if (this.#destroyed) return;
-        const error = lostError(adapter.name, info.message || info.reason || 'no reason given');
-        this.#dead = error;
-        resolve(error);
+        const failure = error(lost(adapter.name, info.message || info.reason || 'no reason given'));
+        this.#dead = failure;
+        resolve(failure);
       });
     });
     gpu.onuncapturederror = (event) => {
       event.preventDefault();
-      this.#consequence ??= classify(event.error);
+      this.#consequence ??= error(invalid(event.error, 'an operation'));
     };
   }
 
@@ -58,7 +62,7 @@ export class Device {
     return this.#dead === undefined;
   }
 
-  /** Throws `DeviceError('lost')` on a dead device, and once the failure that came since the last check. */
+  /** Throws `lost` or `destroyed` on a dead device, and once the failure that came since the last check. */
   check(): void {
     if (this.#dead !== undefined) throw this.#dead;
     if (this.#failure === undefined && (this.#consequence === undefined || this.#causes.size > 0)) return;
@@ -69,7 +73,7 @@ export class Device {
   }
 
   /** Keeps the first failure that no caller waited for; the next call throws it. */
-  fail(error: OctavoError): void {
+  fail(error: Error): void {
     this.#failure ??= error;
   }
 
@@ -84,20 +88,18 @@ export class Device {
     await Promise.all(this.#causes);
   }
 
-  /** The error of a promise that rejected because the device went away, or a failure of its own. */
-  explain(cause: unknown): OctavoError {
-    if (this.#dead !== undefined) return this.#dead;
-    if (cause instanceof DeviceError) return cause;
-    return lostError(this.adapter.name, cause instanceof Error ? cause.message : String(cause));
+  /** The error to throw for a promise of the device that rejected: it does so when the device is gone. */
+  explain(cause: unknown): Error {
+    return this.#dead ?? this.error(lost(this.adapter.name, cause instanceof Error ? cause.message : String(cause)));
   }
 
   /** Reports what `make` does wrong as a failure; resolves when that is known. */
-  guard(filter: GPUErrorFilter, what: string): () => Promise<OctavoError | undefined> {
+  guard(filter: GPUErrorFilter, what: string): () => Promise<Error | undefined> {
     this.gpu.pushErrorScope(filter);
     return async () => {
       try {
         const error = await this.gpu.popErrorScope();
-        return error === null ? undefined : classify(error, what);
+        return error === null ? undefined : this.error(invalid(error, what));
       } catch (cause) {
         return this.explain(cause);
       }
@@ -106,55 +108,37 @@ export class Device {
 
   destroy(): void {
     this.#destroyed = true;
-    this.#dead ??= new InputError('destroyed', 'The backend was destroyed; create a new one');
+    this.#dead ??= this.error({ code: 'destroyed', problem: 'the GPU device was destroyed by its owner' });
     this.gpu.destroy();
   }
 }
 
+/** Throws `unavailable` where there is no adapter, or where it gives no device. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
+  const { error } = options;
   const adapter = await options.gpu.requestAdapter(
     options.powerPreference === undefined ? {} : { powerPreference: options.powerPreference },
   );
-  if (adapter === null) {
-    throw new DeviceError(
-      'unavailable',
-      "WebGPU has no adapter here; use device: 'wasm', or enable the browser's GPU acceleration",
-    );
-  }
+  if (adapter === null) throw error({ code: 'unavailable', problem: 'WebGPU has no adapter here' });
   const requiredLimits: Record<string, number> = {};
   if (options.defaultLimits !== true) for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
   const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
+  const description = describeAdapter(adapter);
   try {
     const gpu = await adapter.requestDevice({ label: options.label ?? 'octavo', requiredLimits, requiredFeatures });
-    return new Device(options.gpu, describeAdapter(adapter), gpu);
+    return new Device(options.gpu, description, gpu, error);
   } catch (cause) {
-    const { name } = describeAdapter(adapter);
-    throw new DeviceError(
-      'unavailable',
-      `WebGPU: ${name} gives no device; use device: 'wasm', or reload the page`,
-      { adapter: name },
-      { cause },
-    );
+    const { name } = description;
+    throw error({ code: 'unavailable', problem: `WebGPU: ${name} gives no device`, facts: { adapter: name }, cause });
   }
 }
 
-function lostError(adapter: string, reason: string): DeviceError {
-  return new DeviceError(
-    'lost',
-    `The GPU device (${adapter}) is lost: ${reason}. Resume on a new device or on WASM with model.recover()`,
-    {
-      adapter,
-      reason,
-    },
-  );
+function lost(adapter: string, reason: string): Failure {
+  return { code: 'lost', problem: `the GPU device (${adapter}) is lost: ${reason}`, facts: { adapter, reason } };
 }
 
-function classify(error: GPUError, what = 'an operation'): DeviceError {
-  if (error.constructor.name === 'GPUOutOfMemoryError') {
-    return new DeviceError(
-      'out-of-memory',
-      `GPU: no memory for ${what}: ${error.message}; use a smaller model, weight format or context`,
-    );
-  }
-  return new DeviceError('shader', `GPU: ${what} is invalid: ${error.message}`);
+function invalid(error: GPUError, what: string): Failure {
+  if (error.constructor.name === 'GPUOutOfMemoryError')
+    return { code: 'out-of-memory', problem: `GPU: no memory for ${what}: ${error.message}` };
+  return { code: 'shader', problem: `GPU: ${what} is invalid: ${error.message}` };
 }

@@ -13,6 +13,9 @@ export type Access = 'read' | 'write';
 /** Scalars of a kernel's `Params` struct, in its order. */
 export type ParamType = 'u32' | 'f32';
 
+/** Number of workgroups in one dimension that every device guarantees. */
+export const MAXIMUM_GROUPS = 65535;
+
 export interface Kernel<Inputs> {
   readonly name: string;
   readonly bindings: readonly Access[];
@@ -24,9 +27,9 @@ export interface Kernel<Inputs> {
   source(inputs: Inputs): string;
   /** Values of the `override` constants; never run-time lengths. */
   constants(inputs: Inputs): Readonly<Record<string, number>>;
-  /** Throws `InputError('argument')`, naming the kernel, for what it cannot compute. */
-  check(inputs: Inputs): void;
-  /** Workgroups. */
+  /** Why the kernel cannot compute these inputs; undefined where it can. The runner checks the grid. */
+  problem?(inputs: Inputs): string | undefined;
+  /** Workgroups; at most `MAXIMUM_GROUPS` in each dimension. */
   grid(inputs: Inputs): readonly [x: number, y: number, z: number];
   buffers(inputs: Inputs): readonly DeviceBuffer[];
   values(inputs: Inputs): readonly number[];

@@ -1,6 +1,6 @@
 /** Compiled kernels, keyed by kernel, types and constants. A failed compile is reported with its place and not kept. */
-import { DeviceError, type OctavoError } from '../../src/errors.ts';
 import type { Device } from './device.ts';
+import type { Failure } from './failure.ts';
 import type { Kernel } from './kernel.ts';
 
 export interface Pipeline {
@@ -87,7 +87,8 @@ export class Pipelines {
       settled().then(async (error) => {
         if (error === undefined || !this.#device.alive) return;
         this.#cache.delete(key);
-        this.#device.fail(await compileError(key, code, module, error));
+        const failure = await compileFailure(key, code, module);
+        this.#device.fail(failure === undefined ? error : this.#device.error(failure));
       }),
     );
     this.#made += 1;
@@ -98,29 +99,20 @@ export class Pipelines {
 /** Lines around an error's place in an excerpt. */
 const CONTEXT = 2;
 
-async function compileError(
-  key: string,
-  code: string,
-  module: GPUShaderModule,
-  error: OctavoError,
-): Promise<OctavoError> {
+/** What the compiler says of the first error, with the lines around it; undefined where it says nothing. */
+async function compileFailure(key: string, code: string, module: GPUShaderModule): Promise<Failure | undefined> {
   const messages = (await module.getCompilationInfo()).messages.filter((message) => message.type === 'error');
   const first = messages[0];
-  if (first === undefined) return error;
+  if (first === undefined) return undefined;
   const { lineNum: line, linePos: column } = first;
   const lines = code.split('\n');
   const excerpt: string[] = [];
   for (let n = Math.max(1, line - CONTEXT); n <= Math.min(lines.length, line + CONTEXT); n += 1) {
     excerpt.push(`${n === line ? '>' : ' '} ${n}: ${lines[n - 1] ?? ''}`);
   }
-  return new DeviceError(
-    'shader',
-    `WGSL of ${key}: line ${line}, column ${column}: ${first.message}\n${excerpt.join('\n')}`,
-    {
-      kernel: key,
-      line,
-      column,
-      source: code,
-    },
-  );
+  return {
+    code: 'shader',
+    problem: `WGSL of ${key}: line ${line}, column ${column}: ${first.message}\n${excerpt.join('\n')}`,
+    facts: { kernel: key, line, column, source: code },
+  };
 }

@@ -7,7 +7,7 @@
 import { ARENA_BYTES, Arena, equalWords, MAXIMUM_DATA_BYTES, WINDOW_BYTES } from './arena.ts';
 import { Buffers, type DeviceBuffer, type Purpose } from './buffers.ts';
 import type { Device } from './device.ts';
-import type { Kernel } from './kernel.ts';
+import { MAXIMUM_GROUPS, type Kernel } from './kernel.ts';
 import { Pipelines, type Pipeline } from './pipelines.ts';
 import { Profile } from './profile.ts';
 import { Readback } from './readback.ts';
@@ -84,10 +84,10 @@ export class Runner {
     };
   }
 
-  /** Records one dispatch. Throws what `kernel.check` throws, and what the device failed with. */
+  /** Records one dispatch. Throws `unsupported` for inputs that the kernel cannot compute, and what the device failed with. */
   run<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): void {
     this.device.check();
-    kernel.check(inputs);
+    const grid = this.#grid(kernel, inputs);
     const pipeline = this.#pipelines.get(kernel, inputs);
     const words = kernel.hostData?.(inputs).words;
     const large = words === undefined || words.byteLength <= MAXIMUM_DATA_BYTES ? undefined : this.#uploaded(words);
@@ -113,8 +113,7 @@ export class Runner {
     }
     pass.setBindGroup(0, group);
     pass.setBindGroup(1, parameters, offsets);
-    const [x, y, z] = kernel.grid(inputs);
-    pass.dispatchWorkgroups(x, y, z);
+    pass.dispatchWorkgroups(...grid);
     this.#dispatches += 1;
     this.#recorded += 1;
     if (this.profile.enabled) this.#endPass();
@@ -243,6 +242,18 @@ export class Runner {
     this.#pass?.end();
     this.#pass = undefined;
     this.#current = undefined;
+  }
+
+  #grid<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): readonly [x: number, y: number, z: number] {
+    const grid = kernel.grid(inputs);
+    const problem =
+      kernel.problem?.(inputs) ??
+      (grid.every((n) => n <= MAXIMUM_GROUPS)
+        ? undefined
+        : `a grid of ${grid.join(' x ')} workgroups, at most ${MAXIMUM_GROUPS} in a dimension`);
+    if (problem === undefined) return grid;
+    const { name } = kernel;
+    throw this.device.error({ code: 'unsupported', problem: `${name}: ${problem}`, facts: { kernel: name } });
   }
 
   #group(pipeline: Pipeline, buffers: readonly DeviceBuffer[]): GPUBindGroup {

@@ -44,6 +44,7 @@ import { Biases } from './webgpu/biases.ts';
 import { poolOf, rms } from './webgpu/checks.ts';
 import { CacheContents } from './webgpu/cache-contents.ts';
 import { Diversity } from './webgpu/diversity.ts';
+import { errorOf } from './webgpu/errors.ts';
 import { GpuKvPool } from './webgpu/kv-pool.ts';
 import { Pictures } from './webgpu/pictures.ts';
 import { Products } from './webgpu/products.ts';
@@ -55,13 +56,13 @@ import { GpuWeight, GpuWeightWriter, weightOf } from './webgpu/weights.ts';
 export { describeAdapter } from '../../gpu/runtime/adapter.ts';
 export { selfCheck } from './self-check.ts';
 
-export interface WebGpuOptions extends DeviceOptions {
+export interface WebGpuOptions extends Omit<DeviceOptions, 'error'> {
   /** Weights above this many bytes are split; by default what a binding of the device holds. For tests of the splitting. */
   readonly largestPart?: number;
 }
 
 export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGpuBackend> {
-  return new WebGpuBackend(new Runner(await openDevice(options)), options.largestPart);
+  return new WebGpuBackend(new Runner(await openDevice({ ...options, error: errorOf })), options.largestPart);
 }
 
 export class WebGpuBackend implements Backend {

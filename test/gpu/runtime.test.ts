@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Kernel } from '../../gpu/runtime/kernel.ts';
 import { openDevice } from '../../gpu/runtime/device.ts';
 import { Runner } from '../../gpu/runtime/runner.ts';
+import { errorOf } from '../../src/backend/webgpu/errors.ts';
 import { createWebGpuBackend, describeAdapter, type WebGpuBackend } from '../../src/backend/webgpu.ts';
 import { decoder } from './decoder.ts';
 import { capturing, hasGpu, testGpu } from '../support/gpu.ts';
@@ -169,9 +170,34 @@ describe('a lost device', () => {
   });
 });
 
-describe('a kernel that does not compile', () => {
-  ifGpu('is reported with line, column and source, and not kept', async () => {
-    const device = await openDevice({ gpu: testGpu() });
+describe('a kernel', () => {
+  ifGpu('whose grid or inputs are beyond it is refused by name, before anything is recorded', async () => {
+    const device = await openDevice({ gpu: testGpu(), error: errorOf });
+    const runner = new Runner(device);
+    const kernel = (grid: number, problem?: string): Kernel<undefined> => ({
+      name: 'large',
+      bindings: [],
+      params: [],
+      types: () => '',
+      source: () => '',
+      constants: () => ({}),
+      problem: () => problem,
+      grid: () => [1, grid, 1],
+      buffers: () => [],
+      values: () => [],
+    });
+    const refused = (message: RegExp): unknown =>
+      expect.objectContaining({ name: 'InputError', code: 'argument', message: expect.stringMatching(message) });
+    expect(() => runner.run(kernel(65536), undefined)).toThrow(refused(/^large: .*1 x 65536 x 1.*at most 65535/));
+    expect(() => runner.run(kernel(1, 'odd'), undefined)).toThrow(refused(/^large: odd; /));
+    expect(runner.counters()).toMatchObject({ dispatches: 0, pipelines: 0 });
+    runner.end();
+    expect(() => runner.submit()).not.toThrow();
+    expect(() => runner.run(kernel(1), undefined)).toThrow(expect.objectContaining({ code: 'destroyed' }));
+  });
+
+  ifGpu('that does not compile is reported with line, column and source, and not kept', async () => {
+    const device = await openDevice({ gpu: testGpu(), error: errorOf });
     const runner = new Runner(device);
     const kernel = (body: string): Kernel<undefined> => ({
       name: 'broken',
@@ -179,7 +205,6 @@ describe('a kernel that does not compile', () => {
       params: ['u32'],
       types: () => '',
       constants: () => ({}),
-      check: () => undefined,
       grid: () => [1, 1, 1],
       buffers: () => [buffer],
       values: () => [7],
