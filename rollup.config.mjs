@@ -73,6 +73,14 @@ const generated = (scripts) => ({
 const part = ({ facadeModuleId, moduleIds }) =>
   (facadeModuleId ?? moduleIds.at(-1) ?? '').match(/([^/\\]+?)(?:[/\\]index)?\.ts$/)?.[1] ?? 'common';
 
+/** Keeps bundlers from following imports of what is only known at run time. The comments are put in last: minifying takes them out. */
+const opaqueImports = (code) =>
+  code.replace(
+    /\bimport\((?=[\w$])/g,
+    'import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ ',
+  );
+const opaque = () => ({ name: 'opaque', renderChunk: (code) => ({ code: opaqueImports(code), map: null }) });
+
 const plugins = (platform) => [
   nodeResolve({
     browser: platform === 'browser',
@@ -81,6 +89,7 @@ const plugins = (platform) => [
   }),
   wgsl(),
   esbuild({ target: 'es2022', minify: true, platform }),
+  opaque(),
 ];
 
 const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
@@ -98,16 +107,11 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
   plugins: [...plugins(platform), ...extra],
 });
 
-/**
- * The engine's worker is one script without imports; its parts are modules that its loader fetches by the URLs that the page sends. The comments that keep
- * bundlers from following that import are put in after everything was minified, which would take them out.
- */
-const loader = transformSync(readFileSync('tools/part-loader.js', 'utf8'), { minify: true, target: 'es2022' })
-  .code.trim()
-  .replace('import(', 'import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ ');
+/** The engine's worker is one script without imports; its parts are modules that its loader fetches by the URLs that the page sends. */
+const loader = transformSync(readFileSync('tools/part-loader.js', 'utf8'), { minify: true, target: 'es2022' }).code;
 const partLoader = () => ({
   name: 'part-loader',
-  renderChunk: (code, chunk) => (chunk.isEntry ? { code: `${loader}\n${code}`, map: null } : null),
+  renderChunk: (code, chunk) => (chunk.isEntry ? { code: opaqueImports(loader) + code, map: null } : null),
 });
 const worker = entry('worker', 'src/entries/browser-worker.ts', 'browser', {
   extra: [wasm(), partLoader()],

@@ -20,11 +20,12 @@ const TYPES = {
 
 /**
  * `mounts`: URL prefix -> folder (longest prefix wins). `isolated`: send COOP and COEP. `csp`: a Content-Security-Policy header.
- * `throttle`: bytes per second of every body, or undefined. `port`: 0 takes a free one. Resolves to { origin, requests, throttle(bytesPerSecond), close() };
+ * `throttle`: bytes per second of every body, or undefined. `port`: 0 takes a free one. `cors`: pages of
+ * other origins may read, as from a CDN. Resolves to { origin, requests, throttle(bytesPerSecond), close() };
  * `requests` lists every request as { path, range, status, sent }.
- * @param {{ mounts: Readonly<Record<string, string>>; isolated?: boolean; csp?: string; throttle?: number; port?: number }} options
+ * @param {{ mounts: Readonly<Record<string, string>>; isolated?: boolean; csp?: string; throttle?: number; port?: number; cors?: boolean }} options
  */
-export async function serve({ mounts, isolated = true, csp, throttle, port = 0 }) {
+export async function serve({ mounts, isolated = true, csp, throttle, port = 0, cors = false }) {
   const requests = [];
   const prefixes = Object.keys(mounts).sort((a, b) => b.length - a.length);
   let speed = throttle;
@@ -43,6 +44,7 @@ export async function serve({ mounts, isolated = true, csp, throttle, port = 0 }
               'cross-origin-resource-policy': 'same-origin',
             }
           : {}),
+        ...(cors ? { 'access-control-allow-origin': '*', 'cross-origin-resource-policy': 'cross-origin' } : {}),
         ...(csp ? { 'content-security-policy': csp } : {}),
         ...headers,
       });

@@ -31,8 +31,7 @@ export interface NodeCanvas {
 
 /** Not a literal, so that bundlers leave the package, a binary for each system, to Node. */
 const CANVAS = '@napi-rs/canvas';
-const importCanvas = async (): Promise<NodeCanvas> =>
-  (await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ CANVAS)) as NodeCanvas;
+const importCanvas = async (): Promise<NodeCanvas> => (await import(CANVAS)) as NodeCanvas;
 
 /** Decodes off the thread; `load` is for tests. Throws `DeviceError('unavailable')` where the package is not installed. */
 export function createNodeDecoder(load: () => Promise<NodeCanvas> = importCanvas): ImageDecoder {

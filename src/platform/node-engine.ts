@@ -23,9 +23,7 @@ let gpu: Promise<GPU | undefined> | undefined;
 function findGpu(): Promise<GPU | undefined> {
   gpu ??= (async () => {
     try {
-      const { create, globals } = (await import(
-        /* webpackIgnore: true */ /* turbopackIgnore: true */ DAWN
-      )) as typeof Dawn;
+      const { create, globals } = (await import(DAWN)) as typeof Dawn;
       Object.assign(globalThis, globals);
       return create([]);
     } catch {
@@ -35,15 +33,15 @@ function findGpu(): Promise<GPU | undefined> {
   return gpu;
 }
 
-/** `assets`: the folder of the .wasm files, unless `wasm` holds them. */
+/** `assets`: the folder of the .wasm files, by default this script's; `wasm` holds those that come without a file. */
 export function createNodePlatform(
-  assets = new URL('./', import.meta.url),
+  assets?: URL,
   wasm: Readonly<Partial<Record<WasmBuild, Uint8Array>>> = {},
 ): Platform {
   const compile = async (build: WasmBuild): Promise<WebAssembly.Module> => {
     const held = wasm[build];
     if (held !== undefined) return WebAssembly.compile(held as Uint8Array<ArrayBuffer>);
-    const path = fileURLToPath(new URL(`octavo.${build}.wasm`, assets));
+    const path = fileURLToPath(new URL(`octavo.${build}.wasm`, assets ?? import.meta.url));
     try {
       return await WebAssembly.compile(await readFile(path));
     } catch (cause) {

@@ -20,6 +20,10 @@ const SCRIPT = 'node-worker.js';
 /** Flags of the caller's process, such as --input-type, are not for a file's worker. */
 const OPTIONS: WorkerOptions = { name: 'octavo', execArgv: [] };
 
+/** Not `new Worker(…)`: Next.js would bundle every file of the package as a possible entry of the thread. */
+const startThread = (script: string | URL, options: WorkerOptions): Worker =>
+  Reflect.construct(Worker, [script, options]) as Worker;
+
 /** Where the package's files lie: beside this script or in the installed package. */
 function packagedScript(): string | undefined {
   try {
@@ -40,7 +44,7 @@ function packagedScript(): string | undefined {
 
 export async function startNodeWorker(): Promise<Worker> {
   const script = packagedScript();
-  if (script !== undefined) return new Worker(script, OPTIONS);
+  if (script !== undefined) return startThread(script, OPTIONS);
   const { unpackArchive } = await import('./archive.ts');
   const files = await unpackArchive();
   const source = files.get(SCRIPT) ?? new Uint8Array();
@@ -50,7 +54,7 @@ export async function startNodeWorker(): Promise<Worker> {
       return build === undefined ? [] : [[build, bytes]];
     }),
   );
-  return new Worker(new URL(`data:text/javascript;base64,${Buffer.from(source).toString('base64')}`), {
+  return startThread(new URL(`data:text/javascript;base64,${Buffer.from(source).toString('base64')}`), {
     ...OPTIONS,
     workerData: { wasm } satisfies NodeEngineData,
   });

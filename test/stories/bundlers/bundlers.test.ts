@@ -1,0 +1,161 @@
+/**
+ * The packed SDK in projects of other people's tools, without a word of configuration for it: dev servers and bundlers, another origin, a service
+ * worker, and Node from a bundle. Each page runs nano for text and then paints, whose code is fetched when it is needed. Skipped (and counted) where
+ * no browser starts; the tools come by `npm ci` in this folder.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { hasBrowser, openBrowser } from '../../../tools/browser.mjs';
+
+interface Outcome {
+  readonly text?: string;
+  readonly width?: number;
+  readonly device?: string;
+  readonly error?: string;
+}
+
+declare global {
+  var outcome: Promise<Outcome> | undefined;
+}
+
+const run = promisify(execFile);
+const here = fileURLToPath(new URL('./', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const models = join(root, 'models/nano');
+/** Outside of this repository, whose tsconfig.json would lead bundlers to the sources; kept between runs, by the tools' versions. */
+const lock = createHash('sha256')
+  .update(readFileSync(join(here, 'package-lock.json')))
+  .digest('hex');
+const workspace = join(tmpdir(), `octavo-bundlers-${lock.slice(0, 12)}`);
+const installed = join(workspace, 'node_modules/octavo');
+
+let browser: Awaited<ReturnType<typeof openBrowser>> | undefined;
+
+beforeAll(async () => {
+  if (!existsSync(join(workspace, 'node_modules/.package-lock.json'))) {
+    mkdirSync(workspace, { recursive: true });
+    for (const file of ['package.json', 'package-lock.json']) cpSync(join(here, file), join(workspace, file));
+    await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: workspace });
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'octavo-pack-'));
+  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch], {
+    cwd: root,
+    maxBuffer: 1 << 26,
+  });
+  const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
+  rmSync(installed, { recursive: true, force: true });
+  mkdirSync(installed, { recursive: true });
+  await run('tar', ['xzf', join(scratch, filename), '-C', installed, '--strip-components=1']);
+  rmSync(scratch, { recursive: true });
+  if (await hasBrowser()) browser = await openBrowser();
+  else console.warn('skipped: no browser could be started');
+}, 300_000);
+
+afterAll(async () => {
+  await browser?.close();
+});
+
+/** Builds and serves a project in a process of its own, and opens its page. */
+async function visit(project: string): Promise<Outcome> {
+  const server: ChildProcess = spawn(process.execPath, [join(here, 'serve.mjs'), project, workspace, models], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: '' },
+  });
+  let problems = '';
+  server.stderr?.on('data', (chunk: Buffer) => (problems += chunk.toString()));
+  try {
+    const { origin, path } = await new Promise<{ origin: string; path: string }>((resolve, reject) => {
+      createInterface({ input: server.stdout! }).on('line', (line) => {
+        if (line.startsWith('{"origin"')) resolve(JSON.parse(line) as { origin: string; path: string });
+      });
+      server.on('exit', (code) => reject(new Error(`${project} ended with ${code}: ${problems}`)));
+    });
+    const page = await browser!.context.newPage();
+    page.setDefaultTimeout(120_000);
+    try {
+      await page.goto(origin + path);
+      await page.waitForFunction(() => globalThis.outcome !== undefined);
+      return await page.evaluate(() => globalThis.outcome!);
+    } finally {
+      await page.close();
+    }
+  } finally {
+    server.stdin?.end();
+    server.kill();
+  }
+}
+
+describe('in Chromium', () => {
+  test.each([
+    ['vite6-dev', 'WASM (relaxed), 1 thread'],
+    ['vite6-build', 'WASM (relaxed-threads), 2 threads'],
+    ['vite7-dev', 'WASM (relaxed), 1 thread'],
+    ['vite7-build', 'WASM (relaxed-threads), 2 threads'],
+    ['vite8-dev', 'WASM (relaxed), 1 thread'],
+    ['vite8-build', 'WASM (relaxed-threads), 2 threads'],
+    ['vite8-nano', 'WASM (relaxed-threads), 2 threads'],
+    ['webpack', 'WASM (relaxed-threads), 2 threads'],
+    ['webpack-nano', 'WASM (relaxed-threads), 2 threads'],
+    ['next', 'WASM (relaxed), 1 thread'],
+    ['esbuild', 'WASM (relaxed-threads), 2 threads'],
+    ['service-worker', 'WASM (relaxed), 1 thread'],
+    ['cdn', 'WASM (relaxed-threads), 2 threads'],
+  ])(
+    '%s',
+    async (project, device) => {
+      if (browser === undefined) return;
+      const outcome = await visit(project);
+      expect(outcome).toEqual({ text: 'string', width: 32, device });
+    },
+    240_000,
+  );
+});
+
+describe('in Node, from a bundle in a folder without the package', () => {
+  test.each(['esm', 'cjs'] as const)(
+    '%s',
+    async (format) => {
+      const folder = mkdtempSync(join(tmpdir(), 'octavo-bundle-'));
+      try {
+        const app = join(workspace, `node-${format}`);
+        cpSync(join(here, 'app'), app, { recursive: true });
+        const outfile = join(folder, format === 'esm' ? 'app.mjs' : 'app.cjs');
+        await run(join(workspace, 'node_modules/.bin/esbuild'), [
+          join(app, 'node.js'),
+          '--bundle',
+          '--platform=node',
+          `--format=${format}`,
+          '--log-level=error',
+          `--outfile=${outfile}`,
+        ]);
+        const { stdout } = await run(process.execPath, [outfile, join(models, 'nano.gguf')], {
+          cwd: folder,
+          env: { ...process.env, NODE_OPTIONS: '' },
+        });
+        expect(JSON.parse(stdout)).toMatchObject({ text: 'string', width: 32 });
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+    120_000,
+  );
+
+  test('require("octavo")', async () => {
+    const { stdout } = await run(
+      process.execPath,
+      [
+        '-e',
+        `require('octavo').Octavo.load('nano').then((model) => model.complete('a', { maxTokens: 1 }).then(({ text }) => (console.log(typeof text), model.destroy())))`,
+      ],
+      { cwd: workspace, env: { ...process.env, NODE_OPTIONS: '' } },
+    );
+    expect(stdout.trim()).toBe('string');
+  }, 60_000);
+});
