@@ -22,7 +22,7 @@ const OPTIONS: WorkerOptions = { name: 'octavo', execArgv: [] };
 
 /** Not `new Worker(…)`: Next.js would bundle every file of the package as a possible entry of the thread. */
 const startThread = (script: string | URL, options: WorkerOptions): Worker =>
-  Reflect.construct(Worker, [script, options]) as Worker;
+  Reflect.construct(Worker, [script, options]);
 
 /** Where the package's files lie: beside this script or in the installed package. */
 function packagedScript(): string | undefined {
