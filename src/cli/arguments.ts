@@ -1,7 +1,6 @@
 /** Reading the command line: node's parseArgs, with numbers, choices, and errors that say how it is used. */
 import { parseArgs } from 'node:util';
-import type { DeviceName } from '../engine/device.ts';
-import type { LoadSettings } from '../engine/loaded.ts';
+import type { DeviceName, LoadSettings } from '../worker/api.ts';
 
 /** A command line that cannot be understood: exit code 2. */
 export class UsageError extends Error {

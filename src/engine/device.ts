@@ -4,26 +4,9 @@ import { createWasmBackend } from '../backend/wasm.ts';
 import type * as WebGpuModule from '../backend/webgpu.ts';
 import { DeviceError, InputError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
-import { instantiate, type Wasm, type WasmBuild } from '../wasm.ts';
+import { instantiate, type Wasm } from '../wasm.ts';
+import type { DeviceInfo, DeviceRequest } from '../worker/api.ts';
 import { chooseWasm } from './wasm-build.ts';
-
-export type DeviceName = 'auto' | 'wasm' | 'webgpu';
-
-export interface DeviceRequest {
-  readonly device?: DeviceName | undefined;
-  readonly threads?: number | undefined;
-  /** One WASM build by name; for tests and benchmarks. */
-  readonly build?: WasmBuild | undefined;
-}
-
-/** What a model runs on. */
-export interface DeviceInfo {
-  readonly kind: Backend['kind'];
-  /** The WASM build and threads, or the adapter's name. */
-  readonly description: string;
-  /** Why this device and not the other. */
-  readonly reason: string;
-}
 
 export interface Device {
   readonly backend: Backend;

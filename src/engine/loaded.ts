@@ -9,27 +9,12 @@ import { loadModel, type Model } from '../models/model.ts';
 import type { Painter } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { Wasm, WasmBuild } from '../wasm.ts';
-import type { Device, DeviceInfo, DeviceName } from './device.ts';
+import type { Wasm } from '../wasm.ts';
+import type { DeviceInfo, LoadSettings } from '../worker/api.ts';
+import type { Device } from './device.ts';
 import type * as Seeing from './seeing.ts';
 import type { VisualCache } from '../see/image-processor.ts';
 import { openTiers, type LazySpill } from './tiers.ts';
-
-export interface LoadSettings {
-  readonly device?: DeviceName | undefined;
-  /** WASM threads; default: by the number of processors. */
-  readonly threads?: number | undefined;
-  /** One WASM build by name; for tests and benchmarks. */
-  readonly build?: WasmBuild | undefined;
-  /** Most tokens of a context; default and limit: what the model was trained for. */
-  readonly contextWindow?: number | undefined;
-  /** Hugging Face folders: quantise while loading. */
-  readonly quantize?: 'q8' | 'q4' | undefined;
-  /** Whether downloads are kept on the device (default true). */
-  readonly store?: boolean | undefined;
-  /** What the file, or each file by name, must hash to. */
-  readonly sha256?: string | Readonly<Record<string, string>> | undefined;
-}
 
 export interface LoadListener {
   readonly signal?: AbortSignal | undefined;

@@ -19,28 +19,15 @@ import type { ModelFile, ModelMetadata } from '../load/model-file.ts';
 import { languageModelConfig, type LanguageModel } from '../models/model.ts';
 import type { PictureModel } from '../models/unipic/index.ts';
 import type { Interrupted, PaintRequest, Picture } from '../paint/index.ts';
+import type { EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm } from '../wasm.ts';
-import { openDevice, openTextWasm, type Device, type DeviceInfo, type DeviceRequest } from './device.ts';
+import type { Capabilities, DeviceInfo, DeviceRequest, LoadSettings } from '../worker/api.ts';
+import { openDevice, openTextWasm, type Device } from './device.ts';
 import type { Library } from '../saved/library.ts';
-import { loadOn, openFile, parameters, type Loaded, type LoadListener, type LoadSettings } from './loaded.ts';
+import { loadOn, openFile, parameters, type Loaded, type LoadListener } from './loaded.ts';
 import type { Planning } from './planning.ts';
-import type { EditSettings, PaintSettings } from './painting.ts';
-
-/** What a model can do, and what is missing for the rest. */
-export interface Capabilities {
-  /** Whether the file brings a chat template; without one, prompts are continued as raw text. */
-  readonly chat: boolean;
-  /** Reads pictures in messages. */
-  readonly see: boolean;
-  /** Paints from words. */
-  readonly paint: boolean;
-  /** Changes a picture by an instruction. */
-  readonly edit: boolean;
-  /** For people: which parts the file lacks, and what it cannot do for it. */
-  readonly missing: readonly string[];
-}
 
 export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPreview'>;
 

@@ -1,17 +1,23 @@
 /** A loaded model, as the page sees it. */
-import type { DeviceInfo, DeviceRequest } from '../engine/device.ts';
-import type { Capabilities } from '../engine/model.ts';
-import type { AnswerFacts, MemoryFacts, ModelFacts, SessionFacts } from '../engine/service.ts';
 import type { AnswerReport, CompletionSettings } from '../generate/options.ts';
 import type { Score, ScoreSettings } from '../generate/score.ts';
 import type { LoadProgress } from '../load/model-file.ts';
+import type {
+  Capabilities,
+  DeviceInfo,
+  DeviceRequest,
+  MemoryInfo,
+  ModelInfo,
+  SessionInfo,
+  TokenProgress,
+} from '../worker/api.ts';
 import type { Caller } from '../worker/caller.ts';
-import { unpackError, type WireError } from '../worker/protocol.ts';
-import { edit, paint, several, type EditOptions, type PaintOptions } from './painting.ts';
+import { unpackError } from '../worker/protocol.ts';
+import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
 import type { PaintedPicture } from './picture.ts';
-import { withPixels, type Eyes, type ReadPicture } from './pictures.ts';
+import { messagesWithPixels, type PictureInput, type ReadPicture } from './pictures.ts';
 import type { ResumeOptions } from './sessions.ts';
-import { OctavoSession, plainSettings, type SessionOptions } from './session.ts';
+import { discardSession, OctavoSession, plainSettings, withoutUsage, type SessionOptions } from './session.ts';
 import { collect, TextStream } from './stream.ts';
 
 export interface CompletionOptions extends CompletionSettings {
@@ -34,70 +40,71 @@ export interface RecoverOptions extends DeviceRequest {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
+/** An engine that says nothing for so long while it should free a model hangs, in milliseconds. */
+const PATIENCE = 5000;
+
 export class OctavoModel {
   /** Resolves with the error when the device is lost; `recover` arms it anew. */
   lost: Promise<Error>;
   readonly #caller: Caller;
   readonly #read: ReadPicture;
-  readonly #shutdown: () => void;
-  #facts: ModelFacts;
-  #destroyed = false;
+  #info: ModelInfo;
+  #destroyed: Promise<void> | undefined;
 
   /** Made by `Octavo.load`. */
-  constructor(caller: Caller, facts: ModelFacts, read: ReadPicture, shutdown: () => void) {
+  constructor(caller: Caller, info: ModelInfo, read: ReadPicture) {
     this.#caller = caller;
-    this.#facts = facts;
+    this.#info = info;
     this.#read = read;
-    this.#shutdown = shutdown;
     this.lost = this.#watch();
   }
 
   /** File name or URL. */
   get name(): string {
-    return this.#facts.name;
+    return this.#info.name;
   }
   /** Hex SHA-256 over the file's header: names the model. */
   get fingerprint(): string {
-    return this.#facts.fingerprint;
+    return this.#info.fingerprint;
   }
   get architecture(): string {
-    return this.#facts.architecture;
+    return this.#info.architecture;
   }
   get parameters(): number {
-    return this.#facts.parameters;
+    return this.#info.parameters;
   }
   /** Size of the files. */
   get bytes(): number {
-    return this.#facts.bytes;
+    return this.#info.bytes;
   }
   /** Most tokens of a context. */
   get contextWindow(): number {
-    return this.#facts.contextWindow;
+    return this.#info.contextWindow;
   }
   /** Where it runs and why there. */
   get device(): DeviceInfo {
-    return this.#facts.device;
+    return this.#info.device;
   }
   /** What this model can do, and which parts are missing for the rest. */
   get capabilities(): Capabilities {
-    return this.#facts.capabilities;
+    return this.#info.capabilities;
   }
 
   /** A conversation. Resolves when the initial prompts are read. */
   async createSession(options: SessionOptions = {}): Promise<OctavoSession> {
-    const eyes = this.#eyes;
+    const { signal } = options;
     const transfer: Transferable[] = [];
-    const { initialPrompts, ...settings } = plainSettings(options, eyes);
-    const prompts =
-      initialPrompts === undefined
-        ? {}
-        : { initialPrompts: await withPixels(initialPrompts, eyes, transfer, options.signal) };
-    const facts = await this.#caller.call(
+    const { initialPrompts, ...settings } = plainSettings(options, this.#pictures);
+    const prompts = initialPrompts && {
+      initialPrompts: await messagesWithPixels(initialPrompts, this.#pictures, transfer, signal),
+    };
+    const { onLate } = discardSession(this.#on);
+    const info = await this.#caller.call(
       'createSession',
-      { settings: { ...settings, ...prompts } },
-      { signal: options.signal, transfer },
+      { ...this.#of, settings: { ...settings, ...prompts } },
+      { signal, transfer, onLate },
     );
-    return new OctavoSession(this.#caller, facts as SessionFacts, eyes);
+    return this.#session(info);
   }
 
   /**
@@ -105,8 +112,8 @@ export class OctavoModel {
    * next prompt. Throws `InputError` for an unknown name, `StorageError` for a session of another model or version, or one that is damaged.
    */
   async resumeSession(name: string, { signal }: ResumeOptions = {}): Promise<OctavoSession> {
-    const facts = await this.#caller.call('resumeSession', { name }, { signal });
-    return new OctavoSession(this.#caller, facts as SessionFacts, this.#eyes);
+    const { onLate } = discardSession(this.#on);
+    return this.#session(await this.#caller.call('resumeSession', { ...this.#of, name }, { signal, onLate }));
   }
 
   /** A picture from words; a list of pictures exactly where `count` is given. One painting at a time, and answers wait for it. */
@@ -114,7 +121,7 @@ export class OctavoModel {
   paint(options: PaintOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
   paint(options: PaintOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
   async paint(options: PaintOptions): Promise<PaintedPicture | readonly PaintedPicture[]> {
-    return several(await paint(this.#caller, options), options);
+    return several(await paint(this.#on, options), options);
   }
 
   /** The middle square of a picture, changed by an instruction; a list exactly where `count` is given. */
@@ -122,7 +129,7 @@ export class OctavoModel {
   edit(options: EditOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
   edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
   async edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]> {
-    return several(await edit(this.#caller, options, this.#read), options);
+    return several(await edit(this.#on, options, this.#read), options);
   }
 
   /** Continues raw text (or ids), without a chat template. */
@@ -134,72 +141,92 @@ export class OctavoModel {
 
   completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<AnswerReport> {
     const { signal, onPrefill } = options;
-    return new TextStream<AnswerReport>(
-      this.#caller,
-      'complete',
-      { input, settings: plainSettings(options, this.#eyes) },
-      {
-        signal,
-        onEvent: (event) => {
-          const { done, total } = event as { done?: number; total?: number };
-          if (done !== undefined && total !== undefined) onPrefill?.(done, total);
-        },
-        done: (value) => {
-          const { usage: _usage, ...report } = value as AnswerFacts;
-          return report;
-        },
-      },
-    );
+    const params = { ...this.#of, input, settings: plainSettings(options, this.#pictures) };
+    return new TextStream((hooks) => {
+      const { result, take } = this.#caller.stream('complete', params, {
+        ...hooks,
+        onEvent: (event) => (event.kind === 'prefill' ? onPrefill?.(event.done, event.total) : undefined),
+      });
+      return { result: result.then(withoutUsage), take };
+    }, signal);
   }
 
   /** How likely a text (or ids) is to the model, token by token: perplexity, with any options of a session's context. */
   async score(input: string | Int32Array, { signal, onProgress, ...settings }: ScoreOptions = {}): Promise<Score> {
-    const onEvent = (event: unknown): void => {
-      const { done, total } = event as { done: number; total: number };
-      onProgress?.(done, total);
-    };
-    return (await this.#caller.call('score', { input, settings }, { signal, onEvent })) as Score;
+    const onEvent = ({ done, total }: TokenProgress): unknown => onProgress?.(done, total);
+    return this.#caller.call('score', { ...this.#of, input, settings }, { signal, onEvent });
   }
 
   /** Token ids of a text. `special`: special tokens in it are read as such (default true). */
   async tokenize(text: string, { special = true }: { readonly special?: boolean } = {}): Promise<Int32Array> {
-    return (await this.#caller.call('encode', { text, special })) as Int32Array;
+    return this.#caller.call('encode', { ...this.#of, text, special });
   }
 
   async detokenize(ids: ArrayLike<number>, { special = false }: { readonly special?: boolean } = {}): Promise<string> {
-    return (await this.#caller.call('decode', { ids: Int32Array.from(ids), special })) as string;
+    return this.#caller.call('decode', { ...this.#of, ids: Int32Array.from(ids), special });
   }
 
   /** Bytes on the device by purpose. */
-  async memory(): Promise<MemoryFacts> {
-    return (await this.#caller.call('memory', {})) as MemoryFacts;
+  async memory(): Promise<MemoryInfo> {
+    return this.#caller.call('memory', this.#of);
   }
 
   /** After a loss: loads the weights again, on the device asked for. Sessions go on where they were. */
   async recover({ signal, onProgress, ...request }: RecoverOptions = {}): Promise<void> {
-    const onEvent = (progress: unknown): void => onProgress?.(progress as LoadProgress);
-    this.#facts = (await this.#caller.call('recover', { request }, { signal, onEvent })) as ModelFacts;
+    this.#info = await this.#caller.call('recover', { ...this.#of, request }, { signal, onEvent: onProgress });
     this.lost = this.#watch();
   }
 
   /** Ends what is under way and gives everything back: weights, contexts, worker. */
-  async destroy(): Promise<void> {
-    if (this.#destroyed) return;
-    this.#destroyed = true;
-    await this.#caller.call('free', {}).catch(() => undefined);
-    this.#shutdown();
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#free();
+    return this.#destroyed;
   }
 
-  get #eyes(): Eyes {
+  /** Ends the worker when the engine has freed the model, or has been silent for too long. */
+  #free(): Promise<void> {
+    return new Promise((resolve) => {
+      let timer: ReturnType<typeof setTimeout>;
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#caller.close();
+        resolve();
+      };
+      const wait = (): void => {
+        clearTimeout(timer);
+        timer = setTimeout(end, PATIENCE);
+      };
+      wait();
+      this.#caller.call('free', this.#of, { onEvent: wait }).then(end, end);
+    });
+  }
+
+  #session(info: SessionInfo): OctavoSession {
+    return new OctavoSession(this.#on, info, this.#pictures);
+  }
+
+  /** What names this model in a call. */
+  get #of(): Pick<OnModel, 'model'> {
+    return { model: this.#info.model };
+  }
+
+  get #on(): OnModel {
+    return { caller: this.#caller, ...this.#of };
+  }
+
+  get #pictures(): PictureInput {
     const { see, missing } = this.capabilities;
     return { read: this.#read, see, missing };
   }
 
   #watch(): Promise<Error> {
     return new Promise((resolve) => {
-      const onEvent = (error: unknown): void => resolve(unpackError(error as WireError));
-      this.#caller.call('watch', {}, { background: true, onEvent }).catch((error: unknown) => {
-        if (!this.#destroyed && error instanceof Error) resolve(error);
+      const watching = this.#caller.call('watch', this.#of, {
+        background: true,
+        onEvent: (error) => resolve(unpackError(error)),
+      });
+      watching.catch((error: unknown) => {
+        if (this.#destroyed === undefined && error instanceof Error) resolve(error);
       });
     });
   }

@@ -1,4 +1,4 @@
-/** The Prompt API's download monitor: an EventTarget that hears `downloadprogress` events from 0 to 1. */
+/** The Prompt API's download monitor: an EventTarget for `downloadprogress` events, whose `loaded` goes from 0 to 1. */
 import type { LoadProgress } from '../load/model-file.ts';
 
 /** `ProgressEvent` with the fields that matter; Node has no such class. */
@@ -13,18 +13,16 @@ export class DownloadProgressEvent extends Event {
   }
 }
 
-type Listener = ((event: DownloadProgressEvent) => unknown) | EventListenerObject | null;
+type AddListener = (
+  type: 'downloadprogress',
+  listener: ((event: DownloadProgressEvent) => unknown) | EventListenerObject | null,
+  options?: boolean | AddEventListenerOptions,
+) => void;
 
-/** Hears `downloadprogress`. */
+/** The target of `downloadprogress` events. */
 export class CreateMonitor extends EventTarget {
+  declare addEventListener: AddListener & EventTarget['addEventListener'];
   ondownloadprogress: ((this: CreateMonitor, event: DownloadProgressEvent) => unknown) | null = null;
-  override addEventListener(
-    type: 'downloadprogress' | (string & {}),
-    listener: Listener,
-    options?: boolean | AddEventListenerOptions,
-  ): void {
-    super.addEventListener(type, listener as EventListener, options);
-  }
 }
 
 export type MonitorCallback = (monitor: CreateMonitor) => void;
@@ -42,7 +40,7 @@ export class DownloadMonitor {
   }
 
   /** Reading a kept file counts as its download. The share never falls, and 1 is left for `done`. */
-  hear({ phase, loaded, total }: LoadProgress): void {
+  report({ phase, loaded, total }: LoadProgress): void {
     if (phase !== 'download' && phase !== 'load') return;
     const share = total > 0 ? Math.min(loaded / total, 1 - STEP) : 0;
     if (share >= this.#shown + STEP) this.#send(share);

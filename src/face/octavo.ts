@@ -1,9 +1,8 @@
 /** `Octavo`: where a page begins. */
-import type { LoadSettings } from '../engine/loaded.ts';
-import type { ModelFacts } from '../engine/service.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { ModelStore, SessionStore } from '../store/index.ts';
+import type { LoadSettings } from '../worker/api.ts';
 import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { OctavoModel } from './model.ts';
@@ -76,14 +75,13 @@ export function createFace(platform: FacePlatform): OctavoFace {
       const caller = new Caller(await platform.startEngine());
       loading.set(name, (loading.get(name) ?? 0) + 1);
       try {
-        const onEvent = (event: unknown): void => {
-          const progress = event as LoadProgress;
-          download?.hear(progress);
-          onProgress?.(progress);
+        const onEvent = (progress: LoadProgress): unknown => {
+          download?.report(progress);
+          return onProgress?.(progress);
         };
-        const facts = await caller.call('load', { input: place, settings }, { signal, onEvent });
+        const info = await caller.call('load', { input: place, settings }, { signal, onEvent });
         download?.done();
-        return new OctavoModel(caller, facts as ModelFacts, platform.readPicture, () => caller.close());
+        return new OctavoModel(caller, info, platform.readPicture);
       } catch (error) {
         caller.close();
         throw error;

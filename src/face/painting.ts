@@ -1,11 +1,18 @@
 /** Painting and editing, as the page calls them. */
-import type { BrushSettings, EditSettings, PaintSettings } from '../engine/painting.ts';
 import { InputError } from '../errors.ts';
-import type { PaintProgress, Picture } from '../paint/index.ts';
+import type { PaintProgress } from '../paint/index.ts';
+import type { BrushSettings, EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { ImageInput } from '../vision/read.ts';
 import type { Caller } from '../worker/caller.ts';
 import { PaintedPicture } from './picture.ts';
+import { transferPixels } from './pictures.ts';
+
+/** The engine that holds a model, and the model's number there. */
+export interface OnModel {
+  readonly caller: Caller;
+  readonly model: number;
+}
 
 interface PaintHooks {
   /** Ends the call within a step; it rejects with the signal's reason. */
@@ -39,13 +46,13 @@ function plain<T extends PaintHooks>({
   return settings;
 }
 
-export function paint(caller: Caller, options: PaintOptions): Promise<readonly PaintedPicture[]> {
-  return begin(caller, plain(options), options);
+export function paint(on: OnModel, options: PaintOptions): Promise<readonly PaintedPicture[]> {
+  return begin(on, plain(options), options);
 }
 
 /** `read` decodes the picture. */
 export async function edit(
-  caller: Caller,
+  on: OnModel,
   options: EditOptions,
   read: (image: ImageInput, signal?: AbortSignal) => Promise<Rgba>,
 ): Promise<readonly PaintedPicture[]> {
@@ -53,37 +60,33 @@ export async function edit(
   if (image === undefined || image === null)
     throw new InputError('argument', 'image: there is none; give the picture to edit', { name: 'image' });
   const { data, width, height } = await read(image, options.signal);
+  const transfer: Transferable[] = [];
+  transferPixels({ data, width, height }, transfer);
   // An edit is told from a painting by its instruction, even by one that is missing.
-  return begin(caller, { ...rest, instruction: rest.instruction, image: { data, width, height } }, options, [
-    data.buffer as ArrayBuffer,
-  ]);
+  return begin(on, { ...rest, instruction: rest.instruction, image: { data, width, height } }, options, transfer);
 }
 
 async function begin(
-  caller: Caller,
+  { caller, model }: OnModel,
   settings: PaintSettings | EditSettings,
   { signal, onProgress, onPreview }: PaintHooks,
   transfer: readonly Transferable[] = [],
 ): Promise<readonly PaintedPicture[]> {
-  const show = async (preview: unknown): Promise<void> => {
-    try {
-      await onPreview?.(preview as Rgba);
-    } finally {
-      call.take();
-    }
-  };
   const call = caller.stream(
     'paint',
-    { settings, preview: onPreview !== undefined },
+    { model, settings, preview: onPreview !== undefined },
     {
       signal,
       transfer,
       credits: 1,
-      onEvent: (progress) => onProgress?.(progress as PaintProgress),
-      onItem: (preview) => void show(preview),
+      onEvent: onProgress,
+      onItem: async (preview) => {
+        await onPreview?.(preview);
+        call.take();
+      },
     },
   );
-  const painted = (await call.result) as readonly Picture[];
+  const painted = await call.result;
   return painted.map((picture) => new PaintedPicture(picture));
 }
 

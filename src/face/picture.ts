@@ -1,4 +1,4 @@
-/** A painted picture, as the page gets it. */
+/** A painted image, as the page receives it. */
 import { encodePng, toImageBitmap, toImageData, type Rgba } from '../vision/index.ts';
 
 /** Pixels, and ways to show or keep them: an ImageData or ImageBitmap for a canvas, a PNG for a file. */
@@ -20,7 +20,7 @@ export class PaintedPicture implements Rgba {
 
   /** The bytes of a PNG file, in browsers and in Node. */
   toPng(): Promise<Uint8Array<ArrayBuffer>> {
-    return encodePng(this) as Promise<Uint8Array<ArrayBuffer>>;
+    return encodePng(this);
   }
 
   /** A PNG file for `<img>`, downloads and forms. */

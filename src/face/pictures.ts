@@ -1,53 +1,71 @@
-/** Pictures on their way to the engine: whatever a page has becomes pixels here, where elements, canvases and addresses can be read, and moves over without a copy. */
+/** Images on their way to the engine: they become pixels on the page, where elements, canvases and URLs can be read, and move over without a copy. */
 import { cannotSee } from '../see/pictures.ts';
 import type { ContentPart, Message, PromptInput } from '../chat/messages.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { ImageInput } from '../vision/read.ts';
 
-/** Decodes a picture; the pixels are the caller's own. */
+/** Decodes an image; the pixels are the caller's own. */
 export type ReadPicture = (input: ImageInput, signal?: AbortSignal) => Promise<Rgba>;
 
-/** What a page can do for the pictures of a model. */
-export interface Eyes {
+/** How a page reads images, and whether the model takes them. */
+export interface PictureInput {
   readonly read: ReadPicture;
   readonly see: boolean;
   readonly missing: readonly string[];
 }
 
-function isPicture(part: ContentPart): boolean {
-  return typeof part === 'object' && part !== null && part.type === 'image';
+/** What is no image is refused by `ReadPicture`. */
+interface ImagePart extends ContentPart {
+  readonly type: 'image';
+  readonly value: ImageInput;
+}
+interface WithImages extends Message {
+  readonly content: readonly ContentPart[];
 }
 
-function hasPictures(message: Message): message is Message & { readonly content: readonly ContentPart[] } {
-  return (
-    typeof message === 'object' &&
-    message !== null &&
-    Array.isArray(message.content) &&
-    (message.content as readonly ContentPart[]).some(isPicture)
-  );
+function isImage(part: ContentPart): part is ImagePart {
+  return part?.type === 'image';
+}
+
+function hasImages(message: Message): message is WithImages {
+  return Array.isArray(message?.content) && message.content.some(isImage);
+}
+
+/** Moves to the engine without a copy, where the memory is not shared. */
+export function transferPixels({ data }: Rgba, transfer: Transferable[]): void {
+  if (data.buffer instanceof ArrayBuffer) transfer.push(data.buffer);
 }
 
 /**
- * The input with pixels for pictures, whose buffers are added to `transfer`; the input itself, at once, where it has none. What is wrong with
- * the messages is left for the engine to say. Throws `InputError('argument')` where the model does not see; rejects as `readImage` does.
+ * The messages with pixels for images, whose buffers are added to `transfer`. What is wrong with the messages is left for the engine to say.
+ * Throws `InputError('argument')` where the model takes no images; rejects as `readImage` does.
  */
-export function withPixels(
-  input: PromptInput,
-  eyes: Eyes,
+export async function messagesWithPixels(
+  messages: readonly Message[],
+  pictures: PictureInput,
   transfer: Transferable[],
   signal?: AbortSignal,
-): PromptInput | Promise<PromptInput> {
-  if (!Array.isArray(input) || !(input as readonly Message[]).some(hasPictures)) return input;
-  if (!eyes.see) throw cannotSee('image', eyes.missing);
+): Promise<readonly Message[]> {
   const readPart = async (part: ContentPart): Promise<ContentPart> => {
-    if (!isPicture(part)) return part;
-    const { data, width, height } = await eyes.read(part.value as ImageInput, signal);
-    transfer.push(data.buffer as ArrayBuffer);
+    if (!isImage(part)) return part;
+    if (!pictures.see) throw cannotSee('image', pictures.missing);
+    const { data, width, height } = await pictures.read(part.value, signal);
+    transferPixels({ data, width, height }, transfer);
     return { type: 'image', value: { data, width, height } };
   };
   return Promise.all(
-    (input as readonly Message[]).map(async (message) =>
-      hasPictures(message) ? { ...message, content: await Promise.all(message.content.map(readPart)) } : message,
+    messages.map(async (message) =>
+      hasImages(message) ? { ...message, content: await Promise.all(message.content.map(readPart)) } : message,
     ),
   );
+}
+
+/** The input itself, at once, where it has no images, and otherwise the messages with pixels. */
+export function withPixels(
+  input: PromptInput,
+  pictures: PictureInput,
+  transfer: Transferable[],
+  signal?: AbortSignal,
+): PromptInput | Promise<PromptInput> {
+  return Array.isArray(input) && input.some(hasImages) ? messagesWithPixels(input, pictures, transfer, signal) : input;
 }

@@ -1,11 +1,11 @@
 /** A conversation, as the web's Prompt API shapes it. */
-import type { AnswerFacts, PromptEvent, SessionFacts } from '../engine/service.ts';
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/options.ts';
 import { cannotSee } from '../see/pictures.ts';
-import type { Caller } from '../worker/caller.ts';
-import { withPixels, type Eyes } from './pictures.ts';
+import type { AnswerInfo, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
+import type { OnModel } from './painting.ts';
+import { withPixels, type PictureInput } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
 import { linkedSignal } from './signals.ts';
 import { collect, TextStream } from './stream.ts';
@@ -31,17 +31,18 @@ export interface PromptOptions extends PromptSettings, Abortable {
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
+type SessionInput = EngineApi['append']['params'];
+
 /** What the Prompt API has and this version has not: refused, since leaving it out would change the answer. */
 const NOT_YET = ['responseConstraint', 'tools'] as const;
 
 /** Functions and signals stay on this side; the rest crosses to the engine. Throws `InputError('argument')` for what is not supported. */
 export function plainSettings(
   options: Abortable & Partial<PromptOptions> & Partial<SessionOptions>,
-  { see, missing }: Eyes,
+  { see, missing }: Pick<PictureInput, 'see' | 'missing'>,
 ): SessionSettings {
   for (const name of NOT_YET) {
-    if ((options as Readonly<Record<string, unknown>>)[name] !== undefined)
-      throw new InputError('argument', `${name}: not supported by this version; leave it out`);
+    if (name in options) throw new InputError('argument', `${name}: not supported by this version; leave it out`);
   }
   const { signal: _signal, onPrefill: _onPrefill, expectedInputs = [], expectedOutputs = [], ...settings } = options;
   for (const { type } of expectedInputs) {
@@ -60,25 +61,37 @@ export function plainSettings(
   return settings;
 }
 
+/** A session that was made for nobody, since its call was aborted meanwhile, is destroyed. */
+export function discardSession({ caller, model }: OnModel): { readonly onLate: (info: SessionInfo) => void } {
+  return {
+    onLate: ({ session }) => void caller.call('destroySession', { model, session }).catch(() => undefined),
+  };
+}
+
+/** What is reported of an answer to the user. */
+export function withoutUsage({ usage: _usage, ...report }: AnswerInfo): AnswerReport {
+  return report;
+}
+
 export class OctavoSession extends EventTarget {
   readonly contextWindow: number;
   oncontextoverflow: ((this: OctavoSession, event: Event) => unknown) | null = null;
-  readonly #caller: Caller;
+  readonly #on: OnModel;
   readonly #id: number;
-  readonly #eyes: Eyes;
+  readonly #pictures: PictureInput;
   readonly #ended = new AbortController();
   /** Settles when the pictures of all calls so far are read; undefined when they are. */
   #reading: Promise<unknown> | undefined;
   #usage: number;
 
   /** Made by `OctavoModel.createSession`. */
-  constructor(caller: Caller, facts: SessionFacts, eyes: Eyes) {
+  constructor(on: OnModel, info: SessionInfo, pictures: PictureInput) {
     super();
-    this.#caller = caller;
-    this.#eyes = eyes;
-    this.#id = facts.session;
-    this.#usage = facts.usage;
-    this.contextWindow = facts.window;
+    this.#on = on;
+    this.#pictures = pictures;
+    this.#id = info.session;
+    this.#usage = info.usage;
+    this.contextWindow = info.window;
   }
 
   /** Tokens in the context. */
@@ -97,28 +110,24 @@ export class OctavoSession extends EventTarget {
   /** The answer as it comes: iterate it, or use it as a ReadableStream. */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
     const { signal, onPrefill } = options;
-    const settings = plainSettings(options, this.#eyes);
+    const settings = plainSettings(options, this.#pictures);
     const link = linkedSignal(signal, this.#ended.signal);
     const transfer: Transferable[] = [];
-    const stream = new TextStream<AnswerReport>(
-      this.#caller,
-      'prompt',
-      this.#inTurn(this.#pixels(input, transfer, link.signal), (read) => ({
-        session: this.#id,
-        input: read,
-        settings,
-      })),
-      {
-        signal: link.signal,
+    const read = this.#withInput(input, transfer, link.signal);
+    const params = read instanceof Promise ? read.then((ready) => ({ ...ready, settings })) : { ...read, settings };
+    const stream = new TextStream<AnswerReport>((hooks) => {
+      const { result, take } = this.#on.caller.stream('prompt', params, {
+        ...hooks,
         transfer,
-        onEvent: (event) => this.#hear(event as PromptEvent, onPrefill),
-        done: (value) => {
-          const { usage, ...report } = value as AnswerFacts;
-          this.#usage = usage;
-          return report;
-        },
-      },
-    );
+        onEvent: (event) => this.#hear(event, onPrefill),
+      });
+      const answered = async (): Promise<AnswerReport> => {
+        const info = await result;
+        this.#usage = info.usage;
+        return withoutUsage(info);
+      };
+      return { result: answered(), take };
+    }, link.signal);
     stream.finished.catch(() => undefined).finally(() => link.unlink());
     return stream;
   }
@@ -128,22 +137,29 @@ export class OctavoSession extends EventTarget {
     input: PromptInput,
     { signal, onPrefill }: Pick<PromptOptions, 'signal' | 'onPrefill'> = {},
   ): Promise<void> {
-    const onEvent = (event: unknown): void => this.#hear(event as PromptEvent, onPrefill);
-    this.#usage = (await this.#send('append', input, signal, onEvent)) as number;
+    this.#usage = await this.#linked(signal, (linked, transfer) =>
+      this.#on.caller.call('append', this.#withInput(input, transfer, linked), {
+        signal: linked,
+        transfer,
+        onEvent: (event) => this.#hear(event, onPrefill),
+      }),
+    );
   }
 
   /** Tokens that `input` would add to the context. */
   async measureContextUsage(input: PromptInput, { signal }: Abortable = {}): Promise<number> {
-    return (await this.#send('measure', input, signal)) as number;
+    return this.#linked(signal, (linked, transfer) =>
+      this.#on.caller.call('measure', this.#withInput(input, transfer, linked), { signal: linked, transfer }),
+    );
   }
 
   /** A second session with the same past, at hardly any cost: the two share memory until they differ. */
   async clone({ signal }: Abortable = {}): Promise<OctavoSession> {
-    return new OctavoSession(
-      this.#caller,
-      (await this.#send('cloneSession', undefined, signal)) as SessionFacts,
-      this.#eyes,
+    const { onLate } = discardSession(this.#on);
+    const info = await this.#linked(signal, (linked) =>
+      this.#on.caller.call('cloneSession', this.#inTurn(this.#of), { signal: linked, onLate }),
     );
+    return new OctavoSession(this.#on, info, this.#pictures);
   }
 
   /**
@@ -153,63 +169,54 @@ export class OctavoSession extends EventTarget {
    */
   async save(name: string, { signal, persist, evict = false }: SaveOptions = {}): Promise<SavedSession> {
     const asked = askToPersist(persist);
-    const link = linkedSignal(signal, this.#ended.signal);
-    try {
-      const params = this.#inTurn(undefined, () => ({ session: this.#id, name, evict }));
-      const saved = (await this.#caller.call('saveSession', params, { signal: link.signal })) as SavedSession;
-      const persisted = await asked;
-      return persisted === undefined ? saved : { ...saved, persisted };
-    } finally {
-      link.unlink();
-    }
+    asked.catch(() => undefined);
+    const saved = await this.#linked(signal, (linked) =>
+      this.#on.caller.call('saveSession', this.#inTurn({ ...this.#of, name, evict }), { signal: linked }),
+    );
+    const persisted = await asked;
+    return persisted === undefined ? saved : { ...saved, persisted };
   }
 
   /** Ends what is under way and frees the session's memory. */
   destroy(): undefined {
     if (this.#ended.signal.aborted) return undefined;
     this.#ended.abort(new DOMException('the session was destroyed', 'AbortError'));
-    this.#caller.call('destroySession', { session: this.#id }).catch(() => undefined);
+    this.#on.caller.call('destroySession', this.#of).catch(() => undefined);
     return undefined;
   }
 
-  async #send(
-    method: string,
-    input: PromptInput | undefined,
+  /** What names this session in a call. */
+  get #of(): { readonly model: number; readonly session: number } {
+    return { model: this.#on.model, session: this.#id };
+  }
+
+  /** Runs a call that ends when the session is destroyed, too. */
+  async #linked<T>(
     signal: AbortSignal | undefined,
-    onEvent?: (event: unknown) => void,
-  ): Promise<unknown> {
+    call: (linked: AbortSignal, transfer: Transferable[]) => Promise<T>,
+  ): Promise<T> {
     const link = linkedSignal(signal, this.#ended.signal);
-    const transfer: Transferable[] = [];
     try {
-      const params = this.#inTurn(
-        input === undefined ? undefined : this.#pixels(input, transfer, link.signal),
-        (read) => ({ session: this.#id, input: read }),
-      );
-      return await this.#caller.call(method, params, { signal: link.signal, onEvent, transfer });
+      return await call(link.signal, []);
     } finally {
       link.unlink();
     }
   }
 
-  /** `withPixels`, whose refusal ends the call as any other error does. */
-  #pixels(input: PromptInput, transfer: Transferable[], signal: AbortSignal): PromptInput | Promise<PromptInput> {
-    try {
-      return withPixels(input, this.#eyes, transfer, signal);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  /** Parameters of a call with messages. */
+  #withInput(input: PromptInput, transfer: Transferable[], signal: AbortSignal): SessionInput | Promise<SessionInput> {
+    const read = withPixels(input, this.#pictures, transfer, signal);
+    const params = (ready: PromptInput): SessionInput => ({ ...this.#of, input: ready });
+    return this.#inTurn(read instanceof Promise ? read.then(params) : params(read));
   }
 
-  /** A call's parameters: at once where no picture is being read, else when all are, so that calls go out in the order in which they were made. */
-  #inTurn(
-    input: PromptInput | undefined | Promise<PromptInput>,
-    params: (input: PromptInput | undefined) => unknown,
-  ): unknown {
-    if (!(input instanceof Promise) && this.#reading === undefined) return params(input);
+  /** A call's parameters: at once where no image is being read, otherwise when all are, so that calls are sent in the order in which they were made. */
+  #inTurn<Params>(params: Params | Promise<Params>): Params | Promise<Params> {
     const before = this.#reading;
-    const inOrder = async (): Promise<PromptInput | undefined> => {
+    if (!(params instanceof Promise) && before === undefined) return params;
+    const inOrder = async (): Promise<Params> => {
       try {
-        return await input;
+        return await params;
       } finally {
         await before;
       }
@@ -221,10 +228,10 @@ export class OctavoSession extends EventTarget {
         if (this.#reading === settled) this.#reading = undefined;
       });
     this.#reading = settled;
-    return ready.then(params);
+    return ready;
   }
 
-  #hear(event: PromptEvent, onPrefill?: (done: number, total: number) => void): void {
+  #hear(event: PromptEvent, onPrefill?: PromptOptions['onPrefill']): unknown {
     switch (event.kind) {
       case 'prefill':
         return onPrefill?.(event.done, event.total);
@@ -232,10 +239,10 @@ export class OctavoSession extends EventTarget {
         const overflow = new Event('contextoverflow');
         this.oncontextoverflow?.(overflow);
         this.dispatchEvent(overflow);
-        return;
+        return undefined;
       }
       default:
-        event satisfies never;
+        return event satisfies never;
     }
   }
 }

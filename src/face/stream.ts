@@ -1,5 +1,5 @@
 /** An answer as it comes: a ReadableStream of text that can be iterated in every browser, and a report at its end. */
-import type { Caller, CallOptions } from '../worker/caller.ts';
+import type { Started } from '../worker/caller.ts';
 import { linkedSignal } from './signals.ts';
 
 /** Pieces waiting to be read, and who waits for one. Each piece that is taken lets the engine send another. */
@@ -34,24 +34,19 @@ class Pieces {
 export class TextStream<Report> extends ReadableStream<string> {
   readonly finished: Promise<Report>;
 
+  /** `start` makes the call that gives the pieces. */
   constructor(
-    caller: Caller,
-    method: string,
-    params: unknown,
-    options: CallOptions & { readonly done: (value: unknown) => Report },
+    start: (options: { readonly signal: AbortSignal; readonly onItem: (piece: string) => void }) => Started<Report>,
+    signal?: AbortSignal,
   ) {
     const pieces = new Pieces();
     const own = new AbortController();
-    const link = linkedSignal(options.signal, own.signal);
+    const link = linkedSignal(signal, own.signal);
     let ended = false;
     let failure: { readonly error: unknown } | undefined;
-    const { result, take } = caller.stream(method, params, {
-      ...options,
-      signal: link.signal,
-      onItem: (item) => pieces.push(String(item)),
-    });
+    const { result, take } = start({ signal: link.signal, onItem: (piece) => pieces.push(piece) });
     pieces.taken = take;
-    const finished = result.then(options.done).finally(() => link.unlink());
+    const finished = result.finally(() => link.unlink());
     finished.then(
       () => {
         ended = true;

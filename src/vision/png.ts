@@ -8,7 +8,7 @@ const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 const FILTERS = 5;
 
 /** The whole file. Throws `InputError('argument')` for sides and bytes that do not agree, `DeviceError` in browsers without CompressionStream. */
-export async function encodePng(image: Rgba): Promise<Uint8Array> {
+export async function encodePng(image: Rgba): Promise<Uint8Array<ArrayBuffer>> {
   checkPixels(image, 'image');
   const channels = isOpaque(image.data) ? 3 : CHANNELS;
   const header = new Uint8Array(13);

@@ -1,32 +1,44 @@
 /** The page's end: calls, streams and their cancellation over an endpoint. */
 import { DeviceError } from '../errors.ts';
+import type { Call, Calls, EngineApi } from './api.ts';
 import { CREDITS, unpackError, type Endpoint, type ToEngine, type ToPage } from './protocol.ts';
 
-export interface CallOptions {
+export interface CallOptions<Made extends Call = Call> {
   readonly signal?: AbortSignal | undefined;
-  readonly onEvent?: ((value: unknown) => void) | undefined;
-  /** Goes over without a copy; read when the call is sent. */
+  /** When it throws, or its promise rejects, the call is cancelled and rejects with that error. The same holds for `onItem`. */
+  readonly onEvent?: ((value: Made['event']) => unknown) | undefined;
+  /** Called with the result of a call that was aborted after it was sent, where the engine completed it nevertheless: frees what it made. */
+  readonly onLate?: ((value: Made['result']) => void) | undefined;
+  /** Moves to the engine without a copy; read when the call is sent. */
   readonly transfer?: readonly Transferable[];
   /** Does not keep Node's event loop alive. */
   readonly background?: boolean;
 }
 
-export interface StreamOptions extends CallOptions {
-  readonly onItem: (value: unknown) => void;
+export interface StreamOptions<Made extends Call = Call> extends CallOptions<Made> {
+  readonly onItem: (value: Made['item']) => unknown;
   readonly credits?: number;
+}
+
+/** A stream that was begun: `take` says that an item was used, so that the engine may send another. */
+export interface Started<Result> {
+  readonly result: Promise<Result>;
+  take(): void;
 }
 
 interface Pending {
   readonly background: boolean;
-  readonly event: ((value: unknown) => void) | undefined;
-  readonly item: ((value: unknown) => void) | undefined;
+  event?(value: unknown): unknown;
+  item?(value: unknown): unknown;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
 
-export class Caller {
+export class Caller<Api extends Calls<Api> = EngineApi> {
   readonly #endpoint: Endpoint;
   readonly #pending = new Map<number, Pending>();
+  /** Calls that were aborted and not answered yet, by what takes their results. */
+  readonly #late = new Map<number, (value: unknown) => void>();
   #next = 1;
   #failed: Error | undefined;
 
@@ -39,25 +51,30 @@ export class Caller {
     this.#hold();
   }
 
-  /** `params`, or a promise of them: the call is sent when they are there, and an abort before that is heard. */
-  call(method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
+  /** `params` may be a promise: the call is sent when it resolves, and can be aborted before that. */
+  call<Method extends keyof Api & string>(
+    method: Method,
+    params: Api[Method]['params'] | Promise<Api[Method]['params']>,
+    options: CallOptions<Api[Method]> = {},
+  ): Promise<Api[Method]['result']> {
     return this.#start(method, params, options).result;
   }
 
-  /** A call whose items arrive one by one; the engine waits when `credits` of them have not been taken. `take` says that one was. */
-  stream(method: string, params: unknown, options: StreamOptions): { result: Promise<unknown>; take: () => void } {
-    const { id, result } = this.#start(method, params, options, { credits: CREDITS, ...options });
+  /** A call whose items arrive one by one; the engine waits when `credits` of them have not been taken. */
+  stream<Method extends keyof Api & string>(
+    method: Method,
+    params: Api[Method]['params'] | Promise<Api[Method]['params']>,
+    options: StreamOptions<Api[Method]>,
+  ): Started<Api[Method]['result']> {
+    const { id, result } = this.#start(method, params, { credits: CREDITS, ...options });
     return { result, take: () => this.#post({ kind: 'credit', id, count: 1 }) };
   }
 
-  /** Rejects everything pending and whatever is called later. */
+  /** Rejects everything pending and all later calls. */
   fail(error: Error): void {
     this.#failed ??= error;
-    for (const [id, pending] of this.#pending) {
-      this.#pending.delete(id);
-      pending.reject(this.#failed);
-    }
-    this.#hold();
+    for (const pending of [...this.#pending.values()]) pending.reject(this.#failed);
+    this.#late.clear();
   }
 
   close(reason: Error = new DeviceError('lost', 'the engine was shut down; load the model again')): void {
@@ -65,18 +82,23 @@ export class Caller {
     this.#endpoint.close();
   }
 
-  #start(
+  #start<Made extends Call>(
     method: string,
     params: unknown,
-    { signal, onEvent, transfer, background = false }: CallOptions,
-    stream?: Required<Pick<StreamOptions, 'onItem' | 'credits'>>,
-  ): { id: number; result: Promise<unknown> } {
+    options: CallOptions<Made> & Partial<StreamOptions<Made>>,
+  ): { readonly id: number; readonly result: Promise<Made['result']> } {
+    const { signal, onEvent, onItem, onLate, transfer, background = false, credits = 0 } = options;
     const id = this.#next++;
-    const result = new Promise<unknown>((resolve, reject) => {
+    const result = new Promise<Made['result']>((resolve, reject) => {
+      const ready = params instanceof Promise ? params : undefined;
+      // Whatever becomes of the call, its parameters are no unhandled rejection.
+      ready?.catch(() => undefined);
       if (signal?.aborted) return reject(signal.reason as Error);
       if (this.#failed !== undefined) return reject(this.#failed);
-      // The caller hears of its abort at once and by its own reason; the engine ends the call at its next step.
+      let sent = false;
+      // The caller is told of its abort at once and by its own reason; the engine ends the call at its next step.
       const abort = (): void => {
+        if (sent && onLate !== undefined) this.#late.set(id, onLate);
         this.#post({ kind: 'cancel', id });
         settle(() => reject(signal?.reason as Error));
       };
@@ -86,44 +108,59 @@ export class Caller {
         this.#hold();
         how();
       };
+      const fail = (error: unknown): void => settle(() => reject(error));
       this.#pending.set(id, {
         background,
-        event: onEvent,
-        item: stream?.onItem,
-        resolve: (value) => settle(() => resolve(value)),
-        reject: (error) => settle(() => reject(error)),
+        ...(onEvent && { event: onEvent }),
+        ...(onItem && { item: onItem }),
+        resolve: (value: Made['result']) => settle(() => resolve(value)),
+        reject: fail,
       });
       signal?.addEventListener('abort', abort, { once: true });
       this.#hold();
-      const send = (ready: unknown): void => {
+      const send = (given: unknown): void => {
         if (!this.#pending.has(id)) return;
         try {
-          this.#post({ kind: 'call', id, method, params: ready, credits: stream?.credits ?? 0 }, transfer);
+          this.#post({ kind: 'call', id, method, params: given, credits }, transfer);
+          sent = true;
         } catch (error) {
-          settle(() => reject(error));
+          fail(error);
         }
       };
-      if (params instanceof Promise) params.then(send, (error: unknown) => settle(() => reject(error)));
-      else send(params);
+      if (ready === undefined) send(params);
+      else ready.then(send, fail);
     });
     return { id, result };
   }
 
   #receive(message: ToPage): void {
-    const pending = this.#pending.get(message.id);
-    if (pending === undefined) return;
+    const { id } = message;
+    const pending = this.#pending.get(id);
     switch (message.kind) {
       case 'event':
-        return pending.event?.(message.value);
+        return this.#tell(id, pending, () => pending?.event?.(message.value));
       case 'item':
-        return pending.item?.(message.value);
+        return this.#tell(id, pending, () => pending?.item?.(message.value));
       case 'result':
-        return pending.resolve(message.value);
+        pending?.resolve(message.value);
+        this.#late.get(id)?.(message.value);
+        break;
       case 'error':
-        return pending.reject(unpackError(message.error));
+        pending?.reject(unpackError(message.error));
+        break;
       default:
         message satisfies never;
     }
+    this.#late.delete(id);
+  }
+
+  /** Runs the user's code; where it fails the call ends with its error. */
+  #tell(id: number, pending: Pending | undefined, tell: () => unknown): void {
+    (async () => tell())().catch((error: unknown) => {
+      if (this.#pending.get(id) !== pending) return;
+      this.#post({ kind: 'cancel', id });
+      pending?.reject(error);
+    });
   }
 
   #hold(): void {

@@ -6,12 +6,31 @@ function workerFailed(problem: string): DeviceError {
   return new DeviceError('lost', `the engine's worker ended: ${problem}; load the model again`, { problem });
 }
 
+/**
+ * Browsers send no event when a worker closes itself or is killed. So the page names a lock, the worker holds it as long as it lives and says so
+ * with the same message, and the page then waits for the lock. Where there are no Web Locks (pages without a secure context) this goes unnoticed.
+ */
+interface LockMessage {
+  readonly lock: string;
+}
+
+function isLockMessage(message: unknown): message is LockMessage {
+  return typeof message === 'object' && message !== null && 'lock' in message;
+}
+
+function withLock({ lock }: LockMessage, held: () => unknown): void {
+  globalThis.navigator?.locks?.request(lock, async () => held()).catch(() => undefined);
+}
+
 /** The page's end of a browser worker. */
 export function workerEndpoint(worker: Worker): Endpoint {
   return {
     post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
     listen: (message, failed) => {
-      worker.onmessage = (event: MessageEvent<unknown>) => message(event.data);
+      worker.onmessage = ({ data }: MessageEvent<unknown>) =>
+        isLockMessage(data)
+          ? withLock(data, () => failed?.(workerFailed('it closed itself or was killed')))
+          : message(data);
       worker.onerror = (event) => {
         event.preventDefault();
         failed?.(
@@ -22,6 +41,8 @@ export function workerEndpoint(worker: Worker): Endpoint {
         );
       };
       worker.onmessageerror = () => failed?.(workerFailed('a message could not be read'));
+      if (globalThis.navigator?.locks)
+        worker.postMessage({ lock: `octavo ${crypto.randomUUID()}` } satisfies LockMessage);
     },
     close: () => worker.terminate(),
   };
@@ -34,7 +55,13 @@ export function scopeEndpoint(
   return {
     post: (message, transfer = []) => scope.postMessage(message, [...transfer]),
     listen: (message) => {
-      scope.onmessage = (event: MessageEvent<unknown>) => message(event.data);
+      scope.onmessage = ({ data }: MessageEvent<unknown>) => {
+        if (!isLockMessage(data)) return message(data);
+        withLock(data, () => {
+          scope.postMessage(data);
+          return new Promise(() => undefined);
+        });
+      };
     },
     close: () => scope.close(),
   };

@@ -1,21 +1,29 @@
 /** The engine's end: runs calls, counts the credits of streams, and turns cancel messages into signals. */
 import { InputError } from '../errors.ts';
+import type { Calls } from './api.ts';
 import { packError, type Endpoint, type ToEngine, type ToPage } from './protocol.ts';
 
-export interface CallContext {
+export interface CallContext<Event = unknown, Item = unknown> {
   /** Aborted by the page's cancel message, or when the page is gone. */
   readonly signal: AbortSignal;
-  event(value: unknown): void;
-  /** Sends one item of a stream: at once where the page has room for it, else when it has. */
-  item(value: unknown): void | Promise<void>;
-  /** Sends what counts only until there is something newer: where the page has no room, the newest of them when it has. */
-  latest(value: unknown, transfer?: readonly Transferable[]): void;
-  /** Parts of the result that go over without a copy. */
+  event(value: Event): void;
+  /** Sends one item of a stream: at once where the page has room for it, otherwise as soon as it has. */
+  item(value: Item): void | Promise<void>;
+  /** Sends an item that is worth sending only until there is a newer one: where the page has no room, the newest waits and the others are dropped. */
+  latest(value: Item, transfer?: readonly Transferable[]): void;
+  /** Parts of the result that move to the page without a copy. */
   transfer(...parts: readonly Transferable[]): void;
 }
 
-export type Handler = (params: never, context: CallContext) => unknown;
+/** What answers the calls of an API. */
+export type Handlers<Api extends Calls<Api>> = {
+  readonly [Method in keyof Api]: (
+    params: Api[Method]['params'],
+    context: CallContext<Api[Method]['event'], Api[Method]['item']>,
+  ) => Api[Method]['result'] | Promise<Api[Method]['result']>;
+};
 
+type CallMessage = Extract<ToEngine, { kind: 'call' }>;
 type Post = (message: ToPage, transfer?: readonly Transferable[]) => void;
 
 class Running implements CallContext {
@@ -27,8 +35,10 @@ class Running implements CallContext {
   #credits: number;
   #waiting: (() => void) | undefined;
   #latest: { readonly value: unknown; readonly transfer: readonly Transferable[] } | undefined;
+  readonly params: unknown;
 
-  constructor(id: number, credits: number, post: Post) {
+  constructor({ id, params, credits }: CallMessage, post: Post) {
+    this.params = params;
     this.#id = id;
     this.#credits = credits;
     this.#post = post;
@@ -82,23 +92,32 @@ class Running implements CallContext {
   }
 }
 
-/** Answers calls on `endpoint` until it closes; returns a function that cancels everything that runs. */
-export function respond(endpoint: Endpoint, handlers: Readonly<Record<string, Handler>>): () => void {
+/**
+ * Answers calls on `endpoint` until it closes. Returns a function that cancels the running calls whose parameters `which` selects.
+ * The wire is untyped; what crosses it is as `Api` says, since `Caller` is held to the same type.
+ */
+export function respond<Api extends Calls<Api>>(
+  endpoint: Endpoint,
+  handlers: Handlers<Api>,
+): (which: (params: Api[keyof Api]['params']) => boolean) => void {
   const running = new Map<number, Running>();
   const post: Post = (message, transfer) => endpoint.post(message, transfer);
-  const cancelAll = (): void => running.forEach((call) => call.cancel());
+  const cancel = (which: (params: Api[keyof Api]['params']) => boolean): void => {
+    for (const call of running.values()) if (which(call.params)) call.cancel();
+  };
 
-  const start = async ({ id, method, params, credits }: Extract<ToEngine, { kind: 'call' }>): Promise<void> => {
-    const call = new Running(id, credits, post);
+  const start = async (message: CallMessage): Promise<void> => {
+    const { id, method, params } = message;
+    const call = new Running(message, post);
     running.set(id, call);
     try {
-      const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+      const handler = Object.hasOwn(handlers, method) ? handlers[method as keyof Api] : undefined;
       if (handler === undefined)
         throw new InputError(
           'argument',
           `the engine knows no method '${method}'; page and worker are of different versions`,
         );
-      const value = await handler(params as never, call);
+      const value = await handler(params, call);
       post({ kind: 'result', id, value }, call.transferred);
     } catch (error) {
       post({ kind: 'error', id, error: packError(error) });
@@ -107,18 +126,21 @@ export function respond(endpoint: Endpoint, handlers: Readonly<Record<string, Ha
     }
   };
 
-  endpoint.listen((raw) => {
-    const message = raw as ToEngine;
-    switch (message.kind) {
-      case 'call':
-        return void start(message);
-      case 'cancel':
-        return running.get(message.id)?.cancel();
-      case 'credit':
-        return running.get(message.id)?.grant(message.count);
-      default:
-        message satisfies never;
-    }
-  }, cancelAll);
-  return cancelAll;
+  endpoint.listen(
+    (raw) => {
+      const message = raw as ToEngine;
+      switch (message.kind) {
+        case 'call':
+          return void start(message);
+        case 'cancel':
+          return running.get(message.id)?.cancel();
+        case 'credit':
+          return running.get(message.id)?.grant(message.count);
+        default:
+          message satisfies never;
+      }
+    },
+    () => cancel(() => true),
+  );
+  return cancel;
 }

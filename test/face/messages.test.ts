@@ -3,25 +3,26 @@ import { DeviceError, FileError, InputError, OctavoError, StorageError } from '.
 import { TextStream } from '../../src/face/stream.ts';
 import { Caller } from '../../src/worker/caller.ts';
 import { portEndpoint } from '../../src/worker/endpoints.ts';
+import type { Call, Calls } from '../../src/worker/api.ts';
 import { CREDITS, packError, unpackError, type Endpoint } from '../../src/worker/protocol.ts';
-import { respond, type CallContext, type Handler } from '../../src/worker/responder.ts';
+import { respond, type Handlers } from '../../src/worker/responder.ts';
 
 const open: Endpoint[] = [];
 afterEach(() => open.splice(0).forEach((endpoint) => endpoint.close()));
 
-function connect(handlers: Record<string, Handler>): Caller {
+function connect<Api extends Calls<Api>>(handlers: Handlers<Api>): Caller<Api> {
   const { port1, port2 } = new MessageChannel();
   const ends = [portEndpoint(port1), portEndpoint(port2)] as const;
   open.push(...ends);
   respond(ends[1], handlers);
-  return new Caller(ends[0]);
+  return new Caller<Api>(ends[0]);
 }
 const pause = (ms = 5): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('calls between page and engine', () => {
   test('results and events', async () => {
-    const caller = connect({
-      add: ({ a, b }: { a: number; b: number }, context: CallContext) => {
+    const caller = connect<{ add: Call<{ a: number; b: number }, number, string> }>({
+      add: ({ a, b }, context) => {
         context.event('on it');
         return a + b;
       },
@@ -37,7 +38,7 @@ describe('calls between page and engine', () => {
     new DeviceError('lost', 'gone'),
     new StorageError('quota', 'full', { needed: 7 }, { cause: new TypeError('inner') }),
   ])('$name keeps class, code, facts and cause', async (error) => {
-    const caller = connect({
+    const caller = connect<{ fail: Call }>({
       fail: () => {
         throw error;
       },
@@ -60,13 +61,15 @@ describe('calls between page and engine', () => {
   });
 
   test('an unknown method is refused', async () => {
-    await expect(connect({}).call('toString', {})).rejects.toThrow("no method 'toString'");
+    await expect(connect<{ toString: Call }>({} as Handlers<{ toString: Call }>).call('toString', {})).rejects.toThrow(
+      "no method 'toString'",
+    );
   });
 
   test("an abort rejects at once with the signal's own reason, and reaches the engine", async () => {
     let stopped = false;
-    const caller = connect({
-      wait: (_: object, { signal }: CallContext) =>
+    const caller = connect<{ wait: Call }>({
+      wait: (_, { signal }) =>
         new Promise((_resolve, reject) =>
           signal.addEventListener('abort', () => {
             stopped = true;
@@ -86,7 +89,7 @@ describe('calls between page and engine', () => {
   });
 
   test('when the engine is gone everything pending and everything later rejects', async () => {
-    const caller = connect({ wait: () => new Promise(() => undefined) });
+    const caller = connect<{ wait: Call }>({ wait: () => new Promise(() => undefined) });
     const call = caller.call('wait', {});
     caller.fail(new DeviceError('lost', 'the worker ended'));
     await expect(call).rejects.toMatchObject({ code: 'lost' });
@@ -97,8 +100,8 @@ describe('calls between page and engine', () => {
 describe('what is large or late', () => {
   test('a result goes over without a copy', async () => {
     const bytes = new Uint8Array([1, 2, 3]);
-    const caller = connect({
-      give: (_: object, context: CallContext) => {
+    const caller = connect<{ give: Call<object, { bytes: Uint8Array }> }>({
+      give: (_, context) => {
         context.transfer(bytes.buffer);
         return { bytes };
       },
@@ -109,7 +112,7 @@ describe('what is large or late', () => {
 
   test('parameters may come later; an abort before that is heard, and the call is never sent', async () => {
     const asked: unknown[] = [];
-    const caller = connect({ ask: (params: unknown) => void asked.push(params) });
+    const caller = connect<{ ask: Call }>({ ask: (params) => void asked.push(params) });
     const transfer: ArrayBuffer[] = [];
     const late = (value: Uint8Array): Promise<unknown> =>
       pause().then(() => {
@@ -132,18 +135,14 @@ describe('what is large or late', () => {
   test('only the newest waits for room', async () => {
     let send: (value: number) => void = () => undefined;
     let end: () => void = () => undefined;
-    const caller = connect({
-      show: (_: object, context: CallContext) => {
+    const caller = connect<{ show: Call<object, void, never, { value: number }> }>({
+      show: (_, context) => {
         send = (value) => context.latest({ value });
         return new Promise<void>((resolve) => (end = resolve));
       },
     });
     const shown: unknown[] = [];
-    const { result, take } = caller.stream(
-      'show',
-      {},
-      { credits: 1, onItem: (item) => shown.push((item as { value: number }).value) },
-    );
+    const { result, take } = caller.stream('show', {}, { credits: 1, onItem: ({ value }) => shown.push(value) });
     await pause();
     for (let i = 1; i <= 5; i++) send(i);
     await pause();
@@ -166,8 +165,9 @@ describe('what is large or late', () => {
 });
 
 describe('streams', () => {
-  const counting = (sent: { count: number }, length: number): Record<string, Handler> => ({
-    count: async (_: object, context: CallContext) => {
+  type Counting = { readonly count: Call<object, { total: number }, never, string> };
+  const counting = (sent: { count: number }, length: number): Handlers<Counting> => ({
+    count: async (_, context) => {
       for (let i = 0; i < length; i++) {
         await context.item(`${i} `);
         sent.count = i + 1;
@@ -175,8 +175,8 @@ describe('streams', () => {
       return { total: length };
     },
   });
-  const stream = (caller: Caller, signal?: AbortSignal): TextStream<unknown> =>
-    new TextStream(caller, 'count', {}, { signal, done: (value) => value });
+  const stream = (caller: Caller<Counting>, signal?: AbortSignal): TextStream<{ total: number }> =>
+    new TextStream((hooks) => caller.stream('count', {}, hooks), signal);
 
   test('all items in order, then the report', async () => {
     const caller = connect(counting({ count: 0 }, 100));
@@ -219,8 +219,8 @@ describe('streams', () => {
   });
 
   test('a failure comes after the pieces before it', async () => {
-    const caller = connect({
-      count: async (_: object, context: CallContext) => {
+    const caller = connect<Counting>({
+      count: async (_, context) => {
         await context.item('one');
         throw new DeviceError('lost', 'gone');
       },

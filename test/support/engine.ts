@@ -1,6 +1,6 @@
 /** Engines for tests: in this process, from the sources, over the same messages as a worker's. */
 import { serveEngine } from '../../src/engine/service.ts';
-import type { LoadSettings } from '../../src/engine/loaded.ts';
+import type { LoadSettings } from '../../src/worker/api.ts';
 import { EngineModel, type OpenDevice } from '../../src/engine/model.ts';
 import { createFace, type FacePlatform, type OctavoFace } from '../../src/face/octavo.ts';
 import { createNodePlatform } from '../../src/platform/node-engine.ts';

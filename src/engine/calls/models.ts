@@ -1,0 +1,57 @@
+/** Calls on a model itself: loading, recovering and freeing it, its tokens and its memory. */
+import type { LoadProgress } from '../../load/model-file.ts';
+import type { Platform } from '../../platform/platform.ts';
+import type { EngineApi } from '../../worker/api.ts';
+import { packError } from '../../worker/protocol.ts';
+import type { CallContext, Handlers } from '../../worker/responder.ts';
+import type { HostedModels } from '../hosted.ts';
+import type { LoadListener } from '../loaded.ts';
+import { EngineModel, type OpenDevice } from '../model.ts';
+
+type ModelCalls = Pick<Handlers<EngineApi>, 'load' | 'recover' | 'watch' | 'memory' | 'free' | 'encode' | 'decode'>;
+
+/** How often an engine that is freeing a model shows that it does not hang, in milliseconds: well below the page's patience. */
+const ALIVE_INTERVAL = 1000;
+
+/** `cancel` ends the running calls of a model. */
+export function modelCalls(
+  models: HostedModels,
+  platform: Platform,
+  open: OpenDevice | undefined,
+  cancel: (model: number) => void,
+): ModelCalls {
+  const listener = (context: CallContext<LoadProgress>): LoadListener => ({
+    signal: context.signal,
+    monitor: (progress) => context.event(progress),
+  });
+  return {
+    load: async ({ input, settings }, context) =>
+      models.add(await EngineModel.load(platform, input, settings, listener(context), open)).info,
+    recover: async ({ request, ...of }, context) => {
+      const hosted = models.get(of);
+      await hosted.model.recover(request, listener(context));
+      return hosted.info;
+    },
+    watch: (of, context) => {
+      models.get(of).model.onLost = (error) => context.event(packError(error));
+      return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
+    },
+    memory: (of) => {
+      const { model } = models.get(of);
+      const { host, disk } = model.tiers.use;
+      return { ...model.memory(), pages: model.pagesUsed, pageBytes: model.pageBytes, parked: { host, disk } };
+    },
+    free: async ({ model }, context) => {
+      // This call is cancelled too, and does not ask its signal.
+      cancel(model);
+      const alive = setInterval(() => context.event('waiting'), ALIVE_INTERVAL);
+      try {
+        await models.remove({ model })?.free();
+      } finally {
+        clearInterval(alive);
+      }
+    },
+    encode: ({ text, special, ...of }) => models.get(of).model.tokenizer.encode(text, { special }),
+    decode: ({ ids, special, ...of }) => models.get(of).model.tokenizer.decode(ids, { special }),
+  };
+}

@@ -1,0 +1,97 @@
+/** The models that an engine holds, each with its sessions, by the numbers that the page knows them by. */
+import { InputError, StorageError } from '../errors.ts';
+import type { Library } from '../saved/library.ts';
+import type { Session } from '../session.ts';
+import type { ModelInfo, SessionInfo } from '../worker/api.ts';
+import type { EngineModel } from './model.ts';
+
+export class HostedModel {
+  readonly model: EngineModel;
+  readonly #id: number;
+  readonly #sessions = new Map<number, Session>();
+  #next = 1;
+
+  constructor(id: number, model: EngineModel) {
+    this.#id = id;
+    this.model = model;
+  }
+
+  get info(): ModelInfo {
+    const { name, fingerprint, bytes, device, window, config, parameters, capabilities } = this.model;
+    return {
+      model: this.#id,
+      name,
+      fingerprint,
+      bytes,
+      device,
+      contextWindow: window,
+      architecture: config.architecture,
+      parameters,
+      vocabulary: config.vocabulary,
+      capabilities,
+    };
+  }
+
+  /** Throws `InputError('destroyed')` for one that is not there. */
+  session(id: number): Session {
+    const found = this.#sessions.get(id);
+    if (found === undefined) throw new InputError('destroyed', 'the session was destroyed; create another one');
+    return found;
+  }
+
+  add(session: Session): SessionInfo {
+    const id = this.#next++;
+    this.#sessions.set(id, session);
+    return { session: id, usage: session.usage, window: session.window };
+  }
+
+  async destroySession(id: number): Promise<void> {
+    const session = this.#sessions.get(id);
+    this.#sessions.delete(id);
+    await session?.destroy();
+  }
+
+  /** Throws `StorageError('unavailable')` where nothing can be saved. */
+  async library(): Promise<Library> {
+    const found = await this.model.library();
+    if (found === undefined)
+      throw new StorageError(
+        'unavailable',
+        'sessions cannot be saved here: there is no IndexedDB (a private window, or a page without an origin)',
+      );
+    return found;
+  }
+
+  /** Precondition: the model's calls were cancelled. */
+  async free(): Promise<void> {
+    const { model } = this;
+    await Promise.all([...this.#sessions.keys()].map((id) => this.destroySession(id)));
+    await model.settled();
+    await model.gate.alone(undefined, async () => model.free());
+  }
+}
+
+export class HostedModels {
+  readonly #models = new Map<number, HostedModel>();
+  #next = 1;
+
+  add(model: EngineModel): HostedModel {
+    const id = this.#next++;
+    const hosted = new HostedModel(id, model);
+    this.#models.set(id, hosted);
+    return hosted;
+  }
+
+  /** Throws `InputError('destroyed')` for one that is not there. */
+  get({ model }: { readonly model: number }): HostedModel {
+    const found = this.#models.get(model);
+    if (found === undefined) throw new InputError('destroyed', 'the model was destroyed; load it again');
+    return found;
+  }
+
+  remove({ model }: { readonly model: number }): HostedModel | undefined {
+    const found = this.#models.get(model);
+    this.#models.delete(model);
+    return found;
+  }
+}

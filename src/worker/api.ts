@@ -1,0 +1,177 @@
+/**
+ * `EngineApi`: every call from the page to the engine, with its parameters, its result, and the events and stream items that come before the
+ * result. Both ends are typed by it: `Caller` on the page and the handlers that `respond` runs in the engine.
+ *
+ * Settings are complete and cross to the engine; Info is what the engine reports. A model and a session are known by numbers that the engine gives.
+ */
+import type { Backend, MemoryUse } from '../backend/backend.ts';
+import type { PromptInput } from '../chat/messages.ts';
+import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings } from '../generate/options.ts';
+import type { Score, ScoreSettings } from '../generate/score.ts';
+import type { ModelInput } from '../load/index.ts';
+import type { LoadProgress } from '../load/model-file.ts';
+import type { PaintProgress, Picture } from '../paint/index.ts';
+import type { EditSettings, PaintSettings } from '../paint/settings.ts';
+import type { Saved } from '../saved/library.ts';
+import type { Rgba } from '../vision/image.ts';
+import type { WasmBuild } from '../wasm.ts';
+import type { WireError } from './protocol.ts';
+
+/** One call: events are sent as they happen, items wait until the page has room for them. */
+export interface Call<Params = unknown, Result = unknown, Event = unknown, Item = unknown> {
+  readonly params: Params;
+  readonly result: Result;
+  readonly event: Event;
+  readonly item: Item;
+}
+
+/** What an API must look like for `Caller` and `respond`. */
+export type Calls<Api> = { readonly [Method in keyof Api]: Call };
+
+export type DeviceName = 'auto' | 'wasm' | 'webgpu';
+
+export interface DeviceRequest {
+  readonly device?: DeviceName | undefined;
+  /** WASM threads; default: by the number of processors. */
+  readonly threads?: number | undefined;
+  /** One WASM build by name; for tests and benchmarks. */
+  readonly build?: WasmBuild | undefined;
+}
+
+export interface LoadSettings extends DeviceRequest {
+  /** Most tokens of a context; default and limit: what the model was trained for. */
+  readonly contextWindow?: number | undefined;
+  /** Hugging Face folders: quantise while loading. */
+  readonly quantize?: 'q8' | 'q4' | undefined;
+  /** Whether downloads are kept on the device (default true). */
+  readonly store?: boolean | undefined;
+  /** The SHA-256 that the file, or each file by name, must have. */
+  readonly sha256?: string | Readonly<Record<string, string>> | undefined;
+}
+
+/** What a model runs on. */
+export interface DeviceInfo {
+  readonly kind: Backend['kind'];
+  /** The WASM build and threads, or the adapter's name. */
+  readonly description: string;
+  /** Why this device and not the other. */
+  readonly reason: string;
+}
+
+/** What a model can do, and what is missing for the rest. */
+export interface Capabilities {
+  /** Whether the file brings a chat template; without one, prompts are continued as raw text. */
+  readonly chat: boolean;
+  /** Reads images in messages. */
+  readonly see: boolean;
+  /** Paints from words. */
+  readonly paint: boolean;
+  /** Changes an image by an instruction. */
+  readonly edit: boolean;
+  /** For people: which parts the file lacks, and what it cannot do for it. */
+  readonly missing: readonly string[];
+}
+
+export interface ModelInfo {
+  /** The engine's number for it. */
+  readonly model: number;
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly bytes: number;
+  readonly device: DeviceInfo;
+  readonly contextWindow: number;
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly vocabulary: number;
+  readonly capabilities: Capabilities;
+}
+
+export interface SessionInfo {
+  /** The engine's number for it. */
+  readonly session: number;
+  /** Tokens in the context. */
+  readonly usage: number;
+  /** Most tokens of the context. */
+  readonly window: number;
+}
+
+export interface AnswerInfo extends AnswerReport {
+  /** Tokens in the session's context, the answer included. */
+  readonly usage: number;
+}
+
+export interface MemoryInfo extends MemoryUse {
+  /** KV pages that sessions use. */
+  readonly pages: number;
+  /** Bytes of all KV pages in use, of those that are kept for later sessions too. */
+  readonly pageBytes: number;
+  /** Bytes of pages that are not on the device now: in host memory, and on the disk. */
+  readonly parked: { readonly host: number; readonly disk: number };
+}
+
+/** Tokens read so far, and of how many. */
+export interface TokenProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What a prompt reports before its answer is complete. */
+export type PromptEvent = { readonly kind: 'overflow' } | ({ readonly kind: 'prefill' } & TokenProgress);
+
+interface OfModel {
+  readonly model: number;
+}
+interface OfSession extends OfModel {
+  readonly session: number;
+}
+
+export interface EngineApi {
+  readonly load: Call<{ readonly input: ModelInput; readonly settings: LoadSettings }, ModelInfo, LoadProgress, never>;
+  /** Loads the weights of a model again, whose device was lost. */
+  readonly recover: Call<OfModel & { readonly request: DeviceRequest }, ModelInfo, LoadProgress, never>;
+  /** Sends an event each time the model's device is lost, and lasts as long as the model. */
+  readonly watch: Call<OfModel, void, WireError, never>;
+  readonly memory: Call<OfModel, MemoryInfo, never, never>;
+  /** Ends the model's calls and frees it; sends an event now and then while it waits for what is being written. */
+  readonly free: Call<OfModel, void, 'waiting', never>;
+  readonly encode: Call<OfModel & { readonly text: string; readonly special: boolean }, Int32Array, never, never>;
+  readonly decode: Call<OfModel & { readonly ids: Int32Array; readonly special: boolean }, string, never, never>;
+
+  readonly createSession: Call<OfModel & { readonly settings: SessionSettings }, SessionInfo, PromptEvent, never>;
+  /** Resolves when all of the session is on the disk; the session goes on meanwhile. */
+  readonly saveSession: Call<OfSession & { readonly name: string; readonly evict: boolean }, Saved, never, never>;
+  readonly resumeSession: Call<OfModel & { readonly name: string }, SessionInfo, never, never>;
+  readonly cloneSession: Call<OfSession, SessionInfo, never, never>;
+  readonly destroySession: Call<OfSession, void, never, never>;
+  /** Items are pieces of the answer's text. */
+  readonly prompt: Call<
+    OfSession & { readonly input: PromptInput; readonly settings: PromptSettings },
+    AnswerInfo,
+    PromptEvent,
+    string
+  >;
+  /** Results in the tokens of the context. */
+  readonly append: Call<OfSession & { readonly input: PromptInput }, number, PromptEvent, never>;
+  /** Results in the tokens that `input` would add. */
+  readonly measure: Call<OfSession & { readonly input: PromptInput }, number, never, never>;
+  /** Continues raw text or ids, in a session of its own. */
+  readonly complete: Call<
+    OfModel & { readonly input: string | Int32Array; readonly settings: CompletionSettings },
+    AnswerInfo,
+    PromptEvent,
+    string
+  >;
+  readonly score: Call<
+    OfModel & { readonly input: string | Int32Array; readonly settings: ScoreSettings },
+    Score,
+    TokenProgress,
+    never
+  >;
+  /** Items are previews, sent where `preview` asks for them: the newest whenever the page has room. */
+  readonly paint: Call<
+    OfModel & { readonly settings: PaintSettings | EditSettings; readonly preview: boolean },
+    readonly Picture[],
+    PaintProgress,
+    Rgba
+  >;
+}
