@@ -67,6 +67,35 @@ describe('in Node, from dist/', () => {
     expect(new Set(answers).size).toBe(1);
   });
 
+  story('no aborted or failing call ends the process', async () => {
+    const unipic = join(folder, 'unipic.gguf');
+    writeFileSync(unipic, tinyUniPic());
+    const script = `
+      import { Octavo } from ${JSON.stringify(pathToFileURL(join(dist, 'node.js')).href)};
+      const model = await Octavo.load(${JSON.stringify(unipic)}, { device: 'wasm' });
+      const session = await model.createSession();
+      const image = { type: 'image', value: new URL('file:///nowhere.png') };
+      const ask = [{ role: 'user', content: [image, { type: 'text', value: 'What is this?' }] }];
+      const named = (call) => call.catch((error) => error.name);
+      const told = await Promise.all([
+        named(session.prompt(ask, { signal: AbortSignal.abort() })),
+        named(session.append(ask, { signal: AbortSignal.abort() })),
+        named(session.measureContextUsage(ask, { signal: AbortSignal.abort() })),
+        named(model.createSession({ initialPrompts: ask, signal: AbortSignal.abort() })),
+        named(session.prompt(ask)),
+        named(session.save('a', { signal: AbortSignal.abort(), persist: () => Promise.reject(new Error('no')) })),
+        named(session.prompt('Hello', { maxTokens: 2, onPrefill: () => { throw new RangeError('mine'); } })),
+      ]);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await model.destroy();
+      console.log(told.join());
+    `;
+    const { code, output, errors } = await node(['--input-type=module', '-e', script]);
+    expect(errors).toBe('');
+    expect(output.trim()).toBe('AbortError,AbortError,AbortError,AbortError,FileError,AbortError,RangeError');
+    expect(code).toBe(0);
+  });
+
   story('sees, paints and edits, off this thread', async () => {
     const loaded = await Octavo.load(tinyUniPic(), { device: 'wasm' });
     expect(loaded.capabilities).toEqual({ chat: true, see: true, paint: true, edit: true, missing: [] });

@@ -97,6 +97,43 @@ describe('calls between page and engine', () => {
   });
 });
 
+describe('what the page does wrong, or too late', () => {
+  type Api = { readonly make: Call<object, number, string, string> };
+  const slow = (ended: { aborted: boolean }): Caller<Api> =>
+    connect<Api>({
+      make: async (_, context) => {
+        context.event('on it');
+        await pause(20);
+        ended.aborted = context.signal.aborted;
+        return 7;
+      },
+    });
+
+  test.each(['throws', 'rejects'])('a callback that %s ends the call with its error', async (how) => {
+    const ended = { aborted: false };
+    const error = new RangeError('mine');
+    const onEvent = (): unknown => {
+      if (how === 'throws') throw error;
+      return Promise.reject(error);
+    };
+    await expect(slow(ended).call('make', {}, { onEvent })).rejects.toBe(error);
+    await pause(40);
+    expect(ended.aborted).toBe(true);
+  });
+
+  test('a result that comes after its abort is handed over, once', async () => {
+    const late: number[] = [];
+    const controller = new AbortController();
+    const caller = slow({ aborted: false });
+    const call = caller.call('make', {}, { signal: controller.signal, onLate: (value) => late.push(value) });
+    await pause();
+    controller.abort(new RangeError('enough'));
+    await expect(call).rejects.toThrow('enough');
+    expect(await caller.call('make', {}, { onLate: (value) => late.push(value) })).toBe(7);
+    expect(late).toEqual([7]);
+  });
+});
+
 describe('what is large or late', () => {
   test('a result goes over without a copy', async () => {
     const bytes = new Uint8Array([1, 2, 3]);
