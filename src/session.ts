@@ -12,7 +12,7 @@ import { SessionCache, type SessionModel } from './generate/session-cache.ts';
 import { Conversation, fit, type Fit } from './chat/conversation.ts';
 import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
 import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
-import { encodeContext, followOn } from './chat/prompt.ts';
+import { encodeContext, followOn, NOTHING, type Transcript } from './chat/prompt.ts';
 import type { SeenPicture } from './see/pictures.ts';
 import { Queue } from './generate/queue.ts';
 import type { SessionState } from './generate/session-state.ts';
@@ -34,6 +34,8 @@ export class Session {
   readonly #queue = new Queue();
   #conversation: Conversation;
   #cache: SessionCache;
+  /** Ids and text of the conversation. The cache's own may hold what a failed call has read behind it. */
+  #transcript: Transcript = NOTHING;
   #destroyed = false;
 
   /** Throws `InputError` for settings that cannot be. */
@@ -58,7 +60,10 @@ export class Session {
     return this.#compute(listener.signal, () => this.#add({ turns: [], prefix: '' }, listener));
   }
 
-  /** An answer to `input`. When it fails or is aborted, the conversation is as before. */
+  /**
+   * An answer to `input`. When it fails, or is aborted, the conversation is as before; with `aborted: 'keep'` an aborted answer that has begun
+   * stays in the conversation, and the call resolves with it, marked `partial`.
+   */
   prompt(input: PromptInput, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<Answer> {
     const read = this.#read(input, true);
     const merged = { ...this.#settings, ...settings };
@@ -67,7 +72,10 @@ export class Session {
       const reserve = Math.min(merged.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
       const { conversation, prompt, text } = this.#fit(read, true, reserve, listener);
       const result = await this.#cache.answer(prompt, text, merged, listener);
-      this.#conversation = conversation.with(...read.turns, { role: 'assistant', content: read.prefix + result.text });
+      const content = read.prefix + result.text;
+      const partial = result.partial === true ? { partial: true } : {};
+      this.#conversation = conversation.with(...read.turns, { role: 'assistant', content, ...partial });
+      this.#transcript = this.#cache.transcript;
       return result;
     });
   }
@@ -85,13 +93,15 @@ export class Session {
     listener: SessionListener = {},
   ): Promise<Answer> {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
-    return this.#compute(listener.signal, () => {
+    return this.#compute(listener.signal, async () => {
       const text = typeof input === 'string' ? input : undefined;
       const prompt =
         typeof input === 'string'
           ? encodeContext(this.#model, { text: input, pictures: [] }, settings.special)
           : { ids: input, pictures: [] };
-      return this.#cache.answer(prompt, text, { ...this.#settings, ...settings }, listener, false);
+      const result = await this.#cache.answer(prompt, text, { ...this.#settings, ...settings }, listener, false);
+      this.#transcript = this.#cache.transcript;
+      return result;
     });
   }
 
@@ -100,7 +110,7 @@ export class Session {
     const { turns, prefix } = this.#read(input, true);
     return this.#run(signal, async () => {
       if (this.#unsettled(turns).length > 0) await this.#model.gate.share(signal, () => this.#settle(turns, signal));
-      const { transcript } = this.#cache;
+      const transcript = this.#transcript;
       const { ids } = followOn(this.#model, transcript, this.#conversation.render(turns, true, prefix));
       return Math.max(0, ids.length - transcript.ids.length);
     });
@@ -108,7 +118,7 @@ export class Session {
 
   /** Tokens in the context now. */
   get usage(): number {
-    return this.#cache.transcript.ids.length;
+    return this.#transcript.ids.length;
   }
 
   /** A second session with the same past; pages are shared until one of the two writes. */
@@ -117,6 +127,7 @@ export class Session {
       const copy = new Session(this.#model, this.#settings);
       copy.#conversation = this.#conversation;
       copy.#cache = await this.#cache.fork();
+      copy.#transcript = this.#transcript;
       return copy;
     });
   }
@@ -128,9 +139,9 @@ export class Session {
         window: this.window,
         settings: this.#settings,
         ...this.#conversation.parts,
-        transcript: this.#cache.transcript,
+        transcript: this.#transcript,
       };
-      return { state, sequence: await this.#cache.share() };
+      return { state, sequence: await this.#cache.share(state.transcript) };
     });
   }
 
@@ -146,6 +157,7 @@ export class Session {
     session.#conversation = new Conversation(model.tokenizer, initial, turns);
     try {
       await session.#compute(signal, () => session.#cache.restore(transcript, read));
+      session.#transcript = transcript;
     } catch (error) {
       void session.destroy();
       throw error;
@@ -183,12 +195,13 @@ export class Session {
     await this.#settle(read.turns, listener.signal);
     const { conversation, prompt, text } = this.#fit(read, false, 1, listener);
     await this.#cache.fill(prompt, text, listener);
+    this.#transcript = this.#cache.transcript;
     this.#conversation = conversation.with(...read.turns);
   }
 
   #fit({ turns, prefix }: Input, answer: boolean, reserve: number, listener: SessionListener): Fit {
     const ask = { more: turns, answer, prefix, reserve, window: this.window };
-    const found = fit(this.#model, this.#conversation, this.#cache.transcript, ask);
+    const found = fit(this.#model, this.#conversation, this.#transcript, ask);
     if (found.prompt.ids.length >= this.window) throw tooLong(found.prompt, this.window);
     if (found.dropped) listener.onOverflow?.();
     return found;

@@ -27,6 +27,8 @@ export interface Turn {
   readonly role: Role;
   readonly content: string;
   readonly pictures?: readonly SeenPicture[];
+  /** An answer that was aborted: the model would have gone on. */
+  readonly partial?: boolean;
 }
 
 export interface Input {

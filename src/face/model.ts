@@ -13,6 +13,7 @@ import type {
 } from '../worker/api.ts';
 import type { Caller } from '../worker/caller.ts';
 import { unpackError } from '../worker/protocol.ts';
+import { DownloadMonitor } from './monitor.ts';
 import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
 import type { PaintedPicture } from './picture.ts';
 import { messagesWithPixels, type PictureInput, type ReadPicture } from './pictures.ts';
@@ -92,7 +93,9 @@ export class OctavoModel {
 
   /** A conversation. Resolves when the initial prompts are read. */
   async createSession(options: SessionOptions = {}): Promise<OctavoSession> {
-    const { signal } = options;
+    const { signal, monitor } = options;
+    // The model is downloaded already.
+    if (monitor !== undefined) new DownloadMonitor(monitor).done();
     const transfer: Transferable[] = [];
     const { initialPrompts, ...settings } = plainSettings(options, this.#pictures);
     const prompts = initialPrompts && {

@@ -4,6 +4,7 @@ import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/options.ts';
 import { cannotSee } from '../see/pictures.ts';
 import type { AnswerInfo, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
+import type { MonitorCallback } from './monitor.ts';
 import type { OnModel } from './painting.ts';
 import { withPixels, type PictureInput } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
@@ -22,6 +23,8 @@ export interface ExpectedContent {
 }
 
 export interface SessionOptions extends SessionSettings, Abortable {
+  /** The Prompt API's download monitor. The model is loaded already: it is told 0 and 1. */
+  readonly monitor?: MonitorCallback | undefined;
   readonly expectedInputs?: readonly ExpectedContent[] | undefined;
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
 }
@@ -44,7 +47,14 @@ export function plainSettings(
   for (const name of NOT_YET) {
     if (name in options) throw new InputError('argument', `${name}: not supported by this version; leave it out`);
   }
-  const { signal: _signal, onPrefill: _onPrefill, expectedInputs = [], expectedOutputs = [], ...settings } = options;
+  const {
+    signal: _signal,
+    onPrefill: _onPrefill,
+    monitor: _monitor,
+    expectedInputs = [],
+    expectedOutputs = [],
+    ...settings
+  } = options;
   for (const { type } of expectedInputs) {
     if (type === 'image' && !see) throw cannotSee('expectedInputs', missing);
     if (type !== 'text' && type !== 'image')
@@ -120,6 +130,8 @@ export class OctavoSession extends EventTarget {
         ...hooks,
         transfer,
         onEvent: (event) => this.#hear(event, onPrefill),
+        // An aborted answer that stays in the conversation.
+        onLate: ({ usage }) => (this.#usage = usage),
       });
       const answered = async (): Promise<AnswerReport> => {
         const info = await result;

@@ -1,7 +1,7 @@
 /** One answer as text: ids from the device, detokenised, cut at stop strings, handed on piece by piece. */
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { generate, type TokenMask } from './generate.ts';
+import { generate, type Generated, type TokenMask } from './generate.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
 import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
@@ -31,6 +31,8 @@ export interface AnswerListener {
 
 export interface Answer extends AnswerReport {
   readonly text: string;
+  /** The answer was aborted; only with `aborted: 'keep'`. */
+  readonly partial?: boolean;
 }
 
 /** Throws `InputError('too-long')` where not even one token of an answer fits. */
@@ -56,7 +58,8 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     await listener.onText?.(piece);
   };
   const cached = cut(onDevice, Math.min(request.cached, ids.length - 1));
-  const done = await generate(onDevice, {
+  const drawn: number[] = [];
+  const asked = {
     ids,
     pictures,
     cached,
@@ -67,11 +70,27 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     mask: listener.mask,
     signal: listener.signal,
     onPrefill: listener.onPrefill,
-    onId: async (id) => {
+    onId: async (id: number) => {
+      drawn.push(id);
       await show(stop.push(words.push(id)));
       return stop.met !== undefined;
     },
-  });
+  };
+  let done: Generated;
+  try {
+    done = await generate(onDevice, asked);
+  } catch (error) {
+    const { signal } = listener;
+    if (settings.aborted !== 'keep' || drawn.length === 0 || !signal?.aborted || error !== signal.reason) throw error;
+    return {
+      text,
+      partial: true,
+      ids: drawn,
+      finishReason: 'length',
+      tokens: { prompt: ids.length, cached, generated: drawn.length },
+      time: { prefill: 0, decode: 0 },
+    };
+  }
   await show(stop.push(words.flush()) + stop.flush());
   return {
     text,

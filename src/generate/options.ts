@@ -11,6 +11,11 @@ export interface AnswerOptions {
   readonly maxTokens?: number | undefined;
   /** Strings that end the answer; they are not part of it. */
   readonly stop?: string | readonly string[] | undefined;
+  /**
+   * What becomes of an exchange whose answer is aborted: `remove` (default, as in the Prompt API) leaves the conversation as it was before; `keep` keeps
+   * the question and the answer as far as it came, marked as partial. An exchange of which nothing was answered is removed.
+   */
+  readonly aborted?: 'remove' | 'keep' | undefined;
   /** Answers about pictures are contrasted with what a few outlier tokens alone make the model say (DAMRO); takes twice the time a token. */
   readonly contrast?: boolean | ContrastOptions | undefined;
 }

@@ -125,8 +125,9 @@ export class SessionCache {
     const all = new Int32Array(ids.length + result.ids.length);
     all.set(ids);
     all.set(result.ids, ids.length);
-    // A stop string was cut out of the text, so the text no longer stands for the ids.
-    const whole = text === undefined || result.stop !== undefined ? undefined : text + result.text;
+    // Where a stop string was cut out of the text, or the end of a partial answer was held back, the text does not stand for the ids.
+    const exact = text !== undefined && result.stop === undefined && result.partial !== true;
+    const whole = exact ? text + result.text : undefined;
     this.#transcript = { ids: all, pictures, text: whole };
     return result;
   }
@@ -141,10 +142,23 @@ export class SessionCache {
     return Opened.open(this.#model, prompt, contrast, { window: this.window, signal });
   }
 
-  /** The pages, shared with this context until it writes into them; whoever asks frees them. Undefined where there are none. */
-  async share(): Promise<Sequence | undefined> {
+  /**
+   * The pages as far as they hold `transcript`, shared with this cache until it writes into them; the caller frees them. Undefined where there are
+   * none. After a call that failed or was aborted the pages may hold something else behind the conversation.
+   */
+  async share(transcript: Transcript): Promise<Sequence | undefined> {
     const { onDevice } = this;
-    return onDevice === undefined ? undefined : this.#using(onDevice, 0, async () => onDevice.sequence.fork(), true);
+    if (onDevice === undefined) return undefined;
+    const fork = async (): Promise<Sequence> => {
+      const copy = this.#model.fork(onDevice);
+      try {
+        cut(copy, commonPrefix(transcript, this.#transcript));
+        return copy.sequence.fork();
+      } finally {
+        freeDeviceSequence(copy);
+      }
+    };
+    return this.#using(onDevice, 0, fork, true);
   }
 
   /** Takes over a transcript, and has `read` put stored pages into the empty sequence; what is missing is computed when it is asked for next. */
