@@ -10,12 +10,10 @@ import type { Checksums } from '../kv/checksum.ts';
 import type { Sequence } from '../kv/sequence.ts';
 import {
   checkModel,
-  checkVersion,
   decodeHead,
   encodeHead,
   HEADS,
   partRuns,
-  RECORD_VERSION,
   runBytes,
   runChecksums,
   wholeBlocks,
@@ -30,6 +28,7 @@ import { packState, unpackState } from './state.ts';
 import type { SessionState } from '../generate/session-state.ts';
 import type { Sight } from '../see/pictures.ts';
 import type { SaveOptions, SessionManifest, SessionStore } from '../store/index.ts';
+import { RECORD_VERSION } from '../store/shelf.ts';
 import { chainOf, commonBlocks, equalTokens } from './chain.ts';
 
 /** Reading fewer tokens from the disk than this is not worth looking for them. */
@@ -93,11 +92,10 @@ export class Library implements KeptPrompts {
     return written;
   }
 
-  /** A saved session. Throws `InputError` for a name that is none, `StorageError` for what cannot be read here: see `checkModel`, `checkVersion`. */
+  /** A saved session. Throws `InputError` for a name that is none, `StorageError` for what cannot be read here: see `SessionStore.find`, `checkModel`. */
   async open(name: string, signal?: AbortSignal): Promise<Opened> {
     const opened = await this.#store.reading(name, async (manifest): Promise<Opened | undefined> => {
       signal?.throwIfAborted();
-      checkVersion(manifest.version);
       checkModel(manifest, this.#model);
       const head = await this.#head(manifest);
       if (head === undefined) return undefined;

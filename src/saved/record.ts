@@ -13,9 +13,8 @@
  */
 import { StorageError } from '../errors.ts';
 import { ownerOf, type Checksums } from '../kv/checksum.ts';
+import { checkVersion, RECORD_VERSION } from '../store/shelf.ts';
 
-/** Of this layout and of the pages' own: raised whenever either changes. */
-export const RECORD_VERSION = 1;
 /** Parts after the last of pages. */
 export const HEADS = 2;
 
@@ -33,6 +32,8 @@ export type SavedText = readonly (string | number)[];
 export interface SavedTurn {
   readonly role: string;
   readonly content: SavedText;
+  /** An answer that was aborted. */
+  readonly partial?: boolean | undefined;
 }
 
 /** Of `size` x `size` pixels, as the model was shown it. */
@@ -153,16 +154,6 @@ export function decodeHead(bytes: Uint8Array, generation: string, checksums: Che
     checksums: new Uint32Array(sums.buffer),
     pixels,
   };
-}
-
-/** Throws `StorageError('changed')` for a record that another Octavo wrote. */
-export function checkVersion(version: number): void {
-  if (version === RECORD_VERSION) return;
-  throw new StorageError(
-    'changed',
-    `the saved session has page version ${version} and this Octavo reads version ${RECORD_VERSION}; remove it (Octavo.sessions.remove) and read its text anew`,
-    { version, reads: RECORD_VERSION },
-  );
 }
 
 /** Throws `StorageError('changed')` where a record is of another model than the one that is to read it. */

@@ -32,7 +32,7 @@ export function packState({ window, settings, initial, turns, transcript }: Sess
   const number = new Map(pictures.map(({ mark }, index) => [mark, index]));
   const parts = (text: string): SavedText =>
     splitAtMarks(text, pictures).map((part) => (typeof part === 'string' ? part : (number.get(part.mark) ?? 0)));
-  const saved = (turn: Turn): SavedTurn => ({ role: turn.role, content: parts(turn.content) });
+  const saved = ({ role, content, partial }: Turn): SavedTurn => ({ role, content: parts(content), partial });
   const pixels = new Uint8Array(pictures.reduce((sum, { image }) => sum + image.data.length, 0));
   let at = 0;
   for (const { image } of pictures) {
@@ -86,9 +86,14 @@ export function unpackState(facts: StateFacts, ids: Int32Array, pixels: Uint8Arr
   });
   const text = (saved: SavedText): string =>
     saved.map((part) => (typeof part === 'string' ? part : (pictures[part]?.mark ?? ''))).join('');
-  const turn = ({ role, content }: SavedTurn): Turn => {
+  const turn = ({ role, content, partial }: SavedTurn): Turn => {
     const shown = content.flatMap((part) => (typeof part === 'number' ? (pictures[part] ?? []) : []));
-    return { role: role as Role, content: text(content), ...(shown.length === 0 ? {} : { pictures: shown }) };
+    return {
+      role: role as Role,
+      content: text(content),
+      ...(shown.length === 0 ? {} : { pictures: shown }),
+      ...(partial === true ? { partial } : {}),
+    };
   };
   const placed = facts.placed.flatMap(({ at: place, picture }) => {
     const seen = pictures[picture];

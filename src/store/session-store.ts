@@ -1,6 +1,6 @@
 /** Saved sessions by name: what is there, room for more, and what of it is read. What the parts hold is `src/saved/record.ts`'s affair. */
 import { InputError, StorageError } from '../errors.ts';
-import { isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
+import { checkVersion, isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
 
 /** A save that has written nothing for so long is taken for one whose tab was killed. A part takes seconds at most. */
 const LEASE = 10 * 60_000;
@@ -132,13 +132,17 @@ export class SessionStore {
     }
   }
 
-  /** The manifest of a name. Throws `InputError('argument')` where there is none, and `StorageError('checksum')` for one that is damaged. */
+  /** The manifest of a name. Throws `InputError('argument')` where there is none, `StorageError('changed')` for one of another version, and `StorageError('checksum')` for one
+   * that is damaged. */
   async find(name: string): Promise<SessionManifest> {
     const found = await this.#shelf.manifest(checkName(name));
     if (found === undefined)
       throw new InputError('argument', `no session '${name}' is saved here; Octavo.sessions.list() tells which are`, {
         name,
       });
+    // Also of manifests that were sealed in another way.
+    if (typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'number')
+      checkVersion(found.version);
     if (!isManifest(found) || found.name !== name) {
       throw new StorageError(
         'checksum',

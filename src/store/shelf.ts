@@ -6,8 +6,29 @@
  * name the later one wins whole. A generation that is being written has a lease, renewed with every part; `sweep` removes those whose lease has
  * run out, and a writer that slept so long finds its lease gone and may not commit.
  */
+import { StorageError } from '../errors.ts';
 
-/** What is known of a session without reading it. */
+/**
+ * Of manifests, of the records that they name and of the pages in those: raised whenever the layout of any of them changes. Records of another
+ * version are not read.
+ */
+export const RECORD_VERSION = 2;
+
+/** Throws `StorageError('changed')` for a record of another version. */
+export function checkVersion(version: number): void {
+  if (version === RECORD_VERSION) return;
+  const [author, remedy] =
+    version < RECORD_VERSION
+      ? ['an older Octavo', 'remove it (Octavo.sessions.remove) and read its text anew']
+      : ['a newer Octavo', 'update Octavo, or remove it (Octavo.sessions.remove) and read its text anew'];
+  throw new StorageError(
+    'changed',
+    `the saved session was written by ${author}: it has version ${version} and this one reads version ${RECORD_VERSION}; ${remedy}`,
+    { version, reads: RECORD_VERSION },
+  );
+}
+
+/** What is known of a session without reading it. A field may be added or changed only with a new `RECORD_VERSION`. */
 export interface SessionManifest {
   /** Of the layout of all parts: `RECORD_VERSION`. */
   readonly version: number;
@@ -66,54 +87,28 @@ export function sealed(facts: Omit<SessionManifest, 'check'>): SessionManifest {
   return { ...facts, check: checkOf(facts) };
 }
 
-/** Whether what was read is a manifest as it was written. */
+/**
+ * Whether what was read is a manifest as it was written, of any version: `checkVersion` says whether it can be used. Names, sizes and times are read of
+ * every version, so that what is there can be listed, counted and removed.
+ */
 export function isManifest(value: unknown): value is SessionManifest {
   if (typeof value !== 'object' || value === null) return false;
   const found = value as Readonly<Record<keyof SessionManifest, unknown>>;
   const counts = [found.version, found.tokens, found.bytes, found.parts, found.saved, found.used];
+  const texts = [found.name, found.generation, found.model, found.modelName];
   return (
-    [found.name, found.generation, found.model, found.modelName, found.contentKey].every(
-      (text) => typeof text === 'string',
-    ) &&
     counts.every((count) => typeof count === 'number' && Number.isFinite(count) && count >= 0) &&
+    texts.every((text) => typeof text === 'string') &&
     typeof found.automatic === 'boolean' &&
-    Array.isArray(found.chain) &&
-    found.check === checkOf(value as SessionManifest)
+    (found.version !== RECORD_VERSION || (typeof found.contentKey === 'string' && Array.isArray(found.chain))) &&
+    found.check === checkOf(found)
   );
 }
 
-/** FNV-1a, 32 bits, over the fields in a fixed order. */
-function checkOf(facts: Omit<SessionManifest, 'check'>): number {
-  const {
-    version,
-    name,
-    generation,
-    model,
-    modelName,
-    contentKey,
-    tokens,
-    bytes,
-    parts,
-    automatic,
-    chain,
-    saved,
-    used,
-  } = facts;
-  const text = JSON.stringify([
-    version,
-    name,
-    generation,
-    model,
-    modelName,
-    contentKey,
-    tokens,
-    bytes,
-    parts,
-    automatic,
-    saved,
-    used,
-    chain.join(' '),
-  ]);
+/** FNV-1a, 32 bits, over all fields but itself, in the order of their names. */
+function checkOf(facts: object): number {
+  const entries = Object.entries(facts).filter(([name]) => name !== 'check');
+  const text = JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;

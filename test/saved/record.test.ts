@@ -4,16 +4,15 @@ import fc from 'fast-check';
 import { Checksums, ownerOf } from '../../src/kv/checksum.ts';
 import {
   checkModel,
-  checkVersion,
   decodeHead,
   encodeHead,
   partRuns,
-  RECORD_VERSION,
   runBytes,
   runChecksums,
   wholeBlocks,
   type Head,
 } from '../../src/saved/record.ts';
+import { checkVersion, RECORD_VERSION } from '../../src/store/shelf.ts';
 import { random } from '../support/random.ts';
 import { openWasm } from '../support/wasm.ts';
 

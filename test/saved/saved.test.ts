@@ -13,7 +13,7 @@ import type { ContextOptions } from '../../src/select/options.ts';
 import { Database, type Key } from '../../src/store/database.ts';
 import { FolderShelf } from '../../src/store/folder-shelf.ts';
 import { IndexedShelf, type Shelf } from '../../src/store/index.ts';
-import { isManifest, sealed, type SessionManifest } from '../../src/store/shelf.ts';
+import { isManifest, RECORD_VERSION, sealed, type SessionManifest } from '../../src/store/shelf.ts';
 import { testFace, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
 import { random } from '../support/random.ts';
@@ -333,10 +333,30 @@ describe('foreign sessions are refused, with both names', () => {
     await withModel(face, (model) =>
       expect(model.resumeSession('n')).rejects.toMatchObject({
         code: 'changed',
-        facts: { version: 77, reads: 1 },
-        message: expect.stringMatching(/77.*1/),
+        facts: { version: 77, reads: RECORD_VERSION },
+        message: expect.stringMatching(/newer Octavo.*77.*2/),
       }),
     );
+  });
+
+  test('a record of version 1, whose manifest was sealed in another way', async () => {
+    const database = new Database(`saved-${places++}`);
+    const face = faceOn(new IndexedShelf(database));
+    await withModel(face, async (model) => {
+      const session = await model.createSession(alone());
+      await session.save('n');
+      const { contentKey, ...rest } = await database.get<SessionManifest>(['session', 'n']).then((found) => found!);
+      const old = { ...rest, kind: contentKey, version: 1, check: 5 };
+      await database.put({ key: ['session', 'n'], value: old }, { key: ['copy', 'n'], value: old });
+      await expect(model.resumeSession('n')).rejects.toMatchObject({
+        name: 'StorageError',
+        code: 'changed',
+        message: expect.stringMatching(/older Octavo.*version 1 .*remove/),
+      });
+      expect(await face.sessions.list()).toEqual([]);
+      await session.save('n');
+      expect((await model.resumeSession('n')).contextUsage).toBe(session.contextUsage);
+    });
   });
 });
 

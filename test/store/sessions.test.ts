@@ -11,7 +11,7 @@ import { Database } from '../../src/store/database.ts';
 import { FolderShelf } from '../../src/store/folder-shelf.ts';
 import { IndexedShelf } from '../../src/store/indexed-shelf.ts';
 import { SessionStore, type SaveFacts } from '../../src/store/session-store.ts';
-import { isManifest, sealed, type Shelf } from '../../src/store/shelf.ts';
+import { isManifest, RECORD_VERSION, sealed, type Shelf } from '../../src/store/shelf.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'octavo-shelf-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -20,7 +20,7 @@ const indexed = (): IndexedShelf => new IndexedShelf(new Database(`shelf-${shelv
 const folders = (): FolderShelf => new FolderShelf(join(folder, String(shelves++)));
 
 const facts = (name: string, more: Partial<SaveFacts> = {}): SaveFacts => ({
-  version: 1,
+  version: RECORD_VERSION,
   name,
   model: 'm',
   modelName: 'm.gguf',
