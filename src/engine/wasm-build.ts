@@ -36,7 +36,7 @@ export function defaultThreads(cores: number): number {
 
 /** The fastest build that runs here. `build` asks for one by name. Throws `InputError` for what cannot be. */
 export function chooseWasm(
-  platform: Pick<Platform, 'sharedMemory' | 'distrusted' | 'cores'>,
+  platform: Pick<Platform, 'sharedMemory' | 'unshared' | 'distrusted' | 'cores'>,
   ask: { readonly threads?: number | undefined; readonly build?: WasmBuild | undefined } = {},
 ): WasmChoice {
   const { threads: wanted } = ask;
@@ -64,6 +64,6 @@ export function chooseWasm(
   if (!threaded && threads > 1)
     reason += platform.sharedMemory
       ? ''
-      : '; one thread, since memory cannot be shared (the page is not cross-origin isolated)';
+      : `; one thread, since memory cannot be shared (${platform.unshared ?? 'this platform has no threads'})`;
   return { build, threads: threaded ? threads : 1, reason };
 }

@@ -30,13 +30,27 @@ async function compile(place: string): Promise<WebAssembly.Module> {
   }
 }
 
+/** Why WASM memory cannot be shared with threads here; undefined where it can. The memory itself is asked: WebKitGTK makes one and cannot send it. */
+function whyUnshared(spawnPool: SpawnPoolWorker | undefined): string | undefined {
+  if (spawnPool === undefined) return 'the engine runs in the calling scope';
+  if (!globalThis.crossOriginIsolated) return 'the page is not cross-origin isolated';
+  try {
+    structuredClone(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }));
+    return undefined;
+  } catch {
+    return 'this browser cannot share WASM memory between workers';
+  }
+}
+
 /** `files`: the URL of each WASM build. `spawnPool`: undefined where threads cannot be started. */
 export function createBrowserPlatform(files: EngineFiles['wasm'], spawnPool: SpawnPoolWorker | undefined): Platform {
+  const unshared = whyUnshared(spawnPool);
   return {
     name: 'browser',
     wasm: (build) => compile(files[build]),
     gpu: async () => (globalThis.navigator as Navigator | undefined)?.gpu,
-    sharedMemory: spawnPool !== undefined && globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function',
+    sharedMemory: unshared === undefined,
+    unshared,
     cores: globalThis.navigator?.hardwareConcurrency ?? 1,
     distrusted: [],
     spawnPool,

@@ -12,6 +12,8 @@ export interface Platform {
   gpu(): Promise<GPU | undefined>;
   /** Whether WASM memory can be shared with threads. */
   readonly sharedMemory: boolean;
+  /** Why it cannot, for people. */
+  readonly unshared?: string | undefined;
   /** Logical processors. */
   readonly cores: number;
   /** Builds that validate here and compute wrongly nevertheless. */

@@ -77,7 +77,11 @@ export function poolOver(port: MessagePort): SpawnPoolWorker {
         } else end(told.ended === undefined ? undefined : new Error(told.ended));
       });
     });
-    port.postMessage({ thread, start } satisfies ToHost);
+    try {
+      port.postMessage({ thread, start } satisfies ToHost);
+    } catch (error) {
+      waiting.get(thread)?.({ thread, failed: message(error) });
+    }
     return {
       ready,
       ended,
