@@ -6,12 +6,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { tinyModel } from '../../support/tiny-model.ts';
 import { hasBrowser, openBrowser } from '../../../tools/browser.mjs';
 
 interface Outcome {
@@ -28,12 +29,13 @@ declare global {
 const run = promisify(execFile);
 const here = fileURLToPath(new URL('./', import.meta.url));
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const models = join(root, 'models/nano');
 /** Outside of this repository, whose tsconfig.json would lead bundlers to the sources; kept between runs, by the tools' versions. */
 const lock = createHash('sha256')
   .update(readFileSync(join(here, 'package-lock.json')))
   .digest('hex');
 const workspace = join(tmpdir(), `octavo-bundlers-${lock.slice(0, 12)}`);
+/** nano, and a language model whose page needs no code for pictures. */
+const models = join(workspace, 'models');
 const installed = join(workspace, 'node_modules/octavo');
 
 let browser: Awaited<ReturnType<typeof openBrowser>> | undefined;
@@ -44,6 +46,9 @@ beforeAll(async () => {
     for (const file of ['package.json', 'package-lock.json']) cpSync(join(here, file), join(workspace, file));
     await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: workspace });
   }
+  mkdirSync(models, { recursive: true });
+  cpSync(join(root, 'models/nano/nano.gguf'), join(models, 'nano.gguf'));
+  writeFileSync(join(models, 'tiny.gguf'), tinyModel({}));
   const scratch = mkdtempSync(join(tmpdir(), 'octavo-pack-'));
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch], {
     cwd: root,
@@ -63,31 +68,39 @@ afterAll(async () => {
 });
 
 /** Builds and serves a project in a process of its own, and opens its page. */
-async function visit(project: string): Promise<Outcome> {
+async function visit(
+  project: string,
+  search = '',
+): Promise<{ outcome: Outcome; downloaded: Readonly<Record<string, number>> }> {
   const server: ChildProcess = spawn(process.execPath, [join(here, 'serve.mjs'), project, workspace, models], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: '' },
   });
   let problems = '';
   server.stderr?.on('data', (chunk: Buffer) => (problems += chunk.toString()));
-  try {
-    const { origin, path } = await new Promise<{ origin: string; path: string }>((resolve, reject) => {
-      createInterface({ input: server.stdout! }).on('line', (line) => {
-        if (line.startsWith('{"origin"')) resolve(JSON.parse(line) as { origin: string; path: string });
+  const lines = createInterface({ input: server.stdout! });
+  const said = <T>(what: string): Promise<T> =>
+    new Promise((resolve, reject) => {
+      lines.on('line', (line) => {
+        if (line.startsWith(`{"${what}"`)) resolve(JSON.parse(line) as T);
       });
       server.on('exit', (code) => reject(new Error(`${project} ended with ${code}: ${problems}`)));
     });
+  try {
+    const { origin, path } = await said<{ origin: string; path: string }>('origin');
     const page = await browser!.context.newPage();
     page.setDefaultTimeout(120_000);
     try {
-      await page.goto(origin + path);
+      await page.goto(origin + path + search);
       await page.waitForFunction(() => globalThis.outcome !== undefined);
-      return await page.evaluate(() => globalThis.outcome!);
+      const outcome = await page.evaluate(() => globalThis.outcome!);
+      const told = said<{ downloaded: Record<string, number> }>('downloaded');
+      server.stdin?.end();
+      return { outcome, ...(await told) };
     } finally {
       await page.close();
     }
   } finally {
-    server.stdin?.end();
     server.kill();
   }
 }
@@ -106,13 +119,40 @@ describe('in Chromium', () => {
     ['next', 'WASM (relaxed), 1 thread'],
     ['esbuild', 'WASM (relaxed-threads), 2 threads'],
     ['service-worker', 'WASM (relaxed), 1 thread'],
+    ['plain', 'WASM (relaxed-threads), 2 threads'],
     ['cdn', 'WASM (relaxed-threads), 2 threads'],
   ])(
     '%s',
     async (project, device) => {
       if (browser === undefined) return;
-      const outcome = await visit(project);
+      const { outcome } = await visit(project);
       expect(outcome).toEqual({ text: 'string', width: 32, device });
+    },
+    240_000,
+  );
+});
+
+/** Bytes after gzip that a page with a language model may download before the weights: the face, the engine, one WASM build, and what a chat needs. */
+const TEXT_LIMIT = 170 * 1024;
+
+describe('what a page downloads before the weights', () => {
+  test.each(['plain', 'vite8-build', 'webpack'])(
+    '%s',
+    async (project) => {
+      if (browser === undefined) return;
+      const sum = (files: Readonly<Record<string, number>>): number =>
+        Object.values(files).reduce((total, bytes) => total + bytes, 0);
+      const { downloaded: text } = await visit(project, '?text');
+      const { downloaded: painting } = await visit(project);
+      console.log(
+        `${project}: ${(sum(text) / 1024).toFixed(1)} KB gzip for a conversation, ${(sum(painting) / 1024).toFixed(1)} KB with a painting\n` +
+          Object.entries(painting)
+            .map(([file, bytes]) => `  ${file} ${(bytes / 1024).toFixed(1)}${file in text ? '' : ' (painting)'}`)
+            .join('\n'),
+      );
+      expect(sum(text)).toBeLessThan(TEXT_LIMIT);
+      expect(sum(painting)).toBeGreaterThan(sum(text));
+      expect(Object.keys(text).some((file) => file.includes('unipic'))).toBe(false);
     },
     240_000,
   );

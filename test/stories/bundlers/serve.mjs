@@ -2,10 +2,11 @@
 // standard input. The workspace is a folder outside of this repository (whose tsconfig.json would lead bundlers to the sources) with the tools and the
 // packed SDK in its node_modules.
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { serve as serveFolder } from '../../../tools/static-server.mjs';
 
 const here = fileURLToPath(new URL('./', import.meta.url));
@@ -21,7 +22,19 @@ cpSync(join(here, 'app'), app, { recursive: true });
 const out = join(work, 'dist');
 
 const ready = (origin, path = '/') => console.log(JSON.stringify({ origin, path }));
-const serveBuilt = async (path) => ready((await serveFolder({ mounts: { '/': out, '/nano/': models } })).origin, path);
+let served;
+const serveBuilt = async (path) => {
+  served = await serveFolder({ mounts: { '/': out, '/models/': models } });
+  ready(served.origin, path);
+};
+
+/** What the page has downloaded beside the weights, as a good server would send it: bytes after gzip, by file. */
+const downloaded = () =>
+  Object.fromEntries(
+    [...new Set(served?.requests.filter(({ status }) => status === 200).map(({ path }) => path))]
+      .filter((path) => /\.(m?js|wasm)$/.test(path))
+      .map((path) => [path, gzipSync(readFileSync(join(out, path)), { level: 9 }).length]),
+  );
 
 async function vite(version, mode, page = 'index.html') {
   const { build, createServer } = await import(
@@ -33,7 +46,7 @@ async function vite(version, mode, page = 'index.html') {
     return serveBuilt(`/${page}`);
   }
   mkdirSync(join(app, 'public'));
-  cpSync(models, join(app, 'public', 'nano'), { recursive: true });
+  cpSync(models, join(app, 'public', 'models'), { recursive: true });
   const server = await createServer({ ...common, server: { port: 0 } });
   await server.listen();
   return ready(`http://localhost:${server.httpServer.address().port}`, `/${page}`);
@@ -57,7 +70,7 @@ async function next() {
   cpSync(join(here, 'next'), root, { recursive: true });
   cpSync(join(here, 'app', 'use.js'), join(root, 'app', 'use.js'));
   mkdirSync(join(root, 'public'));
-  cpSync(models, join(root, 'public', 'nano'), { recursive: true });
+  cpSync(models, join(root, 'public', 'models'), { recursive: true });
   process.env.NEXT_TELEMETRY_DISABLED = '1';
   const cli = join(packages, 'next', 'dist', 'bin', 'next');
   await new Promise((resolve, reject) => {
@@ -116,6 +129,15 @@ const projects = {
       cpSync(join(packages, 'octavo/dist', `octavo.${file}.wasm`), join(out, `octavo.${file}.wasm`));
     return serveBuilt('/service.html');
   },
+  /** The package's files as they are, served by this origin. */
+  plain: async () => {
+    cpSync(join(packages, 'octavo/dist'), join(out, 'octavo/dist'), { recursive: true });
+    cpSync(join(app, 'use.js'), join(out, 'use.js'));
+    const main = readFileSync(join(app, 'main.js'), 'utf8').replace("'octavo'", "'./octavo/dist/index.js'");
+    writeFileSync(join(out, 'main.js'), main);
+    cpSync(join(app, 'index.html'), join(out, 'index.html'));
+    return serveBuilt('/index.html');
+  },
   cdn: async () => {
     const cdn = await serveFolder({ mounts: { '/octavo/': join(packages, 'octavo') }, cors: true });
     mkdirSync(out);
@@ -125,7 +147,7 @@ const projects = {
       `<!doctype html><title>Octavo from another origin</title><script type="module">
         import { Octavo } from '${cdn.origin}/octavo/dist/index.js';
         import { use } from './use.js';
-        globalThis.outcome = use(Octavo, '/nano/nano.gguf').catch((error) => ({ error: String(error) }));
+        globalThis.outcome = use(Octavo, '/models/nano.gguf').catch((error) => ({ error: String(error) }));
       </script>`,
     );
     return serveBuilt('/index.html');
@@ -133,4 +155,6 @@ const projects = {
 };
 
 await projects[project]();
-process.stdin.on('end', () => process.exit(0)).resume();
+process.stdin
+  .on('end', () => process.stdout.write(`${JSON.stringify({ downloaded: downloaded() })}\n`, () => process.exit(0)))
+  .resume();

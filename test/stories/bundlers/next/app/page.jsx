@@ -6,7 +6,7 @@ import { use } from './use.js';
 export default function Page() {
   const [state, setState] = useState('loading');
   useEffect(() => {
-    globalThis.outcome = use(Octavo, '/nano/nano.gguf').catch((error) => ({
+    globalThis.outcome = use(Octavo, '/models/nano.gguf').catch((error) => ({
       error: `${error.name}: ${error.message}`,
     }));
     globalThis.outcome.then((result) => setState(JSON.stringify(result)));
