@@ -1,8 +1,8 @@
 /**
- * A conversation with a model, from messages to streamed text. It reads from top to bottom: messages (generate/messages) with the pictures
- * that the model looks at (generate/pictures, vision/) are rendered by the chat template (generate/conversation) and encoded (generate/prompt,
- * text/); what the KV pages hold already is kept, the rest is prefilled, and the answer is decoded on the device (generate/context, models/,
- * backend/), detokenised and handed on piece by piece (generate/answer).
+ * A conversation with a model, from messages to streamed text. It reads from top to bottom: messages (chat/messages) and the images in them
+ * (see/) are rendered by the chat template (chat/conversation) and encoded (chat/prompt, text/); what the KV pages hold already is kept, the
+ * rest is prefilled, and the answer is decoded on the device (generate/session-cache, models/, backend/), detokenised and handed on piece by
+ * piece (generate/answer).
  */
 import { checkContext } from './select/settings.ts';
 import type { Sequence } from './kv/sequence.ts';
@@ -13,7 +13,7 @@ import { Conversation, fit, type Fit } from './chat/conversation.ts';
 import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
 import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
 import { encodeContext, followOn, NOTHING, type Transcript } from './chat/prompt.ts';
-import type { SeenPicture } from './see/pictures.ts';
+import { imagesOf, imageTokens, type PromptImage } from './see/images.ts';
 import { Queue } from './generate/queue.ts';
 import type { SessionState } from './generate/session-state.ts';
 import { sampleSpec } from './generate/sampling.ts';
@@ -42,7 +42,7 @@ export class Session {
   constructor(model: SessionModel, settings: SessionSettings = {}) {
     const { initialPrompts = [], ...rest } = settings;
     sampleSpec(settings, model.sampling);
-    if (rest.visual !== undefined) model.sight.tokens(rest.visual);
+    if (rest.visual !== undefined) model.images.settings(rest.visual);
     this.#model = model;
     this.#settings = rest;
     const { context = {} } = rest;
@@ -68,13 +68,13 @@ export class Session {
     const read = this.#read(input, true);
     const merged = { ...this.#settings, ...settings };
     return this.#compute(listener.signal, async () => {
-      await this.#settle(read.turns, listener.signal);
+      await this.#resolve(read.turns, listener.signal);
       const reserve = Math.min(merged.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
-      const { conversation, prompt, text } = this.#fit(read, true, reserve, listener);
-      const result = await this.#cache.answer(prompt, text, merged, listener);
-      const content = read.prefix + result.text;
+      const { conversation, prompt, content } = this.#fit(read, true, reserve, listener);
+      const result = await this.#cache.answer(prompt, content, merged, listener);
+      const said = [read.prefix + result.text];
       const partial = result.partial === true ? { partial: true } : {};
-      this.#conversation = conversation.with(...read.turns, { role: 'assistant', content, ...partial });
+      this.#conversation = conversation.with(...read.turns, { role: 'assistant', content: said, ...partial });
       this.#transcript = this.#cache.transcript;
       return result;
     });
@@ -94,12 +94,10 @@ export class Session {
   ): Promise<Answer> {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
     return this.#compute(listener.signal, async () => {
-      const text = typeof input === 'string' ? input : undefined;
+      const content = typeof input === 'string' ? [input] : undefined;
       const prompt =
-        typeof input === 'string'
-          ? encodeContext(this.#model, { text: input, pictures: [] }, settings.special)
-          : { ids: input, pictures: [] };
-      const result = await this.#cache.answer(prompt, text, { ...this.#settings, ...settings }, listener, false);
+        typeof input === 'string' ? encodeContext(this.#model, [input], settings.special) : { ids: input, spans: [] };
+      const result = await this.#cache.answer(prompt, content, { ...this.#settings, ...settings }, listener, false);
       this.#transcript = this.#cache.transcript;
       return result;
     });
@@ -109,7 +107,7 @@ export class Session {
   measure(input: PromptInput, signal?: AbortSignal): Promise<number> {
     const { turns, prefix } = this.#read(input, true);
     return this.#run(signal, async () => {
-      if (this.#unsettled(turns).length > 0) await this.#model.gate.share(signal, () => this.#settle(turns, signal));
+      if (this.#unresolved(turns).length > 0) await this.#model.gate.share(signal, () => this.#resolve(turns, signal));
       const transcript = this.#transcript;
       const { ids } = followOn(this.#model, transcript, this.#conversation.render(turns, true, prefix));
       return Math.max(0, ids.length - transcript.ids.length);
@@ -173,28 +171,28 @@ export class Session {
 
   #read(input: PromptInput, prefix: boolean, system = this.#conversation.empty): Input {
     const choice = readSelection(this.#settings.context?.visual);
-    const thinning = choice && { choice, question: questionOf(input) };
+    const request = choice && { choice, question: questionOf(input) };
     return readInput(input, {
       system,
       prefix,
-      look: (value, name) => this.#model.sight.look(value, name, this.#settings.visual, thinning),
+      register: (value, name) => this.#model.images.register(value, name, this.#settings.visual, request),
     });
   }
 
-  /** Looks at the pictures of which nobody knows yet how many tokens will be read. */
-  async #settle(turns: readonly Turn[], signal?: AbortSignal): Promise<void> {
-    for (const picture of this.#unsettled(turns)) await this.#model.sight.settle?.(picture, signal);
+  /** Makes known how many tokens the images take. */
+  async #resolve(turns: readonly Turn[], signal?: AbortSignal): Promise<void> {
+    for (const image of this.#unresolved(turns)) await this.#model.images.resolve(image, signal);
   }
 
-  #unsettled(turns: readonly Turn[]): readonly SeenPicture[] {
-    const pictures = [...this.#conversation.parts.initial, ...turns].flatMap((turn) => turn.pictures ?? []);
-    return pictures.filter(({ thinned }) => thinned !== undefined && thinned.tokens === undefined);
+  #unresolved(turns: readonly Turn[]): readonly PromptImage[] {
+    const images = [...this.#conversation.parts.initial, ...turns].flatMap(({ content }) => imagesOf(content));
+    return images.filter((image) => imageTokens(image) === undefined);
   }
 
   async #add(read: Input, listener: SessionListener): Promise<void> {
-    await this.#settle(read.turns, listener.signal);
-    const { conversation, prompt, text } = this.#fit(read, false, 1, listener);
-    await this.#cache.fill(prompt, text, listener);
+    await this.#resolve(read.turns, listener.signal);
+    const { conversation, prompt, content } = this.#fit(read, false, 1, listener);
+    await this.#cache.fill(prompt, content, listener);
     this.#transcript = this.#cache.transcript;
     this.#conversation = conversation.with(...read.turns);
   }

@@ -5,7 +5,7 @@ import { Held } from '../../src/layers/held.ts';
 import { paced } from '../../src/layers/steps.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
-import type { PictureModel } from '../../src/models/unipic/index.ts';
+import type { PaintModel } from '../../src/models/paint-model.ts';
 import { Denoiser } from '../../src/paint/denoise.ts';
 import { seededSources } from '../../src/paint/noise.ts';
 import { Pace } from '../../src/paint/pace.ts';
@@ -66,23 +66,23 @@ const GUIDANCE = 3;
 class Studio {
   readonly #backend: WasmBackend;
   readonly #model: Model;
-  readonly #pictures: PictureModel;
+  readonly #paint: PaintModel;
   readonly #pause: () => Promise<void>;
 
-  constructor(backend: WasmBackend, model: Model, pictures: PictureModel) {
+  constructor(backend: WasmBackend, model: Model, paint: PaintModel) {
     this.#backend = backend;
     this.#model = model;
-    this.#pictures = pictures;
+    this.#paint = paint;
     this.#pause = new Pace(backend, undefined).step;
     backend.profile.enabled = true;
   }
 
   async stages(job: Job): Promise<Stages> {
     const { language } = this.#model;
-    const { config } = this.#pictures;
+    const { config } = this.#paint;
     const grid = job.size / config.patch;
     const schedule = diffusionSchedule(config.diffusion, job.diffusionSteps, TEMPERATURE);
-    const { head } = this.#pictures.painting();
+    const { head } = this.#paint;
     const room = config.mar.buffers + (Math.max(...config.sizes) / config.patch) ** 2;
     const prompts = new Prompts(language, room, costs(language.config, config).language);
     try {
@@ -110,8 +110,8 @@ class Studio {
   }
 
   async decode(size: number): Promise<Timed> {
-    const { config } = this.#pictures;
-    const { pictures } = this.#pictures.painting();
+    const { config } = this.#paint;
+    const { pictures } = this.#paint;
     const tokens = seededSources(SEED).noise(
       'initial',
       Int32Array.from({ length: (size / config.patch) ** 2 }, (_, i) => i),
@@ -145,8 +145,8 @@ class Studio {
     job: Job,
   ): Promise<Omit<Stages['rounds'][number], 'known'>> {
     const backend = this.#backend;
-    const { channels } = this.#pictures.config;
-    const { encoder, decoder, toLanguage, fromLanguage } = this.#pictures.painting();
+    const { channels } = this.#paint.config;
+    const { encoder, decoder, toLanguage, fromLanguage } = this.#paint;
     const held = new Held(backend);
     const values = seededSources(SEED).noise(0, known, { tokens: grid * grid, channels });
     const parts: { encoder: Timed; language: Timed[]; decoder: Timed[] } = {
@@ -199,8 +199,8 @@ class Studio {
     { steps }: Job,
   ): Promise<Omit<Stages['head'][number], 'predicted'>> {
     const backend = this.#backend;
-    const { channels, mar } = this.#pictures.config;
-    const { head } = this.#pictures.painting();
+    const { channels, mar } = this.#paint.config;
+    const { head } = this.#paint;
     const sources = seededSources(SEED);
     const positions = Int32Array.from({ length: predicted }, (_, i) => i);
     const values = sources.noise(
@@ -267,8 +267,8 @@ async function answer(ask: Ask): Promise<unknown> {
       spawn: spawnPoolWorker,
     });
     const model = await loadModel(await openModel(ask.file), backend);
-    if (model.pictures === undefined) throw new Error('the file has no picture parts');
-    studio = new Studio(backend, model, model.pictures);
+    if (model.paint === undefined) throw new Error('the file has no picture parts');
+    studio = new Studio(backend, model, model.paint);
     return { milliseconds: performance.now() - start, memory: backend.memory() };
   }
   if (studio === undefined || backend === undefined) throw new Error('nothing is loaded');

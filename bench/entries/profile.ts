@@ -4,6 +4,7 @@ import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { generate, prefillChunk } from '../../src/generate/generate.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';
+import { textOnly } from '../../src/see/images.ts';
 import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
 import { instantiate, type WasmBuild } from '../../src/wasm.ts';
 
@@ -16,9 +17,6 @@ interface Ask {
 }
 
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, seed: 0 };
-const noPictures = (): never => {
-  throw new Error('the prompt has no pictures');
-};
 
 globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const { file, build, threads, promptTokens, newTokens } = data;
@@ -32,7 +30,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
     sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32),
     ring: backend.ids(promptTokens + newTokens + 33),
     sampler: backend.sampler(model.config.vocabulary),
-    visual: { look: noPictures, see: noPictures },
+    images: textOnly(['this benchmark reads text']),
   };
   const { profile } = backend;
   profile.enabled = true;
@@ -40,7 +38,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const ids = Int32Array.from({ length: promptTokens }, () => 64);
   const result = await generate(onDevice, {
     ids,
-    pictures: [],
+    spans: [],
     cached: 0,
     spec: GREEDY,
     stopIds: new Set(),
@@ -52,7 +50,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const all = Int32Array.from([...ids, ...result.ids]);
   const decoded = await generate(onDevice, {
     ids: all,
-    pictures: [],
+    spans: [],
     cached: promptTokens,
     spec: GREEDY,
     stopIds: new Set(),

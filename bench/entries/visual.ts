@@ -82,7 +82,7 @@ function select(
   const question = selection.method === 'cdpruner' ? values.slice(0, 8 * width) : undefined;
   const patches =
     selection.method === 'showui'
-      ? { values: values.subarray(0, side * side * 16), rows: side, columns: side, width: 16 }
+      ? [{ start: 0, values: values.subarray(0, side * side * 16), rows: side, columns: side, width: 16 }]
       : undefined;
   const begun = performance.now();
   const kept = selectTokens(

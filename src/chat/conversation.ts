@@ -1,8 +1,9 @@
 /** A conversation: turns that the model's chat template renders, and how the oldest of them make room. */
-import { renderChat } from './template.ts';
+import { joined, type Content } from '../see/images.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Turn } from './messages.ts';
-import { followOn, type Prompt, type Rendered, type Transcript, type Words } from './prompt.ts';
+import { followOn, type Prompt, type Transcript, type Words } from './prompt.ts';
+import { renderTurns } from './render.ts';
 
 /** Immutable: an answer that fails leaves the conversation as it was. */
 export class Conversation {
@@ -40,39 +41,32 @@ export class Conversation {
     return new Conversation(this.#tokenizer, this.#initial, this.#turns.slice(end));
   }
 
-  /** The whole conversation, `more` included, as text with marks for pictures. `answer` opens the assistant's turn with `prefix`. */
-  render(more: readonly Turn[], answer: boolean, prefix = ''): Rendered {
+  /** The whole conversation, `more` included, as text and images. `answer` opens the assistant's turn with `prefix`. */
+  render(more: readonly Turn[], answer: boolean, prefix = ''): Content {
     const turns = [...this.#initial, ...this.#turns, ...more];
-    return { text: this.#text(turns, answer) + prefix, pictures: turns.flatMap((turn) => turn.pictures ?? []) };
-  }
-
-  #text(turns: readonly Turn[], answer: boolean): string {
     const { facts } = this.#tokenizer;
-    if (facts.chatTemplate === undefined) return plain(turns);
+    if (facts.chatTemplate === undefined) return joined([...plain(turns), prefix]);
     const name = (id: number | undefined): string =>
       id === undefined ? '' : this.#tokenizer.decode([id], { special: true });
     const options = { addGenerationPrompt: answer, bosToken: name(facts.bos), eosToken: name(facts.eos[0]) };
-    return renderChat(
-      facts.chatTemplate,
-      turns.map(({ role, content }) => ({ role, content })),
-      options,
-    );
+    return joined([...renderTurns(facts.chatTemplate, turns, options), prefix]);
   }
 }
 
 /** For base models, which know no turns: answers go on where the text before them ends, everything else begins a line. The model continues the last. */
-function plain(turns: readonly Turn[]): string {
-  return turns
-    .map(({ role, content }, index) => (index === 0 || role === 'assistant' ? content : `\n${content}`))
-    .join('');
+function plain(turns: readonly Turn[]): Content {
+  return turns.flatMap(({ role, content }, index) => [
+    ...(index === 0 || role === 'assistant' ? [] : ['\n']),
+    ...content.flatMap((part) => (typeof part === 'string' ? [part] : [part, '\n'])),
+  ]);
 }
 
-/** A prompt that fits, and the text that its ids stand for. */
+/** A prompt that fits, and the content that its ids stand for. */
 export interface Fit {
   /** What is left of the conversation. */
   readonly conversation: Conversation;
   readonly prompt: Prompt;
-  readonly text: string;
+  readonly content: Content;
 }
 
 /** What an overflow makes room to: with less room the next prompt would overflow again, and every overflow reads the whole context anew. */
@@ -96,8 +90,7 @@ export function fit(
     const rendered = kept.render(ask.more, ask.answer, ask.prefix);
     const prompt = followOn(words, transcript, rendered);
     const shorter = prompt.ids.length > most ? kept.withoutOldest() : undefined;
-    if (shorter === undefined)
-      return { conversation: kept, text: rendered.text, prompt, dropped: kept !== conversation };
+    if (shorter === undefined) return { conversation: kept, content: rendered, prompt, dropped: kept !== conversation };
     most = AFTER_OVERFLOW * (ask.window - ask.reserve);
     kept = shorter;
   }

@@ -1,6 +1,6 @@
 /** Prompts as the web's Prompt API writes them, made into plain turns. */
 import { InputError } from '../errors.ts';
-import type { SeenPicture } from '../see/pictures.ts';
+import { joined, type Content, type PromptImage } from '../see/images.ts';
 
 export type Role = 'system' | 'user' | 'assistant';
 
@@ -22,11 +22,10 @@ export interface Message {
 
 export type PromptInput = string | readonly Message[];
 
-/** A message as it is remembered: text, with a mark and a line break where each picture stands. */
+/** A message as it is remembered. */
 export interface Turn {
   readonly role: Role;
-  readonly content: string;
-  readonly pictures?: readonly SeenPicture[];
+  readonly content: Content;
   /** An answer that was aborted: the model would have gone on. */
   readonly partial?: boolean;
 }
@@ -42,8 +41,8 @@ export interface ReadOptions {
   readonly system: boolean;
   /** Allows an unfinished answer at the end. */
   readonly prefix: boolean;
-  /** Looks at a picture's value; throws where the model sees nothing, or where it is no picture. */
-  readonly look: (value: unknown, name: string) => SeenPicture;
+  /** Takes an image's value; throws where the model reads text only, or where it is no image. */
+  readonly register: (value: unknown, name: string) => PromptImage;
 }
 
 const ROLES: ReadonlySet<string> = new Set(['system', 'user', 'assistant']);
@@ -55,7 +54,7 @@ const ROLES: ReadonlySet<string> = new Set(['system', 'user', 'assistant']);
 export function readInput(input: PromptInput, allow: ReadOptions): Input {
   if (typeof input === 'string') {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
-    return { turns: [{ role: 'user', content: input }], prefix: '' };
+    return { turns: [{ role: 'user', content: [input] }], prefix: '' };
   }
   if (!Array.isArray(input))
     throw new InputError('argument', `the prompt must be a string or an array of messages, not ${typeof input}`);
@@ -70,9 +69,9 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
     if (message.role === 'system' && (!allow.system || index > 0)) {
       throw new InputError('argument', `${place}: a system message must be the first of initialPrompts`, { index });
     }
-    const { content, pictures } = readContent(message, place, allow.look);
+    const content = readContent(message, place, allow.register);
     if (message.prefix !== true) {
-      turns.push({ role: message.role, content, ...(pictures.length === 0 ? {} : { pictures }) });
+      turns.push({ role: message.role, content });
       continue;
     }
     if (!allow.prefix || message.role !== 'assistant' || index !== messages.length - 1) {
@@ -82,7 +81,8 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
         { index },
       );
     }
-    prefix = content;
+    // An answer has no images: its content is one text, or none.
+    prefix = content.filter((part) => typeof part === 'string').join('');
   }
   if (!turns.some((turn) => turn.content.length > 0))
     throw new InputError('empty', 'the prompt is empty; give at least one character');
@@ -104,39 +104,31 @@ export function questionOf(input: PromptInput): string | undefined {
   return text === '' ? undefined : text;
 }
 
-function readContent(
-  { role, content }: Message,
-  place: string,
-  look: ReadOptions['look'],
-): { content: string; pictures: readonly SeenPicture[] } {
-  if (typeof content === 'string') return { content, pictures: [] };
+function readContent({ role, content }: Message, place: string, register: ReadOptions['register']): Content {
+  if (typeof content === 'string') return joined([content]);
   if (!Array.isArray(content))
     throw new InputError('argument', `${place}: content must be a string or an array of parts`);
   const parts: readonly ContentPart[] = content;
-  const pictures: SeenPicture[] = [];
-  let text = '';
-  for (const [index, part] of parts.entries()) {
-    const at = `${place}, part ${index}`;
-    switch (part?.type) {
-      case 'text':
-        if (typeof part.value !== 'string') throw new InputError('argument', `${at}: value must be a string`);
-        text += part.value;
-        break;
-      case 'image': {
-        if (role === 'assistant')
-          throw new InputError('argument', `${at}: an answer is text; send pictures in the user's messages`, { index });
-        const picture = look(part.value, at);
-        pictures.push(picture);
-        text += `${picture.mark}\n`;
-        break;
+  return joined(
+    parts.map((part, index) => {
+      const at = `${place}, part ${index}`;
+      switch (part?.type) {
+        case 'text':
+          if (typeof part.value !== 'string') throw new InputError('argument', `${at}: value must be a string`);
+          return part.value;
+        case 'image':
+          if (role === 'assistant')
+            throw new InputError('argument', `${at}: an answer is text; send pictures in the user's messages`, {
+              index,
+            });
+          return register(part.value, at);
+        default:
+          throw new InputError(
+            'argument',
+            `${at}: no model here reads '${part?.type}'; send {type: 'text' | 'image', value}`,
+            { type: part?.type },
+          );
       }
-      default:
-        throw new InputError(
-          'argument',
-          `${at}: no model here reads '${part?.type}'; send {type: 'text' | 'image', value}`,
-          { type: part?.type },
-        );
-    }
-  }
-  return { content: text, pictures };
+    }),
+  );
 }

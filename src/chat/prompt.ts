@@ -1,51 +1,81 @@
-/** From text with marks to ids with pictures among them, and what two such prompts have in common. */
+/** From text and images to ids with image spans among them, and what two such prompts have in common. */
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { splitAtMarks, type SeenPicture, type Sight } from '../see/pictures.ts';
+import { joined, restOf, spanTokens, type Content, type ImageProcessor, type PromptImage } from '../see/images.ts';
 
-/** A picture in a prompt: its placeholders are the ids `[at, at + picture.tokens)`, or as many as there are. */
-export interface Placed {
+/** A span of an image in a prompt: its placeholders are the ids `[at, at + tokens)`. */
+export interface PlacedSpan {
   readonly at: number;
-  readonly picture: SeenPicture;
+  readonly tokens: number;
+  readonly image: PromptImage;
+  /** Which of the image's spans it is. */
+  readonly span: number;
+  /** The row of the image's embeddings (`ImageProcessor.embeddings`) that stands at `at`. */
+  readonly row: number;
 }
 
 export interface Prompt {
   readonly ids: Int32Array;
   /** In the order of the ids. */
-  readonly pictures: readonly Placed[];
+  readonly spans: readonly PlacedSpan[];
 }
 
-/** What a sequence holds. `text` is what the ids stand for, or undefined where no text stands for them exactly. */
+/** What a sequence holds. `content` is what the ids stand for, or undefined where no text stands for them exactly. */
 export interface Transcript extends Prompt {
-  readonly text: string | undefined;
+  readonly content: Content | undefined;
 }
 
-export const NOTHING: Transcript = { ids: new Int32Array(0), pictures: [], text: undefined };
-
-/** A conversation as text, and the pictures whose marks may stand in it. */
-export interface Rendered {
-  readonly text: string;
-  readonly pictures: readonly SeenPicture[];
-}
+export const NOTHING: Transcript = { ids: new Int32Array(0), spans: [], content: undefined };
 
 /** What encoding asks of a model. */
 export interface Words {
   readonly tokenizer: Tokenizer;
-  readonly sight: Pick<Sight, 'placeholder'>;
+  readonly images: Pick<ImageProcessor, 'placeholder'>;
 }
 
 function join(a: Prompt, b: Prompt): Prompt {
-  const ids = new Int32Array(a.ids.length + b.ids.length);
-  ids.set(a.ids);
-  ids.set(b.ids, a.ids.length);
   return {
-    ids,
-    pictures: [...a.pictures, ...b.pictures.map(({ at, picture }) => ({ at: at + a.ids.length, picture }))],
+    ids: concatenated([a.ids, b.ids]),
+    spans: [...a.spans, ...b.spans.map((span) => ({ ...span, at: span.at + a.ids.length }))],
   };
 }
 
+function concatenated(pieces: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
 /** The first `length` ids. */
-export function beginning({ ids, pictures }: Prompt, length: number): Prompt {
-  return { ids: ids.subarray(0, length), pictures: pictures.filter(({ at }) => at < length) };
+export function beginning({ ids, spans }: Prompt, length: number): Prompt {
+  return { ids: ids.subarray(0, length), spans: spans.filter(({ at }) => at < length) };
+}
+
+/** The same prompt with `other` in place of each image; what stands between the spans stays. */
+export function withImages({ ids, spans }: Prompt, other: (image: PromptImage) => PromptImage): Prompt {
+  const pieces: Int32Array[] = [];
+  const placed: PlacedSpan[] = [];
+  let done = 0;
+  let length = 0;
+  const add = (piece: Int32Array): void => {
+    pieces.push(piece);
+    length += piece.length;
+  };
+  for (const { at, tokens, image, span } of spans) {
+    add(ids.subarray(done, at));
+    const changed = other(image);
+    const counts = spanTokens(changed);
+    const count = counts[span] ?? 0;
+    const row = counts.slice(0, span).reduce((sum, one) => sum + one, 0);
+    placed.push({ at: length, tokens: count, image: changed, span, row });
+    add(new Int32Array(count).fill(ids[at] ?? 0));
+    done = at + tokens;
+  }
+  add(ids.subarray(done));
+  return { ids: concatenated(pieces), spans: placed };
 }
 
 /** Writes the placeholder's name in two pieces, so that a message which spells it out is read as text. */
@@ -56,67 +86,82 @@ function spelled(text: string, name: string): string[] {
   );
 }
 
-function encode({ tokenizer, sight }: Words, { text, pictures }: Rendered, special: boolean): Prompt {
-  const { placeholder } = sight;
-  if (placeholder === undefined) return { ids: tokenizer.encode(text, { special }), pictures: [] };
-  const name = tokenizer.decode([placeholder], { special: true });
-  const placed: Placed[] = [];
+function encode({ tokenizer, images }: Words, content: Content, special: boolean): Prompt {
+  const { placeholder } = images;
+  const name = placeholder === undefined ? '' : tokenizer.decode([placeholder], { special: true });
+  const spans: PlacedSpan[] = [];
   const pieces: Int32Array[] = [];
   let length = 0;
+  let text = '';
   const add = (ids: Int32Array): void => {
     pieces.push(ids);
     length += ids.length;
   };
-  for (const part of splitAtMarks(text, pictures)) {
+  // An image's own text and the text around it are encoded as one.
+  const flush = (): void => {
+    for (const piece of name.length > 1 ? spelled(text, name) : [text])
+      if (piece !== '') add(tokenizer.encode(piece, { special }));
+    text = '';
+  };
+  for (const part of content) {
     if (typeof part === 'string') {
-      for (const piece of name.length > 1 ? spelled(part, name) : [part]) add(tokenizer.encode(piece, { special }));
-    } else {
-      placed.push({ at: length, picture: part });
-      add(new Int32Array(part.tokens).fill(placeholder));
+      text += part;
+      continue;
+    }
+    const counts = spanTokens(part);
+    let span = 0;
+    let row = 0;
+    for (const piece of part.expansion) {
+      if (typeof piece === 'string') {
+        text += piece;
+        continue;
+      }
+      flush();
+      const tokens = counts[span] ?? 0;
+      spans.push({ at: length, tokens, image: part, span, row });
+      add(new Int32Array(tokens).fill(placeholder ?? 0));
+      row += tokens;
+      span++;
     }
   }
-  const ids = new Int32Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    ids.set(piece, at);
-    at += piece.length;
-  }
-  return { ids, pictures: placed };
+  flush();
+  return { ids: concatenated(pieces), spans };
 }
 
-/** Text to ids with BOS where the model asks for it and the text does not bring it. */
-export function encodeContext(words: Words, rendered: Rendered, special = true): Prompt {
-  const prompt = encode(words, rendered, special);
+/** To ids, with BOS where the model asks for it and the text does not bring it. */
+export function encodeContext(words: Words, content: Content, special = true): Prompt {
+  const prompt = encode(words, content, special);
   const { addBos, bos } = words.tokenizer.facts;
   if (!addBos || bos === undefined || prompt.ids[0] === bos) return prompt;
-  return join({ ids: Int32Array.of(bos), pictures: [] }, prompt);
+  return join({ ids: Int32Array.of(bos), spans: [] }, prompt);
 }
 
 /**
- * Ids of a text, keeping the transcript's own ids where the text goes on from it: an answer's ids as they were drawn are one of many ways
+ * Ids of a content, keeping the transcript's own ids where the content goes on from it: an answer's ids as they were drawn are one of many ways
  * to write its text, and encoding it anew could change them and cost a second prefill. That is exact where the rest begins with a
  * special token, at which encoding splits in any case; else everything is encoded anew.
  */
-export function followOn(words: Words, transcript: Transcript, rendered: Rendered): Prompt {
+export function followOn(words: Words, transcript: Transcript, content: Content): Prompt {
   const { tokenizer } = words;
-  const { text: before } = transcript;
-  if (before === undefined || before.length === 0 || !rendered.text.startsWith(before))
-    return encodeContext(words, rendered);
-  const rest = rendered.text.slice(before.length);
+  const { content: before } = transcript;
+  const rest = before === undefined || before.length === 0 ? undefined : restOf(joined(content), before);
+  if (rest === undefined) return encodeContext(words, content);
   if (rest.length === 0) return transcript;
-  const more = encode(words, { text: rest, pictures: rendered.pictures }, true);
+  const [text] = rest;
+  const more = encode(words, rest, true);
   const first = more.ids[0];
   if (
     first === undefined ||
+    typeof text !== 'string' ||
     tokenizer.decode([first]) !== '' ||
-    !rest.startsWith(tokenizer.decode([first], { special: true }))
+    !text.startsWith(tokenizer.decode([first], { special: true }))
   ) {
-    return encodeContext(words, rendered);
+    return encodeContext(words, content);
   }
   return join(transcript, more);
 }
 
-/** How many ids `a` and `b` have in common from the start, pictures included. */
+/** How many ids `a` and `b` have in common from the start, images included. */
 export function commonPrefix(a: Prompt, b: Prompt): number {
   const least = Math.min(a.ids.length, b.ids.length);
   let same = 0;
@@ -124,8 +169,8 @@ export function commonPrefix(a: Prompt, b: Prompt): number {
   return Math.min(same, firstOther(a, b), firstOther(b, a));
 }
 
-/** Where the first picture of `a` stands that `b` does not have in the same place. */
+/** Where the first span of `a` stands that `b` does not have in the same place. */
 function firstOther(a: Prompt, b: Prompt): number {
-  const there = new Map(b.pictures.map(({ at, picture }) => [at, picture.mark]));
-  return a.pictures.find(({ at, picture }) => there.get(at) !== picture.mark)?.at ?? Infinity;
+  const there = new Map(b.spans.map(({ at, image, span }) => [at, `${span} ${image.contentKey}`]));
+  return a.spans.find(({ at, image, span }) => there.get(at) !== `${span} ${image.contentKey}`)?.at ?? Infinity;
 }

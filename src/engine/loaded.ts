@@ -12,8 +12,7 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm } from '../wasm.ts';
 import type { DeviceInfo, LoadSettings } from '../worker/api.ts';
 import type { Device } from './device.ts';
-import type * as Seeing from './seeing.ts';
-import type { VisualCache } from '../see/image-processor.ts';
+import { textOnly, type ImageProcessor } from '../see/images.ts';
 import { openTiers, type LazySpill } from './tiers.ts';
 
 export interface LoadListener {
@@ -40,9 +39,7 @@ export interface Loaded {
   readonly prefixes: Prefixes;
   readonly tiers: Tiers;
   readonly spill: LazySpill;
-  /** Undefined for a model without pictures. */
-  readonly seeing: typeof Seeing | undefined;
-  readonly visual: VisualCache | undefined;
+  readonly images: ImageProcessor;
   painter: Painter | undefined;
 }
 
@@ -91,15 +88,11 @@ export async function loadOn(
     headDim,
     format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32',
   });
-  const { pictures } = model;
-  const seeing = pictures === undefined ? undefined : await import('./seeing.ts');
-  const visual =
-    pictures &&
-    seeing &&
-    new seeing.VisualCache(backend, pictures, {
-      wasm,
-      embed: async (text) => seeing.embedText(model.language, tokenizer, text),
-    });
+  const { language, vision, missing } = model;
+  const images =
+    vision === undefined
+      ? textOnly(missing)
+      : await (await import('../see/index.ts')).createImageProcessor({ vision, language, tokenizer, wasm });
   const pages = new PageAllocator(pool);
   const prefixes = new Prefixes(
     pages,
@@ -113,8 +106,7 @@ export async function loadOn(
     pages,
     prefixes,
     ...openTiers(backend, pages, wasm, platform),
-    seeing,
-    visual,
+    images,
     painter: undefined,
   };
 }

@@ -9,15 +9,15 @@ import type { Tiers } from '../kv/tiers.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { SessionModel } from '../generate/session-cache.ts';
 import { prefillChunk } from '../generate/generate.ts';
-import type { DeviceSequence, Visual } from '../generate/device-sequence.ts';
+import type { DeviceSequence } from '../generate/device-sequence.ts';
 import { checkCount } from '../generate/options.ts';
-import { blind, cannotPaint, cannotSee, type Sight } from '../see/pictures.ts';
+import { cannotPaint } from '../models/paint-model.ts';
+import type { ImageProcessor } from '../see/images.ts';
 import { Gate } from '../generate/queue.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { ModelFile, ModelMetadata } from '../load/model-file.ts';
 import { languageModelConfig, type LanguageModel } from '../models/model.ts';
-import type { PictureModel } from '../models/unipic/index.ts';
 import type { Interrupted, PaintRequest, Picture } from '../paint/index.ts';
 import type { EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -51,7 +51,6 @@ interface ModelParts {
 
 export class EngineModel implements SessionModel {
   readonly tokenizer: Tokenizer;
-  readonly sight: Sight;
   readonly gate = new Gate();
   readonly window: number;
   readonly sampling: SamplingDefaults;
@@ -98,14 +97,6 @@ export class EngineModel implements SessionModel {
     this.parameters = parameters(file);
     this.#loaded = loaded;
     this.#metadata = ownMetadata(file.metadata);
-    this.sight =
-      loaded.seeing === undefined
-        ? blind(this.capabilities.missing)
-        : new loaded.seeing.ModelSight(
-            () => this.#pictures(),
-            hash,
-            (picture, signal) => this.#loaded.visual?.look(picture, signal),
-          );
     this.#watch(loaded);
   }
 
@@ -156,14 +147,13 @@ export class EngineModel implements SessionModel {
   }
   get capabilities(): Capabilities {
     const chat = this.tokenizer.facts.chatTemplate !== undefined;
-    const { pictures } = this.#loaded.model;
-    if (pictures !== undefined) return { chat, ...pictures.capabilities };
+    const { vision, paint, missing } = this.#loaded.model;
     return {
       chat,
-      see: false,
-      paint: false,
-      edit: false,
-      missing: [`${this.config.architecture} is a language model and has no parts for pictures`],
+      see: vision !== undefined,
+      paint: paint !== undefined,
+      edit: paint?.source !== undefined,
+      missing,
     };
   }
   get epoch(): number {
@@ -179,6 +169,9 @@ export class EngineModel implements SessionModel {
   /** Bytes of all KV pages in use, of those that are remembered, too. */
   get pageBytes(): number {
     return this.#loaded.pages.usedBytes;
+  }
+  get images(): ImageProcessor {
+    return this.#loaded.images;
   }
   get tiers(): Tiers {
     return this.#loaded.tiers;
@@ -204,16 +197,15 @@ export class EngineModel implements SessionModel {
    * device ends it with `DeviceError('lost')`, whose facts hold the seed: after `recover` the same call with that seed goes on from there.
    */
   async paint(settings: PaintSettings | EditSettings, listener: PaintListener = {}): Promise<readonly Picture[]> {
-    const { missing } = this.capabilities;
-    const { model, seeing } = this.#loaded;
-    if (model.pictures === undefined || seeing === undefined) throw cannotPaint('instruction' in settings, missing);
-    const request = seeing.paintRequest(settings, model.pictures, missing);
+    const { paint, missing } = this.#loaded.model;
+    if (paint === undefined) throw cannotPaint('instruction' in settings, missing);
+    // Pages that do not paint do not download it.
+    const { Painter, paintRequest } = await import('../paint/index.ts');
+    const request = paintRequest(settings, paint, missing);
     return this.gate.alone(listener.signal, async () => {
       this.#alive();
       const loaded = this.#loaded;
       try {
-        // Pages that do not paint do not download it.
-        const { Painter } = await import('../paint/index.ts');
         loaded.painter ??= new Painter(loaded.model, this.tokenizer, { interrupted: this.#interrupted });
         return await loaded.painter.paint({ ...request, ...listener });
       } catch (error) {
@@ -303,7 +295,7 @@ export class EngineModel implements SessionModel {
   }
 
   #onDevice(sequence: Sequence, kept: Pick<DeviceSequence, 'kvBits' | 'planner'>): DeviceSequence {
-    const { backend, model, visual, tiers } = this.#loaded;
+    const { backend, model, images, tiers } = this.#loaded;
     const { vocabulary } = this.config;
     return {
       model: model.language,
@@ -311,7 +303,7 @@ export class EngineModel implements SessionModel {
       ring: backend.ids(sequence.capacity + 1),
       sampler: backend.sampler(vocabulary),
       drawable: drawable(this.tokenizer.facts.vocabulary, vocabulary),
-      visual: visual ?? this.#nothingSeen(),
+      images,
       tiers,
       ...kept,
     };
@@ -338,28 +330,15 @@ export class EngineModel implements SessionModel {
     if (this.#freed) throw new InputError('destroyed', 'the model was destroyed; load it again');
   }
 
-  #nothingSeen(): Visual {
-    const refuse = (): never => {
-      throw cannotSee('image', this.capabilities.missing);
-    };
-    return { look: refuse, see: refuse };
-  }
-
-  #pictures(): PictureModel {
-    const { pictures } = this.#loaded.model;
-    if (pictures === undefined) throw cannotSee('image', this.capabilities.missing);
-    return pictures;
-  }
-
   #release(): void {
     // What is given back on purpose is not lost.
     this.#watched = undefined;
-    const { model, pool, backend, visual, painter, spill } = this.#loaded;
+    const { model, pool, backend, images, painter, spill } = this.#loaded;
     void spill.free().catch(() => undefined);
     try {
       this.#interrupted = painter?.interrupted;
       painter?.free();
-      visual?.free();
+      images.free();
       model.free();
       pool.free();
     } catch (error) {

@@ -40,9 +40,9 @@ export class Planning {
   /** Undefined where everything is looked at. Throws `InputError('argument')` for what this model cannot do. */
   async planner(options: ContextOptions): Promise<Planner | undefined> {
     const release = readSelection(options.visual)?.release;
-    const { language, pictures } = this.#model();
-    if (release === undefined || pictures === undefined) return this.#method(options);
-    const placeholder = pictures.config.imageToken;
+    const { language, vision } = this.#model();
+    if (release === undefined || vision === undefined) return this.#method(options);
+    const { placeholder } = vision;
     const control = (id: number): boolean => id !== placeholder && this.#tokenizer.decode([id]) === '';
     return new VisualPlanner(
       { ...release, placeholder, layers: language.config.layers, control },

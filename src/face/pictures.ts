@@ -1,5 +1,5 @@
 /** Images on their way to the engine: they become pixels on the page, where elements, canvases and URLs can be read, and move over without a copy. */
-import { cannotSee } from '../see/pictures.ts';
+import { cannotSee } from '../see/images.ts';
 import type { ContentPart, Message, PromptInput } from '../chat/messages.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { ImageInput } from '../vision/read.ts';

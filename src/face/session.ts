@@ -2,7 +2,7 @@
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/options.ts';
-import { cannotSee } from '../see/pictures.ts';
+import { cannotSee } from '../see/images.ts';
 import type { AnswerInfo, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
 import type { MonitorCallback } from './monitor.ts';
 import type { OnModel } from './painting.ts';

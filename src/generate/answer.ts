@@ -38,7 +38,7 @@ export interface Answer extends AnswerReport {
 /** Throws `InputError('too-long')` where not even one token of an answer fits. */
 export async function answer(request: AnswerRequest, listener: AnswerListener): Promise<Answer> {
   const { onDevice, tokenizer, window, settings } = request;
-  const { ids, pictures } = request.prompt;
+  const { ids, spans } = request.prompt;
   const { stop: stops = [] } = settings;
   if (ids.length === 0) throw new InputError('empty', 'the prompt is empty: it encodes to no token; give some text');
   const room = window - ids.length;
@@ -61,7 +61,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   const drawn: number[] = [];
   const asked = {
     ids,
-    pictures,
+    spans,
     cached,
     spec: onDevice.contrast === undefined || contrast === undefined ? spec : contrastedSpec(spec, contrast),
     stopIds: new Set(tokenizer.facts.eos),
@@ -102,8 +102,8 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   };
 }
 
-export function tooLong({ ids, pictures }: Prompt, window: number): InputError {
-  const seen = pictures.reduce((sum, { picture }) => sum + picture.tokens, 0);
+export function tooLong({ ids, spans }: Prompt, window: number): InputError {
+  const seen = spans.reduce((sum, { tokens }) => sum + tokens, 0);
   return new InputError(
     'too-long',
     `the prompt has ${ids.length} tokens${seen === 0 ? '' : ` (${seen} of them pictures)`} and the context window holds ${window}, the answer included; ` +

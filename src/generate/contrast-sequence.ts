@@ -1,41 +1,13 @@
-/** The second sequence of a contrasted answer (contrast.ts): the same prompt with outlier tokens of its pictures only. */
+/** The second sequence of a contrasted answer (contrast.ts): the same prompt with outlier tokens of its images only. */
 import type { Tensor } from '../backend/backend.ts';
 import { denseCausal } from '../kv/ranges.ts';
 import type { SessionModel } from './session-cache.ts';
 import type { Contrast } from './contrast.ts';
 import { prefill } from './generate.ts';
 import { freeDeviceSequence, type Contrasting, type DeviceSequence } from './device-sequence.ts';
-import type { SeenPicture } from '../see/pictures.ts';
-import type { Prompt } from '../chat/prompt.ts';
+import type { PromptImage } from '../see/images.ts';
+import { withImages, type Prompt } from '../chat/prompt.ts';
 import { placeNext } from './slots.ts';
-
-/** The prompt with other sights of its pictures. */
-export function withSights({ ids, pictures }: Prompt, other: (picture: SeenPicture) => SeenPicture): Prompt {
-  const [placeholder = 0] = pictures.map(({ at }) => ids[at] ?? 0);
-  const parts: Int32Array[] = [];
-  const placed: { at: number; picture: SeenPicture }[] = [];
-  let done = 0;
-  let length = 0;
-  const add = (part: Int32Array): void => {
-    parts.push(part);
-    length += part.length;
-  };
-  for (const { at, picture } of pictures) {
-    add(ids.subarray(done, at));
-    const seen = other(picture);
-    placed.push({ at: length, picture: seen });
-    add(new Int32Array(seen.tokens).fill(placeholder));
-    done = at + picture.tokens;
-  }
-  add(ids.subarray(done));
-  const all = new Int32Array(length);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return { ids: all, pictures: placed };
-}
 
 /** The second sequence of one answer. */
 export class ContrastSequence implements Contrasting {
@@ -51,21 +23,24 @@ export class ContrastSequence implements Contrasting {
     this.#weight = weight;
   }
 
-  /** Reads all of the prompt but its last id, with outliers only. Undefined where there is no picture to contrast. Its owner frees it. */
+  /** Reads all of the prompt but its last id, with outliers only. Undefined where there is no image to contrast. Its owner frees it. */
   static async open(
     model: SessionModel,
     prompt: Prompt,
     contrast: Contrast,
     { window, signal }: { readonly window: number; readonly signal?: AbortSignal | undefined },
   ): Promise<ContrastSequence | undefined> {
-    const { sight } = model;
-    if (prompt.pictures.length === 0 || sight.outliers === undefined) return undefined;
-    const less = withSights(prompt, (picture) => sight.outliers?.(picture, contrast.tokens) ?? picture);
+    if (prompt.spans.length === 0) return undefined;
+    const others = new Map<PromptImage, PromptImage>();
+    for (const { image } of prompt.spans)
+      if (!others.has(image)) others.set(image, model.images.outliers(image, contrast.tokens));
+    for (const other of others.values()) await model.images.resolve(other, signal);
+    const less = withImages(prompt, (image) => others.get(image) ?? image);
     const onDevice = await model.deviceSequence(window, {});
     try {
       await prefill(onDevice, {
         ids: less.ids.subarray(0, -1),
-        pictures: less.pictures,
+        spans: less.spans,
         cached: 0,
         chunk: model.chunk,
         signal,

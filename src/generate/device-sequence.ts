@@ -5,7 +5,7 @@ import type { Sequence } from '../kv/sequence.ts';
 import type { Planner } from '../kv/plan.ts';
 import type { Tiers } from '../kv/tiers.ts';
 import type { LanguageModel } from '../models/model.ts';
-import type { SeenPicture } from '../see/pictures.ts';
+import type { ImageProcessor } from '../see/images.ts';
 
 /** What an answer's logits are contrasted with (contrast.ts). */
 export interface Contrasting {
@@ -22,7 +22,7 @@ export interface DeviceSequence {
   readonly sampler: Sampler;
   /** Ids that stand for text, where the head has more (padded to a round number): the others are never drawn. */
   readonly drawable?: Uint32Array | undefined;
-  readonly visual: Visual;
+  readonly images: Pick<ImageProcessor, 'encode' | 'embeddings'>;
   /** How precisely older pages are kept; default 16. */
   readonly kvBits?: KvBits | undefined;
   /** Where pages are that are not on the device; undefined: all are. */
@@ -31,14 +31,6 @@ export interface DeviceSequence {
   readonly planner?: Planner | undefined;
   /** Of one answer. */
   readonly contrast?: Contrasting | undefined;
-}
-
-/** Pictures as what the language model reads. */
-export interface Visual {
-  /** Computes a picture's embeddings where they are not kept from an earlier call, in steps that an abort ends. */
-  look(picture: SeenPicture, signal?: AbortSignal): Promise<void>;
-  /** The embeddings [picture.tokens, hidden], good until the next call; computed at once where they are not there. */
-  see(picture: SeenPicture): Tensor;
 }
 
 /**

@@ -13,7 +13,7 @@ import { Held } from '../layers/held.ts';
 import type { LanguageModel } from '../models/model.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { placeNext, placePrompt } from './slots.ts';
-import type { Placed, Prompt } from '../chat/prompt.ts';
+import type { PlacedSpan, Prompt } from '../chat/prompt.ts';
 import { TimeSlice } from '../layers/yield.ts';
 
 /** Which ids may come next, given those generated so far: bit i of word i >> 5. `undefined` allows all. Turns the run-ahead off. */
@@ -60,23 +60,23 @@ export function prefillChunk(backend: Backend, parameters: number): number {
   return Math.min(512, Math.max(32, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
 }
 
-/** What positions `[start, start + count)` begin with: pictures' embeddings where pictures stand, ids' elsewhere. [count, hidden] */
+/** What positions `[start, start + count)` begin with: images' embeddings where their spans stand, ids' elsewhere. [count, hidden] */
 function embed(
-  { model, ring, visual }: DeviceSequence,
+  { model, ring, images }: DeviceSequence,
   start: number,
   count: number,
-  pictures: readonly Placed[],
+  spans: readonly PlacedSpan[],
 ): Tensor {
   const { backend } = model;
   const end = start + count;
   const parts: Tensor[] = [];
   let done = start;
-  for (const { at, picture } of pictures) {
+  for (const { at, tokens, image, row } of spans) {
     const from = Math.max(done, at);
-    const to = Math.min(end, at + picture.tokens);
+    const to = Math.min(end, at + tokens);
     if (from >= to) continue;
     if (from > done) parts.push(model.embed(ring, done, from - done));
-    parts.push(backend.rows(visual.see(picture), from - at, to - from));
+    parts.push(backend.rows(images.embeddings(image).embeddings, row + from - at, to - from));
     done = to;
   }
   if (done < end) parts.push(model.embed(ring, done, end - done));
@@ -93,7 +93,7 @@ interface Step {
   readonly promptEnd: number;
   readonly phase: 'prefill' | 'decode';
   readonly take?: Take | undefined;
-  readonly pictures: readonly Placed[];
+  readonly spans: readonly PlacedSpan[];
 }
 
 /** Gets the hidden states [count, hidden] of positions `[start, start + count)`, in a scope. */
@@ -102,10 +102,10 @@ type Take = (hidden: Tensor, start: number, count: number) => void;
 /** Runs positions `[start, start + count)`. At once, unless a plan has to be asked; when that fails the sequence ends before the step. */
 export function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
   const { model, sequence, planner, kvBits = 16 } = onDevice;
-  const { start, count, pictures } = step;
+  const { start, count, spans } = step;
   const { backend, attention, rope } = model;
   sequence.ensure(start + count);
-  if (step.phase === 'prefill') placePrompt(sequence, start, start + count, pictures);
+  if (step.phase === 'prefill') placePrompt(sequence, start, start + count, spans);
   else placeNext(sequence, start);
   const call = {
     backend,
@@ -122,7 +122,7 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
   const asked = onDevice.tiers?.guard(sequence, chosen) ?? chosen;
   if (isPlan(asked)) return advancePlanned(onDevice, step, asked);
   backend.scope(() => {
-    const hidden = model.forward(embed(onDevice, start, count, pictures), sequence, start, asked);
+    const hidden = model.forward(embed(onDevice, start, count, spans), sequence, start, asked);
     step.take?.(hidden, start, count);
   });
   sequence.settle(kvBits);
@@ -133,10 +133,10 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
 async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan): Promise<void> {
   const { model, sequence, kvBits = 16 } = onDevice;
   const { backend } = model;
-  const { start, count, pictures } = step;
+  const { start, count, spans } = step;
   const held = new Held(backend);
   try {
-    const x = held.step(() => embed(onDevice, start, count, pictures));
+    const x = held.step(() => embed(onDevice, start, count, spans));
     const hidden = await model.forwardPlanned(x, sequence, start, plan);
     try {
       backend.scope(() => step.take?.(hidden, start, count));
@@ -167,11 +167,27 @@ export function lastLogits(model: LanguageModel, hidden: Tensor, count: number):
   return model.logits(count === 1 ? hidden : model.backend.rows(hidden, count - 1, 1));
 }
 
-/** The pictures that come into view with chunk `[start, end)`: none of their positions was run before. */
-function comingIntoView(pictures: readonly Placed[], start: number, end: number, cached: number): readonly Placed[] {
-  return pictures.filter(
-    ({ at, picture }) => at < end && at + picture.tokens > start && (at >= start || start === cached),
-  );
+/** The spans that chunk `[start, end)` is the first to reach. */
+function firstReached(spans: readonly PlacedSpan[], start: number, end: number, cached: number): readonly PlacedSpan[] {
+  return spans.filter(({ at, tokens }) => at < end && at + tokens > start && (at >= start || start === cached));
+}
+
+/**
+ * Where a chunk from `start` ends. It does not end inside a span: it ends before one that would be cut, or behind it where the chunk begins
+ * with it and the span is bidirectional. Only a causal span that is longer than a chunk is cut, so that aborts and the watchdog are served.
+ */
+function chunkEnd(spans: readonly PlacedSpan[], start: number, chunk: number, length: number): number {
+  const end = Math.min(length, start + chunk);
+  const cut = spans.find(({ at, tokens }) => at < end && at + tokens > end);
+  if (cut === undefined) return end;
+  if (cut.at > start) return cut.at;
+  return cut.image.bidirectional ? cut.at + cut.tokens : end;
+}
+
+/** The most positions, `length` or fewer, that do not end inside a bidirectional span. */
+function outsideSpans(spans: readonly PlacedSpan[], length: number): number {
+  const inside = spans.find(({ at, tokens, image }) => image.bidirectional && at < length && at + tokens > length);
+  return inside?.at ?? length;
 }
 
 /**
@@ -180,22 +196,21 @@ function comingIntoView(pictures: readonly Placed[], start: number, end: number,
  */
 export async function prefill(
   onDevice: DeviceSequence,
-  options: Pick<GenerateOptions, 'ids' | 'pictures' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
+  options: Pick<GenerateOptions, 'ids' | 'spans' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
   take?: Take,
 ): Promise<void> {
-  const { ids, pictures, chunk, signal, onPrefill } = options;
+  const { ids, spans, chunk, signal, onPrefill } = options;
   const { backend } = onDevice.model;
   const slice = new TimeSlice();
   checkIds(ids, options.cached, onDevice.model.config.vocabulary);
-  const cached = cut(onDevice, options.cached);
+  const cached = cut(onDevice, outsideSpans(spans, options.cached));
   backend.writeIds(onDevice.ring, cached, ids.subarray(cached));
   let before = Promise.resolve();
   try {
-    for (let start = cached; start < ids.length; start += chunk) {
+    for (let start = cached, end = start; start < ids.length; start = end) {
       signal?.throwIfAborted();
-      const end = Math.min(ids.length, start + chunk);
-      for (const { picture } of comingIntoView(pictures, start, end, cached))
-        await onDevice.visual.look(picture, signal);
+      end = chunkEnd(spans, start, chunk, ids.length);
+      for (const { image } of firstReached(spans, start, end, cached)) await onDevice.images.encode(image, signal);
       const room = onDevice.tiers?.room(onDevice.sequence, end);
       if (room !== undefined) await room;
       const done = advance(onDevice, {
@@ -205,7 +220,7 @@ export async function prefill(
         promptEnd: ids.length,
         phase: 'prefill',
         take: end === ids.length ? take : undefined,
-        pictures,
+        spans,
       });
       if (done !== undefined) await done;
       backend.flush();
@@ -270,7 +285,7 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
           promptEnd: prompt.length,
           phase: 'decode',
           take,
-          pictures: [],
+          spans: [],
         });
         if (done !== undefined) await done;
         read(issued++);

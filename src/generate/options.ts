@@ -3,7 +3,7 @@ import type { ContextOptions } from '../select/options.ts';
 import { InputError } from '../errors.ts';
 import type { Message } from '../chat/messages.ts';
 import type { ContrastOptions } from './contrast.ts';
-import type { VisualOptions } from '../see/pictures.ts';
+import type { ImageOptions } from '../models/vision-model.ts';
 import type { SamplingOptions } from './sampling.ts';
 
 export interface AnswerOptions {
@@ -24,8 +24,8 @@ export interface SessionSettings extends SamplingOptions, AnswerOptions {
   /** What the conversation begins with: a system message first, then examples. Never dropped. */
   readonly initialPrompts?: readonly Message[] | undefined;
   readonly context?: ContextOptions | undefined;
-  /** How pictures are looked at; for models that see. */
-  readonly visual?: VisualOptions | undefined;
+  /** How images are shown to the model; for models that see. */
+  readonly visual?: ImageOptions | undefined;
 }
 
 /** Overrides the session's settings for one prompt. */

@@ -95,7 +95,7 @@ function actsOnAnswers({ decode = 'dense', evict }: ContextOptions): boolean {
 
 /** The ids of each window, text with BOS where the model has one. */
 function split(model: SessionModel, input: string | Int32Array, window: number, special: boolean): Int32Array[] {
-  const encoded = typeof input === 'string' ? encodeContext(model, { text: input, pictures: [] }, special).ids : input;
+  const encoded = typeof input === 'string' ? encodeContext(model, [input], special).ids : input;
   const { addBos, bos } = model.tokenizer.facts;
   const front =
     typeof input === 'string' && addBos && bos !== undefined && encoded[0] === bos
@@ -141,7 +141,7 @@ async function scoreWindow(
   const body = async (): Promise<void> => {
     let logits: Tensor | undefined;
     if (prompt > 0) {
-      const read = { ids: ids.subarray(0, prompt), pictures: [], cached: 0, chunk: session.chunk, signal };
+      const read = { ids: ids.subarray(0, prompt), spans: [], cached: 0, chunk: session.chunk, signal };
       await prefill(onDevice, read, (hidden, _start, count) => {
         logits = backend.keep(lastLogits(model, hidden, count));
       });
@@ -164,7 +164,7 @@ async function scoreWindow(
         take: (hidden) => {
           logits = backend.keep(model.logits(hidden));
         },
-        pictures: [],
+        spans: [],
       });
       if (step !== undefined) await step;
       await note(logits, start);

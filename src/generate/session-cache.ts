@@ -1,4 +1,4 @@
-/** What a session holds on the device: a sequence of KV pages, and the ids and text that it stands for. Survives the loss of the device. */
+/** What a session holds on the device: a sequence of KV pages, and the ids and the content that it stands for. Survives the loss of the device. */
 import { PAGE_TOKENS } from '../backend/backend.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
@@ -11,7 +11,7 @@ import { readContrast, type Contrast } from './contrast.ts';
 import type { ContrastSequence } from './contrast-sequence.ts';
 import { cut, freeDeviceSequence, type DeviceSequence } from './device-sequence.ts';
 import type { PromptSettings } from './options.ts';
-import type { Sight } from '../see/pictures.ts';
+import { joined, type Content, type ImageProcessor } from '../see/images.ts';
 import { NOTHING, beginning, commonPrefix, type Prompt, type Transcript, type Words } from '../chat/prompt.ts';
 import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
@@ -27,7 +27,7 @@ export interface KeptPrompts {
 
 /** What a session asks of the loaded model (`src/engine/model.ts`). */
 export interface SessionModel extends Words {
-  readonly sight: Sight;
+  readonly images: ImageProcessor;
   readonly window: number;
   /** Tokens of a prefill chunk. */
   readonly chunk: number;
@@ -76,10 +76,10 @@ export class SessionCache {
   }
 
   /** Puts a prompt into the pages, from where it differs from what is there. */
-  async fill(prompt: Prompt, text: string | undefined, listener: AnswerListener): Promise<void> {
+  async fill(prompt: Prompt, content: Content | undefined, listener: AnswerListener): Promise<void> {
     const onDevice = await this.#onDevice();
     await this.#using(onDevice, prompt.ids.length, async () => {
-      const cached = await this.#take(onDevice, prompt, text, true, listener.signal);
+      const cached = await this.#take(onDevice, prompt, content, true, listener.signal);
       await this.#guard(onDevice, () =>
         prefill(onDevice, { ...prompt, cached, chunk: this.#model.chunk, ...listener }),
       );
@@ -93,17 +93,17 @@ export class SessionCache {
    */
   async answer(
     prompt: Prompt,
-    text: string | undefined,
+    content: Content | undefined,
     settings: PromptSettings,
     listener: AnswerListener,
     share = true,
   ): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
     const onDevice = await this.#onDevice();
-    const { ids, pictures } = prompt;
+    const { ids, spans } = prompt;
     const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
     const result = await this.#using(onDevice, ids.length + (settings.maxTokens ?? ROOM), async () => {
-      const cached = await this.#take(onDevice, prompt, text, share, listener.signal);
+      const cached = await this.#take(onDevice, prompt, content, share, listener.signal);
       const asked = readContrast(settings.contrast);
       const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
       const request = {
@@ -126,9 +126,9 @@ export class SessionCache {
     all.set(ids);
     all.set(result.ids, ids.length);
     // Where a stop string was cut out of the text, or the end of a partial answer was held back, the text does not stand for the ids.
-    const exact = text !== undefined && result.stop === undefined && result.partial !== true;
-    const whole = exact ? text + result.text : undefined;
-    this.#transcript = { ids: all, pictures, text: whole };
+    const exact = content !== undefined && result.stop === undefined && result.partial !== true;
+    const whole = exact ? joined([...content, result.text]) : undefined;
+    this.#transcript = { ids: all, spans, content: whole };
     return result;
   }
 
@@ -165,7 +165,7 @@ export class SessionCache {
   async restore(transcript: Transcript, read: (sequence: Sequence) => Promise<void>): Promise<void> {
     const onDevice = await this.#onDevice();
     await this.#using(onDevice, transcript.ids.length, async () => {
-      await this.#take(onDevice, transcript, transcript.text, false);
+      await this.#take(onDevice, transcript, transcript.content, false);
       await this.#guard(onDevice, () => extend(onDevice, read));
     });
     this.#transcript = transcript;
@@ -212,12 +212,12 @@ export class SessionCache {
   async #take(
     onDevice: DeviceSequence,
     prompt: Prompt,
-    text: string | undefined,
+    content: Content | undefined,
     share: boolean,
     signal?: AbortSignal,
   ): Promise<number> {
     cut(onDevice, commonPrefix(prompt, this.#transcript), prompt.ids);
-    this.#transcript = { ...prompt, text };
+    this.#transcript = { ...prompt, content };
     const shared = share ? this.#shared(onDevice, prompt) : undefined;
     if (shared !== undefined)
       await extend(onDevice, async (sequence) =>
@@ -243,16 +243,21 @@ export class SessionCache {
       settings: { context: this.#options },
       initial: [],
       turns: [],
-      transcript: { ...prompt, text: undefined },
+      transcript: { ...prompt, content: undefined },
     };
     library.keep(state, onDevice.sequence.fork(), contentKey(this.#options));
   }
 
   /** The prompt, for others to find. */
-  #shared(onDevice: DeviceSequence, { ids, pictures }: Prompt): SharedPrompt | undefined {
+  #shared(onDevice: DeviceSequence, { ids, spans }: Prompt): SharedPrompt | undefined {
     if (this.#options.share === false) return undefined;
-    const spans = pictures.map(({ at, picture }) => ({ at, tokens: picture.tokens, contentKey: picture.mark }));
-    return { ids, pictures: spans, contentKey: contentKey(this.#options), bits: onDevice.kvBits ?? 16 };
+    const shared = spans.map(({ at, tokens, image, span }) => ({
+      at,
+      tokens,
+      contentKey: `${span} ${image.contentKey}`,
+      bidirectional: image.bidirectional,
+    }));
+    return { ids, spans: shared, contentKey: contentKey(this.#options), bits: onDevice.kvBits ?? 16 };
   }
 
   /** After a failure or abort the pages hold a beginning of the transcript, which the next call goes on from. */
@@ -262,7 +267,7 @@ export class SessionCache {
     } catch (error) {
       const { length } = this.#transcript.ids;
       const held = cut(onDevice, length);
-      if (held < length) this.#transcript = { ...beginning(this.#transcript, held), text: undefined };
+      if (held < length) this.#transcript = { ...beginning(this.#transcript, held), content: undefined };
       throw error;
     }
   }

@@ -1,22 +1,24 @@
 /**
  * Equal beginnings of prompts, shared by the sessions of a model: what one has read another adopts page by page, without computing it.
- * A tree of blocks: each is found below the block before it by its own ids and pictures, compared whole, so that no two contents are taken for one.
+ * A tree of blocks: each is found below the block before it by its own ids and image spans, compared whole, so that no two contents are taken for one.
  */
 import { PAGE_TOKENS, pageFormat } from '../backend/backend.ts';
 import type { KvBits } from './precision.ts';
 import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
 import { closedBlocks, closedFormat, coarser } from './precision.ts';
 
-/** A picture among the ids: its placeholders are the ids `[at, at + tokens)`. Equal keys: equal content, encoded in the same way. */
-export interface PictureSpan {
+/** A span of an image among the ids: its placeholders are the ids `[at, at + tokens)`. Equal keys: equal content, encoded in the same way. */
+export interface SharedSpan {
   readonly at: number;
   readonly tokens: number;
   readonly contentKey: string;
+  /** Whether its tokens attend to each other in both directions: what is shared does not end inside it. */
+  readonly bidirectional: boolean;
 }
 
 export interface SharedPrompt {
   readonly ids: Int32Array;
-  readonly pictures: readonly PictureSpan[];
+  readonly spans: readonly SharedSpan[];
   /** Everything else that the content of pages depends on: sessions share only where it is equal. */
   readonly contentKey: string;
   readonly bits: KvBits;
@@ -65,7 +67,9 @@ export class Prefixes {
     sequence: Sequence,
     cut: (length: number) => unknown = (length) => sequence.truncate(length),
   ): void {
-    const known = this.#known(prompt, Math.floor(Math.min(prompt.ids.length - 1, sequence.capacity) / PAGE_TOKENS));
+    const most = Math.floor(Math.min(prompt.ids.length - 1, sequence.capacity) / PAGE_TOKENS);
+    const found = this.#known(prompt, most);
+    const known = found.slice(0, blocksOutside(prompt.spans, found.length));
     const end = known.length * PAGE_TOKENS;
     if (end <= sequence.length) return;
     // Held before the sequence gives its own last block up, which may be one of them.
@@ -169,12 +173,20 @@ function place(sequence: Sequence, blocks: readonly Block[], from: number): void
   }
 }
 
+/** The most blocks, `blocks` or fewer, that do not end inside a bidirectional span. */
+function blocksOutside(spans: readonly SharedSpan[], blocks: number): number {
+  const cutBy = spans.find(
+    ({ at, tokens, bidirectional }) => bidirectional && at < blocks * PAGE_TOKENS && at + tokens > blocks * PAGE_TOKENS,
+  );
+  return cutBy === undefined ? blocks : blocksOutside(spans, Math.floor(cutBy.at / PAGE_TOKENS));
+}
+
 /** All that a block's content depends on, but for the blocks before it. */
-function blockKey({ ids, pictures, contentKey }: SharedPrompt, index: number): string {
+function blockKey({ ids, spans, contentKey }: SharedPrompt, index: number): string {
   const start = index * PAGE_TOKENS;
   const end = start + PAGE_TOKENS;
-  const seen = pictures
+  const seen = spans
     .filter(({ at, tokens }) => at < end && at + tokens > start)
-    .map(({ at, tokens, contentKey: picture }) => [at - start, tokens, picture]);
+    .map(({ at, tokens, contentKey: image }) => [at - start, tokens, image]);
   return JSON.stringify([index === 0 ? contentKey : '', ids.subarray(start, end).join(), seen]);
 }

@@ -8,7 +8,9 @@ import { planDecoder, takeDecoder } from './decoder-weights.ts';
 import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
 import { architectureName, choose, UNIPIC } from './registry.ts';
-import type { PictureModel, PictureOptions } from './unipic/index.ts';
+import type { PaintModel } from './paint-model.ts';
+import type { UniPicOptions } from './unipic/index.ts';
+import type { VisionModel } from './vision-model.ts';
 
 export type { LanguageModelConfig } from './config.ts';
 export type { LanguageModel } from './decoder.ts';
@@ -16,8 +18,11 @@ export type { LanguageModel } from './decoder.ts';
 /** What a file makes: a language model, and whatever sees and paints around it. */
 export interface Model {
   readonly language: LanguageModel;
-  /** Undefined for a file of a language model alone. */
-  readonly pictures: PictureModel | undefined;
+  /** Undefined for a model that reads text only. */
+  readonly vision: VisionModel | undefined;
+  readonly paint: PaintModel | undefined;
+  /** Sentences: what cannot be seen, painted or edited, and which parts the file lacks for it. */
+  readonly missing: readonly string[];
   /** Where chunks of keys begin, for sparse prefill; undefined for a file without it. */
   readonly boundary: BoundaryWeights | undefined;
   /** Differs where weights differ (digest.ts); 64 hexadecimal digits. */
@@ -26,7 +31,7 @@ export interface Model {
   free(): void;
 }
 
-export interface LoadOptions extends ReadOptions, PictureOptions {}
+export interface LoadOptions extends ReadOptions, UniPicOptions {}
 
 /** Throws `ModelError('architecture')` for what is not supported and `ModelError('config')` for what makes no sense. */
 export function languageModelConfig(
@@ -39,7 +44,7 @@ export function languageModelConfig(
 /**
  * Loads every weight that the architecture needs. Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape
  * (`tensor-shape`) or is of a kind that this architecture does not have (`tensor-type`), before anything is read.
- * Picture parts of which nothing is there are done without: see `PictureModel.capabilities`.
+ * Picture parts of which nothing is there are done without: see `Model.missing`.
  */
 export async function loadModel(file: ModelFile, backend: Backend, options: LoadOptions = {}): Promise<Model> {
   const { metadata, tensors } = file;
@@ -48,8 +53,8 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const plan = planDecoder(tensors, config, slots);
   // Pages that only chat do not download it.
   const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
-  const pictureConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
-  const parts = unipic && pictureConfig && new unipic.PartsPlan(tensors, pictureConfig, config.hidden);
+  const imageConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
+  const parts = unipic && imageConfig && new unipic.PartsPlan(tensors, imageConfig, config.hidden);
   const { BoundaryPlan } = hasBoundaryPredictor(metadata) ? await import('./boundary.ts') : {};
   const boundary = BoundaryPlan?.of(metadata, tensors, {
     layers: config.layers,
@@ -61,18 +66,17 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
   const weights = await file.read((info) => digest.watch(info, writer(info)), options);
   try {
     const language = new Decoder(backend, config, takeDecoder(plan.read(), config, slots));
-    const pictures =
-      unipic &&
-      pictureConfig &&
-      parts &&
-      (await unipic.createPictureModel(language, pictureConfig, parts.read(), options));
+    const images =
+      unipic && imageConfig && parts && (await unipic.createUniPic(language, imageConfig, parts.read(), options));
     return {
       language,
-      pictures,
+      vision: images?.vision,
+      paint: images?.paint,
+      missing: images?.missing ?? [`${config.architecture} is a language model and has no parts for pictures`],
       boundary: boundary?.weights(),
       digest: digest.value(),
       free: () => {
-        pictures?.free();
+        images?.free();
         for (const weight of weights.values()) weight.free();
       },
     };

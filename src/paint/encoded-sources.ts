@@ -3,7 +3,7 @@ import type { Tensor } from '../backend/backend.ts';
 import { pcgHash } from '../backend/random.ts';
 import { Held } from '../layers/held.ts';
 import { paced } from '../layers/steps.ts';
-import type { Painting, PictureModel } from '../models/unipic/index.ts';
+import { cannotPaint, type PaintModel } from '../models/paint-model.ts';
 
 export interface EncodedSource {
   readonly key: string;
@@ -25,13 +25,12 @@ export function pixelsKey({ pixels, size }: { readonly pixels: Float32Array; rea
 }
 
 export class EncodedSources {
-  readonly #pictures: PictureModel;
-  readonly #painting: Painting;
+  readonly #model: PaintModel;
   #kept: { readonly source: EncodedSource; readonly held: Held } | undefined;
 
-  constructor(pictures: PictureModel, painting: Painting) {
-    this.#pictures = pictures;
-    this.#painting = painting;
+  /** `model` edits. */
+  constructor(model: PaintModel) {
+    this.#model = model;
   }
 
   /** Valid until the next call. */
@@ -42,10 +41,12 @@ export class EncodedSources {
   ): Promise<EncodedSource> {
     if (this.#kept?.source.key === key) return this.#kept.source;
     this.free();
-    const held = new Held(this.#pictures.backend);
+    const { backend, source: encode, decoder } = this.#model;
+    if (encode === undefined) throw cannotPaint(true, []);
+    const held = new Held(backend);
     try {
-      const { encoded, visual } = await paced(this.#pictures.source(picture.pixels, picture.size, held), pause);
-      const source = { key, visual, beneath: held.next(encoded, (x) => this.#painting.decoder.embed(x)) };
+      const { encoded, visual } = await paced(encode(picture.pixels, picture.size, held), pause);
+      const source = { key, visual, beneath: held.next(encoded, (x) => decoder.embed(x)) };
       this.#kept = { source, held };
       return source;
     } catch (error) {

@@ -3,4 +3,4 @@ export { Painter, type Interrupted } from './painter.ts';
 export type { Sources } from './noise.ts';
 export type { Picture } from './picture.ts';
 export type { PaintProgress } from './progress.ts';
-export type { PaintRequest } from './request.ts';
+export { paintRequest, type PaintRequest } from './request.ts';

@@ -9,7 +9,7 @@ import { DeviceError, InputError, ModelError } from '../errors.ts';
 import { Held } from '../layers/held.ts';
 import { paced } from '../layers/steps.ts';
 import type { LanguageModel, Model } from '../models/model.ts';
-import type { Painting, PictureModel } from '../models/unipic/index.ts';
+import { cannotPaint, type PaintModel } from '../models/paint-model.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { Denoiser } from './denoise.ts';
 import { EncodedSources, pixelsKey, type EncodedSource } from './encoded-sources.ts';
@@ -59,8 +59,8 @@ interface Canvas {
 
 export class Painter {
   readonly #language: LanguageModel;
-  readonly #pictures: PictureModel;
-  readonly #painting: Painting;
+  readonly #model: PaintModel;
+  readonly #missing: readonly string[];
   readonly #tokenizer: Pick<Tokenizer, 'encode'>;
   readonly #costs: Costs;
   readonly #sources: EncodedSources;
@@ -70,19 +70,18 @@ export class Painter {
   #busy = false;
 
   /** Throws `InputError('argument')` for a model that cannot paint. */
-  constructor(model: Model, tokenizer: Pick<Tokenizer, 'encode'>, { interrupted }: PainterOptions = {}) {
-    const { language, pictures } = model;
-    if (pictures === undefined)
-      throw new InputError(
-        'argument',
-        'this model cannot paint: its file holds a language model alone; take a UniPic model',
-      );
+  constructor(
+    { language, paint, missing }: Pick<Model, 'language' | 'paint' | 'missing'>,
+    tokenizer: Pick<Tokenizer, 'encode'>,
+    { interrupted }: PainterOptions = {},
+  ) {
+    if (paint === undefined) throw cannotPaint(false, missing);
     this.#language = language;
-    this.#pictures = pictures;
-    this.#painting = pictures.painting();
+    this.#model = paint;
+    this.#missing = missing;
     this.#tokenizer = tokenizer;
-    this.#costs = costs(language.config, pictures.config);
-    this.#sources = new EncodedSources(pictures, this.#painting);
+    this.#costs = costs(language.config, paint.config);
+    this.#sources = new EncodedSources(paint);
     this.#interrupted = interrupted;
   }
 
@@ -114,13 +113,9 @@ export class Painter {
   }
 
   async #paint(request: PaintRequest, randomness: Sources | undefined): Promise<readonly Picture[]> {
-    const { config, capabilities } = this.#pictures;
+    const { config, source } = this.#model;
     request.signal?.throwIfAborted();
-    if (request.source !== undefined && !capabilities.edit)
-      throw new InputError(
-        'argument',
-        `${capabilities.missing.find((sentence) => sentence.includes('edit')) ?? 'this model cannot edit'}; take a file that has it`,
-      );
+    if (request.source !== undefined && source === undefined) throw cannotPaint(true, this.#missing);
     const plan = planOf(request, config);
     const sourceKey = request.source && pixelsKey(request.source);
     const key = JSON.stringify({ ...plan, source: sourceKey });
@@ -175,7 +170,7 @@ export class Painter {
   }
 
   async #prepare(request: PaintRequest, plan: PaintPlan, sourceKey: string | undefined, work: number): Promise<Job> {
-    const { backend, config } = this.#pictures;
+    const { backend, config } = this.#model;
     const pace = new Pace(backend, request.signal);
     const clock = new Clock(work);
     const { paint, paintUnconditional, edit, editUnconditional } = config.templates;
@@ -204,7 +199,7 @@ export class Painter {
       request,
       source,
       sequences,
-      denoiser: new Denoiser(backend, this.#painting.head, steps),
+      denoiser: new Denoiser(backend, this.#model.head, steps),
       pace,
       clock,
     };
@@ -212,12 +207,12 @@ export class Painter {
 
   /** Rows behind a prompt when all tokens are known. */
   #room(grid: number): number {
-    return this.#pictures.config.mar.buffers + grid * grid;
+    return this.#model.config.mar.buffers + grid * grid;
   }
 
   /** Throws `InputError('too-long')` where prompt and picture do not fit into the context. */
   #encode(template: string, { prompt, grid }: PaintPlan, sourceKey: string | undefined): PaintPrompt {
-    const { imageToken } = this.#pictures.config;
+    const { imageToken } = this.#model.config;
     const { contextWindow } = this.#language.config;
     const tokens = this.#room(grid);
     const text = template.replace('{prompt}', () => prompt).replace('{instruction}', () => prompt);
@@ -248,10 +243,10 @@ export class Painter {
     const { plan, sequences, denoiser, pace, clock } = job;
     const round = rounds[iteration];
     if (round === undefined || round.wanted.length === 0) return;
-    const { channels, mar } = this.#pictures.config;
+    const { channels, mar } = this.#model.config;
     const { guidance } = plan;
     const total = plan.grid * plan.grid;
-    const held = new Held(this.#pictures.backend);
+    const held = new Held(this.#model.backend);
     try {
       const conditions = await this.#conditions(job, round, tokens, held);
       const now = plan.guidanceSchedule === 'linear' ? 1 + ((guidance - 1) * (total - round.length)) / total : guidance;
@@ -283,8 +278,7 @@ export class Painter {
     tokens: Float32Array,
     held: Held,
   ): Promise<Tensor> {
-    const { backend, config } = this.#pictures;
-    const { encoder, decoder, toLanguage, fromLanguage } = this.#painting;
+    const { backend, config, encoder, decoder, toLanguage, fromLanguage } = this.#model;
     const { channels } = config;
     const { grid } = plan;
     const prompts = this.#prompts;
@@ -316,8 +310,7 @@ export class Painter {
   }
 
   async #decode({ plan, pace }: Job, tokens: Float32Array): Promise<Uint8ClampedArray<ArrayBuffer>> {
-    const { backend } = this.#pictures;
-    const { pictures } = this.#painting;
+    const { backend, pictures } = this.#model;
     const held = new Held(backend);
     try {
       const values = new Float32Array(plan.size * plan.size * 3);
@@ -338,9 +331,7 @@ export class Painter {
   /** Of all that is left to do. */
   #work(plan: PaintPlan, rounds: readonly Uncovering[], finished: number, iteration: number): number {
     const rows = plan.guidance === 1 ? 1 : 2;
-    const each = rounds.map((round) =>
-      iterationWork(round, this.#costs, plan, this.#pictures.config.mar.buffers, rows),
-    );
+    const each = rounds.map((round) => iterationWork(round, this.#costs, plan, this.#model.config.mar.buffers, rows));
     const whole = each.reduce((sum, work) => sum + work, this.#costs.pixel * plan.size ** 2);
     return whole * (plan.count - finished) - each.slice(0, iteration).reduce((sum, work) => sum + work, 0);
   }

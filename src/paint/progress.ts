@@ -1,6 +1,6 @@
 /** How far a painting is, and how long the rest will take by the work that is left. */
 import type { LanguageModelConfig } from '../models/config.ts';
-import type { UniPicConfig } from '../models/unipic/index.ts';
+import type { PaintConfig } from '../models/paint-model.ts';
 import type { PaintPlan } from './request.ts';
 import type { Uncovering } from './schedule.ts';
 
@@ -33,7 +33,7 @@ export interface Costs {
 
 export function costs(
   { hidden, heads, kvHeads, headDim, mlp, layers }: LanguageModelConfig,
-  { mar, diffusion, tokenizer, patch }: UniPicConfig,
+  { mar, diffusion, tokenizer, patch }: PaintConfig,
 ): Costs {
   const transformer = 4 * mar.width ** 2 + 2 * mar.width * mar.mlp;
   const convolutions = (tokenizer.kind === 'kl' ? tokenizer.multipliers : []).map(

@@ -1,7 +1,10 @@
 /** What can be asked of a painter, and its check: defaults filled in, every number within what the model knows. */
 import { InputError } from '../errors.ts';
-import type { UniPicConfig } from '../models/unipic/index.ts';
+import { cannotPaint, type PaintConfig, type PaintModel } from '../models/paint-model.ts';
+import { checkPixels, type Rgba } from '../vision/image.ts';
+import { toPixels } from '../vision/square.ts';
 import type { PaintProgress } from './progress.ts';
+import type { EditSettings, PaintSettings } from './settings.ts';
 
 export interface PaintRequest {
   /** What to paint; with a `source`, what to change. */
@@ -48,7 +51,7 @@ export interface PaintPlan {
 const MOST = { guidance: 100, temperature: 100, count: 1024, seed: 2 ** 32 - 1 } as const;
 
 /** Throws `InputError` naming the value, the limit and the remedy. */
-export function planOf(request: PaintRequest, config: UniPicConfig): PaintPlan {
+export function planOf(request: PaintRequest, config: PaintConfig): PaintPlan {
   const { prompt, source, guidanceSchedule = 'constant' } = request;
   if (typeof prompt !== 'string' || prompt.trim() === '')
     throw new InputError('empty', 'the prompt is empty; say in words what to paint or to change');
@@ -101,4 +104,62 @@ function within(
     `${name}: ${String(value)} is not a ${whole ? 'whole ' : ''}number from ${least} to ${most}`,
     { name, least, most },
   );
+}
+
+/** Throws `InputError` for what cannot be painted, before anything waits for it, and where the model lacks what painting takes. */
+export function paintRequest(
+  settings: PaintSettings | EditSettings,
+  model: PaintModel,
+  missing: readonly string[],
+): PaintRequest {
+  const editing = 'instruction' in settings;
+  if (editing && model.source === undefined) throw cannotPaint(editing, missing);
+  const { config } = model;
+  const [name, text] = editing
+    ? (['instruction', settings.instruction] as const)
+    : (['prompt', settings.prompt] as const);
+  if (typeof text !== 'string')
+    throw new InputError('argument', `${name}: must be a string, not ${typeof text}`, { name });
+  if (text.trim() === '')
+    throw new InputError('empty', `${name}: it is empty; say in words what to ${editing ? 'change' : 'paint'}`, {
+      name,
+    });
+  const { sizes } = config;
+  const { size = config.defaultSize } = settings;
+  if (!sizes.includes(size))
+    throw new InputError('argument', `size: ${String(size)} is no size of this model; use ${sizes.join(', ')}`, {
+      name: 'size',
+      size,
+      sizes,
+    });
+  const { steps, diffusionSteps, guidance, guidanceSchedule, temperature, count } = settings;
+  const rounds = (size / config.patch) ** 2;
+  if (steps !== undefined && !(Number.isInteger(steps) && steps >= 1 && steps <= rounds)) {
+    throw new InputError(
+      'argument',
+      `steps: ${String(steps)} is not a whole number from 1 to ${rounds}, the tokens of a picture of ${size} pixels`,
+      { name: 'steps', least: 1, most: rounds },
+    );
+  }
+  const seed = settings.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+  const request = {
+    prompt: text,
+    size,
+    seed,
+    iterations: steps,
+    diffusionSteps,
+    guidance,
+    guidanceSchedule,
+    temperature,
+    count,
+  };
+  planOf(request, config);
+  return editing ? { ...request, source: source(settings.image, size) } : request;
+}
+
+function source(image: Rgba | undefined, size: number): { readonly pixels: Float32Array; readonly size: number } {
+  if (typeof image !== 'object' || image === null)
+    throw new InputError('argument', 'image: there is none; give the picture to edit', { name: 'image' });
+  checkPixels(image, 'image');
+  return { pixels: toPixels(image, size, 'crop'), size };
 }

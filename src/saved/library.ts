@@ -26,7 +26,7 @@ import type { KeptPrompts } from '../generate/session-cache.ts';
 import type { Prompt } from '../chat/prompt.ts';
 import { packState, unpackState } from './state.ts';
 import type { SessionState } from '../generate/session-state.ts';
-import type { Sight } from '../see/pictures.ts';
+import type { ImageProcessor } from '../see/images.ts';
 import type { SaveOptions, SessionManifest, SessionStore } from '../store/index.ts';
 import { RECORD_VERSION } from '../store/shelf.ts';
 import { chainOf, commonBlocks, equalTokens } from './chain.ts';
@@ -39,7 +39,7 @@ const WORTH_KEEPING = 8 * PAGE_TOKENS;
 export interface LibraryModel {
   readonly fingerprint: string;
   readonly name: string;
-  readonly sight: Sight;
+  readonly images: Pick<ImageProcessor, 'register'>;
 }
 
 export interface Opened {
@@ -99,7 +99,7 @@ export class Library implements KeptPrompts {
       checkModel(manifest, this.#model);
       const head = await this.#head(manifest);
       if (head === undefined) return undefined;
-      const state = unpackState(head.facts, head.ids, head.pixels, this.#model.sight);
+      const state = unpackState(head.facts, head.ids, head.pixels, this.#model.images);
       return { state, fill: (sequence, stop) => this.#fill(manifest, head, sequence, head.facts.filled, stop) };
     });
     if (opened === undefined) {

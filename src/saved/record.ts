@@ -3,9 +3,9 @@
  *
  * The head, little endian, every piece beginning at a multiple of 4:
  *
- *     | magic u32 | version u32 | bytes of facts u32 | ids u32 | positions u32 | pages u32 | bytes of pictures u32 |
+ *     | magic u32 | version u32 | bytes of facts u32 | ids u32 | positions u32 | pages u32 | bytes of images u32 |
  *     | facts: JSON in UTF-8 | ids i32 ... | RoPE's position of each slot i32 ..., where they are not their own | formats of pages u8 ... |
- *     | checksums of pages u64 ... | pictures' pixels RGBA ... | XXH64 of all before u64 |
+ *     | checksums of pages u64 ... | images' pixels RGBA ... | XXH64 of all before u64 |
  *
  * Pages are those of blocks 0, 1, ..., each block's pagesPerBlock (layer * kvHeads + head) in order, as the device has them (assembly/kv/layout.ts). A
  * part of pages holds whole blocks, about PART_BYTES of them: where each part begins follows from the formats. Each page's checksum is seeded
@@ -26,21 +26,26 @@ const PART_BYTES = 8 << 20;
 /** The head's own place among the seeds: no page has so high a number. */
 const HEAD_SEED = 0xffff_ffff;
 
-/** Text with pictures in it: strings, and numbers of pictures. Marks are made anew when it is read: they differ from load to load. */
-export type SavedText = readonly (string | number)[];
+/** Text with images in it: strings, and numbers of images. */
+export type SavedContent = readonly (string | number)[];
 
 export interface SavedTurn {
   readonly role: string;
-  readonly content: SavedText;
+  readonly content: SavedContent;
   /** An answer that was aborted. */
   readonly partial?: boolean | undefined;
 }
 
-/** Of `size` x `size` pixels, as the model was shown it. */
-export interface SavedPicture {
+/** An image as the model was shown it. */
+export interface SavedImage {
+  readonly width: number;
+  readonly height: number;
   readonly size: number;
   readonly route: string | undefined;
-  readonly tokens: number;
+  /** Ids of each of its spans. */
+  readonly counts: readonly number[];
+  /** Which of its tokens these are, where some were left out and that is known. */
+  readonly kept?: readonly number[] | undefined;
   /** What was asked about it, where the choice of its tokens depends on it. */
   readonly question?: string | undefined;
 }
@@ -57,11 +62,11 @@ export interface RecordFacts {
   readonly settings: Readonly<Record<string, unknown>>;
   /** Positions that the pages hold. */
   readonly filled: number;
-  readonly pictures: readonly SavedPicture[];
-  /** Which picture's placeholders begin where among the ids. */
-  readonly placed: readonly { readonly at: number; readonly picture: number }[];
+  readonly images: readonly SavedImage[];
+  /** Which span of which image begins where among the ids. */
+  readonly spans: readonly { readonly at: number; readonly image: number; readonly span: number }[];
   /** What the ids stand for; null where no text stands for them exactly. */
-  readonly text: SavedText | null;
+  readonly content: SavedContent | null;
   readonly initial: readonly SavedTurn[];
   readonly turns: readonly SavedTurn[];
 }
@@ -75,7 +80,7 @@ export interface Head {
   readonly formats: Uint8Array;
   /** [2 * pages] */
   readonly checksums: Uint32Array;
-  /** One after the other: 4 * size * size bytes each. */
+  /** Of all images, one after the other: 4 * width * height bytes each. */
   readonly pixels: Uint8Array;
 }
 

@@ -1,59 +1,62 @@
-/**
- * Between a session as it runs and as it is saved. What is saved depends on content alone: a picture's mark holds a number that was drawn for the
- * loaded model, so text is saved in pieces with pictures between them, and the marks are made anew when it is read.
- */
+/** Between a session as it runs and as it is saved. What is saved depends on content alone: an image is a number in text, and its pixels are kept once. */
 import { StorageError } from '../errors.ts';
-import type { RecordFacts, SavedPicture, SavedText, SavedTurn } from './record.ts';
+import type { RecordFacts, SavedContent, SavedImage, SavedTurn } from './record.ts';
 import type { Role, Turn } from '../chat/messages.ts';
+import type { PlacedSpan } from '../chat/prompt.ts';
 import type { SessionState } from '../generate/session-state.ts';
-import { splitAtMarks, type SeenPicture, type Sight, type VisualRoute } from '../see/pictures.ts';
+import { imagesOf, spanTokens, type Content, type ImageProcessor, type PromptImage } from '../see/images.ts';
 import { readSelection } from '../select/visual/index.ts';
-import { beginning } from '../chat/prompt.ts';
 
 /** A state's part of a record. */
 export type StateFacts = Pick<
   RecordFacts,
-  'window' | 'settings' | 'pictures' | 'placed' | 'text' | 'initial' | 'turns'
+  'window' | 'settings' | 'images' | 'spans' | 'content' | 'initial' | 'turns'
 >;
 
-/** `pixels`: of all pictures, one after the other. */
+/** `pixels`: of all images, one after the other. */
 export function packState({ window, settings, initial, turns, transcript }: SessionState): {
   readonly facts: StateFacts;
   readonly pixels: Uint8Array;
 } {
-  const pictures = [
+  const images = [
     ...new Map(
       [
-        ...[...initial, ...turns].flatMap((turn) => turn.pictures ?? []),
-        ...transcript.pictures.map(({ picture }) => picture),
-      ].map((picture) => [picture.mark, picture]),
+        ...[...initial, ...turns].flatMap((turn) => imagesOf(turn.content)),
+        ...transcript.spans.map(({ image }) => image),
+      ].map((image) => [image.contentKey, image]),
     ).values(),
   ];
-  const number = new Map(pictures.map(({ mark }, index) => [mark, index]));
-  const parts = (text: string): SavedText =>
-    splitAtMarks(text, pictures).map((part) => (typeof part === 'string' ? part : (number.get(part.mark) ?? 0)));
-  const saved = ({ role, content, partial }: Turn): SavedTurn => ({ role, content: parts(content), partial });
-  const pixels = new Uint8Array(pictures.reduce((sum, { image }) => sum + image.data.length, 0));
+  const number = new Map(images.map(({ contentKey }, index) => [contentKey, index]));
+  const numberOf = ({ contentKey }: PromptImage): number => number.get(contentKey) ?? 0;
+  const content = (parts: Content): SavedContent =>
+    parts.map((part) => (typeof part === 'string' ? part : numberOf(part)));
+  const saved = ({ role, content: parts, partial }: Turn): SavedTurn => ({ role, content: content(parts), partial });
+  const shown = images.map(({ prepared }) => prepared.image.data);
+  const pixels = new Uint8Array(shown.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const { image } of pictures) {
-    pixels.set(image.data, at);
-    at += image.data.length;
+  for (const data of shown) {
+    pixels.set(data, at);
+    at += data.length;
   }
   return {
     facts: {
       window,
       settings: JSON.parse(JSON.stringify(settings)) as Readonly<Record<string, unknown>>,
-      pictures: pictures.map(({ size, route, tokens, thinned }): SavedPicture => ({
-        size,
-        route,
-        tokens,
-        question: thinned?.question,
-      })),
-      placed: transcript.pictures.map(({ at: place, picture }) => ({
-        at: place,
-        picture: number.get(picture.mark) ?? 0,
-      })),
-      text: transcript.text === undefined ? null : parts(transcript.text),
+      images: images.map((image): SavedImage => {
+        const { prepared, selection } = image;
+        const { width, height } = prepared.image;
+        return {
+          width,
+          height,
+          size: prepared.settings.size,
+          route: prepared.settings.route,
+          counts: spanTokens(image),
+          kept: selection?.kept && [...selection.kept],
+          question: selection?.question,
+        };
+      }),
+      spans: transcript.spans.map(({ at: place, image, span }) => ({ at: place, image: numberOf(image), span })),
+      content: transcript.content === undefined ? null : content(transcript.content),
       initial: initial.map(saved),
       turns: turns.map(saved),
     },
@@ -61,52 +64,55 @@ export function packState({ window, settings, initial, turns, transcript }: Sess
   };
 }
 
-/** The state again. Throws `StorageError('changed')` where the pictures would not be looked at as they were. */
-export function unpackState(facts: StateFacts, ids: Int32Array, pixels: Uint8Array, sight: Sight): SessionState {
+/** The state again. Throws `StorageError('changed')` where the images would not be read as they were. */
+export function unpackState(
+  facts: StateFacts,
+  ids: Int32Array,
+  pixels: Uint8Array,
+  processor: Pick<ImageProcessor, 'register'>,
+): SessionState {
   const settings = facts.settings as SessionState['settings'];
-  let at = 0;
   const choice = readSelection(settings.context?.visual);
-  const pictures = facts.pictures.map(({ size, route, tokens, question }, index): SeenPicture => {
-    const data = new Uint8ClampedArray(pixels.slice(at, at + 4 * size * size));
-    at += data.length;
-    const seen = sight.look(
-      { data, width: size, height: size },
-      `saved picture ${index}`,
-      { ...settings.visual, size, ...(route === undefined ? {} : { route: route as VisualRoute }) },
-      choice && { choice, question, tokens },
+  let end = 0;
+  const images = facts.images.map((saved, index): PromptImage => {
+    const { width, height, size, route, counts, kept, question } = saved;
+    const start = end;
+    end += 4 * width * height;
+    const image = processor.register(
+      { data: new Uint8ClampedArray(pixels.slice(start, end)), width, height },
+      `saved image ${index}`,
+      { size, ...(route === undefined ? {} : { route }) },
+      choice && { choice, question, counts, kept: kept && Int32Array.from(kept) },
     );
-    if (seen.tokens !== tokens) {
+    const now = spanTokens(image);
+    if (now.length !== counts.length || now.some((count, span) => count !== counts[span])) {
       throw new StorageError(
         'changed',
-        `saved picture ${index} took ${tokens} tokens of the context and would take ${seen.tokens} now; remove the session (Octavo.sessions.remove) and show the picture anew`,
-        { tokens, now: seen.tokens },
+        `saved image ${index} took ${counts.join(' + ')} tokens of the context and would take ${now.join(' + ')} now; remove the session (Octavo.sessions.remove) and show the image anew`,
+        { tokens: counts, now },
       );
     }
-    return seen;
+    return image;
   });
-  const text = (saved: SavedText): string =>
-    saved.map((part) => (typeof part === 'string' ? part : (pictures[part]?.mark ?? ''))).join('');
-  const turn = ({ role, content, partial }: SavedTurn): Turn => {
-    const shown = content.flatMap((part) => (typeof part === 'number' ? (pictures[part] ?? []) : []));
-    return {
-      role: role as Role,
-      content: text(content),
-      ...(shown.length === 0 ? {} : { pictures: shown }),
-      ...(partial === true ? { partial } : {}),
-    };
-  };
-  const placed = facts.placed.flatMap(({ at: place, picture }) => {
-    const seen = pictures[picture];
-    return seen === undefined ? [] : [{ at: place, picture: seen }];
+  const content = (saved: SavedContent): Content =>
+    saved.flatMap((part) => (typeof part === 'string' ? part : (images[part] ?? [])));
+  const turn = ({ role, content: parts, partial }: SavedTurn): Turn => ({
+    role: role as Role,
+    content: content(parts),
+    ...(partial === true ? { partial } : {}),
+  });
+  const spans = facts.spans.flatMap(({ at, image: index, span }): PlacedSpan[] => {
+    const image = images[index];
+    if (image === undefined) return [];
+    const counts = spanTokens(image);
+    const row = counts.slice(0, span).reduce((sum, count) => sum + count, 0);
+    return [{ at, tokens: counts[span] ?? 0, image, span, row }];
   });
   return {
     window: facts.window,
     settings,
     initial: facts.initial.map(turn),
     turns: facts.turns.map(turn),
-    transcript: {
-      ...beginning({ ids, pictures: placed }, ids.length),
-      text: facts.text === null ? undefined : text(facts.text),
-    },
+    transcript: { ids, spans, content: facts.content === null ? undefined : content(facts.content) },
   };
 }

@@ -12,7 +12,7 @@ import { StorageError } from '../errors.ts';
  * Of manifests, of the records that they name and of the pages in those: raised whenever the layout of any of them changes. Records of another
  * version are not read.
  */
-export const RECORD_VERSION = 2;
+export const RECORD_VERSION = 3;
 
 /** Throws `StorageError('changed')` for a record of another version. */
 export function checkVersion(version: number): void {

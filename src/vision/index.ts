@@ -3,5 +3,5 @@ export { toImageBitmap, toImageData } from './canvas.ts';
 export { MAX_FILE_BYTES, type Rgba } from './image.ts';
 export { encodePng } from './png.ts';
 export { readImage, type ImageInput } from './read.ts';
-export { resizeBicubic } from './resize.ts';
+export { resize } from './resize.ts';
 export { centreCropToSquare, padToSquare, resizeToSquare, toPixels, type SquareFit } from './square.ts';

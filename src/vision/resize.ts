@@ -1,13 +1,25 @@
 /**
- * Bicubic resizing as the Python Imaging Library does it, to the same bytes: Keys' kernel with a = -0.5 (1981), widened by the factor
- * of reduction (antialiased), along rows first and then along columns, with weights of 22 fractional bits and 8-bit pixels in between.
- * Models were trained on pictures resized by it. Pillow 13 and later go along columns first where that is the cheaper order, which for
- * other than square to square may change a byte by a few levels.
+ * Resizing as the Python Imaging Library does it, to the same bytes: a filter widened by the factor of reduction (antialiased), along rows first
+ * and then along columns, with weights of 22 fractional bits and 8-bit pixels in between. Models were trained on images resized by it. Pillow
+ * 13 and later go along columns first where that is the cheaper order, which for other than square to square may change a byte by a few levels.
  */
 import { CHANNELS, checkPixels, checkSize, type Rgba } from './image.ts';
 
-/** Half the kernel's width, in pixels of the coarser grid. */
-const SUPPORT = 2;
+/** Keys' cubic kernel with a = -0.5 (1981), a triangle, or a sinc windowed by its own middle lobe. */
+export type ResizeFilter = 'bicubic' | 'bilinear' | 'lanczos';
+
+interface Kernel {
+  /** Half its width, in pixels of the coarser grid. */
+  readonly support: number;
+  readonly weight: (distance: number) => number;
+}
+
+const KERNELS: Readonly<Record<ResizeFilter, Kernel>> = {
+  bicubic: { support: 2, weight: bicubic },
+  bilinear: { support: 1, weight: (distance) => Math.max(0, 1 - Math.abs(distance)) },
+  lanczos: { support: 3, weight: (distance) => (Math.abs(distance) < 3 ? sinc(distance) * sinc(distance / 3) : 0) },
+};
+
 /** Eight bits of the pixel and two of overshoot leave 22 of an i32 for the fraction. */
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
@@ -35,21 +47,29 @@ interface Taps {
 }
 
 /** The whole picture in new sides. Opaque pictures only: alpha is not read, and 255 in the result. Throws `InputError('argument')`. */
-export function resizeBicubic(image: Rgba, width: number, height: number): Rgba {
+export function resize(image: Rgba, width: number, height: number, filter: ResizeFilter): Rgba {
   checkPixels(image, 'image');
   checkSize(width, height, 'the wanted size');
   // What lies between the two passes.
   checkSize(width, image.height, 'the image resized in width');
   const all = (real: number): Stretch => ({ offset: 0, length: real, real, fill: 0 });
-  return resizeStretches(image, all(image.width), all(image.height), width, height);
+  return resizeStretches(image, all(image.width), all(image.height), width, height, filter);
 }
 
-/** As `resizeBicubic` of the picture's part (or surroundings) that the two stretches mark, without making that picture. */
-export function resizeStretches(image: Rgba, across: Stretch, down: Stretch, width: number, height: number): Rgba {
-  const narrow = isWhole(across, width) ? image : alongRows(image, taps(across, width), width);
+/** As `resize` of the image's part (or surroundings) that the two stretches mark, without making that picture. */
+export function resizeStretches(
+  image: Rgba,
+  across: Stretch,
+  down: Stretch,
+  width: number,
+  height: number,
+  filter: ResizeFilter,
+): Rgba {
+  const kernel = KERNELS[filter];
+  const narrow = isWhole(across, width) ? image : alongRows(image, taps(across, width, kernel), width);
   const data = isWhole(down, height)
     ? new Uint8ClampedArray(narrow.data)
-    : alongColumns(narrow, taps(down, height), height);
+    : alongColumns(narrow, taps(down, height, kernel), height);
   for (let i = 3; i < data.length; i += CHANNELS) data[i] = 255;
   return { data, width, height };
 }
@@ -65,11 +85,16 @@ function bicubic(distance: number): number {
   return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
-function taps({ offset, length, real, fill }: Stretch, out: number): Taps {
+function sinc(distance: number): number {
+  const x = Math.PI * distance;
+  return x === 0 ? 1 : Math.sin(x) / x;
+}
+
+function taps({ offset, length, real, fill }: Stretch, out: number, { support, weight: weightAt }: Kernel): Taps {
   const scale = length / out;
   const spread = Math.max(1, scale);
   const narrowing = 1 / spread;
-  const most = Math.ceil(SUPPORT * spread) * 2 + 1;
+  const most = Math.ceil(support * spread) * 2 + 1;
   const made = {
     first: new Int32Array(out),
     count: new Int32Array(out),
@@ -80,11 +105,11 @@ function taps({ offset, length, real, fill }: Stretch, out: number): Taps {
   const kernel = new Float64Array(most);
   for (let o = 0; o < out; o++) {
     const centre = (o + 0.5) * scale;
-    const start = Math.max(0, Math.trunc(centre - SUPPORT * spread + 0.5));
-    const count = Math.min(length, Math.trunc(centre + SUPPORT * spread + 0.5)) - start;
+    const start = Math.max(0, Math.trunc(centre - support * spread + 0.5));
+    const count = Math.min(length, Math.trunc(centre + support * spread + 0.5)) - start;
     let sum = 0;
     for (let i = 0; i < count; i++) {
-      const weight = bicubic((i + start - centre + 0.5) * narrowing);
+      const weight = weightAt((i + start - centre + 0.5) * narrowing);
       kernel[i] = weight;
       sum += weight;
     }

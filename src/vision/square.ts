@@ -39,7 +39,7 @@ export function centreCropToSquare(image: Rgba): Rgba {
 }
 
 /**
- * An opaque picture as a square of `size` pixels: equal to `padToSquare` or `centreCropToSquare` and then `resizeBicubic`,
+ * An opaque picture as a square of `size` pixels: equal to `padToSquare` or `centreCropToSquare` and then `resize`,
  * without the square in between, which for a narrow picture would be huge. Throws `InputError('argument')`.
  */
 export function resizeToSquare(image: Rgba, size: number, fit: SquareFit): Rgba {
@@ -55,20 +55,24 @@ export function resizeToSquare(image: Rgba, size: number, fit: SquareFit): Rgba 
     real,
     fill: PAD_GREY,
   });
-  return resizeStretches(image, stretch(width), stretch(height), size, size);
+  return resizeStretches(image, stretch(width), stretch(height), size, size, 'bicubic');
 }
 
 /** `2 v / 255 - 1`, each step rounded to f32. */
 const SIGNED = Float32Array.from({ length: 256 }, (_, value) => Math.fround(Math.fround((2 * value) / 255) - 1));
 
-/** What the models see: `[size, size, 3]`, rows from the top, red, green, blue in -1 to 1. Throws `InputError('argument')`. */
-export function toPixels(image: Rgba, size: number, fit: SquareFit): Float32Array {
-  const { data } = resizeToSquare(image, size, fit);
-  const out = new Float32Array(size * size * 3);
+/** The numbers that models read: [height * width * 3], rows from the top, red, green, blue in -1 to 1. Alpha is not read. */
+export function toSigned({ data, width, height }: Rgba): Float32Array {
+  const out = new Float32Array(width * height * 3);
   for (let from = 0, to = 0; from < data.length; from += CHANNELS) {
     out[to++] = SIGNED[data[from] ?? 0] ?? 0;
     out[to++] = SIGNED[data[from + 1] ?? 0] ?? 0;
     out[to++] = SIGNED[data[from + 2] ?? 0] ?? 0;
   }
   return out;
+}
+
+/** An image as a square of `size` pixels, in numbers: [size * size * 3]. Throws `InputError('argument')`. */
+export function toPixels(image: Rgba, size: number, fit: SquareFit): Float32Array {
+  return toSigned(resizeToSquare(image, size, fit));
 }

@@ -1,25 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import { readInput, type ContentPart, type Message, type ReadOptions } from '../../src/chat/messages.ts';
-import { blind, pictureMark, type SeenPicture } from '../../src/see/pictures.ts';
+import { textOnly } from '../../src/see/images.ts';
+import { promptImage } from '../support/images.ts';
 
-const blindness = blind(['llama has no parts for pictures']);
-const look: ReadOptions['look'] = (value, name) => blindness.look(value, name);
-const all = { system: true, prefix: true, look };
-/** Sees what is given as a number. */
-const seeing = {
-  ...all,
-  look: (value: unknown): SeenPicture => ({
-    mark: pictureMark(String(value)),
-    size: 1,
-    route: undefined,
-    tokens: 2,
-    image: { data: new Uint8ClampedArray(4), width: 1, height: 1 },
-  }),
-};
+const processor = textOnly(['llama has no parts for pictures']);
+const register: ReadOptions['register'] = (value, name) => processor.register(value, name);
+const all = { system: true, prefix: true, register };
+const one = promptImage('1', { tokens: 2 });
+const two = promptImage('2', { tokens: 2 });
+/** Takes numbers for images. */
+const seeing: ReadOptions = { ...all, register: (value) => (value === 1 ? one : two) };
 
 describe('prompts', () => {
   test('a string is one question', () => {
-    expect(readInput('Hi', all)).toEqual({ turns: [{ role: 'user', content: 'Hi' }], prefix: '' });
+    expect(readInput('Hi', all)).toEqual({ turns: [{ role: 'user', content: ['Hi'] }], prefix: '' });
   });
 
   test('text parts are joined', () => {
@@ -34,12 +28,12 @@ describe('prompts', () => {
       },
     ];
     expect(readInput(input, all).turns).toEqual([
-      { role: 'system', content: 'Be brief.' },
-      { role: 'user', content: 'ab' },
+      { role: 'system', content: ['Be brief.'] },
+      { role: 'user', content: ['ab'] },
     ]);
   });
 
-  test('a picture stands as its mark and a line break where the message has it', () => {
+  test('an image stands where the message has it', () => {
     const content: ContentPart[] = [
       { type: 'text', value: 'This: ' },
       { type: 'image', value: 1 },
@@ -47,16 +41,7 @@ describe('prompts', () => {
       { type: 'text', value: 'or that?' },
     ];
     const { turns } = readInput([{ role: 'user', content }], seeing);
-    expect(turns).toEqual([
-      {
-        role: 'user',
-        content: `This: ${pictureMark('1')}\n${pictureMark('2')}\nor that?`,
-        pictures: [
-          expect.objectContaining({ mark: pictureMark('1') }),
-          expect.objectContaining({ mark: pictureMark('2') }),
-        ],
-      },
-    ]);
+    expect(turns).toEqual([{ role: 'user', content: ['This: ', one, two, 'or that?'] }]);
     expect(readInput([{ role: 'user', content: [{ type: 'image', value: 3 }] }], seeing).turns).toHaveLength(1);
     expect(() => readInput([{ role: 'assistant', content }], seeing)).toThrow('an answer is text');
   });
@@ -66,7 +51,7 @@ describe('prompts', () => {
       { role: 'user', content: 'Count.' },
       { role: 'assistant', content: '1, 2,', prefix: true },
     ];
-    expect(readInput(input, all)).toEqual({ turns: [{ role: 'user', content: 'Count.' }], prefix: '1, 2,' });
+    expect(readInput(input, all)).toEqual({ turns: [{ role: 'user', content: ['Count.'] }], prefix: '1, 2,' });
     expect(() => readInput(input, { ...all, prefix: false })).toThrow('prefix');
     expect(() => readInput([input[1]!, input[0]!], all)).toThrow('prefix');
   });

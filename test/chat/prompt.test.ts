@@ -1,8 +1,18 @@
-/** Text with marks to ids with pictures among them. */
+/** Text and images to ids with image spans among them. */
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { pictureMark, splitAtMarks, type SeenPicture } from '../../src/see/pictures.ts';
-import { commonPrefix, encodeContext, followOn, NOTHING, type Prompt, type Words } from '../../src/chat/prompt.ts';
+import { renderTurns } from '../../src/chat/render.ts';
+import type { Content } from '../../src/see/images.ts';
+import {
+  commonPrefix,
+  encodeContext,
+  followOn,
+  NOTHING,
+  withImages,
+  type Prompt,
+  type Words,
+} from '../../src/chat/prompt.ts';
 import type { Tokenizer } from '../../src/text/tokenizer.ts';
+import { promptImage } from '../support/images.ts';
 import { byteLetters } from '../support/byte-letters.ts';
 import { ggufValues, openTokenizer } from '../support/tokenizers.ts';
 
@@ -22,95 +32,153 @@ beforeAll(async () => {
       eos_token_id: 257,
     }),
   );
-  words = { tokenizer, sight: { placeholder: IMAGE } };
+  words = { tokenizer, images: { placeholder: IMAGE } };
 });
 
-function picture(name: string, tokens: number): SeenPicture {
-  return {
-    mark: pictureMark(name),
-    size: 1,
-    route: undefined,
-    tokens,
-    image: { data: new Uint8ClampedArray(4), width: 1, height: 1 },
-  };
-}
-const one = picture('1', 3);
-const two = picture('2', 2);
+const one = promptImage('1', { tokens: 3 });
+const two = promptImage('2', { tokens: 2 });
+/** Two spans, with text before, between and behind them. */
+const tiles = promptImage('3', { tokens: [2, 1], text: ['<|start|>', 'x', '<|end|>'] });
 const ids = (text: string): number[] => [...tokenizer.encode(text)];
 const show = (prompt: Prompt): unknown => ({
   ids: [...prompt.ids],
-  pictures: prompt.pictures.map(({ at, picture: { mark } }) => [at, mark]),
+  spans: prompt.spans.map(({ at, tokens, image, span, row }) => [at, tokens, image.contentKey, span, row]),
 });
 
 describe('encoding', () => {
-  test('a picture becomes as many placeholders as it has tokens, with the text around it as it was', () => {
-    const text = `<|start|>ab${one.mark}\ncd${two.mark}${one.mark}`;
-    expect(show(encodeContext(words, { text, pictures: [one, two] }))).toEqual({
+  test('an image becomes as many placeholders as it has tokens, with the text around it as it was', () => {
+    expect(show(encodeContext(words, ['<|start|>ab', one, '\ncd', two, one]))).toEqual({
       ids: [START, ...ids('ab'), IMAGE, IMAGE, IMAGE, ...ids('\ncd'), IMAGE, IMAGE, IMAGE, IMAGE, IMAGE],
-      pictures: [
-        [3, one.mark],
-        [9, two.mark],
-        [11, one.mark],
+      spans: [
+        [3, 3, '1', 0, 0],
+        [9, 2, '2', 0, 0],
+        [11, 3, '1', 0, 0],
+      ],
+    });
+  });
+
+  test("an image's own text is encoded with the text around it", () => {
+    expect(show(encodeContext(words, ['ab', tiles, 'cd']))).toEqual({
+      ids: [...ids('ab<|start|>'), IMAGE, IMAGE, ...ids('x'), IMAGE, ...ids('<|end|>cd')],
+      spans: [
+        [3, 2, '3', 0, 0],
+        [6, 1, '3', 1, 2],
+      ],
+    });
+  });
+
+  test('of a selection only what is kept has placeholders, span by span', () => {
+    const some = promptImage('4', { tokens: [3, 4], text: ['', 'x'], kept: [1, 3, 6] });
+    expect(show(encodeContext(words, [some]))).toEqual({
+      ids: [IMAGE, ...ids('x'), IMAGE, IMAGE],
+      spans: [
+        [0, 1, '4', 0, 0],
+        [2, 2, '4', 1, 1],
+      ],
+    });
+    const more = withImages(encodeContext(words, ['a', some, 'b']), () =>
+      promptImage('5', { tokens: [3, 4], text: ['', 'x'], kept: [0, 1] }),
+    );
+    expect(show(more)).toEqual({
+      ids: [...ids('a'), IMAGE, IMAGE, ...ids('xb')],
+      spans: [
+        [1, 2, '5', 0, 0],
+        [4, 0, '5', 1, 2],
       ],
     });
   });
 
   test('what spells out the placeholder is text, wherever it stands', () => {
-    for (const text of [
-      '<image>',
-      'a<image>b',
-      '<image><image>',
-      `<image>${one.mark}<image>`,
-      '<im<image>age>',
-      '<|start|><image>',
-    ]) {
-      const prompt = encodeContext(words, { text, pictures: [one] });
-      const pictures = text.includes(one.mark) ? 1 : 0;
-      expect(prompt.pictures).toHaveLength(pictures);
-      expect([...prompt.ids].filter((id) => id === IMAGE)).toHaveLength(3 * pictures);
-      expect(tokenizer.decode(prompt.ids, { special: true })).toBe(text.replace(one.mark, '<image>'.repeat(3)));
+    for (const content of [
+      ['<image>'],
+      ['a<image>b'],
+      ['<image><image>'],
+      ['<image>', one, '<image>'],
+      ['<im<image>age>'],
+      ['<|start|><image>'],
+    ] satisfies Content[]) {
+      const prompt = encodeContext(words, content);
+      const images = content.filter((part) => typeof part !== 'string').length;
+      expect(prompt.spans).toHaveLength(images);
+      expect([...prompt.ids].filter((id) => id === IMAGE)).toHaveLength(3 * images);
+      expect(tokenizer.decode(prompt.ids, { special: true })).toBe(
+        content.map((part) => (typeof part === 'string' ? part : '<image>'.repeat(3))).join(''),
+      );
     }
-  });
-
-  test('what only looks like a mark is text, and hides none', () => {
-    const strange = ['\uFFF9', '\uFFF9picture 1', '\uFFF9picture 9\uFFFB', '\uFFFB', '\uFFF9picture '];
-    for (const before of strange) {
-      const parts = splitAtMarks(`${before}${one.mark}${before}`, [one]);
-      expect(parts).toEqual([before, one, before]);
-    }
-    expect(splitAtMarks(one.mark, [])).toEqual([one.mark]);
   });
 
   test('a model that sees nothing has no placeholders', () => {
-    const prompt = encodeContext({ tokenizer, sight: { placeholder: undefined } }, { text: 'a<image>b', pictures: [] });
+    const prompt = encodeContext({ tokenizer, images: { placeholder: undefined } }, ['a<image>b']);
     expect([...prompt.ids]).toEqual([...ids('a'), IMAGE, ...ids('b')]);
   });
 
-  test('a text that goes on keeps the ids before it, pictures included', () => {
-    const before = `<|start|>${one.mark}\n`;
-    const drawn = [...encodeContext(words, { text: before, pictures: [one] }).ids, 300];
-    const transcript = { ids: Int32Array.from(drawn), pictures: [{ at: 1, picture: one }], text: `${before}answer` };
-    const prompt = followOn(words, transcript, { text: `${before}answer<|end|>${two.mark}!`, pictures: [one, two] });
+  test('a content that goes on keeps the ids before it, images included', () => {
+    const before = ['<|start|>', one, '\n'];
+    const drawn = [...encodeContext(words, before).ids, 300];
+    const spans = [{ at: 1, tokens: 3, image: one, span: 0, row: 0 }];
+    const transcript = { ids: Int32Array.from(drawn), spans, content: ['<|start|>', one, '\nanswer'] };
+    const prompt = followOn(words, transcript, ['<|start|>', one, '\nanswer<|end|>', two, '!']);
     expect(show(prompt)).toEqual({
       ids: [...drawn, 257, IMAGE, IMAGE, ...ids('!')],
-      pictures: [
-        [1, one.mark],
-        [drawn.length + 1, two.mark],
+      spans: [
+        [1, 3, '1', 0, 0],
+        [drawn.length + 1, 2, '2', 0, 0],
       ],
     });
-    expect(followOn(words, NOTHING, { text: before, pictures: [one] }).ids).toHaveLength(5);
+    expect([...followOn(words, transcript, ['<|start|>', two, '\nanswer<|end|>']).ids]).not.toContain(300);
+    expect(followOn(words, NOTHING, before).ids).toHaveLength(5);
+  });
+});
+
+describe('through a template', () => {
+  const TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{{ '\uFFF9' }}";
+  const options = { addGenerationPrompt: false, bosToken: '', eosToken: '' };
+
+  test('an image comes out where it went in, with a line break behind it', () => {
+    const turns = [
+      { role: 'user', content: ['a', one, two] },
+      { role: 'user', content: [one, 'b'] },
+    ] as const;
+    expect(renderTurns(TEMPLATE, turns, options)).toEqual([
+      '<user>a',
+      one,
+      '\n',
+      two,
+      '\n</><user>',
+      one,
+      '\nb</>\uFFF9',
+    ]);
+  });
+
+  test('no text is taken for an image, whatever it contains', () => {
+    const strange = [
+      '\uFFF9',
+      '\uFFF90',
+      '\uFFF90\uFFFB',
+      '\uFFF9\uFFFA0\uFFFB',
+      '\uFFFB',
+      '\uFFFA',
+      '\uFFF9\uFFF90\uFFFB',
+    ];
+    for (const text of strange) {
+      const rendered = renderTurns(TEMPLATE, [{ role: 'user', content: [text, one, text] }], options);
+      expect(rendered.filter((part) => typeof part !== 'string')).toEqual([one]);
+      expect(rendered.map((part) => (typeof part === 'string' ? part : '*')).join('')).toBe(
+        `<user>${text}*\n${text}</>\uFFF9`,
+      );
+    }
   });
 });
 
 describe('what two prompts have in common', () => {
-  const prompt = (text: string): Prompt => encodeContext(words, { text, pictures: [one, two, other] });
-  const other = picture('3', 3);
+  const prompt = (...content: Content): Prompt => encodeContext(words, content);
+  const other = promptImage('other', { tokens: 3 });
 
-  test('ids, up to the first picture that is another', () => {
-    expect(commonPrefix(prompt(`ab${one.mark}cd`), prompt(`ab${one.mark}ce`))).toBe(6);
-    expect(commonPrefix(prompt(`ab${one.mark}cd`), prompt(`ab${other.mark}cd`))).toBe(2);
-    expect(commonPrefix(prompt(`ab${one.mark}`), prompt(`ab${two.mark}`))).toBe(2);
-    expect(commonPrefix(prompt(`${one.mark}${one.mark}`), prompt(`${one.mark}${other.mark}`))).toBe(3);
-    expect(commonPrefix({ ids: Int32Array.of(IMAGE, IMAGE), pictures: [] }, prompt(two.mark))).toBe(0);
+  test('ids, up to the first image that is another', () => {
+    expect(commonPrefix(prompt('ab', one, 'cd'), prompt('ab', one, 'ce'))).toBe(6);
+    expect(commonPrefix(prompt('ab', one, 'cd'), prompt('ab', other, 'cd'))).toBe(2);
+    expect(commonPrefix(prompt('ab', one), prompt('ab', two))).toBe(2);
+    expect(commonPrefix(prompt(one, one), prompt(one, other))).toBe(3);
+    expect(commonPrefix({ ids: Int32Array.of(IMAGE, IMAGE), spans: [] }, prompt(two))).toBe(0);
   });
 });

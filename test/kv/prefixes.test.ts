@@ -14,7 +14,7 @@ function pool(): ReferencePool {
 }
 
 function prompt(ids: readonly number[], more: Partial<SharedPrompt> = {}): SharedPrompt {
-  return { ids: Int32Array.from(ids), pictures: [], contentKey: '', bits: 16, ...more };
+  return { ids: Int32Array.from(ids), spans: [], contentKey: '', bits: 16, ...more };
 }
 const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
 
@@ -96,8 +96,8 @@ describe('equal beginnings', () => {
     const pages = new PageAllocator(pool());
     const prefixes = new Prefixes(pages, 1e9);
     const ids = count(128);
-    const picture = { at: 40, tokens: 50, contentKey: 'a' };
-    const given = prompt(ids, { pictures: [picture], contentKey: 'dhsa' });
+    const picture = { at: 40, tokens: 50, contentKey: 'a', bidirectional: false };
+    const given = prompt(ids, { spans: [picture], contentKey: 'dhsa' });
     const a = new Sequence(pages, 200);
     read(a, given, 0);
     prefixes.publish(given, a);
@@ -108,12 +108,16 @@ describe('equal beginnings', () => {
       b.free();
       return length;
     };
-    expect(adopted({ pictures: [picture] })).toBe(128);
-    expect(adopted({ pictures: [{ ...picture, contentKey: 'b' }] })).toBe(32);
-    expect(adopted({ pictures: [{ ...picture, at: 41 }] })).toBe(32);
-    expect(adopted({ pictures: [] })).toBe(32);
-    expect(adopted({ pictures: [picture, { at: 100, tokens: 5, contentKey: 'c' }] })).toBe(96);
-    expect(adopted({ pictures: [picture], contentKey: 'dense' })).toBe(0);
+    expect(adopted({ spans: [picture] })).toBe(128);
+    expect(adopted({ spans: [{ ...picture, contentKey: 'b' }] })).toBe(32);
+    expect(adopted({ spans: [{ ...picture, at: 41 }] })).toBe(32);
+    expect(adopted({ spans: [] })).toBe(32);
+    expect(adopted({ spans: [picture, { at: 100, tokens: 5, contentKey: 'c', bidirectional: false }] })).toBe(96);
+    expect(adopted({ spans: [picture], contentKey: 'dense' })).toBe(0);
+    // A shared beginning does not end inside a span whose tokens attend to each other in both directions.
+    const open = { at: 100, tokens: 60, contentKey: 'd', bidirectional: true };
+    expect(adopted({ spans: [picture, open] })).toBe(96);
+    expect(adopted({ spans: [{ ...picture, tokens: 88 }] })).toBe(32);
     a.free();
   });
 

@@ -13,6 +13,7 @@ import { toPixels } from '../../src/vision/square.ts';
 import { renderChat } from '../../src/chat/template.ts';
 import { createTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { testBackends } from '../support/backends.ts';
+import { see } from '../support/see.ts';
 import { greedy } from '../support/language.ts';
 import { nmse } from '../support/tolerance.ts';
 import { openWasm } from '../support/wasm.ts';
@@ -98,7 +99,7 @@ describe.each(await testBackends())('nano on $name', ({ name, create }) => {
   test.each(SLOW.test(name) ? seeing.slice(0, 2) : seeing)(
     'sees: $question',
     async ({ scene, promptIds, greedyIds }) => {
-      const { language, pictures } = model;
+      const { language } = model;
       const { layers, kvHeads, headDim, vocabulary } = language.config;
       const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
       const ids = [...promptIds, ...greedyIds];
@@ -106,9 +107,9 @@ describe.each(await testBackends())('nano on $name', ({ name, create }) => {
       const ring = backend.ids(ids.length);
       backend.writeIds(ring, 0, Int32Array.from(ids));
       sequence.ensure(ids.length);
-      const at = ids.indexOf(pictures!.config.imageToken);
+      const at = ids.indexOf(model.vision!.placeholder);
       const logits = backend.scope(() => {
-        const visual = pictures!.see(pixels(scene), SIZE);
+        const visual = see(model, pixels(scene), SIZE);
         const end = at + visual.shape[0]!;
         const rows = backend.stack([language.embed(ring, 0, at), visual, language.embed(ring, end, ids.length - end)]);
         const hidden = language.forward(rows, sequence, 0, denseCausal(ids.length, ids.length));
@@ -128,7 +129,7 @@ describe.each(await testBackends())('nano on $name', ({ name, create }) => {
   test.each(SLOW.test(name) ? painting.slice(0, 1) : painting)(
     'paints: $text',
     async ({ text, scene, iterations, steps, guidance, order, noise, tokens, found }) => {
-      const { pictures } = model.pictures!.painting();
+      const { pictures } = model.paint!;
       const decodeTokens = pictures.decode.bind(pictures);
       let last: Float32Array | undefined;
       Reflect.set(

@@ -18,6 +18,7 @@ import { Painter, type Sources } from '../../src/paint/index.ts';
 import { diffusionSchedule, spacedSteps } from '../../src/paint/schedule.ts';
 import { createTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { testBackends } from '../support/backends.ts';
+import { see } from '../support/see.ts';
 import { safetensors } from '../support/fixtures.ts';
 import { writeGguf, type GgufInput, type GgufWriterTensor } from '../support/gguf-writer.ts';
 import { quantise } from '../support/quantise.ts';
@@ -153,7 +154,7 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
       ...facts[task],
     } as typeof facts.paint & typeof facts.edit;
     const size = 4 * grid;
-    const { pictures } = model.pictures!.painting();
+    const { pictures } = model.paint!;
     const decode = pictures.decode.bind(pictures);
     const tokens: Float32Array[] = [];
     Reflect.set(
@@ -302,7 +303,7 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
 
   test('the diffusion head: time, blocks, output', async () => {
     recording.reset();
-    const { head } = model.pictures!.painting();
+    const { head } = model.paint!;
     const out = backend.scope(() => {
       const time = head.times([facts.head.step]);
       return head.predict(
@@ -323,10 +324,10 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
   test.each(['eps', 'v', 'single'])('the chain %s: x after many steps, with injected noise', async (kind) => {
     recording.reset();
     const { maxBeta, steps, prediction, guidance, temperature, after } = facts.chain[kind]!;
-    const { diffusion } = model.pictures!.config;
+    const { diffusion } = model.paint!.config;
     const denoiser = new Denoiser(
       recording.backend,
-      model.pictures!.painting().head,
+      model.paint!.head,
       diffusionSchedule({ ...diffusion, maxBeta, prediction }, steps, temperature),
     );
     const guided = kind !== 'single';
@@ -360,7 +361,7 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     recording.reset();
     const { size, routes } = facts.see;
     const { ids, greedy } = routes[route];
-    const visual = backend.scope(() => model.pictures!.see(wanted('see.pixels').values, size, route));
+    const visual = backend.scope(() => see(model, wanted('see.pixels').values, size, route));
     const count = visual.shape[0]!;
     const one = async (weight: string): Promise<Float32Array | undefined> =>
       (await recording.of(`${weight}.weight`))[0];
@@ -403,7 +404,7 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     const ring = backend.ids(total);
     backend.writeIds(ring, 0, Int32Array.from([...ids, ...greedy]));
     sequence.ensure(total);
-    const at = ids.indexOf(model.pictures!.config.imageToken);
+    const at = ids.indexOf(model.vision!.placeholder);
     const forward = (x: ReturnType<Backend['rows']>, start: number): typeof x =>
       language.forward(x, sequence, start, denseCausal(x.shape[0]!, start + x.shape[0]!));
     const logits = backend.scope(() => {
@@ -452,10 +453,10 @@ describe.each([
     });
     const metadata = file.metadata.kind === 'gguf' ? Object.fromEntries(file.metadata.values) : {};
     const model = await loadModel(await openModel(writeGguf(metadata as Record<string, GgufInput>, tensors)), backend);
-    const { head } = model.pictures!.painting();
+    const { head } = model.paint!;
     const results = backend.scope(() => [
-      model.pictures!.see(wanted('see.pixels').values, 32, 'mar'),
-      model.pictures!.see(wanted('see.pixels').values, 32, 'siglip'),
+      see(model, wanted('see.pixels').values, 32, 'mar'),
+      see(model, wanted('see.pixels').values, 32, 'siglip'),
       head.predict(
         backend.upload(wanted('head.x').values, [6, C]),
         head.times([facts.head.step]),

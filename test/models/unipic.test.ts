@@ -5,11 +5,14 @@ import { Held } from '../../src/layers/held.ts';
 import { paced } from '../../src/layers/steps.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type LoadOptions, type Model } from '../../src/models/model.ts';
+import { tokensOf, type ImageOptions } from '../../src/models/vision-model.ts';
 import { interpolateGrid } from '../../src/models/unipic/positions.ts';
 import { fromPatches, toPatches } from '../../src/models/unipic/patches.ts';
+import { Painter } from '../../src/paint/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { logitsOf } from '../support/language.ts';
 import { random } from '../support/random.ts';
+import { see, seeing } from '../support/see.ts';
 import { TINY, TINY_PATCH, tinyUniPic, type TinyUniPicOptions } from '../support/tiny-unipic.ts';
 import { expectClose, expectSame } from '../support/tolerance.ts';
 
@@ -28,17 +31,24 @@ const noise = (size: number, seed = 9): Float32Array => {
 
 async function seen(model: Model, pixels: Float32Array, size: number, route?: 'mar' | 'siglip'): Promise<Float32Array> {
   const { backend } = model.language;
-  const visual = backend.scope(() => model.pictures!.see(pixels, size, route));
+  const visual = backend.scope(() => see(model, pixels, size, route));
   const values = await backend.download(visual);
   backend.free(visual);
   return values;
 }
 
+const GREY = { data: new Uint8ClampedArray(4 * 3 * 5).fill(128), width: 3, height: 5 };
+
+function able({ vision, paint }: Model): { see: boolean; paint: boolean; edit: boolean } {
+  return { see: vision !== undefined, paint: paint !== undefined, edit: paint?.source !== undefined };
+}
+
 describe('files', () => {
   test('a whole one can see, paint and edit; its language model speaks', async () => {
     const model = await load({ tokenizer: 'kl', siglip: true });
-    expect(model.pictures?.capabilities).toEqual({ see: true, paint: true, edit: true, missing: [] });
-    expect(model.pictures?.config).toMatchObject({
+    expect(able(model)).toEqual({ see: true, paint: true, edit: true });
+    expect(model.missing).toEqual([]);
+    expect(model.paint?.config).toMatchObject({
       imageToken: 259,
       sizes: [16, 32],
       defaultSize: 16,
@@ -46,9 +56,10 @@ describe('files', () => {
       diffusion: { maxBeta: expect.closeTo(0.2, 6), prediction: 'v' },
     });
     expect(await logitsOf(model.language, [1, 2], [2])).toHaveLength(2 * 260);
-    expect(model.pictures!.visualTokens(16)).toBe(16 + 3);
-    expect(model.pictures!.visualTokens(32)).toBe(64 + 3);
-    expect(model.pictures!.visualTokens(16, 'siglip')).toBe(4);
+    const tokens = (options: ImageOptions): number => tokensOf(model.vision!.prepare(GREY, options));
+    expect(tokens({})).toBe(16 + 3);
+    expect(tokens({ size: 32 })).toBe(64 + 3);
+    expect(tokens({ route: 'siglip' })).toBe(4);
     model.free();
     expect(model.language.backend.memory()).toMatchObject({ weights: 0, allocations: 0 });
   });
@@ -63,21 +74,19 @@ describe('files', () => {
     [/^vae\./, { see: false, paint: false, edit: false }, /encoder \(vae\.encoder\)[^;]*\n.*decoder \(vae\.decoder\)/],
     [/^proj_out\./, { see: true, paint: false, edit: false }, /proj_out/],
     [/^(mar|vae|proj|siglip)/, { see: false, paint: false, edit: false }, /MAR encoder/],
-  ] as const)('without %s the rest works, and the reason is said', async (without, able, reason) => {
-    const { pictures } = await load({ without });
-    const { missing, ...found } = pictures!.capabilities;
-    expect(found).toEqual(able);
-    expect(missing.join('\n')).toMatch(reason);
-    if (!able.paint) expect(() => pictures!.painting()).toThrow(/cannot paint/);
-    if (!able.see) expect(() => pictures!.see(noise(16), 16)).toThrow(/cannot see pictures/);
+  ] as const)('without %s the rest works, and the reason is said', async (without, expected, reason) => {
+    const model = await load({ without });
+    expect(able(model)).toEqual(expected);
+    expect(model.missing.join('\n')).toMatch(reason);
+    if (!expected.paint) expect(() => new Painter(model, { encode: () => Int32Array.of(1) })).toThrow(/cannot paint/);
   });
 
   test('seeing by SigLIP alone', async () => {
     const model = await load({ siglip: true, without: /^(mar|vae)\./ });
-    expect(model.pictures!.capabilities).toMatchObject({ see: true, paint: false });
-    expect(model.pictures!.route).toBe('siglip');
+    expect(able(model)).toEqual({ see: true, paint: false, edit: false });
+    expect(model.vision!.settings()).toEqual({ size: 16, route: 'siglip' });
     expect((await seen(model, noise(16), 16)).length).toBe(4 * 64);
-    expect(() => model.pictures!.visualTokens(16, 'mar')).toThrow(/cannot see pictures by the MAR route/);
+    expect(() => model.vision!.settings({ size: 16, route: 'mar' })).toThrow(/cannot see pictures by the MAR route/);
   });
 
   test.each([
@@ -141,12 +150,12 @@ describe('seeing', () => {
     const before = backend.memory().allocations;
     const held = new Held(backend);
     let pauses = 0;
-    const visual = await paced(model.pictures!.seeing(noise(16), 16, held, route), async () => void pauses++);
+    const visual = await paced(seeing(model, noise(16), 16, held, route), async () => void pauses++);
     expectSame(await backend.download(visual), atOnce, route);
     expect(pauses).toBeGreaterThan(1);
     held.free();
     await expect(
-      paced(model.pictures!.seeing(noise(16), 16, held, route), () => Promise.reject(new Error('stop'))),
+      paced(seeing(model, noise(16), 16, held, route), () => Promise.reject(new Error('stop'))),
     ).rejects.toThrow('stop');
     held.free();
     expect(backend.memory().allocations).toBe(before);
@@ -164,12 +173,12 @@ describe('seeing', () => {
   });
 
   test.each([
-    [15, 'size: 15 pixels; this model sees pictures of 16, 32'],
+    [15, '15 pixels a side; this model reads squares of 16, 32 pixels'],
     [32, 'pixels: 768 values'],
   ])('pictures of %s', async (size, message) => {
-    const { pictures } = await load();
-    expect(() => pictures!.see(noise(16), size)).toThrow(message);
-    expect(() => pictures!.see(noise(16).fill(NaN, 5, 6), 16)).toThrow('not numbers from -1 to 1');
+    const model = await load();
+    expect(() => see(model, noise(16), size)).toThrow(message);
+    expect(() => see(model, noise(16).fill(NaN, 5, 6), 16)).toThrow('not numbers from -1 to 1');
   });
 });
 
@@ -182,7 +191,7 @@ describe('the KL autoencoder', () => {
     const decode = async (model: Model): Promise<{ parts: number; pixels: Float32Array }> => {
       const { backend } = model.language;
       const held = new Held(backend);
-      const parts = await paced(model.pictures!.painting().pictures.decode(tokens, 32, held), async () => {});
+      const parts = await paced(model.paint!.pictures.decode(tokens, 32, held), async () => {});
       const values = await Promise.all(parts.map((part) => backend.download(part)));
       held.free();
       return { parts: parts.length, pixels: Float32Array.from(values.flatMap((part) => [...part])) };

@@ -140,7 +140,7 @@ describe('what is saved', () => {
   test('a prompt is computed once, and the encoder runs once for both rows', async () => {
     const { painter, model } = await easel();
     const rows = rowsThrough(model.language, 'forward');
-    const { encoder } = model.pictures!.painting();
+    const { encoder } = model.paint!;
     const original = encoder.forward.bind(encoder);
     let encoded = 0;
     Reflect.set(encoder, 'forward', (...args: Parameters<typeof original>) => {
@@ -167,10 +167,10 @@ describe('what is saved', () => {
   test("an edit's source is encoded once, and its rows go through the language model once for both prompts", async () => {
     const { painter, model } = await easel();
     const rows = rowsThrough(model.language, 'forward');
-    const { pictures } = model;
+    const { paint } = model;
     let encoded = 0;
-    const original = pictures!.source.bind(pictures);
-    Reflect.set(pictures!, 'source', (...args: Parameters<typeof original>) => {
+    const original = paint!.source!;
+    Reflect.set(paint!, 'source', (...args: Parameters<typeof original>) => {
       encoded++;
       return original(...args);
     });

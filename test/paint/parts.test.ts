@@ -108,8 +108,8 @@ describe('prompts', () => {
 });
 
 test.each([undefined, 2.5])('positions in groups draw what they draw together (guidance %s)', async (guidance) => {
-  const { head } = model.pictures!.painting();
-  const steps = diffusionSchedule(model.pictures!.config.diffusion, 6, 1);
+  const { head } = model.paint!;
+  const steps = diffusionSchedule(model.paint!.config.diffusion, 6, 1);
   const count = 7;
   const conditions = backend.upload(random(9).normals((guidance === undefined ? 1 : 2) * count * TINY.width), [
     (guidance === undefined ? 1 : 2) * count,

@@ -6,7 +6,7 @@ import { Checksums } from '../../src/kv/checksum.ts';
 import type { KvBits } from '../../src/kv/precision.ts';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { Library } from '../../src/saved/library.ts';
-import { blind } from '../../src/see/pictures.ts';
+import { textOnly } from '../../src/see/images.ts';
 import type { SessionState } from '../../src/generate/session-state.ts';
 import { Database } from '../../src/store/database.ts';
 import { IndexedShelf, SessionStore } from '../../src/store/index.ts';
@@ -23,14 +23,14 @@ const library = (): Library =>
   new Library(new SessionStore(new IndexedShelf(new Database(`library-${places++}`))), checksums, {
     fingerprint: 'f',
     name: 'm.gguf',
-    sight: blind([]),
+    images: textOnly([]),
   });
 const state = (ids: Int32Array): SessionState => ({
   window: 512,
   settings: {},
   initial: [],
   turns: [],
-  transcript: { ids, pictures: [], text: undefined },
+  transcript: { ids, spans: [], content: undefined },
 });
 function filled(format: 'f32' | 'f16', bits: KvBits): Sequence {
   const pool = createReferenceBackend().kvPool({ ...SPEC, format });
@@ -124,7 +124,7 @@ test('a prompt is extended by the stored one that has most of it, at whole block
   const extended = async (prompt: Int32Array, kind = 'k', held = 0): Promise<number> => {
     const sequence = new Sequence(new PageAllocator(createReferenceBackend().kvPool({ ...SPEC, format: 'f32' })), 512);
     sequence.ensure(held);
-    await shelf.extend({ ids: prompt, pictures: [] }, kind, sequence);
+    await shelf.extend({ ids: prompt, spans: [] }, kind, sequence);
     return sequence.length;
   };
   expect(await extended(Int32Array.from([...ids, 7, 8]))).toBe(192);

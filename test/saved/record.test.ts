@@ -26,9 +26,9 @@ const facts: Head['facts'] = {
   window: 512,
   settings: { temperature: 0, context: { kvBits: 4 } },
   filled: 70,
-  pictures: [{ size: 2, route: undefined, tokens: 3 }],
-  placed: [{ at: 5, picture: 0 }],
-  text: ['a "quoted" ü ', 0, ' b'],
+  images: [{ width: 2, height: 2, size: 2, route: undefined, counts: [3] }],
+  spans: [{ at: 5, image: 0, span: 0 }],
+  content: ['a "quoted" ü ', 0, ' b'],
   initial: [],
   turns: [{ role: 'user', content: ['x', 0] }],
 };

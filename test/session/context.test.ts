@@ -46,7 +46,7 @@ describe('pages of few bits', () => {
   const TAIL = 40;
 
   async function read(onDevice: DeviceSequence, upTo: number, cached = 0): Promise<void> {
-    await prefill(onDevice, { ids: ids.subarray(0, upTo), pictures: [], cached, chunk: 64 });
+    await prefill(onDevice, { ids: ids.subarray(0, upTo), spans: [], cached, chunk: 64 });
   }
   /** Logits of the `TAIL` positions from `start` on, over what the sequence holds before them. */
   async function logits(

@@ -12,6 +12,7 @@ import { toPixels, type Rgba } from '../../src/vision/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
 import { random } from '../support/random.ts';
+import { see } from '../support/see.ts';
 import { TINY, TINY_PATCH, tinyUniPic, type TinyUniPicOptions } from '../support/tiny-unipic.ts';
 
 const SIZE = TINY.sizes[0];
@@ -53,14 +54,15 @@ function begin(settings: SessionSettings = {}, on = model): Session {
 
 /** The graph's greedy ids, the tokens of the contrast being all that its queries may see of the picture. */
 async function truth(
-  { language, pictures }: Model,
+  model: Model,
   before: readonly number[],
   after: readonly number[],
   strength: number,
   tokens: number,
 ): Promise<number[]> {
+  const { language } = model;
   const { backend, config } = language;
-  const picture = backend.keep(backend.scope(() => pictures!.see(toPixels(cat, SIZE, 'pad'), SIZE)));
+  const picture = backend.keep(backend.scope(() => see(model, toPixels(cat, SIZE, 'pad'), SIZE)));
   const values = await backend.download(picture);
   const norms = Array.from({ length: SEEN }, (_, i) =>
     values.subarray(i * config.hidden, (i + 1) * config.hidden).reduce((sum, value) => sum + value * value, 0),

@@ -24,10 +24,10 @@ function begin(settings: SessionSettings = {}, on: EngineModel = model): Session
 }
 /** The model with another chunk size. */
 function chunked(chunk: number): SessionModel {
-  const { tokenizer, sight, gate, window, sampling, epoch } = model;
+  const { tokenizer, images, gate, window, sampling, epoch } = model;
   return {
     tokenizer,
-    sight,
+    images,
     gate,
     window,
     sampling,
@@ -173,8 +173,8 @@ describe('a conversation', () => {
     const initialPrompts = [{ role: 'system' as const, content: 'Be brief.' }];
     const session = begin({ initialPrompts });
     await session.start();
-    const { text } = new Conversation(model.tokenizer, initialPrompts).render([], false);
-    expect(session.usage).toBe(model.tokenizer.encode(text).length);
+    const rendered = new Conversation(model.tokenizer, [{ role: 'system', content: ['Be brief.'] }]).render([], false);
+    expect(session.usage).toBe(model.tokenizer.encode(rendered.join('')).length);
     const { tokens } = await session.prompt('Hello');
     expect(tokens.cached).toBe(
       tokens.prompt - model.tokenizer.encode('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n').length,

@@ -2,7 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { EngineModel } from '../../src/engine/model.ts';
-import { VisualCache } from '../../src/see/image-processor.ts';
+import { imageTokens } from '../../src/see/images.ts';
+import { createImageProcessor } from '../../src/see/index.ts';
+import type { PlacedSpan } from '../../src/chat/prompt.ts';
 import type { SessionModel } from '../../src/generate/session-cache.ts';
 import type { Message } from '../../src/chat/messages.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
@@ -15,7 +17,9 @@ import { readSelection, selectTokens, type VisualSelection } from '../../src/sel
 import { createReferenceBackend } from '../reference/backend.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
+import { promptImage } from '../support/images.ts';
 import { random } from '../support/random.ts';
+import { see } from '../support/see.ts';
 import { TINY, TINY_PATCH, tinyUniPic, UNIPIC_VOCABULARY, type TinyUniPicOptions } from '../support/tiny-unipic.ts';
 import { openWasm } from '../support/wasm.ts';
 
@@ -70,17 +74,18 @@ const todre: VisualSelection = { method: 'todre', keep: KEEP };
 
 /** Greedy ids by the graph alone: all tokens of the pictures stand in the sequence, at their own positions, but no query may see the dropped ones. */
 async function truth(
-  { language, pictures }: Model,
+  model: Model,
   parts: readonly (readonly number[] | Rgba)[],
   selection: VisualSelection,
   count: number,
 ): Promise<number[]> {
+  const { language } = model;
   const { backend, config } = language;
   const wasm = await openWasm('simd');
   const embedded = await Promise.all(
     parts.map(async (part) => {
       if (!('data' in part)) return { part };
-      const rows = backend.keep(backend.scope(() => pictures!.see(toPixels(part, SIZE, 'pad'), SIZE)));
+      const rows = backend.keep(backend.scope(() => see(model, toPixels(part, SIZE, 'pad'), SIZE)));
       const embeddings = await backend.download(rows);
       const kept = selectTokens(
         wasm,
@@ -150,10 +155,10 @@ describe('some tokens of a picture', () => {
     await sessions.at(-1)!.destroy();
     wasm.free();
     for (const chunk of [1, 3, KEPT + 2, 33]) {
-      const { tokenizer, sight, gate, window, sampling, epoch } = model;
+      const { tokenizer, images, gate, window, sampling, epoch } = model;
       const chunked: SessionModel = {
         tokenizer,
-        sight,
+        images,
         gate,
         window,
         sampling,
@@ -230,30 +235,30 @@ describe('some tokens of a picture', () => {
 
   test("'auto' keeps as many as it kept before, where that is known", async () => {
     const graph = await loadModel(await openModel(tinyUniPic(LIVELY)), createReferenceBackend());
-    const cache = new VisualCache(graph.language.backend, graph.pictures!, {
+    const images = await createImageProcessor({
+      vision: graph.vision!,
+      language: graph.language,
+      tokenizer: model.tokenizer,
       wasm: await openWasm('simd'),
-      embed: async () => new Float32Array(0),
     });
     const choice = readSelection({ method: 'todre', keep: 'auto' })!;
-    const seen = model.sight.look(cat, 'image', undefined, { choice, tokens: 9 });
-    expect(seen.tokens).toBe(9);
-    await cache.look(seen);
-    expect(seen.thinned!.kept).toHaveLength(9);
-    expect(seen.tokens).toBe(9);
-    expect(cache.see(seen).shape[0]).toBe(9);
-    cache.free();
+    const image = images.register(cat, 'image', undefined, { choice, counts: [9] });
+    expect(imageTokens(image)).toBe(9);
+    await images.encode(image);
+    expect(image.selection!.kept).toHaveLength(9);
+    expect(imageTokens(image)).toBe(9);
+    expect(images.embeddings(image).embeddings.shape[0]).toBe(9);
+    images.free();
     graph.free();
   });
 
   test("CDPruner's choice depends on the question; equal questions share theirs", async () => {
-    const sight = model.sight;
-    const choice = readSelection({ method: 'cdpruner', keep: KEEP })!;
-    const mark = (question: string): string => sight.look(cat, 'image', undefined, { choice, question }).mark;
-    expect(mark('Where?')).toBe(mark('Where?'));
-    expect(mark('Where?')).not.toBe(mark('Who?'));
-    expect(sight.look(cat, 'image', undefined, { choice: readSelection(todre)!, question: 'Where?' }).mark).toBe(
-      sight.look(cat, 'image', undefined, { choice: readSelection(todre)!, question: 'Who?' }).mark,
-    );
+    const keyOf = (selection: VisualSelection, question: string): string =>
+      model.images.register(cat, 'image', undefined, { choice: readSelection(selection)!, question }).contentKey;
+    const cdpruner = { method: 'cdpruner', keep: KEEP } as const;
+    expect(keyOf(cdpruner, 'Where?')).toBe(keyOf(cdpruner, 'Where?'));
+    expect(keyOf(cdpruner, 'Where?')).not.toBe(keyOf(cdpruner, 'Who?'));
+    expect(keyOf(todre, 'Where?')).toBe(keyOf(todre, 'Who?'));
     expect((await begin('cdpruner').prompt(show('Where?', cat))).ids).toHaveLength(6);
     expect((await begin('showui').prompt(show('Where?', cat))).ids).toHaveLength(6);
     expect((await begin('random').prompt(show('Where?', cat))).ids).toHaveLength(6);
@@ -303,10 +308,12 @@ const gpu = await hasGpu();
 
 describe('slots', () => {
   test('gaps where tokens were left out, from any slot on; what follows goes on from there', () => {
-    const picture = (at: number, kept: readonly number[], of: number): never =>
-      ({ at, picture: { tokens: kept.length, thinned: { kept: Int32Array.from(kept), of } } }) as never;
-    const whole = { at: 8, picture: { tokens: 3 } } as never;
-    const pictures = [picture(2, [1, 4], 6), whole, picture(12, [0, 1, 5], 7)];
+    const placed = (at: number, tokens: number, kept?: readonly number[]): PlacedSpan => {
+      const image = promptImage(String(at), { tokens, ...(kept && { kept }) });
+      return { at, tokens: kept?.length ?? tokens, image, span: 0, row: 0 };
+    };
+    const whole = placed(8, 3);
+    const pictures = [placed(2, 6, [1, 4]), whole, placed(12, 7, [0, 1, 5])];
     const expected = [0, 1, 3, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 21, 23, 24, 25];
     for (let start = 0; start < 18; start++) {
       for (let end = start + 1; end <= 18; end++) {

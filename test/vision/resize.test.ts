@@ -4,12 +4,13 @@ import { describe, expect, test } from '@jest/globals';
 import {
   centreCropToSquare,
   padToSquare,
-  resizeBicubic,
+  resize,
   resizeToSquare,
   toPixels,
   type Rgba,
   type SquareFit,
 } from '../../src/vision/index.ts';
+import type { ResizeFilter } from '../../src/vision/resize.ts';
 import { random } from '../support/random.ts';
 import { noisePicture, rgbaOf, rgbOf } from './pictures.ts';
 
@@ -17,6 +18,7 @@ interface Case {
   readonly fit: 'none' | SquareFit;
   readonly from: readonly [number, number];
   readonly to: readonly [number, number];
+  readonly filter: ResizeFilter;
   readonly input: string;
   readonly output: string;
 }
@@ -31,11 +33,14 @@ function worst(found: Uint8Array, wanted: Uint8Array): number {
 
 describe('as PIL', () => {
   test.each(
-    cases.map((entry): [string, Case] => [`${entry.from.join(' x ')} to ${entry.to.join(' x ')}, ${entry.fit}`, entry]),
-  )('%s', (_, { fit, from, to, input, output }) => {
+    cases.map((entry): [string, Case] => [
+      `${entry.from.join(' x ')} to ${entry.to.join(' x ')}, ${entry.filter}, ${entry.fit}`,
+      entry,
+    ]),
+  )('%s', (_, { filter, fit, from, to, input, output }) => {
     const image = rgbaOf(Buffer.from(input, 'base64'), ...from);
     const before = image.data.slice();
-    const found = fit === 'none' ? resizeBicubic(image, ...to) : resizeToSquare(image, to[0], fit);
+    const found = fit === 'none' ? resize(image, ...to, filter) : resizeToSquare(image, to[0], fit);
     expect([found.width, found.height]).toEqual(to);
     expect(worst(rgbOf(found), Buffer.from(output, 'base64'))).toBe(0);
     expect(image.data).toEqual(before);
@@ -53,8 +58,8 @@ describe('squares', () => {
   test.each(sides)('%i x %i: the same with and without the square in between', (width, height) => {
     const image = noisePicture(random(width * 100 + height), width, height);
     for (const size of [1, 4, 9, 40]) {
-      expect(resizeToSquare(image, size, 'pad')).toEqual(resizeBicubic(padToSquare(image), size, size));
-      expect(resizeToSquare(image, size, 'crop')).toEqual(resizeBicubic(centreCropToSquare(image), size, size));
+      expect(resizeToSquare(image, size, 'pad')).toEqual(resize(padToSquare(image), size, size, 'bicubic'));
+      expect(resizeToSquare(image, size, 'crop')).toEqual(resize(centreCropToSquare(image), size, size, 'bicubic'));
     }
   });
 
@@ -86,11 +91,13 @@ describe('squares', () => {
 
   test('what cannot be', () => {
     const image = noisePicture(random(1), 3, 3);
-    expect(() => resizeBicubic(image, 0, 3)).toThrow(expect.objectContaining({ name: 'InputError', code: 'argument' }));
+    expect(() => resize(image, 0, 3, 'lanczos')).toThrow(
+      expect.objectContaining({ name: 'InputError', code: 'argument' }),
+    );
     expect(() => resizeToSquare(image, 2.5, 'pad')).toThrow(/2.5 x 2.5/);
     expect(() => resizeToSquare(image, 2, 'stretch' as SquareFit)).toThrow(/'pad' or 'crop'/);
     expect(() => toPixels({ ...image, width: 4 }, 2, 'pad')).toThrow(/36 bytes for 4 x 3/);
-    expect(() => resizeBicubic(noisePicture(random(1), 1, 16_384), 16_384, 1)).toThrow(/resized in width/);
+    expect(() => resize(noisePicture(random(1), 1, 16_384), 16_384, 1, 'bicubic')).toThrow(/resized in width/);
   });
 });
 

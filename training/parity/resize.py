@@ -1,9 +1,9 @@
-"""Writes test/fixtures/vision/resize.json: pictures as PIL's bicubic filter resizes them, for src/vision/resize.ts.
+"""Writes test/fixtures/vision/resize.json: images as PIL's filters resize them, for src/vision/resize.ts.
 
     python training/parity/resize.py [test/fixtures/vision/resize.json]
 
 Pillow 12 or earlier: 13 resizes columns before rows where the height shrinks much more than the width (its pull request 9549), and models
-were trained before that. Each case: input sides and RGB bytes, how a square is made of it first (none, 'pad' with grey 127, 'crop'), output sides and bytes (base64).
+were trained before that. Each case: filter, input sides and RGB bytes, how a square is made of it first (none, 'pad' with grey 127, 'crop'), output sides and bytes (base64).
 """
 
 import base64
@@ -48,9 +48,9 @@ def text(image: Image.Image) -> str:
     return base64.b64encode(image.tobytes()).decode()
 
 
-def case(image: Image.Image, square: Image.Image, fit: str, size: tuple[int, int]) -> dict:
-    resized = square.resize(size, Image.Resampling.BICUBIC)
-    return {"fit": fit, "from": image.size, "to": size, "input": text(image), "output": text(resized)}
+def case(image: Image.Image, square: Image.Image, fit: str, size: tuple[int, int], kernel: str = "bicubic") -> dict:
+    resized = square.resize(size, Image.Resampling[kernel.upper()])
+    return {"filter": kernel, "fit": fit, "from": image.size, "to": size, "input": text(image), "output": text(resized)}
 
 
 def main(out: Path) -> None:
@@ -65,6 +65,10 @@ def main(out: Path) -> None:
         image = noise(rng, width, height)
         cases.append(case(image, pad(image), "pad", (size, size)))
         cases.append(case(image, crop(image), "crop", (size, size)))
+    for kernel in ("bilinear", "lanczos"):
+        for width, height, to_width, to_height in PLAIN:
+            image = noise(rng, width, height)
+            cases.append(case(image, image, "none", (to_width, to_height), kernel))
     lines = ",\n".join(json.dumps(entry) for entry in cases)
     out.write_text(f'{{"pillow": "{PIL.__version__}", "cases": [\n{lines}\n]}}\n')
 

@@ -41,32 +41,11 @@ const PARTS: Readonly<Record<PartName, { readonly title: string; readonly names:
 
 const NAMES = Object.keys(PARTS) as PartName[];
 
-export interface PictureCapabilities {
-  readonly see: boolean;
-  readonly paint: boolean;
-  readonly edit: boolean;
-  /** Sentences: what is off, and why. */
-  readonly missing: readonly string[];
-}
-
 /** By the MAR route. */
 export const SEE: readonly PartName[] = ['pictureEncoder', 'encoder', 'projIn'];
 export const PAINT: readonly PartName[] = ['encoder', 'projIn', 'projOut', 'decoder', 'head', 'pictureDecoder'];
 
-export function capabilities(present: ReadonlySet<PartName>): PictureCapabilities {
-  const off = [
-    present.has('siglip') ? undefined : lack(present, 'see pictures', SEE),
-    lack(present, 'paint', PAINT),
-    lack(present, 'edit pictures', [...new Set([...PAINT, ...SEE])]),
-  ];
-  const [see, paint, edit] = off.map((sentence) => sentence === undefined);
-  return {
-    see: see === true,
-    paint: paint === true,
-    edit: edit === true,
-    missing: off.filter((sentence) => sentence !== undefined),
-  };
-}
+export const EDIT: readonly PartName[] = [...new Set([...PAINT, ...SEE])];
 
 /** A sentence that says which of `parts` the file does not have; undefined where it has all. */
 export function lack(present: ReadonlySet<PartName>, verb: string, parts: readonly PartName[]): string | undefined {

@@ -164,6 +164,45 @@ export function keptCount(
   return fixed + Math.min(free, Math.max(1, wanted));
 }
 
+/** What selection has to know of a span (`ImageSpan` of src/models/vision-model.ts). */
+interface Span {
+  readonly tokens: number;
+  readonly selectable: number;
+}
+
+/** Tokens `[start, end)` of all spans that are always kept. Outliers are selected among all tokens. */
+export function fixedTokens(
+  { method }: Pick<VisualChoice, 'method'>,
+  spans: readonly Span[],
+): readonly (readonly [start: number, end: number])[] {
+  let end = 0;
+  return spans.flatMap(({ tokens, selectable }) => {
+    const start = end;
+    end += tokens;
+    return method === 'outliers' || selectable === tokens ? [] : [[start + selectable, end] as const];
+  });
+}
+
+/** Tokens kept of each span, where that is known before they are selected: of several spans, which share what is kept, it is not. */
+export function plannedCounts(choice: VisualChoice, spans: readonly Span[]): readonly number[] | undefined {
+  const [only] = spans;
+  if (only === undefined || spans.length > 1) return undefined;
+  const count = keptCount(choice, only.tokens, choice.method === 'outliers' ? 0 : only.tokens - only.selectable);
+  return count === undefined ? undefined : [count];
+}
+
+/** The choice again, with the number of kept tokens where it was known: the prompt has their placeholders, and another device might stop elsewhere. */
+export function pinnedChoice(
+  choice: VisualChoice,
+  counts: readonly number[] | undefined,
+  spans: readonly Span[],
+): VisualChoice {
+  if (choice.keep !== 'auto' || counts === undefined) return choice;
+  const count = counts.reduce((sum, one) => sum + one, 0);
+  // A `keep` of 1 would mean all tokens.
+  return { ...choice, keep: count > 1 ? count : 0.5 / spans.reduce((sum, { tokens }) => sum + tokens, 0) };
+}
+
 /** Names a choice: equal names, equal tokens of equal pictures. Letters, digits and spaces. */
 export function choiceName({ method, keep, threshold, seed, pivot, spread, precision, negated }: VisualChoice): string {
   return [method, keep, threshold, seed, pivot, spread, precision, negated]

@@ -21,11 +21,13 @@ export interface VisualTokens {
   readonly attention?: ArrayLike<number> | undefined;
   /** [asked, width] embeddings of the question's tokens; without them `cdpruner` takes all tokens for equally relevant. */
   readonly question?: Float32Array | undefined;
-  /** Needed by `showui`: what the first rows * columns tokens show. */
-  readonly patches?: Patches | undefined;
+  /** Needed by `showui`: what tokens show, of one tile after the other. */
+  readonly patches?: readonly Patches[] | undefined;
 }
 
+/** What the tokens `[start, start + rows * columns)` show. */
 export interface Patches {
+  readonly start: number;
   /** [rows * columns, width], in -1..1 */
   readonly values: Float32Array;
   readonly rows: number;
@@ -232,14 +234,16 @@ function byComponents(
 ): number[] {
   if (patches === undefined)
     throw new InputError('argument', "visual tokens: 'showui' needs the picture's patches; take 'todre'");
-  const { values, rows, columns, width } = patches;
   const blocks = new Blocks(wasm);
   try {
-    const labels = blocks.bytes(4 * rows * columns);
-    wasm.exports.components(labels, blocks.floats(values), rows, columns, width, threshold);
-    const all = wasm.u32(labels, rows * columns);
-    // What is no patch is a component of its own.
-    const own = free.map((i) => all[i] ?? i);
+    const all = new Map<number, number>();
+    for (const { start, values, rows, columns, width } of patches) {
+      const labels = blocks.bytes(4 * rows * columns);
+      wasm.exports.components(labels, blocks.floats(values), rows, columns, width, threshold);
+      wasm.u32(labels, rows * columns).forEach((label, patch) => all.set(start + patch, start + label));
+    }
+    // A token that shows no patch is a component of its own.
+    const own = free.map((token) => all.get(token) ?? token);
     return shareComponents(own, keep === 'auto' ? new Set(own).size : k, seed);
   } finally {
     blocks.free();

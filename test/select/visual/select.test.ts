@@ -1,11 +1,7 @@
 /** Choices of visual tokens against f64 by definition, on every build; bad input; budgets. */
+import type { VisualTokens } from '../../../src/select/visual/select.ts';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import {
-  readSelection,
-  selectTokens,
-  type VisualSelection,
-  type VisualTokens,
-} from '../../../src/select/visual/index.ts';
+import { readSelection, selectTokens, type VisualSelection } from '../../../src/select/visual/index.ts';
 import type { Wasm } from '../../../src/wasm.ts';
 import {
   determinantal,
@@ -160,7 +156,12 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       const labels = flooded(x, rows, columns, threshold);
       const sizes = new Map<number, number>();
       for (const label of labels) sizes.set(label, (sizes.get(label) ?? 0) + 1);
-      const tokens = { embeddings: r.normals(n * 2), count: n, width: 2, patches: { values, rows, columns, width } };
+      const tokens = {
+        embeddings: r.normals(n * 2),
+        count: n,
+        width: 2,
+        patches: [{ start: 0, values, rows, columns, width }],
+      };
       const one = [...selectTokens(wasm, tokens, choice({ method: 'showui', keep: 'auto', threshold }))];
       expect(new Set(one.map((p) => labels[p]))).toEqual(new Set(labels));
       expect(one).toHaveLength(sizes.size);
@@ -236,7 +237,7 @@ describe('odd input', () => {
 
   test.each(methods)('%s: one token, all alike, all zeros, more wanted than there are', (method) => {
     const some = (values: Float32Array, n: number, keep: number): number[] => {
-      const patches = { values: new Float32Array(n), rows: 1, columns: n, width: 1 };
+      const patches = [{ start: 0, values: new Float32Array(n), rows: 1, columns: n, width: 1 }];
       return [
         ...selectTokens(
           wasm,
@@ -263,7 +264,7 @@ describe('odd input', () => {
 
   test("'auto' on one colour keeps one token", () => {
     for (const method of ['todre', 'divprune', 'showui'] as const) {
-      const patches = { values: new Float32Array(20), rows: 4, columns: 5, width: 1 };
+      const patches = [{ start: 0, values: new Float32Array(20), rows: 4, columns: 5, width: 1 }];
       expect(
         selectTokens(
           wasm,

@@ -1,0 +1,125 @@
+/** How UniPic models see: by the MAR encoder, which painting uses too, or by a SigLIP tower. Both take squares; an image is one span. */
+import type { Backend } from '../../backend/backend.ts';
+import { InputError } from '../../errors.ts';
+import type { Held } from '../../layers/held.ts';
+import { siluMlp, type Linear } from '../../layers/linear.ts';
+import type { Steps } from '../../layers/steps.ts';
+import type { Rgba } from '../../vision/image.ts';
+import { resizeToSquare, toSigned } from '../../vision/square.ts';
+import {
+  consecutive,
+  type EncodedImage,
+  type ExpandedPart,
+  type ImageOptions,
+  type ImageSettings,
+  type PreparedImage,
+  type SpanPositions,
+  type VisionModel,
+} from '../vision-model.ts';
+import type { Route, UniPicConfig } from './config.ts';
+import type { SiglipTower } from './siglip.ts';
+import type { SourceEncoder } from './source.ts';
+
+interface Siglip {
+  readonly tower: SiglipTower;
+  readonly projector: readonly Linear[];
+}
+
+export class UniPicVision implements VisionModel {
+  readonly placeholder: number;
+  readonly bidirectional = false;
+  readonly #backend: Backend;
+  readonly #config: UniPicConfig;
+  readonly #mar: SourceEncoder | undefined;
+  readonly #siglip: Siglip | undefined;
+  readonly #lack: (route: Route) => string | undefined;
+
+  /** At least one of `mar` and `siglip`; `lack` says in a sentence why a route is not there. */
+  constructor(
+    backend: Backend,
+    config: UniPicConfig,
+    mar: SourceEncoder | undefined,
+    siglip: Siglip | undefined,
+    lack: (route: Route) => string | undefined,
+  ) {
+    this.placeholder = config.imageToken;
+    this.#backend = backend;
+    this.#config = config;
+    this.#mar = mar;
+    this.#siglip = siglip;
+    this.#lack = lack;
+  }
+
+  settings({ size, route }: ImageOptions = {}): ImageSettings & { readonly route: Route } {
+    const taken = route ?? this.#route();
+    if (taken !== 'mar' && taken !== 'siglip')
+      throw new InputError('argument', `visual.route: '${taken}' is unknown; use 'mar' or 'siglip'`, { route });
+    if (this.#by(taken) === undefined)
+      throw new InputError('argument', `${this.#lack(taken) ?? `no ${taken}`}; take a file that has it`);
+    const { sizes: painted, defaultSize, siglip } = this.#config;
+    const sizes = taken === 'siglip' && siglip ? [siglip.size] : painted;
+    const side = size ?? (sizes.includes(defaultSize) ? defaultSize : (sizes.at(-1) ?? defaultSize));
+    if (!sizes.includes(side))
+      throw new InputError('argument', `visual.size: ${side} is no size of this model; use ${sizes.join(', ')}`, {
+        name: 'visual.size',
+        size: side,
+        sizes,
+      });
+    return { size: side, route: taken };
+  }
+
+  prepare(image: Rgba, options?: ImageOptions): PreparedImage {
+    const settings = this.settings(options);
+    const { size, route } = settings;
+    const side = size / (route === 'siglip' ? (this.#config.siglip?.patch ?? 1) : this.#config.patch);
+    const selectable = side * side;
+    // The buffers of the MAR encoder stand behind the tokens of the image.
+    const tokens = route === 'siglip' ? selectable : selectable + this.#config.mar.buffers;
+    return {
+      image: resizeToSquare(image, size, 'pad'),
+      settings,
+      spans: [{ tokens, rows: side, columns: side, selectable }],
+    };
+  }
+
+  expand({ spans }: PreparedImage): readonly ExpandedPart[] {
+    return spans;
+  }
+
+  positions({ spans }: PreparedImage): readonly SpanPositions[] {
+    return spans.map(consecutive);
+  }
+
+  tile({ image }: PreparedImage): Rgba {
+    return image;
+  }
+
+  encode({ image, settings }: PreparedImage, held: Held): Steps<EncodedImage> {
+    return this.encodePixels(toSigned(image), settings, held);
+  }
+
+  /** The same of numbers in -1..1, which bytes hold only nearly: [size * size * 3]. */
+  *encodePixels(pixels: Float32Array, { size, route }: ImageSettings, held: Held): Steps<EncodedImage> {
+    const mar = this.#mar;
+    const siglip = this.#siglip;
+    if (route === 'mar' && mar !== undefined) {
+      const { encoded, visual } = yield* mar.encode(pixels, size, held);
+      held.drop(encoded);
+      return { embeddings: visual };
+    }
+    if (siglip === undefined) throw new InputError('argument', 'the image was prepared for another model');
+    const x = yield* siglip.tower.forward(pixels, held);
+    return { embeddings: held.next(x, (before) => siluMlp(this.#backend, before, siglip.projector)) };
+  }
+
+  /** The configuration's, or the other one where its parts are missing. */
+  #route(): Route {
+    const { understanding } = this.#config;
+    if (this.#by(understanding) !== undefined) return understanding;
+    return this.#siglip === undefined ? 'mar' : 'siglip';
+  }
+
+  #by(route: Route): SourceEncoder | Siglip | undefined {
+    return route === 'mar' ? this.#mar : this.#siglip;
+  }
+}

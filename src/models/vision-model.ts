@@ -1,0 +1,88 @@
+/**
+ * The contract of models that see. An image of any shape is prepared (resized, cut into tiles), expanded into the text and the spans of embeddings
+ * that stand for it in a prompt, and encoded. `prepare`, `expand`, `positions` and `tile` are pure: they depend on their arguments and the
+ * configuration only, and touch no device.
+ */
+import type { Tensor } from '../backend/backend.ts';
+import type { Held } from '../layers/held.ts';
+import type { Steps } from '../layers/steps.ts';
+import type { Rgba } from '../vision/image.ts';
+
+/** How images are shown to a model. */
+export interface ImageOptions {
+  /** Pixels a side, one of the model's sizes: a larger size shows more detail and takes more of the context. */
+  readonly size?: number | undefined;
+  /** The encoder, for models that have several. */
+  readonly route?: string | undefined;
+}
+
+/** The same with the model's defaults filled in. */
+export interface ImageSettings {
+  readonly size: number;
+  readonly route?: string | undefined;
+}
+
+/** Consecutive embeddings of an image: those of one tile. */
+export interface ImageSpan {
+  readonly tokens: number;
+  /** The first rows * columns tokens show the cells of a grid over the tile, in raster order. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Only the first so many tokens may be left out of the prompt: the others show no part of the image, or the whole of it. */
+  readonly selectable: number;
+}
+
+/** An image as a model is shown it: plain data, equal for equal pixels and settings. */
+export interface PreparedImage {
+  /** What is remembered and saved: the smallest image of which `prepare` makes the same, with the same settings. */
+  readonly image: Rgba;
+  readonly settings: ImageSettings;
+  /** One for each tile, in the order of the embeddings. */
+  readonly spans: readonly ImageSpan[];
+}
+
+/** A piece of what stands for an image in a prompt: text, special tokens included, or the next span. */
+export type ExpandedPart = string | ImageSpan;
+
+/** Where the tokens of a span stand for RoPE. */
+export interface SpanPositions {
+  /** [axes, tokens], counted from the span's first position. */
+  readonly offsets: Int32Array;
+  /** How many positions the span takes: where what follows it begins. */
+  readonly advance: number;
+}
+
+export interface EncodedImage {
+  /** [tokens of all spans, hidden] */
+  readonly embeddings: Tensor;
+  /** Rows of the same shape that are added to the image's hidden states after decoder layer 0, 1, ... (deepstack). */
+  readonly perLayer?: readonly Tensor[] | undefined;
+}
+
+export interface VisionModel {
+  /** The id that stands in a prompt for each embedding. */
+  readonly placeholder: number;
+  /** Whether the tokens of a span attend to each other in both directions, so that a span has to be prefilled in one call. */
+  readonly bidirectional: boolean;
+  /** Fills in defaults. Throws `InputError('argument')` for options that the model does not have. */
+  settings(options?: ImageOptions): ImageSettings;
+  /** Opaque pixels of any shape. Throws `InputError('argument')` for options that the model does not have. */
+  prepare(image: Rgba, options?: ImageOptions): PreparedImage;
+  expand(prepared: PreparedImage): readonly ExpandedPart[];
+  /** One for each span. */
+  positions(prepared: PreparedImage): readonly SpanPositions[];
+  /** The pixels that span `index` shows. */
+  tile(prepared: PreparedImage, index: number): Rgba;
+  /** In steps, between which an abort may end it; `held` owns the tensors. */
+  encode(prepared: PreparedImage, held: Held): Steps<EncodedImage>;
+}
+
+/** Tokens that follow each other on one axis, as text does. */
+export function consecutive({ tokens }: ImageSpan): SpanPositions {
+  return { offsets: Int32Array.from({ length: tokens }, (_, i) => i), advance: tokens };
+}
+
+/** Tokens of all spans. */
+export function tokensOf({ spans }: PreparedImage): number {
+  return spans.reduce((sum, { tokens }) => sum + tokens, 0);
+}

@@ -1,0 +1,175 @@
+/**
+ * Images in a prompt. A message holds them as parts of its content; encoding replaces each by its text and by placeholder ids, and prefill puts
+ * the image's embeddings where those stand. What is remembered of an image is what the model was shown (`PreparedImage.image`): enough to
+ * compute the embeddings again after a lost device or dropped turns. The context window bounds how many images there are.
+ */
+import { InputError } from '../errors.ts';
+import type {
+  EncodedImage,
+  ExpandedPart,
+  ImageOptions,
+  ImageSettings,
+  PreparedImage,
+  SpanPositions,
+} from '../models/vision-model.ts';
+import type { VisualChoice } from '../select/visual/index.ts';
+
+/** Which of an image's tokens are to be read. */
+export interface SelectionRequest {
+  readonly choice: VisualChoice;
+  /** The text of the message that shows the image, for methods that depend on it. */
+  readonly question?: string | undefined;
+  /** How many tokens of each span are kept, and which, where that is known from an earlier time. */
+  readonly counts?: readonly number[] | undefined;
+  readonly kept?: Int32Array | undefined;
+}
+
+/**
+ * Which tokens of an image are kept. How many are kept of each span is not always known before the image is encoded: not where the method itself
+ * finds out when to stop, and not of several spans that share a budget.
+ */
+export class TokenSelection {
+  readonly choice: VisualChoice;
+  readonly question: string | undefined;
+  /** The content key of the same image with all its tokens. */
+  readonly wholeKey: string;
+  readonly #spans: PreparedImage['spans'];
+  #counts: readonly number[] | undefined;
+  #kept: Int32Array | undefined;
+
+  constructor({ choice, question, counts, kept }: SelectionRequest, wholeKey: string, spans: PreparedImage['spans']) {
+    this.choice = choice;
+    this.question = question;
+    this.wholeKey = wholeKey;
+    this.#spans = spans;
+    this.#counts = counts;
+    this.kept = kept;
+  }
+
+  /** Tokens kept of each span; undefined while that is not known. */
+  get counts(): readonly number[] | undefined {
+    return this.#counts;
+  }
+  /** Numbers of the kept tokens among those of all spans, ascending; undefined before the image was encoded. */
+  get kept(): Int32Array | undefined {
+    return this.#kept;
+  }
+  set kept(kept: Int32Array | undefined) {
+    this.#kept = kept;
+    if (kept === undefined) return;
+    let end = 0;
+    this.#counts = this.#spans.map(({ tokens }) => {
+      const start = end;
+      end += tokens;
+      return kept.reduce((count, token) => count + Number(token >= start && token < end), 0);
+    });
+  }
+}
+
+/** An image as a prompt shows it. Equal content keys: equal pixels, settings and choice of tokens, and therefore equal embeddings. */
+export interface PromptImage {
+  readonly contentKey: string;
+  readonly prepared: PreparedImage;
+  /** What stands for it: its spans in their order, and text between them. */
+  readonly expansion: readonly ExpandedPart[];
+  /** One for each span. */
+  readonly positions: readonly SpanPositions[];
+  /** Undefined: all tokens are read. */
+  readonly selection?: TokenSelection | undefined;
+  /** Whether each of its spans has to be prefilled in one call. */
+  readonly bidirectional: boolean;
+}
+
+/** Text and images, in the order of reading. */
+export type Content = readonly (string | PromptImage)[];
+
+/** How many ids stand for each span in a prompt. Precondition: `ImageProcessor.resolve` was awaited. */
+export function spanTokens({ prepared, selection }: PromptImage): readonly number[] {
+  if (selection === undefined) return prepared.spans.map(({ tokens }) => tokens);
+  if (selection.counts === undefined) throw new Error('the tokens of an image are counted before they were selected');
+  return selection.counts;
+}
+
+/** How many ids stand for an image; undefined while that is not known. */
+export function imageTokens(image: PromptImage): number | undefined {
+  const counts = image.selection === undefined ? spanTokens(image) : image.selection.counts;
+  return counts?.reduce((sum, count) => sum + count, 0);
+}
+
+/** From pixels to what a prompt needs of an image, on one device. */
+export interface ImageProcessor {
+  /** The id that stands for an image's embeddings; undefined for a model that reads text only. */
+  readonly placeholder: number | undefined;
+  /** Fills in defaults. Throws `InputError('argument')` for options that the model does not have. */
+  settings(options?: ImageOptions): ImageSettings;
+  /** Prepares RGBA pixels for prompts; `name` is for messages. Throws `InputError('argument')` for anything else. */
+  register(value: unknown, name: string, options?: ImageOptions, request?: SelectionRequest): PromptImage;
+  /** The same image with nothing but its `count` outlier tokens; `resolve` it before it is counted. */
+  outliers(image: PromptImage, count: number): PromptImage;
+  /** Makes known how many tokens are read, which may take encoding. Precondition: the caller holds the device lock. */
+  resolve(image: PromptImage, signal?: AbortSignal): Promise<void>;
+  /** Encodes the image where its embeddings are not cached, in steps between which other work is done and an abort ends it. */
+  encode(image: PromptImage, signal?: AbortSignal): Promise<void>;
+  /** The kept embeddings, one row for each placeholder, valid until the next call; computed at once where they are not cached. */
+  embeddings(image: PromptImage): EncodedImage;
+  /** Gives the device's memory back. */
+  free(): void;
+}
+
+/** For a model that reads text only: refuses images and says why. */
+export function textOnly(missing: readonly string[]): ImageProcessor {
+  const refuse = (name: string): never => {
+    throw cannotSee(name, missing);
+  };
+  const image = (): never => refuse('image');
+  return {
+    placeholder: undefined,
+    settings: () => refuse('visual'),
+    register: (_, name) => refuse(name),
+    outliers: image,
+    resolve: image,
+    encode: image,
+    embeddings: image,
+    free: () => undefined,
+  };
+}
+
+export function cannotSee(name: string, missing: readonly string[]): InputError {
+  return new InputError(
+    'argument',
+    `${name}: this model reads text only (${missing.join('; ')}); send text, or load a model that sees`,
+    { name, missing },
+  );
+}
+
+/** The same content with neighbouring texts joined and empty ones left out. */
+export function joined(content: Content): Content {
+  const out: (string | PromptImage)[] = [];
+  for (const part of content) {
+    const last = out.at(-1);
+    if (part === '') continue;
+    if (typeof part === 'string' && typeof last === 'string') out[out.length - 1] = last + part;
+    else out.push(part);
+  }
+  return out;
+}
+
+/** The images of a content, in order. */
+export function imagesOf(content: Content): readonly PromptImage[] {
+  return content.filter((part) => typeof part !== 'string');
+}
+
+/** What of `content` follows `beginning`; undefined where it does not begin with it. Both are `joined`. */
+export function restOf(content: Content, beginning: Content): Content | undefined {
+  const last = beginning.length - 1;
+  for (const [i, part] of beginning.entries()) {
+    const other = content[i];
+    if (other === undefined) return undefined;
+    if (typeof part === 'string') {
+      if (typeof other !== 'string' || !(i === last ? other.startsWith(part) : other === part)) return undefined;
+    } else if (typeof other === 'string' || other.contentKey !== part.contentKey) return undefined;
+  }
+  const [end, open] = [beginning[last], content[last]];
+  if (typeof end !== 'string' || typeof open !== 'string') return content.slice(last + 1);
+  return joined([open.slice(end.length), ...content.slice(last + 1)]);
+}
