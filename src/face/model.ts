@@ -13,12 +13,14 @@ import type {
 } from '../worker/api.ts';
 import type { Caller } from '../worker/caller.ts';
 import { unpackError } from '../worker/protocol.ts';
+import { misfit, misfitArgument } from './check.ts';
 import { DownloadMonitor } from './monitor.ts';
+import { ABORTABLE, COMPLETE, EDIT, IDS, PAINT, RECOVER, SCORE, SESSION, TEXT_OR_IDS, TOKENS } from './options.ts';
 import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
 import type { PaintedPicture } from './picture.ts';
 import { messagesWithPixels, type PictureInput, type ReadPicture } from './pictures.ts';
 import type { ResumeOptions } from './sessions.ts';
-import { discardSession, OctavoSession, plainSettings, withoutUsage, type SessionOptions } from './session.ts';
+import { discardSession, OctavoSession, sessionSettings, withoutUsage, type SessionOptions } from './session.ts';
 import { collect, TextStream } from './stream.ts';
 
 export interface CompletionOptions extends CompletionSettings {
@@ -34,6 +36,11 @@ export interface ScoreOptions extends ScoreSettings {
   readonly signal?: AbortSignal | undefined;
   /** Tokens read so far, and of how many. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface TokenOptions {
+  /** Whether special tokens are read, or written, as such. */
+  readonly special?: boolean | undefined;
 }
 
 export interface RecoverOptions extends DeviceRequest {
@@ -93,11 +100,13 @@ export class OctavoModel {
 
   /** A conversation. Resolves when the initial prompts are read. */
   async createSession(options: SessionOptions = {}): Promise<OctavoSession> {
+    const problem = misfit('createSession', options, SESSION);
+    if (problem !== undefined) return problem;
     const { signal, monitor } = options;
     // The model is downloaded already.
     if (monitor !== undefined) new DownloadMonitor(monitor).done();
     const transfer: Transferable[] = [];
-    const { initialPrompts, ...settings } = plainSettings(options, this.#pictures);
+    const { initialPrompts, ...settings } = sessionSettings(options, this.#pictures);
     const prompts = initialPrompts && {
       initialPrompts: await messagesWithPixels(initialPrompts, this.#pictures, transfer, signal),
     };
@@ -114,7 +123,10 @@ export class OctavoModel {
    * A session that this model saved (`session.save`), as it was. Its pages are read, not computed; pages that were damaged are computed anew with the
    * next prompt. Throws `InputError` for an unknown name, `StorageError` for a session of another model or version, or one that is damaged.
    */
-  async resumeSession(name: string, { signal }: ResumeOptions = {}): Promise<OctavoSession> {
+  async resumeSession(name: string, options: ResumeOptions = {}): Promise<OctavoSession> {
+    const problem = misfit('resumeSession', options, ABORTABLE);
+    if (problem !== undefined) return problem;
+    const { signal } = options;
     const { onLate } = discardSession(this.#on);
     return this.#session(await this.#caller.call('resumeSession', { ...this.#of, name }, { signal, onLate }));
   }
@@ -124,6 +136,8 @@ export class OctavoModel {
   paint(options: PaintOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
   paint(options: PaintOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
   async paint(options: PaintOptions): Promise<PaintedPicture | readonly PaintedPicture[]> {
+    const problem = misfit('paint', options, PAINT);
+    if (problem !== undefined) return problem;
     return several(await paint(this.#on, options), options);
   }
 
@@ -132,6 +146,8 @@ export class OctavoModel {
   edit(options: EditOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
   edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
   async edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]> {
+    const problem = misfit('edit', options, EDIT);
+    if (problem !== undefined) return problem;
     return several(await edit(this.#on, options, this.#read), options);
   }
 
@@ -143,8 +159,9 @@ export class OctavoModel {
   }
 
   completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<AnswerReport> {
-    const { signal, onPrefill } = options;
-    const params = { ...this.#of, input, settings: plainSettings(options, this.#pictures) };
+    const problem = misfitArgument('complete', 'input', input, TEXT_OR_IDS) ?? misfit('complete', options, COMPLETE);
+    const { signal, onPrefill, ...settings } = problem === undefined ? options : {};
+    const params = problem ?? { ...this.#of, input, settings };
     return new TextStream((hooks) => {
       const { result, take } = this.#caller.stream('complete', params, {
         ...hooks,
@@ -155,17 +172,26 @@ export class OctavoModel {
   }
 
   /** How likely a text (or ids) is to the model, token by token: perplexity, with any options of a session's context. */
-  async score(input: string | Int32Array, { signal, onProgress, ...settings }: ScoreOptions = {}): Promise<Score> {
+  async score(input: string | Int32Array, options: ScoreOptions = {}): Promise<Score> {
+    const problem = misfitArgument('score', 'input', input, TEXT_OR_IDS) ?? misfit('score', options, SCORE);
+    if (problem !== undefined) return problem;
+    const { signal, onProgress, ...settings } = options;
     const onEvent = ({ done, total }: TokenProgress): unknown => onProgress?.(done, total);
     return this.#caller.call('score', { ...this.#of, input, settings }, { signal, onEvent });
   }
 
   /** Token ids of a text. `special`: special tokens in it are read as such (default true). */
-  async tokenize(text: string, { special = true }: { readonly special?: boolean } = {}): Promise<Int32Array> {
+  async tokenize(text: string, options: TokenOptions = {}): Promise<Int32Array> {
+    const problem = misfitArgument('tokenize', 'text', text, { is: 'string' }) ?? misfit('tokenize', options, TOKENS);
+    if (problem !== undefined) return problem;
+    const { special = true } = options;
     return this.#caller.call('encode', { ...this.#of, text, special });
   }
 
-  async detokenize(ids: ArrayLike<number>, { special = false }: { readonly special?: boolean } = {}): Promise<string> {
+  async detokenize(ids: ArrayLike<number>, options: TokenOptions = {}): Promise<string> {
+    const problem = misfitArgument('detokenize', 'ids', ids, IDS) ?? misfit('detokenize', options, TOKENS);
+    if (problem !== undefined) return problem;
+    const { special = false } = options;
     return this.#caller.call('decode', { ...this.#of, ids: Int32Array.from(ids), special });
   }
 
@@ -175,7 +201,10 @@ export class OctavoModel {
   }
 
   /** After a loss: loads the weights again, on the device asked for. Sessions go on where they were. */
-  async recover({ signal, onProgress, ...request }: RecoverOptions = {}): Promise<void> {
+  async recover(options: RecoverOptions = {}): Promise<void> {
+    const problem = misfit('recover', options, RECOVER);
+    if (problem !== undefined) return problem;
+    const { signal, onProgress, ...request } = options;
     this.#info = await this.#caller.call('recover', { ...this.#of, request }, { signal, onEvent: onProgress });
     this.lost = this.#watch();
   }

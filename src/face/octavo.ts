@@ -5,9 +5,12 @@ import type { ModelStore, SessionStore } from '../store/index.ts';
 import type { LoadSettings } from '../worker/api.ts';
 import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
+import { misfit, misfitModel } from './check.ts';
 import { OctavoModel } from './model.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
+import { AVAILABILITY, LOAD } from './options.ts';
 import type { ReadPicture } from './pictures.ts';
+import type { ExpectedContent } from './session.ts';
 import { savedSessions, type SavedSessions } from './sessions.ts';
 
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
@@ -21,7 +24,13 @@ export interface LoadOptions extends LoadSettings {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
-/** What the face needs of its surroundings. */
+/** What a page expects of a model, as in the Prompt API. */
+export interface AvailabilityOptions {
+  readonly expectedInputs?: readonly ExpectedContent[] | undefined;
+  readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
+}
+
+/** What the face needs of where it runs. */
 export interface FacePlatform {
   /** Starts an engine, off this thread where possible. */
   startEngine(): Promise<Endpoint>;
@@ -38,8 +47,8 @@ export interface FacePlatform {
 }
 
 export interface OctavoFace {
-  /** Whether a model could be loaded, and whether that needs a download. */
-  availability(input: ModelInput): Promise<Availability>;
+  /** Whether a model could be loaded, and whether that needs a download. Sound as input, and any output but text, is unavailable with every model. */
+  availability(input: ModelInput, options?: AvailabilityOptions): Promise<Availability>;
   /** Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path. */
   load(input: ModelInput, options?: LoadOptions): Promise<OctavoModel>;
   /** Models kept from earlier downloads. */
@@ -53,8 +62,14 @@ const loading = new Map<string, number>();
 
 export function createFace(platform: FacePlatform): OctavoFace {
   return {
-    async availability(input) {
-      if (!platform.capable) return 'unavailable';
+    async availability(input, options = {}) {
+      const problem = misfitModel('availability', input) ?? misfit('availability', options, AVAILABILITY);
+      if (problem !== undefined) return problem;
+      const { expectedInputs = [], expectedOutputs = [] } = options;
+      const possible =
+        expectedInputs.every(({ type }) => type === 'text' || type === 'image') &&
+        expectedOutputs.every(({ type }) => type === 'text');
+      if (!platform.capable || !possible) return 'unavailable';
       const place = platform.input(input);
       if (typeof place !== 'string' || !/^(https?:|hf:)/.test(place)) return 'available';
       if (loading.has(place)) return 'downloading';
@@ -65,6 +80,8 @@ export function createFace(platform: FacePlatform): OctavoFace {
     },
 
     async load(input, options = {}) {
+      const problem = misfitModel('load', input) ?? misfit('load', options, LOAD);
+      if (problem !== undefined) return problem;
       const { signal, monitor, onProgress, ...settings } = options;
       signal?.throwIfAborted();
       const place = platform.input(input);

@@ -14,7 +14,7 @@ export interface OnModel {
   readonly model: number;
 }
 
-interface PaintHooks {
+export interface PaintHooks {
   /** Ends the call within a step; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PaintProgress) => void) | undefined;

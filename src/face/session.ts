@@ -4,14 +4,16 @@ import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/options.ts';
 import { cannotSee } from '../see/images.ts';
 import type { AnswerInfo, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
+import { misfit } from './check.ts';
 import type { MonitorCallback } from './monitor.ts';
+import { ABORTABLE, APPEND, PROMPT, SAVE } from './options.ts';
 import type { OnModel } from './painting.ts';
 import { withPixels, type PictureInput } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
 import { linkedSignal } from './signals.ts';
 import { collect, TextStream } from './stream.ts';
 
-interface Abortable {
+export interface Abortable {
   /** Ends the call; it rejects with the signal's reason, and the session stays usable. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -30,31 +32,20 @@ export interface SessionOptions extends SessionSettings, Abortable {
 }
 
 export interface PromptOptions extends PromptSettings, Abortable {
-  /** Hears how much of the prompt has been read, in tokens. */
+  /** Called with how many tokens of the prompt have been read, and of how many. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
 type SessionInput = EngineApi['append']['params'];
 
-/** What the Prompt API has and this version has not: refused, since leaving it out would change the answer. */
-const NOT_YET = ['responseConstraint', 'tools'] as const;
+export type AppendOptions = Pick<PromptOptions, 'signal' | 'onPrefill'>;
 
-/** Functions and signals stay on this side; the rest crosses to the engine. Throws `InputError('argument')` for what is not supported. */
-export function plainSettings(
-  options: Abortable & Partial<PromptOptions> & Partial<SessionOptions>,
+/** What crosses to the engine: functions and signals stay on the page. Throws `InputError('argument')` for content that the model does not take. */
+export function sessionSettings(
+  options: SessionOptions,
   { see, missing }: Pick<PictureInput, 'see' | 'missing'>,
 ): SessionSettings {
-  for (const name of NOT_YET) {
-    if (name in options) throw new InputError('argument', `${name}: not supported by this version; leave it out`);
-  }
-  const {
-    signal: _signal,
-    onPrefill: _onPrefill,
-    monitor: _monitor,
-    expectedInputs = [],
-    expectedOutputs = [],
-    ...settings
-  } = options;
+  const { signal: _signal, monitor: _monitor, expectedInputs = [], expectedOutputs = [], ...settings } = options;
   for (const { type } of expectedInputs) {
     if (type === 'image' && !see) throw cannotSee('expectedInputs', missing);
     if (type !== 'text' && type !== 'image')
@@ -119,11 +110,11 @@ export class OctavoSession extends EventTarget {
 
   /** The answer as it comes: iterate it, or use it as a ReadableStream. */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
-    const { signal, onPrefill } = options;
-    const settings = plainSettings(options, this.#pictures);
+    const problem = misfit('prompt', options, PROMPT);
+    const { signal, onPrefill, ...settings } = problem === undefined ? options : {};
     const link = linkedSignal(signal, this.#ended.signal);
     const transfer: Transferable[] = [];
-    const read = this.#withInput(input, transfer, link.signal);
+    const read = problem ?? this.#withInput(input, transfer, link.signal);
     const params = read instanceof Promise ? read.then((ready) => ({ ...ready, settings })) : { ...read, settings };
     const stream = new TextStream<AnswerReport>((hooks) => {
       const { result, take } = this.#on.caller.stream('prompt', params, {
@@ -145,10 +136,10 @@ export class OctavoSession extends EventTarget {
   }
 
   /** Adds messages to the context, so that a later prompt starts sooner. */
-  async append(
-    input: PromptInput,
-    { signal, onPrefill }: Pick<PromptOptions, 'signal' | 'onPrefill'> = {},
-  ): Promise<void> {
+  async append(input: PromptInput, options: AppendOptions = {}): Promise<void> {
+    const problem = misfit('append', options, APPEND);
+    if (problem !== undefined) return problem;
+    const { signal, onPrefill } = options;
     this.#usage = await this.#linked(signal, (linked, transfer) =>
       this.#on.caller.call('append', this.#withInput(input, transfer, linked), {
         signal: linked,
@@ -159,16 +150,20 @@ export class OctavoSession extends EventTarget {
   }
 
   /** Tokens that `input` would add to the context. */
-  async measureContextUsage(input: PromptInput, { signal }: Abortable = {}): Promise<number> {
-    return this.#linked(signal, (linked, transfer) =>
+  async measureContextUsage(input: PromptInput, options: Abortable = {}): Promise<number> {
+    const problem = misfit('measureContextUsage', options, ABORTABLE);
+    if (problem !== undefined) return problem;
+    return this.#linked(options.signal, (linked, transfer) =>
       this.#on.caller.call('measure', this.#withInput(input, transfer, linked), { signal: linked, transfer }),
     );
   }
 
   /** A second session with the same past, at hardly any cost: the two share memory until they differ. */
-  async clone({ signal }: Abortable = {}): Promise<OctavoSession> {
+  async clone(options: Abortable = {}): Promise<OctavoSession> {
+    const problem = misfit('clone', options, ABORTABLE);
+    if (problem !== undefined) return problem;
     const { onLate } = discardSession(this.#on);
-    const info = await this.#linked(signal, (linked) =>
+    const info = await this.#linked(options.signal, (linked) =>
       this.#on.caller.call('cloneSession', this.#inTurn(this.#of), { signal: linked, onLate }),
     );
     return new OctavoSession(this.#on, info, this.#pictures);
@@ -179,7 +174,10 @@ export class OctavoSession extends EventTarget {
    * Waits for calls made before; later ones need not wait for it. Resolves when all of it is written: until then the name has what it had.
    * `model.resumeSession` reads it, after any reload. Throws `StorageError('quota')` where there is no room.
    */
-  async save(name: string, { signal, persist, evict = false }: SaveOptions = {}): Promise<SavedSession> {
+  async save(name: string, options: SaveOptions = {}): Promise<SavedSession> {
+    const problem = misfit('save', options, SAVE);
+    if (problem !== undefined) return problem;
+    const { signal, persist, evict = false } = options;
     const asked = askToPersist(persist);
     asked.catch(() => undefined);
     const saved = await this.#linked(signal, (linked) =>

@@ -26,7 +26,8 @@ export interface SamplingOptions {
   readonly samplingMode?: SamplingMode | undefined;
 }
 
-const MODES: Readonly<Record<SamplingMode, number>> = {
+/** Temperatures by name. */
+export const SAMPLING_MODES: Readonly<Record<SamplingMode, number>> = {
   'most-predictable': 0,
   predictable: 0.3,
   balanced: 0.7,
@@ -34,17 +35,22 @@ const MODES: Readonly<Record<SamplingMode, number>> = {
   'most-creative': 1.3,
 };
 
+interface Limits {
+  readonly least: number;
+  readonly most: number;
+  readonly whole?: boolean;
+}
+
 /** Beyond these the distribution is flat, or the ranking reversed, for any model: a unit mistaken by the caller. */
-const LIMITS = {
+export const SAMPLING_LIMITS = {
   temperature: { least: 0, most: 100 },
-  topK: { least: 0, most: 2 ** 31 - 1 },
+  topK: { least: 0, most: 2 ** 31 - 1, whole: true },
   topP: { least: Number.MIN_VALUE, most: 1 },
   minP: { least: 0, most: 1 },
   repetitionPenalty: { least: 1e-3, most: 1e3 },
   presencePenalty: { least: -1e3, most: 1e3 },
-  seed: { least: 0, most: 2 ** 32 - 1 },
-} as const satisfies Record<keyof SampleSpec, { least: number; most: number }>;
-const WHOLE: ReadonlySet<keyof SampleSpec> = new Set(['topK', 'seed']);
+  seed: { least: 0, most: 2 ** 32 - 1, whole: true },
+} as const satisfies Record<keyof SampleSpec, Limits>;
 
 /** What applies where neither the caller nor the model's file says otherwise: greedy. */
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 } as const;
@@ -63,27 +69,23 @@ export function sampleSpec(options: SamplingOptions, defaults: SamplingDefaults 
         { samplingMode },
       );
     }
-    const temperature = MODES[samplingMode];
+    const temperature = SAMPLING_MODES[samplingMode];
     if (temperature === undefined) {
       throw new InputError(
         'argument',
-        `samplingMode: '${samplingMode}' is unknown; use one of ${Object.keys(MODES).join(', ')}`,
+        `samplingMode: '${samplingMode}' is unknown; use one of ${Object.keys(SAMPLING_MODES).join(', ')}`,
       );
     }
     base.temperature = temperature;
   }
   const value = (name: keyof SampleSpec): number => {
     const given = options[name] ?? (name === 'seed' ? randomSeed() : base[name]);
-    const { least, most } = LIMITS[name];
-    if (
-      typeof given !== 'number' ||
-      !(given >= least && given <= most) ||
-      (WHOLE.has(name) && !Number.isInteger(given))
-    ) {
+    const { least, most, whole = false }: Limits = SAMPLING_LIMITS[name];
+    if (typeof given !== 'number' || !(given >= least && given <= most) || (whole && !Number.isInteger(given))) {
       const from = least === Number.MIN_VALUE ? 'above 0' : `from ${least}`;
       throw new InputError(
         'argument',
-        `${name}: ${String(given)} is not a ${WHOLE.has(name) ? 'whole ' : ''}number ${from} to ${most}`,
+        `${name}: ${String(given)} is not a ${whole ? 'whole ' : ''}number ${from} to ${most}`,
         { name },
       );
     }
@@ -108,9 +110,9 @@ function randomSeed(): number {
 export function recommendedSampling(metadata: ModelMetadata): SamplingDefaults {
   const found: { -readonly [K in keyof SamplingDefaults]: SamplingDefaults[K] } = {};
   const take = (name: keyof SamplingDefaults, value: unknown): void => {
-    const { least, most } = LIMITS[name];
+    const { least, most, whole = false }: Limits = SAMPLING_LIMITS[name];
     if (typeof value !== 'number' || !(value >= least && value <= most)) return;
-    if (WHOLE.has(name) && !Number.isInteger(value)) return;
+    if (whole && !Number.isInteger(value)) return;
     found[name] = value;
   };
   if (metadata.kind === 'gguf') {

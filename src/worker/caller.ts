@@ -1,5 +1,5 @@
 /** The page's end: calls, streams and their cancellation over an endpoint. */
-import { DeviceError } from '../errors.ts';
+import { DeviceError, InputError } from '../errors.ts';
 import type { Call, Calls, EngineApi } from './api.ts';
 import { CREDITS, unpackError, type Endpoint, type ToEngine, type ToPage } from './protocol.ts';
 
@@ -124,7 +124,9 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
           this.#post({ kind: 'call', id, method, params: given, credits }, transfer);
           sent = true;
         } catch (error) {
-          fail(error);
+          fail(
+            error instanceof DOMException && error.name === 'DataCloneError' ? notPlain(method, given, error) : error,
+          );
         }
       };
       if (ready === undefined) send(params);
@@ -170,4 +172,28 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
   #post(message: ToEngine, transfer?: readonly Transferable[]): void {
     if (this.#failed === undefined) this.#endpoint.post(message, transfer);
   }
+}
+
+/** Objects within objects that are searched for what cannot be cloned. */
+const MOST_DEPTH = 6;
+
+function notPlain(method: string, params: unknown, cause: unknown): InputError {
+  const name = functionWithin(params, MOST_DEPTH) ?? 'an option';
+  return new InputError(
+    'argument',
+    `${method}: ${name} cannot be sent to the engine; give plain data, without functions`,
+    { name },
+    { cause },
+  );
+}
+
+/** The path of the first function. */
+function functionWithin(value: unknown, depth: number): string | undefined {
+  if (typeof value !== 'object' || value === null || depth === 0) return undefined;
+  for (const [key, member] of Object.entries(value)) {
+    if (typeof member === 'function') return key;
+    const inner = functionWithin(member, depth - 1);
+    if (inner !== undefined) return `${key}.${inner}`;
+  }
+  return undefined;
 }

@@ -285,7 +285,7 @@ describe('painting', () => {
     [{ prompt: 'a', steps: 1.5 }, 'argument', 'steps: 1.5'],
     [{ prompt: 'a', diffusionSteps: 0 }, 'argument', 'diffusionSteps: 0'],
     [{ prompt: 'a', guidance: Number.NaN }, 'argument', 'guidance: NaN'],
-    [{ prompt: 'a', guidanceSchedule: 'wild' }, 'argument', 'guidanceSchedule: wild'],
+    [{ prompt: 'a', guidanceSchedule: 'wild' }, 'argument', "guidanceSchedule: 'wild'"],
     [{ prompt: 'a', temperature: -1 }, 'argument', 'temperature: -1'],
     [{ prompt: 'a', count: 0 }, 'argument', 'count: 0'],
     [{ prompt: 'a', seed: 2 ** 32 }, 'argument', 'seed'],

@@ -1,0 +1,82 @@
+/**
+ * Checks of what the user gives to a public call: names, types and ranges, by a description of each option (options.ts). What is wrong is put into
+ * words by a module that is fetched only then (problem.ts).
+ */
+import { InputError } from '../errors.ts';
+
+export type Field =
+  | { readonly number: readonly [least: number, most: number]; readonly whole?: boolean }
+  | { readonly oneOf: readonly (string | number)[] }
+  | { readonly is: 'string' | 'boolean' | 'function' | 'object' }
+  | { readonly signal: true }
+  /** A typed array. */
+  | { readonly view: true }
+  | { readonly list: Field }
+  | { readonly members: Shape }
+  | { readonly anyOf: readonly Field[] }
+  /** Not an option of this version; the words say what to do instead. */
+  | { readonly never: string };
+
+export type Shape = Readonly<Record<string, Field>>;
+
+/** The description of all options of `T`. */
+export type ShapeOf<T> = Readonly<Record<keyof T, Field>>;
+
+export function fits(value: unknown, field: Field): boolean {
+  if ('number' in field) {
+    const [least, most] = field.number;
+    return typeof value === 'number' && value >= least && value <= most && (!field.whole || Number.isInteger(value));
+  }
+  if ('oneOf' in field) return field.oneOf.some((one) => one === value);
+  if ('anyOf' in field) return field.anyOf.some((one) => fits(value, one));
+  if ('never' in field) return false;
+  if ('is' in field) return typeof value === field.is && value !== null;
+  if (typeof value !== 'object' || value === null) return false;
+  if ('view' in field) return ArrayBuffer.isView(value);
+  // Signals of other realms are no instances of this one's class.
+  if ('signal' in field) return 'aborted' in value && 'addEventListener' in value;
+  if ('list' in field) return Array.isArray(value) && value.every((one) => fits(one, field.list));
+  const { members } = field;
+  return (
+    !Array.isArray(value) &&
+    Object.entries(value).every(([name, member]) => {
+      const own = Object.hasOwn(members, name) ? members[name] : undefined;
+      return member === undefined || (own !== undefined && fits(member, own));
+    })
+  );
+}
+
+/** Undefined where a call's options fit; otherwise a promise that rejects with an `InputError` that names what does not, and the nearest right name. */
+export function misfit(call: string, options: unknown, members: Shape): Promise<never> | undefined {
+  return fits(options, { members }) ? undefined : explained(call, options, { members });
+}
+
+/** The same for an argument of its own. */
+export function misfitArgument(call: string, name: string, value: unknown, field: Field): Promise<never> | undefined {
+  return fits(value, field) ? undefined : explained(`${call}: ${name}`, value, field);
+}
+
+/** The same for what is to be loaded. Whether it is a model is found out when it is read. */
+export function misfitModel(call: string, input: unknown): Promise<never> | undefined {
+  const text = typeof input === 'string' && input.trim() !== '';
+  const list = Array.isArray(input) && input.length > 0 && input.every(isBinary);
+  const object = typeof input === 'object' && input !== null && !Array.isArray(input);
+  // Blobs, URLs, responses and handles have a class of their own; a set of files is a plain object.
+  const plain = object && [Object.prototype, null].includes(Object.getPrototypeOf(input) as object | null);
+  const set = plain && Object.keys(input).length > 0 && Object.values(input).every(isBinary);
+  return text || list || set || (object && !plain) ? undefined : explained(call, input, { never: NO_MODEL });
+}
+
+const NO_MODEL =
+  "there is no model to load; give 'nano', a URL, 'hf:owner/repository/file.gguf', a File, bytes, a set of named files that is not empty, or in Node a path";
+
+function isBinary(value: unknown): boolean {
+  return value instanceof Blob || value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+}
+
+async function explained(call: string, value: unknown, field: Field): Promise<never> {
+  const { findProblem } = await import('./problem.ts');
+  const { path, sentence } = findProblem(fits, value, field);
+  const name = path.join('.');
+  throw new InputError('argument', `${call}: ${name === '' ? '' : `${name}: `}${sentence}`, { name });
+}

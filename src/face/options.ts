@@ -1,0 +1,157 @@
+/** The options of every public call, as `check.ts` reads them. What depends on the model is checked by the engine. */
+import { SAMPLING_LIMITS, SAMPLING_MODES } from '../generate/sampling.ts';
+import type { AnswerOptions } from '../generate/options.ts';
+import type { SamplingOptions } from '../generate/sampling.ts';
+import type { BrushSettings } from '../paint/settings.ts';
+import type { ContextOptions } from '../select/options.ts';
+import type { WasmBuild } from '../wasm.ts';
+import type { DeviceRequest } from '../worker/api.ts';
+import type { Field, ShapeOf } from './check.ts';
+import type { CompletionOptions, RecoverOptions, ScoreOptions, TokenOptions } from './model.ts';
+import type { AvailabilityOptions, LoadOptions } from './octavo.ts';
+import type { EditOptions, PaintHooks, PaintOptions } from './painting.ts';
+import type { Abortable, AppendOptions, PromptOptions, SessionOptions } from './session.ts';
+import type { SaveOptions } from './sessions.ts';
+
+const TEXT: Field = { is: 'string' };
+const SWITCH: Field = { is: 'boolean' };
+const CALLBACK: Field = { is: 'function' };
+const OBJECT: Field = { is: 'object' };
+const COUNT: Field = { number: [1, 2 ** 31 - 1], whole: true };
+const NUMBER: Field = { number: [-Infinity, Infinity] };
+const NOT_YET: Field = { never: 'this version does not support it; leave it out' };
+
+const limited = (name: keyof typeof SAMPLING_LIMITS): Field => {
+  const { least, most, ...rest } = SAMPLING_LIMITS[name];
+  return { number: [least, most], ...rest };
+};
+
+export const ABORTABLE: ShapeOf<Required<Abortable>> = { signal: { signal: true } };
+
+const SAMPLING: ShapeOf<Required<SamplingOptions>> = {
+  temperature: limited('temperature'),
+  topK: limited('topK'),
+  topP: limited('topP'),
+  minP: limited('minP'),
+  repetitionPenalty: limited('repetitionPenalty'),
+  presencePenalty: limited('presencePenalty'),
+  seed: limited('seed'),
+  samplingMode: { oneOf: Object.keys(SAMPLING_MODES) },
+};
+
+const ANSWER: ShapeOf<Required<AnswerOptions>> = {
+  maxTokens: COUNT,
+  stop: { anyOf: [TEXT, { list: TEXT }] },
+  aborted: { oneOf: ['remove', 'keep'] },
+  contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
+};
+
+const CONTEXT: ShapeOf<Required<ContextOptions>> = {
+  window: COUNT,
+  kvBits: { oneOf: [16, 8, 4, 2, 'staircase'] },
+  prefill: { anyOf: [TEXT, OBJECT] },
+  decode: { anyOf: [TEXT, OBJECT] },
+  evict: { anyOf: [TEXT, OBJECT] },
+  heads: { anyOf: [TEXT, OBJECT] },
+  memory: { members: { device: NUMBER, host: NUMBER } },
+  share: SWITCH,
+  keep: SWITCH,
+  visual: { anyOf: [TEXT, OBJECT] },
+};
+
+/** Named here, too: `WASM_BUILDS` itself would tie the page's script to the parts that it fetches. */
+const BUILDS: Readonly<Record<WasmBuild, true>> = {
+  'relaxed-threads': true,
+  'simd-threads': true,
+  relaxed: true,
+  simd: true,
+  scalar: true,
+};
+
+const DEVICE: ShapeOf<Required<DeviceRequest>> = {
+  device: { oneOf: ['auto', 'wasm', 'webgpu'] },
+  threads: { number: [1, 64], whole: true },
+  build: { oneOf: Object.keys(BUILDS) },
+};
+
+const EXPECTED: ShapeOf<Required<AvailabilityOptions>> = {
+  expectedInputs: { list: OBJECT },
+  expectedOutputs: { list: OBJECT },
+};
+
+export const AVAILABILITY = EXPECTED;
+
+export const LOAD: ShapeOf<Required<LoadOptions>> = {
+  ...DEVICE,
+  ...ABORTABLE,
+  contextWindow: COUNT,
+  quantize: { oneOf: ['q8', 'q4'] },
+  store: SWITCH,
+  sha256: { anyOf: [TEXT, OBJECT] },
+  monitor: CALLBACK,
+  onProgress: CALLBACK,
+};
+
+export const RECOVER: ShapeOf<Required<RecoverOptions>> = { ...DEVICE, ...ABORTABLE, onProgress: CALLBACK };
+
+export const SESSION: ShapeOf<Required<SessionOptions> & { readonly tools: never }> = {
+  ...SAMPLING,
+  ...ANSWER,
+  ...ABORTABLE,
+  ...EXPECTED,
+  initialPrompts: { list: OBJECT },
+  context: { members: CONTEXT },
+  visual: { members: { size: COUNT, route: { oneOf: ['mar', 'siglip'] } } },
+  monitor: CALLBACK,
+  tools: NOT_YET,
+};
+
+export const APPEND: ShapeOf<Required<AppendOptions>> = { ...ABORTABLE, onPrefill: CALLBACK };
+
+export const PROMPT: ShapeOf<
+  Required<PromptOptions> & { readonly responseConstraint: never; readonly omitResponseConstraintInput: never }
+> = { ...SAMPLING, ...ANSWER, ...APPEND, responseConstraint: NOT_YET, omitResponseConstraintInput: NOT_YET };
+
+export const COMPLETE: ShapeOf<Required<CompletionOptions>> = { ...SAMPLING, ...ANSWER, ...APPEND, special: SWITCH };
+
+export const SCORE: ShapeOf<Required<ScoreOptions>> = {
+  ...ABORTABLE,
+  context: { members: CONTEXT },
+  window: COUNT,
+  prompt: { number: [0, 2 ** 31 - 1], whole: true },
+  special: SWITCH,
+  onProgress: CALLBACK,
+};
+
+export const IDS: Field = { anyOf: [{ list: NUMBER }, { view: true }] };
+export const TEXT_OR_IDS: Field = { anyOf: [TEXT, { view: true }] };
+
+export const TOKENS: ShapeOf<Required<TokenOptions>> = { special: SWITCH };
+
+export const SAVE: ShapeOf<Required<SaveOptions>> = {
+  ...ABORTABLE,
+  persist: { anyOf: [SWITCH, CALLBACK] },
+  evict: SWITCH,
+};
+
+const BRUSH: ShapeOf<Required<BrushSettings & PaintHooks>> = {
+  ...ABORTABLE,
+  size: COUNT,
+  seed: limited('seed'),
+  steps: COUNT,
+  diffusionSteps: COUNT,
+  guidance: NUMBER,
+  guidanceSchedule: { oneOf: ['constant', 'linear'] },
+  temperature: NUMBER,
+  count: COUNT,
+  onProgress: CALLBACK,
+  onPreview: CALLBACK,
+};
+
+export const PAINT: ShapeOf<Required<PaintOptions>> = { ...BRUSH, prompt: TEXT };
+
+export const EDIT: ShapeOf<Required<EditOptions>> = {
+  ...BRUSH,
+  instruction: TEXT,
+  image: { anyOf: [TEXT, OBJECT] },
+};
