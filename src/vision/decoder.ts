@@ -4,8 +4,8 @@ import type { Rgba } from './image.ts';
 
 export interface ImageDecoder {
   /**
-   * The first frame, upright (EXIF), over white where it is transparent, in 8-bit sRGB. The file's header was read and is within
-   * the limits. What it throws, other than Octavo's errors, is taken to mean that the file is damaged.
+   * The first frame over white where it is transparent, in 8-bit sRGB. The file says that it is upright (decodable.ts), its header was read and is
+   * within the limits. What this throws, other than Octavo's errors, is taken to mean that the file is damaged.
    */
   decode(file: Uint8Array, header: ImageHeader, name: string): Promise<Rgba>;
 }

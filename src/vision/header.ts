@@ -1,15 +1,8 @@
 /** What kind of image a file is, how large, and whether it is whole: read from its bytes before any decoder sees them. */
 import { FileError } from '../errors.ts';
-import { bmp } from './formats/bmp.ts';
+import { FORMATS, type ImageType } from './formats/index.ts';
 import { ImageBytes, type ImageFormat } from './formats/bytes.ts';
-import { gif } from './formats/gif.ts';
-import { avif, heic } from './formats/heif.ts';
-import { jpeg } from './formats/jpeg.ts';
-import { png } from './formats/png.ts';
-import { webp } from './formats/webp.ts';
 import { checkFileBytes, checkSize } from './image.ts';
-
-export type ImageType = 'png' | 'jpeg' | 'webp' | 'gif' | 'bmp' | 'avif' | 'heic';
 
 export interface ImageHeader {
   readonly type: ImageType;
@@ -17,8 +10,6 @@ export interface ImageHeader {
   readonly width: number;
   readonly height: number;
 }
-
-const FORMATS: Readonly<Record<ImageType, ImageFormat>> = { png, jpeg, webp, gif, bmp, avif, heic };
 
 /** Formats that people do try, for the message. */
 const OTHERS: readonly (readonly [RegExp, string])[] = [

@@ -4,8 +4,10 @@ import { abortable } from '../load/byte-source.ts';
 import { browserDecoder, readDrawable, readElement, type Drawable } from './canvas.ts';
 import type { ImageDecoder } from './decoder.ts';
 import { blobBytes, fetchImage, type FetchOptions, type NamedBytes } from './fetch.ts';
-import { readHeader } from './header.ts';
+import { decodable } from './decodable.ts';
+import { readHeader, type ImageHeader } from './header.ts';
 import { checkPixels, checkSize, isByteArray, overWhite, type Rgba } from './image.ts';
+import { upright } from './orientation.ts';
 
 /**
  * An image file (Blob, File, its bytes), its address (http, https, data, blob; in Node also a path or file: URL), pixels (ImageData, or
@@ -19,7 +21,7 @@ export interface ReadImageOptions extends FetchOptions {
 }
 
 /**
- * The picture's pixels, which the caller owns: first frame, upright as its EXIF orientation says, 8-bit sRGB, transparent parts over white.
+ * The picture's pixels, which the caller owns: first frame, upright as the file's orientation says (EXIF; in AVIF and HEIC the image's own properties), 8-bit sRGB, transparent parts over white.
  * Files are told by their bytes; what is too large is refused before it is decoded, and what is not whole is refused, not drawn in part.
  * Throws `InputError` (no image, an unreadable one, too large), `FileError` (unknown, truncated, damaged), `StorageError('network')`,
  * `DeviceError('unavailable')` where nothing here decodes; rejects with the signal's reason on abort. Closes no ImageBitmap.
@@ -59,9 +61,34 @@ async function decode({ name, bytes }: NamedBytes, { decoder, signal }: ReadImag
     throw new DeviceError('unavailable', `${name}: nothing here decodes images; give pixels {data, width, height}`, {
       name,
     });
-  let image: Rgba;
+  const { files, orientation } = decodable(bytes, header.type, name);
+  let image: Rgba | undefined;
+  for (const file of files) {
+    const found = await decodeFile(chosen, file, header, name, signal);
+    if (image !== undefined && !samePixels(found, image))
+      throw new FileError(
+        'truncated',
+        { file: name, field: 'scan', offset: bytes.length },
+        'the file ends within the image data; get the whole file',
+      );
+    image ??= found;
+  }
+  if (image === undefined)
+    throw new FileError('malformed', { file: name, field: header.type }, 'there is nothing to decode');
+  // A header may lie about the frame inside.
+  checkSize(image.width, image.height, name);
+  return upright(image, orientation);
+}
+
+async function decodeFile(
+  decoder: ImageDecoder,
+  file: Uint8Array,
+  header: ImageHeader,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<Rgba> {
   try {
-    image = await abortable(chosen.decode(bytes, header, name), signal);
+    return await abortable(decoder.decode(file, header, name), signal);
   } catch (cause) {
     signal?.throwIfAborted();
     if (cause instanceof OctavoError) throw cause;
@@ -76,9 +103,10 @@ async function decode({ name, bytes }: NamedBytes, { decoder, signal }: ReadImag
       { cause },
     );
   }
-  // A header may lie about the frame inside.
-  checkSize(image.width, image.height, name);
-  return image;
+}
+
+function samePixels(a: Rgba, b: Rgba): boolean {
+  return a.width === b.width && a.height === b.height && a.data.every((value, i) => value === b.data[i]);
 }
 
 function isArrayBuffer(input: unknown): input is ArrayBuffer {

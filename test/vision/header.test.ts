@@ -1,7 +1,8 @@
 /** Formats, sizes and wholeness from bytes alone, on PIL's files (training/parity/images.py) and on what no encoder writes. */
 import { describe, expect, test } from '@jest/globals';
 import { OctavoError } from '../../src/errors.ts';
-import { readHeader, type ImageType } from '../../src/vision/header.ts';
+import type { ImageType } from '../../src/vision/formats/index.ts';
+import { readHeader } from '../../src/vision/header.ts';
 import { encodePng } from '../../src/vision/index.ts';
 import { random } from '../support/random.ts';
 import { noisePicture, pictureFile, pictures } from './pictures.ts';
@@ -55,8 +56,8 @@ describe('cut files', () => {
         ]).toContainEqual([(error as OctavoError).name, (error as OctavoError).code]);
         continue;
       }
-      // Only a GIF goes on after its first picture.
-      expect(name).toMatch(/gif$/);
+      // A GIF goes on after its first picture; whether a JPEG's last scan is whole, only decoding tells (read.test.ts).
+      expect(name).toMatch(/gif$|jpg$|^wrong/);
     }
   });
 
@@ -116,7 +117,7 @@ describe('damage', () => {
     for (const bytes of [
       filled(jpegHead, [0xff]),
       filled(jpegHead, [0xff, 0]),
-      filled(jpegHead, [0xff, 0xda, 0, 2]),
+      filled(jpegHead, [0xff, 0xe1, 0, 2]),
       filled([...ascii('GIF89a'), 9, 0, 9, 0, 0, 0, 0], [0x21, 0, 0]),
       filled([...ascii('GIF89a'), 9, 0, 9, 0, 0, 0, 0, 0x21, 0], [1]),
       filled([...big(16), ...ascii('ftypavif'), 0, 0, 0, 0], [...big(8), ...ascii('free')]),

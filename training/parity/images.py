@@ -14,7 +14,10 @@ import zlib
 from pathlib import Path
 
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
+
+# A JPEG that lacks only its end marker is whole; PIL reads it when it is told to.
+ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 WIDTH, HEIGHT = 32, 24
 
@@ -87,6 +90,11 @@ def main(out: Path) -> None:
         exif = Image.Exif()
         exif[0x0112] = orientation
         save(f"orientation-{orientation}.jpg", base, quality=95, subsampling=0, exif=exif)
+        if orientation > 1:
+            save(f"orientation-{orientation}.png", base, exif=exif)
+            save(f"orientation-{orientation}.webp", base, lossless=True, exif=exif)
+            # PIL writes the image's own properties, irot and imir.
+            save(f"orientation-{orientation}.avif", base, quality=95, subsampling="4:4:4", exif=exif)
     save("lossy.webp", base, quality=95)
     save("lossless.webp", base, lossless=True)
     save("alpha.webp", clear, lossless=True, exact=True)
@@ -96,6 +104,9 @@ def main(out: Path) -> None:
     save("rgb.bmp", base)
     save("palette.bmp", palette)
     save("rgb.avif", base, quality=95, subsampling="4:4:4")
+    # Whole but for the end marker.
+    (out / "no-end.jpg").write_bytes((out / "baseline.jpg").read_bytes()[:-2])
+    (out / "no-end-progressive.jpg").write_bytes((out / "progressive.jpg").read_bytes()[:-2])
     # A JPEG that calls itself a PNG.
     save("wrong-extension.png", base, format="JPEG", quality=95, subsampling=0)
 

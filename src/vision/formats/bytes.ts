@@ -64,6 +64,14 @@ export class ImageBytes {
   }
 }
 
+/** How a file says that its picture is stored turned or mirrored. */
+export interface Orientation {
+  /** 2 to 8, as EXIF numbers them. */
+  readonly value: number;
+  /** A copy of the file that says "upright". */
+  readonly neutral: Uint8Array;
+}
+
 export interface Size {
   readonly width: number;
   readonly height: number;
@@ -80,4 +88,11 @@ export interface ImageFormat {
    * broken file and say nothing. Takes time and memory proportional to the file at most.
    */
   check(file: ImageBytes): void;
+  /** Undefined for upright pictures; missing for formats that know no orientation. */
+  orientation?(file: ImageBytes): Orientation | undefined;
+  /**
+   * Where the file lacks only its end: copies with different endings. If data is missing too, a decoder takes the endings for it and
+   * the pixels differ. Undefined for a file that has its end.
+   */
+  endings?(file: ImageBytes): readonly Uint8Array[] | undefined;
 }

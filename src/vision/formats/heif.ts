@@ -1,5 +1,5 @@
 /** AVIF and HEIC (ISO/IEC 14496-12, 23008-12): boxes of size and kind; an image's size is a property (`ispe`) in `meta`. */
-import type { ImageBytes, ImageFormat, Size } from './bytes.ts';
+import type { ImageBytes, ImageFormat, Orientation, Size } from './bytes.ts';
 
 interface Box {
   readonly kind: string;
@@ -11,12 +11,13 @@ interface Box {
 /** Brands beyond these are not looked at. */
 const MAX_BRANDS = 32;
 
-export const avif: ImageFormat = { matches: (file) => hasBrand(file, ['avif', 'avis']), size, check };
+export const avif: ImageFormat = { matches: (file) => hasBrand(file, ['avif', 'avis']), size, check, orientation };
 /** Decoded where the browser can (Safari). */
 export const heic: ImageFormat = {
   matches: (file) => hasBrand(file, ['heic', 'heix', 'hevc', 'heim', 'heis']),
   size,
   check,
+  orientation,
 };
 
 function hasBrand(file: ImageBytes, brands: readonly string[]): boolean {
@@ -72,4 +73,72 @@ function* boxes(file: ImageBytes, from: number, to: number, kind?: string): Gene
     if (kind === undefined || kind === found) yield { kind: found, start, end: Math.min(at + length, to) };
     at += length;
   }
+}
+
+/**
+ * The primary image's rotation (`irot`, quarter turns anticlockwise) and mirroring (`imir`, after the rotation). EXIF data does not count in this
+ * format. The neutral copy turns by nothing: `irot` of 0, and an `imir` box rewritten as such an `irot`.
+ */
+function orientation(file: ImageBytes): Orientation | undefined {
+  const used = primaryProperties(file);
+  const turn = used.find(({ kind }) => kind === 'irot');
+  const mirror = used.find(({ kind }) => kind === 'imir');
+  const quarters = turn === undefined ? 0 : file.u8(turn.start, 'irot') & 3;
+  if (quarters === 0 && mirror === undefined) return undefined;
+  const neutral = Uint8Array.from(file.bytes);
+  if (turn !== undefined) neutral[turn.start] = 0;
+  if (mirror !== undefined) {
+    neutral.set([0x69, 0x72, 0x6f, 0x74], mirror.start - 4);
+    neutral[mirror.start] = 0;
+  }
+  const axis = mirror === undefined ? undefined : file.u8(mirror.start, 'imir') & 1;
+  const value = EXIF_ORIENTATION[axis === undefined ? 'none' : axis === 0 ? 'topBottom' : 'leftRight'][quarters] ?? 1;
+  return value === 1 ? undefined : { value, neutral };
+}
+
+/** EXIF's number for quarter turns anticlockwise, then an exchange of sides. */
+const EXIF_ORIENTATION = {
+  none: [1, 8, 3, 6],
+  topBottom: [4, 5, 2, 7],
+  leftRight: [2, 7, 4, 5],
+} as const;
+
+/** The properties that `ipma` gives to the primary item, in their order. */
+function primaryProperties(file: ImageBytes): Box[] {
+  for (const meta of boxes(file, 0, file.length, 'meta')) {
+    const [item] = boxes(file, meta.start + 4, meta.end, 'pitm');
+    const primary = item === undefined ? undefined : readItem(file, item.start + 4, file.u8(item.start, 'pitm') > 0);
+    for (const properties of boxes(file, meta.start + 4, meta.end, 'iprp')) {
+      const [container] = boxes(file, properties.start, properties.end, 'ipco');
+      const [associations] = boxes(file, properties.start, properties.end, 'ipma');
+      if (container === undefined || associations === undefined || primary === undefined) continue;
+      const all = [...boxes(file, container.start, container.end)];
+      return associated(file, associations, primary).flatMap((index) => all[index - 1] ?? []);
+    }
+  }
+  return [];
+}
+
+const readItem = (file: ImageBytes, at: number, wide: boolean): number =>
+  wide ? file.u32(at, 'item') : file.u16(at, 'item');
+
+/** Indices, from 1, of an item's properties. */
+function associated(file: ImageBytes, { start, end }: Box, item: number): number[] {
+  const wideItems = file.u8(start, 'ipma') > 0;
+  const wideIndices = (file.u8(start + 3, 'ipma') & 1) === 1;
+  const count = file.u32(start + 4, 'ipma');
+  let at = start + 8;
+  for (let i = 0; i < count && at < end; i++) {
+    const found = readItem(file, at, wideItems);
+    at += wideItems ? 4 : 2;
+    const many = file.u8(at, 'ipma');
+    at += 1;
+    const step = wideIndices ? 2 : 1;
+    if (found === item)
+      return Array.from({ length: many }, (_, k) =>
+        wideIndices ? file.u16(at + k * step, 'ipma') & 0x7fff : file.u8(at + k * step, 'ipma') & 0x7f,
+      );
+    at += many * step;
+  }
+  return [];
 }

@@ -1,9 +1,14 @@
 /** JPEG (ITU-T T.81, annex B): markers, most with a segment; a scan's header is followed by coded data up to the next marker. */
-import type { ImageBytes, ImageFormat } from './bytes.ts';
+import type { ImageBytes, ImageFormat, Size } from './bytes.ts';
+import { exifOrientation, withoutOrientation } from './exif.ts';
 
 const START = 0xd8;
 const END = 0xd9;
 const SCAN = 0xda;
+const APP1 = 0xe1;
+const EXIF = 'Exif\0\0';
+/** What a decoder could take for coded data, each followed by the end marker: all zeros, and two patterns of bits. */
+const ENDINGS = [0x00, 0x55, 0xaa].map((byte) => Uint8Array.from([...Array<number>(64).fill(byte), 0xff, 0xd9]));
 /** C0 to CF without C4 (Huffman tables), C8 (reserved) and CC (arithmetic conditioning) start a frame. */
 const NO_FRAME: ReadonlySet<number> = new Set([0xc4, 0xc8, 0xcc]);
 /** Markers that stand alone: TEM, RST0 to RST7, SOI. */
@@ -11,41 +16,114 @@ const isAlone = (marker: number): boolean => marker === 0x01 || (marker >= 0xd0 
 
 export const jpeg: ImageFormat = {
   matches: (file) => file.text(0, 3) === '\xff\xd8\xff',
-  size: (file) => {
-    for (const { marker, at } of segments(file)) {
-      if ((marker & 0xf0) !== 0xc0 || NO_FRAME.has(marker)) continue;
-      return { height: file.u16(at + 3, 'height'), width: file.u16(at + 5, 'width') };
-    }
-    throw file.malformed('frame', 2, 'the file ends before any image begins');
-  },
+  size: frameSize,
   check: (file) => {
     let scanned = false;
     for (const { marker } of segments(file)) scanned ||= marker === SCAN;
     if (!scanned) throw file.malformed('scan', 2, 'the file has no image data');
+    // Every block of 8 x 8 pixels takes one bit at least.
+    const { width, height } = frameSize(file);
+    const least = (Math.ceil(width / 8) * Math.ceil(height / 8)) / 8;
+    file.need(0, Math.floor(least), 'scan');
+  },
+  orientation: (file) => {
+    for (const { marker, at } of segments(file)) {
+      if (marker === SCAN) return undefined;
+      if (marker !== APP1 || file.text(at + 2, EXIF.length) !== EXIF) continue;
+      const found = exifOrientation(file.bytes, at + 2 + EXIF.length, at + file.u16(at, 'segment'));
+      if (found === undefined || found.value === 1) return undefined;
+      return { value: found.value, neutral: withoutOrientation(file.bytes, found) };
+    }
+    return undefined;
+  },
+  endings: (file) => {
+    for (const { marker } of segments(file)) if (marker === END) return undefined;
+    checkScans(file);
+    return ENDINGS.map((ending) => {
+      const bytes = new Uint8Array(file.length + ending.length);
+      bytes.set(file.bytes);
+      bytes.set(ending, file.length);
+      return bytes;
+    });
   },
 };
 
-/** Every segment up to the end marker, `at` its length field. Between segments decoders skip what is no marker, and so does this. */
+/** Coefficients of a block. */
+const COEFFICIENTS = 64;
+
+/**
+ * Throws `FileError('truncated')` unless the scans that begin in the file bring every coefficient of every component to its last bit: a file that is cut
+ * between two scans looks whole otherwise.
+ */
+function checkScans(file: ImageBytes): void {
+  const missing = new Map<number, Set<number>>();
+  for (const { marker, at } of segments(file)) {
+    if ((marker & 0xf0) === 0xc0 && !NO_FRAME.has(marker)) {
+      const components = file.u8(at + 7, 'components');
+      for (let i = 0; i < components; i++)
+        missing.set(file.u8(at + 8 + 3 * i, 'component'), new Set(Array(COEFFICIENTS).keys()));
+    }
+    if (marker !== SCAN) continue;
+    const components = file.u8(at + 2, 'components');
+    const spectral = at + 3 + 2 * components;
+    const [first, last] = [file.u8(spectral, 'spectral selection'), file.u8(spectral + 1, 'spectral selection')];
+    // The low half says how many bits are still to come.
+    if ((file.u8(spectral + 2, 'approximation') & 15) !== 0) continue;
+    for (let i = 0; i < components; i++) {
+      const coefficients = missing.get(file.u8(at + 3 + 2 * i, 'component'));
+      for (let k = first; k <= Math.min(last, COEFFICIENTS - 1); k++) coefficients?.delete(k);
+    }
+  }
+  if ([...missing.values()].some((coefficients) => coefficients.size > 0)) file.need(file.length, 2, 'scan');
+}
+
+function frameSize(file: ImageBytes): Size {
+  for (const { marker, at } of segments(file)) {
+    if ((marker & 0xf0) !== 0xc0 || NO_FRAME.has(marker)) continue;
+    return { height: file.u16(at + 3, 'height'), width: file.u16(at + 5, 'width') };
+  }
+  throw file.malformed('frame', 2, 'the file ends before any image begins');
+}
+
+/**
+ * Every segment with `at` its length field, then the end marker. Between segments decoders skip what is no marker, and so does this. After a scan the file
+ * may stop without an end marker: whether the scan is whole is for `endings` to find out.
+ */
 function* segments(file: ImageBytes): Generator<{ marker: number; at: number }> {
+  let scanned = false;
   for (let at = 2; ;) {
-    at = nextMarker(file, at);
-    const marker = file.u8(at + 1, 'marker');
-    at += 2;
-    if (marker === END) return;
+    const next = nextMarker(file, at, scanned);
+    if (next === undefined) return;
+    const marker = file.u8(next + 1, 'marker');
+    at = next + 2;
+    if (marker === END) {
+      yield { marker, at };
+      return;
+    }
     if (isAlone(marker)) continue;
+    // Bytes after a last scan may look like the beginning of a segment.
+    if (scanned && (at + 2 > file.length || at + file.u16(at, 'segment') > file.length)) return;
     const length = file.u16(at, 'segment');
     if (length < 2) throw file.malformed('segment', at, `its length is ${length}; at least 2`);
     file.need(at, length, 'segment');
     yield { marker, at };
+    scanned ||= marker === SCAN;
     at += length;
   }
 }
 
-/** The position of the next FF that is followed by neither 00 (a coded FF) nor FF (filling). */
-function nextMarker(file: ImageBytes, from: number): number {
+/**
+ * The position of the next FF that is followed by neither 00 (a coded FF) nor FF (filling). Where the file ends before one: undefined if `mayEnd`,
+ * else throws `FileError('truncated')`.
+ */
+function nextMarker(file: ImageBytes, from: number, mayEnd: boolean): number | undefined {
   for (let at = from; ;) {
     const found = file.bytes.indexOf(0xff, at);
-    if (found < 0) file.need(file.length, 2, 'end marker');
+    if (found < 0 || found + 1 >= file.length) {
+      if (mayEnd) return undefined;
+      file.need(file.length, 2, 'end marker');
+      return undefined;
+    }
     const next = file.u8(found + 1, 'end marker');
     if (next !== 0 && next !== 0xff) return found;
     at = found + 1 + (next === 0 ? 1 : 0);

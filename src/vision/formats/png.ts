@@ -1,11 +1,16 @@
 /** PNG (W3C Portable Network Graphics, third edition): a signature, then chunks of length, kind, data and CRC-32. */
 import { crc32 } from '../crc.ts';
 import type { ImageBytes, ImageFormat } from './bytes.ts';
+import { exifOrientation, withoutOrientation } from './exif.ts';
 
 const FIRST_CHUNK = 8;
 /** Length, kind and CRC. */
 const CHUNK_FRAME = 12;
 const HEADER_BYTES = 13;
+/** A byte of deflate becomes this many at most (RFC 1951: 258 bytes for two bits). */
+const MAX_EXPANSION = 1032;
+/** Samples a pixel, by colour type. */
+const SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 export const png: ImageFormat = {
   matches: (file) => file.text(0, FIRST_CHUNK) === '\x89PNG\r\n\x1a\n',
@@ -15,19 +20,47 @@ export const png: ImageFormat = {
     return { width: file.u32(16, 'width'), height: file.u32(20, 'height') };
   },
   check: (file) => {
-    let data = false;
-    for (let at = FIRST_CHUNK; ;) {
-      const length = file.u32(at, 'chunk');
-      const kind = file.text(at + 4, 4);
-      file.need(at, length + CHUNK_FRAME, kind);
+    let data = 0;
+    for (const { kind, at, length } of chunks(file)) {
       if (isCritical(file, at)) checkSum(file, at, length, kind);
-      if (kind === 'IEND') break;
-      data ||= kind === 'IDAT';
-      at += length + CHUNK_FRAME;
+      if (kind === 'IDAT') data += length;
     }
-    if (!data) throw file.malformed('IDAT', FIRST_CHUNK, 'the file has no image data');
+    if (data === 0) throw file.malformed('IDAT', FIRST_CHUNK, 'the file has no image data');
+    const { width, height } = png.size(file);
+    const bits = file.u8(24, 'bit depth') * (SAMPLES[file.u8(25, 'colour type')] ?? 1);
+    const wanted = height * (1 + Math.ceil((width * bits) / 8));
+    // Adam7's seven passes need no filter bytes for rows that they do not have.
+    if (data * MAX_EXPANSION < wanted - height)
+      throw file.malformed(
+        'IDAT',
+        FIRST_CHUNK,
+        `${data} bytes cannot hold ${width} x ${height} pixels; the file is damaged: get it again`,
+      );
+  },
+  orientation: (file) => {
+    for (const { kind, at, length } of chunks(file)) {
+      if (kind !== 'eXIf') continue;
+      const found = exifOrientation(file.bytes, at + 8, at + 8 + length);
+      if (found === undefined || found.value === 1) return undefined;
+      const neutral = withoutOrientation(file.bytes, found);
+      new DataView(neutral.buffer).setUint32(at + 8 + length, crc32(neutral, at + 4, at + 8 + length));
+      return { value: found.value, neutral };
+    }
+    return undefined;
   },
 };
+
+/** Every chunk up to the end's, `at` its length field; all of it is there. */
+function* chunks(file: ImageBytes): Generator<{ kind: string; at: number; length: number }> {
+  for (let at = FIRST_CHUNK; ;) {
+    const length = file.u32(at, 'chunk');
+    const kind = file.text(at + 4, 4);
+    file.need(at, length + CHUNK_FRAME, kind);
+    yield { kind, at, length };
+    if (kind === 'IEND') return;
+    at += length + CHUNK_FRAME;
+  }
+}
 
 /** Decoders need the chunks whose kind begins with a capital, and may skip all others. */
 function isCritical(file: ImageBytes, at: number): boolean {

@@ -1,8 +1,11 @@
 /** WebP (RFC 9649): a RIFF file whose first chunk is `VP8 ` (lossy), `VP8L` (lossless) or `VP8X` (extended). */
 import type { ImageFormat, ImageBytes, Size } from './bytes.ts';
+import { exifOrientation, withoutOrientation } from './exif.ts';
 
 /** Where the first chunk's data begins. */
 const DATA = 20;
+/** Some writers put JPEG's mark in front of the EXIF data. */
+const EXIF = 'Exif\0\0';
 
 export const webp: ImageFormat = {
   matches: (file) => file.text(0, 4) === 'RIFF' && file.text(8, 4) === 'WEBP',
@@ -15,6 +18,20 @@ export const webp: ImageFormat = {
     throw file.malformed('chunk', 12, `${JSON.stringify(kind)} is no kind of image`);
   },
   check: (file) => file.need(8, file.u32(4, 'file size', true), 'file size'),
+  orientation: (file) => {
+    const end = Math.min(file.length, 8 + file.u32(4, 'file size', true));
+    for (let at = 12; at + 8 <= end;) {
+      const length = file.u32(at + 4, 'chunk', true);
+      if (file.text(at, 4) === 'EXIF') {
+        const start = at + 8 + (file.text(at + 8, EXIF.length) === EXIF ? EXIF.length : 0);
+        const found = exifOrientation(file.bytes, start, at + 8 + length);
+        if (found === undefined || found.value === 1) return undefined;
+        return { value: found.value, neutral: withoutOrientation(file.bytes, found) };
+      }
+      at += 8 + length + (length & 1);
+    }
+    return undefined;
+  },
 };
 
 function losslessSize(file: ImageBytes): Size {
