@@ -199,7 +199,7 @@ export function convTile(a: Conv, tile: usize, scratch: usize): void {
 function finishPixel(a: Conv, out: usize, start: usize, end: usize): void {
   if (a.bias == 0 && a.activation == ACTIVATION_NONE && a.residual == 0) return;
   const at = start << 2;
-  finishRow(out + at, end - start, a.bias == 0 ? 0 : a.bias + at, a.activation, a.residual == 0 ? 0 : a.residual + (out - a.out) + at);
+  finishRow(out + at, end - start, a.bias == 0 ? 0 : a.bias + at, a.activation, 1, a.residual == 0 ? 0 : a.residual + (out - a.out) + at);
 }
 
 /** The source pixel that tap (ky, kx) of output (oy, ox) looks at, or -1 in the padding. */

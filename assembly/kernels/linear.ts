@@ -27,7 +27,7 @@ export class Part {
 
 /**
  * | pool | out | outStride | x | cols | count | prepared | normalised | normKind | normWeight | normBias | epsilon: f32 |
- * | activation | residual (0: none; [count, outStride]) | parts: u32 | tileRows | Part ... |
+ * | activation | residual (0: none; [count, outStride]) | parts: u32 | tileRows | scale: f32 | Part ... |
  * `prepared`: room for activationBytes, 0 when no weight is quantised. `normalised`: [count, cols] f32, 0 without norm.
  */
 @unmanaged
@@ -48,6 +48,7 @@ export class Linear {
   residual: usize;
   parts: u32;
   tileRows: usize;
+  scale: f32;
 }
 
 @inline
@@ -122,23 +123,25 @@ export function productTile(a: Linear, tile: usize, scratch: usize): void {
   const stride = a.outStride << 2;
   const out = a.out + token * stride + (p.first << 2);
   matmul(out, a.outStride, source(a, p.format, block), p.data, p.format, start, end, p.rows, a.cols, count, scratch);
-  if (p.bias == 0 && a.activation == ACTIVATION_NONE && a.residual == 0) return;
+  if (p.bias == 0 && a.activation == ACTIVATION_NONE && a.scale == 1 && a.residual == 0) return;
   const bias: usize = p.bias == 0 ? 0 : p.bias + (start << 2);
   const residual: usize = a.residual == 0 ? 0 : a.residual + token * stride + ((p.first + start) << 2);
   for (let t: usize = 0; t < count; t++) {
-    finishRow(out + t * stride + (start << 2), end - start, bias, a.activation, residual == 0 ? <usize>0 : residual + t * stride);
+    finishRow(out + t * stride + (start << 2), end - start, bias, a.activation, a.scale, residual == 0 ? <usize>0 : residual + t * stride);
   }
 }
 
-/** y = act(y + bias) + residual, each optional. */
-export function finishRow(y: usize, n: usize, bias: usize, activation: u32, residual: usize): void {
+/** y = act(y + bias) * scale + residual, each optional. */
+export function finishRow(y: usize, n: usize, bias: usize, activation: u32, scale: f32, residual: usize): void {
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) {
+    const scales = f32x4.splat(scale);
     for (; i + 4 <= n; i += 4) {
       const at = i << 2;
       let v = v128.load(y + at);
       if (bias != 0) v = f32x4.add(v, v128.load(bias + at));
       if (activation != ACTIVATION_NONE) v = activate4(activation, v);
+      if (scale != 1) v = f32x4.mul(v, scales);
       if (residual != 0) v = f32x4.add(v, v128.load(residual + at));
       v128.store(y + at, v);
     }
@@ -147,7 +150,7 @@ export function finishRow(y: usize, n: usize, bias: usize, activation: u32, resi
     const at = i << 2;
     let v = load<f32>(y + at);
     if (bias != 0) v += load<f32>(bias + at);
-    v = activate1(activation, v);
+    v = activate1(activation, v) * scale;
     if (residual != 0) v += load<f32>(residual + at);
     store<f32>(y + at, v);
   }
@@ -196,7 +199,7 @@ function gateRow(g: usize, u: usize, n: usize, activation: u32): void {
   for (; i < n; i++) store<f32>(g + (i << 2), activate1(activation, load<f32>(g + (i << 2))) * load<f32>(u + (i << 2)));
 }
 
-/** out [count, cols] = norm(x). Uses the same block as `linear`: out, x, cols, count and the norm. */
+/** out [count, cols] = norm(x) + residual. Uses the same block as `linear`: out, x, cols, count, the norm and the residual. */
 export function norm(args: usize): u32 {
   const a = changetype<Linear>(args);
   return parallel(a.pool, KERNEL_NORM, args, <u32>((a.count + PREPARE - 1) / PREPARE));
@@ -207,10 +210,11 @@ export function normTile(a: Linear, tile: usize): void {
   for (let t = tile * PREPARE; t < end; t++) {
     const at = (t * a.cols) << 2;
     normRow(a.out + at, a.x + at, a.normWeight, a.normBias, a.cols, a.normKind, a.epsilon);
+    if (a.residual != 0) finishRow(a.out + at, a.cols, 0, ACTIVATION_NONE, 1, a.residual + at);
   }
 }
 
-/** out [count, cols] = rows of part 0 named by the i32 ids at x; an id that is none gives NaN, which the next sample finds. */
+/** out [count, cols] = scale * rows of part 0 named by the i32 ids at x; an id that is none gives NaN, which the next sample finds. */
 export function embed(args: usize): u32 {
   const a = changetype<Linear>(args);
   return parallel(a.pool, KERNEL_EMBED, args, <u32>((a.count + PREPARE - 1) / PREPARE));
@@ -222,7 +226,9 @@ export function embedTile(a: Linear, tile: usize): void {
   for (let t = tile * PREPARE; t < end; t++) {
     const out = a.out + ((t * a.cols) << 2);
     const id = load<u32>(a.x + (t << 2));
-    if (<usize>id < table.rows) decodeRow(out, table.data, table.format, id, table.rows, a.cols);
-    else for (let c: usize = 0; c < a.cols; c++) store<f32>(out + (c << 2), NaN);
+    if (<usize>id < table.rows) {
+      decodeRow(out, table.data, table.format, id, table.rows, a.cols);
+      if (a.scale != 1) finishRow(out, a.cols, 0, ACTIVATION_NONE, a.scale, 0);
+    } else for (let c: usize = 0; c < a.cols; c++) store<f32>(out + (c << 2), NaN);
   }
 }

@@ -80,7 +80,7 @@ export class OneLayer {
       count: QUERIES,
       heads,
       scale: 1 / Math.sqrt(headDim),
-      rope,
+      rope: () => rope,
       ids: documentIds(this.#length),
       phase: 'prefill',
       promptEnd: this.#length,

@@ -202,9 +202,13 @@ export class Reader {
         }) ?? denseCausal(count, position + count);
       if (seen !== undefined) seen.planning += performance.now() - begun;
       if (isPlan(asked))
-        return await model.forwardPlanned(x, kv, position, seen === undefined ? asked : watched(asked, seen));
+        return await model.forwardPlanned(x, {
+          kv,
+          position,
+          plan: seen === undefined ? asked : watched(asked, seen),
+        });
       if (seen !== undefined) tally(asked, seen);
-      return backend.keep(backend.scope(() => model.forward(x, kv, position, asked)));
+      return backend.keep(backend.scope(() => model.forward(x, { kv, position, ranges: asked })));
     } finally {
       backend.free(x);
     }

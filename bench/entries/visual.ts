@@ -132,7 +132,11 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
         const parts = [];
         if (seen > 0) parts.push(backend.upload(rows.slice(start * width, (start + seen) * width), [seen, width]));
         if (seen < count) parts.push(language.embed(ring, start + seen, count - seen));
-        const hidden = language.forward(backend.stack(parts), sequence, start, denseCausal(count, start + count));
+        const hidden = language.forward(backend.stack(parts), {
+          kv: sequence,
+          position: start,
+          ranges: denseCausal(count, start + count),
+        });
         if (start + count === tokens)
           backend.sample(language.logits(backend.rows(hidden, count - 1, 1)), sampler, GREEDY, ring, tokens);
       });

@@ -34,7 +34,7 @@ export interface Conv2dInputs {
 export const conv2d: Kernel<Conv2dInputs> = {
   name: 'conv2d',
   bindings: ['read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32'],
   types: ({ weight }) => weightTypes([weight.format]),
   source: ({ weight }) => `${source}\n${tile}\n${xPixels}\n${activation}\n${weightSource([weight.format])}`,
   constants: ({ x, kernel, stride, upsample }) => ({
@@ -68,6 +68,7 @@ export const conv2d: Kernel<Conv2dInputs> = {
       epilogue.bias === undefined ? 0 : 1,
       epilogue.residual === undefined ? 0 : 1,
       ACTIVATIONS[epilogue.activation],
+      epilogue.scale,
     ];
   },
 };

@@ -29,6 +29,7 @@ struct Params {
   has_bias: u32,
   has_residual: u32,
   activation: u32, // lib/activation.wgsl
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

@@ -13,6 +13,7 @@ export interface EmbedInputs {
   readonly vocabulary: number;
   /** Whether ids outside the vocabulary are this dispatch's affair. */
   readonly clear: boolean;
+  readonly scale: number;
   readonly out: Matrix;
   readonly none: DeviceBuffer;
 }
@@ -25,7 +26,7 @@ const formats = (table: readonly WeightPart[]) => table.map((part) => part.forma
 export const embed: Kernel<EmbedInputs> = {
   name: 'embed',
   bindings: ['read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32'],
   types: ({ table }) => weightTypes(formats(table)),
   source: ({ table }) => `${source}\n${weightSource(formats(table))}`,
   constants: ({ table, clear }) => ({ SLOTS: table.length, CLEAR: clear ? 1 : 0 }),
@@ -38,7 +39,7 @@ export const embed: Kernel<EmbedInputs> = {
     table[2]?.buffer ?? none,
     out.buffer,
   ],
-  values({ start, table, vocabulary, out }) {
+  values({ start, table, vocabulary, scale, out }) {
     const [a, b, c] = table;
     return [
       start,
@@ -52,6 +53,7 @@ export const embed: Kernel<EmbedInputs> = {
       b?.rows ?? 0,
       c?.rows ?? 0,
       NAN_BITS,
+      scale,
     ];
   },
 };

@@ -1,4 +1,4 @@
-// Rows of a table by ids that lie on the device: out[t] = table[ring[start + t]].
+// Rows of a table by ids that lie on the device: out[t] = scale * table[ring[start + t]].
 //
 // ring   [..]            i32
 // w0..w2 [rows_s, cols]  packed rows (lib/rows.ts); slot s holds the table's rows first_s .. first_s + rows_s
@@ -22,6 +22,7 @@ struct Params {
   rows1: u32,
   rows2: u32,
   nan: u32, // its bits
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> ring: array<i32>;
@@ -58,7 +59,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   for (var i = 0u; i < 32u; i++) {
     let c = unit * 32u + i;
     if (c < params.cols) {
-      out[base + c] = values[i / 4u][i % 4u];
+      out[base + c] = values[i / 4u][i % 4u] * params.scale;
     }
   }
 }

@@ -57,6 +57,7 @@ export const linear: Kernel<LinearInputs> = {
     'u32',
     'u32',
     'u32',
+    'f32',
   ],
   types: ({ weights }) => weightTypes(formats(weights)),
   source: ({ weights }) => `${source}\n${slots}\n${fewRows}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
@@ -99,6 +100,7 @@ export const linear: Kernel<LinearInputs> = {
       epilogue.bias === undefined ? 0 : 1,
       epilogue.residual === undefined ? 0 : 1,
       ACTIVATIONS[epilogue.activation],
+      epilogue.scale,
     ];
   },
 };

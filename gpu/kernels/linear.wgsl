@@ -1,4 +1,4 @@
-// Linear map of few rows (decode): out[t, c] = act(n(x[t]) . W[c] + bias[c]) + residual[t, c],
+// Linear map of few rows (decode): out[t, c] = act(n(x[t]) . W[c] + bias[c]) * scale + residual[t, c],
 // n(x) = x, or x * norm * inverseSqrt(mean(x^2) + epsilon) where NORM (its sum of squares runs along with the product).
 //
 // x        [tokens, cols]   f32, rows of x_stride vec4
@@ -33,6 +33,7 @@ struct Params {
   has_bias: u32,
   has_residual: u32,
   activation: u32, // lib/activation.wgsl
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -66,7 +67,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (params.has_bias == 1u) {
       sum += bias[at];
     }
-    sum = activate(params.activation, sum);
+    sum = activate(params.activation, sum) * params.scale;
     if (params.has_residual == 1u) {
       sum += residual[token * params.out_stride + at];
     }

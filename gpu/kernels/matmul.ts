@@ -19,7 +19,24 @@ const formats = (weights: readonly WeightPart[]) => weights.map((weight) => weig
 export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
   name: 'matmul',
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32'],
+  params: [
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+    'f32',
+  ],
   types: ({ weights }) => weightTypes(formats(weights)),
   source: ({ weights }) => `${source}\n${slots}\n${tile}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
   constants: ({ x, weights }) => ({
@@ -57,6 +74,7 @@ export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
       epilogue.bias === undefined ? 0 : 1,
       epilogue.residual === undefined ? 0 : 1,
       ACTIVATIONS[epilogue.activation],
+      epilogue.scale,
     ];
   },
 };

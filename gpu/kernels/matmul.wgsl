@@ -1,4 +1,4 @@
-// Linear map of many rows (prefill): out[t, c] = act(x[t] . W[c] + bias[c]) + residual[t, c].
+// Linear map of many rows (prefill): out[t, c] = act(x[t] . W[c] + bias[c]) * scale + residual[t, c].
 //
 // Bindings as in linear.wgsl, without a norm: x [tokens, cols], bias [out], residual [tokens, out], w0..w2 packed rows, out [tokens, out].
 //
@@ -23,6 +23,7 @@ struct Params {
   has_bias: u32,
   has_residual: u32,
   activation: u32, // lib/activation.wgsl
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

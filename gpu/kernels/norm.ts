@@ -12,6 +12,8 @@ export interface NormInputs {
   readonly bias?: DeviceBuffer | undefined;
   /** Scale and shift of each row: first columns in a matrix of as many rows. */
   readonly modulation?: { readonly matrix: Matrix; readonly shift: number; readonly scale: number };
+  /** Added to what comes out; not together with a modulation, whose binding it takes. */
+  readonly residual?: Matrix | undefined;
   readonly epsilon: number;
   readonly out: Matrix;
   readonly none: DeviceBuffer;
@@ -23,25 +25,26 @@ export const norm: Kernel<NormInputs> = {
   params: ['u32', 'u32', 'f32', 'u32', 'u32', 'u32'],
   types: () => '',
   source: () => `${source}\n${reduce}`,
-  constants: ({ kind, weight, bias, modulation }) => ({
+  constants: ({ kind, weight, bias, modulation, residual }) => ({
     LAYER: kind === 'layer' ? 1 : 0,
     WEIGHT: weight === undefined ? 0 : 1,
     BIAS: bias === undefined ? 0 : 1,
     MODULATED: modulation === undefined ? 0 : 1,
+    RESIDUAL: residual === undefined ? 0 : 1,
   }),
   grid: ({ x }) => [x.rows, 1, 1],
-  buffers: ({ x, weight, bias, modulation, out, none }) => [
+  buffers: ({ x, weight, bias, modulation, residual, out, none }) => [
     x.buffer,
     weight ?? none,
     bias ?? none,
-    modulation?.matrix.buffer ?? none,
+    (modulation?.matrix ?? residual)?.buffer ?? none,
     out.buffer,
   ],
-  values: ({ x, epsilon, modulation }) => [
+  values: ({ x, epsilon, modulation, residual }) => [
     x.cols,
     x.stride,
     epsilon,
-    modulation?.matrix.stride ?? 0,
+    (modulation?.matrix ?? residual)?.stride ?? 0,
     modulation?.shift ?? 0,
     modulation?.scale ?? 0,
   ],

@@ -1,10 +1,11 @@
 // Normalised rows. RMS: x * weight / sqrt(mean(x^2) + epsilon). Layer: (x - mean) / sqrt(var + epsilon) * weight + bias.
-// Where MODULATED, what comes out is multiplied by 1 + scale and shifted, both by row (adaptive layer norm; Peebles & Xie 2022).
+// Where MODULATED, what comes out is multiplied by 1 + scale and shifted, both by row (adaptive layer norm; Peebles & Xie 2022). Where
+// RESIDUAL, the rows of a residual stream are added.
 //
 // x, out     [rows, cols]  f32, rows of `stride`
 // weight     [cols]        f32, where WEIGHT
 // bias       [cols]        f32, where BIAS
-// modulation [rows, any]   f32, rows of modulation_stride: cols columns of shift and of scale, where MODULATED
+// modulation [rows, any]   f32, rows of modulation_stride: cols columns of shift and of scale, where MODULATED; what is added, where RESIDUAL
 //
 // One workgroup of 128 a row: sums in workgroup memory; the variance is taken about the mean in a second pass.
 
@@ -12,6 +13,7 @@ override LAYER: u32 = 0u;
 override WEIGHT: u32 = 1u;
 override BIAS: u32 = 0u;
 override MODULATED: u32 = 0u;
+override RESIDUAL: u32 = 0u;
 
 struct Params {
   cols: u32,
@@ -61,6 +63,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (MODULATED == 1u) {
       let row = workgroup.x * params.modulation_stride + i;
       v = v * (1.0 + modulation[row + params.scale]) + modulation[row + params.shift];
+    }
+    if (RESIDUAL == 1u) {
+      v += modulation[workgroup.x * params.modulation_stride + i];
     }
     out[base + i] = v;
   }

@@ -30,6 +30,8 @@ export interface Epilogue {
   /** [columns of out] f32. */
   readonly bias?: DeviceBuffer | undefined;
   readonly activation: Activation;
+  /** Multiplies what the activation gives. */
+  readonly scale: number;
   readonly residual?: Matrix | undefined;
 }
 

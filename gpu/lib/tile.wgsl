@@ -1,6 +1,6 @@
-// A tile of a product with many rows: out[t, c] = act(x[t] . W[c] + bias[c]) + residual[t, c], for 32 rows of x by 64 columns of one slot.
+// A tile of a product with many rows: out[t, c] = act(x[t] . W[c] + bias[c]) * scale + residual[t, c], for 32 rows of x by 64 columns of one slot.
 //
-// The kernel declares bias, residual and out, and in `params` tokens, cols, out_stride, has_bias, has_residual and activation; x comes from
+// The kernel declares bias, residual and out, and in `params` tokens, cols, out_stride, has_bias, has_residual, activation and scale; x comes from
 // x-vec.wgsl (rows of memory) or x-pixels.wgsl (a convolution's view of a picture), the weight from lib/weights.ts.
 //
 // One workgroup of 64 takes 32 values of cols at a time: both tiles go through workgroup memory (weights decoded once a tile) as vec4 along
@@ -62,7 +62,7 @@ fn tile(slot: Slot, token0: u32, thread: u32) {
       if (params.has_bias == 1u) {
         sum += bias[at];
       }
-      sum = activate(params.activation, sum);
+      sum = activate(params.activation, sum) * params.scale;
       if (params.has_residual == 1u) {
         sum += residual[token * params.out_stride + at];
       }

@@ -57,7 +57,9 @@ export interface LinearOptions {
   /** One entry a weight, each [rows of that weight]; F32. */
   readonly bias?: readonly (Weight | undefined)[];
   readonly activation?: Activation;
-  /** [T, rows], added after the activation. */
+  /** Multiplies what the activation gives; default 1. */
+  readonly scale?: number;
+  /** [T, rows], added last. */
   readonly residual?: Tensor;
 }
 
@@ -305,8 +307,8 @@ export interface Backend {
   destroy(): void;
 
   // operations; T is the number of rows (tokens)
-  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded: [count, cols]. The row of an id that is none (-1) is undefined, and reads nothing amiss. */
-  embed(table: Weight, ring: Tensor, start: number, count: number): Tensor;
+  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded, times `scale` (default 1): [count, cols]. The row of an id that is none (-1) is undefined, and reads nothing amiss. */
+  embed(table: Weight, ring: Tensor, start: number, count: number, scale?: number): Tensor;
   /** x [T, cols] times the transpose of the row-wise concatenation of `weights` (each [rows_i, cols]): [T, sum rows_i]. */
   linear(x: Tensor, weights: readonly Weight[], options?: LinearOptions): Tensor;
   /** act(norm(x) gate^T) * (norm(x) up^T): [T, rows]. */
@@ -316,8 +318,8 @@ export interface Backend {
     up: Weight,
     options: { readonly norm?: NormSpec; readonly activation: Activation },
   ): Tensor;
-  /** Rows of x normalised: same shape. */
-  norm(x: Tensor, spec: NormSpec): Tensor;
+  /** Rows of x normalised, with `residual` (of x's shape) added where it is given: same shape. */
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor;
   /** Rows `[start, start + count)` of x: a copy. */
   rows(x: Tensor, start: number, count: number): Tensor;
   /**

@@ -75,7 +75,7 @@ export async function createWasmBackend(options: WasmBackendOptions): Promise<Wa
 }
 
 /** Words of the fixed part of assembly/kernels/linear.ts's block, and of one of its parts. */
-const LINEAR_WORDS = 16;
+const LINEAR_WORDS = 17;
 const PART_WORDS = 5;
 /** Weight bytes of one tile: fits a second-level cache beside the activations. */
 const TILE_BYTES = 64 << 10;
@@ -218,7 +218,7 @@ class CpuBackend implements WasmBackend {
 
   // ---- operations
 
-  embed(table: Weight, ring: Tensor, start: number, count: number): Tensor {
+  embed(table: Weight, ring: Tensor, start: number, count: number, scale = 1): Tensor {
     this.#engine.alive();
     const cols = table.shape[1] ?? 0;
     const weight = productWeight('embed', table, cols);
@@ -227,6 +227,7 @@ class CpuBackend implements WasmBackend {
       throw new InputError('argument', `embed: ${count} ids; at least 1 is needed`);
     const out = this.#tensors.make([count, cols]);
     const words = this.#rowwise(out, ids.pointer + 4 * start, cols, count, NO_NORM);
+    this.#engine.floats()[16] = scale;
     writePart(words, 0, weight, 0, 0);
     this.#engine.run('embed', this.#engine.wasm.exports.embed);
     return out;
@@ -253,17 +254,12 @@ class CpuBackend implements WasmBackend {
       const bias = options.bias?.[i];
       return bias === undefined ? 0 : vectorOf(operation, 'bias', bias, part.rows);
     });
-    let residual = 0;
-    if (options.residual !== undefined) {
-      const { shape } = options.residual;
-      if (shape[0] !== count || shape[1] !== rows)
-        throw new InputError('argument', `${operation}: residual [${shape.join(', ')}] should be [${count}, ${rows}]`);
-      residual = matrixOf(operation, 'residual', options.residual).pointer;
-    }
+    const residual = options.residual === undefined ? 0 : residualOf(operation, options.residual, count, rows);
     this.#prepare(parts, count, cols, norm, rows);
     const out = this.#tensors.make([count, rows]);
     const words = this.#product(out, input, parts, norm, rows);
     words[12] = options.activation === undefined ? 0 : ACTIVATIONS[options.activation];
+    this.#engine.floats()[16] = options.scale ?? 1;
     words[13] = residual;
     let first = 0;
     for (let i = 0; i < parts.length; i++) {
@@ -305,13 +301,15 @@ class CpuBackend implements WasmBackend {
     return out;
   }
 
-  norm(x: Tensor, spec: NormSpec): Tensor {
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
     this.#engine.alive();
     const input = matrixOf('norm', 'x', x);
     const [count = 0, cols = 0] = input.shape;
-    const words = normOf('norm', spec, cols);
+    const norm = normOf('norm', spec, cols);
+    const added = residual === undefined ? 0 : residualOf('norm', residual, count, cols);
     const out = this.#tensors.make([count, cols]);
-    this.#rowwise(out, input.pointer, cols, count, words);
+    const words = this.#rowwise(out, input.pointer, cols, count, norm);
+    words[13] = added;
     this.#engine.run('norm', this.#engine.wasm.exports.norm);
     return out;
   }
@@ -541,8 +539,11 @@ class CpuBackend implements WasmBackend {
     words[9] = norm.weight;
     words[10] = norm.bias;
     this.#engine.floats()[11] = norm.epsilon;
+    words[12] = 0;
+    words[13] = 0;
     words[14] = 1;
     words[15] = 16;
+    this.#engine.floats()[16] = 1;
     return words;
   }
 
@@ -558,6 +559,14 @@ class CpuBackend implements WasmBackend {
     words[15] = this.#tileRows(parts, rows);
     return words;
   }
+}
+
+/** Address of the rows that a result of this shape gets added. */
+function residualOf(operation: string, residual: Tensor, count: number, cols: number): number {
+  const { shape } = residual;
+  if (shape[0] !== count || shape[1] !== cols)
+    throw new InputError('argument', `${operation}: residual [${shape.join(', ')}] should be [${count}, ${cols}]`);
+  return matrixOf(operation, 'residual', residual).pointer;
 }
 
 const isInt8 = (weight: WasmWeight): boolean => weight.int8;

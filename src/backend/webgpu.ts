@@ -252,7 +252,7 @@ export class WebGpuBackend implements Backend {
 
   // ---- operations
 
-  embed(table: Weight, ring: Tensor, start: number, count: number): Tensor {
+  embed(table: Weight, ring: Tensor, start: number, count: number, scale = 1): Tensor {
     const [vocabulary = 0, cols = 0] = table.shape;
     const ids = ringOf('embed', ring, start, start + count);
     const { parts } = weightOf('embed', table);
@@ -266,6 +266,7 @@ export class WebGpuBackend implements Backend {
         table: some,
         vocabulary,
         clear: i === 0,
+        scale,
         out: target,
         none: this.#none,
       });
@@ -286,8 +287,8 @@ export class WebGpuBackend implements Backend {
     return this.#products.gatedMlp(x, gate, up, options);
   }
 
-  norm(x: Tensor, spec: NormSpec): Tensor {
-    return this.#products.norm(x, spec);
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
+    return this.#products.norm(x, spec, residual);
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {

@@ -77,6 +77,7 @@ export async function loadOn(
   const { backend, info } = device;
   signal?.throwIfAborted();
   const model = await loadModel(file, backend, {
+    contextWindow: window,
     ...(signal === undefined ? {} : { signal }),
     ...(monitor === undefined ? {} : { monitor }),
   });

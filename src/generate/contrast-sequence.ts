@@ -66,7 +66,11 @@ export class ContrastSequence implements Contrasting {
     sequence.truncate(own);
     sequence.ensure(own + 1);
     placeNext(sequence, own);
-    const hidden = model.forward(model.embed(ring, slot, 1), sequence, own, denseCausal(1, own + 1));
+    const hidden = model.forward(model.embed(ring, slot, 1), {
+      kv: sequence,
+      position: own,
+      ranges: denseCausal(1, own + 1),
+    });
     return backend.gatedAdd(logits, model.logits(hidden), this.#weight, 0);
   }
 

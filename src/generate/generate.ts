@@ -122,7 +122,8 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
   const asked = onDevice.tiers?.guard(sequence, chosen) ?? chosen;
   if (isPlan(asked)) return advancePlanned(onDevice, step, asked);
   backend.scope(() => {
-    const hidden = model.forward(embed(onDevice, start, count, spans), sequence, start, asked);
+    const x = embed(onDevice, start, count, spans);
+    const hidden = model.forward(x, { kv: sequence, position: start, ranges: asked });
     step.take?.(hidden, start, count);
   });
   sequence.settle(kvBits);
@@ -137,7 +138,7 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
   const held = new Held(backend);
   try {
     const x = held.step(() => embed(onDevice, start, count, spans));
-    const hidden = await model.forwardPlanned(x, sequence, start, plan);
+    const hidden = await model.forwardPlanned(x, { kv: sequence, position: start, plan });
     try {
       backend.scope(() => step.take?.(hidden, start, count));
     } finally {

@@ -14,7 +14,8 @@ export interface PlannedCall {
   readonly heads: number;
   /** q.k is multiplied by it. */
   readonly scale: number;
-  readonly rope: RopeSpec;
+  /** How a layer's keys and queries are rotated. */
+  readonly rope: (layer: number) => RopeSpec;
   /** Ids of all positions up to the call's end. */
   readonly ids: Int32Array;
   readonly phase: 'prefill' | 'decode';

@@ -1,102 +1,141 @@
 /**
- * One layer of a decoder with grouped-query attention and a gated MLP, both behind an RMS norm and a residual:
- * Llama's block, which Qwen2 extends by biases and Qwen3 by norms of q and k. Six operations of the backend.
+ * One layer of a decoder, as its LayerSpec says: attention and an MLP, each a branch beside the residual stream. Where both have norms before
+ * them (Llama, Qwen), a layer is six operations of the backend; a norm behind a branch is one more.
  */
-import type {
-  Activation,
-  AttentionSpec,
-  Backend,
-  KvView,
-  NormSpec,
-  Ranges,
-  RopeSpec,
-  Tensor,
-  Weight,
-} from '../backend/backend.ts';
-import { withinWindow } from '../kv/ranges.ts';
+import type { Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
+import { ModelError } from '../errors.ts';
+import type { LayerRole, LayerSpec } from './layer-spec.ts';
 
-export interface BlockWeights {
-  readonly attentionNorm: Weight; // (hidden)
-  readonly query: Weight; // (heads * headDim, hidden)
-  readonly key: Weight; // (kvHeads * headDim, hidden)
-  readonly value: Weight; // (kvHeads * headDim, hidden)
-  readonly queryBias?: Weight | undefined; // (heads * headDim)
-  readonly keyBias?: Weight | undefined; // (kvHeads * headDim)
-  readonly valueBias?: Weight | undefined; // (kvHeads * headDim)
-  readonly queryNorm?: Weight | undefined; // (headDim)
-  readonly keyNorm?: Weight | undefined; // (headDim)
-  readonly output: Weight; // (hidden, heads * headDim)
-  readonly outputBias?: Weight | undefined; // (hidden)
-  readonly mlpNorm: Weight; // (hidden)
-  readonly gate: Weight; // (mlp, hidden)
-  readonly up: Weight; // (mlp, hidden)
-  readonly down: Weight; // (hidden, mlp)
+export type LayerWeights = { readonly [role in LayerRole]?: Weight | undefined };
+
+/** Where a call's tokens stand, and what they may look at. */
+export interface LayerCall {
+  readonly kv: KvView;
+  /** Slot of the first token; keys and values are appended from there on. */
+  readonly position: number;
 }
 
-export interface BlockSpec {
-  readonly attention: AttentionSpec;
-  readonly epsilon: number;
-  readonly activation: Activation;
-  readonly rope: RopeSpec;
-  /** Keys that a query may see: its own and those just before it. */
-  readonly window?: number | undefined;
+interface Branch {
+  readonly matrix: Weight;
+  readonly bias: Weight | undefined;
+  /** Over what the branch adds, or over the sum, by `place`. */
+  readonly norm: NormSpec | undefined;
 }
 
 export class DecoderBlock {
+  readonly spec: LayerSpec;
+  readonly rope: RopeSpec | undefined;
   readonly #backend: Backend;
-  readonly #weights: BlockWeights;
-  readonly #spec: BlockSpec;
-  readonly #attentionNorm: NormSpec;
-  readonly #mlpNorm: NormSpec;
+  readonly #qkv: readonly Weight[];
+  readonly #qkvOptions: { readonly norm?: NormSpec; readonly bias?: readonly (Weight | undefined)[] };
   readonly #heads: {
     readonly heads: number;
-    readonly rope: RopeSpec;
+    readonly rope?: RopeSpec;
     readonly qNorm?: NormSpec;
     readonly kNorm?: NormSpec;
   };
-  readonly #qkvBias: { readonly bias?: readonly (Weight | undefined)[] };
+  readonly #output: Branch;
+  readonly #gate: Weight | undefined;
+  readonly #up: Weight;
+  readonly #upOptions: { readonly norm?: NormSpec; readonly bias?: readonly Weight[] };
+  readonly #down: Branch;
+  readonly #scale: { readonly scale?: number };
 
-  constructor(backend: Backend, weights: BlockWeights, spec: BlockSpec) {
-    const { attention, epsilon, rope } = spec;
-    const norm = (weight: Weight): NormSpec => ({ kind: 'rms', weight, epsilon });
-    const { queryBias, keyBias, valueBias, queryNorm, keyNorm } = weights;
-    this.#backend = backend;
-    this.#weights = weights;
-    this.#spec = spec;
-    this.#attentionNorm = norm(weights.attentionNorm);
-    this.#mlpNorm = norm(weights.mlpNorm);
-    this.#heads = {
-      heads: attention.heads,
-      rope,
-      ...(queryNorm && { qNorm: norm(queryNorm) }),
-      ...(keyNorm && { kNorm: norm(keyNorm) }),
+  /** `rope`: the one that `spec` configures, shared by all layers that have the same. */
+  constructor(backend: Backend, spec: LayerSpec, rope: RopeSpec | undefined, weights: LayerWeights) {
+    const { mixer, norms, mlp, residualScale = 1 } = spec;
+    const { epsilon, kind, place } = norms;
+    const need = (role: LayerRole): Weight => {
+      const weight = weights[role];
+      if (weight === undefined) throw new ModelError('tensor-missing', `a layer has no ${role}`, { role });
+      return weight;
     };
-    this.#qkvBias = queryBias || keyBias || valueBias ? { bias: [queryBias, keyBias, valueBias] } : {};
+    const norm = (weight: Weight, bias?: Weight): NormSpec => ({ kind, weight, epsilon, ...(bias && { bias }) });
+    const perHead = (weight: Weight): NormSpec => ({ kind: 'rms', weight, epsilon });
+    const first = norm(need('attentionNorm'), weights.attentionNormBias);
+    const second = norm(need('mlpNorm'), weights.mlpNormBias);
+    const behind = (own: NormSpec, role: 'attentionPostNorm' | 'mlpPostNorm'): NormSpec | undefined =>
+      place === 'pre' ? undefined : place === 'post' ? own : norm(need(role));
+    const biases = [weights.queryBias, weights.keyBias, weights.valueBias].slice(0, mixer.fused ? 1 : 3);
+
+    this.spec = spec;
+    this.rope = rope;
+    this.#backend = backend;
+    this.#qkv = mixer.fused ? [need('qkv')] : [need('query'), need('key'), need('value')];
+    this.#qkvOptions = {
+      ...(place !== 'post' && { norm: first }),
+      ...(biases.some((bias) => bias !== undefined) && { bias: biases }),
+    };
+    this.#heads = {
+      heads: mixer.heads,
+      ...(rope && { rope }),
+      ...(mixer.normed && { qNorm: perHead(need('queryNorm')), kNorm: perHead(need('keyNorm')) }),
+    };
+    this.#output = { matrix: need('output'), bias: weights.outputBias, norm: behind(first, 'attentionPostNorm') };
+    this.#gate = mlp.gated ? need('gate') : undefined;
+    this.#up = need('up');
+    this.#upOptions = {
+      ...(place !== 'post' && { norm: second }),
+      ...(weights.upBias && { bias: [weights.upBias] }),
+    };
+    this.#down = { matrix: need('down'), bias: weights.downBias, norm: behind(second, 'mlpPostNorm') };
+    this.#scale = residualScale === 1 ? {} : { scale: residualScale };
   }
 
-  /** x [T, hidden] at positions `position ..` -> [T, hidden]; appends T keys and values to `layer` of the view. */
-  forward(x: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges): Tensor {
-    return this.finish(x, this.project(x, kv, layer, position), kv, layer, position, ranges);
+  /** x [T, hidden] -> [T, hidden]; appends T keys and values to the view. */
+  forward(x: Tensor, call: LayerCall, ranges: Ranges): Tensor {
+    return this.finish(x, this.project(x, call), call, ranges);
   }
 
   /** The first half of `forward`: appends keys and values; the queries [T, heads * headDim]. */
-  project(x: Tensor, kv: KvView, layer: number, position: number): Tensor {
-    const { query, key, value } = this.#weights;
-    const qkv = this.#backend.linear(x, [query, key, value], { norm: this.#attentionNorm, ...this.#qkvBias });
-    return this.#backend.ropeAppend(qkv, kv, layer, position, this.#heads);
+  project(x: Tensor, { kv, position }: LayerCall): Tensor {
+    const qkv = this.#backend.linear(x, this.#qkv, this.#qkvOptions);
+    return this.#backend.ropeAppend(qkv, kv, this.spec.mixer.cache, position, this.#heads);
   }
 
   /** The second half: x and its queries -> [T, hidden]. */
-  finish(x: Tensor, q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges): Tensor {
+  finish(x: Tensor, q: Tensor, call: LayerCall, ranges: Ranges): Tensor {
     const backend = this.#backend;
-    const { output, outputBias, gate, up, down } = this.#weights;
-    const { activation, window } = this.#spec;
-    const [queryCount = 0] = x.shape;
-    const seen = window === undefined ? ranges : withinWindow(ranges, { queryCount, position, window });
+    const { kv, position } = call;
+    const { heads, scale, cache, growth } = this.spec.mixer;
+    const { activation } = this.spec.mlp;
+    const grown = growth && this.#grown(q, call, growth);
+    const attended = backend.attention(grown?.q ?? q, kv, cache, position, ranges, {
+      heads,
+      scale: scale * (grown?.factor ?? 1),
+    });
+    const middle = this.#add(x, attended, this.#output);
+    const inner =
+      this.#gate === undefined
+        ? backend.linear(middle, [this.#up], { ...this.#upOptions, activation })
+        : backend.gatedMlp(middle, this.#gate, this.#up, { ...this.#upOptions, activation });
+    return this.#add(middle, inner, this.#down);
+  }
 
-    const attended = backend.attention(q, kv, layer, position, seen, this.#spec.attention);
-    const middle = backend.linear(attended, [output], { ...(outputBias && { bias: [outputBias] }), residual: x });
-    const gated = backend.gatedMlp(middle, gate, up, { norm: this.#mlpNorm, activation });
-    return backend.linear(gated, [down], { residual: middle });
+  /** The queries and a factor of the scale, which together are the queries as they have grown: mostly all by the same factor. */
+  #grown(
+    q: Tensor,
+    { kv: { positions }, position }: LayerCall,
+    { beta, period }: { readonly beta: number; readonly period: number },
+  ): { readonly q: Tensor; readonly factor: number } {
+    const [count = 0, width = 0] = q.shape;
+    const factors = Float64Array.from(
+      { length: count },
+      (_, t) => 1 + beta * Math.log(1 + Math.floor((positions?.[position + t] ?? position + t) / period)),
+    );
+    const [factor = 1] = factors;
+    if (factors.every((other) => other === factor)) return { q, factor };
+    const gates = Float32Array.from({ length: count * width }, (_, i) => (factors[Math.floor(i / width)] ?? 1) - 1);
+    return { q: this.#backend.gatedAdd(q, q, this.#backend.upload(gates, [count, width]), 0), factor: 1 };
+  }
+
+  /** The residual stream `x` with a branch's last product of `inner` added. */
+  #add(x: Tensor, inner: Tensor, { matrix, bias, norm }: Branch): Tensor {
+    const backend = this.#backend;
+    const options = { ...(bias && { bias: [bias] }), ...this.#scale };
+    if (norm === undefined) return backend.linear(inner, [matrix], { ...options, residual: x });
+    if (this.spec.norms.place === 'post')
+      return backend.norm(backend.linear(inner, [matrix], { ...options, residual: x }), norm);
+    return backend.norm(backend.linear(inner, [matrix], options), norm, x);
   }
 }

@@ -22,7 +22,9 @@ export type RopeScaling =
       readonly betaSlow: number;
       readonly magnitude: number;
       readonly truncate: boolean;
-    };
+    }
+  /** LongRoPE (Ding et al. 2024): each pair's wavelength has a factor of its own; undefined: the file's divisors are the factors. */
+  | { readonly kind: 'longrope'; readonly factors: readonly number[] | undefined; readonly magnitude: number };
 
 export interface RopeConfig {
   /** Dimensions of a head that are rotated; even. */
@@ -30,7 +32,12 @@ export interface RopeConfig {
   readonly base: number;
   readonly style: RopeSpec['style'];
   readonly scaling: RopeScaling;
+  /** Whether the divisors that a file may hold are meant for it (default true): they are for layers that see everything. */
+  readonly divided?: boolean;
 }
+
+/** What layers without RoPE have: no pair is rotated. */
+export const NO_ROTATION: RopeSpec = { inverseFrequency: new Float64Array(0), magnitude: 1, style: 'half' };
 
 /** `divisors`: one for each pair, from the file (GGUF's rope_freqs.weight, llama.cpp's form of llama3 scaling). */
 export function ropeSpec(config: RopeConfig, divisors?: ArrayLike<number>): RopeSpec {
@@ -40,7 +47,7 @@ export function ropeSpec(config: RopeConfig, divisors?: ArrayLike<number>): Rope
     { length: dimension / 2 },
     (_, pair) => scale(base ** ((-2 * pair) / dimension), pair) / (divisors?.[pair] ?? 1),
   );
-  return { inverseFrequency, magnitude: scaling.kind === 'yarn' ? scaling.magnitude : 1, style };
+  return { inverseFrequency, magnitude: 'magnitude' in scaling ? scaling.magnitude : 1, style };
 }
 
 /** YaRN's default magnitude (mscale) for a factor. */
@@ -77,6 +84,8 @@ function scaler({ dimension, base, scaling }: RopeConfig): (inverse: number, pai
         return (interpolated * inverse) / factor + (1 - interpolated) * inverse;
       };
     }
+    case 'longrope':
+      return (inverse, pair) => inverse / (scaling.factors?.[pair] ?? 1);
     default:
       return scaling satisfies never;
   }

@@ -1,31 +1,83 @@
 /** The tensors of a decoder, by the names that GGUF and Hugging Face files have for them. */
 import type { Weight } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
-import type { BlockWeights } from '../layers/decoder-block.ts';
+import type { LayerWeights } from '../layers/decoder-block.ts';
+import type { LayerRole, LayerSpec } from '../layers/layer-spec.ts';
 import type { TensorInfo } from '../load/model-file.ts';
-import type { BlockSlots } from './architecture.ts';
-import type { LanguageModelConfig } from './config.ts';
-import { TensorPlan, type Take } from './weights.ts';
+import type { DecoderSpec, LayerNames } from './decoder-spec.ts';
+import { TensorPlan, type Stored, type Take, type TensorName } from './weights.ts';
 
 export interface DecoderWeights {
   readonly embedding: Weight; // (vocabulary, hidden)
-  readonly blocks: readonly BlockWeights[];
+  readonly layers: readonly LayerWeights[];
   readonly norm: Weight; // (hidden)
   /** The embedding table, where the head is tied to it. */
   readonly head: Weight; // (vocabulary, hidden)
-  /** Divisors of RoPE's frequencies, one for each pair. */
+  /** Divisors of the frequencies of the model's own RoPE, one for each pair. */
   readonly ropeDivisors: Float32Array | undefined;
 }
 
-const NAMES = {
-  embedding: { gguf: 'token_embd.weight', huggingface: 'model.embed_tokens.weight' },
-  norm: { gguf: 'output_norm.weight', huggingface: 'model.norm.weight' },
-  head: { gguf: 'output.weight', huggingface: 'lm_head.weight' },
-  ropeDivisors: { gguf: 'rope_freqs.weight', huggingface: '' },
-} as const;
+/** Llama's. */
+const LAYER: Readonly<Record<LayerRole, readonly [gguf: string, huggingface: string]>> = {
+  attentionNorm: ['attn_norm.weight', 'input_layernorm.weight'],
+  attentionNormBias: ['attn_norm.bias', 'input_layernorm.bias'],
+  attentionPostNorm: ['post_attention_norm.weight', 'post_attention_layernorm.weight'],
+  qkv: ['attn_qkv.weight', 'self_attn.qkv_proj.weight'],
+  query: ['attn_q.weight', 'self_attn.q_proj.weight'],
+  key: ['attn_k.weight', 'self_attn.k_proj.weight'],
+  value: ['attn_v.weight', 'self_attn.v_proj.weight'],
+  queryBias: ['attn_q.bias', 'self_attn.q_proj.bias'],
+  keyBias: ['attn_k.bias', 'self_attn.k_proj.bias'],
+  valueBias: ['attn_v.bias', 'self_attn.v_proj.bias'],
+  queryNorm: ['attn_q_norm.weight', 'self_attn.q_norm.weight'],
+  keyNorm: ['attn_k_norm.weight', 'self_attn.k_norm.weight'],
+  output: ['attn_output.weight', 'self_attn.o_proj.weight'],
+  outputBias: ['attn_output.bias', 'self_attn.o_proj.bias'],
+  mlpNorm: ['ffn_norm.weight', 'post_attention_layernorm.weight'],
+  mlpNormBias: ['ffn_norm.bias', 'post_attention_layernorm.bias'],
+  mlpPostNorm: ['post_ffw_norm.weight', 'post_feedforward_layernorm.weight'],
+  gate: ['ffn_gate.weight', 'mlp.gate_proj.weight'],
+  up: ['ffn_up.weight', 'mlp.up_proj.weight'],
+  upBias: ['ffn_up.bias', 'mlp.up_proj.bias'],
+  down: ['ffn_down.weight', 'mlp.down_proj.weight'],
+  downBias: ['ffn_down.bias', 'mlp.down_proj.bias'],
+};
+
+const EMBEDDING = 'embed_tokens.weight';
+/** Where Hugging Face files have the language model: alone, without its head, or inside a composite model. */
+const ROOTS = ['model.', '', 'model.language_model.', 'language_model.model.', 'model.text_model.'] as const;
+
+/** Names around the layers. */
+function names(tensors: ReadonlyMap<string, unknown>): {
+  readonly root: string;
+  readonly embedding: TensorName;
+  readonly norm: TensorName;
+  readonly head: TensorName;
+} {
+  const root = ROOTS.find((prefix) => tensors.has(prefix + EMBEDDING)) ?? ROOTS[0];
+  return {
+    root,
+    embedding: { gguf: 'token_embd.weight', huggingface: root + EMBEDDING },
+    norm: { gguf: 'output_norm.weight', huggingface: `${root}norm.weight` },
+    head: {
+      gguf: 'output.weight',
+      huggingface: root === 'language_model.model.' ? 'language_model.lm_head.weight' : 'lm_head.weight',
+    },
+  };
+}
+
+/** What the file says that the metadata may not. */
+export function tensorFacts(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  file: 'gguf' | 'huggingface',
+): { readonly vocabulary: number | undefined; readonly head: boolean } {
+  const { take } = new TensorPlan(tensors, { file, missing: '' });
+  const { embedding, head } = names(tensors);
+  return { vocabulary: take.has(embedding) ? take.rows(embedding) : undefined, head: take.has(head) };
+}
 
 /** Tensors of the language model, as opposed to those of, say, a vision tower in the same file. */
-const OWN = { gguf: /^(blk\.|token_embd|output)/, huggingface: /^(model\.(layers|embed_tokens|norm)\.|lm_head\.)/ };
+const OWN = { gguf: /^(blk\.|token_embd|output)/, huggingface: /^((layers|embed_tokens|norm)\.|lm_head\.)/ };
 /** Computed from the configuration, and stored by old converters; a head that a tied model does not need. */
 const IGNORED = {
   gguf: /\.rot_embd$|\.attn_rot_embd|^output\.weight$/,
@@ -33,50 +85,108 @@ const IGNORED = {
 };
 
 /** The first run over a file: throws `ModelError` naming the first tensor that is missing, misshapen, of an unsuitable format or unknown to the architecture. */
-export function planDecoder(
-  tensors: ReadonlyMap<string, TensorInfo>,
-  config: LanguageModelConfig,
-  slots: BlockSlots,
-): TensorPlan {
-  const { architecture, layers, source } = config;
+export function planDecoder(tensors: ReadonlyMap<string, TensorInfo>, spec: DecoderSpec): TensorPlan {
+  const { architecture, layers, source } = spec.config;
   const plan = new TensorPlan(tensors, {
     file: source,
     missing: `which every ${architecture} model of ${layers} layers has; it may be incomplete: give all of its parts`,
   });
-  takeDecoder(plan.take, config, slots);
-  plan.rejectUnknown(
-    (name) => OWN[source].test(name) && !IGNORED[source].test(name),
-    `${architecture} models of ${layers} layers`,
-  );
+  takeDecoder(plan.take, spec, tensors);
+  const { root } = names(tensors);
+  plan.rejectUnknown((name) => {
+    const own = source === 'huggingface' && name.startsWith(root) ? name.slice(root.length) : name;
+    return OWN[source].test(own) && !IGNORED[source].test(own);
+  }, `${architecture} models of ${layers} layers`);
   return plan;
 }
 
-export function takeDecoder(take: Take, config: LanguageModelConfig, slots: BlockSlots): DecoderWeights {
-  const { vocabulary, hidden, layers, tied, rope } = config;
-  const embedding = take.weight(NAMES.embedding, [vocabulary, hidden]);
+/** `tensors`: the file's table, which says how its names begin. */
+export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<string, TensorInfo>): DecoderWeights {
+  const { vocabulary, hidden, tied, rope } = spec.config;
+  const divisorsName = { gguf: spec.ropeDivisors, huggingface: '' };
+  const name = names(tensors);
+  const embedding = take.weight(name.embedding, [vocabulary, hidden]);
   return {
     embedding,
-    blocks: Array.from({ length: layers }, (_, layer) => takeBlock(take, slots, layer)),
-    norm: take.weight(NAMES.norm, [hidden]),
-    head: tied ? embedding : take.weight(NAMES.head, [vocabulary, hidden]),
-    ropeDivisors: take.has(NAMES.ropeDivisors) ? divisors(take, rope.dimension / 2) : undefined,
+    layers: spec.layers.map((layer, i) => takeLayer(take, layer, { hidden, names: spec.names, root: name.root, i })),
+    norm: take.weight(name.norm, [hidden], offset(spec.normOffset)),
+    head: tied ? embedding : take.weight(name.head, [vocabulary, hidden]),
+    ropeDivisors: take.has(divisorsName) ? divisors(take, divisorsName, rope.dimension / 2) : undefined,
   };
 }
 
-function takeBlock(take: Take, slots: BlockSlots, layer: number): BlockWeights {
-  const weights: Partial<Record<string, Weight>> = {};
-  for (const [role, { gguf, huggingface, shape, required }] of Object.entries(slots)) {
-    const name = { gguf: `blk.${layer}.${gguf}`, huggingface: `model.layers.${layer}.${huggingface}` };
-    weights[role] = required ? take.weight(name, shape) : take.optional(name, shape);
+function takeLayer(
+  take: Take,
+  { mixer, norms, mlp }: LayerSpec,
+  at: { readonly hidden: number; readonly names: LayerNames; readonly root: string; readonly i: number },
+): LayerWeights {
+  const { hidden } = at;
+  const weights: Partial<Record<LayerRole, Weight | undefined>> = {};
+  const nameOf = (role: LayerRole): TensorName => {
+    const [gguf, huggingface] = at.names[role] ?? LAYER[role];
+    return { gguf: `blk.${at.i}.${gguf}`, huggingface: `${at.root}layers.${at.i}.${huggingface}` };
+  };
+  const need = (role: LayerRole, shape: readonly number[], stored?: Stored): void => {
+    weights[role] = take.weight(nameOf(role), shape, stored);
+  };
+  const may = (role: LayerRole, shape: readonly number[]): void => {
+    weights[role] = take.optional(nameOf(role), shape);
+  };
+
+  const [q, kv] = [mixer.heads * mixer.headDim, mixer.kvHeads * mixer.headDim];
+  const shifted = offset(norms.offset);
+  need('attentionNorm', [hidden], shifted);
+  if (norms.kind === 'layer') need('attentionNormBias', [hidden]);
+  if (mixer.fused) {
+    need('qkv', [q + 2 * kv, hidden]);
+  } else {
+    need('query', [q, hidden]);
+    need('key', [kv, hidden]);
+    need('value', [kv, hidden]);
+    if (mixer.bias !== 'none') {
+      const bias = mixer.bias === 'required' ? need : may;
+      bias('queryBias', [q]);
+      bias('keyBias', [kv]);
+      bias('valueBias', [kv]);
+    }
   }
-  return weights as unknown as BlockWeights;
+  if (mixer.normed) {
+    need('queryNorm', [mixer.headDim], shifted);
+    need('keyNorm', [mixer.headDim], shifted);
+  }
+  need('output', [hidden, q]);
+  if (mixer.bias !== 'none') may('outputBias', [hidden]);
+  need('mlpNorm', [hidden], shifted);
+  if (norms.kind === 'layer') need('mlpNormBias', [hidden]);
+  if (norms.place === 'sandwich') {
+    need('attentionPostNorm', [hidden], shifted);
+    need('mlpPostNorm', [hidden], shifted);
+  }
+  if (mlp.gated && mlp.fused) {
+    [weights.gate, weights.up] = take.split(nameOf('up'), [mlp.width, mlp.width], hidden);
+  } else {
+    if (mlp.gated) need('gate', [mlp.width, hidden]);
+    need('up', [mlp.width, hidden]);
+  }
+  need('down', [hidden, mlp.width]);
+  if (mlp.bias) {
+    need('upBias', [mlp.width]);
+    need('downBias', [hidden]);
+  }
+  return weights;
 }
 
-function divisors(take: Take, pairs: number): Float32Array {
-  const values = take.table(NAMES.ropeDivisors, [pairs]);
+function offset(by: number): Stored {
+  return by === 0 ? {} : { map: (value) => value + by };
+}
+
+function divisors(
+  take: Take,
+  name: { readonly gguf: string; readonly huggingface: string },
+  pairs: number,
+): Float32Array {
+  const values = take.table(name, [pairs]);
   if (values.some((value) => !(value > 0 && value < Infinity)))
-    throw new ModelError('config', `${NAMES.ropeDivisors.gguf} holds a value that is not positive`, {
-      tensor: NAMES.ropeDivisors.gguf,
-    });
+    throw new ModelError('config', `${name.gguf} holds a value that is not positive`, { tensor: name.gguf });
   return values;
 }

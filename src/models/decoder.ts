@@ -1,30 +1,42 @@
 /** A decoder on a backend: embedding, layers, final norm and head. */
-import type { AttentionSpec, Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
+import type { AttentionSpec, Backend, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
 import type { Plan } from '../kv/plan.ts';
-import { DecoderBlock } from '../layers/decoder-block.ts';
+import { withinWindow } from '../kv/ranges.ts';
+import { DecoderBlock, type LayerCall } from '../layers/decoder-block.ts';
 import { Held } from '../layers/held.ts';
-import { ropeSpec } from '../layers/rope.ts';
+import type { LayerSpec } from '../layers/layer-spec.ts';
+import { NO_ROTATION, ropeSpec, type RopeConfig } from '../layers/rope.ts';
 import type { LanguageModelConfig } from './config.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
 import type { DecoderWeights } from './decoder-weights.ts';
+
+/** T tokens: where they stand, and what is added to them on their way. */
+export interface ForwardCall extends LayerCall {
+  /** By layer: rows [T, hidden] that are added to what the layer gives (deepstack features of images), or undefined. */
+  readonly perLayer?: readonly (Tensor | undefined)[] | undefined;
+}
 
 /** T tokens through a decoder. Tensors follow the backend's scopes; the KV view is the caller's. */
 export interface LanguageModel {
   readonly config: LanguageModelConfig;
+  readonly layers: readonly LayerSpec[];
   readonly backend: Backend;
   /** What `logits` begins with; for those who want the states behind it, not the logits. */
   readonly finalNorm: NormSpec;
   /** Of all layers, for those who plan what attention may look at. */
   readonly attention: AttentionSpec;
-  readonly rope: RopeSpec;
+  /** How a layer rotates its keys and queries. Layers that rotate alike share the object. */
+  readonly rope: (layer: number) => RopeSpec;
   /** Ids `[start, start + count)` of the ring -> [count, hidden]. */
   embed(ring: Tensor, start: number, count: number): Tensor;
-  /** [T, hidden] at positions `position ..` -> [T, hidden], before the final norm; appends to the view's pages. */
-  forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor;
+  /** [T, hidden] -> [T, hidden], before the final norm; appends to the view's pages. */
+  forward(x: Tensor, call: ForwardCall & { readonly ranges: Ranges }): Tensor;
   /**
-   * The same, with ranges that the plan gives layer by layer. Others may compute while it is waited for: no scope may be open, x has to be
-   * kept outside of them, and what comes back is the caller's to free. After an error nothing is left but the pages that were written.
+   * The same, with ranges that the plan gives layer by layer. Others may compute while it is waited for: no scope may be open, x and the rows
+   * of `perLayer` have to be kept outside of them, and what comes back is the caller's to free. After an error nothing is left but the pages
+   * that were written.
    */
-  forwardPlanned(x: Tensor, kv: KvView, position: number, plan: Plan): Promise<Tensor>;
+  forwardPlanned(x: Tensor, call: ForwardCall & { readonly plan: Plan }): Promise<Tensor>;
   /** Final norm and head: [T, hidden] -> [T, vocabulary]. */
   logits(hidden: Tensor): Tensor;
   /** Frees the weights. */
@@ -33,53 +45,65 @@ export interface LanguageModel {
 
 export class Decoder implements LanguageModel {
   readonly config: LanguageModelConfig;
+  readonly layers: readonly LayerSpec[];
   readonly backend: Backend;
   readonly finalNorm: NormSpec; // (hidden)
   readonly attention: AttentionSpec;
-  readonly rope: RopeSpec;
+  readonly rope = (layer: number): RopeSpec => this.#blocks[layer]?.rope ?? NO_ROTATION;
+  readonly #spec: DecoderSpec;
   readonly #weights: DecoderWeights;
   readonly #blocks: readonly DecoderBlock[];
 
-  constructor(backend: Backend, config: LanguageModelConfig, weights: DecoderWeights) {
-    const { heads, headDim, epsilon, activation, slidingWindow } = config;
-    const rope = ropeSpec(config.rope, weights.ropeDivisors);
-    const attention = { heads, scale: 1 / Math.sqrt(headDim) };
-    this.rope = rope;
-    this.attention = attention;
+  constructor(backend: Backend, spec: DecoderSpec, weights: DecoderWeights) {
+    const { config, layers } = spec;
+    const ropes = new Map<string, RopeSpec>();
+    const ropeOf = (rope: RopeConfig | undefined): RopeSpec | undefined => {
+      if (rope === undefined) return undefined;
+      const key = JSON.stringify(rope);
+      const made = ropes.get(key) ?? ropeSpec(rope, rope.divided === false ? undefined : weights.ropeDivisors);
+      ropes.set(key, made);
+      return made;
+    };
     this.backend = backend;
     this.config = config;
+    this.layers = layers;
+    this.attention = { heads: config.heads, scale: layers[0]?.mixer.scale ?? 1 };
+    this.#spec = spec;
     this.#weights = weights;
-    this.#blocks = weights.blocks.map((block, layer) => {
-      const window = slidingWindow?.layers[layer] ? slidingWindow.tokens : undefined;
-      return new DecoderBlock(backend, block, { attention, epsilon, activation, rope, window });
+    this.#blocks = layers.map((layer, i) => {
+      return new DecoderBlock(backend, layer, ropeOf(layer.mixer.rope), weights.layers[i] ?? {});
     });
-    this.finalNorm = { kind: 'rms', weight: weights.norm, epsilon };
+    this.finalNorm = { kind: 'rms', weight: weights.norm, epsilon: config.epsilon };
   }
 
   embed(ring: Tensor, start: number, count: number): Tensor {
-    return this.backend.embed(this.#weights.embedding, ring, start, count);
+    return this.backend.embed(this.#weights.embedding, ring, start, count, this.#spec.embeddingScale);
   }
 
-  forward(x: Tensor, kv: KvView, position: number, ranges: Ranges): Tensor {
+  forward(x: Tensor, call: ForwardCall & { readonly ranges: Ranges }): Tensor {
     const { backend } = this;
+    const within = windows(x, call);
     return this.#blocks.reduce((hidden, block, layer) => {
       // What a layer makes on its way is given back after it: kept until the last one, 24 layers of a prefill chunk are as large as a third of the weights.
-      const next = backend.scope(() => block.forward(hidden, kv, layer, position, ranges));
+      const next = backend.scope(() =>
+        this.#added(block.forward(hidden, call, within(call.ranges, block.spec)), call, layer),
+      );
       if (hidden !== x) backend.free(hidden);
       return next;
     }, x);
   }
 
-  async forwardPlanned(x: Tensor, kv: KvView, position: number, plan: Plan): Promise<Tensor> {
+  async forwardPlanned(x: Tensor, call: ForwardCall & { readonly plan: Plan }): Promise<Tensor> {
     const held = new Held(this.backend);
+    const within = windows(x, call);
     try {
       let hidden = x;
       for (const [layer, block] of this.#blocks.entries()) {
         const before = hidden;
-        const q = held.step(() => block.project(before, kv, layer, position));
-        const asked = plan.ranges(layer, q);
-        const ranges = asked instanceof Promise ? await asked : asked;
-        hidden = held.step(() => block.finish(before, q, kv, layer, position, ranges));
+        const q = held.step(() => block.project(before, call));
+        const asked = call.plan.ranges(layer, q);
+        const ranges = within(asked instanceof Promise ? await asked : asked, block.spec);
+        hidden = held.step(() => this.#added(block.finish(before, q, call, ranges), call, layer));
         held.drop(q);
         held.drop(before);
       }
@@ -90,12 +114,33 @@ export class Decoder implements LanguageModel {
   }
 
   logits(hidden: Tensor): Tensor {
-    return this.backend.linear(hidden, [this.#weights.head], { norm: this.finalNorm });
+    const { logitsScale } = this.#spec;
+    return this.backend.linear(hidden, [this.#weights.head], {
+      norm: this.finalNorm,
+      ...(logitsScale !== 1 && { scale: logitsScale }),
+    });
   }
 
   free(): void {
-    const { embedding, blocks, norm, head } = this.#weights;
-    const all = [embedding, norm, head, ...blocks.flatMap((block) => Object.values(block) as (Weight | undefined)[])];
+    const { embedding, layers, norm, head } = this.#weights;
+    const all = [embedding, norm, head, ...layers.flatMap((layer) => Object.values(layer) as (Weight | undefined)[])];
     for (const weight of new Set(all)) weight?.free();
   }
+
+  #added(hidden: Tensor, { perLayer }: ForwardCall, layer: number): Tensor {
+    const rows = perLayer?.[layer];
+    return rows === undefined ? hidden : this.backend.add(hidden, rows);
+  }
+}
+
+/** Cuts ranges to a layer's window. The layers of a call mostly share both, and then the result. */
+function windows(x: Tensor, { position }: LayerCall): (ranges: Ranges, layer: LayerSpec) => Ranges {
+  const [queryCount = 0] = x.shape;
+  let last: { readonly ranges: Ranges; readonly window: number; readonly cut: Ranges } | undefined;
+  return (ranges, { mixer: { window } }) => {
+    if (window === undefined) return ranges;
+    if (last?.ranges !== ranges || last.window !== window)
+      last = { ranges, window, cut: withinWindow(ranges, { queryCount, position, window }) };
+    return last.cut;
+  };
 }

@@ -1,5 +1,6 @@
 /** Reads a model's configuration from GGUF metadata or config.json: every value typed, bounded, and named in errors. */
 import { ModelError } from '../errors.ts';
+import { isObject } from '../load/json.ts';
 import type { JsonValue, ModelMetadata } from '../load/model-file.ts';
 
 /** One fact's names: `gguf` without the architecture's prefix; dots in `huggingface` go into objects; alternatives in order. */
@@ -15,15 +16,20 @@ export interface Bounds {
   readonly default?: number | undefined;
 }
 
+const TEXT = 'text_config';
+
 export class Facts {
   readonly source: ModelMetadata['kind'];
   readonly #metadata: ModelMetadata;
   readonly #prefix: string;
+  /** Where config.json of a composite model has what is said of its language model. */
+  readonly #inner: readonly string[];
 
   constructor(metadata: ModelMetadata, architecture: string) {
     this.source = metadata.kind;
     this.#metadata = metadata;
     this.#prefix = architecture;
+    this.#inner = metadata.kind === 'huggingface' && isObject(metadata.config[TEXT]) ? [`${TEXT}.`, ''] : [''];
   }
 
   /** The value and the name under which it was found; `undefined` for what is missing or null. */
@@ -75,6 +81,29 @@ export class Facts {
     });
   }
 
+  /** A whole number for each of `layers` layers: a list of them, or one that is all layers'. */
+  perLayer(names: FactNames, bounds: Bounds, layers: number): readonly number[] {
+    const value = this.find(names)?.value;
+    if (typeof value !== 'object') return new Array<number>(layers).fill(this.integer(names, bounds));
+    const list = this.numbers(names, bounds, { least: layers, most: layers });
+    const odd = list.find((number) => !Number.isInteger(number));
+    if (odd !== undefined) throw wrong(this.find(names)?.name ?? '', odd, 'should hold whole numbers');
+    return list;
+  }
+
+  /** True or false for each of `layers` layers; undefined where there is no such list. */
+  flags(names: FactNames, layers: number): readonly boolean[] | undefined {
+    const found = this.find(names);
+    if (found === undefined) return undefined;
+    const { name, value } = found;
+    if (!Array.isArray(value)) throw wrong(name, value, 'should be a list of true and false');
+    if (value.length !== layers) throw wrong(name, `${value.length} values`, `should have ${layers}, one a layer`);
+    return value.map((entry: unknown) => {
+      if (typeof entry !== 'boolean') throw wrong(name, entry, 'should hold true and false only');
+      return entry;
+    });
+  }
+
   text(names: FactNames, fallback: string): string {
     const found = this.find(names);
     if (found === undefined) return fallback;
@@ -91,7 +120,7 @@ export class Facts {
 
   #names({ gguf, huggingface }: FactNames): readonly string[] {
     if (this.source === 'gguf') return [gguf].flat().map((name) => `${this.#prefix}.${name}`);
-    return [huggingface].flat();
+    return [huggingface].flat().flatMap((name) => this.#inner.map((inner) => inner + name));
   }
 
   #value(name: string): unknown {

@@ -7,8 +7,8 @@ import { Decoder, type LanguageModel } from './decoder.ts';
 import { planDecoder, takeDecoder } from './decoder-weights.ts';
 import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
-import { architectureName, choose, UNIPIC } from './registry.ts';
 import type { PaintModel } from './paint-model.ts';
+import { architectureName, decoderOf, UNIPIC } from './registry.ts';
 import type { UniPicOptions } from './unipic/index.ts';
 import type { VisionModel } from './vision-model.ts';
 
@@ -31,14 +31,17 @@ export interface Model {
   free(): void;
 }
 
-export interface LoadOptions extends ReadOptions, UniPicOptions {}
+export interface LoadOptions extends ReadOptions, UniPicOptions {
+  /** Most tokens of a context, where fewer are wanted than the model was trained for: it decides how LongRoPE stretches. */
+  readonly contextWindow?: number | undefined;
+}
 
 /** Throws `ModelError('architecture')` for what is not supported and `ModelError('config')` for what makes no sense. */
 export function languageModelConfig(
   metadata: ModelMetadata,
   tensors: ReadonlyMap<string, TensorInfo>,
 ): LanguageModelConfig {
-  return choose(metadata, tensors).config;
+  return decoderOf(metadata, tensors).config;
 }
 
 /**
@@ -48,9 +51,9 @@ export function languageModelConfig(
  */
 export async function loadModel(file: ModelFile, backend: Backend, options: LoadOptions = {}): Promise<Model> {
   const { metadata, tensors } = file;
-  const { architecture, config } = choose(metadata, tensors);
-  const slots = architecture.block(config);
-  const plan = planDecoder(tensors, config, slots);
+  const spec = decoderOf(metadata, tensors, options.contextWindow);
+  const { config } = spec;
+  const plan = planDecoder(tensors, spec);
   // Pages that only chat do not download it.
   const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
   const imageConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
@@ -65,7 +68,7 @@ export async function loadModel(file: ModelFile, backend: Backend, options: Load
     plan.writer(info, backend) ?? parts?.writer(info, backend) ?? boundary?.writer(info);
   const weights = await file.read((info) => digest.watch(info, writer(info)), options);
   try {
-    const language = new Decoder(backend, config, takeDecoder(plan.read(), config, slots));
+    const language = new Decoder(backend, spec, takeDecoder(plan.read(), spec, tensors));
     const images =
       unipic && imageConfig && parts && (await unipic.createUniPic(language, imageConfig, parts.read(), options));
     return {

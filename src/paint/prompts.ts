@@ -140,7 +140,7 @@ export class Prompts {
     const [count = 0] = x.shape;
     const start = sequence.length;
     sequence.ensure(start + count);
-    return this.#language.forward(x, sequence, start, denseCausal(count, start + count));
+    return this.#language.forward(x, { kv: sequence, position: start, ranges: denseCausal(count, start + count) });
   }
 }
 

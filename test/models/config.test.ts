@@ -11,6 +11,7 @@ import { languageModelConfig, loadModel } from '../../src/models/model.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { fixtures, toGguf } from '../support/fixtures.ts';
 import { tinyModel, TINY_VOCABULARY } from '../support/tiny-model.ts';
+import { expectNmse } from '../support/tolerance.ts';
 import { logitsOf } from '../support/language.ts';
 
 type Config = ReturnType<typeof languageModelConfig>;
@@ -200,7 +201,8 @@ describe('configuration', () => {
     ['heads of a broken size', { num_attention_heads: 5, num_key_value_heads: 5 }, 'config', /head_dim|12\.8/],
     ['an unknown activation', { hidden_act: 'relu2' }, 'config', /relu2.*silu/],
     ['an activation named like a method', { hidden_act: 'toString' }, 'config', /toString/],
-    ['an unknown RoPE scaling', { rope_scaling: { type: 'longrope', factor: 4 } }, 'config', /longrope/],
+    ['an unknown RoPE scaling', { rope_scaling: { type: 'spiral', factor: 4 } }, 'config', /spiral/],
+    ['LongRoPE without its factors', { rope_scaling: { type: 'longrope' } }, 'config', /short_factor/],
     ['a scaling without its factor', { rope_scaling: { type: 'yarn' } }, 'config', /factor/],
   ] as const)('%s is refused by name', (_what, change, code, message) => {
     const found = problem(() => hf(change));
@@ -277,7 +279,66 @@ describe('configuration', () => {
       message: expect.stringContaining('qwen2.block_count'),
     });
     expect(problem(() => gguf({ 'qwen2.attention.head_count': 2n ** 40n }))).toMatchObject({ code: 'config' });
-    expect(problem(() => gguf({ 'qwen2.feed_forward_length': Int32Array.of(1, 2) }))).toMatchObject({ code: 'config' });
+    expect(problem(() => gguf({ 'qwen2.feed_forward_length': Float32Array.of(1, 2.5) }))).toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('whole numbers'),
+    });
+  });
+
+  test('what GGUF gives by layer', () => {
+    const count = Number(GGUF['qwen2.block_count']);
+    const widths = Int32Array.from({ length: count }, (_, i) => 32 * (i + 1));
+    expect(gguf({ 'qwen2.feed_forward_length': widths }).mlp).toBe(32 * count);
+    const kvHeads = Uint32Array.from({ length: count }, () => 2);
+    expect(gguf({ 'qwen2.attention.head_count_kv': kvHeads }).kvHeads).toBe(2);
+    const pattern = Array.from({ length: count }, (_, i) => i % 2 === 0);
+    expect(
+      gguf({ 'qwen2.attention.sliding_window': 8, 'qwen2.attention.sliding_window_pattern': pattern }).slidingWindow,
+    ).toEqual({ tokens: 8, layers: pattern });
+    kvHeads[0] = 1;
+    for (const [change, message] of [
+      [{ 'qwen2.attention.head_count_kv': kvHeads }, /same in all layers/],
+      [{ 'qwen2.feed_forward_length': new Int32Array(count + 1).fill(32) }, /feed_forward_length/],
+      [{ 'qwen2.attention.sliding_window': 8, 'qwen2.attention.sliding_window_pattern': [true] }, /one a layer/],
+    ] as const)
+      expect(problem(() => gguf(change))).toMatchObject({ code: 'config', message: expect.stringMatching(message) });
+  });
+
+  test('a composite model says what its language model is in text_config', () => {
+    const { model_type: _, ...text } = LLAMA;
+    const config = languageModelConfig(
+      { kind: 'huggingface', config: { model_type: 'mistral3', text_config: { ...text, model_type: 'qwen3' } } },
+      NONE,
+    );
+    expect(config).toMatchObject({ architecture: 'qwen3', hidden: 64 });
+  });
+
+  test('LongRoPE takes the factors of the context that is wanted', async () => {
+    const found = (await fixtures()).find(({ name }) => name === 'phi3-long');
+    const file = await openModel({ ...found!.files });
+    const of = async (contextWindow?: number): Promise<Float64Array> => {
+      const model = await loadModel(file, createReferenceBackend(), { contextWindow });
+      return model.language.rope(0).inverseFrequency;
+    };
+    const [long, short] = [await of(), await of(8)];
+    expect(long).toEqual(await of(9));
+    const plain = Float64Array.from({ length: 6 }, (_, i) => 10000 ** (-i / 6));
+    const { long_factor: wide, short_factor: narrow } = found!.config['rope_parameters'] as unknown as Record<
+      string,
+      number[]
+    >;
+    expectNmse(
+      long,
+      plain.map((w, i) => w / wide![i]!),
+      1e-20,
+      'long factors',
+    );
+    expectNmse(
+      short,
+      plain.map((w, i) => w / narrow![i]!),
+      1e-20,
+      'short factors',
+    );
   });
 });
 

@@ -32,7 +32,9 @@ async function peakActivations(layers: number): Promise<number> {
   const sequence = new Sequence(new PageAllocator(pool), TOKENS);
   sequence.ensure(TOKENS);
   const ring = backend.ids(TOKENS);
-  backend.scope((): Tensor => model.forward(model.embed(ring, 0, TOKENS), sequence, 0, denseCausal(TOKENS, TOKENS)));
+  backend.scope((): Tensor =>
+    model.forward(model.embed(ring, 0, TOKENS), { kv: sequence, position: 0, ranges: denseCausal(TOKENS, TOKENS) }),
+  );
   backend.destroy();
   return peak;
 }

@@ -112,7 +112,11 @@ describe.each(await testBackends())('nano on $name', ({ name, create }) => {
         const visual = see(model, pixels(scene), SIZE);
         const end = at + visual.shape[0]!;
         const rows = backend.stack([language.embed(ring, 0, at), visual, language.embed(ring, end, ids.length - end)]);
-        const hidden = language.forward(rows, sequence, 0, denseCausal(ids.length, ids.length));
+        const hidden = language.forward(rows, {
+          kv: sequence,
+          position: 0,
+          ranges: denseCausal(ids.length, ids.length),
+        });
         return language.logits(backend.rows(hidden, promptIds.length - 1, greedyIds.length));
       });
       const values = await backend.download(logits);

@@ -21,16 +21,22 @@ function picked(logits: Float32Array, { positions, prompt }: Expected): Float32A
 
 test('the fixtures are of one upstream version', () => {
   expect(all.map(({ name }) => name)).toEqual([
+    'gemma3',
+    'granite',
     'llama',
     'llama-linear',
     'llama-llama3',
     'llama-yarn',
+    'ministral3',
     'mistral',
+    'phi3',
+    'phi3-long',
     'qwen2',
     'qwen3',
     'qwen3-yarn',
+    'smollm3',
   ]);
-  for (const { expected } of all) expect(expected.upstream).toEqual({ transformers: '5.23.0', torch: '2.13.0' });
+  for (const { expected } of all) expect(expected.upstream).toEqual({ transformers: '5.24.0', torch: '2.13.0' });
 });
 
 describe.each(backends)('$name', ({ name: device, create }) => {

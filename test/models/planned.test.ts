@@ -56,7 +56,7 @@ for (const { name, create } of await testBackends()) {
     }
     async function atOnce(ranges: Ranges, count: number): Promise<Float32Array> {
       const { sequence, x, end } = begin(count);
-      const found = await values(backend.scope(() => model.language.forward(x, sequence, 0, ranges)));
+      const found = await values(backend.scope(() => model.language.forward(x, { kv: sequence, position: 0, ranges })));
       end();
       return found;
     }
@@ -81,7 +81,9 @@ for (const { name, create } of await testBackends()) {
               : ranges;
           },
         };
-        expect(await values(await model.language.forwardPlanned(x, sequence, 0, plan))).toEqual(wanted);
+        expect(await values(await model.language.forwardPlanned(x, { kv: sequence, position: 0, plan }))).toEqual(
+          wanted,
+        );
         expect(asked).toEqual([0, 1, 2]);
         end();
       }
@@ -98,8 +100,12 @@ for (const { name, create } of await testBackends()) {
         runs: Uint32Array.from({ length: 80 }, (_, i) => (i + (i % 2)) >> 1),
       };
       const found = await values(
-        await model.language.forwardPlanned(x, sequence, 0, {
-          ranges: (layer) => (layer === 1 ? own : denseCausal(40, 40)),
+        await model.language.forwardPlanned(x, {
+          kv: sequence,
+          position: 0,
+          plan: {
+            ranges: (layer) => (layer === 1 ? own : denseCausal(40, 40)),
+          },
         }),
       );
       end();
@@ -115,8 +121,12 @@ for (const { name, create } of await testBackends()) {
       const found = await Promise.all(
         [40, 7].map(async (count) => {
           const { sequence, x, end } = begin(count);
-          const hidden = await model.language.forwardPlanned(x, sequence, 0, {
-            ranges: async () => (await later(), denseCausal(count, count)),
+          const hidden = await model.language.forwardPlanned(x, {
+            kv: sequence,
+            position: 0,
+            plan: {
+              ranges: async () => (await later(), denseCausal(count, count)),
+            },
           });
           const read = await values(hidden);
           end();
@@ -142,7 +152,7 @@ for (const { name, create } of await testBackends()) {
       ];
       for (const ranges of fails) {
         const { sequence, x, end } = begin(9);
-        await expect(model.language.forwardPlanned(x, sequence, 0, { ranges })).rejects.toThrow(
+        await expect(model.language.forwardPlanned(x, { kv: sequence, position: 0, plan: { ranges } })).rejects.toThrow(
           /no plan|offsets|ranges/,
         );
         end();

@@ -283,14 +283,17 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     backend.writeIds(ring, 0, Int32Array.from(ids));
     sequence.ensure(ids.length + count);
     const states = backend.scope(() => {
-      language.forward(language.embed(ring, 0, ids.length), sequence, 0, denseCausal(ids.length, ids.length));
+      language.forward(language.embed(ring, 0, ids.length), {
+        kv: sequence,
+        position: 0,
+        ranges: denseCausal(ids.length, ids.length),
+      });
       return backend.norm(
-        language.forward(
-          backend.upload(rows, [count, hidden]),
-          sequence,
-          ids.length,
-          denseCausal(count, ids.length + count),
-        ),
+        language.forward(backend.upload(rows, [count, hidden]), {
+          kv: sequence,
+          position: ids.length,
+          ranges: denseCausal(count, ids.length + count),
+        }),
         language.finalNorm,
       );
     });
@@ -406,7 +409,7 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     sequence.ensure(total);
     const at = ids.indexOf(model.vision!.placeholder);
     const forward = (x: ReturnType<Backend['rows']>, start: number): typeof x =>
-      language.forward(x, sequence, start, denseCausal(x.shape[0]!, start + x.shape[0]!));
+      language.forward(x, { kv: sequence, position: start, ranges: denseCausal(x.shape[0]!, start + x.shape[0]!) });
     const logits = backend.scope(() => {
       forward(language.embed(ring, 0, at), 0);
       forward(visual, at);

@@ -238,7 +238,7 @@ class ReferenceBackend implements Backend {
 
   // ---- operations
 
-  embed(table: Weight, ring: Tensor, start: number, count: number): Tensor {
+  embed(table: Weight, ring: Tensor, start: number, count: number, scale = 1): Tensor {
     const [vocabulary = 0, cols = 0] = table.shape;
     const ids = this.#ring('embed', ring, start, start + count);
     const rows = this.#weight('embed', table);
@@ -246,7 +246,7 @@ class ReferenceBackend implements Backend {
     for (let i = 0; i < count; i++) {
       const id = ids[start + i]!;
       // An id that is none (-1 after a failed sample) gives NaN, which the next sample finds.
-      if (id >= 0 && id < vocabulary) out.set(rows.subarray(id * cols, (id + 1) * cols), i * cols);
+      if (id >= 0 && id < vocabulary) for (let c = 0; c < cols; c++) out[i * cols + c] = scale * rows[id * cols + c]!;
     }
     return this.#tensor([count, cols], out);
   }
@@ -272,7 +272,8 @@ class ReferenceBackend implements Backend {
       for (let i = 0; i < t; i++) {
         for (let r = 0; r < n; r++) {
           const at = i * total + first + r;
-          out[at] = activate(options.activation, part[i * n + r]! + (added?.[r] ?? 0)) + (residual?.[at] ?? 0);
+          const value = activate(options.activation, part[i * n + r]! + (added?.[r] ?? 0));
+          out[at] = value * (options.scale ?? 1) + (residual?.[at] ?? 0);
         }
       }
       first += n;
@@ -302,9 +303,15 @@ class ReferenceBackend implements Backend {
     );
   }
 
-  norm(x: Tensor, spec: NormSpec): Tensor {
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
     this.#matrix('norm', 'x', x);
-    return this.#tensor(x.shape, this.#normalised('norm', x, spec));
+    if (residual && !sameShape(residual.shape, x.shape))
+      throw new InputError('argument', `norm: residual [${residual.shape.join()}] should be [${x.shape.join()}]`);
+    const added = residual && this.#values('norm', 'residual', residual);
+    return this.#tensor(
+      x.shape,
+      this.#normalised('norm', x, spec).map((value, i) => value + (added?.[i] ?? 0)),
+    );
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {

@@ -76,7 +76,7 @@ export class Bed {
       count,
       heads: HEADS,
       scale: SCALE,
-      rope,
+      rope: () => rope,
       ids,
       phase: 'prefill',
       promptEnd: position + count,

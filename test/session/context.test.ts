@@ -57,7 +57,13 @@ describe('pages of few bits', () => {
     sequence.ensure(start + TAIL);
     backend.writeIds(ring, start, ids.subarray(start, start + TAIL));
     const found = backend.scope(() =>
-      whole.logits(whole.forward(whole.embed(ring, start, TAIL), sequence, start, denseCausal(TAIL, start + TAIL))),
+      whole.logits(
+        whole.forward(whole.embed(ring, start, TAIL), {
+          kv: sequence,
+          position: start,
+          ranges: denseCausal(TAIL, start + TAIL),
+        }),
+      ),
     );
     const values = await backend.download(found);
     backend.free(found);

@@ -104,7 +104,7 @@ async function truth(
     const out = backend.scope(() =>
       language.logits(
         backend.rows(
-          language.forward(backend.stack([ids(before), picture, ids(tail)]), sequence, 0, ranges),
+          language.forward(backend.stack([ids(before), picture, ids(tail)]), { kv: sequence, position: 0, ranges }),
           length - 1,
           1,
         ),

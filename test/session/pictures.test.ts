@@ -107,7 +107,11 @@ async function truth(model: Model, parts: readonly (readonly number[] | Rgba)[],
         return [language.embed(ring, 0, part.length)];
       });
       return language.logits(
-        backend.rows(language.forward(backend.stack(rows), sequence, 0, denseCausal(length, length)), length - 1, 1),
+        backend.rows(
+          language.forward(backend.stack(rows), { kv: sequence, position: 0, ranges: denseCausal(length, length) }),
+          length - 1,
+          1,
+        ),
       );
     });
     const values = await backend.download(logits);

@@ -128,7 +128,9 @@ async function truth(
         backend.writeIds(ring, 0, Int32Array.from(ids));
         return [language.embed(ring, 0, ids.length)];
       });
-      return language.logits(backend.rows(language.forward(backend.stack(rows), sequence, 0, ranges), length - 1, 1));
+      return language.logits(
+        backend.rows(language.forward(backend.stack(rows), { kv: sequence, position: 0, ranges }), length - 1, 1),
+      );
     });
     const values = await backend.download(logits);
     said.push(values.indexOf(Math.max(...values)));

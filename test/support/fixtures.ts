@@ -86,6 +86,19 @@ const PARTS: readonly (readonly [string, string])[] = [
   ['lm_head', 'output'],
 ];
 
+/** Names that an architecture has in place of those. */
+const OWN_PARTS: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  gemma3: [
+    ['post_attention_layernorm', 'post_attention_norm'],
+    ['pre_feedforward_layernorm', 'ffn_norm'],
+    ['post_feedforward_layernorm', 'post_ffw_norm'],
+  ],
+  phi3: [
+    ['self_attn.qkv_proj', 'attn_qkv'],
+    ['mlp.gate_up_proj', 'ffn_up'],
+  ],
+};
+
 /** llama.cpp's permutation of q and k: within each head row i of the first half goes to 2i, of the second half to 2i + 1. */
 function permute({ shape, values }: Values, heads: number): Values {
   const rows = shape[0]!;
@@ -101,27 +114,46 @@ function permute({ shape, values }: Values, heads: number): Values {
   return { shape, values: out };
 }
 
+/** Norms hold 1 + w. The scale of attention is always that of the head: what the configuration has beyond it goes into q's norm. */
+function gemma(name: string, values: Float32Array, config: JsonObject): Float32Array {
+  if (!/norm\.weight$/.test(name)) return values;
+  const own = Math.sqrt((config['head_dim'] as number) / (config['query_pre_attn_scalar'] as number));
+  const factor = /attn_q_norm/.test(name) ? own : 1;
+  return values.map((value) => factor * (1 + value));
+}
+
+const ARCHITECTURE: Readonly<Record<string, string>> = {
+  mistral: 'llama',
+  ministral3: 'mistral3',
+  gemma3_text: 'gemma3',
+};
+
+/** Whose converter permutes the rows of q and k. */
+const PERMUTED: ReadonlySet<string> = new Set(['llama', 'mistral3', 'smollm3', 'granite']);
+
 /** The fixture as a GGUF. */
 export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
   const number = (key: string): number => config[key] as number;
   const type = config['model_type'] as string;
-  const architecture = type === 'mistral' ? 'llama' : type;
+  const architecture = ARCHITECTURE[type] ?? type;
   const heads = number('num_attention_heads');
   const kvHeads = number('num_key_value_heads');
   const headDim = (config['head_dim'] as number | undefined) ?? number('hidden_size') / heads;
-  const rope = config['rope_parameters'] as Record<string, number | string>;
+  const parameters = config['rope_parameters'] as Record<string, number | string>;
+  const rope = (parameters['full_attention'] ?? parameters) as typeof parameters;
   const tensors: GgufWriterTensor[] = [];
   for (const [name, tensor] of safetensors(files['model.safetensors'])) {
-    const rotated =
-      architecture !== 'llama' ? undefined : /q_proj/.test(name) ? heads : /k_proj/.test(name) ? kvHeads : undefined;
+    const rotated = !PERMUTED.has(architecture)
+      ? undefined
+      : /q_proj/.test(name)
+        ? heads
+        : /k_proj/.test(name)
+          ? kvHeads
+          : undefined;
     const { shape, values } = rotated === undefined ? tensor : permute(tensor, rotated);
-    tensors.push(
-      f32Tensor(
-        PARTS.reduce((text, [from, to]) => text.replace(from, to), name),
-        shape,
-        values,
-      ),
-    );
+    const own = OWN_PARTS[architecture] ?? [];
+    const stored = [...own, ...PARTS].reduce((text, [from, to]) => text.replace(from, to), name);
+    tensors.push(f32Tensor(stored, shape, architecture === 'gemma3' ? gemma(stored, values, config) : values));
   }
   const scaling: Record<string, GgufInput> = {};
   const f32 = (value: unknown): GgufInput => ({ type: 'f32', value: value as number });
@@ -151,6 +183,28 @@ export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
     });
     tensors.push(f32Tensor('rope_freqs.weight', [headDim / 2], divisors));
   }
+  const own: Record<string, GgufInput> = {};
+  const rotated = headDim * ((rope['partial_rotary_factor'] as number | undefined) ?? 1);
+  if (rope['rope_type'] === 'longrope') {
+    const original = rope['original_max_position_embeddings'] as number;
+    const ratio = number('max_position_embeddings') / original;
+    own['rope.scaling.original_context_length'] = original;
+    own['rope.scaling.attn_factor'] = f32(ratio > 1 ? Math.sqrt(1 + Math.log(ratio) / Math.log(original)) : 1);
+    for (const kind of ['long', 'short']) {
+      const factors = rope[`${kind}_factor`] as unknown as readonly number[];
+      tensors.push(f32Tensor(`rope_factors_${kind}.weight`, [factors.length], Float32Array.from(factors)));
+    }
+  }
+  if (architecture === 'mistral3') {
+    own['attention.temperature_scale'] = f32(rope['llama_4_scaling_beta']);
+    own['rope.scaling.yarn_log_multiplier'] = f32(rope['mscale_all_dim']);
+  }
+  if (architecture === 'granite') {
+    own['embedding_scale'] = f32(config['embedding_multiplier']);
+    own['residual_scale'] = f32(config['residual_multiplier']);
+    own['attention.scale'] = f32(config['attention_multiplier']);
+    own['logit_scale'] = f32(config['logits_scaling']);
+  }
   const window = config['sliding_window'];
   const metadata: Record<string, GgufInput> = {
     block_count: number('num_hidden_layers'),
@@ -162,11 +216,12 @@ export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
     'attention.key_length': headDim,
     'attention.value_length': headDim,
     'attention.layer_norm_rms_epsilon': f32(config['rms_norm_eps']),
-    'rope.dimension_count': headDim,
+    'rope.dimension_count': rotated,
     'rope.freq_base': f32(rope['rope_theta']),
     vocab_size: number('vocab_size'),
     ...(typeof window === 'number' ? { 'attention.sliding_window': window } : {}),
     ...scaling,
+    ...own,
   };
   return writeGguf(
     {

@@ -24,7 +24,13 @@ export async function logitsOf(
     const count = plan.shift() ?? 1;
     sequence.ensure(start + count);
     const logits = backend.scope(() =>
-      model.logits(model.forward(model.embed(ring, start, count), sequence, start, denseCausal(count, start + count))),
+      model.logits(
+        model.forward(model.embed(ring, start, count), {
+          kv: sequence,
+          position: start,
+          ranges: denseCausal(count, start + count),
+        }),
+      ),
     );
     all.set(await backend.download(logits), start * config.vocabulary);
     backend.free(logits);
@@ -53,7 +59,11 @@ export async function greedy(model: LanguageModel, ids: readonly number[], count
   for (let start = 0, n = ids.length; start + n < total; start += n, n = 1) {
     sequence.ensure(start + n);
     backend.scope(() => {
-      const hidden = model.forward(model.embed(ring, start, n), sequence, start, denseCausal(n, start + n));
+      const hidden = model.forward(model.embed(ring, start, n), {
+        kv: sequence,
+        position: start,
+        ranges: denseCausal(n, start + n),
+      });
       backend.sample(model.logits(backend.rows(hidden, n - 1, 1)), sampler, GREEDY, ring, start + n);
     });
     backend.flush();

@@ -15,7 +15,18 @@ from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    GraniteConfig,
+    LlamaConfig,
+    Ministral3Config,
+    MistralConfig,
+    Phi3Config,
+    Qwen2Config,
+    Qwen3Config,
+    SmolLM3Config,
+)
 
 PROMPT = 40
 GREEDY = 16
@@ -36,9 +47,16 @@ SHAPE = dict(
 WIDE_HEADS = dict(num_attention_heads=2, num_key_value_heads=1)  # heads of 16: 8 RoPE frequencies
 
 
+# As the others, in few weights: more kinds of layers than numbers.
+SMALL = SHAPE | dict(vocab_size=64)
+
+
 def rope(kind: str, theta: float = 10000.0, **more: float) -> dict:
     return {"rope_type": kind, "rope_theta": theta, **more}
 
+
+SHORT = [1.0, 1.1, 1.25, 1.5, 1.75, 2.0]
+LONG = [1.0, 1.5, 2.5, 4.0, 6.0, 9.0]
 
 CASES = {
     "llama": LlamaConfig(**SHAPE, rope_parameters=rope("default"), tie_word_embeddings=False),
@@ -70,6 +88,41 @@ CASES = {
         rope_parameters=rope("yarn", 10000.0, factor=4.0, original_max_position_embeddings=32),
         tie_word_embeddings=True,
         use_sliding_window=False,
+    ),
+    # 7 layers, of which the sixth sees everything; a window of 4, a scale that is not of the head, RoPE stretched on the sixth layer only.
+    "gemma3": Gemma3TextConfig(
+        **SMALL | dict(num_hidden_layers=7, head_dim=16, query_pre_attn_scalar=24, sliding_window=4),
+        rope_parameters={"full_attention": rope("linear", 1000000.0, factor=8.0), "sliding_attention": rope("default", 10000.0)},
+    ),
+    # 12 of 16 dimensions rotate. The original context is as long as the whole: short factors.
+    "phi3": Phi3Config(
+        **SMALL | dict(hidden_size=64, pad_token_id=0),
+        original_max_position_embeddings=128,
+        rope_parameters={**rope("longrope"), "partial_rotary_factor": 0.75, "short_factor": SHORT, "long_factor": LONG},
+    ),
+    # The original context is shorter than the prompt: long factors for all of it.
+    "phi3-long": Phi3Config(
+        **SMALL | dict(hidden_size=64, pad_token_id=0),
+        original_max_position_embeddings=8,
+        rope_parameters={**rope("longrope"), "partial_rotary_factor": 0.75, "short_factor": SHORT, "long_factor": LONG},
+    ),
+    # The fourth of 5 layers has no RoPE.
+    "smollm3": SmolLM3Config(**SMALL | dict(num_hidden_layers=5, pad_token_id=0), rope_parameters=rope("default", 1000.0)),
+    # Queries grow with their position, from the fifth on.
+    "ministral3": Ministral3Config(
+        **SMALL | dict(head_dim=16, pad_token_id=0),
+        rope_parameters=rope(
+            "yarn", factor=16.0, beta_fast=4.0, beta_slow=0.5, mscale=1.0, mscale_all_dim=1.0, original_max_position_embeddings=4
+        )
+        | {"llama_4_scaling_beta": 0.1},
+    ),
+    "granite": GraniteConfig(
+        **SMALL,
+        rope_parameters=rope("default"),
+        embedding_multiplier=7.0,
+        residual_multiplier=0.3,
+        attention_multiplier=0.2,
+        logits_scaling=1.7,
     ),
 }
 

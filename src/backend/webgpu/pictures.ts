@@ -65,6 +65,7 @@ export class Pictures {
     const epilogue: Epilogue = {
       bias: options.bias === undefined ? undefined : vectorOf('conv2d', 'bias', options.bias, rows),
       activation: options.activation ?? 'none',
+      scale: 1,
       residual: residualOf('conv2d', options.residual, outHeight * outWidth, rows),
     };
     // The norm is a pass of its own: a value of x is gathered kernel * kernel * rows / 64 times, and the activation is dearer than a pass.

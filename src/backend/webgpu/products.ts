@@ -43,6 +43,7 @@ export class Products {
     const epilogue: Epilogue = {
       bias: this.#biases.of(weights, options.bias),
       activation: options.activation ?? 'none',
+      scale: options.scale ?? 1,
       residual,
     };
     const out = this.#context.tensors.make([input.rows, columns]);
@@ -80,19 +81,21 @@ export class Products {
     const both = tensors.make([input.rows, 2 * rows]);
     const sides = matrix('gatedMlp', 'both', both);
     const parts = [...gateParts, ...upParts.map((part) => ({ ...part, first: rows + part.first }))];
-    this.product(input, parts, options.norm, { activation: 'none' }, sides);
+    this.product(input, parts, options.norm, { activation: 'none', scale: 1 }, sides);
     runner.run(gateKernel, { both: sides, activation, out: target });
     tensors.free(both);
     return out;
   }
 
-  norm(x: Tensor, spec: NormSpec): Tensor {
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
+    const input = matrix('norm', 'x', x);
+    const added = residualOf('norm', residual, input.rows, input.cols);
     const out = this.#context.tensors.make(x.shape);
-    this.#norm('norm', matrix('norm', 'x', x), spec, matrix('norm', 'out', out));
+    this.#norm('norm', input, spec, matrix('norm', 'out', out), added);
     return out;
   }
 
-  /** act(norm(x) W^T + bias) + residual, by as many dispatches as the parts need. */
+  /** act(norm(x) W^T + bias) * scale + residual, by as many dispatches as the parts need. */
   product(x: Matrix, parts: readonly WeightPart[], norm: NormSpec | undefined, epilogue: Epilogue, out: Matrix): void {
     const { runner, none } = this.#context;
     const few = x.rows <= FEW_ROWS;
@@ -123,10 +126,10 @@ export class Products {
     tensors.free(normal);
   }
 
-  #norm(operation: string, x: Matrix, spec: NormSpec, out: Matrix): void {
+  #norm(operation: string, x: Matrix, spec: NormSpec, out: Matrix, residual?: Matrix): void {
     const { kind, epsilon } = spec;
     const weight = vectorOf(operation, 'norm', spec.weight, x.cols);
     const bias = spec.bias === undefined ? undefined : vectorOf(operation, 'norm bias', spec.bias, x.cols);
-    this.#context.runner.run(normKernel, { x, kind, weight, bias, epsilon, out, none: this.#context.none });
+    this.#context.runner.run(normKernel, { x, kind, weight, bias, residual, epsilon, out, none: this.#context.none });
   }
 }

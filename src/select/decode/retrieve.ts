@@ -53,7 +53,8 @@ export class Retrieve implements WatchingPlanner {
 
   /** Adds the question's queries. */
   async watch(call: PlannedCall, layer: number, q: Tensor): Promise<void> {
-    const { backend, position, count, promptEnd, heads, rope } = call;
+    const { backend, position, count, promptEnd, heads } = call;
+    const rope = call.rope(layer);
     const { headDim } = call.kv.pool.spec;
     const from = Math.max(0, promptEnd - QUESTION - position);
     const state = this.#layer(layer);
@@ -126,7 +127,8 @@ export class Retrieve implements WatchingPlanner {
 
   /** Mean keys of blocks below `past` that are not known yet. */
   async #read(call: PlannedCall, layer: number, past: number): Promise<void> {
-    const { backend, kv, rope } = call;
+    const { backend, kv } = call;
+    const rope = call.rope(layer);
     const { kvHeads, headDim } = kv.pool.spec;
     const width = kvHeads * headDim;
     const state = this.#layer(layer);

@@ -15,7 +15,7 @@ const SEED = 0x64756f21;
 
 /** [layers * kvHeads] scores in [0, 1]; the higher, the more a head needs everything. */
 export async function farSighted(model: ReadableModel, signal?: AbortSignal): Promise<number[]> {
-  const { backend, config, attention, rope } = model;
+  const { backend, config, attention } = model;
   const { layers, heads, kvHeads, headDim, vocabulary, contextWindow } = config;
   const count = Math.min(LONGEST, contextWindow);
   const group = heads / kvHeads;
@@ -24,6 +24,7 @@ export async function farSighted(model: ReadableModel, signal?: AbortSignal): Pr
     model,
     randomIds(count, vocabulary, SEED),
     async (layer, q, kv) => {
+      const rope = model.rope(layer);
       const cached = backend.keep(backend.scope(() => backend.cached(kv, layer, 'keys', 0, count)));
       let queries: Float64Array;
       let keys: Float64Array;

@@ -17,9 +17,12 @@ export interface ReadableModel {
     readonly contextWindow: number;
   };
   readonly attention: AttentionSpec;
-  readonly rope: RopeSpec;
+  readonly rope: (layer: number) => RopeSpec;
   embed(ring: Tensor, start: number, count: number): Tensor;
-  forwardPlanned(x: Tensor, kv: Sequence, position: number, plan: Plan): Promise<Tensor>;
+  forwardPlanned(
+    x: Tensor,
+    call: { readonly kv: Sequence; readonly position: number; readonly plan: Plan },
+  ): Promise<Tensor>;
 }
 
 /** q [ids, heads * headDim] of a layer, after RoPE; its keys are in `kv`. */
@@ -45,13 +48,14 @@ export async function readTokens(
     backend.writeIds(ring, 0, ids);
     const x = backend.keep(backend.scope(() => model.embed(ring, 0, count)));
     made.push(x);
-    const hidden = await model.forwardPlanned(x, sequence, 0, {
+    const plan: Plan = {
       ranges: async (layer, q) => {
         signal?.throwIfAborted();
         await look(layer, q, sequence);
         return denseCausal(count, count);
       },
-    });
+    };
+    const hidden = await model.forwardPlanned(x, { kv: sequence, position: 0, plan });
     made.push(hidden);
   } finally {
     for (const tensor of made) backend.free(tensor);

@@ -143,7 +143,8 @@ export class Boundaries implements Chunking {
 
   async extend(call: PlannedCall, end: number): Promise<void> {
     const { layer, window, threshold } = this.#scorer;
-    const { backend, kv, rope, promptEnd } = call;
+    const { backend, kv, promptEnd } = call;
+    const rope = call.rope(layer);
     const { kvHeads, headDim } = kv.pool.spec;
     const stop = end - window + 1;
     const forced = promptEnd - LAST_CHUNK;

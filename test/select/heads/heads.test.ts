@@ -52,13 +52,14 @@ class MadeUp implements ReadableModel {
     contextWindow: 4096,
   };
   readonly attention = { heads: HEADS, scale: SCALE };
-  readonly rope: RopeSpec;
+  readonly turn: RopeSpec;
+  readonly rope = (): RopeSpec => this.turn;
   readonly layers: readonly Heads[];
   ids: Int32Array = new Int32Array(0);
 
   constructor(layers: readonly Heads[], turning = false, window = 4096) {
     this.layers = layers;
-    this.rope = {
+    this.turn = {
       inverseFrequency: Float64Array.from({ length: DIM / 2 }, (_, i) => (turning ? 50 ** (-i / 8) : 0)),
       magnitude: 1,
       style: 'interleaved',
@@ -74,7 +75,7 @@ class MadeUp implements ReadableModel {
 
   vector(layer: number, position: number, part: 'q' | 'k', head: number): Float64Array {
     const one = Float64Array.from(this.layers[layer]![part][head]!(this.ids, position));
-    rotate(one, position, this.rope);
+    rotate(one, position, this.turn);
     return one;
   }
 
@@ -92,9 +93,7 @@ class MadeUp implements ReadableModel {
 
   async forwardPlanned(
     x: ReturnType<ReadableModel['embed']>,
-    kv: Parameters<ReadableModel['forwardPlanned']>[1],
-    position: number,
-    plan: Parameters<ReadableModel['forwardPlanned']>[3],
+    { kv, position, plan }: Parameters<ReadableModel['forwardPlanned']>[1],
   ): ReturnType<ReadableModel['forwardPlanned']> {
     const { backend } = this;
     const count = x.shape[0]!;
@@ -105,7 +104,7 @@ class MadeUp implements ReadableModel {
         [...q, ...k].flatMap((head) => [...head(this.ids, p)]).concat(Array.from({ length: KV_HEADS * DIM }, () => 0)),
       );
       const qkv = backend.upload(Float32Array.from(rows.flat()), [count, (HEADS + 2 * KV_HEADS) * DIM]);
-      const queries = backend.ropeAppend(qkv, kv, layer, position, { heads: HEADS, rope: this.rope });
+      const queries = backend.ropeAppend(qkv, kv, layer, position, { heads: HEADS, rope: this.turn });
       backend.free(qkv);
       try {
         await plan.ranges(layer, queries);
@@ -203,7 +202,7 @@ describe('how far mean queries look', () => {
     const layer: Heads = { q: [slow(1), slow(1), zero, zero], k: [slow(1), slow(1)] };
     const far: Heads = { q: [slow(-1), slow(-1), slow(1), slow(1)], k: [slow(1), zero] };
     const model = new MadeUp([layer, far]);
-    model.rope.inverseFrequency.forEach((_, i) => (model.rope.inverseFrequency[i] = i === 7 ? 0.005 : 0.5));
+    model.turn.inverseFrequency.forEach((_, i) => (model.turn.inverseFrequency[i] = i === 7 ? 0.005 : 0.5));
     const [near, alike, away, flat] = await farSighted(model);
     expect(near).toBeLessThan(0.3);
     expect(alike).toBeCloseTo(0.5, 2);

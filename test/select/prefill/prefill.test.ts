@@ -82,7 +82,7 @@ class Bed {
       count,
       heads: HEADS,
       scale: SCALE,
-      rope: this.rope,
+      rope: () => this.rope,
       ids,
       phase: 'prefill',
       promptEnd: this.prompt.length,

@@ -80,7 +80,7 @@ async function run(ids: readonly number[], chunk: number, planner: VisualPlanner
       },
     };
     const x = backend.keep(backend.scope(() => language.embed(ring, start, end - start)));
-    const out = await language.forwardPlanned(x, sequence, start, plan);
+    const out = await language.forwardPlanned(x, { kv: sequence, position: start, plan });
     hidden = await backend.download(out);
     backend.free(x);
     backend.free(out);
@@ -196,7 +196,11 @@ describe('the decision', () => {
     };
     const x = backend.keep(backend.scope(() => language.embed(ring, 0, prompt.length)));
     const wanted = await backend.download(
-      await language.forwardPlanned(x, sequence, 0, { ranges: (layer) => (layer === layers - 1 ? upper : all) }),
+      await language.forwardPlanned(x, {
+        kv: sequence,
+        position: 0,
+        plan: { ranges: (layer) => (layer === layers - 1 ? upper : all) },
+      }),
     );
     const rows = (values: Float32Array): number[] =>
       seen.flatMap((i) => [...values.subarray(i * config.hidden, (i + 1) * config.hidden)]);

@@ -27,6 +27,24 @@ export function products(subject: Subject): void {
         },
       );
     });
+    test('rows times a factor', async () => {
+      const r = random(13);
+      for (const [format, cols] of [
+        ['F32', 33],
+        ['Q4_0', 96],
+        ['Q4_K', 256],
+      ] as const) {
+        const table = matrix(r, 'table', format, [37, cols]);
+        const what = `embed ${format} [37, ${cols}] times 25.3`;
+        await subject.same(what, TOLERANCE.reduction, [table], (b, [weight]) => {
+          const ring = b.ids(3);
+          b.writeIds(ring, 0, Int32Array.of(36, 0, 5));
+          const out = b.embed(weight!, ring, 0, 3, 25.3);
+          b.free(ring);
+          return out;
+        });
+      }
+    });
     test('ids that are none do no harm', async () => {
       const table = matrix(random(12), 'table', 'Q8_0', [37, 64]);
       const weight = await put(subject.device, table);
@@ -199,6 +217,18 @@ export function products(subject: Subject): void {
         await subject.same(`linear Q4_0 [${t}, 96] with norm`, TOLERANCE.quantised, weights, (b, [w, , n]) =>
           b.linear(b.upload(x, [t, 96]), [w!], { norm: { kind: 'rms', weight: n!, epsilon: 1e-5 } }),
         );
+        await subject.same(`linear Q4_0 [${t}, 96] with a factor`, TOLERANCE.quantised, weights, (b, [w]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], { scale: 0.22 }),
+        );
+        await subject.same(`linear Q4_0 [${t}, 96] with all`, TOLERANCE.quantised, weights, (b, [w, bias, n]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], {
+            norm: { kind: 'rms', weight: n!, epsilon: 1e-5 },
+            bias: [bias!],
+            activation: 'geluTanh',
+            scale: -3.5,
+            residual: b.upload(residual, [t, 70]),
+          }),
+        );
       }
     });
   });
@@ -259,6 +289,10 @@ export function products(subject: Subject): void {
           b.norm(b.upload(x, [t, cols]), { kind: 'layer', weight: w!, bias: bias!, epsilon: 1e-5 }),
         );
       }
+      const residual = r.normals(t * cols, 5);
+      await subject.same(`rms norm [${t}, ${cols}] and a residual`, TOLERANCE.reduction, weights, (b, [w]) =>
+        b.norm(b.upload(x, [t, cols]), { kind: 'rms', weight: w!, epsilon: 1e-5 }, b.upload(residual, [t, cols])),
+      );
       const small = x.map((v) => (v - 20) * 1e-4);
       await subject.same(`rms norm [${t}, ${cols}] where epsilon counts`, TOLERANCE.reduction, weights, (b, [w]) =>
         b.norm(b.upload(small, [t, cols]), { kind: 'rms', weight: w!, epsilon: 1e-6 }),

@@ -16,6 +16,11 @@ export function refusals(subject: Subject): void {
     ][] = [
       ['linear: columns of x', /linear/, (b, { w }) => b.linear(b.upload(new Float32Array(48), [1, 48]), [w])],
       [
+        'norm: residual',
+        /norm.*residual/s,
+        (b, { n }, x) => b.norm(x, { kind: 'rms', weight: n, epsilon: 1e-5 }, b.upload(new Float32Array(3), [1, 3])),
+      ],
+      [
         'linear: residual',
         /linear.*residual/s,
         (b, { w }, x) => b.linear(x, [w], { residual: b.upload(new Float32Array(48), [1, 48]) }),

@@ -1,0 +1,199 @@
+/**
+ * A decoder as a list of layers, made from what its file says and from the traits of its architecture: what that does differently from
+ * Llama, whose block is the default in everything.
+ */
+import type { Activation, RopeSpec } from '../backend/backend.ts';
+import { ModelError } from '../errors.ts';
+import type { AttentionMixer, LayerRole, LayerSpec, NormsSpec } from '../layers/layer-spec.ts';
+import type { RopeConfig, RopeScaling } from '../layers/rope.ts';
+import type { TensorFacts } from './architecture.ts';
+import { ACTIVATIONS, both, MOST, type LanguageModelConfig } from './config.ts';
+import { wrong, type Facts } from './facts.ts';
+import { ropeConfig } from './rope-facts.ts';
+
+/** A layer's tensor by role: its name after `blk.N.` in GGUF, and after `layers.N.` in Hugging Face files. */
+export type LayerNames = { readonly [role in LayerRole]?: readonly [gguf: string, huggingface: string] };
+
+export interface DecoderSpec {
+  /** The same in a few numbers, for those who plan, measure and report. */
+  readonly config: LanguageModelConfig;
+  readonly layers: readonly LayerSpec[];
+  /** Beside and in place of Llama's names. */
+  readonly names: LayerNames;
+  /** Of the final norm and of all others, like `NormsSpec.offset`. */
+  readonly normOffset: number;
+  /** Multiplies the embeddings of ids (Gemma); images' rows are not ids. */
+  readonly embeddingScale: number;
+  /** Multiplies the logits. */
+  readonly logitsScale: number;
+  /** The tensor of GGUF files, where they have it, that holds divisors of RoPE's frequencies, one for each pair. */
+  readonly ropeDivisors: string;
+}
+
+export interface Traits {
+  readonly architecture: string;
+  readonly names?: LayerNames;
+  /** Pairs of RoPE in GGUF files of this architecture (default `half`); Hugging Face weights always have `half`. */
+  readonly ggufRope?: RopeSpec['style'];
+  /** RoPE of a layer, where it is not that of all; undefined: none. `windowed`: whether the layer has a window. */
+  readonly rope?: (own: RopeConfig, layer: number, windowed: boolean) => RopeConfig | undefined;
+  /** Whether `sliding_window` of config.json is used without `use_sliding_window`. */
+  readonly windowByDefault?: boolean;
+  /** Which layers have the window, where the file does not say. */
+  readonly windowed?: (layer: number) => boolean;
+  readonly norms?: NormsSpec['place'];
+  readonly normOffset?: number;
+  readonly normed?: boolean;
+  readonly bias?: AttentionMixer['bias'];
+  /** Which matrices lie one below the other in one tensor: q, k and v; gate and up. */
+  readonly fused?: { readonly qkv?: boolean; readonly mlp?: boolean };
+  readonly activation?: Activation;
+  /** Default: 1 / sqrt(headDim). */
+  readonly attentionScale?: number | undefined;
+  readonly embeddingScale?: (hidden: number) => number;
+  readonly residualScale?: number;
+  readonly logitsScale?: number;
+  readonly growth?: AttentionMixer['growth'];
+  /** Default: rope_freqs.weight. */
+  readonly ropeDivisors?: string;
+}
+
+export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits): DecoderSpec {
+  refuseExperts(facts);
+  const hidden = facts.integer(both('embedding_length', 'hidden_size'), { least: 1, most: MOST.width });
+  const layers = facts.integer(both('block_count', 'num_hidden_layers'), { least: 1, most: MOST.layers });
+  const { heads, kvHeads, headDim } = attentionShape(facts, hidden, layers);
+  const mlp = facts.perLayer(both('feed_forward_length', 'intermediate_size'), { least: 1, most: MOST.width }, layers);
+  const trained = facts.integer(both('context_length', 'max_position_embeddings'), { least: 1, most: MOST.context });
+  const rope = ropeConfig(facts, { ggufRope: traits.ggufRope ?? 'half', headDim, trained, window: tensors.window });
+  const activation = activationOf(facts, traits);
+  const window = slidingWindow(facts, traits, layers);
+  const epsilon = facts.number(both('attention.layer_norm_rms_epsilon', 'rms_norm_eps'), {
+    least: 0,
+    most: 1,
+    default: facts.source === 'gguf' ? undefined : 1e-6,
+  });
+  const { norms = 'pre', normOffset = 0, normed = false, bias = 'optional', fused = {} } = traits;
+  const { embeddingScale, residualScale = 1, logitsScale = 1 } = traits;
+  return {
+    config: {
+      architecture: traits.architecture,
+      source: facts.source,
+      layers,
+      hidden,
+      heads,
+      kvHeads,
+      headDim,
+      mlp: Math.max(...mlp),
+      vocabulary:
+        tensors.vocabulary ?? facts.integer(both('vocab_size', 'vocab_size'), { least: 1, most: MOST.vocabulary }),
+      contextWindow: extended(trained, facts.source, rope.scaling),
+      epsilon,
+      activation,
+      rope,
+      tied: facts.flag(both([], 'tie_word_embeddings'), !tensors.head),
+      slidingWindow: window,
+    },
+    layers: mlp.map((width, layer): LayerSpec => {
+      const windowed = window?.layers[layer] === true;
+      return {
+        mixer: {
+          kind: 'attention',
+          heads,
+          kvHeads,
+          headDim,
+          scale: traits.attentionScale ?? 1 / Math.sqrt(headDim),
+          rope: traits.rope === undefined ? rope : traits.rope(rope, layer, windowed),
+          window: windowed ? window?.tokens : undefined,
+          normed,
+          bias,
+          fused: fused.qkv ?? false,
+          growth: traits.growth,
+          cache: layer,
+        },
+        norms: { kind: 'rms', epsilon, place: norms, offset: normOffset },
+        mlp: { width, activation, gated: true, fused: fused.mlp ?? false, bias: false },
+        residualScale,
+      };
+    }),
+    names: traits.names ?? {},
+    normOffset,
+    embeddingScale: embeddingScale?.(hidden) ?? 1,
+    logitsScale,
+    ropeDivisors: traits.ropeDivisors ?? 'rope_freqs.weight',
+  };
+}
+
+function refuseExperts(facts: Facts): void {
+  const experts = facts.integer(both('expert_count', ['num_local_experts', 'num_experts']), {
+    least: 0,
+    most: MOST.width,
+    default: 0,
+  });
+  if (experts > 0)
+    throw new ModelError('architecture', `a mixture of ${experts} experts; take a dense model`, { experts });
+}
+
+function attentionShape(
+  facts: Facts,
+  hidden: number,
+  layers: number,
+): { readonly heads: number; readonly kvHeads: number; readonly headDim: number } {
+  const heads = facts.integer(both('attention.head_count', 'num_attention_heads'), { least: 1, most: MOST.heads });
+  const each = facts.perLayer(
+    both('attention.head_count_kv', 'num_key_value_heads'),
+    { least: 1, most: heads, default: heads },
+    layers,
+  );
+  const [kvHeads = heads] = each;
+  // The pages of a pool have one shape.
+  if (each.some((count) => count !== kvHeads))
+    throw wrong('the number of KV heads', [...each], 'should be the same in all layers; others are not supported');
+  if (heads % kvHeads !== 0)
+    throw wrong('the number of KV heads', kvHeads, `should divide the number of heads, ${heads}`);
+  const headDim = facts.integer(both('attention.key_length', 'head_dim'), {
+    least: 1,
+    most: MOST.headDim,
+    default: hidden / heads,
+  });
+  const valueDim = facts.integer(both('attention.value_length', 'v_head_dim'), {
+    least: 1,
+    most: MOST.headDim,
+    default: headDim,
+  });
+  if (valueDim !== headDim) throw wrong('the length of values', valueDim, `should be that of keys, ${headDim}`);
+  return { heads, kvHeads, headDim };
+}
+
+function activationOf(facts: Facts, { activation }: Traits): Activation {
+  const name = facts.text(both([], ['hidden_act', 'hidden_activation']), '');
+  if (name === '') return activation ?? 'silu';
+  const found = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
+  if (found === undefined) throw wrong('hidden_act', name, `should be one of ${Object.keys(ACTIVATIONS).join(', ')}`);
+  return found;
+}
+
+/** config.json of Qwen's YaRN models gives the trained length, GGUF the extended one. */
+function extended(trained: number, source: 'gguf' | 'huggingface', scaling: RopeScaling): number {
+  if (source === 'gguf' || scaling.kind !== 'yarn') return trained;
+  return Math.min(MOST.context, Math.max(trained, Math.floor(scaling.factor * scaling.originalContext)));
+}
+
+function slidingWindow(facts: Facts, traits: Traits, layers: number): LanguageModelConfig['slidingWindow'] {
+  const { windowByDefault = false, windowed } = traits;
+  const names = both('attention.sliding_window', 'sliding_window');
+  if (facts.find(names) === undefined) return undefined;
+  if (!facts.flag(both([], 'use_sliding_window'), facts.source === 'gguf' || windowByDefault)) return undefined;
+  const tokens = facts.integer(names, { least: 0, most: MOST.context });
+  if (tokens === 0) return undefined;
+  const types = facts.find(both([], 'layer_types'))?.value;
+  // Qwen2 and Qwen3 limit the layers from max_window_layers on; Mistral all.
+  const first = windowByDefault
+    ? 0
+    : facts.integer(both([], 'max_window_layers'), { least: 0, most: MOST.layers, default: 0 });
+  const own = windowed ?? ((layer: number): boolean => layer >= first);
+  const pattern =
+    facts.flags(both('attention.sliding_window_pattern', []), layers) ??
+    Array.from({ length: layers }, (_, i) => (Array.isArray(types) ? types[i] === 'sliding_attention' : own(i)));
+  return { tokens, layers: pattern };
+}

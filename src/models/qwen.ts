@@ -1,0 +1,15 @@
+/** Qwen 2 and 2.5: Llama's block with biases on q, k and v. Qwen 3: with an RMS norm on each head's q and k, and heads whose size is a fact of its own. */
+import type { Architecture } from './architecture.ts';
+import { decoderSpec } from './decoder-spec.ts';
+
+export const qwen2: Architecture = {
+  gguf: ['qwen2'],
+  huggingface: ['qwen2'],
+  create: (facts, tensors) => decoderSpec(facts, tensors, { architecture: 'qwen2', bias: 'required' }),
+};
+
+export const qwen3: Architecture = {
+  gguf: ['qwen3'],
+  huggingface: ['qwen3'],
+  create: (facts, tensors) => decoderSpec(facts, tensors, { architecture: 'qwen3', normed: true }),
+};
