@@ -1,5 +1,5 @@
 /** A decoder on a backend: embedding, layers, final norm and head. */
-import type { AttentionSpec, Backend, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
+import type { AttentionSpec, Backend, NormSpec, Ranges, RopeSpec, Tensor } from '../backend/backend.ts';
 import type { Plan } from '../kv/plan.ts';
 import { withinWindow } from '../kv/ranges.ts';
 import { DecoderBlock, type LayerCall } from '../layers/decoder-block.ts';
@@ -123,7 +123,7 @@ export class Decoder implements LanguageModel {
 
   free(): void {
     const { embedding, layers, norm, head } = this.#weights;
-    const all = [embedding, norm, head, ...layers.flatMap((layer) => Object.values(layer) as (Weight | undefined)[])];
+    const all = [embedding, norm, head, ...layers.flatMap((layer) => Object.values(layer))];
     for (const weight of new Set(all)) weight?.free();
   }
 

@@ -84,7 +84,10 @@ export class Facts {
   /** A whole number for each of `layers` layers: a list of them, or one that is all layers'. */
   perLayer(names: FactNames, bounds: Bounds, layers: number): readonly number[] {
     const value = this.find(names)?.value;
-    if (typeof value !== 'object') return new Array<number>(layers).fill(this.integer(names, bounds));
+    if (typeof value !== 'object') {
+      const all = this.integer(names, bounds);
+      return Array.from({ length: layers }, () => all);
+    }
     const list = this.numbers(names, bounds, { least: layers, most: layers });
     const odd = list.find((number) => !Number.isInteger(number));
     if (odd !== undefined) throw wrong(this.find(names)?.name ?? '', odd, 'should hold whole numbers');

@@ -116,7 +116,7 @@ function permute({ shape, values }: Values, heads: number): Values {
 
 /** Norms hold 1 + w. The scale of attention is always that of the head: what the configuration has beyond it goes into q's norm. */
 function gemma(name: string, values: Float32Array, config: JsonObject): Float32Array {
-  if (!/norm\.weight$/.test(name)) return values;
+  if (!name.endsWith('norm.weight')) return values;
   const own = Math.sqrt((config['head_dim'] as number) / (config['query_pre_attn_scalar'] as number));
   const factor = /attn_q_norm/.test(name) ? own : 1;
   return values.map((value) => factor * (1 + value));
