@@ -8,6 +8,7 @@
  */
 import { BYTE_FALLBACK, BYTE_LEVEL, DROP_UNKNOWN, FUSE_UNKNOWN, IGNORE_MERGES, NONE, Vocabulary, find, pairAt } from './vocabulary';
 import { get, set } from './arrays';
+import { extend, put } from './output';
 import { characterBytes } from './utf8';
 
 /** Up to so many symbols a scan beats the heap. */
@@ -157,20 +158,21 @@ function finish(v: Vocabulary, text: usize, n: u32, output: usize): u32 {
   let unknown = false;
   for (let i: u32 = 0; i < n; ++i) {
     const id = get(ids, i);
+    const from = get(ats, i);
+    const to = get(ats, i + 1);
     if (id < v.tokens) {
-      set(output, count++, id);
+      put(output, count++, id, from, to);
       unknown = false;
       continue;
     }
-    const from = get(ats, i);
-    const to = get(ats, i + 1);
     let bytes = (v.flags & BYTE_FALLBACK) != 0;
     for (let at = from; at < to && bytes; ++at) bytes = get(<usize>v.byteIds, load<u8>(text + at)) != NONE;
     if (bytes) {
-      for (let at = from; at < to; ++at) set(output, count++, get(<usize>v.byteIds, load<u8>(text + at)));
+      for (let at = from; at < to; ++at) put(output, count++, get(<usize>v.byteIds, load<u8>(text + at)), at, at + 1);
       unknown = false;
-    } else if (v.unknown != NONE && !(unknown && (v.flags & FUSE_UNKNOWN) != 0)) {
-      set(output, count++, v.unknown);
+    } else if (v.unknown != NONE) {
+      if (unknown && (v.flags & FUSE_UNKNOWN) != 0) extend(count - 1, to);
+      else put(output, count++, v.unknown, from, to);
       unknown = true;
     }
   }
@@ -182,7 +184,7 @@ export function mergePiece(v: Vocabulary, text: usize, from: u32, to: u32, outpu
   if (v.flags & IGNORE_MERGES) {
     const whole = find(v, text + from, to - from);
     if (whole < v.tokens) {
-      set(output, 0, whole);
+      put(output, 0, whole, from, to);
       return 1;
     }
   }

@@ -1,13 +1,15 @@
 /** Pieces of text to ids: the cache first, then the model's own algorithm. */
 import { CACHED_BYTES, cacheCopy, cacheEntry, cacheHit, cacheStore } from './cache';
 import { mergePiece } from './merge';
+import { placeSpans } from './output';
 import { unigramPiece } from './unigram';
 import { MERGES, UNIGRAM, Vocabulary } from './vocabulary';
 import { wordPiece } from './wordpiece';
 
 /**
  * Encodes `count` pieces of `text` (padded with 8 readable bytes) to `output` (room for one id a byte and 8 more) and returns how many pieces it did:
- * fewer than `count` when the next is longer than `scratchSymbols` bytes. `vocabulary.produced` is the number of ids.
+ * fewer than `count` when the next is longer than `scratchSymbols` bytes. `vocabulary.produced` is the number of ids. Where `vocabulary.spans` is set
+ * the cache, which knows no places, is passed over.
  */
 export function encodePieces(vocabulary: usize, text: usize, pieces: usize, count: u32, output: usize): u32 {
   const v = changetype<Vocabulary>(vocabulary);
@@ -16,6 +18,7 @@ export function encodePieces(vocabulary: usize, text: usize, pieces: usize, coun
   const cache: usize = v.cache;
   const cacheMask = v.cacheMask;
   const first = output;
+  const spans: usize = v.spans;
   let done: u32 = 0;
   for (; done < count; ++done, pieces += 8) {
     const from = load<u32>(pieces);
@@ -23,7 +26,7 @@ export function encodePieces(vocabulary: usize, text: usize, pieces: usize, coun
     const length = to - from;
     if (length == 0) continue;
     let entry: usize = 0;
-    if (length <= CACHED_BYTES) {
+    if (length <= CACHED_BYTES && spans == 0) {
       entry = cacheEntry(cache, cacheMask, text + from, length);
       if (cacheHit(entry, length)) {
         output += (<usize>cacheCopy(entry, output)) << 2;
@@ -31,6 +34,7 @@ export function encodePieces(vocabulary: usize, text: usize, pieces: usize, coun
       }
     }
     if (length > room) break;
+    placeSpans(spans == 0 ? 0 : spans + ((output - first) << 1));
     let written: u32;
     if (kind == MERGES) written = mergePiece(v, text, from, to, output);
     else if (kind == UNIGRAM) written = unigramPiece(v, text, from, to, output);

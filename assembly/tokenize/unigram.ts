@@ -6,6 +6,7 @@
  */
 import { BYTE_FALLBACK, HASH_START, NONE, Vocabulary, findHashed, hashEnd, hashStep } from './vocabulary';
 import { get, set } from './arrays';
+import { put } from './output';
 import { characterBytes } from './utf8';
 
 export function unigramPiece(v: Vocabulary, text: usize, from: u32, to: u32, output: usize): u32 {
@@ -64,24 +65,24 @@ export function unigramPiece(v: Vocabulary, text: usize, from: u32, to: u32, out
     if (id == NONE) {
       if (unknownFrom == NONE) unknownFrom = start;
     } else {
-      if (unknownFrom != NONE) count = writeUnknown(v, at, unknownFrom, start, output, count);
+      if (unknownFrom != NONE) count = writeUnknown(v, text, from + unknownFrom, from + start, output, count);
       unknownFrom = NONE;
-      set(output, count++, id);
+      put(output, count++, id, from + start, from + next);
     }
     start = next;
     if (next == n) break;
     next = get(starts, next);
   }
-  if (unknownFrom != NONE) count = writeUnknown(v, at, unknownFrom, n, output, count);
+  if (unknownFrom != NONE) count = writeUnknown(v, text, from + unknownFrom, to, output, count);
   return count;
 }
 
 /** The unknown characters `[from, to)` as bytes or as the unknown token; returns the new count. */
-function writeUnknown(v: Vocabulary, at: usize, from: u32, to: u32, output: usize, count: u32): u32 {
+function writeUnknown(v: Vocabulary, text: usize, from: u32, to: u32, output: usize, count: u32): u32 {
   let bytes = (v.flags & BYTE_FALLBACK) != 0;
-  for (let i = from; i < to && bytes; ++i) bytes = get(v.byteIds, load<u8>(at + i)) != NONE;
+  for (let i = from; i < to && bytes; ++i) bytes = get(v.byteIds, load<u8>(text + i)) != NONE;
   if (bytes) {
-    for (let i = from; i < to; ++i) set(output, count++, get(v.byteIds, load<u8>(at + i)));
-  } else if (v.unknown != NONE) set(output, count++, v.unknown);
+    for (let i = from; i < to; ++i) put(output, count++, get(v.byteIds, load<u8>(text + i)), i, i + 1);
+  } else if (v.unknown != NONE) put(output, count++, v.unknown, from, to);
   return count;
 }

@@ -3,7 +3,7 @@
  *
  *   Vocabulary (u32 fields):
  *     | offsets | bytes | count | tokens | slots | slotMask | pairs | pairMask | byteIds | characterIds | unknown | flags |
- *     | cache | cacheMask | scratch | scratchSymbols | produced | scores | longest | wordLimit | unknownScore: f64 | kind |
+ *     | cache | cacheMask | scratch | scratchSymbols | produced | scores | longest | wordLimit | unknownScore: f64 | kind | spans |
  *   Slot: | hash: u32 | id: u32 |                      empty: id = 2^32 - 1
  *   Pair: | left: u32, right: u32 | rank: u32 | id: u32 |   empty: left = right = 2^32 - 1
  */
@@ -57,6 +57,8 @@ export class Vocabulary {
   wordLimit: u32;
   unknownScore: f64;
   kind: u32;
+  /** u32[2] for each id that a call writes: the bytes of the text that it stands for; 0: not asked for. */
+  spans: u32;
 }
 
 @inline

@@ -3,7 +3,7 @@
  * A word that cannot be covered, or of more than `wordLimit` characters, is one unknown token. Entries that begin a word are led by the byte 0xff.
  */
 import { HASH_START, NONE, Vocabulary, hashEnd, hashStep } from './vocabulary';
-import { set } from './arrays';
+import { put } from './output';
 import { characterBytes } from './utf8';
 
 /** As findHashed, for an entry of `lead` (0 or 1) bytes 0xff and the `length` bytes at `at`. */
@@ -48,12 +48,12 @@ export function wordPiece(v: Vocabulary, text: usize, from: u32, to: u32, output
       }
     }
     if (found == NONE) break;
-    set(output, count++, found);
+    put(output, count++, found, at, foundEnd);
     at = foundEnd;
     lead = 0;
   }
   if (at >= to) return count;
   if (v.unknown == NONE) return 0;
-  store<u32>(output, v.unknown);
+  put(output, 0, v.unknown, from, to);
   return 1;
 }

@@ -1,13 +1,22 @@
-/** Stop strings: text is held back as long as it may be the beginning of one, so that none is ever shown in part. */
+/**
+ * Stop strings. Text is held back as long as it may be the beginning of one, so that none is ever shown in part. Control tokens are no part of an
+ * answer's text, but a stop string may name them, alone or with text around them (`'<|im_start|>user'`): they are matched and never shown.
+ */
 import { InputError } from '../errors.ts';
 
 /** More or longer ones are a mistake: every piece of text is compared with all of them. */
 const MAX_STOPS = 64;
 const MAX_STOP_LENGTH = 1024;
 
+/** Text that waits; a control token's name is not `shown`. */
+interface Held {
+  readonly text: string;
+  readonly shown: boolean;
+}
+
 export class StopStrings {
   readonly #stops: readonly string[];
-  #held = '';
+  #held: readonly Held[] = [];
   /** The stop string that was met. */
   met: string | undefined;
 
@@ -22,11 +31,12 @@ export class StopStrings {
     this.#stops = stops;
   }
 
-  /** Takes new text and returns what may be shown. After `met` is set nothing more is shown. */
-  push(text: string): string {
+  /** Takes new text, or the name of a control token with `shown` false; returns what may be shown. After `met` is set nothing more is. */
+  push(text: string, shown = true): string {
     if (this.met !== undefined) return '';
-    if (this.#stops.length === 0) return text;
-    const all = this.#held + text;
+    if (this.#stops.length === 0) return shown ? text : '';
+    const held = text === '' ? this.#held : [...this.#held, { text, shown }];
+    const all = held.map((part) => part.text).join('');
     let first = -1;
     for (const stop of this.#stops) {
       const at = all.indexOf(stop);
@@ -36,18 +46,18 @@ export class StopStrings {
       }
     }
     if (first >= 0) {
-      this.#held = '';
-      return all.slice(0, first);
+      this.#held = [];
+      return visible(held, first);
     }
-    const keep = this.#beginning(all);
-    this.#held = all.slice(all.length - keep);
-    return all.slice(0, all.length - keep);
+    const free = all.length - this.#beginning(all);
+    this.#held = after(held, free);
+    return visible(held, free);
   }
 
   /** What was held back and turned out to be no stop string. */
   flush(): string {
-    const rest = this.#held;
-    this.#held = '';
+    const rest = visible(this.#held, Infinity);
+    this.#held = [];
     return rest;
   }
 
@@ -61,4 +71,25 @@ export class StopStrings {
     }
     return longest;
   }
+}
+
+/** What is shown of the first `length` characters. */
+function visible(held: readonly Held[], length: number): string {
+  let text = '';
+  let at = 0;
+  for (const part of held) {
+    if (part.shown) text += part.text.slice(0, Math.max(0, length - at));
+    at += part.text.length;
+  }
+  return text;
+}
+
+/** What is left without the first `length` characters. */
+function after(held: readonly Held[], length: number): Held[] {
+  let at = 0;
+  return held.flatMap((part) => {
+    const rest = part.text.slice(Math.max(0, length - at));
+    at += part.text.length;
+    return rest === '' ? [] : [{ ...part, text: rest }];
+  });
 }

@@ -1,10 +1,20 @@
 /** Finds added tokens in a text: the leftmost, and of those that begin at one place the longest, as Hugging Face's Aho-Corasick does. */
 import type { AddedToken } from './description.ts';
+import { failTokenizer } from './failure.ts';
 
 interface Node {
   token: AddedToken | undefined;
   readonly next: Map<number, Node>;
 }
+
+/** Characters of all added tokens; Gemma's 6,414 have about 80,000. */
+const MOST_CHARACTERS = 1 << 19;
+/** The longest published one has some 30; white space in a row up to 512. */
+const LONGEST = 1024;
+/** Comparisons for each character of a text: tokens that begin with one another make every character be looked at again and again. */
+const STEPS_PER_UNIT = 256;
+/** A look at a neighbouring character costs as much as so many comparisons. */
+const WORD_STEPS = 16;
 
 const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u;
 
@@ -20,16 +30,28 @@ function isSpace(text: string, at: number): boolean {
   return /\p{White_Space}/u.test(text[at] ?? '');
 }
 
+/** Whether a special token may be read at the characters `[start, end)`. */
+export type Allowed = (start: number, end: number) => boolean;
+
 export class AddedTokens {
   readonly #root: Node = { token: undefined, next: new Map() };
   /** 1 where a token may begin, for codes below 256; all others are looked up. */
   readonly #starts = new Uint8Array(256);
   readonly empty: boolean;
+  #fuel = 0;
 
   constructor(tokens: readonly AddedToken[]) {
     let none = true;
+    let characters = 0;
     for (const token of tokens) {
       if (token.content === '') continue;
+      characters += token.content.length;
+      if (token.content.length > LONGEST || characters > MOST_CHARACTERS) {
+        failTokenizer(
+          `added tokens of ${token.content.length} characters, ${characters} so far; at most ${LONGEST} each and ${MOST_CHARACTERS} in all are supported`,
+          { characters },
+        );
+      }
       none = false;
       let node = this.#root;
       for (let i = 0; i < token.content.length; i++) {
@@ -48,11 +70,17 @@ export class AddedTokens {
     this.empty = none;
   }
 
-  /** Calls `segment` and `token` for the parts of `text` in order. `special`: also special tokens. */
-  split(text: string, special: boolean, segment: (text: string) => void, found: (token: AddedToken) => void): void {
+  /** Calls `segment` and `token` for the parts of `text` in order, with their places. `allowed`: whether a special token may stand there. */
+  split(
+    text: string,
+    allowed: Allowed,
+    segment: (text: string, start: number) => void,
+    found: (token: AddedToken, start: number, end: number) => void,
+  ): void {
     let done = 0;
-    for (let at = 0; !this.empty && at < text.length;) {
-      const token = this.#at(text, at, special);
+    this.#fuel = 65536 + text.length * STEPS_PER_UNIT;
+    for (let at = 0; !this.empty && at < text.length; ) {
+      const token = this.#at(text, at, allowed);
       if (token === undefined) {
         at++;
         continue;
@@ -61,28 +89,34 @@ export class AddedTokens {
       let end = at + token.content.length;
       if (token.lstrip) while (start > done && isSpace(text, start - 1)) start--;
       if (token.rstrip) while (end < text.length && isSpace(text, end)) end++;
-      if (start > done) segment(text.slice(done, start));
-      found(token);
+      if (start > done) segment(text.slice(done, start), done);
+      found(token, start, end);
       done = end;
       at = end;
     }
-    if (done < text.length) segment(done === 0 ? text : text.slice(done));
+    if (done < text.length) segment(done === 0 ? text : text.slice(done), done);
   }
 
-  #at(text: string, at: number, special: boolean): AddedToken | undefined {
+  #at(text: string, at: number, allowed: Allowed): AddedToken | undefined {
     const first = text.charCodeAt(at);
     if (first < 256 && this.#starts[first] === 0) return undefined;
     let best: AddedToken | undefined;
     let node = this.#root.next.get(first);
     for (let i = at + 1; node !== undefined; i++) {
       const { token } = node;
+      this.#fuel -= token?.singleWord === true ? WORD_STEPS : 1;
       if (
         token !== undefined &&
-        (special || !token.special) &&
+        (!token.special || allowed(at, i)) &&
         !(token.singleWord && (isWord(text, at, true) || isWord(text, i, false)))
       )
         best = token;
       node = i < text.length ? node.next.get(text.charCodeAt(i)) : undefined;
+    }
+    if (this.#fuel < 0) {
+      failTokenizer(
+        `the added tokens take more than ${STEPS_PER_UNIT} steps for each character of this text; it is refused to keep the page alive`,
+      );
     }
     return best;
   }

@@ -1,6 +1,7 @@
 /** Holds a tokenizer's tables in WASM memory and runs normalised text through them. Owns its memory until `free`. */
 import { InputError, ModelError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
+import { align, byteMap, sourceOf } from './alignment.ts';
 import type { SplitBehaviour, SplitStage, TokenModel } from './description.ts';
 
 const BEHAVIOURS: readonly SplitBehaviour[] = [
@@ -36,6 +37,7 @@ const FIELDS = {
   wordLimit: 19,
   unknownScore: 20,
   kind: 22,
+  spans: 23,
 } as const;
 const RECORD_BYTES = 96;
 const KINDS: readonly TokenModel['kind'][] = ['bpe', 'unigram', 'wordpiece'];
@@ -48,13 +50,21 @@ const CHUNK = 32768;
 /** Bytes after the text that may be read. */
 const PADDING = 16;
 
-/** Ids that grow as they come. */
+/** Maps `[start, end)` of a text, in UTF-16 units, to the text that it was made from. */
+export type Locate = (start: number, end: number) => readonly [number, number];
+
+/** Token ids in order, and for each the units of the text that it stands for where that is asked for. */
 export class IdList {
   #ids = new Int32Array(256);
   #length = 0;
-  push(id: number): void {
+  /** Start and end by turns. */
+  readonly offsets: number[] = [];
+
+  /** `start`, `end`: units of the whole text; kept only where offsets are asked for. */
+  push(id: number, start?: number, end?: number): void {
     this.#reserve(1);
     this.#ids[this.#length++] = id;
+    if (start !== undefined && end !== undefined) this.offsets.push(start, end);
   }
   append(ids: Int32Array): void {
     this.#reserve(ids.length);
@@ -82,6 +92,34 @@ function powerOfTwo(atLeast: number): number {
   return n;
 }
 
+/** From bytes of the text's UTF-8 to the place of the characters that they belong to. */
+function byBytes(text: string, locate: Locate): Locate {
+  const { starts, ends } = byteMap(text);
+  return (start, end) => {
+    const from = starts[start] ?? 0;
+    return locate(from, start < end ? (ends[end] ?? 0) : from);
+  };
+}
+
+/** Where the parts of a piece stand, though the split may have changed them; `locate` is the piece's. */
+function placesOf(
+  piece: string,
+  parts: readonly string[],
+  change: (part: string) => string,
+  locate: Locate,
+): Locate[] {
+  const changed = parts.join('');
+  const alignment = changed === piece ? undefined : align(piece, changed, change, true);
+  let start = 0;
+  return parts.map((part) => {
+    const from = start;
+    start += part.length;
+    return (a, b) => {
+      return locate(...(alignment === undefined ? [from + a, from + b] as const : sourceOf(alignment, from + a, from + b)));
+    };
+  });
+}
+
 export class Encoder {
   readonly #wasm: Wasm;
   readonly #record: number;
@@ -99,6 +137,9 @@ export class Encoder {
   #buffer = 0;
   #room = 0;
   #scratch = 0;
+  /** Room for the spans of `#spanned` ids; only where offsets are asked for. */
+  #spans = 0;
+  #spanned = 0;
   #utf8 = new TextEncoder();
   /** Where the engine refuses to encode into shared memory. */
   #detour: Uint8Array | undefined;
@@ -134,16 +175,25 @@ export class Encoder {
     this.#owned = [];
     this.#wasm.free(this.#buffer);
     this.#wasm.free(this.#scratch);
+    this.#wasm.free(this.#spans);
     this.#buffer = 0;
     this.#scratch = 0;
+    this.#spans = 0;
+    this.#spanned = 0;
     this.#room = 0;
   }
 
-  /** Appends the ids of `text`, which begins the whole text when `first`. */
-  encode(text: string, first: boolean, ids: IdList): void {
+  /** Appends the ids of `text`, which begins the whole text when `first`, and their places in it where `locate` is given. */
+  encode(text: string, first: boolean, ids: IdList, locate?: Locate): void {
     if (this.#owned.length === 0) throw new InputError('destroyed', 'the tokenizer was freed; open the model again');
     if (this.#stages.some((stage) => stage.split !== undefined)) {
-      this.#encodeStrings([text], 0, first, ids);
+      this.#encodeStrings([text], 0, first, ids, locate && [locate]);
+      return;
+    }
+    if (locate !== undefined) {
+      this.#reserve(3 * text.length);
+      const length = this.#write(text, this.#buffer);
+      this.#encodeBytes(length, true, 0, this.#stages.length, ids, byBytes(text, locate));
       return;
     }
     let held = 0;
@@ -168,19 +218,36 @@ export class Encoder {
   }
 
   /** Pieces as strings, for stages that change them; `first`: the first piece begins the text. */
-  #encodeStrings(pieces: readonly string[], stage: number, first: boolean, ids: IdList): void {
+  #encodeStrings(
+    pieces: readonly string[],
+    stage: number,
+    first: boolean,
+    ids: IdList,
+    places?: readonly Locate[],
+  ): void {
     const next = this.#stages.findIndex((s, i) => i >= stage && s.split !== undefined);
     const split = this.#stages[next]?.split;
     pieces.forEach((piece, i) => {
+      const locate = places?.[i];
       if (split === undefined) {
         this.#reserve(3 * piece.length);
-        this.#encodeBytes(this.#write(piece, this.#buffer), true, stage, this.#stages.length, ids);
+        const length = this.#write(piece, this.#buffer);
+        const byByte = locate && byBytes(piece, locate);
+        this.#encodeBytes(length, true, stage, this.#stages.length, ids, byByte);
         return;
       }
       const cuts = next === stage ? [{ text: piece, start: 0 }] : this.#cut(piece, stage, next);
+      const units = locate && byteMap(piece).starts;
       for (const { text, start } of cuts) {
         const begins = first && i === 0 && start === 0;
-        this.#encodeStrings(split(text, begins), next + 1, begins, ids);
+        const parts = split(text, begins);
+        const placed =
+          locate &&
+          placesOf(text, parts, (part) => split(part, begins).join(''), (a, b) => {
+            const at = units?.[start] ?? 0;
+            return locate(at + a, at + b);
+          });
+        this.#encodeStrings(parts, next + 1, begins, ids, placed);
       }
     });
   }
@@ -233,15 +300,22 @@ export class Encoder {
     return { pieces, count, used };
   }
 
-  /** Encodes `length` bytes of the buffer; returns how many of them are done with. */
-  #encodeBytes(length: number, final: boolean, from: number, to: number, ids: IdList): number {
+  /** Encodes `length` bytes of the buffer; returns how many of them are done with. `locate`: of bytes. */
+  #encodeBytes(length: number, final: boolean, from: number, to: number, ids: IdList, locate?: Locate): number {
     const { exports } = this.#wasm;
     const { pieces, count, used } = this.#split(length, final, from, to);
     const output = this.#buffer + this.#room + PADDING + 16 * this.#room;
+    if (locate !== undefined) this.#reserveSpans(length + 16);
+    this.#set(FIELDS.spans, locate === undefined ? 0 : this.#spans);
     for (let done = 0; done < count;) {
       const at = pieces + 8 * done;
       const did = exports.encodePieces(this.#record, this.#buffer, at, count - done, output) >>> 0;
-      ids.append(this.#wasm.i32(output, this.#field(FIELDS.produced)));
+      const produced = this.#field(FIELDS.produced);
+      ids.append(this.#wasm.i32(output, produced));
+      if (locate !== undefined) {
+        const spans = this.#wasm.u32(this.#spans, 2 * produced);
+        for (let i = 0; i < produced; i++) ids.offsets.push(...locate(spans[2 * i] ?? 0, spans[2 * i + 1] ?? 0));
+      }
       done += did;
       if (done < count) {
         const [start, end] = this.#wasm.u32(pieces + 8 * done, 2);
@@ -289,6 +363,14 @@ export class Encoder {
     this.#wasm.free(this.#buffer);
     this.#buffer = buffer;
     this.#room = room;
+  }
+
+  #reserveSpans(ids: number): void {
+    if (ids <= this.#spanned) return;
+    this.#wasm.free(this.#spans);
+    this.#spans = 0;
+    this.#spans = this.#wasm.alloc(8 * ids);
+    this.#spanned = ids;
   }
 
   #reserveScratch(symbols: number): void {

@@ -2,6 +2,7 @@
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { byteLevelBytes } from './byte-level.ts';
 import { failTokenizer } from './failure.ts';
+import { bounded } from './growth.ts';
 import { asFlag, asReplacement, asString, steps } from './json.ts';
 import { SPACE_MARK } from './normalizers.ts';
 import { replacer } from './replace.ts';
@@ -71,7 +72,7 @@ export function createDecoder(value: JsonValue | undefined): CompiledDecoder {
     bytes: (token, first) => {
       const byte = byteFallback ? byteTokenValue(token) : -1;
       if (byte >= 0) return Uint8Array.of(byte);
-      const text = chain.reduce((out, step) => step(out, first), token);
+      const text = chain.reduce((out, step) => bounded(token, step(out, first)), token);
       return (byteLevel ? byteLevelBytes(text) : undefined) ?? utf8.encode(text);
     },
   };

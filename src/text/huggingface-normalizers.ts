@@ -2,6 +2,7 @@
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { CharacterMap } from './charsmap.ts';
 import { failTokenizer } from './failure.ts';
+import { bounded } from './growth.ts';
 import { asFlag, asReplacement, asString, steps } from './json.ts';
 import { bertNormalizer, lowercase, nmtNormalizer } from './normalizers.ts';
 import type { Normalizer } from './normalizers.ts';
@@ -10,7 +11,7 @@ import { replacer } from './replace.ts';
 export function createNormalizer(value: JsonValue | undefined): Normalizer | undefined {
   const all = steps(value, 'normalizers').map(createStep);
   if (all.length === 0) return undefined;
-  return (text, first, afterToken) => all.reduce((out, step) => step(out, first, afterToken), text);
+  return (text, first, afterToken) => all.reduce((out, step) => bounded(text, step(out, first, afterToken)), text);
 }
 
 function createStep(step: JsonObject): Normalizer {

@@ -2,10 +2,12 @@
 import { InputError } from '../errors.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
 import type { Wasm } from '../wasm.ts';
-import { AddedTokens } from './added-tokens.ts';
+import { AddedTokens, type Allowed } from './added-tokens.ts';
+import { align, sourceOf, type Alignment } from './alignment.ts';
 import type { TokenizerDescription } from './description.ts';
-import { Encoder, IdList } from './encoder.ts';
+import { Encoder, IdList, type Locate } from './encoder.ts';
 import { describeGguf } from './gguf.ts';
+import { bounded } from './growth.ts';
 
 /** What a model file says. */
 export interface TokenizerFacts {
@@ -27,19 +29,41 @@ export interface DecodeOptions {
   readonly start?: boolean;
 }
 
-/** Text that is final, never half a character: `push` gives what an id completes, `flush` the rest. */
+/** Ids to text as they come, never half a character. */
 export interface TokenStream {
+  /** The text that the id completes. */
   push(id: number): string;
-  flush(): string;
+  /** Whether the ids so far end within a character, whose first bytes are no text yet. */
+  readonly incomplete: boolean;
+}
+
+export interface EncodeOptions {
+  /** Whether special tokens in the text are read as such (default true). */
+  readonly special?: boolean | undefined;
+  /** Start and end, by turns, of the parts of the text in which none are read all the same: ascending UTF-16 units. What overlaps one is text. */
+  readonly literal?: readonly number[] | undefined;
+  /** Puts BOS before and EOS behind the text, as the model asks (default false). */
+  readonly bos?: boolean | undefined;
+}
+
+/** Token ids with their places. */
+export interface Encoding {
+  readonly ids: Int32Array;
+  /**
+   * [2 ids] of each id the UTF-16 units `[start, end)` of the text that it stands for. Tokens of a character's bytes stand for all of it; what the
+   * tokenizer puts into the text stands for nothing, `start` and `end` being equal.
+   */
+  readonly offsets: Uint32Array;
 }
 
 export interface Tokenizer {
   readonly facts: TokenizerFacts;
-  /** `special`: parse special tokens in the text (default true); `bos`: put BOS and EOS as the model asks (default false). */
-  encode(text: string, options?: { special?: boolean; bos?: boolean }): Int32Array;
+  encode(text: string, options?: EncodeOptions & { readonly offsets?: false | undefined }): Int32Array;
+  encode(text: string, options: EncodeOptions & { readonly offsets: true }): Encoding;
   /** Invalid UTF-8 becomes U+FFFD. Throws `InputError('argument')` for ids outside the vocabulary. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
-  stream(options?: DecodeOptions): TokenStream;
+  /** `after`: the ids that the stream's go on from; where they end within a character, it is completed. */
+  stream(options?: DecodeOptions & { readonly after?: ArrayLike<number> | undefined }): TokenStream;
   /** The raw bytes of a token within a text, for grammars and masks. */
   tokenBytes(id: number): Uint8Array;
   idOf(token: string): number | undefined;
@@ -66,6 +90,56 @@ async function describe(metadata: ModelMetadata): Promise<TokenizerDescription> 
 
 const NOTHING = new Uint8Array(0);
 const SPACE = 0x20;
+/** Bytes of UTF-8. */
+const LONGEST_CHARACTER = 4;
+
+/** How many bytes the last character lacks after more were added. */
+function missingBytes(before: number, bytes: Uint8Array): number {
+  let missing = before;
+  for (const byte of bytes) {
+    if (missing > 0 && (byte & 0xc0) === 0x80) missing--;
+    else missing = byte >= 0xf0 && byte < 0xf5 ? 3 : byte >= 0xe0 && byte < 0xf0 ? 2 : byte >= 0xc2 && byte < 0xe0 ? 1 : 0;
+  }
+  return missing;
+}
+
+/** A part of a text between added tokens, and where it stands. */
+interface Segment {
+  readonly at: number;
+  readonly first: boolean;
+  readonly afterToken: boolean;
+  readonly special: boolean;
+  readonly literal: readonly number[];
+  readonly offsets: boolean;
+}
+
+/** Whether `[start, end)` has anything in common with one of the spans. */
+function overlaps(spans: readonly number[], start: number, end: number): boolean {
+  let low = 0;
+  for (let high = spans.length >> 1; low < high; ) {
+    const middle = (low + high) >> 1;
+    if ((spans[2 * middle + 1] ?? 0) <= start) low = middle + 1;
+    else high = middle;
+  }
+  return (spans[2 * low] ?? Infinity) < end;
+}
+
+/** From units of the prepared text to units of the whole; the part stands at `start` of what `locate` is of. */
+function locateIn(
+  part: string,
+  text: string,
+  start: number,
+  first: boolean,
+  prepare: TokenizerDescription['prepare'],
+  locate: Locate,
+): Locate {
+  if (prepare === undefined || part === text) return (a, b) => locate(start + a, start + b);
+  const aligned = align(part, text, (piece, begins) => prepare(piece, begins && first), true);
+  return (a, b) => {
+    const [from, to] = sourceOf(aligned, a, b);
+    return locate(start + from, start + to);
+  };
+}
 
 class DescribedTokenizer implements Tokenizer {
   readonly #encoder: Encoder;
@@ -87,41 +161,61 @@ class DescribedTokenizer implements Tokenizer {
     return this.#description.facts;
   }
 
-  encode(text: string, options: { special?: boolean; bos?: boolean } = {}): Int32Array {
-    const { before, after, normalize, prepare } = this.#description;
-    const special = options.special ?? true;
+  encode(text: string, options?: EncodeOptions & { readonly offsets?: false | undefined }): Int32Array;
+  encode(text: string, options: EncodeOptions & { readonly offsets: true }): Encoding;
+  encode(text: string, options: EncodeOptions & { readonly offsets?: boolean | undefined } = {}): Int32Array | Encoding {
+    const { before, after } = this.#description;
+    const { special = true, literal = [], offsets = false, bos = false } = options;
     const ids = new IdList();
-    if (options.bos === true) for (const id of before) ids.push(id);
+    const place = (at: number): readonly number[] => (offsets ? [at, at] : []);
+    if (bos) for (const id of before) ids.push(id, ...place(0));
     let first = true;
     let afterToken = true;
     this.#raw.split(
       text,
-      special,
-      (segment) => {
-        const normal = normalize === undefined ? segment : normalize(segment, first, afterToken);
-        this.#normalised.split(
-          normal,
-          special,
-          (part) => {
-            this.#encoder.encode(prepare === undefined ? part : prepare(part, first), first, ids);
-            first = false;
-          },
-          (token) => {
-            ids.push(token.id);
-            first = false;
-          },
-        );
+      (start, end) => special && !overlaps(literal, start, end),
+      (segment, at) => {
+        this.#segment(segment, { at, first, afterToken, special, literal, offsets }, ids);
         first = false;
         afterToken = false;
       },
-      (token) => {
-        ids.push(token.id);
+      (token, start, end) => {
+        ids.push(token.id, ...(offsets ? [start, end] : []));
         first = false;
         afterToken = true;
       },
     );
-    if (options.bos === true) for (const id of after) ids.push(id);
-    return ids.take();
+    if (bos) for (const id of after) ids.push(id, ...place(text.length));
+    return offsets ? { ids: ids.take(), offsets: Uint32Array.from(ids.offsets) } : ids.take();
+  }
+
+  /** What is between two added tokens: normalised, cut at those that stand in normalised text, encoded. */
+  #segment(segment: string, { at, first, afterToken, special, literal, offsets }: Segment, ids: IdList): void {
+    const { normalize, prepare } = this.#description;
+    const normal = normalize === undefined ? segment : bounded(segment, normalize(segment, first, afterToken));
+    let aligned: Alignment | undefined;
+    /** Units of the normalised segment to units of the text. */
+    const locate: Locate = (start, end) => {
+      if (normal === segment || normalize === undefined) return [at + start, at + end];
+      aligned ??= align(segment, normal, (part, begins) => normalize(part, begins && first, begins && afterToken), true);
+      const [from, to] = sourceOf(aligned, start, end);
+      return [at + from, at + to];
+    };
+    const allowed: Allowed = (start, end) => special && (literal.length === 0 || !overlaps(literal, ...locate(start, end)));
+    let begins = first;
+    this.#normalised.split(
+      normal,
+      allowed,
+      (part, start) => {
+        const text = prepare === undefined ? part : bounded(part, prepare(part, begins));
+        this.#encoder.encode(text, begins, ids, offsets ? locateIn(part, text, start, begins, prepare, locate) : undefined);
+        begins = false;
+      },
+      (token, start, end) => {
+        ids.push(token.id, ...(offsets ? locate(start, end) : []));
+        begins = false;
+      },
+    );
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
@@ -141,10 +235,23 @@ class DescribedTokenizer implements Tokenizer {
     return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, length));
   }
 
-  stream(options: DecodeOptions = {}): TokenStream {
+  stream({ after = [], ...options }: DecodeOptions & { readonly after?: ArrayLike<number> | undefined } = {}): TokenStream {
     const print = this.#printer(options);
     const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-    return { push: (id) => utf8.decode(print(id), { stream: true }), flush: () => utf8.decode() };
+    let missing = 0;
+    const push = (id: number): string => {
+      const bytes = print(id);
+      missing = missingBytes(missing, bytes);
+      return utf8.decode(bytes, { stream: true });
+    };
+    // A character has at most 4 bytes, each perhaps a token of its own.
+    for (let i = Math.max(0, after.length - LONGEST_CHARACTER); i < after.length; i++) push(after[i] ?? 0);
+    return {
+      push,
+      get incomplete() {
+        return missing > 0;
+      },
+    };
   }
 
   /** The bytes that each id of a sequence adds to the text. */
