@@ -283,7 +283,7 @@ async function stream(
 }
 
 function finishReason({ finishReason: reason }: AnswerReport): LanguageModelV3FinishReason {
-  return { unified: reason, raw: reason };
+  return { unified: reason === 'loop' ? 'other' : reason, raw: reason };
 }
 
 /** A fresh session has read its history for this very call: that is no cache. */

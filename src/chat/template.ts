@@ -1,6 +1,8 @@
 /** Renders a conversation with the model's own Jinja template, as transformers' apply_chat_template does. */
-import { Template } from '@huggingface/jinja';
 import { ModelError } from '../errors.ts';
+import { JinjaTemplate } from './jinja/index.ts';
+import { fromJson } from './jinja/values.ts';
+import { Text } from './jinja/text.ts';
 
 export interface ChatMessage {
   readonly role: string;
@@ -31,7 +33,7 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-const parsed = new Map<string, Template>();
+const parsed = new Map<string, JinjaTemplate>();
 
 /** `template` is Jinja, or the name `chatml` or `llama2`. Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, or refuses the messages (its `raise_exception`). */
 export function renderChat(template: string, messages: readonly ChatMessage[], options: ChatTemplateOptions): string {
@@ -40,17 +42,19 @@ export function renderChat(template: string, messages: readonly ChatMessage[], o
       throw new Error(`${template.length} characters, at most ${LONGEST_TEMPLATE} are read`);
     let ready = parsed.get(template);
     if (ready === undefined) {
-      ready = new Template(NAMED.get(template) ?? template);
+      ready = new JinjaTemplate(NAMED.get(template) ?? template);
       parsed.clear();
       parsed.set(template, ready);
     }
-    return ready.render({
-      messages,
-      add_generation_prompt: options.addGenerationPrompt,
-      bos_token: options.bosToken,
-      eos_token: options.eosToken,
-      ...(options.tools === undefined ? {} : { tools: options.tools }),
-    });
+    const input = messages.reduce((sum, { content }) => sum + content.length, 0);
+    const values = new Map([
+      ['messages', fromJson(messages)],
+      ['add_generation_prompt', options.addGenerationPrompt],
+      ['bos_token', new Text(options.bosToken)],
+      ['eos_token', new Text(options.eosToken)],
+      ...(options.tools === undefined ? [] : [['tools', fromJson(options.tools)] as const]),
+    ] as const);
+    return ready.render(values, input).text;
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw new ModelError(

@@ -4,9 +4,10 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import { generate, type Generated, type TokenMask } from './generate.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
-import { checkCount, type AnswerReport, type PromptSettings } from './options.ts';
+import { LoopDetector } from './loops.ts';
+import { checkCount, DEFAULT_ANSWER, stopsLoops, type AnswerReport, type PromptSettings } from './options.ts';
 import type { Prompt } from '../chat/prompt.ts';
-import { sampleSpec, type SamplingDefaults } from './sampling.ts';
+import { answerSampling, type SamplingDefaults } from './sampling.ts';
 import { StopStrings } from './stop.ts';
 
 export interface AnswerRequest {
@@ -19,6 +20,8 @@ export interface AnswerRequest {
   readonly chunk: number;
   readonly settings: PromptSettings;
   readonly defaults: SamplingDefaults;
+  /** Whether the answer is a chat's: then loops are discouraged where nobody says how tokens are drawn. */
+  readonly chat: boolean;
 }
 
 /** What the caller wants to hear on the way. Waiting on the promise of `onText`, if it gives one, is the back-pressure. */
@@ -35,8 +38,14 @@ export interface Answer extends AnswerReport {
   readonly partial?: boolean;
 }
 
+/** An answer, and how many of its ids make up its text: the others are the first bytes of a character that was cut. */
+export interface Answered {
+  readonly answer: Answer;
+  readonly whole: number;
+}
+
 /** Throws `InputError('too-long')` where not even one token of an answer fits. */
-export async function answer(request: AnswerRequest, listener: AnswerListener): Promise<Answer> {
+export async function answer(request: AnswerRequest, listener: AnswerListener): Promise<Answered> {
   const { onDevice, tokenizer, window, settings } = request;
   const { ids, spans } = request.prompt;
   const { stop: stops = [] } = settings;
@@ -45,13 +54,18 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   if (room < 1) throw tooLong(request.prompt, window);
   const most =
     settings.maxTokens === undefined
-      ? room
+      ? Math.min(room, DEFAULT_ANSWER)
       : Math.min(room, checkCount('maxTokens', settings.maxTokens, Number.MAX_SAFE_INTEGER));
   const stop = new StopStrings(typeof stops === 'string' ? [stops] : stops);
-  const spec = sampleSpec(settings, request.defaults);
+  const { spec, overContext } = answerSampling(settings, request.defaults, request.chat);
+  const loops = stopsLoops(settings.loops) ? new LoopDetector() : undefined;
   const contrast = readContrast(settings.contrast);
-  const words = tokenizer.stream();
+  // A prompt of ids may end within a character that the answer completes.
+  const words = tokenizer.stream({ after: ids });
+  const control = (id: number): string => tokenizer.decode([id], { special: true });
   let text = '';
+  let whole = 0;
+  let looped = false;
   const show = async (piece: string): Promise<void> => {
     if (piece.length === 0) return;
     text += piece;
@@ -64,6 +78,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     spans,
     cached,
     spec: onDevice.contrast === undefined || contrast === undefined ? spec : contrastedSpec(spec, contrast),
+    seen: overContext ? undefined : new Int32Array(0),
     stopIds: new Set(tokenizer.facts.eos),
     maxTokens: most,
     chunk: request.chunk,
@@ -71,9 +86,13 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     signal: listener.signal,
     onPrefill: listener.onPrefill,
     onId: async (id: number) => {
+      const piece = words.push(id);
       drawn.push(id);
-      await show(stop.push(words.push(id)));
-      return stop.met !== undefined;
+      if (!words.incomplete) whole = drawn.length;
+      await show(stop.push(piece));
+      if (isControl(tokenizer, id)) await show(stop.push(control(id), false));
+      looped = loops?.push(id) === true;
+      return stop.met !== undefined || looped;
     },
   };
   let done: Generated;
@@ -82,24 +101,33 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   } catch (error) {
     const { signal } = listener;
     if (settings.aborted !== 'keep' || drawn.length === 0 || !signal?.aborted || error !== signal.reason) throw error;
-    return {
+    const answer = {
       text,
       partial: true,
       ids: drawn,
       finishReason: 'length',
       tokens: { prompt: ids.length, cached, generated: drawn.length },
       time: { prefill: 0, decode: 0 },
-    };
+    } as const;
+    return { answer, whole };
   }
-  await show(stop.push(words.flush()) + stop.flush());
-  return {
+  // The id that ended the answer may be what a stop string names; the bytes of an incomplete character are no text.
+  if (done.end !== undefined) stop.push(control(done.end), false);
+  await show(stop.flush());
+  const answer = {
     text,
     ids: done.ids,
-    finishReason: stop.met === undefined ? done.reason : 'stop',
+    finishReason: stop.met !== undefined ? 'stop' : looped ? 'loop' : done.reason,
     ...(stop.met === undefined ? {} : { stop: stop.met }),
     tokens: { prompt: ids.length, cached, generated: done.ids.length },
     time: { prefill: done.prefill, decode: done.decode },
-  };
+  } as const;
+  return { answer, whole };
+}
+
+/** Whether an id prints nothing, but has a name. */
+function isControl(tokenizer: Tokenizer, id: number): boolean {
+  return tokenizer.decode([id]) === '' && tokenizer.decode([id], { special: true }) !== '';
 }
 
 export function tooLong({ ids, spans }: Prompt, window: number): InputError {

@@ -23,6 +23,8 @@ export interface GenerateOptions extends Prompt {
   /** Ids at the front that are in the sequence already; the prompt is the whole context. */
   readonly cached: number;
   readonly spec: SampleSpec;
+  /** Ids that penalties take for seen before the answer; default: the prompt's. */
+  readonly seen?: Int32Array | undefined;
   /** Ids that end the answer. */
   readonly stopIds: ReadonlySet<number>;
   /** Most ids to generate; at least 1. */
@@ -38,6 +40,8 @@ export interface GenerateOptions extends Prompt {
 export interface Generated {
   readonly ids: readonly number[];
   readonly reason: 'stop' | 'length';
+  /** The id that ended the answer, of `stopIds`. */
+  readonly end?: number | undefined;
   /** Milliseconds. */
   readonly prefill: number;
   readonly decode: number;
@@ -250,7 +254,7 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
 
   const begun = performance.now();
   const penalised = spec.repetitionPenalty !== 1 || spec.presencePenalty !== 0;
-  sampler.reset(penalised ? prompt : new Int32Array(0));
+  sampler.reset(penalised ? (options.seen ?? prompt) : new Int32Array(0));
   sampler.mask(allowed(onDevice, mask, []));
   const take = drawing(onDevice, spec);
   await prefill(onDevice, options, take);
@@ -271,6 +275,7 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
   /** Ring indices below it have been drawn; positions below `issued - 1` have been run. */
   let issued = prompt.length + 1;
   let reason: Generated['reason'] = 'length';
+  let last: number | undefined;
   try {
     read(prompt.length);
     while (generated.length < options.maxTokens) {
@@ -295,6 +300,7 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
       if (id < 0) throw notNumbers(mask !== undefined);
       if (stopIds.has(id)) {
         reason = 'stop';
+        last = id;
         break;
       }
       ids[prompt.length + generated.length] = id;
@@ -308,7 +314,7 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
   } finally {
     cut(onDevice, Math.min(prompt.length + generated.length, issued - 1));
   }
-  return { ids: generated, reason, prefill: prefilled - begun, decode: performance.now() - prefilled };
+  return { ids: generated, reason, end: last, prefill: prefilled - begun, decode: performance.now() - prefilled };
 }
 
 /** What both the mask and the vocabulary allow. */

@@ -7,7 +7,7 @@ import type { ImageOptions } from '../models/vision-model.ts';
 import type { SamplingOptions } from './sampling.ts';
 
 export interface AnswerOptions {
-  /** Most tokens of an answer. Default: as many as the context window leaves. */
+  /** Most tokens of an answer. Default: `DEFAULT_ANSWER`, or fewer where the context window leaves fewer. */
   readonly maxTokens?: number | undefined;
   /** Strings that end the answer; they are not part of it. */
   readonly stop?: string | readonly string[] | undefined;
@@ -16,6 +16,11 @@ export interface AnswerOptions {
    * the question and the answer as far as it came, marked as partial. An exchange of which nothing was answered is removed.
    */
   readonly aborted?: 'remove' | 'keep' | undefined;
+  /**
+   * What becomes of an answer that repeats one passage again and again, as small models do: `stop` (the default) ends it with the finish reason
+   * `loop`, `allow` lets it go on to `maxTokens`.
+   */
+  readonly loops?: 'stop' | 'allow' | undefined;
   /** Answers about pictures are contrasted with what a few outlier tokens alone make the model say (DAMRO); takes twice the time a token. */
   readonly contrast?: boolean | ContrastOptions | undefined;
 }
@@ -36,8 +41,11 @@ export interface CompletionSettings extends SamplingOptions, AnswerOptions {
   readonly special?: boolean | undefined;
 }
 
-/** Why an answer ended: `stop` (the model, or a stop string), or `length` (maxTokens, or the context window is full). */
-export type FinishReason = 'stop' | 'length';
+/** Why an answer ended: `stop` (the model, or a stop string), `length` (maxTokens, or the context window is full) or `loop` (it repeated itself). */
+export type FinishReason = 'stop' | 'length' | 'loop';
+
+/** Most tokens of an answer where the caller names no maximum: some 1,500 words, which take a small model on a slow device minutes. */
+export const DEFAULT_ANSWER = 2048;
 
 export interface AnswerReport {
   readonly finishReason: FinishReason;
@@ -54,6 +62,13 @@ export interface AnswerReport {
   };
   /** Milliseconds. */
   readonly time: { readonly prefill: number; readonly decode: number };
+}
+
+/** Whether loops end an answer. Throws `InputError('argument')`. */
+export function stopsLoops(loops: AnswerOptions['loops']): boolean {
+  if (loops === undefined || loops === 'stop') return true;
+  if (loops === 'allow') return false;
+  throw new InputError('argument', `loops: '${String(loops)}' is neither 'stop' nor 'allow'`, { name: 'loops' });
 }
 
 /** Throws `InputError('argument')` unless `value` is a whole number from 1 to `most`. */

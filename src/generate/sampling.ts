@@ -12,15 +12,18 @@ export interface SamplingOptions {
   readonly temperature?: number | undefined;
   /** Only the k likeliest tokens; 0 is off. */
   readonly topK?: number | undefined;
-  /** Only the likeliest tokens whose probabilities add up to p; 1 is off. */
+  /** Only the likeliest tokens whose probabilities add up to p; 1 is off, 0 leaves the likeliest alone. */
   readonly topP?: number | undefined;
   /** Only tokens at least this fraction as likely as the likeliest; 0 is off. */
   readonly minP?: number | undefined;
-  /** Divides positive and multiplies negative logits of tokens seen in the context or the answer; 1 is off. */
+  /**
+   * Divides positive and multiplies negative logits of tokens seen in the context or the answer; 1 is off. Default in a chat: what the file
+   * recommends, else 1.05 over the answer's own tokens, and none where the likeliest token is asked for (`temperature: 0`).
+   */
   readonly repetitionPenalty?: number | undefined;
   /** Subtracted from the logits of tokens seen in the context or the answer; 0 is off. */
   readonly presencePenalty?: number | undefined;
-  /** The same seed, prompt and model give the same answer. Random when absent. */
+  /** The same seed, prompt and model give the same answer: a whole number from 0, of which 32 bits count. Random when absent. */
   readonly seed?: number | undefined;
   /** A named temperature; not together with `temperature` or `topK`. */
   readonly samplingMode?: SamplingMode | undefined;
@@ -45,15 +48,21 @@ interface Limits {
 export const SAMPLING_LIMITS = {
   temperature: { least: 0, most: 100 },
   topK: { least: 0, most: 2 ** 31 - 1, whole: true },
-  topP: { least: Number.MIN_VALUE, most: 1 },
+  topP: { least: 0, most: 1 },
   minP: { least: 0, most: 1 },
   repetitionPenalty: { least: 1e-3, most: 1e3 },
   presencePenalty: { least: -1e3, most: 1e3 },
-  seed: { least: 0, most: 2 ** 32 - 1, whole: true },
+  seed: { least: 0, most: Number.MAX_SAFE_INTEGER, whole: true },
 } as const satisfies Record<keyof SampleSpec, Limits>;
 
 /** What applies where neither the caller nor the model's file says otherwise: greedy. */
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 } as const;
+
+/**
+ * Of a chat's answer where neither the caller nor the file names a penalty: it keeps small models from saying one thing again and again. Only the
+ * answer's own tokens count: quoting the prompt costs nothing.
+ */
+const MILD_PENALTY = 1.05;
 
 export type SamplingDefaults = Partial<Omit<SampleSpec, 'seed'>>;
 
@@ -82,24 +91,46 @@ export function sampleSpec(options: SamplingOptions, defaults: SamplingDefaults 
     const given = options[name] ?? (name === 'seed' ? randomSeed() : base[name]);
     const { least, most, whole = false }: Limits = SAMPLING_LIMITS[name];
     if (typeof given !== 'number' || !(given >= least && given <= most) || (whole && !Number.isInteger(given))) {
-      const from = least === Number.MIN_VALUE ? 'above 0' : `from ${least}`;
       throw new InputError(
         'argument',
-        `${name}: ${String(given)} is not a ${whole ? 'whole ' : ''}number ${from} to ${most}`,
+        `${name}: ${String(given)} is not a ${whole ? 'whole ' : ''}number from ${least} to ${most}`,
         { name },
       );
     }
     return given;
   };
+  const topP = value('topP');
   return {
     temperature: value('temperature'),
-    topK: value('topK'),
-    topP: value('topP'),
+    // No probability mass leaves the likeliest token alone.
+    topK: topP === 0 ? 1 : value('topK'),
+    topP: topP === 0 ? 1 : topP,
     minP: value('minP'),
     repetitionPenalty: value('repetitionPenalty'),
     presencePenalty: value('presencePenalty'),
-    seed: value('seed'),
+    // Devices count seeds in 32 bits; callers like the clock's milliseconds.
+    seed: value('seed') % 2 ** 32,
   };
+}
+
+/**
+ * How an answer is drawn, and whether penalties are over the whole context or the answer alone. A caller who asks for the likeliest tokens
+ * (`temperature: 0`, `topK: 1`, `topP: 0`, 'most-predictable') gets exactly those, and so does `complete`, which measures models: no penalty is added there.
+ */
+export function answerSampling(
+  options: SamplingOptions,
+  defaults: SamplingDefaults,
+  chat: boolean,
+): { readonly spec: SampleSpec; readonly overContext: boolean } {
+  const spec = sampleSpec(options, defaults);
+  const exact =
+    options.temperature === 0 ||
+    options.topK === 1 ||
+    options.topP === 0 ||
+    options.samplingMode === 'most-predictable';
+  const named = options.repetitionPenalty ?? defaults.repetitionPenalty;
+  if (!chat || exact || named !== undefined || spec.presencePenalty !== 0) return { spec, overContext: true };
+  return { spec: { ...spec, repetitionPenalty: MILD_PENALTY }, overContext: false };
 }
 
 function randomSeed(): number {
@@ -121,12 +152,15 @@ export function recommendedSampling(metadata: ModelMetadata): SamplingDefaults {
     take('topP', metadata.values.get('general.sampling.top_p'));
     take('minP', metadata.values.get('general.sampling.min_p'));
     take('repetitionPenalty', metadata.values.get('general.sampling.penalty_repeat'));
-  } else if (metadata.generationConfig?.['do_sample'] === true) {
+  } else if (metadata.generationConfig !== undefined) {
     const config = metadata.generationConfig;
-    take('temperature', config['temperature'] ?? 1);
-    take('topK', config['top_k']);
-    take('topP', config['top_p']);
-    take('minP', config['min_p']);
+    // Where it says to take the likeliest token, the rest describes sampling that is off; penalties apply in any case, as in transformers.
+    if (config['do_sample'] === true) {
+      take('temperature', config['temperature'] ?? 1);
+      take('topK', config['top_k']);
+      take('topP', config['top_p']);
+      take('minP', config['min_p']);
+    }
     take('repetitionPenalty', config['repetition_penalty']);
   }
   return found;

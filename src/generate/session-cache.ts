@@ -102,29 +102,35 @@ export class SessionCache {
     const onDevice = await this.#onDevice();
     const { ids, spans } = prompt;
     const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
-    const result = await this.#using(onDevice, ids.length + (settings.maxTokens ?? ROOM), async () => {
-      const cached = await this.#take(onDevice, prompt, content, share, listener.signal);
-      const asked = readContrast(settings.contrast);
-      const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
-      const request = {
-        onDevice: contrast === undefined ? onDevice : { ...onDevice, contrast },
-        tokenizer,
-        prompt,
-        cached,
-        window: this.window,
-        chunk,
-        settings,
-        defaults: sampling,
-      };
-      const answered = await this.#guard(onDevice, () => answer(request, { ...listener, onText })).finally(() =>
-        contrast?.free(),
-      );
-      if (share) this.#publish(onDevice, prompt);
-      return answered;
-    });
-    const all = new Int32Array(ids.length + result.ids.length);
+    const { answer: result, whole: count } = await this.#using(
+      onDevice,
+      ids.length + (settings.maxTokens ?? ROOM),
+      async () => {
+        const cached = await this.#take(onDevice, prompt, content, share, listener.signal);
+        const asked = readContrast(settings.contrast);
+        const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
+        const request = {
+          onDevice: contrast === undefined ? onDevice : { ...onDevice, contrast },
+          tokenizer,
+          prompt,
+          cached,
+          window: this.window,
+          chunk,
+          settings,
+          defaults: sampling,
+          // What others may share is a chat's.
+          chat: share,
+        };
+        const answered = await this.#guard(onDevice, () => answer(request, { ...listener, onText })).finally(() =>
+          contrast?.free(),
+        );
+        if (share) this.#publish(onDevice, prompt);
+        return answered;
+      },
+    );
+    const all = new Int32Array(ids.length + count);
     all.set(ids);
-    all.set(result.ids, ids.length);
+    all.set(result.ids.slice(0, count), ids.length);
     // Where a stop string was cut out of the text, or the end of a partial answer was held back, the text does not stand for the ids.
     const exact = content !== undefined && result.stop === undefined && result.partial !== true;
     const whole = exact ? joined([...content, result.text]) : undefined;

@@ -79,7 +79,7 @@ export class AddedTokens {
   ): void {
     let done = 0;
     this.#fuel = 65536 + text.length * STEPS_PER_UNIT;
-    for (let at = 0; !this.empty && at < text.length; ) {
+    for (let at = 0; !this.empty && at < text.length;) {
       const token = this.#at(text, at, allowed);
       if (token === undefined) {
         at++;

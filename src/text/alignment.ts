@@ -14,18 +14,21 @@ type Change = (text: string, first: boolean) => string;
 
 /** A part of at most so many characters is tried at every cut, a longer one at so many around its middle. */
 const TRIES = 48;
-/** What later parts are changed behind, so that they are not taken for the beginning of a text. */
-const BEFORE = 'a';
+/** What later parts are changed behind, so that they are not taken for the beginning of a text: the first that does not change with them. */
+const BEFORE = ['a', '0', '\u4e00'];
 
 /** `changed` is `change(text, first)`. */
 export function align(text: string, changed: string, change: Change, first: boolean): Alignment {
   const starts = new Uint32Array(changed.length);
   const ends = new Uint32Array(changed.length);
-  const before = change(BEFORE, false);
+  const contexts = BEFORE.map((before) => ({ before, own: change(before, false) }));
   /** A part that something is before; undefined where it changes what is before it. */
   const later = (part: string): string | undefined => {
-    const both = change(BEFORE + part, false);
-    return both.startsWith(before) ? both.slice(before.length) : undefined;
+    for (const { before, own } of contexts) {
+      const both = change(before + part, false);
+      if (both.startsWith(own)) return both.slice(own.length);
+    }
+    return undefined;
   };
   const fill = (from: number, to: number, start: number, end: number): void => {
     starts.fill(start, from, to);
@@ -62,7 +65,14 @@ export function align(text: string, changed: string, change: Change, first: bool
       visit(start, end, to - own.length, to, false);
       return;
     }
-    fill(from, to, start, end);
+    // Equal ends are taken for each other.
+    let head = 0;
+    while (head < Math.min(part.length, out.length) && part[head] === out[head]) head++;
+    let tail = 0;
+    while (tail < Math.min(part.length, out.length) - head && part.at(-1 - tail) === out.at(-1 - tail)) tail++;
+    for (let i = 0; i < head; i++) fill(from + i, from + i + 1, start + i, start + i + 1);
+    for (let i = 1; i <= tail; i++) fill(to - i, to - i + 1, end - i, end - i + 1);
+    fill(from + head, to - tail, start + head, end - tail);
   };
   visit(0, text.length, 0, changed.length, true);
   return { starts, ends };
@@ -94,7 +104,7 @@ export function byteMap(text: string): ByteMap {
   const starts = new Uint32Array(3 * text.length + 1);
   const ends = new Uint32Array(3 * text.length + 1);
   let byte = 0;
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const point = text.codePointAt(at) ?? 0;
     const units = point > 0xffff ? 2 : 1;
     const bytes = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;

@@ -102,12 +102,7 @@ function byBytes(text: string, locate: Locate): Locate {
 }
 
 /** Where the parts of a piece stand, though the split may have changed them; `locate` is the piece's. */
-function placesOf(
-  piece: string,
-  parts: readonly string[],
-  change: (part: string) => string,
-  locate: Locate,
-): Locate[] {
+function placesOf(piece: string, parts: readonly string[], change: (part: string) => string, locate: Locate): Locate[] {
   const changed = parts.join('');
   const alignment = changed === piece ? undefined : align(piece, changed, change, true);
   let start = 0;
@@ -115,7 +110,9 @@ function placesOf(
     const from = start;
     start += part.length;
     return (a, b) => {
-      return locate(...(alignment === undefined ? [from + a, from + b] as const : sourceOf(alignment, from + a, from + b)));
+      return locate(
+        ...(alignment === undefined ? ([from + a, from + b] as const) : sourceOf(alignment, from + a, from + b)),
+      );
     };
   });
 }
@@ -243,10 +240,15 @@ export class Encoder {
         const parts = split(text, begins);
         const placed =
           locate &&
-          placesOf(text, parts, (part) => split(part, begins).join(''), (a, b) => {
-            const at = units?.[start] ?? 0;
-            return locate(at + a, at + b);
-          });
+          placesOf(
+            text,
+            parts,
+            (part) => split(part, begins).join(''),
+            (a, b) => {
+              const at = units?.[start] ?? 0;
+              return locate(at + a, at + b);
+            },
+          );
         this.#encodeStrings(parts, next + 1, begins, ids, placed);
       }
     });

@@ -35,6 +35,8 @@ export interface TokenStream {
   push(id: number): string;
   /** Whether the ids so far end within a character, whose first bytes are no text yet. */
   readonly incomplete: boolean;
+  /** Ends the text: U+FFFD for an incomplete character. */
+  flush(): string;
 }
 
 export interface EncodeOptions {
@@ -98,7 +100,8 @@ function missingBytes(before: number, bytes: Uint8Array): number {
   let missing = before;
   for (const byte of bytes) {
     if (missing > 0 && (byte & 0xc0) === 0x80) missing--;
-    else missing = byte >= 0xf0 && byte < 0xf5 ? 3 : byte >= 0xe0 && byte < 0xf0 ? 2 : byte >= 0xc2 && byte < 0xe0 ? 1 : 0;
+    else
+      missing = byte >= 0xf0 && byte < 0xf5 ? 3 : byte >= 0xe0 && byte < 0xf0 ? 2 : byte >= 0xc2 && byte < 0xe0 ? 1 : 0;
   }
   return missing;
 }
@@ -116,7 +119,7 @@ interface Segment {
 /** Whether `[start, end)` has anything in common with one of the spans. */
 function overlaps(spans: readonly number[], start: number, end: number): boolean {
   let low = 0;
-  for (let high = spans.length >> 1; low < high; ) {
+  for (let high = spans.length >> 1; low < high;) {
     const middle = (low + high) >> 1;
     if ((spans[2 * middle + 1] ?? 0) <= start) low = middle + 1;
     else high = middle;
@@ -163,7 +166,10 @@ class DescribedTokenizer implements Tokenizer {
 
   encode(text: string, options?: EncodeOptions & { readonly offsets?: false | undefined }): Int32Array;
   encode(text: string, options: EncodeOptions & { readonly offsets: true }): Encoding;
-  encode(text: string, options: EncodeOptions & { readonly offsets?: boolean | undefined } = {}): Int32Array | Encoding {
+  encode(
+    text: string,
+    options: EncodeOptions & { readonly offsets?: boolean | undefined } = {},
+  ): Int32Array | Encoding {
     const { before, after } = this.#description;
     const { special = true, literal = [], offsets = false, bos = false } = options;
     const ids = new IdList();
@@ -197,18 +203,29 @@ class DescribedTokenizer implements Tokenizer {
     /** Units of the normalised segment to units of the text. */
     const locate: Locate = (start, end) => {
       if (normal === segment || normalize === undefined) return [at + start, at + end];
-      aligned ??= align(segment, normal, (part, begins) => normalize(part, begins && first, begins && afterToken), true);
+      aligned ??= align(
+        segment,
+        normal,
+        (part, begins) => normalize(part, begins && first, begins && afterToken),
+        true,
+      );
       const [from, to] = sourceOf(aligned, start, end);
       return [at + from, at + to];
     };
-    const allowed: Allowed = (start, end) => special && (literal.length === 0 || !overlaps(literal, ...locate(start, end)));
+    const allowed: Allowed = (start, end) =>
+      special && (literal.length === 0 || !overlaps(literal, ...locate(start, end)));
     let begins = first;
     this.#normalised.split(
       normal,
       allowed,
       (part, start) => {
         const text = prepare === undefined ? part : bounded(part, prepare(part, begins));
-        this.#encoder.encode(text, begins, ids, offsets ? locateIn(part, text, start, begins, prepare, locate) : undefined);
+        this.#encoder.encode(
+          text,
+          begins,
+          ids,
+          offsets ? locateIn(part, text, start, begins, prepare, locate) : undefined,
+        );
         begins = false;
       },
       (token, start, end) => {
@@ -235,7 +252,10 @@ class DescribedTokenizer implements Tokenizer {
     return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, length));
   }
 
-  stream({ after = [], ...options }: DecodeOptions & { readonly after?: ArrayLike<number> | undefined } = {}): TokenStream {
+  stream({
+    after = [],
+    ...options
+  }: DecodeOptions & { readonly after?: ArrayLike<number> | undefined } = {}): TokenStream {
     const print = this.#printer(options);
     const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
     let missing = 0;
@@ -251,6 +271,7 @@ class DescribedTokenizer implements Tokenizer {
       get incomplete() {
         return missing > 0;
       },
+      flush: () => utf8.decode(),
     };
   }
 

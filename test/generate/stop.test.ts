@@ -50,6 +50,26 @@ describe('stop strings', () => {
     );
   });
 
+  test('a stop string may name control tokens, which are never shown', () => {
+    const stop = new StopStrings(['<|im_start|>user', '<|tool|>']);
+    expect(stop.push('a')).toBe('a');
+    expect(stop.push('<|other|>', false)).toBe('');
+    expect(stop.push('<|im_start|>', false)).toBe('');
+    expect(stop.push('sys')).toBe('sys');
+    expect(stop.push('<|im_start|>', false)).toBe('');
+    expect(stop.push('use')).toBe('');
+    expect(stop.push('r!')).toBe('');
+    expect(stop.met).toBe('<|im_start|>user');
+    const alone = new StopStrings(['<|tool|>', '<|im_end|>x']);
+    expect(alone.push('ab')).toBe('ab');
+    expect(alone.push('<|im_end|>', false)).toBe('');
+    expect(alone.flush()).toBe('');
+    expect(alone.push('c<|to')).toBe('c');
+    expect(alone.push('ol|>')).toBe('');
+    expect(alone.met).toBe('<|tool|>');
+    expect(new StopStrings([]).push('<|im_end|>', false)).toBe('');
+  });
+
   test('no empty and no endless stop strings', () => {
     expect(() => new StopStrings([''])).toThrow('1 to 1024');
     expect(() => new StopStrings(['x'.repeat(2000)])).toThrow('1 to 1024');

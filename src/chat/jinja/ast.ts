@@ -41,7 +41,12 @@ export type Expression = At &
         readonly step: Expression | undefined;
       }
     | { readonly kind: 'call'; readonly callee: Expression; readonly arguments: readonly Argument[] }
-    | { readonly kind: 'filter'; readonly value: Expression; readonly name: string; readonly arguments: readonly Argument[] }
+    | {
+        readonly kind: 'filter';
+        readonly value: Expression;
+        readonly name: string;
+        readonly arguments: readonly Argument[];
+      }
     | {
         readonly kind: 'test';
         readonly value: Expression;
@@ -51,7 +56,12 @@ export type Expression = At &
       }
     | { readonly kind: 'negative' | 'positive' | 'not'; readonly value: Expression }
     | { readonly kind: 'and' | 'or'; readonly left: Expression; readonly right: Expression }
-    | { readonly kind: 'arithmetic'; readonly operator: Arithmetic; readonly left: Expression; readonly right: Expression }
+    | {
+        readonly kind: 'arithmetic';
+        readonly operator: Arithmetic;
+        readonly left: Expression;
+        readonly right: Expression;
+      }
     | {
         readonly kind: 'compare';
         readonly first: Expression;
@@ -106,6 +116,10 @@ export type Statement = At &
         readonly body: readonly Statement[];
       }
     /** Statements with variables of their own. */
-    | { readonly kind: 'with'; readonly values: readonly (readonly [Target, Expression])[]; readonly body: readonly Statement[] }
+    | {
+        readonly kind: 'with';
+        readonly values: readonly (readonly [Target, Expression])[];
+        readonly body: readonly Statement[];
+      }
     | { readonly kind: 'break' | 'continue' }
   );

@@ -98,7 +98,12 @@ export class Evaluator {
         return 'end';
       case 'capture': {
         const text = this.#captured(() => void this.#run(statement.body, new Scope(scope)));
-        this.#assign(statement.target, this.#through(statement.filters, text, scope, statement.line), scope, statement.line);
+        this.#assign(
+          statement.target,
+          this.#through(statement.filters, text, scope, statement.line),
+          scope,
+          statement.line,
+        );
         return 'end';
       }
       case 'macro':
@@ -121,7 +126,8 @@ export class Evaluator {
       }
       case 'with': {
         const inner = new Scope(scope);
-        for (const [target, value] of statement.values) this.#assign(target, this.#evaluate(value, scope), inner, statement.line);
+        for (const [target, value] of statement.values)
+          this.#assign(target, this.#evaluate(value, scope), inner, statement.line);
         return this.#run(statement.body, inner);
       }
       case 'break':
@@ -159,7 +165,10 @@ export class Evaluator {
       case 'attribute': {
         const object = scope.get(target.object);
         if (!(object instanceof Namespace))
-          throw new TemplateError(`'${target.object}' is ${typeName(object)}; only a namespace's attributes can be set`, line);
+          throw new TemplateError(
+            `'${target.object}' is ${typeName(object)}; only a namespace's attributes can be set`,
+            line,
+          );
         object.values.set(target.name, value);
         return;
       }
@@ -181,7 +190,10 @@ export class Evaluator {
       parameters.forEach((parameter, i) => {
         const value = i < given.list.length ? given.list[i] : given.named.get(parameter.name);
         const { fallback } = parameter;
-        inner.set(parameter.name, value === undefined && fallback !== undefined ? this.#evaluate(fallback, inner) : value);
+        inner.set(
+          parameter.name,
+          value === undefined && fallback !== undefined ? this.#evaluate(fallback, inner) : value,
+        );
       });
       inner.set('caller', given.named.get('caller'));
       inner.set('varargs', given.list.slice(parameters.length));
@@ -195,7 +207,10 @@ export class Evaluator {
     scope: Scope,
     line: number,
   ): Value {
-    return list.reduce<Value>((value, filter) => this.#filter(filter.name, value, this.#arguments(filter.arguments, scope), line), text);
+    return list.reduce<Value>(
+      (value, filter) => this.#filter(filter.name, value, this.#arguments(filter.arguments, scope), line),
+      text,
+    );
   }
 
   #arguments(list: readonly Argument[], scope: Scope): Arguments {
@@ -211,7 +226,10 @@ export class Evaluator {
   #filter(name: string, value: Value, given: Arguments, line: number): Value {
     const filter = filters.get(name);
     if (filter === undefined)
-      throw new TemplateError(`the filter '${name}' is not supported; supported are ${[...filters.keys()].join(', ')}`, line);
+      throw new TemplateError(
+        `the filter '${name}' is not supported; supported are ${[...filters.keys()].join(', ')}`,
+        line,
+      );
     return this.#located(line, () =>
       filter(value, given, {
         budget: this.#budget,
@@ -224,7 +242,10 @@ export class Evaluator {
   #test(name: string, value: Value, given: readonly Value[], line: number): boolean {
     const test = tests.get(name);
     if (test === undefined)
-      throw new TemplateError(`the test '${name}' is not supported; supported are ${[...tests.keys()].join(', ')}`, line);
+      throw new TemplateError(
+        `the test '${name}' is not supported; supported are ${[...tests.keys()].join(', ')}`,
+        line,
+      );
     return this.#located(line, () => test(value, given, this.#budget));
   }
 
@@ -244,7 +265,8 @@ export class Evaluator {
       const name = at.callee.kind === 'name' || at.callee.kind === 'attribute' ? at.callee.name : 'what is called';
       throw new TemplateError(`'${name}' is ${typeName(callee)}, not a function that is supported`, at.line);
     }
-    if (++this.#calls > DEEPEST_CALL) throw new TemplateError(`more than ${DEEPEST_CALL} calls within one another`, at.line);
+    if (++this.#calls > DEEPEST_CALL)
+      throw new TemplateError(`more than ${DEEPEST_CALL} calls within one another`, at.line);
     try {
       return this.#located(at.line, () => callee.call(given));
     } finally {
@@ -265,7 +287,8 @@ export class Evaluator {
         return expression.items.map((item) => this.#evaluate(item, scope));
       case 'dict': {
         const dict = new Dict();
-        for (const [key, value] of expression.entries) dict.set(this.#evaluate(key, scope), this.#evaluate(value, scope));
+        for (const [key, value] of expression.entries)
+          dict.set(this.#evaluate(key, scope), this.#evaluate(value, scope));
         return dict;
       }
       case 'attribute': {
@@ -341,7 +364,10 @@ export class Evaluator {
   #item(object: Value, key: Value, at: Extract<Expression, { kind: 'item' }>): Value {
     if (object instanceof Dict) {
       if (isList(key) || key instanceof Dict || key === undefined) return undefined;
-      return object.get(key) ?? (key instanceof Text && !object.has(key) ? method(object, key.text, this.#budget) : undefined);
+      return (
+        object.get(key) ??
+        (key instanceof Text && !object.has(key) ? method(object, key.text, this.#budget) : undefined)
+      );
     }
     if (isList(object) && isNumber(key)) return object.at(Number(key));
     if (object instanceof Text && typeof key === 'number') return itemsOf(object, this.#budget).at(key);
@@ -424,7 +450,13 @@ export class Evaluator {
         return !contains(right, left, this.#budget);
       default: {
         const order = compare(left, right, this.#budget);
-        return operator === '<' ? order < 0 : operator === '>' ? order > 0 : operator === '<=' ? order <= 0 : order >= 0;
+        return operator === '<'
+          ? order < 0
+          : operator === '>'
+            ? order > 0
+            : operator === '<='
+              ? order <= 0
+              : order >= 0;
       }
     }
   }

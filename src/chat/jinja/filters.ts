@@ -72,7 +72,9 @@ function keyed(path: Value, folds: boolean): (item: Value) => Value {
 }
 
 function sorted(items: readonly Value[], key: (item: Value) => Value, reverse: boolean, budget: Budget): Value[] {
-  const order = items.map((item) => ({ item, key: key(item) })).sort((a, b) => compare(a.key, b.key, budget) * (reverse ? -1 : 1));
+  const order = items
+    .map((item) => ({ item, key: key(item) }))
+    .sort((a, b) => compare(a.key, b.key, budget) * (reverse ? -1 : 1));
   return order.map(({ item }) => item);
 }
 
@@ -90,11 +92,15 @@ const selects =
 const extreme = (sign: number): Filter =>
   onItems((items, given, { budget }) => {
     const key = keyed(given.named.get('attribute'), true);
-    return items.reduce<Value>((best, item, i) => (i === 0 || sign * compare(key(item), key(best), budget) > 0 ? item : best), undefined);
+    return items.reduce<Value>(
+      (best, item, i) => (i === 0 || sign * compare(key(item), key(best), budget) > 0 ? item : best),
+      undefined,
+    );
   });
 
 function whole(value: Value, fallback: Value): Value {
-  const found = value instanceof Text ? Number.parseFloat(value.text.trim() || 'x') : isNumber(value) ? Number(value) : NaN;
+  const found =
+    value instanceof Text ? Number.parseFloat(value.text.trim() || 'x') : isNumber(value) ? Number(value) : NaN;
   return Number.isFinite(found) ? Math.trunc(found) : (fallback ?? 0);
 }
 
@@ -111,14 +117,29 @@ function indented(text: Text, given: Arguments, budget: Budget): Text {
   );
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;' };
-const escaped = onText((text) => text.map((run) => run.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character)));
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&#34;',
+  "'": '&#39;',
+};
+const escaped = onText((text) =>
+  text.map((run) => run.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character)),
+);
 const length = onItems((items) => items.length);
 const fallback: Filter = (value, given) =>
-  value === undefined || (truthy(argument(given, 1, 'boolean')) && !truthy(value)) ? (argument(given, 0, 'default_value') ?? EMPTY) : value;
+  value === undefined || (truthy(argument(given, 1, 'boolean')) && !truthy(value))
+    ? (argument(given, 0, 'default_value') ?? EMPTY)
+    : value;
 
 export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
-  ['trim', onText((text, { list: [characters] }) => text.trim(characters instanceof Text ? (c) => characters.text.includes(c) : isSpace))],
+  [
+    'trim',
+    onText((text, { list: [characters] }) =>
+      text.trim(characters instanceof Text ? (c) => characters.text.includes(c) : isSpace),
+    ),
+  ],
   ['upper', onText((text) => text.map((run) => run.toUpperCase()))],
   ['lower', onText((text) => text.map((run) => run.toLowerCase()))],
   ['title', onText((text) => text.mapWhole(title))],
@@ -151,7 +172,12 @@ export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       const indent = argument(given, 0, 'indent');
       const [item, colon] = isList(separators) ? separators : [];
       const layout = {
-        indent: indent instanceof Text ? indent : isNumber(indent) ? new Text(' '.repeat(Math.min(16, Math.max(0, Number(indent))))) : undefined,
+        indent:
+          indent instanceof Text
+            ? indent
+            : isNumber(indent)
+              ? new Text(' '.repeat(Math.min(16, Math.max(0, Number(indent)))))
+              : undefined,
         item: item instanceof Text ? item : new Text(isNumber(indent) || indent instanceof Text ? ',' : ', '),
         colon: colon instanceof Text ? colon : new Text(': '),
         sorted: truthy(given.named.get('sort_keys')),
@@ -160,12 +186,26 @@ export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       return toJson(value, layout, budget);
     },
   ],
-  ['length', (value, given, context) => (value instanceof Dict || value instanceof Text ? lengthOf(value) : length(value, given, context))],
-  ['count', (value, given, context) => (value instanceof Dict || value instanceof Text ? lengthOf(value) : length(value, given, context))],
+  [
+    'length',
+    (value, given, context) =>
+      value instanceof Dict || value instanceof Text ? lengthOf(value) : length(value, given, context),
+  ],
+  [
+    'count',
+    (value, given, context) =>
+      value instanceof Dict || value instanceof Text ? lengthOf(value) : length(value, given, context),
+  ],
   ['list', onItems((items) => [...items])],
   ['first', onItems(([item]) => item)],
   ['last', onItems((items) => items.at(-1))],
-  ['reverse', (value, _given, { budget }) => (value instanceof Text ? concat([...(itemsOf(value, budget) as Text[])].reverse()) : [...itemsOf(value, budget)].reverse())],
+  [
+    'reverse',
+    (value, _given, { budget }) =>
+      value instanceof Text
+        ? concat([...(itemsOf(value, budget) as Text[])].reverse())
+        : [...itemsOf(value, budget)].reverse(),
+  ],
   [
     'join',
     onItems((items, given, { budget }) => {
@@ -177,7 +217,12 @@ export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   [
     'sort',
     onItems((items, given, { budget }) =>
-      sorted(items, keyed(argument(given, 2, 'attribute'), !truthy(argument(given, 1, 'case_sensitive'))), truthy(argument(given, 0, 'reverse')), budget),
+      sorted(
+        items,
+        keyed(argument(given, 2, 'attribute'), !truthy(argument(given, 1, 'case_sensitive'))),
+        truthy(argument(given, 0, 'reverse')),
+        budget,
+      ),
     ),
   ],
   [
@@ -198,7 +243,10 @@ export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
     'sum',
     onItems((items, given) => {
       const path = argument(given, 0, 'attribute');
-      return items.reduce<number>((sum, item) => sum + Number(path === undefined ? item : attributeOf(item, path)), Number(argument(given, 1, 'start') ?? 0));
+      return items.reduce<number>(
+        (sum, item) => sum + Number(path === undefined ? item : attributeOf(item, path)),
+        Number(argument(given, 1, 'start') ?? 0),
+      );
     }),
   ],
   [

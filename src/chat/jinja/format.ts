@@ -48,11 +48,20 @@ export function percent(self: Text, { list, named }: Arguments, budget: Budget):
       continue;
     }
     const first = list[0];
-    const value = name === undefined ? list[next++] : (named.get(name) ?? (first instanceof Dict ? first.get(new Text(name)) : undefined));
+    const value =
+      name === undefined
+        ? list[next++]
+        : (named.get(name) ?? (first instanceof Dict ? first.get(new Text(name)) : undefined));
     const align = flags.includes('-') ? '<' : '>';
     const fill = flags.includes('0') && align === '>' ? '0' : '';
     const type = kind === 's' || kind === 'r' ? '' : kind === 'i' ? 'd' : kind;
-    parts.push(laidOut(value, `${fill === '' ? align : ''}${fill}${width}${precision === undefined ? '' : `.${precision}`}${type}`, budget));
+    parts.push(
+      laidOut(
+        value,
+        `${fill === '' ? align : ''}${fill}${width}${precision === undefined ? '' : `.${precision}`}${type}`,
+        budget,
+      ),
+    );
   }
   parts.push(self.slice(done));
   return concat(parts);
@@ -63,7 +72,8 @@ function laidOut(value: Value, specification: string, budget: Budget): Text {
   const found = /^(?:(.)?([<>^=]))?([-+ ])?(#)?(0)?(\d*)(,)?(?:\.(\d+))?([sdfxXeg%]?)$/s.exec(specification);
   if (found === null) throw new TemplateError(`the format '${specification.slice(0, 40)}' is not supported`);
   const [, fill, align, sign = '', , zero, width = '', comma, precision, type = ''] = found;
-  if (Number(width) > WIDEST || Number(precision ?? 0) > 100) throw new TemplateError(`the format '${specification.slice(0, 40)}' is too wide`);
+  if (Number(width) > WIDEST || Number(precision ?? 0) > 100)
+    throw new TemplateError(`the format '${specification.slice(0, 40)}' is too wide`);
   let text = print(value, budget);
   if (typeof value === 'number') {
     let digits = number(value, type, precision === undefined ? undefined : Number(precision));

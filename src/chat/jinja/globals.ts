@@ -21,7 +21,8 @@ export function globals(budget: Budget, now: Date): Scope {
   });
   add('namespace', ({ list: [first], named }) => {
     const made = new Namespace();
-    if (first instanceof Dict) for (const [key, value] of first.items()) made.values.set(print(key, budget).text, value);
+    if (first instanceof Dict)
+      for (const [key, value] of first.items()) made.values.set(print(key, budget).text, value);
     for (const [key, value] of named) made.values.set(key, value);
     return made;
   });
@@ -66,4 +67,3 @@ function clock(layout: string, now: Date): string {
     return plain === '' && typeof part === 'number' && name !== 'e' ? String(part).padStart(2, '0') : String(part);
   });
 }
-

@@ -180,7 +180,12 @@ class Lexer {
       const name = this.#source[at++] ?? '';
       const digits = { x: 2, u: 4, U: 8 }[name];
       const code = digits === undefined ? '' : this.#source.slice(at, at + digits);
-      if (digits !== undefined && code.length === digits && /^[0-9a-fA-F]+$/.test(code) && Number.parseInt(code, 16) <= 0x10ffff) {
+      if (
+        digits !== undefined &&
+        code.length === digits &&
+        /^[0-9a-fA-F]+$/.test(code) &&
+        Number.parseInt(code, 16) <= 0x10ffff
+      ) {
         text += String.fromCodePoint(Number.parseInt(code, 16));
         at += digits;
       } else text += ESCAPES[name] ?? `\\${name}`;

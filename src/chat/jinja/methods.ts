@@ -63,7 +63,9 @@ const every =
     pattern.test(self.text);
 
 export const title = (text: string): string =>
-  text.toLowerCase().replace(/(^|[^\p{L}])(\p{L})/gu, (_, before: string, letter: string) => before + letter.toUpperCase());
+  text
+    .toLowerCase()
+    .replace(/(^|[^\p{L}])(\p{L})/gu, (_, before: string, letter: string) => before + letter.toUpperCase());
 export const capitalize = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1).toLowerCase();
 
 export function replace(self: Text, { list, named }: Arguments, budget: Budget): Text {
@@ -71,7 +73,8 @@ export function replace(self: Text, { list, named }: Arguments, budget: Budget):
   const by = asText(list[1], 'replace');
   const most = asCount(list[2] ?? named.get('count'), UNLIMITED);
   const limit = most < 0 ? UNLIMITED : most;
-  const parts = old === '' ? [EMPTY, ...(itemsOf(self, budget) as Text[]), EMPTY].slice(0, limit) : self.split(old, limit);
+  const parts =
+    old === '' ? [EMPTY, ...(itemsOf(self, budget) as Text[]), EMPTY].slice(0, limit) : self.split(old, limit);
   budget.grow(self.length + parts.length * by.length);
   return join(parts, by);
 }
@@ -233,4 +236,3 @@ export function costOf(value: Value): number {
   if (isList(value)) return value.length >> 2;
   return value instanceof Dict ? value.size : 0;
 }
-

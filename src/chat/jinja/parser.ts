@@ -147,7 +147,7 @@ class Parser {
   #if(line: number): Statement {
     const branches: { test: Expression; body: readonly Statement[] }[] = [];
     let otherwise: readonly Statement[] = [];
-    for (let word = 'if'; word !== 'endif'; ) {
+    for (let word = 'if'; word !== 'endif';) {
       const test = word === 'else' ? undefined : this.#tuple(true);
       this.#expect('close', '%}');
       const body = this.#body(test === undefined ? ['endif'] : ['elif', 'else', 'endif']);
@@ -199,7 +199,9 @@ class Parser {
         return inner;
       }
       const name = this.#name();
-      return this.#skip('operator', '.') ? { kind: 'attribute', object: name, name: this.#name() } : { kind: 'name', name };
+      return this.#skip('operator', '.')
+        ? { kind: 'attribute', object: name, name: this.#name() }
+        : { kind: 'name', name };
     };
     const items = [one()];
     while (this.#skip('operator', ',')) if (this.#token.kind === 'name' || this.#is('operator', '(')) items.push(one());
@@ -324,7 +326,8 @@ class Parser {
     const { line } = this.#token;
     let value: Expression;
     if (this.#skip('operator', '-')) value = { kind: 'negative', line, value: this.#nested(() => this.#unary(false)) };
-    else if (this.#skip('operator', '+')) value = { kind: 'positive', line, value: this.#nested(() => this.#unary(false)) };
+    else if (this.#skip('operator', '+'))
+      value = { kind: 'positive', line, value: this.#nested(() => this.#unary(false)) };
     else value = this.#postfix(this.#primary());
     return filters ? this.#filtered(value) : value;
   }

@@ -55,7 +55,9 @@ export class Text {
   /** Each run changed by itself. */
   map(change: (text: string) => string): Text {
     if (this.spans.length === 0) return new Text(change(this.text));
-    return concat([...this.runs()].map(({ text, content }) => (content ? Text.content(change(text)) : new Text(change(text)))));
+    return concat(
+      [...this.runs()].map(({ text, content }) => (content ? Text.content(change(text)) : new Text(change(text)))),
+    );
   }
 
   /** Changed as a whole by a function that keeps the number of characters; where it does not, all of the result counts as a message's. */

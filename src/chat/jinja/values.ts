@@ -109,7 +109,8 @@ export function fromJson(value: unknown, depth = 0): Value {
       return undefined;
   }
   const dict = new Dict();
-  for (const [key, item] of Object.entries(value)) if (item !== undefined) dict.set(Text.content(key), fromJson(item, depth + 1));
+  for (const [key, item] of Object.entries(value))
+    if (item !== undefined) dict.set(Text.content(key), fromJson(item, depth + 1));
   return dict;
 }
 
@@ -171,7 +172,7 @@ export function itemsOf(value: Value, budget: Budget): readonly Value[] {
   if (value instanceof Text) {
     budget.spend(value.length);
     const characters: Text[] = [];
-    for (let at = 0; at < value.length; ) {
+    for (let at = 0; at < value.length;) {
       const next = at + ((value.text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
       characters.push(value.slice(at, next));
       at = next;
@@ -214,11 +215,20 @@ function represent(value: Value, budget: Budget, depth: number): Text {
     return concat([new Text(quote), escaped, new Text(quote)]);
   }
   if (isList(value))
-    return concat([new Text('['), join(value.map((item) => represent(item, budget, depth + 1)), new Text(', ')), new Text(']')]);
+    return concat([
+      new Text('['),
+      join(
+        value.map((item) => represent(item, budget, depth + 1)),
+        new Text(', '),
+      ),
+      new Text(']'),
+    ]);
   if (value instanceof Dict) {
     const entries = value
       .items()
-      .map(([key, item]) => concat([represent(key, budget, depth + 1), new Text(': '), represent(item, budget, depth + 1)]));
+      .map(([key, item]) =>
+        concat([represent(key, budget, depth + 1), new Text(': '), represent(item, budget, depth + 1)]),
+      );
     return concat([new Text('{'), join(entries, new Text(', ')), new Text('}')]);
   }
   if (value === true) return new Text('True');
@@ -255,7 +265,9 @@ export function toJson(value: Value, layout: JsonLayout, budget: Budget, depth =
   if (value instanceof Dict) {
     const items = value.items();
     if (layout.sorted) items.sort(([a], [b]) => compare(a, b, budget));
-    const entries = items.map(([key, item]) => concat([inner(key instanceof Text ? key : print(key, budget)), layout.colon, inner(item)]));
+    const entries = items.map(([key, item]) =>
+      concat([inner(key instanceof Text ? key : print(key, budget)), layout.colon, inner(item)]),
+    );
     return block('{', entries, '}', layout, depth);
   }
   if (value === null || typeof value === 'boolean' || typeof value === 'number') return new Text(String(value));
@@ -266,5 +278,11 @@ function block(open: string, parts: readonly Text[], close: string, { indent, it
   if (parts.length === 0) return new Text(open + close);
   if (indent === undefined) return concat([new Text(open), join(parts, item), new Text(close)]);
   const line = (levels: number): Text => concat([new Text('\n'), ...Array.from({ length: levels }, () => indent)]);
-  return concat([new Text(open), line(depth + 1), join(parts, concat([item, line(depth + 1)])), line(depth), new Text(close)]);
+  return concat([
+    new Text(open),
+    line(depth + 1),
+    join(parts, concat([item, line(depth + 1)])),
+    line(depth),
+    new Text(close),
+  ]);
 }
