@@ -70,7 +70,7 @@ export type Expression = At &
     | {
         readonly kind: 'choice';
         readonly test: Expression;
-        readonly then: Expression;
+        readonly met: Expression;
         readonly otherwise: Expression | undefined;
       }
   );

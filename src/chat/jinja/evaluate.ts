@@ -345,7 +345,7 @@ export class Evaluator {
         return true;
       }
       case 'choice':
-        if (truthy(this.#evaluate(expression.test, scope))) return this.#evaluate(expression.then, scope);
+        if (truthy(this.#evaluate(expression.test, scope))) return this.#evaluate(expression.met, scope);
         return expression.otherwise === undefined ? undefined : this.#evaluate(expression.otherwise, scope);
       default:
         return expression satisfies never;

@@ -259,7 +259,7 @@ class Parser {
       while (this.#skip('name', 'if')) {
         const test = this.#or();
         const otherwise = this.#skip('name', 'else') ? this.#expression() : undefined;
-        value = { kind: 'choice', line, test, then: value, otherwise };
+        value = { kind: 'choice', line, test, met: value, otherwise };
       }
       return value;
     });

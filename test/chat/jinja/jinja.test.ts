@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { JinjaTemplate, TemplateError, TemplateRefusal } from '../../../src/chat/jinja/index.ts';
-import { Text } from '../../../src/chat/jinja/text.ts';
+import type { Text } from '../../../src/chat/jinja/text.ts';
 import { fromJson, type Value } from '../../../src/chat/jinja/values.ts';
 
 const NOW = new Date(2026, 10, 29, 1, 2, 3);
