@@ -43,6 +43,7 @@ const ANSWER: ShapeOf<Required<AnswerOptions>> = {
   maxTokens: COUNT,
   stop: { anyOf: [TEXT, { list: TEXT }] },
   aborted: { oneOf: ['remove', 'keep'] },
+  loops: { oneOf: ['stop', 'allow'] },
   contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
 };
 

@@ -10,7 +10,7 @@ import { Held } from '../layers/held.ts';
 import { paced } from '../layers/steps.ts';
 import type { LanguageModel, Model } from '../models/model.ts';
 import { cannotPaint, type PaintModel } from '../models/paint-model.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { EncodeOptions } from '../text/tokenizer.ts';
 import { Denoiser } from './denoise.ts';
 import { EncodedSources, pixelsKey, type EncodedSource } from './encoded-sources.ts';
 import { seededSources, type Sources } from './noise.ts';
@@ -57,11 +57,16 @@ interface Canvas {
   readonly rounds: readonly Uncovering[];
 }
 
+/** What the painter asks of a tokenizer. */
+interface TextEncoding {
+  encode(text: string, options?: EncodeOptions): Int32Array;
+}
+
 export class Painter {
   readonly #language: LanguageModel;
   readonly #model: PaintModel;
   readonly #missing: readonly string[];
-  readonly #tokenizer: Pick<Tokenizer, 'encode'>;
+  readonly #tokenizer: TextEncoding;
   readonly #costs: Costs;
   readonly #sources: EncodedSources;
   readonly #schedules = new Map<string, readonly DiffusionStep[]>();
@@ -72,7 +77,7 @@ export class Painter {
   /** Throws `InputError('argument')` for a model that cannot paint. */
   constructor(
     { language, paint, missing }: Pick<Model, 'language' | 'paint' | 'missing'>,
-    tokenizer: Pick<Tokenizer, 'encode'>,
+    tokenizer: TextEncoding,
     { interrupted }: PainterOptions = {},
   ) {
     if (paint === undefined) throw cannotPaint(false, missing);
@@ -210,16 +215,24 @@ export class Painter {
     return this.#model.config.mar.buffers + grid * grid;
   }
 
+  /** Ids of a part of a template with the prompt in its place, which is text: what the prompt spells is no control token. */
+  #ids(part: string, prompt: string): Int32Array {
+    const place = /\{(?:prompt|instruction)\}/.exec(part);
+    if (place === null) return this.#tokenizer.encode(part);
+    const { 0: name, index } = place;
+    const text = part.slice(0, index) + prompt + part.slice(index + name.length);
+    return this.#tokenizer.encode(text, { literal: [index, index + prompt.length] });
+  }
+
   /** Throws `InputError('too-long')` where prompt and picture do not fit into the context. */
   #encode(template: string, { prompt, grid }: PaintPlan, sourceKey: string | undefined): PaintPrompt {
     const { imageToken } = this.#model.config;
     const { contextWindow } = this.#language.config;
     const tokens = this.#room(grid);
-    const text = template.replace('{prompt}', () => prompt).replace('{instruction}', () => prompt);
     const at = sourceKey === undefined ? -1 : template.indexOf('{image}');
-    const [before, after] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + '{image}'.length)];
-    const first = this.#tokenizer.encode(before);
-    const last = at < 0 ? new Int32Array(0) : this.#tokenizer.encode(after);
+    const [before, after] = at < 0 ? [template, ''] : [template.slice(0, at), template.slice(at + '{image}'.length)];
+    const first = this.#ids(before, prompt);
+    const last = at < 0 ? new Int32Array(0) : this.#ids(after, prompt);
     const ids = Int32Array.from([...first, ...(at < 0 ? [] : new Int32Array(tokens).fill(imageToken)), ...last]);
     if (ids.length + tokens > contextWindow) {
       throw new InputError(
