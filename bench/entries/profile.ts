@@ -1,7 +1,8 @@
 /** The engine without face and session, in a worker, with the CPU backend's profile switched on: where a prefill and a decode step spend their time. */
 import { createWasmBackend } from '../../src/backend/wasm.ts';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
-import { generate, prefillChunk } from '../../src/generate/generate.ts';
+import { generate } from '../../src/generate/generate.ts';
+import { prefillChunk } from '../../src/generate/prefill.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';
 import { textOnly } from '../../src/see/images.ts';

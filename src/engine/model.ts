@@ -8,7 +8,7 @@ import { Checksums } from '../kv/checksum.ts';
 import type { Tiers } from '../kv/tiers.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { SessionModel } from '../generate/session-cache.ts';
-import { prefillChunk } from '../generate/generate.ts';
+import { prefillChunk } from '../generate/prefill.ts';
 import type { DeviceSequence } from '../generate/device-sequence.ts';
 import { checkCount } from '../generate/options.ts';
 import { cannotPaint } from '../models/paint-model.ts';

@@ -1,7 +1,8 @@
 /** One answer as text: ids from the device, detokenised, cut at stop strings, handed on piece by piece. */
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { generate, type Generated, type TokenMask } from './generate.ts';
+import type { Constraint } from './constraint.ts';
+import { generate, type Generated } from './generate.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
 import { LoopDetector } from './loops.ts';
@@ -27,7 +28,8 @@ export interface AnswerRequest {
 /** What the caller wants to hear on the way. Waiting on the promise of `onText`, if it gives one, is the back-pressure. */
 export interface AnswerListener {
   readonly signal?: AbortSignal | undefined;
-  readonly mask?: TokenMask | undefined;
+  /** What the answer may consist of; used up by it. */
+  readonly constraint?: Constraint | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   readonly onText?: ((text: string) => void | Promise<void>) | undefined;
 }
@@ -82,7 +84,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     stopIds: new Set(tokenizer.facts.eos),
     maxTokens: most,
     chunk: request.chunk,
-    mask: listener.mask,
+    constraint: listener.constraint,
     signal: listener.signal,
     onPrefill: listener.onPrefill,
     onId: async (id: number) => {

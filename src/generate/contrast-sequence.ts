@@ -3,7 +3,7 @@ import type { Tensor } from '../backend/backend.ts';
 import { denseCausal } from '../kv/ranges.ts';
 import type { SessionModel } from './session-cache.ts';
 import type { Contrast } from './contrast.ts';
-import { prefill } from './generate.ts';
+import { prefill } from './prefill.ts';
 import { freeDeviceSequence, type Contrasting, type DeviceSequence } from './device-sequence.ts';
 import type { PromptImage } from '../see/images.ts';
 import { withImages, type Prompt } from '../chat/prompt.ts';

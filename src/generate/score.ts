@@ -6,7 +6,9 @@ import { TimeSlice } from '../layers/yield.ts';
 import type { ContextOptions } from '../select/options.ts';
 import { checkContext } from '../select/settings.ts';
 import { cut, freeDeviceSequence } from './device-sequence.ts';
-import { advance, checkIds, lastLogits, notNumbers, prefill } from './generate.ts';
+import { advance, lastLogits } from './advance.ts';
+import { notNumbers } from './decode.ts';
+import { checkIds, prefill } from './prefill.ts';
 import { checkCount } from './options.ts';
 import type { SessionModel } from './session-cache.ts';
 

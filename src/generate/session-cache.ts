@@ -6,7 +6,7 @@ import { contentKey } from '../select/settings.ts';
 import type { Sequence } from '../kv/sequence.ts';
 import type { Tiers } from '../kv/tiers.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
-import { prefill } from './generate.ts';
+import { prefill } from './prefill.ts';
 import { readContrast, type Contrast } from './contrast.ts';
 import type { ContrastSequence } from './contrast-sequence.ts';
 import { cut, freeDeviceSequence, type DeviceSequence } from './device-sequence.ts';

@@ -2,7 +2,7 @@
 import type { KvPool, Tensor } from '../backend/backend.ts';
 import { PageAllocator, Sequence } from '../kv/sequence.ts';
 import { denseCausal } from '../kv/ranges.ts';
-import { prefillChunk } from '../generate/generate.ts';
+import { prefillChunk } from '../generate/prefill.ts';
 import type { Held } from '../layers/held.ts';
 import type { LanguageModel } from '../models/model.ts';
 

@@ -120,7 +120,7 @@ describe('refused', () => {
   test('options that cannot be, and texts with nothing to score', async () => {
     await expect(refused({ context: { decode: 'tokens' } })).rejects.toThrow('`prompt`');
     await expect(refused({ context: { evict: 'snapkv' } })).rejects.toThrow('`prompt`');
-    await expect(refused({ context: { bits: 4 } })).rejects.toThrow('context.bits is unknown');
+    await expect(refused({ context: { bits: 4 } })).rejects.toThrow('context.bits: there is no such option');
     await expect(refused({ window: 513 })).rejects.toThrow('window: 513');
     await expect(refused({ window: 100, prompt: 100 })).rejects.toThrow('prompt: 100');
     await expect(refused({}, '')).rejects.toThrow('give more text');

@@ -4,7 +4,7 @@ import type { ContextOptions } from '../../src/select/options.ts';
 import type { KvBits } from '../../src/kv/precision.ts';
 import { denseCausal } from '../../src/kv/ranges.ts';
 import { EngineModel } from '../../src/engine/model.ts';
-import { prefill } from '../../src/generate/generate.ts';
+import { prefill } from '../../src/generate/prefill.ts';
 import { cut, freeDeviceSequence, type DeviceSequence } from '../../src/generate/device-sequence.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
 import { Session } from '../../src/session.ts';

@@ -13,6 +13,7 @@ import { loadModel, type Model } from '../../src/models/model.ts';
 import { Session, type SessionListener } from '../../src/session.ts';
 import { toPixels, type Rgba } from '../../src/vision/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
+import { always } from '../support/constraint.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
 import { openWasm } from '../support/wasm.ts';
 import { tinyModel } from '../support/tiny-model.ts';
@@ -68,10 +69,13 @@ function begin(settings: SessionSettings = {}, on: SessionModel = model): Sessio
 }
 /** Only printable ASCII, so that an answer's text encodes to its ids again. */
 const ascii = {
-  mask: (): Uint32Array =>
-    Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) =>
-      word === 1 || word === 2 ? 0xffffffff : 0,
-    ),
+  get constraint() {
+    return always(
+      Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) =>
+        word === 1 || word === 2 ? 0xffffffff : 0,
+      ),
+    );
+  },
 };
 async function ask(
   session: Session,

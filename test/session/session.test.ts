@@ -4,6 +4,7 @@ import type { SessionModel } from '../../src/generate/session-cache.ts';
 import { Conversation } from '../../src/chat/conversation.ts';
 import { Session, type SessionListener } from '../../src/session.ts';
 import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
+import { always, bitsOf, PlacesConstraint } from '../support/constraint.ts';
 import { loadTest } from '../support/engine.ts';
 import { IM_END, tinyModel } from '../support/tiny-model.ts';
 
@@ -101,23 +102,33 @@ describe('one answer', () => {
     expect(new Set(ids).size).toBe(20);
   });
 
-  test('a token mask narrows every step', async () => {
-    const digits = new Uint32Array(Math.ceil(model.config.vocabulary / 32));
-    for (let id = 48; id < 58; id++) digits[id >> 5]! |= 1 << (id & 31);
-    const seen: number[] = [];
-    const answer = await begin().prompt(
-      'Hello',
-      {},
-      { mask: (ids) => (seen.push(ids.length), ids.length < 6 ? digits : undefined) },
+  test('a constraint narrows every step', async () => {
+    const digits = bitsOf(
+      model.config.vocabulary,
+      Array.from({ length: 10 }, (_, i) => 48 + i),
     );
-    const letters = [...answer.ids].slice(0, 6).map((id) => model.tokenizer.decode([id]));
-    expect(letters.every((letter) => letter === '' || model.tokenizer.decode(answer.ids).length > 0)).toBe(true);
+    const all = new Uint32Array(digits.length).fill(0xffffffff);
+    const constraint = new PlacesConstraint((place) => (place < 6 ? digits : all));
+    const answer = await begin().prompt('Hello', {}, { constraint });
     for (const id of answer.ids.slice(0, 6)) expect(id >= 48 && id < 58).toBe(true);
-    expect(seen).toEqual(Array.from({ length: 12 }, (_, i) => i));
-    await expect(begin().prompt('Hello', {}, { mask: () => new Uint32Array(digits.length) })).rejects.toMatchObject({
+    expect(answer.ids).toHaveLength(12);
+    // Each mask is asked for once, when all ids before it are known.
+    expect(constraint.log).toEqual(answer.ids.flatMap((id, place) => [`mask ${place}`, `accept ${id}`]));
+    const none = always(new Uint32Array(digits.length));
+    await expect(begin().prompt('Hello', {}, { constraint: none })).rejects.toMatchObject({
       code: 'non-finite',
-      facts: { masked: true },
+      facts: { constrained: true },
     });
+  });
+
+  test('a constraint that is done ends the answer', async () => {
+    const all = new Uint32Array(Math.ceil(model.config.vocabulary / 32)).fill(0xffffffff);
+    const session = begin();
+    const answer = await session.prompt('Hello', {}, { constraint: new PlacesConstraint(() => all, 4) });
+    expect(answer).toMatchObject({ finishReason: 'stop', tokens: { generated: 4 } });
+    expect(session.usage).toBe(answer.tokens.prompt + 4);
+    const nothing = await begin().prompt('Hello', {}, { constraint: new PlacesConstraint(() => all, 0) });
+    expect(nothing).toMatchObject({ text: '', finishReason: 'stop', tokens: { generated: 0 } });
   });
 
   test('raw text goes on without a template', async () => {
@@ -287,11 +298,11 @@ describe('what cannot be', () => {
       for (let id = at; id < padded.config.vocabulary; id++) bits[id >> 5]! |= 1 << (id & 31);
       return bits;
     };
-    const { ids } = await begin({}, padded).complete('Hello', settings, { mask: () => only(40) });
+    const { ids } = await begin({}, padded).complete('Hello', settings, { constraint: always(only(40)) });
     expect(Math.max(...ids)).toBeLessThan(padded.tokenizer.facts.vocabulary);
     expect((await begin({}, padded).complete('Hello', settings)).ids.length).toBeGreaterThan(0);
     await expect(
-      begin({}, padded).complete('Hello', settings, { mask: () => only(padded.tokenizer.facts.vocabulary) }),
+      begin({}, padded).complete('Hello', settings, { constraint: always(only(padded.tokenizer.facts.vocabulary)) }),
     ).rejects.toMatchObject({ code: 'non-finite' });
     padded.free();
   });
@@ -372,9 +383,10 @@ describe('at the same time', () => {
 
 describe('special tokens', () => {
   test('the end of turn is never part of the text', async () => {
-    const mask = new Uint32Array(Math.ceil(model.config.vocabulary / 32));
-    mask[IM_END >> 5]! |= 1 << (IM_END & 31);
-    const answer = await begin().prompt('Hello', {}, { mask: (ids) => (ids.length === 2 ? mask : undefined) });
+    const end = bitsOf(model.config.vocabulary, [IM_END]);
+    const all = new Uint32Array(end.length).fill(0xffffffff);
+    const constraint = new PlacesConstraint((place) => (place === 2 ? end : all));
+    const answer = await begin().prompt('Hello', {}, { constraint });
     expect(answer).toMatchObject({ finishReason: 'stop', tokens: { generated: 2 } });
     expect(answer.text).toHaveLength(2);
   });

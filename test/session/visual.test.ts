@@ -15,6 +15,7 @@ import { Session } from '../../src/session.ts';
 import { toPixels, type Rgba } from '../../src/vision/index.ts';
 import { readSelection, selectTokens, type VisualSelection } from '../../src/select/visual/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
+import { always } from '../support/constraint.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
 import { promptImage } from '../support/images.ts';
@@ -185,10 +186,13 @@ describe('some tokens of a picture', () => {
 
   test('later turns, other pictures, clones: as if all were read anew', async () => {
     const ascii = {
-      mask: (): Uint32Array =>
-        Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) =>
-          word === 1 || word === 2 ? 0xffffffff : 0,
-        ),
+      get constraint() {
+        return always(
+          Uint32Array.from({ length: Math.ceil(UNIPIC_VOCABULARY / 32) }, (_, word) =>
+            word === 1 || word === 2 ? 0xffffffff : 0,
+          ),
+        );
+      },
     };
     const session = begin(todre);
     const said: Message[] = [];

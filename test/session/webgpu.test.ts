@@ -4,6 +4,11 @@ import { EngineModel } from '../../src/engine/model.ts';
 import { openDevice } from '../../src/engine/device.ts';
 import { Session } from '../../src/session.ts';
 import type { Platform } from '../../src/platform/platform.ts';
+import type { Constraint } from '../../src/generate/constraint.ts';
+import { freeDeviceSequence } from '../../src/generate/device-sequence.ts';
+import { generate } from '../../src/generate/generate.ts';
+import { sampleSpec } from '../../src/generate/sampling.ts';
+import { bitsOf, PlacesConstraint } from '../support/constraint.ts';
 import { loadTest, testFace, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
 import { random } from '../support/random.ts';
@@ -127,6 +132,86 @@ describe('a session on WebGPU', () => {
     },
     120_000,
   );
+
+  story('a constraint narrows answers as on WASM, and what was issued ahead is undone', async () => {
+    const digits = bitsOf(
+      model.config.vocabulary,
+      Array.from({ length: 10 }, (_, i) => 48 + i),
+    );
+    const all = new Uint32Array(digits.length).fill(0xffffffff);
+    const places = (place: number): Uint32Array => (place % 3 === 2 ? all : digits);
+    const before = model.pagesUsed;
+    for (const length of [1, 4, Infinity]) {
+      const texts: string[] = [];
+      for (const on of [model, truth]) {
+        const session = new Session(on, GREEDY);
+        const constraint = new PlacesConstraint(places, length);
+        const first = await session.prompt('Hello', {}, { constraint });
+        expect(first.ids).toHaveLength(Math.min(length, 12));
+        expect(constraint.log.filter((line) => line.startsWith('accept'))).toEqual(
+          first.ids.map((id) => `accept ${id}`),
+        );
+        expect(session.usage).toBe(first.tokens.prompt + first.ids.length);
+        texts.push(first.text, (await session.prompt('And you?')).text);
+        await session.destroy();
+      }
+      expect(texts.slice(0, 2)).toEqual(texts.slice(2));
+    }
+    expect(model.pagesUsed).toBe(before);
+  });
+
+  story('the device runs a token before the host knows it, constrained or not', async () => {
+    /** How many reads of ids were asked for and not answered when each forward call was issued. */
+    const unread = async (constraint?: Constraint): Promise<readonly number[]> => {
+      const onDevice = await model.deviceSequence(128);
+      const { backend } = onDevice.model;
+      let open = 0;
+      const found: number[] = [];
+      const watched = new Proxy(backend, {
+        get: (target, name) => {
+          const member: unknown = Reflect.get(target, name, target);
+          if (typeof member !== 'function') return member;
+          return (...args: unknown[]): unknown => {
+            const result: unknown = member.apply(target, args);
+            if (name === 'readIds') {
+              open++;
+              void (result as Promise<unknown>).finally(() => open--);
+            }
+            return result;
+          };
+        },
+      });
+      const language = new Proxy(onDevice.model, {
+        get: (target, name) => {
+          if (name === 'backend') return watched;
+          const member: unknown = Reflect.get(target, name, target);
+          if (name === 'forward') found.push(open);
+          return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+        },
+      });
+      await generate(
+        { ...onDevice, model: language },
+        {
+          ids: Int32Array.of(1, 2, 3),
+          spans: [],
+          cached: 0,
+          spec: sampleSpec({ temperature: 0, seed: 1 }),
+          stopIds: new Set(),
+          maxTokens: 12,
+          chunk: 32,
+          constraint,
+          onId: () => false,
+        },
+      );
+      freeDeviceSequence(onDevice);
+      return found.slice(1);
+    };
+    const all = new Uint32Array(Math.ceil(model.config.vocabulary / 32)).fill(0xffffffff);
+    expect(Math.max(...(await unread()))).toBeGreaterThan(1);
+    const constrained = await unread(new PlacesConstraint(() => all));
+    expect(constrained.length).toBeGreaterThan(8);
+    expect(new Set(constrained)).toEqual(new Set([1]));
+  });
 
   story('clones and aborts', async () => {
     const session = new Session(model, GREEDY);

@@ -13,6 +13,7 @@ import { Session } from '../../../src/session.ts';
 import type { Rgba } from '../../../src/vision/index.ts';
 import type { VisualSelection } from '../../../src/select/visual/index.ts';
 import { createReferenceBackend } from '../../reference/backend.ts';
+import { always } from '../../support/constraint.ts';
 import { onReference, testPlatform } from '../../support/engine.ts';
 import { random } from '../../support/random.ts';
 import { tinyUniPic, type TinyUniPicOptions } from '../../support/tiny-unipic.ts';
@@ -233,7 +234,9 @@ describe('in sessions', () => {
     },
   ];
   const ascii = {
-    mask: (): Uint32Array => Uint32Array.from({ length: 9 }, (_, word) => (word === 1 || word === 2 ? 0xffffffff : 0)),
+    get constraint() {
+      return always(Uint32Array.from({ length: 9 }, (_, word) => (word === 1 || word === 2 ? 0xffffffff : 0)));
+    },
   };
   function begin(tau: number, on: SessionModel = model): Session {
     const visual: VisualSelection = { method: 'todre', keep: 1, release: { tau } };

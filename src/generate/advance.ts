@@ -1,0 +1,108 @@
+/** One forward call of a sequence: what its positions begin with, which keys they see, and who gets their hidden states. */
+import type { Ranges, Tensor } from '../backend/backend.ts';
+import type { PlacedSpan } from '../chat/prompt.ts';
+import { isPlan, type Plan } from '../kv/plan.ts';
+import { denseCausal } from '../kv/ranges.ts';
+import { Held } from '../layers/held.ts';
+import type { LanguageModel } from '../models/model.ts';
+import { cut, type DeviceSequence } from './device-sequence.ts';
+import { placeNext, placePrompt } from './slots.ts';
+
+/** What positions `[start, start + count)` begin with: images' embeddings where their spans stand, ids' elsewhere. [count, hidden] */
+function embed(
+  { model, ring, images }: DeviceSequence,
+  start: number,
+  count: number,
+  spans: readonly PlacedSpan[],
+): Tensor {
+  const { backend } = model;
+  const end = start + count;
+  const parts: Tensor[] = [];
+  let done = start;
+  for (const { at, tokens, image, row } of spans) {
+    const from = Math.max(done, at);
+    const to = Math.min(end, at + tokens);
+    if (from >= to) continue;
+    if (from > done) parts.push(model.embed(ring, done, from - done));
+    parts.push(backend.rows(images.embeddings(image).embeddings, row + from - at, to - from));
+    done = to;
+  }
+  if (done < end) parts.push(model.embed(ring, done, end - done));
+  const [only] = parts;
+  return parts.length === 1 && only !== undefined ? only : backend.stack(parts);
+}
+
+/** One forward call. */
+export interface Step {
+  readonly start: number;
+  readonly count: number;
+  /** Up to the step's end at least. */
+  readonly ids: Int32Array;
+  readonly promptEnd: number;
+  readonly phase: 'prefill' | 'decode';
+  readonly take?: Take | undefined;
+  readonly spans: readonly PlacedSpan[];
+}
+
+/** Is given the hidden states [count, hidden] of positions `[start, start + count)`, in a scope. */
+export type Take = (hidden: Tensor, start: number, count: number) => void;
+
+/** Runs positions `[start, start + count)`. At once, unless a plan has to be asked; when that fails the sequence ends before the step. */
+export function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
+  const { model, sequence, planner, kvBits = 16 } = onDevice;
+  const { start, count, spans } = step;
+  const { backend, attention, rope } = model;
+  sequence.ensure(start + count);
+  if (step.phase === 'prefill') placePrompt(sequence, start, start + count, spans);
+  else placeNext(sequence, start);
+  const call = {
+    backend,
+    kv: sequence,
+    position: start,
+    count,
+    ...attention,
+    rope,
+    ids: step.ids.subarray(0, start + count),
+    phase: step.phase,
+    promptEnd: step.promptEnd,
+  };
+  const chosen: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
+  const asked = onDevice.tiers?.guard(sequence, chosen) ?? chosen;
+  if (isPlan(asked)) return advancePlanned(onDevice, step, asked);
+  backend.scope(() => {
+    const x = embed(onDevice, start, count, spans);
+    const hidden = model.forward(x, { kv: sequence, position: start, ranges: asked });
+    step.take?.(hidden, start, count);
+  });
+  sequence.settle(kvBits);
+  return undefined;
+}
+
+/** No scope is open while the plan is waited for: other sessions compute meanwhile. */
+async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan): Promise<void> {
+  const { model, sequence, kvBits = 16 } = onDevice;
+  const { backend } = model;
+  const { start, count, spans } = step;
+  const held = new Held(backend);
+  try {
+    const x = held.step(() => embed(onDevice, start, count, spans));
+    const hidden = await model.forwardPlanned(x, { kv: sequence, position: start, plan });
+    try {
+      backend.scope(() => step.take?.(hidden, start, count));
+    } finally {
+      backend.free(hidden);
+    }
+    sequence.settle(kvBits);
+  } catch (error) {
+    // Its pages are written in some layers only.
+    cut(onDevice, start);
+    throw error;
+  } finally {
+    held.free();
+  }
+}
+
+/** The logits [1, vocabulary] behind the last of `count` hidden states; in the caller's scope. */
+export function lastLogits(model: LanguageModel, hidden: Tensor, count: number): Tensor {
+  return model.logits(count === 1 ? hidden : model.backend.rows(hidden, count - 1, 1));
+}

@@ -1,0 +1,103 @@
+/** Puts a prompt into a sequence, chunk by chunk. */
+import type { Backend } from '../backend/backend.ts';
+import type { PlacedSpan } from '../chat/prompt.ts';
+import { InputError } from '../errors.ts';
+import { TimeSlice } from '../layers/yield.ts';
+import { advance, type Take } from './advance.ts';
+import { cut, type DeviceSequence } from './device-sequence.ts';
+import type { GenerateOptions } from './generate.ts';
+
+/** Multiply-adds of weights in one prefill chunk: 1 to 2 seconds on one WASM thread, and well below the watchdog of a phone's GPU. */
+const CHUNK_WORK = { wasm: 2 ** 36, reference: 2 ** 28, webgpu: 2 ** 37 } as const;
+
+/** Tokens of a prefill chunk for a model of so many weights: fixed for a model and device, so that runs repeat to the bit. */
+export function prefillChunk(backend: Backend, parameters: number): number {
+  const tokens = CHUNK_WORK[backend.kind] / Math.max(1, parameters);
+  return Math.min(512, Math.max(32, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
+}
+
+/** The spans that chunk `[start, end)` is the first to reach. */
+function firstReached(spans: readonly PlacedSpan[], start: number, end: number, cached: number): readonly PlacedSpan[] {
+  return spans.filter(({ at, tokens }) => at < end && at + tokens > start && (at >= start || start === cached));
+}
+
+/**
+ * Where a chunk from `start` ends. It does not end inside a span: it ends before one that would be cut, or behind it where the chunk begins
+ * with it and the span is bidirectional. Only a causal span that is longer than a chunk is cut, so that aborts and the watchdog are served.
+ */
+function chunkEnd(spans: readonly PlacedSpan[], start: number, chunk: number, length: number): number {
+  const end = Math.min(length, start + chunk);
+  const cut = spans.find(({ at, tokens }) => at < end && at + tokens > end);
+  if (cut === undefined) return end;
+  if (cut.at > start) return cut.at;
+  return cut.image.bidirectional ? cut.at + cut.tokens : end;
+}
+
+/** The most positions, `length` or fewer, that do not end inside a bidirectional span. */
+function outsideSpans(spans: readonly PlacedSpan[], length: number): number {
+  const inside = spans.find(({ at, tokens, image }) => image.bidirectional && at < length && at + tokens > length);
+  return inside?.at ?? length;
+}
+
+/**
+ * Puts the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device. With `take`, which gets the last chunk's
+ * hidden states, an answer follows: the planner drops what it does not need for that.
+ */
+export async function prefill(
+  onDevice: DeviceSequence,
+  options: Pick<GenerateOptions, 'ids' | 'spans' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
+  take?: Take,
+): Promise<void> {
+  const { ids, spans, chunk, signal, onPrefill } = options;
+  const { backend } = onDevice.model;
+  const slice = new TimeSlice();
+  checkIds(ids, options.cached, onDevice.model.config.vocabulary);
+  const cached = cut(onDevice, outsideSpans(spans, options.cached));
+  backend.writeIds(onDevice.ring, cached, ids.subarray(cached));
+  let before = Promise.resolve();
+  try {
+    for (let start = cached, end = start; start < ids.length; start = end) {
+      signal?.throwIfAborted();
+      end = chunkEnd(spans, start, chunk, ids.length);
+      for (const { image } of firstReached(spans, start, end, cached)) await onDevice.images.encode(image, signal);
+      const room = onDevice.tiers?.room(onDevice.sequence, end);
+      if (room !== undefined) await room;
+      const done = advance(onDevice, {
+        start,
+        count: end - start,
+        ids,
+        promptEnd: ids.length,
+        phase: 'prefill',
+        take: end === ids.length ? take : undefined,
+        spans,
+      });
+      if (done !== undefined) await done;
+      backend.flush();
+      await before;
+      before = backend.idle();
+      before.catch(() => undefined);
+      onPrefill?.(end - cached, ids.length - cached);
+      await slice.yield();
+    }
+    if (take !== undefined) await onDevice.planner?.prefilled?.();
+    await before;
+    signal?.throwIfAborted();
+  } catch (error) {
+    // What was issued stays: a chunk that was written is good, and the next prompt reuses it. What failed half way does not.
+    if (!signal?.aborted) cut(onDevice, cached);
+    throw error;
+  }
+}
+
+/** Throws `InputError('argument')` for an id that the model has no embedding for. */
+export function checkIds(ids: Int32Array, start: number, vocabulary: number): void {
+  for (let i = start; i < ids.length; i++) {
+    const id = ids[i] ?? -1;
+    if (id >= 0 && id < vocabulary) continue;
+    throw new InputError(
+      'argument',
+      `token ${i} of the prompt is ${id}, the model's vocabulary has the ids 0 to ${vocabulary - 1}; use ids of this model's own tokenizer`,
+      { id, vocabulary },
+    );
+  }
+}
