@@ -1,19 +1,19 @@
-/** The bridge: its hand-written types against the modules, its views, and what happens when memory runs out. */
+/** The bridge: the interface of the exports against the modules, its views, and what happens when memory runs out. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { createWasmBackend } from '../src/backend/wasm.ts';
 import { moduleOf, openWasm, openWasmBackend, TEST_BUILDS } from './support/wasm.ts';
 
 describe('exports', () => {
-  /** Names and numbers of parameters in the interfaces of src/wasm.ts. */
-  const source = readFileSync(new URL('../src/wasm.ts', import.meta.url), 'utf8');
+  /** Names and numbers of parameters in src/wasm-exports.ts. */
+  const source = readFileSync(new URL('../src/wasm-exports.ts', import.meta.url), 'utf8');
   const declared = new Map<string, number>();
-  for (const [, body] of source.matchAll(/interface \w+Exports \{\n([^}]*)\}/g)) {
+  for (const [, body] of source.matchAll(/interface WasmExports \{\n([^}]*)\}/g)) {
     for (const [, name, parameters] of body!.matchAll(/^ {2}(\w+)\(([^)]*)\)/gm))
       declared.set(name!, parameters!.split(':').length - 1);
   }
 
-  test.each(TEST_BUILDS)('%s has exactly the functions that src/wasm.ts declares', async (build) => {
+  test.each(TEST_BUILDS)('%s has exactly the functions that src/wasm-exports.ts declares', async (build) => {
     const module = await moduleOf(build);
     const found = WebAssembly.Module.exports(module)
       .filter((one) => one.kind === 'function')

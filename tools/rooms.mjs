@@ -13,6 +13,7 @@ export const ROOMS = [
   'src/errors.ts',
   'src/backend/weight.ts',
   'src/backend/backend.ts',
+  'src/wasm-exports.ts',
   'src/wasm.ts',
   'src/backend',
   'src/store',

@@ -11,7 +11,7 @@ import { parallel } from './pool';
 import { KERNEL_EMBED, KERNEL_GATED, KERNEL_NORM, KERNEL_PREPARE, KERNEL_PRODUCT } from './kernels';
 
 /** Tokens of one product call. */
-const BLOCK: usize = 256;
+export const BLOCK: usize = 256;
 /** Tokens of one tile of the row-wise kernels. */
 const PREPARE: usize = 16;
 

@@ -91,8 +91,12 @@ const FORMAT_SHIFT = 27;
 export function pageNumber(format: KvFormat, index: number): number {
   return (KV_FORMATS.indexOf(format) << FORMAT_SHIFT) | index;
 }
+/** The place of a page's format in KV_FORMATS; -1 for a number below 0, which is no page. */
+export function pageCode(page: number): number {
+  return page >> FORMAT_SHIFT;
+}
 export function pageFormat(page: number): KvFormat {
-  const format = KV_FORMATS[page >> FORMAT_SHIFT];
+  const format = KV_FORMATS[pageCode(page)];
   if (format === undefined) throw new RangeError(`page ${page} has no format`);
   return format;
 }

@@ -1,9 +1,8 @@
 /**
  * The CPU engine: contract 1 over one WASM instance, with a pool of threads where memory can be shared.
- * Every operation is one call into WASM on an argument block, and is done when it returns.
- * Longer than most files, since the thirty methods of one contract are best read together; what they use lies in wasm/.
+ * Every operation is one call into WASM on an argument block, and is done when it returns. Here is what owns memory; the operations lie in wasm/,
+ * grouped as the kernels are in assembly/.
  */
-import { InputError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
 import type {
   Activation,
@@ -28,29 +27,21 @@ import type {
   Weight,
   WeightWriter,
 } from './backend.ts';
-import { KV_FORMATS, PAGE_TOKENS } from './backend.ts';
+import * as checks from './checks.ts';
 import type { SpawnPoolWorker } from './pool.ts';
 import type { WeightSpec } from './weight.ts';
 import { Attending } from './wasm/attending.ts';
-import {
-  ACTIVATIONS,
-  matrixOf,
-  NO_NORM,
-  normOf,
-  productWeight,
-  ringOf,
-  tensorOf,
-  vectorOf,
-  type NormWords,
-} from './wasm/checks.ts';
-import { Engine, MAX_PARTS } from './wasm/engine.ts';
-import { notOpen, poolOf, WasmPool, writePages } from './wasm/kv.ts';
+import { CacheContents } from './wasm/cache-contents.ts';
+import { Engine } from './wasm/engine.ts';
+import { WasmPool } from './wasm/kv.ts';
 import { Pictures } from './wasm/pictures.ts';
+import { Products } from './wasm/products.ts';
 import type { Profile } from './wasm/profile.ts';
-import { RopeTables } from './wasm/rope.ts';
-import { WasmSampler } from './wasm/sampler.ts';
-import { Tensors, type WasmTensor } from './wasm/tensors.ts';
-import { Weights, type WasmWeight } from './wasm/weights.ts';
+import { tensorOf } from './wasm/residence.ts';
+import { Rows } from './wasm/rows.ts';
+import { sample, WasmSampler } from './wasm/sampler.ts';
+import { Tensors } from './wasm/tensors.ts';
+import { Weights } from './wasm/weights.ts';
 
 export interface WasmBackendOptions {
   /** Instantiated; used by this backend alone for as long as that lives, but for the tokenizer's tables. */
@@ -74,25 +65,17 @@ export async function createWasmBackend(options: WasmBackendOptions): Promise<Wa
   return new CpuBackend(await Engine.create(wasm, threads, spawn));
 }
 
-/** Words of the fixed part of assembly/kernels/linear.ts's block, and of one of its parts. */
-const LINEAR_WORDS = 17;
-const PART_WORDS = 5;
-/** Weight bytes of one tile: fits a second-level cache beside the activations. */
-const TILE_BYTES = 64 << 10;
-/** Tiles a thread should get of a product, so that uneven threads end together. */
-const TILES_PER_THREAD = 4;
-/** Tokens of one product call (BLOCK in assembly/kernels/linear.ts). */
-const BLOCK = 256;
-
 class CpuBackend implements WasmBackend {
   readonly kind = 'wasm';
   readonly description: string;
   readonly #engine: Engine;
   readonly #tensors: Tensors;
   readonly #weights: Weights;
-  readonly #ropes: RopeTables;
+  readonly #products: Products;
+  readonly #rows: Rows;
   readonly #pictures: Pictures;
   readonly #attending: Attending;
+  readonly #contents: CacheContents;
   readonly #pools = new Set<WasmPool>();
   readonly #samplers = new Set<WasmSampler>();
 
@@ -100,9 +83,11 @@ class CpuBackend implements WasmBackend {
     this.#engine = engine;
     this.#tensors = new Tensors(engine);
     this.#weights = new Weights(engine);
-    this.#ropes = new RopeTables(engine);
-    this.#pictures = new Pictures(engine, this.#tensors);
+    this.#products = new Products(engine, this.#tensors);
+    this.#rows = new Rows(engine, this.#tensors);
+    this.#pictures = new Pictures(engine, this.#tensors, this.#products);
     this.#attending = new Attending(engine, this.#tensors);
+    this.#contents = new CacheContents(engine, this.#tensors);
     engine.relieve = () => this.#tensors.trim();
     const { threads } = engine;
     this.description = `WASM (${engine.wasm.build}), ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
@@ -127,8 +112,7 @@ class CpuBackend implements WasmBackend {
 
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
     this.#engine.alive();
-    if (data.length !== shape.reduce((a, b) => a * b, 1))
-      throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join(', ')}]`);
+    checks.upload(data, shape);
     const floats = data instanceof Float32Array;
     const tensor = this.#tensors.make([...shape], floats ? 'f32' : 'i32');
     if (floats) this.#engine.wasm.f32(tensor.pointer, data.length).set(data);
@@ -145,7 +129,8 @@ class CpuBackend implements WasmBackend {
 
   writeIds(ring: Tensor, offset: number, ids: Int32Array): void {
     this.#engine.alive();
-    const { pointer } = ringOf('writeIds', ring, offset, offset + ids.length);
+    checks.ids('writeIds', ring, offset, offset + ids.length);
+    const { pointer } = tensorOf('writeIds', 'ring', ring);
     this.#engine.wasm.i32(pointer + 4 * offset, ids.length).set(ids);
   }
 
@@ -158,7 +143,8 @@ class CpuBackend implements WasmBackend {
 
   async readIds(ring: Tensor, start: number, end: number): Promise<Int32Array> {
     this.#engine.alive();
-    const { pointer } = ringOf('readIds', ring, start, end);
+    checks.ids('readIds', ring, start, end);
+    const { pointer } = tensorOf('readIds', 'ring', ring);
     return new Int32Array(this.#engine.wasm.i32(pointer + 4 * start, end - start));
   }
 
@@ -210,7 +196,7 @@ class CpuBackend implements WasmBackend {
   destroy(): void {
     this.#tensors.destroy();
     this.#weights.destroy();
-    this.#ropes.destroy();
+    this.#attending.destroy();
     for (const pool of [...this.#pools]) pool.free();
     for (const sampler of [...this.#samplers]) sampler.free();
     this.#engine.destroy();
@@ -219,164 +205,53 @@ class CpuBackend implements WasmBackend {
   // ---- operations
 
   embed(table: Weight, ring: Tensor, start: number, count: number, scale = 1): Tensor {
-    this.#engine.alive();
-    const cols = table.shape[1] ?? 0;
-    const weight = productWeight('embed', table, cols);
-    const ids = ringOf('embed', ring, start, start + count);
-    if (!(Number.isInteger(count) && count > 0))
-      throw new InputError('argument', `embed: ${count} ids; at least 1 is needed`);
-    const out = this.#tensors.make([count, cols]);
-    const words = this.#rowwise(out, ids.pointer + 4 * start, cols, count, NO_NORM);
-    this.#engine.floats()[16] = scale;
-    writePart(words, 0, weight, 0, 0);
-    this.#engine.run('embed', this.#engine.wasm.exports.embed);
-    return out;
+    return this.#alive(this.#products).embed(table, ring, start, count, scale);
   }
-
   linear(x: Tensor, weights: readonly Weight[], options: LinearOptions = {}): Tensor {
-    this.#engine.alive();
-    return this.#linear('linear', x, weights, options);
+    return this.#alive(this.#products).linear(x, weights, options);
   }
-
-  #linear(operation: string, x: Tensor, weights: readonly Weight[], options: LinearOptions): Tensor {
-    const input = matrixOf(operation, 'x', x);
-    const [count = 0, cols = 0] = input.shape;
-    if (weights.length === 0 || weights.length > MAX_PARTS)
-      throw new InputError('argument', `${operation}: ${weights.length} weights; 1 to ${MAX_PARTS} are possible`);
-    let rows = 0;
-    const parts = weights.map((weight) => {
-      const part = productWeight(operation, weight, cols);
-      rows += part.rows;
-      return part;
-    });
-    const norm = normOf(operation, options.norm, cols);
-    const biases = parts.map((part, i) => {
-      const bias = options.bias?.[i];
-      return bias === undefined ? 0 : vectorOf(operation, 'bias', bias, part.rows);
-    });
-    const residual = options.residual === undefined ? 0 : residualOf(operation, options.residual, count, rows);
-    this.#prepare(parts, count, cols, norm, rows);
-    const out = this.#tensors.make([count, rows]);
-    const words = this.#product(out, input, parts, norm, rows);
-    words[12] = options.activation === undefined ? 0 : ACTIVATIONS[options.activation];
-    this.#engine.floats()[16] = options.scale ?? 1;
-    words[13] = residual;
-    let first = 0;
-    for (let i = 0; i < parts.length; i++) {
-      const part = parts[i];
-      if (part === undefined) break;
-      writePart(words, i, part, first, biases[i] ?? 0);
-      first += part.rows;
-    }
-    this.#engine.run(operation, this.#engine.wasm.exports.linear);
-    return out;
-  }
-
   gatedMlp(
     x: Tensor,
     gate: Weight,
     up: Weight,
     options: { readonly norm?: NormSpec; readonly activation: Activation },
   ): Tensor {
-    this.#engine.alive();
-    const input = matrixOf('gatedMlp', 'x', x);
-    const [count = 0, cols = 0] = input.shape;
-    const parts = [productWeight('gatedMlp', gate, cols), productWeight('gatedMlp', up, cols)] as const;
-    const { rows } = parts[0];
-    if (parts[1].rows !== rows) {
-      throw new InputError(
-        'argument',
-        `gatedMlp: ${gate.name} [${gate.shape.join(', ')}] and ${up.name} [${up.shape.join(', ')}] differ`,
-      );
-    }
-    const norm = normOf('gatedMlp', options.norm, cols);
-    this.#prepare(parts, count, cols, norm, rows);
-    const out = this.#tensors.make([count, rows]);
-    const words = this.#product(out, input, parts, norm, rows);
-    words[12] = ACTIVATIONS[options.activation];
-    words[13] = 0;
-    writePart(words, 0, parts[0], 0, 0);
-    writePart(words, 1, parts[1], 0, 0);
-    this.#engine.run('gatedMlp', this.#engine.wasm.exports.gatedMlp);
-    return out;
+    return this.#alive(this.#products).gatedMlp(x, gate, up, options);
   }
-
   norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
-    this.#engine.alive();
-    const input = matrixOf('norm', 'x', x);
-    const [count = 0, cols = 0] = input.shape;
-    const norm = normOf('norm', spec, cols);
-    const added = residual === undefined ? 0 : residualOf('norm', residual, count, cols);
-    const out = this.#tensors.make([count, cols]);
-    const words = this.#rowwise(out, input.pointer, cols, count, norm);
-    words[13] = added;
-    this.#engine.run('norm', this.#engine.wasm.exports.norm);
-    return out;
+    return this.#alive(this.#products).norm(x, spec, residual);
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
-    this.#engine.alive();
-    const input = matrixOf('rows', 'x', x);
-    const [total = 0, cols = 0] = input.shape;
-    if (!(Number.isInteger(start) && start >= 0 && count >= 1 && start + count <= total)) {
-      throw new InputError('argument', `rows: [${start}, ${start + count}) of x with ${total} rows`);
-    }
-    const out = this.#tensors.make([count, cols]);
-    const { wasm } = this.#engine;
-    wasm.f32(out.pointer, out.length).set(wasm.f32(input.pointer + start * cols * 4, out.length));
-    return out;
+    return this.#alive(this.#rows).rows(x, start, count);
   }
-
   take(x: Tensor, indices: Int32Array): Tensor {
-    this.#engine.alive();
-    return this.#pictures.take(x, indices);
+    return this.#alive(this.#rows).take(x, indices);
   }
-
   stack(xs: readonly Tensor[]): Tensor {
-    this.#engine.alive();
-    return this.#pictures.stack(xs);
+    return this.#alive(this.#rows).stack(xs);
   }
-
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
-    this.#engine.alive();
-    return this.#pictures.add(a, b, activation);
+    return this.#alive(this.#rows).add(a, b, activation);
   }
-
   modulate(x: Tensor, spec: ModulateSpec): Tensor {
-    this.#engine.alive();
-    return this.#pictures.modulate(x, spec);
+    return this.#alive(this.#rows).modulate(x, spec);
   }
-
   gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
-    this.#engine.alive();
-    return this.#pictures.gatedAdd(x, y, modulation, column);
+    return this.#alive(this.#rows).gatedAdd(x, y, modulation, column);
   }
 
   moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
-    this.#engine.alive();
-    return this.#pictures.moments(bands, groups, epsilon);
+    return this.#alive(this.#pictures).moments(bands, groups, epsilon);
   }
-
   groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
-    this.#engine.alive();
-    return this.#pictures.groupNorm(x, spec);
+    return this.#alive(this.#pictures).groupNorm(x, spec);
   }
-
   conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
-    this.#engine.alive();
-    const plan = this.#pictures.plan(x, weight, options);
-    if (!plan.pointwise) return this.#pictures.conv2d(plan, options);
-    const { bias, activation, residual } = options;
-    return this.#linear('conv2d', x, [weight], {
-      bias: [bias],
-      ...(activation && { activation }),
-      ...(residual && { residual }),
-    });
+    return this.#alive(this.#pictures).conv2d(x, weight, options);
   }
-
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
-    this.#engine.alive();
-    return this.#pictures.denoise(x, predicted, noise, spec);
+    return this.#alive(this.#pictures).denoise(x, predicted, noise, spec);
   }
 
   ropeAppend(
@@ -386,196 +261,31 @@ class CpuBackend implements WasmBackend {
     position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
-    this.#engine.alive();
-    const engine = this.#engine;
-    const pool = poolOf('ropeAppend', kv, layer);
-    const { kvHeads, headDim, format } = pool.spec;
-    const input = matrixOf('ropeAppend', 'qkv', qkv);
-    const [count = 0, cols = 0] = input.shape;
-    const { heads, rope } = options;
-    if (cols !== (heads + 2 * kvHeads) * headDim) {
-      throw new InputError(
-        'argument',
-        `ropeAppend: qkv [${input.shape.join(', ')}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`,
-      );
-    }
-    const pairs = rope?.inverseFrequency.length ?? 0;
-    if (2 * pairs > headDim)
-      throw new InputError('argument', `ropeAppend: ${pairs} rotary pairs for heads of ${headDim} values`);
-    if (!(Number.isInteger(position) && position >= 0 && position + count <= kv.blocks * PAGE_TOKENS)) {
-      throw new InputError(
-        'argument',
-        `ropeAppend: positions ${position} to ${position + count} exceed the view's ${kv.blocks * PAGE_TOKENS}`,
-      );
-    }
-    const qNorm = normOf('ropeAppend', options.qNorm, headDim);
-    const kNorm = normOf('ropeAppend', options.kNorm, headDim);
-    const from = Math.floor(position / PAGE_TOKENS);
-    const to = Math.floor((position + count - 1) / PAGE_TOKENS) + 1;
-    const pages = engine.room('pages', kvHeads * (to - from) * 4);
-    if (!writePages(engine.wasm.words(), pages >>> 2, pool, kv, layer, from, to, true))
-      throw notOpen('ropeAppend', pool, kv, layer, from, to);
-    const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count, kv.positions);
-    engine.scratch(engine.wasm.exports.ropeScratchBytes(headDim));
-    const out = this.#tensors.make([count, heads * headDim]);
-    const words = engine.words();
-    const floats = engine.floats();
-    words[1] = out.pointer;
-    words[2] = input.pointer;
-    words[3] = pages;
-    words[4] = from;
-    words[5] = to - from;
-    words[6] = table;
-    words[7] = count;
-    words[8] = position;
-    words[9] = heads;
-    words[10] = kvHeads;
-    words[11] = headDim;
-    words[12] = pairs;
-    words[13] = rope?.style === 'interleaved' ? 1 : 0;
-    words[14] = qNorm.weight;
-    words[15] = qNorm.bias;
-    floats[16] = qNorm.epsilon;
-    words[17] = qNorm.kind;
-    words[18] = kNorm.weight;
-    words[19] = kNorm.bias;
-    floats[20] = kNorm.epsilon;
-    words[21] = kNorm.kind;
-    words[22] = KV_FORMATS.indexOf(format);
-    engine.run('ropeAppend', engine.wasm.exports.ropeAppend);
-    return out;
+    return this.#alive(this.#attending).ropeAppend(qkv, kv, layer, position, options);
   }
-
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
-    this.#engine.alive();
-    return this.#attending.attention(q, kv, layer, position, ranges, spec);
+    return this.#alive(this.#attending).attention(q, kv, layer, position, ranges, spec);
   }
-
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
-    this.#engine.alive();
-    return this.#attending.probe(q, kv, layer, position, ranges, spec);
+    return this.#alive(this.#attending).probe(q, kv, layer, position, ranges, spec);
   }
-
   cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor {
-    this.#engine.alive();
-    return this.#attending.cached(kv, layer, part, start, end);
+    return this.#alive(this.#contents).cached(kv, layer, part, start, end);
   }
-
   spanMeans(kv: KvView, layer: number, part: 'keys' | 'values', spans: Uint32Array): Tensor {
-    this.#engine.alive();
-    return this.#attending.spanMeans(kv, layer, part, spans);
+    return this.#alive(this.#contents).spanMeans(kv, layer, part, spans);
   }
-
   rowMeans(x: Tensor, spans: Uint32Array): Tensor {
-    this.#engine.alive();
-    return this.#attending.rowMeans(x, spans);
+    return this.#alive(this.#contents).rowMeans(x, spans);
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
+    sample(this.#alive(this.#engine), logits, sampler, spec, ring, index);
+  }
+
+  /** A group of operations, once it is sure that the engine can run them. */
+  #alive<Group>(group: Group): Group {
     this.#engine.alive();
-    const engine = this.#engine;
-    if (!(sampler instanceof WasmSampler))
-      throw new InputError('argument', 'sample: the sampler is of another backend');
-    const { vocabulary } = sampler;
-    const { shape } = logits;
-    if (shape.length !== 2 || shape[0] !== 1 || shape[1] !== vocabulary) {
-      throw new InputError('argument', `sample: logits [${shape.join(', ')}] should be [1, ${vocabulary}]`);
-    }
-    const input = matrixOf('sample', 'logits', logits);
-    const ids = ringOf('sample', ring, index, index + 1);
-    const work = engine.room('sample', engine.wasm.exports.sampleWorkBytes(vocabulary));
-    const words = engine.words();
-    const floats = engine.floats();
-    words[0] = input.pointer;
-    words[1] = vocabulary;
-    words[2] = sampler.seen;
-    words[3] = sampler.allowed;
-    words[4] = work;
-    floats[5] = spec.temperature;
-    words[6] = spec.topK;
-    floats[7] = spec.topP;
-    floats[8] = spec.minP;
-    floats[9] = spec.repetitionPenalty;
-    floats[10] = spec.presencePenalty;
-    words[11] = spec.seed >>> 0;
-    words[12] = index;
-    words[13] = ids.pointer + 4 * index;
-    engine.run('sample', engine.wasm.exports.sample);
+    return group;
   }
-
-  // ---- argument blocks (assembly/kernels/linear.ts and attention.ts draw them)
-
-  /** Scratch memory of a product, taken before the block is written since taking it may move the views. */
-  #prepare(parts: readonly WasmWeight[], count: number, cols: number, norm: NormWords, rows: number): void {
-    const engine = this.#engine;
-    const { exports } = engine.wasm;
-    const quantised = parts.some(isInt8);
-    if (quantised) engine.room('prepared', exports.activationBytes(Math.ceil(count / BLOCK) * BLOCK, cols));
-    if (norm.kind !== 0) engine.room('normalised', count * cols * 4);
-    engine.scratch(exports.linearScratchBytes(this.#tileRows(parts, rows), count));
-  }
-
-  /** Weight rows of a tile: about TILE_BYTES, fewer where a thread would get too few tiles. */
-  #tileRows(parts: readonly WasmWeight[], rows: number): number {
-    const tile = 16;
-    let bytes = 0;
-    for (const part of parts) bytes += part.bytes;
-    const cached = Math.floor((TILE_BYTES * rows) / bytes / tile) * tile;
-    const { threads } = this.#engine;
-    const fair = threads === 1 ? cached : Math.floor(rows / (threads * TILES_PER_THREAD) / tile) * tile;
-    return Math.max(tile, Math.min(cached, fair));
-  }
-
-  #rowwise(out: WasmTensor, x: number, cols: number, count: number, norm: NormWords): Uint32Array {
-    const words = this.#engine.words();
-    words[1] = out.pointer;
-    words[2] = cols;
-    words[3] = x;
-    words[4] = cols;
-    words[5] = count;
-    words[6] = 0;
-    words[7] = 0;
-    words[8] = norm.kind;
-    words[9] = norm.weight;
-    words[10] = norm.bias;
-    this.#engine.floats()[11] = norm.epsilon;
-    words[12] = 0;
-    words[13] = 0;
-    words[14] = 1;
-    words[15] = 16;
-    this.#engine.floats()[16] = 1;
-    return words;
-  }
-
-  #product(out: WasmTensor, x: WasmTensor, parts: readonly WasmWeight[], norm: NormWords, rows: number): Uint32Array {
-    const engine = this.#engine;
-    const [count = 0, cols = 0] = x.shape;
-    const quantised = parts.some(isInt8);
-    const words = this.#rowwise(out, x.pointer, cols, count, norm);
-    words[2] = rows;
-    words[6] = quantised ? engine.room('prepared', 0) : 0;
-    words[7] = norm.kind === 0 ? 0 : engine.room('normalised', 0);
-    words[14] = parts.length;
-    words[15] = this.#tileRows(parts, rows);
-    return words;
-  }
-}
-
-/** Address of the rows that a result of this shape gets added. */
-function residualOf(operation: string, residual: Tensor, count: number, cols: number): number {
-  const { shape } = residual;
-  if (shape[0] !== count || shape[1] !== cols)
-    throw new InputError('argument', `${operation}: residual [${shape.join(', ')}] should be [${count}, ${cols}]`);
-  return matrixOf(operation, 'residual', residual).pointer;
-}
-
-const isInt8 = (weight: WasmWeight): boolean => weight.int8;
-
-function writePart(words: Uint32Array, index: number, weight: WasmWeight, first: number, bias: number): void {
-  const at = LINEAR_WORDS + index * PART_WORDS;
-  words[at] = weight.pointer;
-  words[at + 1] = weight.ggml;
-  words[at + 2] = weight.rows;
-  words[at + 3] = first;
-  words[at + 4] = bias;
 }

@@ -1,47 +1,39 @@
 /**
  * Contract 1 on WebGPU: operations become kernels of `gpu/kernels`, recorded by `gpu/runtime` and submitted together.
  * Whatever the host decides per call travels in the parameter arena, so a decode step makes no GPU object.
- *
- * One file, because the contract is one interface; what many operations share lies beside it: `webgpu/products.ts`, `rows.ts`, `pictures.ts`.
+ * Here is what owns memory; the operations lie in webgpu/, grouped as wasm/ groups them.
  */
-import { embed } from '../../gpu/kernels/embed.ts';
-import { ropeAppend, ropeAppendRows } from '../../gpu/kernels/rope-append.ts';
-import { sampleDraw, sampleParts, samplePrepare } from '../../gpu/kernels/sample.ts';
-import { WEIGHT_SLOTS } from '../../gpu/lib/weights.ts';
 import type { DeviceBuffer } from '../../gpu/runtime/buffers.ts';
 import { openDevice, type DeviceOptions } from '../../gpu/runtime/device.ts';
 import type { KernelTime } from '../../gpu/runtime/profile.ts';
 import { Runner, type Counters } from '../../gpu/runtime/runner.ts';
-import { InputError } from '../errors.ts';
-import { uniform } from './random.ts';
-import {
-  PAGE_TOKENS,
-  type Activation,
-  type AttentionSpec,
-  type Backend,
-  type Conv2dOptions,
-  type DenoiseSpec,
-  type GroupNormSpec,
-  type KvPool,
-  type KvSpec,
-  type KvView,
-  type LinearOptions,
-  type MemoryUse,
-  type ModulateSpec,
-  type NormSpec,
-  type ProbeSpec,
-  type Ranges,
-  type RopeSpec,
-  type SampleSpec,
-  type Sampler,
-  type Tensor,
-  type Weight,
-  type WeightWriter,
+import type {
+  Activation,
+  AttentionSpec,
+  Backend,
+  Conv2dOptions,
+  DenoiseSpec,
+  GroupNormSpec,
+  KvPool,
+  KvSpec,
+  KvView,
+  LinearOptions,
+  MemoryUse,
+  ModulateSpec,
+  NormSpec,
+  ProbeSpec,
+  Ranges,
+  RopeSpec,
+  SampleSpec,
+  Sampler,
+  Tensor,
+  Weight,
+  WeightWriter,
 } from './backend.ts';
+import * as checks from './checks.ts';
 import type { WeightSpec } from './weight.ts';
 import { Attending } from './webgpu/attending.ts';
 import { Biases } from './webgpu/biases.ts';
-import { poolOf, rms } from './webgpu/checks.ts';
 import { CacheContents } from './webgpu/cache-contents.ts';
 import { Diversity } from './webgpu/diversity.ts';
 import { errorOf } from './webgpu/errors.ts';
@@ -49,9 +41,9 @@ import { GpuKvPool } from './webgpu/kv-pool.ts';
 import { Pictures } from './webgpu/pictures.ts';
 import { Products } from './webgpu/products.ts';
 import { Rows } from './webgpu/rows.ts';
-import { GpuSampler } from './webgpu/sampler.ts';
-import { Tensors, matrix, resident, ring as ringOf } from './webgpu/tensors.ts';
-import { GpuWeight, GpuWeightWriter, weightOf } from './webgpu/weights.ts';
+import { GpuSampler, sample } from './webgpu/sampler.ts';
+import { Tensors, resident, ring as ringOf } from './webgpu/tensors.ts';
+import { GpuWeight, GpuWeightWriter } from './webgpu/weights.ts';
 
 export { describeAdapter } from '../../gpu/runtime/adapter.ts';
 export { selfCheck } from './self-check.ts';
@@ -150,9 +142,7 @@ export class WebGpuBackend implements Backend {
 
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
     this.#runner.device.check();
-    const count = shape.reduce((product, n) => product * n, 1);
-    if (count !== data.length)
-      throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
+    checks.upload(data, shape);
     const tensor = this.#tensors.make(shape, data instanceof Int32Array ? 'i32' : 'f32');
     const { buffer, rows, cols, stride } = resident('upload', 'tensor', tensor);
     if (stride === cols) this.#runner.upload(buffer, 0, data);
@@ -171,7 +161,8 @@ export class WebGpuBackend implements Backend {
 
   writeIds(ring: Tensor, offset: number, ids: Int32Array): void {
     this.#runner.device.check();
-    this.#runner.upload(ringOf('writeIds', ring, offset, offset + ids.length), 4 * offset, ids);
+    checks.ids('writeIds', ring, offset, offset + ids.length);
+    this.#runner.upload(ringOf('writeIds', ring), 4 * offset, ids);
   }
 
   async download(tensor: Tensor): Promise<Float32Array> {
@@ -186,7 +177,8 @@ export class WebGpuBackend implements Backend {
   }
 
   async readIds(ring: Tensor, start: number, end: number): Promise<Int32Array> {
-    const buffer = ringOf('readIds', ring, start, end);
+    checks.ids('readIds', ring, start, end);
+    const buffer = ringOf('readIds', ring);
     return new Int32Array(await this.#runner.read(buffer, 4 * start, 4 * (end - start), false));
   }
 
@@ -253,25 +245,7 @@ export class WebGpuBackend implements Backend {
   // ---- operations
 
   embed(table: Weight, ring: Tensor, start: number, count: number, scale = 1): Tensor {
-    const [vocabulary = 0, cols = 0] = table.shape;
-    const ids = ringOf('embed', ring, start, start + count);
-    const { parts } = weightOf('embed', table);
-    const out = this.#tensors.make([count, cols]);
-    const target = matrix('embed', 'out', out);
-    for (let i = 0; i < parts.length; i += WEIGHT_SLOTS) {
-      const some = parts.slice(i, i + WEIGHT_SLOTS);
-      this.#runner.run(embed, {
-        ring: ids,
-        start,
-        table: some,
-        vocabulary,
-        clear: i === 0,
-        scale,
-        out: target,
-        none: this.#none,
-      });
-    }
-    return out;
+    return this.#products.embed(table, ring, start, count, scale);
   }
 
   linear(x: Tensor, weights: readonly Weight[], options: LinearOptions = {}): Tensor {
@@ -342,55 +316,7 @@ export class WebGpuBackend implements Backend {
     position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
-    const input = matrix('ropeAppend', 'qkv', qkv);
-    const pool = poolOf('ropeAppend', kv);
-    const { kvHeads, headDim } = pool.spec;
-    const { heads, rope } = options;
-    if (input.cols !== (heads + 2 * kvHeads) * headDim) {
-      throw new InputError(
-        'argument',
-        `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`,
-      );
-    }
-    const end = position + input.rows;
-    if (!Number.isInteger(position) || position < 0 || end > kv.blocks * PAGE_TOKENS) {
-      throw new InputError(
-        'argument',
-        `ropeAppend: positions ${position} to ${end} exceed the view's ${kv.blocks * PAGE_TOKENS}`,
-      );
-    }
-    const rotary = rope === undefined ? 0 : 2 * rope.inverseFrequency.length;
-    if (rope !== undefined && (rotary < 2 || rotary > headDim))
-      throw new InputError('argument', `ropeAppend: RoPE over ${rotary} of ${headDim} values of a head`);
-    const operand = pool.operand('ropeAppend', kv, layer);
-    const open = pool.openMemory('ropeAppend', kv, layer, [
-      Math.floor(position / PAGE_TOKENS),
-      Math.ceil(end / PAGE_TOKENS),
-    ]);
-    const positions = kv.positions?.subarray(position, end);
-    const first = positions?.[0] ?? position;
-    const follow = positions?.every((value, i) => value === first + i) ?? true;
-    const out = this.#tensors.make([input.rows, heads * headDim]);
-    this.#runner.run(follow ? ropeAppend : ropeAppendRows, {
-      qkv: input,
-      heads,
-      kv: operand,
-      open,
-      position,
-      first,
-      positions,
-      rotary,
-      interleaved: rope?.style === 'interleaved',
-      angles:
-        rope === undefined
-          ? this.#none
-          : pool.angles(rope, positions?.reduce((most, value) => Math.max(most, value + 1), 0) ?? end),
-      qNorm: rms('ropeAppend', options.qNorm, headDim),
-      kNorm: rms('ropeAppend', options.kNorm, headDim),
-      q: matrix('ropeAppend', 'out', out),
-      none: this.#none,
-    });
-    return out;
+    return this.#attending.ropeAppend(qkv, kv, layer, position, options);
   }
 
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
@@ -414,30 +340,7 @@ export class WebGpuBackend implements Backend {
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
-    if (!(sampler instanceof GpuSampler)) throw new InputError('argument', 'sample: the sampler is of another backend');
-    const { vocabulary } = sampler;
-    const input = matrix('sample', 'logits', logits);
-    if (input.rows !== 1 || input.cols !== vocabulary) {
-      throw new InputError('argument', `sample: logits [${logits.shape.join()}] should be [1,${vocabulary}]`);
-    }
-    const { buffers } = this.#runner;
-    const values = buffers.take(4 * vocabulary);
-    const parts = buffers.take(16 * sampleParts(vocabulary));
-    const inputs = {
-      ...sampler.buffers(),
-      vocabulary,
-      logits: input.buffer,
-      spec,
-      values,
-      parts,
-      ring: ringOf('sample', ring, index, index + 1),
-      index,
-      uniform: uniform(spec.seed, index),
-    };
-    this.#runner.run(samplePrepare, inputs);
-    this.#runner.run(sampleDraw, inputs);
-    buffers.give(values);
-    buffers.give(parts);
+    sample(this.#runner, logits, sampler, spec, ring, index);
   }
 
   #freeWeight(weight: GpuWeight): void {

@@ -1,4 +1,4 @@
-/** Contract 4: which keys each query may see, as sorted runs. The usual kinds, and the checks that hold for all. */
+/** Contract 4: which keys each query may see, as sorted runs. The usual kinds; `checkRanges` of `src/backend/page-checks.ts` says what holds for all. */
 import type { Ranges } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import { ListWriter } from './runs.ts';
@@ -62,42 +62,4 @@ export function withinWindow(
     }
   }
   return limited.build({ ...ranges, queryBlock: 1 });
-}
-
-/** Throws `InputError('argument')` unless every list is there, its runs are sorted, disjoint and within `keyCount`, and biases are finite, one a run. */
-export function checkRanges(
-  ranges: Ranges,
-  {
-    queryCount,
-    kvHeads,
-    keyCount,
-  }: { readonly queryCount: number; readonly kvHeads: number; readonly keyCount: number },
-): void {
-  const { queryBlock, shared, offsets, runs, bias } = ranges;
-  const wrong = (problem: string): InputError =>
-    new InputError('argument', `ranges: ${problem}`, { queryCount, kvHeads, keyCount });
-  if (!Number.isInteger(queryBlock) || queryBlock < 1) throw wrong(`query blocks of ${queryBlock}`);
-  const lists = Math.ceil(queryCount / queryBlock) * (shared ? 1 : kvHeads);
-  if (offsets.length !== lists + 1) throw wrong(`${offsets.length} offsets, ${lists} lists need ${lists + 1}`);
-  if (offsets[0] !== 0) throw wrong(`offsets begin with ${offsets[0]}, should with 0`);
-  if (offsets[lists] !== runs.length / 2)
-    throw wrong(`offsets end with ${offsets[lists]}, there are ${runs.length / 2} runs`);
-  if (bias !== undefined && bias.length !== runs.length / 2)
-    throw wrong(`${bias.length} biases for ${runs.length / 2} runs`);
-  const unusable = bias?.findIndex((added) => !Number.isFinite(added)) ?? -1;
-  if (unusable >= 0) throw wrong(`run ${unusable} has a bias of ${bias?.[unusable]}, which is not a finite number`);
-  for (let list = 0; list < lists; list++) {
-    const from = offsets[list] ?? 0;
-    const to = offsets[list + 1] ?? 0;
-    if (to < from) throw wrong(`list ${list} ends at run ${to} before it begins at ${from}`);
-    let before = 0;
-    for (let r = from; r < to; r++) {
-      const start = runs[2 * r] ?? 0;
-      const end = runs[2 * r + 1] ?? 0;
-      if (start < before || end <= start)
-        throw wrong(`list ${list}: run [${start}, ${end}) is empty or not after ${before}`);
-      if (end > keyCount) throw wrong(`list ${list}: run [${start}, ${end}) ends after the ${keyCount} keys`);
-      before = end;
-    }
-  }
 }

@@ -24,7 +24,7 @@ function read(sequence: Sequence, { ids, bits }: SharedPrompt, cached: number): 
   sequence.ensure(ids.length);
   for (let p = cached; p < ids.length; p++)
     for (let head = 0; head < 2; head++)
-      for (const part of [0, 1] as const) memory.row(sequence, 0, head, p, part, true).fill(state(ids, p));
+      for (const part of [0, 1] as const) memory.row(sequence, 0, head, p, part).fill(state(ids, p));
   sequence.settle(bits);
 }
 function state(ids: Int32Array, p: number): number {

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Ranges } from '../../src/backend/backend.ts';
-import { bidirectional, checkRanges, denseCausal, slidingWindow, withinWindow } from '../../src/kv/ranges.ts';
+import { checkRanges } from '../../src/backend/page-checks.ts';
+import { bidirectional, denseCausal, slidingWindow, withinWindow } from '../../src/kv/ranges.ts';
 import { InputError } from '../../src/errors.ts';
 
 /** The keys that a query sees, by the contract's words. */
@@ -19,7 +20,7 @@ const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 test('dense', () => {
   const causal = denseCausal(4, 10);
-  checkRanges(causal, { queryCount: 4, kvHeads: 2, keyCount: 10 });
+  checkRanges('test', causal, { queryCount: 4, kvHeads: 2, keyCount: 10 });
   expect(seen(causal, 1, 6, 1, 2)).toEqual(upTo(8));
   expect(seen(bidirectional(4, 10), 1, 6, 1, 2)).toEqual(upTo(10));
 });
@@ -33,7 +34,7 @@ test('sliding window with sinks: exact for every query', () => {
       fc.nat(8),
       (queryCount, position, window, sinks) => {
         const ranges = slidingWindow(queryCount, position, window, sinks);
-        checkRanges(ranges, { queryCount, kvHeads: 3, keyCount: position + queryCount });
+        checkRanges('test', ranges, { queryCount, kvHeads: 3, keyCount: position + queryCount });
         for (let query = 0; query < queryCount; query++) {
           const p = position + query;
           expect(seen(ranges, query, position, 0, 3)).toEqual(
@@ -54,9 +55,9 @@ test('a window over ranges of each head', () => {
     offsets: Uint32Array.of(0, 1, 3, 4, 5),
     runs: Uint32Array.of(0, 9, 0, 3, 6, 9, 2, 11, 8, 11),
   };
-  checkRanges(ranges, { queryCount: 4, kvHeads: 2, keyCount: 11 });
+  checkRanges('test', ranges, { queryCount: 4, kvHeads: 2, keyCount: 11 });
   const limited = withinWindow(ranges, { queryCount: 4, position: 7, window: 4, sinks: 1 });
-  checkRanges(limited, { queryCount: 4, kvHeads: 2, keyCount: 11 });
+  checkRanges('test', limited, { queryCount: 4, kvHeads: 2, keyCount: 11 });
   for (let query = 0; query < 4; query++) {
     for (let head = 0; head < 2; head++) {
       expect(seen(limited, query, 7, head, 2)).toEqual(
@@ -76,9 +77,9 @@ test('what is not sorted, disjoint, complete or in bounds is refused', () => {
     { offsets: Uint32Array.of(1, 1) },
     { offsets: Uint32Array.of(0, 2) },
     { runs: Uint32Array.of(0, 11) },
-    { runs: Uint32Array.of(5, 5) },
+    { runs: Uint32Array.of(6, 5) },
     { runs: Uint32Array.of(0, 4, 3, 6), offsets: Uint32Array.of(0, 2) },
   ];
-  for (const change of bad) expect(() => checkRanges({ ...good, ...change }, limits)).toThrow(InputError);
+  for (const change of bad) expect(() => checkRanges('test', { ...good, ...change }, limits)).toThrow(InputError);
   expect(() => slidingWindow(1, 0, 0)).toThrow(InputError);
 });

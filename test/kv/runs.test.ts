@@ -2,7 +2,8 @@
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { KvView, Ranges } from '../../src/backend/backend.ts';
-import { checkRanges, denseCausal, withinWindow } from '../../src/kv/ranges.ts';
+import { checkRanges } from '../../src/backend/page-checks.ts';
+import { denseCausal, withinWindow } from '../../src/kv/ranges.ts';
 import { heldKeys, intersect, ListWriter, union, withHeads, withoutHoles, type RunList } from '../../src/kv/runs.ts';
 import { InputError } from '../../src/errors.ts';
 
@@ -66,7 +67,7 @@ test('what a writer writes is read again, in as few runs as may be', () => {
   fc.assert(
     fc.property(fc.array(shown, { minLength: 2, maxLength: 2 }), (maps) => {
       const written = build(maps, { queryBlock: 4, shared: true, causal: true });
-      checkRanges(written, limits);
+      checkRanges('test', written, limits);
       maps.forEach((map, list) => expect(read(written, list)).toEqual([...map]));
       for (let r = 1; r < written.runs.length / 2; r++) {
         const touches = written.runs[2 * r] === written.runs[2 * r - 1] && r !== written.offsets[1];
@@ -80,7 +81,7 @@ test('intersection with one list a head, or one for all', () => {
   fc.assert(
     fc.property(anyRanges, fc.array(shown, { minLength: heads, maxLength: heads }), fc.boolean(), (from, maps, one) => {
       const met = intersect(from.ranges, (one ? maps.slice(0, 1) : maps).map(listOf));
-      checkRanges(met, limits);
+      checkRanges('test', met, limits);
       expect(met.shared).toBe(from.ranges.shared && one);
       for (let block = 0; block < 2; block++) {
         for (let head = 0; head < heads; head++) {
@@ -97,7 +98,7 @@ test('union, shared or not', () => {
   fc.assert(
     fc.property(anyRanges, anyRanges, (a, b) => {
       const joined = union(a.ranges, b.ranges);
-      checkRanges(joined, limits);
+      checkRanges('test', joined, limits);
       expect(joined.shared).toBe(a.ranges.shared && b.ranges.shared);
       for (let block = 0; block < 2; block++) {
         for (let head = 0; head < heads; head++) {
@@ -127,7 +128,7 @@ test('the lists of some heads in place of theirs', () => {
           from.ranges,
           maps.map((map) => map && listOf(map)),
         );
-        checkRanges(put, limits);
+        checkRanges('test', put, limits);
         for (let block = 0; block < 2; block++) {
           for (let head = 0; head < heads; head++)
             expect(read(put, block * heads + head)).toEqual([...(maps[head] ?? mapOf(from, block, head))]);
@@ -166,7 +167,7 @@ test('holes: what was released is in no list; without holes nothing changes', ()
   const holed = view([0, 1, 2, 3, 4, 5, 6, -1, 8, -1, 10, 11]);
   expect(withoutHoles(dense, holed, 0, 80)).toBe(dense);
   const left = withoutHoles(dense, holed, 1, 80);
-  checkRanges(left, { queryCount: 4, kvHeads: 2, keyCount: 80 });
+  checkRanges('test', left, { queryCount: 4, kvHeads: 2, keyCount: 80 });
   expect([[...left.offsets], [...left.runs]]).toEqual([
     [0, 2, 3],
     [0, 32, 64, 80, 32, 80],
@@ -175,10 +176,10 @@ test('holes: what was released is in no list; without holes nothing changes', ()
 
 test('biases that are no numbers, or too few, are refused', () => {
   const dense = denseCausal(4, 8);
-  checkRanges({ ...dense, bias: Float32Array.of(1) }, { queryCount: 4, kvHeads: 2, keyCount: 8 });
+  checkRanges('test', { ...dense, bias: Float32Array.of(1) }, { queryCount: 4, kvHeads: 2, keyCount: 8 });
   for (const bias of [[], [1, 2], [NaN], [Infinity], [-Infinity]]) {
     expect(() =>
-      checkRanges({ ...dense, bias: Float32Array.from(bias) }, { queryCount: 4, kvHeads: 2, keyCount: 8 }),
+      checkRanges('test', { ...dense, bias: Float32Array.from(bias) }, { queryCount: 4, kvHeads: 2, keyCount: 8 }),
     ).toThrow(InputError);
   }
 });

@@ -26,18 +26,18 @@ import type {
   Weight,
   WeightWriter,
 } from '../../src/backend/backend.ts';
-import { PAGE_TOKENS } from '../../src/backend/backend.ts';
-import { WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
+import * as checks from '../../src/backend/checks.ts';
+import * as pageChecks from '../../src/backend/page-checks.ts';
+import * as pictureChecks from '../../src/backend/picture-checks.ts';
+import { weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
 import { FileError, InputError } from '../../src/errors.ts';
 import { dequantise } from './dequantise.ts';
 import { activate, attend, means, normalise, product, rotate, softmax } from './maths.ts';
 import { ReferencePool } from './pages.ts';
-import { convolve, convolved, denoised, groupMoments, groupNormalise } from './pictures.ts';
+import { convolve, denoised, groupMoments, groupNormalise } from './pictures.ts';
 import { distribution, draw } from './sample.ts';
 
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i]);
 
 class ReferenceTensor implements Tensor {
   readonly shape: readonly number[];
@@ -93,14 +93,7 @@ class ReferenceBackend implements Backend {
 
   weight(spec: WeightSpec): WeightWriter {
     this.#alive();
-    const { block } = WEIGHT_FORMATS[spec.format];
-    const cols = spec.shape.at(-1) ?? 0;
-    if (cols % block !== 0 || size(spec.shape) === 0) {
-      throw new InputError(
-        'argument',
-        `weight ${spec.name}: shape [${spec.shape.join()}] does not fit ${spec.format}, whose blocks are ${block} values of a row`,
-      );
-    }
+    checks.weight(spec);
     const wanted = weightBytes(spec);
     const bytes = new Uint8Array(wanted);
     let at = 0;
@@ -125,8 +118,7 @@ class ReferenceBackend implements Backend {
   }
 
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
-    if (data.length !== size(shape))
-      throw new InputError('argument', `upload: ${data.length} values for shape [${shape.join()}]`);
+    checks.upload(data, shape);
     return this.#tensor(shape, Float64Array.from(data), data instanceof Int32Array ? 'i32' : 'f32');
   }
 
@@ -135,8 +127,8 @@ class ReferenceBackend implements Backend {
   }
 
   writeIds(ring: Tensor, offset: number, ids: Int32Array): void {
-    const values = this.#ring('writeIds', ring, offset, offset + ids.length);
-    values.set(ids, offset);
+    checks.ids('writeIds', ring, offset, offset + ids.length);
+    this.#values('writeIds', 'ring', ring).set(ids, offset);
   }
 
   async download(tensor: Tensor): Promise<Float32Array> {
@@ -144,7 +136,8 @@ class ReferenceBackend implements Backend {
   }
 
   async readIds(ring: Tensor, start: number, end: number): Promise<Int32Array> {
-    return Int32Array.from(this.#ring('readIds', ring, start, end).subarray(start, end));
+    checks.ids('readIds', ring, start, end);
+    return Int32Array.from(this.#values('readIds', 'ring', ring).subarray(start, end));
   }
 
   scope<T extends Tensor | readonly Tensor[] | void>(body: () => T): T {
@@ -192,6 +185,7 @@ class ReferenceBackend implements Backend {
 
   sampler(vocabulary: number): Sampler {
     this.#alive();
+    checks.sampler(vocabulary);
     this.#samplers++;
     let freed = false;
     const sampler: ReferenceSampler = {
@@ -203,12 +197,7 @@ class ReferenceBackend implements Backend {
         for (const id of ids) sampler.seen.add(id);
       },
       mask: (bits) => {
-        if (bits && bits.length !== Math.ceil(vocabulary / 32)) {
-          throw new InputError(
-            'argument',
-            `sampler.mask: ${bits.length} words for a vocabulary of ${vocabulary}, needs ${Math.ceil(vocabulary / 32)}`,
-          );
-        }
+        checks.mask(vocabulary, bits);
         sampler.bits = bits?.slice();
       },
       free: () => {
@@ -239,8 +228,9 @@ class ReferenceBackend implements Backend {
   // ---- operations
 
   embed(table: Weight, ring: Tensor, start: number, count: number, scale = 1): Tensor {
-    const [vocabulary = 0, cols = 0] = table.shape;
-    const ids = this.#ring('embed', ring, start, start + count);
+    const { cols } = checks.embed(table, ring, start, count);
+    const [vocabulary = 0] = table.shape;
+    const ids = this.#values('embed', 'ring', ring);
     const rows = this.#weight('embed', table);
     const out = new Float64Array(count * cols).fill(NaN);
     for (let i = 0; i < count; i++) {
@@ -252,22 +242,15 @@ class ReferenceBackend implements Backend {
   }
 
   linear(x: Tensor, weights: readonly Weight[], options: LinearOptions = {}): Tensor {
-    const [t, cols] = this.#matrix('linear', 'x', x);
-    const rows = weights.map((w) => this.#rows('linear', w, cols));
-    const total = rows.reduce((a, b) => a + b, 0);
-    if (options.residual && !sameShape(options.residual.shape, [t, total])) {
-      throw new InputError('argument', `linear: residual [${options.residual.shape.join()}] should be [${t},${total}]`);
-    }
+    const { count: t, cols, rows: total } = checks.linear(x, weights, options);
     const input = options.norm ? this.#normalised('linear', x, options.norm) : this.#values('linear', 'x', x);
     const residual = options.residual && this.#values('linear', 'residual', options.residual);
     const out = new Float64Array(t * total);
     let first = 0;
     weights.forEach((weight, w) => {
-      const n = rows[w]!;
+      const n = weight.shape[0]!;
       const part = product(input, this.#weight('linear', weight), t, n, cols);
       const bias = options.bias?.[w];
-      if (bias && !sameShape(bias.shape, [n]))
-        throw new InputError('argument', `linear: bias ${bias.name} [${bias.shape.join()}] should be [${n}]`);
       const added = bias && this.#weight('linear', bias);
       for (let i = 0; i < t; i++) {
         for (let r = 0; r < n; r++) {
@@ -287,13 +270,7 @@ class ReferenceBackend implements Backend {
     up: Weight,
     options: { readonly norm?: NormSpec; readonly activation: 'silu' | 'gelu' | 'geluTanh' },
   ): Tensor {
-    const [t, cols] = this.#matrix('gatedMlp', 'x', x);
-    const rows = this.#rows('gatedMlp', gate, cols);
-    if (this.#rows('gatedMlp', up, cols) !== rows)
-      throw new InputError(
-        'argument',
-        `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`,
-      );
+    const { count: t, cols, rows } = checks.gatedMlp(x, gate, up, options);
     const input = options.norm ? this.#normalised('gatedMlp', x, options.norm) : this.#values('gatedMlp', 'x', x);
     const g = product(input, this.#weight('gatedMlp', gate), t, rows, cols);
     const u = product(input, this.#weight('gatedMlp', up), t, rows, cols);
@@ -304,9 +281,7 @@ class ReferenceBackend implements Backend {
   }
 
   norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
-    this.#matrix('norm', 'x', x);
-    if (residual && !sameShape(residual.shape, x.shape))
-      throw new InputError('argument', `norm: residual [${residual.shape.join()}] should be [${x.shape.join()}]`);
+    checks.normRows(x, spec, residual);
     const added = residual && this.#values('norm', 'residual', residual);
     return this.#tensor(
       x.shape,
@@ -315,26 +290,25 @@ class ReferenceBackend implements Backend {
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
-    const [t, cols] = this.#matrix('rows', 'x', x);
-    if (start < 0 || count < 1 || start + count > t)
-      throw new InputError('argument', `rows: [${start}, ${start + count}) of x with ${t} rows`);
+    checks.rows(x, start, count);
+    const [, cols = 0] = x.shape;
     return this.#tensor([count, cols], this.#values('rows', 'x', x).slice(start * cols, (start + count) * cols));
   }
 
   take(x: Tensor, indices: Int32Array): Tensor {
-    const [t, cols] = this.#matrix('take', 'x', x);
+    checks.take(x, indices);
+    const [, cols = 0] = x.shape;
     const values = this.#values('take', 'x', x);
     const out = new Float64Array(indices.length * cols);
-    if (indices.length === 0) throw new InputError('argument', 'take: no indices');
     indices.forEach((row, i) => {
-      if (row < -1 || row >= t) throw new InputError('argument', `take: index ${row} of x with ${t} rows`);
       if (row >= 0) out.set(values.subarray(row * cols, (row + 1) * cols), i * cols);
     });
     return this.#tensor([indices.length, cols], out);
   }
 
   stack(xs: readonly Tensor[]): Tensor {
-    const { cols, parts } = this.#alike('stack', 'xs', xs);
+    const cols = checks.alike('stack', 'xs', xs);
+    const parts = xs.map((x, i) => this.#values('stack', `xs[${i}]`, x));
     return this.#tensor(
       [parts.reduce((sum, part) => sum + part.length / cols, 0), cols],
       Float64Array.from(parts.flatMap((part) => [...part])),
@@ -342,10 +316,7 @@ class ReferenceBackend implements Backend {
   }
 
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
-    const [t, cols] = this.#matrix('add', 'a', a);
-    const [rows, width] = this.#matrix('add', 'b', b);
-    if (width !== cols || (rows !== t && rows !== 1))
-      throw new InputError('argument', `add: b [${b.shape.join()}] should be [${t},${cols}] or [1,${cols}]`);
+    checks.add(a, b, activation);
     const added = this.#values('add', 'b', b);
     return this.#tensor(
       a.shape,
@@ -354,17 +325,17 @@ class ReferenceBackend implements Backend {
   }
 
   modulate(x: Tensor, spec: ModulateSpec): Tensor {
-    const [t, cols] = this.#matrix('modulate', 'x', x);
+    checks.modulate(x, spec);
+    const [t = 0, cols = 0] = x.shape;
     const shift = this.#columns('modulate', spec.modulation, spec.shift, t, cols);
     const scale = this.#columns('modulate', spec.modulation, spec.scale, t, cols);
-    if ((spec.weight === undefined) !== (spec.bias === undefined))
-      throw new InputError('argument', 'modulate: weight without bias, or bias without weight');
     const affine = spec.weight
-      ? this.#norm(
-          'modulate',
-          { kind: 'layer', weight: spec.weight, ...(spec.bias ? { bias: spec.bias } : {}), epsilon: spec.epsilon },
-          cols,
-        )
+      ? this.#norm('modulate', {
+          kind: 'layer',
+          weight: spec.weight,
+          ...(spec.bias ? { bias: spec.bias } : {}),
+          epsilon: spec.epsilon,
+        })
       : { kind: 'layer' as const, weight: new Float64Array(cols).fill(1), epsilon: spec.epsilon };
     const normed = normalise(this.#values('modulate', 'x', x), t, cols, affine);
     return this.#tensor(
@@ -374,9 +345,8 @@ class ReferenceBackend implements Backend {
   }
 
   gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
-    const [t, cols] = this.#matrix('gatedAdd', 'x', x);
-    if (!sameShape(y.shape, [t, cols]))
-      throw new InputError('argument', `gatedAdd: y [${y.shape.join()}] should be [${t},${cols}]`);
+    checks.gatedAdd(x, y, modulation, column);
+    const [t = 0, cols = 0] = x.shape;
     const gate = this.#columns('gatedAdd', modulation, column, t, cols);
     const added = this.#values('gatedAdd', 'y', y);
     return this.#tensor(
@@ -386,37 +356,21 @@ class ReferenceBackend implements Backend {
   }
 
   moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
-    const { cols, parts } = this.#alike('moments', 'bands', bands);
-    if (!(groups >= 1) || cols % groups !== 0)
-      throw new InputError('argument', `moments: ${groups} groups of ${cols} channels`);
+    const cols = pictureChecks.moments(bands, groups);
+    const parts = bands.map((band, i) => this.#values('moments', `bands[${i}]`, band));
     return this.#tensor([groups, 2], groupMoments(parts, cols, groups, epsilon));
   }
 
   groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
-    this.#matrix('groupNorm', 'x', x);
+    pictureChecks.groupNorm('groupNorm', x, spec);
     return this.#tensor(x.shape, this.#groupNormalised('groupNorm', x, spec));
   }
 
   conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
-    const [pixels, channels] = this.#matrix('conv2d', 'x', x);
-    const { height, width, kernel, stride = 1, padding, upsample = false } = options;
-    if (height * width !== pixels)
-      throw new InputError('argument', `conv2d: x [${x.shape.join()}] is no picture of ${height} by ${width}`);
-    if (!(Number.isInteger(kernel) && kernel >= 1 && kernel <= 7))
-      throw new InputError('argument', `conv2d: a kernel of ${kernel}; 1 to 7 are possible`);
-    if (!padding.every((n) => Number.isInteger(n) && n >= 0 && n < kernel))
-      throw new InputError('argument', `conv2d: padding ${padding.join()} for a kernel of ${kernel}`);
+    const { channels, outHeight, outWidth, rows } = pictureChecks.conv2d(x, weight, options);
+    const { height, width, kernel, stride = 1, padding, upsample = false, bias, residual } = options;
     const shape = { height, width, channels, kernel, stride, padding, upsample };
-    const [outHeight, outWidth] = convolved(shape);
-    if (outHeight < 1 || outWidth < 1)
-      throw new InputError('argument', `conv2d: a kernel of ${kernel} does not fit ${height} by ${width}`);
-    const rows = this.#rows('conv2d', weight, kernel * kernel * channels);
     const count = outHeight * outWidth;
-    const { bias, residual } = options;
-    if (bias && !sameShape(bias.shape, [rows]))
-      throw new InputError('argument', `conv2d: bias ${bias.name} [${bias.shape.join()}] should be [${rows}]`);
-    if (residual && !sameShape(residual.shape, [count, rows]))
-      throw new InputError('argument', `conv2d: residual [${residual.shape.join()}] should be [${count},${rows}]`);
     const input = options.norm ? this.#groupNormalised('conv2d', x, options.norm) : this.#values('conv2d', 'x', x);
     const out = convolve(input, this.#weight('conv2d', weight), rows, shape);
     const added = bias && this.#weight('conv2d', bias);
@@ -428,12 +382,8 @@ class ReferenceBackend implements Backend {
   }
 
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
-    const [n, cols] = this.#matrix('denoise', 'x', x);
-    const wanted = [spec.guidance === undefined ? n : 2 * n, 2 * cols];
-    if (!sameShape(predicted.shape, wanted))
-      throw new InputError('argument', `denoise: predicted [${predicted.shape.join()}] should be [${wanted.join()}]`);
-    if (!sameShape(noise.shape, [n, cols]))
-      throw new InputError('argument', `denoise: noise [${noise.shape.join()}] should be [${n},${cols}]`);
+    pictureChecks.denoise(x, predicted, noise, spec);
+    const [n = 0, cols = 0] = x.shape;
     const [a, b, c] = [
       this.#values('denoise', 'x', x),
       this.#values('denoise', 'predicted', predicted),
@@ -449,25 +399,15 @@ class ReferenceBackend implements Backend {
     position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
-    const { pool, kvHeads, headDim } = this.#view('ropeAppend', kv, layer);
-    const [t, cols] = this.#matrix('ropeAppend', 'qkv', qkv);
+    const t = pageChecks.append(qkv, kv, layer, position, options);
+    const pool = this.#pool('ropeAppend', kv);
+    const { kvHeads, headDim } = pool.spec;
+    const [, cols = 0] = qkv.shape;
     const { heads } = options;
-    if (cols !== (heads + 2 * kvHeads) * headDim) {
-      throw new InputError(
-        'argument',
-        `ropeAppend: qkv [${qkv.shape.join()}] should have (${heads} + 2 * ${kvHeads}) * ${headDim} columns`,
-      );
-    }
-    if (position < 0 || position + t > kv.blocks * PAGE_TOKENS) {
-      throw new InputError(
-        'argument',
-        `ropeAppend: positions ${position} to ${position + t} exceed the view's ${kv.blocks * PAGE_TOKENS}`,
-      );
-    }
     const values = this.#values('ropeAppend', 'qkv', qkv);
     const head = (i: number, h: number, norm: NormSpec | undefined): Float64Array => {
       const raw = values.slice(i * cols + h * headDim, i * cols + (h + 1) * headDim);
-      return norm ? normalise(raw, 1, headDim, this.#norm('ropeAppend', norm, headDim)) : raw;
+      return norm ? normalise(raw, 1, headDim, this.#norm('ropeAppend', norm)) : raw;
     };
     const out = new Float64Array(t * heads * headDim);
     for (let i = 0; i < t; i++) {
@@ -479,15 +419,17 @@ class ReferenceBackend implements Backend {
       for (let h = 0; h < kvHeads; h++) {
         const k = head(i, heads + h, options.kNorm);
         if (options.rope) rotate(k, kv.positions?.[position + i] ?? position + i, options.rope);
-        pool.row(kv, layer, h, position + i, 0, true).set(k);
-        pool.row(kv, layer, h, position + i, 1, true).set(head(i, heads + kvHeads + h, undefined));
+        pool.row(kv, layer, h, position + i, 0).set(k);
+        pool.row(kv, layer, h, position + i, 1).set(head(i, heads + kvHeads + h, undefined));
       }
     }
     return this.#tensor([t, heads * headDim], out);
   }
 
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
-    const { t, cols, headDim, pool, values } = this.#asked('attention', q, kv, layer, ranges, spec);
+    const asked: pageChecks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
+    pageChecks.queries(asked);
+    const { t, cols, headDim, pool, values } = this.#asked(asked);
     const { kvHeads } = pool.spec;
     const out = new Float64Array(t * cols);
     // One view a key and value row, made when first seen.
@@ -515,13 +457,10 @@ class ReferenceBackend implements Backend {
   }
 
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
-    const { t, cols, headDim, pool, group, values } = this.#asked('probe', q, kv, layer, ranges, spec);
+    const asked: pageChecks.Queries = { operation: 'probe', q, kv, layer, position, ranges, spec };
+    const { keys: last, count: width } = pageChecks.probe(asked, spec.spans);
+    const { t, cols, headDim, pool, group, values } = this.#asked(asked);
     const { kvHeads } = pool.spec;
-    let last = 0;
-    for (let i = 0; i < t; i++)
-      for (let h = 0; h < kvHeads; h++)
-        last = Math.max(last, (this.#seen(ranges, kvHeads, i, h, position).at(-1)?.key ?? -1) + 1);
-    const width = spec.spans ? this.#spans('probe', spec.spans) : last;
     const out = new Float64Array(spec.heads * width);
     for (let h = 0; h < spec.heads; h++) {
       const mass = new Float64Array(last);
@@ -546,29 +485,27 @@ class ReferenceBackend implements Backend {
   }
 
   cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor {
+    pageChecks.cached(kv, layer, start, end);
     return this.#tensor([end - start, this.#cachedCols(kv)], this.#cached('cached', kv, layer, part, start, end));
   }
 
   spanMeans(kv: KvView, layer: number, part: 'keys' | 'values', spans: Uint32Array): Tensor {
-    const count = this.#spans('spanMeans', spans);
+    const [, end] = pageChecks.spanMeans(kv, layer, spans);
     const cols = this.#cachedCols(kv);
-    const end = spans.reduce((a, b) => Math.max(a, b), 0);
-    const rows = end === 0 ? new Float64Array(0) : this.#cached('spanMeans', kv, layer, part, 0, end);
-    return this.#tensor([count, cols], means(rows, cols, spans));
+    const rows = this.#cached('spanMeans', kv, layer, part, 0, end);
+    return this.#tensor([spans.length / 2, cols], means(rows, cols, spans));
   }
 
   rowMeans(x: Tensor, spans: Uint32Array): Tensor {
-    const [t, cols] = this.#matrix('rowMeans', 'x', x);
-    const count = this.#spans('rowMeans', spans);
-    if (spans.some((row) => row > t))
-      throw new InputError('argument', `rowMeans: a span ends beyond the ${t} rows of x`);
+    pageChecks.rowMeans(x, spans);
+    const [, cols = 0] = x.shape;
+    const count = spans.length / 2;
     return this.#tensor([count, cols], means(this.#values('rowMeans', 'x', x), cols, spans));
   }
 
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void {
-    if (!sameShape(logits.shape, [1, sampler.vocabulary]))
-      throw new InputError('argument', `sample: logits [${logits.shape.join()}] should be [1,${sampler.vocabulary}]`);
-    const ids = this.#ring('sample', ring, index, index + 1);
+    checks.sample(logits, sampler.vocabulary, ring, index);
+    const ids = this.#values('sample', 'ring', ring);
     const state = sampler as ReferenceSampler;
     const found = distribution(this.#values('sample', 'logits', logits), spec, state.seen, state.bits);
     const id = found ? draw(found, spec.seed, index) : -1;
@@ -593,55 +530,18 @@ class ReferenceBackend implements Backend {
 
   #values(operation: string, name: string, tensor: Tensor): Float64Array {
     this.#alive();
-    if (!(tensor instanceof ReferenceTensor) || tensor.values === undefined)
-      throw new InputError('destroyed', `${operation}: ${name} was freed`);
+    if (!(tensor instanceof ReferenceTensor)) throw checks.foreign(operation, name);
+    if (tensor.values === undefined) throw checks.freed(operation, name);
     return tensor.values;
   }
 
-  #matrix(operation: string, name: string, tensor: Tensor): [number, number] {
-    const [t, cols, ...more] = tensor.shape;
-    if (t === undefined || cols === undefined || more.length > 0 || tensor.type !== 'f32') {
-      throw new InputError(
-        'argument',
-        `${operation}: ${name} [${tensor.shape.join()}] of ${tensor.type} should be an f32 matrix`,
-      );
-    }
-    return [t, cols];
-  }
-
-  #ring(operation: string, ring: Tensor, start: number, end: number): Float64Array {
-    const length = ring.shape[0] ?? 0;
-    if (ring.type !== 'i32') throw new InputError('argument', `${operation}: ring holds ${ring.type}, should hold i32`);
-    if (start < 0 || end < start || end > length)
-      throw new InputError('argument', `${operation}: [${start}, ${end}) of a ring of ${length} ids`);
-    return this.#values(operation, 'ring', ring);
-  }
-
   #weight(operation: string, weight: Weight): Float64Array {
-    if (!(weight instanceof ReferenceWeight) || weight.values === undefined)
-      throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
+    if (!(weight instanceof ReferenceWeight)) throw checks.foreign(operation, `weight ${weight.name}`);
+    if (weight.values === undefined) throw checks.freed(operation, `weight ${weight.name}`);
     return weight.values;
   }
 
-  #rows(operation: string, weight: Weight, cols: number): number {
-    const [rows, has] = weight.shape;
-    if (rows === undefined || has !== cols || weight.shape.length !== 2) {
-      throw new InputError(
-        'argument',
-        `${operation}: weight ${weight.name} [${weight.shape.join()}] does not take x of ${cols} columns`,
-      );
-    }
-    return rows;
-  }
-
-  #norm(operation: string, spec: NormSpec, cols: number): Parameters<typeof normalise>[3] {
-    for (const weight of [spec.weight, spec.bias]) {
-      if (weight && !sameShape(weight.shape, [cols]))
-        throw new InputError(
-          'argument',
-          `${operation}: norm ${weight.name} [${weight.shape.join()}] should be [${cols}]`,
-        );
-    }
+  #norm(operation: string, spec: NormSpec): Parameters<typeof normalise>[3] {
     return {
       kind: spec.kind,
       epsilon: spec.epsilon,
@@ -651,30 +551,13 @@ class ReferenceBackend implements Backend {
   }
 
   #normalised(operation: string, x: Tensor, spec: NormSpec): Float64Array {
-    const [t, cols] = this.#matrix(operation, 'x', x);
-    return normalise(this.#values(operation, 'x', x), t, cols, this.#norm(operation, spec, cols));
-  }
-
-  /** The values of matrices of equal width. */
-  #alike(operation: string, name: string, tensors: readonly Tensor[]): { cols: number; parts: Float64Array[] } {
-    const cols = tensors[0]?.shape[1] ?? 0;
-    for (const tensor of tensors) {
-      if (this.#matrix(operation, name, tensor)[1] !== cols)
-        throw new InputError('argument', `${operation}: ${name} of ${cols} and of ${tensor.shape[1]} columns`);
-    }
-    if (tensors.length === 0) throw new InputError('argument', `${operation}: no ${name}`);
-    return { cols, parts: tensors.map((tensor) => this.#values(operation, name, tensor)) };
+    const [t = 0, cols = 0] = x.shape;
+    return normalise(this.#values(operation, 'x', x), t, cols, this.#norm(operation, spec));
   }
 
   /** Columns [first, first + cols) of a modulation of t rows: [t, cols]. */
   #columns(operation: string, modulation: Tensor, first: number, t: number, cols: number): Float64Array {
-    const [rows, width] = this.#matrix(operation, 'modulation', modulation);
-    if (rows !== t || !(Number.isInteger(first) && first >= 0 && first + cols <= width)) {
-      throw new InputError(
-        'argument',
-        `${operation}: modulation [${modulation.shape.join()}] has no ${t} rows of ${cols} columns from ${first} on`,
-      );
-    }
+    const [, width = 0] = modulation.shape;
     const values = this.#values(operation, 'modulation', modulation);
     return Float64Array.from(
       { length: t * cols },
@@ -683,15 +566,13 @@ class ReferenceBackend implements Backend {
   }
 
   #groupNormalised(operation: string, x: Tensor, spec: GroupNormSpec): Float64Array {
-    const [, channels] = this.#matrix(operation, 'x', x);
-    const [groups, two] = this.#matrix(operation, 'moments', spec.moments);
-    if (two !== 2 || channels % groups !== 0)
-      throw new InputError('argument', `${operation}: moments [${spec.moments.shape.join()}] for ${channels} channels`);
-    const { weight, bias = new Float64Array(channels) } = this.#norm(
-      operation,
-      { kind: 'layer', weight: spec.weight, bias: spec.bias, epsilon: 0 },
-      channels,
-    );
+    const [, channels = 0] = x.shape;
+    const { weight, bias = new Float64Array(channels) } = this.#norm(operation, {
+      kind: 'layer',
+      weight: spec.weight,
+      bias: spec.bias,
+      epsilon: 0,
+    });
     const normed = groupNormalise(
       this.#values(operation, 'x', x),
       channels,
@@ -702,30 +583,13 @@ class ReferenceBackend implements Backend {
     return normed.map((v) => activate(spec.activation, v));
   }
 
-  /** What attention and probe check and begin with. `group`: the KV head of a query head. */
-  #asked(operation: string, q: Tensor, kv: KvView, layer: number, ranges: Ranges, spec: AttentionSpec) {
-    const { pool, kvHeads, headDim } = this.#view(operation, kv, layer);
-    const [t, cols] = this.#matrix(operation, 'q', q);
-    if (cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-      throw new InputError(
-        'argument',
-        `${operation}: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`,
-      );
-    }
-    const lists = ranges.shared ? 1 : kvHeads;
-    const queryBlocks = Math.ceil(t / ranges.queryBlock);
-    if (ranges.offsets.length !== queryBlocks * lists + 1) {
-      throw new InputError(
-        'argument',
-        `${operation}: ranges with ${ranges.offsets.length} offsets; ${queryBlocks} query blocks of ${lists} lists need ${queryBlocks * lists + 1}`,
-      );
-    }
-    if (ranges.bias && ranges.bias.length !== ranges.runs.length / 2) {
-      throw new InputError(
-        'argument',
-        `${operation}: ranges with ${ranges.bias.length} biases for ${ranges.runs.length / 2} runs`,
-      );
-    }
+  /** What attention and probe begin with. `group`: the KV head of a query head. */
+  #asked(asked: pageChecks.Queries) {
+    const { operation, q, kv, spec } = asked;
+    const pool = this.#pool(operation, kv);
+    pageChecks.seenPages(asked, () => 0);
+    const { kvHeads, headDim } = pool.spec;
+    const [t = 0, cols = 0] = q.shape;
     const group = (head: number): number => Math.floor(head / (spec.heads / kvHeads));
     return { t, cols, headDim, pool, group, values: this.#values(operation, 'q', q) };
   }
@@ -742,17 +606,6 @@ class ReferenceBackend implements Backend {
     return seen;
   }
 
-  /** How many spans there are. */
-  #spans(operation: string, spans: Uint32Array): number {
-    if (spans.length % 2 !== 0)
-      throw new InputError('argument', `${operation}: spans of ${spans.length} ends, which are no pairs`);
-    for (let s = 0; s < spans.length; s += 2) {
-      if (spans[s]! > spans[s + 1]!)
-        throw new InputError('argument', `${operation}: span [${spans[s]}, ${spans[s + 1]}) ends before it begins`);
-    }
-    return spans.length / 2;
-  }
-
   #cachedCols({ pool }: KvView): number {
     return pool.spec.kvHeads * pool.spec.headDim;
   }
@@ -766,13 +619,8 @@ class ReferenceBackend implements Backend {
     start: number,
     end: number,
   ): Float64Array {
-    const { pool, kvHeads, headDim } = this.#view(operation, kv, layer);
-    if (!(start >= 0 && end > start && end <= kv.blocks * PAGE_TOKENS)) {
-      throw new InputError(
-        'argument',
-        `${operation}: positions ${start} to ${end} of a view of ${kv.blocks * PAGE_TOKENS}`,
-      );
-    }
+    const pool = this.#pool(operation, kv);
+    const { kvHeads, headDim } = pool.spec;
     const out = new Float64Array((end - start) * kvHeads * headDim);
     for (let p = start; p < end; p++) {
       for (let h = 0; h < kvHeads; h++) {
@@ -783,18 +631,9 @@ class ReferenceBackend implements Backend {
     return out;
   }
 
-  #view(operation: string, kv: KvView, layer: number): { pool: ReferencePool; kvHeads: number; headDim: number } {
-    if (!(kv.pool instanceof ReferencePool))
-      throw new InputError('argument', `${operation}: the view's pool is of another backend`);
-    const { layers, kvHeads, headDim } = kv.pool.spec;
-    if (layer < 0 || layer >= layers) throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
-    if (kv.table.length !== layers * kvHeads * kv.blocks) {
-      throw new InputError(
-        'argument',
-        `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`,
-      );
-    }
-    return { pool: kv.pool, kvHeads, headDim };
+  #pool(operation: string, { pool }: KvView): ReferencePool {
+    if (!(pool instanceof ReferencePool)) throw checks.foreign(operation, "the view's pool");
+    return pool;
   }
 }
 

@@ -8,13 +8,12 @@ import {
   PAGE_TOKENS,
   pageFormat,
   pageIndex,
-  pageNumber,
   type KvFormat,
   type KvPool,
   type KvSpec,
   type KvView,
 } from '../../src/backend/backend.ts';
-import { InputError } from '../../src/errors.ts';
+import * as checks from '../../src/backend/page-checks.ts';
 import { halfToNumber } from './dequantise.ts';
 
 const { abs, ceil, floor, fround, max, min } = Math;
@@ -155,6 +154,7 @@ export class ReferencePool implements KvPool {
   readonly #bytes = new Map<number, Uint8Array>();
   readonly #freed: (pool: ReferencePool) => void;
   constructor(spec: KvSpec, freed: (pool: ReferencePool) => void) {
+    checks.pool(spec);
     this.spec = spec;
     this.#freed = freed;
   }
@@ -169,44 +169,35 @@ export class ReferencePool implements KvPool {
     return pageSize(format, this.spec.headDim);
   }
   reserve(pages: number, format: KvFormat = this.spec.format): void {
+    checks.reserve(pages, format);
     const data = this.#data[format];
     while (data.length < pages) data.push(new Float64Array(2 * PAGE_TOKENS * this.spec.headDim).fill(NaN));
   }
   copy(from: number, to: number): void {
-    const source = this.#page('copy', from);
-    const target = this.#page('copy', to);
-    if (pageFormat(from) !== pageFormat(to))
-      throw new InputError(
-        'argument',
-        `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`,
-        { from, to },
-      );
+    checks.copy(this, from, to);
+    const source = this.#page(from);
+    const target = this.#page(to);
     target.set(source);
     const bytes = this.#bytes.get(from);
     if (bytes) this.#bytes.set(to, bytes);
   }
   convert(from: Int32Array, to: Int32Array): void {
-    if (from.length !== to.length)
-      throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
+    checks.convert(this, from, to);
     const { headDim } = this.spec;
-    const pairs = Array.from(
-      from,
-      (page, i) => [this.#page('convert', page), this.#page('convert', to[i]!), to[i]!] as const,
-    );
+    const pairs = Array.from(from, (page, i) => [this.#page(page), this.#page(to[i]!), to[i]!] as const);
     for (const [source, target, page] of pairs) this.#put(page, target, encodePage(pageFormat(page), headDim, source));
   }
   async read(pages: Int32Array): Promise<Uint8Array> {
+    checks.read(this, pages);
     const parts = Array.from(pages, (page) => {
-      const values = this.#page('read', page);
+      const values = this.#page(page);
       return this.#bytes.get(page) ?? encodePage(pageFormat(page), this.spec.headDim, values);
     });
     return Uint8Array.from(parts.flatMap((part) => [...part]));
   }
   write(pages: Int32Array, bytes: Uint8Array): void {
-    const targets = Array.from(pages, (page) => [this.#page('write', page), page] as const);
-    const wanted = targets.reduce((sum, [, page]) => sum + this.pageBytes(pageFormat(page)), 0);
-    if (bytes.length !== wanted)
-      throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`);
+    checks.write(this, pages, bytes);
+    const targets = Array.from(pages, (page) => [this.#page(page), page] as const);
     let at = 0;
     for (const [target, page] of targets) {
       const size = this.pageBytes(pageFormat(page));
@@ -223,33 +214,14 @@ export class ReferencePool implements KvPool {
   find(kv: KvView, layer: number, head: number, position: number, which: 0 | 1): Float64Array | undefined {
     const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + floor(position / PAGE_TOKENS)]!;
     if (page < 0) return undefined;
-    const data = this.#data[pageFormat(page)][pageIndex(page)];
-    if (!data)
-      throw new InputError(
-        'argument',
-        `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages(pageFormat(page))}`,
-      );
-    if (!(kv.formats ?? [this.spec.format]).includes(pageFormat(page))) {
-      throw new InputError(
-        'argument',
-        `position ${position}, layer ${layer}, head ${head}: a page of ${pageFormat(page)}, which the view's formats do not name`,
-      );
-    }
+    const data = this.#page(page);
     const at = (which * PAGE_TOKENS + (position % PAGE_TOKENS)) * this.spec.headDim;
     return data.subarray(at, at + this.spec.headDim);
   }
 
-  /** The same, where there has to be a page; `written`: of the format that is written token by token. */
-  row(kv: KvView, layer: number, head: number, position: number, which: 0 | 1, written = false): Float64Array {
-    const row = this.find(kv, layer, head, position, which);
-    const page = kv.table[(layer * this.spec.kvHeads + head) * kv.blocks + floor(position / PAGE_TOKENS)]!;
-    if (!row || (written && pageFormat(page) !== this.spec.format)) {
-      throw new InputError(
-        'argument',
-        `position ${position}, layer ${layer}, head ${head}: page ${page} of ${this.pages()}${row ? ' is closed' : ''}`,
-      );
-    }
-    return row;
+  /** The same, where the checks found that there is a page. */
+  row(kv: KvView, layer: number, head: number, position: number, which: 0 | 1): Float64Array {
+    return this.find(kv, layer, head, position, which)!;
   }
 
   #put(page: number, target: Float64Array, bytes: Uint8Array): void {
@@ -258,10 +230,7 @@ export class ReferencePool implements KvPool {
     if (format !== 'f32' && format !== 'f16') this.#bytes.set(page, bytes);
   }
 
-  #page(operation: string, page: number): Float64Array {
-    const format = page >= 0 ? KV_FORMATS[page >> 27] : undefined;
-    const data = format && this.#data[format][page - pageNumber(format, 0)];
-    if (!data) throw new InputError('argument', `kvPool.${operation}: page ${page} of ${this.pages(format)}`, { page });
-    return data;
+  #page(page: number): Float64Array {
+    return this.#data[pageFormat(page)][pageIndex(page)]!;
   }
 }

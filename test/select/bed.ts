@@ -1,7 +1,7 @@
 /** One sequence over the reference backend, fed with random queries, keys and values: what planners are tried on without a model. */
 import { isPlan, type Plan, type PlannedCall, type Planner } from '../../src/kv/plan.ts';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
-import { checkRanges } from '../../src/kv/ranges.ts';
+import { checkRanges } from '../../src/backend/page-checks.ts';
 import type { Backend, Ranges, RopeSpec } from '../../src/backend/backend.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { rotate } from '../reference/maths.ts';
@@ -98,7 +98,7 @@ export class Bed {
       ]);
       const q = backend.ropeAppend(qkv, this.sequence, layer, position, { heads: HEADS, rope: this.rope });
       const ranges = isPlan(asked) ? await asked.ranges(layer, q) : asked;
-      checkRanges(ranges, { queryCount: count, kvHeads: KV_HEADS, keyCount: position + count });
+      checkRanges('test', ranges, { queryCount: count, kvHeads: KV_HEADS, keyCount: position + count });
       const output = backend.attention(q, this.sequence, layer, position, ranges, { heads: HEADS, scale: SCALE });
       seen.push({ ranges, output: await backend.download(output) });
       for (const tensor of [qkv, q, output]) backend.free(tensor);

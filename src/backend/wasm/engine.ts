@@ -5,6 +5,7 @@
 import { DeviceError, InputError } from '../../errors.ts';
 import type { Wasm } from '../../wasm.ts';
 import type { PoolWorker, SpawnPoolWorker } from '../pool.ts';
+import type { Block } from './layouts.ts';
 import { Profile } from './profile.ts';
 
 /** assembly/kernels/pool.ts draws the record. */
@@ -14,10 +15,8 @@ const POOL_SCRATCH = 216;
 const POOL_STRIDE = 220;
 const POOL_SLEEPS = 224;
 
+/** The largest block: a product of as many weights as one call may take (MAX_WEIGHTS in checks.ts). */
 const ARGUMENT_BYTES = 4096;
-/** What fits the argument block beside the largest fixed part: more weights than any model concatenates. */
-export const MAX_PARTS = 128;
-
 /** Growable scratch memory by purpose; contents do not outlast an operation unless said otherwise. */
 export type Room =
   | 'prepared'
@@ -42,8 +41,7 @@ export class Engine {
   readonly #pool: number;
   readonly #args: number;
   readonly #rooms = new Map<Room, { pointer: number; bytes: number }>();
-  #words: Uint32Array = new Uint32Array(0);
-  #floats: Float32Array = new Float32Array(0);
+  #block: Block = { words: new Uint32Array(0), floats: new Float32Array(0) };
   #scratch = 0;
   #stride = 0;
   #workers: readonly PoolWorker[] = [];
@@ -104,20 +102,18 @@ export class Engine {
     return this.#workers.length + 1;
   }
 
-  /** The argument block as words, `[0]` already naming the pool; valid until the next allocation. */
-  words(): Uint32Array {
+  /** The argument block, its first word naming the pool; valid until the next allocation. The writers of layouts.ts fill it. */
+  block(): Block {
     // A view of memory that has grown is empty, or shorter but good where memory is shared.
-    if (this.#words.length === 0) {
-      this.#words = this.wasm.u32(this.#args, ARGUMENT_BYTES / 4);
-      this.#floats = this.wasm.f32(this.#args, ARGUMENT_BYTES / 4);
-    }
-    this.#words[0] = this.#pool;
-    return this.#words;
+    if (this.#block.words.length === 0)
+      this.#block = {
+        words: this.wasm.u32(this.#args, ARGUMENT_BYTES / 4),
+        floats: this.wasm.f32(this.#args, ARGUMENT_BYTES / 4),
+      };
+    this.#block.words[0] = this.#pool;
+    return this.#block;
   }
-  /** The same block as f32; call `words` first. */
-  floats(): Float32Array {
-    return this.#floats;
-  }
+  /** Address of the argument block. */
   get args(): number {
     return this.#args;
   }
@@ -180,6 +176,14 @@ export class Engine {
     }
     const pointer = this.alloc(bytes);
     this.#rooms.set(name, { pointer, bytes });
+    return pointer;
+  }
+
+  /** A copy of `data` in a room of scratch memory. */
+  copy(name: Room, data: Uint32Array | Float32Array): number {
+    const pointer = this.room(name, Math.max(4, data.byteLength));
+    if (data instanceof Float32Array) this.wasm.floats().set(data, pointer >>> 2);
+    else this.wasm.words().set(data, pointer >>> 2);
     return pointer;
   }
 

@@ -1,10 +1,9 @@
 /** A generation's state in WASM memory: ids seen and the mask, one bit an id. */
-import { InputError } from '../../errors.ts';
-import type { Sampler } from '../backend.ts';
+import type { Sampler, SampleSpec, Tensor } from '../backend.ts';
+import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';
-
-/** Far above any tokenizer's. */
-const MAX_VOCABULARY = 2 ** 24;
+import { writeSample } from './layouts.ts';
+import { tensorOf } from './residence.ts';
 
 export class WasmSampler implements Sampler {
   readonly vocabulary: number;
@@ -14,9 +13,7 @@ export class WasmSampler implements Sampler {
   #masked = false;
 
   constructor(engine: Engine, vocabulary: number, freed: (sampler: WasmSampler) => void) {
-    if (!(Number.isInteger(vocabulary) && vocabulary > 0 && vocabulary <= MAX_VOCABULARY)) {
-      throw new InputError('argument', `sampler: a vocabulary of ${vocabulary}; 1 to ${MAX_VOCABULARY} are possible`);
-    }
+    checks.sampler(vocabulary);
     this.#engine = engine;
     this.vocabulary = vocabulary;
     this.#freed = freed;
@@ -52,16 +49,9 @@ export class WasmSampler implements Sampler {
 
   mask(bits: Uint32Array | undefined): void {
     this.#alive();
+    checks.mask(this.vocabulary, bits);
     this.#masked = bits !== undefined;
-    if (bits === undefined) return;
-    if (bits.length !== this.#words) {
-      this.#masked = false;
-      throw new InputError(
-        'argument',
-        `sampler.mask: ${bits.length} words for a vocabulary of ${this.vocabulary}, needs ${this.#words}`,
-      );
-    }
-    this.#bits(1).set(bits);
+    if (bits !== undefined) this.#bits(1).set(bits);
   }
 
   free(): void {
@@ -73,6 +63,40 @@ export class WasmSampler implements Sampler {
 
   #alive(): void {
     this.#engine.alive();
-    if (this.#pointer === 0) throw new InputError('destroyed', 'the sampler was freed');
+    if (this.#pointer === 0) throw checks.freed('sampler', 'the sampler');
   }
+}
+
+/** Draws an id from the logits into `ring[index]` (assembly/kernels/sample.ts). */
+export function sample(
+  engine: Engine,
+  logits: Tensor,
+  sampler: Sampler,
+  spec: SampleSpec,
+  ring: Tensor,
+  index: number,
+): void {
+  const { vocabulary } = sampler;
+  checks.sample(logits, vocabulary, ring, index);
+  if (!(sampler instanceof WasmSampler)) throw checks.foreign('sample', 'the sampler');
+  const input = tensorOf('sample', 'logits', logits);
+  const ids = tensorOf('sample', 'ring', ring);
+  const work = engine.room('sample', engine.wasm.exports.sampleWorkBytes(vocabulary));
+  writeSample(engine.block(), {
+    logits: input.pointer,
+    vocabulary,
+    seen: sampler.seen,
+    mask: sampler.allowed,
+    work,
+    temperature: spec.temperature,
+    topK: spec.topK,
+    topP: spec.topP,
+    minP: spec.minP,
+    repetition: spec.repetitionPenalty,
+    presence: spec.presencePenalty,
+    seed: spec.seed,
+    index,
+    result: ids.pointer + 4 * index,
+  });
+  engine.run('sample', engine.wasm.exports.sample);
 }

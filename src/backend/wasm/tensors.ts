@@ -1,12 +1,10 @@
 /** Activations in WASM memory: blocks kept by size for the next tensor of that size, and the scopes that own them. */
-import { InputError } from '../../errors.ts';
 import type { Tensor } from '../backend.ts';
+import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';
 
 /** Freed blocks are kept up to this many bytes: a prefill chunk of a small model, and little beside its weights. */
 const CACHE_BYTES = 32 << 20;
-/** 4 GiB of f32 is what WASM memory can hold. */
-const MAX_VALUES = 2 ** 30;
 
 export class WasmTensor implements Tensor {
   readonly shape: readonly number[];
@@ -44,14 +42,7 @@ export class Tensors {
 
   /** Uninitialised, owned by the innermost scope. */
   make(shape: readonly number[], type: 'f32' | 'i32' = 'f32'): WasmTensor {
-    let length = 1;
-    for (const n of shape) length *= n;
-    if (!(length >= 1 && length <= MAX_VALUES && Number.isInteger(length))) {
-      throw new InputError(
-        'argument',
-        `a tensor of shape [${shape.join(', ')}]: sizes must be positive whole numbers, 2^30 values at most`,
-      );
-    }
+    const length = checks.shape(shape);
     const bytes = size(length);
     const kept = this.#free.get(bytes);
     let pointer = kept?.pop();

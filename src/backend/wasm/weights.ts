@@ -1,6 +1,7 @@
 /** Weights in WASM memory: matrices in the packed layout of assembly/kernels/matmul, vectors as plain f32. Packed row by row while they stream in. */
-import { FileError, InputError } from '../../errors.ts';
+import { FileError } from '../../errors.ts';
 import type { Weight, WeightWriter } from '../backend.ts';
+import * as checks from '../checks.ts';
 import { rowBytes, WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
 import type { Engine } from './engine.ts';
 
@@ -69,20 +70,8 @@ export class Weights {
   }
 
   writer(spec: WeightSpec): WeightWriter {
-    const cols = spec.shape[spec.shape.length - 1] ?? 0;
-    const { block } = WEIGHT_FORMATS[spec.format];
-    let rows = 1;
-    for (const n of spec.shape.slice(0, -1)) rows *= n;
-    const whole = spec.shape.every((n) => Number.isInteger(n) && n > 0);
-    if (spec.shape.length === 0 || !whole || cols % block !== 0) {
-      throw new InputError(
-        'argument',
-        `weight ${spec.name}: shape [${spec.shape.join(', ')}] does not fit ${spec.format}, whose blocks are ${block} values of a row`,
-      );
-    }
+    const { rows, cols } = checks.weight(spec);
     const vector = spec.shape.length === 1;
-    if (vector && block !== 1)
-      throw new InputError('argument', `weight ${spec.name}: a vector in ${spec.format}; vectors are F32, F16 or BF16`);
     const { exports } = this.#engine.wasm;
     const { ggml } = WEIGHT_FORMATS[spec.format];
     // `packedBytes` counts in 32 bits; what cannot fit anyway is refused by the size of the file's own layout.
@@ -147,7 +136,7 @@ class Writer implements WeightWriter {
 
   async write(chunk: Uint8Array): Promise<void> {
     this.#engine.alive();
-    if (this.#pointer === 0) throw new InputError('destroyed', `weight ${this.#spec.name}: its writer is closed`);
+    if (this.#pointer === 0) throw checks.freed('write', `the writer of weight ${this.#spec.name}`);
     if (this.#taken + chunk.length > this.#wanted) {
       throw new FileError(
         'malformed',
@@ -210,7 +199,7 @@ class Writer implements WeightWriter {
     this.#staging = 0;
     const weight = this.#close(this.#pointer);
     this.#pointer = 0;
-    if (weight === undefined) throw new InputError('destroyed', `weight ${this.#spec.name}: its writer is closed`);
+    if (weight === undefined) throw checks.freed('write', `the writer of weight ${this.#spec.name}`);
     return weight;
   }
 

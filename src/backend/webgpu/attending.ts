@@ -1,4 +1,4 @@
-/** Attention over pages, and the probe, which asks how much of it keys receive. */
+/** What writes and reads KV pages layer by layer: the append behind RoPE, attention, and the probe of how much of it keys receive. */
 import {
   attention,
   attentionMerge,
@@ -7,12 +7,13 @@ import {
   type QueryOperands,
 } from '../../../gpu/kernels/attention.ts';
 import { probe, spanSums } from '../../../gpu/kernels/probe.ts';
-import { InputError } from '../../errors.ts';
-import { PAGE_TOKENS, type AttentionSpec, type KvView, type ProbeSpec, type Ranges, type Tensor } from '../backend.ts';
-import { checkRanges, poolOf, spanCount } from './checks.ts';
+import { ropeAppend, ropeAppendRows } from '../../../gpu/kernels/rope-append.ts';
+import type { AttentionSpec, KvView, NormSpec, ProbeSpec, Ranges, RopeSpec, Tensor } from '../backend.ts';
+import * as checks from '../page-checks.ts';
 import type { Context } from './context.ts';
-import type { GpuKvPool } from './kv-pool.ts';
+import { poolOf } from './kv-pool.ts';
 import { matrix } from './tensors.ts';
+import { rmsOf } from './weights.ts';
 
 /** Bytes of a row's maximum and sum: a vec4. */
 const SUM_BYTES = 16;
@@ -24,9 +25,50 @@ export class Attending {
     this.#context = context;
   }
 
+  ropeAppend(
+    qkv: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
+    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+  ): Tensor {
+    const { runner, tensors, none } = this.#context;
+    const end = position + checks.append(qkv, kv, layer, position, options);
+    const input = matrix('ropeAppend', 'qkv', qkv);
+    const pool = poolOf('ropeAppend', kv);
+    const { heads, rope } = options;
+    const operand = pool.operand('ropeAppend', kv, layer);
+    const positions = kv.positions?.subarray(position, end);
+    const first = positions?.[0] ?? position;
+    const follow = positions?.every((value, i) => value === first + i) ?? true;
+    const out = tensors.make([input.rows, heads * pool.spec.headDim]);
+    runner.run(follow ? ropeAppend : ropeAppendRows, {
+      qkv: input,
+      heads,
+      kv: operand,
+      open: pool.openMemory(),
+      position,
+      first,
+      positions,
+      rotary: 2 * (rope?.inverseFrequency.length ?? 0),
+      interleaved: rope?.style === 'interleaved',
+      angles:
+        rope === undefined
+          ? none
+          : pool.angles(rope, positions?.reduce((most, value) => Math.max(most, value + 1), 0) ?? end),
+      qNorm: rmsOf('ropeAppend', options.qNorm),
+      kNorm: rmsOf('ropeAppend', options.kNorm),
+      q: matrix('ropeAppend', 'out', out),
+      none,
+    });
+    return out;
+  }
+
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
     const { runner, tensors } = this.#context;
-    const { asked } = operands('attention', { q, kv, layer, position, ranges, spec });
+    const given: checks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
+    checks.queries(given);
+    const asked = operands(given);
     const out = tensors.make(q.shape);
     const target = matrix('attention', 'out', out);
     const shares = attentionShares(asked);
@@ -44,12 +86,11 @@ export class Attending {
 
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
     const { runner, tensors } = this.#context;
-    const { asked, keys } = operands('probe', { q, kv, layer, position, ranges, spec });
     const { spans } = spec;
-    const count = spans === undefined ? keys : spanCount('probe', spans);
+    const given: checks.Queries = { operation: 'probe', q, kv, layer, position, ranges, spec };
+    const { keys, count } = checks.probe(given, spans);
+    const asked = operands(given);
     if (keys === 0) {
-      if (spans === undefined)
-        throw new InputError('argument', 'probe: no query sees a key; there is nothing to ask for');
       const zeros = tensors.make([spec.heads, count]);
       const { buffer, rows, stride } = matrix('probe', 'out', zeros);
       runner.upload(buffer, 0, new Float32Array(rows * stride));
@@ -70,58 +111,13 @@ export class Attending {
   }
 }
 
-interface Asked {
-  readonly q: Tensor;
-  readonly kv: KvView;
-  readonly layer: number;
-  readonly position: number;
-  readonly ranges: Ranges;
-  readonly spec: AttentionSpec;
-}
-
-/** What the kernels take, checked; `keys`: the position after the last key that a query sees. */
-function operands(
-  operation: string,
-  { q, kv, layer, position, ranges, spec }: Asked,
-): { asked: QueryOperands; keys: number } {
+/** What the kernels take; throws where a page that a query sees cannot be read. */
+function operands(asked: checks.Queries): QueryOperands {
+  const { operation, q, kv, layer, position, ranges, spec } = asked;
   const input = matrix(operation, 'q', q);
   const pool = poolOf(operation, kv);
-  const { kvHeads, headDim } = pool.spec;
-  if (input.cols !== spec.heads * headDim || spec.heads % kvHeads !== 0) {
-    throw new InputError(
-      'argument',
-      `${operation}: q [${q.shape.join()}] should have ${spec.heads} * ${headDim} columns, heads a multiple of ${kvHeads}`,
-    );
-  }
-  if (!Number.isInteger(position) || position < 0)
-    throw new InputError('argument', `${operation}: queries at position ${position}`);
-  checkRanges(operation, ranges, input.rows, ranges.shared ? 1 : kvHeads, kv.blocks * PAGE_TOKENS);
   const operand = pool.operand(operation, kv, layer);
-  const keys = checkSeen(operation, pool, { q, kv, layer, position, ranges, spec }, input.rows);
-  return { asked: { q: input, heads: spec.heads, kv: operand, position, ranges, scale: spec.scale }, keys };
-}
-
-/** Throws unless every key that a query sees has a page that can be read; returns the position after the last. */
-function checkSeen(operation: string, pool: GpuKvPool, { kv, layer, position, ranges }: Asked, rows: number): number {
-  const { queryBlock, shared, causal, offsets, runs } = ranges;
-  const { kvHeads } = pool.spec;
-  const lists = shared ? 1 : kvHeads;
-  const whole = Array.from({ length: kvHeads }, (_, head) => pool.wholeBlocks(kv, layer, head) * PAGE_TOKENS);
-  const least = Math.min(...whole);
-  let last = 0;
-  for (let list = 0; list + 1 < offsets.length; list += 1) {
-    const block = Math.floor(list / lists);
-    const limit = causal ? position + Math.min(rows, (block + 1) * queryBlock) : Infinity;
-    for (let r = offsets[list] ?? 0; r < (offsets[list + 1] ?? 0); r += 1) {
-      const start = runs[2 * r] ?? 0;
-      const end = Math.min(limit, runs[2 * r + 1] ?? 0);
-      if (start >= end) continue;
-      last = Math.max(last, end);
-      if (end <= (shared ? least : (whole[list % lists] ?? 0))) continue;
-      const blocks = [Math.floor(start / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS)] as const;
-      if (shared) for (let head = 0; head < kvHeads; head += 1) pool.checkBlocks(operation, kv, layer, head, blocks);
-      else pool.checkBlocks(operation, kv, layer, list % lists, blocks);
-    }
-  }
-  return last;
+  const whole = pool.wholeBlocks(kv, layer);
+  checks.seenPages(asked, (head) => whole[head] ?? 0);
+  return { q: input, heads: spec.heads, kv: operand, position, ranges, scale: spec.scale };
 }

@@ -2,7 +2,7 @@
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
 import type { LinearOptions, Weight } from '../backend.ts';
-import { vectorOf } from './weights.ts';
+import { optionalVector } from './weights.ts';
 
 interface Joined {
   readonly buffer: DeviceBuffer;
@@ -25,9 +25,7 @@ export class Biases {
     const first = biases.find((bias) => bias !== undefined);
     if (first === undefined) return undefined;
     const lengths = weights.map((weight) => weight.shape[0] ?? 0);
-    const buffers = biases.map((bias, i) =>
-      bias === undefined ? undefined : vectorOf('linear', 'bias', bias, lengths[i] ?? 0),
-    );
+    const buffers = biases.map((bias) => optionalVector('linear', bias));
     if (buffers.length === 1) return buffers[0];
     const known = this.#joined.get(first) ?? [];
     const same = known.find((joined) => equal(joined.biases, biases) && equal(joined.lengths, lengths));

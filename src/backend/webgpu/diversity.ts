@@ -20,8 +20,8 @@ import {
   type DiversityInputs,
 } from '../../../gpu/kernels/diversity.ts';
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
-import { InputError } from '../../errors.ts';
 import type { Tensor } from '../backend.ts';
+import * as checks from '../checks.ts';
 import type { Context } from './context.ts';
 import { matrix } from './tensors.ts';
 
@@ -47,19 +47,9 @@ export class Diversity {
 
   /** See `Backend.diverse`. */
   async choose(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined> {
+    checks.diverse(x, rows, k, pivot);
     const operand = matrix('diverse', 'x', x);
     const tokens = rows.length;
-    const wrong = rows.find((row) => row < 0 || row >= operand.rows);
-    if (
-      wrong !== undefined ||
-      !(Number.isInteger(k) && k >= 1 && k <= tokens) ||
-      !(Number.isInteger(pivot) && pivot < tokens)
-    ) {
-      throw new InputError(
-        'argument',
-        `diverse: ${k} of ${tokens} rows of x [${x.shape.join()}] from ${pivot}${wrong === undefined ? '' : `, row ${wrong} among them`}`,
-      );
-    }
     if (k > MOST_KEPT) return undefined;
     const { runner } = this.#context;
     const held: DeviceBuffer[] = [];

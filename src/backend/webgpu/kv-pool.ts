@@ -4,19 +4,19 @@ import { anglePositions, angleRows } from '../../../gpu/kernels/rope-append.ts';
 import { PAGE_SLOTS, pageWords, type KvOperand, type OpenMemory, type PageMemory } from '../../../gpu/lib/pages.ts';
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { BufferPart, Runner } from '../../../gpu/runtime/runner.ts';
-import { DeviceError, InputError } from '../../errors.ts';
+import { DeviceError } from '../../errors.ts';
 import {
   KV_FORMATS,
-  PAGE_TOKENS,
   pageFormat,
   pageIndex,
-  pageNumber,
   type KvFormat,
   type KvPool,
   type KvSpec,
   type KvView,
   type RopeSpec,
 } from '../backend.ts';
+import { foreign, freed, wrong } from '../checks.ts';
+import * as checks from '../page-checks.ts';
 import { PageTables, type Readable } from './page-tables.ts';
 
 /** Positions that the first angle table serves; it doubles when a sequence outgrows it. */
@@ -46,6 +46,7 @@ export class GpuKvPool implements KvPool {
   #ended = false;
 
   constructor(runner: Runner, spec: KvSpec, freed: (pool: GpuKvPool) => void) {
+    checks.pool(spec);
     this.spec = spec;
     this.#runner = runner;
     this.#freed = freed;
@@ -66,6 +67,7 @@ export class GpuKvPool implements KvPool {
 
   reserve(pages: number, format: KvFormat = this.spec.format): void {
     this.#check();
+    checks.reserve(pages, format);
     const old = this.#memories.get(format);
     if (pages <= (old?.pages ?? 0)) return;
     const bytes = pages * this.pageBytes(format);
@@ -91,15 +93,9 @@ export class GpuKvPool implements KvPool {
 
   copy(from: number, to: number): void {
     this.#check();
-    const source = this.#part('copy', from);
-    const target = this.#part('copy', to);
-    if (source.buffer !== target.buffer) {
-      throw new InputError(
-        'argument',
-        `kvPool.copy: pages of ${pageFormat(from)} and ${pageFormat(to)}; convert them`,
-        { from, to },
-      );
-    }
+    checks.copy(this, from, to);
+    const source = this.#part(from);
+    const target = this.#part(to);
     if (from === to) return;
     // A copy within one buffer is not allowed; a scratch page stands between.
     const scratch = this.#runner.buffers.take(source.bytes);
@@ -110,50 +106,37 @@ export class GpuKvPool implements KvPool {
 
   convert(from: Int32Array, to: Int32Array): void {
     this.#check();
-    if (from.length !== to.length)
-      throw new InputError('argument', `kvPool.convert: ${from.length} pages into ${to.length}`);
-    for (const page of from) this.#part('convert', page);
-    for (const page of to) this.#part('convert', page);
-    // Pages of one pair of formats go together; in the given order where one is read after it was written.
-    const written = new Set(to);
-    const ordered = from.some((page) => written.has(page));
-    const batches: PageBatch[] = [];
+    checks.convert(this, from, to);
+    // Pages of one pair of formats go together.
+    const batches = new Map<string, PageBatch>();
     for (let i = 0; i < from.length; i += 1) {
       const [source, target] = [from[i] ?? 0, to[i] ?? 0];
-      const [fromFormat, toFormat] = [pageFormat(source), pageFormat(target)];
-      const same = (batch: PageBatch | undefined): boolean => batch?.from === fromFormat && batch.to === toFormat;
-      const last = batches.at(-1);
-      let batch = ordered ? (same(last) ? last : undefined) : batches.find(same);
-      if (batch === undefined) {
-        batch = { from: fromFormat, to: toFormat, pairs: [] };
-        batches.push(batch);
-      }
+      const formats = { from: pageFormat(source), to: pageFormat(target) };
+      const key = `${formats.from}>${formats.to}`;
+      const batch = batches.get(key) ?? { ...formats, pairs: [] };
       batch.pairs.push([source, target]);
+      batches.set(key, batch);
     }
-    for (const batch of batches) this.#convert(batch);
+    for (const batch of batches.values()) this.#convert(batch);
   }
 
   async read(pages: Int32Array): Promise<Uint8Array> {
     this.#check();
-    return new Uint8Array(await this.#runner.gather(this.#runs('read', pages)));
+    checks.read(this, pages);
+    return new Uint8Array(await this.#runner.gather(this.#runs(pages)));
   }
 
   write(pages: Int32Array, bytes: Uint8Array): void {
     this.#check();
-    const runs = this.#runs('write', pages);
-    const wanted = runs.reduce((sum, run) => sum + run.bytes, 0);
-    if (bytes.length !== wanted)
-      throw new InputError('argument', `kvPool.write: ${bytes.length} bytes for ${pages.length} pages of ${wanted}`, {
-        bytes: bytes.length,
-        wanted,
-      });
+    checks.write(this, pages, bytes);
+    const runs = this.#runs(pages);
     const [first] = runs;
     if (first !== undefined && runs.length === 1) {
       this.#runner.upload(first.buffer, first.offset, bytes);
       return;
     }
-    if (wanted === 0) return;
-    const scratch = this.#runner.buffers.take(wanted);
+    if (bytes.length === 0) return;
+    const scratch = this.#runner.buffers.take(bytes.length);
     this.#runner.upload(scratch, 0, bytes);
     let at = 0;
     for (const run of runs) {
@@ -179,89 +162,47 @@ export class GpuKvPool implements KvPool {
   /** The sequence's view on the device, its page table brought up to date. */
   operand(operation: string, kv: KvView, layer: number): KvOperand {
     this.#check();
-    const { layers, kvHeads } = this.spec;
-    if (!Number.isInteger(layer) || layer < 0 || layer >= layers)
-      throw new InputError('argument', `${operation}: layer ${layer} of ${layers}`);
-    if (kv.table.length !== layers * kvHeads * kv.blocks) {
-      throw new InputError(
-        'argument',
-        `${operation}: a page table of ${kv.table.length} entries; ${layers} layers, ${kvHeads} heads and ${kv.blocks} blocks need ${layers * kvHeads * kv.blocks}`,
-      );
-    }
     const readable = this.readable(kv);
     const memories = KV_FORMATS.flatMap((name, code) => {
       const memory = (readable[code] ?? 0) > 0 ? this.#memories.get(name) : undefined;
       return memory === undefined ? [] : [memory];
     });
     if (memories.length === 0)
-      throw new InputError(
-        'argument',
-        `${operation}: the KV pool has no pages of the view's formats; reserve some first`,
-      );
-    if (memories.length > PAGE_SLOTS) {
-      throw new InputError(
-        'argument',
-        `${operation}: a view of pages in ${memories.length} formats, at most ${PAGE_SLOTS}; convert some`,
-        { formats: memories.length, limit: PAGE_SLOTS },
-      );
-    }
+      throw wrong(operation, "the KV pool has no pages of the view's formats; reserve some first");
+    if (memories.length > PAGE_SLOTS)
+      throw wrong(operation, `a view of pages in ${memories.length} formats, at most ${PAGE_SLOTS}; convert some`, {
+        formats: memories.length,
+        limit: PAGE_SLOTS,
+      });
     return {
       spec: this.spec,
       memories,
       table: this.#tables.buffer(kv, readable),
-      tableStart: layer * kvHeads * kv.blocks,
+      tableStart: layer * this.spec.kvHeads * kv.blocks,
       blocks: kv.blocks,
     };
   }
 
-  /** Blocks of a layer's KV head before the first that a kernel may not read. */
-  wholeBlocks(kv: KvView, layer: number, head: number): number {
-    return this.#tables.whole(kv, layer * this.spec.kvHeads + head, this.readable(kv));
+  /** Of each KV head of a layer, the blocks before the first that a kernel may not read. */
+  wholeBlocks(kv: KvView, layer: number): Int32Array {
+    const { kvHeads } = this.spec;
+    return this.#tables.whole(kv, this.readable(kv)).subarray(layer * kvHeads, (layer + 1) * kvHeads);
   }
 
-  /** Throws unless blocks [from, to) of a layer's KV head have pages that a kernel may read; `holes`: or have none. */
-  checkBlocks(
-    operation: string,
-    kv: KvView,
-    layer: number,
-    head: number,
-    blocks: readonly [number, number],
-    holes = false,
-  ): void {
-    this.#tables.check(operation, kv, layer * this.spec.kvHeads + head, blocks, this.readable(kv), holes);
-  }
-
-  /** The memory of open pages; throws unless blocks [from, to) of every KV head of a layer are among them. */
-  openMemory(operation: string, kv: KvView, layer: number, [from, to]: readonly [number, number]): OpenMemory {
-    const { kvHeads, format } = this.spec;
+  /** The memory of open pages, of which some exist. */
+  openMemory(): OpenMemory {
+    const { format } = this.spec;
     const memory = this.#memories.get(format);
-    const first = pageNumber(format, 0);
-    for (let head = 0; head < kvHeads; head += 1) {
-      for (let block = from; block < to; block += 1) {
-        const page = kv.table[(layer * kvHeads + head) * kv.blocks + block] ?? -1;
-        if (page >= first && page - first < this.pages()) continue;
-        const found =
-          page < 0 ? 'no page' : `page ${page}, which is not one of the ${this.pages()} open ones of ${format}`;
-        throw new InputError(
-          'argument',
-          `${operation}: position ${block * PAGE_TOKENS}, layer ${layer}, head ${head}: ${found}`,
-          { page, block, layer, head },
-        );
-      }
-    }
-    if (memory === undefined)
-      throw new InputError('argument', `${operation}: the KV pool has no pages of ${format}; reserve some first`);
+    if (memory === undefined) throw wrong('kvPool', `there are no pages of ${format}; reserve some first`);
     return { ...memory, format };
   }
 
   /** Pages of each format that the view's kernels may read: the same array until memory grows. */
-  readable({ formats }: KvView): Readable {
-    const key = formats?.join() ?? '';
+  readable(kv: KvView): Readable {
+    const key = kv.formats?.join() ?? '';
     let readable = this.#readable.get(key);
     if (readable === undefined) {
-      readable = KV_FORMATS.map((format) =>
-        format === this.spec.format || formats?.includes(format) === true ? this.pages(format) : 0,
-      );
+      readable = checks.readablePages(kv);
       this.#readable.set(key, readable);
     }
     return readable;
@@ -303,26 +244,20 @@ export class GpuKvPool implements KvPool {
     this.#runner.run(convert, { headDim: this.spec.headDim, from, to, pairs });
   }
 
-  /** Where a page lies. */
-  #part(operation: string, page: number): BufferPart {
-    const format = Number.isInteger(page) && page >= 0 ? KV_FORMATS[page >> 27] : undefined;
-    const memory = format === undefined ? undefined : this.#memories.get(format);
-    if (format === undefined || memory === undefined || pageIndex(page) >= memory.pages) {
-      throw new InputError(
-        'argument',
-        `kvPool.${operation}: page ${page}; of ${format ?? this.spec.format} there are ${this.pages(format)}`,
-        { page },
-      );
-    }
+  /** Where a page that exists lies. */
+  #part(page: number): BufferPart {
+    const format = pageFormat(page);
+    const memory = this.#memories.get(format);
+    if (memory === undefined) throw wrong('kvPool', `there are no pages of ${format}; reserve some first`);
     const bytes = this.pageBytes(format);
     return { buffer: memory.buffer, offset: pageIndex(page) * bytes, bytes };
   }
 
   /** Where pages lie, neighbours joined. */
-  #runs(operation: string, pages: Int32Array): BufferPart[] {
+  #runs(pages: Int32Array): BufferPart[] {
     const runs: { buffer: DeviceBuffer; offset: number; bytes: number }[] = [];
     for (const page of pages) {
-      const { buffer, offset, bytes } = this.#part(operation, page);
+      const { buffer, offset, bytes } = this.#part(page);
       const last = runs.at(-1);
       if (last !== undefined && last.buffer === buffer && last.offset + last.bytes === offset) last.bytes += bytes;
       else runs.push({ buffer, offset, bytes });
@@ -332,6 +267,12 @@ export class GpuKvPool implements KvPool {
 
   #check(): void {
     this.#runner.device.check();
-    if (this.#ended) throw new InputError('destroyed', 'the KV pool was freed');
+    if (this.#ended) throw freed('kvPool', 'the KV pool');
   }
+}
+
+/** The view's pool, if it is this kind of backend's. */
+export function poolOf(operation: string, { pool }: KvView): GpuKvPool {
+  if (!(pool instanceof GpuKvPool)) throw foreign(operation, "the view's pool");
+  return pool;
 }

@@ -1,8 +1,8 @@
 /** Page tables of the sequences in use, on the device, with what the host knows of them: how far every row's pages can be read. */
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
-import { InputError } from '../../errors.ts';
-import { KV_FORMATS, PAGE_TOKENS, pageIndex, type KvFormat, type KvView } from '../backend.ts';
+import type { KvView } from '../backend.ts';
+import { isReadable } from '../page-checks.ts';
 
 /** Sequences whose page tables stay on the device; one more replaces the one used longest ago. */
 const TABLES = 4;
@@ -33,29 +33,9 @@ export class PageTables {
     return this.#of(kv, readable).buffer;
   }
 
-  /** Blocks of a row before the first that cannot be read. */
-  whole(kv: KvView, row: number, readable: Readable): number {
-    return this.#of(kv, readable).whole[row] ?? 0;
-  }
-
-  /** Throws `InputError` unless blocks [from, to) of the row have pages that can be read; `holes`: or have none. */
-  check(
-    operation: string,
-    kv: KvView,
-    row: number,
-    [from, to]: readonly [number, number],
-    readable: Readable,
-    holes = false,
-  ): void {
-    for (let block = Math.max(from, this.whole(kv, row, readable)); block < to; block += 1) {
-      const page = kv.table[row * kv.blocks + block] ?? -1;
-      if (page < 0 ? holes : pageIndex(page) < (readable[page >> 27] ?? 0)) continue;
-      throw new InputError(
-        'argument',
-        `${operation}: position ${block * PAGE_TOKENS}, row ${row}: ${reason(page, kv, readable)}`,
-        { page, block, row },
-      );
-    }
+  /** By row, the blocks before the first that cannot be read. */
+  whole(kv: KvView, readable: Readable): Int32Array {
+    return this.#of(kv, readable).whole;
   }
 
   /** Empties the list; its caller destroys the buffers. */
@@ -104,18 +84,10 @@ function wholeLanes({ table, blocks }: KvView, readable: Readable): Int32Array {
     let block = 0;
     while (block < blocks) {
       const page = table[row * blocks + block] ?? -1;
-      if (page < 0 || pageIndex(page) >= (readable[page >> 27] ?? 0)) break;
+      if (!isReadable(page, readable)) break;
       block += 1;
     }
     whole[row] = block;
   }
   return whole;
-}
-
-function reason(page: number, { pool, formats = [pool.spec.format] }: KvView, readable: Readable): string {
-  if (page < 0) return 'no page';
-  const format: KvFormat | undefined = KV_FORMATS[page >> 27];
-  if (format === undefined) return `page ${page} of no format`;
-  if (!formats.includes(format)) return `a page of ${format}, which the view's formats (${formats.join()}) do not name`;
-  return `page ${pageIndex(page)} of ${format}, of which there are ${readable[page >> 27]}`;
 }

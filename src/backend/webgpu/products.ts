@@ -2,6 +2,7 @@
  * Products and norms. Few rows of x (decode) run the kernels that fuse the norm and share x among columns; many (prefill) run the tiled one
  * on x normalised beforehand.
  */
+import { embed } from '../../../gpu/kernels/embed.ts';
 import { gate as gateKernel } from '../../../gpu/kernels/gate.ts';
 import { gatedMlp } from '../../../gpu/kernels/gated-mlp.ts';
 import { linear } from '../../../gpu/kernels/linear.ts';
@@ -9,13 +10,12 @@ import { matmul } from '../../../gpu/kernels/matmul.ts';
 import { norm as normKernel } from '../../../gpu/kernels/norm.ts';
 import type { Epilogue, Matrix, RmsOperand, WeightPart } from '../../../gpu/kernels/operands.ts';
 import { WEIGHT_SLOTS } from '../../../gpu/lib/weights.ts';
-import { InputError } from '../../errors.ts';
 import type { Activation, LinearOptions, NormSpec, Tensor, Weight } from '../backend.ts';
+import * as checks from '../checks.ts';
 import type { Biases } from './biases.ts';
-import { productRows, residualOf, rms } from './checks.ts';
 import type { Context } from './context.ts';
-import { matrix } from './tensors.ts';
-import { vectorOf, weightOf } from './weights.ts';
+import { matrix, optional, ring as ringOf } from './tensors.ts';
+import { optionalVector, rmsOf, vectorOf, weightOf } from './weights.ts';
 
 /** Up to this many rows of x, the decode kernels are the faster ones. */
 const FEW_ROWS = 8;
@@ -29,24 +29,38 @@ export class Products {
     this.#biases = biases;
   }
 
+  embed(table: Weight, ring: Tensor, start: number, count: number, scale: number): Tensor {
+    const { runner, tensors, none } = this.#context;
+    const { cols } = checks.embed(table, ring, start, count);
+    const ids = ringOf('embed', ring);
+    const { parts } = weightOf('embed', table);
+    const vocabulary = table.shape[0] ?? 0;
+    const out = tensors.make([count, cols]);
+    const target = matrix('embed', 'out', out);
+    for (let i = 0; i < parts.length; i += WEIGHT_SLOTS) {
+      const some = parts.slice(i, i + WEIGHT_SLOTS);
+      runner.run(embed, { ring: ids, start, table: some, vocabulary, clear: i === 0, scale, out: target, none });
+    }
+    return out;
+  }
+
   linear(x: Tensor, weights: readonly Weight[], options: LinearOptions): Tensor {
+    const { rows } = checks.linear(x, weights, options);
     const input = matrix('linear', 'x', x);
     const parts: WeightPart[] = [];
-    let columns = 0;
+    let first = 0;
     for (const weight of weights) {
-      const rows = productRows('linear', weight, input.cols);
-      for (const part of weightOf('linear', weight).parts) parts.push({ ...part, first: columns + part.first });
-      columns += rows;
+      for (const part of weightOf('linear', weight).parts) parts.push({ ...part, first: first + part.first });
+      first += weight.shape[0] ?? 0;
     }
-    if (columns === 0) throw new InputError('argument', 'linear: no weights');
-    const residual = residualOf('linear', options.residual, input.rows, columns);
+    const residual = optional('linear', 'residual', options.residual);
     const epilogue: Epilogue = {
       bias: this.#biases.of(weights, options.bias),
       activation: options.activation ?? 'none',
       scale: options.scale ?? 1,
       residual,
     };
-    const out = this.#context.tensors.make([input.rows, columns]);
+    const out = this.#context.tensors.make([input.rows, rows]);
     this.product(input, parts, options.norm, epilogue, matrix('linear', 'out', out));
     return out;
   }
@@ -58,14 +72,8 @@ export class Products {
     options: { readonly norm?: NormSpec; readonly activation: Activation },
   ): Tensor {
     const { runner, tensors, none } = this.#context;
+    const { rows } = checks.gatedMlp(x, gate, up, options);
     const input = matrix('gatedMlp', 'x', x);
-    const rows = productRows('gatedMlp', gate, input.cols);
-    if (productRows('gatedMlp', up, input.cols) !== rows) {
-      throw new InputError(
-        'argument',
-        `gatedMlp: ${gate.name} [${gate.shape.join()}] and ${up.name} [${up.shape.join()}] differ`,
-      );
-    }
     const { activation } = options;
     const gateParts = weightOf('gatedMlp', gate).parts;
     const upParts = weightOf('gatedMlp', up).parts;
@@ -87,11 +95,11 @@ export class Products {
     return out;
   }
 
-  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
-    const input = matrix('norm', 'x', x);
-    const added = residualOf('norm', residual, input.rows, input.cols);
+  norm(x: Tensor, spec: NormSpec, residual: Tensor | undefined): Tensor {
+    checks.normRows(x, spec, residual);
     const out = this.#context.tensors.make(x.shape);
-    this.#norm('norm', input, spec, matrix('norm', 'out', out), added);
+    const added = optional('norm', 'residual', residual);
+    this.#norm('norm', matrix('norm', 'x', x), spec, matrix('norm', 'out', out), added);
     return out;
   }
 
@@ -117,7 +125,7 @@ export class Products {
     body: (x: Matrix, rms: RmsOperand | undefined) => void,
   ): void {
     if (norm === undefined) return body(x, undefined);
-    if (fuses && norm.kind === 'rms') return body(x, rms(operation, norm, x.cols));
+    if (fuses && norm.kind === 'rms') return body(x, rmsOf(operation, norm));
     const { tensors } = this.#context;
     const normal = tensors.make([x.rows, x.cols]);
     const target = matrix(operation, 'normalised x', normal);
@@ -128,8 +136,8 @@ export class Products {
 
   #norm(operation: string, x: Matrix, spec: NormSpec, out: Matrix, residual?: Matrix): void {
     const { kind, epsilon } = spec;
-    const weight = vectorOf(operation, 'norm', spec.weight, x.cols);
-    const bias = spec.bias === undefined ? undefined : vectorOf(operation, 'norm bias', spec.bias, x.cols);
+    const weight = vectorOf(operation, spec.weight);
+    const bias = optionalVector(operation, spec.bias);
     this.#context.runner.run(normKernel, { x, kind, weight, bias, residual, epsilon, out, none: this.#context.none });
   }
 }

@@ -1,8 +1,11 @@
 /** Sampling state on the device: two bit sets over the vocabulary. */
+import { sampleDraw, sampleParts, samplePrepare } from '../../../gpu/kernels/sample.ts';
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
-import { InputError } from '../../errors.ts';
-import type { Sampler } from '../backend.ts';
+import type { Sampler, SampleSpec, Tensor } from '../backend.ts';
+import * as checks from '../checks.ts';
+import { uniform } from '../random.ts';
+import { matrix, ring as ringOf } from './tensors.ts';
 
 export class GpuSampler implements Sampler {
   readonly vocabulary: number;
@@ -13,8 +16,7 @@ export class GpuSampler implements Sampler {
   #masked = false;
 
   constructor(runner: Runner, vocabulary: number, freed: () => void) {
-    if (!Number.isInteger(vocabulary) || vocabulary < 1)
-      throw new InputError('argument', `sampler: a vocabulary of ${vocabulary}`);
+    checks.sampler(vocabulary);
     this.vocabulary = vocabulary;
     this.#runner = runner;
     this.#freed = freed;
@@ -29,30 +31,23 @@ export class GpuSampler implements Sampler {
   reset(ids: Int32Array): void {
     const words = new Uint32Array(this.#words);
     for (const id of ids) {
-      if (id < 0 || id >= this.vocabulary)
-        throw new InputError('argument', `sampler.reset: id ${id} is outside the vocabulary of ${this.vocabulary}`);
-      words[id >> 5] = (words[id >> 5] ?? 0) | (1 << (id & 31));
+      if (id >= 0 && id < this.vocabulary) words[id >> 5] = (words[id >> 5] ?? 0) | (1 << (id & 31));
     }
     this.#runner.upload(this.buffers().seen, 0, words);
   }
 
   mask(bits: Uint32Array | undefined): void {
     this.buffers();
+    checks.mask(this.vocabulary, bits);
     this.#masked = bits !== undefined;
     if (bits === undefined) return;
-    if (bits.length !== this.#words) {
-      throw new InputError(
-        'argument',
-        `sampler.mask: ${bits.length} words for a vocabulary of ${this.vocabulary}, needs ${this.#words}`,
-      );
-    }
     this.#mask ??= this.#runner.buffers.create(4 * this.#words, 'runtime');
     this.#runner.upload(this.#mask, 0, bits);
   }
 
   /** `mask` is bound, but not read, where nothing is masked. */
   buffers(): { readonly seen: DeviceBuffer; readonly mask: DeviceBuffer; readonly masked: boolean } {
-    if (this.#seen === undefined) throw new InputError('destroyed', 'the sampler was freed');
+    if (this.#seen === undefined) throw checks.freed('sampler', 'the sampler');
     return { seen: this.#seen, mask: this.#mask ?? this.#seen, masked: this.#masked };
   }
 
@@ -63,4 +58,39 @@ export class GpuSampler implements Sampler {
     this.#mask = undefined;
     this.#freed();
   }
+}
+
+/** Draws an id from the logits into `ring[index]`. */
+export function sample(
+  runner: Runner,
+  logits: Tensor,
+  sampler: Sampler,
+  spec: SampleSpec,
+  ring: Tensor,
+  index: number,
+): void {
+  const { vocabulary } = sampler;
+  checks.sample(logits, vocabulary, ring, index);
+  if (!(sampler instanceof GpuSampler)) throw checks.foreign('sample', 'the sampler');
+  const { buffers } = runner;
+  const input = matrix('sample', 'logits', logits);
+  const ids = ringOf('sample', ring);
+  const state = sampler.buffers();
+  const values = buffers.take(4 * vocabulary);
+  const parts = buffers.take(16 * sampleParts(vocabulary));
+  const inputs = {
+    ...state,
+    vocabulary,
+    logits: input.buffer,
+    spec,
+    values,
+    parts,
+    ring: ids,
+    index,
+    uniform: uniform(spec.seed, index),
+  };
+  runner.run(samplePrepare, inputs);
+  runner.run(sampleDraw, inputs);
+  buffers.give(values);
+  buffers.give(parts);
 }

@@ -2,8 +2,8 @@
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
 import type { Matrix } from '../../../gpu/kernels/operands.ts';
-import { InputError } from '../../errors.ts';
 import type { Tensor } from '../backend.ts';
+import * as checks from '../checks.ts';
 
 /** Rows of f32 tensors start at multiples of four values, so that kernels read vec4; i32 tensors are dense. */
 export class GpuTensor implements Tensor {
@@ -55,13 +55,7 @@ export class Tensors {
 
   /** An uninitialised tensor of the innermost scope; `behind` bytes of its buffer after its values are scratch for the kernels that make it. */
   make(shape: readonly number[], type: 'f32' | 'i32' = 'f32', behind = 0): GpuTensor {
-    for (const n of shape) {
-      if (!Number.isInteger(n) || n < 1)
-        throw new InputError(
-          'argument',
-          `a tensor of shape [${shape.join()}]: every dimension must be a positive integer`,
-        );
-    }
+    checks.shape(shape);
     const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
     const buffer = this.#runner.buffers.take(4 * rows * rowStride(type, shape[shape.length - 1] ?? 1) + behind);
     const tensor = new GpuTensor([...shape], type, buffer, this.#runner.device.gpu.limits.maxStorageBufferBindingSize);
@@ -110,8 +104,8 @@ export class Tensors {
 
 /** The tensor's device side; throws for tensors of other backends and for freed ones. */
 export function resident(operation: string, name: string, tensor: Tensor): GpuTensor & { buffer: DeviceBuffer } {
-  if (!(tensor instanceof GpuTensor)) throw new InputError('argument', `${operation}: ${name} is of another backend`);
-  if (!held(tensor)) throw new InputError('destroyed', `${operation}: ${name} was freed`);
+  if (!(tensor instanceof GpuTensor)) throw checks.foreign(operation, name);
+  if (!held(tensor)) throw checks.freed(operation, name);
   return tensor;
 }
 
@@ -119,38 +113,25 @@ function held(tensor: GpuTensor): tensor is GpuTensor & { buffer: DeviceBuffer }
   return tensor.buffer !== undefined;
 }
 
-/** An f32 matrix as kernels take it; throws for one that is larger than a binding. */
+/** A matrix as kernels take it; throws for one that is larger than a binding. */
 export function matrix(operation: string, name: string, tensor: Tensor): Matrix {
-  const made = copied(operation, name, tensor);
+  const made = resident(operation, name, tensor);
   const { bytes } = made.buffer;
-  if (bytes > made.bindable) {
-    throw new InputError(
-      'argument',
-      `${operation}: ${name} [${made.shape.join()}] lies in a buffer of ${bytes} bytes, but a binding of this GPU holds ${made.bindable}; work on fewer rows at a time (a picture: in bands)`,
+  if (bytes > made.bindable)
+    throw checks.wrong(
+      operation,
+      `${name} [${made.shape.join(', ')}] lies in a buffer of ${bytes} bytes, but a binding of this GPU holds ${made.bindable}; work on fewer rows at a time (a picture: in bands)`,
       { operation, tensor: name, bytes, limit: made.bindable },
     );
-  }
   return made;
 }
 
-/** An f32 matrix of any size, for copies. */
-export function copied(operation: string, name: string, tensor: Tensor): GpuTensor & { buffer: DeviceBuffer } {
-  const { type, shape } = tensor;
-  if (type !== 'f32' || shape.length !== 2) {
-    throw new InputError('argument', `${operation}: ${name} [${shape.join()}] of ${type} should be an f32 matrix`);
-  }
-  return resident(operation, name, tensor);
+/** A matrix as kernels take it, if there is one. */
+export function optional(operation: string, name: string, tensor: Tensor | undefined): Matrix | undefined {
+  return tensor === undefined ? undefined : matrix(operation, name, tensor);
 }
 
-/** The buffer of an id ring that has ids `[start, end)`. */
-export function ring(operation: string, tensor: Tensor, start: number, end: number): DeviceBuffer {
-  const length = tensor.shape[0] ?? 0;
-  if (tensor.type !== 'i32' || tensor.shape.length !== 1)
-    throw new InputError(
-      'argument',
-      `${operation}: ring should be an i32 vector, is ${tensor.type} [${tensor.shape.join()}]`,
-    );
-  if (start < 0 || end < start || end > length)
-    throw new InputError('argument', `${operation}: ids [${start}, ${end}) of a ring of ${length}`);
+/** The buffer of an id ring. */
+export function ring(operation: string, tensor: Tensor): DeviceBuffer {
   return resident(operation, 'ring', tensor).buffer;
 }

@@ -1,10 +1,11 @@
 /** Weights on the device: repacked while they stream in, split by rows where one binding cannot hold them. */
-import type { WeightPart } from '../../../gpu/kernels/operands.ts';
+import type { RmsOperand, WeightPart } from '../../../gpu/kernels/operands.ts';
 import { rowLayout, type RowLayout } from '../../../gpu/lib/rows.ts';
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
-import { DeviceError, FileError, InputError } from '../../errors.ts';
-import type { Weight, WeightWriter } from '../backend.ts';
+import { DeviceError, FileError } from '../../errors.ts';
+import type { NormSpec, Weight, WeightWriter } from '../backend.ts';
+import * as checks from '../checks.ts';
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
 
 /** Repacked rows are handed to the queue in pieces of about this size. */
@@ -58,16 +59,9 @@ export class GpuWeightWriter implements WeightWriter {
   #closed = false;
 
   constructor(runner: Runner, spec: WeightSpec, largestPart: number, done: (parts: readonly WeightPart[]) => Weight) {
-    const { shape, format, name } = spec;
-    const cols = shape[shape.length - 1] ?? 0;
-    const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
-    const { block, bytes } = WEIGHT_FORMATS[format];
-    if (!Number.isInteger(cols) || cols < 1 || rows < 1 || cols % block !== 0) {
-      throw new InputError(
-        'argument',
-        `weight ${name}: shape [${shape.join()}] does not fit ${format}, whose blocks are ${block} values of a row`,
-      );
-    }
+    const { format, name } = spec;
+    const { rows, cols } = checks.weight(spec);
+    const { bytes } = WEIGHT_FORMATS[format];
     this.#runner = runner;
     this.#spec = spec;
     this.#cols = cols;
@@ -96,7 +90,7 @@ export class GpuWeightWriter implements WeightWriter {
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    if (this.#closed) throw new InputError('destroyed', `weight ${this.#spec.name}: written after its end`);
+    if (this.#closed) throw checks.freed('write', `the writer of weight ${this.#spec.name}`);
     const total = weightBytes(this.#spec);
     if (this.#written + chunk.length > total) {
       throw new FileError(
@@ -188,7 +182,7 @@ export class GpuWeightWriter implements WeightWriter {
     if (this.#inFlight < IN_FLIGHT_BYTES) return;
     this.#inFlight = 0;
     await this.#runner.idle();
-    if (this.#closed) throw new InputError('destroyed', `weight ${this.#spec.name}: aborted while it was written`);
+    if (this.#closed) throw checks.freed('write', `the writer of weight ${this.#spec.name}`);
   }
 
   /** Hands the staged rows to the queue, each to its part. */
@@ -214,22 +208,24 @@ export class GpuWeightWriter implements WeightWriter {
 
 /** The weight's device side; throws for weights of other backends and freed ones. */
 export function weightOf(operation: string, weight: Weight): GpuWeight {
-  if (!(weight instanceof GpuWeight))
-    throw new InputError('argument', `${operation}: weight ${weight.name} is of another backend`);
-  if (weight.parts.length === 0) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
+  if (!(weight instanceof GpuWeight)) throw checks.foreign(operation, `weight ${weight.name}`);
+  if (weight.parts.length === 0) throw checks.freed(operation, `weight ${weight.name}`);
   return weight;
 }
 
-/** The buffer of an F32 vector of `cols` values (a norm's weight, a bias). */
-export function vectorOf(operation: string, role: string, weight: Weight, cols: number): DeviceBuffer {
-  const { shape, format } = weight;
-  if (shape.length !== 1 || shape[0] !== cols || format !== 'F32') {
-    throw new InputError(
-      'argument',
-      `${operation}: ${role} ${weight.name} [${shape.join()}] of ${format} should be an F32 vector [${cols}]`,
-    );
-  }
+/** The buffer of a vector (a norm's weight, a bias). */
+export function vectorOf(operation: string, weight: Weight): DeviceBuffer {
   const buffer = weightOf(operation, weight).parts[0]?.buffer;
-  if (buffer === undefined) throw new InputError('destroyed', `${operation}: weight ${weight.name} was freed`);
+  if (buffer === undefined) throw checks.freed(operation, `weight ${weight.name}`);
   return buffer;
+}
+
+/** The buffer of a vector, if there is one. */
+export function optionalVector(operation: string, weight: Weight | undefined): DeviceBuffer | undefined {
+  return weight === undefined ? undefined : vectorOf(operation, weight);
+}
+
+/** An RMS norm as kernels fuse it, if there is one. */
+export function rmsOf(operation: string, norm: NormSpec | undefined): RmsOperand | undefined {
+  return norm === undefined ? undefined : { weight: vectorOf(operation, norm.weight), epsilon: norm.epsilon };
 }

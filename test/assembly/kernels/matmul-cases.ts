@@ -3,7 +3,7 @@
  * References are f64 loops over test/reference/dequantise.ts.
  */
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/backend/weight.ts';
-import type { MatmulExports } from '../../../src/wasm.ts';
+import type { WasmExports } from '../../../src/wasm-exports.ts';
 import { dequantise } from '../../reference/dequantise.ts';
 import { quantise } from '../../support/quantise.ts';
 import { random } from '../../support/random.ts';
@@ -11,7 +11,7 @@ import { expectNmse, expectSame, productTolerance } from '../../support/toleranc
 
 export interface Engine {
   readonly memory: WebAssembly.Memory;
-  readonly exports: MatmulExports & { alloc(size: number): number; release(pointer: number): void };
+  readonly exports: WasmExports;
 }
 
 export const FORMATS = Object.keys(WEIGHT_FORMATS) as WeightFormat[];

@@ -9,7 +9,8 @@ import { createDhsaPlanner } from '../../../src/select/prefill/dhsa.ts';
 import { createFlexPlanner } from '../../../src/select/prefill/flex.ts';
 import { createWindowPlanner } from '../../../src/select/prefill/window.ts';
 import type { PrefillOptions } from '../../../src/select/options.ts';
-import { checkRanges, denseCausal } from '../../../src/kv/ranges.ts';
+import { checkRanges } from '../../../src/backend/page-checks.ts';
+import { denseCausal } from '../../../src/kv/ranges.ts';
 import type { KvView, Ranges, RopeSpec, Tensor } from '../../../src/backend/backend.ts';
 import type { Wasm } from '../../../src/wasm.ts';
 import { createReferenceBackend } from '../../reference/backend.ts';
@@ -109,7 +110,7 @@ class Bed {
     for (let layer = 0; layer < LAYERS; layer++) {
       const q = this.append(layer, position, count);
       const ranges = isPlan(asked) ? await asked.ranges(layer, q) : asked;
-      checkRanges(ranges, { queryCount: count, kvHeads: KV_HEADS, keyCount: position + count });
+      checkRanges('test', ranges, { queryCount: count, kvHeads: KV_HEADS, keyCount: position + count });
       found.push(ranges);
     }
     return found;

@@ -11,7 +11,8 @@ import {
   type Tensor,
   type Weight,
 } from '../../../src/backend/backend.ts';
-import { bidirectional, checkRanges, denseCausal, slidingWindow } from '../../../src/kv/ranges.ts';
+import { checkRanges } from '../../../src/backend/page-checks.ts';
+import { bidirectional, denseCausal, slidingWindow } from '../../../src/kv/ranges.ts';
 import { random } from '../random.ts';
 import { expectNmse, expectSame, TOLERANCE } from '../tolerance.ts';
 import { put, rope, shuffledView, vector, type Subject } from './harness.ts';
@@ -74,7 +75,7 @@ export function attention(subject: Subject): void {
       for (let layer = 0; layer < layers; layer++) {
         const qkv = r.normals(count * cols);
         const allowed = ranges(count, position, kvHeads);
-        checkRanges(allowed, { queryCount: count, kvHeads, keyCount: position + count });
+        checkRanges('test', allowed, { queryCount: count, kvHeads, keyCount: position + count });
         const [q, out] = backend.scope(() => {
           const query = backend.ropeAppend(backend.upload(qkv, [count, cols]), view, layer, position, options);
           return [

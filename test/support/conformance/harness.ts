@@ -10,6 +10,7 @@ import {
   type Tensor,
   type Weight,
 } from '../../../src/backend/backend.ts';
+import { InputError } from '../../../src/errors.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/backend/weight.ts';
 import { createReferenceBackend } from '../../reference/backend.ts';
 import { quantise } from '../quantise.ts';
@@ -153,5 +154,22 @@ export class Subject {
   ): Promise<void> {
     const wanted = await this.once(() => run(this.truth, weights, body));
     expectNmse(await run(this.device, weights, body), wanted, allowed, what);
+  }
+
+  /** That `act` is refused by both backends as a wrong argument, in the same words, which match `message`. */
+  async refused(message: RegExp, act: (backend: Backend) => unknown): Promise<void> {
+    const thrown: unknown[] = [];
+    for (const backend of [this.device, this.truth]) {
+      try {
+        await act(backend);
+        thrown.push(undefined);
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
+    const [found, wanted] = thrown;
+    expect(found).toBeInstanceOf(InputError);
+    expect(found).toMatchObject({ code: 'argument', message: expect.stringMatching(message) });
+    expect((found as InputError).message).toBe((wanted as InputError).message);
   }
 }

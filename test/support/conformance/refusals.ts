@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Backend, KvView, Tensor, Weight } from '../../../src/backend/backend.ts';
 import { weightBytes } from '../../../src/backend/weight.ts';
 import { denseCausal } from '../../../src/kv/ranges.ts';
-import { FileError, InputError } from '../../../src/errors.ts';
+import { FileError } from '../../../src/errors.ts';
 import { random } from '../random.ts';
 import { matrix, NO_SAMPLING, put, rope, shuffledView, vector, type Subject } from './harness.ts';
 
@@ -31,11 +31,29 @@ export function refusals(subject: Subject): void {
         /linear.*bias/s,
         (b, { w, bias }, x) => b.linear(x, [w], { norm: { kind: 'rms', weight: bias, epsilon: 1 } }),
       ],
+      ['linear: no weights', /linear: 0 weights/, (b, _w, x) => b.linear(x, [])],
+      [
+        'linear: too many weights',
+        /linear: 129 weights/,
+        (b, { w }, x) =>
+          b.linear(
+            x,
+            Array.from({ length: 129 }, () => w),
+          ),
+      ],
+      [
+        'linear: a norm that is no vector',
+        /linear: norm w/,
+        (b, { w }, x) => b.linear(x, [w], { norm: { kind: 'rms', weight: w, epsilon: 1 } }),
+      ],
       ['linear: ids', /linear/, (b, { w }, _x, _view, ring) => b.linear(ring, [w])],
       ['gatedMlp: gate and up', /gatedMlp/, (b, { w, other }, x) => b.gatedMlp(x, w, other, { activation: 'silu' })],
       ['norm', /norm/, (b, { bias }, x) => b.norm(x, { kind: 'rms', weight: bias, epsilon: 1 })],
       ['embed: beyond the ring', /embed/, (b, { w }, _x, _view, ring) => b.embed(w, ring, 3, 2)],
       ['embed: not ids', /embed/, (b, { w }, x) => b.embed(w, x, 0, 1)],
+      ['embed: nothing', /embed: 0 ids/, (b, { w }, _x, _view, ring) => b.embed(w, ring, 0, 0)],
+      ['embed: half an id', /embed/, (b, { w }, _x, _view, ring) => b.embed(w, ring, 0.5, 1)],
+      ['rows: half a row', /rows/, (b, _w, x) => b.rows(x, 0.5, 1)],
       ['rows: beyond x', /rows/, (b, _w, x) => b.rows(x, 1, 2)],
       [
         'ropeAppend: columns',
@@ -47,6 +65,36 @@ export function refusals(subject: Subject): void {
         /ropeAppend/,
         (b, _w, _x, view) =>
           b.ropeAppend(b.upload(new Float32Array(96), [1, 96]), view, 0, 32, { heads: 1, rope: rope(32, 'half') }),
+      ],
+      [
+        'ropeAppend: more than a head',
+        /ropeAppend: RoPE over 64 of the 32/,
+        (b, _w, _x, view) =>
+          b.ropeAppend(b.upload(new Float32Array(96), [1, 96]), view, 0, 0, { heads: 1, rope: rope(64, 'half') }),
+      ],
+      [
+        'ropeAppend: a layer norm of q',
+        /ropeAppend: qNorm is a norm of kind 'layer'/,
+        (b, { n }, _x, _view) => {
+          const pool = b.kvPool({ layers: 1, kvHeads: 1, headDim: 64, format: 'f32' });
+          pool.reserve(1);
+          b.ropeAppend(
+            b.upload(new Float32Array(192), [1, 192]),
+            { pool, blocks: 1, table: Int32Array.of(0), version: 1 },
+            0,
+            0,
+            {
+              heads: 1,
+              qNorm: { kind: 'layer', weight: n, epsilon: 1 },
+            },
+          );
+        },
+      ],
+      [
+        'ropeAppend: a table of another size',
+        /ropeAppend: a page table of 1 entries/,
+        (b, _w, _x, view) =>
+          b.ropeAppend(b.upload(new Float32Array(96), [1, 96]), { ...view, blocks: 2 }, 0, 0, { heads: 1 }),
       ],
       [
         'ropeAppend: layer',
@@ -64,6 +112,29 @@ export function refusals(subject: Subject): void {
         /attention/,
         (b, _w, x, view) => b.attention(x, view, 0, 0, { ...denseCausal(2, 2), queryBlock: 1 }, { heads: 2, scale: 1 }),
       ],
+      [
+        'attention: a run beyond the view',
+        /attention: ranges: list 0: run \[0, 33\) ends after the 32 keys/,
+        (b, _w, x, view) => b.attention(x, view, 0, 0, denseCausal(2, 33), { heads: 2, scale: 1 }),
+      ],
+      [
+        'attention: runs that overlap',
+        /attention: ranges: list 0: run \[3, 9\)/,
+        (b, _w, x, view) =>
+          b.attention(
+            x,
+            view,
+            0,
+            8,
+            { ...denseCausal(2, 9), offsets: Uint32Array.of(0, 2), runs: Uint32Array.of(0, 4, 3, 9) },
+            { heads: 2, scale: 1 },
+          ),
+      ],
+      [
+        'attention: position',
+        /attention: queries at position -1/,
+        (b, _w, x, view) => b.attention(x, view, 0, -1, denseCausal(2, 2), { heads: 2, scale: 1 }),
+      ],
       ['sample: logits', /sample/, (b, _w, x, _view, ring) => b.sample(x, b.sampler(64), NO_SAMPLING, ring, 0)],
       [
         'sample: ring',
@@ -74,42 +145,49 @@ export function refusals(subject: Subject): void {
       ['upload', /upload/, (b) => b.upload(new Float32Array(3), [2, 2])],
       ['writeIds', /writeIds/, (b, _w, _x, _view, ring) => b.writeIds(ring, 3, Int32Array.of(1, 2))],
       ['mask', /mask/, (b) => b.sampler(64).mask(new Uint32Array(1))],
+      ['sampler: vocabulary', /sampler: a vocabulary of 0/, (b) => b.sampler(0)],
+      ['kvPool: heads', /kvPool: kvHeads is 0/, (b) => b.kvPool({ layers: 1, kvHeads: 0, headDim: 32, format: 'f32' })],
+      [
+        'kvPool: headDim',
+        /kvPool: headDim is 30/,
+        (b) => b.kvPool({ layers: 1, kvHeads: 1, headDim: 30, format: 'f32' }),
+      ],
+      ['kvPool: half a page', /kvPool.reserve: 1.5 pages/, (_b, _w, _x, { pool }) => pool.reserve(1.5)],
+      ['a tensor of no rows', /tensor: the shape is \[0, 4\]/, (b) => b.upload(new Float32Array(0), [0, 4])],
+      [
+        'weight: a vector of blocks',
+        /weight v: a vector in Q8_0/,
+        (b) => b.weight({ name: 'v', shape: [32], format: 'Q8_0' }),
+      ],
+      ['weight: no rows', /weight none/, (b) => b.weight({ name: 'none', shape: [0, 32], format: 'Q8_0' })],
       [
         'weight: columns that are no multiple of the block',
         /weight/,
         (b) => b.weight({ name: 'odd', shape: [2, 48], format: 'Q8_0' }),
       ],
     ];
-    test.each(cases)('%s', async (_what, message, act) => {
-      const r = random(81);
-      const data = {
-        w: matrix(r, 'w', 'Q8_0', [40, 64]),
-        n: vector(r, 'norm', 64),
-        bias: vector(r, 'bias', 40),
-        other: matrix(r, 'other', 'Q8_0', [41, 64]),
-      };
-      const w = {
-        w: await put(subject.device, data.w),
-        n: await put(subject.device, data.n),
-        bias: await put(subject.device, data.bias),
-        other: await put(subject.device, data.other),
-      };
-      const view = shuffledView(r, subject.device, { layers: 1, kvHeads: 1, headDim: 32, format: 'f32' }, 1);
-      const ring = subject.device.ids(4);
-      let thrown: unknown;
-      try {
-        subject.device.scope(() => {
-          act(subject.device, w, subject.device.upload(new Float32Array(128), [2, 64]), view, ring);
-        });
-      } catch (error) {
-        thrown = error;
-      }
-      expect(thrown).toBeInstanceOf(InputError);
-      expect((thrown as InputError).message).toMatch(message);
-      for (const weight of Object.values(w)) weight.free();
-      view.pool.free();
-      subject.device.free(ring);
-    });
+    test.each(cases)('%s', (_what, message, act) =>
+      subject.refused(message, async (b) => {
+        const r = random(81);
+        const w = {
+          w: await put(b, matrix(r, 'w', 'Q8_0', [40, 64])),
+          n: await put(b, vector(r, 'norm', 64)),
+          bias: await put(b, vector(r, 'bias', 40)),
+          other: await put(b, matrix(r, 'other', 'Q8_0', [41, 64])),
+        };
+        const view = shuffledView(r, b, { layers: 1, kvHeads: 1, headDim: 32, format: 'f32' }, 1);
+        const ring = b.ids(4);
+        try {
+          b.scope(() => {
+            act(b, w, b.upload(new Float32Array(128), [2, 64]), view, ring);
+          });
+        } finally {
+          for (const weight of Object.values(w)) weight.free();
+          view.pool.free();
+          b.free(ring);
+        }
+      }),
+    );
 
     test('a weight takes no more bytes than it has', async () => {
       const spec = { name: 'w', shape: [2, 32], format: 'Q8_0' } as const;

@@ -1,0 +1,200 @@
+/** Products with weights and what is fused with them, embeddings and norms: the operations of assembly/kernels/linear.ts. */
+import type { Activation, LinearOptions, NormSpec, Tensor, Weight } from '../backend.ts';
+import * as checks from '../checks.ts';
+import type { Engine } from './engine.ts';
+import { BLOCK, linearWords, partWords, writeLinear, writePart, type Block } from './layouts.ts';
+import {
+  activationOf,
+  addressOf,
+  NO_NORM,
+  normOf,
+  tensorOf,
+  vectorOf,
+  weightOf,
+  type NormFields,
+} from './residence.ts';
+import type { Tensors } from './tensors.ts';
+import type { WasmWeight } from './weights.ts';
+
+/** Weight bytes of one tile: they fit a second-level cache beside the activations. */
+const TILE_BYTES = 64 << 10;
+/** Tiles that a thread should get of a product, so that uneven threads end together. */
+const TILES_PER_THREAD = 4;
+/** Rows of the smallest tile. */
+const TILE_ROWS = 16;
+
+/** The fields of operations on rows that multiply no weights. */
+const NO_PRODUCT = {
+  prepared: 0,
+  normalised: 0,
+  activation: 0,
+  residual: 0,
+  parts: 1,
+  tileRows: TILE_ROWS,
+  scale: 1,
+} as const;
+
+export class Products {
+  readonly #engine: Engine;
+  readonly #tensors: Tensors;
+
+  constructor(engine: Engine, tensors: Tensors) {
+    this.#engine = engine;
+    this.#tensors = tensors;
+  }
+
+  embed(table: Weight, ring: Tensor, start: number, count: number, scale: number): Tensor {
+    const engine = this.#engine;
+    const { cols } = checks.embed(table, ring, start, count);
+    const weight = weightOf('embed', table);
+    const x = tensorOf('embed', 'ring', ring).pointer + 4 * start;
+    const out = this.#tensors.make([count, cols]);
+    const block = engine.block();
+    writeLinear(block, { ...NO_PRODUCT, ...NO_NORM, out: out.pointer, outStride: cols, x, cols, count, scale });
+    putPart(block, 0, weight, 0, 0);
+    engine.run('embed', engine.wasm.exports.embed);
+    return out;
+  }
+
+  norm(x: Tensor, spec: NormSpec, residual: Tensor | undefined): Tensor {
+    const engine = this.#engine;
+    checks.normRows(x, spec, residual);
+    const input = tensorOf('norm', 'x', x);
+    const norm = normOf('norm', spec);
+    const added = addressOf('norm', 'residual', residual);
+    const [count = 0, cols = 0] = input.shape;
+    const out = this.#tensors.make([count, cols]);
+    writeLinear(engine.block(), {
+      ...NO_PRODUCT,
+      ...norm,
+      out: out.pointer,
+      outStride: cols,
+      x: input.pointer,
+      cols,
+      count,
+      residual: added,
+    });
+    engine.run('norm', engine.wasm.exports.norm);
+    return out;
+  }
+
+  linear(x: Tensor, weights: readonly Weight[], options: LinearOptions): Tensor {
+    return this.product('linear', x, weights, options, checks.linear(x, weights, options));
+  }
+
+  /** `linear` for an operation that checked its own arguments. */
+  product(
+    operation: string,
+    x: Tensor,
+    weights: readonly Weight[],
+    options: LinearOptions,
+    { count, cols, rows }: checks.Product,
+  ): Tensor {
+    const engine = this.#engine;
+    const input = tensorOf(operation, 'x', x);
+    const parts = weights.map((weight) => weightOf(operation, weight));
+    const biases = weights.map((_, i) => vectorOf(operation, options.bias?.[i]));
+    const norm = normOf(operation, options.norm);
+    const residual = addressOf(operation, 'residual', options.residual);
+    const rooms = this.#rooms(parts, count, cols, rows, norm);
+    const out = this.#tensors.make([count, rows]);
+    const block = engine.block();
+    writeLinear(block, {
+      out: out.pointer,
+      outStride: rows,
+      x: input.pointer,
+      cols,
+      count,
+      prepared: rooms.prepared,
+      normalised: rooms.normalised,
+      normKind: norm.normKind,
+      normWeight: norm.normWeight,
+      normBias: norm.normBias,
+      epsilon: norm.epsilon,
+      activation: activationOf(options.activation),
+      residual,
+      parts: parts.length,
+      tileRows: rooms.tileRows,
+      scale: options.scale ?? 1,
+    });
+    let first = 0;
+    for (const [i, part] of parts.entries()) {
+      putPart(block, i, part, first, biases[i] ?? 0);
+      first += part.rows;
+    }
+    engine.run(operation, engine.wasm.exports.linear);
+    return out;
+  }
+
+  gatedMlp(
+    x: Tensor,
+    gate: Weight,
+    up: Weight,
+    options: { readonly norm?: NormSpec; readonly activation: Activation },
+  ): Tensor {
+    const engine = this.#engine;
+    const { count, cols, rows } = checks.gatedMlp(x, gate, up, options);
+    const input = tensorOf('gatedMlp', 'x', x);
+    const parts = [weightOf('gatedMlp', gate), weightOf('gatedMlp', up)] as const;
+    const norm = normOf('gatedMlp', options.norm);
+    const rooms = this.#rooms(parts, count, cols, rows, norm);
+    const out = this.#tensors.make([count, rows]);
+    const block = engine.block();
+    writeLinear(block, {
+      out: out.pointer,
+      outStride: rows,
+      x: input.pointer,
+      cols,
+      count,
+      prepared: rooms.prepared,
+      normalised: rooms.normalised,
+      normKind: norm.normKind,
+      normWeight: norm.normWeight,
+      normBias: norm.normBias,
+      epsilon: norm.epsilon,
+      activation: activationOf(options.activation),
+      residual: 0,
+      parts: 2,
+      tileRows: rooms.tileRows,
+      scale: 1,
+    });
+    putPart(block, 0, parts[0], 0, 0);
+    putPart(block, 1, parts[1], 0, 0);
+    engine.run('gatedMlp', engine.wasm.exports.gatedMlp);
+    return out;
+  }
+
+  /** Scratch memory of a product, taken before the block is written since taking it may move the views. */
+  #rooms(
+    parts: readonly WasmWeight[],
+    count: number,
+    cols: number,
+    rows: number,
+    norm: NormFields,
+  ): { readonly prepared: number; readonly normalised: number; readonly tileRows: number } {
+    const engine = this.#engine;
+    const { exports } = engine.wasm;
+    const tileRows = this.#tileRows(parts, rows);
+    engine.scratch(exports.linearScratchBytes(tileRows, count));
+    const prepared = parts.some(({ int8 }) => int8)
+      ? engine.room('prepared', exports.activationBytes(Math.ceil(count / BLOCK) * BLOCK, cols))
+      : 0;
+    const normalised = norm.normKind === 0 ? 0 : engine.room('normalised', count * cols * 4);
+    return { prepared, normalised, tileRows };
+  }
+
+  /** Weight rows of a tile: about TILE_BYTES, fewer where a thread would get too few tiles. */
+  #tileRows(parts: readonly WasmWeight[], rows: number): number {
+    let bytes = 0;
+    for (const part of parts) bytes += part.bytes;
+    const cached = Math.floor((TILE_BYTES * rows) / bytes / TILE_ROWS) * TILE_ROWS;
+    const { threads } = this.#engine;
+    const fair = threads === 1 ? cached : Math.floor(rows / (threads * TILES_PER_THREAD) / TILE_ROWS) * TILE_ROWS;
+    return Math.max(TILE_ROWS, Math.min(cached, fair));
+  }
+}
+
+function putPart(block: Block, index: number, weight: WasmWeight, first: number, bias: number): void {
+  const { pointer, ggml, rows } = weight;
+  writePart(block, { data: pointer, format: ggml, rows, first, bias }, linearWords + index * partWords);
+}
