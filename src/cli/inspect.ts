@@ -21,7 +21,7 @@ export const inspect: Command = {
     args.atMost(1);
     const [input] = args.rest;
     if (input === undefined) throw new UsageError('FILE is missing');
-    const file = await openModel(place.input(input), platform.open);
+    const file = await openModel(await place.input(input), platform.open);
     try {
       const facts = describe(file);
       await write(output, args.flag('json') ? `${JSON.stringify(facts, null, 2)}\n` : table(facts));

@@ -45,7 +45,7 @@ export const tokenize: Command = {
 };
 
 async function open(model: string, { place, platform }: CliContext): Promise<Tokenizer> {
-  const file = await openModel(place.input(model), platform.open);
+  const file = await openModel(await place.input(model), platform.open);
   try {
     return await createTokenizer(await openTextWasm(platform), file.metadata);
   } finally {

@@ -50,12 +50,15 @@ export function openFile(
   settings: LoadSettings,
   { signal, monitor }: LoadListener,
 ): Promise<ModelFile> {
-  const { quantize, sha256, store } = settings;
+  const { quantize, sha256, store, headers, credentials, hub } = settings;
   const { store: kept, ...access } = platform.open;
   return openModel(input, {
     ...access,
     ...(store === false ? { store: false } : kept === undefined ? {} : { store: kept }),
     ...(quantize === undefined ? {} : { quantize }),
+    ...(headers === undefined ? {} : { headers: { ...headers } }),
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(hub === undefined ? {} : { hub }),
     ...(sha256 === undefined ? {} : { sha256: typeof sha256 === 'string' ? sha256 : { ...sha256 } }),
     ...(signal === undefined ? {} : { signal }),
     ...(monitor === undefined ? {} : { monitor }),

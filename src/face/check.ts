@@ -56,24 +56,6 @@ export function misfitArgument(call: string, name: string, value: unknown, field
   return fits(value, field) ? undefined : explained(`${call}: ${name}`, value, field);
 }
 
-/** The same for what is to be loaded. Whether it is a model is found out when it is read. */
-export function misfitModel(call: string, input: unknown): Promise<never> | undefined {
-  const text = typeof input === 'string' && input.trim() !== '';
-  const list = Array.isArray(input) && input.length > 0 && input.every(isBinary);
-  const object = typeof input === 'object' && input !== null && !Array.isArray(input);
-  // Blobs, URLs, responses and handles have a class of their own; a set of files is a plain object.
-  const plain = object && [Object.prototype, null].includes(Object.getPrototypeOf(input) as object | null);
-  const set = plain && Object.keys(input).length > 0 && Object.values(input).every(isBinary);
-  return text || list || set || (object && !plain) ? undefined : explained(call, input, { never: NO_MODEL });
-}
-
-const NO_MODEL =
-  "there is no model to load; give 'nano', a URL, 'hf:owner/repository/file.gguf', a File, bytes, a set of named files that is not empty, or in Node a path";
-
-function isBinary(value: unknown): boolean {
-  return value instanceof Blob || value instanceof ArrayBuffer || ArrayBuffer.isView(value);
-}
-
 async function explained(call: string, value: unknown, field: Field): Promise<never> {
   const { findProblem } = await import('./problem.ts');
   const { path, sentence } = findProblem(fits, value, field);

@@ -5,7 +5,7 @@ import type { ModelStore, SessionStore } from '../store/index.ts';
 import type { LoadSettings } from '../worker/api.ts';
 import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
-import { misfit, misfitModel } from './check.ts';
+import { misfit } from './check.ts';
 import { OctavoModel } from './model.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
 import { AVAILABILITY, LOAD } from './options.ts';
@@ -35,7 +35,7 @@ export interface FacePlatform {
   /** Starts an engine, off this thread where possible. */
   startEngine(): Promise<Endpoint>;
   /** An input as it can be sent to the engine; 'nano' becomes the bundled model's place. */
-  input(input: ModelInput): ModelInput;
+  input(input: ModelInput): Promise<ModelInput>;
   /** A picture's pixels; in Node with the files and the decoder that are there. */
   readonly readPicture: ReadPicture;
   /** Whether WASM or WebGPU is there at all. */
@@ -63,28 +63,26 @@ const loading = new Map<string, number>();
 export function createFace(platform: FacePlatform): OctavoFace {
   return {
     async availability(input, options = {}) {
-      const problem = misfitModel('availability', input) ?? misfit('availability', options, AVAILABILITY);
+      const problem = misfit('availability', options, AVAILABILITY);
       if (problem !== undefined) return problem;
       const { expectedInputs = [], expectedOutputs = [] } = options;
       const possible =
         expectedInputs.every(({ type }) => type === 'text' || type === 'image') &&
         expectedOutputs.every(({ type }) => type === 'text');
       if (!platform.capable || !possible) return 'unavailable';
-      const place = platform.input(input);
+      const place = await platform.input(input);
       if (typeof place !== 'string' || !/^(https?:|hf:)/.test(place)) return 'available';
       if (loading.has(place)) return 'downloading';
-      const kept = (await platform.store()?.list()) ?? [];
-      return kept.some((file) => file.complete && (file.url === place || file.model === place))
-        ? 'available'
-        : 'downloadable';
+      return (await platform.store()?.has(place)) === true ? 'available' : 'downloadable';
     },
 
     async load(input, options = {}) {
-      const problem = misfitModel('load', input) ?? misfit('load', options, LOAD);
+      const problem = misfit('load', options, LOAD);
       if (problem !== undefined) return problem;
       const { signal, monitor, onProgress, ...settings } = options;
       signal?.throwIfAborted();
-      const place = platform.input(input);
+      const place = await platform.input(input);
+      signal?.throwIfAborted();
       const name = typeof place === 'string' ? place : '';
       // Only pages may ask for lasting storage, and the download happens in a worker.
       if (/^(https?|hf):/.test(name)) platform.store()?.persist();

@@ -89,6 +89,9 @@ export const LOAD: ShapeOf<Required<LoadOptions>> = {
   quantize: { oneOf: ['q8', 'q4'] },
   store: SWITCH,
   sha256: { anyOf: [TEXT, OBJECT] },
+  headers: OBJECT,
+  credentials: { oneOf: ['omit', 'same-origin', 'include'] },
+  hub: TEXT,
   monitor: CALLBACK,
   onProgress: CALLBACK,
 };

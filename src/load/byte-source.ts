@@ -13,6 +13,8 @@ export interface ByteSource {
   readonly size: number;
   /** Set where reaching byte n costs reading the n bytes before it: a server without range requests. */
   readonly sequential?: boolean;
+  /** Set where two reads may be of two versions of the file without a sign of it: a server that sends neither ETag nor Last-Modified. */
+  readonly unvalidated?: boolean;
   /** Lower-case hex SHA-256 that the whole file should have, where known and not yet checked. */
   readonly expectedSha256?: string;
   /**

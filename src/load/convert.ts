@@ -1,20 +1,23 @@
 /**
- * What happens to a tensor between its file and the device: nothing, widening to F32 (vectors), or quantisation
- * to Q8_0 or Q4_0 (matrices, on request). Chunk by chunk; at most one block of 32 values waits between chunks.
+ * What happens to a tensor between its file and the device: nothing, widening to F32 (vectors), quantisation to Q8_0 or Q4_0 (matrices, on
+ * request), or repacking (formats that devices do not compute with). Chunk by chunk; at most one block waits between chunks.
  */
 import { WEIGHT_FORMATS, type WeightFormat } from '../backend/weight.ts';
 import { FileError } from '../errors.ts';
 import { halfTable, toHalf } from './half.ts';
+import { repacking } from './repack.ts';
+import { isRepacked, REPACKED_AS, type StoredFormat } from './stored-format.ts';
 
 type FloatFormat = 'F32' | 'F16' | 'BF16';
-export type Quantization = 'q8' | 'q4';
+export const QUANTIZATIONS = ['q8', 'q4'] as const;
+export type Quantization = (typeof QUANTIZATIONS)[number];
 
 /** Q8_0 and Q4_0 both store rows in blocks of 32 values. */
 const BLOCK = 32;
 /** Matrices that are looked up or end the model: 4 bits harm them most (llama.cpp keeps them finer, too). */
 const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|token_embd|wte|lm_head|output)\.weight$/;
 
-function isFloat(format: WeightFormat): format is FloatFormat {
+function isFloat(format: StoredFormat): format is FloatFormat {
   return format === 'F32' || format === 'F16' || format === 'BF16';
 }
 
@@ -22,9 +25,10 @@ function isFloat(format: WeightFormat): format is FloatFormat {
 export function deliveredFormat(
   name: string,
   shape: readonly number[],
-  stored: WeightFormat,
+  stored: StoredFormat,
   quantize?: Quantization,
 ): WeightFormat {
+  if (isRepacked(stored)) return REPACKED_AS[stored];
   if (!isFloat(stored)) return stored;
   // Norms and biases are read by kernels as F32, and are too small to matter.
   if (shape.length === 1) return 'F32';
@@ -38,38 +42,48 @@ export interface Converter {
   push(chunk: Uint8Array): Uint8Array;
 }
 
+/** Converts one block that begins at byte `at`; false where a value is not finite, or the target cannot hold it. */
+type Step = (bytes: Uint8Array, at: number, out: Uint8Array) => boolean;
+
 /** Undefined where the stored bytes are delivered as they are. `file` and `name` are for messages. */
 export function createConverter(
-  from: WeightFormat,
+  from: StoredFormat,
   to: WeightFormat,
   file: string,
   name: string,
 ): Converter | undefined {
   if (from === to) return undefined;
-  if (!isFloat(from)) throw new FileError('unsupported', { file, field: name }, `${from} cannot be converted to ${to}`);
-  return new BlockConverter(from, to, file, name);
+  const at = { file, field: name };
+  if (isRepacked(from) && to === REPACKED_AS[from]) {
+    const { repack, inBytes, outBytes } = repacking(from);
+    return new BlockConverter(repack, inBytes, outBytes, at);
+  }
+  if (!isFloat(from)) throw new FileError('unsupported', at, `${from} cannot be converted to ${to}`);
+  const block = to === 'F32' ? 1 : BLOCK;
+  const encode = encoder(to, at);
+  const values = new Float32Array(block);
+  const step: Step = (bytes, start, out) => {
+    decodeFloats(from, bytes, start, values, block);
+    return encode(values, block, out);
+  };
+  return new BlockConverter(step, block * WEIGHT_FORMATS[from].bytes, to === 'F32' ? 4 : WEIGHT_FORMATS[to].bytes, at);
 }
 
 class BlockConverter implements Converter {
-  readonly #from: FloatFormat;
-  readonly #encode: (values: Float32Array, count: number, out: Uint8Array) => boolean;
-  readonly #block: number;
+  readonly #step: Step;
   readonly #inBytes: number;
   readonly #outBytes: number;
   readonly #rest: Uint8Array;
   #waiting = 0;
-  readonly #values = new Float32Array(BLOCK);
   #out = new Uint8Array(0);
   readonly #at: { file: string; field: string };
 
-  constructor(from: FloatFormat, to: WeightFormat, file: string, name: string) {
-    this.#from = from;
-    this.#at = { file, field: name };
-    this.#block = to === 'F32' ? 1 : BLOCK;
-    this.#inBytes = this.#block * WEIGHT_FORMATS[from].bytes;
-    this.#outBytes = to === 'F32' ? 4 : WEIGHT_FORMATS[to].bytes;
-    this.#encode = encoder(to, this.#at);
-    this.#rest = new Uint8Array(this.#inBytes);
+  constructor(step: Step, inBytes: number, outBytes: number, at: { file: string; field: string }) {
+    this.#step = step;
+    this.#at = at;
+    this.#inBytes = inBytes;
+    this.#outBytes = outBytes;
+    this.#rest = new Uint8Array(inBytes);
   }
 
   push(chunk: Uint8Array): Uint8Array {
@@ -95,11 +109,13 @@ class BlockConverter implements Converter {
   }
 
   #convert(bytes: Uint8Array, start: number, block: number): void {
-    decodeFloats(this.#from, bytes, start, this.#values, this.#block);
     const out = this.#out.subarray(block * this.#outBytes, (block + 1) * this.#outBytes);
-    if (!this.#encode(this.#values, this.#block, out)) {
-      throw new FileError('malformed', this.#at, 'it holds values that are not finite, which cannot be quantised');
-    }
+    if (!this.#step(bytes, start, out))
+      throw new FileError(
+        'malformed',
+        this.#at,
+        'it holds values that are not finite, or too large to be converted; the file is damaged, or its conversion went wrong: take another copy of the model',
+      );
   }
 }
 

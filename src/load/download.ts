@@ -3,23 +3,16 @@
  * Memory: one record. The store's format and its guarantees are in `src/store/model-store.ts`.
  */
 import { createSHA256, sha256 as hashOf } from 'hash-wasm';
-import { StorageError } from '../errors.ts';
+import { FileError, StorageError } from '../errors.ts';
+import { displayName, storedAddress } from '../store/address.ts';
 import { RECORD_BYTES, type Manifest, type ModelStore } from '../store/model-store.ts';
 import type { ByteSource } from './byte-source.ts';
-import {
-  Break,
-  displayName,
-  request,
-  sameFile,
-  sleep,
-  surelySameFile,
-  withRetries,
-  type Network,
-  type RemoteBody,
-  type Validator,
-} from './http.ts';
+import { HeadCheck, type Expectation } from './expectation.ts';
+import { tooLarge } from './http-source.ts';
+import { request, sameFile, surelySameFile, type Network, type RemoteBody, type Validator } from './http.ts';
 import type { ReadOptions } from './model-file.ts';
 import { Meter } from './progress.ts';
+import { Break, sleep, withRetries } from './retry.ts';
 import { StoredSource } from './stored-source.ts';
 
 /**
@@ -28,10 +21,12 @@ import { StoredSource } from './stored-source.ts';
  */
 const FLUSH_MS = 500;
 const FLUSH_GROWTH = 1 / 4;
-/** How often a file that changes under the download is begun anew. */
+/** How often a file that changes during the download is begun again. */
 const MAX_RESTARTS = 3;
 /** Another tab (without Web Locks) counts as gone when it has written nothing for this long. */
 const FOLLOW_MS = 5000;
+/** Bytes that are read again at once, where a resumed download must look at the beginning of its file. */
+const HEAD_STEP = 1 << 20;
 
 export interface DownloadRequest extends ReadOptions {
   readonly url: string;
@@ -40,13 +35,18 @@ export interface DownloadRequest extends ReadOptions {
   /** What the file should be, where known: lower-case hex, bytes. */
   readonly sha256?: string | undefined;
   readonly size?: number | undefined;
+  /** What kind of file it should be. */
+  readonly expectation: Expectation;
   readonly network: Network;
   readonly store: ModelStore;
   /** Bytes of a record; tests make them small. */
   readonly recordBytes?: number;
 }
 
-/** The stored file, whole and verified; touches the network only when it is not there yet. Throws `StorageError`. */
+/**
+ * The stored file, whole and verified; touches the network only when it is not there yet. Throws `StorageError`, and `FileError` where the
+ * server sends something else than what is expected, of which nothing is kept then.
+ */
 export async function downloadToStore(wanted: DownloadRequest): Promise<ByteSource> {
   const { store, url, sha256, signal } = wanted;
   let kept = await store.find(url);
@@ -56,7 +56,7 @@ export async function downloadToStore(wanted: DownloadRequest): Promise<ByteSour
     kept = undefined;
   }
   if (kept?.complete === true && (sha256 === undefined || kept.sha256 === sha256)) return new StoredSource(store, kept);
-  const key = sha256 === undefined ? `url-${await hashOf(url)}` : `sha256-${sha256}`;
+  const key = sha256 === undefined ? `url-${await hashOf(storedAddress(url))}` : `sha256-${sha256}`;
   if (kept?.complete === true && kept.key !== key) await store.discard(kept.key);
   store.persist();
   return store.lock(key, signal, async () => new StoredSource(store, await new Download(wanted, key).run()));
@@ -80,15 +80,20 @@ class Download {
   #record = new Uint8Array(0);
   #hasher: Awaited<ReturnType<typeof createSHA256>> | undefined;
   #flushed = 0;
+  readonly #name: string;
+  #head: HeadCheck;
 
   constructor(wanted: DownloadRequest, key: string) {
     this.#wanted = wanted;
     this.#key = key;
+    this.#name = displayName(wanted.url);
+    this.#head = new HeadCheck(wanted.expectation, this.#name, wanted.size);
     this.#recordBytes = wanted.recordBytes ?? RECORD_BYTES;
   }
 
   async run(): Promise<Manifest> {
     const { store, url, network, signal } = this.#wanted;
+    const name = this.#name;
     for (let restarts = 0; ;) {
       this.#manifest = await store.find(this.#key);
       if (this.#manifest?.complete === true) return this.#manifest;
@@ -96,7 +101,7 @@ class Download {
       try {
         await withRetries(
           url,
-          network,
+          network.retry,
           signal,
           () => this.#received,
           () => this.#pull(),
@@ -113,10 +118,12 @@ class Download {
           if (++restarts > MAX_RESTARTS)
             throw new StorageError(
               'changed',
-              `${url}: the file changed on the server ${restarts} times while it was downloaded; try again later`,
-              { url },
+              `${name}: the file changed on the server ${restarts} times while it was downloaded; try again later`,
+              { url: name },
             );
         } else {
+          // Not the file that it should be: what came of it is of no use.
+          if (fault instanceof FileError) await store.discard(this.#key);
           throw fault;
         }
       }
@@ -131,12 +138,13 @@ class Download {
     this.#size = manifest?.size ?? size;
     // Another server's tags say nothing about this one's file; the SHA-256 in the key does.
     this.#validator =
-      manifest !== undefined && (manifest.url === url || sha256 === undefined)
+      manifest !== undefined && (manifest.url === storedAddress(url) || sha256 === undefined)
         ? { etag: manifest.etag, lastModified: manifest.lastModified }
         : {};
     this.#flushed = performance.now();
     this.#record = new Uint8Array(Math.min(this.#recordBytes, this.#size ?? this.#recordBytes));
     this.#hasher = (await createSHA256()).init();
+    this.#head = new HeadCheck(this.#wanted.expectation, this.#name, this.#size);
     if (manifest === undefined) return;
     const partial = manifest.received % this.#recordBytes;
     if (manifest.recordBytes !== this.#recordBytes) {
@@ -151,6 +159,11 @@ class Download {
           await store.readRecord(manifest, Math.floor(manifest.received / this.#recordBytes), 0, partial),
         );
       await this.#resumeHash(manifest);
+      for (let at = 0; at < manifest.received && !this.#head.done; at += HEAD_STEP) {
+        const end = Math.min(manifest.received, at + HEAD_STEP);
+        for await (const chunk of new StoredSource(store, manifest).stream(at, end, this.#wanted.signal))
+          await this.#head.add(chunk);
+      }
     } catch (fault) {
       if (!(fault instanceof StorageError)) throw fault;
       await store.discard(this.#key);
@@ -181,12 +194,19 @@ class Download {
   async #pull(): Promise<void> {
     const { url, monitor } = this.#wanted;
     if (this.#size !== undefined && this.#received === this.#size && this.#manifest !== undefined) return;
-    const answer = await this.#request();
-    if (answer === undefined) return;
+    const { network, signal, sha256 } = this.#wanted;
+    const answer = await request(url, this.#received, undefined, this.#validator, network, signal);
     let meter: Meter;
     try {
       await this.#accept(answer);
-      meter = new Meter(monitor, 'download', displayName(url), this.#size ?? 0, this.#received);
+      meter = new Meter(
+        monitor,
+        'download',
+        this.#name,
+        this.#size ?? 0,
+        this.#received,
+        answer.resumable || sha256 !== undefined,
+      );
     } catch (fault) {
       await answer.cancel();
       throw fault;
@@ -198,20 +218,31 @@ class Download {
         skip -= drop;
         const fresh = chunk.subarray(drop);
         if (this.#size !== undefined && this.#received + fresh.length > this.#size) {
-          throw new StorageError('network', `${url}: the server sends more than the ${this.#size} bytes it announced`, {
-            url,
-            size: this.#size,
-          });
+          this.#mistrustSize(answer);
+          throw new StorageError(
+            'network',
+            `${this.#name}: the server sends more than the ${this.#size} bytes it announced`,
+            { url: this.#name, size: this.#size },
+          );
         }
+        await this.#head.add(fresh);
+        if (this.#size === undefined && this.#received + fresh.length > this.#head.most)
+          throw tooLarge(this.#name, this.#received + fresh.length, this.#head.most);
         await this.#append(fresh);
         if (drop < chunk.length) meter.add(fresh.length);
       }
-      if (this.#size !== undefined && this.#received < this.#size)
+      if (this.#size !== undefined && this.#received < this.#size) {
+        this.#mistrustSize(answer);
         throw new Break(`the connection ended ${this.#size - this.#received} bytes too early`);
+      }
       await this.#commit();
     } catch (fault) {
       // What came is worth keeping, whatever stopped it; if that fails too, the first failure is the one to tell.
-      const lost = fault instanceof Conflict || (fault instanceof StorageError && fault.code !== 'network');
+      const lost =
+        fault instanceof Conflict ||
+        fault instanceof Changed ||
+        fault instanceof FileError ||
+        (fault instanceof StorageError && fault.code !== 'network');
       if (!lost) {
         await this.#commit().catch((second: unknown) => {
           if (second instanceof Conflict || (second instanceof StorageError && second.code === 'quota')) throw second;
@@ -221,23 +252,20 @@ class Download {
     }
   }
 
-  /** Undefined for an empty file. */
-  async #request(): Promise<RemoteBody | undefined> {
-    const { url, network, signal } = this.#wanted;
-    try {
-      return await request(url, this.#received, undefined, this.#validator, network, signal);
-    } catch (fault) {
-      // An empty file cannot satisfy any range.
-      if (this.#received > 0 || !(fault instanceof StorageError) || fault.facts['status'] !== 416) throw fault;
-      this.#size = 0;
-      await this.#commit();
-      return undefined;
-    }
+  /**
+   * The body of a plain answer is shorter or longer than its Content-Length, which happens where the length is that of a compressed body and the
+   * browser hides the encoding from other origins. The file is begun again without relying on the length. Throws `Changed`.
+   */
+  #mistrustSize(answer: RemoteBody): void {
+    const { url, network, size } = this.#wanted;
+    if (answer.ranges || answer.size === undefined || size !== undefined || network.unsized.has(url)) return;
+    network.unsized.add(url);
+    throw new Changed();
   }
 
   /** Is this the file whose beginning is stored, is it as large as it should be, and is there room for it? */
   async #accept(answer: RemoteBody): Promise<void> {
-    const { url, sha256, size: expected } = this.#wanted;
+    const { sha256, size: expected, expectation } = this.#wanted;
     if (this.#received > 0) {
       const same =
         sha256 === undefined
@@ -249,11 +277,13 @@ class Download {
     if (expected !== undefined && answer.size !== undefined && answer.size !== expected) {
       throw new StorageError(
         'changed',
-        `${url}: the repository's listing says ${expected} bytes, the server ${answer.size}: it was just updated; load it again`,
-        { url, size: answer.size, expected },
+        `${this.#name}: the repository's listing says ${expected} bytes, the server ${answer.size}: it was just updated; load it again`,
+        { url: this.#name, size: answer.size, expected },
       );
     }
     this.#size = answer.size ?? this.#size;
+    if (this.#size !== undefined && this.#size > expectation.limit)
+      throw tooLarge(this.#name, this.#size, expectation.limit);
     this.#validator = answer.validator;
     if (this.#size !== undefined && this.#record.length < Math.min(this.#recordBytes, this.#size)) {
       const grown = new Uint8Array(Math.min(this.#recordBytes, this.#size));
@@ -298,9 +328,9 @@ class Download {
     if (before !== undefined && stored === this.#received && Object.keys(change).length === 0) return;
     const after: Manifest = {
       key: this.#key,
-      url,
-      model,
-      name: displayName(url),
+      url: storedAddress(url),
+      model: storedAddress(model),
+      name: this.#name,
       size: this.#size,
       received: this.#received,
       recordBytes: this.#recordBytes,
@@ -331,7 +361,7 @@ class Download {
 
   /** The error for a full quota; what came of this file is removed, since it would only keep the room that others need. */
   async #full(cause: StorageError | undefined): Promise<StorageError> {
-    const { store, url } = this.#wanted;
+    const { store } = this.#wanted;
     const needed = this.#size ?? this.#received;
     await store.discard(this.#key).catch(() => {});
     const { usage, quota } = await store.estimate();
@@ -340,24 +370,28 @@ class Download {
     const available = room !== undefined && cause !== undefined && room >= needed ? undefined : room;
     return new StorageError(
       'quota',
-      `${url}: ${needed} bytes are needed, the browser gives this site ${available === undefined ? 'fewer' : `${available}`}; nothing of the file was kept. Remove other models (store.remove), free disk space, or load with store: false`,
-      { url, needed, available },
+      `${this.#name}: ${needed} bytes are needed, and there is room for ${available === undefined ? 'fewer' : `${available}`}; nothing of the file was kept. Remove other models (store.remove), free disk space, or load with store: false`,
+      { url: this.#name, needed, available },
       { cause },
     );
   }
 
-  /** Everything came: is it what it should be? */
+  /** Everything came: is it what it should be? Only then it counts as complete. */
   async #finish(): Promise<Manifest> {
-    const { store, url, sha256 } = this.#wanted;
+    const { store, sha256, expectation, signal } = this.#wanted;
+    const name = this.#name;
     const found = this.#hasher?.digest('hex');
     if (sha256 !== undefined && found !== sha256) {
       await store.discard(this.#key);
       throw new StorageError(
         'checksum',
-        `${url}: its SHA-256 is ${found}, it should be ${sha256}; nothing of it was kept: load it again, and if this repeats, the server's file is damaged or was replaced`,
-        { url, sha256, found },
+        `${name}: its SHA-256 is ${found}, it should be ${sha256}; nothing of it was kept: load it again, and if this repeats, the server's file is damaged or was replaced`,
+        { url: name, sha256, found },
       );
     }
+    // An empty file has no record; with its manifest it is one.
+    if (this.#manifest === undefined) await this.#commit();
+    if (this.#manifest !== undefined) await expectation.verify(new StoredSource(store, this.#manifest), signal);
     await this.#commit({ complete: true, sha256: found ?? '', size: this.#received });
     const manifest = this.#manifest;
     if (manifest === undefined) throw new Conflict();

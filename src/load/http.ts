@@ -1,30 +1,32 @@
 /**
- * Files over HTTP (RFC 9110: range requests, validators). One request at a time, in order; a broken connection is
- * taken up again at the byte where it broke, and only if the file is still the same.
+ * One GET over HTTP (RFC 9110): a range where the server serves ranges, the whole file where it does not, and the validator that tells whether
+ * two answers are of one file. Retrying is in `retry.ts`; what is done with the bytes is in `download.ts` and `http-source.ts`.
  */
-import { StorageError } from '../errors.ts';
-import { abortable, CHUNK_BYTES, type ByteSource } from './byte-source.ts';
+import { InputError, StorageError } from '../errors.ts';
+import { displayName } from '../store/address.ts';
+import { Break, type RetryPolicy } from './retry.ts';
 
-export interface RetryPolicy {
-  /** Tries without a byte of progress before giving up. */
-  readonly attempts: number;
-  /** Milliseconds before try n (from 1). */
-  readonly delay: (attempt: number) => number;
-  /** Milliseconds without a byte after which a connection counts as broken. */
-  readonly stall: number;
-}
-
-export const DEFAULT_RETRY: RetryPolicy = {
-  attempts: 5,
-  delay: (attempt) => 500 * 2 ** (attempt - 1) * (0.75 + Math.random() / 2),
-  stall: 60_000,
-};
 /** The longest that a server's Retry-After is obeyed. */
 const MAX_WAIT_MS = 60_000;
+/** Answers to a range request by servers that do not serve ranges, or serve compressed bodies only. Their answer to a plain GET counts. */
+const RANGE_REFUSED: readonly number[] = [400, 405, 406, 416, 501];
+/** A server's words are shown up to this length. */
+const SHOWN = 80;
 
 export interface Network {
   readonly fetch: typeof fetch;
   readonly retry: RetryPolicy;
+  /** Sent with every request, and never shown or stored. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly credentials?: RequestCredentials | undefined;
+  /** Addresses whose server is asked without a range, because it refused one or answered it unusably. Filled by `request`. */
+  readonly plain: Set<string>;
+  /** Addresses whose Content-Length is that of a compressed body, and says nothing. Filled by the takers of bodies. */
+  readonly unsized: Set<string>;
+}
+
+export function createNetwork(options: Pick<Network, 'fetch' | 'retry' | 'headers' | 'credentials'>): Network {
+  return { ...options, plain: new Set(), unsized: new Set() };
 }
 
 /** What says that a file is still the same: ETag, else Last-Modified (cross-origin pages see no ETag unless it is exposed). */
@@ -40,7 +42,7 @@ export function sameFile(a: Validator, b: Validator): boolean {
   return true;
 }
 
-/** True if the two are known to be of one file: what bytes may be joined on. */
+/** True if the two are known to be of one file, which is what bytes of two answers may be joined on. */
 export function surelySameFile(a: Validator, b: Validator): boolean {
   const known =
     (a.etag !== undefined && b.etag !== undefined) || (a.lastModified !== undefined && b.lastModified !== undefined);
@@ -58,26 +60,38 @@ export interface RemoteBody {
   /** Of the whole file; undefined where the server does not say. */
   readonly size: number | undefined;
   readonly validator: Validator;
-  /** False where the server ignored the range and sends the whole file. */
+  /** False where the server sent the whole file in place of a range. */
   readonly ranges: boolean;
+  /** Whether a broken download of this file can be continued: the server serves ranges and tells versions of the file apart. */
+  readonly resumable: boolean;
   /** Chunks as they come; throws `Break` where the connection breaks. Returning early cancels the request. */
   bytes(): AsyncIterable<Uint8Array>;
   cancel(): Promise<void>;
 }
 
-/** The connection failed in a way that a second try may mend. */
-export class Break {
-  readonly cause: unknown;
-  readonly problem: string;
-  readonly wait: number | undefined;
-  constructor(problem: string, cause?: unknown, wait?: number) {
-    this.problem = problem;
-    this.cause = cause;
-    this.wait = wait;
-  }
+/** Throws `InputError` for addresses that `fetch` cannot or must not read. The message shows no secret. */
+export function checkUrl(url: string): void {
+  const name = displayName(url);
+  if (!URL.canParse(url)) throw new InputError('argument', `${JSON.stringify(name)} is not a URL`, { url: name });
+  const { protocol, username, password } = new URL(url);
+  if (protocol !== 'http:' && protocol !== 'https:')
+    throw new InputError(
+      'argument',
+      `${name.slice(0, SHOWN)}: '${protocol}' addresses are not read; give an address of http: or https:, a File, or hf:owner/repository`,
+      { url: name, scheme: protocol },
+    );
+  if (username !== '' || password !== '')
+    throw new InputError(
+      'argument',
+      `${name}: the address contains a user name or a password, which browsers refuse to send; give them as headers: { Authorization: 'Basic ...' }`,
+      { url: name },
+    );
 }
 
-/** One GET for bytes `[start, end)` (to the file's end without `end`). Throws `Break` or `StorageError('network' | 'changed')`. */
+/**
+ * One GET for bytes `[start, end)` (to the file's end without `end`). Where the server refuses the range it is asked again without one,
+ * and from then on. Throws `Break`, `InputError`, or `StorageError('network' | 'changed')`.
+ */
 export async function request(
   url: string,
   start: number,
@@ -86,11 +100,31 @@ export async function request(
   network: Network,
   signal?: AbortSignal,
 ): Promise<RemoteBody> {
+  checkUrl(url);
+  if (!network.plain.has(url)) {
+    const ranged = await send(url, { start, end, known }, network, signal);
+    if (ranged !== undefined) return ranged;
+    network.plain.add(url);
+  }
+  const plain = await send(url, undefined, network, signal);
+  if (plain !== undefined) return plain;
+  throw new StorageError('network', `${displayName(url)}: the server does not answer GET`, { url: displayName(url) });
+}
+
+interface Range {
+  readonly start: number;
+  readonly end: number | undefined;
+  readonly known: Validator;
+}
+
+/** Undefined where the server does not take the range. */
+async function send(
+  url: string,
+  range: Range | undefined,
+  network: Network,
+  signal: AbortSignal | undefined,
+): Promise<RemoteBody | undefined> {
   signal?.throwIfAborted();
-  const headers: Record<string, string> = { Range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
-  // If-Range is no simple header: across origins it would cost a preflight that few servers allow. The answer's validator is compared in any case.
-  if (start > 0 && known.etag !== undefined && !known.etag.startsWith('W/') && isSameOrigin(url))
-    headers['If-Range'] = known.etag;
   const control = new AbortController();
   const stop = (): void => control.abort(signal?.reason);
   signal?.addEventListener('abort', stop, { once: true });
@@ -99,24 +133,28 @@ export async function request(
     let response: Response;
     try {
       response = await stalling(
-        network.fetch(url, { headers, signal: control.signal, cache: 'no-store' }),
+        network.fetch(url, {
+          headers: { ...network.headers, ...rangeHeaders(url, range) },
+          ...(network.credentials === undefined ? {} : { credentials: network.credentials }),
+          signal: control.signal,
+          cache: 'no-store',
+        }),
         network.retry.stall,
-        url,
       );
     } catch (cause) {
       signal?.throwIfAborted();
       control.abort();
-      throw cause instanceof Break
-        ? cause
-        : new Break(
-            'the connection failed (no network, a wrong address, or a server that does not allow this page: CORS)',
-            cause,
-          );
+      throw cause instanceof Break ? cause : await connectionFault(url, range, network, cause);
     }
-    const body = await understand(response, url, start);
+    const body = await understand(response, url, range, network);
+    if (body === undefined) {
+      done();
+      control.abort();
+      return undefined;
+    }
     return {
       ...body,
-      bytes: () => bodyBytes(response, url, network.retry.stall, signal, control, done),
+      bytes: () => bodyBytes(response, { url, range, network, signal, control, done }),
       cancel: async () => {
         done();
         control.abort();
@@ -130,99 +168,169 @@ export async function request(
   }
 }
 
+function rangeHeaders(url: string, range: Range | undefined): Record<string, string> {
+  if (range === undefined) return {};
+  const { start, end, known } = range;
+  const headers: Record<string, string> = { Range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
+  // If-Range is no simple header: across origins it would cost a preflight that few servers allow. The answer's validator is compared in any case.
+  if (start > 0 && known.etag !== undefined && !known.etag.startsWith('W/') && isSameOrigin(url))
+    headers['If-Range'] = known.etag;
+  return headers;
+}
+
+/** Browsers do not say why a fetch failed. A redirect in circles, which Node names, would fail at every further try. */
+async function connectionFault(
+  url: string,
+  range: Range | undefined,
+  network: Network,
+  cause: unknown,
+): Promise<Break | StorageError> {
+  const name = displayName(url);
+  if (/redirect count/i.test(String(fieldOf(fieldOf(cause, 'cause'), 'message'))))
+    return new StorageError(
+      'network',
+      `${name}: the server redirects in circles; check the address`,
+      { url: name },
+      { cause },
+    );
+  alternate(url, range, network);
+  const problem =
+    'the connection failed (no network, a wrong address, or a server that does not allow this page: CORS)';
+  if (range !== undefined && range.start > 0) return new Break(problem, cause);
+  const probe = await network.fetch(url, { redirect: 'manual', cache: 'no-store' }).catch(() => undefined);
+  await probe?.body?.cancel().catch(() => {});
+  if (probe?.type !== 'opaqueredirect') return new Break(problem, cause);
+  return new Break('the server redirects in circles, or to a place that cannot be reached', cause, undefined, 2);
+}
+
+/** A field of an error, which may be of another realm. */
+function fieldOf(error: unknown, field: 'message' | 'cause'): unknown {
+  return typeof error === 'object' && error !== null && field in error
+    ? (error as Record<string, unknown>)[field]
+    : undefined;
+}
+
+/** After a failure without a byte the next try goes without a range, or with one again: Chromium refuses compressed answers to a range. */
+function alternate(url: string, range: Range | undefined, network: Network): void {
+  if (range === undefined) network.plain.delete(url);
+  else if (range.start === 0) network.plain.add(url);
+}
+
+/** Undefined: the server does not take the range. */
 async function understand(
   response: Response,
   url: string,
-  start: number,
-): Promise<Omit<RemoteBody, 'bytes' | 'cancel'>> {
+  range: Range | undefined,
+  network: Network,
+): Promise<Omit<RemoteBody, 'bytes' | 'cancel'> | undefined> {
   const { status, headers } = response;
+  const name = displayName(url);
   const validator: Validator = {
     etag: headers.get('etag') ?? undefined,
     lastModified: headers.get('last-modified') ?? undefined,
   };
-  const range = headers.get('content-range') ?? '';
-  if (status === 206) {
-    const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(range.trim());
+  const encoded = (headers.get('content-encoding') ?? 'identity') !== 'identity';
+  // Positions in a compressed body are not positions in the file.
+  if (range !== undefined && encoded && response.ok) return undefined;
+  const length = headers.get('content-length');
+  const sized = length !== null && /^\d+$/.test(length) && !encoded && !network.unsized.has(url);
+  const versioned = validator.etag !== undefined || validator.lastModified !== undefined;
+  const contentRange = headers.get('content-range') ?? '';
+  if (status === 206 && range !== undefined) {
+    const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(contentRange.trim());
     // Cross-origin pages may not see Content-Range; the body's length tells where it ends, and the sum is checked by the caller.
     if (match === null) {
-      if (range !== '')
+      if (contentRange !== '')
         throw new StorageError(
           'network',
-          `${url}: the server answers with Content-Range ${JSON.stringify(range)}, which makes no sense`,
-          { url, status },
+          `${name}: the server answers with Content-Range ${JSON.stringify(contentRange.slice(0, SHOWN))}, which has no meaning`,
+          { url: name, status },
         );
-      const length = Number(headers.get('content-length') ?? Number.NaN);
-      return { start, size: Number.isFinite(length) ? start + length : undefined, validator, ranges: true };
+      const size = sized ? range.start + Number(length) : undefined;
+      return { start: range.start, size, validator, ranges: true, resumable: versioned };
     }
-    if (Number(match[1]) !== start)
+    if (Number(match[1]) !== range.start)
       throw new StorageError(
         'network',
-        `${url}: bytes from ${start} were asked for, the server sends from ${match[1]}`,
-        { url, status },
+        `${name}: bytes from ${range.start} were asked for, the server sends from ${match[1]}`,
+        { url: name, status },
       );
-    return { start, size: match[3] === '*' ? undefined : Number(match[3]), validator, ranges: true };
-  }
-  if (status === 200) {
-    const length = headers.get('content-length');
-    const encoded = headers.get('content-encoding') ?? 'identity';
     return {
-      start: 0,
-      size: length === null || encoded !== 'identity' ? undefined : Number(length),
+      start: range.start,
+      size: match[3] === '*' ? undefined : Number(match[3]),
       validator,
-      ranges: false,
+      ranges: true,
+      resumable: versioned,
     };
   }
+  if (status === 200) {
+    const resumable = versioned && range !== undefined && headers.get('accept-ranges') === 'bytes';
+    return { start: 0, size: sized ? Number(length) : undefined, validator, ranges: false, resumable };
+  }
   await response.body?.cancel().catch(() => {});
-  if (status === 416) {
-    const total = /\/(\d+)$/.exec(range)?.[1];
+  if (status === 416 && range !== undefined && range.start > 0) {
+    const total = /\/(\d+)$/.exec(contentRange)?.[1];
     throw new StorageError(
       'changed',
-      `${url}: it has ${total ?? 'fewer'} bytes now, bytes from ${start} were asked for; load it anew`,
-      { url, status },
+      `${name}: it has ${total ?? 'fewer'} bytes now, bytes from ${range.start} were asked for; load it again`,
+      { url: name, status },
     );
   }
-  if (status === 408 || status === 425 || status === 429 || status >= 500) {
+  if (range !== undefined && RANGE_REFUSED.includes(status)) return undefined;
+  if (status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501)) {
     const seconds = Number(headers.get('retry-after') ?? Number.NaN);
     throw new Break(
       `the server answers ${status}`,
       undefined,
-      Number.isFinite(seconds) ? Math.min(seconds * 1000, MAX_WAIT_MS) : undefined,
+      Number.isFinite(seconds) ? Math.max(0, Math.min(seconds * 1000, MAX_WAIT_MS)) : undefined,
     );
   }
-  const remedy =
-    status === 404 || status === 410
-      ? 'there is no such file; check the address'
-      : status === 401 || status === 403
-        ? 'the file is private or gated; download it where you are signed in and open it as a file'
-        : 'check the address';
-  throw new StorageError('network', `${url}: the server answers ${status} ${response.statusText}; ${remedy}`, {
-    url,
-    status,
-  });
+  throw new StorageError(
+    'network',
+    `${name}: the server answers ${status} ${response.statusText.slice(0, SHOWN)}; ${remedy(status)}`,
+    { url: name, status },
+  );
+}
+
+function remedy(status: number): string {
+  if (status === 404 || status === 410) return 'there is no such file; check the address';
+  if (status === 401 || status === 403)
+    return "the file is private or gated; give headers: { Authorization: 'Bearer ...' }, or download it where you are signed in and open it as a file";
+  return 'check the address';
+}
+
+interface BodyParts {
+  readonly url: string;
+  readonly range: Range | undefined;
+  readonly network: Network;
+  readonly signal: AbortSignal | undefined;
+  readonly control: AbortController;
+  readonly done: () => void;
 }
 
 async function* bodyBytes(
   response: Response,
-  url: string,
-  stall: number,
-  signal: AbortSignal | undefined,
-  control: AbortController,
-  done: () => void,
+  { url, range, network, signal, control, done }: BodyParts,
 ): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   let whole = false;
+  let came = false;
   try {
     for (;;) {
       const step =
-        reader === undefined ? { done: true as const, value: undefined } : await stalling(reader.read(), stall, url);
+        reader === undefined
+          ? { done: true as const, value: undefined }
+          : await stalling(reader.read(), network.retry.stall);
       signal?.throwIfAborted();
       if (step.done) break;
+      came ||= step.value.length > 0;
       yield step.value;
       signal?.throwIfAborted();
     }
     whole = true;
   } catch (cause) {
     signal?.throwIfAborted();
+    if (!came && !(cause instanceof Break)) alternate(url, range, network);
     throw cause instanceof Break ? cause : new Break('the connection broke', cause);
   } finally {
     done();
@@ -234,10 +342,10 @@ async function* bodyBytes(
 }
 
 /** The promise, or `Break` when it takes longer than `limit` milliseconds. */
-async function stalling<T>(promise: Promise<T>, limit: number, url: string): Promise<T> {
+async function stalling<T>(promise: Promise<T>, limit: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Break(`${url} sent nothing for ${limit} ms`)), limit);
+    timer = setTimeout(() => reject(new Break(`the server sent nothing for ${limit} ms`)), limit);
   });
   try {
     return await Promise.race([promise, late]);
@@ -249,200 +357,4 @@ async function stalling<T>(promise: Promise<T>, limit: number, url: string): Pro
 function isSameOrigin(url: string): boolean {
   const here = (globalThis as { location?: { origin?: string } }).location?.origin;
   return here === undefined || new URL(url, here).origin === here;
-}
-
-/** Runs `attempt` until it returns; after a `Break` it waits and tries again, giving up when `progress` stands still. */
-export async function withRetries<T>(
-  url: string,
-  network: Network,
-  signal: AbortSignal | undefined,
-  progress: () => number,
-  attempt: () => Promise<T>,
-): Promise<T> {
-  let tries = 0;
-  let reached = progress();
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (fault) {
-      if (!(fault instanceof Break)) throw fault;
-      tries = progress() > reached ? 0 : tries + 1;
-      reached = progress();
-      if (tries >= network.retry.attempts) {
-        throw new StorageError(
-          'network',
-          `${url}: ${fault.problem}; given up after ${tries} tries at byte ${reached}. What came is kept where there is a store: load again to go on`,
-          { url, tries, loaded: reached },
-          { cause: fault.cause },
-        );
-      }
-      await sleep(fault.wait ?? network.retry.delay(Math.max(1, tries)), signal);
-    }
-  }
-}
-
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  return abortable(
-    new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    }),
-    signal,
-  ).finally(() => clearTimeout(timer));
-}
-
-/** A file read straight from its URL, nothing kept. */
-export class HttpSource implements ByteSource {
-  readonly name: string;
-  readonly size: number;
-  readonly sequential?: boolean;
-  readonly expectedSha256?: string;
-  readonly #url: string;
-  readonly #validator: Validator;
-  readonly #network: Network;
-
-  private constructor(
-    url: string,
-    size: number,
-    ranges: boolean,
-    validator: Validator,
-    network: Network,
-    sha256: string | undefined,
-  ) {
-    this.#url = url;
-    this.name = displayName(url);
-    this.size = size;
-    if (!ranges) this.sequential = true;
-    if (sha256 !== undefined) this.expectedSha256 = sha256;
-    this.#validator = validator;
-    this.#network = network;
-  }
-
-  /** Asks for one byte to learn size, validator and whether ranges are served. */
-  static async open(url: string, network: Network, signal?: AbortSignal, sha256?: string): Promise<HttpSource> {
-    return withRetries(
-      url,
-      network,
-      signal,
-      () => 0,
-      async () => {
-        let answer: RemoteBody;
-        try {
-          answer = await request(url, 0, 1, {}, network, signal);
-        } catch (fault) {
-          // An empty file has no byte 0.
-          if (fault instanceof StorageError && fault.facts['status'] === 416)
-            return new HttpSource(url, 0, true, {}, network, sha256);
-          throw fault;
-        }
-        await answer.cancel();
-        const { size, ranges, validator } = answer;
-        if (size === undefined || (ranges && size === 1)) return measured(url, network, signal, sha256, validator);
-        return new HttpSource(url, size, ranges, validator, network, sha256);
-      },
-    );
-
-    /** The size by reading all: servers that do not say it (or hide it from this origin). */
-    async function measured(
-      at: string,
-      net: Network,
-      stop: AbortSignal | undefined,
-      sha: string | undefined,
-      validator: Validator,
-    ): Promise<HttpSource> {
-      const answer = await request(at, 0, undefined, {}, net, stop);
-      if (answer.size !== undefined) {
-        await answer.cancel();
-        return new HttpSource(at, answer.size, answer.ranges, validator, net, sha);
-      }
-      let size = 0;
-      for await (const chunk of answer.bytes()) size += chunk.length;
-      return new HttpSource(at, size, answer.ranges, validator, net, sha);
-    }
-  }
-
-  async *stream(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    let position = start;
-    // A generator cannot yield from inside `withRetries`, so each try hands over what it got.
-    let chunks: AsyncIterator<Uint8Array> | undefined;
-    try {
-      while (position < end) {
-        const step = await withRetries(
-          this.#url,
-          this.#network,
-          signal,
-          () => position,
-          async () => {
-            chunks ??= this.#from(position, end, signal);
-            try {
-              const next = await chunks.next();
-              if (next.done === true) throw new Break('the connection ended too early');
-              return next.value;
-            } catch (fault) {
-              chunks = undefined;
-              throw fault;
-            }
-          },
-        );
-        position += step.length;
-        yield step;
-      }
-    } finally {
-      await chunks?.return?.();
-    }
-  }
-
-  async close(): Promise<void> {}
-
-  /** Chunks of `[start, end)` by one request, gathered to `CHUNK_BYTES`; what came before a break is handed over first. */
-  async *#from(start: number, end: number, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-    const answer = await request(this.#url, start, end, this.#validator, this.#network, signal);
-    if (
-      !sameFile(this.#validator, answer.validator) ||
-      (!answer.ranges && answer.size !== undefined && answer.size !== this.size)
-    ) {
-      await answer.cancel();
-      throw new StorageError(
-        'changed',
-        `${this.#url}: the file changed on the server while it was read; load it anew`,
-        { url: this.#url },
-      );
-    }
-    let skip = start - answer.start;
-    let left = end - start;
-    let gathered = new Uint8Array(Math.min(left, CHUNK_BYTES));
-    let filled = 0;
-    let broken: Break | undefined;
-    try {
-      for await (let chunk of answer.bytes()) {
-        if (skip > 0) {
-          const drop = Math.min(skip, chunk.length);
-          skip -= drop;
-          chunk = chunk.subarray(drop);
-        }
-        while (chunk.length > 0 && left > 0) {
-          const piece = chunk.subarray(0, Math.min(gathered.length - filled, left));
-          gathered.set(piece, filled);
-          filled += piece.length;
-          left -= piece.length;
-          chunk = chunk.subarray(piece.length);
-          if (filled < gathered.length) continue;
-          yield gathered;
-          gathered = new Uint8Array(Math.min(left, CHUNK_BYTES));
-          filled = 0;
-        }
-        if (left === 0) return;
-      }
-    } catch (fault) {
-      if (!(fault instanceof Break)) throw fault;
-      broken = fault;
-    }
-    if (filled > 0) yield gathered.subarray(0, filled);
-    if (broken !== undefined) throw broken;
-  }
-}
-
-/** The address without query and fragment, which may hold secrets. */
-export function displayName(url: string): string {
-  return url.replace(/[?#].*$/, '');
 }

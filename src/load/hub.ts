@@ -2,15 +2,21 @@
 import { FileError, InputError, StorageError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { FileSet } from './file-set.ts';
-import { Break, withRetries, type Network } from './http.ts';
-import type { JsonValue } from './model-file.ts';
+import { expectationOf } from './expectation.ts';
+import { checkUrl, type Network } from './http.ts';
+import { openFolder, openGgufOf } from './index.ts';
 import { isObject } from './json.ts';
+import type { JsonValue, ModelFile } from './model-file.ts';
+import { expectedHash, type OpenOptions } from './options.ts';
+import { healing, networkOf, openRemote, storeOf } from './remote.ts';
+import { Break, withRetries } from './retry.ts';
 
 export const DEFAULT_HUB = 'https://huggingface.co';
 /** Listings come in pages of up to 1,000 files. */
 const MAX_PAGES = 20;
 const MAX_PAGE_BYTES = 8 << 20;
-const NAME = /^hf:([\w.-]+)\/([\w.-]+)(?:@([^/@]+))?(?:\/(.+))?$/;
+/** A revision with slashes (a branch `feature/x`) is written with %2F; those that the hub itself names (`refs/pr/1`) are understood as they are. */
+const NAME = /^hf:([\w.-]+)\/([\w.-]+)(?:@(refs\/[\w.-]+\/[^/@]+|[^/@]+))?(?:\/(.+))?$/;
 
 export interface HubName {
   readonly repository: string;
@@ -27,16 +33,25 @@ export interface HubFile {
 }
 
 export function parseHubName(input: string): HubName {
-  const [, owner = '', repository = '', revision = 'main', path] = NAME.exec(input) ?? [];
-  const parts = [owner, repository, ...(path?.split('/') ?? [])];
+  const [, owner = '', repository = '', written = 'main', path] = NAME.exec(input) ?? [];
+  const revision = decoded(written);
+  const parts = [owner, repository, ...revision.split('/'), ...(path?.split('/') ?? [])];
   if (owner === '' || parts.some((part) => part === '' || part === '.' || part === '..')) {
     throw new InputError(
       'argument',
-      `${JSON.stringify(input)} should be like hf:owner/repository or hf:owner/repository/file.gguf (with @revision after the repository if need be)`,
+      `${JSON.stringify(input)} should be like hf:owner/repository or hf:owner/repository/file.gguf (with @revision after the repository where another one than main is wanted)`,
       { input },
     );
   }
   return { repository: `${owner}/${repository}`, revision, path };
+}
+
+function decoded(revision: string): string {
+  try {
+    return decodeURIComponent(revision);
+  } catch {
+    return revision;
+  }
 }
 
 function fileUrl(hub: string, { repository, revision }: HubName, path: string): string {
@@ -58,7 +73,7 @@ export async function listFiles(
     const at: string = url;
     const { text, next } = await withRetries(
       at,
-      network,
+      network.retry,
       signal,
       () => 0,
       () => fetchText(at, network, signal),
@@ -92,10 +107,16 @@ async function fetchText(
   network: Network,
   signal: AbortSignal | undefined,
 ): Promise<{ text: string; next: string | undefined }> {
+  checkUrl(url);
   let response: Response;
   let text = '';
   try {
-    response = await network.fetch(url, signal === undefined ? {} : { signal });
+    const { headers, credentials } = network;
+    response = await network.fetch(url, {
+      ...(headers === undefined ? {} : { headers }),
+      ...(credentials === undefined ? {} : { credentials }),
+      ...(signal === undefined ? {} : { signal }),
+    });
     if (response.ok) {
       const decoder = new TextDecoder();
       let bytes = 0;
@@ -119,7 +140,7 @@ async function fetchText(
   if (!response.ok) {
     const remedy =
       status === 401 || status === 403 || status === 404
-        ? 'there is no such repository or revision, or it is private or gated'
+        ? "there is no such repository or revision, or it is private or gated; for a private one give headers: { Authorization: 'Bearer ...' }"
         : 'check the name';
     throw new StorageError('network', `${url}: the server answers ${status}; ${remedy}`, { url, status });
   }
@@ -203,6 +224,50 @@ export class HubFiles implements FileSet {
   }
 }
 
+/** `hf:owner/repo[@revision][/file.gguf]`. */
+export async function openHub(address: string, options: OpenOptions): Promise<ModelFile> {
+  const hub = (options.hub ?? DEFAULT_HUB).replace(/\/+$/, '');
+  const hubName = parseHubName(address);
+  const { path } = hubName;
+  const slash = path?.lastIndexOf('/') ?? -1;
+  const folder = path === undefined || slash < 0 ? '' : path.slice(0, slash);
+  const store = storeOf(options);
+  const network = networkOf(options);
+  const files = new HubFiles({
+    name: address,
+    hub,
+    hubName,
+    folder,
+    fetchListing: () => listFiles(hub, hubName, folder, network, options.signal),
+    openUrl: (url, { path: file, size, sha256 }) =>
+      openRemote(url, address, options, network, {
+        size,
+        sha256: expectedHash(options, file) ?? sha256,
+        expectation: expectationOf(file.replace(/^.*\//, '')),
+      }),
+    notes: store && {
+      get: () => store.note<readonly HubFile[]>(address).catch(() => undefined),
+      set: (listing) => store.setNote(address, listing).catch(() => {}),
+      has: async (url) => (await store.find(url).catch(() => undefined))?.complete === true,
+    },
+  });
+  return healing(store, async () => {
+    if (path !== undefined) {
+      if (/\.(safetensors|bin|pth?|onnx|json)$/i.test(path))
+        throw new InputError(
+          'argument',
+          `${JSON.stringify(address)} names one file of a folder; name the repository (hf:${hubName.repository}), or a .gguf file`,
+          { input: address },
+        );
+      return openGgufOf(files, path.slice(slash + 1), options);
+    }
+    const names = await files.names();
+    if (names.includes('config.json') && names.some((name) => name.endsWith('.safetensors')))
+      return openFolder(files, options);
+    return openGgufOf(files, onlyGguf(address, names), options);
+  });
+}
+
 /** Which GGUF of a repository is meant when none is named: the only one, or the only split set. */
 export function onlyGguf(repository: string, names: readonly string[]): string {
   const files = names.filter(
@@ -214,7 +279,7 @@ export function onlyGguf(repository: string, names: readonly string[]): string {
     'missing',
     { file: repository, field: 'files' },
     only === undefined
-      ? 'the repository has neither safetensors nor GGUF files'
+      ? 'the repository has neither safetensors nor GGUF files (PyTorch and ONNX files are not read)'
       : `it has ${files.length} GGUF files; name one, for instance ${repository}/${files.find((name) => /q4_k_m|q8_0/i.test(name)) ?? only}`,
   );
 }

@@ -4,6 +4,7 @@
  */
 import type { Weight, WeightWriter } from '../backend/backend.ts';
 import type { WeightSpec } from '../backend/weight.ts';
+import type { StoredFormat } from './stored-format.ts';
 
 /** GGUF metadata, or a Hugging Face folder's JSON files. */
 export type ModelMetadata =
@@ -45,6 +46,8 @@ export interface JsonObject {
 export interface TensorInfo extends WeightSpec {
   /** Bytes that `read` delivers. */
   readonly bytes: number;
+  /** The format in the file; undefined where the tensor comes from no file. */
+  readonly stored?: StoredFormat;
 }
 
 export type LoadPhase = 'header' | 'download' | 'verify' | 'load';
@@ -56,6 +59,8 @@ export interface LoadProgress {
   readonly total: number;
   readonly rate: number;
   readonly file: string;
+  /** `false` while a file is downloaded from a server that cannot resume: a broken connection starts it from the beginning. */
+  readonly resumable?: false;
 }
 
 export interface ReadOptions {

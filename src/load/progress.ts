@@ -10,21 +10,24 @@ export class Meter {
   readonly #total: number;
   readonly #monitor: ((progress: LoadProgress) => void) | undefined;
   readonly #marks: { time: number; loaded: number }[] = [];
+  readonly #resumable: boolean;
   #loaded = 0;
 
-  /** `loaded` bytes were there before (a resumed download) and do not count into the rate. */
+  /** `loaded` bytes were there before (a resumed download) and do not count into the rate; `resumable`: see `LoadProgress`. */
   constructor(
     monitor: ((progress: LoadProgress) => void) | undefined,
     phase: LoadPhase,
     file: string,
     total: number,
     loaded = 0,
+    resumable = true,
   ) {
     this.#monitor = monitor;
     this.#phase = phase;
     this.#file = file;
     this.#total = total;
     this.#loaded = loaded;
+    this.#resumable = resumable;
     this.add(0);
   }
 
@@ -38,6 +41,13 @@ export class Meter {
     const first = marks[0] ?? { time, loaded: this.#loaded };
     const seconds = (time - first.time) / 1000;
     const rate = seconds > 0 ? (this.#loaded - first.loaded) / seconds : 0;
-    this.#monitor({ phase: this.#phase, loaded: this.#loaded, total: this.#total, rate, file: this.#file });
+    this.#monitor({
+      phase: this.#phase,
+      loaded: this.#loaded,
+      total: this.#total,
+      rate,
+      file: this.#file,
+      ...(this.#resumable ? {} : { resumable: false }),
+    });
   }
 }

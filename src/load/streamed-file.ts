@@ -1,12 +1,13 @@
 /** The one `ModelFile`: tensors placed in sources, delivered by one streaming pass in file order. */
 import type { Weight, WeightWriter } from '../backend/backend.ts';
-import type { WeightFormat } from '../backend/weight.ts';
 import { createSHA256 } from 'hash-wasm';
 import { FileError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { createConverter, type Converter } from './convert.ts';
+import { createFiniteCheck } from './finite.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from './model-file.ts';
 import { Meter } from './progress.ts';
+import type { StoredFormat } from './stored-format.ts';
 
 /** Bytes between two wanted tensors that are read and dropped rather than asked for anew: less than a request costs. */
 const GAP_BYTES = 256 << 10;
@@ -16,7 +17,7 @@ export interface PlacedTensor {
   /** Index into the sources, and where in it the stored bytes begin. */
   readonly source: number;
   readonly offset: number;
-  readonly stored: WeightFormat;
+  readonly stored: StoredFormat;
   readonly storedBytes: number;
 }
 
@@ -24,11 +25,17 @@ interface Job extends PlacedTensor {
   readonly writer: WeightWriter;
 }
 
+/** A file, and what of it was read before: the bytes that say what its tensors are. */
+export interface HeadedSource {
+  readonly source: ByteSource;
+  readonly header: { readonly start: number; readonly end: number; readonly sha256: string };
+}
+
 export interface StreamedFileParts {
   readonly name: string;
   readonly metadata: ModelMetadata;
   readonly placed: readonly PlacedTensor[];
-  readonly sources: readonly ByteSource[];
+  readonly sources: readonly HeadedSource[];
   readonly fingerprint: string;
 }
 
@@ -39,7 +46,7 @@ export class StreamedModelFile implements ModelFile {
   readonly bytes: number;
   readonly fingerprint: string;
   readonly #placed: readonly PlacedTensor[];
-  readonly #sources: readonly ByteSource[];
+  readonly #sources: readonly HeadedSource[];
   /** Sources whose SHA-256 was found right by an earlier pass. */
   readonly #verified = new Set<number>();
 
@@ -50,7 +57,7 @@ export class StreamedModelFile implements ModelFile {
     this.#placed = placed.toSorted((a, b) => a.source - b.source || a.offset - b.offset);
     this.#sources = sources;
     this.tensors = new Map(this.#placed.map(({ info }) => [info.name, info]));
-    this.bytes = sources.reduce((sum, { size }) => sum + size, 0);
+    this.bytes = sources.reduce((sum, { source }) => sum + source.size, 0);
   }
 
   async read(
@@ -85,32 +92,30 @@ export class StreamedModelFile implements ModelFile {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#sources.map((source) => source.close()));
+    await Promise.all(this.#sources.map(({ source }) => source.close()));
   }
 
-  /** Adjacent tensors make one range. A file that is to be verified is one range as a whole. */
+  /**
+   * Adjacent tensors make one range. A file that is to be verified is one range as a whole; so is one whose versions cannot be told apart, from its
+   * beginning to its last tensor, so that header and data are of one answer.
+   */
   #plan(jobs: readonly Job[]): Run[] {
     const runs: Run[] = [];
     for (const job of jobs) {
-      const source = this.#sources[job.source];
-      if (source === undefined) continue;
+      const headed = this.#sources[job.source];
+      if (headed === undefined) continue;
+      const { source } = headed;
       const last = runs[runs.length - 1];
       const end = job.offset + job.storedBytes;
-      if (
-        last !== undefined &&
-        last.source === source &&
-        (last.sha256 !== undefined || job.offset - last.end <= GAP_BYTES)
-      ) {
+      if (last !== undefined && last.headed === headed && (last.start === 0 || job.offset - last.end <= GAP_BYTES)) {
         last.jobs.push(job);
         last.end = Math.max(last.end, end);
         continue;
       }
       const sha256 = this.#verified.has(job.source) ? undefined : source.expectedSha256;
-      runs.push(
-        sha256 === undefined
-          ? { source, start: job.offset, end, jobs: [job], sha256 }
-          : { source, start: 0, end: source.size, jobs: [job], sha256 },
-      );
+      const whole = sha256 !== undefined;
+      const fromStart = whole || (source.unvalidated === true && last?.headed !== headed);
+      runs.push({ headed, start: fromStart ? 0 : job.offset, end: whole ? source.size : end, jobs: [job], sha256 });
     }
     return runs;
   }
@@ -121,11 +126,15 @@ export class StreamedModelFile implements ModelFile {
     signal: AbortSignal | undefined,
     finish: (job: Job) => Promise<void>,
   ): Promise<void> {
-    const { source, start, end, jobs, sha256 } = run;
+    const { headed, start, end, jobs, sha256 } = run;
+    const { source, header } = headed;
     const hasher = sha256 === undefined ? undefined : (await createSHA256()).init();
+    // What the tensors were placed by must be what comes now.
+    const headHasher = start > header.start ? undefined : (await createSHA256()).init();
     let position = start;
     let next = 0;
     let converter: Converter | undefined;
+    let finite = createFiniteCheck('F32');
     let open = false;
     for await (const chunk of source.stream(start, end, signal)) {
       if (position + chunk.length > end)
@@ -136,11 +145,31 @@ export class StreamedModelFile implements ModelFile {
         );
       hasher?.update(chunk);
       const chunkEnd = position + chunk.length;
+      if (headHasher !== undefined && position < header.end && chunkEnd > header.start) {
+        headHasher.update(
+          chunk.subarray(Math.max(0, header.start - position), Math.min(chunk.length, header.end - position)),
+        );
+        if (chunkEnd >= header.end && headHasher.digest('hex') !== header.sha256)
+          throw new FileError(
+            'checksum',
+            { file: source.name, field: 'header' },
+            'the header is not the one that was read before: the file changed meanwhile; load it again',
+          );
+      }
       for (let job = jobs[next]; job !== undefined && job.offset < chunkEnd; job = jobs[next]) {
-        if (!open) converter = createConverter(job.stored, job.info.format, source.name, job.info.name);
+        if (!open) {
+          converter = createConverter(job.stored, job.info.format, source.name, job.info.name);
+          finite = createFiniteCheck(job.stored);
+        }
         open = true;
         const jobEnd = job.offset + job.storedBytes;
         const piece = chunk.subarray(Math.max(0, job.offset - position), Math.min(chunk.length, jobEnd - position));
+        if (!finite.push(piece))
+          throw new FileError(
+            'malformed',
+            { file: source.name, field: job.info.name },
+            'it holds infinite values or NaN: the file is damaged, or its conversion went wrong; take another copy of the model',
+          );
         const bytes = converter === undefined ? piece : converter.push(piece);
         if (bytes.length > 0) await job.writer.write(bytes);
         signal?.throwIfAborted();
@@ -163,20 +192,22 @@ export class StreamedModelFile implements ModelFile {
     }
     if (hasher !== undefined && sha256 !== undefined) {
       const found = hasher.digest('hex');
-      if (found !== sha256)
-        throw new FileError(
-          'checksum',
-          { file: source.name, field: 'SHA-256' },
-          `it is ${found}, it should be ${sha256}: the file is damaged or another version; download it again`,
-        );
-      const index = this.#sources.indexOf(source);
-      this.#verified.add(index);
+      if (found !== sha256) throw hashFault(source.name, found, sha256);
+      this.#verified.add(this.#sources.indexOf(headed));
     }
   }
 }
 
+export function hashFault(file: string, found: string, expected: string): FileError {
+  return new FileError(
+    'checksum',
+    { file, field: 'SHA-256' },
+    `it is ${found}, it should be ${expected}: the file is damaged or another version; download it again`,
+  );
+}
+
 interface Run {
-  readonly source: ByteSource;
+  readonly headed: HeadedSource;
   readonly start: number;
   end: number;
   readonly jobs: Job[];

@@ -27,10 +27,13 @@ function bundledModel(): string {
 export function createBrowserFace(startEngine: FacePlatform['startEngine'], capable: boolean): FacePlatform {
   return {
     startEngine,
-    input: (input: ModelInput) => {
+    input: async (input: ModelInput) => {
       if (input === 'nano') return bundledModel();
-      if (typeof input === 'string' && !input.startsWith('hf:')) return new URL(input, globalThis.location?.href).href;
-      return cloneable(input);
+      const given = await cloneable(input);
+      // Relative to the page, not to the worker. What is no address is refused by the engine, which says why.
+      if (typeof given !== 'string' || given.startsWith('hf:')) return given;
+      const base = globalThis.location?.href;
+      return URL.canParse(given, base) ? new URL(given, base).href : given;
     },
     readPicture: (input, signal) => readImage(input, { signal }),
     capable,

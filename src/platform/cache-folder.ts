@@ -1,13 +1,23 @@
-/** Where Node keeps saved sessions: the system's folder for what can be made anew. */
+/** Where Node keeps downloaded models and saved sessions: one folder, in the system's place for what can be made again. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { FolderRecords } from '../store/folder-records.ts';
+import { ModelStore } from '../store/model-store.ts';
 
-/** OCTAVO_CACHE names another. Read when it is used, so that a program can set it. */
-export function sessionFolder(
+/** The environment variable OCTAVO_CACHE names another one. Read when it is used, so that a program can set it. */
+export function octavoFolder(
   environment: NodeJS.ProcessEnv = process.env,
   system: NodeJS.Platform = process.platform,
 ): string {
-  return join(environment['OCTAVO_CACHE'] ?? join(cacheFolder(environment, system), 'octavo'), 'sessions');
+  return environment['OCTAVO_CACHE'] ?? join(cacheFolder(environment, system), 'octavo');
+}
+
+export function sessionFolder(environment?: NodeJS.ProcessEnv, system?: NodeJS.Platform): string {
+  return join(octavoFolder(environment, system), 'sessions');
+}
+
+export function openModelStore(): ModelStore {
+  return new ModelStore(new FolderRecords(join(octavoFolder(), 'models')));
 }
 
 function cacheFolder(environment: NodeJS.ProcessEnv, system: NodeJS.Platform): string {

@@ -8,7 +8,7 @@ import { FolderShelf } from '../store/folder-shelf.ts';
 import { SessionStore } from '../store/session-store.ts';
 import { readImage } from '../vision/index.ts';
 import { nodeEndpoint } from '../worker/endpoints.ts';
-import { sessionFolder } from './cache-folder.ts';
+import { openModelStore, sessionFolder } from './cache-folder.ts';
 import { createNodeDecoder } from './images-node.ts';
 import { cloneable } from './input.ts';
 import { nodeFiles } from './node-files.ts';
@@ -33,7 +33,7 @@ export function createNodeFace(): FacePlatform {
       const worker = await startNodeWorker();
       return nodeEndpoint(worker, () => void worker.terminate());
     },
-    input: (input: ModelInput) => {
+    input: async (input: ModelInput) => {
       if (input === 'nano') return bundledModel();
       if (input instanceof URL && input.protocol === 'file:') return fileURLToPath(input);
       if (typeof input === 'string' && input.startsWith('file:')) return fileURLToPath(input);
@@ -41,7 +41,7 @@ export function createNodeFace(): FacePlatform {
     },
     readPicture: (input, signal) => readImage(input, { decoder, files: nodeFiles, signal }),
     capable: typeof WebAssembly === 'object',
-    store: () => undefined,
+    store: openModelStore,
     sessions: async () => new SessionStore(new FolderShelf(sessionFolder())),
   };
 }

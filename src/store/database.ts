@@ -4,21 +4,9 @@
  */
 import { createStore, promisifyRequest, type UseStore } from 'idb-keyval';
 import { StorageError } from '../errors.ts';
+import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts';
 
-export type Key = readonly (string | number)[];
-export interface Entry {
-  readonly key: Key;
-  readonly value: unknown;
-}
-
-/** What one transaction does to the database, decided on what it finds. */
-export interface Change {
-  readonly put?: readonly Entry[];
-  /** Whole families: every key that begins with these parts. */
-  readonly remove?: readonly Key[];
-}
-
-export class Database {
+export class Database implements Records {
   readonly name: string;
   #use: UseStore;
   #blobs: Promise<boolean> | undefined;
@@ -79,6 +67,23 @@ export class Database {
   put(...entries: readonly Entry[]): Promise<void> {
     const [first] = entries;
     return first === undefined ? Promise.resolve() : this.change(first.key, () => ({ put: entries })).then(() => {});
+  }
+
+  /** By Web Locks; without them at once. */
+  async lock<T>(name: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    const locks = (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;
+    if (locks === undefined) return body();
+    return locks.request(`octavo:${name}`, signal === undefined ? {} : { signal }, body);
+  }
+
+  /** Bytes used and allowed on this site, as the browser reports them (WebKitGTK does not). */
+  async estimate(): Promise<StorageEstimate> {
+    try {
+      const { usage, quota } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
+      return { usage, quota };
+    } catch {
+      return { usage: undefined, quota: undefined };
+    }
   }
 
   /** Whether Blobs are kept: WebKit refuses them in private windows. Tried once with a small one. */

@@ -9,7 +9,8 @@
  * A part and the renewal of its lease are one transaction; so are the new manifest, the end of its lease and the removal of what it replaces.
  */
 import { StorageError } from '../errors.ts';
-import { Database, type Change, type Key } from './database.ts';
+import { Database } from './database.ts';
+import type { Change, Key, StorageEstimate } from './records.ts';
 import { isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
 
 const DATABASE = 'octavo-sessions';
@@ -144,13 +145,8 @@ export class IndexedShelf implements Shelf {
     return nameless.length;
   }
 
-  async estimate(): Promise<{ readonly usage: number | undefined; readonly quota: number | undefined }> {
-    try {
-      const { usage, quota } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
-      return { usage, quota };
-    } catch {
-      return { usage: undefined, quota: undefined };
-    }
+  estimate(): Promise<StorageEstimate> {
+    return this.#database.estimate();
   }
 
   /** A change by the one who writes `generation`, and only while its lease is there. */

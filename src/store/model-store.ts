@@ -1,17 +1,21 @@
 /**
- * Downloaded files in IndexedDB:
+ * Downloaded files, in IndexedDB or (in Node) a folder:
  *
  *     ['file', key]         manifest: what the file is, how many bytes have come, the hash so far, whether it is whole
- *     ['data', key, index]  bytes [index * RECORD_BYTES, ...), the last one as long as has come
- *     ['url', url]          key: where an address was stored
+ *     ['data', key, index]  record: bytes [index * RECORD_BYTES, ...), the last one as long as has come, and the checksums of their blocks
+ *     ['url', address]      key: where an address was stored (see `storedAddress`: no address is stored with its query)
  *     ['note', name]        small facts that make a reload work without network (a repository's listing)
  *
- * A record and the manifest that counts it are written in one transaction, so a tab killed at any moment leaves a file
- * that can be taken up at a byte, never one that passes for whole. Two tabs without Web Locks cannot harm each other either:
- * a write that does not continue what the manifest says is refused (`commit` returns false).
+ * A record and the manifest that counts it are written together, so a tab killed at any moment leaves a file that can be resumed at a byte,
+ * never one that passes for whole. Two tabs without Web Locks cannot harm each other either: a write that does not continue what the
+ * manifest says is refused (`commit` returns false). A file is complete only after it was verified, and its bytes are checked against their sums
+ * whenever they are read: a damaged file is removed at once, so that the next load downloads it again.
  */
 import { StorageError } from '../errors.ts';
-import { Database, type Key } from './database.ts';
+import { storedAddress } from './address.ts';
+import { BLOCK_BYTES, blockSums, sumsMatch } from './block-sums.ts';
+import { Database } from './database.ts';
+import type { Key, Records, StorageEstimate } from './records.ts';
 
 /** Within the 8 to 16 MB at which all browsers write at full speed; what is read back at once. */
 export const RECORD_BYTES = 8 << 20;
@@ -20,8 +24,9 @@ const DATABASE = 'octavo-models';
 export interface Manifest {
   /** `sha256-<hex>` where the content is known beforehand, else `url-<hash of the address>`. */
   readonly key: string;
+  /** As `storedAddress` makes it. */
   readonly url: string;
-  /** What the caller asked for (`hf:owner/repo`, a URL): `remove` takes it. */
+  /** What the caller asked for (`hf:owner/repo`, a URL as `storedAddress` makes it): `remove` takes it. */
   readonly model: string;
   readonly name: string;
   /** Undefined while the server has not said. */
@@ -34,8 +39,15 @@ export interface Manifest {
   readonly sha256: string | undefined;
   /** hash-wasm's state after `received` bytes. */
   readonly hashState: Uint8Array | undefined;
+  /** Everything is there and was found to be what it should be. */
   readonly complete: boolean;
   readonly created: number;
+}
+
+/** Bytes of a file as they are stored. */
+interface StoredRecord {
+  readonly bytes: Blob | Uint8Array;
+  readonly sums: Uint32Array;
 }
 
 /** What `list` tells. */
@@ -51,26 +63,21 @@ export interface StoredFile {
   readonly created: Date;
 }
 
-export interface StorageEstimate {
-  readonly usage: number | undefined;
-  readonly quota: number | undefined;
-}
-
 export class ModelStore {
-  readonly #database: Database;
+  readonly #records: Records;
 
-  constructor(database: Database = new Database(DATABASE)) {
-    this.#database = database;
+  constructor(records: Records = new Database(DATABASE)) {
+    this.#records = records;
   }
 
-  /** Whether this platform has IndexedDB at all; Node has not. */
+  /** Whether this platform has IndexedDB; Node has not. */
   static get supported(): boolean {
     return typeof indexedDB !== 'undefined';
   }
 
   /** All files, whole and partial. */
   async list(): Promise<StoredFile[]> {
-    const manifests = await this.#database.all<Manifest>(['file']);
+    const manifests = await this.#manifests();
     return manifests.map(({ key, url, model, name, size, received, complete, sha256, created }) => ({
       key,
       url,
@@ -86,29 +93,33 @@ export class ModelStore {
 
   /** Removes every file with this key, address or model name, and resolves with how many there were. */
   async remove(target: string): Promise<number> {
-    const manifests = await this.#database.all<Manifest>(['file']);
-    const byUrl = await this.#database.get<string>(['url', target]);
-    const found = manifests.filter(({ key, url, model }) => [key, url, model].includes(target) || key === byUrl);
+    const address = storedAddress(target);
+    const byUrl = await this.#records.get<string>(['url', address]);
+    const found = (await this.#manifests()).filter(
+      ({ key, url, model }) => [key, url, model].includes(address) || key === byUrl,
+    );
     for (const { key } of found) await this.discard(key);
-    const notes = [...new Set([target, ...found.map(({ model }) => model)])].map((model): Key => ['note', model]);
-    await this.#database.change(['url', target], () => ({ remove: [['url', target], ...notes] }));
+    const notes = [...new Set([address, ...found.map(({ model }) => model)])].map((model): Key => ['note', model]);
+    await this.#records.change(['url', address], () => ({ remove: [['url', address], ...notes] }));
     return found.length;
   }
 
-  /** Bytes used and allowed, as the browser tells them (WebKitGTK does not). */
-  async estimate(): Promise<StorageEstimate> {
-    try {
-      const { usage, quota } = (await navigator.storage?.estimate?.()) ?? {};
-      return { usage, quota };
-    } catch {
-      return { usage: undefined, quota: undefined };
-    }
+  /** Whether this address or model is stored, and every file of it whole. */
+  async has(target: string): Promise<boolean> {
+    const address = storedAddress(target);
+    const files = (await this.#manifests()).filter(({ url, model }) => url === address || model === address);
+    return files.length > 0 && files.every(({ complete }) => complete);
+  }
+
+  /** Bytes used and allowed where the store is, as far as that can be known. */
+  estimate(): Promise<StorageEstimate> {
+    return this.#records.estimate();
   }
 
   /** Asks that the browser does not evict the site's data under pressure; it may say no, and may ask the person. */
   persist(): void {
     try {
-      void navigator.storage?.persist?.().catch(() => {});
+      void globalThis.navigator?.storage?.persist?.().catch(() => {});
     } catch {
       // Not there, or not allowed here: the store works without.
     }
@@ -116,19 +127,21 @@ export class ModelStore {
 
   // What follows serves src/load.
 
-  /** The manifest for a key or an address. */
+  /** The manifest for a key or an address. One that is damaged is removed, with its data. */
   async find(target: string): Promise<Manifest | undefined> {
-    const manifest = await this.#database.get<Manifest>(['file', target]);
-    if (manifest !== undefined) return manifest;
-    const key = await this.#database.get<string>(['url', target]);
-    return key === undefined ? undefined : this.#database.get<Manifest>(['file', key]);
+    const address = storedAddress(target);
+    for (const key of [address, await this.#records.get<unknown>(['url', address])]) {
+      if (typeof key !== 'string') continue;
+      const found = await this.#records.get<unknown>(['file', key]);
+      if (isManifest(found) && found.key === key) return found;
+      if (found !== undefined) await this.discard(key);
+    }
+    return undefined;
   }
 
-  /** Runs `body` while no other tab downloads this file; without Web Locks at once. */
-  async lock<T>(key: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
-    const locks = (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;
-    if (locks === undefined) return body();
-    return locks.request(`octavo:${key}`, signal === undefined ? {} : { signal }, body);
+  /** Runs `body` while no other tab or process downloads this file. */
+  lock<T>(key: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    return this.#records.lock(key, signal, body);
   }
 
   /**
@@ -140,21 +153,28 @@ export class ModelStore {
     after: Manifest,
     records: readonly { readonly index: number; readonly bytes: Uint8Array }[],
   ): Promise<boolean> {
-    const asBlobs = records.length > 0 && (await this.#database.blobs());
+    const asBlobs = records.length > 0 && (await this.#records.blobs());
     const put = records.map(({ index, bytes }) => ({
       key: ['data', after.key, index],
-      // An exact-size copy: a view would store its whole buffer.
-      value: asBlobs ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes.slice(),
+      value: {
+        // An exact-size copy: a view would store its whole buffer.
+        bytes: asBlobs ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes.slice(),
+        sums: blockSums(bytes, index),
+      } satisfies StoredRecord,
     }));
     let written = false;
-    await this.#database.change<Manifest>(['file', after.key], (found) => {
+    await this.#records.change<Manifest>(['file', after.key], (found) => {
       written =
         found?.received === before?.received &&
         found?.complete === before?.complete &&
         found?.created === before?.created;
       if (!written) return {};
       return {
-        put: [...put, { key: ['url', after.url], value: after.key }, { key: ['file', after.key], value: after }],
+        put: [
+          ...put,
+          { key: ['url', after.url], value: after.key },
+          { key: ['file', after.key], value: sealed(after) },
+        ],
       };
     });
     return written;
@@ -162,52 +182,127 @@ export class ModelStore {
 
   /** Everything of one file, in one transaction. */
   async discard(key: string): Promise<void> {
-    await this.#database.change<Manifest>(['file', key], (found) => {
+    await this.#records.change<unknown>(['file', key], (found) => {
       const remove: Key[] = [
         ['file', key],
         ['data', key],
       ];
-      if (found !== undefined) remove.push(['url', found.url]);
+      if (isManifest(found)) remove.push(['url', found.url]);
       return { remove };
     });
   }
 
   /** Records that lie under a file. */
   countRecords(key: string): Promise<number> {
-    return this.#database.count(['data', key]);
+    return this.#records.count(['data', key]);
   }
 
-  /** Bytes `[from, to)` of one record. */
+  /** Bytes `[from, to)` of one record, checked. Where they are damaged or gone the file is removed; throws `StorageError('checksum')`. */
   async readRecord(manifest: Manifest, index: number, from: number, to: number): Promise<Uint8Array> {
-    const record = await this.#database.get<Blob | Uint8Array>(['data', manifest.key, index]);
-    if (record instanceof Blob) {
-      if (record.size >= to) {
-        try {
-          return new Uint8Array(await record.slice(from, to).arrayBuffer());
-        } catch (cause) {
-          throw lost(manifest, index, cause);
-        }
+    const record: unknown = await this.#records.get(['data', manifest.key, index]);
+    // Whole blocks are read, since the sums are theirs.
+    const first = Math.floor(from / BLOCK_BYTES);
+    try {
+      if (isRecord(record)) {
+        const end = Math.min(sizeOf(record.bytes), Math.ceil(to / BLOCK_BYTES) * BLOCK_BYTES);
+        const blocks = await slice(record.bytes, first * BLOCK_BYTES, end);
+        if (end >= to && sumsMatch(blocks, first, record.sums, index))
+          return blocks.subarray(from - first * BLOCK_BYTES, to - first * BLOCK_BYTES);
       }
-    } else if (record !== undefined && record.length >= to) {
-      return record.subarray(from, to);
+    } catch (cause) {
+      throw await this.#damaged(manifest, index, cause);
     }
-    throw lost(manifest, index);
+    throw await this.#damaged(manifest, index);
   }
 
   note<T>(name: string): Promise<T | undefined> {
-    return this.#database.get<T>(['note', name]);
+    return this.#records.get<T>(['note', storedAddress(name)]);
   }
 
   setNote(name: string, value: unknown): Promise<void> {
-    return this.#database.put({ key: ['note', name], value });
+    return this.#records.put({ key: ['note', storedAddress(name)], value });
+  }
+
+  async #manifests(): Promise<Manifest[]> {
+    return (await this.#records.all<unknown>(['file'])).filter(isManifest);
+  }
+
+  async #damaged({ key, name }: Manifest, index: number, cause?: unknown): Promise<StorageError> {
+    const removed = await this.discard(key).then(
+      () => true,
+      () => false,
+    );
+    return new StorageError(
+      'checksum',
+      `${name}: part ${index} of the stored copy is damaged or gone; ${removed ? 'the copy was removed: load again to download it anew' : 'remove it (store.remove) and load again'}`,
+      { key, part: index },
+      { cause },
+    );
   }
 }
 
-function lost(manifest: Manifest, index: number, cause?: unknown): StorageError {
-  return new StorageError(
-    'unavailable',
-    `${manifest.name}: part ${index} of the stored copy is gone or unreadable; remove it (store.remove) and load again`,
-    { key: manifest.key, part: index },
-    { cause },
-  );
+function isRecord(value: unknown): value is StoredRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { bytes, sums } = value as Partial<Record<keyof StoredRecord, unknown>>;
+  return (bytes instanceof Blob || isTyped(bytes, 'Uint8Array')) && isTyped(sums, 'Uint32Array');
+}
+
+/** By its tag, since a structured clone may be of another realm. */
+function isTyped(value: unknown, kind: 'Uint8Array' | 'Uint32Array'): boolean {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === `[object ${kind}]`;
+}
+
+function sizeOf(bytes: Blob | Uint8Array): number {
+  return bytes instanceof Blob ? bytes.size : bytes.length;
+}
+
+async function slice(bytes: Blob | Uint8Array, from: number, to: number): Promise<Uint8Array> {
+  return bytes instanceof Blob ? new Uint8Array(await bytes.slice(from, to).arrayBuffer()) : bytes.subarray(from, to);
+}
+
+/** A manifest with the check by which one that was damaged is known. */
+function sealed(manifest: Manifest): Manifest & { readonly check: number } {
+  return { ...manifest, check: checkOf(manifest) };
+}
+
+function isManifest(value: unknown): value is Manifest {
+  if (typeof value !== 'object' || value === null) return false;
+  const found = value as Manifest & { readonly check?: unknown };
+  return found.check === checkOf(found);
+}
+
+/** All fields, in a fixed order. */
+function checkOf(manifest: Manifest): number {
+  const {
+    key,
+    url,
+    model,
+    name,
+    size,
+    received,
+    recordBytes,
+    etag,
+    lastModified,
+    sha256,
+    hashState,
+    complete,
+    created,
+  } = manifest;
+  const state = isTyped(hashState, 'Uint8Array') ? [...blockSums(hashState as Uint8Array, 0)] : null;
+  const facts = [
+    key,
+    url,
+    model,
+    name,
+    size,
+    received,
+    recordBytes,
+    etag,
+    lastModified,
+    sha256,
+    state,
+    complete,
+    created,
+  ];
+  return blockSums(new TextEncoder().encode(JSON.stringify(facts)), 1)[0] ?? 0;
 }

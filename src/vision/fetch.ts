@@ -1,8 +1,11 @@
-/** An image file's bytes from an address: http(s), data, blob, or a path in Node. */
+/** An image file's bytes from an address: http(s), data, blob, or a path in Node. Fetched only by pages that give addresses. */
 import { InputError, StorageError } from '../errors.ts';
-import { BlobSource, readBytes } from '../load/byte-source.ts';
+import { readBytes } from '../load/byte-source.ts';
 import type { FileSystemReader } from '../load/file-system.ts';
-import { Break, displayName, request, type Network, type RemoteBody } from '../load/http.ts';
+import { createNetwork, request, type RemoteBody } from '../load/http.ts';
+import { Break } from '../load/retry.ts';
+import { displayName } from '../store/address.ts';
+import { blobBytes, type NamedBytes } from './blob.ts';
 import { checkFileBytes, MAX_FILE_BYTES } from './image.ts';
 
 export interface FetchOptions {
@@ -10,12 +13,6 @@ export interface FetchOptions {
   readonly files?: FileSystemReader | undefined;
   readonly fetch?: typeof fetch | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface NamedBytes {
-  /** For messages: an address without its query, a path, a file's name. */
-  readonly name: string;
-  readonly bytes: Uint8Array;
 }
 
 /** Without a byte for this long a connection counts as broken. Pictures are small, so one broken connection is reported, not mended. */
@@ -64,7 +61,7 @@ async function fetchUrl(
   { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions,
 ): Promise<NamedBytes> {
   const name = displayName(url);
-  const network: Network = { fetch, retry: { attempts: 1, delay: () => 0, stall: STALL_MS } };
+  const network = createNetwork({ fetch, retry: { attempts: 1, delay: () => 0, stall: STALL_MS } });
   try {
     const body = await request(url, 0, undefined, {}, network, signal);
     return { name, bytes: await gather(body, name) };
@@ -94,12 +91,6 @@ async function fetchBlob(
     );
   }
   return blobBytes(blob, url, signal);
-}
-
-/** Throws `InputError` for an empty or too large one, `FileError('missing')` where its file changed. */
-export async function blobBytes(blob: Blob, name: string, signal: AbortSignal | undefined): Promise<NamedBytes> {
-  checkFileBytes(blob.size, name);
-  return { name, bytes: await readBytes(new BlobSource(name, blob), 0, blob.size, signal) };
 }
 
 /** The body in one piece; what the server says of its length is checked before it is believed. */

@@ -3,7 +3,8 @@ import { DeviceError, FileError, InputError, OctavoError } from '../errors.ts';
 import { abortable } from '../load/byte-source.ts';
 import { browserDecoder, readDrawable, readElement, type Drawable } from './canvas.ts';
 import type { ImageDecoder } from './decoder.ts';
-import { blobBytes, fetchImage, type FetchOptions, type NamedBytes } from './fetch.ts';
+import { blobBytes, type NamedBytes } from './blob.ts';
+import type { FetchOptions } from './fetch.ts';
 import { decodable } from './decodable.ts';
 import { readHeader, type ImageHeader } from './header.ts';
 import { checkPixels, checkSize, isByteArray, overWhite, type Rgba } from './image.ts';
@@ -29,8 +30,8 @@ export interface ReadImageOptions extends FetchOptions {
 export async function readImage(input: ImageInput, options: ReadImageOptions = {}): Promise<Rgba> {
   const { signal } = options;
   signal?.throwIfAborted();
-  if (typeof input === 'string') return decode(await fetchImage(input, options), options);
-  if (input instanceof URL) return decode(await fetchImage(input.href, options), options);
+  if (typeof input === 'string') return decode(await fromAddress(input, options), options);
+  if (input instanceof URL) return decode(await fromAddress(input.href, options), options);
   if (input instanceof Blob) return decode(await blobBytes(input, blobName(input), signal), options);
   if (isArrayBuffer(input)) return decode({ name: 'image', bytes: new Uint8Array(input) }, options);
   if (isFileBytes(input)) return decode({ name: 'image', bytes: input }, options);
@@ -122,4 +123,9 @@ function isFileBytes(input: unknown): input is Uint8Array {
 function drawableName(input: object): string | undefined {
   const name = Object.prototype.toString.call(input).slice('[object '.length, -1);
   return ['ImageBitmap', 'OffscreenCanvas', 'HTMLCanvasElement', 'HTMLImageElement'].includes(name) ? name : undefined;
+}
+
+async function fromAddress(address: string, options: FetchOptions): Promise<NamedBytes> {
+  const { fetchImage } = await import('./fetch.ts');
+  return fetchImage(address, options);
 }

@@ -45,6 +45,12 @@ export interface LoadSettings extends DeviceRequest {
   readonly quantize?: 'q8' | 'q4' | undefined;
   /** Whether downloads are kept on the device (default true). */
   readonly store?: boolean | undefined;
+  /** Sent with every request for the model's files, for instance `Authorization`; never stored or shown. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Whether cookies are sent to other origins, as `fetch` takes it. */
+  readonly credentials?: RequestCredentials | undefined;
+  /** Where `hf:` names are looked up (default https://huggingface.co). */
+  readonly hub?: string | undefined;
   /** The SHA-256 that the file, or each file by name, must have. */
   readonly sha256?: string | Readonly<Record<string, string>> | undefined;
 }

@@ -56,6 +56,11 @@ export async function readAll(file: ModelFile, options?: ReadOptions): Promise<M
 // Looked up once: a test's globals are slow to reach.
 const { imul } = Math;
 
+/** Deterministic bytes that are finite numbers, read as F32, F16 or the scales of a block of even length. */
+export function weightNoise(length: number, seed = 1): Uint8Array<ArrayBuffer> {
+  return noise(length, seed).map((byte, i) => (i % 2 === 1 ? byte & 0xbf : byte));
+}
+
 /** Deterministic bytes. */
 export function noise(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);

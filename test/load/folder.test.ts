@@ -54,9 +54,9 @@ describe('a Hugging Face folder', () => {
       chatTemplate: '{{ messages }}',
     });
     expect([...model.tensors.values()]).toEqual([
-      { name: 'model.embed_tokens.weight', shape: [8, 64], format: 'BF16', bytes: 1024 },
-      { name: 'model.up.weight', shape: [4, 64], format: 'BF16', bytes: 512 },
-      { name: 'model.norm.weight', shape: [64], format: 'F32', bytes: 256 },
+      { name: 'model.embed_tokens.weight', shape: [8, 64], format: 'BF16', bytes: 1024, stored: 'BF16' },
+      { name: 'model.up.weight', shape: [4, 64], format: 'BF16', bytes: 512, stored: 'BF16' },
+      { name: 'model.norm.weight', shape: [64], format: 'F32', bytes: 256, stored: 'BF16' },
     ]);
     const read = await readAll(model);
     expect(read.get('model.up.weight')).toEqual(up.data);
@@ -206,7 +206,7 @@ describe('bad folders', () => {
     ['a fraction', one({ shape: [0.5] }), 'malformed', 't, shape', /whole numbers/],
     ['a huge shape', one({ shape: [2 ** 40, 2 ** 40] }), 'malformed', 't, data_offsets', /takes/],
     ['a hole', one({ range: [4, 12] }), 'malformed', 't, data_offsets', /hole of 4/],
-    ['bytes that belong to none', one({ shape: [1], range: [0, 4] }), 'malformed', 'data', /belong to none/],
+    ['bytes that belong to none', one({ shape: [1], range: [0, 4] }), 'malformed', 'data', /belong to no tensor/],
     ['an entry that is no object', one({}, '{"t": 5}'), 'malformed', 't, entry', /object/],
   ])('%s', async (_name, files, code, field, message) => {
     const error = await openModel(files).catch((error: unknown) => error as FileError);
@@ -222,7 +222,7 @@ describe('bad folders', () => {
     };
     await expect(openModel({ ...folder, 'model.safetensors': writeSafetensors(tensors) })).rejects.toMatchObject({
       code: 'malformed',
-      message: expect.stringMatching(/lies over/),
+      message: expect.stringMatching(/overlaps/),
     });
     const whole = folder['model.safetensors'];
     await expect(openModel({ ...folder, 'model.safetensors': whole.slice(0, -1) })).rejects.toMatchObject({

@@ -8,7 +8,7 @@ import { FileError } from '../../src/errors.ts';
 import { ALLOCATION_FACTOR } from '../../src/load/gguf/header.ts';
 import { openModel, type ModelInput } from '../../src/load/index.ts';
 import { f32Tensor, writeGguf } from '../support/gguf-writer.ts';
-import { noise } from './collect.ts';
+import { weightNoise } from './collect.ts';
 import { writeSafetensors } from './safetensors-writer.ts';
 
 /** Independent of the file: the table of halves (256 KiB, made once) and some small records. */
@@ -109,8 +109,8 @@ const gguf = writeGguf(
   },
   [
     f32Tensor('a', [4, 32], new Float32Array(128)),
-    { name: 'q', shape: [2, 64], format: 'Q4_0', data: noise(72) },
-    { name: 'h', shape: [40], format: 'F16', data: noise(80) },
+    { name: 'q', shape: [2, 64], format: 'Q4_0', data: weightNoise(72) },
+    { name: 'h', shape: [40], format: 'F16', data: weightNoise(80) },
   ],
 );
 const text = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));

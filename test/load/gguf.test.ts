@@ -5,8 +5,9 @@ import { rowBytes, WEIGHT_FORMATS, type WeightFormat } from '../../src/backend/w
 import { FileError } from '../../src/errors.ts';
 import { openModel } from '../../src/load/index.ts';
 import type { GgufValue, ModelFile } from '../../src/load/model-file.ts';
+import { writeSafetensors } from './safetensors-writer.ts';
 import { f32Tensor, writeGguf, type GgufWriterTensor } from '../support/gguf-writer.ts';
-import { Device, noise, readAll } from './collect.ts';
+import { Device, readAll, weightNoise } from './collect.ts';
 
 const VOCABULARIES = '../shared/data/tokenizers/gguf-vocab';
 const STORIES = '../shared/data/weights/stories260K/stories260K-f32.gguf';
@@ -43,7 +44,7 @@ describe('GGUF', () => {
       name: `t${format}`,
       shape: [3, 512],
       format,
-      data: noise(3 * rowBytes(format, 512), i + 1),
+      data: weightNoise(3 * rowBytes(format, 512), i + 1),
     }));
     const file = writeGguf(
       {
@@ -117,7 +118,7 @@ describe('GGUF', () => {
     expect([...model.tensors.keys()]).toEqual(tensors.map(({ name }) => name));
     const read = await readAll(model);
     for (const { name, data, shape, format } of tensors) {
-      expect(model.tensors.get(name)).toEqual({ name, shape, format, bytes: data.length });
+      expect(model.tensors.get(name)).toEqual({ name, shape, format, bytes: data.length, stored: format });
       expect(read.get(name)).toEqual(data);
     }
     expect(model.bytes).toBe(file.length);
@@ -138,7 +139,7 @@ describe('GGUF', () => {
       data: new Uint8Array(Uint16Array.of(0x3f80, 0xc000).buffer),
     } as const;
     const model = await openModel(writeGguf({}, [half, brain]));
-    expect(model.tensors.get('h')).toEqual({ name: 'h', shape: [3], format: 'F32', bytes: 12 });
+    expect(model.tensors.get('h')).toEqual({ name: 'h', shape: [3], format: 'F32', bytes: 12, stored: 'F16' });
     const read = await readAll(model);
     expect(new Float32Array(read.get('h')!.buffer)).toEqual(Float32Array.of(1, -2, 2 ** -24));
     expect(new Float32Array(read.get('b')!.buffer)).toEqual(Float32Array.of(1, -2));
@@ -167,7 +168,7 @@ describe('GGUF', () => {
   });
 
   test('a multi-megabyte tensor comes in chunks, only what is wanted, with progress', async () => {
-    const big = f32Tensor('big', [1024, 3000], new Float32Array(noise(4 * 3072000).buffer));
+    const big = f32Tensor('big', [1024, 3000], new Float32Array(weightNoise(4 * 3072000).buffer));
     const file = writeGguf({}, [f32Tensor('a', [3], [1, 2, 3]), big, f32Tensor('c', [1], [9])]);
     const model = await openModel(new Blob([file]));
     const device = new Device();
@@ -266,7 +267,25 @@ describe('bad GGUF', () => {
   test.each<[string, string, Uint8Array, string, RegExp]>([
     ['nothing', 'truncated', new Uint8Array(0), 'magic', /4 bytes/],
     ['three bytes', 'truncated', good.slice(0, 3), 'magic', /ends after 3/],
-    ['another magic', 'malformed', new TextEncoder().encode('PK\u0003\u0004 not a model'), 'magic', /not a GGUF file/],
+    ['another magic', 'malformed', new TextEncoder().encode('what is this'), 'magic', /not a GGUF file/],
+    ['a PyTorch file', 'unsupported', new TextEncoder().encode('PK\u0003\u0004 archive/data.pkl'), 'magic', /PyTorch/],
+    ['a pickle', 'unsupported', Uint8Array.of(0x80, 2, 0x8a, 10), 'magic', /PyTorch/],
+    ['an HTML page', 'malformed', new TextEncoder().encode('\n<!DOCTYPE html><p>'), 'magic', /HTML page/],
+    [
+      'a Git LFS pointer',
+      'malformed',
+      new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\n'),
+      'magic',
+      /git lfs pull/,
+    ],
+    [
+      'a safetensors file alone',
+      'unsupported',
+      writeSafetensors({ t: { dtype: 'F32', shape: [1], data: new Uint8Array(4) } }),
+      'magic',
+      /whole folder/,
+    ],
+    ['a configuration alone', 'unsupported', new TextEncoder().encode('{"model_type": "llama"}'), 'magic', /JSON file/],
     ['a GGML file', 'unsupported', new TextEncoder().encode('tjgg and more'), 'magic', /before GGUF/],
     ['big-endian', 'unsupported', patched(good, 4, 0x03000000, 4), 'version', /big-endian/],
     ['version 1', 'unsupported', patched(good, 4, 1, 4), 'version', /version 1/],
@@ -296,9 +315,9 @@ describe('bad GGUF', () => {
     ['an unaligned offset', 'malformed', patched(good, table + 24, 7), 'first', /not a multiple/],
     ['an offset beyond the end', 'truncated', patched(good, table + 24, 2n ** 45n), 'first', /should be at/],
     ['overlapping tensors', 'malformed', patched(good, find(good, 'other') + 5 + 16, 0), 'other', /lies over/],
-    ['IQ4_XS', 'unsupported', patched(good, table + 20, 23, 4), 'first', /IQ4_XS.*Q4_K_M/],
+    ['IQ3_XXS', 'unsupported', patched(good, table + 20, 18, 4), 'first', /IQ3_XXS; take the model in Q3_K_S/],
     ['Q8_1', 'unsupported', patched(good, table + 20, 9, 4), 'first', /Q8_1/],
-    ['TQ1_0', 'unsupported', patched(good, table + 20, 34, 4), 'first', /TQ1_0/],
+    ['TQ1_0', 'unsupported', patched(good, table + 20, 34, 4), 'first', /TQ1_0; take the model in Q2_K/],
     ['an unknown type', 'unsupported', patched(good, table + 20, 4242, 4), 'first', /number 4242/],
     ['rows that are no blocks', 'malformed', patched(good, table + 20, 12, 4), 'first', /blocks of 256/],
     ['truncated data', 'truncated', good.slice(0, -1), 'other', /incomplete/],

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { RetryPolicy } from '../../src/load/http.ts';
+import type { RetryPolicy } from '../../src/load/retry.ts';
 import { openModel, type OpenOptions } from '../../src/load/index.ts';
 import { nodeFiles } from '../../src/platform/node-files.ts';
 import { Database } from '../../src/store/database.ts';
 import { ModelStore } from '../../src/store/model-store.ts';
 import { f32Tensor, writeGguf } from '../support/gguf-writer.ts';
-import { noise, readAll } from './collect.ts';
+import { readAll, weightNoise } from './collect.ts';
 import { writeSafetensors } from './safetensors-writer.ts';
 import { FileServer } from './server.ts';
 
@@ -23,7 +23,7 @@ const straight: OpenOptions = { store: false, retry };
 const freshStore = (): ModelStore => new ModelStore(new Database(`loading-${databases++}`));
 const tensors = [
   f32Tensor('a', [3], [1, 2, 3]),
-  f32Tensor('big', [512, 1500], new Float32Array(noise(4 * 512 * 1500).buffer)),
+  f32Tensor('big', [512, 1500], new Float32Array(weightNoise(4 * 512 * 1500).buffer)),
   f32Tensor('c', [1], [9]),
 ];
 const model = writeGguf({ 'general.architecture': 'llama' }, tensors);

@@ -1,5 +1,12 @@
 /** A real HTTP server that serves files by ranges and misbehaves on demand. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
 export interface ServedFile {
@@ -19,6 +26,14 @@ export interface Behaviour {
   status(request: number, path: string): number | undefined;
   /** For request n: sends nothing more after this many bytes. */
   stallAfter(request: number): number | undefined;
+  /** Answers a request with a range by this status and no body, and one without as `ranges: false`. */
+  refuse: number | undefined;
+  /** Compresses every body, whatever the request accepts; `hidden`: without saying so, as a page of another origin sees it. */
+  gzip: boolean | 'hidden';
+  /** Ends the body of request n, in good order, after this many bytes. */
+  endAfter(request: number): number | undefined;
+  /** Sends the body's last bytes again and again. */
+  endless: boolean;
   /** Redirects this path. */
   redirect(path: string): string | undefined;
   /** Bytes of the body per write. */
@@ -29,7 +44,14 @@ export interface Behaviour {
 
 export class FileServer {
   readonly files = new Map<string, ServedFile>();
-  readonly requests: { path: string; range: string | undefined; ifRange: string | undefined; status: number }[] = [];
+  readonly requests: {
+    path: string;
+    url: string;
+    range: string | undefined;
+    ifRange: string | undefined;
+    headers: IncomingHttpHeaders;
+    status: number;
+  }[] = [];
   behaviour: Behaviour = FileServer.good();
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -49,6 +71,10 @@ export class FileServer {
       breakAfter: () => undefined,
       status: () => undefined,
       stallAfter: () => undefined,
+      refuse: undefined,
+      gzip: false,
+      endAfter: () => undefined,
+      endless: false,
       redirect: () => undefined,
       chunk: 64 << 10,
       delay: 0,
@@ -76,6 +102,8 @@ export class FileServer {
     const n = this.requests.length;
     const entry = {
       path,
+      url: request.url ?? '',
+      headers: request.headers,
       range: request.headers.range,
       ifRange: request.headers['if-range'] as string | undefined,
       status: 0,
@@ -91,7 +119,10 @@ export class FileServer {
     if (status !== undefined) return end(status);
     const file = this.files.get(path);
     if (file === undefined) return end(404);
-    const { bytes, etag, lastModified } = file;
+    const { refuse, gzip } = this.behaviour;
+    if (refuse !== undefined && request.headers.range !== undefined) return end(refuse);
+    const { etag, lastModified } = file;
+    const bytes = gzip === false ? file.bytes : gzipSync(file.bytes);
     const headers: Record<string, string | number> = {};
     if (etag !== undefined) headers['etag'] = etag;
     if (lastModified !== undefined) headers['last-modified'] = lastModified;
@@ -99,7 +130,8 @@ export class FileServer {
     let until = bytes.length;
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const still = entry.ifRange === undefined || entry.ifRange === etag;
-    if (this.behaviour.ranges && range !== null && still) {
+    if (gzip === true) headers['content-encoding'] = 'gzip';
+    if (this.behaviour.ranges && refuse === undefined && gzip === false && range !== null && still) {
       from = Number(range[1]);
       if (from >= bytes.length) return end(416, { 'content-range': `bytes */${bytes.length}` });
       if (range[2] !== '') until = Math.min(until, Number(range[2]) + 1);
@@ -108,7 +140,27 @@ export class FileServer {
     } else entry.status = 200;
     if (this.behaviour.length) headers['content-length'] = until - from;
     response.writeHead(entry.status, headers);
-    void this.#send(response, bytes.subarray(from, until), this.behaviour.breakAfter(n), this.behaviour.stallAfter(n));
+    const body = bytes.subarray(from, until);
+    if (this.behaviour.endless) return void this.#sendForEver(response, body);
+    const cut = this.behaviour.endAfter(n);
+    void this.#send(response, body.subarray(0, cut), this.behaviour.breakAfter(n), this.behaviour.stallAfter(n));
+  }
+
+  /** Bytes that were sent without end so far. */
+  sent = 0;
+
+  async #sendForEver(response: ServerResponse, body: Uint8Array): Promise<void> {
+    response.write(body);
+    const more = new Uint8Array(64 << 10);
+    while (!response.destroyed) {
+      response.write(more);
+      this.sent += more.length;
+      await new Promise((resolve) => {
+        setTimeout(resolve, response.writableNeedDrain ? 20 : 0);
+        response.once('drain', resolve);
+        response.once('close', resolve);
+      });
+    }
   }
 
   async #send(

@@ -8,7 +8,7 @@ import type { openModel as OpenModel } from '../../src/load/index.ts';
 import type { ModelStore as Store } from '../../src/store/index.ts';
 import { hasBrowser, openBrowser } from '../../tools/browser.mjs';
 import { writeGguf } from '../support/gguf-writer.ts';
-import { noise } from '../load/collect.ts';
+import { weightNoise } from '../load/collect.ts';
 import { FileServer } from '../load/server.ts';
 
 declare global {
@@ -21,7 +21,7 @@ const server = new FileServer();
 let base = '';
 let available = false;
 let script = new Uint8Array(0);
-const data = new Float32Array(noise(80_000_000).buffer);
+const data = new Float32Array(weightNoise(80_000_000).buffer);
 const model = writeGguf({ name: 'big' }, [
   { name: 't', shape: [data.length], format: 'F32', data: new Uint8Array(data.buffer) },
 ]);

@@ -100,10 +100,10 @@ describe('the database', () => {
       expect(await store.readRecord(manifest, 0, 1, 3)).toEqual(Uint8Array.of(1, 2));
       await expect(store.readRecord(manifest, 0, 0, 6)).rejects.toMatchObject({
         name: 'StorageError',
-        code: 'unavailable',
+        code: 'checksum',
       });
       await expect(store.readRecord(manifest, 1, 0, 1)).rejects.toMatchObject({
-        message: expect.stringMatching(/part 1 .*store\.remove/),
+        message: expect.stringMatching(/part 1 .*load again/),
       });
     }
   });

@@ -5,8 +5,10 @@ import { createStore, type UseStore } from 'idb-keyval';
 import * as fc from 'fast-check';
 import { readBytes } from '../../src/load/byte-source.ts';
 import { downloadToStore, type DownloadRequest } from '../../src/load/download.ts';
-import type { RetryPolicy } from '../../src/load/http.ts';
+import type { Expectation } from '../../src/load/expectation.ts';
+import { createNetwork } from '../../src/load/http.ts';
 import type { LoadProgress } from '../../src/load/model-file.ts';
+import type { RetryPolicy } from '../../src/load/retry.ts';
 import { Database } from '../../src/store/database.ts';
 import { ModelStore, RECORD_BYTES } from '../../src/store/model-store.ts';
 import { noise } from '../load/collect.ts';
@@ -16,6 +18,8 @@ const server = new FileServer();
 let base = '';
 let databases = 0;
 const quick: RetryPolicy = { attempts: 4, delay: () => 5, stall: 2000 };
+/** Takes anything: these tests are about bytes. */
+const ANYTHING: Expectation = { limit: Infinity, begin: async () => Infinity, verify: async () => {} };
 const SIZE = RECORD_BYTES + (3 << 20) + 12345;
 const content = noise(SIZE);
 const sha256 = createHash('sha256').update(content).digest('hex');
@@ -34,7 +38,8 @@ function download(store: ModelStore, more: Partial<DownloadRequest> = {}): Retur
   return downloadToStore({
     url: `${base}/m.gguf`,
     model: 'the model',
-    network: { fetch, retry: quick },
+    network: createNetwork({ fetch, retry: quick }),
+    expectation: ANYTHING,
     store,
     ...more,
   });
@@ -130,7 +135,10 @@ describe('a download', () => {
     server.behaviour.stallAfter = (n) => (n === 0 ? 500_000 : undefined);
     const store = new ModelStore(new Database(freshName()));
     expect(
-      same(await bytesOf(await download(store, { network: { fetch, retry: { ...quick, stall: 200 } } })), content),
+      same(
+        await bytesOf(await download(store, { network: createNetwork({ fetch, retry: { ...quick, stall: 200 } }) })),
+        content,
+      ),
     ).toBe(true);
     expect(ranges()).toEqual(['bytes=0-', 'bytes=500000-']);
   });
@@ -228,17 +236,13 @@ describe('a download', () => {
     const name = freshName();
     server.behaviour.breakAfter = (n) => (n === 0 ? 3_000_000 : 0);
     await expect(download(new ModelStore(new Database(name)), { sha256 })).rejects.toMatchObject({ code: 'network' });
-    const database = new Database(name);
-    const key = ['file', `sha256-${sha256}`];
-    const manifest = await database.get<object>(key);
-    await database.put({ key, value: { ...manifest, hashState: Uint8Array.of(1, 2, 3) } });
+    const store = new ModelStore(new Database(name));
+    const manifest = (await store.find(`sha256-${sha256}`))!;
+    expect(await store.commit(manifest, { ...manifest, hashState: Uint8Array.of(1, 2, 3) }, [])).toBe(true);
     server.behaviour.breakAfter = () => undefined;
     const phases = new Set<string>();
     expect(
-      same(
-        await bytesOf(await download(new ModelStore(database), { sha256, monitor: ({ phase }) => phases.add(phase) })),
-        content,
-      ),
+      same(await bytesOf(await download(store, { sha256, monitor: ({ phase }) => phases.add(phase) })), content),
     ).toBe(true);
     expect([...phases]).toEqual(['verify', 'download']);
   });

@@ -2,7 +2,7 @@
  * A small GGUF writer for tests and the benchmark's generator. It writes what it is told, right or wrong;
  * it shares nothing with the reader but the table of formats.
  */
-import { WEIGHT_FORMATS, weightBytes, type WeightSpec } from '../../src/backend/weight.ts';
+import { STORED_FORMATS, storedBytes, type StoredFormat } from '../../src/load/stored-format.ts';
 
 export type GgufType =
   | 'u8'
@@ -57,7 +57,13 @@ export type GgufInput =
   | readonly number[]
   | { readonly type: Exclude<GgufType, 'array'>; readonly value: Scalar | readonly Scalar[] };
 
-export interface GgufWriterTensor extends WeightSpec {
+export interface WriterSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly format: StoredFormat;
+}
+
+export interface GgufWriterTensor extends WriterSpec {
   readonly data: Uint8Array;
 }
 export interface GgufWriterOptions {
@@ -69,7 +75,7 @@ export interface GgufWriterOptions {
 /** Header bytes up to the first tensor (padding included), each tensor's place from the file's beginning, and the file's size. For files too big to build in memory. */
 export function ggufHeader(
   metadata: Readonly<Record<string, GgufInput>>,
-  tensors: readonly WeightSpec[],
+  tensors: readonly WriterSpec[],
   { version = 3, alignment = 32 }: GgufWriterOptions = {},
 ): { header: Uint8Array; offsets: number[]; size: number } {
   const entries: [string, GgufInput][] = Object.entries(metadata);
@@ -90,10 +96,10 @@ export function ggufHeader(
     out.string(tensor.name);
     out.number('u32', tensor.shape.length);
     for (const n of tensor.shape.toReversed()) out.number('u64', BigInt(n));
-    out.number('u32', WEIGHT_FORMATS[tensor.format].ggml);
+    out.number('u32', STORED_FORMATS[tensor.format].ggml);
     out.number('u64', BigInt(at));
     relative.push(at);
-    at = Math.ceil((at + weightBytes(tensor)) / alignment) * alignment;
+    at = Math.ceil((at + storedBytes(tensor.shape, tensor.format)) / alignment) * alignment;
   }
   out.pad(alignment);
   const header = out.result();
@@ -110,8 +116,10 @@ export function writeGguf(
   const file = new Uint8Array(size);
   file.set(header);
   for (const [i, tensor] of tensors.entries()) {
-    if (tensor.data.length !== weightBytes(tensor))
-      throw new Error(`${tensor.name}: ${tensor.data.length} bytes given, ${weightBytes(tensor)} expected`);
+    if (tensor.data.length !== storedBytes(tensor.shape, tensor.format))
+      throw new Error(
+        `${tensor.name}: ${tensor.data.length} bytes given, ${storedBytes(tensor.shape, tensor.format)} expected`,
+      );
     file.set(tensor.data, offsets[i]!);
   }
   return file;

@@ -1,5 +1,5 @@
 /** GGUF files, whole or split, as a `ModelFile`. */
-import { createSHA256 } from 'hash-wasm';
+import { createSHA256, sha256 } from 'hash-wasm';
 import { weightBytes } from '../../backend/weight.ts';
 import { FileError } from '../../errors.ts';
 import type { ByteSource } from '../byte-source.ts';
@@ -7,7 +7,7 @@ import { deliveredFormat, type Quantization } from '../convert.ts';
 import { sampleBytes } from '../fingerprint.ts';
 import type { GgufValue, ModelFile, ReadOptions } from '../model-file.ts';
 import { Meter } from '../progress.ts';
-import { StreamedModelFile, type PlacedTensor } from '../streamed-file.ts';
+import { StreamedModelFile, type HeadedSource, type PlacedTensor } from '../streamed-file.ts';
 import { readGgufHeader, type GgufHeader } from './header.ts';
 import { readSplit, splitNames } from './split.ts';
 
@@ -37,7 +37,7 @@ export async function openGguf(
           throw new FileError(
             'missing',
             { file: first.name, field: 'split.count' },
-            `the model is split into ${split.count} files; ${name} is not there: give all of them`,
+            `the model is split into ${split.count} files, and ${name} is not there: give all of them`,
           );
         sources.push(source);
         headers.push(await readGgufHeader(source, signal));
@@ -67,17 +67,20 @@ export async function openGguf(
       first.name,
       headers.reduce((sum, header) => sum + header.bytes.length, 0),
     );
+    const headed: HeadedSource[] = [];
     for (const [i, header] of headers.entries()) {
       meter.add(header.bytes.length);
       hasher.update(header.bytes);
       const source = sources[i];
-      if (source !== undefined) hasher.update(await sampleBytes(source, header.dataOffset, signal));
+      if (source === undefined) continue;
+      headed.push({ source, header: { start: 0, end: header.bytes.length, sha256: await sha256(header.bytes) } });
+      hasher.update(await sampleBytes(source, header.dataOffset, signal));
     }
     return new StreamedModelFile({
       name: first.name,
       metadata: { kind: 'gguf', values: values(headers, 0) },
       placed,
-      sources,
+      sources: headed,
       fingerprint: hasher.digest('hex'),
     });
   } catch (fault) {
@@ -98,7 +101,7 @@ function place(
   const { name, shape, format: stored, bytes: storedBytes, offset } = tensor;
   const format = deliveredFormat(name, shape, stored, quantize);
   const spec = { name, shape, format };
-  return { info: { ...spec, bytes: weightBytes(spec) }, source, offset, stored, storedBytes };
+  return { info: { ...spec, bytes: weightBytes(spec), stored }, source, offset, stored, storedBytes };
 }
 
 function checkUnique(placed: readonly PlacedTensor[], sources: readonly ByteSource[]): void {

@@ -7,13 +7,14 @@
  * Strings are a u64 length and UTF-8. Dimensions come fastest first, offsets count from the data's beginning.
  * What is allocated here is bounded by `ALLOCATION_FACTOR` times the header's own bytes, whatever the file announces.
  */
-import { WEIGHT_FORMATS, weightBytes, type WeightFormat } from '../../backend/weight.ts';
 import { FileError } from '../../errors.ts';
 import { readBytes, readInto, type ByteSource } from '../byte-source.ts';
 import type { GgufValue } from '../model-file.ts';
+import { recognise } from '../recognise.ts';
+import { STORED_FORMATS, storedBytes, type StoredFormat } from '../stored-format.ts';
 import { Cursor, MoreBytes } from './cursor.ts';
 import { decodeValue, scanValue, type ValuePlace } from './metadata.ts';
-import { typeName, weightFormat } from './types.ts';
+import { alternative, storedFormat, typeName } from './types.ts';
 
 /** The first read: most headers without a vocabulary fit. It doubles until the header is whole. */
 const FIRST_READ = 1 << 20;
@@ -36,7 +37,7 @@ export interface GgufTensor {
   readonly name: string;
   /** Row-major: GGUF's dimensions reversed. */
   readonly shape: readonly number[];
-  readonly format: WeightFormat;
+  readonly format: StoredFormat;
   readonly bytes: number;
   /** From the beginning of the file. */
   readonly offset: number;
@@ -58,13 +59,7 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
       return parseGgufHeader(bytes, source.name, source.size);
     } catch (fault) {
       if (!(fault instanceof MoreBytes)) throw fault;
-      if (fault.needed > MAX_HEADER_BYTES) {
-        throw new FileError(
-          'limit',
-          { file: source.name, field: 'header', offset: bytes.length },
-          `the header goes on to byte ${fault.needed} or beyond; at most ${MAX_HEADER_BYTES} are read`,
-        );
-      }
+      if (fault.needed > MAX_HEADER_BYTES) throw headerTooLong(source.name, fault.needed, bytes.length);
       const length = Math.min(source.size, MAX_HEADER_BYTES, Math.max(2 * bytes.length, fault.needed));
       const grown = new Uint8Array(length);
       grown.set(bytes);
@@ -72,6 +67,29 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
       bytes = grown;
     }
   }
+}
+
+/**
+ * Where the last tensor of a file ends, by its first bytes. Throws `MoreBytes` when the header does not end within them, `FileError` as
+ * `readGgufHeader`. `size`: of the whole file; where that is not known, the largest safe integer.
+ */
+export function ggufEnd(bytes: Uint8Array, file: string, size: number): number {
+  try {
+    const { tensors, dataOffset } = parseGgufHeader(bytes, file, size);
+    return tensors.reduce((end, tensor) => Math.max(end, tensor.offset + tensor.bytes), dataOffset);
+  } catch (fault) {
+    if (fault instanceof MoreBytes && fault.needed > MAX_HEADER_BYTES)
+      throw headerTooLong(file, fault.needed, bytes.length);
+    throw fault;
+  }
+}
+
+function headerTooLong(file: string, needed: number, offset: number): FileError {
+  return new FileError(
+    'limit',
+    { file, field: 'header', offset },
+    `the header continues to byte ${needed} or beyond; at most ${MAX_HEADER_BYTES} are read`,
+  );
 }
 
 /** `bytes` are the file's first; throws `MoreBytes` when the header does not end within them. */
@@ -107,18 +125,15 @@ function parseGgufHeader(bytes: Uint8Array, file: string, size: number): GgufHea
 }
 
 function checkMagic(cursor: Cursor): void {
-  const { file } = cursor;
-  const at = cursor.take(4, 'magic');
-  const magic = String.fromCharCode(...cursor.bytes.subarray(at, at + 4));
-  if (magic === 'GGUF') return;
+  const { file, bytes } = cursor;
   const place = { file, field: 'magic', offset: 0 };
+  const magic = String.fromCharCode(...bytes.subarray(0, 4));
   if (magic === 'FUGG') throw bigEndian(file);
-  if (['lmgg', 'fmgg', 'tjgg', 'algg'].includes(magic))
-    throw new FileError(
-      'unsupported',
-      place,
-      "a ggml file from before GGUF; convert it with llama.cpp's convert scripts",
-    );
+  const found = magic === 'GGUF' ? undefined : recognise(bytes);
+  if (found !== undefined)
+    throw new FileError(found.kind === 'page' ? 'malformed' : 'unsupported', place, found.problem);
+  cursor.take(4, 'magic');
+  if (magic === 'GGUF') return;
   throw new FileError(
     'malformed',
     place,
@@ -231,23 +246,23 @@ function placeTensors(
     const place = { file, field: tensor, offset: at };
     if (names.has(tensor)) throw new FileError('malformed', place, 'this tensor name occurs twice');
     names.add(tensor);
-    const format = weightFormat(type);
+    const format = storedFormat(type);
     if (format === undefined) {
       throw new FileError(
         'unsupported',
         place,
-        `its type is ${typeName(type)}; Octavo reads ${Object.keys(WEIGHT_FORMATS).join(', ')}: take the model in one of these (Q4_K_M or Q8_0 are common)`,
+        `its type is ${typeName(type)}; take the model in ${alternative(type)} instead (Octavo reads ${Object.keys(STORED_FORMATS).join(', ')})`,
       );
     }
     const cols = shape[shape.length - 1] ?? 1;
-    const { block } = WEIGHT_FORMATS[format];
+    const { block } = STORED_FORMATS[format];
     if (cols % block !== 0)
       throw new FileError(
         'malformed',
         place,
         `its rows have ${cols} values; ${format} stores them in blocks of ${block}`,
       );
-    const bytes = weightBytes({ name: tensor, shape, format });
+    const bytes = storedBytes(shape, format);
     if (offset % alignment !== 0)
       throw new FileError('malformed', place, `its offset ${offset} is not a multiple of the alignment ${alignment}`);
     const start = dataOffset + offset;

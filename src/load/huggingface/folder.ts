@@ -1,19 +1,17 @@
 /** A Hugging Face folder (config.json, tokenizer.json, *.safetensors, ...) as a `ModelFile`. */
-import { createSHA256 } from 'hash-wasm';
+import { createSHA256, sha256 } from 'hash-wasm';
 import { weightBytes } from '../../backend/weight.ts';
 import { FileError } from '../../errors.ts';
 import { readBytes, type ByteSource } from '../byte-source.ts';
 import { deliveredFormat, type Quantization } from '../convert.ts';
+import { JSON_LIMITS } from '../expectation.ts';
 import { isPlainName, type FileSet } from '../file-set.ts';
 import { sampleBytes } from '../fingerprint.ts';
 import { isObject, parseJsonObject } from '../json.ts';
 import type { JsonObject, ModelFile, ModelMetadata } from '../model-file.ts';
-import { StreamedModelFile, type PlacedTensor } from '../streamed-file.ts';
+import { hashFault, StreamedModelFile, type HeadedSource, type PlacedTensor } from '../streamed-file.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 
-const MiB = 1 << 20;
-/** Configurations are some kB; tokenizers of 256,000 tokens make some 35 MB. */
-const LIMITS = { config: 8 * MiB, tokenizer: 128 * MiB, index: 32 * MiB, template: 4 * MiB } as const;
 /** The largest models have some 200. */
 const MAX_SHARDS = 1024;
 
@@ -32,7 +30,7 @@ export async function openFolder(
     const bytes = await text(name, limit);
     return bytes === undefined ? undefined : parseJsonObject(bytes, `${files.name}/${name}`, 'JSON', 0);
   };
-  const config = await json('config.json', LIMITS.config);
+  const config = await json('config.json', JSON_LIMITS.config);
   if (config === undefined)
     throw new FileError(
       'missing',
@@ -40,10 +38,10 @@ export async function openFolder(
       'a Hugging Face folder needs it',
     );
   refuseQuantized(config, files.name);
-  const generationConfig = await json('generation_config.json', LIMITS.config);
-  const tokenizer = await json('tokenizer.json', LIMITS.tokenizer);
-  const tokenizerConfig = await json('tokenizer_config.json', LIMITS.config);
-  const template = await text('chat_template.jinja', LIMITS.template);
+  const generationConfig = await json('generation_config.json', JSON_LIMITS.config);
+  const tokenizer = await json('tokenizer.json', JSON_LIMITS.tokenizer);
+  const tokenizerConfig = await json('tokenizer_config.json', JSON_LIMITS.config);
+  const template = await text('chat_template.jinja', JSON_LIMITS.template);
   const metadata: ModelMetadata = {
     kind: 'huggingface',
     config,
@@ -54,6 +52,7 @@ export async function openFolder(
   };
 
   const sources: ByteSource[] = [];
+  const headed: HeadedSource[] = [];
   try {
     const { shards, index } = await shardNames(files, signal);
     const placed = new Map<string, PlacedTensor>();
@@ -64,12 +63,16 @@ export async function openFolder(
           'missing',
           { file: `${files.name}/${shard}`, field: 'file' },
           index === undefined
-            ? 'the folder has no weights: model.safetensors or model.safetensors.index.json should be there'
+            ? 'the folder has no weights: model.safetensors or model.safetensors.index.json should be there (PyTorch files, pytorch_model.bin, are not read)'
             : 'model.safetensors.index.json names it; give all shards',
         );
       sources.push(source);
       const header = await readSafetensorsHeader(source, signal);
       hasher.update(header.bytes);
+      headed.push({
+        source,
+        header: { start: 8, end: header.dataOffset, sha256: await sha256(header.bytes) },
+      });
       hasher.update(await sampleBytes(source, header.dataOffset, signal));
       for (const { name, shape, format: stored, offset, bytes: storedBytes } of header.entries) {
         if (stored === undefined || storedBytes === 0) continue;
@@ -77,7 +80,13 @@ export async function openFolder(
           throw new FileError('malformed', { file: source.name, field: name }, 'this tensor is in two shards');
         const format = deliveredFormat(name, shape, stored, quantize);
         const spec = { name, shape, format };
-        placed.set(name, { info: { ...spec, bytes: weightBytes(spec) }, source: i, offset, stored, storedBytes });
+        placed.set(name, {
+          info: { ...spec, bytes: weightBytes(spec), stored },
+          source: i,
+          offset,
+          stored,
+          storedBytes,
+        });
       }
     }
     for (const [name, shard] of index ?? []) {
@@ -94,7 +103,7 @@ export async function openFolder(
       name: files.name,
       metadata,
       placed: [...placed.values()],
-      sources,
+      sources: headed,
       fingerprint: hasher.digest('hex'),
     });
   } catch (fault) {
@@ -118,7 +127,13 @@ async function readSmall(
         { file: source.name, field: 'size' },
         `${source.size} bytes; at most ${limit} are read`,
       );
-    return await readBytes(source, 0, source.size, signal);
+    const bytes = await readBytes(source, 0, source.size, signal);
+    const { expectedSha256 } = source;
+    if (expectedSha256 !== undefined) {
+      const found = await sha256(bytes);
+      if (found !== expectedSha256) throw hashFault(source.name, found, expectedSha256);
+    }
+    return bytes;
   } finally {
     await source.close();
   }
@@ -129,7 +144,7 @@ async function shardNames(
   signal: AbortSignal | undefined,
 ): Promise<{ shards: string[]; index?: readonly [string, string][] }> {
   const name = 'model.safetensors.index.json';
-  const bytes = await readSmall(files, name, LIMITS.index, signal);
+  const bytes = await readSmall(files, name, JSON_LIMITS.index, signal);
   if (bytes === undefined) return { shards: ['model.safetensors'] };
   const file = `${files.name}/${name}`;
   const { weight_map: map } = parseJsonObject(bytes, file, 'JSON', 0);

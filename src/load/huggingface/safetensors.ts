@@ -9,7 +9,9 @@ import type { WeightFormat } from '../../backend/weight.ts';
 import { FileError } from '../../errors.ts';
 import { readBytes, type ByteSource } from '../byte-source.ts';
 import { isObject, parseJsonObject } from '../json.ts';
+import { MoreBytes } from '../gguf/cursor.ts';
 import type { JsonValue } from '../model-file.ts';
+import { HEAD_BYTES, recognise } from '../recognise.ts';
 
 /** The reference reader's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -53,53 +55,81 @@ export interface SafetensorsHeader {
 
 export async function readSafetensorsHeader(source: ByteSource, signal?: AbortSignal): Promise<SafetensorsHeader> {
   const { name: file, size } = source;
+  const first = await readBytes(source, 0, Math.min(HEAD_BYTES, size), signal);
+  const length = headerLength(first, file, size);
+  const bytes = await readBytes(source, 8, 8 + length, signal);
+  const { entries, end } = parseHeader(bytes, file);
+  checkEnd(end, file, size);
+  return { entries, bytes, dataOffset: 8 + length };
+}
+
+/** Where the last tensor ends, by the file's first bytes; see `ggufEnd`. */
+export function safetensorsEnd(head: Uint8Array, file: string, size: number): number {
+  if (head.length < 8 && size >= 8) throw new MoreBytes(8);
+  const length = headerLength(head, file, size);
+  if (head.length < 8 + length) throw new MoreBytes(8 + length);
+  const { end } = parseHeader(head.subarray(8, 8 + length), file);
+  if (size !== Number.MAX_SAFE_INTEGER) checkEnd(end, file, size);
+  return end;
+}
+
+function headerLength(first: Uint8Array, file: string, size: number): number {
   const place = { file, field: 'header length', offset: 0 };
+  const found = recognise(first);
+  if (found?.kind === 'page') throw new FileError('malformed', place, found.problem);
   if (size < 8)
     throw new FileError('truncated', place, `the file has ${size} bytes; a safetensors file has 8 at least`);
-  const view = new DataView((await readBytes(source, 0, 8, signal)).buffer);
+  const view = new DataView(first.buffer, first.byteOffset, 8);
   const length = view.getUint32(0, true) + view.getUint32(4, true) * 0x1_0000_0000;
   if (length > size - 8)
     throw new FileError(
       'truncated',
       place,
-      `a header of ${length} bytes is announced, the file ends after ${size - 8}: it is incomplete, or no safetensors file`,
+      `a header of ${length} bytes is announced, the file ends after ${size - 8}: it is incomplete, or not a safetensors file`,
     );
   if (length > MAX_HEADER_BYTES)
     throw new FileError('limit', place, `a header of ${length} bytes; at most ${MAX_HEADER_BYTES} are read`);
-  const bytes = await readBytes(source, 8, 8 + length, signal);
-  const dataOffset = 8 + length;
+  return length;
+}
+
+/** `bytes`: the JSON text. */
+function parseHeader(bytes: Uint8Array, file: string): { entries: SafetensorsEntry[]; end: number } {
+  const dataOffset = 8 + bytes.length;
   const entries: SafetensorsEntry[] = [];
   for (const [name, value] of Object.entries(parseJsonObject(bytes, file, 'header', 8))) {
     if (name === '__metadata__') continue;
     entries.push(entry(name, value, file, dataOffset));
   }
   entries.sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
-  let at = dataOffset;
+  let end = dataOffset;
   for (const { name, offset, bytes: length } of entries) {
-    if (offset !== at) {
+    if (offset !== end) {
       throw new FileError(
         'malformed',
         { file, field: `${name}, data_offsets`, offset },
-        offset < at
-          ? `its data lies over that of the tensor before it, which ends at ${at}`
-          : `there is a hole of ${offset - at} bytes before it`,
+        offset < end
+          ? `its data overlaps that of the tensor before it, which ends at ${end}`
+          : `there is a hole of ${offset - end} bytes before it`,
       );
     }
-    at += length;
+    end += length;
   }
-  if (at > size)
+  return { entries, end };
+}
+
+function checkEnd(end: number, file: string, size: number): void {
+  if (end > size)
     throw new FileError(
       'truncated',
       { file, field: 'data', offset: size },
-      `the tensors end at byte ${at}, the file at ${size}: it is incomplete; download it again`,
+      `the tensors end at byte ${end}, the file at ${size}: it is incomplete; download it again`,
     );
-  if (at < size)
+  if (end < size)
     throw new FileError(
       'malformed',
-      { file, field: 'data', offset: at },
-      `${size - at} bytes behind the last tensor belong to none`,
+      { file, field: 'data', offset: end },
+      `${size - end} bytes after the last tensor belong to no tensor`,
     );
-  return { entries, bytes, dataOffset };
 }
 
 function entry(name: string, value: JsonValue, file: string, dataOffset: number): SafetensorsEntry {

@@ -1,0 +1,65 @@
+/** What a caller says beside the model: options of `openModel`, and the checks that name a wrong one. */
+import { InputError } from '../errors.ts';
+import type { ModelStore } from '../store/model-store.ts';
+import { QUANTIZATIONS, type Quantization } from './convert.ts';
+import type { FileSystemReader } from './file-system.ts';
+import type { ReadOptions } from './model-file.ts';
+import type { RetryPolicy } from './retry.ts';
+
+export interface OpenOptions extends ReadOptions {
+  /** Quantises F32, F16 and BF16 matrices while they stream in: Q8_0, or Q4_0 with embeddings in Q8_0. */
+  readonly quantize?: Quantization;
+  /** Where downloads are kept; false: nowhere. By default this origin's store where there is IndexedDB. */
+  readonly store?: ModelStore | false;
+  /** Node's files, given by the platform. */
+  readonly files?: FileSystemReader;
+  readonly fetch?: typeof fetch;
+  /** Sent with every request for the model's files, for instance `Authorization`. Never stored or shown. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Whether cookies are sent to other origins: see `fetch`. */
+  readonly credentials?: RequestCredentials;
+  /** What the file should hash to, or each file by name; checked while downloading or reading. */
+  readonly sha256?: string | Readonly<Record<string, string>>;
+  /** Where `hf:` names are looked up. */
+  readonly hub?: string;
+  readonly retry?: RetryPolicy;
+}
+
+/** Throws `InputError` for a value that no option has. */
+export function checkOptions({ quantize, sha256 }: OpenOptions): void {
+  if (quantize !== undefined && !QUANTIZATIONS.includes(quantize))
+    throw new InputError(
+      'argument',
+      `quantize: ${JSON.stringify(quantize) ?? typeof quantize}; it is ${QUANTIZATIONS.map((name) => `'${name}'`).join(' or ')}`,
+      { option: 'quantize' },
+    );
+  if (sha256 !== undefined && typeof sha256 !== 'string' && (typeof sha256 !== 'object' || sha256 === null))
+    throw new InputError(
+      'argument',
+      `sha256: a ${typeof sha256}; it is 64 hexadecimal digits, or an object of them by file name`,
+      { option: 'sha256' },
+    );
+}
+
+/** What the caller says that a file should hash to. */
+export function expectedHash({ sha256 }: OpenOptions, path: string): string | undefined {
+  const name = path.replace(/^.*[/\\]/, '');
+  const hash: unknown =
+    typeof sha256 === 'string' || sha256 === undefined || !Object.hasOwn(sha256, name) ? sha256 : sha256[name];
+  if (hash === undefined || typeof hash === 'object') return undefined;
+  if (typeof hash !== 'string' || !/^[0-9a-f]{64}$/i.test(hash))
+    throw new InputError('argument', `sha256: ${JSON.stringify(hash)?.slice(0, 80)} is not 64 hexadecimal digits`, {
+      option: 'sha256',
+    });
+  return hash.toLowerCase();
+}
+
+/** A folder has many files, so one hash says nothing. */
+export function refuseSingleHash({ sha256 }: OpenOptions, folder: string): void {
+  if (typeof sha256 === 'string')
+    throw new InputError(
+      'argument',
+      `sha256: one hash was given, and ${folder} has several files; give an object: { 'model.safetensors': '...', 'config.json': '...' }`,
+      { option: 'sha256' },
+    );
+}

@@ -1,0 +1,220 @@
+/**
+ * `Records` in a folder, for Node: a file a value, named by its key; a value is put in its place by renaming, which a file system does wholly or
+ * not at all. A change writes what it adds before what it is decided on, so that a process killed in its midst leaves what was there before.
+ *
+ *     <folder>/<family>/<part>/.../<part>
+ *
+ * Only the platform's Node files import this, so that the browser's bundle has no `node:fs`.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { deserialize, serialize } from 'node:v8';
+import { OctavoError, StorageError } from '../errors.ts';
+import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts';
+
+/** A lock whose holder has not renewed it for this long counts as left behind, in milliseconds. */
+const LOCK_MS = 30_000;
+const RENEWAL_MS = 5000;
+const POLL_MS = 100;
+/** Parts of keys that are file names as they are; others are named by their hash. */
+const PLAIN = /^[a-z0-9][a-z0-9-]{0,100}$/;
+
+export class FolderRecords implements Records {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  get<T>(key: Key): Promise<T | undefined> {
+    return this.#named(() => read<T>(this.#path(key)));
+  }
+
+  all<T>(prefix: Key): Promise<T[]> {
+    return this.#named(async () => {
+      const values: T[] = [];
+      for (const path of await files(this.#path(prefix))) {
+        const value = await read<T>(path);
+        if (value !== undefined) values.push(value);
+      }
+      return values;
+    });
+  }
+
+  count(prefix: Key): Promise<number> {
+    return this.#named(async () => (await files(this.#path(prefix))).length);
+  }
+
+  change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+    return this.#named(async () => {
+      const own = this.#path(key);
+      const found = await read<T>(own);
+      const { put = [], remove = [] } = decide(found);
+      const first = ({ key: other }: Entry): number => (this.#path(other) === own ? 1 : 0);
+      // What is removed loses its own entry first, what is added gets it last.
+      for (const prefix of remove) await rm(this.#path(prefix), { recursive: true, force: true });
+      for (const entry of put.toSorted((a, b) => first(a) - first(b))) await write(this.#path(entry.key), entry.value);
+      return found;
+    });
+  }
+
+  async put(...entries: readonly Entry[]): Promise<void> {
+    for (const { key, value } of entries) await this.#named(() => write(this.#path(key), value));
+  }
+
+  async blobs(): Promise<boolean> {
+    return false;
+  }
+
+  /** By a file that is made by one only, renewed while it is held, and removed afterwards. */
+  async lock<T>(name: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    const path = this.#path(['lock', name]);
+    await this.#named(() => mkdir(dirname(path), { recursive: true }));
+    while (!(await this.#named(() => take(path)))) {
+      signal?.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    const renewal = setInterval(() => {
+      const now = new Date();
+      utimes(path, now, now).catch(() => {});
+    }, RENEWAL_MS);
+    renewal.unref();
+    try {
+      signal?.throwIfAborted();
+      return await body();
+    } finally {
+      clearInterval(renewal);
+      await rm(path, { force: true }).catch(() => {});
+    }
+  }
+
+  async estimate(): Promise<StorageEstimate> {
+    try {
+      const { bavail, blocks, bsize } = await statfs(this.#folder);
+      return { usage: (blocks - bavail) * bsize, quota: blocks * bsize };
+    } catch {
+      return { usage: undefined, quota: undefined };
+    }
+  }
+
+  #path(key: Key): string {
+    return join(this.#folder, ...key.map((part) => nameOf(String(part))));
+  }
+
+  async #named<T>(body: () => Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (cause) {
+      if (cause instanceof OctavoError) throw cause;
+      const code = codeOf(cause);
+      if (code === 'ENOSPC' || code === 'EDQUOT')
+        throw new StorageError('quota', `${this.#folder}: the disk is full`, {}, { cause });
+      if (code === undefined) throw cause;
+      throw new StorageError(
+        'unavailable',
+        `${this.#folder}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { folder: this.#folder },
+        { cause },
+      );
+    }
+  }
+}
+
+function nameOf(part: string): string {
+  return PLAIN.test(part) ? part : createHash('sha256').update(part).digest('hex');
+}
+
+/** Undefined where there is none; null where the file does not hold a value. */
+async function read<T>(path: string): Promise<T | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    if (isMissing(cause)) return undefined;
+    throw cause;
+  }
+  try {
+    return deserialize(bytes) as T;
+  } catch {
+    return null as T;
+  }
+}
+
+/** Written through to the disk under another name first. */
+async function write(path: string, value: unknown): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    const file = await open(draft, 'wx');
+    try {
+      await file.writeFile(serialize(value));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } catch (fault) {
+    await rm(draft, { force: true }).catch(() => {});
+    throw fault;
+  }
+}
+
+/** All files at or below a path, without drafts. */
+async function files(path: string): Promise<string[]> {
+  let entries;
+  try {
+    entries = await readdir(path, { withFileTypes: true, recursive: true });
+  } catch (cause) {
+    if (isMissing(cause)) return [];
+    throw cause;
+  }
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.includes('.'))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+/** True where the lock is ours now. One that was left behind is removed. */
+async function take(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'wx');
+    try {
+      await file.writeFile(String(process.pid));
+    } finally {
+      await file.close();
+    }
+    return true;
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') throw cause;
+  }
+  const [changed, holder] = await Promise.all([
+    stat(path).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Infinity,
+    ),
+    readFile(path, 'utf8').catch(() => ''),
+  ]);
+  if (Date.now() - changed > LOCK_MS || (/^\d+$/.test(holder) && !isAlive(Number(holder))))
+    await rm(path, { force: true });
+  return false;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    return codeOf(cause) === 'EPERM';
+  }
+}
+
+function isMissing(cause: unknown): boolean {
+  const code = codeOf(cause);
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function codeOf(cause: unknown): string | undefined {
+  return typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string'
+    ? cause.code
+    : undefined;
+}
