@@ -75,3 +75,25 @@ export async function greedy(model: LanguageModel, ids: readonly number[], count
   backend.free(ring);
   return [...found];
 }
+
+/** Logits [vocabulary] behind the last of `ids`, which are read at once. */
+export async function lastLogits(model: LanguageModel, ids: readonly number[]): Promise<Float32Array> {
+  const { backend, config } = model;
+  const { layers, kvHeads, headDim } = config;
+  const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
+  const sequence = new Sequence(new PageAllocator(pool), ids.length);
+  const ring = backend.ids(ids.length);
+  backend.writeIds(ring, 0, Int32Array.from(ids));
+  sequence.ensure(ids.length);
+  const logits = backend.scope(() => {
+    const ranges = denseCausal(ids.length, ids.length);
+    const hidden = model.forward(model.embed(ring, 0, ids.length), { kv: sequence, position: 0, ranges });
+    return model.logits(backend.rows(hidden, ids.length - 1, 1));
+  });
+  const values = await backend.download(logits);
+  backend.free(logits);
+  sequence.free();
+  pool.free();
+  backend.free(ring);
+  return values;
+}
