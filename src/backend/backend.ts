@@ -144,6 +144,19 @@ export interface KvView {
    * leave gaps. Everything but RoPE (ranges, causality, spans, the ring) counts slots. Default: slot p is at position p.
    */
   readonly positions?: Int32Array | undefined;
+  /** Of models that have layers with state. */
+  readonly state?: StateView | undefined;
+}
+
+/**
+ * What layers that carry a state instead of keys (short convolutions, gated delta nets) read and give in one forward call: a fixed-size
+ * tensor a layer, zeros at the beginning. An operation makes a new state of the one before and never changes it (`src/kv/state.ts`).
+ */
+export interface StateView {
+  /** A layer's state before the call's first token; undefined: zeros. */
+  before(layer: number): Tensor | undefined;
+  /** Takes over the layer's state after the call's last token. Once a layer and call. */
+  after(layer: number, state: Tensor): void;
 }
 
 /**

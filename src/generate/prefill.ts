@@ -59,6 +59,8 @@ export async function prefill(
     for (let start = cached, end = start; start < ids.length; start = end) {
       signal?.throwIfAborted();
       end = chunkEnd(spans, start, chunk, ids.length);
+      const { state } = onDevice.sequence;
+      if (state !== undefined) end = chunkEnd(spans, start, state.stop(start, end) - start, ids.length);
       for (const { image } of firstReached(spans, start, end, cached)) await onDevice.images.encode(image, signal);
       const room = onDevice.tiers?.room(onDevice.sequence, end);
       if (room !== undefined) await room;

@@ -5,6 +5,7 @@
 import { PAGE_TOKENS, pageFormat } from '../backend/backend.ts';
 import type { KvBits } from './precision.ts';
 import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
+import type { Snapshot } from './state.ts';
 import { closedBlocks, closedFormat, coarser } from './precision.ts';
 
 /** A span of an image among the ids: its placeholders are the ids `[at, at + tokens)`. Equal keys: equal content, encoded in the same way. */
@@ -32,7 +33,9 @@ interface Block {
   readonly pages: Int32Array;
   /** RoPE's, of its slots; undefined: their own. */
   readonly positions: Int32Array | undefined;
-  readonly bytes: number;
+  /** The states behind it, where a sequence that has states was known at its end; held once. */
+  snapshot: Snapshot | undefined;
+  bytes: number;
 }
 
 export class Prefixes {
@@ -70,22 +73,28 @@ export class Prefixes {
     const most = Math.floor(Math.min(prompt.ids.length - 1, sequence.capacity) / PAGE_TOKENS);
     const found = this.#known(prompt, most);
     const known = found.slice(0, blocksOutside(prompt.spans, found.length));
+    // Nothing goes on behind a block whose states nobody kept.
+    if (sequence.state !== undefined) while (known.at(-1)?.snapshot === undefined && known.length > 0) known.pop();
     const end = known.length * PAGE_TOKENS;
     if (end <= sequence.length) return;
+    const snapshot = sequence.state && known.at(-1)?.snapshot?.retain();
     // Held before the sequence gives its own last block up, which may be one of them.
     for (const { pages } of known) for (const page of pages) this.#pages.retain(page);
     let adopted = known.length;
     try {
-      cut(Math.floor(sequence.length / PAGE_TOKENS) * PAGE_TOKENS);
+      // With states it begins anew: they may not go back to the border of a block, and all blocks are known here.
+      cut(sequence.state === undefined ? Math.floor(sequence.length / PAGE_TOKENS) * PAGE_TOKENS : 0);
       const from = sequence.length / PAGE_TOKENS;
       sequence.adopt(
         known.slice(from).map(({ pages }) => pages),
         end,
+        snapshot,
       );
       adopted = from;
       place(sequence, known, from);
     } finally {
       for (const { pages } of known.slice(0, adopted)) for (const page of pages) this.#pages.release(page);
+      if (adopted === known.length) snapshot?.release();
     }
   }
 
@@ -102,11 +111,18 @@ export class Prefixes {
       const pages = sequence.pagesOf(index);
       const bytes = pages.reduce((sum, page) => sum + sequence.pool.pageBytes(pageFormat(page)), 0);
       const positions = sequence.positions?.slice(index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS);
-      const block: Block = { parent, key, children: new Map(), pages, positions, bytes };
+      const block: Block = { parent, key, children: new Map(), pages, positions, snapshot: undefined, bytes };
       for (const page of pages) this.#pages.retain(page);
       siblings.set(key, block);
       this.#bytes += bytes;
       path.push(block);
+    }
+    for (const [index, block] of path.entries()) {
+      const snapshot = block.snapshot === undefined ? sequence.state?.at((index + 1) * PAGE_TOKENS) : undefined;
+      if (snapshot === undefined) continue;
+      block.snapshot = snapshot.retain();
+      block.bytes += snapshot.bytes;
+      this.#bytes += snapshot.bytes;
     }
     this.#touch(path);
     while (this.#bytes > this.#most && this.#forgetOldest());
@@ -158,6 +174,7 @@ export class Prefixes {
     (oldest.parent?.children ?? this.#roots).delete(oldest.key);
     this.#bytes -= oldest.bytes;
     for (const page of oldest.pages) this.#pages.release(page);
+    oldest.snapshot?.release();
     return true;
   }
 }

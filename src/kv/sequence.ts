@@ -3,6 +3,7 @@ import { KV_FORMATS, PAGE_TOKENS, pageFormat, type KvFormat, type KvPool, type K
 import { InputError } from '../errors.ts';
 import type { KvBits } from './precision.ts';
 import { NO_PAGE, type PageAllocator } from './page-allocator.ts';
+import type { SequenceState, Snapshot } from './state.ts';
 import { closedBlocks, closedFormat, coarser } from './precision.ts';
 
 export { NO_PAGE, PageAllocator } from './page-allocator.ts';
@@ -21,6 +22,8 @@ export class Sequence implements KvView {
   positions: Int32Array | undefined;
   /** Hears that blocks from `keep` on were given up. */
   onDrop: ((keep: number) => void) | undefined;
+  /** Of layers that have states in place of pages. */
+  readonly state: SequenceState | undefined;
   #length = 0;
   /** Blocks that have pages. */
   #held = 0;
@@ -32,11 +35,12 @@ export class Sequence implements KvView {
   readonly #replaced = new Set<number>();
   #formats: { readonly version: number; readonly list: readonly KvFormat[] };
 
-  constructor(pages: PageAllocator, capacity: number) {
+  constructor(pages: PageAllocator, capacity: number, state?: SequenceState) {
     const { layers, kvHeads, format } = pages.pool.spec;
     this.pool = pages.pool;
     this.pages = pages;
     this.capacity = capacity;
+    this.state = state;
     this.blocks = Math.ceil(capacity / PAGE_TOKENS);
     this.pagesPerBlock = layers * kvHeads;
     this.table = new Int32Array(this.pagesPerBlock * this.blocks).fill(NO_PAGE);
@@ -65,12 +69,14 @@ export class Sequence implements KvView {
 
   /**
    * Makes positions `[length, tokens)` writable: every block has pages, and the pages of a partly filled block are open and this sequence's own.
-   * Throws `InputError('too-long')` beyond the capacity; on any error nothing has changed.
+   * Where there are states, one forward call over exactly these positions follows. Throws `InputError('too-long')` beyond the capacity; on any
+   * error nothing has changed.
    */
   ensure(tokens: number): void {
     this.#alive();
     this.#fits(tokens);
     if (tokens <= this.#length) return;
+    const before = this.#length;
     const wanted = Math.ceil(tokens / PAGE_TOKENS);
     const tail = this.#unwritable();
     const fresh = (wanted - this.#held) * this.pagesPerBlock;
@@ -91,22 +97,34 @@ export class Sequence implements KvView {
       this.#held = wanted;
       this.#version++;
     }
+    this.state?.begin(before, tokens);
     this.#length = tokens;
   }
 
   /**
    * Forgets positions from `length` on; more than there are is ignored. Returns the length that is left: less than asked for where the block
-   * that it ends in has holes, which nothing can be appended behind.
+   * that it ends in has holes, which nothing can be appended behind, and where the states' last snapshot lies before it.
    */
   truncate(length: number): number {
     this.#alive();
     if (length >= this.#length) return this.#length;
     if (!(length >= 0)) throw new InputError('argument', `a sequence of ${length} tokens`, { length });
-    const block = Math.floor(length / PAGE_TOKENS);
-    this.#length = length % PAGE_TOKENS !== 0 && !this.whole(block) ? block * PAGE_TOKENS : length;
+    let kept = length;
+    for (let asked = -1; kept !== asked;) {
+      asked = kept;
+      kept = this.#appendable(this.state?.floor(asked) ?? asked);
+    }
+    this.state?.truncate(kept);
+    this.#length = kept;
     this.#drop(Math.ceil(this.#length / PAGE_TOKENS));
     this.#settled = undefined;
     return this.#length;
+  }
+
+  /** The last length at or below `length` behind which tokens can be appended to the pages. */
+  #appendable(length: number): number {
+    const block = Math.floor(length / PAGE_TOKENS);
+    return length % PAGE_TOKENS !== 0 && !this.whole(block) ? block * PAGE_TOKENS : length;
   }
 
   /** Whether every row of a block holds its own positions. */
@@ -164,9 +182,10 @@ export class Sequence implements KvView {
 
   /**
    * Takes over one reference of every page of `blocks` (each by row, `NO_PAGE` for holes), which hold positions `[length, tokens)`.
-   * Open pages among closed ones of a block are taken for what `replace` put there. On any error nothing has changed, and the caller still has all.
+   * Open pages among closed ones of a block are taken for what `replace` put there. `snapshot`: the states after `tokens` tokens, one reference of
+   * which is taken over, too, where there are states. On any error nothing has changed, and the caller still has all.
    */
-  adopt(blocks: readonly Int32Array[], tokens: number): void {
+  adopt(blocks: readonly Int32Array[], tokens: number, snapshot?: Snapshot): void {
     this.#alive();
     this.#fits(tokens);
     const { format } = this.pool.spec;
@@ -179,6 +198,8 @@ export class Sequence implements KvView {
       throw wrong(`the sequence ends within a block, at ${this.#length}; truncate it to a multiple of ${PAGE_TOKENS}`);
     if (Math.ceil(tokens / PAGE_TOKENS) - this.#held !== blocks.length)
       throw wrong(`behind ${this.#length} tokens they would be ${Math.ceil(tokens / PAGE_TOKENS) - this.#held}`);
+    if (this.state !== undefined && snapshot?.position !== tokens)
+      throw wrong(`the states are of ${String(snapshot?.position ?? 'no')} tokens`);
     for (const [i, pages] of blocks.entries()) {
       if (pages.length !== this.pagesPerBlock)
         throw wrong(`block ${i} has ${pages.length} pages; ${this.pagesPerBlock} are needed`);
@@ -194,6 +215,7 @@ export class Sequence implements KvView {
         if (mixed && page !== NO_PAGE && pageFormat(page) === format) this.#replaced.add(at);
       }
     }
+    if (snapshot !== undefined) this.state?.adopt(snapshot);
     this.#held += blocks.length;
     this.#length = tokens;
     this.#settled = undefined;
@@ -239,7 +261,7 @@ export class Sequence implements KvView {
   /** A sequence with the same content, which shares every page until either writes into it. */
   fork(): Sequence {
     this.#alive();
-    const copy = new Sequence(this.pages, this.capacity);
+    const copy = new Sequence(this.pages, this.capacity, this.state?.fork());
     for (const page of this.table) if (page !== NO_PAGE) this.pages.retain(page);
     copy.table.set(this.table);
     copy.positions = this.positions?.slice();
@@ -254,9 +276,10 @@ export class Sequence implements KvView {
   /** Releases all pages. Again is ignored. */
   free(): void {
     if (this.#freed) return;
+    this.#freed = true;
     this.#drop(0);
     this.#length = 0;
-    this.#freed = true;
+    this.state?.free();
   }
 
   /** Table entries of the partly filled last block whose pages others hold too, or which are closed. */
