@@ -9,12 +9,20 @@ export interface ErrorFacts {
   readonly [name: string]: string | number | boolean | readonly string[] | readonly number[] | undefined;
 }
 
+/** Names and texts of files reach messages, and a file may have any: longer ones are cut. */
+const MOST_MESSAGE = 2000;
+const MOST_FIELD = 200;
+
+function shortened(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most - 3)}...`;
+}
+
 /** The base class: `code` is stable across versions, `facts` holds the numbers and names of the message. */
 export class OctavoError extends Error {
   readonly code: string;
   readonly facts: ErrorFacts;
   constructor(code: string, message: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
-    super(message, options);
+    super(shortened(message, MOST_MESSAGE), options);
     this.name = 'OctavoError';
     this.code = code;
     this.facts = facts;
@@ -32,7 +40,8 @@ export class FileError extends OctavoError {
     options?: ErrorOptions,
   ) {
     const place = at.offset === undefined ? '' : ` at byte ${at.offset}`;
-    super(code, `${at.file}: ${at.field}${place}: ${problem}`, { ...at }, options);
+    const field = shortened(at.field, MOST_FIELD);
+    super(code, `${at.file}: ${field}${place}: ${problem}`, { ...at, field }, options);
     this.name = 'FileError';
   }
 }

@@ -1,7 +1,7 @@
 /** An answer on the terminal: as text while it comes, or as one line of JSON at its end. */
 import type { TextStream } from '../face/stream.ts';
 import type { AnswerReport } from '../generate/options.ts';
-import { write, type ProgressLine, type CliContext } from './terminal.ts';
+import { write, writeAnswer, type ProgressLine, type CliContext } from './terminal.ts';
 
 export async function printAnswer(
   answer: TextStream<AnswerReport>,
@@ -15,7 +15,7 @@ export async function printAnswer(
     // Some models begin with the space that stood before the word in the document.
     const piece = text === '' ? next.trimStart() : next;
     text += piece;
-    if (!json) await write(output, piece);
+    if (!json) await writeAnswer(output, piece);
   }
   const { tokens, time } = await answer.finished;
   await write(output, json ? `${JSON.stringify({ answer: text, tokens, time })}\n` : '\n');

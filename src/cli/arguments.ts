@@ -37,6 +37,7 @@ export const PAINT_OPTIONS = {
   guidance: 's',
   temperature: 's',
   count: 's',
+  force: 'b',
   json: 'b',
 } as const satisfies OptionKinds;
 /** Options that have a letter, too. */

@@ -3,7 +3,7 @@ import type { OctavoSession } from '../face/session.ts';
 import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS } from './arguments.ts';
 import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
-import { write } from './terminal.ts';
+import { visible, write, writeAnswer } from './terminal.ts';
 
 /** A conversation in the terminal. */
 export const chat: Command = {
@@ -20,7 +20,8 @@ In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
     const terminal = errors.isTTY === true;
     const sampling = args.sampling();
     await withModel(args, context, 'nano', async (model, progress) => {
-      if (terminal) await write(errors, `${model.name} on ${model.device.description}: ${model.device.reason}\n`);
+      if (terminal)
+        await write(errors, `${visible(model.name)} on ${model.device.description}: ${model.device.reason}\n`);
       const system = args.text('system');
       const begin = (): Promise<OctavoSession> =>
         model.createSession({
@@ -47,13 +48,13 @@ In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
               onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
             })) {
               progress.clear();
-              await write(output, piece);
+              await writeAnswer(output, piece);
             }
           } catch (error) {
             // An answer that was stopped, or a question that is too long, does not end the conversation.
             progress.clear();
             if (!signal.aborted)
-              await write(errors, `octavo: ${error instanceof Error ? error.message : String(error)}`);
+              await write(errors, visible(`octavo: ${error instanceof Error ? error.message : String(error)}`));
           } finally {
             running = undefined;
           }

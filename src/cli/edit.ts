@@ -1,7 +1,7 @@
 import { Arguments, MODEL_OPTIONS, PAINT_OPTIONS, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { MODEL_HELP, withModel } from './loading.ts';
-import { PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
+import { checkTargets, PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
 
 /** A picture changed by an instruction. */
 export const edit: Command = {
@@ -16,6 +16,7 @@ ${PAINT_HELP}${MODEL_HELP}`,
     if (image === undefined || instruction === undefined || instruction.trim() === '')
       throw new UsageError('IMAGE or the instruction is missing');
     args.required('out');
+    checkTargets(args);
     const options = args.painting();
     await withModel(args, context, 'nano', async (model, progress) => {
       const begun = performance.now();

@@ -1,7 +1,7 @@
 import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS, UsageError } from './arguments.ts';
 import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
-import { readAll, write } from './terminal.ts';
+import { readAll, write, writeAnswer } from './terminal.ts';
 
 /** Continues a text, or answers it with the model's chat template. */
 export const generate: Command = {
@@ -44,7 +44,7 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
       for await (const piece of answer) {
         progress.clear();
         text += piece;
-        if (!json) await write(context.output, piece);
+        if (!json) await writeAnswer(context.output, piece);
       }
       const { ids, tokens, time, finishReason } = await answer.finished;
       const rate = (count: number, ms: number): number => (ms > 0 ? Number(((count * 1000) / ms).toFixed(2)) : 0);

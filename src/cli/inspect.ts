@@ -1,10 +1,10 @@
-import { WEIGHT_FORMATS, type WeightFormat } from '../backend/weight.ts';
 import { openModel } from '../load/index.ts';
 import type { ModelFile, ModelMetadata } from '../load/model-file.ts';
+import { STORED_FORMATS, storedBytes, type StoredFormat } from '../load/stored-format.ts';
 import { languageModelConfig } from '../models/model.ts';
 import { Arguments, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { size, write } from './terminal.ts';
+import { size, visible, write } from './terminal.ts';
 
 /** Longer lists are shown by their beginnings. */
 const SHOWN = 8;
@@ -24,7 +24,7 @@ export const inspect: Command = {
     const file = await openModel(await place.input(input), platform.open);
     try {
       const facts = describe(file);
-      await write(output, args.flag('json') ? `${JSON.stringify(facts, null, 2)}\n` : table(facts));
+      await write(output, args.flag('json') ? `${visible(JSON.stringify(facts, null, 2))}\n` : visible(table(facts)));
     } finally {
       await file.close();
     }
@@ -38,20 +38,22 @@ interface Facts {
   readonly fingerprint: string;
   readonly parameters: number;
   readonly config: Readonly<Record<string, unknown>> | { readonly problem: string };
-  readonly formats: Readonly<Partial<Record<WeightFormat, { tensors: number; bytes: number }>>>;
+  readonly formats: Readonly<Partial<Record<StoredFormat, { tensors: number; bytes: number }>>>;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly tensors: readonly {
     readonly name: string;
     readonly shape: readonly number[];
-    readonly format: WeightFormat;
+    readonly format: StoredFormat;
     readonly bytes: number;
   }[];
 }
 
 function describe(file: ModelFile): Facts {
-  const formats: Partial<Record<WeightFormat, { tensors: number; bytes: number }>> = {};
+  const formats: Partial<Record<StoredFormat, { tensors: number; bytes: number }>> = {};
   let parameters = 0;
-  for (const { format, bytes, shape } of file.tensors.values()) {
+  for (const info of file.tensors.values()) {
+    const { shape, stored: format = info.format } = info;
+    const bytes = storedBytes(shape, format);
     const sum = (formats[format] ??= { tensors: 0, bytes: 0 });
     sum.tensors++;
     sum.bytes += bytes;
@@ -63,7 +65,12 @@ function describe(file: ModelFile): Facts {
   } catch (error) {
     config = { problem: error instanceof Error ? error.message : String(error) };
   }
-  const tensors = [...file.tensors.values()].map(({ name, shape, format, bytes }) => ({ name, shape, format, bytes }));
+  const tensors = [...file.tensors.values()].map(({ name, shape, format, stored = format }) => ({
+    name,
+    shape,
+    format: stored,
+    bytes: storedBytes(shape, stored),
+  }));
   return {
     name: file.name,
     kind: file.metadata.kind,
@@ -118,7 +125,7 @@ function table(facts: Facts): string {
   for (const [key, value] of Object.entries(facts.config)) out.push(`  ${key.padEnd(18)}${line(value)}`);
   out.push('', 'Formats');
   for (const [format, sum] of Object.entries(facts.formats)) {
-    const { block, bytes } = WEIGHT_FORMATS[format as WeightFormat];
+    const { block, bytes } = STORED_FORMATS[format as StoredFormat];
     out.push(
       `  ${format.padEnd(6)}${String(sum.tensors).padStart(5)} tensors ${size(sum.bytes).padStart(10)}   ${((bytes * 8) / block).toFixed(2)} bits a weight`,
     );

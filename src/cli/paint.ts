@@ -1,7 +1,7 @@
 import { Arguments, MODEL_OPTIONS, PAINT_OPTIONS, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { MODEL_HELP, withModel } from './loading.ts';
-import { PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
+import { checkTargets, PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
 
 /** A picture from words. */
 export const paint: Command = {
@@ -14,6 +14,7 @@ export const paint: Command = {
     const [prompt] = args.rest;
     if (prompt === undefined || prompt.trim() === '') throw new UsageError('the words are missing');
     args.required('out');
+    checkTargets(args);
     const options = args.painting();
     await withModel(args, context, 'nano', async (model, progress) => {
       const begun = performance.now();

@@ -1,11 +1,15 @@
 /** What `paint` and `edit` share: their options, their progress and the files that they write. */
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { parse } from 'node:path';
-import { FileError } from '../errors.ts';
+import { join, parse } from 'node:path';
+import { FileError, InputError } from '../errors.ts';
 import type { PaintedPicture } from '../face/picture.ts';
 import type { PaintProgress } from '../paint/index.ts';
 import type { Arguments } from './arguments.ts';
 import { write, type ProgressLine, type CliContext } from './terminal.ts';
+
+/** More are refused by the model anyway. */
+const MOST_PICTURES = 1000;
 
 export const PAINT_HELP = `  -o, --out FILE       where the PNG goes; with --count, FILE-1.png, FILE-2.png, ...
   --size N             pixels a side; what the model knows, by default its own
@@ -15,6 +19,7 @@ export const PAINT_HELP = `  -o, --out FILE       where the PNG goes; with --cou
   --guidance G         how closely it follows the words; 1 is off
   --temperature T      of the noise
   --count N            several pictures
+  --force              overwrites files that exist
   --json               one line a picture: file, seed, time
 `;
 
@@ -28,6 +33,27 @@ export function paintingProgress(progress: ProgressLine): (event: PaintProgress)
     );
 }
 
+/** The files that the pictures go to. */
+function targets(args: Arguments, count: number): string[] {
+  const { dir, name, ext } = parse(args.required('out'));
+  const file = (suffix: string): string => join(dir, `${name}${suffix}${ext === '' ? '.png' : ext}`);
+  return count === 1 ? [file('')] : Array.from({ length: count }, (_, i) => file(`-${i + 1}`));
+}
+
+/** Before anything is loaded: throws where a file would be overwritten. */
+export function checkTargets(args: Arguments): void {
+  if (args.flag('force')) return;
+  const count = args.number('count') ?? 1;
+  const taken = targets(args, Number.isInteger(count) && count >= 1 && count <= MOST_PICTURES ? count : 1).find(
+    existsSync,
+  );
+  if (taken !== undefined) throw exists(taken);
+}
+
+function exists(file: string): InputError {
+  return new InputError('argument', `${file} exists; choose another --out, or overwrite it with --force`, { file });
+}
+
 export async function writePictures(
   pictures: readonly PaintedPicture[],
   args: Arguments,
@@ -36,13 +62,14 @@ export async function writePictures(
   time: number,
 ): Promise<void> {
   progress.clear();
-  const { dir, name, ext } = parse(args.required('out'));
+  const files = targets(args, pictures.length);
   const milliseconds = Math.round(time);
   for (const [index, picture] of pictures.entries()) {
-    const file = `${dir === '' ? '' : `${dir}/`}${name}${pictures.length === 1 ? '' : `-${index + 1}`}${ext === '' ? '.png' : ext}`;
+    const file = files[index] ?? '';
     try {
-      await writeFile(file, await picture.toPng());
+      await writeFile(file, await picture.toPng(), { flag: args.flag('force') ? 'w' : 'wx' });
     } catch (cause) {
+      if (existsSync(file) && !args.flag('force')) throw exists(file);
       throw new FileError('unsupported', { file, field: 'picture' }, 'it cannot be written; check the folder', {
         cause,
       });

@@ -7,13 +7,14 @@ import { doctor } from './doctor.ts';
 import { edit } from './edit.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
+import { list, pull, rm } from './models.ts';
 import { paint } from './paint.ts';
 import { see } from './see.ts';
-import { write, type CliContext } from './terminal.ts';
+import { visible, write, type CliContext } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ see, paint, edit, ask, chat, generate, tokenize, inspect, doctor }),
+  Object.entries({ see, paint, edit, ask, chat, generate, tokenize, pull, list, rm, inspect, doctor }),
 );
 
 const HELP = `octavo: compact models on this machine
@@ -43,7 +44,7 @@ export async function run(args: readonly string[], context: CliContext): Promise
     return 0;
   } catch (error) {
     const text = error instanceof Error ? (verbose ? (error.stack ?? error.message) : error.message) : String(error);
-    await write(errors, `octavo: ${verbose ? text : text.replaceAll('\n', ' ')}\n`);
+    await write(errors, `octavo: ${visible(verbose ? text : text.replaceAll('\n', ' '))}\n`);
     if (!(error instanceof UsageError)) return 1;
     if (command !== undefined) await write(errors, `Usage: octavo ${command.usage}\n`);
     return 2;

@@ -6,7 +6,7 @@ import type { Platform } from '../platform/platform.ts';
 
 export interface CliContext {
   readonly input: Readable;
-  readonly output: Writable;
+  readonly output: Writable & { readonly isTTY?: boolean };
   readonly errors: Writable & { readonly isTTY?: boolean };
   readonly face: OctavoFace;
   readonly place: FacePlatform;
@@ -48,6 +48,23 @@ export async function* readLines(input: Readable): AsyncGenerator<string> {
   if (rest !== '') yield rest;
 }
 
+/** Bytes and marks by which text moves the cursor, changes colours or the order of letters; newlines and tabs are none. */
+// oxlint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Text from files and servers as a terminal may show it: control characters by their codes, and nothing is hidden. */
+export function visible(text: string): string {
+  return text.replace(CONTROLS, (mark) => {
+    const code = mark.codePointAt(0) ?? 0;
+    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
+  });
+}
+
+/** What a model writes: as it is where a program reads it, visible on a terminal. */
+export function writeAnswer(stream: Writable & { readonly isTTY?: boolean }, text: string): Promise<void> {
+  return write(stream, stream.isTTY === true ? visible(text) : text);
+}
+
 const UNITS = ['B', 'kB', 'MB', 'GB'] as const;
 
 /** 1234567 -> '1.2 MB' */
@@ -67,12 +84,19 @@ const WIDTH = 24;
 export class ProgressLine {
   readonly #errors: CliContext['errors'];
   #shown = false;
+  #warned = false;
 
   constructor(errors: CliContext['errors']) {
     this.#errors = errors;
   }
 
-  readonly show = ({ phase, loaded, total, rate }: LoadProgress): void => {
+  readonly show = ({ phase, loaded, total, rate, resumable }: LoadProgress): void => {
+    if (resumable === false && !this.#warned) {
+      this.#warned = true;
+      this.clear();
+      if (this.#errors.isTTY === true)
+        this.#errors.write('the server cannot resume: if the connection breaks, the download starts again\n');
+    }
     this.bar(phase, loaded, total, `${size(loaded)} of ${size(total)}${rate > 0 ? `, ${size(rate)}/s` : ''}`);
   };
 
