@@ -184,6 +184,9 @@ async function scoreWindow(
   }
 }
 
+// Looked up once: in jest's module context each look-up of a global is slow, and this one is for every id of the vocabulary.
+const { exp, log } = Math;
+
 /** log softmax of each row of `logits` [targets, vocabulary] at its target. Throws `ModelError` where logits are not numbers. */
 function logProbabilities(logits: Float32Array, targets: Int32Array): Float32Array {
   const width = logits.length / targets.length;
@@ -192,8 +195,8 @@ function logProbabilities(logits: Float32Array, targets: Int32Array): Float32Arr
     let highest = -Infinity;
     for (const value of values) highest = value > highest ? value : highest;
     let sum = 0;
-    for (const value of values) sum += Math.exp(value - highest);
-    const found = (values[target] ?? NaN) - highest - Math.log(sum);
+    for (const value of values) sum += exp(value - highest);
+    const found = (values[target] ?? NaN) - highest - log(sum);
     if (Number.isNaN(found)) throw notNumbers(false);
     return found;
   });
