@@ -1,5 +1,6 @@
 /** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
+import { ModelError } from '../errors.ts';
 import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { LanguageModelConfig } from './config.ts';
@@ -7,6 +8,7 @@ import { Decoder, type LanguageModel } from './decoder.ts';
 import { planDecoder, takeDecoder } from './decoder-weights.ts';
 import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
+import { projectorType, sortFiles } from './files.ts';
 import type { PaintModel } from './paint-model.ts';
 import { architectureName, decoderOf, UNIPIC } from './registry.ts';
 import type { UniPicOptions } from './unipic/index.ts';
@@ -15,7 +17,7 @@ import type { VisionModel } from './vision-model.ts';
 export type { LanguageModelConfig } from './config.ts';
 export type { LanguageModel } from './decoder.ts';
 
-/** What a file makes: a language model, and whatever sees and paints around it. */
+/** What one or several files make: a language model, and whatever sees and paints around it. */
 export interface Model {
   readonly language: LanguageModel;
   /** Undefined for a model that reads text only. */
@@ -45,11 +47,22 @@ export function languageModelConfig(
 }
 
 /**
- * Loads every weight that the architecture needs. Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape
+ * Loads every weight that the architecture needs, from one file or from a language model and the vision part beside it. Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape
  * (`tensor-shape`) or is of a kind that this architecture does not have (`tensor-type`), before anything is read.
  * Picture parts of which nothing is there are done without: see `Model.missing`.
  */
-export async function loadModel(file: ModelFile, backend: Backend, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  files: ModelFile | readonly ModelFile[],
+  backend: Backend,
+  options: LoadOptions = {},
+): Promise<Model> {
+  const { language: file, vision: beside } = sortFiles([files].flat());
+  if (beside !== undefined)
+    throw new ModelError(
+      'architecture',
+      `${beside.name}: vision parts with the projector ${JSON.stringify(projectorType(beside).slice(0, 80))} are not supported; load the language model alone`,
+      { architecture: projectorType(beside) },
+    );
   const { metadata, tensors } = file;
   const spec = decoderOf(metadata, tensors, options.contextWindow);
   const { config } = spec;

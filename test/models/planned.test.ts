@@ -8,6 +8,7 @@ import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
 import { testBackends } from '../support/backends.ts';
 import { tinyModel } from '../support/tiny-model.ts';
+import { expectNmse, TOLERANCE } from '../support/tolerance.ts';
 
 const LAYERS = 3;
 const IDS = Int32Array.from({ length: 50 }, (_, i) => (i * 37) % 250);
@@ -114,6 +115,33 @@ for (const { name, create } of await testBackends()) {
       expect(found).not.toEqual(narrow);
       // The first token sees itself in any case.
       expect(found.subarray(0, 64)).toEqual(dense.subarray(0, 64));
+    });
+
+    test('rows that are added by layer', async () => {
+      const rows = backend.keep(backend.scope(() => backend.upload(new Float32Array(40 * 64).fill(0.3), [40, 64])));
+      const run = async (perLayer: readonly (Tensor | undefined)[], planned: boolean): Promise<Float32Array> => {
+        const { sequence, x, end } = begin(40);
+        const ranges = denseCausal(40, 40);
+        const call = { kv: sequence, position: 0, perLayer };
+        const hidden = planned
+          ? await model.language.forwardPlanned(x, { ...call, plan: { ranges: () => ranges } })
+          : backend.scope(() => model.language.forward(x, { ...call, ranges }));
+        const found = await values(hidden);
+        end();
+        return found;
+      };
+      const plain = await atOnce(denseCausal(40, 40), 40);
+      const last = await run([undefined, undefined, rows], false);
+      expectNmse(
+        last,
+        plain.map((value) => value + 0.3),
+        TOLERANCE.elementwise,
+        'rows behind the last layer',
+      );
+      const middle = await run([undefined, rows], false);
+      expect(middle).not.toEqual(last);
+      expect(await run([undefined, rows], true)).toEqual(middle);
+      backend.free(rows);
     });
 
     test('two at a time do not disturb each other', async () => {

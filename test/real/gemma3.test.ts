@@ -35,7 +35,7 @@ if (path === undefined) {
       const file = await openModel(path, { files: nodeFiles });
       model = (await loadModel(file, backend)).language;
       await file.close();
-    }, 300_000);
+    }, 900_000);
     afterAll(() => backend.destroy());
 
     test('its shape', () => {
@@ -61,7 +61,7 @@ if (path === undefined) {
       expect(best).toBe(506);
       expect(Math.abs(logits[506]! - 19.091)).toBeLessThan(ALLOWED[backend.kind]);
       expect(await greedy(model, PROMPT, GREEDY.length)).toEqual(GREEDY);
-    }, 300_000);
+    }, 900_000);
 
     (name === 'webgpu' && !hardware ? test.skip : test)(
       'a prompt longer than the window',
@@ -72,7 +72,7 @@ if (path === undefined) {
         expect(Math.abs(logits[7001]! - 28.187)).toBeLessThan(ALLOWED[backend.kind]);
         expect(Math.abs(logits[7830]! - 23.794)).toBeLessThan(ALLOWED[backend.kind]);
       },
-      300_000,
+      900_000,
     );
   });
 
