@@ -1,7 +1,8 @@
 /**
  * `octavo/ai-sdk`: a loaded model, or what one is loaded from, as a language model of the AI SDK (specification v3; `ai` 6 and 7).
  * The SDK sends the whole conversation with every call; the last call's session is kept and goes on where the new one continues it, so
- * that only the new turn is read. Images go to models that see. What this version cannot do (tools, JSON mode, other files) is told in `warnings` or refused.
+ * that only the new turns are read. Images go to models that see, text files are read as text, calls of tools and their results stay in the
+ * conversation. Other files are refused; what this version ignores (offering tools, JSON mode) is told in `warnings`.
  */
 import type {
   LanguageModelV3,
@@ -9,12 +10,14 @@ import type {
   LanguageModelV3FinishReason,
   LanguageModelV3GenerateResult,
   LanguageModelV3Message,
+  LanguageModelV3ToolResultOutput,
   LanguageModelV3StreamPart,
   LanguageModelV3StreamResult,
   LanguageModelV3Usage,
   SharedV3Warning,
 } from '@ai-sdk/provider';
 import { sha256 } from 'hash-wasm';
+import { clipped, InputError } from './errors.ts';
 import type {
   AnswerReport,
   ContentPart,
@@ -24,7 +27,11 @@ import type {
   OctavoModel,
   PromptOptions,
   SessionOptions,
+  ToolCall,
 } from './public.ts';
+
+type UserPart = Extract<LanguageModelV3Message, { role: 'user' }>['content'][number];
+type LanguageModelV3ToolPart = Extract<LanguageModelV3Message, { role: 'tool' }>['content'][number];
 
 /** What the provider needs of a model: an `OctavoModel`, or anything shaped like one. */
 export type ChatModel = Pick<OctavoModel, 'createSession' | 'name'>;
@@ -101,17 +108,18 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
   if (call.responseFormat?.type === 'json') unsupported('responseFormat', 'the answer is not constrained to JSON');
   if (call.frequencyPenalty !== undefined && call.frequencyPenalty !== 0)
     unsupported('frequencyPenalty', 'use presencePenalty');
-  const messages = prompt.map((message) => readMessage(message, unsupported));
-  // The AI SDK sends the whole conversation: everything up to the last question is the session's past.
-  const split = messages.findLastIndex((message) => message.role === 'user');
-  const history = split < 0 ? [] : messages.slice(0, split);
-  const last = split < 0 ? messages : messages.slice(split);
+  const messages = prompt.flatMap((message) => readMessage(message, unsupported));
+  const split = startOfNew(messages);
+  const history = messages.slice(0, split);
+  const last = messages.slice(split);
   const options = {
+    ...ownOptions(call.providerOptions?.['octavo'], unsupported),
     temperature: call.temperature,
     topK: call.topK,
     topP: call.topP,
     presencePenalty: call.presencePenalty,
-    seed: call.seed,
+    // Any whole number is a seed.
+    seed: call.seed === undefined ? undefined : ((call.seed % 2 ** 32) + 2 ** 32) % 2 ** 32,
     maxTokens: call.maxOutputTokens,
     stop: call.stopSequences,
     signal: call.abortSignal,
@@ -124,32 +132,116 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
   };
 }
 
-/** Images and sound go on as parts, which a session that cannot read them refuses with its own words; other files are left out, and it is said. */
+/**
+ * The AI SDK sends the whole conversation: all up to the last answer is the session's past, and what follows it (questions, results of tools) is
+ * new. Before the first answer, the past is what is said to the model beforehand.
+ */
+function startOfNew(messages: readonly Message[]): number {
+  const answered = messages.findLastIndex(({ role }) => role === 'assistant') + 1;
+  if (answered > 0 && answered < messages.length) return answered;
+  const asked = messages.findLastIndex(({ role }) => role === 'user');
+  if (answered > 0) return Math.max(0, asked);
+  return Math.max(
+    0,
+    messages.findIndex(({ role }) => role !== 'system'),
+  );
+}
+
+/** What `providerOptions.octavo` may hold, beside what calls of the AI SDK have. */
+const OWN_OPTIONS = ['minP', 'repetitionPenalty', 'samplingMode', 'loops', 'contrast', 'templateOptions'] as const;
+
+function ownOptions(
+  given: Readonly<Record<string, unknown>> | undefined,
+  unsupported: (feature: string, details: string) => void,
+): Partial<PromptOptions> {
+  const known = new Set<string>(OWN_OPTIONS);
+  for (const name of Object.keys(given ?? {}))
+    if (!known.has(name))
+      unsupported(`providerOptions.octavo.${name}`, `there is no such option; there are ${OWN_OPTIONS.join(', ')}`);
+  return Object.fromEntries(Object.entries(given ?? {}).filter(([name]) => known.has(name)));
+}
+
+/**
+ * One message, or one for each result of a tool. Images and sound go on as parts, which a session that cannot read them refuses. Throws
+ * `InputError('argument')` for files that are neither those nor text: a model that does not see a part of the question would invent an answer.
+ */
 function readMessage(
   message: LanguageModelV3Message,
   unsupported: (feature: string, details: string) => void,
-): Message {
-  if (message.role === 'system') return { role: 'system', content: message.content };
-  const role = message.role === 'assistant' ? 'assistant' : 'user';
+): readonly Message[] {
+  if (message.role === 'system') return [{ role: 'system', content: message.content }];
+  if (message.role === 'tool') return message.content.flatMap((part) => toolResult(part));
   const content: ContentPart[] = [];
+  const toolCalls: ToolCall[] = [];
+  const results: Message[] = [];
   for (const part of message.content) {
     switch (part.type) {
       case 'text':
         content.push({ type: 'text', value: part.text });
         break;
-      case 'file': {
-        const kind = /^(image|audio)\//.exec(part.mediaType)?.[1];
-        if (kind === undefined) unsupported(`file of ${part.mediaType}`, 'this part of the conversation is left out');
-        else content.push({ type: kind as 'image' | 'audio', value: fileOf(part.data, part.mediaType) });
+      case 'file':
+        content.push(filePart(part));
         break;
-      }
       case 'reasoning':
         break;
+      case 'tool-call':
+        toolCalls.push({ id: part.toolCallId, name: part.toolName, arguments: part.input });
+        break;
+      case 'tool-result':
+        results.push(...toolResult(part));
+        break;
       default:
-        unsupported(part.type, 'this part of the conversation is left out');
+        unsupported((part as { readonly type: string }).type, 'this part of the conversation is left out');
     }
   }
-  return { role, content };
+  const calls = toolCalls.length === 0 ? {} : { toolCalls };
+  return [{ role: message.role, content, ...calls }, ...results];
+}
+
+function toolResult(part: Exclude<LanguageModelV3ToolPart, { type: 'text' }>): readonly Message[] {
+  if (part.type !== 'tool-result') return [];
+  return [{ role: 'tool', name: part.toolName, toolCallId: part.toolCallId, content: outputText(part.output) }];
+}
+
+function outputText(output: LanguageModelV3ToolResultOutput): string {
+  switch (output.type) {
+    case 'text':
+    case 'error-text':
+      return output.value;
+    case 'execution-denied':
+      return output.reason ?? 'The call was denied.';
+    case 'content':
+      return output.value.map((part) => (part.type === 'text' ? part.text : JSON.stringify(part))).join('\n');
+    default:
+      return JSON.stringify(output.value);
+  }
+}
+
+/** Files whose bytes are text, whatever program wrote them. */
+const TEXT_FILE = /^(?:text\/|application\/(?:json|xml|yaml|x-yaml|javascript|toml|[\w.-]+\+(?:json|xml))(?:;|$))/;
+
+function filePart({ data, mediaType, filename }: Extract<UserPart, { type: 'file' }>): ContentPart {
+  const kind = /^(image|audio)\//.exec(mediaType)?.[1];
+  if (kind !== undefined) return { type: kind as 'image' | 'audio', value: fileOf(data, mediaType) };
+  const text = TEXT_FILE.test(mediaType) ? textOf(data) : undefined;
+  if (text !== undefined) return { type: 'text', value: filename === undefined ? text : `File ${filename}:\n${text}` };
+  throw new InputError(
+    'argument',
+    `file${filename === undefined ? '' : ` ${clipped(filename)}`}: no model here reads ${clipped(mediaType)}; send its text, or its pages as images`,
+    { mediaType },
+  );
+}
+
+/** Undefined for an address: the AI SDK downloads what the model does not take by address. */
+function textOf(data: Uint8Array | string | URL): string | undefined {
+  if (data instanceof Uint8Array) return new TextDecoder().decode(data);
+  if (typeof data !== 'string') return undefined;
+  const base64 = /^data:[^,]*;base64,(.*)$/s.exec(data)?.[1] ?? data;
+  try {
+    return new TextDecoder().decode(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Bytes, or an address: text is Base64 unless it is a data URL. */
@@ -166,8 +258,9 @@ const kept = new WeakMap<ChatModel, { readonly session: ChatSession; readonly pa
 
 /** What a session must agree on to go on with a conversation; files count by their bytes. */
 async function pastOf(settings: OctavoProviderSettings, messages: readonly Message[]): Promise<string> {
-  const plain = messages.map(async ({ role, content }) => [
+  const plain = messages.map(async ({ role, content, ...rest }) => [
     role,
+    rest,
     typeof content === 'string' ? content : (await Promise.all(content.map(nameOf))).join(''),
   ]);
   return JSON.stringify([settings.session, ...(await Promise.all(plain))]);

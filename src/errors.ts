@@ -9,12 +9,32 @@ export interface ErrorFacts {
   readonly [name: string]: string | number | boolean | readonly string[] | readonly number[] | undefined;
 }
 
-/** Names and texts of files reach messages, and a file may have any: longer ones are cut. */
-const MOST_MESSAGE = 2000;
-const MOST_FIELD = 200;
+/** What names and values from files, addresses and callers take of a message at most: they may be of any length. */
+const LONGEST_VALUE = 200;
+/** A whole message, and what of it is kept at the end, where the remedy stands. */
+const LONGEST_MESSAGE = 2000;
+const MESSAGE_END = 400;
+const MOST_LISTED = 100;
 
-function shortened(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most - 3)}...`;
+/** The text, or its beginning and how long it is. */
+export function clipped(text: string, most = LONGEST_VALUE): string {
+  return text.length <= most ? text : `${text.slice(0, most).toWellFormed()}… (${text.length} characters)`;
+}
+
+function clippedMessage(message: string): string {
+  if (message.length <= LONGEST_MESSAGE) return message;
+  const start = message.slice(0, LONGEST_MESSAGE - MESSAGE_END - 3).toWellFormed();
+  return `${start} … ${message.slice(-MESSAGE_END).toWellFormed()}`;
+}
+
+function clippedFacts(facts: ErrorFacts): ErrorFacts {
+  const fact = (value: ErrorFacts[string]): ErrorFacts[string] => {
+    if (typeof value === 'string') return clipped(value, LONGEST_MESSAGE);
+    if (!Array.isArray(value)) return value;
+    const list = value.slice(0, MOST_LISTED) as readonly (string | number)[];
+    return list.map((item) => (typeof item === 'string' ? clipped(item) : item)) as readonly string[];
+  };
+  return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, fact(value)]));
 }
 
 /** The base class: `code` is stable across versions, `facts` holds the numbers and names of the message. */
@@ -22,10 +42,10 @@ export class OctavoError extends Error {
   readonly code: string;
   readonly facts: ErrorFacts;
   constructor(code: string, message: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
-    super(shortened(message, MOST_MESSAGE), options);
+    super(clippedMessage(message), options);
     this.name = 'OctavoError';
     this.code = code;
-    this.facts = facts;
+    this.facts = clippedFacts(facts);
   }
 }
 
@@ -40,7 +60,7 @@ export class FileError extends OctavoError {
     options?: ErrorOptions,
   ) {
     const place = at.offset === undefined ? '' : ` at byte ${at.offset}`;
-    const field = shortened(at.field, MOST_FIELD);
+    const field = clipped(at.field);
     super(code, `${at.file}: ${field}${place}: ${problem}`, { ...at, field }, options);
     this.name = 'FileError';
   }

@@ -11,7 +11,7 @@ import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts'
 import { SessionCache, type SessionModel } from './generate/session-cache.ts';
 import { Conversation, fit, type Fit } from './chat/conversation.ts';
 import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
-import type { CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
+import type { AnswerOptions, CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
 import { encodeContext, followOn, NOTHING, type Transcript } from './chat/prompt.ts';
 import { imagesOf, imageTokens, type PromptImage } from './see/images.ts';
 import { Queue } from './generate/queue.ts';
@@ -49,7 +49,7 @@ export class Session {
     checkContext(context, model.window);
     if (context.memory !== undefined) model.tiers?.limit(context.memory);
     this.window = context.window ?? model.window;
-    const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false, true).turns;
+    const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false).turns;
     this.#conversation = new Conversation(model.tokenizer, initial);
     this.#cache = new SessionCache(model, this.window, context);
   }
@@ -70,7 +70,7 @@ export class Session {
     return this.#compute(listener.signal, async () => {
       await this.#resolve(read.turns, listener.signal);
       const reserve = Math.min(merged.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
-      const { conversation, prompt, content } = this.#fit(read, true, reserve, listener);
+      const { conversation, prompt, content } = this.#fit(read, true, reserve, merged.templateOptions, listener);
       const result = await this.#cache.answer(prompt, content, merged, listener);
       const said = [read.prefix + result.text];
       const partial = result.partial === true ? { partial: true } : {};
@@ -109,7 +109,11 @@ export class Session {
     return this.#run(signal, async () => {
       if (this.#unresolved(turns).length > 0) await this.#model.gate.share(signal, () => this.#resolve(turns, signal));
       const transcript = this.#transcript;
-      const { ids } = followOn(this.#model, transcript, this.#conversation.render(turns, true, prefix));
+      const { ids } = followOn(
+        this.#model,
+        transcript,
+        this.#conversation.render(turns, true, prefix, this.#settings.templateOptions),
+      );
       return Math.max(0, ids.length - transcript.ids.length);
     });
   }
@@ -169,11 +173,10 @@ export class Session {
     return this.#queue.run(undefined, async () => this.#cache.free());
   }
 
-  #read(input: PromptInput, prefix: boolean, system = this.#conversation.empty): Input {
+  #read(input: PromptInput, prefix: boolean): Input {
     const choice = readSelection(this.#settings.context?.visual);
     const request = choice && { choice, question: questionOf(input) };
     return readInput(input, {
-      system,
       prefix,
       register: (value, name) => this.#model.images.register(value, name, this.#settings.visual, request),
     });
@@ -191,14 +194,25 @@ export class Session {
 
   async #add(read: Input, listener: SessionListener): Promise<void> {
     await this.#resolve(read.turns, listener.signal);
-    const { conversation, prompt, content } = this.#fit(read, false, 1, listener);
+    // A template may refuse a conversation without a question; it is read together with the first.
+    if (!this.#conversation.with(...read.turns).renders) {
+      this.#conversation = this.#conversation.with(...read.turns);
+      return;
+    }
+    const { conversation, prompt, content } = this.#fit(read, false, 1, this.#settings.templateOptions, listener);
     await this.#cache.fill(prompt, content, listener);
     this.#transcript = this.#cache.transcript;
     this.#conversation = conversation.with(...read.turns);
   }
 
-  #fit({ turns, prefix }: Input, answer: boolean, reserve: number, listener: SessionListener): Fit {
-    const ask = { more: turns, answer, prefix, reserve, window: this.window };
+  #fit(
+    { turns, prefix }: Input,
+    answer: boolean,
+    reserve: number,
+    variables: AnswerOptions['templateOptions'],
+    listener: SessionListener,
+  ): Fit {
+    const ask = { more: turns, answer, prefix, reserve, variables, window: this.window };
     const found = fit(this.#model, this.#conversation, this.#transcript, ask);
     if (found.prompt.ids.length >= this.window) throw tooLong(found.prompt, this.window);
     if (found.dropped) listener.onOverflow?.();

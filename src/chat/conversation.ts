@@ -1,6 +1,7 @@
 /** A conversation: turns that the model's chat template renders, and how the oldest of them make room. */
-import { joined, type Content } from '../see/images.ts';
+import { joined, MessageText, type Content } from '../see/images.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { abilitiesOf } from './abilities.ts';
 import type { Turn } from './messages.ts';
 import { followOn, type Prompt, type Transcript, type Words } from './prompt.ts';
 import { renderTurns } from './render.ts';
@@ -27,6 +28,13 @@ export class Conversation {
     return { initial: this.#initial, turns: this.#turns };
   }
 
+  /** Whether the template writes the conversation as it is: some refuse one in which the user has said nothing. */
+  get renders(): boolean {
+    const { chatTemplate } = this.#tokenizer.facts;
+    if (chatTemplate === undefined || abilitiesOf(chatTemplate).withoutUser) return true;
+    return [...this.#initial, ...this.#turns].some(({ role }) => role === 'user');
+  }
+
   with(...turns: readonly Turn[]): Conversation {
     return new Conversation(this.#tokenizer, this.#initial, [...this.#turns, ...turns]);
   }
@@ -42,22 +50,31 @@ export class Conversation {
   }
 
   /** The whole conversation, `more` included, as text and images. `answer` opens the assistant's turn with `prefix`. */
-  render(more: readonly Turn[], answer: boolean, prefix = ''): Content {
+  render(more: readonly Turn[], answer: boolean, prefix = '', variables?: Readonly<Record<string, unknown>>): Content {
     const turns = [...this.#initial, ...this.#turns, ...more];
     const { facts } = this.#tokenizer;
-    if (facts.chatTemplate === undefined) return joined([...plain(turns), prefix]);
+    const begun = new MessageText(prefix);
+    if (facts.chatTemplate === undefined) return joined([...plain(turns), begun]);
     const name = (id: number | undefined): string =>
       id === undefined ? '' : this.#tokenizer.decode([id], { special: true });
-    const options = { addGenerationPrompt: answer, bosToken: name(facts.bos), eosToken: name(facts.eos[0]) };
-    return joined([...renderTurns(facts.chatTemplate, turns, options), prefix]);
+    const options = {
+      addGenerationPrompt: answer,
+      bosToken: name(facts.bos),
+      eosToken: name(facts.eos[0]),
+      variables,
+    };
+    return joined([...renderTurns(facts.chatTemplate, turns, options), begun]);
   }
 }
 
 /** For base models, which know no turns: answers go on where the text before them ends, everything else begins a line. The model continues the last. */
 function plain(turns: readonly Turn[]): Content {
-  return turns.flatMap(({ role, content }, index) => [
+  return turns.flatMap(({ role, content, special }, index): Content => [
     ...(index === 0 || role === 'assistant' ? [] : ['\n']),
-    ...content.flatMap((part) => (typeof part === 'string' ? [part] : [part, '\n'])),
+    ...content.flatMap((part): Content => {
+      if (typeof part === 'string') return [special === true ? part : new MessageText(part)];
+      return part instanceof MessageText ? [part] : [part, '\n'];
+    }),
   ]);
 }
 
@@ -82,12 +99,14 @@ export function fit(
     readonly answer: boolean;
     readonly prefix: string;
     readonly reserve: number;
+    /** Variables of the template. */
+    readonly variables?: Readonly<Record<string, unknown>> | undefined;
     readonly window: number;
   },
 ): Fit & { readonly dropped: boolean } {
   let most = ask.window - ask.reserve;
   for (let kept = conversation; ;) {
-    const rendered = kept.render(ask.more, ask.answer, ask.prefix);
+    const rendered = kept.render(ask.more, ask.answer, ask.prefix, ask.variables);
     const prompt = followOn(words, transcript, rendered);
     const shorter = prompt.ids.length > most ? kept.withoutOldest() : undefined;
     if (shorter === undefined) return { conversation: kept, content: rendered, prompt, dropped: kept !== conversation };

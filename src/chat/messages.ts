@@ -2,7 +2,16 @@
 import { InputError } from '../errors.ts';
 import { joined, type Content, type PromptImage } from '../see/images.ts';
 
-export type Role = 'system' | 'user' | 'assistant';
+/** `tool`: the result of a call that the assistant made. */
+export type Role = 'system' | 'user' | 'assistant' | 'tool';
+
+/** A call of a tool by the assistant. */
+export interface ToolCall {
+  readonly id?: string | undefined;
+  readonly name: string;
+  /** JSON: the arguments by name. */
+  readonly arguments: unknown;
+}
 
 /**
  * A piece of a message. A picture's `value` is whatever the page has of it (see `ImageInput`), and its pixels when it comes here.
@@ -18,6 +27,16 @@ export interface Message {
   readonly content: string | readonly ContentPart[];
   /** The last, assistant's message only: the answer is to begin with this text, and continues it. */
   readonly prefix?: boolean;
+  /**
+   * Reads control tokens in this message's text as such. Without it (the default) a message is text, whatever it spells: only the model's template writes
+   * control tokens.
+   */
+  readonly allowSpecialTokens?: boolean | undefined;
+  /** The assistant's messages: the tools that it called. */
+  readonly toolCalls?: readonly ToolCall[] | undefined;
+  /** Messages of a tool: its name, and the call that this is the result of. */
+  readonly name?: string | undefined;
+  readonly toolCallId?: string | undefined;
 }
 
 export type PromptInput = string | readonly Message[];
@@ -28,6 +47,11 @@ export interface Turn {
   readonly content: Content;
   /** An answer that was aborted: the model would have gone on. */
   readonly partial?: boolean;
+  /** Control tokens in its text are read as such. */
+  readonly special?: boolean;
+  readonly calls?: readonly ToolCall[];
+  readonly name?: string;
+  readonly callId?: string;
 }
 
 export interface Input {
@@ -37,15 +61,13 @@ export interface Input {
 }
 
 export interface ReadOptions {
-  /** Allows a leading system message. */
-  readonly system: boolean;
   /** Allows an unfinished answer at the end. */
   readonly prefix: boolean;
   /** Takes an image's value; throws where the model reads text only, or where it is no image. */
   readonly register: (value: unknown, name: string) => PromptImage;
 }
 
-const ROLES: ReadonlySet<string> = new Set(['system', 'user', 'assistant']);
+const ROLES: ReadonlySet<string> = new Set(['system', 'user', 'assistant', 'tool']);
 
 /**
  * Checks an input. Throws `InputError('empty')` for no message, or none with any content, and `InputError('argument')` for a role,
@@ -64,14 +86,11 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
   for (const [index, message] of messages.entries()) {
     const place = `message ${index}`;
     if (typeof message !== 'object' || message === null || !ROLES.has(message.role)) {
-      throw new InputError('argument', `${place}: role must be 'system', 'user' or 'assistant'`, { index });
-    }
-    if (message.role === 'system' && (!allow.system || index > 0)) {
-      throw new InputError('argument', `${place}: a system message must be the first of initialPrompts`, { index });
+      throw new InputError('argument', `${place}: role must be 'system', 'user', 'assistant' or 'tool'`, { index });
     }
     const content = readContent(message, place, allow.register);
     if (message.prefix !== true) {
-      turns.push({ role: message.role, content });
+      turns.push({ role: message.role, content, ...extrasOf(message, place) });
       continue;
     }
     if (!allow.prefix || message.role !== 'assistant' || index !== messages.length - 1) {
@@ -84,9 +103,23 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
     // An answer has no images: its content is one text, or none.
     prefix = content.filter((part) => typeof part === 'string').join('');
   }
-  if (!turns.some((turn) => turn.content.length > 0))
+  if (!turns.some((turn) => turn.content.length > 0 || turn.calls !== undefined))
     throw new InputError('empty', 'the prompt is empty; give at least one character');
   return { turns, prefix };
+}
+
+/** What a turn has beside its role and content. */
+function extrasOf({ role, allowSpecialTokens, toolCalls, name, toolCallId }: Message, place: string): Partial<Turn> {
+  if (toolCalls !== undefined && (role !== 'assistant' || !Array.isArray(toolCalls)))
+    throw new InputError('argument', `${place}: toolCalls is a list, in the assistant's messages`);
+  for (const call of toolCalls ?? [])
+    if (typeof call?.name !== 'string') throw new InputError('argument', `${place}: a call of a tool has no name`);
+  return {
+    ...(allowSpecialTokens === true ? { special: true } : {}),
+    ...(toolCalls === undefined || toolCalls.length === 0 ? {} : { calls: toolCalls }),
+    ...(role === 'tool' && name !== undefined ? { name } : {}),
+    ...(role === 'tool' && toolCallId !== undefined ? { callId: toolCallId } : {}),
+  };
 }
 
 /** The text of the last of the user's messages; undefined where there is none. */

@@ -1,6 +1,14 @@
 /** From text and images to ids with image spans among them, and what two such prompts have in common. */
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { joined, restOf, spanTokens, type Content, type ImageProcessor, type PromptImage } from '../see/images.ts';
+import {
+  joined,
+  MessageText,
+  restOf,
+  spanTokens,
+  type Content,
+  type ImageProcessor,
+  type PromptImage,
+} from '../see/images.ts';
 
 /** A span of an image in a prompt: its placeholders are the ids `[at, at + tokens)`. */
 export interface PlacedSpan {
@@ -78,12 +86,18 @@ export function withImages({ ids, spans }: Prompt, other: (image: PromptImage) =
   return { ids: concatenated(pieces), spans: placed };
 }
 
-/** Writes the placeholder's name in two pieces, so that a message which spells it out is read as text. */
-function spelled(text: string, name: string): string[] {
-  const parts = text.split(name);
-  return parts.map(
-    (part, index) => (index === 0 ? '' : name.slice(1)) + part + (index === parts.length - 1 ? '' : name.slice(0, 1)),
-  );
+/** The places of `name` in a text and the given spans, as ascending spans that do not overlap. */
+function withPlaces(text: string, name: string, given: readonly number[]): readonly number[] {
+  if (name.length < 2 || !text.includes(name)) return given;
+  const spans: [number, number][] = [];
+  for (let i = 0; i < given.length; i += 2) spans.push([given[i] ?? 0, given[i + 1] ?? 0]);
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) spans.push([at, at + name.length]);
+  const out: number[] = [];
+  for (const [start, end] of spans.sort(([a], [b]) => a - b)) {
+    if (start <= (out.at(-1) ?? -1)) out[out.length - 1] = Math.max(end, out.at(-1) ?? 0);
+    else out.push(start, end);
+  }
+  return out;
 }
 
 function encode({ tokenizer, images }: Words, content: Content, special: boolean): Prompt {
@@ -93,19 +107,28 @@ function encode({ tokenizer, images }: Words, content: Content, special: boolean
   const pieces: Int32Array[] = [];
   let length = 0;
   let text = '';
+  /** Spans of `text` in which no control tokens are read. */
+  let literal: number[] = [];
   const add = (ids: Int32Array): void => {
     pieces.push(ids);
     length += ids.length;
   };
   // An image's own text and the text around it are encoded as one.
   const flush = (): void => {
-    for (const piece of name.length > 1 ? spelled(text, name) : [text])
-      if (piece !== '') add(tokenizer.encode(piece, { special }));
+    // Only images stand for the placeholder, whoever spells it out.
+    if (text !== '') add(tokenizer.encode(text, { special, literal: withPlaces(text, name, literal) }));
     text = '';
+    literal = [];
   };
   for (const part of content) {
     if (typeof part === 'string') {
       text += part;
+      continue;
+    }
+    if (part instanceof MessageText) {
+      if (literal.at(-1) === text.length) literal[literal.length - 1] = text.length + part.text.length;
+      else literal.push(text.length, text.length + part.text.length);
+      text += part.text;
       continue;
     }
     const counts = spanTokens(part);

@@ -1,25 +1,27 @@
-/** Renders a conversation with the model's own Jinja template, as transformers' apply_chat_template does. */
-import { ModelError } from '../errors.ts';
+/** Renders messages with the model's own Jinja template, as transformers' apply_chat_template does. */
+import { clipped, ModelError } from '../errors.ts';
 import { JinjaTemplate } from './jinja/index.ts';
-import { fromJson } from './jinja/values.ts';
 import { Text } from './jinja/text.ts';
+import { fromJson, type Value } from './jinja/values.ts';
 
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  readonly content: unknown;
 }
 
 export interface ChatTemplateOptions {
   readonly addGenerationPrompt: boolean;
   readonly bosToken: string;
   readonly eosToken: string;
-  readonly tools?: readonly unknown[];
+  readonly tools?: readonly unknown[] | undefined;
+  /** Variables that the template knows beside these, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The longest published template has about 20,000 characters. */
 const LONGEST_TEMPLATE = 1 << 20;
 
-/** Templates that a file may name in place of giving one. */
+/** Templates that a file may name instead of giving one. */
 const NAMED: ReadonlyMap<string, string> = new Map([
   [
     'chatml',
@@ -33,35 +35,49 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-const parsed = new Map<string, JinjaTemplate>();
+/** The template that was used last, parsed: an app talks to one model at a time. */
+let parsed: { readonly source: string; readonly template: JinjaTemplate } | undefined;
 
-/** `template` is Jinja, or the name `chatml` or `llama2`. Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, or refuses the messages (its `raise_exception`). */
-export function renderChat(template: string, messages: readonly ChatMessage[], options: ChatTemplateOptions): string {
+/**
+ * `template` is Jinja, or the name `chatml` or `llama2`; `input` is about how many characters `messages` hold. What comes from the values is known in the
+ * result. Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, takes too long, or refuses the messages (its `raise_exception`).
+ */
+export function renderValues(
+  template: string,
+  messages: readonly Value[],
+  input: number,
+  { addGenerationPrompt, bosToken, eosToken, tools, variables = {} }: ChatTemplateOptions,
+): Text {
   try {
     if (template.length > LONGEST_TEMPLATE)
       throw new Error(`${template.length} characters, at most ${LONGEST_TEMPLATE} are read`);
-    let ready = parsed.get(template);
-    if (ready === undefined) {
-      ready = new JinjaTemplate(NAMED.get(template) ?? template);
-      parsed.clear();
-      parsed.set(template, ready);
-    }
-    const input = messages.reduce((sum, { content }) => sum + content.length, 0);
-    const values = new Map([
-      ['messages', fromJson(messages)],
-      ['add_generation_prompt', options.addGenerationPrompt],
-      ['bos_token', new Text(options.bosToken)],
-      ['eos_token', new Text(options.eosToken)],
-      ...(options.tools === undefined ? [] : [['tools', fromJson(options.tools)] as const]),
-    ] as const);
-    return ready.render(values, input).text;
+    if (parsed?.source !== template)
+      parsed = { source: template, template: new JinjaTemplate(NAMED.get(template) ?? template) };
+    const values = new Map<string, Value>();
+    for (const [name, value] of Object.entries(variables)) values.set(name, fromJson(value));
+    if (tools !== undefined) values.set('tools', fromJson(tools));
+    values.set('messages', messages);
+    values.set('add_generation_prompt', addGenerationPrompt);
+    values.set('bos_token', new Text(bosToken));
+    values.set('eos_token', new Text(eosToken));
+    return parsed.template.render(values, input);
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
+    const problem = clipped(cause instanceof Error ? cause.message : String(cause), 500);
     throw new ModelError(
       'tokenizer',
-      `chat template: ${problem}; pass a plain prompt, or a model file whose template accepts these messages`,
+      `chat template: ${problem}; use model.complete with a prompt of your own, or a model file whose template accepts these messages`,
       { problem },
       { cause },
     );
   }
+}
+
+/** Messages as plain text. */
+export function renderChat(template: string, messages: readonly ChatMessage[], options: ChatTemplateOptions): string {
+  return renderValues(
+    template,
+    messages.map((message) => fromJson(message)),
+    JSON.stringify(messages).length,
+    options,
+  ).text;
 }

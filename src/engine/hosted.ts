@@ -29,6 +29,7 @@ export class HostedModel {
       parameters,
       vocabulary: config.vocabulary,
       capabilities,
+      template: this.model.template,
     };
   }
 

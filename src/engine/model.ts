@@ -1,4 +1,5 @@
 /** A loaded model: its tokenizer, its weights on a device, its KV pages, its painter; and its way to another device when that one is lost. */
+import { abilitiesOf, type TemplateAbilities } from '../chat/abilities.ts';
 import { createSHA256, type IHasher } from 'hash-wasm';
 import type { MemoryUse } from '../backend/backend.ts';
 import type { ContextOptions } from '../select/options.ts';
@@ -155,6 +156,11 @@ export class EngineModel implements SessionModel {
       edit: paint?.source !== undefined,
       missing,
     };
+  }
+  /** What the chat template can do; undefined without one. */
+  get template(): TemplateAbilities | undefined {
+    const { chatTemplate } = this.tokenizer.facts;
+    return chatTemplate === undefined ? undefined : abilitiesOf(chatTemplate);
   }
   get epoch(): number {
     return this.#epoch;

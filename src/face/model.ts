@@ -1,4 +1,5 @@
 /** A loaded model, as the page sees it. */
+import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { AnswerReport, CompletionSettings } from '../generate/options.ts';
 import type { Score, ScoreSettings } from '../generate/score.ts';
 import type { LoadProgress } from '../load/model-file.ts';
@@ -92,6 +93,10 @@ export class OctavoModel {
   /** Where it runs and why there. */
   get device(): DeviceInfo {
     return this.#info.device;
+  }
+  /** What the model's chat template can do (system messages, tools, thinking, ...); the rest is folded, merged or converted. Undefined without a template. */
+  get template(): TemplateAbilities | undefined {
+    return this.#info.template;
   }
   /** What this model can do, and which parts are missing for the rest. */
   get capabilities(): Capabilities {

@@ -44,6 +44,7 @@ const ANSWER: ShapeOf<Required<AnswerOptions>> = {
   stop: { anyOf: [TEXT, { list: TEXT }] },
   aborted: { oneOf: ['remove', 'keep'] },
   loops: { oneOf: ['stop', 'allow'] },
+  templateOptions: OBJECT,
   contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
 };
 

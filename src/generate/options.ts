@@ -21,6 +21,11 @@ export interface AnswerOptions {
    * `loop`, `allow` lets it go on to `maxTokens`.
    */
   readonly loops?: 'stop' | 'allow' | undefined;
+  /**
+   * Variables for the model's chat template, such as `{ enable_thinking: false }`; what a template knows is its author's choice. Names that the session
+   * sets itself (`messages`, `tools`, `add_generation_prompt`, `bos_token`, `eos_token`) keep its values.
+   */
+  readonly templateOptions?: Readonly<Record<string, unknown>> | undefined;
   /** Answers about pictures are contrasted with what a few outlier tokens alone make the model say (DAMRO); takes twice the time a token. */
   readonly contrast?: boolean | ContrastOptions | undefined;
 }

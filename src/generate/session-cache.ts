@@ -11,7 +11,7 @@ import { readContrast, type Contrast } from './contrast.ts';
 import type { ContrastSequence } from './contrast-sequence.ts';
 import { cut, freeDeviceSequence, type DeviceSequence } from './device-sequence.ts';
 import type { PromptSettings } from './options.ts';
-import { joined, type Content, type ImageProcessor } from '../see/images.ts';
+import { joined, MessageText, type Content, type ImageProcessor } from '../see/images.ts';
 import { NOTHING, beginning, commonPrefix, type Prompt, type Transcript, type Words } from '../chat/prompt.ts';
 import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
@@ -133,7 +133,7 @@ export class SessionCache {
     all.set(result.ids.slice(0, count), ids.length);
     // Where a stop string was cut out of the text, or the end of a partial answer was held back, the text does not stand for the ids.
     const exact = content !== undefined && result.stop === undefined && result.partial !== true;
-    const whole = exact ? joined([...content, result.text]) : undefined;
+    const whole = exact ? joined([...content, new MessageText(result.text)]) : undefined;
     this.#transcript = { ids: all, spans, content: whole };
     return result;
   }

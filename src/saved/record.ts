@@ -11,6 +11,7 @@
  * part of pages holds whole blocks, about PART_BYTES of them: where each part begins follows from the formats. Each page's checksum is seeded
  * with the generation and the page's number in this order, so that a part of another session, or in another's place, is found out like a damaged one.
  */
+import type { ToolCall } from '../chat/messages.ts';
 import { StorageError } from '../errors.ts';
 import { ownerOf, type Checksums } from '../kv/checksum.ts';
 import { checkVersion, RECORD_VERSION } from '../store/shelf.ts';
@@ -27,13 +28,18 @@ const PART_BYTES = 8 << 20;
 const HEAD_SEED = 0xffff_ffff;
 
 /** Text with images in it: strings, and numbers of images. */
-export type SavedContent = readonly (string | number)[];
+export type SavedContent = readonly (string | number | { readonly text: string })[];
 
 export interface SavedTurn {
   readonly role: string;
   readonly content: SavedContent;
   /** An answer that was aborted. */
-  readonly partial?: boolean | undefined;
+  readonly partial?: boolean;
+  /** Control tokens in it are read as such. */
+  readonly special?: boolean;
+  readonly calls?: readonly ToolCall[];
+  readonly name?: string;
+  readonly callId?: string;
 }
 
 /** An image as the model was shown it. */

@@ -4,7 +4,14 @@ import type { RecordFacts, SavedContent, SavedImage, SavedTurn } from './record.
 import type { Role, Turn } from '../chat/messages.ts';
 import type { PlacedSpan } from '../chat/prompt.ts';
 import type { SessionState } from '../generate/session-state.ts';
-import { imagesOf, spanTokens, type Content, type ImageProcessor, type PromptImage } from '../see/images.ts';
+import {
+  imagesOf,
+  MessageText,
+  spanTokens,
+  type Content,
+  type ImageProcessor,
+  type PromptImage,
+} from '../see/images.ts';
 import { readSelection } from '../select/visual/index.ts';
 
 /** A state's part of a record. */
@@ -29,8 +36,11 @@ export function packState({ window, settings, initial, turns, transcript }: Sess
   const number = new Map(images.map(({ contentKey }, index) => [contentKey, index]));
   const numberOf = ({ contentKey }: PromptImage): number => number.get(contentKey) ?? 0;
   const content = (parts: Content): SavedContent =>
-    parts.map((part) => (typeof part === 'string' ? part : numberOf(part)));
-  const saved = ({ role, content: parts, partial }: Turn): SavedTurn => ({ role, content: content(parts), partial });
+    parts.map((part) => {
+      if (part instanceof MessageText) return { text: part.text };
+      return typeof part === 'string' ? part : numberOf(part);
+    });
+  const saved = ({ content: parts, ...turn }: Turn): SavedTurn => ({ ...turn, content: content(parts) });
   const shown = images.map(({ prepared }) => prepared.image.data);
   const pixels = new Uint8Array(shown.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -95,11 +105,17 @@ export function unpackState(
     return image;
   });
   const content = (saved: SavedContent): Content =>
-    saved.flatMap((part) => (typeof part === 'string' ? part : (images[part] ?? [])));
-  const turn = ({ role, content: parts, partial }: SavedTurn): Turn => ({
+    saved.flatMap((part): Content => {
+      if (typeof part === 'number') {
+        const image = images[part];
+        return image === undefined ? [] : [image];
+      }
+      return [typeof part === 'string' ? part : new MessageText(part.text)];
+    });
+  const turn = ({ role, content: parts, ...rest }: SavedTurn): Turn => ({
+    ...rest,
     role: role as Role,
     content: content(parts),
-    ...(partial === true ? { partial } : {}),
   });
   const spans = facts.spans.flatMap(({ at, image: index, span }): PlacedSpan[] => {
     const image = images[index];

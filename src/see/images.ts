@@ -80,8 +80,22 @@ export interface PromptImage {
   readonly bidirectional: boolean;
 }
 
-/** Text and images, in the order of reading. */
-export type Content = readonly (string | PromptImage)[];
+/** Text of a message within a rendered prompt: what it spells is no control token. */
+export class MessageText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+  toString(): string {
+    return this.text;
+  }
+}
+
+/**
+ * Text and images, in the order of reading. In a message, strings are its text; in a rendered prompt they are what the template wrote, whose control
+ * tokens are read as such, and the messages' own text is `MessageText`.
+ */
+export type Content = readonly (string | MessageText | PromptImage)[];
 
 /** How many ids stand for each span in a prompt. Precondition: `ImageProcessor.resolve` was awaited. */
 export function spanTokens({ prepared, selection }: PromptImage): readonly number[] {
@@ -142,13 +156,15 @@ export function cannotSee(name: string, missing: readonly string[]): InputError 
   );
 }
 
-/** The same content with neighbouring texts joined and empty ones left out. */
+/** The same content with neighbouring texts of one kind joined and empty ones left out. */
 export function joined(content: Content): Content {
-  const out: (string | PromptImage)[] = [];
+  const out: Content[number][] = [];
   for (const part of content) {
     const last = out.at(-1);
-    if (part === '') continue;
+    if (part === '' || (part instanceof MessageText && part.text === '')) continue;
     if (typeof part === 'string' && typeof last === 'string') out[out.length - 1] = last + part;
+    else if (part instanceof MessageText && last instanceof MessageText)
+      out[out.length - 1] = new MessageText(last.text + part.text);
     else out.push(part);
   }
   return out;
@@ -156,7 +172,7 @@ export function joined(content: Content): Content {
 
 /** The images of a content, in order. */
 export function imagesOf(content: Content): readonly PromptImage[] {
-  return content.filter((part) => typeof part !== 'string');
+  return content.flatMap((part) => (typeof part === 'string' || part instanceof MessageText ? [] : [part]));
 }
 
 /** What of `content` follows `beginning`; undefined where it does not begin with it. Both are `joined`. */
@@ -165,11 +181,27 @@ export function restOf(content: Content, beginning: Content): Content | undefine
   for (const [i, part] of beginning.entries()) {
     const other = content[i];
     if (other === undefined) return undefined;
-    if (typeof part === 'string') {
-      if (typeof other !== 'string' || !(i === last ? other.startsWith(part) : other === part)) return undefined;
-    } else if (typeof other === 'string' || other.contentKey !== part.contentKey) return undefined;
+    const [mine, theirs] = [textOf(part), textOf(other)];
+    if (mine === undefined || theirs === undefined) {
+      if (mine !== theirs || keyOf(part) !== keyOf(other)) return undefined;
+    } else if (
+      part instanceof MessageText !== other instanceof MessageText ||
+      !(i === last ? theirs.startsWith(mine) : theirs === mine)
+    )
+      return undefined;
   }
   const [end, open] = [beginning[last], content[last]];
-  if (typeof end !== 'string' || typeof open !== 'string') return content.slice(last + 1);
-  return joined([open.slice(end.length), ...content.slice(last + 1)]);
+  const length = end === undefined ? 0 : (textOf(end)?.length ?? 0);
+  if (typeof open === 'string') return joined([open.slice(length), ...content.slice(last + 1)]);
+  if (open instanceof MessageText)
+    return joined([new MessageText(open.text.slice(length)), ...content.slice(last + 1)]);
+  return content.slice(last + 1);
+}
+
+function textOf(part: Content[number]): string | undefined {
+  return typeof part === 'string' ? part : part instanceof MessageText ? part.text : undefined;
+}
+
+function keyOf(part: Content[number]): string | undefined {
+  return typeof part === 'string' || part instanceof MessageText ? undefined : part.contentKey;
 }

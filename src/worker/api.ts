@@ -4,6 +4,7 @@
  *
  * Settings are complete and cross to the engine; Info is what the engine reports. A model and a session are known by numbers that the engine gives.
  */
+import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Backend, MemoryUse } from '../backend/backend.ts';
 import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings } from '../generate/options.ts';
@@ -90,6 +91,8 @@ export interface ModelInfo {
   readonly parameters: number;
   readonly vocabulary: number;
   readonly capabilities: Capabilities;
+  /** What the chat template can do; undefined without one. */
+  readonly template: TemplateAbilities | undefined;
 }
 
 export interface SessionInfo {

@@ -5,7 +5,7 @@ import { promptImage } from '../support/images.ts';
 
 const processor = textOnly(['llama has no parts for pictures']);
 const register: ReadOptions['register'] = (value, name) => processor.register(value, name);
-const all = { system: true, prefix: true, register };
+const all = { prefix: true, register };
 const one = promptImage('1', { tokens: 2 });
 const two = promptImage('2', { tokens: 2 });
 /** Takes numbers for images. */
@@ -60,14 +60,9 @@ describe('prompts', () => {
     ['', 'empty'],
     [[], 'empty'],
     [[{ role: 'user', content: '' }], 'empty'],
-    [[{ role: 'tool', content: 'x' }], 'role'],
-    [
-      [
-        { role: 'user', content: 'x' },
-        { role: 'system', content: 'y' },
-      ],
-      'first',
-    ],
+    [[{ role: 'robot', content: 'x' }], 'role'],
+    [[{ role: 'user', content: 'x', toolCalls: [{ name: 'f', arguments: {} }] }], 'toolCalls'],
+    [[{ role: 'assistant', content: 'x', toolCalls: [{ arguments: {} }] }], 'has no name'],
     [
       [{ role: 'user', content: [{ type: 'image', value: new Uint8Array(1) }] }],
       'part 0: this model reads text only (llama has no parts',
@@ -79,5 +74,25 @@ describe('prompts', () => {
     [5, 'string or an array'],
   ])('%j is refused', (input, problem) => {
     expect(() => readInput(input as Message[], all)).toThrow(problem);
+  });
+
+  test('system messages stand anywhere; calls, results and permitted control tokens are kept', () => {
+    const { turns } = readInput(
+      [
+        { role: 'system', content: 'a' },
+        { role: 'user', content: '<|x|>', allowSpecialTokens: true },
+        { role: 'assistant', content: '', toolCalls: [{ id: '1', name: 'f', arguments: { a: 1 } }] },
+        { role: 'tool', name: 'f', toolCallId: '1', content: 'r' },
+        { role: 'system', content: 'b' },
+      ],
+      all,
+    );
+    expect(turns).toEqual([
+      { role: 'system', content: ['a'] },
+      { role: 'user', content: ['<|x|>'], special: true },
+      { role: 'assistant', content: [], calls: [{ id: '1', name: 'f', arguments: { a: 1 } }] },
+      { role: 'tool', content: ['r'], name: 'f', callId: '1' },
+      { role: 'system', content: ['b'] },
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 /** Text and images to ids with image spans among them. */
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { renderTurns } from '../../src/chat/render.ts';
-import type { Content } from '../../src/see/images.ts';
+import { imagesOf, MessageText, type Content } from '../../src/see/images.ts';
 import {
   commonPrefix,
   encodeContext,
@@ -140,13 +140,16 @@ describe('through a template', () => {
       { role: 'user', content: [one, 'b'] },
     ] as const;
     expect(renderTurns(TEMPLATE, turns, options)).toEqual([
-      '<user>a',
+      '<user>',
+      new MessageText('a'),
       one,
       '\n',
       two,
       '\n</><user>',
       one,
-      '\nb</>\uFFF9',
+      '\n',
+      new MessageText('b'),
+      '</>\uFFF9',
     ]);
   });
 
@@ -162,8 +165,8 @@ describe('through a template', () => {
     ];
     for (const text of strange) {
       const rendered = renderTurns(TEMPLATE, [{ role: 'user', content: [text, one, text] }], options);
-      expect(rendered.filter((part) => typeof part !== 'string')).toEqual([one]);
-      expect(rendered.map((part) => (typeof part === 'string' ? part : '*')).join('')).toBe(
+      expect(imagesOf(rendered)).toEqual([one]);
+      expect(rendered.map((part) => (part === one ? '*' : String(part))).join('')).toBe(
         `<user>${text}*\n${text}</>\uFFF9`,
       );
     }

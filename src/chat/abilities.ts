@@ -1,0 +1,122 @@
+/** What a chat template can do, found out once by rendering small conversations with it. */
+import { renderChat, type ChatMessage, type ChatTemplateOptions } from './template.ts';
+
+export interface TemplateAbilities {
+  /** Whether the template reads a message's content as one text, or only as a list of parts. */
+  readonly content: 'text' | 'parts';
+  /** What it writes for an image part, where content is a list of parts. */
+  readonly imageWord: string | undefined;
+  /** A system message at the beginning; several of them, or one further on. Where it cannot, they become part of the next user message. */
+  readonly system: boolean;
+  readonly laterSystem: boolean;
+  /** Two messages of one role in a row; where it cannot, they are merged. */
+  readonly repeatedRoles: boolean;
+  /** A conversation that begins with the assistant's greeting; where it cannot, an empty user message is put before. */
+  readonly assistantFirst: boolean;
+  /** A conversation to which the user has said nothing yet. */
+  readonly withoutUser: boolean;
+  /** Shows the model the tools that it may call, calls that it made, and their results; where it cannot, calls and results become text. */
+  readonly tools: boolean;
+  readonly toolCalls: boolean;
+  readonly toolResults: boolean;
+  /** Knows `enable_thinking`. */
+  readonly thinking: boolean;
+  /** Opens the assistant's answer. */
+  readonly generationPrompt: boolean;
+}
+
+// Words that no template writes, in the order in which they are said.
+const [A, B, C, D] = ['zqalpha', 'zqbravo', 'zqcharlie', 'zqdelta'];
+const TOOL = {
+  type: 'function',
+  function: {
+    name: 'zqtool',
+    description: 'zqdescription',
+    parameters: {
+      type: 'object',
+      properties: { zqkey: { type: 'string', description: 'zqvalue' } },
+      required: ['zqkey'],
+    },
+  },
+};
+const OPTIONS = { addGenerationPrompt: false, bosToken: '', eosToken: '' };
+
+let last: { readonly template: string; readonly abilities: TemplateAbilities } | undefined;
+
+/** Remembers the answer for the template that was asked about last. */
+export function abilitiesOf(template: string): TemplateAbilities {
+  if (last?.template !== template) last = { template, abilities: probe(template) };
+  return last.abilities;
+}
+
+function probe(template: string): TemplateAbilities {
+  const rendered = (messages: readonly ChatMessage[], more: Partial<ChatTemplateOptions> = {}): string | undefined => {
+    try {
+      return renderChat(template, messages, { ...OPTIONS, ...more });
+    } catch {
+      return undefined;
+    }
+  };
+  const readsText = says(rendered([{ role: 'user', content: A }]), A);
+  const parts = (content: readonly unknown[]): string | undefined => {
+    const text = rendered([{ role: 'user', content }]);
+    // A template for text prints the list as Python would.
+    return text?.includes("'type'") === true || text?.includes('"type"') === true ? undefined : text;
+  };
+  const content = !readsText && says(parts([{ type: 'text', text: A }]), A) ? 'parts' : 'text';
+  const message = (role: string, text: string): ChatMessage => ({
+    role,
+    content: content === 'text' ? text : [{ type: 'text', text }],
+  });
+  const can = (
+    messages: readonly ChatMessage[],
+    words: readonly string[],
+    more?: Partial<ChatTemplateOptions>,
+  ): boolean => says(rendered(messages, more), ...words);
+  const user = (text: string): ChatMessage => message('user', text);
+  const assistant = (text: string): ChatMessage => message('assistant', text);
+  const system = (text: string): ChatMessage => message('system', text);
+  const call = { id: 'zqcall0000', type: 'function', function: { name: 'zqtool', arguments: { zqkey: 'zqargument' } } };
+  const calling = { ...assistant(''), tool_calls: [call] };
+  const result = { ...message('tool', C), name: 'zqtool', tool_call_id: 'zqcall0000' };
+  const open = { addGenerationPrompt: true };
+  const thinking = (enable: boolean): string | undefined =>
+    rendered([user(A)], { ...open, variables: { enable_thinking: enable } });
+  return {
+    content,
+    imageWord: content === 'parts' ? imageWord(parts) : undefined,
+    system: can([system(A), user(B)], [A, B]),
+    laterSystem:
+      can([user(A), assistant(B), system(C), user(D)], [A, B, C, D]) && can([system(A), system(B), user(C)], [A, B, C]),
+    repeatedRoles: can([user(A), user(B)], [A, B]) && can([user(A), assistant(B), assistant(C), user(D)], [A, B, C, D]),
+    assistantFirst: can([assistant(A), user(B)], [A, B]),
+    withoutUser: can([system(A)], [A]),
+    tools: can([user(A)], ['zqtool'], { tools: [TOOL] }),
+    toolCalls: can([user(A), calling, result], ['zqtool', 'zqargument']),
+    toolResults: can([user(A), calling, result], [A, C]),
+    thinking: thinking(true) !== thinking(false),
+    generationPrompt: rendered([user(A)], open) !== rendered([user(A)]),
+  };
+}
+
+/** What stands between two texts where an image part is between them. */
+function imageWord(parts: (content: readonly unknown[]) => string | undefined): string | undefined {
+  const text = parts([{ type: 'text', text: A }, { type: 'image' }, { type: 'text', text: B }]);
+  const start = text?.indexOf(A) ?? -1;
+  const end = text?.indexOf(B) ?? -1;
+  const word = start < 0 || end < start ? '' : (text?.slice(start + A.length, end).trim() ?? '');
+  return word === '' ? undefined : word;
+}
+
+/** Whether the words stand in the text, in their order. */
+function says(text: string | undefined, ...words: readonly string[]): boolean {
+  let at = 0;
+  return (
+    text !== undefined &&
+    words.every((word) => {
+      const found = text.indexOf(word, at);
+      at = found + word.length;
+      return found >= 0;
+    })
+  );
+}
