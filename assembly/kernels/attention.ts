@@ -1,22 +1,23 @@
 /**
  * Ranged attention over pages (contract 4): softmax with running maximum and sum (Milakov & Gimelshein 2018; FlashAttention, Dao 2022), in f32.
  *
- * A tile is one KV head, one block of queries and, for decoding, one SPLIT of keys. All query heads of the KV group times the block's queries are
- * its R rows, so a page is read, and decoded where it is not f32, once for all of them (cursor.ts). Per batch of at most 32 keys: scores, their
- * exponentials, then sums; scores never exist for more than one batch. Many rows go in panels of eight (panel.ts), few of them row by row (page.ts),
- * and then straight on the bits of whole quantised pages (bits.ts).
- * Splits depend on the number of keys alone, so every number of threads gives the same bits.
+ * A tile is one KV head and one block of queries; a call of few queries is also cut into SEGMENTs of keys, for the sake of threads. All query heads of
+ * the KV group times the block's queries are the tile's R rows, so a page is read, and decoded where it is not f32, once for all of them (cursor.ts).
+ * Per batch of at most 32 keys: scores, their exponentials, then sums (page.ts; bits.ts on whole quantised pages); scores never exist for more than one
+ * batch.
  *
- *   scratch of a thread:  | cursor | panels (panel.ts) | S [32][8] of each |
- *                     or  | cursor | Q [R][D], times scale | O [R][D] | S [R][32] | maximum [R] | sum [R] | own position [R]: u32 | room of bits.ts |
- *   partial results:      [split][query * heads + head] of | O [D] | maximum | sum |
+ * A row's result has the same bits whatever rows share its tile, and however calls and threads divide the work: its batches and segments lie at fixed
+ * positions, each segment begins with an empty state, segments are joined in their order, and a key that a row may not see adds zeros only.
+ *
+ *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | own position [R]: u32 | state of the segment | state of all before | room of bits.ts |
+ *   a state:              | O [R][D] | maximum [R] | sum [R] |
+ *   partial results:      [segment][query * heads + head] of | O [D] | maximum | sum |
  */
 import { PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
 import { bitGather, bitScores, bitsRoomBytes, readsBits } from './bits';
 import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
 import { exp1 } from './math';
-import { addScaled, gather, hide, LOWEST, scaleInto, scores, soften } from './page';
-import { clearPanel, LANES, panelBytes, panelGather, panelHide, panelHighest, panelRow, PANEL_SCORES, panelScores, panelSoften, panelSums, panelTotal } from './panel';
+import { gather, hide, join, LOWEST, scaleInto, scores, soften } from './page';
 import { parallel } from './pool';
 import { KERNEL_ATTENTION } from './kernels';
 
@@ -24,11 +25,9 @@ import { KERNEL_ATTENTION } from './kernels';
 const ROWS: usize = 64;
 /** Without SIMD: values of Q per tile, so that with O and a page they fit a first-level cache. */
 const ROW_VALUES: usize = 2048;
-/** From so many rows on, empty lanes cost less than steps across lanes. */
-const PANEL_ROWS: usize = 9;
-/** Keys of one split, whole pages. */
-const SPLIT: usize = 512;
-/** Calls of at most this many queries are split over keys. */
+/** Keys that are added up by themselves before they are joined with those before them: whole pages. */
+const SEGMENT: usize = 512;
+/** In calls of at most this many queries, segments are tiles of their own. */
 const SPLIT_QUERIES: usize = 4;
 
 /**
@@ -73,7 +72,13 @@ function queries(a: Attention): usize {
 
 @inline
 function splits(a: Attention): usize {
-  return a.count <= SPLIT_QUERIES ? max<usize>(1, (a.keys + SPLIT - 1) / SPLIT) : 1;
+  return a.count <= SPLIT_QUERIES ? max<usize>(1, (a.keys + SEGMENT - 1) / SEGMENT) : 1;
+}
+
+/** Bytes of a state. */
+@inline
+function stateBytes(rows: usize, d: usize): usize {
+  return (rows * (d + 2)) << 2;
 }
 
 /** Scratch bytes of one thread. */
@@ -81,9 +86,7 @@ export function attentionScratchBytes(args: usize): usize {
   const a = changetype<Attention>(args);
   const rows = queries(a) * group(a);
   const d = a.headDim;
-  // A shorter last tile may go row by row.
-  const single = ((2 * rows * d + rows * (PAGE_TOKENS + 3)) << 2) + 64 + (ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
-  return cursorBytes(d, true) + max<usize>(single, ((rows + LANES - 1) / LANES) * (panelBytes(d) + PANEL_SCORES));
+  return cursorBytes(d, true) + ((rows * (d + PAGE_TOKENS + 1)) << 2) + 2 * stateBytes(rows, d) + 64 + (ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
 }
 
 /** Bytes of `partials`; 0 when the call is not split. */
@@ -119,16 +122,13 @@ export function attentionTile(a: Attention, tile: usize, scratch: usize): void {
   const end = min<usize>(min<usize>(start + queries(a), (block + 1) * a.queryBlock), a.count);
   if (start >= end) return;
 
-  const d = a.headDim;
-  const cursor = openCursor(scratch, a.pages + ((kvHead * a.blocks) << 2), a.runs, a.added, d, true);
-  const from: usize = n < 2 ? 0 : split * SPLIT;
-  let to: usize = n < 2 ? a.keys : min<usize>(from + SPLIT, a.keys);
+  const cursor = openCursor(scratch, a.pages + ((kvHead * a.blocks) << 2), a.runs, a.added, a.headDim, true);
+  const from: usize = n < 2 ? 0 : split * SEGMENT;
+  let to: usize = n < 2 ? a.keys : min<usize>(from + SEGMENT, a.keys);
   if (a.causal != 0) to = min<usize>(to, a.position + end);
   const list = a.offsets + ((block * a.lists + (a.lists == 1 ? 0 : kvHead)) << 2);
   seek(cursor, <usize>load<u32>(list), <usize>load<u32>(list, 4), from, to);
-  const rows = (end - start) * group(a);
-  if (ASC_FEATURE_SIMD && rows >= PANEL_ROWS) panelTile(a, cursor, kvHead, start, rows, split);
-  else rowTile(a, cursor, kvHead, start, rows, split);
+  rowTile(a, cursor, kvHead, start, (end - start) * group(a), split);
 }
 
 /** Whether a row of a tile that begins with query `start` may not see all of the batch. */
@@ -144,51 +144,28 @@ function placeOf(a: Attention, kvHead: usize, start: usize, r: usize): usize {
   return (start + r / g) * a.heads + kvHead * g + r % g;
 }
 
-@inline
-function partialOf(a: Attention, split: usize, place: usize): usize {
-  return a.partials + (((split * a.count * a.heads + place) * (a.headDim + 2)) << 2);
-}
-
 /** 1 / sum; 0 where no key was seen. */
 @inline
 function shareOf(total: f32): f32 {
   return total > 0 || total != total ? 1 / total : 0;
 }
 
-function panelTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows: usize, split: usize): void {
+/** The keys of the cursor up to `cursor.to`, into an empty state. */
+function addKeys(a: Attention, cursor: Cursor, start: usize, rows: usize, q: usize, s: usize, own: usize, state: usize, room: usize): void {
   const d = a.headDim;
-  const g = group(a);
-  const bytes = panelBytes(d);
-  const first = changetype<usize>(cursor) + cursorBytes(d, true);
-  const end = first + ((rows + LANES - 1) / LANES) * bytes;
-  for (let panel = first; panel < end; panel += bytes) clearPanel(panel, d);
-  for (let r: usize = 0; r < rows; r++) {
-    panelRow(first + (r / LANES) * bytes, r % LANES, a.q + ((placeOf(a, kvHead, start, r) * d) << 2), d, a.scale, a.position + start + r / g);
-  }
+  const highest = state + ((rows * d) << 2);
+  const sum = highest + (rows << 2);
+  memory.fill(state, 0, stateBytes(rows, d));
+  for (let r: usize = 0; r < rows; r++) store<f32>(highest + (r << 2), LOWEST);
   while (true) {
     const count = nextBatch(cursor);
-    if (count == 0) break;
-    const hidden = hides(a, cursor, count, start);
-    // Keys first and then values, so that a first-level cache need hold only either.
-    for (let panel = first, s = end; panel < end; panel += bytes, s += PANEL_SCORES) panelScores(s, panel, cursor.keys, cursor.biases, count, d);
-    for (let panel = first, s = end; panel < end; panel += bytes, s += PANEL_SCORES) {
-      if (hidden) panelHide(s, panel, cursor.positions, count, d);
-      panelSoften(s, panel, count, d);
-      panelGather(panel, s, cursor.values, count, d);
-    }
-  }
-  for (let r: usize = 0; r < rows; r++) {
-    const panel = first + (r / LANES) * bytes;
-    const lane = r % LANES;
-    const place = placeOf(a, kvHead, start, r);
-    const total = panelTotal(panel, lane, d);
-    if (a.partials == 0) panelSums(a.out + ((place * d) << 2), panel, lane, d, shareOf(total));
-    else {
-      const at = partialOf(a, split, place);
-      panelSums(at, panel, lane, d, 1);
-      store<f32>(at + (d << 2), panelHighest(panel, lane, d));
-      store<f32>(at + (d << 2), total, 4);
-    }
+    if (count == 0) return;
+    if (ASC_FEATURE_SIMD && cursor.page != 0) bitScores(s, q, addressOf(cursor.page), formatOf(cursor.page), cursor.biases, rows, d, room);
+    else scores(s, q, cursor.keys, cursor.biases, rows, count, d);
+    if (hides(a, cursor, count, start)) hide(s, rows, own, cursor.positions, count);
+    for (let r: usize = 0; r < rows; r++) soften(s + ((r * PAGE_TOKENS) << 2), count, state + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
+    if (ASC_FEATURE_SIMD && cursor.page != 0) bitGather(state, s, addressOf(cursor.page), formatOf(cursor.page), rows, d, room);
+    else gather(state, s, cursor.values, rows, count, d);
   }
 }
 
@@ -196,62 +173,58 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
   const d = a.headDim;
   const g = group(a);
   const q = changetype<usize>(cursor) + cursorBytes(d, true);
-  const o = q + ((rows * d) << 2);
-  const s = o + ((rows * d) << 2);
-  const highest = s + ((rows * PAGE_TOKENS) << 2);
-  const sum = highest + (rows << 2);
-  const own = sum + (rows << 2);
-  const room = (own + (rows << 2) + 63) & ~63;
+  const s = q + ((rows * d) << 2);
+  const own = s + ((rows * PAGE_TOKENS) << 2);
+  const all = own + (rows << 2);
+  const segment = all + stateBytes(rows, d);
+  const room = (segment + stateBytes(rows, d) + 63) & ~63;
   if (ASC_FEATURE_SIMD) cursor.raw = readsBits(d) ? 1 : 0;
-  memory.fill(o, 0, (rows * d) << 2);
   for (let r: usize = 0; r < rows; r++) {
     scaleInto(q + ((r * d) << 2), a.q + ((placeOf(a, kvHead, start, r) * d) << 2), d, a.scale);
-    store<f32>(highest + (r << 2), LOWEST);
-    store<f32>(sum + (r << 2), 0);
     store<u32>(own + (r << 2), <u32>(a.position + start + r / g));
   }
-  while (true) {
-    const count = nextBatch(cursor);
-    if (count == 0) break;
-    if (ASC_FEATURE_SIMD && cursor.page != 0) bitScores(s, q, addressOf(cursor.page), formatOf(cursor.page), cursor.biases, rows, d, room);
-    else scores(s, q, cursor.keys, cursor.biases, rows, count, d);
-    if (hides(a, cursor, count, start)) hide(s, rows, own, cursor.positions, count);
-    for (let r: usize = 0; r < rows; r++) soften(s + ((r * PAGE_TOKENS) << 2), count, o + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
-    if (ASC_FEATURE_SIMD && cursor.page != 0) bitGather(o, s, addressOf(cursor.page), formatOf(cursor.page), rows, d, room);
-    else gather(o, s, cursor.values, rows, count, d);
+  const to = cursor.to;
+  const highest = (rows * d) << 2;
+  const sum = highest + (rows << 2);
+  // Segments before the first run are empty.
+  const first: usize = cursor.run < cursor.last ? <usize>load<u32>(a.runs + (cursor.run << 3)) : 0;
+  let end = (max<usize>(cursor.from, first) & ~(SEGMENT - 1)) + SEGMENT;
+  cursor.to = min<usize>(to, end);
+  addKeys(a, cursor, start, rows, q, s, own, all, room);
+  while (end < to) {
+    end += SEGMENT;
+    cursor.to = min<usize>(to, end);
+    addKeys(a, cursor, start, rows, q, s, own, segment, room);
+    for (let r: usize = 0; r < rows; r++) {
+      const o = (r * d) << 2;
+      const i = r << 2;
+      join(all + o, all + highest + i, all + sum + i, segment + o, load<f32>(segment + highest + i), load<f32>(segment + sum + i), d);
+    }
   }
   for (let r: usize = 0; r < rows; r++) {
     const place = placeOf(a, kvHead, start, r);
-    const total = load<f32>(sum + (r << 2));
-    if (a.partials == 0) scaleInto(a.out + ((place * d) << 2), o + ((r * d) << 2), d, shareOf(total));
+    const o = all + ((r * d) << 2);
+    const total = load<f32>(all + sum + (r << 2));
+    if (a.partials == 0) scaleInto(a.out + ((place * d) << 2), o, d, shareOf(total));
     else {
-      const at = partialOf(a, split, place);
-      memory.copy(at, o + ((r * d) << 2), d << 2);
-      store<f32>(at + (d << 2), load<f32>(highest + (r << 2)));
+      const at = a.partials + (((split * a.count * a.heads + place) * (d + 2)) << 2);
+      memory.copy(at, o, d << 2);
+      store<f32>(at + (d << 2), load<f32>(all + highest + (r << 2)));
       store<f32>(at + (d << 2), total, 4);
     }
   }
 }
 
-/** Joins the splits of each row. */
+/** Joins the segments of each row that were tiles of their own. */
 function merge(a: Attention, n: usize): void {
   const d = a.headDim;
   const stride = (a.count * a.heads * (d + 2)) << 2;
   for (let row: usize = 0; row < a.count * a.heads; row++) {
-    const at = a.partials + ((row * (d + 2)) << 2);
-    let highest = LOWEST;
-    for (let i: usize = 0; i < n; i++) highest = max<f32>(highest, load<f32>(at + i * stride + (d << 2)));
-    const out = a.out + ((row * d) << 2);
-    memory.fill(out, 0, d << 2);
-    if (highest == LOWEST) continue;
-    let total: f32 = 0;
-    for (let i: usize = 0; i < n; i++) {
-      const p = at + i * stride;
-      const weight = exp1(load<f32>(p + (d << 2)) - highest);
-      if (weight == 0) continue;
-      total += weight * load<f32>(p + (d << 2), 4);
-      addScaled(out, p, d, weight);
+    const all = a.partials + ((row * (d + 2)) << 2);
+    const highest = all + (d << 2);
+    for (let i: usize = 1, at = all + stride; i < n; i++, at += stride) {
+      join(all, highest, highest + 4, at, load<f32>(at + (d << 2)), load<f32>(at + (d << 2), 4), d);
     }
-    scaleInto(out, out, d, 1 / total);
+    scaleInto(a.out + ((row * d) << 2), all, d, shareOf(load<f32>(highest, 4)));
   }
 }

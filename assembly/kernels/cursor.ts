@@ -75,7 +75,7 @@ export function seek(c: Cursor, run: usize, last: usize, from: usize, to: usize)
   c.next = from;
 }
 
-/** The next batch: its number of keys, 0 at the end. */
+/** The next batch: its number of keys, 0 at the end. Goes on where it stopped when `to` has grown since. */
 export function nextBatch(c: Cursor): usize {
   const d = c.headDim;
   const bytes = d << 2;
@@ -86,8 +86,10 @@ export function nextBatch(c: Cursor): usize {
   while (c.run < c.last) {
     const run = c.runs + (c.run << 3);
     const key = max<usize>(load<u32>(run), c.next);
-    const stop = min<usize>(load<u32>(run, 4), c.to);
+    const end = <usize>load<u32>(run, 4);
+    const stop = min<usize>(end, c.to);
     if (key >= stop) {
+      if (end > c.to) break;
       c.run++;
       c.next = c.from;
       continue;

@@ -1,4 +1,7 @@
-/** The arithmetic of attention over one batch of keys, row by row, on rows of scores 32 apart; panel.ts has many rows at once. */
+/**
+ * The arithmetic of attention over one batch of keys, on rows of scores 32 apart. A row is computed alike however many there are, and hidden keys
+ * after its last visible one leave no trace.
+ */
 import { PAGE_TOKENS } from '../kv/layout';
 import { exp1, exp4, lanes, madd } from './math';
 
@@ -15,9 +18,22 @@ export function scaleInto(y: usize, x: usize, n: usize, scale: f32): void {
   for (; i < n; i++) store<f32>(y + (i << 2), load<f32>(x + (i << 2)) * scale);
 }
 
-/** y += x * scale */
-export function addScaled(y: usize, x: usize, n: usize, scale: f32): void {
-  for (let i: usize = 0; i < n; i++) store<f32>(y + (i << 2), load<f32>(y + (i << 2)) + load<f32>(x + (i << 2)) * scale);
+/** A row's sums o [d] with their maximum and `sum`: added to them, those of later keys. */
+export function join(o: usize, highest: usize, sum: usize, later: usize, laterHighest: f32, laterSum: f32, d: usize): void {
+  if (laterHighest == LOWEST) return;
+  const before = load<f32>(highest);
+  const now = max<f32>(before, laterHighest);
+  const a = exp1(before - now);
+  const b = exp1(laterHighest - now);
+  store<f32>(highest, now);
+  store<f32>(sum, load<f32>(sum) * a + laterSum * b);
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) {
+    const x = f32x4.splat(a);
+    const y = f32x4.splat(b);
+    for (; i + 16 <= d << 2; i += 16) v128.store(o + i, f32x4.add(f32x4.mul(v128.load(o + i), x), f32x4.mul(v128.load(later + i), y)));
+  }
+  for (; i < d << 2; i += 4) store<f32>(o + i, load<f32>(o + i) * a + load<f32>(later + i) * b);
 }
 
 /** Lane i is the sum of the i-th vector's lanes. */
@@ -140,23 +156,27 @@ export function hide(s: usize, rows: usize, own: usize, positions: usize, count:
 export function soften(s: usize, count: usize, o: usize, d: usize, highest: usize, sum: usize): void {
   const before = load<f32>(highest);
   let now = before;
-  let i: usize = 0;
-  if (ASC_FEATURE_SIMD && count >= 8) {
+  let end = s + (count << 2);
+  if (ASC_FEATURE_SIMD) {
+    for (; (end & 15) != (s & 15); end += 4) store<f32>(end, LOWEST);
     // Two chains; pmax is one instruction, unlike max, and passes over a NaN, which the sum finds.
     let m = f32x4.splat(before);
     let n = m;
-    for (; i + 8 <= count; i += 8) {
-      m = f32x4.pmax(m, v128.load(s + (i << 2)));
-      n = f32x4.pmax(n, v128.load(s + (i << 2), 16));
+    let at = s;
+    for (; at + 32 <= end; at += 32) {
+      m = f32x4.pmax(m, v128.load(at));
+      n = f32x4.pmax(n, v128.load(at, 16));
     }
+    if (at < end) m = f32x4.pmax(m, v128.load(at));
     m = f32x4.pmax(m, n);
     m = f32x4.pmax(m, v128.shuffle<f32>(m, m, 2, 3, 0, 1));
     m = f32x4.pmax(m, v128.shuffle<f32>(m, m, 1, 0, 3, 2));
     now = f32x4.extract_lane(m, 0);
-  }
-  for (; i < count; i++) {
-    const v = load<f32>(s + (i << 2));
-    if (v > now) now = v;
+  } else {
+    for (let at = s; at < end; at += 4) {
+      const v = load<f32>(at);
+      if (v > now) now = v;
+    }
   }
   // Where nothing is visible yet, -Infinity minus itself would be NaN.
   const base: f32 = now == LOWEST ? 0 : now;
@@ -167,21 +187,21 @@ export function soften(s: usize, count: usize, o: usize, d: usize, highest: usiz
     scaleInto(o, o, d, down);
   }
   let total: f32 = 0;
-  i = 0;
   if (ASC_FEATURE_SIMD) {
     const m = f32x4.splat(base);
     let t = f32x4.splat(0);
-    for (; i + 4 <= count; i += 4) {
-      const e = exp4(f32x4.sub(v128.load(s + (i << 2)), m));
-      v128.store(s + (i << 2), e);
+    for (let at = s; at < end; at += 16) {
+      const e = exp4(f32x4.sub(v128.load(at), m));
+      v128.store(at, e);
       t = f32x4.add(t, e);
     }
     total = lanes(t);
-  }
-  for (; i < count; i++) {
-    const e = exp1(load<f32>(s + (i << 2)) - base);
-    store<f32>(s + (i << 2), e);
-    total += e;
+  } else {
+    for (let at = s; at < end; at += 4) {
+      const e = exp1(load<f32>(at) - base);
+      store<f32>(at, e);
+      total += e;
+    }
   }
   store<f32>(sum, load<f32>(sum) + total);
   if (total != total) store<f32>(highest, NaN);

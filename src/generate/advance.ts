@@ -52,6 +52,7 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
   const { model, sequence, planner, kvBits = 16 } = onDevice;
   const { start, count, spans } = step;
   const { backend, attention, rope } = model;
+  sequence.settle(kvBits);
   sequence.ensure(start + count);
   if (step.phase === 'prefill') placePrompt(sequence, start, start + count, spans);
   else placeNext(sequence, start);
@@ -74,13 +75,12 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
     const hidden = model.forward(x, { kv: sequence, position: start, ranges: asked });
     step.take?.(hidden, start, count);
   });
-  sequence.settle(kvBits);
   return undefined;
 }
 
 /** No scope is open while the plan is waited for: other sessions compute meanwhile. */
 async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan): Promise<void> {
-  const { model, sequence, kvBits = 16 } = onDevice;
+  const { model, sequence } = onDevice;
   const { backend } = model;
   const { start, count, spans } = step;
   const held = new Held(backend);
@@ -92,7 +92,6 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
     } finally {
       backend.free(hidden);
     }
-    sequence.settle(kvBits);
   } catch (error) {
     // Its pages are written in some layers only.
     cut(onDevice, start);

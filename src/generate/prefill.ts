@@ -2,6 +2,7 @@
 import type { Backend } from '../backend/backend.ts';
 import type { PlacedSpan } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
+import { CLOSED_TOKENS, wholeGroups } from '../kv/precision.ts';
 import { TimeSlice } from '../layers/yield.ts';
 import { advance, type Take } from './advance.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
@@ -51,14 +52,20 @@ export async function prefill(
   const { ids, spans, chunk, signal, onPrefill } = options;
   const { backend } = onDevice.model;
   const slice = new TimeSlice();
+  const group = (onDevice.kvBits ?? 16) === 16 ? Infinity : CLOSED_TOKENS;
   checkIds(ids, options.cached, onDevice.model.config.vocabulary);
-  const cached = cut(onDevice, outsideSpans(spans, options.cached));
+  let cached = cut(onDevice, options.cached);
+  // Cutting may leave less than asked for, and that may end inside an earlier span.
+  for (let left = -1; left !== cached;) {
+    left = cached;
+    cached = cut(onDevice, outsideSpans(spans, left));
+  }
   backend.writeIds(onDevice.ring, cached, ids.subarray(cached));
   let before = Promise.resolve();
   try {
     for (let start = cached, end = start; start < ids.length; start = end) {
       signal?.throwIfAborted();
-      end = chunkEnd(spans, start, chunk, ids.length);
+      end = chunkEnd(spans, start, Math.min(chunk, wholeGroups(start) + group - start), ids.length);
       const { state } = onDevice.sequence;
       if (state !== undefined) end = chunkEnd(spans, start, state.stop(start, end) - start, ids.length);
       for (const { image } of firstReached(spans, start, end, cached)) await onDevice.images.encode(image, signal);

@@ -1,6 +1,10 @@
 /**
- * How precisely a page is kept, by its age. The newest tokens stay open (KIVI, Liu et al. 2024), older blocks are closed at the width that the
- * session asks for, or on a staircase (SAQ, 2410.18441): each older segment one step coarser.
+ * How precisely a page is kept, by its age. The newest tokens stay open, and are closed together when there are CLOSED_TOKENS of them (KIVI, Liu et al.
+ * 2024, closes keys so), at the width that the session asks for or on a staircase (SAQ, 2410.18441): each older segment one step coarser.
+ *
+ * What a token sees of the tokens before it depends on its position alone, however a prompt was divided into calls; and a sequence that is cut to a
+ * multiple of CLOSED_TOKENS, or adopts so many of another, is what computing these tokens would have made it (on the staircase only where no page has
+ * become coarser since).
  */
 import { KV_FORMATS, PAGE_TOKENS, type KvFormat } from '../backend/backend.ts';
 
@@ -9,12 +13,17 @@ export type KvBits = 16 | 8 | 4 | 2 | 'staircase';
 
 const CLOSED: Readonly<Record<8 | 4 | 2, KvFormat>> = { 8: 'q8', 4: 'q4', 2: 'q2' };
 
-/**
- * Blocks of a sequence of `length` tokens that are closed: all but the last 32 to 63 tokens, so that undoing a few steps reopens nothing.
- * None at 16 bits.
- */
+/** Tokens that are closed at once: as many as KIVI takes. No call runs tokens on both sides of a multiple of it where pages are closed. */
+export const CLOSED_TOKENS = 128;
+
+/** Blocks that are closed when the token at position `length` is run: all but the last 0 to 127 tokens before it. None at 16 bits. */
 export function closedBlocks(length: number, bits: KvBits): number {
-  return bits === 16 ? 0 : Math.max(0, Math.floor(length / PAGE_TOKENS) - 1);
+  return bits === 16 ? 0 : wholeGroups(length) / PAGE_TOKENS;
+}
+
+/** `length` rounded down to a multiple of CLOSED_TOKENS. */
+export function wholeGroups(length: number): number {
+  return length - (length % CLOSED_TOKENS);
 }
 
 /** The format of block `block` of `closed` closed ones; `bits` is not 16. Grows no finer as `closed` grows. */

@@ -4,9 +4,9 @@
  */
 import { PAGE_TOKENS, pageFormat } from '../backend/backend.ts';
 import type { KvBits } from './precision.ts';
-import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
+import type { PageAllocator, Sequence } from './sequence.ts';
 import type { Snapshot } from './state.ts';
-import { closedBlocks, closedFormat, coarser } from './precision.ts';
+import { closedBlocks, closedFormat, CLOSED_TOKENS } from './precision.ts';
 
 /** A span of an image among the ids: its placeholders are the ids `[at, at + tokens)`. Equal keys: equal content, encoded in the same way. */
 export interface SharedSpan {
@@ -62,8 +62,8 @@ export class Prefixes {
   }
 
   /**
-   * Lets the sequence, which holds the first `sequence.length` ids already, adopt what is known of the following ones, whole blocks only, and never
-   * the last id, whose state the next one needs. `cut` truncates the sequence to whole blocks first.
+   * Lets the sequence, which holds the first `sequence.length` ids already, adopt what is known of the following ones: whole blocks, closed as they are
+   * in a sequence so long, and never the last id, whose state the next one needs. `cut` truncates the sequence to whole blocks first.
    */
   adopt(
     prompt: SharedPrompt,
@@ -71,10 +71,7 @@ export class Prefixes {
     cut: (length: number) => unknown = (length) => sequence.truncate(length),
   ): void {
     const most = Math.floor(Math.min(prompt.ids.length - 1, sequence.capacity) / PAGE_TOKENS);
-    const found = this.#known(prompt, most);
-    const known = found.slice(0, blocksOutside(prompt.spans, found.length));
-    // Nothing goes on behind a block whose states nobody kept.
-    if (sequence.state !== undefined) while (known.at(-1)?.snapshot === undefined && known.length > 0) known.pop();
+    const known = usable(this.#known(prompt, most), prompt, sequence.state !== undefined);
     const end = known.length * PAGE_TOKENS;
     if (end <= sequence.length) return;
     const snapshot = sequence.state && known.at(-1)?.snapshot?.retain();
@@ -106,8 +103,6 @@ export class Prefixes {
       const parent = path.at(-1);
       const siblings = parent?.children ?? this.#roots;
       const key = blockKey(prompt, index);
-      // A coarser copy of the same, of a longer prompt on the staircase: it stays until it is the oldest.
-      if (siblings.has(key)) break;
       const pages = sequence.pagesOf(index);
       const bytes = pages.reduce((sum, page) => sum + sequence.pool.pageBytes(pageFormat(page)), 0);
       const positions = sequence.positions?.slice(index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS);
@@ -143,17 +138,12 @@ export class Prefixes {
     );
   }
 
-  /** The first `most` blocks of the prompt, as far as they are known and no coarser than a prompt of this length has them. */
+  /** The first `most` blocks of the prompt, as far as they are known. */
   #known(prompt: SharedPrompt, most: number): Block[] {
-    const { ids, bits } = prompt;
-    const closed = closedBlocks(ids.length, bits);
     const path: Block[] = [];
-    for (let index = 0; index < most; index++) {
-      const block: Block | undefined = (path.at(-1)?.children ?? this.#roots).get(blockKey(prompt, index));
+    while (path.length < most) {
+      const block = (path.at(-1)?.children ?? this.#roots).get(blockKey(prompt, path.length));
       if (block === undefined) break;
-      const wanted = bits === 16 ? undefined : closedFormat(index, Math.max(closed, index + 1), bits);
-      if (wanted !== undefined && block.pages.some((page) => page !== NO_PAGE && coarser(pageFormat(page), wanted)))
-        break;
       path.push(block);
     }
     this.#touch(path);
@@ -177,6 +167,28 @@ export class Prefixes {
     oldest.snapshot?.release();
     return true;
   }
+}
+
+/** As many of the blocks as a sequence can go on from. */
+function usable(found: readonly Block[], { bits, spans }: SharedPrompt, states: boolean): readonly Block[] {
+  for (let count = found.length; ;) {
+    let fewer = blocksOutside(spans, asComputed(found, count, bits));
+    // Nothing goes on behind a block whose states nobody kept.
+    if (states) while (fewer > 0 && found[fewer - 1]?.snapshot === undefined) fewer--;
+    if (fewer === count) return found.slice(0, count);
+    count = fewer;
+  }
+}
+
+/** The most of the first `most` blocks that have the formats that they have in a sequence which ends behind them. */
+function asComputed(blocks: readonly Block[], most: number, bits: KvBits): number {
+  if (bits === 16) return most;
+  const group = CLOSED_TOKENS / PAGE_TOKENS;
+  let count = most - (most % group);
+  const wrong = ({ pages }: Block, index: number): boolean =>
+    pages.some((page) => pageFormat(page) !== closedFormat(index, count, bits));
+  while (blocks.slice(0, count).some(wrong)) count -= group;
+  return count;
 }
 
 /** Sets the positions of blocks from `from` on, where they or those before them are not their slots' own. */

@@ -4,7 +4,7 @@ import { InputError } from '../errors.ts';
 import type { KvBits } from './precision.ts';
 import { NO_PAGE, type PageAllocator } from './page-allocator.ts';
 import type { SequenceState, Snapshot } from './state.ts';
-import { closedBlocks, closedFormat, coarser } from './precision.ts';
+import { closedBlocks, closedFormat, coarser, wholeGroups } from './precision.ts';
 
 export { NO_PAGE, PageAllocator } from './page-allocator.ts';
 
@@ -31,6 +31,8 @@ export class Sequence implements KvView {
   #freed = false;
   /** Closed blocks as `settle` saw them last; undefined: it has to look at all. */
   #settled: number | undefined;
+  /** No block from here on has a closed page. */
+  #closed = 0;
   /** Table entries whose pages stand for something else than their positions: they are never closed. */
   readonly #replaced = new Set<number>();
   #formats: { readonly version: number; readonly list: readonly KvFormat[] };
@@ -103,13 +105,14 @@ export class Sequence implements KvView {
 
   /**
    * Forgets positions from `length` on; more than there are is ignored. Returns the length that is left: less than asked for where the block
-   * that it ends in has holes, which nothing can be appended behind, and where the states' last snapshot lies before it.
+   * that it ends in has holes, which nothing can be appended behind, where tokens are closed that are open in a sequence so long (precision.ts), and
+   * where the states' last snapshot lies before it.
    */
   truncate(length: number): number {
     this.#alive();
-    if (length >= this.#length) return this.#length;
+    if (length >= this.#length && this.#reopenable(this.#length) === this.#length) return this.#length;
     if (!(length >= 0)) throw new InputError('argument', `a sequence of ${length} tokens`, { length });
-    let kept = length;
+    let kept = Math.min(length, this.#length);
     for (let asked = -1; kept !== asked;) {
       asked = kept;
       kept = this.#appendable(this.state?.floor(asked) ?? asked);
@@ -123,8 +126,15 @@ export class Sequence implements KvView {
 
   /** The last length at or below `length` behind which tokens can be appended to the pages. */
   #appendable(length: number): number {
-    const block = Math.floor(length / PAGE_TOKENS);
-    return length % PAGE_TOKENS !== 0 && !this.whole(block) ? block * PAGE_TOKENS : length;
+    const left = this.#reopenable(length);
+    const block = Math.floor(left / PAGE_TOKENS);
+    return left % PAGE_TOKENS !== 0 && !this.whole(block) ? block * PAGE_TOKENS : left;
+  }
+
+  /** The last length at or below `length` at which no token is closed that should be open. */
+  #reopenable(length: number): number {
+    const whole = wholeGroups(length);
+    return this.#closed * PAGE_TOKENS > whole ? whole : length;
   }
 
   /** Whether every row of a block holds its own positions. */
@@ -140,7 +150,10 @@ export class Sequence implements KvView {
     return false;
   }
 
-  /** Closes what is old enough for it, and makes closed pages coarser as they age. On any error nothing has changed. */
+  /**
+   * Closes what is old enough for it when the next token is run, and makes closed pages coarser as they age: before each call, so that what it appends
+   * can be undone as long as no other follows. On any error nothing has changed.
+   */
   settle(bits: KvBits): void {
     this.#alive();
     const closed = closedBlocks(this.#length, bits);
@@ -169,6 +182,7 @@ export class Sequence implements KvView {
       this.#version++;
     }
     this.#settled = closed;
+    this.#closed = Math.max(this.#closed, closed);
   }
 
   /** The pages of a block, by row; `NO_PAGE` for holes. */
@@ -181,8 +195,8 @@ export class Sequence implements KvView {
   }
 
   /**
-   * Takes over one reference of every page of `blocks` (each by row, `NO_PAGE` for holes), which hold positions `[length, tokens)`.
-   * Open pages among closed ones of a block are taken for what `replace` put there. `snapshot`: the states after `tokens` tokens, one reference of
+   * Takes over one reference of every page of `blocks` (each by row, `NO_PAGE` for holes), which hold positions `[length, tokens)`. Where they may be
+   * closed further than those of a sequence so long, `truncate` comes next. Open pages among closed ones of a block are taken for what `replace` put there. `snapshot`: the states after `tokens` tokens, one reference of
    * which is taken over, too, where there are states. On any error nothing has changed, and the caller still has all.
    */
   adopt(blocks: readonly Int32Array[], tokens: number, snapshot?: Snapshot): void {
@@ -214,6 +228,7 @@ export class Sequence implements KvView {
         this.table[at] = page;
         if (mixed && page !== NO_PAGE && pageFormat(page) === format) this.#replaced.add(at);
       }
+      if (mixed) this.#closed = this.#held + i + 1;
     }
     if (snapshot !== undefined) this.state?.adopt(snapshot);
     this.#held += blocks.length;
@@ -269,6 +284,7 @@ export class Sequence implements KvView {
     copy.#held = this.#held;
     copy.#length = this.#length;
     copy.#settled = this.#settled;
+    copy.#closed = this.#closed;
     copy.#version = 1;
     return copy;
   }
@@ -282,15 +298,13 @@ export class Sequence implements KvView {
     this.state?.free();
   }
 
-  /** Table entries of the partly filled last block whose pages others hold too, or which are closed. */
+  /** Table entries of the partly filled last block whose pages others hold too. */
   #unwritable(): number[] {
     if (this.#length % PAGE_TOKENS === 0) return [];
     const block = this.#held - 1;
-    const { format } = this.pool.spec;
-    return Array.from({ length: this.pagesPerBlock }, (_, row) => row * this.blocks + block).filter((at) => {
-      const page = this.table[at] ?? NO_PAGE;
-      return pageFormat(page) !== format || this.pages.shared(page);
-    });
+    return Array.from({ length: this.pagesPerBlock }, (_, row) => row * this.blocks + block).filter((at) =>
+      this.pages.shared(this.table[at] ?? NO_PAGE),
+    );
   }
 
   /** Puts the content of each entry into a page of its own, in that page's format. */
@@ -325,6 +339,7 @@ export class Sequence implements KvView {
       }
     }
     this.#held = keep;
+    this.#closed = Math.min(this.#closed, keep);
     this.#version++;
     this.onDrop?.(keep);
   }

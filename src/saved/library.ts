@@ -278,6 +278,8 @@ export class Library implements KeptPrompts {
         put(sequence, formats, bytes, run, { start: from, end: stop }, sizes, Math.min(end, stop * PAGE_TOKENS));
       if (whole < Math.min(last, run.end)) break;
     }
+    // What was read may be closed further than it is in a sequence that ends here.
+    sequence.truncate(sequence.length);
     await this.#store.used(manifest);
   }
 

@@ -1,4 +1,4 @@
-/** A sequence that closes its pages as it grows, on the GPU as on f64 loops: chunks, single steps, truncation into closed blocks, a clone. */
+/** A sequence that closes its pages as it grows, on the GPU as on f64 loops: chunks, single steps, truncation, a clone. */
 import { expect, test } from '@jest/globals';
 import type { Backend, KvSpec } from '../../src/backend/backend.ts';
 import { createWebGpuBackend } from '../../src/backend/webgpu.ts';
@@ -43,8 +43,10 @@ async function program(
     formats.push(to.formats.join('+'));
   };
   for (const count of [70, 64, 1, 57, 1, 1, 90]) await append(sequence, count);
-  // Into a closed block, which is reopened, and on.
-  sequence.truncate(75);
+  // Behind what is closed; then before it, which leaves less.
+  expect(sequence.truncate(265)).toBe(265);
+  await append(sequence, 3);
+  expect(sequence.truncate(200)).toBe(128);
   await append(sequence, 3);
   const clone = sequence.fork();
   await append(clone, 40);

@@ -121,7 +121,7 @@ describe('equal beginnings', () => {
     a.free();
   });
 
-  test('closed pages are shared as they are; blocks with holes, still open, or coarser than they would be are not', () => {
+  test('closed pages are shared as they are; blocks with holes, still open, or in another format than they would have are not', () => {
     const pages = new PageAllocator(pool());
     const prefixes = new Prefixes(pages, 1e9);
     const formats = (bits: KvBits, tokens: number): string => {
@@ -141,20 +141,22 @@ describe('equal beginnings', () => {
       prefixes.publish(given, a);
       a.free();
     };
-    publish(4, 150);
-    expect(formats(4, 151)).toBe('q4 q4 q4');
-    expect(formats(4, 2000)).toBe('q4 q4 q4');
-    publish(8, 200, (sequence) => sequence.release(0, 1, 2));
-    expect(formats(8, 200)).toBe('q8 q8');
-    // 18 closed: 4 at 2 bits. A shorter prompt keeps its first block at 8 bits, and cannot have them.
-    publish('staircase', 19 * 32);
-    expect(formats('staircase', 700).startsWith('q2 q2 q2 q2 q4')).toBe(true);
-    expect(formats('staircase', 100)).toBe('');
-    publish('staircase', 100);
-    expect(formats('staircase', 100)).toBe('');
+    publish(4, 270);
+    const eight = (format: string): string => Array(8).fill(format).join(' ');
+    expect(formats(4, 271)).toBe(eight('q4'));
+    expect(formats(4, 2000)).toBe(eight('q4'));
+    // Whole groups only: behind less, tokens are open that are closed here.
+    expect(formats(4, 256)).toBe('q4 q4 q4 q4');
+    expect(formats(4, 128)).toBe('');
+    publish(8, 500, (sequence) => sequence.release(0, 1, 6));
+    expect(formats(8, 500)).toBe('q8 q8 q8 q8');
+    // 20 closed, 5 at 2 bits: another length has others.
+    publish('staircase', 650);
+    expect(formats('staircase', 700).startsWith('q2 q2 q2 q2 q2 q4')).toBe(true);
+    expect(formats('staircase', 600)).toBe('');
     prefixes.free();
-    publish('staircase', 100);
-    expect(formats('staircase', 100)).toBe('q4 q8');
+    publish('staircase', 140);
+    expect(formats('staircase', 700)).toBe('q2 q4 q4 q8');
     prefixes.free();
     expect(pages.used).toBe(0);
   });

@@ -11,7 +11,7 @@ import {
 } from '../../src/backend/backend.ts';
 import type { KvBits } from '../../src/kv/precision.ts';
 import { NO_PAGE, PageAllocator, Sequence } from '../../src/kv/sequence.ts';
-import { closedBlocks, closedFormat, coarser } from '../../src/kv/precision.ts';
+import { closedBlocks, closedFormat, CLOSED_TOKENS, coarser } from '../../src/kv/precision.ts';
 import { InputError } from '../../src/errors.ts';
 
 /** A pool whose pages hold one number a token; conversion keeps it. */
@@ -94,9 +94,9 @@ describe('sequences over pages', () => {
         const memory = pool(2, 3);
         const pages = new PageAllocator(memory);
         const capacity = 300;
-        /** What each row should hold; undefined in holes. */
-        const alive: { sequence: Sequence; model: (number | undefined)[][] }[] = [
-          { sequence: new Sequence(pages, capacity), model: count(6).map(() => []) },
+        /** What each row should hold, undefined in holes; and how many blocks were ever closed of those that are there. */
+        const alive: { sequence: Sequence; model: (number | undefined)[][]; closed: number }[] = [
+          { sequence: new Sequence(pages, capacity), model: count(6).map(() => []), closed: 0 },
         ];
         let stamp = 0;
         for (const { kind, who, count } of steps) {
@@ -108,15 +108,20 @@ describe('sequences over pages', () => {
             append(memory, sequence, values);
             for (const row of model) row.push(...values);
           } else if (kind === 'truncate') {
+            const { length } = sequence;
+            let wanted = Math.min(count, length);
+            if (it.closed * PAGE_TOKENS > groups(wanted)) wanted = groups(wanted);
+            const hole = model.some((row) => row[Math.floor(wanted / PAGE_TOKENS) * PAGE_TOKENS] === undefined);
+            if (wanted < length && hole) wanted -= wanted % PAGE_TOKENS;
             const left = sequence.truncate(count);
-            const holes = model.some((row) => row[Math.floor(count / PAGE_TOKENS) * PAGE_TOKENS] === undefined);
-            if (count < model[0]!.length)
-              expect(left).toBe(holes && count % PAGE_TOKENS !== 0 ? count - (count % PAGE_TOKENS) : count);
+            expect(left).toBe(wanted);
+            it.closed = Math.min(it.closed, Math.ceil(left / PAGE_TOKENS));
             for (const row of model) row.length = left;
           } else if (kind === 'settle') {
             sequence.settle(bits);
+            if (bits !== 16) it.closed = Math.max(it.closed, groups(sequence.length) / PAGE_TOKENS);
           } else if (kind === 'fork') {
-            alive.push({ sequence: sequence.fork(), model: model.map((row) => [...row]) });
+            alive.push({ sequence: sequence.fork(), model: model.map((row) => [...row]), closed: it.closed });
           } else if (kind === 'release') {
             const blocks = Math.floor(sequence.length / PAGE_TOKENS);
             if (blocks === 0) continue;
@@ -211,38 +216,38 @@ describe('sequences over pages', () => {
   });
 });
 
+/** Down to where tokens are closed together. */
+const groups = (length: number): number => length - (length % CLOSED_TOKENS);
+
 describe('closing', () => {
   test.each([
     ['f32', 8, 'q8'],
     ['f16', 4, 'q4'],
     ['f32', 2, 'q2'],
-  ] as const)('%s pages at %s bits: all but the newest 32 to 63 tokens', (open, bits, closed) => {
+  ] as const)('%s pages at %s bits: all but the newest 0 to 127 tokens', (open, bits, closed) => {
     const memory = pool(2, 1, Infinity, open);
     const sequence = new Sequence(new PageAllocator(memory), 400);
     for (let tokens = 1; tokens <= 300; tokens++) {
       append(memory, sequence, [tokens]);
       sequence.settle(bits);
+      const closedCount = groups(tokens) / PAGE_TOKENS;
       const formats = formatsOf(sequence, 1);
-      const closedCount = formats.filter((format) => format === closed).length;
       expect(formats).toEqual(formats.map((_, block) => (block < closedCount ? closed : open)));
-      const left = tokens - closedCount * PAGE_TOKENS;
-      expect(left).toBeLessThan(64);
-      expect(closedCount === 0 || left >= 32).toBe(true);
     }
     expect(content(memory, sequence, 1)).toEqual(count(300).map((i) => i + 1));
   });
 
   test('staircase: newest quarter of the closed blocks 8, then 4, the oldest quarter 2 bits, from any growth', () => {
-    for (const chunk of [1, 7, 32, 100, 640]) {
+    for (const chunk of [1, 7, 32, 100, 670]) {
       const memory = pool(1, 1);
       const sequence = new Sequence(new PageAllocator(memory), 1000);
-      for (let tokens = 0; tokens < 640; tokens += chunk) {
-        append(memory, sequence, count(Math.min(chunk, 640 - tokens)));
+      for (let tokens = 0; tokens < 670; tokens += chunk) {
+        append(memory, sequence, count(Math.min(chunk, 670 - tokens)));
         sequence.settle('staircase');
       }
-      // 19 closed: 4 at 2 bits, 5 at 8.
+      // 20 closed: 5 at 2 bits, 5 at 8.
       expect(formatsOf(sequence)).toEqual([
-        ...Array(4).fill('q2'),
+        ...Array(5).fill('q2'),
         ...Array(10).fill('q4'),
         ...Array(5).fill('q8'),
         'f32',
@@ -256,48 +261,49 @@ describe('closing', () => {
           false,
         );
     }
-    expect([0, 63, 64, 95, 96].map((length) => closedBlocks(length, 4))).toEqual([0, 0, 1, 1, 2]);
+    expect([0, 127, 128, 255, 256].map((length) => closedBlocks(length, 4))).toEqual([0, 0, 4, 4, 8]);
     expect(closedBlocks(1000, 16)).toBe(0);
   });
 
-  test('undoing a few steps reopens nothing; writing behind a closed block reopens it', () => {
+  test('what was appended since the last closing can be undone; before it, the tokens that are closed too far are given up', () => {
     const memory = pool(1, 2);
     const pages = new PageAllocator(memory);
     const sequence = new Sequence(pages, 300);
     append(memory, sequence, count(200));
     sequence.settle(4);
+    expect(formatsOf(sequence)).toEqual(['q4', 'q4', 'q4', 'q4', 'f32', 'f32', 'f32']);
     expect(sequence.truncate(190)).toBe(190);
     const { version } = sequence;
     append(memory, sequence, [7]);
     expect(sequence.version).toBe(version);
-    expect(sequence.truncate(70)).toBe(70);
-    expect(formatsOf(sequence)).toEqual(['q4', 'q4', 'q4']);
-    append(memory, sequence, [1000]);
-    expect(formatsOf(sequence)).toEqual(['q4', 'q4', 'f32']);
-    expect(content(memory, sequence, 1)).toEqual([...count(70), 1000]);
-    expect(pages.used).toBe(6);
-    append(memory, sequence, count(60));
+    expect(sequence.truncate(128)).toBe(128);
+    expect(formatsOf(sequence)).toEqual(['q4', 'q4', 'q4', 'q4']);
+    append(memory, sequence, count(150));
     sequence.settle(4);
-    expect(formatsOf(sequence)).toEqual(['q4', 'q4', 'q4', 'f32', 'f32']);
+    expect(sequence.truncate(250)).toBe(128);
+    expect(content(memory, sequence, 1)).toEqual(count(128));
+    expect(sequence.truncate(127)).toBe(0);
+    expect(pages.used).toBe(0);
   });
 
-  test('a fork shares closed pages; what one closes or reopens, the other keeps as it was', () => {
+  test('a fork shares closed pages; what one closes, the other keeps as it was', () => {
     const memory = pool(1, 1);
     const pages = new PageAllocator(memory);
     const a = new Sequence(pages, 300);
-    append(memory, a, count(100));
+    append(memory, a, count(140));
     const b = a.fork();
     a.settle(2);
-    expect(formatsOf(a)).toEqual(['q2', 'q2', 'f32', 'f32']);
-    expect(formatsOf(b)).toEqual(['f32', 'f32', 'f32', 'f32']);
-    expect(pages.used).toBe(6);
+    expect(formatsOf(a)).toEqual(['q2', 'q2', 'q2', 'q2', 'f32']);
+    expect(formatsOf(b)).toEqual(['f32', 'f32', 'f32', 'f32', 'f32']);
+    expect(pages.used).toBe(9);
     const c = a.fork();
-    expect(pages.used).toBe(6);
-    c.truncate(40);
+    expect(pages.used).toBe(9);
+    expect(c.truncate(130)).toBe(130);
     append(memory, c, [5]);
-    expect(formatsOf(c)).toEqual(['q2', 'f32']);
-    expect(content(memory, a, 0)).toEqual(count(100));
-    expect(content(memory, c, 0)).toEqual([...count(40), 5]);
+    expect(formatsOf(c)).toEqual(['q2', 'q2', 'q2', 'q2', 'f32']);
+    expect(c.truncate(100)).toBe(0);
+    expect(b.truncate(100)).toBe(100);
+    expect(content(memory, a, 0)).toEqual(count(140));
     for (const sequence of [a, b, c]) sequence.free();
     expect(pages.used).toBe(0);
   });
@@ -317,11 +323,12 @@ describe('closing', () => {
     expect([String(sequence.table), pages.used]).toEqual([table, 7]);
     memory.broken = false;
     sequence.settle(4);
-    expect(formatsOf(sequence)).toEqual([...Array(5).fill('q4'), 'f32', 'f32']);
-    sequence.truncate(40);
+    expect(formatsOf(sequence)).toEqual([...Array(4).fill('q4'), 'f32', 'f32', 'f32']);
+    const copy = sequence.fork();
     memory.broken = true;
-    expect(() => sequence.ensure(100)).toThrow('lost');
-    expect([sequence.length, pages.used]).toEqual([40, 2]);
+    expect(() => sequence.ensure(210)).toThrow('lost');
+    expect([sequence.length, pages.used]).toEqual([200, 7]);
+    copy.free();
   });
 });
 
@@ -342,17 +349,17 @@ describe('holes', () => {
     expect([...sequence.pagesOf(2)][2]).toBe(mean);
     expect(pages.used).toBe(19);
     expect([0, 1, 2, 3].map((block) => sequence.whole(block))).toEqual([true, false, false, true]);
-    sequence.settle(8);
-    // What stands for something else is not closed.
-    expect(formatsOf(sequence, 2)).toEqual(['q8', undefined, 'f32', 'f32', 'f32']);
-    expect(formatsOf(sequence, 1)).toEqual(['q8', 'q8', 'q8', 'f32', 'f32']);
     const copy = sequence.fork();
     expect(copy.truncate(70)).toBe(64);
     expect(copy.truncate(33)).toBe(32);
     copy.settle(8);
     append(memory, copy, [1]);
     copy.free();
-    expect(sequence.truncate(120)).toBe(120);
+    sequence.settle(8);
+    // What stands for something else is not closed.
+    expect(formatsOf(sequence, 2)).toEqual(['q8', undefined, 'f32', 'q8', 'f32']);
+    expect(formatsOf(sequence, 1)).toEqual(['q8', 'q8', 'q8', 'q8', 'f32']);
+    expect(sequence.truncate(140)).toBe(140);
     const [back] = pages.allocate(1) as [number];
     expect(() => sequence.restore(0, 0, 1, back)).toThrow('has its page');
     sequence.restore(1, 0, 1, back);
@@ -406,7 +413,7 @@ describe('adopting', () => {
     to.adopt([Int32Array.of(open, closed)], 32);
     append(memory, to, count(100));
     to.settle(4);
-    expect(formatsOf(to, 0)).toEqual(['f32', 'q4', 'q4', 'f32', 'f32']);
+    expect(formatsOf(to, 0)).toEqual(['f32', 'q4', 'q4', 'q4', 'f32']);
     expect(to.whole(0)).toBe(false);
   });
 });

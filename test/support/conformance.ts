@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, beforeEach, describe } from '@jest/globals';
 import type { Backend } from '../../src/backend/backend.ts';
 import { attention } from './conformance/attention.ts';
+import { company } from './conformance/company.ts';
 import { Subject } from './conformance/harness.ts';
 import { memory } from './conformance/memory.ts';
 import { pages } from './conformance/pages.ts';
@@ -30,6 +31,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
     memory(subject);
     products(subject);
     attention(subject);
+    company(subject);
     pages(subject);
     probe(subject);
     pictures(subject);

@@ -17,6 +17,12 @@ export interface TinyOptions {
   readonly seed?: number;
   readonly window?: number;
   readonly layers?: number;
+  /** Default 2 query heads of 32 values on 1 KV head. */
+  readonly heads?: number;
+  readonly kvHeads?: number;
+  /** Default 64, and 96 of the MLP. */
+  readonly hidden?: number;
+  readonly mlp?: number;
   /** Ids that end an answer; default <|im_end|>. */
   readonly eos?: number;
   readonly template?: string | undefined;
@@ -27,16 +33,13 @@ export interface TinyOptions {
   readonly damage?: (name: string, values: Float32Array) => void;
 }
 
-const HIDDEN = 64;
-const HEADS = 2;
-const KV_HEADS = 1;
 const HEAD_DIM = 32;
-const MLP = 96;
 export const TINY_VOCABULARY = 256 + SPECIALS.length;
 export const IM_END = 256 + SPECIALS.indexOf('<|im_end|>');
 
 export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
   const { seed = 1, window = 512, layers = 2, eos = IM_END, template = CHATML, padding = 0 } = options;
+  const { heads = 2, kvHeads = 1, hidden = 64, mlp = 96 } = options;
   const rows = TINY_VOCABULARY + padding;
   const numbers = random(seed);
   const tensors: GgufWriterTensor[] = [];
@@ -46,35 +49,37 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
   };
   const matrix = (name: string, rows: number, cols: number): void =>
     add(name, [rows, cols], numbers.normals(rows * cols, 1.4 / Math.sqrt(cols)));
-  const ones = (name: string): void => add(name, [HIDDEN], new Float32Array(HIDDEN).fill(1));
-  add('token_embd.weight', [rows, HIDDEN], numbers.normals(rows * HIDDEN));
+  const ones = (name: string): void => add(name, [hidden], new Float32Array(hidden).fill(1));
+  add('token_embd.weight', [rows, hidden], numbers.normals(rows * hidden));
   for (let layer = 0; layer < layers; layer++) {
     const name = (part: string): string => `blk.${layer}.${part}.weight`;
     ones(name('attn_norm'));
-    matrix(name('attn_q'), HEADS * HEAD_DIM, HIDDEN);
-    matrix(name('attn_k'), KV_HEADS * HEAD_DIM, HIDDEN);
-    matrix(name('attn_v'), KV_HEADS * HEAD_DIM, HIDDEN);
-    matrix(name('attn_output'), HIDDEN, HEADS * HEAD_DIM);
+    matrix(name('attn_q'), heads * HEAD_DIM, hidden);
+    matrix(name('attn_k'), kvHeads * HEAD_DIM, hidden);
+    matrix(name('attn_v'), kvHeads * HEAD_DIM, hidden);
+    matrix(name('attn_output'), hidden, heads * HEAD_DIM);
     ones(name('ffn_norm'));
-    matrix(name('ffn_gate'), MLP, HIDDEN);
-    matrix(name('ffn_up'), MLP, HIDDEN);
-    matrix(name('ffn_down'), HIDDEN, MLP);
+    matrix(name('ffn_gate'), mlp, hidden);
+    matrix(name('ffn_up'), mlp, hidden);
+    matrix(name('ffn_down'), hidden, mlp);
   }
   ones('output_norm.weight');
-  const head = numbers.normals(rows * HIDDEN, 0.4);
-  for (let id = 0; id < TINY_VOCABULARY; id++) if (id < 32 || id > 126) head.fill(0, id * HIDDEN, (id + 1) * HIDDEN);
-  add('output.weight', [rows, HIDDEN], head);
+  const head = numbers.normals(rows * hidden, 0.4);
+  for (let id = 0; id < TINY_VOCABULARY; id++) if (id < 32 || id > 126) head.fill(0, id * hidden, (id + 1) * hidden);
+  add('output.weight', [rows, hidden], head);
   return writeGguf(
     {
       'general.architecture': 'llama',
       'general.name': 'tiny',
       'llama.block_count': layers,
       'llama.context_length': window,
-      'llama.embedding_length': HIDDEN,
-      'llama.feed_forward_length': MLP,
-      'llama.attention.head_count': HEADS,
-      'llama.attention.head_count_kv': KV_HEADS,
+      'llama.embedding_length': hidden,
+      'llama.feed_forward_length': mlp,
+      'llama.attention.head_count': heads,
+      'llama.attention.head_count_kv': kvHeads,
       'llama.attention.layer_norm_rms_epsilon': { type: 'f32', value: 1e-5 },
+      'llama.attention.key_length': HEAD_DIM,
+      'llama.attention.value_length': HEAD_DIM,
       'llama.rope.dimension_count': HEAD_DIM,
       'llama.rope.freq_base': { type: 'f32', value: 10000 },
       'llama.vocab_size': rows,

@@ -4,7 +4,10 @@
  * two loads, 8 broadcasts within registers, one for the negated sum, and a few instructions of scaling. Two chains of dots: a single one would be reordered so
  * that all eight broadcasts are live at once, more than there are registers.
  *
- *   scratch: f32 [row group 0..3][token of the chunk][4 rows]
+ * Every row and token is summed as in gemv.ts: a block's products as one integer (one for each of its scales), then in f32 block by block. So a token's
+ * results have the same bits whatever tokens it comes with.
+ *
+ *   scratch: f32 [row group 0..3][token of the chunk][4 rows] | what the first half of a block leaves for its second [token of the chunk][4 rows]
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE, blockBytes,
@@ -14,7 +17,7 @@ import { CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM,
 import { SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, even, multiplyAdd } from './dot';
 import { halves, highScales, lanes, quants, scales } from './vectors';
 
-export const GEMM_SCRATCH: usize = 4 * CHUNK * 16;
+export const GEMM_SCRATCH: usize = 5 * CHUNK * 16;
 
 /** start + the first or second 16 values of the record at `x`, whose four k-groups meet w0 .. w3. */
 @inline
@@ -68,7 +71,7 @@ function symmetric16(
   for (; x < end; x += RECORD, sums += 16) {
     const a = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_LOW), shift), x, 0, w0, w1, w2, w3);
     const b = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), shift), x, 1, w4, w5, w6, w7);
-    const both = multiplyAdd(f32x4.convert_i32x4_s(a), low, f32x4.mul(f32x4.convert_i32x4_s(b), high));
+    const both = multiplyAdd(f32x4.convert_i32x4_s(b), high, f32x4.mul(f32x4.convert_i32x4_s(a), low));
     v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), v128.load(sums)));
   }
 }
@@ -82,7 +85,7 @@ function affine16(
   for (; x < end; x += RECORD, sums += 16) {
     const a = dots4(i32x4.splat(0), x, 0, w0, w1, w2, w3);
     const b = dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7);
-    const both = multiplyAdd(f32x4.convert_i32x4_s(a), low, f32x4.mul(f32x4.convert_i32x4_s(b), high));
+    const both = multiplyAdd(f32x4.convert_i32x4_s(b), high, f32x4.mul(f32x4.convert_i32x4_s(a), low));
     const base = multiplyAdd(minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimumHigh, v128.load32_splat(x, SUM_HIGH), v128.load(sums)));
     v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), base));
   }
@@ -90,7 +93,7 @@ function affine16(
 
 /** Q8_0 where only 0..127 is safe in the dot: magnitudes, and the weights' signs moved to the activations. k-groups 4 half .. 4 half + 3. */
 @inline
-function magnitudes16(sums: usize, x: usize, count: usize, scale: v128, block: usize, v: i32, half: i32): void {
+function magnitudes16(sums: usize, halfway: usize, x: usize, count: usize, scale: v128, block: usize, v: i32, half: i32): void {
   const zero = i8x16.splat(0);
   let w0 = quants(FORMAT_Q8_0, block, v, 4 * half);
   let w1 = quants(FORMAT_Q8_0, block, v, 4 * half + 1);
@@ -104,40 +107,47 @@ function magnitudes16(sums: usize, x: usize, count: usize, scale: v128, block: u
   w1 = i8x16.abs(w1);
   w2 = i8x16.abs(w2);
   w3 = i8x16.abs(w3);
-  for (let t: usize = 0; t < count; t++, x += RECORD, sums += 16) {
+  for (let t: usize = 0; t < count; t++, x += RECORD, sums += 16, halfway += 16) {
     const k = x + 16 * half;
-    let acc = dotMagnitude(i32x4.splat(0), w0, n0, even(k));
+    let acc = dotMagnitude(half == 0 ? i32x4.splat(0) : v128.load(halfway), w0, n0, even(k));
     acc = dotMagnitude(acc, w1, n1, even(k + 4));
     acc = dotMagnitude(acc, w2, n2, even(k + 8));
     acc = dotMagnitude(acc, w3, n3, even(k + 12));
-    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x + SCALE)), v128.load(sums)));
+    if (half == 0) v128.store(halfway, acc);
+    else v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x + SCALE)), v128.load(sums)));
   }
 }
 
 /**
  * Plain SIMD, all formats: the 16 values of k-groups 4 half .. 4 half + 3. Even and odd k of the four quant vectors are widened to i16 once (eight registers).
- * Symmetric formats start from the negated sum times 2^shift (shift < 0: from 0), affine ones add the minimum times the sum.
+ * The first half leaves its integer, or with a scale of its own its product, to the second, which adds the block to the sums. Symmetric formats
+ * start from the negated sum times 2^shift, affine ones add the minimum times the sum.
  */
 @inline
 function wide16(
-  sums: usize, x: usize, count: usize, half: usize, quantsAreSigned: bool, shift: i32, affine: bool, scale: v128, minimum: v128,
+  format: i32, sums: usize, halfway: usize, x: usize, count: usize, half: usize, scale: v128, minimum: v128, minimumLow: v128,
   w0: v128, w1: v128, w2: v128, w3: v128,
 ): void {
+  const isSigned = format == FORMAT_Q8_0;
   const e0 = i16x8.shl(w0, 8);
   const e1 = i16x8.shl(w1, 8);
   const e2 = i16x8.shl(w2, 8);
   const e3 = i16x8.shl(w3, 8);
-  const even0 = quantsAreSigned ? i16x8.shr_s(e0, 8) : i16x8.shr_u(e0, 8);
-  const even1 = quantsAreSigned ? i16x8.shr_s(e1, 8) : i16x8.shr_u(e1, 8);
-  const even2 = quantsAreSigned ? i16x8.shr_s(e2, 8) : i16x8.shr_u(e2, 8);
-  const even3 = quantsAreSigned ? i16x8.shr_s(e3, 8) : i16x8.shr_u(e3, 8);
-  const odd0 = quantsAreSigned ? i16x8.shr_s(w0, 8) : i16x8.shr_u(w0, 8);
-  const odd1 = quantsAreSigned ? i16x8.shr_s(w1, 8) : i16x8.shr_u(w1, 8);
-  const odd2 = quantsAreSigned ? i16x8.shr_s(w2, 8) : i16x8.shr_u(w2, 8);
-  const odd3 = quantsAreSigned ? i16x8.shr_s(w3, 8) : i16x8.shr_u(w3, 8);
+  const even0 = isSigned ? i16x8.shr_s(e0, 8) : i16x8.shr_u(e0, 8);
+  const even1 = isSigned ? i16x8.shr_s(e1, 8) : i16x8.shr_u(e1, 8);
+  const even2 = isSigned ? i16x8.shr_s(e2, 8) : i16x8.shr_u(e2, 8);
+  const even3 = isSigned ? i16x8.shr_s(e3, 8) : i16x8.shr_u(e3, 8);
+  const odd0 = isSigned ? i16x8.shr_s(w0, 8) : i16x8.shr_u(w0, 8);
+  const odd1 = isSigned ? i16x8.shr_s(w1, 8) : i16x8.shr_u(w1, 8);
+  const odd2 = isSigned ? i16x8.shr_s(w2, 8) : i16x8.shr_u(w2, 8);
+  const odd3 = isSigned ? i16x8.shr_s(w3, 8) : i16x8.shr_u(w3, 8);
+  const symmetric = !isSigned && !isAffine(format);
   const end = x + count * RECORD;
-  for (; x < end; x += RECORD, sums += 16) {
-    let acc = shift < 0 ? i32x4.splat(0) : i32x4.shl(half == 0 ? v128.load32_splat(x, NEGATED_LOW) : v128.load32_splat(x, NEGATED_HIGH), shift);
+  for (; x < end; x += RECORD, sums += 16, halfway += 16) {
+    let acc: v128;
+    if (isPer16(format)) acc = symmetric ? i32x4.shl(half == 0 ? v128.load32_splat(x, NEGATED_LOW) : v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)) : i32x4.splat(0);
+    else if (half == 1) acc = v128.load(halfway);
+    else acc = symmetric ? i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format)) : i32x4.splat(0);
     const k = half == 0 ? v128.load(x) : v128.load(x, 32);
     acc = i32x4.add(acc, i32x4.dot_i16x8_s(even0, lanes(k, 0)));
     acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd0, lanes(k, 1)));
@@ -148,15 +158,23 @@ function wide16(
     acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd2, lanes(l, 1)));
     acc = i32x4.add(acc, i32x4.dot_i16x8_s(even3, lanes(l, 2)));
     acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd3, lanes(l, 3)));
-    let sum = v128.load(sums);
-    if (affine) sum = multiplyAdd(minimum, half == 0 ? v128.load32_splat(x, SUM_LOW) : v128.load32_splat(x, SUM_HIGH), sum);
-    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), sum));
+    if (half == 0) v128.store(halfway, isPer16(format) ? f32x4.mul(f32x4.convert_i32x4_s(acc), scale) : acc);
+    else if (isPer16(format)) {
+      let sum = v128.load(sums);
+      if (isAffine(format)) sum = multiplyAdd(minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimum, v128.load32_splat(x, SUM_HIGH), sum));
+      const both = multiplyAdd(f32x4.convert_i32x4_s(acc), scale, v128.load(halfway));
+      v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), sum));
+    } else {
+      let sum = v128.load(sums);
+      if (isAffine(format)) sum = multiplyAdd(minimum, v128.load32_splat(x, SUM), sum);
+      v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), sum));
+    }
   }
 }
 
 /** One row group of one block over a chunk's tokens, plain SIMD. */
 @inline
-function groupWide(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
+function groupWide(format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
   const zero = f32x4.splat(0);
   let low = zero;
   let high = zero;
@@ -164,38 +182,37 @@ function groupWide(format: i32, sums: usize, x: usize, count: usize, header: usi
   let minimumHigh = zero;
   if (!isK(format)) {
     low = high = halves(block + 8 * v);
-    if (isAffine(format)) minimumLow = minimumHigh = halves(block + 32 + 8 * v);
+    if (isAffine(format)) minimumHigh = halves(block + 32 + 8 * v);
   } else {
     const d = halves(header + 8 * v);
     low = f32x4.mul(d, scales(format, block, v));
     high = isPer16(format) ? f32x4.mul(d, scales(format, block + 16, v)) : low;
     if (isAffine(format)) {
       const m = f32x4.neg(halves(header + 32 + 8 * v));
-      minimumLow = f32x4.mul(m, isPer16(format) ? highScales(block, v) : scales(format, block + 16, v));
-      minimumHigh = isPer16(format) ? f32x4.mul(m, highScales(block + 16, v)) : minimumLow;
+      if (isPer16(format)) minimumLow = f32x4.mul(m, highScales(block, v));
+      minimumHigh = f32x4.mul(m, isPer16(format) ? highScales(block + 16, v) : scales(format, block + 16, v));
     }
   }
-  const shift = format == FORMAT_Q8_0 || isAffine(format) ? -1 : offsetShift(format);
   wide16(
-    sums, x, count, 0, format == FORMAT_Q8_0, shift, isAffine(format), low, minimumLow,
+    format, sums, halfway, x, count, 0, low, zero, zero,
     quants(format, block, v, 0), quants(format, block, v, 1), quants(format, block, v, 2), quants(format, block, v, 3),
   );
   wide16(
-    sums, x, count, 1, format == FORMAT_Q8_0, shift, isAffine(format), high, minimumHigh,
+    format, sums, halfway, x, count, 1, high, minimumHigh, minimumLow,
     quants(format, block, v, 4), quants(format, block, v, 5), quants(format, block, v, 6), quants(format, block, v, 7),
   );
 }
 
 /** One row group of one block over a chunk's tokens. */
 @inline
-function groupBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
-  if (!ASC_FEATURE_RELAXED_SIMD) return groupWide(format, sums, x, count, header, block, v);
+function groupBlock(format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) return groupWide(format, sums, halfway, x, count, header, block, v);
   if (format == FORMAT_Q8_0) {
     const scale = halves(block + 8 * v);
     const kind = dotSemantics();
     if (kind == SEVEN_BITS) {
-      magnitudes16(sums, x, count, scale, block, v, 0);
-      magnitudes16(sums, x, count, scale, block, v, 1);
+      magnitudes16(sums, halfway, x, count, scale, block, v, 0);
+      magnitudes16(sums, halfway, x, count, scale, block, v, 1);
       return;
     }
     const flip = i8x16.splat(kind == SIGNED ? 0 : -128);
@@ -239,7 +256,8 @@ function groupBlock(format: i32, sums: usize, x: usize, count: usize, header: us
 /** One block of 16 rows over a chunk's tokens: a function of its own for each format, so that the engine's compiler sees small loops. */
 @inline
 function tileBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  for (let v = 0; v < 4; v++, sums += count * 16) groupBlock(format, sums, x, count, header, block, v);
+  const halfway = sums + count * 64;
+  for (let v = 0; v < 4; v++, sums += count * 16) groupBlock(format, sums, halfway, x, count, header, block, v);
 }
 
 function blockQ40(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_0, sums, x, count, header, block); }

@@ -1,6 +1,6 @@
 /**
  * Integer products of one token: every weight byte is read once, in order, so that memory is the limit. The 16 sums of a tile stay in registers while k
- * passes; one row group of one block at a time is decoded and multiplied.
+ * passes; one row group of one block at a time is decoded and multiplied. Additions come in the order of gemm.ts, so that both give the same bits.
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes,
@@ -83,41 +83,47 @@ function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i3
   return i32x4.add(a, b);
 }
 
-/** sum + this block, row group v; formats with one scale of 32 values. */
+/** sum + this block, row group v; one scale, and for affine formats one minimum, of 32 values. */
 @inline
-function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128, mask: v128, power: v128): v128 {
+function add32(format: i32, sum: v128, block: usize, x: usize, v: i32, scale: v128, minimum: v128, m: v128, bit: v128): v128 {
   const start = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
   const acc = f32x4.convert_i32x4_s(nibbles32(format, start, block, x, v, m, bit));
-  if (isAffine(format)) sum = multiplyAdd(halvesBy(block + 32 + 8 * v, mask, power), v128.load32_splat(x, SUM), sum);
-  return multiplyAdd(acc, f32x4.mul(halvesBy(block + 8 * v, mask, power), v128.load32_splat(x, SCALE)), sum);
+  if (isAffine(format)) sum = multiplyAdd(minimum, v128.load32_splat(x, SUM), sum);
+  return multiplyAdd(acc, f32x4.mul(scale, v128.load32_splat(x, SCALE)), sum);
 }
 
-/** Row group v of a whole superblock: its own sums are scaled by d (and dmin) once. */
+@inline
+function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128, mask: v128, power: v128): v128 {
+  const minimum = isAffine(format) ? halvesBy(block + 32 + 8 * v, mask, power) : sum;
+  return add32(format, sum, block, x, v, halvesBy(block + 8 * v, mask, power), minimum, m, bit);
+}
+
+/** sum + this block, row group v; scales, and for affine formats minimums, of 16 values. */
+@inline
+function add16(format: i32, sum: v128, block: usize, x: usize, v: i32, d: v128, dmin: v128, m: v128, bit: v128, pair: v128): v128 {
+  const none = i32x4.splat(0);
+  const a = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0, m, bit, pair);
+  const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, scales(format, block, v)));
+  const c = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v, 1, m, bit, pair);
+  const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, scales(format, block + 16, v)), low);
+  if (isAffine(format)) {
+    sum = multiplyAdd(f32x4.mul(dmin, highScales(block + 16, v)), v128.load32_splat(x, SUM_HIGH), sum);
+    sum = multiplyAdd(f32x4.mul(dmin, highScales(block, v)), v128.load32_splat(x, SUM_LOW), sum);
+  }
+  return multiplyAdd(both, v128.load32_splat(x, SCALE), sum);
+}
+
+/** sum + a whole superblock, row group v. */
 @inline
 function superGroup(format: i32, sum: v128, header: usize, x: usize, v: i32, m: v128, bit: v128, pair: v128): v128 {
-  let scaled = f32x4.splat(0);
-  let minimum = scaled;
-  const none = i32x4.splat(0);
+  const d = halves(header + 8 * v);
+  const dmin = isAffine(format) ? f32x4.neg(halves(header + 32 + 8 * v)) : d;
   let block = header + headerBytes(format);
   for (let b = 0; b < 8; b++, block += blockBytes(format), x += RECORD) {
-    const factor = v128.load32_splat(x, SCALE);
-    if (isPer16(format)) {
-      const a = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0, m, bit, pair);
-      const low = f32x4.mul(f32x4.convert_i32x4_s(a), scales(format, block, v));
-      const c = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v, 1, m, bit, pair);
-      scaled = multiplyAdd(multiplyAdd(f32x4.convert_i32x4_s(c), scales(format, block + 16, v), low), factor, scaled);
-      if (isAffine(format)) {
-        minimum = multiplyAdd(highScales(block, v), v128.load32_splat(x, SUM_LOW), minimum);
-        minimum = multiplyAdd(highScales(block + 16, v), v128.load32_splat(x, SUM_HIGH), minimum);
-      }
-    } else {
-      const acc = f32x4.convert_i32x4_s(nibbles32(format, none, block, x, v, m, bit));
-      scaled = multiplyAdd(acc, f32x4.mul(scales(format, block, v), factor), scaled);
-      minimum = multiplyAdd(scales(format, block + 16, v), v128.load32_splat(x, SUM), minimum);
-    }
+    if (isPer16(format)) sum = add16(format, sum, block, x, v, d, dmin, m, bit, pair);
+    else sum = add32(format, sum, block, x, v, f32x4.mul(d, scales(format, block, v)), f32x4.mul(dmin, scales(format, block + 16, v)), m, bit);
   }
-  sum = multiplyAdd(halves(header + 8 * v), scaled, sum);
-  return isAffine(format) ? f32x4.sub(sum, f32x4.mul(halves(header + 32 + 8 * v), minimum)) : sum;
+  return sum;
 }
 
 @inline

@@ -218,6 +218,28 @@ export function checkFormat(engine: Engine, format: WeightFormat, name: string, 
   }
 }
 
+/** Every row of a product has the same bits in any company: alone, among few and many, and at any place among them. */
+export function checkCompany(engine: Engine, format: WeightFormat, sevenBits = false): void {
+  const { exports } = engine;
+  if (exports.relaxedDot() === 0) throw new Error('the relaxed dot is not usable here');
+  if (sevenBits) exports.assumeRelaxedDot(3);
+  const { block } = WEIGHT_FORMATS[format];
+  const cols = block === 256 ? 768 : block === 32 ? 352 : 301;
+  const rows = 37;
+  const tokens = 135;
+  const weight = pack(engine, format, randomBlocks(format, rows * cols, 5, false), rows, cols);
+  const x = random(6).normals(tokens * cols);
+  const all = multiply(engine, format, weight, x, tokens, rows, cols);
+  const pieces = [1, 2, 3, 5, 6, 7, 16, 47, 48, 49, 63, 64, 65, 66, 130].flatMap((count) =>
+    [0, 1, 64, 70, 134].filter((first) => first + count <= tokens).map((first) => ({ first, count })),
+  );
+  for (const { first, count } of pieces) {
+    const found = multiply(engine, format, weight, x.slice(first * cols, (first + count) * cols), count, rows, cols, 16);
+    expectSame(found, all.subarray(first * rows, (first + count) * rows), `${format}: tokens ${first} to ${first + count}`);
+  }
+  exports.release(weight);
+}
+
 /** Formats whose values f32 holds exactly (others round in scale * Q + minimum). */
 function exact(format: WeightFormat): boolean {
   return format === 'F32' || format === 'F16' || format === 'BF16';

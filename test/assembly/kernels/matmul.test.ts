@@ -7,7 +7,7 @@ import { createMemory, instantiate, type WasmBuild } from '../../../src/wasm.ts'
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/backend/weight.ts';
 import { random } from '../../support/random.ts';
 import { hasBrowser, openBrowser } from '../../../tools/browser.mjs';
-import { FORMATS, checkFormat, multiply, pack, type Engine } from './matmul-cases.ts';
+import { FORMATS, checkCompany, checkFormat, multiply, pack, type Engine } from './matmul-cases.ts';
 
 const file = (name: string): string => fileURLToPath(new URL(`../../../${name}`, import.meta.url));
 const wasmFile = (name: WasmBuild): string => file(`build/wasm/octavo.${name}.wasm`);
@@ -19,6 +19,10 @@ async function open(name: WasmBuild): Promise<Engine> {
 describe.each(['scalar', 'simd'] as const)('products of the %s build', (name) => {
   test.each(FORMATS)('%s', async (format) => {
     checkFormat(await open(name), format, name);
+  });
+
+  test.each(FORMATS)('%s: the same bits in any company', async (format) => {
+    checkCompany(await open(name), format);
   });
 
   test('a NaN in the activations reaches the result', async () => {
@@ -46,6 +50,7 @@ describe.each(['scalar', 'simd'] as const)('products of the %s build', (name) =>
 
 declare global {
   function checkProducts(wasm: string, format: string, sevenBits: boolean): Promise<string>;
+  function checkBits(wasm: string, format: string, sevenBits: boolean): Promise<string>;
 }
 
 describe.each([
@@ -67,12 +72,19 @@ describe.each([
     browser = await openBrowser({ args });
     page = await browser.context.newPage();
     const source = `
-      import { checkFormat } from './test/assembly/kernels/matmul-cases.ts';
-      globalThis.checkProducts = async (wasm, format, sevenBits) => {
+      import { checkCompany, checkFormat } from './test/assembly/kernels/matmul-cases.ts';
+      const open = async (wasm) => {
         const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536 });
         const bytes = Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0));
         const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
-        checkFormat({ memory, exports: instance.exports }, format, 'relaxed', sevenBits);
+        return { memory, exports: instance.exports };
+      };
+      globalThis.checkProducts = async (wasm, format, sevenBits) => {
+        checkFormat(await open(wasm), format, 'relaxed', sevenBits);
+        return 'right';
+      };
+      globalThis.checkBits = async (wasm, format, sevenBits) => {
+        checkCompany(await open(wasm), format, sevenBits);
         return 'right';
       };`;
     const bundle = await build({
@@ -106,4 +118,14 @@ describe.each([
     if (!browser) return;
     expect(await check('Q8_0', true)).toBe('right');
   }, 60_000);
+
+  test.each([...FORMATS.map((format) => ({ format, sevenBits: false })), { format: 'Q8_0', sevenBits: true } as const])(
+    '$format: the same bits in any company, safe for 0..127 only: $sevenBits',
+    async ({ format, sevenBits }) => {
+      if (!browser) return;
+      const found = await page.evaluate(([a, b, c]) => globalThis.checkBits(a, b, c), [wasm, format, sevenBits] as const);
+      expect(found).toBe('right');
+    },
+    60_000,
+  );
 });

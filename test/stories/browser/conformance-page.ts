@@ -1,8 +1,9 @@
-/** Runs in a worker of Chromium: the backends' conformance suite and the precision of whole models on the builds that Node 20 has not. */
+/** Runs in a worker of Chromium: the backends' conformance suite, the precision of whole models and that they give the same bits, on the builds that Node 20 has not. */
 import { spawnPoolWorker } from '../../../src/platform/pool-browser.ts';
 import { createWasmBackend, type WasmBackend } from '../../../src/backend/wasm.ts';
 import { instantiate, type WasmBuild } from '../../../src/wasm.ts';
 import { conformance } from '../../support/conformance.ts';
+import { determinism } from '../../support/determinism.ts';
 import { precision, type TrainedModel } from '../../support/precision.ts';
 import { runSuite, type SuiteResult } from './suite.ts';
 
@@ -26,6 +27,8 @@ globalThis.onmessage = async ({ data }: MessageEvent<SuiteAsk>): Promise<void> =
       conformance(`${build}, ${threads}`, () => open(build, threads));
       precision(`${build}, ${threads}`, () => open(build, threads), data.trained);
     }
+    for (const build of new Set(data.builds.map((asked) => asked.build)))
+      determinism(build, (threads) => open(build, threads), build.endsWith('-threads') ? [1, 2] : [1]);
     answer = await runSuite();
   } catch (error) {
     answer = { passed: 0, failed: [error instanceof Error ? `${error.message} ${error.stack}` : String(error)] };
