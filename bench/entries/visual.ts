@@ -110,10 +110,10 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
   const sequence = new Sequence(new PageAllocator(pool), tokens + 1);
   if (kept !== undefined) {
     // Those kept stand where they stood; the question follows where it would.
-    const positions = new Int32Array(sequence.blocks * 32);
-    for (let slot = 0; slot < positions.length; slot++)
-      positions[slot] = indices[slot] ?? picture.side ** 2 + picture.fixed + slot - indices.length;
-    sequence.positions = positions;
+    const values = new Int32Array(sequence.capacity);
+    for (let slot = 0; slot < values.length; slot++)
+      values[slot] = indices[slot] ?? picture.side ** 2 + picture.fixed + slot - indices.length;
+    sequence.positions = { axes: 1, values };
   }
   const ring = backend.ids(tokens + 2);
   const sampler = backend.sampler(vocabulary);

@@ -8,6 +8,13 @@ import type { Kernel } from '../runtime/kernel.ts';
 import type { Matrix, RmsOperand } from './operands.ts';
 import source from './rope-append.wgsl';
 
+/** See rope-rows.wgsl. */
+export interface RopeSections {
+  readonly order: 'consecutive' | 'interleaved';
+  /** Pairs of each axis. */
+  readonly pairs: readonly [number, number, number];
+}
+
 export interface RopeAppendInputs {
   readonly qkv: Matrix;
   readonly heads: number;
@@ -17,8 +24,10 @@ export interface RopeAppendInputs {
   readonly position: number;
   /** RoPE's position of the first token. */
   readonly first: number;
-  /** RoPE's positions of all tokens; `ropeAppendRows` only. */
+  /** RoPE's positions of all tokens, [axes, tokens]; `ropeAppendRows` only. */
   readonly positions?: Int32Array | undefined;
+  /** Which axis turns a pair; default: all pairs turn by the first. */
+  readonly sections?: RopeSections | undefined;
   /** Values of a head that `angles` rotate; 0: none. */
   readonly rotary: number;
   readonly interleaved: boolean;
@@ -57,7 +66,7 @@ export function angleRows(inverseFrequency: Float64Array, magnitude: number, pos
 export const ropeAppend: Kernel<RopeAppendInputs> = {
   name: 'rope-append',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32', 'u32'],
   types: ({ open }) => open.format,
   source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRun}`,
   constants: ({ heads, kv, rotary, interleaved, qNorm, kNorm }) => ({
@@ -91,15 +100,30 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
     qNorm?.epsilon ?? 0,
     kNorm?.epsilon ?? 0,
     first,
+    qkv.rows,
   ],
 };
 
-/** The same for tokens whose positions do not follow each other. */
+const ORDERS = { consecutive: 1, interleaved: 2 } as const;
+
+/** The same for tokens whose positions do not follow each other, or have several axes. */
 export const ropeAppendRows: Kernel<RopeAppendInputs> = {
   ...ropeAppend,
   name: 'rope-append-rows',
   data: true,
   source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRows}`,
+  constants(inputs) {
+    const { positions, qkv, sections } = inputs;
+    // With one axis, all pairs turn by it.
+    const several = sections !== undefined && (positions?.length ?? 0) > qkv.rows;
+    return {
+      ...ropeAppend.constants(inputs),
+      SECTIONS: several ? ORDERS[sections.order] : 0,
+      TIME: sections?.pairs[0] ?? 0,
+      HEIGHT: sections?.pairs[1] ?? 0,
+      WIDTH: sections?.pairs[2] ?? 0,
+    };
+  },
   hostData: ({ positions = new Int32Array(0) }) => ({
     words: new Uint32Array(positions.buffer, positions.byteOffset, positions.length),
   }),

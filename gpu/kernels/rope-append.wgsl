@@ -7,7 +7,7 @@
 // q_norm, k_norm [HEAD_DIM]  f32
 // table  [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
 // pool   pages that are written token by token (lib/pages.ts)
-// rope_position(token) is RoPE's position of a token: lib/rope-run.wgsl or rope-rows.wgsl
+// rope_position(token, pair) is the position of a token that turns a pair: lib/rope-run.wgsl or rope-rows.wgsl
 // q      [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride
 //
 // One workgroup of 64 per (token, head of q, k or v); a thread makes four neighbouring values. HEAD_DIM is a multiple of 4, ROTARY of 2.
@@ -30,6 +30,7 @@ struct Params {
   q_epsilon: f32,
   k_epsilon: f32,
   first: u32, // RoPE's position of token 0, where the others follow it
+  tokens: u32,
 }
 
 @group(0) @binding(0) var<storage, read> qkv: array<f32>;
@@ -68,7 +69,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var j = 0u; j < 4u; j++) {
       let d = 4u * c + j;
       if (is_q || is_k) {
-        v[j] = rotated(base, d, rope_position(token), is_q) * scale;
+        v[j] = rotated(base, d, token, is_q) * scale;
       } else {
         v[j] = qkv[base + d];
       }
@@ -102,7 +103,7 @@ fn weighted(base: u32, d: u32, is_q: bool) -> f32 {
   return value;
 }
 
-fn rotated(base: u32, d: u32, position: u32, is_q: bool) -> f32 {
+fn rotated(base: u32, d: u32, token: u32, is_q: bool) -> f32 {
   let value = weighted(base, d, is_q);
   if (d >= ROTARY) {
     return value;
@@ -120,6 +121,7 @@ fn rotated(base: u32, d: u32, position: u32, is_q: bool) -> f32 {
     pair = select(d - pairs, d, first);
     partner = select(d - pairs, d + pairs, first);
   }
+  let position = rope_position(token, pair);
   let low = angles[(position % 512u) * pairs + pair];
   let high = angles[(512u + position / 512u) * pairs + pair];
   let cosine = low.x * high.x - low.y * high.y;

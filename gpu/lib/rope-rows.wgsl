@@ -1,7 +1,27 @@
-// Tokens at positions that the host gives, one each.
+// Tokens at positions that the host gives, [axes, tokens]. Which axis turns a pair (M-RoPE, Wang et al. 2024) depends on SECTIONS:
+//   0  all pairs turn by axis 0
+//   1  the first TIME pairs turn by axis 0, the next HEIGHT by axis 1, the last WIDTH by axis 2 (Qwen2-VL)
+//   2  pair i turns by axis 1 where i % 3 = 1 and i < 3 HEIGHT, by axis 2 where i % 3 = 2 and i < 3 WIDTH, else by axis 0 (Qwen3-VL)
+
+override SECTIONS: u32 = 0u;
+override TIME: u32 = 0u;
+override HEIGHT: u32 = 0u;
+override WIDTH: u32 = 0u;
 
 @group(1) @binding(1) var<storage, read> data: array<u32>;
 
-fn rope_position(token: u32) -> u32 {
-  return data[token];
+fn axis_of(pair: u32) -> u32 {
+  if (SECTIONS == 1u) {
+    return select(select(2u, 1u, pair < TIME + HEIGHT), 0u, pair < TIME);
+  }
+  if (SECTIONS == 2u) {
+    let axis = pair % 3u;
+    let count = select(select(0u, WIDTH, axis == 2u), HEIGHT, axis == 1u);
+    return select(0u, axis, pair < 3u * count);
+  }
+  return 0u;
+}
+
+fn rope_position(token: u32, pair: u32) -> u32 {
+  return data[axis_of(pair) * params.tokens + token];
 }

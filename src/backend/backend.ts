@@ -70,6 +70,18 @@ export interface RopeSpec {
   readonly magnitude: number;
   /** `half`: pairs (i, i + rotaryDim/2), as in Hugging Face weights and GGUF qwen2/qwen3; `interleaved`: pairs (2i, 2i+1), as in GGUF llama. */
   readonly style: 'half' | 'interleaved';
+  /** Which axis of a position turns a pair, where positions have several (M-RoPE, Wang et al. 2024). Default: axis 0 turns all. */
+  readonly sections?: RopeSections;
+}
+
+/**
+ * Axes are time, height and width. `consecutive` (Qwen2-VL, Qwen2.5-VL): the first `pairs[0]` pairs turn by time, the next `pairs[1]` by height, the
+ * last `pairs[2]` by width. `interleaved` (Qwen3-VL, Qwen3.5): pair i turns by height where i % 3 = 1 and i < 3 pairs[1], by width where i % 3 = 2 and
+ * i < 3 pairs[2], else by time.
+ */
+export interface RopeSections {
+  readonly order: 'consecutive' | 'interleaved';
+  readonly pairs: readonly [time: number, height: number, width: number];
 }
 
 /** Formats of KV pages, by their code in a page's number. The bytes of each: `assembly/kv/layout.ts`. */
@@ -140,10 +152,11 @@ export interface KvView {
   /** Formats that the table's pages have, the pool's own among them; default: only that. A kernel decodes no others. */
   readonly formats?: readonly KvFormat[];
   /**
-   * RoPE's position of each slot up to the last that is appended, where slots are not their own positions: visual tokens that were dropped
-   * leave gaps. Everything but RoPE (ranges, causality, spans, the ring) counts slots. Default: slot p is at position p.
+   * RoPE's position of each slot up to the last that is appended, where slots are not their own positions: visual tokens that were dropped leave
+   * gaps, and those of a picture stand in rows and columns. Everything but RoPE (ranges, causality, spans, the ring) counts slots. Default: slot p is
+   * at position p on every axis.
    */
-  readonly positions?: Int32Array | undefined;
+  readonly positions?: SlotPositions | undefined;
   /** Of models that have layers with state. */
   readonly state?: StateView | undefined;
 }
@@ -157,6 +170,12 @@ export interface StateView {
   before(layer: number): Tensor | undefined;
   /** Takes over the layer's state after the call's last token. Once a layer and call. */
   after(layer: number, state: Tensor): void;
+}
+
+/** [axes, slots]: 1 axis for text, 3 for M-RoPE. The host may change `values` between calls. */
+export interface SlotPositions {
+  readonly axes: number;
+  readonly values: Int32Array;
 }
 
 /**

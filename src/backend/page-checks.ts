@@ -12,11 +12,15 @@ import {
   type KvView,
   type NormSpec,
   type Ranges,
+  type RopeSections,
   type RopeSpec,
+  type SlotPositions,
   type Tensor,
 } from './backend.ts';
 import { isCount, isSpan, matrix, rms, wrong } from './checks.ts';
 
+/** Positions for RoPE: beyond any context, and few enough that a table of angles for all of them fits a device. */
+const MAX_POSITION = 2 ** 24;
 /** Pages of one format: 4 GiB of the smallest page worth having. */
 const MAX_PAGES = 2 ** 24;
 
@@ -170,11 +174,13 @@ export function append(
   const rotary = 2 * (rope?.inverseFrequency.length ?? 0);
   if (rope !== undefined && (rotary === 0 || rotary > headDim))
     throw wrong('ropeAppend', `RoPE over ${rotary} of the ${headDim} values of a head`);
+  if (rope?.sections !== undefined) sections(rope.sections, rotary / 2);
   rms('ropeAppend', 'qNorm', options.qNorm, headDim);
   rms('ropeAppend', 'kNorm', options.kNorm, headDim);
   const capacity = kv.blocks * PAGE_TOKENS;
   if (!isSpan(position, position + count, capacity))
     throw wrong('ropeAppend', `positions ${position} to ${position + count} of a view of ${capacity}`);
+  if (kv.positions !== undefined) positions(kv.positions, position, position + count);
   const end = Math.ceil((position + count) / PAGE_TOKENS);
   for (let head = 0; head < kvHeads; head++) {
     for (let b = Math.floor(position / PAGE_TOKENS); b < end; b++) {
@@ -184,6 +190,30 @@ export function append(
     }
   }
   return count;
+}
+
+/** Sections of so many rotated pairs. */
+function sections({ order, pairs: given }: RopeSections, pairs: number): void {
+  const [time, height, width] = given;
+  // Interleaved sections take every third pair; what they leave is time's.
+  const most = order === 'consecutive' ? pairs : Math.ceil(pairs / 3);
+  const fits = given.every((n) => isSpan(0, n, pairs)) && height <= most && width <= most;
+  if (!fits || time + height + width !== pairs)
+    throw wrong('ropeAppend', `${order} sections of ${given.join(', ')} pairs; RoPE turns ${pairs}`);
+}
+
+/** Positions of slots [start, end). */
+function positions({ axes, values }: SlotPositions, start: number, end: number): void {
+  const slots = values.length / axes;
+  if (!isCount(axes) || !Number.isInteger(slots) || slots < end)
+    throw wrong('ropeAppend', `${values.length} positions on ${axes} axes; slots up to ${end} are appended`);
+  for (let axis = 0; axis < axes; axis++) {
+    for (let slot = start; slot < end; slot++) {
+      const position = values[axis * slots + slot] ?? -1;
+      if (position < 0 || position >= MAX_POSITION)
+        throw wrong('ropeAppend', `slot ${slot} is at position ${position}; 0 to ${MAX_POSITION - 1} are possible`);
+    }
+  }
 }
 
 export function cached(kv: KvView, layer: number, start: number, end: number): void {

@@ -3,40 +3,48 @@
  * the others, and what follows stands where it would with all of them (ToDRE, section 3.2): slots of the sequence follow each other, while
  * positions have gaps.
  */
+import type { SlotPositions } from '../backend/backend.ts';
+import { positionAt } from '../backend/positions.ts';
 import type { PlacedSpan } from '../chat/prompt.ts';
-
-/** What of a sequence is set here. */
-export interface Slots {
-  readonly capacity: number;
-  positions: Int32Array | undefined;
-}
+import { placedSlots, type Slots } from '../kv/positions.ts';
+import type { PromptImage } from '../see/images.ts';
 
 /** Sets the positions of a prompt's slots `[start, end)`; `spans` are those of the whole prompt, and those in these slots are encoded. */
 export function placePrompt(sequence: Slots, start: number, end: number, spans: readonly PlacedSpan[]): void {
-  if (sequence.positions === undefined) {
-    if (spans.every(followsItsSlots)) return;
-    sequence.positions = Int32Array.from({ length: sequence.capacity }, (_, slot) => slot);
-  }
-  const { positions } = sequence;
+  if (sequence.positions === undefined && spans.every(followsItsSlots)) return;
+  const { axes, values } = placedSlots(
+    sequence,
+    Math.max(1, ...spans.map(({ image, span }) => offsetsOf(image, span)?.axes ?? 1)),
+  );
+  const { capacity } = sequence;
   let slot = start;
   // Positions that the spans so far left out.
   let gap = 0;
   const upTo = (until: number): void => {
-    for (; slot < Math.min(until, end); slot++) positions[slot] = slot + gap;
+    for (; slot < Math.min(until, end); slot++)
+      for (let axis = 0; axis < axes; axis++) values[axis * capacity + slot] = slot + gap;
   };
   for (const { at, tokens, image, span, row } of spans) {
     upTo(at);
     if (slot >= end) return;
-    const { offsets, advance } = image.positions[span] ?? { offsets: new Int32Array(0), advance: tokens };
+    const offsets = offsetsOf(image, span);
     const kept = image.selection?.kept;
     const first = image.prepared.spans.slice(0, span).reduce((sum, before) => sum + before.tokens, 0);
     for (; slot < Math.min(at + tokens, end); slot++) {
       const token = kept === undefined ? slot - at : (kept[row + slot - at] ?? first) - first;
-      positions[slot] = at + gap + (offsets[token] ?? token);
+      for (let axis = 0; axis < axes; axis++)
+        values[axis * capacity + slot] = at + gap + positionAt(offsets, token, axis);
     }
-    gap += advance - tokens;
+    gap += (image.positions[span]?.advance ?? tokens) - tokens;
   }
   upTo(end);
+}
+
+/** Where the tokens of an image's span stand from its first position on, all of them; undefined: one after the other. */
+function offsetsOf({ positions, prepared }: PromptImage, span: number): SlotPositions | undefined {
+  const { offsets } = positions[span] ?? {};
+  const tokens = prepared.spans[span]?.tokens ?? 0;
+  return offsets === undefined || tokens === 0 ? undefined : { axes: offsets.length / tokens, values: offsets };
 }
 
 /** Whether all tokens are there, one position after the other. */
@@ -47,7 +55,11 @@ function followsItsSlots({ image, span }: PlacedSpan): boolean {
   );
 }
 
-/** The next slot stands behind the one before. */
-export function placeNext({ positions }: Slots, slot: number): void {
-  if (positions !== undefined) positions[slot] = slot === 0 ? 0 : (positions[slot - 1] ?? slot - 1) + 1;
+/** The next slot stands behind the one before: behind the furthest of its positions, on all axes. */
+export function placeNext({ positions, capacity }: Slots, slot: number): void {
+  if (positions === undefined) return;
+  const { axes, values } = positions;
+  let last = -1;
+  for (let axis = 0; axis < axes && slot > 0; axis++) last = Math.max(last, positionAt(positions, slot - 1, axis));
+  for (let axis = 0; axis < axes; axis++) values[axis * capacity + slot] = last + 1;
 }

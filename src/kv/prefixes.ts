@@ -2,7 +2,8 @@
  * Equal beginnings of prompts, shared by the sessions of a model: what one has read another adopts page by page, without computing it.
  * A tree of blocks: each is found below the block before it by its own ids and image spans, compared whole, so that no two contents are taken for one.
  */
-import { PAGE_TOKENS, pageFormat } from '../backend/backend.ts';
+import { PAGE_TOKENS, pageFormat, type SlotPositions } from '../backend/backend.ts';
+import { positionsOf, setPositions } from './positions.ts';
 import type { KvBits } from './precision.ts';
 import type { PageAllocator, Sequence } from './sequence.ts';
 import type { Snapshot } from './state.ts';
@@ -32,7 +33,7 @@ interface Block {
   /** By row; each held once. */
   readonly pages: Int32Array;
   /** RoPE's, of its slots; undefined: their own. */
-  readonly positions: Int32Array | undefined;
+  readonly positions: SlotPositions | undefined;
   /** The states behind it, where a sequence that has states was known at its end; held once. */
   snapshot: Snapshot | undefined;
   bytes: number;
@@ -105,7 +106,8 @@ export class Prefixes {
       const key = blockKey(prompt, index);
       const pages = sequence.pagesOf(index);
       const bytes = pages.reduce((sum, page) => sum + sequence.pool.pageBytes(pageFormat(page)), 0);
-      const positions = sequence.positions?.slice(index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS);
+      const positions =
+        sequence.positions && positionsOf(sequence.positions, index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS);
       const block: Block = { parent, key, children: new Map(), pages, positions, snapshot: undefined, bytes };
       for (const page of pages) this.#pages.retain(page);
       siblings.set(key, block);
@@ -195,11 +197,8 @@ function asComputed(blocks: readonly Block[], most: number, bits: KvBits): numbe
 function place(sequence: Sequence, blocks: readonly Block[], from: number): void {
   const added = blocks.slice(from);
   if (sequence.positions === undefined && added.every(({ positions }) => positions === undefined)) return;
-  const all = (sequence.positions ??= Int32Array.from({ length: sequence.capacity }, (_, slot) => slot));
-  for (const [i, { positions }] of added.entries()) {
-    const start = (from + i) * PAGE_TOKENS;
-    all.set(positions ?? Int32Array.from({ length: PAGE_TOKENS }, (_, slot) => start + slot), start);
-  }
+  for (const [i, { positions }] of added.entries())
+    setPositions(sequence, (from + i) * PAGE_TOKENS, (from + i + 1) * PAGE_TOKENS, positions);
 }
 
 /** The most blocks, `blocks` or fewer, that do not end inside a bidirectional span. */

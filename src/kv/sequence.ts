@@ -1,5 +1,13 @@
 /** Sequences: runs of positions over pages that they share until one of them writes, closed to fewer bits as they age. */
-import { KV_FORMATS, PAGE_TOKENS, pageFormat, type KvFormat, type KvPool, type KvView } from '../backend/backend.ts';
+import {
+  KV_FORMATS,
+  PAGE_TOKENS,
+  pageFormat,
+  type KvFormat,
+  type KvPool,
+  type KvView,
+  type SlotPositions,
+} from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { KvBits } from './precision.ts';
 import { NO_PAGE, type PageAllocator } from './page-allocator.ts';
@@ -19,7 +27,7 @@ export class Sequence implements KvView {
   /** (layer, head) pairs, `layer * kvHeads + head`: each block of positions has a page, or a hole, for each. */
   readonly pagesPerBlock: number;
   /** See `KvView`; whoever leaves tokens out sets it before their successors are appended. */
-  positions: Int32Array | undefined;
+  positions: SlotPositions | undefined;
   /** Hears that blocks from `keep` on were given up. */
   onDrop: ((keep: number) => void) | undefined;
   /** Of layers that have states in place of pages. */
@@ -279,7 +287,7 @@ export class Sequence implements KvView {
     const copy = new Sequence(this.pages, this.capacity, this.state?.fork());
     for (const page of this.table) if (page !== NO_PAGE) this.pages.retain(page);
     copy.table.set(this.table);
-    copy.positions = this.positions?.slice();
+    copy.positions = this.positions && { ...this.positions, values: this.positions.values.slice() };
     for (const at of this.#replaced) copy.#replaced.add(at);
     copy.#held = this.#held;
     copy.#length = this.#length;

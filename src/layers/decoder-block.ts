@@ -3,6 +3,7 @@
  * them (Llama, Qwen), a layer is six operations of the backend; a norm behind a branch is one more.
  */
 import type { Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
+import { positionAt } from '../backend/positions.ts';
 import { ModelError } from '../errors.ts';
 import type { LayerRole, LayerSpec } from './layer-spec.ts';
 
@@ -121,7 +122,7 @@ export class DecoderBlock {
     const [count = 0, width = 0] = q.shape;
     const factors = Float64Array.from(
       { length: count },
-      (_, t) => 1 + beta * Math.log(1 + Math.floor((positions?.[position + t] ?? position + t) / period)),
+      (_, t) => 1 + beta * Math.log(1 + Math.floor(positionAt(positions, position + t) / period)),
     );
     const [factor = 1] = factors;
     if (factors.every((other) => other === factor)) return { q, factor };

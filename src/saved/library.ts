@@ -7,6 +7,7 @@
  */
 import { KV_FORMATS, PAGE_TOKENS, pageFormat, type KvFormat } from '../backend/backend.ts';
 import type { Checksums } from '../kv/checksum.ts';
+import { positionsOf, setPositions } from '../kv/positions.ts';
 import type { Sequence } from '../kv/sequence.ts';
 import {
   checkModel,
@@ -191,7 +192,7 @@ export class Library implements KeptPrompts {
       headDim,
       filled,
     };
-    const positions = sequence?.positions?.slice(0, filled) ?? new Int32Array(0);
+    const positions = sequence?.positions && positionsOf(sequence.positions, 0, filled).values;
     const checksums = this.#checksums;
     const parts = async function* (generation: string): AsyncGenerator<Uint8Array> {
       const sums = new Uint32Array(2 * pages.length);
@@ -206,7 +207,7 @@ export class Library implements KeptPrompts {
         yield bytes;
       }
       const head = encodeHead(
-        { facts, ids: transcript.ids, positions, formats, checksums: sums, pixels },
+        { facts, ids: transcript.ids, positions: positions ?? new Int32Array(0), formats, checksums: sums, pixels },
         generation,
         checksums,
       );
@@ -262,7 +263,12 @@ export class Library implements KeptPrompts {
     const wanted = partRuns(formats, pagesPerBlock, sizes)
       .map((run, part) => ({ run, part }))
       .filter(({ run }) => run.end > first && run.start < last);
-    if (head.positions.length > 0) sequence.positions = withPositions(sequence, head.positions, end);
+    if (head.positions.length % Math.max(1, facts.filled) !== 0) return;
+    if (head.positions.length > 0) {
+      const stored = { axes: head.positions.length / facts.filled, values: head.positions };
+      // The sequence keeps its own up to its end.
+      setPositions(sequence, sequence.length, end, positionsOf(stored, sequence.length, end));
+    }
     let next = this.#part(manifest, wanted[0]?.part);
     for (const [index, { run }] of wanted.entries()) {
       signal?.throwIfAborted();
@@ -303,13 +309,6 @@ function wholeTokens(sequence: Sequence, most: number): number {
 
 function pageSizes({ pool }: Sequence): PageSizes {
   return KV_FORMATS.map((format) => pool.pageBytes(format));
-}
-
-/** RoPE's positions: the sequence's own up to its end, then the stored ones up to `end`. */
-function withPositions(sequence: Sequence, stored: Int32Array, end: number): Int32Array {
-  const positions = sequence.positions?.slice() ?? Int32Array.from({ length: sequence.capacity }, (_, slot) => slot);
-  positions.set(stored.subarray(sequence.length, end), sequence.length);
-  return positions;
 }
 
 /** Puts blocks `blocks` of a part, which holds the blocks `run`, at the end of the sequence, `tokens` long then. */

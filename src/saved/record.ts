@@ -80,7 +80,7 @@ export interface RecordFacts {
 export interface Head {
   readonly facts: RecordFacts;
   readonly ids: Int32Array;
-  /** [filled], or none: see `KvView.positions`. */
+  /** [axes, filled], or none: see `KvView.positions`. */
   readonly positions: Int32Array;
   /** [pages]: an index of `KV_FORMATS`. */
   readonly formats: Uint8Array;

@@ -177,7 +177,7 @@ describe('the pool', () => {
     expect(() => pool.write(some, contents.subarray(4))).toThrow(wrong);
     await expect(pool.read(Int32Array.of(-1))).rejects.toThrow(wrong);
     expect((await pool.read(new Int32Array(0))).length).toBe(0);
-    expect(() => pool.reserve(1 << 25, 'q4')).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
+    expect(() => pool.reserve(1 << 24, 'q4')).toThrow(expect.objectContaining({ code: 'out-of-memory' }));
     pool.free();
     expect(backend.memory().kv).toBe(before);
   });

@@ -166,14 +166,15 @@ describe('equal beginnings', () => {
     const prefixes = new Prefixes(pages, 1e9);
     const given = prompt(count(100));
     const a = new Sequence(pages, 200);
-    a.positions = Int32Array.from({ length: 200 }, (_, slot) => (slot < 40 ? slot : slot + 10));
+    const values = Int32Array.from({ length: 200 }, (_, slot) => (slot < 40 ? slot : slot + 10));
+    a.positions = { axes: 1, values };
     read(a, given, 0);
     prefixes.publish(given, a);
     const b = new Sequence(pages, 150);
     prefixes.adopt(prompt(count(97)), b);
     expect(b.length).toBe(96);
-    expect([...b.positions!.subarray(0, 96)]).toEqual([...a.positions.subarray(0, 96)]);
-    expect(b.positions).toHaveLength(150);
+    expect([...b.positions!.values.subarray(0, 96)]).toEqual([...values.subarray(0, 96)]);
+    expect(b.positions!.values).toHaveLength(150);
     for (const sequence of [a, b]) sequence.free();
   });
 

@@ -409,16 +409,21 @@ class ReferenceBackend implements Backend {
       const raw = values.slice(i * cols + h * headDim, i * cols + (h + 1) * headDim);
       return norm ? normalise(raw, 1, headDim, this.#norm('ropeAppend', norm)) : raw;
     };
+    const at = (slot: number, axis: number): number => {
+      if (!kv.positions) return slot;
+      const { axes, values: all } = kv.positions;
+      return all[(axes === 1 ? 0 : axis) * (all.length / axes) + slot]!;
+    };
     const out = new Float64Array(t * heads * headDim);
     for (let i = 0; i < t; i++) {
       for (let h = 0; h < heads; h++) {
         const q = head(i, h, options.qNorm);
-        if (options.rope) rotate(q, kv.positions?.[position + i] ?? position + i, options.rope);
+        if (options.rope) rotate(q, (axis) => at(position + i, axis), options.rope);
         out.set(q, (i * heads + h) * headDim);
       }
       for (let h = 0; h < kvHeads; h++) {
         const k = head(i, heads + h, options.kNorm);
-        if (options.rope) rotate(k, kv.positions?.[position + i] ?? position + i, options.rope);
+        if (options.rope) rotate(k, (axis) => at(position + i, axis), options.rope);
         pool.row(kv, layer, h, position + i, 0).set(k);
         pool.row(kv, layer, h, position + i, 1).set(head(i, heads + kvHeads + h, undefined));
       }

@@ -1,5 +1,5 @@
 /** Activations, norms, products, RoPE and attention on f64 arrays: the naive loops of the reference backend. */
-import type { Activation } from '../../src/backend/backend.ts';
+import type { Activation, RopeSpec } from '../../src/backend/backend.ts';
 
 // Looked up once: in jest's module context each look-up of a global is slow.
 const { abs, cos, exp, max, PI, sign, sin, sqrt, SQRT2, tanh } = Math;
@@ -70,15 +70,12 @@ export function product(x: Float64Array, w: Float64Array, t: number, rows: numbe
   return out;
 }
 
-/** Rotates one head vector in place (Su et al. 2021); values beyond the rotary part stay. */
-export function rotate(
-  head: Float64Array,
-  position: number,
-  rope: { inverseFrequency: Float64Array; magnitude: number; style: 'half' | 'interleaved' },
-): void {
+/** RoPE of one head vector in place (Su et al. 2021); values beyond the rotary part stay. `at`: the token's position, on all axes or by axis. */
+export function rotate(head: Float64Array, at: number | ((axis: number) => number), rope: RopeSpec): void {
+  const position = typeof at === 'number' ? (): number => at : at;
   const pairs = rope.inverseFrequency.length;
   for (let i = 0; i < pairs; i++) {
-    const angle = position * rope.inverseFrequency[i]!;
+    const angle = position(sectionOf(i, rope)) * rope.inverseFrequency[i]!;
     const a = rope.style === 'half' ? i : 2 * i;
     const b = rope.style === 'half' ? i + pairs : 2 * i + 1;
     const c = cos(angle) * rope.magnitude;
@@ -88,6 +85,22 @@ export function rotate(
     head[a] = x * c - y * s;
     head[b] = y * c + x * s;
   }
+}
+
+/** The axis of a pair: from the list of all pairs' axes, written out. */
+function sectionOf(pair: number, { sections, inverseFrequency }: RopeSpec): number {
+  if (!sections) return 0;
+  const [time, height, width] = sections.pairs;
+  const axes =
+    sections.order === 'consecutive'
+      ? [...Array<number>(time).fill(0), ...Array<number>(height).fill(1), ...Array<number>(width).fill(2)]
+      : Array<number>(inverseFrequency.length).fill(0);
+  // As transformers' apply_interleaved_mrope: slices [axis : 3 length : 3].
+  if (sections.order === 'interleaved') {
+    for (let i = 1; i < 3 * height; i += 3) axes[i] = 1;
+    for (let i = 2; i < 3 * width; i += 3) axes[i] = 2;
+  }
+  return axes[pair]!;
 }
 
 /** softmax(scale q.k + bias) over the given keys. */

@@ -8,7 +8,8 @@ import type { PlacedSpan } from '../../src/chat/prompt.ts';
 import type { SessionModel } from '../../src/generate/session-cache.ts';
 import type { Message } from '../../src/chat/messages.ts';
 import type { SessionSettings } from '../../src/generate/options.ts';
-import { placeNext, placePrompt, type Slots } from '../../src/generate/slots.ts';
+import { placeNext, placePrompt } from '../../src/generate/slots.ts';
+import type { Slots } from '../../src/kv/positions.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
 import { Session } from '../../src/session.ts';
@@ -325,11 +326,26 @@ describe('slots', () => {
       for (let end = start + 1; end <= 18; end++) {
         const slots: Slots = { capacity: 20, positions: undefined };
         placePrompt(slots, start, end, pictures);
-        expect([...slots.positions!.subarray(start, end)]).toEqual(expected.slice(start, end));
+        expect([...slots.positions!.values.subarray(start, end)]).toEqual(expected.slice(start, end));
         placeNext(slots, end);
-        expect(slots.positions![end]).toBe(expected[end - 1]! + 1);
+        expect(slots.positions!.values[end]).toBe(expected[end - 1]! + 1);
       }
     }
+    // Three axes: a picture of 2 by 3, of which four are kept, between text; a picture of one axis before it stands alike on all.
+    const grid = promptImage('grid', { tokens: 6, kept: [0, 2, 4, 5] });
+    const offsets = Int32Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 2, 0, 1, 2);
+    const rows = { at: 5, tokens: 4, image: { ...grid, positions: [{ offsets, advance: 3 }] }, span: 0, row: 0 };
+    const places: Slots = { capacity: 12, positions: undefined };
+    placePrompt(places, 0, 10, [placed(1, 3, [0, 2]), rows]);
+    placeNext(places, 10);
+    const axis = (a: number): number[] => [...places.positions!.values.subarray(12 * a, 12 * a + 11)];
+    expect(places.positions!.axes).toBe(3);
+    expect(axis(0)).toEqual([0, 1, 3, 4, 5, 6, 6, 6, 6, 9, 10]);
+    expect(axis(1)).toEqual([0, 1, 3, 4, 5, 6, 6, 7, 7, 9, 10]);
+    expect(axis(2)).toEqual([0, 1, 3, 4, 5, 6, 8, 7, 8, 9, 10]);
+    // Behind the picture's last token: behind the furthest of its positions.
+    placeNext(places, 9);
+    expect([0, 1, 2].map((a) => places.positions!.values[12 * a + 9])).toEqual([9, 9, 9]);
     const plain: Slots = { capacity: 20, positions: undefined };
     placePrompt(plain, 0, 18, [whole]);
     placeNext(plain, 18);

@@ -1,5 +1,6 @@
 /** Tables of cos and sin for a call's positions, made in f64. All layers of a step ask for the same one. */
-import type { RopeSpec } from '../backend.ts';
+import type { RopeSpec, SlotPositions } from '../backend.ts';
+import { axisOfPair, ropePositions } from '../positions.ts';
 import type { Engine } from './engine.ts';
 
 /** Specs with a table at once: models use one or two (local and global layers). */
@@ -7,7 +8,7 @@ const TABLES = 4;
 
 interface Table {
   readonly spec: RopeSpec;
-  /** Positions `[position, position + count)`, unless `rows` says which. */
+  /** Positions `[position, position + count)`, unless `rows` [axes, count] says which. */
   position: number;
   count: number;
   rows: Int32Array | undefined;
@@ -29,24 +30,21 @@ export class RopeTables {
   }
 
   /**
-   * Address of [count][cos: pairs, sin: pairs] for slots [slot, slot + count), times the spec's magnitude. Slot p is at position
-   * `positions[p]`, or p where there are none; rows that follow each other share a table with those of other calls.
+   * Address of [count][cos: pairs, sin: pairs] for slots [slot, slot + count), times the spec's magnitude. Slots at positions that follow each other
+   * share a table with those of other calls.
    */
-  pointer(spec: RopeSpec, slot: number, count: number, positions?: Int32Array): number {
-    const position = positions?.[slot] ?? slot;
-    let scattered = false;
-    if (positions !== undefined) for (let t = 1; t < count; t++) scattered ||= positions[slot + t] !== position + t;
+  pointer(spec: RopeSpec, slot: number, count: number, positions?: SlotPositions): number {
+    const { first: position, rows } = ropePositions(spec, positions, slot, count);
     let table = this.#tables.find((one) => one.spec === spec);
     if (
       table !== undefined &&
-      !scattered &&
+      rows === undefined &&
       position >= table.position &&
       position + count <= table.position + table.count
     ) {
       return table.pointer + (position - table.position) * spec.inverseFrequency.length * 8;
     }
     // All layers of a step ask for the same rows.
-    const rows = scattered ? positions?.slice(slot, slot + count) : undefined;
     if (table?.rows !== undefined && rows !== undefined && same(table.rows, rows)) return table.pointer;
     const pairs = spec.inverseFrequency.length;
     const bytes = count * pairs * 8;
@@ -67,9 +65,12 @@ export class RopeTables {
     table.count = rows === undefined ? count : 0;
     table.rows = rows;
     const values = this.#engine.wasm.f32(table.pointer, count * pairs * 2);
+    // With one axis, all pairs turn by it.
+    const last = rows === undefined ? 0 : rows.length / count - 1;
+    const axes = Uint8Array.from({ length: pairs }, (_, i) => Math.min(last, axisOfPair(spec, i)));
     for (let t = 0; t < count; t++) {
       for (let i = 0; i < pairs; i++) {
-        const angle = (rows?.[t] ?? position + t) * (spec.inverseFrequency[i] ?? 0);
+        const angle = (rows?.[(axes[i] ?? 0) * count + t] ?? position + t) * (spec.inverseFrequency[i] ?? 0);
         values[t * pairs * 2 + i] = Math.cos(angle) * spec.magnitude;
         values[t * pairs * 2 + pairs + i] = Math.sin(angle) * spec.magnitude;
       }

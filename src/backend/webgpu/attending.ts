@@ -10,11 +10,14 @@ import { probe, spanSums } from '../../../gpu/kernels/probe.ts';
 import { ropeAppend, ropeAppendRows } from '../../../gpu/kernels/rope-append.ts';
 import type { AttentionSpec, KvView, NormSpec, ProbeSpec, Ranges, RopeSpec, Tensor } from '../backend.ts';
 import * as checks from '../page-checks.ts';
+import { ropePositions } from '../positions.ts';
 import type { Context } from './context.ts';
 import { poolOf } from './kv-pool.ts';
 import { matrix } from './tensors.ts';
 import { rmsOf } from './weights.ts';
 
+/** Of a call that rotates nothing. */
+const NO_SECTIONS = { sections: undefined };
 /** Bytes of a row's maximum and sum: a vec4. */
 const SUM_BYTES = 16;
 
@@ -33,29 +36,25 @@ export class Attending {
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor {
     const { runner, tensors, none } = this.#context;
-    const end = position + checks.append(qkv, kv, layer, position, options);
+    checks.append(qkv, kv, layer, position, options);
     const input = matrix('ropeAppend', 'qkv', qkv);
     const pool = poolOf('ropeAppend', kv);
     const { heads, rope } = options;
     const operand = pool.operand('ropeAppend', kv, layer);
-    const positions = kv.positions?.subarray(position, end);
-    const first = positions?.[0] ?? position;
-    const follow = positions?.every((value, i) => value === first + i) ?? true;
+    const places = ropePositions(rope ?? NO_SECTIONS, kv.positions, position, input.rows);
     const out = tensors.make([input.rows, heads * pool.spec.headDim]);
-    runner.run(follow ? ropeAppend : ropeAppendRows, {
+    runner.run(places.rows === undefined ? ropeAppend : ropeAppendRows, {
       qkv: input,
       heads,
       kv: operand,
       open: pool.openMemory(),
       position,
-      first,
-      positions,
+      first: places.first,
+      positions: places.rows,
+      sections: rope?.sections,
       rotary: 2 * (rope?.inverseFrequency.length ?? 0),
       interleaved: rope?.style === 'interleaved',
-      angles:
-        rope === undefined
-          ? none
-          : pool.angles(rope, positions?.reduce((most, value) => Math.max(most, value + 1), 0) ?? end),
+      angles: rope === undefined ? none : pool.angles(rope, places.end),
       qNorm: rmsOf('ropeAppend', options.qNorm),
       kNorm: rmsOf('ropeAppend', options.kNorm),
       q: matrix('ropeAppend', 'out', out),

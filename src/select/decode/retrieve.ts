@@ -3,11 +3,12 @@
  * before RoPE of the question, and the best of each layer are seen throughout the answer, beside the first keys, the newest and the answer's own.
  * The question: the prompt's last 64 queries. Means are taken on the host, after rotating keys and queries back, once a block.
  */
-import { PAGE_TOKENS, type Ranges, type RopeSpec, type Tensor } from '../../backend/backend.ts';
+import { PAGE_TOKENS, type KvView, type Ranges, type RopeSpec, type Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
 import type { Plan, PlannedCall } from '../../kv/plan.ts';
 import { denseCausal } from '../../kv/ranges.ts';
 import { readBack, withScratch } from '../prefill/dhsa-scratch.ts';
+import { writeAngles } from '../angles.ts';
 import type { WatchingPlanner } from '../facts.ts';
 import { framed, listsOf, nearest, tokensOf } from '../keys.ts';
 
@@ -63,7 +64,7 @@ export class Retrieve implements WatchingPlanner {
       state.question = undefined;
     if (layer === call.kv.pool.spec.layers - 1) this.#promptEnd = promptEnd;
     const [rows = new Float32Array(0)] = await readBack(backend, () => [backend.rows(q, from, count - from)]);
-    unrotated(this.#wasm, rows, slots(call, position + from, count - from), { heads, headDim, rope });
+    unrotated(this.#wasm, rows, call.kv, position + from, { heads, headDim, rope });
     const sum = (state.question ??= new Float64Array(heads * headDim));
     rows.forEach((x, i) => (sum[i % sum.length] = (sum[i % sum.length] ?? 0) + x));
     state.runs = undefined;
@@ -138,7 +139,7 @@ export class Retrieve implements WatchingPlanner {
       const [keys = new Float32Array(0)] = await readBack(backend, () => [
         backend.cached(kv, layer, 'keys', start, end),
       ]);
-      unrotated(this.#wasm, keys, slots(call, start, end - start), { heads: kvHeads, headDim, rope });
+      unrotated(this.#wasm, keys, call.kv, start, { heads: kvHeads, headDim, rope });
       const blocks = (end - start) / PAGE_TOKENS;
       const length = (state.blocks + blocks) * width;
       if (length > state.means.length) {
@@ -190,32 +191,21 @@ export class Retrieve implements WatchingPlanner {
   }
 }
 
-/** RoPE's positions of slots `[start, start + count)`. */
-function slots({ kv: { positions } }: PlannedCall, start: number, count: number): Float64Array {
-  return Float64Array.from({ length: count }, (_, i) => positions?.[start + i] ?? start + i);
-}
-
-/** Rotates rows [positions, heads * headDim] back, in place. */
+/** Rotates the rows [slots, heads * headDim] of slots `from ..` back, in place. */
 function unrotated(
   wasm: Wasm,
   rows: Float32Array,
-  positions: Float64Array,
+  { positions }: KvView,
+  from: number,
   { heads, headDim, rope }: { readonly heads: number; readonly headDim: number; readonly rope: RopeSpec },
 ): void {
-  const { inverseFrequency, magnitude, style } = rope;
-  const half = inverseFrequency.length;
-  const angles = positions.length * half;
+  const half = rope.inverseFrequency.length;
+  const count = rows.length / (heads * headDim);
+  const angles = count * half;
   withScratch(wasm, [rows.byteLength, 4 * angles, 4 * angles], (at = 0, cos = 0, sin = 0) => {
     wasm.f32(at, rows.length).set(rows);
-    const cosines = wasm.f32(cos, angles);
-    const sines = wasm.f32(sin, angles);
-    positions.forEach((position, row) => {
-      inverseFrequency.forEach((frequency, i) => {
-        cosines[row * half + i] = Math.cos(position * frequency) / magnitude;
-        sines[row * half + i] = Math.sin(position * frequency) / magnitude;
-      });
-    });
-    wasm.exports.unrotate(at, cos, sin, positions.length, heads, headDim, half, style === 'interleaved' ? 1 : 0);
+    writeAngles(wasm.f32(cos, angles), wasm.f32(sin, angles), rope, positions, from);
+    wasm.exports.unrotate(at, cos, sin, count, heads, headDim, half, rope.style === 'interleaved' ? 1 : 0);
     rows.set(wasm.f32(at, rows.length));
   });
 }

@@ -2,9 +2,10 @@
  * Where DHSA's chunks begin (2510.24606, section 3.1), found while the prompt is read: each call scores the gaps that its keys complete, and what was
  * found stays. Of a call's peaks, or of each 512 gaps of a longer one, greedy non-maximum suppression keeps the highest, at most one for every 16 keys.
  */
-import type { RopeSpec } from '../../backend/backend.ts';
+import type { RopeSpec, SlotPositions } from '../../backend/backend.ts';
 import type { PlannedCall } from '../../kv/plan.ts';
 import type { Wasm } from '../../wasm.ts';
+import { writeAngles } from '../angles.ts';
 import { readBack, withScratch } from './dhsa-scratch.ts';
 
 /** Gives every gap a score from the keys on either side. */
@@ -78,7 +79,7 @@ export function scoreGaps(
     readonly headDim: number;
     readonly rope: RopeSpec;
     readonly from: number;
-    readonly positions?: Int32Array | undefined;
+    readonly positions?: SlotPositions | undefined;
   },
 ): Float32Array {
   const width = kvHeads * headDim;
@@ -90,16 +91,7 @@ export function scoreGaps(
     [4 * keys.length, 4 * rows * half, 4 * rows * half, 4 * count],
     (at = 0, cos = 0, sin = 0, out = 0) => {
       wasm.f32(at, keys.length).set(keys);
-      const cosines = wasm.f32(cos, rows * half);
-      const sines = wasm.f32(sin, rows * half);
-      for (let row = 0; row < rows; row++) {
-        const position = positions?.[from + row] ?? from + row;
-        for (let i = 0; i < half; i++) {
-          const angle = position * (rope.inverseFrequency[i] ?? 0);
-          cosines[row * half + i] = Math.cos(angle) / rope.magnitude;
-          sines[row * half + i] = Math.sin(angle) / rope.magnitude;
-        }
-      }
+      writeAngles(wasm.f32(cos, rows * half), wasm.f32(sin, rows * half), rope, positions, from);
       wasm.exports.unrotate(at, cos, sin, rows, kvHeads, headDim, half, rope.style === 'interleaved' ? 1 : 0);
       scorer.score(wasm, out, at, count, width);
       return wasm.f32(out, count).slice();
