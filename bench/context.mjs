@@ -2,12 +2,13 @@
 //   npm run bench -- context --only bytes|prefill|memory|decode|reopen [--lengths 8192,32768] [--methods dense,dhsa,...] [--threads 2] [--runs 1] [--tokens 16] [--json FILE]
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serve } from '../tools/static-server.mjs';
 import { openBrowser } from '../tools/browser.mjs';
 import { bundleEngine, openEngine } from './context/octavo.mjs';
 import { status } from './engines/renderer.mjs';
-import { modelFile, SHAPES } from './files.mjs';
+import { benchFiles, SHAPES } from './files.mjs';
 import { polyline } from './paint/scale.mjs';
 import { median, table } from './statistics.mjs';
 
@@ -286,7 +287,7 @@ export async function run(options) {
   const build = list(options.builds, 'relaxed')[0];
   const threads = Number(list(options.threads, '2')[0]);
   await bundleEngine('context');
-  const path = modelFile(here('./files'), SHAPE, list(options.files, 'Q4_0')[0]);
+  const path = benchFiles(options, here('./files'), SHAPE, 'Q4_0')[0].path;
   const kept =
     options.json !== undefined && existsSync(options.json) ? JSON.parse(readFileSync(options.json, 'utf8')).parts : {};
   const parts = {};
@@ -298,5 +299,8 @@ export async function run(options) {
       ...(await PARTS[part]({ path, build, threads }, options)),
     };
   }
-  return { shape: SHAPE, parts: { ...kept, ...parts } };
+  return {
+    ...(options.model === undefined ? { shape: SHAPE } : { model: basename(path) }),
+    parts: { ...kept, ...parts },
+  };
 }

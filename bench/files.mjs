@@ -1,7 +1,7 @@
 // Generates GGUF files with random weights in the shapes of real models, so that every engine reads the same bytes and nothing is downloaded.
 // The vocabulary is synthetic (bytes, then filler): one letter is one token, so a prompt of n letters is n tokens in every engine.
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 
 /** Shapes by name; `rope` as llama.cpp writes it. */
 export const SHAPES = {
@@ -238,7 +238,7 @@ export function writeGguf(path, { bytes: metadataBytes, count }, list, fillTenso
 }
 
 /** The path of the generated file, made now if it is not there yet. The same (shape, mix) gives the same bytes. */
-export function modelFile(directory, shapeName, mix) {
+function modelFile(directory, shapeName, mix) {
   const path = join(directory, `${shapeName}-${mix}.gguf`);
   if (existsSync(path)) return path;
   mkdirSync(directory, { recursive: true });
@@ -249,6 +249,23 @@ export function modelFile(directory, shapeName, mix) {
     else fill(buffer.subarray(0, buffer.length - (buffer.length % 4)), type, next);
   });
   return path;
+}
+
+/**
+ * What a benchmark measures: the file that --model names, or a generated file for each of --files. `prompt(n)`: a text of n tokens in every
+ * engine; of about n where the vocabulary is a real one.
+ */
+export function benchFiles({ model, files }, directory, shapeName, usual) {
+  if (model !== undefined) return [{ name: basename(model), path: resolve(model), prompt: realPrompt }];
+  return (files ?? usual)
+    .split(',')
+    .map((mix) => ({ name: mix, path: modelFile(directory, shapeName, mix), prompt: (n) => 'a'.repeat(n) }));
+}
+
+/** English has about four letters a token. */
+function realPrompt(tokens) {
+  const text = readFileSync(new URL('../models/nano/demo.txt', import.meta.url), 'utf8');
+  return text.repeat(Math.ceil((4 * tokens) / text.length)).slice(0, 4 * tokens);
 }
 
 export const fileSize = (path) => statSync(path).size;

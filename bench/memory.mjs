@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { openBrowser } from '../tools/browser.mjs';
 import { serve } from '../tools/static-server.mjs';
 import { largestRenderer, mappings } from './engines/renderer.mjs';
-import { fileSize, modelFile } from './files.mjs';
+import { benchFiles, fileSize } from './files.mjs';
 import { table } from './statistics.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -51,7 +51,7 @@ async function heapsOf(page) {
   };
 }
 
-async function measure(server, path, threads, build, promptTokens, newTokens) {
+async function measure(server, path, threads, build, ask) {
   const browser = await openBrowser();
   try {
     const page = await browser.context.newPage();
@@ -67,7 +67,7 @@ async function measure(server, path, threads, build, promptTokens, newTokens) {
     await page.addScriptTag({ url: '/pages/octavo.mjs', type: 'module' });
     await page.waitForFunction(() => globalThis.ready === true);
     await page.setInputFiles('#file', path);
-    await page.evaluate((o) => globalThis.phases(o), { threads, build, promptTokens, newTokens });
+    await page.evaluate((o) => globalThis.phases(o), { threads, build, ...ask });
     return phases;
   } finally {
     await browser.close();
@@ -80,13 +80,17 @@ export async function run(options) {
   const results = [];
   const mega = (bytes) => (bytes / 1e6).toFixed(0);
   try {
-    for (const mix of list(options.files, 'Q4_0,Q8_0,Q4_K_M')) {
-      const path = modelFile(here('./files'), options.shape ?? 'qwen2.5-0.5b', mix);
+    const shape = options.shape ?? 'qwen2.5-0.5b';
+    for (const { name: mix, path, prompt } of benchFiles(options, here('./files'), shape, 'Q4_0,Q8_0,Q4_K_M')) {
       const bytes = fileSize(path);
       for (const threads of list(options.threads, '1').map(Number)) {
         for (const name of list(options.builds, 'relaxed')) {
           const build = threads > 1 ? `${name}-threads` : name;
-          const phases = await measure(server, path, threads, build, promptTokens, newTokens);
+          const phases = await measure(server, path, threads, build, {
+            prompts: [prompt(promptTokens), `b${prompt(promptTokens - 1)}`],
+            newTokens,
+            window: 2 * promptTokens + newTokens + 64,
+          });
           const [blank] = phases;
           console.log(`\n${mix} (${mega(bytes)} MB), ${build}, ${threads} thread${threads > 1 ? 's' : ''}; MB`);
           console.log(

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
 import { openBrowser } from '../tools/browser.mjs';
 import { serve } from '../tools/static-server.mjs';
-import { modelFile } from './files.mjs';
+import { benchFiles } from './files.mjs';
 import { bareModule } from './kernels/bare.mjs';
 import { measure } from './kernels/page.mjs';
 import { table } from './statistics.mjs';
@@ -31,7 +31,8 @@ export async function run(options) {
   const bare = bareModule();
   const results = [];
   try {
-    for (const mix of list(options.files, 'Q4_0')) {
+    const shape = options.shape ?? 'qwen2.5-0.5b';
+    for (const { name: mix, path } of benchFiles(options, here('./files'), shape, 'Q4_0')) {
       for (const threads of list(options.threads, '1').map(Number)) {
         for (const name of list(options.builds, 'relaxed')) {
           const browser = await openBrowser();
@@ -39,7 +40,7 @@ export async function run(options) {
             const page = await browser.context.newPage();
             page.setDefaultTimeout(0);
             await page.goto(`${server.origin}/pages/blank.html`);
-            await page.setInputFiles('#file', modelFile(here('./files'), options.shape ?? 'qwen2.5-0.5b', mix));
+            await page.setInputFiles('#file', path);
             const ask = {
               build: threads > 1 ? `${name}-threads` : name,
               threads,

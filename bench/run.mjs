@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile|memory|pictures|paint|context|visual [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|pictures|paint|context|visual|perplexity [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -12,6 +12,7 @@ const benchmarks = {
   paint: () => import('./paint.mjs'),
   context: () => import('./context.mjs'),
   visual: () => import('./visual.mjs'),
+  perplexity: () => import('./perplexity.mjs'),
 };
 
 const { values, positionals } = parseArgs({
@@ -25,6 +26,7 @@ const { values, positionals } = parseArgs({
     builds: { type: 'string' },
     engines: { type: 'string' },
     shape: { type: 'string' },
+    model: { type: 'string' },
     prompt: { type: 'string' },
     tokens: { type: 'string' },
     size: { type: 'string' },
@@ -34,12 +36,15 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     lengths: { type: 'string' },
     methods: { type: 'string' },
+    text: { type: 'string' },
+    from: { type: 'string' },
+    characters: { type: 'string' },
   },
 });
 const name = positionals[0] ?? '';
 if (!(name in benchmarks)) {
   console.error(
-    `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--json FILE] [--chart FILE.svg] [--runs N] [--files Q4_0,Q8_0,Q4_K_M] [--threads 1,2] [--builds relaxed,simd,scalar] [--engines octavo,wllama,native]`,
+    `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--json FILE] [--chart FILE.svg] [--runs N] [--files Q4_0,Q8_0,Q4_K_M | --model FILE.gguf] [--threads 1,2] [--builds relaxed,simd,scalar] [--engines octavo,wllama,native]`,
   );
   process.exit(2);
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { serve } from '../tools/static-server.mjs';
 import { barChart } from './chart.mjs';
 import { runInBrowser } from './engines/browser.mjs';
-import { fileSize, modelFile } from './files.mjs';
+import { benchFiles, fileSize } from './files.mjs';
 import { median, table } from './statistics.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -35,8 +35,8 @@ function engines(server, builds) {
         JSON.parse(
           execFileSync(
             process.execPath,
-            [here('./engines/llama-cpp.mjs'), file, String(threads), String(o.promptTokens), String(o.newTokens)],
-            { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
+            [here('./engines/llama-cpp.mjs'), file, String(threads), String(o.window), String(o.newTokens)],
+            { input: o.prompt, encoding: 'utf8', stdio: ['pipe', 'pipe', 'inherit'] },
           )
             .trim()
             .split('\n')
@@ -52,6 +52,8 @@ export async function run(options) {
   const shape = options.shape ?? 'qwen2.5-0.5b';
   const runs = Number(options.runs);
   const lengths = { promptTokens: Number(options.prompt ?? 256), newTokens: Number(options.tokens ?? 32) };
+  // A real text may have more tokens than were asked for.
+  const window = 2 * lengths.promptTokens + lengths.newTokens + 64;
   const wanted = list(options.engines, 'octavo,wllama,native');
   const server = await serve({
     mounts: {
@@ -63,13 +65,13 @@ export async function run(options) {
   const contenders = engines(server, list(options.builds, 'relaxed,simd')).filter((e) => wanted.includes(e.kind));
   const results = [];
   try {
-    for (const mix of list(options.files, 'Q4_0,Q8_0,Q4_K_M')) {
-      const file = modelFile(here('./files'), shape, mix);
+    for (const { name: mix, path: file, prompt } of benchFiles(options, here('./files'), shape, 'Q4_0,Q8_0,Q4_K_M')) {
+      const ask = { prompt: prompt(lengths.promptTokens), newTokens: lengths.newTokens, window };
       for (const threads of list(options.threads, '1,2').map(Number)) {
         const samples = new Map(contenders.filter((e) => e.can(threads)).map((e) => [e, []]));
         for (let turn = 0; turn < runs; turn += 1) {
           for (const [engine, kept] of samples) {
-            const sample = await engine.run(file, threads, lengths);
+            const sample = await engine.run(file, threads, ask);
             kept.push(sample);
             process.stderr.write(
               `${mix} ${threads}t ${engine.name}: prefill ${sample.prefill.toFixed(1)} decode ${sample.decode.toFixed(1)} tokens/s\n`,
@@ -136,7 +138,7 @@ export async function run(options) {
     writeFileSync(
       options.chart,
       barChart(
-        `Decode, tokens/s (${shape} shape)`,
+        `Decode, tokens/s (${options.model === undefined ? `${shape} shape` : results[0].file})`,
         results.map((r) => ({
           label: `${r.file}, ${r.threads} thread${r.threads > 1 ? 's' : ''}: ${r.engine}`,
           value: r.decode,
@@ -144,5 +146,5 @@ export async function run(options) {
         })),
       ),
     );
-  return { shape, ...lengths, runs, results };
+  return { ...(options.model === undefined && { shape }), ...lengths, runs, results };
 }

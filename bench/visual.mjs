@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { bundleEngine, openEngine } from './context/octavo.mjs';
-import { modelFile, SHAPES } from './files.mjs';
+import { benchFiles, SHAPES } from './files.mjs';
 import { median, table } from './statistics.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -82,7 +82,7 @@ async function answer(build, options) {
   const threads = Number(list(options.threads, '2')[0]);
   const engine = await openEngine({
     entry: 'visual',
-    path: modelFile(here('./files'), SHAPE, list(options.files, 'Q4_0')[0]),
+    path: benchFiles({ files: options.files }, here('./files'), SHAPE, 'Q4_0')[0].path,
     build,
     threads,
   });

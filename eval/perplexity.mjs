@@ -31,8 +31,8 @@ export function readContext(text) {
   return context;
 }
 
-/** The text of a file from the first `from` on, with one line break as \n. */
-function readText(path, from, characters) {
+/** The text of a file from the first `from` on, its line breaks as \n. */
+export function readText(path, from = '', characters) {
   const whole = readFileSync(path, 'utf8').replaceAll('\r\n', '\n');
   const start = whole.indexOf(from);
   if (start < 0) throw new Error(`--from: ${JSON.stringify(from)} is not in ${path}`);

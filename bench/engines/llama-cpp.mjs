@@ -1,21 +1,21 @@
 // Native llama.cpp (node-llama-cpp's prebuilt binaries) in a process of its own: prints one JSON line.
-// argv: file, threads, prompt tokens, new tokens
+// argv: file, threads, tokens of the context, new tokens. stdin: the prompt.
 import { readFileSync } from 'node:fs';
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 
-const [file, threads, promptTokens, newTokens] = [process.argv[2], ...process.argv.slice(3).map(Number)];
+const [file, threads, window, newTokens] = [process.argv[2], ...process.argv.slice(3).map(Number)];
 const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error, maxThreads: threads });
 const started = performance.now();
 const model = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
 const load = performance.now() - started;
 const context = await model.createContext({
-  contextSize: promptTokens + newTokens + 64,
+  contextSize: window,
   threads: { ideal: threads, min: threads },
-  batchSize: Math.max(512, promptTokens),
+  batchSize: Math.max(512, window),
   flashAttention: false,
 });
 const sequence = context.getSequence();
-const prompt = model.tokenize('a'.repeat(promptTokens));
+const prompt = model.tokenize(readFileSync(0, 'utf8'));
 const arrivals = [];
 const begin = performance.now();
 for await (const token of sequence.evaluate(prompt, { temperature: 0 })) {
@@ -27,7 +27,7 @@ const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf
 console.log(
   JSON.stringify({
     engine: 'llama.cpp native',
-    version: '3.21.1',
+    version: '3.22.1',
     promptTokens: prompt.length,
     tokens: arrivals.length,
     loadMs: load,

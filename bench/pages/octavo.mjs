@@ -1,17 +1,17 @@
 // In the page: one measured run of Octavo's built package. Returns the same figures as the other engines.
 import { Octavo } from '/dist/index.js';
 
-globalThis.run = async ({ threads, build, promptTokens, newTokens }) => {
+globalThis.run = async ({ threads, build, prompt, newTokens, window }) => {
   const file = document.querySelector('#file').files[0];
   const started = performance.now();
   const model = await Octavo.load(file, {
     device: 'wasm',
     threads,
     build,
-    contextWindow: promptTokens + newTokens + 64,
+    contextWindow: window,
   });
   const loadMs = performance.now() - started;
-  const { ids, time, tokens } = await model.complete('a'.repeat(promptTokens), {
+  const { ids, time, tokens } = await model.complete(prompt, {
     maxTokens: newTokens,
     temperature: 0,
   });
@@ -29,18 +29,18 @@ globalThis.run = async ({ threads, build, promptTokens, newTokens }) => {
   return result;
 };
 /** The same in steps, each told to `mark` with what the engine says of its memory. */
-globalThis.phases = async ({ threads, build, promptTokens, newTokens }) => {
+globalThis.phases = async ({ threads, build, prompts: [first, second], newTokens, window }) => {
   const file = document.querySelector('#file').files[0];
   const model = await Octavo.load(file, {
     device: 'wasm',
     threads,
     build,
-    contextWindow: promptTokens + newTokens + 64,
+    contextWindow: window,
   });
   await globalThis.mark('loaded', await model.memory());
-  await model.complete('a'.repeat(promptTokens), { maxTokens: 1, temperature: 0 });
+  await model.complete(first, { maxTokens: 1, temperature: 0 });
   await globalThis.mark('prefilled', await model.memory());
-  await model.complete('b'.repeat(promptTokens), { maxTokens: newTokens, temperature: 0 });
+  await model.complete(second, { maxTokens: newTokens, temperature: 0 });
   await globalThis.mark('decoded', await model.memory());
   await model.destroy();
 };
