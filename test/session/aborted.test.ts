@@ -80,8 +80,8 @@ test("aborted: 'keep' keeps the question and what was said of the answer, marked
   const { state, sequence } = await session.snapshot();
   sequence?.free();
   expect(state.turns).toEqual([
-    { role: 'user', content: 'Hello' },
-    { role: 'assistant', content: said, partial: true },
+    { role: 'user', content: ['Hello'] },
+    { role: 'assistant', content: [said], partial: true },
   ]);
   expect(session.usage).toBe(state.transcript.ids.length);
   // The same conversation, given as history.
