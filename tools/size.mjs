@@ -1,15 +1,29 @@
 // What a page downloads before the weights: the face, the engine's worker, the pool's worker and one WASM build, gzip. Fails above the limit.
-// Beside it what only some pages fetch (rollup.config.mjs: worker-*.js): the WebGPU backend where there is a GPU, pictures with a model that sees them, the painter with
+// Beside it what only some pages fetch (rollup.config.mjs: worker-*.js, index-*.js): the WebGPU backend where there is a GPU, pictures with a model that sees them, the painter with
 // the first painting, planners, saved sessions and contrasting with the first session that asks for them, Hugging Face folders and names where one is loaded.
 import { readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
 const LIMIT = 150 * 1024;
-const SCRIPTS = ['index.js', 'worker.js', 'pool.js'];
-const ON_DEMAND = readdirSync(new URL('../dist/', import.meta.url)).filter((file) => /^worker-.*\.js$/.test(file));
+const dist = new URL('../dist/', import.meta.url);
+const read = (file) => readFileSync(new URL(file, dist));
+/** A script and those that it imports at once. */
+const withImports = (file) => [
+  file,
+  ...[
+    ...read(file)
+      .toString()
+      .matchAll(/(?:from|import)\s*"\.\/([\w-]+\.js)"/g),
+  ].map(([, name]) => name),
+];
+const SCRIPTS = [...withImports('index.js'), 'worker.js', 'pool.js'];
+/** The page's archive of the whole engine is for bundles that left its files out. */
+const ON_DEMAND = readdirSync(dist).filter(
+  (file) => /^(worker|index)-.*\.js$/.test(file) && !SCRIPTS.includes(file) && file !== 'index-embedded.js',
+);
 const BUILDS = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads'];
 
-const gzip = (file) => gzipSync(readFileSync(new URL(`../dist/${file}`, import.meta.url)), { level: 9 }).length;
+const gzip = (file) => gzipSync(read(file), { level: 9 }).length;
 let core = 0;
 for (const file of SCRIPTS) {
   const bytes = gzip(file);

@@ -1,5 +1,6 @@
 /** A painted image, as the page receives it. */
-import { encodePng, toImageBitmap, toImageData, type Rgba } from '../vision/index.ts';
+import { toImageBitmap, toImageData } from '../vision/canvas.ts';
+import type { Rgba } from '../vision/image.ts';
 
 /** Pixels, and ways to show or keep them: an ImageData or ImageBitmap for a canvas, a PNG for a file. */
 export class PaintedPicture implements Rgba {
@@ -20,7 +21,8 @@ export class PaintedPicture implements Rgba {
 
   /** The bytes of a PNG file, in browsers and in Node. */
   toPng(): Promise<Uint8Array<ArrayBuffer>> {
-    return encodePng(this);
+    // Pages that keep no image do not download it.
+    return import('../vision/png.ts').then(({ encodePng }) => encodePng(this));
   }
 
   /** A PNG file for `<img>`, downloads and forms. */

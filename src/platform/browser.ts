@@ -2,10 +2,7 @@
 import { InputError } from '../errors.ts';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
-import { IndexedShelf } from '../store/indexed-shelf.ts';
 import { ModelStore } from '../store/model-store.ts';
-import { SessionStore } from '../store/session-store.ts';
-import { readImage } from '../vision/index.ts';
 import { cloneable } from './input.ts';
 
 /** Not a literal, so that bundlers do not carry eight megabytes into every build: apps that want the model import its URL from `octavo/nano`. */
@@ -14,7 +11,7 @@ const NANO = '../models/nano/nano.gguf';
 /** The bundled model, where the package is served as it is. */
 function bundledModel(): string {
   const here = import.meta.url;
-  if (!/^https?:.*\/dist\/index\.js/.test(here))
+  if (!/^https?:.*\/dist\/index[^/]*\.js/.test(here))
     throw new InputError(
       'argument',
       "'nano' is not part of this bundle: import { nano } from 'octavo/nano', and load(nano)",
@@ -35,9 +32,14 @@ export function createBrowserFace(startEngine: FacePlatform['startEngine'], capa
       const base = globalThis.location?.href;
       return URL.canParse(given, base) ? new URL(given, base).href : given;
     },
-    readPicture: (input, signal) => readImage(input, { signal }),
+    // Pages that show no image and list no session do not download what reads them.
+    readPicture: async (input, signal) => (await import('../vision/read.ts')).readImage(input, { signal }),
     capable,
     store: () => (ModelStore.supported ? new ModelStore() : undefined),
-    sessions: async () => (ModelStore.supported ? new SessionStore(new IndexedShelf()) : undefined),
+    sessions: async () => {
+      if (!ModelStore.supported) return undefined;
+      const { IndexedShelf, SessionStore } = await import('../store/index.ts');
+      return new SessionStore(new IndexedShelf());
+    },
   };
 }
