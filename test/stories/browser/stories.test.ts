@@ -234,6 +234,49 @@ describe('in Chromium', () => {
     }
   }, 300_000);
 
+  test("when the engine's worker is gone every pending and later call rejects", async () => {
+    if (!available) return;
+    const browser = await openBrowser();
+    const errors: string[] = [];
+    try {
+      const page = await open(browser.context, errors);
+      await page.evaluate(async (u) => {
+        const model = await globalThis.Octavo.load(u, { device: 'wasm' });
+        const session = await model.createSession();
+        const failed = (call: Promise<unknown>): Promise<unknown> =>
+          call.then(
+            () => 'resolved',
+            (error: { name: string; code: string }) => `${error.name} ${error.code}`,
+          );
+        const long = 'word '.repeat(500);
+        const pending = [failed(model.score(long)), failed(model.score(long))];
+        Object.assign(globalThis, {
+          settled: async () => [
+            ...(await Promise.all(pending)),
+            ...(await Promise.all([failed(model.memory()), failed(session.clone())])),
+            (await model.lost).name,
+            await model.destroy().then(() => 'destroyed'),
+          ],
+        });
+      }, `${server.origin}/models/nano.gguf`);
+      const engine = page.workers().find((worker) => worker.url().endsWith('/worker.js'));
+      await engine!.evaluate(() => void setTimeout(() => self.close(), 50));
+      expect(
+        await page.evaluate(() => (globalThis as unknown as { settled: () => Promise<unknown> }).settled()),
+      ).toEqual([
+        'DeviceError lost',
+        'DeviceError lost',
+        'DeviceError lost',
+        'DeviceError lost',
+        'DeviceError',
+        'destroyed',
+      ]);
+    } finally {
+      await browser.close();
+    }
+    expect(errors).toEqual([]);
+  }, 120_000);
+
   test('a page without cross-origin isolation runs on one thread', async () => {
     if (!available) return;
     const plain = await serve({
