@@ -23,7 +23,7 @@ export const inspect: Command = {
     if (input === undefined) throw new UsageError('FILE is missing');
     const file = await openModel(await place.input(input), platform.open);
     try {
-      const facts = describe(file);
+      const facts = await describe(file);
       await write(output, args.flag('json') ? `${visible(JSON.stringify(facts, null, 2))}\n` : visible(table(facts)));
     } finally {
       await file.close();
@@ -48,7 +48,7 @@ interface Facts {
   }[];
 }
 
-function describe(file: ModelFile): Facts {
+async function describe(file: ModelFile): Promise<Facts> {
   const formats: Partial<Record<StoredFormat, { tensors: number; bytes: number }>> = {};
   let parameters = 0;
   for (const info of file.tensors.values()) {
@@ -61,7 +61,7 @@ function describe(file: ModelFile): Facts {
   }
   let config: Facts['config'];
   try {
-    config = plain(languageModelConfig(file.metadata, file.tensors)) as Facts['config'];
+    config = plain(await languageModelConfig(file.metadata, file.tensors)) as Facts['config'];
   } catch (error) {
     config = { problem: error instanceof Error ? error.message : String(error) };
   }

@@ -113,7 +113,7 @@ export class EngineModel implements SessionModel {
     let tokenizer: Tokenizer | undefined;
     try {
       // What cannot run is refused before a device is opened or a weight is read.
-      const { contextWindow: most } = languageModelConfig(file.metadata, file.tensors);
+      const { contextWindow: most } = await languageModelConfig(file.metadata, file.tensors);
       const window = checkCount('contextWindow', settings.contextWindow ?? most, most);
       device = await open(settings, listener.signal);
       const wasm = device.wasm ?? (await openTextWasm(platform));

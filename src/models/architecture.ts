@@ -1,5 +1,4 @@
-/** What one architecture file says: which files are it, and what their decoder is. */
-import type { ModelMetadata } from '../load/model-file.ts';
+/** What one architecture file holds: how its files' facts become a decoder. */
 import type { DecoderSpec } from './decoder-spec.ts';
 import type { Facts } from './facts.ts';
 
@@ -13,8 +12,8 @@ export interface TensorFacts {
   readonly window: number | undefined;
 }
 
-/** `gguf`: values of `general.architecture`. `huggingface`: values of `model_type`. */
-export interface Architecture extends Readonly<Record<ModelMetadata['kind'], readonly string[]>> {
-  /** `name`: the value by which it was chosen. Throws `ModelError('config')` for what makes no sense. */
-  create(facts: Facts, tensors: TensorFacts, name: string): DecoderSpec;
-}
+/**
+ * From what a file says to its decoder. `name`: the value of `general.architecture` or `model_type` by which it was chosen. Throws
+ * `ModelError('config')` for what makes no sense.
+ */
+export type Architecture = (facts: Facts, tensors: TensorFacts, name: string) => DecoderSpec;

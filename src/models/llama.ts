@@ -2,14 +2,10 @@
 import type { Architecture } from './architecture.ts';
 import { decoderSpec } from './decoder-spec.ts';
 
-export const llama: Architecture = {
-  gguf: ['llama'],
-  huggingface: ['llama', 'mistral'],
-  create: (facts, tensors, name) =>
-    decoderSpec(facts, tensors, {
-      architecture: 'llama',
-      // GGUF's converter permutes the rows of q and k, so that a pair of RoPE lies side by side.
-      ggufRope: 'interleaved',
-      windowByDefault: name === 'mistral',
-    }),
-};
+export const llama: Architecture = (facts, tensors, name) =>
+  decoderSpec(facts, tensors, {
+    architecture: 'llama',
+    // GGUF's converter permutes the rows of q and k, so that a pair of RoPE lies side by side.
+    ggufRope: 'interleaved',
+    windowByDefault: name === 'mistral',
+  });

@@ -39,11 +39,11 @@ export interface LoadOptions extends ReadOptions, UniPicOptions {
 }
 
 /** Throws `ModelError('architecture')` for what is not supported and `ModelError('config')` for what makes no sense. */
-export function languageModelConfig(
+export async function languageModelConfig(
   metadata: ModelMetadata,
   tensors: ReadonlyMap<string, TensorInfo>,
-): LanguageModelConfig {
-  return decoderOf(metadata, tensors).config;
+): Promise<LanguageModelConfig> {
+  return (await decoderOf(metadata, tensors)).config;
 }
 
 /**
@@ -64,7 +64,7 @@ export async function loadModel(
       { architecture: projectorType(beside) },
     );
   const { metadata, tensors } = file;
-  const spec = decoderOf(metadata, tensors, options.contextWindow);
+  const spec = await decoderOf(metadata, tensors, options.contextWindow);
   const { config } = spec;
   const plan = planDecoder(tensors, spec);
   // Pages that only chat do not download it.
@@ -76,6 +76,7 @@ export async function loadModel(
     layers: config.layers,
     width: config.kvHeads * config.headDim,
   });
+  await plan.prepare();
   const digest = await WeightDigest.create();
   const writer = (info: TensorInfo): WeightWriter | undefined =>
     plan.writer(info, backend) ?? parts?.writer(info, backend) ?? boundary?.writer(info);

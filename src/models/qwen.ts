@@ -2,14 +2,8 @@
 import type { Architecture } from './architecture.ts';
 import { decoderSpec } from './decoder-spec.ts';
 
-export const qwen2: Architecture = {
-  gguf: ['qwen2'],
-  huggingface: ['qwen2'],
-  create: (facts, tensors) => decoderSpec(facts, tensors, { architecture: 'qwen2', bias: 'required' }),
-};
+export const qwen2: Architecture = (facts, tensors) =>
+  decoderSpec(facts, tensors, { architecture: 'qwen2', bias: 'required' });
 
-export const qwen3: Architecture = {
-  gguf: ['qwen3'],
-  huggingface: ['qwen3'],
-  create: (facts, tensors) => decoderSpec(facts, tensors, { architecture: 'qwen3', normed: true }),
-};
+export const qwen3: Architecture = (facts, tensors) =>
+  decoderSpec(facts, tensors, { architecture: 'qwen3', normed: true });

@@ -6,15 +6,24 @@ import type { Architecture } from './architecture.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { tensorFacts } from './decoder-weights.ts';
 import { Facts } from './facts.ts';
-import { gemma3 } from './gemma.ts';
-import { granite } from './granite.ts';
 import { llama } from './llama.ts';
-import { ministral3 } from './ministral.ts';
-import { phi3 } from './phi.ts';
 import { qwen2, qwen3 } from './qwen.ts';
-import { smollm3 } from './smollm3.ts';
 
-const ARCHITECTURES: readonly Architecture[] = [llama, qwen2, qwen3, gemma3, phi3, smollm3, ministral3, granite];
+/** `gguf`: values of `general.architecture`. `huggingface`: values of `model_type`. Pages fetch what is not Llama's or Qwen's when they load such a file. */
+interface Entry extends Readonly<Record<ModelMetadata['kind'], readonly string[]>> {
+  readonly load: () => Architecture | Promise<Architecture>;
+}
+
+const ARCHITECTURES: readonly Entry[] = [
+  { gguf: ['llama'], huggingface: ['llama', 'mistral'], load: () => llama },
+  { gguf: ['qwen2'], huggingface: ['qwen2'], load: () => qwen2 },
+  { gguf: ['qwen3'], huggingface: ['qwen3'], load: () => qwen3 },
+  { gguf: ['gemma3'], huggingface: ['gemma3_text', 'gemma3'], load: async () => (await import('./gemma.ts')).gemma3 },
+  { gguf: ['phi3'], huggingface: ['phi3'], load: async () => (await import('./phi.ts')).phi3 },
+  { gguf: ['smollm3'], huggingface: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
+  { gguf: ['mistral3'], huggingface: ['ministral3'], load: async () => (await import('./ministral.ts')).ministral3 },
+  { gguf: ['granite'], huggingface: ['granite'], load: async () => (await import('./granite.ts')).granite },
+];
 
 /** Files that hold picture parts beside a language model, whose own architecture they name (docs/unipic-format.md). */
 export const UNIPIC = 'unipic';
@@ -25,15 +34,15 @@ const CLASS_NAME = /^(.*)ForCausalLM$/;
  * `window`: most tokens of a context, where fewer are wanted than the model was trained for. Throws `ModelError('architecture')` for what is
  * not supported and `ModelError('config')` for what makes no sense.
  */
-export function decoderOf(
+export async function decoderOf(
   metadata: ModelMetadata,
   tensors: ReadonlyMap<string, TensorInfo>,
   window?: number,
-): DecoderSpec {
+): Promise<DecoderSpec> {
   const file = architectureName(metadata);
   const name = file === UNIPIC ? languageArchitecture(metadata) : file;
-  const architecture = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
-  if (architecture === undefined) {
+  const entry = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
+  if (entry === undefined) {
     const known = ARCHITECTURES.flatMap((candidate) => candidate[metadata.kind]);
     throw new ModelError(
       'architecture',
@@ -41,7 +50,8 @@ export function decoderOf(
       { architecture: name, known },
     );
   }
-  return architecture.create(new Facts(metadata, name), { ...tensorFacts(tensors, metadata.kind), window }, name);
+  const create = await entry.load();
+  return create(new Facts(metadata, name), { ...tensorFacts(tensors, metadata.kind), window }, name);
 }
 
 /** What the file calls itself; empty where it does not. */

@@ -4,11 +4,11 @@
  * the graph wants (fused rows, an extra axis, an offset of norms, another order of rows) is undone here, while the bytes stream in.
  */
 import type { Backend, NormSpec, Weight, WeightWriter } from '../backend/backend.ts';
-import { rowBytes } from '../backend/weight.ts';
 import { ModelError } from '../errors.ts';
 import type { Linear } from '../layers/linear.ts';
 import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
 import { hostWriter } from './host-tensor.ts';
+import type * as StoredWriters from './stored-writers.ts';
 
 /** A tensor's name, or its names in the two kinds of files. */
 export type TensorName = string | { readonly [kind in ModelMetadata['kind']]: string };
@@ -79,6 +79,7 @@ export class TensorPlan {
   readonly #tensors: Tensors;
   readonly #options: PlanOptions;
   readonly #planned = new Map<string, Planned>();
+  #writers: typeof StoredWriters | undefined;
 
   constructor(tensors: Tensors, options: PlanOptions) {
     this.#tensors = tensors;
@@ -112,6 +113,12 @@ export class TensorPlan {
     }
   }
 
+  /** Between the first run and the first `writer`: fetches what only some models need for reading. */
+  async prepare(): Promise<void> {
+    const special = [...this.#planned.values()].some((planned) => planned.kind === 'split' || isChanged(planned));
+    if (special) this.#writers ??= await import('./stored-writers.ts');
+  }
+
   /** What reads the tensor; undefined for one that was not taken. */
   writer(info: TensorInfo, backend: Backend): WeightWriter | undefined {
     const planned = this.#planned.get(info.name);
@@ -122,13 +129,13 @@ export class TensorPlan {
           planned.read = values;
         });
       case 'split':
-        return splitWriter(info, planned, backend, (weights) => {
+        return this.#special().splitWriter(info, planned, backend, (weights) => {
           planned.read = weights;
         });
       case 'weight': {
         const { shape, stored } = planned;
         const plain = backend.weight({ name: info.name, shape, format: info.format });
-        const writer = stored.map || stored.order ? changingWriter(info, shape, stored, plain) : plain;
+        const writer = isChanged(planned) ? this.#special().changingWriter(info, shape, stored, plain) : plain;
         return {
           write: (chunk) => writer.write(chunk),
           finish: async () => (planned.read = await writer.finish()),
@@ -159,6 +166,11 @@ export class TensorPlan {
       has,
       rows,
     };
+  }
+
+  #special(): typeof StoredWriters {
+    if (this.#writers === undefined) throw new Error('TensorPlan.prepare comes before writer');
+    return this.#writers;
   }
 
   #name(name: TensorName): string {
@@ -203,6 +215,10 @@ export class TensorPlan {
   }
 }
 
+function isChanged(planned: Planned): boolean {
+  return planned.kind === 'weight' && (planned.stored.map !== undefined || planned.stored.order !== undefined);
+}
+
 function placeholder(name: string, shape: readonly number[], format: Weight['format']): Weight {
   return { name, shape, format, bytes: 0, free: () => undefined };
 }
@@ -227,85 +243,4 @@ function checkF32({ name, format }: TensorInfo): void {
     `${name} is in ${format}; norms, biases and tables should be F32, F16 or BF16 in the file: convert the model anew`,
     { tensor: name, format },
   );
-}
-
-/** Rows are whole blocks in every format, so that each part's bytes lie together. */
-function splitWriter(
-  { name, format }: TensorInfo,
-  { rows, cols }: { readonly rows: readonly number[]; readonly cols: number },
-  backend: Backend,
-  done: (weights: readonly Weight[]) => void,
-): WeightWriter {
-  const bytes = rowBytes(format, cols);
-  const parts: { readonly writer: WeightWriter; left: number }[] = rows.map((count, i) => ({
-    writer: backend.weight({ name: `${name} (part ${i})`, shape: [count, cols], format }),
-    left: count * bytes,
-  }));
-  const finished: Weight[] = [];
-  return {
-    write: async (chunk) => {
-      let rest = chunk;
-      for (const part of parts) {
-        if (rest.length === 0) return;
-        const piece = rest.subarray(0, part.left);
-        if (piece.length > 0) await part.writer.write(piece);
-        part.left -= piece.length;
-        rest = rest.subarray(piece.length);
-      }
-    },
-    finish: async () => {
-      for (const { writer } of parts) finished.push(await writer.finish());
-      done(finished);
-      return {
-        name,
-        shape: [rows.reduce((sum, n) => sum + n, 0), cols],
-        format,
-        bytes: finished.reduce((sum, weight) => sum + weight.bytes, 0),
-        free: () => {
-          for (const weight of finished) weight.free();
-        },
-      };
-    },
-    abort: () => {
-      for (const weight of finished) weight.free();
-      for (const { writer } of parts.slice(finished.length)) writer.abort();
-    },
-  };
-}
-
-/** Collects the tensor, which is a vector or a small matrix wherever this is asked for, and passes it on as changed. */
-function changingWriter(
-  info: TensorInfo,
-  shape: readonly number[],
-  { map, order }: Stored,
-  writer: WeightWriter,
-): WeightWriter {
-  const bytes = new Uint8Array(info.bytes);
-  let at = 0;
-  return {
-    write: async (chunk) => {
-      bytes.set(chunk.subarray(0, bytes.length - at), at);
-      at += chunk.length;
-    },
-    finish: async () => {
-      // What is too short stays so: the device's writer reports it.
-      let changed = bytes.subarray(0, at);
-      if (map !== undefined) {
-        const view = new DataView(changed.buffer, 0, changed.length);
-        for (let i = 0; i + 4 <= changed.length; i += 4) view.setFloat32(i, map(view.getFloat32(i, true)), true);
-      }
-      if (order !== undefined) {
-        const width = info.bytes / (shape[0] ?? 1);
-        const moved = new Uint8Array(changed.length);
-        for (let row = 0; row < order.length; row++) {
-          const from = (order[row] ?? 0) * width;
-          moved.set(changed.subarray(from, from + width), row * width);
-        }
-        changed = moved;
-      }
-      if (changed.length > 0) await writer.write(changed);
-      return writer.finish();
-    },
-    abort: () => writer.abort(),
-  };
 }

@@ -14,7 +14,7 @@ import { tinyModel, TINY_VOCABULARY } from '../support/tiny-model.ts';
 import { expectNmse } from '../support/tolerance.ts';
 import { logitsOf } from '../support/language.ts';
 
-type Config = ReturnType<typeof languageModelConfig>;
+type Config = Awaited<ReturnType<typeof languageModelConfig>>;
 const NONE = new Map<string, TensorInfo>();
 
 const LLAMA: JsonObject = {
@@ -27,7 +27,7 @@ const LLAMA: JsonObject = {
   vocab_size: 100,
   rms_norm_eps: 1e-5,
 };
-const hf = (change: JsonObject = {}): Config =>
+const hf = (change: JsonObject = {}): Promise<Config> =>
   languageModelConfig({ kind: 'huggingface', config: { ...LLAMA, ...change } }, NONE);
 
 const GGUF: Record<string, GgufValue> = {
@@ -41,13 +41,13 @@ const GGUF: Record<string, GgufValue> = {
   'qwen2.attention.layer_norm_rms_epsilon': 1e-6,
   'qwen2.vocab_size': 100,
 };
-const gguf = (change: Record<string, GgufValue> = {}): Config =>
+const gguf = (change: Record<string, GgufValue> = {}): Promise<Config> =>
   languageModelConfig({ kind: 'gguf', values: new Map(Object.entries({ ...GGUF, ...change })) }, NONE);
 
 /** The error's code and message. */
-function problem(body: () => unknown): { code: string; message: string } {
+async function problem(body: () => unknown): Promise<{ code: string; message: string }> {
   try {
-    body();
+    await body();
   } catch (error) {
     expect(error).toBeInstanceOf(ModelError);
     const { code, message } = error as ModelError;
@@ -57,8 +57,8 @@ function problem(body: () => unknown): { code: string; message: string } {
 }
 
 describe('configuration', () => {
-  test('the least that a file says, and its defaults', () => {
-    expect(hf()).toEqual({
+  test('the least that a file says, and its defaults', async () => {
+    expect(await hf()).toEqual({
       architecture: 'llama',
       source: 'huggingface',
       layers: 2,
@@ -75,56 +75,65 @@ describe('configuration', () => {
       tied: true,
       slidingWindow: undefined,
     });
-    expect(gguf()).toMatchObject({
+    expect(await gguf()).toMatchObject({
       architecture: 'qwen2',
       kvHeads: 2,
       headDim: 16,
       rope: { style: 'half', base: 10000 },
     });
     expect(
-      gguf({
-        'general.architecture': 'qwen3',
-        ...Object.fromEntries(
-          Object.entries(GGUF)
-            .slice(1)
-            .map(([k, v]) => [k.replace('qwen2', 'qwen3'), v]),
-        ),
-        'qwen3.attention.key_length': 128,
-      }).headDim,
+      (
+        await gguf({
+          'general.architecture': 'qwen3',
+          ...Object.fromEntries(
+            Object.entries(GGUF)
+              .slice(1)
+              .map(([k, v]) => [k.replace('qwen2', 'qwen3'), v]),
+          ),
+          'qwen3.attention.key_length': 128,
+        })
+      ).headDim,
     ).toBe(128);
     expect(
-      gguf({
-        ...Object.fromEntries(
-          Object.entries(GGUF)
-            .slice(1)
-            .map(([k, v]) => [k.replace('qwen2', 'llama'), v]),
-        ),
-        'general.architecture': 'llama',
-      }).rope.style,
+      (
+        await gguf({
+          ...Object.fromEntries(
+            Object.entries(GGUF)
+              .slice(1)
+              .map(([k, v]) => [k.replace('qwen2', 'llama'), v]),
+          ),
+          'general.architecture': 'llama',
+        })
+      ).rope.style,
     ).toBe('interleaved');
   });
 
-  test('null is as good as missing; a model type may be told by the class', () => {
-    expect(hf({ head_dim: null, rope_scaling: null, sliding_window: null, num_key_value_heads: null })).toEqual(hf());
-    expect(hf({ model_type: null, architectures: ['LlamaForCausalLM'] })).toEqual(hf());
+  test('null is as good as missing; a model type may be told by the class', async () => {
+    expect(await hf({ head_dim: null, rope_scaling: null, sliding_window: null, num_key_value_heads: null })).toEqual(
+      await hf(),
+    );
+    expect(await hf({ model_type: null, architectures: ['LlamaForCausalLM'] })).toEqual(await hf());
   });
 
-  test('RoPE scaling: rope_scaling of old files and rope_parameters of new ones are the same', () => {
+  test('RoPE scaling: rope_scaling of old files and rope_parameters of new ones are the same', async () => {
     const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
-    const old = hf({ rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...llama3 } }).rope;
-    expect(old).toEqual(hf({ rope_parameters: { rope_theta: 500000, rope_type: 'llama3', ...llama3 } }).rope);
+    const old = (await hf({ rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...llama3 } })).rope;
+    expect(old).toEqual((await hf({ rope_parameters: { rope_theta: 500000, rope_type: 'llama3', ...llama3 } })).rope);
     expect(old).toMatchObject({ base: 500000, scaling: { kind: 'llama3', factor: 8, originalContext: 8192 } });
-    expect(hf({ rope_scaling: { type: 'linear', factor: 4 } }).rope.scaling).toEqual({ kind: 'linear', factor: 4 });
-    expect(hf({ rope_scaling: { type: 'dynamic', factor: 4 } }).rope.scaling).toEqual({ kind: 'none' });
-    expect(gguf({ 'qwen2.rope.scaling.type': 'linear', 'qwen2.rope.scaling.factor': 4 }).rope.scaling).toEqual({
+    expect((await hf({ rope_scaling: { type: 'linear', factor: 4 } })).rope.scaling).toEqual({
       kind: 'linear',
       factor: 4,
     });
-    expect(gguf({ 'qwen2.rope.scale_linear': 2 }).rope.scaling).toEqual({ kind: 'linear', factor: 2 });
-    expect(gguf({ 'qwen2.rope.scaling.type': 'none' }).rope.scaling).toEqual({ kind: 'none' });
+    expect((await hf({ rope_scaling: { type: 'dynamic', factor: 4 } })).rope.scaling).toEqual({ kind: 'none' });
+    expect((await gguf({ 'qwen2.rope.scaling.type': 'linear', 'qwen2.rope.scaling.factor': 4 })).rope.scaling).toEqual({
+      kind: 'linear',
+      factor: 4,
+    });
+    expect((await gguf({ 'qwen2.rope.scale_linear': 2 })).rope.scaling).toEqual({ kind: 'linear', factor: 2 });
+    expect((await gguf({ 'qwen2.rope.scaling.type': 'none' })).rope.scaling).toEqual({ kind: 'none' });
   });
 
-  test('YaRN as Qwen2.5 asks for it, from both kinds of file', () => {
+  test('YaRN as Qwen2.5 asks for it, from both kinds of file', async () => {
     const wanted = {
       kind: 'yarn',
       factor: 4,
@@ -134,13 +143,13 @@ describe('configuration', () => {
       magnitude: 0.1 * Math.log(4) + 1,
       truncate: true,
     };
-    const folder = hf({
+    const folder = await hf({
       max_position_embeddings: 32768,
       rope_scaling: { factor: 4, original_max_position_embeddings: 32768, type: 'yarn' },
     });
     expect(folder.rope.scaling).toEqual(wanted);
     expect(folder.contextWindow).toBe(131072);
-    const file = gguf({
+    const file = await gguf({
       'qwen2.context_length': 131072,
       'qwen2.rope.scaling.type': 'yarn',
       'qwen2.rope.scaling.factor': 4,
@@ -150,23 +159,27 @@ describe('configuration', () => {
     expect(file.contextWindow).toBe(131072);
     // DeepSeek's: two coefficients that cancel.
     expect(
-      hf({
-        rope_scaling: {
-          factor: 40,
-          original_max_position_embeddings: 4096,
-          type: 'yarn',
-          mscale: 1,
-          mscale_all_dim: 1,
-        },
-      }).rope.scaling,
+      (
+        await hf({
+          rope_scaling: {
+            factor: 40,
+            original_max_position_embeddings: 4096,
+            type: 'yarn',
+            mscale: 1,
+            mscale_all_dim: 1,
+          },
+        })
+      ).rope.scaling,
     ).toMatchObject({ magnitude: 1 });
-    expect(hf({ rope_scaling: { factor: 4, type: 'yarn', attention_factor: 1.5 } }).rope.scaling).toMatchObject({
-      magnitude: 1.5,
-      originalContext: 2048,
-    });
+    expect((await hf({ rope_scaling: { factor: 4, type: 'yarn', attention_factor: 1.5 } })).rope.scaling).toMatchObject(
+      {
+        magnitude: 1.5,
+        originalContext: 2048,
+      },
+    );
   });
 
-  test('frequencies: unscaled, linear and by divisors', () => {
+  test('frequencies: unscaled, linear and by divisors', async () => {
     const rope = { dimension: 8, base: 10000, style: 'half', scaling: { kind: 'none' } } as const;
     const close = (found: Float64Array, wanted: number[]): void =>
       found.forEach((value, i) => expect(value / wanted[i]!).toBeCloseTo(1, 12));
@@ -175,17 +188,21 @@ describe('configuration', () => {
     close(ropeSpec(rope, [1, 1, 4, 8]).inverseFrequency, [1, 0.1, 0.0025, 0.000125]);
   });
 
-  test('sliding windows: always for Mistral, on request for Qwen, by layer types', () => {
-    expect(hf({ sliding_window: 7 }).slidingWindow).toBeUndefined();
-    expect(hf({ model_type: 'mistral', sliding_window: 7 }).slidingWindow).toEqual({ tokens: 7, layers: [true, true] });
+  test('sliding windows: always for Mistral, on request for Qwen, by layer types', async () => {
+    expect((await hf({ sliding_window: 7 })).slidingWindow).toBeUndefined();
+    expect((await hf({ model_type: 'mistral', sliding_window: 7 })).slidingWindow).toEqual({
+      tokens: 7,
+      layers: [true, true],
+    });
     const qwen = { model_type: 'qwen2', sliding_window: 7 };
-    expect(hf(qwen).slidingWindow).toBeUndefined();
-    expect(hf({ ...qwen, use_sliding_window: true, max_window_layers: 1 }).slidingWindow).toEqual({
+    expect((await hf(qwen)).slidingWindow).toBeUndefined();
+    expect((await hf({ ...qwen, use_sliding_window: true, max_window_layers: 1 })).slidingWindow).toEqual({
       tokens: 7,
       layers: [false, true],
     });
     expect(
-      hf({ ...qwen, use_sliding_window: true, layer_types: ['sliding_attention', 'full_attention'] }).slidingWindow,
+      (await hf({ ...qwen, use_sliding_window: true, layer_types: ['sliding_attention', 'full_attention'] }))
+        .slidingWindow,
     ).toEqual({ tokens: 7, layers: [true, false] });
   });
 
@@ -204,13 +221,13 @@ describe('configuration', () => {
     ['an unknown RoPE scaling', { rope_scaling: { type: 'spiral', factor: 4 } }, 'config', /spiral/],
     ['LongRoPE without its factors', { rope_scaling: { type: 'longrope' } }, 'config', /short_factor/],
     ['a scaling without its factor', { rope_scaling: { type: 'yarn' } }, 'config', /factor/],
-  ] as const)('%s is refused by name', (_what, change, code, message) => {
-    const found = problem(() => hf(change));
+  ] as const)('%s is refused by name', async (_what, change, code, message) => {
+    const found = await problem(() => hf(change));
     expect(found.code).toBe(code);
     expect(found.message).toMatch(message);
   });
 
-  test('whatever the values are: a sound configuration or a ModelError, at once', () => {
+  test('whatever the values are: a sound configuration or a ModelError, at once', async () => {
     const value = fc.oneof(
       fc.integer(),
       fc.double(),
@@ -247,18 +264,18 @@ describe('configuration', () => {
       'hidden_act',
       'tie_word_embeddings',
     ];
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 3 }),
         fc.option(scaling),
-        (change, rope) => {
+        async (change, rope) => {
           try {
             const {
               rope: found,
               layers,
               heads,
               kvHeads,
-            } = hf({ ...change, ...(rope === null ? {} : { rope_scaling: rope }) });
+            } = await hf({ ...change, ...(rope === null ? {} : { rope_scaling: rope }) });
             expect(heads % kvHeads).toBe(0);
             expect(layers).toBeLessThanOrEqual(512);
             expect(ropeSpec(found).inverseFrequency.every((f) => f >= 0 && Number.isFinite(f))).toBe(true);
@@ -271,29 +288,30 @@ describe('configuration', () => {
     );
   });
 
-  test('a GGUF without a key names the key', () => {
+  test('a GGUF without a key names the key', async () => {
     const values = new Map(Object.entries(GGUF));
     values.delete('qwen2.block_count');
-    expect(problem(() => languageModelConfig({ kind: 'gguf', values }, NONE))).toMatchObject({
+    expect(await problem(() => languageModelConfig({ kind: 'gguf', values }, NONE))).toMatchObject({
       code: 'config',
       message: expect.stringContaining('qwen2.block_count'),
     });
-    expect(problem(() => gguf({ 'qwen2.attention.head_count': 2n ** 40n }))).toMatchObject({ code: 'config' });
-    expect(problem(() => gguf({ 'qwen2.feed_forward_length': Float32Array.of(1, 2.5) }))).toMatchObject({
+    expect(await problem(() => gguf({ 'qwen2.attention.head_count': 2n ** 40n }))).toMatchObject({ code: 'config' });
+    expect(await problem(() => gguf({ 'qwen2.feed_forward_length': Float32Array.of(1, 2.5) }))).toMatchObject({
       code: 'config',
       message: expect.stringContaining('whole numbers'),
     });
   });
 
-  test('what GGUF gives by layer', () => {
+  test('what GGUF gives by layer', async () => {
     const count = Number(GGUF['qwen2.block_count']);
     const widths = Int32Array.from({ length: count }, (_, i) => 32 * (i + 1));
-    expect(gguf({ 'qwen2.feed_forward_length': widths }).mlp).toBe(32 * count);
+    expect((await gguf({ 'qwen2.feed_forward_length': widths })).mlp).toBe(32 * count);
     const kvHeads = Uint32Array.from({ length: count }, () => 2);
-    expect(gguf({ 'qwen2.attention.head_count_kv': kvHeads }).kvHeads).toBe(2);
+    expect((await gguf({ 'qwen2.attention.head_count_kv': kvHeads })).kvHeads).toBe(2);
     const pattern = Array.from({ length: count }, (_, i) => i % 2 === 0);
     expect(
-      gguf({ 'qwen2.attention.sliding_window': 8, 'qwen2.attention.sliding_window_pattern': pattern }).slidingWindow,
+      (await gguf({ 'qwen2.attention.sliding_window': 8, 'qwen2.attention.sliding_window_pattern': pattern }))
+        .slidingWindow,
     ).toEqual({ tokens: 8, layers: pattern });
     kvHeads[0] = 1;
     for (const [change, message] of [
@@ -301,12 +319,15 @@ describe('configuration', () => {
       [{ 'qwen2.feed_forward_length': new Int32Array(count + 1).fill(32) }, /feed_forward_length/],
       [{ 'qwen2.attention.sliding_window': 8, 'qwen2.attention.sliding_window_pattern': [true] }, /one a layer/],
     ] as const)
-      expect(problem(() => gguf(change))).toMatchObject({ code: 'config', message: expect.stringMatching(message) });
+      expect(await problem(() => gguf(change))).toMatchObject({
+        code: 'config',
+        message: expect.stringMatching(message),
+      });
   });
 
-  test('a composite model says what its language model is in text_config', () => {
+  test('a composite model says what its language model is in text_config', async () => {
     const { model_type: _, ...text } = LLAMA;
-    const config = languageModelConfig(
+    const config = await languageModelConfig(
       { kind: 'huggingface', config: { model_type: 'mistral3', text_config: { ...text, model_type: 'qwen3' } } },
       NONE,
     );
@@ -428,7 +449,7 @@ describe('tensors', () => {
     const [llama3] = (await fixtures()).filter(({ name }) => name === 'llama-llama3');
     const file = await openModel(toGguf(llama3!));
     expect(file.tensors.has('output.weight')).toBe(false);
-    expect(languageModelConfig(file.metadata, file.tensors).tied).toBe(true);
+    expect((await languageModelConfig(file.metadata, file.tensors)).tied).toBe(true);
   });
 
   test('a divisor of RoPE that is no number is refused, and nothing stays on the device', async () => {

@@ -24,6 +24,7 @@ async function load<T>(tensors: readonly Stored[], body: (take: Take) => T, chun
   const backend = createReferenceBackend();
   const plan = new TensorPlan(new Map(tensors.map((it) => [it.name, it])), { missing: 'it is needed' });
   body(plan.take);
+  await plan.prepare();
   for (const it of tensors) {
     const writer = plan.writer(it, backend);
     for (let at = 0; writer !== undefined && at < it.data.length; at += chunk)
@@ -155,6 +156,7 @@ test('an abort in the middle of a split tensor leaves nothing on the device', as
   const it = tensor('qkv', [6, 32]);
   const plan = new TensorPlan(new Map([['qkv', it]]), { missing: '' });
   plan.take.split('qkv', [4, 2], 32);
+  await plan.prepare();
   const writer = plan.writer(it, backend)!;
   await writer.write(it.data.subarray(0, 5 * 128));
   writer.abort();
@@ -167,6 +169,7 @@ test('a split tensor that ends too early is reported, and what was finished is f
   const it = tensor('qkv', [6, 32]);
   const plan = new TensorPlan(new Map([['qkv', it]]), { missing: '' });
   plan.take.split('qkv', [4, 2], 32);
+  await plan.prepare();
   const writer = plan.writer(it, backend)!;
   await writer.write(it.data.subarray(0, 5 * 128));
   await expect(writer.finish()).rejects.toMatchObject({ code: 'truncated' });

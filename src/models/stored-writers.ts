@@ -1,0 +1,86 @@
+/** Writers for tensors that files store differently from what a graph wants (weights.ts): fetched only where a model has such tensors. */
+import type { Backend, Weight, WeightWriter } from '../backend/backend.ts';
+import { rowBytes } from '../backend/weight.ts';
+import type { TensorInfo } from '../load/model-file.ts';
+import type { Stored } from './weights.ts';
+
+/** Rows are whole blocks in every format, so that each part's bytes lie together. */
+export function splitWriter(
+  { name, format }: TensorInfo,
+  { rows, cols }: { readonly rows: readonly number[]; readonly cols: number },
+  backend: Backend,
+  done: (weights: readonly Weight[]) => void,
+): WeightWriter {
+  const bytes = rowBytes(format, cols);
+  const parts: { readonly writer: WeightWriter; left: number }[] = rows.map((count, i) => ({
+    writer: backend.weight({ name: `${name} (part ${i})`, shape: [count, cols], format }),
+    left: count * bytes,
+  }));
+  const finished: Weight[] = [];
+  return {
+    write: async (chunk) => {
+      let rest = chunk;
+      for (const part of parts) {
+        if (rest.length === 0) return;
+        const piece = rest.subarray(0, part.left);
+        if (piece.length > 0) await part.writer.write(piece);
+        part.left -= piece.length;
+        rest = rest.subarray(piece.length);
+      }
+    },
+    finish: async () => {
+      for (const { writer } of parts) finished.push(await writer.finish());
+      done(finished);
+      return {
+        name,
+        shape: [rows.reduce((sum, n) => sum + n, 0), cols],
+        format,
+        bytes: finished.reduce((sum, weight) => sum + weight.bytes, 0),
+        free: () => {
+          for (const weight of finished) weight.free();
+        },
+      };
+    },
+    abort: () => {
+      for (const weight of finished) weight.free();
+      for (const { writer } of parts.slice(finished.length)) writer.abort();
+    },
+  };
+}
+
+/** Collects the tensor, which is a vector or a small matrix wherever this is asked for, and passes it on as changed. */
+export function changingWriter(
+  info: TensorInfo,
+  shape: readonly number[],
+  { map, order }: Stored,
+  writer: WeightWriter,
+): WeightWriter {
+  const bytes = new Uint8Array(info.bytes);
+  let at = 0;
+  return {
+    write: async (chunk) => {
+      bytes.set(chunk.subarray(0, bytes.length - at), at);
+      at += chunk.length;
+    },
+    finish: async () => {
+      // What is too short stays so: the device's writer reports it.
+      let changed = bytes.subarray(0, at);
+      if (map !== undefined) {
+        const view = new DataView(changed.buffer, 0, changed.length);
+        for (let i = 0; i + 4 <= changed.length; i += 4) view.setFloat32(i, map(view.getFloat32(i, true)), true);
+      }
+      if (order !== undefined) {
+        const width = info.bytes / (shape[0] ?? 1);
+        const moved = new Uint8Array(changed.length);
+        for (let row = 0; row < order.length; row++) {
+          const from = (order[row] ?? 0) * width;
+          moved.set(changed.subarray(from, from + width), row * width);
+        }
+        changed = moved;
+      }
+      if (changed.length > 0) await writer.write(changed);
+      return writer.finish();
+    },
+    abort: () => writer.abort(),
+  };
+}
