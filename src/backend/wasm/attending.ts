@@ -93,7 +93,8 @@ export class Attending {
     const asked: checks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
     const keys = checks.queries(asked);
     const out = this.#tensors.make([...q.shape]);
-    writeAttention(engine.block(), { ...this.#queries(asked, keys, out), partials: 0 });
+    const fields = this.#queries(asked, keys, out);
+    writeAttention(engine.block(), fields);
     engine.scratch(exports.attentionScratchBytes(engine.args));
     const bytes = exports.attentionPartialBytes(engine.args);
     const partials = bytes === 0 ? 0 : engine.room('partials', bytes);
@@ -130,8 +131,8 @@ export class Attending {
     this.#ropes.destroy();
   }
 
-  /** Puts page table and ranges into WASM memory: the fields that attention and probe share. */
-  #queries(asked: checks.Queries, keys: number, out: WasmTensor): Omit<Attention, 'partials'> {
+  /** Puts page table and ranges into WASM memory: attention's fields, of which the probe has all but the last. */
+  #queries(asked: checks.Queries, keys: number, out: WasmTensor): Attention {
     const engine = this.#engine;
     const { operation, q, kv, layer, position, ranges, spec } = asked;
     const input = tensorOf(operation, 'q', q);
@@ -159,6 +160,7 @@ export class Attending {
       offsets: engine.copy('offsets', ranges.offsets),
       runs: engine.copy('runs', ranges.runs),
       keys,
+      partials: 0,
     };
   }
 }

@@ -23,17 +23,6 @@ const TILES_PER_THREAD = 4;
 /** Rows of the smallest tile. */
 const TILE_ROWS = 16;
 
-/** The fields of operations on rows that multiply no weights. */
-const NO_PRODUCT = {
-  prepared: 0,
-  normalised: 0,
-  activation: 0,
-  residual: 0,
-  parts: 1,
-  tileRows: TILE_ROWS,
-  scale: 1,
-} as const;
-
 export class Products {
   readonly #engine: Engine;
   readonly #tensors: Tensors;
@@ -50,7 +39,7 @@ export class Products {
     const x = tensorOf('embed', 'ring', ring).pointer + 4 * start;
     const out = this.#tensors.make([count, cols]);
     const block = engine.block();
-    writeLinear(block, { ...NO_PRODUCT, ...NO_NORM, out: out.pointer, outStride: cols, x, cols, count, scale });
+    writeRows(block, out.pointer, x, cols, count, NO_NORM, 0, scale);
     putPart(block, 0, weight, 0, 0);
     engine.run('embed', engine.wasm.exports.embed);
     return out;
@@ -64,16 +53,7 @@ export class Products {
     const added = addressOf('norm', 'residual', residual);
     const [count = 0, cols = 0] = input.shape;
     const out = this.#tensors.make([count, cols]);
-    writeLinear(engine.block(), {
-      ...NO_PRODUCT,
-      ...norm,
-      out: out.pointer,
-      outStride: cols,
-      x: input.pointer,
-      cols,
-      count,
-      residual: added,
-    });
+    writeRows(engine.block(), out.pointer, input.pointer, cols, count, norm, added, 1);
     engine.run('norm', engine.wasm.exports.norm);
     return out;
   }
@@ -197,4 +177,35 @@ export class Products {
 function putPart(block: Block, index: number, weight: WasmWeight, first: number, bias: number): void {
   const { pointer, ggml, rows } = weight;
   writePart(block, { data: pointer, format: ggml, rows, first, bias }, linearWords + index * partWords);
+}
+
+/** The block of an operation on rows that multiplies no weights. */
+function writeRows(
+  block: Block,
+  out: number,
+  x: number,
+  cols: number,
+  count: number,
+  { normKind, normWeight, normBias, epsilon }: NormFields,
+  residual: number,
+  scale: number,
+): void {
+  writeLinear(block, {
+    out,
+    outStride: cols,
+    x,
+    cols,
+    count,
+    prepared: 0,
+    normalised: 0,
+    normKind,
+    normWeight,
+    normBias,
+    epsilon,
+    activation: 0,
+    residual,
+    parts: 1,
+    tileRows: TILE_ROWS,
+    scale,
+  });
 }

@@ -110,15 +110,14 @@ export class Rows {
       x: x.pointer,
       cols: x.shape[1] ?? 0,
       count: out.shape[0] ?? 0,
-      other: 0,
-      otherStride: 0,
-      first: 0,
-      second: 0,
-      epsilon: 0,
-      weight: 0,
-      bias: 0,
-      activation: 0,
-      ...fields,
+      other: fields.other ?? 0,
+      otherStride: fields.otherStride ?? 0,
+      first: fields.first ?? 0,
+      second: fields.second ?? 0,
+      epsilon: fields.epsilon ?? 0,
+      weight: fields.weight ?? 0,
+      bias: fields.bias ?? 0,
+      activation: fields.activation ?? 0,
     });
   }
 }
