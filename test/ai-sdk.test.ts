@@ -1,8 +1,8 @@
 /** The provider, driven by the AI SDK itself over a model in this process. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateText, streamText } from 'ai';
-import { octavo } from '../src/ai-sdk.ts';
-import type { OctavoModel } from '../src/public.ts';
+import { octavo, type ChatModel } from '../src/ai-sdk.ts';
+import type { Message, OctavoModel, PromptInput, PromptOptions } from '../src/public.ts';
 import { encodePng } from '../src/vision/index.ts';
 import { onReference, testFace } from './support/engine.ts';
 import { random } from './support/random.ts';
@@ -123,6 +123,107 @@ describe('octavo/ai-sdk', () => {
       frequencyPenalty: 1,
     });
     expect(warnings).toEqual([expect.objectContaining({ type: 'unsupported', feature: 'frequencyPenalty' })]);
+  });
+
+  /** What a session sees of the messages of one call. */
+  async function seenBy(
+    messages: NonNullable<Parameters<typeof generateText>[0]['messages']>,
+    more: Readonly<Record<string, unknown>> = {},
+  ): Promise<{ history: readonly Message[]; last: PromptInput; options: PromptOptions; warnings: readonly unknown[] }> {
+    let history: readonly Message[] = [];
+    let last: PromptInput = '';
+    let options: PromptOptions = {};
+    const watched: ChatModel = {
+      name: 'watched',
+      createSession: async (given) => {
+        history = given?.initialPrompts ?? [];
+        const session = await model.createSession(given);
+        const streaming = session.promptStreaming.bind(session);
+        session.promptStreaming = (input, given) => {
+          [last, options] = [input, given ?? {}];
+          return streaming(input, given);
+        };
+        return session;
+      },
+    };
+    const { warnings } = await generateText({
+      model: octavo(watched),
+      messages,
+      maxOutputTokens: 2,
+      allowSystemInMessages: true,
+      ...more,
+    } as Parameters<typeof generateText>[0]);
+    return { history, last, options, warnings: warnings ?? [] };
+  }
+
+  test('system messages: several, in between, last', async () => {
+    const { history, last } = await seenBy([
+      { role: 'system', content: 'a' },
+      { role: 'system', content: 'b' },
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: 'Hi' },
+      { role: 'system', content: 'c' },
+      { role: 'user', content: 'And?' },
+      { role: 'system', content: 'd' },
+    ]);
+    expect(history.map(({ role }) => role)).toEqual(['system', 'system', 'user', 'assistant']);
+    expect((last as Message[]).map(({ role }) => role)).toEqual(['system', 'user', 'system']);
+  });
+
+  test('a history that ends with the result of a tool: the call and the result are there', async () => {
+    const { history, last } = await seenBy([
+      { role: 'user', content: 'Weather?' },
+      {
+        role: 'assistant',
+        content: [{ type: 'tool-call', toolCallId: '1', toolName: 'weather', input: { city: 'Bern' } }],
+      },
+      {
+        role: 'tool',
+        content: [
+          { type: 'tool-result', toolCallId: '1', toolName: 'weather', output: { type: 'json', value: { t: 3 } } },
+        ],
+      },
+    ]);
+    expect(history).toEqual([
+      { role: 'user', content: [{ type: 'text', value: 'Weather?' }] },
+      { role: 'assistant', content: [], toolCalls: [{ id: '1', name: 'weather', arguments: { city: 'Bern' } }] },
+    ]);
+    expect(last).toEqual([{ role: 'tool', name: 'weather', toolCallId: '1', content: '{"t":3}' }]);
+  });
+
+  test('a text file is read, a file of another kind is refused', async () => {
+    const file = (mediaType: string): Parameters<typeof seenBy>[0] => [
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'What is this?' },
+          { type: 'file', mediaType, filename: 'a.txt', data: new TextEncoder().encode('né') },
+        ],
+      },
+    ];
+    const { last } = await seenBy(file('text/plain'));
+    expect(last).toEqual([
+      {
+        role: 'user',
+        content: [
+          { type: 'text', value: 'What is this?' },
+          { type: 'text', value: 'File a.txt:\nné' },
+        ],
+      },
+    ]);
+    await expect(seenBy(file('application/pdf'))).rejects.toThrow('no model here reads application/pdf');
+  });
+
+  test('topP 0, the clock as a seed, and options of our own', async () => {
+    const { options, warnings } = await seenBy([{ role: 'user', content: 'Hello' }], {
+      topP: 0,
+      seed: Date.now(),
+      providerOptions: { octavo: { minP: 0.1, loops: 'allow', mispelt: 1 } },
+    });
+    expect(options).toMatchObject({ topP: 0, minP: 0.1, loops: 'allow' });
+    expect(options).not.toHaveProperty('mispelt');
+    expect(warnings).toEqual([expect.objectContaining({ feature: 'providerOptions.octavo.mispelt' })]);
+    await seenBy([{ role: 'user', content: 'Hello' }], { seed: -7 });
   });
 
   test('pictures are seen, and a conversation about them goes on', async () => {

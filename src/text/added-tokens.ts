@@ -7,12 +7,14 @@ interface Node {
   readonly next: Map<number, Node>;
 }
 
-/** Characters of all added tokens; Gemma's 6,414 have about 80,000. */
-const MOST_CHARACTERS = 1 << 19;
+/** Characters of all added tokens; those of models that draw pictures token by token have 800,000. */
+const MOST_CHARACTERS = 1 << 22;
+/** Places in the tree of their beginnings, of some 200 bytes each. */
+const MOST_NODES = 1 << 18;
 /** The longest published one has some 30; white space in a row up to 512. */
-const LONGEST = 1024;
+export const LONGEST_ADDED_TOKEN = 1024;
 /** Comparisons for each character of a text: tokens that begin with one another make every character be looked at again and again. */
-const STEPS_PER_UNIT = 256;
+const STEPS_PER_UNIT = 32;
 /** A look at a neighbouring character costs as much as so many comparisons. */
 const WORD_STEPS = 16;
 
@@ -43,12 +45,13 @@ export class AddedTokens {
   constructor(tokens: readonly AddedToken[]) {
     let none = true;
     let characters = 0;
+    let nodes = 0;
     for (const token of tokens) {
       if (token.content === '') continue;
       characters += token.content.length;
-      if (token.content.length > LONGEST || characters > MOST_CHARACTERS) {
+      if (token.content.length > LONGEST_ADDED_TOKEN || characters > MOST_CHARACTERS || nodes > MOST_NODES) {
         failTokenizer(
-          `added tokens of ${token.content.length} characters, ${characters} so far; at most ${LONGEST} each and ${MOST_CHARACTERS} in all are supported`,
+          `added tokens of ${token.content.length} characters, ${characters} in all so far; at most ${LONGEST_ADDED_TOKEN} each, ${MOST_CHARACTERS} in all and ${MOST_NODES} different beginnings are supported`,
           { characters },
         );
       }
@@ -59,6 +62,7 @@ export class AddedTokens {
         let next = node.next.get(code);
         if (next === undefined) {
           next = { token: undefined, next: new Map() };
+          nodes++;
           node.next.set(code, next);
         }
         node = next;

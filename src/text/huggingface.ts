@@ -1,6 +1,7 @@
 /** Reads a tokenizer from tokenizer.json and tokenizer_config.json, as Hugging Face's `tokenizers` does. */
 import type { JsonObject, JsonValue, ModelMetadata } from '../load/model-file.ts';
 import type { AddedToken, SplitStage, TokenModel, TokenizerDescription } from './description.ts';
+import { LONGEST_ADDED_TOKEN } from './added-tokens.ts';
 import { failTokenizer } from './failure.ts';
 import { turnEnds } from './turn-ends.ts';
 import { createDecoder } from './huggingface-decoder.ts';
@@ -80,9 +81,16 @@ function addedTokens(value: JsonValue | undefined): AddedToken[] {
     const token = asObject(item, 'added_tokens');
     const id = tokenId(token['id'], 'added_tokens');
     const special = asFlag(token['special'], false);
+    const content = asString(token['content'], 'added_tokens.content');
+    // Before tables of all tokens are made.
+    if (content.length > LONGEST_ADDED_TOKEN)
+      failTokenizer(
+        `tokenizer.json: added tokens of ${content.length} characters; at most ${LONGEST_ADDED_TOKEN} are supported`,
+        { id },
+      );
     return {
       id,
-      content: asString(token['content'], 'added_tokens.content'),
+      content,
       special,
       lstrip: asFlag(token['lstrip'], false),
       rstrip: asFlag(token['rstrip'], false),
