@@ -143,7 +143,7 @@ export class Arguments {
   }
 }
 
-/** parseArgs takes `--top-p -1` for two options; the value is joined, so that it can be refused by what it is. */
+/** parseArgs reads `--top-p -1` as two options. The value is joined to its option, so that the error names the value. */
 function* joinNegative(args: readonly string[]): Generator<string> {
   for (let i = 0; i < args.length; i++) {
     const [arg = '', next = ''] = [args[i], args[i + 1]];

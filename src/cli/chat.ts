@@ -11,7 +11,7 @@ export const chat: Command = {
   summary: 'a conversation in the terminal',
   details: `${MODEL_HELP}  --system T           what the conversation begins with
 ${SAMPLING_HELP}
-In the conversation: /reset begins anew, /exit ends it, Ctrl+C stops an answer.
+In the conversation: /reset starts a new conversation, /exit ends it, Ctrl+C stops an answer.
 `,
   async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, system: 's' });

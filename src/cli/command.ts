@@ -1,6 +1,6 @@
 import type { CliContext } from './terminal.ts';
 
-/** One of `octavo`'s commands. It throws: `UsageError` for a command line that it cannot understand, what its work throws otherwise. */
+/** One of `octavo`'s commands. Throws `UsageError` for a command line that it cannot understand, and otherwise what its work throws. */
 export interface Command {
   readonly usage: string;
   readonly summary: string;

@@ -6,7 +6,7 @@ import { Arguments, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { size, visible, write } from './terminal.ts';
 
-/** Longer lists are shown by their beginnings. */
+/** Of longer lists only the first elements are shown. */
 const SHOWN = 8;
 
 /** What a model file holds. */

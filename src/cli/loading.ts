@@ -13,7 +13,7 @@ export const SAMPLING_HELP = `  --temperature T      0 takes the likeliest token
   --max-tokens N       most tokens of the answer
 `;
 
-/** Runs `body` with the model that the arguments name, and gives everything back afterwards. */
+/** Runs `body` with the model that the arguments name, and destroys the model afterwards. */
 export async function withModel(
   args: Arguments,
   { face, errors }: CliContext,

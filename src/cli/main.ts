@@ -5,7 +5,7 @@ import { createNodePlatform } from '../platform/node-engine.ts';
 import { createNodeFace } from '../platform/node.ts';
 import { run } from './run.ts';
 
-// A reader that closed the pipe (`octavo … | head`) has what it wanted.
+// A reader that closed the pipe (`octavo … | head`) needs nothing more.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 }

@@ -4,7 +4,7 @@
  */
 import { FileError } from '../errors.ts';
 
-/** How much one step of a stream brings at most: large enough for the device's copy to pay, small beside any model. */
+/** The largest chunk of a stream: large enough that copying it to the device is efficient, and small compared with any model. */
 export const CHUNK_BYTES = 4 << 20;
 
 export interface ByteSource {
@@ -13,7 +13,7 @@ export interface ByteSource {
   readonly size: number;
   /** Set where reaching byte n costs reading the n bytes before it: a server without range requests. */
   readonly sequential?: boolean;
-  /** Set where two reads may be of two versions of the file without a sign of it: a server that sends neither ETag nor Last-Modified. */
+  /** Set where two reads may return two versions of the file and nothing shows it: the server sends neither ETag nor Last-Modified. */
   readonly unvalidated?: boolean;
   /** Lower-case hex SHA-256 that the whole file should have, where known and not yet checked. */
   readonly expectedSha256?: string;
@@ -83,7 +83,7 @@ export class BytesSource implements ByteSource {
   async close(): Promise<void> {}
 }
 
-/** A source over a Blob or File; one chunk is read ahead of its taker. */
+/** A source over a Blob or File. One chunk is read ahead of the consumer. */
 export class BlobSource implements ByteSource {
   readonly name: string;
   readonly size: number;
@@ -98,8 +98,8 @@ export class BlobSource implements ByteSource {
   }
 
   /**
-   * Into one buffer, over and over: `arrayBuffer()` of slices is three times slower in Chromium and leaves as much garbage as the file is long,
-   * which the collector, seeing only a few small objects, lets pile up.
+   * Reads into one buffer that is reused. `arrayBuffer()` of slices is three times slower in Chromium and leaves garbage as large as the file,
+   * which the collector does not free in time because it sees only a few small objects.
    */
   async *stream(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     signal?.throwIfAborted();
@@ -138,7 +138,7 @@ export class BlobSource implements ByteSource {
     return new Uint8Array(await this.#told(from, this.#blob.slice(from, to).arrayBuffer()));
   }
 
-  /** The same promise, with a failure told as the file's. */
+  /** The same promise; a failure becomes a `FileError` of this file. */
   #told<T>(offset: number, promise: Promise<T>): Promise<T> {
     return promise.catch((cause: unknown) => {
       throw new FileError(
@@ -160,7 +160,7 @@ function byteReader(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReade
   }
 }
 
-/** Chunks of `[start, end)` by `read`, the next one under way while the taker works on the present one. */
+/** Chunks of `[start, end)` by `read`. The next chunk is read while the consumer works on the present one. */
 export async function* readAhead(
   start: number,
   end: number,
@@ -170,7 +170,7 @@ export async function* readAhead(
   const begin = (from: number): Promise<Uint8Array> | undefined => {
     if (from >= end) return undefined;
     const promise = read(from, Math.min(end, from + CHUNK_BYTES));
-    promise.catch(() => {}); // A taker that leaves early leaves this one unawaited.
+    promise.catch(() => {}); // A consumer that stops early does not await this one.
     return promise;
   };
   signal?.throwIfAborted();

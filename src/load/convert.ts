@@ -14,7 +14,7 @@ export type Quantization = (typeof QUANTIZATIONS)[number];
 
 /** Q8_0 and Q4_0 both store rows in blocks of 32 values. */
 const BLOCK = 32;
-/** Matrices that are looked up or end the model: 4 bits harm them most (llama.cpp keeps them finer, too). */
+/** Embeddings and output matrices, which lose most at 4 bits; llama.cpp stores them with more bits, too. */
 const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|token_embd|wte|lm_head|output)\.weight$/;
 
 function isFloat(format: StoredFormat): format is FloatFormat {

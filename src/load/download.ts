@@ -237,7 +237,7 @@ class Download {
       }
       await this.#commit();
     } catch (fault) {
-      // What came is worth keeping, whatever stopped it; if that fails too, the first failure is the one to tell.
+      // What came is worth keeping, whatever stopped it; if that fails too, the first failure is the one that is thrown.
       const lost =
         fault instanceof Conflict ||
         fault instanceof Changed ||
@@ -398,7 +398,7 @@ class Download {
     return manifest;
   }
 
-  /** Waits while another tab goes on with the file. */
+  /** Waits while another tab continues this download. */
   async #follow(): Promise<void> {
     const { store, signal } = this.#wanted;
     for (let seen = -1, since = performance.now(); ;) {

@@ -1,5 +1,5 @@
 /**
- * What a file that is being downloaded should be: said before its first byte, and held against its bytes while they come, so that an error
+ * What a file that is being downloaded should be: stated before its first byte, and compared with its bytes as they arrive, so that an error
  * page, a wrong file or a body without end is refused early, and only a file that was found right is kept.
  */
 import { FileError } from '../errors.ts';

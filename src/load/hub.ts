@@ -154,7 +154,7 @@ async function fetchText(
 export interface ListingNotes {
   get(): Promise<readonly HubFile[] | undefined>;
   set(files: readonly HubFile[]): Promise<void>;
-  /** Whether the store has this file whole. */
+  /** Whether this file is stored completely. */
   has(url: string): Promise<boolean>;
 }
 

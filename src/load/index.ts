@@ -11,7 +11,7 @@ import { checkOptions, expectedHash, refuseSingleHash, type OpenOptions } from '
 export type { ModelInput } from './inputs.ts';
 export type { OpenOptions } from './options.ts';
 
-/** Reads the header (downloading first where there is a store). Throws `FileError`, `StorageError`, `InputError`; the taker closes it. */
+/** Reads the header (downloading first where there is a store). Throws `FileError`, `StorageError`, `InputError`; the caller closes it. */
 export async function openModel(input: ModelInput, options: OpenOptions = {}): Promise<ModelFile> {
   options.signal?.throwIfAborted();
   checkOptions(options);
@@ -100,7 +100,7 @@ async function openPath(path: string, files: FileSystemReader, options: OpenOpti
 
 // Addresses
 
-/** Models that come from no address do not download what fetching needs. */
+/** Imported on demand: models that are not loaded from an address do not need it. */
 async function openUrl(url: string, options: OpenOptions): Promise<ModelFile> {
   return (await import('./remote.ts')).openUrl(url, options);
 }
@@ -119,7 +119,7 @@ async function openBlobUrl(url: string, options: OpenOptions): Promise<ModelFile
   return openGguf(source, async () => undefined, options);
 }
 
-/** Pages that load GGUF files do not download it. */
+/** Imported on demand: pages that load GGUF files do not need it. */
 export async function openFolder(files: FileSet, options: OpenOptions): Promise<ModelFile> {
   refuseSingleHash(options, files.name);
   const { openFolder: open } = await import('./huggingface/folder.ts');

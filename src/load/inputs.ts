@@ -1,4 +1,4 @@
-/** What `load` takes, brought down to few kinds; what it does not take is refused by its name. */
+/** Reduces what `load` accepts to few kinds, and refuses everything else by its name. */
 import { InputError, StorageError } from '../errors.ts';
 import { displayName } from '../store/address.ts';
 

@@ -1,5 +1,5 @@
 /**
- * A model's files behind one face, whatever their format: metadata, named tensors, and one streaming read.
+ * A model's files behind one interface, whatever their format: metadata, named tensors, and one streaming read.
  * Nothing here knows a model; `src/models` turns metadata into a configuration and says which tensors it needs.
  */
 import type { Weight, WeightWriter } from '../backend/backend.ts';
@@ -52,7 +52,7 @@ export interface TensorInfo extends WeightSpec {
 
 export type LoadPhase = 'header' | 'download' | 'verify' | 'load';
 
-/** What a `monitor` hears. `rate` is bytes per second over the last seconds. */
+/** What a `monitor` receives. `rate`: bytes per second over the last seconds. */
 export interface LoadProgress {
   readonly phase: LoadPhase;
   readonly loaded: number;

@@ -1,7 +1,7 @@
 /** Progress reports: bytes so far and their rate over the last seconds. */
 import type { LoadPhase, LoadProgress } from './model-file.ts';
 
-/** The rate is taken over this many milliseconds, so that it follows the network without trembling. */
+/** The rate is taken over this many milliseconds, so that it follows the network without jumping. */
 const WINDOW_MS = 3000;
 
 export class Meter {

@@ -1,4 +1,4 @@
-/** What a file is that is not the model it was taken for, by its first bytes: so that the error can say what to do. */
+/** Recognises by its first bytes a file that is not the expected model, so that the error can say what to do. */
 
 export interface Recognised {
   /** `page`: what a server sends instead of a file; `model`: weights in a format that is read otherwise, or not at all. */

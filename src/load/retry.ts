@@ -1,4 +1,4 @@
-/** Trying again: which failures of the network a second try may mend, how long to wait, and when to give up. */
+/** Retries: which failures of the network may be temporary, how long to wait, and when to give up. */
 import { StorageError } from '../errors.ts';
 import { displayName } from '../store/address.ts';
 import { abortable } from './byte-source.ts';
@@ -19,7 +19,7 @@ export const DEFAULT_RETRY: RetryPolicy = {
 };
 
 /**
- * The connection failed in a way that a second try may mend. `wait`: how long the server asks to wait, in milliseconds; `attempts`: the most
+ * A failure of the connection that may be temporary. `wait`: how long the server asks to wait, in milliseconds; `attempts`: the most
  * tries that are worthwhile for this failure.
  */
 export class Break {

@@ -8,7 +8,7 @@ export class StoredSource implements ByteSource {
   readonly #store: ModelStore;
   readonly #manifest: Manifest;
 
-  /** `manifest` is of a complete file. */
+  /** `manifest`: of a complete file, or of one whose received bytes are to be read. */
   constructor(store: ModelStore, manifest: Manifest) {
     this.name = manifest.name;
     this.size = manifest.received;
@@ -16,7 +16,7 @@ export class StoredSource implements ByteSource {
     this.#manifest = manifest;
   }
 
-  /** Record by record, the next one under way while the taker works on the present one. */
+  /** Record by record. The next record is read while the consumer works on the present one. */
   async *stream(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     signal?.throwIfAborted();
     const { recordBytes } = this.#manifest;
@@ -25,7 +25,7 @@ export class StoredSource implements ByteSource {
       const index = Math.floor(position / recordBytes);
       const base = index * recordBytes;
       const promise = this.#store.readRecord(this.#manifest, index, position - base, Math.min(end - base, recordBytes));
-      promise.catch(() => {}); // A taker that leaves early leaves this one unawaited.
+      promise.catch(() => {}); // A consumer that stops early does not await this one.
       return promise;
     };
     let position = start;

@@ -9,7 +9,7 @@ import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from './model-
 import { Meter } from './progress.ts';
 import type { StoredFormat } from './stored-format.ts';
 
-/** Bytes between two wanted tensors that are read and dropped rather than asked for anew: less than a request costs. */
+/** Bytes between two wanted tensors up to which they are read and dropped, which costs less than another request. */
 const GAP_BYTES = 256 << 10;
 
 export interface PlacedTensor {

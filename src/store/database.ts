@@ -110,7 +110,7 @@ export class Database implements Records {
     try {
       return await this.#use(mode, (store) => {
         const { db } = store.transaction;
-        // Somebody wants to delete the database: let go, and open it anew at the next call.
+        // Somebody wants to delete the database: close it, and open it again at the next call.
         db.onversionchange ??= () => {
           db.close();
           this.#use = createStore(this.name, 'octavo');

@@ -234,7 +234,7 @@ export class ModelStore {
     );
     return new StorageError(
       'checksum',
-      `${name}: part ${index} of the stored copy is damaged or gone; ${removed ? 'the copy was removed: load again to download it anew' : 'remove it (store.remove) and load again'}`,
+      `${name}: part ${index} of the stored copy is damaged or gone; ${removed ? 'the copy was removed: load again to download it' : 'remove it (store.remove) and load again'}`,
       { key, part: index },
       { cause },
     );

@@ -6,7 +6,7 @@ import { checkVersion, isManifest, sealed, type SessionManifest, type Shelf } fr
 const LEASE = 10 * 60_000;
 /** For a line in a list. */
 const MOST_NAME = 200;
-/** A reader whose session is replaced under its hands begins anew so many times. */
+/** How often a read is retried when another tab replaces the session during it. */
 const READINGS = 3;
 
 /** What `list` tells of a session. */
@@ -146,7 +146,7 @@ export class SessionStore {
     if (!isManifest(found) || found.name !== name) {
       throw new StorageError(
         'checksum',
-        `the entry of the saved session '${name}' in ${this.#shelf.place} is damaged; remove it (Octavo.sessions.remove) and save anew`,
+        `the entry of the saved session '${name}' in ${this.#shelf.place} is damaged; remove it (Octavo.sessions.remove) and save again`,
         { name },
       );
     }
@@ -163,7 +163,7 @@ export class SessionStore {
     return this.#shelf.read(generation, part);
   }
 
-  /** Runs `body` on a name's manifest; anew where another tab has replaced the session meanwhile and `body` found parts missing (undefined). */
+  /** Runs `body` on a name's manifest. Runs it again where `body` found parts missing (undefined) because another tab has replaced the session meanwhile. */
   async reading<T>(name: string, body: (manifest: SessionManifest) => Promise<T | undefined>): Promise<T | undefined> {
     for (let tries = 0, manifest = await this.find(name); ; tries++) {
       const result = await body(manifest);

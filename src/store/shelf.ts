@@ -19,8 +19,8 @@ export function checkVersion(version: number): void {
   if (version === RECORD_VERSION) return;
   const [author, remedy] =
     version < RECORD_VERSION
-      ? ['an older Octavo', 'remove it (Octavo.sessions.remove) and read its text anew']
-      : ['a newer Octavo', 'update Octavo, or remove it (Octavo.sessions.remove) and read its text anew'];
+      ? ['an older Octavo', 'remove it (Octavo.sessions.remove) and prompt its text again']
+      : ['a newer Octavo', 'update Octavo, or remove it (Octavo.sessions.remove) and prompt its text again'];
   throw new StorageError(
     'changed',
     `the saved session was written by ${author}: it has version ${version} and this one reads version ${RECORD_VERSION}; ${remedy}`,

@@ -1,7 +1,7 @@
 /** Bytes that leave host memory for a while: parts of a generation that no manifest ever names, so that a closed tab's are swept. */
 import type { Shelf } from './shelf.ts';
 
-/** Well below the time after which a generation is taken for a dead tab's, in milliseconds. */
+/** Milliseconds between renewals: well below the age at which a generation counts as left behind by a closed tab. */
 const RENEWAL = 60_000;
 /** Holds nothing: written to renew the lease. */
 const PULSE = 0;
@@ -30,7 +30,7 @@ export class Spill {
     return number;
   }
 
-  /** Undefined where it is gone: another tab took this one for dead. */
+  /** Undefined where it is gone, because another tab took this one for closed. */
   read(number: number): Promise<Uint8Array | undefined> {
     return this.#shelf.read(this.#generation, number);
   }
@@ -41,7 +41,7 @@ export class Spill {
     else await this.#shelf.erase(this.#generation, number);
   }
 
-  /** Gives everything back; it may be written to again. */
+  /** Frees everything. The object can be written to again afterwards. */
   async free(): Promise<void> {
     clearInterval(this.#pulse);
     this.#pulse = undefined;
@@ -54,7 +54,7 @@ export class Spill {
   }
 
   async #renew(): Promise<void> {
-    // Where it fails, what is held is gone, and computed anew.
+    // Where it fails, the bytes are lost, and will be computed again.
     await this.#shelf.write(this.#generation, PULSE, new Uint8Array(0)).catch(() => undefined);
   }
 }

@@ -314,7 +314,7 @@ describe('bad GGUF', () => {
     ['a huge dimension', 'truncated', patched(good, table + 4, 2n ** 62n), 'first', /should be at/],
     ['an unaligned offset', 'malformed', patched(good, table + 24, 7), 'first', /not a multiple/],
     ['an offset beyond the end', 'truncated', patched(good, table + 24, 2n ** 45n), 'first', /should be at/],
-    ['overlapping tensors', 'malformed', patched(good, find(good, 'other') + 5 + 16, 0), 'other', /lies over/],
+    ['overlapping tensors', 'malformed', patched(good, find(good, 'other') + 5 + 16, 0), 'other', /overlaps/],
     ['IQ3_XXS', 'unsupported', patched(good, table + 20, 18, 4), 'first', /IQ3_XXS; take the model in Q3_K_S/],
     ['Q8_1', 'unsupported', patched(good, table + 20, 9, 4), 'first', /Q8_1/],
     ['TQ1_0', 'unsupported', patched(good, table + 20, 34, 4), 'first', /TQ1_0; take the model in Q2_K/],

@@ -4,7 +4,7 @@
  */
 import { FileError } from '../../errors.ts';
 
-/** Not an error of the file: the header goes on behind the bytes at hand. `needed` is how many would do for the next step. */
+/** Thrown where the header continues beyond the bytes at hand, which is not an error of the file. `needed`: how many bytes the next step needs. */
 export class MoreBytes {
   readonly needed: number;
   constructor(needed: number) {
@@ -106,7 +106,7 @@ export class Cursor {
     this.offset = at;
   }
 
-  /** Moves over one string; where its bytes begin and end. */
+  /** Moves over one string and returns where its bytes begin and end. */
   string(limit: number, field: string): { start: number; end: number } {
     const at = this.offset;
     const length = this.count(field);

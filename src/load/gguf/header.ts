@@ -148,7 +148,7 @@ function checkVersion(cursor: Cursor): void {
   const place = { file, field: 'version', offset: 4 };
   if (version !== 0 && (version & 0xffff) === 0) throw bigEndian(file);
   if (version === 1)
-    throw new FileError('unsupported', place, 'GGUF version 1; versions 2 and 3 are read: convert the model anew');
+    throw new FileError('unsupported', place, 'GGUF version 1; versions 2 and 3 are read: convert the model again');
   throw new FileError('unsupported', place, `GGUF version ${version}; versions 2 and 3 are read`);
 }
 
@@ -282,7 +282,7 @@ function placeTensors(
       throw new FileError(
         'malformed',
         { file, field: tensor.name, offset: tensor.at },
-        `its data at ${tensor.offset} lies over that of ${before.name}`,
+        `its data at ${tensor.offset} overlaps that of ${before.name}`,
       );
     }
   }

@@ -1,6 +1,6 @@
 /**
  * GGUF metadata in two steps, so that a header which arrives in pieces is decoded once: `scanValue` checks and measures
- * a value and moves over it, `decodeValue` makes it when the whole header is at hand.
+ * a value and moves over it; `decodeValue` decodes it when the whole header is at hand.
  */
 import { FileError } from '../../errors.ts';
 import type { GgufValue } from '../model-file.ts';

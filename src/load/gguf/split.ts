@@ -2,7 +2,7 @@
 import { FileError } from '../../errors.ts';
 import type { GgufValue } from '../model-file.ts';
 
-/** 99999 would fit the name; no model comes near. */
+/** The name has room for 99999; real models have far fewer. */
 const MAX_SPLITS = 1024;
 const SPLIT_NAME = /-(\d{5})-of-(\d{5})(?=\.gguf$)/i;
 
@@ -14,7 +14,7 @@ export interface Split {
   readonly tensors?: number;
 }
 
-/** What the metadata say; undefined for a file that stands alone. */
+/** What the metadata say about the split; undefined for a file that is not split. */
 export function readSplit(file: string, metadata: ReadonlyMap<string, GgufValue>): Split | undefined {
   const count = metadata.get('split.count');
   if (count === undefined) return undefined;
