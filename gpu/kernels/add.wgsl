@@ -3,7 +3,7 @@
 // a, out [rows, cols]       f32, rows of `width` vec4
 // b      [rows or 1, cols]  f32, rows of `width` vec4
 //
-// One thread a vec4 of out (lib/elements.wgsl).
+// One thread for each vec4 of out (lib/elements.wgsl).
 
 struct Params {
   count: u32, // vec4 of out

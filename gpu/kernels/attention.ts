@@ -8,7 +8,7 @@ import mergeSource from './attention-merge.wgsl';
 import source from './attention.wgsl';
 import type { Matrix } from './operands.ts';
 
-/** What attention asks, whatever is made of it. */
+/** The operands of attention and of the probe. */
 export interface QueryOperands {
   readonly q: Matrix;
   readonly heads: number;
@@ -35,13 +35,13 @@ const MAXIMUM_HEAD_DIM = 512;
 /** Rows of q in workgroup memory: 8 KiB of WebGPU's guaranteed 16. */
 export const QUERY_FLOATS = 2048;
 
-/** Workgroups that keep a large GPU busy; keys are split until there are as many. */
+/** Workgroups that keep a large GPU busy: keys are split into shares until there are as many. */
 const BUSY = 256;
-/** Fewest keys that are worth a share, and most shares. */
+/** The fewest keys of a share, and the most shares. */
 const SHARE_KEYS = 256;
 const MAXIMUM_SHARES = 64;
 
-/** How a workgroup is shared out; see the kernel's header. */
+/** How the threads of a workgroup are divided; see the kernel's header. */
 function tiling({ q, heads, kv }: QueryOperands): {
   queries: number;
   tileHeads: number;
@@ -54,8 +54,8 @@ function tiling({ q, heads, kv }: QueryOperands): {
   const rows = Math.min(16, Math.max(1, Math.floor(QUERY_FLOATS / spec.headDim)));
   const owners = Math.floor(WORKGROUP / (spec.headDim / 4));
   if (q.rows === 1) {
-    // Decode: few rows, so threads share the keys; two heads a workgroup halve the reading and leave many workgroups. Decoding closed pages
-    // is worth four.
+    // Decode: few rows, so threads share the keys; two heads a workgroup halve the reading and leave many workgroups. Closed pages
+    // cost more to decode, so that four heads share the reading.
     const tileHeads = Math.min(group, closed(kv) ? 4 : 2);
     return { queries: 1, tileHeads, headTiles: Math.ceil(group / tileHeads), keys: WORKGROUP, rowGroups: 1 };
   }
@@ -70,7 +70,7 @@ function tiling({ q, heads, kv }: QueryOperands): {
   };
 }
 
-/** Whether there are pages that cost something to decode. */
+/** Whether there are pages of integers, which have to be decoded. */
 const closed = (kv: KvOperand): boolean => kv.memories.some(({ format }) => isClosed(format));
 
 /** Workgroups of one share. */

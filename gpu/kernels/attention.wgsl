@@ -4,7 +4,7 @@
 //
 // q     [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
 // table [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
-// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4; or, where MODE says so, what shares of the keys give (below)
+// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4; or, depending on MODE, the results of shares of the keys (below)
 // pages                             lib/pages.ts, from binding 3 on
 // data                              lib/runs.wgsl
 //
@@ -15,7 +15,7 @@
 // One workgroup of 128 per (query tile, KV head, tile of its query heads, share): ROWS = QUERIES * TILE_HEADS rows of q share the reading of
 // keys and values. For a tile of KEYS keys: (1) a thread makes the scores of one key for some rows; (2) eight threads a row update the
 // maximum and make the weights; (3) a thread owns four channels, of a share of the rows (ROW_GROUPS) or, in decode, of the keys.
-// STAGED: decoding closed pages costs more than the products of a few rows, so it is done once a tile, in parts, into workgroup memory.
+// STAGED: decoding closed pages costs more than the products of a few rows, so they are decoded once for each tile, in parts, into workgroup memory.
 // HEAD_DIM is a multiple of 4, at most 512; KEYS divides 128; ROWS <= 16; ROWS / (128 / KEYS) and ROWS / ROW_GROUPS at most 8.
 
 override HEAD_DIM: u32;
@@ -87,16 +87,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     queries[i] = q[query * params.q_stride + head * DIM4 + i % DIM4] * params.scale;
   }
 
-  // Step 1's share.
+  // What this thread computes in step 1.
   let key = thread % KEYS;
   let row_share = (ROWS + (WORKGROUP / KEYS) - 1u) / (WORKGROUP / KEYS);
   let score_row = (thread / KEYS) * row_share;
-  // Step 2's share: the running maximum, and this lane's part of the sum.
+  // In step 2: the running maximum, and this lane's part of the sum.
   let soft_row = thread / LANES;
   let lane = thread % LANES;
   var maximum = NONE;
   var sum = 0.0;
-  // Step 3's share.
+  // In step 3.
   let channel = thread % DIM4;
   let owner = thread / DIM4;
   let key_groups = max(1u, (WORKGROUP / DIM4) / ROW_GROUPS);

@@ -4,7 +4,7 @@
 // out   [positions, KV_HEADS * HEAD_DIM]   f32, rows of `width` vec4
 // pages                                    lib/pages.ts, from binding 2 on
 //
-// One thread a vec4 of out (lib/elements.wgsl).
+// One thread for each vec4 of out (lib/elements.wgsl).
 
 override HEAD_DIM: u32;
 override VALUES: u32; // 0 keys, 1 values

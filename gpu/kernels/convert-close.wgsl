@@ -3,14 +3,14 @@
 // rounded f16 values, all as if every step were rounded to f32; 0 where scale is 0 or NaN. A NaN in a group makes its scale and minimum NaN.
 //
 // WGSL's division, pack2x16float, min and max may each differ among devices, so bytes are made without them: extremes by the order of bits, the scale
-// by division of integers, u by comparing x - minimum with exact products. What is left, one subtraction and products that fit f32's digits, every
-// device rounds alike.
+// by division of integers, u by comparing x - minimum with exact products. The remaining operations, one subtraction and products
+// that are exact in f32, are rounded alike on every device.
 //
 // target  words of the closed pages
 // source  pages, lib/pages.ts, at binding 1
 // data    [pages]  (from, to): a page's number, and an index in target
 //
-// One workgroup of 128 a page, counted over a grid of two dimensions: first a thread makes the scales of four channels' keys or of one group of a
+// One workgroup of 128 for each page, counted over a grid of two dimensions: first a thread makes the scales of four channels' keys or of one group of a
 // token's values, then each makes words of codes.
 
 override HEAD_DIM: u32;

@@ -4,7 +4,7 @@
 // source  pages, lib/pages.ts, at binding 1
 // data    [pages]  (from, to): a page's number, and an index in target
 //
-// One workgroup of 128 a page, counted over a grid of two dimensions.
+// One workgroup of 128 for each page, counted over a grid of two dimensions.
 
 override HEAD_DIM: u32;
 

@@ -4,7 +4,7 @@
 // x, noise, out [rows, cols]                          f32, rows of `stride`
 // predicted     [rows or 2 * rows (guided), 2 * cols] f32, rows of predicted_stride: prediction, then the variance's interpolation; conditional rows first
 //
-// One thread a value of out (lib/elements.wgsl, of which `width` and `count` are values here).
+// One thread for each value of out (lib/elements.wgsl, of which `width` and `count` are values here).
 
 struct Params {
   count: u32, // values of out

@@ -1,5 +1,5 @@
-// One step of ToDRE's choice (2505.18757): to every token's score its cosine with the token kept last, or, with `mean`, its product with the mean of the
-// unit rows. Scores are whole numbers of 2^-20, so that sums are exact; a kept token's is TAKEN. Nothing is done once state[1] (stopped) is set.
+// One step of ToDRE's choice (2505.18757): adds to every token's score its cosine with the token kept last, or, with `mean`, its product with the mean
+// of the unit rows. Scores are whole numbers of 2^-20, so that sums are exact; a kept token's is TAKEN. Nothing is done once state[1] (stopped) is set.
 //
 // x       [.., cols]  f32, rows of `stride`
 // rows    [tokens]    u32
@@ -8,7 +8,7 @@
 // state   see diversity-choose.wgsl
 // scores  [tokens]    i32
 //
-// One workgroup of 64 a token.
+// One workgroup of 64 for each token.
 
 struct Params {
   cols: u32,

@@ -1,4 +1,5 @@
-// The token that is kept next: the one of the least score, where no other's is so near that rounding could have put it above; else the host is asked.
+// Chooses the token that is kept next: the one with the least score, unless another score is so near that rounding could have changed their order; then
+// the host decides.
 //
 // scores [tokens]  i32, in units of 2^-20; TAKEN for those that are kept
 // state  u32:  0 count of kept ones, 1 stopped: the host has to choose among the candidates, 2 candidates, 3 rows that f32 cannot hold,

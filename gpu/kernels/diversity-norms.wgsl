@@ -6,7 +6,7 @@
 // inverse [tokens]    f32
 // state   see diversity-choose.wgsl
 //
-// One workgroup of 64 a token.
+// One workgroup of 64 for each token.
 
 struct Params {
   cols: u32,

@@ -8,14 +8,14 @@ import means from './diversity-means.wgsl';
 import norms from './diversity-norms.wgsl';
 import type { Matrix } from './operands.ts';
 
-/** Candidates that the host is told of. */
+/** Most candidates that the state lists for the host. */
 export const CANDIDATES = 64;
 /** Word of the state at which the kept tokens begin. */
 export const FIRST_PICK = 4 + CANDIDATES;
 /** Parts of the mean. */
 export const MEAN_PARTS = 64;
 const WORKGROUP = 64;
-/** Scores are counted in these. */
+/** Units of the score in 1. */
 export const SCORE_UNITS = 2 ** 20;
 
 const layout = `const FIRST_PICK = ${FIRST_PICK}u;\nconst CANDIDATES = ${CANDIDATES}u;`;

@@ -11,7 +11,7 @@ export interface EmbedInputs {
   /** One to three; `first` is the table's row. */
   readonly table: readonly WeightPart[];
   readonly vocabulary: number;
-  /** Whether ids outside the vocabulary are this dispatch's affair. */
+  /** Whether this dispatch writes the rows of ids outside the vocabulary. */
   readonly clear: boolean;
   readonly scale: number;
   readonly out: Matrix;

@@ -3,7 +3,7 @@
 // both [tokens, 2 * rows]  f32, rows of both_stride
 // out  [tokens, rows]      f32, rows of out_stride
 //
-// One thread an element; grid x covers the columns, grid y the tokens.
+// One thread for each element; grid x covers the columns, grid y the tokens.
 
 struct Params {
   rows: u32,

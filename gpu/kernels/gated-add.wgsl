@@ -3,7 +3,7 @@
 // x, y, out  [rows, cols]  f32, rows of `width` vec4
 // modulation [rows, any]   f32, rows of modulation_stride; `column` is any number
 //
-// One thread a vec4 of out (lib/elements.wgsl).
+// One thread for each vec4 of out (lib/elements.wgsl).
 
 struct Params {
   count: u32, // vec4 of out

@@ -4,7 +4,7 @@
 // moments      [groups]      vec4 (mean, 1 / sqrt(variance + epsilon), -, -): a tensor [groups, 2]
 // weight, bias [cols]        f32
 //
-// One thread a vec4 of out (lib/elements.wgsl).
+// One thread for each vec4 of out (lib/elements.wgsl).
 
 struct Params {
   count: u32, // vec4 of out

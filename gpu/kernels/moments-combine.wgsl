@@ -3,7 +3,7 @@
 // parts [parts, cols]  vec4 (count, mean, squares about the mean, -)
 // out   [groups]       vec4 (mean, 1 / sqrt(variance + epsilon), -, -): a tensor [groups, 2]
 //
-// One workgroup of 128 a group.
+// One workgroup of 128 for each group.
 
 struct Params {
   parts: u32,

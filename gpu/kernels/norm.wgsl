@@ -7,7 +7,7 @@
 // bias       [cols]        f32, where BIAS
 // modulation [rows, any]   f32, rows of modulation_stride: cols columns of shift and of scale, where MODULATED; what is added, where RESIDUAL
 //
-// One workgroup of 128 a row: sums in workgroup memory; the variance is taken about the mean in a second pass.
+// One workgroup of 128 for each row: sums in workgroup memory; the variance is taken about the mean in a second pass.
 
 override LAYER: u32 = 0u;
 override WEIGHT: u32 = 1u;

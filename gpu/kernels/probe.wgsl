@@ -1,6 +1,6 @@
 // Attention mass on keys: out[h, j] = 1 / tokens sum_t exp(scale * q[t, h] . k[j] + bias - m[t, h]) / sum[t, h], with the maxima m and sums
-// over all that a query sees made before (attention.wgsl, MODE 2). A key's queries are taken in order by one thread: nothing of
-// [tokens, keys] is kept, and the result does not depend on how the GPU schedules.
+// over all that a query sees made before (attention.wgsl, MODE 2). One thread adds up a key's queries in order, so
+// that nothing of [tokens, keys] is stored, and the result does not depend on how the GPU schedules threads.
 //
 // q     [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
 // table [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each

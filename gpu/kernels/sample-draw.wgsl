@@ -190,7 +190,7 @@ fn nucleus_floor(thread: u32, highest: f32) -> u32 {
   let goal = params.top_p * way(WAYS - 1u);
   for (var j = 0u; j < WAYS - 1u; j++) {
     if (way(j) >= goal) {
-      // A little lower, so that rounding leaves nobody out that was counted.
+      // A little lower, so that rounding excludes no id that was counted.
       return max(ordered(highest - params.temperature * (f32(j + 1u) + 0.01)), ordered(EXCLUDED) + 1u);
     }
   }
@@ -228,7 +228,7 @@ fn gather(thread: u32, floor: u32) {
   if (count > CANDIDATES) {
     return;
   }
-  // Bitonic sort (Batcher 1968): the order in which threads came does not matter then.
+  // Bitonic sort (Batcher 1968), so that the order in which threads wrote does not matter.
   for (var size = 2u; size <= CANDIDATES; size <<= 1u) {
     for (var stride = size / 2u; stride > 0u; stride >>= 1u) {
       for (var i = thread; i < CANDIDATES / 2u; i += WORKGROUP) {

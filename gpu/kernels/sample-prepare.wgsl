@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       values[id] = EXCLUDED;
       continue;
     }
-    // NaN or infinity, told by the bits: compilers may take it that there are none.
+    // NaN and infinity are recognised by their bits, since compilers may assume that there are none.
     if ((bits & 0x7fffffffu) >= 0x7f800000u) {
       mine.w = 1u;
     }

@@ -3,7 +3,7 @@
 // x, out [rows, cols]  f32, rows of `width` vec4
 // data   [..]          i32 as u32: indices below x's rows, or -1
 //
-// One thread a vec4 of out (lib/elements.wgsl).
+// One thread for each vec4 of out (lib/elements.wgsl).
 
 struct Params {
   count: u32, // vec4 of this dispatch

@@ -1,11 +1,11 @@
-/** What an adapter is, in words, and whether it is a program that only pretends to be a GPU. */
+/** An adapter's name, and whether it is a software implementation of WebGPU. */
 
 /** Names of drivers that compute on the CPU: SwiftShader (Chrome), llvmpipe and lavapipe (Mesa), WARP (Microsoft Basic Render). */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b/i;
 
 export interface AdapterDescription {
   readonly name: string;
-  /** A CPU behind the GPU's interface: right, but slower than WASM. */
+  /** The CPU behind WebGPU's interface: correct, but slower than WASM. */
   readonly software: boolean;
   readonly features: readonly string[];
 }

@@ -4,13 +4,13 @@
  * once, right before the submit that reads it.
  */
 
-/** 16,384 dispatches' parameters, or attention ranges and ids of the same volume. */
+/** Room for the parameters of 16,384 dispatches, or for ranges and ids of the same size. */
 export const ARENA_BYTES = 1 << 22;
 
 /** Bytes of one parameter window; WebGPU's smallest guaranteed offset alignment is 256 as well. */
 export const WINDOW_BYTES = 256;
 
-/** The largest data window: larger data get a buffer of their own. */
+/** The largest data window; larger data is put into a buffer of its own. */
 export const MAXIMUM_DATA_BYTES = ARENA_BYTES / 4;
 
 /** Words for one dispatch; equal contents within one submit share a place. */
@@ -33,7 +33,7 @@ export class Arena {
     return this.#used + Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES <= ARENA_BYTES;
   }
 
-  /** Byte offset of `bytes` free bytes. The caller asked `fits`. */
+  /** Byte offset of `bytes` free bytes. Precondition: `fits(bytes)`. */
   take(bytes: number): number {
     const offset = this.#used;
     this.#used += Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES;

@@ -2,14 +2,14 @@
  * Device buffers and the pool of activation buffers.
  *
  * The pool hands out the free buffer of the smallest number in a size class, so that equal sequences of `take` and
- * `give` that start from the same state get the same buffers: a decode step finds its bind groups made.
+ * `give` that start from the same state get the same buffers, and a decode step reuses the bind groups of the step before.
  * Giving a buffer back before the GPU has read it is safe, since one queue runs everything in order.
  */
 import type { Device } from './device.ts';
 
 export type Purpose = 'weights' | 'kv' | 'activations' | 'runtime';
 
-/** Smallest buffer: below it size classes would only multiply. */
+/** The smallest buffer: still smaller ones would only add size classes. */
 const MINIMUM_BYTES = 256;
 
 export class DeviceBuffer {
@@ -17,7 +17,7 @@ export class DeviceBuffer {
   readonly gpu: GPUBuffer;
   readonly bytes: number;
   readonly purpose: Purpose;
-  /** Keys of the bind groups that hold this buffer; they go when it goes. */
+  /** Keys of the bind groups that hold this buffer, which are dropped when it is destroyed. */
   readonly groups = new Set<string>();
   constructor(id: number, gpu: GPUBuffer, bytes: number, purpose: Purpose) {
     this.id = id;
@@ -38,7 +38,7 @@ export class Buffers {
     this.#device = device;
   }
 
-  /** Buffers that exist, the pool's free ones too. */
+  /** Buffers that exist, including the free ones of the pool. */
   get count(): number {
     return this.#count;
   }
@@ -75,7 +75,7 @@ export class Buffers {
     return new DeviceBuffer(this.#nextId, gpu, size, purpose);
   }
 
-  /** The caller sees to it that no recorded, unsubmitted command uses the buffer. */
+  /** Precondition: no command that is recorded but not submitted uses the buffer. */
   destroy(buffer: DeviceBuffer): void {
     buffer.gpu.destroy();
     this.#count -= 1;

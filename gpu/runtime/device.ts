@@ -1,4 +1,4 @@
-/** Asks for an adapter and a device with everything the adapter has that Octavo can use, and keeps what later fails on it. */
+/** Opens a device with every limit and feature of the adapter that the kernels can use, and keeps the errors that it reports later. */
 import { describeAdapter, type AdapterDescription } from './adapter.ts';
 import type { Failure, MakeError } from './failure.ts';
 
@@ -33,7 +33,7 @@ export class Device {
   readonly lost: Promise<Error>;
   readonly error: MakeError;
   #failure: Error | undefined;
-  /** What the device says of commands that use something that failed to be made; told only where no cause comes to light. */
+  /** An uncaptured error: mostly a consequence of an object that could not be created. It is thrown only where no cause is reported. */
   #consequence: Error | undefined;
   readonly #causes = new Set<Promise<void>>();
   #dead: Error | undefined;
@@ -62,7 +62,7 @@ export class Device {
     return this.#dead === undefined;
   }
 
-  /** Throws `lost` or `destroyed` on a dead device, and once the failure that came since the last check. */
+  /** Throws `lost` or `destroyed` on a dead device, and otherwise, once, the first failure since the last check. */
   check(): void {
     if (this.#dead !== undefined) throw this.#dead;
     if (this.#failure === undefined && (this.#consequence === undefined || this.#causes.size > 0)) return;
@@ -72,18 +72,18 @@ export class Device {
     throw failure;
   }
 
-  /** Keeps the first failure that no caller waited for; the next call throws it. */
+  /** Keeps the first failure of something that no caller waits for; the next `check` throws it. */
   fail(error: Error): void {
     this.#failure ??= error;
   }
 
-  /** Learns later whether something was made; `cause` settles without an error after calling `fail` if need be. */
+  /** Registers the creation of something, whose outcome is known later: `cause` never rejects, and calls `fail` where it failed. */
   await(cause: Promise<void>): void {
     this.#causes.add(cause);
     void cause.finally(() => this.#causes.delete(cause));
   }
 
-  /** Resolves when everything asked for was made or failed. */
+  /** Resolves when the outcome of everything that was created is known. */
   async settled(): Promise<void> {
     await Promise.all(this.#causes);
   }
@@ -93,7 +93,7 @@ export class Device {
     return this.#dead ?? this.error(lost(this.adapter.name, cause instanceof Error ? cause.message : String(cause)));
   }
 
-  /** Reports what `make` does wrong as a failure; resolves when that is known. */
+  /** Opens an error scope. The returned function closes it, and resolves with the error of what was done in between, if there is one. */
   guard(filter: GPUErrorFilter, what: string): () => Promise<Error | undefined> {
     this.gpu.pushErrorScope(filter);
     return async () => {

@@ -1,4 +1,4 @@
-/** Compiled kernels, keyed by kernel, types and constants. A failed compile is reported with its place and not kept. */
+/** Compiled kernels, keyed by kernel, types and constants. A kernel that fails to compile is reported with line and column, and not cached. */
 import type { Device } from './device.ts';
 import type { Failure } from './failure.ts';
 import type { Kernel } from './kernel.ts';
@@ -96,7 +96,7 @@ export class Pipelines {
   }
 }
 
-/** Lines around an error's place in an excerpt. */
+/** Lines of the excerpt before and after the line of an error. */
 const CONTEXT = 2;
 
 /** What the compiler says of the first error, with the lines around it; undefined where it says nothing. */

@@ -1,8 +1,8 @@
-/** Optional timing of kernels by timestamp queries: each dispatch becomes a pass of its own, so it costs speed while on. */
+/** Optional timing of kernels by timestamp queries. While it is on, each dispatch is a pass of its own, which costs speed. */
 import type { Buffers, DeviceBuffer } from './buffers.ts';
 import type { Device } from './device.ts';
 
-/** Passes timed in one submit; more are run untimed. */
+/** Passes that are timed in one submit; further ones run untimed. */
 const CAPACITY = 2048;
 
 export interface KernelTime {

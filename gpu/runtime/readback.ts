@@ -1,10 +1,10 @@
-/** Copies from the device to the host through a ring of mapped staging buffers; later submits go on meanwhile. */
+/** Copies from the device to the host through staging buffers, while later submits go on. */
 import type { Device } from './device.ts';
 import type { Buffers, DeviceBuffer } from './buffers.ts';
 
-/** Staging buffers kept for re-use; more may be in flight. */
+/** Staging buffers that are kept for reuse; more may be in use at a time. */
 const KEPT = 8;
-/** Larger ones are destroyed after use: a download of megabytes is rare. */
+/** Larger ones are destroyed after use, since large downloads are rare. */
 const KEPT_BYTES = 1 << 16;
 
 export class Readback {

@@ -12,19 +12,19 @@ import { Pipelines, type Pipeline } from './pipelines.ts';
 import { Profile } from './profile.ts';
 import { Readback } from './readback.ts';
 
-/** Dispatches after which a submit happens by itself: the GPU starts while the host records on; far above a decode step's. */
+/** Dispatches after which the runner submits, so that the GPU starts while the host still records: far more than a decode step has. */
 const SUBMIT_AFTER = 1024;
 
 /** Uploads up to this size go through the arena, in order with recorded commands; larger ones force a submit first. */
 const INLINE_UPLOAD = 1 << 16;
 
-/** What happened since the backend was made; tests count with it. */
+/** Totals since the runner was created; tests compare them. */
 export interface Counters {
   dispatches: number;
   submits: number;
   bindGroups: number;
   pipelines: number;
-  /** Times that the host waited for the device (`download`, `idle`, weight back-pressure); reading ids is no wait. */
+  /** Times that the host waited for the device (`download`, `idle`, weight back-pressure); reading ids does not count. */
   waits: number;
   /** Device buffers alive, and their bytes. */
   buffers: number;
@@ -180,7 +180,7 @@ export class Runner {
     return copy;
   }
 
-  /** Resolves when the device has done everything recorded so far; throws what failed. */
+  /** Resolves when the device has done everything recorded so far; rejects with what failed. */
   async idle(): Promise<void> {
     this.device.check();
     this.submit();
@@ -193,7 +193,7 @@ export class Runner {
     await this.#settled();
   }
 
-  /** Destroys buffers that recorded commands may still use. Does nothing on a dead device but the accounting. */
+  /** Destroys buffers that recorded commands may still use, after submitting those. On a dead device it only updates the totals. */
   destroy(...buffers: readonly DeviceBuffer[]): void {
     if (buffers.length === 0) return;
     if (this.device.alive) this.submit();

@@ -1,13 +1,13 @@
 /**
  * Contract 1, Backend: the seam between model graphs and devices.
  *
- * - Operations have the grain at which a fast kernel exists. Models are written once against this interface;
+ * - Each operation is as large as a fast kernel can be. Models are written once against this interface;
  *   `wasm`, `webgpu` and the test suite's `reference` (f64 loops) implement it and pass one conformance suite.
  * - An operation may return before the device has computed it. Only `download`, `read` and `WeightWriter.finish` wait.
  * - Tensors are activations: row-major f32 (or i32 for ids), owned by the scope in which they were made and freed at its
- *   end; what `body` returns from `scope` moves to the enclosing scope. `keep` takes a tensor out of all scopes; its
- *   taker frees it. Weights, KV pools and samplers live until their `free`.
- * - Shapes are checked before anything is dispatched; a mismatch throws `InputError('argument')` naming operation and tensor.
+ *   end; what `body` returns from `scope` moves to the enclosing scope. `keep` takes a tensor out of all scopes;
+ *   whoever keeps it frees it. Weights, KV pools and samplers live until their `free`.
+ * - Arguments are checked before anything is dispatched (checks.ts, for all devices); a mismatch throws `InputError('argument')` naming operation and tensor.
  * - After a device is lost every call throws `DeviceError('lost')`.
  */
 import type { WeightFormat, WeightSpec } from './weight.ts';
@@ -117,8 +117,8 @@ export function pageIndex(page: number): number {
 }
 
 /**
- * The device's page memory for one model: one memory a format, each grown by `reserve`; contents survive. Which page belongs to whom is the
- * host's affair (`src/kv/sequence.ts` counts references). All operations are ordered with the backend's others.
+ * The device's page memory for one model: one memory a format, each grown by `reserve`; contents survive. The host decides which
+ * page belongs to which sequence (`src/kv/sequence.ts` counts references). All operations are ordered with the backend's others.
  */
 export interface KvPool {
   readonly spec: KvSpec;
@@ -296,7 +296,7 @@ export interface SampleSpec {
 /** Device state of one generation: which ids were seen (for the penalties) and the token mask. */
 export interface Sampler {
   readonly vocabulary: number;
-  /** Forgets all, then marks `ids` as seen. */
+  /** Forgets all ids, then marks `ids` as seen; those outside the vocabulary are ignored. */
   reset(ids: Int32Array): void;
   /** Bit i of word i >> 5 set: id i is allowed. `undefined` allows all. Length ceil(vocabulary / 32). */
   mask(bits: Uint32Array | undefined): void;
@@ -313,9 +313,9 @@ export interface MemoryUse {
 
 export interface Backend {
   readonly kind: BackendKind;
-  /** For people: the WASM build and threads, or the adapter's name. */
+  /** A description for people: the WASM build and its threads, or the adapter's name. */
   readonly description: string;
-  /** Rejects never; resolves with the error when the device is lost. */
+  /** Resolves with the error when the device is lost; never rejects. */
   readonly lost: Promise<Error>;
 
   // memory
@@ -343,7 +343,7 @@ export interface Backend {
   destroy(): void;
 
   // operations; T is the number of rows (tokens)
-  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded, times `scale` (default 1): [count, cols]. The row of an id that is none (-1) is undefined, and reads nothing amiss. */
+  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded, times `scale` (default 1): [count, cols]. For an id outside the table (-1 after a failed sample) the row is NaN, and nothing outside the table is read. */
   embed(table: Weight, ring: Tensor, start: number, count: number, scale?: number): Tensor;
   /** x [T, cols] times the transpose of the row-wise concatenation of `weights` (each [rows_i, cols]): [T, sum rows_i]. */
   linear(x: Tensor, weights: readonly Weight[], options?: LinearOptions): Tensor;
@@ -360,8 +360,8 @@ export interface Backend {
   rows(x: Tensor, start: number, count: number): Tensor;
   /**
    * ToDRE's choice (2505.18757) of k among the rows of x that `rows` names, by the least sum of cosines with those chosen before: places in `rows`, in the order
-   * of choice, the same as `assembly/select/todre.ts` makes; `pivot` as there. Undefined where this device cannot be sure of it. Absent where
-   * embeddings lie as near to the host, which then chooses itself.
+   * of choice, the same as `assembly/select/todre.ts` makes; `pivot` as there. Resolves with undefined where rounding on this device leaves the choice open. Absent on
+   * backends whose memory the host reads directly, where the host chooses.
    */
   diverse?(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined>;
   /** The rows of x that `indices` name, in their order: [indices.length, cols]; zeros for -1. */
@@ -397,7 +397,7 @@ export interface Backend {
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
   /**
    * For the queries q [T, heads * headDim] at positions `position ..`: the attention mass (after the softmax over what `ranges` lets each see) on every
-   * key or span, per query head, averaged over the queries: [heads, keys or spans]. The matrix [T, keys] exists nowhere. Queries that see no key count as zeros.
+   * key or span, per query head, averaged over the queries: [heads, keys or spans]. The matrix [T, keys] is never made. Queries that see no key count as zeros.
    */
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor;
   /** Keys or values `[start, end)` of `layer`, decoded, KV heads side by side: [end - start, kvHeads * headDim]; zeros where there is no page. */

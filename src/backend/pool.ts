@@ -1,6 +1,6 @@
-/** What the WASM backend asks of a platform to start one thread of its pool; `src/platform/pool-*.ts` answer. */
+/** How the WASM backend starts one thread of its pool; `src/platform/pool-*.ts` implement it. */
 
-/** Everything a pool worker gets, in one message. */
+/** What a pool worker is sent, in one message. */
 export interface PoolStart {
   readonly module: WebAssembly.Module;
   /** Shared. */
@@ -16,11 +16,11 @@ export interface PoolWorker {
   readonly ready: Promise<void>;
   /** Never rejects. Resolves with undefined after the loop has returned, else with what ended the worker. */
   readonly ended: Promise<Error | undefined>;
-  /** Ends the worker whatever it does. */
+  /** Ends the worker at once, even while it runs. */
   terminate(): void;
 }
 
 export type SpawnPoolWorker = (start: PoolStart) => PoolWorker;
 
-/** Offset of the record's word that a dying worker sets, so that the engine stops waiting for it. */
+/** Byte offset, in the pool's record, of the word that is set when a worker dies, so that the engine stops waiting for it. */
 export const POOL_LOST = 208;

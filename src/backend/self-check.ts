@@ -1,13 +1,13 @@
 /**
- * A short comparison of one backend with another that is trusted, before a model is loaded: GPUs and their drivers that compute wrongly
- * are a known disease of this field. A few operations on small data, of the kinds that models use most.
+ * A short comparison of one backend with another that is trusted, before a model is loaded: some GPU drivers
+ * compute wrong results. It runs a few operations on small data, of the kinds that models use most.
  */
 import { DeviceError } from '../errors.ts';
 import { uniform } from './random.ts';
 import { PAGE_TOKENS, pageNumber, type Backend, type NormSpec, type Tensor, type Weight } from './backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from './weight.ts';
 
-/** Normalised mean squared error above which a backend is wrong, not merely rounding otherwise (the judge may use int8 activations). */
+/** Normalised mean squared error above which a backend is wrong: differences in rounding stay below it, int8 activations of the judge included. */
 const LIMIT = 1e-3;
 
 const COLS = 256;
@@ -33,7 +33,7 @@ export interface SelfCheck {
   readonly reason: string;
 }
 
-/** Compares without throwing, but for what the backends throw themselves. Frees all that it makes. */
+/** Compares the two; throws only what the backends throw. Frees everything that it makes. */
 export async function compareBackends(backend: Backend, judge: Backend): Promise<SelfCheck> {
   let worst = 0;
   let operation = 'none';
@@ -170,7 +170,7 @@ function numbers(count: number, seed: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => 2 * uniform(seed, i) - 1);
 }
 
-/** Random quants behind sane scales: every f16 scale of a block is set to a small number, whatever bytes stand around it. */
+/** Random quants with small scales: every f16 scale of a block is set to a small number, since random bits may be infinite or NaN. */
 function weightBytes(format: WeightFormat, count: number, seed: number): Uint8Array {
   if (format === 'F32') return new Uint8Array(numbers(count, 90 + seed).buffer);
   const { block, bytes } = WEIGHT_FORMATS[format];

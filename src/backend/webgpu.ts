@@ -1,6 +1,6 @@
 /**
  * Contract 1 on WebGPU: operations become kernels of `gpu/kernels`, recorded by `gpu/runtime` and submitted together.
- * Whatever the host decides per call travels in the parameter arena, so a decode step makes no GPU object.
+ * Values that the host decides for each call are passed in the parameter arena, so a decode step creates no GPU object.
  * Here is what owns memory; the operations lie in webgpu/, grouped as wasm/ groups them.
  */
 import type { DeviceBuffer } from '../../gpu/runtime/buffers.ts';
@@ -61,7 +61,7 @@ export class WebGpuBackend implements Backend {
   readonly kind = 'webgpu';
   readonly description: string;
   readonly lost: Promise<Error>;
-  /** A CPU behind WebGPU's interface (SwiftShader, llvmpipe, WARP): right, but slower than WASM. */
+  /** A CPU behind WebGPU's interface (SwiftShader, llvmpipe, WARP): correct, but slower than WASM. */
   readonly software: boolean;
   readonly #runner: Runner;
   readonly #tensors: Tensors;
@@ -110,7 +110,7 @@ export class WebGpuBackend implements Backend {
     this.lost = lost;
   }
 
-  /** What was dispatched, submitted, made and waited for since the start. */
+  /** How often the device was used since the start, and what it holds. */
   counters(): Counters {
     return this.#runner.counters();
   }
@@ -351,7 +351,7 @@ export class WebGpuBackend implements Backend {
     this.#trim();
   }
 
-  /** When the last model is gone, so is the memory that its activations took. */
+  /** Frees the memory of activations when the last model is freed. */
   #trim(): void {
     if (this.#weights.size === 0 && this.#pools.size === 0) this.#runner.trim();
   }

@@ -1,4 +1,4 @@
-/** What writes and reads KV pages layer by layer: the append behind RoPE, attention and the probe (assembly/kernels/{rope,attention,probe}.ts). */
+/** Operations that write or read a layer's KV pages: the append after RoPE, attention and the probe (assembly/kernels/{rope,attention,probe}.ts). */
 import {
   KV_FORMATS,
   PAGE_TOKENS,

@@ -1,4 +1,4 @@
-/** What lies in the pages, and means of it: what methods that choose keys look at (assembly/kernels/cached.ts). */
+/** Reads the contents of pages, and means of them, for the methods that choose keys (assembly/kernels/cached.ts). */
 import { PAGE_TOKENS, type KvView, type Tensor } from '../backend.ts';
 import * as checks from '../page-checks.ts';
 import type { Engine } from './engine.ts';

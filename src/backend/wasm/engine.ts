@@ -1,6 +1,6 @@
 /**
  * One WASM instance as the backend uses it: the argument block, the scratch memory, the threads, and what happens when one of them dies.
- * Operations run to their end before they return, so argument block and rooms are free again at each call.
+ * Operations finish before they return, so every call may reuse the argument block and the scratch memory.
  */
 import { DeviceError, InputError } from '../../errors.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -8,7 +8,7 @@ import type { PoolWorker, SpawnPoolWorker } from '../pool.ts';
 import type { Block } from './layouts.ts';
 import { Profile } from './profile.ts';
 
-/** assembly/kernels/pool.ts draws the record. */
+/** The pool's record, which assembly/kernels/pool.ts draws. */
 const POOL_BYTES = 256;
 const POOL_WORKERS = 212;
 const POOL_SCRATCH = 216;
@@ -48,7 +48,7 @@ export class Engine {
   #failure: Error | undefined;
   #destroyed = false;
   #usable = true;
-  /** Called when memory runs out, to free what need not be held. */
+  /** Called when memory runs out, to free caches. */
   relieve: () => void = () => {};
 
   private constructor(wasm: Wasm) {
@@ -97,7 +97,7 @@ export class Engine {
     }
   }
 
-  /** The engine's own and the pool's. */
+  /** Threads, including the engine's own. */
   get threads(): number {
     return this.#workers.length + 1;
   }
@@ -131,7 +131,7 @@ export class Engine {
     if (this.profile.enabled) this.profile.add(name, performance.now() - start);
   }
 
-  /** Marks the device as lost; the error to throw. */
+  /** Marks the device as lost, and returns the error to throw. */
   fail(cause: Error): DeviceError {
     const error = new DeviceError(
       'lost',
@@ -187,7 +187,7 @@ export class Engine {
     return pointer;
   }
 
-  /** Frees a room that few operations need and that may be large. */
+  /** Frees a room: for one that few operations need and that may be large. */
   giveBack(name: Room): void {
     const has = this.#rooms.get(name);
     if (has === undefined) return;
@@ -209,7 +209,7 @@ export class Engine {
     pool[POOL_STRIDE / 4] = stride;
   }
 
-  /** Ends the workers and frees all that is the engine's. */
+  /** Ends the workers and frees everything that belongs to the engine. */
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
@@ -218,7 +218,7 @@ export class Engine {
     for (const room of this.#rooms.values()) this.free(room.pointer);
     this.#rooms.clear();
     this.free(this.#args);
-    // Workers on their way out still read the pool's record, and a tile may still be running where one was lost.
+    // Workers that are stopping still read the pool's record, and where one was lost a tile may still be running.
     const pool = this.#pool;
     const scratch = this.#scratch;
     const last = (): void => {

@@ -14,7 +14,7 @@ import * as checks from '../page-checks.ts';
 import type { Engine } from './engine.ts';
 import { writeConvert } from './layouts.ts';
 
-/** Bytes of a slab, about: growth in small steps, and few slabs. */
+/** About the bytes of a slab: small enough for memory to grow in small steps, large enough for few slabs. */
 const SLAB_BYTES = 1 << 20;
 /** Low bits of an entry that hold the format (assembly/kv/layout.ts). */
 const FORMAT_MASK = 7;
@@ -40,7 +40,7 @@ class PageMemory {
   get slabs(): number {
     return this.#slabs.length;
   }
-  /** Of all slabs. */
+  /** Bytes of all slabs. */
   get bytes(): number {
     return this.#slabs.length * this.#slabBytes;
   }
@@ -51,7 +51,7 @@ class PageMemory {
   reserve(pages: number): void {
     const had = this.#slabs.length;
     const missing = (Math.ceil(pages / (1 << this.#shift)) - had) * this.#slabBytes;
-    // Refused at once where it can never fit.
+    // What can never fit is refused before anything is allocated.
     if (missing >= 2 ** 32) this.#engine.alloc(missing);
     try {
       while (this.#slabs.length << this.#shift < pages) this.#slabs.push(this.#engine.alloc(this.#slabBytes));
@@ -59,7 +59,7 @@ class PageMemory {
       for (const slab of this.#slabs.splice(had)) this.#engine.free(slab);
       throw error;
     }
-    // What is not yet written is read nowhere, but a page stored or sent elsewhere must not carry other data.
+    // Kernels never read rows that are not written yet, but a page that is saved must not contain old data.
     for (const slab of this.#slabs.slice(had)) this.#engine.wasm.bytes(slab, this.#slabBytes).fill(0);
     this.#pages = Math.max(this.#pages, pages);
   }
@@ -81,7 +81,7 @@ export class WasmPool implements KvPool {
   readonly spec: KvSpec;
   readonly #engine: Engine;
   readonly #freed: (pool: WasmPool) => void;
-  /** By the code of their format. */
+  /** In the order of their formats' codes. */
   readonly #memories: readonly PageMemory[];
   readonly #open: number;
   #free = false;
@@ -97,7 +97,7 @@ export class WasmPool implements KvPool {
     this.#open = KV_FORMATS.indexOf(spec.format);
   }
 
-  /** Of all slabs of all formats. */
+  /** Bytes of all slabs of all formats. */
   get bytes(): number {
     return this.#memories.reduce((sum, memory) => sum + memory.bytes, 0);
   }

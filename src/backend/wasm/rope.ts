@@ -1,9 +1,9 @@
-/** Tables of cos and sin for a call's positions, made in f64. All layers of a step ask for the same one. */
+/** Tables of cosines and sines for a call's positions, computed in f64. All layers of a step use the same one. */
 import type { RopeSpec, SlotPositions } from '../backend.ts';
 import { axisOfPair, ropePositions } from '../positions.ts';
 import type { Engine } from './engine.ts';
 
-/** Specs with a table at once: models use one or two (local and global layers). */
+/** Specs that have a table at the same time: models use one or two (local and global layers). */
 const TABLES = 4;
 
 interface Table {
@@ -44,7 +44,7 @@ export class RopeTables {
     ) {
       return table.pointer + (position - table.position) * spec.inverseFrequency.length * 8;
     }
-    // All layers of a step ask for the same rows.
+    // All layers of a step use the same rows.
     if (table?.rows !== undefined && rows !== undefined && same(table.rows, rows)) return table.pointer;
     const pairs = spec.inverseFrequency.length;
     const bytes = count * pairs * 8;

@@ -1,4 +1,4 @@
-/** A generation's state in WASM memory: ids seen and the mask, one bit an id. */
+/** The state of one generation in WASM memory: the ids seen and the mask, with one bit for each id. */
 import type { Sampler, SampleSpec, Tensor } from '../backend.ts';
 import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';

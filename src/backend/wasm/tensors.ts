@@ -3,7 +3,7 @@ import type { Tensor } from '../backend.ts';
 import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';
 
-/** Freed blocks are kept up to this many bytes: a prefill chunk of a small model, and little beside its weights. */
+/** Freed blocks are kept for reuse up to this many bytes: about a prefill chunk of a small model, and little compared with its weights. */
 const CACHE_BYTES = 32 << 20;
 
 export class WasmTensor implements Tensor {
@@ -103,7 +103,7 @@ export class Tensors {
     if (this.#freeBytes > CACHE_BYTES) this.trim();
   }
 
-  /** Gives the kept blocks back. */
+  /** Returns the kept blocks to the allocator. */
   trim(): void {
     for (const blocks of this.#free.values()) for (const pointer of blocks) this.#engine.free(pointer);
     this.#free.clear();

@@ -5,9 +5,9 @@ import * as checks from '../checks.ts';
 import { rowBytes, WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
 import type { Engine } from './engine.ts';
 
-/** File bytes staged before they are packed: some tiles of rows. */
+/** File bytes that are staged before they are packed: a few tiles of rows. */
 const STAGING_BYTES = 256 << 10;
-/** Of one weight, leaving room in 32 bits for padding and repacking. */
+/** Most bytes of one weight, which leaves room in 32 bits for padding and repacking. */
 const MAX_BYTES = 0xe0000000;
 
 export class WasmWeight implements Weight {
@@ -74,7 +74,7 @@ export class Weights {
     const vector = spec.shape.length === 1;
     const { exports } = this.#engine.wasm;
     const { ggml } = WEIGHT_FORMATS[spec.format];
-    // `packedBytes` counts in 32 bits; what cannot fit anyway is refused by the size of the file's own layout.
+    // `packedBytes` counts in 32 bits, so what cannot fit is refused by its size in the file.
     const fits = weightBytes(spec) < MAX_BYTES;
     const bytes = vector ? cols * 4 : fits ? exports.packedBytes(ggml, rows, cols) >>> 0 : weightBytes(spec);
     const writer = new Writer(this.#engine, spec, rows, cols, bytes, (pointer) => {
@@ -102,10 +102,10 @@ class Writer implements WeightWriter {
   readonly #spec: WeightSpec;
   readonly #rows: number;
   readonly #cols: number;
-  /** Of one file row. */
+  /** Bytes of one row in the file. */
   readonly #rowBytes: number;
   readonly #wanted: number;
-  /** Rows that are staged before they are packed: whole tiles. */
+  /** Rows that are staged before they are packed, a number of whole tiles. */
   readonly #batch: number;
   readonly #close: (pointer: number) => WasmWeight | undefined;
   #pointer: number;
@@ -167,7 +167,7 @@ class Writer implements WeightWriter {
     this.#staged = 0;
   }
 
-  /** Vectors come whole: one row. */
+  /** A vector is one row, so it arrives whole. */
   #vector(): void {
     const { wasm } = this.#engine;
     switch (this.#spec.format) {

@@ -1,4 +1,4 @@
-/** What writes and reads KV pages layer by layer: the append behind RoPE, attention, and the probe of how much of it keys receive. */
+/** Operations that write or read a layer's KV pages: the append after RoPE, attention, and the probe of how much of it keys receive. */
 import {
   attention,
   attentionMerge,
@@ -16,7 +16,7 @@ import { poolOf } from './kv-pool.ts';
 import { matrix } from './tensors.ts';
 import { rmsOf } from './weights.ts';
 
-/** Of a call that rotates nothing. */
+/** Stands for the RoPE of a call without one. */
 const NO_SECTIONS = { sections: undefined };
 /** Bytes of a row's maximum and sum: a vec4. */
 const SUM_BYTES = 16;

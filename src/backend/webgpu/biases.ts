@@ -1,4 +1,4 @@
-/** Biases of weights that one product takes together, side by side in one buffer: a kernel has one binding for them. */
+/** Joins the biases of the weights of one product in one buffer, since a kernel has one binding for them. */
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
 import type { LinearOptions, Weight } from '../backend.ts';
@@ -42,7 +42,7 @@ export class Biases {
     return buffer;
   }
 
-  /** Forgets what was made of a weight that is being freed; its caller destroys the buffers. */
+  /** Removes and returns the buffers made from a weight that is being freed, for the caller to destroy. */
   without(weight: Weight): DeviceBuffer[] {
     const gone: DeviceBuffer[] = [];
     for (const [first, list] of this.#joined) {

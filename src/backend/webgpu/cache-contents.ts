@@ -1,4 +1,4 @@
-/** What lies in the pages, and means of it: what methods that choose keys look at. */
+/** Reads the contents of pages, and means of them, for the methods that choose keys. */
 import { SPANS, cached, rowMeans, spanMeans } from '../../../gpu/kernels/cached.ts';
 import type { KvView, Tensor } from '../backend.ts';
 import * as checks from '../page-checks.ts';
@@ -44,7 +44,7 @@ export class CacheContents {
   }
 }
 
-/** As many spans as a dispatch takes, and their first. */
+/** The spans in parts that one dispatch takes each, with the number of each part's first span. */
 function parts(spans: Uint32Array): { first: number; some: Uint32Array }[] {
   return Array.from({ length: Math.ceil(spans.length / 2 / SPANS) }, (_, i) => ({
     first: i * SPANS,

@@ -1,4 +1,4 @@
-/** What every group of operations works with. */
+/** What the groups of operations share. */
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
 import type { Tensors } from './tensors.ts';

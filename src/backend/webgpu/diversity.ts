@@ -1,7 +1,7 @@
 /**
  * ToDRE's max-sum choice on the GPU, the same as `assembly/select/todre.ts` makes in f64. The device sums cosines in whole numbers of 2^-20, whose error is
- * bounded; a step in which only one token can be the least is its own, and any other is the host's: it computes the few tokens in
- * question, whose rows and those of the kept ones it fetches, in f64, and says which. Only indices and those rows cross.
+ * bounded. Where only one token can have the least sum within that bound, the device chooses it. Otherwise the host decides: it fetches the rows of the
+ * candidates and of the kept tokens, computes their sums in f64, and tells the device the choice. Only indices and those rows are transferred.
  *
  * The bound, u = 2^-24, d columns: a dot product of 64 partial sums and their tree has d / 64 + 8 roundings, a row's inverse length half as many and
  * two units more for inverseSqrt, twice; that, doubled for devices that flush or round otherwise, and half a unit of the score, for each cosine added.
@@ -25,7 +25,7 @@ import * as checks from '../checks.ts';
 import type { Context } from './context.ts';
 import { matrix } from './tensors.ts';
 
-/** Steps that are issued before the host looks. */
+/** Steps that are issued before the host reads the state. */
 const STEPS = 64;
 /** Scores of so many cosines fit 32 bits. */
 const MOST_KEPT = 2000;
@@ -124,7 +124,7 @@ export class Diversity {
   }
 }
 
-/** Unit rows in f64 that were asked for so far, and the sum of the kept ones. */
+/** The unit rows, in f64, that were fetched so far, and the sum of the kept ones. */
 class Rows {
   readonly #fetch: Fetch;
   readonly #x: Tensor;

@@ -1,4 +1,4 @@
-/** Turns what fails in gpu/ into this library's errors, with the remedy that an application has. */
+/** Makes this library's errors, with a remedy, of the failures that gpu/ reports. */
 import type { Failure } from '../../../gpu/runtime/failure.ts';
 import { DeviceError, InputError, type OctavoError } from '../../errors.ts';
 

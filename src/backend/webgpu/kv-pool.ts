@@ -1,4 +1,4 @@
-/** Page memory on the device, one buffer a format, with what belongs to it: page tables of the sequences in use, and angle tables. */
+/** Page memory on the device, one buffer for each format, with the page tables of the sequences in use and RoPE's tables of angles. */
 import { convert } from '../../../gpu/kernels/convert.ts';
 import { anglePositions, angleRows } from '../../../gpu/kernels/rope-append.ts';
 import { PAGE_SLOTS, pageWords, type KvOperand, type OpenMemory, type PageMemory } from '../../../gpu/lib/pages.ts';
@@ -97,7 +97,7 @@ export class GpuKvPool implements KvPool {
     const source = this.#part(from);
     const target = this.#part(to);
     if (from === to) return;
-    // A copy within one buffer is not allowed; a scratch page stands between.
+    // WebGPU allows no copy within one buffer, so the page goes through a scratch buffer.
     const scratch = this.#runner.buffers.take(source.bytes);
     this.#runner.copy(source.buffer, source.offset, scratch, 0, source.bytes);
     this.#runner.copy(scratch, 0, target.buffer, target.offset, target.bytes);
@@ -229,7 +229,7 @@ export class GpuKvPool implements KvPool {
     const to = this.#memories.get(batch.to);
     if (from === undefined || to === undefined) return;
     if (from === to) {
-      // A buffer cannot be read and written by one dispatch; scratch pages stand between.
+      // One dispatch cannot read and write the same buffer, so the pages go through a scratch buffer.
       const bytes = this.pageBytes(batch.to);
       const scratch = this.#runner.buffers.take(batch.pairs.length * bytes);
       const pairs = Uint32Array.from(batch.pairs.flatMap(([source], i) => [source, i]));

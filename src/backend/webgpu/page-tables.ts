@@ -1,4 +1,4 @@
-/** Page tables of the sequences in use, on the device, with what the host knows of them: how far every row's pages can be read. */
+/** Page tables of the sequences in use, on the device, and how far the pages of each row can be read. */
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
 import type { KvView } from '../backend.ts';

@@ -17,7 +17,7 @@ import type { Context } from './context.ts';
 import { matrix, optional, ring as ringOf } from './tensors.ts';
 import { optionalVector, rmsOf, vectorOf, weightOf } from './weights.ts';
 
-/** Up to this many rows of x, the decode kernels are the faster ones. */
+/** Up to this many rows of x, the decode kernels are faster. */
 const FEW_ROWS = 8;
 
 export class Products {
