@@ -38,7 +38,7 @@ export class Session {
   #transcript: Transcript = NOTHING;
   #destroyed = false;
 
-  /** Throws `InputError` for settings that cannot be. */
+  /** Throws `InputError` for invalid settings. */
   constructor(model: SessionModel, settings: SessionSettings = {}) {
     const { initialPrompts = [], ...rest } = settings;
     sampleSpec(settings, model.sampling);
@@ -61,7 +61,7 @@ export class Session {
   }
 
   /**
-   * An answer to `input`. When it fails, or is aborted, the conversation is as before; with `aborted: 'keep'` an aborted answer that has begun
+   * Answers `input`. When that fails or is aborted, the conversation is unchanged; with `aborted: 'keep'` an aborted answer that has begun
    * stays in the conversation, and the call resolves with it, marked `partial`.
    */
   prompt(input: PromptInput, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<Answer> {
@@ -134,7 +134,7 @@ export class Session {
     });
   }
 
-  /** All that a save needs, in turn with the session's other calls; the pages are shared until the session writes into them, and the caller frees them. */
+  /** What a save needs, taken in turn with the session's other calls. The pages are shared until the session writes into them; the caller frees them. */
   snapshot(signal?: AbortSignal): Promise<{ readonly state: SessionState; readonly sequence: Sequence | undefined }> {
     return this.#run(signal, async () => {
       const state = {

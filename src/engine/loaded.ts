@@ -1,4 +1,4 @@
-/** From what the caller names to weights on a device with all that stands beside them: the file opened, the model loaded, its pages, prefixes and tiers. */
+/** Loading a model: opens the file, puts the weights on a device, and creates the page allocator, the prefix cache and the tiers. */
 import { PAGE_TOKENS, type Backend, type KvPool } from '../backend/backend.ts';
 import { PageAllocator } from '../kv/sequence.ts';
 import { Prefixes } from '../kv/prefixes.ts';
@@ -26,7 +26,7 @@ export interface LoadListener {
  */
 const MAX_F32_CONTEXT = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
 
-/** Bytes of pages that no session needs to hold: some 5,000 tokens of a model of half a billion weights in f16, 17,000 at 4 bits. */
+/** Bytes of pages in the prefix cache: about 5,000 tokens of a model of half a billion weights in f16, 17,000 at 4 bits. */
 const MAX_REMEMBERED = 1 << 26;
 
 /** A model on one device; another one after the device was lost. */
@@ -43,7 +43,7 @@ export interface Loaded {
   painter: Painter | undefined;
 }
 
-/** The file behind `input`, its header read; whoever calls closes it. */
+/** Opens the file behind `input` and reads its header; the caller closes it. */
 export function openFile(
   platform: Platform,
   input: ModelInput,

@@ -240,7 +240,7 @@ export class EngineModel implements SessionModel {
     return this.#loaded.backend.memory();
   }
 
-  /** Loads the weights again, on another device if asked. Sessions go on: their contexts are computed anew when next used. */
+  /** Loads the weights again, on another device if asked. Sessions continue: their contexts are recomputed when they are next used. */
   async recover(request: DeviceRequest = {}, listener: LoadListener = {}): Promise<DeviceInfo> {
     const settings = { ...this.#settings, ...request };
     const file = await openFile(this.#platform, this.#input, settings, listener);
@@ -362,7 +362,7 @@ function drawable(tokens: number, vocabulary: number): Uint32Array | undefined {
   return bits;
 }
 
-/** Whether attention may look at everything before a token, so that no planner has to be asked. */
+/** Whether attention is dense, so that no planner is needed. */
 function seesAll({
   prefill = 'dense',
   decode = 'dense',

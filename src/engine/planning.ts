@@ -1,4 +1,4 @@
-/** Planners for a model's sessions. What has to be known of the model for them is found when the first session asks for it, and kept. */
+/** Creates the planners of a model's sessions. What they need to know about the model is computed for the first session that needs it, and cached. */
 import { findHeads, headsNeeded, type HeadFacts } from '../select/heads/heads.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Planner } from '../kv/plan.ts';
@@ -37,7 +37,7 @@ export class Planning {
     this.#metadata = metadata;
   }
 
-  /** Undefined where everything is looked at. Throws `InputError('argument')` for what this model cannot do. */
+  /** Undefined for dense attention. Throws `InputError('argument')` for methods that this model does not support. */
   async planner(options: ContextOptions): Promise<Planner | undefined> {
     const release = readSelection(options.visual)?.release;
     const { language, vision } = this.#model();

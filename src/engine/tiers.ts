@@ -12,12 +12,12 @@ import type { Wasm } from '../wasm.ts';
 /** Of the 4 GiB that a WASM memory can have: the rest is for activations, and for what does not come out even. */
 const WASM_BYTES = 3 * 2 ** 30;
 const LEAST_BYTES = 2 ** 26;
-/** A GPU says that it is full by refusing, and then sessions that wait give way. */
+/** A GPU reports that it is full by refusing an allocation; then sessions that wait are offloaded. */
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 /** Host memory for pages of sessions that wait: an eighth of the machine's where the browser tells (in GiB, 8 at most), and so much elsewhere. */
 const HOST_BYTES = 2 ** 30;
 
-/** The third tier, opened when something is first moved to it. Where there is none every write fails, and what was to go there stays. */
+/** The third tier, opened with the first write. Where there is no disk every write fails, and the pages stay in host memory. */
 export class LazySpill implements PageDisk {
   readonly #platform: Pick<Platform, 'sessions'>;
   #spill: Promise<Spill> | undefined;
@@ -39,7 +39,7 @@ export class LazySpill implements PageDisk {
     await (await this.#spill)?.drop(number);
   }
 
-  /** Gives everything back; it may be written to again. */
+  /** Deletes everything; it may be written to again. */
   async free(): Promise<void> {
     const spill = await this.#spill?.catch(() => undefined);
     await spill?.free();

@@ -17,7 +17,7 @@ const MAX_THREADS = 64;
 export interface WasmChoice {
   readonly build: WasmBuild;
   readonly threads: number;
-  /** For people. */
+  /** Human-readable. */
   readonly reason: string;
 }
 
@@ -34,7 +34,7 @@ export function defaultThreads(cores: number): number {
   return Math.max(1, Math.min(MAX_DEFAULT_THREADS, cores > 4 ? cores >> 1 : cores));
 }
 
-/** The fastest build that runs here. `build` asks for one by name. Throws `InputError` for what cannot be. */
+/** The fastest build that runs here, or the one that `build` names. Throws `InputError` for one that does not run here. */
 export function chooseWasm(
   platform: Pick<Platform, 'sharedMemory' | 'unshared' | 'distrusted' | 'cores'>,
   ask: { readonly threads?: number | undefined; readonly build?: WasmBuild | undefined } = {},

@@ -2,7 +2,7 @@
 import type { Started } from '../worker/caller.ts';
 import { linkedSignal } from './signals.ts';
 
-/** Pieces waiting to be read, and who waits for one. Each piece that is taken lets the engine send another. */
+/** Pieces that were received and not read yet. Each piece that is read lets the engine send another. */
 class Pieces {
   readonly #held: string[] = [];
   #wake: (() => void) | undefined;

@@ -47,7 +47,7 @@ export interface Step {
 /** Is given the hidden states [count, hidden] of positions `[start, start + count)`, in a scope. */
 export type Take = (hidden: Tensor, start: number, count: number) => void;
 
-/** Runs positions `[start, start + count)`. At once, unless a plan has to be asked; when that fails the sequence ends before the step. */
+/** Runs positions `[start, start + count)`: synchronously, unless a plan is asked layer by layer. When that fails the sequence ends before the step. */
 export function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
   const { model, sequence, planner, kvBits = 16 } = onDevice;
   const { start, count, spans } = step;
@@ -93,7 +93,7 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
       backend.free(hidden);
     }
   } catch (error) {
-    // Its pages are written in some layers only.
+    // The step's pages were written in some layers only.
     cut(onDevice, start);
     throw error;
   } finally {

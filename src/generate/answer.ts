@@ -25,7 +25,7 @@ export interface AnswerRequest {
   readonly chat: boolean;
 }
 
-/** What the caller wants to hear on the way. Waiting on the promise of `onText`, if it gives one, is the back-pressure. */
+/** Callbacks during an answer. Generation waits for the promise that `onText` returns, which is the back-pressure. */
 export interface AnswerListener {
   readonly signal?: AbortSignal | undefined;
   /** What the answer may consist of; used up by it. */

@@ -20,7 +20,7 @@ export interface Contrast {
   readonly tokens: number;
 }
 
-/** Throws `InputError('argument')` for what cannot be. */
+/** Throws `InputError('argument')` for values that are out of range. */
 export function readContrast(asked: boolean | ContrastOptions | undefined): Contrast | undefined {
   if (asked === undefined || asked === false) return undefined;
   if (asked !== true && (typeof asked !== 'object' || asked === null))

@@ -29,7 +29,7 @@ export class Decoding {
   readonly #slice = new TimeSlice();
   /** Ring indices below it have been drawn; positions below `#issued - 1` have been run. */
   #issued: number;
-  /** Behind the last position that was run, where the draw from them has to wait; kept. */
+  /** The logits behind the last position that was run, kept until the constraint allows a draw. */
   #logits: Tensor | undefined;
 
   /** Precondition: the prompt is in the sequence, and the first id was drawn by `take`. */

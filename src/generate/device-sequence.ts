@@ -20,7 +20,7 @@ export interface DeviceSequence {
   /** [window + 1] ids */
   readonly ring: Tensor;
   readonly sampler: Sampler;
-  /** Ids that stand for text, where the head has more (padded to a round number): the others are never drawn. */
+  /** The ids that have a token, where the output head is padded to a round number: the others are never drawn. */
   readonly drawable?: Uint32Array | undefined;
   readonly images: Pick<ImageProcessor, 'encode' | 'embeddings'>;
   /** How precisely older pages are kept; default 16. */
@@ -34,8 +34,8 @@ export interface DeviceSequence {
 }
 
 /**
- * Forgets positions from `length` on. Returns the length that is left, from which the sequence can be gone on: less than asked for where pages
- * before it were dropped for the sake of what came after them, or for a prompt that `next`, the new one's ids, is not like.
+ * Forgets positions from `length` on. Returns the remaining length, from which the sequence can continue: less than asked for where pages
+ * before it were dropped because of later tokens, or because of a prompt that differs from `next`, the ids of the new one.
  */
 export function cut({ sequence, planner }: DeviceSequence, asked: number, next?: Int32Array): number {
   const most = Math.min(asked, sequence.length);

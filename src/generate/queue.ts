@@ -31,8 +31,8 @@ interface Waiting {
 }
 
 /**
- * Who uses the device: any number of answers, step by step in turn, or one painting, whose memory and time are worth having to itself.
- * First come, first served: answers that come after a waiting painting wait for it.
+ * Admits calls to the device: any number of answers, whose steps alternate, or one painting, which needs the memory and time alone.
+ * First come, first served: an answer that arrives after a waiting painting waits for it.
  */
 export class Gate {
   readonly #waiting: Waiting[] = [];
@@ -44,12 +44,12 @@ export class Gate {
     return this.#pass(false, signal, body);
   }
 
-  /** Runs `body` while nobody else is inside. */
+  /** Runs `body` while no other call is inside. */
   alone<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     return this.#pass(true, signal, body);
   }
 
-  /** For one who shares: steps aside while it waits for something outside, such as a reader who may himself be waiting for a painting. */
+  /** Leaves the gate while a sharing call waits for something outside, such as a slow reader, who may be waiting for a painting. */
   aside(waiting: void | Promise<void>): void | Promise<void> {
     if (waiting === undefined) return undefined;
     this.#leave();

@@ -1,4 +1,4 @@
-/** From what a caller asks for to what the device draws with. */
+/** From the sampling options of a caller to the settings of the device's sampler. */
 import type { SampleSpec } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
@@ -55,7 +55,7 @@ export const SAMPLING_LIMITS = {
   seed: { least: 0, most: Number.MAX_SAFE_INTEGER, whole: true },
 } as const satisfies Record<keyof SampleSpec, Limits>;
 
-/** What applies where neither the caller nor the model's file says otherwise: greedy. */
+/** The defaults where neither the caller nor the model's file names a value: greedy decoding. */
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 } as const;
 
 /**

@@ -17,7 +17,7 @@ import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
 import type { SessionState } from './session-state.ts';
 
-/** Prompts on the disk, by their content (`src/saved/library.ts`). `contentKey`: what changes pages beside model and ids. */
+/** Prompts on the disk, found by their content (`src/saved/library.ts`). `contentKey` covers what pages depend on besides the model and the ids. */
 export interface KeptPrompts {
   /** Puts what is stored of the prompt's beginning behind what the sequence holds of it. */
   extend(prompt: Prompt, contentKey: string, sequence: Sequence, signal?: AbortSignal): Promise<void>;
@@ -25,7 +25,7 @@ export interface KeptPrompts {
   keep(state: SessionState, sequence: Sequence, contentKey: string): void;
 }
 
-/** What a session asks of the loaded model (`src/engine/model.ts`). */
+/** The part of a loaded model (`src/engine/model.ts`) that sessions use. */
 export interface SessionModel extends Words {
   readonly images: ImageProcessor;
   readonly window: number;
@@ -40,7 +40,7 @@ export interface SessionModel extends Words {
   readonly prefixes?: Prefixes | undefined;
   /** Where pages are that are not used now. */
   readonly tiers?: Pick<Tiers, 'using' | 'forget' | 'limit'> | undefined;
-  /** What was read before and lies on the disk; undefined where nothing is kept. */
+  /** The prompts that were kept on the disk; undefined where nothing can be kept. */
   library?(): Promise<KeptPrompts | undefined>;
   /** Throws `InputError('argument')` for options that this model does not have. */
   deviceSequence(window: number, options: ContextOptions): Promise<DeviceSequence>;
@@ -88,8 +88,8 @@ export class SessionCache {
   }
 
   /**
-   * The same, then an answer, which becomes part of the context. Whoever calls has passed the gate. `share`: whether other sessions may have
-   * read the prompt, and may have what is read.
+   * The same, then an answer, which becomes part of the context. Precondition: the caller holds the device gate. `share`: whether other sessions may have
+   * read the prompt already, and may reuse its pages.
    */
   async answer(
     prompt: Prompt,
@@ -279,7 +279,7 @@ export class SessionCache {
   }
 }
 
-/** Has `read` put pages behind those of the sequence; where its planner cannot go on from what it has not seen, they are given back. */
+/** Lets `read` append pages to the sequence; where its planner cannot continue behind pages that it did not plan, they are released again. */
 async function extend(onDevice: DeviceSequence, read: (sequence: Sequence) => Promise<void>): Promise<void> {
   const { sequence, planner } = onDevice;
   if (planner !== undefined && planner.adopts === undefined) return;

@@ -1,9 +1,9 @@
-/** What a session is made of beside its KV pages. */
+/** The state of a session besides its KV pages. */
 import type { Turn } from '../chat/messages.ts';
 import type { Transcript } from '../chat/prompt.ts';
 import type { SessionSettings } from './options.ts';
 
-/** All of a session but its pages. */
+/** Everything of a session except its pages. */
 export interface SessionState {
   readonly window: number;
   readonly settings: Omit<SessionSettings, 'initialPrompts'>;

@@ -1,4 +1,4 @@
-/** Bytes that are not on the device: batches in host memory, and on the disk where host memory has no room. */
+/** Pages that were offloaded from the device: batches in host memory, and on the disk where host memory has no room. */
 
 /** The third tier. Numbers name what was written. */
 export interface PageDisk {
@@ -9,7 +9,7 @@ export interface PageDisk {
   drop(number: number): Promise<void>;
 }
 
-/** What left the device at once: in host memory, or `number` on the disk. */
+/** Pages that were offloaded together: in host memory, or on the disk under `number`. */
 export interface Batch {
   readonly size: number;
   bytes: Uint8Array | undefined;
@@ -79,7 +79,7 @@ export class OffloadedPages {
     }
   }
 
-  /** Nothing of it is wanted any more. */
+  /** Discards a batch of which nothing is wanted any more. */
   end(batch: Batch): void {
     if (batch.bytes !== undefined) this.#host -= batch.size;
     batch.bytes = undefined;

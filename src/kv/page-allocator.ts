@@ -12,14 +12,14 @@ export const NO_PAGE = -1;
 interface Shelf {
   /** By index. */
   references: Int32Array;
-  /** Pages that nobody holds, last released first. */
+  /** Pages without a reference, the last released first. */
   readonly free: number[];
 }
 
 /** Hands out pages of a pool and counts who holds them. The pool's owner frees the pool after all sequences. */
 export class PageAllocator {
   readonly pool: KvPool;
-  /** Gives up pages that are held for convenience only, when the device has no more; false: there are none. */
+  /** Releases pages that are only cached, when the device has no more memory; false where there are none. */
   reclaim: (() => boolean) | undefined;
   readonly #shelves: Readonly<Record<KvFormat, Shelf>>;
 
@@ -39,7 +39,7 @@ export class PageAllocator {
     return KV_FORMATS.reduce((sum, format) => sum + this.#used(format) * this.pool.pageBytes(format), 0);
   }
 
-  /** `count` pages with one reference each and undefined content. All or, when the device refuses to grow, an error and none. */
+  /** Returns `count` pages with one reference each and undefined content. Throws, and allocates none, when the device refuses to grow. */
   allocate(count: number, format: KvFormat = this.pool.spec.format): number[] {
     const { free, references } = this.#enough(count, format);
     const pages = free.splice(free.length - count, count).reverse();

@@ -28,30 +28,30 @@ export interface PlannedCall {
 export interface Plan {
   /**
    * Asked once a layer, in order, after the layer's keys were appended. q [count, heads * headDim] after RoPE, good until the promise settles.
-   * Tensors made here are kept and freed by the plan. Waiting on a download is allowed; what needs none answers at once.
+   * The plan keeps and frees the tensors that it makes. It may wait for a download; a plan that needs none returns its ranges at once.
    */
   ranges(layer: number, q: Tensor): Ranges | Promise<Ranges>;
   /**
-   * The keys of `layer` that it looks at before it answers, beside those of the call; undefined: any. Where pages are away, these are brought back
-   * first, and then what it answers: a plan that knows its choice leaves the rest where it is.
+   * The keys of `layer` that the plan reads before it answers, besides those of the call; undefined: any. Pages of these that are offloaded are brought back
+   * first, and then those of its answer; a plan that states its choice leaves the others offloaded.
    */
   reads?(layer: number): Ranges | undefined;
 }
 
 export interface Planner {
-  /** Throws `InputError('argument')` for what cannot be. */
+  /** Throws `InputError('argument')` for a call that the method cannot serve. */
   plan(call: PlannedCall): Ranges | Plan;
   /** After the prompt's last chunk was issued: what is to be dropped from the pages now (eviction). */
   prefilled?(): Promise<void>;
   /**
-   * The most tokens, `length` or fewer, that a sequence cut to `length` may be gone on from; default `length`. Less where pages below it were
-   * dropped for the sake of what came after them: asked before `Sequence.truncate`, so that the rest is computed anew. `next`: the ids that it is
-   * to be gone on to, where they are known; a prompt may need again what was dropped for the one before.
+   * From how many tokens, at most `length`, a sequence cut to `length` can continue; default `length`. Fewer where pages below it were
+   * dropped because of later tokens. Called before `Sequence.truncate`, so that the rest is computed again. `next`: the ids that the sequence is
+   * to continue with, where they are known; a prompt may need pages that were dropped for the previous one.
    */
   keeps?(length: number, next?: Int32Array): number;
   /**
-   * The sequence was given pages of positions up to `length` that this planner was not asked about (read from the disk): whether it can go on behind
-   * them, by itself or from their keys. Default: no, and they are computed anew.
+   * The sequence was given pages up to position `length` that this planner did not plan (they were read from the disk). Returns whether it can continue
+   * behind them. Default: no, and they are computed again.
    */
   adopts?(length: number): boolean;
   /** The sequence was cut to `length`: what was learnt of later positions is forgotten. */

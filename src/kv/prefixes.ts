@@ -44,7 +44,7 @@ export class Prefixes {
   readonly #most: number;
   /** First blocks by their keys. */
   readonly #roots = new Map<string, Block>();
-  /** The one used last is last; every block stands behind those below it, so that the first is nobody's parent. */
+  /** In order of use, the last used last. A block comes after its descendants, so that the first is a leaf. */
   readonly #recent = new Set<Block>();
   #bytes = 0;
 
@@ -55,7 +55,7 @@ export class Prefixes {
     pages.reclaim = () => this.#forgetOldest();
   }
 
-  /** Pages that nobody holds but this. */
+  /** Pages that only this cache holds. */
   get idle(): number {
     let idle = 0;
     for (const { pages } of this.#recent) for (const page of pages) if (!this.#pages.shared(page)) idle++;
@@ -76,7 +76,7 @@ export class Prefixes {
     const end = known.length * PAGE_TOKENS;
     if (end <= sequence.length) return;
     const snapshot = sequence.state && known.at(-1)?.snapshot?.retain();
-    // Held before the sequence gives its own last block up, which may be one of them.
+    // Retain them before the sequence releases its own last block, which may be one of them.
     for (const { pages } of known) for (const page of pages) this.#pages.retain(page);
     let adopted = known.length;
     try {
@@ -96,7 +96,7 @@ export class Prefixes {
     }
   }
 
-  /** Remembers the whole blocks of the prompt that the sequence holds, as far as they are closed where they are to be. */
+  /** Caches the whole blocks of the prompt that the sequence holds, as far as they are closed where the precision asks for it. */
   publish(prompt: SharedPrompt, sequence: Sequence): void {
     const most = Math.floor(Math.min(prompt.ids.length, sequence.length) / PAGE_TOKENS);
     const path = this.#known(prompt, most);
@@ -125,7 +125,7 @@ export class Prefixes {
     while (this.#bytes > this.#most && this.#forgetOldest());
   }
 
-  /** Gives everything up. */
+  /** Releases everything. */
   free(): void {
     while (this.#forgetOldest());
   }
@@ -175,7 +175,7 @@ export class Prefixes {
 function usable(found: readonly Block[], { bits, spans }: SharedPrompt, states: boolean): readonly Block[] {
   for (let count = found.length; ;) {
     let fewer = blocksOutside(spans, asComputed(found, count, bits));
-    // Nothing goes on behind a block whose states nobody kept.
+    // A sequence cannot continue behind a block whose states were not kept.
     if (states) while (fewer > 0 && found[fewer - 1]?.snapshot === undefined) fewer--;
     if (fewer === count) return found.slice(0, count);
     count = fewer;

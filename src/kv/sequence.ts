@@ -26,9 +26,9 @@ export class Sequence implements KvView {
   readonly capacity: number;
   /** (layer, head) pairs, `layer * kvHeads + head`: each block of positions has a page, or a hole, for each. */
   readonly pagesPerBlock: number;
-  /** See `KvView`; whoever leaves tokens out sets it before their successors are appended. */
+  /** See `KvView`. Set before the successors of omitted tokens are appended. */
   positions: SlotPositions | undefined;
-  /** Hears that blocks from `keep` on were given up. */
+  /** Called when blocks from `keep` on were released. */
   onDrop: ((keep: number) => void) | undefined;
   /** Of layers that have states in place of pages. */
   readonly state: SequenceState | undefined;
@@ -37,7 +37,7 @@ export class Sequence implements KvView {
   #held = 0;
   #version = 0;
   #freed = false;
-  /** Closed blocks as `settle` saw them last; undefined: it has to look at all. */
+  /** The number of closed blocks at the last `settle`; undefined: all blocks have to be checked. */
   #settled: number | undefined;
   /** No block from here on has a closed page. */
   #closed = 0;
@@ -245,7 +245,7 @@ export class Sequence implements KvView {
     this.#version++;
   }
 
-  /** Gives one page back: a hole, which no ranges may name from now on. A hole stays one. */
+  /** Releases one page and leaves a hole, which no ranges may name from now on. */
   release(layer: number, head: number, block: number): void {
     const at = this.#entry(layer, head, block);
     const page = this.table[at] ?? NO_PAGE;

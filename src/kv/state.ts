@@ -18,7 +18,7 @@ export interface SnapshotPolicy {
 /** Four steps are issued ahead at most (generate/generate.ts). */
 const DEFAULT: SnapshotPolicy = { recent: 5, borders: 4 };
 
-/** The states of all layers that have one, after `position` tokens. Counted: whoever holds it releases it. */
+/** The states of all layers that have one, after `position` tokens. Reference-counted: each holder releases it. */
 export class Snapshot {
   readonly position: number;
   readonly #backend: Backend;
@@ -132,12 +132,12 @@ export class SequenceState implements StateView {
     this.#open().after.put(layer, state);
   }
 
-  /** The snapshot at a position, for whoever retains it. */
+  /** The snapshot at a position; the caller retains it. */
   at(position: number): Snapshot | undefined {
     return this.#snapshots.find((snapshot) => snapshot.position === position);
   }
 
-  /** The last position at or before `position` from which the sequence can be gone on. */
+  /** The last position at or before `position` from which the sequence can continue. */
   floor(position: number): number {
     return this.#snapshots.findLast((snapshot) => snapshot.position <= position)?.position ?? 0;
   }

@@ -1,7 +1,7 @@
 /**
  * Where a model's pages are: on the device while they are used; in host memory, and then on the disk, when room is short. Sessions that
  * wait give theirs up, those that were used longest ago first, and have them back when they are used again. A session whose context alone is more than the
- * device's budget gives up what its own plan does not look at, and has a layer's pages back when that layer asks for them: attention needs one layer at a time.
+ * device's budget offloads pages that its own plan does not read, and reloads a layer's pages when that layer needs them: attention needs one layer at a time.
  *
  * What moves is a unit: a full block's pages of one layer, as the device has them, with a checksum. One that does not come back whole is lost: its
  * sequence ends before it, and what is missing is computed from the ids. Pages that several sequences hold stay, since giving up one's share frees nothing.
@@ -41,7 +41,7 @@ interface Tenant {
   readonly sequence: Sequence;
   /** By `layer * sequence.blocks + block`. */
   readonly parked: Map<number, Parked>;
-  /** When a block was looked at last, in calls of `ranges`. */
+  /** When a block was last read, in calls of `ranges`. */
   readonly looked: Map<number, number>;
   /** Calls that use it now. */
   users: number;
@@ -51,7 +51,7 @@ interface Tenant {
   lost: number;
 }
 
-/** A session in use that gives up pages of its own: `layer` comes next, and with `needed` is being asked for now. */
+/** A session in use that offloads pages of its own: `layer` is computed next, and with `needed` its pages are wanted now. */
 interface Own {
   readonly tenant: Tenant;
   readonly layer: number;
@@ -116,8 +116,8 @@ export class Tiers {
 
   /**
    * Runs `body` with the sequence's pages on the device, and with room for it to grow to `tokens`, as far as sessions that wait can make it. What the
-   * budget has no room for stays away, unless `whole`: then whoever attends must go through `guard`. `lost` hears first to what length the sequence
-   * must be cut where something did not come back.
+   * budget has no room for stays offloaded, unless `whole`: then attention must go through `guard`. `lost` is first told to what length the sequence
+   * must be cut where a page could not be reloaded.
    */
   async using<T>(
     sequence: Sequence,
@@ -159,7 +159,7 @@ export class Tiers {
     return this.#move(() => this.#shrink(more, { tenant, layer: 0, needed: false }));
   }
 
-  /** `asked`, or, where pages of the sequence are away, a plan that has what is looked at brought back layer by layer. */
+  /** `asked`, or, where pages of the sequence are offloaded, a plan that reloads the pages it reads, layer by layer. */
   guard(sequence: Sequence, asked: Ranges | Plan): Ranges | Plan {
     const tenant = this.#tenants.get(sequence);
     if (tenant === undefined || (tenant.parked.size === 0 && this.#over(0) <= 0)) return asked;
@@ -184,7 +184,7 @@ export class Tiers {
     await this.#moving;
   }
 
-  /** The sequence is freed: what lies elsewhere of it is given up. */
+  /** The sequence was freed: discards its offloaded pages. */
   forget(sequence: Sequence): void {
     const tenant = this.#tenants.get(sequence);
     if (tenant === undefined) return;
@@ -212,7 +212,7 @@ export class Tiers {
     return moved;
   }
 
-  /** Notes what is looked at. */
+  /** Records which blocks are read. */
   #look(tenant: Tenant, { runs }: Ranges): ReadonlySet<number> {
     const blocks = new Set<number>();
     for (let r = 0; r < runs.length; r += 2) {
@@ -240,7 +240,7 @@ export class Tiers {
     );
   }
 
-  /** Brings units back, all of them or as many as the budget has room for; for `layer` what other layers hold gives way. Notes the first that is lost. */
+  /** Reloads units, all of them or as many as the budget has room for; for `layer`, pages of other layers are offloaded. Records the first that is lost. */
   async #back(tenant: Tenant, units: readonly Parked[], all: boolean, layer?: number): Promise<void> {
     const { sequence, parked } = tenant;
     const { kvHeads } = sequence.pool.spec;
@@ -283,7 +283,7 @@ export class Tiers {
         for (const page of this.#pages.allocate(count)) this.#pages.release(page);
         return;
       } catch (error) {
-        // Where nobody can give anything, the call itself will say so.
+        // Where no session can offload anything, the call itself fails with its own error.
         if (!outOfMemory(error) || !(await this.#give(BATCH_BYTES))) return;
       }
     }
@@ -327,7 +327,7 @@ export class Tiers {
     return false;
   }
 
-  /** `own`: of a session in use, what is not looked at goes first, and then the layers that will be needed last. */
+  /** `own`: of a session in use, blocks that were not read go first, and then the layers that are needed last. */
   async #park(tenant: Tenant, bytes: number, own?: Own): Promise<boolean> {
     const { sequence } = tenant;
     const { pool } = sequence;

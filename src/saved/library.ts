@@ -34,7 +34,7 @@ import { chainOf, commonBlocks, equalTokens } from './chain.ts';
 
 /** Reading fewer tokens from the disk than this is not worth looking for them. */
 const WORTH_READING = 4 * PAGE_TOKENS;
-/** A kept prompt that brings fewer new tokens than this is not kept beside the one that has the others. */
+/** A prompt with fewer new tokens than this, compared with the kept prompts, is not kept. */
 const WORTH_KEEPING = 8 * PAGE_TOKENS;
 
 export interface LibraryModel {
@@ -73,7 +73,7 @@ export class Library implements KeptPrompts {
     await this.#writing;
   }
 
-  /** Writes a session; `sequence`, which has its pages, is freed. `contentKey`: what changes pages beside model and ids. */
+  /** Writes a session and frees `sequence`, which holds its pages. `contentKey` covers what pages depend on besides the model and the ids. */
   save(
     name: string,
     state: SessionState,
@@ -93,7 +93,7 @@ export class Library implements KeptPrompts {
     return written;
   }
 
-  /** A saved session. Throws `InputError` for a name that is none, `StorageError` for what cannot be read here: see `SessionStore.find`, `checkModel`. */
+  /** A saved session. Throws `InputError` for an unknown name and `StorageError` for a session that cannot be read here: see `SessionStore.find`, `checkModel`. */
   async open(name: string, signal?: AbortSignal): Promise<Opened> {
     const opened = await this.#store.reading(name, async (manifest): Promise<Opened | undefined> => {
       signal?.throwIfAborted();
@@ -115,7 +115,7 @@ export class Library implements KeptPrompts {
 
   /** Puts what is stored of the prompt's beginning behind what `sequence` holds of it. Where reading fails nothing is lost: it is computed. */
   async extend(prompt: Prompt, contentKey: string, sequence: Sequence, signal?: AbortSignal): Promise<void> {
-    // The last id is always computed: the next one comes of its state.
+    // The last token is always recomputed: its hidden state produces the next logits.
     const most = prompt.ids.length - 1;
     if (most - sequence.length < WORTH_READING) return;
     try {
@@ -138,7 +138,7 @@ export class Library implements KeptPrompts {
     }
   }
 
-  /** Keeps a prompt by its content, in the background; `sequence` is freed. What cannot be kept is not: the prompt was answered anyway. */
+  /** Stores a prompt by its content in the background and frees `sequence`. Failures are ignored: the prompt is answered in any case. */
   keep(state: SessionState, sequence: Sequence, contentKey: string): void {
     const write = async (): Promise<void> => {
       try {
@@ -149,14 +149,14 @@ export class Library implements KeptPrompts {
         );
         const most = PAGE_TOKENS * Math.max(0, ...mine.map((manifest) => commonBlocks(chain, manifest.chain)));
         if (PAGE_TOKENS * chain.length - most < WORTH_KEEPING) return;
-        // One that this one goes on from is replaced.
+        // A kept prompt that this one extends is replaced.
         const before = mine.find(
           (manifest) => manifest.automatic && commonBlocks(chain, manifest.chain) === manifest.chain.length,
         );
         const name = before?.name ?? `kept ${crypto.randomUUID()}`;
         await this.#write(name, state, sequence, contentKey, { automatic: true });
       } catch {
-        // A full disk, a lost device: it is read anew next time.
+        // The disk is full or the device lost: the prompt is computed again next time.
       } finally {
         sequence.free();
       }
@@ -293,7 +293,7 @@ export class Library implements KeptPrompts {
     try {
       return part === undefined ? undefined : await this.#store.read(manifest, part);
     } catch (error) {
-      // What cannot be read is computed, like what is damaged.
+      // Pages that cannot be read are computed again, like damaged ones.
       if (error instanceof StorageError) return undefined;
       throw error;
     }
@@ -350,7 +350,7 @@ function put(
   }
 }
 
-/** The pages, those of an open format that is not this device's own made anew in that; `allocated` is kept true. */
+/** The pages, with those in an open format other than this device's converted to it; `allocated` is updated. */
 function opened({ pages: allocator, pool }: Sequence, pages: Int32Array, allocated: number[]): Int32Array {
   const own = pool.spec.format;
   const foreign = (page: number): boolean => isOpen(pageFormat(page)) && pageFormat(page) !== own;

@@ -71,7 +71,7 @@ export interface RecordFacts {
   readonly images: readonly SavedImage[];
   /** Which span of which image begins where among the ids. */
   readonly spans: readonly { readonly at: number; readonly image: number; readonly span: number }[];
-  /** What the ids stand for; null where no text stands for them exactly. */
+  /** The text of the ids; null where no text encodes to exactly these ids. */
   readonly content: SavedContent | null;
   readonly initial: readonly SavedTurn[];
   readonly turns: readonly SavedTurn[];

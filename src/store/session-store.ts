@@ -1,10 +1,10 @@
-/** Saved sessions by name: what is there, room for more, and what of it is read. What the parts hold is `src/saved/record.ts`'s affair. */
+/** Saved sessions by name: listing, saving, evicting and reading them. The content of their parts is defined in `src/saved/record.ts`. */
 import { InputError, StorageError } from '../errors.ts';
 import { checkVersion, isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
 
-/** A save that has written nothing for so long is taken for one whose tab was killed. A part takes seconds at most. */
+/** A save that has written nothing for this long, in milliseconds, is considered abandoned by a killed tab. A part takes seconds at most. */
 const LEASE = 10 * 60_000;
-/** For a line in a list. */
+/** Longest name, in characters: it must fit into a line of a list. */
 const MOST_NAME = 200;
 /** How often a read is retried when another tab replaces the session during it. */
 const READINGS = 3;
@@ -174,7 +174,7 @@ export class SessionStore {
     }
   }
 
-  /** Remembers that it was used now; a failure is of no account. */
+  /** Records that the session was used now; failures are ignored. */
   async used({ name, generation }: SessionManifest): Promise<void> {
     await this.#shelf.touch(name, generation, Date.now()).catch(() => undefined);
   }

@@ -1,7 +1,7 @@
 /**
- * Where saved sessions lie: IndexedDB in browsers (indexed-shelf.ts), a folder in Node (folder-shelf.ts).
+ * The storage of saved sessions: IndexedDB in browsers (indexed-shelf.ts), a folder in Node (folder-shelf.ts).
  *
- * A save writes its parts under a generation of its own, which nobody sees; `commit` makes them the ones of a name and removes those that
+ * A save writes its parts under a new generation, which is not visible yet; `commit` assigns them to a name and removes those that
  * they replace, in one step. So a tab that is killed at any moment leaves the old session or the new one, and of two tabs that write one
  * name the later one wins whole. A generation that is being written has a lease, renewed with every part; `sweep` removes those whose lease has
  * run out, and a writer that slept so long finds its lease gone and may not commit.
@@ -34,10 +34,10 @@ export interface SessionManifest {
   readonly version: number;
   readonly name: string;
   readonly generation: string;
-  /** The model's fingerprint, and its file name for people. */
+  /** The model's fingerprint, and its file name for messages. */
   readonly model: string;
   readonly modelName: string;
-  /** What changes the content of pages beside model and ids: sessions of equal `contentKey` may read each other's. */
+  /** Covers what pages depend on besides the model and the ids: sessions with equal keys may read each other's pages. */
   readonly contentKey: string;
   readonly tokens: number;
   /** Of all parts. */
@@ -60,7 +60,7 @@ export interface Shelf {
   /** All manifests, in no order, as they were found: what is read may be damaged. */
   manifests(): Promise<readonly unknown[]>;
   manifest(name: string): Promise<unknown>;
-  /** Opens a generation that nobody has. */
+  /** Opens a new generation. */
   begin(generation: string): Promise<void>;
   /** `bytes` may be reused when the promise settles. Throws `StorageError`: `quota`, or `changed` where the lease has run out. */
   write(generation: string, part: number, bytes: Uint8Array): Promise<void>;

@@ -1,4 +1,4 @@
-/** Bytes that leave host memory for a while: parts of a generation that no manifest ever names, so that a closed tab's are swept. */
+/** Pages that are offloaded from host memory to the disk: parts of a generation that no manifest names, so that those of a closed tab are swept. */
 import type { Shelf } from './shelf.ts';
 
 /** Milliseconds between renewals: well below the age at which a generation counts as left behind by a closed tab. */

@@ -75,7 +75,7 @@ export interface Capabilities {
   readonly paint: boolean;
   /** Changes an image by an instruction. */
   readonly edit: boolean;
-  /** For people: which parts the file lacks, and what it cannot do for it. */
+  /** Human-readable: which parts the file lacks, and what the model cannot do without them. */
   readonly missing: readonly string[];
 }
 

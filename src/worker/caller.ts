@@ -91,12 +91,12 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
     const id = this.#next++;
     const result = new Promise<Made['result']>((resolve, reject) => {
       const ready = params instanceof Promise ? params : undefined;
-      // Whatever becomes of the call, its parameters are no unhandled rejection.
+      // A call that is refused must not leave an unhandled rejection of its parameters.
       ready?.catch(() => undefined);
       if (signal?.aborted) return reject(signal.reason as Error);
       if (this.#failed !== undefined) return reject(this.#failed);
       let sent = false;
-      // The caller is told of its abort at once and by its own reason; the engine ends the call at its next step.
+      // The call rejects at once with the signal's own reason; the engine ends its work at the next step.
       const abort = (): void => {
         if (sent && onLate !== undefined) this.#late.set(id, onLate);
         this.#post({ kind: 'cancel', id });
@@ -174,7 +174,7 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
   }
 }
 
-/** Objects within objects that are searched for what cannot be cloned. */
+/** How deep nested objects are searched for what cannot be cloned. */
 const MOST_DEPTH = 6;
 
 function notPlain(method: string, params: unknown, cause: unknown): InputError {

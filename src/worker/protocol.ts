@@ -16,7 +16,7 @@ import {
 /** What a MessagePort, a Worker and Node's parentPort have in common, seen from one end. */
 export interface Endpoint {
   post(message: unknown, transfer?: readonly Transferable[]): void;
-  /** `message` hears what the other end posts; `failed` that it is gone. */
+  /** `message` is called with each message of the other end, `failed` when the other end is gone. */
   listen(message: (message: unknown) => void, failed?: (error: Error) => void): void;
   /** Keeps Node's event loop alive while calls are pending, and only then. */
   hold?(pending: boolean): void;
@@ -74,13 +74,13 @@ const CLASSES: ReadonlyMap<string, { readonly prototype: OctavoError }> = new Ma
   Object.entries({ OctavoError, FileError, ModelError, InputError, DeviceError, StorageError }),
 );
 
-/** The error again, of the same class, with code, facts and the stack of the other side. */
+/** Restores an error with its class, code, facts and the stack of the other side. */
 export function unpackError(wire: WireError): Error {
   const options = wire.cause === undefined ? {} : { cause: unpackError(wire.cause) };
   const kind = wire.code === undefined ? undefined : CLASSES.get(wire.name);
   let error: Error;
   if (kind !== undefined && wire.code !== undefined) {
-    // The message is made already, so the classes' own constructors, which make it from facts, are passed by.
+    // The message exists already, so the constructors of the subclasses, which build it from facts, are not used.
     error = new OctavoError(wire.code, wire.message, wire.facts, options);
     Object.setPrototypeOf(error, kind.prototype);
   } else if (typeof DOMException === 'function' && (wire.name === 'AbortError' || wire.name === 'TimeoutError')) {
