@@ -18,8 +18,22 @@ export interface Automaton {
 const MOST_INSTRUCTIONS = 16384;
 /** Transitions have 15 bits for the state. */
 const MOST_STATES = 8192;
-/** Bounds building a hostile pattern's automaton to about a second. */
-const MOST_WORK = 64_000_000;
+/** Steps of building the automata of one tokenizer, which bounds hostile expressions to about a second; jais-2 takes 250,000. */
+const MOST_WORK = 16_000_000;
+/** Different sets of characters in all expressions of one tokenizer, of which each takes some milliseconds to find; chameleon has 40. */
+const MOST_SETS = 192;
+/** Sets whose members are remembered. */
+const MOST_KNOWN_SETS = 1024;
+
+/** What the tokenizer that is being described has used. */
+let work = 0;
+let setsFound = 0;
+
+/** Called before the expressions of another tokenizer are compiled. */
+export function resetExpressionBudget(): void {
+  work = 0;
+  setsFound = 0;
+}
 
 const BLOCK = 128;
 const POINTS = 0x110000;
@@ -53,9 +67,16 @@ const ranges = new Map<string, Uint32Array>();
 
 /** The set's code points as `[start, end)` pairs, ascending. */
 function members(set: CharacterSet): Uint32Array {
+  if (++setsFound > MOST_SETS)
+    throw new ModelError(
+      'tokenizer',
+      `tokenizer: the expressions tell more than ${MOST_SETS} sets of characters apart`,
+      { limit: MOST_SETS },
+    );
   const key = (set.ignoreCase ? 'i' : '') + set.source;
   const known = ranges.get(key);
   if (known !== undefined) return known;
+  if (ranges.size >= MOST_KNOWN_SETS) ranges.clear();
   let expression: RegExp;
   try {
     expression = new RegExp(`${set.source}+`, set.ignoreCase ? 'giu' : 'gu');
@@ -254,7 +275,6 @@ export function compileAutomaton(pattern: Pattern): Automaton {
   stateOf([0]);
   const seen = new Int32Array(program.length);
   let round = 0;
-  let work = 0;
   const kinds = (set: number, kind: number): boolean => kind !== end && classes.in[set]?.[kind] === 1;
   for (let s = 0; s < lists.length; s++) {
     const list = lists[s] ?? [];
@@ -268,7 +288,7 @@ export function compileAutomaton(pattern: Pattern): Automaton {
         if (seen[at] === round) continue;
         seen[at] = round;
         if (++work > MOST_WORK)
-          throw new ModelError('tokenizer', "tokenizer: the pretokeniser's expression is too complex", {
+          throw new ModelError('tokenizer', `tokenizer: the expressions take more than ${MOST_WORK} steps to compile`, {
             limit: MOST_WORK,
           });
         const instruction = program[at];

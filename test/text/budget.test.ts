@@ -58,6 +58,21 @@ describe('budgets', () => {
     );
   });
 
+  test('expressions with very many sets of characters, or whose automata are large, however many there are', async () => {
+    const split = (source: string): unknown => ({ type: 'Split', pattern: { Regex: source }, behavior: 'Isolated' });
+    const sets = Array.from({ length: 300 }, (_, i) => `[\\p{L}${String.fromCharCode(0x4e00 + i)}]`).join('|');
+    await refused({ model, pre_tokenizer: split(sets) }, (a) => a, 'sets of characters');
+    const large = (i: number): string => `(a|b|c){0,${700 + i}}x(a|c){0,${200 + i}}y`;
+    await refused(
+      {
+        model,
+        pre_tokenizer: { type: 'Sequence', pretokenizers: Array.from({ length: 64 }, (_, i) => split(large(i))) },
+      },
+      (a) => a,
+      'tokenizer',
+    );
+  });
+
   test('what published tokenizers do is within them', async () => {
     const runs = Array.from({ length: 512 }, (_, i) => ' '.repeat(i + 2));
     const tokenizer = await openTokenizer(
