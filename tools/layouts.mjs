@@ -7,7 +7,7 @@ import { CommonFlags, NodeKind, newOptions, newProgram, nextFile, parse } from '
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** What each file of records holds: by source, its records and its whole-number constants. */
+/** What each file of records holds: by source, its records and its whole-number constants, with a prefix where their names say too little alone. */
 const RECORDS = {
   'src/backend/wasm/layouts.ts': {
     'kernels/attention': { records: ['Attention'] },
@@ -17,6 +17,7 @@ const RECORDS = {
     'kernels/linear': { records: ['Linear', 'Part'], constants: ['BLOCK'] },
     'kernels/math': { constants: ['ACTIVATION_NONE', 'ACTIVATION_SILU', 'ACTIVATION_GELU', 'ACTIVATION_GELU_TANH'] },
     'kernels/norm': { constants: ['NORM_NONE', 'NORM_RMS', 'NORM_LAYER'] },
+    'kernels/pool': { constants: ['LOST', 'WORKERS', 'SCRATCH', 'SCRATCH_STRIDE', 'SLEEPS'], prefix: 'POOL_' },
     'kernels/probe': { records: ['Probe'] },
     'kernels/rope': { records: ['RopeAppend'] },
     'kernels/rowwise': { records: ['Rowwise', 'Denoise'] },
@@ -127,10 +128,10 @@ export interface Block {
   readonly floats: Float32Array;
 }
 `;
-  for (const [path, { records = [], constants = [] }] of Object.entries(wanted)) {
+  for (const [path, { records = [], constants = [], prefix = '' }] of Object.entries(wanted)) {
     const source = files.get(path);
     text += `\n// assembly/${path}.ts\n`;
-    for (const name of constants) text += `export const ${name} = ${constant(source, name)};\n`;
+    for (const name of constants) text += `export const ${prefix}${name} = ${constant(source, name)};\n`;
     for (const { name, fields, bytes } of records.map((record) => layout(source, record))) {
       const own = fields.filter((field) => field.name !== 'pool');
       const lower = name.charAt(0).toLowerCase() + name.slice(1);

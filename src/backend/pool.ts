@@ -21,6 +21,3 @@ export interface PoolWorker {
 }
 
 export type SpawnPoolWorker = (start: PoolStart) => PoolWorker;
-
-/** Byte offset, in the pool's record, of the word that is set when a worker dies, so that the engine stops waiting for it. */
-export const POOL_LOST = 208;

@@ -1,5 +1,6 @@
 /** A pool thread in a browser: one message in, then WASM until the engine stops the pool. A file of its own, so that `script-src 'self'` suffices. */
-import { POOL_LOST, type PoolStart } from '../backend/pool.ts';
+import type { PoolStart } from '../backend/pool.ts';
+import { POOL_LOST } from '../backend/wasm/layouts.ts';
 
 self.onmessage = async ({ data }: MessageEvent<PoolStart>): Promise<void> => {
   const { module, memory, pool, thread } = data;

@@ -1,6 +1,7 @@
 /** Starts pool threads in Node and Electron's main process. The script is text, so that no path has to be found from a bundle. */
 import { Worker } from 'node:worker_threads';
-import { POOL_LOST, type PoolStart, type PoolWorker } from '../backend/pool.ts';
+import type { PoolStart, PoolWorker } from '../backend/pool.ts';
+import { POOL_LOST } from '../backend/wasm/layouts.ts';
 
 const SCRIPT = `
 const { parentPort, workerData } = require('node:worker_threads');

@@ -5,15 +5,11 @@
 import { DeviceError, InputError } from '../../errors.ts';
 import type { Wasm } from '../../wasm.ts';
 import type { PoolWorker, SpawnPoolWorker } from '../pool.ts';
-import type { Block } from './layouts.ts';
+import { POOL_SCRATCH, POOL_SCRATCH_STRIDE, POOL_SLEEPS, POOL_WORKERS, type Block } from './layouts.ts';
 import { Profile } from './profile.ts';
 
 /** The pool's record, which assembly/kernels/pool.ts draws. */
 const POOL_BYTES = 256;
-const POOL_WORKERS = 212;
-const POOL_SCRATCH = 216;
-const POOL_STRIDE = 220;
-const POOL_SLEEPS = 224;
 
 /** The largest block: a product of as many weights as one call may take (MAX_WEIGHTS in checks.ts). */
 const ARGUMENT_BYTES = 4096;
@@ -206,7 +202,7 @@ export class Engine {
     this.#stride = stride;
     const pool = this.wasm.u32(this.#pool, POOL_BYTES / 4);
     pool[POOL_SCRATCH / 4] = this.#scratch;
-    pool[POOL_STRIDE / 4] = stride;
+    pool[POOL_SCRATCH_STRIDE / 4] = stride;
   }
 
   /** Ends the workers and frees everything that belongs to the engine. */

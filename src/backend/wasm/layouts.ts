@@ -378,6 +378,13 @@ export const NORM_NONE = 0;
 export const NORM_RMS = 1;
 export const NORM_LAYER = 2;
 
+// assembly/kernels/pool.ts
+export const POOL_LOST = 208;
+export const POOL_WORKERS = 212;
+export const POOL_SCRATCH = 216;
+export const POOL_SCRATCH_STRIDE = 220;
+export const POOL_SLEEPS = 224;
+
 // assembly/kernels/probe.ts
 
 /** Words of the record, and the word of each field. */

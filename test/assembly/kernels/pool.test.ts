@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from '@jest/globals';
 import type { Backend, Tensor } from '../../../src/backend/backend.ts';
 import type { PoolStart, PoolWorker } from '../../../src/backend/pool.ts';
-import { POOL_LOST } from '../../../src/backend/pool.ts';
+import { POOL_LOST } from '../../../src/backend/wasm/layouts.ts';
 import { createWasmBackend } from '../../../src/backend/wasm.ts';
 import { denseCausal } from '../../../src/kv/ranges.ts';
 import { spawnPoolWorker } from '../../../src/platform/pool-node.ts';
