@@ -27,7 +27,7 @@ export type { KvBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
 export type { AnswerOptions, AnswerReport, FinishReason } from './generate/options.ts';
 export type { Score, ScoreSettings } from './generate/score.ts';
-export type { ImageOptions } from './models/vision-model.ts';
+export type { ImageOptions } from './models/vision/vision-model.ts';
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
 export type { ModelInput } from './load/index.ts';
 export type { LoadPhase, LoadProgress } from './load/model-file.ts';

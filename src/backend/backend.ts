@@ -368,6 +368,8 @@ export interface Backend {
   take(x: Tensor, indices: Int32Array): Tensor;
   /** All rows of the first, then all of the second, ...: [sum T_i, cols]. */
   stack(xs: readonly Tensor[]): Tensor;
+  /** Each `count` rows of x, of which there is a multiple, side by side: [T / count, count * cols]. */
+  fold(x: Tensor, count: number): Tensor;
   /** act(a + b): the shape of a; b has as many rows, or one that serves all. */
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor;
   /** Layer norm with scale and shift a row: the shape of x. */

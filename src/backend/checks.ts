@@ -190,6 +190,12 @@ export function rows(x: Tensor, start: number, count: number): void {
     throw wrong('rows', `rows [${start}, ${start + count}) of x with ${total}`);
 }
 
+export function fold(x: Tensor, count: number): void {
+  const [rows] = matrix('fold', 'x', x);
+  if (!(Number.isInteger(count) && count >= 1 && rows % count === 0))
+    throw wrong('fold', `${rows} rows in groups of ${count}; they should be a multiple of it`);
+}
+
 export function take(x: Tensor, indices: Int32Array): void {
   const [total] = matrix('take', 'x', x);
   if (indices.length === 0) throw wrong('take', 'no indices; at least 1 is needed');

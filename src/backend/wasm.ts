@@ -231,6 +231,9 @@ class CpuBackend implements WasmBackend {
   stack(xs: readonly Tensor[]): Tensor {
     return this.#alive(this.#rows).stack(xs);
   }
+  fold(x: Tensor, count: number): Tensor {
+    return this.#alive(this.#rows).fold(x, count);
+  }
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
     return this.#alive(this.#rows).add(a, b, activation);
   }

@@ -281,6 +281,10 @@ export class WebGpuBackend implements Backend {
     return this.#rows.stack(xs);
   }
 
+  fold(x: Tensor, count: number): Tensor {
+    return this.#rows.fold(x, count);
+  }
+
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
     return this.#rows.add(a, b, activation);
   }

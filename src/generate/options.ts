@@ -3,7 +3,7 @@ import type { ContextOptions } from '../select/options.ts';
 import { InputError } from '../errors.ts';
 import type { Message } from '../chat/messages.ts';
 import type { ContrastOptions } from './contrast.ts';
-import type { ImageOptions } from '../models/vision-model.ts';
+import type { ImageOptions } from '../models/vision/vision-model.ts';
 import type { SamplingOptions } from './sampling.ts';
 
 export interface AnswerOptions {

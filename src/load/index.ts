@@ -63,11 +63,37 @@ async function openSet(files: ReadonlyMap<string, Blob | Uint8Array>, options: O
     return data === undefined ? undefined : memorySource(name, data, expectedHash(options, name));
   };
   const names = [...files.keys()].sort();
+  const projector = names.find(isProjector);
+  if (projector !== undefined && names.length > 1) return openPair(files, projector, options);
   const first =
     names.find((name) => /\.gguf$/i.test(name)) ??
     (names.length === 1 && !names.includes('config.json') ? names[0] : undefined);
   if (first === undefined || names.includes('config.json')) return openFolder({ name: 'folder', open }, options);
   return openGgufOf({ name: first, open }, first, options);
+}
+
+/** A language model, split or not, and its projector file. */
+async function openPair(
+  files: ReadonlyMap<string, Blob | Uint8Array>,
+  projector: string,
+  options: OpenOptions,
+): Promise<ModelFile> {
+  const { withProjector } = await import('./projector.ts');
+  const others = new Map([...files].filter(([name]) => !isProjector(name)));
+  const model = await openSet(others, options);
+  try {
+    const data = files.get(projector) ?? new Uint8Array();
+    const source = memorySource(projector, data, expectedHash(options, projector));
+    return await withProjector(model, await openGguf(source, async () => undefined, options));
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+/** llama.cpp's tools name projector files so. */
+function isProjector(name: string): boolean {
+  return /mmproj/i.test(name) && /\.gguf$/i.test(name);
 }
 
 export async function openGgufOf(files: FileSet, first: string, options: OpenOptions): Promise<ModelFile> {

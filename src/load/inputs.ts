@@ -7,7 +7,8 @@ export type Bytes = Blob | ArrayBuffer | ArrayBufferView;
 
 /**
  * A URL (of a GGUF; of a Hugging Face folder if it ends with `/`), a path (Node), `hf:owner/repo[@revision][/file.gguf]`;
- * a file, its bytes, a handle of it, or an answer of `fetch`; all files of a split model or of a Hugging Face folder, as a list of Files or by names.
+ * a file, its bytes, a handle of it, or an answer of `fetch`; all files of a split model, of a model and its
+ * projector (whose name contains `mmproj`), or of a Hugging Face folder, as a list of Files or by names.
  */
 export type ModelInput =
   | string

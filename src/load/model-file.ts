@@ -15,6 +15,8 @@ export type ModelMetadata =
       readonly generationConfig?: JsonObject;
       readonly tokenizer?: JsonObject;
       readonly tokenizerConfig?: JsonObject;
+      /** preprocessor_config.json: how images are made ready. */
+      readonly preprocessor?: JsonObject;
       /** chat_template.jinja, where it is a file of its own. */
       readonly chatTemplate?: string;
     };
@@ -73,6 +75,8 @@ export interface ModelFile {
   readonly name: string;
   readonly metadata: ModelMetadata;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The vision part of a GGUF model: a file of its own ("mmproj"), given beside it. */
+  readonly projector?: ModelFile | undefined;
   /** Bytes of all files. */
   readonly bytes: number;
   /** Hex SHA-256 over the headers (metadata, tensor tables) and 64 KiB from the middle of each file's data: names the file before it is read (a loaded model's own covers all weights). */

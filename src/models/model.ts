@@ -1,6 +1,5 @@
 /** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
-import { ModelError } from '../errors.ts';
 import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { LanguageModelConfig } from './config.ts';
@@ -8,11 +7,11 @@ import { Decoder, type LanguageModel } from './decoder.ts';
 import { planDecoder, takeDecoder } from './decoder-weights.ts';
 import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
-import { projectorType, sortFiles } from './files.ts';
+import { sortFiles } from './files.ts';
 import type { PaintModel } from './paint-model.ts';
-import { architectureName, decoderOf, UNIPIC } from './registry.ts';
+import { architectureName, decoderOf, UNIPIC, visionOf } from './registry.ts';
 import type { UniPicOptions } from './unipic/index.ts';
-import type { VisionModel } from './vision-model.ts';
+import type { VisionModel } from './vision/vision-model.ts';
 
 export type { LanguageModelConfig } from './config.ts';
 export type { LanguageModel } from './decoder.ts';
@@ -56,13 +55,8 @@ export async function loadModel(
   backend: Backend,
   options: LoadOptions = {},
 ): Promise<Model> {
-  const { language: file, vision: beside } = sortFiles([files].flat());
-  if (beside !== undefined)
-    throw new ModelError(
-      'architecture',
-      `${beside.name}: vision parts with the projector ${JSON.stringify(projectorType(beside).slice(0, 80))} are not supported; load the language model alone`,
-      { architecture: projectorType(beside) },
-    );
+  const all = [files].flat().flatMap((one) => (one.projector === undefined ? [one] : [one, one.projector]));
+  const { language: file, vision: beside } = sortFiles(all);
   const { metadata, tensors } = file;
   const spec = await decoderOf(metadata, tensors, options.contextWindow);
   const { config } = spec;
@@ -76,31 +70,66 @@ export async function loadModel(
     layers: config.layers,
     width: config.kvHeads * config.headDim,
   });
+  const seeing = visionOf(file, beside);
+  const vision = await seeing?.architecture?.plan(beside ?? file, {
+    hidden: config.hidden,
+    idOf: (token) => tokenId(metadata, token),
+  });
   await plan.prepare();
+  await vision?.prepare();
   const digest = await WeightDigest.create();
   const writer = (info: TensorInfo): WeightWriter | undefined =>
-    plan.writer(info, backend) ?? parts?.writer(info, backend) ?? boundary?.writer(info);
-  const weights = await file.read((info) => digest.watch(info, writer(info)), options);
+    plan.writer(info, backend) ??
+    parts?.writer(info, backend) ??
+    boundary?.writer(info) ??
+    (beside === undefined ? vision?.writer(info, backend) : undefined);
+  const weights = [...(await file.read((info) => digest.watch(info, writer(info)), options)).values()];
   try {
+    const read = await beside?.read((info) => digest.watch(info, vision?.writer(info, backend)), options);
+    weights.push(...(read?.values() ?? []));
     const language = new Decoder(backend, spec, takeDecoder(plan.read(), spec, tensors));
     const images =
       unipic && imageConfig && parts && (await unipic.createUniPic(language, imageConfig, parts.read(), options));
+    const seen = vision?.create(language);
     return {
       language,
-      vision: images?.vision,
+      vision: seen?.vision ?? images?.vision,
       paint: images?.paint,
-      missing: images?.missing ?? [`${config.architecture} is a language model and has no parts for pictures`],
+      missing: images?.missing ?? missingParts(config.architecture, metadata, seeing?.name, seen !== undefined),
       boundary: boundary?.weights(),
       digest: digest.value(),
       free: () => {
         images?.free();
-        for (const weight of weights.values()) weight.free();
+        seen?.free();
+        for (const weight of weights) weight.free();
       },
     };
   } catch (error) {
-    for (const weight of weights.values()) weight.free();
+    for (const weight of weights) weight.free();
     throw error;
   }
+}
+
+/** Sentences: why a model that is not of the UniPic graph cannot see, paint or edit. */
+function missingParts(
+  architecture: string,
+  metadata: ModelMetadata,
+  composite: string | undefined,
+  sees: boolean,
+): readonly string[] {
+  const paints = `${architecture} models do not paint pictures`;
+  if (sees) return [paints];
+  if (composite !== undefined) return [`the vision part of ${composite} is not supported; text works`, paints];
+  const hint = metadata.kind === 'gguf' ? ', unless its vision part (mmproj) is given beside it' : '';
+  return [`${architecture} is a language model and has no parts for pictures${hint}`];
+}
+
+/** The id of a token by its name. */
+function tokenId(metadata: ModelMetadata, token: string): number | undefined {
+  if (metadata.kind !== 'gguf') return undefined;
+  const tokens = metadata.values.get('tokenizer.ggml.tokens');
+  const id = Array.isArray(tokens) ? (tokens as readonly unknown[]).indexOf(token) : -1;
+  return id < 0 ? undefined : id;
 }
 
 /** Whether the file holds a boundary predictor. */

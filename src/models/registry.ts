@@ -1,13 +1,15 @@
 /** The only list of architectures: which files are whose. */
 import { ModelError } from '../errors.ts';
 import { isObject } from '../load/json.ts';
-import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
+import type { ModelFile, ModelMetadata, TensorInfo } from '../load/model-file.ts';
 import type { Architecture } from './architecture.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { tensorFacts } from './decoder-weights.ts';
 import { Facts } from './facts.ts';
+import { projectorType } from './files.ts';
 import { llama } from './llama.ts';
 import { qwen2, qwen3 } from './qwen.ts';
+import type { VisionArchitecture } from './vision/architecture.ts';
 
 /** `gguf`: values of `general.architecture`. `huggingface`: values of `model_type`. Pages fetch what is not Llama's or Qwen's when they load such a file. */
 interface Entry extends Readonly<Record<ModelMetadata['kind'], readonly string[]>> {
@@ -23,6 +25,15 @@ const ARCHITECTURES: readonly Entry[] = [
   { gguf: ['smollm3'], huggingface: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
   { gguf: ['mistral3'], huggingface: ['ministral3'], load: async () => (await import('./ministral.ts')).ministral3 },
   { gguf: ['granite'], huggingface: ['granite'], load: async () => (await import('./granite.ts')).granite },
+];
+
+/** What sees, by the projector files and the composite models that have it. */
+const VISION: readonly VisionArchitecture[] = [
+  {
+    projectors: ['idefics3'],
+    huggingface: ['idefics3', 'smolvlm'],
+    plan: async (file, context) => (await import('./vision/idefics3.ts')).planIdefics3(file, context),
+  },
 ];
 
 /** Files that hold picture parts beside a language model, whose own architecture they name (docs/unipic-format.md). */
@@ -70,4 +81,29 @@ export function architectureName(metadata: ModelMetadata): string {
 
 function languageArchitecture(metadata: ModelMetadata): string {
   return new Facts(metadata, UNIPIC).text({ gguf: 'language_model', huggingface: [] }, '');
+}
+
+/**
+ * What sees: in the vision part `beside` the language model, or in the same file. `architecture` is undefined for a composite model of which only the
+ * language model is supported. Throws `ModelError('architecture')` for a vision part that is not supported.
+ */
+export function visionOf(
+  { metadata }: ModelFile,
+  beside: ModelFile | undefined,
+): { readonly name: string; readonly architecture: VisionArchitecture | undefined } | undefined {
+  if (beside === undefined) {
+    if (metadata.kind === 'gguf') return undefined;
+    const { model_type: name, vision_config: vision } = metadata.config;
+    if (typeof name !== 'string' || vision === undefined) return undefined;
+    return { name, architecture: VISION.find(({ huggingface }) => huggingface.includes(name)) };
+  }
+  const name = projectorType(beside);
+  const architecture = VISION.find(({ projectors }) => projectors.includes(name));
+  if (architecture !== undefined) return { name, architecture };
+  const known = VISION.flatMap(({ projectors }) => projectors);
+  throw new ModelError(
+    'architecture',
+    `${beside.name}: vision parts with the projector ${JSON.stringify(name.slice(0, 80))} are not supported; take one of ${known.join(', ')}, or load the language model alone`,
+    { architecture: name, known },
+  );
 }

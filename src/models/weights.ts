@@ -37,22 +37,31 @@ export interface Take {
   rows(name: TensorName): number;
 }
 
+/** The names with `.suffix` behind them. */
+export function suffixed(name: TensorName, suffix: string): TensorName {
+  if (typeof name === 'string') return `${name}.${suffix}`;
+  return { gguf: `${name.gguf}.${suffix}`, huggingface: `${name.huggingface}.${suffix}` };
+}
+
 /** `name.weight` (rows, cols) and `name.bias` (rows). */
-export function takeLinear(take: Take, name: string, rows: number, cols: number): Linear {
-  return { weight: take.weight(`${name}.weight`, [rows, cols]), bias: take.weight(`${name}.bias`, [rows]) };
+export function takeLinear(take: Take, name: TensorName, rows: number, cols: number): Linear {
+  return {
+    weight: take.weight(suffixed(name, 'weight'), [rows, cols]),
+    bias: take.weight(suffixed(name, 'bias'), [rows]),
+  };
 }
 
 /** `name.weight` and `name.bias`, both (width). */
 export function takeNorm(
   take: Take,
-  name: string,
+  name: TensorName,
   width: number,
   epsilon: number,
 ): NormSpec & { readonly bias: Weight } {
   return {
     kind: 'layer',
-    weight: take.weight(`${name}.weight`, [width]),
-    bias: take.weight(`${name}.bias`, [width]),
+    weight: take.weight(suffixed(name, 'weight'), [width]),
+    bias: take.weight(suffixed(name, 'bias'), [width]),
     epsilon,
   };
 }

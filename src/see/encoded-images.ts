@@ -5,7 +5,7 @@ import { Held } from '../layers/held.ts';
 import { atOnce, paced } from '../layers/steps.ts';
 import { TimeSlice } from '../layers/yield.ts';
 import type { LanguageModel } from '../models/model.ts';
-import { tokensOf, type EncodedImage, type PreparedImage, type VisionModel } from '../models/vision-model.ts';
+import { tokensOf, type EncodedImage, type PreparedImage, type VisionModel } from '../models/vision/vision-model.ts';
 import {
   fixedTokens,
   keptCount,

@@ -8,7 +8,7 @@ import {
   type ImageSettings,
   type PreparedImage,
   type VisionModel,
-} from '../models/vision-model.ts';
+} from '../models/vision/vision-model.ts';
 import { choiceName, outliers, plannedCounts } from '../select/visual/index.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
 import type { EncodedImages } from './encoded-images.ts';

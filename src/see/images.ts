@@ -11,7 +11,7 @@ import type {
   ImageSettings,
   PreparedImage,
   SpanPositions,
-} from '../models/vision-model.ts';
+} from '../models/vision/vision-model.ts';
 import type { VisualChoice } from '../select/visual/index.ts';
 
 /** Which of an image's tokens are to be read. */

@@ -5,9 +5,10 @@ import { Held } from '../../src/layers/held.ts';
 import { paced } from '../../src/layers/steps.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type LoadOptions, type Model } from '../../src/models/model.ts';
-import { tokensOf, type ImageOptions } from '../../src/models/vision-model.ts';
+import { tokensOf, type ImageOptions } from '../../src/models/vision/vision-model.ts';
 import { interpolateGrid } from '../../src/models/unipic/positions.ts';
-import { fromPatches, toPatches } from '../../src/models/unipic/patches.ts';
+import { patchRows } from '../../src/models/vision/patches.ts';
+import { fromPatches } from '../../src/models/unipic/patches.ts';
 import { Painter } from '../../src/paint/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { logitsOf } from '../support/language.ts';
@@ -232,7 +233,7 @@ describe('positions and patches', () => {
 
   test('patches: raster order, rows of pixels within, and back', () => {
     const pixels = Float32Array.from({ length: 8 * 8 * 3 }, (_, i) => i);
-    const rows = toPatches(pixels, 8, TINY_PATCH);
+    const rows = patchRows(pixels, { width: 8, height: 8, patch: TINY_PATCH, order: 'pixels' });
     // The second patch begins at pixel (0, 4), its second row of pixels at (1, 4).
     expect([...rows.subarray(48, 51)]).toEqual([12, 13, 14]);
     expect([...rows.subarray(60, 63)]).toEqual([(8 + 4) * 3, (8 + 4) * 3 + 1, (8 + 4) * 3 + 2]);

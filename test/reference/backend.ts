@@ -315,6 +315,12 @@ class ReferenceBackend implements Backend {
     );
   }
 
+  fold(x: Tensor, count: number): Tensor {
+    checks.fold(x, count);
+    const [rows = 0, cols = 0] = x.shape;
+    return this.#tensor([rows / count, count * cols], this.#values('fold', 'x', x).slice());
+  }
+
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
     checks.add(a, b, activation);
     const added = this.#values('add', 'b', b);

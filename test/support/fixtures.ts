@@ -132,7 +132,10 @@ const ARCHITECTURE: Readonly<Record<string, string>> = {
 const PERMUTED: ReadonlySet<string> = new Set(['llama', 'mistral3', 'smollm3', 'granite']);
 
 /** The fixture as a GGUF. */
-export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
+export function toGguf(
+  { config, files }: Pick<Fixture, 'config' | 'files'>,
+  more: Readonly<Record<string, GgufInput>> = {},
+): Uint8Array<ArrayBuffer> {
   const number = (key: string): number => config[key] as number;
   const type = config['model_type'] as string;
   const architecture = ARCHITECTURE[type] ?? type;
@@ -227,6 +230,7 @@ export function toGguf({ config, files }: Fixture): Uint8Array<ArrayBuffer> {
     {
       'general.architecture': architecture,
       ...Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`${architecture}.${key}`, value])),
+      ...more,
     },
     tensors,
   );

@@ -1,5 +1,5 @@
 /** Images of prompts without pixels or a model. */
-import { consecutive, type ExpandedPart, type ImageSpan } from '../../src/models/vision-model.ts';
+import { consecutive, type ExpandedPart, type ImageSpan } from '../../src/models/vision/vision-model.ts';
 import { TokenSelection, type PromptImage } from '../../src/see/images.ts';
 
 export interface Shape {

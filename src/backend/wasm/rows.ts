@@ -50,6 +50,15 @@ export class Rows {
     return out;
   }
 
+  fold(x: Tensor, count: number): Tensor {
+    checks.fold(x, count);
+    const { pointer, length, shape } = tensorOf('fold', 'x', x);
+    const [rows = 0, cols = 0] = shape;
+    const out = this.#tensors.make([rows / count, count * cols]);
+    this.#engine.wasm.floats().copyWithin(out.pointer >>> 2, pointer >>> 2, (pointer >>> 2) + length);
+    return out;
+  }
+
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor {
     const engine = this.#engine;
     checks.add(a, b);

@@ -52,6 +52,24 @@ export class Rows {
     return out;
   }
 
+  fold(x: Tensor, count: number): Tensor {
+    const { runner, tensors } = this.#context;
+    checks.fold(x, count);
+    const input = resident('fold', 'x', x);
+    const out = tensors.make([input.rows / count, count * input.cols]);
+    const target = resident('fold', 'out', out);
+    if (input.stride === input.cols && target.stride === target.cols) {
+      runner.copy(input.buffer, 0, target.buffer, 0, 4 * input.rows * input.stride);
+      return out;
+    }
+    // Rows that are padded to the width of a load are moved one by one.
+    for (let row = 0; row < input.rows; row++) {
+      const at = Math.floor(row / count) * target.stride + (row % count) * input.cols;
+      runner.copy(input.buffer, 4 * row * input.stride, target.buffer, 4 * at, 4 * input.cols);
+    }
+    return out;
+  }
+
   add(a: Tensor, b: Tensor, activation: Activation | undefined): Tensor {
     const { runner, tensors } = this.#context;
     checks.add(a, b);

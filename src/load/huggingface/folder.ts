@@ -41,6 +41,7 @@ export async function openFolder(
   const generationConfig = await json('generation_config.json', JSON_LIMITS.config);
   const tokenizer = await json('tokenizer.json', JSON_LIMITS.tokenizer);
   const tokenizerConfig = await json('tokenizer_config.json', JSON_LIMITS.config);
+  const preprocessor = await json('preprocessor_config.json', JSON_LIMITS.config);
   const template = await text('chat_template.jinja', JSON_LIMITS.template);
   const metadata: ModelMetadata = {
     kind: 'huggingface',
@@ -48,6 +49,7 @@ export async function openFolder(
     ...(generationConfig === undefined ? {} : { generationConfig }),
     ...(tokenizer === undefined ? {} : { tokenizer }),
     ...(tokenizerConfig === undefined ? {} : { tokenizerConfig }),
+    ...(preprocessor === undefined ? {} : { preprocessor }),
     ...(template === undefined ? {} : { chatTemplate: new TextDecoder().decode(template) }),
   };
 

@@ -1,4 +1,5 @@
 /** What a file of `general.architecture = unipic` says of its picture parts (docs/unipic-format.md): every number bounded, every combination checked. */
+import type { SiglipConfig } from '../vision/siglip.ts';
 import { wrong, type Bounds, type FactNames, type Facts } from '../facts.ts';
 
 export interface UniPicConfig {
@@ -69,16 +70,6 @@ export interface PatchConfig extends Latents {
 }
 
 export type PictureTokenizerConfig = KlConfig | PatchConfig;
-
-export interface SiglipConfig {
-  readonly width: number;
-  readonly mlp: number;
-  readonly blocks: number;
-  readonly heads: number;
-  readonly size: number;
-  readonly patch: number;
-  readonly epsilon: number;
-}
 
 /** Several times the largest models of this family; a file that asks for more is damaged or hostile. `headBlocks`: their modulations are one product, of at most 128 weights on WASM. */
 const MOST = {
@@ -241,6 +232,8 @@ function siglipConfig(facts: Facts): SiglipConfig | undefined {
     mlp: integer('feed_forward_length', MOST.mlp),
     blocks: integer('block_count', MOST.blocks),
     epsilon: epsilon(facts, 'siglip.layer_norm_epsilon'),
+    activation: 'geluTanh',
+    order: 'pixels',
   };
 }
 

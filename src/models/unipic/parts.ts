@@ -5,7 +5,7 @@ import type { UniPicConfig } from './config.ts';
 import { headWeights } from './head-weights.ts';
 import { decoderWeights, encoderWeights, projector } from './mar-weights.ts';
 import { klDecoderWeights, klEncoderWeights, patchDecoderWeights, patchEncoderWeights } from './vae-weights.ts';
-import { siglipWeights } from './siglip.ts';
+import { siglipNames, siglipWeights } from '../vision/siglip.ts';
 import { TensorPlan, type Take } from '../weights.ts';
 
 export type PartName =
@@ -78,7 +78,7 @@ export function takeParts(take: Take, config: UniPicConfig, hidden: number, pres
       'siglip',
       () =>
         siglip && {
-          tower: siglipWeights(take, siglip),
+          tower: siglipWeights(take, siglip, siglipNames('siglip2.', true)),
           projector: projector(take, 'siglip2_proj', [siglip.width, hidden, hidden]),
         },
     ),

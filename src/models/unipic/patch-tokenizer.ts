@@ -4,7 +4,8 @@ import type { Held } from '../../layers/held.ts';
 import { linear, siluMlp } from '../../layers/linear.ts';
 import type { Steps } from '../../layers/steps.ts';
 import type { PatchConfig } from './config.ts';
-import { fromPatches, toPatches } from './patches.ts';
+import { patchRows } from '../vision/patches.ts';
+import { fromPatches } from './patches.ts';
 import { toLatents, type PictureDecoder, type PictureEncoder, type Standardise } from './tokenizer.ts';
 import type { PatchDecoderWeights, PatchEncoderWeights } from './vae-weights.ts';
 
@@ -25,7 +26,8 @@ export class PatchEncoder implements PictureEncoder {
   *encode(pixels: Float32Array, size: number, held: Held): Steps<Tensor> {
     const patch = this.#patch;
     return held.step(() => {
-      const rows = this.#backend.upload(toPatches(pixels, size, patch), [(size / patch) ** 2, patch * patch * 3]);
+      const values = patchRows(pixels, { width: size, height: size, patch, order: 'pixels' });
+      const rows = this.#backend.upload(values, [(size / patch) ** 2, patch * patch * 3]);
       return linear(this.#backend, siluMlp(this.#backend, rows, this.#weights.layers), this.#standardise);
     });
   }

@@ -15,9 +15,9 @@ import {
   type PreparedImage,
   type SpanPositions,
   type VisionModel,
-} from '../vision-model.ts';
+} from '../vision/vision-model.ts';
 import type { Route, UniPicConfig } from './config.ts';
-import type { SiglipTower } from './siglip.ts';
+import type { SiglipTower } from '../vision/siglip.ts';
 import type { SourceEncoder } from './source.ts';
 
 interface Siglip {

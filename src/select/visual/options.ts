@@ -164,7 +164,7 @@ export function keptCount(
   return fixed + Math.min(free, Math.max(1, wanted));
 }
 
-/** What selection has to know of a span (`ImageSpan` of src/models/vision-model.ts). */
+/** What selection has to know of a span (`ImageSpan` of src/models/vision/vision-model.ts). */
 interface Span {
   readonly tokens: number;
   readonly selectable: number;

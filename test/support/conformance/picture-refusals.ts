@@ -33,6 +33,8 @@ export function pictureRefusals(subject: Subject): void {
       ['take: below -1', /take/, (b) => b.take(tensor(b, 3, 2), Int32Array.of(-2))],
       ['take: nothing', /take/, (b) => b.take(tensor(b, 3, 2), new Int32Array(0))],
       ['take: not a matrix', /take/, (b) => b.take(tensor(b, 3), Int32Array.of(0))],
+      ['fold: no multiple', /fold: 3 rows/, (b) => b.fold(tensor(b, 3, 4), 2)],
+      ['fold: by nothing', /fold/, (b) => b.fold(tensor(b, 3, 4), 0)],
       ['stack: nothing', /stack/, (b) => b.stack([])],
       ['stack: widths', /stack/, (b) => b.stack([tensor(b, 2, 3), tensor(b, 2, 4)])],
       ['add: widths', /add/, (b) => b.add(tensor(b, 2, 3), tensor(b, 2, 4))],

@@ -209,6 +209,20 @@ export function pictures(subject: Subject): void {
       subject.device.free(twice);
     });
 
+    test('fold: groups of rows side by side', async () => {
+      for (const cols of [1, 5, 64]) {
+        for (const count of [1, 2, 3, 16]) {
+          const values = random(cols + count).normals(2 * count * cols);
+          const out = subject.device.scope(() =>
+            subject.device.fold(subject.device.upload(values, [2 * count, cols]), count),
+          );
+          expect(out.shape).toEqual([2, count * cols]);
+          expectSame(await subject.device.download(out), values, `fold of ${cols} columns by ${count}`);
+          subject.device.free(out);
+        }
+      }
+    });
+
     test('add: row by row, or one row to all', async () => {
       for (const [t, cols] of [
         [1, 1],

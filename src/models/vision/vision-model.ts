@@ -3,10 +3,10 @@
  * that stand for it in a prompt, and encoded. `prepare`, `expand`, `positions` and `tile` are pure: they depend on their arguments and the
  * configuration only, and touch no device.
  */
-import type { Tensor } from '../backend/backend.ts';
-import type { Held } from '../layers/held.ts';
-import type { Steps } from '../layers/steps.ts';
-import type { Rgba } from '../vision/image.ts';
+import type { Tensor } from '../../backend/backend.ts';
+import type { Held } from '../../layers/held.ts';
+import type { Steps } from '../../layers/steps.ts';
+import type { Rgba } from '../../vision/image.ts';
 
 /** How images are shown to a model. */
 export interface ImageOptions {

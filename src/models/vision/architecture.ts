@@ -1,0 +1,36 @@
+/** What a file of `src/models/vision` says of itself, and how it is planned, read and made beside its language model. */
+import type { Backend, WeightWriter } from '../../backend/backend.ts';
+import type { ModelMetadata, TensorInfo } from '../../load/model-file.ts';
+import type { LanguageModel } from '../model.ts';
+import type { VisionModel } from './vision-model.ts';
+
+/** The vision part of a model: a projector file of its own (GGUF), or what a Hugging Face folder has beside the language model. */
+export interface VisionFile {
+  readonly metadata: ModelMetadata;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+export interface VisionContext {
+  /** Width of the language model. */
+  readonly hidden: number;
+  /** The id of a token by its name, where the vocabulary has it. */
+  readonly idOf: (token: string) => number | undefined;
+}
+
+/** A vision part whose tensors were checked. */
+export interface VisionPlan {
+  /** To be awaited before the first `writer`. */
+  prepare(): Promise<void>;
+  writer(info: TensorInfo, backend: Backend): WeightWriter | undefined;
+  /** Once everything is read; what it makes is freed by `free`, its weights by their owner. */
+  create(language: LanguageModel): { readonly vision: VisionModel; readonly free: () => void };
+}
+
+export interface VisionArchitecture {
+  /** Values of `clip.projector_type`. */
+  readonly projectors: readonly string[];
+  /** Values of `model_type` of composite Hugging Face models. */
+  readonly huggingface: readonly string[];
+  /** Pages whose models do not see do not download it. Throws `ModelError` before anything is read. */
+  readonly plan: (file: VisionFile, context: VisionContext) => Promise<VisionPlan>;
+}

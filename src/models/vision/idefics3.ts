@@ -1,0 +1,333 @@
+/**
+ * Idefics3 and SmolVLM: an image is stretched to whole tiles, SigLIP sees each tile and the whole as one more tile, squares of s x s tokens are put
+ * side by side (pixel shuffle), and one matrix takes them to the language model's width.
+ */
+import type { Activation, Backend, Tensor, Weight } from '../../backend/backend.ts';
+import { InputError } from '../../errors.ts';
+import type { Held } from '../../layers/held.ts';
+import type { Steps } from '../../layers/steps.ts';
+import { CHANNELS, type Rgba } from '../../vision/image.ts';
+import { resize } from '../../vision/resize.ts';
+import { Facts, wrong, type FactNames } from '../facts.ts';
+import { TensorPlan, type Take } from '../weights.ts';
+import type { VisionContext, VisionFile, VisionPlan } from './architecture.ts';
+import { toNormalised, type Normalisation } from './normalise.ts';
+import { SiglipTower, siglipNames, siglipWeights, type SiglipConfig, type SiglipWeights } from './siglip.ts';
+import {
+  consecutive,
+  type EncodedImage,
+  type ExpandedPart,
+  type ImageOptions,
+  type ImageSettings,
+  type ImageSpan,
+  type PreparedImage,
+  type SpanPositions,
+  type VisionModel,
+} from './vision-model.ts';
+
+export interface Idefics3Config {
+  readonly placeholder: number;
+  readonly tower: SiglipConfig;
+  /** s: so many tokens a side become one. */
+  readonly shuffle: number;
+  /** The longest side of an image after its first resizing, a multiple of the tile. */
+  readonly longest: number;
+  readonly normalisation: Normalisation;
+}
+
+/** Several times the largest models of this family; a file that asks for more is damaged or hostile. */
+const MOST = { width: 1 << 14, mlp: 1 << 16, blocks: 256, heads: 256, size: 4096, shuffle: 16, tiles: 6 } as const;
+const IMAGE = '<image>';
+
+const fact = (gguf: string, ...huggingface: readonly string[]): FactNames => ({ gguf, huggingface });
+
+/** Throws `ModelError('config')`. What a Hugging Face configuration leaves out is as its class has it. */
+export function idefics3Config({ metadata }: VisionFile, { idOf }: VisionContext): Idefics3Config {
+  const gguf = metadata.kind === 'gguf';
+  const vision = new Facts(metadata, 'clip.vision');
+  const clip = new Facts(metadata, 'clip');
+  const preprocessing = new Facts(
+    gguf ? metadata : { ...metadata, config: metadata.preprocessor ?? {} },
+    'clip.vision',
+  );
+  const integer = (names: FactNames, most: number, fallback: number): number =>
+    vision.integer(names, { least: 1, most, default: gguf ? undefined : fallback });
+  const of = (name: string): string => `vision_config.${name}`;
+  const width = integer(fact('embedding_length', of('hidden_size')), MOST.width, 1152);
+  const heads = integer(fact('attention.head_count', of('num_attention_heads')), MOST.heads, 16);
+  const size = integer(fact('image_size', of('image_size')), MOST.size, 224);
+  const patch = integer(fact('patch_size', of('patch_size')), MOST.size, 32);
+  const shuffle = vision.integer(fact('projector.scale_factor', 'scale_factor'), {
+    least: 1,
+    most: MOST.shuffle,
+    default: 2,
+  });
+  if (width % heads !== 0) throw wrong('the number of heads of the vision tower', heads, `should divide ${width}`);
+  // SigLIP's patches need not fill the tile: what is left over at the right and below is not seen.
+  const grid = Math.floor(size / patch);
+  if (grid % shuffle !== 0) throw wrong('the scale factor', shuffle, `should divide the ${grid} patches of a side`);
+  const longest = preprocessing.integer(fact('preproc_image_size', 'size.longest_edge'), {
+    least: 1,
+    most: MOST.size,
+    default: 4 * size,
+  });
+  const placeholder = gguf
+    ? idOf(IMAGE)
+    : vision.integer(fact('', 'image_token_id'), { least: 0, most: 1 << 22, default: 128257 });
+  if (placeholder === undefined) throw wrong(`the token ${IMAGE}`, undefined, 'should be in the vocabulary');
+  const channels = { least: 3, most: 3 };
+  const numbers = (names: FactNames, least: number): readonly number[] =>
+    preprocessing.find(names) === undefined
+      ? [0.5, 0.5, 0.5]
+      : preprocessing.numbers(names, { least, most: 10 }, channels);
+  return {
+    placeholder,
+    shuffle,
+    longest: Math.ceil(longest / size) * size,
+    normalisation: {
+      mean: numbers(fact('image_mean', 'image_mean'), -10),
+      std: numbers(fact('image_std', 'image_std'), 1e-6),
+    },
+    tower: {
+      width,
+      heads,
+      size,
+      patch,
+      mlp: integer(fact('feed_forward_length', of('intermediate_size')), MOST.mlp, 3072),
+      blocks: integer(fact('block_count', of('num_hidden_layers')), MOST.blocks, 12),
+      epsilon: vision.number(fact('attention.layer_norm_epsilon', of('layer_norm_eps')), {
+        least: 0,
+        most: 1,
+        default: 1e-6,
+      }),
+      activation: gguf
+        ? towerActivation(clip)
+        : activationNamed(vision.text(fact('', of('hidden_act')), 'gelu_pytorch_tanh')),
+      order: 'channels',
+    },
+  };
+}
+
+/** llama.cpp's GELU is the one by tanh. */
+function towerActivation(clip: Facts): Activation {
+  if (clip.flag(fact('use_silu'), false)) return 'silu';
+  if (clip.flag(fact('use_gelu'), false)) return 'geluTanh';
+  throw wrong('clip.use_gelu', false, 'should be true: the quick GELU is not supported here');
+}
+
+function activationNamed(name: string): Activation {
+  switch (name) {
+    case 'gelu_pytorch_tanh':
+      return 'geluTanh';
+    case 'gelu':
+      return 'gelu';
+    case 'silu':
+      return 'silu';
+    default:
+      throw wrong('vision_config.hidden_act', name, 'should be gelu_pytorch_tanh, gelu or silu');
+  }
+}
+
+interface Idefics3Weights {
+  readonly tower: SiglipWeights;
+  readonly projection: Weight; // (hidden, s s width)
+}
+
+function idefics3Weights(
+  take: Take,
+  { tower, shuffle }: Idefics3Config,
+  hidden: number,
+  root: string,
+): Idefics3Weights {
+  return {
+    tower: siglipWeights(take, tower, siglipNames(`${root}vision_model.`)),
+    projection: take.weight(
+      { gguf: 'mm.model.fc.weight', huggingface: `${root}connector.modality_projection.proj.weight` },
+      [hidden, shuffle * shuffle * tower.width],
+    ),
+  };
+}
+
+/** The first run over the file's table; throws `ModelError`. */
+export function planIdefics3(file: VisionFile, context: VisionContext): VisionPlan {
+  const config = idefics3Config(file, context);
+  const plan = new TensorPlan(file.tensors, {
+    file: file.metadata.kind,
+    missing: 'which every Idefics3 or SmolVLM vision part has; give the projector file of this very model',
+  });
+  const root = 'model.';
+  const take = (from: Take): Idefics3Weights => idefics3Weights(from, config, context.hidden, root);
+  take(plan.take);
+  return {
+    prepare: () => plan.prepare(),
+    writer: (info, backend) => plan.writer(info, backend),
+    create: ({ backend }) => {
+      const vision = new Idefics3(backend, config, take(plan.read()));
+      return { vision, free: () => vision.free() };
+    },
+  };
+}
+
+export class Idefics3 implements VisionModel {
+  readonly placeholder: number;
+  readonly bidirectional = false;
+  readonly #backend: Backend;
+  readonly #config: Idefics3Config;
+  readonly #tower: SiglipTower;
+  readonly #projection: Weight;
+  /** The image that was cut into tiles last, as it was cut: up to 16 MB. */
+  #last: { readonly image: Rgba; readonly size: number; readonly stretched: Rgba } | undefined;
+
+  constructor(backend: Backend, config: Idefics3Config, { tower, projection }: Idefics3Weights) {
+    this.placeholder = config.placeholder;
+    this.#backend = backend;
+    this.#config = config;
+    this.#tower = new SiglipTower(backend, config.tower, tower);
+    this.#projection = projection;
+  }
+
+  settings({ size = this.#config.longest, route }: ImageOptions = {}): ImageSettings {
+    const { tower, longest } = this.#config;
+    if (route !== undefined)
+      throw new InputError('argument', `visual.route: '${route}'; this model has one encoder: leave it out`, { route });
+    const sizes = Array.from({ length: longest / tower.size }, (_, i) => (i + 1) * tower.size);
+    if (!sizes.includes(size))
+      throw new InputError('argument', `visual.size: ${size} is no size of this model; use ${sizes.join(', ')}`, {
+        name: 'visual.size',
+        size,
+        sizes,
+      });
+    return { size };
+  }
+
+  prepare(image: Rgba, options?: ImageOptions): PreparedImage {
+    const settings = this.settings(options);
+    const { size: tile, patch } = this.#config.tower;
+    const plan = stretchPlan(image, settings.size, tile);
+    const { width, height } = plan;
+    const side = Math.floor(tile / patch) / this.#config.shuffle;
+    const tokens = side * side;
+    const span: ImageSpan = { tokens, rows: side, columns: side, selectable: tokens };
+    const tiles = (width / tile) * (height / tile);
+    // The whole image stays where it stands beside tiles.
+    const spans = tiles === 1 ? [span] : [...Array.from({ length: tiles }, () => span), { ...span, selectable: 0 }];
+    if (image.width * image.height <= width * height) return { image, settings, spans };
+    return { image: stretch(image, plan), settings, spans };
+  }
+
+  expand(prepared: PreparedImage): readonly ExpandedPart[] {
+    const { spans, image, settings } = prepared;
+    const around = '<fake_token_around_image>';
+    const whole = spans.at(-1);
+    if (whole === undefined || spans.length === 1) return [`${around}<global-img>`, ...spans, around];
+    const tile = this.#config.tower.size;
+    const { width } = stretchPlan(image, settings.size, tile);
+    const columns = width / tile;
+    const tiles = spans.slice(0, -1).flatMap((span, i): ExpandedPart[] => {
+      const [row, column] = [Math.floor(i / columns), i % columns];
+      return [`${around}<row_${row + 1}_col_${column + 1}>`, span, ...(column === columns - 1 ? ['\n'] : [])];
+    });
+    return [...tiles, `\n${around}<global-img>`, whole, around];
+  }
+
+  positions({ spans }: PreparedImage): readonly SpanPositions[] {
+    return spans.map(consecutive);
+  }
+
+  tile(prepared: PreparedImage, index: number): Rgba {
+    const { size } = this.#config.tower;
+    const whole = this.#stretch(prepared);
+    const columns = whole.width / size;
+    if (index === prepared.spans.length - 1)
+      return prepared.spans.length === 1 ? whole : resize(whole, size, size, 'lanczos');
+    return crop(whole, (index % columns) * size, Math.floor(index / columns) * size, size);
+  }
+
+  *encode(prepared: PreparedImage, held: Held): Steps<EncodedImage> {
+    const backend = this.#backend;
+    const { normalisation, shuffle } = this.#config;
+    const parts: Tensor[] = [];
+    for (const index of prepared.spans.keys()) {
+      const pixels = toNormalised(this.tile(prepared, index), normalisation);
+      const seen = yield* this.#tower.forward(pixels, held);
+      const [count = 0] = seen.shape;
+      parts.push(
+        held.next(seen, (x) =>
+          backend.linear(backend.fold(backend.take(x, shuffled(Math.sqrt(count), shuffle)), shuffle * shuffle), [
+            this.#projection,
+          ]),
+        ),
+      );
+      yield;
+    }
+    const [only] = parts;
+    if (only !== undefined && parts.length === 1) return { embeddings: only };
+    const embeddings = held.step(() => backend.stack(parts));
+    for (const part of parts) held.drop(part);
+    return { embeddings };
+  }
+
+  free(): void {
+    this.#last = undefined;
+    this.#tower.free();
+  }
+
+  #stretch({ image, settings: { size } }: PreparedImage): Rgba {
+    if (this.#last?.image !== image || this.#last.size !== size)
+      this.#last = { image, size, stretched: stretch(image, stretchPlan(image, size, this.#config.tower.size)) };
+    return this.#last.stretched;
+  }
+}
+
+/** Sides after the first resizing and after the second, which makes them multiples of the tile. */
+interface StretchPlan {
+  readonly first: { readonly width: number; readonly height: number };
+  readonly width: number;
+  readonly height: number;
+}
+
+/** As Idefics3ImageProcessor of transformers reckons: the longest side becomes `longest`, then both grow to multiples of `tile`. */
+export function stretchPlan(
+  { width, height }: Pick<Rgba, 'width' | 'height'>,
+  longest: number,
+  tile: number,
+): StretchPlan {
+  const up = (side: number): number => Math.ceil(side / tile) * tile;
+  const even = (side: number): number => Math.max(1, Math.trunc(side) + (Math.trunc(side) % 2));
+  const ratio = width / height;
+  const first =
+    width >= height
+      ? { width: longest, height: even(longest / ratio) }
+      : { width: even(longest * ratio), height: longest };
+  const second = first.width / first.height;
+  if (first.width >= first.height) {
+    const wide = up(first.width);
+    return { first, width: wide, height: up(Math.trunc(wide / second)) };
+  }
+  const high = up(first.height);
+  return { first, width: up(Math.trunc(high * second)), height: high };
+}
+
+function stretch(image: Rgba, { first, width, height }: StretchPlan): Rgba {
+  return resize(resize(image, first.width, first.height, 'lanczos'), width, height, 'lanczos');
+}
+
+function crop({ data, width }: Rgba, left: number, top: number, side: number): Rgba {
+  const out = new Uint8ClampedArray(side * side * CHANNELS);
+  for (let y = 0; y < side; y++) {
+    const from = ((top + y) * width + left) * CHANNELS;
+    out.set(data.subarray(from, from + side * CHANNELS), y * side * CHANNELS);
+  }
+  return { data: out, width: side, height: side };
+}
+
+/** The tokens of a grid in the order in which squares of `by` x `by` lie together, row after row of squares. */
+function shuffled(side: number, by: number): Int32Array {
+  const squares = side / by;
+  return Int32Array.from({ length: side * side }, (_, i) => {
+    const square = Math.floor(i / (by * by));
+    const [row, column] = [Math.floor(square / squares), square % squares];
+    const [y, x] = [Math.floor((i % (by * by)) / by), i % by];
+    return (row * by + y) * side + column * by + x;
+  });
+}
