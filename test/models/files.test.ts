@@ -9,9 +9,9 @@ import { f32Tensor, writeGguf } from '../support/gguf-writer.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
 const text = (): Promise<ModelFile> => openModel(tinyModel());
-const mmproj = (key = 'clip.projector_type'): Promise<ModelFile> =>
+const mmproj = (key = 'clip.projector_type', projector = 'idefics3'): Promise<ModelFile> =>
   openModel(
-    writeGguf({ 'general.architecture': 'clip', [key]: 'idefics3' }, [
+    writeGguf({ 'general.architecture': 'clip', [key]: projector }, [
       f32Tensor('mm.model.fc.weight', [2, 2], new Float32Array(4)),
     ]),
   );
@@ -43,9 +43,13 @@ describe('the files of one model', () => {
 
   test('a projector that is not supported is named, and nothing is loaded', async () => {
     const backend = createReferenceBackend();
-    await expect(loadModel([await text(), await mmproj()], backend)).rejects.toMatchObject({
+    await expect(
+      loadModel([await text(), await mmproj('clip.projector_type', 'sonar')], backend),
+    ).rejects.toMatchObject({
       code: 'architecture',
-      message: expect.stringMatching(/"idefics3" are not supported; load the language model alone/),
+      message: expect.stringMatching(
+        /"sonar" are not supported; take one of idefics3, or load the language model alone/,
+      ),
     });
     expect(backend.memory().weights).toBe(0);
     const model = await loadModel([await text()], backend);
