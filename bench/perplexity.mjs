@@ -32,7 +32,7 @@ export async function run({
   engines = 'octavo,native',
 }) {
   if (file === undefined || path === undefined) throw new Error('give --model FILE.gguf and --text FILE');
-  const { Octavo } = await import('octavo');
+  const { Octavo } = await import('../dist/node.js');
   const text = readText(path, from, characters);
   const window = Number(size);
   const model = await Octavo.load(file, { device: 'wasm', threads: Number(threads) });
