@@ -9,6 +9,8 @@
  *   whoever keeps it frees it. Weights, KV pools and samplers live until their `free`.
  * - Arguments are checked before anything is dispatched (checks.ts, for all devices); a mismatch throws `InputError('argument')` naming operation and tensor.
  * - After a device is lost every call throws `DeviceError('lost')`.
+ *
+ * Longer than most files: the contract is read as one page, and nearly all of it is types.
  */
 import type { WeightFormat, WeightSpec } from './weight.ts';
 
