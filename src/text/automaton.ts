@@ -25,14 +25,23 @@ const MOST_SETS = 192;
 /** Sets whose members are remembered. */
 const MOST_KNOWN_SETS = 1024;
 
-/** What the tokenizer that is being described has used. */
-let work = 0;
-let setsFound = 0;
+/** What compiling expressions has used. */
+interface Spent {
+  work: number;
+  sets: number;
+}
 
-/** Called before the expressions of another tokenizer are compiled. */
-export function resetExpressionBudget(): void {
-  work = 0;
-  setsFound = 0;
+let shared: Spent | undefined;
+
+/** Compiles all expressions of `body` within one budget; otherwise each has its own. */
+export function withSharedBudget<T>(body: () => T): T {
+  const before = shared;
+  shared = { work: 0, sets: 0 };
+  try {
+    return body();
+  } finally {
+    shared = before;
+  }
 }
 
 const BLOCK = 128;
@@ -66,8 +75,8 @@ function allCharacters(): string {
 const ranges = new Map<string, Uint32Array>();
 
 /** The set's code points as `[start, end)` pairs, ascending. */
-function members(set: CharacterSet): Uint32Array {
-  if (++setsFound > MOST_SETS)
+function members(set: CharacterSet, spent: Spent): Uint32Array {
+  if (++spent.sets > MOST_SETS)
     throw new ModelError(
       'tokenizer',
       `tokenizer: the expressions tell more than ${MOST_SETS} sets of characters apart`,
@@ -104,12 +113,15 @@ function members(set: CharacterSet): Uint32Array {
 }
 
 /** The class of every code point, and for each set which classes are in it. */
-function classify(sets: readonly CharacterSet[]): { of: Uint8Array; count: number; in: readonly Uint8Array[] } {
+function classify(
+  sets: readonly CharacterSet[],
+  spent: Spent,
+): { of: Uint8Array; count: number; in: readonly Uint8Array[] } {
   const of = new Uint8Array(POINTS);
   const inside: boolean[][] = [[]];
   sets.forEach((set, s) => {
     const split = new Map<number, number>();
-    const pairs = members(set);
+    const pairs = members(set, spent);
     for (let i = 0; i < pairs.length; i += 2) {
       const end = pairs[i + 1] ?? 0;
       for (let point = pairs[i] ?? 0; point < end;) {
@@ -249,7 +261,8 @@ function assemble(pattern: Pattern): { program: Instruction[]; sets: CharacterSe
 
 export function compileAutomaton(pattern: Pattern): Automaton {
   const { program, sets } = assemble(pattern);
-  const classes = classify(sets);
+  const spent = shared ?? { work: 0, sets: 0 };
+  const classes = classify(sets, spent);
   const stride = classes.count + 1;
   const end = classes.count;
   const table: number[] = [];
@@ -287,7 +300,7 @@ export function compileAutomaton(pattern: Pattern): Automaton {
         const at = stack.pop() ?? 0;
         if (seen[at] === round) continue;
         seen[at] = round;
-        if (++work > MOST_WORK)
+        if (++spent.work > MOST_WORK)
           throw new ModelError('tokenizer', `tokenizer: the expressions take more than ${MOST_WORK} steps to compile`, {
             limit: MOST_WORK,
           });

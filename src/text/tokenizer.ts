@@ -4,7 +4,7 @@ import type { ModelMetadata } from '../load/model-file.ts';
 import type { Wasm } from '../wasm.ts';
 import { AddedTokens, type Allowed } from './added-tokens.ts';
 import { align, sourceOf, type Alignment } from './alignment.ts';
-import { resetExpressionBudget } from './automaton.ts';
+import { withSharedBudget } from './automaton.ts';
 import type { TokenizerDescription } from './description.ts';
 import { Encoder, IdList, type Locate } from './encoder.ts';
 import { describeGguf } from './gguf.ts';
@@ -80,16 +80,13 @@ export async function createTokenizer(wasm: Wasm, metadata: ModelMetadata): Prom
 }
 
 async function describe(metadata: ModelMetadata): Promise<TokenizerDescription> {
-  resetExpressionBudget();
   switch (metadata.kind) {
     case 'gguf':
       return describeGguf(metadata.values);
     // Pages that load GGUF files do not download it.
     case 'huggingface': {
       const { describeHuggingFace } = await import('./huggingface.ts');
-      // Another tokenizer may have been described meanwhile.
-      resetExpressionBudget();
-      return describeHuggingFace(metadata);
+      return withSharedBudget(() => describeHuggingFace(metadata));
     }
     default:
       return metadata satisfies never;
