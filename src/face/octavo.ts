@@ -49,7 +49,7 @@ export interface FacePlatform {
 export interface OctavoFace {
   /**
    * Whether a model could be loaded, and whether that needs a download. Sound as input, and any output but text, is unavailable with every model.
-   * Whether this model takes images is known when it is loaded (): its file is not read here.
+   * Whether this model takes images is known when it is loaded (`model.capabilities`): its file is not read here.
    */
   availability(input: ModelInput, options?: AvailabilityOptions): Promise<Availability>;
   /** Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path. */
