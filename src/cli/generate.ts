@@ -3,12 +3,13 @@ import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
 import { readAll, write, writeAnswer } from './terminal.ts';
 
-/** Continues a text, or answers it with the model's chat template. */
+/** Answers a prompt with the model's chat template, or continues it as raw text. */
 export const generate: Command = {
-  usage: 'generate --model M --prompt T [--chat] [--max-tokens N] [--json]',
-  summary: 'continues a text, or answers it (--chat)',
+  usage: 'generate --model M --prompt T [--raw] [--max-tokens N] [--json]',
+  summary: 'answers a prompt, or continues it (--raw)',
   details: `${MODEL_HELP}  --prompt T           the text ('-' reads it from standard input)
-  --chat               as a question, with the model's chat template (default: --raw, as text to go on with)
+  --raw                continues the text, without the model's chat template (the default for a model that has none)
+  --chat               requires the chat template
   --stop S             ends the answer before S
 ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
 `,
@@ -23,8 +24,9 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
       json: 'b',
     });
     args.atMost(0);
+    const raw = args.flag('raw');
     const chat = args.flag('chat');
-    if (chat && args.flag('raw')) throw new UsageError('--chat and --raw exclude each other');
+    if (chat && raw) throw new UsageError('--chat and --raw exclude each other');
     args.required('model');
     const given = args.required('prompt');
     const sampling = args.sampling();
@@ -37,9 +39,12 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
         ...(stop === undefined ? {} : { stop }),
         onPrefill: (done: number, total: number) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
       };
-      const answer = chat
-        ? (await model.createSession()).promptStreaming(prompt, options)
-        : model.completeStreaming(prompt, options);
+      if (chat && !model.capabilities.chat)
+        throw new UsageError('--chat: this model has no chat template; use --raw, or leave both out');
+      const answer =
+        !raw && model.capabilities.chat
+          ? (await model.createSession()).promptStreaming(prompt, options)
+          : model.completeStreaming(prompt, options);
       let text = '';
       for await (const piece of answer) {
         progress.clear();

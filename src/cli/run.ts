@@ -1,4 +1,5 @@
 /** Finds the command, runs it, and turns errors into one line and an exit code: 0 done, 1 failed, 2 not understood. */
+import { nearest } from '../face/problem.ts';
 import { UsageError } from './arguments.ts';
 import { ask } from './ask.ts';
 import { chat } from './chat.ts';
@@ -22,21 +23,31 @@ const HELP = `octavo: compact models on this machine
 ${[...COMMANDS].map(([name, { summary }]) => `  octavo ${name.padEnd(10)}${summary}`).join('\n')}
 
   octavo COMMAND --help   what the command takes
+  octavo --version        the version
   --verbose               errors with their stack
 `;
 
+function unknownCommand(name: string): string {
+  const near = nearest(name, [...COMMANDS.keys()]);
+  return `'${name}' is not a command; ${near === undefined ? '' : `did you mean '${near}'? `}octavo --help lists the commands`;
+}
+
 export async function run(args: readonly string[], context: CliContext): Promise<number> {
   const [name = '--help', ...rest] = args;
-  const { output, errors } = context;
+  const { output, errors, version } = context;
   const verbose = rest.includes('--verbose');
   if (name === '--help' || name === '-h' || name === 'help') {
     await write(output, HELP);
     return 0;
   }
+  if (name === '--version' || name === '-v' || name === '-V') {
+    await write(output, `${version}\n`);
+    return 0;
+  }
   const command = COMMANDS.get(name);
   try {
-    if (command === undefined) throw new UsageError(`'${name}' is not a command; octavo --help lists them`);
-    if (rest.includes('--help')) {
+    if (command === undefined) throw new UsageError(unknownCommand(name));
+    if (rest.includes('--help') || rest.includes('-h')) {
       await write(output, `Usage: octavo ${command.usage}\n\n${command.details}`);
       return 0;
     }

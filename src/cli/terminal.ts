@@ -1,5 +1,5 @@
 /** What a command reads and writes, and the progress line. */
-import type { Readable, Writable } from 'node:stream';
+import { Writable, type Readable } from 'node:stream';
 import type { FacePlatform, OctavoFace } from '../face/octavo.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -11,6 +11,8 @@ export interface CliContext {
   readonly face: OctavoFace;
   readonly place: FacePlatform;
   readonly platform: Platform;
+  /** The package's. */
+  readonly version: string;
 }
 
 /** Waits until the text is taken, so that nothing is lost when the process ends, and a slow reader slows us down. */
@@ -113,5 +115,26 @@ export class ProgressLine {
   clear(): void {
     if (this.#shown) this.#errors.write('\r\x1b[2K');
     this.#shown = false;
+  }
+}
+
+/** A terminal's echo that can be silenced: while an answer is written, what is typed is kept by readline and shown with the next prompt. */
+export class Echo extends Writable {
+  muted = false;
+  readonly #target: Writable & { readonly columns?: number };
+
+  constructor(target: Writable & { readonly columns?: number }) {
+    super();
+    this.#target = target;
+  }
+
+  /** Readline breaks long lines by it. */
+  get columns(): number {
+    return this.#target.columns ?? 80;
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
+    if (this.muted) done();
+    else this.#target.write(chunk, done);
   }
 }

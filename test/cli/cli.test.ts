@@ -40,6 +40,7 @@ async function octavo(
     face: createFace(place),
     place,
     platform: testPlatform,
+    version: '1.2.3',
   });
   return { code, output: output.text, errors: errors.text };
 }
@@ -94,6 +95,7 @@ describe('generate', () => {
   test('JSON: text, ids, timings', async () => {
     const { code, output } = await octavo([
       'generate',
+      '--raw',
       '--model',
       model,
       '--prompt',
@@ -125,26 +127,36 @@ describe('generate', () => {
       decode: expect.any(Number),
     });
     const plain = await octavo(
-      ['generate', '--model', model, '--prompt', '-', '--temperature', '0', '--max-tokens', '9', ...WASM],
+      ['generate', '--raw', '--model', model, '--prompt', '-', '--temperature', '0', '--max-tokens', '9', ...WASM],
       'Once',
     );
     expect(plain.output).toBe(`${answer.text}\n`);
   });
 
-  test('with the chat template', async () => {
-    const { output } = await octavo([
-      'generate',
-      '--chat',
-      '--model',
-      model,
-      '--prompt',
-      'Once',
-      '--max-tokens',
-      '3',
-      '--json',
-      ...WASM,
-    ]);
+  test('with the chat template where the model has one; --chat requires it', async () => {
+    const ask = (file: string, ...more: string[]): ReturnType<typeof octavo> =>
+      octavo(['generate', '--model', file, '--prompt', 'Once', '--max-tokens', '3', '--json', ...WASM, ...more]);
+    const { output } = await ask(model);
     expect((JSON.parse(output) as { tokens: { prompt: number } }).tokens.prompt).toBeGreaterThan(10);
+    expect((await ask(model, '--chat')).output.length).toBeGreaterThan(10);
+    const bare = join(folder, 'bare.gguf');
+    writeFileSync(bare, tinyModel({ template: '' }));
+    const raw = await ask(bare);
+    expect((JSON.parse(raw.output) as { tokens: { prompt: number } }).tokens.prompt).toBe(4);
+    expect(await ask(bare, '--chat')).toMatchObject({ code: 2, errors: expect.stringContaining('no chat template') });
+  });
+});
+
+describe('the program', () => {
+  test('its version, help in every place, and the command that was meant', async () => {
+    expect(await octavo(['--version'])).toEqual({ code: 0, errors: '', output: '1.2.3\n' });
+    for (const args of [['--help'], ['-h'], ['help']]) expect((await octavo(args)).output).toContain('octavo chat');
+    for (const flag of ['--help', '-h']) expect((await octavo(['chat', flag])).output).toContain('Usage: octavo chat');
+    expect(await octavo(['generat'])).toMatchObject({
+      code: 2,
+      errors: expect.stringContaining("did you mean 'generate'?"),
+    });
+    expect((await octavo(['xyzzy'])).errors).not.toContain('did you mean');
   });
 });
 
@@ -158,6 +170,17 @@ describe('chat and ask', () => {
     const answers = output.trimEnd().split('\n');
     expect(answers).toHaveLength(3);
     expect(answers[2]).toBe(answers[0]);
+  });
+
+  test('/help is answered here, a command that there is not is not sent to the model, // is text', async () => {
+    const { code, output, errors } = await octavo(
+      ['chat', '--model', model, '--max-tokens', '4', '--temperature', '0', ...WASM],
+      '/help\n/clera\n//text\n/exit\n',
+    );
+    expect(code).toBe(0);
+    expect(errors).toContain('/clear  begins');
+    expect(errors).toContain('/clera is not a command; did you mean /clear?');
+    expect(output.trimEnd().split('\n')).toHaveLength(1);
   });
 
   test('a question about a document', async () => {

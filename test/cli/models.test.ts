@@ -44,7 +44,15 @@ async function octavo(...args: string[]): Promise<{ code: number; output: string
   const errors = new Captured();
   const place = { ...testPlace(), store: () => new ModelStore(new FolderRecords(join(folder, 'models'))) };
   const face = createFace(place);
-  const code = await run(args, { input: Readable.from([]), output, errors, face, place, platform: testPlatform });
+  const code = await run(args, {
+    input: Readable.from([]),
+    output,
+    errors,
+    face,
+    place,
+    platform: testPlatform,
+    version: '1.2.3',
+  });
   return { code, output: output.text, errors: errors.text };
 }
 

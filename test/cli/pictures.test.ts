@@ -51,6 +51,7 @@ async function octavo(...args: string[]): Promise<{ code: number; output: string
     face: createFace(here),
     place: here,
     platform: testPlatform,
+    version: '1.2.3',
   });
   return { code, output: output.text, errors: errors.text };
 }
