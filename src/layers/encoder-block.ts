@@ -1,4 +1,4 @@
-/** One layer of a vision transformer (Dosovitskiy et al. 2021): attention that sees all, then an MLP, both behind a LayerNorm and a residual. */
+/** One layer of a vision transformer (Dosovitskiy et al. 2021): bidirectional attention, then an MLP, each after a LayerNorm and with a residual. */
 import type { Activation, Backend, NormSpec, Tensor } from '../backend/backend.ts';
 import type { FullAttention } from './full-attention.ts';
 import { linear, type Linear } from './linear.ts';

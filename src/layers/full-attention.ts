@@ -1,6 +1,6 @@
 /**
  * Bidirectional attention over one set of rows: a transient KV pool of one layer, whose pages every block and every call writes anew.
- * It grows to the longest set it has met and is freed by its owner.
+ * It grows to the longest set so far and is freed by its owner.
  */
 import { PAGE_TOKENS, type Backend, type KvView, type Tensor } from '../backend/backend.ts';
 import { bidirectional } from '../kv/ranges.ts';

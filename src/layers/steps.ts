@@ -26,7 +26,7 @@ export async function paced<T>(steps: Steps<T>, pause: () => Promise<void>): Pro
       await pause();
     }
   } finally {
-    // The value of a return is the generator's own affair: nobody reads it.
+    // The value that the generator returns is not used.
     if (!finished) steps.return(undefined as never);
   }
 }

@@ -9,7 +9,7 @@ import type { DiffusionStep } from './schedule.ts';
 const GROUP_BYTES = 2 ** 26;
 
 export interface DenoiseTask {
-  /** [n, W], or [2 n, W] with the unconditional rows behind. */
+  /** [n, W], or [2 n, W] where the unconditional rows follow. */
   readonly conditions: Tensor;
   /** Ascending. */
   readonly positions: Int32Array;

@@ -1,4 +1,4 @@
-/** The picture that an edit begins with: encoded once, kept for the next instruction. */
+/** The source image of an edit: encoded once and kept for the next instruction. */
 import type { Tensor } from '../backend/backend.ts';
 import { pcgHash } from '../backend/random.ts';
 import { Held } from '../layers/held.ts';
@@ -9,11 +9,11 @@ export interface EncodedSource {
   readonly key: string;
   /** [N + B, D], for the prompt. */
   readonly visual: Tensor;
-  /** [B + N, W], what the decoder sees where a token is unknown. */
+  /** [B + N, W], the decoder's input where a token is unknown. */
   readonly beneath: Tensor;
 }
 
-/** Names a picture by its pixels: two hashes of 32 bits and the size. */
+/** A content key of an image's pixels: two hashes of 32 bits and the size. */
 export function pixelsKey({ pixels, size }: { readonly pixels: Float32Array; readonly size: number }): string {
   const words = new Uint32Array(pixels.buffer, pixels.byteOffset, pixels.length);
   let [a, b] = [1, 2];
@@ -28,7 +28,7 @@ export class EncodedSources {
   readonly #model: PaintModel;
   #kept: { readonly source: EncodedSource; readonly held: Held } | undefined;
 
-  /** `model` edits. */
+  /** Precondition: `model` can edit. */
   constructor(model: PaintModel) {
     this.#model = model;
   }

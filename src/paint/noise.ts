@@ -14,10 +14,10 @@ export interface NoiseShape {
   readonly channels: number;
 }
 
-/** Any change of the seed changes the order's numbers, too, and differently. */
+/** Separates the numbers of the order from those of the noise. */
 const ORDER = 0x9e3779b9;
 
-/** Every number depends on the seed, the step, the position and the channel alone: however a picture is cut into iterations. */
+/** Every number depends on the seed, the step, the position and the channel only, not on how a picture is divided into iterations. */
 export function seededSources(seed: number): Sources {
   return {
     order: (tokens) => {

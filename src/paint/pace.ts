@@ -1,4 +1,4 @@
-/** Between the steps of a long computation: aborts are heard, the device is fed but not flooded, the message loop runs. */
+/** Paces the steps of a long computation: between them aborts are noticed, the queue of the device stays short, and the message loop runs. */
 import type { Backend } from '../backend/backend.ts';
 import { TimeSlice } from '../layers/yield.ts';
 
@@ -16,7 +16,7 @@ export class Pace {
     this.#signal = signal;
   }
 
-  /** Rejects with the signal's reason, or with what the device died of. */
+  /** Rejects with the signal's reason, or with the error that lost the device. */
   readonly step = async (): Promise<void> => {
     this.#signal?.throwIfAborted();
     this.#backend.flush();

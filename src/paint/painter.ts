@@ -1,6 +1,6 @@
 /**
- * Paints and edits. A picture is uncovered in rounds: the MAR encoder sees the tokens that are known, the language model reads them behind the
- * prompt, the MAR decoder says what belongs to each unknown place, and the diffusion head draws tokens for some of those. With guidance, language
+ * Paints and edits. A picture is uncovered in rounds: the MAR encoder encodes the known tokens, the language model reads them after the
+ * prompt, the MAR decoder computes a condition for each unknown position, and the diffusion head draws tokens for some of those. With guidance, language
  * model, decoder and head run for the prompt and for the unconditional prompt; the encoder and the tokens are shared.
  */
 import type { Tensor } from '../backend/backend.ts';
@@ -21,19 +21,19 @@ import { Prompts, type PaintPrompt } from './prompts.ts';
 import { planOf, type PaintPlan, type PaintRequest } from './request.ts';
 import { diffusionSchedule, uncoverings, type DiffusionStep, type Uncovering } from './schedule.ts';
 
-/** What a painting had come to when its device was lost: plain data, from which another painter of the same model goes on. */
+/** The progress of a painting whose device was lost: plain data, from which another painter of the same model continues. */
 export interface Interrupted {
   /** Names the request. */
   readonly request: string;
   /** Pictures that were finished. */
   readonly pictures: readonly Picture[];
-  /** [N * C] of the picture at work, and the rounds that it had. */
+  /** [N * C] of the unfinished picture, and the rounds it has had. */
   readonly tokens: Float32Array;
   readonly iteration: number;
 }
 
 export interface PainterOptions {
-  /** Of the painter before, whose device was lost. */
+  /** From the painter whose device was lost. */
   readonly interrupted?: Interrupted | undefined;
 }
 
@@ -42,7 +42,7 @@ interface Job {
   readonly plan: PaintPlan;
   readonly request: PaintRequest;
   readonly source: EncodedSource | undefined;
-  /** The prompt's pages, then, with guidance, the unconditional one's. */
+  /** The sequence of the prompt, and with guidance that of the unconditional prompt. */
   readonly sequences: readonly Sequence[];
   readonly denoiser: Denoiser;
   readonly pace: Pace;
@@ -57,7 +57,7 @@ interface Canvas {
   readonly rounds: readonly Uncovering[];
 }
 
-/** What the painter asks of a tokenizer. */
+/** What the painter needs of a tokenizer. */
 interface TextEncoding {
   encode(text: string, options?: EncodeOptions): Int32Array;
 }
@@ -90,7 +90,7 @@ export class Painter {
     this.#interrupted = interrupted;
   }
 
-  /** Set when a lost device ended a painting: give it to the next painter, and the same request goes on from there. */
+  /** Set when a lost device ended a painting: pass it to the next painter, and the same request continues from there. */
   get interrupted(): Interrupted | undefined {
     return this.#interrupted;
   }
@@ -110,7 +110,7 @@ export class Painter {
     }
   }
 
-  /** Frees prompts and sources; the model is its owner's. */
+  /** Frees prompts and sources, not the model. */
   free(): void {
     this.#prompts?.free();
     this.#prompts = undefined;
@@ -210,7 +210,7 @@ export class Painter {
     };
   }
 
-  /** Rows behind a prompt when all tokens are known. */
+  /** Rows that are appended to a prompt when all tokens are known. */
   #room(grid: number): number {
     return this.#model.config.mar.buffers + grid * grid;
   }
@@ -284,7 +284,7 @@ export class Painter {
     }
   }
 
-  /** What the head is told of the wanted positions: [n, W] for each prompt, one after the other. */
+  /** Conditions of the diffusion head for the wanted positions: [n, W] for each prompt, one after the other. */
   async #conditions(
     { plan, sequences, source, pace }: Job,
     { known, wanted }: Uncovering,
@@ -341,7 +341,7 @@ export class Painter {
     }
   }
 
-  /** Of all that is left to do. */
+  /** The work that is left. */
   #work(plan: PaintPlan, rounds: readonly Uncovering[], finished: number, iteration: number): number {
     const rows = plan.guidance === 1 ? 1 : 2;
     const each = rounds.map((round) => iterationWork(round, this.#costs, plan, this.#model.config.mar.buffers, rows));
@@ -373,7 +373,7 @@ function nonFinite(what: string): ModelError {
   );
 }
 
-/** Tidying after a failure: a lost device has freed all already, and says so again. */
+/** Cleans up after a failure. A lost device has freed everything already and would throw again. */
 function quietly(body: () => void): void {
   try {
     body();

@@ -5,7 +5,7 @@ export interface Picture {
   readonly data: Uint8ClampedArray<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
-  /** That paints it again. */
+  /** The seed that paints it again. */
   readonly seed: number;
 }
 

@@ -1,33 +1,33 @@
-/** How far a painting is, and how long the rest will take by the work that is left. */
+/** Progress of a painting, and an estimate of the remaining time from the work that is left. */
 import type { LanguageModelConfig } from '../models/config.ts';
 import type { PaintConfig } from '../models/paint-model.ts';
 import type { PaintPlan } from './request.ts';
 import type { Uncovering } from './schedule.ts';
 
 export interface PaintProgress {
-  /** The picture at work, from 0, of how many. */
+  /** The picture being painted, counted from 0, and how many there are. */
   readonly picture: number;
   readonly count: number;
-  /** Rounds that are done of it. */
+  /** Rounds of it that are done. */
   readonly iteration: number;
   readonly iterations: number;
-  /** Tokens uncovered, of all pictures together. */
+  /** Tokens uncovered in all pictures together. */
   readonly tokens: number;
   readonly totalTokens: number;
-  /** Since the call. */
+  /** Time since the call. */
   readonly milliseconds: number;
   /** Undefined until a first round has been timed. */
   readonly secondsLeft?: number;
 }
 
-/** Multiply-adds of weights, a token unless said otherwise; attention is left out, which is small beside them at these lengths. */
+/** Multiply-adds of weights, per token unless stated otherwise. Attention is left out: it is small in comparison at these lengths. */
 export interface Costs {
   readonly language: number;
   readonly encoder: number;
   readonly decoder: number;
-  /** A row and a denoising step. */
+  /** Per row and denoising step. */
   readonly head: number;
-  /** The decoding of a picture, a pixel. */
+  /** Decoding a picture, per pixel. */
   readonly pixel: number;
 }
 
@@ -65,13 +65,13 @@ export function iterationWork(
   );
 }
 
-/** Time left by the work done so far. */
+/** Estimates the remaining time from the work done so far. */
 export class Clock {
   readonly #begun = performance.now();
   readonly #total: number;
   #done = 0;
 
-  /** `total`: work of what is to come. */
+  /** `total`: all the work that is to be done. */
   constructor(total: number) {
     this.#total = total;
   }

@@ -27,14 +27,14 @@ const MAX_F32 = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const
 export class Prompts {
   readonly #language: LanguageModel;
   readonly #chunk: number;
-  /** Rows behind a prompt. */
+  /** Rows that are appended to a prompt. */
   readonly #room: number;
   readonly #pool: KvPool;
   readonly #pages: PageAllocator;
   /** Least recently used first. */
   readonly #entries: Entry[] = [];
 
-  /** `room`: most rows that are put behind a prompt; `multiplyAdds`: of the model, a token. */
+  /** `room`: the most rows that are appended to a prompt; `multiplyAdds`: the model's, for a token. */
   constructor(language: LanguageModel, room: number, multiplyAdds: number) {
     const { backend, config } = language;
     const { layers, kvHeads, headDim } = config;
@@ -77,7 +77,7 @@ export class Prompts {
     return sequence;
   }
 
-  /** Runs x [T, D] behind the prompt, in chunks: its states [T, D] before the final norm, owned by `held`. The sequence is as before afterwards. */
+  /** Appends x [T, D] to the prompt in chunks and returns its states [T, D] before the final norm, owned by `held`. Restores the sequence afterwards. */
   async behind(sequence: Sequence, x: Tensor, held: Held, pause: () => Promise<void>): Promise<Tensor> {
     const { backend } = this.#language;
     const [total = 0] = x.shape;

@@ -1,4 +1,4 @@
-/** What can be asked of a painter, and its check: defaults filled in, every number within what the model knows. */
+/** Requests to a painter, checked: defaults are filled in, and every number lies within the model's limits. */
 import { InputError } from '../errors.ts';
 import { cannotPaint, type PaintConfig, type PaintModel } from '../models/paint-model.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';

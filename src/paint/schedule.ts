@@ -5,7 +5,7 @@ import type { DiffusionConfig } from '../models/unipic/config.ts';
 
 /** One step of denoising. */
 export interface DiffusionStep {
-  /** The step of training that the head is told. */
+  /** The training step that conditions the head. */
   readonly time: number;
   readonly spec: Omit<DenoiseSpec, 'guidance'>;
 }
@@ -85,7 +85,7 @@ export function maskLength(total: number, masked: number, iteration: number, ite
   return Math.max(1, Math.min(masked - 1, wanted));
 }
 
-/** What one iteration uncovers of an order, whose beginning stays masked. */
+/** What one iteration uncovers: the order's end, while its beginning stays masked. */
 export interface Uncovering {
   /** Positions that are known before it, ascending. */
   readonly known: Int32Array;

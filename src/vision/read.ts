@@ -23,7 +23,7 @@ export interface ReadImageOptions extends FetchOptions {
 
 /**
  * The picture's pixels, which the caller owns: first frame, upright as the file's orientation says (EXIF; in AVIF and HEIC the image's own properties), 8-bit sRGB, transparent parts over white.
- * Files are told by their bytes; what is too large is refused before it is decoded, and what is not whole is refused, not drawn in part.
+ * Formats are recognised by their bytes. A file that is too large is refused before it is decoded; an incomplete one is refused, not drawn in part.
  * Throws `InputError` (no image, an unreadable one, too large), `FileError` (unknown, truncated, damaged), `StorageError('network')`,
  * `DeviceError('unavailable')` where nothing here decodes; rejects with the signal's reason on abort. Closes no ImageBitmap.
  */

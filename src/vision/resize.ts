@@ -36,7 +36,7 @@ export interface Stretch {
   readonly fill: number;
 }
 
-/** For each output pixel: where its real inputs begin, how many they are, their weights, and what the others add. */
+/** For each output pixel: where its inputs inside the image begin, how many there are, their weights, and the sum of those outside. */
 interface Taps {
   readonly first: Int32Array;
   readonly count: Int32Array;
@@ -74,7 +74,7 @@ export function resizeStretches(
   return { data, width, height };
 }
 
-/** Whether nothing is to be done along this side. */
+/** Whether this side stays as it is. */
 function isWhole(stretch: Stretch, out: number): boolean {
   return stretch.offset === 0 && stretch.length === stretch.real && stretch.length === out;
 }
@@ -128,7 +128,7 @@ function taps({ offset, length, real, fill }: Stretch, out: number, { support, w
   return made;
 }
 
-/** Rounded half away from zero. */
+/** Rounds half away from zero. */
 function fixed(weight: number): number {
   return Math.trunc(weight * 2 ** FRACTION_BITS + (weight < 0 ? -0.5 : 0.5));
 }

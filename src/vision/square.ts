@@ -1,9 +1,9 @@
-/** Squares, and the numbers that models read: vision towers and painters know square pictures only. */
+/** Square images, and pixels as the numbers that models read. */
 import { InputError } from '../errors.ts';
 import { CHANNELS, checkPixels, checkSize, type Rgba } from './image.ts';
 import { resizeStretches, type Stretch } from './resize.ts';
 
-/** How a picture becomes a square: whole, with grey beside it, or its middle. */
+/** How an image becomes a square: padded with grey, or cropped to its centre. */
 export type SquareFit = 'pad' | 'crop';
 
 /** The middle of the eight-bit range, as the models' own preparation has it. */

@@ -16,7 +16,7 @@ export interface UniPicConfig {
   readonly diffusion: DiffusionConfig;
   readonly tokenizer: PictureTokenizerConfig;
   readonly siglip: SiglipConfig | undefined;
-  /** The route taken when none is asked for. */
+  /** The default route. */
   readonly understanding: Route;
   readonly paint: { readonly iterations: number; readonly diffusionSteps: number; readonly guidance: number };
   readonly templates: {

@@ -119,7 +119,7 @@ function createPictureDecoder(
   return undefined;
 }
 
-/** The first `by` rows of x go behind the others; the last, for `by` below 0, before them. */
+/** Moves the first `by` rows of x to the end, or, for `by` below 0, the last rows to the front. */
 function rotate(backend: Backend, x: Tensor, by: number): Tensor {
   const [count = 0] = x.shape;
   return backend.take(

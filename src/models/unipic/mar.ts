@@ -1,5 +1,5 @@
 /**
- * The masked autoregressive encoder and decoder: transformers that see all. The encoder runs over the buffers and the known image tokens only;
+ * The masked autoregressive encoder and decoder: transformers with bidirectional attention. The encoder runs over the buffers and the known image tokens only;
  * the decoder over the buffers and all image tokens. Rows: B buffers, then K known tokens, or all N of a grid, in the order of their positions.
  */
 import type { Backend, Tensor } from '../../backend/backend.ts';
@@ -61,7 +61,7 @@ export class MarEncoder {
   }
 }
 
-/** What the decoder is asked. */
+/** The input of the decoder beside the encoder's rows. */
 export interface Scene {
   readonly grid: number;
   /** Positions whose rows follow the buffers' in x, ascending. */
@@ -116,7 +116,7 @@ export class MarDecoder {
     this.#headPositions.free();
   }
 
-  /** [B + N, W]: the embedded rows in their places, and what stands for the unknown in the others. */
+  /** [B + N, W]: the embedded rows at their positions, and the mask token (or `beneath`) at the unknown ones. */
   #scatter(x: Tensor, { grid, known, beneath }: Scene): Tensor {
     const backend = this.#backend;
     const { buffers, width } = this.#config;

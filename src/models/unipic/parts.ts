@@ -47,7 +47,7 @@ export const PAINT: readonly PartName[] = ['encoder', 'projIn', 'projOut', 'deco
 
 export const EDIT: readonly PartName[] = [...new Set([...PAINT, ...SEE])];
 
-/** A sentence that says which of `parts` the file does not have; undefined where it has all. */
+/** A sentence that names those of `parts` which the file does not have; undefined where it has all. */
 export function lack(present: ReadonlySet<PartName>, verb: string, parts: readonly PartName[]): string | undefined {
   const gone = parts.filter((part) => !present.has(part));
   return gone.length === 0

@@ -1,4 +1,4 @@
-/** An image as seeing by the MAR route and editing begin with it: through the image tokenizer and the MAR encoder with nothing masked. */
+/** Encodes an image for seeing by the MAR route and for editing: the image tokenizer, then the MAR encoder with no token masked. */
 import type { Tensor } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
 import type { Held } from '../../layers/held.ts';

@@ -1,4 +1,4 @@
-/** Between pictures and image tokens: what the painter and the eye ask of either kind of image tokenizer. N = grid x grid tokens of C values. */
+/** Image tokenizers, which convert between pictures and image tokens: the interface of both kinds. N = grid x grid tokens of C values. */
 import type { Backend, Tensor, Weight } from '../../backend/backend.ts';
 import { DeviceError } from '../../errors.ts';
 import type { Held } from '../../layers/held.ts';

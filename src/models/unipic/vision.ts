@@ -73,7 +73,7 @@ export class UniPicVision implements VisionModel {
     const { size, route } = settings;
     const side = size / (route === 'siglip' ? (this.#config.siglip?.patch ?? 1) : this.#config.patch);
     const selectable = side * side;
-    // The buffers of the MAR encoder stand behind the tokens of the image.
+    // The buffers of the MAR encoder follow the tokens of the image.
     const tokens = route === 'siglip' ? selectable : selectable + this.#config.mar.buffers;
     return {
       image: resizeToSquare(image, size, 'pad'),

@@ -1,7 +1,7 @@
-/** Chance by a seed: the same on every device. */
+/** Random choices by a seed, the same on every device. */
 import { pcgHash, uniform } from '../../backend/random.ts';
 
-/** `count` of `from`, ascending: those whose hash of (seed, value) is least; the lower one first among equals. */
+/** `count` of `from`, ascending: those with the smallest hashes of (seed, value), the lower value first among equals. */
 export function pickSome(from: readonly number[], count: number, seed: number): number[] {
   const salt = pcgHash(seed >>> 0);
   const keyed = from.map((value) => ({ value, key: pcgHash((salt + value) >>> 0) }));

@@ -1,4 +1,4 @@
-/** Blocks of WASM memory for one choice, freed together. */
+/** Blocks of WASM memory for one selection, freed together. */
 import type { Wasm } from '../../wasm.ts';
 
 export class Blocks {

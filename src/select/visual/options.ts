@@ -4,9 +4,9 @@ import { InputError } from '../../errors.ts';
 /** ToDRE (max-sum), DivPrune (max-min), CDPruner (a determinantal choice by the question), ShowUI (components of a screenshot), or chance. */
 export type VisualMethod = 'todre' | 'divprune' | 'cdpruner' | 'showui' | 'random';
 
-/** When an answer looks at pictures no more, their keys and values are dropped from the upper layers (ToDRE's second stage). */
+/** Drops the keys and values of images from the upper layers once a prompt's text pays them hardly any attention (ToDRE's second stage). */
 export interface ReleaseOptions {
-  /** Share of attention below which a picture is not looked at. Default .1 */
+  /** The share of attention below which images count as unused. Default .1 */
   readonly tau?: number | undefined;
   /** First layer without them. Default: seven eighths up. */
   readonly layer?: number | undefined;
@@ -26,7 +26,7 @@ export interface VisualSelection {
   readonly threshold?: number | undefined;
   /** `random`, `showui`, and `todre` with `pivot: 'random'`. Default 0. */
   readonly seed?: number | undefined;
-  /** `todre`: the first token, where the vision tower has no class token: the one farthest from the mean (default), or one by the seed. */
+  /** `todre`: which token is chosen first where the vision tower has no class token: the one farthest from the mean (default), or one drawn by the seed. */
   readonly pivot?: 'farthest' | 'random' | undefined;
   /** `todre`: what is made least: the sum of the cosines with those kept (default), or, as in the paper's first version, the largest of them. */
   readonly spread?: 'sum' | 'center' | undefined;
@@ -75,7 +75,7 @@ const DIFFERENCE = 0.05;
 
 const NAME = 'context.visual';
 
-/** What was asked for; undefined where all tokens stay. Throws `InputError('argument')` for what cannot be. */
+/** Checks a selection and fills in its defaults; undefined where all tokens are kept. Throws `InputError('argument')` for invalid values. */
 export function readSelection(asked: 'all' | VisualMethod | VisualSelection | undefined): VisualChoice | undefined {
   if (asked === undefined || asked === 'all') return undefined;
   const given: VisualSelection = typeof asked === 'string' ? { method: asked } : asked;
@@ -152,7 +152,7 @@ export function outliers(tokens: number): VisualChoice {
   };
 }
 
-/** Tokens that stay of `n`, of which `fixed` always do; at least one of the others, where there are any. 'auto': undefined, known only afterwards. */
+/** How many of `n` tokens are kept, of which `fixed` always are; at least one of the others, where there are any. Undefined for 'auto', where only the selection finds out. */
 export function keptCount(
   { method, keep }: Pick<VisualChoice, 'method' | 'keep'>,
   n: number,

@@ -1,7 +1,7 @@
 /**
- * ToDRE's second stage (2505.18757): once per prompt, at layer 7L/8, whether its text still looks at the pictures. alpha(t->v) is the attention
+ * ToDRE's second stage (2505.18757): once per prompt, at layer 7L/8, it is decided whether its text still attends to the images. alpha(t->v) is the attention
  * mass that the text queries after the first picture give to visual keys, alpha(v->t) the mass that visual queries give to the text before
- * them, each averaged over heads and queries. Where both are below tau, visual keys are seen by nobody from that layer on, and their pages of those
+ * them, each averaged over heads and queries. Where both are below tau, no query attends to visual keys from that layer on, and their pages of those
  * layers are given back: whole blocks; of partly visual ones the ranges leave the visual keys out.
  *
  * - Prefill in chunks: masses are added up from chunk to chunk, and the chunk that ends the prompt decides, before its own queries of that layer look.
@@ -47,7 +47,7 @@ export class VisualPlanner implements Planner {
   readonly #facts: VisualFacts;
   readonly #inner: Planner | undefined;
   readonly #layer: number;
-  /** Pictures that nobody sees from the layer on. */
+  /** Spans that no query attends to from the layer on. */
   #dropped: readonly Span[] = [];
   /** Every dropped picture was given back up to here. */
   #released = 0;
@@ -143,13 +143,13 @@ export class VisualPlanner implements Planner {
     return spans;
   }
 
-  /** Whether behind `length` there is a picture that is not among those dropped. */
+  /** Whether an image follows position `length` that is not among those dropped. */
   #bringsPicture(ids: Int32Array, length: number): boolean {
     const end = this.#dropped.at(-1)?.[1] ?? 0;
     return ids.includes(this.#facts.placeholder, Math.max(length, end));
   }
 
-  /** Asks the call's queries, and decides where the call ends the prompt. */
+  /** Measures the attention of the call's queries, and decides if the call ends the prompt. */
   async #look(call: PlannedCall, layer: number, q: Tensor, spans: readonly Span[]): Promise<void> {
     const { position, count, promptEnd } = call;
     const end = position + count;
@@ -217,7 +217,7 @@ export class VisualPlanner implements Planner {
     this.#looked = [...this.#looked, { of, end: to, mass, queries }];
   }
 
-  /** Mass a query; undefined where none was asked. */
+  /** Mean mass of a query; undefined where none was measured. */
   #average(of: Looked['of']): number | undefined {
     const [mass, queries] = this.#looked.reduce(
       ([sum, count], one) => (one.of === of ? [sum + one.mass, count + one.queries] : [sum, count]),

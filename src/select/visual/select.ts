@@ -19,7 +19,7 @@ export interface VisualTokens {
   readonly fixed?: readonly (readonly [start: number, end: number])[] | undefined;
   /** [count] attention of the vision tower's class token, where it has one: the pivot of `todre`. */
   readonly attention?: ArrayLike<number> | undefined;
-  /** [asked, width] embeddings of the question's tokens; without them `cdpruner` takes all tokens for equally relevant. */
+  /** [asked, width] embeddings of the question's tokens; without them `cdpruner` treats all tokens as equally relevant. */
   readonly question?: Float32Array | undefined;
   /** Needed by `showui`: what tokens show, of one tile after the other. */
   readonly patches?: readonly Patches[] | undefined;
@@ -140,7 +140,7 @@ function byCosines(
   }
 }
 
-/** Place of the first token: the class token's favourite, or one by the seed, or FARTHEST. */
+/** Place of the first token: the one with the class token's largest attention, or one drawn by the seed, or FARTHEST. */
 function givenPivot({ attention }: VisualTokens, { pivot, seed }: VisualChoice, free: readonly number[]): number {
   if (attention !== undefined) {
     let best = 0;
