@@ -66,7 +66,7 @@ export function octavo(model: ChatModel | ModelInput, settings: OctavoProviderSe
   let loading: Promise<ChatModel> | undefined;
   const load = (): Promise<ChatModel> => {
     if (isModel(model)) return Promise.resolve(model);
-    // A failed load is not kept: the next call tries again.
+    // A failed load is forgotten, so that the next call tries again.
     loading ??= import('octavo')
       .then(({ Octavo }) => Octavo.load(model, settings.load))
       .catch((error: unknown) => {
@@ -253,10 +253,10 @@ function fileOf(data: Uint8Array | string | URL, mediaType: string): Uint8Array 
 
 type ChatSession = Awaited<ReturnType<ChatModel['createSession']>>;
 
-/** A model's last session and the conversation that it holds. One a model: a second would keep memory for a conversation that may be over. */
+/** The last session of each model and the conversation that it holds. Only one is kept, since a conversation that has ended would hold memory. */
 const kept = new WeakMap<ChatModel, { readonly session: ChatSession; readonly past: string }>();
 
-/** What a session must agree on to go on with a conversation; files count by their bytes. */
+/** Identifies a conversation and the session settings; files are identified by their bytes. */
 async function pastOf(settings: OctavoProviderSettings, messages: readonly Message[]): Promise<string> {
   const plain = messages.map(async ({ role, content, ...rest }) => [
     role,
@@ -272,7 +272,7 @@ async function nameOf({ type, value }: ContentPart): Promise<string> {
     : `\0${type} ${await sha256(value instanceof Uint8Array ? value : String(value))}\0`;
 }
 
-/** The session that holds exactly the call's past: the kept one, or a new one. It is the call's alone until `keep`. */
+/** Returns a session that holds exactly the call's history: the kept one, or a new one. No other call uses it until `keep`. */
 async function open(
   model: ChatModel,
   settings: OctavoProviderSettings,
@@ -357,7 +357,7 @@ async function stream(
     } catch (error) {
       yield { type: 'error', error };
     } finally {
-      // Reached by a reader that leaves early, too.
+      // Also runs when the reader stops early.
       if (done) await keep(model, settings, call, session, text);
       else session.destroy();
     }
@@ -379,7 +379,7 @@ function finishReason({ finishReason: reason }: AnswerReport): LanguageModelV3Fi
   return { unified: reason === 'loop' ? 'other' : reason, raw: reason };
 }
 
-/** A fresh session has read its history for this very call: that is no cache. */
+/** Token counts. A fresh session has read its history for this call, so none of it counts as cached. */
 function usage({ tokens }: AnswerReport, fresh: boolean): LanguageModelV3Usage {
   const cached = fresh ? 0 : tokens.cached;
   return {

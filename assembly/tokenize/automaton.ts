@@ -25,7 +25,7 @@ class Automaton {
   consumed: u32;
 }
 
-// What becomes of a match and of the text between matches: tokenizer.json's `behavior`.
+// How matches and the text between them become pieces: the `behavior` of tokenizer.json.
 const ISOLATED: u32 = 0;
 const REMOVED: u32 = 1;
 const MERGED_WITH_PREVIOUS: u32 = 2;
@@ -105,7 +105,7 @@ export function splitPieces(
     let fuel: u64 = <u64>(to - from) * STEPS_PER_BYTE + 65536;
     let gap: u32 = from;
     let at: u32 = from;
-    // The last run of one state that came to nothing: to enter it again within these bounds comes to nothing again.
+    // The last run of one state that ended without a match. Entering that state again within these bounds cannot match either.
     let lostState: u32 = 0;
     let lostFrom: u32 = 0;
     let lostTo: u32 = 0;
@@ -163,7 +163,7 @@ export function splitPieces(
       }
     }
     if (!final) {
-      // What is between matches may go on after the end, too.
+      // Text between matches may continue after the end as well.
       a.consumed = gap;
       break;
     }

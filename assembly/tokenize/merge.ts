@@ -11,7 +11,7 @@ import { get, set } from './arrays';
 import { extend, put } from './output';
 import { characterBytes } from './utf8';
 
-/** Up to so many symbols a scan beats the heap. */
+/** Up to this many symbols a linear scan is faster than the heap. */
 const SCANNED_SYMBOLS: u32 = 40;
 
 let ids: usize = 0;
@@ -126,7 +126,7 @@ function mergeHeaping(v: Vocabulary, n: u32): u32 {
     const key = pop();
     const left = <u32>key;
     const right = get(nexts, left);
-    // A symbol that was merged into its left neighbour has itself for its next.
+    // A symbol that was merged into its left neighbour has itself as its successor.
     if (right == NONE || right == left) continue;
     const s = pairAt(v, get(ids, left), get(ids, right));
     if (load<u32>(s, 8) != <u32>(key >> 32)) continue;

@@ -23,7 +23,7 @@ export class Conversation {
     return this.#initial.length + this.#turns.length === 0;
   }
 
-  /** What it was made of. */
+  /** The turns that it consists of. */
   get parts(): { readonly initial: readonly Turn[]; readonly turns: readonly Turn[] } {
     return { initial: this.#initial, turns: this.#turns };
   }
@@ -67,7 +67,7 @@ export class Conversation {
   }
 }
 
-/** For base models, which know no turns: answers go on where the text before them ends, everything else begins a line. The model continues the last. */
+/** For base models, which have no template: an answer continues the text before it, every other message begins a new line, and the model continues the last one. */
 function plain(turns: readonly Turn[]): Content {
   return turns.flatMap(({ role, content, special }, index): Content => [
     ...(index === 0 || role === 'assistant' ? [] : ['\n']),
@@ -86,7 +86,7 @@ export interface Fit {
   readonly content: Content;
 }
 
-/** What an overflow makes room to: with less room the next prompt would overflow again, and every overflow reads the whole context anew. */
+/** The share of the window that is kept after an overflow. Keeping more would make the next prompt overflow again, and every overflow prefills the whole context. */
 const AFTER_OVERFLOW = 0.75;
 
 /** Renders and encodes the conversation and `more`; where the ids leave less than `reserve` of `window`, the oldest exchanges are dropped. */

@@ -1,4 +1,4 @@
-/** Prompts as the web's Prompt API writes them, made into plain turns. */
+/** Checks prompts in the shape of the web's Prompt API and turns them into the conversation's own turns. */
 import { InputError } from '../errors.ts';
 import { joined, type Content, type PromptImage } from '../see/images.ts';
 
@@ -108,7 +108,7 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
   return { turns, prefix };
 }
 
-/** What a turn has beside its role and content. */
+/** The fields of a turn beside its role and content. */
 function extrasOf({ role, allowSpecialTokens, toolCalls, name, toolCallId }: Message, place: string): Partial<Turn> {
   if (toolCalls !== undefined && (role !== 'assistant' || !Array.isArray(toolCalls)))
     throw new InputError('argument', `${place}: toolCalls is a list, in the assistant's messages`);

@@ -34,7 +34,7 @@ export interface Transcript extends Prompt {
 
 export const NOTHING: Transcript = { ids: new Int32Array(0), spans: [], content: undefined };
 
-/** What encoding asks of a model. */
+/** What encoding needs from a model. */
 export interface Words {
   readonly tokenizer: Tokenizer;
   readonly images: Pick<ImageProcessor, 'placeholder'>;

@@ -13,14 +13,14 @@ const MOST_CHARACTERS = 1 << 22;
 const MOST_NODES = 1 << 18;
 /** The longest published one has some 30; white space in a row up to 512. */
 export const LONGEST_ADDED_TOKEN = 1024;
-/** Comparisons for each character of a text: tokens that begin with one another make every character be looked at again and again. */
+/** Comparisons for each character of a text: tokens that are prefixes of one another make the search compare every character many times. */
 const STEPS_PER_UNIT = 32;
-/** A look at a neighbouring character costs as much as so many comparisons. */
+/** Testing a neighbouring character costs as much as this many comparisons. */
 const WORD_STEPS = 16;
 
 const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u;
 
-/** Whether a word character ends right before `at`, or begins at `at`. */
+/** Whether the character before `at` (`before`), or the one at `at`, is a word character. */
 function isWord(text: string, at: number, before: boolean): boolean {
   let start = before ? at - 1 : at;
   if (before && (text.charCodeAt(start) & 0xfc00) === 0xdc00) start--;
@@ -37,7 +37,7 @@ export type Allowed = (start: number, end: number) => boolean;
 
 export class AddedTokens {
   readonly #root: Node = { token: undefined, next: new Map() };
-  /** 1 where a token may begin, for codes below 256; all others are looked up. */
+  /** 1 for character codes below 256 with which a token begins; other codes are looked up in the tree. */
   readonly #starts = new Uint8Array(256);
   readonly empty: boolean;
   #fuel = 0;

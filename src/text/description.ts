@@ -1,10 +1,10 @@
-/** What a tokenizer is, whatever file described it: `gguf.ts` and `huggingface.ts` make it, `tokenizer.ts` runs it. */
+/** Describes a tokenizer independently of the file format: `gguf.ts` and `huggingface.ts` create it, `tokenizer.ts` runs it. */
 import type { Automaton } from './automaton.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
 
 export type SplitBehaviour = 'isolated' | 'removed' | 'merged-with-previous' | 'merged-with-next' | 'contiguous';
 
-/** One cut of every piece so far: by a pattern's matches, or by a function of the piece that may also change it. */
+/** One pretokenisation step, applied to every piece so far: it cuts at a pattern's matches, or calls a function that may also change the piece. */
 export type SplitStage =
   | {
       readonly kind: 'pattern';
@@ -14,22 +14,22 @@ export type SplitStage =
     }
   | { readonly kind: 'function'; readonly split: (piece: string, first: boolean) => readonly string[] };
 
-/** A token that is found in the text before anything else is done to it. */
+/** A token that is matched in the text before normalisation and pretokenisation. */
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
-  /** Parsed only when special tokens are asked for, and not printed by default. */
+  /** Matched only where special tokens are allowed, and not printed by default. */
   readonly special: boolean;
-  /** Takes the white space on its left, its right. */
+  /** Whether a match includes the white space before it, or after it. */
   readonly lstrip: boolean;
   readonly rstrip: boolean;
-  /** Only between non-word characters. */
+  /** Matches only where no word character is adjacent. */
   readonly singleWord: boolean;
-  /** Looked for in the normalised text. */
+  /** Matched in the normalised text instead of the raw text. */
   readonly normalized: boolean;
 }
 
-/** What the vocabulary holds, as bytes that are compared with the text's: `bytes[offsets[i] .. offsets[i + 1])` is entry i; empty ones are never found. */
+/** The vocabulary's entries, as bytes that are compared with the bytes of the text: `bytes[offsets[i] .. offsets[i + 1])` is entry i; empty entries never match. */
 export interface Entries {
   readonly offsets: Uint32Array;
   readonly bytes: Uint8Array;
@@ -40,15 +40,15 @@ export interface MergeList {
   readonly kind: 'list';
   readonly bytes: Uint8Array;
   readonly bounds: Uint32Array;
-  /** Of equal pairs the last counts, else the first. */
+  /** Of equal pairs the last is used; otherwise the first. */
   readonly last: boolean;
-  /** Called with the numbers of merges that name what is no entry: throws unless that is as it should be. */
+  /** Called with the ranks of merges that name strings which are not entries; throws unless those are expected. */
   check(failed: Uint32Array): void;
 }
 
 interface ModelBase {
   readonly entries: Entries;
-  /** Entries `[0, tokens)` are tokens; later ones are characters that only occur within tokens. */
+  /** Entries `[0, tokens)` are tokens; the rest are characters that occur within tokens without being tokens. */
   readonly tokens: number;
   readonly unknown: number | undefined;
 }
@@ -56,15 +56,15 @@ interface ModelBase {
 export type TokenModel =
   | (ModelBase & {
       readonly kind: 'bpe';
-      /** Every byte is a symbol at first, or every character. */
+      /** Whether merging starts from bytes; otherwise it starts from characters. */
       readonly byteLevel: boolean;
-      /** 256 ids or -1: of the bytes (byte level), or what unknown characters fall back to. */
+      /** 256 ids, -1 for none: the tokens of single bytes (byte level), or those that unknown characters fall back to. */
       readonly byteIds: Int32Array;
       readonly byteFallback: boolean;
       readonly fuseUnknown: boolean;
-      /** A piece that is a token is not merged. */
+      /** A piece that is itself a token is used as it is, without merging. */
       readonly ignoreMerges: boolean;
-      /** An unknown character is left out before merging, as if it were not there. */
+      /** Unknown characters are removed before merging. */
       readonly dropUnknown?: boolean;
       readonly merges:
         | MergeList
@@ -86,7 +86,7 @@ export type TokenModel =
 export interface TokenizerDescription {
   readonly facts: TokenizerFacts;
   readonly added: readonly AddedToken[];
-  /** `first`: the segment begins the text; `afterToken`: an added token, or nothing, is before it. */
+  /** `first`: the segment is at the beginning of the text; `afterToken`: it follows an added token, or is the first. */
   readonly normalize?: (text: string, first: boolean, afterToken: boolean) => string;
   /** Applied between normalised added tokens, before the stages. */
   readonly prepare?: (text: string, first: boolean) => string;
@@ -104,7 +104,7 @@ export interface TokenDecoder {
   bytes(id: number): Uint8Array;
   /** Its bytes where it begins a text, when they differ. */
   firstBytes?(id: number): Uint8Array;
-  /** So many leading spaces of a text are dropped. */
+  /** How many leading spaces of a text are dropped. */
   readonly leadingSpaces: number;
   /** Not printed unless special tokens are asked for. */
   isSpecial(id: number): boolean;

@@ -1,4 +1,4 @@
-/** Holds a tokenizer's tables in WASM memory and runs normalised text through them. Owns its memory until `free`. */
+/** Keeps a tokenizer's tables in WASM memory and encodes normalised text with them. Owns its memory until `free`. */
 import { InputError, ModelError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
 import { align, byteMap, sourceOf } from './alignment.ts';
@@ -45,7 +45,7 @@ const FLAGS = { byteLevel: 1, byteFallback: 2, fuseUnknown: 4, ignoreMerges: 8, 
 
 /** Entries of 64 bytes each: 1 MiB holds the words of a book. */
 const CACHE_ENTRIES = 16384;
-/** Text goes through in chunks of so many UTF-16 units, each at most 3 bytes; a longer piece grows the buffers. */
+/** Text is encoded in chunks of this many UTF-16 units of at most 3 bytes each; a longer piece makes the buffers grow. */
 const CHUNK = 32768;
 /** Bytes after the text that may be read. */
 const PADDING = 16;
@@ -127,7 +127,7 @@ export class Encoder {
     cuts: boolean;
     split?: (piece: string, first: boolean) => readonly string[];
   }[];
-  /** Whether text may be cut where the first stage has cut it for good. */
+  /** Whether text may be encoded in chunks that end where the first stage cuts it. */
   readonly #chunks: boolean;
   #owned: number[] = [];
   /** Text, two lists of pieces and ids for `#room` bytes of text; one allocation. */
@@ -138,7 +138,7 @@ export class Encoder {
   #spans = 0;
   #spanned = 0;
   #utf8 = new TextEncoder();
-  /** Where the engine refuses to encode into shared memory. */
+  /** A buffer for JavaScript engines whose TextEncoder does not write into shared memory. */
   #detour: Uint8Array | undefined;
 
   constructor(wasm: Wasm, model: TokenModel, stages: readonly SplitStage[]) {
@@ -208,7 +208,7 @@ export class Encoder {
       const used = this.#encodeBytes(length, final, 0, this.#stages.length, ids);
       held = length - used;
       if (held > 0) this.#wasm.bytes(this.#buffer, length).copyWithin(0, used);
-      // Nothing could be cut: look at twice as much, so that the whole is not looked at again and again.
+      // No cut was found: double the chunk, so that the same text is not scanned many times.
       if (used === 0) step *= 2;
       if (final) break;
     }
@@ -302,7 +302,7 @@ export class Encoder {
     return { pieces, count, used };
   }
 
-  /** Encodes `length` bytes of the buffer; returns how many of them are done with. `locate`: of bytes. */
+  /** Encodes `length` bytes of the buffer and returns how many of them were consumed. `locate` maps byte offsets. */
   #encodeBytes(length: number, final: boolean, from: number, to: number, ids: IdList, locate?: Locate): number {
     const { exports } = this.#wasm;
     const { pieces, count, used } = this.#split(length, final, from, to);

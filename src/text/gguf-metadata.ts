@@ -1,10 +1,10 @@
-/** Reads the types that GGUF metadata may have, and says which key is wrong. */
+/** Reads typed values from GGUF metadata; errors name the key that is wrong. */
 import type { GgufValue } from '../load/model-file.ts';
 import { failTokenizer } from './failure.ts';
 
 export type GgufValues = ReadonlyMap<string, GgufValue>;
 
-/** All keys are without `tokenizer.ggml.`, but for `text`. */
+/** Keys are given without the prefix `tokenizer.ggml.`, except for `text`. */
 export function integer(values: GgufValues, key: string): number | undefined {
   const value = values.get(`tokenizer.ggml.${key}`);
   return typeof value === 'number' && Number.isInteger(value)

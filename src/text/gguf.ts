@@ -28,13 +28,13 @@ import {
 // tokenizer.ggml.token_type
 const TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
-/** What the kinds of vocabularies have in common. */
+/** What all kinds of vocabularies share. */
 interface Source {
   readonly values: GgufValues;
   readonly tokens: readonly string[];
   readonly types: ArrayLike<number> | undefined;
   readonly ids: ReadonlyMap<string, number>;
-  /** What is kept of `tokens` and `ids`. */
+  /** The compact form of `tokens` and `ids` that outlives the description. */
   readonly table: TokenTable;
 }
 
@@ -156,7 +156,7 @@ function decoderOf(
   };
 }
 
-/** Functions of their own, so that what they return holds nothing else: engines keep together what any function of a scope uses. */
+/** Separate functions, so that the closures they return do not keep the whole description alive: engines share one context among all closures of a scope. */
 function spaceMarks(prefix: boolean): (segment: string, first: boolean, afterToken: boolean) => string {
   return (segment, _first, afterToken) => ((prefix && afterToken ? ' ' : '') + segment).replaceAll(' ', SPACE_MARK);
 }
@@ -166,7 +166,7 @@ function idsOf({ table }: Source): (token: string) => number | undefined {
 
 const spaced = (token: string): Uint8Array => utf8.encode(token.replaceAll(SPACE_MARK, ' '));
 
-/** Tokens that ordinary text may become: control tokens must not be spelt by it, nor bytes by their names. */
+/** Tokens that ordinary text may encode to: neither control tokens nor the names of byte tokens. */
 function ordinary({ tokens, types }: Source, added: readonly AddedToken[]): (string | undefined)[] {
   const special = new Set(added.filter((token) => token.special).map((token) => token.id));
   return tokens.map((token, id) => (special.has(id) || types?.[id] === TYPE.byte ? undefined : token));

@@ -151,7 +151,7 @@ function readVocabulary(model: JsonObject): Vocabulary {
   return { tokens: Array.from(tokens), ids, scores: Float64Array.of() };
 }
 
-/** The kinds of models are told apart by `type`, which old files leave out. */
+/** The kind of model: its `type`, which old files leave out. */
 function modelKind(model: JsonObject): string {
   if (typeof model['type'] === 'string') return model['type'];
   if (Array.isArray(model['vocab'])) return 'Unigram';
@@ -166,7 +166,7 @@ function createModel(
 ): { model: TokenModel; stages: readonly SplitStage[] } {
   const { byteLevel } = pretokenizer;
   const kind = modelKind(model);
-  // Special tokens are found before; that text cannot spell them otherwise is what `special: false` promises.
+  // Special tokens are matched earlier. Leaving them out here makes sure that ordinary text never encodes to one.
   const ordinary = special.size === 0 ? tokens : tokens.map((token, id) => (special.has(id) ? undefined : token));
   const unknownName = model['unk_token'];
   const named = typeof unknownName === 'string' ? ids.get(unknownName) : undefined;
@@ -246,7 +246,7 @@ function createModel(
   }
 }
 
-/** What the template puts before and after a single text. */
+/** The ids that the post-processor puts before and after a single text. */
 function affixes(
   value: JsonValue | undefined,
   facts: TokenizerFacts,
@@ -287,7 +287,7 @@ function affixes(
         );
     }
   }
-  // tokenizer_config.json has the last word, as in transformers.
+  // tokenizer_config.json overrides tokenizer.json, as in transformers.
   const [eos] = facts.eos;
   const set = (list: number[], id: number | undefined, wanted: JsonValue | undefined): number[] => {
     if (id === undefined || typeof wanted !== 'boolean' || wanted === list.includes(id)) return list;

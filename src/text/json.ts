@@ -1,4 +1,4 @@
-/** Reads tokenizer.json's fields, and says which is wrong. */
+/** Reads typed fields of tokenizer.json; errors name the field that is wrong. */
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { failTokenizer } from './failure.ts';
 

@@ -1,4 +1,4 @@
-/** Text before it is cut: what tokenizer.json calls normalizers, and BERT's and SentencePiece's own. */
+/** Normalisation of text before pretokenisation: the normalizers of tokenizer.json, and those of BERT and SentencePiece. */
 
 /** `first`: the text begins the whole; `afterToken`: an added token, or nothing, is before it. */
 export type Normalizer = (text: string, first: boolean, afterToken: boolean) => string;

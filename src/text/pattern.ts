@@ -27,9 +27,9 @@ export type Pattern =
 
 /** The longest published one has about 2,000 characters. */
 const LONGEST_SOURCE = 16384;
-/** Groups within groups; published ones have three. */
+/** Depth of nested groups; published expressions have three. */
 const DEEPEST = 32;
-/** `{n,m}` is written out; jais-2 has {512}. */
+/** Counted repetitions `{n,m}` are expanded; jais-2 has {512}. */
 const MOST_REPEATS = 1024;
 
 const SPACE = String.raw`\p{White_Space}`;

@@ -1,4 +1,4 @@
-/** Matches of a tokenizer's pattern in a string, by the same automaton that cuts text in WASM, in linear time for all but hostile expressions. */
+/** Finds matches of a tokenizer's pattern in a string with the same automaton that cuts text in WASM; takes linear time except for hostile expressions. */
 import { compileAutomaton } from './automaton.ts';
 import type { Automaton } from './automaton.ts';
 import type { JsonValue } from '../load/model-file.ts';

@@ -1,4 +1,4 @@
-/** The tokens of a vocabulary for as long as a tokenizer lives. */
+/** Keeps the strings of a vocabulary in compact form for the lifetime of a tokenizer. */
 import { packEntries } from './vocabulary.ts';
 
 const utf8 = new TextEncoder();
@@ -9,7 +9,7 @@ export class TokenTable {
   readonly #bytes: Uint8Array;
   readonly #offsets: Uint32Array;
 
-  /** A missing token is as an empty one. */
+  /** A missing token counts as an empty one. */
   constructor(tokens: readonly (string | undefined)[]) {
     const { bytes, offsets } = packEntries(tokens, false);
     this.#bytes = bytes;
@@ -21,7 +21,7 @@ export class TokenTable {
     return decoder.decode(this.#bytes.subarray(this.#offsets[id] ?? 0, this.#offsets[id + 1] ?? 0));
   }
 
-  /** The last id of `token`, found by looking at all of them: under a millisecond, and rarely asked. */
+  /** The last id of `token`, found by a linear search that takes less than a millisecond and is rarely needed. */
   find(token: string): number | undefined {
     const wanted = utf8.encode(token);
     const bytes = this.#bytes;

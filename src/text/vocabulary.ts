@@ -46,7 +46,7 @@ export class ByteList {
     else this.#length += utf8.encodeInto(text, this.#bytes.subarray(this.#length)).written;
     this.#bounds.push(this.#length);
   }
-  /** Appends an empty string: as an entry it is never found. */
+  /** Appends an empty string, an entry that never matches. */
   skip(): void {
     this.#bounds.push(this.#length);
   }
@@ -62,7 +62,7 @@ function isAscii(text: string): boolean {
 
 const utf8 = new TextEncoder();
 
-/** Tokens as entries; `undefined` is never found. */
+/** Tokens as entries; an `undefined` token never matches. */
 export function packEntries(tokens: readonly (string | undefined)[], byteLevel: boolean): Entries {
   const list = new ByteList();
   for (const token of tokens) {

@@ -1,6 +1,6 @@
 /**
  * Jinja, as chat templates use it: rendering is bounded in time and memory, and every character of the result is known to come from the template or
- * from what it was given. Whoever reads this file's folder for the first time begins with `text.ts`.
+ * from what it was given. Read `text.ts` first: it defines the strings that remember their origin.
  */
 import type { Statement } from './ast.ts';
 import { Budget } from './budget.ts';
