@@ -98,6 +98,7 @@ class Download {
       this.#manifest = await store.find(this.#key);
       if (this.#manifest?.complete === true) return this.#manifest;
       await this.#resume();
+      const resumed = this.#received > 0;
       try {
         await withRetries(
           url,
@@ -123,8 +124,10 @@ class Download {
             );
         } else {
           // Not the file that it should be: what came of it is of no use.
-          if (fault instanceof FileError) await store.discard(this.#key);
-          throw fault;
+          if (!(fault instanceof FileError)) throw fault;
+          await store.discard(this.#key);
+          // Some of it may be of an earlier, bad answer: the whole file is asked for before it is refused.
+          if (!resumed) throw fault;
         }
       }
     }

@@ -86,6 +86,23 @@ describe('what is no model is not kept, and the next load heals', () => {
     expect(await store.list()).toMatchObject([{ complete: true, sha256: hex(model) }]);
   });
 
+  test('bytes of a bad answer that an earlier load has left are not joined to good ones', async () => {
+    const store = freshStore();
+    const bad = model.slice(0, 100);
+    server.files.set('/m.gguf', { bytes: bad, etag: '"same"' });
+    // All bytes come, then the connection breaks before the answer ends.
+    const breaking: typeof fetch = async () => {
+      const body = new ReadableStream<Uint8Array>({
+        start: (control) => control.enqueue(bad),
+        pull: (control) => control.error(new TypeError('broken')),
+      });
+      return new Response(body, { headers: { etag: '"same"', 'content-length': String(bad.length) } });
+    };
+    await openModel(`${base}/m.gguf`, { retry, store, fetch: breaking }).catch(() => {});
+    server.files.set('/m.gguf', { bytes: model, etag: '"same"' });
+    await check(openModel(`${base}/m.gguf`, { retry, store }));
+  });
+
   test('a type that is not read is refused by its header, before the rest is downloaded', async () => {
     const bytes = model.slice();
     // The tensor's type follows its name, the number of dimensions and two of them.
