@@ -21,11 +21,11 @@ const TYPES = {
 /**
  * `mounts`: URL prefix -> folder (longest prefix wins). `isolated`: send COOP and COEP. `csp`: a Content-Security-Policy header.
  * `throttle`: bytes per second of every body, or undefined. `port`: 0 takes a free one. `cors`: pages of
- * other origins may read, as from a CDN. Resolves to { origin, requests, throttle(bytesPerSecond), close() };
+ * other origins may read, as from a CDN. `host`: the address to listen on. Resolves to { origin, requests, throttle(bytesPerSecond), close() };
  * `requests` lists every request as { path, range, status, sent }.
- * @param {{ mounts: Readonly<Record<string, string>>; isolated?: boolean; csp?: string; throttle?: number; port?: number; cors?: boolean }} options
+ * @param {{ mounts: Readonly<Record<string, string>>; isolated?: boolean; csp?: string; throttle?: number; port?: number; cors?: boolean; host?: string }} options
  */
-export async function serve({ mounts, isolated = true, csp, throttle, port = 0, cors = false }) {
+export async function serve({ mounts, isolated = true, csp, throttle, port = 0, cors = false, host = '127.0.0.1' }) {
   const requests = [];
   const prefixes = Object.keys(mounts).sort((a, b) => b.length - a.length);
   let speed = throttle;
@@ -94,7 +94,7 @@ export async function serve({ mounts, isolated = true, csp, throttle, port = 0, 
     );
     pipeline(paced, response).catch(() => response.destroy());
   });
-  await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   return {
     origin: `http://localhost:${server.address().port}`,
     requests,

@@ -8,6 +8,7 @@ export function startEdit(room, actions) {
   let image;
   const work = startWork(room, {
     capability: 'edit',
+    example: 'Make the circle blue',
     actions,
     ready: () => image !== undefined,
     work: (model, instruction, options) => model.edit({ image, instruction, ...options }),

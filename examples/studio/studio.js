@@ -39,26 +39,34 @@ const rooms = {
   }),
 };
 
+const NANO = 'nano';
+const REAL = 'hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf';
 let model;
+
+/** The model in use stays until the new one has loaded, so that a file that is none costs nothing. */
 async function load(input, name) {
-  for (const room of Object.values(rooms)) room.leave();
-  await model?.destroy();
-  model = undefined;
+  const before = status.textContent;
   loading.hidden = false;
+  loading.value = 0;
   status.textContent = `Loading ${name}…`;
+  let loaded;
   try {
-    model = await Octavo.load(input, {
-      onProgress: ({ loaded, total }) => (loading.value = total > 0 ? loaded / total : 0),
+    loaded = await Octavo.load(input, {
+      onProgress: ({ loaded: done, total }) => (loading.value = total > 0 ? done / total : 0),
     });
   } catch (error) {
-    status.textContent = error.message;
+    status.textContent = model === undefined ? error.message : `${error.message} — still: ${before}`;
+    status.title = error.message;
     return;
   } finally {
     loading.hidden = true;
   }
+  for (const room of Object.values(rooms)) room.leave();
+  await model?.destroy();
+  model = loaded;
   status.textContent = `${name} on ${model.device.description}`;
   status.title = model.device.reason;
-  for (const room of Object.values(rooms)) room.enter(model);
+  for (const room of Object.values(rooms)) await room.enter(model, input === NANO);
   const mine = model;
   mine.lost.then((error) => {
     if (model === mine) status.textContent = `${error.message} Reload the page to go on.`;
@@ -68,6 +76,9 @@ async function load(input, name) {
 $('#file').addEventListener('change', ({ target }) => {
   const [file] = target.files;
   if (file !== undefined) load(file, file.name);
+  target.value = '';
 });
-await load(new URLSearchParams(location.search).get('model') ?? 'nano', 'nano');
+$('#real').addEventListener('click', () => load(REAL, 'Qwen2.5 0.5B'));
+const asked = new URLSearchParams(location.search).get('model');
+await load(asked ?? NANO, asked ?? NANO);
 document.body.dataset.ready = 'true';

@@ -9,8 +9,10 @@ const SETTINGS = [
   { name: 'guidance', label: 'Guidance', min: 0, step: 0.1 },
 ];
 
-/** `work(model, words, options)` resolves with a painted picture; `ready()` says whether the form has what it needs. */
-export function startWork(room, { capability, actions, ready, work }) {
+/**
+ * `work(model, words, options)` resolves with a painted picture; `ready()` says whether the form has what it needs;
+ * `example` is what the bundled model understands. */
+export function startWork(room, { capability, example, actions, ready, work }) {
   const form = room.querySelector('form');
   const { words, go, stop } = form.elements;
   const bar = form.querySelector('progress');
@@ -65,6 +67,12 @@ export function startWork(room, { capability, actions, ready, work }) {
   }
 
   stop.addEventListener('click', () => abort?.abort());
+  words.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     if (go.disabled) return;
@@ -106,7 +114,8 @@ export function startWork(room, { capability, actions, ready, work }) {
 
   return {
     refresh,
-    enter(entered) {
+    enter(entered, bundled) {
+      if (bundled) words.placeholder = `For nano: ${example}`;
       const can = entered.capabilities[capability];
       off.hidden = can;
       form.hidden = !can;

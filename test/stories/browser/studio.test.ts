@@ -85,6 +85,17 @@ describe('studio in Chromium', () => {
     expect((await page.textContent('#messages .assistant'))?.trim()).toMatch(/^\w+/);
     expect(await page.locator('#messages .user canvas').count()).toBe(1);
     await shot(page, '4-asked');
+
+    // The conversation outlives a reload, and goes on.
+    const asked = await page.textContent('#messages');
+    await page.waitForFunction(() => localStorage.length > 0);
+    await page.reload();
+    await page.waitForFunction(() => document.body.dataset['ready'] === 'true', undefined, { timeout: 60_000 });
+    expect((await page.textContent('#messages'))?.replace(/\d+ ms.*/, '')).toBe(asked?.replace(/\d+ ms.*/, ''));
+    expect(await page.locator('#messages .user canvas').count()).toBe(1);
+    await page.fill('#question', 'How many shapes are there?');
+    await page.click('#send');
+    await page.waitForSelector('#messages .assistant small');
     expect(errors).toEqual([]);
     await page.close();
   }, 240_000);
@@ -114,6 +125,51 @@ describe('studio in Chromium', () => {
     await page.fill('#paint input[name=diffusionSteps]', '');
     await page.click('#paint button[name=go]');
     await page.waitForSelector('#paint .pictures [data-do=save]:visible', { timeout: 60_000 });
+    await page.close();
+  }, 240_000);
+
+  test('a file that is no model leaves the model and the conversation; all is reached by keyboard; long conversations scroll', async () => {
+    if (!available) return;
+    const page = await browser.context.newPage();
+    await page.setViewportSize({ width: 390, height: 600 });
+    await page.goto(`${server.origin}/`);
+    await page.waitForFunction(() => document.body.dataset['ready'] === 'true', undefined, { timeout: 60_000 });
+    page.setDefaultTimeout(60_000);
+    await shot(page, '5-welcome');
+    const ask = async (text: string): Promise<void> => {
+      const before = await page.locator('#messages .assistant small').count();
+      await page.fill('#question', text);
+      await page.press('#question', 'Enter');
+      await page.waitForFunction(
+        (count) => document.querySelectorAll('#messages .assistant small').length > count,
+        before,
+      );
+    };
+    for (let i = 0; i < 8; i++) await ask('The code of the north gate is 4711. What is the code of the north gate?');
+    // The newest line is above the form, not behind it.
+    const { line, form } = await page.evaluate(() => ({
+      line: document.querySelector('#messages li:last-child')!.getBoundingClientRect().bottom,
+      form: document.querySelector('#ask')!.getBoundingClientRect().top,
+    }));
+    expect(line).toBeLessThanOrEqual(form + 1);
+    const lines = await page.locator('#messages li').count();
+    await page.setInputFiles('#file', { name: 'no.gguf', mimeType: 'model/gguf', buffer: Buffer.from('no model') });
+    await page.waitForFunction(() => document.querySelector('#status')!.textContent!.includes('still: nano'));
+    expect(await page.locator('#messages li').count()).toBe(lines);
+    await ask('Bob lives in Rome. Where does Bob live?');
+    await shot(page, '6-scrolled');
+
+    const reached = new Set<string>();
+    await page.focus('body');
+    for (let i = 0; i < 12; i++) {
+      await page.keyboard.press('Tab');
+      reached.add(await page.evaluate(() => document.activeElement?.id ?? ''));
+    }
+    expect([...reached]).toEqual(expect.arrayContaining(['file', 'attach', 'question']));
+    await page.click('#tab-paint');
+    await page.fill('#paint textarea', 'a red circle northwest');
+    await page.press('#paint textarea', 'Enter');
+    await page.waitForSelector('#paint .pictures [data-do=edit]:visible');
     await page.close();
   }, 240_000);
 });
