@@ -50,7 +50,7 @@ export class Session {
     if (context.memory !== undefined) model.tiers?.limit(context.memory);
     this.window = context.window ?? model.window;
     const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false).turns;
-    this.#conversation = new Conversation(model.tokenizer, initial);
+    this.#conversation = new Conversation(model, initial);
     this.#cache = new SessionCache(model, this.window, context);
   }
 
@@ -156,7 +156,7 @@ export class Session {
   ): Promise<Session> {
     const { settings, window, initial, turns, transcript } = state;
     const session = new Session(model, { ...settings, context: { ...settings.context, window } });
-    session.#conversation = new Conversation(model.tokenizer, initial, turns);
+    session.#conversation = new Conversation(model, initial, turns);
     try {
       await session.#compute(signal, () => session.#cache.restore(transcript, read));
       session.#transcript = transcript;

@@ -1,20 +1,27 @@
 /** A conversation: turns that the model's chat template renders, and how the oldest of them make room. */
 import { joined, MessageText, type Content } from '../see/images.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { abilitiesOf } from './abilities.ts';
 import type { Turn } from './messages.ts';
 import { followOn, type Prompt, type Transcript, type Words } from './prompt.ts';
-import { renderTurns } from './render.ts';
+import type * as TemplateModule from './templates.ts';
+
+export type Templates = Pick<typeof TemplateModule, 'abilitiesOf' | 'renderTurns'>;
+
+/** What a conversation needs of its model. `templates`: undefined for a model without a chat template. */
+export interface ConversationModel {
+  readonly tokenizer: Tokenizer;
+  readonly templates: Templates | undefined;
+}
 
 /** Immutable: an answer that fails leaves the conversation as it was. */
 export class Conversation {
-  readonly #tokenizer: Tokenizer;
+  readonly #model: ConversationModel;
   /** The first `initial` turns are never dropped. */
   readonly #initial: readonly Turn[];
   readonly #turns: readonly Turn[];
 
-  constructor(tokenizer: Tokenizer, initial: readonly Turn[], turns: readonly Turn[] = []) {
-    this.#tokenizer = tokenizer;
+  constructor(model: ConversationModel, initial: readonly Turn[], turns: readonly Turn[] = []) {
+    this.#model = model;
     this.#initial = initial;
     this.#turns = turns;
   }
@@ -30,13 +37,14 @@ export class Conversation {
 
   /** Whether the template writes the conversation as it is: some refuse one in which the user has said nothing. */
   get renders(): boolean {
-    const { chatTemplate } = this.#tokenizer.facts;
-    if (chatTemplate === undefined || abilitiesOf(chatTemplate).withoutUser) return true;
+    const { templates, tokenizer } = this.#model;
+    const { chatTemplate } = tokenizer.facts;
+    if (chatTemplate === undefined || templates?.abilitiesOf(chatTemplate).withoutUser !== false) return true;
     return [...this.#initial, ...this.#turns].some(({ role }) => role === 'user');
   }
 
   with(...turns: readonly Turn[]): Conversation {
-    return new Conversation(this.#tokenizer, this.#initial, [...this.#turns, ...turns]);
+    return new Conversation(this.#model, this.#initial, [...this.#turns, ...turns]);
   }
 
   /** Without the oldest exchange (everything up to the next question after an answer); undefined when nothing is left to drop. */
@@ -46,24 +54,25 @@ export class Conversation {
     end = end < 0 ? 0 : end;
     while (end < this.#turns.length && this.#turns[end]?.role === 'assistant') end++;
     if (end === 0) end = 1;
-    return new Conversation(this.#tokenizer, this.#initial, this.#turns.slice(end));
+    return new Conversation(this.#model, this.#initial, this.#turns.slice(end));
   }
 
   /** The whole conversation, `more` included, as text and images. `answer` opens the assistant's turn with `prefix`. */
   render(more: readonly Turn[], answer: boolean, prefix = '', variables?: Readonly<Record<string, unknown>>): Content {
     const turns = [...this.#initial, ...this.#turns, ...more];
-    const { facts } = this.#tokenizer;
+    const { templates, tokenizer } = this.#model;
+    const { facts } = tokenizer;
     const begun = new MessageText(prefix);
-    if (facts.chatTemplate === undefined) return joined([...plain(turns), begun]);
+    if (facts.chatTemplate === undefined || templates === undefined) return joined([...plain(turns), begun]);
     const name = (id: number | undefined): string =>
-      id === undefined ? '' : this.#tokenizer.decode([id], { special: true });
+      id === undefined ? '' : tokenizer.decode([id], { special: true });
     const options = {
       addGenerationPrompt: answer,
       bosToken: name(facts.bos),
       eosToken: name(facts.eos[0]),
       variables,
     };
-    return joined([...renderTurns(facts.chatTemplate, turns, options), begun]);
+    return joined([...templates.renderTurns(facts.chatTemplate, turns, options), begun]);
   }
 }
 

@@ -1,5 +1,6 @@
 /** A loaded model: its tokenizer, its weights on a device, its KV pages, its painter; and its way to another device when that one is lost. */
-import { abilitiesOf, type TemplateAbilities } from '../chat/abilities.ts';
+import type { TemplateAbilities } from '../chat/abilities.ts';
+import type { Templates } from '../chat/conversation.ts';
 import { createSHA256, type IHasher } from 'hash-wasm';
 import type { MemoryUse } from '../backend/backend.ts';
 import type { ContextOptions } from '../select/options.ts';
@@ -43,6 +44,7 @@ interface ModelParts {
   readonly settings: LoadSettings;
   readonly file: ModelFile;
   readonly tokenizer: Tokenizer;
+  readonly templates: Templates | undefined;
   readonly window: number;
   readonly loaded: Loaded;
   readonly wasm: Wasm;
@@ -52,6 +54,7 @@ interface ModelParts {
 
 export class EngineModel implements SessionModel {
   readonly tokenizer: Tokenizer;
+  readonly templates: Templates | undefined;
   readonly gate = new Gate();
   readonly window: number;
   readonly sampling: SamplingDefaults;
@@ -79,12 +82,25 @@ export class EngineModel implements SessionModel {
   /** A painting that the last device did not finish. */
   #interrupted: Interrupted | undefined;
 
-  private constructor({ platform, open, input, settings, file, tokenizer, window, loaded, wasm, hash }: ModelParts) {
+  private constructor({
+    platform,
+    open,
+    input,
+    settings,
+    file,
+    tokenizer,
+    templates,
+    window,
+    loaded,
+    wasm,
+    hash,
+  }: ModelParts) {
     this.#platform = platform;
     this.#open = open;
     this.#input = input;
     this.#settings = settings;
     this.tokenizer = tokenizer;
+    this.templates = templates;
     this.#wasm = wasm;
     this.window = window;
     this.sampling = recommendedSampling(file.metadata);
@@ -118,6 +134,7 @@ export class EngineModel implements SessionModel {
       device = await open(settings, listener.signal);
       const wasm = device.wasm ?? (await openTextWasm(platform));
       tokenizer = await createTokenizer(wasm, file.metadata);
+      const templates = tokenizer.facts.chatTemplate === undefined ? undefined : await import('../chat/templates.ts');
       const loaded = await loadOn(file, device, { platform, window, wasm, tokenizer }, listener);
       return new EngineModel({
         platform,
@@ -126,6 +143,7 @@ export class EngineModel implements SessionModel {
         settings,
         file,
         tokenizer,
+        templates,
         window,
         loaded,
         wasm,
@@ -160,7 +178,7 @@ export class EngineModel implements SessionModel {
   /** What the chat template can do; undefined without one. */
   get template(): TemplateAbilities | undefined {
     const { chatTemplate } = this.tokenizer.facts;
-    return chatTemplate === undefined ? undefined : abilitiesOf(chatTemplate);
+    return chatTemplate === undefined ? undefined : this.templates?.abilitiesOf(chatTemplate);
   }
   get epoch(): number {
     return this.#epoch;

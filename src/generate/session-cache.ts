@@ -1,4 +1,6 @@
 /** What a session holds on the device: a sequence of KV pages, and the ids and the content that it stands for. Survives the loss of the device. */
+import type { Tokenizer } from '../text/tokenizer.ts';
+import type { ConversationModel } from '../chat/conversation.ts';
 import { PAGE_TOKENS } from '../backend/backend.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
@@ -26,7 +28,8 @@ export interface KeptPrompts {
 }
 
 /** The part of a loaded model (`src/engine/model.ts`) that sessions use. */
-export interface SessionModel extends Words {
+export interface SessionModel extends Words, ConversationModel {
+  readonly tokenizer: Tokenizer;
   readonly images: ImageProcessor;
   readonly window: number;
   /** Tokens of a prefill chunk. */

@@ -1,6 +1,7 @@
 /** What a message spells is text: whatever it contains, the prompt has the control tokens that the template writes and no others. */
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
+import * as templates from '../../src/chat/templates.ts';
 import { Conversation } from '../../src/chat/conversation.ts';
 import type { Role, Turn } from '../../src/chat/messages.ts';
 import { encodeContext, type Prompt } from '../../src/chat/prompt.ts';
@@ -43,7 +44,7 @@ function withTemplate(base: Tokenizer, chatTemplate: string): Tokenizer {
 }
 
 function encoded(used: Tokenizer, turns: readonly Turn[], prefix = ''): Prompt {
-  const content = new Conversation(used, turns).render([], true, prefix);
+  const content = new Conversation({ tokenizer: used, templates }, turns).render([], true, prefix);
   return encodeContext({ tokenizer: used, images: { placeholder: undefined } }, content);
 }
 
@@ -133,7 +134,7 @@ describe('control tokens', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'grapheme', maxLength: 30 }), { minLength: 1, maxLength: 4 }), (texts) => {
         const turns = texts.map((text): Turn => ({ role: 'user', content: [text] }));
-        const content = new Conversation(tokenizer, turns).render([], true);
+        const content = new Conversation({ tokenizer, templates }, turns).render([], true);
         fc.pre(!texts.some((text) => text.includes('<|')));
         expect([...encoded(tokenizer, turns).ids]).toEqual([...tokenizer.encode(content.map(String).join(''))]);
       }),

@@ -146,12 +146,13 @@ describe('seeing', () => {
     const whole = await ask(begin(), show('Which of the two?', cat, dog));
     const firstImage = model.tokenizer.encode('<|im_start|>user\n').length;
     for (const chunk of [1, 7, SEEN, 33]) {
-      const { tokenizer, images, gate, window, sampling, epoch } = model;
+      const { tokenizer, templates, images, gate, window, sampling, epoch } = model;
       const parts: number[] = [];
       const session = begin(
         {},
         {
           tokenizer,
+          templates,
           images,
           gate,
           window,

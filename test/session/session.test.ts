@@ -25,9 +25,10 @@ function begin(settings: SessionSettings = {}, on: EngineModel = model): Session
 }
 /** The model with another chunk size. */
 function chunked(chunk: number): SessionModel {
-  const { tokenizer, images, gate, window, sampling, epoch } = model;
+  const { tokenizer, templates, images, gate, window, sampling, epoch } = model;
   return {
     tokenizer,
+    templates,
     images,
     gate,
     window,
@@ -184,7 +185,7 @@ describe('a conversation', () => {
     const initialPrompts = [{ role: 'system' as const, content: 'Be brief.' }];
     const session = begin({ initialPrompts });
     await session.start();
-    const rendered = new Conversation(model.tokenizer, [{ role: 'system', content: ['Be brief.'] }]).render([], false);
+    const rendered = new Conversation(model, [{ role: 'system', content: ['Be brief.'] }]).render([], false);
     expect(session.usage).toBe(model.tokenizer.encode(rendered.join('')).length);
     const { tokens } = await session.prompt('Hello');
     expect(tokens.cached).toBe(
@@ -265,7 +266,7 @@ describe('what cannot be', () => {
 
   test('logits that are not numbers', async () => {
     const broken = await loadTest(
-      tinyModel({ damage: (name, values) => name === 'output_norm.weight' && values.fill(Number.NaN) }),
+      tinyModel({ damage: (name, values) => name === 'output_norm.weight' && values.fill(3e38) }),
     );
     await expect(begin({}, broken).prompt('Hello')).rejects.toMatchObject({ name: 'ModelError', code: 'non-finite' });
     broken.free();

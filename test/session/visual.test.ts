@@ -159,9 +159,10 @@ describe('some tokens of a picture', () => {
     await sessions.at(-1)!.destroy();
     wasm.free();
     for (const chunk of [1, 3, KEPT + 2, 33]) {
-      const { tokenizer, images, gate, window, sampling, epoch } = model;
+      const { tokenizer, templates, images, gate, window, sampling, epoch } = model;
       const chunked: SessionModel = {
         tokenizer,
+        templates,
         images,
         gate,
         window,

@@ -305,7 +305,7 @@ function scattered(count: number, queryBlock: number, keys: number): Ranges {
     }
     offsets.push(runs.length / 2);
   }
-  const bias = Float32Array.from({ length: runs.length / 2 }, (_, i) => (i % 7 === 3 ? -Infinity : (i % 5) - 1.5));
+  const bias = Float32Array.from({ length: runs.length / 2 }, (_, i) => (i % 7 === 3 ? -1e30 : (i % 5) - 1.5));
   return {
     queryBlock,
     shared: false,
