@@ -138,7 +138,8 @@ class Download {
     const { store, url, size, sha256 } = this.#wanted;
     const manifest = this.#manifest;
     this.#received = manifest?.received ?? 0;
-    this.#size = manifest?.size ?? size;
+    // Where no byte came, the size is that of an answer that was refused, and says nothing about the next one.
+    this.#size = (this.#received > 0 ? manifest?.size : undefined) ?? size;
     // Another server's tags say nothing about this one's file; the SHA-256 in the key does.
     this.#validator =
       manifest !== undefined && (manifest.url === storedAddress(url) || sha256 === undefined)

@@ -195,6 +195,18 @@ describe('servers without ranges', () => {
   });
 });
 
+test('the size of an answer of which nothing was kept says nothing about the next one', async () => {
+  const store = freshStore();
+  // More comes than was announced, and at once: no byte of it is stored, but the size was known.
+  const lying: typeof fetch = async () =>
+    new Response(new Uint8Array(2000), {
+      status: 206,
+      headers: { 'content-range': 'bytes 0-42/43' },
+    });
+  await openModel(`${base}/m.gguf`, { retry, store, fetch: lying }).catch(() => {});
+  await check(openModel(`${base}/m.gguf`, { retry, store }));
+});
+
 describe('what has no end', () => {
   const endless = { ranges: false, length: false, endless: true };
   test.each([
