@@ -158,6 +158,29 @@ describe('what a page downloads before the weights', () => {
   );
 });
 
+test('the types are complete: checked with skipLibCheck off', async () => {
+  const folder = join(workspace, 'types');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, 'app.ts'),
+    `import { Octavo } from 'octavo';
+     import { nano } from 'octavo/nano';
+     export const answer = async (): Promise<string> => (await (await Octavo.load(nano)).createSession()).prompt('Hello');`,
+  );
+  const compilerOptions = {
+    target: 'es2022',
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    lib: ['es2023', 'dom', 'dom.iterable'],
+    types: [],
+    strict: true,
+    skipLibCheck: false,
+    noEmit: true,
+  };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
+  await run(join(root, 'node_modules/.bin/tsc'), ['-p', folder]);
+}, 60_000);
+
 describe('in Node, from a bundle in a folder without the package', () => {
   test.each(['esm', 'cjs'] as const)(
     '%s',
