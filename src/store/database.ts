@@ -2,9 +2,12 @@
  * idb-keyval, wrapped once. What it leaves to its users is done here: errors that are null or nameless get a name, a
  * deleted database is not blocked, several keys change in one transaction, and Blobs are used only where they are kept.
  */
-import { createStore, promisifyRequest, type UseStore } from 'idb-keyval';
+import { createStore, promisifyRequest } from 'idb-keyval';
 import { StorageError } from '../errors.ts';
 import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts';
+
+/** A transaction on the one object store, as idb-keyval's `createStore` gives it. Spelled out, so that the package's types need no other package. */
+type UseStore = <T>(mode: IDBTransactionMode, callback: (store: IDBObjectStore) => T | PromiseLike<T>) => Promise<T>;
 
 export class Database implements Records {
   readonly name: string;
