@@ -68,7 +68,9 @@ describe('aborted calls leave nothing in the engine', () => {
       await expect(clone).rejects.toBe(boom);
     }
     session.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // Late results are given back when they arrive, which takes longer on a busy machine.
+    for (let i = 0; i < 200 && (await model.memory()).pages > 0; i++)
+      await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await model.memory()).pages).toBe(0);
     await model.destroy();
   });

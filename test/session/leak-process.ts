@@ -64,7 +64,24 @@ const subjects = {
   },
 };
 
-const subject = await subjects[kind as keyof typeof subjects]();
+/** A model loaded, used and freed; what it leaves on the device, as text. */
+async function loads() {
+  let left = 0;
+  return {
+    prompt: async () => {
+      const model = await EngineModel.load(platform, tinyModel({ layers: 1, window: 128 }), TINY);
+      const session = new Session(model, { temperature: 0, maxTokens: 2 });
+      await session.prompt('Hello');
+      await session.destroy();
+      model.free();
+      const { weights, kv, activations, allocations } = model.memory();
+      left += weights + kv + activations + allocations;
+    },
+    device: async () => String(left),
+  };
+}
+
+const subject = await { ...subjects, loads }[kind as keyof typeof subjects | 'loads']();
 const readings = { heap: [] as number[], device: [] as string[] };
 for (let i = 0; i <= Number(prompts); i++) {
   await subject.prompt(i);
