@@ -7,7 +7,7 @@ import { Device } from '../load/collect.ts';
 import { safetensors } from '../support/fixtures.ts';
 import { openTokenizer } from '../support/tokenizers.ts';
 
-const FOLDER = new URL('fixtures/unipic/', import.meta.url);
+const FOLDER = new URL('../fixtures/unipic/', import.meta.url);
 const bytes = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(name, FOLDER)));
 const open = (): Promise<ModelFile> => openModel(bytes('model.gguf'));
 

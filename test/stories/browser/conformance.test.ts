@@ -80,8 +80,6 @@ describe('the suite in a page', () => {
       () => check(Float32Array.of(1)).toEqual([1]),
       () => check({ a: { b: 1 } }).toMatchObject({ a: { b: 2 } }),
       () => check(undefined).toMatchObject({}),
-      () => check({ a: 'x' }).toMatchObject({ a: check.stringMatching(/y/) }),
-      () => check({ a: 1 }).toMatchObject({ a: check.stringMatching(/1/) }),
       () => check(1).not.toEqual(1),
       () => check(() => 1).toThrow(),
       () =>
@@ -103,7 +101,6 @@ describe('the suite in a page', () => {
     suite.test('right', async () => {
       check({ a: [1, Float32Array.of(2)], b: undefined }).toEqual({ a: [1, Float32Array.of(2)] });
       check({ a: 1, b: { c: 2, d: 3 } }).toMatchObject({ b: { c: 2 } });
-      check({ a: 'xyz' }).toMatchObject({ a: check.stringMatching(/y/) });
       check(() => {
         throw new TypeError('abc');
       }).toThrow(/b/);

@@ -99,18 +99,9 @@ const shown = (value: unknown): string =>
 type Fields = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
-/** Stands in a wanted value for every text that matches. */
-class StringMatching {
-  readonly pattern: RegExp;
-  constructor(pattern: RegExp) {
-    this.pattern = pattern;
-  }
-}
-
 /** Whether `found` is as `wanted`, to any depth; of objects only what `wanted` has where `part`, and where a key is undefined on either side it may be missing. */
 function same(found: unknown, wanted: unknown, part: boolean): boolean {
   if (Object.is(found, wanted)) return true;
-  if (wanted instanceof StringMatching) return typeof found === 'string' && wanted.pattern.test(found);
   if (
     !isObject(found) ||
     !isObject(wanted) ||
@@ -196,6 +187,5 @@ export const expect = Object.assign(
   }),
   {
     getState: () => ({ currentTestName }),
-    stringMatching: (pattern: RegExp) => new StringMatching(pattern),
   },
 );

@@ -169,7 +169,8 @@ export class Subject {
     }
     const [found, wanted] = thrown;
     expect(found).toBeInstanceOf(InputError);
-    expect(found).toMatchObject({ code: 'argument', message: expect.stringMatching(message) });
+    expect((found as InputError).code).toBe('argument');
+    expect((found as InputError).message).toMatch(message);
     expect((found as InputError).message).toBe((wanted as InputError).message);
   }
 }
