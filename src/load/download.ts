@@ -1,5 +1,6 @@
 /**
  * From a URL into the store: resumed at the byte, hashed on the way, whole only when everything is right.
+ * Long, since one download is one state (bytes received, validator, record, hash) that every step reads and changes.
  * Memory: one record. The store's format and its guarantees are in `src/store/model-store.ts`.
  */
 import { createSHA256, sha256 as hashOf } from 'hash-wasm';

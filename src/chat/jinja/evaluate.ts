@@ -1,4 +1,7 @@
-/** Renders a parsed template, within a budget of steps and characters. */
+/**
+ * Renders a parsed template, within a budget of steps and characters.
+ * Long, since statements and expressions call each other and share the scope and the budget: apart they would be one cycle of imports.
+ */
 import type { Argument, Arithmetic, Comparison, Expression, Parameter, Statement, Target } from './ast.ts';
 import type { Budget } from './budget.ts';
 import { TemplateError } from './error.ts';

@@ -1,4 +1,7 @@
-/** Reads the tokens of a template into its tree, by Jinja's own order of precedence. */
+/**
+ * Reads the tokens of a template into its tree, by Jinja's own order of precedence.
+ * Long, since every rule of the grammar is a method over one position in the tokens.
+ */
 import type { Argument, Arithmetic, Comparison, Expression, Parameter, Statement, Target } from './ast.ts';
 import { TemplateError } from './error.ts';
 import { tokenize, type Token } from './lexer.ts';
