@@ -24,7 +24,7 @@ describe("callbacks that throw end their call with the user's error", () => {
     const model = await testFace().load(tinyUniPic(), WASM);
     const session = await model.createSession({ temperature: 0, maxTokens: 2 });
     await expect(session.prompt('Hello', { onPrefill: throwing })).rejects.toBe(boom);
-    await expect(session.append('Hello', { onPrefill: throwing })).rejects.toBe(boom);
+    await expect(session.append('Another text', { onPrefill: throwing })).rejects.toBe(boom);
     await expect(model.complete('Hello', { onPrefill: throwing })).rejects.toBe(boom);
     await expect(model.score('Hello there', { onProgress: throwing })).rejects.toBe(boom);
     const painting = { prompt: 'a cat', seed: 1, steps: 2, diffusionSteps: 2 };
