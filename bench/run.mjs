@@ -27,6 +27,7 @@ const { values, positionals } = parseArgs({
     engines: { type: 'string' },
     shape: { type: 'string' },
     model: { type: 'string' },
+    old: { type: 'string' },
     prompt: { type: 'string' },
     tokens: { type: 'string' },
     size: { type: 'string' },

@@ -2,6 +2,7 @@
 // Runs are interleaved (every engine once, then again), medians are reported, ratios are between medians of the same invocation.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serve } from '../tools/static-server.mjs';
 import { barChart } from './chart.mjs';
@@ -13,15 +14,21 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const list = (value, fallback) => (value ?? fallback).split(',');
 
 /** Every engine by name: (file, threads, options) -> one run's figures. */
-function engines(server, builds) {
+function engines(server, builds, dists) {
+  const octavo = (build, [label, dist]) => ({
+    name: `octavo ${build}${label}`,
+    kind: 'octavo',
+    run: (file, threads, o) =>
+      runInBrowser(server, 'octavo.mjs', file, {
+        ...o,
+        dist,
+        threads,
+        build: threads > 1 ? `${build}-threads` : build,
+      }),
+    can: (threads) => threads === 1 || build !== 'scalar',
+  });
   const all = [
-    ...builds.map((build) => ({
-      name: `octavo ${build}`,
-      kind: 'octavo',
-      run: (file, threads, o) =>
-        runInBrowser(server, 'octavo.mjs', file, { ...o, threads, build: threads > 1 ? `${build}-threads` : build }),
-      can: (threads) => threads === 1 || build !== 'scalar',
-    })),
+    ...builds.flatMap((build) => dists.map((dist) => octavo(build, dist))),
     {
       name: 'wllama',
       kind: 'wllama',
@@ -59,10 +66,14 @@ export async function run(options) {
     mounts: {
       '/pages/': here('./pages'),
       '/dist/': here('../dist'),
+      ...(options.old !== undefined && { '/old/': resolve(options.old) }),
       '/wllama/': here('./node_modules/@wllama/wllama/esm'),
     },
   });
-  const contenders = engines(server, list(options.builds, 'relaxed,simd')).filter((e) => wanted.includes(e.kind));
+  const dists = [['', '/dist'], ...(options.old === undefined ? [] : [[' (old)', '/old']])];
+  const contenders = engines(server, list(options.builds, 'relaxed,simd'), dists).filter((e) =>
+    wanted.includes(e.kind),
+  );
   const results = [];
   try {
     for (const { name: mix, path: file, prompt } of benchFiles(options, here('./files'), shape, 'Q4_0,Q8_0,Q4_K_M')) {
@@ -116,6 +127,7 @@ export async function run(options) {
       'prefill/wllama',
       'decode/native',
       'prefill/native',
+      ...(options.old === undefined ? [] : ['decode/old', 'prefill/old']),
     ],
   ];
   for (const r of results) {
@@ -131,6 +143,9 @@ export async function run(options) {
       ratio(r, 'wllama', 'prefill'),
       ratio(r, 'llama.cpp native', 'decode'),
       ratio(r, 'llama.cpp native', 'prefill'),
+      ...(options.old === undefined
+        ? []
+        : [ratio(r, `${r.engine} (old)`, 'decode'), ratio(r, `${r.engine} (old)`, 'prefill')]),
     ]);
   }
   console.log(table(rows));

@@ -1,7 +1,9 @@
 // In the page: one measured run of Octavo's built package. Returns the same figures as the other engines.
-import { Octavo } from '/dist/index.js';
+/** The build under `dist`, a folder of the server. */
+const octavo = async (dist = '/dist') => (await import(`${dist}/index.js`)).Octavo;
 
-globalThis.run = async ({ threads, build, prompt, newTokens, window }) => {
+globalThis.run = async ({ dist, threads, build, prompt, newTokens, window }) => {
+  const Octavo = await octavo(dist);
   const file = document.querySelector('#file').files[0];
   const started = performance.now();
   const model = await Octavo.load(file, {
@@ -28,8 +30,10 @@ globalThis.run = async ({ threads, build, prompt, newTokens, window }) => {
   await model.destroy();
   return result;
 };
+
 /** The same in steps, each told to `mark` with what the engine says of its memory. */
 globalThis.phases = async ({ threads, build, prompts: [first, second], newTokens, window }) => {
+  const Octavo = await octavo();
   const file = document.querySelector('#file').files[0];
   const model = await Octavo.load(file, {
     device: 'wasm',
