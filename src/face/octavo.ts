@@ -20,6 +20,8 @@ export interface LoadOptions extends LoadSettings {
   readonly signal?: AbortSignal | undefined;
   /** The Prompt API's way: is given an EventTarget that hears `downloadprogress`, `loaded` going from 0 to 1. */
   readonly monitor?: MonitorCallback | undefined;
+  /** Makes the requests for the model's files in place of the global `fetch`, in the page; called once a range. It must honour `Range` and the signal. */
+  readonly fetch?: typeof fetch | undefined;
   /** Hears phase, bytes and rate. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
@@ -60,6 +62,14 @@ export interface OctavoFace {
   readonly sessions: SavedSessions;
 }
 
+/** The engine's end of a port on which `own` answers; apps that bring no `fetch` do not download this. */
+async function lend(own: typeof fetch): Promise<MessagePort> {
+  const { lendFetch } = await import('../worker/lent-fetch.ts');
+  const { port1, port2 } = new MessageChannel();
+  lendFetch(own, port1);
+  return port2;
+}
+
 /** Loads in progress, by what is loaded: `availability` answers 'downloading' for them. */
 const loading = new Map<string, number>();
 
@@ -82,7 +92,7 @@ export function createFace(platform: FacePlatform): OctavoFace {
     async load(input, options = {}) {
       const problem = misfit('load', options, LOAD);
       if (problem !== undefined) return problem;
-      const { signal, monitor, onProgress, ...settings } = options;
+      const { signal, monitor, onProgress, fetch: own, ...settings } = options;
       signal?.throwIfAborted();
       const place = await platform.input(input);
       signal?.throwIfAborted();
@@ -93,11 +103,20 @@ export function createFace(platform: FacePlatform): OctavoFace {
       const caller = new Caller(await platform.startEngine());
       loading.set(name, (loading.get(name) ?? 0) + 1);
       try {
+        const port = own && (await lend(own));
         const onEvent = (progress: LoadProgress): unknown => {
           download?.report(progress);
           return onProgress?.(progress);
         };
-        const info = await caller.call('load', { input: place, settings }, { signal, onEvent });
+        const info = await caller.call(
+          'load',
+          { input: place, settings, fetch: port },
+          {
+            signal,
+            onEvent,
+            transfer: port === undefined ? [] : [port],
+          },
+        );
         download?.done();
         return new OctavoModel(caller, info, platform.readPicture);
       } catch (error) {

@@ -93,6 +93,7 @@ export const LOAD: ShapeOf<Required<LoadOptions>> = {
   headers: OBJECT,
   credentials: { oneOf: ['omit', 'same-origin', 'include'] },
   hub: TEXT,
+  fetch: CALLBACK,
   monitor: CALLBACK,
   onProgress: CALLBACK,
 };

@@ -135,7 +135,13 @@ interface OfSession extends OfModel {
 }
 
 export interface EngineApi {
-  readonly load: Call<{ readonly input: ModelInput; readonly settings: LoadSettings }, ModelInfo, LoadProgress, never>;
+  /** `fetch` is a port on which the page makes the engine's requests (`lent-fetch.ts`); it moves to the engine with the call. */
+  readonly load: Call<
+    { readonly input: ModelInput; readonly settings: LoadSettings; readonly fetch?: MessagePort | undefined },
+    ModelInfo,
+    LoadProgress,
+    never
+  >;
   /** Loads the weights of a model again, whose device was lost. */
   readonly recover: Call<OfModel & { readonly request: DeviceRequest }, ModelInfo, LoadProgress, never>;
   /** Sends an event each time the model's device is lost, and lasts as long as the model. */

@@ -25,8 +25,11 @@ export function modelCalls(
     monitor: (progress) => context.event(progress),
   });
   return {
-    load: async ({ input, settings }, context) =>
-      models.add(await EngineModel.load(platform, input, settings, listener(context), open)).info,
+    load: async ({ input, settings, fetch: port }, context) => {
+      const own = port && (await import('../../worker/lent-fetch.ts')).borrowFetch(port);
+      const opening = own === undefined ? platform : { ...platform, open: { ...platform.open, fetch: own } };
+      return models.add(await EngineModel.load(opening, input, settings, listener(context), open)).info;
+    },
     recover: async ({ request, ...of }, context) => {
       const hosted = models.get(of);
       await hosted.model.recover(request, listener(context));
