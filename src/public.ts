@@ -25,7 +25,15 @@ export type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillO
 export type { ContextMemory } from './kv/tiers.ts';
 export type { KvBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
-export type { AnswerOptions, AnswerReport, FinishReason } from './generate/options.ts';
+export type {
+  AnswerOptions,
+  AnswerReport,
+  FinishReason,
+  LikelyToken,
+  Phases,
+  TokenLogProb,
+  TokenUsage,
+} from './generate/options.ts';
 export type { Score, ScoreSettings } from './generate/score.ts';
 export type { ImageOptions } from './models/vision/vision-model.ts';
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';

@@ -51,13 +51,11 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
         text += piece;
         if (!json) await writeAnswer(context.output, piece);
       }
-      const { ids, tokens, time, finishReason } = await answer.finished;
-      const rate = (count: number, ms: number): number => (ms > 0 ? Number(((count * 1000) / ms).toFixed(2)) : 0);
+      const { ids, tokens, rate, finishReason } = await answer.finished;
       const timings = {
         load: Math.round(loadTime),
-        prefill: rate(tokens.prompt - tokens.cached, time.prefill),
-        // The first id comes out of the prefill.
-        decode: rate(Math.max(0, tokens.generated - 1), time.decode),
+        prefill: Number(rate.prefill.toFixed(2)),
+        decode: Number(rate.decode.toFixed(2)),
       };
       if (json)
         await write(

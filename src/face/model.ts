@@ -1,6 +1,7 @@
 /** A loaded model, as the page sees it. */
 import type { TemplateAbilities } from '../chat/abilities.ts';
-import type { AnswerReport, CompletionSettings } from '../generate/options.ts';
+import type { Message } from '../chat/messages.ts';
+import type { AnswerReport, CompletionSettings, TokenLogProb } from '../generate/options.ts';
 import type { Score, ScoreSettings } from '../generate/score.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type {
@@ -16,17 +17,31 @@ import type { Caller } from '../worker/caller.ts';
 import { unpackError } from '../worker/protocol.ts';
 import { misfit, misfitArgument } from './check.ts';
 import { DownloadMonitor } from './monitor.ts';
-import { ABORTABLE, COMPLETE, EDIT, IDS, PAINT, RECOVER, SCORE, SESSION, TEXT_OR_IDS, TOKENS } from './options.ts';
+import {
+  ABORTABLE,
+  COMPLETE,
+  EDIT,
+  IDS,
+  PAINT,
+  RECOVER,
+  SCORE,
+  SCORED,
+  SESSION,
+  TEXT_OR_IDS,
+  TOKENS,
+} from './options.ts';
 import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
 import type { PaintedPicture } from './picture.ts';
 import { messagesWithPixels, type PictureInput, type ReadPicture } from './pictures.ts';
 import type { ResumeOptions } from './sessions.ts';
-import { discardSession, OctavoSession, sessionSettings, withoutUsage, type SessionOptions } from './session.ts';
+import { discardSession, OctavoSession, reportOf, sessionSettings, type SessionOptions } from './session.ts';
 import { collect, TextStream } from './stream.ts';
 
 export interface CompletionOptions extends CompletionSettings {
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+  /** Called with each token where `logprobs` asks for likelihoods, before the text that the token completes. */
+  readonly onToken?: ((token: TokenLogProb) => unknown) | undefined;
 }
 
 export interface Completion extends AnswerReport {
@@ -165,24 +180,38 @@ export class OctavoModel {
 
   completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<AnswerReport> {
     const problem = misfitArgument('complete', 'input', input, TEXT_OR_IDS) ?? misfit('complete', options, COMPLETE);
-    const { signal, onPrefill, ...settings } = problem === undefined ? options : {};
+    const { signal, onPrefill, onToken, ...settings } = problem === undefined ? options : {};
     const params = problem ?? { ...this.#of, input, settings };
+    const logprobs: TokenLogProb[] = [];
     return new TextStream((hooks) => {
       const { result, take } = this.#caller.stream('complete', params, {
         ...hooks,
-        onEvent: (event) => (event.kind === 'prefill' ? onPrefill?.(event.done, event.total) : undefined),
+        onEvent: (event) => {
+          if (event.kind === 'prefill') return onPrefill?.(event.done, event.total);
+          if (event.kind !== 'token') return undefined;
+          logprobs.push(event.token);
+          return onToken?.(event.token);
+        },
       });
-      return { result: result.then(withoutUsage), take };
+      return { result: result.then((info) => reportOf(info, logprobs)), take };
     }, signal);
   }
 
-  /** How likely a text (or ids) is to the model, token by token: perplexity, with any options of a session's context. */
-  async score(input: string | Int32Array, options: ScoreOptions = {}): Promise<Score> {
-    const problem = misfitArgument('score', 'input', input, TEXT_OR_IDS) ?? misfit('score', options, SCORE);
+  /**
+   * How likely a text (or ids) is to the model, token by token: perplexity, with any options of a session's context. Of messages it is the last, the
+   * assistant's, that is scored, given those before it.
+   */
+  async score(input: string | Int32Array | readonly Message[], options: ScoreOptions = {}): Promise<Score> {
+    const problem = misfitArgument('score', 'input', input, SCORED) ?? misfit('score', options, SCORE);
     if (problem !== undefined) return problem;
     const { signal, onProgress, ...settings } = options;
     const onEvent = ({ done, total }: TokenProgress): unknown => onProgress?.(done, total);
-    return this.#caller.call('score', { ...this.#of, input, settings }, { signal, onEvent });
+    const transfer: Transferable[] = [];
+    const read =
+      typeof input === 'string' || ArrayBuffer.isView(input)
+        ? input
+        : await messagesWithPixels(input, this.#pictures, transfer, signal);
+    return this.#caller.call('score', { ...this.#of, input: read, settings }, { signal, transfer, onEvent });
   }
 
   /** Token ids of a text. `special`: special tokens in it are read as such (default true). */

@@ -1,6 +1,6 @@
 /** The options of every public call, as `check.ts` reads them. What depends on the model is checked by the engine. */
 import { SAMPLING_LIMITS, SAMPLING_MODES } from '../generate/sampling.ts';
-import type { AnswerOptions } from '../generate/options.ts';
+import { MOST_ALTERNATIVES, type AnswerOptions } from '../generate/options.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { BrushSettings } from '../paint/settings.ts';
 import type { ContextOptions } from '../select/options.ts';
@@ -46,6 +46,7 @@ const ANSWER: ShapeOf<Required<AnswerOptions>> = {
   loops: { oneOf: ['stop', 'allow'] },
   templateOptions: OBJECT,
   contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
+  logprobs: { anyOf: [SWITCH, { number: [0, MOST_ALTERNATIVES], whole: true }] },
 };
 
 const CONTEXT: ShapeOf<Required<ContextOptions>> = {
@@ -116,9 +117,22 @@ export const APPEND: ShapeOf<Required<AppendOptions>> = { ...ABORTABLE, onPrefil
 
 export const PROMPT: ShapeOf<
   Required<PromptOptions> & { readonly responseConstraint: never; readonly omitResponseConstraintInput: never }
-> = { ...SAMPLING, ...ANSWER, ...APPEND, responseConstraint: NOT_YET, omitResponseConstraintInput: NOT_YET };
+> = {
+  ...SAMPLING,
+  ...ANSWER,
+  ...APPEND,
+  onToken: CALLBACK,
+  responseConstraint: NOT_YET,
+  omitResponseConstraintInput: NOT_YET,
+};
 
-export const COMPLETE: ShapeOf<Required<CompletionOptions>> = { ...SAMPLING, ...ANSWER, ...APPEND, special: SWITCH };
+export const COMPLETE: ShapeOf<Required<CompletionOptions>> = {
+  ...SAMPLING,
+  ...ANSWER,
+  ...APPEND,
+  onToken: CALLBACK,
+  special: SWITCH,
+};
 
 export const SCORE: ShapeOf<Required<ScoreOptions>> = {
   ...ABORTABLE,
@@ -126,11 +140,13 @@ export const SCORE: ShapeOf<Required<ScoreOptions>> = {
   window: COUNT,
   prompt: { number: [0, 2 ** 31 - 1], whole: true },
   special: SWITCH,
+  templateOptions: OBJECT,
   onProgress: CALLBACK,
 };
 
 export const IDS: Field = { anyOf: [{ list: NUMBER }, { view: true }] };
 export const TEXT_OR_IDS: Field = { anyOf: [TEXT, { view: true }] };
+export const SCORED: Field = { anyOf: [TEXT, { view: true }, { list: OBJECT }] };
 
 export const TOKENS: ShapeOf<Required<TokenOptions>> = { special: SWITCH };
 

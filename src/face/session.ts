@@ -1,7 +1,15 @@
 /** A conversation, as the web's Prompt API shapes it. */
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
-import type { AnswerReport, PromptSettings, SessionSettings } from '../generate/options.ts';
+import {
+  UNUSED,
+  withAnswer,
+  type AnswerReport,
+  type PromptSettings,
+  type SessionSettings,
+  type TokenLogProb,
+  type TokenUsage,
+} from '../generate/options.ts';
 import { cannotSee } from '../see/images.ts';
 import type { AnswerInfo, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
 import { misfit } from './check.ts';
@@ -34,6 +42,8 @@ export interface SessionOptions extends SessionSettings, Abortable {
 export interface PromptOptions extends PromptSettings, Abortable {
   /** Called with how many tokens of the prompt have been read, and of how many. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+  /** Called with each token of the answer where `logprobs` asks for likelihoods, before the text that the token completes. */
+  readonly onToken?: ((token: TokenLogProb) => unknown) | undefined;
 }
 
 type SessionInput = EngineApi['append']['params'];
@@ -69,9 +79,9 @@ export function discardSession({ caller, model }: OnModel): { readonly onLate: (
   };
 }
 
-/** What is reported of an answer to the user. */
-export function withoutUsage({ usage: _usage, ...report }: AnswerInfo): AnswerReport {
-  return report;
+/** What is reported of an answer to the user, with the likelihoods of its tokens where there are any. */
+export function reportOf({ usage: _usage, ...report }: AnswerInfo, logprobs: readonly TokenLogProb[]): AnswerReport {
+  return logprobs.length === 0 ? report : { ...report, logprobs };
 }
 
 export class OctavoSession extends EventTarget {
@@ -84,6 +94,7 @@ export class OctavoSession extends EventTarget {
   /** Settles when the pictures of all calls so far are read; undefined when they are. */
   #reading: Promise<unknown> | undefined;
   #usage: number;
+  #answered = UNUSED;
 
   /** Made by `OctavoModel.createSession`. */
   constructor(on: OnModel, info: SessionInfo, pictures: PictureInput) {
@@ -100,6 +111,11 @@ export class OctavoSession extends EventTarget {
     return this.#usage;
   }
 
+  /** What the answers of this session have cost so far: tokens read, reused and written, and how fast. A clone counts its own. */
+  get usage(): TokenUsage {
+    return this.#answered;
+  }
+
   /** The whole answer. */
   async prompt(input: PromptInput, options: PromptOptions = {}): Promise<string> {
     const stream = this.promptStreaming(input, options);
@@ -111,25 +127,31 @@ export class OctavoSession extends EventTarget {
   /** The answer as it comes: iterate it, or use it as a ReadableStream. */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
     const problem = misfit('prompt', options, PROMPT);
-    const { signal, onPrefill, ...settings } = problem === undefined ? options : {};
+    const { signal, onPrefill, onToken, ...settings } = problem === undefined ? options : {};
     const link = linkedSignal(signal, this.#ended.signal);
     const transfer: Transferable[] = [];
     const read = problem ?? this.#withInput(input, transfer, link.signal);
     const params = read instanceof Promise ? read.then((ready) => ({ ...ready, settings })) : { ...read, settings };
+    const logprobs: TokenLogProb[] = [];
+    const hear = (token: TokenLogProb): unknown => {
+      logprobs.push(token);
+      return onToken?.(token);
+    };
+    const note = (info: AnswerInfo): AnswerReport => {
+      const report = reportOf(info, logprobs);
+      this.#usage = info.usage;
+      this.#answered = withAnswer(this.#answered, report);
+      return report;
+    };
     const stream = new TextStream<AnswerReport>((hooks) => {
       const { result, take } = this.#on.caller.stream('prompt', params, {
         ...hooks,
         transfer,
-        onEvent: (event) => this.#hear(event, onPrefill),
+        onEvent: (event) => this.#hear(event, onPrefill, hear),
         // An aborted answer that stays in the conversation.
-        onLate: ({ usage }) => (this.#usage = usage),
+        onLate: note,
       });
-      const answered = async (): Promise<AnswerReport> => {
-        const info = await result;
-        this.#usage = info.usage;
-        return withoutUsage(info);
-      };
-      return { result: answered(), take };
+      return { result: result.then(note), take };
     }, link.signal);
     stream.finished.catch(() => undefined).finally(() => link.unlink());
     return stream;
@@ -241,10 +263,12 @@ export class OctavoSession extends EventTarget {
     return ready;
   }
 
-  #hear(event: PromptEvent, onPrefill?: PromptOptions['onPrefill']): unknown {
+  #hear(event: PromptEvent, onPrefill?: PromptOptions['onPrefill'], onToken?: PromptOptions['onToken']): unknown {
     switch (event.kind) {
       case 'prefill':
         return onPrefill?.(event.done, event.total);
+      case 'token':
+        return onToken?.(event.token);
       case 'overflow': {
         const overflow = new Event('contextoverflow');
         this.oncontextoverflow?.(overflow);

@@ -1,4 +1,5 @@
 /** One answer as text: ids from the device, detokenised, cut at stop strings, handed on piece by piece. */
+import type { Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Constraint } from './constraint.ts';
@@ -6,7 +7,17 @@ import { generate, type Generated } from './generate.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
 import { LoopDetector } from './loops.ts';
-import { checkCount, DEFAULT_ANSWER, stopsLoops, type AnswerReport, type PromptSettings } from './options.ts';
+import {
+  checkCount,
+  DEFAULT_ANSWER,
+  ratesOf,
+  readLogprobs,
+  stopsLoops,
+  type AnswerReport,
+  type Phases,
+  type PromptSettings,
+  type TokenLogProb,
+} from './options.ts';
 import type { Prompt } from '../chat/prompt.ts';
 import { answerSampling, type SamplingDefaults } from './sampling.ts';
 import { StopStrings } from './stop.ts';
@@ -32,9 +43,11 @@ export interface AnswerListener {
   readonly constraint?: Constraint | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   readonly onText?: ((text: string) => void | Promise<void>) | undefined;
+  /** Each token of the answer with its likelihood, where `logprobs` asks for that; before the text that it completes. */
+  readonly onToken?: ((token: TokenLogProb) => void) | undefined;
 }
 
-export interface Answer extends AnswerReport {
+export interface Answer extends Omit<AnswerReport, 'logprobs'> {
   readonly text: string;
   /** The answer was aborted; only with `aborted: 'keep'`. */
   readonly partial?: boolean;
@@ -62,6 +75,12 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   const { spec, overContext } = answerSampling(settings, request.defaults, request.chat);
   const loops = stopsLoops(settings.loops) ? new LoopDetector() : undefined;
   const contrast = readContrast(settings.contrast);
+  const alternatives = readLogprobs(settings.logprobs);
+  const { backend } = onDevice.model;
+  const likely =
+    alternatives === undefined
+      ? undefined
+      : new (await import('./logprobs.ts')).LogProbs(tokenizer, backend, alternatives);
   // A prompt of ids may end within a character that the answer completes.
   const words = tokenizer.stream({ after: ids });
   const control = (id: number): string => tokenizer.decode([id], { special: true });
@@ -75,6 +94,12 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   };
   const cached = cut(onDevice, Math.min(request.cached, ids.length - 1));
   const drawn: number[] = [];
+  const begun = performance.now();
+  let prefilled = begun;
+  const cost = (time: Phases): Pick<Answer, 'tokens' | 'time' | 'rate'> => {
+    const tokens = { prompt: ids.length, cached, generated: drawn.length };
+    return { tokens, time, rate: ratesOf({ answers: 1, tokens, time }) };
+  };
   const asked = {
     ids,
     spans,
@@ -87,7 +112,10 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     constraint: listener.constraint,
     signal: listener.signal,
     onPrefill: listener.onPrefill,
+    onLogits: likely && ((logits: Tensor) => likely.note(logits)),
     onId: async (id: number) => {
+      if (drawn.length === 0) prefilled = performance.now();
+      if (likely !== undefined) listener.onToken?.(await likely.next(id));
       const piece = words.push(id);
       drawn.push(id);
       if (!words.incomplete) whole = drawn.length;
@@ -108,8 +136,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
       partial: true,
       ids: drawn,
       finishReason: 'length',
-      tokens: { prompt: ids.length, cached, generated: drawn.length },
-      time: { prefill: 0, decode: 0 },
+      ...cost({ prefill: prefilled - begun, decode: performance.now() - prefilled }),
     } as const;
     return { answer, whole };
   }
@@ -121,8 +148,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     ids: done.ids,
     finishReason: stop.met !== undefined ? 'stop' : looped ? 'loop' : done.reason,
     ...(stop.met === undefined ? {} : { stop: stop.met }),
-    tokens: { prompt: ids.length, cached, generated: done.ids.length },
-    time: { prefill: done.prefill, decode: done.decode },
+    ...cost({ prefill: done.prefill, decode: done.decode }),
   } as const;
   return { answer, whole };
 }

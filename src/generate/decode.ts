@@ -119,7 +119,7 @@ export class Decoding {
   }
 
   readonly #keepLogits: Take = (hidden, start, count) => {
-    const logits = contrasted(this.#onDevice, lastLogits(this.#onDevice.model, hidden, count), start + count);
+    const logits = nextLogits(this.#onDevice, this.#options, hidden, start, count);
     this.#logits = this.#onDevice.model.backend.keep(logits);
   };
 
@@ -167,17 +167,25 @@ export class Decoding {
 }
 
 /** Draws the id behind the last position. */
-export function drawing(onDevice: DeviceSequence, spec: SampleSpec): Take {
+export function drawing(onDevice: DeviceSequence, options: Pick<GenerateOptions, 'spec' | 'onLogits'>): Take {
   const { model, sampler, ring } = onDevice;
   return (hidden, start, count) => {
-    const logits = contrasted(onDevice, lastLogits(model, hidden, count), start + count);
-    model.backend.sample(logits, sampler, spec, ring, start + count);
+    const logits = nextLogits(onDevice, options, hidden, start, count);
+    model.backend.sample(logits, sampler, options.spec, ring, start + count);
   };
 }
 
-/** The logits for the id at `index` as they are drawn from; in the caller's scope. */
-function contrasted({ contrast, ring }: DeviceSequence, logits: Tensor, index: number): Tensor {
-  return contrast?.against(ring, index - 1, logits) ?? logits;
+/** The logits behind the hidden states of positions `[start, start + count)`, as they are drawn from; in the caller's scope. */
+function nextLogits(
+  { model, contrast, ring }: DeviceSequence,
+  { onLogits }: Pick<GenerateOptions, 'onLogits'>,
+  hidden: Tensor,
+  start: number,
+  count: number,
+): Tensor {
+  const logits = lastLogits(model, hidden, count);
+  onLogits?.(logits);
+  return contrast?.against(ring, start + count - 1, logits) ?? logits;
 }
 
 /** What both the constraint and the vocabulary allow; undefined: everything. */

@@ -1,5 +1,5 @@
 /** Ids and images in, ids out: a prompt is prefilled (prefill.ts), then ids are drawn one by one (decode.ts). */
-import type { SampleSpec } from '../backend/backend.ts';
+import type { SampleSpec, Tensor } from '../backend/backend.ts';
 import type { Prompt } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
 import type { Constraint } from './constraint.ts';
@@ -20,6 +20,8 @@ export interface GenerateOptions extends Prompt {
   readonly chunk: number;
   /** Of this answer; advanced by every id of it. */
   readonly constraint?: Constraint | undefined;
+  /** Is given the model's own logits [1, vocabulary] of each draw, in order, in a scope. */
+  readonly onLogits?: ((logits: Tensor) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   /** Called with every id but a stop id, in order; returning true ends the answer. Waiting for its promise is the back-pressure. */
@@ -46,7 +48,7 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
   sampler.reset(penalised ? (options.seen ?? ids) : new Int32Array(0));
   const empty = constraint?.done === true;
   if (!empty) sampler.mask(allowed(onDevice, constraint));
-  const take = drawing(onDevice, spec);
+  const take = drawing(onDevice, options);
   await prefill(onDevice, options, empty ? undefined : take);
   const prefilled = performance.now();
   if (empty) return { ids: [], reason: 'stop', prefill: prefilled - begun, decode: 0 };

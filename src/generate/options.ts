@@ -28,6 +28,11 @@ export interface AnswerOptions {
   readonly templateOptions?: Readonly<Record<string, unknown>> | undefined;
   /** Answers about pictures are contrasted with what a few outlier tokens alone make the model say (DAMRO); takes twice the time a token. */
   readonly contrast?: boolean | ContrastOptions | undefined;
+  /**
+   * The log-probability of each token of the answer, and with a number so many of the likeliest tokens at its place (at most 100), in the answer's
+   * report and by `onToken`. They are the model's own, before penalties, temperature and constraints.
+   */
+  readonly logprobs?: boolean | number | undefined;
 }
 
 export interface SessionSettings extends SamplingOptions, AnswerOptions {
@@ -52,6 +57,23 @@ export type FinishReason = 'stop' | 'length' | 'loop';
 /** Most tokens of an answer where the caller names no maximum: some 1,500 words, which take a small model on a slow device minutes. */
 export const DEFAULT_ANSWER = 2048;
 
+/** A token, and how likely it is. */
+export interface LikelyToken {
+  readonly id: number;
+  /** U+FFFD stands for bytes of an incomplete character; a control token by its name. */
+  readonly text: string;
+  /** What it adds to the text, in UTF-8: nothing for a control token. */
+  readonly bytes: readonly number[];
+  /** The natural logarithm of its probability; -Infinity for 0. */
+  readonly logprob: number;
+}
+
+/** A token of an answer. */
+export interface TokenLogProb extends LikelyToken {
+  /** The likeliest tokens at its place, the likeliest first: as many as `logprobs` asks for. */
+  readonly top: readonly LikelyToken[];
+}
+
 export interface AnswerReport {
   readonly finishReason: FinishReason;
   /** The stop string that ended it. */
@@ -66,7 +88,51 @@ export interface AnswerReport {
     readonly generated: number;
   };
   /** Milliseconds. */
-  readonly time: { readonly prefill: number; readonly decode: number };
+  readonly time: Phases;
+  readonly rate: Phases;
+  /** Of each of `ids`, where `logprobs` asks for them. */
+  readonly logprobs?: readonly TokenLogProb[];
+}
+
+/** A number for reading the prompt, and one for writing the answer. */
+export interface Phases {
+  readonly prefill: number;
+  readonly decode: number;
+}
+
+/** What the answers of a session have cost so far. */
+export interface TokenUsage extends Pick<AnswerReport, 'tokens' | 'time' | 'rate'> {
+  readonly answers: number;
+}
+
+export const UNUSED: TokenUsage = {
+  answers: 0,
+  tokens: { prompt: 0, cached: 0, generated: 0 },
+  time: { prefill: 0, decode: 0 },
+  rate: { prefill: 0, decode: 0 },
+};
+
+/** Tokens a second, 0 where there are none: read, without those that were cached, and written. The first of an answer comes out of the prefill. */
+export function ratesOf({ tokens, time, answers }: Omit<TokenUsage, 'rate'>): Phases {
+  const rate = (count: number, ms: number): number => (ms > 0 && count > 0 ? (count * 1000) / ms : 0);
+  return {
+    prefill: rate(tokens.prompt - tokens.cached, time.prefill),
+    decode: rate(tokens.generated - answers, time.decode),
+  };
+}
+
+/** With one more answer. */
+export function withAnswer({ answers, tokens, time }: TokenUsage, report: AnswerReport): TokenUsage {
+  const sum = {
+    answers: answers + 1,
+    tokens: {
+      prompt: tokens.prompt + report.tokens.prompt,
+      cached: tokens.cached + report.tokens.cached,
+      generated: tokens.generated + report.tokens.generated,
+    },
+    time: { prefill: time.prefill + report.time.prefill, decode: time.decode + report.time.decode },
+  };
+  return { ...sum, rate: ratesOf(sum) };
 }
 
 /** Whether loops end an answer. Throws `InputError('argument')`. */
@@ -74,6 +140,21 @@ export function stopsLoops(loops: AnswerOptions['loops']): boolean {
   if (loops === undefined || loops === 'stop') return true;
   if (loops === 'allow') return false;
   throw new InputError('argument', `loops: '${String(loops)}' is neither 'stop' nor 'allow'`, { name: 'loops' });
+}
+
+/** Most alternatives of a token: they are looked for in the whole vocabulary, and cross to the page with each token. */
+export const MOST_ALTERNATIVES = 100;
+
+/** How many alternatives of each token are asked for; undefined: no log-probabilities. Throws `InputError('argument')`. */
+export function readLogprobs(asked: AnswerOptions['logprobs']): number | undefined {
+  if (asked === undefined || asked === false) return undefined;
+  if (asked === true) return 0;
+  if (Number.isInteger(asked) && asked >= 0 && asked <= MOST_ALTERNATIVES) return asked;
+  throw new InputError(
+    'argument',
+    `logprobs: ${String(asked)} is neither true nor a whole number from 0 to ${MOST_ALTERNATIVES}`,
+    { name: 'logprobs', most: MOST_ALTERNATIVES },
+  );
 }
 
 /** Throws `InputError('argument')` unless `value` is a whole number from 1 to `most`. */

@@ -1,18 +1,22 @@
-/** How likely a text is to the model: the log-probability of each id given those before it (teacher forcing). */
+/** How likely a text, or an answer, is to the model: the log-probability of each id given those before it (teacher forcing). */
 import { PAGE_TOKENS, type Tensor } from '../backend/backend.ts';
-import { encodeContext } from '../chat/prompt.ts';
+import { Conversation } from '../chat/conversation.ts';
+import { readInput, type Message } from '../chat/messages.ts';
+import { commonPrefix, encodeContext, type Prompt } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
 import { TimeSlice } from '../layers/yield.ts';
 import type { ContextOptions } from '../select/options.ts';
 import { checkContext } from '../select/settings.ts';
 import { cut, freeDeviceSequence } from './device-sequence.ts';
 import { advance, lastLogits } from './advance.ts';
-import { notNumbers } from './decode.ts';
 import { checkIds, prefill } from './prefill.ts';
-import { checkCount } from './options.ts';
+import { tooLong } from './answer.ts';
+import { logSum } from './logprobs.ts';
+import { checkCount, type AnswerOptions } from './options.ts';
 import type { SessionModel } from './session-cache.ts';
+import { imagesOf, imageTokens } from '../see/images.ts';
 
-export interface ScoreSettings {
+export interface ScoreSettings extends Pick<AnswerOptions, 'templateOptions'> {
   /** How the context is kept and read, as in a session. */
   readonly context?: ContextOptions | undefined;
   /** Tokens of a window, its BOS included; a longer text is read in windows that each start anew. Default: `context.window`, else the model's. */
@@ -45,16 +49,101 @@ export interface ScoreListener {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Scores text, or ids as they are. Throws `InputError` for options that cannot be, and where nothing is to be scored. */
+/** What is read in one go. */
+interface Piece extends Prompt {
+  /** Ids at the front that are read as a prompt is. */
+  readonly prompt: number;
+}
+
+/**
+ * Scores text, ids as they are, or the last of messages: the answer's text, given the conversation before it as the chat template writes it. Throws
+ * `InputError` for options that cannot be, and where nothing is to be scored.
+ */
 export async function score(
   model: SessionModel,
-  input: string | Int32Array,
+  input: string | Int32Array | readonly Message[],
   settings: ScoreSettings = {},
   { signal, onProgress }: ScoreListener = {},
 ): Promise<Score> {
-  const { context = {}, prompt = 0, special = true } = settings;
+  const { context = {} } = settings;
   checkContext(context, model.window);
   const window = checkCount('window', settings.window ?? context.window ?? model.window, model.window);
+  const pieces =
+    typeof input === 'string' || ArrayBuffer.isView(input)
+      ? inWindows(model, input, window, settings)
+      : [await answered(model, input, window, settings, signal)];
+  const scored = pieces.reduce((sum, { ids, prompt }) => sum + Math.max(0, ids.length - Math.max(1, prompt)), 0);
+  if (scored === 0)
+    throw new InputError(
+      'empty',
+      `no window has more tokens than the ${Math.max(1, pieces[0]?.prompt ?? 0)} at its front that are not scored; give more text`,
+    );
+
+  const total = pieces.reduce((sum, { ids: { length } }) => sum + length, 0);
+  const ids = new Int32Array(total);
+  const logProbs = new Float32Array(total).fill(NaN);
+  let done = 0;
+  for (const piece of pieces) {
+    const { length } = piece.ids;
+    ids.set(piece.ids, done);
+    const into = logProbs.subarray(done, done + length);
+    await model.gate.share(signal, () =>
+      scoreWindow(model, context, piece, into, signal, (read) => onProgress?.(done + read, total)),
+    );
+    done += length;
+  }
+  let sum = 0;
+  for (const value of logProbs) if (!Number.isNaN(value)) sum -= value;
+  const nll = sum / scored;
+  return { ids, logProbs, tokens: scored, nll, perplexity: Math.exp(nll) };
+}
+
+/** A conversation as the model reads it, and its answer behind it. Throws `InputError('too-long')` where it does not fit into one window. */
+async function answered(
+  model: SessionModel,
+  messages: readonly Message[],
+  window: number,
+  settings: ScoreSettings,
+  signal: AbortSignal | undefined,
+): Promise<Piece> {
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant')
+    throw new InputError(
+      'argument',
+      "score: the last message must be the assistant's: its text is scored, given the messages before it",
+    );
+  for (const name of ['prompt', 'special'] as const)
+    if (settings[name] !== undefined)
+      throw new InputError('argument', `${name}: is for text; the chat template says what of messages is the prompt`, {
+        name,
+      });
+  const register = (value: unknown, name: string): ReturnType<typeof model.images.register> =>
+    model.images.register(value, name);
+  const { turns, prefix } = readInput([...messages.slice(0, -1), { ...last, prefix: true }], {
+    prefix: true,
+    register,
+  });
+  for (const image of turns.flatMap(({ content }) => imagesOf(content)))
+    if (imageTokens(image) === undefined) await model.gate.share(signal, () => model.images.resolve(image, signal));
+  const conversation = new Conversation(model, []);
+  const encoded = (answer: string): Prompt =>
+    encodeContext(model, conversation.render(turns, true, answer, settings.templateOptions));
+  const whole = encoded(prefix);
+  if (whole.ids.length > window) throw tooLong(whole, window);
+  // Without an id before it nothing is known of the first.
+  return { ...whole, prompt: Math.max(1, commonPrefix(encoded(''), whole)) };
+}
+
+function inWindows(
+  model: SessionModel,
+  input: string | Int32Array,
+  window: number,
+  { context = {}, prompt = 0, special = true, templateOptions }: ScoreSettings,
+): Piece[] {
+  if (templateOptions !== undefined)
+    throw new InputError('argument', 'templateOptions: are for messages; text is read without the chat template', {
+      name: 'templateOptions',
+    });
   if (prompt !== 0) checkCount('prompt', prompt, window - 1);
   else if (actsOnAnswers(context))
     throw new InputError(
@@ -64,30 +153,7 @@ export async function score(
         name: 'prompt',
       },
     );
-  const pieces = split(model, input, window, special);
-  const scored = pieces.reduce((sum, ids) => sum + Math.max(0, ids.length - Math.max(1, prompt)), 0);
-  if (scored === 0)
-    throw new InputError(
-      'empty',
-      `no window has more tokens than the ${Math.max(1, prompt)} at its front that are not scored; give more text`,
-    );
-
-  const total = pieces.reduce((sum, ids) => sum + ids.length, 0);
-  const ids = new Int32Array(total);
-  const logProbs = new Float32Array(total).fill(NaN);
-  let done = 0;
-  for (const piece of pieces) {
-    ids.set(piece, done);
-    const into = logProbs.subarray(done, done + piece.length);
-    await model.gate.share(signal, () =>
-      scoreWindow(model, context, piece, prompt, into, signal, (read) => onProgress?.(done + read, total)),
-    );
-    done += piece.length;
-  }
-  let sum = 0;
-  for (const value of logProbs) if (!Number.isNaN(value)) sum -= value;
-  const nll = sum / scored;
-  return { ids, logProbs, tokens: scored, nll, perplexity: Math.exp(nll) };
+  return split(model, input, window, special).map((ids) => ({ ids, spans: [], prompt }));
 }
 
 /** Whether options have an effect only behind a prompt. */
@@ -118,8 +184,7 @@ function split(model: SessionModel, input: string | Int32Array, window: number, 
 async function scoreWindow(
   session: SessionModel,
   context: ContextOptions,
-  ids: Int32Array,
-  prompt: number,
+  { ids, spans, prompt }: Piece,
   into: Float32Array,
   signal: AbortSignal | undefined,
   onRead: (done: number) => void,
@@ -143,7 +208,7 @@ async function scoreWindow(
   const body = async (): Promise<void> => {
     let logits: Tensor | undefined;
     if (prompt > 0) {
-      const read = { ids: ids.subarray(0, prompt), spans: [], cached: 0, chunk: session.chunk, signal };
+      const read = { ids: ids.subarray(0, prompt), spans, cached: 0, chunk: session.chunk, signal };
       await prefill(onDevice, read, (hidden, _start, count) => {
         logits = backend.keep(lastLogits(model, hidden, count));
       });
@@ -184,20 +249,11 @@ async function scoreWindow(
   }
 }
 
-// Looked up once: in jest's module context each look-up of a global is slow, and this one is for every id of the vocabulary.
-const { exp, log } = Math;
-
-/** log softmax of each row of `logits` [targets, vocabulary] at its target. Throws `ModelError` where logits are not numbers. */
+/** log softmax of each row of `logits` [targets, vocabulary] at its target. */
 function logProbabilities(logits: Float32Array, targets: Int32Array): Float32Array {
   const width = logits.length / targets.length;
   return Float32Array.from(targets, (target, row) => {
     const values = logits.subarray(row * width, (row + 1) * width);
-    let highest = -Infinity;
-    for (const value of values) highest = value > highest ? value : highest;
-    let sum = 0;
-    for (const value of values) sum += exp(value - highest);
-    const found = (values[target] ?? NaN) - highest - log(sum);
-    if (Number.isNaN(found)) throw notNumbers(false);
-    return found;
+    return (values[target] ?? NaN) - logSum(values);
   });
 }

@@ -6,8 +6,14 @@
  */
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Backend, MemoryUse } from '../backend/backend.ts';
-import type { PromptInput } from '../chat/messages.ts';
-import type { AnswerReport, CompletionSettings, PromptSettings, SessionSettings } from '../generate/options.ts';
+import type { Message, PromptInput } from '../chat/messages.ts';
+import type {
+  AnswerReport,
+  CompletionSettings,
+  PromptSettings,
+  SessionSettings,
+  TokenLogProb,
+} from '../generate/options.ts';
 import type { Score, ScoreSettings } from '../generate/score.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
@@ -104,7 +110,7 @@ export interface SessionInfo {
   readonly window: number;
 }
 
-export interface AnswerInfo extends AnswerReport {
+export interface AnswerInfo extends Omit<AnswerReport, 'logprobs'> {
   /** Tokens in the session's context, the answer included. */
   readonly usage: number;
 }
@@ -125,7 +131,10 @@ export interface TokenProgress {
 }
 
 /** What a prompt reports before its answer is complete. */
-export type PromptEvent = { readonly kind: 'overflow' } | ({ readonly kind: 'prefill' } & TokenProgress);
+export type PromptEvent =
+  | { readonly kind: 'overflow' }
+  | ({ readonly kind: 'prefill' } & TokenProgress)
+  | { readonly kind: 'token'; readonly token: TokenLogProb };
 
 interface OfModel {
   readonly model: number;
@@ -177,7 +186,7 @@ export interface EngineApi {
     string
   >;
   readonly score: Call<
-    OfModel & { readonly input: string | Int32Array; readonly settings: ScoreSettings },
+    OfModel & { readonly input: string | Int32Array | readonly Message[]; readonly settings: ScoreSettings },
     Score,
     TokenProgress,
     never

@@ -46,5 +46,9 @@ function reported({ text: _text, ...report }: Answer, { usage }: Session): Answe
 }
 
 function textListener(context: CallContext<PromptEvent, string>): SessionListener {
-  return { ...sessionListener(context), onText: (text) => context.item(text) };
+  return {
+    ...sessionListener(context),
+    onText: (text) => context.item(text),
+    onToken: (token) => context.event({ kind: 'token', token }),
+  };
 }
