@@ -13,6 +13,7 @@ export type OptionKinds = Readonly<Record<string, 's' | 'b'>>;
 const COMMON = { verbose: 'b', help: 'b' } as const satisfies OptionKinds;
 export const MODEL_OPTIONS = {
   model: 's',
+  mmproj: 's',
   device: 's',
   threads: 's',
   context: 's',
@@ -110,6 +111,7 @@ export class Arguments {
 
   loading(): LoadSettings {
     return defined({
+      mmproj: this.text('mmproj'),
       device: this.choice<DeviceName>('device', ['auto', 'wasm', 'webgpu']),
       threads: this.number('threads'),
       contextWindow: this.number('context'),

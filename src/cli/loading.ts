@@ -4,6 +4,7 @@ import type { Arguments } from './arguments.ts';
 import { ProgressLine, type CliContext } from './terminal.ts';
 
 export const MODEL_HELP = `  --model M            a path, a URL, hf:owner/repo/file.gguf, or nano (bundled)
+  --mmproj M           the vision part (mmproj) of a GGUF model: a path, a URL, or the name of a file beside it
   --device D           auto (default), wasm or webgpu
   --threads N          WASM threads
   --context N          tokens of the context window

@@ -50,7 +50,7 @@ export function openFile(
   settings: LoadSettings,
   { signal, monitor }: LoadListener,
 ): Promise<ModelFile> {
-  const { quantize, sha256, store, headers, credentials, hub } = settings;
+  const { quantize, sha256, store, headers, credentials, hub, mmproj } = settings;
   const { store: kept, ...access } = platform.open;
   return openModel(input, {
     ...access,
@@ -59,6 +59,7 @@ export function openFile(
     ...(headers === undefined ? {} : { headers: { ...headers } }),
     ...(credentials === undefined ? {} : { credentials }),
     ...(hub === undefined ? {} : { hub }),
+    ...(mmproj === undefined ? {} : { mmproj }),
     ...(sha256 === undefined ? {} : { sha256: typeof sha256 === 'string' ? sha256 : { ...sha256 } }),
     ...(signal === undefined ? {} : { signal }),
     ...(monitor === undefined ? {} : { monitor }),

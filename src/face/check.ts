@@ -6,7 +6,7 @@ import { InputError } from '../errors.ts';
 
 export type Field =
   | { readonly number: readonly [least: number, most: number]; readonly whole?: boolean }
-  | { readonly oneOf: readonly (string | number)[] }
+  | { readonly oneOf: readonly (string | number | boolean)[] }
   | { readonly is: 'string' | 'boolean' | 'function' | 'object' }
   | { readonly signal: true }
   /** A typed array. */

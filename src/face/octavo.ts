@@ -54,7 +54,7 @@ export interface OctavoFace {
    * Whether this model takes images is known when it is loaded (`model.capabilities`): its file is not read here.
    */
   availability(input: ModelInput, options?: AvailabilityOptions): Promise<Availability>;
-  /** Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path. */
+  /** Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path; or the addresses of a model and its mmproj. */
   load(input: ModelInput, options?: LoadOptions): Promise<OctavoModel>;
   /** Models kept from earlier downloads. */
   readonly store: Pick<ModelStore, 'list' | 'remove'>;
@@ -70,6 +70,12 @@ async function lend(own: typeof fetch): Promise<MessagePort> {
   return port2;
 }
 
+const DOWNLOADED = /^(https?|hf):/;
+
+function addressesOf(place: ModelInput): readonly string[] {
+  return [place].flat().filter((one) => typeof one === 'string');
+}
+
 /** Loads in progress, by what is loaded: `availability` answers 'downloading' for them. */
 const loading = new Map<string, number>();
 
@@ -83,22 +89,25 @@ export function createFace(platform: FacePlatform): OctavoFace {
         expectedInputs.every(({ type }) => type === 'text' || type === 'image') &&
         expectedOutputs.every(({ type }) => type === 'text');
       if (!platform.capable || !possible) return 'unavailable';
-      const place = await platform.input(input);
-      if (typeof place !== 'string' || !/^(https?:|hf:)/.test(place)) return 'available';
-      if (loading.has(place)) return 'downloading';
-      return (await platform.store()?.has(place)) === true ? 'available' : 'downloadable';
+      const places = addressesOf(await platform.input(input)).filter((place) => DOWNLOADED.test(place));
+      if (places.some((place) => loading.has(place))) return 'downloading';
+      for (const place of places) if ((await platform.store()?.has(place)) !== true) return 'downloadable';
+      return 'available';
     },
 
     async load(input, options = {}) {
       const problem = misfit('load', options, LOAD);
       if (problem !== undefined) return problem;
-      const { signal, monitor, onProgress, fetch: own, ...settings } = options;
+      const { signal, monitor, onProgress, fetch: own, mmproj, ...settings } = options;
       signal?.throwIfAborted();
       const place = await platform.input(input);
+      // A bare name is that of a file beside the model.
+      const plain = mmproj === undefined || mmproj === false || (typeof mmproj === 'string' && !/[/\\:]/.test(mmproj));
+      const projector = plain ? mmproj : await platform.input(mmproj);
       signal?.throwIfAborted();
-      const name = typeof place === 'string' ? place : '';
+      const [name = ''] = addressesOf(place);
       // Only pages may ask for lasting storage, and the download happens in a worker.
-      if (/^(https?|hf):/.test(name)) platform.store()?.persist();
+      if (DOWNLOADED.test(name)) platform.store()?.persist();
       const download = monitor === undefined ? undefined : new DownloadMonitor(monitor);
       const caller = new Caller(await platform.startEngine());
       loading.set(name, (loading.get(name) ?? 0) + 1);
@@ -110,7 +119,7 @@ export function createFace(platform: FacePlatform): OctavoFace {
         };
         const info = await caller.call(
           'load',
-          { input: place, settings, fetch: port },
+          { input: place, settings: { ...settings, mmproj: projector }, fetch: port },
           {
             signal,
             onEvent,

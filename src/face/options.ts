@@ -88,6 +88,7 @@ export const LOAD: ShapeOf<Required<LoadOptions>> = {
   ...DEVICE,
   ...ABORTABLE,
   contextWindow: COUNT,
+  mmproj: { anyOf: [TEXT, OBJECT, { oneOf: [false] }] },
   quantize: { oneOf: ['q8', 'q4'] },
   store: SWITCH,
   sha256: { anyOf: [TEXT, OBJECT] },

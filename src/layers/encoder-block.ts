@@ -1,17 +1,25 @@
-/** One layer of a vision transformer (Dosovitskiy et al. 2021): bidirectional attention, then an MLP, each after a LayerNorm and with a residual. */
+/** One layer of a vision transformer (Dosovitskiy et al. 2021): bidirectional attention, then an MLP, each after a norm and with a residual. */
 import type { Activation, Backend, NormSpec, Tensor } from '../backend/backend.ts';
-import type { FullAttention } from './full-attention.ts';
-import { linear, type Linear } from './linear.ts';
+import type { AttentionPlace, FullAttention } from './full-attention.ts';
+import { linear, type Linear, type MaybeBiased } from './linear.ts';
 
 export interface EncoderBlockWeights {
   readonly norm1: NormSpec;
   /** q, k and v, (width, width) each, or one of (3 width, width). */
-  readonly qkv: readonly Linear[];
+  readonly qkv: readonly MaybeBiased[];
   readonly output: Linear; // (width, width)
   readonly norm2: NormSpec;
+  /** Gated MLPs: act(gate x) * up x, where the bias of `up` is stored less 1 (see `gated`). */
+  readonly gate?: Linear | undefined; // (mlp, width)
   readonly up: Linear; // (mlp, width)
   readonly down: Linear; // (width, mlp)
+  /** Multiply what attention and MLP add to each channel (layer scale, Touvron et al. 2021); [width] each. */
+  readonly scales?: readonly [attention: Float32Array, mlp: Float32Array] | undefined;
 }
+
+/** `quickGelu` is x sigmoid(1.702 x) = silu(1.702 x) / 1.702; the weights before it are stored times 1.702 (`QUICK`). */
+export type EncoderActivation = Activation | 'quickGelu';
+export const QUICK = 1.702;
 
 /** x [T, width] -> [T, width]; `attention` is of the blocks' heads, and shared by them. */
 export function encoderBlock(
@@ -19,10 +27,31 @@ export function encoderBlock(
   x: Tensor,
   weights: EncoderBlockWeights,
   attention: FullAttention,
-  activation: Activation,
+  activation: EncoderActivation,
+  place?: AttentionPlace,
 ): Tensor {
-  const { norm1, qkv, output, norm2, up, down } = weights;
-  const attended = attention.forward(linear(backend, x, qkv, { norm: norm1 }));
-  const middle = linear(backend, attended, output, { residual: x });
-  return linear(backend, linear(backend, middle, up, { norm: norm2, activation }), down, { residual: middle });
+  const { norm1, qkv, output, norm2, gate, up, down, scales } = weights;
+  const attended = attention.forward(linear(backend, x, qkv, { norm: norm1 }), place);
+  const middle = added(backend, x, attended, output, scales?.[0]);
+  const inner =
+    gate === undefined
+      ? linear(backend, middle, up, { norm: norm2, ...activated(activation) })
+      : gated(backend, linear(backend, middle, gate, { norm: norm2, ...activated(activation) }), middle, up, norm2);
+  return added(backend, middle, inner, down, scales?.[1]);
+}
+
+function activated(activation: EncoderActivation): { readonly activation: Activation; readonly scale?: number } {
+  return activation === 'quickGelu' ? { activation: 'silu', scale: 1 / QUICK } : { activation };
+}
+
+/** a * u as a + a (u - 1): the backends multiply by elements only while they add. */
+function gated(backend: Backend, a: Tensor, x: Tensor, up: Linear, norm: NormSpec): Tensor {
+  return backend.gatedAdd(a, a, linear(backend, x, up, { norm }), 0);
+}
+
+function added(backend: Backend, x: Tensor, inner: Tensor, layer: Linear, scale: Float32Array | undefined): Tensor {
+  if (scale === undefined) return linear(backend, inner, layer, { residual: x });
+  const [count = 0] = x.shape;
+  const row = backend.upload(scale, [1, scale.length]);
+  return backend.gatedAdd(x, linear(backend, inner, layer), backend.take(row, new Int32Array(count)), 0);
 }

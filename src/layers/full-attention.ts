@@ -2,14 +2,37 @@
  * Bidirectional attention over one set of rows: a transient KV pool of one layer, whose pages every block and every call writes anew.
  * It grows to the longest set so far and is freed by its owner.
  */
-import { PAGE_TOKENS, type Backend, type KvView, type Tensor } from '../backend/backend.ts';
+import {
+  PAGE_TOKENS,
+  type Backend,
+  type KvView,
+  type NormSpec,
+  type Ranges,
+  type RopeSpec,
+  type SlotPositions,
+  type Tensor,
+} from '../backend/backend.ts';
 import { bidirectional } from '../kv/ranges.ts';
+
+/** What attention depends on besides its rows; one object serves all layers of a call. */
+export interface AttentionPlace {
+  readonly rope?: RopeSpec;
+  /** RoPE's, of all rows. */
+  readonly positions?: SlotPositions;
+  /** Default: every row sees every row. */
+  readonly ranges?: Ranges;
+  /** RMS norms of each head. */
+  readonly qNorm?: NormSpec;
+  readonly kNorm?: NormSpec;
+}
 
 export class FullAttention {
   readonly #backend: Backend;
   readonly #heads: number;
   readonly #headDim: number;
   #memory: KvView | undefined;
+  /** `#memory` with the positions of the last place. */
+  #placed: KvView | undefined;
   #version = 0;
 
   constructor(backend: Backend, heads: number, headDim: number) {
@@ -19,20 +42,27 @@ export class FullAttention {
   }
 
   /** qkv [T, 3 heads headDim] -> [T, heads headDim]. */
-  forward(qkv: Tensor): Tensor {
+  forward(qkv: Tensor, place: AttentionPlace = {}): Tensor {
     const [rows = 0] = qkv.shape;
-    return this.attend(this.append(qkv, 0, rows), 0, rows);
+    return this.attend(this.append(qkv, 0, rows, place), 0, rows, place);
   }
 
   /** Rows `position ..` of `total`: keeps their keys and values, gives their queries. All rows are appended before the first `attend`. */
-  append(qkv: Tensor, position: number, total: number): Tensor {
-    return this.#backend.ropeAppend(qkv, this.#view(total), 0, position, { heads: this.#heads });
+  append(qkv: Tensor, position: number, total: number, place: AttentionPlace = {}): Tensor {
+    const { rope, qNorm, kNorm } = place;
+    return this.#backend.ropeAppend(qkv, this.#view(total, place), 0, position, {
+      heads: this.#heads,
+      ...(rope && { rope }),
+      ...(qNorm && { qNorm }),
+      ...(kNorm && { kNorm }),
+    });
   }
 
   /** Queries of rows `position ..` over the keys of all `total`. */
-  attend(q: Tensor, position: number, total: number): Tensor {
+  attend(q: Tensor, position: number, total: number, place: AttentionPlace = {}): Tensor {
     const [rows = 0] = q.shape;
-    return this.#backend.attention(q, this.#view(total), 0, position, bidirectional(rows, total), {
+    const ranges = place.ranges ?? bidirectional(rows, total);
+    return this.#backend.attention(q, this.#view(total, place), 0, position, ranges, {
       heads: this.#heads,
       scale: 1 / Math.sqrt(this.#headDim),
     });
@@ -41,9 +71,18 @@ export class FullAttention {
   free(): void {
     this.#memory?.pool.free();
     this.#memory = undefined;
+    this.#placed = undefined;
   }
 
-  #view(rows: number): KvView {
+  #view(rows: number, { positions }: AttentionPlace): KvView {
+    const memory = this.#grown(rows);
+    if (positions === undefined) return memory;
+    if (this.#placed?.table !== memory.table || this.#placed.positions !== positions)
+      this.#placed = { ...memory, positions };
+    return this.#placed;
+  }
+
+  #grown(rows: number): KvView {
     const blocks = Math.ceil(rows / PAGE_TOKENS);
     if (this.#memory !== undefined && this.#memory.blocks >= blocks) return this.#memory;
     const heads = this.#heads;

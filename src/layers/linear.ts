@@ -6,11 +6,14 @@ export interface Linear {
   readonly bias: Weight; // (out)
 }
 
+/** A layer that has no bias in some models. */
+export type MaybeBiased = Pick<Linear, 'weight'> & { readonly bias?: Weight | undefined };
+
 /** x [T, in] -> [T, sum of out], the layers' outputs side by side. */
 export function linear(
   backend: Backend,
   x: Tensor,
-  layers: Linear | readonly Linear[],
+  layers: MaybeBiased | readonly MaybeBiased[],
   options: Omit<LinearOptions, 'bias'> = {},
 ): Tensor {
   const list = 'weight' in layers ? [layers] : layers;

@@ -1,5 +1,5 @@
 /** Rotary position embedding (Su et al. 2021) and the ways models stretch it over longer contexts. */
-import type { RopeSpec } from '../backend/backend.ts';
+import type { RopeSections, RopeSpec } from '../backend/backend.ts';
 
 export type RopeScaling =
   | { readonly kind: 'none' }
@@ -32,6 +32,8 @@ export interface RopeConfig {
   readonly base: number;
   readonly style: RopeSpec['style'];
   readonly scaling: RopeScaling;
+  /** Of models whose positions have three axes (M-RoPE). */
+  readonly sections?: RopeSections | undefined;
   /** Whether the divisors that a file may hold are meant for it (default true): they are for layers that see everything. */
   readonly divided?: boolean;
 }
@@ -41,13 +43,14 @@ export const NO_ROTATION: RopeSpec = { inverseFrequency: new Float64Array(0), ma
 
 /** `divisors`: one for each pair, from the file (GGUF's rope_freqs.weight, llama.cpp's form of llama3 scaling). */
 export function ropeSpec(config: RopeConfig, divisors?: ArrayLike<number>): RopeSpec {
-  const { dimension, base, style, scaling } = config;
+  const { dimension, base, style, scaling, sections } = config;
   const scale = scaler(config);
   const inverseFrequency = Float64Array.from(
     { length: dimension / 2 },
     (_, pair) => scale(base ** ((-2 * pair) / dimension), pair) / (divisors?.[pair] ?? 1),
   );
-  return { inverseFrequency, magnitude: 'magnitude' in scaling ? scaling.magnitude : 1, style };
+  const magnitude = 'magnitude' in scaling ? scaling.magnitude : 1;
+  return { inverseFrequency, magnitude, style, ...(sections && { sections }) };
 }
 
 /** YaRN's default magnitude (mscale) for a factor. */

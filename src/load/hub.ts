@@ -4,7 +4,7 @@ import type { ByteSource } from './byte-source.ts';
 import type { FileSet } from './file-set.ts';
 import { expectationOf } from './expectation.ts';
 import { checkUrl, type Network } from './http.ts';
-import { openFolder, openGgufOf } from './index.ts';
+import { isProjector, openFolder, openGgufOf } from './index.ts';
 import { isObject } from './json.ts';
 import type { JsonValue, ModelFile } from './model-file.ts';
 import { expectedHash, type OpenOptions } from './options.ts';
@@ -259,20 +259,43 @@ export async function openHub(address: string, options: OpenOptions): Promise<Mo
           `${JSON.stringify(address)} names one file of a folder; name the repository (hf:${hubName.repository}), or a .gguf file`,
           { input: address },
         );
-      return openGgufOf(files, path.slice(slash + 1), options);
+      return withFound(files, path.slice(slash + 1), options);
     }
     const names = await files.names();
     if (names.includes('config.json') && names.some((name) => name.endsWith('.safetensors')))
       return openFolder(files, options);
-    return openGgufOf(files, onlyGguf(address, names), options);
+    return withFound(files, onlyGguf(address, names), options);
   });
 }
 
+/** A GGUF of the repository and the projector that lies beside it, where there is one and the caller did not say otherwise. */
+async function withFound(files: HubFiles, name: string, options: OpenOptions): Promise<ModelFile> {
+  const model = await openGgufOf(files, name, options);
+  if (options.mmproj !== undefined || isProjector(name)) return model;
+  try {
+    const projector = bestProjector(await files.names());
+    if (projector === undefined) return model;
+    const { withProjector } = await import('./projector.ts');
+    return await withProjector(model, await openGgufOf(files, projector, options), true);
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+/** The smallest precision that costs nothing one could see: repositories have the same projector in several. */
+export function bestProjector(names: readonly string[]): string | undefined {
+  const all = names.filter((name) => isProjector(name) && !LATER_PART.test(name));
+  const preferred = [/q8_0/i, /(?<!b)f16/i, /bf16/i, /./];
+  return preferred.map((kind) => all.find((name) => kind.test(name))).find((name) => name !== undefined);
+}
+
+/** A file of a split model, but not its first. */
+const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/i;
+
 /** Which GGUF of a repository is meant when none is named: the only one, or the only split set. */
 export function onlyGguf(repository: string, names: readonly string[]): string {
-  const files = names.filter(
-    (name) => /\.gguf$/i.test(name) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name) && !/^mmproj/i.test(name),
-  );
+  const files = names.filter((name) => /\.gguf$/i.test(name) && !LATER_PART.test(name) && !isProjector(name));
   const [only] = files;
   if (only !== undefined && files.length === 1) return only;
   throw new FileError(

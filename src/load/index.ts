@@ -4,7 +4,7 @@ import { BlobSource, BytesSource, type ByteSource } from './byte-source.ts';
 import { isPlainName, type FileSet } from './file-set.ts';
 import type { FileSystemReader } from './file-system.ts';
 import { openGguf } from './gguf/file.ts';
-import { fileName, resolveInput, type ModelInput } from './inputs.ts';
+import { fileName, isAddressList, resolveInput, type ModelInput } from './inputs.ts';
 import type { ModelFile } from './model-file.ts';
 import { checkOptions, expectedHash, refuseSingleHash, type OpenOptions } from './options.ts';
 
@@ -16,6 +16,9 @@ export async function openModel(input: ModelInput, options: OpenOptions = {}): P
   options.signal?.throwIfAborted();
   checkOptions(options);
   const resolved = await resolveInput(input);
+  const { mmproj } = options;
+  if (isAddressList(resolved) || (mmproj !== undefined && mmproj !== false))
+    return (await import('./projector.ts')).openBoth(resolved, options);
   if (typeof resolved === 'string') return openAddress(resolved, options);
   if (resolved instanceof Map) return openSet(resolved, options);
   const data = resolved as Blob | Uint8Array;
@@ -92,7 +95,7 @@ async function openPair(
 }
 
 /** llama.cpp's tools name projector files so. */
-function isProjector(name: string): boolean {
+export function isProjector(name: string): boolean {
   return /mmproj/i.test(name) && /\.gguf$/i.test(name);
 }
 

@@ -6,7 +6,8 @@ import { displayName } from '../store/address.ts';
 export type Bytes = Blob | ArrayBuffer | ArrayBufferView;
 
 /**
- * A URL (of a GGUF; of a Hugging Face folder if it ends with `/`), a path (Node), `hf:owner/repo[@revision][/file.gguf]`;
+ * A URL (of a GGUF; of a Hugging Face folder if it ends with `/`), a path (Node), `hf:owner/repo[@revision][/file.gguf]`, or the addresses of a
+ * model and its projector (mmproj);
  * a file, its bytes, a handle of it, or an answer of `fetch`; all files of a split model, of a model and its
  * projector (whose name contains `mmproj`), or of a Hugging Face folder, as a list of Files or by names.
  */
@@ -17,9 +18,15 @@ export type ModelInput =
   | FileSystemFileHandle
   | Response
   | readonly Blob[]
+  | readonly (string | URL)[]
   | { readonly [name: string]: Bytes };
 
-export type ResolvedInput = string | Blob | Uint8Array | ReadonlyMap<string, Blob | Uint8Array>;
+/** A list holds addresses. */
+export type ResolvedInput = string | readonly string[] | Blob | Uint8Array | ReadonlyMap<string, Blob | Uint8Array>;
+
+export function isAddressList(resolved: ResolvedInput): resolved is readonly string[] {
+  return Array.isArray(resolved);
+}
 
 /** Throws `InputError`; `StorageError` and what the browser throws where a response or a handle cannot be read. */
 export async function resolveInput(input: unknown): Promise<ResolvedInput> {
@@ -30,12 +37,13 @@ export async function resolveInput(input: unknown): Promise<ResolvedInput> {
   if (typeof input === 'object' && input !== null) {
     if (isResponse(input)) return fromResponse(input);
     if (isHandle(input)) return input.getFile();
+    if (isAddresses(input)) return input.map((address) => (address instanceof URL ? address.href : address));
     const entries = Array.isArray(input) ? fromList(input) : isPlain(input) ? Object.entries(input) : undefined;
     if (entries !== undefined && entries.length > 0) return byName(entries);
   }
   throw new InputError(
     'argument',
-    `the model is ${nameOf(input)}; give a URL, hf:owner/repository, a File, bytes, a FileSystemFileHandle, a Response, a list of Files, files by name, or (in Node) a path`,
+    `the model is ${nameOf(input)}; give a URL, hf:owner/repository, a File, bytes, a FileSystemFileHandle, a Response, a list of Files, files by name, the addresses of a model and its mmproj, or (in Node) a path`,
     { given: nameOf(input) },
   );
 }
@@ -48,6 +56,11 @@ function asBytes(input: unknown): Blob | Uint8Array | undefined {
   if (tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]')
     return new Uint8Array(input as ArrayBuffer);
   return undefined;
+}
+
+function isAddresses(input: object): input is readonly (string | URL)[] {
+  const isAddress = (one: unknown): boolean => one instanceof URL || (typeof one === 'string' && one.trim() !== '');
+  return Array.isArray(input) && input.length > 0 && input.every(isAddress);
 }
 
 function isResponse(input: object): input is Response {

@@ -77,6 +77,8 @@ export interface ModelFile {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** The vision part of a GGUF model: a file of its own ("mmproj"), given beside it. */
   readonly projector?: ModelFile | undefined;
+  /** The projector was not asked for, only found: a model that it does not fit is loaded without it. */
+  readonly projectorFound?: boolean | undefined;
   /** Bytes of all files. */
   readonly bytes: number;
   /** Hex SHA-256 over the headers (metadata, tensor tables) and 64 KiB from the middle of each file's data: names the file before it is read (a loaded model's own covers all weights). */

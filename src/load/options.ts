@@ -3,10 +3,16 @@ import { InputError } from '../errors.ts';
 import type { ModelStore } from '../store/model-store.ts';
 import { QUANTIZATIONS, type Quantization } from './convert.ts';
 import type { FileSystemReader } from './file-system.ts';
+import type { ModelInput } from './inputs.ts';
 import type { ReadOptions } from './model-file.ts';
 import type { RetryPolicy } from './retry.ts';
 
 export interface OpenOptions extends ReadOptions {
+  /**
+   * The projector ("mmproj") of a GGUF model, which holds what sees. A name without a folder is looked for beside a model that has a URL or an
+   * `hf:` name. By default the one that lies beside the model in an `hf:` repository is used; false: none.
+   */
+  readonly mmproj?: ModelInput | false;
   /** Quantises F32, F16 and BF16 matrices while they stream in: Q8_0, or Q4_0 with embeddings in Q8_0. */
   readonly quantize?: Quantization;
   /** Where downloads are kept; false: nowhere. By default this origin's store where there is IndexedDB. */

@@ -1,15 +1,20 @@
 /** A GGUF model and its projector file ("mmproj"), which holds what sees, as one. */
 import { createSHA256 } from 'hash-wasm';
+import { InputError } from '../errors.ts';
+import { openModel } from './index.ts';
+import type { ModelInput, ResolvedInput } from './inputs.ts';
 import type { ModelFile } from './model-file.ts';
+import type { OpenOptions } from './options.ts';
 
-/** Closing it closes both. `read` reads the language model; the projector is read by itself. */
-export async function withProjector(model: ModelFile, projector: ModelFile): Promise<ModelFile> {
+/** `found`: whether the projector was only found beside the model. Closing it closes both. `read` reads the language model; the projector is read by itself. */
+export async function withProjector(model: ModelFile, projector: ModelFile, found = false): Promise<ModelFile> {
   const hash = (await createSHA256()).init().update(model.fingerprint + projector.fingerprint);
   return {
     name: model.name,
     metadata: model.metadata,
     tensors: model.tensors,
     projector,
+    projectorFound: found,
     bytes: model.bytes + projector.bytes,
     fingerprint: hash.digest('hex'),
     read: (writer, options) => model.read(writer, options),
@@ -17,4 +22,52 @@ export async function withProjector(model: ModelFile, projector: ModelFile): Pro
       await Promise.all([model.close(), projector.close()]);
     },
   };
+}
+
+/** The addresses of a model and its projector in either order, or a model and the `mmproj` of the options. Throws `InputError`. */
+export async function openBoth(resolved: ResolvedInput, options: OpenOptions): Promise<ModelFile> {
+  const { mmproj, ...own } = options;
+  const alone: OpenOptions = { ...own, mmproj: false };
+  const given = [resolved].flat();
+  const [first, second, third] = mmproj === undefined || mmproj === false ? given : [...given, mmproj];
+  if (first === undefined || third !== undefined)
+    throw new InputError(
+      'argument',
+      'more than two addresses were given; a model has one file (of a split one, name the first part) and at most one projector (mmproj)',
+    );
+  if (second === undefined) return openModel(asInput(first), options);
+  if (typeof options.sha256 === 'string')
+    throw new InputError(
+      'argument',
+      "sha256: one hash was given for a model and its projector; give an object: { 'model.gguf': '...', 'mmproj.gguf': '...' }",
+      { option: 'sha256' },
+    );
+  const model = await openModel(asInput(first), alone);
+  try {
+    const beside = typeof second === 'string' && typeof first === 'string' ? besideOf(first, second) : second;
+    const other = await openModel(asInput(beside), alone);
+    return isVisionPart(model) ? await withProjector(other, model) : await withProjector(model, other);
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+function asInput(input: ResolvedInput | ModelInput): ModelInput {
+  return input instanceof Map ? (Object.fromEntries(input) as ModelInput) : (input as ModelInput);
+}
+
+function isVisionPart({ metadata }: ModelFile): boolean {
+  return metadata.kind === 'gguf' && metadata.values.get('general.architecture') === 'clip';
+}
+
+/** A bare name is that of a file beside a model which has an address; everything else is an address of its own. */
+function besideOf(model: string, name: string): string {
+  if (/[/\\:]/.test(name)) return name;
+  if (/^https?:/i.test(model)) {
+    const at = new URL(encodeURIComponent(name), model);
+    at.search = new URL(model).search;
+    return at.href;
+  }
+  return /^hf:/i.test(model) ? `${model.replace(/(^hf:[^/]+\/[^/]+)$|\/[^/]*\.gguf$/i, '$1')}/${name}` : name;
 }

@@ -1,17 +1,44 @@
-/** A small F32 tensor that the host needs: tables of positions, divisors of RoPE's frequencies. */
+/** A small tensor that the host needs: tables of positions, divisors of RoPE's frequencies. */
 import type { Weight, WeightWriter } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
+import { fromHalf } from '../load/half.ts';
 import type { TensorInfo } from '../load/model-file.ts';
 
-/** Reads one tensor into host memory; `done` gets its values. Throws `ModelError('tensor-type')` for what is not F32. */
-export function hostWriter({ name, shape, format }: TensorInfo, done: (values: Float32Array) => void): WeightWriter {
-  if (format !== 'F32')
-    throw new ModelError('tensor-type', `${name} is in ${format}; it should be F32: convert the model anew`, {
+/** Formats whose values are read one by one. */
+const READERS: Readonly<
+  Record<string, { readonly bytes: number; readonly at: (view: DataView, i: number) => number }>
+> = {
+  F32: { bytes: 4, at: (view, i) => view.getFloat32(4 * i, true) },
+  F16: { bytes: 2, at: (view, i) => fromHalf(view.getUint16(2 * i, true)) },
+  BF16: { bytes: 2, at: (view, i) => bfloat(view, i) },
+};
+
+function bfloat(view: DataView, i: number): number {
+  const bits = new DataView(new ArrayBuffer(4));
+  bits.setUint16(0, view.getUint16(2 * i, true));
+  return bits.getFloat32(0);
+}
+
+/** Throws `ModelError('tensor-type')` for a format that the host does not read. */
+export function checkHostFormat({ name, format }: TensorInfo): void {
+  if (Object.hasOwn(READERS, format)) return;
+  throw new ModelError(
+    'tensor-type',
+    `${name} is in ${format}; it should be F32, F16 or BF16: convert the model anew`,
+    {
       tensor: name,
       format,
-    });
+    },
+  );
+}
+
+/** Reads one tensor into host memory; `done` gets its values. */
+export function hostWriter(info: TensorInfo, done: (values: Float32Array) => void): WeightWriter {
+  checkHostFormat(info);
+  const { name, shape, format } = info;
+  const reader = READERS[format] ?? { bytes: 4, at: () => 0 };
   const length = shape.reduce((product, n) => product * n, 1);
-  const bytes = new Uint8Array(4 * length);
+  const bytes = new Uint8Array(reader.bytes * length);
   let at = 0;
   return {
     write: async (chunk) => {
@@ -20,7 +47,7 @@ export function hostWriter({ name, shape, format }: TensorInfo, done: (values: F
     },
     finish: async (): Promise<Weight> => {
       const view = new DataView(bytes.buffer);
-      done(Float32Array.from({ length }, (_, i) => view.getFloat32(4 * i, true)));
+      done(Float32Array.from({ length }, (_, i) => reader.at(view, i)));
       return { name, shape, format, bytes: 0, free: () => undefined };
     },
     abort: () => undefined,

@@ -1,5 +1,6 @@
 /** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
+import { ModelError } from '../errors.ts';
 import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { LanguageModelConfig } from './config.ts';
@@ -11,6 +12,7 @@ import { sortFiles } from './files.ts';
 import type { PaintModel } from './paint-model.ts';
 import { architectureName, decoderOf, UNIPIC, visionOf } from './registry.ts';
 import type { UniPicOptions } from './unipic/index.ts';
+import type { VisionPlan } from './vision/architecture.ts';
 import type { VisionModel } from './vision/vision-model.ts';
 
 export type { LanguageModelConfig } from './config.ts';
@@ -70,11 +72,8 @@ export async function loadModel(
     layers: config.layers,
     width: config.kvHeads * config.headDim,
   });
-  const seeing = visionOf(file, beside);
-  const vision = await seeing?.architecture?.plan(beside ?? file, {
-    hidden: config.hidden,
-    idOf: (token) => tokenId(metadata, token),
-  });
+  const seeing = await planVision(file, beside, config);
+  const vision = seeing?.plan;
   await plan.prepare();
   await vision?.prepare();
   const digest = await WeightDigest.create();
@@ -95,7 +94,7 @@ export async function loadModel(
       language,
       vision: seen?.vision ?? images?.vision,
       paint: images?.paint,
-      missing: images?.missing ?? missingParts(config.architecture, metadata, seeing?.name, seen !== undefined),
+      missing: images?.missing ?? missingParts(config.architecture, metadata, seeing?.problem, seen !== undefined),
       boundary: boundary?.weights(),
       digest: digest.value(),
       free: () => {
@@ -110,16 +109,36 @@ export async function loadModel(
   }
 }
 
+/** The plan of what sees, or why there is none. A vision part that was asked for and does not fit throws; one that was only found is left out. */
+async function planVision(
+  file: ModelFile,
+  beside: ModelFile | undefined,
+  { architecture: language, hidden }: LanguageModelConfig,
+): Promise<{ readonly plan?: VisionPlan | undefined; readonly problem?: string | undefined } | undefined> {
+  try {
+    const seeing = visionOf(file, beside);
+    if (seeing === undefined) return undefined;
+    const { name, architecture } = seeing;
+    if (architecture === undefined)
+      return { problem: `the vision part of ${name.slice(0, 80)} is not supported; text works` };
+    const context = { hidden, language, idOf: (token: string) => tokenId(file.metadata, token) };
+    return { plan: await architecture.plan(beside ?? file, context) };
+  } catch (error) {
+    if (!(error instanceof ModelError) || file.projectorFound !== true) throw error;
+    return { problem: `the vision part beside the model is left out: ${error.message}` };
+  }
+}
+
 /** Sentences: why a model that is not of the UniPic graph cannot see, paint or edit. */
 function missingParts(
   architecture: string,
   metadata: ModelMetadata,
-  composite: string | undefined,
+  problem: string | undefined,
   sees: boolean,
 ): readonly string[] {
   const paints = `${architecture} models do not paint pictures`;
   if (sees) return [paints];
-  if (composite !== undefined) return [`the vision part of ${composite} is not supported; text works`, paints];
+  if (problem !== undefined) return [problem, paints];
   const hint = metadata.kind === 'gguf' ? ', unless its vision part (mmproj) is given beside it' : '';
   return [`${architecture} is a language model and has no parts for pictures${hint}`];
 }

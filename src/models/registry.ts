@@ -20,6 +20,16 @@ const ARCHITECTURES: readonly Entry[] = [
   { gguf: ['llama'], huggingface: ['llama', 'mistral'], load: () => llama },
   { gguf: ['qwen2'], huggingface: ['qwen2'], load: () => qwen2 },
   { gguf: ['qwen3'], huggingface: ['qwen3'], load: () => qwen3 },
+  {
+    gguf: ['qwen2vl'],
+    huggingface: ['qwen2_vl', 'qwen2_vl_text', 'qwen2_5_vl', 'qwen2_5_vl_text'],
+    load: async () => (await import('./qwen-vl.ts')).qwen2vl,
+  },
+  {
+    gguf: ['qwen3vl'],
+    huggingface: ['qwen3_vl', 'qwen3_vl_text'],
+    load: async () => (await import('./qwen-vl.ts')).qwen3vl,
+  },
   { gguf: ['gemma3'], huggingface: ['gemma3_text', 'gemma3'], load: async () => (await import('./gemma.ts')).gemma3 },
   { gguf: ['phi3'], huggingface: ['phi3'], load: async () => (await import('./phi.ts')).phi3 },
   { gguf: ['smollm3'], huggingface: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },

@@ -65,6 +65,7 @@ function ropeScaling(
   switch (kind) {
     case 'none':
     case 'default':
+    case 'mrope': // positions of several axes, which are no scaling (qwen-vl.ts)
     case 'dynamic': // NTK by length: nothing changes within the trained context, which is the window here
       return { kind: 'none' };
     case 'linear': {

@@ -52,7 +52,7 @@ export function splitWriter(
 export function changingWriter(
   info: TensorInfo,
   shape: readonly number[],
-  { map, order }: Stored,
+  { map, order, transposed }: Stored,
   writer: WeightWriter,
 ): WeightWriter {
   const bytes = new Uint8Array(info.bytes);
@@ -64,7 +64,7 @@ export function changingWriter(
     },
     finish: async () => {
       // What is too short stays so: the device's writer reports it.
-      let changed = bytes.subarray(0, at);
+      let changed: Uint8Array = bytes.subarray(0, at);
       if (map !== undefined) {
         const view = new DataView(changed.buffer, 0, changed.length);
         for (let i = 0; i + 4 <= changed.length; i += 4) view.setFloat32(i, map(view.getFloat32(i, true)), true);
@@ -78,9 +78,22 @@ export function changingWriter(
         }
         changed = moved;
       }
+      if (transposed === true && at >= info.bytes) changed = transpose(changed, shape);
       if (changed.length > 0) await writer.write(changed);
       return writer.finish();
     },
     abort: () => writer.abort(),
   };
+}
+
+/** From [cols, rows] to [rows, cols], values of any whole number of bytes. */
+function transpose(bytes: Uint8Array, [rows = 1, cols = 1]: readonly number[]): Uint8Array {
+  const size = bytes.length / (rows * cols);
+  const out = new Uint8Array(bytes.length);
+  for (let col = 0; col < cols; col++)
+    for (let row = 0; row < rows; row++) {
+      const from = (col * rows + row) * size;
+      for (let i = 0; i < size; i++) out[(row * cols + col) * size + i] = bytes[from + i] ?? 0;
+    }
+  return out;
 }

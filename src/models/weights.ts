@@ -7,7 +7,7 @@ import type { Backend, NormSpec, Weight, WeightWriter } from '../backend/backend
 import { ModelError } from '../errors.ts';
 import type { Linear } from '../layers/linear.ts';
 import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
-import { hostWriter } from './host-tensor.ts';
+import { checkHostFormat, hostWriter } from './host-tensor.ts';
 import type * as StoredWriters from './stored-writers.ts';
 
 /** A tensor's name, or its names in the two kinds of files. */
@@ -21,6 +21,8 @@ export interface Stored {
   readonly map?: ((value: number) => number) | undefined;
   /** Row i of the weight is row `order[i]` of the file's. */
   readonly order?: ArrayLike<number> | undefined;
+  /** The file has columns where the weight has rows; F32, F16 or BF16. */
+  readonly transposed?: boolean | undefined;
 }
 
 export interface Take {
@@ -30,8 +32,8 @@ export interface Take {
   optional(name: TensorName, shape: readonly number[], stored?: Stored): Weight | undefined;
   /** A matrix (sum of `rows`, cols) that holds several one below the other, as weights of their own. */
   split(name: TensorName, rows: readonly number[], cols: number): readonly Weight[];
-  /** An F32 tensor of exactly this shape, on the host, row-major; empty in the first run. */
-  table(name: TensorName, shape: readonly number[]): Float32Array;
+  /** A tensor of this shape (F32, F16 or BF16), or of one of `alsoAs`, on the host, row-major; empty in the first run. */
+  table(name: TensorName, shape: readonly number[], alsoAs?: Stored['alsoAs']): Float32Array;
   has(name: TensorName): boolean;
   /** Rows of a tensor, for the few widths that the metadata does not give; 0 where the file does not have it. */
   rows(name: TensorName): number;
@@ -99,7 +101,7 @@ export class TensorPlan {
       weight,
       optional: (name, shape, stored) => (this.take.has(name) ? weight(name, shape, stored) : undefined),
       split: (name, rows, cols) => this.#split(this.#find(this.#name(name)), rows, cols),
-      table: (name, shape) => this.#table(this.#find(this.#name(name)), shape),
+      table: (name, shape, alsoAs) => this.#table(this.#find(this.#name(name)), shape, alsoAs),
       has: (name) => this.#tensors.has(this.#name(name)),
       rows: (name) => this.#tensors.get(this.#name(name))?.shape[0] ?? 0,
     };
@@ -188,7 +190,9 @@ export class TensorPlan {
 
   #weight(info: TensorInfo, wanted: readonly number[], stored: Stored): Weight {
     const { name, format } = info;
-    if (!(stored.alsoAs ?? []).some((shape) => sameShape(shape, info.shape))) checkShape(info, wanted);
+    const inFile = stored.transposed === true ? wanted.toReversed() : wanted;
+    if (!(stored.alsoAs ?? []).some((shape) => sameShape(shape, info.shape))) checkShape(info, inFile);
+    if (stored.transposed === true) checkHostFormat(info);
     if (wanted.length === 1 || stored.map !== undefined) checkF32(info);
     this.#remember(name, { kind: 'weight', shape: wanted, stored });
     return placeholder(name, wanted, format);
@@ -200,9 +204,9 @@ export class TensorPlan {
     return rows.map((count) => placeholder(info.name, [count, cols], info.format));
   }
 
-  #table(info: TensorInfo, wanted: readonly number[]): Float32Array {
-    checkShape(info, wanted);
-    checkF32(info);
+  #table(info: TensorInfo, wanted: readonly number[], alsoAs: Stored['alsoAs'] = []): Float32Array {
+    if (!alsoAs.some((shape) => sameShape(shape, info.shape))) checkShape(info, wanted);
+    checkHostFormat(info);
     this.#remember(info.name, { kind: 'table' });
     return new Float32Array(0);
   }
@@ -225,7 +229,9 @@ export class TensorPlan {
 }
 
 function isChanged(planned: Planned): boolean {
-  return planned.kind === 'weight' && (planned.stored.map !== undefined || planned.stored.order !== undefined);
+  if (planned.kind !== 'weight') return false;
+  const { map, order, transposed } = planned.stored;
+  return map !== undefined || order !== undefined || transposed === true;
 }
 
 function placeholder(name: string, shape: readonly number[], format: Weight['format']): Weight {

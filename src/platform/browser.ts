@@ -28,9 +28,12 @@ export function createBrowserFace(startEngine: FacePlatform['startEngine'], capa
       if (input === 'nano') return bundledModel();
       const given = await cloneable(input);
       // Relative to the page, not to the worker. What is no address is refused by the engine, which says why.
-      if (typeof given !== 'string' || given.startsWith('hf:')) return given;
-      const base = globalThis.location?.href;
-      return URL.canParse(given, base) ? new URL(given, base).href : given;
+      const absolute = (address: string): string => {
+        const base = globalThis.location?.href;
+        return !address.startsWith('hf:') && URL.canParse(address, base) ? new URL(address, base).href : address;
+      };
+      if (typeof given === 'string') return absolute(given);
+      return Array.isArray(given) ? given.map((one: unknown) => absolute(String(one))) : given;
     },
     // Pages that show no image and list no session do not download what reads them.
     readPicture: async (input, signal) => (await import('../vision/read.ts')).readImage(input, { signal }),

@@ -1,9 +1,9 @@
 /** Model inputs as they can be posted to a worker without a copy of the weights: bytes become Blobs, URLs strings. */
-import { resolveInput, type ModelInput } from '../load/inputs.ts';
+import { isAddressList, resolveInput, type ModelInput } from '../load/inputs.ts';
 
 export async function cloneable(input: ModelInput): Promise<ModelInput> {
   const resolved = await resolveInput(input);
-  if (typeof resolved === 'string') return resolved;
+  if (typeof resolved === 'string' || isAddressList(resolved)) return resolved;
   if (resolved instanceof Map) return Object.fromEntries([...resolved].map(([name, data]) => [name, blob(data)]));
   return blob(resolved as Blob | Uint8Array);
 }

@@ -48,6 +48,8 @@ export interface DeviceRequest {
 export interface LoadSettings extends DeviceRequest {
   /** Most tokens of a context; default and limit: what the model was trained for. */
   readonly contextWindow?: number | undefined;
+  /** The projector ("mmproj") beside a GGUF model, which holds what sees; false: none, even where one lies beside it. */
+  readonly mmproj?: ModelInput | false | undefined;
   /** Hugging Face folders: quantise while loading. */
   readonly quantize?: 'q8' | 'q4' | undefined;
   /** Whether downloads are kept on the device (default true). */

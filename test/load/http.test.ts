@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RetryPolicy } from '../../src/load/retry.ts';
+import { bestProjector } from '../../src/load/hub.ts';
 import { openModel, type OpenOptions } from '../../src/load/index.ts';
 import { nodeFiles } from '../../src/platform/node-files.ts';
 import { Database } from '../../src/store/database.ts';
@@ -165,6 +166,53 @@ describe('through the store', () => {
   });
 });
 
+describe('a model and its projector', () => {
+  const projector = writeGguf({ 'general.architecture': 'clip' }, [f32Tensor('v', [2], [1, 2])]);
+  beforeEach(() => {
+    server.files.set('/mmproj.gguf', { bytes: projector, etag: '"two"' });
+  });
+
+  test.each([
+    ['two addresses', () => openModel([`${base}/m.gguf`, `${base}/mmproj.gguf`], straight)],
+    ['in the other order', () => openModel([`${base}/mmproj.gguf`, new URL(`${base}/m.gguf`)], straight)],
+    ['a name beside the model', () => openModel(`${base}/m.gguf`, { ...straight, mmproj: 'mmproj.gguf' })],
+    ['bytes beside an address', () => openModel(`${base}/m.gguf`, { ...straight, mmproj: projector })],
+    ['files', () => openModel(new File([model], 'a.gguf'), { mmproj: new File([projector], 'b.gguf') })],
+  ])('%s', async (_, open) => {
+    const opened = await open();
+    expect([...opened.tensors.keys()]).toEqual(['a', 'big', 'c']);
+    expect([...(opened.projector?.tensors.keys() ?? [])]).toEqual(['v']);
+    expect(opened.bytes).toBe(model.length + projector.length);
+    await opened.close();
+  });
+
+  test('in Node, from paths', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'octavo-'));
+    const [a, b] = [join(folder, 'text.gguf'), join(folder, 'sees.gguf')];
+    try {
+      writeFileSync(a, model);
+      writeFileSync(b, projector);
+      for (const opened of [
+        await openModel([a, b], { files: nodeFiles }),
+        await openModel(a, { files: nodeFiles, mmproj: b }),
+      ]) {
+        expect(opened.projector?.tensors.has('v')).toBe(true);
+        await opened.close();
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('what cannot be', async () => {
+    const [a, b] = [`${base}/m.gguf`, `${base}/mmproj.gguf`];
+    await expect(openModel([a, b, b], straight)).rejects.toThrow('more than two addresses');
+    await expect(openModel([a, b], { ...straight, mmproj: b })).rejects.toThrow('more than two addresses');
+    await expect(openModel([a, b], { ...straight, sha256: hex(model) })).rejects.toThrow('give an object');
+    await expect(openModel(a, { ...straight, mmproj: 'none.gguf' })).rejects.toMatchObject({ code: 'network' });
+  });
+});
+
 describe('hf: names', () => {
   const listing = (paths: readonly string[], more: Record<string, unknown> = {}): Uint8Array =>
     new TextEncoder().encode(
@@ -229,6 +277,28 @@ describe('hf: names', () => {
       code: 'missing',
       message: expect.stringMatching(/name one, for instance hf:o\/r\/other-q8_0\.gguf/),
     });
+  });
+
+  test('the projector beside a model is found, named, left out', async () => {
+    const projector = writeGguf({ 'general.architecture': 'clip' }, [f32Tensor('v', [2], [1, 2])]);
+    put('m.gguf', model);
+    for (const name of ['m-mmproj-bf16.gguf', 'm-mmproj-f16.gguf']) put(name, projector);
+    list(['m.gguf', 'm-mmproj-bf16.gguf', 'm-mmproj-f16.gguf']);
+    const store = freshStore();
+    const named = async (options: OpenOptions): Promise<(string | boolean | undefined)[]> => {
+      const opened = await openModel('hf:o/r', { ...options, hub: base });
+      await opened.close();
+      return [opened.projector?.name.replace(/^.*\//, ''), opened.projectorFound];
+    };
+    expect(await named({ retry, store })).toEqual(['m-mmproj-f16.gguf', true]);
+    expect(await named({ ...straight, mmproj: 'm-mmproj-bf16.gguf' })).toEqual(['m-mmproj-bf16.gguf', false]);
+    expect(await named({ ...straight, mmproj: 'hf:o/r/m-mmproj-bf16.gguf' })).toEqual(['m-mmproj-bf16.gguf', false]);
+    expect(await named({ ...straight, mmproj: false })).toEqual([undefined, undefined]);
+    const n = server.requests.length;
+    expect(await named({ retry, store })).toEqual(['m-mmproj-f16.gguf', true]);
+    expect(server.requests.length).toBe(n);
+    expect(bestProjector(['mmproj-F32.gguf', 'mmproj-BF16.gguf', 'x.gguf'])).toBe('mmproj-BF16.gguf');
+    expect(bestProjector(['mmproj-F16.gguf', 'mmproj-Q8_0.gguf'])).toBe('mmproj-Q8_0.gguf');
   });
 
   test('a file in a folder, of a split model', async () => {

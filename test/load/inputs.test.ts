@@ -76,6 +76,7 @@ describe('refused by name', () => {
     [new ReadableStream(), /a ReadableStream/],
     [new Request('http://x/'), /a Request/],
     [new Model(), /a Model/],
+    [['a.gguf', ''], /each should be a File or bytes/],
     [{ 'a.gguf': 'text' }, /"a.gguf" is a? ?.*; each should be a File or bytes/],
     [[bytes, 'x'], /each should be a File or bytes/],
     [{ kind: 'directory', name: 'd', values: () => [] }, /each should be a File or bytes/],

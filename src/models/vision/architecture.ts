@@ -11,7 +11,8 @@ export interface VisionFile {
 }
 
 export interface VisionContext {
-  /** Width of the language model. */
+  /** The language model's architecture, and its width. */
+  readonly language: string;
   readonly hidden: number;
   /** The id of a token by its name, where the vocabulary has it. */
   readonly idOf: (token: string) => number | undefined;

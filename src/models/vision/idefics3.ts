@@ -2,17 +2,18 @@
  * Idefics3 and SmolVLM: an image is stretched to whole tiles, SigLIP sees each tile and the whole as one more tile, squares of s x s tokens are put
  * side by side (pixel shuffle), and one matrix takes them to the language model's width.
  */
-import type { Activation, Backend, Tensor, Weight } from '../../backend/backend.ts';
+import type { Backend, Tensor, Weight } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
 import type { Held } from '../../layers/held.ts';
 import type { Steps } from '../../layers/steps.ts';
 import { CHANNELS, type Rgba } from '../../vision/image.ts';
 import { resize } from '../../vision/resize.ts';
-import { Facts, wrong, type FactNames } from '../facts.ts';
-import { TensorPlan, type Take } from '../weights.ts';
+import { wrong } from '../facts.ts';
+import { suffixed, TensorPlan, type Take, type TensorName } from '../weights.ts';
 import type { VisionContext, VisionFile, VisionPlan } from './architecture.ts';
 import { toNormalised, type Normalisation } from './normalise.ts';
 import { SiglipTower, siglipNames, siglipWeights, type SiglipConfig, type SiglipWeights } from './siglip.ts';
+import { checkFits, fact, HALVES, MOST, TowerFacts } from './tower-facts.ts';
 import {
   consecutive,
   type EncodedImage,
@@ -35,97 +36,41 @@ export interface Idefics3Config {
   readonly normalisation: Normalisation;
 }
 
-/** Several times the largest models of this family; a file that asks for more is damaged or hostile. */
-const MOST = { width: 1 << 14, mlp: 1 << 16, blocks: 256, heads: 256, size: 4096, shuffle: 16, tiles: 6 } as const;
 const IMAGE = '<image>';
 
-const fact = (gguf: string, ...huggingface: readonly string[]): FactNames => ({ gguf, huggingface });
-
 /** Throws `ModelError('config')`. What a Hugging Face configuration leaves out is as its class has it. */
-export function idefics3Config({ metadata }: VisionFile, { idOf }: VisionContext): Idefics3Config {
-  const gguf = metadata.kind === 'gguf';
-  const vision = new Facts(metadata, 'clip.vision');
-  const clip = new Facts(metadata, 'clip');
-  const preprocessing = new Facts(
-    gguf ? metadata : { ...metadata, config: metadata.preprocessor ?? {} },
-    'clip.vision',
-  );
-  const integer = (names: FactNames, most: number, fallback: number): number =>
-    vision.integer(names, { least: 1, most, default: gguf ? undefined : fallback });
-  const of = (name: string): string => `vision_config.${name}`;
-  const width = integer(fact('embedding_length', of('hidden_size')), MOST.width, 1152);
-  const heads = integer(fact('attention.head_count', of('num_attention_heads')), MOST.heads, 16);
-  const size = integer(fact('image_size', of('image_size')), MOST.size, 224);
-  const patch = integer(fact('patch_size', of('patch_size')), MOST.size, 32);
-  const shuffle = vision.integer(fact('projector.scale_factor', 'scale_factor'), {
+export function idefics3Config(file: VisionFile, context: VisionContext): Idefics3Config {
+  const facts = new TowerFacts(file);
+  const shape = facts.shape({
+    width: 1152,
+    mlp: 3072,
+    blocks: 12,
+    heads: 16,
+    size: 224,
+    patch: 32,
+    epsilon: 1e-6,
+  });
+  const { size, patch } = shape;
+  const shuffle = facts.vision.integer(fact('projector.scale_factor', 'scale_factor'), {
     least: 1,
     most: MOST.shuffle,
     default: 2,
   });
-  if (width % heads !== 0) throw wrong('the number of heads of the vision tower', heads, `should divide ${width}`);
   // SigLIP's patches need not fill the tile: what is left over at the right and below is not seen.
   const grid = Math.floor(size / patch);
   if (grid % shuffle !== 0) throw wrong('the scale factor', shuffle, `should divide the ${grid} patches of a side`);
-  const longest = preprocessing.integer(fact('preproc_image_size', 'size.longest_edge'), {
+  const longest = facts.preprocessing.integer(fact('preproc_image_size', 'size.longest_edge'), {
     least: 1,
     most: MOST.size,
     default: 4 * size,
   });
-  const placeholder = gguf
-    ? idOf(IMAGE)
-    : vision.integer(fact('', 'image_token_id'), { least: 0, most: 1 << 22, default: 128257 });
-  if (placeholder === undefined) throw wrong(`the token ${IMAGE}`, undefined, 'should be in the vocabulary');
-  const channels = { least: 3, most: 3 };
-  const numbers = (names: FactNames, least: number): readonly number[] =>
-    preprocessing.find(names) === undefined
-      ? [0.5, 0.5, 0.5]
-      : preprocessing.numbers(names, { least, most: 10 }, channels);
   return {
-    placeholder,
+    placeholder: facts.placeholder(context, [IMAGE], ['image_token_id'], 128257),
     shuffle,
     longest: Math.ceil(longest / size) * size,
-    normalisation: {
-      mean: numbers(fact('image_mean', 'image_mean'), -10),
-      std: numbers(fact('image_std', 'image_std'), 1e-6),
-    },
-    tower: {
-      width,
-      heads,
-      size,
-      patch,
-      mlp: integer(fact('feed_forward_length', of('intermediate_size')), MOST.mlp, 3072),
-      blocks: integer(fact('block_count', of('num_hidden_layers')), MOST.blocks, 12),
-      epsilon: vision.number(fact('attention.layer_norm_epsilon', of('layer_norm_eps')), {
-        least: 0,
-        most: 1,
-        default: 1e-6,
-      }),
-      activation: gguf
-        ? towerActivation(clip)
-        : activationNamed(vision.text(fact('', of('hidden_act')), 'gelu_pytorch_tanh')),
-      order: 'channels',
-    },
+    normalisation: facts.normalisation(HALVES),
+    tower: { ...shape, activation: facts.activation('geluTanh'), order: 'channels' },
   };
-}
-
-/** llama.cpp's GELU is the one by tanh. */
-function towerActivation(clip: Facts): Activation {
-  if (clip.flag(fact('use_silu'), false)) return 'silu';
-  if (clip.flag(fact('use_gelu'), false)) return 'geluTanh';
-  throw wrong('clip.use_gelu', false, 'should be true: the quick GELU is not supported here');
-}
-
-function activationNamed(name: string): Activation {
-  switch (name) {
-    case 'gelu_pytorch_tanh':
-      return 'geluTanh';
-    case 'gelu':
-      return 'gelu';
-    case 'silu':
-      return 'silu';
-    default:
-      throw wrong('vision_config.hidden_act', name, 'should be gelu_pytorch_tanh, gelu or silu');
-  }
 }
 
 interface Idefics3Weights {
@@ -141,11 +86,12 @@ function idefics3Weights(
 ): Idefics3Weights {
   return {
     tower: siglipWeights(take, tower, siglipNames(`${root}vision_model.`)),
-    projection: take.weight(
-      { gguf: 'mm.model.fc.weight', huggingface: `${root}connector.modality_projection.proj.weight` },
-      [hidden, shuffle * shuffle * tower.width],
-    ),
+    projection: take.weight(suffixed(projectionName(root), 'weight'), [hidden, shuffle * shuffle * tower.width]),
   };
+}
+
+function projectionName(root: string): TensorName {
+  return { gguf: 'mm.model.fc', huggingface: `${root}connector.modality_projection.proj` };
 }
 
 /** The first run over the file's table; throws `ModelError`. */
@@ -157,6 +103,7 @@ export function planIdefics3(file: VisionFile, context: VisionContext): VisionPl
   });
   const root = 'model.';
   const take = (from: Take): Idefics3Weights => idefics3Weights(from, config, context.hidden, root);
+  checkFits(plan.take, projectionName(root), context);
   take(plan.take);
   return {
     prepare: () => plan.prepare(),

@@ -1,12 +1,13 @@
 /** SigLIP's vision tower (Zhai et al. 2023, Tschannen et al. 2025) without its pooling head: a transformer over the patches of a square. */
-import type { Activation, Backend, NormSpec, Tensor, Weight } from '../../backend/backend.ts';
-import { encoderBlock, type EncoderBlockWeights } from '../../layers/encoder-block.ts';
-import { FullAttention } from '../../layers/full-attention.ts';
+import type { Backend, NormSpec, Tensor, Weight } from '../../backend/backend.ts';
+import type { EncoderActivation, EncoderBlockWeights } from '../../layers/encoder-block.ts';
 import type { Held } from '../../layers/held.ts';
-import { linear, type Linear } from '../../layers/linear.ts';
+import type { Linear } from '../../layers/linear.ts';
 import type { Steps } from '../../layers/steps.ts';
-import { suffixed, takeLinear, takeNorm, type Take, type TensorName } from '../weights.ts';
+import { suffixed, takeNorm, type Take, type TensorName } from '../weights.ts';
+import { takeBlocks, type BlockPart } from './blocks.ts';
 import { patchRows, type PatchOrder } from './patches.ts';
+import { tableRows, VisionTransformer } from './vit.ts';
 
 export interface SiglipConfig {
   readonly width: number;
@@ -16,7 +17,7 @@ export interface SiglipConfig {
   readonly size: number;
   readonly patch: number;
   readonly epsilon: number;
-  readonly activation: Activation;
+  readonly activation: EncoderActivation;
   /** In which order the patch embedding reads a patch's values. */
   readonly order: PatchOrder;
 }
@@ -47,27 +48,18 @@ const NAMES = {
 export function siglipNames(
   root: string,
   everywhere = false,
-): (part: keyof typeof NAMES, block?: number) => TensorName {
+): (part: keyof typeof NAMES | BlockPart, block?: number) => TensorName {
   return (part, block) => {
-    const [gguf, huggingface] = NAMES[part];
+    // Parts that this family does not have are in no file.
+    const [gguf, huggingface] = Object.hasOwn(NAMES, part) ? NAMES[part as keyof typeof NAMES] : [part, part];
     const name = `${root}${block === undefined ? '' : `encoder.layers.${block}.`}${huggingface}`;
     return { gguf: everywhere ? name : `${block === undefined ? '' : `v.blk.${block}.`}${gguf}`, huggingface: name };
   };
 }
 
 export function siglipWeights(take: Take, config: SiglipConfig, name: ReturnType<typeof siglipNames>): SiglipWeights {
-  const { width, mlp, blocks, size, patch, epsilon } = config;
+  const { width, size, patch, epsilon } = config;
   const values = 3 * patch * patch;
-  // Older projector files exchange the names of the two MLP matrices.
-  const swapped = mlp !== width && take.rows(suffixed(name('down', 0), 'weight')) === mlp;
-  const block = (i: number): EncoderBlockWeights => ({
-    norm1: takeNorm(take, name('norm1', i), width, epsilon),
-    qkv: (['query', 'key', 'value'] as const).map((part) => takeLinear(take, name(part, i), width, width)),
-    output: takeLinear(take, name('output', i), width, width),
-    norm2: takeNorm(take, name('norm2', i), width, epsilon),
-    up: takeLinear(take, name(swapped ? 'down' : 'up', i), mlp, width),
-    down: takeLinear(take, name(swapped ? 'up' : 'down', i), width, mlp),
-  });
   return {
     patches: {
       weight: take.weight(suffixed(name('patches'), 'weight'), [width, values], {
@@ -76,7 +68,7 @@ export function siglipWeights(take: Take, config: SiglipConfig, name: ReturnType
       bias: take.weight(suffixed(name('patches'), 'bias'), [width]),
     },
     positions: take.weight(suffixed(name('positions'), 'weight'), [(size / patch) ** 2, width]),
-    blocks: Array.from({ length: blocks }, (_, i) => block(i)),
+    blocks: takeBlocks(take, config, name),
     norm: takeNorm(take, name('norm'), width, epsilon),
   };
 }
@@ -85,7 +77,7 @@ export class SiglipTower {
   readonly #backend: Backend;
   readonly #config: SiglipConfig;
   readonly #weights: SiglipWeights;
-  readonly #attention: FullAttention;
+  readonly #transformer: VisionTransformer;
   /** [patches, width], from the first image on. */
   #positions: Tensor | undefined;
 
@@ -93,47 +85,20 @@ export class SiglipTower {
     this.#backend = backend;
     this.#config = config;
     this.#weights = weights;
-    this.#attention = new FullAttention(backend, config.heads, config.width / config.heads);
+    this.#transformer = new VisionTransformer(backend, config, { ...weights, patches: [weights.patches] });
   }
 
   /** pixels [size * size * 3] -> [patches, width], after the last norm; `held` owns it. */
-  *forward(pixels: Float32Array, held: Held): Steps<Tensor> {
-    const backend = this.#backend;
-    const { size, patch, activation, order } = this.#config;
-    const { patches, blocks, norm } = this.#weights;
-    const residual = (this.#positions ??= this.#embedPositions());
-    let x = held.step(() => {
-      const rows = patchRows(pixels, { width: size, height: size, patch, order });
-      const count = rows.length / (3 * patch * patch);
-      return linear(backend, backend.upload(rows, [count, 3 * patch * patch]), patches, { residual });
-    });
-    for (const block of blocks) {
-      yield;
-      x = held.next(x, (before) => encoderBlock(backend, before, block, this.#attention, activation));
-    }
-    return held.next(x, (before) => backend.norm(before, norm));
+  forward(pixels: Float32Array, held: Held): Steps<Tensor> {
+    const { size, patch, order } = this.#config;
+    const positions = (this.#positions ??= tableRows(this.#backend, this.#weights.positions));
+    const rows = patchRows(pixels, { width: size, height: size, patch, order });
+    return this.#transformer.forward({ rows, positions }, held);
   }
 
   free(): void {
-    this.#attention.free();
+    this.#transformer.free();
     if (this.#positions !== undefined) this.#backend.free(this.#positions);
     this.#positions = undefined;
-  }
-
-  #embedPositions(): Tensor {
-    const backend = this.#backend;
-    const { positions } = this.#weights;
-    const [count = 0] = positions.shape;
-    const ring = backend.ids(count);
-    try {
-      backend.writeIds(
-        ring,
-        0,
-        Int32Array.from({ length: count }, (_, i) => i),
-      );
-      return backend.keep(backend.scope(() => backend.embed(positions, ring, 0, count)));
-    } finally {
-      backend.free(ring);
-    }
   }
 }

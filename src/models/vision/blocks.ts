@@ -1,0 +1,89 @@
+/** The tensors of a vision tower's blocks, by the names that GGUF projector files and each family's Hugging Face files have for them. */
+import type { NormSpec } from '../../backend/backend.ts';
+import { QUICK, type EncoderActivation, type EncoderBlockWeights } from '../../layers/encoder-block.ts';
+import type { MaybeBiased } from '../../layers/linear.ts';
+import { suffixed, takeLinear, type Stored, type Take, type TensorName } from '../weights.ts';
+
+export type BlockPart =
+  | 'norm1'
+  | 'qkv'
+  | 'query'
+  | 'key'
+  | 'value'
+  | 'output'
+  | 'norm2'
+  | 'gate'
+  | 'up'
+  | 'down'
+  | 'scale1'
+  | 'scale2';
+
+export interface BlocksConfig {
+  readonly width: number;
+  readonly mlp: number;
+  readonly blocks: number;
+  readonly epsilon: number;
+  readonly activation: EncoderActivation;
+  readonly norms?: NormSpec['kind'];
+  readonly gated?: boolean;
+  /** Layer scale: (width) each. `suffix`: what follows the name in Hugging Face files. */
+  readonly scaled?: boolean;
+}
+
+export function takeBlocks(
+  take: Take,
+  config: BlocksConfig,
+  name: (part: BlockPart, block: number) => TensorName,
+): readonly EncoderBlockWeights[] {
+  const { width, mlp, blocks, epsilon, activation, norms = 'layer', gated = false, scaled = false } = config;
+  // Older projector files exchange the names of the two MLP matrices.
+  const swapped = mlp !== width && take.rows(suffixed(name('down', 0), 'weight')) === mlp;
+  const [up, down] = swapped ? (['down', 'up'] as const) : (['up', 'down'] as const);
+  const quick: Stored = activation === 'quickGelu' ? { map: (value) => QUICK * value } : {};
+  return Array.from({ length: blocks }, (_, i): EncoderBlockWeights => {
+    const fused = take.has(suffixed(name('qkv', i), 'weight'));
+    const upBias: Stored = gated ? { map: (value) => value - 1 } : quick;
+    return {
+      norm1: takeNormOf(take, name('norm1', i), width, epsilon, norms),
+      qkv: fused
+        ? [takeLinear(take, name('qkv', i), 3 * width, width)]
+        : (['query', 'key', 'value'] as const).map((part) => takeSome(take, name(part, i), width, width)),
+      output: takeLinear(take, name('output', i), width, width),
+      norm2: takeNormOf(take, name('norm2', i), width, epsilon, norms, quick),
+      ...(gated && { gate: takeLinear(take, name('gate', i), mlp, width) }),
+      up: {
+        weight: take.weight(suffixed(name(up, i), 'weight'), [mlp, width]),
+        bias: take.weight(suffixed(name(up, i), 'bias'), [mlp], upBias),
+      },
+      down: takeLinear(take, name(down, i), width, mlp),
+      ...(scaled && { scales: [takeScale(take, name('scale1', i), width), takeScale(take, name('scale2', i), width)] }),
+    };
+  });
+}
+
+/** `name.weight` (rows, cols), and `name.bias` (rows) where the file has it. */
+export function takeSome(take: Take, name: TensorName, rows: number, cols: number): MaybeBiased {
+  return {
+    weight: take.weight(suffixed(name, 'weight'), [rows, cols]),
+    bias: take.optional(suffixed(name, 'bias'), [rows]),
+  };
+}
+
+export function takeNormOf(
+  take: Take,
+  name: TensorName,
+  width: number,
+  epsilon: number,
+  kind: NormSpec['kind'],
+  stored?: Stored,
+): NormSpec {
+  const weight = take.weight(suffixed(name, 'weight'), [width], stored);
+  if (kind === 'rms') return { kind, weight, epsilon };
+  return { kind, weight, bias: take.weight(suffixed(name, 'bias'), [width], stored), epsilon };
+}
+
+/** GGUF files call it `name.weight`, Hugging Face's by its name alone. */
+function takeScale(take: Take, name: TensorName, width: number): Float32Array {
+  const { gguf, huggingface } = typeof name === 'string' ? { gguf: name, huggingface: name } : name;
+  return take.table({ gguf: `${gguf}.weight`, huggingface }, [width]);
+}

@@ -1,0 +1,158 @@
+/** What the files of vision parts say of their towers: the facts that all families have, under the names that each file has for them. */
+import type { EncoderActivation } from '../../layers/encoder-block.ts';
+import { ModelError } from '../../errors.ts';
+import { Facts, wrong, type Bounds, type FactNames } from '../facts.ts';
+import { suffixed, type Take, type TensorName } from '../weights.ts';
+import type { VisionContext, VisionFile } from './architecture.ts';
+import type { Normalisation } from './normalise.ts';
+
+/** Several times the largest models of these families; a file that asks for more is damaged or hostile. */
+export const MOST = {
+  width: 1 << 14,
+  mlp: 1 << 16,
+  blocks: 256,
+  heads: 256,
+  size: 4096,
+  shuffle: 16,
+  tiles: 64,
+  tokens: 1 << 16,
+} as const;
+
+/** What the images were normalised with that the towers were trained on. */
+export const HALVES: Normalisation = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+export const fact = (gguf: string | readonly string[], ...huggingface: readonly string[]): FactNames => ({
+  gguf,
+  huggingface,
+});
+/** The same for facts that config.json has in `vision_config`. */
+const inTower = (gguf: string, names: readonly string[]): FactNames =>
+  fact(gguf, ...names.map((name) => `vision_config.${name}`));
+
+export interface TowerShape {
+  readonly width: number;
+  readonly mlp: number;
+  readonly blocks: number;
+  readonly heads: number;
+  readonly size: number;
+  readonly patch: number;
+  readonly epsilon: number;
+}
+
+export class TowerFacts {
+  readonly gguf: boolean;
+  /** `clip.vision.*`, or config.json. */
+  readonly vision: Facts;
+  /** `clip.*`. */
+  readonly clip: Facts;
+  /** `clip.vision.*`, or preprocessor_config.json. */
+  readonly preprocessing: Facts;
+
+  constructor({ metadata }: VisionFile) {
+    this.gguf = metadata.kind === 'gguf';
+    this.vision = new Facts(metadata, 'clip.vision');
+    this.clip = new Facts(metadata, 'clip');
+    this.preprocessing = new Facts(
+      metadata.kind === 'gguf' ? metadata : { ...metadata, config: metadata.preprocessor ?? {} },
+      'clip.vision',
+    );
+  }
+
+  /** `fallback`: what the class of a Hugging Face model takes where its configuration says nothing; GGUF files say it. */
+  integer(gguf: string, names: readonly string[], most: number, fallback?: number): number {
+    return this.vision.integer(inTower(gguf, names), { least: 1, most, default: this.gguf ? undefined : fallback });
+  }
+
+  /** Throws `ModelError('config')`. */
+  shape(fallback: TowerShape): TowerShape {
+    const width = this.integer('embedding_length', ['hidden_size', 'embed_dim'], MOST.width, fallback.width);
+    const heads = this.integer(
+      'attention.head_count',
+      ['num_attention_heads', 'num_heads'],
+      MOST.heads,
+      fallback.heads,
+    );
+    if (width % heads !== 0) throw wrong('the number of heads of the vision tower', heads, `should divide ${width}`);
+    return {
+      width,
+      heads,
+      mlp: this.integer('feed_forward_length', ['intermediate_size'], MOST.mlp, fallback.mlp),
+      blocks: this.integer('block_count', ['num_hidden_layers', 'depth'], MOST.blocks, fallback.blocks),
+      size: this.side('image_size', 'image_size', fallback.size),
+      patch: this.side('patch_size', 'patch_size', fallback.patch),
+      epsilon: this.vision.number(inTower('attention.layer_norm_epsilon', ['layer_norm_eps', 'rms_norm_eps']), {
+        least: 0,
+        most: 1,
+        default: fallback.epsilon,
+      }),
+    };
+  }
+
+  /** A side in pixels: a number, or two equal ones. */
+  side(gguf: string, name: string, fallback: number): number {
+    const names = inTower(gguf, [name]);
+    if (!Array.isArray(this.vision.find(names)?.value)) return this.integer(gguf, [name], MOST.size, fallback);
+    const [height = 0, width] = this.vision.numbers(names, { least: 1, most: MOST.size }, { least: 2, most: 2 });
+    if (height !== width || !Number.isInteger(height)) throw wrong(name, [height, width], 'should be one whole side');
+    return height;
+  }
+
+  normalisation(fallback: Normalisation): Normalisation {
+    const numbers = (name: 'image_mean' | 'image_std', least: number, other: readonly number[]): readonly number[] =>
+      this.preprocessing.find(fact(name, name)) === undefined
+        ? other
+        : this.preprocessing.numbers(fact(name, name), { least, most: 10 }, { least: 3, most: 3 });
+    return {
+      mean: numbers('image_mean', -10, fallback.mean),
+      std: numbers('image_std', 1e-6, fallback.std),
+    };
+  }
+
+  /** llama.cpp's GELU is the one by tanh, and where its files name none the quick one is meant. */
+  activation(fallback: EncoderActivation): EncoderActivation {
+    if (this.gguf) {
+      if (this.clip.flag(fact('use_silu'), false)) return 'silu';
+      return this.clip.flag(fact('use_gelu'), false) ? 'geluTanh' : 'quickGelu';
+    }
+    return activationNamed(this.vision.text(inTower('', ['hidden_act']), fallback));
+  }
+
+  /** The id that stands for an image's tokens: config.json names it, and vocabularies have one of `tokens`. */
+  placeholder({ idOf }: VisionContext, tokens: readonly string[], names: readonly string[], fallback?: number): number {
+    const bounds: Bounds = { least: 0, most: 1 << 22, default: fallback };
+    if (!this.gguf) return this.vision.integer(fact('', ...names), bounds);
+    const found = tokens.map(idOf).find((id) => id !== undefined);
+    if (found !== undefined) return found;
+    throw wrong(
+      `the token ${tokens.join(' or ')}`,
+      undefined,
+      "should be in the language model's vocabulary; give the vision part (mmproj) of this very model",
+    );
+  }
+}
+
+/** `last`: the projector's last layer, which should lead to the language model's width. Throws `ModelError('config')`. */
+export function checkFits(take: Take, last: TensorName, { hidden }: VisionContext): void {
+  const width = take.rows(suffixed(last, 'weight'));
+  if (width === 0 || width === hidden) return;
+  throw new ModelError(
+    'config',
+    `the vision part makes embeddings of ${width} numbers, the language model reads ${hidden}; give the vision part (mmproj) that belongs to this very model`,
+    { width, hidden },
+  );
+}
+
+const ACTIVATIONS: Readonly<Record<string, EncoderActivation>> = {
+  gelu_pytorch_tanh: 'geluTanh',
+  gelu: 'gelu',
+  geluTanh: 'geluTanh',
+  silu: 'silu',
+  quick_gelu: 'quickGelu',
+  quickGelu: 'quickGelu',
+};
+
+function activationNamed(name: string): EncoderActivation {
+  const found = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
+  if (found === undefined)
+    throw wrong('vision_config.hidden_act', name, 'should be gelu_pytorch_tanh, gelu, quick_gelu or silu');
+  return found;
+}
