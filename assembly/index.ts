@@ -1,4 +1,4 @@
-/** What the WASM module exports: every function takes and returns numbers only. */
+/** The exports of the WASM module. Every function takes and returns numbers only. */
 export { alloc, release, allocated } from './memory';
 export { splitPieces } from './tokenize/automaton';
 export { hashVocabulary, hashMerges, hashSplits, clearPairs, findEntry } from './tokenize/vocabulary';
@@ -13,8 +13,8 @@ export { components } from './select/showui';
 export { activateRow, expRow } from './kernels/math';
 export { sample, sampleWorkBytes, uniform } from './kernels/sample';
 export {
-  rowTile, packedBytes, packRows, usesInt8, activationBytes, quantiseActivations, quantiseActivationRows, matmulScratchBytes, matmul, decodeRow, relaxedDot,
-  assumeRelaxedDot,
+  rowTile, packedBytes, packRows, usesInt8, activationBytes, quantiseActivations, quantiseActivationRows,
+  matmulScratchBytes, matmul, decodeRow, relaxedDot, assumeRelaxedDot,
 } from './kernels/matmul/index';
 export { workerLoop, stopPool } from './kernels/pool';
 export { linear, gatedMlp, norm, embed, linearScratchBytes } from './kernels/linear';

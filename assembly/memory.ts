@@ -1,12 +1,15 @@
 /**
- * The only file that allocates: a first-fit allocator with an address-ordered free list and coalescing.
- * Only the engine's thread calls it; pool threads get pointers. Everything is aligned to 64 bytes.
+ * This is the only file that allocates: a first-fit allocator with an address-ordered free list that joins neighbouring
+ * free blocks. Only the engine's thread calls it; pool threads are given pointers. Every block is aligned to 64 bytes.
  *
  *   block:  | size: u32 (payload, multiple of 64) | next free: u32 | 56 bytes unused | payload ... |
  */
 
 const HEADER: usize = 64;
-/** 64 KiB pages by which memory grows at least: 16 MiB; a quarter of what there is once that is more, at most 64 MiB. */
+/**
+ * Memory grows by at least STEP pages of 64 KiB (16 MiB). From 64 MiB on it grows by a quarter of its size, at most
+ * LONGEST_STEP pages (64 MiB).
+ */
 const STEP: i32 = 256;
 const LONGEST_STEP: i32 = 1024;
 
@@ -25,7 +28,9 @@ function block(at: usize): Block {
   return changetype<Block>(at);
 }
 
-/** Grows memory so that the heap has a block of `size` payload bytes at its end. Returns its header, or 0 when the engine refuses. */
+/**
+ * Extends the heap by a block of `size` payload bytes. Returns the address of its header, or 0 when memory cannot grow.
+ */
 function extend(size: usize): usize {
   if (heapEnd == 0) heapEnd = (__heap_base + 63) & ~(<usize>63);
   const at = heapEnd;
@@ -34,7 +39,8 @@ function extend(size: usize): usize {
   const have = <u64>memory.size() << 16;
   if (need > have) {
     const pages = <i32>((need - have + 0xffff) >> 16);
-    // Every growth costs the engine a view of the whole memory and often a collection, so steps are large; but some systems count pages that were never touched.
+    // After every growth the host must make new views of the memory, and often a garbage collection follows, so steps
+    // are large. They are not larger because some systems count pages that were never touched.
     const step = max<i32>(max<i32>(pages, STEP), min<i32>(LONGEST_STEP, <i32>(have >> 18)));
     if (memory.grow(step) < 0 && memory.grow(pages) < 0) return 0;
   }
@@ -43,7 +49,7 @@ function extend(size: usize): usize {
   return at;
 }
 
-/** Bytes `[p, p + size)`, uninitialised, 64-byte aligned. 0 when there is no memory left. */
+/** Returns the address of `size` uninitialised bytes, 64-byte aligned, or 0 when no memory is left. */
 export function alloc(size: usize): usize {
   if (size > 0xfff00000) return 0;
   const want: usize = (max<usize>(size, 1) + 63) & ~(<usize>63);
@@ -75,7 +81,7 @@ export function alloc(size: usize): usize {
   return fresh + HEADER;
 }
 
-/** Returns a block that `alloc` gave; 0 is ignored. Neighbouring free blocks are joined. */
+/** Frees a block that `alloc` returned, and joins it with free neighbours. 0 is ignored. */
 export function release(pointer: usize): void {
   if (pointer == 0) return;
   const at = pointer - HEADER;
@@ -99,12 +105,12 @@ export function release(pointer: usize): void {
   }
 }
 
-/** Payload bytes handed out and not released. */
+/** Returns the payload bytes that are allocated and not released. */
 export function allocated(): usize {
   return inUse;
 }
 
-/** AssemblyScript's abort hook: no strings cross the border, the engine sees a trap. */
+/** AssemblyScript's abort hook. No strings leave the module; the engine sees a trap. */
 export function trap(_message: usize, _file: usize, _line: u32, _column: u32): void {
   unreachable();
 }

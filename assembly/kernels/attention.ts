@@ -1,15 +1,19 @@
 /**
- * Ranged attention over pages (contract 4): softmax with running maximum and sum (Milakov & Gimelshein 2018; FlashAttention, Dao 2022), in f32.
+ * Ranged attention over pages (contract 4): softmax with a running maximum and sum (Milakov & Gimelshein 2018;
+ * FlashAttention, Dao 2022), in f32.
  *
- * A tile is one KV head and one block of queries; a call of few queries is also cut into SEGMENTs of keys, for the sake of threads. All query heads of
- * the KV group times the block's queries are the tile's R rows, so a page is read, and decoded where it is not f32, once for all of them (cursor.ts).
- * Per batch of at most 32 keys: scores, their exponentials, then sums (page.ts; bits.ts on whole quantised pages); scores never exist for more than one
- * batch.
+ * A tile is one KV head and one block of queries. When a call has few queries, its keys are also cut into SEGMENTs, so
+ * that there are enough tiles for all threads. The R rows of a tile are all query heads of the KV group times the
+ * queries of the block, so a page is read, and decoded where it is not f32, once for all of them (cursor.ts). Each
+ * batch of at most 32 keys goes through scores, their exponentials and weighted sums (page.ts; bits.ts for whole
+ * quantised pages); scores are never kept for more than one batch.
  *
- * A row's result has the same bits whatever rows share its tile, and however calls and threads divide the work: its batches and segments lie at fixed
- * positions, each segment begins with an empty state, segments are joined in their order, and a key that a row may not see adds zeros only.
+ * The result of a row has the same bits whatever rows share its tile, and however calls and threads divide the work:
+ * batches and segments lie at fixed positions, each segment begins with an empty state, segments are joined in order,
+ * and a key that a row may not see adds zeros only.
  *
- *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | own position [R]: u32 | state of the segment | state of all before | room of bits.ts |
+ *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | own position [R]: u32 |
+ *                         | state of the segment | state of all before | workspace of bits.ts |
  *   a state:              | O [R][D] | maximum [R] | sum [R] |
  *   partial results:      [segment][query * heads + head] of | O [D] | maximum | sum |
  */
@@ -21,19 +25,24 @@ import { gather, hide, join, LOWEST, scaleInto, scores, soften } from './page';
 import { parallel } from './pool';
 import { KERNEL_ATTENTION } from './kernels';
 
-/** Rows of a tile: what a page costs to fetch and decode is shared by so many. */
+/** Rows of a tile, which share the cost of reading and decoding a page. */
 const ROWS: usize = 64;
-/** Without SIMD: values of Q per tile, so that with O and a page they fit a first-level cache. */
+/** Without SIMD: values of Q in a tile, so few that Q, O and a page fit into a first-level cache. */
 const ROW_VALUES: usize = 2048;
-/** Keys that are added up by themselves before they are joined with those before them: whole pages. */
+/**
+ * Keys of a segment, whose sums are computed separately and then joined with those of earlier segments. A multiple of a
+ * page.
+ */
 const SEGMENT: usize = 512;
-/** In calls of at most this many queries, segments are tiles of their own. */
+/** In calls of at most this many queries, every segment is a tile of its own. */
 const SPLIT_QUERIES: usize = 4;
 
 /**
- * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | added (0, or f32 [runs]) | scale: f32 |
- * | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs | keys (end of the furthest run) | partials |
- * `pages`: page table entries (address | format) [kvHeads][blocks]; 0 where there is no page (the host has checked that no run reaches it).
+ * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | added (0, or f32 [runs]) |
+ * | scale: f32 | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs |
+ * | keys (end of the furthest run) | partials |
+ * `pages` holds page table entries (address | format) [kvHeads][blocks], 0 where there is no page. The host has checked
+ * that no run reaches a missing page.
  */
 @unmanaged
 export class Attention {
@@ -63,7 +72,7 @@ function group(a: Attention): usize {
   return a.heads / a.kvHeads;
 }
 
-/** Queries of a tile. */
+/** Returns the number of queries of a tile. */
 @inline
 function queries(a: Attention): usize {
   const rows: usize = ASC_FEATURE_SIMD ? ROWS : ROW_VALUES / a.headDim;
@@ -75,28 +84,29 @@ function splits(a: Attention): usize {
   return a.count <= SPLIT_QUERIES ? max<usize>(1, (a.keys + SEGMENT - 1) / SEGMENT) : 1;
 }
 
-/** Bytes of a state. */
+/** Returns the bytes of a state. */
 @inline
 function stateBytes(rows: usize, d: usize): usize {
   return (rows * (d + 2)) << 2;
 }
 
-/** Scratch bytes of one thread. */
+/** Returns the scratch bytes that one thread needs. */
 export function attentionScratchBytes(args: usize): usize {
   const a = changetype<Attention>(args);
   const rows = queries(a) * group(a);
   const d = a.headDim;
-  return cursorBytes(d, true) + ((rows * (d + PAGE_TOKENS + 1)) << 2) + 2 * stateBytes(rows, d) + 64 + (ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
+  return cursorBytes(d, true) + ((rows * (d + PAGE_TOKENS + 1)) << 2) + 2 * stateBytes(rows, d) + 64 +
+    (ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
 }
 
-/** Bytes of `partials`; 0 when the call is not split. */
+/** Returns the bytes of `partials`, 0 when the call is not split. */
 export function attentionPartialBytes(args: usize): usize {
   const a = changetype<Attention>(args);
   const n = splits(a);
   return n < 2 ? 0 : (n * a.count * a.heads * (a.headDim + 2)) << 2;
 }
 
-/** 0, or 1 when a worker was lost. */
+/** Returns 0, or 1 when a worker was lost. */
 export function attention(args: usize): u32 {
   const a = changetype<Attention>(args);
   const perBlock = (min<usize>(a.queryBlock, a.count) + queries(a) - 1) / queries(a);
@@ -114,7 +124,8 @@ export function attentionTile(a: Attention, tile: usize, scratch: usize): void {
   const kvHead = tile % a.kvHeads;
   tile /= a.kvHeads;
   const perBlock = (min<usize>(a.queryBlock, a.count) + queries(a) - 1) / queries(a);
-  // The last blocks see the most keys when causal: they go first, so that threads end together.
+  // Under a causal mask the last blocks see the most keys. They go first, so that all threads end at about the same
+  // time.
   const blocks = (a.count + a.queryBlock - 1) / a.queryBlock;
   tile = blocks * perBlock - 1 - tile;
   const block = tile / perBlock;
@@ -131,27 +142,32 @@ export function attentionTile(a: Attention, tile: usize, scratch: usize): void {
   rowTile(a, cursor, kvHead, start, (end - start) * group(a), split);
 }
 
-/** Whether a row of a tile that begins with query `start` may not see all of the batch. */
+/** Tells whether the batch holds a key that some row of a tile whose first query is `start` may not see. */
 @inline
 function hides(a: Attention, cursor: Cursor, count: usize, start: usize): bool {
   return a.causal != 0 && <usize>load<u32>(cursor.positions + ((count - 1) << 2)) > a.position + start;
 }
 
-/** Row r of a tile is query start + r / g, head kvHead * g + r % g: its place in q and out, in heads. */
+/**
+ * Row r of a tile is query start + r / g and head kvHead * g + r % g. Returns its index among the heads of all queries,
+ * for q and out.
+ */
 @inline
 function placeOf(a: Attention, kvHead: usize, start: usize, r: usize): usize {
   const g = group(a);
   return (start + r / g) * a.heads + kvHead * g + r % g;
 }
 
-/** 1 / sum; 0 where no key was seen. */
+/** Returns 1 / total, or 0 when the row saw no key. */
 @inline
 function shareOf(total: f32): f32 {
   return total > 0 || total != total ? 1 / total : 0;
 }
 
-/** The keys of the cursor up to `cursor.to`, into an empty state. */
-function addKeys(a: Attention, cursor: Cursor, start: usize, rows: usize, q: usize, s: usize, own: usize, state: usize, room: usize): void {
+/** Computes attention over the cursor's keys up to `cursor.to`, starting from an empty state. */
+function addKeys(
+  a: Attention, cursor: Cursor, start: usize, rows: usize, q: usize, s: usize, own: usize, state: usize, room: usize,
+): void {
   const d = a.headDim;
   const highest = state + ((rows * d) << 2);
   const sum = highest + (rows << 2);
@@ -160,12 +176,16 @@ function addKeys(a: Attention, cursor: Cursor, start: usize, rows: usize, q: usi
   while (true) {
     const count = nextBatch(cursor);
     if (count == 0) return;
-    if (ASC_FEATURE_SIMD && cursor.page != 0) bitScores(s, q, addressOf(cursor.page), formatOf(cursor.page), cursor.biases, rows, d, room);
-    else scores(s, q, cursor.keys, cursor.biases, rows, count, d);
+    if (ASC_FEATURE_SIMD && cursor.page != 0) {
+      bitScores(s, q, addressOf(cursor.page), formatOf(cursor.page), cursor.biases, rows, d, room);
+    } else scores(s, q, cursor.keys, cursor.biases, rows, count, d);
     if (hides(a, cursor, count, start)) hide(s, rows, own, cursor.positions, count);
-    for (let r: usize = 0; r < rows; r++) soften(s + ((r * PAGE_TOKENS) << 2), count, state + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
-    if (ASC_FEATURE_SIMD && cursor.page != 0) bitGather(state, s, addressOf(cursor.page), formatOf(cursor.page), rows, d, room);
-    else gather(state, s, cursor.values, rows, count, d);
+    for (let r: usize = 0; r < rows; r++) {
+      soften(s + ((r * PAGE_TOKENS) << 2), count, state + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
+    }
+    if (ASC_FEATURE_SIMD && cursor.page != 0) {
+      bitGather(state, s, addressOf(cursor.page), formatOf(cursor.page), rows, d, room);
+    } else gather(state, s, cursor.values, rows, count, d);
   }
 }
 
@@ -186,7 +206,7 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
   const to = cursor.to;
   const highest = (rows * d) << 2;
   const sum = highest + (rows << 2);
-  // Segments before the first run are empty.
+  // Segments before the first run are empty and are skipped.
   const first: usize = cursor.run < cursor.last ? <usize>load<u32>(a.runs + (cursor.run << 3)) : 0;
   let end = (max<usize>(cursor.from, first) & ~(SEGMENT - 1)) + SEGMENT;
   cursor.to = min<usize>(to, end);
@@ -198,7 +218,10 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
     for (let r: usize = 0; r < rows; r++) {
       const o = (r * d) << 2;
       const i = r << 2;
-      join(all + o, all + highest + i, all + sum + i, segment + o, load<f32>(segment + highest + i), load<f32>(segment + sum + i), d);
+      join(
+        all + o, all + highest + i, all + sum + i, segment + o, load<f32>(segment + highest + i),
+        load<f32>(segment + sum + i), d,
+      );
     }
   }
   for (let r: usize = 0; r < rows; r++) {
@@ -215,7 +238,7 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
   }
 }
 
-/** Joins the segments of each row that were tiles of their own. */
+/** Joins the segments of each row that were computed as tiles of their own. */
 function merge(a: Attention, n: usize): void {
   const d = a.headDim;
   const stride = (a.count * a.heads * (d + 2)) << 2;

@@ -1,22 +1,30 @@
 /**
- * Attention of few rows straight on the bits of a whole quantised page, for decoding, where a page decoded to f32 would be used for a row or two only.
+ * Attention of a few rows computed directly on the bits of a whole quantised page. It serves decoding, where a page
+ * decoded to f32 would be used for one or two rows only.
  *
- *   q . k_t = sum_c (q_c scale_c) u_tc + sum_c q_c minimum_c          sum_t p_t v_tc = sum_t (p_t scale_tg) u_tc + sum_t p_t minimum_tg
+ *   q . k_t = sum_c (q_c scale_c) u_tc + sum_c q_c minimum_c
+ *   sum_t p_t v_tc = sum_t (p_t scale_tg) u_tc + sum_t p_t minimum_tg
  *
- * What multiplies u is rounded to 16 bits against its largest, once a page and row: products are then of small integers, eight in one instruction.
- * The rounding is 2^-16 of the largest factor, far below that of the page's own bits. A NaN among scales and minima comes through the second sums.
+ * The factors of u are rounded to 16 bits relative to the largest of them, once for each page and row, so that the
+ * products are of small integers, eight in one instruction. The rounding error is 2^-16 of the largest factor, far
+ * below that of the page's own bits. A NaN among scales and minima reaches the result through the second sums.
  *
- *   room:  | codes i16: keys [32][D], or values [16][D][2] by pairs of tokens | factors i16 [R + 1][max(D, 32)] | scales f32, minima f32 [max(D, 32 G)] |
- *          | step [R + 1], constant [R + 1] |
+ *   workspace:  | codes i16: keys [32][D], or values [16][D][2] by pairs of tokens | factors i16 [R + 1][max(D, 32)] |
+ *               | scales f32, minima f32 [max(D, 32 G)] | step [R + 1], constant [R + 1] |
  */
-import { KV_Q4, KV_Q8, GROUP, PAGE_TOKENS, groupsOf, keyAt, keyScaleAt, rowBytes, valueAt, valueScaleAt, bitsOf } from '../kv/layout';
+import {
+  KV_Q4, KV_Q8, GROUP, PAGE_TOKENS, groupsOf, keyAt, keyScaleAt, rowBytes, valueAt, valueScaleAt, bitsOf,
+} from '../kv/layout';
 import { fromHalf4 } from '../kv/half';
 import { unpack } from '../kv/quantise';
 import { lanes, madd } from './math';
 
-/** Adding it leaves a small f32's nearest integer in the low bits. */
+/** Adding this number leaves the nearest integer of a small f32 in the low bits. */
 const ROUNDING: f32 = 12582912; // 1.5 * 2^23
-/** The largest factor, so that 256 products with 8 bits stay within 32; heads of more channels take half of it. */
+/**
+ * The largest factor. With it 256 products with 8-bit codes fit into 32 bits; for heads of more channels it is scaled
+ * down.
+ */
 const LARGEST: f32 = 32767;
 
 @inline
@@ -24,19 +32,19 @@ function widest(d: usize): usize {
   return max<usize>(d, PAGE_TOKENS * groupsOf(d));
 }
 
-/** Whether pages of such heads can be read so. */
+/** Tells whether pages of heads with `d` channels can be processed in this way. */
 @inline
 export function readsBits(d: usize): bool {
   return (d & 15) == 0;
 }
 
-/** Bytes of the room, a multiple of 16. */
+/** Returns the bytes of the workspace, a multiple of 16. */
 export function bitsRoomBytes(rows: usize, d: usize): usize {
   const factors = (rows + 1) * max<usize>(d, PAGE_TOKENS) * 2;
   return PAGE_TOKENS * d * 2 + factors + widest(d) * 8 + (((rows + 1) * 8 + 15) & ~15);
 }
 
-/** The codes of eight channels out of `unpack`'s bytes, extended to 16 bits: each is moved down from its place in the byte. */
+/** Returns the codes of eight channels of `unpack`'s bytes, extended to 16 bits and shifted down to bit 0. */
 @inline
 function moved(x: v128, format: u32): v128 {
   if (format == KV_Q8) return x;
@@ -44,7 +52,7 @@ function moved(x: v128, format: u32): v128 {
   return i16x8.shr_u(i16x8.mul(x, i16x8(64, 16, 4, 1, 64, 16, 4, 1)), 6);
 }
 
-/** n words of scale and minimum -> f32 scales and minima. */
+/** Decodes n words of scale and minimum to f32 scales and minima. */
 function openScales(scales: usize, minima: usize, words: usize, n: usize): void {
   for (let i: usize = 0; i < n << 2; i += 16) {
     const x = v128.load(words + i);
@@ -54,11 +62,13 @@ function openScales(scales: usize, minima: usize, words: usize, n: usize): void 
 }
 
 /**
- * factors [n] = x [n] times scales [n], rounded to 16 bits; stores the step (the worth of 1) and the constant (x . minima).
- * n is a multiple of 8.
+ * Computes factors [n] = x [n] times scales [n], rounded to 16 bits, and stores the step (the value of one unit) and
+ * the constant (x . minima). n is a multiple of 8.
  */
 @inline
-function factor(factors: usize, x: usize, scales: usize, minima: usize, n: usize, most: f32, step: usize, constant: usize): void {
+function factor(
+  factors: usize, x: usize, scales: usize, minima: usize, n: usize, most: f32, step: usize, constant: usize,
+): void {
   let largest = f32x4.splat(0);
   let rest = f32x4.splat(0);
   for (let i: usize = 0; i < n << 2; i += 16) {
@@ -101,7 +111,7 @@ function keyCodes(codes: usize, page: usize, format: u32, d: usize): void {
   }
 }
 
-/** By pairs of tokens: channel c of tokens 2 i and 2 i + 1 side by side. */
+/** Decodes the codes of values by pairs of tokens: channel c of tokens 2 i and 2 i + 1 side by side. */
 @inline
 function valueCodes(codes: usize, page: usize, format: u32, d: usize): void {
   const row = rowBytes(format, d);
@@ -124,8 +134,13 @@ function valueCodes(codes: usize, page: usize, format: u32, d: usize): void {
   }
 }
 
-/** s [rows][32] = q [rows][d] times the page's keys transposed, plus biases [32]; two rows by four keys at a time. */
-export function bitScores(s: usize, q: usize, page: usize, format: u32, biases: usize, rows: usize, d: usize, room: usize): void {
+/**
+ * Computes s [rows][32] = q [rows][d] times the page's keys transposed, plus biases [32], two rows by four keys at a
+ * time.
+ */
+export function bitScores(
+  s: usize, q: usize, page: usize, format: u32, biases: usize, rows: usize, d: usize, room: usize,
+): void {
   const codes = room;
   const factors = codes + PAGE_TOKENS * d * 2;
   const scales = factors + (rows + 1) * max<usize>(d, PAGE_TOKENS) * 2;
@@ -137,10 +152,12 @@ export function bitScores(s: usize, q: usize, page: usize, format: u32, biases: 
   else keyCodes(codes, page, format, d);
   openScales(scales, minima, keyScaleAt(page, 0), d);
   const most: f32 = d > 256 ? <f32>(LARGEST * 256 / <f32>d) : LARGEST;
-  for (let r: usize = 0; r < rows; r++) factor(factors + r * d * 2, q + ((r * d) << 2), scales, minima, d, most, steps + (r << 2), constants + (r << 2));
+  for (let r: usize = 0; r < rows; r++) {
+    factor(factors + r * d * 2, q + ((r * d) << 2), scales, minima, d, most, steps + (r << 2), constants + (r << 2));
+  }
   const bytes = d << 1;
   for (let row: usize = 0; row < rows; row += 2) {
-    // An odd last row is computed twice.
+    // When the number of rows is odd, the last row is computed twice.
     const next: usize = row + 1 < rows ? 1 : 0;
     const f0 = factors + row * bytes;
     const away = next * bytes;
@@ -184,13 +201,19 @@ export function bitScores(s: usize, q: usize, page: usize, format: u32, biases: 
         x3 += 16;
       }
       const bias = v128.load(biases + (key << 2));
-      v128.store(s0 + (key << 2), f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sums4(a0, a1, a2, a3)), step0), f32x4.add(rest0, bias)));
-      v128.store(s1 + (key << 2), f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sums4(b0, b1, b2, b3)), step1), f32x4.add(rest1, bias)));
+      v128.store(
+        s0 + (key << 2),
+        f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sums4(a0, a1, a2, a3)), step0), f32x4.add(rest0, bias)),
+      );
+      v128.store(
+        s1 + (key << 2),
+        f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sums4(b0, b1, b2, b3)), step1), f32x4.add(rest1, bias)),
+      );
     }
   }
 }
 
-/** o [rows][d] += s [rows][32] times the page's values; two rows by sixteen channels at a time. */
+/** Computes o [rows][d] += s [rows][32] times the page's values, two rows by sixteen channels at a time. */
 export function bitGather(o: usize, s: usize, page: usize, format: u32, rows: usize, d: usize, room: usize): void {
   const codes = room;
   const factors = codes + PAGE_TOKENS * d * 2;
@@ -207,7 +230,10 @@ export function bitGather(o: usize, s: usize, page: usize, format: u32, rows: us
   for (let g: usize = 0; g < groups; g++) {
     openGroup(scales, minima, words + (g << 2), groups << 2);
     for (let r: usize = 0; r < rows; r++) {
-      factor(factors + r * line, s + ((r * PAGE_TOKENS) << 2), scales, minima, PAGE_TOKENS, LARGEST, steps + (r << 2), constants + (r << 2));
+      factor(
+        factors + r * line, s + ((r * PAGE_TOKENS) << 2), scales, minima, PAGE_TOKENS, LARGEST, steps + (r << 2),
+        constants + (r << 2),
+      );
     }
     const stop = min<usize>((g + 1) * GROUP, d);
     for (let row: usize = 0; row < rows; row += 2) {
@@ -267,10 +293,12 @@ function add(at: usize, sum: v128, step: v128, rest: v128): void {
   v128.store(at, f32x4.add(v128.load(at), f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sum), step), rest)));
 }
 
-/** Scales and minima of one group of the 32 tokens, whose words are `stride` bytes apart. */
+/** Decodes the scales and minima of one group for the 32 tokens, whose words are `stride` bytes apart. */
 function openGroup(scales: usize, minima: usize, words: usize, stride: usize): void {
   for (let t: usize = 0; t < PAGE_TOKENS << 2; t += 16) {
-    const x = i32x4(load<i32>(words), load<i32>(words + stride), load<i32>(words + 2 * stride), load<i32>(words + 3 * stride));
+    const x = i32x4(
+      load<i32>(words), load<i32>(words + stride), load<i32>(words + 2 * stride), load<i32>(words + 3 * stride),
+    );
     v128.store(scales + t, fromHalf4(v128.and(x, i32x4.splat(0xffff))));
     v128.store(minima + t, fromHalf4(i32x4.shr_u(x, 16)));
     words += stride << 2;

@@ -1,4 +1,7 @@
-/** What lies in pages, decoded: rows as they are, and means of spans; and means of spans of any matrix's rows. */
+/**
+ * Reads the contents of pages, decoded: rows as they are, and means of spans. Also computes means of spans of any
+ * matrix's rows.
+ */
 import { decodeKeys, decodeValues } from '../kv/quantise';
 import { PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
 import { parallel } from './pool';
@@ -8,9 +11,10 @@ import { KERNEL_CACHED, KERNEL_ROW_MEANS, KERNEL_SPAN_MEANS } from './kernels';
 const COLUMNS: usize = 256;
 
 /**
- * | pool | out | pages | firstBlock | blocks | kvHeads | headDim | values (0: keys) | start | end | spans: u32 [count][2] | count |
- * `pages`: page table entries (address | format) [kvHeads][blocks], block 0 being block `firstBlock` of the sequence; 0 where there is no page.
- * `cached` reads start and end, `spanMeans` the spans.
+ * | pool | out | pages | firstBlock | blocks | kvHeads | headDim | values (0: keys) | start | end |
+ * | spans: u32 [count][2] | count |
+ * `pages` holds page table entries (address | format) [kvHeads][blocks], 0 where there is no page; the first is for
+ * block `firstBlock` of the sequence. `cached` reads start and end, `spanMeans` reads the spans.
  */
 @unmanaged
 export class Cached {
@@ -39,30 +43,30 @@ export class RowMeans {
   count: usize;
 }
 
-/** Scratch bytes of one thread. */
+/** Returns the scratch bytes that one thread needs. */
 export function spanMeansScratchBytes(headDim: usize): usize {
   return (PAGE_TOKENS * headDim) << 2;
 }
 
-/** out [end - start][kvHeads * headDim]. 0, or 1 when a worker was lost. */
+/** Writes out [end - start][kvHeads * headDim]. Returns 0, or 1 when a worker was lost. */
 export function cached(args: usize): u32 {
   const a = changetype<Cached>(args);
   return parallel(a.pool, KERNEL_CACHED, args, <u32>a.blocks);
 }
 
-/** out [count][kvHeads * headDim]. */
+/** Writes out [count][kvHeads * headDim]. Returns 0, or 1 when a worker was lost. */
 export function spanMeans(args: usize): u32 {
   const a = changetype<Cached>(args);
   return parallel(a.pool, KERNEL_SPAN_MEANS, args, <u32>(a.count * a.kvHeads));
 }
 
-/** out [count][cols]. */
+/** Writes out [count][cols]. Returns 0, or 1 when a worker was lost. */
 export function rowMeans(args: usize): u32 {
   const a = changetype<RowMeans>(args);
   return parallel(a.pool, KERNEL_ROW_MEANS, args, <u32>(a.count * ((a.cols + COLUMNS - 1) / COLUMNS)));
 }
 
-/** Rows [first, first + count) of a page as f32, `stride` bytes apart; zeros where there is no page. */
+/** Decodes rows [first, first + count) of a page to f32, `stride` bytes apart; zeros where there is no page. */
 function decode(y: usize, stride: usize, a: Cached, head: usize, block: usize, first: usize, count: usize): void {
   const entry = <usize>load<u32>(a.pages + ((head * a.blocks + block) << 2));
   if (entry == 0) {
@@ -77,10 +81,12 @@ export function cachedTile(a: Cached, tile: usize): void {
   const to = min<usize>(at + PAGE_TOKENS, a.end);
   const stride = (a.kvHeads * a.headDim) << 2;
   const out = a.out + (from - a.start) * stride;
-  for (let head: usize = 0; head < a.kvHeads; head++) decode(out + ((head * a.headDim) << 2), stride, a, head, tile, from - at, to - from);
+  for (let head: usize = 0; head < a.kvHeads; head++) {
+    decode(out + ((head * a.headDim) << 2), stride, a, head, tile, from - at, to - from);
+  }
 }
 
-/** y [n] += the sum of `count` rows [n] at x, `stride` bytes apart. */
+/** y [n] += the sum of `count` rows [n] at x, which are `stride` bytes apart. */
 function addRows(y: usize, x: usize, stride: usize, count: usize, n: usize): void {
   let c: usize = 0;
   if (ASC_FEATURE_SIMD) {
@@ -130,7 +136,7 @@ export function rowMeansTile(a: RowMeans, tile: usize): void {
   const out = a.out + ((span * a.cols + column) << 2);
   memory.fill(out, 0, n << 2);
   if (start == end) return;
-  // In two steps, so that long spans lose no precision.
+  // Sums each page first and then adds the page sums, so that long spans lose no precision.
   for (let row = start; row < end; row += PAGE_TOKENS) {
     addRows(out, a.x + ((row * a.cols + column) << 2), a.cols << 2, min<usize>(PAGE_TOKENS, end - row), n);
   }

@@ -1,18 +1,24 @@
 /**
- * Convolution as products of gathered pixels, never a whole matrix of them. A kernel's place (ky, kx) is a tap; three ways, by weight and channels:
+ * Convolution as products of gathered pixels; the whole im2col matrix is never made. A position (ky, kx) of the kernel
+ * is called a tap. There are three methods, chosen by the weight's format and the number of channels:
  *
- *   blocks  int8 products, channels in 32s: the picture is normalised and quantised once (a tile of pixels at a time), and the records of 64 output pixels
- *           are copied together as activations.ts draws them; a pixel in the padding is a record of zeros.
- *   taps    float products: tiles of at most 8 x 6 output pixels; where there is a norm, the tile's patch of the picture is normalised into scratch, and the
- *           product reads every tap's pixel where it lies.
- *   rows    what is left (few channels, or not in 32s): rows of kernel * kernel * channels values are gathered for up to 48 pixels.
+ *   blocks  int8 products, channels a multiple of 32: the picture is normalised and quantised once (a tile of pixels at
+ *           a time), and the records of 64 output pixels are copied together as activations.ts draws them; a pixel in
+ *           the padding is a record of zeros.
+ *   taps    float products, in tiles of at most 8 x 6 output pixels: where there is a norm, the part of the picture
+ *           that the tile reads is normalised into scratch, and the product reads the pixel of every tap in place.
+ *   rows    all other cases (few channels, or not a multiple of 32): rows of kernel * kernel * channels values are
+ *           gathered for up to 48 pixels.
  *
- * Upsampling is arithmetic on the coordinates. Tiles may split the weight's rows too, where pixels alone are too few for the threads.
+ * Upsampling is arithmetic on the coordinates. Tiles may also divide the weight's rows, where the pixels alone give too
+ * few tiles for the threads.
  */
 import { ACTIVATION_NONE } from './math';
 import { channelTable, normPixel } from './group-norm';
 import { finishRow } from './linear';
-import { CHUNK, RECORD, TAPS_TOKENS, activationBytes, floatTaps, matmul, matmulScratchBytes, quantiseActivationRows, usesInt8 } from './matmul';
+import {
+  CHUNK, RECORD, TAPS_TOKENS, activationBytes, floatTaps, matmul, matmulScratchBytes, quantiseActivationRows, usesInt8,
+} from './matmul';
 import { parallel } from './pool';
 import { KERNEL_CONV, KERNEL_CONV_PREPARE } from './kernels';
 
@@ -20,19 +26,20 @@ const BLOCKS: u32 = 0;
 const TAPS: u32 = 1;
 const ROWS: u32 = 2;
 
-/** Channels from which float products read pixels in place. */
+/** From this many channels on, float products read pixels in place. */
 const TAP_CHANNELS: usize = 16;
-/** Output pixels of a tile of the taps, at most: TAPS_TOKENS. */
+/** Width in output pixels of a tile of the `taps` method. A tile has at most TAPS_TOKENS pixels. */
 const TILE_WIDTH: usize = 8;
 /** Pixels of a tile of the preparation. */
 const PIXELS: usize = 16;
-/** Weight rows that a tile should have at least. */
+/** Least number of weight rows in a tile. */
 const LEAST_ROWS: usize = 64;
 
 /**
- * | pool | out | x | weight | format | rows | channels | height | width | kernel | stride | top | left | upsample: 0 or 1 | outHeight | outWidth |
- * | bias | activation | residual | threads | prepared: convPreparedBytes | moments (0: no norm) | groups | normWeight | normBias | normActivation | table |
- * `table`: room for 3 channels of f32. Bias, residual: 0 for none.
+ * | pool | out | x | weight | format | rows | channels | height | width | kernel | stride | top | left |
+ * | upsample: 0 or 1 | outHeight | outWidth | bias | activation | residual | threads | prepared: convPreparedBytes |
+ * | moments (0: no norm) | groups | normWeight | normBias | normActivation | table |
+ * `table` is memory for 3 channels of f32. Bias and residual are 0 for none.
  */
 @unmanaged
 export class Conv {
@@ -81,7 +88,7 @@ function pixels(a: Conv): usize {
   return <usize>a.outHeight * <usize>a.outWidth;
 }
 
-/** Output pixels of a tile in each direction, for the taps. */
+/** Output pixels of a tile of the `taps` method, in each direction. */
 @inline
 function tileWidth(a: Conv): usize {
   return min<usize>(<usize>a.outWidth, max<usize>(TILE_WIDTH, TAPS_TOKENS / <usize>a.outHeight));
@@ -91,28 +98,32 @@ function tileHeight(a: Conv): usize {
   return min<usize>(<usize>a.outHeight, TAPS_TOKENS / tileWidth(a));
 }
 
-/** Tiles of output pixels. */
+/** Returns the number of tiles of output pixels. */
 function pixelTiles(a: Conv): usize {
   if (way(a) == TAPS) {
-    return ((<usize>a.outWidth + tileWidth(a) - 1) / tileWidth(a)) * ((<usize>a.outHeight + tileHeight(a) - 1) / tileHeight(a));
+    return ((<usize>a.outWidth + tileWidth(a) - 1) / tileWidth(a)) *
+      ((<usize>a.outHeight + tileHeight(a) - 1) / tileHeight(a));
   }
   return (pixels(a) + chunk(a) - 1) / chunk(a);
 }
 
-/** Pixels of a tile of the other two ways. */
+/** Returns the pixels of a tile of the other two methods. */
 @inline
 function chunk(a: Conv): usize {
   return way(a) == BLOCKS ? CHUNK : TAPS_TOKENS;
 }
 
-/** Weight rows of a tile: all, unless there would be too few tiles for the threads. */
+/** Returns the weight rows of a tile: all of them, unless there would be too few tiles for the threads. */
 function tileRows(a: Conv): usize {
   const tiles = pixelTiles(a);
   const wanted = a.threads < 2 ? 1 : (4 * a.threads + tiles - 1) / tiles;
   return max<usize>(LEAST_ROWS, ((a.rows + wanted - 1) / wanted + 15) & ~(<usize>15));
 }
 
-/** Source pixels [from, to) of `length` that `count` outputs from `first` on look at. */
+/**
+ * The range of source pixels that the outputs from `first` to `last` read along one axis: where it begins, and where it
+ * ends (exclusive) within `length`. `before` is the padding before the picture.
+ */
 @inline
 function sourceFrom(a: Conv, first: usize, before: i32): i32 {
   return max<i32>(0, <i32>first * a.stride - before) >> a.upsample;
@@ -122,13 +133,13 @@ function sourceTo(a: Conv, last: usize, before: i32, length: i32): i32 {
   return (min<i32>((length << a.upsample) - 1, <i32>last * a.stride - before + a.kernel - 1) >> a.upsample) + 1;
 }
 
-/** Source pixels that n outputs in a row can look at. */
+/** Returns the largest number of source pixels that n consecutive outputs can read along one axis. */
 @inline
 function reach(a: Conv, n: usize): usize {
   return ((((<i32>n - 1) * a.stride + a.kernel) >> a.upsample) + 2);
 }
 
-/** Bytes of `prepared`: the quantised picture and a pixel of zeros, or that alone. */
+/** Returns the bytes of `prepared`: the quantised picture and a pixel of zeros, or the pixel of zeros only. */
 export function convPreparedBytes(args: usize): usize {
   const a = changetype<Conv>(args);
   if (way(a) == BLOCKS) return activationBytes(<usize>a.height * <usize>a.width + 1, a.channels);
@@ -140,20 +151,23 @@ function aligned(bytes: usize): usize {
   return (bytes + 63) & ~(<usize>63);
 }
 
-/** Scratch bytes of one thread. */
+/** Returns the scratch bytes that one thread needs. */
 export function convScratchBytes(args: usize): usize {
   const a = changetype<Conv>(args);
   const product = aligned(matmulScratchBytes());
-  if (way(a) == BLOCKS) return product + aligned(activationBytes(CHUNK, cols(a))) + aligned(CHUNK << 2) + (a.channels << 2);
+  if (way(a) == BLOCKS) {
+    return product + aligned(activationBytes(CHUNK, cols(a))) + aligned(CHUNK << 2) + (a.channels << 2);
+  }
   if (way(a) == ROWS) {
     const row = cols(a) << 2;
-    return product + (usesInt8(a.format) != 0 ? aligned(activationBytes(TAPS_TOKENS, cols(a))) + row : TAPS_TOKENS * row);
+    return product +
+      (usesInt8(a.format) != 0 ? aligned(activationBytes(TAPS_TOKENS, cols(a))) + row : TAPS_TOKENS * row);
   }
   const patch = a.moments == 0 ? 0 : reach(a, tileHeight(a)) * reach(a, tileWidth(a)) * (a.channels << 2);
   return product + aligned(((<usize>(a.kernel * a.kernel) + 1) * TAPS_TOKENS) << 2) + patch;
 }
 
-/** 0, or 1 when a worker was lost. */
+/** Returns 0, or 1 when a worker was lost. */
 export function conv2d(args: usize): u32 {
   const a = changetype<Conv>(args);
   if (a.moments != 0) channelTable(a.table, a.moments, a.groups, a.normWeight, a.normBias, a.channels);
@@ -165,7 +179,7 @@ export function conv2d(args: usize): u32 {
   return parallel(a.pool, KERNEL_CONV, args, <u32>(pixelTiles(a) * ((a.rows + tileRows(a) - 1) / tileRows(a))));
 }
 
-/** Pixels normalised, then quantised: the records of a pixel follow each other. */
+/** Normalises pixels, then quantises them; the records of one pixel are contiguous. */
 export function convPrepareTile(a: Conv, tile: usize, scratch: usize): void {
   const end = min<usize>((tile + 1) * PIXELS, <usize>a.height * <usize>a.width);
   for (let pixel = tile * PIXELS; pixel < end; pixel++) {
@@ -199,20 +213,25 @@ export function convTile(a: Conv, tile: usize, scratch: usize): void {
 function finishPixel(a: Conv, out: usize, start: usize, end: usize): void {
   if (a.bias == 0 && a.activation == ACTIVATION_NONE && a.residual == 0) return;
   const at = start << 2;
-  finishRow(out + at, end - start, a.bias == 0 ? 0 : a.bias + at, a.activation, 1, a.residual == 0 ? 0 : a.residual + (out - a.out) + at);
+  finishRow(
+    out + at, end - start, a.bias == 0 ? 0 : a.bias + at, a.activation, 1,
+    a.residual == 0 ? 0 : a.residual + (out - a.out) + at,
+  );
 }
 
-/** The source pixel that tap (ky, kx) of output (oy, ox) looks at, or -1 in the padding. */
+/** Returns the source pixel that tap (ky, kx) of output (oy, ox) reads, or -1 in the padding. */
 @inline
 function sourceOf(a: Conv, oy: i32, ox: i32, ky: i32, kx: i32): i32 {
   const y = oy * a.stride + ky - a.top;
   const x = ox * a.stride + kx - a.left;
-  // Below zero is far above as unsigned.
+  // A negative coordinate is a very large unsigned number, so one comparison checks both sides.
   if (<u32>y >= <u32>(a.height << a.upsample) || <u32>x >= <u32>(a.width << a.upsample)) return -1;
   return (y >> a.upsample) * a.width + (x >> a.upsample);
 }
 
-/** Records of `count` output pixels -> [block][pixel] at `to`; `places` is room for an address a pixel. */
+/**
+ * Copies the records of `count` output pixels to `to`, as [block][pixel]; `places` is memory for one address a pixel.
+ */
 function gatherBlocks(a: Conv, first: usize, count: usize, to: usize, places: usize): void {
   const bytes = activationBytes(1, a.channels);
   const zeros = a.prepared + <usize>a.height * <usize>a.width * bytes;
@@ -231,7 +250,9 @@ function gatherBlocks(a: Conv, first: usize, count: usize, to: usize, places: us
         }
       }
       for (let block: usize = 0; block < bytes; block += RECORD) {
-        for (let t: usize = 0; t < count; t++, to += RECORD) copyRecord(to, <usize>load<u32>(places + (t << 2)) + block);
+        for (let t: usize = 0; t < count; t++, to += RECORD) {
+          copyRecord(to, <usize>load<u32>(places + (t << 2)) + block);
+        }
       }
     }
   }
@@ -251,7 +272,10 @@ function copyRecord(to: usize, from: usize): void {
   } else memory.copy(to, from, RECORD);
 }
 
-/** Rows of `count` output pixels -> f32 [count][cols] at `to`, or for int8 products their records, each by way of a row behind them. */
+/**
+ * Gathers the rows of `count` output pixels at `to`: f32 [count][cols], or for int8 products their records, for which
+ * each row is first gathered behind the records.
+ */
 function gatherRows(a: Conv, first: usize, count: usize, to: usize): void {
   const bytes = a.channels << 2;
   const int8 = usesInt8(a.format) != 0;
@@ -277,7 +301,10 @@ function gatherRows(a: Conv, first: usize, count: usize, to: usize): void {
   }
 }
 
-/** Scratch behind the product's own: | addresses u32 [taps][count] | addresses of the results u32 [count] | patch f32 [y][x][channels] |. */
+/**
+ * Computes one tile of the `taps` method. Scratch behind that of the product: | addresses u32 [taps][count] | addresses
+ * of the results u32 [count] | patch f32 [y][x][channels] |.
+ */
 function tapsTile(a: Conv, tile: usize, start: usize, end: usize, scratch: usize): void {
   const across = (<usize>a.outWidth + tileWidth(a) - 1) / tileWidth(a);
   const oy = (tile / across) * tileHeight(a);

@@ -1,21 +1,23 @@
 /**
- * The keys of one list of runs, batch by batch: what lets attention and probe know neither ranges nor page formats.
+ * Delivers the keys of one list of runs batch by batch, so that attention and probe need not know about ranges or page
+ * formats.
  *
- * A batch is at most 32 keys. A long piece of a page is a batch of its own, read where it lies when its page is f32; short pieces (tokens chosen
- * one by one) are gathered until a batch is full, so that the kernels always have many keys to work on. A page of any other format is decoded here,
- * once a tile.
+ * A batch is at most 32 keys. A long piece of a page is a batch of its own, read in place when its page is f32. Short
+ * pieces (tokens chosen one by one) are gathered until a batch is full, so that the kernels always have many keys to
+ * work on. A page of any other format is decoded here, once for each tile.
  */
 import { decodeKeys, decodeValues } from '../kv/quantise';
 import { KV_F32, KV_Q8, PAGE_TOKENS, addressOf, formatOf, keyAt, valueAt } from '../kv/layout';
 
-/** Bytes of the record, and some. */
+/** Bytes reserved for the record, rounded up. */
 const HEAD: usize = 80;
-/** Keys from which a piece is a batch of its own. */
+/** A piece of at least this many keys is a batch of its own. */
 const ALONE: usize = 16;
 
 /**
- * A batch is `count` keys: f32 rows at `keys` and, where asked for, `values`; the position of each at `positions` (u32) and what is added to its
- * score at `biases` (f32). The room behind (`cursorBytes`) holds those two and what was gathered or decoded.
+ * A batch is `count` keys: f32 rows at `keys` and, where asked for, `values`, the position of each key at `positions`
+ * (u32) and the bias that is added to its score at `biases` (f32). The memory behind the record (`cursorBytes`) holds
+ * positions, biases and what was gathered or decoded.
  */
 @unmanaged
 export class Cursor {
@@ -23,20 +25,21 @@ export class Cursor {
   values: usize;
   positions: usize;
   biases: usize;
-  // Where from: page table entries of one layer and KV head, runs and their biases (0: none), keys [from, to) of them.
+  // The source: page table entries of one layer and KV head, and runs with their biases (0: none), of which only the
+  // keys within [from, to) are read.
   pages: usize;
   runs: usize;
   added: usize;
   headDim: usize;
   from: usize;
   to: usize;
-  /** Not 0: values too. */
+  /** Not 0: reads values as well as keys. */
   both: u32;
-  /** Not 0: whole quantised pages are not decoded; `page` says so. */
+  /** Not 0: leaves whole quantised pages undecoded and reports them in `page`. */
   raw: u32;
-  /** Of a batch that was left as it is: its page table entry; else 0. */
+  /** The page table entry of a batch that was left undecoded, otherwise 0. */
   page: usize;
-  // How far.
+  // The progress: the current run, the end of the list and the next key.
   run: usize;
   last: usize;
   next: usize;
@@ -44,12 +47,12 @@ export class Cursor {
   rowValues: usize;
 }
 
-/** Bytes of a cursor and its room, a multiple of 16. */
+/** Returns the bytes of a cursor and the memory behind it, a multiple of 16. */
 export function cursorBytes(headDim: usize, both: bool): usize {
   return HEAD + 2 * (PAGE_TOKENS << 2) + (both ? 2 : 1) * ((PAGE_TOKENS * headDim) << 2);
 }
 
-/** A cursor at `at`, 16-byte aligned, for one page table row and the runs `runs`. */
+/** Makes a cursor at `at` (16-byte aligned) for one row of the page table and the runs `runs`. */
 export function openCursor(at: usize, pages: usize, runs: usize, added: usize, headDim: usize, both: bool): Cursor {
   const c = changetype<Cursor>(at);
   c.positions = at + HEAD;
@@ -66,7 +69,7 @@ export function openCursor(at: usize, pages: usize, runs: usize, added: usize, h
   return c;
 }
 
-/** Puts the cursor before the keys of runs [run, last) within [from, to). */
+/** Moves the cursor to the start of the keys of runs [run, last) within [from, to). */
 export function seek(c: Cursor, run: usize, last: usize, from: usize, to: usize): void {
   c.run = run;
   c.last = last;
@@ -75,7 +78,10 @@ export function seek(c: Cursor, run: usize, last: usize, from: usize, to: usize)
   c.next = from;
 }
 
-/** The next batch: its number of keys, 0 at the end. Goes on where it stopped when `to` has grown since. */
+/**
+ * Reads the next batch and returns its number of keys, 0 at the end. When `to` was raised since, it continues where it
+ * stopped.
+ */
 export function nextBatch(c: Cursor): usize {
   const d = c.headDim;
   const bytes = d << 2;

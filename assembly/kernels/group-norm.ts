@@ -1,19 +1,23 @@
 /**
- * Group norm (Wu & He 2018) of pictures [rows, channels]: moments over all bands of a picture, and the norm by them.
- * A tile's moments are taken in two passes over rows that stay in cache, in f32 by channel; tiles are joined in f64 (Chan, Golub & LeVeque 1983).
+ * Group norm (Wu & He 2018) of pictures [rows, channels]: moments over all bands of a picture, and the normalisation
+ * that uses them. The moments of a tile are computed in two passes over rows that stay in cache, in f32 for each
+ * channel; tiles are combined in f64 (Chan, Golub & LeVeque 1983).
  */
-import { ACTIVATION_GELU, ACTIVATION_GELU_TANH, ACTIVATION_NONE, ACTIVATION_SILU, activate1, activate4, madd } from './math';
+import {
+  ACTIVATION_GELU, ACTIVATION_GELU_TANH, ACTIVATION_NONE, ACTIVATION_SILU, activate1, activate4, madd,
+} from './math';
 import { parallel } from './pool';
 import { KERNEL_GROUP_NORM, KERNEL_MOMENTS } from './kernels';
 
-/** Values of a tile: 128 KiB. */
+/** Values of a tile of the moments: 128 KiB. */
 const TILE_VALUES: usize = 32768;
-/** Pixels of a tile of the norm by itself. */
+/** Pixels of a tile of the normalisation. */
 const PIXELS: usize = 32;
 
 /**
- * | pool | out (f32 [groups][mean, 1 / deviation]) | bands: (address u32, rows u32)... | bandCount | channels | groups | epsilon: f32 | partials |
- * `partials`: of each tile | values a group: f64 | (mean: f64, squares: f64) a group |.
+ * | pool | out (f32 [groups][mean, 1 / deviation]) | bands: (address u32, rows u32)... | bandCount | channels |
+ * | groups | epsilon: f32 | partials |
+ * `partials` holds for each tile | values of a group: f64 | (mean: f64, sum of squares: f64) for each group |.
  */
 @unmanaged
 export class Moments {
@@ -34,7 +38,9 @@ function tileRows(a: Moments): usize {
 
 function tiles(a: Moments): usize {
   let count: usize = 0;
-  for (let i: usize = 0; i < a.bandCount; i++) count += (<usize>load<u32>(a.bands + (i << 3), 4) + tileRows(a) - 1) / tileRows(a);
+  for (let i: usize = 0; i < a.bandCount; i++) {
+    count += (<usize>load<u32>(a.bands + (i << 3), 4) + tileRows(a) - 1) / tileRows(a);
+  }
   return count;
 }
 
@@ -43,18 +49,18 @@ function partialBytes(a: Moments): usize {
   return 8 + (a.groups << 4);
 }
 
-/** Bytes of `partials`. */
+/** Returns the bytes of `partials`. */
 export function momentsPartialBytes(args: usize): usize {
   const a = changetype<Moments>(args);
   return tiles(a) * partialBytes(a);
 }
 
-/** Scratch bytes of one thread. */
+/** Returns the scratch bytes that one thread needs. */
 export function momentsScratchBytes(channels: usize): usize {
   return channels << 3;
 }
 
-/** 0, or 1 when a worker was lost. */
+/** Returns 0, or 1 when a worker was lost. */
 export function moments(args: usize): u32 {
   const a = changetype<Moments>(args);
   const count = tiles(a);
@@ -101,7 +107,9 @@ export function momentsTile(a: Moments, tile: usize, scratch: usize): void {
     for (let c = group * width; c < (group + 1) * width; c++) store<f32>(shifts + (c << 2), <f32>mean);
   }
   columnSquares(scratch, x, shifts, rows, a.channels);
-  for (let group: usize = 0; group < a.groups; group++) store<f64>(partial + 8 + (group << 4), sumOf(scratch + ((group * width) << 2), width), 8);
+  for (let group: usize = 0; group < a.groups; group++) {
+    store<f64>(partial + 8 + (group << 4), sumOf(scratch + ((group * width) << 2), width), 8);
+  }
 }
 
 function sumOf(x: usize, n: usize): f64 {
@@ -110,7 +118,7 @@ function sumOf(x: usize, n: usize): f64 {
   return sum;
 }
 
-/** sums [channels] of x [rows, channels]. */
+/** sums [channels] = the sum over the rows of x [rows, channels]. */
 function columnSums(sums: usize, x: usize, rows: usize, channels: usize): void {
   const bytes = channels << 2;
   const end = x + rows * bytes;
@@ -145,7 +153,7 @@ function columnSums(sums: usize, x: usize, rows: usize, channels: usize): void {
   }
 }
 
-/** sums [channels] of (x - shift)^2. */
+/** sums [channels] = the sum over the rows of (x - shift)^2. */
 function columnSquares(sums: usize, x: usize, shifts: usize, rows: usize, channels: usize): void {
   const bytes = channels << 2;
   const end = x + rows * bytes;
@@ -185,8 +193,10 @@ function columnSquares(sums: usize, x: usize, shifts: usize, rows: usize, channe
   }
 }
 
-/** f32 [3][channels]: what is subtracted, what multiplies, what is added. */
-export function channelTable(table: usize, moments: usize, groups: usize, weight: usize, bias: usize, channels: usize): void {
+/** Writes the f32 table [3][channels]: what is subtracted, the factor, and what is added. */
+export function channelTable(
+  table: usize, moments: usize, groups: usize, weight: usize, bias: usize, channels: usize,
+): void {
   const width = channels / groups;
   for (let c: usize = 0; c < channels; c++) {
     const at = moments + ((c / width) << 3);
@@ -196,7 +206,7 @@ export function channelTable(table: usize, moments: usize, groups: usize, weight
   }
 }
 
-/** One pixel; each activation a loop of its own. */
+/** Normalises one pixel. `activation` is a constant at every call, so each activation gets a loop of its own. */
 @inline
 function normed(out: usize, x: usize, table: usize, channels: usize, activation: u32): void {
   const bytes = channels << 2;
@@ -210,7 +220,10 @@ function normed(out: usize, x: usize, table: usize, channels: usize, activation:
     }
   }
   for (; i < bytes; i += 4) {
-    store<f32>(out + i, activate1(activation, (load<f32>(x + i) - load<f32>(table + i)) * load<f32>(scale + i) + load<f32>(shift + i)));
+    store<f32>(
+      out + i,
+      activate1(activation, (load<f32>(x + i) - load<f32>(table + i)) * load<f32>(scale + i) + load<f32>(shift + i)),
+    );
   }
 }
 
@@ -221,7 +234,10 @@ export function normPixel(out: usize, x: usize, table: usize, channels: usize, a
   else normed(out, x, table, channels, ACTIVATION_NONE);
 }
 
-/** | pool | out | x | pixels | channels | moments | groups | weight | bias | activation | table: room for 3 channels of f32 | */
+/**
+ * | pool | out | x | pixels | channels | moments | groups | weight | bias | activation |
+ * | table: memory for 3 channels of f32 |
+ */
 @unmanaged
 export class GroupNorm {
   pool: usize;
@@ -246,5 +262,7 @@ export function groupNorm(args: usize): u32 {
 export function groupNormTile(a: GroupNorm, tile: usize): void {
   const bytes = a.channels << 2;
   const end = min<usize>((tile + 1) * PIXELS, a.pixels);
-  for (let pixel = tile * PIXELS; pixel < end; pixel++) normPixel(a.out + pixel * bytes, a.x + pixel * bytes, a.table, a.channels, a.activation);
+  for (let pixel = tile * PIXELS; pixel < end; pixel++) {
+    normPixel(a.out + pixel * bytes, a.x + pixel * bytes, a.table, a.channels, a.activation);
+  }
 }

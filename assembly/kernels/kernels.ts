@@ -1,4 +1,4 @@
-/** The kernels that a pool can run, by number. */
+/** The kernels that the threads of a pool can run, by number. */
 import { Linear, embedTile, gatedTile, normTile, prepareTile, productTile } from './linear';
 import { RopeAppend, ropeTile } from './rope';
 import { Attention, attentionTile } from './attention';
@@ -34,7 +34,7 @@ export const KERNEL_CACHED: u32 = 21;
 export const KERNEL_SPAN_MEANS: u32 = 22;
 export const KERNEL_ROW_MEANS: u32 = 23;
 
-/** One tile of kernel `kernel`. `scratch` is this thread's own. */
+/** Runs one tile of kernel `kernel`. `scratch` is this thread's own memory. */
 export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): void {
   switch (kernel) {
     case KERNEL_PREPARE: return prepareTile(changetype<Linear>(args), tile);

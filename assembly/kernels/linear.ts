@@ -1,8 +1,10 @@
 /**
- * `linear`, `gatedMlp`, `norm` and `embed`: products with what surrounds them done on the rows that a thread has just computed.
+ * `linear`, `gatedMlp`, `norm` and `embed`: matrix products, fused with the operations before and after them while the
+ * rows are still in cache.
  *
- * Prepare (tiles of PREPARE tokens): rows normalised, then quantised once for all weights. Product (tiles of `tileRows` weight rows by up to
- * BLOCK tokens, tokens innermost so that a tile of weights is read from memory once): W1's matmul, then bias, activation and residual in cache.
+ * The preparation (tiles of PREPARE tokens) normalises rows and quantises them once for all weights. The product (tiles
+ * of `tileRows` weight rows by up to BLOCK tokens, tokens innermost so that a tile of weights is read from memory once)
+ * calls `matmul`, then adds bias, activation and residual in cache.
  */
 import { ACTIVATION_NONE, activate1, activate4 } from './math';
 import { NORM_NONE, normRow } from './norm';
@@ -15,7 +17,10 @@ export const BLOCK: usize = 256;
 /** Tokens of one tile of the row-wise kernels. */
 const PREPARE: usize = 16;
 
-/** One weight of a concatenation. `bias` may be 0; `first` is its first column of the result. */
+/**
+ * One weight of a concatenation. `bias` may be 0; `first` is the column of the result at which this weight's rows
+ * begin.
+ */
 @unmanaged
 export class Part {
   data: usize;
@@ -26,9 +31,11 @@ export class Part {
 }
 
 /**
- * | pool | out | outStride | x | cols | count | prepared | normalised | normKind | normWeight | normBias | epsilon: f32 |
- * | activation | residual (0: none; [count, outStride]) | parts: u32 | tileRows | scale: f32 | Part ... |
- * `prepared`: room for activationBytes, 0 when no weight is quantised. `normalised`: [count, cols] f32, 0 without norm.
+ * | pool | out | outStride | x | cols | count | prepared | normalised | normKind | normWeight | normBias |
+ * | epsilon: f32 | activation | residual (0: none; [count, outStride]) | parts: u32 | tileRows | scale: f32 |
+ * | Part ... |
+ * `prepared` is memory of activationBytes, 0 when no weight is quantised. `normalised` is f32 [count, cols], 0 without
+ * norm.
  */
 @unmanaged
 export class Linear {
@@ -73,21 +80,26 @@ export function prepareTile(a: Linear, tile: usize): void {
   let x = a.x;
   if (a.normKind != NORM_NONE) {
     x = a.normalised;
-    for (let t = start; t < end; t++) normRow(x + t * bytes, a.x + t * bytes, a.normWeight, a.normBias, a.cols, a.normKind, a.epsilon);
+    for (let t = start; t < end; t++) {
+      normRow(x + t * bytes, a.x + t * bytes, a.normWeight, a.normBias, a.cols, a.normKind, a.epsilon);
+    }
   }
   if (a.prepared == 0) return;
   const block = start / BLOCK;
   const first = block * BLOCK;
   quantiseActivationRows(
-    a.prepared + activationBytes(first, a.cols), x + first * bytes, min<usize>(BLOCK, a.count - first), a.cols, start - first, end - first,
+    a.prepared + activationBytes(first, a.cols), x + first * bytes, min<usize>(BLOCK, a.count - first), a.cols,
+    start - first, end - first,
   );
 }
 
-/** Where the product of `format` reads block `block`'s activations. */
+/** Returns the address from which the product of `format` reads the activations of block `block`. */
 @inline
 function source(a: Linear, format: i32, block: usize): usize {
   const first = block * BLOCK;
-  if (format == 0 || format == 1 || format == 30) return (a.normKind == NORM_NONE ? a.x : a.normalised) + ((first * a.cols) << 2);
+  if (format == 0 || format == 1 || format == 30) {
+    return (a.normKind == NORM_NONE ? a.x : a.normalised) + ((first * a.cols) << 2);
+  }
   return a.prepared + activationBytes(first, a.cols);
 }
 
@@ -97,7 +109,7 @@ function productTiles(a: Linear): u32 {
   return <u32>(tiles * blocks(a));
 }
 
-/** x [count, cols] times the transposed concatenation of the parts. 0, or 1 when a worker was lost. */
+/** out = x [count, cols] times the transposed concatenation of the parts. Returns 0, or 1 when a worker was lost. */
 export function linear(args: usize): u32 {
   const a = changetype<Linear>(args);
   if (prepare(a) != 0) return 1;
@@ -127,7 +139,10 @@ export function productTile(a: Linear, tile: usize, scratch: usize): void {
   const bias: usize = p.bias == 0 ? 0 : p.bias + (start << 2);
   const residual: usize = a.residual == 0 ? 0 : a.residual + token * stride + ((p.first + start) << 2);
   for (let t: usize = 0; t < count; t++) {
-    finishRow(out + t * stride + (start << 2), end - start, bias, a.activation, a.scale, residual == 0 ? <usize>0 : residual + t * stride);
+    finishRow(
+      out + t * stride + (start << 2), end - start, bias, a.activation, a.scale,
+      residual == 0 ? <usize>0 : residual + t * stride,
+    );
   }
 }
 
@@ -156,14 +171,14 @@ export function finishRow(y: usize, n: usize, bias: usize, activation: u32, scal
   }
 }
 
-/** act(x gate^T) * (x up^T): parts 0 and 1, both of `outStride` rows. 0, or 1 when a worker was lost. */
+/** out = act(x gate^T) * (x up^T): parts 0 and 1, both of `outStride` rows. Returns 0, or 1 when a worker was lost. */
 export function gatedMlp(args: usize): u32 {
   const a = changetype<Linear>(args);
   if (prepare(a) != 0) return 1;
   return parallel(a.pool, KERNEL_GATED, args, <u32>(((part(a, 0).rows + a.tileRows - 1) / a.tileRows) * blocks(a)));
 }
 
-/** Scratch bytes of one thread in `linear` and `gatedMlp`. */
+/** Returns the scratch bytes that one thread needs in `linear` and `gatedMlp`. */
 export function linearScratchBytes(tileRows: usize, count: usize): usize {
   return ((matmulScratchBytes() + 63) & ~(<usize>63)) + ((tileRows * min<usize>(count, BLOCK)) << 2);
 }
@@ -181,10 +196,19 @@ export function gatedTile(a: Linear, tile: usize, scratch: usize): void {
   const stride = a.outStride << 2;
   const out = a.out + token * stride;
   const other = scratch + ((matmulScratchBytes() + 63) & ~(<usize>63));
-  matmul(out, a.outStride, source(a, gate.format, block), gate.data, gate.format, start, end, gate.rows, a.cols, count, scratch);
-  // The kernel writes column r of its own numbering, so the tile's first column falls on `other`.
-  matmul(other - (start << 2), width, source(a, up.format, block), up.data, up.format, start, end, up.rows, a.cols, count, scratch);
-  for (let t: usize = 0; t < count; t++) gateRow(out + t * stride + (start << 2), other + ((t * width) << 2), width, a.activation);
+  matmul(
+    out, a.outStride, source(a, gate.format, block), gate.data, gate.format, start, end, gate.rows, a.cols, count,
+    scratch,
+  );
+  // `matmul` writes row r of the weight to column r, so the address is moved back for the tile's first row to land at
+  // `other`.
+  matmul(
+    other - (start << 2), width, source(a, up.format, block), up.data, up.format, start, end, up.rows, a.cols, count,
+    scratch,
+  );
+  for (let t: usize = 0; t < count; t++) {
+    gateRow(out + t * stride + (start << 2), other + ((t * width) << 2), width, a.activation);
+  }
 }
 
 /** g = act(g) * u */
@@ -199,7 +223,10 @@ function gateRow(g: usize, u: usize, n: usize, activation: u32): void {
   for (; i < n; i++) store<f32>(g + (i << 2), activate1(activation, load<f32>(g + (i << 2))) * load<f32>(u + (i << 2)));
 }
 
-/** out [count, cols] = norm(x) + residual. Uses the same block as `linear`: out, x, cols, count, the norm and the residual. */
+/**
+ * out [count, cols] = norm(x) + residual. Uses the record of `linear`, of which it reads out, x, cols, count, the norm
+ * and the residual.
+ */
 export function norm(args: usize): u32 {
   const a = changetype<Linear>(args);
   return parallel(a.pool, KERNEL_NORM, args, <u32>((a.count + PREPARE - 1) / PREPARE));
@@ -214,7 +241,10 @@ export function normTile(a: Linear, tile: usize): void {
   }
 }
 
-/** out [count, cols] = scale * rows of part 0 named by the i32 ids at x; an id that is none gives NaN, which the next sample finds. */
+/**
+ * out [count, cols] = scale * the rows of part 0 that the i32 ids at x name. An id outside the table gives NaN, which
+ * the next `sample` detects.
+ */
 export function embed(args: usize): u32 {
   const a = changetype<Linear>(args);
   return parallel(a.pool, KERNEL_EMBED, args, <u32>((a.count + PREPARE - 1) / PREPARE));

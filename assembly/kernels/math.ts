@@ -1,9 +1,9 @@
 /**
  * exp, silu and gelu in f32, four at a time, and one at a time with the same arithmetic for tails and the scalar build.
  *
- * exp: 2^n times a polynomial of degree 6 on [-ln2 / 2, ln2 / 2] (least squares towards minimax); relative error below 2e-7 for x in
- * [-87.3, 88.3], 0 below, e^88.37 above, NaN for NaN. erfc: exp(-t^2) times a polynomial of degree 9 in 1 / (1 + t / 2), relative error
- * below 5e-7 up to rounding of t^2.
+ * exp is 2^n times a polynomial of degree 6 on [-ln2 / 2, ln2 / 2] (least squares towards minimax). Its relative error
+ * is below 2e-7 for x in [-87.3, 88.3]; it is 0 below, e^88.37 above, and NaN for NaN. erfc is exp(-t^2) times a
+ * polynomial of degree 9 in 1 / (1 + t / 2), with a relative error below 5e-7 up to rounding of t^2.
  */
 
 const LOG2E: f32 = 1.44269504;
@@ -11,7 +11,9 @@ const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.12194440e-4;
 const LOWEST: f32 = -87.33;
 const HIGHEST: f32 = 88.37;
-/** Adding it rounds a small f32 to the nearest integer, ties to even, and leaves that in the low bits. */
+/**
+ * Adding this number rounds a small f32 to the nearest integer, ties to even, and leaves that integer in the low bits.
+ */
 const ROUNDING: f32 = 12582912; // 1.5 * 2^23
 const E2: f32 = 0.49999993451692537;
 const E3: f32 = 0.16666520767307688;
@@ -31,7 +33,7 @@ const C8: f32 = 0.25690031254599976;
 const C9: f32 = -0.053715057860117287;
 
 const SQRT_HALF: f32 = 0.70710678;
-/** 2 sqrt(2 / pi), and times 0.044715 */
+/** 2 sqrt(2 / pi), and the same times 0.044715. */
 const TANH_1: f32 = 1.5957691216;
 const TANH_3: f32 = 0.0713548162726;
 
@@ -40,33 +42,35 @@ export const ACTIVATION_SILU: u32 = 1;
 export const ACTIVATION_GELU: u32 = 2;
 export const ACTIVATION_GELU_TANH: u32 = 3;
 
-/** a * b + c; rounded once where the build has relaxed SIMD and the machine FMA. */
+/** a * b + c, rounded once where the build has relaxed SIMD and the machine has FMA. */
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
-/** The sum of the four lanes. */
+/** Returns the sum of the four lanes. */
 @inline
 export function lanes(v: v128): f32 {
   const w = f32x4.add(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
   return f32x4.extract_lane(w, 0) + f32x4.extract_lane(w, 1);
 }
 
-/** What `exp4` needs, four times each: loads from here cost one instruction, constants in the code up to three. */
+/**
+ * The constants of `exp4`, four times each. A load from here costs one instruction, a constant in the code up to three.
+ */
 // prettier-ignore
 const EXP: usize = memory.data<f32>([
-  LOWEST, LOWEST, LOWEST, LOWEST, HIGHEST, HIGHEST, HIGHEST, HIGHEST, LOG2E, LOG2E, LOG2E, LOG2E, ROUNDING, ROUNDING, ROUNDING, ROUNDING,
-  LN2_HIGH, LN2_HIGH, LN2_HIGH, LN2_HIGH, LN2_LOW, LN2_LOW, LN2_LOW, LN2_LOW, E6, E6, E6, E6, E5, E5, E5, E5, E4, E4, E4, E4, E3, E3, E3, E3, E2, E2, E2, E2,
-  1, 1, 1, 1,
+  LOWEST, LOWEST, LOWEST, LOWEST, HIGHEST, HIGHEST, HIGHEST, HIGHEST, LOG2E, LOG2E, LOG2E, LOG2E,
+  ROUNDING, ROUNDING, ROUNDING, ROUNDING, LN2_HIGH, LN2_HIGH, LN2_HIGH, LN2_HIGH, LN2_LOW, LN2_LOW, LN2_LOW, LN2_LOW,
+  E6, E6, E6, E6, E5, E5, E5, E5, E4, E4, E4, E4, E3, E3, E3, E3, E2, E2, E2, E2, 1, 1, 1, 1,
 ], 16);
 
 @inline
 export function exp4(x: v128): v128 {
   const lowest = v128.load(EXP);
   const one = v128.load(EXP, 176);
-  // pmin and pmax are one instruction each, unlike min and max; a NaN as first operand stays.
+  // pmin and pmax are one instruction each, unlike min and max. A NaN as the first operand is kept.
   const c = f32x4.pmin(f32x4.pmax(x, lowest), v128.load(EXP, 16));
   const t = madd(c, v128.load(EXP, 32), v128.load(EXP, 48));
   const n = f32x4.sub(t, v128.load(EXP, 48));
@@ -76,7 +80,7 @@ export function exp4(x: v128): v128 {
   p = madd(p, r, v128.load(EXP, 144));
   p = madd(p, r, v128.load(EXP, 160));
   p = f32x4.add(one, madd(p, f32x4.mul(r, r), r));
-  // The bits of 1 are an exponent of 0.
+  // The bits of 1 are those of the exponent 0.
   const power = i32x4.add(i32x4.shl(t, 23), one);
   return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, lowest));
 }
@@ -139,7 +143,7 @@ function gelu1(x: f32): f32 {
   return x * (x < 0 ? h : 1 - h);
 }
 
-/** `kind` is one of the ACTIVATION numbers. */
+/** Applies the activation `kind`, one of the ACTIVATION numbers. */
 @inline
 export function activate4(kind: u32, x: v128): v128 {
   if (kind == ACTIVATION_SILU) return silu4(x);

@@ -1,5 +1,6 @@
 /**
- * RMS norm (Zhang & Sennrich 2019) and layer norm (Ba 2016) of one f32 row at a time; sums in eight f32 partial sums, layer norm in two passes.
+ * RMS norm (Zhang & Sennrich 2019) and layer norm (Ba 2016) of one f32 row at a time. A row is summed in eight f32
+ * partial sums; layer norm takes two passes.
  */
 import { lanes, madd } from './math';
 
@@ -7,7 +8,7 @@ export const NORM_NONE: u32 = 0;
 export const NORM_RMS: u32 = 1;
 export const NORM_LAYER: u32 = 2;
 
-/** The sum of (x - shift)^2. */
+/** Returns the sum of (x - shift)^2. */
 @inline
 function squares(x: usize, cols: usize, shift: f32): f32 {
   let i: usize = 0;
@@ -60,12 +61,15 @@ export function rowMean(x: usize, cols: usize): f32 {
   return total(x, cols) / <f32>cols;
 }
 
-/** 1 / sqrt(variance + epsilon) of a row. */
+/** Returns 1 / sqrt(variance + epsilon) of a row. */
 export function layerScale(x: usize, cols: usize, mean: f32, epsilon: f32): f32 {
   return 1 / sqrt<f32>(squares(x, cols, mean) / <f32>cols + epsilon);
 }
 
-/** out [cols] = (x - mean) / sqrt(variance + epsilon) * weight + bias; RMS: mean is 0 and there is no bias. `bias` may be 0. `out` may be `x`. */
+/**
+ * out [cols] = (x - mean) / sqrt(variance + epsilon) * weight + bias. For RMS norm the mean is 0 and there is no bias.
+ * `bias` may be 0. `out` may be `x`.
+ */
 export function normRow(out: usize, x: usize, weight: usize, bias: usize, cols: usize, kind: u32, epsilon: f32): void {
   const mean: f32 = kind == NORM_LAYER ? rowMean(x, cols) : 0;
   const scale = layerScale(x, cols, mean, epsilon);

@@ -1,11 +1,11 @@
 /**
- * The arithmetic of attention over one batch of keys, on rows of scores 32 apart. A row is computed alike however many there are, and hidden keys
- * after its last visible one leave no trace.
+ * The arithmetic of attention over one batch of keys. Rows of scores are 32 values apart. A row is computed in the same
+ * way however many rows there are, and hidden keys after its last visible one do not change its result.
  */
 import { PAGE_TOKENS } from '../kv/layout';
 import { exp1, exp4, lanes, madd } from './math';
 
-/** The score of a key that may not be seen. */
+/** The score of a key that the row may not see. */
 export const LOWEST: f32 = -Infinity;
 
 /** y = x * scale */
@@ -18,8 +18,13 @@ export function scaleInto(y: usize, x: usize, n: usize, scale: f32): void {
   for (; i < n; i++) store<f32>(y + (i << 2), load<f32>(x + (i << 2)) * scale);
 }
 
-/** A row's sums o [d] with their maximum and `sum`: added to them, those of later keys. */
-export function join(o: usize, highest: usize, sum: usize, later: usize, laterHighest: f32, laterSum: f32, d: usize): void {
+/**
+ * Joins the sums of later keys to a row's sums o [d] with their maximum and `sum`, by bringing both to the same
+ * maximum.
+ */
+export function join(
+  o: usize, highest: usize, sum: usize, later: usize, laterHighest: f32, laterSum: f32, d: usize,
+): void {
   if (laterHighest == LOWEST) return;
   const before = load<f32>(highest);
   const now = max<f32>(before, laterHighest);
@@ -31,12 +36,14 @@ export function join(o: usize, highest: usize, sum: usize, later: usize, laterHi
   if (ASC_FEATURE_SIMD) {
     const x = f32x4.splat(a);
     const y = f32x4.splat(b);
-    for (; i + 16 <= d << 2; i += 16) v128.store(o + i, f32x4.add(f32x4.mul(v128.load(o + i), x), f32x4.mul(v128.load(later + i), y)));
+    for (; i + 16 <= d << 2; i += 16) {
+      v128.store(o + i, f32x4.add(f32x4.mul(v128.load(o + i), x), f32x4.mul(v128.load(later + i), y)));
+    }
   }
   for (; i < d << 2; i += 4) store<f32>(o + i, load<f32>(o + i) * a + load<f32>(later + i) * b);
 }
 
-/** Lane i is the sum of the i-th vector's lanes. */
+/** Returns a vector whose lane i is the sum of the lanes of the i-th argument. */
 @inline
 function transposedSum(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
@@ -44,14 +51,17 @@ function transposedSum(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
 }
 
-/** s [rows][32] = q [rows][d] times k [count][d] transposed, plus biases [count]; two rows by four keys at a time. */
+/**
+ * Computes s [rows][32] = q [rows][d] times k [count][d] transposed, plus biases [count], two rows by four keys at a
+ * time.
+ */
 export function scores(s: usize, q: usize, k: usize, biases: usize, rows: usize, count: usize, d: usize): void {
   const bytes = d << 2;
   let row: usize = 0;
   if (ASC_FEATURE_SIMD && (d & 3) == 0) {
     for (; row < rows; row += 2) {
       const q0 = q + row * bytes;
-      // An odd last row is computed twice.
+      // When the number of rows is odd, the last row is computed twice.
       const next: usize = row + 1 < rows ? 1 : 0;
       const q1 = q0 + next * bytes;
       const s0 = s + ((row * PAGE_TOKENS) << 2);
@@ -142,7 +152,7 @@ export function scores(s: usize, q: usize, k: usize, biases: usize, rows: usize,
   }
 }
 
-/** Scores of keys after the row's own position become -Infinity. */
+/** Sets the scores of keys after the row's own position to -Infinity. */
 export function hide(s: usize, rows: usize, own: usize, positions: usize, count: usize): void {
   for (let r: usize = 0; r < rows; r++) {
     const limit = load<u32>(own + (r << 2));
@@ -152,14 +162,17 @@ export function hide(s: usize, rows: usize, own: usize, positions: usize, count:
   }
 }
 
-/** One row and one page: s becomes exp(s - maximum); the old sums o and `sum` are brought to the new maximum. What is no number makes maximum and sum none. */
+/**
+ * The softmax step for one row and one batch: s becomes exp(s - maximum), and the earlier sums o and `sum` are scaled
+ * to the new maximum. A NaN among the scores makes maximum and sum NaN.
+ */
 export function soften(s: usize, count: usize, o: usize, d: usize, highest: usize, sum: usize): void {
   const before = load<f32>(highest);
   let now = before;
   let end = s + (count << 2);
   if (ASC_FEATURE_SIMD) {
     for (; (end & 15) != (s & 15); end += 4) store<f32>(end, LOWEST);
-    // Two chains; pmax is one instruction, unlike max, and passes over a NaN, which the sum finds.
+    // Two chains. pmax is one instruction, unlike max; it may pass over a NaN, but then the sum is NaN.
     let m = f32x4.splat(before);
     let n = m;
     let at = s;
@@ -178,7 +191,7 @@ export function soften(s: usize, count: usize, o: usize, d: usize, highest: usiz
       if (v > now) now = v;
     }
   }
-  // Where nothing is visible yet, -Infinity minus itself would be NaN.
+  // While no key is visible yet, -Infinity minus itself would be NaN.
   const base: f32 = now == LOWEST ? 0 : now;
   if (now != before) {
     const down = exp1(before - now);
@@ -207,7 +220,7 @@ export function soften(s: usize, count: usize, o: usize, d: usize, highest: usiz
   if (total != total) store<f32>(highest, NaN);
 }
 
-/** `gather` for four rows (fewer: the last repeats), eight channels at a time. */
+/** `gather` for four rows (when there are fewer, the last repeats), eight channels at a time. */
 function gatherFour(o: usize, s: usize, v: usize, last: usize, count: usize, bytes: usize): void {
   const o1 = o + bytes * min<usize>(1, last);
   const o2 = o + bytes * min<usize>(2, last);
@@ -273,12 +286,17 @@ function gatherFour(o: usize, s: usize, v: usize, last: usize, count: usize, byt
   }
 }
 
-/** o [rows][d] += s [rows][32] times v [count][d]; four rows by eight channels at a time, a last row or two by sixteen channels. */
+/**
+ * Computes o [rows][d] += s [rows][32] times v [count][d], four rows by eight channels at a time, and for a last row or
+ * two by sixteen channels.
+ */
 export function gather(o: usize, s: usize, v: usize, rows: usize, count: usize, d: usize): void {
   const bytes = d << 2;
   let row: usize = 0;
   if (ASC_FEATURE_SIMD && (d & 3) == 0) {
-    for (; row + 3 <= rows; row += 4) gatherFour(o + row * bytes, s + ((row * PAGE_TOKENS) << 2), v, min<usize>(3, rows - row - 1), count, bytes);
+    for (; row + 3 <= rows; row += 4) {
+      gatherFour(o + row * bytes, s + ((row * PAGE_TOKENS) << 2), v, min<usize>(3, rows - row - 1), count, bytes);
+    }
     for (; row < rows; row += 2) {
       const next: usize = row + 1 < rows ? 1 : 0;
       const o0 = o + row * bytes;
@@ -341,7 +359,9 @@ export function gather(o: usize, s: usize, v: usize, rows: usize, count: usize, 
   for (; row < rows; row++) {
     for (let c: usize = 0; c < bytes; c += 4) {
       let sum = load<f32>(o + row * bytes + c);
-      for (let i: usize = 0; i < count; i++) sum += load<f32>(s + ((row * PAGE_TOKENS + i) << 2)) * load<f32>(v + i * bytes + c);
+      for (let i: usize = 0; i < count; i++) {
+        sum += load<f32>(s + ((row * PAGE_TOKENS + i) << 2)) * load<f32>(v + i * bytes + c);
+      }
       store<f32>(o + row * bytes + c, sum);
     }
   }

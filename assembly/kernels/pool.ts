@@ -1,20 +1,21 @@
 /**
- * Jobs shared by the threads of one engine. A job is a kernel's number, an argument block and a number of tiles; whoever is free takes the next
- * tile. Taking one is a compare-and-swap of the ticket, which names the job's generation too: a late thread can never take a tile of a job that it
- * has not seen, so the engine waits for tiles and not for threads, and a sleeping thread delays nobody.
+ * Runs jobs on the threads of one engine. A job is the number of a kernel, an argument record and a number of tiles;
+ * every idle thread takes the next tile. A thread takes a tile by a compare-and-swap of the ticket, which also holds
+ * the job's generation. So a late thread can never take a tile of a job that it has not seen, the engine waits for
+ * tiles and not for threads, and a sleeping thread delays nobody.
  *
- *   Pool (one record of 256 bytes, 64-byte aligned, zeroed by the host; hot words on lines of their own)
+ *   Pool (one record of 256 bytes, 64-byte aligned, zeroed by the host; hot words on cache lines of their own)
  *       0  ticket: u64          low half: tiles left; high half (at 4): generation, on which idle workers wait
  *      64  done: u32            tiles finished of this job
  *     128  sleepers: u32        workers in `atomic.wait`: the engine notifies only when there are any
  *     192  kernel: u32  196  args: u32  200  tiles: u32      the job
  *     204  stop: u32            not 0: workers leave
  *     208  lost: u32            not 0: a worker died; set by its host script
- *     212  workers: u32         how many run besides the engine's own thread
- *     216  scratch: u32  220  scratchStride: u32   thread t's own memory is [scratch + t * stride, + stride); the engine is t = 0
+ *     212  workers: u32         number of threads besides the engine's own
+ *     216  scratch: u32  220  scratchStride: u32   thread t owns [scratch + t * stride, + stride); the engine is t = 0
  *     224  sleeps: u32          not 0: the engine's thread may use `atomic.wait` (a browser's main thread must not)
  *
- * Builds without threads, and engines without workers, run all tiles in place.
+ * Builds without threads, and engines without workers, run all tiles on the calling thread.
  */
 import { runTile } from './kernels';
 import { relaxedDot } from './matmul';
@@ -32,16 +33,22 @@ const SCRATCH: usize = 216;
 const SCRATCH_STRIDE: usize = 220;
 const SLEEPS: usize = 224;
 
-/** Loads of the ticket before a worker sleeps: some 50 microseconds. */
+/** A worker loads the ticket this many times before it sleeps: about 50 microseconds. */
 const SPINS: u32 = 30000;
-/** Loads before the engine sleeps between looks, where it may: a late worker may be waiting for this very core. */
+/**
+ * The engine polls this many times before it sleeps between polls, where it may sleep: a late worker may need this very
+ * core.
+ */
 const ENGINE_SPINS: u64 = 20000;
-/** Nanoseconds of such a sleep. */
+/** Nanoseconds of one such sleep. */
 const NAP: i64 = 50_000;
-/** Looks without a tile finishing before the engine gives a worker up for dead: some 20 seconds asleep or awake, and no tile takes one. */
+/**
+ * Polls without progress after which the engine gives up on a worker: about 20 seconds, asleep or awake. No tile takes
+ * that long.
+ */
 const PATIENCE_ASLEEP: u64 = 200_000;
 const PATIENCE_AWAKE: u64 = 20_000_000_000;
-/** Between looks at `lost`. */
+/** A mask of the poll counter: `lost` is read when the masked bits are 0. */
 const GLANCE: u64 = 1023;
 
 @inline
@@ -49,7 +56,7 @@ export function scratchOf(pool: usize, thread: u32): usize {
   return <usize>load<u32>(pool, SCRATCH) + <usize>thread * <usize>load<u32>(pool, SCRATCH_STRIDE);
 }
 
-/** Takes tiles of generation `generation` until none is left. */
+/** Runs tiles of generation `generation` until none is left. */
 function work(pool: usize, generation: u32, thread: u32): void {
   if (!ASC_FEATURE_THREADS) return;
   while (true) {
@@ -57,13 +64,13 @@ function work(pool: usize, generation: u32, thread: u32): void {
     const left = <u32>seen;
     if (left == 0 || <u32>(seen >> 32) != generation) return;
     if (atomic.cmpxchg<u64>(pool, seen, seen - 1) != seen) continue;
-    // The job cannot end before this tile does, so its words are settled from here on.
+    // The job cannot end before this tile does, so the words of the job do not change from here on.
     runTile(load<u32>(pool, KERNEL), load<u32>(pool, ARGS), load<u32>(pool, TILES) - left, scratchOf(pool, thread));
     atomic.add<u32>(pool + DONE, 1);
   }
 }
 
-/** Waits until all tiles are done: 0, or 1 when a worker was lost. */
+/** Waits until all tiles are done. Returns 0, or 1 when a worker was lost. */
 function settle(pool: usize, tiles: u32): u32 {
   if (!ASC_FEATURE_THREADS) return 0;
   const sleeps = load<u32>(pool, SLEEPS) != 0;
@@ -84,7 +91,10 @@ function settle(pool: usize, tiles: u32): u32 {
   }
 }
 
-/** Runs tiles [0, tiles) of a kernel on all threads and waits for them. 0, or 1 when a worker was lost: what was computed is then worthless. */
+/**
+ * Runs tiles [0, tiles) of a kernel on all threads and waits for them. Returns 0, or 1 when a worker was lost; the
+ * results are then invalid.
+ */
 export function parallel(pool: usize, kernel: u32, args: usize, tiles: u32): u32 {
   if (!ASC_FEATURE_THREADS || tiles < 2 || load<u32>(pool, WORKERS) == 0) {
     const scratch = scratchOf(pool, 0);
@@ -105,7 +115,7 @@ export function parallel(pool: usize, kernel: u32, args: usize, tiles: u32): u32
   return 0;
 }
 
-/** A worker's whole life: returns when the engine stops the pool. `thread` is 1 or more. */
+/** The main function of a worker thread. Returns when the engine stops the pool. `thread` is 1 or more. */
 export function workerLoop(pool: usize, thread: u32): void {
   if (!ASC_FEATURE_THREADS) return;
   relaxedDot();
@@ -128,7 +138,7 @@ export function workerLoop(pool: usize, thread: u32): void {
   }
 }
 
-/** Tells all workers to leave, awake or asleep. */
+/** Makes all workers leave `workerLoop`, whether they sleep or not. */
 export function stopPool(pool: usize): void {
   if (ASC_FEATURE_THREADS) {
     atomic.store<u32>(pool + STOP, 1);

@@ -1,13 +1,17 @@
 /**
- * How much attention each key receives (contract 5), from queries over ranges and pages as attention has them; the matrix [queries, keys] exists
- * nowhere. Scores are made twice: the first pass keeps each row's maximum and sum, the second adds exp(score - maximum) / sum to its keys.
+ * The attention mass that each key receives (contract 8), from queries over ranges and pages as in attention. The
+ * matrix [queries, keys] is never made. Scores are computed twice: the first pass keeps the maximum and the sum of each
+ * row, the second adds exp(score - maximum) / sum to the keys.
  *
- * A tile is one KV head and one split of keys, and takes all queries to them in their order; so no two tiles write one mass, and every number of
- * threads gives the same bits. Splits are at most SPLITS, so room is linear in keys and in queries.
+ * A tile is one KV head and one split of the keys, and processes all queries in order. So no two tiles write the same
+ * mass, and any number of threads gives the same bits. There are at most SPLITS splits, so memory is linear in keys and
+ * in queries.
  *
- *   states:  first pass [splits][count * heads] of (maximum, sum); joined [count * heads] of (maximum, 1 / (sum * count)), 0 for rows that see nothing
+ *   states:  first pass [splits][count * heads] of (maximum, sum);
+ *            joined [count * heads] of (maximum, 1 / (sum * count)), 0 for rows that see no key
  *   masses:  f32 [heads][keys]
- *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | maximum [R] | sum [R] | own position [R]: u32 |
+ *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | maximum [R] | sum [R] |
+ *                         | own position [R]: u32 |
  */
 import { PAGE_TOKENS } from '../kv/layout';
 import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
@@ -18,16 +22,17 @@ import { KERNEL_PROBE_JOIN, KERNEL_PROBE_MASS, KERNEL_PROBE_SPANS, KERNEL_PROBE_
 
 /** Rows that share a page. */
 const ROWS: usize = 64;
-/** Keys of a split, at least, and splits at most. */
+/** The least number of keys in a split, and the largest number of splits. */
 const SPLIT: usize = 512;
 const SPLITS: usize = 32;
 /** Rows of one tile of the join. */
 const JOINED: usize = 256;
 
 /**
- * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | added (0, or f32 [runs]) | scale: f32 |
- * | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs | keys | states | masses (out, where there are no spans) |
- * | spans: u32 [spanCount][2] | spanCount |       the first eighteen as Attention has them
+ * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | added (0, or f32 [runs]) |
+ * | scale: f32 | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs | keys | states |
+ * | masses (out, where there are no spans) | spans: u32 [spanCount][2] | spanCount |
+ * The first eighteen fields are those of Attention.
  */
 @unmanaged
 export class Probe {
@@ -60,13 +65,13 @@ function group(a: Probe): usize {
   return a.heads / a.kvHeads;
 }
 
-/** Queries whose rows share a page. */
+/** Returns the number of queries whose rows share a page. */
 @inline
 function queries(a: Probe): usize {
   return min<usize>(max<usize>(1, ROWS / group(a)), min<usize>(a.queryBlock, a.count));
 }
 
-/** Keys of a split: whole pages. */
+/** Returns the keys of a split, a multiple of a page. */
 @inline
 function splitKeys(a: Probe): usize {
   const least = (a.keys + SPLITS - 1) / SPLITS;
@@ -78,20 +83,20 @@ function splits(a: Probe): usize {
   return (a.keys + splitKeys(a) - 1) / splitKeys(a);
 }
 
-/** Scratch bytes of one thread. */
+/** Returns the scratch bytes that one thread needs. */
 export function probeScratchBytes(args: usize): usize {
   const a = changetype<Probe>(args);
   const rows = queries(a) * group(a);
   return cursorBytes(a.headDim, false) + ((rows * (a.headDim + PAGE_TOKENS + 3)) << 2) + 64;
 }
 
-/** Bytes of `states`. */
+/** Returns the bytes of `states`. */
 export function probeStateBytes(args: usize): usize {
   const a = changetype<Probe>(args);
   return (max<usize>(1, splits(a)) * a.count * a.heads) << 3;
 }
 
-/** 0, or 1 when a worker was lost. */
+/** Returns 0, or 1 when a worker was lost. */
 export function probe(args: usize): u32 {
   const a = changetype<Probe>(args);
   const tiles = <u32>(splits(a) * a.kvHeads);
@@ -101,7 +106,10 @@ export function probe(args: usize): u32 {
   return a.masses == a.out ? 0 : parallel(a.pool, KERNEL_PROBE_SPANS, args, <u32>a.heads);
 }
 
-/** Row r of queries from `start` on is query start + r / g, head kvHead * g + r % g: its place among all. */
+/**
+ * Row r of the queries from `start` on is query start + r / g and head kvHead * g + r % g. Returns its index among all
+ * rows.
+ */
 @inline
 function placeOf(a: Probe, kvHead: usize, start: usize, r: usize): usize {
   const g = group(a);
@@ -121,11 +129,13 @@ export function probeMassTile(a: Probe, tile: usize, scratch: usize): void {
   const from = (tile / a.kvHeads) * splitKeys(a);
   const to = min<usize>(from + splitKeys(a), a.keys);
   const g = group(a);
-  for (let h = (tile % a.kvHeads) * g, end = h + g; h < end; h++) memory.fill(a.masses + ((h * a.keys + from) << 2), 0, (to - from) << 2);
+  for (let h = (tile % a.kvHeads) * g, end = h + g; h < end; h++) {
+    memory.fill(a.masses + ((h * a.keys + from) << 2), 0, (to - from) << 2);
+  }
   passOver(a, tile, scratch, true);
 }
 
-/** All queries over the keys of one split. */
+/** Computes one pass of all queries over the keys of one split: sums, or masses. */
 function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
   const kvHead = tile % a.kvHeads;
   const split = tile / a.kvHeads;
@@ -163,8 +173,12 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
         if (a.causal != 0 && last > a.position + start) hide(s, rows, own, cursor.positions, count);
         for (let r: usize = 0; r < rows; r++) {
           const row = s + ((r * PAGE_TOKENS) << 2);
-          if (masses) give(a.masses + (((kvHead * g + r % g) * a.keys) << 2), cursor, row, count, load<f32>(highest + (r << 2)), load<f32>(sum + (r << 2)));
-          else soften(row, count, 0, 0, highest + (r << 2), sum + (r << 2));
+          if (masses) {
+            give(
+              a.masses + (((kvHead * g + r % g) * a.keys) << 2), cursor, row, count, load<f32>(highest + (r << 2)),
+              load<f32>(sum + (r << 2)),
+            );
+          } else soften(row, count, 0, 0, highest + (r << 2), sum + (r << 2));
         }
       }
       if (!masses) {
@@ -198,7 +212,7 @@ function give(masses: usize, cursor: Cursor, s: usize, count: usize, highest: f3
   }
 }
 
-/** Joins the splits of some rows. */
+/** Joins the states of all splits, for the rows of one tile. */
 export function probeJoinTile(a: Probe, tile: usize): void {
   const n = splits(a);
   const end = min<usize>((tile + 1) * JOINED, a.count * a.heads);
@@ -207,14 +221,16 @@ export function probeJoinTile(a: Probe, tile: usize): void {
     for (let i: usize = 0; i < n; i++) highest = max<f32>(highest, load<f32>(stateOf(a, i, place)));
     let total: f32 = 0;
     if (highest != LOWEST) {
-      for (let i: usize = 0; i < n; i++) total += exp1(load<f32>(stateOf(a, i, place)) - highest) * load<f32>(stateOf(a, i, place), 4);
+      for (let i: usize = 0; i < n; i++) {
+        total += exp1(load<f32>(stateOf(a, i, place)) - highest) * load<f32>(stateOf(a, i, place), 4);
+      }
     }
     store<f32>(stateOf(a, 0, place), total == 0 ? 0 : highest);
     store<f32>(stateOf(a, 0, place), total == 0 ? 0 : 1 / (total * <f32>a.count), 4);
   }
 }
 
-/** The sums of one head's masses over the spans. */
+/** Sums the masses of one head over each span. */
 export function probeSpansTile(a: Probe, head: usize): void {
   const masses = a.masses + ((head * a.keys) << 2);
   for (let span: usize = 0; span < a.spanCount; span++) {

@@ -1,6 +1,6 @@
 /**
- * Splits qkv, normalises and rotates q and k (RoPE, Su et al. 2021), and writes k and v into their pages; v as it is.
- * Angles come as a table of cos and sin made on the host in f64.
+ * Splits qkv, normalises and rotates q and k (RoPE, Su et al. 2021), and writes k and v into their pages; v is not
+ * changed. The angles come as a table of cos and sin that the host computes in f64.
  */
 import { KV_F32, PAGE_TOKENS, keyAt, valueAt } from '../kv/layout';
 import { narrow } from '../kv/half';
@@ -12,9 +12,10 @@ import { KERNEL_ROPE } from './kernels';
 const TOKENS: usize = 8;
 
 /**
- * | pool | out | qkv | pages | firstBlock | blocks | table | count | position | heads | kvHeads | headDim | pairs | interleaved |
- * | qNorm | qBias | qEpsilon: f32 | qKind | kNorm | kBias | kEpsilon: f32 | kKind | format |
- * `pages`: u32 addresses [kvHeads][blocks], block 0 being block `firstBlock` of the sequence. `table`: f32 [count][cos: pairs, sin: pairs].
+ * | pool | out | qkv | pages | firstBlock | blocks | table | count | position | heads | kvHeads | headDim | pairs |
+ * | interleaved | qNorm | qBias | qEpsilon: f32 | qKind | kNorm | kBias | kEpsilon: f32 | kKind | format |
+ * `pages` holds u32 addresses [kvHeads][blocks], of which the first is for block `firstBlock` of the sequence. `table`
+ * is f32 [count][cos: pairs, sin: pairs].
  */
 @unmanaged
 export class RopeAppend {
@@ -43,7 +44,7 @@ export class RopeAppend {
   format: u32;
 }
 
-/** Scratch bytes of one thread. */
+/** Returns the scratch bytes that one thread needs. */
 export function ropeScratchBytes(headDim: usize): usize {
   return headDim << 2;
 }
@@ -53,7 +54,10 @@ export function ropeAppend(args: usize): u32 {
   return parallel(a.pool, KERNEL_ROPE, args, <u32>((a.count + TOKENS - 1) / TOKENS));
 }
 
-/** y = x rotated; pairs (i, i + pairs), or (2 i, 2 i + 1) when interleaved; values beyond the rotary part are copied. `y` may be `x`. */
+/**
+ * y = x rotated. Pairs are (i, i + pairs), or (2 i, 2 i + 1) when interleaved; values beyond the rotary part are
+ * copied. `y` may be `x`.
+ */
 function rotate(y: usize, x: usize, table: usize, pairs: usize, interleaved: u32, headDim: usize): void {
   let i: usize = 0;
   const sines = table + (pairs << 2);

@@ -1,4 +1,7 @@
-/** What is done row by row around the products of picture models: taking rows, sums, adaptive layer norm, gates, and one step of denoising. */
+/**
+ * Row-wise operations around the products of image models: taking rows, sums, adaptive layer norm, gates, and one step
+ * of denoising.
+ */
 import { ACTIVATION_NONE, activate1, activate4, exp1, exp4, madd } from './math';
 import { layerScale, rowMean } from './norm';
 import { parallel } from './pool';
@@ -13,7 +16,8 @@ const TILE: usize = 16;
  *
  *   take       other: i32 [count], rows of x, -1 for zeros
  *   add        other [count, cols], or one row for all when otherStride is 0; activation
- *   modulate   other: the modulation [count, otherStride], the shift at column `first`, the scale at `second`; weight and bias [cols], or 0
+ *   modulate   other: the modulation [count, otherStride], the shift at column `first`, the scale at `second`;
+ *              weight and bias [cols], or 0
  *   gatedAdd   other: the modulation, the gate at column `first`; weight: y [count, cols]
  */
 @unmanaged
@@ -38,7 +42,7 @@ function tiles(a: Rowwise): u32 {
   return <u32>((a.count + TILE - 1) / TILE);
 }
 
-/** Each operation: 0, or 1 when a worker was lost. */
+/** Each operation returns 0, or 1 when a worker was lost. */
 export function take(args: usize): u32 {
   const a = changetype<Rowwise>(args);
   return parallel(a.pool, KERNEL_TAKE, args, tiles(a));
@@ -124,16 +128,19 @@ export function gatedAddTile(a: Rowwise, tile: usize): void {
     const gate = a.other + ((t * a.otherStride + a.first) << 2);
     let i: usize = 0;
     if (ASC_FEATURE_SIMD) {
-      for (; i + 16 <= bytes; i += 16) v128.store(out + i, madd(v128.load(y + i), v128.load(gate + i), v128.load(x + i)));
+      for (; i + 16 <= bytes; i += 16) {
+        v128.store(out + i, madd(v128.load(y + i), v128.load(gate + i), v128.load(x + i)));
+      }
     }
     for (; i < bytes; i += 4) store<f32>(out + i, load<f32>(x + i) + load<f32>(y + i) * load<f32>(gate + i));
   }
 }
 
 /**
- * | pool | out | x | cols | count | predicted | noise | guided | velocity | guidance: f32 | alpha | sigma | x0FromX | x0FromEps | meanFromX0 | meanFromX |
- * | lowLogVariance | highLogVariance | noiseScale: f32 |
- * x, noise and out [count, cols]; predicted [count, or 2 count when `guided`; 2 cols]. `velocity`: v is predicted, not eps.
+ * | pool | out | x | cols | count | predicted | noise | guided | velocity | guidance: f32 | alpha | sigma | x0FromX |
+ * | x0FromEps | meanFromX0 | meanFromX | lowLogVariance | highLogVariance | noiseScale: f32 |
+ * x, noise and out are [count, cols]; predicted is [count, or 2 count when `guided`; 2 cols]. With `velocity` the model
+ * predicts v instead of eps.
  */
 @unmanaged
 export class Denoise {

@@ -1,13 +1,15 @@
 /**
- * One draw from the logits: mask, penalties, temperature, top-k, top-p, min-p, inverse CDF in id order. Equal logits are kept or dropped together.
- * Thresholds come from three passes of a histogram over the sortable bits of f32 (11, 11 and 10 bits), never from a sort. Sums are f64, in id order.
+ * Draws one id from the logits: mask, penalties, temperature, top-k, top-p, min-p, then the inverse CDF in id order.
+ * Equal logits are kept or dropped together. Thresholds come from three passes of a histogram over the sortable bits of
+ * f32 (11, 11 and 10 bits), never from a sort. Sums are f64, in id order.
  */
 import { exp1, exp4 } from './math';
 
 /**
- * | logits | vocabulary | seen | mask (0: all allowed) | work | temperature: f32 | topK | topP: f32 | minP: f32 | repetition: f32 | presence: f32 |
- * | seed | index | result |
- * `seen`, `mask`: bits by id. `work`: `sampleWorkBytes`. `result`: i32, where the id goes.
+ * | logits | vocabulary | seen | mask (0: all allowed) | work | temperature: f32 | topK | topP: f32 | minP: f32 |
+ * | repetition: f32 | presence: f32 | seed | index | result |
+ * `seen` and `mask` hold one bit an id. `work` is memory of `sampleWorkBytes`. `result` is the address of an i32 that
+ * receives the id.
  */
 @unmanaged
 export class Sample {
@@ -27,18 +29,21 @@ export class Sample {
   result: usize;
 }
 
-/** Values of which `floorOf` looks at the highest only. */
+/** The number of values in a group, of which `floorOf` uses the highest only. */
 const GROUP: usize = 64;
 const BINS: usize = 2048;
 const HISTOGRAM_BYTES: usize = BINS * 16;
 const NOTHING: f32 = -Infinity;
 
-/** | counts: u32 [2048] | 8 kB unused | masses: f64 [2048] | logits: f32 | weights: f32 | ids: u32 |, the last three [vocabulary]. */
+/**
+ * | counts: u32 [2048] | 8 kB unused | masses: f64 [2048] | logits: f32 | weights: f32 | ids: u32 |,
+ * of which the last three are [vocabulary].
+ */
 export function sampleWorkBytes(vocabulary: usize): usize {
   return HISTOGRAM_BYTES + vocabulary * 12;
 }
 
-/** u32 numbers in the order of the f32 they come from. */
+/** Maps the bits of an f32 to a u32 with the same order. */
 @inline
 function sortable(bits: u32): u32 {
   return bits ^ (<u32>(<i32>bits >> 31) | 0x80000000);
@@ -55,12 +60,15 @@ function pcgHash(value: u32): u32 {
   return (word >> 22) ^ word;
 }
 
-/** The same number as `uniform` in src/backend/random.ts. */
+/** Returns the same number as `uniform` in src/backend/random.ts. */
 export function uniform(seed: u32, index: u32): f64 {
   return <f64>(pcgHash(pcgHash(seed) + index) >> 8) / 16777216.0;
 }
 
-/** Writes the id, or -1 when a logit is NaN or +Infinity or no id is allowed; marks it as seen. */
+/**
+ * Draws an id, writes it to `result` and marks it as seen. Writes -1 when a logit is NaN or +Infinity or when no id is
+ * allowed.
+ */
 export function sample(args: usize): void {
   const a = changetype<Sample>(args);
   const id = draw(a);
@@ -88,19 +96,23 @@ function draw(a: Sample): i32 {
   const ids = e + (n << 2);
   let least = NOTHING;
   let kept: usize;
-  // The weights' sum, whatever is dropped below.
+  // The sum of all weights, before top-p and min-p drop any.
   let all: f64 = 0;
   if (a.topK > 0 && <usize>a.topK < n) {
-    // What reaches the k-th of the highest of every few is a superset of what reaches the k-th of all, and mostly a small one.
+    // The values that reach the k-th highest maximum of the groups include all that reach the k-th highest value, and
+    // usually few more.
     kept = compact(w, ids, n, floorOf(a.work, w, e, n, a.topK));
     if (<usize>a.topK < kept) least = kth(a.work, w, kept, a.topK);
     weigh(e, w, kept, highest, a.temperature);
-    if (least > NOTHING) for (let i: usize = 0; i < kept; i++) if (load<f32>(w + (i << 2)) < least) store<f32>(e + (i << 2), 0);
+    if (least > NOTHING) {
+      for (let i: usize = 0; i < kept; i++) if (load<f32>(w + (i << 2)) < least) store<f32>(e + (i << 2), 0);
+    }
     all = sumOf(e, kept);
   } else {
     weigh(e, w, n, highest, a.temperature);
     all = sumOf(e, n);
-    // Weights below (1 - p) / n of the sum cannot add up to what the nucleus leaves out, so its lowest member is above.
+    // Weights below (1 - p) / n of the sum cannot add up to the part that the nucleus leaves out, so every member of
+    // the nucleus is above that.
     kept = select(w, e, ids, n, max<f32>(a.minP, a.topP < 1 ? <f32>((1 - <f64>a.topP) * all * 0.999 / <f64>n) : 0));
   }
   if (a.topP < 1) least = max<f32>(least, nucleus(a.work, w, e, kept, <f64>a.topP * all));
@@ -125,7 +137,7 @@ function draw(a: Sample): i32 {
   return last;
 }
 
-/** Ids whose bit is 0 become -Infinity. */
+/** Sets the logits of ids whose bit is 0 to -Infinity. */
 function maskOut(w: usize, mask: usize, n: usize): void {
   for (let base: usize = 0; base < n; base += 32) {
     const bits = load<u32>(mask + (base >> 3));
@@ -137,7 +149,7 @@ function maskOut(w: usize, mask: usize, n: usize): void {
   }
 }
 
-/** Whether every value is below +Infinity and none is NaN. */
+/** Tells whether every value is below +Infinity and none is NaN. */
 function usable(w: usize, n: usize): bool {
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) {
@@ -170,7 +182,8 @@ function highestOf(w: usize, n: usize): f32 {
     let m = f32x4.splat(NOTHING);
     for (; i + 4 <= n; i += 4) m = f32x4.max(m, v128.load(w + (i << 2)));
     highest = max<f32>(
-      max<f32>(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1)), max<f32>(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)),
+      max<f32>(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1)),
+      max<f32>(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)),
     );
   }
   for (; i < n; i++) highest = max<f32>(highest, load<f32>(w + (i << 2)));
@@ -187,13 +200,16 @@ function firstEqual(w: usize, n: usize, value: f32): i32 {
   return <i32>i;
 }
 
-/** The lowest id of the highest value; -1 when all are -Infinity. */
+/** Returns the lowest id of the highest value, or -1 when all are -Infinity. */
 function greedy(w: usize, n: usize): i32 {
   const highest = highestOf(w, n);
   return highest == NOTHING ? -1 : firstEqual(w, n, highest);
 }
 
-/** A value that at least k of w reach: the k-th highest of the groups' highest values, which go to `tops`. -Infinity where groups are too few. */
+/**
+ * Returns a value that at least k values of w reach: the k-th highest of the maxima of the groups, which are written to
+ * `tops`. Returns -Infinity when there are fewer groups than k.
+ */
 function floorOf(counts: usize, w: usize, tops: usize, n: usize, k: u32): f32 {
   const groups = n / GROUP;
   if (groups < <usize>k) return NOTHING;
@@ -201,7 +217,10 @@ function floorOf(counts: usize, w: usize, tops: usize, n: usize, k: u32): f32 {
   return kth(counts, tops, groups, k);
 }
 
-/** Moves what is above -Infinity and weighs at least `lightest` to the front of w and e, ids to `ids`; how many. */
+/**
+ * Moves the values that are above -Infinity and weigh at least `lightest` to the front of w and e, and their ids to
+ * `ids`. Returns their number.
+ */
 function select(w: usize, e: usize, ids: usize, n: usize, lightest: f32): usize {
   let kept: usize = 0;
   let i: usize = 0;
@@ -242,7 +261,9 @@ function sumOf(e: usize, n: usize): f64 {
   return sum;
 }
 
-/** Moves values above -Infinity that reach `least` to the front of w, their ids to `ids`; how many. */
+/**
+ * Moves the values above -Infinity that reach `least` to the front of w, and their ids to `ids`. Returns their number.
+ */
 function compact(w: usize, ids: usize, n: usize, least: f32): usize {
   let kept: usize = 0;
   let i: usize = 0;
@@ -276,7 +297,7 @@ function weigh(e: usize, w: usize, n: usize, highest: f32, temperature: f32): vo
   for (; i < n; i++) store<f32>(e + (i << 2), exp1((load<f32>(w + (i << 2)) - highest) / temperature));
 }
 
-/** The bits of a key that the pass looks at, and whether the bits above them are `prefix`. */
+/** The bits of a key that pass `pass` counts by, and a test whether the bits above them are `prefix`. */
 @inline
 function shiftOf(pass: u32): u32 {
   return pass == 0 ? 21 : pass == 1 ? 10 : 0;
@@ -290,7 +311,7 @@ function inPrefix(key: u32, prefix: u32, pass: u32): bool {
   return pass == 0 || (pass == 1 ? key >> 21 == prefix : key >> 10 == prefix);
 }
 
-/** The k-th highest value of w, k in [1, n]. */
+/** Returns the k-th highest value of w, k in [1, n]. */
 function kth(counts: usize, w: usize, n: usize, k: u32): f32 {
   let prefix: u32 = 0;
   for (let pass: u32 = 0; pass < 3; pass++) {
@@ -313,7 +334,7 @@ function kth(counts: usize, w: usize, n: usize, k: u32): f32 {
   return unsortable(prefix);
 }
 
-/** The lowest value v of w such that the weights of all values above v sum to less than `wanted`. */
+/** Returns the lowest value v of w such that the weights of all values above v sum to less than `wanted`. */
 function nucleus(histogram: usize, w: usize, e: usize, n: usize, wanted: f64): f32 {
   const counts = histogram;
   const masses = histogram + (BINS << 3);
@@ -329,7 +350,8 @@ function nucleus(histogram: usize, w: usize, e: usize, n: usize, wanted: f64): f
       store<u32>(counts + (bin << 2), load<u32>(counts + (bin << 2)) + 1);
       store<f64>(masses + (bin << 3), load<f64>(masses + (bin << 3)) + <f64>load<f32>(e + (i << 2)));
     }
-    // The first bin from above whose mass reaches what is wanted; the lowest that has any where rounding leaves none.
+    // Takes the first bin from above at which the mass reaches `wanted`, or the lowest non-empty bin when rounding
+    // leaves none.
     let found: u32 = 0;
     let base: f64 = above;
     for (let bin: i32 = pass == 2 ? 1023 : 2047; bin >= 0; bin--) {

@@ -1,9 +1,11 @@
 /**
- * Checksums of stored pages: XXH64, as defined in "xxHash fast digest algorithm", version 0.2.0 (github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
- * Four independent 64-bit multiplications a step keep a scalar core busy at the speed of memory, and need no tables as CRC32C would; WASM has no
- * carry-less multiplication. It finds damage, not forgery.
+ * Checksums of stored pages: XXH64, as defined in "xxHash fast digest algorithm", version 0.2.0
+ * (github.com/Cyan4973/xxHash, doc/xxhash_spec.md). Four independent 64-bit multiplications a step run at the speed of
+ * memory on a scalar core and need no tables, unlike CRC32C; WASM has no carry-less multiplication. The checksum
+ * detects damage, not forgery.
  *
- * Every page has a seed of its own (which record it belongs to, and its place there), so that a page that is whole but in the wrong place is found, too.
+ * Every page has a seed of its own (made from the record it belongs to and its index there), so that an intact page in
+ * the wrong place is detected, too.
  */
 
 const PRIME_1: u64 = 0x9e3779b185ebca87;
@@ -22,7 +24,7 @@ function merge(hash: u64, accumulator: u64): u64 {
   return (hash ^ round(0, accumulator)) * PRIME_1 + PRIME_4;
 }
 
-/** XXH64 of `[at, at + length)`. */
+/** Returns the XXH64 of `[at, at + length)`. */
 function xxh64(at: usize, length: usize, seed: u64): u64 {
   const end = at + length;
   let hash: u64;
@@ -54,7 +56,10 @@ function xxh64(at: usize, length: usize, seed: u64): u64 {
   return hash ^ (hash >> 32);
 }
 
-/** out[i] (u64) = XXH64 of piece i with seeds[i] (u64); the pieces lie one after the other from `bytes` on, lengths[i] (u32) bytes each. */
+/**
+ * out[i] (u64) = XXH64 of piece i with seeds[i] (u64). The pieces follow each other from `bytes` on and have lengths[i]
+ * (u32) bytes each.
+ */
 export function checksums(out: usize, bytes: usize, lengths: usize, seeds: usize, count: usize): void {
   for (let i: usize = 0; i < count; i++) {
     const length = <usize>load<u32>(lengths + (i << 2));

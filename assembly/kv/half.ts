@@ -1,6 +1,8 @@
-/** f16 to and from f32 in integer arithmetic, since WASM has no f16. */
+/** Converts f16 to f32 and back in integer arithmetic, since WASM has no f16. */
 
-/** The f16 nearest to x, ties to even; beyond 65504 the largest of its sign, NaN stays NaN. */
+/**
+ * Returns the f16 nearest to x, ties to even. Beyond 65504 it returns the largest f16 of the same sign; NaN stays NaN.
+ */
 export function toHalf(x: f32): u16 {
   const bits = reinterpret<u32>(x);
   const sign = (bits >> 16) & 0x8000;
@@ -8,14 +10,14 @@ export function toHalf(x: f32): u16 {
   if (magnitude > 0x7f800000) return <u16>(sign | 0x7e00);
   if (magnitude >= 0x477ff000) return <u16>(sign | 0x7bff);
   if (magnitude < 0x38800000) {
-    // Below 2^-14 the steps are 2^-24 apart: adding 0.5 in f32 rounds to them.
+    // Below 2^-14 the steps are 2^-24 apart, and adding 0.5 in f32 rounds to them.
     const rounded = reinterpret<f32>(magnitude) + 0.5;
     return <u16>(sign | (reinterpret<u32>(rounded) - 0x3f000000));
   }
   return <u16>(sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13));
 }
 
-/** The f32 of an f16. */
+/** Returns the f32 of an f16. */
 @inline
 export function fromHalf(h: u32): f32 {
   const bits = (h & 0x7fff) << 13;
@@ -24,7 +26,7 @@ export function fromHalf(h: u32): f32 {
   return reinterpret<f32>(reinterpret<u32>(x) | ((h & 0x8000) << 16));
 }
 
-/** Four f16 in the low halves of four u32 lanes. */
+/** Converts four f16 in the low halves of four u32 lanes. */
 @inline
 export function fromHalf4(h: v128): v128 {
   const bits = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
@@ -33,17 +35,17 @@ export function fromHalf4(h: v128): v128 {
   return v128.or(v128.or(x, special), i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16));
 }
 
-/** Four finite f16, sign-extended to u32 lanes. */
+/** Converts four finite f16, sign-extended to u32 lanes. */
 @inline
 function fromFinite4(h: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shl(h, 13), i32x4.splat(0x8fffe000)), i32x4.splat(0x77800000));
 }
 
-/** n values at `src` in f16 -> f32 at `dst`. */
+/** Converts n f16 values at `src` to f32 at `dst`. */
 export function widen(dst: usize, src: usize, n: usize): void {
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) {
-    // As if all were finite, which is half the work; again with care where one was not.
+    // Converts as if all values were finite, which is half the work, and repeats with all checks where one was not.
     const most = i16x8.splat(0x7c00);
     let special = i16x8.splat(0);
     for (; i + 8 <= n; i += 8) {
@@ -58,7 +60,7 @@ export function widen(dst: usize, src: usize, n: usize): void {
   for (; i < n; i++) store<f32>(dst + (i << 2), fromHalf(load<u16>(src + (i << 1))));
 }
 
-/** n values at `src` in f32 -> f16 at `dst`. */
+/** Converts n f32 values at `src` to f16 at `dst`. */
 export function narrow(dst: usize, src: usize, n: usize): void {
   for (let i: usize = 0; i < n; i++) store<u16>(dst + (i << 1), toHalf(load<f32>(src + (i << 2))));
 }

@@ -1,91 +1,95 @@
 /**
- * Contract 3: the bytes of a KV page, the same in WASM memory, in a GPU buffer and in IndexedDB. All little endian.
- * A page holds PAGE_TOKENS = 32 consecutive tokens of one layer and one KV head, keys after RoPE. D = headDim (a multiple of 4), G = ceil(D / 32).
+ * Contract 3: the bytes of a KV page, the same in WASM memory, in a GPU buffer and in IndexedDB, all little endian. A
+ * page holds PAGE_TOKENS = 32 consecutive tokens of one layer and one KV head, with keys after RoPE. D = headDim (a
+ * multiple of 4), G = ceil(D / 32).
  *
  *   f32, f16:     | key of token 0 [D] | ... | key of token 31 | value of token 0 [D] | ... | value of token 31 |
  *
- *   q8, q4, q2:   | keys' scales [D] | keys' bits [32][row] | values' scales [32][G] | values' bits [32][row] |        (b bits a value)
- *     scales      words of f16 scale (low half) and f16 minimum (high half): of channel c over the page's 32 tokens for keys,
- *                 of token t's channels [32 g, 32 g + 32) for values (KIVI's axes, Liu et al. 2024)
- *     row         ceil(D b / 32) words, token-major; channel c at bit c b of its row, least significant first; bits after the last channel are 0
+ *   q8, q4, q2:   | keys' scales [D] | keys' bits [32][row] | values' scales [32][G] | values' bits [32][row] |
+ *                 (b bits a value)
+ *     scales      words of f16 scale (low half) and f16 minimum (high half): for keys of channel c over the page's
+ *                 32 tokens, for values of token t's channels [32 g, 32 g + 32) (KIVI's axes, Liu et al. 2024)
+ *     row         ceil(D b / 32) words, token-major; channel c at bit c b of its row, least significant first;
+ *                 bits after the last channel are 0
  *     x ~ minimum + scale * u, u in [0, 2^b - 1]
  *
- * Bytes of a page, D = 64 and 128:  f32 16384, 32768;  f16 8192, 16384;  q8 4608, 9216;  q4 2560, 5120;  q2 1536, 3072. All are multiples of 16,
- * so an address from a 64-byte aligned slab has room for the page's format in its low bits: that is how kernels get page tables.
- * Quantised pages are closed: they always hold 32 tokens. Everything that knows the bytes of a page goes through this file.
+ * Bytes of a page for D = 64 and 128:  f32 16384, 32768;  f16 8192, 16384;  q8 4608, 9216;  q4 2560, 5120;  q2 1536,
+ * 3072. All are multiples of 16, so an address within a 64-byte aligned slab has free low bits; page tables store the
+ * page's format there. Quantised pages are closed: they always hold 32 tokens. All code that depends on the bytes of a
+ * page uses this file.
  */
 
 export const PAGE_TOKENS: usize = 32;
 
-/** Codes of `KV_FORMATS` in src/backend/backend.ts. */
+/** The format codes, as in `KV_FORMATS` in src/backend/backend.ts. */
 export const KV_F32: u32 = 0;
 export const KV_F16: u32 = 1;
 export const KV_Q8: u32 = 2;
 export const KV_Q4: u32 = 3;
 export const KV_Q2: u32 = 4;
 
-/** Channels of a value's group. */
+/** Channels of a group of a token's values. */
 export const GROUP: usize = 32;
 
-/** Low bits of a tagged page address that hold the page's format. */
+/** The low bits of a page table entry, which hold the page's format. */
 const FORMAT_MASK: usize = 7;
 
-/** The format in a page table's entry (address | format). */
+/** Returns the format in a page table entry (address | format). */
 @inline
 export function formatOf(entry: usize): u32 {
   return <u32>(entry & FORMAT_MASK);
 }
 
-/** The page's address in a page table's entry. */
+/** Returns the page's address in a page table entry. */
 @inline
 export function addressOf(entry: usize): usize {
   return entry & ~FORMAT_MASK;
 }
 
-/** Bits of a value: 32, 16, 8, 4, 2. */
+/** Returns the bits of a value: 32, 16, 8, 4 or 2. */
 @inline
 export function bitsOf(format: u32): usize {
   return <usize>32 >> format;
 }
 
-/** Groups of a token's values, each with a scale and a minimum. */
+/** Returns the number of groups of a token's values, each of which has a scale and a minimum. */
 @inline
 export function groupsOf(headDim: usize): usize {
   return (headDim + GROUP - 1) / GROUP;
 }
 
-/** Bytes of one token's keys or values (for the quantised formats: of their bits). */
+/** Returns the bytes of one token's keys or values (for the quantised formats, of their bits). */
 @inline
 export function rowBytes(format: u32, headDim: usize): usize {
   return ((headDim * bitsOf(format) + 31) >> 5) << 2;
 }
 
-/** Bytes of a page. */
+/** Returns the bytes of a page. */
 export function pageBytes(format: u32, headDim: usize): usize {
   const rows = 2 * PAGE_TOKENS * rowBytes(format, headDim);
   return format < KV_Q8 ? rows : rows + ((headDim + PAGE_TOKENS * groupsOf(headDim)) << 2);
 }
 
-/** A token's keys (their bits). */
+/** Returns the address of a token's keys (for the quantised formats, of their bits). */
 @inline
 export function keyAt(page: usize, format: u32, headDim: usize, token: usize): usize {
   return page + (format < KV_Q8 ? 0 : headDim << 2) + token * rowBytes(format, headDim);
 }
 
-/** Quantised pages: the word of scale and minimum of a channel's keys. */
+/** Quantised pages: returns the address of the word of scale and minimum for a channel of the keys. */
 @inline
 export function keyScaleAt(page: usize, channel: usize): usize {
   return page + (channel << 2);
 }
 
-/** A token's values (their bits). */
+/** Returns the address of a token's values (for the quantised formats, of their bits). */
 @inline
 export function valueAt(page: usize, format: u32, headDim: usize, token: usize): usize {
   const scales: usize = format < KV_Q8 ? 0 : (headDim + PAGE_TOKENS * groupsOf(headDim)) << 2;
   return page + scales + (PAGE_TOKENS + token) * rowBytes(format, headDim);
 }
 
-/** Quantised pages: the word of scale and minimum of a group of a token's values. */
+/** Quantised pages: returns the address of the word of scale and minimum for a group of a token's values. */
 @inline
 export function valueScaleAt(page: usize, format: u32, headDim: usize, token: usize, group: usize): usize {
   return keyAt(page, format, headDim, PAGE_TOKENS) + ((token * groupsOf(headDim) + group) << 2);

@@ -1,21 +1,26 @@
 /**
- * Pages to and from f32 (layout.ts draws the bytes). Quantised as KIVI does (Liu et al. 2024): keys per channel over the page's tokens, values per
- * token in groups of 32 channels, asymmetric:
+ * Converts pages to and from f32 (layout.ts draws the bytes). They are quantised as in KIVI (Liu et al. 2024): keys per
+ * channel over the page's tokens, values per token in groups of 32 channels, asymmetrically:
  *
- *   scale = f16((max - min) / (2^b - 1)), minimum = f16(min), u = clamp(floor((x - minimum) / scale + 0.5), 0, 2^b - 1), x ~ minimum + scale * u
+ *   scale = f16((max - min) / (2^b - 1)), minimum = f16(min),
+ *   u = clamp(floor((x - minimum) / scale + 0.5), 0, 2^b - 1), x ~ minimum + scale * u
  *
- * in f32, with the rounded scale and minimum; u is 0 where scale is. A NaN makes scale and minimum of its group NaN. scale * u is exact in f32 and
- * the sum rounds once, so every device decodes the same values.
+ * in f32, with the rounded scale and minimum; u is 0 where the scale is 0. A NaN makes scale and minimum of its group
+ * NaN. scale * u is exact in f32 and the sum rounds once, so every device decodes the same values.
  */
 import { fromHalf, fromHalf4, narrow, toHalf, widen } from './half';
-import { GROUP, KV_F16, KV_F32, KV_Q2, KV_Q4, KV_Q8, PAGE_TOKENS, addressOf, bitsOf, formatOf, groupsOf, keyAt, keyScaleAt, pageBytes, rowBytes, valueAt, valueScaleAt } from './layout';
+import {
+  GROUP, KV_F16, KV_F32, KV_Q2, KV_Q4, KV_Q8, PAGE_TOKENS, addressOf, bitsOf, formatOf, groupsOf, keyAt, keyScaleAt,
+  pageBytes, rowBytes, valueAt, valueScaleAt,
+} from './layout';
 import { KERNEL_CONVERT } from '../kernels/kernels';
 import { parallel } from '../kernels/pool';
 
-/** Scale and minimum of a group that holds a NaN. */
+/** The word of scale and minimum of a group that holds a NaN. */
 const NO_NUMBERS: u32 = 0x7e007e00;
 
-// Values of 4 and 2 bits stay where they are in their byte, and so are multiples of 1, 16 or 1, 4, 16, 64: their scale is divided by that, which is exact.
+// Codes of 4 and 2 bits are used at their position in the byte, so they are multiples of 1, 16 or of 1, 4, 16, 64.
+// Their scale is divided by that factor, which is exact.
 // prettier-ignore
 const TABLES: usize = memory.data<f32>([
   1, 1, 1, 1,
@@ -28,7 +33,10 @@ function multipliers(format: u32): v128 {
   return v128.load(TABLES + ((format - KV_Q8) << 4));
 }
 
-/** The bytes of 16 channels (of the last 4: `unpackFour`), each holding its value at its own place. */
+/**
+ * Returns the bytes of 16 channels (of the last 4: `unpackFour`). Each byte holds the code of its channel at the
+ * position that the code has in the file's byte.
+ */
 @inline
 export function unpack(format: u32, at: usize): v128 {
   if (format == KV_Q8) return v128.load(at);
@@ -50,7 +58,7 @@ function unpackFour(format: u32, at: usize): v128 {
   return v128.and(i8x16.splat(<i8>load<u8>(at)), i32x4.splat(<i32>0xc0300c03));
 }
 
-/** minimum + scale * byte for the bytes of a 16-bit vector's low or high half. */
+/** Computes minimum + scale * byte, for the bytes in the low or high half of a 16-bit vector. */
 @inline
 function low(x: v128, scale: v128, minimum: v128): v128 {
   return f32x4.add(f32x4.mul(f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(x)), scale), minimum);
@@ -69,7 +77,7 @@ function minima4(at: usize): v128 {
   return fromHalf4(i32x4.shr_u(v128.load(at), 16));
 }
 
-/** One value of a row of bits. */
+/** Returns one value of a row of bits. */
 @inline
 function valueOf(row: usize, format: u32, channel: usize): f32 {
   const bits = bitsOf(format);
@@ -123,7 +131,9 @@ function keysOf(y: usize, stride: usize, page: usize, format: u32, headDim: usiz
     const word = load<u32>(keyScaleAt(page, c));
     const scale = fromHalf(word & 0xffff);
     const minimum = fromHalf(word >> 16);
-    for (let t: usize = 0; t < count; t++) store<f32>(y + t * stride + (c << 2), minimum + scale * valueOf(from + t * row, format, c));
+    for (let t: usize = 0; t < count; t++) {
+      store<f32>(y + t * stride + (c << 2), minimum + scale * valueOf(from + t * row, format, c));
+    }
   }
 }
 
@@ -151,7 +161,9 @@ function valuesOf(y: usize, stride: usize, page: usize, format: u32, headDim: us
           v128.store(to + (c << 2), high(w, s, m), 48);
         }
         for (; c + 4 <= end; c += 4) {
-          v128.store(to + (c << 2), low(i16x8.extend_low_i8x16_u(unpackFour(format, from + ((c * bitsOf(format)) >> 3))), s, m));
+          v128.store(
+            to + (c << 2), low(i16x8.extend_low_i8x16_u(unpackFour(format, from + ((c * bitsOf(format)) >> 3))), s, m),
+          );
         }
       }
       for (; c < end; c++) store<f32>(to + (c << 2), minimum + scale * valueOf(from, format, c));
@@ -159,7 +171,7 @@ function valuesOf(y: usize, stride: usize, page: usize, format: u32, headDim: us
   }
 }
 
-/** Tokens of a page whose rows lie one after the other as f32 or f16. */
+/** Copies tokens of an f32 or f16 page, whose rows follow each other, as f32. */
 @inline
 function rowsOf(y: usize, stride: usize, from: usize, format: u32, headDim: usize, count: usize): void {
   const bytes = rowBytes(format, headDim);
@@ -174,8 +186,10 @@ function rowsOf(y: usize, stride: usize, from: usize, format: u32, headDim: usiz
   }
 }
 
-/** Keys of tokens [first, first + count) as f32 [headDim] each, `stride` bytes apart. */
-export function decodeKeys(y: usize, stride: usize, page: usize, format: u32, headDim: usize, first: usize, count: usize): void {
+/** Decodes the keys of tokens [first, first + count) to f32 [headDim] each, `stride` bytes apart. */
+export function decodeKeys(
+  y: usize, stride: usize, page: usize, format: u32, headDim: usize, first: usize, count: usize,
+): void {
   switch (format) {
     case KV_Q8: return keysOf(y, stride, page, KV_Q8, headDim, first, count);
     case KV_Q4: return keysOf(y, stride, page, KV_Q4, headDim, first, count);
@@ -184,8 +198,10 @@ export function decodeKeys(y: usize, stride: usize, page: usize, format: u32, he
   }
 }
 
-/** Values of tokens [first, first + count), as `decodeKeys`. */
-export function decodeValues(y: usize, stride: usize, page: usize, format: u32, headDim: usize, first: usize, count: usize): void {
+/** Decodes the values of tokens [first, first + count), as `decodeKeys`. */
+export function decodeValues(
+  y: usize, stride: usize, page: usize, format: u32, headDim: usize, first: usize, count: usize,
+): void {
   switch (format) {
     case KV_Q8: return valuesOf(y, stride, page, KV_Q8, headDim, first, count);
     case KV_Q4: return valuesOf(y, stride, page, KV_Q4, headDim, first, count);
@@ -194,14 +210,14 @@ export function decodeValues(y: usize, stride: usize, page: usize, format: u32, 
   }
 }
 
-/** The word of scale and minimum of a group. */
+/** Returns the word of scale and minimum of a group. */
 function scaleWord(lowest: f32, highest: f32, levels: f32): u32 {
   if (lowest != lowest || highest != highest) return NO_NUMBERS;
   const scale: u32 = highest == lowest ? 0 : <u32>toHalf((highest - lowest) / levels);
   return scale | (<u32>toHalf(lowest) << 16);
 }
 
-/** Four values' u, packed from bit 0 on. `places` holds 1, 2^b, 2^2b, 2^3b. */
+/** Quantises four values and returns their u packed from bit 0 on. `places` holds 1, 2^b, 2^2b, 2^3b. */
 @inline
 function pack(x: v128, scale: v128, minimum: v128, levels: v128, places: v128): u32 {
   const rounded = f32x4.floor(f32x4.add(f32x4.div(f32x4.sub(x, minimum), scale), f32x4.splat(0.5)));
@@ -218,7 +234,7 @@ function packOne(x: f32, scale: f32, minimum: f32, levels: f32): u32 {
   return <u32>min<f32>(max<f32>(u == u ? u : 0, 0), levels);
 }
 
-/** The bits of four channels. */
+/** Stores the bits of four channels. */
 @inline
 function put(at: usize, bits: u32, format: u32): void {
   if (format == KV_Q8) store<u32>(at, bits);
@@ -226,7 +242,7 @@ function put(at: usize, bits: u32, format: u32): void {
   else store<u8>(at, <u8>bits);
 }
 
-/** Four values at x -> bits at `at`, with one scale and minimum each. */
+/** Quantises four values at x to bits at `at`, each with its own scale and minimum where `step` is not 0. */
 @inline
 function quantiseFour(at: usize, x: usize, format: u32, scales: usize, step: usize): void {
   const bits = <u32>bitsOf(format);
@@ -234,7 +250,8 @@ function quantiseFour(at: usize, x: usize, format: u32, scales: usize, step: usi
   let packed: u32 = 0;
   for (let i: u32 = 0; i < 4; i++) {
     const word = load<u32>(scales + i * step);
-    packed |= packOne(load<f32>(x + (i << 2)), fromHalf(word & 0xffff), fromHalf(word >> 16), <f32>levels) << (i * bits);
+    const u = packOne(load<f32>(x + (i << 2)), fromHalf(word & 0xffff), fromHalf(word >> 16), <f32>levels);
+    packed |= u << (i * bits);
   }
   put(at, packed, format);
 }
@@ -263,7 +280,9 @@ function encodeKeys(page: usize, format: u32, headDim: usize, x: usize): void {
       const scale = scales4(scales, f32x4.splat(1));
       const minimum = minima4(scales);
       const places = i32x4(1, 1 << bits, 1 << (2 * bits), 1 << (3 * bits));
-      for (let t: usize = 0; t < PAGE_TOKENS; t++) put(to + t * row, pack(v128.load(from + t * stride), scale, minimum, i32x4.splat(levels), places), format);
+      for (let t: usize = 0; t < PAGE_TOKENS; t++) {
+        put(to + t * row, pack(v128.load(from + t * stride), scale, minimum, i32x4.splat(levels), places), format);
+      }
     } else {
       for (let i: usize = 0; i < 4; i++) {
         let lowest = load<f32>(from + (i << 2));
@@ -317,7 +336,10 @@ function encodeValues(page: usize, format: u32, headDim: usize, x: usize): void 
         const minimum = f32x4.splat(fromHalf(word >> 16));
         const places = i32x4(1, 1 << bits, 1 << (2 * bits), 1 << (3 * bits));
         for (let c = start; c < end; c += 4) {
-          put(to + ((c * bits) >> 3), pack(v128.load(from + (c << 2)), scale, minimum, i32x4.splat(levels), places), format);
+          put(
+            to + ((c * bits) >> 3), pack(v128.load(from + (c << 2)), scale, minimum, i32x4.splat(levels), places),
+            format,
+          );
         }
       } else {
         for (let c = start; c < end; c += 4) quantiseFour(to + ((c * bits) >> 3), from + (c << 2), format, scales, 0);
@@ -326,13 +348,13 @@ function encodeValues(page: usize, format: u32, headDim: usize, x: usize): void 
   }
 }
 
-/** Encodes keys [32][headDim], then values [32][headDim], f32 at x. */
+/** Encodes keys [32][headDim], then values [32][headDim], from f32 at x. */
 function encodePage(page: usize, format: u32, headDim: usize, x: usize): void {
   const values = 2 * PAGE_TOKENS * headDim;
   if (format == KV_F32) memory.copy(page, x, values << 2);
   else if (format == KV_F16) narrow(page, x, values);
   else {
-    // Bits after the last channel are 0.
+    // The bits after the last channel must be 0.
     memory.fill(page, 0, pageBytes(format, headDim));
     encodeKeys(page, format, headDim, x);
     encodeValues(page, format, headDim, x + ((PAGE_TOKENS * headDim) << 2));
@@ -341,7 +363,7 @@ function encodePage(page: usize, format: u32, headDim: usize, x: usize): void {
 
 /**
  * | pool | from | to | count | headDim |
- * `from`, `to`: page table entries (address | format) [count]; no page is in both, or in `to` twice.
+ * `from` and `to` hold page table entries (address | format) [count]. No page is in both lists, or twice in `to`.
  */
 @unmanaged
 export class Convert {
@@ -352,12 +374,12 @@ export class Convert {
   headDim: usize;
 }
 
-/** Scratch bytes of one thread. */
+/** Returns the scratch bytes that one thread needs. */
 export function convertScratchBytes(headDim: usize): usize {
   return (2 * PAGE_TOKENS * headDim) << 2;
 }
 
-/** Decodes and encodes pages; between equal formats copies them. 0, or 1 when a worker was lost. */
+/** Decodes and encodes pages; between equal formats it copies them. Returns 0, or 1 when a worker was lost. */
 export function convertPages(args: usize): u32 {
   const a = changetype<Convert>(args);
   return parallel(a.pool, KERNEL_CONVERT, args, <u32>a.count);

@@ -1,17 +1,19 @@
 /**
- * DHSA's learned boundary predictor (2510.24606, section 3.1): the probability that a chunk begins at a gap, from the w keys on either side.
+ * DHSA's learned boundary predictor (2510.24606, section 3.1): the probability that a chunk begins at a gap between two
+ * keys, computed from the w keys on either side.
  *
- *   window of 2 w keys x [width]     y = LayerNorm(x + softmax(Q x . K x / sqrt(width)) V x), one head, each key sees all 2 w
+ *   window of 2 w keys x [width]     y = LayerNorm(x + softmax(Q x . K x / sqrt(width)) V x), one head, no mask
  *   l, r                             means of the first and of the last w rows of y
  *   logit                            output . relu(hidden [l, r, |l - r|, l * r, cos(l, r)] + bias) + bias
  *
- * Queries, keys and values of a key serve all windows that it lies in, so they are computed once. All in f32, the score being the sigmoid.
+ * The query, key and value vectors of a key serve all windows that contain it, so they are computed once. All
+ * arithmetic is f32; the score is the sigmoid of the logit.
  */
 import { exp1, lanes, madd } from '../kernels/math';
 
 /**
- * | scores | keys | count | width | w | hidden | query | key | value | norm weight | norm bias | hidden weight | hidden bias | output weight |
- * | output bias: f32 | scratch |
+ * | scores | keys | count | width | w | hidden | query | key | value | norm weight | norm bias | hidden weight |
+ * | hidden bias | output weight | output bias: f32 | scratch |
  *
  *   scores           f32 [count], out: of the gap before row w + i
  *   keys             f32 [count + 2 w - 1][width]
@@ -74,7 +76,8 @@ export function boundaryScores(args: usize): void {
     compare(features, width);
     let logit = a.outputBias;
     for (let h: usize = 0; h < a.hidden; h++) {
-      const value = dot(a.hiddenWeight + ((h * (4 * width + 1)) << 2), features, 4 * width + 1) + load<f32>(a.hiddenBias + (h << 2));
+      const value = dot(a.hiddenWeight + ((h * (4 * width + 1)) << 2), features, 4 * width + 1) +
+        load<f32>(a.hiddenBias + (h << 2));
       if (value > 0 || value != value) logit += value * load<f32>(a.outputWeight + (h << 2));
     }
     store<f32>(a.scores + (i << 2), 1 / (1 + exp1(-logit)));
@@ -101,7 +104,7 @@ function attend(row: usize, attention: usize, a: Boundary, q: usize, k: usize, v
   for (let j: usize = 0; j < n; j++) addScaled(row, v + j * bytes, a.width, load<f32>(attention + (j << 2)) / sum);
 }
 
-/** Layer norm in place. */
+/** Applies layer norm in place. */
 function normalise(row: usize, weight: usize, bias: usize, width: usize): void {
   let mean: f32 = 0;
   for (let i: usize = 0; i < width; i++) mean += load<f32>(row + (i << 2));
@@ -118,7 +121,7 @@ function normalise(row: usize, weight: usize, bias: usize, width: usize): void {
   }
 }
 
-/** [l, r] is followed by [|l - r|, l * r, cos(l, r)]. */
+/** Writes [|l - r|, l * r, cos(l, r)] behind [l, r]. */
 function compare(features: usize, width: usize): void {
   const bytes = width << 2;
   let a: f32 = 0;

@@ -1,8 +1,9 @@
 /**
- * CDPruner (2506.10967): tokens by a determinantal point process conditioned on the question, K = diag(r) cos(x_i, x_j) diag(r), whose most
- * probable set is approached greedily (Chen et al. 2018): the token with the largest d_i^2 is kept, and for every other one
- * `e_i = (K_ji - c_j . c_i) / d_j`, `c_i = [c_i, e_i]`, `d_i^2 = d_i^2 - e_i^2`. All in f64; d^2 within TIE are equal, and the lowest index wins:
- * so do, in the end, tokens to which nothing is left but what those kept hold already.
+ * CDPruner (2506.10967): selects tokens by a determinantal point process conditioned on the question, with the kernel K
+ * = diag(r) cos(x_i, x_j) diag(r). Its most probable set is approximated greedily (Chen et al. 2018): the token with
+ * the largest d_i^2 is kept, and for every other one `e_i = (K_ji - c_j . c_i) / d_j`, `c_i = [c_i, e_i]`, `d_i^2 =
+ * d_i^2 - e_i^2`. All arithmetic is f64. Values of d^2 within TIE are equal, and the lowest index wins. The same rule
+ * decides at the end, among tokens that add nothing to the kept ones.
  *
  * work: | inverse, gain, row f64 [n] each | c f64 [k][n] | taken u8 [n] |
  */
@@ -13,11 +14,15 @@ export function cdprunerWorkBytes(n: usize, k: usize): usize {
 }
 
 /**
- * How alike tokens and question are: out f64 [n], the mean cosine of token i with the rows of question f32 [asked, d], from 0 for the least of
- * them to 1 for the most, or the other way round where `negated`; 1 for all where they are equal within TIE. work: f64 [n + d] and 64 bytes.
- * 0, or -1 - i for a token i that is not finite, or 1 + i for such a row of the question; `order` u32 [asked]: 0, 1, ...
+ * Computes how relevant tokens are to the question: out f64 [n] is the mean cosine of token i with the rows of question
+ * f32 [asked, d], scaled to 0 for the least and 1 for the most relevant token, or reversed where `negated`. It is 1 for
+ * all tokens when they are equal within TIE. work: f64 [n + d] and 64 bytes. `order` u32 [asked] is 0, 1, ... Returns
+ * 0, or -1 - i when token i is not finite, or 1 + i when row i of the question is not finite.
  */
-export function relevance(out: usize, x: usize, rows: usize, n: usize, d: usize, question: usize, order: usize, asked: usize, negated: u32, work: usize): i32 {
+export function relevance(
+  out: usize, x: usize, rows: usize, n: usize, d: usize, question: usize, order: usize, asked: usize, negated: u32,
+  work: usize,
+): i32 {
   const mean = (work + 15) & ~15;
   const inverse = mean + (d << 3);
   memory.fill(mean, 0, d << 3);
@@ -46,8 +51,13 @@ export function relevance(out: usize, x: usize, rows: usize, n: usize, d: usize,
   return 0;
 }
 
-/** As `todre`: keeps k of n tokens; `relevant` f64 [n]. k, or -1 - i where token i's row is not finite. */
-export function cdpruner(out: usize, x: usize, rows: usize, n: usize, d: usize, k: usize, relevant: usize, work: usize): i32 {
+/**
+ * Keeps k of n tokens; the other arguments are as for `todre`, and `relevant` is f64 [n]. Returns k, or -1 - i when the
+ * row of token i is not finite.
+ */
+export function cdpruner(
+  out: usize, x: usize, rows: usize, n: usize, d: usize, k: usize, relevant: usize, work: usize,
+): i32 {
   const inverse = (work + 15) & ~15;
   const gain = inverse + (n << 3);
   const row = gain + (n << 3);
@@ -68,7 +78,7 @@ export function cdpruner(out: usize, x: usize, rows: usize, n: usize, d: usize, 
     store<u32>(out + (kept << 2), <u32>next);
     store<u8>(taken + next, 1);
     const own = load<f64>(gain + (next << 3));
-    // Nothing is left to divide by: the others' d^2 stay.
+    // When d^2 of the chosen token is 0, there is nothing to divide by, and the d^2 of the others do not change.
     const e = c + ((kept * n) << 3);
     if (own <= TIE) {
       memory.fill(e, 0, n << 3);
@@ -78,7 +88,9 @@ export function cdpruner(out: usize, x: usize, rows: usize, n: usize, d: usize, 
     const r = load<f64>(relevant + (next << 3)) * load<f64>(inverse + (next << 3));
     for (let v: usize = 0; v < n; v++) {
       const at = v << 3;
-      const alike = load<u8>(taken + v) != 0 ? 0 : dot(chosen, rowOf(x, rows, v, d), d) * load<f64>(inverse + at) * load<f64>(relevant + at) * r;
+      const alike = load<u8>(taken + v) != 0
+        ? 0
+        : dot(chosen, rowOf(x, rows, v, d), d) * load<f64>(inverse + at) * load<f64>(relevant + at) * r;
       store<f64>(e + at, alike);
     }
     for (let j: usize = 0; j < kept; j++) {

@@ -1,13 +1,15 @@
 /**
- * Which keys blocks of queries may see, from the means of chunks of keys (DHSA 2510.24606, sections 3.2 and 3.3; with chunks of 32 keys its
- * baseline, block top-k).
+ * Chooses the keys that blocks of queries may see, from the means of chunks of keys (DHSA 2510.24606, sections 3.2 and
+ * 3.3; with chunks of 32 keys it is the paper's baseline, block top-k).
  *
- * The score of chunk c for query block b and KV head h is `q . k sqrt(n) sqrt(m)`: q the mean query of the block's m queries, averaged over the
- * query heads of h; k the mean key of the chunk's n keys. Every key has its chunk's score. The keys before `sinks` and from `local` on are seen
- * anyway; of the others those with the highest scores fill the budget, lower positions first among equals. Scores are summed in f64 and rounded
- * to f32, NaN counts as highest, so that what is wrong stays seen.
+ * The score of chunk c for query block b and KV head h is `q . k sqrt(n) sqrt(m)`, where q is the mean query of the
+ * block's m queries, averaged over the query heads of h, and k is the mean key of the chunk's n keys. Every key has the
+ * score of its chunk. The keys before `sinks` and from `local` on are always visible; of the others, those with the
+ * highest scores fill the budget, lower positions first among equals. Scores are summed in f64 and rounded to f32. NaN
+ * counts as the highest score, so that faulty values stay visible.
  *
- * The k-th highest score is found by three histograms of the scores' bits (11, 11 and 10), weighted by the chunks' lengths: linear, no sort.
+ * The k-th highest score is found by three histograms of the scores' bits (11, 11 and 10), weighted by the lengths of
+ * the chunks; this takes linear time and no sort.
  */
 
 /** Entries of a histogram. */
@@ -19,8 +21,9 @@ const BUCKETS: usize = 2048;
  *   q         f32 [rows][heads * dim]: mean queries
  *   vectors   f32 [chunks][kvHeads * dim]: mean keys
  *   bounds    u32 [chunks + 1]: first position of each chunk, ascending from 0, and the end of the last
- *   table     u32 [blocks] of | row | queries | local | end | budget |: a list for the mean query `row`, which is the mean of `queries`; keys
- *             `[local, end)` are seen anyway, `budget` counts all that are seen; the chunks reach up to `local` at least where that leaves something out
+ *   table     u32 [blocks] of | row | queries | local | end | budget |: a list for the mean query `row`, which is the
+ *             mean of `queries` queries; keys `[local, end)` are always visible, and `budget` counts all visible keys;
+ *             where the budget is below `end`, the chunks reach at least up to `local`
  *   whole     not 0: chunks are taken whole or not at all; the first that does not fit ends the choice
  *   scratch   choiceScratchBytes(chunks, kvHeads, dim)
  *   offsets   u32 [blocks * kvHeads + 1], out
@@ -52,7 +55,7 @@ export function choiceScratchBytes(chunks: usize, kvHeads: usize, dim: usize): u
   return (dim << 3) + ((kvHeads * chunks) << 2) + (BUCKETS << 2);
 }
 
-/** Writes the lists of all blocks and heads; the number of runs. */
+/** Writes the lists of all blocks and heads. Returns the number of runs. */
 export function chooseChunks(args: usize): u32 {
   const a = changetype<Choice>(args);
   const keys = a.scratch + (a.dim << 3);
@@ -78,7 +81,9 @@ export function chooseChunks(args: usize): u32 {
       if (budget >= end) run += emit(out, 0, 0, end);
       else {
         const left = budget > forced ? budget - forced : 0;
-        run += choose(out, keys + ((head * a.chunks) << 2), a.bounds, candidates, sinks, local, end, left, a.whole, histogram);
+        run += choose(
+          out, keys + ((head * a.chunks) << 2), a.bounds, candidates, sinks, local, end, left, a.whole, histogram,
+        );
       }
       store<u32>(a.offsets + ((block * a.kvHeads + head + 1) << 2), <u32>run);
     }
@@ -86,17 +91,20 @@ export function chooseChunks(args: usize): u32 {
   return <u32>run;
 }
 
-/** The scores of all chunks for one mean query, for each KV head. */
+/** Computes the scores of all chunks for one mean query and each KV head. */
 function scoreRow(a: Choice, row: usize, queries: u32, keys: usize): void {
   const group = a.heads / a.kvHeads;
   const factor = sqrt<f64>(<f64>queries) / <f64>group;
   for (let head: usize = 0; head < a.kvHeads; head++) {
     sumRows(a.scratch, a.q + (((row * a.heads + head * group) * a.dim) << 2), group, a.dim);
-    scoreKeys(keys + ((head * a.chunks) << 2), a.scratch, a.vectors + ((head * a.dim) << 2), a.kvHeads * a.dim, a.bounds, a.chunks, a.dim, factor);
+    scoreKeys(
+      keys + ((head * a.chunks) << 2), a.scratch, a.vectors + ((head * a.dim) << 2), a.kvHeads * a.dim, a.bounds,
+      a.chunks, a.dim, factor,
+    );
   }
 }
 
-/** Chunks that begin before `position`. */
+/** Returns the number of chunks that begin before `position`. */
 @inline
 function before(bounds: usize, chunks: usize, position: usize): usize {
   let low: usize = 0;
@@ -137,7 +145,9 @@ export function dot64(query: usize, vector: usize, dim: usize): f64 {
   return sum;
 }
 
-function scoreKeys(out: usize, query: usize, vectors: usize, stride: usize, bounds: usize, count: usize, dim: usize, factor: f64): void {
+function scoreKeys(
+  out: usize, query: usize, vectors: usize, stride: usize, bounds: usize, count: usize, dim: usize, factor: f64,
+): void {
   for (let c: usize = 0; c < count; c++) {
     const length = load<u32>(bounds + (c << 2), 4) - load<u32>(bounds + (c << 2));
     const score = <f32>(dot64(query, vectors + ((c * stride) << 2), dim) * (factor * sqrt<f64>(<f64>length)));
@@ -145,7 +155,7 @@ function scoreKeys(out: usize, query: usize, vectors: usize, stride: usize, boun
   }
 }
 
-/** Bits that order as the numbers do: -0 as 0, NaN above all. */
+/** Maps a score to bits with the same order: -0 equals 0, and NaN is above all numbers. */
 @inline
 export function orderOf(score: f32): u32 {
   if (score != score) return 0xffffffff;
@@ -153,7 +163,7 @@ export function orderOf(score: f32): u32 {
   return bits & 0x80000000 ? ~bits : bits | 0x80000000;
 }
 
-/** Keys of chunk c in `[sinks, local)`. */
+/** Returns the number of keys of chunk c in `[sinks, local)`. */
 @inline
 function available(bounds: usize, c: usize, sinks: usize, local: usize): usize {
   const start = max<usize>(load<u32>(bounds + (c << 2)), sinks);
@@ -161,11 +171,16 @@ function available(bounds: usize, c: usize, sinks: usize, local: usize): usize {
   return end > start ? end - start : 0;
 }
 
-/** The runs of one list: the number of them. `left` keys are chosen besides `[0, sinks)` and `[local, end)`. */
+/**
+ * Writes the runs of one list and returns their number. `left` keys are chosen in addition to `[0, sinks)` and `[local,
+ * end)`.
+ */
 function choose(
-  out: usize, keys: usize, bounds: usize, count: usize, sinks: usize, local: usize, end: usize, left: usize, whole: u32, histogram: usize,
+  out: usize, keys: usize, bounds: usize, count: usize, sinks: usize, local: usize, end: usize, left: usize, whole: u32,
+  histogram: usize,
 ): usize {
-  // The threshold's bits are found from the top; `above` keys lie over what is known of it, and `rest` are to come from equals.
+  // Finds the bits of the threshold from the top. `known` are the bits found so far, and `rest` is how many keys remain
+  // to be taken from scores that begin with them.
   let known: u32 = 0;
   let rest = left;
   let shift: u32 = 32;

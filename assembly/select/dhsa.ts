@@ -1,15 +1,20 @@
 /**
- * Where the chunks of DHSA (2510.24606, section 3.1) begin: a score at every gap between two keys, and the peaks that are kept.
+ * Finds where the chunks of DHSA (2510.24606, section 3.1) begin: a score for every gap between two keys, and the peaks
+ * that are kept.
  *
- * Keys are those of one layer before RoPE, KV heads side by side: pages hold them rotated, so they are rotated back by their positions first.
- * Training-free score: `1 - cos(mean of the w keys before the gap, mean of the w keys after it)`, summed in f64, rounded to f32.
+ * The keys are those of one layer before RoPE, KV heads side by side. Pages hold rotated keys, so these are first
+ * rotated back by their positions. The training-free score is `1 - cos(mean of the w keys before the gap, mean of the w
+ * keys after it)`, summed in f64 and rounded to f32.
  */
 
 /**
- * Rotates `rows` keys [heads][dim] back, in place. cos and sin: f32 [rows][half], both divided by RoPE's magnitude; pairs are (i, i + half),
- * or (2i, 2i + 1) when `interleaved`. Values beyond the first 2 half of a head are left as they are.
+ * Rotates `rows` keys [heads][dim] back, in place. cos and sin are f32 [rows][half], both divided by RoPE's magnitude.
+ * Pairs are (i, i + half), or (2i, 2i + 1) when `interleaved`. Values of a head beyond the first 2 half are not
+ * changed.
  */
-export function unrotate(keys: usize, cos: usize, sin: usize, rows: usize, heads: usize, dim: usize, half: usize, interleaved: u32): void {
+export function unrotate(
+  keys: usize, cos: usize, sin: usize, rows: usize, heads: usize, dim: usize, half: usize, interleaved: u32,
+): void {
   const apart: usize = (interleaved != 0 ? 1 : half) << 2;
   const step: usize = interleaved != 0 ? 8 : 4;
   for (let row: usize = 0; row < rows; row++) {
@@ -28,7 +33,10 @@ export function unrotate(keys: usize, cos: usize, sin: usize, rows: usize, heads
   }
 }
 
-/** out f32 [count]: the score of the gap before row `w + i` of keys f32 [count + 2 w - 1][width]; 0 where a mean is zero. */
+/**
+ * Writes out f32 [count]: the score of the gap before row `w + i` of keys f32 [count + 2 w - 1][width], 0 where a mean
+ * is zero.
+ */
 export function gapScores(out: usize, keys: usize, count: usize, width: usize, w: usize): void {
   const bytes = width << 2;
   for (let i: usize = 0; i < count; i++) {
@@ -76,12 +84,16 @@ export function gapScores(out: usize, keys: usize, count: usize, width: usize, w
 const TAKEN: u8 = 1;
 
 /**
- * Greedy non-maximum suppression: of the gaps at positions `first + i` with scores f32 [count] above `threshold`, the highest are kept (the lower
- * position among equals) that lie farther than `radius` from every one kept, up to `most`. `last`: the nearest boundary before them, and `forced`:
- * a boundary among or after them, both -1 where there is none; they suppress, `forced` is one of those kept wherever it is in range.
- * out u32 [most]: ascending positions; their number. `marks`: count bytes of scratch.
+ * Greedy non-maximum suppression over the gaps at positions `first + i` with scores f32 [count]. It repeatedly keeps
+ * the highest score above `threshold` (the lower position among equals) that lies farther than `radius` from every
+ * boundary kept, until `most` are kept. `last` is the nearest boundary before the gaps, and `forced` a boundary among
+ * or after them; both are -1 for none. Both suppress their neighbours, and `forced` is kept if it is in range. Writes
+ * the positions to out u32 [most] in ascending order and returns their number. `marks` is scratch of `count` bytes.
  */
-export function keepPeaks(out: usize, scores: usize, marks: usize, count: usize, first: i32, threshold: f32, radius: i32, most: u32, last: i32, forced: i32): u32 {
+export function keepPeaks(
+  out: usize, scores: usize, marks: usize, count: usize, first: i32, threshold: f32, radius: i32, most: u32, last: i32,
+  forced: i32,
+): u32 {
   memory.fill(marks, 0, count);
   const n = <i32>count;
   let kept: u32 = 0;
@@ -118,7 +130,7 @@ function suppress(marks: usize, count: i32, at: i32, radius: i32): void {
   for (let i = max<i32>(0, at - radius); i <= end; i++) store<u8>(marks + <usize>i, TAKEN);
 }
 
-/** Insertion sort: a prefill chunk keeps some tens. */
+/** Sorts by insertion: a prefill chunk keeps only some tens of boundaries. */
 function sort(values: usize, count: u32): void {
   for (let i: u32 = 1; i < count; i++) {
     const value = load<u32>(values + (<usize>i << 2));

@@ -1,9 +1,11 @@
 /**
- * Greedy max-min diversification: the token whose largest cosine with those kept is least is kept next (k-center; Gonzalez 1985). From a
- * given pivot it is the option of ToDRE's first version; from the token whose nearest other is farthest it is DivPrune (2503.02175).
- * Cosines are f64; values within TIE are equal, and the lowest index wins.
+ * Greedy max-min diversification: the next token kept is the one whose largest cosine with those kept is least
+ * (k-center; Gonzalez 1985). From a given pivot this is the option of ToDRE's first version; from the token whose
+ * nearest neighbour is farthest it is DivPrune (2503.02175). Cosines are f64; values within TIE are equal, and the
+ * lowest index wins.
  *
- * A token's largest cosine only grows, so an old value is a lower bound: it is brought up to date only while it could still be the least.
+ * The largest cosine of a token only grows, so an old value is a lower bound. It is updated only while it could still
+ * be the least.
  *
  * work: | inverse, most f64 [n] each | seen u32 [n] | taken u8 [n] |
  */
@@ -15,12 +17,13 @@ export function divpruneWorkBytes(n: usize): usize {
 
 @inline
 function cosine(x: usize, rows: usize, a: usize, b: usize, d: usize, inverse: usize): f64 {
-  return dot(rowOf(x, rows, a, d), rowOf(x, rows, b, d), d) * load<f64>(inverse + (a << 3)) * load<f64>(inverse + (b << 3));
+  return dot(rowOf(x, rows, a, d), rowOf(x, rows, b, d), d) * load<f64>(inverse + (a << 3)) *
+    load<f64>(inverse + (b << 3));
 }
 
 /**
- * The token whose largest cosine with any other is least; neighbours are looked at first, since they are the most alike.
- * `most` f64 [n] is left with lower bounds.
+ * Returns the token whose largest cosine with any other is least. Neighbours are compared first, since they are the
+ * most similar. `most` f64 [n] holds lower bounds afterwards.
  */
 function loneliest(x: usize, rows: usize, n: usize, d: usize, inverse: usize, most: usize): usize {
   let least = Infinity;
@@ -38,8 +41,10 @@ function loneliest(x: usize, rows: usize, n: usize, d: usize, inverse: usize, mo
   return found;
 }
 
-/** As `todre`, by the largest cosine; `pivot` below 0: DivPrune's. */
-export function divprune(out: usize, x: usize, rows: usize, n: usize, d: usize, k: usize, pivot: i32, threshold: f64, work: usize): i32 {
+/** As `todre`, by the largest cosine. With `pivot` below 0 the first token is DivPrune's. */
+export function divprune(
+  out: usize, x: usize, rows: usize, n: usize, d: usize, k: usize, pivot: i32, threshold: f64, work: usize,
+): i32 {
   const inverse = (work + 15) & ~15;
   const most = inverse + (n << 3);
   const seen = most + (n << 3);
@@ -71,7 +76,7 @@ export function divprune(out: usize, x: usize, rows: usize, n: usize, d: usize, 
       store<u32>(seen + (v << 2), done);
       if (done == <u32>kept) least = min<f64>(least, largest);
     }
-    // Values that are not up to date are above the least by more than a tie.
+    // Values that are not updated exceed the least by more than a tie.
     next = 0;
     while (load<u8>(taken + next) != 0 || load<f64>(most + (next << 3)) > least + TIE) next++;
     if (threshold > 0 && 1 - load<f64>(most + (next << 3)) < threshold) return <i32>kept;

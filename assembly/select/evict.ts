@@ -1,11 +1,11 @@
 /**
- * What SnapKV (2404.14469) and CompressKV (2508.02401) make of attention masses: pooled over neighbours, summed by page, and the error that an
- * eviction makes. f64, in the order of positions.
+ * Processes attention masses for SnapKV (2404.14469) and CompressKV (2508.02401): pooling over neighbours, sums by
+ * page, and the error that an eviction causes. All sums are f64, in the order of positions.
  */
 
 const PAGE_TOKENS: usize = 32;
 
-/** out[i] = the highest of the x within `width / 2` of i; width odd. */
+/** out[i] = the maximum of the x within `width / 2` of i; width is odd. */
 export function poolMax(out: usize, x: usize, count: usize, width: usize): void {
   const reach: usize = width >> 1;
   let i: usize = 0;
@@ -29,7 +29,7 @@ export function poolMax(out: usize, x: usize, count: usize, width: usize): void 
   }
 }
 
-/** out[i] = the mean of the x within `width / 2` of i, as many as there are; width odd. */
+/** out[i] = the mean of the existing x within `width / 2` of i; width is odd. */
 export function poolMean(out: usize, x: usize, count: usize, width: usize): void {
   const reach: usize = width >> 1;
   let i: usize = 0;
@@ -55,7 +55,7 @@ export function poolMean(out: usize, x: usize, count: usize, width: usize): void
   }
 }
 
-/** out[p] = the sum of x over page p's tokens, of which the last may have fewer. */
+/** out[p] = the sum of x over the tokens of page p, of which the last may have fewer. */
 export function pageSums(out: usize, x: usize, count: usize): void {
   for (let start: usize = 0; start < count; start += PAGE_TOKENS) {
     const end: usize = min<usize>(count, start + PAGE_TOKENS);

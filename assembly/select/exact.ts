@@ -1,15 +1,21 @@
-/** exp and the natural logarithm in f64, to within a few units in the last place, by series: the standard library's come with 6 KB of tables that no compression makes smaller. */
+/**
+ * exp and the natural logarithm in f64 by series, to within a few units in the last place. The functions of the
+ * standard library bring 6 KB of tables that hardly compress.
+ */
 
 const LN2: f64 = 0.6931471805599453;
 const SQRT_TWO: f64 = 1.4142135623730951;
-/** e to it is 0 but for a subnormal rest. */
+/** Below it e^x is at most subnormal and counts as 0. */
 const LOWEST: f64 = -708;
-/** Terms of e^r for |r| <= ln2 / 2: what is left out is below 2^-56. */
+/** Terms of the series of e^r for |r| <= ln2 / 2; the remainder is below 2^-56. */
 const EXP_TERMS: i32 = 14;
-/** Powers s, s^3, ... of 2 atanh(s) for |s| <= (sqrt2 - 1) / (sqrt2 + 1): what is left out is below 2^-56. */
+/**
+ * The last power of s in the series 2 atanh(s) = 2 (s + s^3 / 3 + ...), for |s| <= (sqrt2 - 1) / (sqrt2 + 1); the
+ * remainder is below 2^-56.
+ */
 const LAST_POWER: i32 = 21;
 
-/** e^x for x <= 0; NaN for NaN. */
+/** Returns e^x for x <= 0, and NaN for NaN. */
 export function expOf(x: f64): f64 {
   if (x != x) return x;
   if (x < LOWEST) return 0;
@@ -20,7 +26,7 @@ export function expOf(x: f64): f64 {
   return sum * reinterpret<f64>((<i64>n + 1023) << 52);
 }
 
-/** ln x for finite, normal x > 0. */
+/** Returns ln x for finite, normal x > 0. */
 export function logOf(x: f64): f64 {
   const bits = reinterpret<i64>(x);
   let n = (bits >> 52) - 1023;

@@ -1,6 +1,7 @@
 /**
- * FlexPrefill (2502.20766): the arithmetic of its choice. The distance of two distributions over key blocks decides between blocks that the
- * queries ask for and vertical and slash lines; of either the smallest set is taken that holds a share of the attention.
+ * The arithmetic of FlexPrefill (2502.20766). The distance of two distributions over key blocks decides between two
+ * patterns, query-aware blocks or vertical and slash lines. Of the pattern the smallest set is taken that holds a given
+ * share of the attention.
  */
 import { dot64, orderOf } from './chunks';
 import { expOf, logOf } from './exact';
@@ -8,7 +9,10 @@ import { expOf, logOf } from './exact';
 /** Entries of a histogram. */
 const BUCKETS: usize = 2048;
 
-/** sqrt of the Jensen-Shannon divergence (natural logarithm) of p and q, f32 [n] each, normalised to sums of 1; 0 where either sums to 0. */
+/**
+ * Returns the square root of the Jensen-Shannon divergence (natural logarithm) of p and q, f32 [n] each, normalised to
+ * sums of 1; 0 where either sums to 0.
+ */
 export function jensenShannon(p: usize, q: usize, n: usize): f64 {
   const a = total(p, n);
   const b = total(q, n);
@@ -31,10 +35,14 @@ function total(x: usize, n: usize): f64 {
 }
 
 /**
- * out f32 [n]: softmax(scale q . k) over n mean keys `vectors` f32 [n][stride], averaged over the `group` queries q f32 [group][dim]; the last,
- * which may have fewer keys than the others, counts `last` times. scratch: f64 [n + dim].
+ * Writes out f32 [n]: softmax(scale q . k) over n mean keys `vectors` f32 [n][stride], averaged over the `group`
+ * queries q f32 [group][dim]. The last mean key may stand for fewer keys than the others, and has the weight `last`.
+ * scratch: f64 [n + dim].
  */
-export function blockMass(out: usize, q: usize, vectors: usize, stride: usize, n: usize, dim: usize, group: usize, scale: f64, last: f64, scratch: usize): void {
+export function blockMass(
+  out: usize, q: usize, vectors: usize, stride: usize, n: usize, dim: usize, group: usize, scale: f64, last: f64,
+  scratch: usize,
+): void {
   const scores = scratch;
   const query = scratch + (n << 3);
   memory.fill(out, 0, n << 2);
@@ -60,9 +68,9 @@ export function blockMass(out: usize, q: usize, vectors: usize, stride: usize, n
 }
 
 /**
- * marks u8 [n]: 1 for the smallest set of the highest masses f32 [n] (lower positions first among equals) that sums to `share` of all, or for the
- * `most` highest where that is fewer; 0 for the rest. Returns their number. All are marked where the sum is NaN, none where it is 0.
- * histogram: f64 [2048] of scratch.
+ * Writes marks u8 [n]: 1 for the smallest set of the highest masses f32 [n] (lower positions first among equals) that
+ * sums to `share` of all, or for the `most` highest where that is fewer; 0 for the others. Returns the number of marks.
+ * All are marked where the sum is NaN, none where it is 0. histogram: scratch of f64 [2048].
  */
 export function cover(marks: usize, mass: usize, n: usize, share: f64, most: usize, histogram: usize): u32 {
   const all = total(mass, n);
@@ -78,7 +86,7 @@ export function cover(marks: usize, mass: usize, n: usize, share: f64, most: usi
   return most == 0 ? 0 : mark(marks, mass, n, <f64>most, 1, histogram);
 }
 
-/** Marks the highest until their weights (masses, or 1 each when `counts`) sum to `target`; the number of them. */
+/** Marks the highest until their weights (masses, or 1 each when `counts`) sum to `target`. Returns their number. */
 function mark(marks: usize, mass: usize, n: usize, target: f64, counts: u32, histogram: usize): u32 {
   let known: u32 = 0;
   let rest = target;
@@ -117,19 +125,21 @@ function mark(marks: usize, mass: usize, n: usize, target: f64, counts: u32, his
 }
 
 /**
- * The runs of a block of queries at positions `[start, end)`: keys before `sinks`, from `local` on, those that `vertical` u8 [local] marks, and the
- * slash lines that `slash` u8 [bins] marks: bin j holds the keys that lie `[width j, width (j + 1))` before a query. Either may be 0 for none.
- * seen: `local` bytes of scratch; out: at most local / 2 + 2 pairs. Returns the number of runs.
+ * Writes the runs of a block of queries at positions `[start, end)`: the keys before `sinks` and from `local` on, the
+ * keys that `vertical` u8 [local] marks, and the slash lines that `slash` u8 [bins] marks, where bin j holds the keys
+ * that lie `[width j, width (j + 1))` before a query. Either may be 0 for none. seen: scratch of `local` bytes; out: at
+ * most local / 2 + 2 pairs. Returns the number of runs.
  */
 export function lineRuns(
-  out: usize, seen: usize, vertical: usize, slash: usize, bins: usize, width: usize, start: usize, end: usize, sinks: usize, local: usize,
+  out: usize, seen: usize, vertical: usize, slash: usize, bins: usize, width: usize, start: usize, end: usize,
+  sinks: usize, local: usize,
 ): u32 {
   if (vertical != 0) memory.copy(seen, vertical, local);
   else memory.fill(seen, 0, local);
   memory.fill(seen, 1, min<usize>(sinks, local));
   for (let j: usize = 0; slash != 0 && j < bins; j++) {
     if (load<u8>(slash + j) == 0) continue;
-    // Of the block's queries the last sees its line's last key, the first its first.
+    // The last query of the block sees the last key of its line, the first query the first key.
     if (end <= width * j) break;
     const to = min<usize>(local, end - width * j);
     const from = start + 1 > width * (j + 1) ? start + 1 - width * (j + 1) : 0;

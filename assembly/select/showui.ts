@@ -1,6 +1,6 @@
 /**
- * ShowUI's graph of a screenshot (2411.17465): patches that touch and look alike are one component. Union-find with path halving; the root of
- * a component is its first patch.
+ * ShowUI's graph of a screenshot (2411.17465): adjacent patches with similar colours belong to one component.
+ * Union-find with path halving; the root of a component is its first patch.
  */
 
 function root(labels: usize, i: usize): usize {
@@ -20,7 +20,7 @@ function join(labels: usize, a: usize, b: usize): void {
   else store<u32>(labels + (u << 2), <u32>v);
 }
 
-/** Mean squared difference of f32 [width] each, in f64. */
+/** Returns the mean squared difference of two f32 [width], in f64. */
 function difference(a: usize, b: usize, width: usize): f64 {
   let sum: f64 = 0;
   for (let i: usize = 0; i < width; i++) {
@@ -31,8 +31,9 @@ function difference(a: usize, b: usize, width: usize): f64 {
 }
 
 /**
- * labels u32 [rows * columns], out: the first patch of each one's component. x f32 [rows * columns, width]; neighbours to the right and below
- * are joined where the root of their mean squared difference is at most `threshold`. How many components there are.
+ * Writes labels u32 [rows * columns]: the first patch of the component of each patch. x is f32 [rows * columns, width].
+ * Neighbours to the right and below are joined where the root of their mean squared difference is at most `threshold`.
+ * Returns the number of components.
  */
 export function components(labels: usize, x: usize, rows: usize, columns: usize, width: usize, threshold: f64): u32 {
   const n = rows * columns;

@@ -1,6 +1,9 @@
-/** RazorAttention's compensation token (2407.15891): one key and value that stand for all that a streaming head dropped. */
+/**
+ * RazorAttention's compensation token (2407.15891): one key and one value that represent everything a streaming head
+ * dropped.
+ */
 
-/** mean = (weight mean + more added) / (weight + more), channel by channel; mean: f64 [cols], added: f32 [cols]. */
+/** mean = (weight mean + more added) / (weight + more), for each channel; mean: f64 [cols], added: f32 [cols]. */
 export function mergeMeans(mean: usize, weight: f64, added: usize, more: f64, cols: usize): void {
   const total = weight + more;
   let i: usize = 0;
@@ -20,7 +23,7 @@ export function mergeMeans(mean: usize, weight: f64, added: usize, more: f64, co
   }
 }
 
-/** `count` rows of f32 [cols], each the f64 `row`. */
+/** Writes `count` rows of f32 [cols], each equal to the f64 `row`. */
 export function repeatRow(out: usize, row: usize, cols: usize, count: usize): void {
   for (let i: usize = 0; i < cols; i++) store<f32>(out + (i << 2), <f32>load<f64>(row + (i << 3)));
   for (let r: usize = 1; r < count; r++) memory.copy(out + ((r * cols) << 2), out, cols << 2);

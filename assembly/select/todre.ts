@@ -1,31 +1,38 @@
 /**
- * ToDRE's first stage (2505.18757): max-sum diversification. From a pivot on, the token whose summed cosine with those kept is least is kept
- * next; sums within TIE are equal, and the lowest index wins.
+ * ToDRE's first stage (2505.18757): max-sum diversification. After the pivot, the next token kept is the one with the
+ * least sum of cosines with those kept. Sums within TIE are equal, and the lowest index wins.
  *
- * Exact at the price of int8. With unit rows x_v, mean m of them, r_v = x_v - m, and s = t m + R the sum of the t kept ones:
+ * The result is exact at the cost of int8 arithmetic. Let x_v be the unit rows, m their mean, r_v = x_v - m, and s = t
+ * m + R the sum of the t kept rows:
  *
  *     x_v . s - m . s = t (r_v . m) + r_v . R
  *
- * The first part is known; of the second, r_v . R is summed in integers, r_v rounded to 8 bits (q_v) and each kept one's r_c, with what the
- * rounding of those before it left over (E), to 7 bits. What is left over stays as small as one rounding, however many are kept. So
+ * The first term is known. The second, r_v . R, is summed in integers: r_v is rounded to 8 bits (q_v), and the r_c of
+ * each kept token to 7 bits, after the rounding error of those before it (E) is added. The error E stays as small as
+ * that of one rounding, however many tokens are kept. So
  *
  *     | error | <= | r_v - q_v | | R | + | q_v | | E |
  *
- * and only tokens that this leaves in question, a few in a thousand, are computed in f64. Integers are the same on every build.
+ * and only the tokens that this bound leaves undecided, a few in a thousand, are computed in f64. Integers are the same
+ * on every build.
  *
- * work: | inverse, along, alpha, epsilon, rho, score, exact f64 [n] each | mean, sum, left f64 [wide] each | rest, means f32 [wide] each | four, 16 bytes |
- *       | operand [wide] u8 or i16 | q i8 [n][wide] | sums i32 [n] | taken u8 [n] |, wide being d rounded up to 16.
+ * work: | inverse, along, alpha, epsilon, rho, score, exact f64 [n] each | mean, sum, left f64 [wide] each
+ *       | rest, means f32 [wide] each | four, 16 bytes | operand [wide] u8 or i16 | q i8 [n][wide] | sums i32 [n]
+ *       | taken u8 [n] |, where wide is d rounded up to 16.
  */
 import { addWide, dotWide, inverseNorms, rowOf, TIE, dot } from './vectors';
 
-/** Flags of `todre`: choices by the integers alone. */
+/** A flag of `todre`: chooses by the integers alone, without the exact comparison. */
 const FAST: u32 = 1;
 
-/** Of r in f32 against r in f64: its norm is at most 2, and 1e-6 is some five times what its rounding makes. */
+/** Bound of the error of r in f32: its norm is at most 2, and 1e-6 is about five times the rounding error. */
 const ROUNDING: f64 = 1e-6;
-/** Of squares summed in f32: of positive numbers, a relative error of at most half of d / 4 + 3 units in the last place; d is at most 65,536. */
+/**
+ * Factor that covers the rounding of squares summed in f32: they are positive, so the relative error is at most half of
+ * d / 4 + 3 units in the last place; d is at most 65,536.
+ */
 const SUMMED: f64 = 1.001;
-/** Of the sums of f64 that the bounds are made of. */
+/** Bound of the rounding errors of the f64 sums from which the bounds are computed. */
 const SLACK: f64 = 1e-10;
 
 const BELOW: f32 = 127;
@@ -42,7 +49,7 @@ export function todreWorkBytes(n: usize, d: usize): usize {
   return n * (wide + 61) + 34 * wide + 256;
 }
 
-/** The row's r = x inverse - m, in f32, and its largest absolute value. */
+/** Computes r = x inverse - m of a row, in f32, and returns its largest absolute value. */
 function residual(out: usize, row: usize, inverse: f32, mean: usize, d: usize): f32 {
   let most: f32 = 0;
   let i: usize = 0;
@@ -55,7 +62,10 @@ function residual(out: usize, row: usize, inverse: f32, mean: usize, d: usize): 
       v128.store(out + at, r);
       largest = f32x4.pmax(largest, f32x4.abs(r));
     }
-    most = max<f32>(max<f32>(f32x4.extract_lane(largest, 0), f32x4.extract_lane(largest, 1)), max<f32>(f32x4.extract_lane(largest, 2), f32x4.extract_lane(largest, 3)));
+    most = max<f32>(
+      max<f32>(f32x4.extract_lane(largest, 0), f32x4.extract_lane(largest, 1)),
+      max<f32>(f32x4.extract_lane(largest, 2), f32x4.extract_lane(largest, 3)),
+    );
   }
   for (; i < d; i++) {
     const at = i << 2;
@@ -67,8 +77,9 @@ function residual(out: usize, row: usize, inverse: f32, mean: usize, d: usize): 
 }
 
 /**
- * Rounds r f32 [d] to whole steps, w i8 [d], step being the largest of them by BELOW. What is left over, squared and summed, goes to
- * `errors`, f64, and the square of what is not to the word behind it. The sum of the levels.
+ * Rounds r f32 [d] to multiples of `step` and writes the levels to w i8 [d]; `step` is the largest value divided by
+ * BELOW. Writes the sum of the squared errors to `errors`, and the sum of the squared rounded values to the f64 behind
+ * it. Returns the sum of the levels.
  */
 function quantise(w: usize, r: usize, step: f32, d: usize, errors: usize): i32 {
   const over: f32 = step > 0 ? 1 / step : 0;
@@ -96,9 +107,12 @@ function quantise(w: usize, r: usize, step: f32, d: usize, errors: usize): i32 {
       gaps = f32x4.add(gaps, f32x4.mul(gap, gap));
       whole = f32x4.add(whole, f32x4.mul(back, back));
     }
-    sum = i32x4.extract_lane(levels, 0) + i32x4.extract_lane(levels, 1) + i32x4.extract_lane(levels, 2) + i32x4.extract_lane(levels, 3);
-    error = <f64>f32x4.extract_lane(gaps, 0) + <f64>f32x4.extract_lane(gaps, 1) + <f64>f32x4.extract_lane(gaps, 2) + <f64>f32x4.extract_lane(gaps, 3);
-    power = <f64>f32x4.extract_lane(whole, 0) + <f64>f32x4.extract_lane(whole, 1) + <f64>f32x4.extract_lane(whole, 2) + <f64>f32x4.extract_lane(whole, 3);
+    sum = i32x4.extract_lane(levels, 0) + i32x4.extract_lane(levels, 1) + i32x4.extract_lane(levels, 2) +
+      i32x4.extract_lane(levels, 3);
+    error = <f64>f32x4.extract_lane(gaps, 0) + <f64>f32x4.extract_lane(gaps, 1) + <f64>f32x4.extract_lane(gaps, 2) +
+      <f64>f32x4.extract_lane(gaps, 3);
+    power = <f64>f32x4.extract_lane(whole, 0) + <f64>f32x4.extract_lane(whole, 1) + <f64>f32x4.extract_lane(whole, 2) +
+      <f64>f32x4.extract_lane(whole, 3);
   }
   for (; i < d; i++) {
     const x = load<f32>(r + (i << 2));
@@ -114,7 +128,7 @@ function quantise(w: usize, r: usize, step: f32, d: usize, errors: usize): i32 {
   return sum;
 }
 
-/** Sums of signed bytes w [4 rows of `wide`] times the operand, as i32x4. */
+/** Returns the dot products of four rows of signed bytes, w [4][wide], with the operand, as i32x4. */
 @inline
 function dots4(w: usize, operand: usize, wide: usize): v128 {
   let a = i32x4.splat(0);
@@ -134,10 +148,21 @@ function dots4(w: usize, operand: usize, wide: usize): v128 {
     } else {
       const u = v128.load(operand + (i << 1));
       const v = v128.load(operand + (i << 1), 16);
-      a = i32x4.add(a, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w + i, 8), v)));
-      b = i32x4.add(b, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w1 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w1 + i, 8), v)));
-      c = i32x4.add(c, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w2 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w2 + i, 8), v)));
-      e = i32x4.add(e, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w3 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w3 + i, 8), v)));
+      a = i32x4.add(
+        a, i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w + i, 8), v)),
+      );
+      b = i32x4.add(
+        b,
+        i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w1 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w1 + i, 8), v)),
+      );
+      c = i32x4.add(
+        c,
+        i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w2 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w2 + i, 8), v)),
+      );
+      e = i32x4.add(
+        e,
+        i32x4.add(i32x4.dot_i16x8_s(v128.load_ext<i8>(w3 + i), u), i32x4.dot_i16x8_s(v128.load_ext<i8>(w3 + i, 8), v)),
+      );
     }
   }
   const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
@@ -145,7 +170,7 @@ function dots4(w: usize, operand: usize, wide: usize): v128 {
   return i32x4.add(v128.shuffle<i32>(ab, ce, 0, 1, 4, 5), v128.shuffle<i32>(ab, ce, 2, 3, 6, 7));
 }
 
-/** The same for one row. Relaxed builds hold the operand as bytes, moved up by OFFSET; the others as i16. */
+/** Returns the same for one row. Relaxed builds hold the operand as bytes with OFFSET added, the others as i16. */
 function dots1(w: usize, operand: usize, d: usize): i32 {
   let sum: i32 = 0;
   for (let i: usize = 0; i < d; i++) {
@@ -156,11 +181,14 @@ function dots1(w: usize, operand: usize, d: usize): i32 {
 }
 
 /**
- * Keeps up to k of the n tokens whose rows of x f32 [.., d] `rows` u32 [n] names; out u32 [k]: indices into `rows`, in the order of choice.
- * `pivot`: the first one's index, or below 0 for the token whose cosine with the mean of the unit rows is least. `threshold`: stops before a
- * token whose cosine distance to its nearest kept one is less; 0 never stops. How many were kept, or -1 - i where token i's row is not finite.
+ * Keeps up to k of n tokens. `rows` u32 [n] names their rows of x f32 [.., d]; out u32 [k] receives indices into
+ * `rows`, in the order of choice. `pivot` is the index of the first token, or below 0 for the token whose cosine with
+ * the mean of the unit rows is least. `threshold` stops before a token whose cosine distance to the nearest kept one is
+ * less; 0 never stops. Returns how many were kept, or -1 - i when the row of token i is not finite.
  */
-export function todre(out: usize, x: usize, rows: usize, n: usize, d: usize, k: usize, pivot: i32, threshold: f64, flags: u32, work: usize): i32 {
+export function todre(
+  out: usize, x: usize, rows: usize, n: usize, d: usize, k: usize, pivot: i32, threshold: f64, flags: u32, work: usize,
+): i32 {
   const wide = wideOf(d);
   const inverse = (work + 15) & ~15;
   const along = inverse + (n << 3);
@@ -223,7 +251,7 @@ export function todre(out: usize, x: usize, rows: usize, n: usize, d: usize, k: 
     const row = rowOf(x, rows, next, d);
     addWide(sum, row, load<f64>(inverse + (next << 3)), d);
 
-    // the operand: r of the new one and what is left over, in 7 bits
+    // The operand: r of the new token plus the rounding error so far, in 7 bits.
     let most: f64 = 0;
     let whole: f64 = 0;
     const scale = load<f64>(inverse + (next << 3));
@@ -250,7 +278,7 @@ export function todre(out: usize, x: usize, rows: usize, n: usize, d: usize, k: 
     const bound = sqrt<f64>(whole);
     const remains = sqrt<f64>(rests);
 
-    // scores, and the least that any token surely has
+    // The scores, and an upper bound of the least of them.
     let sure = Infinity;
     const slack = SLACK * <f64>(kept + 1);
     for (let v: usize = 0; v < n; v += 4) {
@@ -276,10 +304,10 @@ export function todre(out: usize, x: usize, rows: usize, n: usize, d: usize, k: 
   }
 }
 
-/** The token that is kept next; n where none is left. */
+/** Returns the token to keep next, or n when none is left. */
 function choose(
-  score: usize, taken: usize, n: usize, sure: f64, flags: u32, epsilon: usize, rho: usize, bound: f64, remains: f64, slack: f64,
-  x: usize, rows: usize, d: usize, inverse: usize, sum: usize, exact: usize,
+  score: usize, taken: usize, n: usize, sure: f64, flags: u32, epsilon: usize, rho: usize, bound: f64, remains: f64,
+  slack: f64, x: usize, rows: usize, d: usize, inverse: usize, sum: usize, exact: usize,
 ): usize {
   let found = n;
   let questions: u32 = 0;
@@ -307,7 +335,7 @@ function choose(
   return found;
 }
 
-/** 1 minus the largest cosine of token v with one that is kept. */
+/** Returns 1 minus the largest cosine of token v with a kept one. */
 function novelty(out: usize, kept: usize, x: usize, rows: usize, v: usize, d: usize, inverse: usize): f64 {
   const row = rowOf(x, rows, v, d);
   const scale = load<f64>(inverse + (v << 3));

@@ -1,16 +1,17 @@
 /**
- * Choosing keys by score, for TokenSelect (2411.02886), SentenceKV (2504.00970), ReKV (2503.00540) and evictions. Scores are f64: sums of f32
- * masses and products in a fixed order, so that every build chooses the same keys. Ties: the higher score, then the lower index. NaN counts as the lowest.
+ * Chooses keys by score, for TokenSelect (2411.02886), SentenceKV (2504.00970), ReKV (2503.00540) and evictions. Scores
+ * are f64: sums of f32 masses and products in a fixed order, so that every build chooses the same keys. The higher
+ * score wins, then the lower index. NaN counts as the lowest.
  */
 
 const BINS: u64 = 2048;
 
-/** Bytes of `bestOf`'s counts. */
+/** Returns the bytes of `bestOf`'s histogram. */
 export function bestScratchBytes(): usize {
   return <usize>BINS << 2;
 }
 
-/** u64 numbers in the order of the f64 they come from. */
+/** Maps an f64 to a u64 with the same order. */
 @inline
 function sortable(score: f64): u64 {
   if (score != score) return 0;
@@ -18,7 +19,7 @@ function sortable(score: f64): u64 {
   return bits ^ (<u64>(<i64>bits >> 63) | 0x8000000000000000);
 }
 
-/** out[i] += the sum over `rows` rows of x [rows, cols], row after row; out: f64 [cols], x: f32. */
+/** out[i] += the sum of column i over the rows of x [rows, cols], row by row; out: f64 [cols], x: f32. */
 export function addRows(out: usize, x: usize, rows: usize, cols: usize): void {
   for (let row: usize = 0; row < rows; row++) {
     const from = x + ((row * cols) << 2);
@@ -38,7 +39,7 @@ export function addRows(out: usize, x: usize, rows: usize, cols: usize): void {
   }
 }
 
-/** out[r] = q . row r, r < count: f64 sums of f32 products. Rows of `cols` values lie `stride` values apart. */
+/** out[r] = q . row r for r < count, as f64 sums of f32 products. Rows of `cols` values lie `stride` values apart. */
 export function dotRows(out: usize, rows: usize, q: usize, count: usize, cols: usize, stride: usize): void {
   for (let r: usize = 0; r < count; r++) {
     const row = rows + ((r * stride) << 2);
@@ -52,7 +53,9 @@ export function dotRows(out: usize, rows: usize, q: usize, count: usize, cols: u
         const v = v128.load(q + (i << 2));
         a = f64x2.add(a, f64x2.mul(f64x2.promote_low_f32x4(u), f64x2.promote_low_f32x4(v)));
         const upper = v128.shuffle<f32>(u, u, 2, 3, 2, 3);
-        b = f64x2.add(b, f64x2.mul(f64x2.promote_low_f32x4(upper), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3))));
+        b = f64x2.add(
+          b, f64x2.mul(f64x2.promote_low_f32x4(upper), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3))),
+        );
       }
       const both = f64x2.add(a, b);
       sum = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
@@ -63,8 +66,9 @@ export function dotRows(out: usize, rows: usize, q: usize, count: usize, cols: u
 }
 
 /**
- * marks[i] = 1 for the k highest of scores [count], else 0; how many are marked. The k-th highest is found by histograms over 11 bits at a time,
- * from the highest down, until a bin is taken whole. marks: u8 [count]; histogram: `bestScratchBytes`.
+ * Sets marks[i] to 1 for the k highest of scores [count], otherwise to 0, and returns how many are marked. The k-th
+ * highest is found by histograms over 11 bits at a time, from the highest bits down, until a bin is taken whole. marks:
+ * u8 [count]; histogram: `bestScratchBytes`.
  */
 export function bestOf(marks: usize, scores: usize, count: usize, k: usize, histogram: usize): usize {
   if (k >= count || k == 0) {
@@ -107,7 +111,10 @@ export function bestOf(marks: usize, scores: usize, count: usize, k: usize, hist
   return k;
 }
 
-/** The runs of marked indices, as `[base + start, base + end)`; how many. runs: u32 [count + 1], at most. */
+/**
+ * Writes the runs of marked indices, as `[base + start, base + end)`, and returns their number. runs: u32 [count + 1],
+ * at most.
+ */
 export function markedRuns(runs: usize, marks: usize, count: usize, base: u32): usize {
   let found: usize = 0;
   let i: usize = 0;
@@ -148,8 +155,8 @@ function sink(heap: usize, scores: usize, count: usize, from: usize): void {
 }
 
 /**
- * Spans of `lengths` tokens, taken from the highest score down where they still fit into `budget` tokens: marks[i] = 1 for what is taken; the tokens taken.
- * lengths, heap: u32 [count].
+ * Takes spans of `lengths` tokens from the highest score down, as long as they fit into `budget` tokens. Sets marks[i]
+ * to 1 for what is taken and returns the number of tokens taken. lengths, heap: u32 [count].
  */
 export function fillBest(marks: usize, scores: usize, lengths: usize, count: usize, budget: u32, heap: usize): u32 {
   memory.fill(marks, 0, count);

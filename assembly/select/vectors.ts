@@ -1,6 +1,9 @@
-/** Sums over vectors in f64, for choices that must not depend on a build: their rounding is far below what counts as a tie. */
+/**
+ * Sums over vectors in f64, for choices that must not depend on the build: the rounding error is far below the
+ * tolerance of a tie.
+ */
 
-/** The sum of the two lanes. */
+/** Returns the sum of the two lanes. */
 @inline
 function both(v: v128): f64 {
   return f64x2.extract_lane(v, 0) + f64x2.extract_lane(v, 1);
@@ -16,7 +19,7 @@ function high(v: v128): v128 {
   return f64x2.promote_low_f32x4(v128.shuffle<u64>(v, v, 1, 1));
 }
 
-/** x . y of f32 [d] each. */
+/** Returns x . y of f32 [d] each. */
 export function dot(x: usize, y: usize, d: usize): f64 {
   let sum: f64 = 0;
   let i: usize = 0;
@@ -35,7 +38,7 @@ export function dot(x: usize, y: usize, d: usize): f64 {
   return sum;
 }
 
-/** x . y of x f32 [d], y f64 [d]. */
+/** Returns x . y of x f32 [d] and y f64 [d]. */
 export function dotWide(x: usize, y: usize, d: usize): f64 {
   let sum: f64 = 0;
   let i: usize = 0;
@@ -81,18 +84,21 @@ export function addScaled(y: usize, x: usize, scale: f64, n: usize): void {
   for (; i < n; i++) store<f64>(y + (i << 3), load<f64>(y + (i << 3)) + load<f64>(x + (i << 3)) * scale);
 }
 
-/** Choices within it of the best are ties, which the lowest index wins. Sums of cosines of a few thousand tokens are rounded some 1e-13 in f64. */
+/**
+ * Values this close to the best are ties, which the lowest index wins. In f64, sums of the cosines of a few thousand
+ * tokens have a rounding error of about 1e-13.
+ */
 export const TIE: f64 = 1e-9;
 
-/** Address of token i's row of x, `rows` naming it: u32 [..]. */
+/** Returns the address of token i's row of x, which `rows` u32 [..] names. */
 @inline
 export function rowOf(x: usize, rows: usize, i: usize, d: usize): usize {
   return x + <usize>load<u32>(rows + (i << 2)) * (d << 2);
 }
 
 /**
- * 1 / |row| of each token, f64 [count]; 0 for a row of zeros, whose cosine with everything is then 0. The first token whose row holds
- * what is not a finite number, or `count` where none does.
+ * Writes 1 / |row| of each token to f64 [count]; 0 for a row of zeros, whose cosine with everything is then 0. Returns
+ * the first token whose row holds a value that is not finite, or `count` when there is none.
  */
 export function inverseNorms(out: usize, x: usize, rows: usize, count: usize, d: usize): usize {
   for (let i: usize = 0; i < count; i++) {

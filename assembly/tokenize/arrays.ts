@@ -1,4 +1,4 @@
-/** Arrays of u32 by address and index. */
+/** Access to arrays of u32 by address and index. */
 
 @inline
 export function get(array: usize, i: u32): u32 {

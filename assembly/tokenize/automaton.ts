@@ -1,17 +1,19 @@
 /**
- * Runs a pretokeniser's automaton (made by `src/text/automaton.ts`) over UTF-8 and cuts the text into pieces.
- * Leftmost-first matches as in Perl; assertions look one character ahead, which is why a transition, not a state, says "a match ends before
- * this character". Time is linear for every published pretokeniser; `STEPS_PER_BYTE` stops a hostile expression that would be quadratic.
+ * Runs a pretokeniser's automaton (made by `src/text/automaton.ts`) over UTF-8 and cuts the text into pieces. Matches
+ * are leftmost-first as in Perl. Assertions look one character ahead, so it is a transition, not a state, that says "a
+ * match ends before this character". Time is linear for every published pretokeniser; `STEPS_PER_BYTE` stops a hostile
+ * expression that would be quadratic.
  *
  *   Automaton: | blocks: u32 | classes: u32 | transitions: u32 | stride: u32 | consumed: u32 |
  *     blocks       u16[0x110000 / 128]: code point >> 7 -> block
  *     classes      u8[blocks][128]: character class; the class `stride - 1` is the end of the text
- *     transitions  u16[states][stride]: bit 15: a match ends here; bits 0-14: next state, 0: none. Matching starts in state 1
+ *     transitions  u16[states][stride]: bit 15: a match ends here; bits 0-14: next state, 0: none.
+ *                  Matching starts in state 1
  *   Piece:     | start: u32 | end: u32 |   byte offsets into the text
  */
 import { characterBytes, codePoint } from './utf8';
 
-/** More steps than this for each byte of text mean that the expression rescans the same text again and again. */
+/** When there are more steps than this for each byte of text, the expression scans the same text again and again. */
 const STEPS_PER_BYTE: u64 = 256;
 
 const TOO_MANY_STEPS: u32 = 0xffffffff;
@@ -32,13 +34,13 @@ const MERGED_WITH_PREVIOUS: u32 = 2;
 const MERGED_WITH_NEXT: u32 = 3;
 const CONTIGUOUS: u32 = 4;
 
-// Where `emit` writes, and what it must remember of the piece before. One call of splitPieces uses them from start to end.
+// The output address of `emit`, and its state between pieces. They are valid during one call of splitPieces.
 let out: usize = 0;
 let behaviour: u32 = 0;
 let previousMatched: bool = false;
-/** Some piece of the current input piece was written already. */
+/** A piece of the current input piece was already written. */
 let hasPrevious: bool = false;
-/** MERGED_WITH_NEXT: a match that waits for what follows. */
+/** MERGED_WITH_NEXT: a match is held back until the text after it is known. */
 let waits: bool = false;
 let waitStart: u32 = 0;
 let waitEnd: u32 = 0;
@@ -83,9 +85,10 @@ function emit(start: u32, end: u32, matched: bool): void {
 }
 
 /**
- * Cuts each of `count` pieces of `text` and writes the smaller pieces to `output` (room for one a byte); returns how many.
- * `invert` swaps matches and the text between them. When `final` is 0 there is one piece, more text will follow it, and only what cannot change any more
- * is cut: `automaton.consumed` says how many bytes that was. Returns 2^32 - 1 when the expression needs too many steps.
+ * Cuts each of `count` pieces of `text` and writes the smaller pieces to `output` (memory for one piece a byte).
+ * Returns their number. `invert` swaps matches and the text between them. When `final` is 0 there is one piece, more
+ * text will follow it, and only the part that can no longer change is cut; `automaton.consumed` is then the number of
+ * bytes cut. Returns 2^32 - 1 when the expression needs too many steps.
  */
 export function splitPieces(
   automaton: usize, text: usize, pieces: usize, count: u32, final: u32, mode: u32, invert: u32, output: usize,
@@ -105,7 +108,8 @@ export function splitPieces(
     let fuel: u64 = <u64>(to - from) * STEPS_PER_BYTE + 65536;
     let gap: u32 = from;
     let at: u32 = from;
-    // The last run of one state that ended without a match. Entering that state again within these bounds cannot match either.
+    // The last run of one state that ended without a match. Entering that state again within these bounds cannot match
+    // either.
     let lostState: u32 = 0;
     let lostFrom: u32 = 0;
     let lostTo: u32 = 0;
@@ -163,7 +167,7 @@ export function splitPieces(
       }
     }
     if (!final) {
-      // Text between matches may continue after the end as well.
+      // The text between matches may continue after the end as well.
       a.consumed = gap;
       break;
     }

@@ -1,23 +1,23 @@
 /**
- * A direct-mapped cache from short pieces to their ids: natural text repeats its words.
+ * A direct-mapped cache from short pieces to their ids, since natural text repeats its words.
  *
  *   Entry (64 bytes): | bytes: 3 x u64, zero-padded | length: u32, 0: empty | count: u32 | ids: 8 x i32 |
  */
 export const CACHED_BYTES: u32 = 24;
 export const CACHED_IDS: u32 = 8;
 
-/** The `length` (1 to 8) bytes at `at` as a number; reads 8, so texts are padded. */
+/** Returns the `length` (1 to 8) bytes at `at` as a number. It reads 8 bytes, so texts are padded. */
 @inline
 function word(at: usize, length: u32): u64 {
   return load<u64>(at) & (0xffffffffffffffff >> (<u64>(64 - (length << 3))));
 }
 
-// The key of the piece that `cacheEntry` saw last.
+// The key of the piece with which `cacheEntry` was last called.
 let k0: u64 = 0;
 let k1: u64 = 0;
 let k2: u64 = 0;
 
-/** The only entry where a piece of 1 to CACHED_BYTES bytes may be. */
+/** Returns the only entry that can hold a given piece of 1 to CACHED_BYTES bytes. */
 @inline
 export function cacheEntry(cache: usize, mask: u32, at: usize, length: u32): usize {
   if (length <= 8) {
@@ -41,10 +41,11 @@ export function cacheEntry(cache: usize, mask: u32, at: usize, length: u32): usi
 
 @inline
 export function cacheHit(entry: usize, length: u32): bool {
-  return load<u32>(entry, 24) == length && load<u64>(entry) == k0 && load<u64>(entry, 8) == k1 && load<u64>(entry, 16) == k2;
+  return load<u32>(entry, 24) == length && load<u64>(entry) == k0 && load<u64>(entry, 8) == k1 &&
+    load<u64>(entry, 16) == k2;
 }
 
-/** Copies a hit's ids to `ids`, always 8 of them (the caller has room), and returns how many count. */
+/** Copies the ids of a hit to `ids`, always 8 of them (the caller has memory for 8), and returns how many are valid. */
 @inline
 export function cacheCopy(entry: usize, ids: usize): u32 {
   const count = load<u32>(entry, 28);
@@ -56,7 +57,7 @@ export function cacheCopy(entry: usize, ids: usize): u32 {
   return count;
 }
 
-/** Keeps the ids of the piece that `cacheEntry` saw last, if they are few enough. */
+/** Stores the ids of the piece with which `cacheEntry` was last called, if they are few enough. */
 export function cacheStore(entry: usize, length: u32, ids: usize, count: u32): void {
   if (count > CACHED_IDS || count == 0) return;
   store<u64>(entry, k0);

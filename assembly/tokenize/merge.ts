@@ -1,12 +1,14 @@
 /**
- * Byte-pair encoding: of all neighbours the pair of lowest rank merges first, the leftmost of equals, until none is left
- * (Sennrich et al. 2016; SentencePiece's BPE is the same with scores for ranks). Short pieces scan for the minimum; long ones keep a heap,
- * so that a megabyte of one letter costs n log n.
+ * Byte-pair encoding: of all adjacent pairs the one of lowest rank merges first, the leftmost among equals, until none
+ * is left (Sennrich et al. 2016; SentencePiece's BPE is the same with scores as ranks). Short pieces search for the
+ * minimum by scanning. Long ones keep a heap, so that a megabyte of one letter takes n log n steps.
  *
  *   scratch, n symbols: | id: u32[n] | at: u32[n + 1] | next: u32[n] | previous: u32[n] | heap: u64[2 n] |
- *   heap entry: rank << 32 | symbol; stale ones are found out by looking the pair up again.
+ *   heap entry: rank << 32 | symbol; outdated entries are detected by looking the pair up again
  */
-import { BYTE_FALLBACK, BYTE_LEVEL, DROP_UNKNOWN, FUSE_UNKNOWN, IGNORE_MERGES, NONE, Vocabulary, find, pairAt } from './vocabulary';
+import {
+  BYTE_FALLBACK, BYTE_LEVEL, DROP_UNKNOWN, FUSE_UNKNOWN, IGNORE_MERGES, NONE, Vocabulary, find, pairAt,
+} from './vocabulary';
 import { get, set } from './arrays';
 import { extend, put } from './output';
 import { characterBytes } from './utf8';
@@ -21,7 +23,10 @@ let previouses: usize = 0;
 let heap: usize = 0;
 let heaped: u32 = 0;
 
-/** One symbol a byte or a character; an unknown one is NONE, which pairs with nothing, or is left out. Returns how many. */
+/**
+ * Makes one symbol of each byte or character. An unknown one is NONE, which merges with nothing, or is left out.
+ * Returns the number of symbols.
+ */
 function start(v: Vocabulary, text: usize, from: u32, to: u32): u32 {
   let n: u32 = 0;
   const drops = (v.flags & DROP_UNKNOWN) != 0 && (v.flags & BYTE_FALLBACK) == 0;
@@ -81,7 +86,10 @@ function rankOf(v: Vocabulary, left: u32, right: u32): u32 {
   return load<u32>(s, 8);
 }
 
-/** Merges `n` symbols in place; what is left is contiguous. `previouses` holds the ranks of the pairs that start at each symbol. */
+/**
+ * Merges `n` symbols in place and leaves the remaining ones contiguous. `previouses` holds the ranks of the pairs that
+ * start at each symbol.
+ */
 function mergeScanning(v: Vocabulary, n: u32): u32 {
   const ranks = previouses;
   for (let i: u32 = 0; i + 1 < n; ++i) set(ranks, i, rankOf(v, get(ids, i), get(ids, i + 1)));
@@ -152,7 +160,10 @@ function mergeHeaping(v: Vocabulary, n: u32): u32 {
   return kept;
 }
 
-/** Writes the `n` symbols as token ids to `output` and returns how many; what is no token falls back to bytes or to the unknown token. */
+/**
+ * Writes the `n` symbols to `output` as token ids and returns their number. A symbol that is no token is written as its
+ * bytes or as the unknown token.
+ */
 function finish(v: Vocabulary, text: usize, n: u32, output: usize): u32 {
   let count: u32 = 0;
   let unknown = false;
@@ -179,7 +190,10 @@ function finish(v: Vocabulary, text: usize, n: u32, output: usize): u32 {
   return count;
 }
 
-/** Encodes the piece `[from, to)` of `text`, at most `scratchSymbols` bytes, to `output` (room for an id a byte); returns how many ids. */
+/**
+ * Encodes the piece `[from, to)` of `text`, at most `scratchSymbols` bytes, to `output` (memory for one id a byte).
+ * Returns the number of ids.
+ */
 export function mergePiece(v: Vocabulary, text: usize, from: u32, to: u32, output: usize): u32 {
   if (v.flags & IGNORE_MERGES) {
     const whole = find(v, text + from, to - from);

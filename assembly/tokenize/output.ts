@@ -1,10 +1,10 @@
-/** Where token ids go, and beside them, where it is asked for, the bytes of the text that each stands for. */
+/** Writes token ids and, where the caller asks for them, the byte ranges of the text that the ids stand for. */
 import { set } from './arrays';
 
-/** u32[2] for each id of the current piece: `[start, end)` in bytes of the text; 0 where nobody asks. */
+/** u32[2] for each id of the current piece: `[start, end)` in bytes of the text; 0 when they are not wanted. */
 let spans: usize = 0;
 
-/** Called before each piece. */
+/** Sets where spans are written. Called before each piece. */
 export function placeSpans(at: usize): void {
   spans = at;
 }
@@ -19,7 +19,7 @@ export function put(output: usize, i: u32, id: u32, from: u32, to: u32): void {
   store<u32>(at, to, 4);
 }
 
-/** The id at index `i` stands for what is up to `to`, too. */
+/** Extends the span of the id at index `i` to `to`. */
 @inline
 export function extend(i: u32, to: u32): void {
   if (spans != 0) store<u32>(spans + ((<usize>i) << 3), to, 4);

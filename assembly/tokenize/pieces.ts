@@ -1,4 +1,4 @@
-/** Pieces of text to ids: the cache first, then the model's own algorithm. */
+/** Encodes pieces of text as ids: by the cache first, then by the model's own algorithm. */
 import { CACHED_BYTES, cacheCopy, cacheEntry, cacheHit, cacheStore } from './cache';
 import { mergePiece } from './merge';
 import { placeSpans } from './output';
@@ -7,9 +7,10 @@ import { MERGES, UNIGRAM, Vocabulary } from './vocabulary';
 import { wordPiece } from './wordpiece';
 
 /**
- * Encodes `count` pieces of `text` (padded with 8 readable bytes) to `output` (room for one id a byte and 8 more) and returns how many pieces it did:
- * fewer than `count` when the next is longer than `scratchSymbols` bytes. `vocabulary.produced` is the number of ids. Where `vocabulary.spans` is set
- * the cache, which knows no places, is passed over.
+ * Encodes `count` pieces of `text` (padded with 8 readable bytes) to `output` (memory for one id a byte and 8 more).
+ * Returns how many pieces were encoded: fewer than `count` when the next piece is longer than `scratchSymbols` bytes.
+ * `vocabulary.produced` is the number of ids. Where `vocabulary.spans` is set, the cache is not used, since it does not
+ * know positions.
  */
 export function encodePieces(vocabulary: usize, text: usize, pieces: usize, count: u32, output: usize): u32 {
   const v = changetype<Vocabulary>(vocabulary);

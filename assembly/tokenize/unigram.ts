@@ -1,6 +1,7 @@
 /**
- * Unigram language model: of all ways to cut a piece into tokens the one with the highest sum of scores (Kudo 2018), by Viterbi's algorithm.
- * A character that is no token costs `unknownScore`; neighbouring unknown characters become one unknown token, or their bytes' tokens.
+ * The Unigram language model: of all ways to divide a piece into tokens, the one with the highest sum of scores (Kudo
+ * 2018), found by Viterbi's algorithm. A character that is no token costs `unknownScore`; adjacent unknown characters
+ * become one unknown token, or the tokens of their bytes.
  *
  *   scratch, n bytes: | best: f64[n + 1] | from: u32[n + 1] | id: u32[n + 1] |   the best way to each byte offset
  */
@@ -48,7 +49,7 @@ export function unigramPiece(v: Vocabulary, text: usize, from: u32, to: u32, out
     }
     i = single;
   }
-  // Backwards, turning each step's start into the end of the step that leaves it.
+  // Walks backwards and replaces the start of each step by the end of the step that follows it.
   let end = n;
   let after = n;
   while (end > 0) {
@@ -77,7 +78,7 @@ export function unigramPiece(v: Vocabulary, text: usize, from: u32, to: u32, out
   return count;
 }
 
-/** The unknown characters `[from, to)` as bytes or as the unknown token; returns the new count. */
+/** Writes the unknown characters `[from, to)` as bytes or as the unknown token. Returns the new count. */
 function writeUnknown(v: Vocabulary, text: usize, from: u32, to: u32, output: usize, count: u32): u32 {
   let bytes = (v.flags & BYTE_FALLBACK) != 0;
   for (let i = from; i < to && bytes; ++i) bytes = get(v.byteIds, load<u8>(text + i)) != NONE;

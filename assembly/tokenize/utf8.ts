@@ -1,12 +1,12 @@
-/** UTF-8 that a TextEncoder wrote: always well-formed, so nothing here checks it. */
+/** Decodes UTF-8 that a TextEncoder wrote. It is always well-formed, so nothing here checks it. */
 
-/** Bytes of the character whose first byte is `lead`. */
+/** Returns the bytes of the character whose first byte is `lead`. */
 @inline
 export function characterBytes(lead: u32): u32 {
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/** The code point of the `size`-byte character at `at`, `size` being 2, 3 or 4. */
+/** Returns the code point of the `size`-byte character at `at`; `size` is 2, 3 or 4. */
 @inline
 export function codePoint(at: usize, size: u32): u32 {
   const a: u32 = load<u8>(at);

@@ -1,9 +1,11 @@
 /**
- * A vocabulary in WASM memory and its hash tables. The host allocates and fills everything (see `src/text/encoder.ts`); the records are
+ * A vocabulary in WASM memory and its hash tables. The host allocates and fills everything (see `src/text/encoder.ts`).
+ * The records are
  *
  *   Vocabulary (u32 fields):
- *     | offsets | bytes | count | tokens | slots | slotMask | pairs | pairMask | byteIds | characterIds | unknown | flags |
- *     | cache | cacheMask | scratch | scratchSymbols | produced | scores | longest | wordLimit | unknownScore: f64 | kind | spans |
+ *     | offsets | bytes | count | tokens | slots | slotMask | pairs | pairMask | byteIds | characterIds | unknown |
+ *     | flags | cache | cacheMask | scratch | scratchSymbols | produced | scores | longest | wordLimit |
+ *     | unknownScore: f64 | kind | spans |
  *   Slot: | hash: u32 | id: u32 |                      empty: id = 2^32 - 1
  *   Pair: | left: u32, right: u32 | rank: u32 | id: u32 |   empty: left = right = 2^32 - 1
  */
@@ -11,12 +13,12 @@ import { characterBytes } from './utf8';
 
 export const NONE: u32 = 0xffffffff;
 
-/** `kind`: how pieces become ids. */
+/** Values of `kind`: the algorithm that turns pieces into ids. */
 export const MERGES: u32 = 0;
 export const UNIGRAM: u32 = 1;
 export const WORDPIECE: u32 = 2;
 
-/** `flags` */
+/** Bits of `flags`. */
 export const BYTE_LEVEL: u32 = 1;
 export const BYTE_FALLBACK: u32 = 2;
 export const FUSE_UNKNOWN: u32 = 4;
@@ -25,10 +27,10 @@ export const DROP_UNKNOWN: u32 = 16;
 
 @unmanaged
 export class Vocabulary {
-  /** u32[count + 1]: where each entry's bytes start. */
+  /** u32[count + 1]: the offset at which the bytes of each entry start. */
   offsets: u32;
   bytes: u32;
-  /** Entries: tokens, then characters that are no tokens but parts of tokens. */
+  /** The number of entries: tokens, then characters that are not tokens but parts of tokens. */
   count: u32;
   tokens: u32;
   slots: u32;
@@ -39,25 +41,25 @@ export class Vocabulary {
   byteIds: u32;
   /** u32[128]: the entry of an ASCII character, or NONE. */
   characterIds: u32;
-  /** NONE: unknown characters are left out. */
+  /** The unknown token; with NONE unknown characters are left out. */
   unknown: u32;
   flags: u32;
   cache: u32;
   cacheMask: u32;
   scratch: u32;
-  /** Symbols for which `scratch` has room. */
+  /** The number of symbols for which `scratch` has memory. */
   scratchSymbols: u32;
-  /** Ids that the last call wrote. */
+  /** The number of ids that the last call wrote. */
   produced: u32;
   /** f64[tokens] */
   scores: u32;
   /** Bytes of the longest entry. */
   longest: u32;
-  /** WordPiece: a word of more characters than this is unknown. */
+  /** WordPiece: a word with more characters than this is unknown. */
   wordLimit: u32;
   unknownScore: f64;
   kind: u32;
-  /** u32[2] for each id that a call writes: the bytes of the text that it stands for; 0: not asked for. */
+  /** u32[2] for each id that a call writes: the byte range of the text that it stands for; 0 when not wanted. */
   spans: u32;
 }
 
@@ -68,7 +70,7 @@ export function hashStep(hash: u32, byte: u32): u32 {
 
 export const HASH_START: u32 = 0x811c9dc5;
 
-/** FNV-1a leaves its best bits high; a slot index needs them low. */
+/** FNV-1a mixes its high bits best; a slot index needs them low. */
 @inline
 export function hashEnd(hash: u32): u32 {
   const h = (hash ^ (hash >> 15)) * 0x2c1b3c6d;
@@ -83,7 +85,7 @@ function equal(a: usize, b: usize, length: u32): bool {
   return true;
 }
 
-/** The entry with these bytes and this finished hash, or NONE. */
+/** Returns the entry with these bytes and this finished hash, or NONE. */
 export function findHashed(v: Vocabulary, at: usize, length: u32, hash: u32): u32 {
   let slot = hash & v.slotMask;
   while (true) {
@@ -99,14 +101,17 @@ export function findHashed(v: Vocabulary, at: usize, length: u32, hash: u32): u3
   }
 }
 
-/** The entry with these bytes, or NONE. */
+/** Returns the entry with these bytes, or NONE. */
 export function find(v: Vocabulary, at: usize, length: u32): u32 {
   let hash = HASH_START;
   for (let i: u32 = 0; i < length; ++i) hash = hashStep(hash, load<u8>(at + i));
   return findHashed(v, at, length, hashEnd(hash));
 }
 
-/** Enters every non-empty entry into the slots, which must be at least twice as many; of equal entries the first stays. */
+/**
+ * Inserts every non-empty entry into the slots, of which there must be at least twice as many. Of equal entries the
+ * first is kept.
+ */
 export function hashVocabulary(vocabulary: usize): void {
   const v = changetype<Vocabulary>(vocabulary);
   memory.fill(<usize>v.slots, 0xff, (<usize>v.slotMask + 1) << 3);
@@ -126,7 +131,7 @@ export function hashVocabulary(vocabulary: usize): void {
   }
 }
 
-/** The entry of `length` bytes at `at`, or 2^32 - 1. */
+/** Returns the entry of the `length` bytes at `at`, or 2^32 - 1. */
 export function findEntry(vocabulary: usize, at: usize, length: u32): u32 {
   return find(changetype<Vocabulary>(vocabulary), at, length);
 }
@@ -137,7 +142,7 @@ function pairSlot(key: u64, mask: u32): u32 {
   return <u32>(h >> 32) & mask;
 }
 
-/** The address of the pair's slot: filled or empty. */
+/** Returns the address of the pair's slot, or of the empty slot where it belongs. */
 @inline
 export function pairAt(v: Vocabulary, left: u32, right: u32): usize {
   const key = ((<u64>right) << 32) | <u64>left;
@@ -156,9 +161,10 @@ export function clearPairs(vocabulary: usize): void {
 }
 
 /**
- * Enters `count` merges in order of rank. Merge i is the bytes of its left and right parts, `[bounds[2i], bounds[2i + 1])` and
- * `[bounds[2i + 1], bounds[2i + 2])` of `text`. Of equal pairs the first stays, or the last when `last` is 1.
- * Those that name something which is no entry are left out, and their numbers written over the start of `bounds`; returns how many.
+ * Inserts `count` merges in order of rank. Merge i is the bytes of its left and right parts, `[bounds[2i], bounds[2i +
+ * 1])` and `[bounds[2i + 1], bounds[2i + 2])` of `text`. Of equal pairs the first is kept, or the last when `last` is
+ * 1. Merges that name something that is not an entry are left out, and their numbers are written over the start of
+ * `bounds`. Returns how many were left out.
  */
 export function hashMerges(vocabulary: usize, text: usize, bounds: usize, count: u32, last: u32): u32 {
   const v = changetype<Vocabulary>(vocabulary);
@@ -186,8 +192,9 @@ export function hashMerges(vocabulary: usize, text: usize, bounds: usize, count:
 }
 
 /**
- * SentencePiece BPE has no merges: any two neighbours whose concatenation is a token may merge, better scores first. This walks all splits of all
- * tokens into two entries, and counts them (`insert` 0) or enters them with `ranks[id]` (u32[tokens]; `insert` 1, slots cleared and enough).
+ * SentencePiece BPE has no merges: any two neighbours whose concatenation is a token may merge, better scores first.
+ * This visits all divisions of all tokens into two entries, and counts them (`insert` 0) or inserts them with
+ * `ranks[id]` (u32[tokens]; `insert` 1; the slots must be cleared and sufficient).
  */
 export function hashSplits(vocabulary: usize, ranks: usize, insert: u32): u32 {
   const v = changetype<Vocabulary>(vocabulary);

@@ -1,12 +1,13 @@
 /**
- * WordPiece: the longest token that begins the word, then the longest that continues it, and so on (Devlin et al. 2019).
- * A word that cannot be covered, or of more than `wordLimit` characters, is one unknown token. Entries that begin a word are led by the byte 0xff.
+ * WordPiece: takes the longest token that begins the word, then the longest that continues it, and so on (Devlin et al.
+ * 2019). A word that cannot be covered, or that has more than `wordLimit` characters, is one unknown token. Entries
+ * that begin a word start with the byte 0xff.
  */
 import { HASH_START, NONE, Vocabulary, hashEnd, hashStep } from './vocabulary';
 import { put } from './output';
 import { characterBytes } from './utf8';
 
-/** As findHashed, for an entry of `lead` (0 or 1) bytes 0xff and the `length` bytes at `at`. */
+/** As findHashed, for an entry of `lead` (0 or 1) bytes 0xff followed by the `length` bytes at `at`. */
 function findLed(v: Vocabulary, at: usize, length: u32, lead: u32, hash: u32): u32 {
   let slot = hash & v.slotMask;
   while (true) {

@@ -1,15 +1,17 @@
 /**
- * Activations as int8: per 32 values q = round(x / scale), scale = max |x| / 127.
+ * Activations as int8: for every 32 values q = round(x / scale), with scale = max |x| / 127.
  *
- *   record of one token and block:  | q [32] | scale f32 | sum f32 | sum of the first, second 16: f32, f32 | -sum q, of the first, second 16: i32 x 3 | 0: i32 |
+ *   record of one token and block:  | q [32] | scale f32 | sum f32 | sum of the first, second 16: f32, f32 |
+ *                                   | -sum of q: of all 32, of the first, second 16: i32 x 3 | 0: i32 |
  *
- * `sum` is scale * sum of q. q are 32 bytes, on plain SIMD builds 32 i16 with every four in the order 0, 2, 1, 3 (dot.ts).
- * Tokens are cut into chunks of 64; a chunk is [block][token of the chunk]: what the GEMM reads in order, and small enough for the L2 cache.
+ * `sum` is scale * (sum of q). The q are 32 bytes; on plain SIMD builds they are 32 i16, every four of them in the
+ * order 0, 2, 1, 3 (dot.ts). Tokens are divided into chunks of 64. A chunk is laid out as [block][token of the chunk],
+ * the order in which the GEMM reads it, and is small enough for the L2 cache.
  */
 export const CHUNK: usize = 64;
 
 const WIDE = ASC_FEATURE_SIMD && !ASC_FEATURE_RELAXED_SIMD;
-/** Where a record's scale begins. */
+/** Offset of the scale in a record. */
 export const META: usize = WIDE ? 64 : 32;
 export const RECORD: usize = META + 32;
 export const SCALE: usize = META;
@@ -19,28 +21,33 @@ export const SUM_HIGH: usize = META + 12;
 export const NEGATED: usize = META + 16;
 export const NEGATED_LOW: usize = META + 20;
 export const NEGATED_HIGH: usize = META + 24;
-/** Always 0: what signed quants need in place of a negated sum. */
+/** Always 0; signed quants use it in place of a negated sum. */
 export const NOTHING: usize = META + 28;
 
-/** Bytes from one block's records of a token to the next block's. */
+/** Returns the bytes between the records of a token in one block and in the next. */
 @inline
 export function blockStride(token: usize, count: usize): usize {
   const first = token & ~(CHUNK - 1);
   return min<usize>(CHUNK, count - first) * RECORD;
 }
 
-/** Where the records of `token` begin (its block 0). */
+/** Returns the offset of the record of `token` in block 0. */
 @inline
 export function recordOffset(token: usize, cols: usize): usize {
   const first = token & ~(CHUNK - 1);
   return (first * (cols >> 5) + (token - first)) * RECORD;
 }
 
-/** Adding it rounds a small f32 to the nearest integer, ties to even, and leaves that in the low bits. */
+/**
+ * Adding this number rounds a small f32 to the nearest integer, ties to even, and leaves that integer in the low bits.
+ */
 const ROUNDING: f32 = 12582912; // 1.5 * 2^23
 const ROUNDED: i32 = 0x4b400000; // its bits
 
-/** A subnormal scale has no finite inverse: such a block is zero. A NaN stays one, and so reaches every product with this block. */
+/**
+ * Returns 1 / scale. A subnormal scale has no finite inverse, so its block becomes zero. A NaN stays NaN and so reaches
+ * every product with this block.
+ */
 @inline
 function inverseOf(scale: f32): f32 {
   return scale < 1.1754944e-38 ? 0 : 1 / scale;
@@ -51,13 +58,13 @@ function rounded(x: usize, factor: v128): v128 {
   return i32x4.sub(f32x4.add(f32x4.mul(v128.load(x), factor), f32x4.splat(ROUNDING)), i32x4.splat(ROUNDED));
 }
 
-/** Two numbers of magnitude bits: the larger, NaN above all. */
+/** Returns, lane by lane, the larger of two magnitudes compared by their bits, where NaN is above all numbers. */
 @inline
 function larger(a: v128, x: usize): v128 {
   return i32x4.max_s(a, f32x4.abs(v128.load(x)));
 }
 
-/** 16 values -> q at `dst`; their sums in four lanes. */
+/** Quantises 16 values to `dst` and returns their sums in four lanes. */
 @inline
 function quantise16(dst: usize, x: usize, factor: v128): v128 {
   const a = rounded(x, factor);
@@ -85,7 +92,8 @@ function quantiseBlock(dst: usize, x: usize): void {
     const a = quantise16(dst, x, factor);
     const b = quantise16(dst + META / 2, x + 64, factor);
     const pairs = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));
-    const each = i32x4.add(v128.shuffle<i32>(pairs, pairs, 0, 2, 0, 2), v128.shuffle<i32>(pairs, pairs, 1, 3, 1, 3)); // low, high, low, high
+    // low, high, low, high
+    const each = i32x4.add(v128.shuffle<i32>(pairs, pairs, 0, 2, 0, 2), v128.shuffle<i32>(pairs, pairs, 1, 3, 1, 3));
     const all = i32x4.add(each, v128.shuffle<i32>(each, each, 1, 0, 1, 0));
     const sums = v128.shuffle<i32>(all, each, 0, 0, 4, 5); // all, all, low, high
     v128.store(dst + SCALE, f32x4.replace_lane(f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.splat(scale)), 0, scale));
@@ -115,7 +123,7 @@ function quantiseBlock(dst: usize, x: usize): void {
   store<i32>(dst + NOTHING, 0);
 }
 
-/** Tokens [start, end) of x [count, cols] -> their records in `dst`. */
+/** Quantises tokens [start, end) of x [count, cols] into their records in `dst`. */
 export function quantise(dst: usize, x: usize, count: usize, cols: usize, start: usize, end: usize): void {
   for (let token = start; token < end; token++) {
     const stride = blockStride(token, count);

@@ -1,16 +1,19 @@
-/** Single values of packed weights, for embedding rows and for the scalar products. */
+/** Decodes single values of packed weights, for embedding rows and for the scalar products. */
 import {
-  FORMAT_BF16, FORMAT_F16, FORMAT_F32, FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K,
-  FORMAT_Q6_K, FORMAT_Q8_0, bitsAt, blockBytes, hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isK, isPer16, nibblesAt, offsetShift, pairsAt,
+  FORMAT_BF16, FORMAT_F16, FORMAT_F32, FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0,
+  FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, bitsAt, blockBytes, hasBits, hasNibbles, hasPairs, headerBytes,
+  isAffine, isK, isPer16, nibblesAt, offsetShift, pairsAt,
 } from './layout';
 
-/** f16 bits -> f32, exact. Infinity and NaN, which no weight has, come out as 65536 and above. */
+/** Converts f16 bits to f32, exactly. Infinity and NaN, which no weight has, become 65536 and above. */
 @inline
 export function f16(bits: u32): f32 {
   return reinterpret<f32>(((bits & 0x7fff) << 13) | ((bits & 0x8000) << 16)) * reinterpret<f32>(0x77800000);
 }
 
-/** Quants of k-group g of the row whose 4 bytes in vector 0 begin at `at` (16 v + 4 lane), one a byte. */
+/**
+ * Returns the four quants of k-group g, one a byte, of the row whose 4 bytes in vector 0 begin at `at` (16 v + 4 lane).
+ */
 @inline
 export function packedQuants(format: i32, block: usize, at: usize, g: u32): u32 {
   if (format == FORMAT_Q8_0) return load<u32>(block + nibblesAt(format) + g * 64 + at);
@@ -27,7 +30,7 @@ export function packedQuants(format: i32, block: usize, at: usize, g: u32): u32 
   return q;
 }
 
-/** Scale of tile row `row` for the 16 values `half` (0, 1) of the block. */
+/** Returns the scale of tile row `row` for the 16 values `half` (0, 1) of the block. */
 @inline
 export function packedScale(format: i32, header: usize, block: usize, row: usize, half: u32): f32 {
   if (!isK(format)) return f16(load<u16>(block + 2 * row));
@@ -38,10 +41,13 @@ export function packedScale(format: i32, header: usize, block: usize, row: usize
   return d * <f32>load<u8>(at);
 }
 
-/** What is added to scale * Q. */
+/** Returns what is added to scale * Q. */
 @inline
 export function packedMinimum(format: i32, header: usize, block: usize, row: usize, half: u32): f32 {
-  if (!isAffine(format)) return -packedScale(format, header, block, row, half) * (format == FORMAT_Q8_0 ? 0 : <f32>(1 << offsetShift(format)));
+  if (!isAffine(format)) {
+    return -packedScale(format, header, block, row, half) *
+      (format == FORMAT_Q8_0 ? 0 : <f32>(1 << offsetShift(format)));
+  }
   if (!isK(format)) return f16(load<u16>(block + 32 + 2 * row));
   const at = block + ((row & 3) << 2) + (row >> 2);
   const d = f16(load<u16>(header + 32 + 2 * row));
@@ -74,7 +80,7 @@ function decodeQuantised(format: i32, dst: usize, tile: usize, row: usize, cols:
   }
 }
 
-/** Row `row` (0..15) of the tile -> f32 [cols]. */
+/** Decodes row `row` (0..15) of the tile to f32 [cols]. */
 export function decode(dst: usize, tile: usize, format: i32, row: usize, cols: usize): void {
   switch (format) {
     case FORMAT_F32: {

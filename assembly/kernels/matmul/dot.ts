@@ -1,10 +1,11 @@
 /**
- * The dot step of every SIMD product, and what this machine's relaxed dot means.
- * `w` is 4 rows x 4 k of weights, `x` the address of the same 4 k of one token's record: acc[lane] += sum over i of w[4 lane + i] x[i].
- * With relaxed SIMD that is one instruction. Plain SIMD multiplies even and odd k as i16 pairs, so that both builds keep rows in lanes.
+ * The dot step of every SIMD product, and a test of how this machine's relaxed dot instruction behaves. `w` holds 4
+ * rows x 4 k of weights, `x` is the address of the same 4 k in the record of one token: acc[lane] += sum over i of w[4
+ * lane + i] x[i]. With relaxed SIMD that is one instruction. Plain SIMD multiplies even and odd k as i16 pairs, so that
+ * both builds keep rows in lanes.
  */
 
-/** `relaxedDot` in index.ts; each instance asks for itself. */
+/** The result of `relaxedDot` in index.ts. Every instance determines it for itself. */
 let semantics: i32 = 0;
 export const UNSIGNED: i32 = 1;
 export const SIGNED: i32 = 2;
@@ -26,7 +27,7 @@ function lanesAre(v: v128, value: i32): bool {
 export function probe(): i32 {
   if (ASC_FEATURE_RELAXED_SIMD) {
     semantics = 0;
-    // 0..127 must be exact, with both signs of the other operand and with the largest sums
+    // Products with 0..127 must be exact, with both signs of the other operand and with the largest sums.
     const a = i8x16(1, -2, 3, -4, 127, -127, 126, -125, 127, 127, 127, 127, -127, -127, -127, -127);
     const b = i8x16(5, 6, 127, 0, 127, 1, 2, 3, 127, 127, 127, 127, 127, 127, 127, 127);
     const got = i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, i32x4(1, -1, 7, 100));
@@ -35,20 +36,25 @@ export function probe(): i32 {
     const high = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, i8x16.splat(-1), i32x4.splat(0));
     const highNegative = i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.splat(-127), i8x16.splat(-1), i32x4.splat(0));
     const lowest = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, i8x16.splat(-128), i32x4.splat(0));
-    if (lanesAre(high, 4 * 127 * 255) && lanesAre(highNegative, -4 * 127 * 255) && lanesAre(lowest, 4 * 127 * 128)) semantics = UNSIGNED;
-    else if (lanesAre(high, -4 * 127) && lanesAre(highNegative, 4 * 127) && lanesAre(lowest, -4 * 127 * 128)) semantics = SIGNED;
-    else semantics = SEVEN_BITS;
+    if (lanesAre(high, 4 * 127 * 255) && lanesAre(highNegative, -4 * 127 * 255) && lanesAre(lowest, 4 * 127 * 128)) {
+      semantics = UNSIGNED;
+    } else if (lanesAre(high, -4 * 127) && lanesAre(highNegative, 4 * 127) && lanesAre(lowest, -4 * 127 * 128)) {
+      semantics = SIGNED;
+    } else semantics = SEVEN_BITS;
     return semantics;
   }
   return UNSIGNED;
 }
 
-/** For tests: takes the way of machines with other semantics; SEVEN_BITS is right on all. */
+/** For tests: uses the code path of machines with other semantics. SEVEN_BITS is correct on all machines. */
 export function assume(kind: i32): void {
   semantics = kind;
 }
 
-/** 4 k of a token in every lane; plain SIMD: the even ones, and `odd` the odd ones. An unused load is not dropped, so relaxed builds must not make one. */
+/**
+ * 4 k of a token in every lane; on plain SIMD builds the even ones, and `odd` gives the odd ones. The compiler does not
+ * drop an unused load, so on relaxed builds `odd` must not make one.
+ */
 @inline
 export function even(x: usize): v128 {
   return v128.load32_splat(x);
@@ -58,21 +64,26 @@ export function odd(x: usize, evens: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? evens : v128.load32_splat(x, 4);
 }
 
-/** acc + w . x; w holds unsigned bytes. */
+/** acc + w . x, where w holds unsigned bytes. */
 @inline
 export function dotVector(acc: v128, w: v128, x: v128, xOdd: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
-  return i32x4.add(acc, i32x4.add(i32x4.dot_i16x8_s(i16x8.shr_u(i16x8.shl(w, 8), 8), x), i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), xOdd)));
+  return i32x4.add(
+    acc, i32x4.add(i32x4.dot_i16x8_s(i16x8.shr_u(i16x8.shl(w, 8), 8), x), i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), xOdd)),
+  );
 }
 
-/** Plain SIMD: w holds signed bytes. */
+/** acc + w . x on plain SIMD builds, where w holds signed bytes. */
 @inline
 export function dotSignedVector(acc: v128, w: v128, x: v128, xOdd: v128): v128 {
   const low = i32x4.dot_i16x8_s(i16x8.shr_s(i16x8.shl(w, 8), 8), x);
   return i32x4.add(acc, i32x4.add(low, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), xOdd)));
 }
 
-/** Relaxed: signed w as a magnitude, with its signs (0 or -1 a byte) moved to x; safe under every semantics. */
+/**
+ * acc + w . x on relaxed builds: signed w as magnitudes, with its signs (0 or -1 a byte) moved to x. Correct under all
+ * semantics of the instruction.
+ */
 @inline
 export function dotMagnitude(acc: v128, magnitude: v128, negative: v128, x: v128): v128 {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.sub(v128.xor(x, negative), negative), magnitude, acc);

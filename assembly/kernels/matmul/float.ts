@@ -1,7 +1,9 @@
 /**
  * Products with F32, F16 and BF16 weights: f32 activations [count, cols], f32 sums.
- * One token: the 16 sums of a tile stay in registers. Many: chunks of 48 tokens; panels of 256 k of a tile, widened to f32 in scratch where they are not f32
- * already (16 KiB: they stay in L1), meet six tokens at a time with 12 sums of 4 rows in registers.
+ *
+ * For one token the 16 sums of a tile stay in registers. More tokens are processed in chunks of 48: a panel of 256 k of
+ * a tile, widened to f32 in scratch where it is not f32 already (16 KiB, which stay in L1), is multiplied with six
+ * tokens at a time, with 12 sums of 4 rows in registers.
  *
  *   scratch: f32 [row group 0..3][token of the chunk][4 rows] | f32 [256][16 rows]
  */
@@ -21,7 +23,7 @@ function valueBytes(format: i32): usize {
   return format == FORMAT_F32 ? 4 : 2;
 }
 
-/** Four rows' values at one k; `mask` and `power` as for `halvesBy`. */
+/** Loads the values of four rows at one k. `mask` and `power` are as for `halvesBy`. */
 @inline
 function values(format: i32, at: usize, mask: v128, power: v128): v128 {
   if (format == FORMAT_F32) return v128.load(at);
@@ -54,7 +56,9 @@ function tileVector(format: i32, sums: usize, tile: usize, x: usize, cols: usize
 
 function tileF32(sums: usize, tile: usize, x: usize, cols: usize): void { tileVector(FORMAT_F32, sums, tile, x, cols); }
 function tileF16(sums: usize, tile: usize, x: usize, cols: usize): void { tileVector(FORMAT_F16, sums, tile, x, cols); }
-function tileBF16(sums: usize, tile: usize, x: usize, cols: usize): void { tileVector(FORMAT_BF16, sums, tile, x, cols); }
+function tileBF16(sums: usize, tile: usize, x: usize, cols: usize): void {
+  tileVector(FORMAT_BF16, sums, tile, x, cols);
+}
 
 @inline
 function runTile(format: i32, sums: usize, tile: usize, x: usize, cols: usize): void {
@@ -63,7 +67,7 @@ function runTile(format: i32, sums: usize, tile: usize, x: usize, cols: usize): 
   else tileBF16(sums, tile, x, cols);
 }
 
-/** `depth` k of 16 rows -> f32. */
+/** Converts `depth` k of 16 rows to f32. */
 function widen(format: i32, to: usize, from: usize, depth: usize): void {
   const zero = unknownZero();
   const mask = halfMask(zero);
@@ -76,8 +80,14 @@ function widen(format: i32, to: usize, from: usize, depth: usize): void {
   }
 }
 
-/** Tokens at x0 .. x5 (fewer than six: the last repeats) times 8 rows over `depth` k; `sums` is row group v's, `next` bytes before row group v + 1's. */
-function six(sums: usize, next: usize, last: usize, w: usize, x0: usize, x1: usize, x2: usize, x3: usize, x4: usize, x5: usize, depth: usize): void {
+/**
+ * Multiplies the tokens at x0 .. x5 (when there are fewer than six, the last repeats) with 8 rows over `depth` k.
+ * `sums` belongs to row group v; the sums of row group v + 1 lie `next` bytes behind.
+ */
+function six(
+  sums: usize, next: usize, last: usize, w: usize, x0: usize, x1: usize, x2: usize, x3: usize, x4: usize, x5: usize,
+  depth: usize,
+): void {
   const t1 = sums + 16 * min<usize>(1, last);
   const t2 = sums + 16 * min<usize>(2, last);
   const t3 = sums + 16 * min<usize>(3, last);
@@ -131,7 +141,9 @@ function six(sums: usize, next: usize, last: usize, w: usize, x0: usize, x1: usi
   v128.store(t5 + next, b5);
 }
 
-function vectorProduct(out: usize, x: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize, scratch: usize): void {
+function vectorProduct(
+  out: usize, x: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize, scratch: usize,
+): void {
   const stride = tileBytes(format, cols);
   for (let row = rowStart; row < rowEnd; row += TILE) {
     const tile = weight + (row / TILE) * stride;
@@ -170,7 +182,9 @@ function matrixProduct(
           const x4 = x0 + cols * 4 * min<usize>(4, last);
           const x5 = x0 + cols * 4 * last;
           six(scratch + t * 16, tokens * 16, last, panel, x0, x1, x2, x3, x4, x5, depth);
-          if (row + 8 < rowEnd) six(scratch + (2 * tokens + t) * 16, tokens * 16, last, panel + 32, x0, x1, x2, x3, x4, x5, depth);
+          if (row + 8 < rowEnd) {
+            six(scratch + (2 * tokens + t) * 16, tokens * 16, last, panel + 32, x0, x1, x2, x3, x4, x5, depth);
+          }
         }
       }
       writeSums(out + (first * outStride + row) * 4, outStride, scratch, tokens, min<usize>(TILE, rowEnd - row));
@@ -184,11 +198,12 @@ function placeOf(places: usize, token: usize): usize {
 }
 
 /**
- * As `matrixProduct` for at most TOKENS tokens whose k come in `taps` pieces of `depth` values, each at an address of its own: u32 places [taps][count].
- * Token t's result goes to outs[t] + 4 row; u32 outs [count].
+ * As `matrixProduct`, for at most TOKENS tokens whose k consist of `taps` pieces of `depth` values, each at an address
+ * of its own: u32 places [taps][count]. The result of token t goes to outs[t] + 4 row; u32 outs [count].
  */
 function tapsMatrix(
-  outs: usize, places: usize, taps: usize, depth: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, count: usize, scratch: usize,
+  outs: usize, places: usize, taps: usize, depth: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize,
+  count: usize, scratch: usize,
 ): void {
   const stride = tileBytes(format, taps * depth);
   const kBytes = TILE * valueBytes(format);
@@ -214,11 +229,15 @@ function tapsMatrix(
           const x4 = placeOf(places6, t + min<usize>(4, last)) + k * 4;
           const x5 = placeOf(places6, t + last) + k * 4;
           six(scratch + t * 16, count * 16, last, w, x0, x1, x2, x3, x4, x5, piece);
-          if (row + 8 < rowEnd) six(scratch + (2 * count + t) * 16, count * 16, last, w + 32, x0, x1, x2, x3, x4, x5, piece);
+          if (row + 8 < rowEnd) {
+            six(scratch + (2 * count + t) * 16, count * 16, last, w + 32, x0, x1, x2, x3, x4, x5, piece);
+          }
         }
       }
     }
-    for (let t: usize = 0; t < count; t++) writeToken(placeOf(outs, t) + row * 4, scratch + t * 16, count * 16, min<usize>(TILE, rowEnd - row));
+    for (let t: usize = 0; t < count; t++) {
+      writeToken(placeOf(outs, t) + row * 4, scratch + t * 16, count * 16, min<usize>(TILE, rowEnd - row));
+    }
   }
 }
 
@@ -230,7 +249,10 @@ function value(format: i32, tile: usize, row: usize, k: usize): f32 {
 }
 
 @inline
-function scalar(format: i32, out: usize, outStride: usize, x: usize, weight: usize, rowStart: usize, rowEnd: usize, cols: usize, count: usize): void {
+function scalar(
+  format: i32, out: usize, outStride: usize, x: usize, weight: usize, rowStart: usize, rowEnd: usize, cols: usize,
+  count: usize,
+): void {
   const stride = tileBytes(format, cols);
   for (let t: usize = 0; t < count; t++) {
     for (let r = rowStart; r < rowEnd; r++) {
@@ -244,7 +266,8 @@ function scalar(format: i32, out: usize, outStride: usize, x: usize, weight: usi
 
 @inline
 function scalarTaps(
-  format: i32, outs: usize, places: usize, taps: usize, depth: usize, weight: usize, rowStart: usize, rowEnd: usize, count: usize,
+  format: i32, outs: usize, places: usize, taps: usize, depth: usize, weight: usize, rowStart: usize, rowEnd: usize,
+  count: usize,
 ): void {
   const stride = tileBytes(format, taps * depth);
   for (let t: usize = 0; t < count; t++) {
@@ -253,7 +276,9 @@ function scalarTaps(
       let sum: f32 = 0;
       for (let tap: usize = 0; tap < taps; tap++) {
         const x = placeOf(places, tap * count + t);
-        for (let k: usize = 0; k < depth; k++) sum += value(format, tile, r % TILE, tap * depth + k) * load<f32>(x + k * 4);
+        for (let k: usize = 0; k < depth; k++) {
+          sum += value(format, tile, r % TILE, tap * depth + k) * load<f32>(x + k * 4);
+        }
       }
       store<f32>(placeOf(outs, t) + r * 4, sum);
     }
@@ -261,11 +286,13 @@ function scalarTaps(
 }
 
 /**
- * F32, F16 and BF16 weights [rows, taps * depth] times tokens whose pieces lie apart (a convolution's pixels): at most TOKENS of them, u32 addresses
- * places [taps][count] and outs [count]; row r of token t goes to outs[t] + 4 r.
+ * Multiplies F32, F16 and BF16 weights [rows, taps * depth] with at most TOKENS tokens whose pieces are not contiguous
+ * (the pixels of a convolution): u32 addresses places [taps][count] and outs [count]. Row r of token t goes to outs[t]
+ * + 4 r.
  */
 export function floatTaps(
-  outs: usize, places: usize, taps: usize, depth: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, count: usize, scratch: usize,
+  outs: usize, places: usize, taps: usize, depth: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize,
+  count: usize, scratch: usize,
 ): void {
   if (ASC_FEATURE_SIMD) {
     tapsMatrix(outs, places, taps, depth, weight, format, rowStart, rowEnd, count, scratch);

@@ -1,25 +1,32 @@
 /**
- * Integer products of many tokens: for each tile of 16 rows and chunk of 64 tokens, each block of 32 k, each row group of 4, the quants are decoded once into
- * eight registers and stay there while the chunk's tokens pass; a token's f32 sums wait in `scratch` (L1). Per token and 8 dots that leaves
- * two loads, 8 broadcasts within registers, one for the negated sum, and a few instructions of scaling. Two chains of dots: a single one would be reordered so
- * that all eight broadcasts are live at once, more than there are registers.
+ * Integer products of many tokens. For each tile of 16 rows and chunk of 64 tokens, each block of 32 k and each row
+ * group of 4, the quants are decoded once into eight registers and stay there for all tokens of the chunk; the f32 sums
+ * of the tokens are kept in `scratch` (L1). What remains for each token and 8 dots are two loads, 8 broadcasts within
+ * registers, one for the negated sum, and a few instructions of scaling. There are two chains of dots, because a single
+ * one would be reordered so that all eight broadcasts are live at once, more than there are registers.
  *
- * Every row and token is summed as in gemv.ts: a block's products as one integer (one for each of its scales), then in f32 block by block. So a token's
- * results have the same bits whatever tokens it comes with.
+ * Every row and token is summed as in gemv.ts: the products of a block as one integer (one for each of its scales),
+ * then in f32 block by block. So the results of a token have the same bits whatever other tokens are in the call.
  *
- *   scratch: f32 [row group 0..3][token of the chunk][4 rows] | what the first half of a block leaves for its second [token of the chunk][4 rows]
+ *   scratch: f32 [row group 0..3][token of the chunk][4 rows]
+ *            | what the first half of a block leaves for its second half [token of the chunk][4 rows]
  */
 import {
-  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE, blockBytes,
-  headerBytes, isAffine, isK, isPer16, offsetShift, tileBytes,
+  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
+  FORMAT_Q8_0, TILE, blockBytes, headerBytes, isAffine, isK, isPer16, offsetShift, tileBytes,
 } from './layout';
-import { CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
+import {
+  CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW,
+} from './activations';
 import { SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, even, multiplyAdd } from './dot';
 import { halves, highScales, lanes, quants, scales } from './vectors';
 
 export const GEMM_SCRATCH: usize = 5 * CHUNK * 16;
 
-/** start + the first or second 16 values of the record at `x`, whose four k-groups meet w0 .. w3. */
+/**
+ * Returns start + the dots of the first or second 16 values of the record at `x`, whose four k-groups are multiplied
+ * with w0 .. w3.
+ */
 @inline
 function dots4(start: v128, x: usize, half: usize, w0: v128, w1: v128, w2: v128, w3: v128): v128 {
   if (half == 1) {
@@ -35,7 +42,10 @@ function dots4(start: v128, x: usize, half: usize, w0: v128, w1: v128, w2: v128,
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 3), w3, acc);
 }
 
-/** sum[t] += scale * (Q - offset) . x, one scale for 32 values; `correction` is the record's field to start from. */
+/**
+ * sum[t] += scale * (Q - offset) . x, with one scale for 32 values. `correction` is the field of the record that gives
+ * the initial value.
+ */
 @inline
 function symmetric32(
   sums: usize, x: usize, count: usize, shift: i32, correction: usize, scale: v128,
@@ -45,7 +55,9 @@ function symmetric32(
   for (; x < end; x += RECORD, sums += 16) {
     const low = dots4(i32x4.shl(v128.load32_splat(x + correction), shift), x, 0, w0, w1, w2, w3);
     const acc = i32x4.add(low, dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7));
-    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), v128.load(sums)));
+    v128.store(
+      sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), v128.load(sums)),
+    );
   }
 }
 
@@ -86,14 +98,22 @@ function affine16(
     const a = dots4(i32x4.splat(0), x, 0, w0, w1, w2, w3);
     const b = dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7);
     const both = multiplyAdd(f32x4.convert_i32x4_s(b), high, f32x4.mul(f32x4.convert_i32x4_s(a), low));
-    const base = multiplyAdd(minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimumHigh, v128.load32_splat(x, SUM_HIGH), v128.load(sums)));
+    const base = multiplyAdd(
+      minimumLow, v128.load32_splat(x, SUM_LOW),
+      multiplyAdd(minimumHigh, v128.load32_splat(x, SUM_HIGH), v128.load(sums)),
+    );
     v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), base));
   }
 }
 
-/** Q8_0 where only 0..127 is safe in the dot: magnitudes, and the weights' signs moved to the activations. k-groups 4 half .. 4 half + 3. */
+/**
+ * Q8_0 on machines where only 0..127 is safe in the dot: magnitudes, with the signs of the weights moved to the
+ * activations. Computes k-groups 4 half .. 4 half + 3.
+ */
 @inline
-function magnitudes16(sums: usize, halfway: usize, x: usize, count: usize, scale: v128, block: usize, v: i32, half: i32): void {
+function magnitudes16(
+  sums: usize, halfway: usize, x: usize, count: usize, scale: v128, block: usize, v: i32, half: i32,
+): void {
   const zero = i8x16.splat(0);
   let w0 = quants(FORMAT_Q8_0, block, v, 4 * half);
   let w1 = quants(FORMAT_Q8_0, block, v, 4 * half + 1);
@@ -114,19 +134,22 @@ function magnitudes16(sums: usize, halfway: usize, x: usize, count: usize, scale
     acc = dotMagnitude(acc, w2, n2, even(k + 8));
     acc = dotMagnitude(acc, w3, n3, even(k + 12));
     if (half == 0) v128.store(halfway, acc);
-    else v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x + SCALE)), v128.load(sums)));
+    else v128.store(
+      sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x + SCALE)), v128.load(sums)),
+    );
   }
 }
 
 /**
- * Plain SIMD, all formats: the 16 values of k-groups 4 half .. 4 half + 3. Even and odd k of the four quant vectors are widened to i16 once (eight registers).
- * The first half leaves its integer, or with a scale of its own its product, to the second, which adds the block to the sums. Symmetric formats
- * start from the negated sum times 2^shift, affine ones add the minimum times the sum.
+ * Plain SIMD, all formats: the 16 values of k-groups 4 half .. 4 half + 3. Even and odd k of the four quant vectors are
+ * widened to i16 once (eight registers). The first half leaves its integer (or, when it has a scale of its own, its
+ * product) to the second half, which adds the block to the sums. Symmetric formats start from the negated sum times
+ * 2^shift; affine ones add the minimum times the sum.
  */
 @inline
 function wide16(
-  format: i32, sums: usize, halfway: usize, x: usize, count: usize, half: usize, scale: v128, minimum: v128, minimumLow: v128,
-  w0: v128, w1: v128, w2: v128, w3: v128,
+  format: i32, sums: usize, halfway: usize, x: usize, count: usize, half: usize, scale: v128, minimum: v128,
+  minimumLow: v128, w0: v128, w1: v128, w2: v128, w3: v128,
 ): void {
   const isSigned = format == FORMAT_Q8_0;
   const e0 = i16x8.shl(w0, 8);
@@ -145,8 +168,13 @@ function wide16(
   const end = x + count * RECORD;
   for (; x < end; x += RECORD, sums += 16, halfway += 16) {
     let acc: v128;
-    if (isPer16(format)) acc = symmetric ? i32x4.shl(half == 0 ? v128.load32_splat(x, NEGATED_LOW) : v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)) : i32x4.splat(0);
-    else if (half == 1) acc = v128.load(halfway);
+    if (isPer16(format)) {
+      acc = symmetric
+        ? i32x4.shl(
+            half == 0 ? v128.load32_splat(x, NEGATED_LOW) : v128.load32_splat(x, NEGATED_HIGH), offsetShift(format),
+          )
+        : i32x4.splat(0);
+    } else if (half == 1) acc = v128.load(halfway);
     else acc = symmetric ? i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format)) : i32x4.splat(0);
     const k = half == 0 ? v128.load(x) : v128.load(x, 32);
     acc = i32x4.add(acc, i32x4.dot_i16x8_s(even0, lanes(k, 0)));
@@ -161,7 +189,11 @@ function wide16(
     if (half == 0) v128.store(halfway, isPer16(format) ? f32x4.mul(f32x4.convert_i32x4_s(acc), scale) : acc);
     else if (isPer16(format)) {
       let sum = v128.load(sums);
-      if (isAffine(format)) sum = multiplyAdd(minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimum, v128.load32_splat(x, SUM_HIGH), sum));
+      if (isAffine(format)) {
+        sum = multiplyAdd(
+          minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimum, v128.load32_splat(x, SUM_HIGH), sum),
+        );
+      }
       const both = multiplyAdd(f32x4.convert_i32x4_s(acc), scale, v128.load(halfway));
       v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), sum));
     } else {
@@ -172,9 +204,11 @@ function wide16(
   }
 }
 
-/** One row group of one block over a chunk's tokens, plain SIMD. */
+/** One row group of one block over the tokens of a chunk, for plain SIMD. */
 @inline
-function groupWide(format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
+function groupWide(
+  format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32,
+): void {
   const zero = f32x4.splat(0);
   let low = zero;
   let high = zero;
@@ -203,9 +237,11 @@ function groupWide(format: i32, sums: usize, halfway: usize, x: usize, count: us
   );
 }
 
-/** One row group of one block over a chunk's tokens. */
+/** One row group of one block over the tokens of a chunk. */
 @inline
-function groupBlock(format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32): void {
+function groupBlock(
+  format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32,
+): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return groupWide(format, sums, halfway, x, count, header, block, v);
   if (format == FORMAT_Q8_0) {
     const scale = halves(block + 8 * v);
@@ -245,7 +281,10 @@ function groupBlock(format: i32, sums: usize, halfway: usize, x: usize, count: u
     const high = f32x4.mul(d, scales(format, block + 16, v));
     if (isAffine(format)) {
       const m = f32x4.neg(halves(header + 32 + 8 * v));
-      affine16(sums, x, count, low, high, f32x4.mul(m, highScales(block, v)), f32x4.mul(m, highScales(block + 16, v)), w0, w1, w2, w3, w4, w5, w6, w7);
+      affine16(
+        sums, x, count, low, high, f32x4.mul(m, highScales(block, v)), f32x4.mul(m, highScales(block + 16, v)), w0, w1,
+        w2, w3, w4, w5, w6, w7,
+      );
     } else symmetric16(sums, x, count, offsetShift(format), low, high, w0, w1, w2, w3, w4, w5, w6, w7);
     return;
   }
@@ -253,23 +292,46 @@ function groupBlock(format: i32, sums: usize, halfway: usize, x: usize, count: u
   affine32(sums, x, count, f32x4.mul(d, scales(format, block, v)), minimum, w0, w1, w2, w3, w4, w5, w6, w7);
 }
 
-/** One block of 16 rows over a chunk's tokens: a function of its own for each format, so that the engine's compiler sees small loops. */
+/**
+ * One block of 16 rows over the tokens of a chunk. It is a function of its own for each format, so that the engine's
+ * compiler sees small loops.
+ */
 @inline
 function tileBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
   const halfway = sums + count * 64;
   for (let v = 0; v < 4; v++, sums += count * 16) groupBlock(format, sums, halfway, x, count, header, block, v);
 }
 
-function blockQ40(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_0, sums, x, count, header, block); }
-function blockQ41(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_1, sums, x, count, header, block); }
-function blockQ50(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q5_0, sums, x, count, header, block); }
-function blockQ51(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q5_1, sums, x, count, header, block); }
-function blockQ80(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q8_0, sums, x, count, header, block); }
-function blockQ2K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q2_K, sums, x, count, header, block); }
-function blockQ3K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q3_K, sums, x, count, header, block); }
-function blockQ4K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q4_K, sums, x, count, header, block); }
-function blockQ5K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q5_K, sums, x, count, header, block); }
-function blockQ6K(sums: usize, x: usize, count: usize, header: usize, block: usize): void { tileBlock(FORMAT_Q6_K, sums, x, count, header, block); }
+function blockQ40(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q4_0, sums, x, count, header, block);
+}
+function blockQ41(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q4_1, sums, x, count, header, block);
+}
+function blockQ50(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q5_0, sums, x, count, header, block);
+}
+function blockQ51(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q5_1, sums, x, count, header, block);
+}
+function blockQ80(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q8_0, sums, x, count, header, block);
+}
+function blockQ2K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q2_K, sums, x, count, header, block);
+}
+function blockQ3K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q3_K, sums, x, count, header, block);
+}
+function blockQ4K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q4_K, sums, x, count, header, block);
+}
+function blockQ5K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q5_K, sums, x, count, header, block);
+}
+function blockQ6K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
+  tileBlock(FORMAT_Q6_K, sums, x, count, header, block);
+}
 
 @inline
 function runBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
@@ -287,7 +349,10 @@ function runBlock(format: i32, sums: usize, x: usize, count: usize, header: usiz
   }
 }
 
-/** The sums at `from`, `next` bytes apart for every four rows -> `rowCount` (at most 16) values at `to`. */
+/**
+ * Copies the sums at `from`, in which every four rows lie `next` bytes apart, to `rowCount` (at most 16) values at
+ * `to`.
+ */
 @inline
 export function writeToken(to: usize, from: usize, next: usize, rowCount: usize): void {
   for (let row: usize = 0; row < rowCount; row += 4, from += next) {
@@ -296,7 +361,7 @@ export function writeToken(to: usize, from: usize, next: usize, rowCount: usize)
   }
 }
 
-/** sums [4][count][4] -> `rowCount` (at most 16) values a token. */
+/** Copies sums [4][count][4] to `rowCount` (at most 16) values for each token. */
 export function writeSums(out: usize, outStride: usize, sums: usize, count: usize, rowCount: usize): void {
   for (let t: usize = 0; t < count; t++) writeToken(out + t * outStride * 4, sums + t * 16, count * 16, rowCount);
 }

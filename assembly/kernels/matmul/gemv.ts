@@ -1,13 +1,17 @@
 /**
- * Integer products of one token: every weight byte is read once, in order, so that memory is the limit. The 16 sums of a tile stay in registers while k
- * passes; one row group of one block at a time is decoded and multiplied. Additions come in the order of gemm.ts, so that both give the same bits.
+ * Integer products of one token. Every weight byte is read once, in order, so that memory bandwidth is the limit. The
+ * 16 sums of a tile stay in registers while k advances; one row group of one block at a time is decoded and multiplied.
+ * Additions happen in the order of gemm.ts, so that both give the same bits.
  */
 import {
-  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes,
-  hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isPer16, nibblesAt, offsetShift, pairsAt, tileBytes,
+  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
+  FORMAT_Q8_0, TILE, bitsAt, blockBytes, hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isPer16, nibblesAt,
+  offsetShift, pairsAt, tileBytes,
 } from './layout';
 import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
-import { GROUP, SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd } from './dot';
+import {
+  GROUP, SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd,
+} from './dot';
 import { halfMask, halfPower, halves, halvesBy, highScales, lanes, scales, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
 
@@ -17,13 +21,16 @@ function bytes(zero: i32, value: i32): v128 {
   return i8x16.splat(<i8>(zero + value));
 }
 
-/** Every byte shifted to the right, or to the left where negative, with `mask` of what it then holds. */
+/** Shifts every byte to the right, or to the left where `right` is negative, and masks the result. */
 @inline
 function field(v: v128, right: i32, mask: v128): v128 {
   return v128.and(right > 0 ? i16x8.shr_u(v, right) : right < 0 ? i16x8.shl(v, -right) : v, mask);
 }
 
-/** acc + q times k-group g of the record at x. Relaxed: `k` holds its half of the record's values. */
+/**
+ * Returns acc + q times k-group g of the record at x. On relaxed builds `k` holds the half of the record's values to
+ * which g belongs.
+ */
 @inline
 function step(acc: v128, q: v128, k: v128, x: usize, g: i32): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return dotVector(acc, q, lanes(k, g & 3), k);
@@ -31,9 +38,12 @@ function step(acc: v128, q: v128, k: v128, x: usize, g: i32): v128 {
   return dotVector(acc, q, lanes(two, 2 * (g & 1)), lanes(two, 2 * (g & 1) + 1));
 }
 
-/** k-groups p (low nibbles) and p + 4 (high nibbles) of row group v. */
+/** Adds k-groups p (low nibbles) and p + 4 (high nibbles) of row group v to `start`. */
 @inline
-function nibblePair(format: i32, start: v128, block: usize, x: usize, v: i32, p: i32, bits: v128, k: v128, kHigh: v128, m: v128, bit: v128): v128 {
+function nibblePair(
+  format: i32, start: v128, block: usize, x: usize, v: i32, p: i32, bits: v128, k: v128, kHigh: v128, m: v128,
+  bit: v128,
+): v128 {
   const both = vector(block + nibblesAt(format) + 16 * v, p * 4);
   let low = v128.and(both, m);
   let high = v128.and(i16x8.shr_u(both, 4), m);
@@ -45,8 +55,8 @@ function nibblePair(format: i32, start: v128, block: usize, x: usize, v: i32, p:
 }
 
 /**
- * start + Q . x over the 32 values of row group v, for the formats of nibbles with one scale a block. Four short chains of dots: a single one would be
- * reordered so that all its operands are live at once.
+ * Returns start + Q . x over the 32 values of row group v, for the formats with nibbles and one scale a block. There
+ * are four short chains of dots, because a single chain would be reordered so that all its operands are live at once.
  */
 @inline
 function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32, m: v128, bit: v128): v128 {
@@ -62,16 +72,20 @@ function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32, m: 
 }
 
 @inline
-function pairsQuant(format: i32, block: usize, v: i32, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128): v128 {
+function pairsQuant(
+  format: i32, block: usize, v: i32, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128,
+): v128 {
   let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, pair);
   if (hasBits(format)) q = v128.or(q, field(bits, 4 * e + f - 2, bit));
   if (hasNibbles(format)) q = v128.or(q, field(vector(block + nibblesAt(format) + 16 * v, f * 4), 4 * e, m));
   return q;
 }
 
-/** start + Q . x over values [16 e, 16 e + 16) of row group v, for the formats with pairs. */
+/** Returns start + Q . x over values [16 e, 16 e + 16) of row group v, for the formats with pairs. */
 @inline
-function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i32, m: v128, bit: v128, pair: v128): v128 {
+function pairs16(
+  format: i32, start: v128, block: usize, x: usize, v: i32, e: i32, m: v128, bit: v128, pair: v128,
+): v128 {
   const none = i32x4.splat(0);
   const four = vector(block + pairsAt(format) + 16 * v, e * 4);
   const bits = hasBits(format) ? v128.load(block + bitsAt(format) + 16 * v) : start;
@@ -83,9 +97,14 @@ function pairs16(format: i32, start: v128, block: usize, x: usize, v: i32, e: i3
   return i32x4.add(a, b);
 }
 
-/** sum + this block, row group v; one scale, and for affine formats one minimum, of 32 values. */
+/**
+ * Returns sum + the product with this block for row group v, with one scale, and for affine formats one minimum, for
+ * the 32 values.
+ */
 @inline
-function add32(format: i32, sum: v128, block: usize, x: usize, v: i32, scale: v128, minimum: v128, m: v128, bit: v128): v128 {
+function add32(
+  format: i32, sum: v128, block: usize, x: usize, v: i32, scale: v128, minimum: v128, m: v128, bit: v128,
+): v128 {
   const start = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
   const acc = f32x4.convert_i32x4_s(nibbles32(format, start, block, x, v, m, bit));
   if (isAffine(format)) sum = multiplyAdd(minimum, v128.load32_splat(x, SUM), sum);
@@ -93,18 +112,31 @@ function add32(format: i32, sum: v128, block: usize, x: usize, v: i32, scale: v1
 }
 
 @inline
-function rowGroup(format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128, mask: v128, power: v128): v128 {
+function rowGroup(
+  format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128, mask: v128, power: v128,
+): v128 {
   const minimum = isAffine(format) ? halvesBy(block + 32 + 8 * v, mask, power) : sum;
   return add32(format, sum, block, x, v, halvesBy(block + 8 * v, mask, power), minimum, m, bit);
 }
 
-/** sum + this block, row group v; scales, and for affine formats minimums, of 16 values. */
+/**
+ * Returns sum + the product with this block for row group v, with a scale, and for affine formats a minimum, for every
+ * 16 values.
+ */
 @inline
-function add16(format: i32, sum: v128, block: usize, x: usize, v: i32, d: v128, dmin: v128, m: v128, bit: v128, pair: v128): v128 {
+function add16(
+  format: i32, sum: v128, block: usize, x: usize, v: i32, d: v128, dmin: v128, m: v128, bit: v128, pair: v128,
+): v128 {
   const none = i32x4.splat(0);
-  const a = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0, m, bit, pair);
+  const a = pairs16(
+    format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0,
+    m, bit, pair,
+  );
   const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, scales(format, block, v)));
-  const c = pairs16(format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v, 1, m, bit, pair);
+  const c = pairs16(
+    format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v,
+    1, m, bit, pair,
+  );
   const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, scales(format, block + 16, v)), low);
   if (isAffine(format)) {
     sum = multiplyAdd(f32x4.mul(dmin, highScales(block + 16, v)), v128.load32_splat(x, SUM_HIGH), sum);
@@ -113,7 +145,7 @@ function add16(format: i32, sum: v128, block: usize, x: usize, v: i32, d: v128, 
   return multiplyAdd(both, v128.load32_splat(x, SCALE), sum);
 }
 
-/** sum + a whole superblock, row group v. */
+/** Returns sum + the product with a whole superblock for row group v. */
 @inline
 function superGroup(format: i32, sum: v128, header: usize, x: usize, v: i32, m: v128, bit: v128, pair: v128): v128 {
   const d = halves(header + 8 * v);
@@ -121,7 +153,10 @@ function superGroup(format: i32, sum: v128, header: usize, x: usize, v: i32, m: 
   let block = header + headerBytes(format);
   for (let b = 0; b < 8; b++, block += blockBytes(format), x += RECORD) {
     if (isPer16(format)) sum = add16(format, sum, block, x, v, d, dmin, m, bit, pair);
-    else sum = add32(format, sum, block, x, v, f32x4.mul(d, scales(format, block, v)), f32x4.mul(dmin, scales(format, block + 16, v)), m, bit);
+    else sum = add32(
+      format, sum, block, x, v, f32x4.mul(d, scales(format, block, v)), f32x4.mul(dmin, scales(format, block + 16, v)),
+      m, bit,
+    );
   }
   return sum;
 }
@@ -134,7 +169,7 @@ function storeSums(sums: usize, s0: v128, s1: v128, s2: v128, s3: v128): void {
   v128.store(sums, s3, 48);
 }
 
-/** The tile's 16 sums -> `sums`. */
+/** Computes the 16 sums of a tile. */
 @inline
 function tile32(format: i32, sums: usize, block: usize, x: usize, blocks: usize): void {
   let s0 = f32x4.splat(0);
@@ -162,12 +197,18 @@ function tileK(format: i32, sums: usize, header: usize, x: usize, blocks: usize)
   const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
   const pair = bytes(zero, hasNibbles(format) ? 48 : 3);
   storeSums(sums, f32x4.splat(0), f32x4.splat(0), f32x4.splat(0), f32x4.splat(0));
-  for (const end = x + blocks * RECORD; x < end; x += 8 * RECORD, header += headerBytes(format) + 8 * blockBytes(format)) {
-    for (let v = 0; v < 4; v++) v128.store(sums + 16 * v, superGroup(format, v128.load(sums + 16 * v), header, x, v, m, bit, pair));
+  const end = x + blocks * RECORD;
+  for (; x < end; x += 8 * RECORD, header += headerBytes(format) + 8 * blockBytes(format)) {
+    for (let v = 0; v < 4; v++) {
+      v128.store(sums + 16 * v, superGroup(format, v128.load(sums + 16 * v), header, x, v, m, bit, pair));
+    }
   }
 }
 
-/** Q8_0: k-group by k-group over all 16 rows. `flip` makes bytes unsigned, `correction` is the record's field that undoes it. */
+/**
+ * Q8_0, k-group by k-group over all 16 rows. `flip` makes the bytes unsigned; `correction` is the field of the record
+ * that undoes it.
+ */
 function tileQ80(sums: usize, block: usize, x: usize, blocks: usize): void {
   const kind = dotSemantics();
   const flip = i8x16.splat(kind == SIGNED ? 0 : -128);
@@ -205,7 +246,7 @@ function signedStep(acc: v128, w: v128, k: v128, o: v128): v128 {
   return dotMagnitude(acc, i8x16.abs(w), i8x16.lt_s(w, i8x16.splat(0)), k);
 }
 
-/** Q8_0 with signed bytes: plain SIMD, and relaxed where only 0..127 is safe. */
+/** Q8_0 with signed bytes, for plain SIMD builds, and for relaxed ones on machines where only 0..127 is safe. */
 function tileQ80Signed(sums: usize, block: usize, x: usize, blocks: usize): void {
   let s0 = f32x4.splat(0);
   let s1 = s0;
@@ -234,15 +275,33 @@ function tileQ80Signed(sums: usize, block: usize, x: usize, blocks: usize): void
   storeSums(sums, s0, s1, s2, s3);
 }
 
-function tileQ40(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q4_0, sums, block, x, blocks); }
-function tileQ41(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q4_1, sums, block, x, blocks); }
-function tileQ50(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q5_0, sums, block, x, blocks); }
-function tileQ51(sums: usize, block: usize, x: usize, blocks: usize): void { tile32(FORMAT_Q5_1, sums, block, x, blocks); }
-function tileQ2K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q2_K, sums, block, x, blocks); }
-function tileQ3K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q3_K, sums, block, x, blocks); }
-function tileQ4K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q4_K, sums, block, x, blocks); }
-function tileQ5K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q5_K, sums, block, x, blocks); }
-function tileQ6K(sums: usize, block: usize, x: usize, blocks: usize): void { tileK(FORMAT_Q6_K, sums, block, x, blocks); }
+function tileQ40(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tile32(FORMAT_Q4_0, sums, block, x, blocks);
+}
+function tileQ41(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tile32(FORMAT_Q4_1, sums, block, x, blocks);
+}
+function tileQ50(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tile32(FORMAT_Q5_0, sums, block, x, blocks);
+}
+function tileQ51(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tile32(FORMAT_Q5_1, sums, block, x, blocks);
+}
+function tileQ2K(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tileK(FORMAT_Q2_K, sums, block, x, blocks);
+}
+function tileQ3K(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tileK(FORMAT_Q3_K, sums, block, x, blocks);
+}
+function tileQ4K(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tileK(FORMAT_Q4_K, sums, block, x, blocks);
+}
+function tileQ5K(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tileK(FORMAT_Q5_K, sums, block, x, blocks);
+}
+function tileQ6K(sums: usize, block: usize, x: usize, blocks: usize): void {
+  tileK(FORMAT_Q6_K, sums, block, x, blocks);
+}
 
 @inline
 function runTile(format: i32, sums: usize, block: usize, x: usize, blocks: usize): void {
@@ -263,7 +322,10 @@ function runTile(format: i32, sums: usize, block: usize, x: usize, blocks: usize
   }
 }
 
-export function gemv(out: usize, activations: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize, scratch: usize): void {
+export function gemv(
+  out: usize, activations: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize,
+  scratch: usize,
+): void {
   const blocks = cols >> 5;
   const stride = tileBytes(format, cols);
   for (let row = rowStart; row < rowEnd; row += TILE) {

@@ -1,9 +1,10 @@
 /**
- * The packed layouts. 16 rows make a tile, tiles follow each other; in a tile, k advances in blocks of 32 (F32, F16, BF16: one by one).
- * Row r of a tile is lane `r & 3` of row group `v = r >> 2`; "4 rows x 4 k" is one vector: byte `4 * lane + i` belongs to row `4 v + lane`, k = 4 g + i,
- * g = 0..7 being the k-group within the block. Q is the quant as an unsigned number (Q8_0: the signed byte).
+ * The packed layouts. 16 rows make a tile, and tiles follow each other. Within a tile, k advances in blocks of 32 (F32,
+ * F16, BF16: one by one). Row r of a tile is lane `r & 3` of row group `v = r >> 2`. A vector holds 4 rows x 4 k: byte
+ * `4 * lane + i` belongs to row `4 v + lane` and k = 4 g + i, where g = 0..7 is the k-group within the block. Q is the
+ * quant as an unsigned number (Q8_0: the signed byte).
  *
- *   nibbles  256 bytes: vector [p = 0..3][v]: bits 0..3 of Q of k-group p in the low half, of k-group p + 4 in the high half
+ *   nibbles  256 bytes: vector [p = 0..3][v]: bits 0..3 of Q; k-group p in the low half, k-group p + 4 in the high half
  *   bytes    512 bytes: vector [g = 0..7][v]: Q
  *   pairs    128 bytes: vector [e = 0..1][v]: two bits of k-group 4 e + f at bits 2 f, 2 f + 1
  *   bits      64 bytes: vector [v]: one bit of k-group g at bit g
@@ -44,19 +45,20 @@ export function isInt8(format: i32): bool {
   return format != FORMAT_F32 && format != FORMAT_F16 && format != FORMAT_BF16;
 }
 
-/** Formats with scales in two levels, 256 values a superblock. */
+/** Tells whether the format has scales in two levels and 256 values a superblock. */
 @inline
 export function isK(format: i32): bool {
   return format >= FORMAT_Q2_K && format <= FORMAT_Q6_K;
 }
 
-/** Formats whose value is scale * Q + minimum; the others are scale * (Q - offset). */
+/** Tells whether a value is scale * Q + minimum; in the other formats it is scale * (Q - offset). */
 @inline
 export function isAffine(format: i32): bool {
-  return format == FORMAT_Q4_1 || format == FORMAT_Q5_1 || format == FORMAT_Q4_K || format == FORMAT_Q5_K || format == FORMAT_Q2_K;
+  return format == FORMAT_Q4_1 || format == FORMAT_Q5_1 || format == FORMAT_Q4_K || format == FORMAT_Q5_K ||
+    format == FORMAT_Q2_K;
 }
 
-/** Formats with one scale per 16 values. */
+/** Tells whether the format has one scale for every 16 values. */
 @inline
 export function isPer16(format: i32): bool {
   return format == FORMAT_Q2_K || format == FORMAT_Q3_K || format == FORMAT_Q6_K;
@@ -77,13 +79,14 @@ export function hasBits(format: i32): bool {
   return format == FORMAT_Q5_0 || format == FORMAT_Q5_1 || format == FORMAT_Q5_K || format == FORMAT_Q3_K;
 }
 
-/** log2 of what is subtracted from Q: value = scale * (Q - 2^shift). Q8_0: of what is added to make it unsigned. */
+/** log2 of the offset: value = scale * (Q - 2^shift). For Q8_0, log2 of what is added to make the byte unsigned. */
 @inline
 export function offsetShift(format: i32): i32 {
-  return format == FORMAT_Q8_0 ? 7 : format == FORMAT_Q4_0 ? 3 : format == FORMAT_Q5_0 ? 4 : format == FORMAT_Q6_K ? 5 : 2;
+  if (format == FORMAT_Q8_0) return 7;
+  return format == FORMAT_Q4_0 ? 3 : format == FORMAT_Q5_0 ? 4 : format == FORMAT_Q6_K ? 5 : 2;
 }
 
-/** Bytes of one file block: 32 values, or 256 of a K format. */
+/** Returns the bytes of one block of the file: 32 values, or 256 of a K format. */
 @inline
 export function fileBlockBytes(format: i32): usize {
   switch (format) {
@@ -100,19 +103,19 @@ export function fileBlockBytes(format: i32): usize {
   }
 }
 
-/** Bytes before the eight blocks of a superblock. */
+/** Returns the bytes before the eight blocks of a superblock. */
 @inline
 export function headerBytes(format: i32): usize {
   return !isK(format) ? 0 : isAffine(format) ? 64 : 32;
 }
 
-/** Bytes of a block's scales. */
+/** Returns the bytes of a block's scales. */
 @inline
 export function scaleBytes(format: i32): usize {
   return isK(format) ? 32 : isAffine(format) ? 64 : 32;
 }
 
-/** Where a block's `bits`, `pairs` and `nibbles` (or `bytes`) begin. */
+/** The offsets in a block of its `bits`, `pairs` and `nibbles` (or `bytes`). */
 @inline
 export function bitsAt(format: i32): usize {
   return scaleBytes(format);

@@ -1,8 +1,11 @@
-/** File rows -> one packed tile. Four quants of a row are read as the bytes of one u32 and put where layout.ts says. The same on every build. */
+/**
+ * Repacks file rows into one tile. Four quants of a row are read as the bytes of one u32 and stored where layout.ts
+ * draws them. The code is the same on every build.
+ */
 import {
-  FORMAT_BF16, FORMAT_F16, FORMAT_F32, FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K,
-  FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes, fileBlockBytes, hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isK, isPer16, nibblesAt,
-  pairsAt, tileBytes,
+  FORMAT_BF16, FORMAT_F16, FORMAT_F32, FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0,
+  FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE, bitsAt, blockBytes, fileBlockBytes, hasBits, hasNibbles,
+  hasPairs, headerBytes, isAffine, isK, isPer16, nibblesAt, pairsAt, tileBytes,
 } from './layout';
 
 /** Spreads the low four bits of `bits` to bit 0 of four bytes. */
@@ -11,15 +14,19 @@ function spread(bits: u32): u32 {
   return ((bits & 15) * 0x00204081) & 0x01010101;
 }
 
-/** Quants 4 g .. 4 g + 3 of block b (within the superblock) of the Q2_K, Q3_K or Q6_K block at `src`, one a byte. */
+/**
+ * Returns quants 4 g .. 4 g + 3, one a byte, of block b (within the superblock) of the Q2_K, Q3_K or Q6_K block at
+ * `src`.
+ */
 @inline
 function quants(format: i32, src: usize, b: u32, g: u32): u32 {
-  // b = 4 * half + j: the superblock is two halves
+  // b = 4 * half + j, since the file divides a superblock into two halves.
   const half = b >> 2;
   const j = b & 3;
   if (format == FORMAT_Q2_K) return (load<u32>(src + 16 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303;
   if (format == FORMAT_Q3_K) {
-    return ((load<u32>(src + 32 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303) | (((load<u32>(src + 4 * g) >> b) & 0x01010101) << 2);
+    return ((load<u32>(src + 32 + half * 32 + 4 * g) >> (2 * j)) & 0x03030303) |
+      (((load<u32>(src + 4 * g) >> b) & 0x01010101) << 2);
   }
   return (
     ((load<u32>(src + half * 64 + (j & 1) * 32 + 4 * g) >> (4 * (j >> 1))) & 0x0f0f0f0f) |
@@ -27,7 +34,7 @@ function quants(format: i32, src: usize, b: u32, g: u32): u32 {
   );
 }
 
-/** Scale i (0..15) of Q3_K, six bits less 32. */
+/** Returns scale i (0..15) of Q3_K: six bits, less 32. */
 @inline
 function scale3(src: usize, i: u32): i32 {
   const low: i32 = i < 8 ? load<u8>(src + i) & 15 : load<u8>(src + i - 8) >> 4;
@@ -61,7 +68,7 @@ function packBlockRow(format: i32, dst: usize, src: usize, b: u32, row: usize): 
     return;
   }
   if (!isK(format)) {
-    // the file's nibbles already pair k-group p with p + 4
+    // The nibbles of the file already pair k-group p with p + 4.
     const nibbles = src + (hasBits(format) ? 4 : 0) + (isAffine(format) ? 4 : 2);
     for (let p: usize = 0; p < 4; p++) store<u32>(dst + nibblesAt(format) + at + p * 64, load<u32>(nibbles + 4 * p));
     if (hasBits(format)) {
@@ -80,7 +87,9 @@ function packBlockRow(format: i32, dst: usize, src: usize, b: u32, row: usize): 
   for (let p: u32 = 0; p < 4; p++) {
     const a = quants(format, src, b, p);
     const c = quants(format, src, b, p + 4);
-    if (hasNibbles(format)) store<u32>(dst + nibblesAt(format) + at + p * 64, (a & 0x0f0f0f0f) | ((c & 0x0f0f0f0f) << 4));
+    if (hasNibbles(format)) {
+      store<u32>(dst + nibblesAt(format) + at + p * 64, (a & 0x0f0f0f0f) | ((c & 0x0f0f0f0f) << 4));
+    }
     if (hasBits(format)) bits |= (((a >> bit) & 0x01010101) << p) | (((c >> bit) & 0x01010101) << (p + 4));
     if (hasPairs(format)) {
       pairs0 |= ((a >> pair) & 0x03030303) << (2 * p);
@@ -94,7 +103,7 @@ function packBlockRow(format: i32, dst: usize, src: usize, b: u32, row: usize): 
   }
 }
 
-/** The four bytes of `word` go to `at`, one every `stride` bytes. */
+/** Stores the four bytes of `word` at `at`, one every `stride` bytes. */
 @inline
 function scatter(at: usize, stride: usize, word: u32): void {
   store<u8>(at, word);
@@ -103,13 +112,17 @@ function scatter(at: usize, stride: usize, word: u32): void {
   store<u8>(at + 3 * stride, word >> 24);
 }
 
-/** The eight blocks of a Q4_K or Q5_K superblock, two at a time: block 2 i has the low nibbles of its 32 bytes, 2 i + 1 the high ones. */
+/**
+ * Packs the eight blocks of a Q4_K or Q5_K superblock, two at a time: block 2 i is in the low nibbles of its 32 bytes,
+ * block 2 i + 1 in the high nibbles.
+ */
 @inline
 function packPairedRow(format: i32, dst: usize, src: usize, row: usize): void {
   const size = blockBytes(format);
   const at = (row >> 2) * 16 + (row & 3) * 4;
   const scale = dst + (row & 3) * 4 + (row >> 2);
-  // Scales and minima have six bits each: of 0..3 in bytes of their own, whose top bits belong to 4..7.
+  // Scales and minima have six bits each. Those of blocks 0..3 have bytes of their own, whose two top bits belong to
+  // blocks 4..7.
   const s = load<u32>(src + 4);
   const m = load<u32>(src + 8);
   const rest = load<u32>(src + 12);
@@ -173,7 +186,7 @@ function packQuantised(format: i32, dst: usize, src: usize, rowCount: usize, col
   return src;
 }
 
-/** Packs `rowCount` (at most 16) file rows at `src` into the tile at `dst` and returns where the next row begins. */
+/** Packs `rowCount` (at most 16) file rows at `src` into the tile at `dst`, and returns the address of the next row. */
 export function packTile(dst: usize, src: usize, format: i32, rowCount: usize, cols: usize): usize {
   if (rowCount < TILE) memory.fill(dst, 0, tileBytes(format, cols));
   switch (format) {

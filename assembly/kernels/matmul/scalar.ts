@@ -1,7 +1,9 @@
-/** Integer products without SIMD: one row and token at a time, over the same packed weights and activation records. */
+/**
+ * Integer products without SIMD: one row and one token at a time, over the same packed weights and activation records.
+ */
 import {
-  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K, FORMAT_Q8_0, TILE,
-  blockBytes, headerBytes, isK, tileBytes,
+  FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
+  FORMAT_Q8_0, TILE, blockBytes, headerBytes, isK, tileBytes,
 } from './layout';
 import { packedMinimum, packedQuants, packedScale } from './decode';
 import { SCALE, SUM_HIGH, SUM_LOW, blockStride, recordOffset } from './activations';
@@ -13,9 +15,11 @@ function dot16(format: i32, block: usize, at: usize, record: usize, half: u32): 
     const q = packedQuants(format, block, at, g);
     const x = load<u32>(record + g * 4);
     if (format == FORMAT_Q8_0) {
-      sum += <i32>(<i8>q) * <i32>(<i8>x) + <i32>(<i8>(q >> 8)) * <i32>(<i8>(x >> 8)) + <i32>(<i8>(q >> 16)) * <i32>(<i8>(x >> 16)) + (<i32>q >> 24) * (<i32>x >> 24);
+      sum += <i32>(<i8>q) * <i32>(<i8>x) + <i32>(<i8>(q >> 8)) * <i32>(<i8>(x >> 8)) +
+        <i32>(<i8>(q >> 16)) * <i32>(<i8>(x >> 16)) + (<i32>q >> 24) * (<i32>x >> 24);
     } else {
-      sum += <i32>(q & 255) * <i32>(<i8>x) + <i32>((q >> 8) & 255) * <i32>(<i8>(x >> 8)) + <i32>((q >> 16) & 255) * <i32>(<i8>(x >> 16)) + <i32>(q >> 24) * (<i32>x >> 24);
+      sum += <i32>(q & 255) * <i32>(<i8>x) + <i32>((q >> 8) & 255) * <i32>(<i8>(x >> 8)) +
+        <i32>((q >> 16) & 255) * <i32>(<i8>(x >> 16)) + <i32>(q >> 24) * (<i32>x >> 24);
     }
   }
   return sum;
@@ -23,7 +27,8 @@ function dot16(format: i32, block: usize, at: usize, record: usize, half: u32): 
 
 @inline
 function product(
-  format: i32, out: usize, outStride: usize, activations: usize, weight: usize, rowStart: usize, rowEnd: usize, cols: usize, count: usize,
+  format: i32, out: usize, outStride: usize, activations: usize, weight: usize, rowStart: usize, rowEnd: usize,
+  cols: usize, count: usize,
 ): void {
   const blocks = cols >> 5;
   const stride = tileBytes(format, cols);
@@ -55,7 +60,8 @@ function product(
 }
 
 export function scalarProduct(
-  out: usize, outStride: usize, activations: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize, count: usize,
+  out: usize, outStride: usize, activations: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize,
+  cols: usize, count: usize,
 ): void {
   switch (format) {
     case FORMAT_Q4_0: return product(FORMAT_Q4_0, out, outStride, activations, weight, rowStart, rowEnd, cols, count);

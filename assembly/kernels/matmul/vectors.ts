@@ -1,18 +1,21 @@
-/** Packed weights as vectors: quants of 4 rows x 4 k, and the scales of 4 rows (layout.ts). */
+/** Loads packed weights as vectors: the quants of 4 rows x 4 k, and the scales of 4 rows (layout.ts). */
 import {
   FORMAT_Q2_K, FORMAT_Q8_0, bitsAt, hasBits, hasNibbles, hasPairs, isPer16, nibblesAt, pairsAt,
 } from './layout';
 
 /**
- * 0, which the engine's compiler cannot know: it would build a v128 constant anew at every use (three instructions), but keeps an unknown one in a register.
- * A memory has at most 65536 pages.
+ * Returns a 0 that the engine's compiler cannot know to be 0 (a memory has at most 65536 pages). The compiler would
+ * rebuild a v128 constant at every use (three instructions), but keeps a value that it does not know in a register.
  */
 @inline
 export function unknownZero(): i32 {
   return memory.size() >> 17;
 }
 
-/** Vector n (0..15, known when compiled) at `base`, as a load with a constant offset: an addition that may wrap would be an instruction of its own. */
+/**
+ * Loads vector n (0..15, known at compile time) at `base` with a constant offset. An addition that may wrap would be an
+ * instruction of its own.
+ */
 @inline
 export function vector(base: usize, n: i32): v128 {
   if (n == 0) return v128.load(base, 0);
@@ -33,7 +36,7 @@ export function vector(base: usize, n: i32): v128 {
   return v128.load(base, 240);
 }
 
-/** Word i of k in every lane: one k-group of activations for four rows. */
+/** Returns word i of k in every lane: one k-group of activations for four rows. */
 @inline
 export function lanes(k: v128, i: i32): v128 {
   if (i == 0) return v128.shuffle<i32>(k, k, 0, 0, 0, 0);
@@ -42,17 +45,20 @@ export function lanes(k: v128, i: i32): v128 {
   return v128.shuffle<i32>(k, k, 3, 3, 3, 3);
 }
 
-/** Four f16 -> f32x4, exact; Infinity and NaN come out as 65536 and above. `mask` and `power` from the two functions below. */
+/**
+ * Converts four f16 to f32x4, exactly. Infinity and NaN become 65536 and above. `mask` and `power` come from the two
+ * functions below.
+ */
 @inline
 export function halvesBy(at: usize, mask: v128, power: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask), power);
 }
-/** Sign, exponent and fraction where f32 has them. */
+/** A mask that keeps sign, exponent and fraction, shifted to where f32 has them. */
 @inline
 export function halfMask(zero: i32): v128 {
   return i32x4.splat(zero + <i32>0x8fffe000);
 }
-/** 2^112: the difference of the exponents' biases. */
+/** 2^112, for the difference of the two exponent biases. */
 @inline
 export function halfPower(zero: i32): v128 {
   return i32x4.splat(zero + 0x77800000);
@@ -62,7 +68,7 @@ export function halves(at: usize): v128 {
   return halvesBy(at, halfMask(0), halfPower(0));
 }
 
-/** Integer scales of row group v out of the 16 at `at`. */
+/** Returns the integer scales of row group v out of the 16 at `at`. */
 @inline
 export function scales(format: i32, at: usize, v: i32): v128 {
   const bytes = v128.load(at);
@@ -71,13 +77,13 @@ export function scales(format: i32, at: usize, v: i32): v128 {
   return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(bytes, 8 * v), i32x4.splat(255)));
 }
 
-/** Q2_K's minimums, in the high halves of its scales. */
+/** Returns Q2_K's minimums, which are the high halves of its scales. */
 @inline
 export function highScales(at: usize, v: i32): v128 {
   return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(v128.load(at), 8 * v + 4), i32x4.splat(15)));
 }
 
-/** Unsigned quants of k-group g, row group v; Q8_0's bytes as they are. */
+/** Returns the unsigned quants of k-group g and row group v; for Q8_0 its bytes unchanged. */
 @inline
 export function quants(format: i32, block: usize, v: i32, g: i32): v128 {
   if (format == FORMAT_Q8_0) return v128.load(block + nibblesAt(format) + g * 64 + v * 16);
@@ -89,13 +95,22 @@ export function quants(format: i32, block: usize, v: i32, g: i32): v128 {
   if (hasPairs(format)) {
     const four = v128.load(block + pairsAt(format) + (g >> 2) * 64 + v * 16);
     const f = 2 * (g & 3);
-    if (hasNibbles(format)) q = v128.or(q, v128.and(f < 4 ? i16x8.shl(four, 4 - f) : f > 4 ? i16x8.shr_u(four, f - 4) : four, i8x16.splat(48)));
-    else q = v128.and(f > 0 ? i16x8.shr_u(four, f) : four, i8x16.splat(3));
+    if (hasNibbles(format)) {
+      q = v128.or(
+        q, v128.and(f < 4 ? i16x8.shl(four, 4 - f) : f > 4 ? i16x8.shr_u(four, f - 4) : four, i8x16.splat(48)),
+      );
+    } else q = v128.and(f > 0 ? i16x8.shr_u(four, f) : four, i8x16.splat(3));
   }
   if (hasBits(format)) {
     const bits = v128.load(block + bitsAt(format) + v * 16);
     const to = hasNibbles(format) ? 4 : 2;
-    q = v128.or(q, v128.and(g < to ? i16x8.shl(bits, to - g) : g > to ? i16x8.shr_u(bits, g - to) : bits, i8x16.splat(<i8>(hasNibbles(format) ? 16 : 4))));
+    q = v128.or(
+      q,
+      v128.and(
+        g < to ? i16x8.shl(bits, to - g) : g > to ? i16x8.shr_u(bits, g - to) : bits,
+        i8x16.splat(<i8>(hasNibbles(format) ? 16 : 4)),
+      ),
+    );
   }
   return q;
 }
