@@ -1,4 +1,7 @@
-/** Ranged attention over KV pages, whole or in shares of the keys that a second dispatch joins: see attention.wgsl and attention-merge.wgsl. */
+/**
+ * Ranged attention over KV pages, in one dispatch or in shares of the keys that a second dispatch joins: see
+ * attention.wgsl and attention-merge.wgsl.
+ */
 import { isClosed, pageBuffers, pageReader, pageTypes, type KvOperand } from '../lib/pages.ts';
 import { biasStart, mostKeys, runsData, runsStart, type Ranges } from '../lib/runs.ts';
 import runs from '../lib/runs.wgsl';
@@ -20,7 +23,7 @@ export interface QueryOperands {
 
 export interface AttentionInputs extends QueryOperands {
   readonly out: DeviceBuffer;
-  /** The result; shares of it; or only each row's maximum and sum, from vec4 `outStart` on. */
+  /** What is computed: the result, shares of it, or only each row's maximum and sum, from vec4 `outStart` on. */
   readonly mode: 'result' | 'shares' | 'sums';
   /** 1 for the result. */
   readonly shares: number;
@@ -30,14 +33,14 @@ export interface AttentionInputs extends QueryOperands {
 const MODES = { result: 0, shares: 1, sums: 2 } as const;
 
 const WORKGROUP = 128;
-/** Largest head, so that a row's channels fit a workgroup, four a thread. */
+/** The largest head dimension: the channels of a row, four a thread, must fit a workgroup. */
 const MAXIMUM_HEAD_DIM = 512;
-/** Rows of q in workgroup memory: 8 KiB of WebGPU's guaranteed 16. */
+/** Floats of q in workgroup memory: 8 KiB of the 16 that WebGPU guarantees. */
 export const QUERY_FLOATS = 2048;
 
-/** Workgroups that keep a large GPU busy: keys are split into shares until there are as many. */
+/** This many workgroups keep a large GPU busy. Keys are split into shares until there are as many. */
 const BUSY = 256;
-/** The fewest keys of a share, and the most shares. */
+/** The fewest keys in a share, and the largest number of shares. */
 const SHARE_KEYS = 256;
 const MAXIMUM_SHARES = 64;
 
@@ -54,8 +57,8 @@ function tiling({ q, heads, kv }: QueryOperands): {
   const rows = Math.min(16, Math.max(1, Math.floor(QUERY_FLOATS / spec.headDim)));
   const owners = Math.floor(WORKGROUP / (spec.headDim / 4));
   if (q.rows === 1) {
-    // Decode: few rows, so threads share the keys; two heads a workgroup halve the reading and leave many workgroups. Closed pages
-    // cost more to decode, so that four heads share the reading.
+    // In decode there are few rows, so threads share the keys. Two heads in a workgroup halve the reading and still
+    // leave many workgroups. Closed pages cost more to decode, so there four heads share the reading.
     const tileHeads = Math.min(group, closed(kv) ? 4 : 2);
     return { queries: 1, tileHeads, headTiles: Math.ceil(group / tileHeads), keys: WORKGROUP, rowGroups: 1 };
   }
@@ -70,10 +73,10 @@ function tiling({ q, heads, kv }: QueryOperands): {
   };
 }
 
-/** Whether there are pages of integers, which have to be decoded. */
+/** Tells whether there are pages of quantised codes, which must be decoded. */
 const closed = (kv: KvOperand): boolean => kv.memories.some(({ format }) => isClosed(format));
 
-/** Workgroups of one share. */
+/** Returns the workgroups of one share. */
 function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
   const { queries, headTiles } = tiling(inputs);
   const { ranges, q, kv } = inputs;
@@ -83,7 +86,10 @@ function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
   ];
 }
 
-/** Shares into which the keys are split, so that few queries over many keys use the whole GPU; a power of two, so that a growing context seldom changes it. */
+/**
+ * Returns the number of shares into which the keys are split, so that few queries over many keys use the whole GPU. It
+ * is a power of two, so that it seldom changes as the context grows.
+ */
 export function attentionShares(inputs: QueryOperands): number {
   const [x, y] = tiles(inputs);
   const most = Math.min(MAXIMUM_SHARES, Math.floor(BUSY / (x * y)));
@@ -92,10 +98,10 @@ export function attentionShares(inputs: QueryOperands): number {
   return wanted < 2 ? 1 : 2 ** Math.floor(Math.log2(wanted));
 }
 
-/** Values of a share's part of a row: sums, then as many as a head has. */
+/** Floats of a row's part in a share: maximum and sum, then as many as a head has. */
 export const partFloats = (headDim: number): number => headDim + 4;
 
-/** Lists of a query block. */
+/** Returns the number of lists of a query block. */
 export const rangeHeads = ({ ranges, kv }: QueryOperands): number => (ranges.shared ? 1 : kv.spec.kvHeads);
 
 export function headDimProblem({ kv }: QueryOperands): string | undefined {

@@ -1,4 +1,4 @@
-/** Cached keys and values, decoded, and means of rows over spans: see cached.wgsl and span-means.wgsl. */
+/** Reads cached keys and values, decoded, and means of rows over spans: see cached.wgsl and span-means.wgsl. */
 import cachedRow from '../lib/cached-row.wgsl';
 import { elementGrid } from '../lib/elements.ts';
 import elements from '../lib/elements.wgsl';
@@ -11,7 +11,7 @@ import spanMeansSource from './span-means.wgsl';
 export interface CachedInputs {
   readonly kv: KvOperand;
   readonly part: 'keys' | 'values';
-  /** Position of out's first row. */
+  /** Position of the first row of out. */
   readonly start: number;
   readonly out: Matrix;
 }
@@ -39,13 +39,13 @@ export const cached: Kernel<CachedInputs> = {
   values: (inputs) => [count(inputs), inputs.out.stride / 4, inputs.start, inputs.kv.tableStart, inputs.kv.blocks],
 };
 
-/** Spans that one dispatch takes. */
+/** The most spans in one dispatch. */
 export const SPANS = 65535;
 
 interface MeanInputs {
   /** (start, end) of at most SPANS spans. */
   readonly spans: Uint32Array;
-  /** Row of out that the first one makes. */
+  /** Row of out for the first span. */
   readonly first: number;
   readonly out: Matrix;
 }

@@ -1,4 +1,4 @@
-/** Convolution of pictures: see conv2d.wgsl. */
+/** Convolution of images: see conv2d.wgsl. */
 import { ACTIVATIONS } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import tile from '../lib/tile.wgsl';
@@ -19,10 +19,10 @@ export interface Conv2dInputs {
   readonly kernel: number;
   readonly stride: number;
   readonly upsample: boolean;
-  /** Padding above and to the left; what is below and to the right follows from out. */
+  /** Padding above and to the left. The padding below and to the right follows from the size of out. */
   readonly top: number;
   readonly left: number;
-  /** [rows, kernel * kernel * channels]; `first` is the output column. */
+  /** [rows, kernel * kernel * channels]; `first` is the output column of the first row. */
   readonly weight: WeightPart;
   readonly epilogue: Epilogue;
   /** [out pixels, all rows of the weight] */

@@ -1,4 +1,4 @@
-/** Pages from one format to another: see convert-close.wgsl and convert-open.wgsl. */
+/** Converts pages from one format to another: see convert-close.wgsl and convert-open.wgsl. */
 import halfBits from '../lib/half-bits.wgsl';
 import { isClosed, PAGE_BITS, pageReader, type PageMemory } from '../lib/pages.ts';
 import type { HostData } from '../runtime/arena.ts';
@@ -9,9 +9,9 @@ import open from './convert-open.wgsl';
 export interface ConvertInputs {
   readonly headDim: number;
   readonly from: PageMemory;
-  /** In another buffer than `from`. */
+  /** Must be in another buffer than `from`. */
   readonly to: PageMemory;
-  /** (page's number, index in `to`) of each page. */
+  /** (page's number, index in `to`) for each page. */
   readonly pairs: Uint32Array;
 }
 
@@ -29,7 +29,7 @@ function code({ from, to }: ConvertInputs): string {
   return `${read}\n${to.format === 'f32' ? STORE_F32 : STORE_F16}${open}`;
 }
 
-/** Pages over a grid of two dimensions. */
+/** Distributes pages over a grid of two dimensions. */
 function pageGrid(pages: number): readonly [x: number, y: number, z: number] {
   const y = Math.ceil(pages / MAXIMUM_GROUPS);
   return [Math.ceil(pages / y), y, 1];

@@ -5,10 +5,10 @@ import type { Kernel } from '../runtime/kernel.ts';
 import source from './denoise.wgsl';
 import type { Matrix } from './operands.ts';
 
-/** The numbers of one step; denoise.wgsl has the formula. */
+/** The numbers of one step. denoise.wgsl has the formula. */
 export interface DenoiseStep {
   readonly prediction: 'eps' | 'v';
-  /** Undefined: there are no unconditional rows. */
+  /** Undefined when there are no unconditional rows. */
   readonly guidance?: number;
   readonly alpha: number;
   readonly sigma: number;

@@ -1,4 +1,7 @@
-/** ToDRE's max-sum choice where the embeddings are: see diversity-norms, -means, -add and -choose.wgsl. `src/backend/webgpu/diversity.ts` runs them. */
+/**
+ * ToDRE's max-sum selection on the device: see diversity-norms, -means, -add and -choose.wgsl.
+ * `src/backend/webgpu/diversity.ts` runs them.
+ */
 import reduce from '../lib/reduce.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -8,14 +11,14 @@ import means from './diversity-means.wgsl';
 import norms from './diversity-norms.wgsl';
 import type { Matrix } from './operands.ts';
 
-/** Most candidates that the state lists for the host. */
+/** The most candidates that the state lists for the host. */
 export const CANDIDATES = 64;
-/** Word of the state at which the kept tokens begin. */
+/** Index of the word of the state at which the kept tokens begin. */
 export const FIRST_PICK = 4 + CANDIDATES;
-/** Parts of the mean. */
+/** Partial sums from which the mean is computed. */
 export const MEAN_PARTS = 64;
 const WORKGROUP = 64;
-/** Units of the score in 1. */
+/** Units in a score of 1. */
 export const SCORE_UNITS = 2 ** 20;
 
 const layout = `const FIRST_PICK = ${FIRST_PICK}u;\nconst CANDIDATES = ${CANDIDATES}u;`;
@@ -27,11 +30,11 @@ export interface DiversityInputs {
   readonly rows: DeviceBuffer;
   /** [tokens] f32 */
   readonly inverse: DeviceBuffer;
-  /** [MEAN_PARTS, cols] f32; row 0 holds the mean in the end. */
+  /** [MEAN_PARTS, cols] f32. In the end row 0 holds the mean. */
   readonly means: DeviceBuffer;
-  /** [tokens] i32, zeros at first */
+  /** [tokens] i32, initially zeros. */
   readonly scores: DeviceBuffer;
-  /** [FIRST_PICK + wanted] u32, zeros at first */
+  /** [FIRST_PICK + wanted] u32, initially zeros. */
   readonly state: DeviceBuffer;
   readonly wanted: number;
   /** In units of the score. */
@@ -76,9 +79,9 @@ const addOf = (mean: boolean): Kernel<DiversityInputs> => ({
   buffers: ({ x, rows, inverse, means: sums, state, scores }) => [x.buffer, rows, inverse, sums, state, scores],
   values: ({ x }) => [x.cols, x.stride, mean ? 1 : 0],
 });
-/** Cosines with the token kept last. */
+/** Adds cosines with the token kept last. */
 export const diversityAdd = addOf(false);
-/** Products with the mean. */
+/** Adds products with the mean. */
 export const diversityAddMean = addOf(true);
 
 export const diversityChoose: Kernel<DiversityInputs> = {

@@ -8,7 +8,7 @@ import type { Matrix, WeightPart } from './operands.ts';
 export interface EmbedInputs {
   readonly ring: DeviceBuffer;
   readonly start: number;
-  /** One to three; `first` is the table's row. */
+  /** One to three parts; `first` is a row of the table. */
   readonly table: readonly WeightPart[];
   readonly vocabulary: number;
   /** Whether this dispatch writes the rows of ids outside the vocabulary. */

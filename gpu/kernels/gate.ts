@@ -1,4 +1,4 @@
-/** The activation and product of a gated MLP whose halves lie side by side (prefill): see gate.wgsl. */
+/** The activation and product of a gated MLP whose two halves are side by side (prefill): see gate.wgsl. */
 import { ACTIVATIONS, type Activation } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';

@@ -1,4 +1,4 @@
-/** A residual whose addend is gated by columns of another matrix: see gated-add.wgsl. */
+/** Adds a matrix to a residual, gated by columns of another matrix: see gated-add.wgsl. */
 import elements from '../lib/elements.wgsl';
 import { elementGrid } from '../lib/elements.ts';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -9,7 +9,7 @@ export interface GatedAddInputs {
   readonly x: Matrix;
   readonly y: Matrix;
   readonly modulation: Matrix;
-  /** First of the gate's columns. */
+  /** The first column of the gate. */
   readonly column: number;
   readonly out: Matrix;
 }

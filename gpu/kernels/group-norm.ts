@@ -1,4 +1,4 @@
-/** A group norm whose statistics `moments` took before: see group-norm.wgsl. */
+/** Group norm with statistics that `moments` computed before: see group-norm.wgsl. */
 import { ACTIVATIONS, type Activation } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import elements from '../lib/elements.wgsl';

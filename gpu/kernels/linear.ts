@@ -17,7 +17,7 @@ const TOKENS = 4;
 
 export interface LinearInputs {
   readonly x: Matrix;
-  /** One to three; `first` is the output column. */
+  /** One to three parts; `first` is an output column. */
   readonly weights: readonly WeightPart[];
   readonly norm?: RmsOperand | undefined;
   readonly epilogue: Epilogue;
@@ -29,7 +29,7 @@ export interface LinearInputs {
 const formats = (weights: readonly WeightPart[]) => weights.map((weight) => weight.format);
 const tokens = (x: Matrix): number => (x.rows === 1 ? 1 : TOKENS);
 
-/** First workgroup of every slot, then their number. */
+/** Returns the first workgroup of each slot, then the total number. */
 export function slotStarts(weights: readonly WeightPart[], columns: number): number[] {
   const starts = [0];
   let next = 0;

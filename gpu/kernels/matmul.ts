@@ -10,7 +10,7 @@ import { slotStarts, type LinearInputs } from './linear.ts';
 import source from './matmul.wgsl';
 import { ragged, type WeightPart } from './operands.ts';
 
-/** Of a tile (lib/tile.wgsl). */
+/** Rows and columns of a tile (lib/tile.wgsl). */
 export const TILE_ROWS = 32;
 export const TILE_COLUMNS = 64;
 

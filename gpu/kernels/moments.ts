@@ -1,4 +1,7 @@
-/** Statistics of groups of channels in two dispatches, both here since the second reads what the first writes: see moments-gather.wgsl and moments-combine.wgsl. */
+/**
+ * Statistics of groups of channels, in two dispatches. Both are here, since the second reads what the first writes: see
+ * moments-gather.wgsl and moments-combine.wgsl.
+ */
 import join from '../lib/moments.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -6,14 +9,14 @@ import combine from './moments-combine.wgsl';
 import gather from './moments-gather.wgsl';
 import type { Matrix } from './operands.ts';
 
-/** Rows of a part, and columns of a workgroup, of the first dispatch. */
+/** Rows of a part and columns of a workgroup in the first dispatch. */
 const ROWS = 256;
 const COLUMNS = 64;
 
-/** Parts of a band of `rows` rows. */
+/** Returns the number of parts of a band of `rows` rows. */
 export const momentParts = (rows: number): number => Math.ceil(rows / ROWS);
 
-/** Bytes of the scratch for `parts` parts of `cols` columns. */
+/** Returns the bytes of the scratch for `parts` parts of `cols` columns. */
 export const momentBytes = (parts: number, cols: number): number => 16 * parts * cols;
 
 export interface GatherInputs {

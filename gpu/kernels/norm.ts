@@ -1,4 +1,4 @@
-/** RMS and layer norm of rows, adaptive or not: see norm.wgsl. */
+/** RMS and layer norm of rows, with or without a modulation by row: see norm.wgsl. */
 import reduce from '../lib/reduce.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -10,9 +10,9 @@ export interface NormInputs {
   readonly kind: 'rms' | 'layer';
   readonly weight?: DeviceBuffer | undefined;
   readonly bias?: DeviceBuffer | undefined;
-  /** Scale and shift of each row: first columns in a matrix of as many rows. */
+  /** Scale and shift for each row: their first columns in a matrix with as many rows. */
   readonly modulation?: { readonly matrix: Matrix; readonly shift: number; readonly scale: number };
-  /** Added to what comes out; not together with a modulation, whose binding it takes. */
+  /** Added to the result. Not together with a modulation, whose binding it uses. */
   readonly residual?: Matrix | undefined;
   readonly epsilon: number;
   readonly out: Matrix;

@@ -1,4 +1,4 @@
-/** Attention mass of keys and of spans of keys: see probe.wgsl and span-sums.wgsl. */
+/** The attention mass of keys and of spans of keys: see probe.wgsl and span-sums.wgsl. */
 import { pageBuffers, pageReader, pageTypes } from '../lib/pages.ts';
 import reduce from '../lib/reduce.wgsl';
 import { biasStart, runsData, runsStart } from '../lib/runs.ts';
@@ -10,7 +10,7 @@ import source from './probe.wgsl';
 import sumsSource from './span-sums.wgsl';
 
 export interface ProbeInputs extends QueryOperands {
-  /** [heads, keys]; its buffer has the rows' maxima and sums from word `sumsStart` on, in `shares` shares. */
+  /** [heads, keys]. From word `sumsStart` on, its buffer holds the maxima and sums of the rows, in `shares` shares. */
   readonly out: Matrix;
   readonly sumsStart: number;
   readonly shares: number;
@@ -81,7 +81,7 @@ export const probe: Kernel<ProbeInputs> = {
 export interface SpanSumInputs {
   /** [rows, keys] */
   readonly masses: Matrix;
-  /** (start, end) of each span; what lies beyond the keys counts nothing. */
+  /** (start, end) of each span. Keys beyond the last one count as zero. */
   readonly spans: Uint32Array;
   /** [rows, spans] */
   readonly out: Matrix;

@@ -1,4 +1,4 @@
-/** Rotation of q and k, and the append of k and v to the pages: see rope-append.wgsl. */
+/** Rotates q and k, and appends k and v to the pages: see rope-append.wgsl. */
 import { pageWriter, type KvOperand, type OpenMemory } from '../lib/pages.ts';
 import reduce from '../lib/reduce.wgsl';
 import ropeRows from '../lib/rope-rows.wgsl';
@@ -22,13 +22,13 @@ export interface RopeAppendInputs {
   /** The memory of the pages that are written. */
   readonly open: OpenMemory;
   readonly position: number;
-  /** RoPE's position of the first token. */
+  /** The position of the first token, for RoPE. */
   readonly first: number;
-  /** RoPE's positions of all tokens, [axes, tokens]; `ropeAppendRows` only. */
+  /** The positions of all tokens, for RoPE, [axes, tokens]; only for `ropeAppendRows`. */
   readonly positions?: Int32Array | undefined;
-  /** Which axis turns a pair; default: all pairs turn by the first. */
+  /** Which axis rotates a pair. By default the first axis rotates all pairs. */
   readonly sections?: RopeSections | undefined;
-  /** Values of a head that `angles` rotate; 0: none. */
+  /** Values of a head that `angles` rotate; 0 for none. */
   readonly rotary: number;
   readonly interleaved: boolean;
   /** (cos, sin) as rope-append.wgsl draws them; `angleRows` makes them. */
@@ -42,10 +42,13 @@ export interface RopeAppendInputs {
 /** Positions are split as 512 high + low. */
 const LOW_ROWS = 512;
 
-/** Positions that `rows` rows of angles serve. */
+/** Returns the number of positions for which `rows` rows of angles suffice. */
 export const anglePositions = (rows: number): number => (rows - LOW_ROWS) * LOW_ROWS;
 
-/** The angle table for positions below `positions`, in f64 until the last rounding; `magnitude` goes into the low rows. */
+/**
+ * Makes the angle table for positions below `positions`, in f64 until the last rounding. `magnitude` is multiplied into
+ * the low rows.
+ */
 export function angleRows(inverseFrequency: Float64Array, magnitude: number, positions: number): Float32Array {
   const pairs = inverseFrequency.length;
   const rows = LOW_ROWS + Math.ceil(positions / LOW_ROWS);
@@ -106,7 +109,7 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
 
 const ORDERS = { consecutive: 1, interleaved: 2 } as const;
 
-/** The same for tokens whose positions do not follow each other, or have several axes. */
+/** The same for tokens whose positions are not consecutive or have several axes. */
 export const ropeAppendRows: Kernel<RopeAppendInputs> = {
   ...ropeAppend,
   name: 'rope-append-rows',
@@ -114,7 +117,7 @@ export const ropeAppendRows: Kernel<RopeAppendInputs> = {
   source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRows}`,
   constants(inputs) {
     const { positions, qkv, sections } = inputs;
-    // With one axis, all pairs turn by it.
+    // With one axis, it rotates all pairs.
     const several = sections !== undefined && (positions?.length ?? 0) > qkv.rows;
     return {
       ...ropeAppend.constants(inputs),

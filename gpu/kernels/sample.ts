@@ -1,4 +1,7 @@
-/** Sampling in two dispatches, both here since the second reads what the first writes: see sample-prepare.wgsl and sample-draw.wgsl. */
+/**
+ * Sampling in two dispatches. Both are here, since the second reads what the first writes: see sample-prepare.wgsl and
+ * sample-draw.wgsl.
+ */
 import common from '../lib/sample.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -22,7 +25,7 @@ export interface SampleInputs {
   readonly vocabulary: number;
   readonly logits: DeviceBuffer;
   readonly seen: DeviceBuffer;
-  /** Bound, but not read, where nothing is masked. */
+  /** Bound but not read when nothing is masked. */
   readonly mask: DeviceBuffer;
   readonly masked: boolean;
   readonly spec: SampleNumbers;

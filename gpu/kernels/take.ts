@@ -1,4 +1,4 @@
-/** Rows of a matrix by indices that the host gives: see take.wgsl. */
+/** Takes rows of a matrix by indices from the host: see take.wgsl. */
 import elements from '../lib/elements.wgsl';
 import { elementGrid } from '../lib/elements.ts';
 import { MAXIMUM_DATA_BYTES } from '../runtime/arena.ts';
@@ -6,14 +6,14 @@ import type { Kernel } from '../runtime/kernel.ts';
 import type { Matrix } from './operands.ts';
 import source from './take.wgsl';
 
-/** Indices that one dispatch takes. */
+/** The most indices in one dispatch. */
 export const TAKE_INDICES = MAXIMUM_DATA_BYTES / 4;
 
 export interface TakeInputs {
   readonly x: Matrix;
-  /** At most TAKE_INDICES; -1 or a row of x. */
+  /** At most TAKE_INDICES rows of x, or -1 for zeros. */
   readonly indices: Int32Array;
-  /** Row of out that the first one makes. */
+  /** Row of out for the first index. */
   readonly first: number;
   readonly out: Matrix;
 }

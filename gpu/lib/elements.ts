@@ -3,7 +3,7 @@ import { MAXIMUM_GROUPS } from '../runtime/kernel.ts';
 
 const WORKGROUP = 64;
 
-/** Workgroups for `count` vec4. */
+/** Returns the workgroups for `count` vec4. */
 export function elementGrid(count: number): readonly [x: number, y: number, z: number] {
   const groups = Math.ceil(count / WORKGROUP);
   const y = Math.ceil(groups / MAXIMUM_GROUPS);

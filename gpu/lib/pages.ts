@@ -1,4 +1,7 @@
-/** The WGSL that reads and writes KV pages: one decoder a format, and the choice among the formats that a dispatch binds. */
+/**
+ * The WGSL that reads and writes KV pages: one decoder for each format, and a switch over the formats that a dispatch
+ * binds.
+ */
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import half from './half.wgsl';
 import bits from './pages-bits.wgsl';
@@ -6,7 +9,10 @@ import f16 from './pages-f16.wgsl';
 import f32 from './pages-f32.wgsl';
 import scaled from './pages-scaled.wgsl';
 
-/** Formats that one dispatch may read: with q, table, output and host data they are WebGPU's guaranteed eight storage buffers. */
+/**
+ * The most formats that one dispatch reads. With q, table, output and host data they use the eight storage buffers that
+ * WebGPU guarantees.
+ */
 export const PAGE_SLOTS = 4;
 
 /** Tokens of a page. */
@@ -22,19 +28,19 @@ export function isClosed(format: PageFormat): boolean {
   return PAGE_BITS[format] < 16;
 }
 
-/** Words of a page. The same arithmetic as in pages-bits.wgsl and `assembly/kv/layout.ts`. */
+/** Returns the words of a page. pages-bits.wgsl and `assembly/kv/layout.ts` have the same arithmetic. */
 export function pageWords(format: PageFormat, headDim: number): number {
   const rows = 2 * PAGE_TOKENS * Math.ceil((headDim * PAGE_BITS[format]) / 32);
   return isClosed(format) ? headDim + PAGE_TOKENS * Math.ceil(headDim / 32) + rows : rows;
 }
 
-/** Where a kernel finds a sequence's keys and values. */
+/** Where a kernel finds the keys and values of a sequence. */
 export interface KvOperand {
   readonly spec: { readonly kvHeads: number; readonly headDim: number };
-  /** Page memory of the formats that the kernel may meet, at most PAGE_SLOTS, by code. */
+  /** Page memories, in the order of the format codes, of the formats that the kernel may read; at most PAGE_SLOTS. */
   readonly memories: readonly PageMemory[];
   readonly table: DeviceBuffer;
-  /** Word of the table at which the layer begins. */
+  /** Index of the word of the table at which the layer begins. */
   readonly tableStart: number;
   readonly blocks: number;
 }
@@ -45,17 +51,17 @@ export interface PageMemory {
   readonly pages: number;
 }
 
-/** Pages that are written token by token. */
+/** Memory of pages that are written token by token. */
 export interface OpenMemory extends PageMemory {
   readonly format: 'f32' | 'f16';
 }
 
-/** Short name of the formats, for a pipeline's key. */
+/** Returns a short name of the formats, for the key of a pipeline. */
 export function pageTypes({ memories }: KvOperand): string {
   return memories.map(({ format }) => format).join('+');
 }
 
-/** The page buffers in their slots; what is bound to the others is never read. */
+/** Returns the page buffers in their slots. Buffers bound to the other slots are never read. */
 export function pageBuffers({ memories, table }: KvOperand): DeviceBuffer[] {
   return Array.from({ length: PAGE_SLOTS }, (_, slot) => memories[slot]?.buffer ?? table);
 }
@@ -89,8 +95,9 @@ function decoder(format: PageFormat, exact: boolean): string {
 }
 
 /**
- * `key_vec(page, row, d)` and `value_vec(page, row, d)`: channels 4 d .. 4 d + 3 of token `row` of the page of that number; zeros for a
- * page of a format that is not bound. The formats' buffers are bound from `binding` on. `exact`: f16 pages give subnormal values as they are.
+ * Defines `key_vec(page, row, d)` and `value_vec(page, row, d)`: channels 4 d .. 4 d + 3 of token `row` of the page
+ * with that number, zeros for a page of a format that is not bound. The buffers of the formats are bound from `binding`
+ * on. With `exact`, f16 pages give subnormal values exactly.
  */
 export function pageReader(formats: readonly PageFormat[], binding: number, exact = false): string {
   const declared = formats
@@ -117,7 +124,10 @@ const STORE_F32 = 'fn page_pack(v: vec4<f32>) -> PageVec {\n  return v;\n}\n';
 const STORE_F16 =
   'fn page_pack(v: vec4<f32>) -> PageVec {\n  return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));\n}\n';
 
-/** For pages that are written token by token: `PageVec`, `page_pack(v)`, and the number of the format's first page. */
+/**
+ * For pages that are written token by token: defines `PageVec`, `page_pack(v)`, and the number of the first page of the
+ * format.
+ */
 export function pageWriter(format: OpenMemory['format']): string {
   return `alias PageVec = ${ELEMENTS[format]};\nconst FIRST_PAGE = ${(CODES[format] ?? 0) << 27}u;\n${format === 'f32' ? STORE_F32 : STORE_F16}`;
 }

@@ -1,17 +1,17 @@
 /**
- * How a weight's rows lie in GPU memory, and the repacking of a file's blocks into them. No format grows but Q3_K, by 4 bytes per 256
- * values (its 6-bit scales become bytes), and the padding of planes to 16 bytes.
+ * The layout of a weight's rows in GPU memory, and the repacking of a file's blocks into it. No format grows, except
+ * Q3_K by 4 bytes per 256 values (its 6-bit scales become bytes), and by the padding of planes to 16 bytes.
  *
  *     row:  | quants of all units | upper bits | scales | super-scales |      a unit: 32 consecutive values
  *           ^ every plane starts at a 16-byte boundary
  *
- * GGUF's blocks (18, 22, 34, 110, 210 bytes) straddle words; in planes a thread reads its unit's quants as one or two vec4 and
- * neighbouring threads read neighbouring vec4. The bits of K-quants are regrouped so that all 4- and 5-bit formats share one
- * arrangement, and all 2-, 3- and 6-bit formats another; the decoders' headers (<format>.wgsl) say which.
- * Block formats follow ggml-quants.c of llama.cpp (layouts only).
+ * GGUF's blocks (18, 22, 34, 110, 210 bytes) are not aligned to words. With planes a thread reads the quants of its
+ * unit as one or two vec4, and neighbouring threads read neighbouring vec4. The bits of K-quants are regrouped so that
+ * all 4- and 5-bit formats share one arrangement, and all 2-, 3- and 6-bit formats another; the headers of the decoders
+ * (<format>.wgsl) describe them. Block formats follow ggml-quants.c of llama.cpp (layouts only).
  */
 
-/** Values of a block of each of ggml's formats. */
+/** Values in a block of each of ggml's formats. */
 const BLOCK_VALUES = {
   F32: 1,
   F16: 1,
@@ -29,18 +29,18 @@ const BLOCK_VALUES = {
 } as const;
 export type WeightFormat = keyof typeof BLOCK_VALUES;
 
-/** Values of a unit: what a thread decodes at once. Rows are padded with zeros to whole units. */
+/** Values of a unit, which a thread decodes at once. Rows are padded with zeros to whole units. */
 export const UNIT = 32;
 
 export interface RowLayout {
   /** 32-bit words of one row. */
   readonly words: number;
   readonly units: number;
-  /** Formats without blocks: file bytes of a value; a row is copied as it is, and `place` is not used. */
+  /** For formats without blocks, the file bytes of a value: a row is copied unchanged, and `place` is not used. */
   readonly plain?: number;
   /**
-   * Repacks block `block` of a row: `source` holds the block at byte `at` (even for formats of 16-bit parts), `out` the row at
-   * word `row`, zeroed before.
+   * Repacks block `block` of a row. `source` holds the block at byte `at` (even for formats of 16-bit parts); `out`
+   * holds the row at word `row` and was zeroed before.
    */
   place(source: BlockSource, at: number, out: Uint32Array, row: number, block: number): void;
 }
@@ -68,12 +68,12 @@ function putHalf(out: Uint32Array, plane: number, i: number, half: number): void
   out[at] = (out[at] ?? 0) | (half << (16 * (i & 1)));
 }
 
-/** 16-byte nibble blocks are in the arrangement already: byte j holds value j low and value 16 + j high. */
+/** The 16-byte blocks of nibbles are in this arrangement already: byte j holds value j low and value 16 + j high. */
 function copyNibbles(source: BlockSource, at: number, out: Uint32Array, to: number): void {
   for (let i = 0; i < 4; i += 1) out[to + i] = word(source, at, i);
 }
 
-/** Bit j for value j, to bit i + 8b for value 4i + b. */
+/** Moves bit j of value j to bit i + 8b of value 4i + b. */
 function spreadBits(bits: number): number {
   let out = 0;
   for (let i = 0; i < 8; i += 1) {
@@ -83,14 +83,14 @@ function spreadBits(bits: number): number {
   return out;
 }
 
-/** Byte j of 32 holds in its bit `unit` the upper bit of value j: to bit i + 8b for value 4i + b. */
+/** Byte j of 32 holds the upper bit of value j at bit `unit`. Gathers these bits, value 4i + b at bit i + 8b. */
 function gatherBits(source: BlockSource, at: number, unit: number): number {
   let out = 0;
   for (let i = 0; i < 8; i += 1) out |= ((word(source, at, i) >>> unit) & BIT) << i;
   return out;
 }
 
-/** 32 bytes hold two bits of each value at `shift`: to two words, bits 2i of byte b for value 4i + b. */
+/** 32 bytes hold two bits of each value at `shift`. Gathers them in two words: bits 2i of byte b for value 4i + b. */
 function gatherPairs(source: BlockSource, at: number, shift: number, out: Uint32Array, to: number): void {
   for (let half = 0; half < 2; half += 1) {
     let packed = 0;
@@ -99,7 +99,7 @@ function gatherPairs(source: BlockSource, at: number, shift: number, out: Uint32
   }
 }
 
-/** 32 bytes hold a nibble of each value at `shift`: to four words as Q4_0's. */
+/** 32 bytes hold a nibble of each value at `shift`. Gathers them in four words as in Q4_0. */
 function gatherNibbles(source: BlockSource, at: number, shift: number, out: Uint32Array, to: number): void {
   for (let i = 0; i < 4; i += 1) {
     out[to + i] = ((word(source, at, i) >>> shift) & LOW) | (((word(source, at, i + 4) >>> shift) & LOW) << 4);
@@ -122,7 +122,7 @@ function q8(units: number): RowLayout {
   };
 }
 
-/** Q4_0, Q4_1, Q5_0, Q5_1: scale (one or two f16), fifth bits where there are, nibbles. */
+/** Q4_0, Q4_1, Q5_0, Q5_1: scale (one or two f16), fifth bits if there are any, nibbles. */
 function nibbles(fifth: boolean, minimum: boolean, units: number): RowLayout {
   const high = 4 * units;
   const scale = high + (fifth ? 4 * vec4s(units) : 0);
@@ -223,7 +223,7 @@ function q2(units: number): RowLayout {
   };
 }
 
-/** The layout of rows of `cols` values; `cols` is a multiple of the format's block. */
+/** Returns the layout of rows of `cols` values; `cols` is a multiple of the format's block. */
 export function rowLayout(format: WeightFormat, cols: number): RowLayout {
   const block = Math.max(UNIT, BLOCK_VALUES[format]);
   const units = Math.ceil(cols / block) * (block / UNIT);

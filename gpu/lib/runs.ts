@@ -1,14 +1,15 @@
-/** Ranges as kernels read them: see runs.wgsl. */
+/** Ranges in the form that kernels read: see runs.wgsl. */
 import type { HostData } from '../runtime/arena.ts';
 
 /**
- * Keys that queries may see, as lists of runs: list `block * heads + head` belongs to queries `[block * queryBlock, (block + 1) * queryBlock)` and one
- * KV head (or all, when `shared`), and holds runs `[offsets[list], offsets[list + 1])`; run r is the keys `[runs[2 r], runs[2 r + 1])`.
+ * The keys that queries may see, as lists of runs. List `block * heads + head` belongs to queries `[block * queryBlock,
+ * (block + 1) * queryBlock)` and one KV head (or all, when `shared`), and holds runs `[offsets[list], offsets[list +
+ * 1])`. Run r is the keys `[runs[2 r], runs[2 r + 1])`.
  */
 export interface Ranges {
   readonly queryBlock: number;
   readonly shared: boolean;
-  /** Whether a query also sees no key behind its own position. */
+  /** Whether, in addition, a query sees no key behind its own position. */
   readonly causal: boolean;
   readonly offsets: Uint32Array;
   readonly runs: Uint32Array;
@@ -16,14 +17,14 @@ export interface Ranges {
   readonly bias?: Float32Array;
 }
 
-/** Word at which the runs begin. */
+/** Index of the word at which the runs begin. */
 export const runsStart = (ranges: Ranges): number => ranges.offsets.length;
 
-/** Word at which the biases begin; 0: there are none. */
+/** Index of the word at which the biases begin, 0 when there are none. */
 export const biasStart = (ranges: Ranges): number =>
   ranges.bias === undefined ? 0 : ranges.offsets.length + ranges.runs.length;
 
-/** Offsets, runs as (start, slots), biases. The ranges were checked. */
+/** Returns offsets, runs as (start, slots), and biases. Precondition: the ranges were checked. */
 export function runsData(ranges: Ranges): HostData {
   const { offsets, runs, bias } = ranges;
   const words = new Uint32Array(offsets.length + runs.length + (bias?.length ?? 0));
@@ -47,7 +48,7 @@ export function runsData(ranges: Ranges): HostData {
   return { words };
 }
 
-/** Most keys that a list has. */
+/** Returns the largest number of keys in a list. */
 export function mostKeys({ offsets, runs }: Ranges): number {
   let most = 0;
   for (let list = 0; list + 1 < offsets.length; list += 1) {

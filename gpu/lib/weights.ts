@@ -1,4 +1,4 @@
-/** The WGSL that decodes weights: one decoder per format, and the dispatcher over the formats that a kernel's slots hold. */
+/** The WGSL that decodes weights: one decoder for each format, and a switch over the formats in a kernel's slots. */
 import type { WeightFormat } from './rows.ts';
 import common from './weights.wgsl';
 import scalesK from './scales-k.wgsl';
@@ -32,10 +32,16 @@ const DECODERS: Readonly<Record<WeightFormat, string>> = {
   Q6_K,
 };
 
-/** Weight buffers that one dispatch may read: with x, norm, bias, residual and out they are WebGPU's default of eight. */
+/**
+ * The most weight buffers that one dispatch reads. With x, norm, bias, residual and out they make WebGPU's default of
+ * eight.
+ */
 export const WEIGHT_SLOTS = 3;
 
-/** `weights.wgsl`, the decoders in use, and `weight_vec` and `decode`, which choose by slot. `formats[slot]`; slots beyond need no buffer. */
+/**
+ * Returns `weights.wgsl`, the decoders in use, and `weight_vec` and `decode`, which choose by slot. `formats[slot]` is
+ * the format of a slot; slots beyond need no buffer.
+ */
 export function weightSource(formats: readonly WeightFormat[]): string {
   const distinct = [...new Set(formats)];
   const decoders = distinct.map((format) => DECODERS[format]).join('\n');
@@ -60,7 +66,7 @@ ${branches}  return decode_${first}(slot, row, unit, units);
 `;
 }
 
-/** Short name of a set of slots, for a pipeline's key. */
+/** Returns a short name of a set of slots, for the key of a pipeline. */
 export function weightTypes(formats: readonly WeightFormat[]): string {
   return new Set(formats).size === 1 ? (formats[0] ?? 'F32') : formats.join('+');
 }

@@ -5,7 +5,7 @@ const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b/i
 
 export interface AdapterDescription {
   readonly name: string;
-  /** The CPU behind WebGPU's interface: correct, but slower than WASM. */
+  /** True when the adapter computes on the CPU: correct, but slower than WASM. */
   readonly software: boolean;
   readonly features: readonly string[];
 }

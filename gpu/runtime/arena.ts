@@ -4,16 +4,16 @@
  * once, right before the submit that reads it.
  */
 
-/** Room for the parameters of 16,384 dispatches, or for ranges and ids of the same size. */
+/** Enough for the parameters of 16,384 dispatches, or for ranges and ids of the same size. */
 export const ARENA_BYTES = 1 << 22;
 
 /** Bytes of one parameter window; WebGPU's smallest guaranteed offset alignment is 256 as well. */
 export const WINDOW_BYTES = 256;
 
-/** The largest data window; larger data is put into a buffer of its own. */
+/** The largest data window. Larger data gets a buffer of its own. */
 export const MAXIMUM_DATA_BYTES = ARENA_BYTES / 4;
 
-/** Words for one dispatch; equal contents within one submit share a place. */
+/** Words for one dispatch. Equal contents within one submit are stored once. */
 export interface HostData {
   readonly words: Uint32Array;
 }
@@ -33,7 +33,7 @@ export class Arena {
     return this.#used + Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES <= ARENA_BYTES;
   }
 
-  /** Byte offset of `bytes` free bytes. Precondition: `fits(bytes)`. */
+  /** Reserves `bytes` bytes and returns their offset. Precondition: `fits(bytes)`. */
   take(bytes: number): number {
     const offset = this.#used;
     this.#used += Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES;

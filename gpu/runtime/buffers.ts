@@ -9,7 +9,7 @@ import type { Device } from './device.ts';
 
 export type Purpose = 'weights' | 'kv' | 'activations' | 'runtime';
 
-/** The smallest buffer: still smaller ones would only add size classes. */
+/** The smallest buffer. Smaller ones would only add size classes. */
 const MINIMUM_BYTES = 256;
 
 export class DeviceBuffer {
@@ -17,7 +17,7 @@ export class DeviceBuffer {
   readonly gpu: GPUBuffer;
   readonly bytes: number;
   readonly purpose: Purpose;
-  /** Keys of the bind groups that hold this buffer, which are dropped when it is destroyed. */
+  /** Keys of the bind groups that use this buffer. They are dropped when it is destroyed. */
   readonly groups = new Set<string>();
   constructor(id: number, gpu: GPUBuffer, bytes: number, purpose: Purpose) {
     this.id = id;
@@ -38,12 +38,12 @@ export class Buffers {
     this.#device = device;
   }
 
-  /** Buffers that exist, including the free ones of the pool. */
+  /** The number of existing buffers, including the free ones of the pool. */
   get count(): number {
     return this.#count;
   }
 
-  /** Bytes of the buffers that exist for one purpose. */
+  /** Returns the bytes of all existing buffers of one purpose. */
   held(purpose: Purpose): number {
     return this.#bytes.get(purpose) ?? 0;
   }
@@ -100,7 +100,7 @@ export class Buffers {
     free.splice(at, 0, buffer);
   }
 
-  /** Takes all free buffers out of the pool, for their owner to destroy. */
+  /** Removes all free buffers from the pool and returns them, for the caller to destroy. */
   drain(): DeviceBuffer[] {
     const all = [...this.#free.values()].flat();
     this.#free.clear();
@@ -108,7 +108,7 @@ export class Buffers {
   }
 }
 
-/** Rounds up to a power of two or 1.25, 1.5 or 1.75 times one: at most a quarter is wasted. */
+/** Rounds up to a power of two or 1.25, 1.5 or 1.75 times one, so that at most a quarter is wasted. */
 function sizeClass(bytes: number): number {
   if (bytes <= MINIMUM_BYTES) return MINIMUM_BYTES;
   const quarter = 2 ** Math.floor(Math.log2(bytes)) / 4;

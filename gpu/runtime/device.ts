@@ -2,7 +2,10 @@
 import { describeAdapter, type AdapterDescription } from './adapter.ts';
 import type { Failure, MakeError } from './failure.ts';
 
-/** Limits raised from WebGPU's defaults to what the adapter has: large weights, many bindings, large workgroups. */
+/**
+ * Limits that are raised from WebGPU's defaults to those of the adapter: large weights, many bindings, large
+ * workgroups.
+ */
 const LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -20,20 +23,23 @@ export interface DeviceOptions {
   readonly error: MakeError;
   readonly powerPreference?: GPUPowerPreference;
   readonly label?: string;
-  /** Takes WebGPU's default limits although the adapter has more; tests use it to act as a small device. */
+  /** Keeps WebGPU's default limits although the adapter has more. Tests use it to imitate a small device. */
   readonly defaultLimits?: boolean;
 }
 
 export class Device {
   readonly adapter: AdapterDescription;
   readonly gpu: GPUDevice;
-  /** Where the device came from: Dawn in Node crashes when this is collected before its devices. */
+  /** The object that created the device. Dawn in Node crashes when it is collected before its devices. */
   readonly origin: GPU;
   /** Resolves with the error when the device is lost; never rejects, and stays silent when `destroy` ended it. */
   readonly lost: Promise<Error>;
   readonly error: MakeError;
   #failure: Error | undefined;
-  /** An uncaptured error: mostly a consequence of an object that could not be created. It is thrown only where no cause is reported. */
+  /**
+   * An uncaptured error, usually the consequence of an object that could not be created. It is thrown only when no
+   * cause is reported.
+   */
   #consequence: Error | undefined;
   readonly #causes = new Set<Promise<void>>();
   #dead: Error | undefined;
@@ -72,28 +78,32 @@ export class Device {
     throw failure;
   }
 
-  /** Keeps the first failure of something that no caller waits for; the next `check` throws it. */
+  /** Keeps the first failure of an operation that no caller waits for. The next `check` throws it. */
   fail(error: Error): void {
     this.#failure ??= error;
   }
 
-  /** Registers the creation of something, whose outcome is known later: `cause` never rejects, and calls `fail` where it failed. */
+  /**
+   * Registers a creation whose outcome is known later. `cause` never rejects; it calls `fail` when the creation failed.
+   */
   await(cause: Promise<void>): void {
     this.#causes.add(cause);
     void cause.finally(() => this.#causes.delete(cause));
   }
 
-  /** Resolves when the outcome of everything that was created is known. */
+  /** Resolves when the outcome of every creation is known. */
   async settled(): Promise<void> {
     await Promise.all(this.#causes);
   }
 
-  /** The error to throw for a promise of the device that rejected: it does so when the device is gone. */
+  /** Returns the error to throw when a promise of the device rejected, which happens when the device is gone. */
   explain(cause: unknown): Error {
     return this.#dead ?? this.error(lost(this.adapter.name, cause instanceof Error ? cause.message : String(cause)));
   }
 
-  /** Opens an error scope. The returned function closes it, and resolves with the error of what was done in between, if there is one. */
+  /**
+   * Opens an error scope. The returned function closes it, and resolves with the error that occurred within it, if any.
+   */
   guard(filter: GPUErrorFilter, what: string): () => Promise<Error | undefined> {
     this.gpu.pushErrorScope(filter);
     return async () => {
@@ -113,7 +123,7 @@ export class Device {
   }
 }
 
-/** Throws `unavailable` where there is no adapter, or where it gives no device. */
+/** Throws `unavailable` when there is no adapter, or when the adapter gives no device. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
   const { error } = options;
   const adapter = await options.gpu.requestAdapter(

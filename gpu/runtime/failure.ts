@@ -1,9 +1,12 @@
 /**
- * What goes wrong on a device, as plain data. This folder has no error classes of its own: whoever opens a device passes a `MakeError`,
- * which turns a failure into the error that is thrown.
+ * Failures of a device as plain data. This folder has no error classes of its own: the code that opens a device passes
+ * a `MakeError`, which turns a failure into the error that is thrown.
  */
 
-/** `unsupported`: a kernel cannot compute these inputs. `destroyed`: the device was ended by its owner. The others are the device's. */
+/**
+ * `unsupported`: a kernel cannot compute these inputs. `destroyed`: the owner ended the device. The other codes are
+ * failures of the device.
+ */
 export type FailureCode = 'unavailable' | 'lost' | 'out-of-memory' | 'shader' | 'unsupported' | 'destroyed';
 
 export interface Failure {

@@ -1,19 +1,19 @@
 /**
- * A kernel is data: its WGSL, what it binds, and how inputs become constants, parameters and a grid. The runner
- * (`runner.ts`) is the one place that knows WebGPU.
+ * A kernel is data: its WGSL, its bindings, and how inputs become constants, parameters and a grid. Only the runner
+ * (`runner.ts`) calls WebGPU.
  *
- * Bindings: group 0 holds `bindings` in order; group 1 holds the parameters (uniform, binding 0) and, where `data`
- * is true, numbers that the host makes for this dispatch (storage, binding 1).
+ * Bindings: group 0 holds `bindings` in order. Group 1 holds the parameters (uniform, binding 0) and, where `data` is
+ * true, numbers that the host computes for this dispatch (storage, binding 1).
  */
 import type { DeviceBuffer } from './buffers.ts';
 import type { HostData } from './arena.ts';
 
 export type Access = 'read' | 'write';
 
-/** Scalars of a kernel's `Params` struct, in its order. */
+/** The scalars of a kernel's `Params` struct, in its order. */
 export type ParamType = 'u32' | 'f32';
 
-/** Number of workgroups in one dimension that every device guarantees. */
+/** The number of workgroups in one dimension that every device guarantees. */
 export const MAXIMUM_GROUPS = 65535;
 
 export interface Kernel<Inputs> {
@@ -25,11 +25,11 @@ export interface Kernel<Inputs> {
   types(inputs: Inputs): string;
   /** The whole WGSL for these types. */
   source(inputs: Inputs): string;
-  /** Values of the `override` constants; never run-time lengths. */
+  /** Values of the `override` constants, which never include run-time lengths. */
   constants(inputs: Inputs): Readonly<Record<string, number>>;
-  /** Why the kernel cannot compute these inputs; undefined where it can. The runner checks the grid. */
+  /** Returns why the kernel cannot compute these inputs, undefined if it can. The runner checks the grid. */
   problem?(inputs: Inputs): string | undefined;
-  /** Workgroups; at most `MAXIMUM_GROUPS` in each dimension. */
+  /** Returns the workgroups, at most `MAXIMUM_GROUPS` in each dimension. */
   grid(inputs: Inputs): readonly [x: number, y: number, z: number];
   buffers(inputs: Inputs): readonly DeviceBuffer[];
   values(inputs: Inputs): readonly number[];

@@ -1,4 +1,7 @@
-/** Compiled kernels, keyed by kernel, types and constants. A kernel that fails to compile is reported with line and column, and not cached. */
+/**
+ * Compiled kernels, keyed by kernel, types and constants. A kernel that fails to compile is reported with line and
+ * column, and is not cached.
+ */
 import type { Device } from './device.ts';
 import type { Failure } from './failure.ts';
 import type { Kernel } from './kernel.ts';
@@ -21,7 +24,7 @@ export class Pipelines {
     this.#device = device;
   }
 
-  /** Pipelines compiled since the start. */
+  /** The number of pipelines compiled so far. */
   get made(): number {
     return this.#made;
   }
@@ -96,10 +99,10 @@ export class Pipelines {
   }
 }
 
-/** Lines of the excerpt before and after the line of an error. */
+/** Lines of the excerpt before and after the line with the error. */
 const CONTEXT = 2;
 
-/** What the compiler says of the first error, with the lines around it; undefined where it says nothing. */
+/** Returns the compiler's message for the first error, with the lines around it; undefined if there is none. */
 async function compileFailure(key: string, code: string, module: GPUShaderModule): Promise<Failure | undefined> {
   const messages = (await module.getCompilationInfo()).messages.filter((message) => message.type === 'error');
   const first = messages[0];

@@ -1,8 +1,11 @@
-/** Optional timing of kernels by timestamp queries. While it is on, each dispatch is a pass of its own, which costs speed. */
+/**
+ * Optional timing of kernels by timestamp queries. While it is enabled, each dispatch is a pass of its own, which is
+ * slower.
+ */
 import type { Buffers, DeviceBuffer } from './buffers.ts';
 import type { Device } from './device.ts';
 
-/** Passes that are timed in one submit; further ones run untimed. */
+/** The most passes that are timed in one submit; further ones run untimed. */
 const CAPACITY = 2048;
 
 export interface KernelTime {
@@ -26,7 +29,7 @@ export class Profile {
     this.#buffers = buffers;
   }
 
-  /** Whether the device can time; `enabled` does nothing where it cannot. */
+  /** Whether the device has timestamps; `enabled` has no effect if it has not. */
   get available(): boolean {
     return this.#device.gpu.features.has('timestamp-query');
   }
@@ -53,7 +56,7 @@ export class Profile {
     const staging = this.#buffers.create(bytes, 'runtime', GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     encoder.resolveQuerySet(this.#queries, 0, 2 * names.length, this.#resolved.gpu, 0);
     encoder.copyBufferToBuffer(this.#resolved.gpu, 0, staging.gpu, 0, bytes);
-    // The map is asked for after the submit that `resolve` precedes.
+    // The mapping is requested after the submit, which follows `resolve`.
     const reading = Promise.resolve()
       .then(() => staging.gpu.mapAsync(GPUMapMode.READ))
       .then(() => this.#add(names, new BigUint64Array(staging.gpu.getMappedRange())))
@@ -65,7 +68,7 @@ export class Profile {
     this.#reading.add(reading);
   }
 
-  /** Times since the last call, the longest first. */
+  /** Returns the times since the last call, the longest first. */
   async take(): Promise<KernelTime[]> {
     await Promise.all(this.#reading);
     const times = [...this.#times].map(([kernel, { calls, nanoseconds }]) => ({

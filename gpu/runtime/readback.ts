@@ -1,10 +1,10 @@
-/** Copies from the device to the host through staging buffers, while later submits go on. */
+/** Copies from the device to the host through staging buffers, while later submits continue. */
 import type { Device } from './device.ts';
 import type { Buffers, DeviceBuffer } from './buffers.ts';
 
-/** Staging buffers that are kept for reuse; more may be in use at a time. */
+/** The number of staging buffers that are kept for reuse. More may be in use at a time. */
 const KEPT = 8;
-/** Larger ones are destroyed after use, since large downloads are rare. */
+/** Larger buffers are destroyed after use, since large downloads are rare. */
 const KEPT_BYTES = 1 << 16;
 
 export class Readback {
@@ -17,7 +17,7 @@ export class Readback {
     this.#buffers = buffers;
   }
 
-  /** A staging buffer of at least `bytes`, for a copy that the caller records and submits. */
+  /** Returns a staging buffer of at least `bytes`, for a copy that the caller records and submits. */
   stage(bytes: number): DeviceBuffer {
     const at = this.#free.findIndex((buffer) => buffer.bytes >= bytes);
     const found = at < 0 ? undefined : this.#free.splice(at, 1)[0];
@@ -32,7 +32,7 @@ export class Readback {
     );
   }
 
-  /** The first `bytes` of a staged copy, once the GPU has made it. */
+  /** Resolves with the first `bytes` of a staged copy, once the GPU has made it. */
   async take(staging: DeviceBuffer, bytes: number): Promise<ArrayBuffer> {
     try {
       await staging.gpu.mapAsync(GPUMapMode.READ, 0, bytes);
@@ -47,7 +47,7 @@ export class Readback {
     return copy;
   }
 
-  /** Destroys the kept staging buffers. */
+  /** Destroys the staging buffers that are kept. */
   drain(): void {
     for (const buffer of this.#free.splice(0)) this.#buffers.destroy(buffer);
   }

@@ -1,8 +1,8 @@
 /**
- * Records kernels and copies into one command encoder and submits them together. The only file that dispatches.
+ * Records kernels and copies into one command encoder and submits them together. This is the only file that dispatches.
  *
- * Bind groups are cached by pipeline layout and buffers, so that a decode step, which sees the same buffers as the
- * step before, makes none. Parameters travel in the arena, written once a submit.
+ * Bind groups are cached by pipeline layout and buffers. A decode step uses the same buffers as the step before, so it
+ * makes no bind groups. Parameters are kept in the arena, which is written once a submit.
  */
 import { ARENA_BYTES, Arena, equalWords, MAXIMUM_DATA_BYTES, WINDOW_BYTES } from './arena.ts';
 import { Buffers, type DeviceBuffer, type Purpose } from './buffers.ts';
@@ -12,10 +12,13 @@ import { Pipelines, type Pipeline } from './pipelines.ts';
 import { Profile } from './profile.ts';
 import { Readback } from './readback.ts';
 
-/** Dispatches after which the runner submits, so that the GPU starts while the host still records: far more than a decode step has. */
+/**
+ * The runner submits after this many dispatches, so that the GPU starts while the host still records. A decode step has
+ * far fewer.
+ */
 const SUBMIT_AFTER = 1024;
 
-/** Uploads up to this size go through the arena, in order with recorded commands; larger ones force a submit first. */
+/** Uploads up to this size use the arena, in order with the recorded commands. Larger ones force a submit first. */
 const INLINE_UPLOAD = 1 << 16;
 
 /** Totals since the runner was created; tests compare them. */
@@ -24,14 +27,16 @@ export interface Counters {
   submits: number;
   bindGroups: number;
   pipelines: number;
-  /** Times that the host waited for the device (`download`, `idle`, weight back-pressure); reading ids does not count. */
+  /**
+   * How often the host waited for the device (`download`, `idle`, weight back-pressure). Reading ids does not count.
+   */
   waits: number;
-  /** Device buffers alive, and their bytes. */
+  /** Existing device buffers, and their bytes. */
   buffers: number;
   bytes: number;
 }
 
-/** Bytes of a buffer. */
+/** A byte range of a buffer. */
 export interface BufferPart {
   readonly buffer: DeviceBuffer;
   readonly offset: number;
@@ -47,7 +52,7 @@ export class Runner {
   readonly #arena = new Arena();
   readonly #arenaBuffer: DeviceBuffer;
   readonly #groups = new Map<string, GPUBindGroup>();
-  /** The last host data above an arena window, kept for the dispatches that read the same. */
+  /** The last host data that exceeded an arena window, kept for dispatches that read the same data. */
   #large: { readonly words: Uint32Array; readonly buffer: DeviceBuffer } | undefined;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -84,7 +89,10 @@ export class Runner {
     };
   }
 
-  /** Records one dispatch. Throws `unsupported` for inputs that the kernel cannot compute, and what the device failed with. */
+  /**
+   * Records one dispatch. Throws `unsupported` for inputs that the kernel cannot compute, and the error of a failed
+   * device.
+   */
   run<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): void {
     this.device.check();
     const grid = this.#grid(kernel, inputs);
@@ -124,7 +132,7 @@ export class Runner {
     if (bytes > 0) this.#commands().copyBufferToBuffer(from.gpu, fromOffset, to.gpu, toOffset, bytes);
   }
 
-  /** Writes host bytes (a multiple of 4), ordered with what is recorded. */
+  /** Writes host bytes (a multiple of 4), in order with the recorded commands. */
   upload(buffer: DeviceBuffer, offset: number, data: Uint8Array | Uint32Array | Int32Array | Float32Array): void {
     this.device.check();
     if (data.byteLength === 0) return;
@@ -141,7 +149,7 @@ export class Runner {
     this.device.gpu.queue.writeBuffer(buffer.gpu, offset, data.buffer, data.byteOffset, data.byteLength);
   }
 
-  /** Submits what is recorded; returns at once. */
+  /** Submits the recorded commands and returns at once. */
   submit(): void {
     const encoder = this.#encoder;
     if (encoder === undefined) return;
@@ -156,13 +164,18 @@ export class Runner {
     this.#submits += 1;
   }
 
-  /** Bytes of a buffer after everything recorded so far; later commands may be submitted meanwhile. */
+  /**
+   * Reads bytes of a buffer as they are after everything recorded so far. Later commands may be submitted meanwhile.
+   */
   async read(buffer: DeviceBuffer, offset: number, bytes: number, wait: boolean): Promise<ArrayBuffer> {
     if (wait && bytes > 0) this.#waits += 1;
     return this.gather([{ buffer, offset, bytes }]);
   }
 
-  /** Bytes of several parts, one after the other, as they are after everything recorded so far; no wait, later commands may be submitted meanwhile. */
+  /**
+   * Reads the bytes of several parts, one after the other, as they are after everything recorded so far. It does not
+   * wait; later commands may be submitted meanwhile.
+   */
   async gather(parts: readonly BufferPart[]): Promise<ArrayBuffer> {
     this.device.check();
     const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
@@ -180,7 +193,7 @@ export class Runner {
     return copy;
   }
 
-  /** Resolves when the device has done everything recorded so far; rejects with what failed. */
+  /** Resolves when the device has completed everything recorded so far; rejects with the error if it failed. */
   async idle(): Promise<void> {
     this.device.check();
     this.submit();
@@ -193,7 +206,10 @@ export class Runner {
     await this.#settled();
   }
 
-  /** Destroys buffers that recorded commands may still use, after submitting those. On a dead device it only updates the totals. */
+  /**
+   * Destroys buffers that recorded commands may still use, after submitting those commands. On a dead device it only
+   * updates the totals.
+   */
   destroy(...buffers: readonly DeviceBuffer[]): void {
     if (buffers.length === 0) return;
     if (this.device.alive) this.submit();
@@ -204,7 +220,7 @@ export class Runner {
     }
   }
 
-  /** Destroys every buffer of the pool that is free, and the staging buffers. */
+  /** Destroys all free buffers of the pool and the staging buffers. */
   trim(): void {
     if (this.#large !== undefined) this.buffers.give(this.#large.buffer);
     this.#large = undefined;
@@ -265,7 +281,7 @@ export class Runner {
     return this.#keep(key, this.device.gpu.createBindGroup({ layout: pipeline.layout, entries }), buffers);
   }
 
-  /** A buffer with host data too large for the arena. */
+  /** Makes a buffer for host data that is too large for the arena. */
   #uploaded(words: Uint32Array): DeviceBuffer {
     const last = this.#large;
     if (last !== undefined && equalWords(last.words, words)) return last.buffer;
@@ -300,7 +316,7 @@ export class Runner {
   }
 }
 
-/** Windows are powers of two, so that their bind groups are few. */
+/** Window sizes are powers of two, so that few bind groups are needed. */
 function dataWindow(bytes: number): number {
   return Math.min(MAXIMUM_DATA_BYTES, Math.max(1024, 2 ** Math.ceil(Math.log2(bytes))));
 }
