@@ -1,5 +1,6 @@
 /** Reading the command line: node's parseArgs, with numbers, choices, and errors that say how it is used. */
 import { parseArgs } from 'node:util';
+import { nearest } from '../face/problem.ts';
 import type { DeviceName, LoadSettings } from '../worker/api.ts';
 
 /** A command line that cannot be understood: exit code 2. */
@@ -69,7 +70,8 @@ export class Arguments {
       this.#values = values;
       this.rest = positionals;
     } catch (error) {
-      throw new UsageError(error instanceof Error ? error.message : String(error));
+      const { code, message } = error as NodeJS.ErrnoException;
+      throw new UsageError(code === UNKNOWN_OPTION ? unknownOption(message, Object.keys(all)) : message);
     }
   }
 
@@ -143,6 +145,16 @@ export class Arguments {
       maxTokens: this.number('max-tokens'),
     });
   }
+}
+
+/** Node's code for an option that was not declared. */
+const UNKNOWN_OPTION = 'ERR_PARSE_ARGS_UNKNOWN_OPTION';
+
+/** The error for an option that the command does not have, by parseArgs' message: with the name that was probably meant. */
+function unknownOption(message: string, names: readonly string[]): string {
+  const [, dashes = '--', name = ''] = /'(--?)([^'=]*)/.exec(message) ?? [];
+  const near = dashes === '--' ? nearest(name, names) : undefined;
+  return `${dashes}${name} is not an option of this command${near === undefined ? '' : `; did you mean --${near}?`}`;
 }
 
 /** parseArgs reads `--top-p -1` as two options. The value is joined to its option, so that the error names the value. */

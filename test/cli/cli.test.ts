@@ -158,6 +158,20 @@ describe('the program', () => {
     });
     expect((await octavo(['xyzzy'])).errors).not.toContain('did you mean');
   });
+
+  test('the option that was meant', async () => {
+    for (const [given, meant] of [
+      ['--max-token=3', '--max-tokens'],
+      ['--maxTokens', '--max-tokens'],
+      ['--tempreature', '--temperature'],
+    ] as const) {
+      const { code, errors } = await octavo(['chat', '--model', model, given]);
+      expect(code).toBe(2);
+      expect(errors).toContain(`${given.split('=')[0]} is not an option of this command; did you mean ${meant}?`);
+    }
+    expect((await octavo(['chat', '--xyzzy'])).errors).toContain('--xyzzy is not an option of this command\n');
+    expect((await octavo(['chat', '-q'])).errors).toContain('-q is not an option of this command\n');
+  });
 });
 
 describe('chat and ask', () => {
