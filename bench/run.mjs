@@ -28,6 +28,7 @@ const { values, positionals } = parseArgs({
     shape: { type: 'string' },
     model: { type: 'string' },
     old: { type: 'string' },
+    onnx: { type: 'string' },
     prompt: { type: 'string' },
     tokens: { type: 'string' },
     size: { type: 'string' },
@@ -45,7 +46,7 @@ const { values, positionals } = parseArgs({
 const name = positionals[0] ?? '';
 if (!(name in benchmarks)) {
   console.error(
-    `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--json FILE] [--chart FILE.svg] [--runs N] [--files Q4_0,Q8_0,Q4_K_M | --model FILE.gguf] [--threads 1,2] [--builds relaxed,simd,scalar] [--engines octavo,wllama,native]`,
+    `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--json FILE] [--chart FILE.svg] [--runs N] [--files Q4_0,Q8_0,Q4_K_M | --model FILE.gguf] [--threads 1,2] [--builds relaxed,simd,scalar] [--engines octavo,wllama,transformers,native]`,
   );
   process.exit(2);
 }

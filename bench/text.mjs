@@ -1,8 +1,8 @@
-// Octavo (WASM in Chromium), wllama (WASM in Chromium) and native llama.cpp on the same generated files: prefill and decode rates, load time, peak memory.
+// Octavo, wllama and transformers.js (WASM in Chromium) and native llama.cpp on the same files: prefill and decode rates, load time, peak memory.
 // Runs are interleaved (every engine once, then again), medians are reported, ratios are between medians of the same invocation.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serve } from '../tools/static-server.mjs';
 import { barChart } from './chart.mjs';
@@ -14,7 +14,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const list = (value, fallback) => (value ?? fallback).split(',');
 
 /** Every engine by name: (file, threads, options) -> one run's figures. */
-function engines(server, builds, dists) {
+function engines(server, builds, dists, onnx) {
   const octavo = (build, [label, dist]) => ({
     name: `octavo ${build}${label}`,
     kind: 'octavo',
@@ -35,6 +35,14 @@ function engines(server, builds, dists) {
       run: (file, threads, o) => runInBrowser(server, 'wllama.mjs', file, { ...o, threads }),
       can: () => true,
     },
+    // The same weights, exported and quantised anew: transformers.js reads no GGUF.
+    ...(onnx === undefined ? [] : ['q8', 'q4']).map((dtype) => ({
+      name: `transformers.js ${dtype}`,
+      kind: 'transformers',
+      run: (file, threads, o) =>
+        runInBrowser(server, 'transformers.mjs', file, { ...o, onnx: basename(onnx), dtype, threads }),
+      can: () => true,
+    })),
     {
       name: 'llama.cpp native',
       kind: 'native',
@@ -61,17 +69,22 @@ export async function run(options) {
   const lengths = { promptTokens: Number(options.prompt ?? 256), newTokens: Number(options.tokens ?? 32) };
   // A real text may have more tokens than were asked for.
   const window = 2 * lengths.promptTokens + lengths.newTokens + 64;
-  const wanted = list(options.engines, 'octavo,wllama,native');
+  const wanted = list(options.engines, 'octavo,wllama,transformers,native');
   const server = await serve({
     mounts: {
       '/pages/': here('./pages'),
       '/dist/': here('../dist'),
+      ...(options.onnx !== undefined && {
+        '/onnx/': dirname(resolve(options.onnx)),
+        '/transformers/': here('./node_modules/@huggingface/transformers/dist'),
+        '/ort/': here('./node_modules/onnxruntime-web/dist'),
+      }),
       ...(options.old !== undefined && { '/old/': resolve(options.old) }),
       '/wllama/': here('./node_modules/@wllama/wllama/esm'),
     },
   });
   const dists = [['', '/dist'], ...(options.old === undefined ? [] : [[' (old)', '/old']])];
-  const contenders = engines(server, list(options.builds, 'relaxed,simd'), dists).filter((e) =>
+  const contenders = engines(server, list(options.builds, 'relaxed,simd'), dists, options.onnx).filter((e) =>
     wanted.includes(e.kind),
   );
   const results = [];

@@ -130,6 +130,8 @@ export interface KvPool {
   pageBytes(format?: KvFormat): number;
   /** Grows the memory of `format` to at least `pages` pages. */
   reserve(pages: number, format?: KvFormat): void;
+  /** Gives back memory of pages from index `pages` on, of which the caller holds none; a device may keep a part of it. */
+  shrink(pages: number, format?: KvFormat): void;
   /** Device copy of a whole page, for copy on write; both of one format. */
   copy(from: number, to: number): void;
   /** Decodes each page `from[i]` and encodes it into `to[i]`, in a format of its own: quantising, requantising, reopening. */

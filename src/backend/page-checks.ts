@@ -43,6 +43,12 @@ export function reserve(count: number, name: KvFormat): void {
     throw wrong('kvPool.reserve', `${count} pages; 0 to ${MAX_PAGES} are possible`);
 }
 
+export function shrink(of: KvPool, count: number, name: KvFormat): void {
+  format('shrink', name);
+  if (!Number.isInteger(count) || count < 0 || count > of.pages(name))
+    throw wrong('kvPool.shrink', `${count} pages; 0 to ${of.pages(name)} can stay`, { pages: of.pages(name) });
+}
+
 /** A page that exists. */
 export function page(operation: string, of: KvPool, number: number): void {
   const problem = missing(number, of);

@@ -50,6 +50,7 @@ export class HostedModel {
     const session = this.#sessions.get(id);
     this.#sessions.delete(id);
     await session?.destroy();
+    this.model.trim();
   }
 
   /** Throws `StorageError('unavailable')` where nothing can be saved. */

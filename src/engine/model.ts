@@ -254,6 +254,11 @@ export class EngineModel implements SessionModel {
     return this.#library;
   }
 
+  /** Gives back KV pages that no session uses, where they are many. */
+  trim(): void {
+    if (!this.#freed) this.#loaded.pages.trim();
+  }
+
   memory(): MemoryUse {
     return this.#loaded.backend.memory();
   }

@@ -13,7 +13,7 @@ interface Shelf {
   /** By index. */
   references: Int32Array;
   /** Pages without a reference, the last released first. */
-  readonly free: number[];
+  free: number[];
 }
 
 /** Hands out pages of a pool and counts who holds them. The pool's owner frees the pool after all sequences. */
@@ -64,6 +64,22 @@ export class PageAllocator {
   /** Whether more than one holder would see a write. */
   shared(page: number): boolean {
     return (this.#held(page).references[pageIndex(page)] ?? 0) > 1;
+  }
+
+  /**
+   * Gives back the memory behind the last page in use of each format, where that is at least half of what the format has: so a pool that breathes
+   * does not copy itself again and again.
+   */
+  trim(): void {
+    for (const format of KV_FORMATS) {
+      const shelf = this.#shelves[format];
+      let kept = this.pool.pages(format);
+      while (kept > 0 && (shelf.references[kept - 1] ?? 0) === 0) kept--;
+      if (kept > this.pool.pages(format) / 2 || this.pool.pages(format) === 0) continue;
+      this.pool.shrink(kept, format);
+      shelf.references = shelf.references.slice(0, kept);
+      shelf.free = shelf.free.filter((page) => pageIndex(page) < kept);
+    }
   }
 
   /** The shelf of a page that somebody holds. */

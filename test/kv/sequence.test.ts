@@ -36,6 +36,7 @@ function pool(layers: number, kvHeads: number, limit = Infinity, format: 'f32' |
       if (all() - data[f].length + pages > made.limit) throw new Error('out of memory');
       while (data[f].length < pages) data[f].push(Array.from({ length: PAGE_TOKENS }, () => NaN));
     },
+    shrink: (pages, f = format) => void (data[f].length = pages),
     copy: (from, to) => {
       if (made.broken) throw new Error('lost');
       data[pageFormat(to)][pageIndex(to)] = [...page(from)];

@@ -8,6 +8,7 @@ import {
   PAGE_TOKENS,
   pageFormat,
   pageIndex,
+  pageNumber,
   type KvFormat,
   type KvPool,
   type KvSpec,
@@ -172,6 +173,11 @@ export class ReferencePool implements KvPool {
     checks.reserve(pages, format);
     const data = this.#data[format];
     while (data.length < pages) data.push(new Float64Array(2 * PAGE_TOKENS * this.spec.headDim).fill(NaN));
+  }
+  shrink(pages: number, format: KvFormat = this.spec.format): void {
+    checks.shrink(this, pages, format);
+    for (let index = pages; index < this.pages(format); index++) this.#bytes.delete(pageNumber(format, index));
+    this.#data[format].length = pages;
   }
   copy(from: number, to: number): void {
     checks.copy(this, from, to);

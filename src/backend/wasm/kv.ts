@@ -64,6 +64,12 @@ class PageMemory {
     this.#pages = Math.max(this.#pages, pages);
   }
 
+  /** Frees the slabs that hold only pages from `pages` on. */
+  shrink(pages: number): void {
+    for (const slab of this.#slabs.splice(Math.ceil(pages / (1 << this.#shift)))) this.#engine.free(slab);
+    this.#pages = pages;
+  }
+
   /** The page's address, or 0 when there is no such page. */
   address(index: number): number {
     if (index >= this.#pages) return 0;
@@ -117,6 +123,12 @@ export class WasmPool implements KvPool {
     this.alive();
     checks.reserve(pages, format);
     this.#memory(format)?.reserve(pages);
+  }
+
+  shrink(pages: number, format: KvFormat = this.spec.format): void {
+    this.alive();
+    checks.shrink(this, pages, format);
+    this.#memory(format)?.shrink(pages);
   }
 
   /** The entry of a kernel's page table: the page's address with the code of its format in the low bits. 0 when there is no such page. */

@@ -91,6 +91,22 @@ export class GpuKvPool implements KvPool {
     this.#readable.clear();
   }
 
+  shrink(pages: number, format: KvFormat = this.spec.format): void {
+    this.#check();
+    checks.shrink(this, pages, format);
+    const old = this.#memories.get(format);
+    if (old === undefined || pages === old.pages) return;
+    this.#memories.delete(format);
+    if (pages > 0) {
+      const bytes = pages * this.pageBytes(format);
+      const buffer = this.#runner.buffers.create(bytes, 'kv');
+      this.#runner.copy(old.buffer, 0, buffer, 0, bytes);
+      this.#memories.set(format, { format, buffer, pages });
+    }
+    this.#runner.destroy(old.buffer);
+    this.#readable.clear();
+  }
+
   copy(from: number, to: number): void {
     this.#check();
     checks.copy(this, from, to);

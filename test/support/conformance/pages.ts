@@ -25,6 +25,7 @@ export function pages(subject: Subject): void {
   describe('pages in five formats', () => {
     test.each(DIMENSIONS)('heads of %i: sizes, and bytes come back as they were written', async (headDim) => {
       const r = random(headDim);
+      const { kv: held } = subject.device.memory();
       const memory = pool(subject.device, headDim);
       for (const format of KV_FORMATS) {
         expect(memory.pageBytes(format)).toBe(pageSize(format, headDim));
@@ -54,6 +55,21 @@ export function pages(subject: Subject): void {
         'copies',
       );
       expect(await memory.read(new Int32Array(0))).toHaveLength(0);
+      // What is left keeps its bytes; what grows anew can be written.
+      for (const [i, format] of KV_FORMATS.entries()) {
+        memory.shrink(3 + i, format);
+        expect(memory.pages(format)).toBe(3 + i);
+        expect(() => memory.copy(pageNumber(format, 3 + i), pageNumber(format, 0))).toThrow(/copy/);
+        memory.reserve(40, format);
+        memory.copy(pageNumber(format, 2), pageNumber(format, 39));
+      }
+      expectSame(
+        await memory.read(Int32Array.from(KV_FORMATS, (format) => pageNumber(format, 39))),
+        KV_FORMATS.flatMap((_, i) => [...bytes[2 * i]!]),
+        'pages after shrinking and growing',
+      );
+      for (const format of KV_FORMATS) memory.shrink(0, format);
+      expect(subject.device.memory().kv).toBe(held);
       memory.free();
     });
 
