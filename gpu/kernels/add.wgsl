@@ -1,4 +1,4 @@
-// out = act(a + b), b being of a's shape or one row that serves all.
+// out = act(a + b), where b has a's shape or is one row that is added to every row.
 //
 // a, out [rows, cols]       f32, rows of `width` vec4
 // b      [rows or 1, cols]  f32, rows of `width` vec4

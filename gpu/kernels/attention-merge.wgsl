@@ -1,4 +1,5 @@
-// Joins the results of shares of the keys (attention.wgsl, MODE 1): out[t, h] = sum_s exp(m_s - m) values_s / sum_s exp(m_s - m) sum_s, m = max_s m_s.
+// Joins the results of shares of the keys (attention.wgsl, MODE 1):
+// out[t, h] = sum_s exp(m_s - m) values_s / sum_s exp(m_s - m) sum_s, m = max_s m_s.
 //
 // parts [shares, tokens, HEADS]     (maximum, sum, -, -), then DIM4 vec4
 // out   [tokens, HEADS * HEAD_DIM]  f32, rows of `stride` vec4

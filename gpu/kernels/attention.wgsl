@@ -1,22 +1,27 @@
-// Ranged attention over KV pages: out[t, h] = sum_j softmax_j(scale * q[t, h] . k[j] + bias) v[j], j over the key runs that the ranges give
-// (query block of t, KV head of h), causal: j <= position + t. The softmax runs online over tiles of keys (Milakov & Gimelshein 2018;
-// FlashAttention, Dao 2022), in f32. A query that may see no key gives zeros.
+// Ranged attention over KV pages: out[t, h] = sum_j softmax_j(scale * q[t, h] . k[j] + bias) v[j], where j runs over
+// the keys that the ranges give for the query block of t and the KV head of h; causal: j <= position + t. The softmax
+// is computed online over tiles of keys (Milakov & Gimelshein 2018; FlashAttention, Dao 2022), in f32. A query that may
+// see no key gives zeros.
 //
 // q     [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
 // table [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
-// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4; or, depending on MODE, the results of shares of the keys (below)
+// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4; in MODE 1 and 2, results of shares (below)
 // pages                             lib/pages.ts, from binding 3 on
 // data                              lib/runs.wgsl
 //
-// Few queries over many keys are split (Flash-Decoding, Dao et al. 2023): workgroup.z takes one of `shares` equal shares of a list's keys.
-// MODE 0: out is the result (one share). MODE 1: out [share, token, head] is (maximum, sum, -, -), then DIM4 vec4 of weighted values, not
-// divided; attention-merge.wgsl joins them. MODE 2: from vec4 out_start on, only (maximum, sum, -, -); the probe divides by them.
+// Few queries over many keys are split (Flash-Decoding, Dao et al. 2023): workgroup.z computes one of `shares` equal
+// shares of a list's keys. MODE 0: out is the result (one share). MODE 1: out [share, token, head] is (maximum, sum, -,
+// -), then DIM4 vec4 of weighted values that are not divided yet; attention-merge.wgsl joins them. MODE 2: from vec4
+// out_start on, only (maximum, sum, -, -), which the probe uses.
 //
-// One workgroup of 128 per (query tile, KV head, tile of its query heads, share): ROWS = QUERIES * TILE_HEADS rows of q share the reading of
-// keys and values. For a tile of KEYS keys: (1) a thread makes the scores of one key for some rows; (2) eight threads a row update the
-// maximum and make the weights; (3) a thread owns four channels, of a share of the rows (ROW_GROUPS) or, in decode, of the keys.
-// STAGED: decoding closed pages costs more than the products of a few rows, so they are decoded once for each tile, in parts, into workgroup memory.
-// HEAD_DIM is a multiple of 4, at most 512; KEYS divides 128; ROWS <= 16; ROWS / (128 / KEYS) and ROWS / ROW_GROUPS at most 8.
+// One workgroup of 128 per (query tile, KV head, tile of its query heads, share): ROWS = QUERIES * TILE_HEADS rows of q
+// share the reading of keys and values. For each tile of KEYS keys: (1) a thread computes the scores of one key for
+// some rows; (2) eight threads for each row update the maximum and compute the weights; (3) a thread accumulates four
+// channels, for a part of the rows (ROW_GROUPS) or, in decode, for a part of the keys.
+// STAGED: decoding closed pages costs more than the products of a few rows, so they are decoded once for each tile, in
+// parts, into workgroup memory.
+// HEAD_DIM is a multiple of 4, at most 512; KEYS divides 128; ROWS <= 16; ROWS / (128 / KEYS) and ROWS / ROW_GROUPS at
+// most 8.
 
 override HEAD_DIM: u32;
 override HEADS: u32;
@@ -87,16 +92,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     queries[i] = q[query * params.q_stride + head * DIM4 + i % DIM4] * params.scale;
   }
 
-  // What this thread computes in step 1.
+  // The key and rows of this thread in step 1.
   let key = thread % KEYS;
   let row_share = (ROWS + (WORKGROUP / KEYS) - 1u) / (WORKGROUP / KEYS);
   let score_row = (thread / KEYS) * row_share;
-  // In step 2: the running maximum, and this lane's part of the sum.
+  // The row of this thread in step 2, its running maximum, and this lane's part of the sum.
   let soft_row = thread / LANES;
   let lane = thread % LANES;
   var maximum = NONE;
   var sum = 0.0;
-  // In step 3.
+  // The channels and rows of this thread in step 3.
   let channel = thread % DIM4;
   let owner = thread / DIM4;
   let key_groups = max(1u, (WORKGROUP / DIM4) / ROW_GROUPS);
@@ -135,7 +140,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       key_pages[key] = page;
       key_rows[key] = position % 32u;
     }
-    var s = array<f32, 8>(); // in words: SwiftShader does not zero a variable of a loop's body again
+    var s = array<f32, 8>(); // initialised explicitly: SwiftShader zeroes a variable in a loop body only once
     if (STAGED == 1u) {
       for (var d0 = 0u; d0 < DIM4; d0 += STAGE / KEYS) {
         workgroupBarrier();

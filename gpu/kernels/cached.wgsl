@@ -1,4 +1,4 @@
-// Keys or values as they are cached, decoded: out[t, h] = the row of position start + t in KV head h; zeros where there is no page.
+// Decodes cached keys or values: out[t, h] = the row of position start + t in KV head h; zeros where there is no page.
 //
 // table [layers, KV_HEADS, blocks]         page numbers of the sequence, 32 positions each
 // out   [positions, KV_HEADS * HEAD_DIM]   f32, rows of `width` vec4

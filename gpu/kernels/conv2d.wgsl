@@ -1,10 +1,11 @@
-// Convolution of a picture as a product: out[p, c] = act(sum over taps and channels of x * w + bias[c]) + residual[p, c], the row of x that
-// belongs to an out pixel being gathered while it is read (lib/x-pixels.wgsl), so that no unfolded picture is ever stored.
+// Convolution of an image as a product: out[p, c] = act(sum over taps and channels of x * w + bias[c]) + residual[p,
+// c]. The row of x for an output pixel is gathered while it is read (lib/x-pixels.wgsl), so no unfolded image is ever
+// stored.
 //
-// x        [height * width, CHANNELS]         f32, rows of x_stride vec4 (height and width as they are before the upsampling)
+// x        [height * width, CHANNELS]         f32, rows of x_stride vec4 (height and width before the upsampling)
 // bias     [out columns]                      f32, where has_bias
 // residual [out pixels, out]                  f32, rows of out_stride, where has_residual
-// w0       [rows, KERNEL * KERNEL * CHANNELS] packed rows (lib/rows.ts) that make out columns column .. column + rows
+// w0       [rows, KERNEL * KERNEL * CHANNELS] packed rows (lib/rows.ts) for out columns column .. column + rows
 // out      [out pixels, out]                  f32, rows of out_stride
 //
 // One workgroup of 64 makes a tile (lib/tile.wgsl) of 32 out pixels (grid y) by 64 columns (grid x).

@@ -1,17 +1,18 @@
-// Quantises pages to BITS bits a value (contract 3, drawn in assembly/kv/layout.ts; axes after KIVI, Liu et al. 2024): page data[2 i] decoded,
-// encoded into page data[2 i + 1]. scale = f16((max - min) / (2^BITS - 1)), minimum = f16(min), u = floor((x - minimum) / scale + 0.5) with the
-// rounded f16 values, all as if every step were rounded to f32; 0 where scale is 0 or NaN. A NaN in a group makes its scale and minimum NaN.
+// Quantises pages to BITS bits a value (contract 3, drawn in assembly/kv/layout.ts; axes as in KIVI, Liu et al. 2024):
+// page data[2 i] is decoded and encoded into page data[2 i + 1]. scale = f16((max - min) / (2^BITS - 1)),
+// minimum = f16(min), u = floor((x - minimum) / scale + 0.5) with the rounded f16 values, all as if every step were
+// rounded to f32; u is 0 where scale is 0 or NaN. A NaN in a group makes its scale and minimum NaN.
 //
-// WGSL's division, pack2x16float, min and max may each differ among devices, so bytes are made without them: extremes by the order of bits, the scale
-// by division of integers, u by comparing x - minimum with exact products. The remaining operations, one subtraction and products
-// that are exact in f32, are rounded alike on every device.
+// WGSL's division, pack2x16float, min and max may each differ among devices, so the bytes are computed without them:
+// extremes by the order of bits, the scale by integer division, u by comparing x - minimum with exact products. The
+// remaining operations, one subtraction and products that are exact in f32, round alike on every device.
 //
 // target  words of the closed pages
 // source  pages, lib/pages.ts, at binding 1
-// data    [pages]  (from, to): a page's number, and an index in target
+// data    [pages]  (from, to): the number of a page, and an index in target
 //
-// One workgroup of 128 for each page, counted over a grid of two dimensions: first a thread makes the scales of four channels' keys or of one group of a
-// token's values, then each makes words of codes.
+// One workgroup of 128 for each page, counted over a grid of two dimensions: first each thread computes the scales of
+// the keys of four channels or of one group of a token's values, then each computes words of codes.
 
 override HEAD_DIM: u32;
 override BITS: u32; // 8, 4, 2
@@ -101,7 +102,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) gr
   }
 }
 
-/// Bits in the order of the values that they stand for: -0 before 0, NaNs at the ends.
+/// Maps the bits of a f32 to numbers with the same order: -0 before 0, NaNs at the ends.
 fn ordered(v: vec4<f32>) -> vec4<u32> {
   let bits = bitcast<vec4<u32>>(v);
   return select(bits | vec4<u32>(0x80000000u), ~bits, (bits & vec4<u32>(0x80000000u)) != vec4<u32>(0u));
@@ -125,13 +126,13 @@ fn scale_word(least: u32, most: u32) -> u32 {
   return scale | (finite_half(low) << 16u);
 }
 
-/// half_bits, at most 65504.
+/// half_bits, limited to 65504.
 fn finite_half(bits: u32) -> u32 {
   let half = half_bits(bits);
   return select(half, half - 1u, (half & 0x7fffu) == 0x7c00u);
 }
 
-/// Bits of a / STEPS rounded to f32, ties to even, for the bits of a >= 0; 0 where it is far below the smallest f16.
+/// Given the bits of a >= 0, the bits of a / STEPS rounded to f32, ties to even; 0 far below the smallest f16.
 fn quotient(a: u32) -> u32 {
   let exponent = a >> 23u;
   if (exponent < 64u || exponent == 255u) {
@@ -140,7 +141,7 @@ fn quotient(a: u32) -> u32 {
   let dividend = ((a & 0x7fffffu) | 0x800000u) << 8u;
   let whole = dividend / STEPS;
   let rest = dividend % STEPS;
-  // `whole` has 24 to 31 bits; 24 stay.
+  // `whole` has 24 to 31 bits, of which 24 are kept.
   let drop = firstLeadingBit(whole) - 23u;
   var kept = whole >> drop;
   var up = 2u * rest > STEPS; // STEPS is odd: never a tie
@@ -168,8 +169,9 @@ fn code(t: f32, scale: f32, word: u32) -> u32 {
   return guess;
 }
 
-/// Whether floor(t / scale + 0.5), each step rounded to f32, is at least k >= 1. The rounded quotient reaches k - 0.5 if the true one reaches that
-/// less half a unit of its last place; for k = 1, rounding the sum lets the number before 0.5 pass as well. k - 0.5 times an f16 is exact.
+/// Whether floor(t / scale + 0.5), each step rounded to f32, is at least k >= 1. The rounded quotient reaches k - 0.5
+/// if the true one reaches that minus half a unit in the last place; for k = 1, rounding the sum also accepts the
+/// number before 0.5. k - 0.5 times an f16 is exact.
 fn reaches(t: f32, scale: f32, k: u32) -> bool {
   let gap = t - scale * (f32(k) - 0.5);
   if (k == 1u) {

@@ -1,8 +1,9 @@
-// Reopens closed pages, or changes f32 into f16 and back: page data[2 i] decoded, and stored in page data[2 i + 1], as PageVec.
+// Reopens closed pages, or converts f32 to f16 and back: page data[2 i] is decoded and stored in page data[2 i + 1], as
+// PageVec.
 //
 // target  pages of the format that is written (lib/pages.ts)
 // source  pages, lib/pages.ts, at binding 1
-// data    [pages]  (from, to): a page's number, and an index in target
+// data    [pages]  (from, to): the number of a page, and an index in target
 //
 // One workgroup of 128 for each page, counted over a grid of two dimensions.
 

@@ -1,10 +1,11 @@
-// One step of ancestral sampling with a learned variance (Nichol & Dhariwal 2021) and classifier-free guidance (Ho & Salimans 2022);
-// the formulas are DenoiseSpec's in src/backend/backend.ts.
+// One step of ancestral sampling with a learned variance (Nichol & Dhariwal 2021) and classifier-free guidance (Ho &
+// Salimans 2022). DenoiseSpec in src/backend/backend.ts has the formulas.
 //
 // x, noise, out [rows, cols]                          f32, rows of `stride`
-// predicted     [rows or 2 * rows (guided), 2 * cols] f32, rows of predicted_stride: prediction, then the variance's interpolation; conditional rows first
+// predicted     [rows or 2 * rows (guided), 2 * cols] f32, rows of predicted_stride: prediction, then the interpolation
+//                                                     of the variance; conditional rows first
 //
-// One thread for each value of out (lib/elements.wgsl, of which `width` and `count` are values here).
+// One thread for each value of out (lib/elements.wgsl; here `width` and `count` count values).
 
 struct Params {
   count: u32, // values of out

@@ -1,5 +1,6 @@
-// One step of ToDRE's choice (2505.18757): adds to every token's score its cosine with the token kept last, or, with `mean`, its product with the mean
-// of the unit rows. Scores are whole numbers of 2^-20, so that sums are exact; a kept token's is TAKEN. Nothing is done once state[1] (stopped) is set.
+// One step of ToDRE's selection (2505.18757): adds to the score of every token its cosine with the token kept last, or,
+// with `mean`, its product with the mean of the unit rows. Scores are integer multiples of 2^-20, so that sums are
+// exact; the score of a kept token is TAKEN. Once state[1] (stopped) is set, the kernel does nothing.
 //
 // x       [.., cols]  f32, rows of `stride`
 // rows    [tokens]    u32

@@ -1,11 +1,12 @@
-// Chooses the token that is kept next: the one with the least score, unless another score is so near that rounding could have changed their order; then
-// the host decides.
+// Chooses the token to keep next: the one with the least score, unless another score is so close that rounding could
+// have changed their order; then the host decides.
 //
 // scores [tokens]  i32, in units of 2^-20; TAKEN for those that are kept
-// state  u32:  0 count of kept ones, 1 stopped: the host has to choose among the candidates, 2 candidates, 3 rows that f32 cannot hold,
-//              4.. the first CANDIDATES of them, FIRST_PICK.. the kept ones, in the order of choice
+// state  u32:  0 number of kept tokens, 1 stopped: the host must choose among the candidates, 2 number of candidates,
+//              3 not 0: f32 cannot hold some rows, 4.. the first CANDIDATES candidates,
+//              FIRST_PICK.. the kept tokens, in the order of choice
 //
-// `near` + `each` * count: how far apart two scores may lie and still stand in the wrong order, in units.
+// `near` + `each` * count is the largest distance, in units, at which two scores may be in the wrong order.
 // One workgroup of 256.
 
 struct Params {

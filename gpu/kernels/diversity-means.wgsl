@@ -1,11 +1,11 @@
-// The mean of the unit rows: PARTS partial sums, then their sum, so that few roundings add up.
+// The mean of the unit rows: PARTS partial sums, then their sum, so that few rounding errors accumulate.
 //
 // x       [.., cols]     f32, rows of `stride`
 // rows    [tokens]       u32
 // inverse [tokens]       f32
 // sums    [PARTS, cols]  f32; with `last`, row 0 becomes the mean
 //
-// One thread for each column and part; with `last` one a column.
+// One thread for each column and part; with `last` one for each column.
 
 struct Params {
   tokens: u32,

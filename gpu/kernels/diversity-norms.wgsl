@@ -1,5 +1,5 @@
-// Lengths of the rows that ToDRE chooses among: inverse[v] = 1 / |x[rows[v]]|, 0 for a row of zeros. state[3] = 1 where a row is not finite, or so
-// short that its squares vanish in f32: the host has to choose then.
+// Norms of the rows among which ToDRE selects: inverse[v] = 1 / |x[rows[v]]|, 0 for a row of zeros. state[3] becomes 1
+// when a row is not finite, or so short that its squares vanish in f32; then the host must choose.
 //
 // x       [.., cols]  f32, rows of `stride`
 // rows    [tokens]    u32

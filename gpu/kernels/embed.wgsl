@@ -1,11 +1,11 @@
-// Rows of a table by ids that lie on the device: out[t] = scale * table[ring[start + t]].
+// Rows of a table by ids that are on the device: out[t] = scale * table[ring[start + t]].
 //
 // ring   [..]            i32
 // w0..w2 [rows_s, cols]  packed rows (lib/rows.ts); slot s holds the table's rows first_s .. first_s + rows_s
 // out    [count, cols]   f32, rows of out_stride
 //
-// One thread decodes a unit of 32 values. Where CLEAR, an id outside the vocabulary (-1 after a failed sample) gives NaN, which
-// the next `sample` reports; ids of rows that other dispatches hold are skipped.
+// One thread decodes a unit of 32 values. Where CLEAR, an id outside the vocabulary (-1 after a failed sample) gives
+// NaN, which the next `sample` reports. Ids whose rows belong to other dispatches are skipped.
 
 override SLOTS: u32 = 1u;
 override CLEAR: u32 = 1u;

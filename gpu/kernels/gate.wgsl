@@ -1,4 +1,4 @@
-// out[t, c] = act(both[t, c]) * both[t, rows + c]: a gated MLP's gate and up, made side by side by matmul.
+// out[t, c] = act(both[t, c]) * both[t, rows + c]: gate and up of a gated MLP, which matmul computed side by side.
 //
 // both [tokens, 2 * rows]  f32, rows of both_stride
 // out  [tokens, rows]      f32, rows of out_stride

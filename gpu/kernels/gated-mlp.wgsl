@@ -1,4 +1,4 @@
-// Gated MLP's first half for few rows (decode): out[t, c] = act(n(x[t]) . gate[c]) * (n(x[t]) . up[c]),
+// The first half of a gated MLP for few rows (decode): out[t, c] = act(n(x[t]) . gate[c]) * (n(x[t]) . up[c]),
 // n(x) = x, or x * norm * inverseSqrt(mean(x^2) + epsilon) where NORM.
 //
 // x    [tokens, cols]  f32, rows of x_stride vec4
@@ -7,8 +7,8 @@
 // w1   [rows, cols]    up
 // out  [tokens, rows]  f32, rows of out_stride
 //
-// One workgroup of 64 makes 8 columns for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl says: of a thread's four columns
-// two are of gate and the same two of up.
+// One workgroup of 64 computes 8 columns for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl describes:
+// of the four columns of a thread, two belong to gate and the same two to up.
 
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
 

@@ -1,4 +1,4 @@
-// A group norm whose statistics are known: out = act((x - mean[g]) * scale[g] * weight[c] + bias[c]), g = c / group_cols.
+// Group norm with known statistics: out = act((x - mean[g]) * scale[g] * weight[c] + bias[c]), g = c / group_cols.
 //
 // x, out       [rows, cols]  f32, rows of `width` vec4
 // moments      [groups]      vec4 (mean, 1 / sqrt(variance + epsilon), -, -): a tensor [groups, 2]

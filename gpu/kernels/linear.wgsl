@@ -1,15 +1,16 @@
 // Linear map of few rows (decode): out[t, c] = act(n(x[t]) . W[c] + bias[c]) * scale + residual[t, c],
-// n(x) = x, or x * norm * inverseSqrt(mean(x^2) + epsilon) where NORM (its sum of squares runs along with the product).
+// n(x) = x, or x * norm * inverseSqrt(mean(x^2) + epsilon) where NORM (the sum of squares is computed with the
+// product).
 //
 // x        [tokens, cols]   f32, rows of x_stride vec4
 // norm     [cols]           f32, where NORM
 // bias     [out columns]    f32, where has_bias
 // residual [tokens, out]    f32, rows of out_stride, where has_residual
-// w0..w2   [rows_s, cols]   packed rows (lib/rows.ts); slot s makes out columns column_s .. column_s + rows_s
+// w0..w2   [rows_s, cols]   packed rows (lib/rows.ts); slot s gives out columns column_s .. column_s + rows_s
 // out      [tokens, out]    f32, rows of out_stride
 //
-// One workgroup of 64 makes 16 columns of one slot for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl says; one thread adds
-// up each output.
+// One workgroup of 64 computes 16 columns of one slot for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl
+// describes; one thread sums up each output.
 
 override SLOTS: u32 = 1u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32

@@ -1,8 +1,9 @@
 // Linear map of many rows (prefill): out[t, c] = act(x[t] . W[c] + bias[c]) * scale + residual[t, c].
 //
-// Bindings as in linear.wgsl, without a norm: x [tokens, cols], bias [out], residual [tokens, out], w0..w2 packed rows, out [tokens, out].
+// Bindings as in linear.wgsl, without a norm: x [tokens, cols], bias [out], residual [tokens, out], w0..w2 packed rows,
+// out [tokens, out].
 //
-// One workgroup of 64 makes a tile (lib/tile.wgsl) of 32 rows (grid y) by 64 columns of one slot (grid x).
+// One workgroup of 64 computes a tile (lib/tile.wgsl) of 32 rows (grid y) by 64 columns of one slot (grid x).
 
 override SLOTS: u32 = 1u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32

@@ -1,4 +1,5 @@
-// Second pass of `moments`: the mean and 1 / sqrt(variance + epsilon) of every group of channels, from the parts of all bands.
+// Second pass of `moments`: the mean and 1 / sqrt(variance + epsilon) of every group of channels, from the
+// parts of all bands.
 //
 // parts [parts, cols]  vec4 (count, mean, squares about the mean, -)
 // out   [groups]       vec4 (mean, 1 / sqrt(variance + epsilon), -, -): a tensor [groups, 2]

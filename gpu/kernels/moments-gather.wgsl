@@ -1,10 +1,10 @@
-// First pass of `moments`: count, mean and sum of squares about the mean of every column over parts of ROWS rows, one value after the other
-// (Welford 1962), so that a mean far from zero costs no digits.
+// First pass of `moments`: count, mean and sum of squares about the mean of every column over parts of ROWS rows, one
+// value after the other (Welford 1962), so that a mean far from zero loses no precision.
 //
 // x     [rows, cols]   f32, rows of `stride`
 // parts [parts, cols]  vec4 (count, mean, squares, -); this dispatch writes from first_part on
 //
-// One workgroup of 256 makes 64 columns (grid x) of a part (grid y): four threads share a column's rows.
+// One workgroup of 256 computes 64 columns (grid x) of a part (grid y): four threads share the rows of a column.
 
 struct Params {
   rows: u32,

@@ -1,13 +1,14 @@
-// Normalised rows. RMS: x * weight / sqrt(mean(x^2) + epsilon). Layer: (x - mean) / sqrt(var + epsilon) * weight + bias.
-// Where MODULATED, what comes out is multiplied by 1 + scale and shifted, both by row (adaptive layer norm; Peebles & Xie 2022). Where
-// RESIDUAL, the rows of a residual stream are added.
+// Normalises rows. RMS: x * weight / sqrt(mean(x^2) + epsilon). Layer: (x - mean) / sqrt(var + epsilon) * weight +
+// bias. Where MODULATED, the result is multiplied by 1 + scale and shifted, both by row (adaptive layer norm; Peebles &
+// Xie 2022). Where RESIDUAL, the rows of a residual stream are added.
 //
 // x, out     [rows, cols]  f32, rows of `stride`
 // weight     [cols]        f32, where WEIGHT
 // bias       [cols]        f32, where BIAS
-// modulation [rows, any]   f32, rows of modulation_stride: cols columns of shift and of scale, where MODULATED; what is added, where RESIDUAL
+// modulation [rows, any]   f32, rows of modulation_stride: cols columns of shift and of scale, where MODULATED; the
+//                          residual, where RESIDUAL
 //
-// One workgroup of 128 for each row: sums in workgroup memory; the variance is taken about the mean in a second pass.
+// One workgroup of 128 for each row: sums in workgroup memory; the variance about the mean takes a second pass.
 
 override LAYER: u32 = 0u;
 override WEIGHT: u32 = 1u;

@@ -1,15 +1,17 @@
-// Attention mass on keys: out[h, j] = 1 / tokens sum_t exp(scale * q[t, h] . k[j] + bias - m[t, h]) / sum[t, h], with the maxima m and sums
-// over all that a query sees made before (attention.wgsl, MODE 2). One thread adds up a key's queries in order, so
-// that nothing of [tokens, keys] is stored, and the result does not depend on how the GPU schedules threads.
+// Attention mass of keys: out[h, j] = 1 / tokens sum_t exp(scale * q[t, h] . k[j] + bias - m[t, h]) / sum[t, h]. The
+// maxima m and the sums over all keys that a query sees were computed before (attention.wgsl, MODE 2). One thread adds
+// up the queries of a key in order, so that no matrix [tokens, keys] is stored, and the result does not depend on how
+// the GPU schedules threads.
 //
 // q     [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
 // table [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
-// out   [HEADS, keys]               f32, rows of out_stride; behind it, from word sums_start on, [shares, tokens, HEADS] (maximum, sum, -, -)
+// out   [HEADS, keys]               f32, rows of out_stride; behind it, from word sums_start on,
+//                                   [shares, tokens, HEADS] (maximum, sum, -, -)
 // pages                             lib/pages.ts, from binding 3 on
 // data                              lib/runs.wgsl
 //
-// One workgroup of 128 per (128 keys, KV head, tile of its query heads); a thread has one key. HEAD_DIM is a multiple of 4, at most 512;
-// ROWS = QUERIES * TILE_HEADS <= 8.
+// One workgroup of 128 per (128 keys, KV head, tile of its query heads); each thread computes one key. HEAD_DIM is a
+// multiple of 4, at most 512; ROWS = QUERIES * TILE_HEADS <= 8.
 
 override HEAD_DIM: u32;
 override HEADS: u32;
@@ -119,7 +121,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
 }
 
-/// A row's maximum, and 1 / sum (0 where it sees no key), over all shares.
+/// The maximum of a row, and 1 / sum (0 where it sees no key), over all shares.
 fn sums_of(query: u32, head: u32, row: u32) {
   var maximum = -3.0e38;
   for (var share = 0u; share < params.shares; share++) {

@@ -1,16 +1,18 @@
-// One step between the q/k/v product and attention: per-head RMS norm of q and k (where Q_NORM, K_NORM), rotation of both by
-// their positions (RoPE, Su 2021; none where ROTARY is 0), k and v into the sequence's pages, q out.
+// One step between the q/k/v product and attention: per-head RMS norm of q and k (where Q_NORM, K_NORM), rotation of
+// both by their positions (RoPE, Su 2021; none where ROTARY is 0), k and v into the sequence's pages, q out.
 //
 // qkv    [tokens, (HEADS + 2 KV_HEADS) * HEAD_DIM]  f32, rows of qkv_stride
-// angles [512 + n, ROTARY / 2]  vec2 (cos, sin): rows 0..511 rotate by p % 512 (times the magnitude), rows 512.. by 512 * (p / 512).
-//        Their complex product rotates by p: exact to a few ulp where a f32 product position * frequency is not.
+// angles [512 + n, ROTARY / 2]  vec2 (cos, sin): rows 0..511 rotate by p % 512 (times the magnitude), rows 512.. by
+//        512 * (p / 512). Their complex product rotates by p, exact to a few ulp, unlike the f32 product of position
+//        and frequency.
 // q_norm, k_norm [HEAD_DIM]  f32
 // table  [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
 // pool   pages that are written token by token (lib/pages.ts)
-// rope_position(token, pair) is the position of a token that turns a pair: lib/rope-run.wgsl or rope-rows.wgsl
+// rope_position(token, pair) is the position by which a pair is rotated: lib/rope-run.wgsl or rope-rows.wgsl
 // q      [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride
 //
-// One workgroup of 64 per (token, head of q, k or v); a thread makes four neighbouring values. HEAD_DIM is a multiple of 4, ROTARY of 2.
+// One workgroup of 64 per (token, head of q, k or v); a thread computes four neighbouring values. HEAD_DIM is a
+// multiple of 4, ROTARY of 2.
 
 override HEAD_DIM: u32;
 override HEADS: u32;
@@ -90,7 +92,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
 }
 
-/// Value d of a head before the norm's common scale.
+/// Value d of a head, times the norm's weight but not yet times its scale.
 fn weighted(base: u32, d: u32, is_q: bool) -> f32 {
   let value = qkv[base + d];
   if (is_q) {

@@ -1,16 +1,18 @@
-// Sampling, second dispatch: one id of the distribution that temperature, top-k, top-p and min-p leave.
-// Equal values are kept or dropped together: top-k keeps what reaches the k-th highest, top-p what has less than top_p above it.
-// Both are thresholds, found by a 16-way search over the ordered bits of the values (eight rounds of four bits). The draw is the
-// inverse CDF in id order at `uniform`. Greedy (temperature 0) takes the highest, the lowest id among equals.
+// Sampling, second dispatch: draws one id from the distribution that temperature, top-k, top-p and min-p leave.
+// Equal values are kept or dropped together: top-k keeps values that reach the k-th highest, top-p values with a mass
+// of less than top_p above them. Both are thresholds, found by a 16-way search over the ordered bits of the values
+// (eight rounds of four bits). The draw is the inverse CDF in id order at `uniform`. Greedy (temperature 0) takes the
+// highest value, and the lowest id among equals.
 //
-// A vocabulary is large and what is kept of it small, so the search and the draw run over candidates: the ids above a floor that lies
-// below both thresholds, gathered from the parts that reach it. The floor is the k-th highest of the parts' highest values, or where
-// the mass of one pass over the vocabulary suffices for top_p. Where there are more than CANDIDATES, they run over all ids.
+// A vocabulary is large and few ids are kept, so the search and the draw run over candidates: the ids above a floor
+// that is below both thresholds, gathered from the parts that reach it. The floor is the k-th highest of the maxima of
+// the parts, or a value that ids with a mass of top_p reach, found by one pass over the vocabulary. When there are more
+// than CANDIDATES candidates, search and draw run over all ids.
 //
 // values [vocabulary]             f32, from sample-prepare
 // parts  [part_count]             from sample-prepare
-// seen   [vocabulary / 32 words]  u32: the id drawn is marked
-// ring   [..]                     i32: ring[index] gets the id, or -1 where nothing can be drawn
+// seen   [vocabulary / 32 words]  u32: receives a mark for the drawn id
+// ring   [..]                     i32: ring[index] receives the id, or -1 when no id can be drawn
 //
 // One workgroup of 256.
 
@@ -38,7 +40,7 @@ const CANDIDATES = 512u; // a power of two
 const NOBODY = 0xffffffffu;
 const WAYS = 15u; // thresholds tried in a round
 
-/// Where the draw falls: the first item of the segment, the mass before it, and the mass to be exceeded.
+/// The position of the draw: the first item of the segment, the mass before it, and the mass to be exceeded.
 struct Place {
   start: u32,
   before: f32,
@@ -53,7 +55,7 @@ var<workgroup> candidates: array<u32, CANDIDATES>; // ids, ascending
 var<workgroup> gathered: atomic<u32>;
 var<workgroup> item_count: u32;
 
-/// Whether items are candidates (else all ids), and how many there are; alike in all threads.
+/// Whether the items are candidates (otherwise all ids), and their number; the same in all threads.
 var<private> compact: bool;
 var<private> items: u32;
 
@@ -94,14 +96,14 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }
 }
 
-/// Thread 0's return value is the id; `top` as sample-prepare's parts, over the whole vocabulary.
+/// The value that thread 0 returns is the id. `top` is as a part of sample-prepare, over the whole vocabulary.
 fn draw(thread: u32, top: vec4<u32>) -> i32 {
   let highest = unordered(top.x);
   let everyone = ordered(EXCLUDED) + 1u;
   let limited = params.top_k > 0u && params.top_k < top.z;
   compact = false;
   items = params.vocabulary;
-  var mass = 0.0; // of all that top-k keeps; known early where it keeps everyone
+  var mass = 0.0; // of all ids that top-k keeps; known early where it keeps all
   if (limited) {
     if (params.top_k <= params.part_count) {
       gather(thread, kth_part(thread));
@@ -111,7 +113,7 @@ fn draw(thread: u32, top: vec4<u32>) -> i32 {
     mass = way(WAYS - 1u);
     gather(thread, floor);
   } else if (params.min_p > 0.0) {
-    // A little lower than the threshold itself, which `kept` applies.
+    // A little lower than the exact threshold, which `kept` applies.
     gather(thread, max(everyone, ordered(highest + params.temperature * (log(params.min_p) - 0.01))));
   }
 
@@ -135,7 +137,7 @@ fn draw(thread: u32, top: vec4<u32>) -> i32 {
   }
   least = min(least, top.x);
 
-  // The inverse CDF: a segment of items, a part of that segment, an item of that part.
+  // The inverse CDF: finds a segment of items, then a part of that segment, then an item of that part.
   let segment = (items + WORKGROUP - 1u) / WORKGROUP;
   let part = (segment + WORKGROUP - 1u) / WORKGROUP;
   let whole = locate(thread, Place(0u, 0.0, -1.0), items, segment, least, highest);
@@ -155,7 +157,7 @@ fn draw(thread: u32, top: vec4<u32>) -> i32 {
   return id;
 }
 
-/// The top_k-th highest of the parts' highest: at least top_k ids reach it.
+/// The top_k-th highest of the maxima of the parts: at least top_k ids reach it.
 fn kth_part(thread: u32) -> u32 {
   var base = 0u;
   for (var round = 0u; round < 8u; round++) {
@@ -173,7 +175,8 @@ fn kth_part(thread: u32) -> u32 {
   return max(base, ordered(EXCLUDED) + 1u);
 }
 
-/// A key that ids of at least top_p of the mass reach; `way(WAYS - 1)` is then all mass. One pass over the vocabulary.
+/// A key that ids with at least top_p of the mass reach, found by one pass over the vocabulary. Afterwards
+/// `way(WAYS - 1)` is the total mass.
 fn nucleus_floor(thread: u32, highest: f32) -> u32 {
   var reached = array<f32, WAYS>();
   for (var i = thread; i < params.vocabulary; i += WORKGROUP) {
@@ -190,14 +193,14 @@ fn nucleus_floor(thread: u32, highest: f32) -> u32 {
   let goal = params.top_p * way(WAYS - 1u);
   for (var j = 0u; j < WAYS - 1u; j++) {
     if (way(j) >= goal) {
-      // A little lower, so that rounding excludes no id that was counted.
+      // A little lower, so that rounding does not exclude an id that was counted.
       return max(ordered(highest - params.temperature * (f32(j + 1u) + 0.01)), ordered(EXCLUDED) + 1u);
     }
   }
   return ordered(EXCLUDED) + 1u;
 }
 
-/// Makes the ids that reach `floor` the items, in ascending order, if they are few enough.
+/// Makes the ids that reach `floor` the items, in ascending order, if there are few enough of them.
 fn gather(thread: u32, floor: u32) {
   if (thread == 0u) {
     atomicStore(&gathered, 0u);
@@ -247,12 +250,12 @@ fn gather(thread: u32, floor: u32) {
   items = count;
 }
 
-/// The probability of a value relative to the highest's.
+/// The probability of a value relative to that of the highest.
 fn weight(value: f32, highest: f32) -> f32 {
   return exp((value - highest) / params.temperature);
 }
 
-/// The weight of an id that is kept, else 0.
+/// The weight of an id that is kept, otherwise 0.
 fn kept(id: u32, least: u32, highest: f32) -> f32 {
   let value = values[id];
   if (ordered(value) < least) {
@@ -262,12 +265,12 @@ fn kept(id: u32, least: u32, highest: f32) -> f32 {
   return select(mass, 0.0, mass < params.min_p);
 }
 
-/// The highest key that items of at least `goal` (their count, or their mass) reach, of those that reach `least`.
+/// The highest key that items with a count or mass of at least `goal` reach; only items that reach `least` count.
 fn search(thread: u32, least: u32, highest: f32, by_mass: bool, goal: f32) -> u32 {
   var base = 0u;
   for (var round = 0u; round < 8u; round++) {
     let shift = 28u - 4u * round;
-    var reached = array<f32, WAYS>(); // in words: SwiftShader does not zero a variable of a loop's body again
+    var reached = array<f32, WAYS>(); // initialised explicitly: SwiftShader zeroes a variable in a loop body only once
     for (var i = thread; i < items; i += WORKGROUP) {
       let value = values[item(i)];
       let key = ordered(value);
@@ -284,7 +287,7 @@ fn search(thread: u32, least: u32, highest: f32, by_mass: bool, goal: f32) -> u3
   return max(base, least);
 }
 
-/// How many of the rising thresholds keep at least `goal`.
+/// The number of thresholds, in ascending order, that keep at least `goal`.
 fn chosen_way(goal: f32) -> u32 {
   var step = 0u;
   for (var j = 0u; j < WAYS; j++) {
@@ -295,7 +298,7 @@ fn chosen_way(goal: f32) -> u32 {
   return step;
 }
 
-/// Adds up every thread's values of each way into totals[way][..16], which `way` adds up for all threads.
+/// Adds the values of all threads for each way into totals[way][..16], which `way` then sums up.
 fn sum_ways(thread: u32, mine: array<f32, WAYS>) {
   workgroupBarrier();
   if (thread >= HALF) {
@@ -328,8 +331,8 @@ fn way(j: u32) -> f32 {
   return sum;
 }
 
-/// The segment of `size` items from `start.start` in which the mass since item 0 comes to exceed `start.goal` (-1: the uniform number's share of
-/// the mass, which is all of it at the first call).
+/// The segment of `size` items from `start.start` on in which the cumulative mass exceeds `start.goal` (-1: `uniform`
+/// times the total mass, which the first call determines).
 fn locate(thread: u32, start: Place, end: u32, size: u32, least: u32, highest: f32) -> Place {
   var mass = 0.0;
   let first = start.start + thread * size;

@@ -1,10 +1,12 @@
-// Sampling, first dispatch: mask and penalties applied to every logit, and the highest of each part of the vocabulary.
+// Sampling, first dispatch: applies mask and penalties to every logit, and finds the maximum of each part of the
+// vocabulary.
 //
 // logits [vocabulary]              f32
 // seen   [vocabulary / 32 words]   u32, bit id % 32 of word id / 32: the id was seen
-// mask   [vocabulary / 32 words]   u32, the same: the id is allowed; where `masked`
+// mask   [vocabulary / 32 words]   u32, in the same order: the id is allowed; where `masked`
 // values [vocabulary]              f32, logits after mask and penalties; EXCLUDED for ids that may not be drawn
-// parts  [workgroups]              (ordered bits of the highest value, its lowest id, ids allowed, 1 if one of them is NaN or +infinity)
+// parts  [workgroups]              (ordered bits of the highest value, its lowest id, number of ids allowed,
+//                                  1 if one of them is NaN or +infinity)
 //
 // One workgroup of 256 for 1,024 ids; a thread takes every 256th of them.
 
@@ -36,7 +38,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let bit = 1u << (id % 32u);
     let bits = logits[id];
     var value = bitcast<f32>(bits);
-    var allowed = bits != 0xff800000u; // minus infinity is as good as masked
+    var allowed = bits != 0xff800000u; // minus infinity counts as masked
     if (params.masked == 1u) {
       allowed = allowed && (mask[id / 32u] & bit) != 0u;
     }
@@ -44,7 +46,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       values[id] = EXCLUDED;
       continue;
     }
-    // NaN and infinity are recognised by their bits, since compilers may assume that there are none.
+    // NaN and infinity are detected by their bits, since compilers may assume that they do not occur.
     if ((bits & 0x7fffffffu) >= 0x7f800000u) {
       mine.w = 1u;
     }

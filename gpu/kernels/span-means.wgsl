@@ -1,10 +1,11 @@
-// Means of rows over spans: out[s] = mean of row[data[2 s] .. data[2 s + 1]); zeros for an empty span. The rows are a matrix's or a
-// sequence's cached keys or values (row_vec, which span-means.ts puts in with what it reads, from binding 1 on).
+// Means of rows over spans: out[s] = mean of row[data[2 s] .. data[2 s + 1]); zeros for an empty span. The rows are
+// those of a matrix, or the cached keys or values of a sequence. cached.ts defines row_vec, which reads them, and its
+// buffers from binding 1 on.
 //
 // out  [spans, 4 * width]  f32, rows of `width` vec4
-// data [spans]             (start, end) of this dispatch, which makes rows of out from `first` on
+// data [spans]             (start, end) of this dispatch, which writes rows of out from `first` on
 //
-// One workgroup of 128 per (span, 16 vec4 of a row): eight lanes share the span's rows, each a direct sum in f32.
+// One workgroup of 128 per (span, 16 vec4 of a row): eight lanes share the rows of the span, and each sums in f32.
 
 struct Params {
   first: u32,

@@ -1,4 +1,5 @@
-// Sums over spans of columns: out[r, s] = sum of masses[r, data[2 s] .. data[2 s + 1]), columns from `keys` on count as zero.
+// Sums over spans of columns: out[r, s] = sum of masses[r, data[2 s] .. data[2 s + 1]), where columns from `keys` on
+// count as zero.
 //
 // masses [rows, keys]   f32, rows of `stride`
 // out    [rows, spans]  f32, rows of `out_stride`

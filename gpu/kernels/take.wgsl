@@ -1,4 +1,4 @@
-// Rows by indices of the host: out[first + t] = x[data[t]], zeros where the index is -1.
+// Takes rows by indices from the host: out[first + t] = x[data[t]], zeros where the index is -1.
 //
 // x, out [rows, cols]  f32, rows of `width` vec4
 // data   [..]          i32 as u32: indices below x's rows, or -1
@@ -8,7 +8,7 @@
 struct Params {
   count: u32, // vec4 of this dispatch
   width: u32,
-  first: u32, // row of out that the first index makes
+  first: u32, // row of out for the first index
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

@@ -1,5 +1,5 @@
 // Q3_K: d * scale * (q - 4), a signed scale per 16 values (6 bits in the file, int8 here).
-// Row: two words of lower bits a unit (as Q6_K's upper ones); a word of third bits a unit (as Q5_0's fifth ones);
+// Row: two words of lower bits a unit (as Q6_K's upper bits); a word of third bits a unit (as Q5_0's fifth bits);
 // 16 scales (1 vec4) per 256 values; f16 d per 256 values.
 fn decode_Q3_K(slot: u32, row: u32, unit: u32, units: u32) -> array<vec4<f32>, 8> {
   let high = units / 2u;

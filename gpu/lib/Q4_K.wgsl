@@ -1,4 +1,5 @@
-// Q4_K: d * scale * q - dmin * min. Row: nibbles as Q4_0; a vec4 per 256 values: f16 d and dmin, 12 bytes of 6-bit scales and minima.
+// Q4_K: d * scale * q - dmin * min. Row: nibbles as Q4_0; a vec4 per 256 values: f16 d and dmin, 12 bytes of 6-bit
+// scales and minima.
 fn decode_Q4_K(slot: u32, row: u32, unit: u32, units: u32) -> array<vec4<f32>, 8> {
   let base = row * (units + units / 8u);
   let dm = scales_K(weight_vec(slot, base + units + unit / 8u), unit % 8u);

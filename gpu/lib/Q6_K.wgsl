@@ -1,5 +1,6 @@
 // Q6_K: d * scale * (q - 32), an int8 scale per 16 values.
-// Row: nibbles as Q4_0; two words of upper bits a unit (bits 2i of byte b: value 4i + b, the second word from value 16);
+// Row: nibbles as Q4_0; two words of upper bits a unit (bits 2i of byte b: value 4i + b, the second word from
+// value 16);
 // 16 scales (1 vec4) per 256 values; f16 d per 256 values.
 fn decode_Q6_K(slot: u32, row: u32, unit: u32, units: u32) -> array<vec4<f32>, 8> {
   let high = units;

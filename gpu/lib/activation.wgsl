@@ -1,5 +1,6 @@
 // Activations by number: 0 none, 1 silu, 2 gelu (exact), 3 gelu (tanh approximation).
-// erf: Abramowitz & Stegun 7.1.26's form with Numerical Recipes' Chebyshev coefficients, relative error of erfc below 1.2e-7.
+// erf: Abramowitz & Stegun 7.1.26's form with Numerical Recipes' Chebyshev coefficients, relative error of erfc below
+// 1.2e-7.
 
 fn erfc_positive(z: f32) -> f32 {
   let t = 1.0 / (1.0 + 0.5 * z);
@@ -26,7 +27,8 @@ fn activate(kind: u32, x: f32) -> f32 {
       return x * select(tail, 1.0 - tail, x >= 0.0);
     }
     case 3u: {
-      // 0.5 x (1 + tanh u) = x / (1 + exp(-2u)): no overflow of tanh on drivers that compute it by exponentials.
+      // 0.5 x (1 + tanh u) = x / (1 + exp(-2u)): this avoids an overflow of tanh on drivers that compute it by
+      // exponentials.
       let u = 0.7978845608 * (x + 0.044715 * x * x * x);
       return x / (1.0 + exp(min(-2.0 * u, 80.0)));
     }

@@ -1,6 +1,7 @@
-// Elementwise kernels: one thread a vec4 of rows of params.width vec4 (what lies beyond a row's columns is undefined and stays so), counted
-// across a grid of two dimensions, since a picture has more of them than one dimension may have workgroups (elements.ts).
-// Every thread asks for its place; those from params.count on have nothing to do.
+// Elementwise kernels: one thread for each vec4 of rows of params.width vec4 (the values beyond the columns of a row
+// are undefined before and after). Threads are counted across a grid of two dimensions, since an image needs more
+// workgroups than one dimension allows (elements.ts). Every thread asks for its index; those from params.count on have
+// nothing to do.
 
 const WORKGROUP = 64u;
 

@@ -1,16 +1,17 @@
-// The sums of a product with few rows (decode): TOKENS rows of x by GROUPS * 4 columns a workgroup of 64.
+// The sums of a product with few rows (decode): a workgroup of 64 computes TOKENS rows of x by GROUPS * 4 columns.
 //
-// LANES = 16 threads share a column's units, and every thread makes 4 columns, so that x is read once for four. One barrier: the partial
-// sums meet in workgroup memory, where the kernel adds up each output. The kernel declares norm, what x-vec.wgsl asks for, tokens in
-// `params`, and weight_row(place, group, r): slot and row of column r of a group's four.
+// LANES = 16 threads share the units of a column, and every thread computes 4 columns, so that x is read once for four.
+// There is one barrier, after the partial sums were written to workgroup memory, where the kernel adds up each output.
+// The kernel declares norm, the declarations that x-vec.wgsl requires, tokens in `params`, and weight_row(place, group,
+// r): slot and row of column r of the four of a group.
 
 override TOKENS: u32 = 1u; // 1 .. 4
-override NORM: u32 = 0u; // x * norm * inverseSqrt(mean(x^2) + epsilon); the sum of squares runs along with the product
+override NORM: u32 = 0u; // x * norm * inverseSqrt(mean(x^2) + epsilon); the sum of squares is computed with the product
 
 const LANES = 16u;
 const GROUPS = 4u;
 
-// partial[(token * GROUPS + group) * LANES + lane]: four columns' sums. squares[token * LANES + lane].
+// partial[(token * GROUPS + group) * LANES + lane]: the sums of four columns. squares[token * LANES + lane].
 var<workgroup> partial: array<vec4<f32>, 64u * TOKENS>;
 var<workgroup> squares: array<f32, LANES * TOKENS>;
 
@@ -61,7 +62,7 @@ fn column_sum(t: u32, group: u32, r: u32) -> f32 {
   return sum;
 }
 
-/// What the norm multiplies the sums of row t by.
+/// The factor by which the norm multiplies the sums of row t.
 fn norm_scale(t: u32) -> f32 {
   if (NORM == 0u) {
     return 1.0;

@@ -1,4 +1,4 @@
-// f16 as bits, exactly: unpack2x16float may flush subnormal values, pack2x16float may round either way.
+// Converts f16 bits exactly: unpack2x16float may flush subnormal values, pack2x16float may round either way.
 
 /// The f16 in the low halves of four words.
 fn half4(words: vec4<u32>) -> vec4<f32> {

@@ -1,4 +1,5 @@
-/// Joins two sets known by (count, mean, sum of squares about the mean, -), as Chan, Golub & LeVeque (1979) do: nothing large is subtracted.
+/// Combines two sets, each given by (count, mean, sum of squares about the mean, -), as in Chan, Golub & LeVeque
+/// (1979): no large numbers are subtracted.
 fn joined(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   if (b.x == 0.0) {
     return a;

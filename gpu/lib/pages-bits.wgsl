@@ -1,6 +1,7 @@
-// Closed KV pages of BITS bits a value (contract 3; drawn in assembly/kv/layout.ts): scales of the keys' channels, keys, scales of the
-// values' groups of 32 channels, values. A scale word is f16 scale | f16 minimum << 16; x = minimum + scale * u, which is exact but for one
-// rounding, fused or not. pages.ts puts the format's name and bits in, and declares `pages_FORMAT`.
+// Closed KV pages of BITS bits a value (contract 3; drawn in assembly/kv/layout.ts): scales of the keys' channels,
+// keys, scales of the values' groups of 32 channels, values. A scale word is f16 scale | f16 minimum << 16; x = minimum
+// + scale * u is exact except for one rounding, whether fused or not. pages.ts inserts the name and the bits of the
+// format, and declares `pages_FORMAT`.
 
 fn row_FORMAT() -> u32 {
   return (HEAD_DIM * BITS + 31u) / 32u;

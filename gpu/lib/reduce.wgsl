@@ -1,4 +1,5 @@
-// Sum over a workgroup of WORKGROUP threads (a power of two) through `reduction`, for every thread. Called in uniform control flow.
+// Returns to every thread the sum over a workgroup of WORKGROUP threads (a power of two), through `reduction`. Must be
+// called in uniform control flow.
 fn reduce_sum(value: f32, thread: u32) -> f32 {
   workgroupBarrier();
   reduction[thread] = value;

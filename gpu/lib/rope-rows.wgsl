@@ -1,7 +1,9 @@
-// Tokens at positions that the host gives, [axes, tokens]. Which axis turns a pair (M-RoPE, Wang et al. 2024) depends on SECTIONS:
-//   0  all pairs turn by axis 0
-//   1  the first TIME pairs turn by axis 0, the next HEIGHT by axis 1, the last WIDTH by axis 2 (Qwen2-VL)
-//   2  pair i turns by axis 1 where i % 3 = 1 and i < 3 HEIGHT, by axis 2 where i % 3 = 2 and i < 3 WIDTH, else by axis 0 (Qwen3-VL)
+// Tokens at positions that the host gives, [axes, tokens]. Which axis rotates a pair (M-RoPE, Wang et al. 2024) depends
+// on SECTIONS:
+//   0  axis 0 rotates all pairs
+//   1  axis 0 rotates the first TIME pairs, axis 1 the next HEIGHT, axis 2 the last WIDTH (Qwen2-VL)
+//   2  axis 1 rotates pair i where i % 3 = 1 and i < 3 HEIGHT, axis 2 where i % 3 = 2 and i < 3 WIDTH, axis 0
+//      all others (Qwen3-VL)
 
 override SECTIONS: u32 = 0u;
 override TIME: u32 = 0u;

@@ -1,4 +1,4 @@
-// Tokens at positions that follow each other, on every axis.
+// Tokens at consecutive positions, the same on every axis.
 
 fn rope_position(token: u32, pair: u32) -> u32 {
   return params.first + token;

@@ -1,6 +1,7 @@
-// Ranges in `data` (runs.ts): offsets of the lists, then from word params.runs_start on (start, slots) of every run, slots being the keys of its
-// list up to the run's end; from params.bias_start on, if that is not 0, a bias of every run. A key's slot is its place among its list's keys,
-// so that a tile of slots is full of keys however short the runs are. Runs are sorted and disjoint.
+// Ranges in `data` (runs.ts): offsets of the lists; from word params.runs_start on (start, slots) of every run, where
+// slots is the number of keys of its list up to the end of the run; from params.bias_start on, if that is not 0, the
+// bias of every run. The slot of a key is its index among the keys of its list, so that a tile of slots is full of keys
+// however short the runs are. Runs are sorted and disjoint.
 
 fn run_start(run: u32) -> u32 {
   return data[params.runs_start + 2u * run];
@@ -10,7 +11,7 @@ fn run_slots(run: u32) -> u32 {
   return data[params.runs_start + 2u * run + 1u];
 }
 
-/// Slots of the list that begins at run `first`, before `run`.
+/// The number of slots before `run` in the list that begins at run `first`.
 fn slots_before(first: u32, run: u32) -> u32 {
   if (run == first) {
     return 0u;
@@ -18,7 +19,7 @@ fn slots_before(first: u32, run: u32) -> u32 {
   return run_slots(run - 1u);
 }
 
-/// The run of [first, end) that has the slot.
+/// The run of [first, end) that contains the slot.
 fn run_of_slot(first: u32, end: u32, slot: u32) -> u32 {
   var low = first;
   var high = end;
@@ -48,7 +49,7 @@ fn run_from(first: u32, end: u32, position: u32) -> u32 {
   return low;
 }
 
-/// Keys of the list [first, end) at positions below `position`.
+/// The number of keys of the list [first, end) at positions below `position`.
 fn slots_below(first: u32, end: u32, position: u32) -> u32 {
   let after = run_from(first, end, position);
   if (after == first) {

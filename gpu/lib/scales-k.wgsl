@@ -1,4 +1,5 @@
-// The scales of Q4_K and Q5_K: header = (f16 d and dmin, scales' bytes 0-3, 4-7, 8-11); gives (d * scale, -dmin * min) of unit j.
+// The scales of Q4_K and Q5_K: header = (f16 d and dmin, bytes 0-3, 4-7, 8-11 of the scales). Returns
+// (d * scale, -dmin * min) of unit j.
 fn scales_K(header: vec4<u32>, j: u32) -> vec2<f32> {
   let shift = 8u * (j & 3u);
   let a = header.y >> shift;

@@ -1,11 +1,14 @@
-// A tile of a product with many rows: out[t, c] = act(x[t] . W[c] + bias[c]) * scale + residual[t, c], for 32 rows of x by 64 columns of one slot.
+// A tile of a product with many rows: out[t, c] = act(x[t] . W[c] + bias[c]) * scale + residual[t, c], for 32 rows of x
+// by 64 columns of one slot.
 //
-// The kernel declares bias, residual and out, and in `params` tokens, cols, out_stride, has_bias, has_residual, activation and scale; x comes from
-// x-vec.wgsl (rows of memory) or x-pixels.wgsl (a convolution's view of a picture), the weight from lib/weights.ts.
+// The kernel declares bias, residual and out, and in `params` tokens, cols, out_stride, has_bias, has_residual,
+// activation and scale. x comes from x-vec.wgsl (rows of memory) or x-pixels.wgsl (the pixels that a convolution
+// reads), the weight from lib/weights.ts.
 //
-// One workgroup of 64 takes 32 values of cols at a time: both tiles go through workgroup memory (weights decoded once a tile) as vec4 along
-// cols, written whole, and each thread keeps 4 x 8 sums in registers. Its rows are ty + 8 r and its columns tx + 8 c, so that neighbours
-// read neighbouring rows of the tiles, whose odd stride spreads the banks.
+// One workgroup of 64 processes 32 values of cols at a time. Both tiles are copied to workgroup memory (weights are
+// decoded once for each tile) as vec4 along cols, and each thread keeps 4 x 8 sums in registers. Its rows are ty + 8 r
+// and its columns tx + 8 c, so that neighbouring threads read neighbouring rows of the tiles, whose odd stride avoids
+// bank conflicts.
 
 const TILE_ROWS = 32u;
 const TILE_COLUMNS = 64u;
@@ -14,12 +17,12 @@ const TILE_STRIDE = 9u; // of a tile's row: 8 vec4 and one unused
 var<workgroup> x_tile: array<vec4<f32>, TILE_ROWS * TILE_STRIDE>;
 var<workgroup> w_tile: array<vec4<f32>, TILE_COLUMNS * TILE_STRIDE>;
 
-/// Rows of out from token0 on, columns of the slot from slot.first on.
+/// Computes rows of out from token0 on, and columns of the slot from slot.first on.
 fn tile(slot: Slot, token0: u32, thread: u32) {
   let units = (params.cols + 31u) / 32u;
   let tx = thread % 8u;
   let ty = thread / 8u;
-  // Every thread decodes the 32 values of one column, and carries half of one row of x.
+  // Every thread decodes the 32 values of one column, and copies half of one row of x.
   let decoded = min(slot.first + thread, slot.rows - 1u);
   let carried = thread / 2u;
   let row = x_row(min(token0 + carried, params.tokens - 1u));

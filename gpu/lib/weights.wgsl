@@ -1,9 +1,9 @@
 // Weights on the device: rows of 32-value units, each row a sequence of planes that start at 16-byte boundaries
-// (see rows.ts for the layout of every format). The kernel declares a buffer for every slot in use, w0, w1, w2; weights.ts
-// makes weight_vec(slot, i), and a decoder gives the 32 values of one unit in order:
-//   decode(slot, row, unit, units) -> array<vec4<f32>, 8>, `units` being the units of a row.
+// (see rows.ts for the layout of every format). The kernel declares a buffer for every slot in use, w0, w1, w2;
+// weights.ts defines weight_vec(slot, i), and a decoder returns the 32 values of one unit in order:   decode(slot, row,
+// unit, units) -> array<vec4<f32>, 8>, where `units` is the number of units of a row.
 
-/// What a workgroup of a product works on.
+/// The weight on which a workgroup of a product works.
 struct Slot {
   index: u32,
   first: u32, // row of the weight at which the workgroup begins
@@ -17,7 +17,8 @@ fn weight_word(slot: u32, base: u32, i: u32) -> u32 {
   return v[i & 3u];
 }
 
-/// An f16 of the low 16 bits. Not unpack2x16float: that may flush subnormals, and the scales of K-quants often are.
+/// The f16 in the low 16 bits. unpack2x16float is not used: it may flush subnormals, and the scales of K-quants often
+/// are subnormal.
 fn half(bits: u32) -> f32 {
   let exponent = (bits >> 10u) & 31u;
   let mantissa = bits & 1023u;
@@ -26,7 +27,7 @@ fn half(bits: u32) -> f32 {
   return select(magnitude, -magnitude, (bits & 0x8000u) != 0u);
 }
 
-/// f16 number i of a plane that starts at the vec4 `base`.
+/// The f16 with index i of a plane that starts at the vec4 `base`.
 fn weight_half(slot: u32, base: u32, i: u32) -> f32 {
   return half(weight_word(slot, base, i >> 1u) >> (16u * (i & 1u)));
 }

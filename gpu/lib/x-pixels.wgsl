@@ -1,16 +1,16 @@
-// x as a picture [height * width, CHANNELS] whose row `token` is what a convolution's kernel sees from out pixel `token`:
-// KERNEL * KERNEL * CHANNELS values in (y, x, channel) order, zeros outside of the picture. With UPSAMPLE = 1 a pixel counts as 2 x 2.
-// The kernel declares `x`, those overrides, STEP (the convolution's stride), and in `params` cols, x_stride, height and width (after the
-// upsampling), out_width, and top and left (the padding).
+// x as an image [height * width, CHANNELS] whose row `token` is what the kernel of a convolution reads for output pixel
+// `token`: KERNEL * KERNEL * CHANNELS values in (y, x, channel) order, zeros outside the image. With UPSAMPLE = 1 a
+// pixel counts as 2 x 2. The kernel declares `x`, those overrides, STEP (the stride of the convolution), and in
+// `params` cols, x_stride, height and width (after the upsampling), out_width, and top and left (the padding).
 
-/// Coordinates of the kernel's upper left corner; they wrap below zero, where they are beyond any picture.
+/// Coordinates of the upper left corner of the kernel. Below zero they wrap to numbers beyond any image.
 alias XRow = vec2<u32>;
 
 fn x_row(token: u32) -> XRow {
   return vec2<u32>(token % params.out_width, token / params.out_width) * STEP - vec2<u32>(params.left, params.top);
 }
 
-/// Vec4 of x at which the pixel begins that the kernel's place `tap` meets, or NOWHERE.
+/// The vec4 of x at which the pixel of tap `tap` begins, or NOWHERE.
 fn x_pixel(corner: XRow, tap: u32) -> u32 {
   let at = corner + vec2<u32>(tap % KERNEL, tap / KERNEL);
   if (at.x >= params.width || at.y >= params.height) {
@@ -21,7 +21,7 @@ fn x_pixel(corner: XRow, tap: u32) -> u32 {
 
 const NOWHERE = 0xffffffffu;
 
-/// Vec4 i of a row; zero beyond params.cols.
+/// Returns vec4 i of a row; zero beyond params.cols.
 fn x_vec(corner: XRow, i: u32) -> vec4<f32> {
   var out = vec4<f32>();
   if (CHANNELS % 4u == 0u) {

@@ -1,12 +1,13 @@
-// x as rows of memory: what products read that are no convolutions. The kernel declares `x`, the override RAGGED, and cols and x_stride in `params`.
+// x as rows of memory, for products that are not convolutions. The kernel declares `x`, the override RAGGED, and cols
+// and x_stride in `params`.
 alias XRow = u32;
 
-/// Where row `token` of x begins.
+/// The vec4 at which row `token` of x begins.
 fn x_row(token: u32) -> XRow {
   return token * params.x_stride;
 }
 
-/// Vec4 i of a row; zero beyond params.cols (where RAGGED), since memory there may hold anything.
+/// Returns vec4 i of a row; zero beyond params.cols (where RAGGED), since the memory there may hold any value.
 fn x_vec(row: XRow, i: u32) -> vec4<f32> {
   if (RAGGED == 1u) {
     if (4u * i >= params.cols) {
