@@ -130,4 +130,5 @@ export default [
   entry('node', 'src/node.ts', 'node', { extra: [generated(/^node-worker\.js$/)] }),
   entry('cli', 'src/cli/main.ts', 'node', { extra: [generated(undefined)] }),
   entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
+  entry('openai', 'src/openai/index.ts', 'browser'),
 ];

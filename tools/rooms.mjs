@@ -36,6 +36,7 @@ export const ROOMS = [
   'src/face',
   'src/platform',
   'src/entries',
+  'src/openai',
   'src/cli',
   'src/public.ts',
   'src/index.ts',
