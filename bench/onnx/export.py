@@ -9,14 +9,16 @@ come from ONNX Runtime's own model builder, as those of onnx-community do: fused
 """
 
 import argparse
+import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime_genai.models.builder import create_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 CONFIGURATION = ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"]
@@ -25,12 +27,24 @@ CONFIGURATION = ["config.json", "tokenizer.json", "tokenizer_config.json", "gene
 def build(folder: Path, precision: str, work: Path) -> Path:
     """Returns the folder of `model.onnx` and its data."""
     out = work / precision
-    create_model("model", str(folder), str(out), precision, "cpu", str(work / "cache"))
+    builder = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
+    # Embeddings that share the head's 4-bit matrix would need an operation that ONNX Runtime's WASM build lacks.
+    options = ["--extra_options", "shared_embeddings=false"]
+    subprocess.run(
+        [*builder, "-i", folder, "-o", out, "-p", precision, "-e", "cpu", "-c", work / "cache", *options], check=True
+    )
     return out
 
 
-def place(model: onnx.ModelProto, out: Path, name: str) -> None:
-    """Saves a graph with its weights in one file beside it, under the name that transformers.js expects."""
+def place(model: onnx.ModelProto, out: Path, name: str, head: int) -> None:
+    """Saves a graph with its weights in one file beside it, under the name that transformers.js expects.
+
+    transformers.js makes the empty cache by the graph's own shapes, so the width of a head must be a number there.
+    """
+    for value in [*model.graph.input, *model.graph.output]:
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param == "kv_cache_dim":
+                size.dim_value = head
     (out / f"{name}_data").unlink(missing_ok=True)
     onnx.save_model(model, out / name, save_as_external_data=True, location=f"{name}_data", size_threshold=1024)
 
@@ -58,7 +72,13 @@ def main() -> None:
             if (source / name).exists():
                 shutil.copy(source / name, arguments.out / name)
 
-        place(onnx.load(build(source, "int4", work) / "model.onnx"), graphs, "model_q4.onnx")
+        # transformers.js asks for a graph's data only where the configuration says that there is some.
+        path = arguments.out / "config.json"
+        config = json.loads(path.read_text())
+        config["transformers.js_config"] = {"use_external_data_format": True}
+        path.write_text(json.dumps(config, indent=2))
+
+        place(onnx.load(build(source, "int4", work) / "model.onnx"), graphs, "model_q4.onnx", config["head_dim"])
         quantized = work / "quantized.onnx"
         quantize_dynamic(
             build(source, "fp32", work) / "model.onnx",
@@ -66,7 +86,7 @@ def main() -> None:
             weight_type=QuantType.QInt8,
             use_external_data_format=True,
         )
-        place(onnx.load(quantized), graphs, "model_quantized.onnx")
+        place(onnx.load(quantized), graphs, "model_quantized.onnx", config["head_dim"])
     for file in sorted(graphs.iterdir()):
         print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 
