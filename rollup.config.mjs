@@ -131,4 +131,5 @@ export default [
   entry('cli', 'src/cli/main.ts', 'node', { extra: [generated(undefined)] }),
   entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
   entry('openai', 'src/openai/index.ts', 'browser'),
+  entry('prompt-api', 'src/prompt-api.ts', 'browser'),
 ];

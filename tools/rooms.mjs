@@ -44,6 +44,7 @@ export const ROOMS = [
   'src/in-scope.ts',
   'src/nano.ts',
   'src/ai-sdk.ts',
+  'src/prompt-api.ts',
 ];
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
