@@ -11,11 +11,12 @@ import { inspect } from './inspect.ts';
 import { list, pull, rm } from './models.ts';
 import { paint } from './paint.ts';
 import { see } from './see.ts';
+import { serve } from './serve.ts';
 import { visible, write, type CliContext } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ see, paint, edit, ask, chat, generate, tokenize, pull, list, rm, inspect, doctor }),
+  Object.entries({ see, paint, edit, ask, chat, generate, serve, tokenize, pull, list, rm, inspect, doctor }),
 );
 
 const HELP = `octavo: compact models on this machine
