@@ -17,10 +17,12 @@ export { PaintedPicture } from './face/picture.ts';
 export { OctavoSession } from './face/session.ts';
 export type { ExpectedContent, PromptOptions, SessionOptions } from './face/session.ts';
 export type { ResumeOptions, SavedSession, SavedSessions, SaveOptions } from './face/sessions.ts';
-export type { TextStream } from './face/stream.ts';
+export type { AnswerStream, TextStream } from './face/stream.ts';
+export type { Tool, ToolContext } from './face/tools.ts';
 export type { TemplateAbilities } from './chat/abilities.ts';
 export type { Capabilities, DeviceInfo, DeviceName, MemoryInfo } from './worker/api.ts';
 export type { ContentPart, Message, PromptInput, Role, ToolCall } from './chat/messages.ts';
+export type { AnsweredCall, AnswerPart, ToolChoice, ToolResult, ToolSettings } from './chat/tools.ts';
 export type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillOptions } from './select/options.ts';
 export type { ContextMemory } from './kv/tiers.ts';
 export type { KvBits } from './kv/precision.ts';
@@ -28,6 +30,7 @@ export type { ContrastOptions } from './generate/contrast.ts';
 export type {
   AnswerOptions,
   AnswerReport,
+  ChatOptions,
   FinishReason,
   LikelyToken,
   Phases,

@@ -9,11 +9,21 @@ import type { Sequence } from './kv/sequence.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
 import { SessionCache, type SessionModel } from './generate/session-cache.ts';
-import { Conversation, fit, type Fit } from './chat/conversation.ts';
+import { Conversation, fit, type Fit, type Manner } from './chat/conversation.ts';
+import type * as Dialects from './chat/dialects/index.ts';
+import type { AnswerDivider } from './chat/divider.ts';
 import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
-import type { AnswerOptions, CompletionSettings, PromptSettings, SessionSettings } from './generate/options.ts';
+import type { Exchange, PageTools } from './generate/rounds.ts';
+import {
+  checkCount,
+  DEFAULT_ROUNDS,
+  MOST_ROUNDS,
+  type CompletionSettings,
+  type PromptSettings,
+  type SessionSettings,
+} from './generate/options.ts';
 import { encodeContext, followOn, NOTHING, type Transcript } from './chat/prompt.ts';
-import { imagesOf, imageTokens, type PromptImage } from './see/images.ts';
+import { imagesOf, imageTokens, type Content, type PromptImage } from './see/images.ts';
 import { Queue } from './generate/queue.ts';
 import type { SessionState } from './generate/session-state.ts';
 import { sampleSpec } from './generate/sampling.ts';
@@ -22,6 +32,8 @@ import { readSelection } from './select/visual/index.ts';
 export interface SessionListener extends AnswerListener {
   /** The oldest exchanges were dropped to make room. */
   readonly onOverflow?: (() => void) | undefined;
+  /** Tools that are run while a prompt waits. */
+  readonly tools?: PageTools | undefined;
 }
 
 /** Room for an answer that the oldest exchanges are dropped for, where the caller names no maximum. */
@@ -67,17 +79,42 @@ export class Session {
   prompt(input: PromptInput, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<Answer> {
     const read = this.#read(input, true);
     const merged = { ...this.#settings, ...settings };
-    return this.#compute(listener.signal, async () => {
-      await this.#resolve(read.turns, listener.signal);
-      const reserve = Math.min(merged.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
-      const { conversation, prompt, content } = this.#fit(read, true, reserve, merged.templateOptions, listener);
-      const result = await this.#cache.answer(prompt, content, merged, listener);
-      const said = [read.prefix + result.text];
-      const partial = result.partial === true ? { partial: true } : {};
-      this.#conversation = conversation.with(...read.turns, { role: 'assistant', content: said, ...partial });
+    const rounds = checkCount('maxToolRounds', merged.maxToolRounds ?? DEFAULT_ROUNDS, MOST_ROUNDS);
+    return this.#run(listener.signal, async () => {
+      const ask = (before: Conversation, asked: Input, heard: SessionListener): Promise<Exchange> =>
+        this.#model.gate.share(listener.signal, () => this.#exchange(before, asked, merged, heard));
+      let done = await ask(this.#conversation, read, listener);
+      const { tools } = listener;
+      if (done.answer.finishReason === 'tool-calls' && tools !== undefined && tools.names.size > 0) {
+        const { runRounds } = await import('./generate/rounds.ts');
+        const shown = { listener, tools, told: merged.tools ?? [], most: rounds };
+        done = await runRounds(done, shown, ({ conversation, turns }, heard) =>
+          ask(conversation, { turns, prefix: '' }, { ...listener, ...heard }),
+        );
+      }
+      this.#conversation = done.conversation.with(...done.turns);
       this.#transcript = this.#cache.transcript;
-      return result;
+      return done.answer;
     });
+  }
+
+  /** One answer, which stays in the cache alone. */
+  async #exchange(
+    before: Conversation,
+    asked: Input,
+    settings: PromptSettings,
+    listener: SessionListener,
+  ): Promise<Exchange> {
+    await this.#resolve(asked.turns, listener.signal);
+    const manner = await this.#manner(before, asked.turns, settings);
+    const reserve = Math.min(settings.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
+    const { conversation, prompt, content } = this.#fit(before, asked, true, reserve, manner, listener);
+    const divider = await this.#divider(conversation, asked, content, manner);
+    const answer = await this.#cache.answer(prompt, content, settings, { ...listener, divider });
+    const { text, thinking, toolCalls: calls, partial } = answer;
+    const said = { content: [asked.prefix + text], ...(thinking && { thinking }), ...(calls && { calls }) };
+    const turn: Turn = { role: 'assistant', ...said, ...(partial && { partial }) };
+    return { answer, conversation, turns: [...asked.turns, turn] };
   }
 
   /** Adds messages to the context without an answer. */
@@ -109,11 +146,8 @@ export class Session {
     return this.#run(signal, async () => {
       if (this.#unresolved(turns).length > 0) await this.#model.gate.share(signal, () => this.#resolve(turns, signal));
       const transcript = this.#transcript;
-      const { ids } = followOn(
-        this.#model,
-        transcript,
-        this.#conversation.render(turns, true, prefix, this.#settings.templateOptions),
-      );
+      const manner = await this.#manner(this.#conversation, turns, this.#settings);
+      const { ids } = followOn(this.#model, transcript, this.#conversation.render(turns, true, prefix, manner));
       return Math.max(0, ids.length - transcript.ids.length);
     });
   }
@@ -194,26 +228,55 @@ export class Session {
 
   async #add(read: Input, listener: SessionListener): Promise<void> {
     await this.#resolve(read.turns, listener.signal);
+    const manner = await this.#manner(this.#conversation, read.turns, this.#settings);
     // A template may refuse a conversation without a question; it is read together with the first.
-    if (!this.#conversation.with(...read.turns).renders) {
+    if (!this.#conversation.with(...read.turns).renders(manner.telling)) {
       this.#conversation = this.#conversation.with(...read.turns);
       return;
     }
-    const { conversation, prompt, content } = this.#fit(read, false, 1, this.#settings.templateOptions, listener);
+    const { conversation, prompt, content } = this.#fit(this.#conversation, read, false, 1, manner, listener);
     await this.#cache.fill(prompt, content, listener);
     this.#transcript = this.#cache.transcript;
     this.#conversation = conversation.with(...read.turns);
   }
 
+  /** How the conversation is rendered. Those without tools and calls do not download the dialects. */
+  async #manner(
+    conversation: Conversation,
+    more: readonly Turn[],
+    { tools, toolChoice, thinking, templateOptions: variables }: PromptSettings,
+  ): Promise<Manner> {
+    const called = conversation.with(...more).all.some(({ role, calls }) => role === 'tool' || calls !== undefined);
+    if (tools === undefined && toolChoice === undefined && !called) return { variables, thinking };
+    const { tell } = await dialects();
+    return { variables, thinking, telling: tell(this.#model.tokenizer.facts.chatTemplate, tools, toolChoice) };
+  }
+
+  /** What divides the answer; undefined where it is text alone. */
+  async #divider(
+    conversation: Conversation,
+    { turns, prefix }: Input,
+    content: Content,
+    { telling }: Manner,
+  ): Promise<AnswerDivider | undefined> {
+    const { templates, tokenizer } = this.#model;
+    const { chatTemplate = '' } = tokenizer.facts;
+    const thoughts = templates?.abilitiesOf(chatTemplate).thoughts;
+    if (thoughts === undefined && !telling?.tools.length) return undefined;
+    const { divide } = await dialects();
+    return divide(telling, thoughts, { turns: conversation.with(...turns).all, content, begun: prefix !== '' });
+  }
+
   #fit(
+    conversation: Conversation,
     { turns, prefix }: Input,
     answer: boolean,
     reserve: number,
-    variables: AnswerOptions['templateOptions'],
+    manner: Manner,
     listener: SessionListener,
   ): Fit {
-    const ask = { more: turns, answer, prefix, reserve, variables, window: this.window };
-    const found = fit(this.#model, this.#conversation, this.#transcript, ask);
+    const ask = { more: turns, answer, prefix, reserve, manner, window: this.window };
+    const found = fit(this.#model, conversation, this.#transcript, ask);
     if (found.prompt.ids.length >= this.window) throw tooLong(found.prompt, this.window);
     if (found.dropped) listener.onOverflow?.();
     return found;
@@ -230,4 +293,8 @@ export class Session {
       return body();
     });
   }
+}
+
+function dialects(): Promise<typeof Dialects> {
+  return import('./chat/dialects/index.ts');
 }

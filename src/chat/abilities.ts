@@ -19,8 +19,12 @@ export interface TemplateAbilities {
   readonly tools: boolean;
   readonly toolCalls: boolean;
   readonly toolResults: boolean;
+  /** Several calls in one message; where it cannot, each is written with its result. */
+  readonly parallelCalls: boolean;
   /** Knows `enable_thinking`. */
   readonly thinking: boolean;
+  /** What begins and ends the model's thoughts in an answer; undefined for a model that does not think before it answers. */
+  readonly thoughts: readonly [open: string, close: string] | undefined;
   /** Opens the assistant's answer. */
   readonly generationPrompt: boolean;
 }
@@ -40,6 +44,13 @@ const TOOL = {
   },
 };
 const OPTIONS = { addGenerationPrompt: false, bosToken: '', eosToken: '' };
+
+/** Qwen, SmolLM and DeepSeek; Mistral; Gemma. */
+const THOUGHTS = [
+  ['<think>', '</think>'],
+  ['[THINK]', '[/THINK]'],
+  ['<|channel>thought\n', '<channel|>'],
+] as const;
 
 let last: { readonly template: string; readonly abilities: TemplateAbilities } | undefined;
 
@@ -76,9 +87,15 @@ function probe(template: string): TemplateAbilities {
   const user = (text: string): ChatMessage => message('user', text);
   const assistant = (text: string): ChatMessage => message('assistant', text);
   const system = (text: string): ChatMessage => message('system', text);
-  const call = { id: 'zqcall0000', type: 'function', function: { name: 'zqtool', arguments: { zqkey: 'zqargument' } } };
-  const calling = { ...assistant(''), tool_calls: [call] };
-  const result = { ...message('tool', C), name: 'zqtool', tool_call_id: 'zqcall0000' };
+  // Mistral's templates want ids of nine letters and digits.
+  const called = (word: string, id: string): unknown => ({
+    id,
+    type: 'function',
+    function: { name: 'zqtool', arguments: { zqkey: word } },
+  });
+  const calling = { ...assistant(''), tool_calls: [called('zqargument', 'zqcall000')] };
+  const both = { ...assistant(''), tool_calls: [called(A, 'zqcall000'), called(B, 'zqcall001')] };
+  const result = { ...message('tool', C), name: 'zqtool', tool_call_id: 'zqcall000' };
   const open = { addGenerationPrompt: true };
   const thinking = (enable: boolean): string | undefined =>
     rendered([user(A)], { ...open, variables: { enable_thinking: enable } });
@@ -94,7 +111,12 @@ function probe(template: string): TemplateAbilities {
     tools: can([user(A)], ['zqtool'], { tools: [TOOL] }),
     toolCalls: can([user(A), calling, result], ['zqtool', 'zqargument']),
     toolResults: can([user(A), calling, result], [A, C]),
+    parallelCalls: can(
+      [user(A), both, result, { ...message('tool', D), name: 'zqtool', tool_call_id: 'zqcall001' }],
+      [A, B, C, D],
+    ),
     thinking: thinking(true) !== thinking(false),
+    thoughts: THOUGHTS.find(([, close]) => template.includes(close)),
     generationPrompt: rendered([user(A)], open) !== rendered([user(A)]),
   };
 }

@@ -1,12 +1,15 @@
 /** Makes of a conversation one that the model's template accepts: what it cannot write as it is, is folded into a neighbour, merged or converted. */
-import type { Content } from '../see/images.ts';
+import { joined, MessageText, type Content } from '../see/images.ts';
 import type { TemplateAbilities } from './abilities.ts';
+import type { Speech } from './dialects/speech.ts';
 import type { Role, ToolCall, Turn } from './messages.ts';
+import type { ToolSettings } from './tools.ts';
 
 /** A message on its way to the template. Strings are a message's text; `special`: control tokens in them are read as such. */
 export interface AdaptedMessage {
   readonly role: Role;
   readonly parts: readonly { readonly content: Content; readonly special: boolean }[];
+  readonly thinking?: string | undefined;
   readonly calls?: readonly ToolCall[] | undefined;
   readonly name?: string | undefined;
   readonly callId?: string | undefined;
@@ -14,12 +17,23 @@ export interface AdaptedMessage {
 
 const BETWEEN = { content: ['\n\n'], special: false };
 
-export function adapt(turns: readonly Turn[], abilities: TemplateAbilities): readonly AdaptedMessage[] {
+/** What the model is told of tools, and how calls are written where its template does not. */
+export interface ToolTelling {
+  readonly speech: Speech;
+  readonly tools: readonly ToolSettings[];
+}
+
+export function adapt(
+  turns: readonly Turn[],
+  abilities: TemplateAbilities,
+  telling?: ToolTelling,
+): readonly AdaptedMessage[] {
   let messages: readonly AdaptedMessage[] = turns.map(({ content, special = false, ...turn }) => ({
     ...turn,
     parts: [{ content, special }],
   }));
-  if (!abilities.toolCalls || !abilities.toolResults) messages = messages.map(withoutTools);
+  messages = linked(messages);
+  if (telling !== undefined) messages = withTools(messages, abilities, telling);
   if (!abilities.system || !abilities.laterSystem) messages = withSystemFolded(messages, abilities.system);
   if (!abilities.repeatedRoles) messages = merged(messages);
   if (!abilities.assistantFirst) {
@@ -30,16 +44,86 @@ export function adapt(turns: readonly Turn[], abilities: TemplateAbilities): rea
   return messages;
 }
 
-/** Calls and results as text that a model without tools understands. */
-function withoutTools({ calls, name, callId: _callId, ...message }: AdaptedMessage): AdaptedMessage {
-  if (message.role === 'tool') {
-    const title = { content: [`Result of ${name ?? 'the tool'}:\n`], special: false };
-    return { role: 'user', parts: [title, ...message.parts] };
+/** Ids that all templates take: Mistral's want nine letters and digits. */
+const ID = /^[A-Za-z0-9]{9}$/;
+
+/** Gives calls ids that every template takes, and results the ids and names of their calls: by id, or in their order. */
+function linked(messages: readonly AdaptedMessage[]): readonly AdaptedMessage[] {
+  let count = 0;
+  let open: { readonly given: string | undefined; readonly id: string; readonly name: string }[] = [];
+  return messages.map((message) => {
+    if (message.calls !== undefined) {
+      open = message.calls.map(({ id: given, name }) => {
+        const made = `call${String(count++).padStart(5, '0')}`;
+        return { given, id: given !== undefined && ID.test(given) ? given : made, name };
+      });
+      return { ...message, calls: message.calls.map((call, index) => ({ ...call, id: open[index]?.id })) };
+    }
+    if (message.role !== 'tool') return message;
+    const named = open.findIndex(
+      ({ given, id }) => message.callId !== undefined && [given, id].includes(message.callId),
+    );
+    const [call] = open.splice(Math.max(0, named), 1);
+    return { ...message, name: message.name ?? call?.name, callId: call?.id ?? message.callId };
+  });
+}
+
+/** Tools, calls and results as a template takes them that cannot write them itself, or in a way that nobody could read in an answer. */
+function withTools(
+  messages: readonly AdaptedMessage[],
+  abilities: TemplateAbilities,
+  { speech, tools }: ToolTelling,
+): readonly AdaptedMessage[] {
+  const { dialect, variable } = speech;
+  const own = variable !== undefined || tools.length === 0;
+  let out = messages;
+  if (!own || !abilities.toolCalls)
+    out = out.map(({ calls, ...message }) => {
+      if (calls === undefined) return message;
+      const said = message.parts.some(({ content }) => content.length > 0);
+      const written = { content: dialect.write(calls), special: true };
+      return { ...message, parts: [...message.parts, ...(said ? [LINE] : []), written] };
+    });
+  else if (!abilities.parallelCalls) out = oneByOne(out);
+  if (!own || !abilities.toolResults)
+    out = out.map(({ name, callId, ...message }) => {
+      if (message.role !== 'tool') return { ...message, name, callId };
+      const content = dialect.result(message.parts.flatMap((part) => literally(part.content)));
+      return { role: 'user', parts: [{ content, special: true }] };
+    });
+  if (own) return out;
+  const told = { content: dialect.describe(tools), special: true };
+  const [first, ...rest] = out;
+  return first?.role === 'system'
+    ? [{ ...first, parts: [...first.parts, BETWEEN, told] }, ...rest]
+    : [{ role: 'system', parts: [told] }, ...out];
+}
+
+const LINE = { content: ['\n'], special: false };
+
+/** Where strings are read as the template's, a message's stay text. */
+function literally(content: Content): Content {
+  return joined(content.map((part) => (typeof part === 'string' ? new MessageText(part) : part)));
+}
+
+/** Each call of a message in one of its own, with its result behind it. */
+function oneByOne(messages: readonly AdaptedMessage[]): readonly AdaptedMessage[] {
+  const out: AdaptedMessage[] = [];
+  for (const [index, message] of messages.entries()) {
+    const { calls } = message;
+    if (calls === undefined || calls.length < 2) {
+      if (!out.includes(message)) out.push(message);
+      continue;
+    }
+    const next = messages.slice(index + 1);
+    const end = next.findIndex(({ role }) => role !== 'tool');
+    const results = end < 0 ? next : next.slice(0, end);
+    for (const [number, call] of calls.entries()) {
+      out.push({ ...message, ...(number === 0 ? {} : { parts: [], thinking: undefined }), calls: [call] });
+      out.push(...results.filter(({ callId }) => callId === call.id));
+    }
   }
-  if (calls === undefined) return message;
-  const text = calls.map((call) => `${call.name}(${JSON.stringify(call.arguments)})`).join('\n');
-  const said = message.parts.some(({ content }) => content.length > 0);
-  return { ...message, parts: [...message.parts, ...(said ? [BETWEEN] : []), { content: [text], special: false }] };
+  return out;
 }
 
 /** System messages into the next message of the user; into one at the beginning where the template has `first`. */

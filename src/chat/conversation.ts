@@ -1,6 +1,7 @@
 /** A conversation: turns that the model's chat template renders, and how the oldest of them make room. */
 import { joined, MessageText, type Content } from '../see/images.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import type { ToolTelling } from './adapt.ts';
 import type { Turn } from './messages.ts';
 import { followOn, type Prompt, type Transcript, type Words } from './prompt.ts';
 import type * as TemplateModule from './templates.ts';
@@ -35,12 +36,18 @@ export class Conversation {
     return { initial: this.#initial, turns: this.#turns };
   }
 
+  /** All turns in order. */
+  get all(): readonly Turn[] {
+    return [...this.#initial, ...this.#turns];
+  }
+
   /** Whether the template writes the conversation as it is: some refuse one in which the user has said nothing. */
-  get renders(): boolean {
+  renders(telling?: ToolTelling): boolean {
     const { templates, tokenizer } = this.#model;
     const { chatTemplate } = tokenizer.facts;
-    if (chatTemplate === undefined || templates?.abilitiesOf(chatTemplate).withoutUser !== false) return true;
-    return [...this.#initial, ...this.#turns].some(({ role }) => role === 'user');
+    const able = chatTemplate === undefined || templates?.abilitiesOf(chatTemplate).withoutUser !== false;
+    if (able && telling?.speech.withoutUser !== false) return true;
+    return this.all.some(({ role }) => role === 'user');
   }
 
   with(...turns: readonly Turn[]): Conversation {
@@ -52,14 +59,15 @@ export class Conversation {
     if (this.#turns.length === 0) return undefined;
     let end = this.#turns.findIndex((turn) => turn.role === 'assistant');
     end = end < 0 ? 0 : end;
-    while (end < this.#turns.length && this.#turns[end]?.role === 'assistant') end++;
+    // Results go with their calls, and with what was answered to them.
+    while (['assistant', 'tool'].includes(this.#turns[end]?.role ?? '')) end++;
     if (end === 0) end = 1;
     return new Conversation(this.#model, this.#initial, this.#turns.slice(end));
   }
 
   /** The whole conversation, `more` included, as text and images. `answer` opens the assistant's turn with `prefix`. */
-  render(more: readonly Turn[], answer: boolean, prefix = '', variables?: Readonly<Record<string, unknown>>): Content {
-    const turns = [...this.#initial, ...this.#turns, ...more];
+  render(more: readonly Turn[], answer: boolean, prefix = '', { variables, thinking, telling }: Manner = {}): Content {
+    const turns = [...this.all, ...more];
     const { templates, tokenizer } = this.#model;
     const { facts } = tokenizer;
     const begun = new MessageText(prefix);
@@ -70,10 +78,33 @@ export class Conversation {
       addGenerationPrompt: answer,
       bosToken: name(facts.bos),
       eosToken: name(facts.eos[0]),
-      variables,
+      variables: { ...(thinking === undefined ? {} : { enable_thinking: thinking, thinking }), ...variables },
     };
-    return joined([...templates.renderTurns(facts.chatTemplate, turns, options), begun]);
+    const content = templates.renderTurns(facts.chatTemplate, turns, options, telling);
+    const { thinking: switched, thoughts } = templates.abilitiesOf(facts.chatTemplate);
+    const none = answer && thinking === false && !switched && thoughts !== undefined;
+    return joined([...content, ...(none ? [noThoughts(thoughts, opensThoughts(content, thoughts))] : []), begun]);
   }
+}
+
+/** How a conversation is rendered. */
+export interface Manner {
+  /** Variables of the template. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
+  readonly thinking?: boolean | undefined;
+  /** For conversations with tools, or with calls in them. */
+  readonly telling?: ToolTelling | undefined;
+}
+
+/** Whether a rendered prompt ends within thoughts. */
+export function opensThoughts(content: Content, [open]: readonly [string, string]): boolean {
+  const last = content.at(-1);
+  return typeof last === 'string' && last.trimEnd().endsWith(open.trimEnd());
+}
+
+/** Empty thoughts, as models write them that were trained to answer at once. */
+function noThoughts([open, close]: readonly [string, string], opened: boolean): string {
+  return `${opened ? '' : `${open}\n`}\n${close}\n\n`;
 }
 
 /** For base models, which have no template: an answer continues the text before it, every other message begins a new line, and the model continues the last one. */
@@ -108,14 +139,13 @@ export function fit(
     readonly answer: boolean;
     readonly prefix: string;
     readonly reserve: number;
-    /** Variables of the template. */
-    readonly variables?: Readonly<Record<string, unknown>> | undefined;
+    readonly manner: Manner;
     readonly window: number;
   },
 ): Fit & { readonly dropped: boolean } {
   let most = ask.window - ask.reserve;
   for (let kept = conversation; ;) {
-    const rendered = kept.render(ask.more, ask.answer, ask.prefix, ask.variables);
+    const rendered = kept.render(ask.more, ask.answer, ask.prefix, ask.manner);
     const prompt = followOn(words, transcript, rendered);
     const shorter = prompt.ids.length > most ? kept.withoutOldest() : undefined;
     if (shorter === undefined) return { conversation: kept, content: rendered, prompt, dropped: kept !== conversation };

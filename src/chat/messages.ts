@@ -1,5 +1,5 @@
 /** Checks prompts in the shape of the web's Prompt API and turns them into the conversation's own turns. */
-import { InputError } from '../errors.ts';
+import { clipped, InputError } from '../errors.ts';
 import { joined, type Content, type PromptImage } from '../see/images.ts';
 
 /** `tool`: the result of a call that the assistant made. */
@@ -9,7 +9,7 @@ export type Role = 'system' | 'user' | 'assistant' | 'tool';
 export interface ToolCall {
   readonly id?: string | undefined;
   readonly name: string;
-  /** JSON: the arguments by name. */
+  /** The arguments by name, or the JSON of them. */
   readonly arguments: unknown;
 }
 
@@ -32,6 +32,8 @@ export interface Message {
    * control tokens.
    */
   readonly allowSpecialTokens?: boolean | undefined;
+  /** The assistant's messages: what it thought, for models whose template repeats that while tools are called. */
+  readonly thinking?: string | undefined;
   /** The assistant's messages: the tools that it called. */
   readonly toolCalls?: readonly ToolCall[] | undefined;
   /** Messages of a tool: its name, and the call that this is the result of. */
@@ -49,6 +51,7 @@ export interface Turn {
   readonly partial?: boolean;
   /** Control tokens in its text are read as such. */
   readonly special?: boolean;
+  readonly thinking?: string;
   readonly calls?: readonly ToolCall[];
   readonly name?: string;
   readonly callId?: string;
@@ -109,17 +112,35 @@ export function readInput(input: PromptInput, allow: ReadOptions): Input {
 }
 
 /** The fields of a turn beside its role and content. */
-function extrasOf({ role, allowSpecialTokens, toolCalls, name, toolCallId }: Message, place: string): Partial<Turn> {
+function extrasOf(
+  { role, allowSpecialTokens, thinking, toolCalls, name, toolCallId }: Message,
+  place: string,
+): Partial<Turn> {
   if (toolCalls !== undefined && (role !== 'assistant' || !Array.isArray(toolCalls)))
     throw new InputError('argument', `${place}: toolCalls is a list, in the assistant's messages`);
-  for (const call of toolCalls ?? [])
-    if (typeof call?.name !== 'string') throw new InputError('argument', `${place}: a call of a tool has no name`);
   return {
     ...(allowSpecialTokens === true ? { special: true } : {}),
-    ...(toolCalls === undefined || toolCalls.length === 0 ? {} : { calls: toolCalls }),
+    ...(role === 'assistant' && typeof thinking === 'string' && thinking !== '' ? { thinking } : {}),
+    ...(toolCalls === undefined || toolCalls.length === 0
+      ? {}
+      : { calls: toolCalls.map((call) => readCall(call, place)) }),
     ...(role === 'tool' && name !== undefined ? { name } : {}),
     ...(role === 'tool' && toolCallId !== undefined ? { callId: toolCallId } : {}),
   };
+}
+
+/** A call with its arguments by name; some APIs hand them on as JSON. */
+function readCall(call: ToolCall, place: string): ToolCall {
+  if (typeof call?.name !== 'string') throw new InputError('argument', `${place}: a call of a tool has no name`);
+  let given: unknown = call.arguments ?? {};
+  try {
+    if (typeof given === 'string') given = given === '' ? {} : JSON.parse(given);
+  } catch {
+    // It is no JSON.
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new InputError('argument', `${place}: arguments of ${clipped(call.name)} must be an object, or its JSON`);
+  return { id: call.id, name: call.name, arguments: given };
 }
 
 /** The text of the last of the user's messages; undefined where there is none. */

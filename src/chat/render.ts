@@ -6,11 +6,11 @@
  */
 import { joined, MessageText, type Content, type PromptImage } from '../see/images.ts';
 import { abilitiesOf, type TemplateAbilities } from './abilities.ts';
-import { adapt, type AdaptedMessage } from './adapt.ts';
+import { adapt, type AdaptedMessage, type ToolTelling } from './adapt.ts';
 import { concat, Text } from './jinja/text.ts';
 import { Dict, fromJson, type Value } from './jinja/values.ts';
 import type { Turn } from './messages.ts';
-import { renderValues, type ChatTemplateOptions } from './template.ts';
+import { declaration, renderValues, type ChatTemplateOptions } from './template.ts';
 
 /** U+FFF9, "interlinear annotation anchor": begins a mark. */
 const ANCHOR = '\uFFF9';
@@ -18,7 +18,12 @@ const END = '\uFFFB';
 const MARK = /\uFFF9(\d+)\uFFFB/g;
 
 /** The conversation as the template writes it. Throws `ModelError('tokenizer')` as `renderValues` does. */
-export function renderTurns(template: string, turns: readonly Turn[], options: ChatTemplateOptions): Content {
+export function renderTurns(
+  template: string,
+  turns: readonly Turn[],
+  options: ChatTemplateOptions,
+  telling?: ToolTelling,
+): Content {
   const abilities = abilitiesOf(template);
   const images: PromptImage[] = [];
   let input = 0;
@@ -26,13 +31,26 @@ export function renderTurns(template: string, turns: readonly Turn[], options: C
     const made = Dict.of([['role', new Text(message.role)]]);
     made.set(new Text('content'), abilities.content === 'text' ? asText(message, images) : asParts(message, images));
     input += message.parts.reduce((sum, { content }) => sum + lengthOf(content), 0);
+    // By the names under which templates know thoughts.
+    for (const name of message.thinking === undefined ? [] : ['reasoning_content', 'thinking'])
+      made.set(new Text(name), Text.content(message.thinking ?? ''));
     if (message.calls !== undefined) made.set(new Text('tool_calls'), fromJson(message.calls.map(functionCall)));
     if (message.name !== undefined) made.set(new Text('name'), Text.content(message.name));
     if (message.callId !== undefined) made.set(new Text('tool_call_id'), Text.content(message.callId));
     return made;
   };
-  const messages = adapt(turns, abilities).map(value);
-  return restored(renderValues(template, messages, input, options), images, abilities);
+  const messages = adapt(turns, abilities, telling).map(value);
+  const given = telling === undefined ? options : { ...options, ...toolOptions(telling, options) };
+  input += JSON.stringify(telling?.tools ?? []).length;
+  return restored(renderValues(template, messages, input, given), images, abilities);
+}
+
+/** Tools in the variable in which the template takes them. */
+function toolOptions({ speech, tools }: ToolTelling, { variables }: ChatTemplateOptions): Partial<ChatTemplateOptions> {
+  const { variable } = speech;
+  if (variable === undefined || tools.length === 0) return {};
+  const declared = tools.map(declaration);
+  return variable === 'tools' ? { tools: declared } : { variables: { ...variables, [variable]: declared } };
 }
 
 function lengthOf(content: Content): number {

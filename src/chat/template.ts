@@ -3,6 +3,7 @@ import { clipped, ModelError } from '../errors.ts';
 import { JinjaTemplate } from './jinja/index.ts';
 import { Text } from './jinja/text.ts';
 import { fromJson, type Value } from './jinja/values.ts';
+import type { ToolSettings } from './tools.ts';
 
 export interface ChatMessage {
   readonly role: string;
@@ -80,4 +81,10 @@ export function renderChat(template: string, messages: readonly ChatMessage[], o
     JSON.stringify(messages).length,
     options,
   ).text;
+}
+
+/** A tool as templates expect it: in the shape of OpenAI's API. */
+export function declaration({ name, description = '', inputSchema }: ToolSettings): Readonly<Record<string, unknown>> {
+  const parameters = { type: 'object', properties: {}, ...inputSchema };
+  return { type: 'function', function: { name, description, parameters } };
 }

@@ -17,25 +17,14 @@ import type { Caller } from '../worker/caller.ts';
 import { unpackError } from '../worker/protocol.ts';
 import { misfit, misfitArgument } from './check.ts';
 import { DownloadMonitor } from './monitor.ts';
-import {
-  ABORTABLE,
-  COMPLETE,
-  EDIT,
-  IDS,
-  PAINT,
-  RECOVER,
-  SCORE,
-  SCORED,
-  SESSION,
-  TEXT_OR_IDS,
-  TOKENS,
-} from './options.ts';
+import { COMPLETE, EDIT, IDS, PAINT, RECOVER, RESUME, SCORE, SCORED, SESSION, TEXT_OR_IDS, TOKENS } from './options.ts';
 import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
 import type { PaintedPicture } from './picture.ts';
 import { messagesWithPixels, type PictureInput, type ReadPicture } from './pictures.ts';
 import type { ResumeOptions } from './sessions.ts';
 import { discardSession, OctavoSession, reportOf, sessionSettings, type SessionOptions } from './session.ts';
-import { collect, TextStream } from './stream.ts';
+import { AnswerStream, collect, type TextStream } from './stream.ts';
+import type { Tool } from './tools.ts';
 
 export interface CompletionOptions extends CompletionSettings {
   readonly signal?: AbortSignal | undefined;
@@ -136,7 +125,7 @@ export class OctavoModel {
       { ...this.#of, settings: { ...settings, ...prompts } },
       { signal, transfer, onLate },
     );
-    return this.#session(info);
+    return this.#session(info, options.tools);
   }
 
   /**
@@ -144,11 +133,12 @@ export class OctavoModel {
    * next prompt. Throws `InputError` for an unknown name, `StorageError` for a session of another model or version, or one that is damaged.
    */
   async resumeSession(name: string, options: ResumeOptions = {}): Promise<OctavoSession> {
-    const problem = misfit('resumeSession', options, ABORTABLE);
+    const problem = misfit('resumeSession', options, RESUME);
     if (problem !== undefined) return problem;
-    const { signal } = options;
+    const { signal, tools } = options;
     const { onLate } = discardSession(this.#on);
-    return this.#session(await this.#caller.call('resumeSession', { ...this.#of, name }, { signal, onLate }));
+    const info = await this.#caller.call('resumeSession', { ...this.#of, name }, { signal, onLate });
+    return this.#session(info, tools);
   }
 
   /** A picture from words; a list of pictures exactly where `count` is given. One painting at a time, and answers wait for it. */
@@ -183,7 +173,7 @@ export class OctavoModel {
     const { signal, onPrefill, onToken, ...settings } = problem === undefined ? options : {};
     const params = problem ?? { ...this.#of, input, settings };
     const logprobs: TokenLogProb[] = [];
-    return new TextStream((hooks) => {
+    return new AnswerStream((hooks) => {
       const { result, take } = this.#caller.stream('complete', params, {
         ...hooks,
         onEvent: (event) => {
@@ -267,8 +257,8 @@ export class OctavoModel {
     });
   }
 
-  #session(info: SessionInfo): OctavoSession {
-    return new OctavoSession(this.#on, info, this.#pictures);
+  #session(info: SessionInfo, tools?: readonly Tool[]): OctavoSession {
+    return new OctavoSession(this.#on, info, this.#pictures, tools);
   }
 
   /** What names this model in a call. */

@@ -1,6 +1,6 @@
 /** The options of every public call, as `check.ts` reads them. What depends on the model is checked by the engine. */
 import { SAMPLING_LIMITS, SAMPLING_MODES } from '../generate/sampling.ts';
-import { MOST_ALTERNATIVES, type AnswerOptions } from '../generate/options.ts';
+import { MOST_ALTERNATIVES, MOST_ROUNDS, type AnswerOptions, type ChatOptions } from '../generate/options.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { BrushSettings } from '../paint/settings.ts';
 import type { ContextOptions } from '../select/options.ts';
@@ -11,7 +11,8 @@ import type { CompletionOptions, RecoverOptions, ScoreOptions, TokenOptions } fr
 import type { AvailabilityOptions, LoadOptions } from './octavo.ts';
 import type { EditOptions, PaintHooks, PaintOptions } from './painting.ts';
 import type { Abortable, AppendOptions, PromptOptions, SessionOptions } from './session.ts';
-import type { SaveOptions } from './sessions.ts';
+import type { ResumeOptions, SaveOptions } from './sessions.ts';
+import type { Tool } from './tools.ts';
 
 const TEXT: Field = { is: 'string' };
 const SWITCH: Field = { is: 'boolean' };
@@ -47,6 +48,15 @@ const ANSWER: ShapeOf<Required<AnswerOptions>> = {
   templateOptions: OBJECT,
   contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
   logprobs: { anyOf: [SWITCH, { number: [0, MOST_ALTERNATIVES], whole: true }] },
+};
+
+const TOOL: ShapeOf<Required<Tool>> = { name: TEXT, description: TEXT, inputSchema: OBJECT, execute: CALLBACK };
+
+const CHAT: ShapeOf<Required<ChatOptions>> = {
+  thinking: SWITCH,
+  tools: { list: { members: TOOL } },
+  toolChoice: { anyOf: [{ oneOf: ['auto', 'none', 'required'] }, { members: { name: TEXT } }] },
+  maxToolRounds: { number: [1, MOST_ROUNDS], whole: true },
 };
 
 const CONTEXT: ShapeOf<Required<ContextOptions>> = {
@@ -102,16 +112,16 @@ export const LOAD: ShapeOf<Required<LoadOptions>> = {
 
 export const RECOVER: ShapeOf<Required<RecoverOptions>> = { ...DEVICE, ...ABORTABLE, onProgress: CALLBACK };
 
-export const SESSION: ShapeOf<Required<SessionOptions> & { readonly tools: never }> = {
+export const SESSION: ShapeOf<Required<SessionOptions>> = {
   ...SAMPLING,
   ...ANSWER,
+  ...CHAT,
   ...ABORTABLE,
   ...EXPECTED,
   initialPrompts: { list: OBJECT },
   context: { members: CONTEXT },
   visual: { members: { size: COUNT, route: { oneOf: ['mar', 'siglip'] } } },
   monitor: CALLBACK,
-  tools: NOT_YET,
 };
 
 export const APPEND: ShapeOf<Required<AppendOptions>> = { ...ABORTABLE, onPrefill: CALLBACK };
@@ -121,6 +131,7 @@ export const PROMPT: ShapeOf<
 > = {
   ...SAMPLING,
   ...ANSWER,
+  ...CHAT,
   ...APPEND,
   onToken: CALLBACK,
   responseConstraint: NOT_YET,
@@ -150,6 +161,8 @@ export const TEXT_OR_IDS: Field = { anyOf: [TEXT, { view: true }] };
 export const SCORED: Field = { anyOf: [TEXT, { view: true }, { list: OBJECT }] };
 
 export const TOKENS: ShapeOf<Required<TokenOptions>> = { special: SWITCH };
+
+export const RESUME: ShapeOf<Required<ResumeOptions>> = { ...ABORTABLE, tools: CHAT.tools };
 
 export const SAVE: ShapeOf<Required<SaveOptions>> = {
   ...ABORTABLE,

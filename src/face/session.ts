@@ -1,6 +1,7 @@
 /** A conversation, as the web's Prompt API shapes it. */
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
+import type { AnswerPart, ToolSettings } from '../chat/tools.ts';
 import {
   UNUSED,
   withAnswer,
@@ -11,7 +12,7 @@ import {
   type TokenUsage,
 } from '../generate/options.ts';
 import { cannotSee } from '../see/images.ts';
-import type { AnswerInfo, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
+import type { AnswerInfo, CallsEvent, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
 import { misfit } from './check.ts';
 import type { MonitorCallback } from './monitor.ts';
 import { ABORTABLE, APPEND, PROMPT, SAVE } from './options.ts';
@@ -19,7 +20,8 @@ import type { OnModel } from './painting.ts';
 import { withPixels, type PictureInput } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
 import { linkedSignal } from './signals.ts';
-import { collect, TextStream } from './stream.ts';
+import { AnswerStream, collect, type TextStream } from './stream.ts';
+import type { Tool } from './tools.ts';
 
 export interface Abortable {
   /** Ends the call; it rejects with the signal's reason, and the session stays usable. */
@@ -33,6 +35,8 @@ export interface ExpectedContent {
 }
 
 export interface SessionOptions extends SessionSettings, Abortable {
+  /** What the model may call. Tools with `execute` are run for it, and the answer goes on with their results. */
+  readonly tools?: readonly Tool[] | undefined;
   /** The Prompt API's download monitor. The model is loaded already: it is told 0 and 1. */
   readonly monitor?: MonitorCallback | undefined;
   readonly expectedInputs?: readonly ExpectedContent[] | undefined;
@@ -40,6 +44,8 @@ export interface SessionOptions extends SessionSettings, Abortable {
 }
 
 export interface PromptOptions extends PromptSettings, Abortable {
+  /** In place of the session's tools. */
+  readonly tools?: readonly Tool[] | undefined;
   /** Called with how many tokens of the prompt have been read, and of how many. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   /** Called with each token of the answer where `logprobs` asks for likelihoods, before the text that the token completes. */
@@ -55,7 +61,8 @@ export function sessionSettings(
   options: SessionOptions,
   { see, missing }: Pick<PictureInput, 'see' | 'missing'>,
 ): SessionSettings {
-  const { signal: _signal, monitor: _monitor, expectedInputs = [], expectedOutputs = [], ...settings } = options;
+  const { signal: _signal, monitor: _monitor, expectedInputs = [], expectedOutputs = [], tools, ...rest } = options;
+  const settings = { ...rest, ...toolSettings(tools) };
   for (const { type } of expectedInputs) {
     if (type === 'image' && !see) throw cannotSee('expectedInputs', missing);
     if (type !== 'text' && type !== 'image')
@@ -70,6 +77,11 @@ export function sessionSettings(
       );
   }
   return settings;
+}
+
+/** What the engine is told of tools: their functions stay on the page. */
+function toolSettings(tools: readonly Tool[] | undefined): { readonly tools?: readonly ToolSettings[] } {
+  return tools === undefined ? {} : { tools: tools.map(({ execute: _execute, ...told }) => told) };
 }
 
 /** A session that was made for nobody, since its call was aborted meanwhile, is destroyed. */
@@ -90,6 +102,7 @@ export class OctavoSession extends EventTarget {
   readonly #on: OnModel;
   readonly #id: number;
   readonly #pictures: PictureInput;
+  readonly #tools: readonly Tool[];
   readonly #ended = new AbortController();
   /** Settles when the pictures of all calls so far are read; undefined when they are. */
   #reading: Promise<unknown> | undefined;
@@ -97,10 +110,11 @@ export class OctavoSession extends EventTarget {
   #answered = UNUSED;
 
   /** Made by `OctavoModel.createSession`. */
-  constructor(on: OnModel, info: SessionInfo, pictures: PictureInput) {
+  constructor(on: OnModel, info: SessionInfo, pictures: PictureInput, tools: readonly Tool[] = []) {
     super();
     this.#on = on;
     this.#pictures = pictures;
+    this.#tools = tools;
     this.#id = info.session;
     this.#usage = info.usage;
     this.contextWindow = info.window;
@@ -126,12 +140,30 @@ export class OctavoSession extends EventTarget {
 
   /** The answer as it comes: iterate it, or use it as a ReadableStream. */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
+    return this.#answer(input, options, (part) => (part.type === 'text' ? part.text : undefined));
+  }
+
+  /** The same with everything that the answer consists of: text, thoughts, calls of tools and their results, in order. */
+  promptParts(input: PromptInput, options: PromptOptions = {}): AnswerStream<AnswerPart, AnswerReport> {
+    return this.#answer(input, options, (part) => part);
+  }
+
+  /** `pick`: what of a part goes to the reader. */
+  #answer<Item>(
+    input: PromptInput,
+    options: PromptOptions,
+    pick: (part: AnswerPart) => Item | undefined,
+  ): AnswerStream<Item, AnswerReport> {
     const problem = misfit('prompt', options, PROMPT);
-    const { signal, onPrefill, onToken, ...settings } = problem === undefined ? options : {};
+    const { signal, onPrefill, onToken, tools, ...rest } = problem === undefined ? options : {};
+    const settings = { ...rest, ...toolSettings(tools) };
+    const usable = tools ?? this.#tools;
+    const runs = usable.flatMap(({ name, execute }) => (execute === undefined ? [] : [name]));
+    const more = { settings, runs };
     const link = linkedSignal(signal, this.#ended.signal);
     const transfer: Transferable[] = [];
     const read = problem ?? this.#withInput(input, transfer, link.signal);
-    const params = read instanceof Promise ? read.then((ready) => ({ ...ready, settings })) : { ...read, settings };
+    const params = read instanceof Promise ? read.then((ready) => ({ ...ready, ...more })) : { ...read, ...more };
     const logprobs: TokenLogProb[] = [];
     const hear = (token: TokenLogProb): unknown => {
       logprobs.push(token);
@@ -143,11 +175,23 @@ export class OctavoSession extends EventTarget {
       this.#answered = withAnswer(this.#answered, report);
       return report;
     };
-    const stream = new TextStream<AnswerReport>((hooks) => {
+    const run = async ({ round, calls }: CallsEvent): Promise<void> => {
+      const { runTools } = await import('./tools.ts');
+      const results = await runTools(calls, usable, link.signal);
+      const { model } = this.#on;
+      await this.#on.caller.call('giveResults', { model, round, results }, { signal: link.signal });
+    };
+    const stream = new AnswerStream<Item, AnswerReport>(({ signal: linked, onItem }) => {
       const { result, take } = this.#on.caller.stream('prompt', params, {
-        ...hooks,
+        signal: linked,
+        onItem: (part) => {
+          const item = pick(part);
+          // What nobody reads makes room at once.
+          if (item === undefined) take();
+          else onItem(item);
+        },
         transfer,
-        onEvent: (event) => this.#hear(event, onPrefill, hear),
+        onEvent: (event) => (event.kind === 'calls' ? run(event) : this.#hear(event, onPrefill, hear)),
         // An aborted answer that stays in the conversation.
         onLate: note,
       });
@@ -188,7 +232,7 @@ export class OctavoSession extends EventTarget {
     const info = await this.#linked(options.signal, (linked) =>
       this.#on.caller.call('cloneSession', this.#inTurn(this.#of), { signal: linked, onLate }),
     );
-    return new OctavoSession(this.#on, info, this.#pictures);
+    return new OctavoSession(this.#on, info, this.#pictures, this.#tools);
   }
 
   /**

@@ -3,6 +3,7 @@ import { StorageError } from '../errors.ts';
 import type { SessionStore, SessionUsage, StoredSession } from '../store/index.ts';
 import type { OctavoModel } from './model.ts';
 import type { OctavoSession } from './session.ts';
+import type { Tool } from './tools.ts';
 
 export interface SaveOptions {
   readonly signal?: AbortSignal | undefined;
@@ -26,6 +27,8 @@ export interface SavedSession {
 
 export interface ResumeOptions {
   readonly signal?: AbortSignal | undefined;
+  /** The session's tools with their functions, which are not saved; without them the app runs the tools that the session had. */
+  readonly tools?: readonly Tool[] | undefined;
 }
 
 /** `Octavo.sessions`. */

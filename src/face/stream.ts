@@ -1,14 +1,14 @@
-/** An answer as it comes: a ReadableStream of text that can be iterated in every browser, and a report at its end. */
+/** An answer as it comes: a ReadableStream of text, or of parts, that can be iterated in every browser, and a report at its end. */
 import type { Started } from '../worker/caller.ts';
 import { linkedSignal } from './signals.ts';
 
 /** Pieces that were received and not read yet. Each piece that is read lets the engine send another. */
-class Pieces {
-  readonly #held: string[] = [];
+class Pieces<Item> {
+  readonly #held: Item[] = [];
   #wake: (() => void) | undefined;
   taken: () => void = () => undefined;
 
-  push(piece: string): void {
+  push(piece: Item): void {
     this.#held.push(piece);
     this.wake();
   }
@@ -19,7 +19,7 @@ class Pieces {
   }
 
   /** The next piece, or undefined when `ended` and none is left. */
-  async next(ended: () => boolean): Promise<string | undefined> {
+  async next(ended: () => boolean): Promise<Item | undefined> {
     while (this.#held.length === 0 && !ended()) await new Promise<void>((resolve) => (this.#wake = resolve));
     const piece = this.#held.shift();
     if (piece !== undefined) this.taken();
@@ -28,18 +28,18 @@ class Pieces {
 }
 
 /**
- * Text of an answer, piece by piece. The engine waits while nobody reads. Leaving the loop, or `cancel`, ends the answer; an abort or a
+ * An answer, piece by piece. The engine waits while nobody reads. Leaving the loop, or `cancel`, ends the answer; an abort or a
  * failure rejects the reader, after the pieces that came before it. `finished` tells how it ended and what it cost.
  */
-export class TextStream<Report> extends ReadableStream<string> {
+export class AnswerStream<Item, Report> extends ReadableStream<Item> {
   readonly finished: Promise<Report>;
 
   /** `start` makes the call that gives the pieces. */
   constructor(
-    start: (options: { readonly signal: AbortSignal; readonly onItem: (piece: string) => void }) => Started<Report>,
+    start: (options: { readonly signal: AbortSignal; readonly onItem: (piece: Item) => void }) => Started<Report>,
     signal?: AbortSignal,
   ) {
-    const pieces = new Pieces();
+    const pieces = new Pieces<Item>();
     const own = new AbortController();
     const link = linkedSignal(signal, own.signal);
     let ended = false;
@@ -74,12 +74,12 @@ export class TextStream<Report> extends ReadableStream<string> {
   }
 
   /** Not every browser's ReadableStream can be iterated. */
-  override [Symbol.asyncIterator](options?: ReadableStreamIteratorOptions): ReadableStreamAsyncIterator<string> {
+  override [Symbol.asyncIterator](options?: ReadableStreamIteratorOptions): ReadableStreamAsyncIterator<Item> {
     return this.values(options);
   }
 
   override async *values({ preventCancel = false }: ReadableStreamIteratorOptions = {}): AsyncGenerator<
-    string,
+    Item,
     undefined
   > {
     const reader = this.getReader();
@@ -102,6 +102,8 @@ export class TextStream<Report> extends ReadableStream<string> {
     }
   }
 }
+
+export type TextStream<Report> = AnswerStream<string, Report>;
 
 /** The whole text of a stream. */
 export async function collect(stream: TextStream<unknown>): Promise<string> {

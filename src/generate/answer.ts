@@ -18,6 +18,9 @@ import {
   type PromptSettings,
   type TokenLogProb,
 } from './options.ts';
+import type { AnswerDivider, DividedPart } from '../chat/divider.ts';
+import type { AnswerPart } from '../chat/tools.ts';
+import { MessageText, type Content } from '../see/images.ts';
 import type { Prompt } from '../chat/prompt.ts';
 import { answerSampling, type SamplingDefaults } from './sampling.ts';
 import { StopStrings } from './stop.ts';
@@ -41,10 +44,14 @@ export interface AnswerListener {
   readonly signal?: AbortSignal | undefined;
   /** What the answer may consist of; used up by it. */
   readonly constraint?: Constraint | undefined;
+  /** Divides the answer into thoughts, text and calls; used up by it. */
+  readonly divider?: AnswerDivider | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   readonly onText?: ((text: string) => void | Promise<void>) | undefined;
   /** Each token of the answer with its likelihood, where `logprobs` asks for that; before the text that it completes. */
   readonly onToken?: ((token: TokenLogProb) => void) | undefined;
+  /** The same for what is no text: thoughts and calls, where the answer is divided. */
+  readonly onPart?: ((part: Exclude<AnswerPart, { type: 'text' }>) => void | Promise<void>) | undefined;
 }
 
 export interface Answer extends Omit<AnswerReport, 'logprobs'> {
@@ -57,6 +64,8 @@ export interface Answer extends Omit<AnswerReport, 'logprobs'> {
 export interface Answered {
   readonly answer: Answer;
   readonly whole: number;
+  /** All that was drawn, thoughts and the names of control tokens included. */
+  readonly drawn: Content;
 }
 
 /** Throws `InputError('too-long')` where not even one token of an answer fits. */
@@ -87,10 +96,24 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   let text = '';
   let whole = 0;
   let looped = false;
+  const raw: Content[number][] = [];
   const show = async (piece: string): Promise<void> => {
     if (piece.length === 0) return;
     text += piece;
     await listener.onText?.(piece);
+  };
+  const { divider } = listener;
+  // Stop strings are looked for in the text, not in thoughts and calls.
+  const tell = async (parts: readonly DividedPart[]): Promise<void> => {
+    for (const part of parts)
+      if (part.type === 'text') await show(stop.push(part.text));
+      else if (part.type === 'control') await show(stop.push(part.text, false));
+      else await listener.onPart?.(part);
+  };
+  const hear = (piece: string, named: boolean): Promise<void> => {
+    if (divider === undefined) return show(stop.push(piece, !named));
+    raw.push(named ? piece : new MessageText(piece));
+    return tell(divider.push(piece, named));
   };
   const cached = cut(onDevice, Math.min(request.cached, ids.length - 1));
   const drawn: number[] = [];
@@ -119,38 +142,41 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
       const piece = words.push(id);
       drawn.push(id);
       if (!words.incomplete) whole = drawn.length;
-      await show(stop.push(piece));
-      if (isControl(tokenizer, id)) await show(stop.push(control(id), false));
+      await hear(piece, false);
+      if (isControl(tokenizer, id)) await hear(control(id), true);
       looped = loops?.push(id) === true;
-      return stop.met !== undefined || looped;
+      return stop.met !== undefined || looped || divider?.done === true;
     },
   };
   let done: Generated;
+  const answered = (report: Omit<Answer, 'text' | 'thinking' | 'toolCalls'>): Answered => {
+    const { thinking = '', calls = [] } = divider ?? {};
+    const more = { ...(thinking === '' ? {} : { thinking }), ...(calls.length === 0 ? {} : { toolCalls: calls }) };
+    return {
+      answer: { text, ...report, ...more },
+      whole,
+      drawn: divider === undefined ? [new MessageText(text)] : raw,
+    };
+  };
   try {
     done = await generate(onDevice, asked);
   } catch (error) {
     const { signal } = listener;
     if (settings.aborted !== 'keep' || drawn.length === 0 || !signal?.aborted || error !== signal.reason) throw error;
-    const answer = {
-      text,
-      partial: true,
-      ids: drawn,
-      finishReason: 'length',
-      ...cost({ prefill: prefilled - begun, decode: performance.now() - prefilled }),
-    } as const;
-    return { answer, whole };
+    const time = { prefill: prefilled - begun, decode: performance.now() - prefilled };
+    return answered({ partial: true, ids: drawn, finishReason: 'length', ...cost(time) });
   }
   // The id that ended the answer may be what a stop string names; the bytes of an incomplete character are no text.
   if (done.end !== undefined) stop.push(control(done.end), false);
+  await tell(divider?.end() ?? []);
   await show(stop.flush());
-  const answer = {
-    text,
+  const called = (divider?.calls.length ?? 0) > 0 && done.reason === 'stop';
+  return answered({
     ids: done.ids,
-    finishReason: stop.met !== undefined ? 'stop' : looped ? 'loop' : done.reason,
+    finishReason: stop.met !== undefined ? 'stop' : looped ? 'loop' : called ? 'tool-calls' : done.reason,
     ...(stop.met === undefined ? {} : { stop: stop.met }),
     ...cost({ prefill: done.prefill, decode: done.decode }),
-  } as const;
-  return { answer, whole };
+  });
 }
 
 /** Whether an id prints nothing, but has a name. */

@@ -2,6 +2,7 @@
 import type { ContextOptions } from '../select/options.ts';
 import { InputError } from '../errors.ts';
 import type { Message } from '../chat/messages.ts';
+import type { AnsweredCall, ToolChoice, ToolSettings } from '../chat/tools.ts';
 import type { ContrastOptions } from './contrast.ts';
 import type { ImageOptions } from '../models/vision/vision-model.ts';
 import type { SamplingOptions } from './sampling.ts';
@@ -35,7 +36,21 @@ export interface AnswerOptions {
   readonly logprobs?: boolean | number | undefined;
 }
 
-export interface SessionSettings extends SamplingOptions, AnswerOptions {
+/** Options of answers in a chat. */
+export interface ChatOptions {
+  /**
+   * Whether a model that thinks before it answers may: `false` asks its template for an answer without, or begins the answer with empty thoughts where
+   * the template knows no such switch. Default: as the template has it. Models that do not think take no notice.
+   */
+  readonly thinking?: boolean | undefined;
+  /** What the model may call; a prompt's own list replaces the session's. */
+  readonly tools?: readonly ToolSettings[] | undefined;
+  readonly toolChoice?: ToolChoice | undefined;
+  /** How many times one prompt may run tools of the page's own before it ends with the calls that are left (default 8). */
+  readonly maxToolRounds?: number | undefined;
+}
+
+export interface SessionSettings extends SamplingOptions, AnswerOptions, ChatOptions {
   /** What the conversation begins with: a system message first, then examples. Never dropped. */
   readonly initialPrompts?: readonly Message[] | undefined;
   readonly context?: ContextOptions | undefined;
@@ -44,15 +59,22 @@ export interface SessionSettings extends SamplingOptions, AnswerOptions {
 }
 
 /** Overrides the session's settings for one prompt. */
-export interface PromptSettings extends SamplingOptions, AnswerOptions {}
+export interface PromptSettings extends SamplingOptions, AnswerOptions, ChatOptions {}
 
 export interface CompletionSettings extends SamplingOptions, AnswerOptions {
   /** Whether special tokens in the text are read as such (default true). */
   readonly special?: boolean | undefined;
 }
 
-/** Why an answer ended: `stop` (the model, or a stop string), `length` (maxTokens, or the context window is full) or `loop` (it repeated itself). */
-export type FinishReason = 'stop' | 'length' | 'loop';
+/**
+ * Why an answer ended: `stop` (the model, or a stop string), `length` (maxTokens, or the context window is full), `loop` (it repeated itself) or
+ * `tool-calls` (it calls tools, whose results are to be given with the next prompt).
+ */
+export type FinishReason = 'stop' | 'length' | 'loop' | 'tool-calls';
+
+/** Rounds of tools of one prompt where the caller names no maximum: small models that call on and on are stopped. */
+export const DEFAULT_ROUNDS = 8;
+export const MOST_ROUNDS = 100;
 
 /** Most tokens of an answer where the caller names no maximum: some 1,500 words, which take a small model on a slow device minutes. */
 export const DEFAULT_ANSWER = 2048;
@@ -74,8 +96,13 @@ export interface TokenLogProb extends LikelyToken {
   readonly top: readonly LikelyToken[];
 }
 
+/** Of the last round, where a prompt ran tools; thoughts, generated tokens and times are those of all rounds. */
 export interface AnswerReport {
   readonly finishReason: FinishReason;
+  /** What the model thought before it answered; it is no part of the answer's text, nor of the context of later answers. */
+  readonly thinking?: string;
+  /** Calls whose results are to be given with the next prompt, as messages with the role `tool`. */
+  readonly toolCalls?: readonly AnsweredCall[];
   /** The stop string that ended it. */
   readonly stop?: string;
   /** What was drawn, the id that ended it not included. */

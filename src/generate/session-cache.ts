@@ -13,7 +13,7 @@ import { readContrast, type Contrast } from './contrast.ts';
 import type { ContrastSequence } from './contrast-sequence.ts';
 import { cut, freeDeviceSequence, type DeviceSequence } from './device-sequence.ts';
 import type { PromptSettings } from './options.ts';
-import { joined, MessageText, type Content, type ImageProcessor } from '../see/images.ts';
+import { joined, type Content, type ImageProcessor } from '../see/images.ts';
 import { NOTHING, beginning, commonPrefix, type Prompt, type Transcript, type Words } from '../chat/prompt.ts';
 import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
@@ -104,39 +104,42 @@ export class SessionCache {
     const { tokenizer, sampling, chunk, gate } = this.#model;
     const onDevice = await this.#onDevice();
     const { ids, spans } = prompt;
-    const onText = (piece: string): void | Promise<void> => gate.aside(listener.onText?.(piece));
-    const { answer: result, whole: count } = await this.#using(
-      onDevice,
-      ids.length + (settings.maxTokens ?? ROOM),
-      async () => {
-        const cached = await this.#take(onDevice, prompt, content, share, listener.signal);
-        const asked = readContrast(settings.contrast);
-        const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
-        const request = {
-          onDevice: contrast === undefined ? onDevice : { ...onDevice, contrast },
-          tokenizer,
-          prompt,
-          cached,
-          window: this.window,
-          chunk,
-          settings,
-          defaults: sampling,
-          // What others may share is a chat's.
-          chat: share,
-        };
-        const answered = await this.#guard(onDevice, () => answer(request, { ...listener, onText })).finally(() =>
-          contrast?.free(),
-        );
-        if (share) this.#publish(onDevice, prompt);
-        return answered;
-      },
-    );
+    const aside: AnswerListener = {
+      onText: (piece) => gate.aside(listener.onText?.(piece)),
+      onPart: (part) => gate.aside(listener.onPart?.(part)),
+    };
+    const {
+      answer: result,
+      whole: count,
+      drawn,
+    } = await this.#using(onDevice, ids.length + (settings.maxTokens ?? ROOM), async () => {
+      const cached = await this.#take(onDevice, prompt, content, share, listener.signal);
+      const asked = readContrast(settings.contrast);
+      const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
+      const request = {
+        onDevice: contrast === undefined ? onDevice : { ...onDevice, contrast },
+        tokenizer,
+        prompt,
+        cached,
+        window: this.window,
+        chunk,
+        settings,
+        defaults: sampling,
+        // What others may share is a chat's.
+        chat: share,
+      };
+      const answered = await this.#guard(onDevice, () => answer(request, { ...listener, ...aside })).finally(() =>
+        contrast?.free(),
+      );
+      if (share) this.#publish(onDevice, prompt);
+      return answered;
+    });
     const all = new Int32Array(ids.length + count);
     all.set(ids);
     all.set(result.ids.slice(0, count), ids.length);
     // Where a stop string was cut out of the text, or the end of a partial answer was held back, the text does not stand for the ids.
     const exact = content !== undefined && result.stop === undefined && result.partial !== true;
-    const whole = exact ? joined([...content, new MessageText(result.text)]) : undefined;
+    const whole = exact ? joined([...content, ...drawn]) : undefined;
     this.#transcript = { ids: all, spans, content: whole };
     return result;
   }

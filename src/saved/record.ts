@@ -37,6 +37,7 @@ export interface SavedTurn {
   readonly partial?: boolean;
   /** Control tokens in it are read as such. */
   readonly special?: boolean;
+  readonly thinking?: string;
   readonly calls?: readonly ToolCall[];
   readonly name?: string;
   readonly callId?: string;

@@ -7,6 +7,7 @@
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Backend, MemoryUse } from '../backend/backend.ts';
 import type { Message, PromptInput } from '../chat/messages.ts';
+import type { AnsweredCall, AnswerPart, ToolResult } from '../chat/tools.ts';
 import type {
   AnswerReport,
   CompletionSettings,
@@ -138,6 +139,13 @@ export type PromptEvent =
   | ({ readonly kind: 'prefill' } & TokenProgress)
   | { readonly kind: 'token'; readonly token: TokenLogProb };
 
+/** The page is to run tools; the prompt waits for a call of `giveResults` with the number. */
+export interface CallsEvent {
+  readonly kind: 'calls';
+  readonly round: number;
+  readonly calls: readonly AnsweredCall[];
+}
+
 interface OfModel {
   readonly model: number;
 }
@@ -169,12 +177,19 @@ export interface EngineApi {
   readonly resumeSession: Call<OfModel & { readonly name: string }, SessionInfo, never, never>;
   readonly cloneSession: Call<OfSession, SessionInfo, never, never>;
   readonly destroySession: Call<OfSession, void, never, never>;
-  /** Items are pieces of the answer's text. */
+  /** `runs`: names of the tools that the page runs itself, as events ask for it. */
   readonly prompt: Call<
-    OfSession & { readonly input: PromptInput; readonly settings: PromptSettings },
+    OfSession & { readonly input: PromptInput; readonly settings: PromptSettings; readonly runs: readonly string[] },
     AnswerInfo,
-    PromptEvent,
-    string
+    PromptEvent | CallsEvent,
+    AnswerPart
+  >;
+  /** What the tools gave that a prompt asked for. */
+  readonly giveResults: Call<
+    OfModel & { readonly round: number; readonly results: readonly ToolResult[] },
+    void,
+    never,
+    never
   >;
   /** Results in the tokens of the context. */
   readonly append: Call<OfSession & { readonly input: PromptInput }, number, PromptEvent, never>;

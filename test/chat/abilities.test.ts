@@ -1,6 +1,7 @@
 /** What templates can do, and how conversations are made to fit them. */
 import { describe, expect, test } from '@jest/globals';
 import { abilitiesOf } from '../../src/chat/abilities.ts';
+import { speechOf } from '../../src/chat/dialects/speech.ts';
 import type { Turn } from '../../src/chat/messages.ts';
 import { renderTurns } from '../../src/chat/render.ts';
 import { MessageText } from '../../src/see/images.ts';
@@ -33,7 +34,7 @@ const assistant = (text: string): Turn => turn('assistant', text);
 
 /** The prompt, with what comes from messages in brackets. */
 function show(template: string, turns: readonly Turn[], variables?: Readonly<Record<string, unknown>>): string {
-  return renderTurns(template, turns, { ...OPTIONS, variables })
+  return renderTurns(template, turns, { ...OPTIONS, variables }, { speech: speechOf(template), tools: [] })
     .map((part) => (part instanceof MessageText ? `[${part.text}]` : typeof part === 'string' ? part : '*'))
     .join('');
 }
@@ -122,7 +123,7 @@ describe('what it cannot, is adapted', () => {
       '<|user|>[A]<|assistant|>[[f] {"[x]": "[<|end|>]"}]<|tool|>[<|r|>]<|assistant|>',
     );
     expect(show(STRICT, turns)).toBe(
-      '<s>[INST] [A] [/INST][f({"x":"<|end|>"})]</s>[INST] [Result of f:\n<|r|>] [/INST]',
+      '<s>[INST] [A] [/INST]<tool_call>\n{"name": ["f"], "arguments": [{"x": "<|end|>"}]}\n</tool_call></s>[INST] <tool_response>\n[<|r|>]\n</tool_response> [/INST]',
     );
   });
 

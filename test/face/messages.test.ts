@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { DeviceError, FileError, InputError, OctavoError, StorageError } from '../../src/errors.ts';
-import { TextStream } from '../../src/face/stream.ts';
+import { AnswerStream } from '../../src/face/stream.ts';
 import { Caller } from '../../src/worker/caller.ts';
 import { portEndpoint } from '../../src/worker/endpoints.ts';
 import type { Call, Calls } from '../../src/worker/api.ts';
@@ -212,8 +212,8 @@ describe('streams', () => {
       return { total: length };
     },
   });
-  const stream = (caller: Caller<Counting>, signal?: AbortSignal): TextStream<{ total: number }> =>
-    new TextStream((hooks) => caller.stream('count', {}, hooks), signal);
+  const stream = (caller: Caller<Counting>, signal?: AbortSignal): AnswerStream<string, { total: number }> =>
+    new AnswerStream((hooks) => caller.stream('count', {}, hooks), signal);
 
   test('all items in order, then the report', async () => {
     const caller = connect(counting({ count: 0 }, 100));

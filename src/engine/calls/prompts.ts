@@ -1,19 +1,28 @@
 /** Calls that read text and images and answer with text. */
 import type { Answer } from '../../generate/answer.ts';
+import type { AnsweredCall, AnswerPart, ToolResult } from '../../chat/tools.ts';
 import { Session, type SessionListener } from '../../session.ts';
-import type { AnswerInfo, EngineApi, PromptEvent } from '../../worker/api.ts';
+import type { AnswerInfo, CallsEvent, EngineApi, PromptEvent } from '../../worker/api.ts';
 import type { CallContext, Handlers } from '../../worker/responder.ts';
 import type { HostedModels } from '../hosted.ts';
 import { sessionListener, throttle } from './listener.ts';
 
-type PromptCalls = Pick<Handlers<EngineApi>, 'prompt' | 'append' | 'measure' | 'complete' | 'score'>;
+type PromptCalls = Pick<Handlers<EngineApi>, 'prompt' | 'giveResults' | 'append' | 'measure' | 'complete' | 'score'>;
 
 export function promptCalls(models: HostedModels): PromptCalls {
+  const rounds = new Rounds();
   return {
-    prompt: async ({ session: id, input, settings, ...of }, context) => {
+    prompt: async ({ session: id, input, settings, runs, ...of }, context) => {
       const session = models.get(of).session(id);
-      return reported(await session.prompt(input, settings, textListener(context)), session);
+      const run = (calls: readonly AnsweredCall[]): Promise<readonly ToolResult[]> => rounds.ask(calls, context);
+      const listener = {
+        ...textListener<AnswerPart>(context, (text) => ({ type: 'text', text })),
+        onPart: (part: AnswerPart) => context.item(part),
+        tools: { names: new Set(runs), run },
+      };
+      return reported(await session.prompt(input, settings, listener), session);
     },
+    giveResults: ({ round, results }) => rounds.give(round, results),
     append: async ({ session: id, input, ...of }, context) => {
       const session = models.get(of).session(id);
       await session.append(input, sessionListener(context));
@@ -23,7 +32,14 @@ export function promptCalls(models: HostedModels): PromptCalls {
     complete: async ({ input, settings, ...of }, context) => {
       const once = new Session(models.get(of).model);
       try {
-        return reported(await once.complete(input, settings, textListener(context)), once);
+        return reported(
+          await once.complete(
+            input,
+            settings,
+            textListener(context, (text) => text),
+          ),
+          once,
+        );
       } finally {
         await once.destroy();
       }
@@ -40,15 +56,49 @@ export function promptCalls(models: HostedModels): PromptCalls {
   };
 }
 
+/** Prompts that wait for the page to run tools. */
+class Rounds {
+  readonly #waiting = new Map<number, (results: readonly ToolResult[]) => void>();
+  #next = 1;
+
+  ask(
+    calls: readonly AnsweredCall[],
+    context: Pick<CallContext<CallsEvent>, 'event' | 'signal'>,
+  ): Promise<readonly ToolResult[]> {
+    const { signal } = context;
+    return new Promise((resolve, reject) => {
+      const round = this.#next++;
+      const abort = (): void => {
+        this.#waiting.delete(round);
+        reject(signal.reason as Error);
+      };
+      if (signal.aborted) return abort();
+      signal.addEventListener('abort', abort, { once: true });
+      this.#waiting.set(round, (results) => {
+        signal.removeEventListener('abort', abort);
+        resolve(results);
+      });
+      context.event({ kind: 'calls', round, calls });
+    });
+  }
+
+  /** Results of a prompt that was aborted meanwhile are dropped. */
+  give(round: number, results: readonly ToolResult[]): void {
+    this.#waiting.get(round)?.(results);
+    this.#waiting.delete(round);
+  }
+}
+
 /** The text was sent piece by piece. */
 function reported({ text: _text, ...report }: Answer, { usage }: Session): AnswerInfo {
   return { ...report, usage };
 }
 
-function textListener(context: CallContext<PromptEvent, string>): SessionListener {
+/** `item`: what is sent for a piece of text. */
+function textListener<Item>(context: CallContext<PromptEvent, Item>, item: (text: string) => Item): SessionListener {
   return {
     ...sessionListener(context),
-    onText: (text) => context.item(text),
+    onText: (text) => context.item(item(text)),
     onToken: (token) => context.event({ kind: 'token', token }),
   };
 }
