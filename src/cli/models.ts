@@ -25,7 +25,7 @@ export const pull: Command = {
     const [model] = args.rest;
     if (model === undefined) throw new UsageError('MODEL is missing');
     if (!/^(https?|hf):/i.test(model))
-      throw new InputError('argument', `'${model}' is not an address; a file that is here already needs no pull`);
+      throw new InputError('argument', `'${model}' is not a URL; a local file needs no pull`);
     const store = storeOf(context);
     const [, name, value] = /^([^:]+):\s*(.*)$/.exec(args.text('header') ?? '') ?? [];
     const sha256 = args.text('sha256');

@@ -47,7 +47,7 @@ export class LazySpill implements PageDisk {
 
   async #open(): Promise<Spill> {
     const shelf = await this.#platform.sessions?.();
-    if (shelf === undefined) throw new StorageError('unavailable', 'there is no disk to keep pages on');
+    if (shelf === undefined) throw new StorageError('unavailable', 'there is no storage for offloaded pages');
     const { Spill: Opened } = await import('../store/sessions.ts');
     return new Opened(shelf);
   }

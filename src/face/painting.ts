@@ -58,7 +58,7 @@ export async function edit(
 ): Promise<readonly PaintedPicture[]> {
   const { image, ...rest } = plain(options);
   if (image === undefined || image === null)
-    throw new InputError('argument', 'image: there is none; give the picture to edit', { name: 'image' });
+    throw new InputError('argument', 'image: is missing; give the picture to edit', { name: 'image' });
   const { data, width, height } = await read(image, options.signal);
   const transfer: Transferable[] = [];
   transferPixels({ data, width, height }, transfer);

@@ -188,7 +188,7 @@ export function tooLong({ ids, spans }: Prompt, window: number): InputError {
   const seen = spans.reduce((sum, { tokens }) => sum + tokens, 0);
   return new InputError(
     'too-long',
-    `the prompt has ${ids.length} tokens${seen === 0 ? '' : ` (${seen} of them pictures)`} and the context window holds ${window}, the answer included; ` +
+    `the prompt has ${ids.length} tokens${seen === 0 ? '' : ` (${seen} of them pictures)`} and the context window holds ${window}, including the answer; ` +
       `shorten the prompt${seen === 0 ? '' : ', show fewer pictures or a smaller visual.size'}, or load the model with a larger contextWindow where it allows one`,
     { tokens: ids.length, window },
   );

@@ -24,7 +24,7 @@ export interface Contrast {
 export function readContrast(asked: boolean | ContrastOptions | undefined): Contrast | undefined {
   if (asked === undefined || asked === false) return undefined;
   if (asked !== true && (typeof asked !== 'object' || asked === null))
-    throw new InputError('argument', `contrast: ${String(asked)} cannot be; use true or {strength, tokens}`);
+    throw new InputError('argument', `contrast: ${String(asked)} is not valid; use true or {strength, tokens}`);
   const { strength = 2, tokens = 10 } = asked === true ? {} : asked;
   if (!(typeof strength === 'number' && strength > 0 && strength <= 100))
     throw new InputError('argument', `contrast.strength: ${String(strength)} is not above 0 and at most 100`, {

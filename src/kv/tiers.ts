@@ -235,7 +235,7 @@ export class Tiers {
     if (tenant.lost === Infinity) return;
     throw new StorageError(
       'checksum',
-      `what was kept elsewhere of this session's pages, from token ${tenant.lost * PAGE_TOKENS} on, is gone or damaged; ask again, and it is computed anew`,
+      `offloaded pages of this session, from token ${tenant.lost * PAGE_TOKENS} on, are lost or damaged; ask again, and they are computed anew`,
       { token: tenant.lost * PAGE_TOKENS },
     );
   }

@@ -390,7 +390,7 @@ class Download {
       await store.discard(this.#key);
       throw new StorageError(
         'checksum',
-        `${name}: its SHA-256 is ${found}, it should be ${sha256}; nothing of it was kept: load it again, and if this repeats, the server's file is damaged or was replaced`,
+        `${name}: its SHA-256 is ${found} and should be ${sha256}; nothing of it was kept: load it again, and if this repeats, the server's file is damaged or was replaced`,
         { url: name, sha256, found },
       );
     }

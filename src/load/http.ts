@@ -189,7 +189,7 @@ async function connectionFault(
   if (/redirect count/i.test(String(fieldOf(fieldOf(cause, 'cause'), 'message'))))
     return new StorageError(
       'network',
-      `${name}: the server redirects in circles; check the address`,
+      `${name}: the server redirects in a loop; check the address`,
       { url: name },
       { cause },
     );
@@ -243,7 +243,7 @@ async function understand(
       if (contentRange !== '')
         throw new StorageError(
           'network',
-          `${name}: the server answers with Content-Range ${JSON.stringify(contentRange.slice(0, SHOWN))}, which has no meaning`,
+          `${name}: the server answers with Content-Range ${JSON.stringify(contentRange.slice(0, SHOWN))}, which is invalid`,
           { url: name, status },
         );
       const size = sized ? range.start + Number(length) : undefined;
@@ -252,7 +252,7 @@ async function understand(
     if (Number(match[1]) !== range.start)
       throw new StorageError(
         'network',
-        `${name}: bytes from ${range.start} were asked for, the server sends from ${match[1]}`,
+        `${name}: bytes from ${range.start} were requested, but the server sends from ${match[1]}`,
         { url: name, status },
       );
     return {
@@ -272,7 +272,7 @@ async function understand(
     const total = /\/(\d+)$/.exec(contentRange)?.[1];
     throw new StorageError(
       'changed',
-      `${name}: it has ${total ?? 'fewer'} bytes now, bytes from ${range.start} were asked for; load it again`,
+      `${name}: it has ${total ?? 'fewer'} bytes now, bytes from ${range.start} were requested; load it again`,
       { url: name, status },
     );
   }

@@ -39,7 +39,7 @@ export function parseHubName(input: string): HubName {
   if (owner === '' || parts.some((part) => part === '' || part === '.' || part === '..')) {
     throw new InputError(
       'argument',
-      `${JSON.stringify(input)} should be like hf:owner/repository or hf:owner/repository/file.gguf (with @revision after the repository where another one than main is wanted)`,
+      `${JSON.stringify(input)} should be like hf:owner/repository or hf:owner/repository/file.gguf (with @revision after the repository for a revision other than main)`,
       { input },
     );
   }
@@ -85,7 +85,7 @@ export async function listFiles(
       throw new StorageError('network', `${at}: the answer is not JSON`, { url: at }, { cause });
     }
     if (!Array.isArray(entries))
-      throw new StorageError('network', `${at}: a list of files should have come`, { url: at });
+      throw new StorageError('network', `${at}: the answer should be a list of files`, { url: at });
     for (const entry of entries as readonly JsonValue[]) {
       if (!isObject(entry) || entry['type'] !== 'file') continue;
       const { path: file, size, lfs } = entry;

@@ -142,7 +142,7 @@ async function openBlobUrl(url: string, options: OpenOptions): Promise<ModelFile
     blob = await (await get(url, options.signal === undefined ? {} : { signal: options.signal })).blob();
   } catch (cause) {
     options.signal?.throwIfAborted();
-    throw new StorageError('network', `${name}: it cannot be read; was it revoked?`, { url: name }, { cause });
+    throw new StorageError('network', `${name}: it cannot be read; it may have been revoked`, { url: name }, { cause });
   }
   const source = new BlobSource('model.gguf', blob, expectedHash(options, 'model.gguf'));
   return openGguf(source, async () => undefined, options);

@@ -18,7 +18,7 @@ export function recognise(bytes: Uint8Array): Recognised | undefined {
   const model = (problem: string): Recognised => ({ kind: 'model', problem });
   if (/^(<!doctype\s+html|<html|<head|<\?xml|<!--)/i.test(text))
     return page(
-      'an HTML page, not a model: the server answers with a page (an error, a login, or an application for every address); check the address',
+      'an HTML page, not a model: the server answers with a page (an error, a login, or an application that answers every address); check the address',
     );
   if (text.startsWith('version https://git-lfs'))
     return page(

@@ -141,7 +141,7 @@ export class StreamedModelFile implements ModelFile {
         throw new FileError(
           'malformed',
           { file: source.name, field: 'bytes', offset: end },
-          'more bytes came than were asked for',
+          'more bytes arrived than were requested',
         );
       hasher?.update(chunk);
       const chunkEnd = position + chunk.length;
@@ -153,7 +153,7 @@ export class StreamedModelFile implements ModelFile {
           throw new FileError(
             'checksum',
             { file: source.name, field: 'header' },
-            'the header is not the one that was read before: the file changed meanwhile; load it again',
+            'the header differs from the one read before: the file has changed; load it again',
           );
       }
       for (let job = jobs[next]; job !== undefined && job.offset < chunkEnd; job = jobs[next]) {
@@ -202,7 +202,7 @@ export function hashFault(file: string, found: string, expected: string): FileEr
   return new FileError(
     'checksum',
     { file, field: 'SHA-256' },
-    `it is ${found}, it should be ${expected}: the file is damaged or another version; download it again`,
+    `it is ${found} and should be ${expected}: the file is damaged or another version; download it again`,
   );
 }
 

@@ -57,7 +57,7 @@ export class BoundaryPlan {
       if (info === undefined)
         throw new ModelError(
           'tensor-missing',
-          `the file has octavo.boundary.layer and no tensor ${name}; write it anew with training/nano/boundaries.py`,
+          `the file has octavo.boundary.layer but no tensor ${name}; export it again with training/nano/boundaries.py`,
           { tensor: name },
         );
       return { ...info, tensor };

@@ -28,7 +28,7 @@ export function sortFiles(files: readonly ModelFile[]): ModelFiles {
   if (surplus.length > 0)
     throw new ModelError(
       'config',
-      `${names(surplus)}: a model has one file of a language model and at most one vision part (mmproj); load others by themselves`,
+      `${names(surplus)}: a model has one file of a language model and at most one vision part (mmproj); load others separately`,
       { files: names(files) },
     );
   return { language, vision };

@@ -24,7 +24,7 @@ export function checkHostFormat({ name, format }: TensorInfo): void {
   if (Object.hasOwn(READERS, format)) return;
   throw new ModelError(
     'tensor-type',
-    `${name} is in ${format}; it should be F32, F16 or BF16: convert the model anew`,
+    `${name} is in ${format}; it should be F32, F16 or BF16: convert the model again`,
     {
       tensor: name,
       format,

@@ -246,7 +246,7 @@ function checkShape({ name, shape }: TensorInfo, wanted: readonly number[]): voi
   if (sameShape(shape, wanted)) return;
   throw new ModelError(
     'tensor-shape',
-    `${name} is [${shape.join(', ')}]; the configuration asks for [${wanted.join(', ')}]`,
+    `${name} is [${shape.join(', ')}]; the configuration requires [${wanted.join(', ')}]`,
     { tensor: name, found: shape, wanted },
   );
 }
@@ -255,7 +255,7 @@ function checkF32({ name, format }: TensorInfo): void {
   if (format === 'F32') return;
   throw new ModelError(
     'tensor-type',
-    `${name} is in ${format}; norms, biases and tables should be F32, F16 or BF16 in the file: convert the model anew`,
+    `${name} is in ${format}; norms, biases and tables should be F32, F16 or BF16 in the file: convert the model again`,
     { tensor: name, format },
   );
 }

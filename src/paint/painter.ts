@@ -165,7 +165,7 @@ export class Painter {
       this.#interrupted = { request: key, pictures, tokens: canvas?.tokens ?? new Float32Array(0), iteration };
       throw new DeviceError(
         'lost',
-        `the device was lost after ${iteration} of ${plan.iterations} rounds of picture ${pictures.length + 1} of ${plan.count}; load the model anew and paint the same request: it goes on from there (${error.message})`,
+        `the device was lost after ${iteration} of ${plan.iterations} rounds of picture ${pictures.length + 1} of ${plan.count}; load the model again and paint the same request: it continues from there (${error.message})`,
         { iteration, iterations: plan.iterations, picture: pictures.length + 1 },
         { cause: error },
       );

@@ -127,7 +127,7 @@ export function paintRequest(
   const { sizes } = config;
   const { size = config.defaultSize } = settings;
   if (!sizes.includes(size))
-    throw new InputError('argument', `size: ${String(size)} is no size of this model; use ${sizes.join(', ')}`, {
+    throw new InputError('argument', `size: ${String(size)} is not a size of this model; use ${sizes.join(', ')}`, {
       name: 'size',
       size,
       sizes,
@@ -159,7 +159,7 @@ export function paintRequest(
 
 function source(image: Rgba | undefined, size: number): { readonly pixels: Float32Array; readonly size: number } {
   if (typeof image !== 'object' || image === null)
-    throw new InputError('argument', 'image: there is none; give the picture to edit', { name: 'image' });
+    throw new InputError('argument', 'image: is missing; give the picture to edit', { name: 'image' });
   checkPixels(image, 'image');
   return { pixels: toPixels(image, size, 'crop'), size };
 }

@@ -106,7 +106,7 @@ export class Library implements KeptPrompts {
     if (opened === undefined) {
       throw new StorageError(
         'checksum',
-        `the saved session '${name}' is damaged: both copies of its text are unreadable; remove it (Octavo.sessions.remove) and save anew`,
+        `the saved session '${name}' is damaged: both copies of its text are unreadable; remove it (Octavo.sessions.remove) and save again`,
         { name },
       );
     }

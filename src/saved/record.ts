@@ -176,7 +176,7 @@ export function checkModel(
   if (saved.model === model.fingerprint) return;
   throw new StorageError(
     'changed',
-    `the session was saved by ${saved.modelName} (fingerprint ${short(saved.model)}) and this model is ${model.name} (${short(model.fingerprint)}): its pages mean nothing here; load the model that saved it, or remove it (Octavo.sessions.remove)`,
+    `the session was saved by ${saved.modelName} (fingerprint ${short(saved.model)}) and this model is ${model.name} (${short(model.fingerprint)}): its pages cannot be used here; load the model that saved it, or remove it (Octavo.sessions.remove)`,
     { saved: saved.model, loaded: model.fingerprint },
   );
 }

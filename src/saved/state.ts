@@ -98,7 +98,7 @@ export function unpackState(
     if (now.length !== counts.length || now.some((count, span) => count !== counts[span])) {
       throw new StorageError(
         'changed',
-        `saved image ${index} took ${counts.join(' + ')} tokens of the context and would take ${now.join(' + ')} now; remove the session (Octavo.sessions.remove) and show the image anew`,
+        `saved image ${index} took ${counts.join(' + ')} tokens of the context and would take ${now.join(' + ')} now; remove the session (Octavo.sessions.remove) and show the image again`,
         { tokens: counts, now },
       );
     }

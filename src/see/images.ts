@@ -100,7 +100,7 @@ export type Content = readonly (string | MessageText | PromptImage)[];
 /** How many ids stand for each span in a prompt. Precondition: `ImageProcessor.resolve` was awaited. */
 export function spanTokens({ prepared, selection }: PromptImage): readonly number[] {
   if (selection === undefined) return prepared.spans.map(({ tokens }) => tokens);
-  if (selection.counts === undefined) throw new Error('the tokens of an image are counted before they were selected');
+  if (selection.counts === undefined) throw new Error('the tokens of an image were counted before they were selected');
   return selection.counts;
 }
 

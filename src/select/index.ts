@@ -69,7 +69,7 @@ function decodePlanner(
       if (endsSentence === undefined)
         throw new InputError(
           'argument',
-          "decode 'sentences' needs a tokenizer that tells where sentences end; take 'tokens', which needs none",
+          "decode 'sentences' needs a tokenizer that marks the ends of sentences; use 'tokens', which does not",
           {},
         );
       return new SentenceKV(wasm, { ...SENTENCE_DEFAULTS, ...given }, endsSentence);
@@ -98,8 +98,8 @@ function streamingHeads({ method, sinks, window }: HeadOptions, { wasm, streamin
   if (streaming === undefined) {
     const remedy =
       method === 'model'
-        ? "this model's file has no table of its heads (octavo.heads.streaming); take 'razor' or 'mean-query', which look at the model itself"
-        : 'the model was not looked at (findHeads) before';
+        ? "this model's file has no table of its heads (octavo.heads.streaming); use 'razor' or 'mean-query', which measure the model itself"
+        : 'the heads of the model were not measured (findHeads)';
     throw new InputError('argument', `heads '${method}': ${remedy}`, { method });
   }
   return new StreamingHeads(wasm, streaming, {

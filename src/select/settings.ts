@@ -39,7 +39,7 @@ export function checkContext(options: ContextOptions, most: number): void {
     });
   }
   if (kvBits !== undefined && !BITS.includes(kvBits))
-    throw new InputError('argument', `context.kvBits: ${String(kvBits)} is none of ${BITS.join(', ')}`, {
+    throw new InputError('argument', `context.kvBits: ${String(kvBits)} is not one of ${BITS.join(', ')}`, {
       name: 'context.kvBits',
     });
   if (keep !== undefined && typeof keep !== 'boolean')
@@ -57,7 +57,7 @@ function checkMemory(memory: ContextMemory = {}): void {
     if (name !== 'device' && name !== 'host')
       throw new InputError('argument', `context.memory.${name} is unknown; there are device, host`, { name });
     if (bytes !== undefined && typeof bytes !== 'number')
-      throw new InputError('argument', `context.memory.${name}: ${String(bytes)} is no number of bytes`, { name });
+      throw new InputError('argument', `context.memory.${name}: ${String(bytes)} is not a number of bytes`, { name });
   }
 }
 

@@ -136,7 +136,7 @@ function normalise(cause: unknown, name: string): Error {
   if (cause instanceof StorageError) return cause;
   if (cause instanceof Error || cause instanceof DOMException) {
     if (cause.name === 'QuotaExceededError')
-      return new StorageError('quota', `${name}: the browser gives this site no more room`, {}, { cause });
+      return new StorageError('quota', `${name}: the browser gives this site no more storage`, {}, { cause });
     if (cause instanceof DOMException)
       return new StorageError(
         'unavailable',

@@ -177,7 +177,7 @@ function partsOf(manifests: readonly unknown[]): readonly Key[] {
 export function leaseLost(place: string): StorageError {
   return new StorageError(
     'changed',
-    `${place}: another tab took the half-written session for one of a closed tab and removed it; save again`,
+    `${place}: another tab mistook the unfinished session for one of a closed tab and removed it; save again`,
     {},
   );
 }

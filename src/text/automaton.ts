@@ -79,7 +79,7 @@ function members(set: CharacterSet, spent: Spent): Uint32Array {
   if (++spent.sets > MOST_SETS)
     throw new ModelError(
       'tokenizer',
-      `tokenizer: the expressions tell more than ${MOST_SETS} sets of characters apart`,
+      `tokenizer: the expressions use more than ${MOST_SETS} different sets of characters`,
       { limit: MOST_SETS },
     );
   const key = (set.ignoreCase ? 'i' : '') + set.source;
@@ -133,7 +133,7 @@ function classify(
           if (to > 254)
             throw new ModelError(
               'tokenizer',
-              'tokenizer: the pretokeniser tells more than 254 classes of characters apart',
+              'tokenizer: the pretokeniser uses more than 254 different classes of characters',
               {},
             );
           split.set(old, to);

@@ -292,7 +292,7 @@ export class Encoder {
       if (count === NONE) {
         throw new ModelError(
           'tokenizer',
-          "tokenizer: the pretokeniser's expression takes more than linear time on this text; it is refused to keep the page alive",
+          "tokenizer: the pretokeniser's expression takes more than linear time on this text; it is stopped so that the page does not hang",
           { stage: i },
         );
       }

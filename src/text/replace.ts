@@ -34,7 +34,7 @@ export function matches(automaton: Automaton, text: string): [number, number][] 
     }
     if (fuel < 0)
       failTokenizer(
-        'an expression of the tokenizer takes more than linear time on this text; it is refused to keep the page alive',
+        'an expression of the tokenizer takes more than linear time on this text; it is stopped so that the page does not hang',
       );
     if (end > at) found.push([at, end]);
     at = end > at ? end : at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);

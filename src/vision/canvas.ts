@@ -104,7 +104,7 @@ function openPaper(width: number, height: number): OffscreenCanvasRenderingConte
   }
   throw new DeviceError(
     'unavailable',
-    `no canvas of ${width} x ${height} pixels can be had here, which images are read with; give a smaller image or raw pixels {data, width, height}`,
+    `no canvas of ${width} x ${height} pixels can be made here, and images are read with one; give a smaller image or raw pixels {data, width, height}`,
     { width, height },
   );
 }

@@ -30,7 +30,7 @@ export async function fetchImage(address: string, options: FetchOptions): Promis
   if (scheme !== undefined)
     throw new InputError(
       'argument',
-      `${address.slice(0, 80)}: '${scheme}:' cannot be read here; give a File, bytes, or an address of http(s), data or blob`,
+      `${address.slice(0, 80)}: '${scheme}:' URLs cannot be read here; give a File, bytes, or an http(s), data or blob URL`,
       { scheme },
     );
   if (files !== undefined) return readPath(address, files, options.signal);
@@ -38,7 +38,7 @@ export async function fetchImage(address: string, options: FetchOptions): Promis
   if (base === undefined || !URL.canParse(address, base))
     throw new InputError(
       'argument',
-      `${JSON.stringify(address.slice(0, 80))} is no URL, and paths cannot be read here`,
+      `${JSON.stringify(address.slice(0, 80))} is not a URL, and paths cannot be read here`,
       { input: address.slice(0, 80) },
     );
   return fetchUrl(new URL(address, base).href, options);
@@ -85,7 +85,7 @@ async function fetchBlob(
     signal?.throwIfAborted();
     throw new StorageError(
       'network',
-      `${url}: the blob cannot be read (revoked, or kept back by the content security policy's connect-src); give the Blob itself`,
+      `${url}: the blob cannot be read (it was revoked, or the content security policy's connect-src blocks it); give the Blob itself`,
       { url },
       { cause },
     );
@@ -130,6 +130,6 @@ function dataUrlBytes(url: string): Uint8Array {
     for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
     return bytes;
   } catch (cause) {
-    throw new InputError('argument', 'data URL: the data is no base64', {}, { cause });
+    throw new InputError('argument', 'data URL: the data is not base64', {}, { cause });
   }
 }

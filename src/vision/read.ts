@@ -75,7 +75,7 @@ async function decode({ name, bytes }: NamedBytes, { decoder, signal }: ReadImag
     image ??= found;
   }
   if (image === undefined)
-    throw new FileError('malformed', { file: name, field: header.type }, 'there is nothing to decode');
+    throw new FileError('malformed', { file: name, field: header.type }, 'it holds no image data');
   // A header may lie about the frame inside.
   checkSize(image.width, image.height, name);
   return upright(image, orientation);

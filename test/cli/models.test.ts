@@ -77,7 +77,7 @@ test('pull, list, rm', async () => {
   expect(await octavo('rm')).toMatchObject({ code: 2 });
   expect(await octavo('pull', 'some/path.gguf')).toMatchObject({
     code: 1,
-    errors: expect.stringMatching(/not an address/),
+    errors: expect.stringMatching(/not a URL/),
   });
   expect(await octavo('pull', `${base}/none.gguf`)).toMatchObject({ code: 1, errors: expect.stringMatching(/404/) });
 });

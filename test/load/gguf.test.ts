@@ -387,7 +387,7 @@ describe('a split model', () => {
   });
 
   test.each<[string, () => ReturnType<typeof openModel>, string, RegExp]>([
-    ['one missing', () => openModel([files[0]!, files[2]!]), 'missing', /m-00002-of-00003.gguf is not there/],
+    ['one missing', () => openModel([files[0]!, files[2]!]), 'missing', /m-00002-of-00003.gguf is missing/],
     ['alone', () => openModel(parts[0]!), 'missing', /split into 3 files/],
     [
       'renamed',

@@ -236,7 +236,7 @@ describe('what has no end', () => {
       await expect(openModel(`${base}/a`, options)).rejects.toMatchObject({
         name: 'StorageError',
         code: 'network',
-        message: expect.stringMatching(/redirects in circles/),
+        message: expect.stringMatching(/redirects in a loop/),
       });
       // One fetch follows up to 20 redirects.
       expect(server.requests.length).toBeLessThanOrEqual(21);

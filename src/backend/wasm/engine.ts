@@ -88,7 +88,7 @@ export class Engine {
     record[POOL_SLEEPS / 4] = maySleep() ? 1 : 0;
     for (const worker of workers) {
       void worker.ended.then((error) => {
-        if (!this.#destroyed) this.fail(error ?? new Error('a pool thread left'));
+        if (!this.#destroyed) this.fail(error ?? new Error('a pool thread ended'));
       });
     }
   }

@@ -192,7 +192,7 @@ class Writer implements WeightWriter {
       throw new FileError(
         'truncated',
         { file: '', field: this.#spec.name, offset: this.#taken },
-        `${this.#taken} of ${this.#wanted} bytes came`,
+        `${this.#taken} of ${this.#wanted} bytes were received`,
       );
     }
     this.#engine.free(this.#staging);

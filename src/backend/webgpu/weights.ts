@@ -123,7 +123,7 @@ export class GpuWeightWriter implements WeightWriter {
       throw new FileError(
         'truncated',
         { file: this.#spec.name, field: 'bytes', offset: this.#written },
-        `${this.#written} of ${total} bytes came`,
+        `${this.#written} of ${total} bytes were received`,
       );
     }
     this.#closed = true;

@@ -269,7 +269,7 @@ export class Evaluator {
       throw new TemplateError(`'${name}' is ${typeName(callee)}, not a function that is supported`, at.line);
     }
     if (++this.#calls > DEEPEST_CALL)
-      throw new TemplateError(`more than ${DEEPEST_CALL} calls within one another`, at.line);
+      throw new TemplateError(`more than ${DEEPEST_CALL} nested calls`, at.line);
     try {
       return this.#located(at.line, () => callee.call(given));
     } finally {
@@ -358,7 +358,7 @@ export class Evaluator {
   #attribute(object: Value, name: string, at: Extract<Expression, { kind: 'attribute' }>): Value {
     if (object === undefined) {
       const of = at.object.kind === 'name' || at.object.kind === 'attribute' ? `'${at.object.name}'` : 'it';
-      throw new TemplateError(`'${name}' is asked of ${of}, which is undefined`, at.line);
+      throw new TemplateError(`'${name}' is read from ${of}, which is undefined`, at.line);
     }
     if (object instanceof Namespace) return object.values.get(name);
     return method(object, name, this.#budget) ?? (object instanceof Dict ? object.get(new Text(name)) : undefined);
@@ -377,7 +377,7 @@ export class Evaluator {
     if (object instanceof Namespace && key instanceof Text) return object.values.get(key.text);
     if (object === undefined) {
       const of = at.object.kind === 'name' || at.object.kind === 'attribute' ? `'${at.object.name}'` : 'it';
-      throw new TemplateError(`an item is asked of ${of}, which is undefined`, at.line);
+      throw new TemplateError(`an item is read from ${of}, which is undefined`, at.line);
     }
     return key instanceof Text ? method(object, key.text, this.#budget) : undefined;
   }
@@ -431,7 +431,7 @@ export class Evaluator {
 
   #repeated(value: Text | readonly Value[], times: number, line: number): Value {
     const count = Math.max(0, times);
-    if (!Number.isInteger(count)) throw new TemplateError(`${times} repetitions`, line);
+    if (!Number.isInteger(count)) throw new TemplateError(`${times} repetitions; a whole number is needed`, line);
     if (value instanceof Text) this.#budget.grow(value.length * count);
     this.#budget.spend(value.length === 0 ? 0 : count);
     if (!(value instanceof Text)) this.#budget.spend(value.length * count);

@@ -37,7 +37,7 @@ export async function openGguf(
           throw new FileError(
             'missing',
             { file: first.name, field: 'split.count' },
-            `the model is split into ${split.count} files, and ${name} is not there: give all of them`,
+            `the model is split into ${split.count} files, and ${name}is missing: give all of them`,
           );
         sources.push(source);
         headers.push(await readGgufHeader(source, signal));
@@ -46,7 +46,7 @@ export async function openGguf(
           throw new FileError(
             'malformed',
             { file: source.name, field: 'split.no' },
-            `it should be number ${i + 1} of ${split.count}, it says ${own === undefined ? 'nothing' : `${own.index + 1} of ${own.count}`}: the files are of different models`,
+            `it should be number ${i + 1} of ${split.count}, it says ${own === undefined ? 'nothing' : `${own.index + 1} of ${own.count}`}: the files belong to different models`,
           );
         }
       }

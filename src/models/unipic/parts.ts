@@ -99,7 +99,7 @@ export class PartsPlan {
       ),
     );
     this.#plan = new TensorPlan(tensors, {
-      missing: 'though it has others of that part; it may be incomplete: convert the model anew',
+      missing: 'though it has others of that part; it may be incomplete: convert the model again',
     });
     this.#take = (take) => takeParts(take, config, hidden, present);
     this.#take(this.#plan.take);

@@ -60,7 +60,7 @@ export class UniPicVision implements VisionModel {
     const sizes = taken === 'siglip' && siglip ? [siglip.size] : painted;
     const side = size ?? (sizes.includes(defaultSize) ? defaultSize : (sizes.at(-1) ?? defaultSize));
     if (!sizes.includes(side))
-      throw new InputError('argument', `visual.size: ${side} is no size of this model; use ${sizes.join(', ')}`, {
+      throw new InputError('argument', `visual.size: ${side} is not a size of this model; use ${sizes.join(', ')}`, {
         name: 'visual.size',
         size: side,
         sizes,

@@ -139,7 +139,7 @@ export class Idefics3 implements VisionModel {
       throw new InputError('argument', `visual.route: '${route}'; this model has one encoder: leave it out`, { route });
     const sizes = Array.from({ length: longest / tower.size }, (_, i) => (i + 1) * tower.size);
     if (!sizes.includes(size))
-      throw new InputError('argument', `visual.size: ${size} is no size of this model; use ${sizes.join(', ')}`, {
+      throw new InputError('argument', `visual.size: ${size} is not a size of this model; use ${sizes.join(', ')}`, {
         name: 'visual.size',
         size,
         sizes,

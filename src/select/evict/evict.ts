@@ -78,7 +78,7 @@ export class Eviction {
     if (settings.method === 'compresskv' && facts.semantic === undefined) {
       throw new InputError(
         'argument',
-        "evict 'compresskv' needs the model's semantic retrieval heads, which were not looked for; load it with them, or take 'snapkv'",
+        "evict 'compresskv' needs the model's semantic retrieval heads, which were not determined; load the model with them, or use 'snapkv'",
         {},
       );
     }
@@ -127,7 +127,7 @@ export class Eviction {
       if (!canThin(kv))
         throw new InputError(
           'argument',
-          'evict gives pages back, and this view cannot; use a Sequence, or leave evict out',
+          'evict releases pages, which this view cannot do; use a Sequence, or leave evict out',
           {},
         );
       const pages = Math.ceil(promptEnd / PAGE_TOKENS);

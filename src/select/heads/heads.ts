@@ -57,7 +57,7 @@ export async function findHeads(
       if (streaming === undefined) {
         throw new InputError(
           'argument',
-          `heads 'model': this model's file has no table of its heads (${METADATA}); take 'razor' or 'mean-query', which look at the model itself`,
+          `heads 'model': this model's file has no table of its heads (${METADATA}); use 'razor' or 'mean-query', which measure the model itself`,
           { method: 'model' },
         );
       }

@@ -121,7 +121,7 @@ export class StreamingHeads {
     if (!canThin(kv))
       throw new InputError(
         'argument',
-        "streaming heads give pages back, and this view cannot; use a Sequence, or heads: 'all'",
+        "streaming heads release pages, which this view cannot do; use a Sequence, or heads: 'all'",
         {},
       );
     const spans = heldSpans(kv, layer, heads[0] ?? 0, from, edge);

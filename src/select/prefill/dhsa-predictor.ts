@@ -62,7 +62,7 @@ export class BoundaryPredictor implements GapScorer {
     if (width !== this.#width)
       throw new InputError(
         'argument',
-        `boundary predictor: keys of ${width} values, it was trained on ${this.#width}`,
+        `boundary predictor: keys of ${width} values, but it was trained on ${this.#width}`,
         { width },
       );
     const scratchBytes = wasm.exports.boundaryScratchBytes(count, width, this.window);

@@ -132,7 +132,7 @@ function oneOf(name: string, value: unknown, known: readonly string[]): void {
 function wrong(name: string, value: unknown, remedy: string): InputError {
   return new InputError(
     'argument',
-    `${NAME}${name}: ${JSON.stringify(value) ?? String(value)} cannot be; use ${remedy}`,
+    `${NAME}${name}: ${JSON.stringify(value) ?? String(value)} is not valid; use ${remedy}`,
     { name: `${NAME}${name}` },
   );
 }

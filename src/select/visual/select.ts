@@ -193,7 +193,7 @@ function relevance(
     return ones;
   }
   if (question.length % d !== 0)
-    throw new InputError('argument', `visual tokens: ${question.length} values are no tokens of ${d}`);
+    throw new InputError('argument', `visual tokens: ${question.length} values are not tokens of width ${d}`);
   const asked = question.length / d;
   const { exports } = wasm;
   const out = blocks.bytes(8 * n);

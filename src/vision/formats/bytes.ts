@@ -23,7 +23,7 @@ export class ImageBytes {
       throw new FileError(
         'truncated',
         { file: this.name, field, offset: at },
-        `${count} bytes are wanted here, the file ends after ${Math.max(0, this.length - at)}; get the whole file`,
+        `${count} bytes should follow, but the file ends after ${Math.max(0, this.length - at)}; get the whole file`,
       );
     }
   }
