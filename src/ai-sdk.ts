@@ -1,8 +1,9 @@
 /**
- * `octavo/ai-sdk`: a loaded model, or what one is loaded from, as a language model of the AI SDK (specification v3; `ai` 6 and 7).
- * The SDK sends the whole conversation with every call; the last call's session is kept and goes on where the new one continues it, so
- * that only the new turns are read. Images go to models that see, text files are read as text, calls of tools and their results stay in the
- * conversation. Other files are refused; what this version ignores (offering tools, JSON mode) is told in `warnings`.
+ * `octavo/ai-sdk`: provides a loaded model, or an input from which one is loaded, as a language model of the AI SDK
+ * (specification v3; `ai` 6 and 7). The SDK sends the whole conversation with every call. The session of the last call
+ * is kept and continued where the new call continues its conversation, so that only the new turns are read. Images go
+ * to models that see, text files are read as text, and calls of tools and their results stay in the conversation. Other
+ * files are refused; what this version ignores (offering tools, JSON mode) is listed in `warnings`.
  */
 import type {
   LanguageModelV3,
@@ -33,13 +34,13 @@ import type {
 type UserPart = Extract<LanguageModelV3Message, { role: 'user' }>['content'][number];
 type LanguageModelV3ToolPart = Extract<LanguageModelV3Message, { role: 'tool' }>['content'][number];
 
-/** What the provider needs of a model: an `OctavoModel`, or anything shaped like one. */
+/** What the provider needs of a model: an `OctavoModel`, or an object of the same shape. */
 export type ChatModel = Pick<OctavoModel, 'createSession' | 'name'>;
 
 export interface OctavoProviderSettings {
-  /** How the model is loaded, where an input was given. */
+  /** How the model is loaded when an input was given. */
   readonly load?: LoadOptions | undefined;
-  /** Applies where a call says nothing. */
+  /** Applies to calls that do not set the value themselves. */
   readonly session?:
     | Pick<
         SessionOptions,
@@ -61,7 +62,10 @@ function isModel(value: ChatModel | ModelInput): value is ChatModel {
   return typeof value === 'object' && 'createSession' in value && typeof value.createSession === 'function';
 }
 
-/** A language model for `generateText`, `streamText` and their kin. Loading starts with the first call and happens once. */
+/**
+ * A language model for `generateText`, `streamText` and related functions. Loading starts with the first call and
+ * happens once.
+ */
 export function octavo(model: ChatModel | ModelInput, settings: OctavoProviderSettings = {}): LanguageModelV3 {
   let loading: Promise<ChatModel> | undefined;
   const load = (): Promise<ChatModel> => {
@@ -118,7 +122,7 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
     topK: call.topK,
     topP: call.topP,
     presencePenalty: call.presencePenalty,
-    // Any whole number is a seed.
+    // Any integer is a seed.
     seed: call.seed === undefined ? undefined : ((call.seed % 2 ** 32) + 2 ** 32) % 2 ** 32,
     maxTokens: call.maxOutputTokens,
     stop: call.stopSequences,
@@ -133,8 +137,8 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
 }
 
 /**
- * The AI SDK sends the whole conversation: all up to the last answer is the session's past, and what follows it (questions, results of tools) is
- * new. Before the first answer, the past is what is said to the model beforehand.
+ * The AI SDK sends the whole conversation. Everything up to the last answer is the session's past; what follows it
+ * (questions, results of tools) is new. Without any answer, the past is the system messages at the beginning.
  */
 function startOfNew(messages: readonly Message[]): number {
   const answered = messages.findLastIndex(({ role }) => role === 'assistant') + 1;
@@ -147,7 +151,7 @@ function startOfNew(messages: readonly Message[]): number {
   );
 }
 
-/** What `providerOptions.octavo` may hold, beside what calls of the AI SDK have. */
+/** What `providerOptions.octavo` may contain in addition to the options of AI SDK calls. */
 const OWN_OPTIONS = ['minP', 'repetitionPenalty', 'samplingMode', 'loops', 'contrast', 'templateOptions'] as const;
 
 function ownOptions(
@@ -162,8 +166,9 @@ function ownOptions(
 }
 
 /**
- * One message, or one for each result of a tool. Images and sound go on as parts, which a session that cannot read them refuses. Throws
- * `InputError('argument')` for files that are neither those nor text: a model that does not see a part of the question would invent an answer.
+ * Converts one message, or makes one message for each result of a tool. Images and sound are passed on as parts, which
+ * a session that cannot read them refuses. Throws `InputError('argument')` for files that are neither those nor text: a
+ * model that does not see a part of the question would invent an answer.
  */
 function readMessage(
   message: LanguageModelV3Message,
@@ -232,7 +237,7 @@ function filePart({ data, mediaType, filename }: Extract<UserPart, { type: 'file
   );
 }
 
-/** Undefined for an address: the AI SDK downloads what the model does not take by address. */
+/** Undefined for a URL: the AI SDK downloads files whose URLs the model does not accept. */
 function textOf(data: Uint8Array | string | URL): string | undefined {
   if (data instanceof Uint8Array) return new TextDecoder().decode(data);
   if (typeof data !== 'string') return undefined;
@@ -244,7 +249,7 @@ function textOf(data: Uint8Array | string | URL): string | undefined {
   }
 }
 
-/** Bytes, or an address: text is Base64 unless it is a data URL. */
+/** Bytes, or a URL. Text is Base64 unless it is a data URL. */
 function fileOf(data: Uint8Array | string | URL, mediaType: string): Uint8Array | string | URL {
   return typeof data === 'string' && !data.startsWith('data:')
     ? `data:${mediaType.replace('*', 'png')};base64,${data}`

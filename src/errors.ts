@@ -1,22 +1,25 @@
 /**
- * Everything Octavo throws on purpose. Five classes, told apart by `name`, and within a class by `code`.
- * Constructors take facts and make the sentence: the value found, the limit, and the remedy.
- * An abort is not here: it rejects with the signal's own reason, as the web does.
+ * All errors that Octavo throws on purpose: five classes, distinguished by `name`, and within a class by `code`.
+ * Constructors take facts and compose the sentence from the value found, the limit and the remedy. Aborts are not among
+ * them: a call that is aborted rejects with the signal's own reason, as is usual on the web.
  */
 
-/** What every error carries over a worker's message channel (see `src/worker/protocol.ts`). */
+/** The fields of every error that cross a worker's message channel (see `src/worker/protocol.ts`). */
 export interface ErrorFacts {
   readonly [name: string]: string | number | boolean | readonly string[] | readonly number[] | undefined;
 }
 
-/** What names and values from files, addresses and callers take of a message at most: they may be of any length. */
+/**
+ * The longest part of a message that a name or value from a file, a URL or a caller may take; such values may be of any
+ * length.
+ */
 const LONGEST_VALUE = 200;
-/** A whole message, and what of it is kept at the end, where the remedy stands. */
+/** The longest message, and how much of its end is kept when it is shortened, since the remedy is at the end. */
 const LONGEST_MESSAGE = 2000;
 const MESSAGE_END = 400;
 const MOST_LISTED = 100;
 
-/** The text, or its beginning and how long it is. */
+/** The text, or its beginning and its length. */
 export function clipped(text: string, most = LONGEST_VALUE): string {
   return text.length <= most ? text : `${text.slice(0, most).toWellFormed()}… (${text.length} characters)`;
 }
@@ -51,7 +54,7 @@ export class OctavoError extends Error {
 
 export type FileErrorCode = 'truncated' | 'malformed' | 'unsupported' | 'limit' | 'checksum' | 'missing';
 
-/** A file that cannot be read as what it claims to be: names the file, the field and the byte offset. */
+/** A file that cannot be read as the format that it claims to have. Names the file, the field and the byte offset. */
 export class FileError extends OctavoError {
   constructor(
     code: FileErrorCode,
@@ -75,7 +78,7 @@ export type ModelErrorCode =
   | 'non-finite'
   | 'tokenizer';
 
-/** A readable file whose content this version cannot run, or a model that computed nonsense. */
+/** A readable file whose content this version cannot run, or a model that computed values that are not numbers. */
 export class ModelError extends OctavoError {
   constructor(code: ModelErrorCode, problem: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
     super(code, problem, facts, options);
@@ -85,7 +88,7 @@ export class ModelError extends OctavoError {
 
 export type InputErrorCode = 'argument' | 'empty' | 'too-long' | 'destroyed' | 'busy';
 
-/** A call that cannot be served as it was made: names the argument, its value, the limit and the remedy. */
+/** A call that cannot be served as it was made. Names the argument, its value, the limit and the remedy. */
 export class InputError extends OctavoError {
   constructor(code: InputErrorCode, problem: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
     super(code, problem, facts, options);
@@ -105,7 +108,7 @@ export class DeviceError extends OctavoError {
 
 export type StorageErrorCode = 'quota' | 'blocked' | 'network' | 'changed' | 'checksum' | 'unavailable';
 
-/** The network or IndexedDB failed: what was asked, what was had, and what to do. */
+/** The network or the storage failed. Says what was requested, what was received, and what to do. */
 export class StorageError extends OctavoError {
   constructor(code: StorageErrorCode, problem: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
     super(code, problem, facts, options);

@@ -1,6 +1,7 @@
 /**
- * Octavo with its engine in the calling scope (`octavo/in-scope`): for service workers, shared workers, and workers of an app's own, where no worker can
- * be started or none is wanted. One thread; a long call blocks the scope between its steps.
+ * Octavo with its engine in the calling scope (`octavo/in-scope`): for service workers, shared workers and an app's own
+ * workers, where no worker can be started or none is wanted. It uses one thread, and a long call blocks the scope
+ * between its steps.
  */
 import { serveEngine } from './engine/service.ts';
 import { createFace } from './face/octavo.ts';

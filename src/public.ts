@@ -1,4 +1,4 @@
-/** What both entries export beside their own `Octavo`: classes for `instanceof`, and types. */
+/** What all entries export besides their own `Octavo`: classes for `instanceof`, and types. */
 export { DeviceError, FileError, InputError, ModelError, OctavoError, StorageError } from './errors.ts';
 export type {
   DeviceErrorCode,

@@ -36,7 +36,7 @@ export interface SessionListener extends AnswerListener {
   readonly tools?: PageTools | undefined;
 }
 
-/** Room for an answer that the oldest exchanges are dropped for, where the caller names no maximum. */
+/** Tokens that are kept free for an answer, by dropping the oldest exchanges, when the caller names no maximum. */
 const USUAL_ANSWER = 256;
 
 export class Session {
@@ -46,7 +46,7 @@ export class Session {
   readonly #queue = new Queue();
   #conversation: Conversation;
   #cache: SessionCache;
-  /** Ids and text of the conversation. The cache's own may hold what a failed call has read behind it. */
+  /** Ids and text of the conversation. The cache may hold more, namely what a failed call read after it. */
   #transcript: Transcript = NOTHING;
   #destroyed = false;
 
@@ -73,8 +73,8 @@ export class Session {
   }
 
   /**
-   * Answers `input`. When that fails or is aborted, the conversation is unchanged; with `aborted: 'keep'` an aborted answer that has begun
-   * stays in the conversation, and the call resolves with it, marked `partial`.
+   * Answers `input`. When that fails or is aborted, the conversation is unchanged. With `aborted: 'keep'`, an aborted
+   * answer that has begun stays in the conversation, and the call resolves with it, marked `partial`.
    */
   prompt(input: PromptInput, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<Answer> {
     const read = this.#read(input, true);
@@ -117,13 +117,13 @@ export class Session {
     return { answer, conversation, turns: [...asked.turns, turn] };
   }
 
-  /** Adds messages to the context without an answer. */
+  /** Adds messages to the context without generating an answer. */
   append(input: PromptInput, listener: SessionListener = {}): Promise<void> {
     const read = this.#read(input, false);
     return this.#compute(listener.signal, () => this.#add(read, listener));
   }
 
-  /** Continues raw text or ids, without a template and without a memory of earlier calls. */
+  /** Continues raw text or ids, without a chat template and independently of earlier calls. */
   complete(
     input: string | Int32Array,
     settings: CompletionSettings = {},
@@ -140,7 +140,7 @@ export class Session {
     });
   }
 
-  /** Tokens that `input` would add to the context. */
+  /** The number of tokens that `input` would add to the context. */
   measure(input: PromptInput, signal?: AbortSignal): Promise<number> {
     const { turns, prefix } = this.#read(input, true);
     return this.#run(signal, async () => {
@@ -157,7 +157,7 @@ export class Session {
     return this.#transcript.ids.length;
   }
 
-  /** A second session with the same past; pages are shared until one of the two writes. */
+  /** A second session with the same past. The two share pages until one of them writes. */
   clone(signal?: AbortSignal): Promise<Session> {
     return this.#run(signal, async () => {
       const copy = new Session(this.#model, this.#settings);
@@ -168,7 +168,10 @@ export class Session {
     });
   }
 
-  /** What a save needs, taken in turn with the session's other calls. The pages are shared until the session writes into them; the caller frees them. */
+  /**
+   * Returns what a save needs, in turn with the session's other calls. The pages are shared until the session writes
+   * into them; the caller frees them.
+   */
   snapshot(signal?: AbortSignal): Promise<{ readonly state: SessionState; readonly sequence: Sequence | undefined }> {
     return this.#run(signal, async () => {
       const state = {
@@ -181,7 +184,10 @@ export class Session {
     });
   }
 
-  /** A session as it was when it was saved; `read` puts its stored pages into an empty sequence, and what is missing is computed with the next prompt. */
+  /**
+   * Restores a saved session. `read` appends its stored pages to an empty sequence; what is missing is computed with
+   * the next prompt.
+   */
   static async restored(
     model: SessionModel,
     state: SessionState,
@@ -201,7 +207,7 @@ export class Session {
     return session;
   }
 
-  /** Refuses what comes from now on, and frees the pages when what is under way has ended (abort it by its signal). */
+  /** Refuses later calls, and frees the pages when the running calls have ended (abort them by their signals). */
   destroy(): Promise<void> {
     this.#destroyed = true;
     return this.#queue.run(undefined, async () => this.#cache.free());
@@ -216,7 +222,7 @@ export class Session {
     });
   }
 
-  /** Makes known how many tokens the images take. */
+  /** Determines how many tokens the images take. */
   async #resolve(turns: readonly Turn[], signal?: AbortSignal): Promise<void> {
     for (const image of this.#unresolved(turns)) await this.#model.images.resolve(image, signal);
   }
@@ -229,7 +235,8 @@ export class Session {
   async #add(read: Input, listener: SessionListener): Promise<void> {
     await this.#resolve(read.turns, listener.signal);
     const manner = await this.#manner(this.#conversation, read.turns, this.#settings);
-    // A template may refuse a conversation without a question; it is read together with the first.
+    // A template may refuse a conversation without a question. In that case the initial prompts are read together with
+    // the first question.
     if (!this.#conversation.with(...read.turns).renders(manner.telling)) {
       this.#conversation = this.#conversation.with(...read.turns);
       return;
@@ -282,7 +289,7 @@ export class Session {
     return found;
   }
 
-  /** In turn with the session's other calls, then with whatever else wants the device. */
+  /** Runs in turn with the session's other calls, then waits for the device. */
   #compute<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     return this.#run(signal, () => this.#model.gate.share(signal, body));
   }

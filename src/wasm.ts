@@ -1,6 +1,6 @@
 /**
- * The bridge: the only file that touches the WASM instance. Pointers are unsigned byte addresses.
- * Views are made anew whenever the memory's buffer changes identity, so none may be kept across a call that allocates.
+ * The bridge to WASM, and the only file that accesses the instance. Pointers are unsigned byte addresses. Views are
+ * made again whenever the memory's buffer changes identity, so no view may be kept across a call that allocates.
  */
 import { DeviceError } from './errors.ts';
 import type { WasmExports } from './wasm-exports.ts';
@@ -34,7 +34,7 @@ export class Wasm {
     if (this.#u8.buffer !== this.memory.buffer) this.#refresh();
     return this.#u8.subarray(pointer, pointer + length);
   }
-  /** All of memory as words, and as f32: index by `pointer >>> 2`. Valid until the next allocation. */
+  /** The whole memory as words, and as f32: index by `pointer >>> 2`. Valid until the next allocation. */
   words(): Uint32Array {
     if (this.#u32.buffer !== this.memory.buffer) this.#refresh();
     return this.#u32;
@@ -56,7 +56,7 @@ export class Wasm {
     return this.#f32.subarray(pointer >>> 2, (pointer >>> 2) + length);
   }
 
-  /** 64-byte aligned, uninitialised; the caller frees it. Throws `DeviceError('out-of-memory')`. */
+  /** Returns a 64-byte aligned, uninitialised block, which the caller frees. Throws `DeviceError('out-of-memory')`. */
   alloc(size: number): number {
     const pointer = this.tryAlloc(size);
     if (pointer === 0) {
@@ -70,7 +70,7 @@ export class Wasm {
     }
     return pointer;
   }
-  /** As `alloc`, with 0 where there is no room. Sizes beyond 32 bits are allowed, and never fit. */
+  /** As `alloc`, but returns 0 when there is no memory. Sizes beyond 32 bits are accepted and never fit. */
   tryAlloc(size: number): number {
     return size < MAXIMUM_PAGES * PAGE ? this.exports.alloc(size) >>> 0 : 0;
   }
@@ -87,7 +87,7 @@ export class Wasm {
   }
 }
 
-/** The memory that a build imports: shared for the threaded ones. */
+/** The memory that a build imports, shared for the threaded builds. */
 export function createMemory(build: WasmBuild): WebAssembly.Memory {
   const shared = build.endsWith('-threads');
   try {
@@ -109,6 +109,6 @@ export async function instantiate(
   memory: WebAssembly.Memory = createMemory(build),
 ): Promise<Wasm> {
   const instance = await WebAssembly.instantiate(module, { env: { memory } });
-  // The interface is made from the module's sources (tools/layouts.mjs).
+  // The types are generated from the module's sources (tools/layouts.mjs).
   return new Wasm(build, module, memory, instance.exports as unknown as WasmExports);
 }

@@ -1,6 +1,6 @@
 /**
- * Checks of what the user gives to a public call: names, types and ranges, by a description of each option (options.ts). What is wrong is put into
- * words by a module that is fetched only then (problem.ts).
+ * Checks the arguments of public calls: names, types and ranges, by a description of each option (options.ts). The
+ * message for an invalid one is composed by a module that is fetched only then (problem.ts).
  */
 import { InputError } from '../errors.ts';
 
@@ -14,7 +14,7 @@ export type Field =
   | { readonly list: Field }
   | { readonly members: Shape }
   | { readonly anyOf: readonly Field[] }
-  /** Not an option of this version; the words say what to do instead. */
+  /** Not an option of this version; the text says what to do instead. */
   | { readonly never: string };
 
 export type Shape = Readonly<Record<string, Field>>;
@@ -33,7 +33,7 @@ export function fits(value: unknown, field: Field): boolean {
   if ('is' in field) return typeof value === field.is && value !== null;
   if (typeof value !== 'object' || value === null) return false;
   if ('view' in field) return ArrayBuffer.isView(value);
-  // Signals of other realms are no instances of this one's class.
+  // Signals of other realms are not instances of this realm's class.
   if ('signal' in field) return 'aborted' in value && 'addEventListener' in value;
   if ('list' in field) return Array.isArray(value) && value.every((one) => fits(one, field.list));
   const { members } = field;
@@ -46,12 +46,15 @@ export function fits(value: unknown, field: Field): boolean {
   );
 }
 
-/** Undefined where a call's options fit; otherwise a promise that rejects with an `InputError` that names what does not, and the nearest right name. */
+/**
+ * Returns undefined when the options of a call are valid; otherwise a promise that rejects with an `InputError`, which
+ * names the invalid option and the nearest correct name.
+ */
 export function misfit(call: string, options: unknown, members: Shape): Promise<never> | undefined {
   return fits(options, { members }) ? undefined : explained(call, options, { members });
 }
 
-/** The same for an argument of its own. */
+/** The same for a single argument. */
 export function misfitArgument(call: string, name: string, value: unknown, field: Field): Promise<never> | undefined {
   return fits(value, field) ? undefined : explained(`${call}: ${name}`, value, field);
 }

@@ -1,4 +1,4 @@
-/** A loaded model, as the page sees it. */
+/** A loaded model, as the page uses it. */
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Message } from '../chat/messages.ts';
 import type { AnswerReport, CompletionSettings, TokenLogProb } from '../generate/options.ts';
@@ -29,7 +29,7 @@ import type { Tool } from './tools.ts';
 export interface CompletionOptions extends CompletionSettings {
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
-  /** Called with each token where `logprobs` asks for likelihoods, before the text that the token completes. */
+  /** Called with each token when `logprobs` is set, before the text that the token completes. */
   readonly onToken?: ((token: TokenLogProb) => unknown) | undefined;
 }
 
@@ -39,12 +39,12 @@ export interface Completion extends AnswerReport {
 
 export interface ScoreOptions extends ScoreSettings {
   readonly signal?: AbortSignal | undefined;
-  /** Tokens read so far, and of how many. */
+  /** Tokens read so far, and the total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface TokenOptions {
-  /** Whether special tokens are read, or written, as such. */
+  /** Whether special tokens in the text are encoded, or written, as such. */
   readonly special?: boolean | undefined;
 }
 
@@ -53,11 +53,11 @@ export interface RecoverOptions extends DeviceRequest {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
-/** An engine that says nothing for so long while it should free a model hangs, in milliseconds. */
+/** Milliseconds without a message after which an engine that is freeing a model is considered to hang. */
 const PATIENCE = 5000;
 
 export class OctavoModel {
-  /** Resolves with the error when the device is lost; `recover` arms it anew. */
+  /** Resolves with the error when the device is lost. `recover` replaces it by a new promise. */
   lost: Promise<Error>;
   readonly #caller: Caller;
   readonly #read: ReadPicture;
@@ -76,7 +76,7 @@ export class OctavoModel {
   get name(): string {
     return this.#info.name;
   }
-  /** Hex SHA-256 over the file's header: names the model. */
+  /** Hex SHA-256 of the file's header, which identifies the model. */
   get fingerprint(): string {
     return this.#info.fingerprint;
   }
@@ -90,24 +90,27 @@ export class OctavoModel {
   get bytes(): number {
     return this.#info.bytes;
   }
-  /** Most tokens of a context. */
+  /** The most tokens of a context. */
   get contextWindow(): number {
     return this.#info.contextWindow;
   }
-  /** Where it runs and why there. */
+  /** The device, and why it was chosen. */
   get device(): DeviceInfo {
     return this.#info.device;
   }
-  /** What the model's chat template can do (system messages, tools, thinking, ...); the rest is folded, merged or converted. Undefined without a template. */
+  /**
+   * What the model's chat template supports (system messages, tools, thinking, ...). Messages that it does not support
+   * are merged or converted. Undefined without a template.
+   */
   get template(): TemplateAbilities | undefined {
     return this.#info.template;
   }
-  /** What this model can do, and which parts are missing for the rest. */
+  /** What this model can do, and which parts are missing for everything else. */
   get capabilities(): Capabilities {
     return this.#info.capabilities;
   }
 
-  /** A conversation. Resolves when the initial prompts are read. */
+  /** Creates a conversation. Resolves when the initial prompts are read. */
   async createSession(options: SessionOptions = {}): Promise<OctavoSession> {
     const problem = misfit('createSession', options, SESSION);
     if (problem !== undefined) return problem;
@@ -129,8 +132,9 @@ export class OctavoModel {
   }
 
   /**
-   * A session that this model saved (`session.save`), as it was. Its pages are read, not computed; pages that were damaged are computed anew with the
-   * next prompt. Throws `InputError` for an unknown name, `StorageError` for a session of another model or version, or one that is damaged.
+   * Restores a session that this model saved (`session.save`). Its pages are read, not computed; damaged pages are
+   * computed again with the next prompt. Throws `InputError` for an unknown name, `StorageError` for a session of
+   * another model or version, or for a damaged one.
    */
   async resumeSession(name: string, options: ResumeOptions = {}): Promise<OctavoSession> {
     const problem = misfit('resumeSession', options, RESUME);
@@ -141,7 +145,10 @@ export class OctavoModel {
     return this.#session(info, tools);
   }
 
-  /** A picture from words; a list of pictures exactly where `count` is given. One painting at a time, and answers wait for it. */
+  /**
+   * Paints a picture from words, or a list of pictures if `count` is given. Only one painting runs at a time, and
+   * answers wait for it.
+   */
   paint(options: PaintOptions & { readonly count: number }): Promise<readonly PaintedPicture[]>;
   paint(options: PaintOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
   paint(options: PaintOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
@@ -151,7 +158,7 @@ export class OctavoModel {
     return several(await paint(this.#on, options), options);
   }
 
-  /** The middle square of a picture, changed by an instruction; a list exactly where `count` is given. */
+  /** Changes the middle square of a picture by an instruction. Returns a list if `count` is given. */
   edit(options: EditOptions & { readonly count: number }): Promise<readonly PaintedPicture[]>;
   edit(options: EditOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
   edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
@@ -188,8 +195,8 @@ export class OctavoModel {
   }
 
   /**
-   * How likely a text (or ids) is to the model, token by token: perplexity, with any options of a session's context. Of messages it is the last, the
-   * assistant's, that is scored, given those before it.
+   * Returns how likely the model finds a text (or ids), token by token, with any options of a session's context. Of
+   * messages, the last one, which must be the assistant's, is scored, given those before it.
    */
   async score(input: string | Int32Array | readonly Message[], options: ScoreOptions = {}): Promise<Score> {
     const problem = misfitArgument('score', 'input', input, SCORED) ?? misfit('score', options, SCORE);
@@ -204,7 +211,7 @@ export class OctavoModel {
     return this.#caller.call('score', { ...this.#of, input: read, settings }, { signal, transfer, onEvent });
   }
 
-  /** Token ids of a text. `special`: special tokens in it are read as such (default true). */
+  /** Returns the token ids of a text. `special`: special tokens in it are encoded as such (default true). */
   async tokenize(text: string, options: TokenOptions = {}): Promise<Int32Array> {
     const problem = misfitArgument('tokenize', 'text', text, { is: 'string' }) ?? misfit('tokenize', options, TOKENS);
     if (problem !== undefined) return problem;
@@ -224,7 +231,7 @@ export class OctavoModel {
     return this.#caller.call('memory', this.#of);
   }
 
-  /** After a loss: loads the weights again, on the device asked for. Sessions go on where they were. */
+  /** Loads the weights again after the device was lost, on the requested device. Sessions continue where they were. */
   async recover(options: RecoverOptions = {}): Promise<void> {
     const problem = misfit('recover', options, RECOVER);
     if (problem !== undefined) return problem;
@@ -233,13 +240,13 @@ export class OctavoModel {
     this.lost = this.#watch();
   }
 
-  /** Ends what is under way and gives everything back: weights, contexts, worker. */
+  /** Ends the running calls and frees weights, contexts and the worker. */
   destroy(): Promise<void> {
     this.#destroyed ??= this.#free();
     return this.#destroyed;
   }
 
-  /** Ends the worker when the engine has freed the model, or has been silent for too long. */
+  /** Ends the worker when the engine has freed the model, or has sent nothing for too long. */
   #free(): Promise<void> {
     return new Promise((resolve) => {
       let timer: ReturnType<typeof setTimeout>;
@@ -261,7 +268,7 @@ export class OctavoModel {
     return new OctavoSession(this.#on, info, this.#pictures, tools);
   }
 
-  /** What names this model in a call. */
+  /** Identifies this model in a call. */
   get #of(): Pick<OnModel, 'model'> {
     return { model: this.#info.model };
   }

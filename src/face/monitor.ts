@@ -1,7 +1,7 @@
 /** The Prompt API's download monitor: an EventTarget for `downloadprogress` events, whose `loaded` goes from 0 to 1. */
 import type { LoadProgress } from '../load/model-file.ts';
 
-/** `ProgressEvent` with the fields that matter; Node has no such class. */
+/** `ProgressEvent` with the relevant fields, since Node has no such class. */
 export class DownloadProgressEvent extends Event {
   readonly lengthComputable = true;
   /** 0 to 1 */
@@ -27,7 +27,7 @@ export class CreateMonitor extends EventTarget {
 
 export type MonitorCallback = (monitor: CreateMonitor) => void;
 
-/** Steps smaller than this are not worth an event. */
+/** Smaller steps send no event. */
 const STEP = 1 / 1000;
 
 export class DownloadMonitor {
@@ -39,7 +39,7 @@ export class DownloadMonitor {
     this.#send(0);
   }
 
-  /** Reading a kept file counts as its download. The share never falls, and 1 is left for `done`. */
+  /** Reading a kept file counts as its download. The share never decreases, and only `done` reports 1. */
   report({ phase, loaded, total }: LoadProgress): void {
     if (phase !== 'download' && phase !== 'load') return;
     const share = total > 0 ? Math.min(loaded / total, 1 - STEP) : 0;

@@ -1,4 +1,4 @@
-/** `Octavo`: where a page begins. */
+/** `Octavo`, the entry point of the SDK. */
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { ModelStore, SessionStore } from '../store/index.ts';
@@ -16,13 +16,19 @@ import { savedSessions, type SavedSessions } from './sessions.ts';
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
 export interface LoadOptions extends LoadSettings {
-  /** Ends the load; it rejects with the signal's reason. */
+  /** Ends the load, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** The Prompt API's way: is given an EventTarget that hears `downloadprogress`, `loaded` going from 0 to 1. */
+  /**
+   * As in the Prompt API: called with an EventTarget that receives `downloadprogress` events, whose `loaded` goes from
+   * 0 to 1.
+   */
   readonly monitor?: MonitorCallback | undefined;
-  /** Makes the requests for the model's files in place of the global `fetch`, in the page; called once a range. It must honour `Range` and the signal. */
+  /**
+   * Makes the requests for the model's files in place of the global `fetch`, in the page. It is called once for each
+   * range and must honour `Range` and the signal.
+   */
   readonly fetch?: typeof fetch | undefined;
-  /** Hears phase, bytes and rate. */
+  /** Called with phase, bytes and rate. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
@@ -32,15 +38,15 @@ export interface AvailabilityOptions {
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
 }
 
-/** What the face needs of where it runs. */
+/** The platform functions that the face needs. */
 export interface FacePlatform {
   /** Starts an engine, off this thread where possible. */
   startEngine(): Promise<Endpoint>;
-  /** An input as it can be sent to the engine; 'nano' becomes the bundled model's place. */
+  /** Converts an input so that it can be sent to the engine; 'nano' becomes the location of the bundled model. */
   input(input: ModelInput): Promise<ModelInput>;
-  /** A picture's pixels; in Node with the files and the decoder that are there. */
+  /** Decodes a picture; in Node with the files and decoders that are available. */
   readonly readPicture: ReadPicture;
-  /** Whether WASM or WebGPU is there at all. */
+  /** Whether WASM or WebGPU is available at all. */
   readonly capable: boolean;
   /** Where downloads are kept; undefined where nothing can be kept. */
   store(): ModelStore | undefined;
@@ -50,11 +56,15 @@ export interface FacePlatform {
 
 export interface OctavoFace {
   /**
-   * Whether a model could be loaded, and whether that needs a download. Sound as input, and any output but text, is unavailable with every model.
-   * Whether this model takes images is known when it is loaded (`model.capabilities`): its file is not read here.
+   * Whether a model could be loaded, and whether that needs a download. With sound as input, or any output but text, it
+   * is unavailable for every model. Whether this model takes images is known only after it was loaded
+   * (`model.capabilities`), since its file is not read here.
    */
   availability(input: ModelInput, options?: AvailabilityOptions): Promise<Availability>;
-  /** Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path; or the addresses of a model and its mmproj. */
+  /**
+   * Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path; or a list of a
+   * model and its mmproj.
+   */
   load(input: ModelInput, options?: LoadOptions): Promise<OctavoModel>;
   /** Models kept from earlier downloads. */
   readonly store: Pick<ModelStore, 'list' | 'remove'>;
@@ -62,7 +72,7 @@ export interface OctavoFace {
   readonly sessions: SavedSessions;
 }
 
-/** The engine's end of a port on which `own` answers; apps that bring no `fetch` do not download this. */
+/** Opens a port on which `own` answers the engine's requests. Apps that give no `fetch` do not download this code. */
 async function lend(own: typeof fetch): Promise<MessagePort> {
   const { lendFetch } = await import('../worker/lent-fetch.ts');
   const { port1, port2 } = new MessageChannel();
@@ -76,7 +86,7 @@ function addressesOf(place: ModelInput): readonly string[] {
   return [place].flat().filter((one) => typeof one === 'string');
 }
 
-/** Loads in progress, by what is loaded: `availability` answers 'downloading' for them. */
+/** Loads in progress, by what is loaded. `availability` returns 'downloading' for them. */
 const loading = new Map<string, number>();
 
 export function createFace(platform: FacePlatform): OctavoFace {
@@ -101,12 +111,12 @@ export function createFace(platform: FacePlatform): OctavoFace {
       const { signal, monitor, onProgress, fetch: own, mmproj, ...settings } = options;
       signal?.throwIfAborted();
       const place = await platform.input(input);
-      // A bare name is that of a file beside the model.
+      // A bare name refers to a file beside the model.
       const plain = mmproj === undefined || mmproj === false || (typeof mmproj === 'string' && !/[/\\:]/.test(mmproj));
       const projector = plain ? mmproj : await platform.input(mmproj);
       signal?.throwIfAborted();
       const [name = ''] = addressesOf(place);
-      // Only pages may ask for lasting storage, and the download happens in a worker.
+      // Only pages may request persistent storage, and the download happens in a worker.
       if (DOWNLOADED.test(name)) platform.store()?.persist();
       const download = monitor === undefined ? undefined : new DownloadMonitor(monitor);
       const caller = new Caller(await platform.startEngine());

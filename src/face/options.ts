@@ -1,4 +1,4 @@
-/** The options of every public call, as `check.ts` reads them. What depends on the model is checked by the engine. */
+/** The options of all public calls, described for `check.ts`. What depends on the model is checked by the engine. */
 import { SAMPLING_LIMITS, SAMPLING_MODES } from '../generate/sampling.ts';
 import { MOST_ALTERNATIVES, MOST_ROUNDS, type AnswerOptions, type ChatOptions } from '../generate/options.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
@@ -72,7 +72,10 @@ const CONTEXT: ShapeOf<Required<ContextOptions>> = {
   visual: { anyOf: [TEXT, OBJECT] },
 };
 
-/** Named here, too: `WASM_BUILDS` itself would tie the page's script to the parts that it fetches. */
+/**
+ * The names are repeated here because importing `WASM_BUILDS` would tie the page's script to the parts that it fetches
+ * on demand.
+ */
 const BUILDS: Readonly<Record<WasmBuild, true>> = {
   'relaxed-threads': true,
   'simd-threads': true,

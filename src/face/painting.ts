@@ -1,4 +1,4 @@
-/** Painting and editing, as the page calls them. */
+/** The public calls for painting and editing. */
 import { InputError } from '../errors.ts';
 import type { PaintProgress } from '../paint/index.ts';
 import type { BrushSettings, EditSettings, PaintSettings } from '../paint/settings.ts';
@@ -15,12 +15,12 @@ export interface OnModel {
 }
 
 export interface PaintHooks {
-  /** Ends the call within a step; it rejects with the signal's reason. */
+  /** Ends the call within a step; the call rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PaintProgress) => void) | undefined;
   /**
-   * Shows the picture as it is uncovered. While a call (or the promise that it returned) is not done, pictures that come are dropped for
-   * newer ones. Every preview costs a decoding, so leave it out where nobody looks.
+   * Called with the unfinished picture after each round. While a call, or the promise that it returned, is not done,
+   * newer pictures replace older ones. Every preview costs a decoding, so set it only where it is shown.
    */
   readonly onPreview?: ((preview: Rgba) => unknown) | undefined;
 }
@@ -34,7 +34,7 @@ export interface EditOptions extends BrushSettings, PaintHooks {
   readonly image: ImageInput;
 }
 
-/** The engine's part of a call: settings without functions and signals. */
+/** The settings of a call that go to the engine, without functions and signals. */
 type Plain<T> = Omit<T, keyof PaintHooks>;
 
 function plain<T extends PaintHooks>({
@@ -62,7 +62,7 @@ export async function edit(
   const { data, width, height } = await read(image, options.signal);
   const transfer: Transferable[] = [];
   transferPixels({ data, width, height }, transfer);
-  // An edit is told from a painting by its instruction, even by one that is missing.
+  // The instruction, even a missing one, distinguishes an edit from a painting.
   return begin(on, { ...rest, instruction: rest.instruction, image: { data, width, height } }, options, transfer);
 }
 
@@ -90,7 +90,7 @@ async function begin(
   return painted.map((picture) => new PaintedPicture(picture));
 }
 
-/** One picture, or a list where the caller asked for a number of them. */
+/** Returns one picture, or a list when the caller gave a number. */
 export function several(
   painted: readonly PaintedPicture[],
   { count }: Pick<BrushSettings, 'count'>,

@@ -2,13 +2,13 @@
 import { toImageBitmap, toImageData } from '../vision/canvas.ts';
 import type { Rgba } from '../vision/image.ts';
 
-/** Pixels, and ways to show or keep them: an ImageData or ImageBitmap for a canvas, a PNG for a file. */
+/** Pixels, with ways to show and store them: an ImageData or ImageBitmap for a canvas, a PNG for a file. */
 export class PaintedPicture implements Rgba {
   readonly width: number;
   readonly height: number;
   /** Red, green, blue, alpha, row by row from the top. */
   readonly data: Uint8ClampedArray;
-  /** Paints the same picture again, with the same words and options on the same device. */
+  /** The seed, which paints the same picture again with the same words and options on the same device. */
   readonly seed: number;
 
   /** Made by `OctavoModel.paint` and `edit`. */
@@ -21,7 +21,7 @@ export class PaintedPicture implements Rgba {
 
   /** The bytes of a PNG file, in browsers and in Node. */
   toPng(): Promise<Uint8Array<ArrayBuffer>> {
-    // Pages that keep no image do not download it.
+    // Pages that do not encode PNG do not download the encoder.
     return import('../vision/png.ts').then(({ encodePng }) => encodePng(this));
   }
 
@@ -30,12 +30,15 @@ export class PaintedPicture implements Rgba {
     return new Blob([await this.toPng()], { type: 'image/png' });
   }
 
-  /** A copy of the pixels for `putImageData`. Throws `DeviceError('unavailable')` in Node. */
+  /** Returns a copy of the pixels for `putImageData`. Throws `DeviceError('unavailable')` in Node. */
   toImageData(): ImageData {
     return toImageData(this);
   }
 
-  /** For `drawImage` and for canvases that show bitmaps; the taker closes it. Throws `DeviceError('unavailable')` in Node. */
+  /**
+   * Returns an ImageBitmap for `drawImage` and bitmap canvases; the caller closes it. Throws
+   * `DeviceError('unavailable')` in Node.
+   */
   async toImageBitmap(): Promise<ImageBitmap> {
     return toImageBitmap(this);
   }

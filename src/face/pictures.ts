@@ -1,20 +1,23 @@
-/** Images on their way to the engine: they become pixels on the page, where elements, canvases and URLs can be read, and move over without a copy. */
+/**
+ * Converts images to pixels on the page, where elements, canvases and URLs can be read, and moves them to the engine
+ * without a copy.
+ */
 import { cannotSee } from '../see/images.ts';
 import type { ContentPart, Message, PromptInput } from '../chat/messages.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { ImageInput } from '../vision/read.ts';
 
-/** Decodes an image; the pixels are the caller's own. */
+/** Decodes an image. The caller owns the pixels. */
 export type ReadPicture = (input: ImageInput, signal?: AbortSignal) => Promise<Rgba>;
 
-/** How a page reads images, and whether the model takes them. */
+/** How a page decodes images, and whether the model takes them. */
 export interface PictureInput {
   readonly read: ReadPicture;
   readonly see: boolean;
   readonly missing: readonly string[];
 }
 
-/** What is no image is refused by `ReadPicture`. */
+/** `ReadPicture` refuses values that are not images. */
 interface ImagePart extends ContentPart {
   readonly type: 'image';
   readonly value: ImageInput;
@@ -31,14 +34,15 @@ function hasImages(message: Message): message is WithImages {
   return Array.isArray(message?.content) && message.content.some(isImage);
 }
 
-/** Moves to the engine without a copy, where the memory is not shared. */
+/** Moves to the engine without a copy, unless the memory is shared. */
 export function transferPixels({ data }: Rgba, transfer: Transferable[]): void {
   if (data.buffer instanceof ArrayBuffer) transfer.push(data.buffer);
 }
 
 /**
- * The messages with pixels for images, whose buffers are added to `transfer`. What is wrong with the messages is left for the engine to say.
- * Throws `InputError('argument')` where the model takes no images; rejects as `readImage` does.
+ * Returns the messages with pixels in place of images, and adds their buffers to `transfer`. Invalid messages are left
+ * for the engine to report. Throws `InputError('argument')` when the model takes no images; rejects as `readImage`
+ * does.
  */
 export async function messagesWithPixels(
   messages: readonly Message[],
@@ -60,7 +64,7 @@ export async function messagesWithPixels(
   );
 }
 
-/** The input itself, at once, where it has no images, and otherwise the messages with pixels. */
+/** Returns the input itself at once if it has no images, otherwise a promise of the messages with pixels. */
 export function withPixels(
   input: PromptInput,
   pictures: PictureInput,

@@ -1,6 +1,6 @@
 /**
- * What is wrong with options that did not fit (check.ts), in words. Fetched only when something is wrong; it imports nothing that pages have already,
- * so that it stays a file of its own.
+ * Composes the messages for invalid options (check.ts). It is fetched only when something is wrong, and imports nothing
+ * that pages have already, so that it stays a file of its own.
  */
 import type { Field, Shape } from './check.ts';
 
@@ -11,7 +11,7 @@ export interface Problem {
   readonly sentence: string;
 }
 
-/** The innermost member that does not fit. Precondition: `value` does not fit `field`. */
+/** Finds the innermost invalid member. Precondition: `value` does not fit `field`. */
 export function findProblem(fits: Fits, value: unknown, field: Field, path: readonly string[] = []): Problem {
   if ('members' in field && isObject(value)) {
     const [name, member] = Object.entries(value).find(([key, one]) => !fits({ [key]: one }, field)) ?? ['', value];
@@ -24,7 +24,7 @@ export function findProblem(fits: Fits, value: unknown, field: Field, path: read
     const index = value.findIndex((one) => !fits(one, field.list));
     return findProblem(fits, value[index], field.list, [...path, String(index)]);
   }
-  // An object among simpler choices: its own members say more.
+  // For an object among simpler alternatives, its own members give the better message.
   const nested = 'anyOf' in field && isObject(value) ? field.anyOf.find((one) => 'members' in one) : undefined;
   if (nested !== undefined) return findProblem(fits, value, nested, path);
   if ('never' in field) return { path, sentence: field.never };
@@ -58,7 +58,7 @@ function described(field: Field): string {
   return 'members' in field ? `an object with ${Object.keys(field.members).join(', ')}` : 'given';
 }
 
-/** Longest value in a message. */
+/** The longest value in a message. */
 const MOST_SHOWN = 80;
 
 function shown(value: unknown): string {
@@ -68,7 +68,7 @@ function shown(value: unknown): string {
   return Array.isArray(value) ? 'a list' : `an object of ${value.constructor?.name ?? 'no class'}`;
 }
 
-/** The name that was probably meant: equal but for case and separators, or few letters away. */
+/** Returns the name that was probably meant: equal except for case and separators, or within a small edit distance. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[_-]/g, '');
   const given = plain(name.slice(0, MOST_SHOWN));
@@ -76,7 +76,7 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   return best !== undefined && best.away <= Math.max(1, Math.floor(given.length / 3)) ? best.one : undefined;
 }
 
-/** Levenshtein's. */
+/** The Levenshtein distance. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 0; i < a.length; i++) {

@@ -1,4 +1,4 @@
-/** A conversation, as the web's Prompt API shapes it. */
+/** A conversation, in the shape of the web's Prompt API. */
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerPart, ToolSettings } from '../chat/tools.ts';
@@ -24,11 +24,11 @@ import { AnswerStream, collect, type TextStream } from './stream.ts';
 import type { Tool } from './tools.ts';
 
 export interface Abortable {
-  /** Ends the call; it rejects with the signal's reason, and the session stays usable. */
+  /** Ends the call, which rejects with the signal's reason. The session stays usable. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A kind of input or output that a page expects: text, and pictures as input where the model sees. */
+/** A kind of input or output that a page expects: text, and images as input for models that see. */
 export interface ExpectedContent {
   readonly type: 'text' | 'image' | 'audio';
   readonly languages?: readonly string[];
@@ -37,7 +37,7 @@ export interface ExpectedContent {
 export interface SessionOptions extends SessionSettings, Abortable {
   /** What the model may call. Tools with `execute` are run for it, and the answer goes on with their results. */
   readonly tools?: readonly Tool[] | undefined;
-  /** The Prompt API's download monitor. The model is loaded already: it is told 0 and 1. */
+  /** The Prompt API's download monitor. Since the model is loaded already, it receives 0 and 1. */
   readonly monitor?: MonitorCallback | undefined;
   readonly expectedInputs?: readonly ExpectedContent[] | undefined;
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
@@ -46,9 +46,9 @@ export interface SessionOptions extends SessionSettings, Abortable {
 export interface PromptOptions extends PromptSettings, Abortable {
   /** In place of the session's tools. */
   readonly tools?: readonly Tool[] | undefined;
-  /** Called with how many tokens of the prompt have been read, and of how many. */
+  /** Called with the number of prompt tokens that have been read, and the total. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
-  /** Called with each token of the answer where `logprobs` asks for likelihoods, before the text that the token completes. */
+  /** Called with each token of the answer when `logprobs` is set, before the text that the token completes. */
   readonly onToken?: ((token: TokenLogProb) => unknown) | undefined;
 }
 
@@ -56,7 +56,10 @@ type SessionInput = EngineApi['append']['params'];
 
 export type AppendOptions = Pick<PromptOptions, 'signal' | 'onPrefill'>;
 
-/** What crosses to the engine: functions and signals stay on the page. Throws `InputError('argument')` for content that the model does not take. */
+/**
+ * Returns the settings that are sent to the engine; functions and signals stay on the page. Throws
+ * `InputError('argument')` for content that the model does not take.
+ */
 export function sessionSettings(
   options: SessionOptions,
   { see, missing }: Pick<PictureInput, 'see' | 'missing'>,
@@ -84,14 +87,14 @@ function toolSettings(tools: readonly Tool[] | undefined): { readonly tools?: re
   return tools === undefined ? {} : { tools: tools.map(({ execute: _execute, ...told }) => told) };
 }
 
-/** A session that was made for nobody, since its call was aborted meanwhile, is destroyed. */
+/** Destroys a session whose call was aborted while the session was made. */
 export function discardSession({ caller, model }: OnModel): { readonly onLate: (info: SessionInfo) => void } {
   return {
     onLate: ({ session }) => void caller.call('destroySession', { model, session }).catch(() => undefined),
   };
 }
 
-/** What is reported of an answer to the user, with the likelihoods of its tokens where there are any. */
+/** The report of an answer for the user, with the likelihoods of its tokens if there are any. */
 export function reportOf({ usage: _usage, ...report }: AnswerInfo, logprobs: readonly TokenLogProb[]): AnswerReport {
   return logprobs.length === 0 ? report : { ...report, logprobs };
 }
@@ -104,7 +107,7 @@ export class OctavoSession extends EventTarget {
   readonly #pictures: PictureInput;
   readonly #tools: readonly Tool[];
   readonly #ended = new AbortController();
-  /** Settles when the pictures of all calls so far are read; undefined when they are. */
+  /** Settles when the images of all calls so far are read; undefined when none is pending. */
   #reading: Promise<unknown> | undefined;
   #usage: number;
   #answered = UNUSED;
@@ -120,17 +123,20 @@ export class OctavoSession extends EventTarget {
     this.contextWindow = info.window;
   }
 
-  /** Tokens in the context. */
+  /** The number of tokens in the context. */
   get contextUsage(): number {
     return this.#usage;
   }
 
-  /** What the answers of this session have cost so far: tokens read, reused and written, and how fast. A clone counts its own. */
+  /**
+   * What the answers of this session have cost so far: tokens read, reused and written, and the rates. A clone counts
+   * its own.
+   */
   get usage(): TokenUsage {
     return this.#answered;
   }
 
-  /** The whole answer. */
+  /** Resolves with the whole answer. */
   async prompt(input: PromptInput, options: PromptOptions = {}): Promise<string> {
     const stream = this.promptStreaming(input, options);
     const text = await collect(stream);
@@ -138,7 +144,7 @@ export class OctavoSession extends EventTarget {
     return text;
   }
 
-  /** The answer as it comes: iterate it, or use it as a ReadableStream. */
+  /** The answer as a stream: iterate it, or use it as a ReadableStream. */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
     return this.#answer(input, options, (part) => (part.type === 'text' ? part.text : undefined));
   }
@@ -215,7 +221,7 @@ export class OctavoSession extends EventTarget {
     );
   }
 
-  /** Tokens that `input` would add to the context. */
+  /** Resolves with the number of tokens that `input` would add to the context. */
   async measureContextUsage(input: PromptInput, options: Abortable = {}): Promise<number> {
     const problem = misfit('measureContextUsage', options, ABORTABLE);
     if (problem !== undefined) return problem;
@@ -224,7 +230,7 @@ export class OctavoSession extends EventTarget {
     );
   }
 
-  /** A second session with the same past, at hardly any cost: the two share memory until they differ. */
+  /** Makes a second session with the same past. It costs little, since the two share memory until they differ. */
   async clone(options: Abortable = {}): Promise<OctavoSession> {
     const problem = misfit('clone', options, ABORTABLE);
     if (problem !== undefined) return problem;
@@ -236,9 +242,10 @@ export class OctavoSession extends EventTarget {
   }
 
   /**
-   * Writes the session to the disk under a name, in place of what the name had: conversation, settings, pictures, and what was computed of them.
-   * Waits for calls made before; later ones need not wait for it. Resolves when all of it is written: until then the name has what it had.
-   * `model.resumeSession` reads it, after any reload. Throws `StorageError('quota')` where there is no room.
+   * Saves the session under a name, replacing what was saved under it: conversation, settings, images, and the pages
+   * that were computed from them. Waits for calls made before; later calls need not wait for it. Resolves when
+   * everything is written; until then the name keeps its old content. `model.resumeSession` restores it, also after a
+   * reload. Throws `StorageError('quota')` when there is not enough storage.
    */
   async save(name: string, options: SaveOptions = {}): Promise<SavedSession> {
     const problem = misfit('save', options, SAVE);
@@ -253,7 +260,7 @@ export class OctavoSession extends EventTarget {
     return persisted === undefined ? saved : { ...saved, persisted };
   }
 
-  /** Ends what is under way and frees the session's memory. */
+  /** Ends the running calls and frees the session's memory. */
   destroy(): undefined {
     if (this.#ended.signal.aborted) return undefined;
     this.#ended.abort(new DOMException('the session was destroyed', 'AbortError'));
@@ -261,12 +268,12 @@ export class OctavoSession extends EventTarget {
     return undefined;
   }
 
-  /** What names this session in a call. */
+  /** Identifies this session in a call. */
   get #of(): { readonly model: number; readonly session: number } {
     return { model: this.#on.model, session: this.#id };
   }
 
-  /** Runs a call that ends when the session is destroyed, too. */
+  /** Runs a call that also ends when the session is destroyed. */
   async #linked<T>(
     signal: AbortSignal | undefined,
     call: (linked: AbortSignal, transfer: Transferable[]) => Promise<T>,
@@ -279,14 +286,17 @@ export class OctavoSession extends EventTarget {
     }
   }
 
-  /** Parameters of a call with messages. */
+  /** The parameters of a call with messages. */
   #withInput(input: PromptInput, transfer: Transferable[], signal: AbortSignal): SessionInput | Promise<SessionInput> {
     const read = withPixels(input, this.#pictures, transfer, signal);
     const params = (ready: PromptInput): SessionInput => ({ ...this.#of, input: ready });
     return this.#inTurn(read instanceof Promise ? read.then(params) : params(read));
   }
 
-  /** A call's parameters: at once where no image is being read, otherwise when all are, so that calls are sent in the order in which they were made. */
+  /**
+   * Returns the parameters of a call at once when no image is being read, otherwise after all images were read, so that
+   * calls are sent in the order in which they were made.
+   */
   #inTurn<Params>(params: Params | Promise<Params>): Params | Promise<Params> {
     const before = this.#reading;
     if (!(params instanceof Promise) && before === undefined) return params;

@@ -1,4 +1,4 @@
-/** Saved sessions, as the page sees them: what is there without a model, and how lasting storage is asked for. */
+/** Saved sessions, as the page uses them: listed without a model, and the request for persistent storage. */
 import { StorageError } from '../errors.ts';
 import type { SessionStore, SessionUsage, StoredSession } from '../store/index.ts';
 import type { OctavoModel } from './model.ts';
@@ -8,11 +8,14 @@ import type { Tool } from './tools.ts';
 export interface SaveOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Asks the browser not to remove this site's data when the disk fills up (`navigator.storage.persist`), which may ask the person. A function is
-   * given the reason first, to show it, and says whether to ask.
+   * Asks the browser not to remove this site's data when the disk is full (`navigator.storage.persist`), which may
+   * prompt the user. A function is called with the reason first, for example to show it, and returns whether to ask.
    */
   readonly persist?: boolean | ((reason: string) => boolean | Promise<boolean>) | undefined;
-  /** Where room is short, whether other saved sessions may go, the longest unused first. Default: only prompts that were kept automatically. */
+  /**
+   * When storage is short, whether other saved sessions may be removed, those unused for longest first. By default only
+   * automatically kept prompts are removed.
+   */
   readonly evict?: boolean | undefined;
 }
 
@@ -21,7 +24,7 @@ export interface SavedSession {
   readonly tokens: number;
   /** On the disk. */
   readonly bytes: number;
-  /** Whether the browser promised to keep it; undefined where it was not asked, or cannot be. */
+  /** Whether the browser promised to keep the session; undefined when it was not asked or cannot be asked. */
   readonly persisted?: boolean | undefined;
 }
 
@@ -33,17 +36,17 @@ export interface ResumeOptions {
 
 /** `Octavo.sessions`. */
 export interface SavedSessions {
-  /** All saved sessions and kept prompts, the one used last first. */
+  /** All saved sessions and kept prompts, the most recently used first. */
   list(): Promise<readonly StoredSession[]>;
-  /** False where there is none of that name. */
+  /** Returns false when there is none with that name. */
   remove(name: string): Promise<boolean>;
-  /** Bytes of saved sessions, and of the whole site as far as the browser tells. */
+  /** Bytes of saved sessions, and of the whole site if the browser reports them. */
   usage(): Promise<SessionUsage>;
   /** The session as it was when it was saved by this model: `model.resumeSession`. */
   resume(model: OctavoModel, name: string, options?: ResumeOptions): Promise<OctavoSession>;
 }
 
-/** `store`: undefined where nothing can be kept. */
+/** `store` is undefined where nothing can be kept. */
 export function savedSessions(store: () => Promise<SessionStore | undefined>): SavedSessions {
   return {
     list: async () => (await (await store())?.list()) ?? [],
@@ -64,7 +67,10 @@ export function savedSessions(store: () => Promise<SessionStore | undefined>): S
 const REASON =
   'What was read is saved in this browser, so that it need not be read again. Browsers remove such data when the disk fills up, unless they are asked to keep it.';
 
-/** Whether the browser keeps this site's data for good, after asking it to; undefined where it cannot be asked. */
+/**
+ * Asks the browser to keep this site's data permanently, and returns whether it does; undefined where it cannot be
+ * asked.
+ */
 export async function askToPersist(persist: SaveOptions['persist']): Promise<boolean | undefined> {
   if (persist === undefined || persist === false) return undefined;
   if (persist !== true && !(await persist(REASON))) return undefined;

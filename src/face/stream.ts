@@ -2,7 +2,7 @@
 import type { Started } from '../worker/caller.ts';
 import { linkedSignal } from './signals.ts';
 
-/** Pieces that were received and not read yet. Each piece that is read lets the engine send another. */
+/** Pieces that were received but not read yet. For each piece that is read, the engine sends another. */
 class Pieces<Item> {
   readonly #held: Item[] = [];
   #wake: (() => void) | undefined;
@@ -34,7 +34,7 @@ class Pieces<Item> {
 export class AnswerStream<Item, Report> extends ReadableStream<Item> {
   readonly finished: Promise<Report>;
 
-  /** `start` makes the call that gives the pieces. */
+  /** `start` makes the call that delivers the pieces. */
   constructor(
     start: (options: { readonly signal: AbortSignal; readonly onItem: (piece: Item) => void }) => Started<Report>,
     signal?: AbortSignal,

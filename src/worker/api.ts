@@ -1,8 +1,9 @@
 /**
- * `EngineApi`: every call from the page to the engine, with its parameters, its result, and the events and stream items that come before the
- * result. Both ends are typed by it: `Caller` on the page and the handlers that `respond` runs in the engine.
+ * `EngineApi`: every call from the page to the engine, with its parameters, its result, and the events and stream items
+ * that precede the result. It types both ends: `Caller` on the page and the handlers that `respond` runs in the engine.
  *
- * Settings are complete and cross to the engine; Info is what the engine reports. A model and a session are known by numbers that the engine gives.
+ * Settings are complete and cross to the engine; Info is what the engine reports. Models and sessions are identified by
+ * numbers that the engine assigns.
  */
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Backend, MemoryUse } from '../backend/backend.ts';
@@ -25,7 +26,7 @@ import type { Rgba } from '../vision/image.ts';
 import type { WasmBuild } from '../wasm.ts';
 import type { WireError } from './protocol.ts';
 
-/** One call: events are sent as they happen, items wait until the page has room for them. */
+/** One call. Events are sent as they happen; items wait until the page can take them. */
 export interface Call<Params = unknown, Result = unknown, Event = unknown, Item = unknown> {
   readonly params: Params;
   readonly result: Result;
@@ -33,54 +34,57 @@ export interface Call<Params = unknown, Result = unknown, Event = unknown, Item 
   readonly item: Item;
 }
 
-/** What an API must look like for `Caller` and `respond`. */
+/** The constraint on an API for `Caller` and `respond`. */
 export type Calls<Api> = { readonly [Method in keyof Api]: Call };
 
 export type DeviceName = 'auto' | 'wasm' | 'webgpu';
 
 export interface DeviceRequest {
   readonly device?: DeviceName | undefined;
-  /** WASM threads; default: by the number of processors. */
+  /** WASM threads; by default chosen by the number of processors. */
   readonly threads?: number | undefined;
-  /** One WASM build by name; for tests and benchmarks. */
+  /** One WASM build by name, for tests and benchmarks. */
   readonly build?: WasmBuild | undefined;
 }
 
 export interface LoadSettings extends DeviceRequest {
-  /** Most tokens of a context; default and limit: what the model was trained for. */
+  /** The most tokens of a context. Default and limit are the length that the model was trained for. */
   readonly contextWindow?: number | undefined;
-  /** The projector ("mmproj") beside a GGUF model, which holds what sees; false: none, even where one lies beside it. */
+  /**
+   * The projector ("mmproj") of a GGUF model, which holds the vision part; false for none, even where one is beside the
+   * model.
+   */
   readonly mmproj?: ModelInput | false | undefined;
-  /** Hugging Face folders: quantise while loading. */
+  /** Quantise the weights of Hugging Face folders while loading. */
   readonly quantize?: 'q8' | 'q4' | undefined;
   /** Whether downloads are kept on the device (default true). */
   readonly store?: boolean | undefined;
   /** Sent with every request for the model's files, for instance `Authorization`; never stored or shown. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Whether cookies are sent to other origins, as `fetch` takes it. */
+  /** Whether cookies are sent to other origins, as in `fetch`. */
   readonly credentials?: RequestCredentials | undefined;
-  /** Where `hf:` names are looked up (default https://huggingface.co). */
+  /** The server for `hf:` names (default https://huggingface.co). */
   readonly hub?: string | undefined;
-  /** The SHA-256 that the file, or each file by name, must have. */
+  /** The SHA-256 that the file must have, or that each file must have, by name. */
   readonly sha256?: string | Readonly<Record<string, string>> | undefined;
 }
 
-/** What a model runs on. */
+/** The device of a model. */
 export interface DeviceInfo {
   readonly kind: Backend['kind'];
   /** The WASM build and threads, or the adapter's name. */
   readonly description: string;
-  /** Why this device and not the other. */
+  /** Why this device was chosen. */
   readonly reason: string;
 }
 
-/** What a model can do, and what is missing for the rest. */
+/** What a model can do, and what is missing for everything else. */
 export interface Capabilities {
-  /** Whether the file brings a chat template; without one, prompts are continued as raw text. */
+  /** Whether the file has a chat template. Without one, prompts are continued as raw text. */
   readonly chat: boolean;
   /** Reads images in messages. */
   readonly see: boolean;
-  /** Paints from words. */
+  /** Paints pictures from words. */
   readonly paint: boolean;
   /** Changes an image by an instruction. */
   readonly edit: boolean;
@@ -89,7 +93,7 @@ export interface Capabilities {
 }
 
 export interface ModelInfo {
-  /** The engine's number for it. */
+  /** The number by which the engine identifies the model. */
   readonly model: number;
   readonly name: string;
   readonly fingerprint: string;
@@ -100,40 +104,40 @@ export interface ModelInfo {
   readonly parameters: number;
   readonly vocabulary: number;
   readonly capabilities: Capabilities;
-  /** What the chat template can do; undefined without one. */
+  /** What the chat template supports; undefined without one. */
   readonly template: TemplateAbilities | undefined;
 }
 
 export interface SessionInfo {
-  /** The engine's number for it. */
+  /** The number by which the engine identifies the session. */
   readonly session: number;
-  /** Tokens in the context. */
+  /** The number of tokens in the context. */
   readonly usage: number;
-  /** Most tokens of the context. */
+  /** The most tokens of the context. */
   readonly window: number;
 }
 
 export interface AnswerInfo extends Omit<AnswerReport, 'logprobs'> {
-  /** Tokens in the session's context, the answer included. */
+  /** Tokens in the session's context, including the answer. */
   readonly usage: number;
 }
 
 export interface MemoryInfo extends MemoryUse {
   /** KV pages that sessions use. */
   readonly pages: number;
-  /** Bytes of all KV pages in use, of those that are kept for later sessions too. */
+  /** Bytes of all KV pages in use, including those kept for later sessions. */
   readonly pageBytes: number;
-  /** Bytes of pages that are not on the device now: in host memory, and on the disk. */
+  /** Bytes of pages that are offloaded from the device, in host memory and on disk. */
   readonly parked: { readonly host: number; readonly disk: number };
 }
 
-/** Tokens read so far, and of how many. */
+/** Tokens read so far, and the total. */
 export interface TokenProgress {
   readonly done: number;
   readonly total: number;
 }
 
-/** What a prompt reports before its answer is complete. */
+/** What is reported of a prompt before its answer is complete. */
 export type PromptEvent =
   | { readonly kind: 'overflow' }
   | ({ readonly kind: 'prefill' } & TokenProgress)
@@ -154,25 +158,28 @@ interface OfSession extends OfModel {
 }
 
 export interface EngineApi {
-  /** `fetch` is a port on which the page makes the engine's requests (`lent-fetch.ts`); it moves to the engine with the call. */
+  /**
+   * `fetch` is a port on which the page makes the engine's requests (`lent-fetch.ts`); it is transferred to the engine
+   * with the call.
+   */
   readonly load: Call<
     { readonly input: ModelInput; readonly settings: LoadSettings; readonly fetch?: MessagePort | undefined },
     ModelInfo,
     LoadProgress,
     never
   >;
-  /** Loads the weights of a model again, whose device was lost. */
+  /** Loads the weights of a model again after its device was lost. */
   readonly recover: Call<OfModel & { readonly request: DeviceRequest }, ModelInfo, LoadProgress, never>;
-  /** Sends an event each time the model's device is lost, and lasts as long as the model. */
+  /** Sends an event each time the model's device is lost. The call lasts as long as the model. */
   readonly watch: Call<OfModel, void, WireError, never>;
   readonly memory: Call<OfModel, MemoryInfo, never, never>;
-  /** Ends the model's calls and frees it; sends an event now and then while it waits for what is being written. */
+  /** Ends the model's calls and frees it. Sends events while it waits for pending writes. */
   readonly free: Call<OfModel, void, 'waiting', never>;
   readonly encode: Call<OfModel & { readonly text: string; readonly special: boolean }, Int32Array, never, never>;
   readonly decode: Call<OfModel & { readonly ids: Int32Array; readonly special: boolean }, string, never, never>;
 
   readonly createSession: Call<OfModel & { readonly settings: SessionSettings }, SessionInfo, PromptEvent, never>;
-  /** Resolves when all of the session is on the disk; the session goes on meanwhile. */
+  /** Resolves when the whole session is on disk. Meanwhile the session can be used. */
   readonly saveSession: Call<OfSession & { readonly name: string; readonly evict: boolean }, Saved, never, never>;
   readonly resumeSession: Call<OfModel & { readonly name: string }, SessionInfo, never, never>;
   readonly cloneSession: Call<OfSession, SessionInfo, never, never>;
@@ -191,9 +198,9 @@ export interface EngineApi {
     never,
     never
   >;
-  /** Results in the tokens of the context. */
+  /** Resolves with the number of tokens in the context. */
   readonly append: Call<OfSession & { readonly input: PromptInput }, number, PromptEvent, never>;
-  /** Results in the tokens that `input` would add. */
+  /** Resolves with the number of tokens that `input` would add. */
   readonly measure: Call<OfSession & { readonly input: PromptInput }, number, never, never>;
   /** Continues raw text or ids, in a session of its own. */
   readonly complete: Call<
@@ -208,7 +215,7 @@ export interface EngineApi {
     TokenProgress,
     never
   >;
-  /** Items are previews, sent where `preview` asks for them: the newest whenever the page has room. */
+  /** The items are previews, if `preview` is set: the newest one whenever the page can take it. */
   readonly paint: Call<
     OfModel & { readonly settings: PaintSettings | EditSettings; readonly preview: boolean },
     readonly Picture[],

@@ -5,11 +5,17 @@ import { CREDITS, unpackError, type Endpoint, type ToEngine, type ToPage } from 
 
 export interface CallOptions<Made extends Call = Call> {
   readonly signal?: AbortSignal | undefined;
-  /** When it throws, or its promise rejects, the call is cancelled and rejects with that error. The same holds for `onItem`. */
+  /**
+   * When this callback throws, or its promise rejects, the call is cancelled and rejects with that error. The same
+   * holds for `onItem`.
+   */
   readonly onEvent?: ((value: Made['event']) => unknown) | undefined;
-  /** Called with the result of a call that was aborted after it was sent, where the engine completed it nevertheless: frees what it made. */
+  /**
+   * Called with the result of a call that was aborted after it was sent but that the engine completed nevertheless. It
+   * frees what the call created.
+   */
   readonly onLate?: ((value: Made['result']) => void) | undefined;
-  /** Moves to the engine without a copy; read when the call is sent. */
+  /** Transferred to the engine without a copy. Read when the call is sent. */
   readonly transfer?: readonly Transferable[];
   /** Does not keep Node's event loop alive. */
   readonly background?: boolean;
@@ -20,7 +26,7 @@ export interface StreamOptions<Made extends Call = Call> extends CallOptions<Mad
   readonly credits?: number;
 }
 
-/** A stream that was begun: `take` says that an item was used, so that the engine may send another. */
+/** A running stream. `take` says that an item was used, so that the engine may send another. */
 export interface Started<Result> {
   readonly result: Promise<Result>;
   take(): void;
@@ -37,7 +43,7 @@ interface Pending {
 export class Caller<Api extends Calls<Api> = EngineApi> {
   readonly #endpoint: Endpoint;
   readonly #pending = new Map<number, Pending>();
-  /** Calls that were aborted and not answered yet, by what takes their results. */
+  /** Calls that were aborted and not answered yet, with the callbacks that take their results. */
   readonly #late = new Map<number, (value: unknown) => void>();
   #next = 1;
   #failed: Error | undefined;
@@ -156,7 +162,7 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
     this.#late.delete(id);
   }
 
-  /** Runs the user's code; where it fails the call ends with its error. */
+  /** Runs the user's code. When it fails, the call ends with its error. */
   #tell(id: number, pending: Pending | undefined, tell: () => unknown): void {
     (async () => tell())().catch((error: unknown) => {
       if (this.#pending.get(id) !== pending) return;
@@ -174,7 +180,7 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
   }
 }
 
-/** How deep nested objects are searched for what cannot be cloned. */
+/** How deep nested objects are searched for values that cannot be cloned. */
 const MOST_DEPTH = 6;
 
 function notPlain(method: string, params: unknown, cause: unknown): InputError {
@@ -187,7 +193,7 @@ function notPlain(method: string, params: unknown, cause: unknown): InputError {
   );
 }
 
-/** The path of the first function. */
+/** Returns the path of the first function. */
 function functionWithin(value: unknown, depth: number): string | undefined {
   if (typeof value !== 'object' || value === null || depth === 0) return undefined;
   for (const [key, member] of Object.entries(value)) {

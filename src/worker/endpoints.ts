@@ -1,4 +1,4 @@
-/** Endpoints over what browsers and Node offer. */
+/** Endpoints over the message channels of browsers and Node. */
 import { DeviceError } from '../errors.ts';
 import type { Endpoint } from './protocol.ts';
 
@@ -7,8 +7,9 @@ function workerFailed(problem: string): DeviceError {
 }
 
 /**
- * Browsers send no event when a worker closes itself or is killed. So the page names a lock, the worker holds it as long as it lives and says so
- * with the same message, and the page then waits for the lock. Where there are no Web Locks (pages without a secure context) this goes unnoticed.
+ * Browsers send no event when a worker closes itself or is killed. So the page names a lock, the worker acquires it for
+ * its lifetime and confirms with the same message, and the page waits for the lock. Where there are no Web Locks (pages
+ * without a secure context), the end of a worker is not noticed.
  */
 interface LockMessage {
   readonly lock: string;
@@ -67,7 +68,10 @@ export function scopeEndpoint(
   };
 }
 
-/** One end of a MessageChannel: the engine in the caller's own thread. In Node only pending calls keep the process alive. */
+/**
+ * One end of a MessageChannel, for an engine in the caller's own thread. In Node only pending calls keep the process
+ * alive.
+ */
 export function portEndpoint(port: MessagePort): Endpoint {
   const node = port as MessagePort & { ref?: () => void; unref?: () => void };
   return {
@@ -81,7 +85,7 @@ export function portEndpoint(port: MessagePort): Endpoint {
   };
 }
 
-/** What Node's `worker_threads` Worker and `parentPort` share. */
+/** The common interface of a Worker and `parentPort` in Node's `worker_threads`. */
 interface NodePort {
   postMessage(message: unknown, transfer?: readonly never[]): void;
   on(event: 'message', listener: (message: unknown) => void): unknown;

@@ -1,13 +1,14 @@
 /**
- * The page's own `fetch` for the engine. A function cannot cross to a worker, so the page answers calls on a port of its own: the head of the
- * response is an event, its body a stream of items with the wire's back-pressure. Both ends are fetched only where an app gives such a function.
+ * The page's own `fetch` for the engine. A function cannot be sent to a worker, so the page answers calls on a separate
+ * port: the head of the response is an event, its body a stream of items with the back-pressure of the protocol. Both
+ * ends are downloaded only when an app gives such a function.
  */
 import type { Call } from './api.ts';
 import { Caller } from './caller.ts';
 import { portEndpoint } from './endpoints.ts';
 import { respond } from './responder.ts';
 
-/** What crosses of a request. */
+/** The part of a request that is sent. */
 interface LentRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -27,7 +28,7 @@ interface FetchApi {
   readonly fetch: Call<LentRequest, void, ResponseHead, Uint8Array>;
 }
 
-/** Statuses whose responses have no body, for which `Response` refuses one. */
+/** Statuses whose responses have no body; for them `Response` refuses one. */
 const WITHOUT_BODY: readonly number[] = [204, 205, 304];
 
 /** The page's end: answers requests on `port` with `own` until the port closes. */
@@ -59,7 +60,10 @@ export function lendFetch(own: typeof fetch, port: MessagePort): void {
   });
 }
 
-/** The engine's end: a `fetch` whose requests the page makes. Takes the addresses, headers and options that `src/load` uses. */
+/**
+ * The engine's end: a `fetch` whose requests the page makes. It takes the URLs, headers and options that `src/load`
+ * uses.
+ */
 export function borrowFetch(port: MessagePort): typeof fetch {
   const caller = new Caller<FetchApi>(portEndpoint(port));
   return (input, init = {}) => {
@@ -86,7 +90,7 @@ export function borrowFetch(port: MessagePort): typeof fetch {
           more();
         },
       });
-      /** Hands over one chunk where the reader waits for one, and lets the page send the next. */
+      /** Delivers one chunk when the reader waits for one, and lets the page send the next. */
       const more = (): void => {
         if (body === undefined || (body.desiredSize ?? 0) <= 0) return;
         const next = waiting.shift();
@@ -104,7 +108,7 @@ export function borrowFetch(port: MessagePort): typeof fetch {
       );
       const answer = ({ status, statusText, headers: fields }: ResponseHead): Response => {
         const init: ResponseInit = { status, statusText, headers: fields.map(([name, value]) => [name, value]) };
-        // A redirect that was not followed has status 0, and nothing else can be told of it.
+        // A redirect that was not followed has status 0, and nothing else is known of it.
         if (status < 200) return Response.error();
         return new Response(WITHOUT_BODY.includes(status) ? null : stream, init);
       };

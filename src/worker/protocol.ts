@@ -1,7 +1,8 @@
 /**
- * Messages between the page and the engine. A call has an id; the page may cancel it or grant it credits, the engine sends events
- * (unlimited), items (one credit each, some given with the call: the back-pressure of streams) and at last a result or an error. Signals, iterators and
- * streams cannot be cloned, and not every browser can transfer them: they are rebuilt from these messages on the other side.
+ * Messages between the page and the engine. A call has an id. The page may cancel it or grant it credits. The engine
+ * sends events (unlimited), items (one credit each, some granted with the call, which gives streams back-pressure) and
+ * finally a result or an error. Signals, iterators and streams cannot be cloned, and not every browser can transfer
+ * them, so the other side rebuilds them from these messages.
  */
 import {
   DeviceError,
@@ -13,10 +14,10 @@ import {
   type ErrorFacts,
 } from '../errors.ts';
 
-/** What a MessagePort, a Worker and Node's parentPort have in common, seen from one end. */
+/** The common interface of a MessagePort, a Worker and Node's parentPort, seen from one end. */
 export interface Endpoint {
   post(message: unknown, transfer?: readonly Transferable[]): void;
-  /** `message` is called with each message of the other end, `failed` when the other end is gone. */
+  /** `message` is called with each message from the other end, `failed` when the other end is gone. */
   listen(message: (message: unknown) => void, failed?: (error: Error) => void): void;
   /** Keeps Node's event loop alive while calls are pending, and only then. */
   hold?(pending: boolean): void;
@@ -40,10 +41,10 @@ export type ToPage =
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: WireError };
 
-/** Items a stream may send before the page has taken one. */
+/** Items that a stream may send before the page has taken one. */
 export const CREDITS = 16;
 
-/** An error as plain data: its class by name, code and facts for ours. */
+/** An error as plain data: its class by name, and code and facts for our own classes. */
 export interface WireError {
   readonly name: string;
   readonly message: string;
@@ -53,11 +54,11 @@ export interface WireError {
   readonly cause?: WireError;
 }
 
-/** Causes of causes beyond this are dropped. */
+/** Causes nested deeper than this are dropped. */
 const MAX_CAUSES = 4;
 
 export function packError(error: unknown, depth = 0): WireError {
-  // A DOMException of another realm is no `Error` of this one.
+  // A DOMException of another realm is not an instance of this realm's `Error`.
   if (typeof error !== 'object' || error === null || !('message' in error))
     return { name: 'Error', message: String(error) };
   const { name, message, stack, cause } = error as Error;
@@ -80,7 +81,8 @@ export function unpackError(wire: WireError): Error {
   const kind = wire.code === undefined ? undefined : CLASSES.get(wire.name);
   let error: Error;
   if (kind !== undefined && wire.code !== undefined) {
-    // The message exists already, so the constructors of the subclasses, which build it from facts, are not used.
+    // The message is already complete, so the constructors of the subclasses, which compose it from facts, are not
+    // used.
     error = new OctavoError(wire.code, wire.message, wire.facts, options);
     Object.setPrototypeOf(error, kind.prototype);
   } else if (typeof DOMException === 'function' && (wire.name === 'AbortError' || wire.name === 'TimeoutError')) {
@@ -93,7 +95,7 @@ export function unpackError(wire: WireError): Error {
     if (wire.stack !== undefined)
       Object.defineProperty(error, 'stack', { value: wire.stack, configurable: true, writable: true });
   } catch {
-    // A DOMException's own fields stay as they are.
+    // The fields of a DOMException are not overwritten.
   }
   return error;
 }

@@ -7,15 +7,18 @@ export interface CallContext<Event = unknown, Item = unknown> {
   /** Aborted by the page's cancel message, or when the page is gone. */
   readonly signal: AbortSignal;
   event(value: Event): void;
-  /** Sends one item of a stream: at once where the page has room for it, otherwise as soon as it has. */
+  /** Sends one item of a stream: at once if the page can take it, otherwise as soon as it can. */
   item(value: Item): void | Promise<void>;
-  /** Sends an item that is worth sending only until there is a newer one: where the page has no room, the newest waits and the others are dropped. */
+  /**
+   * Sends an item that a newer one may replace: when the page cannot take it, only the newest waits and the others are
+   * dropped.
+   */
   latest(value: Item, transfer?: readonly Transferable[]): void;
-  /** Parts of the result that move to the page without a copy. */
+  /** Parts of the result that are transferred to the page without a copy. */
   transfer(...parts: readonly Transferable[]): void;
 }
 
-/** What answers the calls of an API. */
+/** The handlers of the calls of an API. */
 export type Handlers<Api extends Calls<Api>> = {
   readonly [Method in keyof Api]: (
     params: Api[Method]['params'],
@@ -93,8 +96,8 @@ class Running implements CallContext {
 }
 
 /**
- * Answers calls on `endpoint` until it closes. Returns a function that cancels the running calls whose parameters `which` selects.
- * The wire is untyped; what crosses it is as `Api` says, since `Caller` is held to the same type.
+ * Answers calls on `endpoint` until it closes. Returns a function that cancels the running calls whose parameters
+ * `which` selects. The messages are untyped, but they have the types of `Api`, since `Caller` uses the same type.
  */
 export function respond<Api extends Calls<Api>>(
   endpoint: Endpoint,

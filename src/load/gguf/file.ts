@@ -37,7 +37,7 @@ export async function openGguf(
           throw new FileError(
             'missing',
             { file: first.name, field: 'split.count' },
-            `the model is split into ${split.count} files, and ${name}is missing: give all of them`,
+            `the model is split into ${split.count} files, and ${name} is missing: give all of them`,
           );
         sources.push(source);
         headers.push(await readGgufHeader(source, signal));
