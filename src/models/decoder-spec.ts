@@ -131,7 +131,9 @@ function refuseExperts(facts: Facts): void {
     default: 0,
   });
   if (experts > 0)
-    throw new ModelError('architecture', `a mixture of ${experts} experts is not supported; use a dense model`, { experts });
+    throw new ModelError('architecture', `a mixture of ${experts} experts is not supported; use a dense model`, {
+      experts,
+    });
 }
 
 function attentionShape(

@@ -76,7 +76,10 @@ export class EncodedImages {
     }
     if (selection === undefined) return this.#whole(image, contentKey);
     if (selection.kept === undefined)
-      throw new InputError('argument', 'the image was not encoded yet, so it is not known which of its tokens are kept');
+      throw new InputError(
+        'argument',
+        'the image was not encoded yet, so it is not known which of its tokens are kept',
+      );
     return this.#take(image, selection, selection.kept);
   }
 

@@ -137,9 +137,13 @@ export class SessionStore {
   async find(name: string): Promise<SessionManifest> {
     const found = await this.#shelf.manifest(checkName(name));
     if (found === undefined)
-      throw new InputError('argument', `no session '${name}' is saved here; Octavo.sessions.list() returns those that are`, {
-        name,
-      });
+      throw new InputError(
+        'argument',
+        `no session '${name}' is saved here; Octavo.sessions.list() returns those that are`,
+        {
+          name,
+        },
+      );
     // Also of manifests that were sealed in another way.
     if (typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'number')
       checkVersion(found.version);

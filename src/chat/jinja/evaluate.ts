@@ -268,8 +268,7 @@ export class Evaluator {
       const name = at.callee.kind === 'name' || at.callee.kind === 'attribute' ? at.callee.name : 'what is called';
       throw new TemplateError(`'${name}' is ${typeName(callee)}, not a function that is supported`, at.line);
     }
-    if (++this.#calls > DEEPEST_CALL)
-      throw new TemplateError(`more than ${DEEPEST_CALL} nested calls`, at.line);
+    if (++this.#calls > DEEPEST_CALL) throw new TemplateError(`more than ${DEEPEST_CALL} nested calls`, at.line);
     try {
       return this.#located(at.line, () => callee.call(given));
     } finally {
