@@ -8,6 +8,7 @@ import { readMessages, type RemoteImages } from './messages.ts';
 import { given, readCount, readSampling, SAMPLING_NAMES, seedOf, WITHOUT_EFFECT, type Sampling } from './parameters.ts';
 import { refusal, unsupported } from './problem.ts';
 import type { Served, ServedModel } from './served.ts';
+import { CallDeltas, callBody, readTools } from './tools.ts';
 import { streamed, type EventStream } from './stream.ts';
 
 const OWN_NAMES = [
@@ -35,7 +36,12 @@ interface Chat extends Sampling {
   readonly messages: readonly Message[];
   readonly settings: PromptOptions;
   readonly logprobs: boolean;
+  /** Whether an answer may call one tool only. */
+  readonly single: boolean;
 }
+
+/** The efforts that OpenAI names: of models here thinking is on or off. */
+const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
 
 function readChat(fields: Fields, remote: RemoteImages): Chat {
   fields.only(SAMPLING_NAMES, OWN_NAMES, WITHOUT_EFFECT);
@@ -53,10 +59,13 @@ function readChat(fields: Fields, remote: RemoteImages): Chat {
     ...sampling,
     messages: readMessages(fields, remote),
     logprobs,
+    single: fields.flag('parallel_tool_calls') === false,
     settings: given({
+      ...readTools(fields),
       ...sampling.options,
       maxTokens: readCount(fields, 'max_completion_tokens') ?? readCount(fields, 'max_tokens'),
       logprobs: logprobs ? (alternatives ?? 0) : undefined,
+      thinking: fields.choice('reasoning_effort', EFFORTS) === 'none' ? false : undefined,
       templateOptions: templateOptions as PromptOptions['templateOptions'],
     }),
   };
@@ -85,7 +94,7 @@ function beginning(model: ServedModel, { messages, settings }: Chat, signal: Abo
     });
   return async (index, onToken) => {
     const session = await model.createSession({ signal });
-    const answer = session.promptStreaming(messages, { ...settings, ...seedOf(settings.seed, index), onToken, signal });
+    const answer = session.promptParts(messages, { ...settings, ...seedOf(settings.seed, index), onToken, signal });
     answer.finished.catch(() => undefined).finally(() => session.destroy());
     return answer;
   };
@@ -98,15 +107,23 @@ async function whole(model: ServedModel, { name }: Served, asked: Chat, signal: 
   let text = '';
   let tokens: TokenLogProb[] = [];
   for await (const event of choices(asked.count, beginning(model, asked, signal))) {
-    if ('text' in event) {
-      text += event.text;
+    if ('part' in event) {
+      if (event.part.type === 'text') text += event.part.text;
       tokens.push(...event.tokens);
       continue;
     }
+    const { thinking, toolCalls = [] } = event.report;
+    const calls = toolCalls.slice(0, asked.single ? 1 : undefined).map(callBody);
     usage.add(event.report, event.index === 0);
     made.push({
       index: event.index,
-      message: { role: 'assistant', content: text, refusal: null },
+      message: {
+        role: 'assistant',
+        content: text === '' && calls.length > 0 ? null : text,
+        refusal: null,
+        ...(thinking === undefined ? {} : { reasoning_content: thinking }),
+        ...(calls.length === 0 ? {} : { tool_calls: calls }),
+      },
       logprobs: asked.logprobs ? logprobsOf(tokens) : null,
       finish_reason: finishReason(event.report),
     });
@@ -129,14 +146,23 @@ async function stream(
   };
   const usage = new Usage();
   let begun = -1;
+  let calls = new CallDeltas(asked.single);
   const send = (index: number, delta: object, more: object = {}): void =>
     events.send({ ...head, choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }] });
   for await (const event of choices(asked.count, beginning(model, asked, signal))) {
     const { index } = event;
-    if (begun < index) send(index, { role: 'assistant', content: '', refusal: null });
+    if (begun < index) {
+      send(index, { role: 'assistant', content: '', refusal: null });
+      calls = new CallDeltas(asked.single);
+    }
     begun = index;
-    if ('text' in event) {
-      send(index, { content: event.text }, asked.logprobs ? { logprobs: logprobsOf(event.tokens) } : {});
+    if ('part' in event) {
+      const { part, tokens } = event;
+      if (part.type === 'text')
+        send(index, { content: part.text }, asked.logprobs ? { logprobs: logprobsOf(tokens) } : {});
+      else if (part.type === 'thinking') send(index, { reasoning_content: part.text });
+      const delta = calls.of(part);
+      if (delta !== undefined) send(index, delta);
       continue;
     }
     usage.add(event.report, index === 0);

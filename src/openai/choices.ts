@@ -1,12 +1,13 @@
 /** The answers of one request, one after the other, as they come. */
+import type { AnswerPart } from '../chat/tools.ts';
 import type { AnswerReport, TokenLogProb } from '../generate/options.ts';
 
-/** A piece of the answer with this number, with the tokens that begin in it where they are asked for, or its end. */
+/** A part of the answer with this number, with the tokens of its text where they are asked for, or its end. */
 export type ChoiceEvent =
-  | { readonly index: number; readonly text: string; readonly tokens: readonly TokenLogProb[] }
+  | { readonly index: number; readonly part: AnswerPart; readonly tokens: readonly TokenLogProb[] }
   | { readonly index: number; readonly report: AnswerReport };
 
-interface AnswerStream extends AsyncIterable<string> {
+interface AnswerStream extends AsyncIterable<AnswerPart | string> {
   readonly finished: Promise<AnswerReport>;
 }
 
@@ -17,33 +18,60 @@ export async function* choices(count: number, begin: Begin): AsyncGenerator<Choi
   for (let index = 0; index < count; index++) {
     const tokens = new TokensOfText();
     const answer = await begin(index, (token) => tokens.push(token));
-    for await (const text of answer) yield { index, text, tokens: tokens.take(text) };
+    for await (const item of answer) {
+      const part = typeof item === 'string' ? ({ type: 'text', text: item } as const) : item;
+      yield { index, part, tokens: part.type === 'text' ? tokens.take(part.text) : [] };
+    }
     yield { index, report: await answer.finished };
   }
 }
 
 const utf8 = new TextEncoder();
 
-/** Gives each token with the text in which it begins. Those of a stop string, which is no part of the text, are left. */
+/**
+ * Gives each token with the text in which it begins. Tokens that are no part of the text (thoughts, calls of tools and the marks around them, a stop
+ * string) are left out: the text goes on with the first token from which on the bytes agree.
+ */
 class TokensOfText {
-  readonly #waiting: { readonly token: TokenLogProb; readonly start: number }[] = [];
-  #told = 0;
-  #shown = 0;
+  readonly #waiting: TokenLogProb[] = [];
+  /** Bytes of the last token that belong to the text to come. */
+  #over: readonly number[] = [];
 
   push(token: TokenLogProb): void {
-    this.#waiting.push({ token, start: this.#told });
-    this.#told += token.bytes.length;
+    if (token.bytes.length > 0) this.#waiting.push(token);
   }
 
   take(text: string): readonly TokenLogProb[] {
-    this.#shown += utf8.encode(text).length;
-    const end = this.#waiting.findIndex(({ start }) => start >= this.#shown);
-    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : end).map(({ token }) => token);
+    let rest = [...utf8.encode(text)];
+    const shared = Math.min(rest.length, this.#over.length);
+    const goesOn = this.#over.slice(0, shared).every((byte, i) => byte === rest[i]);
+    if (goesOn) rest = rest.slice(shared);
+    this.#over = goesOn ? this.#over.slice(shared) : [];
+    const first = this.#waiting.findIndex((_, start) => this.#agrees(start, rest));
+    if (rest.length === 0 || first < 0) return [];
+    let covered = 0;
+    let end = first;
+    for (; end < this.#waiting.length && covered < rest.length; end++) covered += this.#waiting[end]?.bytes.length ?? 0;
+    const taken = this.#waiting.splice(0, end).slice(first);
+    this.#over = taken.at(-1)?.bytes.slice(-(covered - rest.length) || Infinity) ?? [];
+    return taken;
+  }
+
+  /** Whether the tokens from `start` on spell `bytes`, as far as both go. */
+  #agrees(start: number, bytes: readonly number[]): boolean {
+    let at = 0;
+    for (let i = start; i < this.#waiting.length && at < bytes.length; i++)
+      for (const byte of this.#waiting[i]?.bytes ?? []) {
+        if (at < bytes.length && byte !== bytes[at]) return false;
+        at++;
+      }
+    return true;
   }
 }
 
-/** Why an answer ended, in OpenAI's words. One that went round in circles was cut. */
-export function finishReason({ finishReason: reason }: AnswerReport): 'stop' | 'length' {
+/** Why an answer ended, in OpenAI's words. One that repeated itself was cut. */
+export function finishReason({ finishReason: reason }: AnswerReport): 'stop' | 'length' | 'tool_calls' {
+  if (reason === 'tool-calls') return 'tool_calls';
   return reason === 'stop' ? 'stop' : 'length';
 }
 

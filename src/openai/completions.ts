@@ -1,7 +1,7 @@
 /** POST /v1/completions: raw text goes on, without a chat template. */
 import type { TokenLogProb } from '../generate/options.ts';
 import type { CompletionOptions } from '../face/model.ts';
-import { choices, finishReason, finite, headOf, Usage, type Begin } from './choices.ts';
+import { choices, finishReason, finite, headOf, Usage, type Begin, type ChoiceEvent } from './choices.ts';
 import type { Fields } from './fields.ts';
 import { given, readCount, readSampling, SAMPLING_NAMES, seedOf, WITHOUT_EFFECT, type Sampling } from './parameters.ts';
 import { unsupported } from './problem.ts';
@@ -78,6 +78,8 @@ function beginning(model: ServedModel, { prompts, count, settings }: Completing,
     });
 }
 
+const textOf = ({ part }: Extract<ChoiceEvent, { part: unknown }>): string => (part.type === 'text' ? part.text : '');
+
 /** What a choice's text begins with. */
 const echoed = ({ echo, prompts, count }: Completing, index: number): string =>
   echo ? String(prompts[Math.floor(index / count)]) : '';
@@ -91,8 +93,8 @@ async function whole(model: ServedModel, { name }: Served, asked: Completing, si
   const all = asked.count * asked.prompts.length;
   for await (const event of choices(all, beginning(model, asked, signal))) {
     const { index } = event;
-    if ('text' in event) {
-      text += event.text;
+    if ('part' in event) {
+      text += textOf(event);
       tokens.push(...event.tokens);
       continue;
     }
@@ -125,8 +127,8 @@ async function stream(
     const lead = begun < index ? echoed(asked, index) : '';
     if (begun < index) offset = 0;
     begun = index;
-    const text = lead + ('text' in event ? event.text : '');
-    const logprobs = 'text' in event && asked.settings.logprobs !== undefined ? logprobsOf(event.tokens, offset) : null;
+    const text = lead + ('part' in event ? textOf(event) : '');
+    const logprobs = 'part' in event && asked.settings.logprobs !== undefined ? logprobsOf(event.tokens, offset) : null;
     offset += text.length;
     const reason = 'report' in event ? finishReason(event.report) : null;
     events.send({ ...head, choices: [{ index, text, logprobs, finish_reason: reason }] });

@@ -27,7 +27,13 @@ export function readMessages(fields: Fields, remote: RemoteImages): readonly Mes
         const content = message.value('content') === undefined ? '' : readContent(message, remote);
         if (content === '' && toolCalls.length === 0)
           throw message.wrong('content', 'a string, or tool_calls beside it');
-        return { role, content, ...(toolCalls.length === 0 ? {} : { toolCalls }) };
+        const thinking = message.text('reasoning_content') ?? message.text('reasoning');
+        return {
+          role,
+          content,
+          ...(toolCalls.length === 0 ? {} : { toolCalls }),
+          ...(thinking === undefined ? {} : { thinking }),
+        };
       }
       case 'tool': {
         const toolCallId = message.text('tool_call_id');
