@@ -1,21 +1,30 @@
-/** What a chat template can do, found out once by rendering small conversations with it. */
+/** What a chat template supports, determined once by rendering small conversations with it. */
 import { renderChat, type ChatMessage, type ChatTemplateOptions } from './template.ts';
 
 export interface TemplateAbilities {
   /** Whether the template reads a message's content as one text, or only as a list of parts. */
   readonly content: 'text' | 'parts';
-  /** What it writes for an image part, where content is a list of parts. */
+  /** The text that it writes for an image part, if content is a list of parts. */
   readonly imageWord: string | undefined;
-  /** A system message at the beginning; several of them, or one further on. Where it cannot, they become part of the next user message. */
+  /**
+   * System messages: one at the beginning, several, or one further on. What is not supported becomes part of the next
+   * user message.
+   */
   readonly system: boolean;
   readonly laterSystem: boolean;
-  /** Two messages of one role in a row; where it cannot, they are merged. */
+  /** Two consecutive messages of one role; if not supported, they are merged. */
   readonly repeatedRoles: boolean;
-  /** A conversation that begins with the assistant's greeting; where it cannot, an empty user message is put before. */
+  /**
+   * A conversation that begins with a greeting of the assistant; if not supported, an empty user message is inserted
+   * before it.
+   */
   readonly assistantFirst: boolean;
-  /** A conversation to which the user has said nothing yet. */
+  /** A conversation in which the user has said nothing yet. */
   readonly withoutUser: boolean;
-  /** Shows the model the tools that it may call, calls that it made, and their results; where it cannot, calls and results become text. */
+  /**
+   * Shows the model the tools that it may call, its calls, and their results; if not supported, calls and results
+   * become text.
+   */
   readonly tools: boolean;
   readonly toolCalls: boolean;
   readonly toolResults: boolean;
@@ -29,7 +38,7 @@ export interface TemplateAbilities {
   readonly generationPrompt: boolean;
 }
 
-// Words that no template writes, in the order in which they are said.
+// Words that no template writes, in the order in which the test conversation uses them.
 const [A, B, C, D] = ['zqalpha', 'zqbravo', 'zqcharlie', 'zqdelta'];
 const TOOL = {
   type: 'function',
@@ -54,7 +63,7 @@ const THOUGHTS = [
 
 let last: { readonly template: string; readonly abilities: TemplateAbilities } | undefined;
 
-/** Remembers the answer for the template that was asked about last. */
+/** Keeps the result for the last template. */
 export function abilitiesOf(template: string): TemplateAbilities {
   if (last?.template !== template) last = { template, abilities: probe(template) };
   return last.abilities;
@@ -121,7 +130,7 @@ function probe(template: string): TemplateAbilities {
   };
 }
 
-/** What stands between two texts where an image part is between them. */
+/** Returns the text between two texts with an image part between them. */
 function imageWord(parts: (content: readonly unknown[]) => string | undefined): string | undefined {
   const text = parts([{ type: 'text', text: A }, { type: 'image' }, { type: 'text', text: B }]);
   const start = text?.indexOf(A) ?? -1;
@@ -130,7 +139,7 @@ function imageWord(parts: (content: readonly unknown[]) => string | undefined): 
   return word === '' ? undefined : word;
 }
 
-/** Whether the words stand in the text, in their order. */
+/** Tells whether the text contains the words in their order. */
 function says(text: string | undefined, ...words: readonly string[]): boolean {
   let at = 0;
   return (

@@ -1,11 +1,17 @@
-/** Makes of a conversation one that the model's template accepts: what it cannot write as it is, is folded into a neighbour, merged or converted. */
+/**
+ * Converts a conversation to one that the model's template accepts: what the template cannot write is merged into a
+ * neighbouring message or converted.
+ */
 import { joined, MessageText, type Content } from '../see/images.ts';
 import type { TemplateAbilities } from './abilities.ts';
 import type { Speech } from './dialects/speech.ts';
 import type { Role, ToolCall, Turn } from './messages.ts';
 import type { ToolSettings } from './tools.ts';
 
-/** A message on its way to the template. Strings are a message's text; `special`: control tokens in them are read as such. */
+/**
+ * A message for the template. Strings are the text of a message; `special` means that control tokens in them are read
+ * as such.
+ */
 export interface AdaptedMessage {
   readonly role: Role;
   readonly parts: readonly { readonly content: Content; readonly special: boolean }[];
@@ -126,7 +132,10 @@ function oneByOne(messages: readonly AdaptedMessage[]): readonly AdaptedMessage[
   return out;
 }
 
-/** System messages into the next message of the user; into one at the beginning where the template has `first`. */
+/**
+ * Merges system messages into the next message of the user, or into one at the beginning if the template supports
+ * `first`.
+ */
 function withSystemFolded(messages: readonly AdaptedMessage[], first: boolean): readonly AdaptedMessage[] {
   const out: AdaptedMessage[] = [];
   let waiting: AdaptedMessage | undefined;
@@ -145,12 +154,12 @@ function withSystemFolded(messages: readonly AdaptedMessage[], first: boolean): 
       waiting = undefined;
     } else out.push(message);
   }
-  // Nothing of the user follows: it is said as the user.
+  // No message of the user follows, so the text becomes a user message.
   if (waiting !== undefined) out.push({ ...waiting, role: 'user' });
   return out;
 }
 
-/** Neighbours of one role as one message; calls and their results stay by themselves. */
+/** Merges adjacent messages of one role; calls and their results are not merged. */
 function merged(messages: readonly AdaptedMessage[]): readonly AdaptedMessage[] {
   const out: AdaptedMessage[] = [];
   for (const message of messages) {

@@ -1,4 +1,6 @@
-/** A conversation: turns that the model's chat template renders, and how the oldest of them make room. */
+/**
+ * A conversation: turns that the model's chat template renders, and how the oldest of them are dropped to make room.
+ */
 import { joined, MessageText, type Content } from '../see/images.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ToolTelling } from './adapt.ts';
@@ -8,13 +10,13 @@ import type * as TemplateModule from './templates.ts';
 
 export type Templates = Pick<typeof TemplateModule, 'abilitiesOf' | 'renderTurns'>;
 
-/** What a conversation needs of its model. `templates`: undefined for a model without a chat template. */
+/** What a conversation needs of its model. `templates` is undefined for a model without a chat template. */
 export interface ConversationModel {
   readonly tokenizer: Tokenizer;
   readonly templates: Templates | undefined;
 }
 
-/** Immutable: an answer that fails leaves the conversation as it was. */
+/** Immutable, so that an answer that fails leaves the conversation unchanged. */
 export class Conversation {
   readonly #model: ConversationModel;
   /** The first `initial` turns are never dropped. */
@@ -41,7 +43,7 @@ export class Conversation {
     return [...this.#initial, ...this.#turns];
   }
 
-  /** Whether the template writes the conversation as it is: some refuse one in which the user has said nothing. */
+  /** Whether the template accepts the conversation; some refuse one in which the user has said nothing. */
   renders(telling?: ToolTelling): boolean {
     const { templates, tokenizer } = this.#model;
     const { chatTemplate } = tokenizer.facts;
@@ -54,7 +56,10 @@ export class Conversation {
     return new Conversation(this.#model, this.#initial, [...this.#turns, ...turns]);
   }
 
-  /** Without the oldest exchange (everything up to the next question after an answer); undefined when nothing is left to drop. */
+  /**
+   * Returns the conversation without its oldest exchange (everything up to the next question after an answer);
+   * undefined when nothing is left to drop.
+   */
   withoutOldest(): Conversation | undefined {
     if (this.#turns.length === 0) return undefined;
     let end = this.#turns.findIndex((turn) => turn.role === 'assistant');
@@ -65,7 +70,10 @@ export class Conversation {
     return new Conversation(this.#model, this.#initial, this.#turns.slice(end));
   }
 
-  /** The whole conversation, `more` included, as text and images. `answer` opens the assistant's turn with `prefix`. */
+  /**
+   * Returns the whole conversation, including `more`, as text and images. `answer` opens the assistant's turn with
+   * `prefix`.
+   */
   render(more: readonly Turn[], answer: boolean, prefix = '', { variables, thinking, telling }: Manner = {}): Content {
     const turns = [...this.all, ...more];
     const { templates, tokenizer } = this.#model;
@@ -107,7 +115,10 @@ function noThoughts([open, close]: readonly [string, string], opened: boolean): 
   return `${opened ? '' : `${open}\n`}\n${close}\n\n`;
 }
 
-/** For base models, which have no template: an answer continues the text before it, every other message begins a new line, and the model continues the last one. */
+/**
+ * For base models, which have no template: an answer continues the text before it, every other message begins a new
+ * line, and the model continues the last message.
+ */
 function plain(turns: readonly Turn[]): Content {
   return turns.flatMap(({ role, content, special }, index): Content => [
     ...(index === 0 || role === 'assistant' ? [] : ['\n']),
@@ -118,9 +129,9 @@ function plain(turns: readonly Turn[]): Content {
   ]);
 }
 
-/** A prompt that fits, and the content that its ids stand for. */
+/** A prompt that fits, and the content for which its ids stand. */
 export interface Fit {
-  /** What is left of the conversation. */
+  /** The rest of the conversation. */
   readonly conversation: Conversation;
   readonly prompt: Prompt;
   readonly content: Content;

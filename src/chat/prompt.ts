@@ -1,4 +1,4 @@
-/** From text and images to ids with image spans among them, and what two such prompts have in common. */
+/** Encodes text and images as ids with image spans among them, and finds what two such prompts have in common. */
 import type { Tokenizer } from '../text/tokenizer.ts';
 import {
   joined,
@@ -17,7 +17,7 @@ export interface PlacedSpan {
   readonly image: PromptImage;
   /** Which of the image's spans it is. */
   readonly span: number;
-  /** The row of the image's embeddings (`ImageProcessor.embeddings`) that stands at `at`. */
+  /** The row of the image's embeddings (`ImageProcessor.embeddings`) for the position `at`. */
   readonly row: number;
 }
 
@@ -27,7 +27,7 @@ export interface Prompt {
   readonly spans: readonly PlacedSpan[];
 }
 
-/** What a sequence holds. `content` is what the ids stand for, or undefined where no text stands for them exactly. */
+/** The contents of a sequence. `content` is what the ids stand for, or undefined if no text stands for them exactly. */
 export interface Transcript extends Prompt {
   readonly content: Content | undefined;
 }
@@ -62,7 +62,7 @@ export function beginning({ ids, spans }: Prompt, length: number): Prompt {
   return { ids: ids.subarray(0, length), spans: spans.filter(({ at }) => at < length) };
 }
 
-/** The same prompt with `other` in place of each image; what stands between the spans stays. */
+/** Returns the same prompt with `other` in place of each image; the ids between the spans are kept. */
 export function withImages({ ids, spans }: Prompt, other: (image: PromptImage) => PromptImage): Prompt {
   const pieces: Int32Array[] = [];
   const placed: PlacedSpan[] = [];
@@ -86,7 +86,7 @@ export function withImages({ ids, spans }: Prompt, other: (image: PromptImage) =
   return { ids: concatenated(pieces), spans: placed };
 }
 
-/** The places of `name` in a text and the given spans, as ascending spans that do not overlap. */
+/** Returns the places of `name` in a text and the given spans, as ascending spans that do not overlap. */
 function withPlaces(text: string, name: string, given: readonly number[]): readonly number[] {
   if (name.length < 2 || !text.includes(name)) return given;
   const spans: [number, number][] = [];
@@ -113,9 +113,9 @@ function encode({ tokenizer, images }: Words, content: Content, special: boolean
     pieces.push(ids);
     length += ids.length;
   };
-  // An image's own text and the text around it are encoded as one.
+  // The text of an image and the text around it are encoded together.
   const flush = (): void => {
-    // Only images stand for the placeholder, whoever spells it out.
+    // Only images are encoded as the placeholder, even if a text spells it out.
     if (text !== '') add(tokenizer.encode(text, { special, literal: withPlaces(text, name, literal) }));
     text = '';
     literal = [];
@@ -151,7 +151,7 @@ function encode({ tokenizer, images }: Words, content: Content, special: boolean
   return { ids: concatenated(pieces), spans };
 }
 
-/** To ids, with BOS where the model asks for it and the text does not bring it. */
+/** Encodes text as ids, with BOS if the model requires it and the text does not contain it. */
 export function encodeContext(words: Words, content: Content, special = true): Prompt {
   const prompt = encode(words, content, special);
   const { addBos, bos } = words.tokenizer.facts;
@@ -160,9 +160,10 @@ export function encodeContext(words: Words, content: Content, special = true): P
 }
 
 /**
- * Ids of a content, keeping the transcript's own ids where the content goes on from it: an answer's ids as they were drawn are one of many ways
- * to write its text, and encoding it anew could change them and cost a second prefill. That is exact where the rest begins with a
- * special token, at which encoding splits in any case; else everything is encoded anew.
+ * Returns the ids of a content, keeping the transcript's own ids where the content continues it. The ids of an answer,
+ * as they were drawn, are one of many encodings of its text; encoding the text again could change them and cost a
+ * second prefill. Keeping them is exact when the rest begins with a special token, at which encoding splits in any
+ * case; otherwise everything is encoded again.
  */
 export function followOn(words: Words, transcript: Transcript, content: Content): Prompt {
   const { tokenizer } = words;
@@ -184,7 +185,7 @@ export function followOn(words: Words, transcript: Transcript, content: Content)
   return join(transcript, more);
 }
 
-/** How many ids `a` and `b` have in common from the start, images included. */
+/** Returns how many ids `a` and `b` have in common from the start, including images. */
 export function commonPrefix(a: Prompt, b: Prompt): number {
   const least = Math.min(a.ids.length, b.ids.length);
   let same = 0;
@@ -192,7 +193,7 @@ export function commonPrefix(a: Prompt, b: Prompt): number {
   return Math.min(same, firstOther(a, b), firstOther(b, a));
 }
 
-/** Where the first span of `a` stands that `b` does not have in the same place. */
+/** Returns the position of the first span of `a` that `b` does not have at the same place. */
 function firstOther(a: Prompt, b: Prompt): number {
   const there = new Map(b.spans.map(({ at, image, span }) => [at, `${span} ${image.contentKey}`]));
   return a.spans.find(({ at, image, span }) => there.get(at) !== `${span} ${image.contentKey}`)?.at ?? Infinity;

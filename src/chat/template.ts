@@ -15,14 +15,14 @@ export interface ChatTemplateOptions {
   readonly bosToken: string;
   readonly eosToken: string;
   readonly tools?: readonly unknown[] | undefined;
-  /** Variables that the template knows beside these, such as `enable_thinking`. */
+  /** Variables for the template besides these, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The longest published template has about 20,000 characters. */
 const LONGEST_TEMPLATE = 1 << 20;
 
-/** Templates that a file may name instead of giving one. */
+/** Templates that a file may refer to by name. */
 const NAMED: ReadonlyMap<string, string> = new Map([
   [
     'chatml',
@@ -36,12 +36,14 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** The template that was used last, parsed: an app talks to one model at a time. */
+/** The last template, parsed: an app usually uses one model at a time. */
 let parsed: { readonly source: string; readonly template: JinjaTemplate } | undefined;
 
 /**
- * `template` is Jinja, or the name `chatml` or `llama2`; `input` is about how many characters `messages` hold. What comes from the values is known in the
- * result. Throws `ModelError('tokenizer')` when the template cannot be parsed, fails, takes too long, or refuses the messages (its `raise_exception`).
+ * Renders messages. `template` is Jinja, or the name `chatml` or `llama2`; `input` is the approximate number of
+ * characters in `messages`. The result records which characters come from the messages. Throws
+ * `ModelError('tokenizer')` when the template cannot be parsed, fails, takes too long, or refuses the messages (its
+ * `raise_exception`).
  */
 export function renderValues(
   template: string,

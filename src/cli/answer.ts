@@ -1,4 +1,4 @@
-/** An answer on the terminal: as text while it comes, or as one line of JSON at its end. */
+/** Writes an answer to the terminal: as text while it is generated, or as one line of JSON at its end. */
 import type { TextStream } from '../face/stream.ts';
 import type { AnswerReport } from '../generate/options.ts';
 import { write, writeAnswer, type ProgressLine, type CliContext } from './terminal.ts';
@@ -12,7 +12,7 @@ export async function printAnswer(
   let text = '';
   for await (const next of answer) {
     progress.clear();
-    // Some models begin with the space that stood before the word in the document.
+    // Some models begin with the space that preceded the word in the document.
     const piece = text === '' ? next.trimStart() : next;
     text += piece;
     if (!json) await writeAnswer(output, piece);

@@ -1,14 +1,14 @@
-/** Reading the command line: node's parseArgs, with numbers, choices, and errors that say how it is used. */
+/** Parses the command line: Node's parseArgs, with numbers, choices, and errors that show the usage. */
 import { parseArgs } from 'node:util';
 import { nearest } from '../face/problem.ts';
 import type { DeviceName, LoadSettings } from '../worker/api.ts';
 
-/** A command line that cannot be understood: exit code 2. */
+/** A command line that cannot be parsed; exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** 's': takes a value; 'b': is a switch. */
+/** 's' takes a value; 'b' is a switch. */
 export type OptionKinds = Readonly<Record<string, 's' | 'b'>>;
 
 const COMMON = { verbose: 'b', help: 'b' } as const satisfies OptionKinds;
@@ -42,7 +42,7 @@ export const PAINT_OPTIONS = {
   force: 'b',
   json: 'b',
 } as const satisfies OptionKinds;
-/** Options that have a letter, too. */
+/** Options that also have a letter. */
 const LETTERS: Readonly<Record<string, string>> = { out: 'o' };
 
 export class Arguments {
@@ -106,7 +106,7 @@ export class Arguments {
     return found;
   }
 
-  /** No more arguments than a command takes. */
+  /** Throws when there are more arguments than the command takes. */
   atMost(count: number): void {
     if (this.rest.length > count) throw new UsageError(`unexpected argument '${this.rest[count] ?? ''}'`);
   }
@@ -147,17 +147,22 @@ export class Arguments {
   }
 }
 
-/** Node's code for an option that was not declared. */
+/** Node's code for an undeclared option. */
 const UNKNOWN_OPTION = 'ERR_PARSE_ARGS_UNKNOWN_OPTION';
 
-/** The error for an option that the command does not have, by parseArgs' message: with the name that was probably meant. */
+/**
+ * Composes the error for an option that the command does not have, from the message of parseArgs, with the name that
+ * was probably meant.
+ */
 function unknownOption(message: string, names: readonly string[]): string {
   const [, dashes = '--', name = ''] = /'(--?)([^'=]*)/.exec(message) ?? [];
   const near = dashes === '--' ? nearest(name, names) : undefined;
   return `${dashes}${name} is not an option of this command${near === undefined ? '' : `; did you mean --${near}?`}`;
 }
 
-/** parseArgs reads `--top-p -1` as two options. The value is joined to its option, so that the error names the value. */
+/**
+ * parseArgs reads `--top-p -1` as two options. The value is joined to its option, so that the error names the value.
+ */
 function* joinNegative(args: readonly string[]): Generator<string> {
   for (let i = 0; i < args.length; i++) {
     const [arg = '', next = ''] = [args[i], args[i + 1]];

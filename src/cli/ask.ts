@@ -46,7 +46,7 @@ async function readDocument(path: string): Promise<string> {
   try {
     if (!bytes.includes(0)) return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    // Not UTF-8: told below.
+    // The bytes are not UTF-8; the error below says so.
   }
   throw new FileError(
     'unsupported',

@@ -56,7 +56,7 @@ ${HELP}`,
             await writeAnswer(output, piece);
           }
         } catch (error) {
-          // An answer that was stopped, or a question that is too long, does not end the conversation.
+          // A stopped answer, or a question that is too long, does not end the conversation.
           progress.clear();
           if (!signal.aborted)
             await write(errors, visible(`octavo: ${error instanceof Error ? error.message : String(error)}`));
@@ -81,7 +81,7 @@ ${HELP}`,
           const meant = near === undefined ? '' : `did you mean ${near}? `;
           await write(errors, visible(`${word} is not a command; ${meant}/help lists them, //… sends such a text\n`));
         } else if (text !== '') await answer(text.startsWith('//') ? text.slice(1) : text);
-        // Keeps what was typed meanwhile.
+        // Keeps what was typed in the meantime.
         lines.prompt(true);
       }
       lines.close();

@@ -1,6 +1,9 @@
 import type { CliContext } from './terminal.ts';
 
-/** One of `octavo`'s commands. Throws `UsageError` for a command line that it cannot understand, and otherwise what its work throws. */
+/**
+ * One command of `octavo`. Throws `UsageError` for a command line that it cannot parse, and otherwise the errors of its
+ * work.
+ */
 export interface Command {
   readonly usage: string;
   readonly summary: string;

@@ -8,7 +8,7 @@ import { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { size, write } from './terminal.ts';
 
-/** The limits that decide which models fit. */
+/** The limits that determine which models fit. */
 const LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -16,7 +16,7 @@ const LIMITS = [
   'maxComputeInvocationsPerWorkgroup',
 ] as const;
 
-/** What this machine offers, and what `device: 'auto'` makes of it. */
+/** Shows what this machine supports, and what `device: 'auto'` chooses. */
 export const doctor: Command = {
   usage: 'doctor [--json]',
   summary: 'what this machine offers',

@@ -3,7 +3,7 @@ import type { Command } from './command.ts';
 import { MODEL_HELP, withModel } from './loading.ts';
 import { checkTargets, PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
 
-/** A picture changed by an instruction. */
+/** Changes a picture by an instruction. */
 export const edit: Command = {
   usage: 'edit IMAGE "instruction" -o FILE.png [--size N] [--seed N] [--steps N] [--model M] [--json]',
   summary: 'a picture changed by an instruction',

@@ -6,10 +6,10 @@ import { Arguments, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { size, visible, write } from './terminal.ts';
 
-/** Of longer lists only the first elements are shown. */
+/** Only the first elements of longer lists are shown. */
 const SHOWN = 8;
 
-/** What a model file holds. */
+/** Shows the contents of a model file. */
 export const inspect: Command = {
   usage: 'inspect FILE [--json]',
   summary: 'what a model file holds',
@@ -94,7 +94,7 @@ function metadata(from: ModelMetadata): Record<string, unknown> {
   }) as Record<string, unknown>;
 }
 
-/** As JSON can hold it: bigints as numbers where exact, long lists as their beginnings and lengths. */
+/** Converts to JSON: bigints to numbers where exact, long lists to their beginnings and lengths. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (Array.isArray(value) || ArrayBuffer.isView(value)) {

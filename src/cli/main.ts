@@ -6,7 +6,7 @@ import { createNodePlatform } from '../platform/node-engine.ts';
 import { createNodeFace } from '../platform/node.ts';
 import { run } from './run.ts';
 
-// A reader that closed the pipe (`octavo … | head`) needs nothing more.
+// When the reader has closed the pipe (`octavo … | head`), nothing more is written.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 }
@@ -21,5 +21,5 @@ const code = await run(process.argv.slice(2), {
   platform: createNodePlatform(),
   version: manifest.version,
 });
-// Everything was written when `run` returned; a worker that will not end must not hold the shell.
+// Everything was written when `run` returned. A worker that does not end must not block the shell.
 process.exit(code);

@@ -1,4 +1,4 @@
-/** Models that are kept on this machine: fetched, listed, removed. */
+/** Fetches, lists and removes models that are kept on this machine. */
 import { openModel } from '../load/index.ts';
 import { Arguments, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';

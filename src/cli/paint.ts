@@ -3,7 +3,7 @@ import type { Command } from './command.ts';
 import { MODEL_HELP, withModel } from './loading.ts';
 import { checkTargets, PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
 
-/** A picture from words. */
+/** Paints a picture from words. */
 export const paint: Command = {
   usage: 'paint "words" -o FILE.png [--size N] [--seed N] [--steps N] [--model M] [--json]',
   summary: 'a picture from words',

@@ -1,4 +1,4 @@
-/** What `paint` and `edit` share: their options, their progress and the files that they write. */
+/** Shared by `paint` and `edit`: their options, their progress and the files that they write. */
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, parse } from 'node:path';
@@ -8,7 +8,7 @@ import type { PaintProgress } from '../paint/index.ts';
 import type { Arguments } from './arguments.ts';
 import { write, type ProgressLine, type CliContext } from './terminal.ts';
 
-/** More are refused by the model anyway. */
+/** The model refuses more in any case. */
 const MOST_PICTURES = 1000;
 
 export const PAINT_HELP = `  -o, --out FILE       where the PNG goes; with --count, FILE-1.png, FILE-2.png, ...
@@ -33,14 +33,14 @@ export function paintingProgress(progress: ProgressLine): (event: PaintProgress)
     );
 }
 
-/** The files that the pictures go to. */
+/** Returns the names of the files for the pictures. */
 function targets(args: Arguments, count: number): string[] {
   const { dir, name, ext } = parse(args.required('out'));
   const file = (suffix: string): string => join(dir, `${name}${suffix}${ext === '' ? '.png' : ext}`);
   return count === 1 ? [file('')] : Array.from({ length: count }, (_, i) => file(`-${i + 1}`));
 }
 
-/** Before anything is loaded: throws where a file would be overwritten. */
+/** Called before anything is loaded. Throws when a file would be overwritten. */
 export function checkTargets(args: Arguments): void {
   if (args.flag('force')) return;
   const count = args.number('count') ?? 1;

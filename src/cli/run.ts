@@ -1,4 +1,4 @@
-/** Finds the command, runs it, and turns errors into one line and an exit code: 0 done, 1 failed, 2 not understood. */
+/** Finds and runs the command, and turns errors into one line and an exit code: 0 success, 1 failure, 2 usage error. */
 import { nearest } from '../face/problem.ts';
 import { UsageError } from './arguments.ts';
 import { ask } from './ask.ts';

@@ -3,7 +3,7 @@ import type { Command } from './command.ts';
 import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
 import { printAnswer } from './answer.ts';
 
-/** One question about one picture. */
+/** Answers one question about one picture. */
 export const see: Command = {
   usage: 'see IMAGE "question" [--model M] [--json]',
   summary: 'a question about a picture',

@@ -1,4 +1,4 @@
-/** What a command reads and writes, and the progress line. */
+/** The input and output of a command, and the progress line. */
 import { Writable, type Readable } from 'node:stream';
 import type { FacePlatform, OctavoFace } from '../face/octavo.ts';
 import type { LoadProgress } from '../load/model-file.ts';
@@ -11,18 +11,21 @@ export interface CliContext {
   readonly face: OctavoFace;
   readonly place: FacePlatform;
   readonly platform: Platform;
-  /** The package's. */
+  /** The version of the package. */
   readonly version: string;
 }
 
-/** Waits until the text is taken, so that nothing is lost when the process ends, and a slow reader slows us down. */
+/**
+ * Waits until the text is written, so that nothing is lost when the process ends, and a slow reader slows the command
+ * down.
+ */
 export function write(stream: Writable, text: string): Promise<void> {
   return new Promise((resolve, reject) =>
     stream.write(text, (error) => (error === null || error === undefined ? resolve() : reject(error))),
   );
 }
 
-/** All of a stream as text. Bytes that are not UTF-8 become U+FFFD; a byte order mark is text. */
+/** Reads a whole stream as text. Bytes that are not UTF-8 become U+FFFD; a byte order mark counts as text. */
 export async function readAll(input: Readable): Promise<string> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let text = '';
@@ -30,7 +33,7 @@ export async function readAll(input: Readable): Promise<string> {
   return text + decoder.decode();
 }
 
-/** Lines of a stream, without their ends, as they come. */
+/** Yields the lines of a stream, without their line ends, as they arrive. */
 export async function* readLines(input: Readable): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const parts: string[] = [];
@@ -50,11 +53,16 @@ export async function* readLines(input: Readable): AsyncGenerator<string> {
   if (rest !== '') yield rest;
 }
 
-/** Bytes and marks by which text moves the cursor, changes colours or the order of letters; newlines and tabs are none. */
+/**
+ * Characters that can move the cursor, change colours or the order of letters; newlines and tabs are not among them.
+ */
 // oxlint-disable-next-line no-control-regex
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** Text from files and servers as a terminal may show it: control characters by their codes, and nothing is hidden. */
+/**
+ * Makes text from files and servers safe for a terminal: control characters are shown by their codes, and nothing is
+ * hidden.
+ */
 export function visible(text: string): string {
   return text.replace(CONTROLS, (mark) => {
     const code = mark.codePointAt(0) ?? 0;
@@ -62,7 +70,7 @@ export function visible(text: string): string {
   });
 }
 
-/** What a model writes: as it is where a program reads it, visible on a terminal. */
+/** A model's output: unchanged for a program that reads it, with visible control characters for a terminal. */
 export function writeAnswer(stream: Writable & { readonly isTTY?: boolean }, text: string): Promise<void> {
   return write(stream, stream.isTTY === true ? visible(text) : text);
 }
@@ -82,7 +90,7 @@ export function size(bytes: number): string {
 
 const WIDTH = 24;
 
-/** Progress on one line of the terminal; silent where errors do not go to one. */
+/** Shows progress on one line of the terminal; silent when errors do not go to a terminal. */
 export class ProgressLine {
   readonly #errors: CliContext['errors'];
   #shown = false;
@@ -118,7 +126,10 @@ export class ProgressLine {
   }
 }
 
-/** A terminal's echo that can be silenced: while an answer is written, what is typed is kept by readline and shown with the next prompt. */
+/**
+ * A terminal's echo that can be silenced: while an answer is written, readline keeps what is typed and shows it with
+ * the next prompt.
+ */
 export class Echo extends Writable {
   muted = false;
   readonly #target: Writable & { readonly columns?: number };
@@ -128,7 +139,7 @@ export class Echo extends Writable {
     this.#target = target;
   }
 
-  /** Readline breaks long lines by it. */
+  /** Readline uses it to wrap long lines. */
   get columns(): number {
     return this.#target.columns ?? 80;
   }

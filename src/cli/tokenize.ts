@@ -6,7 +6,7 @@ import { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { readAll, readLines, write, type CliContext } from './terminal.ts';
 
-/** Text to ids and back, without loading any weight. */
+/** Converts text to ids and back, without loading weights. */
 export const tokenize: Command = {
   usage: 'tokenize --model M [--no-special] [--bos] [--jsonl] [--detokenize] < text',
   summary: 'text to token ids, and back',

@@ -1,4 +1,4 @@
-/** Picks the device of a model, and says why. */
+/** Chooses the device of a model, and gives the reason. */
 import type { Backend } from '../backend/backend.ts';
 import { createWasmBackend } from '../backend/wasm.ts';
 import type * as WebGpuModule from '../backend/webgpu.ts';
@@ -11,15 +11,15 @@ import { chooseWasm } from './wasm-build.ts';
 export interface Device {
   readonly backend: Backend;
   readonly info: DeviceInfo;
-  /** The CPU engine's instance, which the tokenizer may share. */
+  /** The instance of the CPU engine, which the tokenizer may share. */
   readonly wasm?: Wasm;
 }
 
-/** Its shaders are a fifth of the engine's code: fetched where there is a GPU to run them. */
+/** The shaders are a fifth of the engine's code, so they are downloaded only where there is a GPU. */
 const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter' | 'selfCheck'>> =>
   import('../backend/webgpu.ts');
 
-/** The adapter that is judged must be the one that is used. */
+/** The adapter that is checked must be the one that is used. */
 const POWER = 'high-performance';
 
 export async function openDevice(platform: Platform, request: DeviceRequest, signal?: AbortSignal): Promise<Device> {
@@ -55,7 +55,7 @@ async function openWasm(platform: Platform, request: DeviceRequest, why: string)
       info: { kind: backend.kind, description: backend.description, reason: `${why}; ${reason}` },
     };
   } catch (error) {
-    // A build that was asked for by name is not replaced by another.
+    // A build that was requested by name is not replaced by another.
     if (!(error instanceof DeviceError) || request.build !== undefined) throw error;
     if (error.code === 'self-check' && build.startsWith('relaxed')) {
       return openWasm(
@@ -88,7 +88,7 @@ async function openWebGpu(platform: Platform): Promise<Device> {
   };
 }
 
-/** WebGPU where there is hardware for it that computes as WASM does. */
+/** Uses WebGPU when there is hardware for it that computes the same results as WASM. */
 async function openBest(platform: Platform, request: DeviceRequest, signal?: AbortSignal): Promise<Device> {
   const gpu = await platform.gpu();
   if (gpu === undefined) return openWasm(platform, request, noWebGpu(platform));
@@ -137,7 +137,7 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The instance that the tokenizer runs in: one thread, whatever the device. */
+/** Returns the instance in which the tokenizer runs: one thread, whatever the device. */
 export async function openTextWasm(platform: Platform): Promise<Wasm> {
   const { build } = chooseWasm(platform, { threads: 1 });
   return instantiate(build, await platform.wasm(build));

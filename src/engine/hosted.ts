@@ -1,4 +1,4 @@
-/** The models that an engine holds, each with its sessions, by the numbers that the page knows them by. */
+/** The models that an engine holds, and their sessions, by the numbers with which the page identifies them. */
 import { InputError, StorageError } from '../errors.ts';
 import type { Library } from '../saved/library.ts';
 import type { Session } from '../session.ts';
@@ -33,7 +33,7 @@ export class HostedModel {
     };
   }
 
-  /** Throws `InputError('destroyed')` for one that is not there. */
+  /** Throws `InputError('destroyed')` when there is no such session. */
   session(id: number): Session {
     const found = this.#sessions.get(id);
     if (found === undefined) throw new InputError('destroyed', 'the session was destroyed; create another one');
@@ -84,7 +84,7 @@ export class HostedModels {
     return hosted;
   }
 
-  /** Throws `InputError('destroyed')` for one that is not there. */
+  /** Throws `InputError('destroyed')` when there is no such model. */
   get({ model }: { readonly model: number }): HostedModel {
     const found = this.#models.get(model);
     if (found === undefined) throw new InputError('destroyed', 'the model was destroyed; load it again');

@@ -21,15 +21,18 @@ export interface LoadListener {
 }
 
 /**
- * Bytes that a full context may have in f32; above, keys and values are kept as f16. Pages come as they are needed, so only long
- * contexts pay; WASM, which has no f16 instructions, pays for f16 in speed, and a GPU's memory is the whole machine's on phones.
+ * Bytes that the pages of a full context may take in f32; above that, keys and values are kept as f16. Pages are
+ * allocated as they are needed, so only long contexts are affected. WASM has no f16 instructions, so f16 costs speed;
+ * on phones the GPU's memory is the whole machine's.
  */
 const MAX_F32_CONTEXT = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
 
-/** Bytes of pages in the prefix cache: about 5,000 tokens of a model of half a billion weights in f16, 17,000 at 4 bits. */
+/**
+ * Bytes of pages in the prefix cache: about 5,000 tokens of a model of half a billion weights in f16, 17,000 at 4 bits.
+ */
 const MAX_REMEMBERED = 1 << 26;
 
-/** A model on one device; another one after the device was lost. */
+/** A model on one device. After the device is lost, it is replaced by another. */
 export interface Loaded {
   readonly device: DeviceInfo;
   readonly backend: Backend;
@@ -66,7 +69,7 @@ export function openFile(
   });
 }
 
-/** Puts the weights on the device; its owner destroys it when that fails. */
+/** Puts the weights on the device; its owner destroys the device when that fails. */
 export async function loadOn(
   file: ModelFile,
   device: Device,
@@ -116,7 +119,7 @@ export async function loadOn(
   };
 }
 
-/** Of all tensors. */
+/** The bytes of all tensors. */
 export function parameters(file: ModelFile): number {
   let sum = 0;
   for (const { shape } of file.tensors.values()) sum += shape.reduce((product, size) => product * size, 1);

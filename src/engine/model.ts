@@ -1,4 +1,7 @@
-/** A loaded model: its tokenizer, its weights on a device, its KV pages, its painter; and its way to another device when that one is lost. */
+/**
+ * A loaded model: its tokenizer, its weights on a device, its KV pages and its painter, and its move to another device
+ * when that one is lost.
+ */
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Templates } from '../chat/conversation.ts';
 import { createSHA256, type IHasher } from 'hash-wasm';
@@ -33,10 +36,10 @@ import type { Planning } from './planning.ts';
 
 export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPreview'>;
 
-/** Puts a device where the platform's own choice would go; tests give their reference backend. */
+/** Replaces the device that the platform would choose; tests use it for their reference backend. */
 export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promise<Device>;
 
-/** What a model is made of: how it was asked for, and what came of it. */
+/** How a model was requested, and what was loaded. */
 interface ModelParts {
   readonly platform: Platform;
   readonly open: OpenDevice;
@@ -48,7 +51,7 @@ interface ModelParts {
   readonly window: number;
   readonly loaded: Loaded;
   readonly wasm: Wasm;
-  /** Names what pictures hold. */
+  /** Makes content keys for pictures. */
   readonly hash: IHasher;
 }
 
@@ -59,7 +62,7 @@ export class EngineModel implements SessionModel {
   readonly window: number;
   readonly sampling: SamplingDefaults;
   readonly name: string;
-  /** Of the file's header and of the weights that were read: sessions are saved under it. */
+  /** Of the file's header and of the weights that were read. Sessions are saved under it. */
   readonly fingerprint: string;
   readonly parameters: number;
   readonly bytes: number;
@@ -79,7 +82,7 @@ export class EngineModel implements SessionModel {
   #watched: Loaded | undefined;
   #epoch = 0;
   #freed = false;
-  /** A painting that the last device did not finish. */
+  /** A painting that the previous device did not finish. */
   #interrupted: Interrupted | undefined;
 
   private constructor({
@@ -128,7 +131,7 @@ export class EngineModel implements SessionModel {
     let device: Device | undefined;
     let tokenizer: Tokenizer | undefined;
     try {
-      // What cannot run is refused before a device is opened or a weight is read.
+      // A model that cannot run is refused before a device is opened or a weight is read.
       const { contextWindow: most } = await languageModelConfig(file.metadata, file.tensors);
       const window = checkCount('contextWindow', settings.contextWindow ?? most, most);
       device = await open(settings, listener.signal);
@@ -175,7 +178,7 @@ export class EngineModel implements SessionModel {
       missing,
     };
   }
-  /** What the chat template can do; undefined without one. */
+  /** What the chat template supports; undefined without one. */
   get template(): TemplateAbilities | undefined {
     const { chatTemplate } = this.tokenizer.facts;
     return chatTemplate === undefined ? undefined : this.templates?.abilitiesOf(chatTemplate);
@@ -186,11 +189,11 @@ export class EngineModel implements SessionModel {
   get chunk(): number {
     return prefillChunk(this.#loaded.backend, this.parameters);
   }
-  /** KV pages that sessions hold: what is only remembered for sessions to come is not among them. */
+  /** The number of KV pages that sessions hold, without those that are only cached for later sessions. */
   get pagesUsed(): number {
     return this.#loaded.pages.used - this.#loaded.prefixes.idle;
   }
-  /** Bytes of all KV pages in use, of those that are remembered, too. */
+  /** Bytes of all KV pages in use, including cached ones. */
   get pageBytes(): number {
     return this.#loaded.pages.usedBytes;
   }
@@ -217,13 +220,14 @@ export class EngineModel implements SessionModel {
   }
 
   /**
-   * Pictures from words, or from a picture and an instruction, while nobody else computes. Throws `InputError` for what cannot be. A lost
-   * device ends it with `DeviceError('lost')`, whose facts hold the seed: after `recover` the same call with that seed goes on from there.
+   * Paints pictures from words, or from a picture and an instruction, while nothing else computes. Throws `InputError`
+   * for invalid requests. A lost device ends it with `DeviceError('lost')`, whose facts hold the seed: after `recover`,
+   * the same call with that seed continues from there.
    */
   async paint(settings: PaintSettings | EditSettings, listener: PaintListener = {}): Promise<readonly Picture[]> {
     const { paint, missing } = this.#loaded.model;
     if (paint === undefined) throw cannotPaint('instruction' in settings, missing);
-    // Pages that do not paint do not download it.
+    // Pages that do not paint do not download this code.
     const { Painter, paintRequest } = await import('../paint/index.ts');
     const request = paintRequest(settings, paint, missing);
     return this.gate.alone(listener.signal, async () => {
@@ -245,7 +249,10 @@ export class EngineModel implements SessionModel {
     });
   }
 
-  /** What was saved and kept; undefined where nothing can be. Models whose sessions are neither do not download it. */
+  /**
+   * Saved sessions and kept prompts; undefined where nothing can be kept. Models that save nothing do not download this
+   * code.
+   */
   library(): Promise<Library | undefined> {
     this.#library ??= this.#openLibrary().catch((error: unknown) => {
       this.#library = undefined;
@@ -254,7 +261,7 @@ export class EngineModel implements SessionModel {
     return this.#library;
   }
 
-  /** Gives back KV pages that no session uses, where they are many. */
+  /** Frees KV pages that no session uses, if there are many. */
   trim(): void {
     if (!this.#freed) this.#loaded.pages.trim();
   }
@@ -263,7 +270,10 @@ export class EngineModel implements SessionModel {
     return this.#loaded.backend.memory();
   }
 
-  /** Loads the weights again, on another device if asked. Sessions continue: their contexts are recomputed when they are next used. */
+  /**
+   * Loads the weights again, on another device if requested. Sessions continue: their contexts are computed again on
+   * their next use.
+   */
   async recover(request: DeviceRequest = {}, listener: LoadListener = {}): Promise<DeviceInfo> {
     const settings = { ...this.#settings, ...request };
     const file = await openFile(this.#platform, this.#input, settings, listener);
@@ -298,7 +308,7 @@ export class EngineModel implements SessionModel {
     }
   }
 
-  /** Resolves when nothing is being written any more that sessions have asked for. */
+  /** Resolves when no write that a session requested is pending. */
   async settled(): Promise<void> {
     await (await this.#library?.catch(() => undefined))?.settled();
     await this.#loaded.tiers.settled();
@@ -348,7 +358,7 @@ export class EngineModel implements SessionModel {
     return new Opened(new SessionStore(shelf), new Checksums(this.#wasm), this);
   }
 
-  /** Models whose sessions look at everything do not download it. */
+  /** Models whose sessions use dense attention do not download this code. */
   #planned(): Promise<Planning> {
     const facts = { tokenizer: this.tokenizer, wasm: this.#wasm, metadata: this.#metadata };
     this.#planning ??= import('./planning.ts').then(({ Planning }) => new Planning(() => this.#loaded.model, facts));
@@ -360,7 +370,7 @@ export class EngineModel implements SessionModel {
   }
 
   #release(): void {
-    // What is given back on purpose is not lost.
+    // A device that is freed on purpose is not lost.
     this.#watched = undefined;
     const { model, pool, backend, images, painter, spill } = this.#loaded;
     void spill.free().catch(() => undefined);
@@ -377,7 +387,7 @@ export class EngineModel implements SessionModel {
   }
 }
 
-/** One bit an id, set for those below `tokens`; undefined where that is all of them. */
+/** One bit an id, set for the ids below `tokens`; undefined when that is all ids. */
 function drawable(tokens: number, vocabulary: number): Uint32Array | undefined {
   if (tokens >= vocabulary) return undefined;
   const bits = new Uint32Array(Math.ceil(vocabulary / 32)).fill(0xffffffff, 0, tokens >> 5);
@@ -396,7 +406,7 @@ function seesAll({
   return prefill === 'dense' && decode === 'dense' && evict === undefined && heads === 'all' && visual === 'all';
 }
 
-/** What of the metadata is Octavo's own: without the vocabulary and the rest, which others have. */
+/** The part of the metadata that is Octavo's own, without the vocabulary and other fields that all files have. */
 function ownMetadata(metadata: ModelMetadata): ModelMetadata {
   return metadata.kind === 'gguf'
     ? { kind: 'gguf', values: new Map([...metadata.values].filter(([name]) => name.startsWith('octavo.'))) }

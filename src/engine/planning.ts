@@ -1,4 +1,7 @@
-/** Creates the planners of a model's sessions. What they need to know about the model is computed for the first session that needs it, and cached. */
+/**
+ * Creates the planners of a model's sessions. The facts about the model that they need are computed for the first
+ * session that needs them, and cached.
+ */
 import { findHeads, headsNeeded, type HeadFacts } from '../select/heads/heads.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Planner } from '../kv/plan.ts';
@@ -13,7 +16,7 @@ import { readSelection } from '../select/visual/index.ts';
 import type { Wasm } from '../wasm.ts';
 
 export class Planning {
-  /** The model where it is now. */
+  /** The model on its current device. */
   readonly #model: () => Model;
   readonly #tokenizer: Tokenizer;
   readonly #wasm: Wasm;
@@ -22,7 +25,7 @@ export class Planning {
   #endsSentence: ((id: number) => boolean) | undefined;
   #boundary: BoundaryPredictor | undefined;
 
-  /** `wasm`: any instance. */
+  /** `wasm` may be any instance. */
   constructor(
     model: () => Model,
     {
@@ -73,7 +76,7 @@ export class Planning {
     this.#boundary?.free();
   }
 
-  /** Found once for all sessions that ask for the same, and tried again after a failure. */
+  /** Determined once for all sessions with the same request, and tried again after a failure. */
   async #find(options: ContextOptions): Promise<HeadFacts> {
     const key = headsNeeded(options);
     if (key === undefined) return {};

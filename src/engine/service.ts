@@ -1,4 +1,4 @@
-/** The engine behind an endpoint: it answers what the page calls (`src/worker/api.ts`). */
+/** The engine behind an endpoint: it answers the page's calls (`src/worker/api.ts`). */
 import type { Platform } from '../platform/platform.ts';
 import type { EngineApi } from '../worker/api.ts';
 import type { Endpoint } from '../worker/protocol.ts';

@@ -1,4 +1,4 @@
-/** The tiers of a model's pages, with budgets taken from where it runs. */
+/** The tiers of a model's pages, with budgets that depend on the device. */
 import type { Backend } from '../backend/backend.ts';
 import type { PageDisk } from '../kv/offloaded-pages.ts';
 import { Checksums } from '../kv/checksum.ts';
@@ -9,15 +9,18 @@ import type { Platform } from '../platform/platform.ts';
 import type { Spill } from '../store/sessions.ts';
 import type { Wasm } from '../wasm.ts';
 
-/** Of the 4 GiB that a WASM memory can have: the rest is for activations, and for what does not come out even. */
+/** Part of the 4 GiB that a WASM memory can have. The rest is for activations and for fragmentation. */
 const WASM_BYTES = 3 * 2 ** 30;
 const LEAST_BYTES = 2 ** 26;
-/** A GPU reports that it is full by refusing an allocation; then sessions that wait are offloaded. */
+/** A GPU shows that its memory is full by refusing an allocation; then waiting sessions are offloaded. */
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
-/** Host memory for pages of sessions that wait: an eighth of the machine's where the browser tells (in GiB, 8 at most), and so much elsewhere. */
+/**
+ * Host memory for pages of waiting sessions: an eighth of the machine's memory if the browser reports it (in GiB, at
+ * most 8), otherwise this many bytes.
+ */
 const HOST_BYTES = 2 ** 30;
 
-/** The third tier, opened with the first write. Where there is no disk every write fails, and the pages stay in host memory. */
+/** The third tier, opened by the first write. Without a disk every write fails, and the pages stay in host memory. */
 export class LazySpill implements PageDisk {
   readonly #platform: Pick<Platform, 'sessions'>;
   #spill: Promise<Spill> | undefined;
@@ -39,7 +42,7 @@ export class LazySpill implements PageDisk {
     await (await this.#spill)?.drop(number);
   }
 
-  /** Deletes everything; it may be written to again. */
+  /** Deletes everything. It can be written to again. */
   async free(): Promise<void> {
     const spill = await this.#spill?.catch(() => undefined);
     await spill?.free();

@@ -1,4 +1,4 @@
-/** Which WASM build runs here: found by validating small modules, never by the browser's name. */
+/** Chooses the WASM build: by validating small modules, never by the browser's name. */
 import { InputError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { WASM_BUILDS, type WasmBuild } from '../wasm.ts';
@@ -9,9 +9,9 @@ const SIMD = [...HEAD, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 /** (func (result v128) (i8x16.relaxed_swizzle (i8x16.splat (i32.const 1)) (i8x16.splat (i32.const 2)))) */
 const RELAXED = [...HEAD, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
 
-/** Beyond eight threads decoding waits for memory, not for arithmetic. */
+/** With more than eight threads, decoding waits for memory, not for arithmetic. */
 const MAX_DEFAULT_THREADS = 8;
-/** What a caller may ask for. */
+/** The builds and threads that a caller may request. */
 const MAX_THREADS = 64;
 
 export interface WasmChoice {
@@ -21,7 +21,7 @@ export interface WasmChoice {
   readonly reason: string;
 }
 
-/** Whether the engine here accepts what a build uses. */
+/** Tells whether the engine here accepts the features that a build uses. */
 export function buildRuns(build: WasmBuild, platform: Pick<Platform, 'sharedMemory' | 'distrusted'>): boolean {
   if (platform.distrusted.includes(build)) return false;
   if (build.endsWith('-threads') && !platform.sharedMemory) return false;
@@ -29,12 +29,15 @@ export function buildRuns(build: WasmBuild, platform: Pick<Platform, 'sharedMemo
   return bytes === undefined || WebAssembly.validate(new Uint8Array(bytes));
 }
 
-/** Half the logical processors where there are many: the other halves share their arithmetic units. */
+/** Half the logical processors when there are many, since pairs of them share their arithmetic units. */
 export function defaultThreads(cores: number): number {
   return Math.max(1, Math.min(MAX_DEFAULT_THREADS, cores > 4 ? cores >> 1 : cores));
 }
 
-/** The fastest build that runs here, or the one that `build` names. Throws `InputError` for one that does not run here. */
+/**
+ * Returns the fastest build that runs here, or the one that `build` names. Throws `InputError` for one that does not
+ * run here.
+ */
 export function chooseWasm(
   platform: Pick<Platform, 'sharedMemory' | 'unshared' | 'distrusted' | 'cores'>,
   ask: { readonly threads?: number | undefined; readonly build?: WasmBuild | undefined } = {},

@@ -1,4 +1,7 @@
-/** One forward call of a sequence: what its positions begin with, which keys they see, and who gets their hidden states. */
+/**
+ * One forward call of a sequence: the embeddings of its positions, the keys that they see, and the callback for their
+ * hidden states.
+ */
 import type { Ranges, Tensor } from '../backend/backend.ts';
 import type { PlacedSpan } from '../chat/prompt.ts';
 import { isPlan, type Plan } from '../kv/plan.ts';
@@ -8,7 +11,10 @@ import type { LanguageModel } from '../models/model.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { placeNext, placePrompt } from './slots.ts';
 
-/** What positions `[start, start + count)` begin with: images' embeddings where their spans stand, ids' elsewhere. [count, hidden] */
+/**
+ * Returns the embeddings of positions `[start, start + count)`: those of images in their spans, those of ids elsewhere.
+ * [count, hidden]
+ */
 function embed(
   { model, ring, images }: DeviceSequence,
   start: number,
@@ -36,7 +42,7 @@ function embed(
 export interface Step {
   readonly start: number;
   readonly count: number;
-  /** Up to the step's end at least. */
+  /** At least up to the end of the step. */
   readonly ids: Int32Array;
   readonly promptEnd: number;
   readonly phase: 'prefill' | 'decode';
@@ -44,10 +50,13 @@ export interface Step {
   readonly spans: readonly PlacedSpan[];
 }
 
-/** Is given the hidden states [count, hidden] of positions `[start, start + count)`, in a scope. */
+/** Called with the hidden states [count, hidden] of positions `[start, start + count)`, in a scope. */
 export type Take = (hidden: Tensor, start: number, count: number) => void;
 
-/** Runs positions `[start, start + count)`: synchronously, unless a plan is asked layer by layer. When that fails the sequence ends before the step. */
+/**
+ * Runs positions `[start, start + count)`: synchronously, unless a plan is asked layer by layer. When that fails, the
+ * sequence ends before the step.
+ */
 export function advance(onDevice: DeviceSequence, step: Step): void | Promise<void> {
   const { model, sequence, planner, kvBits = 16 } = onDevice;
   const { start, count, spans } = step;
@@ -78,7 +87,7 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
   return undefined;
 }
 
-/** No scope is open while the plan is waited for: other sessions compute meanwhile. */
+/** No scope is open while the plan is awaited, since other sessions compute meanwhile. */
 async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan): Promise<void> {
   const { model, sequence } = onDevice;
   const { backend } = model;
@@ -93,7 +102,7 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
       backend.free(hidden);
     }
   } catch (error) {
-    // The step's pages were written in some layers only.
+    // The pages of the step were written in some layers only.
     cut(onDevice, start);
     throw error;
   } finally {
@@ -101,7 +110,7 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
   }
 }
 
-/** The logits [1, vocabulary] behind the last of `count` hidden states; in the caller's scope. */
+/** Returns the logits [1, vocabulary] of the last of `count` hidden states, in the caller's scope. */
 export function lastLogits(model: LanguageModel, hidden: Tensor, count: number): Tensor {
   return model.logits(count === 1 ? hidden : model.backend.rows(hidden, count - 1, 1));
 }

@@ -1,4 +1,4 @@
-/** One answer as text: ids from the device, detokenised, cut at stop strings, handed on piece by piece. */
+/** One answer as text: ids from the device are detokenised, cut at stop strings, and delivered piece by piece. */
 import type { Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -29,26 +29,28 @@ export interface AnswerRequest {
   readonly onDevice: DeviceSequence;
   readonly tokenizer: Tokenizer;
   readonly prompt: Prompt;
-  /** Ids at the front that the sequence holds already. */
+  /** The number of ids at the front that the sequence holds already. */
   readonly cached: number;
   readonly window: number;
   readonly chunk: number;
   readonly settings: PromptSettings;
   readonly defaults: SamplingDefaults;
-  /** Whether the answer is a chat's: then loops are discouraged where nobody says how tokens are drawn. */
+  /** Whether the answer belongs to a chat. Then repetition is discouraged if no sampling options say otherwise. */
   readonly chat: boolean;
 }
 
-/** Callbacks during an answer. Generation waits for the promise that `onText` returns, which is the back-pressure. */
+/** Callbacks during an answer. Generation waits for the promise that `onText` returns, which provides back-pressure. */
 export interface AnswerListener {
   readonly signal?: AbortSignal | undefined;
-  /** What the answer may consist of; used up by it. */
+  /** The constraint on the answer. It is used up by the answer. */
   readonly constraint?: Constraint | undefined;
   /** Divides the answer into thoughts, text and calls; used up by it. */
   readonly divider?: AnswerDivider | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   readonly onText?: ((text: string) => void | Promise<void>) | undefined;
-  /** Each token of the answer with its likelihood, where `logprobs` asks for that; before the text that it completes. */
+  /**
+   * Called with each token of the answer and its likelihood, if `logprobs` is set, before the text that it completes.
+   */
   readonly onToken?: ((token: TokenLogProb) => void) | undefined;
   /** The same for what is no text: thoughts and calls, where the answer is divided. */
   readonly onPart?: ((part: Exclude<AnswerPart, { type: 'text' }>) => void | Promise<void>) | undefined;
@@ -60,7 +62,7 @@ export interface Answer extends Omit<AnswerReport, 'logprobs'> {
   readonly partial?: boolean;
 }
 
-/** An answer, and how many of its ids make up its text: the others are the first bytes of a character that was cut. */
+/** An answer, and how many of its ids make up its text. The others are the first bytes of a character that was cut. */
 export interface Answered {
   readonly answer: Answer;
   readonly whole: number;
@@ -68,7 +70,7 @@ export interface Answered {
   readonly drawn: Content;
 }
 
-/** Throws `InputError('too-long')` where not even one token of an answer fits. */
+/** Throws `InputError('too-long')` when not even one token of an answer fits. */
 export async function answer(request: AnswerRequest, listener: AnswerListener): Promise<Answered> {
   const { onDevice, tokenizer, window, settings } = request;
   const { ids, spans } = request.prompt;
@@ -90,7 +92,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     alternatives === undefined
       ? undefined
       : new (await import('./logprobs.ts')).LogProbs(tokenizer, backend, alternatives);
-  // A prompt of ids may end within a character that the answer completes.
+  // A prompt of ids may end within a character, which the answer completes.
   const words = tokenizer.stream({ after: ids });
   const control = (id: number): string => tokenizer.decode([id], { special: true });
   let text = '';
@@ -166,7 +168,8 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     const time = { prefill: prefilled - begun, decode: performance.now() - prefilled };
     return answered({ partial: true, ids: drawn, finishReason: 'length', ...cost(time) });
   }
-  // The id that ended the answer may be what a stop string names; the bytes of an incomplete character are no text.
+  // The id that ended the answer may match a stop string. The bytes of an incomplete character are not part of the
+  // text.
   if (done.end !== undefined) stop.push(control(done.end), false);
   await tell(divider?.end() ?? []);
   await show(stop.flush());
@@ -179,7 +182,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
   });
 }
 
-/** Whether an id prints nothing, but has a name. */
+/** Tells whether an id prints nothing but has a name. */
 function isControl(tokenizer: Tokenizer, id: number): boolean {
   return tokenizer.decode([id]) === '' && tokenizer.decode([id], { special: true }) !== '';
 }

@@ -12,7 +12,7 @@ import { placeNext } from './slots.ts';
 /** The second sequence of one answer. */
 export class ContrastSequence implements Contrasting {
   readonly #onDevice: DeviceSequence;
-  /** Slots of the first sequence that this one lacks. */
+  /** The number of slots of the first sequence that this one lacks. */
   readonly #fewer: number;
   /** [1, vocabulary] of -a / (1 + a) */
   readonly #weight: Tensor;
@@ -23,7 +23,10 @@ export class ContrastSequence implements Contrasting {
     this.#weight = weight;
   }
 
-  /** Reads all of the prompt but its last id, with outliers only. Undefined where there is no image to contrast. Its owner frees it. */
+  /**
+   * Prefills the whole prompt except its last id, with outlier tokens only. Returns undefined when there is no image to
+   * contrast. The caller frees it.
+   */
   static async open(
     model: SessionModel,
     prompt: Prompt,
@@ -78,7 +81,7 @@ export class ContrastSequence implements Contrasting {
     try {
       this.#onDevice.model.backend.free(this.#weight);
     } catch {
-      // The device is lost: there is nothing left to free on it.
+      // The device is lost, so there is nothing to free on it.
     }
     freeDeviceSequence(this.#onDevice);
   }

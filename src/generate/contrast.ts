@@ -1,9 +1,11 @@
 /**
- * DAMRO (2410.04514): what a model says of a picture, contrasted with what it says when it sees a few outlier tokens of it only, so that what those
- * alone make it say is held back: logits (1 + a) l - a l', a = 2, 10 tokens. The paper takes the tokens that the vision tower's class token looks
- * at most; towers without one are asked for the tokens of the largest norm, which are the same kind (Darcet et al. 2023).
+ * DAMRO (2410.04514): contrasts the model's logits with those that it computes when it sees only a few outlier tokens
+ * of an image, so that what these tokens alone cause is suppressed: logits (1 + a) l - a l', a = 2, 10 tokens. The
+ * paper uses the tokens with the highest attention of the vision tower's class token; for towers without one, the
+ * tokens with the largest norm are used, which are of the same kind (Darcet et al. 2023).
  *
- * It costs a second, short prefill a prompt (all of the text, the outliers of every picture) and a second pass of the layers a token.
+ * It costs a second, short prefill for each prompt (all of the text, and the outliers of every image) and a second pass
+ * of the layers for each token.
  */
 import type { SampleSpec } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
@@ -11,7 +13,7 @@ import { InputError } from '../errors.ts';
 export interface ContrastOptions {
   /** a; default 2. */
   readonly strength?: number | undefined;
-  /** Outlier tokens of a picture; default 10. */
+  /** Outlier tokens of an image; default 10. */
   readonly tokens?: number | undefined;
 }
 
@@ -35,7 +37,7 @@ export function readContrast(asked: boolean | ContrastOptions | undefined): Cont
   return { strength, tokens };
 }
 
-/** The same draw from logits that are (1 + a) times smaller. */
+/** Returns a token mask and settings that draw the same from logits that are (1 + a) times smaller. */
 export function contrastedSpec(spec: SampleSpec, { strength }: Contrast): SampleSpec {
   const scale = 1 + strength;
   return { ...spec, temperature: spec.temperature / scale, presencePenalty: spec.presencePenalty / scale };

@@ -1,4 +1,4 @@
-/** What one sequence needs on the device, and how it is cut and given back. */
+/** The state of one sequence on the device, and how it is truncated and freed. */
 import type { Sampler, Tensor } from '../backend/backend.ts';
 import type { KvBits } from '../kv/precision.ts';
 import type { Sequence } from '../kv/sequence.ts';
@@ -7,9 +7,12 @@ import type { Tiers } from '../kv/tiers.ts';
 import type { LanguageModel } from '../models/model.ts';
 import type { ImageProcessor } from '../see/images.ts';
 
-/** What an answer's logits are contrasted with (contrast.ts). */
+/** The contrast of an answer's logits (contrast.ts). */
 export interface Contrasting {
-  /** From the logits [1, vocabulary] behind the id at `ring[slot]` to those that are drawn from; in the caller's scope. */
+  /**
+   * Computes the logits that are drawn from, given the logits [1, vocabulary] of the id at `ring[slot]`, in the
+   * caller's scope.
+   */
   against(ring: Tensor, slot: number, logits: Tensor): Tensor;
 }
 
@@ -20,22 +23,25 @@ export interface DeviceSequence {
   /** [window + 1] ids */
   readonly ring: Tensor;
   readonly sampler: Sampler;
-  /** The ids that have a token, where the output head is padded to a round number: the others are never drawn. */
+  /**
+   * A mask of the ids that have a token, if the output head is padded to a round number; the others are never drawn.
+   */
   readonly drawable?: Uint32Array | undefined;
   readonly images: Pick<ImageProcessor, 'encode' | 'embeddings'>;
-  /** How precisely older pages are kept; default 16. */
+  /** The precision of older pages; default 16. */
   readonly kvBits?: KvBits | undefined;
-  /** Where pages are that are not on the device; undefined: all are. */
+  /** Where offloaded pages are; undefined when all pages are on the device. */
   readonly tiers?: Pick<Tiers, 'room' | 'guard'> | undefined;
-  /** What attention may look at; undefined: everything before a token. */
+  /** Which keys attention may see; undefined for all keys before a token. */
   readonly planner?: Planner | undefined;
-  /** Of one answer. */
+  /** The contrast of one answer. */
   readonly contrast?: Contrasting | undefined;
 }
 
 /**
- * Forgets positions from `length` on. Returns the remaining length, from which the sequence can continue: less than asked for where pages
- * before it were dropped because of later tokens, or because of a prompt that differs from `next`, the ids of the new one.
+ * Drops positions from `length` on. Returns the remaining length, from which the sequence can continue: less than
+ * requested when pages before it were released because of later tokens, or because of a prompt that differs from
+ * `next`, the ids of the new prompt.
  */
 export function cut({ sequence, planner }: DeviceSequence, asked: number, next?: Int32Array): number {
   const most = Math.min(asked, sequence.length);
@@ -50,14 +56,14 @@ export function cut({ sequence, planner }: DeviceSequence, asked: number, next?:
   }
 }
 
-/** Frees what it holds on the device; a lost device has freed it already. */
+/** Frees its memory on the device; a lost device has freed it already. */
 export function freeDeviceSequence({ model, sequence, ring, sampler, planner }: DeviceSequence): void {
   const steps = [() => planner?.free(), () => sequence.free(), () => model.backend.free(ring), () => sampler.free()];
   for (const step of steps) {
     try {
       step();
     } catch {
-      // The device is lost: there is nothing left to free on it.
+      // The device is lost, so there is nothing to free on it.
     }
   }
 }

@@ -8,23 +8,26 @@ import type { DeviceSequence } from './device-sequence.ts';
 import { prefill } from './prefill.ts';
 
 export interface GenerateOptions extends Prompt {
-  /** Ids at the front that are in the sequence already; the prompt is the whole context. */
+  /** The number of ids at the front that are in the sequence already; the prompt is the whole context. */
   readonly cached: number;
   readonly spec: SampleSpec;
-  /** Ids that penalties take for seen before the answer; default: the prompt's. */
+  /** Ids that count as seen for penalties before the answer; default: those of the prompt. */
   readonly seen?: Int32Array | undefined;
   /** Ids that end the answer. */
   readonly stopIds: ReadonlySet<number>;
   /** Most ids to generate; at least 1. */
   readonly maxTokens: number;
   readonly chunk: number;
-  /** Of this answer; advanced by every id of it. */
+  /** The constraint of this answer; it is advanced by every id of it. */
   readonly constraint?: Constraint | undefined;
-  /** Is given the model's own logits [1, vocabulary] of each draw, in order, in a scope. */
+  /** Called with the model's own logits [1, vocabulary] of each draw, in order, in a scope. */
   readonly onLogits?: ((logits: Tensor) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
-  /** Called with every id but a stop id, in order; returning true ends the answer. Waiting for its promise is the back-pressure. */
+  /**
+   * Called with every id except a stop id, in order. Returning true ends the answer. Waiting for its promise provides
+   * back-pressure.
+   */
   readonly onId: (id: number) => boolean | Promise<boolean>;
 }
 
@@ -38,7 +41,7 @@ export interface Generated {
   readonly decode: number;
 }
 
-/** One answer. On an error or abort the sequence keeps only positions that were computed for known ids. */
+/** Generates one answer. On an error or abort the sequence keeps only positions that were computed for known ids. */
 export async function generate(onDevice: DeviceSequence, options: GenerateOptions): Promise<Generated> {
   const { ids, spec, maxTokens, constraint } = options;
   const { sampler } = onDevice;

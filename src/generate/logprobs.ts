@@ -1,16 +1,21 @@
 /**
- * Log-probabilities of an answer's tokens: of the model's own distribution, before penalties, temperature, top-k, constraints and contrasting, so that
- * they do not depend on how tokens are drawn. Answers without them do not download this file.
+ * Log-probabilities of an answer's tokens, from the model's own distribution: before penalties, temperature, top-k,
+ * constraints and contrasting, so that they do not depend on how tokens are drawn. Answers without log-probabilities do
+ * not download this file.
  */
 import type { Backend, Tensor } from '../backend/backend.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { notNumbers } from './decode.ts';
 import type { LikelyToken, TokenLogProb } from './options.ts';
 
-// Looked up once: in jest's module context each look-up of a global is slow, and this one is for every id of the vocabulary.
+// Looked up once, since in jest's module context each look-up of a global is slow, and this one is used for every id of
+// the vocabulary.
 const { exp, log } = Math;
 
-/** The logarithm of the sum of exp(values), which turns logits into log-probabilities. Throws `ModelError` where they are not numbers. */
+/**
+ * Returns the logarithm of the sum of exp(values), which turns logits into log-probabilities. Throws `ModelError` when
+ * they are not numbers.
+ */
 export function logSum(values: Float32Array): number {
   let highest = -Infinity;
   for (const value of values) highest = value > highest ? value : highest;
@@ -21,7 +26,7 @@ export function logSum(values: Float32Array): number {
   return found;
 }
 
-/** Places of the `count` highest values, the highest first, the lowest place among equals. */
+/** Returns the indices of the `count` highest values, the highest first, the lowest index among equals. */
 function highest(values: Float32Array, count: number): number[] {
   const places: number[] = [];
   if (count === 0) return places;
@@ -38,11 +43,14 @@ function highest(values: Float32Array, count: number): number[] {
   return places;
 }
 
-/** The distributions of one answer: copied off the device as they are drawn from, read in the same order when the drawn ids are known. */
+/**
+ * The distributions of one answer: copied from the device as they are drawn from, and read in the same order when the
+ * drawn ids are known.
+ */
 export class LogProbs {
   readonly #tokenizer: Tokenizer;
   readonly #backend: Pick<Backend, 'download'>;
-  /** Alternatives that are told of each token. */
+  /** The number of alternatives reported for each token. */
   readonly #top: number;
   readonly #copies: Promise<Float32Array>[] = [];
 
@@ -52,19 +60,19 @@ export class LogProbs {
     this.#top = top;
   }
 
-  /** Takes the logits [1, vocabulary] of the next draw; they may be freed after the call. */
+  /** Copies the logits [1, vocabulary] of the next draw; they may be freed after the call. */
   note(logits: Tensor): void {
     const copy = this.#backend.download(logits);
     copy.catch(() => undefined);
     this.#copies.push(copy);
   }
 
-  /** Of the next token, which is `id`. */
+  /** Reads the distribution of the next token, which is `id`. */
   async next(id: number): Promise<TokenLogProb> {
     const logits = (await this.#copies.shift()) ?? new Float32Array(0);
     const sum = logSum(logits);
     const token = (one: number): LikelyToken => ({ ...this.#described(one), logprob: (logits[one] ?? NaN) - sum });
-    // Rows of the head beyond the vocabulary stand for no token.
+    // Rows of the head beyond the vocabulary have no token.
     const tokens = logits.subarray(0, this.#tokenizer.facts.vocabulary);
     return { ...token(id), top: highest(tokens, this.#top).map(token) };
   }

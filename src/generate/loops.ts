@@ -1,21 +1,30 @@
-/** Tells when an answer goes round in circles: small models that take the likeliest token fall into saying one thing again and again. */
+/**
+ * Detects when an answer repeats itself: small models that take the likeliest token tend to repeat one passage again
+ * and again.
+ */
 
-/** Periods up to so many tokens are found: a paragraph. */
+/** The longest period, in tokens, that is detected: a paragraph. */
 const LONGEST_PERIOD = 384;
-/** Fewer repeated tokens than this are no loop, however short the period is: rules, tables and lists of numbers repeat as well. */
+/**
+ * Fewer repeated tokens than this are not a loop, however short the period is, since rules, tables and lists of numbers
+ * repeat as well.
+ */
 const LEAST_TOKENS = 96;
-/** How often a passage must stand there in a row. */
+/** How often a passage must occur in a row. */
 const TIMES = 4;
-/** Long passages are not said three times on purpose. */
+/** For long passages fewer repetitions suffice, since a text does not repeat them three times on purpose. */
 const LONG_PERIOD = 96;
 const LONG_TIMES = 3;
 
 export class LoopDetector {
   readonly #ids: number[] = [];
-  /** For each period: how many ids at the end equal the ones a period before. */
+  /** For each period: how many ids at the end equal those one period before. */
   readonly #equal = new Int32Array(LONGEST_PERIOD + 1);
 
-  /** Takes the next id; whether what was generated now ends in a passage that was repeated often enough to be a loop. */
+  /**
+   * Takes the next id. Returns whether the generated text now ends in a passage that was repeated often enough to be a
+   * loop.
+   */
   push(id: number): boolean {
     const ids = this.#ids;
     const equal = this.#equal;

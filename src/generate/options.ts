@@ -1,4 +1,4 @@
-/** Options of sessions and prompts, and what an answer tells about itself. Plain data: they cross to the engine's worker. */
+/** Options of sessions and prompts, and the report of an answer. Plain data: they cross to the engine's worker. */
 import type { ContextOptions } from '../select/options.ts';
 import { InputError } from '../errors.ts';
 import type { Message } from '../chat/messages.ts';
@@ -10,28 +10,34 @@ import type { SamplingOptions } from './sampling.ts';
 export interface AnswerOptions {
   /** Most tokens of an answer. Default: `DEFAULT_ANSWER`, or fewer where the context window leaves fewer. */
   readonly maxTokens?: number | undefined;
-  /** Strings that end the answer; they are not part of it. */
+  /** Strings that end the answer. They are not part of it. */
   readonly stop?: string | readonly string[] | undefined;
   /**
-   * What becomes of an exchange whose answer is aborted: `remove` (default, as in the Prompt API) leaves the conversation as it was before; `keep` keeps
-   * the question and the answer as far as it came, marked as partial. An exchange of which nothing was answered is removed.
+   * What happens to an exchange whose answer is aborted: `remove` (default, as in the Prompt API) leaves the
+   * conversation unchanged; `keep` keeps the question and the answer so far, marked as partial. An exchange without any
+   * answer is removed.
    */
   readonly aborted?: 'remove' | 'keep' | undefined;
   /**
-   * What becomes of an answer that repeats one passage again and again, as small models do: `stop` (the default) ends it with the finish reason
-   * `loop`, `allow` lets it go on to `maxTokens`.
+   * What happens to an answer that repeats one passage again and again, as small models do: `stop` (the default) ends
+   * it with the finish reason `loop`, `allow` lets it continue to `maxTokens`.
    */
   readonly loops?: 'stop' | 'allow' | undefined;
   /**
-   * Variables for the model's chat template, such as `{ enable_thinking: false }`; what a template knows is its author's choice. Names that the session
-   * sets itself (`messages`, `tools`, `add_generation_prompt`, `bos_token`, `eos_token`) keep its values.
+   * Variables for the model's chat template, such as `{ enable_thinking: false }`; which ones a template uses is its
+   * author's choice. Names that the session sets itself (`messages`, `tools`, `add_generation_prompt`, `bos_token`,
+   * `eos_token`) keep its values.
    */
   readonly templateOptions?: Readonly<Record<string, unknown>> | undefined;
-  /** Answers about pictures are contrasted with what a few outlier tokens alone make the model say (DAMRO); takes twice the time a token. */
+  /**
+   * Contrasts answers about images with the output that a few outlier tokens alone cause (DAMRO); it doubles the time
+   * of a token.
+   */
   readonly contrast?: boolean | ContrastOptions | undefined;
   /**
-   * The log-probability of each token of the answer, and with a number so many of the likeliest tokens at its place (at most 100), in the answer's
-   * report and by `onToken`. They are the model's own, before penalties, temperature and constraints.
+   * Reports the log-probability of each token of the answer and, with a number, so many of the likeliest tokens at its
+   * place (at most 100), in the answer's report and by `onToken`. They are the model's own, before penalties,
+   * temperature and constraints.
    */
   readonly logprobs?: boolean | number | undefined;
 }
@@ -51,10 +57,10 @@ export interface ChatOptions {
 }
 
 export interface SessionSettings extends SamplingOptions, AnswerOptions, ChatOptions {
-  /** What the conversation begins with: a system message first, then examples. Never dropped. */
+  /** The beginning of the conversation: a system message first, then examples. It is never dropped. */
   readonly initialPrompts?: readonly Message[] | undefined;
   readonly context?: ContextOptions | undefined;
-  /** How images are shown to the model; for models that see. */
+  /** How images are shown to the model, for models that see. */
   readonly visual?: ImageOptions | undefined;
 }
 
@@ -76,13 +82,13 @@ export type FinishReason = 'stop' | 'length' | 'loop' | 'tool-calls';
 export const DEFAULT_ROUNDS = 8;
 export const MOST_ROUNDS = 100;
 
-/** Most tokens of an answer where the caller names no maximum: some 1,500 words, which take a small model on a slow device minutes. */
+/** The default maximum of an answer's tokens: about 1,500 words, which take a small model on a slow device minutes. */
 export const DEFAULT_ANSWER = 2048;
 
-/** A token, and how likely it is. */
+/** A token, and its likelihood. */
 export interface LikelyToken {
   readonly id: number;
-  /** U+FFFD stands for bytes of an incomplete character; a control token by its name. */
+  /** U+FFFD replaces bytes of an incomplete character; a control token is given by its name. */
   readonly text: string;
   /** What it adds to the text, in UTF-8: nothing for a control token. */
   readonly bytes: readonly number[];
@@ -92,7 +98,7 @@ export interface LikelyToken {
 
 /** A token of an answer. */
 export interface TokenLogProb extends LikelyToken {
-  /** The likeliest tokens at its place, the likeliest first: as many as `logprobs` asks for. */
+  /** The likeliest tokens at its place, the likeliest first, as many as `logprobs` requests. */
   readonly top: readonly LikelyToken[];
 }
 
@@ -105,29 +111,29 @@ export interface AnswerReport {
   readonly toolCalls?: readonly AnsweredCall[];
   /** The stop string that ended it. */
   readonly stop?: string;
-  /** What was drawn, the id that ended it not included. */
+  /** The ids that were drawn, without the id that ended the answer. */
   readonly ids: readonly number[];
   readonly tokens: {
     /** The whole context before the answer. */
     readonly prompt: number;
-    /** Of those, how many were computed earlier and reused. */
+    /** How many of those were computed earlier and reused. */
     readonly cached: number;
     readonly generated: number;
   };
   /** Milliseconds. */
   readonly time: Phases;
   readonly rate: Phases;
-  /** Of each of `ids`, where `logprobs` asks for them. */
+  /** The likelihood of each of `ids`, if `logprobs` is set. */
   readonly logprobs?: readonly TokenLogProb[];
 }
 
-/** A number for reading the prompt, and one for writing the answer. */
+/** A value for reading the prompt, and one for writing the answer. */
 export interface Phases {
   readonly prefill: number;
   readonly decode: number;
 }
 
-/** What the answers of a session have cost so far. */
+/** The cost of a session's answers so far. */
 export interface TokenUsage extends Pick<AnswerReport, 'tokens' | 'time' | 'rate'> {
   readonly answers: number;
 }
@@ -139,7 +145,10 @@ export const UNUSED: TokenUsage = {
   rate: { prefill: 0, decode: 0 },
 };
 
-/** Tokens a second, 0 where there are none: read, without those that were cached, and written. The first of an answer comes out of the prefill. */
+/**
+ * Tokens a second, 0 if there are none: read (without the cached ones) and written. The first token of an answer is a
+ * result of the prefill.
+ */
 export function ratesOf({ tokens, time, answers }: Omit<TokenUsage, 'rate'>): Phases {
   const rate = (count: number, ms: number): number => (ms > 0 && count > 0 ? (count * 1000) / ms : 0);
   return {
@@ -148,7 +157,7 @@ export function ratesOf({ tokens, time, answers }: Omit<TokenUsage, 'rate'>): Ph
   };
 }
 
-/** With one more answer. */
+/** Returns the sum with one more answer. */
 export function withAnswer({ answers, tokens, time }: TokenUsage, report: AnswerReport): TokenUsage {
   const sum = {
     answers: answers + 1,
@@ -162,17 +171,23 @@ export function withAnswer({ answers, tokens, time }: TokenUsage, report: Answer
   return { ...sum, rate: ratesOf(sum) };
 }
 
-/** Whether loops end an answer. Throws `InputError('argument')`. */
+/** Tells whether loops end an answer. Throws `InputError('argument')`. */
 export function stopsLoops(loops: AnswerOptions['loops']): boolean {
   if (loops === undefined || loops === 'stop') return true;
   if (loops === 'allow') return false;
   throw new InputError('argument', `loops: '${String(loops)}' is neither 'stop' nor 'allow'`, { name: 'loops' });
 }
 
-/** Most alternatives of a token: they are looked for in the whole vocabulary, and cross to the page with each token. */
+/**
+ * The largest number of alternatives of a token: they are searched in the whole vocabulary, and sent to the page with
+ * each token.
+ */
 export const MOST_ALTERNATIVES = 100;
 
-/** How many alternatives of each token are asked for; undefined: no log-probabilities. Throws `InputError('argument')`. */
+/**
+ * Returns how many alternatives of each token are requested; undefined for no log-probabilities. Throws
+ * `InputError('argument')`.
+ */
 export function readLogprobs(asked: AnswerOptions['logprobs']): number | undefined {
   if (asked === undefined || asked === false) return undefined;
   if (asked === true) return 0;

@@ -1,4 +1,4 @@
-/** Puts a prompt into a sequence, chunk by chunk. */
+/** Prefills a prompt into a sequence, chunk by chunk. */
 import type { Backend } from '../backend/backend.ts';
 import type { PlacedSpan } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
@@ -8,23 +8,30 @@ import { advance, type Take } from './advance.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import type { GenerateOptions } from './generate.ts';
 
-/** Multiply-adds of weights in one prefill chunk: 1 to 2 seconds on one WASM thread, and well below the watchdog of a phone's GPU. */
+/**
+ * Multiply-adds of the weights in one prefill chunk: 1 to 2 seconds on one WASM thread, and well below the limit of a
+ * phone's GPU watchdog.
+ */
 const CHUNK_WORK = { wasm: 2 ** 36, reference: 2 ** 28, webgpu: 2 ** 37 } as const;
 
-/** Tokens of a prefill chunk for a model of so many weights: fixed for a model and device, so that runs repeat to the bit. */
+/**
+ * Tokens of a prefill chunk for a model with so many weights: fixed for a model and device, so that runs are
+ * bit-reproducible.
+ */
 export function prefillChunk(backend: Backend, parameters: number): number {
   const tokens = CHUNK_WORK[backend.kind] / Math.max(1, parameters);
   return Math.min(512, Math.max(32, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
 }
 
-/** The spans that chunk `[start, end)` is the first to reach. */
+/** Returns the spans that chunk `[start, end)` is the first to reach. */
 function firstReached(spans: readonly PlacedSpan[], start: number, end: number, cached: number): readonly PlacedSpan[] {
   return spans.filter(({ at, tokens }) => at < end && at + tokens > start && (at >= start || start === cached));
 }
 
 /**
- * Where a chunk from `start` ends. It does not end inside a span: it ends before one that would be cut, or behind it where the chunk begins
- * with it and the span is bidirectional. Only a causal span that is longer than a chunk is cut, so that aborts and the watchdog are served.
+ * Returns where a chunk from `start` ends. It does not end inside a span: it ends before a span that would be cut, or
+ * behind it if the chunk begins with it and the span is bidirectional. Only a causal span that is longer than a chunk
+ * is cut, for the sake of aborts and the watchdog.
  */
 function chunkEnd(spans: readonly PlacedSpan[], start: number, chunk: number, length: number): number {
   const end = Math.min(length, start + chunk);
@@ -34,15 +41,16 @@ function chunkEnd(spans: readonly PlacedSpan[], start: number, chunk: number, le
   return cut.image.bidirectional ? cut.at + cut.tokens : end;
 }
 
-/** The most positions, `length` or fewer, that do not end inside a bidirectional span. */
+/** Returns the largest number of positions, at most `length`, that does not end inside a bidirectional span. */
 function outsideSpans(spans: readonly PlacedSpan[], length: number): number {
   const inside = spans.find(({ at, tokens, image }) => image.bidirectional && at < length && at + tokens > length);
   return inside?.at ?? length;
 }
 
 /**
- * Puts the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device. With `take`, which gets the last chunk's
- * hidden states, an answer follows: the planner drops what it does not need for that.
+ * Prefills the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device. With `take`,
+ * which receives the hidden states of the last chunk, an answer follows: the planner then releases what it does not
+ * need for that.
  */
 export async function prefill(
   onDevice: DeviceSequence,
@@ -55,7 +63,7 @@ export async function prefill(
   const group = (onDevice.kvBits ?? 16) === 16 ? Infinity : CLOSED_TOKENS;
   checkIds(ids, options.cached, onDevice.model.config.vocabulary);
   let cached = cut(onDevice, options.cached);
-  // Cutting may leave less than asked for, and that may end inside an earlier span.
+  // Truncating may leave less than requested, and that may end inside an earlier span.
   for (let left = -1; left !== cached;) {
     left = cached;
     cached = cut(onDevice, outsideSpans(spans, left));
@@ -92,13 +100,13 @@ export async function prefill(
     await before;
     signal?.throwIfAborted();
   } catch (error) {
-    // What was issued stays: a chunk that was written is good, and the next prompt reuses it. What failed half way does not.
+    // Completed chunks are kept: they are valid, and the next prompt reuses them. A chunk that failed is not kept.
     if (!signal?.aborted) cut(onDevice, cached);
     throw error;
   }
 }
 
-/** Throws `InputError('argument')` for an id that the model has no embedding for. */
+/** Throws `InputError('argument')` for an id without an embedding. */
 export function checkIds(ids: Int32Array, start: number, vocabulary: number): void {
   for (let i = start; i < ids.length; i++) {
     const id = ids[i] ?? -1;

@@ -1,10 +1,13 @@
-/** Queues: which calls wait for which. */
+/** Queues of calls that wait for each other. */
 
 /** Runs calls one after the other: the calls of a session wait for those before them. */
 export class Queue {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Runs `body` when everything queued before is done. An abort while it waits rejects at once, and `body` never runs; later it is for `body` to notice. */
+  /**
+   * Runs `body` when everything queued before is done. An abort during the wait rejects at once, and `body` never runs;
+   * a later abort is handled by `body`.
+   */
   run<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     let begun = false;
@@ -39,7 +42,7 @@ export class Gate {
   #inside = 0;
   #closed = false;
 
-  /** Runs `body` together with others that share. An abort while waiting rejects, and `body` never runs. */
+  /** Runs `body` together with other sharing calls. An abort during the wait rejects, and `body` never runs. */
   share<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     return this.#pass(false, signal, body);
   }
@@ -49,7 +52,10 @@ export class Gate {
     return this.#pass(true, signal, body);
   }
 
-  /** Leaves the gate while a sharing call waits for something outside, such as a slow reader, who may be waiting for a painting. */
+  /**
+   * Leaves the gate while a sharing call waits for something outside, such as a slow reader, which may itself wait for
+   * a painting.
+   */
   aside(waiting: void | Promise<void>): void | Promise<void> {
     if (waiting === undefined) return undefined;
     this.#leave();

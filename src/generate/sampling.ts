@@ -1,29 +1,33 @@
-/** From the sampling options of a caller to the settings of the device's sampler. */
+/** Converts the sampling options of a caller to the settings of the device's sampler. */
 import type { SampleSpec } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
 
-/** The Prompt API's names for how adventurous the answer may be. */
+/** The Prompt API's names for the variety of answers. */
 export type SamplingMode = 'most-predictable' | 'predictable' | 'balanced' | 'creative' | 'most-creative';
 
 /** How the next token is drawn. Order of application: mask, penalties, temperature, top-k, top-p, min-p. */
 export interface SamplingOptions {
-  /** 0 (the default, unless the model file recommends another) takes the likeliest token always. */
+  /** 0 (the default, unless the model file recommends another value) always takes the likeliest token. */
   readonly temperature?: number | undefined;
-  /** Only the k likeliest tokens; 0 is off. */
+  /** Only the k likeliest tokens; 0 disables it. */
   readonly topK?: number | undefined;
-  /** Only the likeliest tokens whose probabilities add up to p; 1 is off, 0 leaves the likeliest alone. */
+  /** Only the likeliest tokens whose probabilities add up to p; 1 disables it, 0 keeps only the likeliest. */
   readonly topP?: number | undefined;
-  /** Only tokens at least this fraction as likely as the likeliest; 0 is off. */
+  /** Only tokens at least this fraction as likely as the likeliest; 0 disables it. */
   readonly minP?: number | undefined;
   /**
-   * Divides positive and multiplies negative logits of tokens seen in the context or the answer; 1 is off. Default in a chat: what the file
-   * recommends, else 1.05 over the answer's own tokens, and none where the likeliest token is asked for (`temperature: 0`).
+   * Divides positive and multiplies negative logits of tokens seen in the context or the answer; 1 disables it. Default
+   * in a chat: the recommendation of the file, otherwise 1.05 over the answer's own tokens, and none when the likeliest
+   * token is requested (`temperature: 0`).
    */
   readonly repetitionPenalty?: number | undefined;
-  /** Subtracted from the logits of tokens seen in the context or the answer; 0 is off. */
+  /** Subtracted from the logits of tokens seen in the context or the answer; 0 disables it. */
   readonly presencePenalty?: number | undefined;
-  /** The same seed, prompt and model give the same answer: a whole number from 0, of which 32 bits count. Random when absent. */
+  /**
+   * The same seed, prompt and model give the same answer. A whole number from 0, of which 32 bits are used. Random when
+   * absent.
+   */
   readonly seed?: number | undefined;
   /** A named temperature; not together with `temperature` or `topK`. */
   readonly samplingMode?: SamplingMode | undefined;
@@ -44,7 +48,10 @@ interface Limits {
   readonly whole?: boolean;
 }
 
-/** Beyond these the distribution is flat, or the ranking reversed, for any model: a unit mistaken by the caller. */
+/**
+ * Beyond these values the distribution is flat, or the ranking reversed, for any model, so they are probably mistakes
+ * of the caller.
+ */
 export const SAMPLING_LIMITS = {
   temperature: { least: 0, most: 100 },
   topK: { least: 0, most: 2 ** 31 - 1, whole: true },
@@ -59,14 +66,14 @@ export const SAMPLING_LIMITS = {
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 } as const;
 
 /**
- * Of a chat's answer where neither the caller nor the file names a penalty: it keeps small models from saying one thing again and again. Only the
- * answer's own tokens count: quoting the prompt costs nothing.
+ * The penalty of a chat's answer when neither the caller nor the file names one. It keeps small models from repeating
+ * themselves. Only the answer's own tokens count, so quoting the prompt is not penalised.
  */
 const MILD_PENALTY = 1.05;
 
 export type SamplingDefaults = Partial<Omit<SampleSpec, 'seed'>>;
 
-/** Checks every value and fills in the rest. Throws `InputError('argument')`. */
+/** Checks every value and fills in defaults. Throws `InputError('argument')`. */
 export function sampleSpec(options: SamplingOptions, defaults: SamplingDefaults = {}): SampleSpec {
   const base = { ...GREEDY, ...defaults, seed: 0 };
   const { samplingMode } = options;
@@ -102,20 +109,21 @@ export function sampleSpec(options: SamplingOptions, defaults: SamplingDefaults 
   const topP = value('topP');
   return {
     temperature: value('temperature'),
-    // No probability mass leaves the likeliest token alone.
+    // No probability mass means that only the likeliest token remains.
     topK: topP === 0 ? 1 : value('topK'),
     topP: topP === 0 ? 1 : topP,
     minP: value('minP'),
     repetitionPenalty: value('repetitionPenalty'),
     presencePenalty: value('presencePenalty'),
-    // Devices count seeds in 32 bits; callers like the clock's milliseconds.
+    // Devices use 32 bits of a seed; callers often pass the clock's milliseconds.
     seed: value('seed') % 2 ** 32,
   };
 }
 
 /**
- * How an answer is drawn, and whether penalties are over the whole context or the answer alone. A caller who asks for the likeliest tokens
- * (`temperature: 0`, `topK: 1`, `topP: 0`, 'most-predictable') gets exactly those, and so does `complete`, which measures models: no penalty is added there.
+ * How an answer is drawn, and whether penalties apply to the whole context or to the answer only. A caller who requests
+ * the likeliest tokens (`temperature: 0`, `topK: 1`, `topP: 0`, 'most-predictable') gets exactly those, and so does
+ * `complete`, which is used to measure models: no penalty is added there.
  */
 export function answerSampling(
   options: SamplingOptions,
@@ -137,7 +145,10 @@ function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
 }
 
-/** What the model's publisher recommends: generation_config.json, or GGUF's `general.sampling.*`. Nonsense is ignored. */
+/**
+ * The recommendation of the model's publisher: generation_config.json, or GGUF's `general.sampling.*`. Invalid values
+ * are ignored.
+ */
 export function recommendedSampling(metadata: ModelMetadata): SamplingDefaults {
   const found: { -readonly [K in keyof SamplingDefaults]: SamplingDefaults[K] } = {};
   const take = (name: keyof SamplingDefaults, value: unknown): void => {
@@ -154,7 +165,8 @@ export function recommendedSampling(metadata: ModelMetadata): SamplingDefaults {
     take('repetitionPenalty', metadata.values.get('general.sampling.penalty_repeat'));
   } else if (metadata.generationConfig !== undefined) {
     const config = metadata.generationConfig;
-    // Where it says to take the likeliest token, the rest describes sampling that is off; penalties apply in any case, as in transformers.
+    // If it recommends the likeliest token, the other fields describe sampling that is disabled; penalties apply in any
+    // case, as in transformers.
     if (config['do_sample'] === true) {
       take('temperature', config['temperature'] ?? 1);
       take('topK', config['top_k']);

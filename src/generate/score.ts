@@ -1,4 +1,7 @@
-/** How likely a text, or an answer, is to the model: the log-probability of each id given those before it (teacher forcing). */
+/**
+ * How likely the model finds a text or an answer: the log-probability of each id given those before it (teacher
+ * forcing).
+ */
 import { PAGE_TOKENS, type Tensor } from '../backend/backend.ts';
 import { Conversation } from '../chat/conversation.ts';
 import { readInput, type Message } from '../chat/messages.ts';
@@ -19,11 +22,15 @@ import { imagesOf, imageTokens } from '../see/images.ts';
 export interface ScoreSettings extends Pick<AnswerOptions, 'templateOptions'> {
   /** How the context is kept and read, as in a session. */
   readonly context?: ContextOptions | undefined;
-  /** Tokens of a window, its BOS included; a longer text is read in windows that each start anew. Default: `context.window`, else the model's. */
+  /**
+   * Tokens of a window, including its BOS. A longer text is read in windows that are independent of each other.
+   * Default: `context.window`, otherwise the model's window.
+   */
   readonly window?: number | undefined;
   /**
-   * Tokens at the front of each window that are read as a prompt is, and not scored. The others are then read one by one, as an answer's
-   * are: `context.decode` and `context.evict` act on them. Default 0: all are read in blocks of 32, which see what those of an answer would.
+   * Tokens at the front of each window that are read like a prompt and not scored. The others are then read one by one,
+   * like an answer, so that `context.decode` and `context.evict` act on them. Default 0: all are read in blocks of 32,
+   * which see what the tokens of an answer would see.
    */
   readonly prompt?: number | undefined;
   /** Whether special tokens in the text are read as such (default true). */
@@ -31,9 +38,12 @@ export interface ScoreSettings extends Pick<AnswerOptions, 'templateOptions'> {
 }
 
 export interface Score {
-  /** What was read, window by window, with the BOS that the model puts before each. */
+  /** The ids that were read, window by window, with the BOS that the model puts before each. */
   readonly ids: Int32Array;
-  /** The natural logarithm of each id's probability; NaN for those that were not scored: the first of a window, and its prompt. */
+  /**
+   * The natural logarithm of each id's probability; NaN for ids that were not scored: the first of a window, and its
+   * prompt.
+   */
   readonly logProbs: Float32Array;
   /** Scored ids. */
   readonly tokens: number;
@@ -45,19 +55,19 @@ export interface Score {
 
 export interface ScoreListener {
   readonly signal?: AbortSignal | undefined;
-  /** Ids read so far, and of how many. */
+  /** Ids read so far, and the total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What is read in one go. */
+/** A window, which is read independently of the others. */
 interface Piece extends Prompt {
-  /** Ids at the front that are read as a prompt is. */
+  /** The number of ids at the front that are read like a prompt. */
   readonly prompt: number;
 }
 
 /**
- * Scores text, ids as they are, or the last of messages: the answer's text, given the conversation before it as the chat template writes it. Throws
- * `InputError` for options that cannot be, and where nothing is to be scored.
+ * Scores text, ids, or the last of messages: the answer's text, given the conversation before it as the chat template
+ * writes it. Throws `InputError` for invalid options, and when nothing is to be scored.
  */
 export async function score(
   model: SessionModel,
@@ -98,7 +108,10 @@ export async function score(
   return { ids, logProbs, tokens: scored, nll, perplexity: Math.exp(nll) };
 }
 
-/** A conversation as the model reads it, and its answer behind it. Throws `InputError('too-long')` where it does not fit into one window. */
+/**
+ * Returns the ids of a conversation and of its answer. Throws `InputError('too-long')` when they do not fit into one
+ * window.
+ */
 async function answered(
   model: SessionModel,
   messages: readonly Message[],
@@ -130,7 +143,7 @@ async function answered(
     encodeContext(model, conversation.render(turns, true, answer, settings.templateOptions));
   const whole = encoded(prefix);
   if (whole.ids.length > window) throw tooLong(whole, window);
-  // Without an id before it nothing is known of the first.
+  // Without an id before it, nothing is known about the first id.
   return { ...whole, prompt: Math.max(1, commonPrefix(encoded(''), whole)) };
 }
 
@@ -156,12 +169,12 @@ function inWindows(
   return split(model, input, window, special).map((ids) => ({ ids, spans: [], prompt }));
 }
 
-/** Whether options have an effect only behind a prompt. */
+/** Tells whether the options have an effect only after a prompt. */
 function actsOnAnswers({ decode = 'dense', evict }: ContextOptions): boolean {
   return evict !== undefined || (typeof decode === 'string' ? decode : decode.method) !== 'dense';
 }
 
-/** The ids of each window, text with BOS where the model has one. */
+/** Returns the ids of each window: text with BOS if the model has one. */
 function split(model: SessionModel, input: string | Int32Array, window: number, special: boolean): Int32Array[] {
   const encoded = typeof input === 'string' ? encodeContext(model, [input], special).ids : input;
   const { addBos, bos } = model.tokenizer.facts;
@@ -194,7 +207,7 @@ async function scoreWindow(
   const { backend } = model;
   const { tiers } = session;
   const slice = new TimeSlice();
-  /** Scores the ids behind the positions `[from, ..)` whose logits these are, and frees them. */
+  /** Scores the ids that follow the positions `[from, ..)` whose logits these are, and frees the logits. */
   const note = async (logits: Tensor | undefined, from: number): Promise<void> => {
     if (logits === undefined) return;
     try {
@@ -216,7 +229,7 @@ async function scoreWindow(
     }
     checkIds(ids, 0, model.config.vocabulary);
     backend.writeIds(onDevice.ring, 0, ids);
-    // The last id predicts nothing here.
+    // The last id predicts no id of this window.
     for (let start = prompt; start < ids.length - 1;) {
       signal?.throwIfAborted();
       const count = prompt > 0 ? 1 : Math.min(PAGE_TOKENS, ids.length - 1 - start);

@@ -1,4 +1,7 @@
-/** What a session holds on the device: a sequence of KV pages, and the ids and the content that it stands for. Survives the loss of the device. */
+/**
+ * The state of a session on the device: a sequence of KV pages, and the ids and the content that it stands for. It
+ * survives the loss of the device.
+ */
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ConversationModel } from '../chat/conversation.ts';
 import { PAGE_TOKENS } from '../backend/backend.ts';
@@ -19,11 +22,14 @@ import type { Gate } from './queue.ts';
 import type { SamplingDefaults } from './sampling.ts';
 import type { SessionState } from './session-state.ts';
 
-/** Prompts on the disk, found by their content (`src/saved/library.ts`). `contentKey` covers what pages depend on besides the model and the ids. */
+/**
+ * Prompts on disk, found by their content (`src/saved/library.ts`). `contentKey` covers what the pages depend on
+ * besides the model and the ids.
+ */
 export interface KeptPrompts {
-  /** Puts what is stored of the prompt's beginning behind what the sequence holds of it. */
+  /** Appends what is stored of the prompt's beginning to what the sequence holds of it. */
   extend(prompt: Prompt, contentKey: string, sequence: Sequence, signal?: AbortSignal): Promise<void>;
-  /** Stores a prompt in the background; the sequence is freed. */
+  /** Stores a prompt in the background, and frees the sequence. */
   keep(state: SessionState, sequence: Sequence, contentKey: string): void;
 }
 
@@ -35,15 +41,15 @@ export interface SessionModel extends Words, ConversationModel {
   /** Tokens of a prefill chunk. */
   readonly chunk: number;
   readonly sampling: SamplingDefaults;
-  /** Passed by whatever computes. */
+  /** The queue for the device, which every computation passes. */
   readonly gate: Gate;
-  /** Grows when the model moves to another device: sequences of an earlier epoch are gone. */
+  /** Increases when the model moves to another device: sequences of an earlier epoch are invalid. */
   readonly epoch: number;
-  /** What sessions have read and others may begin with; of this epoch. */
+  /** What sessions have read and others may begin with, for this epoch. */
   readonly prefixes?: Prefixes | undefined;
-  /** Where pages are that are not used now. */
+  /** Where offloaded pages are. */
   readonly tiers?: Pick<Tiers, 'using' | 'forget' | 'limit'> | undefined;
-  /** The prompts that were kept on the disk; undefined where nothing can be kept. */
+  /** The prompts that were kept on disk; undefined where nothing can be kept. */
   library?(): Promise<KeptPrompts | undefined>;
   /** Throws `InputError('argument')` for options that this model does not have. */
   deviceSequence(window: number, options: ContextOptions): Promise<DeviceSequence>;
@@ -51,7 +57,7 @@ export interface SessionModel extends Words, ConversationModel {
   fork(from: DeviceSequence): DeviceSequence;
 }
 
-/** Tokens that an answer is given room for beforehand, where the caller names no maximum. */
+/** Tokens for which an answer reserves capacity beforehand, when the caller names no maximum. */
 const ROOM = 256;
 
 export class SessionCache {
@@ -60,7 +66,7 @@ export class SessionCache {
   readonly #options: ContextOptions;
   #held: { readonly onDevice: DeviceSequence; readonly epoch: number } | undefined;
   #transcript: Transcript = NOTHING;
-  /** Where the prompt that is being answered is kept. */
+  /** Where the current prompt is kept. */
   #library: KeptPrompts | undefined;
 
   constructor(model: SessionModel, window: number, options: ContextOptions = {}) {
@@ -73,12 +79,15 @@ export class SessionCache {
     return this.#transcript;
   }
 
-  /** What the transcript's beginning is kept in; undefined before the first prompt, and after the device was lost. */
+  /**
+   * The sequence that holds the beginning of the transcript; undefined before the first prompt, and after the device
+   * was lost.
+   */
   get onDevice(): DeviceSequence | undefined {
     return this.#held?.epoch === this.#model.epoch ? this.#held.onDevice : undefined;
   }
 
-  /** Puts a prompt into the pages, from where it differs from what is there. */
+  /** Prefills a prompt, from where it differs from what the pages hold. */
   async fill(prompt: Prompt, content: Content | undefined, listener: AnswerListener): Promise<void> {
     const onDevice = await this.#onDevice();
     await this.#using(onDevice, prompt.ids.length, async () => {
@@ -91,8 +100,8 @@ export class SessionCache {
   }
 
   /**
-   * The same, then an answer, which becomes part of the context. Precondition: the caller holds the device gate. `share`: whether other sessions may have
-   * read the prompt already, and may reuse its pages.
+   * The same, followed by an answer, which becomes part of the context. Precondition: the caller holds the device gate.
+   * `share`: whether other sessions may have read the prompt already, and may reuse its pages.
    */
   async answer(
     prompt: Prompt,
@@ -137,14 +146,15 @@ export class SessionCache {
     const all = new Int32Array(ids.length + count);
     all.set(ids);
     all.set(result.ids.slice(0, count), ids.length);
-    // Where a stop string was cut out of the text, or the end of a partial answer was held back, the text does not stand for the ids.
+    // When a stop string was cut out of the text, or the end of a partial answer was held back, the text does not stand
+    // for the ids.
     const exact = content !== undefined && result.stop === undefined && result.partial !== true;
     const whole = exact ? joined([...content, ...drawn]) : undefined;
     this.#transcript = { ids: all, spans, content: whole };
     return result;
   }
 
-  /** Answers that are not contrasted do not download it. */
+  /** Answers that are not contrasted do not download this code. */
   async #contrast(
     prompt: Prompt,
     contrast: Contrast,
@@ -155,8 +165,9 @@ export class SessionCache {
   }
 
   /**
-   * The pages as far as they hold `transcript`, shared with this cache until it writes into them; the caller frees them. Undefined where there are
-   * none. After a call that failed or was aborted the pages may hold something else behind the conversation.
+   * Returns the pages as far as they hold `transcript`, shared with this cache until it writes into them; the caller
+   * frees them. Undefined if there are none. After a call that failed or was aborted, the pages may hold something else
+   * after the conversation.
    */
   async share(transcript: Transcript): Promise<Sequence | undefined> {
     const { onDevice } = this;
@@ -173,7 +184,10 @@ export class SessionCache {
     return this.#using(onDevice, 0, fork, true);
   }
 
-  /** Takes over a transcript, and has `read` put stored pages into the empty sequence; what is missing is computed when it is asked for next. */
+  /**
+   * Adopts a transcript, and lets `read` append stored pages to the empty sequence; what is missing is computed on the
+   * next request.
+   */
   async restore(transcript: Transcript, read: (sequence: Sequence) => Promise<void>): Promise<void> {
     const onDevice = await this.#onDevice();
     await this.#using(onDevice, transcript.ids.length, async () => {
@@ -205,7 +219,10 @@ export class SessionCache {
     this.#held = undefined;
   }
 
-  /** Runs `body` with the pages of the sequence on the device, as far as there is room or `whole`ly, and room for `tokens`. */
+  /**
+   * Runs `body` with the pages of the sequence on the device (as many as fit, or all of them if `whole`), and with
+   * capacity for `tokens`.
+   */
   #using<T>(onDevice: DeviceSequence, tokens: number, body: () => Promise<T>, whole = false): Promise<T> {
     const { tiers } = this.#model;
     return tiers === undefined
@@ -220,7 +237,7 @@ export class SessionCache {
     return this.#held.onDevice;
   }
 
-  /** How many ids of the prompt the pages hold; from here on the transcript is the prompt. */
+  /** Returns how many ids of the prompt the pages hold. From then on the transcript is the prompt. */
   async #take(
     onDevice: DeviceSequence,
     prompt: Prompt,
@@ -260,7 +277,7 @@ export class SessionCache {
     library.keep(state, onDevice.sequence.fork(), contentKey(this.#options));
   }
 
-  /** The prompt, for others to find. */
+  /** Publishes the prompt for other sessions. */
   #shared(onDevice: DeviceSequence, { ids, spans }: Prompt): SharedPrompt | undefined {
     if (this.#options.share === false) return undefined;
     const shared = spans.map(({ at, tokens, image, span }) => ({
@@ -272,7 +289,7 @@ export class SessionCache {
     return { ids, spans: shared, contentKey: contentKey(this.#options), bits: onDevice.kvBits ?? 16 };
   }
 
-  /** After a failure or abort the pages hold a beginning of the transcript, which the next call goes on from. */
+  /** After a failure or abort the pages hold a beginning of the transcript, from which the next call continues. */
   async #guard<T>(onDevice: DeviceSequence, body: () => Promise<T>): Promise<T> {
     try {
       return await body();
@@ -285,13 +302,16 @@ export class SessionCache {
   }
 }
 
-/** Lets `read` append pages to the sequence; where its planner cannot continue behind pages that it did not plan, they are released again. */
+/**
+ * Lets `read` append pages to the sequence. If its planner cannot continue after pages that it did not plan, they are
+ * released again.
+ */
 async function extend(onDevice: DeviceSequence, read: (sequence: Sequence) => Promise<void>): Promise<void> {
   const { sequence, planner } = onDevice;
   if (planner !== undefined && planner.adopts === undefined) return;
   const before = sequence.length;
   await read(sequence);
-  // To a whole block: what `read` put behind it may have replaced the sequence's own.
+  // Cut to a whole block, since `read` may have replaced the sequence's own pages after it.
   if (sequence.length > before && planner?.adopts?.(sequence.length) === false)
     cut(onDevice, before - (before % PAGE_TOKENS));
 }

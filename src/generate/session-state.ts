@@ -1,4 +1,4 @@
-/** The state of a session besides its KV pages. */
+/** The state of a session except its KV pages. */
 import type { Turn } from '../chat/messages.ts';
 import type { Transcript } from '../chat/prompt.ts';
 import type { SessionSettings } from './options.ts';

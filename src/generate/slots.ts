@@ -1,7 +1,7 @@
 /**
- * Where the tokens of a context stand for RoPE. An image's tokens stand where its model says, those of which some were left out keep the positions of
- * the others, and what follows stands where it would with all of them (ToDRE, section 3.2): slots of the sequence follow each other, while
- * positions have gaps.
+ * The positions of a context's tokens for RoPE. The tokens of an image have the positions that its model gives. If some
+ * were left out, the others keep their positions, and what follows has the position that it would have with all of them
+ * (ToDRE, section 3.2). So the slots of the sequence are consecutive, while positions have gaps.
  */
 import type { SlotPositions } from '../backend/backend.ts';
 import { positionAt } from '../backend/positions.ts';
@@ -9,7 +9,10 @@ import type { PlacedSpan } from '../chat/prompt.ts';
 import { placedSlots, type Slots } from '../kv/positions.ts';
 import type { PromptImage } from '../see/images.ts';
 
-/** Sets the positions of a prompt's slots `[start, end)`; `spans` are those of the whole prompt, and those in these slots are encoded. */
+/**
+ * Sets the positions of a prompt's slots `[start, end)`. `spans` are those of the whole prompt; the ones in these slots
+ * are encoded.
+ */
 export function placePrompt(sequence: Slots, start: number, end: number, spans: readonly PlacedSpan[]): void {
   if (sequence.positions === undefined && spans.every(followsItsSlots)) return;
   const { axes, values } = placedSlots(
@@ -18,7 +21,7 @@ export function placePrompt(sequence: Slots, start: number, end: number, spans: 
   );
   const { capacity } = sequence;
   let slot = start;
-  // Positions that the spans so far left out.
+  // The number of positions that the spans so far left out.
   let gap = 0;
   const upTo = (until: number): void => {
     for (; slot < Math.min(until, end); slot++)
@@ -40,14 +43,14 @@ export function placePrompt(sequence: Slots, start: number, end: number, spans: 
   upTo(end);
 }
 
-/** Where the tokens of an image's span stand from its first position on, all of them; undefined: one after the other. */
+/** Returns the positions of all tokens of an image's span, relative to its first; undefined if they are consecutive. */
 function offsetsOf({ positions, prepared }: PromptImage, span: number): SlotPositions | undefined {
   const { offsets } = positions[span] ?? {};
   const tokens = prepared.spans[span]?.tokens ?? 0;
   return offsets === undefined || tokens === 0 ? undefined : { axes: offsets.length / tokens, values: offsets };
 }
 
-/** Whether all tokens are there, one position after the other. */
+/** Tells whether all tokens are present, at consecutive positions. */
 function followsItsSlots({ image, span }: PlacedSpan): boolean {
   const { offsets, advance } = image.positions[span] ?? {};
   return (
@@ -55,7 +58,7 @@ function followsItsSlots({ image, span }: PlacedSpan): boolean {
   );
 }
 
-/** The next slot stands behind the one before: behind the furthest of its positions, on all axes. */
+/** The position of the next slot: after the largest position so far, on all axes. */
 export function placeNext({ positions, capacity }: Slots, slot: number): void {
   if (positions === undefined) return;
   const { axes, values } = positions;

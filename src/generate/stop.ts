@@ -1,14 +1,15 @@
 /**
- * Stop strings. Text is held back as long as it may be the beginning of one, so that none is ever shown in part. Control tokens are no part of an
- * answer's text, but a stop string may name them, alone or with text around them (`'<|im_start|>user'`): they are matched and never shown.
+ * Stop strings. Text is held back as long as it may be the beginning of one, so that no stop string is ever shown in
+ * part. Control tokens are not part of an answer's text, but a stop string may name them, alone or with text around
+ * them (`'<|im_start|>user'`): they are matched and never shown.
  */
 import { InputError } from '../errors.ts';
 
-/** More or longer ones are a mistake: every piece of text is compared with all of them. */
+/** More or longer strings are probably mistakes: every piece of text is compared with all of them. */
 const MAX_STOPS = 64;
 const MAX_STOP_LENGTH = 1024;
 
-/** Text that waits; a control token's name is not `shown`. */
+/** Text that is held back; the name of a control token is not `shown`. */
 interface Held {
   readonly text: string;
   readonly shown: boolean;
@@ -17,7 +18,7 @@ interface Held {
 export class StopStrings {
   readonly #stops: readonly string[];
   #held: readonly Held[] = [];
-  /** The stop string that was met. */
+  /** The stop string that was found. */
   met: string | undefined;
 
   constructor(stops: readonly string[]) {
@@ -31,7 +32,10 @@ export class StopStrings {
     this.#stops = stops;
   }
 
-  /** Takes new text, or the name of a control token with `shown` false; returns what may be shown. After `met` is set nothing more is. */
+  /**
+   * Takes new text, or the name of a control token with `shown` false. Returns what may be shown. After `met` is set,
+   * nothing more is shown.
+   */
   push(text: string, shown = true): string {
     if (this.met !== undefined) return '';
     if (this.#stops.length === 0) return shown ? text : '';
@@ -54,14 +58,14 @@ export class StopStrings {
     return visible(held, free);
   }
 
-  /** What was held back and turned out to be no stop string. */
+  /** Returns the held back text, which turned out not to be a stop string. */
   flush(): string {
     const rest = visible(this.#held, Infinity);
     this.#held = [];
     return rest;
   }
 
-  /** Length of the longest end of `text` that begins a stop string. */
+  /** Returns the length of the longest end of `text` that begins a stop string. */
   #beginning(text: string): number {
     let longest = 0;
     for (const stop of this.#stops) {
@@ -73,7 +77,7 @@ export class StopStrings {
   }
 }
 
-/** What is shown of the first `length` characters. */
+/** Returns what is shown of the first `length` characters. */
 function visible(held: readonly Held[], length: number): string {
   let text = '';
   let at = 0;
@@ -84,7 +88,7 @@ function visible(held: readonly Held[], length: number): string {
   return text;
 }
 
-/** What is left without the first `length` characters. */
+/** Returns the text without the first `length` characters. */
 function after(held: readonly Held[], length: number): Held[] {
   let at = 0;
   return held.flatMap((part) => {

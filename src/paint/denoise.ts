@@ -1,15 +1,18 @@
-/** Tokens from noise: the whole chain of denoising steps for the positions that one iteration predicts. */
+/** Draws tokens from noise: the whole chain of denoising steps for the positions that one round predicts. */
 import type { Backend, Tensor } from '../backend/backend.ts';
 import { Held } from '../layers/held.ts';
 import type { DiffusionHead } from '../models/unipic/head.ts';
 import type { Sources } from './noise.ts';
 import type { DiffusionStep } from './schedule.ts';
 
-/** Bytes of the widest tensor of a step; more positions are done in groups, which costs nothing but another pass over the head's weights. */
+/**
+ * Bytes of the widest tensor of a step. More positions are processed in groups, which costs only another pass over the
+ * head's weights.
+ */
 const GROUP_BYTES = 2 ** 26;
 
 export interface DenoiseTask {
-  /** [n, W], or [2 n, W] where the unconditional rows follow. */
+  /** [n, W], or [2 n, W] when the unconditional rows follow. */
   readonly conditions: Tensor;
   /** Ascending. */
   readonly positions: Int32Array;
@@ -17,7 +20,7 @@ export interface DenoiseTask {
   readonly tokens: number;
   readonly channels: number;
   readonly sources: Sources;
-  /** Undefined: the conditions have no unconditional rows. */
+  /** Undefined when the conditions have no unconditional rows. */
   readonly guidance: number | undefined;
 }
 
@@ -28,7 +31,7 @@ export class Denoiser {
   readonly #times: Tensor;
   readonly #groupBytes: number;
 
-  /** Embeds the steps' times, once. */
+  /** Embeds the times of the steps, once. */
   constructor(
     backend: Backend,
     head: DiffusionHead,
@@ -42,7 +45,7 @@ export class Denoiser {
     this.#times = backend.keep(backend.scope(() => head.times(steps.map(({ time }) => time))));
   }
 
-  /** Tokens [n * C] of the positions, in their order. */
+  /** Returns the tokens [n * C] of the positions, in their order. */
   async run(task: DenoiseTask, pause: () => Promise<void>): Promise<Float32Array> {
     const { positions, channels, guidance } = task;
     const rows = guidance === undefined ? 1 : 2;
@@ -96,7 +99,7 @@ export class Denoiser {
     }
   }
 
-  /** Of all steps, one after the other. */
+  /** The noise of all steps, one after the other. */
   #noise(
     positions: Int32Array,
     shape: { readonly tokens: number; readonly channels: number },

@@ -1,4 +1,4 @@
-/** The source image of an edit: encoded once and kept for the next instruction. */
+/** The source image of an edit, which is encoded once and kept for the next instruction. */
 import type { Tensor } from '../backend/backend.ts';
 import { pcgHash } from '../backend/random.ts';
 import { Held } from '../layers/held.ts';
@@ -13,7 +13,7 @@ export interface EncodedSource {
   readonly beneath: Tensor;
 }
 
-/** A content key of an image's pixels: two hashes of 32 bits and the size. */
+/** Returns the content key of an image's pixels: two hashes of 32 bits and the size. */
 export function pixelsKey({ pixels, size }: { readonly pixels: Float32Array; readonly size: number }): string {
   const words = new Uint32Array(pixels.buffer, pixels.byteOffset, pixels.length);
   let [a, b] = [1, 2];
@@ -33,7 +33,7 @@ export class EncodedSources {
     this.#model = model;
   }
 
-  /** Valid until the next call. */
+  /** The result is valid until the next call. */
   async encode(
     picture: { readonly pixels: Float32Array; readonly size: number },
     key: string,

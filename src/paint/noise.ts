@@ -1,10 +1,13 @@
-/** Where a picture's randomness comes from: counters on the host, so that a seed gives the same numbers on every device. */
+/** The random numbers of a picture: counters on the host, so that a seed gives the same numbers on every device. */
 import { pcgHash, uniform } from '../backend/random.ts';
 
 export interface Sources {
-  /** A permutation of `tokens` positions: the last is uncovered first. */
+  /** A permutation of `tokens` positions. The last position is uncovered first. */
   order(tokens: number): Int32Array;
-  /** Normal noise [positions.length * channels] for one denoising step (from 0, the noisiest), or for the beginning. */
+  /**
+   * Normal noise [positions.length * channels] for one denoising step (counted from 0, the noisiest), or for the
+   * initial state.
+   */
   noise(step: number | 'initial', positions: Int32Array, shape: NoiseShape): Float32Array;
 }
 
@@ -14,14 +17,17 @@ export interface NoiseShape {
   readonly channels: number;
 }
 
-/** Separates the numbers of the order from those of the noise. */
+/** Separates the random numbers of the order from those of the noise. */
 const ORDER = 0x9e3779b9;
 
-/** Every number depends on the seed, the step, the position and the channel only, not on how a picture is divided into iterations. */
+/**
+ * Every number depends only on the seed, the step, the position and the channel, not on how a picture is divided into
+ * rounds.
+ */
 export function seededSources(seed: number): Sources {
   return {
     order: (tokens) => {
-      // Fisher and Yates' shuffle.
+      // The Fisher-Yates shuffle.
       const order = Int32Array.from({ length: tokens }, (_, i) => i);
       const key = pcgHash((seed ^ ORDER) >>> 0);
       for (let i = tokens - 1; i > 0; i--) {
@@ -44,7 +50,7 @@ export function seededSources(seed: number): Sources {
   };
 }
 
-/** Box and Muller's transform of two uniform numbers. */
+/** The Box-Muller transform of two uniform numbers. */
 function normal(seed: number, index: number): number {
   const radius = Math.sqrt(-2 * Math.log(1 - uniform(seed, 2 * index)));
   return radius * Math.cos(2 * Math.PI * uniform(seed, 2 * index + 1));

@@ -1,8 +1,11 @@
-/** Paces the steps of a long computation: between them aborts are noticed, the queue of the device stays short, and the message loop runs. */
+/**
+ * Paces the steps of a long computation: between them aborts take effect, the device's queue stays short, and the
+ * message loop runs.
+ */
 import type { Backend } from '../backend/backend.ts';
 import { TimeSlice } from '../layers/yield.ts';
 
-/** Steps that may be under way on the device; on WASM a step is done when it returns. */
+/** Steps that may be in flight on the device. On WASM a step is complete when it returns. */
 const AHEAD = { wasm: 1, webgpu: 4, reference: 1 } as const;
 
 export class Pace {
@@ -16,7 +19,7 @@ export class Pace {
     this.#signal = signal;
   }
 
-  /** Rejects with the signal's reason, or with the error that lost the device. */
+  /** Rejects with the signal's reason, or with the error of a lost device. */
   readonly step = async (): Promise<void> => {
     this.#signal?.throwIfAborted();
     this.#backend.flush();

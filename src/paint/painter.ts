@@ -21,19 +21,22 @@ import { Prompts, type PaintPrompt } from './prompts.ts';
 import { planOf, type PaintPlan, type PaintRequest } from './request.ts';
 import { diffusionSchedule, uncoverings, type DiffusionStep, type Uncovering } from './schedule.ts';
 
-/** The progress of a painting whose device was lost: plain data, from which another painter of the same model continues. */
+/**
+ * The progress of a painting whose device was lost, as plain data from which another painter of the same model
+ * continues.
+ */
 export interface Interrupted {
-  /** Names the request. */
+  /** Identifies the request. */
   readonly request: string;
-  /** Pictures that were finished. */
+  /** The finished pictures. */
   readonly pictures: readonly Picture[];
-  /** [N * C] of the unfinished picture, and the rounds it has had. */
+  /** [N * C] tokens of the unfinished picture, and the number of its finished rounds. */
   readonly tokens: Float32Array;
   readonly iteration: number;
 }
 
 export interface PainterOptions {
-  /** From the painter whose device was lost. */
+  /** The progress of the painter whose device was lost. */
   readonly interrupted?: Interrupted | undefined;
 }
 
@@ -42,14 +45,14 @@ interface Job {
   readonly plan: PaintPlan;
   readonly request: PaintRequest;
   readonly source: EncodedSource | undefined;
-  /** The sequence of the prompt, and with guidance that of the unconditional prompt. */
+  /** The sequence of the prompt and, with guidance, that of the unconditional prompt. */
   readonly sequences: readonly Sequence[];
   readonly denoiser: Denoiser;
   readonly pace: Pace;
   readonly clock: Clock;
 }
 
-/** One picture of it. */
+/** One picture of a job. */
 interface Canvas {
   readonly index: number;
   readonly sources: Sources;
@@ -96,9 +99,9 @@ export class Painter {
   }
 
   /**
-   * Paints `request.count` pictures, or edits `request.source`. Rejects with `InputError` for what cannot be painted, `ModelError('non-finite')`
-   * where the model computes what is no number, `DeviceError('lost')` where the device is lost, and an abort's own reason.
-   * `randomness` replaces the seed's numbers.
+   * Paints `request.count` pictures, or edits `request.source`. Rejects with `InputError` for invalid requests,
+   * `ModelError('non-finite')` when the model computes values that are not numbers, `DeviceError('lost')` when the
+   * device is lost, and with an abort's own reason. `randomness` replaces the random numbers of the seed.
    */
   async paint(request: PaintRequest, randomness?: Sources): Promise<readonly Picture[]> {
     if (this.#busy) throw new InputError('busy', 'this painter is painting; wait for it, or abort it first');
@@ -110,7 +113,7 @@ export class Painter {
     }
   }
 
-  /** Frees prompts and sources, not the model. */
+  /** Frees prompts and sources, but not the model. */
   free(): void {
     this.#prompts?.free();
     this.#prompts = undefined;
@@ -210,12 +213,12 @@ export class Painter {
     };
   }
 
-  /** Rows that are appended to a prompt when all tokens are known. */
+  /** Returns the number of rows that are appended to a prompt when all tokens are known. */
   #room(grid: number): number {
     return this.#model.config.mar.buffers + grid * grid;
   }
 
-  /** Ids of a part of a template with the prompt in its place, which is text: what the prompt spells is no control token. */
+  /** Returns the ids of a template with the prompt inserted as text, in which no control tokens are read. */
   #ids(part: string, prompt: string): Int32Array {
     const place = /\{(?:prompt|instruction)\}/.exec(part);
     if (place === null) return this.#tokenizer.encode(part);
@@ -224,7 +227,7 @@ export class Painter {
     return this.#tokenizer.encode(text, { literal: [index, index + prompt.length] });
   }
 
-  /** Throws `InputError('too-long')` where prompt and picture do not fit into the context. */
+  /** Throws `InputError('too-long')` when prompt and picture do not fit into the context. */
   #encode(template: string, { prompt, grid }: PaintPlan, sourceKey: string | undefined): PaintPrompt {
     const { imageToken } = this.#model.config;
     const { contextWindow } = this.#language.config;
@@ -251,7 +254,7 @@ export class Painter {
     };
   }
 
-  /** Draws the round's tokens into the canvas. */
+  /** Draws the tokens of a round into the canvas. */
   async #round(job: Job, { tokens, rounds, sources }: Canvas, iteration: number): Promise<void> {
     const { plan, sequences, denoiser, pace, clock } = job;
     const round = rounds[iteration];
@@ -284,7 +287,9 @@ export class Painter {
     }
   }
 
-  /** Conditions of the diffusion head for the wanted positions: [n, W] for each prompt, one after the other. */
+  /**
+   * Returns the conditions of the diffusion head for the wanted positions: [n, W] for each prompt, one after the other.
+   */
   async #conditions(
     { plan, sequences, source, pace }: Job,
     { known, wanted }: Uncovering,
@@ -341,7 +346,7 @@ export class Painter {
     }
   }
 
-  /** The work that is left. */
+  /** Returns the remaining work. */
   #work(plan: PaintPlan, rounds: readonly Uncovering[], finished: number, iteration: number): number {
     const rows = plan.guidance === 1 ? 1 : 2;
     const each = rounds.map((round) => iterationWork(round, this.#costs, plan, this.#model.config.mar.buffers, rows));

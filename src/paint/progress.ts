@@ -11,16 +11,19 @@ export interface PaintProgress {
   /** Rounds of it that are done. */
   readonly iteration: number;
   readonly iterations: number;
-  /** Tokens uncovered in all pictures together. */
+  /** Tokens uncovered so far in all pictures together. */
   readonly tokens: number;
   readonly totalTokens: number;
   /** Time since the call. */
   readonly milliseconds: number;
-  /** Undefined until a first round has been timed. */
+  /** Undefined until the first round has been timed. */
   readonly secondsLeft?: number;
 }
 
-/** Multiply-adds of weights, per token unless stated otherwise. Attention is left out: it is small in comparison at these lengths. */
+/**
+ * Multiply-adds of the weights, per token unless stated otherwise. Attention is not counted, since it is small in
+ * comparison at these lengths.
+ */
 export interface Costs {
   readonly language: number;
   readonly encoder: number;
@@ -50,7 +53,7 @@ export function costs(
   };
 }
 
-/** Work of one round over `rows` prompts. */
+/** The work of one round over `rows` prompts. */
 export function iterationWork(
   { known, wanted }: Uncovering,
   { language, encoder, decoder, head }: Costs,
@@ -71,7 +74,7 @@ export class Clock {
   readonly #total: number;
   #done = 0;
 
-  /** `total`: all the work that is to be done. */
+  /** `total` is the amount of all work. */
   constructor(total: number) {
     this.#total = total;
   }

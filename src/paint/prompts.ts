@@ -1,4 +1,7 @@
-/** Prompts in the language model's pages: computed once, kept for all iterations and for calls to come, and shared as far as they begin alike. */
+/**
+ * Prompts in the pages of the language model. They are computed once and kept for all rounds and for later calls, and
+ * shared as far as they begin alike.
+ */
 import type { KvPool, Tensor } from '../backend/backend.ts';
 import { PageAllocator, Sequence } from '../kv/sequence.ts';
 import { denseCausal } from '../kv/ranges.ts';
@@ -8,7 +11,7 @@ import type { LanguageModel } from '../models/model.ts';
 
 export interface PaintPrompt {
   readonly ids: Int32Array;
-  /** Its picture: the placeholders `[at, at + tokens)`. */
+  /** The placeholders `[at, at + tokens)` of its picture. */
   readonly picture?: { readonly at: number; readonly tokens: number; readonly key: string } | undefined;
 }
 
@@ -17,24 +20,26 @@ interface Entry {
   readonly sequence: Sequence;
 }
 
-/** Two calls' prompts, each with its unconditional one. */
+/** Prompts of two calls, each with its unconditional one. */
 const KEPT = 4;
-/** Ids of a prompt for which every sequence has room, so that prompts can share pages. */
+/** Ids of a prompt for which every sequence has capacity, so that prompts can share pages. */
 const COMMON_ROOM = 1024;
-/** Bytes of one painting's pages that may be in f32; above, they are f16. WASM pays for f16 in speed. */
+/** Bytes that one painting's pages may take in f32; above that they are f16, which costs speed on WASM. */
 const MAX_F32 = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } as const;
 
 export class Prompts {
   readonly #language: LanguageModel;
   readonly #chunk: number;
-  /** Rows that are appended to a prompt. */
+  /** The number of rows that are appended to a prompt. */
   readonly #room: number;
   readonly #pool: KvPool;
   readonly #pages: PageAllocator;
   /** Least recently used first. */
   readonly #entries: Entry[] = [];
 
-  /** `room`: the most rows that are appended to a prompt; `multiplyAdds`: the model's, for a token. */
+  /**
+   * `room` is the largest number of rows that are appended to a prompt; `multiplyAdds` is the model's, for one token.
+   */
   constructor(language: LanguageModel, room: number, multiplyAdds: number) {
     const { backend, config } = language;
     const { layers, kvHeads, headDim } = config;
@@ -46,7 +51,10 @@ export class Prompts {
     this.#pages = new PageAllocator(this.#pool);
   }
 
-  /** The prompt's sequence, which the next call may free; `visual` [tokens, D] stands where its picture does. */
+  /**
+   * Returns the sequence of the prompt, which the next call may free. `visual` [tokens, D] are the embeddings of its
+   * picture.
+   */
   async sequence(prompt: PaintPrompt, visual: Tensor | undefined, pause: () => Promise<void>): Promise<Sequence> {
     const { ids } = prompt;
     const needed = ids.length + this.#room;
@@ -77,7 +85,10 @@ export class Prompts {
     return sequence;
   }
 
-  /** Appends x [T, D] to the prompt in chunks and returns its states [T, D] before the final norm, owned by `held`. Restores the sequence afterwards. */
+  /**
+   * Appends x [T, D] to the prompt in chunks and returns its states [T, D] before the final norm, owned by `held`.
+   * Afterwards it restores the sequence.
+   */
   async behind(sequence: Sequence, x: Tensor, held: Held, pause: () => Promise<void>): Promise<Tensor> {
     const { backend } = this.#language;
     const [total = 0] = x.shape;
@@ -135,7 +146,7 @@ export class Prompts {
     }
   }
 
-  /** x at the sequence's end. */
+  /** Runs x at the end of the sequence. */
   #forward(sequence: Sequence, x: Tensor): Tensor {
     const [count = 0] = x.shape;
     const start = sequence.length;
@@ -144,7 +155,7 @@ export class Prompts {
   }
 }
 
-/** Ids that both begin with; a picture counts where both have it. */
+/** Returns the number of ids with which both begin; a picture counts if both have it at the same place. */
 function common(a: PaintPrompt, b: PaintPrompt): number {
   const least = Math.min(a.ids.length, b.ids.length);
   let same = 0;

@@ -1,4 +1,4 @@
-/** Requests to a painter, checked: defaults are filled in, and every number lies within the model's limits. */
+/** Checks requests to a painter: fills in defaults, and bounds every number by the limits of the model. */
 import { InputError } from '../errors.ts';
 import { cannotPaint, type PaintConfig, type PaintModel } from '../models/paint-model.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
@@ -11,25 +11,28 @@ export interface PaintRequest {
   readonly prompt: string;
   /** The picture to edit: RGB [size * size * 3] in -1..1. */
   readonly source?: { readonly pixels: Float32Array; readonly size: number } | undefined;
-  /** Pixels a side, one of the model's; default: the source's, else the model's default. */
+  /** Pixels a side, one of the model's sizes. Default: that of the source, otherwise the model's default. */
   readonly size?: number | undefined;
-  /** 0 to 2^32 - 1; one seed gives one picture on one kind of backend. */
+  /** 0 to 2^32 - 1. A seed gives the same picture on the same kind of backend. */
   readonly seed: number;
   /** Rounds in which the picture is uncovered. */
   readonly iterations?: number | undefined;
   /** Denoising steps a round. */
   readonly diffusionSteps?: number | undefined;
-  /** Strength of classifier-free guidance; 1 is none, and halves the work. */
+  /** Strength of classifier-free guidance. 1 means none, and halves the work. */
   readonly guidance?: number | undefined;
   /** `linear`: grows from 1 to `guidance` as the picture is uncovered. */
   readonly guidanceSchedule?: 'constant' | 'linear' | undefined;
   /** Scales the noise of each step; default 1. */
   readonly temperature?: number | undefined;
-  /** Pictures, with seeds that follow each other; default 1. */
+  /** The number of pictures, with consecutive seeds; default 1. */
   readonly count?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PaintProgress) => void) | undefined;
-  /** The picture so far, RGBA, after each round but the last; what is unknown is the mean of all pictures. Costs a decoding each. */
+  /**
+   * Called with the picture so far, RGBA, after each round but the last. Unknown tokens are shown as the mean of all
+   * pictures. Each call costs a decoding.
+   */
   readonly onPreview?: ((rgba: Uint8ClampedArray, size: number) => void) | undefined;
 }
 
@@ -47,7 +50,7 @@ export interface PaintPlan {
   readonly count: number;
 }
 
-/** Beyond these a number is a mistake: nothing sensible is painted there. */
+/** Numbers beyond these are mistakes: no useful picture is painted there. */
 const MOST = { guidance: 100, temperature: 100, count: 1024, seed: 2 ** 32 - 1 } as const;
 
 /** Throws `InputError` naming the value, the limit and the remedy. */
@@ -106,7 +109,10 @@ function within(
   );
 }
 
-/** Throws `InputError` for what cannot be painted, before anything waits for it, and where the model lacks what painting takes. */
+/**
+ * Throws `InputError` for invalid requests, before anything waits for them, and when the model lacks a part that
+ * painting needs.
+ */
 export function paintRequest(
   settings: PaintSettings | EditSettings,
   model: PaintModel,

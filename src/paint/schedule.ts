@@ -1,4 +1,7 @@
-/** The diffusion's schedule and the order of uncovering: numbers that depend on settings only, computed in f64 before anything runs. */
+/**
+ * The diffusion schedule and the order of uncovering: numbers that depend only on settings, computed in f64 before
+ * anything runs.
+ */
 import type { DenoiseSpec } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { DiffusionConfig } from '../models/unipic/config.ts';
@@ -10,13 +13,13 @@ export interface DiffusionStep {
   readonly spec: Omit<DenoiseSpec, 'guidance'>;
 }
 
-/** Betas of the cosine schedule (Nichol & Dhariwal 2021), none above `maxBeta`. */
+/** The betas of the cosine schedule (Nichol & Dhariwal 2021), limited to `maxBeta`. */
 export function cosineBetas(count: number, maxBeta: number): Float64Array {
   const kept = (t: number): number => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2;
   return Float64Array.from({ length: count }, (_, i) => Math.min(1 - kept((i + 1) / count) / kept(i / count), maxBeta));
 }
 
-/** `count` of `total` steps, ascending: rounded multiples of a stride, halves to the even number as in Python. */
+/** Returns `count` of `total` steps, ascending: rounded multiples of a stride, halves to even as in Python. */
 export function spacedSteps(total: number, count: number): readonly number[] {
   const stride = count <= 1 ? 1 : (total - 1) / (count - 1);
   const steps: number[] = [];
@@ -35,7 +38,10 @@ function roundHalfEven(value: number): number {
   return low % 2 === 0 ? low : low + 1;
 }
 
-/** Ancestral sampling with a learned variance over spaced steps whose betas are computed anew; noisiest first. `temperature` scales the noise. */
+/**
+ * Ancestral sampling with a learned variance over spaced steps with recomputed betas; the noisiest step is first.
+ * `temperature` scales the noise.
+ */
 export function diffusionSchedule(
   { trainSteps, maxBeta, prediction }: DiffusionConfig,
   count: number,
@@ -72,30 +78,36 @@ export function diffusionSchedule(
       },
     };
   });
-  // The last step's posterior has no variance; its neighbour's stands in, though no noise is added there.
+  // The posterior of the last step has no variance, so that of its neighbour is used, although no noise is added there.
   const stand = steps[1]?.variance ?? steps[0]?.beta ?? 1;
   return steps
     .map(({ time, spec }, i) => ({ time, spec: i === 0 ? { ...spec, lowLogVariance: Math.log(stand) } : spec }))
     .reverse();
 }
 
-/** How many of `masked` tokens are still masked after `iteration` (from 0) of `iterations`: MAR's cosine, at least one and one fewer than before. */
+/**
+ * Returns how many of `masked` tokens are still masked after `iteration` (from 0) of `iterations`: MAR's cosine, at
+ * least one and one fewer than before.
+ */
 export function maskLength(total: number, masked: number, iteration: number, iterations: number): number {
   const wanted = Math.floor(total * Math.cos(((Math.PI / 2) * (iteration + 1)) / iterations));
   return Math.max(1, Math.min(masked - 1, wanted));
 }
 
-/** What one iteration uncovers: the order's end, while its beginning stays masked. */
+/** The positions that one round uncovers: the end of the order, while its beginning stays masked. */
 export interface Uncovering {
   /** Positions that are known before it, ascending. */
   readonly known: Int32Array;
   /** Positions that it predicts, ascending. */
   readonly wanted: Int32Array;
-  /** Tokens that stay masked as the formula has it: what linear guidance goes by (the last iteration predicts all the same). */
+  /**
+   * The number of tokens that remain masked by the formula, on which linear guidance depends (the last round predicts
+   * all tokens in any case).
+   */
   readonly length: number;
 }
 
-/** Throws `InputError('argument')` for an order that is no permutation. */
+/** Throws `InputError('argument')` for an order that is not a permutation. */
 export function uncoverings(order: Int32Array, iterations: number): readonly Uncovering[] {
   const total = order.length;
   if (new Set(order).size !== total || order.some((position) => position < 0 || position >= total))

@@ -1,7 +1,7 @@
-/** What a page asks to be painted. Plain data: it crosses to the engine's worker. */
+/** The settings of a painting, as plain data that cross to the engine's worker. */
 import type { Rgba } from '../vision/image.ts';
 
-/** How a picture is painted. What is left out is as the model's file recommends. */
+/** How a picture is painted. For what is left out, the recommendation of the model's file applies. */
 export interface BrushSettings {
   /** Pixels a side, one of the sizes that the model knows. */
   readonly size?: number | undefined;
@@ -11,13 +11,13 @@ export interface BrushSettings {
   readonly steps?: number | undefined;
   /** Denoising steps a round. */
   readonly diffusionSteps?: number | undefined;
-  /** How far the picture follows the words: 1 takes them as they are, more exaggerates them. */
+  /** How closely the picture follows the words: 1 applies no guidance, higher values exaggerate. */
   readonly guidance?: number | undefined;
   /** `linear`: grows to `guidance` as the picture is uncovered. */
   readonly guidanceSchedule?: 'constant' | 'linear' | undefined;
-  /** Of the noise: below 1 calmer, above 1 wilder. */
+  /** Scale of the noise: below 1 calmer, above 1 wilder. */
   readonly temperature?: number | undefined;
-  /** Pictures to paint, with seeds that follow each other. */
+  /** The number of pictures, with consecutive seeds. */
   readonly count?: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What the engine's worker needs in browsers, web views and Electron's renderers. */
+/** The platform of the engine's worker in browsers, web views and Electron's renderers. */
 import type { SpawnPoolWorker } from '../backend/pool.ts';
 import { DeviceError } from '../errors.ts';
 import { ModelStore } from '../store/model-store.ts';
@@ -21,7 +21,7 @@ async function compile(place: string): Promise<WebAssembly.Module> {
   }
   if (!response.ok) throw unavailable(`HTTP status ${response.status}`);
   try {
-    // Servers that do not know the type of .wasm files make streaming compilation fail.
+    // On servers that do not know the type of .wasm files, streaming compilation fails.
     if (response.headers.get('content-type')?.startsWith('application/wasm') === true)
       return await WebAssembly.compileStreaming(response);
     return await WebAssembly.compile(await response.arrayBuffer());
@@ -30,7 +30,10 @@ async function compile(place: string): Promise<WebAssembly.Module> {
   }
 }
 
-/** Why WASM memory cannot be shared with threads here; undefined where it can. The memory itself is asked: WebKitGTK makes one and cannot send it. */
+/**
+ * Returns why WASM memory cannot be shared with threads here; undefined where it can. This is tested with an actual
+ * memory, since WebKitGTK can make one but cannot send it.
+ */
 function whyUnshared(spawnPool: SpawnPoolWorker | undefined): string | undefined {
   if (spawnPool === undefined) return 'the engine runs in the calling scope';
   if (!globalThis.crossOriginIsolated) return 'the page is not cross-origin isolated';

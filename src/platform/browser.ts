@@ -1,14 +1,17 @@
-/** What the page needs in browsers, web views and Electron's renderers. */
+/** The platform of the page in browsers, web views and Electron's renderers. */
 import { InputError } from '../errors.ts';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
 import { ModelStore } from '../store/model-store.ts';
 import { cloneable } from './input.ts';
 
-/** Not a literal, so that bundlers do not carry eight megabytes into every build: apps that want the model import its URL from `octavo/nano`. */
+/**
+ * Not a literal, so that bundlers do not include eight megabytes in every build. Apps that want the model import its
+ * URL from `octavo/nano`.
+ */
 const NANO = '../models/nano/nano.gguf';
 
-/** The bundled model, where the package is served as it is. */
+/** The bundled model, where the package is served unchanged. */
 function bundledModel(): string {
   const here = import.meta.url;
   if (!/^https?:.*\/dist\/index[^/]*\.js/.test(here))
@@ -20,14 +23,14 @@ function bundledModel(): string {
   return new URL(NANO, here).href;
 }
 
-/** `startEngine`: how an engine is started for this scope; `capable`: whether that can succeed. */
+/** `startEngine` starts an engine for this scope; `capable` says whether that can succeed. */
 export function createBrowserFace(startEngine: FacePlatform['startEngine'], capable: boolean): FacePlatform {
   return {
     startEngine,
     input: async (input: ModelInput) => {
       if (input === 'nano') return bundledModel();
       const given = await cloneable(input);
-      // Relative to the page, not to the worker. What is no address is refused by the engine, which says why.
+      // URLs are relative to the page, not to the worker. The engine refuses what is not a URL, and says why.
       const absolute = (address: string): string => {
         const base = globalThis.location?.href;
         return !address.startsWith('hf:') && URL.canParse(address, base) ? new URL(address, base).href : address;
@@ -35,7 +38,7 @@ export function createBrowserFace(startEngine: FacePlatform['startEngine'], capa
       if (typeof given === 'string') return absolute(given);
       return Array.isArray(given) ? given.map((one: unknown) => absolute(String(one))) : given;
     },
-    // Pages that show no image and list no session do not download what reads them.
+    // Pages that show no image and list no session do not download this code.
     readPicture: async (input, signal) => (await import('../vision/read.ts')).readImage(input, { signal }),
     capable,
     store: () => (ModelStore.supported ? new ModelStore() : undefined),

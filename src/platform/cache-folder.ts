@@ -1,10 +1,12 @@
-/** Where Node keeps downloaded models and saved sessions: one folder, in the system's place for what can be made again. */
+/** The folder where Node keeps downloaded models and saved sessions, in the system's location for caches. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { FolderRecords } from '../store/folder-records.ts';
 import { ModelStore } from '../store/model-store.ts';
 
-/** The environment variable OCTAVO_CACHE names another one. Read when it is used, so that a program can set it. */
+/**
+ * The environment variable OCTAVO_CACHE names another folder. It is read on every use, so that a program can set it.
+ */
 export function octavoFolder(
   environment: NodeJS.ProcessEnv = process.env,
   system: NodeJS.Platform = process.platform,

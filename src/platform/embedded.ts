@@ -1,10 +1,13 @@
-/** The engine out of the archive in the page's own bundle, as blob URLs. Fetched only where the engine's files are not found. */
+/**
+ * Takes the engine out of the archive in the page's own bundle, as blob URLs. Downloaded only when the engine's files
+ * are not found.
+ */
 import { WASM_BUILDS } from '../wasm.ts';
 import { unpackArchive } from './archive.ts';
 import type { EngineFiles } from './engine-files.ts';
 
 export interface EmbeddedEngine {
-  /** URLs of the worker's script and of a pool thread's. */
+  /** URLs of the scripts of the worker and of a pool thread. */
   readonly worker: string;
   readonly pool: string;
   readonly files: EngineFiles;
@@ -12,7 +15,10 @@ export interface EmbeddedEngine {
 
 let opened: Promise<EmbeddedEngine> | undefined;
 
-/** Unpacked once a page: the blob URLs serve every engine that the page starts, so they are never revoked. */
+/**
+ * The archive is unpacked once for each page. The blob URLs serve every engine that the page starts, so they are never
+ * revoked.
+ */
 export function openEmbedded(): Promise<EmbeddedEngine> {
   opened ??= open();
   return opened;

@@ -1,4 +1,7 @@
-/** Where the browser engine's files are: each WASM build, and the parts of the engine that are fetched when they are needed. */
+/**
+ * The locations of the browser engine's files: each WASM build, and the parts of the engine that are downloaded on
+ * demand.
+ */
 import { partUrls } from 'octavo:parts';
 import type { WasmBuild } from '../wasm.ts';
 
@@ -10,8 +13,8 @@ export interface EngineFiles {
 }
 
 /**
- * The files beside this script. Every URL is written out as a literal, so that bundlers find the files and carry them along.
- * Throws a TypeError where a bundler left no usable `import.meta.url`.
+ * The files beside this script. Every URL is written as a literal, so that bundlers find the files and include them.
+ * Throws a TypeError when a bundler left no usable `import.meta.url`.
  */
 export function filesBeside(): EngineFiles {
   return {

@@ -1,8 +1,10 @@
 /**
  * Starts the engine's worker from a page. The script is looked for in three places:
  *
- * 1. beside this one, which holds where files are served as they are in the package and where a bundler has carried them along;
- * 2. on another origin (a CDN), through a script of this origin that only imports it, since browsers refuse workers of other origins;
+ * 1. beside this one, which works where files are served as they are in the package and where a bundler has included
+ *    them;
+ * 2. on another origin (a CDN), through a script of this origin that only imports it, since browsers refuse workers
+ *    from other origins;
  * 3. in the page's own bundle (embedded.ts), where a bundler took the code but not the files.
  */
 import { DeviceError } from '../errors.ts';
@@ -12,7 +14,7 @@ import { filesBeside, type EngineFiles } from './engine-files.ts';
 import { ENGINE_STARTED, type EngineStart } from './engine-start.ts';
 import { hostPool } from './pool-port.ts';
 
-/** A worker that has not answered by then is taken for one that never will. */
+/** A worker that has not answered by then is considered unusable. */
 const START_MILLISECONDS = 30_000;
 
 interface EngineScripts {
@@ -58,10 +60,10 @@ async function embedded(): Promise<EngineScripts> {
   };
 }
 
-/** The place that worked, for the page's next engines. */
+/** The place that worked, for later engines of the page. */
 let known: EngineScripts | undefined;
 
-/** Throws `DeviceError('unavailable')` with what each place answered. */
+/** Throws `DeviceError('unavailable')` with the error of each place. */
 export async function startEngineWorker(): Promise<Endpoint> {
   if (typeof Worker !== 'function')
     throw new DeviceError(
@@ -71,7 +73,7 @@ export async function startEngineWorker(): Promise<Endpoint> {
   if (known !== undefined) return start(known);
   const problems: string[] = [];
   for (const find of [beside, elsewhere, embedded]) {
-    // A script that imports another of the same origin would fail as that one did.
+    // A script that imports another of the same origin would fail in the same way.
     if (find === elsewhere && !problems.some((problem) => problem.startsWith('SecurityError'))) continue;
     try {
       const scripts = await find();

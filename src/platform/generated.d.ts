@@ -1,4 +1,4 @@
-/** Modules that rollup.config.mjs makes from the finished engine. */
+/** Modules that rollup.config.mjs generates from the finished engine. */
 
 declare module 'octavo:parts' {
   /** URL of each part of the engine's worker, written out as literals (`new URL('./worker-webgpu.js', import.meta.url)`). */
@@ -10,5 +10,5 @@ declare module 'octavo:archive' {
   export const archive: string;
 }
 
-/** The loader of the engine's parts (tools/part-loader.js); missing where the engine runs from its sources. */
+/** The loader of the engine's parts (tools/part-loader.js); absent where the engine runs from its sources. */
 declare var __octavo: { place(urls: Readonly<Record<string, string>>): void } | undefined;

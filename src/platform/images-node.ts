@@ -23,17 +23,19 @@ interface NodePaper extends Paper {
   ): void;
 }
 
-/** What is used of the package: a type of our own, so that the published types do without it. */
+/** The part of the package that is used, declared here so that the published types do not depend on it. */
 export interface NodeCanvas {
   loadImage(file: Uint8Array): Promise<NodeImage>;
   createCanvas(width: number, height: number): { getContext(kind: '2d'): NodePaper };
 }
 
-/** Not a literal, so that bundlers leave the package, a binary for each system, to Node. */
+/** Not a literal, so that bundlers do not include the package, which has a binary for each system. */
 const CANVAS = '@napi-rs/canvas';
 const importCanvas = async (): Promise<NodeCanvas> => (await import(CANVAS)) as NodeCanvas;
 
-/** Decodes off the thread; `load` is for tests. Throws `DeviceError('unavailable')` where the package is not installed. */
+/**
+ * Decodes off the thread; `load` is for tests. Throws `DeviceError('unavailable')` when the package is not installed.
+ */
 export function createNodeDecoder(load: () => Promise<NodeCanvas> = importCanvas): ImageDecoder {
   return {
     async decode(file, _, name) {

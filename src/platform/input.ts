@@ -1,4 +1,7 @@
-/** Model inputs as they can be posted to a worker without a copy of the weights: bytes become Blobs, URLs strings. */
+/**
+ * Converts model inputs so that they can be posted to a worker without copying the weights: bytes become Blobs, URLs
+ * become strings.
+ */
 import { isAddressList, resolveInput, type ModelInput } from '../load/inputs.ts';
 
 export async function cloneable(input: ModelInput): Promise<ModelInput> {

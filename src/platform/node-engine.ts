@@ -1,4 +1,4 @@
-/** What the engine needs in Node 20 and later, and in Electron's main and utility processes. */
+/** The platform of the engine in Node 20 and later, and in Electron's main and utility processes. */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -11,15 +11,18 @@ import { nodeFiles } from './node-files.ts';
 import type { Platform } from './platform.ts';
 import { spawnPoolWorker } from './pool-node.ts';
 
-/** Before V8 12 relaxed SIMD sits behind a flag, and `relaxed_dot_add` is miscompiled (results doubled). */
+/** Before V8 12, relaxed SIMD is behind a flag, and `relaxed_dot_add` is miscompiled (its results are doubled). */
 const FIRST_RELAXED_NODE = 22;
 
-/** Not a literal, so that bundlers leave the package, a binary for each system, to Node. */
+/** Not a literal, so that bundlers do not include the package, which has a binary for each system. */
 const DAWN = 'webgpu';
 
 let gpu: Promise<GPU | undefined> | undefined;
 
-/** WebGPU from the package `webgpu` (Dawn), where the user has installed it. Kept: Dawn must outlive its devices. */
+/**
+ * WebGPU from the package `webgpu` (Dawn), if the user has installed it. It is kept, since Dawn must outlive its
+ * devices.
+ */
 function findGpu(): Promise<GPU | undefined> {
   gpu ??= (async () => {
     try {
@@ -33,7 +36,10 @@ function findGpu(): Promise<GPU | undefined> {
   return gpu;
 }
 
-/** `assets`: the folder of the .wasm files, by default this script's; `wasm` holds those that come without a file. */
+/**
+ * `assets` is the folder of the .wasm files, by default that of this script; `wasm` holds builds that are given without
+ * a file.
+ */
 export function createNodePlatform(
   assets?: URL,
   wasm: Readonly<Partial<Record<WasmBuild, Uint8Array>>> = {},

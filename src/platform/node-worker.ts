@@ -1,6 +1,6 @@
 /**
- * Starts the engine's worker thread in Node. The script is looked for beside this one, then in the installed package, where a bundler has taken the code
- * away from it, and last in the bundle itself (archive.ts), where nothing of the package is left.
+ * Starts the engine's worker thread in Node. The script is looked for beside this one, then in the installed package,
+ * for code that a bundler has moved, and last in the bundle itself (archive.ts), when nothing of the package is left.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,22 +9,22 @@ import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { WasmBuild } from '../wasm.ts';
 
-/** What the worker is given when it starts: the WASM builds, where they do not lie beside its script. */
+/** What the worker receives when it starts: the WASM builds, if they are not beside its script. */
 export interface NodeEngineData {
   readonly wasm?: Readonly<Partial<Record<WasmBuild, Uint8Array>>>;
 }
 
-/** Not a literal within `new URL`: a bundler would take the worker for a file of the app. */
+/** Not a literal within `new URL`, since a bundler would treat the worker as a file of the app. */
 const SCRIPT = 'node-worker.js';
 
-/** Flags of the caller's process, such as --input-type, are not for a file's worker. */
+/** Flags of the caller's process, such as --input-type, do not apply to a worker that is a file. */
 const OPTIONS: WorkerOptions = { name: 'octavo', execArgv: [] };
 
-/** Not `new Worker(…)`: Next.js would bundle every file of the package as a possible entry of the thread. */
+/** Not `new Worker(…)`, since Next.js would bundle every file of the package as a possible entry of the thread. */
 const startThread = (script: string | URL, options: WorkerOptions): Worker =>
   Reflect.construct(Worker, [script, options]);
 
-/** Where the package's files lie: beside this script or in the installed package. */
+/** Finds the package's files: beside this script or in the installed package. */
 function packagedScript(): string | undefined {
   try {
     const beside = fileURLToPath(new URL(SCRIPT, import.meta.url));
@@ -37,7 +37,7 @@ function packagedScript(): string | undefined {
     const installed = join(manifest, '..', 'dist', SCRIPT);
     if (existsSync(installed)) return installed;
   } catch {
-    // Not installed where this runs.
+    // The package is not installed here.
   }
   return undefined;
 }
@@ -60,7 +60,10 @@ export async function startNodeWorker(): Promise<Worker> {
   });
 }
 
-/** The package's folder, where it is installed or run from: files of its own, such as the bundled model, lie below it. */
+/**
+ * Returns the folder of the package if it is installed or run from there; its own files, such as the bundled model, are
+ * below it.
+ */
 export function packageFolder(): string | undefined {
   const script = packagedScript();
   return script === undefined ? undefined : join(script, '..', '..');

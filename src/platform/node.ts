@@ -1,4 +1,4 @@
-/** What the caller's thread needs in Node 20 and later, and in Electron's main and utility processes. */
+/** The platform of the caller's thread in Node 20 and later, and in Electron's main and utility processes. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../errors.ts';

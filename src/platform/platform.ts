@@ -1,4 +1,4 @@
-/** What differs between a browser and Node, as one object that the engine is given. */
+/** The differences between browsers and Node, as one object that the engine is given. */
 import type { SpawnPoolWorker } from '../backend/pool.ts';
 import type { OpenOptions } from '../load/index.ts';
 import type { Shelf } from '../store/index.ts';
@@ -6,17 +6,19 @@ import type { WasmBuild } from '../wasm.ts';
 
 export interface Platform {
   readonly name: 'browser' | 'node';
-  /** Compiled, not instantiated. Throws `DeviceError('unavailable')` where the file cannot be had. */
+  /**
+   * Returns the compiled module, not an instance. Throws `DeviceError('unavailable')` when the file is not available.
+   */
   wasm(build: WasmBuild): Promise<WebAssembly.Module>;
   /** undefined where there is no WebGPU. */
   gpu(): Promise<GPU | undefined>;
   /** Whether WASM memory can be shared with threads. */
   readonly sharedMemory: boolean;
-  /** Why it cannot, for people. */
+  /** Why memory cannot be shared, for users. */
   readonly unshared?: string | undefined;
   /** Logical processors. */
   readonly cores: number;
-  /** Builds that validate here and compute wrongly nevertheless. */
+  /** Builds that validate here but compute wrong results. */
   readonly distrusted: readonly WasmBuild[];
   readonly spawnPool?: SpawnPoolWorker | undefined;
   /** Where sessions are saved; undefined where nothing can be kept. */

@@ -1,7 +1,10 @@
 /** Starts pool threads in a browser: module workers of `pool.js` (made from src/entries/pool-worker.ts). */
 import type { PoolStart, PoolWorker } from '../backend/pool.ts';
 
-/** A thread that has not started by then never will: Firefox loses about one in a hundred workers that a worker starts. */
+/**
+ * A thread that has not started by then never will: Firefox loses about one in a hundred of the workers that a worker
+ * starts.
+ */
 const START_MILLISECONDS = 10_000;
 
 export type MakePoolWorker = (name: string) => Worker;

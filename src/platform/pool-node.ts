@@ -1,4 +1,7 @@
-/** Starts pool threads in Node and Electron's main process. The script is text, so that no path has to be found from a bundle. */
+/**
+ * Starts pool threads in Node and Electron's main process. The script is given as text, so that no path must be found
+ * from within a bundle.
+ */
 import { Worker } from 'node:worker_threads';
 import type { PoolStart, PoolWorker } from '../backend/pool.ts';
 import { POOL_LOST } from '../backend/wasm/layouts.ts';

@@ -1,6 +1,7 @@
 /**
- * Pool threads that the page starts for the engine's worker. A worker's own workers are unreliable in Firefox and cannot be started from another
- * origin's script, so the engine asks the page, over a port of its own, and the page tells it how each thread fares.
+ * Pool threads that the page starts for the engine's worker. Workers of a worker are unreliable in Firefox and cannot
+ * be started from a script of another origin, so the engine asks the page over a separate port, and the page reports
+ * the state of each thread.
  */
 import type { PoolStart, PoolWorker, SpawnPoolWorker } from '../backend/pool.ts';
 import { spawnPoolWorker, type MakePoolWorker } from './pool-browser.ts';
@@ -11,12 +12,15 @@ type ToEngine =
   | { readonly thread: number; readonly failed: string }
   | { readonly thread: number; readonly ended: string | undefined };
 
-/** How long threads that were told to stop may take before they are terminated. */
+/** How long threads may take to end after they were asked to, before they are terminated. */
 const GRACE_MILLISECONDS = 1000;
 
 const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** The page's end. `close` ends every thread: it waits for those that are on their way out, since Chromium keeps the memory of terminated ones. */
+/**
+ * The page's end. `close` ends every thread; it waits for those that are ending, since Chromium does not free the
+ * memory of terminated ones.
+ */
 export function hostPool(port: MessagePort, make: MakePoolWorker): { close(): Promise<void> } {
   const threads = new Map<number, PoolWorker>();
   const post = (sent: ToEngine): void => port.postMessage(sent);

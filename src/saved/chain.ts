@@ -1,12 +1,14 @@
-/** What two prompts have in common, quickly by a hash a block, and then for certain by ids and pixels. */
+/** Finds what two prompts have in common: quickly by a hash for each block, then exactly by ids and pixels. */
 import { PAGE_TOKENS } from '../backend/backend.ts';
 import type { Head } from './record.ts';
 import type { Prompt } from '../chat/prompt.ts';
 
-/** Every so many bytes of an image are hashed: it is compared whole afterwards. */
+/** Only one byte in this many of an image is hashed. Images are compared completely afterwards. */
 const PIXEL_STEP = 251;
 
-/** For each whole block of the first `length` ids a hash of all ids and images up to its end (FNV-1a, 32 bits). */
+/**
+ * Returns for each whole block of the first `length` ids a hash of all ids and images up to its end (FNV-1a, 32 bits).
+ */
 export function chainOf({ ids, spans }: Prompt, length = ids.length): number[] {
   const chain: number[] = [];
   let hash = 0x811c9dc5;
@@ -30,14 +32,17 @@ export function chainOf({ ids, spans }: Prompt, length = ids.length): number[] {
   return chain;
 }
 
-/** How many blocks two chains share from the start. */
+/** Returns how many blocks two chains share from the start. */
 export function commonBlocks(a: readonly number[], b: readonly number[]): number {
   let same = 0;
   while (same < a.length && a[same] === b[same]) same++;
   return same;
 }
 
-/** How many tokens a prompt and a stored head have in common from the start: equal ids, and equal spans of equal images in equal places. */
+/**
+ * Returns how many tokens a prompt and a stored head have in common from the start: equal ids, and equal spans of equal
+ * images at equal positions.
+ */
 export function equalTokens(prompt: Prompt, { ids, facts, pixels }: Head): number {
   let same = 0;
   while (same < prompt.ids.length && same < ids.length && prompt.ids[same] === ids[same]) same++;

@@ -1,9 +1,9 @@
 /**
- * What a model has read and keeps on the disk: sessions saved by name, and beginnings of prompts kept by their content. Both are records of one
- * kind (src/saved/record.ts) in one store; a prompt may begin with what either holds.
+ * What a model has read and stored on disk: sessions saved by name, and beginnings of prompts kept by their content.
+ * Both are records of one kind (src/saved/record.ts) in one store, and a prompt may begin with either.
  *
- * Pages that fail their checksum are not used, nor those behind them: the sequence ends before, and what is missing is computed from the ids like
- * any prompt's rest.
+ * Pages that fail their checksum are not used, and neither are those after them: the sequence ends before them, and the
+ * rest is computed from the ids like the rest of any prompt.
  */
 import { KV_FORMATS, PAGE_TOKENS, pageFormat, type KvFormat } from '../backend/backend.ts';
 import type { Checksums } from '../kv/checksum.ts';
@@ -32,7 +32,7 @@ import type { SaveOptions, SessionManifest, SessionStore } from '../store/index.
 import { RECORD_VERSION } from '../store/shelf.ts';
 import { chainOf, commonBlocks, equalTokens } from './chain.ts';
 
-/** Reading fewer tokens from the disk than this is not worth looking for them. */
+/** Reading fewer tokens than this from disk is not worth the search. */
 const WORTH_READING = 4 * PAGE_TOKENS;
 /** A prompt with fewer new tokens than this, compared with the kept prompts, is not kept. */
 const WORTH_KEEPING = 8 * PAGE_TOKENS;
@@ -45,7 +45,7 @@ export interface LibraryModel {
 
 export interface Opened {
   readonly state: SessionState;
-  /** Puts the stored pages into an empty sequence, as far as they are whole. */
+  /** Appends the stored pages to an empty sequence, as far as they are intact. */
   fill(sequence: Sequence, signal?: AbortSignal): Promise<void>;
 }
 
@@ -59,7 +59,7 @@ export class Library implements KeptPrompts {
   readonly #store: SessionStore;
   readonly #checksums: Checksums;
   readonly #model: LibraryModel;
-  /** Writing in the background, one after the other. */
+  /** Writes in the background, one after the other. */
   #writing: Promise<unknown> = Promise.resolve();
 
   constructor(store: SessionStore, checksums: Checksums, model: LibraryModel) {
@@ -68,12 +68,15 @@ export class Library implements KeptPrompts {
     this.#model = model;
   }
 
-  /** Resolves when nothing is being written. */
+  /** Resolves when no write is pending. */
   async settled(): Promise<void> {
     await this.#writing;
   }
 
-  /** Writes a session and frees `sequence`, which holds its pages. `contentKey` covers what pages depend on besides the model and the ids. */
+  /**
+   * Writes a session and frees `sequence`, which holds its pages. `contentKey` covers what the pages depend on besides
+   * the model and the ids.
+   */
   save(
     name: string,
     state: SessionState,
@@ -93,7 +96,10 @@ export class Library implements KeptPrompts {
     return written;
   }
 
-  /** A saved session. Throws `InputError` for an unknown name and `StorageError` for a session that cannot be read here: see `SessionStore.find`, `checkModel`. */
+  /**
+   * Returns a saved session. Throws `InputError` for an unknown name and `StorageError` for a session that cannot be
+   * read here: see `SessionStore.find` and `checkModel`.
+   */
   async open(name: string, signal?: AbortSignal): Promise<Opened> {
     const opened = await this.#store.reading(name, async (manifest): Promise<Opened | undefined> => {
       signal?.throwIfAborted();
@@ -113,7 +119,10 @@ export class Library implements KeptPrompts {
     return opened;
   }
 
-  /** Puts what is stored of the prompt's beginning behind what `sequence` holds of it. Where reading fails nothing is lost: it is computed. */
+  /**
+   * Appends what is stored of the prompt's beginning to `sequence`, after what it holds already. When reading fails,
+   * nothing is lost, since the rest is computed.
+   */
   async extend(prompt: Prompt, contentKey: string, sequence: Sequence, signal?: AbortSignal): Promise<void> {
     // The last token is always recomputed: its hidden state produces the next logits.
     const most = prompt.ids.length - 1;
@@ -156,7 +165,7 @@ export class Library implements KeptPrompts {
         const name = before?.name ?? `kept ${crypto.randomUUID()}`;
         await this.#write(name, state, sequence, contentKey, { automatic: true });
       } catch {
-        // The disk is full or the device lost: the prompt is computed again next time.
+        // The disk is full or the device is lost; the prompt is computed again next time.
       } finally {
         sequence.free();
       }
@@ -234,7 +243,7 @@ export class Library implements KeptPrompts {
     return { name, tokens: manifest.tokens, bytes: manifest.bytes };
   }
 
-  /** The first of a record's two heads that is whole. */
+  /** Returns the first intact one of a record's two heads. */
   async #head(manifest: SessionManifest): Promise<Head | undefined> {
     for (let copy = HEADS; copy > 0; copy--) {
       const bytes = await this.#store.read(manifest, manifest.parts - copy);
@@ -244,7 +253,7 @@ export class Library implements KeptPrompts {
     return undefined;
   }
 
-  /** Stored blocks from the end of `sequence` up to position `end`, while they are whole. */
+  /** Returns the stored blocks from the end of `sequence` up to position `end`, as far as they are intact. */
   async #fill(
     manifest: SessionManifest,
     head: Head,
@@ -266,14 +275,14 @@ export class Library implements KeptPrompts {
     if (head.positions.length % Math.max(1, facts.filled) !== 0) return;
     if (head.positions.length > 0) {
       const stored = { axes: head.positions.length / facts.filled, values: head.positions };
-      // The sequence keeps its own up to its end.
+      // The sequence keeps its own pages up to its end.
       setPositions(sequence, sequence.length, end, positionsOf(stored, sequence.length, end));
     }
     let next = this.#part(manifest, wanted[0]?.part);
     for (const [index, { run }] of wanted.entries()) {
       signal?.throwIfAborted();
       const bytes = await next;
-      // Read while this one is put in its place.
+      // The next part is read while this one is inserted.
       next = this.#part(manifest, wanted[index + 1]?.part);
       next.catch(() => undefined);
       const whole =
@@ -284,7 +293,7 @@ export class Library implements KeptPrompts {
         put(sequence, formats, bytes, run, { start: from, end: stop }, sizes, Math.min(end, stop * PAGE_TOKENS));
       if (whole < Math.min(last, run.end)) break;
     }
-    // What was read may be closed further than it is in a sequence that ends here.
+    // Stored pages may be closed further than they would be in a sequence that ends here.
     sequence.truncate(sequence.length);
     await this.#store.used(manifest);
   }
@@ -300,7 +309,10 @@ export class Library implements KeptPrompts {
   }
 }
 
-/** How many tokens of `most`, from the first, lie in blocks that have a page of their own positions for every layer and head. */
+/**
+ * Returns how many of the first `most` tokens are in blocks that have a page of their own positions for every layer and
+ * head.
+ */
 function wholeTokens(sequence: Sequence, most: number): number {
   const length = Math.min(sequence.length, most);
   for (let block = 0; block * PAGE_TOKENS < length; block++) if (!sequence.whole(block)) return block * PAGE_TOKENS;
@@ -311,7 +323,7 @@ function pageSizes({ pool }: Sequence): PageSizes {
   return KV_FORMATS.map((format) => pool.pageBytes(format));
 }
 
-/** Puts blocks `blocks` of a part, which holds the blocks `run`, at the end of the sequence, `tokens` long then. */
+/** Appends blocks `blocks` of a part, which holds the blocks `run`, to the sequence, which then has `tokens` tokens. */
 function put(
   sequence: Sequence,
   formats: Uint8Array,
@@ -350,7 +362,7 @@ function put(
   }
 }
 
-/** The pages, with those in an open format other than this device's converted to it; `allocated` is updated. */
+/** Returns the pages; those in an open format other than this device's are converted to it. `allocated` is updated. */
 function opened({ pages: allocator, pool }: Sequence, pages: Int32Array, allocated: number[]): Int32Array {
   const own = pool.spec.format;
   const foreign = (page: number): boolean => isOpen(pageFormat(page)) && pageFormat(page) !== own;

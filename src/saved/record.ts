@@ -16,18 +16,18 @@ import { StorageError } from '../errors.ts';
 import { ownerOf, type Checksums } from '../kv/checksum.ts';
 import { checkVersion, RECORD_VERSION } from '../store/shelf.ts';
 
-/** Parts after the last of pages. */
+/** The number of parts after the last part of pages. */
 export const HEADS = 2;
 
 /** 'OCTs' */
 const MAGIC = 0x7354_434f;
 const HEADER = 7;
-/** At which all browsers write and read at full speed. */
+/** A size at which all browsers read and write at full speed. */
 const PART_BYTES = 8 << 20;
-/** The head's own place among the seeds: no page has so high a number. */
+/** The head's number among the seeds; no page has so high a number. */
 const HEAD_SEED = 0xffff_ffff;
 
-/** Text with images in it: strings, and numbers of images. */
+/** Text with images in it: strings, and indices of images. */
 export type SavedContent = readonly (string | number | { readonly text: string })[];
 
 export interface SavedTurn {
@@ -35,7 +35,7 @@ export interface SavedTurn {
   readonly content: SavedContent;
   /** An answer that was aborted. */
   readonly partial?: boolean;
-  /** Control tokens in it are read as such. */
+  /** Control tokens in the text are read as such. */
   readonly special?: boolean;
   readonly thinking?: string;
   readonly calls?: readonly ToolCall[];
@@ -49,15 +49,15 @@ export interface SavedImage {
   readonly height: number;
   readonly size: number;
   readonly route: string | undefined;
-  /** Ids of each of its spans. */
+  /** The number of ids of each of its spans. */
   readonly counts: readonly number[];
-  /** Which of its tokens these are, where some were left out and that is known. */
+  /** Which of its tokens these are, if some were left out and that is known. */
   readonly kept?: readonly number[] | undefined;
-  /** What was asked about it, where the choice of its tokens depends on it. */
+  /** The question about it, if the choice of its tokens depends on it. */
   readonly question?: string | undefined;
 }
 
-/** What is small: kept as JSON. */
+/** Small facts, stored as JSON. */
 export interface RecordFacts {
   readonly model: string;
   readonly modelName: string;
@@ -65,14 +65,14 @@ export interface RecordFacts {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly window: number;
-  /** As given to the session, `initialPrompts` not included. */
+  /** As given to the session, without `initialPrompts`. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Positions that the pages hold. */
+  /** The number of positions that the pages hold. */
   readonly filled: number;
   readonly images: readonly SavedImage[];
-  /** Which span of which image begins where among the ids. */
+  /** Which span of which image begins at which id. */
   readonly spans: readonly { readonly at: number; readonly image: number; readonly span: number }[];
-  /** The text of the ids; null where no text encodes to exactly these ids. */
+  /** The text of the ids; null if no text encodes to exactly these ids. */
   readonly content: SavedContent | null;
   readonly initial: readonly SavedTurn[];
   readonly turns: readonly SavedTurn[];
@@ -87,7 +87,7 @@ export interface Head {
   readonly formats: Uint8Array;
   /** [2 * pages] */
   readonly checksums: Uint32Array;
-  /** Of all images, one after the other: 4 * width * height bytes each. */
+  /** The pixels of all images, one after the other: 4 * width * height bytes each. */
   readonly pixels: Uint8Array;
 }
 
@@ -104,7 +104,7 @@ function aligned(bytes: number): number {
   return (bytes + 3) & ~3;
 }
 
-/** The head's bytes, sealed for its generation. */
+/** Returns the bytes of the head, sealed for its generation. */
 export function encodeHead(head: Head, generation: string, checksums: Checksums): Uint8Array {
   const facts = new TextEncoder().encode(JSON.stringify(head.facts));
   const { ids, positions, formats, pixels } = head;
@@ -126,8 +126,8 @@ export function encodeHead(head: Head, generation: string, checksums: Checksums)
 }
 
 /**
- * A head as it was written, or undefined where these bytes are not that: damaged, cut short, of another generation.
- * Throws `StorageError('changed')` for a whole head of another version.
+ * Parses a head; undefined when the bytes are damaged, cut short or of another generation. Throws
+ * `StorageError('changed')` for an intact head of another version.
  */
 export function decodeHead(bytes: Uint8Array, generation: string, checksums: Checksums): Head | undefined {
   if (bytes.length < 4 * HEADER + 8 || bytes.length % 4 !== 0) return undefined;
@@ -168,7 +168,7 @@ export function decodeHead(bytes: Uint8Array, generation: string, checksums: Che
   };
 }
 
-/** Throws `StorageError('changed')` where a record is of another model than the one that is to read it. */
+/** Throws `StorageError('changed')` when a record belongs to another model than the one that is to read it. */
 export function checkModel(
   saved: { readonly model: string; readonly modelName: string },
   model: { readonly fingerprint: string; readonly name: string },

@@ -1,4 +1,4 @@
-/** The embeddings of the images that were read last, on one device, by content key; and which tokens were selected. */
+/** The embeddings of recently read images on one device, by content key, and the tokens that were selected of them. */
 import type { Backend, Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import { Held } from '../layers/held.ts';
@@ -20,28 +20,30 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm } from '../wasm.ts';
 import type { PromptImage, TokenSelection } from './images.ts';
 
-/** Bytes of embeddings kept for another session or another turn: about ten images of 1,088 tokens at a width of 1,536. */
+/**
+ * Bytes of embeddings that are kept for other sessions or turns: about ten images of 1,088 tokens at a width of 1,536.
+ */
 const MOST_KEPT_BYTES = 1 << 26;
-/** Selections remembered longer than the embeddings: at most 17 KB each. */
+/** Selections are kept longer than embeddings; each takes at most 17 KB. */
 const MOST_SELECTIONS = 256;
 
-/** Where embeddings are computed, and what selecting among them needs. */
+/** What computing embeddings and selecting among them needs. */
 export interface EncodingModel {
   readonly vision: VisionModel;
   readonly language: LanguageModel;
   readonly tokenizer: Tokenizer;
-  /** Any instance. */
+  /** May be any instance. */
   readonly wasm: Wasm;
 }
 
 export class EncodedImages {
   readonly #model: EncodingModel;
   readonly #backend: Backend;
-  /** By content key; the one used last is last. */
+  /** By content key; the most recently used is last. */
   readonly #kept = new Map<string, EncodedImage>();
-  /** The kept tokens, by content key; the first is the oldest. */
+  /** The kept tokens, by content key; the oldest is first. */
   readonly #selections = new Map<string, Int32Array>();
-  /** What is being selected from: it stays. */
+  /** Embeddings from which tokens are being selected. They are not evicted. */
   readonly #pinned = new Set<EncodedImage>();
   #bytes = 0;
 
@@ -104,7 +106,7 @@ export class EncodedImages {
     }
   }
 
-  /** All tokens, at once. */
+  /** Returns all tokens, at once. */
   #whole({ prepared }: PromptImage, key: string): EncodedImage {
     const known = this.#kept.get(key);
     if (known !== undefined) return known;
@@ -116,7 +118,7 @@ export class EncodedImages {
     }
   }
 
-  /** The kept tokens of all of them. */
+  /** Returns the kept tokens. */
   #take(image: PromptImage, { wholeKey }: TokenSelection, kept: Int32Array): EncodedImage {
     const backend = this.#backend;
     const { embeddings, perLayer } = this.#whole(image, wholeKey);
@@ -157,7 +159,7 @@ export class EncodedImages {
     }
   }
 
-  /** Undefined where the device does not select by this method, or where rounding leaves the choice open. */
+  /** Returns undefined when the device does not support this method, or when rounding leaves the choice open. */
   async #selectOnDevice(
     embeddings: Tensor,
     choice: VisualChoice,
@@ -190,7 +192,7 @@ export class EncodedImages {
     });
   }
 
-  /** A text's tokens as the language model reads them: [tokens, hidden]. */
+  /** The tokens of a text as the language model's embeddings: [tokens, hidden]. */
   async #embed(text: string): Promise<Float32Array> {
     const { language, tokenizer } = this.#model;
     const backend = this.#backend;

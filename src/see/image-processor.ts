@@ -1,4 +1,7 @@
-/** The image processor of a loaded model: registers images by their content, and encodes and selects what a prompt reads of them. */
+/**
+ * The image processor of a loaded model: registers images by their content, and encodes and selects the tokens that a
+ * prompt reads of them.
+ */
 import type { IHasher } from 'hash-wasm';
 import { InputError } from '../errors.ts';
 import {
@@ -20,7 +23,7 @@ export class ModelImages implements ImageProcessor {
   readonly #encoded: EncodedImages;
   readonly #hash: IHasher;
 
-  /** `hash` makes the content keys. `encoded` is freed with this. */
+  /** `hash` makes the content keys. `encoded` is freed with this object. */
   constructor(vision: VisionModel, encoded: EncodedImages, hash: IHasher) {
     this.placeholder = vision.placeholder;
     this.#vision = vision;

@@ -1,7 +1,8 @@
 /**
- * Images in a prompt. A message holds them as parts of its content; encoding replaces each by its text and by placeholder ids, and prefill puts
- * the image's embeddings where those stand. What is remembered of an image is what the model was shown (`PreparedImage.image`): enough to
- * compute the embeddings again after a lost device or dropped turns. The context window bounds how many images there are.
+ * Images in a prompt. A message holds them as parts of its content. Encoding replaces each by its text and by
+ * placeholder ids, and prefill puts the image's embeddings in the places of the placeholders. What is stored of an
+ * image are the prepared pixels (`PreparedImage.image`), from which the embeddings can be computed again after a lost
+ * device or dropped turns. The context window bounds the number of images.
  */
 import { InputError } from '../errors.ts';
 import type {
@@ -14,19 +15,19 @@ import type {
 } from '../models/vision/vision-model.ts';
 import type { VisualChoice } from '../select/visual/index.ts';
 
-/** Which of an image's tokens are to be read. */
+/** Which tokens of an image are to be read. */
 export interface SelectionRequest {
   readonly choice: VisualChoice;
   /** The text of the message that shows the image, for methods that depend on it. */
   readonly question?: string | undefined;
-  /** How many tokens of each span are kept, and which, where that is known from an earlier time. */
+  /** How many tokens of each span are kept, and which ones, if known from an earlier selection. */
   readonly counts?: readonly number[] | undefined;
   readonly kept?: Int32Array | undefined;
 }
 
 /**
- * Which tokens of an image are kept. How many are kept of each span is not always known before the image is encoded: not where the method itself
- * finds out when to stop, and not of several spans that share a budget.
+ * Which tokens of an image are kept. How many are kept of each span is sometimes unknown before the image is encoded:
+ * when the method itself decides when to stop, or when several spans share a budget.
  */
 export class TokenSelection {
   readonly choice: VisualChoice;
@@ -46,11 +47,11 @@ export class TokenSelection {
     this.kept = kept;
   }
 
-  /** Tokens kept of each span; undefined while that is not known. */
+  /** The number of tokens kept of each span; undefined while unknown. */
   get counts(): readonly number[] | undefined {
     return this.#counts;
   }
-  /** Numbers of the kept tokens among those of all spans, ascending; undefined before the image was encoded. */
+  /** Indices of the kept tokens among those of all spans, ascending; undefined before the image was encoded. */
   get kept(): Int32Array | undefined {
     return this.#kept;
   }
@@ -66,21 +67,24 @@ export class TokenSelection {
   }
 }
 
-/** An image as a prompt shows it. Equal content keys: equal pixels, settings and choice of tokens, and therefore equal embeddings. */
+/**
+ * An image as a prompt shows it. Equal content keys mean equal pixels, settings and selections, and therefore equal
+ * embeddings.
+ */
 export interface PromptImage {
   readonly contentKey: string;
   readonly prepared: PreparedImage;
-  /** What stands for it: its spans in their order, and text between them. */
+  /** What replaces the image in a prompt: its spans in order, and the text between them. */
   readonly expansion: readonly ExpandedPart[];
   /** One for each span. */
   readonly positions: readonly SpanPositions[];
   /** Undefined: all tokens are read. */
   readonly selection?: TokenSelection | undefined;
-  /** Whether each of its spans has to be prefilled in one call. */
+  /** Whether each of its spans must be prefilled in one call. */
   readonly bidirectional: boolean;
 }
 
-/** Text of a message within a rendered prompt: what it spells is no control token. */
+/** Text of a message within a rendered prompt, in which no control tokens are read. */
 export class MessageText {
   readonly text: string;
   constructor(text: string) {
@@ -92,45 +96,55 @@ export class MessageText {
 }
 
 /**
- * Text and images, in the order of reading. In a message, strings are its text; in a rendered prompt they are what the template wrote, whose control
- * tokens are read as such, and the messages' own text is `MessageText`.
+ * Text and images, in reading order. In a message, strings are its text. In a rendered prompt, strings are what the
+ * template wrote, and control tokens in them are read as such; the text of messages is `MessageText`.
  */
 export type Content = readonly (string | MessageText | PromptImage)[];
 
-/** How many ids stand for each span in a prompt. Precondition: `ImageProcessor.resolve` was awaited. */
+/** Returns the number of ids for each span in a prompt. Precondition: `ImageProcessor.resolve` was awaited. */
 export function spanTokens({ prepared, selection }: PromptImage): readonly number[] {
   if (selection === undefined) return prepared.spans.map(({ tokens }) => tokens);
   if (selection.counts === undefined) throw new Error('the tokens of an image were counted before they were selected');
   return selection.counts;
 }
 
-/** How many ids stand for an image; undefined while that is not known. */
+/** Returns the number of ids for an image; undefined while unknown. */
 export function imageTokens(image: PromptImage): number | undefined {
   const counts = image.selection === undefined ? spanTokens(image) : image.selection.counts;
   return counts?.reduce((sum, count) => sum + count, 0);
 }
 
-/** From pixels to what a prompt needs of an image, on one device. */
+/** Turns pixels into what a prompt needs of an image, on one device. */
 export interface ImageProcessor {
-  /** The id that stands for an image's embeddings; undefined for a model that reads text only. */
+  /** The placeholder id of images; undefined for a model that reads text only. */
   readonly placeholder: number | undefined;
   /** Fills in defaults. Throws `InputError('argument')` for options that the model does not have. */
   settings(options?: ImageOptions): ImageSettings;
-  /** Prepares RGBA pixels for prompts; `name` is for messages. Throws `InputError('argument')` for anything else. */
+  /**
+   * Prepares RGBA pixels for prompts; `name` is used in messages. Throws `InputError('argument')` for any other value.
+   */
   register(value: unknown, name: string, options?: ImageOptions, request?: SelectionRequest): PromptImage;
-  /** The same image with nothing but its `count` outlier tokens; `resolve` it before it is counted. */
+  /** The same image with only its `count` outlier tokens. Call `resolve` before its tokens are counted. */
   outliers(image: PromptImage, count: number): PromptImage;
-  /** Makes known how many tokens are read, which may take encoding. Precondition: the caller holds the device lock. */
+  /**
+   * Determines how many tokens are read, which may require encoding. Precondition: the caller holds the device lock.
+   */
   resolve(image: PromptImage, signal?: AbortSignal): Promise<void>;
-  /** Encodes the image where its embeddings are not cached, in steps between which other work is done and an abort ends it. */
+  /**
+   * Encodes the image if its embeddings are not cached, in steps between which other work runs and an abort takes
+   * effect.
+   */
   encode(image: PromptImage, signal?: AbortSignal): Promise<void>;
-  /** The kept embeddings, one row for each placeholder, valid until the next call; computed at once where they are not cached. */
+  /**
+   * Returns the kept embeddings, one row for each placeholder, valid until the next call. If they are not cached, they
+   * are computed at once.
+   */
   embeddings(image: PromptImage): EncodedImage;
-  /** Gives the device's memory back. */
+  /** Frees the device's memory. */
   free(): void;
 }
 
-/** For a model that reads text only: refuses images and says why. */
+/** For a model that reads text only: refuses images, with the reason. */
 export function textOnly(missing: readonly string[]): ImageProcessor {
   const refuse = (name: string): never => {
     throw cannotSee(name, missing);
@@ -156,7 +170,7 @@ export function cannotSee(name: string, missing: readonly string[]): InputError 
   );
 }
 
-/** The same content with neighbouring texts of one kind joined and empty ones left out. */
+/** Returns the same content with adjacent texts of one kind joined and empty ones removed. */
 export function joined(content: Content): Content {
   const out: Content[number][] = [];
   for (const part of content) {
@@ -170,12 +184,12 @@ export function joined(content: Content): Content {
   return out;
 }
 
-/** The images of a content, in order. */
+/** Returns the images of a content, in order. */
 export function imagesOf(content: Content): readonly PromptImage[] {
   return content.flatMap((part) => (typeof part === 'string' || part instanceof MessageText ? [] : [part]));
 }
 
-/** What of `content` follows `beginning`; undefined where it does not begin with it. Both are `joined`. */
+/** Returns the part of `content` after `beginning`; undefined if it does not begin with it. Both are `joined`. */
 export function restOf(content: Content, beginning: Content): Content | undefined {
   const last = beginning.length - 1;
   for (const [i, part] of beginning.entries()) {

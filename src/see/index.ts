@@ -1,4 +1,4 @@
-/** What a model that sees takes beside its weights. Pages whose models read text only do not download it. */
+/** The code that vision models need besides their weights. Pages whose models read text only do not download it. */
 import { createSHA256 } from 'hash-wasm';
 import { EncodedImages, type EncodingModel } from './encoded-images.ts';
 import { ModelImages } from './image-processor.ts';

@@ -1,6 +1,6 @@
 /**
- * Renders a parsed template, within a budget of steps and characters.
- * Long, since statements and expressions call each other and share the scope and the budget: apart they would be one cycle of imports.
+ * Renders a parsed template, within a budget of steps and characters. The file is long because statements and
+ * expressions call each other and share the scope and the budget; separate files would form a cycle of imports.
  */
 import type { Argument, Arithmetic, Comparison, Expression, Parameter, Statement, Target } from './ast.ts';
 import type { Budget } from './budget.ts';
@@ -26,10 +26,10 @@ import {
   type Value,
 } from './values.ts';
 
-/** Macros within macros: JavaScript's own stack ends somewhat later. */
+/** Nesting of macros. JavaScript's own stack overflows somewhat later. */
 const DEEPEST_CALL = 64;
 
-/** Variables of a block; what it does not have is its surroundings'. */
+/** The variables of a block. Names that it does not have are looked up in the enclosing block. */
 export class Scope {
   readonly #values = new Map<string, Value>();
   readonly #outer: Scope | undefined;
@@ -252,7 +252,7 @@ export class Evaluator {
     return this.#located(line, () => test(value, given, this.#budget));
   }
 
-  /** Adds the line to what library functions refuse. */
+  /** Adds the line to errors of library functions. */
   #located<T>(line: number, body: () => T): T {
     try {
       return body();
@@ -488,7 +488,7 @@ function calculate(operator: Exclude<Arithmetic, '~'>, left: number, right: numb
   }
 }
 
-/** What a loop's body knows of its loop. */
+/** What the body of a loop knows about the loop. */
 function loop(items: readonly Value[], i: number): Namespace {
   const { length } = items;
   const facts = new Namespace();

@@ -1,13 +1,13 @@
 /**
- * Reads the tokens of a template into its tree, by Jinja's own order of precedence.
- * Long, since every rule of the grammar is a method over one position in the tokens.
+ * Parses the tokens of a template into its tree, with Jinja's precedence. The file is long because every rule of the
+ * grammar is a method over one position in the tokens.
  */
 import type { Argument, Arithmetic, Comparison, Expression, Parameter, Statement, Target } from './ast.ts';
 import { TemplateError } from './error.ts';
 import { tokenize, type Token } from './lexer.ts';
 import { concat, Text } from './text.ts';
 
-/** Expressions and blocks within one another; published templates have about ten. */
+/** Nesting of expressions and blocks; published templates have about ten levels. */
 const DEEPEST = 100;
 const COMPARISONS: ReadonlySet<string> = new Set(['==', '!=', '<', '>', '<=', '>=']);
 
@@ -66,7 +66,10 @@ class Parser {
     }
   }
 
-  /** Statements up to a tag with one of these names, which is left unread but for its opening; all of them where there are no names. */
+  /**
+   * Parses statements up to a tag with one of these names, of which only the opening is read; without names, parses all
+   * statements.
+   */
   #body(ends: readonly string[]): readonly Statement[] {
     return this.#nested(() => {
       const body: Statement[] = [];
@@ -90,7 +93,7 @@ class Parser {
     });
   }
 
-  /** A block's body, and the tag that ends it. */
+  /** Parses the body of a block, and the tag that ends it. */
   #block(end: string): readonly Statement[] {
     this.#expect('close', '%}');
     const body = this.#body([end]);
@@ -133,7 +136,7 @@ class Parser {
         }
         return { kind: 'with', line, values, body: this.#block('endwith') };
       }
-      // transformers' mark for what the assistant says; it prints its content.
+      // transformers' tag for the text of the assistant; it prints its content.
       case 'generation':
         return { kind: 'with', line, values: [], body: this.#block('endgeneration') };
       case 'break':
@@ -241,7 +244,7 @@ class Parser {
     return list;
   }
 
-  /** Expressions with commas between them are a list. */
+  /** Expressions separated by commas are a list. */
   #tuple(choices: boolean): Expression {
     const { line } = this.#token;
     const one = (): Expression => (choices ? this.#expression() : this.#nested(() => this.#or()));

@@ -1,4 +1,4 @@
-/** What a session reports while it computes, as events and stream items of a call. */
+/** Sends the reports of a session, while it computes, as events and stream items of a call. */
 import type { SessionListener } from '../../session.ts';
 import type { PromptEvent } from '../../worker/api.ts';
 import type { CallContext } from '../../worker/responder.ts';

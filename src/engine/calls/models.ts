@@ -10,7 +10,10 @@ import { EngineModel, type OpenDevice } from '../model.ts';
 
 type ModelCalls = Pick<Handlers<EngineApi>, 'load' | 'recover' | 'watch' | 'memory' | 'free' | 'encode' | 'decode'>;
 
-/** How often an engine that is freeing a model shows that it does not hang, in milliseconds: well below the page's patience. */
+/**
+ * How often, in milliseconds, an engine that is freeing a model shows that it does not hang: well within the time that
+ * the page waits.
+ */
 const ALIVE_INTERVAL = 1000;
 
 /** `cancel` ends the running calls of a model. */
@@ -45,7 +48,7 @@ export function modelCalls(
       return { ...model.memory(), pages: model.pagesUsed, pageBytes: model.pageBytes, parked: { host, disk } };
     },
     free: async ({ model }, context) => {
-      // This call is cancelled too, and does not ask its signal.
+      // This call is cancelled too, but it ignores its signal.
       cancel(model);
       const alive = setInterval(() => context.event('waiting'), ALIVE_INTERVAL);
       try {

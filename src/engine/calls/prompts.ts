@@ -46,7 +46,7 @@ export function promptCalls(models: HostedModels): PromptCalls {
     },
     score: async ({ input, settings, ...of }, context) => {
       const { model } = models.get(of);
-      // Pages that score nothing do not download it.
+      // Pages that score nothing do not download this code.
       const { score } = await import('../../generate/score.ts');
       const onProgress = throttle((done, total) => context.event({ done, total }));
       const found = await score(model, input, settings, { signal: context.signal, onProgress });
@@ -89,7 +89,7 @@ class Rounds {
   }
 }
 
-/** The text was sent piece by piece. */
+/** The text was already sent piece by piece. */
 function reported({ text: _text, ...report }: Answer, { usage }: Session): AnswerInfo {
   return { ...report, usage };
 }

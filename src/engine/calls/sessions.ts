@@ -1,4 +1,4 @@
-/** Calls that make sessions, and end them: new, cloned, saved and resumed ones. */
+/** Calls that create and end sessions: new, cloned, saved and resumed ones. */
 import { contentKey } from '../../select/settings.ts';
 import { Session } from '../../session.ts';
 import type { EngineApi } from '../../worker/api.ts';
