@@ -103,6 +103,8 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
     ...output,
   },
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
+  // As package.json says: nothing happens on import, so what only a part uses does not come along with the core.
+  treeshake: { moduleSideEffects: false },
   external: platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo'],
   plugins: [...plugins(platform), ...extra],
 });
