@@ -4,7 +4,6 @@
  * rest is prefilled, and the answer is decoded on the device (generate/session-cache, models/, backend/), detokenised and handed on piece by
  * piece (generate/answer).
  */
-import { checkContext } from './select/settings.ts';
 import type { Sequence } from './kv/sequence.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
@@ -27,7 +26,6 @@ import { imagesOf, imageTokens, type Content, type PromptImage } from './see/ima
 import { Queue } from './generate/queue.ts';
 import type { SessionState } from './generate/session-state.ts';
 import { sampleSpec } from './generate/sampling.ts';
-import { readSelection } from './select/visual/index.ts';
 
 export interface SessionListener extends AnswerListener {
   /** The oldest exchanges were dropped to make room. */
@@ -50,7 +48,7 @@ export class Session {
   #transcript: Transcript = NOTHING;
   #destroyed = false;
 
-  /** Throws `InputError` for invalid settings. */
+  /** Throws `InputError` for invalid settings. Precondition: `settings.context` is valid, as `open` makes sure of. */
   constructor(model: SessionModel, settings: SessionSettings = {}) {
     const { initialPrompts = [], ...rest } = settings;
     sampleSpec(settings, model.sampling);
@@ -58,7 +56,6 @@ export class Session {
     this.#model = model;
     this.#settings = rest;
     const { context = {} } = rest;
-    checkContext(context, model.window);
     if (context.memory !== undefined) model.tiers?.limit(context.memory);
     this.window = context.window ?? model.window;
     const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false).turns;
@@ -184,6 +181,16 @@ export class Session {
     });
   }
 
+  /** A session with settings of a caller. Throws `InputError` for invalid ones. */
+  static async open(model: SessionModel, settings: SessionSettings = {}): Promise<Session> {
+    if (settings.context !== undefined) {
+      // Fetched by sessions that ask something of their context.
+      const { checkContext } = await import('./select/settings.ts');
+      checkContext(settings.context, model.window);
+    }
+    return new Session(model, settings);
+  }
+
   /**
    * Restores a saved session. `read` appends its stored pages to an empty sequence; what is missing is computed with
    * the next prompt.
@@ -214,8 +221,8 @@ export class Session {
   }
 
   #read(input: PromptInput, prefix: boolean): Input {
-    const choice = readSelection(this.#settings.context?.visual);
-    const request = choice && { choice, question: questionOf(input) };
+    const { visual = 'all' } = this.#settings.context ?? {};
+    const request = visual === 'all' ? undefined : { choice: visual, question: questionOf(input) };
     return readInput(input, {
       prefix,
       register: (value, name) => this.#model.images.register(value, name, this.#settings.visual, request),

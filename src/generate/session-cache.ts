@@ -7,7 +7,7 @@ import type { ConversationModel } from '../chat/conversation.ts';
 import { PAGE_TOKENS } from '../backend/backend.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
-import { contentKey } from '../select/settings.ts';
+import { contentKey } from '../select/content-key.ts';
 import type { Sequence } from '../kv/sequence.ts';
 import type { Tiers } from '../kv/tiers.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';

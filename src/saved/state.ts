@@ -12,7 +12,6 @@ import {
   type ImageProcessor,
   type PromptImage,
 } from '../see/images.ts';
-import { readSelection } from '../select/visual/index.ts';
 
 /** A state's part of a record. */
 export type StateFacts = Pick<
@@ -82,7 +81,7 @@ export function unpackState(
   processor: Pick<ImageProcessor, 'register'>,
 ): SessionState {
   const settings = facts.settings as SessionState['settings'];
-  const choice = readSelection(settings.context?.visual);
+  const { visual = 'all' } = settings.context ?? {};
   let end = 0;
   const images = facts.images.map((saved, index): PromptImage => {
     const { width, height, size, route, counts, kept, question } = saved;
@@ -92,7 +91,7 @@ export function unpackState(
       { data: new Uint8ClampedArray(pixels.slice(start, end)), width, height },
       `saved image ${index}`,
       { size, ...(route === undefined ? {} : { route }) },
-      choice && { choice, question, counts, kept: kept && Int32Array.from(kept) },
+      visual === 'all' ? undefined : { choice: visual, question, counts, kept: kept && Int32Array.from(kept) },
     );
     const now = spanTokens(image);
     if (now.length !== counts.length || now.some((count, span) => count !== counts[span])) {

@@ -12,10 +12,16 @@ import {
   type PreparedImage,
   type VisionModel,
 } from '../models/vision/vision-model.ts';
-import { choiceName, outliers, plannedCounts } from '../select/visual/index.ts';
+import { choiceName, outliers, plannedCounts, readSelection } from '../select/visual/index.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
 import type { EncodedImages } from './encoded-images.ts';
-import { TokenSelection, type ImageProcessor, type PromptImage, type SelectionRequest } from './images.ts';
+import {
+  TokenSelection,
+  type ImageProcessor,
+  type ChosenTokens,
+  type PromptImage,
+  type SelectionRequest,
+} from './images.ts';
 
 export class ModelImages implements ImageProcessor {
   readonly placeholder: number;
@@ -51,7 +57,9 @@ export class ModelImages implements ImageProcessor {
       bidirectional: this.#vision.bidirectional,
     };
     if (request === undefined) return whole;
-    const { choice, kept } = request;
+    const choice = readSelection(request.choice);
+    if (choice === undefined) return whole;
+    const { kept } = request;
     const question = choice.method === 'cdpruner' ? request.question : undefined;
     return this.#select(whole, {
       choice,
@@ -85,7 +93,7 @@ export class ModelImages implements ImageProcessor {
     this.#encoded.free();
   }
 
-  #select(whole: PromptImage, request: SelectionRequest): PromptImage {
+  #select(whole: PromptImage, request: ChosenTokens): PromptImage {
     const { choice, question } = request;
     const key = [whole.contentKey, choiceName(choice), ...(question === undefined ? [] : [this.#digest(question)])];
     return {

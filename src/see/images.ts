@@ -13,16 +13,22 @@ import type {
   PreparedImage,
   SpanPositions,
 } from '../models/vision/vision-model.ts';
-import type { VisualChoice } from '../select/visual/index.ts';
+import type { VisualChoice, VisualMethod, VisualSelection } from '../select/visual/index.ts';
 
 /** Which tokens of an image are to be read. */
 export interface SelectionRequest {
-  readonly choice: VisualChoice;
+  /** As a session's options give it. */
+  readonly choice: VisualMethod | VisualSelection;
   /** The text of the message that shows the image, for methods that depend on it. */
   readonly question?: string | undefined;
   /** How many tokens of each span are kept, and which ones, if known from an earlier selection. */
   readonly counts?: readonly number[] | undefined;
   readonly kept?: Int32Array | undefined;
+}
+
+/** The same with the choice checked and its defaults filled in. */
+export interface ChosenTokens extends Omit<SelectionRequest, 'choice'> {
+  readonly choice: VisualChoice;
 }
 
 /**
@@ -38,7 +44,7 @@ export class TokenSelection {
   #counts: readonly number[] | undefined;
   #kept: Int32Array | undefined;
 
-  constructor({ choice, question, counts, kept }: SelectionRequest, wholeKey: string, spans: PreparedImage['spans']) {
+  constructor({ choice, question, counts, kept }: ChosenTokens, wholeKey: string, spans: PreparedImage['spans']) {
     this.choice = choice;
     this.question = question;
     this.wholeKey = wholeKey;

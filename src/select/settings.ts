@@ -60,17 +60,3 @@ function checkMemory(memory: ContextMemory = {}): void {
       throw new InputError('argument', `context.memory.${name}: ${String(bytes)} is not a number of bytes`, { name });
   }
 }
-
-/** What the content of pages depends on, as a text: equal where it is. */
-export function contentKey({
-  kvBits = 16,
-  prefill = 'dense',
-  decode = 'dense',
-  evict,
-  heads = 'all',
-  visual = 'all',
-  ...rest
-}: ContextOptions): string {
-  const { window: _window, memory: _memory, share: _share, keep: _keep, ...others } = rest;
-  return JSON.stringify([kvBits, prefill, decode, evict ?? null, heads, visual, others]);
-}

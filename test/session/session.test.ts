@@ -274,7 +274,7 @@ describe('what cannot be', () => {
 
   test('wrong settings, by name', async () => {
     expect(() => begin({ temperature: -1 })).toThrow('temperature');
-    expect(() => begin({ context: { window: 10_000 } })).toThrow('context.window');
+    await expect(Session.open(model, { context: { window: 10_000 } })).rejects.toThrow('context.window');
     await expect(begin().prompt('Hello', { maxTokens: 0 })).rejects.toThrow('maxTokens');
     await expect(begin().prompt('Hello', { stop: [''] })).rejects.toThrow('stop');
     await expect(loadTest(tinyModel(), { contextWindow: 4096 })).rejects.toThrow('contextWindow');

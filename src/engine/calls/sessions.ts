@@ -1,5 +1,5 @@
 /** Calls that create and end sessions: new, cloned, saved and resumed ones. */
-import { contentKey } from '../../select/settings.ts';
+import { contentKey } from '../../select/content-key.ts';
 import { Session } from '../../session.ts';
 import type { EngineApi } from '../../worker/api.ts';
 import type { Handlers } from '../../worker/responder.ts';
@@ -15,7 +15,7 @@ export function sessionCalls(models: HostedModels): SessionCalls {
   return {
     createSession: async ({ settings, ...of }, context) => {
       const hosted = models.get(of);
-      const session = new Session(hosted.model, settings);
+      const session = await Session.open(hosted.model, settings);
       try {
         await session.start(sessionListener(context));
       } catch (error) {
