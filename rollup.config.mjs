@@ -33,19 +33,20 @@ const wasm = () => ({
   },
 });
 
-/** Files as src/platform/archive.ts unpacks them. */
-function archive(files) {
-  const contents = files.map((file) => readFileSync(join('dist', file)));
+/** Files by their names, as src/load/packed.ts unpacks them. */
+function packed(files) {
   const index = {};
   let offset = 0;
-  files.forEach((file, i) => {
-    index[file] = [offset, contents[i].length];
-    offset += contents[i].length;
-  });
+  for (const [name, content] of files) {
+    index[name] = [offset, content.length];
+    offset += content.length;
+  }
   const head = Buffer.from(JSON.stringify(index));
   const length = Buffer.alloc(4);
   length.writeUInt32LE(head.length);
-  return gzipSync(Buffer.concat([length, head, ...contents]), { level: 9 }).toString('base64');
+  return gzipSync(Buffer.concat([length, head, ...files.map(([, content]) => content)]), { level: 9 }).toString(
+    'base64',
+  );
 }
 
 /**
@@ -53,7 +54,7 @@ function archive(files) {
  * beside the WASM builds; undefined for an entry that is never without its files. */
 const generated = (scripts) => ({
   name: 'generated',
-  resolveId: (id) => (id.startsWith('octavo:') ? `\0${id}` : null),
+  resolveId: (id) => (id.startsWith('octavo:') && !(id in SHARED) ? `\0${id}` : null),
   load(id) {
     const built = () => readdirSync('dist').filter((file) => /\.(js|wasm)$/.test(file));
     if (id === '\0octavo:parts') {
@@ -63,7 +64,7 @@ const generated = (scripts) => ({
     }
     if (id === '\0octavo:archive') {
       const files = scripts ? built().filter((file) => file.endsWith('.wasm') || scripts.test(file)) : [];
-      return `export const archive = '${archive(files)}';`;
+      return `export const archive = '${packed(files.map((file) => [file, readFileSync(join('dist', file))]))}';`;
     }
     return null;
   },
@@ -92,6 +93,20 @@ const plugins = (platform) => [
   opaque(),
 ];
 
+/** pdf.js and its character maps are built once, into files of their own that browsers and Node share. */
+const SHARED = {
+  'pdfjs-dist/legacy/build/pdf.mjs': './pdf.js',
+  'pdfjs-dist/legacy/build/pdf.worker.mjs': './pdf-worker.js',
+  'octavo:character-maps': './character-maps.js',
+};
+
+/** Adobe's character maps by their names. */
+const characterMaps = () => {
+  const folder = 'node_modules/pdfjs-dist/cmaps';
+  const files = readdirSync(folder).filter((file) => file.endsWith('.bcmap'));
+  return files.map((file) => [file.slice(0, -'.bcmap'.length), readFileSync(join(folder, file))]);
+};
+
 const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
   input,
   output: {
@@ -100,12 +115,13 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
     chunkFileNames: (chunk) => `${name}-${part(chunk)}.js`,
     format: 'es',
     sourcemap: true,
+    paths: SHARED,
     ...output,
   },
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   // As package.json says: nothing happens on import, so what only a part uses does not come along with the core.
   treeshake: { moduleSideEffects: false },
-  external: platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo'],
+  external: [...Object.keys(SHARED), ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo'])],
   plugins: [...plugins(platform), ...extra],
 });
 
@@ -120,6 +136,41 @@ const worker = entry('worker', 'src/entries/browser-worker.ts', 'browser', {
   output: { format: 'amd', amd: { autoId: true, define: '__octavo' }, sourcemap: false },
 });
 
+/**
+ * One of pdf.js's two scripts as it is, minified. In Node it would look for a canvas as soon as it is imported and complain where there is none: text needs
+ * none, and what draws brings its own (src/platform/node-documents.ts).
+ */
+const pdf = (name, input) => ({
+  input,
+  output: { file: `dist/${name}.js`, format: 'es', banner: '/*! pdf.js 4.10.38, Mozilla Foundation, Apache-2.0 */' },
+  onwarn: () => {},
+  plugins: [
+    {
+      name: 'pdf',
+      transform: (code) => ({
+        code: code.replace('if (isNodeJS) {\n  let canvas;', 'if (false) {\n  let canvas;'),
+        map: null,
+      }),
+      renderChunk: (code) => ({
+        code: transformSync(code, { minify: true, target: 'es2022', format: 'esm', legalComments: 'none' }).code,
+        map: null,
+      }),
+    },
+  ],
+});
+
+const maps = {
+  input: 'character-maps',
+  output: { file: 'dist/character-maps.js', format: 'es' },
+  plugins: [
+    {
+      name: 'character-maps',
+      resolveId: (id) => id,
+      load: () => `export const archive = '${packed(characterMaps())}';`,
+    },
+  ],
+};
+
 const single = { inlineDynamicImports: true, chunkFileNames: undefined };
 
 export default [
@@ -128,6 +179,9 @@ export default [
   entry('index', 'src/index.ts', 'browser', { extra: [generated(/^(worker.*|pool)\.js$/)] }),
   entry('in-scope', 'src/in-scope.ts', 'browser', { extra: [generated(undefined)], output: single }),
   entry('nano', 'src/nano.ts', 'browser'),
+  pdf('pdf', 'node_modules/pdfjs-dist/legacy/build/pdf.mjs'),
+  pdf('pdf-worker', 'node_modules/pdfjs-dist/legacy/build/pdf.worker.mjs'),
+  maps,
   entry('node-worker', 'src/entries/node-worker.ts', 'node', { output: single }),
   entry('node', 'src/node.ts', 'node', { extra: [generated(/^node-worker\.js$/)] }),
   entry('cli', 'src/cli/main.ts', 'node', { extra: [generated(undefined)] }),

@@ -52,7 +52,7 @@ export class OctavoError extends Error {
   }
 }
 
-export type FileErrorCode = 'truncated' | 'malformed' | 'unsupported' | 'limit' | 'checksum' | 'missing';
+export type FileErrorCode = 'truncated' | 'malformed' | 'unsupported' | 'limit' | 'checksum' | 'missing' | 'password';
 
 /** A file that cannot be read as the format that it claims to have. Names the file, the field and the byte offset. */
 export class FileError extends OctavoError {

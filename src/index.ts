@@ -4,6 +4,10 @@ import { createBrowserFace } from './platform/browser.ts';
 import { startEngineWorker } from './platform/engine-worker.ts';
 
 export const Octavo = /* @__PURE__ */ createFace(
-  /* @__PURE__ */ createBrowserFace(startEngineWorker, typeof WebAssembly === 'object'),
+  /* @__PURE__ */ createBrowserFace(
+    startEngineWorker,
+    typeof WebAssembly === 'object',
+    async () => (await import('./platform/browser-documents.ts')).browserDocuments,
+  ),
 );
 export * from './public.ts';

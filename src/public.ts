@@ -12,6 +12,20 @@ export { OctavoModel } from './face/model.ts';
 export type { Completion, CompletionOptions, RecoverOptions, ScoreOptions } from './face/model.ts';
 export type { CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
 export type { Availability, LoadOptions, OctavoFace } from './face/octavo.ts';
+export type { OctavoDocument } from './face/document.ts';
+export type { Block, BlockKind, Language, OutlineEntry, Page, PageKind, Rectangle } from './document/content.ts';
+export type {
+  DocumentSource,
+  Embedder,
+  OpenOptions,
+  ReadingProgress,
+  RecognisedLine,
+  RecognisedWord,
+  Recogniser,
+  SearchOptions,
+  SearchResult,
+} from './document/options.ts';
+export type { PlacedRectangle } from './document/rectangles.ts';
 export type { EditOptions, PaintOptions } from './face/painting.ts';
 export { PaintedPicture } from './face/picture.ts';
 export { OctavoSession } from './face/session.ts';

@@ -33,6 +33,7 @@ export const ROOMS = [
   'src/session.ts',
   'src/worker',
   'src/engine',
+  'src/document',
   'src/face',
   'src/platform',
   'src/entries',

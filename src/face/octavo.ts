@@ -1,4 +1,6 @@
 /** `Octavo`, the entry point of the SDK. */
+import type { DocumentSource, OpenOptions } from '../document/options.ts';
+import { DeviceError } from '../errors.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { ModelStore, SessionStore } from '../store/index.ts';
@@ -7,6 +9,8 @@ import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { misfit } from './check.ts';
 import { OctavoModel } from './model.ts';
+import type { OctavoDocument } from './document.ts';
+import type { Documents } from './documents.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
 import { AVAILABILITY, LOAD } from './options.ts';
 import type { ReadPicture } from './pictures.ts';
@@ -52,6 +56,8 @@ export interface FacePlatform {
   store(): ModelStore | undefined;
   /** Where sessions are saved; undefined where nothing can be kept. */
   sessions(): Promise<SessionStore | undefined>;
+  /** What opens documents; undefined in scopes that fetch no code, such as service workers. */
+  documents?(): Promise<Documents>;
 }
 
 export interface OctavoFace {
@@ -66,6 +72,11 @@ export interface OctavoFace {
    * model and its mmproj.
    */
   load(input: ModelInput, options?: LoadOptions): Promise<OctavoModel>;
+  /**
+   * Opens a PDF, a text, Markdown, HTML, a .docx, a CSV or, with `ocr`, a picture: for its text, its outline, and to find passages. No model is needed.
+   * Throws `FileError` for what cannot be read; `FileError('password')` for an encrypted PDF without the right `password`.
+   */
+  openDocument(source: DocumentSource, options?: OpenOptions): Promise<OctavoDocument>;
   /** Models kept from earlier downloads. */
   readonly store: Pick<ModelStore, 'list' | 'remove'>;
   /** Sessions that were saved, and prompts that were kept. */
@@ -146,6 +157,12 @@ export function createFace(platform: FacePlatform): OctavoFace {
         if (others === 0) loading.delete(name);
         else loading.set(name, others);
       }
+    },
+
+    async openDocument(source, options = {}) {
+      if (platform.documents === undefined)
+        throw new DeviceError('unavailable', 'documents are opened in pages, workers and Node: import octavo');
+      return (await platform.documents()).openDocument(source, options);
     },
 
     store: {

@@ -23,8 +23,12 @@ function bundledModel(): string {
   return new URL(NANO, here).href;
 }
 
-/** `startEngine` starts an engine for this scope; `capable` says whether that can succeed. */
-export function createBrowserFace(startEngine: FacePlatform['startEngine'], capable: boolean): FacePlatform {
+/** `startEngine`: how an engine is started for this scope; `capable`: whether that can succeed; `documents`: what opens documents, where code can be fetched. */
+export function createBrowserFace(
+  startEngine: FacePlatform['startEngine'],
+  capable: boolean,
+  documents?: FacePlatform['documents'],
+): FacePlatform {
   return {
     startEngine,
     input: async (input: ModelInput) => {
@@ -41,6 +45,7 @@ export function createBrowserFace(startEngine: FacePlatform['startEngine'], capa
     // Pages that show no image and list no session do not download this code.
     readPicture: async (input, signal) => (await import('../vision/read.ts')).readImage(input, { signal }),
     capable,
+    ...(documents && { documents }),
     store: () => (ModelStore.supported ? new ModelStore() : undefined),
     sessions: async () => {
       if (!ModelStore.supported) return undefined;

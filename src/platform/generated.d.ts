@@ -12,3 +12,8 @@ declare module 'octavo:archive' {
 
 /** The loader of the engine's parts (tools/part-loader.js); absent where the engine runs from its sources. */
 declare var __octavo: { place(urls: Readonly<Record<string, string>>): void } | undefined;
+
+/** Adobe's character maps for PDFs in Chinese, Japanese and Korean (pdfjs-dist/cmaps), packed as `src/load/packed.ts` says. */
+declare module 'octavo:character-maps' {
+  export const archive: string;
+}

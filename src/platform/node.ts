@@ -43,5 +43,6 @@ export function createNodeFace(): FacePlatform {
     capable: typeof WebAssembly === 'object',
     store: openModelStore,
     sessions: async () => new SessionStore(new FolderShelf(sessionFolder())),
+    documents: async () => (await import('./node-documents.ts')).nodeDocuments(),
   };
 }

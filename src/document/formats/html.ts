@@ -1,0 +1,159 @@
+/**
+ * HTML to text. Nothing of it runs or is fetched: of parse5 only the tokenizer is used, whose time is that of the file's length. A tree is not made; what closes
+ * an element that the author left open is known well enough for text.
+ */
+import { Tokenizer, TokenizerMode, type Token, type TokenHandler } from 'parse5';
+import type { DocumentContent } from '../content.ts';
+import { decodeText } from './decode.ts';
+import { BREAK, Flow } from './flow.ts';
+
+/** What shows no text of the document. */
+const SKIPPED = new Set(
+  'template noscript object svg math canvas audio video nav select datalist button dialog'.split(' '),
+);
+/** What has no end tag. */
+const VOID = new Set('area base br col embed hr img input link meta param source track wbr frame'.split(' '));
+/** What ends where the next of its kind begins. */
+const SELF_ENDING = new Set('p li td th tr dt dd option tbody thead tfoot'.split(' '));
+const BLOCKS = new Set(
+  'address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form header hr html main ol p section summary table tbody tfoot thead ul caption'.split(
+    ' ',
+  ),
+);
+/** Elements whose content is no markup, by how it is read. */
+const RAW: Readonly<Record<string, Tokenizer['state']>> = {
+  title: TokenizerMode.RCDATA,
+  textarea: TokenizerMode.RCDATA,
+  script: TokenizerMode.SCRIPT_DATA,
+  style: TokenizerMode.RAWTEXT,
+  iframe: TokenizerMode.RAWTEXT,
+  xmp: TokenizerMode.RAWTEXT,
+  noembed: TokenizerMode.RAWTEXT,
+  noframes: TokenizerMode.RAWTEXT,
+};
+
+/** Bytes by the charset that the file declares. */
+export function readHtmlBytes(bytes: Uint8Array, name: string): DocumentContent {
+  const start = String.fromCharCode(...bytes.subarray(0, 1024));
+  const charset = /<meta[^>]{0,200}charset\s*=\s*["']?([\w-]{1,40})/i.exec(start)?.[1];
+  const reader = new Reader(name);
+  const tokenizer = new Tokenizer({ sourceCodeLocationInfo: false }, reader);
+  reader.tokenizer = tokenizer;
+  tokenizer.write(decodeText(bytes, name, charset), true);
+  return reader.finish();
+}
+
+class Reader implements TokenHandler {
+  tokenizer: Tokenizer | undefined;
+  readonly #flow: Flow;
+  /** The element that is being left out, and how many of its name are open. */
+  #skipped: { readonly tag: string; depth: number } | undefined;
+  /** The element without markup that is being read. */
+  #raw = '';
+  #title = '';
+  /** How many `pre` are open. */
+  #literal = 0;
+  #inRow = false;
+  #inCell = false;
+
+  constructor(name: string) {
+    this.#flow = new Flow(name);
+  }
+
+  finish(): DocumentContent {
+    this.#endRow();
+    this.#flow.end();
+    const title = this.#title.replace(/\s+/g, ' ').trim().slice(0, 500);
+    if (title !== '') this.#flow.builder.title = title;
+    return this.#flow.builder.finish();
+  }
+
+  onCharacter({ chars }: Token.CharacterToken): void {
+    if (this.#raw === 'title') this.#title += this.#title.length < 1000 ? chars : '';
+    if (this.#raw === '' && this.#skipped === undefined) this.#flow.text(chars);
+  }
+  onWhitespaceCharacter(token: Token.CharacterToken): void {
+    this.onCharacter(token);
+  }
+  onNullCharacter(): void {}
+  onComment(): void {}
+  onDoctype(): void {}
+  onEof(): void {}
+
+  onStartTag(token: Token.TagToken): void {
+    const { tagName } = token;
+    const raw = RAW[tagName];
+    if (raw !== undefined && this.tokenizer !== undefined) {
+      this.tokenizer.state = raw;
+      this.#raw = tagName;
+      return;
+    }
+    const skipped = this.#skipped;
+    if (skipped !== undefined) {
+      if (tagName !== skipped.tag) return;
+      if (!SELF_ENDING.has(tagName)) {
+        skipped.depth++;
+        return;
+      }
+      this.#skipped = undefined;
+    }
+    if (VOID.has(tagName)) {
+      if (tagName === 'br') this.#flow.text(this.#literal > 0 ? '\n' : BREAK);
+      else if (tagName === 'hr') this.#flow.end();
+    } else if (isHidden(token)) this.#skipped = { tag: tagName, depth: 1 };
+    else this.#begin(tagName);
+  }
+
+  onEndTag({ tagName }: Token.TagToken): void {
+    if (this.#raw !== '') {
+      if (tagName === this.#raw) this.#raw = '';
+      return;
+    }
+    const skipped = this.#skipped;
+    if (skipped !== undefined) {
+      if (tagName === skipped.tag && --skipped.depth === 0) this.#skipped = undefined;
+      return;
+    }
+    if (tagName === 'pre') this.#literal = Math.max(0, this.#literal - 1);
+    if (tagName === 'td' || tagName === 'th') this.#endCell();
+    else if (tagName === 'tr' || tagName === 'table') this.#endRow();
+    else if (BLOCKS.has(tagName) || /^(?:h[1-6]|li|pre)$/.test(tagName)) this.#flow.end();
+  }
+
+  #begin(tag: string): void {
+    if (/^h[1-6]$/.test(tag)) this.#flow.begin('heading', Number(tag[1]));
+    else if (tag === 'li') this.#flow.begin('item');
+    else if (tag === 'pre') {
+      this.#literal++;
+      this.#flow.begin('code');
+    } else if (tag === 'tr') {
+      this.#endRow();
+      this.#flow.beginRow();
+      this.#inRow = true;
+    } else if (tag === 'td' || tag === 'th') {
+      this.#endCell();
+      this.#inCell = true;
+    } else if (this.#literal === 0 && BLOCKS.has(tag)) this.#flow.end();
+  }
+
+  #endCell(): void {
+    if (this.#inCell) this.#flow.endCell();
+    this.#inCell = false;
+  }
+
+  #endRow(): void {
+    this.#endCell();
+    if (this.#inRow) this.#flow.endRow();
+    this.#inRow = false;
+  }
+}
+
+function isHidden({ tagName, attrs }: Token.TagToken): boolean {
+  if (SKIPPED.has(tagName)) return true;
+  return attrs.some(
+    ({ name, value }) =>
+      name === 'hidden' ||
+      (name === 'aria-hidden' && value === 'true') ||
+      (name === 'style' && /display\s*:\s*none|visibility\s*:\s*hidden/i.test(value)),
+  );
+}

@@ -1,0 +1,66 @@
+/** Which format a file has: by what it was declared to be, by its first bytes, by its name. */
+import { FileError } from '../../errors.ts';
+
+export type Format = 'pdf' | 'text' | 'markdown' | 'html' | 'docx' | 'csv' | 'picture';
+
+const TYPES: Readonly<Record<string, Format>> = {
+  'application/pdf': 'pdf',
+  'text/plain': 'text',
+  'text/markdown': 'markdown',
+  'text/html': 'html',
+  'application/xhtml+xml': 'html',
+  'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'docx',
+  'text/csv': 'csv',
+  'text/tab-separated-values': 'csv',
+};
+const ENDINGS: Readonly<Record<string, Format>> = {
+  pdf: 'pdf',
+  txt: 'text',
+  text: 'text',
+  log: 'text',
+  md: 'markdown',
+  markdown: 'markdown',
+  mdx: 'markdown',
+  html: 'html',
+  htm: 'html',
+  xhtml: 'html',
+  docx: 'docx',
+  csv: 'csv',
+  tsv: 'csv',
+  png: 'picture',
+  jpg: 'picture',
+  jpeg: 'picture',
+  webp: 'picture',
+  gif: 'picture',
+  avif: 'picture',
+  bmp: 'picture',
+};
+export const FORMATS: readonly Format[] = [...new Set(Object.values(ENDINGS))];
+
+/** `type`: a format's name or a MIME type. Throws `FileError('unsupported')` for what cannot be read. */
+export function formatOf(bytes: Uint8Array, name: string, type: string | undefined): Format {
+  const declared = type?.split(';')[0]?.trim().toLowerCase() ?? '';
+  const named = FORMATS.find((format) => format === declared) ?? TYPES[declared];
+  if (named !== undefined) return named;
+  if (declared.startsWith('image/')) return 'picture';
+  const start = String.fromCharCode(...bytes.subarray(0, 1024));
+  if (start.includes('%PDF-')) return 'pdf';
+  if (/^(?:\x89PNG|\xff\xd8\xff|GIF8|BM|RIFF[^]{4}WEBP|[^]{4}ftyp(?:avif|heic|mif1))/.test(start)) return 'picture';
+  const ending = ENDINGS[/\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? ''];
+  if (start.startsWith('PK\x03\x04')) {
+    if (ending === 'docx' || ending === undefined) return 'docx';
+    throw unsupported(name, 'it is a ZIP archive, not the format that its name says');
+  }
+  if (start.startsWith('\xd0\xcf\x11\xe0'))
+    throw unsupported(name, 'it is an Office file of before 2007; save it as .docx or PDF');
+  if (ending !== undefined && ending !== 'docx' && ending !== 'pdf' && ending !== 'picture') return ending;
+  if (ending !== undefined) throw unsupported(name, `its bytes are not ${ending}; it may be damaged`);
+  if (/^\s*(?:<!doctype html|<html)/i.test(start)) return 'html';
+  if (start.includes('\0') && !/^(?:\xff\xfe|\xfe\xff)/.test(start))
+    throw unsupported(name, `it is none of ${FORMATS.join(', ')}; give \`type\`, or convert it first`);
+  return 'text';
+}
+
+function unsupported(name: string, problem: string): FileError {
+  return new FileError('unsupported', { file: name, field: 'document' }, problem);
+}

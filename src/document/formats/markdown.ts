@@ -1,0 +1,118 @@
+/** Markdown (CommonMark with tables) to text. HTML within it is left out: what stands between its tags is Markdown, and read. */
+import { fromMarkdown } from 'mdast-util-from-markdown';
+import { gfmTableFromMarkdown } from 'mdast-util-gfm-table';
+import { gfmTable } from 'micromark-extension-gfm-table';
+import type { DocumentContent } from '../content.ts';
+import { BREAK, Flow } from './flow.ts';
+
+/** A node of mdast, as far as it is read here. */
+interface Node {
+  readonly type: string;
+  readonly value?: string;
+  readonly depth?: number;
+  readonly alt?: string | null;
+  readonly children?: readonly Node[];
+}
+
+/** What the parser is given at once: its time may grow with the square of that, for texts that are made to do so. */
+const PIECE = 16_384;
+
+/** Ends at an empty line outside of fences where there is one, so that no block is cut. */
+function* piecesOf(text: string): Generator<string> {
+  let start = 0;
+  let fence: string | undefined;
+  let safe = 0;
+  let at = 0;
+  while (at < text.length) {
+    const newline = text.indexOf('\n', at);
+    const end = newline < 0 ? text.length : newline + 1;
+    const line = text.slice(at, Math.min(end, at + 200));
+    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1];
+    if (mark !== undefined && fence === undefined) fence = mark;
+    else if (mark !== undefined && fence !== undefined && mark.startsWith(fence)) fence = undefined;
+    if (fence === undefined && line.trim() === '') safe = end;
+    if (end - start > PIECE) {
+      const stop = safe > start ? safe : end;
+      yield text.slice(start, stop);
+      start = stop;
+    }
+    at = end;
+  }
+  if (start < text.length) yield text.slice(start);
+}
+
+export function readMarkdown(text: string, name: string): DocumentContent {
+  const flow = new Flow(name);
+  const body = text.replace(/^---\n[^]{0,20000}?\n---\n/, '');
+  for (const piece of piecesOf(body)) {
+    for (const part of lineBounded(piece)) {
+      const tree = fromMarkdown(part, { extensions: [gfmTable()], mdastExtensions: [gfmTableFromMarkdown()] });
+      read(flow, tree as unknown as Node);
+    }
+  }
+  flow.end();
+  const content = flow.builder.finish();
+  return { ...content, title: content.outline.find(({ level }) => level === 1)?.title };
+}
+
+/** A single line that is longer than a piece is cut, too. */
+function* lineBounded(piece: string): Generator<string> {
+  for (let at = 0; at < piece.length; at += 2 * PIECE) yield piece.slice(at, at + 2 * PIECE);
+}
+
+function read(flow: Flow, tree: Node): void {
+  const todo: (Node | (() => void))[] = [tree];
+  let items = 0;
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    if (typeof next === 'function') {
+      next();
+      continue;
+    }
+    const { type, value = '', children = [] } = next;
+    let end: (() => void) | undefined;
+    switch (type) {
+      case 'text':
+        flow.text(value);
+        break;
+      case 'inlineCode':
+        flow.text(value);
+        break;
+      case 'break':
+        flow.text(BREAK);
+        break;
+      case 'image':
+        flow.text(next.alt ?? '');
+        break;
+      case 'code':
+        flow.begin('code');
+        flow.text(value);
+        flow.end();
+        break;
+      case 'heading':
+        flow.begin('heading', next.depth ?? 1);
+        end = () => flow.end();
+        break;
+      case 'paragraph':
+        flow.begin(items > 0 ? 'item' : 'paragraph');
+        end = () => flow.end();
+        break;
+      case 'listItem':
+        items++;
+        end = () => items--;
+        break;
+      case 'tableRow':
+        flow.beginRow();
+        end = () => flow.endRow();
+        break;
+      case 'tableCell':
+        end = () => flow.endCell();
+        break;
+      default:
+    }
+    if (end !== undefined) todo.push(end);
+    for (let i = children.length - 1; i >= 0; i--) {
+      const child = children[i];
+      if (child !== undefined) todo.push(child);
+    }
+  }
+}

@@ -1,0 +1,224 @@
+/** PDF to text with places, by pdf.js: pages one after the other, each given back before the next. Nothing of the file runs. */
+import { FileError } from '../../errors.ts';
+import { ContentBuilder } from '../builder.ts';
+import type { DocumentContent, OutlineEntry, PageKind } from '../content.ts';
+import type { DocumentEnvironment } from '../environment.ts';
+import { DEEPEST_OUTLINE, MOST_ITEMS, MOST_OUTLINE, MOST_PAGES } from '../limits.ts';
+import type { OpenOptions } from '../options.ts';
+import { addPages, type ReadPage } from '../pdf/blocks.ts';
+import { CompressedCMaps } from '../pdf/cmaps.ts';
+import {
+  pdfLibrary,
+  pdfThread,
+  type PdfFile,
+  type PdfLibrary,
+  type PdfOutlineNode,
+  type PdfPage,
+  type PdfTextContent,
+} from '../pdf/library.ts';
+import { pageLines } from '../pdf/page-lines.ts';
+
+/** A page that shows letters of which so many are no characters was written with fonts that do not say which they are. */
+const UNMAPPED = 0.2;
+const NO_CHARACTER = /[\u0000-\u0008\ue000-\uf8ff\ufffd]/gu;
+
+export async function readPdf(
+  bytes: Uint8Array,
+  name: string,
+  { password, signal, onProgress }: OpenOptions,
+  environment: DocumentEnvironment,
+): Promise<DocumentContent> {
+  const library = await pdfLibrary();
+  signal?.throwIfAborted();
+  const thread = await pdfThread(environment.startPdfWorker);
+  const worker = new library.PDFWorker({ port: thread.port, verbosity: 0 });
+  const task = library.getDocument({
+    // pdf.js moves the bytes to its thread.
+    data: new Uint8Array(bytes),
+    worker,
+    ...(password !== undefined && { password }),
+    verbosity: 0,
+    isEvalSupported: false,
+    enableXfa: false,
+    useSystemFonts: false,
+    useWorkerFetch: false,
+    stopAtErrors: false,
+    CMapReaderFactory: CompressedCMaps,
+    cMapUrl: 'bundled',
+  });
+  try {
+    const file = await task.promise.catch((cause: unknown) => {
+      throw refused(cause, name);
+    });
+    return await readFile(file, library, name, signal, onProgress);
+  } finally {
+    await task.destroy().catch(() => undefined);
+    worker.destroy();
+    thread.close();
+  }
+}
+
+async function readFile(
+  file: PdfFile,
+  library: PdfLibrary,
+  name: string,
+  signal: AbortSignal | undefined,
+  onProgress: OpenOptions['onProgress'],
+): Promise<DocumentContent> {
+  const { numPages } = file;
+  if (!(numPages >= 1)) throw new FileError('malformed', { file: name, field: 'pages' }, 'it has no pages');
+  if (numPages > MOST_PAGES)
+    throw new FileError(
+      'limit',
+      { file: name, field: 'pages' },
+      `it has ${numPages} pages and ${MOST_PAGES} are read; split it into several files`,
+    );
+  const builder = new ContentBuilder(name);
+  const labels = await file.getPageLabels().catch(() => null);
+  const pages: ReadPage[] = [];
+  const unreadable: number[] = [];
+  const begun = performance.now();
+  let pictures: boolean | undefined;
+  for (let number = 1; number <= numPages; number++) {
+    signal?.throwIfAborted();
+    const label = labels?.[number - 1];
+    try {
+      const page = await file.getPage(number);
+      try {
+        const view = page.getViewport({ scale: 1 });
+        const content = await page.getTextContent();
+        const lines = pageLines(content, view, MOST_ITEMS);
+        let kind = kindOf(content);
+        if (kind === 'blank') {
+          pictures ??= await drawsPicture(page, library);
+          if (pictures) kind = 'picture';
+        }
+        pages.push({ lines: kind === 'unmapped' ? [] : lines, width: view.width, height: view.height, label, kind });
+      } finally {
+        page.cleanup();
+      }
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (numPages === 1)
+        throw new FileError('malformed', { file: name, field: 'page 1' }, 'it cannot be read; the file is damaged', {
+          cause,
+        });
+      unreadable.push(number);
+      pages.push({ lines: [], width: 0, height: 0, label, kind: 'blank' });
+    }
+    const seconds = (performance.now() - begun) / 1000;
+    onProgress?.({
+      phase: 'pages',
+      done: number,
+      total: numPages,
+      secondsLeft: (seconds / number) * (numPages - number),
+    });
+  }
+  addPages(builder, pages);
+  const title = await titleOf(file);
+  if (title !== undefined) builder.title = title;
+  noteKinds(builder, pages, unreadable);
+  const content = builder.finish();
+  const outline = await outlineOf(file, content).catch(() => []);
+  return outline.length > 0 ? { ...content, outline } : content;
+}
+
+function kindOf({ items }: PdfTextContent): PageKind {
+  const text = items.map((item) => ('str' in item ? item.str : '')).join('');
+  if (text.trim() === '') return 'blank';
+  const strange = text.match(NO_CHARACTER)?.length ?? 0;
+  return strange >= UNMAPPED * text.length ? 'unmapped' : 'text';
+}
+
+/** Asked of the first page without text only: it has to decode the pictures. */
+async function drawsPicture(page: PdfPage, { OPS }: PdfLibrary): Promise<boolean> {
+  const draws = new Set(
+    ['paintImageXObject', 'paintInlineImageXObject', 'paintImageMaskXObject', 'paintImageXObjectRepeat'].map(
+      (name) => OPS[name],
+    ),
+  );
+  const { fnArray } = await page.getOperatorList();
+  return fnArray.some((operation) => draws.has(operation));
+}
+
+/** Pages by their numbers, for people: 1 to 3, 7. */
+export function pageList(numbers: readonly number[]): string {
+  const parts: string[] = [];
+  for (let i = 0; i < numbers.length; i++) {
+    let last = i;
+    while (numbers[last + 1] === (numbers[last] ?? 0) + 1) last++;
+    parts.push(last === i ? String(numbers[i]) : `${numbers[i] ?? ''} to ${numbers[last] ?? ''}`);
+    i = last;
+  }
+  return parts.length > 12 ? `${parts.slice(0, 12).join(', ')} and others` : parts.join(', ');
+}
+
+function noteKinds(builder: ContentBuilder, pages: readonly ReadPage[], unreadable: readonly number[]): void {
+  const numbers = (kind: PageKind): number[] => pages.flatMap((page, i) => (page.kind === kind ? [i + 1] : []));
+  const many = (list: readonly number[]): string => `${list.length} of ${pages.length} pages (${pageList(list)})`;
+  const pictures = numbers('picture');
+  const unmapped = numbers('unmapped');
+  if (pictures.length > 0) builder.note(`${many(pictures)} are pictures without text; give \`ocr\` to have them read`);
+  if (unmapped.length > 0)
+    builder.note(
+      `${many(unmapped)} use fonts that do not say which characters they show; give \`ocr\` to have them read`,
+    );
+  if (unreadable.length > 0) builder.note(`${many(unreadable)} are damaged and were left out`);
+}
+
+async function titleOf(file: PdfFile): Promise<string | undefined> {
+  try {
+    const { info } = await file.getMetadata();
+    const title = 'Title' in info && typeof info.Title === 'string' ? info.Title.trim() : '';
+    // What programs put there by themselves is the name of a file.
+    return title === '' || /\.(?:docx?|dvi|tex|indd|pdf)$|^untitled/i.test(title) ? undefined : title.slice(0, 500);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The file's own outline, each entry at its title's place on its page where that is found. */
+async function outlineOf(file: PdfFile, { pages, text }: DocumentContent): Promise<OutlineEntry[]> {
+  const entries: OutlineEntry[] = [];
+  const visit = async (nodes: readonly PdfOutlineNode[], level: number): Promise<void> => {
+    for (const { title, dest, items } of nodes) {
+      if (entries.length >= MOST_OUTLINE) return;
+      const page = pages[await pageOf(file, dest)];
+      const name = title.replace(/\s+/g, ' ').trim().slice(0, 500);
+      if (page !== undefined && name !== '') {
+        const at = text.slice(page.start, page.end).indexOf(name);
+        entries.push({ title: name, level, page: page.number, start: at < 0 ? page.start : page.start + at });
+      }
+      if (level < DEEPEST_OUTLINE) await visit(items, level + 1);
+    }
+  };
+  await visit((await file.getOutline()) ?? [], 1);
+  return entries;
+}
+
+/** From 0; -1 where it is not known. */
+async function pageOf(file: PdfFile, dest: PdfOutlineNode['dest']): Promise<number> {
+  try {
+    const [first] = (typeof dest === 'string' ? await file.getDestination(dest) : dest) ?? [];
+    if (typeof first === 'number') return first;
+    return typeof first === 'object' && first !== null ? await file.getPageIndex(first) : -1;
+  } catch {
+    return -1;
+  }
+}
+
+/** pdf.js's refusals by their names. */
+function refused(cause: unknown, file: string): FileError {
+  const name = cause instanceof Error ? cause.name : '';
+  if (name === 'PasswordException') {
+    const wrong = 'code' in (cause as object) && (cause as { code: unknown }).code === 2;
+    return new FileError(
+      'password',
+      { file, field: 'password' },
+      wrong ? 'this is not its password' : 'it is encrypted; give its `password`',
+      { cause },
+    );
+  }
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new FileError('malformed', { file, field: 'document' }, `it is no PDF, or damaged (${why})`, { cause });
+}

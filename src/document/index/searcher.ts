@@ -1,0 +1,151 @@
+/** Finds passages of one or several documents: words always, meaning where an embedder is given. */
+import type { DocumentContent } from '../content.ts';
+import type { Embedder } from '../options.ts';
+import { passagesOf, type Passage } from '../segment.ts';
+import { fuse, VECTOR_WEIGHT } from './fuse.ts';
+import { PassageIndex } from './passage-index.ts';
+import { quantise, Vectors, type QuantisedVector } from './vectors.ts';
+
+/** A passage of one of the documents that are searched. */
+export interface Found {
+  readonly id: number;
+  /** The document's key. */
+  readonly document: string;
+  readonly content: DocumentContent;
+  readonly passage: Passage;
+  readonly score: number;
+}
+
+interface Held {
+  readonly document: string;
+  readonly content: DocumentContent;
+  readonly passage: Passage;
+}
+
+/** Texts that an embedder is given at once. */
+const BATCH = 16;
+/** A question is looked for by no more characters than this. */
+const LONGEST_QUESTION = 8000;
+
+export class Searcher {
+  readonly #index = new PassageIndex();
+  readonly #vectors = new Vectors();
+  readonly #held = new Map<number, Held>();
+  readonly #embedder: Embedder | undefined;
+  #next = 0;
+
+  constructor(embedder?: Embedder) {
+    this.#embedder = embedder;
+  }
+
+  /** Passages that can be found. */
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** The terms that a question is looked up by; for those who measure how much of it a passage has. */
+  terms(question: string): string[] {
+    return this.#index.terms(question);
+  }
+
+  /** Words can be found when it returns. */
+  add(document: string, content: DocumentContent): void {
+    const passages = passagesOf(content);
+    const entries = passages.map((passage) => {
+      const id = this.#next++;
+      this.#held.set(id, { document, content, passage });
+      return {
+        id,
+        text: content.text.slice(passage.start, passage.end),
+        path: passage.path,
+        language: content.language,
+      };
+    });
+    this.#index.add(entries);
+  }
+
+  remove(document: string): void {
+    const ids = [...this.#held].flatMap(([id, held]) => (held.document === document ? [id] : []));
+    for (const id of ids) {
+      this.#held.delete(id);
+      this.#vectors.delete(id);
+    }
+    this.#index.remove(ids);
+  }
+
+  /**
+   * Makes the vectors that are missing, of one document or of all. `known` gives those that were made before, by the text that they were made of; `keep` is told
+   * each batch of new ones.
+   */
+  async embed(
+    options: {
+      readonly document?: string;
+      readonly signal?: AbortSignal | undefined;
+      readonly known?: (text: string) => Promise<QuantisedVector | undefined>;
+      readonly keep?: (made: readonly (readonly [text: string, vector: QuantisedVector])[]) => Promise<void>;
+      readonly onProgress?: (done: number, total: number) => unknown;
+    } = {},
+  ): Promise<void> {
+    const embedder = this.#embedder;
+    if (embedder === undefined) return;
+    const { document, signal, known, keep, onProgress } = options;
+    const missing = [...this.#held].filter(
+      ([id, held]) => (document === undefined || held.document === document) && !this.#vectors.has(id),
+    );
+    for (let at = 0; at < missing.length; at += BATCH) {
+      signal?.throwIfAborted();
+      const fresh: (readonly [number, string])[] = [];
+      for (const [id, held] of missing.slice(at, at + BATCH)) {
+        const text = embeddedText(held);
+        const before = await known?.(text);
+        if (before === undefined) fresh.push([id, text]);
+        else this.#vectors.set(id, before);
+      }
+      if (fresh.length > 0) {
+        const texts = fresh.map(([, text]) => text);
+        const rows = await embedder.embed(texts, { ...(signal && { signal }) });
+        const made = fresh.map(([id, text], i) => {
+          const vector = quantise(rows[i] ?? new Float32Array(0));
+          if (this.#held.has(id)) this.#vectors.set(id, vector);
+          return [text, vector] as const;
+        });
+        await keep?.(made);
+      }
+      await onProgress?.(Math.min(at + BATCH, missing.length), missing.length);
+    }
+  }
+
+  /** The best passages, the best first. */
+  async find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]> {
+    const asked = question.slice(0, LONGEST_QUESTION);
+    const words = this.#index.scores(asked);
+    let meaning: Map<number, number> | undefined;
+    if (this.#embedder !== undefined && this.#vectors.size > 0) {
+      const [vector] = await this.#embedder.embed([asked], { ...(signal && { signal }) });
+      if (vector !== undefined) meaning = this.#vectors.scores(vector);
+    }
+    const ids = [...this.#held.keys()];
+    const scores = fuse(ids, words, meaning, this.#weight());
+    return [...scores]
+      .sort(([a, x], [b, y]) => y - x || a - b)
+      .slice(0, limit)
+      .flatMap(([id, score]) => {
+        const held = this.#held.get(id);
+        return held === undefined ? [] : [{ id, ...held, score }];
+      });
+  }
+
+  /** By the language of most passages. */
+  #weight(): number {
+    const counts = new Map<DocumentContent['language'], number>();
+    for (const { content } of this.#held.values())
+      counts.set(content.language, (counts.get(content.language) ?? 0) + 1);
+    const [most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['other', 0] as ['other' | 'en' | 'de', number]);
+    return VECTOR_WEIGHT[most];
+  }
+}
+
+function embeddedText({ content, passage }: Held): string {
+  const text = content.text.slice(passage.start, passage.end);
+  return passage.path.length === 0 ? text : `${passage.path.join(' > ')}\n${text}`;
+}

@@ -1,0 +1,240 @@
+/**
+ * From the lines of all pages to paragraphs, headings, items and rows: by their distances, indents and font sizes compared with those of most of the text.
+ * Words that were parted at a line's end are joined, and what stands at the top or bottom of most pages is left out.
+ */
+import type { ContentBuilder, PlacedRun } from '../builder.ts';
+import type { PageKind } from '../content.ts';
+import { median } from './lines.ts';
+import type { PageLine } from './page-lines.ts';
+
+export interface ReadPage {
+  readonly lines: readonly PageLine[];
+  readonly width: number;
+  readonly height: number;
+  readonly label: string | undefined;
+  readonly kind: PageKind;
+}
+
+/** What most of the text is like. */
+interface Body {
+  readonly size: number;
+  readonly font: string;
+  /** Font sizes of headings, largest first. */
+  readonly headings: readonly number[];
+  /** Words that stand within lines, among them those with hyphens. */
+  readonly words: ReadonlySet<string>;
+}
+
+/** Letters of a heading are larger than the text's by this factor; its text is no longer than this. */
+const LARGER = 1.12;
+const LONGEST_HEADING = 200;
+const MOST_LEVELS = 4;
+/** Of a line's usual distance: a larger one begins a paragraph. */
+const APART = 1.35;
+const BULLET = /^(?:[•▪◦‣●○–—*·-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s/u;
+const NUMBERED = /^(\d+(?:\.\d+)*)\.?\s+\p{Lu}/u;
+const SENTENCE_END = /[.!?:;…][”"’')\]]*$/u;
+
+export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): void {
+  const furniture = repeated(pages);
+  const body = bodyOf(pages);
+  pages.forEach((page, i) => {
+    builder.beginPage(i + 1, page.width, page.height, page.label);
+    const lines = page.lines.filter((line) => !furniture.has(line));
+    for (const block of paragraphs(lines, body)) addBlock(builder, block, body);
+    builder.endPage(page.kind);
+  });
+}
+
+/** How many pages a line has to stand on, and what share of them, to be a header or footer. */
+const LEAST_PAGES = 3;
+const LEAST_SHARE = 0.4;
+
+/** First and last lines that stand on many pages, but for their numbers, and numbers alone at a page's edge. */
+function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
+  const key = ({ text }: PageLine): string => text.replace(/\d+/g, '#').trim();
+  const edges = pages.map(({ lines }) => {
+    const byHeight = lines.toSorted((a, b) => a.v - b.v);
+    return [...new Set([...byHeight.slice(0, 2), ...byHeight.slice(-2)])];
+  });
+  const counts = new Map<string, number>();
+  for (const lines of edges) for (const one of new Set(lines.map(key))) counts.set(one, (counts.get(one) ?? 0) + 1);
+  const least = Math.max(LEAST_PAGES, LEAST_SHARE * pages.length);
+  return new Set(edges.flat().filter((line) => (counts.get(key(line)) ?? 0) >= least));
+}
+
+function bodyOf(pages: readonly ReadPage[]): Body {
+  const sizes = new Map<number, number>();
+  const fonts = new Map<string, number>();
+  const words = new Set<string>();
+  for (const { lines } of pages) {
+    for (const { text, size, font } of lines) {
+      const rounded = Math.round(size * 2) / 2;
+      sizes.set(rounded, (sizes.get(rounded) ?? 0) + text.length);
+      fonts.set(font, (fonts.get(font) ?? 0) + text.length);
+      for (const [word] of text.replace(/\S+$/u, '').matchAll(/\p{L}+(?:-\p{L}+)*/gu)) words.add(word.toLowerCase());
+    }
+  }
+  const most = <Key>(counts: ReadonlyMap<Key, number>, none: Key): Key =>
+    [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [none, 0] as [Key, number])[0];
+  const size = most(sizes, 10);
+  const headings = [...sizes.keys()].filter((one) => one >= LARGER * size).sort((a, b) => b - a);
+  return { size, font: most(fonts, ''), headings, words };
+}
+
+interface Paragraph {
+  readonly kind: 'heading' | 'paragraph' | 'item' | 'row';
+  readonly level: number;
+  readonly lines: readonly PageLine[];
+}
+
+/** The lines of a page as blocks. */
+function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
+  const found: Paragraph[] = [];
+  const pitches = new Map<number, number>();
+  const edges = new Map<number, number>();
+  const rights = new Map<number, number>();
+  for (const column of new Set(lines.map((line) => line.column))) {
+    const own = lines.filter((line) => line.column === column);
+    pitches.set(
+      column,
+      median(
+        own
+          .slice(1)
+          .map((line, i) => line.v - (own[i]?.v ?? 0))
+          .filter((pitch) => pitch > 0),
+      ),
+    );
+    edges.set(column, median(own.map(({ u0 }) => u0)));
+    rights.set(column, Math.max(...own.map(({ u1 }) => u1)));
+  }
+  let open: PageLine[] = [];
+  let kind: Paragraph['kind'] = 'paragraph';
+  let level = 0;
+  const flush = (): void => {
+    if (open.length > 0) found.push({ kind, level, lines: open });
+    open = [];
+  };
+  lines.forEach((line, i) => {
+    const before = lines[i - 1];
+    const next = lines[i + 1];
+    const pitch = pitches.get(line.column) ?? 0;
+    const own = kindOf(line, before, next, body, pitch);
+    const last = open.at(-1);
+    if (last !== undefined && own.kind === kind && kind !== 'row' && kind !== 'item') {
+      const sameColumn = last.column === line.column;
+      const apart = sameColumn && (line.v - last.v > APART * pitch || line.v < last.v);
+      const otherSize = Math.abs(last.size - line.size) > 0.12 * body.size;
+      const indented =
+        line.u0 - (edges.get(line.column) ?? 0) > 0.8 * line.size &&
+        last.u0 - (edges.get(last.column) ?? 0) < 0.5 * last.size;
+      const full =
+        last.u1 >
+        (rights.get(last.column) ?? 0) - 0.2 * ((rights.get(last.column) ?? 0) - (edges.get(last.column) ?? 0));
+      const ended = SENTENCE_END.test(last.text) && !full;
+      const elsewhere = !sameColumn && !goesOn(last.text, line.text);
+      const heading = kind === 'heading' && (own.level !== level || apart);
+      if (apart || otherSize || (kind === 'paragraph' && (indented || ended)) || elsewhere || heading) flush();
+    } else if (last !== undefined && own.kind === 'paragraph' && kind === 'item') {
+      // The second line of an item stands further in than its mark, or just below it.
+      const follows =
+        last.column === line.column &&
+        line.u0 >= last.u0 - 0.5 * line.size &&
+        line.v - last.v <= APART * pitch &&
+        line.v > last.v;
+      if (follows && line.u0 > (open[0]?.u0 ?? 0) + 0.3 * line.size) {
+        open.push(line);
+        return;
+      }
+      flush();
+    } else flush();
+    if (open.length === 0) ({ kind, level } = own);
+    open.push(line);
+  });
+  flush();
+  return found;
+}
+
+function kindOf(
+  line: PageLine,
+  before: PageLine | undefined,
+  next: PageLine | undefined,
+  body: Body,
+  pitch: number,
+): Pick<Paragraph, 'kind' | 'level'> {
+  const { text, size, font, row } = line;
+  if (row) return { kind: 'row', level: 0 };
+  if (text.length <= LONGEST_HEADING && /\p{L}/u.test(text)) {
+    const number = NUMBERED.exec(text)?.[1];
+    const larger = size >= LARGER * body.size;
+    const alone =
+      font !== body.font &&
+      text.length <= 80 &&
+      /^[\p{Lu}\d]/u.test(text) &&
+      !/[.,;:]$/.test(text) &&
+      size >= 0.95 * body.size &&
+      (before === undefined || before.column !== line.column || line.v - before.v > 1.2 * pitch) &&
+      (next === undefined || next.font === body.font);
+    const depth = number?.split('.').length ?? 0;
+    if (larger) {
+      const rank = body.headings.findIndex((one) => size >= one - 0.3);
+      return { kind: 'heading', level: Math.min(MOST_LEVELS, depth > 0 ? depth : rank < 0 ? MOST_LEVELS : rank + 1) };
+    }
+    if (alone && (number !== undefined || text.split(' ').length <= 10)) {
+      const least = Math.min(MOST_LEVELS, body.headings.length + 1);
+      return { kind: 'heading', level: depth > 0 ? Math.min(MOST_LEVELS, depth) : least };
+    }
+  }
+  return { kind: BULLET.test(text) ? 'item' : 'paragraph', level: 0 };
+}
+
+/** Whether a text goes on in another column or on another page. */
+function goesOn(text: string, next: string): boolean {
+  return !SENTENCE_END.test(text) && (/^\p{Ll}/u.test(next) || /[\p{L}-][-\u2010\u00ad]$/u.test(text));
+}
+
+function addBlock(builder: ContentBuilder, { kind, level, lines }: Paragraph, body: Body): void {
+  let text = '';
+  const runs: PlacedRun[] = [];
+  const last = builder.last;
+  const joined =
+    kind === 'paragraph' && last?.kind === 'paragraph' && lines[0] !== undefined && goesOn(last.text, lines[0].text);
+  for (const line of lines) {
+    const hyphen = /(\p{L}+)[-\u2010\u00ad]$/u.exec(text);
+    if (text !== '') {
+      const second = /^\p{Ll}+/u.exec(line.text)?.[0];
+      if (hyphen !== null && second !== undefined) {
+        const first = hyphen[1] ?? '';
+        const kept =
+          !text.endsWith('\u00ad') &&
+          body.words.has(`${first}-${second}`.toLowerCase()) &&
+          !body.words.has(`${first}${second}`.toLowerCase());
+        if (!kept) text = text.slice(0, -1);
+      } else if (hyphen === null || !/^\p{Lu}/u.test(line.text)) text += ' ';
+    }
+    const at = text.length;
+    // The hyphen that was left out is no character of the run before.
+    const before = runs.at(-1);
+    if (before !== undefined && before.end > at) runs[runs.length - 1] = { ...before, end: at };
+    text += line.text;
+    for (const run of line.runs) runs.push({ ...run, start: run.start + at, end: run.end + at });
+  }
+  builder.add(kind, text.replaceAll('\u00ad', ''), {
+    level,
+    runs: text.includes('\u00ad') ? withoutSoftHyphens(text, runs) : runs,
+    joined,
+  });
+}
+
+/** Runs of a text whose soft hyphens are taken out. */
+function withoutSoftHyphens(text: string, runs: readonly PlacedRun[]): PlacedRun[] {
+  const places: number[] = [];
+  let at = 0;
+  for (let i = 0; i <= text.length; i++) {
+    places.push(at);
+    if (text[i] !== '\u00ad') at++;
+  }
+  return runs
+    .map((run) => ({ ...run, start: places[run.start] ?? 0, end: places[run.end] ?? 0 }))
+    .filter(({ start, end }) => start < end);
+}

@@ -1,0 +1,33 @@
+/** Lines that an OCR adapter has read, as if they were a page's own. */
+import type { RecognisedLine } from '../options.ts';
+import type { PdfTextItem } from './library.ts';
+import { pageLines, type PageLine } from './page-lines.ts';
+
+/** The share of a word's height that is below its baseline. */
+const DESCENT = 0.2;
+/** A page with more words than this was read from noise. */
+const MOST_WORDS = 50_000;
+
+/** `scale`: points a pixel. Order, columns and spaces are found as for a page's own text. */
+export function recognisedLines(lines: readonly RecognisedLine[], scale: number): PageLine[] {
+  const items: PdfTextItem[] = [];
+  for (const { words } of lines) {
+    const heights = words.map(({ box: [, top, , bottom] }) => bottom - top);
+    // Words without ascenders are as large as their neighbours.
+    const height = Math.max(0, ...heights) * scale;
+    for (const { text, box } of words) {
+      const [left, , right, bottom] = box.map((value) => value * scale) as [number, number, number, number];
+      if (!(right > left) || !(height > 0) || items.length >= MOST_WORDS) continue;
+      items.push({
+        str: text,
+        dir: /[\p{sc=Arabic}\p{sc=Hebrew}]/u.test(text) ? 'rtl' : 'ltr',
+        transform: [height, 0, 0, -height, left, bottom - DESCENT * height],
+        width: right - left,
+        height,
+        fontName: 'recognised',
+      });
+    }
+  }
+  const styles = { recognised: { ascent: 1 - DESCENT, descent: -DESCENT } };
+  return pageLines({ items, styles }, { width: 0, height: 0, transform: [1, 0, 0, 1, 0, 0] }, MOST_WORDS);
+}

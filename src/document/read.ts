@@ -1,0 +1,70 @@
+/** From a source to a document's content, by its format; each format's reader is fetched when it is first needed. */
+import { createSHA256 } from 'hash-wasm';
+import { FileError } from '../errors.ts';
+import type { DocumentContent } from './content.ts';
+import type { DocumentEnvironment } from './environment.ts';
+import { formatOf, type Format } from './formats/kinds.ts';
+import type { DocumentSource, OpenOptions } from './options.ts';
+import { readSource } from './source.ts';
+
+export interface ReadDocument {
+  readonly name: string;
+  readonly format: Format;
+  readonly bytes: Uint8Array;
+  /** SHA-256 of the bytes, in hexadecimal digits. */
+  readonly hash: string;
+  readonly content: DocumentContent;
+}
+
+export async function readDocument(
+  source: DocumentSource,
+  options: OpenOptions,
+  environment: DocumentEnvironment,
+): Promise<ReadDocument> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const found = await readSource(source, environment, signal);
+  signal?.throwIfAborted();
+  const { bytes } = found;
+  const name = options.name ?? found.name;
+  if (bytes.length === 0) throw new FileError('malformed', { file: name, field: 'document' }, 'it is empty');
+  const format = formatOf(bytes, name, options.type ?? found.type);
+  const hash = (await createSHA256()).init().update(bytes).digest('hex');
+  const content = await readContent(bytes, name, format, options, environment);
+  signal?.throwIfAborted();
+  return { name, format, bytes, hash, content };
+}
+
+async function readContent(
+  bytes: Uint8Array,
+  name: string,
+  format: Format,
+  options: OpenOptions,
+  environment: DocumentEnvironment,
+): Promise<DocumentContent> {
+  switch (format) {
+    case 'pdf':
+      return (await import('./formats/pdf.ts')).readPdf(bytes, name, options, environment);
+    case 'html':
+      return (await import('./formats/html.ts')).readHtmlBytes(bytes, name);
+    case 'docx':
+      return (await import('./formats/docx.ts')).readDocx(bytes, name);
+    case 'picture':
+      return (await import('./formats/picture.ts')).readPicture(bytes, name, options);
+    case 'text':
+    case 'markdown':
+    case 'csv': {
+      const { decodeText } = await import('./formats/decode.ts');
+      const text = decodeText(bytes, name);
+      if (format === 'markdown') return (await import('./formats/markdown.ts')).readMarkdown(text, name);
+      if (format === 'csv') return (await import('./formats/csv.ts')).readCsv(text, name);
+      return (await import('./formats/plain.ts')).readPlain(text, name);
+    }
+    default:
+      throw new FileError(
+        'unsupported',
+        { file: name, field: 'type' },
+        `'${String(format satisfies never)}' is no format that is read`,
+      );
+  }
+}

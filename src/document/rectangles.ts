@@ -1,0 +1,71 @@
+/** Where a range of the text stands on its pages. */
+import { lastAtOrBefore, type DocumentContent, type Rectangle, type Run } from './content.ts';
+
+/** Widths of letters in a common sans-serif, in tenths of the font size: a run's width is shared out by them, since only the whole is known. */
+const NARROW = new Set('iljI.,:;\'|!ft()[]{}/\\-r "`');
+const WIDE = new Set('mwMW@%—…');
+
+function widthOf(character: string): number {
+  if (NARROW.has(character)) return 0.3;
+  if (WIDE.has(character)) return 0.85;
+  if (/\p{Lu}/u.test(character)) return 0.68;
+  return /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}]/u.test(character) ? 1 : 0.54;
+}
+
+export interface PlacedRectangle {
+  readonly page: number;
+  readonly rectangle: Rectangle;
+}
+
+/** Units `[start, end)` of the text as rectangles, one a line, in the order of the text; none for formats that are not drawn on pages. */
+export function rectanglesOf({ text, runs }: DocumentContent, start: number, end: number): PlacedRectangle[] {
+  const found: PlacedRectangle[] = [];
+  let from = Math.max(0, lastAtOrBefore(runs, start));
+  while (from > 0 && (runs[from - 1]?.end ?? 0) > start) from--;
+  for (let i = from; i < runs.length; i++) {
+    const run = runs[i];
+    if (run === undefined || run.start >= end) break;
+    if (run.end <= start) continue;
+    const rectangle = part(text, run, Math.max(start, run.start), Math.min(end, run.end));
+    const last = found.at(-1);
+    const merged = last?.page === run.page ? merge(last.rectangle, rectangle) : undefined;
+    if (merged === undefined) found.push({ page: run.page, rectangle });
+    else found[found.length - 1] = { page: run.page, rectangle: merged };
+  }
+  return found;
+}
+
+/** The box around a part of a run. */
+function part(text: string, run: Run, start: number, end: number): Rectangle {
+  let before = 0;
+  let within = 0;
+  let all = 0;
+  for (let at = run.start; at < run.end; at++) {
+    const width = widthOf(text[at] ?? '');
+    all += width;
+    if (at < start) before += width;
+    else if (at < end) within += width;
+  }
+  const [from, to] = all === 0 ? [0, 1] : [before / all, (before + within) / all];
+  const { x, y, dx, dy, ux, uy, descent } = run;
+  const [bx, by] = [x - ux * descent, y - uy * descent];
+  const xs = [bx + dx * from, bx + dx * to, bx + dx * from + ux, bx + dx * to + ux];
+  const ys = [by + dy * from, by + dy * to, by + dy * from + uy, by + dy * to + uy];
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+}
+
+/** One rectangle around two that stand on one line next to each other (or below each other, where a line goes down the page). */
+function merge(a: Rectangle, b: Rectangle): Rectangle | undefined {
+  const [across, along] = [overlap(a[1], a[3], b[1], b[3]), overlap(a[0], a[2], b[0], b[2])];
+  const near = (gap: number, size: number): boolean => gap < 1.5 * size;
+  const onLine = across > 0.5 && near(Math.max(b[0] - a[2], a[0] - b[2]), a[3] - a[1]);
+  const onColumn = along > 0.5 && a[2] - a[0] < a[3] - a[1] && near(Math.max(b[1] - a[3], a[1] - b[3]), a[2] - a[0]);
+  if (!onLine && !onColumn) return undefined;
+  return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];
+}
+
+/** Of the shorter of two ranges the share that they have in common. */
+function overlap(a0: number, a1: number, b0: number, b1: number): number {
+  const shorter = Math.min(a1 - a0, b1 - b0);
+  return shorter <= 0 ? 0 : (Math.min(a1, b1) - Math.max(a0, b0)) / shorter;
+}

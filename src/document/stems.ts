@@ -1,0 +1,157 @@
+/** Words as they are indexed: lower case, without the letters that inflection adds, without the words that every text has. */
+import type { Language } from './content.ts';
+
+const STOP: Readonly<Record<Language, ReadonlySet<string>>> = {
+  en: new Set(
+    'a about above after again all also am an and any are as at be because been before being below between both but by can could did do does doing down during each few for from further had has have having he her here hers him his how i if in into is it its itself just me more most my no nor not now of off on once only or other our out over own same she should so some such than that the their them then there these they this those through to too under until up very was we were what when where which while who whom whose why will with would you your many much'.split(
+      ' ',
+    ),
+  ),
+  de: new Set(
+    'aber alle allem allen aller alles als also am an andere anderen auch auf aus bei beim bin bis bist da damit dann das dass daß dein dem den denn der des dessen deren dich die dies diese diesem diesen dieser dieses dir doch dort du durch ein eine einem einen einer eines er es etwas euch für gegen gewesen hab habe haben hat hatte hatten hier hin hinter ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im in ins ist jede jedem jeden jeder jedes jetzt kann kein keine keinem keinen keiner können könnte machen man mehr mein mit muss nach nicht nichts noch nun nur ob oder ohne sehr sein seine seinem seinen seiner seit sich sie sind so solche soll sondern sonst über um und uns unter viel vom von vor war waren was weg weil welche welchem welchen welcher welches wenn wer werde werden wie wieder will wir wird wirst wo wohin worden wurde wurden zu zum zur zwar zwischen wann warum wieviel viele wen wem wessen'.split(
+      ' ',
+    ),
+  ),
+  other: new Set<string>(),
+};
+
+export function isStopWord(word: string, language: Language): boolean {
+  return STOP[language].has(word);
+}
+
+/** Letters and digits; a number keeps its separators, a word its inner apostrophes. */
+const WORD = /\p{N}+(?:[.,:]\p{N}+)*|[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*|\p{N}+/gu;
+
+export interface Word {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export function wordsOf(text: string): Word[] {
+  return Array.from(text.matchAll(WORD), (match) => ({
+    text: match[0],
+    start: match.index,
+    end: match.index + match[0].length,
+  }));
+}
+
+/** A word as it is indexed; letters of scripts without spaces between words are indexed by pairs elsewhere. */
+export function stem(word: string, language: Language): string {
+  const lower = word.normalize('NFKC').toLowerCase().replaceAll('’', "'");
+  if (/\d/.test(lower)) return lower.replace(/(?<=\d),(?=\d{3}(?!\d))/g, '');
+  if (language === 'en') return english(lower);
+  if (language === 'de') return german(lower);
+  return lower.normalize('NFD').replace(/\p{M}+/gu, '');
+}
+
+// Porter's algorithm (1980), by his rules: m counts the changes from vowels to consonants.
+const C = '[^aeiou]';
+const V = '[aeiouy]';
+const CS = `${C}[^aeiouy]*`;
+const VS = `${V}[aeiou]*`;
+const M0 = new RegExp(`^(?:${CS})?${VS}${CS}`);
+const M1 = new RegExp(`^(?:${CS})?${VS}${CS}(?:${VS})?$`);
+const M2 = new RegExp(`^(?:${CS})?${VS}${CS}${VS}${CS}`);
+const HAS_VOWEL = new RegExp(`^(?:${CS})?${V}`);
+const SHORT = new RegExp(`^${CS}${V}[^aeiouwxy]$`);
+const STEP2: Readonly<Record<string, string>> = {
+  ational: 'ate',
+  tional: 'tion',
+  enci: 'ence',
+  anci: 'ance',
+  izer: 'ize',
+  bli: 'ble',
+  alli: 'al',
+  entli: 'ent',
+  eli: 'e',
+  ousli: 'ous',
+  ization: 'ize',
+  ation: 'ate',
+  ator: 'ate',
+  alism: 'al',
+  iveness: 'ive',
+  fulness: 'ful',
+  ousness: 'ous',
+  aliti: 'al',
+  iviti: 'ive',
+  biliti: 'ble',
+  logi: 'log',
+};
+const STEP3: Readonly<Record<string, string>> = {
+  icate: 'ic',
+  ative: '',
+  alize: 'al',
+  iciti: 'ic',
+  ical: 'ic',
+  ful: '',
+  ness: '',
+};
+const STEP2_END = new RegExp(`^(.+?)(${Object.keys(STEP2).join('|')})$`);
+const STEP3_END = new RegExp(`^(.+?)(${Object.keys(STEP3).join('|')})$`);
+const STEP4_END = /^(.+?)(al|ance|ence|er|ic|able|ible|ant|ement|ment|ent|ou|ism|ate|iti|ous|ive|ize)$/;
+
+function english(given: string): string {
+  let word = given.replace(/'s?$/, '').replaceAll("'", '');
+  if (word.length < 3 || !/^[a-z]+$/.test(word)) return word.normalize('NFD').replace(/\p{M}+/gu, '');
+  if (word.startsWith('y')) word = `Y${word.slice(1)}`;
+  word = word.replace(/^(.+?)(ss|i)es$/, '$1$2').replace(/^(.+?)([^s])s$/, '$1$2');
+  const eed = /^(.+?)eed$/.exec(word);
+  const ing = /^(.+?)(ed|ing)$/.exec(word);
+  if (eed !== null) {
+    if (M0.test(eed[1] ?? '')) word = word.slice(0, -1);
+  } else if (ing !== null && HAS_VOWEL.test(ing[1] ?? '')) {
+    word = ing[1] ?? '';
+    if (/(?:at|bl|iz)$/.test(word)) word += 'e';
+    else if (/([^aeiouylsz])\1$/.test(word)) word = word.slice(0, -1);
+    else if (SHORT.test(word)) word += 'e';
+  }
+  const y = /^(.+?)y$/.exec(word);
+  if (y !== null && HAS_VOWEL.test(y[1] ?? '')) word = `${y[1] ?? ''}i`;
+  const [, before2 = '', end2 = ''] = STEP2_END.exec(word) ?? [];
+  if (end2 !== '' && M0.test(before2)) word = before2 + (STEP2[end2] ?? '');
+  const [, before3 = '', end3 = ''] = STEP3_END.exec(word) ?? [];
+  if (end3 !== '' && M0.test(before3)) word = before3 + (STEP3[end3] ?? '');
+  const [, before4 = ''] = STEP4_END.exec(word) ?? /^(.+?[st])(?:ion)$/.exec(word) ?? [];
+  if (before4 !== '' && M2.test(before4)) word = before4;
+  const e = /^(.+?)e$/.exec(word)?.[1];
+  if (e !== undefined && (M2.test(e) || (M1.test(e) && !SHORT.test(e)))) word = e;
+  if (word.endsWith('ll') && M2.test(word)) word = word.slice(0, -1);
+  return word.toLowerCase();
+}
+
+/** CISTEM (Weissweiler and Fraser 2017), without regard to case. */
+function german(given: string): string {
+  let word = given.replace(/ü/g, 'u').replace(/ö/g, 'o').replace(/ä/g, 'a').replaceAll('ß', 'ss').replaceAll("'", '');
+  word = word.normalize('NFD').replace(/\p{M}+/gu, '');
+  word = word.replace(/^ge(?=.{4})/, '');
+  // Digraphs count as one letter, and so do double letters.
+  word = word.replaceAll('sch', '$').replaceAll('ei', '%').replaceAll('ie', '&').replace(/(.)\1/g, '$1*');
+  while (word.length > 3) {
+    const shorter =
+      word.length > 5 && /(?:em|er|nd)$/.test(word)
+        ? word.slice(0, -2)
+        : /[tens]$/.test(word)
+          ? word.slice(0, -1)
+          : undefined;
+    if (shorter === undefined) break;
+    word = shorter;
+  }
+  return word.replace(/(.)\*/g, '$1$1').replaceAll('&', 'ie').replaceAll('%', 'ei').replaceAll('$', 'sch');
+}
+
+/** The stems of a text, without stop words; scripts without spaces give pairs of letters. */
+export function stemsOf(text: string, language: Language): string[] {
+  const stems: string[] = [];
+  for (const { text: word } of wordsOf(text)) {
+    if (/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]/u.test(word)) {
+      const letters = [...word];
+      if (letters.length === 1) stems.push(word);
+      for (let i = 0; i + 1 < letters.length; i++) stems.push(`${letters[i] ?? ''}${letters[i + 1] ?? ''}`);
+      continue;
+    }
+    const lower = word.toLowerCase();
+    if (!isStopWord(lower, language)) stems.push(stem(lower, language));
+  }
+  return stems;
+}

@@ -1,0 +1,24 @@
+/** Documents in browsers, web views and Electron's renderers. */
+import type { DocumentEnvironment } from '../document/environment.ts';
+import { openDocument } from '../face/document.ts';
+import type { Documents } from '../face/documents.ts';
+import { Database } from '../store/database.ts';
+
+const environment: DocumentEnvironment = {
+  readPath: undefined,
+  startPdfWorker:
+    typeof Worker === 'function'
+      ? () => new Worker(new URL('./pdf-worker.js', import.meta.url), { type: 'module', name: 'octavo-pdf' })
+      : undefined,
+  async surface(width, height) {
+    if (typeof OffscreenCanvas !== 'function') return undefined;
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext('2d');
+    return context === null ? undefined : { context, png: () => canvas.convertToBlob({ type: 'image/png' }) };
+  },
+  records: async () => (typeof indexedDB === 'undefined' ? undefined : new Database('octavo-documents')),
+};
+
+export const browserDocuments: Documents = {
+  openDocument: (source, options) => openDocument(source, options, environment),
+};

@@ -1,0 +1,145 @@
+/** Text, Markdown, HTML, docx and CSV to blocks, with what each format has of headings and tables; and hostile ones, of which nothing may run or hang. */
+import { describe, expect, test } from '@jest/globals';
+import { deflateRawSync } from 'node:zlib';
+import { openTest, textFile } from '../support/documents.ts';
+
+const outlineOf = async (file: File): Promise<string[]> =>
+  (await openTest(file)).outline.map(({ level, title }) => `${level} ${title}`);
+
+test('Markdown: headings, lists, tables as rows, code as it is; HTML in it is left out', async () => {
+  const text =
+    '# Port\n\nThe **quay** is [old](javascript:alert(1)) `x < y`.\n\n## Dues\n\n| Ship | Toll |\n|---|---|\n| Anna | 30 |\n\n- one\n- two\n\n```js\nif (a)\n  b();\n```\n\n<script>globalThis.ran = true</script>\n\nEnd <b>of</b> it.';
+  const document = await openTest(textFile(text, 'port.md'));
+  expect(document.text).toBe(
+    'Port\n\nThe quay is old x < y.\n\nDues\n\nShip | Toll\nAnna | 30\n\none\n\ntwo\n\nif (a)\n  b();\n\nEnd of it.',
+  );
+  expect(document.outline).toMatchObject([
+    { level: 1, title: 'Port' },
+    { level: 2, title: 'Dues', start: document.text.indexOf('Dues') },
+  ]);
+  expect(document.title).toBe('Port');
+});
+
+test('HTML: what is shown, not what is hidden or run', async () => {
+  const html = `<!doctype html><html><head><title>Port &amp; quay</title><style>b{}</style></head><body onload="globalThis.ran = true">
+    <nav>Home</nav><h1>The  port</h1><p>Line one<br>line two &lt;b&gt; <span hidden>secret</span><span style="display: none">more</span></p>
+    <table><tr><th>Ship<th>Toll<tr><td><p>Anna</p><td>30</table><ul><li>one<li>two</ul><pre>a
+  b</pre><script>globalThis.ran = true; document.write('written')</script><img src=x onerror="globalThis.ran = true"><iframe srcdoc="no"></iframe></body>`;
+  const document = await openTest(textFile(html, 'port.html'));
+  expect(document.title).toBe('Port & quay');
+  expect(document.text).toBe('The port\n\nLine one\nline two <b>\n\nShip | Toll\nAnna | 30\n\none\n\ntwo\n\na\n  b');
+  expect('ran' in globalThis).toBe(false);
+});
+
+test.each([
+  ['nested HTML', `${'<div>'.repeat(50_000)}deep`, 'a.html', 'deep'],
+  ['nested quotes in Markdown', `${'> '.repeat(5_000)}deep`, 'a.md', undefined],
+  ['open brackets in Markdown', '['.repeat(200_000), 'a.md', undefined],
+  ['stars in Markdown', '*a '.repeat(60_000), 'a.md', undefined],
+  ['a line of spaces', ' '.repeat(500_000) + 'x', 'a.txt', 'x'],
+  ['quotes in a table', '"'.repeat(300_001), 'a.csv', undefined],
+])('%s neither overflow the stack nor hang', async (_, text, name, expected) => {
+  const begun = performance.now();
+  const document = await openTest(textFile(text, name));
+  if (expected !== undefined) expect(document.text.trim()).toBe(expected);
+  expect(performance.now() - begun).toBeLessThan(20_000);
+});
+
+test('CSV: separators are found, quoted cells are read, rows are lines', async () => {
+  expect((await openTest(textFile('name;note\nAnna;"a ""b"" ; c\nd"\n\nBerta;2', 'a.csv'))).text).toBe(
+    'name | note\nAnna | a "b" ; c d\nBerta | 2',
+  );
+  expect((await openTest(textFile('a\tb\n1\t2', 'a.tsv'))).text).toBe('a | b\n1 | 2');
+});
+
+test('text: paragraphs, headings in capitals, pages between form feeds, other encodings', async () => {
+  const document = await openTest(
+    textFile('CHAPTER ONE\r\n\r\nIt was a dark\r\nand stormy night.\r\n\fSecond page.', 'a.txt'),
+  );
+  expect(document.text).toBe('CHAPTER ONE\n\nIt was a dark\nand stormy night.\n\nSecond page.');
+  expect(document.pages.map(({ start, end }) => document.text.slice(start, end).trim())).toEqual([
+    'CHAPTER ONE\n\nIt was a dark\nand stormy night.',
+    'Second page.',
+  ]);
+  expect(await outlineOf(textFile('CHAPTER ONE\n\ntext', 'a.txt'))).toEqual(['1 CHAPTER ONE']);
+  expect((await openTest(new File([Uint8Array.of(0x47, 0x72, 0xfc, 0xdf, 0x65)], 'a.txt'))).text).toBe('Grüße');
+  expect((await openTest(new File([Buffer.from('\ufeffGrüße', 'utf16le')], 'a.txt'))).text).toBe('Grüße');
+});
+
+/** A ZIP archive of text parts. */
+function zip(parts: Readonly<Record<string, string>>): Uint8Array {
+  const locals: Buffer[] = [];
+  const central: Buffer[] = [];
+  let offset = 0;
+  for (const [name, text] of Object.entries(parts)) {
+    const data = deflateRawSync(Buffer.from(text));
+    const local = Buffer.alloc(30);
+    local.writeUInt32LE(0x04034b50);
+    local.writeUInt16LE(8, 8);
+    local.writeUInt32LE(data.length, 18);
+    local.writeUInt16LE(name.length, 26);
+    const entry = Buffer.alloc(46);
+    entry.writeUInt32LE(0x02014b50);
+    entry.writeUInt16LE(8, 10);
+    entry.writeUInt32LE(data.length, 20);
+    entry.writeUInt16LE(name.length, 28);
+    entry.writeUInt32LE(offset, 42);
+    const whole = Buffer.concat([local, Buffer.from(name), data]);
+    locals.push(whole);
+    central.push(Buffer.concat([entry, Buffer.from(name)]));
+    offset += whole.length;
+  }
+  const directory = Buffer.concat(central);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50);
+  end.writeUInt16LE(central.length, 8);
+  end.writeUInt16LE(central.length, 10);
+  end.writeUInt32LE(directory.length, 12);
+  end.writeUInt32LE(offset, 16);
+  return new Uint8Array(Buffer.concat([...locals, directory, end]));
+}
+
+describe('docx', () => {
+  const styles = '<w:styles><w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style></w:styles>';
+  const paragraph = (text: string, properties = ''): string =>
+    `<w:p><w:pPr>${properties}</w:pPr><w:r><w:t>${text}</w:t></w:r></w:p>`;
+
+  test('headings by their styles, tables, what was deleted is left out, footnotes', async () => {
+    const body =
+      paragraph('Dues &amp; tolls', '<w:pStyle w:val="berschrift1"/>') +
+      '<w:p><w:r><w:t>All </w:t></w:r><w:del><w:r><w:delText>no </w:delText></w:r></w:del><w:ins><w:r><w:t>ships</w:t></w:r></w:ins><w:r><w:tab/><w:t>pay.</w:t></w:r></w:p>' +
+      `<w:tbl><w:tr><w:tc>${paragraph('Anna')}</w:tc><w:tc>${paragraph('30')}${paragraph('marks')}</w:tc></w:tr></w:tbl>` +
+      paragraph('one', '<w:numPr/>');
+    const file = zip({
+      'word/document.xml': `<?xml version="1.0"?><w:document><w:body>${body}</w:body></w:document>`,
+      'word/styles.xml': styles,
+      'word/footnotes.xml': `<w:footnotes><w:footnote>${paragraph('A note.')}</w:footnote></w:footnotes>`,
+      'docProps/core.xml': '<x><dc:title>Rules</dc:title></x>',
+    });
+    const document = await openTest(new File([file as Uint8Array<ArrayBuffer>], 'rules.docx'));
+    expect(document.text).toBe('Dues & tolls\n\nAll ships pay.\n\nAnna | 30 marks\n\none\n\nA note.');
+    expect(document.outline).toMatchObject([{ title: 'Dues & tolls', level: 1 }]);
+    expect(document.title).toBe('Rules');
+  });
+
+  test('other archives, damage and bombs are FileErrors', async () => {
+    const open = (bytes: Uint8Array): ReturnType<typeof openTest> =>
+      openTest(new File([bytes as Uint8Array<ArrayBuffer>], 'a.docx'));
+    await expect(open(zip({ 'a.txt': 'x' }))).rejects.toMatchObject({ code: 'unsupported' });
+    const whole = zip({ 'word/document.xml': 'x'.repeat(1000) });
+    await expect(open(whole.slice(0, whole.length - 30))).rejects.toMatchObject({ code: 'malformed' });
+    const damaged = whole.slice();
+    damaged.fill(0xff, 50, 56);
+    await expect(open(damaged)).rejects.toMatchObject({ code: 'malformed' });
+    await expect(open(zip({ 'word/document.xml': ' '.repeat(140 << 20) }))).rejects.toMatchObject({ code: 'limit' });
+  });
+});
+
+test('what a source must be', async () => {
+  await expect(openTest(5 as unknown as string)).rejects.toMatchObject({ name: 'InputError', code: 'argument' });
+  await expect(openTest('/nowhere/at/all.pdf')).rejects.toMatchObject({ name: 'FileError', code: 'missing' });
+  await expect(openTest(textFile('x', 'a.txt'), { nam: 'x' } as object)).rejects.toThrow('nam');
+  await expect(openTest(new File([Uint8Array.of(1, 0, 2)], 'a.xyz'))).rejects.toMatchObject({ code: 'unsupported' });
+  const png = Uint8Array.from(Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'));
+  await expect(openTest(new File([png], 'page.png'))).rejects.toThrow('give `ocr`');
+});

@@ -1,0 +1,251 @@
+/** PDFs to text in reading order with places: layouts, faults, and real files of ../shared/data/documents where they are. */
+import { describe, expect, test } from '@jest/globals';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { column, pdf, type PdfText } from '../support/pdf.ts';
+import { openTest } from '../support/documents.ts';
+
+const LEFT = [
+  'The harbour master keeps a list of all ships',
+  'that enter at night and of the lights they',
+  'carry, since the pilots cannot see their',
+  'names. Every captain signs the list with his',
+  'own hand before the ship is made fast, and',
+  'the copy goes to the customs house.',
+];
+const RIGHT = [
+  'In winter the harbour is closed when the ice',
+  'reaches the outer mole. The keeper of the',
+  'lighthouse then fires two shots, and ships',
+  'turn back to the roadstead, where they wait',
+  'until the channel has been opened again by',
+  'the ice breaker from the naval yard.',
+];
+
+const open = (texts: readonly PdfText[], more: object = {}): ReturnType<typeof openTest> =>
+  openTest(pdf({ pages: [{ texts, ...more }] }));
+
+describe('reading order', () => {
+  test('two columns under a title that spans them, in any order of the file', async () => {
+    const texts = [
+      ...column(310, 700, RIGHT),
+      { x: 150, y: 760, text: 'Rules of the port for foreign ships and pilots', size: 18 },
+      ...column(60, 700, LEFT),
+    ];
+    const { text, outline } = await open(texts);
+    expect(text).toBe(`Rules of the port for foreign ships and pilots\n\n${LEFT.join(' ')}\n\n${RIGHT.join(' ')}`);
+    expect(outline).toEqual([{ title: 'Rules of the port for foreign ships and pilots', level: 1, page: 1, start: 0 }]);
+  });
+
+  test('words that are parted at a line end are joined, compounds that are known are not', async () => {
+    const lines = [
+      'The well-known light on the northern mole is well-',
+      'known to sailors, and its light is guar-',
+      'ded by two keepers.',
+    ];
+    expect((await open(column(60, 700, lines))).text).toBe(
+      'The well-known light on the northern mole is well-known to sailors, and its light is guarded by two keepers.',
+    );
+  });
+
+  test('pieces of one word are one word, and rows of a table are lines', async () => {
+    const texts = [
+      { x: 60, y: 700, text: 'Har' },
+      { x: 76.7, y: 700, text: 'bour dues' },
+      ...[
+        ['Ship', 'Crew', 'Toll'],
+        ['Anna', '12', '30'],
+        ['Berta', '8', '20'],
+      ].flatMap((cells, row) => cells.map((text, i) => ({ x: 60 + 120 * i, y: 660 - 14 * row, text }))),
+    ];
+    expect((await open(texts)).text).toBe('Harbour dues\n\nShip | Crew | Toll\nAnna | 12 | 30\nBerta | 8 | 20');
+  });
+
+  test('a paragraph goes on over the page, and headers and page numbers are left out', async () => {
+    const page = (number: number, lines: readonly string[]): { texts: PdfText[] } => ({
+      texts: [
+        { x: 60, y: 800, text: 'Annals of the harbour' },
+        ...column(60, 700, lines),
+        { x: 290, y: 40, text: `Page ${number}` },
+      ],
+    });
+    const { text, pages } = await openTest(
+      pdf({
+        pages: [
+          page(1, ['The first ship of the year was the Anna, which', 'had been three weeks on her way and lost her']),
+          page(2, ['mast in a storm.']),
+          page(3, ['Nothing else was seen until April.']),
+        ],
+      }),
+    );
+    expect(text).toBe(
+      'The first ship of the year was the Anna, which had been three weeks on her way and lost her mast in a storm.\n\nNothing else was seen until April.',
+    );
+    expect(pages.map(({ start, end }) => text.slice(start, end).trim())).toEqual([
+      'The first ship of the year was the Anna, which had been three weeks on her way and lost her',
+      'mast in a storm.',
+      'Nothing else was seen until April.',
+    ]);
+  });
+});
+
+describe('places', () => {
+  /** Helvetica's own widths: S .667, e .556, a .556, space .278; "the" .278 .556 .556. */
+  test('a word has its rectangle on the displayed page', async () => {
+    const document = await open([{ x: 100, y: 700, text: 'Sea the sea', size: 20 }]);
+    const at = document.text.indexOf('the');
+    const [place] = document.rectangles(at, at + 3);
+    expect(place?.page).toBe(1);
+    const [left = 0, top = 0, right = 0, bottom = 0] = place?.rectangle ?? [];
+    const begin = 100 + 20 * (0.667 + 0.556 + 0.556 + 0.278);
+    expect(Math.abs(left - begin)).toBeLessThan(4);
+    expect(Math.abs(right - (begin + 20 * (0.278 + 0.556 + 0.556)))).toBeLessThan(4);
+    expect(top).toBeLessThan(842 - 700 - 13);
+    expect(bottom).toBeGreaterThan(842 - 700);
+    expect(bottom - top).toBeLessThan(28);
+  });
+
+  test.each([
+    [90, [0, 0]],
+    [180, [0, 0]],
+    [270, [30, 50]],
+    [0, [100, -40]],
+  ] as const)('on a page turned by %d degrees with its corner at %p', async (rotate, origin) => {
+    const [ox, oy] = origin;
+    const document = await open([{ x: ox + 100, y: oy + 700, text: 'Harbour', size: 20 }], { rotate, origin });
+    const [page] = document.pages;
+    expect([page?.width, page?.height]).toEqual(rotate % 180 === 0 ? [595, 842] : [842, 595]);
+    const [{ rectangle } = { rectangle: [0, 0, 0, 0] }] = document.rectangles(0, document.text.length);
+    // The middle of the word on the unturned page is about (137, 135) from the upper left corner.
+    const middle = [137, 842 - 707];
+    const [x = 0, y = 0] = middle;
+    const expected = { 0: [x, y], 90: [842 - y, x], 180: [595 - x, 842 - y], 270: [y, 595 - x] }[rotate];
+    expect(Math.abs((rectangle[0] + rectangle[2]) / 2 - (expected[0] ?? 0))).toBeLessThan(5);
+    expect(Math.abs((rectangle[1] + rectangle[3]) / 2 - (expected[1] ?? 0))).toBeLessThan(5);
+  });
+});
+
+describe('what cannot be read', () => {
+  test('an encrypted file asks for its password, and opens with it', async () => {
+    const locked = pdf({ pages: [{ texts: [{ x: 60, y: 700, text: 'The code is 4711.' }] }], password: 'anchor' });
+    await expect(openTest(locked)).rejects.toMatchObject({
+      name: 'FileError',
+      code: 'password',
+      message: expect.stringContaining('give its `password`'),
+    });
+    await expect(openTest(locked, { password: 'rope' })).rejects.toMatchObject({
+      code: 'password',
+      message: expect.stringContaining('not its password'),
+    });
+    expect((await openTest(locked, { password: 'anchor' })).text).toBe('The code is 4711.');
+  });
+
+  test('damage, no pages, and other files by another name are FileErrors', async () => {
+    const whole = pdf({ pages: [{ texts: [{ x: 60, y: 700, text: 'Hello' }] }] });
+    await expect(openTest(new TextEncoder().encode('%PDF-1.4 and nothing else'))).rejects.toMatchObject({
+      code: 'malformed',
+    });
+    await expect(openTest(pdf({ pages: [] }))).rejects.toMatchObject({ name: 'FileError', code: 'malformed' });
+    await expect(openTest(new Uint8Array(0))).rejects.toMatchObject({ code: 'malformed' });
+    await expect(openTest(new File(['hello'], 'a.pdf'))).rejects.toMatchObject({ code: 'unsupported' });
+    // The end, with the table of objects, is lost: they are looked for.
+    const text = new TextDecoder('latin1').decode(whole);
+    const trailer = text.slice(text.indexOf('trailer'), text.indexOf('startxref'));
+    const cut = `${text.slice(0, text.indexOf('xref'))}${trailer}`;
+    expect((await openTest(Buffer.from(cut, 'latin1'))).text).toBe('Hello');
+  });
+
+  test('pages that are pictures, and fonts without characters, are named, and OCR is offered', async () => {
+    const document = await openTest(
+      pdf({
+        pages: [
+          { texts: [{ x: 60, y: 700, text: 'The only page with text of its own here.' }] },
+          { picture: true },
+          { picture: true },
+          { texts: [{ x: 60, y: 700, text: '\x01\x02\x03\x04\x05\x06\x07', font: 'F3' }] },
+        ],
+      }),
+    );
+    expect(document.pages.map(({ kind }) => kind)).toEqual(['text', 'picture', 'picture', 'unmapped']);
+    expect(document.notes).toEqual([
+      '2 of 4 pages (2 to 3) are pictures without text; give `ocr` to have them read',
+      '1 of 4 pages (4) use fonts that do not say which characters they show; give `ocr` to have them read',
+    ]);
+  });
+
+  test('an abort ends it with its reason', async () => {
+    const stop = new AbortController();
+    const many = pdf({ pages: Array.from({ length: 40 }, () => ({ texts: column(60, 700, LEFT) })) });
+    const seen: number[] = [];
+    const opening = openTest(many, {
+      signal: stop.signal,
+      onProgress: ({ done, total }) => {
+        seen.push(total);
+        if (done === 5) stop.abort(new Error('enough'));
+      },
+    });
+    await expect(opening).rejects.toThrow('enough');
+    expect(seen).toEqual([40, 40, 40, 40, 40]);
+  });
+});
+
+test("the file's own outline and title are kept, each entry at its words", async () => {
+  const document = await openTest(
+    pdf({
+      title: 'Harbour rules',
+      outline: [
+        ['Arrival', 1],
+        ['Departure', 2],
+      ],
+      pages: [
+        { texts: [{ x: 60, y: 700, text: 'Arrival', size: 16 }, ...column(60, 660, LEFT)] },
+        {
+          texts: [
+            { x: 60, y: 700, text: 'Before. ' },
+            { x: 60, y: 640, text: 'Departure', size: 16 },
+            ...column(60, 600, RIGHT),
+          ],
+        },
+      ],
+    }),
+  );
+  expect(document.title).toBe('Harbour rules');
+  expect(
+    document.outline.map(({ title, page, start }) => [title, page, document.text.slice(start, start + 7)]),
+  ).toEqual([
+    ['Arrival', 1, 'Arrival'],
+    ['Departure', 2, 'Departu'],
+  ]);
+});
+
+const real = (name: string): string =>
+  fileURLToPath(new URL(`../../../shared/data/documents/${name}`, import.meta.url));
+
+(existsSync(real('tracemonkey.pdf')) ? test : test.skip)(
+  'tracemonkey.pdf: columns, headings, search with places',
+  async () => {
+    const document = await openTest(real('tracemonkey.pdf'));
+    expect(document.pages).toHaveLength(14);
+    expect(document.language).toBe('en');
+    // Two sentences of the abstract's column, which pieces of the right column stand beside.
+    expect(document.text).toContain(
+      'Dynamic languages such as JavaScript are more difficult to compile than statically typed ones.',
+    );
+    expect(document.text).toContain(
+      'Hence, recording and compiling a trace speculates that the path and typing will be exactly as they were during recording',
+    );
+    // Two columns below figures that go across both.
+    expect(document.text).toContain(
+      'In recording mode, TraceMonkey records the code along the trace in a low-level compiler intermediate representation we call LIR.',
+    );
+    expect(document.outline.map(({ title }) => title).join('\n')).toMatch(/Introduction/);
+    const [best] = await document.search('Which languages are used for the interactive web applications?');
+    expect(best?.rectangles.length).toBeGreaterThan(0);
+    for (const [left, top, right, bottom] of best?.rectangles ?? []) {
+      expect(left).toBeGreaterThanOrEqual(0);
+      expect(top).toBeGreaterThanOrEqual(0);
+      expect(right).toBeLessThanOrEqual(612);
+      expect(bottom).toBeLessThanOrEqual(792);
+    }
+  },
+);

@@ -1,0 +1,161 @@
+/** Passages, stems, sentences, and what search finds. */
+import { describe, expect, test } from '@jest/globals';
+import { passagesOf, roughTokens } from '../../src/document/segment.ts';
+import { sentencesOf } from '../../src/document/sentences.ts';
+import { stem, stemsOf } from '../../src/document/stems.ts';
+import { detectLanguage } from '../../src/document/language.ts';
+import { cosine, quantise } from '../../src/document/index/vectors.ts';
+import { fuse } from '../../src/document/index/fuse.ts';
+import type { Embedder } from '../../src/document/options.ts';
+import { readMarkdown } from '../../src/document/formats/markdown.ts';
+import { openTest, textFile } from '../support/documents.ts';
+
+test('English words are stemmed as by Porter', () => {
+  const pairs = {
+    caresses: 'caress',
+    ponies: 'poni',
+    cats: 'cat',
+    agreed: 'agre',
+    plastered: 'plaster',
+    motoring: 'motor',
+    conflated: 'conflat',
+    hopping: 'hop',
+    falling: 'fall',
+    filing: 'file',
+    happy: 'happi',
+    relational: 'relat',
+    vietnamization: 'vietnam',
+    formalize: 'formal',
+    electrical: 'electr',
+    adjustment: 'adjust',
+    adoption: 'adopt',
+    probate: 'probat',
+    controll: 'control',
+    roll: 'roll',
+    "captain's": 'captain',
+  };
+  for (const [word, expected] of Object.entries(pairs)) expect([word, stem(word, 'en')]).toEqual([word, expected]);
+});
+
+test('German inflections have one stem, and numbers keep their form', () => {
+  expect(new Set(['Schiffe', 'Schiffes', 'Schiffen'].map((word) => stem(word, 'de'))).size).toBe(1);
+  expect(new Set(['Häuser', 'Häusern'].map((word) => stem(word, 'de'))).size).toBe(1);
+  expect(stem('1,200', 'en')).toBe('1200');
+  expect(stemsOf('What were the harbours of 1204?', 'en')).toEqual(['harbour', '1204']);
+  expect(stemsOf('港の灯台', 'other')).toContain('灯台');
+});
+
+test('sentences end neither at abbreviations nor at initials, ordinals and decimals', () => {
+  const cut = (text: string, language: 'en' | 'de'): string[] =>
+    sentencesOf(text, 0, text.length, language).map(([start, end]) => text.slice(start, end));
+  expect(cut('Dr. Smith met J. F. Kennedy at 3.5 miles. It rained, e.g. in May. "Go!" he said.', 'en')).toEqual([
+    'Dr. Smith met J. F. Kennedy at 3.5 miles.',
+    'It rained, e.g. in May.',
+    '"Go!" he said.',
+  ]);
+  expect(cut('Am 3. Oktober kam z. B. das Schiff. Es fuhr ca. 5 Meilen.', 'de')).toEqual([
+    'Am 3. Oktober kam z. B. das Schiff.',
+    'Es fuhr ca. 5 Meilen.',
+  ]);
+});
+
+test('languages', () => {
+  expect(detectLanguage('The ship that is in the harbour was built by the king and his men.')).toBe('en');
+  expect(detectLanguage('Das Schiff, das im Hafen liegt, wurde von dem König und den Seinen gebaut.')).toBe('de');
+  expect(detectLanguage('船は港にある')).toBe('other');
+});
+
+test('passages keep within their size, cover all text, and know their headings', () => {
+  const long = Array.from(
+    { length: 60 },
+    (_, i) => `Sentence number ${i} tells of the harbour and of its many ships.`,
+  ).join(' ');
+  const content = readMarkdown(
+    `# Port\n\nShort.\n\n## Dues\n\n${long}\n\n| Ship | Toll |\n|---|---|\n${'| Anna | 30 |\n'.repeat(120)}\n\n${'x'.repeat(3000)}`,
+    'a.md',
+  );
+  const passages = passagesOf(content);
+  for (const { start, end } of passages) expect(roughTokens(content.text.slice(start, end))).toBeLessThanOrEqual(256);
+  expect(passages[0]).toMatchObject({ path: ['Port'] });
+  expect(passages[1]).toMatchObject({ path: ['Port', 'Dues'] });
+  // Rows behind the first passage of their table bring the table's first row.
+  expect(passages.some(({ path }) => path.includes('Ship | Toll'))).toBe(true);
+  const covered = new Uint8Array(content.text.length);
+  for (const { start, end } of passages) covered.fill(1, start, end);
+  const left = [...content.text].filter((letter, i) => covered[i] === 0 && letter.trim() !== '').join('');
+  expect(left).toBe('PortDues');
+});
+
+test('the passage that answers comes first, with its page and headings', async () => {
+  const filler = Array.from(
+    { length: 40 },
+    (_, i) =>
+      `Paragraph ${i} says that the tower of the castle was painted in the year ${1500 + i} by a master from abroad whose workshop stood at the market, and that the painting was paid for by the guild of bakers, who kept the bill in their chest for many years until it was lost in a fire.`,
+  );
+  filler[23] =
+    'The lighthouse keeper counted forty-two ships on the morning after the storm, and he wrote their names into the book that lies in the customs house, where whoever wants to may read them on working days from eight to noon against a small fee.';
+  const document = await openTest(textFile(`# Town\n\n${filler.join('\n\n')}`, 'town.md'));
+  const [best, ...rest] = await document.search('How many ships did the keeper of the lighthouse count after storms?', {
+    limit: 3,
+  });
+  expect(best?.text).toContain('forty-two');
+  expect(best).toMatchObject({ page: 1, path: ['Town'], rectangles: [] });
+  expect(document.text.slice(best?.start, best?.end)).toBe(best?.text);
+  expect(rest.every(({ score }) => score < (best?.score ?? 0))).toBe(true);
+  expect(await document.search('zzz')).toEqual([]);
+  document.close();
+  await expect(document.search('ships')).rejects.toMatchObject({ code: 'destroyed' });
+});
+
+describe('vectors', () => {
+  test('int8 keeps the cosine', () => {
+    const random = (seed: number): Float32Array =>
+      Float32Array.from({ length: 384 }, (_, i) => Math.sin(seed * 7919 + i * i * 0.37 + i));
+    const exact = (a: Float32Array, b: Float32Array): number => {
+      const dot = (x: Float32Array, y: Float32Array): number =>
+        x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0);
+      return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+    };
+    for (let i = 0; i < 20; i++) {
+      const [a, b] = [random(i), random(i + 0.3)];
+      expect(Math.abs(cosine(quantise(a), quantise(b)) - exact(a, b))).toBeLessThan(0.005);
+    }
+    expect(cosine(quantise(new Float32Array(4)), quantise(random(1)))).toBe(0);
+  });
+
+  test('scores are added in deviations from their mean', () => {
+    const words = new Map([
+      [0, 10],
+      [1, 9],
+    ]);
+    const meaning = new Map([
+      [0, 0.1],
+      [1, 0.9],
+      [2, 0.2],
+    ]);
+    const order = (weight: number): number[] =>
+      [...fuse([0, 1, 2], words, meaning, weight)].sort((a, b) => b[1] - a[1]).map(([id]) => id);
+    expect(order(0.01)).toEqual([0, 1, 2]);
+    expect(order(1)).toEqual([1, 0, 2]);
+    expect(order(0)).toEqual([0, 1, 2]);
+  });
+
+  test('a document with an embedder finds what shares no word with the question', async () => {
+    const about = (text: string): number => (/dog|hound/i.test(text) ? 1 : 0);
+    const asked: string[][] = [];
+    const embedder: Embedder = {
+      fingerprint: 'test',
+      embed: async (texts) => {
+        asked.push([...texts]);
+        return texts.map((text) => Float32Array.of(about(text), 1 - about(text), 0.1));
+      },
+    };
+    const long = (text: string): string =>
+      `${text} ${'And so it went on for a long time with many words. '.repeat(12)}`;
+    const text = [long('The cat slept.'), long('A hound barked.'), long('Birds sang.')].join('\n\n');
+    const document = await openTest(textFile(text, 'a.txt'), { embedder });
+    expect(asked.flat()).toHaveLength(3);
+    const [best] = await document.search('dog');
+    expect(best?.text).toContain('hound');
+  });
+});

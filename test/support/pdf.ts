@@ -1,0 +1,160 @@
+/** Small PDFs for tests, written object by object, so that each fault and each layout is exactly what its test says. */
+import { createHash } from 'node:crypto';
+
+/** A line of text: at `x`, `y` from the lower left corner, in points. */
+export interface PdfText {
+  readonly x: number;
+  readonly y: number;
+  readonly text: string;
+  readonly size?: number;
+  /** `F1` Helvetica (default), `F2` Helvetica-Bold, `F3` a font that does not say which characters it shows. */
+  readonly font?: 'F1' | 'F2' | 'F3';
+  /** In degrees, against the clock. */
+  readonly angle?: number;
+}
+
+export interface PdfPageSpec {
+  readonly texts?: readonly PdfText[];
+  readonly width?: number;
+  readonly height?: number;
+  readonly rotate?: number;
+  /** Origin of the MediaBox. */
+  readonly origin?: readonly [number, number];
+  /** A picture that fills the page. */
+  readonly picture?: boolean;
+}
+
+export interface PdfSpec {
+  readonly pages: readonly PdfPageSpec[];
+  readonly title?: string;
+  /** Title and page (from 1) of each entry. */
+  readonly outline?: readonly (readonly [title: string, page: number])[];
+  /** The user's password; the file is encrypted by RC4 with 40 bits. */
+  readonly password?: string;
+}
+
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
+const literal = (text: string): string => `(${text.replace(/[\\()]/g, (mark) => `\\${mark}`)})`;
+
+export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Array {
+  const objects: (string | { readonly dictionary: string; readonly stream: Buffer })[] = [];
+  const add = (object: (typeof objects)[number]): number => objects.push(object);
+  const catalog = add('');
+  const tree = add('');
+  const fonts = [
+    add('<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>'),
+    add('<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>'),
+    add(
+      `<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1000 1000] /FontMatrix [.001 0 0 .001 0 0] /CharProcs << >> /FirstChar 1 /LastChar 31 /Widths [${'500 '.repeat(31)}] ` +
+        `/Encoding << /Type /Encoding /Differences [1 ${Array.from({ length: 31 }, (_, i) => `/g${i + 1}`).join(' ')}] >> >>`,
+    ),
+  ];
+  const picture = add({
+    dictionary: '/Type /XObject /Subtype /Image /Width 2 /Height 2 /ColorSpace /DeviceGray /BitsPerComponent 8',
+    stream: Buffer.from([0, 255, 255, 0]),
+  });
+  const kids = pages.map(({ texts = [], width = 595, height = 842, rotate = 0, origin = [0, 0], picture: shows }) => {
+    const drawn = texts.map(({ x, y, text, size = 10, font = 'F1', angle = 0 }) => {
+      const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
+      return `BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${literal(text)} Tj ET`;
+    });
+    if (shows === true) drawn.push(`q ${width} 0 0 ${height} 0 0 cm /Im1 Do Q`);
+    const content = add({ dictionary: '', stream: latin1(drawn.join('\n')) });
+    const resources = `<< /Font << /F1 ${fonts[0] ?? 0} 0 R /F2 ${fonts[1] ?? 0} 0 R /F3 ${fonts[2] ?? 0} 0 R >> /XObject << /Im1 ${picture} 0 R >> >>`;
+    const box = `[${origin[0]} ${origin[1]} ${origin[0] + width} ${origin[1] + height}]`;
+    return add(
+      `<< /Type /Page /Parent ${tree} 0 R /MediaBox ${box} /Rotate ${rotate} /Resources ${resources} /Contents ${content} 0 R >>`,
+    );
+  });
+  objects[tree - 1] = `<< /Type /Pages /Count ${kids.length} /Kids [${kids.map((kid) => `${kid} 0 R`).join(' ')}] >>`;
+  let outlines = '';
+  if (outline.length > 0) {
+    const root = add('');
+    const first = root + 1;
+    outline.forEach(([name, page], i) =>
+      add(
+        `<< /Title ${literal(name)} /Parent ${root} 0 R /Dest [${kids[page - 1] ?? 0} 0 R /Fit]` +
+          `${i > 0 ? ` /Prev ${first + i - 1} 0 R` : ''}${i + 1 < outline.length ? ` /Next ${first + i + 1} 0 R` : ''} >>`,
+      ),
+    );
+    objects[root - 1] =
+      `<< /Type /Outlines /First ${first} 0 R /Last ${first + outline.length - 1} 0 R /Count ${outline.length} >>`;
+    outlines = ` /Outlines ${root} 0 R`;
+  }
+  objects[catalog - 1] = `<< /Type /Catalog /Pages ${tree} 0 R${outlines} >>`;
+  const info = title === undefined || password !== undefined ? undefined : add(`<< /Title ${literal(title)} >>`);
+  const id = createHash('md5').update('octavo').digest();
+  const key = password === undefined ? undefined : encryption(password, id);
+  const encrypt = key === undefined ? undefined : add(key.dictionary);
+
+  const parts: Buffer[] = [latin1('%PDF-1.4\n')];
+  const offsets: number[] = [];
+  let length = parts[0]?.length ?? 0;
+  const write = (buffer: Buffer): void => {
+    parts.push(buffer);
+    length += buffer.length;
+  };
+  objects.forEach((object, i) => {
+    offsets.push(length);
+    if (typeof object === 'string') write(latin1(`${i + 1} 0 obj\n${object}\nendobj\n`));
+    else {
+      const stream = key === undefined ? object.stream : key.encrypt(i + 1, object.stream);
+      write(latin1(`${i + 1} 0 obj\n<< ${object.dictionary} /Length ${stream.length} >>\nstream\n`));
+      write(stream);
+      write(latin1('\nendstream\nendobj\n'));
+    }
+  });
+  const start = length;
+  write(latin1(`xref\n0 ${objects.length + 1}\n0000000000 65535 f \n`));
+  for (const offset of offsets) write(latin1(`${String(offset).padStart(10, '0')} 00000 n \n`));
+  const more = `${info === undefined ? '' : ` /Info ${info} 0 R`}${encrypt === undefined ? '' : ` /Encrypt ${encrypt} 0 R /ID [<${id.toString('hex')}> <${id.toString('hex')}>]`}`;
+  write(latin1(`trailer\n<< /Size ${objects.length + 1} /Root ${catalog} 0 R${more} >>\nstartxref\n${start}\n%%EOF\n`));
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+const PADDING = Buffer.from('28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a', 'hex');
+
+function rc4(key: Buffer, data: Buffer): Buffer {
+  const state = Array.from({ length: 256 }, (_, i) => i);
+  for (let i = 0, j = 0; i < 256; i++) {
+    j = (j + (state[i] ?? 0) + (key[i % key.length] ?? 0)) & 255;
+    [state[i], state[j]] = [state[j] ?? 0, state[i] ?? 0];
+  }
+  let i = 0;
+  let j = 0;
+  return Buffer.from(
+    data.map((byte) => {
+      i = (i + 1) & 255;
+      j = (j + (state[i] ?? 0)) & 255;
+      [state[i], state[j]] = [state[j] ?? 0, state[i] ?? 0];
+      return byte ^ (state[((state[i] ?? 0) + (state[j] ?? 0)) & 255] ?? 0);
+    }),
+  );
+}
+
+/** PDF 1.7, 7.6.3, revision 2: the owner's password is the user's. */
+function encryption(
+  password: string,
+  id: Buffer,
+): { readonly dictionary: string; encrypt(object: number, data: Buffer): Buffer } {
+  const md5 = (...data: Buffer[]): Buffer => createHash('md5').update(Buffer.concat(data)).digest();
+  const padded = Buffer.concat([latin1(password), PADDING]).subarray(0, 32);
+  const owner = rc4(md5(padded).subarray(0, 5), padded);
+  const permissions = Buffer.alloc(4);
+  permissions.writeInt32LE(-4);
+  const key = md5(padded, owner, permissions, id).subarray(0, 5);
+  const user = rc4(key, PADDING);
+  return {
+    dictionary: `<< /Filter /Standard /V 1 /R 2 /O <${owner.toString('hex')}> /U <${user.toString('hex')}> /P -4 >>`,
+    encrypt: (object, data) => {
+      const number = Buffer.alloc(5);
+      number.writeUInt32LE(object);
+      return rc4(md5(key, number).subarray(0, 10), data);
+    },
+  };
+}
+
+/** Lines of a paragraph below each other. */
+export function column(x: number, top: number, lines: readonly string[], size = 10): PdfText[] {
+  return lines.map((text, i) => ({ x, y: top - i * size * 1.2, text, size }));
+}
