@@ -37,7 +37,7 @@ export function readContrast(asked: boolean | ContrastOptions | undefined): Cont
   return { strength, tokens };
 }
 
-/** Returns a token mask and settings that draw the same from logits that are (1 + a) times smaller. */
+/** Returns settings that draw the same from logits that are (1 + a) times smaller. */
 export function contrastedSpec(spec: SampleSpec, { strength }: Contrast): SampleSpec {
   const scale = 1 + strength;
   return { ...spec, temperature: spec.temperature / scale, presencePenalty: spec.presencePenalty / scale };
