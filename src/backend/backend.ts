@@ -1,16 +1,17 @@
 /**
- * Contract 1, Backend: the seam between model graphs and devices.
+ * Contract 1, Backend: the interface between model graphs and devices.
  *
- * - Each operation is as large as a fast kernel can be. Models are written once against this interface;
- *   `wasm`, `webgpu` and the test suite's `reference` (f64 loops) implement it and pass one conformance suite.
+ * - Each operation is as large as a fast kernel can be. Models are written once against this interface; `wasm`,
+ *   `webgpu` and the test suite's `reference` (f64 loops) implement it and pass one conformance suite.
  * - An operation may return before the device has computed it. Only `download`, `read` and `WeightWriter.finish` wait.
- * - Tensors are activations: row-major f32 (or i32 for ids), owned by the scope in which they were made and freed at its
- *   end; what `body` returns from `scope` moves to the enclosing scope. `keep` takes a tensor out of all scopes;
- *   whoever keeps it frees it. Weights, KV pools and samplers live until their `free`.
- * - Arguments are checked before anything is dispatched (checks.ts, for all devices); a mismatch throws `InputError('argument')` naming operation and tensor.
- * - After a device is lost every call throws `DeviceError('lost')`.
+ * - Tensors are activations: row-major f32 (or i32 for ids), owned by the scope in which they were made and freed at
+ *   its end. What `body` returns from `scope` moves to the enclosing scope. `keep` takes a tensor out of all scopes;
+ *   the code that keeps it frees it. Weights, KV pools and samplers live until their `free`.
+ * - Arguments are checked before anything is dispatched (checks.ts, for all devices). A mismatch throws
+ *   `InputError('argument')`, which names operation and tensor.
+ * - After a device is lost, every call throws `DeviceError('lost')`.
  *
- * Longer than most files: the contract is read as one page, and nearly all of it is types.
+ * This file is longer than most: the contract is read as one page, and nearly all of it is types.
  */
 import type { WeightFormat, WeightSpec } from './weight.ts';
 
@@ -21,7 +22,7 @@ export interface Tensor {
   readonly type: 'f32' | 'i32';
 }
 
-/** A weight on the device, in the layout that the backend chose for it. */
+/** A weight on the device, in a layout that the backend chooses. */
 export interface Weight {
   readonly name: string;
   readonly shape: readonly number[];
@@ -31,13 +32,16 @@ export interface Weight {
   free(): void;
 }
 
-/** Takes a weight's file bytes in order, in chunks of any size, and repacks them as they come: never two full copies. */
+/**
+ * Receives the file bytes of a weight in order, in chunks of any size, and repacks them as they arrive, so that two
+ * full copies never exist.
+ */
 export interface WeightWriter {
-  /** Copies from `chunk`, which may be reused after the promise settles; waiting on it is the back-pressure. */
+  /** Copies from `chunk`, which may be reused after the promise settles. Waiting for it provides back-pressure. */
   write(chunk: Uint8Array): Promise<void>;
-  /** Throws `FileError('truncated')` if fewer bytes came than the spec says. */
+  /** Throws `FileError('truncated')` when fewer bytes arrived than the spec requires. */
   finish(): Promise<Weight>;
-  /** Frees what was written; for aborts. */
+  /** Frees what was written, for aborts. */
   abort(): void;
 }
 
@@ -56,30 +60,36 @@ export interface NormSpec {
 export interface LinearOptions {
   /** Normalises x's rows before the product (fused). */
   readonly norm?: NormSpec;
-  /** One entry a weight, each [rows of that weight]; F32. */
+  /** One entry for each weight, each [rows of that weight]; F32. */
   readonly bias?: readonly (Weight | undefined)[];
   readonly activation?: Activation;
-  /** Multiplies what the activation gives; default 1. */
+  /** The factor of the activation's result; default 1. */
   readonly scale?: number;
   /** [T, rows], added last. */
   readonly residual?: Tensor;
 }
 
-/** RoPE. Angle of pair i at position p: `p * inverseFrequency[i]`; cos and sin are multiplied by `magnitude` (YaRN's mscale, else 1). */
+/**
+ * RoPE. The angle of pair i at position p is `p * inverseFrequency[i]`; cos and sin are multiplied by `magnitude`
+ * (YaRN's mscale, otherwise 1).
+ */
 export interface RopeSpec {
-  /** [rotaryDim / 2], f64 on the host: the backend puts it where it wants it, once per spec object. */
+  /** [rotaryDim / 2], f64 on the host. The backend uploads it once for each spec object. */
   readonly inverseFrequency: Float64Array;
   readonly magnitude: number;
   /** `half`: pairs (i, i + rotaryDim/2), as in Hugging Face weights and GGUF qwen2/qwen3; `interleaved`: pairs (2i, 2i+1), as in GGUF llama. */
   readonly style: 'half' | 'interleaved';
-  /** Which axis of a position turns a pair, where positions have several (M-RoPE, Wang et al. 2024). Default: axis 0 turns all. */
+  /**
+   * Which axis of a position rotates a pair, for positions with several axes (M-RoPE, Wang et al. 2024). By default
+   * axis 0 rotates all pairs.
+   */
   readonly sections?: RopeSections;
 }
 
 /**
- * Axes are time, height and width. `consecutive` (Qwen2-VL, Qwen2.5-VL): the first `pairs[0]` pairs turn by time, the next `pairs[1]` by height, the
- * last `pairs[2]` by width. `interleaved` (Qwen3-VL, Qwen3.5): pair i turns by height where i % 3 = 1 and i < 3 pairs[1], by width where i % 3 = 2 and
- * i < 3 pairs[2], else by time.
+ * The axes are time, height and width. `consecutive` (Qwen2-VL, Qwen2.5-VL): time rotates the first `pairs[0]` pairs,
+ * height the next `pairs[1]`, width the last `pairs[2]`. `interleaved` (Qwen3-VL, Qwen3.5): height rotates pair i where
+ * i % 3 = 1 and i < 3 pairs[1], width where i % 3 = 2 and i < 3 pairs[2], time all others.
  */
 export interface RopeSections {
   readonly order: 'consecutive' | 'interleaved';
@@ -95,17 +105,20 @@ export interface KvSpec {
   readonly layers: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Of pages that are written token by token; pages of the other formats are made by `KvPool.convert` and `KvPool.write`. */
+  /**
+   * The format of pages that are written token by token. Pages of the other formats are made by `KvPool.convert` and
+   * `KvPool.write`.
+   */
   readonly format: 'f32' | 'f16';
 }
 export const PAGE_TOKENS = 32;
 
-/** A page's number: the code of its format above, its index in the pool's memory of that format below. */
+/** A page number holds the code of its format above, and its index in the pool's memory of that format below. */
 const FORMAT_SHIFT = 27;
 export function pageNumber(format: KvFormat, index: number): number {
   return (KV_FORMATS.indexOf(format) << FORMAT_SHIFT) | index;
 }
-/** The place of a page's format in KV_FORMATS; -1 for a number below 0, which is no page. */
+/** Returns the index of a page's format in KV_FORMATS; -1 for a number below 0, which is no page. */
 export function pageCode(page: number): number {
   return page >> FORMAT_SHIFT;
 }
@@ -119,24 +132,30 @@ export function pageIndex(page: number): number {
 }
 
 /**
- * The device's page memory for one model: one memory a format, each grown by `reserve`; contents survive. The host decides which
- * page belongs to which sequence (`src/kv/sequence.ts` counts references). All operations are ordered with the backend's others.
+ * The device's page memory for one model: one memory for each format, grown by `reserve`; contents survive. The host
+ * decides which page belongs to which sequence (`src/kv/sequence.ts` counts references). All operations are ordered
+ * with those of the backend.
  */
 export interface KvPool {
   readonly spec: KvSpec;
-  /** Pages of `format` (default: the spec's) that exist. */
+  /** The number of pages of `format` (default: the spec's). */
   pages(format?: KvFormat): number;
   /** Bytes of a page of `format`, the same on every device and on disk. */
   pageBytes(format?: KvFormat): number;
   /** Grows the memory of `format` to at least `pages` pages. */
   reserve(pages: number, format?: KvFormat): void;
-  /** Gives back memory of pages from index `pages` on, of which the caller holds none; a device may keep a part of it. */
+  /**
+   * Returns the memory of pages from index `pages` on, of which the caller holds none. A device may keep a part of it.
+   */
   shrink(pages: number, format?: KvFormat): void;
-  /** Device copy of a whole page, for copy on write; both of one format. */
+  /** Copies a whole page on the device, for copy on write; both pages have the same format. */
   copy(from: number, to: number): void;
-  /** Decodes each page `from[i]` and encodes it into `to[i]`, in a format of its own: quantising, requantising, reopening. */
+  /**
+   * Decodes each page `from[i]` and encodes it into `to[i]`, in that page's format: quantising, requantising or
+   * reopening it.
+   */
   convert(from: Int32Array, to: Int32Array): void;
-  /** The bytes of `pages`, one after the other, once the operations issued so far are done. */
+  /** Resolves with the bytes of `pages`, one after the other, once the operations issued so far are done. */
   read(pages: Int32Array): Promise<Uint8Array>;
   /** Sets the bytes of `pages`; `bytes` may be reused after the call. */
   write(pages: Int32Array, bytes: Uint8Array): void;
@@ -144,8 +163,9 @@ export interface KvPool {
 }
 
 /**
- * A sequence's view of a pool. `table[(layer * kvHeads + head) * blocks + block]` is the page that holds positions
- * `[32 block, 32 block + 32)`. The host changes `table` and bumps `version`; the backend uploads it when the version it saw is old.
+ * A sequence's view of a pool. `table[(layer * kvHeads + head) * blocks + block]` is the page that holds positions `[32
+ * block, 32 block + 32)`. The host changes `table` and increments `version`; the backend uploads the table when the
+ * version it saw is outdated.
  */
 export interface KvView {
   readonly pool: KvPool;
@@ -153,26 +173,27 @@ export interface KvView {
   readonly blocks: number;
   readonly table: Int32Array;
   readonly version: number;
-  /** Formats that the table's pages have, the pool's own among them; default: only that. A kernel decodes no others. */
+  /** The formats of the table's pages, including the pool's own; default: only that. A kernel decodes no others. */
   readonly formats?: readonly KvFormat[];
   /**
-   * RoPE's position of each slot up to the last that is appended, where slots are not their own positions: visual tokens that were dropped leave
-   * gaps, and those of a picture stand in rows and columns. Everything but RoPE (ranges, causality, spans, the ring) counts slots. Default: slot p is
-   * at position p on every axis.
+   * The position of each slot for RoPE, up to the last one appended, when slots are not their own positions: dropped
+   * visual tokens leave gaps, and those of an image are arranged in rows and columns. Everything except RoPE (ranges,
+   * causality, spans, the ring) counts slots. Default: slot p is at position p on every axis.
    */
   readonly positions?: SlotPositions | undefined;
-  /** Of models that have layers with state. */
+  /** For models with layers that have states. */
   readonly state?: StateView | undefined;
 }
 
 /**
- * What layers that carry a state instead of keys (short convolutions, gated delta nets) read and give in one forward call: a fixed-size
- * tensor a layer, zeros at the beginning. An operation makes a new state of the one before and never changes it (`src/kv/state.ts`).
+ * What layers that carry a state instead of keys (short convolutions, gated delta nets) read and write in one forward
+ * call: a fixed-size tensor for each layer, zeros at the beginning. An operation makes a new state from the previous
+ * one and never modifies it (`src/kv/state.ts`).
  */
 export interface StateView {
   /** A layer's state before the call's first token; undefined: zeros. */
   before(layer: number): Tensor | undefined;
-  /** Takes over the layer's state after the call's last token. Once a layer and call. */
+  /** Takes over the layer's state after the call's last token. Called once for each layer and call. */
   after(layer: number, state: Tensor): void;
 }
 
@@ -183,10 +204,11 @@ export interface SlotPositions {
 }
 
 /**
- * Contract 4, Ranges: for query block b (queries `[b * queryBlock, (b+1) * queryBlock)` of this call) and KV head h the keys that may be
- * seen are the runs `runs[2r], runs[2r+1])` (sorted, disjoint, `[start, end)` key positions) for r in
- * `[offsets[b * heads + h], offsets[b * heads + h + 1])`, `heads` being kvHeads, or 1 when `shared`. `causal` further limits every query to keys at or before its own position.
- * `dense(...)` in `src/kv/ranges.ts` makes the usual ones.
+ * Contract 4, Ranges. For query block b (queries `[b * queryBlock, (b+1) * queryBlock)` of this call) and KV head h,
+ * the visible keys are the runs `runs[2r], runs[2r+1])` (sorted, disjoint, `[start, end)` key positions) for r in
+ * `[offsets[b * heads + h], offsets[b * heads + h + 1])`, where `heads` is kvHeads, or 1 when `shared`. `causal`
+ * further limits every query to keys at or before its own position. `dense(...)` in `src/kv/ranges.ts` makes the usual
+ * ones.
  */
 export interface Ranges {
   readonly queryBlock: number;
@@ -194,13 +216,19 @@ export interface Ranges {
   readonly causal: boolean;
   readonly offsets: Uint32Array;
   readonly runs: Uint32Array;
-  /** [runs]; added to the scores of a run's keys after `scale`: ln(n) makes a key count n times (RazorAttention's compensation token). */
+  /**
+   * [runs]; added to the scores of a run's keys after `scale`. ln(n) makes a key count n times (RazorAttention's
+   * compensation token).
+   */
   readonly bias?: Float32Array;
 }
 
-/** Statistics of a group norm (Wu & He 2018) and what follows it: `act((x - mean) / sqrt(variance + epsilon) * weight + bias)`. */
+/**
+ * Statistics of a group norm (Wu & He 2018) and the operations after it: `act((x - mean) / sqrt(variance + epsilon) *
+ * weight + bias)`.
+ */
 export interface GroupNormSpec {
-  /** [groups, 2] of `moments`, over the whole picture even where x is a band of it. */
+  /** [groups, 2] of `moments`, over the whole image even when x is a band of it. */
   readonly moments: Tensor;
   /** [channels]; F32 */
   readonly weight: Weight;
@@ -209,7 +237,7 @@ export interface GroupNormSpec {
   readonly activation?: Activation;
 }
 
-/** Pictures are [height * width, channels], row-major; a kernel's rows are in (y, x, channel) order. */
+/** Images are [height * width, channels], row-major; the rows of a kernel are in (y, x, channel) order. */
 export interface Conv2dOptions {
   /** Of x. `height * width` is x's number of rows. */
   readonly height: number;
@@ -222,7 +250,7 @@ export interface Conv2dOptions {
   readonly padding: readonly [top: number, right: number, bottom: number, left: number];
   /** Every pixel of x counts as 2 x 2 (nearest neighbour), before the padding. */
   readonly upsample?: boolean;
-  /** Applied to x before all else. */
+  /** Applied to x before everything else. */
   readonly norm?: GroupNormSpec;
   /** [rows of the weight]; F32 */
   readonly bias?: Weight;
@@ -251,7 +279,7 @@ export interface ModulateSpec {
  */
 export interface DenoiseSpec {
   readonly prediction: 'eps' | 'v';
-  /** Undefined: no unconditional rows. */
+  /** Undefined when there are no unconditional rows. */
   readonly guidance?: number;
   readonly alpha: number;
   readonly sigma: number;
@@ -267,19 +295,23 @@ export interface DenoiseSpec {
 
 export interface AttentionSpec {
   readonly heads: number;
-  /** Multiplies q.k before the softmax. */
+  /** The factor of q.k before the softmax. */
   readonly scale: number;
 }
 
-/** Contract 5, Probe: how much attention keys receive. */
+/** Contract 8, Probe: how much attention keys receive. */
 export interface ProbeSpec extends AttentionSpec {
-  /** Spans `[spans[2 i], spans[2 i + 1])` of key positions, in any order, overlapping or not; undefined: every key from 0 to the last that a query may see. */
+  /**
+   * Spans `[spans[2 i], spans[2 i + 1])` of key positions, in any order, overlapping or not. Undefined for every key
+   * from 0 to the last that a query may see.
+   */
   readonly spans?: Uint32Array;
 }
 
 /**
- * Parameters of one `sample` step. Order of application: mask, penalties, temperature, top-k, top-p, min-p, draw.
- * Equal logits are kept or dropped together: top-k keeps what reaches the k-th highest, top-p what has less than topP above it.
+ * Parameters of one `sample` step. Order of application: mask, penalties, temperature, top-k, top-p, min-p, draw. Equal
+ * logits are kept or dropped together: top-k keeps logits that reach the k-th highest, top-p those with a mass of less
+ * than topP above them.
  */
 export interface SampleSpec {
   /** 0 is greedy: the highest logit after mask and penalties, the lowest id among equals. */
@@ -297,7 +329,7 @@ export interface SampleSpec {
   readonly seed: number;
 }
 
-/** Device state of one generation: which ids were seen (for the penalties) and the token mask. */
+/** The device state of one answer: which ids were seen (for the penalties), and the token mask. */
 export interface Sampler {
   readonly vocabulary: number;
   /** Forgets all ids, then marks `ids` as seen; those outside the vocabulary are ignored. */
@@ -308,7 +340,7 @@ export interface Sampler {
 }
 
 export interface MemoryUse {
-  /** Bytes on the device by purpose, and how many allocations they are. */
+  /** Bytes on the device by purpose, and the number of allocations. */
   readonly weights: number;
   readonly kv: number;
   readonly activations: number;
@@ -317,16 +349,16 @@ export interface MemoryUse {
 
 export interface Backend {
   readonly kind: BackendKind;
-  /** A description for people: the WASM build and its threads, or the adapter's name. */
+  /** A description for users: the WASM build and its threads, or the adapter's name. */
   readonly description: string;
   /** Resolves with the error when the device is lost; never rejects. */
   readonly lost: Promise<Error>;
 
   // memory
   weight(spec: WeightSpec): WeightWriter;
-  /** A tensor from host values (copied). */
+  /** Makes a tensor from host values, which are copied. */
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor;
-  /** An uninitialised i32 tensor outside all scopes: the id ring of a session. */
+  /** Makes an uninitialised i32 tensor outside all scopes: the id ring of a session. */
   ids(length: number): Tensor;
   /** Writes host ids into `ring` at `offset`, ordered with the operations around it. */
   writeIds(ring: Tensor, offset: number, ids: Int32Array): void;
@@ -339,7 +371,7 @@ export interface Backend {
   free(tensor: Tensor): void;
   kvPool(spec: KvSpec): KvPool;
   sampler(vocabulary: number): Sampler;
-  /** Hands issued operations to the device without waiting. */
+  /** Submits issued operations to the device without waiting. */
   flush(): void;
   /** Resolves when everything issued so far is done. */
   idle(): Promise<void>;
@@ -347,7 +379,11 @@ export interface Backend {
   destroy(): void;
 
   // operations; T is the number of rows (tokens)
-  /** ids `[start, start + count)` of `ring` -> rows of `table` [vocabulary, cols], decoded, times `scale` (default 1): [count, cols]. For an id outside the table (-1 after a failed sample) the row is NaN, and nothing outside the table is read. */
+  /**
+   * Rows of `table` [vocabulary, cols] for the ids `[start, start + count)` of `ring`, decoded, times `scale` (default
+   * 1): [count, cols]. For an id outside the table (-1 after a failed sample) the row is NaN, and nothing outside the
+   * table is read.
+   */
   embed(table: Weight, ring: Tensor, start: number, count: number, scale?: number): Tensor;
   /** x [T, cols] times the transpose of the row-wise concatenation of `weights` (each [rows_i, cols]): [T, sum rows_i]. */
   linear(x: Tensor, weights: readonly Weight[], options?: LinearOptions): Tensor;
@@ -358,39 +394,47 @@ export interface Backend {
     up: Weight,
     options: { readonly norm?: NormSpec; readonly activation: Activation },
   ): Tensor;
-  /** Rows of x normalised, with `residual` (of x's shape) added where it is given: same shape. */
+  /** Rows of x, normalised, plus `residual` (of x's shape) if given: same shape. */
   norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor;
-  /** Rows `[start, start + count)` of x: a copy. */
+  /** A copy of rows `[start, start + count)` of x. */
   rows(x: Tensor, start: number, count: number): Tensor;
   /**
-   * ToDRE's choice (2505.18757) of k among the rows of x that `rows` names, by the least sum of cosines with those chosen before: places in `rows`, in the order
-   * of choice, the same as `assembly/select/todre.ts` makes; `pivot` as there. Resolves with undefined where rounding on this device leaves the choice open. Absent on
-   * backends whose memory the host reads directly, where the host chooses.
+   * ToDRE's selection (2505.18757) of k among the rows of x that `rows` names, by the least sum of cosines with those
+   * selected before. Resolves with indices into `rows`, in the order of selection, the same as those of
+   * `assembly/select/todre.ts`; `pivot` as there. Resolves with undefined when rounding on this device leaves the
+   * choice open. Absent on backends whose memory the host reads directly, where the host selects.
    */
   diverse?(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined>;
   /** The rows of x that `indices` name, in their order: [indices.length, cols]; zeros for -1. */
   take(x: Tensor, indices: Int32Array): Tensor;
-  /** All rows of the first, then all of the second, ...: [sum T_i, cols]. */
+  /** All rows of the first, then all of the second, and so on: [sum T_i, cols]. */
   stack(xs: readonly Tensor[]): Tensor;
-  /** Each `count` rows of x, of which there is a multiple, side by side: [T / count, count * cols]. */
+  /**
+   * Every `count` consecutive rows of x side by side; the number of rows is a multiple of `count`: [T / count, count *
+   * cols].
+   */
   fold(x: Tensor, count: number): Tensor;
-  /** act(a + b): the shape of a; b has as many rows, or one that serves all. */
+  /** act(a + b): the shape of a. b has as many rows, or one row that is added to all. */
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor;
-  /** Layer norm with scale and shift a row: the shape of x. */
+  /** Layer norm with a scale and shift for each row: the shape of x. */
   modulate(x: Tensor, spec: ModulateSpec): Tensor;
-  /** x + y * gate, gate being `x`'s width of columns of `modulation` [T, any] from `column` on: the shape of x. */
+  /** x + y * gate, where gate is the columns of `modulation` [T, any] from `column` on: the shape of x. */
   gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor;
   /** Mean and 1 / sqrt(variance + epsilon) of each of `groups` equal groups of channels over all rows of all bands: [groups, 2]. */
   moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor;
-  /** A group norm by itself: the shape of x. */
+  /** Group norm as a separate operation: the shape of x. */
   groupNorm(x: Tensor, spec: GroupNormSpec): Tensor;
-  /** Convolution (cross-correlation) of a picture with weight [rows, kernel * kernel * channels]: [out height * out width, rows]. */
+  /**
+   * Convolution (cross-correlation) of an image with weight [rows, kernel * kernel * channels]: [out height * out
+   * width, rows].
+   */
   conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor;
   /** x [n, C], predicted [n or, with guidance, 2 n: conditional rows first, 2 C: prediction then variance], noise [n, C]: the next x, [n, C]. */
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor;
   /**
-   * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head's q and k (when given, RMS over headDim), rotates both (when `rope` is given) by their
-   * positions (`position .. position + T - 1`, or what the view's `positions` say of these slots), writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
+   * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head of q and k (if given, RMS over headDim),
+   * rotates both (if `rope` is given) by their positions (`position .. position + T - 1`, or the view's `positions` of
+   * these slots), writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
    */
   ropeAppend(
     qkv: Tensor,
@@ -399,23 +443,27 @@ export interface Backend {
     position: number,
     options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
   ): Tensor;
-  /** q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads * headDim]; zeros where a query sees no key. */
+  /**
+   * Attention of q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads *
+   * headDim]; zeros where a query sees no key.
+   */
   attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
   /**
-   * For the queries q [T, heads * headDim] at positions `position ..`: the attention mass (after the softmax over what `ranges` lets each see) on every
-   * key or span, per query head, averaged over the queries: [heads, keys or spans]. The matrix [T, keys] is never made. Queries that see no key count as zeros.
+   * For the queries q [T, heads * headDim] at positions `position ..`: the attention mass (after the softmax over the
+   * keys that `ranges` lets each see) on every key or span, for each query head, averaged over the queries: [heads,
+   * keys or spans]. The matrix [T, keys] is never made. Queries that see no key count as zeros.
    */
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor;
   /** Keys or values `[start, end)` of `layer`, decoded, KV heads side by side: [end - start, kvHeads * headDim]; zeros where there is no page. */
   cached(kv: KvView, layer: number, part: 'keys' | 'values', start: number, end: number): Tensor;
-  /** Mean of the keys (or values) in each span of positions, zeros for an empty one: [spans, kvHeads * headDim]. */
+  /** The mean of the keys (or values) in each span of positions, zeros for an empty one: [spans, kvHeads * headDim]. */
   spanMeans(kv: KvView, layer: number, part: 'keys' | 'values', spans: Uint32Array): Tensor;
   /** Mean of the rows of x in each span of rows, zeros for an empty one: [spans, cols]. */
   rowMeans(x: Tensor, spans: Uint32Array): Tensor;
   /**
-   * Draws one id from logits [1, vocabulary] and writes it to `ring[index]`; marks it as seen. The draw is the inverse CDF over the kept ids in id order at
-   * u = uniform(seed, index) of `src/backend/random.ts`, so that equal logits give equal ids on every backend.
-   * NaN or +Infinity among the allowed logits, or no id allowed above -Infinity, writes -1.
+   * Draws one id from logits [1, vocabulary], writes it to `ring[index]` and marks it as seen. The draw is the inverse
+   * CDF over the kept ids in id order at u = uniform(seed, index) of `src/backend/random.ts`, so that equal logits give
+   * equal ids on every backend. NaN or +Infinity among the allowed logits, or no allowed id above -Infinity, writes -1.
    */
   sample(logits: Tensor, sampler: Sampler, spec: SampleSpec, ring: Tensor, index: number): void;
 }

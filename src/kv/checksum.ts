@@ -1,18 +1,21 @@
-/** Checksums of what is stored, by assembly/kv/checksum.ts: XXH64 with a seed that says where each piece belongs. */
+/** Checksums of stored data, by assembly/kv/checksum.ts: XXH64 with a seed that says where each piece belongs. */
 import type { Wasm } from '../wasm.ts';
 
-/** What is hashed at once: a stored part has about as many bytes. */
+/** Bytes that are hashed at once: about those of a stored part. */
 const SCRATCH_BYTES = 1 << 23;
 
 export class Checksums {
   readonly #wasm: Wasm;
 
-  /** Takes memory of `wasm` for the time of a call only. */
+  /** Memory of `wasm` is allocated only for the duration of a call. */
   constructor(wasm: Wasm) {
     this.#wasm = wasm;
   }
 
-  /** XXH64 of pieces that lie one after the other in `bytes`, the low word first: [2 * lengths.length]. Piece i has the seed (`first` + i, `owner`). */
+  /**
+   * Returns the XXH64 of consecutive pieces in `bytes`, the low word first: [2 * lengths.length]. Piece i has the seed
+   * (`first` + i, `owner`).
+   */
   of(bytes: Uint8Array, lengths: Uint32Array, first: number, owner: number): Uint32Array {
     const sums = new Uint32Array(2 * lengths.length);
     let from = 0;
@@ -52,7 +55,7 @@ export class Checksums {
   }
 }
 
-/** A number for a generation's or record's name: the high word of its seeds. FNV-1a. */
+/** Returns a number for the name of a generation or record, which is the high word of its seeds. FNV-1a. */
 export function ownerOf(name: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);

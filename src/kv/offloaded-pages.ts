@@ -1,10 +1,10 @@
-/** Pages that were offloaded from the device: batches in host memory, and on the disk where host memory has no room. */
+/** Pages that were offloaded from the device: batches in host memory, and on disk when host memory is full. */
 
-/** The third tier. Numbers name what was written. */
+/** The third tier. Written data is identified by numbers. */
 export interface PageDisk {
-  /** Throws where there is no room. `bytes` may be reused when the promise settles. */
+  /** Throws when there is no space. `bytes` may be reused when the promise settles. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Undefined where it is gone. */
+  /** Undefined when the data is lost. */
   read(number: number): Promise<Uint8Array | undefined>;
   drop(number: number): Promise<void>;
 }
@@ -14,7 +14,7 @@ export interface Batch {
   readonly size: number;
   bytes: Uint8Array | undefined;
   number: number | undefined;
-  /** Parts of it that are still wanted. */
+  /** The number of its parts that are still needed. */
   wanted: number;
 }
 
@@ -27,18 +27,21 @@ export class OffloadedPages {
     this.#disk = disk;
   }
 
-  /** Bytes in host memory and on the disk: batches count whole until nothing of them is wanted any more. */
+  /** Bytes in host memory and on disk. A batch counts as a whole until nothing of it is needed any more. */
   get use(): { readonly host: number; readonly disk: number } {
     return { host: this.#host, disk: this.#stored };
   }
 
-  /** A batch of which nothing is wanted yet; `bytes` are its own from now on. */
+  /** Adds a batch of which nothing is needed yet, and takes over `bytes`. */
   add(bytes: Uint8Array): Batch {
     this.#host += bytes.length;
     return { size: bytes.length, bytes, number: undefined, wanted: 0 };
   }
 
-  /** `size` bytes of a batch from `at` on, or undefined where they are gone; one that was on the disk is in host memory from now on. */
+  /**
+   * Returns `size` bytes of a batch from `at` on, or undefined when they are lost. A batch that was on disk is in host
+   * memory afterwards.
+   */
   async bytes(batch: Batch, at: number, size: number): Promise<Uint8Array | undefined> {
     const { number } = batch;
     if (batch.bytes === undefined && number !== undefined) {
@@ -55,7 +58,10 @@ export class OffloadedPages {
     return batch.bytes?.subarray(at, at + size);
   }
 
-  /** Writes batches to the disk, in their order, until `limit` bytes or fewer are in host memory; where the disk is full, they stay. */
+  /**
+   * Writes batches to disk, in their order, until at most `limit` bytes are in host memory. When the disk is full, they
+   * stay.
+   */
   async spill(batches: Iterable<Batch>, limit: number): Promise<void> {
     const disk = this.#disk;
     if (disk === undefined) return;
@@ -79,7 +85,7 @@ export class OffloadedPages {
     }
   }
 
-  /** Discards a batch of which nothing is wanted any more. */
+  /** Discards a batch of which nothing is needed any more. */
   end(batch: Batch): void {
     if (batch.bytes !== undefined) this.#host -= batch.size;
     batch.bytes = undefined;

@@ -1,25 +1,28 @@
-/** Who holds which KV page: reference counts over one pool, format by format. The pages themselves are the backend's (contract 3). */
+/**
+ * Reference counts for the KV pages of one pool, format by format. The pages themselves belong to the backend (contract
+ * 3).
+ */
 import { KV_FORMATS, pageFormat, pageIndex, pageNumber, type KvFormat, type KvPool } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 
-/** A pool grows by half of itself, so that a long context costs few copies and at most half as much again. */
+/** A pool grows by half of its size, so that a long context causes few copies and wastes at most half as much again. */
 const GROWTH = 1.5;
 
 /** A block of a page table that has no page. */
 export const NO_PAGE = -1;
 
-/** Pages of one format. */
+/** The pages of one format. */
 interface Shelf {
-  /** By index. */
+  /** Reference counts, by index. */
   references: Int32Array;
-  /** Pages without a reference, the last released first. */
+  /** Pages without a reference; the last one released is first. */
   free: number[];
 }
 
-/** Hands out pages of a pool and counts who holds them. The pool's owner frees the pool after all sequences. */
+/** Allocates pages of a pool and counts references. The pool's owner frees the pool after all sequences. */
 export class PageAllocator {
   readonly pool: KvPool;
-  /** Releases pages that are only cached, when the device has no more memory; false where there are none. */
+  /** Releases pages that are only cached, when the device has no more memory; returns false when there are none. */
   reclaim: (() => boolean) | undefined;
   readonly #shelves: Readonly<Record<KvFormat, Shelf>>;
 
@@ -30,11 +33,11 @@ export class PageAllocator {
     for (const format of KV_FORMATS) this.#adopt(format);
   }
 
-  /** Pages held at least once. */
+  /** The number of pages with at least one reference. */
   get used(): number {
     return KV_FORMATS.reduce((sum, format) => sum + this.#used(format), 0);
   }
-  /** Bytes of the pages held at least once. */
+  /** Bytes of the pages with at least one reference. */
   get usedBytes(): number {
     return KV_FORMATS.reduce((sum, format) => sum + this.#used(format) * this.pool.pageBytes(format), 0);
   }
@@ -61,14 +64,14 @@ export class PageAllocator {
     if (left === 0) free.push(page);
   }
 
-  /** Whether more than one holder would see a write. */
+  /** Tells whether a write would be visible to more than one holder. */
   shared(page: number): boolean {
     return (this.#held(page).references[pageIndex(page)] ?? 0) > 1;
   }
 
   /**
-   * Gives back the memory behind the last page in use of each format, where that is at least half of what the format has: so a pool that breathes
-   * does not copy itself again and again.
+   * Returns the memory behind the last page in use of each format, if it is at least half of the format's memory, so
+   * that a pool whose use varies does not copy itself again and again.
    */
   trim(): void {
     for (const format of KV_FORMATS) {
@@ -82,7 +85,7 @@ export class PageAllocator {
     }
   }
 
-  /** The shelf of a page that somebody holds. */
+  /** Returns the memory of a page that is in use. */
   #held(page: number): Shelf {
     const shelf = page < 0 ? undefined : this.#shelves[pageFormat(page)];
     if (shelf === undefined || (shelf.references[pageIndex(page)] ?? 0) < 1)
@@ -94,7 +97,7 @@ export class PageAllocator {
     return this.pool.pages(format) - this.#shelves[format].free.length;
   }
 
-  /** The shelf with `count` free pages. */
+  /** Returns the memory of the format, with at least `count` free pages. */
   #enough(count: number, format: KvFormat): Shelf {
     const shelf = this.#shelves[format];
     while (shelf.free.length < count) {
@@ -120,7 +123,7 @@ export class PageAllocator {
     this.#adopt(format);
   }
 
-  /** Takes pages that the pool has and the counts do not know; the lowest is handed out first. */
+  /** Adds pages that the pool has and the counts do not contain yet; the lowest is allocated first. */
   #adopt(format: KvFormat): void {
     const shelf = this.#shelves[format];
     const known = shelf.references.length;

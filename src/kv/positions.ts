@@ -1,14 +1,17 @@
-/** The positions that a sequence's slots stand at for RoPE, where they are not the slots' own: see `KvView.positions`. */
+/** The positions of a sequence's slots for RoPE, where they differ from the slot numbers: see `KvView.positions`. */
 import type { SlotPositions } from '../backend/backend.ts';
 import { positionAt } from '../backend/positions.ts';
 
-/** What of a sequence is set here. */
+/** The part of a sequence that is modified here. */
 export interface Slots {
   readonly capacity: number;
   positions: SlotPositions | undefined;
 }
 
-/** The sequence's positions with at least so many axes; slots that were not placed stand at their own number on all of them. */
+/**
+ * Returns the positions of the sequence with at least this many axes. Slots without a position have their own number on
+ * all axes.
+ */
 export function placedSlots(sequence: Slots, axes: number): SlotPositions {
   const { positions: old, capacity } = sequence;
   if (old !== undefined && old.axes >= axes) return old;
@@ -28,7 +31,7 @@ export function positionsOf(positions: SlotPositions, start: number, end: number
   return { axes, values };
 }
 
-/** Sets the positions of slots `[start, end)` to the first ones of `from`; undefined: to their own numbers. */
+/** Sets the positions of slots `[start, end)` to the first ones of `from`; undefined sets them to the slot numbers. */
 export function setPositions(sequence: Slots, start: number, end: number, from: SlotPositions | undefined): void {
   const { axes, values } = placedSlots(sequence, from?.axes ?? 1);
   for (let axis = 0; axis < axes; axis++)

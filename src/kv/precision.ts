@@ -1,22 +1,32 @@
 /**
- * How precisely a page is kept, by its age. The newest tokens stay open, and are closed together when there are CLOSED_TOKENS of them (KIVI, Liu et al.
- * 2024, closes keys so), at the width that the session asks for or on a staircase (SAQ, 2410.18441): each older segment one step coarser.
+ * The precision of a page, by its age. The newest tokens stay open, and are closed together when there are
+ * CLOSED_TOKENS of them (as KIVI closes keys, Liu et al. 2024), at the bits that the session asks for or on a staircase
+ * (SAQ, 2410.18441), where each older segment has one step less precision.
  *
- * What a token sees of the tokens before it depends on its position alone, however a prompt was divided into calls; and a sequence that is cut to a
- * multiple of CLOSED_TOKENS, or adopts so many of another, is what computing these tokens would have made it (on the staircase only where no page has
- * become coarser since).
+ * What a token sees of the tokens before it depends only on its position, however a prompt was divided into calls. A
+ * sequence that is truncated to a multiple of CLOSED_TOKENS, or adopts so many tokens of another, is the same as if
+ * these tokens had been computed (on the staircase only if no page has become coarser since).
  */
 import { KV_FORMATS, PAGE_TOKENS, type KvFormat } from '../backend/backend.ts';
 
-/** Bits of a key's or value's element in closed pages; `staircase` (SAQ): 8 for the newest quarter, 4 for the older half, 2 for the oldest quarter. */
+/**
+ * Bits of an element of a key or value in closed pages. `staircase` (SAQ): 8 for the newest quarter, 4 for the older
+ * half, 2 for the oldest quarter.
+ */
 export type KvBits = 16 | 8 | 4 | 2 | 'staircase';
 
 const CLOSED: Readonly<Record<8 | 4 | 2, KvFormat>> = { 8: 'q8', 4: 'q4', 2: 'q2' };
 
-/** Tokens that are closed at once: as many as KIVI takes. No call runs tokens on both sides of a multiple of it where pages are closed. */
+/**
+ * Tokens that are closed at once, as many as in KIVI. Where pages are closed, no call runs tokens on both sides of a
+ * multiple of it.
+ */
 export const CLOSED_TOKENS = 128;
 
-/** Blocks that are closed when the token at position `length` is run: all but the last 0 to 127 tokens before it. None at 16 bits. */
+/**
+ * Returns the number of blocks that are closed when the token at position `length` is run: all but the last 0 to 127
+ * tokens before it. None at 16 bits.
+ */
 export function closedBlocks(length: number, bits: KvBits): number {
   return bits === 16 ? 0 : wholeGroups(length) / PAGE_TOKENS;
 }
@@ -26,14 +36,17 @@ export function wholeGroups(length: number): number {
   return length - (length % CLOSED_TOKENS);
 }
 
-/** The format of block `block` of `closed` closed ones; `bits` is not 16. Grows no finer as `closed` grows. */
+/**
+ * Returns the format of block `block` of `closed` closed ones; `bits` is not 16. It never becomes finer as `closed`
+ * grows.
+ */
 export function closedFormat(block: number, closed: number, bits: Exclude<KvBits, 16>): KvFormat {
   if (bits !== 'staircase') return CLOSED[bits];
   if (block < Math.floor(closed / 4)) return 'q2';
   return block < closed - Math.ceil(closed / 4) ? 'q4' : 'q8';
 }
 
-/** Whether `a` keeps less than `b`. */
+/** Tells whether `a` has less precision than `b`. */
 export function coarser(a: KvFormat, b: KvFormat): boolean {
   return KV_FORMATS.indexOf(a) > KV_FORMATS.indexOf(b);
 }

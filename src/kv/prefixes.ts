@@ -1,6 +1,7 @@
 /**
- * Equal beginnings of prompts, shared by the sessions of a model: what one has read another adopts page by page, without computing it.
- * A tree of blocks: each is found below the block before it by its own ids and image spans, compared whole, so that no two contents are taken for one.
+ * Equal beginnings of prompts, shared by the sessions of a model: what one session has read, another adopts page by
+ * page, without computing it. A tree of blocks: each block is found below the block before it by its own ids and image
+ * spans, which are compared completely, so that different contents are never confused.
  */
 import { PAGE_TOKENS, pageFormat, type SlotPositions } from '../backend/backend.ts';
 import { positionsOf, setPositions } from './positions.ts';
@@ -14,14 +15,14 @@ export interface SharedSpan {
   readonly at: number;
   readonly tokens: number;
   readonly contentKey: string;
-  /** Whether its tokens attend to each other in both directions: what is shared does not end inside it. */
+  /** Whether its tokens attend to each other in both directions; then a shared prefix does not end inside it. */
   readonly bidirectional: boolean;
 }
 
 export interface SharedPrompt {
   readonly ids: Int32Array;
   readonly spans: readonly SharedSpan[];
-  /** Everything else that the content of pages depends on: sessions share only where it is equal. */
+  /** Everything else on which the content of pages depends. Sessions share only when it is equal. */
   readonly contentKey: string;
   readonly bits: KvBits;
 }
@@ -30,11 +31,11 @@ interface Block {
   readonly parent: Block | undefined;
   readonly key: string;
   readonly children: Map<string, Block>;
-  /** By row; each held once. */
+  /** By row; one reference each. */
   readonly pages: Int32Array;
-  /** RoPE's, of its slots; undefined: their own. */
+  /** The positions of its slots for RoPE; undefined for the slot numbers. */
   readonly positions: SlotPositions | undefined;
-  /** The states behind it, where a sequence that has states was known at its end; held once. */
+  /** The states after it, if a sequence with states was cached at its end; one reference. */
   snapshot: Snapshot | undefined;
   bytes: number;
 }
@@ -42,20 +43,22 @@ interface Block {
 export class Prefixes {
   readonly #pages: PageAllocator;
   readonly #most: number;
-  /** First blocks by their keys. */
+  /** The first blocks, by their keys. */
   readonly #roots = new Map<string, Block>();
-  /** In order of use, the last used last. A block comes after its descendants, so that the first is a leaf. */
+  /**
+   * In order of use, the most recently used last. A block comes after its descendants, so the first is always a leaf.
+   */
   readonly #recent = new Set<Block>();
   #bytes = 0;
 
-  /** Keeps the pages of at most `most` bytes of blocks, whether or not a session holds them too. */
+  /** Keeps blocks whose pages take at most `most` bytes, whether or not sessions hold them too. */
   constructor(pages: PageAllocator, most: number) {
     this.#pages = pages;
     this.#most = most;
     pages.reclaim = () => this.#forgetOldest();
   }
 
-  /** Pages that only this cache holds. */
+  /** The number of pages that only this cache holds. */
   get idle(): number {
     let idle = 0;
     for (const { pages } of this.#recent) for (const page of pages) if (!this.#pages.shared(page)) idle++;
@@ -63,8 +66,9 @@ export class Prefixes {
   }
 
   /**
-   * Lets the sequence, which holds the first `sequence.length` ids already, adopt what is known of the following ones: whole blocks, closed as they are
-   * in a sequence so long, and never the last id, whose state the next one needs. `cut` truncates the sequence to whole blocks first.
+   * Lets the sequence, which holds the first `sequence.length` ids already, adopt cached blocks of the following ids:
+   * whole blocks, closed as in a sequence of that length, and never the last id, whose hidden state is needed for the
+   * next. `cut` truncates the sequence to whole blocks first.
    */
   adopt(
     prompt: SharedPrompt,
@@ -80,7 +84,8 @@ export class Prefixes {
     for (const { pages } of known) for (const page of pages) this.#pages.retain(page);
     let adopted = known.length;
     try {
-      // With states it begins anew: they may not go back to the border of a block, and all blocks are known here.
+      // A sequence with states starts again from the beginning: its states may not go back to a block border, and all
+      // blocks are known here.
       cut(sequence.state === undefined ? Math.floor(sequence.length / PAGE_TOKENS) * PAGE_TOKENS : 0);
       const from = sequence.length / PAGE_TOKENS;
       sequence.adopt(
@@ -96,7 +101,10 @@ export class Prefixes {
     }
   }
 
-  /** Caches the whole blocks of the prompt that the sequence holds, as far as they are closed where the precision asks for it. */
+  /**
+   * Caches the whole blocks of the prompt that the sequence holds, as far as they are closed where the precision
+   * requires it.
+   */
   publish(prompt: SharedPrompt, sequence: Sequence): void {
     const most = Math.floor(Math.min(prompt.ids.length, sequence.length) / PAGE_TOKENS);
     const path = this.#known(prompt, most);
@@ -125,12 +133,15 @@ export class Prefixes {
     while (this.#bytes > this.#most && this.#forgetOldest());
   }
 
-  /** Releases everything. */
+  /** Releases all blocks. */
   free(): void {
     while (this.#forgetOldest());
   }
 
-  /** Whether block `index` of the sequence can serve others: no holes, and no open pages where they are to be closed. */
+  /**
+   * Tells whether block `index` of the sequence can serve others: it has no holes, and no open pages where they should
+   * be closed.
+   */
   #fit({ bits }: SharedPrompt, sequence: Sequence, index: number): boolean {
     if (!sequence.whole(index)) return false;
     return (
@@ -140,7 +151,7 @@ export class Prefixes {
     );
   }
 
-  /** The first `most` blocks of the prompt, as far as they are known. */
+  /** Returns the first blocks of the prompt that are cached, at most `most`. */
   #known(prompt: SharedPrompt, most: number): Block[] {
     const path: Block[] = [];
     while (path.length < most) {
@@ -171,18 +182,18 @@ export class Prefixes {
   }
 }
 
-/** As many of the blocks as a sequence can go on from. */
+/** Returns as many of the blocks as a sequence can continue from. */
 function usable(found: readonly Block[], { bits, spans }: SharedPrompt, states: boolean): readonly Block[] {
   for (let count = found.length; ;) {
     let fewer = blocksOutside(spans, asComputed(found, count, bits));
-    // A sequence cannot continue behind a block whose states were not kept.
+    // A sequence cannot continue after a block whose states were not kept.
     if (states) while (fewer > 0 && found[fewer - 1]?.snapshot === undefined) fewer--;
     if (fewer === count) return found.slice(0, count);
     count = fewer;
   }
 }
 
-/** The most of the first `most` blocks that have the formats that they have in a sequence which ends behind them. */
+/** Returns the largest number of the first `most` blocks whose formats are those of a sequence that ends after them. */
 function asComputed(blocks: readonly Block[], most: number, bits: KvBits): number {
   if (bits === 16) return most;
   const group = CLOSED_TOKENS / PAGE_TOKENS;
@@ -193,7 +204,7 @@ function asComputed(blocks: readonly Block[], most: number, bits: KvBits): numbe
   return count;
 }
 
-/** Sets the positions of blocks from `from` on, where they or those before them are not their slots' own. */
+/** Sets the positions of blocks from `from` on, if they or those before them differ from the slot numbers. */
 function place(sequence: Sequence, blocks: readonly Block[], from: number): void {
   const added = blocks.slice(from);
   if (sequence.positions === undefined && added.every(({ positions }) => positions === undefined)) return;
@@ -201,7 +212,7 @@ function place(sequence: Sequence, blocks: readonly Block[], from: number): void
     setPositions(sequence, (from + i) * PAGE_TOKENS, (from + i + 1) * PAGE_TOKENS, positions);
 }
 
-/** The most blocks, `blocks` or fewer, that do not end inside a bidirectional span. */
+/** Returns the largest number of blocks, at most `blocks`, that does not end inside a bidirectional span. */
 function blocksOutside(spans: readonly SharedSpan[], blocks: number): number {
   const cutBy = spans.find(
     ({ at, tokens, bidirectional }) => bidirectional && at < blocks * PAGE_TOKENS && at + tokens > blocks * PAGE_TOKENS,
@@ -209,7 +220,7 @@ function blocksOutside(spans: readonly SharedSpan[], blocks: number): number {
   return cutBy === undefined ? blocks : blocksOutside(spans, Math.floor(cutBy.at / PAGE_TOKENS));
 }
 
-/** All that a block's content depends on, but for the blocks before it. */
+/** Returns a key of everything on which a block's content depends, except the blocks before it. */
 function blockKey({ ids, spans, contentKey }: SharedPrompt, index: number): string {
   const start = index * PAGE_TOKENS;
   const end = start + PAGE_TOKENS;

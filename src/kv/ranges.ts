@@ -1,4 +1,7 @@
-/** Contract 4: which keys each query may see, as sorted runs. The usual kinds; `checkRanges` of `src/backend/page-checks.ts` says what holds for all. */
+/**
+ * Contract 4: which keys each query may see, as sorted runs. This file makes the usual kinds; `checkRanges` of
+ * `src/backend/page-checks.ts` defines what is valid.
+ */
 import type { Ranges } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import { ListWriter } from './runs.ts';
@@ -25,14 +28,17 @@ export function bidirectional(queryCount: number, keyCount: number): Ranges {
 }
 
 /**
- * Query at position p sees keys `(p - window, p]` (Mistral) and the first `sinks` keys (StreamingLLM, Xiao et al. 2023).
- * A list for each query, or one for all where the window limits none of them.
+ * The query at position p sees keys `(p - window, p]` (Mistral) and the first `sinks` keys (StreamingLLM, Xiao et al.
+ * 2023). One list for each query, or one for all when the window limits none of them.
  */
 export function slidingWindow(queryCount: number, position: number, window: number, sinks = 0): Ranges {
   return withinWindow(denseCausal(queryCount, position + queryCount), { queryCount, position, window, sinks });
 }
 
-/** `ranges` without the keys that lie `window` or more before their query, except the first `sinks`. The same object where none does. */
+/**
+ * Returns `ranges` without the keys that are `window` or more positions before their query, except the first `sinks`.
+ * Returns the same object when there are none.
+ */
 export function withinWindow(
   ranges: Ranges,
   {

@@ -1,23 +1,26 @@
-/** What combined methods do with ranges: intersections and unions of sorted runs, and what a sequence's holes leave. Linear in the runs. */
+/**
+ * Operations of combined methods on ranges: intersections and unions of sorted runs, and restriction to the blocks that
+ * have pages. Linear in the runs.
+ */
 import { PAGE_TOKENS, type KvView, type Ranges } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 
-/** Keys of one list: sorted, disjoint `[start, end)` pairs; `bias` [pairs] as in `Ranges`. */
+/** The keys of one list: sorted, disjoint `[start, end)` pairs; `bias` [pairs] as in `Ranges`. */
 export interface RunList {
   readonly runs: Uint32Array;
   readonly bias?: Float32Array | undefined;
 }
 
-/** Writes lists one after the other; runs that touch and have one bias become one. */
+/** Writes lists one after the other. Adjacent runs with the same bias are merged. */
 export class ListWriter {
   readonly #offsets = [0];
   readonly #runs: number[] = [];
   readonly #bias: number[] = [];
   #biased = false;
-  /** Where the list begins that is being written. */
+  /** The start of the current list. */
   #first = 0;
 
-  /** The next keys of the list; an empty run is left out. */
+  /** Adds the next keys of the list; an empty run is left out. */
   push(start: number, end: number, bias = 0): void {
     if (end <= start) return;
     const last = this.#bias.length - 1;
@@ -43,7 +46,7 @@ export class ListWriter {
   }
 }
 
-/** Run `[from, to)` of a list's runs. */
+/** Writes run `[from, to)` of a list. */
 interface Stretch extends RunList {
   readonly from: number;
   readonly to: number;
@@ -58,8 +61,8 @@ function whole(list: RunList): Stretch {
 }
 
 /**
- * What `ranges` shows and `lists` holds too: one list a KV head, or one for all. Biases add up. Shared ranges stay shared where there is one
- * list. Throws `InputError('argument')` where the numbers of heads differ.
+ * Returns the intersection of `ranges` and `lists`: one list for each KV head, or one for all. Biases are added. Shared
+ * ranges stay shared when there is one list. Throws `InputError('argument')` when the numbers of heads differ.
  */
 export function intersect(ranges: Ranges, lists: readonly RunList[]): Ranges {
   const { shared, offsets } = ranges;
@@ -77,7 +80,10 @@ export function intersect(ranges: Ranges, lists: readonly RunList[]): Ranges {
   return out.build({ ...ranges, shared: shared && lists.length === 1 });
 }
 
-/** Every key of either; where both show it, with the bias of `a`. Both have one query block and one kind of causality; either may be shared. */
+/**
+ * Returns the union; keys in both have the bias of `a`. Both must have the same query block and causality; either may
+ * be shared.
+ */
 export function union(a: Ranges, b: Ranges): Ranges {
   if (a.queryBlock !== b.queryBlock || a.causal !== b.causal) {
     throw new InputError(
@@ -98,7 +104,7 @@ export function union(a: Ranges, b: Ranges): Ranges {
   return out.build({ ...a, shared: a.shared && b.shared });
 }
 
-/** `ranges` with the lists of some KV heads put in place of theirs, in every query block. */
+/** Returns `ranges` with the lists of some KV heads replaced in every query block. */
 export function withHeads(ranges: Ranges, lists: readonly (RunList | undefined)[]): Ranges {
   const { shared, offsets } = ranges;
   const blocks = (offsets.length - 1) / (shared ? 1 : lists.length);
@@ -114,7 +120,7 @@ export function withHeads(ranges: Ranges, lists: readonly (RunList | undefined)[
   return out.build({ ...ranges, shared: false });
 }
 
-/** For each KV head of `layer`, the keys of `[0, keyCount)` whose blocks have pages; undefined where all have. */
+/** Returns for each KV head of `layer` the keys of `[0, keyCount)` whose blocks have pages; undefined when all have. */
 export function heldKeys(
   { pool, table, blocks }: KvView,
   layer: number,
@@ -142,7 +148,10 @@ export function heldKeys(
   });
 }
 
-/** `ranges` without keys whose pages a sequence released; the same object where none of `layer` is. `keyCount`: keys of the view. */
+/**
+ * Returns `ranges` without the keys whose pages the sequence released; the same object when `layer` has none.
+ * `keyCount` is the number of keys of the view.
+ */
 export function withoutHoles(ranges: Ranges, kv: KvView, layer: number, keyCount: number): Ranges {
   const held = heldKeys(kv, layer, keyCount);
   return held === undefined ? ranges : intersect(ranges, held);

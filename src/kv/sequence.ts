@@ -22,26 +22,26 @@ export class Sequence implements KvView {
   readonly pages: PageAllocator;
   readonly blocks: number;
   readonly table: Int32Array;
-  /** Most tokens. */
+  /** The most tokens. */
   readonly capacity: number;
   /** (layer, head) pairs, `layer * kvHeads + head`: each block of positions has a page, or a hole, for each. */
   readonly pagesPerBlock: number;
-  /** See `KvView`. Set before the successors of omitted tokens are appended. */
+  /** See `KvView`. Set before the tokens after omitted ones are appended. */
   positions: SlotPositions | undefined;
   /** Called when blocks from `keep` on were released. */
   onDrop: ((keep: number) => void) | undefined;
-  /** Of layers that have states in place of pages. */
+  /** The states of layers that have states instead of pages. */
   readonly state: SequenceState | undefined;
   #length = 0;
-  /** Blocks that have pages. */
+  /** The number of blocks that have pages. */
   #held = 0;
   #version = 0;
   #freed = false;
-  /** The number of closed blocks at the last `settle`; undefined: all blocks have to be checked. */
+  /** The number of closed blocks at the last `settle`; undefined when all blocks must be checked. */
   #settled: number | undefined;
   /** No block from here on has a closed page. */
   #closed = 0;
-  /** Table entries whose pages stand for something else than their positions: they are never closed. */
+  /** Table entries whose pages hold something else than their own positions. They are never closed. */
   readonly #replaced = new Set<number>();
   #formats: { readonly version: number; readonly list: readonly KvFormat[] };
 
@@ -63,7 +63,7 @@ export class Sequence implements KvView {
   get version(): number {
     return this.#version;
   }
-  /** Of the pages in the table, and the pool's own. */
+  /** The formats of the pages in the table, and of the pool. */
   get formats(): readonly KvFormat[] {
     if (this.#formats.version !== this.#version) {
       const found = new Set<KvFormat>([this.pool.spec.format]);
@@ -72,15 +72,15 @@ export class Sequence implements KvView {
     }
     return this.#formats.list;
   }
-  /** Bytes of the pages in the table, shared ones included. */
+  /** Bytes of the pages in the table, including shared ones. */
   get bytes(): number {
     return this.table.reduce((sum, page) => (page === NO_PAGE ? sum : sum + this.pool.pageBytes(pageFormat(page))), 0);
   }
 
   /**
-   * Makes positions `[length, tokens)` writable: every block has pages, and the pages of a partly filled block are open and this sequence's own.
-   * Where there are states, one forward call over exactly these positions follows. Throws `InputError('too-long')` beyond the capacity; on any
-   * error nothing has changed.
+   * Makes positions `[length, tokens)` writable: every block has pages, and the pages of a partly filled block are open
+   * and owned by this sequence. If there are states, one forward call over exactly these positions must follow. Throws
+   * `InputError('too-long')` beyond the capacity. On any error nothing has changed.
    */
   ensure(tokens: number): void {
     this.#alive();
@@ -112,9 +112,9 @@ export class Sequence implements KvView {
   }
 
   /**
-   * Forgets positions from `length` on; more than there are is ignored. Returns the length that is left: less than asked for where the block
-   * that it ends in has holes, which nothing can be appended behind, where tokens are closed that are open in a sequence so long (precision.ts), and
-   * where the states' last snapshot lies before it.
+   * Drops positions from `length` on; more than there are is ignored. Returns the remaining length. It is less than
+   * requested when the block in which it ends has holes, after which nothing can be appended, when tokens are closed
+   * that are open in a sequence of that length (precision.ts), and when the last snapshot of the states is before it.
    */
   truncate(length: number): number {
     this.#alive();
@@ -132,25 +132,25 @@ export class Sequence implements KvView {
     return this.#length;
   }
 
-  /** The last length at or below `length` behind which tokens can be appended to the pages. */
+  /** Returns the largest length, at most `length`, after which tokens can be appended to the pages. */
   #appendable(length: number): number {
     const left = this.#reopenable(length);
     const block = Math.floor(left / PAGE_TOKENS);
     return left % PAGE_TOKENS !== 0 && !this.whole(block) ? block * PAGE_TOKENS : left;
   }
 
-  /** The last length at or below `length` at which no token is closed that should be open. */
+  /** Returns the largest length, at most `length`, at which no token is closed that should be open. */
   #reopenable(length: number): number {
     const whole = wholeGroups(length);
     return this.#closed * PAGE_TOKENS > whole ? whole : length;
   }
 
-  /** Whether every row of a block holds its own positions. */
+  /** Tells whether every row of a block holds its own positions. */
   whole(block: number): boolean {
     return this.pagesOf(block).every((page, row) => page !== NO_PAGE && !this.#replaced.has(row * this.blocks + block));
   }
 
-  /** Whether any page of a layer's block stands for something else than its positions. */
+  /** Tells whether any page of a layer's block holds something else than its positions. */
   replaced(layer: number, block: number): boolean {
     const { kvHeads } = this.pool.spec;
     for (let head = 0; head < kvHeads; head++)
@@ -159,8 +159,9 @@ export class Sequence implements KvView {
   }
 
   /**
-   * Closes what is old enough for it when the next token is run, and makes closed pages coarser as they age: before each call, so that what it appends
-   * can be undone as long as no other follows. On any error nothing has changed.
+   * Closes pages that are old enough when the next token is run, and makes closed pages coarser as they age. It runs
+   * before each call, so that what the call appends can be undone as long as no other call follows. On any error
+   * nothing has changed.
    */
   settle(bits: KvBits): void {
     this.#alive();
@@ -203,9 +204,11 @@ export class Sequence implements KvView {
   }
 
   /**
-   * Takes over one reference of every page of `blocks` (each by row, `NO_PAGE` for holes), which hold positions `[length, tokens)`. Where they may be
-   * closed further than those of a sequence so long, `truncate` comes next. Open pages among closed ones of a block are taken for what `replace` put there. `snapshot`: the states after `tokens` tokens, one reference of
-   * which is taken over, too, where there are states. On any error nothing has changed, and the caller still has all.
+   * Takes over one reference of every page of `blocks` (each by row, `NO_PAGE` for holes), which hold positions
+   * `[length, tokens)`. If they may be closed further than those of a sequence of that length, `truncate` must follow.
+   * Open pages among closed ones of a block count as set by `replace`. `snapshot` holds the states after `tokens`
+   * tokens, of which one reference is taken over too, if there are states. On any error nothing has changed, and the
+   * caller keeps all references.
    */
   adopt(blocks: readonly Int32Array[], tokens: number, snapshot?: Snapshot): void {
     this.#alive();
@@ -245,7 +248,7 @@ export class Sequence implements KvView {
     this.#version++;
   }
 
-  /** Releases one page and leaves a hole, which no ranges may name from now on. */
+  /** Releases one page and leaves a hole, which no ranges may name from then on. */
   release(layer: number, head: number, block: number): void {
     const at = this.#entry(layer, head, block);
     const page = this.table[at] ?? NO_PAGE;
@@ -256,7 +259,10 @@ export class Sequence implements KvView {
     this.#version++;
   }
 
-  /** Puts `page`, whose reference is taken over, where another, which is released, or a hole was. It is never closed. */
+  /**
+   * Puts `page`, whose reference is taken over, in the place of another page, which is released, or of a hole. It is
+   * never closed.
+   */
   replace(layer: number, head: number, block: number, page: number): void {
     const at = this.#entry(layer, head, block);
     this.pages.shared(page);
@@ -266,7 +272,7 @@ export class Sequence implements KvView {
     this.#version++;
   }
 
-  /** Fills a hole with the page, whose reference is taken over, that holds its positions. */
+  /** Fills a hole with the page that holds its positions, and takes over the page's reference. */
   restore(layer: number, head: number, block: number, page: number): void {
     const at = this.#entry(layer, head, block);
     this.pages.shared(page);
@@ -297,7 +303,7 @@ export class Sequence implements KvView {
     return copy;
   }
 
-  /** Releases all pages. Again is ignored. */
+  /** Releases all pages. Further calls are ignored. */
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
@@ -306,7 +312,7 @@ export class Sequence implements KvView {
     this.state?.free();
   }
 
-  /** Table entries of the partly filled last block whose pages others hold too. */
+  /** Returns the table entries of the partly filled last block whose pages are shared. */
   #unwritable(): number[] {
     if (this.#length % PAGE_TOKENS === 0) return [];
     const block = this.#held - 1;
@@ -315,7 +321,7 @@ export class Sequence implements KvView {
     );
   }
 
-  /** Puts the content of each entry into a page of its own, in that page's format. */
+  /** Copies the content of each entry to a page of its own, in that page's format. */
   #exchange(entries: readonly number[], pages: readonly number[]): void {
     if (entries.length === 0) return;
     const from = Int32Array.from(entries, (at) => this.table[at] ?? NO_PAGE);
@@ -352,7 +358,7 @@ export class Sequence implements KvView {
     this.onDrop?.(keep);
   }
 
-  /** The table entry of a block that is full: one that is still written can be no hole. */
+  /** Returns the table entry of a full block. A block that is still being written cannot be a hole. */
   #entry(layer: number, head: number, block: number): number {
     this.#alive();
     const { layers, kvHeads } = this.pool.spec;

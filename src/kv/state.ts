@@ -1,21 +1,24 @@
 /**
- * State beside pages, for layers that carry fixed-size tensors from token to token instead of keys and values (short convolutions, gated
- * delta nets). A state is never changed: a call makes the next from the one before. So a snapshot is a reference, and clones, other sessions
- * and surplus steps cost no copies. Unlike pages a state cannot be shortened: a sequence goes on from the last snapshot at or before a position,
- * and computes again what lies between.
+ * States of layers that carry fixed-size tensors from token to token instead of keys and values (short convolutions,
+ * gated delta nets). A state is never modified: a call makes the next state from the previous one. So a snapshot is a
+ * reference, and clones, other sessions and surplus steps cost no copies. Unlike pages, a state cannot be shortened: a
+ * sequence continues from the last snapshot at or before a position, and computes the tokens in between again.
  */
 import { PAGE_TOKENS, type Backend, type StateView, type Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 
 /** Which snapshots a sequence keeps. */
 export interface SnapshotPolicy {
-  /** Newest ones, at whatever positions: surplus steps are undone by going back to one of them. At least 1. */
+  /**
+   * The number of newest snapshots, at any positions. Surplus steps are undone by going back to one of them. At least
+   * 1.
+   */
   readonly recent: number;
-  /** Of those at borders of blocks, how many of the newest: sessions share, and are cut back, at these only. */
+  /** The number of newest snapshots at block borders. Sessions share, and are truncated, at these only. */
   readonly borders: number;
 }
 
-/** Four steps are issued ahead at most (generate/generate.ts). */
+/** At most four steps are issued ahead (generate/decode.ts). */
 const DEFAULT: SnapshotPolicy = { recent: 5, borders: 4 };
 
 /** The states of all layers that have one, after `position` tokens. Reference-counted: each holder releases it. */
@@ -39,7 +42,7 @@ export class Snapshot {
     return this.#tensors.get(layer);
   }
 
-  /** Takes the tensor out of all scopes, and over. */
+  /** Keeps the tensor out of all scopes, and takes ownership. */
   put(layer: number, tensor: Tensor): void {
     if (this.#tensors.has(layer)) throw new InputError('argument', `layer ${layer} has given its state`, { layer });
     this.#tensors.set(layer, this.#backend.keep(tensor));
@@ -56,7 +59,7 @@ export class Snapshot {
     this.#tensors.clear();
   }
 
-  /** What a disk keeps: the layers in order, their shapes, and their values. */
+  /** What is stored on disk: the layers in order, their shapes, and their values. */
   async read(): Promise<readonly SavedState[]> {
     const layers = [...this.#tensors].sort(([a], [b]) => a - b);
     return Promise.all(
@@ -94,9 +97,9 @@ export interface SavedState {
 export class SequenceState implements StateView {
   readonly #backend: Backend;
   readonly #policy: SnapshotPolicy;
-  /** By position, ascending; the beginning, where all states are zeros, is not among them. */
+  /** By position, ascending. The beginning, where all states are zeros, is not among them. */
   #snapshots: Snapshot[] = [];
-  /** The call's: from where it begins to where it ends. */
+  /** The start and end of the current call. */
   #call: { readonly before: Snapshot | undefined; readonly after: Snapshot } | undefined;
 
   constructor(backend: Backend, policy: SnapshotPolicy = DEFAULT) {
@@ -104,7 +107,7 @@ export class SequenceState implements StateView {
     this.#policy = policy;
   }
 
-  /** Tokens that the newest state stands for. */
+  /** The number of tokens for which the newest state stands. */
   get position(): number {
     return this.#snapshots.at(-1)?.position ?? 0;
   }
@@ -113,7 +116,7 @@ export class SequenceState implements StateView {
     return this.#snapshots.reduce((sum, snapshot) => sum + snapshot.bytes, 0);
   }
 
-  /** A call of the tokens `[from, to)` follows. */
+  /** Announces a call of the tokens `[from, to)`. */
   begin(from: number, to: number): void {
     const before = this.#snapshots.at(-1);
     if ((before?.position ?? 0) !== from)
@@ -132,17 +135,17 @@ export class SequenceState implements StateView {
     this.#open().after.put(layer, state);
   }
 
-  /** The snapshot at a position; the caller retains it. */
+  /** Returns the snapshot at a position; the caller retains it. */
   at(position: number): Snapshot | undefined {
     return this.#snapshots.find((snapshot) => snapshot.position === position);
   }
 
-  /** The last position at or before `position` from which the sequence can continue. */
+  /** Returns the last position at or before `position` from which the sequence can continue. */
   floor(position: number): number {
     return this.#snapshots.findLast((snapshot) => snapshot.position <= position)?.position ?? 0;
   }
 
-  /** Forgets the states after `position`, which `floor` gave. */
+  /** Drops the states after `position`, which `floor` returned. */
   truncate(position: number): void {
     while (this.position > position) this.#snapshots.pop()?.release();
     if (this.position !== position)
@@ -150,13 +153,16 @@ export class SequenceState implements StateView {
     this.#call = undefined;
   }
 
-  /** Goes on from a snapshot, whose reference is taken over. */
+  /** Continues from a snapshot, whose reference is taken over. */
   adopt(snapshot: Snapshot): void {
     this.#snapshots.push(snapshot);
     this.#call = undefined;
   }
 
-  /** Where a call that begins at `start` and could go to `end` should end, so that there is a snapshot at the last border of a block. */
+  /**
+   * Returns where a call that begins at `start` and could go to `end` should end, so that there is a snapshot at the
+   * last block border.
+   */
   stop(start: number, end: number): number {
     const border = Math.floor(end / PAGE_TOKENS) * PAGE_TOKENS;
     return border > start ? border : end;

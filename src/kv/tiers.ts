@@ -1,10 +1,12 @@
 /**
- * Where a model's pages are: on the device while they are used; in host memory, and then on the disk, when room is short. Sessions that
- * wait give theirs up, those that were used longest ago first, and have them back when they are used again. A session whose context alone is more than the
- * device's budget offloads pages that its own plan does not read, and reloads a layer's pages when that layer needs them: attention needs one layer at a time.
+ * Where a model's pages are: on the device while they are used, in host memory and then on disk when memory is short.
+ * Waiting sessions give up their pages, least recently used first, and get them back when they are used again. A
+ * session whose context alone exceeds the device's budget offloads pages that its own plan does not read, and reloads
+ * the pages of a layer when that layer needs them, since attention needs one layer at a time.
  *
- * What moves is a unit: a full block's pages of one layer, as the device has them, with a checksum. One that does not come back whole is lost: its
- * sequence ends before it, and what is missing is computed from the ids. Pages that several sequences hold stay, since giving up one's share frees nothing.
+ * The unit of a move is the pages of one layer for a full block, in the device's bytes, with a checksum. A unit that
+ * cannot be read back intact is lost: its sequence ends before it, and the rest is computed from the ids. Pages that
+ * several sequences hold are not moved, since releasing one reference frees nothing.
  */
 import { PAGE_TOKENS, pageFormat, type KvFormat, type Ranges } from '../backend/backend.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
@@ -13,25 +15,27 @@ import { ownerOf, type Checksums } from './checksum.ts';
 import { NO_PAGE, type PageAllocator, type Sequence } from './sequence.ts';
 import { isPlan, type Plan } from './plan.ts';
 
-/** Most bytes that a model's pages may take before those not in use move on: device -> host memory -> IndexedDB. */
+/** The most bytes that a model's pages may take before unused ones are moved: device -> host memory -> IndexedDB. */
 export interface ContextMemory {
   readonly device?: number | undefined;
   readonly host?: number | undefined;
 }
 
-/** Bytes that are read from the device at once, and that lie on the disk as one. */
+/** Bytes that are read from the device at once, and stored on disk as one. */
 const BATCH_BYTES = 8 << 20;
-/** Newest blocks of a session in use that stay: they are still written, or cut and written again. */
+/**
+ * The newest blocks of a session in use, which are not moved: they are still written, or truncated and written again.
+ */
 const NEWEST = 4;
 
-/** A full block's pages of one layer that are not on the device. */
+/** The pages of one layer for a full block that are not on the device. */
 interface Parked {
   readonly layer: number;
   readonly block: number;
   /** By KV head. */
   readonly formats: readonly KvFormat[];
   readonly batch: Batch;
-  /** Its bytes within the batch. */
+  /** The range of its bytes within the batch. */
   readonly at: number;
   readonly size: number;
   readonly checksum: Uint32Array;
@@ -41,24 +45,26 @@ interface Tenant {
   readonly sequence: Sequence;
   /** By `layer * sequence.blocks + block`. */
   readonly parked: Map<number, Parked>;
-  /** When a block was last read, in calls of `ranges`. */
+  /** When a block was last read, counted in calls of `ranges`. */
   readonly looked: Map<number, number>;
-  /** Calls that use it now. */
+  /** The number of calls that use it now. */
   users: number;
-  /** When it was used last. */
+  /** When it was last used. */
   used: number;
-  /** The first block of which a unit did not come back. */
+  /** The first block with a lost unit. */
   lost: number;
 }
 
-/** A session in use that offloads pages of its own: `layer` is computed next, and with `needed` its pages are wanted now. */
+/**
+ * A session in use that offloads its own pages: `layer` is computed next, and with `needed` its pages are required now.
+ */
 interface Own {
   readonly tenant: Tenant;
   readonly layer: number;
   readonly needed: boolean;
 }
 
-/** What is where, in bytes. */
+/** Bytes by location. */
 export interface TierUse {
   readonly device: number;
   readonly host: number;
@@ -76,7 +82,10 @@ export class Tiers {
   /** Moves are made one after the other. */
   #moving: Promise<unknown> = Promise.resolve();
 
-  /** `limits`: what the device is taken to hold, until a caller says otherwise. Without a disk what leaves the device stays in host memory. */
+  /**
+   * `limits` is what the device is assumed to hold until a caller sets a budget. Without a disk, offloaded pages stay
+   * in host memory.
+   */
   constructor(
     pages: PageAllocator,
     checksums: Checksums,
@@ -97,7 +106,10 @@ export class Tiers {
     return { device: this.#pages.usedBytes, ...this.#offloaded.use };
   }
 
-  /** Sets budgets, for all of the model's sessions. Throws `InputError('argument')` for one that not even a page fits into. */
+  /**
+   * Sets the budgets for all sessions of the model. Throws `InputError('argument')` for a budget that is too small for
+   * a single page.
+   */
   limit({ device, host }: ContextMemory): void {
     const page = this.#pages.pool.pageBytes();
     for (const [name, bytes] of [
@@ -115,9 +127,9 @@ export class Tiers {
   }
 
   /**
-   * Runs `body` with the sequence's pages on the device, and with room for it to grow to `tokens`, as far as sessions that wait can make it. What the
-   * budget has no room for stays offloaded, unless `whole`: then attention must go through `guard`. `lost` is first told to what length the sequence
-   * must be cut where a page could not be reloaded.
+   * Runs `body` with the sequence's pages on the device, and with capacity to grow to `tokens`, as far as waiting
+   * sessions can make room. What exceeds the budget stays offloaded, unless `whole`; then attention must use `guard`.
+   * `lost` is first called with the length to which the sequence must be truncated, if a page could not be reloaded.
    */
   async using<T>(
     sequence: Sequence,
@@ -146,12 +158,15 @@ export class Tiers {
     } finally {
       tenant.users--;
       tenant.used = ++this.#clock;
-      // What it grew by may be more than was foreseen.
+      // The sequence may have grown by more than was expected.
       void this.#move(() => this.#shrink(0)).catch(() => undefined);
     }
   }
 
-  /** Room for a sequence in use to grow to `tokens`, if need be by what it does not look at itself. Undefined where there is room. */
+  /**
+   * Makes room for a sequence in use to grow to `tokens`, if necessary by offloading pages that it does not read
+   * itself. Undefined when there is room.
+   */
   room(sequence: Sequence, tokens: number): Promise<void> | undefined {
     const more = growth(sequence, tokens) * sequence.pool.pageBytes();
     const tenant = this.#tenants.get(sequence);
@@ -159,7 +174,10 @@ export class Tiers {
     return this.#move(() => this.#shrink(more, { tenant, layer: 0, needed: false }));
   }
 
-  /** `asked`, or, where pages of the sequence are offloaded, a plan that reloads the pages it reads, layer by layer. */
+  /**
+   * Returns `asked`, or, when pages of the sequence are offloaded, a plan that reloads the pages that it reads, layer
+   * by layer.
+   */
   guard(sequence: Sequence, asked: Ranges | Plan): Ranges | Plan {
     const tenant = this.#tenants.get(sequence);
     if (tenant === undefined || (tenant.parked.size === 0 && this.#over(0) <= 0)) return asked;
@@ -179,12 +197,12 @@ export class Tiers {
     };
   }
 
-  /** Resolves when all moves asked for so far are made. */
+  /** Resolves when all moves requested so far are done. */
   async settled(): Promise<void> {
     await this.#moving;
   }
 
-  /** The sequence was freed: discards its offloaded pages. */
+  /** Called when the sequence was freed: discards its offloaded pages. */
   forget(sequence: Sequence): void {
     const tenant = this.#tenants.get(sequence);
     if (tenant === undefined) return;
@@ -224,7 +242,10 @@ export class Tiers {
     return blocks;
   }
 
-  /** Brings back what of a layer `ranges` names, or all of it. Throws `StorageError('checksum')` where something is lost: the next call computes it. */
+  /**
+   * Reloads the pages of a layer that `ranges` reads, or all of them. Throws `StorageError('checksum')` when something
+   * is lost; the next call computes it.
+   */
   async #need(tenant: Tenant, layer: number, ranges?: Ranges): Promise<void> {
     const blocks = ranges && this.#look(tenant, ranges);
     const units = [...tenant.parked.values()].filter(
@@ -240,7 +261,10 @@ export class Tiers {
     );
   }
 
-  /** Reloads units, all of them or as many as the budget has room for; for `layer`, pages of other layers are offloaded. Records the first that is lost. */
+  /**
+   * Reloads units, all of them or as many as fit into the budget; for `layer`, pages of other layers are offloaded.
+   * Records the first lost unit.
+   */
   async #back(tenant: Tenant, units: readonly Parked[], all: boolean, layer?: number): Promise<void> {
     const { sequence, parked } = tenant;
     const { kvHeads } = sequence.pool.spec;
@@ -256,7 +280,7 @@ export class Tiers {
         tenant.lost = Math.min(tenant.lost, unit.block);
         continue;
       }
-      // A planner has put something else there meanwhile.
+      // A planner has replaced the page in the meantime.
       if (
         unit.formats.some(
           (_, head) => sequence.table[(unit.layer * kvHeads + head) * sequence.blocks + unit.block] !== NO_PAGE,
@@ -272,18 +296,22 @@ export class Tiers {
     }
   }
 
-  /** Room for the sequence to grow to `tokens`: within the budget, and, as far as waiting sequences can give it, on the device. */
+  /**
+   * Makes room for the sequence to grow to `tokens`: within the budget, and on the device as far as waiting sessions
+   * can release memory.
+   */
   async #makeRoom(sequence: Sequence, tokens: number): Promise<void> {
     const count = growth(sequence, tokens);
     const bytes = count * sequence.pool.pageBytes();
     await this.#shrink(bytes);
-    // Asked of the device only where much is wanted and somebody could make room: part of it may be adopted from other sessions, and never needed.
+    // The device is asked only for large growth and when some session could release memory, since a part of the growth
+    // may be adopted from other sessions and never allocated.
     while (bytes > BATCH_BYTES && [...this.#tenants.values()].some(({ users }) => users === 0)) {
       try {
         for (const page of this.#pages.allocate(count)) this.#pages.release(page);
         return;
       } catch (error) {
-        // Where no session can offload anything, the call itself fails with its own error.
+        // When no session can offload anything, the call itself fails with its own error.
         if (!outOfMemory(error) || !(await this.#give(BATCH_BYTES))) return;
       }
     }
@@ -303,12 +331,12 @@ export class Tiers {
   }
 
   /**
-   * Moves units until `more` bytes fit into the device's budget: of sessions that wait, then of `own`. Then what is too much for
-   * host memory goes to the disk.
+   * Moves units until `more` bytes fit into the device's budget: first of waiting sessions, then of `own`. Afterwards,
+   * what exceeds the budget of host memory is moved to disk.
    */
   async #shrink(more: number, own?: Own): Promise<void> {
     for (let over = this.#over(more); over > 0; over = this.#over(more)) {
-      // What is only remembered goes first.
+      // Cached pages go first.
       if (this.#pages.reclaim?.() === true) continue;
       if (await this.#give(over)) continue;
       if (own === undefined || !(await this.#park(own.tenant, over, own))) break;
@@ -320,7 +348,7 @@ export class Tiers {
     return this.#pages.usedBytes + more - this.#limits.device;
   }
 
-  /** Moves some `bytes` of the sequence that waits longest to host memory; false where nobody has any to give. */
+  /** Moves some `bytes` of the session that has waited longest to host memory; returns false when there are none. */
   async #give(bytes: number): Promise<boolean> {
     const waiting = [...this.#tenants.values()].filter(({ users }) => users === 0).sort((a, b) => a.used - b.used);
     for (const tenant of waiting) if (await this.#park(tenant, bytes)) return true;
@@ -366,7 +394,7 @@ export class Tiers {
     if (units.length === 0) return false;
     const users = tenant.users;
     const all = await pool.read(Int32Array.from(units.flatMap(({ pages }) => pages)));
-    // Freed, or used again, while it was read.
+    // The page was freed or used again while it was being read.
     if (this.#tenants.get(sequence) !== tenant || tenant.users > users) return true;
     const batch = this.#offloaded.add(all);
     let at = 0;
@@ -395,7 +423,7 @@ export class Tiers {
     return true;
   }
 
-  /** Moves what is too much for host memory to the disk, of the session used longest ago first. */
+  /** Moves what exceeds the budget of host memory to disk, least recently used sessions first. */
   async #spill(): Promise<void> {
     if (this.#offloaded.use.host <= this.#limits.host) return;
     const tenants = [...this.#tenants.values()].sort((a, b) => a.used - b.used);
@@ -416,7 +444,7 @@ export class Tiers {
   }
 }
 
-/** Pages that the sequence lacks for `tokens`. */
+/** Returns the number of pages that the sequence lacks for `tokens`. */
 function growth({ length, capacity, pagesPerBlock }: Sequence, tokens: number): number {
   return (
     pagesPerBlock * Math.max(0, Math.ceil(Math.min(tokens, capacity) / PAGE_TOKENS) - Math.ceil(length / PAGE_TOKENS))

@@ -9,17 +9,17 @@ import type { LayerRole, LayerSpec } from './layer-spec.ts';
 
 export type LayerWeights = { readonly [role in LayerRole]?: Weight | undefined };
 
-/** Where a call's tokens stand, and what they may look at. */
+/** The positions of a call's tokens, and the keys that they may see. */
 export interface LayerCall {
   readonly kv: KvView;
-  /** Slot of the first token; keys and values are appended from there on. */
+  /** The slot of the first token; keys and values are appended from there on. */
   readonly position: number;
 }
 
 interface Branch {
   readonly matrix: Weight;
   readonly bias: Weight | undefined;
-  /** Over what the branch adds, or over the sum, by `place`. */
+  /** Normalises the branch's output, or the sum, depending on `place`. */
   readonly norm: NormSpec | undefined;
 }
 
@@ -42,7 +42,7 @@ export class DecoderBlock {
   readonly #down: Branch;
   readonly #scale: { readonly scale?: number };
 
-  /** `rope`: the one that `spec` configures, shared by all layers that have the same. */
+  /** `rope` is the object that `spec` configures, shared by all layers with the same configuration. */
   constructor(backend: Backend, spec: LayerSpec, rope: RopeSpec | undefined, weights: LayerWeights) {
     const { mixer, norms, mlp, residualScale = 1 } = spec;
     const { epsilon, kind, place } = norms;
@@ -88,13 +88,13 @@ export class DecoderBlock {
     return this.finish(x, this.project(x, call), call, ranges);
   }
 
-  /** The first half of `forward`: appends keys and values; the queries [T, heads * headDim]. */
+  /** The first half of `forward`: appends keys and values and returns the queries [T, heads * headDim]. */
   project(x: Tensor, { kv, position }: LayerCall): Tensor {
     const qkv = this.#backend.linear(x, this.#qkv, this.#qkvOptions);
     return this.#backend.ropeAppend(qkv, kv, this.spec.mixer.cache, position, this.#heads);
   }
 
-  /** The second half: x and its queries -> [T, hidden]. */
+  /** The second half: takes x and its queries and returns [T, hidden]. */
   finish(x: Tensor, q: Tensor, call: LayerCall, ranges: Ranges): Tensor {
     const backend = this.#backend;
     const { kv, position } = call;
@@ -113,7 +113,9 @@ export class DecoderBlock {
     return this.#add(middle, inner, this.#down);
   }
 
-  /** The queries and a factor of the scale, which together are the queries as they have grown: mostly all by the same factor. */
+  /**
+   * Returns queries and a factor of the scale, which together are the scaled queries; usually all have the same factor.
+   */
   #grown(
     q: Tensor,
     { kv: { positions }, position }: LayerCall,
@@ -130,7 +132,7 @@ export class DecoderBlock {
     return { q: this.#backend.gatedAdd(q, q, this.#backend.upload(gates, [count, width]), 0), factor: 1 };
   }
 
-  /** The residual stream `x` with a branch's last product of `inner` added. */
+  /** Returns the residual stream `x` plus the last product of a branch applied to `inner`. */
   #add(x: Tensor, inner: Tensor, { matrix, bias, norm }: Branch): Tensor {
     const backend = this.#backend;
     const options = { ...(bias && { bias: [bias] }), ...this.#scale };

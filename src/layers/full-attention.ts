@@ -1,6 +1,6 @@
 /**
- * Bidirectional attention over one set of rows: a transient KV pool of one layer, whose pages every block and every call writes anew.
- * It grows to the longest set so far and is freed by its owner.
+ * Bidirectional attention over one set of rows: a temporary KV pool of one layer, whose pages every block and every
+ * call overwrites. It grows to the longest set so far, and its owner frees it.
  */
 import {
   PAGE_TOKENS,
@@ -14,10 +14,10 @@ import {
 } from '../backend/backend.ts';
 import { bidirectional } from '../kv/ranges.ts';
 
-/** What attention depends on besides its rows; one object serves all layers of a call. */
+/** The parameters of attention besides its rows; one object serves all layers of a call. */
 export interface AttentionPlace {
   readonly rope?: RopeSpec;
-  /** RoPE's, of all rows. */
+  /** The positions of all rows for RoPE. */
   readonly positions?: SlotPositions;
   /** Default: every row sees every row. */
   readonly ranges?: Ranges;
@@ -31,7 +31,7 @@ export class FullAttention {
   readonly #heads: number;
   readonly #headDim: number;
   #memory: KvView | undefined;
-  /** `#memory` with the positions of the last place. */
+  /** `#memory` with the positions of the last call. */
   #placed: KvView | undefined;
   #version = 0;
 
@@ -47,7 +47,10 @@ export class FullAttention {
     return this.attend(this.append(qkv, 0, rows, place), 0, rows, place);
   }
 
-  /** Rows `position ..` of `total`: keeps their keys and values, gives their queries. All rows are appended before the first `attend`. */
+  /**
+   * Takes rows `position ..` of `total`: stores their keys and values and returns their queries. All rows are appended
+   * before the first `attend`.
+   */
   append(qkv: Tensor, position: number, total: number, place: AttentionPlace = {}): Tensor {
     const { rope, qNorm, kNorm } = place;
     return this.#backend.ropeAppend(qkv, this.#view(total, place), 0, position, {
@@ -58,7 +61,7 @@ export class FullAttention {
     });
   }
 
-  /** Queries of rows `position ..` over the keys of all `total`. */
+  /** Attention of the rows `position ..` over the keys of all `total` rows. */
   attend(q: Tensor, position: number, total: number, place: AttentionPlace = {}): Tensor {
     const [rows = 0] = q.shape;
     const ranges = place.ranges ?? bidirectional(rows, total);

@@ -1,4 +1,4 @@
-/** Tensors that outlive scopes while a computation is cut into steps, and that are all freed however it ends. */
+/** Tensors that outlive scopes while a computation is divided into steps, and that are all freed however it ends. */
 import type { Backend, Tensor } from '../backend/backend.ts';
 
 export class Held {
@@ -9,14 +9,14 @@ export class Held {
     this.#backend = backend;
   }
 
-  /** The body's tensor, kept out of all scopes; everything else that the body made is freed. */
+  /** Keeps the body's tensor out of all scopes; everything else that the body made is freed. */
   step(body: () => Tensor): Tensor {
     const tensor = this.#backend.keep(this.#backend.scope(body));
     this.#tensors.add(tensor);
     return tensor;
   }
 
-  /** The same, made from `x`, which is freed. */
+  /** The same, computed from `x`, which is freed. */
   next(x: Tensor, body: (x: Tensor) => Tensor): Tensor {
     const tensor = this.step(() => body(x));
     this.drop(x);
@@ -27,7 +27,7 @@ export class Held {
     if (this.#tensors.delete(tensor)) this.#backend.free(tensor);
   }
 
-  /** From here on the caller frees it. */
+  /** Releases ownership: from then on the caller frees it. */
   release(tensor: Tensor): Tensor {
     this.#tensors.delete(tensor);
     return tensor;

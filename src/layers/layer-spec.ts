@@ -6,7 +6,7 @@ export interface LayerSpec {
   readonly mixer: AttentionMixer;
   readonly norms: NormsSpec;
   readonly mlp: MlpSpec;
-  /** Multiplies what the mixer and the MLP add to the residual stream (Granite); default 1. */
+  /** The factor of what the mixer and the MLP add to the residual stream (Granite); default 1. */
   readonly residualScale?: number | undefined;
 }
 
@@ -16,15 +16,18 @@ export interface AttentionMixer {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Multiplies q.k before the softmax. */
+  /** The factor of q.k before the softmax. */
   readonly scale: number;
   /** Undefined: keys and queries are not rotated. */
   readonly rope: RopeConfig | undefined;
-  /** Keys that a query may see: its own and those just before it. Undefined: all that the call's ranges give. */
+  /** The keys that a query may see: its own and those just before it. Undefined for all keys of the call's ranges. */
   readonly window?: number | undefined;
   /** Whether each head of q and k has an RMS norm before the rotation. */
   readonly normed: boolean;
-  /** Biases of q, k and v: in every file, in some, or in none that is known. That of the output is in some wherever these are. */
+  /**
+   * Whether q, k and v have biases: in every file, in some, or in no known file. The output has one in some files
+   * wherever these have.
+   */
   readonly bias: 'required' | 'optional' | 'none';
   /** Whether q, k and v are one matrix in the file. */
   readonly fused: boolean;
@@ -38,11 +41,11 @@ export interface NormsSpec {
   readonly kind: 'rms' | 'layer';
   readonly epsilon: number;
   /**
-   * `pre`: x + f(norm(x)). `sandwich`: x + norm(f(norm(x))) (Gemma). `post`: norm(x + f(x)) (BERT).
-   * Each of the two branches, attention and MLP, has its own.
+   * `pre`: x + f(norm(x)). `sandwich`: x + norm(f(norm(x))) (Gemma). `post`: norm(x + f(x)) (BERT). Each of the two
+   * branches, attention and MLP, has its own norm.
    */
   readonly place: 'pre' | 'sandwich' | 'post';
-  /** Added to the weights that the file stores: 1 where upstream multiplies by (1 + w). */
+  /** Added to the stored weights: 1 where upstream multiplies by (1 + w). */
   readonly offset: number;
 }
 
@@ -57,7 +60,7 @@ export interface MlpSpec {
   readonly bias: boolean;
 }
 
-/** The weights of a layer by what they do; which of them a layer has follows from its spec. */
+/** The weights of a layer, by role. Which of them a layer has follows from its spec. */
 export type LayerRole =
   | 'attentionNorm' // (hidden)
   | 'attentionNormBias'

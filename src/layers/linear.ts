@@ -9,7 +9,7 @@ export interface Linear {
 /** A layer that has no bias in some models. */
 export type MaybeBiased = Pick<Linear, 'weight'> & { readonly bias?: Weight | undefined };
 
-/** x [T, in] -> [T, sum of out], the layers' outputs side by side. */
+/** x [T, in] -> [T, sum of out], the outputs of the layers side by side. */
 export function linear(
   backend: Backend,
   x: Tensor,

@@ -1,11 +1,11 @@
-/** Rotary position embedding (Su et al. 2021) and the ways models stretch it over longer contexts. */
+/** Rotary position embedding (Su et al. 2021), and the methods by which models extend it to longer contexts. */
 import type { RopeSections, RopeSpec } from '../backend/backend.ts';
 
 export type RopeScaling =
   | { readonly kind: 'none' }
   /** Position interpolation (Chen et al. 2023): positions are divided by `factor`. */
   | { readonly kind: 'linear'; readonly factor: number }
-  /** Llama 3.1: long wavelengths are divided by `factor`, short ones stay, those between are blended. */
+  /** Llama 3.1: long wavelengths are divided by `factor`, short ones are kept, those in between are interpolated. */
   | {
       readonly kind: 'llama3';
       readonly factor: number;
@@ -13,7 +13,10 @@ export type RopeScaling =
       readonly highFrequency: number;
       readonly originalContext: number;
     }
-  /** YaRN (Peng et al. 2023): the same by dimension; `magnitude` multiplies cos and sin. `truncate`: the borders are whole dimensions. */
+  /**
+   * YaRN (Peng et al. 2023): the same by dimension; `magnitude` multiplies cos and sin. With `truncate` the borders are
+   * rounded to whole dimensions.
+   */
   | {
       readonly kind: 'yarn';
       readonly factor: number;
@@ -23,22 +26,25 @@ export type RopeScaling =
       readonly magnitude: number;
       readonly truncate: boolean;
     }
-  /** LongRoPE (Ding et al. 2024): each pair's wavelength has a factor of its own; undefined: the file's divisors are the factors. */
+  /**
+   * LongRoPE (Ding et al. 2024): each pair's wavelength has its own factor; undefined when the file's divisors are the
+   * factors.
+   */
   | { readonly kind: 'longrope'; readonly factors: readonly number[] | undefined; readonly magnitude: number };
 
 export interface RopeConfig {
-  /** Dimensions of a head that are rotated; even. */
+  /** The number of rotated dimensions of a head; even. */
   readonly dimension: number;
   readonly base: number;
   readonly style: RopeSpec['style'];
   readonly scaling: RopeScaling;
-  /** Of models whose positions have three axes (M-RoPE). */
+  /** For models whose positions have three axes (M-RoPE). */
   readonly sections?: RopeSections | undefined;
-  /** Whether the divisors that a file may hold are meant for it (default true): they are for layers that see everything. */
+  /** Whether the divisors in the file apply to it (default true); they are for layers with full attention. */
   readonly divided?: boolean;
 }
 
-/** What layers without RoPE have: no pair is rotated. */
+/** The spec of layers without RoPE: no pair is rotated. */
 export const NO_ROTATION: RopeSpec = { inverseFrequency: new Float64Array(0), magnitude: 1, style: 'half' };
 
 /** `divisors`: one for each pair, from the file (GGUF's rope_freqs.weight, llama.cpp's form of llama3 scaling). */
@@ -76,7 +82,7 @@ function scaler({ dimension, base, scaling }: RopeConfig): (inverse: number, pai
     }
     case 'yarn': {
       const { factor, originalContext, betaFast, betaSlow, truncate } = scaling;
-      // The pair that makes `turns` turns over the original context.
+      // Returns the pair that makes `turns` turns over the original context.
       const pairOf = (turns: number): number =>
         (dimension * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
       const first = Math.max(0, truncate ? Math.floor(pairOf(betaFast)) : pairOf(betaFast));

@@ -1,6 +1,6 @@
 /**
- * Long computations cut into steps: a generator yields wherever it may pause. One code for callers that want the result at once
- * and for those that let aborts and the message loop in between.
+ * Long computations divided into steps: a generator yields wherever it may pause. The same code serves callers that
+ * want the result at once and callers that handle aborts and the message loop in between.
  */
 
 export type Steps<T> = Generator<void, T, void>;
@@ -13,7 +13,7 @@ export function atOnce<T>(steps: Steps<T>): T {
   }
 }
 
-/** Waits for `pause` after each step; where it throws, the steps' `finally` blocks run. */
+/** Waits for `pause` after each step. When it throws, the `finally` blocks of the steps run. */
 export async function paced<T>(steps: Steps<T>, pause: () => Promise<void>): Promise<T> {
   let finished = false;
   try {

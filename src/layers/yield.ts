@@ -1,6 +1,6 @@
-/** Lets the message loop run between steps, so that aborts, other sessions and the page's own work are served. */
+/** Lets the message loop run between steps, so that aborts, other sessions and the page's own work are handled. */
 
-/** Milliseconds of uninterrupted work after which a step gives way: half a frame. */
+/** Milliseconds of uninterrupted work after which a step yields: half a frame. */
 const SLICE = 8;
 
 interface Immediate {
@@ -25,7 +25,7 @@ export function nextTask(): Promise<void> {
   });
 }
 
-/** Yields when the slice is used up; else returns at once. */
+/** Yields when the time slice is used up, otherwise returns at once. */
 export class TimeSlice {
   #since = performance.now();
   async yield(): Promise<void> {
