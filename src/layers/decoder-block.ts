@@ -53,9 +53,10 @@ export class DecoderBlock {
     };
     const norm = (weight: Weight, bias?: Weight): NormSpec => ({ kind, weight, epsilon, ...(bias && { bias }) });
     const perHead = (weight: Weight): NormSpec => ({ kind: 'rms', weight, epsilon });
-    const first = norm(need('attentionNorm'), weights.attentionNormBias);
+    const first =
+      norms.beforeAttention === false ? undefined : norm(need('attentionNorm'), weights.attentionNormBias);
     const second = norm(need('mlpNorm'), weights.mlpNormBias);
-    const behind = (own: NormSpec, role: 'attentionPostNorm' | 'mlpPostNorm'): NormSpec | undefined =>
+    const behind = (own: NormSpec | undefined, role: 'attentionPostNorm' | 'mlpPostNorm'): NormSpec | undefined =>
       place === 'pre' ? undefined : place === 'post' ? own : norm(need(role));
     const biases = [weights.queryBias, weights.keyBias, weights.valueBias].slice(0, mixer.fused ? 1 : 3);
 
@@ -64,7 +65,7 @@ export class DecoderBlock {
     this.#backend = backend;
     this.#qkv = mixer.fused ? [need('qkv')] : [need('query'), need('key'), need('value')];
     this.#qkvOptions = {
-      ...(place !== 'post' && { norm: first }),
+      ...(place !== 'post' && first && { norm: first }),
       ...(biases.some((bias) => bias !== undefined) && { bias: biases }),
     };
     this.#heads = {

@@ -1,18 +1,7 @@
-/**
- * Bidirectional attention over one set of rows: a temporary KV pool of one layer, whose pages every block and every
- * call overwrites. It grows to the longest set so far, and its owner frees it.
- */
-import {
-  PAGE_TOKENS,
-  type Backend,
-  type KvView,
-  type NormSpec,
-  type Ranges,
-  type RopeSpec,
-  type SlotPositions,
-  type Tensor,
-} from '../backend/backend.ts';
+/** Bidirectional attention over one set of rows, whose keys and values every block and every call writes anew. */
+import type { Backend, KvView, NormSpec, Ranges, RopeSpec, SlotPositions, Tensor } from '../backend/backend.ts';
 import { bidirectional } from '../kv/ranges.ts';
+import { ScratchPages } from './scratch-pages.ts';
 
 /** The parameters of attention besides its rows; one object serves all layers of a call. */
 export interface AttentionPlace {
@@ -30,15 +19,15 @@ export class FullAttention {
   readonly #backend: Backend;
   readonly #heads: number;
   readonly #headDim: number;
-  #memory: KvView | undefined;
-  /** `#memory` with the positions of the last call. */
+  readonly #pages: ScratchPages;
+  /** The pages with the positions of the last place. */
   #placed: KvView | undefined;
-  #version = 0;
 
   constructor(backend: Backend, heads: number, headDim: number) {
     this.#backend = backend;
     this.#heads = heads;
     this.#headDim = headDim;
+    this.#pages = new ScratchPages(backend, { layers: 1, kvHeads: heads, headDim, format: 'f32' });
   }
 
   /** qkv [T, 3 heads headDim] -> [T, heads headDim]. */
@@ -72,37 +61,15 @@ export class FullAttention {
   }
 
   free(): void {
-    this.#memory?.pool.free();
-    this.#memory = undefined;
+    this.#pages.free();
     this.#placed = undefined;
   }
 
   #view(rows: number, { positions }: AttentionPlace): KvView {
-    const memory = this.#grown(rows);
+    const memory = this.#pages.view(rows);
     if (positions === undefined) return memory;
     if (this.#placed?.table !== memory.table || this.#placed.positions !== positions)
       this.#placed = { ...memory, positions };
     return this.#placed;
-  }
-
-  #grown(rows: number): KvView {
-    const blocks = Math.ceil(rows / PAGE_TOKENS);
-    if (this.#memory !== undefined && this.#memory.blocks >= blocks) return this.#memory;
-    const heads = this.#heads;
-    const pool =
-      this.#memory?.pool ?? this.#backend.kvPool({ layers: 1, kvHeads: heads, headDim: this.#headDim, format: 'f32' });
-    try {
-      pool.reserve(heads * blocks);
-    } catch (error) {
-      if (this.#memory === undefined) pool.free();
-      throw error;
-    }
-    this.#memory = {
-      pool,
-      blocks,
-      table: Int32Array.from({ length: heads * blocks }, (_, i) => i),
-      version: ++this.#version,
-    };
-    return this.#memory;
   }
 }

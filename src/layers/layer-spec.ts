@@ -45,6 +45,10 @@ export interface NormsSpec {
    * branches, attention and MLP, has its own norm.
    */
   readonly place: 'pre' | 'sandwich' | 'post';
+  /** Whether layer norms have biases (default true). */
+  readonly bias?: boolean | undefined;
+  /** False: nothing is normalised before the attention (ModernBERT's first layer, whose input is normalised already). Default true. */
+  readonly beforeAttention?: boolean | undefined;
   /** Added to the stored weights: 1 where upstream multiplies by (1 + w). */
   readonly offset: number;
 }

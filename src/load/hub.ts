@@ -7,7 +7,7 @@ import { checkUrl, type Network } from './http.ts';
 import { isProjector, openFolder, openGgufOf } from './index.ts';
 import { isObject } from './json.ts';
 import type { JsonValue, ModelFile } from './model-file.ts';
-import { expectedHash, type OpenOptions } from './options.ts';
+import { memberHash, type OpenOptions } from './options.ts';
 import { healing, networkOf, openRemote, storeOf } from './remote.ts';
 import { Break, withRetries } from './retry.ts';
 
@@ -58,7 +58,7 @@ function fileUrl(hub: string, { repository, revision }: HubName, path: string): 
   return `${hub}/${repository}/resolve/${encodeURIComponent(revision)}/${path.split('/').map(encodeURIComponent).join('/')}`;
 }
 
-/** The files of one folder of the repository. Throws `StorageError('network')`. */
+/** The files of one folder of the repository, and of the folders in it. Throws `StorageError('network')`. */
 export async function listFiles(
   hub: string,
   name: HubName,
@@ -68,7 +68,7 @@ export async function listFiles(
 ): Promise<HubFile[]> {
   const files: HubFile[] = [];
   const path = folder === '' ? '' : `/${folder.split('/').map(encodeURIComponent).join('/')}`;
-  let url: string | undefined = `${hub}/api/models/${name.repository}/tree/${encodeURIComponent(name.revision)}${path}`;
+  let url: string | undefined = `${hub}/api/models/${name.repository}/tree/${encodeURIComponent(name.revision)}${path}?recursive=true`;
   for (let page = 0; url !== undefined && page < MAX_PAGES; page++) {
     const at: string = url;
     const { text, next } = await withRetries(
@@ -203,11 +203,12 @@ export class HubFiles implements FileSet {
     return file === undefined ? undefined : this.#openUrl(url, file);
   }
 
-  /** Names in the folder, by the kept listing where there is one. */
+  /** Names of the folder's own files, by the kept listing where there is one. */
   async names(): Promise<string[]> {
     const prefix = this.#path('');
     const files = (await this.#notes?.get()) ?? (await this.#listing());
-    return files.filter(({ path }) => path.startsWith(prefix)).map(({ path }) => path.slice(prefix.length));
+    const inside = files.filter(({ path }) => path.startsWith(prefix)).map(({ path }) => path.slice(prefix.length));
+    return inside.filter((name) => !name.includes('/'));
   }
 
   #path(name: string): string {
@@ -242,7 +243,7 @@ export async function openHub(address: string, options: OpenOptions): Promise<Mo
     openUrl: (url, { path: file, size, sha256 }) =>
       openRemote(url, address, options, network, {
         size,
-        sha256: expectedHash(options, file) ?? sha256,
+        sha256: memberHash(options, folder === '' ? file : file.slice(folder.length + 1)) ?? sha256,
         expectation: expectationOf(file.replace(/^.*\//, '')),
       }),
     notes: store && {

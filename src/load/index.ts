@@ -1,12 +1,12 @@
 /** From whatever a caller has (file, bytes, URL, folder, Hugging Face name) to a `ModelFile`. */
 import { FileError, InputError, StorageError } from '../errors.ts';
 import { BlobSource, BytesSource, type ByteSource } from './byte-source.ts';
-import { isPlainName, type FileSet } from './file-set.ts';
+import { isInnerName, type FileSet } from './file-set.ts';
 import type { FileSystemReader } from './file-system.ts';
 import { openGguf } from './gguf/file.ts';
 import { fileName, isAddressList, resolveInput, type ModelInput } from './inputs.ts';
 import type { ModelFile } from './model-file.ts';
-import { checkOptions, expectedHash, refuseSingleHash, type OpenOptions } from './options.ts';
+import { checkOptions, expectedHash, memberHash, refuseSingleHash, type OpenOptions } from './options.ts';
 
 export type { ModelInput } from './inputs.ts';
 export type { OpenOptions } from './options.ts';
@@ -63,7 +63,7 @@ function memorySource(name: string, data: Blob | Uint8Array, sha256: string | un
 async function openSet(files: ReadonlyMap<string, Blob | Uint8Array>, options: OpenOptions): Promise<ModelFile> {
   const open = async (name: string): Promise<ByteSource | undefined> => {
     const data = files.get(name);
-    return data === undefined ? undefined : memorySource(name, data, expectedHash(options, name));
+    return data === undefined ? undefined : memorySource(name, data, memberHash(options, name));
   };
   const names = [...files.keys()].sort();
   const projector = names.find(isProjector);
@@ -120,8 +120,8 @@ async function openPath(path: string, files: FileSystemReader, options: OpenOpti
     );
   const open = async (name: string): Promise<ByteSource | undefined> => {
     const at = files.join(path, name);
-    return isPlainName(name) && (await files.stat(at)) !== undefined
-      ? files.open(at, expectedHash(options, name))
+    return isInnerName(name) && (await files.stat(at)) !== undefined
+      ? files.open(at, memberHash(options, name))
       : undefined;
   };
   return openFolder({ name: path, open }, options);

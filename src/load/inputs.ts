@@ -95,11 +95,18 @@ async function fromResponse(response: Response): Promise<Blob> {
 }
 
 function fromList(files: readonly unknown[]): [string, unknown][] {
-  return files.map((file, i) => [(file instanceof Blob ? fileName(file) : undefined) ?? `file ${i}`, file]);
+  return files.map((file, i) => [(file instanceof Blob ? pathOf(file) : undefined) ?? `file ${i}`, file]);
+}
+
+/** With its folder, where a directory picker gives it. */
+function pathOf(file: Blob): string | undefined {
+  const path = 'webkitRelativePath' in file ? file.webkitRelativePath : undefined;
+  return typeof path === 'string' && path !== '' ? path : fileName(file);
 }
 
 function byName(entries: readonly [string, unknown][]): Map<string, Blob | Uint8Array> {
   const files = new Map<string, Blob | Uint8Array>();
+  const root = rootOf(entries.map(([name]) => name));
   for (const [name, data] of entries) {
     const bytes = asBytes(data);
     if (bytes === undefined)
@@ -108,10 +115,22 @@ function byName(entries: readonly [string, unknown][]): Map<string, Blob | Uint8
         `the model is files by name, and ${JSON.stringify(name.slice(0, 80))} is ${nameOf(data)}; each should be a File or bytes`,
         { name: name.slice(0, 80), given: nameOf(data) },
       );
-    // Names from a directory picker may contain its path.
-    files.set(name.replace(/^.*[/\\]/, ''), bytes);
+    files.set(inside(name, root), bytes);
   }
   return files;
+}
+
+/** The folder of the model among names with paths: that of the config.json that lies highest. Undefined where there is none. */
+function rootOf(names: readonly string[]): string | undefined {
+  const configs = names.map((name) => name.replaceAll('\\', '/')).filter((name) => /(^|\/)config\.json$/.test(name));
+  const [highest] = configs.sort((a, b) => a.split('/').length - b.split('/').length);
+  return highest?.slice(0, -'config.json'.length);
+}
+
+/** A file's name in the model's folder; what lies elsewhere is known by its last name. */
+function inside(name: string, root: string | undefined): string {
+  const path = name.replaceAll('\\', '/');
+  return root !== undefined && path.startsWith(root) ? path.slice(root.length) : path.replace(/^.*\//, '');
 }
 
 export function fileName(data: Blob | Uint8Array): string | undefined {

@@ -7,6 +7,13 @@ const MAX_JSON_DEPTH = 64;
 
 /** `offset` is where `bytes` begin in the file. */
 export function parseJsonObject(bytes: Uint8Array, file: string, field: string, offset: number): JsonObject {
+  const value = parseJson(bytes, file, field, offset);
+  if (!isObject(value)) throw new FileError('malformed', { file, field, offset }, 'a JSON object should be here');
+  return value;
+}
+
+/** The same for any value. */
+export function parseJson(bytes: Uint8Array, file: string, field: string, offset: number): JsonValue {
   const deep = depthFault(bytes);
   if (deep !== undefined)
     throw new FileError(
@@ -35,7 +42,6 @@ export function parseJsonObject(bytes: Uint8Array, file: string, field: string, 
       { cause },
     );
   }
-  if (!isObject(value)) throw new FileError('malformed', { file, field, offset }, 'a JSON object should be here');
   return value;
 }
 

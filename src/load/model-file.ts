@@ -19,7 +19,27 @@ export type ModelMetadata =
       readonly preprocessor?: JsonObject;
       /** chat_template.jinja, where it is a file of its own. */
       readonly chatTemplate?: string;
+      /** What sentence-transformers keeps beside a model that embeds. */
+      readonly sentence?: SentenceFiles;
     };
+
+export interface SentenceFiles {
+  /** modules.json, in its order: what a text goes through. */
+  readonly modules: readonly SentenceModule[];
+  /** sentence_bert_config.json: the most tokens of a text. */
+  readonly limits?: JsonObject;
+  /** config_sentence_transformers.json: prompts. */
+  readonly settings?: JsonObject;
+}
+
+export interface SentenceModule {
+  /** The Python class, for instance sentence_transformers.models.Pooling. */
+  readonly type: string;
+  /** Its folder; its tensors' names are `path/name`. Empty for the model's own. */
+  readonly path: string;
+  /** Its config.json. */
+  readonly config?: JsonObject;
+}
 
 export type GgufValue =
   | number

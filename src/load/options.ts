@@ -60,6 +60,14 @@ export function expectedHash({ sha256 }: OpenOptions, path: string): string | un
   return hash.toLowerCase();
 }
 
+/** The same for a file of a folder: one that lies deeper (1_Pooling/config.json) is named with its path, since names repeat. */
+export function memberHash(options: OpenOptions, name: string): string | undefined {
+  if (!name.includes('/')) return expectedHash(options, name);
+  const { sha256 } = options;
+  const hash = typeof sha256 === 'object' && Object.hasOwn(sha256, name) ? sha256[name] : undefined;
+  return hash === undefined ? undefined : expectedHash({ sha256: hash }, name);
+}
+
 /** A folder has many files, so one hash says nothing. */
 export function refuseSingleHash({ sha256 }: OpenOptions, folder: string): void {
   if (typeof sha256 === 'string')

@@ -10,7 +10,7 @@ import { checkUrl, createNetwork, type Network } from './http.ts';
 import { HttpSource } from './http-source.ts';
 import { openFolder } from './index.ts';
 import type { ModelFile } from './model-file.ts';
-import { expectedHash, type OpenOptions } from './options.ts';
+import { expectedHash, memberHash, type OpenOptions } from './options.ts';
 import { HEAD_BYTES } from './recognise.ts';
 import { DEFAULT_RETRY } from './retry.ts';
 
@@ -39,8 +39,8 @@ export async function openUrl(url: string, options: OpenOptions): Promise<ModelF
     // That a file is not there is noted, for a reload without network.
     const absent = new Set(await store?.note<string[]>(href).catch(() => undefined));
     if (absent.has(name)) return undefined;
-    const at = Object.assign(new URL(encodeURIComponent(name), href), { search }).href;
-    const source = await optional(() => openRemote(at, href, options, network, known(name, expectationOf(name))));
+    const at = Object.assign(new URL(name.split('/').map(encodeURIComponent).join('/'), href), { search }).href;
+    const source = await optional(() => openRemote(at, href, options, network, { sha256: memberHash(options, name), expectation: expectationOf(name) }));
     if (source === undefined) await store?.setNote(href, [...absent, name]).catch(() => {});
     return source;
   };

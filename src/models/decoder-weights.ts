@@ -108,23 +108,34 @@ export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<
   const embedding = take.weight(name.embedding, [vocabulary, hidden]);
   return {
     embedding,
-    layers: spec.layers.map((layer, i) => takeLayer(take, layer, { hidden, names: spec.names, root: name.root, i })),
+    layers: spec.layers.map((layer, i) =>
+      takeLayer(take, layer, {
+        hidden,
+        names: spec.names,
+        prefix: { gguf: `blk.${i}.`, huggingface: `${name.root}layers.${i}.` },
+      }),
+    ),
     norm: take.weight(name.norm, [hidden], offset(spec.normOffset)),
     head: tied ? embedding : take.weight(name.head, [vocabulary, hidden]),
     ropeDivisors: take.has(divisorsName) ? divisors(take, divisorsName, rope.dimension / 2) : undefined,
   };
 }
 
-function takeLayer(
+/** The weights that a layer of this spec has. `prefix`: what its tensors' names begin with; `names`: beside and in place of Llama's. */
+export function takeLayer(
   take: Take,
   { mixer, norms, mlp }: LayerSpec,
-  at: { readonly hidden: number; readonly names: LayerNames; readonly root: string; readonly i: number },
+  at: {
+    readonly hidden: number;
+    readonly names: LayerNames;
+    readonly prefix: { readonly gguf: string; readonly huggingface: string };
+  },
 ): LayerWeights {
   const { hidden } = at;
   const weights: Partial<Record<LayerRole, Weight | undefined>> = {};
   const nameOf = (role: LayerRole): TensorName => {
     const [gguf, huggingface] = at.names[role] ?? LAYER[role];
-    return { gguf: `blk.${at.i}.${gguf}`, huggingface: `${at.root}layers.${at.i}.${huggingface}` };
+    return { gguf: at.prefix.gguf + gguf, huggingface: at.prefix.huggingface + huggingface };
   };
   const need = (role: LayerRole, shape: readonly number[], stored?: Stored): void => {
     weights[role] = take.weight(nameOf(role), shape, stored);
@@ -135,8 +146,11 @@ function takeLayer(
 
   const [q, kv] = [mixer.heads * mixer.headDim, mixer.kvHeads * mixer.headDim];
   const shifted = offset(norms.offset);
-  need('attentionNorm', [hidden], shifted);
-  if (norms.kind === 'layer') need('attentionNormBias', [hidden]);
+  const normBias = norms.kind === 'layer' && norms.bias !== false;
+  if (norms.beforeAttention !== false) {
+    need('attentionNorm', [hidden], shifted);
+    if (normBias) need('attentionNormBias', [hidden]);
+  }
   if (mixer.fused) {
     need('qkv', [q + 2 * kv, hidden]);
   } else {
@@ -157,7 +171,7 @@ function takeLayer(
   need('output', [hidden, q]);
   if (mixer.bias !== 'none') may('outputBias', [hidden]);
   need('mlpNorm', [hidden], shifted);
-  if (norms.kind === 'layer') need('mlpNormBias', [hidden]);
+  if (normBias) need('mlpNormBias', [hidden]);
   if (norms.place === 'sandwich') {
     need('attentionPostNorm', [hidden], shifted);
     need('mlpPostNorm', [hidden], shifted);

@@ -3,6 +3,8 @@ import { ModelError } from '../errors.ts';
 import { isObject } from '../load/json.ts';
 import type { ModelFile, ModelMetadata, TensorInfo } from '../load/model-file.ts';
 import type { Architecture } from './architecture.ts';
+import type { EncoderPlan } from './encoder/index.ts';
+import type { EncoderArchitecture } from './encoder/spec.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { tensorFacts } from './decoder-weights.ts';
 import { Facts } from './facts.ts';
@@ -37,6 +39,36 @@ const ARCHITECTURES: readonly Entry[] = [
   { gguf: ['granite'], huggingface: ['granite'], load: async () => (await import('./granite.ts')).granite },
 ];
 
+/** What reads whole texts at once, for vectors and scores. */
+interface EncoderEntry extends Readonly<Record<ModelMetadata['kind'], readonly string[]>> {
+  readonly load: () => Promise<EncoderArchitecture>;
+}
+
+const GEMMA_EMBEDDING = 'gemma-embedding';
+const ENCODERS: readonly EncoderEntry[] = [
+  {
+    gguf: ['bert'],
+    huggingface: ['bert', 'roberta', 'xlm-roberta'],
+    load: async () => (await import('./encoder/bert.ts')).bert,
+  },
+  {
+    gguf: ['nomic-bert'],
+    huggingface: ['nomic_bert'],
+    load: async () => (await import('./encoder/nomic-bert.ts')).nomicBert,
+  },
+  {
+    gguf: ['modern-bert'],
+    huggingface: ['modernbert'],
+    load: async () => (await import('./encoder/modern-bert.ts')).modernBert,
+  },
+  { gguf: [], huggingface: ['mpnet'], load: async () => (await import('./encoder/mpnet.ts')).mpnet },
+  {
+    gguf: [GEMMA_EMBEDDING],
+    huggingface: [GEMMA_EMBEDDING],
+    load: async () => (await import('./encoder/gemma-embedding.ts')).gemmaEmbedding,
+  },
+];
+
 /** What sees, by the projector files and the composite models that have it. */
 const VISION: readonly VisionArchitecture[] = [
   {
@@ -64,7 +96,7 @@ export async function decoderOf(
   const name = file === UNIPIC ? languageArchitecture(metadata) : file;
   const entry = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
   if (entry === undefined) {
-    const known = ARCHITECTURES.flatMap((candidate) => candidate[metadata.kind]);
+    const known = [...ARCHITECTURES, ...ENCODERS].flatMap((candidate) => candidate[metadata.kind]);
     throw new ModelError(
       'architecture',
       `the architecture ${JSON.stringify(name.slice(0, 80))} is not supported; take a model of ${known.join(', ')}`,
@@ -75,6 +107,16 @@ export async function decoderOf(
   return create(new Facts(metadata, name), { ...tensorFacts(tensors, metadata.kind), window }, name);
 }
 
+/** A file of an encoder, checked before anything is read; undefined for any other file. Throws as `decoderOf`. */
+export async function encoderOf(file: ModelFile): Promise<EncoderPlan | undefined> {
+  const { metadata } = file;
+  const name = architectureName(metadata);
+  const entry = ENCODERS.find((candidate) => candidate[metadata.kind].includes(name));
+  if (entry === undefined) return undefined;
+  const [{ EncoderPlan: Plan }, create] = await Promise.all([import('./encoder/index.ts'), entry.load()]);
+  return new Plan(file, name, create);
+}
+
 /** What the file calls itself; empty where it does not. */
 export function architectureName(metadata: ModelMetadata): string {
   if (metadata.kind === 'gguf') {
@@ -82,6 +124,7 @@ export function architectureName(metadata: ModelMetadata): string {
     return typeof name === 'string' ? name : '';
   }
   const { model_type: type, architectures, text_config: text } = metadata.config;
+  if (metadata.config['use_bidirectional_attention'] === true && type === 'gemma3_text') return GEMMA_EMBEDDING;
   // A composite model names its language model inside.
   if (isObject(text) && typeof text['model_type'] === 'string') return text['model_type'];
   if (typeof type === 'string') return type;

@@ -94,6 +94,8 @@ export interface TokenizerDescription {
   readonly model: TokenModel;
   readonly before: readonly number[];
   readonly after: readonly number[];
+  /** Put between the two texts of a pair; default: `after`. */
+  readonly between?: readonly number[] | undefined;
   /** The id of a token or an added token. */
   readonly idOf: (token: string) => number | undefined;
   readonly decoder: TokenDecoder;

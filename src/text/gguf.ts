@@ -172,11 +172,17 @@ function ordinary({ tokens, types }: Source, added: readonly AddedToken[]): (str
   return tokens.map((token, id) => (special.has(id) || types?.[id] === TYPE.byte ? undefined : token));
 }
 
-/** What is put before and after a text. */
-function ends(facts: TokenizerFacts): { before: readonly number[]; after: readonly number[] } {
+/** What is put before and after a text, and between two. */
+function ends(
+  facts: TokenizerFacts,
+  { values }: Source,
+): { before: readonly number[]; after: readonly number[]; between?: readonly number[] } {
+  const after = facts.addEos && facts.eos[0] !== undefined ? [facts.eos[0]] : [];
   return {
     before: facts.addBos && facts.bos !== undefined ? [facts.bos] : [],
-    after: facts.addEos && facts.eos[0] !== undefined ? [facts.eos[0]] : [],
+    after,
+    // RoBERTa's pairs have two.
+    ...(text(values, 'general.architecture') === 'bert' && { between: [...after, ...after] }),
   };
 }
 
@@ -214,7 +220,7 @@ function describeBpe(source: Source, pre: string): TokenizerDescription {
     model,
     idOf: idsOf(source),
     stages: namedStages(named),
-    ...ends(facts),
+    ...ends(facts, source),
     decoder: decoderOf(source, added, 0, byteLevel ? (token) => byteLevelBytes(token) ?? utf8.encode(token) : spaced),
     ...(byteLevel ? {} : { normalize: (segment: string) => segment.replaceAll(' ', SPACE_MARK) }),
   };
@@ -236,7 +242,7 @@ function describeSentencePiece(source: Source): TokenizerDescription {
     added,
     idOf: idsOf(source),
     stages: wordStages(tokens, ids),
-    ...ends(facts),
+    ...ends(facts, source),
     model: {
       kind: 'bpe',
       byteLevel: false,
@@ -277,7 +283,7 @@ function describeUnigram(source: Source): TokenizerDescription {
     added,
     idOf: idsOf(source),
     stages: wordStages(tokens, ids),
-    ...ends(facts),
+    ...ends(facts, source),
     model: {
       kind: 'unigram',
       entries: packEntries(found, false),

@@ -43,7 +43,7 @@ export function describeHuggingFace(folder: Folder): TokenizerDescription {
   const described = createModel(model, vocabulary, pretokenizer, special);
   const normalizer = createNormalizer(file['normalizer']);
   const decoder = createDecoder(file['decoder']);
-  const { before, after } = affixes(file['post_processor'], facts, folder.tokenizerConfig);
+  const { before, after, between } = affixes(file['post_processor'], facts, folder.tokenizerConfig);
   const table = new TokenTable(tokens);
   return {
     facts: { ...facts, addBos: facts.bos !== undefined && before.includes(facts.bos), addEos: after.length > 0 },
@@ -56,6 +56,7 @@ export function describeHuggingFace(folder: Folder): TokenizerDescription {
     idOf: idsOf(table, added),
     before,
     after,
+    between,
     model: described.model,
     stages: described.stages,
     ...(normalizer === undefined ? {} : { normalize: normalizer }),
@@ -246,38 +247,30 @@ function createModel(
   }
 }
 
-/** The ids that the post-processor puts before and after a single text. */
+/** The ids that the post-processor puts before and after a single text, and between two. */
 function affixes(
   value: JsonValue | undefined,
   facts: TokenizerFacts,
   config: JsonObject | undefined,
-): { before: readonly number[]; after: readonly number[] } {
+): { before: readonly number[]; after: readonly number[]; between?: readonly number[] } {
   const before: number[] = [];
   const after: number[] = [];
+  let between: readonly number[] | undefined;
   for (const step of steps(value, 'processors')) {
     switch (step['type']) {
       case 'TemplateProcessing': {
         const specials = asObject(step['special_tokens'], 'post_processor.special_tokens');
-        let target = before;
-        for (const item of asArray(step['single'], 'post_processor.single')) {
-          const token = asObject(item, 'post_processor.single')['SpecialToken'];
-          if (!isObject(token)) {
-            target = after;
-            continue;
-          }
-          const entry = asObject(
-            specials[asString(token['id'], 'post_processor.single')],
-            'post_processor.special_tokens',
-          );
-          for (const id of asArray(entry['ids'], 'post_processor.ids'))
-            target.push(tokenId(id, 'post_processor', facts.vocabulary));
-        }
+        const single = templateParts(step['single'], specials, facts.vocabulary);
+        before.push(...(single[0] ?? []));
+        after.push(...single.slice(1).flat());
+        if (Array.isArray(step['pair'])) between = templateParts(step['pair'], specials, facts.vocabulary)[1];
         break;
       }
       case 'BertProcessing':
       case 'RobertaProcessing':
         before.push(tokenId(asArray(step['cls'], 'post_processor.cls')[1], 'post_processor.cls', facts.vocabulary));
         after.push(tokenId(asArray(step['sep'], 'post_processor.sep')[1], 'post_processor.sep', facts.vocabulary));
+        between = step['type'] === 'RobertaProcessing' ? [...after, ...after] : [...after];
         break;
       case 'ByteLevel':
         break;
@@ -296,7 +289,24 @@ function affixes(
   return {
     before: set(before, facts.bos, config?.['add_bos_token']),
     after: set(after, eos, config?.['add_eos_token']),
+    ...(between === undefined ? {} : { between }),
   };
+}
+
+/** The ids of a template's special tokens: those before its first text, those up to the next, and so on. */
+function templateParts(template: JsonValue | undefined, specials: JsonObject, vocabulary: number): readonly number[][] {
+  const parts: number[][] = [[]];
+  for (const item of asArray(template, 'post_processor.single')) {
+    const token = asObject(item, 'post_processor.single')['SpecialToken'];
+    if (!isObject(token)) {
+      parts.push([]);
+      continue;
+    }
+    const entry = asObject(specials[asString(token['id'], 'post_processor.single')], 'post_processor.special_tokens');
+    for (const id of asArray(entry['ids'], 'post_processor.ids'))
+      parts.at(-1)?.push(tokenId(id, 'post_processor', vocabulary));
+  }
+  return parts;
 }
 
 function factsOf(

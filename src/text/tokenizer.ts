@@ -59,8 +59,17 @@ export interface Encoding {
   readonly offsets: Uint32Array;
 }
 
+/** Ids that stand around a text, and between the two texts of a pair, where the model wants them. */
+export interface Affixes {
+  readonly before: readonly number[];
+  readonly between: readonly number[];
+  readonly after: readonly number[];
+}
+
 export interface Tokenizer {
   readonly facts: TokenizerFacts;
+  /** What `bos` puts around a text. */
+  readonly affixes: Affixes;
   encode(text: string, options?: EncodeOptions & { readonly offsets?: false | undefined }): Int32Array;
   encode(text: string, options: EncodeOptions & { readonly offsets: true }): Encoding;
   /** Invalid UTF-8 becomes U+FFFD. Throws `InputError('argument')` for ids outside the vocabulary. */
@@ -165,6 +174,11 @@ class DescribedTokenizer implements Tokenizer {
 
   get facts(): TokenizerFacts {
     return this.#description.facts;
+  }
+
+  get affixes(): Affixes {
+    const { before, after, between = after } = this.#description;
+    return { before, between, after };
   }
 
   encode(text: string, options?: EncodeOptions & { readonly offsets?: false | undefined }): Int32Array;

@@ -43,6 +43,9 @@ export async function openFolder(
   const tokenizerConfig = await json('tokenizer_config.json', JSON_LIMITS.config);
   const preprocessor = await json('preprocessor_config.json', JSON_LIMITS.config);
   const template = await text('chat_template.jinja', JSON_LIMITS.template);
+  const list = await text('modules.json', JSON_LIMITS.config);
+  const sentence =
+    list === undefined ? undefined : await (await import('./sentence.ts')).sentenceFiles(list, files.name, json);
   const metadata: ModelMetadata = {
     kind: 'huggingface',
     config,
@@ -51,6 +54,7 @@ export async function openFolder(
     ...(tokenizerConfig === undefined ? {} : { tokenizerConfig }),
     ...(preprocessor === undefined ? {} : { preprocessor }),
     ...(template === undefined ? {} : { chatTemplate: new TextDecoder().decode(template) }),
+    ...(sentence === undefined ? {} : { sentence }),
   };
 
   const sources: ByteSource[] = [];
@@ -58,15 +62,23 @@ export async function openFolder(
   try {
     const { shards, index } = await shardNames(files, signal);
     const placed = new Map<string, PlacedTensor>();
-    for (const [i, shard] of shards.entries()) {
+    // Dense modules have weights of their own.
+    const dense = sentence?.modules.filter(({ type, path }) => path !== '' && type.endsWith('.Dense')) ?? [];
+    const parts = [
+      ...shards.map((file) => ({ file, prefix: '' })),
+      ...dense.map(({ path }) => ({ file: `${path}/model.safetensors`, prefix: `${path}/` })),
+    ];
+    for (const [i, { file: shard, prefix }] of parts.entries()) {
       const source = await files.open(shard);
       if (source === undefined)
         throw new FileError(
           'missing',
           { file: `${files.name}/${shard}`, field: 'file' },
-          index === undefined
-            ? 'the folder has no weights: model.safetensors or model.safetensors.index.json should be there (PyTorch files, pytorch_model.bin, are not read)'
-            : 'model.safetensors.index.json names it; give all shards',
+          prefix !== ''
+            ? 'modules.json names its folder; give all files of the model, with their folders'
+            : index === undefined
+              ? 'the folder has no weights: model.safetensors or model.safetensors.index.json should be there (PyTorch files, pytorch_model.bin, are not read)'
+              : 'model.safetensors.index.json names it; give all shards',
         );
       sources.push(source);
       const header = await readSafetensorsHeader(source, signal);
@@ -76,8 +88,9 @@ export async function openFolder(
         header: { start: 8, end: header.dataOffset, sha256: await sha256(header.bytes) },
       });
       hasher.update(await sampleBytes(source, header.dataOffset, signal));
-      for (const { name, shape, format: stored, offset, bytes: storedBytes } of header.entries) {
+      for (const { name: own, shape, format: stored, offset, bytes: storedBytes } of header.entries) {
         if (stored === undefined || storedBytes === 0) continue;
+        const name = prefix + own;
         if (placed.has(name))
           throw new FileError('malformed', { file: source.name, field: name }, 'this tensor is in two shards');
         const format = deliveredFormat(name, shape, stored, quantize);

@@ -1,0 +1,43 @@
+/** What embedding and re-ranking need of a loaded model, and how its calls take turns. */
+import type { Gate, Queue } from '../generate/queue.ts';
+import { paced } from '../layers/steps.ts';
+import { TimeSlice } from '../layers/yield.ts';
+import { throughHead, type HeadLayer } from '../models/encoder/head.ts';
+import type { Embedder } from '../models/encoder/index.ts';
+import type { Packed } from '../models/encoder/packed.ts';
+import type { Pooling } from '../models/encoder/spec.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+
+export interface EmbedModel {
+  readonly embedder: Embedder;
+  readonly tokenizer: Tokenizer;
+  /** Passed by whatever computes. */
+  readonly gate: Gate;
+  /** Calls of the encoder share its pages: one at a time. */
+  readonly queue: Queue;
+}
+
+export interface EmbedListener {
+  readonly signal?: AbortSignal | undefined;
+  /** Texts that are done, and of how many. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** [texts * width]: the packed texts through the encoder, its pooling, and the layers behind it. */
+export function run(
+  { embedder: { encoder }, gate, queue }: EmbedModel,
+  packed: Packed,
+  { pooling, layers }: { readonly pooling: Pooling; readonly layers: readonly HeadLayer[] },
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
+  return gate.share(signal, () =>
+    queue.run(signal, async () => {
+      const slice = new TimeSlice();
+      const pause = async (): Promise<void> => {
+        await slice.yield();
+        signal?.throwIfAborted();
+      };
+      return throughHead(encoder.backend, await paced(encoder.encode(packed, pooling), pause), layers);
+    }),
+  );
+}

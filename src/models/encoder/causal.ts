@@ -1,0 +1,68 @@
+/** A causal decoder as an encoder of texts: each token has seen those before it, so that the last one, or all of them together, stand for the text. */
+import type { Backend, KvView, Tensor } from '../../backend/backend.ts';
+import { Held } from '../../layers/held.ts';
+import { ScratchPages } from '../../layers/scratch-pages.ts';
+import type { Steps } from '../../layers/steps.ts';
+import type { LanguageModel } from '../decoder.ts';
+import type { EncoderModel } from '../encoder.ts';
+import { partsOf, places, wholeTexts, type Packed } from './packed.ts';
+import { pool } from './pooling.ts';
+import type { EncoderConfig, Pooling } from './spec.ts';
+
+export class CausalEncoder implements EncoderModel {
+  readonly config: EncoderConfig;
+  readonly backend: Backend;
+  readonly rows: number;
+  readonly #language: LanguageModel;
+  readonly #pages: ScratchPages;
+
+  /** `rows`: tokens of a prefill chunk. The weights stay the language model's. */
+  constructor(language: LanguageModel, rows: number) {
+    const { backend, config } = language;
+    const { layers, kvHeads, headDim } = config;
+    this.#language = language;
+    this.backend = backend;
+    this.config = config;
+    this.rows = rows;
+    this.#pages = new ScratchPages(backend, { layers, kvHeads, headDim, format: 'f32' });
+  }
+
+  *encode(packed: Packed, pooling: Pooling): Steps<Tensor> {
+    const { backend } = this;
+    const language = this.#language;
+    const { ids } = packed;
+    const held = new Held(backend);
+    const ring = backend.ids(ids.length);
+    backend.writeIds(ring, 0, ids);
+    try {
+      const kv: KvView = { ...this.#pages.view(ids.length), positions: { axes: 1, values: places(packed, 0) } };
+      const states: Tensor[] = [];
+      for (const part of partsOf(ids.length, this.rows)) {
+        yield;
+        const { start, count } = part;
+        const state = held.step(() =>
+          backend.norm(
+            language.forward(language.embed(ring, start, count), {
+              kv,
+              position: start,
+              ranges: wholeTexts(packed, part, true),
+            }),
+            language.finalNorm,
+          ),
+        );
+        backend.flush();
+        states.push(state);
+      }
+      return held.release(held.step(() => pool(backend, states, packed, pooling)));
+    } finally {
+      held.free();
+      backend.free(ring);
+      // A long text needs pages as a conversation of its length does; short ones keep theirs for the next call.
+      if (ids.length > this.rows) this.#pages.free();
+    }
+  }
+
+  free(): void {
+    this.#pages.free();
+  }
+}

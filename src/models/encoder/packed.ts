@@ -1,0 +1,116 @@
+/** Several texts as the rows of one call, and what of each other's rows they may see: their own. */
+import type { Ranges } from '../../backend/backend.ts';
+import { ListWriter } from '../../kv/runs.ts';
+
+/** Text i has rows `[i * stride, i * stride + lengths[i])`; what follows up to the next text is padding, which nothing sees. */
+export interface Packed {
+  /** [texts * stride] */
+  readonly ids: Int32Array;
+  /** [texts * stride]: 0, or 1 for the second text of a pair; undefined: all 0. */
+  readonly segments?: Int32Array | undefined;
+  readonly stride: number;
+  readonly lengths: Int32Array;
+}
+
+/** Rows `[start, start + count)`: whole texts, or a part of the only one. */
+export interface Part {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** Where each row stands in its text, from `first` on; padding stands at the beginning. */
+export function places({ ids, stride, lengths }: Packed, first: number): Int32Array {
+  return Int32Array.from(ids, (_, row) => {
+    const place = row % stride;
+    return first + (place < (lengths[Math.floor(row / stride)] ?? 0) ? place : 0);
+  });
+}
+
+/** All rows of a call, at most `most` in a part. */
+export function partsOf(rows: number, most: number): readonly Part[] {
+  return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({
+    start: i * most,
+    count: Math.min(most, rows - i * most),
+  }));
+}
+
+/** Every token sees its own text; `causal`: up to itself. */
+export function wholeTexts({ lengths, stride }: Packed, { start, count }: Part, causal = false): Ranges {
+  const lists = new ListWriter();
+  const first = Math.floor(start / stride);
+  const texts = Math.ceil((start + count) / stride) - first;
+  for (let text = first; text < first + texts; text++) {
+    lists.push(text * stride, text * stride + Math.min(lengths[text] ?? 0, causal ? start + count : stride));
+    lists.next();
+  }
+  return lists.build({ queryBlock: texts === 1 ? count : stride, shared: true, causal });
+}
+
+/** Every token sees `reach` tokens before and behind it. */
+export function nearby(packed: Packed, part: Part, reach: number): Ranges {
+  const { lengths, stride } = packed;
+  if (Math.max(...lengths) <= reach + 1) return wholeTexts(packed, part);
+  const lists = new ListWriter();
+  for (let row = part.start; row < part.start + part.count; row++) {
+    const text = Math.floor(row / stride);
+    const end = text * stride + (lengths[text] ?? 0);
+    lists.push(Math.max(text * stride, row - reach), Math.min(end, row + reach + 1));
+    lists.next();
+  }
+  return lists.build({ queryBlock: 1, shared: true, causal: false });
+}
+
+/** The largest distance that T5's buckets tell from larger ones. */
+const FARTHEST = 128;
+const { fround, log } = Math;
+
+/** T5's bucket of a key that lies `distance` behind the query: half of the buckets for either side, of each half exact distances, then logarithmic ones. */
+export function bucketOf(distance: number, buckets: number): number {
+  const half = Math.floor(buckets / 2);
+  const exact = Math.floor(half / 2);
+  const far = Math.abs(distance);
+  const side = distance > 0 ? half : 0;
+  if (far < exact) return side + far;
+  // In f32, as upstream computes it: at powers of two rounding decides.
+  const place = fround(fround(fround(log(fround(far / exact))) / log(FARTHEST / exact)) * (half - exact));
+  return side + Math.min(half - 1, exact + Math.trunc(place));
+}
+
+/** Every token sees its own text, with the bias of each key's distance: `biases` [buckets, heads]. */
+export function withDistances(
+  { lengths, stride }: Packed,
+  { start, count }: Part,
+  biases: Float32Array,
+  buckets: number,
+): Ranges {
+  const heads = biases.length / buckets;
+  const longest = Math.max(...lengths);
+  const bucket = Int32Array.from({ length: 2 * longest + 1 }, (_, i) => bucketOf(i - longest, buckets));
+  const lists = new ListWriter();
+  for (let row = start; row < start + count; row++) {
+    const first = Math.floor(row / stride) * stride;
+    const end = first + (lengths[first / stride] ?? 0);
+    // Padding sees nothing; its distances are no text's.
+    const runs = row < end ? equalBuckets(first, end, (key) => bucket[key - row + longest] ?? 0) : [];
+    for (let head = 0; head < heads; head++) {
+      for (const [from, to, which] of runs) lists.push(from, to, biases[which * heads + head]);
+      lists.next();
+    }
+  }
+  return lists.build({ queryBlock: 1, shared: false, causal: false });
+}
+
+function equalBuckets(
+  first: number,
+  end: number,
+  bucketAt: (key: number) => number,
+): readonly (readonly [from: number, to: number, bucket: number])[] {
+  const runs: [number, number, number][] = [];
+  for (let key = first; key < end; key++) {
+    const bucket = bucketAt(key);
+    const last = runs.at(-1);
+    if (last !== undefined && last[2] === bucket) last[1] = key + 1;
+    else runs.push([key, key + 1, bucket]);
+  }
+  return runs;
+}
