@@ -28,6 +28,7 @@ export const ROOMS = [
   'src/see',
   'src/chat',
   'src/generate',
+  'src/embed',
   'src/paint',
   'src/saved',
   'src/session.ts',

@@ -12,7 +12,7 @@ export async function embed(
   { kind = 'document', prefix, dimensions: wanted }: EmbedSettings,
   { signal, onProgress }: EmbedListener = {},
 ): Promise<EmbedResult> {
-  const { embedder, tokenizer } = model;
+  const { embedder, tokenizer, affixes } = model;
   const { vectors, encoder, window } = embedder;
   if (vectors === undefined)
     throw new InputError(
@@ -24,13 +24,19 @@ export async function embed(
   texts.forEach(refuseEmpty('text', texts.length));
   const read = await readAll(
     texts.length,
-    (i) => framed(idsOf(tokenizer, before + (texts[i] ?? '')), tokenizer.affixes, window),
+    (i) => framed(idsOf(tokenizer, before + (texts[i] ?? '')), affixes, window),
     signal,
   );
   const out = new Float32Array(texts.length * dimensions);
   let done = 0;
-  for (const batch of batchesOf(read.map(({ ids }) => ids.length), encoder.rows)) {
-    const packed = pack(batch.flatMap((index) => read[index] ?? []), encoder.config.vocabulary);
+  for (const batch of batchesOf(
+    read.map(({ ids }) => ids.length),
+    encoder.rows,
+  )) {
+    const packed = pack(
+      batch.flatMap((index) => read[index] ?? []),
+      encoder.config.vocabulary,
+    );
     const states = await run(model, packed, vectors, signal);
     batch.forEach((index, i) => {
       const row = states.subarray(i * vectors.dimensions, i * vectors.dimensions + dimensions);

@@ -6,11 +6,13 @@ import { throughHead, type HeadLayer } from '../models/encoder/head.ts';
 import type { Embedder } from '../models/encoder/index.ts';
 import type { Packed } from '../models/encoder/packed.ts';
 import type { Pooling } from '../models/encoder/spec.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Affixes, Tokenizer } from '../text/tokenizer.ts';
 
 export interface EmbedModel {
   readonly embedder: Embedder;
   readonly tokenizer: Tokenizer;
+  /** What stands around a text, and between two: mostly the tokenizer's own. */
+  readonly affixes: Affixes;
   /** Passed by whatever computes. */
   readonly gate: Gate;
   /** Calls of the encoder share its pages: one at a time. */
@@ -25,7 +27,7 @@ export interface EmbedListener {
 
 /** [texts * width]: the packed texts through the encoder, its pooling, and the layers behind it. */
 export function run(
-  { embedder: { encoder }, gate, queue }: EmbedModel,
+  { embedder: { encoder }, gate, queue }: Pick<EmbedModel, 'embedder' | 'gate' | 'queue'>,
   packed: Packed,
   { pooling, layers }: { readonly pooling: Pooling; readonly layers: readonly HeadLayer[] },
   signal: AbortSignal | undefined,

@@ -2,7 +2,7 @@
 import { ModelError } from '../errors.ts';
 import { TimeSlice } from '../layers/yield.ts';
 import type { Packed } from '../models/encoder/packed.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Affixes, Tokenizer } from '../text/tokenizer.ts';
 
 /** One text, or one pair, as the model reads it. */
 export interface Read {
@@ -18,18 +18,13 @@ export function idsOf(tokenizer: Tokenizer, text: string): Int32Array {
 }
 
 /** `window`: most ids, those around the text included. */
-export function framed(ids: Int32Array, { before, after }: Tokenizer['affixes'], window: number): Read {
+export function framed(ids: Int32Array, { before, after }: Affixes, window: number): Read {
   const room = Math.max(0, window - before.length - after.length);
   return { ids: Int32Array.from([...before, ...ids.subarray(0, room), ...after]), truncated: ids.length > room };
 }
 
 /** Both texts are cut, the longer one first, as upstream's tokenizers do. */
-export function framedPair(
-  a: Int32Array,
-  b: Int32Array,
-  { before, between, after }: Tokenizer['affixes'],
-  window: number,
-): Read {
+export function framedPair(a: Int32Array, b: Int32Array, { before, between, after }: Affixes, window: number): Read {
   const room = Math.max(0, window - before.length - between.length - after.length);
   const shorter = Math.min(a.length, b.length);
   const half = Math.floor(room / 2);

@@ -3,21 +3,34 @@ import { InputError, StorageError } from '../errors.ts';
 import type { Library } from '../saved/library.ts';
 import type { Session } from '../session.ts';
 import type { ModelInfo, SessionInfo } from '../worker/api.ts';
-import type { EngineModel } from './model.ts';
+import type { LoadedModel } from './loaded-model.ts';
+import { EngineModel } from './model.ts';
 
 export class HostedModel {
-  readonly model: EngineModel;
+  readonly loaded: LoadedModel;
   readonly #id: number;
   readonly #sessions = new Map<number, Session>();
   #next = 1;
 
-  constructor(id: number, model: EngineModel) {
+  constructor(id: number, loaded: LoadedModel) {
     this.#id = id;
-    this.model = model;
+    this.loaded = loaded;
+  }
+
+  /** Throws `InputError('argument')` for a model that does not generate. */
+  get model(): EngineModel {
+    if (this.loaded instanceof EngineModel) return this.loaded;
+    const { config, capabilities } = this.loaded;
+    throw new InputError(
+      'argument',
+      `this ${config.architecture} model does not generate text, only ${capabilities.embed ? 'model.embed' : 'model.rerank'} works with it; load a chat model beside it`,
+      { architecture: config.architecture },
+    );
   }
 
   get info(): ModelInfo {
-    const { name, fingerprint, bytes, device, window, config, parameters, capabilities } = this.model;
+    const { name, fingerprint, bytes, device, window, config, parameters, capabilities, embedding, template } =
+      this.loaded;
     return {
       model: this.#id,
       name,
@@ -29,7 +42,8 @@ export class HostedModel {
       parameters,
       vocabulary: config.vocabulary,
       capabilities,
-      template: this.model.template,
+      embedding,
+      template,
     };
   }
 
@@ -66,7 +80,7 @@ export class HostedModel {
 
   /** Precondition: the model's calls were cancelled. */
   async free(): Promise<void> {
-    const { model } = this;
+    const { loaded: model } = this;
     await Promise.all([...this.#sessions.keys()].map((id) => this.destroySession(id)));
     await model.settled();
     await model.gate.alone(undefined, async () => model.free());
@@ -77,7 +91,7 @@ export class HostedModels {
   readonly #models = new Map<number, HostedModel>();
   #next = 1;
 
-  add(model: EngineModel): HostedModel {
+  add(model: LoadedModel): HostedModel {
     const id = this.#next++;
     const hosted = new HostedModel(id, model);
     this.#models.set(id, hosted);

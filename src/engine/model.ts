@@ -5,7 +5,6 @@
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Templates } from '../chat/conversation.ts';
 import { createSHA256, type IHasher } from 'hash-wasm';
-import type { MemoryUse } from '../backend/backend.ts';
 import type { ContextOptions } from '../select/options.ts';
 import { Sequence } from '../kv/sequence.ts';
 import type { Prefixes } from '../kv/prefixes.ts';
@@ -28,9 +27,20 @@ import type { EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm } from '../wasm.ts';
-import type { Capabilities, DeviceInfo, DeviceRequest, LoadSettings } from '../worker/api.ts';
+import type {
+  Capabilities,
+  DeviceInfo,
+  DeviceRequest,
+  EmbeddingInfo,
+  LoadSettings,
+  MemoryInfo,
+} from '../worker/api.ts';
+import type { EmbedListener } from '../embed/model.ts';
+import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.ts';
+import type { LoadedModel } from './loaded-model.ts';
 import { openDevice, openTextWasm, type Device } from './device.ts';
 import type { Library } from '../saved/library.ts';
+import { embeddingOf } from './embedding.ts';
 import { loadOn, openFile, parameters, type Loaded, type LoadListener } from './loaded.ts';
 import type { Planning } from './planning.ts';
 
@@ -53,9 +63,10 @@ interface ModelParts {
   readonly wasm: Wasm;
   /** Makes content keys for pictures. */
   readonly hash: IHasher;
+  readonly embedding: EmbeddingInfo | undefined;
 }
 
-export class EngineModel implements SessionModel {
+export class EngineModel implements SessionModel, LoadedModel {
   readonly tokenizer: Tokenizer;
   readonly templates: Templates | undefined;
   readonly gate = new Gate();
@@ -66,6 +77,7 @@ export class EngineModel implements SessionModel {
   readonly fingerprint: string;
   readonly parameters: number;
   readonly bytes: number;
+  readonly embedding: EmbeddingInfo | undefined;
   /** Called when the device is lost. */
   onLost: ((error: Error) => void) | undefined;
   readonly #platform: Platform;
@@ -97,7 +109,9 @@ export class EngineModel implements SessionModel {
     loaded,
     wasm,
     hash,
+    embedding,
   }: ModelParts) {
+    this.embedding = embedding;
     this.#platform = platform;
     this.#open = open;
     this.#input = input;
@@ -128,6 +142,19 @@ export class EngineModel implements SessionModel {
     open: OpenDevice = (request, signal) => openDevice(platform, request, signal),
   ): Promise<EngineModel> {
     const file = await openFile(platform, input, settings, listener);
+    try {
+      return await EngineModel.of({ platform, open, input, settings }, file, listener);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** From a file that its caller closes. */
+  static async of(
+    { platform, open, input, settings }: Pick<ModelParts, 'platform' | 'open' | 'input' | 'settings'>,
+    file: ModelFile,
+    listener: LoadListener,
+  ): Promise<EngineModel> {
     let device: Device | undefined;
     let tokenizer: Tokenizer | undefined;
     try {
@@ -151,13 +178,12 @@ export class EngineModel implements SessionModel {
         loaded,
         wasm,
         hash: await createSHA256(),
+        embedding: await embeddingOf(file, loaded.model.language, window),
       });
     } catch (error) {
       tokenizer?.free();
       device?.backend.destroy();
       throw error;
-    } finally {
-      await file.close();
     }
   }
 
@@ -171,6 +197,9 @@ export class EngineModel implements SessionModel {
     const chat = this.tokenizer.facts.chatTemplate !== undefined;
     const { vision, paint, missing } = this.#loaded.model;
     return {
+      generate: true,
+      embed: this.embedding !== undefined,
+      rerank: false,
       chat,
       see: vision !== undefined,
       paint: paint !== undefined,
@@ -266,8 +295,24 @@ export class EngineModel implements SessionModel {
     if (!this.#freed) this.#loaded.pages.trim();
   }
 
-  memory(): MemoryUse {
-    return this.#loaded.backend.memory();
+  memory(): MemoryInfo {
+    const { host, disk } = this.tiers.use;
+    const { pagesUsed: pages, pageBytes } = this;
+    return { ...this.#loaded.backend.memory(), pages, pageBytes, parked: { host, disk } };
+  }
+
+  /** Vectors of texts. Pages that embed nothing do not download it. */
+  async embed(texts: readonly string[], settings: EmbedSettings, listener: EmbedListener): Promise<EmbedResult> {
+    const { embedWith } = await import('../embed/causal.ts');
+    this.#alive();
+    const { model } = this.#loaded;
+    const { tokenizer, gate, chunk: rows, embedding } = this;
+    return embedWith({ language: model.language, tokenizer, gate, rows, embedding }, texts, settings, listener);
+  }
+
+  async rerank(): Promise<RerankResult> {
+    const { cannotRank } = await import('../embed/rerank.ts');
+    throw cannotRank();
   }
 
   /**

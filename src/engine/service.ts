@@ -7,6 +7,7 @@ import { modelCalls } from './calls/models.ts';
 import { paintingCalls } from './calls/painting.ts';
 import { promptCalls } from './calls/prompts.ts';
 import { sessionCalls } from './calls/sessions.ts';
+import { textCalls } from './calls/texts.ts';
 import { HostedModels } from './hosted.ts';
 import type { OpenDevice } from './model.ts';
 
@@ -17,5 +18,6 @@ export function serveEngine(endpoint: Endpoint, platform: Platform, open?: OpenD
     ...sessionCalls(models),
     ...promptCalls(models),
     ...paintingCalls(models),
+    ...textCalls(models),
   });
 }

@@ -8,6 +8,7 @@ import type {
   Capabilities,
   DeviceInfo,
   DeviceRequest,
+  EmbeddingInfo,
   MemoryInfo,
   ModelInfo,
   SessionInfo,
@@ -25,6 +26,7 @@ import type { ResumeOptions } from './sessions.ts';
 import { discardSession, OctavoSession, reportOf, sessionSettings, type SessionOptions } from './session.ts';
 import { AnswerStream, collect, type TextStream } from './stream.ts';
 import type { Tool } from './tools.ts';
+import type { EmbedOptions, Embeddings, RerankOptions, Ranking } from './texts.ts';
 
 export interface CompletionOptions extends CompletionSettings {
   readonly signal?: AbortSignal | undefined;
@@ -108,6 +110,11 @@ export class OctavoModel {
   /** What this model can do, and which parts are missing for everything else. */
   get capabilities(): Capabilities {
     return this.#info.capabilities;
+  }
+
+  /** The vectors that `embed` gives; undefined for a model that gives none. */
+  get embedding(): EmbeddingInfo | undefined {
+    return this.#info.embedding;
   }
 
   /** Creates a conversation. Resolves when the initial prompts are read. */
@@ -209,6 +216,19 @@ export class OctavoModel {
         ? input
         : await messagesWithPixels(input, this.#pictures, transfer, signal);
     return this.#caller.call('score', { ...this.#of, input: read, settings }, { signal, transfer, onEvent });
+  }
+
+  /**
+   * A vector of length 1 for each text. Say what the texts are for (`kind`): models that were trained to search read questions and documents
+   * differently. `embedding` says whether this model was trained to embed.
+   */
+  async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
+    return (await import('./texts.ts')).embed(this.#on, texts, options);
+  }
+
+  /** The passages in the order in which they answer the query, by cross-encoders and re-rankers. */
+  async rerank(query: string, passages: readonly string[], options: RerankOptions = {}): Promise<Ranking> {
+    return (await import('./texts.ts')).rerank(this.#on, query, passages, options);
   }
 
   /** Returns the token ids of a text. `special`: special tokens in it are encoded as such (default true). */

@@ -53,8 +53,7 @@ export class DecoderBlock {
     };
     const norm = (weight: Weight, bias?: Weight): NormSpec => ({ kind, weight, epsilon, ...(bias && { bias }) });
     const perHead = (weight: Weight): NormSpec => ({ kind: 'rms', weight, epsilon });
-    const first =
-      norms.beforeAttention === false ? undefined : norm(need('attentionNorm'), weights.attentionNormBias);
+    const first = norms.beforeAttention === false ? undefined : norm(need('attentionNorm'), weights.attentionNormBias);
     const second = norm(need('mlpNorm'), weights.mlpNormBias);
     const behind = (own: NormSpec | undefined, role: 'attentionPostNorm' | 'mlpPostNorm'): NormSpec | undefined =>
       place === 'pre' ? undefined : place === 'post' ? own : norm(need(role));

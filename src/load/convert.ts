@@ -15,7 +15,9 @@ export type Quantization = (typeof QUANTIZATIONS)[number];
 /** Q8_0 and Q4_0 both store rows in blocks of 32 values. */
 const BLOCK = 32;
 /** Embeddings and output matrices, which lose most at 4 bits; llama.cpp stores them with more bits, too. */
-const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|token_embd|wte|lm_head|output)\.weight$/;
+const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|word_embeddings|token_embd|wte|lm_head|output)\.weight$/;
+/** Small tables whose rows are added to every token's: too small to matter, and errors in them are in all that follows. */
+const ADDED = /(^|\.)(position_embeddings|token_type_embeddings)\.weight$/;
 
 function isFloat(format: StoredFormat): format is FloatFormat {
   return format === 'F32' || format === 'F16' || format === 'BF16';
@@ -33,7 +35,7 @@ export function deliveredFormat(
   // Norms and biases are read by kernels as F32, and are too small to matter.
   if (shape.length === 1) return 'F32';
   const cols = shape[shape.length - 1] ?? 0;
-  if (quantize === undefined || shape.length !== 2 || cols % BLOCK !== 0) return stored;
+  if (quantize === undefined || shape.length !== 2 || cols % BLOCK !== 0 || ADDED.test(name)) return stored;
   return quantize === 'q8' || EMBEDDING.test(name) ? 'Q8_0' : 'Q4_0';
 }
 

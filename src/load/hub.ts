@@ -68,7 +68,8 @@ export async function listFiles(
 ): Promise<HubFile[]> {
   const files: HubFile[] = [];
   const path = folder === '' ? '' : `/${folder.split('/').map(encodeURIComponent).join('/')}`;
-  let url: string | undefined = `${hub}/api/models/${name.repository}/tree/${encodeURIComponent(name.revision)}${path}?recursive=true`;
+  let url: string | undefined =
+    `${hub}/api/models/${name.repository}/tree/${encodeURIComponent(name.revision)}${path}?recursive=true`;
   for (let page = 0; url !== undefined && page < MAX_PAGES; page++) {
     const at: string = url;
     const { text, next } = await withRetries(

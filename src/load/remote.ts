@@ -40,7 +40,9 @@ export async function openUrl(url: string, options: OpenOptions): Promise<ModelF
     const absent = new Set(await store?.note<string[]>(href).catch(() => undefined));
     if (absent.has(name)) return undefined;
     const at = Object.assign(new URL(name.split('/').map(encodeURIComponent).join('/'), href), { search }).href;
-    const source = await optional(() => openRemote(at, href, options, network, { sha256: memberHash(options, name), expectation: expectationOf(name) }));
+    const source = await optional(() =>
+      openRemote(at, href, options, network, { sha256: memberHash(options, name), expectation: expectationOf(name) }),
+    );
     if (source === undefined) await store?.setNote(href, [...absent, name]).catch(() => {});
     return source;
   };

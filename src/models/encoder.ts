@@ -43,12 +43,13 @@ export class Encoder implements EncoderModel {
   readonly #blocks: readonly DecoderBlock[];
   readonly #pages: ScratchPages;
 
-  constructor(backend: Backend, spec: EncoderSpec, weights: EncoderWeights) {
+  /** `rows`: see `EncoderModel`; default: what suits the device. */
+  constructor(backend: Backend, spec: EncoderSpec, weights: EncoderWeights, rows: number = ROWS[backend.kind]) {
     const { config, layers } = spec;
     const { kvHeads, headDim } = config;
     this.config = config;
     this.backend = backend;
-    this.rows = ROWS[backend.kind];
+    this.rows = rows;
     this.#spec = spec;
     this.#weights = weights;
     this.#pages = new ScratchPages(backend, { layers: 1, kvHeads, headDim, format: 'f32' });
@@ -122,7 +123,9 @@ export class Encoder implements EncoderModel {
     const { backend } = this;
     const { word, positions, segments, embeddingNorm } = this.#weights;
     const { embeddingScale, positions: placed } = this.#spec;
-    const { ids, segments: sides = new Int32Array(ids.length) } = packed;
+    const { ids } = packed;
+    // RoBERTa has one row for both texts of a pair.
+    const sides = (this.#spec.segments?.rows ?? 0) > 1 ? packed.segments : undefined;
     const rings: Tensor[] = [];
     const ringOf = (values: Int32Array): Tensor => {
       const ring = backend.ids(values.length);
@@ -134,7 +137,7 @@ export class Encoder implements EncoderModel {
       const words = ringOf(ids);
       const tables: readonly (readonly [Weight, Tensor])[] = [
         ...(positions === undefined ? [] : [[positions, ringOf(places(packed, placed?.first ?? 0))] as const]),
-        ...(segments === undefined ? [] : [[segments, ringOf(sides)] as const]),
+        ...(segments === undefined ? [] : [[segments, ringOf(sides ?? new Int32Array(ids.length))] as const]),
       ];
       return partsOf(ids.length, this.rows).map((part) => {
         const { start, count } = part;

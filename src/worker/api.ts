@@ -17,6 +17,7 @@ import type {
   TokenLogProb,
 } from '../generate/options.ts';
 import type { Score, ScoreSettings } from '../generate/score.ts';
+import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { PaintProgress, Picture } from '../paint/index.ts';
@@ -80,6 +81,12 @@ export interface DeviceInfo {
 
 /** What a model can do, and what is missing for everything else. */
 export interface Capabilities {
+  /** Writes text: sessions, `complete` and `score`. */
+  readonly generate: boolean;
+  /** Gives vectors of texts; `OctavoModel.embedding` says how good they are. */
+  readonly embed: boolean;
+  /** Orders passages by how well they answer a query. */
+  readonly rerank: boolean;
   /** Whether the file has a chat template. Without one, prompts are continued as raw text. */
   readonly chat: boolean;
   /** Reads images in messages. */
@@ -90,6 +97,19 @@ export interface Capabilities {
   readonly edit: boolean;
   /** Human-readable: which parts the file lacks, and what the model cannot do without them. */
   readonly missing: readonly string[];
+}
+
+/** The vectors that a model gives. */
+export interface EmbeddingInfo {
+  readonly dimensions: number;
+  /** Most tokens of a text; of a longer one only the beginning counts. */
+  readonly window: number;
+  /** Which of a text's states its vector is: their mean, the first, or the last. */
+  readonly pooling: 'mean' | 'cls' | 'last';
+  /** What is put before a text by its kind. */
+  readonly prefixes: { readonly query: string; readonly document: string };
+  /** Whether the model was trained to embed. Chat models were not: their vectors are second best, and a small embedding model's are better. */
+  readonly trained: boolean;
 }
 
 export interface ModelInfo {
@@ -104,6 +124,8 @@ export interface ModelInfo {
   readonly parameters: number;
   readonly vocabulary: number;
   readonly capabilities: Capabilities;
+  /** Undefined for a model that gives no vectors. */
+  readonly embedding: EmbeddingInfo | undefined;
   /** What the chat template supports; undefined without one. */
   readonly template: TemplateAbilities | undefined;
 }
@@ -129,6 +151,12 @@ export interface MemoryInfo extends MemoryUse {
   readonly pageBytes: number;
   /** Bytes of pages that are offloaded from the device, in host memory and on disk. */
   readonly parked: { readonly host: number; readonly disk: number };
+}
+
+/** Texts that are done, and of how many. */
+export interface TextProgress {
+  readonly done: number;
+  readonly total: number;
 }
 
 /** Tokens read so far, and the total. */
@@ -177,6 +205,21 @@ export interface EngineApi {
   readonly free: Call<OfModel, void, 'waiting', never>;
   readonly encode: Call<OfModel & { readonly text: string; readonly special: boolean }, Int32Array, never, never>;
   readonly decode: Call<OfModel & { readonly ids: Int32Array; readonly special: boolean }, string, never, never>;
+
+  /** Vectors of texts. */
+  readonly embed: Call<
+    OfModel & { readonly texts: readonly string[]; readonly settings: EmbedSettings },
+    EmbedResult,
+    TextProgress,
+    never
+  >;
+  /** Passages in the order in which they answer a query. */
+  readonly rerank: Call<
+    OfModel & { readonly query: string; readonly passages: readonly string[] },
+    RerankResult,
+    TextProgress,
+    never
+  >;
 
   readonly createSession: Call<OfModel & { readonly settings: SessionSettings }, SessionInfo, PromptEvent, never>;
   /** Resolves when the whole session is on disk. Meanwhile the session can be used. */

@@ -98,7 +98,14 @@ describe('in Node, from dist/', () => {
 
   story('sees, paints and edits, off this thread', async () => {
     const loaded = await Octavo.load(tinyUniPic(), { device: 'wasm' });
-    expect(loaded.capabilities).toEqual({ chat: true, see: true, paint: true, edit: true, missing: [] });
+    expect(loaded.capabilities).toMatchObject({
+      generate: true,
+      chat: true,
+      see: true,
+      paint: true,
+      edit: true,
+      missing: [],
+    });
     const options = { seed: 3, steps: 2, diffusionSteps: 2 };
     const progress: number[] = [];
     const previews: number[] = [];

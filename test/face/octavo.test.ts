@@ -21,6 +21,9 @@ describe('loading', () => {
   test('the model tells what it is and where it runs', () => {
     expect(model).toMatchObject({ architecture: 'llama', contextWindow: 512 });
     expect(model.capabilities).toEqual({
+      generate: true,
+      embed: true,
+      rerank: false,
       chat: true,
       see: false,
       paint: false,

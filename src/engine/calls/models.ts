@@ -6,7 +6,8 @@ import { packError } from '../../worker/protocol.ts';
 import type { CallContext, Handlers } from '../../worker/responder.ts';
 import type { HostedModels } from '../hosted.ts';
 import type { LoadListener } from '../loaded.ts';
-import { EngineModel, type OpenDevice } from '../model.ts';
+import { loadAny } from '../load.ts';
+import type { OpenDevice } from '../model.ts';
 
 type ModelCalls = Pick<Handlers<EngineApi>, 'load' | 'recover' | 'watch' | 'memory' | 'free' | 'encode' | 'decode'>;
 
@@ -31,22 +32,18 @@ export function modelCalls(
     load: async ({ input, settings, fetch: port }, context) => {
       const own = port && (await import('../../worker/lent-fetch.ts')).borrowFetch(port);
       const opening = own === undefined ? platform : { ...platform, open: { ...platform.open, fetch: own } };
-      return models.add(await EngineModel.load(opening, input, settings, listener(context), open)).info;
+      return models.add(await loadAny(opening, input, settings, listener(context), open)).info;
     },
     recover: async ({ request, ...of }, context) => {
       const hosted = models.get(of);
-      await hosted.model.recover(request, listener(context));
+      await hosted.loaded.recover(request, listener(context));
       return hosted.info;
     },
     watch: (of, context) => {
-      models.get(of).model.onLost = (error) => context.event(packError(error));
+      models.get(of).loaded.onLost = (error) => context.event(packError(error));
       return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
     },
-    memory: (of) => {
-      const { model } = models.get(of);
-      const { host, disk } = model.tiers.use;
-      return { ...model.memory(), pages: model.pagesUsed, pageBytes: model.pageBytes, parked: { host, disk } };
-    },
+    memory: (of) => models.get(of).loaded.memory(),
     free: async ({ model }, context) => {
       // This call is cancelled too, but it ignores its signal.
       cancel(model);
@@ -57,7 +54,7 @@ export function modelCalls(
         clearInterval(alive);
       }
     },
-    encode: ({ text, special, ...of }) => models.get(of).model.tokenizer.encode(text, { special }),
-    decode: ({ ids, special, ...of }) => models.get(of).model.tokenizer.decode(ids, { special }),
+    encode: ({ text, special, ...of }) => models.get(of).loaded.tokenizer.encode(text, { special }),
+    decode: ({ ids, special, ...of }) => models.get(of).loaded.tokenizer.decode(ids, { special }),
   };
 }

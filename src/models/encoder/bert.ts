@@ -82,7 +82,13 @@ export function postNormLayers(facts: Facts, config: EncoderConfig): Pick<Encode
       cache: 0,
     },
     norms: { kind: 'layer', epsilon, place: 'post', offset: 0 },
-    mlp: { width: mlp, activation: activationOf(facts, ['hidden_act'], 'gelu'), gated: false, fused: false, bias: true },
+    mlp: {
+      width: mlp,
+      activation: activationOf(facts, ['hidden_act'], 'gelu'),
+      gated: false,
+      fused: false,
+      bias: true,
+    },
   };
   return {
     config,
@@ -92,7 +98,11 @@ export function postNormLayers(facts: Facts, config: EncoderConfig): Pick<Encode
 }
 
 /** BERT's head is a pooler, over the first token, and a classifier; RoBERTa's are two layers of a head of its own. */
-function scoreOf(has: (name: ReturnType<typeof named>) => boolean, root: string, roberta: boolean): ScoreSpec | undefined {
+function scoreOf(
+  has: (name: ReturnType<typeof named>) => boolean,
+  root: string,
+  roberta: boolean,
+): ScoreSpec | undefined {
   const dense = named('cls', roberta ? 'classifier.dense' : `${root}pooler.dense`);
   const output = named('cls.output', roberta ? 'classifier.out_proj' : 'classifier');
   const weight = (name: ReturnType<typeof named>): ReturnType<typeof named> =>

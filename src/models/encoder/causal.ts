@@ -57,8 +57,6 @@ export class CausalEncoder implements EncoderModel {
     } finally {
       held.free();
       backend.free(ring);
-      // A long text needs pages as a conversation of its length does; short ones keep theirs for the next call.
-      if (ids.length > this.rows) this.#pages.free();
     }
   }
 

@@ -13,7 +13,11 @@ export const gemmaEmbedding: EncoderArchitecture = (facts, tensors) => {
   return fromDecoder(decoder, facts, rootOf(tensors, WORD, ROOTS));
 };
 
-function fromDecoder({ config, layers, names, embeddingScale }: DecoderSpec, { source }: Facts, root: string): EncoderSpec {
+function fromDecoder(
+  { config, layers, names, embeddingScale }: DecoderSpec,
+  { source }: Facts,
+  root: string,
+): EncoderSpec {
   return {
     config: { ...config, architecture: 'gemma-embedding', source },
     // No cache: the layers write the same pages one after the other.

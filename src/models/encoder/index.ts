@@ -29,13 +29,17 @@ export interface LoadedEmbedder extends Embedder {
   free(): void;
 }
 
-export interface VectorSpec {
+export interface VectorFacts {
   readonly pooling: Pooling;
-  readonly layers: readonly HeadLayer[];
   readonly dimensions: number;
   readonly prefixes: Prefixes;
   /** Whether the model was trained to embed; chat models were not. */
   readonly trained: boolean;
+}
+
+export interface VectorSpec extends VectorFacts {
+  /** Behind the pooling. */
+  readonly layers: readonly HeadLayer[];
 }
 
 /** A file of an encoder, checked before anything is read. */
@@ -71,7 +75,7 @@ export class EncoderPlan {
   }
 
   /** Reads the weights. */
-  async load(backend: Backend, options: ReadOptions = {}): Promise<LoadedEmbedder> {
+  async load(backend: Backend, options: ReadOptions & { readonly rows?: number } = {}): Promise<LoadedEmbedder> {
     const { spec, window } = this;
     const { pooling = spec.pooling, prefixes } = this.#facts;
     const plan = this.#plan;
@@ -81,7 +85,7 @@ export class EncoderPlan {
     const weights = [...read.values()];
     try {
       const take = plan.read();
-      const encoder = new Encoder(backend, spec, takeEncoder(take, spec));
+      const encoder = new Encoder(backend, spec, takeEncoder(take, spec), options.rows);
       const layers = takeHead(take, spec.score?.layers ?? this.#facts.dense, spec.config.hidden);
       const dimensions = layers.at(-1)?.width ?? spec.config.hidden;
       return {

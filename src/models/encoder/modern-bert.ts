@@ -27,12 +27,15 @@ export const modernBert: EncoderArchitecture = (facts, tensors) => {
   const word = named('token_embd.weight', root + WORD);
   const config = encoderConfig(facts, { architecture: 'modern-bert', vocabulary: rows(word) });
   const { heads, headDim, mlp: width, layers } = config;
-  const epsilon = facts.source === 'gguf' ? config.epsilon : facts.number(both([], 'norm_eps'), { least: 0, most: 1, default: 1e-5 });
+  const epsilon =
+    facts.source === 'gguf' ? config.epsilon : facts.number(both([], 'norm_eps'), { least: 0, most: 1, default: 1e-5 });
   const period = facts.integer(both([], 'global_attn_every_n_layers'), { least: 1, most: MOST.layers, default: 3 });
   const types = facts.find(both([], 'layer_types'))?.value;
   const local =
     facts.flags(both('attention.sliding_window_pattern', []), layers) ??
-    Array.from({ length: layers }, (_, i) => (Array.isArray(types) ? types[i] === 'sliding_attention' : i % period !== 0));
+    Array.from({ length: layers }, (_, i) =>
+      Array.isArray(types) ? types[i] === 'sliding_attention' : i % period !== 0,
+    );
   const window = facts.integer(both('attention.sliding_window', 'local_attention'), {
     least: 0,
     most: MOST.context,
@@ -50,7 +53,9 @@ export const modernBert: EncoderArchitecture = (facts, tensors) => {
   };
   const activation = activationOf(facts, ['hidden_activation'], 'gelu');
   const classifier = named('cls.output', 'classifier');
-  const pooling: Pooling = facts.text(both([], 'classifier_pooling'), 'cls') === 'mean' ? 'mean' : 'cls';
+  // Classifiers in GGUF files are over the mean, as llama.cpp reads them.
+  const fallback = facts.source === 'gguf' ? 'mean' : 'cls';
+  const pooling: Pooling = facts.text(both([], 'classifier_pooling'), fallback) === 'mean' ? 'mean' : 'cls';
   return {
     config: { ...config, epsilon },
     layers: local.map((limited, i): LayerSpec => {

@@ -4,7 +4,12 @@ import type { Packed } from './packed.ts';
 import type { Pooling } from './spec.ts';
 
 /** `states`: all rows of the call, in parts. [texts, hidden]. */
-export function pool(backend: Backend, states: readonly Tensor[], { lengths, stride }: Packed, pooling: Pooling): Tensor {
+export function pool(
+  backend: Backend,
+  states: readonly Tensor[],
+  { lengths, stride }: Packed,
+  pooling: Pooling,
+): Tensor {
   const [first] = states;
   const all = first !== undefined && states.length === 1 ? first : backend.stack(states);
   const texts = lengths.length;
@@ -15,9 +20,15 @@ export function pool(backend: Backend, states: readonly Tensor[], { lengths, str
         Uint32Array.from({ length: 2 * texts }, (_, i) => (i >> 1) * stride + (i & 1) * (lengths[i >> 1] ?? 0)),
       );
     case 'cls':
-      return backend.take(all, Int32Array.from(lengths, (_, text) => text * stride));
+      return backend.take(
+        all,
+        Int32Array.from(lengths, (_, text) => text * stride),
+      );
     case 'last':
-      return backend.take(all, Int32Array.from(lengths, (length, text) => text * stride + length - 1));
+      return backend.take(
+        all,
+        Int32Array.from(lengths, (length, text) => text * stride + length - 1),
+      );
     default:
       return pooling satisfies never;
   }

@@ -43,7 +43,11 @@ export function sentenceFacts(file: ModelFile, architecture: string): SentenceFa
   const { metadata, tensors } = file;
   const known = knownPrefixes(architecture, namesOf(file));
   if (metadata.kind === 'gguf') {
-    const type = new Facts(metadata, architecture).integer(both('pooling_type', []), { least: -1, most: 16, default: 0 });
+    const type = new Facts(metadata, architecture).integer(both('pooling_type', []), {
+      least: -1,
+      most: 16,
+      default: 0,
+    });
     const dense = ['dense_2', 'dense_3'].filter((name) => tensors.has(`${name}.weight`));
     return {
       pooling: GGUF_POOLING[type],
@@ -59,7 +63,8 @@ export function sentenceFacts(file: ModelFile, architecture: string): SentenceFa
     pooling: poolingOf(modules),
     ranks: false,
     dense: modules.flatMap((module) => (kindOf(module) === 'Dense' ? [denseOf(module)] : [])),
-    window: typeof length === 'number' && Number.isInteger(length) && length > 0 ? Math.min(length, MOST.context) : undefined,
+    window:
+      typeof length === 'number' && Number.isInteger(length) && length > 0 ? Math.min(length, MOST.context) : undefined,
     prefixes: ownPrefixes(settings) ?? known,
   };
 }
@@ -72,12 +77,26 @@ function kindOf({ type }: SentenceModule): string {
 function poolingOf(modules: readonly SentenceModule[]): Pooling | undefined {
   const unknown = modules.find((module) => !/^(Transformer|Pooling|Dense|Normalize|Dropout)$/.test(kindOf(module)));
   if (unknown !== undefined)
-    throw new ModelError('config', `modules.json has a module ${JSON.stringify(unknown.type.slice(0, 80))}, which is not supported`, { module: unknown.type });
+    throw new ModelError(
+      'config',
+      `modules.json has a module ${JSON.stringify(unknown.type.slice(0, 80))}, which is not supported`,
+      { module: unknown.type },
+    );
   const pooling = modules.find((module) => kindOf(module) === 'Pooling');
   if (pooling === undefined) return undefined;
   const { config } = pooling;
   if (config === undefined)
-    throw new ModelError('config', `modules.json names ${pooling.path}, whose config.json is not there; give all files of the model, with their folders`, { module: pooling.path });
+    throw new ModelError(
+      'config',
+      `modules.json names ${pooling.path}, whose config.json is not there; give all files of the model, with their folders`,
+      { module: pooling.path },
+    );
+  if (config['include_prompt'] === false)
+    throw wrong(
+      `include_prompt of ${pooling.path}`,
+      false,
+      'should be true; leaving the prompt out of the mean is not supported',
+    );
   const given = config['pooling_mode'];
   const on = Object.entries(config)
     .filter(([name, value]) => name.startsWith('pooling_mode_') && value === true)
@@ -93,7 +112,11 @@ function poolingOf(modules: readonly SentenceModule[]): Pooling | undefined {
 function denseOf({ path, config = {} }: SentenceModule): DenseSpec {
   const activation = config['activation_function'] ?? 'torch.nn.modules.activation.Tanh';
   if (typeof activation !== 'string' || !Object.hasOwn(ACTIVATIONS, activation))
-    throw wrong(`activation_function of ${path}`, activation, `should be one of ${Object.keys(ACTIVATIONS).join(', ')}`);
+    throw wrong(
+      `activation_function of ${path}`,
+      activation,
+      `should be one of ${Object.keys(ACTIVATIONS).join(', ')}`,
+    );
   return {
     name: named('', `${path}/linear`),
     bias: config['bias'] !== false,
@@ -126,7 +149,8 @@ export function namesOf({ name, metadata }: Pick<ModelFile, 'name' | 'metadata'>
 /** By the models' own cards. */
 function knownPrefixes(architecture: string, names: string): Prefixes {
   if (/^nomic.bert/.test(architecture)) return { query: 'search_query: ', document: 'search_document: ' };
-  if (/^gemma/.test(architecture)) return { query: 'task: search result | query: ', document: 'title: none | text: ' };
+  if (architecture.startsWith('gemma'))
+    return { query: 'task: search result | query: ', document: 'title: none | text: ' };
   if (/qwen3.?emb/i.test(names)) return { ...NONE, query: QWEN_QUERY };
   if (/bge-(small|base|large)-en|bge-.*-en-v/i.test(names))
     return { ...NONE, query: 'Represent this sentence for searching relevant passages: ' };
@@ -136,5 +160,4 @@ function knownPrefixes(architecture: string, names: string): Prefixes {
   return NONE;
 }
 
-const QWEN_QUERY =
-  'Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:';
+const QWEN_QUERY = 'Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:';

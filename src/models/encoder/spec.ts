@@ -79,7 +79,10 @@ export type EncoderArchitecture = (facts: Facts, tensors: ReadonlyMap<string, Te
 export const named = (gguf: string, huggingface: string): TensorName => ({ gguf, huggingface });
 
 /** What of a file's table architecture files ask: whether a tensor is there, and how many rows it has. */
-export function table(facts: Facts, tensors: ReadonlyMap<string, TensorInfo>): Pick<TensorPlan['take'], 'has' | 'rows'> {
+export function table(
+  facts: Facts,
+  tensors: ReadonlyMap<string, TensorInfo>,
+): Pick<TensorPlan['take'], 'has' | 'rows'> {
   return new TensorPlan(tensors, { file: facts.source, missing: '' }).take;
 }
 
@@ -122,10 +125,11 @@ export function encoderConfig(
     mlp: facts.integer(both('feed_forward_length', ['intermediate_size', 'n_inner']), { least: 1, most: MOST.width }),
     vocabulary,
     contextWindow: known - first,
-    epsilon: facts.number(
-      both('attention.layer_norm_epsilon', ['layer_norm_eps', 'layer_norm_epsilon', 'norm_eps']),
-      { least: 0, most: 1, default: 1e-12 },
-    ),
+    epsilon: facts.number(both('attention.layer_norm_epsilon', ['layer_norm_eps', 'layer_norm_epsilon', 'norm_eps']), {
+      least: 0,
+      most: 1,
+      default: 1e-12,
+    }),
   };
 }
 
@@ -134,7 +138,6 @@ export function activationOf(facts: Facts, names: readonly string[], fallback: A
   const name = facts.text(both([], names), '');
   if (name === '') return fallback;
   const found = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
-  if (found === undefined)
-    throw wrong(names[0] ?? '', name, `should be one of ${Object.keys(ACTIVATIONS).join(', ')}`);
+  if (found === undefined) throw wrong(names[0] ?? '', name, `should be one of ${Object.keys(ACTIVATIONS).join(', ')}`);
   return found;
 }

@@ -22,7 +22,7 @@ export function planEncoder(
   takeEncoder(plan.take, { config, prefix, ...spec });
   takeHead(plan.take, heads, config.hidden);
   const own = prefix(0)[file].replace(/0\.$/, '');
-  plan.rejectUnknown((name) => name.startsWith(own) && !/inv_freq$/.test(name), `${architecture} models`);
+  plan.rejectUnknown((name) => name.startsWith(own) && !name.endsWith('inv_freq'), `${architecture} models`);
   return plan;
 }
 

@@ -1,0 +1,131 @@
+/** Tiny random encoders and cross-encoders against upstream PyTorch: vectors and scores, from Hugging Face folders and from GGUF, on every backend. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Backend } from '../../src/backend/backend.ts';
+import { run } from '../../src/embed/model.ts';
+import { batchesOf, pack } from '../../src/embed/texts.ts';
+import { Gate, Queue } from '../../src/generate/queue.ts';
+import { openModel, type ModelInput } from '../../src/load/index.ts';
+import { CausalEncoder } from '../../src/models/encoder/causal.ts';
+import type { Embedder } from '../../src/models/encoder/index.ts';
+import { sentenceFacts } from '../../src/models/encoder/sentence.ts';
+import { loadModel } from '../../src/models/model.ts';
+import { architectureName, encoderOf } from '../../src/models/registry.ts';
+import { testBackends } from '../support/backends.ts';
+import { encoderFixtures, encoderGguf, type EncoderFixture } from '../support/encoder-fixtures.ts';
+import { expectNmse, TOLERANCE } from '../support/tolerance.ts';
+
+const backends = await testBackends();
+const all = await encoderFixtures();
+
+test('the fixtures are of one upstream version', () => {
+  expect(all.map(({ name }) => name)).toEqual([
+    'bert',
+    'bert-cls-dense',
+    'bert-rank',
+    'gemma-embedding',
+    'modern-bert',
+    'modern-bert-rank',
+    'mpnet',
+    'nomic-bert',
+    'qwen3-embedding',
+    'roberta',
+    'roberta-rank',
+  ]);
+  for (const { upstream } of all) expect(upstream).toEqual({ transformers: '5.24.0', torch: '2.13.0' });
+});
+
+/** The model, `rows` to a call. */
+async function load(input: ModelInput, backend: Backend, rows: number): Promise<Embedder & { free(): void }> {
+  const file = await openModel(input);
+  try {
+    const plan = await encoderOf(file);
+    if (plan !== undefined) return await plan.load(backend, { rows });
+    const { pooling, dense, prefixes } = sentenceFacts(file, architectureName(file.metadata));
+    expect([pooling, dense]).toEqual(['last', []]);
+    const model = await loadModel(file, backend);
+    const encoder = new CausalEncoder(model.language, rows);
+    const { hidden: dimensions, contextWindow: window } = model.language.config;
+    const vectors = { pooling: pooling!, layers: [], dimensions, prefixes, trained: true };
+    const free = (): void => {
+      encoder.free();
+      model.free();
+    };
+    return { encoder, vectors, scores: undefined, window, free };
+  } finally {
+    await file.close();
+  }
+}
+
+/** [texts, width] as the fixture has them. */
+async function resultsOf(
+  embedder: Embedder,
+  { texts, width }: Pick<EncoderFixture, 'texts' | 'width'>,
+): Promise<Float32Array> {
+  const { encoder, vectors, scores } = embedder;
+  const read = texts.map(({ ids, second }) => ({ ids: Int32Array.from(ids), second, truncated: false }));
+  const out = new Float32Array(texts.length * width);
+  const model = {
+    embedder,
+    gate: new Gate(),
+    queue: new Queue(),
+  };
+  for (const batch of batchesOf(
+    read.map(({ ids }) => ids.length),
+    encoder.rows,
+  )) {
+    const packed = pack(
+      batch.map((index) => read[index]!),
+      encoder.config.vocabulary,
+    );
+    const found = await run(model, packed, (vectors ?? scores)!, undefined);
+    batch.forEach((index, i) => {
+      const row = found.subarray(i * width, (i + 1) * width);
+      const length = vectors === undefined ? 1 : Math.hypot(...row);
+      out.set(
+        row.map((value) => value / length),
+        index * width,
+      );
+    });
+  }
+  return out;
+}
+
+describe.each(backends)('$name', ({ name: device, create }) => {
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await create();
+  });
+  afterAll(() => {
+    backend.destroy();
+  });
+
+  describe.each(all)('$name', (it) => {
+    test("Hugging Face folder: upstream's results, packed, one by one, and in parts", async () => {
+      const before = backend.memory();
+      // A software GPU is slow: fewer texts, in calls that both pack and cut.
+      const slow = device === 'webgpu';
+      const texts = slow ? it.texts.slice(4) : it.texts;
+      const wanted = it.results.subarray((it.texts.length - texts.length) * it.width);
+      for (const rows of slow ? [16] : [256, 40, 16]) {
+        const embedder = await load(it.files, backend, rows);
+        const found = await resultsOf(embedder, { ...it, texts });
+        expectNmse(found, wanted, TOLERANCE.reduction, `${it.name} on ${device}: ${rows} rows a call`);
+        embedder.free();
+      }
+      expect(backend.memory()).toMatchObject({
+        weights: before.weights,
+        kv: before.kv,
+        activations: before.activations,
+      });
+    });
+
+    const gguf = encoderGguf(it);
+    // The graph is the same; what differs is read on the host.
+    if (gguf === undefined || device === 'webgpu') return;
+    test('the same as GGUF', async () => {
+      const embedder = await load(gguf, backend, 256);
+      expectNmse(await resultsOf(embedder, it), it.results, TOLERANCE.reduction, `${it.name}.gguf on ${device}`);
+      embedder.free();
+    });
+  });
+});
