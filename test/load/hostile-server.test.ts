@@ -362,7 +362,7 @@ describe('revisions', () => {
     await check(openModel(address, { retry, store: freshStore(), hub: base }));
     const encoded = encodeURIComponent(revision);
     expect(server.requests.map(({ url }) => url)).toEqual([
-      `/api/models/o/r/tree/${encoded}/sub`,
+      `/api/models/o/r/tree/${encoded}/sub?recursive=true`,
       `/o/r/resolve/${encoded}/sub/m.gguf`,
     ]);
   });
