@@ -121,7 +121,10 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   // As package.json says: nothing happens on import, so what only a part uses does not come along with the core.
   treeshake: { moduleSideEffects: false },
-  external: [...Object.keys(SHARED), ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo'])],
+  external: [
+    ...Object.keys(SHARED),
+    ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo', 'react']),
+  ],
   plugins: [...plugins(platform), ...extra],
 });
 
@@ -188,4 +191,5 @@ export default [
   entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
   entry('openai', 'src/openai/index.ts', 'browser'),
   entry('prompt-api', 'src/prompt-api.ts', 'browser'),
+  entry('react', 'src/react.ts', 'browser'),
 ];

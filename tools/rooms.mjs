@@ -47,6 +47,7 @@ export const ROOMS = [
   'src/nano.ts',
   'src/ai-sdk.ts',
   'src/prompt-api.ts',
+  'src/react.ts',
 ];
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
