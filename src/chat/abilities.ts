@@ -130,12 +130,18 @@ function probe(template: string): TemplateAbilities {
   };
 }
 
-/** Returns the text between two texts with an image part between them. */
+/** Returns the text between two texts with an image part between them, or what comes before a text in templates that write images first (LLaVA). */
 function imageWord(parts: (content: readonly unknown[]) => string | undefined): string | undefined {
-  const text = parts([{ type: 'text', text: A }, { type: 'image' }, { type: 'text', text: B }]);
+  const image = { type: 'image' };
+  const text = parts([{ type: 'text', text: A }, image, { type: 'text', text: B }]);
   const start = text?.indexOf(A) ?? -1;
   const end = text?.indexOf(B) ?? -1;
-  const word = start < 0 || end < start ? '' : (text?.slice(start + A.length, end).trim() ?? '');
+  const between = start < 0 || end < start ? '' : (text?.slice(start + A.length, end).trim() ?? '');
+  if (between !== '') return between;
+  const before = (content: readonly unknown[]): string => parts(content)?.split(A)[0] ?? '';
+  const alone = before([{ type: 'text', text: A }]);
+  const first = before([image, { type: 'text', text: A }]);
+  const word = first.startsWith(alone) ? first.slice(alone.length).trim() : '';
   return word === '' ? undefined : word;
 }
 

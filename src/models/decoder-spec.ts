@@ -73,6 +73,8 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
     most: 1,
     default: facts.source === 'gguf' ? undefined : 1e-6,
   });
+  // Composite models tie the head by what is said beside the language model's own configuration.
+  const composite = facts.find(both([], 'vision_config')) !== undefined;
   const { norms = 'pre', normOffset = 0, normed = false, bias = 'optional', fused = {} } = traits;
   const { embeddingScale, residualScale = 1, logitsScale = 1 } = traits;
   return {
@@ -91,7 +93,7 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
       epsilon,
       activation,
       rope,
-      tied: facts.flag(both([], 'tie_word_embeddings'), !tensors.head),
+      tied: facts.flag(both([], 'tie_word_embeddings'), !tensors.head) || (composite && !tensors.head),
       slidingWindow: window,
     },
     layers: mlp.map((width, layer): LayerSpec => {

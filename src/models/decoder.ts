@@ -1,7 +1,7 @@
 /** A decoder on a backend: embedding, layers, final norm and head. */
 import type { AttentionSpec, Backend, NormSpec, Ranges, RopeSpec, Tensor } from '../backend/backend.ts';
 import type { Plan } from '../kv/plan.ts';
-import { withinWindow } from '../kv/ranges.ts';
+import { withinSpans, withinWindow, type OpenSpan } from '../kv/ranges.ts';
 import { DecoderBlock, type LayerCall } from '../layers/decoder-block.ts';
 import { Held } from '../layers/held.ts';
 import type { LayerSpec } from '../layers/layer-spec.ts';
@@ -12,6 +12,8 @@ import type { DecoderWeights } from './decoder-weights.ts';
 
 /** T tokens: where they stand, and what is added to them on their way. */
 export interface ForwardCall extends LayerCall {
+  /** Of images whose tokens attend to each other in both directions; none is cut by the call. */
+  readonly openSpans?: readonly OpenSpan[] | undefined;
   /** By layer: rows [T, hidden] that are added to what the layer gives (deepstack features of images), or undefined. */
   readonly perLayer?: readonly (Tensor | undefined)[] | undefined;
 }
@@ -133,11 +135,18 @@ export class Decoder implements LanguageModel {
   }
 }
 
-/** Cuts ranges to a layer's window. The layers of a call mostly share both, and then the result. */
-function windows(x: Tensor, { position }: LayerCall): (ranges: Ranges, layer: LayerSpec) => Ranges {
+/** Opens ranges for images that are seen in both directions and cuts them to a layer's window. The layers of a call mostly share both, and then the result. */
+function windows(x: Tensor, { position, openSpans }: ForwardCall): (ranges: Ranges, layer: LayerSpec) => Ranges {
   const [queryCount = 0] = x.shape;
+  let opened: { readonly given: Ranges; readonly ranges: Ranges } | undefined;
   let last: { readonly ranges: Ranges; readonly window: number; readonly cut: Ranges } | undefined;
-  return (ranges, { mixer: { window } }) => {
+  return (given, { mixer: { window } }) => {
+    let ranges = given;
+    if (openSpans !== undefined) {
+      if (opened?.given !== given)
+        opened = { given, ranges: withinSpans(given, { queryCount, position, spans: openSpans }) };
+      ({ ranges } = opened);
+    }
     if (window === undefined) return ranges;
     if (last?.ranges !== ranges || last.window !== window)
       last = { ranges, window, cut: withinWindow(ranges, { queryCount, position, window }) };

@@ -36,7 +36,14 @@ export function sortFiles(files: readonly ModelFile[]): ModelFiles {
 
 /** What a vision part calls its projector, which decides how images become embeddings. */
 export function projectorType({ metadata }: ModelFile): string {
-  return new Facts(metadata, CLIP).text({ gguf: ['projector_type', 'vision.projector_type'], huggingface: [] }, '');
+  return projectorName(metadata);
+}
+
+/** The same of its metadata; of a Hugging Face folder, the composite model's type. */
+export function projectorName(metadata: ModelMetadata): string {
+  const names = { gguf: ['projector_type', 'vision.projector_type'], huggingface: 'model_type' };
+  if (metadata.kind === 'huggingface') return String(metadata.config['model_type']);
+  return new Facts(metadata, CLIP).text(names, '');
 }
 
 function isVision(metadata: ModelMetadata): boolean {

@@ -76,6 +76,27 @@ const VISION: readonly VisionArchitecture[] = [
     huggingface: ['idefics3', 'smolvlm'],
     plan: async (file, context) => (await import('./vision/idefics3.ts')).planIdefics3(file, context),
   },
+  {
+    projectors: ['qwen2vl_merger', 'qwen2.5vl_merger', 'qwen3vl_merger'],
+    huggingface: ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl'],
+    plan: async (file, context) => (await import('./vision/qwen.ts')).planQwenVision(file, context),
+  },
+  {
+    // Files of the first converters do not name LLaVA's.
+    projectors: ['mlp', ''],
+    huggingface: ['llava'],
+    plan: async (file, context) => (await import('./vision/llava.ts')).planLlava(file, context),
+  },
+  {
+    projectors: ['internvl'],
+    huggingface: ['internvl'],
+    plan: async (file, context) => (await import('./vision/internvl.ts')).planInternVl(file, context),
+  },
+  {
+    projectors: ['gemma3'],
+    huggingface: ['gemma3'],
+    plan: async (file, context) => (await import('./vision/gemma3.ts')).planGemma3(file, context),
+  },
 ];
 
 /** Files that hold picture parts beside a language model, whose own architecture they name (docs/unipic-format.md). */
@@ -153,7 +174,7 @@ export function visionOf(
   const name = projectorType(beside);
   const architecture = VISION.find(({ projectors }) => projectors.includes(name));
   if (architecture !== undefined) return { name, architecture };
-  const known = VISION.flatMap(({ projectors }) => projectors);
+  const known = VISION.flatMap(({ projectors }) => projectors).filter((one) => one !== '');
   throw new ModelError(
     'architecture',
     `${beside.name}: vision parts with the projector ${JSON.stringify(name.slice(0, 80))} are not supported; take one of ${known.join(', ')}, or load the language model alone`,

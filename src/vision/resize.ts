@@ -56,6 +56,37 @@ export function resize(image: Rgba, width: number, height: number, filter: Resiz
   return resizeStretches(image, all(image.width), all(image.height), width, height, filter);
 }
 
+/** The part of an image that begins at `left` and `top`. */
+export function crop({ data, width: stride }: Rgba, left: number, top: number, width: number, height: number): Rgba {
+  const out = new Uint8ClampedArray(width * height * CHANNELS);
+  for (let y = 0; y < height; y++) {
+    const from = ((top + y) * stride + left) * CHANNELS;
+    out.set(data.subarray(from, from + width * CHANNELS), y * width * CHANNELS);
+  }
+  return { data: out, width, height };
+}
+
+/** `resize` to `full`, and of the result the part that begins at `left` and `top`, without making the rest. */
+export function resizePart(
+  image: Rgba,
+  full: { readonly width: number; readonly height: number },
+  {
+    left,
+    top,
+    width,
+    height,
+  }: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
+  filter: ResizeFilter,
+): Rgba {
+  checkPixels(image, 'image');
+  const kernel = KERNELS[filter];
+  const all = (real: number): Stretch => ({ offset: 0, length: real, real, fill: 0 });
+  const narrow = alongRows(image, taps(all(image.width), full.width, kernel, { from: left, count: width }), width);
+  const data = alongColumns(narrow, taps(all(image.height), full.height, kernel, { from: top, count: height }), height);
+  for (let i = 3; i < data.length; i += CHANNELS) data[i] = 255;
+  return { data, width, height };
+}
+
 /** As `resize` of the image's part (or surroundings) that the two stretches mark, without making that picture. */
 export function resizeStretches(
   image: Rgba,
@@ -90,21 +121,27 @@ function sinc(distance: number): number {
   return x === 0 ? 1 : Math.sin(x) / x;
 }
 
-function taps({ offset, length, real, fill }: Stretch, out: number, { support, weight: weightAt }: Kernel): Taps {
+/** `part`: of the `out` pixels only these. */
+function taps(
+  { offset, length, real, fill }: Stretch,
+  out: number,
+  { support, weight: weightAt }: Kernel,
+  part: { readonly from: number; readonly count: number } = { from: 0, count: out },
+): Taps {
   const scale = length / out;
   const spread = Math.max(1, scale);
   const narrowing = 1 / spread;
   const most = Math.ceil(support * spread) * 2 + 1;
   const made = {
-    first: new Int32Array(out),
-    count: new Int32Array(out),
-    weights: new Int32Array(out * most),
+    first: new Int32Array(part.count),
+    count: new Int32Array(part.count),
+    weights: new Int32Array(part.count * most),
     most,
-    bias: new Int32Array(out),
+    bias: new Int32Array(part.count),
   };
   const kernel = new Float64Array(most);
-  for (let o = 0; o < out; o++) {
-    const centre = (o + 0.5) * scale;
+  for (let o = 0; o < part.count; o++) {
+    const centre = (part.from + o + 0.5) * scale;
     const start = Math.max(0, Math.trunc(centre - support * spread + 0.5));
     const count = Math.min(length, Math.trunc(centre + support * spread + 0.5)) - start;
     let sum = 0;

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Ranges } from '../../src/backend/backend.ts';
 import { checkRanges } from '../../src/backend/page-checks.ts';
-import { bidirectional, denseCausal, slidingWindow, withinWindow } from '../../src/kv/ranges.ts';
+import { bidirectional, denseCausal, slidingWindow, withinSpans, withinWindow } from '../../src/kv/ranges.ts';
 import { InputError } from '../../src/errors.ts';
 
 /** The keys that a query sees, by the contract's words. */
@@ -45,6 +45,47 @@ test('sliding window with sinks: exact for every query', () => {
     ),
   );
   expect(slidingWindow(4, 0, 4).queryBlock).toBe(4);
+});
+
+test('spans that are seen in both directions, within a window and without: exact for every query', () => {
+  const argument = fc.record({
+    position: fc.nat(20),
+    before: fc.nat(5),
+    tokens: fc.integer({ min: 1, max: 9 }),
+    between: fc.nat(3),
+    after: fc.nat(5),
+    window: fc.integer({ min: 1, max: 30 }),
+  });
+  fc.assert(
+    fc.property(argument, ({ position, before, tokens, between, after, window }) => {
+      const first = position + before;
+      const second = first + tokens + between;
+      const spans = [
+        [first, first + tokens],
+        [second, second + tokens],
+      ] as const;
+      const queryCount = before + tokens + between + tokens + after;
+      const keyCount = position + queryCount;
+      const opened = withinSpans(denseCausal(queryCount, keyCount), { queryCount, position, spans });
+      const limited = withinWindow(opened, { queryCount, position, window });
+      for (const [ranges, behind] of [
+        [opened, Infinity],
+        [limited, window],
+      ] as const) {
+        checkRanges('test', ranges, { queryCount, kvHeads: 2, keyCount });
+        for (let query = 0; query < queryCount; query++) {
+          const own = position + query;
+          const together = (key: number): boolean =>
+            spans.some(([start, end]) => start <= own && own < end && start <= key && key < end);
+          expect(seen(ranges, query, position, 0, 2)).toEqual(
+            upTo(keyCount).filter((key) => (key <= own || together(key)) && key > own - behind),
+          );
+        }
+      }
+    }),
+  );
+  const text = denseCausal(3, 9);
+  expect(withinSpans(text, { queryCount: 3, position: 6, spans: [[1, 4]] })).toBe(text);
 });
 
 test('a window over ranges of each head', () => {

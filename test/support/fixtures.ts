@@ -126,6 +126,9 @@ const ARCHITECTURE: Readonly<Record<string, string>> = {
   mistral: 'llama',
   ministral3: 'mistral3',
   gemma3_text: 'gemma3',
+  qwen2_vl_text: 'qwen2vl',
+  qwen2_5_vl_text: 'qwen2vl',
+  qwen3_vl_text: 'qwen3vl',
 };
 
 /** Whose converter permutes the rows of q and k. */
@@ -198,6 +201,8 @@ export function toGguf(
       tensors.push(f32Tensor(`rope_factors_${kind}.weight`, [factors.length], Float32Array.from(factors)));
     }
   }
+  if (rope['mrope_section'] !== undefined)
+    own['rope.dimension_sections'] = { type: 'i32', value: [...(rope['mrope_section'] as unknown as number[]), 0] };
   if (architecture === 'mistral3') {
     own['attention.temperature_scale'] = f32(rope['llama_4_scaling_beta']);
     own['rope.scaling.yarn_log_multiplier'] = f32(rope['mscale_all_dim']);

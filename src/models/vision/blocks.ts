@@ -4,19 +4,33 @@ import { QUICK, type EncoderActivation, type EncoderBlockWeights } from '../../l
 import type { MaybeBiased } from '../../layers/linear.ts';
 import { suffixed, takeLinear, type Stored, type Take, type TensorName } from '../weights.ts';
 
-export type BlockPart =
-  | 'norm1'
-  | 'qkv'
-  | 'query'
-  | 'key'
-  | 'value'
-  | 'output'
-  | 'norm2'
-  | 'gate'
-  | 'up'
-  | 'down'
-  | 'scale1'
-  | 'scale2';
+/** What GGUF calls each part, below `v.blk.N.`. */
+const GGUF = {
+  norm1: 'ln1',
+  qkv: 'attn_qkv',
+  query: 'attn_q',
+  key: 'attn_k',
+  value: 'attn_v',
+  output: 'attn_out',
+  norm2: 'ln2',
+  gate: 'ffn_gate',
+  up: 'ffn_up',
+  down: 'ffn_down',
+  scale1: 'ls1',
+  scale2: 'ls2',
+} as const;
+export type BlockPart = keyof typeof GGUF;
+
+/** `huggingface`: the name of each part that the family has, below `layers`, in which `N` is the block. */
+export function blockNames(
+  layers: string,
+  huggingface: Partial<Readonly<Record<BlockPart, string>>>,
+): (part: BlockPart, block: number) => TensorName {
+  return (part, block) => ({
+    gguf: `v.blk.${block}.${GGUF[part]}`,
+    huggingface: `${layers.replace('N', String(block))}${huggingface[part] ?? part}`,
+  });
+}
 
 export interface BlocksConfig {
   readonly width: number;

@@ -6,14 +6,17 @@ import type { Backend, Tensor, Weight } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
 import type { Held } from '../../layers/held.ts';
 import type { Steps } from '../../layers/steps.ts';
-import { CHANNELS, type Rgba } from '../../vision/image.ts';
-import { resize } from '../../vision/resize.ts';
+import type { Rgba } from '../../vision/image.ts';
+import { crop, resize } from '../../vision/resize.ts';
 import { wrong } from '../facts.ts';
-import { suffixed, TensorPlan, type Take, type TensorName } from '../weights.ts';
+import { suffixed, type Take, type TensorName } from '../weights.ts';
 import type { VisionContext, VisionFile, VisionPlan } from './architecture.ts';
+import { inSquares } from './patches.ts';
 import { toNormalised, type Normalisation } from './normalise.ts';
+import { planOf } from './plan.ts';
 import { SiglipTower, siglipNames, siglipWeights, type SiglipConfig, type SiglipWeights } from './siglip.ts';
-import { checkFits, fact, HALVES, MOST, TowerFacts } from './tower-facts.ts';
+import { refuseRoute } from './square.ts';
+import { fact, HALVES, MOST, shapeOf, TowerFacts } from './tower-facts.ts';
 import {
   consecutive,
   type EncodedImage,
@@ -94,25 +97,16 @@ function projectionName(root: string): TensorName {
   return { gguf: 'mm.model.fc', huggingface: `${root}connector.modality_projection.proj` };
 }
 
-/** The first run over the file's table; throws `ModelError`. */
+/** Throws `ModelError`, before anything is read. */
 export function planIdefics3(file: VisionFile, context: VisionContext): VisionPlan {
   const config = idefics3Config(file, context);
-  const plan = new TensorPlan(file.tensors, {
-    file: file.metadata.kind,
-    missing: 'which every Idefics3 or SmolVLM vision part has; give the projector file of this very model',
-  });
   const root = 'model.';
-  const take = (from: Take): Idefics3Weights => idefics3Weights(from, config, context.hidden, root);
-  checkFits(plan.take, projectionName(root), context);
-  take(plan.take);
-  return {
-    prepare: () => plan.prepare(),
-    writer: (info, backend) => plan.writer(info, backend),
-    create: ({ backend }) => {
-      const vision = new Idefics3(backend, config, take(plan.read()));
-      return { vision, free: () => vision.free() };
-    },
-  };
+  return planOf(file, context, {
+    family: 'Idefics3 or SmolVLM',
+    makes: shapeOf(file, suffixed(projectionName(root), 'weight'))?.[0],
+    take: (take) => idefics3Weights(take, config, context.hidden, root),
+    create: (backend, weights) => new Idefics3(backend, config, weights),
+  });
 }
 
 export class Idefics3 implements VisionModel {
@@ -135,8 +129,7 @@ export class Idefics3 implements VisionModel {
 
   settings({ size = this.#config.longest, route }: ImageOptions = {}): ImageSettings {
     const { tower, longest } = this.#config;
-    if (route !== undefined)
-      throw new InputError('argument', `visual.route: '${route}'; this model has one encoder: leave it out`, { route });
+    refuseRoute(route);
     const sizes = Array.from({ length: longest / tower.size }, (_, i) => (i + 1) * tower.size);
     if (!sizes.includes(size))
       throw new InputError('argument', `visual.size: ${size} is not a size of this model; use ${sizes.join(', ')}`, {
@@ -187,7 +180,7 @@ export class Idefics3 implements VisionModel {
     const columns = whole.width / size;
     if (index === prepared.spans.length - 1)
       return prepared.spans.length === 1 ? whole : resize(whole, size, size, 'lanczos');
-    return crop(whole, (index % columns) * size, Math.floor(index / columns) * size, size);
+    return crop(whole, (index % columns) * size, Math.floor(index / columns) * size, size, size);
   }
 
   *encode(prepared: PreparedImage, held: Held): Steps<EncodedImage> {
@@ -200,9 +193,10 @@ export class Idefics3 implements VisionModel {
       const [count = 0] = seen.shape;
       parts.push(
         held.next(seen, (x) =>
-          backend.linear(backend.fold(backend.take(x, shuffled(Math.sqrt(count), shuffle)), shuffle * shuffle), [
-            this.#projection,
-          ]),
+          backend.linear(
+            backend.fold(backend.take(x, inSquares(Math.sqrt(count), Math.sqrt(count), shuffle)), shuffle * shuffle),
+            [this.#projection],
+          ),
         ),
       );
       yield;
@@ -257,24 +251,4 @@ export function stretchPlan(
 
 function stretch(image: Rgba, { first, width, height }: StretchPlan): Rgba {
   return resize(resize(image, first.width, first.height, 'lanczos'), width, height, 'lanczos');
-}
-
-function crop({ data, width }: Rgba, left: number, top: number, side: number): Rgba {
-  const out = new Uint8ClampedArray(side * side * CHANNELS);
-  for (let y = 0; y < side; y++) {
-    const from = ((top + y) * width + left) * CHANNELS;
-    out.set(data.subarray(from, from + side * CHANNELS), y * side * CHANNELS);
-  }
-  return { data: out, width: side, height: side };
-}
-
-/** The tokens of a grid in the order in which squares of `by` x `by` lie together, row after row of squares. */
-function shuffled(side: number, by: number): Int32Array {
-  const squares = side / by;
-  return Int32Array.from({ length: side * side }, (_, i) => {
-    const square = Math.floor(i / (by * by));
-    const [row, column] = [Math.floor(square / squares), square % squares];
-    const [y, x] = [Math.floor((i % (by * by)) / by), i % by];
-    return (row * by + y) * side + column * by + x;
-  });
 }

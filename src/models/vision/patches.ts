@@ -30,3 +30,30 @@ export function patchRows(
   }
   return out;
 }
+
+/** Rows of `values` numbers each in another order: row i is row `order[i]`. */
+export function reordered(rows: Float32Array, values: number, order: Int32Array): Float32Array {
+  const out = new Float32Array(order.length * values);
+  for (const [to, from] of order.entries()) out.set(rows.subarray(from * values, (from + 1) * values), to * values);
+  return out;
+}
+
+/** Rows whose channels of `area` numbers each stand `frames` times, as a video's patches have them where all frames are the same. */
+export function repeatedFrames(rows: Float32Array, area: number, frames: number): Float32Array {
+  const out = new Float32Array(rows.length * frames);
+  for (let channel = 0; channel * area < rows.length; channel++)
+    for (let frame = 0; frame < frames; frame++)
+      out.set(rows.subarray(channel * area, (channel + 1) * area), (channel * frames + frame) * area);
+  return out;
+}
+
+/** The cells of a grid in the order in which squares of `by` x `by` lie together, row after row of squares; `by` divides both sides. */
+export function inSquares(rows: number, columns: number, by: number): Int32Array {
+  const across = columns / by;
+  return Int32Array.from({ length: rows * columns }, (_, i) => {
+    const square = Math.floor(i / (by * by));
+    const [row, column] = [Math.floor(square / across), square % across];
+    const [y, x] = [Math.floor((i % (by * by)) / by), i % by];
+    return (row * by + y) * columns + column * by + x;
+  });
+}

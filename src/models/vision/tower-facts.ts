@@ -2,7 +2,7 @@
 import type { EncoderActivation } from '../../layers/encoder-block.ts';
 import { ModelError } from '../../errors.ts';
 import { Facts, wrong, type Bounds, type FactNames } from '../facts.ts';
-import { suffixed, type Take, type TensorName } from '../weights.ts';
+import type { TensorName } from '../weights.ts';
 import type { VisionContext, VisionFile } from './architecture.ts';
 import type { Normalisation } from './normalise.ts';
 
@@ -20,6 +20,12 @@ export const MOST = {
 
 /** What the images were normalised with that the towers were trained on. */
 export const HALVES: Normalisation = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+export const CLIP: Normalisation = {
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+};
+export const IMAGENET: Normalisation = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
 export const fact = (gguf: string | readonly string[], ...huggingface: readonly string[]): FactNames => ({
   gguf,
   huggingface,
@@ -46,8 +52,10 @@ export class TowerFacts {
   readonly clip: Facts;
   /** `clip.vision.*`, or preprocessor_config.json. */
   readonly preprocessing: Facts;
+  readonly #tensors: VisionFile['tensors'];
 
-  constructor({ metadata }: VisionFile) {
+  constructor({ metadata, tensors }: VisionFile) {
+    this.#tensors = tensors;
     this.gguf = metadata.kind === 'gguf';
     this.vision = new Facts(metadata, 'clip.vision');
     this.clip = new Facts(metadata, 'clip');
@@ -57,14 +65,14 @@ export class TowerFacts {
     );
   }
 
-  /** `fallback`: what the class of a Hugging Face model takes where its configuration says nothing; GGUF files say it. */
-  integer(gguf: string, names: readonly string[], most: number, fallback?: number): number {
-    return this.vision.integer(inTower(gguf, names), { least: 1, most, default: this.gguf ? undefined : fallback });
+  /** `fallback`: what the class of a Hugging Face model takes where its configuration says nothing; GGUF files say it, except what may be `unsaid`. */
+  integer(gguf: string, names: readonly string[], most: number, fallback?: number, unsaid = !this.gguf): number {
+    return this.vision.integer(inTower(gguf, names), { least: 1, most, default: unsaid ? fallback : undefined });
   }
 
   /** Throws `ModelError('config')`. */
   shape(fallback: TowerShape): TowerShape {
-    const width = this.integer('embedding_length', ['hidden_size', 'embed_dim'], MOST.width, fallback.width);
+    const width = this.integer('embedding_length', ['embed_dim', 'hidden_size'], MOST.width, fallback.width);
     const heads = this.integer(
       'attention.head_count',
       ['num_attention_heads', 'num_heads'],
@@ -75,7 +83,7 @@ export class TowerFacts {
     return {
       width,
       heads,
-      mlp: this.integer('feed_forward_length', ['intermediate_size'], MOST.mlp, fallback.mlp),
+      mlp: this.#mlp(width, fallback.mlp),
       blocks: this.integer('block_count', ['num_hidden_layers', 'depth'], MOST.blocks, fallback.blocks),
       size: this.side('image_size', 'image_size', fallback.size),
       patch: this.side('patch_size', 'patch_size', fallback.patch),
@@ -85,6 +93,20 @@ export class TowerFacts {
         default: fallback.epsilon,
       }),
     };
+  }
+
+  /** Converters for Qwen2-VL wrote 0, and its configuration has a ratio: then the tensors say it. */
+  #mlp(width: number, fallback: number): number {
+    const names = inTower('feed_forward_length', ['intermediate_size']);
+    const ratio = this.vision.number(fact('', 'vision_config.mlp_ratio'), { least: 0, most: 64, default: 0 });
+    const given = this.vision.integer(names, {
+      least: 0,
+      most: MOST.mlp,
+      default: this.gguf ? 0 : ratio > 0 ? Math.round(ratio * width) : fallback,
+    });
+    if (given > 0) return given;
+    const rows = ['up', 'down'].map((part) => this.#tensors.get(`v.blk.0.ffn_${part}.weight`)?.shape[0] ?? 0);
+    return Math.max(1, ...rows);
   }
 
   /** A side in pixels: a number, or two equal ones. */
@@ -130,14 +152,32 @@ export class TowerFacts {
   }
 }
 
-/** `last`: the projector's last layer, which should lead to the language model's width. Throws `ModelError('config')`. */
-export function checkFits(take: Take, last: TensorName, { hidden }: VisionContext): void {
-  const width = take.rows(suffixed(last, 'weight'));
-  if (width === 0 || width === hidden) return;
+/** The first of `roots` below which the Hugging Face file has `tensor`; of GGUF files, whose names have none, the first of all. */
+export function rootOf({ tensors }: VisionFile, roots: readonly string[], tensor: string): string {
+  return roots.find((root) => tensors.has(root + tensor)) ?? roots[0] ?? '';
+}
+
+/** Below which the tower of a composite model lies: versions of transformers differ. */
+export const TOWER_ROOTS = [
+  'vision_tower.vision_model.',
+  'model.vision_tower.vision_model.',
+  'vision_tower.',
+  'model.vision_tower.',
+] as const;
+export const PROJECTOR_ROOTS = ['multi_modal_projector.', 'model.multi_modal_projector.'] as const;
+
+/** The shape of a tensor of the file. */
+export function shapeOf({ metadata, tensors }: VisionFile, name: TensorName): readonly number[] | undefined {
+  return tensors.get(typeof name === 'string' ? name : name[metadata.kind])?.shape;
+}
+
+/** `makes`: the width of a projector's embeddings. Throws `ModelError('config')` where the language model has another. */
+export function checkFits(makes: number | undefined, { hidden }: VisionContext): void {
+  if (makes === undefined || makes === hidden) return;
   throw new ModelError(
     'config',
-    `the vision part makes embeddings of ${width} numbers, the language model reads ${hidden}; give the vision part (mmproj) that belongs to this very model`,
-    { width, hidden },
+    `the vision part makes embeddings of ${makes} numbers, the language model reads ${hidden}; give the vision part (mmproj) that belongs to this very model`,
+    { makes, hidden },
   );
 }
 

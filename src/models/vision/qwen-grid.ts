@@ -1,0 +1,107 @@
+/** Where the patches of a Qwen-VL image stand: their order, their windows, their positions for RoPE, and the table of positions stretched over them. */
+import type { Ranges, RopeSpec, SlotPositions } from '../../backend/backend.ts';
+import { ListWriter } from '../../kv/runs.ts';
+import type { AttentionPlace } from '../../layers/full-attention.ts';
+
+/** `rows` x `columns` units of `merge` x `merge` patches. */
+export interface Grid {
+  readonly rows: number;
+  readonly columns: number;
+  readonly merge: number;
+}
+
+const ROPE_BASE = 10000;
+
+/** The patches' numbers in raster order, unit after unit in the order of `units`. */
+export function unitOrder({ columns, merge }: Grid, units: Int32Array): Int32Array {
+  const area = merge * merge;
+  return Int32Array.from({ length: units.length * area }, (_, i) => {
+    const unit = units[Math.floor(i / area)] ?? 0;
+    const [row, column] = [Math.floor(unit / columns), unit % columns];
+    const [y, x] = [Math.floor((i % area) / merge), i % merge];
+    return (row * merge + y) * columns * merge + column * merge + x;
+  });
+}
+
+export interface WindowOrder {
+  /** The units, window after window. */
+  readonly units: Int32Array;
+  /** Where each unit, in raster order, is among them. */
+  readonly back: Int32Array;
+  /** Patches see those of their window. */
+  readonly ranges: Ranges;
+}
+
+/** Windows of `side` x `side` units, smaller at the right and below. */
+export function windowOrder({ rows, columns, merge }: Grid, { side }: { readonly side: number }): WindowOrder {
+  const units: number[] = [];
+  const lists = new ListWriter();
+  for (let top = 0; top < rows; top += side)
+    for (let left = 0; left < columns; left += side) {
+      const start = units.length;
+      for (let y = top; y < Math.min(rows, top + side); y++)
+        for (let x = left; x < Math.min(columns, left + side); x++) units.push(y * columns + x);
+      const area = merge * merge;
+      for (let unit = start; unit < units.length; unit++) {
+        lists.push(start * area, units.length * area);
+        lists.next();
+      }
+    }
+  const back = new Int32Array(units.length);
+  for (const [at, unit] of units.entries()) back[unit] = at;
+  return {
+    units: Int32Array.from(units),
+    back,
+    ranges: lists.build({ queryBlock: merge * merge, shared: true, causal: false }),
+  };
+}
+
+/** Half of a head's pairs turn by the patch's row, half by its column. */
+export function gridPlace({ columns, merge }: Grid, order: Int32Array, headDim: number): AttentionPlace {
+  const half = Math.floor(headDim / 4);
+  const frequencies = Float64Array.from({ length: 2 * half }, (_, i) => ROPE_BASE ** ((-4 * (i % half)) / headDim));
+  const rope: RopeSpec = {
+    inverseFrequency: frequencies,
+    magnitude: 1,
+    style: 'half',
+    sections: { order: 'consecutive', pairs: [0, half, half] },
+  };
+  const across = columns * merge;
+  const values = new Int32Array(3 * order.length);
+  for (const [i, patch] of order.entries()) {
+    values[order.length + i] = Math.floor(patch / across);
+    values[2 * order.length + i] = patch % across;
+  }
+  const positions: SlotPositions = { axes: 3, values };
+  return { rope, positions };
+}
+
+/** A square table [side^2, width] stretched over the grid, bilinear, corners on corners: [patches, width] in the given order. */
+export function stretchedTable(
+  table: Float32Array,
+  side: number,
+  { rows, columns, merge }: Grid,
+  order: Int32Array,
+): Float32Array {
+  const width = table.length / (side * side);
+  const out = new Float32Array(order.length * width);
+  const [high, wide] = [rows * merge, columns * merge];
+  const at = (i: number, count: number): number => (count === 1 ? 0 : (i * (side - 1)) / (count - 1));
+  for (const [i, patch] of order.entries()) {
+    const y = at(Math.floor(patch / wide), high);
+    const x = at(patch % wide, wide);
+    const [top, left] = [Math.floor(y), Math.floor(x)];
+    const taps = [
+      [top, left, (1 - y + top) * (1 - x + left)],
+      [top, left + 1, (1 - y + top) * (x - left)],
+      [top + 1, left, (y - top) * (1 - x + left)],
+      [top + 1, left + 1, (y - top) * (x - left)],
+    ] as const;
+    for (const [row, column, weight] of taps) {
+      if (weight === 0) continue;
+      const from = (row * side + column) * width;
+      for (let c = 0; c < width; c++) out[i * width + c] = (out[i * width + c] ?? 0) + weight * (table[from + c] ?? 0);
+    }
+  }
+  return out;
+}

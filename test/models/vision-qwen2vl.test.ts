@@ -1,0 +1,4 @@
+/** Qwen2-VL against upstream. */
+import { describeVision } from '../support/vision-parity.ts';
+
+await describeVision('qwen2vl');
