@@ -29,7 +29,8 @@ export type { PlacedRectangle } from './document/rectangles.ts';
 export type { EditOptions, PaintOptions } from './face/painting.ts';
 export { PaintedPicture } from './face/picture.ts';
 export { OctavoSession } from './face/session.ts';
-export type { ExpectedContent, PromptOptions, SessionOptions } from './face/session.ts';
+export type { Constrainable, ResponseConstraint } from './face/constraint.ts';
+export type { ExpectedContent, MeasureOptions, PromptOptions, SessionOptions } from './face/session.ts';
 export type { ResumeOptions, SavedSession, SavedSessions, SaveOptions } from './face/sessions.ts';
 export type { AnswerStream, TextStream } from './face/stream.ts';
 export type { Tool, ToolContext } from './face/tools.ts';
@@ -39,6 +40,7 @@ export type { Capabilities, DeviceInfo, DeviceName, EmbeddingInfo, MemoryInfo } 
 export type { EmbedSettings, Ranked, TextsReport } from './embed/options.ts';
 export type { ContentPart, Message, PromptInput, Role, ToolCall } from './chat/messages.ts';
 export type { AnsweredCall, AnswerPart, ToolChoice, ToolResult, ToolSettings } from './chat/tools.ts';
+export type { JsonSchema } from './constrain/grammar.ts';
 export type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillOptions } from './select/options.ts';
 export type { ContextMemory } from './kv/tiers.ts';
 export type { KvBits } from './kv/precision.ts';

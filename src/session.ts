@@ -22,7 +22,7 @@ import {
   type SessionSettings,
 } from './generate/options.ts';
 import { encodeContext, followOn, NOTHING, type Transcript } from './chat/prompt.ts';
-import { imagesOf, imageTokens, type Content, type PromptImage } from './see/images.ts';
+import { imagesOf, imageTokens, joined, type Content, type PromptImage } from './see/images.ts';
 import { Queue } from './generate/queue.ts';
 import type { SessionState } from './generate/session-state.ts';
 import { sampleSpec } from './generate/sampling.ts';
@@ -33,6 +33,9 @@ export interface SessionListener extends AnswerListener {
   /** Tools that are run while a prompt waits. */
   readonly tools?: PageTools | undefined;
 }
+
+/** What decides the words about an answer's grammar. */
+type Told = Pick<PromptSettings, 'grammar' | 'omitResponseConstraintInput'>;
 
 /** Tokens that are kept free for an answer, by dropping the oldest exchanges, when the caller names no maximum. */
 const USUAL_ANSWER = 256;
@@ -80,7 +83,8 @@ export class Session {
     return this.#run(listener.signal, async () => {
       const ask = (before: Conversation, asked: Input, heard: SessionListener): Promise<Exchange> =>
         this.#model.gate.share(listener.signal, () => this.#exchange(before, asked, merged, heard));
-      let done = await ask(this.#conversation, read, listener);
+      const turns = await this.#told(read.turns, settings);
+      let done = await ask(this.#conversation, { ...read, turns }, listener);
       const { tools } = listener;
       if (done.answer.finishReason === 'tool-calls' && tools !== undefined && tools.names.size > 0) {
         const { runRounds } = await import('./generate/rounds.ts');
@@ -107,7 +111,8 @@ export class Session {
     const reserve = Math.min(settings.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
     const { conversation, prompt, content } = this.#fit(before, asked, true, reserve, manner, listener);
     const divider = await this.#divider(conversation, asked, content, manner);
-    const answer = await this.#cache.answer(prompt, content, settings, { ...listener, divider });
+    const limited = await this.#limited(settings, listener);
+    const answer = await this.#cache.answer(prompt, content, settings, { ...limited, divider });
     const { text, thinking, toolCalls: calls, partial } = answer;
     const said = { content: [asked.prefix + text], ...(thinking && { thinking }), ...(calls && { calls }) };
     const turn: Turn = { role: 'assistant', ...said, ...(partial && { partial }) };
@@ -128,19 +133,21 @@ export class Session {
   ): Promise<Answer> {
     if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
     return this.#compute(listener.signal, async () => {
+      const limited = await this.#limited(settings, listener);
       const content = typeof input === 'string' ? [input] : undefined;
       const prompt =
         typeof input === 'string' ? encodeContext(this.#model, [input], settings.special) : { ids: input, spans: [] };
-      const result = await this.#cache.answer(prompt, content, { ...this.#settings, ...settings }, listener, false);
+      const result = await this.#cache.answer(prompt, content, { ...this.#settings, ...settings }, limited, false);
       this.#transcript = this.#cache.transcript;
       return result;
     });
   }
 
-  /** The number of tokens that `input` would add to the context. */
-  measure(input: PromptInput, signal?: AbortSignal): Promise<number> {
-    const { turns, prefix } = this.#read(input, true);
+  /** The number of tokens that `input` would add to the context, with the words about its answer's grammar. */
+  measure(input: PromptInput, settings: Told = {}, signal?: AbortSignal): Promise<number> {
+    const { turns: given, prefix } = this.#read(input, true);
     return this.#run(signal, async () => {
+      const turns = await this.#told(given, settings);
       if (this.#unresolved(turns).length > 0) await this.#model.gate.share(signal, () => this.#resolve(turns, signal));
       const transcript = this.#transcript;
       const manner = await this.#manner(this.#conversation, turns, this.#settings);
@@ -227,6 +234,25 @@ export class Session {
       prefix,
       register: (value, name) => this.#model.images.register(value, name, this.#settings.visual, request),
     });
+  }
+
+  /** What is asked, with the words about the answer's grammar. Throws for a grammar that is not supported. */
+  async #told(turns: readonly Turn[], settings: Told): Promise<readonly Turn[]> {
+    const { grammar, omitResponseConstraintInput } = settings;
+    if (grammar === undefined) return turns;
+    const { words } = await this.#model.constrain(grammar);
+    const last = turns.findLastIndex(({ role }) => role === 'user');
+    if (omitResponseConstraintInput === true || words === '' || last < 0) return turns;
+    return turns.map((turn, i) =>
+      i === last ? { ...turn, content: joined([...turn.content, `\n\n${words}`]) } : turn,
+    );
+  }
+
+  /** The listener of one answer, with the constraint of its grammar. */
+  async #limited({ grammar }: Pick<PromptSettings, 'grammar'>, listener: SessionListener): Promise<SessionListener> {
+    if (grammar === undefined) return listener;
+    const { constraint } = await this.#model.constrain(grammar);
+    return { ...listener, constraint };
   }
 
   /** Determines how many tokens the images take. */

@@ -19,6 +19,7 @@ export const ROOMS = [
   'src/store',
   'src/load',
   'src/text',
+  'src/constrain',
   'src/vision',
   'src/platform/platform.ts',
   'src/kv',

@@ -5,13 +5,15 @@
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Templates } from '../chat/conversation.ts';
 import { createSHA256, type IHasher } from 'hash-wasm';
+import type { Constraints } from '../constrain/index.ts';
+import type { Grammar } from '../constrain/grammar.ts';
 import type { ContextOptions } from '../select/options.ts';
 import { Sequence } from '../kv/sequence.ts';
 import type { Prefixes } from '../kv/prefixes.ts';
 import { Checksums } from '../kv/checksum.ts';
 import type { Tiers } from '../kv/tiers.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';
-import type { SessionModel } from '../generate/session-cache.ts';
+import type { Constrained, SessionModel } from '../generate/session-cache.ts';
 import { prefillChunk } from '../generate/prefill.ts';
 import type { DeviceSequence } from '../generate/device-sequence.ts';
 import { checkCount } from '../generate/options.ts';
@@ -89,6 +91,7 @@ export class EngineModel implements SessionModel, LoadedModel {
   /** `ModelFile.fingerprint`: known before any weight is read. */
   readonly #file: string;
   #planning: Promise<Planning> | undefined;
+  #constraints: Promise<Constraints> | undefined;
   #library: Promise<Library | undefined> | undefined;
   #loaded: Loaded;
   #watched: Loaded | undefined;
@@ -241,6 +244,17 @@ export class EngineModel implements SessionModel, LoadedModel {
     const planner = seesAll(options) ? undefined : await (await this.#planned()).planner(options);
     this.#alive();
     return this.#onDevice(new Sequence(this.#loaded.pages, window), { kvBits: options.kvBits ?? 16, planner });
+  }
+
+  /** Models whose answers are free do not download it. */
+  async constrain(grammar: Grammar): Promise<Constrained> {
+    this.#constraints ??= import('../constrain/index.ts')
+      .then(({ Constraints: Made }) => new Made(this.tokenizer, this.config.vocabulary))
+      .catch((error: unknown) => {
+        this.#constraints = undefined;
+        throw error;
+      });
+    return (await this.#constraints).constrain(grammar);
   }
 
   fork({ sequence, kvBits, planner }: DeviceSequence): DeviceSequence {

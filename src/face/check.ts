@@ -13,9 +13,7 @@ export type Field =
   | { readonly view: true }
   | { readonly list: Field }
   | { readonly members: Shape }
-  | { readonly anyOf: readonly Field[] }
-  /** Not an option of this version; the text says what to do instead. */
-  | { readonly never: string };
+  | { readonly anyOf: readonly Field[] };
 
 export type Shape = Readonly<Record<string, Field>>;
 
@@ -29,7 +27,6 @@ export function fits(value: unknown, field: Field): boolean {
   }
   if ('oneOf' in field) return field.oneOf.some((one) => one === value);
   if ('anyOf' in field) return field.anyOf.some((one) => fits(value, one));
-  if ('never' in field) return false;
   if ('is' in field) return typeof value === field.is && value !== null;
   if (typeof value !== 'object' || value === null) return false;
   if ('view' in field) return ArrayBuffer.isView(value);

@@ -17,6 +17,7 @@ import type {
 import type { Caller } from '../worker/caller.ts';
 import { unpackError } from '../worker/protocol.ts';
 import { misfit, misfitArgument } from './check.ts';
+import { withGrammar, type Constrainable } from './constraint.ts';
 import { DownloadMonitor } from './monitor.ts';
 import { COMPLETE, EDIT, IDS, PAINT, RECOVER, RESUME, SCORE, SCORED, SESSION, TEXT_OR_IDS, TOKENS } from './options.ts';
 import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
@@ -28,7 +29,7 @@ import { AnswerStream, collect, type TextStream } from './stream.ts';
 import type { Tool } from './tools.ts';
 import type { EmbedOptions, Embeddings, RerankOptions, Ranking } from './texts.ts';
 
-export interface CompletionOptions extends CompletionSettings {
+export interface CompletionOptions extends Omit<CompletionSettings, 'grammar'>, Constrainable {
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   /** Called with each token when `logprobs` is set, before the text that the token completes. */
@@ -184,8 +185,8 @@ export class OctavoModel {
 
   completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<AnswerReport> {
     const problem = misfitArgument('complete', 'input', input, TEXT_OR_IDS) ?? misfit('complete', options, COMPLETE);
-    const { signal, onPrefill, onToken, ...settings } = problem === undefined ? options : {};
-    const params = problem ?? { ...this.#of, input, settings };
+    const { signal, onPrefill, onToken, ...rest } = problem === undefined ? options : {};
+    const params = problem ?? { ...this.#of, input, settings: withGrammar(rest) };
     const logprobs: TokenLogProb[] = [];
     return new AnswerStream((hooks) => {
       const { result, take } = this.#caller.stream('complete', params, {

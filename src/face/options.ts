@@ -6,11 +6,12 @@ import type { BrushSettings } from '../paint/settings.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { WasmBuild } from '../wasm.ts';
 import type { DeviceRequest } from '../worker/api.ts';
+import type { Constrainable } from './constraint.ts';
 import type { Field, ShapeOf } from './check.ts';
 import type { CompletionOptions, RecoverOptions, ScoreOptions, TokenOptions } from './model.ts';
 import type { AvailabilityOptions, LoadOptions } from './octavo.ts';
 import type { EditOptions, PaintHooks, PaintOptions } from './painting.ts';
-import type { Abortable, AppendOptions, PromptOptions, SessionOptions } from './session.ts';
+import type { Abortable, AppendOptions, MeasureOptions, PromptOptions, SessionOptions } from './session.ts';
 import type { ResumeOptions, SaveOptions } from './sessions.ts';
 import type { Tool } from './tools.ts';
 
@@ -20,7 +21,6 @@ const CALLBACK: Field = { is: 'function' };
 const OBJECT: Field = { is: 'object' };
 const COUNT: Field = { number: [1, 2 ** 31 - 1], whole: true };
 const NUMBER: Field = { number: [-Infinity, Infinity] };
-const NOT_YET: Field = { never: 'this version does not support it; leave it out' };
 
 const limited = (name: keyof typeof SAMPLING_LIMITS): Field => {
   const { least, most, ...rest } = SAMPLING_LIMITS[name];
@@ -129,16 +129,21 @@ export const SESSION: ShapeOf<Required<SessionOptions>> = {
 
 export const APPEND: ShapeOf<Required<AppendOptions>> = { ...ABORTABLE, onPrefill: CALLBACK };
 
-export const PROMPT: ShapeOf<
-  Required<PromptOptions> & { readonly responseConstraint: never; readonly omitResponseConstraintInput: never }
-> = {
+const CONSTRAINT: ShapeOf<Required<Constrainable>> = { responseConstraint: { anyOf: [SWITCH, OBJECT] } };
+
+export const MEASURE: ShapeOf<Required<MeasureOptions>> = {
+  ...ABORTABLE,
+  ...CONSTRAINT,
+  omitResponseConstraintInput: SWITCH,
+};
+
+export const PROMPT: ShapeOf<Required<PromptOptions>> = {
   ...SAMPLING,
   ...ANSWER,
   ...CHAT,
   ...APPEND,
+  ...MEASURE,
   onToken: CALLBACK,
-  responseConstraint: NOT_YET,
-  omitResponseConstraintInput: NOT_YET,
 };
 
 export const COMPLETE: ShapeOf<Required<CompletionOptions>> = {
@@ -146,6 +151,7 @@ export const COMPLETE: ShapeOf<Required<CompletionOptions>> = {
   ...ANSWER,
   ...APPEND,
   onToken: CALLBACK,
+  ...CONSTRAINT,
   special: SWITCH,
 };
 

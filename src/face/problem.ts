@@ -27,7 +27,6 @@ export function findProblem(fits: Fits, value: unknown, field: Field, path: read
   // For an object among simpler alternatives, its own members give the better message.
   const nested = 'anyOf' in field && isObject(value) ? field.anyOf.find((one) => 'members' in one) : undefined;
   if (nested !== undefined) return findProblem(fits, value, nested, path);
-  if ('never' in field) return { path, sentence: field.never };
   return { path, sentence: `${shown(value)} is not ${described(field)}` };
 }
 
@@ -36,7 +35,7 @@ function isObject(value: unknown): value is object {
 }
 
 function unknownName(name: string, shape: Shape): string {
-  const names = Object.keys(shape).filter((one) => !('never' in (shape[one] ?? {})));
+  const names = Object.keys(shape);
   const near = nearest(name, names);
   return `there is no such option; ${near === undefined ? `there are ${names.join(', ')}` : `did you mean ${near}?`}`;
 }

@@ -15,7 +15,8 @@ import { cannotSee } from '../see/images.ts';
 import type { AnswerInfo, CallsEvent, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
 import { misfit } from './check.ts';
 import type { MonitorCallback } from './monitor.ts';
-import { ABORTABLE, APPEND, PROMPT, SAVE } from './options.ts';
+import { withGrammar, type Constrainable } from './constraint.ts';
+import { ABORTABLE, APPEND, MEASURE, PROMPT, SAVE } from './options.ts';
 import type { OnModel } from './painting.ts';
 import { withPixels, type PictureInput } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
@@ -43,7 +44,13 @@ export interface SessionOptions extends SessionSettings, Abortable {
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
 }
 
-export interface PromptOptions extends PromptSettings, Abortable {
+/** What tells the words of a prompt beside its messages. */
+export interface MeasureOptions extends Constrainable, Abortable {
+  /** Leaves the schema or the expression out of the prompt; otherwise it stands behind the question, so that the model sees it. */
+  readonly omitResponseConstraintInput?: boolean | undefined;
+}
+
+export interface PromptOptions extends Omit<PromptSettings, 'grammar'>, MeasureOptions {
   /** In place of the session's tools. */
   readonly tools?: readonly Tool[] | undefined;
   /** Called with the number of prompt tokens that have been read, and the total. */
@@ -162,7 +169,7 @@ export class OctavoSession extends EventTarget {
   ): AnswerStream<Item, AnswerReport> {
     const problem = misfit('prompt', options, PROMPT);
     const { signal, onPrefill, onToken, tools, ...rest } = problem === undefined ? options : {};
-    const settings = { ...rest, ...toolSettings(tools) };
+    const settings = { ...withGrammar(rest), ...toolSettings(tools) };
     const usable = tools ?? this.#tools;
     const runs = usable.flatMap(({ name, execute }) => (execute === undefined ? [] : [name]));
     const more = { settings, runs };
@@ -221,13 +228,17 @@ export class OctavoSession extends EventTarget {
     );
   }
 
-  /** Resolves with the number of tokens that `input` would add to the context. */
-  async measureContextUsage(input: PromptInput, options: Abortable = {}): Promise<number> {
-    const problem = misfit('measureContextUsage', options, ABORTABLE);
+  /** Resolves with the number of tokens that `input` would add to the context, with what a constraint adds to it. */
+  async measureContextUsage(input: PromptInput, options: MeasureOptions = {}): Promise<number> {
+    const problem = misfit('measureContextUsage', options, MEASURE);
     if (problem !== undefined) return problem;
-    return this.#linked(options.signal, (linked, transfer) =>
-      this.#on.caller.call('measure', this.#withInput(input, transfer, linked), { signal: linked, transfer }),
-    );
+    const { signal, ...rest } = options;
+    const settings = withGrammar(rest);
+    return this.#linked(signal, (linked, transfer) => {
+      const read = this.#withInput(input, transfer, linked);
+      const params = read instanceof Promise ? read.then((ready) => ({ ...ready, settings })) : { ...read, settings };
+      return this.#on.caller.call('measure', params, { signal: linked, transfer });
+    });
   }
 
   /** Makes a second session with the same past. It costs little, since the two share memory until they differ. */

@@ -2,7 +2,7 @@
 import type { Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { Constraint } from './constraint.ts';
+import type { Constraint } from '../constrain/constraint.ts';
 import { generate, type Generated } from './generate.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';

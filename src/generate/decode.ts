@@ -10,7 +10,7 @@ import type { SampleSpec, Tensor } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
 import { TimeSlice } from '../layers/yield.ts';
 import { advance, lastLogits, type Take } from './advance.ts';
-import type { Constraint } from './constraint.ts';
+import type { Constraint } from '../constrain/constraint.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import type { GenerateOptions, Generated } from './generate.ts';
 

@@ -2,7 +2,7 @@
 import type { SampleSpec, Tensor } from '../backend/backend.ts';
 import type { Prompt } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
-import type { Constraint } from './constraint.ts';
+import type { Constraint } from '../constrain/constraint.ts';
 import { allowed, Decoding, drawing } from './decode.ts';
 import type { DeviceSequence } from './device-sequence.ts';
 import { prefill } from './prefill.ts';

@@ -1,4 +1,5 @@
 /** Options of sessions and prompts, and the report of an answer. Plain data: they cross to the engine's worker. */
+import type { Grammar } from '../constrain/grammar.ts';
 import type { ContextOptions } from '../select/options.ts';
 import { InputError } from '../errors.ts';
 import type { Message } from '../chat/messages.ts';
@@ -65,11 +66,18 @@ export interface SessionSettings extends SamplingOptions, AnswerOptions, ChatOpt
 }
 
 /** Overrides the session's settings for one prompt. */
-export interface PromptSettings extends SamplingOptions, AnswerOptions, ChatOptions {}
+export interface PromptSettings extends SamplingOptions, AnswerOptions, ChatOptions {
+  /** What the answer may consist of. */
+  readonly grammar?: Grammar | undefined;
+  /** Leaves the words about the grammar out of the prompt: whoever asks has told the model what to write. */
+  readonly omitResponseConstraintInput?: boolean | undefined;
+}
 
 export interface CompletionSettings extends SamplingOptions, AnswerOptions {
   /** Whether special tokens in the text are read as such (default true). */
   readonly special?: boolean | undefined;
+  /** What the completion may consist of. */
+  readonly grammar?: Grammar | undefined;
 }
 
 /**

@@ -2,6 +2,8 @@
  * The state of a session on the device: a sequence of KV pages, and the ids and the content that it stands for. It
  * survives the loss of the device.
  */
+import type { Constraint } from '../constrain/constraint.ts';
+import type { Grammar } from '../constrain/grammar.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ConversationModel } from '../chat/conversation.ts';
 import { PAGE_TOKENS } from '../backend/backend.ts';
@@ -53,8 +55,17 @@ export interface SessionModel extends Words, ConversationModel {
   library?(): Promise<KeptPrompts | undefined>;
   /** Throws `InputError('argument')` for options that this model does not have. */
   deviceSequence(window: number, options: ContextOptions): Promise<DeviceSequence>;
+  /** A constraint for one answer, and the words that tell the model about it. Throws `InputError('argument')` for what is not supported. */
+  constrain(grammar: Grammar): Promise<Constrained>;
   /** A sequence that shares the pages of `from` until either writes. */
   fork(from: DeviceSequence): DeviceSequence;
+}
+
+/** A grammar ready for one answer. */
+export interface Constrained {
+  readonly constraint: Constraint;
+  /** Appended to the question; empty for a grammar that has none. */
+  readonly words: string;
 }
 
 /** Tokens for which an answer reserves capacity beforehand, when the caller names no maximum. */

@@ -78,6 +78,8 @@ export interface Tokenizer {
   stream(options?: DecodeOptions & { readonly after?: ArrayLike<number> | undefined }): TokenStream;
   /** The raw bytes of a token within a text, for grammars and masks. */
   tokenBytes(id: number): Uint8Array;
+  /** Every token, with its raw bytes; `special`: it is not printed unless special tokens are asked for. */
+  eachToken(visit: (id: number, bytes: Uint8Array, special: boolean) => void): void;
   idOf(token: string): number | undefined;
   free(): void;
 }
@@ -328,6 +330,12 @@ class DescribedTokenizer implements Tokenizer {
       this.#bytes[id] = bytes;
     }
     return bytes;
+  }
+
+  eachToken(visit: (id: number, bytes: Uint8Array, special: boolean) => void): void {
+    const { facts, decoder } = this.#description;
+    // Not by `tokenBytes`: what it keeps would be as large as the vocabulary several times over.
+    for (let id = 0; id < facts.vocabulary; id++) visit(id, decoder.bytes(id), decoder.isSpecial(id));
   }
 
   idOf(token: string): number | undefined {

@@ -244,7 +244,15 @@ export interface EngineApi {
   /** Resolves with the number of tokens in the context. */
   readonly append: Call<OfSession & { readonly input: PromptInput }, number, PromptEvent, never>;
   /** Resolves with the number of tokens that `input` would add. */
-  readonly measure: Call<OfSession & { readonly input: PromptInput }, number, never, never>;
+  readonly measure: Call<
+    OfSession & {
+      readonly input: PromptInput;
+      readonly settings: Pick<PromptSettings, 'grammar' | 'omitResponseConstraintInput'>;
+    },
+    number,
+    never,
+    never
+  >;
   /** Continues raw text or ids, in a session of its own. */
   readonly complete: Call<
     OfModel & { readonly input: string | Int32Array; readonly settings: CompletionSettings },

@@ -160,12 +160,54 @@ describe('a session', () => {
 
   test('what is not supported is refused, not ignored', async () => {
     const session = await model.createSession();
-    await expect(session.prompt('Hello', { responseConstraint: {} } as object)).rejects.toThrow('responseConstraint');
+    await expect(session.prompt('Hello', { responseConstraint: { not: {} } })).rejects.toThrow(
+      '#: not is not supported',
+    );
+    await expect(session.prompt('Hello', { responseConstraint: /(?=a)/ })).rejects.toThrow('lookahead');
+    await expect(session.prompt('Hello', { responseConstraint: 'json' } as object)).rejects.toThrow(
+      'responseConstraint',
+    );
     await expect(session.prompt([{ role: 'user', content: [{ type: 'image', value: new Blob([]) }] }])).rejects.toThrow(
       'text only',
     );
     await expect(model.createSession({ expectedInputs: [{ type: 'audio' }] })).rejects.toThrow('audio');
     session.destroy();
+  });
+
+  test('an answer fits a schema or an expression, and the model is told about it', async () => {
+    const session = await model.createSession({ temperature: 1, seed: 3 });
+    const schema = {
+      type: 'object',
+      properties: {
+        ok: { type: 'boolean' },
+        kind: { enum: ['a', 'b'] },
+        n: { type: 'integer', minimum: 0, maximum: 99 },
+      },
+      required: ['ok', 'kind', 'n'],
+      additionalProperties: false,
+    };
+    const value = JSON.parse(await session.prompt('Hello', { responseConstraint: schema })) as Record<string, unknown>;
+    expect(Object.keys(value).sort()).toEqual(['kind', 'n', 'ok']);
+    expect(typeof value['ok']).toBe('boolean');
+    expect(['a', 'b']).toContain(value['kind']);
+    expect(value['n']).toBeGreaterThanOrEqual(0);
+    expect(value['n']).toBeLessThanOrEqual(99);
+    // `stop` would end it; the constraint does.
+    const text = await session.prompt('Hello', {
+      responseConstraint: /(yes|no)-\d{3}/i,
+      omitResponseConstraintInput: true,
+    });
+    expect(text).toMatch(/^(?:yes|no)-\d{3}$/i);
+    const silent = await session.measureContextUsage('Hello', {
+      responseConstraint: schema,
+      omitResponseConstraintInput: true,
+    });
+    expect(silent).toBe(await session.measureContextUsage('Hello'));
+    expect(await session.measureContextUsage('Hello', { responseConstraint: schema })).toBeGreaterThan(silent + 20);
+    session.destroy();
+    const { text: raw, finishReason } = await model.complete('Once upon', { responseConstraint: /[a-f]{4}!/ });
+    expect(raw).toMatch(/^[a-f]{4}!$/);
+    expect(finishReason).toBe('stop');
   });
 
   test('raw completion, tokens and memory', async () => {

@@ -160,6 +160,7 @@ describe('seeing', () => {
           epoch,
           chunk,
           deviceSequence: (tokens, options) => model.deviceSequence(tokens, options),
+          constrain: (grammar) => model.constrain(grammar),
           fork: (from) => model.fork(from),
         },
       );

@@ -36,6 +36,7 @@ function chunked(chunk: number): SessionModel {
     epoch,
     chunk,
     deviceSequence: (tokens, options) => model.deviceSequence(tokens, options),
+    constrain: (grammar) => model.constrain(grammar),
     fork: (from) => model.fork(from),
   };
 }

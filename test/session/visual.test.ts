@@ -170,6 +170,7 @@ describe('some tokens of a picture', () => {
         epoch,
         chunk,
         deviceSequence: (tokens, options) => model.deviceSequence(tokens, options),
+        constrain: (grammar) => model.constrain(grammar),
         fork: (from) => model.fork(from),
       };
       expect((await begin(todre, {}, chunked).prompt(show('Which of the two?', cat, dog))).ids).toEqual(whole.ids);

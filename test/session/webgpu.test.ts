@@ -4,7 +4,7 @@ import { EngineModel } from '../../src/engine/model.ts';
 import { openDevice } from '../../src/engine/device.ts';
 import { Session } from '../../src/session.ts';
 import type { Platform } from '../../src/platform/platform.ts';
-import type { Constraint } from '../../src/generate/constraint.ts';
+import type { Constraint } from '../../src/constrain/constraint.ts';
 import { freeDeviceSequence } from '../../src/generate/device-sequence.ts';
 import { generate } from '../../src/generate/generate.ts';
 import { sampleSpec } from '../../src/generate/sampling.ts';

@@ -1,5 +1,5 @@
 /** Toy constraints: a set of ids for each place of an answer. */
-import type { Constraint } from '../../src/generate/constraint.ts';
+import type { Constraint } from '../../src/constrain/constraint.ts';
 
 /** One bit an id. */
 export function bitsOf(vocabulary: number, ids: Iterable<number>): Uint32Array {

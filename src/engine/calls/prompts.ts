@@ -28,7 +28,8 @@ export function promptCalls(models: HostedModels): PromptCalls {
       await session.append(input, sessionListener(context));
       return session.usage;
     },
-    measure: ({ session, input, ...of }, { signal }) => models.get(of).session(session).measure(input, signal),
+    measure: ({ session, input, settings, ...of }, { signal }) =>
+      models.get(of).session(session).measure(input, settings, signal),
     complete: async ({ input, settings, ...of }, context) => {
       const once = new Session(models.get(of).model);
       try {
