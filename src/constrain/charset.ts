@@ -5,7 +5,6 @@ export type CharSet = readonly number[];
 
 export const POINTS = 0x110000;
 export const UNITS = 0x10000;
-export const SURROGATES: CharSet = [0xd800, 0xe000];
 /** What UTF-8 can write. */
 export const SCALARS: CharSet = [0, 0xd800, 0xe000, POINTS];
 

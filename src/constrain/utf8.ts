@@ -78,8 +78,9 @@ class Builder {
       const rests = texts
         .filter(([text]) => text.charCodeAt(0) === first)
         .map(([text, target]) => [text.slice(1), target] as const);
-      const [[rest = '', target = 0] = []] = rests;
-      this.row(state)[first] = rest === '' ? target : this.choose(rests);
+      // No text begins another one.
+      const end = rests.find(([rest]) => rest === '');
+      this.row(state)[first] = end?.[1] ?? this.choose(rests);
     }
     return state;
   }

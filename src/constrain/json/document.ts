@@ -67,20 +67,19 @@ const SUPPORTED: ReadonlySet<string> = new Set([
 /** Drafts whose keywords mean the same where they are supported here. */
 const DRAFTS = /^https?:\/\/json-schema\.org\/(?:draft\/2020-12|draft\/2019-09|draft-0[67])\/schema#?$/;
 
-/** What stands for a reason beside the name of a keyword that is refused. */
-const REMEDIES: Readonly<Record<string, string>> = {
-  additionalItems: 'use prefixItems and items',
-  definitions: 'use $defs',
-  if: 'use anyOf',
-  then: 'use anyOf',
-  else: 'use anyOf',
-  not: 'say what is allowed, for instance by enum',
-  nullable: "use type: ['…', 'null']",
-  unevaluatedProperties: 'use additionalProperties',
-  unevaluatedItems: 'use items: false',
-  $dynamicRef: 'use $ref',
-  $recursiveRef: 'use $ref',
-};
+/** What to do instead of some keywords that are refused. */
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ['additionalItems', 'use prefixItems and items'],
+  ['if', 'use anyOf'],
+  ['then', 'use anyOf'],
+  ['else', 'use anyOf'],
+  ['not', 'say what is allowed, for instance by enum'],
+  ['nullable', "use type: ['…', 'null']"],
+  ['unevaluatedProperties', 'use additionalProperties'],
+  ['unevaluatedItems', 'use items: false'],
+  ['$dynamicRef', 'use $ref'],
+  ['$recursiveRef', 'use $ref'],
+]);
 
 export function refuse(path: string, keyword: string, problem: string): never {
   const name = clipped(keyword);
@@ -113,7 +112,7 @@ export class SchemaDocument {
     for (const keyword of Object.keys(schema)) {
       if (SUPPORTED.has(keyword) || ANNOTATIONS.has(keyword) || keyword.startsWith('x-')) continue;
       if (keyword === '$id' && path === '#') continue;
-      const remedy = REMEDIES[keyword];
+      const remedy = REMEDIES.get(keyword);
       refuse(path, keyword, `is not supported${remedy === undefined ? '' : `: ${remedy}`}`);
     }
     const draft = schema['$schema'];

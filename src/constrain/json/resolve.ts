@@ -745,8 +745,7 @@ function same(a: Json, b: Json): boolean {
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const [left, right] = [Object.entries(a), new Map<string, Json>(Object.entries(b))];
   return (
-    left.length === right.size &&
-    left.every(([name, value]) => right.has(name) && same(value as Json, right.get(name) ?? null))
+    left.length === right.size && left.every(([name, value]) => right.has(name) && same(value, right.get(name) ?? null))
   );
 }
 
