@@ -7,6 +7,7 @@
 import type { Sequence } from './kv/sequence.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
+import type { Attribution, AttributionSettings } from './generate/attribution.ts';
 import { SessionCache, type SessionModel } from './generate/session-cache.ts';
 import { Conversation, fit, type Fit, type Manner } from './chat/conversation.ts';
 import type * as Dialects from './chat/dialects/index.ts';
@@ -140,6 +141,15 @@ export class Session {
       const result = await this.#cache.answer(prompt, content, { ...this.#settings, ...settings }, limited, false);
       this.#transcript = this.#cache.transcript;
       return result;
+    });
+  }
+
+  /** Tells which spans of the conversation the last answer was drawn from (generate/attribution.ts). */
+  attribute(settings: AttributionSettings, signal?: AbortSignal): Promise<Attribution> {
+    return this.#compute(signal, async () => {
+      // Pages that do not ask for it do not download this code.
+      const { attribute } = await import('./generate/attribution.ts');
+      return this.#cache.withAnswer((copy, answered) => attribute(this.#model, copy, answered, settings, signal));
     });
   }
 

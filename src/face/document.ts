@@ -1,17 +1,26 @@
 /** A document that was opened, as the page sees it. */
-import { pageAt, type DocumentContent, type Language, type OutlineEntry, type Page } from '../document/content.ts';
+import type { DocumentContent, Language, OutlineEntry, Page } from '../document/content.ts';
 import type { DocumentEnvironment } from '../document/environment.ts';
 import { Searcher, type Found } from '../document/index/searcher.ts';
 import type { DocumentSource, OpenOptions, SearchOptions, SearchResult } from '../document/options.ts';
 import { readDocument, type ReadDocument } from '../document/read.ts';
+import type { AnsweringModel } from '../document/answer/model.ts';
+import { askStream, publicAnswer, type DocumentAnswerStream, type AskOptions } from './asking.ts';
 import { rectanglesOf, type PlacedRectangle } from '../document/rectangles.ts';
+import { resultOf } from './search-result.ts';
 import { InputError } from '../errors.ts';
 import { misfit, misfitArgument, type Field, type ShapeOf } from './check.ts';
+
+export interface OpenDocumentOptions extends OpenOptions {
+  /** Answers `ask`; `model.openDocument` sets it. */
+  readonly model?: AnsweringModel | undefined;
+}
 
 const TEXT: Field = { is: 'string' };
 const CALLBACK: Field = { is: 'function' };
 
-const OPEN: ShapeOf<Required<OpenOptions>> = {
+const OPEN: ShapeOf<Required<OpenDocumentOptions>> = {
+  model: { is: 'object' },
   name: TEXT,
   type: TEXT,
   password: TEXT,
@@ -35,10 +44,12 @@ export class OctavoDocument {
   readonly hash: string;
   readonly #content: DocumentContent;
   readonly #searcher: Searcher;
+  readonly #model: AnsweringModel | undefined;
   readonly #closed = new AbortController();
 
   /** Made by `openDocument`. */
-  constructor({ name, hash, content }: ReadDocument, searcher: Searcher) {
+  constructor({ name, hash, content }: ReadDocument, searcher: Searcher, model?: AnsweringModel) {
+    this.#model = model;
     this.name = name;
     this.hash = hash;
     this.#content = content;
@@ -76,6 +87,26 @@ export class OctavoDocument {
     return (await this.#searcher.find(query, limit, signal)).map(resultOf);
   }
 
+  /**
+   * Answers a question from the document. Iterate it for the text as it comes, or await it for the whole answer: `text`, its `citations`, which `mode` was taken
+   * and what was `read`, and how likely it is that the document does not say it (`absent`).
+   */
+  ask(question: string, options: AskOptions = {}): DocumentAnswerStream {
+    return askStream('ask', question, options, this.#model, [this.#closed.signal], async (model, settings, onText) => {
+      this.#open();
+      const { hash, name } = this;
+      const content = this.#content;
+      const asked = {
+        documents: [{ document: hash, content }],
+        passages: this.#searcher.size,
+        find: (text: string, limit: number, signal?: AbortSignal) => this.#searcher.find(text, limit, signal),
+        covered: (text: string, found: Found) => this.#searcher.covered(text, found),
+      };
+      const { ask } = await import('../document/answer/ask.ts');
+      return publicAnswer(await ask(model, asked, question, settings, onText), new Map([[hash, name]]));
+    });
+  }
+
   /** Where a range of the text stands: one rectangle a line, in points from the upper left corner of the displayed page. */
   rectangles(start: number, end: number): readonly PlacedRectangle[] {
     return rectanglesOf(this.#content, start, end);
@@ -92,24 +123,9 @@ export class OctavoDocument {
   }
 }
 
-function resultOf({ content, passage, score }: Found): SearchResult {
-  const { start, end, path } = passage;
-  const places = rectanglesOf(content, start, end);
-  const page = pageAt(content.pages, start);
-  return {
-    start,
-    end,
-    page,
-    text: content.text.slice(start, end),
-    path,
-    score,
-    rectangles: places.filter((place) => place.page === page).map(({ rectangle }) => rectangle),
-  };
-}
-
 export async function openDocument(
   source: DocumentSource,
-  options: OpenOptions,
+  options: OpenDocumentOptions,
   environment: DocumentEnvironment,
 ): Promise<OctavoDocument> {
   const problem = misfit('openDocument', options, OPEN);
@@ -128,5 +144,5 @@ export async function openDocument(
         secondsLeft: ((performance.now() - begun) / 1000 / done) * (total - done),
       }),
   });
-  return new OctavoDocument(read, searcher);
+  return new OctavoDocument(read, searcher, options.model);
 }

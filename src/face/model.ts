@@ -1,4 +1,7 @@
 /** A loaded model, as the page uses it. */
+import type { DocumentSource } from '../document/options.ts';
+import type { OctavoDocument, OpenDocumentOptions } from './document.ts';
+import type { OctavoFace } from './octavo.ts';
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Message } from '../chat/messages.ts';
 import type { AnswerReport, CompletionSettings, TokenLogProb } from '../generate/options.ts';
@@ -64,11 +67,13 @@ export class OctavoModel {
   lost: Promise<Error>;
   readonly #caller: Caller;
   readonly #read: ReadPicture;
+  readonly #openDocument: OctavoFace['openDocument'];
   #info: ModelInfo;
   #destroyed: Promise<void> | undefined;
 
   /** Made by `Octavo.load`. */
-  constructor(caller: Caller, info: ModelInfo, read: ReadPicture) {
+  constructor(caller: Caller, info: ModelInfo, read: ReadPicture, open: OctavoFace['openDocument']) {
+    this.#openDocument = open;
     this.#caller = caller;
     this.#info = info;
     this.#read = read;
@@ -245,6 +250,11 @@ export class OctavoModel {
     if (problem !== undefined) return problem;
     const { special = false } = options;
     return this.#caller.call('decode', { ...this.#of, ids: Int32Array.from(ids), special });
+  }
+
+  /** `Octavo.openDocument`, with this model to answer `document.ask`. */
+  openDocument(source: DocumentSource, options: OpenDocumentOptions = {}): Promise<OctavoDocument> {
+    return this.#openDocument(source, { model: this, ...options });
   }
 
   /** Bytes on the device by purpose. */

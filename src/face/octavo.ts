@@ -1,5 +1,5 @@
 /** `Octavo`, the entry point of the SDK. */
-import type { DocumentSource, OpenOptions } from '../document/options.ts';
+import type { DocumentSource } from '../document/options.ts';
 import { DeviceError } from '../errors.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
@@ -9,7 +9,7 @@ import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { misfit } from './check.ts';
 import { OctavoModel } from './model.ts';
-import type { OctavoDocument } from './document.ts';
+import type { OctavoDocument, OpenDocumentOptions } from './document.ts';
 import type { Documents } from './documents.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
 import { AVAILABILITY, LOAD } from './options.ts';
@@ -76,7 +76,7 @@ export interface OctavoFace {
    * Opens a PDF, a text, Markdown, HTML, a .docx, a CSV or, with `ocr`, a picture: for its text, its outline, and to find passages. No model is needed.
    * Throws `FileError` for what cannot be read; `FileError('password')` for an encrypted PDF without the right `password`.
    */
-  openDocument(source: DocumentSource, options?: OpenOptions): Promise<OctavoDocument>;
+  openDocument(source: DocumentSource, options?: OpenDocumentOptions): Promise<OctavoDocument>;
   /** Models kept from earlier downloads. */
   readonly store: Pick<ModelStore, 'list' | 'remove'>;
   /** Sessions that were saved, and prompts that were kept. */
@@ -101,7 +101,7 @@ function addressesOf(place: ModelInput): readonly string[] {
 const loading = new Map<string, number>();
 
 export function createFace(platform: FacePlatform): OctavoFace {
-  return {
+  const face: OctavoFace = {
     async availability(input, options = {}) {
       const problem = misfit('availability', options, AVAILABILITY);
       if (problem !== undefined) return problem;
@@ -148,7 +148,7 @@ export function createFace(platform: FacePlatform): OctavoFace {
           },
         );
         download?.done();
-        return new OctavoModel(caller, info, platform.readPicture);
+        return new OctavoModel(caller, info, platform.readPicture, face.openDocument);
       } catch (error) {
         caller.close();
         throw error;
@@ -171,4 +171,5 @@ export function createFace(platform: FacePlatform): OctavoFace {
     },
     sessions: savedSessions(() => platform.sessions()),
   };
+  return face;
 }

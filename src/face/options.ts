@@ -1,4 +1,5 @@
 /** The options of all public calls, described for `check.ts`. What depends on the model is checked by the engine. */
+import type { AttributionSettings } from '../generate/attribution.ts';
 import { SAMPLING_LIMITS, SAMPLING_MODES } from '../generate/sampling.ts';
 import { MOST_ALTERNATIVES, MOST_ROUNDS, type AnswerOptions, type ChatOptions } from '../generate/options.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
@@ -125,6 +126,12 @@ export const SESSION: ShapeOf<Required<SessionOptions>> = {
   context: { members: CONTEXT },
   visual: { members: { size: COUNT, route: { oneOf: ['mar', 'siglip'] } } },
   monitor: CALLBACK,
+};
+
+export const ATTRIBUTE: ShapeOf<Required<AttributionSettings>> = {
+  text: TEXT,
+  spans: { list: NUMBER },
+  layers: { list: NUMBER },
 };
 
 export const APPEND: ShapeOf<Required<AppendOptions>> = { ...ABORTABLE, onPrefill: CALLBACK };

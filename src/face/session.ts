@@ -1,4 +1,5 @@
 /** A conversation, in the shape of the web's Prompt API. */
+import type { Attribution, AttributionSettings } from '../generate/attribution.ts';
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
 import type { AnswerPart, ToolSettings } from '../chat/tools.ts';
@@ -16,7 +17,7 @@ import type { AnswerInfo, CallsEvent, EngineApi, PromptEvent, SessionInfo } from
 import { misfit } from './check.ts';
 import type { MonitorCallback } from './monitor.ts';
 import { withGrammar, type Constrainable } from './constraint.ts';
-import { ABORTABLE, APPEND, MEASURE, PROMPT, SAVE } from './options.ts';
+import { ABORTABLE, APPEND, ATTRIBUTE, MEASURE, PROMPT, SAVE } from './options.ts';
 import type { OnModel } from './painting.ts';
 import { withPixels, type PictureInput } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
@@ -239,6 +240,18 @@ export class OctavoSession extends EventTarget {
       const params = read instanceof Promise ? read.then((ready) => ({ ...ready, settings })) : { ...read, settings };
       return this.#on.caller.call('measure', params, { signal: linked, transfer });
     });
+  }
+
+  /**
+   * Tells which spans of a text in the conversation the last answer was drawn from: the attention that each of its
+   * tokens was predicted with. Reads the answer's tokens once more.
+   */
+  async attribute(settings: AttributionSettings, options: Abortable = {}): Promise<Attribution> {
+    const problem = misfit('attribute', settings, ATTRIBUTE) ?? misfit('attribute', options, ABORTABLE);
+    if (problem !== undefined) return problem;
+    return this.#linked(options.signal, (linked) =>
+      this.#on.caller.call('attribute', this.#inTurn({ ...this.#of, settings }), { signal: linked }),
+    );
   }
 
   /** Makes a second session with the same past. It costs little, since the two share memory until they differ. */

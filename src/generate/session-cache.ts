@@ -7,11 +7,13 @@ import type { Grammar } from '../constrain/grammar.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ConversationModel } from '../chat/conversation.ts';
 import { PAGE_TOKENS } from '../backend/backend.ts';
+import { InputError } from '../errors.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
 import { contentKey } from '../select/content-key.ts';
 import type { Sequence } from '../kv/sequence.ts';
 import type { Tiers } from '../kv/tiers.ts';
+import type { Answered } from './attribution.ts';
 import { answer, type Answer, type AnswerListener } from './answer.ts';
 import { prefill } from './prefill.ts';
 import { readContrast, type Contrast } from './contrast.ts';
@@ -77,6 +79,8 @@ export class SessionCache {
   readonly #options: ContextOptions;
   #held: { readonly onDevice: DeviceSequence; readonly epoch: number } | undefined;
   #transcript: Transcript = NOTHING;
+  /** Where the last answer begins, as long as the transcript ends with it. */
+  #answered: number | undefined;
   /** Where the current prompt is kept. */
   #library: KeptPrompts | undefined;
 
@@ -162,6 +166,7 @@ export class SessionCache {
     const exact = content !== undefined && result.stop === undefined && result.partial !== true;
     const whole = exact ? joined([...content, ...drawn]) : undefined;
     this.#transcript = { ids: all, spans, content: whole };
+    this.#answered = ids.length;
     return result;
   }
 
@@ -206,6 +211,28 @@ export class SessionCache {
       await this.#guard(onDevice, () => extend(onDevice, read));
     });
     this.#transcript = transcript;
+  }
+
+  /**
+   * Runs `body` on a copy of the pages that end with an answer, so that what it computes leaves no trace. Throws
+   * `InputError` where the last call gave none. Precondition: the caller holds the device gate.
+   */
+  async withAnswer<T>(body: (copy: DeviceSequence, answered: Answered) => Promise<T>): Promise<T> {
+    const { onDevice } = this;
+    const from = this.#answered;
+    if (onDevice === undefined || from === undefined)
+      throw new InputError('empty', 'the session has no answer yet, or lost it with its device; prompt it first');
+    if (onDevice.planner !== undefined)
+      throw new InputError('argument', 'an answer is attributed where attention sees everything; leave `context` out');
+    const { tiers } = this.#model;
+    const transcript = this.#transcript;
+    const copy = await this.#using(onDevice, 0, async () => this.#model.fork(onDevice), true);
+    try {
+      return await this.#using(copy, transcript.ids.length, () => body(copy, { transcript, from }));
+    } finally {
+      tiers?.forget(copy.sequence);
+      freeDeviceSequence(copy);
+    }
   }
 
   async fork(): Promise<SessionCache> {
@@ -258,6 +285,7 @@ export class SessionCache {
   ): Promise<number> {
     cut(onDevice, commonPrefix(prompt, this.#transcript), prompt.ids);
     this.#transcript = { ...prompt, content };
+    this.#answered = undefined;
     const shared = share ? this.#shared(onDevice, prompt) : undefined;
     if (shared !== undefined)
       await extend(onDevice, async (sequence) =>

@@ -5,6 +5,7 @@
  * Settings are complete and cross to the engine; Info is what the engine reports. Models and sessions are identified by
  * numbers that the engine assigns.
  */
+import type { Attribution, AttributionSettings } from '../generate/attribution.ts';
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Backend, MemoryUse } from '../backend/backend.ts';
 import type { Message, PromptInput } from '../chat/messages.ts';
@@ -253,6 +254,8 @@ export interface EngineApi {
     never,
     never
   >;
+  /** Tells which spans of the conversation the last answer was drawn from. */
+  readonly attribute: Call<OfSession & { readonly settings: AttributionSettings }, Attribution, never, never>;
   /** Continues raw text or ids, in a session of its own. */
   readonly complete: Call<
     OfModel & { readonly input: string | Int32Array; readonly settings: CompletionSettings },

@@ -63,6 +63,17 @@ export class PassageIndex {
     return new Map(found.map(({ id, score }) => [Number(id), score]));
   }
 
+  /** What each term of a question tells: much where few passages have it. */
+  weights(question: string): Map<string, number> {
+    const all = Math.max(1, this.size);
+    return new Map(
+      this.terms(question).map((term) => {
+        const having = this.#search.search(term).length;
+        return [term, Math.log(1 + (all - having + 0.5) / (having + 0.5))];
+      }),
+    );
+  }
+
   plain(): StoredIndex {
     return { search: this.#search.toJSON(), languages: [...this.#languages] };
   }

@@ -2,6 +2,7 @@
 import type { DocumentContent } from '../content.ts';
 import type { Embedder } from '../options.ts';
 import { passagesOf, type Passage } from '../segment.ts';
+import { stemsOf } from '../stems.ts';
 import { fuse, VECTOR_WEIGHT } from './fuse.ts';
 import { PassageIndex } from './passage-index.ts';
 import { quantise, Vectors, type QuantisedVector } from './vectors.ts';
@@ -43,9 +44,17 @@ export class Searcher {
     return this.#held.size;
   }
 
-  /** The terms that a question is looked up by; for those who measure how much of it a passage has. */
-  terms(question: string): string[] {
-    return this.#index.terms(question);
+  /** The weighted share of a question's words that a passage has, its headings included. */
+  covered(question: string, { content, passage }: Pick<Found, 'content' | 'passage'>): number {
+    const text = `${passage.path.join(' ')} ${content.text.slice(passage.start, passage.end)}`;
+    const there = new Set(stemsOf(text, content.language));
+    let all = 0;
+    let found = 0;
+    for (const [term, weight] of this.#index.weights(question.slice(0, LONGEST_QUESTION))) {
+      all += weight;
+      if (there.has(term)) found += weight;
+    }
+    return all === 0 ? 0 : found / all;
   }
 
   /** Words can be found when it returns. */

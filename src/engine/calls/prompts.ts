@@ -7,7 +7,10 @@ import type { CallContext, Handlers } from '../../worker/responder.ts';
 import type { HostedModels } from '../hosted.ts';
 import { sessionListener, throttle } from './listener.ts';
 
-type PromptCalls = Pick<Handlers<EngineApi>, 'prompt' | 'giveResults' | 'append' | 'measure' | 'complete' | 'score'>;
+type PromptCalls = Pick<
+  Handlers<EngineApi>,
+  'prompt' | 'giveResults' | 'append' | 'measure' | 'attribute' | 'complete' | 'score'
+>;
 
 export function promptCalls(models: HostedModels): PromptCalls {
   const rounds = new Rounds();
@@ -30,6 +33,11 @@ export function promptCalls(models: HostedModels): PromptCalls {
     },
     measure: ({ session, input, settings, ...of }, { signal }) =>
       models.get(of).session(session).measure(input, settings, signal),
+    attribute: async ({ session, settings, ...of }, context) => {
+      const found = await models.get(of).session(session).attribute(settings, context.signal);
+      context.transfer(found.masses.buffer);
+      return found;
+    },
     complete: async ({ input, settings, ...of }, context) => {
       const once = new Session(models.get(of).model);
       try {

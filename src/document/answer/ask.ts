@@ -1,0 +1,437 @@
+/**
+ * One question about documents: what the model is shown is chosen, it answers, and its answer is cited.
+ *
+ * - `passages`: the passages that search finds, as many as are read within seconds;
+ * - `whole`: the whole document, where it fits the model's window;
+ * - `windows`: the document part by part, each part asked; then the sentences that the parts' answers were drawn from are asked together.
+ */
+import { InputError } from '../../errors.ts';
+import type { Attribution } from '../../generate/attribution.ts';
+import type { DocumentContent } from '../content.ts';
+import type { Found } from '../index/searcher.ts';
+import { roughTokens } from '../segment.ts';
+import { sentencesOf } from '../sentences.ts';
+import { absentProbability, attendedShare, isRefusal } from './absent.ts';
+import { cite, type Citation } from './cite.ts';
+import type { AnsweringModel, AnsweringSession } from './model.ts';
+import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
+import { promptOf } from './prompt.ts';
+import { unknownNumbers } from './verify.ts';
+
+export type AskMode = 'passages' | 'whole' | 'windows';
+
+export interface Exchange {
+  readonly question: string;
+  readonly answer: string;
+}
+
+export interface AskProgress {
+  readonly phase: 'searching' | 'reading' | 'citing';
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface AskSettings {
+  readonly mode?: AskMode | 'auto' | undefined;
+  /** Earlier questions and answers of the conversation, the newest last. */
+  readonly history?: readonly Exchange[] | undefined;
+  /** Most tokens of the answer; default 160. */
+  readonly maxTokens?: number | undefined;
+  /** Tokens of documents that are read for `passages`; default 900. */
+  readonly budget?: number | undefined;
+  /** Whether what a model has read of a whole document is kept on the disk for the next question. */
+  readonly keep?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: AskProgress) => void) | undefined;
+}
+
+/** The part of a document that was read for an answer. */
+export interface ReadReport {
+  readonly passages: number;
+  readonly of: number;
+  readonly tokens: number;
+  /** For people: `5 of 214 passages`, `all 31 pages`. */
+  readonly description: string;
+}
+
+export interface DocumentAnswer {
+  readonly text: string;
+  readonly citations: readonly Citation[];
+  readonly mode: AskMode;
+  readonly read: ReadReport;
+  /** How likely it is that the documents do not say it, and the passages that came nearest. */
+  readonly absent: { readonly probability: number; readonly nearest: readonly Found[] };
+  /** Numbers of the answer that stand nowhere in what was read. */
+  readonly unverified: readonly string[];
+  readonly time: { readonly search: number; readonly prefill: number; readonly decode: number; readonly cite: number };
+}
+
+/** What is asked: one document, or several. */
+export interface Asked {
+  readonly documents: readonly { readonly document: string; readonly content: DocumentContent }[];
+  readonly passages: number;
+  find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]>;
+  /** The weighted share of the question's words in a passage. */
+  covered(question: string, found: Found): number;
+}
+
+const DEFAULT_TOKENS = 160;
+const DEFAULT_BUDGET = 900;
+/** Passages that are looked at. */
+const LOOKED_AT = 32;
+const MOST_PASSAGES = 6;
+const NEAREST = 3;
+/** Exchanges of the conversation that the model is shown. */
+const MOST_HISTORY = 2;
+/** A question with fewer content words is searched for together with the one before it. */
+const SHORT_QUESTION = 3;
+/** Of the window, what a document may fill. */
+const WHOLE_SHARE = 0.8;
+/** A document of so few tokens is read whole. */
+const SHORT_DOCUMENT = 1000;
+/** Tokens of a part (`windows`), and how many parts are read at most. */
+const PART = 1000;
+const MOST_PARTS = 400;
+
+export async function ask(
+  model: AnsweringModel,
+  asked: Asked,
+  question: string,
+  settings: AskSettings,
+  onText: (piece: string) => void | Promise<void>,
+): Promise<DocumentAnswer> {
+  const { signal, onProgress, history = [], maxTokens = DEFAULT_TOKENS } = settings;
+  signal?.throwIfAborted();
+  if (question.trim() === '') throw new InputError('empty', 'ask: the question is empty');
+  if (asked.passages === 0)
+    throw new InputError(
+      'empty',
+      'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
+    );
+  const begun = performance.now();
+  const found = await asked.find(searchText(question, history), LOOKED_AT, signal);
+  const search = performance.now() - begun;
+  const mode = await chooseMode(model, asked, settings, maxTokens);
+  if (mode === 'windows') return askParts(model, asked, question, settings, found, search, onText);
+  const shown =
+    mode === 'whole' ? wholePack(asked) : await passagePack(model, asked, question, found, settings, maxTokens);
+  const answered = await answerFrom(model, shown, question, { ...settings, maxTokens }, onText, mode === 'whole');
+  onProgress?.({ phase: 'citing', done: 1, total: 1 });
+  const pages = asked.documents.reduce((sum, { content }) => sum + content.pages.length, 0);
+  return finished(asked, question, answered, {
+    mode,
+    found,
+    search,
+    read: {
+      passages: mode === 'whole' ? asked.passages : shown.pieces.length,
+      of: asked.passages,
+      tokens: answered.tokens,
+      description:
+        mode === 'whole'
+          ? pages === 1
+            ? 'the whole text'
+            : `all ${pages} pages`
+          : `${shown.pieces.length} of ${asked.passages} passages`,
+    },
+  });
+}
+
+function searchText(question: string, history: readonly Exchange[]): string {
+  const last = history.at(-1);
+  const words = question.match(/\p{L}{4,}|\d+/gu)?.length ?? 0;
+  return last !== undefined && words <= SHORT_QUESTION ? `${question} ${last.question}` : question;
+}
+
+async function chooseMode(
+  model: AnsweringModel,
+  { documents }: Asked,
+  { mode = 'auto', budget = DEFAULT_BUDGET }: AskSettings,
+  maxTokens: number,
+): Promise<AskMode> {
+  if (mode === 'passages' || mode === 'windows') return mode;
+  const characters = documents.reduce((sum, { content }) => sum + content.text.length, 0);
+  const room = WHOLE_SHARE * (model.contextWindow - maxTokens);
+  // No tokenizer makes fewer tokens of so many characters.
+  if (characters > 16 * room) {
+    if (mode === 'auto') return 'passages';
+    throw tooLong(Math.round(characters / 4), room);
+  }
+  const rough = documents.reduce((sum, { content }) => sum + roughTokens(content.text), 0);
+  if (mode === 'auto') return rough <= Math.min(room, Math.max(budget, SHORT_DOCUMENT)) ? 'whole' : 'passages';
+  let tokens = 0;
+  for (const { content } of documents) tokens += (await model.tokenize(content.text, { special: false })).length;
+  if (tokens > room) throw tooLong(tokens, room);
+  return 'whole';
+}
+
+function tooLong(tokens: number, room: number): InputError {
+  return new InputError(
+    'too-long',
+    `mode whole: the text has about ${tokens} tokens and the model reads ${Math.floor(room)} at once; take mode passages or windows, or load the model with a larger contextWindow`,
+    { tokens, room: Math.floor(room) },
+  );
+}
+
+function wholePack({ documents }: Asked): Pack {
+  return packOf(
+    documents.map(({ document, content }) => ({ document, content, start: 0, end: content.text.length, path: [] })),
+  );
+}
+
+/** The best passages that fit the budget, by the model's own count of tokens. */
+async function passagePack(
+  model: AnsweringModel,
+  { documents }: Asked,
+  question: string,
+  found: readonly Found[],
+  { budget = DEFAULT_BUDGET }: AskSettings,
+  maxTokens: number,
+): Promise<Pack> {
+  const asking = (await model.tokenize(promptOf(model, '', question), { special: false })).length;
+  const room = Math.min(budget, model.contextWindow - maxTokens - asking - 64);
+  if (room < 32)
+    throw new InputError(
+      'too-long',
+      `the question has ${asking} tokens and leaves no room for the document in a window of ${model.contextWindow}; ask a shorter one`,
+      { tokens: asking, window: model.contextWindow },
+    );
+  // Nothing that was asked stands in any of them: the beginning is shown.
+  const first = documents[0];
+  const candidates: Piece[] =
+    found.length > 0
+      ? found.map(({ document, content, passage }) => ({ document, content, ...passage }))
+      : first === undefined
+        ? []
+        : [{ ...first, start: 0, end: Math.min(first.content.text.length, 2000), path: [] }];
+  let chosen: Piece[] = [];
+  for (const piece of candidates.slice(0, MOST_PASSAGES)) {
+    const more = [...chosen, piece];
+    const { text } = packOf(more);
+    const tokens = (await model.tokenize(text, { special: false })).length;
+    if (tokens <= room) chosen = more;
+    else if (chosen.length === 0) {
+      // One passage alone is too long for this model: as much of its beginning as fits.
+      const end = piece.start + Math.floor(((piece.end - piece.start) * room) / tokens);
+      return packOf([{ ...piece, end }]);
+    }
+  }
+  return packOf(chosen);
+}
+
+interface Answered {
+  readonly text: string;
+  readonly shown: readonly Shown[];
+  readonly pack: Pack;
+  readonly attribution: Attribution | undefined;
+  readonly logProbs: readonly number[];
+  readonly tokens: number;
+  readonly prefill: number;
+  readonly decode: number;
+  readonly citing: number;
+}
+
+async function answerFrom(
+  model: AnsweringModel,
+  pack: Pack,
+  question: string,
+  { signal, history = [], maxTokens, keep = false, onProgress }: AskSettings,
+  onText: (piece: string) => void | Promise<void>,
+  whole: boolean,
+): Promise<Answered> {
+  const turns = history.slice(-MOST_HISTORY).flatMap(({ question: before, answer }) => [
+    { role: 'user' as const, content: before },
+    { role: 'assistant' as const, content: answer },
+  ]);
+  // What is common to all questions comes first, so that it is read once.
+  const session = await model.createSession({
+    temperature: 0,
+    signal,
+    thinking: false,
+    ...(turns.length > 0 && !whole && { initialPrompts: turns }),
+    ...(whole && keep && { context: { keep: true } }),
+  });
+  try {
+    const stream = session.promptStreaming(promptOf(model, pack.text, question), {
+      signal,
+      maxTokens,
+      logprobs: true,
+      onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
+    });
+    let text = '';
+    for await (const piece of stream) {
+      const shownPiece = text === '' ? piece.trimStart() : piece;
+      text += shownPiece;
+      if (shownPiece !== '') await onText(shownPiece);
+    }
+    const { tokens, time, logprobs = [] } = await stream.finished;
+    const shown = sentencesShown(pack);
+    const begun = performance.now();
+    const attribution = await attributed(session, pack, shown, signal);
+    return {
+      text: text.trimEnd(),
+      shown,
+      pack,
+      attribution,
+      logProbs: logprobs.map(({ logprob }) => logprob),
+      tokens: tokens.prompt,
+      prefill: time.prefill,
+      decode: time.decode,
+      citing: performance.now() - begun,
+    };
+  } finally {
+    session.destroy();
+  }
+}
+
+/** Undefined where the text went another way into the model than it stands here (a template that changes it): then words decide alone. */
+async function attributed(
+  session: AnsweringSession,
+  { text }: Pack,
+  shown: readonly Shown[],
+  signal: AbortSignal | undefined,
+): Promise<Attribution | undefined> {
+  try {
+    const spans = shown.flatMap(({ at, start, end }) => [at, at + end - start]);
+    const found = await session.attribute({ text: text.trim(), spans }, { signal });
+    // An answer may begin with a space that is not shown.
+    const [first = '', ...rest] = found.tokens;
+    return { ...found, tokens: [first.trimStart(), ...rest] };
+  } catch (error) {
+    if (error instanceof InputError && (error.code === 'argument' || error.code === 'empty')) return undefined;
+    throw error;
+  }
+}
+
+function finished(
+  asked: Asked,
+  question: string,
+  { text, shown, attribution, logProbs, prefill, decode, citing, pack }: Answered,
+  {
+    mode,
+    read,
+    found,
+    search,
+  }: Pick<DocumentAnswer, 'mode' | 'read'> & { readonly found: readonly Found[]; readonly search: number },
+): DocumentAnswer {
+  const begun = performance.now();
+  const refused = isRefusal(text);
+  const citations = refused ? [] : cite(text, question, shown, attribution);
+  const [first, second] = found;
+  const kinds = ['exact', 'supported', 'weak'] as const;
+  const probability = absentProbability({
+    covered: first === undefined ? 0 : asked.covered(question, first),
+    margin:
+      first === undefined
+        ? 0
+        : second === undefined
+          ? 1
+          : (first.score - second.score) / Math.max(1e-6, Math.abs(first.score)),
+    attended: attribution === undefined ? 0 : attendedShare(attribution),
+    meanLog: logProbs.length === 0 ? 0 : logProbs.reduce((sum, value) => sum + value, 0) / logProbs.length,
+    leastLog: Math.min(0, ...logProbs),
+    kind: kinds.find((kind) => citations.some((one) => one.kind === kind)) ?? 'none',
+    refused,
+  });
+  return {
+    text,
+    citations,
+    mode,
+    read,
+    absent: { probability, nearest: found.slice(0, NEAREST) },
+    unverified: unknownNumbers(text, pack.text),
+    time: { search, prefill, decode, cite: citing + performance.now() - begun },
+  };
+}
+
+/** Part by part: what each part's answer was drawn from is read again, together. */
+async function askParts(
+  model: AnsweringModel,
+  asked: Asked,
+  question: string,
+  settings: AskSettings,
+  found: readonly Found[],
+  search: number,
+  onText: (piece: string) => void | Promise<void>,
+): Promise<DocumentAnswer> {
+  const { signal, onProgress, maxTokens = DEFAULT_TOKENS } = settings;
+  const parts = partsOf(asked, Math.min(PART, Math.floor(model.contextWindow / 2)));
+  const evidence: { readonly citation: Citation; readonly content: DocumentContent }[] = [];
+  const contents = new Map(asked.documents.map(({ document, content }) => [document, content]));
+  let prefill = 0;
+  let decode = 0;
+  for (const [i, part] of parts.entries()) {
+    onProgress?.({ phase: 'reading', done: i, total: parts.length });
+    const { onProgress: _own, history: _history, ...rest } = settings;
+    const answered = await answerFrom(
+      model,
+      packOf([part]),
+      question,
+      { ...rest, maxTokens: Math.min(64, maxTokens) },
+      () => undefined,
+      false,
+    );
+    prefill += answered.prefill;
+    decode += answered.decode;
+    if (isRefusal(answered.text)) continue;
+    for (const citation of cite(answered.text, question, answered.shown, answered.attribution)) {
+      const content = contents.get(citation.document);
+      if (content !== undefined && citation.kind !== 'weak') evidence.push({ citation, content });
+    }
+  }
+  signal?.throwIfAborted();
+  onProgress?.({ phase: 'reading', done: parts.length, total: parts.length });
+  const chosen = evidence.toSorted((a, b) => b.citation.score - a.citation.score).slice(0, 24);
+  const pieces = chosen.map(({ citation, content }) => sentenceAround(citation, content));
+  const unique = pieces.filter(
+    (piece, i) => pieces.findIndex((one) => one.document === piece.document && one.start === piece.start) === i,
+  );
+  const pack =
+    unique.length > 0 ? packOf(unique) : await passagePack(model, asked, question, found, settings, maxTokens);
+  const answered = await answerFrom(model, pack, question, { ...settings, maxTokens }, onText, false);
+  const read = {
+    passages: asked.passages,
+    of: asked.passages,
+    tokens: answered.tokens,
+    description: `everything, in ${parts.length} parts`,
+  };
+  const timed = { ...answered, prefill: prefill + answered.prefill, decode: decode + answered.decode };
+  return finished(asked, question, timed, { mode: 'windows', read, found, search });
+}
+
+/** The sentence in which a citation stands. */
+function sentenceAround({ document, start, end }: Citation, content: DocumentContent): Piece {
+  const block = content.blocks.find((one) => one.start <= start && one.end > start) ?? { start, end };
+  const sentence = sentencesOf(content.text, block.start, block.end, content.language).find(
+    ([from, to]) => from <= start && to > start,
+  );
+  const [from, to] = sentence ?? [start, end];
+  return { document, content, start: from, end: Math.max(to, end), path: [] };
+}
+
+function partsOf({ documents }: Asked, tokens: number): Piece[] {
+  const parts: Piece[] = [];
+  for (const { document, content } of documents) {
+    let start: number | undefined;
+    let end = 0;
+    let held = 0;
+    for (const block of content.blocks) {
+      const own = roughTokens(content.text.slice(block.start, block.end));
+      if (start !== undefined && held + own > tokens) {
+        parts.push({ document, content, start, end, path: [] });
+        start = undefined;
+        held = 0;
+      }
+      start ??= block.start;
+      end = block.end;
+      held += own;
+    }
+    if (start !== undefined) parts.push({ document, content, start, end, path: [] });
+  }
+  if (parts.length > MOST_PARTS)
+    throw new InputError(
+      'too-long',
+      `mode windows: the text has ${parts.length} parts and ${MOST_PARTS} are read for one question; take mode passages`,
+      { parts: parts.length },
+    );
+  return parts;
+}

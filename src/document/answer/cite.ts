@@ -1,0 +1,144 @@
+/**
+ * Citations of an answer, sentence by sentence: where its tokens were drawn from by attention, checked against the letters. What attention points at is not always
+ * what supports a claim, and what stands literally in two places was drawn from one of them: each decides where the other cannot.
+ */
+import type { Attribution } from '../../generate/attribution.ts';
+import { pageAt, type Language, type Rectangle } from '../content.ts';
+import { rectanglesOf } from '../rectangles.ts';
+import { sentencesOf } from '../sentences.ts';
+import { isStopWord } from '../stems.ts';
+import { normalise } from './normalise.ts';
+import type { Shown } from './pack.ts';
+import { claimOf, literal, support, type Claim } from './verify.ts';
+
+/** `exact`: the words of the answer stand there. `supported`: its numbers, names and most of its words do. `weak`: what the model looked at most. */
+export type CitationKind = 'exact' | 'supported' | 'weak';
+
+export interface Citation {
+  /** The hash of the document. */
+  readonly document: string;
+  readonly page: number;
+  /** Units `[start, end)` of the document's text, which are `quote`. */
+  readonly start: number;
+  readonly end: number;
+  readonly quote: string;
+  /** On `page`, in points from the upper left corner. */
+  readonly rectangles: readonly Rectangle[];
+  /** From 0 to 1: the share of the attention to the document that went to the sentence. */
+  readonly score: number;
+  readonly kind: CitationKind;
+  /** What of the answer it is cited for: units `[from, to)` of its text. */
+  readonly answer: readonly [from: number, to: number];
+}
+
+/** Sentences that are cited for one of the answer's. */
+const MOST = 3;
+/** Of the most attended sentence's share, what another needs to be cited, too. */
+const ALSO = 0.5;
+
+/** `attribution`: undefined where the model could not be asked; then words alone decide. */
+export function cite(
+  answer: string,
+  question: string,
+  shown: readonly Shown[],
+  attribution: Attribution | undefined,
+): Citation[] {
+  const language: Language = shown[0]?.content.language ?? 'other';
+  const spans = sentencesOf(answer, 0, answer.length, language);
+  return spans.flatMap(([from, to]) => {
+    const claim = claimOf(answer.slice(from, to), question, language);
+    if (claim.stems.length === 0) return [];
+    const shares = attribution === undefined ? undefined : sharesOf(attribution, [from, to], shown.length, language);
+    return citationsOf(claim, shown, shares, [from, to]);
+  });
+}
+
+/** How the attention of an answer's range is shared out among the sentences: of each content token its best one counts, by its share. */
+export function sharesOf(
+  { tokens, masses }: Attribution,
+  [from, to]: readonly [number, number],
+  count: number,
+  language: Language,
+): Float64Array {
+  const shares = new Float64Array(count);
+  let at = 0;
+  let rows = 0;
+  tokens.forEach((token, row) => {
+    const start = at;
+    at += token.length;
+    if (at <= from || start >= to || !isContent(token, language)) return;
+    const own = masses.subarray(row * count, (row + 1) * count);
+    const sum = own.reduce((total, value) => total + value, 0);
+    if (!(sum > 0)) return;
+    own.forEach((value, i) => (shares[i] = (shares[i] ?? 0) + value / sum));
+    rows++;
+  });
+  return rows === 0 ? shares : shares.map((value) => value / rows);
+}
+
+function isContent(token: string, language: Language): boolean {
+  const word = token.trim().toLowerCase();
+  return /[\p{L}\p{N}]/u.test(word) && !isStopWord(word, language);
+}
+
+interface Candidate {
+  readonly sentence: Shown;
+  readonly text: string;
+  /** Of the attention; or of the claim's stems, where attention is not known. */
+  readonly share: number;
+  readonly stems: number;
+  readonly supported: boolean;
+  readonly literal: [number, number] | undefined;
+}
+
+function citationsOf(
+  claim: Claim,
+  shown: readonly Shown[],
+  shares: Float64Array | undefined,
+  answer: readonly [number, number],
+): Citation[] {
+  const candidates = shown.map((sentence, i): Candidate => {
+    const text = sentence.content.text.slice(sentence.start, sentence.end);
+    const { share: stems, supported } = support(claim, text, sentence.content.language);
+    return { sentence, text, share: shares?.[i] ?? stems, stems, supported, literal: literal(claim, normalise(text)) };
+  });
+  const best = (list: readonly Candidate[]): Candidate[] =>
+    list.toSorted((a, b) => b.share - a.share || b.stems - a.stems);
+  const exact = best(candidates.filter((one) => one.literal !== undefined))[0];
+  if (exact?.literal !== undefined) {
+    const [from, to] = exact.literal;
+    const { start } = exact.sentence;
+    return [citation(exact, 'exact', [start + from, start + to], answer)];
+  }
+  const whole = ({ sentence }: Candidate): [number, number] => [sentence.start, sentence.end];
+  const supporting = best(candidates.filter(({ supported }) => supported)).slice(0, 1);
+  if (supporting.length > 0) return supporting.map((one) => citation(one, 'supported', whole(one), answer));
+  const attended = best(candidates);
+  const most = attended[0]?.share ?? 0;
+  return attended
+    .filter(({ share, stems }) => share > 0 && share >= ALSO * most && stems > 0)
+    .slice(0, MOST)
+    .map((one) => citation(one, 'weak', whole(one), answer));
+}
+
+function citation(
+  { sentence, share }: Candidate,
+  kind: CitationKind,
+  [start, end]: readonly [number, number],
+  answer: readonly [number, number],
+): Citation {
+  const { content, document } = sentence;
+  const places = rectanglesOf(content, start, end);
+  const page = pageAt(content.pages, start);
+  return {
+    document,
+    page,
+    start,
+    end,
+    quote: content.text.slice(start, end),
+    rectangles: places.filter((place) => place.page === page).map(({ rectangle }) => rectangle),
+    score: Math.min(1, share),
+    kind,
+    answer,
+  };
+}

@@ -1,0 +1,66 @@
+/** What a model is shown of documents: pieces of their texts put together, and where each piece comes from. */
+import type { DocumentContent } from '../content.ts';
+import { sentencesOf } from '../sentences.ts';
+
+/** Units `[start, end)` of a document's text. */
+export interface Piece {
+  readonly document: string;
+  readonly content: DocumentContent;
+  readonly start: number;
+  readonly end: number;
+  /** The headings above it. */
+  readonly path: readonly string[];
+}
+
+export interface Pack {
+  readonly text: string;
+  readonly pieces: readonly (Piece & { readonly at: number })[];
+}
+
+/** A sentence that the model was shown. */
+export interface Shown extends Piece {
+  /** Where it begins in the pack's text. */
+  readonly at: number;
+}
+
+const BETWEEN = '\n\n';
+
+/** Pieces in the order of their documents; the headings of a piece stand before it where they were not just shown. */
+export function packOf(pieces: readonly Piece[]): Pack {
+  const order = [...new Set(pieces.map(({ document }) => document))];
+  const sorted = pieces.toSorted((a, b) => order.indexOf(a.document) - order.indexOf(b.document) || a.start - b.start);
+  let text = '';
+  let heading = '';
+  const placed = sorted.map((piece) => {
+    const path = piece.path.join(' > ');
+    if (text !== '') text += BETWEEN;
+    if (path !== '' && path !== heading) text += `${path}\n`;
+    heading = path;
+    const at = text.length;
+    text += piece.content.text.slice(piece.start, piece.end);
+    return { ...piece, at };
+  });
+  return { text, pieces: placed };
+}
+
+/** All sentences of a pack, in their order; rows of tables are sentences of their own. */
+export function sentencesShown({ pieces }: Pack): Shown[] {
+  return pieces.flatMap((piece) =>
+    linesOf(piece).flatMap(([from, to]) =>
+      sentencesOf(piece.content.text, from, to, piece.content.language).map(([start, end]) => ({
+        ...piece,
+        start,
+        end,
+        at: piece.at + start - piece.start,
+      })),
+    ),
+  );
+}
+
+/** The blocks within a piece: a sentence does not go on from one to the next. */
+function linesOf({ content, start, end }: Piece): [number, number][] {
+  const inside = content.blocks.filter((block) => block.start < end && block.end > start);
+  return inside.length === 0
+    ? [[start, end]]
+    : inside.map((block) => [Math.max(start, block.start), Math.min(end, block.end)]);
+}

@@ -1,0 +1,96 @@
+/** A question to a document or a library, as the page asks it: a stream of text that can be awaited for the whole answer. */
+import type { AskSettings, DocumentAnswer as Answer } from '../document/answer/ask.ts';
+import type { Citation as Cited } from '../document/answer/cite.ts';
+import type { AnsweringModel } from '../document/answer/model.ts';
+import type { SearchResult } from '../document/options.ts';
+import { InputError } from '../errors.ts';
+import { misfit, misfitArgument, type ShapeOf } from './check.ts';
+import { resultOf } from './search-result.ts';
+import { linkedSignal } from './signals.ts';
+import { AnswerStream, collect } from './stream.ts';
+
+export interface AskOptions extends AskSettings {
+  /** Answers, in place of the model that the document was opened with. */
+  readonly model?: AnsweringModel | undefined;
+}
+
+export interface Citation extends Cited {
+  /** The name of the document. */
+  readonly name: string;
+}
+
+export interface DocumentAnswer extends Omit<Answer, 'absent' | 'citations'> {
+  readonly citations: readonly Citation[];
+  /** How likely it is, from 0 to 1, that the documents do not say it; and the passages that came nearest. */
+  readonly absent: { readonly probability: number; readonly nearest: readonly SearchResult[] };
+}
+
+export function publicAnswer(
+  { absent, citations, ...rest }: Answer,
+  names: ReadonlyMap<string, string>,
+): DocumentAnswer {
+  return {
+    ...rest,
+    citations: citations.map((citation) => ({ ...citation, name: names.get(citation.document) ?? '' })),
+    absent: { probability: absent.probability, nearest: absent.nearest.map(resultOf) },
+  };
+}
+
+/** Text as it comes; `await` gives the whole answer, and so does `finished` while somebody reads the text. */
+export class DocumentAnswerStream extends AnswerStream<string, DocumentAnswer> implements PromiseLike<DocumentAnswer> {
+  #answer: Promise<DocumentAnswer> | undefined;
+
+  // oxlint-disable-next-line unicorn/no-thenable -- An answer is awaited as often as it is streamed.
+  then<A = DocumentAnswer, B = never>(
+    fulfilled?: ((answer: DocumentAnswer) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.#answer ??= this.locked ? this.finished : collect(this).then(() => this.finished);
+    return this.#answer.then(fulfilled, rejected);
+  }
+}
+
+export function askStream(
+  call: string,
+  question: string,
+  options: AskOptions,
+  own: AnsweringModel | undefined,
+  [ended]: readonly [AbortSignal],
+  answer: (
+    model: AnsweringModel,
+    settings: AskSettings,
+    onText: (piece: string) => void | Promise<void>,
+  ) => Promise<DocumentAnswer>,
+): DocumentAnswerStream {
+  const problem = misfitArgument(call, 'question', question, { is: 'string' }) ?? misfit(call, options, ASK);
+  problem?.catch(() => undefined);
+  const { model = own, signal, ...settings } = problem === undefined ? options : {};
+  const link = linkedSignal(signal, ended);
+  const stream = new DocumentAnswerStream(({ signal: stopped, onItem }) => {
+    const run = async (): Promise<DocumentAnswer> => {
+      await problem;
+      if (model === undefined)
+        throw new InputError(
+          'argument',
+          `${call}: no model was given; open it by model.openDocument, or give \`model\` here`,
+          { name: 'model' },
+        );
+      return answer(model, { ...settings, signal: stopped }, onItem);
+    };
+    // The model's own stream waits where nobody reads; what was read of it is small.
+    return { result: run(), take: () => undefined };
+  }, link.signal);
+  stream.finished.catch(() => undefined).finally(() => link.unlink());
+  return stream;
+}
+
+const ASK: ShapeOf<Required<AskOptions>> = {
+  model: { is: 'object' },
+  mode: { oneOf: ['auto', 'passages', 'whole', 'windows'] },
+  history: { list: { members: { question: { is: 'string' }, answer: { is: 'string' } } } },
+  maxTokens: { number: [1, 100_000], whole: true },
+  budget: { number: [64, 1_000_000], whole: true },
+  keep: { is: 'boolean' },
+  onProgress: { is: 'function' },
+  signal: { signal: true },
+};

@@ -1,0 +1,191 @@
+/** Questions to documents: nano, which was trained on such, answers from a PDF with the page and place of what it says; verification of quotes alone. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { cite } from '../../src/document/answer/cite.ts';
+import { normalise } from '../../src/document/answer/normalise.ts';
+import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
+import { readMarkdown } from '../../src/document/formats/markdown.ts';
+import { claimOf, literal, support, unknownNumbers } from '../../src/document/answer/verify.ts';
+import type { OctavoModel } from '../../src/face/model.ts';
+import { testFace } from '../support/engine.ts';
+import { openTest, textFile } from '../support/documents.ts';
+import { column, pdf } from '../support/pdf.ts';
+
+const root = new URL('../../models/nano/', import.meta.url);
+const text = readFileSync(new URL('demo.txt', root), 'utf8');
+let model: OctavoModel;
+beforeAll(async () => {
+  const bytes = readFileSync(fileURLToPath(new URL('nano.gguf', root)));
+  model = await testFace().load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+});
+afterAll(() => model.destroy());
+
+/** The demo's paragraphs, two a page, broken into lines. */
+function demoPdf(): Uint8Array {
+  const paragraphs = text.trim().split(/\n\n/).slice(1);
+  const lines = (paragraph: string): string[] => paragraph.match(/.{1,80}(?:\s|$)/g)!.map((line) => line.trim());
+  const pages = [];
+  for (let i = 0; i < paragraphs.length; i += 2) {
+    const first = lines(paragraphs[i]!);
+    pages.push({
+      texts: [
+        ...column(60, 760, first),
+        ...column(60, 730 - 12 * first.length, paragraphs[i + 1] === undefined ? [] : lines(paragraphs[i + 1]!)),
+      ],
+    });
+  }
+  return pdf({ pages });
+}
+
+describe('nano about a PDF', () => {
+  test('the answer comes as text, and its citation stands on the right page at the right place', async () => {
+    const document = await openTest(demoPdf(), { model, name: 'demo.pdf' });
+    const stream = document.ask('What is the call sign of the Aurora?', { mode: 'whole' });
+    let streamed = '';
+    for await (const piece of stream) streamed += piece;
+    const answer = await stream.finished;
+    expect(answer.text).toBe('KX-417');
+    expect(streamed).toBe('KX-417');
+    expect(answer).toMatchObject({ mode: 'whole', read: { description: 'all 4 pages' }, unverified: [] });
+    const [citation] = answer.citations;
+    expect(citation).toMatchObject({ page: 1, quote: 'KX-417', kind: 'exact', name: 'demo.pdf', answer: [0, 6] });
+    expect(document.text.slice(citation!.start, citation!.end)).toBe(citation!.quote);
+    expect(citation!.rectangles).toHaveLength(1);
+    const [left, top, right, bottom] = citation!.rectangles[0]!;
+    expect(right - left).toBeGreaterThan(20);
+    expect(right - left).toBeLessThan(60);
+    expect(bottom - top).toBeLessThan(16);
+    expect(answer.absent.nearest.length).toBeGreaterThan(0);
+  });
+
+  test('passages are chosen, read and named; await gives the whole answer', async () => {
+    const document = await openTest(demoPdf(), { model });
+    const seen: string[] = [];
+    const answer = await document.ask('What is the fare for the train to Vienna?', {
+      mode: 'passages',
+      budget: 150,
+      onProgress: ({ phase }) => seen.push(phase),
+    });
+    expect(answer.text).toBe('64 euros');
+    expect(answer.citations[0]).toMatchObject({ page: 3, quote: '64 euros', kind: 'exact' });
+    expect(answer.read.description).toMatch(/^\d of \d passages$/);
+    expect(answer.read.passages).toBeLessThan(answer.read.of);
+    expect(seen).toContain('reading');
+    expect(seen.at(-1)).toBe('citing');
+  });
+
+  test('what is not there is refused, without citations', async () => {
+    const document = await openTest(demoPdf(), { model });
+    const {
+      text: said,
+      absent,
+      citations,
+    } = await document.ask('Who is the captain of the Albatross?', { mode: 'whole' });
+    if (/does not say/.test(said)) expect([citations, absent.probability > 0.9]).toEqual([[], true]);
+    else for (const { quote, start, end } of citations) expect(document.text.slice(start, end)).toBe(quote);
+  });
+
+  test('bad questions and options are refused in words', async () => {
+    const document = await openTest(textFile(text, 'demo.txt'), { model });
+    await expect(document.ask('  ')).rejects.toMatchObject({ code: 'empty' });
+    await expect(document.ask('Who?', { mode: 'all' as 'whole' })).rejects.toMatchObject({ code: 'argument' });
+    await expect(document.ask(`Who ${'was it '.repeat(4000)}`)).rejects.toMatchObject({ code: 'too-long' });
+    await expect((await openTest(textFile(text, 'demo.txt'))).ask('Who?')).rejects.toThrow('no model was given');
+    const stop = new AbortController();
+    const asked = document.ask('Who is the mayor of Marston?', { signal: stop.signal });
+    stop.abort(new Error('enough'));
+    await expect(asked).rejects.toThrow('enough');
+    const scanned = await openTest(pdf({ pages: [{ picture: true }] }), { model });
+    await expect(scanned.ask('Who?')).rejects.toThrow('`ocr`');
+    document.close();
+    await expect(document.ask('Who is the mayor of Marston?')).rejects.toMatchObject({ code: 'destroyed' });
+  });
+
+  test('windows reads everything in parts', async () => {
+    const filler = Array.from({ length: 12 }, (_, i) =>
+      text
+        .trim()
+        .split('\n\n')
+        .slice(1)
+        .map((one) => one.replaceAll('Marston', `Town${i}`).replaceAll('KX-417', `AB-${100 + i}`))
+        .join('\n\n'),
+    );
+    const document = await openTest(textFile(filler.slice(0, 3).join('\n\n'), 'long.txt'), { model });
+    const answer = await document.ask('What is the call sign of the Aurora?', { mode: 'windows' });
+    expect(answer.read.description).toMatch(/^everything, in \d parts$/);
+    expect(answer.text).toMatch(/^AB-10[0-2]$/);
+    for (const { quote, start, end } of answer.citations) expect(document.text.slice(start, end)).toBe(quote);
+  });
+});
+
+describe('verification', () => {
+  const content = readMarkdown(
+    '# Ships\n\nThe *Anna* carried 38 sailors. The Berta carried 38 sailors, too, and “tea”. She sank in May 1904.\n\nNobody was lost.',
+    'a.md',
+  );
+  const shown = (): Shown[] =>
+    sentencesShown(packOf([{ document: 'd', content, start: 0, end: content.text.length, path: [] }]));
+
+  test('normalised text knows where it comes from', () => {
+    const given = 'A\u00adna\u2013B\u00a0\u00a0 C’s ﬁve';
+    const { text: plain, places } = normalise(given);
+    expect(plain).toBe("ana-b c's five");
+    expect(places).toHaveLength(plain.length + 1);
+    expect(given[places[plain.indexOf('c')]!]).toBe('C');
+  });
+
+  test('a claim is literal within word borders only', () => {
+    const sentence = normalise('The count is 138, then 38.');
+    expect(literal(claimOf('38', 'How many?', 'en'), sentence)).toEqual([23, 25]);
+    expect(literal(claimOf('“the Count”', 'Who?', 'en'), sentence)).toEqual([0, 9]);
+    expect(literal(claimOf('coun', 'Who?', 'en'), sentence)).toBeUndefined();
+  });
+
+  test('numbers and names have to be there', () => {
+    expect(support(claimOf('She was lost in 1904', 'When?', 'en'), 'The ship was lost in 1904.', 'en').supported).toBe(
+      true,
+    );
+    expect(support(claimOf('She was lost in 1905', 'When?', 'en'), 'The ship was lost in 1904.', 'en').supported).toBe(
+      false,
+    );
+    expect(unknownNumbers('38 of 39 in 1,904', 'There were 38 in 1904.')).toEqual(['39']);
+  });
+
+  test('what stands in two places is cited where the attention went', () => {
+    const sentences = shown();
+    const at = (index: number): Float32Array => Float32Array.from(sentences, (_, i) => (i === index ? 0.4 : 0.05));
+    const of = (index: number): string | undefined => {
+      const [citation] = cite('38 sailors', 'How many?', sentences, {
+        tokens: ['38', ' sailors'],
+        masses: Float32Array.from([...at(index), ...at(index)]),
+      });
+      expect(citation).toMatchObject({ kind: 'exact', quote: '38 sailors' });
+      return content.text.slice(citation!.start - 8, citation!.start);
+    };
+    const anna = sentences.findIndex(({ start, end }) => content.text.slice(start, end).includes('Anna'));
+    expect(of(anna)).toBe('carried ');
+    expect(
+      cite('38 sailors', 'How many?', sentences, {
+        tokens: ['38', ' sailors'],
+        masses: Float32Array.from([...at(anna), ...at(anna)]),
+      })[0]!.start,
+    ).toBeLessThan(
+      cite('38 sailors', 'How many?', sentences, {
+        tokens: ['38', ' sailors'],
+        masses: Float32Array.from([...at(anna + 1), ...at(anna + 1)]),
+      })[0]!.start,
+    );
+  });
+
+  test('a sentence of its own words is supported, another is weak, and quotes are always the document’s', () => {
+    const sentences = shown();
+    const [supported] = cite('The ship sank in May of 1904.', 'What became of the ship?', sentences, undefined);
+    expect(supported).toMatchObject({ kind: 'supported', quote: 'She sank in May 1904.' });
+    const weak = cite('It was lost with all tea.', 'What?', sentences, undefined);
+    for (const one of weak) {
+      expect(one.kind).toBe('weak');
+      expect(content.text.slice(one.start, one.end)).toBe(one.quote);
+    }
+  });
+});
