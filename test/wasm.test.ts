@@ -59,8 +59,8 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       expect.objectContaining({ name: 'DeviceError', code: 'out-of-memory' }),
     );
     const backend = await createWasmBackend({ wasm });
-    // Takes half of all there is, so that the slabs below run out on their way.
-    const half = wasm.alloc(2 ** 31);
+    // Takes most of the 4 GiB, so that the slabs below run out of memory soon: every slab is filled with zeros.
+    const most = wasm.alloc(2 ** 31 + 2 ** 30 + 2 ** 29);
     const before = wasm.exports.allocated();
     expect(() => backend.weight({ name: 'huge', shape: [1_048_576, 1024], format: 'F32' })).toThrow(
       expect.objectContaining({ code: 'out-of-memory' }),
@@ -75,7 +75,7 @@ describe.each(TEST_BUILDS)('%s', (build) => {
     pool.reserve(4);
     expect(pool.pages()).toBe(4);
     backend.destroy();
-    wasm.free(half);
+    wasm.free(most);
   });
 
   test('a destroyed backend gives back all it had, and says that it is destroyed', async () => {

@@ -1,6 +1,6 @@
 /**
  * A loaded model: its tokenizer, its weights on a device, its KV pages and its painter, and its move to another device
- * when that one is lost.
+ * when that one is lost. The file is long because all calls on a model share its state, which is replaced on a loss.
  */
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Templates } from '../chat/conversation.ts';

@@ -7,6 +7,8 @@
  * The unit of a move is the pages of one layer for a full block, in the device's bytes, with a checksum. A unit that
  * cannot be read back intact is lost: its sequence ends before it, and the rest is computed from the ids. Pages that
  * several sequences hold are not moved, since releasing one reference frees nothing.
+ *
+ * The file is long because moves in both directions share one queue and one account of bytes.
  */
 import { PAGE_TOKENS, pageFormat, type KvFormat, type Ranges } from '../backend/backend.ts';
 import { DeviceError, InputError, StorageError } from '../errors.ts';

@@ -1,8 +1,11 @@
 /** Keeps a tokenizer's tables in WASM memory and encodes normalised text with them. Owns its memory until `free`. */
 import { InputError, ModelError } from '../errors.ts';
 import type { Wasm } from '../wasm.ts';
-import { align, byteMap, sourceOf } from './alignment.ts';
+import { byteMap } from './alignment.ts';
 import type { SplitBehaviour, SplitStage, TokenModel } from './description.ts';
+import type { IdList } from './id-list.ts';
+import { byBytes, placesOf, type Locate } from './places.ts';
+import { FIELDS, FLAGS, KINDS, RECORD_BYTES } from './vocabulary-record.ts';
 
 const BEHAVIOURS: readonly SplitBehaviour[] = [
   'isolated',
@@ -13,36 +16,6 @@ const BEHAVIOURS: readonly SplitBehaviour[] = [
 ];
 const NONE = 0xffffffff;
 
-// Fields of assembly/tokenize/vocabulary.ts: u32 index.
-const FIELDS = {
-  offsets: 0,
-  bytes: 1,
-  count: 2,
-  tokens: 3,
-  slots: 4,
-  slotMask: 5,
-  pairs: 6,
-  pairMask: 7,
-  byteIds: 8,
-  characterIds: 9,
-  unknown: 10,
-  flags: 11,
-  cache: 12,
-  cacheMask: 13,
-  scratch: 14,
-  scratchSymbols: 15,
-  produced: 16,
-  scores: 17,
-  longest: 18,
-  wordLimit: 19,
-  unknownScore: 20,
-  kind: 22,
-  spans: 23,
-} as const;
-const RECORD_BYTES = 96;
-const KINDS: readonly TokenModel['kind'][] = ['bpe', 'unigram', 'wordpiece'];
-const FLAGS = { byteLevel: 1, byteFallback: 2, fuseUnknown: 4, ignoreMerges: 8, dropUnknown: 16 } as const;
-
 /** Entries of 64 bytes each: 1 MiB holds the words of a book. */
 const CACHE_ENTRIES = 16384;
 /** Text is encoded in chunks of this many UTF-16 units of at most 3 bytes each; a longer piece makes the buffers grow. */
@@ -50,71 +23,10 @@ const CHUNK = 32768;
 /** Bytes after the text that may be read. */
 const PADDING = 16;
 
-/** Maps `[start, end)` of a text, in UTF-16 units, to the text that it was made from. */
-export type Locate = (start: number, end: number) => readonly [number, number];
-
-/** Token ids in order, and for each the units of the text that it stands for where that is asked for. */
-export class IdList {
-  #ids = new Int32Array(256);
-  #length = 0;
-  /** Start and end by turns. */
-  readonly offsets: number[] = [];
-
-  /** `start`, `end`: units of the whole text; kept only where offsets are asked for. */
-  push(id: number, start?: number, end?: number): void {
-    this.#reserve(1);
-    this.#ids[this.#length++] = id;
-    if (start !== undefined && end !== undefined) this.offsets.push(start, end);
-  }
-  append(ids: Int32Array): void {
-    this.#reserve(ids.length);
-    this.#ids.set(ids, this.#length);
-    this.#length += ids.length;
-  }
-  get length(): number {
-    return this.#length;
-  }
-  take(): Int32Array {
-    return this.#ids.slice(0, this.#length);
-  }
-  #reserve(more: number): void {
-    const need = this.#length + more;
-    if (need <= this.#ids.length) return;
-    const grown = new Int32Array(Math.max(need, 2 * this.#ids.length));
-    grown.set(this.#ids.subarray(0, this.#length));
-    this.#ids = grown;
-  }
-}
-
 function powerOfTwo(atLeast: number): number {
   let n = 16;
   while (n < atLeast) n *= 2;
   return n;
-}
-
-/** From bytes of the text's UTF-8 to the place of the characters that they belong to. */
-function byBytes(text: string, locate: Locate): Locate {
-  const { starts, ends } = byteMap(text);
-  return (start, end) => {
-    const from = starts[start] ?? 0;
-    return locate(from, start < end ? (ends[end] ?? 0) : from);
-  };
-}
-
-/** Where the parts of a piece stand, though the split may have changed them; `locate` is the piece's. */
-function placesOf(piece: string, parts: readonly string[], change: (part: string) => string, locate: Locate): Locate[] {
-  const changed = parts.join('');
-  const alignment = changed === piece ? undefined : align(piece, changed, change, true);
-  let start = 0;
-  return parts.map((part) => {
-    const from = start;
-    start += part.length;
-    return (a, b) => {
-      return locate(
-        ...(alignment === undefined ? ([from + a, from + b] as const) : sourceOf(alignment, from + a, from + b)),
-      );
-    };
-  });
 }
 
 export class Encoder {

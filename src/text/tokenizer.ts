@@ -6,7 +6,9 @@ import { AddedTokens, type Allowed } from './added-tokens.ts';
 import { align, sourceOf, type Alignment } from './alignment.ts';
 import { withSharedBudget } from './automaton.ts';
 import type { TokenizerDescription } from './description.ts';
-import { Encoder, IdList, type Locate } from './encoder.ts';
+import { Encoder } from './encoder.ts';
+import { IdList } from './id-list.ts';
+import type { Locate } from './places.ts';
 import { describeGguf } from './gguf.ts';
 import { bounded } from './growth.ts';
 

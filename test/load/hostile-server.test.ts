@@ -1,4 +1,7 @@
-/** Servers that send something else than the model, refuse what is asked, or never end: a typed error, nothing bad kept, and the next load heals. */
+/**
+ * Servers that send something else than the model, refuse requests, or never end: every load ends with a typed error,
+ * nothing bad is kept, and the next load succeeds. The file is long because it is mostly one table of servers.
+ */
 import 'fake-indexeddb/auto';
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';

@@ -42,6 +42,19 @@ export interface Behaviour {
   delay: number;
 }
 
+/** Waits until the response can take more or is closed, or for so many milliseconds. Leaves no listener behind. */
+function drained(response: ServerResponse, milliseconds?: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    const timer = milliseconds === undefined ? undefined : setTimeout(done, milliseconds);
+    response.on('drain', done).on('close', done);
+  });
+}
+
 export class FileServer {
   readonly files = new Map<string, ServedFile>();
   readonly requests: {
@@ -155,11 +168,7 @@ export class FileServer {
     while (!response.destroyed) {
       response.write(more);
       this.sent += more.length;
-      await new Promise((resolve) => {
-        setTimeout(resolve, response.writableNeedDrain ? 20 : 0);
-        response.once('drain', resolve);
-        response.once('close', resolve);
-      });
+      await drained(response, response.writableNeedDrain ? 20 : 0);
     }
   }
 
@@ -174,11 +183,7 @@ export class FileServer {
       if (response.destroyed) return;
       response.write(body.subarray(at, Math.min(stop, at + this.behaviour.chunk)));
       if (this.behaviour.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.behaviour.delay));
-      if (response.writableNeedDrain)
-        await new Promise((resolve) => {
-          response.once('drain', resolve);
-          response.once('close', resolve);
-        });
+      if (response.writableNeedDrain) await drained(response);
     }
     if (stallAfter !== undefined && stop < body.length) return;
     if (breakAfter !== undefined && stop < body.length) {

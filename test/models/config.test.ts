@@ -1,4 +1,7 @@
-/** Configurations from both kinds of metadata, and what is said about files that cannot be run. */
+/**
+ * Configurations from both kinds of metadata, and the errors for files that cannot be run.
+ * The file is long because it is mostly tables of cases, one for each architecture and fault.
+ */
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { WeightFormat } from '../../src/backend/weight.ts';

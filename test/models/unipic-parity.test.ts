@@ -1,6 +1,7 @@
 /**
  * Every stage of the UniPic graph against the PyTorch of training/parity/unipic.py, which was checked against the public sources: painting with
  * injected orders and noise, both chains of denoising, seeing by both routes, editing. See test/fixtures/unipic/README.md.
+ * The file is long because every stage starts from the tensors of the stage before.
  */
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';

@@ -1,4 +1,7 @@
-/** Sessions that are saved, and models that are loaded anew to go on with them: nothing wrong is ever answered, whatever became of the disk. */
+/**
+ * Saved sessions, and models that are loaded again to continue them: no answer is ever wrong, whatever happened to the disk.
+ * The file is long because all cases share the models and the store that they set up.
+ */
 import 'fake-indexeddb/auto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

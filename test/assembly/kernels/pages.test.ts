@@ -1,193 +1,19 @@
-/** KV pages on the CPU engine: the quantiser bit for bit, and all that reads pages, against plain f64 loops over the same bytes. */
+/** Every operation that reads KV pages on the CPU engine, against plain f64 loops over the same bytes. */
 import { describe, expect, test } from '@jest/globals';
 import {
   KV_FORMATS,
   pageNumber,
   type Backend,
   type KvFormat,
-  type KvPool,
   type KvView,
   type Ranges,
 } from '../../../src/backend/backend.ts';
-import { random, type Random } from '../../support/random.ts';
+import { random } from '../../support/random.ts';
 import { expectClose, expectNmse, expectSame, TOLERANCE } from '../../support/tolerance.ts';
-import { openWasm, openWasmBackend, TEST_BUILDS } from '../../support/wasm.ts';
+import { openWasmBackend, TEST_BUILDS } from '../../support/wasm.ts';
+import { PAGE, BITS, half, quantised, contents, f32Bytes, fresh } from './quantised-pages.ts';
 
-const PAGE = 32;
-const QUANTISED = ['q8', 'q4', 'q2'] as const;
-const BITS = { q8: 8, q4: 4, q2: 2 } as const;
 const { ceil, exp, floor, fround, max, min } = Math;
-
-/** The f16 nearest to x (ties to even, at most 65504) as a number, by its definition: a multiple of the step of its binade. */
-function half(x: number): number {
-  if (Number.isNaN(x)) return NaN;
-  const size = min(65504, Math.abs(x));
-  const step = 2 ** (max(-14, floor(Math.log2(size || 1))) - 10);
-  const scaled = size / step;
-  const even = floor(scaled) + (scaled % 1 > 0.5 || (scaled % 1 === 0.5 && floor(scaled) % 2 === 1) ? 1 : 0);
-  return (x < 0 || Object.is(x, -0) ? -1 : 1) * min(65504, even * step);
-}
-
-/** Bits of an f16 that `half` gave. */
-function halfBits(x: number): number {
-  if (Number.isNaN(x)) return 0x7e00;
-  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
-  const size = Math.abs(x);
-  if (size < 2 ** -14) return sign | (size * 2 ** 24);
-  const exponent = floor(Math.log2(size));
-  return sign | ((exponent + 15) << 10) | ((size / 2 ** exponent - 1) * 1024);
-}
-
-/** A page of keys [32, d], then values [32, d], quantised: its bytes, and the values that they mean. */
-function quantised(x: Float32Array, d: number, bits: number): { bytes: Uint8Array; meant: Float64Array } {
-  const groups = ceil(d / 32);
-  const row = ceil((d * bits) / 32) * 4;
-  const valueScales = 4 * d + PAGE * row;
-  const valueBits = valueScales + 4 * PAGE * groups;
-  const bytes = new Uint8Array(valueBits + PAGE * row);
-  const view = new DataView(bytes.buffer);
-  const meant = new Float64Array(x.length);
-  const group = (scaleAt: number, cells: { at: number; row: number; channel: number }[]): void => {
-    const values = cells.map(({ at }) => x[at]!);
-    const bad = values.some(Number.isNaN);
-    const [low, high] = [min(...values), max(...values)];
-    const scale = bad ? NaN : low === high ? 0 : half(fround(fround(high - low) / (2 ** bits - 1)));
-    const minimum = bad ? NaN : half(low);
-    view.setUint16(scaleAt, halfBits(scale), true);
-    view.setUint16(scaleAt + 2, halfBits(minimum), true);
-    cells.forEach(({ at, row: start, channel }) => {
-      const u =
-        bad || scale === 0
-          ? 0
-          : max(0, min(2 ** bits - 1, floor(fround(fround(fround(x[at]! - minimum) / scale) + 0.5))));
-      bytes[start + ((channel * bits) >> 3)]! |= u << ((channel * bits) % 8);
-      meant[at] = minimum + scale * u;
-    });
-  };
-  for (let c = 0; c < d; c++)
-    group(
-      4 * c,
-      Array.from({ length: PAGE }, (_, t) => ({ at: t * d + c, row: 4 * d + t * row, channel: c })),
-    );
-  for (let t = 0; t < PAGE; t++) {
-    for (let g = 0; g < groups; g++) {
-      const cells = Array.from({ length: min(32, d - 32 * g) }, (_, i) => ({
-        at: (PAGE + t) * d + 32 * g + i,
-        row: valueBits + t * row,
-        channel: 32 * g + i,
-      }));
-      group(valueScales + 4 * (t * groups + g), cells);
-    }
-  }
-  return { bytes, meant };
-}
-
-/** Keys with a few large channels, as models have them, and values; a channel and a token that are all one number. */
-function contents(r: Random, d: number): Float32Array {
-  const x = r.normals(2 * PAGE * d);
-  for (let t = 0; t < PAGE; t++) {
-    x[t * d + 1]! *= 30;
-    x[t * d + 2] = -0.3;
-    x[t * d + 3]! *= 1e-6;
-  }
-  x.fill(7, (PAGE + 5) * d, (PAGE + 6) * d);
-  return x;
-}
-
-const f32Bytes = (x: Float32Array): Uint8Array => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
-
-/** The numbers of new pages of `format`. */
-function fresh(pool: KvPool, format: KvFormat, count: number): Int32Array {
-  const first = pool.pages(format);
-  pool.reserve(first + count, format);
-  return Int32Array.from({ length: count }, (_, i) => pageNumber(format, first + i));
-}
-
-describe.each(TEST_BUILDS)('%s: quantiser', (build) => {
-  test.each([4, 20, 32, 64, 72, 80, 128, 256])(
-    'heads of %i: the bytes that the layout says, and their meaning back',
-    async (d) => {
-      const backend = await openWasmBackend(build);
-      const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: d, format: 'f32' });
-      const r = random(d);
-      const pages = Array.from({ length: 5 }, () => contents(r, d));
-      pages[4]![3 * d + 3] = NaN;
-      pages[4]![(PAGE + 7) * d] = NaN;
-      pages[3]![5] = 1e9;
-      pages[3]![(PAGE + 1) * d + 1] = -Infinity;
-      const open = fresh(pool, 'f32', 5);
-      for (const [i, page] of pages.entries()) pool.write(open.subarray(i, i + 1), f32Bytes(page));
-      for (const format of QUANTISED) {
-        const wanted = pages.map((page) => quantised(page, d, BITS[format]));
-        const closed = fresh(pool, format, 5);
-        expect(pool.pageBytes(format)).toBe(wanted[0]!.bytes.length);
-        pool.convert(open, closed);
-        expectSame(
-          await pool.read(closed),
-          Uint8Array.from(wanted.flatMap(({ bytes }) => [...bytes])),
-          `${format} of ${d}`,
-        );
-        const back = fresh(pool, 'f32', 5);
-        pool.convert(closed, back);
-        const values = new Float32Array((await pool.read(back)).buffer);
-        expectSame(values, Float32Array.from(wanted.flatMap(({ meant }) => [...meant])), `${format} of ${d} decoded`);
-      }
-      backend.destroy();
-    },
-  );
-
-  test('every f16 there is, among finite ones and not', async () => {
-    const wasm = await openWasm(build);
-    const value = (bits: number): number => {
-      const [sign, exponent, rest] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
-      if (exponent === 31) return rest ? NaN : sign * Infinity;
-      return sign * (exponent === 0 ? rest * 2 ** -24 : (1 + rest / 1024) * 2 ** (exponent - 15));
-    };
-    const all = Uint16Array.from({ length: 65536 }, (_, i) => i);
-    const from = wasm.alloc(2 * all.length);
-    const to = wasm.alloc(4 * all.length);
-    wasm.bytes(from, 2 * all.length).set(new Uint8Array(all.buffer));
-    for (const [start, end] of [
-      [0, 65536],
-      [0, 0x7c00],
-      [0x7bf9, 0x7c04],
-      [0x8000, 0xfc00],
-      [0xfc00, 0xfc09],
-    ] as const) {
-      wasm.exports.widen(to, from + 2 * start, end - start);
-      expectSame(
-        wasm.f32(to, end - start),
-        Float32Array.from(all.subarray(start, end), value),
-        `f16 ${start} to ${end}`,
-      );
-    }
-  });
-
-  test('f16 and f32 into each other, and quantised from quantised', async () => {
-    const backend = await openWasmBackend(build);
-    const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 64, format: 'f16' });
-    const x = contents(random(3), 64);
-    const [f32, f16, q8, q4, again] = (['f32', 'f16', 'q8', 'q4', 'f32'] as const).map((format) =>
-      fresh(pool, format, 1),
-    );
-    pool.write(f32!, f32Bytes(x));
-    pool.convert(f32!, f16!);
-    expectSame(
-      new Uint16Array((await pool.read(f16!)).buffer),
-      Uint16Array.from(x, (v) => halfBits(half(v))),
-      'f16',
-    );
-    pool.convert(f16!, q8!);
-    const eight = quantised(x.map(half), 64, 8);
-    expectSame(await pool.read(q8!), eight.bytes, 'q8 from f16');
-    pool.convert(q8!, q4!);
-    const four = quantised(Float32Array.from(eight.meant), 64, 4);
-    expectSame(await pool.read(q4!), four.bytes, 'q4 from q8');
-    pool.convert(q4!, again!);
-    expectSame(new Float32Array((await pool.read(again!)).buffer), Float32Array.from(four.meant), 'f32 from q4');
-    backend.destroy();
-  });
-});
 
 const HEADS = 6;
 const KV_HEADS = 2;

@@ -1,4 +1,7 @@
-/** Pages in five formats: their bytes, conversion to the bit, and attention over tables that mix them. */
+/**
+ * Pages in five formats: their bytes, conversion to the bit, and attention over tables that mix them.
+ * The file is long because all cases share the contents of the pages and their reference.
+ */
 import { describe, expect, test } from '@jest/globals';
 import {
   KV_FORMATS,

@@ -1,4 +1,7 @@
-/** What pictures need: row moves and sums, adaptive norm, group norm, convolution and the denoising step. */
+/**
+ * The operations of image models: row moves and sums, adaptive norm, group norm, convolution and the denoising step.
+ * The file is long because it is one suite, in the order of the contract.
+ */
 import { describe, expect, test } from '@jest/globals';
 import type { Activation, Backend, DenoiseSpec, GroupNormSpec, Tensor, Weight } from '../../../src/backend/backend.ts';
 import type { WeightFormat } from '../../../src/backend/weight.ts';
