@@ -1,5 +1,4 @@
 /** Convolution of images: see conv2d.wgsl. */
-import { ACTIVATIONS } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import tile from '../lib/tile.wgsl';
 import { weightSource, weightTypes } from '../lib/weights.ts';
@@ -9,6 +8,7 @@ import type { Kernel } from '../runtime/kernel.ts';
 import source from './conv2d.wgsl';
 import { TILE_COLUMNS, TILE_ROWS } from './matmul.ts';
 import type { Epilogue, Matrix, WeightPart } from './operands.ts';
+import { EPILOGUE_PARAMS, epilogueValues } from './products.ts';
 
 export interface Conv2dInputs {
   /** [height * width, channels] */
@@ -34,7 +34,7 @@ export interface Conv2dInputs {
 export const conv2d: Kernel<Conv2dInputs> = {
   name: 'conv2d',
   bindings: ['read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', ...EPILOGUE_PARAMS],
   types: ({ weight }) => weightTypes([weight.format]),
   source: ({ weight }) => `${source}\n${tile}\n${xPixels}\n${activation}\n${weightSource([weight.format])}`,
   constants: ({ x, kernel, stride, upsample }) => ({
@@ -65,10 +65,7 @@ export const conv2d: Kernel<Conv2dInputs> = {
       outWidth,
       top,
       left,
-      epilogue.bias === undefined ? 0 : 1,
-      epilogue.residual === undefined ? 0 : 1,
-      ACTIVATIONS[epilogue.activation],
-      epilogue.scale,
+      ...epilogueValues(epilogue),
     ];
   },
 };

@@ -1,14 +1,23 @@
 /** Products with few rows of x (decode), norm fused: see linear.wgsl. */
-import { ACTIVATIONS } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import fewRows from '../lib/few-rows.wgsl';
 import slots from '../lib/slots.wgsl';
-import { WEIGHT_SLOTS, weightSource, weightTypes } from '../lib/weights.ts';
+import { weightSource, weightTypes } from '../lib/weights.ts';
 import xVec from '../lib/x-vec.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import source from './linear.wgsl';
 import { ragged, type Epilogue, type Matrix, type RmsOperand, type WeightPart } from './operands.ts';
+import {
+  EPILOGUE_PARAMS,
+  epilogueValues,
+  formats,
+  SLOT_PARAMS,
+  slotBuffers,
+  slotProblem,
+  slotStarts,
+  slotValues,
+} from './products.ts';
 
 /** Output columns of one workgroup. */
 const COLUMNS = 16;
@@ -26,39 +35,12 @@ export interface LinearInputs {
   readonly none: DeviceBuffer;
 }
 
-const formats = (weights: readonly WeightPart[]) => weights.map((weight) => weight.format);
 const tokens = (x: Matrix): number => (x.rows === 1 ? 1 : TOKENS);
-
-/** Returns the first workgroup of each slot, then the total number. */
-export function slotStarts(weights: readonly WeightPart[], columns: number): number[] {
-  const starts = [0];
-  let next = 0;
-  for (const weight of weights) starts.push((next += Math.ceil(weight.rows / columns)));
-  return starts;
-}
 
 export const linear: Kernel<LinearInputs> = {
   name: 'linear',
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
-  params: [
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'f32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'u32',
-    'f32',
-  ],
+  params: ['u32', 'u32', 'u32', 'u32', 'f32', ...SLOT_PARAMS, ...EPILOGUE_PARAMS],
   types: ({ weights }) => weightTypes(formats(weights)),
   source: ({ weights }) => `${source}\n${slots}\n${fewRows}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
   constants: ({ x, weights, norm }) => ({
@@ -67,40 +49,23 @@ export const linear: Kernel<LinearInputs> = {
     NORM: norm === undefined ? 0 : 1,
     RAGGED: ragged(x.cols),
   }),
-  problem: ({ weights }) =>
-    weights.length > WEIGHT_SLOTS ? `${weights.length} weights, at most ${WEIGHT_SLOTS}` : undefined,
+  problem: ({ weights }) => slotProblem(weights),
   grid: ({ x, weights }) => [slotStarts(weights, COLUMNS)[weights.length] ?? 0, Math.ceil(x.rows / tokens(x)), 1],
   buffers: ({ x, weights, norm, epilogue, out, none }) => [
     x.buffer,
     norm?.weight ?? none,
     epilogue.bias ?? none,
     epilogue.residual?.buffer ?? none,
-    weights[0]?.buffer ?? none,
-    weights[1]?.buffer ?? none,
-    weights[2]?.buffer ?? none,
+    ...slotBuffers(weights, none),
     out.buffer,
   ],
-  values({ x, weights, norm, epilogue, out }) {
-    const starts = slotStarts(weights, COLUMNS);
-    const [a, b, c] = weights;
-    return [
-      x.rows,
-      x.cols,
-      x.stride / 4,
-      out.stride,
-      norm?.epsilon ?? 0,
-      starts[1] ?? 0,
-      starts[2] ?? 0,
-      a?.rows ?? 0,
-      b?.rows ?? 0,
-      c?.rows ?? 0,
-      a?.first ?? 0,
-      b?.first ?? 0,
-      c?.first ?? 0,
-      epilogue.bias === undefined ? 0 : 1,
-      epilogue.residual === undefined ? 0 : 1,
-      ACTIVATIONS[epilogue.activation],
-      epilogue.scale,
-    ];
-  },
+  values: ({ x, weights, norm, epilogue, out }) => [
+    x.rows,
+    x.cols,
+    x.stride / 4,
+    out.stride,
+    norm?.epsilon ?? 0,
+    ...slotValues(weights, COLUMNS),
+    ...epilogueValues(epilogue),
+  ],
 };

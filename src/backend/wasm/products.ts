@@ -13,7 +13,7 @@ import {
   weightOf,
   type NormFields,
 } from './residence.ts';
-import type { Tensors } from './tensors.ts';
+import type { Tensors, WasmTensor } from './tensors.ts';
 import type { WasmWeight } from './weights.ts';
 
 /** Weight bytes of one tile: they fit a second-level cache beside the activations. */
@@ -76,25 +76,9 @@ export class Products {
     const biases = weights.map((_, i) => vectorOf(operation, options.bias?.[i]));
     const norm = normOf(operation, options.norm);
     const residual = addressOf(operation, 'residual', options.residual);
-    const rooms = this.#rooms(parts, count, cols, rows, norm);
-    const out = this.#tensors.make([count, rows]);
-    const block = engine.block();
-    writeLinear(block, {
-      out: out.pointer,
-      outStride: rows,
-      x: input.pointer,
-      cols,
-      count,
-      prepared: rooms.prepared,
-      normalised: rooms.normalised,
-      normKind: norm.normKind,
-      normWeight: norm.normWeight,
-      normBias: norm.normBias,
-      epsilon: norm.epsilon,
+    const { out, block } = this.#begin(input.pointer, parts, { count, cols, rows }, norm, {
       activation: activationOf(options.activation),
       residual,
-      parts: parts.length,
-      tileRows: rooms.tileRows,
       scale: options.scale ?? 1,
     });
     let first = 0;
@@ -117,31 +101,42 @@ export class Products {
     const input = tensorOf('gatedMlp', 'x', x);
     const parts = [weightOf('gatedMlp', gate), weightOf('gatedMlp', up)] as const;
     const norm = normOf('gatedMlp', options.norm);
-    const rooms = this.#rooms(parts, count, cols, rows, norm);
-    const out = this.#tensors.make([count, rows]);
-    const block = engine.block();
-    writeLinear(block, {
-      out: out.pointer,
-      outStride: rows,
-      x: input.pointer,
-      cols,
-      count,
-      prepared: rooms.prepared,
-      normalised: rooms.normalised,
-      normKind: norm.normKind,
-      normWeight: norm.normWeight,
-      normBias: norm.normBias,
-      epsilon: norm.epsilon,
+    const { out, block } = this.#begin(input.pointer, parts, { count, cols, rows }, norm, {
       activation: activationOf(options.activation),
       residual: 0,
-      parts: 2,
-      tileRows: rooms.tileRows,
       scale: 1,
     });
     putPart(block, 0, parts[0], 0, 0);
     putPart(block, 1, parts[1], 0, 0);
     engine.run('gatedMlp', engine.wasm.exports.gatedMlp);
     return out;
+  }
+
+  /** Makes the result of a product and writes its record; the caller writes the parts. */
+  #begin(
+    x: number,
+    parts: readonly WasmWeight[],
+    { count, cols, rows }: checks.Product,
+    norm: NormFields,
+    epilogue: { readonly activation: number; readonly residual: number; readonly scale: number },
+  ): { readonly out: WasmTensor; readonly block: Block } {
+    const { prepared, normalised, tileRows } = this.#rooms(parts, count, cols, rows, norm);
+    const out = this.#tensors.make([count, rows]);
+    const block = this.#engine.block();
+    writeLinear(block, {
+      out: out.pointer,
+      outStride: rows,
+      x,
+      cols,
+      count,
+      prepared,
+      normalised,
+      ...norm,
+      ...epilogue,
+      parts: parts.length,
+      tileRows,
+    });
+    return { out, block };
   }
 
   /** Scratch memory of a product, taken before the block is written since taking it may move the views. */
