@@ -8,7 +8,7 @@ import {
   type KvFormat,
   type KvPool,
 } from '../../src/backend/backend.ts';
-import { NO_PAGE, Sequence } from '../../src/kv/sequence.ts';
+import { NO_PAGE, type Sequence } from '../../src/kv/sequence.ts';
 import { CLOSED_TOKENS, type KvBits } from '../../src/kv/precision.ts';
 
 /** A pool whose pages hold one number a token; conversion keeps it. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type KvBits } from '../../src/kv/precision.ts';
-import { NO_PAGE, Sequence } from '../../src/kv/sequence.ts';
+import { NO_PAGE, type Sequence } from '../../src/kv/sequence.ts';
 import { Tiers } from '../../src/kv/tiers.ts';
 import { checksums, PAGES_PER_BLOCK, PAGE, BLOCK, TestDisk, setting } from './tiers-setting.ts';
 

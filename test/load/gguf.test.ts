@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { gguf as oracle } from '@huggingface/gguf';
 import { describe, expect, test } from '@jest/globals';
 import { rowBytes, WEIGHT_FORMATS, type WeightFormat } from '../../src/backend/weight.ts';
-import { FileError } from '../../src/errors.ts';
+import type { FileError } from '../../src/errors.ts';
 import { openModel } from '../../src/load/index.ts';
 import type { GgufValue, ModelFile } from '../../src/load/model-file.ts';
 import { f32Tensor, writeGguf, type GgufWriterTensor } from '../support/gguf-writer.ts';
