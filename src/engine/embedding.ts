@@ -7,6 +7,16 @@ import type { EmbeddingInfo } from '../worker/api.ts';
 /** Most tokens of a text that a causal model embeds: as many as embedding models of this kind were trained with. */
 const MOST_TOKENS = 8192;
 
+/**
+ * Whether a model that generates was trained to rank passages, as its file says by a classifier, a pooling type, or its name. (The Hugging Face files of
+ * Qwen3-Reranker have only the name.)
+ */
+export function ranks({ name, metadata }: ModelFile, { classes, config }: LanguageModel): boolean {
+  if (classes > 0) return true;
+  const own = metadata.kind === 'gguf' ? metadata.values.get('general.name') : metadata.config['_name_or_path'];
+  return config.architecture === 'qwen3' && /rerank/i.test(`${name} ${typeof own === 'string' ? own : ''}`);
+}
+
 /** `window`: of the model's contexts. Undefined for a file that wants layers behind the pooling, which models that generate do not have here. */
 export async function embeddingOf(
   file: ModelFile,

@@ -42,7 +42,7 @@ import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.
 import type { LoadedModel } from './loaded-model.ts';
 import { openDevice, openTextWasm, type Device } from './device.ts';
 import type { Library } from '../saved/library.ts';
-import { embeddingOf } from './embedding.ts';
+import { embeddingOf, ranks } from './embedding.ts';
 import { loadOn, openFile, parameters, type Loaded, type LoadListener } from './loaded.ts';
 import type { Planning } from './planning.ts';
 
@@ -97,6 +97,7 @@ export class EngineModel implements SessionModel, LoadedModel {
   #watched: Loaded | undefined;
   #epoch = 0;
   #freed = false;
+  readonly #ranks: boolean;
   /** A painting that the previous device did not finish. */
   #interrupted: Interrupted | undefined;
 
@@ -115,6 +116,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     embedding,
   }: ModelParts) {
     this.embedding = embedding;
+    this.#ranks = ranks(file, loaded.model.language);
     this.#platform = platform;
     this.#open = open;
     this.#input = input;
@@ -202,7 +204,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     return {
       generate: true,
       embed: this.embedding !== undefined,
-      rerank: false,
+      rerank: this.#ranks,
       chat,
       see: vision !== undefined,
       paint: paint !== undefined,
@@ -324,9 +326,14 @@ export class EngineModel implements SessionModel, LoadedModel {
     return embedWith({ language: model.language, tokenizer, gate, rows, embedding }, texts, settings, listener);
   }
 
-  async rerank(): Promise<RerankResult> {
-    const { cannotRank } = await import('../embed/rerank.ts');
-    throw cannotRank();
+  /** Throws `InputError` for a model that was not trained to rank. */
+  async rerank(query: string, passages: readonly string[], listener: EmbedListener): Promise<RerankResult> {
+    if (!this.#ranks) throw (await import('../embed/rerank.ts')).cannotRank();
+    const { rerankWith } = await import('../embed/causal-rank.ts');
+    this.#alive();
+    const { tokenizer, gate, chunk: rows, window } = this;
+    const { language } = this.#loaded.model;
+    return rerankWith({ language, tokenizer, gate, rows, window }, query, passages, listener);
   }
 
   /**

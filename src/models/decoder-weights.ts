@@ -13,6 +13,8 @@ export interface DecoderWeights {
   readonly norm: Weight; // (hidden)
   /** The embedding table, where the head is tied to it. */
   readonly head: Weight; // (vocabulary, hidden)
+  /** Of a re-ranker: the head's rows for yes and no, or one row for their difference. */
+  readonly classes: Weight | undefined; // (1 or 2, hidden)
   /** Divisors of the frequencies of the model's own RoPE, one for each pair. */
   readonly ropeDivisors: Float32Array | undefined;
 }
@@ -66,6 +68,8 @@ function names(tensors: ReadonlyMap<string, unknown>): {
   };
 }
 
+const CLASSES: TensorName = { gguf: 'cls.output.weight', huggingface: 'score.weight' };
+
 /** What the file says that the metadata may not. */
 export function tensorFacts(
   tensors: ReadonlyMap<string, TensorInfo>,
@@ -117,6 +121,10 @@ export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<
     ),
     norm: take.weight(name.norm, [hidden], offset(spec.normOffset)),
     head: tied ? embedding : take.weight(name.head, [vocabulary, hidden]),
+    classes:
+      take.rows(CLASSES) === 1 || take.rows(CLASSES) === 2
+        ? take.weight(CLASSES, [take.rows(CLASSES), hidden])
+        : undefined,
     ropeDivisors: take.has(divisorsName) ? divisors(take, divisorsName, rope.dimension / 2) : undefined,
   };
 }

@@ -41,6 +41,10 @@ export interface LanguageModel {
   forwardPlanned(x: Tensor, call: ForwardCall & { readonly plan: Plan }): Promise<Tensor>;
   /** Final norm and head: [T, hidden] -> [T, vocabulary]. */
   logits(hidden: Tensor): Tensor;
+  /** Rows of a re-ranker's classifier: 2, of yes and no; 1, of their difference; 0 for other models. */
+  readonly classes: number;
+  /** Final norm and classifier: [T, hidden] -> [T, classes]. */
+  classify(hidden: Tensor): Tensor;
   /** Frees the weights. */
   free(): void;
 }
@@ -115,6 +119,15 @@ export class Decoder implements LanguageModel {
     }
   }
 
+  get classes(): number {
+    return this.#weights.classes?.shape[0] ?? 0;
+  }
+
+  classify(hidden: Tensor): Tensor {
+    const { classes, head } = this.#weights;
+    return this.backend.linear(hidden, [classes ?? head], { norm: this.finalNorm });
+  }
+
   logits(hidden: Tensor): Tensor {
     const { logitsScale } = this.#spec;
     return this.backend.linear(hidden, [this.#weights.head], {
@@ -124,8 +137,8 @@ export class Decoder implements LanguageModel {
   }
 
   free(): void {
-    const { embedding, layers, norm, head } = this.#weights;
-    const all = [embedding, norm, head, ...layers.flatMap((layer) => Object.values(layer))];
+    const { embedding, layers, norm, head, classes } = this.#weights;
+    const all = [embedding, norm, head, classes, ...layers.flatMap((layer) => Object.values(layer))];
     for (const weight of new Set(all)) weight?.free();
   }
 

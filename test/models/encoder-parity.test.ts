@@ -1,17 +1,19 @@
 /** Tiny random encoders and cross-encoders against upstream PyTorch: vectors and scores, from Hugging Face folders and from GGUF, on every backend. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Backend } from '../../src/backend/backend.ts';
+import { scoresOf } from '../../src/embed/causal-rank.ts';
 import { run } from '../../src/embed/model.ts';
 import { batchesOf, pack } from '../../src/embed/texts.ts';
 import { Gate, Queue } from '../../src/generate/queue.ts';
 import { openModel, type ModelInput } from '../../src/load/index.ts';
 import { CausalEncoder } from '../../src/models/encoder/causal.ts';
-import type { Embedder } from '../../src/models/encoder/index.ts';
+import type { EncoderModel } from '../../src/models/encoder.ts';
+import type { Packed } from '../../src/models/encoder/packed.ts';
 import { sentenceFacts } from '../../src/models/encoder/sentence.ts';
 import { loadModel } from '../../src/models/model.ts';
 import { architectureName, encoderOf } from '../../src/models/registry.ts';
 import { testBackends } from '../support/backends.ts';
-import { encoderFixtures, encoderGguf, type EncoderFixture } from '../support/encoder-fixtures.ts';
+import { ANSWERS, encoderFixtures, encoderGguf, type EncoderFixture } from '../support/encoder-fixtures.ts';
 import { expectNmse, TOLERANCE } from '../support/tolerance.ts';
 
 const backends = await testBackends();
@@ -28,29 +30,51 @@ test('the fixtures are of one upstream version', () => {
     'mpnet',
     'nomic-bert',
     'qwen3-embedding',
+    'qwen3-reranker',
     'roberta',
     'roberta-rank',
   ]);
   for (const { upstream } of all) expect(upstream).toEqual({ transformers: '5.24.0', torch: '2.13.0' });
 });
 
-/** The model, `rows` to a call. */
-async function load(input: ModelInput, backend: Backend, rows: number): Promise<Embedder & { free(): void }> {
+interface Loaded {
+  readonly encoder: EncoderModel;
+  /** [texts, width], vectors of any length or scores. */
+  readonly results: (packed: Packed) => Promise<Float32Array>;
+  readonly free: () => void;
+}
+
+/** The model, at most `rows` rows to a call. */
+async function load(input: ModelInput, backend: Backend, rows: number): Promise<Loaded> {
   const file = await openModel(input);
+  const waiting = { gate: new Gate(), queue: new Queue() };
   try {
     const plan = await encoderOf(file);
-    if (plan !== undefined) return await plan.load(backend, { rows });
+    if (plan !== undefined) {
+      const embedder = await plan.load(backend, { rows });
+      const { encoder, vectors, scores, free } = embedder;
+      const results = (packed: Packed): Promise<Float32Array> =>
+        run({ embedder, ...waiting }, packed, (vectors ?? scores)!, undefined);
+      return { encoder, results, free };
+    }
     const { pooling, dense, prefixes } = sentenceFacts(file, architectureName(file.metadata));
-    expect([pooling, dense]).toEqual(['last', []]);
     const model = await loadModel(file, backend);
-    const encoder = new CausalEncoder(model.language, rows);
-    const { hidden: dimensions, contextWindow: window } = model.language.config;
-    const vectors = { pooling: pooling!, layers: [], dimensions, prefixes, trained: true };
+    const { language } = model;
+    const encoder = new CausalEncoder(language, rows);
     const free = (): void => {
       encoder.free();
       model.free();
     };
-    return { encoder, vectors, scores: undefined, window, free };
+    if (pooling === undefined) {
+      const results = (packed: Packed): Promise<Float32Array> =>
+        scoresOf(encoder, language, packed, ANSWERS, undefined);
+      return { encoder, results, free };
+    }
+    expect([pooling, dense]).toEqual(['last', []]);
+    const { hidden: dimensions, contextWindow: window } = language.config;
+    const vectors = { pooling, layers: [], dimensions, prefixes, trained: true };
+    const embedder = { encoder, vectors, scores: undefined, window };
+    return { encoder, results: (packed) => run({ embedder, ...waiting }, packed, vectors, undefined), free };
   } finally {
     await file.close();
   }
@@ -58,17 +82,11 @@ async function load(input: ModelInput, backend: Backend, rows: number): Promise<
 
 /** [texts, width] as the fixture has them. */
 async function resultsOf(
-  embedder: Embedder,
-  { texts, width }: Pick<EncoderFixture, 'texts' | 'width'>,
+  { encoder, results }: Loaded,
+  { texts, width, name }: Pick<EncoderFixture, 'texts' | 'width' | 'name'>,
 ): Promise<Float32Array> {
-  const { encoder, vectors, scores } = embedder;
   const read = texts.map(({ ids, second }) => ({ ids: Int32Array.from(ids), second, truncated: false }));
   const out = new Float32Array(texts.length * width);
-  const model = {
-    embedder,
-    gate: new Gate(),
-    queue: new Queue(),
-  };
   for (const batch of batchesOf(
     read.map(({ ids }) => ids.length),
     encoder.rows,
@@ -77,10 +95,10 @@ async function resultsOf(
       batch.map((index) => read[index]!),
       encoder.config.vocabulary,
     );
-    const found = await run(model, packed, (vectors ?? scores)!, undefined);
+    const found = await results(packed);
     batch.forEach((index, i) => {
       const row = found.subarray(i * width, (i + 1) * width);
-      const length = vectors === undefined ? 1 : Math.hypot(...row);
+      const length = /rank/.test(name) ? 1 : Math.hypot(...row);
       out.set(
         row.map((value) => value / length),
         index * width,

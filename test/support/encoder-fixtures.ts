@@ -79,7 +79,8 @@ const MODERN: Renaming = [
 ];
 
 const DECODER: Renaming = [
-  [/^(model\.)?layers\./, 'blk.'],
+  [/^model\./, ''],
+  [/^layers\./, 'blk.'],
   [/^embed_tokens/, 'token_embd'],
   [/^norm/, 'output_norm'],
   [/self_attn\.q_norm/, 'attn_q_norm'],
@@ -106,6 +107,9 @@ const KINDS: Readonly<Record<string, { readonly architecture: string; readonly n
   gemma3_text: { architecture: 'gemma-embedding', names: GEMMA },
   qwen3: { architecture: 'qwen3', names: QWEN },
 };
+
+/** Ids of the answers of qwen3-reranker. */
+export const ANSWERS = { yes: 7, no: 11 } as const;
 
 const POOLING: Readonly<Record<string, number>> = { mean_tokens: 1, cls_token: 2, lasttoken: 3 };
 
@@ -142,6 +146,11 @@ export function encoderGguf(
   const full = (parameters?.['full_attention'] ?? parameters) as Record<string, number> | undefined;
   const pooling = text('1_Pooling/config.json');
   const mode = Object.keys(POOLING).find((name) => new RegExp(`"pooling_mode_${name}": true`).test(pooling));
+  if (architecture === 'qwen3' && mode === undefined) {
+    const { shape, values } = weights.find(([name]) => /embed_tokens/.test(name))![1];
+    const rows = [ANSWERS.yes, ANSWERS.no].flatMap((id) => [...values.subarray(id * shape[1]!, (id + 1) * shape[1]!)]);
+    tensors.push(f32Tensor('cls.output.weight', [2, shape[1]!], rows));
+  }
   const decoder = config['num_key_value_heads'] !== undefined;
   const metadata: Record<string, GgufInput> = {
     block_count: number('num_hidden_layers'),

@@ -38,6 +38,7 @@ from transformers import (
     NomicBertConfig,
     NomicBertModel,
     Qwen3Config,
+    Qwen3ForCausalLM,
     Qwen3Model,
     XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
@@ -98,7 +99,15 @@ CASES = {
         "lasttoken",
         [],
     ),
+    # Its scores are the logit of the id YES above that of the id NO behind the last token.
+    "qwen3-reranker": (
+        Qwen3ForCausalLM,
+        Qwen3Config(**DECODER, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}, use_sliding_window=False, tie_word_embeddings=True),
+        None,
+        [],
+    ),
 }
+YES, NO = 7, 11
 
 
 def randomise(model: torch.nn.Module, generator: torch.Generator) -> None:
@@ -175,6 +184,8 @@ def write(folder: Path, name: str, seed: int) -> None:
             out = model(ids[None], **given)
             if pair:
                 result = out.logits[0]
+                if kind is Qwen3ForCausalLM:
+                    result = result[-1, YES, None] - result[-1, NO, None]
             else:
                 result = pool(out.last_hidden_state[0], pooling)
                 for layer in behind:

@@ -27,7 +27,18 @@ export class CausalEncoder implements EncoderModel {
     this.#pages = new ScratchPages(backend, { layers, kvHeads, headDim, format: 'f32' });
   }
 
-  *encode(packed: Packed, pooling: Pooling): Steps<Tensor> {
+  encode(packed: Packed, pooling: Pooling): Steps<Tensor> {
+    const { backend } = this;
+    const { finalNorm } = this.#language;
+    return this.#states(packed, pooling, (state) => backend.norm(state, finalNorm));
+  }
+
+  /** The last token's states before the final norm, as `logits` and `classify` of the language model take them: [texts, hidden]. */
+  last(packed: Packed): Steps<Tensor> {
+    return this.#states(packed, 'last', (state) => state);
+  }
+
+  *#states(packed: Packed, pooling: Pooling, finish: (state: Tensor) => Tensor): Steps<Tensor> {
     const { backend } = this;
     const language = this.#language;
     const { ids } = packed;
@@ -41,13 +52,12 @@ export class CausalEncoder implements EncoderModel {
         yield;
         const { start, count } = part;
         const state = held.step(() =>
-          backend.norm(
+          finish(
             language.forward(language.embed(ring, start, count), {
               kv,
               position: start,
               ranges: wholeTexts(packed, part, true),
             }),
-            language.finalNorm,
           ),
         );
         backend.flush();
