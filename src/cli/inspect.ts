@@ -2,6 +2,7 @@ import { openModel } from '../load/index.ts';
 import type { ModelFile, ModelMetadata } from '../load/model-file.ts';
 import { STORED_FORMATS, storedBytes, type StoredFormat } from '../load/stored-format.ts';
 import { languageModelConfig } from '../models/model.ts';
+import { encoderOf } from '../models/registry.ts';
 import { Arguments, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { size, visible, write } from './terminal.ts';
@@ -61,7 +62,8 @@ async function describe(file: ModelFile): Promise<Facts> {
   }
   let config: Facts['config'];
   try {
-    config = plain(await languageModelConfig(file.metadata, file.tensors)) as Facts['config'];
+    const encoder = (await encoderOf(file))?.spec.config;
+    config = plain(encoder ?? (await languageModelConfig(file.metadata, file.tensors))) as Facts['config'];
   } catch (error) {
     config = { problem: error instanceof Error ? error.message : String(error) };
   }

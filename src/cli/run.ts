@@ -6,6 +6,7 @@ import { chat } from './chat.ts';
 import type { Command } from './command.ts';
 import { doctor } from './doctor.ts';
 import { edit } from './edit.ts';
+import { embed } from './embed.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
 import { list, pull, rm } from './models.ts';
@@ -16,7 +17,7 @@ import { visible, write, type CliContext } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ see, paint, edit, ask, chat, generate, serve, tokenize, pull, list, rm, inspect, doctor }),
+  Object.entries({ see, paint, edit, ask, chat, generate, serve, embed, tokenize, pull, list, rm, inspect, doctor }),
 );
 
 const HELP = `octavo: compact models on this machine
