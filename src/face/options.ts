@@ -124,7 +124,7 @@ export const SESSION: ShapeOf<Required<SessionOptions>> = {
   ...EXPECTED,
   initialPrompts: { list: OBJECT },
   context: { members: CONTEXT },
-  visual: { members: { size: COUNT, route: { oneOf: ['mar', 'siglip'] } } },
+  visual: { members: { size: COUNT, route: { oneOf: ['mar', 'siglip'] }, unique: SWITCH } },
   monitor: CALLBACK,
 };
 

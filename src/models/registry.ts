@@ -93,6 +93,11 @@ const VISION: readonly VisionArchitecture[] = [
     plan: async (file, context) => (await import('./vision/internvl.ts')).planInternVl(file, context),
   },
   {
+    projectors: ['lfm2'],
+    huggingface: ['lfm2_vl'],
+    plan: async (file, context) => (await import('./vision/lfm2.ts')).planLfm2Vision(file, context),
+  },
+  {
     projectors: ['gemma3'],
     huggingface: ['gemma3'],
     plan: async (file, context) => (await import('./vision/gemma3.ts')).planGemma3(file, context),

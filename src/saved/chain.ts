@@ -65,6 +65,7 @@ export function equalTokens(prompt: Prompt, { ids, facts, pixels }: Head): numbe
       other.height === shown.height &&
       other.size === settings.size &&
       other.route === settings.route &&
+      other.unique === settings.unique &&
       other.counts[span] === tokens &&
       other.question === image.selection?.question &&
       equalBytes(other.data, shown.data);

@@ -49,6 +49,7 @@ export interface SavedImage {
   readonly height: number;
   readonly size: number;
   readonly route: string | undefined;
+  readonly unique?: true | undefined;
   /** The number of ids of each of its spans. */
   readonly counts: readonly number[];
   /** Which of its tokens these are, if some were left out and that is known. */

@@ -59,6 +59,7 @@ export function packState({ window, settings, initial, turns, transcript }: Sess
           height,
           size: prepared.settings.size,
           route: prepared.settings.route,
+          unique: prepared.settings.unique,
           counts: spanTokens(image),
           kept: selection?.kept && [...selection.kept],
           question: selection?.question,
@@ -84,13 +85,13 @@ export function unpackState(
   const { visual = 'all' } = settings.context ?? {};
   let end = 0;
   const images = facts.images.map((saved, index): PromptImage => {
-    const { width, height, size, route, counts, kept, question } = saved;
+    const { width, height, size, route, unique, counts, kept, question } = saved;
     const start = end;
     end += 4 * width * height;
     const image = processor.register(
       { data: new Uint8ClampedArray(pixels.slice(start, end)), width, height },
       `saved image ${index}`,
-      { size, ...(route === undefined ? {} : { route }) },
+      { size, ...(route === undefined ? {} : { route }), ...(unique && { unique }) },
       visual === 'all' ? undefined : { choice: visual, question, counts, kept: kept && Int32Array.from(kept) },
     );
     const now = spanTokens(image);

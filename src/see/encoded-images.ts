@@ -185,7 +185,13 @@ export class EncodedImages {
 
   #patches(prepared: PreparedImage): readonly Patches[] {
     let start = 0;
-    return prepared.spans.map(({ tokens, rows, columns }, i) => {
+    return prepared.spans.map(({ tokens, rows, columns, cells }, i) => {
+      if (cells !== undefined)
+        throw new InputError(
+          'argument',
+          "visual.unique: 'showui' needs all cells of a picture, to find those that are alike; take another method, or leave visual.unique out",
+          { name: 'visual.unique' },
+        );
       const patches = { start, ...patchesOf(this.#model.vision.tile(prepared, i), rows, columns) };
       start += tokens;
       return patches;

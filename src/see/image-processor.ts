@@ -106,7 +106,7 @@ export class ModelImages implements ImageProcessor {
   #keyOf({ image, settings }: PreparedImage): string {
     const { data, width, height } = image;
     const digest = this.#digest(new Uint8Array(data.buffer, data.byteOffset, data.length));
-    return `${digest} ${width}x${height} ${settings.size} ${settings.route ?? ''}`;
+    return `${digest} ${width}x${height} ${settings.size} ${settings.route ?? ''}${settings.unique === true ? ' unique' : ''}`;
   }
 
   #digest(content: string | Uint8Array): string {

@@ -10,12 +10,14 @@ import { f32Tensor, writeGguf, type GgufInput } from './gguf-writer.ts';
 export interface VisionExpected {
   /** Sides of the images of the conversation. */
   readonly shown: readonly (readonly [width: number, height: number])[];
-  /** `sha256` of all tiles' bytes; null for an image that upstream refuses. */
+  /** `sha256` of all tiles' bytes, null for an image that upstream refuses; or `sample`, each so many of the `bytes`, base64. */
   readonly preprocessing: readonly {
     readonly width: number;
     readonly height: number;
     readonly tiles: number;
-    readonly sha256: string | null;
+    readonly sha256?: string | null;
+    readonly bytes?: number;
+    readonly sample?: string;
   }[];
   readonly ids: readonly number[];
   readonly generated: readonly number[];
@@ -165,6 +167,24 @@ const TWINS: Readonly<Record<string, Twin>> = {
     }),
   },
   llava: { projector: 'mlp', names: LLAVA, facts: () => ({ 'clip.vision.block_count': 2 }) },
+  lfm2_vl: {
+    projector: 'lfm2',
+    names: [
+      [/^(model\.)?multi_modal_projector\.layer_norm/, 'mm.input_norm'],
+      [/^(model\.)?multi_modal_projector\.linear_/, 'mm.'],
+      [/^model\.vision_tower\.vision_model\./, 'vision_tower.'],
+      ...SIGLIP,
+    ],
+    facts: (config) => ({
+      'clip.use_gelu': true,
+      'clip.vision.projector.scale_factor': config['downsample_factor'] as number,
+      'clip.vision.image_min_pixels': 4 * 64,
+      'clip.vision.image_max_pixels': 16 * 64,
+      'clip.vision.preproc_image_size': 32,
+      'clip.vision.preproc_min_tiles': 2,
+      'clip.vision.preproc_max_tiles': 4,
+    }),
+  },
   internvl: {
     projector: 'internvl',
     names: INTERN,
@@ -195,6 +215,20 @@ function converted(name: string, { shape, values }: Tensors[number][1], deep: re
     // Numbered by the tower's layers.
     const renamed = name.replace(/\d+/, (place) => String(deep[Number(place)]));
     return [[renamed, { shape, values }]];
+  }
+  const [rows = 0, values3 = 0] = shape;
+  if (name === 'v.patch_embd.weight' && shape.length === 2) {
+    // From pixel after pixel to channel after channel.
+    const side = Math.sqrt(values3 / 3);
+    const moved = values.map((_, i) => {
+      const [row, channel, pixel] = [
+        Math.floor(i / values3),
+        Math.floor((i % values3) / (side * side)),
+        i % (side * side),
+      ];
+      return values[row * values3 + pixel * 3 + channel]!;
+    });
+    return [[name, { shape: [rows, 3, side, side], values: moved }]];
   }
   if (name === 'v.class_embd') return [[name, { shape: [shape.at(-1)!], values }]];
   if (name === 'v.position_embd.weight') return [[name, { shape: shape.slice(-2), values }]];

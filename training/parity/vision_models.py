@@ -27,6 +27,7 @@ from transformers import PreTrainedTokenizerFast
 from language_models import randomise
 
 GREEDY = 8
+SAMPLES = 400
 MARGIN = 0.02
 # Width, height: squares, strips, odd sides, one pixel, larger and smaller than the tiles.
 SHAPES = [
@@ -79,8 +80,10 @@ def tokenizer(specials: list[str], end: str, template: str, **named: str) -> Pre
 class Case:
     """One checkpoint: `words`, `config`, `model` class, `images` (the image processor) and `processor`."""
 
-    # Images of the conversation, and what a greedy step passes on besides the ids.
+    # Images of the conversation.
     shown = [(50, 30), (20, 20)]
+    # Whether the tiles are Pillow's to the byte; otherwise some of their bytes are kept in place of a hash.
+    exact = True
 
     def tiles(self, made: dict) -> np.ndarray:
         """What the image processor made of one image, before it rescales, as tiles [n, height, width, 3] or a list of such."""
@@ -305,8 +308,54 @@ class InternVl(Case):
         return made | {"pixel_values": torch.cat([torch.as_tensor(tile)[None] for tile in made["pixel_values"]])}
 
 
+class Lfm2Vl(Case):
+    """Its image processor needs torchvision, which rounds a pixel otherwise than Pillow here and there: `tiles` are compared with a tolerance of 1."""
+
+    exact = False
+    # One image that is not resized, and one of which only the thumbnail is.
+    shown = [(32, 24), (96, 32)]
+
+    def __init__(self):
+        from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration
+        from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
+        from transformers.models.lfm2_vl.processing_lfm2_vl import Lfm2VlProcessor
+
+        specials = [
+            "<|pad|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>",
+            *[f"<|img_row_{r + 1}_col_{c + 1}|>" for r in range(4) for c in range(4)],
+        ]
+        self.words = tokenizer(
+            specials, "<|im_end|>", TURNS.format(start="<|im_start|>", end="<|im_end|>", image="<image>"), image_token="<image>"
+        )
+        ids = self.words.get_vocab()
+        text = TEXT | dict(
+            model_type="lfm2", num_hidden_layers=3, vocab_size=len(ids), layer_types=["conv", "full_attention", "conv"],
+            eos_token_id=ids["<|im_end|>"], bos_token_id=ids["<|startoftext|>"], block_auto_adjust_ff_dim=False, tie_word_embeddings=True,
+        )
+        vision = TOWER | dict(model_type="siglip2_vision_model", patch_size=4, num_patches=25, vision_use_head=False)
+        self.config = Lfm2VlConfig(
+            text_config=text, vision_config=vision, image_token_id=ids["<image>"], projector_hidden_size=48, downsample_factor=2
+        )
+        self.model = Lfm2VlForConditionalGeneration
+        self.images = Lfm2VlImageProcessor(
+            tile_size=32, encoder_patch_size=4, min_image_tokens=4, max_image_tokens=16, min_tiles=2, max_tiles=4
+        )
+        self.processor = Lfm2VlProcessor(self.images, self.words)
+
+    def tiles(self, made: dict) -> np.ndarray:
+        tiles = []
+        for patches, (rows, columns) in zip(np.asarray(made["pixel_values"]), np.asarray(made["spatial_shapes"])):
+            grid = patches[: rows * columns].reshape(rows, columns, 4, 4, 3)
+            tiles.append(grid.transpose(0, 2, 1, 3, 4).reshape(rows * 4, columns * 4, 3))
+        return tiles
+
+    def inputs(self, text: str, shown: list[Image.Image]) -> dict:
+        return dict(self.processor(text=text, images=[shown], return_tensors="pt", use_image_special_tokens=True))
+
+
 CASES = {
     "smolvlm": Idefics3, "gemma3": Gemma3, "qwen2vl": Qwen2Vl, "qwen2_5vl": Qwen25Vl, "qwen3vl": Qwen3Vl, "llava": Llava, "internvl": InternVl,
+    "lfm2vl": Lfm2Vl,
 }
 
 
@@ -320,8 +369,13 @@ def preprocessing(case: Case) -> list[dict]:
         shape = {"width": width, "height": height}
         try:
             made = case.images(picture(width, height), do_rescale=False, do_normalize=False, return_tensors="np")
-        except ValueError:
+        except (ValueError, RuntimeError):
             out.append(shape | {"tiles": 0, "sha256": None})
+            continue
+        if not case.exact:
+            every = np.concatenate([np.asarray(tile).astype(np.uint8).reshape(-1) for tile in case.tiles(made)])
+            sample = every[:: max(1, len(every) // SAMPLES)]
+            out.append(shape | {"tiles": len(case.tiles(made)), "bytes": len(every), "sample": base64.b64encode(sample.tobytes()).decode()})
             continue
         digest = hashlib.sha256()
         tiles = case.tiles(made)

@@ -18,6 +18,7 @@ import {
 } from '../vision/vision-model.ts';
 import type { Route, UniPicConfig } from './config.ts';
 import type { SiglipTower } from '../vision/siglip.ts';
+import { refuseUnique } from '../vision/square.ts';
 import type { SourceEncoder } from './source.ts';
 
 interface Siglip {
@@ -50,7 +51,8 @@ export class UniPicVision implements VisionModel {
     this.#lack = lack;
   }
 
-  settings({ size, route }: ImageOptions = {}): ImageSettings & { readonly route: Route } {
+  settings({ size, route, unique }: ImageOptions = {}): ImageSettings & { readonly route: Route } {
+    refuseUnique(unique);
     const taken = route ?? this.#route();
     if (taken !== 'mar' && taken !== 'siglip')
       throw new InputError('argument', `visual.route: '${taken}' is unknown; use 'mar' or 'siglip'`, { route });

@@ -15,7 +15,7 @@ import { inSquares } from './patches.ts';
 import { toNormalised, type Normalisation } from './normalise.ts';
 import { planOf } from './plan.ts';
 import { SiglipTower, siglipNames, siglipWeights, type SiglipConfig, type SiglipWeights } from './siglip.ts';
-import { refuseRoute } from './square.ts';
+import { refuseRoute, refuseUnique } from './square.ts';
 import { fact, HALVES, MOST, shapeOf, TowerFacts } from './tower-facts.ts';
 import {
   consecutive,
@@ -127,9 +127,10 @@ export class Idefics3 implements VisionModel {
     this.#projection = projection;
   }
 
-  settings({ size = this.#config.longest, route }: ImageOptions = {}): ImageSettings {
+  settings({ size = this.#config.longest, route, unique }: ImageOptions = {}): ImageSettings {
     const { tower, longest } = this.#config;
     refuseRoute(route);
+    refuseUnique(unique);
     const sizes = Array.from({ length: longest / tower.size }, (_, i) => (i + 1) * tower.size);
     if (!sizes.includes(size))
       throw new InputError('argument', `visual.size: ${size} is not a size of this model; use ${sizes.join(', ')}`, {

@@ -3,7 +3,6 @@
  * more; squares of tokens are put side by side, and a norm and two layers with GELU take them to the language model's width.
  */
 import type { Backend, NormSpec, Tensor } from '../../backend/backend.ts';
-import { InputError } from '../../errors.ts';
 import type { Held } from '../../layers/held.ts';
 import { linear, type Linear } from '../../layers/linear.ts';
 import type { Steps } from '../../layers/steps.ts';
@@ -17,7 +16,7 @@ import { ClassTokenTower, takeClassToken, type ClassTokenConfig, type ClassToken
 import { inSquares } from './patches.ts';
 import { planOf } from './plan.ts';
 import { nearestGrid } from './sizes.ts';
-import { refuseRoute } from './square.ts';
+import { refuseUnique, tileSize } from './square.ts';
 import { fact, IMAGENET, MOST, PROJECTOR_ROOTS, rootOf, shapeOf, TOWER_ROOTS, TowerFacts } from './tower-facts.ts';
 import {
   consecutive,
@@ -128,6 +127,8 @@ class InternVl implements VisionModel {
   readonly #config: InternVlConfig;
   readonly #weights: InternVlWeights;
   readonly #tower: ClassTokenTower;
+  /** The image whose tiles were taken last. */
+  #last: { readonly image: Rgba; readonly stretched: Rgba } | undefined;
 
   constructor(backend: Backend, config: InternVlConfig, weights: InternVlWeights) {
     this.placeholder = config.placeholder;
@@ -137,19 +138,9 @@ class InternVl implements VisionModel {
     this.#tower = new ClassTokenTower(backend, config.tower, weights.tower);
   }
 
-  /** `size`: of one tile, or of a square of as many as an image may have at most. */
-  settings({ size, route }: ImageOptions = {}): ImageSettings {
-    refuseRoute(route);
-    const tile = this.#config.tower.size;
-    const sizes = Array.from({ length: Math.ceil(Math.sqrt(this.#config.tiles)) }, (_, i) => (i + 1) * tile);
-    const side = size ?? sizes.at(-1) ?? tile;
-    if (!sizes.includes(side))
-      throw new InputError('argument', `visual.size: ${side} is no size of this model; use ${sizes.join(', ')}`, {
-        name: 'visual.size',
-        size: side,
-        sizes,
-      });
-    return { size: side };
+  settings(options?: ImageOptions): ImageSettings {
+    refuseUnique(options?.unique);
+    return { size: tileSize(this.#config.tower.size, this.#config.tiles, options) };
   }
 
   prepare(image: Rgba, options?: ImageOptions): PreparedImage {
@@ -208,9 +199,6 @@ class InternVl implements VisionModel {
     this.#last = undefined;
     this.#tower.free();
   }
-
-  /** The image whose tiles were taken last. */
-  #last: { readonly image: Rgba; readonly stretched: Rgba } | undefined;
 
   #stretched(image: Rgba, width: number, height: number): Rgba {
     const last = this.#last;

@@ -26,32 +26,37 @@ export function unitOrder({ columns, merge }: Grid, units: Int32Array): Int32Arr
 export interface WindowOrder {
   /** The units, window after window. */
   readonly units: Int32Array;
-  /** Where each unit, in raster order, is among them. */
+  /** Where each of the given units is among them. */
   readonly back: Int32Array;
   /** Patches see those of their window. */
   readonly ranges: Ranges;
 }
 
-/** Windows of `side` x `side` units, smaller at the right and below. */
-export function windowOrder({ rows, columns, merge }: Grid, { side }: { readonly side: number }): WindowOrder {
+/** Windows of `side` x `side` units, smaller at the right and below; of the units only `given` ones, which ascend. */
+export function windowOrder(
+  { rows, columns, merge }: Grid,
+  { side }: { readonly side: number },
+  given: Int32Array,
+): WindowOrder {
   const units: number[] = [];
+  const there = new Set(given);
   const lists = new ListWriter();
   for (let top = 0; top < rows; top += side)
     for (let left = 0; left < columns; left += side) {
       const start = units.length;
       for (let y = top; y < Math.min(rows, top + side); y++)
-        for (let x = left; x < Math.min(columns, left + side); x++) units.push(y * columns + x);
+        for (let x = left; x < Math.min(columns, left + side); x++)
+          if (there.has(y * columns + x)) units.push(y * columns + x);
       const area = merge * merge;
       for (let unit = start; unit < units.length; unit++) {
         lists.push(start * area, units.length * area);
         lists.next();
       }
     }
-  const back = new Int32Array(units.length);
-  for (const [at, unit] of units.entries()) back[unit] = at;
+  const places = new Map(units.map((unit, at) => [unit, at]));
   return {
     units: Int32Array.from(units),
-    back,
+    back: given.map((unit) => places.get(unit) ?? 0),
     ranges: lists.build({ queryBlock: merge * merge, shared: true, causal: false }),
   };
 }

@@ -21,16 +21,18 @@ import { qwenConfig, type QwenVisionConfig } from './qwen-config.ts';
 import { gridPlace, stretchedTable, unitOrder, windowOrder, type Grid } from './qwen-grid.ts';
 import { checkRatio, smartSize, type Size } from './sizes.ts';
 import { refuseRoute } from './square.ts';
+import { uniqueCells } from './unique.ts';
 import { rootOf, shapeOf } from './tower-facts.ts';
 import { VisionTransformer, type VitWeights } from './vit.ts';
-import type {
-  EncodedImage,
-  ExpandedPart,
-  ImageOptions,
-  ImageSettings,
-  PreparedImage,
-  SpanPositions,
-  VisionModel,
+import {
+  cellsOf,
+  type EncodedImage,
+  type ExpandedPart,
+  type ImageOptions,
+  type ImageSettings,
+  type PreparedImage,
+  type SpanPositions,
+  type VisionModel,
 } from './vision-model.ts';
 
 /** What puts the squares of tokens together: norm, then two layers with GELU between them. */
@@ -163,7 +165,7 @@ class QwenVision implements VisionModel {
   }
 
   /** `size`: the side of the square whose area an image may have at most. */
-  settings({ size, route }: ImageOptions = {}): ImageSettings {
+  settings({ size, route, unique }: ImageOptions = {}): ImageSettings {
     refuseRoute(route);
     const { most } = this.#config.area;
     const largest = Math.floor(Math.sqrt(most));
@@ -175,18 +177,20 @@ class QwenVision implements VisionModel {
         `visual.size: ${side}; this model shows images with the area of a square of ${smallest} to ${largest} pixels a side`,
         { name: 'visual.size', size: side, least: smallest, most: largest },
       );
-    return { size: side };
+    return { size: side, ...(unique === true && { unique }) };
   }
 
   prepare(image: Rgba, options?: ImageOptions): PreparedImage {
     const settings = this.settings(options);
     const { width, height } = this.#size(image, settings);
     const [rows, columns] = [height / this.#factor, width / this.#factor];
-    const tokens = rows * columns;
+    const shown = image.width * image.height <= width * height ? image : resize(image, width, height, 'bicubic');
+    const cells = settings.unique && uniqueCells(this.tile({ image: shown, settings, spans: [] }), this.#factor);
+    const tokens = cells?.length ?? rows * columns;
     return {
-      image: image.width * image.height <= width * height ? image : resize(image, width, height, 'bicubic'),
+      image: shown,
       settings,
-      spans: [{ tokens, rows, columns, selectable: tokens }],
+      spans: [{ tokens, rows, columns, selectable: tokens, ...(cells && { cells }) }],
     };
   }
 
@@ -195,11 +199,12 @@ class QwenVision implements VisionModel {
   }
 
   positions({ spans }: PreparedImage): readonly SpanPositions[] {
-    return spans.map(({ tokens, rows, columns }) => {
+    return spans.map((span) => {
+      const { tokens, rows, columns } = span;
       const offsets = new Int32Array(3 * tokens);
-      for (let i = 0; i < tokens; i++) {
-        offsets[tokens + i] = Math.floor(i / columns);
-        offsets[2 * tokens + i] = i % columns;
+      for (const [i, cell] of cellsOf(span).entries()) {
+        offsets[tokens + i] = Math.floor(cell / columns);
+        offsets[2 * tokens + i] = cell % columns;
       }
       return { offsets, advance: Math.max(rows, columns) };
     });
@@ -214,10 +219,11 @@ class QwenVision implements VisionModel {
     const backend = this.#backend;
     const { merge, windows, shape } = this.#config;
     const { table, merger, deep } = this.#weights;
-    const { rows = 1, columns = 1 } = prepared.spans[0] ?? {};
-    const grid: Grid = { rows, columns, merge };
-    const windowed = windows && windowOrder(grid, windows);
-    const units = windowed?.units ?? Int32Array.from({ length: rows * columns }, (_, i) => i);
+    const [span = { tokens: 0, rows: 1, columns: 1, selectable: 0 }] = prepared.spans;
+    const grid: Grid = { rows: span.rows, columns: span.columns, merge };
+    const cells = cellsOf(span);
+    const windowed = windows && windowOrder(grid, windows, cells);
+    const units = windowed?.units ?? cells;
     const order = unitOrder(grid, units);
     const place = gridPlace(grid, order, shape.width / shape.heads);
     const within = windowed && { ...place, ranges: windowed.ranges };

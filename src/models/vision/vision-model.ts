@@ -14,12 +14,15 @@ export interface ImageOptions {
   readonly size?: number | undefined;
   /** The encoder, for models that have several. */
   readonly route?: string | undefined;
+  /** Whether cells of an image whose pixels repeat those of an earlier cell are left out before it is encoded (PixelPrune, 2604.00886). Default false. */
+  readonly unique?: boolean | undefined;
 }
 
 /** The same with the model's defaults filled in. */
 export interface ImageSettings {
   readonly size: number;
   readonly route?: string | undefined;
+  readonly unique?: true | undefined;
 }
 
 /** Consecutive embeddings of an image: those of one tile. */
@@ -28,6 +31,8 @@ export interface ImageSpan {
   /** The first rows * columns tokens show the cells of a grid over the tile, in raster order. */
   readonly rows: number;
   readonly columns: number;
+  /** The cells that have tokens, ascending, where not all of them have. */
+  readonly cells?: Int32Array | undefined;
   /** Only the first so many tokens may be left out of the prompt: the others show no part of the image, or the whole of it. */
   readonly selectable: number;
 }
@@ -77,9 +82,15 @@ export interface VisionModel {
   encode(prepared: PreparedImage, held: Held): Steps<EncodedImage>;
 }
 
-/** Tokens that follow each other on one axis, as text does. */
-export function consecutive({ tokens }: ImageSpan): SpanPositions {
+/** Tokens that follow each other on one axis, as text does; those of cells that were left out leave gaps. */
+export function consecutive({ tokens, rows, columns, cells }: ImageSpan): SpanPositions {
+  if (cells !== undefined) return { offsets: cells, advance: rows * columns };
   return { offsets: Int32Array.from({ length: tokens }, (_, i) => i), advance: tokens };
+}
+
+/** The cell of each token. */
+export function cellsOf({ rows, columns, cells }: ImageSpan): Int32Array {
+  return cells ?? Int32Array.from({ length: rows * columns }, (_, i) => i);
 }
 
 /** Tokens of all spans. */
