@@ -11,13 +11,14 @@ export type {
 export { OctavoModel } from './face/model.ts';
 export type { Completion, CompletionOptions, RecoverOptions, ScoreOptions } from './face/model.ts';
 export type { CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
-export type { Availability, LoadOptions, OctavoFace } from './face/octavo.ts';
+export type { Availability, ConnectOptions, LoadOptions, OctavoFace } from './face/octavo.ts';
 export type { AskOptions, Citation, DocumentAnswer, DocumentAnswerStream } from './face/asking.ts';
 export type { OctavoDocument, OpenDocumentOptions } from './face/document.ts';
 export type { AskMode, AskProgress, Exchange, ReadReport } from './document/answer/ask.ts';
 export type { CitationKind } from './document/answer/cite.ts';
 export type { AnsweringModel, AnsweringSession } from './document/answer/model.ts';
 export type { Attribution, AttributionSettings } from './generate/attribution.ts';
+export type { FallbackOptions, ServerOptions } from './remote/index.ts';
 export type { Block, BlockKind, Language, OutlineEntry, Page, PageKind, Rectangle } from './document/content.ts';
 export type {
   DocumentSource,

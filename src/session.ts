@@ -12,6 +12,7 @@ import { SessionCache, type SessionModel } from './generate/session-cache.ts';
 import { Conversation, fit, type Fit, type Manner } from './chat/conversation.ts';
 import type * as Dialects from './chat/dialects/index.ts';
 import type { AnswerDivider } from './chat/divider.ts';
+import type { ToolResult } from './chat/tools.ts';
 import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
 import type { Exchange, PageTools } from './generate/rounds.ts';
 import {
@@ -82,14 +83,20 @@ export class Session {
     const merged = { ...this.#settings, ...settings };
     const rounds = checkCount('maxToolRounds', merged.maxToolRounds ?? DEFAULT_ROUNDS, MOST_ROUNDS);
     return this.#run(listener.signal, async () => {
-      const ask = (before: Conversation, asked: Input, heard: SessionListener): Promise<Exchange> =>
+      const ask = (before: Conversation, asked: Input, heard: SessionListener): Promise<Exchange<Conversation, Turn>> =>
         this.#model.gate.share(listener.signal, () => this.#exchange(before, asked, merged, heard));
       const turns = await this.#told(read.turns, settings);
       let done = await ask(this.#conversation, { ...read, turns }, listener);
       const { tools } = listener;
       if (done.answer.finishReason === 'tool-calls' && tools !== undefined && tools.names.size > 0) {
         const { runRounds } = await import('./generate/rounds.ts');
-        const shown = { listener, tools, told: merged.tools ?? [], most: rounds };
+        const turnOf = ({ id, name, content }: ToolResult): Turn => ({
+          role: 'tool',
+          content: [content],
+          name,
+          callId: id,
+        });
+        const shown = { listener, tools, told: merged.tools ?? [], turnOf, most: rounds };
         done = await runRounds(done, shown, ({ conversation, turns }, heard) =>
           ask(conversation, { turns, prefix: '' }, { ...listener, ...heard }),
         );
@@ -106,7 +113,7 @@ export class Session {
     asked: Input,
     settings: PromptSettings,
     listener: SessionListener,
-  ): Promise<Exchange> {
+  ): Promise<Exchange<Conversation, Turn>> {
     await this.#resolve(asked.turns, listener.signal);
     const manner = await this.#manner(before, asked.turns, settings);
     const reserve = Math.min(settings.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));

@@ -34,6 +34,7 @@ export const ROOMS = [
   'src/saved',
   'src/session.ts',
   'src/worker',
+  'src/remote',
   'src/engine',
   'src/document',
   'src/face',

@@ -4,7 +4,8 @@ import { DeviceError } from '../errors.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { ModelStore, SessionStore } from '../store/index.ts';
-import type { LoadSettings } from '../worker/api.ts';
+import type { FallbackOptions, ServerOptions } from '../remote/index.ts';
+import type { LoadSettings, ModelInfo } from '../worker/api.ts';
 import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { misfit } from './check.ts';
@@ -12,6 +13,7 @@ import { OctavoModel } from './model.ts';
 import type { OctavoDocument, OpenDocumentOptions } from './document.ts';
 import type { Documents } from './documents.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
+import type * as ConnectingModule from './connecting.ts';
 import { AVAILABILITY, LOAD } from './options.ts';
 import type { ReadPicture } from './pictures.ts';
 import type { ExpectedContent } from './session.ts';
@@ -34,6 +36,13 @@ export interface LoadOptions extends LoadSettings {
   readonly fetch?: typeof fetch | undefined;
   /** Called with phase, bytes and rate. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** A server that runs a model instead where this device cannot, if the app consents; `model.device` says so. Default: none. */
+  readonly fallback?: FallbackOptions | undefined;
+}
+
+export interface ConnectOptions extends ServerOptions {
+  /** Ends the attempt, which rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a page expects of a model, as in the Prompt API. */
@@ -77,6 +86,11 @@ export interface OctavoFace {
    * Throws `FileError` for what cannot be read; `FileError('password')` for an encrypted PDF without the right `password`.
    */
   openDocument(source: DocumentSource, options?: OpenDocumentOptions): Promise<OctavoDocument>;
+  /**
+   * A model on a server of OpenAI's shape (vLLM, llama.cpp's, Ollama, `octavo serve`), with the same sessions: what is said goes to that server. What only
+   * a device can do (saved sessions, painting, scores, tokens) is refused.
+   */
+  connect(options: ConnectOptions): Promise<OctavoModel>;
   /** Models kept from earlier downloads. */
   readonly store: Pick<ModelStore, 'list' | 'remove'>;
   /** Sessions that were saved, and prompts that were kept. */
@@ -100,7 +114,60 @@ function addressesOf(place: ModelInput): readonly string[] {
 /** Loads in progress, by what is loaded. `availability` returns 'downloading' for them. */
 const loading = new Map<string, number>();
 
+const connecting = (): Promise<typeof ConnectingModule> => import('./connecting.ts');
+
+/** What a loaded or connected model is for the page. */
+export type MakeModel = (caller: Caller, info: ModelInfo) => OctavoModel;
+
+/** A model on this device. */
+async function loadHere(
+  platform: FacePlatform,
+  made: MakeModel,
+  input: ModelInput,
+  options: Omit<LoadOptions, 'fallback'>,
+): Promise<OctavoModel> {
+  const { signal, monitor, onProgress, fetch: own, mmproj, ...settings } = options;
+  signal?.throwIfAborted();
+  const place = await platform.input(input);
+  // A bare name refers to a file beside the model.
+  const plain = mmproj === undefined || mmproj === false || (typeof mmproj === 'string' && !/[/\\:]/.test(mmproj));
+  const projector = plain ? mmproj : await platform.input(mmproj);
+  signal?.throwIfAborted();
+  const [name = ''] = addressesOf(place);
+  // Only pages may request persistent storage, and the download happens in a worker.
+  if (DOWNLOADED.test(name)) platform.store()?.persist();
+  const download = monitor === undefined ? undefined : new DownloadMonitor(monitor);
+  const caller = new Caller(await platform.startEngine());
+  loading.set(name, (loading.get(name) ?? 0) + 1);
+  try {
+    const port = own && (await lend(own));
+    const onEvent = (progress: LoadProgress): unknown => {
+      download?.report(progress);
+      return onProgress?.(progress);
+    };
+    const info = await caller.call(
+      'load',
+      { input: place, settings: { ...settings, mmproj: projector }, fetch: port },
+      {
+        signal,
+        onEvent,
+        transfer: port === undefined ? [] : [port],
+      },
+    );
+    download?.done();
+    return made(caller, info);
+  } catch (error) {
+    caller.close();
+    throw error;
+  } finally {
+    const others = (loading.get(name) ?? 1) - 1;
+    if (others === 0) loading.delete(name);
+    else loading.set(name, others);
+  }
+}
+
 export function createFace(platform: FacePlatform): OctavoFace {
+  const made: MakeModel = (caller, info) => new OctavoModel(caller, info, platform.readPicture, face.openDocument);
   const face: OctavoFace = {
     async availability(input, options = {}) {
       const problem = misfit('availability', options, AVAILABILITY);
@@ -119,44 +186,9 @@ export function createFace(platform: FacePlatform): OctavoFace {
     async load(input, options = {}) {
       const problem = misfit('load', options, LOAD);
       if (problem !== undefined) return problem;
-      const { signal, monitor, onProgress, fetch: own, mmproj, ...settings } = options;
-      signal?.throwIfAborted();
-      const place = await platform.input(input);
-      // A bare name refers to a file beside the model.
-      const plain = mmproj === undefined || mmproj === false || (typeof mmproj === 'string' && !/[/\\:]/.test(mmproj));
-      const projector = plain ? mmproj : await platform.input(mmproj);
-      signal?.throwIfAborted();
-      const [name = ''] = addressesOf(place);
-      // Only pages may request persistent storage, and the download happens in a worker.
-      if (DOWNLOADED.test(name)) platform.store()?.persist();
-      const download = monitor === undefined ? undefined : new DownloadMonitor(monitor);
-      const caller = new Caller(await platform.startEngine());
-      loading.set(name, (loading.get(name) ?? 0) + 1);
-      try {
-        const port = own && (await lend(own));
-        const onEvent = (progress: LoadProgress): unknown => {
-          download?.report(progress);
-          return onProgress?.(progress);
-        };
-        const info = await caller.call(
-          'load',
-          { input: place, settings: { ...settings, mmproj: projector }, fetch: port },
-          {
-            signal,
-            onEvent,
-            transfer: port === undefined ? [] : [port],
-          },
-        );
-        download?.done();
-        return new OctavoModel(caller, info, platform.readPicture, face.openDocument);
-      } catch (error) {
-        caller.close();
-        throw error;
-      } finally {
-        const others = (loading.get(name) ?? 1) - 1;
-        if (others === 0) loading.delete(name);
-        else loading.set(name, others);
-      }
+      const { fallback, ...here } = options;
+      const load = (): Promise<OctavoModel> => loadHere(platform, made, input, here);
+      return fallback === undefined ? load() : (await connecting()).orConnect(made, fallback, here.signal, load);
     },
 
     async openDocument(source, options = {}) {
@@ -164,6 +196,8 @@ export function createFace(platform: FacePlatform): OctavoFace {
         throw new DeviceError('unavailable', 'documents are opened in pages, workers and Node: import octavo');
       return (await platform.documents()).openDocument(source, options);
     },
+
+    connect: async (options) => (await connecting()).connect(made, options),
 
     store: {
       list: async () => (await platform.store()?.list()) ?? [],

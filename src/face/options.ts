@@ -109,6 +109,7 @@ export const LOAD: ShapeOf<Required<LoadOptions>> = {
   headers: OBJECT,
   credentials: { oneOf: ['omit', 'same-origin', 'include'] },
   hub: TEXT,
+  fallback: OBJECT,
   fetch: CALLBACK,
   monitor: CALLBACK,
   onProgress: CALLBACK,

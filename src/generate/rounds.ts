@@ -1,6 +1,4 @@
 /** Rounds of a prompt whose tools are run while it waits: calls, results, the next answer, until an answer calls nothing. Fetched with the first such call. */
-import type { Conversation } from '../chat/conversation.ts';
-import type { Turn } from '../chat/messages.ts';
 import type { AnsweredCall, ToolResult, ToolSettings } from '../chat/tools.ts';
 import type { Answer, AnswerListener } from './answer.ts';
 import { ratesOf } from './options.ts';
@@ -13,32 +11,37 @@ export interface PageTools {
 }
 
 /** An answer that is not part of the conversation yet. `turns` are to be added: what was asked, and the answer. */
-export interface Exchange {
+export interface Exchange<Conversation, Turn> {
   readonly answer: Answer;
   readonly conversation: Conversation;
   readonly turns: readonly Turn[];
 }
 
-interface RoundOptions {
+interface RoundOptions<Turn> {
   readonly listener: AnswerListener;
   readonly tools: PageTools;
   /** What the model was told of. */
   readonly told: readonly ToolSettings[];
+  /** A result as a turn of the conversation. */
+  readonly turnOf: (result: ToolResult) => Turn;
   /** Rounds of tools at most; then the calls that are left end the prompt. */
   readonly most: number;
 }
 
-type Ask = (so: Pick<Exchange, 'conversation' | 'turns'>, heard: Pick<AnswerListener, 'onText'>) => Promise<Exchange>;
+type Ask<Conversation, Turn> = (
+  so: Pick<Exchange<Conversation, Turn>, 'conversation' | 'turns'>,
+  heard: Pick<AnswerListener, 'onText'>,
+) => Promise<Exchange<Conversation, Turn>>;
 
 /** Between the texts of two rounds. */
 const BETWEEN = '\n\n';
 
 /** Goes on from an answer that calls tools; ends, too, where it calls one that the app is to run. Rejects where a tool fails, and on an abort. */
-export async function runRounds(
-  first: Exchange,
-  { listener, tools, told, most }: RoundOptions,
-  ask: Ask,
-): Promise<Exchange> {
+export async function runRounds<Conversation, Turn>(
+  first: Exchange<Conversation, Turn>,
+  { listener, tools, told, turnOf, most }: RoundOptions<Turn>,
+  ask: Ask<Conversation, Turn>,
+): Promise<Exchange<Conversation, Turn>> {
   const answers = [first.answer];
   // A call of a tool that does not exist is answered so.
   const runs = ({ name }: AnsweredCall): boolean => tools.names.has(name) || told.every((tool) => tool.name !== name);
@@ -48,8 +51,7 @@ export async function runRounds(
     if (!calls.every(runs)) break;
     const results = await tools.run(calls);
     for (const result of results) await listener.onPart?.({ type: 'tool-result', ...result });
-    const told = results.map(({ id, name, content }): Turn => ({ role: 'tool', content: [content], name, callId: id }));
-    last = await ask({ ...last, turns: [...last.turns, ...told] }, spaced(answers, listener));
+    last = await ask({ ...last, turns: [...last.turns, ...results.map(turnOf)] }, spaced(answers, listener));
     answers.push(last.answer);
   }
   return { ...last, answer: summed(answers, last.answer) };

@@ -3,7 +3,7 @@ import type { LikelyToken, TokenLogProb } from '../generate/options.ts';
 import type { PromptOptions } from '../face/session.ts';
 import type { Message } from '../chat/messages.ts';
 import { choices, finishReason, finite, headOf, Usage, type Begin, type Head } from './choices.ts';
-import type { Fields } from './fields.ts';
+import { isObject, type Fields } from './fields.ts';
 import { readMessages, type RemoteImages } from './messages.ts';
 import { given, readCount, readSampling, SAMPLING_NAMES, seedOf, WITHOUT_EFFECT, type Sampling } from './parameters.ts';
 import { refusal, unsupported } from './problem.ts';
@@ -62,6 +62,7 @@ function readChat(fields: Fields, remote: RemoteImages): Chat {
     single: fields.flag('parallel_tool_calls') === false,
     settings: given({
       ...readTools(fields),
+      responseConstraint: readFormat(fields),
       ...sampling.options,
       maxTokens: readCount(fields, 'max_completion_tokens') ?? readCount(fields, 'max_tokens'),
       logprobs: logprobs ? (alternatives ?? 0) : undefined,
@@ -69,6 +70,23 @@ function readChat(fields: Fields, remote: RemoteImages): Chat {
       templateOptions: templateOptions as PromptOptions['templateOptions'],
     }),
   };
+}
+
+/** The schema that an answer must fit, where it must be JSON. */
+function readFormat(fields: Fields): PromptOptions['responseConstraint'] {
+  const format = fields.object('response_format');
+  switch (format?.choice('type', ['text', 'json_object', 'json_schema'] as const)) {
+    case 'json_object':
+      return { type: 'object' };
+    case 'json_schema': {
+      const schema = format?.object('json_schema');
+      const value = schema?.value('schema');
+      if (isObject(value)) return value;
+      throw (schema ?? fields).wrong(schema === undefined ? 'response_format' : 'schema', 'a JSON Schema');
+    }
+    default:
+      return undefined;
+  }
 }
 
 export async function chat(

@@ -4,6 +4,7 @@
  */
 import { chat } from './chat.ts';
 import { completions } from './completions.ts';
+import { embeddings } from './embeddings.ts';
 import { readBody, type Fields } from './fields.ts';
 import type { RemoteImages } from './messages.ts';
 import { pictures } from './pictures.ts';
@@ -31,6 +32,7 @@ type Handler = (fields: Fields, served: Served, signal: AbortSignal, settings: S
 const ROUTES: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['chat/completions', chat],
   ['completions', completions],
+  ['embeddings', embeddings],
   ['images/generations', pictures],
 ]);
 
@@ -39,7 +41,7 @@ function isSource(models: ModelSource | Readonly<Record<string, ModelSource>>): 
 }
 
 /**
- * A `fetch` that answers requests to `/v1/chat/completions`, `/v1/completions`, `/v1/images/generations` and `/v1/models`, whatever
+ * A `fetch` that answers requests to `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/images/generations` and `/v1/models`, whatever
  * their host. `models`: one that answers to every name, or several by name; a function loads its model with the first request. Requests to a model are
  * answered one after the other. A request that is aborted, or whose response is cancelled, ends its answer.
  */

@@ -1,4 +1,5 @@
 /** POST /v1/images/generations: pictures from words, by models that paint. */
+import { toBase64 } from '../vision/base64.ts';
 import type { Fields } from './fields.ts';
 import { WITHOUT_EFFECT } from './parameters.ts';
 import { refusal, unsupported } from './problem.ts';
@@ -70,13 +71,4 @@ function readSize(fields: Fields): number | undefined {
   if (width === '' || width !== height || Number(width) > MOST_SIDE)
     throw fields.wrong('size', "'auto' or equal sides, such as '512x512'");
   return Number(width);
-}
-
-/** Bytes that are turned into characters at once: arguments of a call are limited. */
-const PIECE = 0x8000;
-
-export function toBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; at += PIECE) text += String.fromCharCode(...bytes.subarray(at, at + PIECE));
-  return btoa(text);
 }

@@ -38,6 +38,7 @@ const STATUS: Readonly<Record<string, number>> = {
   'DeviceError lost': 503,
   'DeviceError out-of-memory': 503,
   'DeviceError unavailable': 503,
+  'StorageError network': 502,
 };
 
 interface Named {
@@ -51,8 +52,16 @@ function isNamed(error: unknown): error is Named {
   return typeof error === 'object' && error !== null && 'name' in error && 'message' in error;
 }
 
+/** Options that OpenAI calls otherwise. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  responseConstraint: 'response_format',
+  templateOptions: 'chat_template_kwargs',
+  count: 'n',
+};
+
 /** Names of options as OpenAI writes them: `maxTokens` is `max_tokens`. */
-const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const openAiName = (name: string): string =>
+  OTHER_NAMES[name.replace(/[./[].*$/, '')] ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 export function problemOf(error: unknown): { readonly status: number; readonly body: ApiError } {
   const { name, code, message, facts = {} } = isNamed(error) ? error : { name: '', message: String(error) };
@@ -60,10 +69,12 @@ export function problemOf(error: unknown): { readonly status: number; readonly b
     typeof facts[fact] === 'string' && facts[fact] !== '' ? facts[fact] : undefined;
   // A picture of the request that is none.
   const image = name === 'FileError' && told('file') !== undefined;
-  const status =
-    typeof facts['status'] === 'number' ? facts['status'] : image ? 400 : (STATUS[`${name} ${String(code)}`] ?? 500);
+  // The status of a server that the model itself runs on is none of this response's.
+  const own = name === 'InputError' && typeof facts['status'] === 'number' ? facts['status'] : undefined;
+  const status = own ?? (image ? 400 : (STATUS[`${name} ${String(code)}`] ?? 500));
   const tooLong = code === 'too-long';
-  const param = told('name');
+  // Messages about an option begin with its name.
+  const param = told('name') ?? (name === 'InputError' ? /^[a-z]+[A-Za-z]*(?=:)/.exec(message)?.[0] : undefined);
   const type = status === 429 ? 'rate_limit_error' : status < 500 ? 'invalid_request_error' : 'server_error';
   const apiCode = told('apiCode') ?? (tooLong ? 'context_length_exceeded' : image ? 'invalid_image' : undefined);
   return {
@@ -72,7 +83,7 @@ export function problemOf(error: unknown): { readonly status: number; readonly b
       error: {
         message,
         type,
-        param: tooLong || image ? 'messages' : param === undefined ? null : snakeCase(param),
+        param: tooLong || image ? 'messages' : param === undefined ? null : openAiName(param),
         code: apiCode ?? (status >= 500 && typeof code === 'string' ? code : null),
       },
     },

@@ -1,12 +1,13 @@
 /** Models by the names that requests give, and the turns in which their requests are answered. */
 import type { OctavoModel } from '../face/model.ts';
 import { Queue } from '../generate/queue.ts';
+import { DeviceError } from '../errors.ts';
 import { refusal } from './problem.ts';
 
 /** What is needed of a model: an `OctavoModel`, or anything shaped like one. */
 export type ServedModel = Pick<
   OctavoModel,
-  'name' | 'fingerprint' | 'capabilities' | 'createSession' | 'completeStreaming' | 'paint'
+  'name' | 'fingerprint' | 'capabilities' | 'createSession' | 'completeStreaming' | 'embed' | 'paint'
 >;
 
 /** A model, or what loads it when it is first asked for. */
@@ -44,9 +45,10 @@ export class Served {
     if (typeof source !== 'function') return Promise.resolve(source);
     const load = async (): Promise<ServedModel> => source();
     // A failed load is forgotten, so that the next request tries again.
-    this.#loading ??= load().catch((error: unknown) => {
+    this.#loading ??= load().catch((cause: unknown) => {
       this.#loading = undefined;
-      throw error;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new DeviceError('unavailable', `the model '${this.name}' could not be loaded: ${why}`, {}, { cause });
     });
     return this.#loading;
   }

@@ -73,7 +73,7 @@ export interface LoadSettings extends DeviceRequest {
 
 /** The device of a model. */
 export interface DeviceInfo {
-  readonly kind: Backend['kind'];
+  readonly kind: Backend['kind'] | 'server';
   /** The WASM build and threads, or the adapter's name. */
   readonly description: string;
   /** Why this device was chosen. */

@@ -180,6 +180,53 @@ describe('chat.completions', () => {
   });
 });
 
+describe('response_format', () => {
+  const ask = (format: OpenAI.ChatCompletionCreateParams['response_format']) => ({
+    ...HELLO,
+    messages: [...HELLO.messages],
+    max_tokens: 200,
+    response_format: format!,
+  });
+  const schema = {
+    type: 'object',
+    properties: { mood: { enum: ['good', 'bad'] }, marks: { type: 'array', items: { type: 'integer' }, maxItems: 3 } },
+    required: ['mood', 'marks'],
+    additionalProperties: false,
+  };
+
+  test('an answer that must fit a schema does, whole and streamed', async () => {
+    const asked = ask({ type: 'json_schema', json_schema: { name: 'mood', schema, strict: true } });
+    const { choices } = await client.chat.completions.create(asked);
+    const found = JSON.parse(choices[0]!.message.content!) as { mood: string; marks: number[] };
+    expect(Object.keys(found).sort()).toEqual(['marks', 'mood']);
+    expect(['good', 'bad']).toContain(found.mood);
+    expect(found.marks.every(Number.isInteger) && found.marks.length <= 3).toBe(true);
+    expect(choices[0]!.finish_reason).toBe('stop');
+    let text = '';
+    for await (const chunk of await client.chat.completions.create({ ...asked, stream: true }))
+      text += chunk.choices[0]?.delta.content ?? '';
+    expect(text).toBe(choices[0]!.message.content);
+    const free = await client.chat.completions.create(ask({ type: 'text' }));
+    expect(free.choices[0]!.message.content).toBe(await truth(200));
+  });
+
+  test('json_object is any object; what is no schema, or not supported, is named', async () => {
+    const { choices } = await client.chat.completions.create(ask({ type: 'json_object' }));
+    const text = choices[0]!.message.content!;
+    expect(text.trimStart().startsWith('{')).toBe(true);
+    for (const format of [
+      { type: 'json_schema' },
+      { type: 'json_schema', json_schema: { name: 'x', schema: 7 } },
+      { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'object', unevaluatedProperties: false } } },
+      { type: 'xml' },
+    ]) {
+      const problem = await client.chat.completions.create(ask(format as never)).catch((error: unknown) => error);
+      expect(problem).toMatchObject({ status: 400 });
+      expect(String((problem as { param: unknown }).param)).toContain('response_format');
+    }
+  });
+});
+
 describe('completions', () => {
   test('text goes on: texts, ids, echo and the old shape of log-probabilities', async () => {
     const wanted = await model.complete('Once upon', { temperature: 0, maxTokens: 16 });
@@ -216,7 +263,7 @@ describe('models and pictures', () => {
     expect(await several.models.retrieve('a/b')).toMatchObject({ id: 'a/b', owned_by: 'octavo' });
     const ask = (name: string): Promise<OpenAI.ChatCompletion> =>
       several.chat.completions.create({ ...HELLO, messages: [...HELLO.messages], model: name });
-    await expect(ask('a/b')).rejects.toMatchObject({ status: 500 });
+    await expect(ask('a/b')).rejects.toMatchObject({ status: 503, code: 'unavailable' });
     expect(await ask('a/b')).toMatchObject({ model: 'a/b' });
     expect(await ask('a/b')).toMatchObject({ choices: [{ message: { content: await truth(12) } }] });
     expect(loads).toBe(2);
@@ -293,6 +340,34 @@ describe('models and pictures', () => {
     await expect(client.images.generate({ prompt: 'a cat' })).rejects.toMatchObject({ code: 'unsupported_model' });
     session.destroy();
     await seeing.destroy();
+  });
+});
+
+describe('embeddings', () => {
+  test('are those of the model, as numbers and as bytes', async () => {
+    const input = ['Hello', 'And you?'];
+    const wanted = await model.embed(input);
+    // The package asks for Base64 where nothing is said, and decodes it.
+    for (const format of [undefined, 'float'] as const) {
+      const found = await client.embeddings.create({ model: 'any', input, ...(format && { encoding_format: format }) });
+      found.data.forEach(({ index, embedding }) => expect(Float32Array.from(embedding)).toEqual(wanted[index]));
+      expect(found.usage.prompt_tokens).toBe(wanted.tokens);
+    }
+    const short = await client.embeddings.create({
+      model: 'any',
+      input: 'Hello',
+      dimensions: 8,
+      encoding_format: 'float',
+    });
+    expect(Float32Array.from(short.data[0]!.embedding)).toEqual((await model.embed(['Hello'], { dimensions: 8 }))[0]);
+    for (const wrong of [[], [[1, 2]], 7])
+      await expect(client.embeddings.create({ model: 'any', input: wrong as never })).rejects.toMatchObject({
+        status: 400,
+        param: 'input',
+      });
+    await expect(client.embeddings.create({ model: 'any', input, dimensions: 60_000 })).rejects.toMatchObject({
+      status: 400,
+    });
   });
 });
 

@@ -2,8 +2,9 @@
 import type { Answer } from '../../generate/answer.ts';
 import type { AnsweredCall, AnswerPart, ToolResult } from '../../chat/tools.ts';
 import { Session, type SessionListener } from '../../session.ts';
-import type { AnswerInfo, CallsEvent, EngineApi, PromptEvent } from '../../worker/api.ts';
+import type { AnswerInfo, EngineApi, PromptEvent } from '../../worker/api.ts';
 import type { CallContext, Handlers } from '../../worker/responder.ts';
+import { Rounds } from '../../worker/rounds.ts';
 import type { HostedModels } from '../hosted.ts';
 import { sessionListener, throttle } from './listener.ts';
 
@@ -63,39 +64,6 @@ export function promptCalls(models: HostedModels): PromptCalls {
       return found;
     },
   };
-}
-
-/** Prompts that wait for the page to run tools. */
-class Rounds {
-  readonly #waiting = new Map<number, (results: readonly ToolResult[]) => void>();
-  #next = 1;
-
-  ask(
-    calls: readonly AnsweredCall[],
-    context: Pick<CallContext<CallsEvent>, 'event' | 'signal'>,
-  ): Promise<readonly ToolResult[]> {
-    const { signal } = context;
-    return new Promise((resolve, reject) => {
-      const round = this.#next++;
-      const abort = (): void => {
-        this.#waiting.delete(round);
-        reject(signal.reason as Error);
-      };
-      if (signal.aborted) return abort();
-      signal.addEventListener('abort', abort, { once: true });
-      this.#waiting.set(round, (results) => {
-        signal.removeEventListener('abort', abort);
-        resolve(results);
-      });
-      context.event({ kind: 'calls', round, calls });
-    });
-  }
-
-  /** Results of a prompt that was aborted meanwhile are dropped. */
-  give(round: number, results: readonly ToolResult[]): void {
-    this.#waiting.get(round)?.(results);
-    this.#waiting.delete(round);
-  }
 }
 
 /** The text was already sent piece by piece. */

@@ -1,0 +1,10 @@
+/** Bytes as Base64, for data URLs and JSON. */
+
+/** Bytes that are turned into characters at once: arguments of a call are limited. */
+const PIECE = 0x8000;
+
+export function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += PIECE) text += String.fromCharCode(...bytes.subarray(at, at + PIECE));
+  return btoa(text);
+}
