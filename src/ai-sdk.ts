@@ -3,7 +3,7 @@
  * (specification v3; `ai` 6 and 7). The SDK sends the whole conversation with every call. The session of the last call
  * is kept and continued where the new call continues its conversation, so that only the new turns are read. Images go
  * to models that see, text files are read as text, and calls of tools and their results stay in the conversation. Other
- * files are refused; what this version ignores (offering tools, JSON mode) is listed in `warnings`.
+ * files are refused; what this version ignores (offering tools) is listed in `warnings`.
  */
 import type {
   LanguageModelV3,
@@ -109,7 +109,6 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
   if (call.tools !== undefined && call.tools.length > 0) unsupported('tools', 'they are not shown to the model');
   if (call.toolChoice !== undefined && call.toolChoice.type !== 'auto' && call.toolChoice.type !== 'none')
     unsupported('toolChoice', 'it is ignored');
-  if (call.responseFormat?.type === 'json') unsupported('responseFormat', 'the answer is not constrained to JSON');
   if (call.frequencyPenalty !== undefined && call.frequencyPenalty !== 0)
     unsupported('frequencyPenalty', 'use presencePenalty');
   const messages = prompt.flatMap((message) => readMessage(message, unsupported));
@@ -126,6 +125,8 @@ function readCall({ prompt, ...call }: LanguageModelV3CallOptions): Call {
     seed: call.seed === undefined ? undefined : ((call.seed % 2 ** 32) + 2 ** 32) % 2 ** 32,
     maxTokens: call.maxOutputTokens,
     stop: call.stopSequences,
+    // Without a schema, any JSON; with one, the model is shown it.
+    responseConstraint: call.responseFormat?.type === 'json' ? (call.responseFormat.schema ?? true) : undefined,
     signal: call.abortSignal,
   };
   return {

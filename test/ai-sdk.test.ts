@@ -1,6 +1,6 @@
 /** The provider, driven by the AI SDK itself over a model in this process. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { generateText, streamText } from 'ai';
+import { generateText, jsonSchema, Output, streamText } from 'ai';
 import { octavo, type ChatModel } from '../src/ai-sdk.ts';
 import type { Message, OctavoModel, PromptInput, PromptOptions } from '../src/public.ts';
 import { encodePng } from '../src/vision/index.ts';
@@ -155,6 +155,42 @@ describe('octavo/ai-sdk', () => {
     } as Parameters<typeof generateText>[0]);
     return { history, last, options, warnings: warnings ?? [] };
   }
+
+  test('Output.object: the answer fits the schema, which the model is shown', async () => {
+    const asked: PromptOptions[] = [];
+    const seen: ChatModel = {
+      name: 'seen',
+      createSession: async (options) => {
+        const session = await model.createSession(options);
+        const { promptStreaming } = session;
+        session.promptStreaming = (input, given) => {
+          asked.push(given ?? {});
+          return promptStreaming.call(session, input, given);
+        };
+        return session;
+      },
+    };
+    const schema = {
+      type: 'object',
+      properties: { city: { enum: ['Rome', 'Oslo'] }, sunny: { type: 'boolean' } },
+      required: ['city', 'sunny'],
+      additionalProperties: false,
+    } as const;
+    const question = { model: octavo(seen), prompt: 'Where?', seed: 4, maxOutputTokens: 200 };
+    const { output, finishReason, warnings } = await generateText({
+      ...question,
+      output: Output.object({ schema: jsonSchema<{ city: string; sunny: boolean }>(schema) }),
+    });
+    expect(Object.keys(output).sort()).toEqual(['city', 'sunny']);
+    expect(['Rome', 'Oslo']).toContain(output.city);
+    expect(typeof output.sunny).toBe('boolean');
+    expect(finishReason).toBe('stop');
+    expect(warnings ?? []).toEqual([]);
+    expect(asked[0]!.responseConstraint).toMatchObject(schema);
+    expect(asked[0]!.omitResponseConstraintInput).toBeUndefined();
+    const { output: city } = await generateText({ ...question, output: Output.choice({ options: ['Rome', 'Oslo'] }) });
+    expect(['Rome', 'Oslo']).toContain(city);
+  });
 
   test('system messages: several, in between, last', async () => {
     const { history, last } = await seenBy([

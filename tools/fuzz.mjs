@@ -1,4 +1,4 @@
-// npm run fuzz -- gguf|safetensors|tokenizer|template|image|session|http|all [--count N] [--seed S] [--from N] [--json]
+// npm run fuzz -- gguf|safetensors|tokenizer|template|image|session|http|constraint|all [--count N] [--seed S] [--from N] [--json]
 // Damages files of one kind at random, N times, and counts what becomes of them. An untyped error, a wrong result, a case that takes longer than
 // LIMIT_MS or a thread that dies is a failure: exit code 1, with the case's number, which --from N --count 1 runs again. Needs the WASM builds (npm run asc).
 import { mkdirSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
 
-const KINDS = ['gguf', 'safetensors', 'tokenizer', 'template', 'image', 'session', 'http'];
+const KINDS = ['gguf', 'safetensors', 'tokenizer', 'template', 'image', 'session', 'http', 'constraint'];
 const COUNTS = {
   gguf: 1_000_000,
   safetensors: 100_000,
@@ -16,6 +16,7 @@ const COUNTS = {
   image: 5000,
   session: 1000,
   http: 2000,
+  constraint: 10_000,
 };
 /** A case takes milliseconds; a machine may be busy. */
 const LIMIT_MS = 60_000;

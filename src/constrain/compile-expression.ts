@@ -1,7 +1,7 @@
 /** Expressions to deterministic automata over characters: Thompson's construction, then sets of its states. */
 import { POINTS, UNITS, type CharSet } from './charset.ts';
 import type { Expression, Parsed } from './expression.ts';
-import { TooLarge, trimmed, type Edge, type Language } from './language.ts';
+import { both, TooLarge, trimmed, without, type Edge, type Language } from './language.ts';
 
 /** Instructions; counted repetitions are written out. */
 const MOST_INSTRUCTIONS = 32768;
@@ -21,17 +21,22 @@ type Instruction =
   | { readonly op: 'split'; readonly to: number[] };
 
 /** `search`: words that contain a match, as patterns of schemas mean it; otherwise words that match as a whole. */
-export function compileExpression({ expression, units }: Parsed, search: boolean): Language {
+export function compileExpression({ expression, lookaheads, units }: Parsed, search: boolean): Language {
   const any: Expression = {
     kind: 'repeat',
     part: { kind: 'set', set: [0, units ? UNITS : POINTS] },
     least: 0,
     most: Infinity,
   };
-  const whole: Expression = search ? { kind: 'sequence', parts: [any, expression, any] } : expression;
-  const { program, sets } = assemble(whole);
-  const classes = classify(sets, units ? UNITS : POINTS);
-  return new Subsets(program, classes).language(units);
+  const language = (whole: Expression): Language => {
+    const { program, sets } = assemble(whole);
+    return new Subsets(program, classify(sets, units ? UNITS : POINTS)).language(units);
+  };
+  const plain = language(search ? { kind: 'sequence', parts: [any, expression, any] } : expression);
+  return lookaheads.reduce((left, { negative, expression: ahead }) => {
+    const following = language({ kind: 'sequence', parts: [ahead, any] });
+    return negative ? without(left, following) : both(left, following);
+  }, plain);
 }
 
 function assemble(expression: Expression): {

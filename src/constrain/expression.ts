@@ -1,6 +1,6 @@
 /**
- * Reads JavaScript's regular expressions into a tree, for answers and for the patterns of schemas. What no automaton over characters can do (lookaround,
- * backreferences, word boundaries) is refused by name. The engine's own parser has the first word: what it refuses is refused in its words.
+ * Reads JavaScript's regular expressions into a tree, for answers and for the patterns of schemas. What no automaton over characters can do (lookaround
+ * behind the beginning, backreferences, word boundaries) is refused by name. The engine's own parser has the first word: what it refuses is refused in its words.
  */
 import { clipped, InputError } from '../errors.ts';
 import { charSet, complement, POINTS, single, UNITS, union, type CharSet } from './charset.ts';
@@ -13,8 +13,15 @@ export type Expression =
   /** `^` and `$`. */
   | { readonly kind: 'begin' | 'end' };
 
+/** What must, or must not, follow the beginning of the text. */
+export interface Lookahead {
+  readonly negative: boolean;
+  readonly expression: Expression;
+}
+
 export interface Parsed {
   readonly expression: Expression;
+  readonly lookaheads: readonly Lookahead[];
   /** Whether sets are of UTF-16 units, for want of the flags u and v. */
   readonly units: boolean;
 }
@@ -72,6 +79,7 @@ class Parser {
   /** The flags that decide what a class matches. */
   #ignoreCase: boolean;
   #dotAll: boolean;
+  readonly #lookaheads: Lookahead[] = [];
   #at = 0;
   #depth = 0;
 
@@ -86,7 +94,10 @@ class Parser {
   }
 
   parse(): Parsed {
-    return { expression: this.#choice(), units: !this.#unicode };
+    const expression = this.#choice();
+    if (this.#lookaheads.length > 0 && expression.kind === 'choice')
+      this.#refuse('lookahead in one of several branches');
+    return { expression, lookaheads: this.#lookaheads, units: !this.#unicode };
   }
 
   #refuse(what: string): never {
@@ -120,6 +131,13 @@ class Parser {
     };
     while (this.#at < this.#text.length && this.#text[this.#at] !== ')') {
       if (this.#take('|')) close();
+      else if (
+        this.#depth === 1 &&
+        parts.length > 0 &&
+        parts.every(({ kind }) => kind === 'begin') &&
+        this.#lookahead()
+      )
+        continue;
       else parts.push(this.#quantified(this.#atom()));
     }
     close();
@@ -171,6 +189,15 @@ class Parser {
     this.#take(')');
     [this.#ignoreCase, this.#dotAll] = before;
     return inner;
+  }
+
+  /** Lookahead just behind `^` at the beginning of the expression: it is about the whole text. */
+  #lookahead(): boolean {
+    const negative = this.#match(/\(\?([=!])/y)?.[1];
+    if (negative === undefined) return false;
+    this.#lookaheads.push({ negative: negative === '!', expression: this.#choice() });
+    this.#take(')');
+    return true;
   }
 
   #anchor(kind: 'begin' | 'end'): Expression {

@@ -10,6 +10,8 @@ import type { Vocabulary } from './vocabulary.ts';
 
 /** Tables that are remembered; one has 512 bytes a state. */
 const MOST_BYTES = 16 << 20;
+/** Languages that are remembered; a state of one takes about 100 bytes. */
+const MOST_LANGUAGES = 128;
 const MOST_LITERALS = 16384;
 const utf8 = new TextEncoder();
 
@@ -20,6 +22,7 @@ export class Library {
   /** Whether every character can be written. */
   readonly complete: boolean;
   readonly #tables = new Map<string, Table>();
+  readonly #languages = new Map<string, Language>();
   readonly #literals = new Map<string, Atom>();
   #string: CountedString | undefined;
   #bytes = 0;
@@ -28,6 +31,17 @@ export class Library {
     this.vocabulary = vocabulary;
     this.writable = writableBy(vocabulary.single);
     this.complete = this.writable.join() === SCALARS.join();
+  }
+
+  /** A language that is made once for the model. */
+  language(key: string, make: () => Language): Language {
+    let language = this.#languages.get(key);
+    if (language === undefined) {
+      language = make();
+      if (this.#languages.size >= MOST_LANGUAGES) this.#languages.clear();
+      this.#languages.set(key, language);
+    }
+    return language;
   }
 
   /** The words that the vocabulary can write. */

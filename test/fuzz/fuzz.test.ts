@@ -12,6 +12,7 @@ const COUNTS: Readonly<Record<Kind, number>> = {
   image: 150,
   session: 25,
   http: 60,
+  constraint: 400,
 };
 
 test.each(Object.keys(COUNTS) as Kind[])(

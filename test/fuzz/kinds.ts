@@ -1,4 +1,5 @@
 /** The fuzzers by name, each for one kind of file that comes from elsewhere. */
+import { constraintFuzzer } from './constraints.ts';
 import { ggufFuzzer, safetensorsFuzzer } from './files.ts';
 import { httpFuzzer } from './http.ts';
 import { imageFuzzer } from './pictures.ts';
@@ -14,6 +15,7 @@ export const KINDS = {
   image: imageFuzzer,
   session: sessionFuzzer,
   http: httpFuzzer,
+  constraint: constraintFuzzer,
 } as const satisfies Record<string, () => Promise<Fuzzer>>;
 
 export type Kind = keyof typeof KINDS;

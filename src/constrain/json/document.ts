@@ -40,6 +40,7 @@ const SUPPORTED: ReadonlySet<string> = new Set([
   'allOf',
   'anyOf',
   'oneOf',
+  'not',
   'properties',
   'required',
   'additionalProperties',
@@ -50,6 +51,7 @@ const SUPPORTED: ReadonlySet<string> = new Set([
   'dependentRequired',
   'prefixItems',
   'items',
+  'additionalItems',
   'minItems',
   'maxItems',
   'uniqueItems',
@@ -69,11 +71,9 @@ const DRAFTS = /^https?:\/\/json-schema\.org\/(?:draft\/2020-12|draft\/2019-09|d
 
 /** What to do instead of some keywords that are refused. */
 const REMEDIES: ReadonlyMap<string, string> = new Map([
-  ['additionalItems', 'use prefixItems and items'],
   ['if', 'use anyOf'],
   ['then', 'use anyOf'],
   ['else', 'use anyOf'],
-  ['not', 'say what is allowed, for instance by enum'],
   ['nullable', "use type: ['…', 'null']"],
   ['unevaluatedProperties', 'use additionalProperties'],
   ['unevaluatedItems', 'use items: false'],

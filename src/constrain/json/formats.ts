@@ -3,12 +3,18 @@
 const DAY = String.raw`(?:0[1-9]|1\d|2[0-8])`;
 const LEAP = String.raw`(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)`;
 const DATE = String.raw`(?:\d{4}-(?:(?:0[13578]|1[02])-(?:${DAY}|29|3[01]|30)|(?:0[469]|11)-(?:${DAY}|29|30)|02-${DAY})|${LEAP}-02-29)`;
-const TIME = String.raw`(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:[zZ]|[+-](?:[01]\d|2[0-3]):[0-5]\d)`;
+const TIME = String.raw`(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,20})?(?:[zZ]|[+-](?:[01]\d|2[0-3]):[0-5]\d)`;
 
-/** A label of a host's name; at most three long ones, or eight shorter ones: a name has at most 253 characters. */
-const label = (inner: number): string => `[a-zA-Z0-9](?:[a-zA-Z0-9\\-]{0,${inner}}[a-zA-Z0-9])?`;
-const LONG = label(61);
-const SHORT = label(28);
+/**
+ * A label of a host's name, with at most `most` characters. Two hyphens in the third and fourth place announce an encoding (xn--), which no
+ * automaton checks: they are left out. At most three long labels, or eight shorter ones: a name has at most 253 characters.
+ */
+const label = (most: number): string => {
+  const [an, any] = ['[a-zA-Z0-9]', '[a-zA-Z0-9\\-]'];
+  return `(?:${an}(?:${any}?${an})?|${an}${any}(?:${an}|-)${an}|${an}${any}(?:${an}${any}|-${an})${any}{0,${most - 5}}${an})`;
+};
+const LONG = label(63);
+const SHORT = label(30);
 const HOST = String.raw`(?:${LONG}(?:\.${LONG}){0,2}|${SHORT}(?:\.${SHORT}){0,7})`;
 const DOMAIN = String.raw`(?:${LONG}(?:\.${LONG}){1,2}|${SHORT}(?:\.${SHORT}){1,7})`;
 const MAILBOX = "[a-zA-Z0-9!#$%&'*+/=?^_`\\{\\|\\}~\\-]";
@@ -35,7 +41,7 @@ const AUTHORITY = `(?:(?:[${UNRESERVED}:]|${ENCODED})*@)?(?:\\[(?:${IPV6})\\]|(?
 const ABEMPTY = `(?:/${PCHAR}*)*`;
 const ABSOLUTE = `/(?:${PCHAR}+(?:/${PCHAR}*)*)?`;
 const TAIL = `(?:\\?(?:${PCHAR}|[/?])*)?(?:#(?:${PCHAR}|[/?])*)?`;
-const URI = `[a-zA-Z][a-zA-Z0-9+\\-.]*:(?://${AUTHORITY}${ABEMPTY}|${ABSOLUTE}|${PCHAR}+(?:/${PCHAR}*)*|)${TAIL}`;
+const URI = `[a-zA-Z][a-zA-Z0-9+\\-.]*:(?://${AUTHORITY}${ABEMPTY}|${ABSOLUTE}|${PCHAR}+(?:/${PCHAR}*)*)${TAIL}`;
 const RELATIVE = `(?://${AUTHORITY}${ABEMPTY}|${ABSOLUTE}|${SEGMENT_NC}(?:/${PCHAR}*)*|)${TAIL}`;
 
 const POINTER = '(?:/(?:[^~/]|~[01])*)*';

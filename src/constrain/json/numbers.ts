@@ -86,15 +86,16 @@ function between(length: number, least: Decimal | undefined, most: Decimal | und
     const last = tiedHigh ? Number(high[at]) : 9;
     return branches(first, last, tiedLow, tiedHigh, (l, h) => go(at + 1, l, h));
   };
-  const fraction = (at: number, tiedLow: boolean, tiedHigh: boolean): Expression => {
-    const mayEnd = !tiedLow || (least?.fraction.length ?? 0) <= at;
-    const end = mayEnd ? EMPTY : NONE;
-    if (fractions === 0 || at === fractions) return end;
+  const fraction = (at: number, aboveLow: boolean, tiedHigh: boolean): Expression => {
+    // Behind the digits of the lower bound, any are above it.
+    const tiedLow = aboveLow && (least?.fraction.length ?? 0) > at;
+    const end = tiedLow ? NONE : EMPTY;
+    if (at === fractions) return end;
     const point = at === 0 ? text('.') : EMPTY;
-    if (!tiedLow && !tiedHigh)
-      return at === 0
-        ? choice([EMPTY, sequence(point, repeated(digits(0, 9), 1, fractions))])
-        : repeated(digits(0, 9), 0, fractions - at);
+    const rest = (digit: Expression): Expression =>
+      at === 0 ? choice([EMPTY, sequence(point, repeated(digit, 1, fractions))]) : repeated(digit, 0, fractions - at);
+    if (!tiedLow && !tiedHigh) return rest(digits(0, 9));
+    if (!tiedLow && at >= (most?.fraction.length ?? 0)) return rest(digits(0, 0));
     const first = tiedLow ? Number(least?.fraction[at] ?? 0) : 0;
     const last = tiedHigh ? Number(most?.fraction[at] ?? 0) : 9;
     return choice([
@@ -105,8 +106,6 @@ function between(length: number, least: Decimal | undefined, most: Decimal | und
       ),
     ]);
   };
-  if (least === undefined && most === undefined && length > 1)
-    return sequence(digits(1, 9), repeated(digits(0, 9), length - 1, length - 1), fraction(0, false, false));
   return go(0, least !== undefined, most !== undefined);
 }
 
@@ -134,16 +133,16 @@ const lengthOf = ({ whole }: Decimal): number => Math.max(1, whole.length);
 /** Positive numbers without an exponent; `least` and `most` are not negative. */
 function plain(least: number, most: number, fractions: number): Expression {
   const [low, high] = [decimal(least), decimal(most)];
-  const parts: Expression[] = [];
-  for (let length = lengthOf(low); length <= Math.min(lengthOf(high), WHOLE_DIGITS); length++)
+  const [from, to] = [lengthOf(low), lengthOf(high)];
+  if (from > WHOLE_DIGITS) return NONE;
+  if (from === to) return between(from, low, high, fractions);
+  const parts = [between(from, low, undefined, fractions)];
+  const longest = Math.min(to - 1, WHOLE_DIGITS);
+  if (from < longest)
     parts.push(
-      between(
-        length,
-        length === lengthOf(low) ? low : undefined,
-        length === lengthOf(high) ? high : undefined,
-        fractions,
-      ),
+      sequence(digits(1, 9), repeated(digits(0, 9), from, longest - 1), between(0, undefined, undefined, fractions)),
     );
+  if (to <= WHOLE_DIGITS) parts.push(between(to, undefined, high, fractions));
   return choice(parts);
 }
 
@@ -201,7 +200,7 @@ export function numberLanguage({ integer, least, most, multiples }: NumberBounds
   // Negative zero is written as zero.
   if (low < 0 && high >= low)
     parts.push(sequence(text('-'), positive(Math.max(Number.MIN_VALUE, -high), -low, integer, exponents)));
-  const language = compileExpression({ expression: choice(parts), units: false }, false);
+  const language = compileExpression({ expression: choice(parts), lookaheads: [], units: false }, false);
   return multiples.reduce((left, step) => both(left, multiplesOf(step)), language);
 }
 

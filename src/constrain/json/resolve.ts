@@ -18,6 +18,7 @@ import {
   words,
   type Language,
 } from '../language.ts';
+import type { Library } from '../library.ts';
 import { refuse, type Json, type Place, type SchemaDocument, type SchemaObject } from './document.ts';
 import { FORMATS } from './formats.ts';
 import { nextAbove, nextBelow, numberLanguage } from './numbers.ts';
@@ -105,16 +106,14 @@ interface Choice {
 
 export class Resolver {
   readonly #document: SchemaDocument;
-  /** What the model can write of a language. */
-  readonly #writes: (language: Language) => Language;
+  readonly #languages: Pick<Library, 'language' | 'writes'>;
   readonly #nodes = new Map<string, Node>();
-  readonly #languages = new Map<string, Language>();
   /** Places whose branches of `oneOf` were found to be apart, or are being compared. */
   readonly #compared = new Set<string>();
 
-  constructor(document: SchemaDocument, writes: (language: Language) => Language) {
+  constructor(document: SchemaDocument, languages: Pick<Library, 'language' | 'writes'>) {
     this.#document = document;
-    this.#writes = writes;
+    this.#languages = languages;
   }
 
   /** The whole schema, with all that it leads to. */
@@ -196,6 +195,7 @@ export class Resolver {
       if (through.includes(path)) refuse(path, '$ref', 'leads back to itself before anything is said');
       if (schema === true || seen.has(path)) return expand(rest, { own, seen });
       const keywords = this.#document.keywords({ path, schema });
+      if (this.#forbids(place)) return;
       const on = [...through, path];
       const more: Waiting[] = [];
       if (keywords['$ref'] !== undefined) more.push({ ...this.#document.resolve(keywords['$ref'], path), through: on });
@@ -213,6 +213,14 @@ export class Resolver {
       { own: [], seen: new Set() },
     );
     return found;
+  }
+
+  /** Whether `not` leaves nothing. Throws where it leaves something, but not everything: complements are not supported. */
+  #forbids(place: Place): boolean {
+    const not = typeof place.schema === 'object' ? place.schema['not'] : undefined;
+    if (not === undefined || not === false) return false;
+    const all = not === true || (typeof not === 'object' && not !== null && Object.keys(not).length === 0);
+    return all || refuse(place.path, 'not', 'is not supported: say what is allowed, for instance by enum');
   }
 
   #branches(place: Place, keyword: 'allOf' | 'anyOf' | 'oneOf'): readonly Place[] {
@@ -330,7 +338,9 @@ export class Resolver {
           one.kind === 'length' ? inLength(word, one) : one.kind === 'string' && contains(one.language, word),
         );
         if (!fits || !word.isWellFormed()) return [];
-        return [{ kind: 'string', key: valuesKey([word]), language: this.#writes(words([word])), values: [word] }];
+        return [
+          { kind: 'string', key: valuesKey([word]), language: this.#languages.writes(words([word])), values: [word] },
+        ];
       }
       case 'array':
       case 'object': {
@@ -383,6 +393,8 @@ export class Resolver {
       const format = schema['format'];
       if (format !== undefined) {
         const source = typeof format === 'string' && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+        // Generators of schemas put a pattern beside formats of their own.
+        if (source === undefined && typeof pattern === 'string') continue;
         if (source === undefined)
           refuse(
             path,
@@ -405,7 +417,7 @@ export class Resolver {
     const language = this.#language(key, place, () => {
       const all = [...parts].map(([part, make]) => this.#language(part, place, make));
       if (bounds.length > 0) all.push(ofLength(least, most));
-      return this.#writes(all.reduce(both, ANYTHING));
+      return this.#languages.writes(all.reduce(both, ANYTHING));
     });
     return isEmpty(language) ? [] : [{ kind: 'string', key, language }];
   }
@@ -415,22 +427,17 @@ export class Resolver {
   }
 
   #language(key: string, path: string, make: () => Language): Language {
-    let language = this.#languages.get(key);
-    if (language === undefined) {
-      try {
-        language = make();
-      } catch (cause) {
-        if (!(cause instanceof TooLarge)) throw cause;
-        throw new InputError(
-          'argument',
-          `responseConstraint: ${path}: it needs ${cause.message}; make it simpler`,
-          { path },
-          { cause },
-        );
-      }
-      this.#languages.set(key, language);
+    try {
+      return this.#languages.language(key, make);
+    } catch (cause) {
+      if (!(cause instanceof TooLarge)) throw cause;
+      throw new InputError(
+        'argument',
+        `responseConstraint: ${path}: it needs ${cause.message}; make it simpler`,
+        { path },
+        { cause },
+      );
     }
-    return language;
   }
 
   #array(own: readonly Own[]): readonly Alternative[] {
@@ -441,7 +448,7 @@ export class Resolver {
     for (const { path, schema } of own) {
       least = Math.max(least, countAt(path, schema, 'minItems') ?? 0);
       most = Math.min(most, countAt(path, schema, 'maxItems') ?? Infinity);
-      const prefix = schema['prefixItems'];
+      const prefix = prefixOf(schema);
       if (prefix !== undefined && !Array.isArray(prefix)) refuse(path, 'prefixItems', 'must be a list of schemas');
       length = Math.max(length, Array.isArray(prefix) ? prefix.length : 0);
       if (schema['uniqueItems'] === true) unique = path;
@@ -450,12 +457,14 @@ export class Resolver {
     const item = (index: number): Node =>
       this.#node(
         own.flatMap((place) => {
-          const { prefixItems, items } = place.schema;
-          if (Array.isArray(prefixItems) && index < prefixItems.length)
-            return [this.#document.below(place, prefixItems[index], 'prefixItems', index)];
-          if (Array.isArray(items))
-            refuse(place.path, 'items', 'must be a schema; a list of them is called prefixItems');
-          return items === undefined ? [] : [this.#document.below(place, items, 'items')];
+          const prefix = prefixOf(place.schema);
+          const [keyword, others] = Array.isArray(place.schema['items'])
+            ? ['items', 'additionalItems']
+            : ['prefixItems', 'items'];
+          if (Array.isArray(prefix) && index < prefix.length)
+            return [this.#document.below(place, prefix[index], keyword, index)];
+          const items = place.schema[others];
+          return items === undefined ? [] : [this.#document.below(place, items, others)];
         }),
       );
     if (least > most) return [];
@@ -577,7 +586,7 @@ export class Resolver {
         : [this.#document.below(place, place.schema['propertyNames'], 'propertyNames')],
     );
     if (places.length === 0) return { key: '', language: ANYTHING };
-    let key = '';
+    let key = 'only ';
     let language = NOTHING;
     for (const one of this.#alternatives(this.#node(places))) {
       if (one.kind === 'length') {
@@ -620,12 +629,17 @@ export class Resolver {
       const language = this.#language(key, path, () => {
         let left = without(allowed.language, words(names));
         for (const [source, of] of patterns) left = matching.has(source) ? both(left, of) : without(left, of);
-        return this.#writes(left);
+        return this.#languages.writes(left);
       });
       if (!isEmpty(language)) found.push({ key, language, node });
     }
     return found;
   }
+}
+
+/** The schemas of the first items. Earlier drafts give them as `items`, and call the others `additionalItems`. */
+function prefixOf({ prefixItems, items }: SchemaObject): unknown {
+  return Array.isArray(items) ? items : prefixItems;
 }
 
 /** Characters of a string: none is longer (counted.ts). */

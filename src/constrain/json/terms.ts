@@ -13,7 +13,7 @@ const GAP = ' ?|\\n(?: {0,64}|\\t{0,32})';
 
 /** Throws `InputError('argument')` for what is not supported, and where no value fits. */
 export function jsonTerm(schema: JsonSchema, library: Library): Term {
-  const root = new Resolver(new SchemaDocument(schema), (language) => library.writes(language)).resolve();
+  const root = new Resolver(new SchemaDocument(schema), library).resolve();
   if (!root.possible)
     throw new InputError(
       'argument',
