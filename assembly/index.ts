@@ -24,6 +24,7 @@ export { convertPages, convertScratchBytes } from './kv/quantise';
 export { probe, probeScratchBytes, probeStateBytes } from './kernels/probe';
 export { cached, spanMeans, spanMeansScratchBytes, rowMeans } from './kernels/cached';
 export { take, add, modulate, gatedAdd, denoise } from './kernels/rowwise';
+export { shortConv, deltaRule, deltaScratchBytes, deltaGateBytes } from './kernels/recurrent';
 export { moments, momentsScratchBytes, momentsPartialBytes, groupNorm } from './kernels/group-norm';
 export { conv2d, convPreparedBytes, convScratchBytes } from './kernels/conv';
 export { chooseChunks, choiceScratchBytes } from './select/chunks';

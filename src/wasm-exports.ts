@@ -111,6 +111,12 @@ export interface WasmExports {
   gatedAdd(args: number): number;
   denoise(args: number): number;
 
+  // assembly/kernels/recurrent.ts
+  shortConv(args: number): number;
+  deltaRule(args: number): number;
+  deltaScratchBytes(keyDim: number, valueDim: number): number;
+  deltaGateBytes(count: number, valueHeads: number): number;
+
   // assembly/kernels/group-norm.ts
   moments(args: number): number;
   momentsScratchBytes(channels: number): number;

@@ -7,6 +7,7 @@ import { GroupNorm, Moments, groupNormTile, momentsTile } from './group-norm';
 import { Conv, convPrepareTile, convTile } from './conv';
 import { Probe, probeJoinTile, probeMassTile, probeSpansTile, probeSumTile } from './probe';
 import { Cached, RowMeans, cachedTile, rowMeansTile, spanMeansTile } from './cached';
+import { Delta, ShortConv, deltaGatesTile, deltaNormTile, deltaTile, shortConvTile } from './recurrent';
 import { Convert, convertTile } from '../kv/quantise';
 
 export const KERNEL_PREPARE: u32 = 0;
@@ -33,6 +34,10 @@ export const KERNEL_PROBE_SPANS: u32 = 20;
 export const KERNEL_CACHED: u32 = 21;
 export const KERNEL_SPAN_MEANS: u32 = 22;
 export const KERNEL_ROW_MEANS: u32 = 23;
+export const KERNEL_SHORT_CONV: u32 = 24;
+export const KERNEL_DELTA_GATES: u32 = 25;
+export const KERNEL_DELTA: u32 = 26;
+export const KERNEL_DELTA_NORM: u32 = 27;
 
 /** Runs one tile of kernel `kernel`. `scratch` is this thread's own memory. */
 export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): void {
@@ -61,6 +66,10 @@ export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): vo
     case KERNEL_CACHED: return cachedTile(changetype<Cached>(args), tile);
     case KERNEL_SPAN_MEANS: return spanMeansTile(changetype<Cached>(args), tile, scratch);
     case KERNEL_ROW_MEANS: return rowMeansTile(changetype<RowMeans>(args), tile);
+    case KERNEL_SHORT_CONV: return shortConvTile(changetype<ShortConv>(args), tile);
+    case KERNEL_DELTA_GATES: return deltaGatesTile(changetype<Delta>(args), tile);
+    case KERNEL_DELTA: return deltaTile(changetype<Delta>(args), tile, scratch);
+    case KERNEL_DELTA_NORM: return deltaNormTile(changetype<Delta>(args), tile, scratch);
     default: unreachable();
   }
 }

@@ -41,6 +41,7 @@ export const ACTIVATION_NONE: u32 = 0;
 export const ACTIVATION_SILU: u32 = 1;
 export const ACTIVATION_GELU: u32 = 2;
 export const ACTIVATION_GELU_TANH: u32 = 3;
+export const ACTIVATION_SIGMOID: u32 = 4;
 
 /** a * b + c, rounded once where the build has relaxed SIMD and the machine has FMA. */
 @inline
@@ -98,9 +99,10 @@ export function exp1(x: f32): f32 {
   return p * reinterpret<f32>((<i32>n + 127) << 23);
 }
 
+/** y / (1 + exp(-x)) */
 @inline
-function silu4(x: v128): v128 {
-  return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
+function gated4(y: v128, x: v128): v128 {
+  return f32x4.div(y, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
 }
 
 @inline
@@ -146,7 +148,7 @@ function gelu1(x: f32): f32 {
 /** Applies the activation `kind`, one of the ACTIVATION numbers. */
 @inline
 export function activate4(kind: u32, x: v128): v128 {
-  if (kind == ACTIVATION_SILU) return silu4(x);
+  if (kind == ACTIVATION_SILU || kind == ACTIVATION_SIGMOID) return gated4(kind == ACTIVATION_SILU ? x : f32x4.splat(1), x);
   if (kind == ACTIVATION_GELU) return gelu4(x);
   if (kind == ACTIVATION_GELU_TANH) return geluTanh4(x);
   return x;
@@ -156,6 +158,7 @@ export function activate1(kind: u32, x: f32): f32 {
   if (kind == ACTIVATION_SILU) return x / (1 + exp1(-x));
   if (kind == ACTIVATION_GELU) return gelu1(x);
   if (kind == ACTIVATION_GELU_TANH) return x / (1 + exp1(-(x * (x * x * TANH_3 + TANH_1))));
+  if (kind == ACTIVATION_SIGMOID) return 1 / (1 + exp1(-x));
   return x;
 }
 

@@ -18,7 +18,8 @@ const TILE: usize = 16;
  *   add        other [count, cols], or one row for all when otherStride is 0; activation
  *   modulate   other: the modulation [count, otherStride], the shift at column `first`, the scale at `second`;
  *              weight and bias [cols], or 0
- *   gatedAdd   other: the modulation, the gate at column `first`; weight: y [count, cols]
+ *   gatedAdd   other: the modulation, the gate at column `first`; weight: y [count, cols];
+ *              x may be 0
  */
 @unmanaged
 export class Rowwise {
@@ -123,16 +124,18 @@ export function gatedAddTile(a: Rowwise, tile: usize): void {
   const end = min<usize>((tile + 1) * TILE, a.count);
   for (let t = tile * TILE; t < end; t++) {
     const out = a.out + t * bytes;
-    const x = a.x + t * bytes;
     const y = a.weight + t * bytes;
     const gate = a.other + ((t * a.otherStride + a.first) << 2);
+    // Without x, -0: a sum with it is the other summand, whatever its sign.
+    if (a.x == 0) for (let i: usize = 0; i < bytes; i += 4) store<f32>(out + i, -0.0);
+    else memory.copy(out, a.x + t * bytes, bytes);
     let i: usize = 0;
     if (ASC_FEATURE_SIMD) {
       for (; i + 16 <= bytes; i += 16) {
-        v128.store(out + i, madd(v128.load(y + i), v128.load(gate + i), v128.load(x + i)));
+        v128.store(out + i, madd(v128.load(y + i), v128.load(gate + i), v128.load(out + i)));
       }
     }
-    for (; i < bytes; i += 4) store<f32>(out + i, load<f32>(x + i) + load<f32>(y + i) * load<f32>(gate + i));
+    for (; i < bytes; i += 4) store<f32>(out + i, load<f32>(out + i) + load<f32>(y + i) * load<f32>(gate + i));
   }
 }
 

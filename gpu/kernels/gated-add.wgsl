@@ -1,9 +1,11 @@
-// out[t, c] = x[t, c] + y[t, c] * modulation[t, column + c].
+// out[t, c] = x[t, c] + y[t, c] * modulation[t, column + c], without x where ADDED is 0.
 //
 // x, y, out  [rows, cols]  f32, rows of `width` vec4
 // modulation [rows, any]   f32, rows of modulation_stride; `column` is any number
 //
 // One thread for each vec4 of out (lib/elements.wgsl).
+
+override ADDED: u32;
 
 struct Params {
   count: u32, // vec4 of out
@@ -25,5 +27,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) gr
     return;
   }
   let at = (i / params.width) * params.modulation_stride + params.column + 4u * (i % params.width);
-  out[i] = x[i] + y[i] * vec4<f32>(modulation[at], modulation[at + 1u], modulation[at + 2u], modulation[at + 3u]);
+  var value = y[i] * vec4<f32>(modulation[at], modulation[at + 1u], modulation[at + 2u], modulation[at + 3u]);
+  if (ADDED == 1u) {
+    value += x[i];
+  }
+  out[i] = value;
 }

@@ -1,4 +1,4 @@
-// Activations by number: 0 none, 1 silu, 2 gelu (exact), 3 gelu (tanh approximation).
+// Activations by number: 0 none, 1 silu, 2 gelu (exact), 3 gelu (tanh approximation), 4 sigmoid.
 // erf: Abramowitz & Stegun 7.1.26's form with Numerical Recipes' Chebyshev coefficients, relative error of erfc below
 // 1.2e-7.
 
@@ -31,6 +31,9 @@ fn activate(kind: u32, x: f32) -> f32 {
       // exponentials.
       let u = 0.7978845608 * (x + 0.044715 * x * x * x);
       return x / (1.0 + exp(min(-2.0 * u, 80.0)));
+    }
+    case 4u: {
+      return 1.0 / (1.0 + exp(min(-x, 80.0)));
     }
     default: {
       return x;

@@ -45,8 +45,8 @@ export interface WeightWriter {
   abort(): void;
 }
 
-/** `silu`, `gelu` (exact), `geluTanh`, or none. */
-export type Activation = 'silu' | 'gelu' | 'geluTanh';
+/** `silu`, `gelu` (exact), `geluTanh`, `sigmoid`, or none. */
+export type Activation = 'silu' | 'gelu' | 'geluTanh' | 'sigmoid';
 
 export interface NormSpec {
   readonly kind: 'rms' | 'layer';
@@ -187,14 +187,44 @@ export interface KvView {
 
 /**
  * What layers that carry a state instead of keys (short convolutions, gated delta nets) read and write in one forward
- * call: a fixed-size tensor for each layer, zeros at the beginning. An operation makes a new state from the previous
- * one and never modifies it (`src/kv/state.ts`).
+ * call: fixed-size tensors, each in a slot of its own, zeros at the beginning. An operation makes a new state from the
+ * previous one and never modifies it (`src/kv/state.ts`).
  */
 export interface StateView {
-  /** A layer's state before the call's first token; undefined: zeros. */
-  before(layer: number): Tensor | undefined;
-  /** Takes over the layer's state after the call's last token. Called once for each layer and call. */
-  after(layer: number, state: Tensor): void;
+  /** A slot's state before the call's first token; undefined: zeros. */
+  before(slot: number): Tensor | undefined;
+  /** Takes over the slot's state after the call's last token. Called once for each slot and call. */
+  after(slot: number, state: Tensor): void;
+}
+
+export interface ShortConvOptions {
+  /** x begins with b, c and u side by side: b * u is convolved, and the result multiplied by c (LFM2). */
+  readonly gated?: boolean;
+  /** Applied to the sum. */
+  readonly activation?: Activation;
+}
+
+/**
+ * A gated delta net (Yang et al. 2025). Each value head has a state S [keyDim, valueDim]. For each token, q and k are
+ * divided by their lengths (x / sqrt(sum x^2 + 1e-6)), q also by sqrt(keyDim), and then
+ * `S *= exp(decay * softplus(a + timeBias))`; `d = sigmoid(b) * (v - k S)`; `S += k^T d`; `o = q S`.
+ * The head's result is `norm(o) * silu(z)`.
+ */
+export interface DeltaSpec {
+  readonly keyHeads: number;
+  /** A multiple of `keyHeads`. */
+  readonly valueHeads: number;
+  /** Both multiples of 4; at most 256. */
+  readonly keyDim: number;
+  readonly valueDim: number;
+  /** Whether value head n reads key head n % keyHeads, as in GGUF, and not floor(n * keyHeads / valueHeads). */
+  readonly tiled: boolean;
+  /** [valueHeads]; F32; below 0 */
+  readonly decay: Weight;
+  /** [valueHeads]; F32 */
+  readonly timeBias: Weight;
+  /** [valueDim]; RMS */
+  readonly norm: NormSpec;
 }
 
 /** [axes, slots]: 1 axis for text, 3 for M-RoPE. The host may change `values` between calls. */
@@ -418,8 +448,10 @@ export interface Backend {
   add(a: Tensor, b: Tensor, activation?: Activation): Tensor;
   /** Layer norm with a scale and shift for each row: the shape of x. */
   modulate(x: Tensor, spec: ModulateSpec): Tensor;
-  /** x + y * gate, where gate is the columns of `modulation` [T, any] from `column` on: the shape of x. */
-  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor;
+  /**
+   * x + y * gate, where gate is the columns of `modulation` [T, any] from `column` on: the shape of y. Without x: y * gate.
+   */
+  gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): Tensor;
   /** Mean and 1 / sqrt(variance + epsilon) of each of `groups` equal groups of channels over all rows of all bands: [groups, 2]. */
   moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor;
   /** Group norm as a separate operation: the shape of x. */
@@ -431,6 +463,32 @@ export interface Backend {
   conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor;
   /** x [n, C], predicted [n or, with guidance, 2 n: conditional rows first, 2 C: prediction then variance], noise [n, C]: the next x, [n, C]. */
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor;
+  /**
+   * Causal depthwise convolution over the tokens of a sequence:
+   * `act(sum over k of weight[k, c] * u[t + k - taps + 1, c])`. u [T, channels] is the first columns of x (see `gated`);
+   * before the first token it is `state` [taps - 1, channels], or zeros. `weight` is F32 [taps * channels], tap by tap;
+   * the number of channels is a multiple of 4. Returns the result [T, channels], and the state after the last token.
+   */
+  shortConv(
+    x: Tensor,
+    weight: Weight,
+    taps: number,
+    state: Tensor | undefined,
+    options?: ShortConvOptions,
+  ): readonly [result: Tensor, state: Tensor];
+  /**
+   * The gated delta rule over the tokens of a sequence. The first columns of qkv are q [keyHeads * keyDim], k (as many)
+   * and v [valueHeads * valueDim]; those of `rest` from `column` on are z [valueHeads * valueDim], b [valueHeads] and
+   * a [valueHeads]. `state` is [valueHeads * keyDim, valueDim], undefined for zeros. Returns the result
+   * [T, valueHeads * valueDim], and the state after the last token.
+   */
+  deltaRule(
+    qkv: Tensor,
+    rest: Tensor,
+    column: number,
+    state: Tensor | undefined,
+    spec: DeltaSpec,
+  ): readonly [result: Tensor, state: Tensor];
   /**
    * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head of q and k (if given, RMS over headDim),
    * rotates both (if `rope` is given) by their positions (`position .. position + T - 1`, or the view's `positions` of

@@ -241,10 +241,10 @@ export function modulate(x: Tensor, spec: ModulateSpec): void {
   if (spec.bias !== undefined) vector('modulate', 'bias', spec.bias, cols);
 }
 
-export function gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): void {
-  const [count, cols] = matrix('gatedAdd', 'x', x);
-  shaped('gatedAdd', 'y', y, count, cols);
-  columns('gatedAdd', 'the gate', modulation, column, x);
+export function gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): void {
+  const [count, cols] = matrix('gatedAdd', 'y', y);
+  if (x !== undefined) shaped('gatedAdd', 'x', x, count, cols);
+  columns('gatedAdd', 'the gate', modulation, column, y);
 }
 
 // ---- sampling

@@ -9,6 +9,7 @@ import type {
   AttentionSpec,
   Backend,
   Conv2dOptions,
+  DeltaSpec,
   DenoiseSpec,
   GroupNormSpec,
   KvPool,
@@ -23,6 +24,7 @@ import type {
   RopeSpec,
   Sampler,
   SampleSpec,
+  ShortConvOptions,
   Tensor,
   Weight,
   WeightWriter,
@@ -36,6 +38,7 @@ import { Engine } from './wasm/engine.ts';
 import { WasmPool } from './wasm/kv.ts';
 import { Pictures } from './wasm/pictures.ts';
 import { Products } from './wasm/products.ts';
+import { Recurrent } from './wasm/recurrent.ts';
 import type { Profile } from './wasm/profile.ts';
 import { tensorOf } from './wasm/residence.ts';
 import { Rows } from './wasm/rows.ts';
@@ -75,6 +78,7 @@ class CpuBackend implements WasmBackend {
   readonly #rows: Rows;
   readonly #pictures: Pictures;
   readonly #attending: Attending;
+  readonly #recurrent: Recurrent;
   readonly #contents: CacheContents;
   readonly #pools = new Set<WasmPool>();
   readonly #samplers = new Set<WasmSampler>();
@@ -87,6 +91,7 @@ class CpuBackend implements WasmBackend {
     this.#rows = new Rows(engine, this.#tensors);
     this.#pictures = new Pictures(engine, this.#tensors, this.#products);
     this.#attending = new Attending(engine, this.#tensors);
+    this.#recurrent = new Recurrent(engine, this.#tensors);
     this.#contents = new CacheContents(engine, this.#tensors);
     engine.relieve = () => this.#tensors.trim();
     const { threads } = engine;
@@ -240,7 +245,7 @@ class CpuBackend implements WasmBackend {
   modulate(x: Tensor, spec: ModulateSpec): Tensor {
     return this.#alive(this.#rows).modulate(x, spec);
   }
-  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
+  gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): Tensor {
     return this.#alive(this.#rows).gatedAdd(x, y, modulation, column);
   }
 
@@ -255,6 +260,25 @@ class CpuBackend implements WasmBackend {
   }
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
     return this.#alive(this.#pictures).denoise(x, predicted, noise, spec);
+  }
+
+  shortConv(
+    x: Tensor,
+    weight: Weight,
+    taps: number,
+    state: Tensor | undefined,
+    options: ShortConvOptions = {},
+  ): readonly [result: Tensor, state: Tensor] {
+    return this.#alive(this.#recurrent).shortConv(x, weight, taps, state, options);
+  }
+  deltaRule(
+    qkv: Tensor,
+    rest: Tensor,
+    column: number,
+    state: Tensor | undefined,
+    spec: DeltaSpec,
+  ): readonly [result: Tensor, state: Tensor] {
+    return this.#alive(this.#recurrent).deltaRule(qkv, rest, column, state, spec);
   }
 
   ropeAppend(

@@ -12,6 +12,7 @@ import type {
   AttentionSpec,
   Backend,
   Conv2dOptions,
+  DeltaSpec,
   DenoiseSpec,
   GroupNormSpec,
   KvPool,
@@ -26,6 +27,7 @@ import type {
   RopeSpec,
   SampleSpec,
   Sampler,
+  ShortConvOptions,
   Tensor,
   Weight,
   WeightWriter,
@@ -40,6 +42,7 @@ import { errorOf } from './webgpu/errors.ts';
 import { GpuKvPool } from './webgpu/kv-pool.ts';
 import { Pictures } from './webgpu/pictures.ts';
 import { Products } from './webgpu/products.ts';
+import { Recurrent } from './webgpu/recurrent.ts';
 import { Rows } from './webgpu/rows.ts';
 import { GpuSampler, sample } from './webgpu/sampler.ts';
 import { Tensors, resident, ring as ringOf } from './webgpu/tensors.ts';
@@ -76,6 +79,7 @@ export class WebGpuBackend implements Backend {
   readonly #diversity: Diversity;
   readonly #pictures: Pictures;
   readonly #attending: Attending;
+  readonly #recurrent: Recurrent;
   readonly #contents: CacheContents;
   #samplers = 0;
   #ended = false;
@@ -104,6 +108,7 @@ export class WebGpuBackend implements Backend {
     });
     this.#pictures = new Pictures(context, this.#products);
     this.#attending = new Attending(context);
+    this.#recurrent = new Recurrent(context);
     this.#contents = new CacheContents(context);
     this.description = adapter.name;
     this.software = adapter.software;
@@ -293,7 +298,7 @@ export class WebGpuBackend implements Backend {
     return this.#rows.modulate(x, spec);
   }
 
-  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
+  gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): Tensor {
     return this.#rows.gatedAdd(x, y, modulation, column);
   }
 
@@ -311,6 +316,26 @@ export class WebGpuBackend implements Backend {
 
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
     return this.#pictures.denoise(x, predicted, noise, spec);
+  }
+
+  shortConv(
+    x: Tensor,
+    weight: Weight,
+    taps: number,
+    state: Tensor | undefined,
+    options: ShortConvOptions = {},
+  ): readonly [result: Tensor, state: Tensor] {
+    return this.#recurrent.shortConv(x, weight, taps, state, options);
+  }
+
+  deltaRule(
+    qkv: Tensor,
+    rest: Tensor,
+    column: number,
+    state: Tensor | undefined,
+    spec: DeltaSpec,
+  ): readonly [result: Tensor, state: Tensor] {
+    return this.#recurrent.deltaRule(qkv, rest, column, state, spec);
   }
 
   ropeAppend(

@@ -32,6 +32,9 @@ const MAX_F32_CONTEXT = { wasm: 2 ** 30, webgpu: 2 ** 28, reference: Infinity } 
  */
 const MAX_REMEMBERED = 1 << 26;
 
+/** The number of snapshots of states for which the prefix cache has room beside its pages. */
+const REMEMBERED_STATES = 2;
+
 /** A model on one device. After the device is lost, it is replaced by another. */
 export interface Loaded {
   readonly device: DeviceInfo;
@@ -88,7 +91,7 @@ export async function loadOn(
     ...(signal === undefined ? {} : { signal }),
     ...(monitor === undefined ? {} : { monitor }),
   });
-  const { layers, kvHeads, headDim } = model.language.config;
+  const { cacheLayers: layers, kvHeads, headDim } = model.language.config;
   const bytes = window * layers * kvHeads * headDim * 2 * 4;
   const pool = backend.kvPool({
     layers,
@@ -104,7 +107,8 @@ export async function loadOn(
   const pages = new PageAllocator(pool);
   const prefixes = new Prefixes(
     pages,
-    Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()),
+    REMEMBERED_STATES * model.language.stateBytes +
+      Math.min(MAX_REMEMBERED, Math.ceil(window / PAGE_TOKENS) * layers * kvHeads * pool.pageBytes()),
   );
   return {
     device: info,

@@ -245,7 +245,9 @@ export class EngineModel implements SessionModel, LoadedModel {
     this.#alive();
     const planner = seesAll(options) ? undefined : await (await this.#planned()).planner(options);
     this.#alive();
-    return this.#onDevice(new Sequence(this.#loaded.pages, window), { kvBits: options.kvBits ?? 16, planner });
+    const { pages, model } = this.#loaded;
+    const sequence = new Sequence(pages, window, model.language.states());
+    return this.#onDevice(sequence, { kvBits: options.kvBits ?? 16, planner });
   }
 
   /** Models whose answers are free do not download it. */

@@ -48,14 +48,14 @@ export class Planning {
     const { placeholder } = vision;
     const control = (id: number): boolean => id !== placeholder && this.#tokenizer.decode([id]) === '';
     return new VisualPlanner(
-      { ...release, placeholder, layers: language.config.layers, control },
+      { ...release, placeholder, layers: language.config.cacheLayers, control },
       await this.#method(options),
     );
   }
 
   async #method(options: ContextOptions): Promise<Planner | undefined> {
     const { language, boundary } = this.#model();
-    const { layers, heads, kvHeads, headDim } = language.config;
+    const { cacheLayers: layers, heads, kvHeads, headDim } = language.config;
     const wasm = this.#wasm;
     const found = await this.#find(options);
     if (boundary !== undefined) this.#boundary ??= new BoundaryPredictor(wasm, boundary);

@@ -6,7 +6,7 @@ import type { Backend, Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { Plan, PlannedCall, Planner } from '../kv/plan.ts';
 import { slidingWindow, denseCausal } from '../kv/ranges.ts';
-import type { LayerSpec } from '../layers/layer-spec.ts';
+import type { AttentionMixer } from '../layers/layer-spec.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { prefill } from './prefill.ts';
@@ -71,9 +71,11 @@ export async function attribute(
   const rows = end - from;
   const masses = new Float32Array(rows * count);
   if (rows === 0 || count === 0) return { tokens, masses };
-  const layers = asked(model.layers, settings.layers);
+  // Plans are asked for the layers of the KV pool.
+  const specs = model.layers.flatMap(({ mixer }) => (mixer.kind === 'attention' ? [mixer] : []));
+  const layers = asked(specs, settings.layers);
   // The position before a token predicts it.
-  const probing = new Probing(masses, { layers, specs: model.layers, spans: places, first: from - 1, rows });
+  const probing = new Probing(masses, { layers, specs, spans: places, first: from - 1, rows });
   const cached = cut(copy, from - 1);
   await prefill(
     { ...copy, planner: probing },
@@ -82,11 +84,11 @@ export async function attribute(
   return { tokens, masses };
 }
 
-function asked(layers: readonly LayerSpec[], given: AttributionSettings['layers']): ReadonlySet<number> {
+function asked(layers: readonly AttentionMixer[], given: AttributionSettings['layers']): ReadonlySet<number> {
   const [from, to] = given ?? [Math.floor(BAND[0] * layers.length), Math.ceil(BAND[1] * layers.length)];
   const band = layers.flatMap((_, layer) => (layer >= from && layer < to ? [layer] : []));
   // Layers that see a window of the context only say nothing of the rest.
-  const far = band.filter((layer) => layers[layer]?.mixer.window === undefined);
+  const far = band.filter((layer) => layers[layer]?.window === undefined);
   return new Set(far.length > 0 ? far : band);
 }
 
@@ -127,7 +129,7 @@ function tokenSpans(tokenizer: Tokenizer, ids: Int32Array, text: string, spans: 
 
 interface Look {
   readonly layers: ReadonlySet<number>;
-  readonly specs: readonly LayerSpec[];
+  readonly specs: readonly AttentionMixer[];
   readonly spans: Uint32Array;
   /** The position of the first row. */
   readonly first: number;
@@ -157,7 +159,7 @@ class Probing implements Planner {
     const from = Math.max(first, position);
     const to = Math.min(first + rows, position + count);
     if (from >= to) return;
-    const { scale, window } = specs[layer]?.mixer ?? { scale: 1, window: undefined };
+    const { scale, window } = specs[layer] ?? { scale: 1, window: undefined };
     const values = await download(backend, () =>
       backend.stack(
         Array.from({ length: to - from }, (_, i) => {

@@ -75,7 +75,10 @@ export async function prefill(
       signal?.throwIfAborted();
       end = chunkEnd(spans, start, Math.min(chunk, wholeGroups(start) + group - start), ids.length);
       const { state } = onDevice.sequence;
-      if (state !== undefined) end = chunkEnd(spans, start, state.stop(start, end) - start, ids.length);
+      if (state !== undefined) {
+        const stop = state.stop(start, end, end === ids.length);
+        end = chunkEnd(spans, start, stop - start, ids.length);
+      }
       for (const { image } of firstReached(spans, start, end, cached)) await onDevice.images.encode(image, signal);
       const room = onDevice.tiers?.room(onDevice.sequence, end);
       if (room !== undefined) await room;
@@ -96,6 +99,7 @@ export async function prefill(
       onPrefill?.(end - cached, ids.length - cached);
       await slice.yield();
     }
+    onDevice.sequence.state?.mark();
     if (take !== undefined) await onDevice.planner?.prefilled?.();
     await before;
     signal?.throwIfAborted();

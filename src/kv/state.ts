@@ -14,14 +14,17 @@ export interface SnapshotPolicy {
    * 1.
    */
   readonly recent: number;
-  /** The number of newest snapshots at block borders. Sessions share, and are truncated, at these only. */
+  /**
+   * The number of snapshots at block borders. Sessions share, and are truncated, at these only. The marked one is kept,
+   * and the others lie further apart the older they are, so that not much more is recomputed than was truncated.
+   */
   readonly borders: number;
 }
 
-/** At most four steps are issued ahead (generate/decode.ts). */
-const DEFAULT: SnapshotPolicy = { recent: 5, borders: 4 };
+/** The least distance from the end of a prompt to its last snapshot but one. */
+export const LAST_WORDS = 4 * PAGE_TOKENS;
 
-/** The states of all layers that have one, after `position` tokens. Reference-counted: each holder releases it. */
+/** All states after `position` tokens. Reference-counted: each holder releases it. */
 export class Snapshot {
   readonly position: number;
   readonly #backend: Backend;
@@ -38,14 +41,14 @@ export class Snapshot {
     return [...this.#tensors.values()].reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
   }
 
-  of(layer: number): Tensor | undefined {
-    return this.#tensors.get(layer);
+  of(slot: number): Tensor | undefined {
+    return this.#tensors.get(slot);
   }
 
   /** Keeps the tensor out of all scopes, and takes ownership. */
-  put(layer: number, tensor: Tensor): void {
-    if (this.#tensors.has(layer)) throw new InputError('argument', `layer ${layer} has given its state`, { layer });
-    this.#tensors.set(layer, this.#backend.keep(tensor));
+  put(slot: number, tensor: Tensor): void {
+    if (this.#tensors.has(slot)) throw new InputError('argument', `slot ${slot} was given its state`, { slot });
+    this.#tensors.set(slot, this.#backend.keep(tensor));
   }
 
   retain(): this {
@@ -59,12 +62,12 @@ export class Snapshot {
     this.#tensors.clear();
   }
 
-  /** What is stored on disk: the layers in order, their shapes, and their values. */
+  /** What is stored on disk: the slots in order, their shapes, and their values. */
   async read(): Promise<readonly SavedState[]> {
-    const layers = [...this.#tensors].sort(([a], [b]) => a - b);
+    const slots = [...this.#tensors].sort(([a], [b]) => a - b);
     return Promise.all(
-      layers.map(async ([layer, tensor]) => ({
-        layer,
+      slots.map(async ([slot, tensor]) => ({
+        slot,
         shape: tensor.shape,
         values: await this.#backend.download(tensor),
       })),
@@ -74,9 +77,9 @@ export class Snapshot {
   static restored(backend: Backend, position: number, saved: readonly SavedState[]): Snapshot {
     const snapshot = new Snapshot(backend, position);
     try {
-      for (const { layer, shape, values } of saved)
+      for (const { slot, shape, values } of saved)
         snapshot.put(
-          layer,
+          slot,
           backend.scope(() => backend.upload(values, shape)),
         );
     } catch (error) {
@@ -88,7 +91,7 @@ export class Snapshot {
 }
 
 export interface SavedState {
-  readonly layer: number;
+  readonly slot: number;
   readonly shape: readonly number[];
   readonly values: Float32Array;
 }
@@ -99,12 +102,19 @@ export class SequenceState implements StateView {
   readonly #policy: SnapshotPolicy;
   /** By position, ascending. The beginning, where all states are zeros, is not among them. */
   #snapshots: Snapshot[] = [];
+  /** The position of a snapshot that is not pruned: the end of a prompt, with which the next prompt usually begins. */
+  #marked = 0;
   /** The start and end of the current call. */
   #call: { readonly before: Snapshot | undefined; readonly after: Snapshot } | undefined;
 
-  constructor(backend: Backend, policy: SnapshotPolicy = DEFAULT) {
+  constructor(backend: Backend, policy: SnapshotPolicy) {
     this.#backend = backend;
     this.#policy = policy;
+  }
+
+  /** The device of the states. */
+  get backend(): Backend {
+    return this.#backend;
   }
 
   /** The number of tokens for which the newest state stands. */
@@ -127,12 +137,22 @@ export class SequenceState implements StateView {
     this.#call = { before, after };
   }
 
-  before(layer: number): Tensor | undefined {
-    return this.#open().before?.of(layer);
+  before(slot: number): Tensor | undefined {
+    return this.#open().before?.of(slot);
   }
 
-  after(layer: number, state: Tensor): void {
-    this.#open().after.put(layer, state);
+  after(slot: number, state: Tensor): void {
+    this.#open().after.put(slot, state);
+  }
+
+  /** Keeps the newest snapshot at a border of a block until another one is marked. */
+  mark(): void {
+    this.#marked = this.#snapshots.findLast(({ position }) => position % PAGE_TOKENS === 0)?.position ?? 0;
+  }
+
+  /** Positions that have snapshots, ascending. */
+  get positions(): readonly number[] {
+    return this.#snapshots.map(({ position }) => position);
   }
 
   /** Returns the snapshot at a position; the caller retains it. */
@@ -161,16 +181,20 @@ export class SequenceState implements StateView {
 
   /**
    * Returns where a call that begins at `start` and could go to `end` should end, so that there is a snapshot at the
-   * last block border.
+   * last block border. If the prompt ends at `end` (`last`), there is another one before that: a prompt with an equal
+   * beginning often differs in its last words only.
    */
-  stop(start: number, end: number): number {
+  stop(start: number, end: number, last: boolean): number {
     const border = Math.floor(end / PAGE_TOKENS) * PAGE_TOKENS;
+    const before = border - LAST_WORDS;
+    if (last && before > start) return before;
     return border > start ? border : end;
   }
 
   fork(): SequenceState {
     const copy = new SequenceState(this.#backend, this.#policy);
     copy.#snapshots = this.#snapshots.map((snapshot) => snapshot.retain());
+    copy.#marked = this.#marked;
     return copy;
   }
 
@@ -188,14 +212,26 @@ export class SequenceState implements StateView {
 
   #prune(): void {
     const { recent, borders } = this.#policy;
-    const newest = this.#snapshots.length - recent;
-    let left = borders;
-    for (let i = this.#snapshots.length - 1; i >= 0; i--) {
-      const snapshot = this.#snapshots[i];
-      if (snapshot === undefined || i >= newest) continue;
-      if (snapshot.position % PAGE_TOKENS === 0 && left-- > 0) continue;
-      snapshot.release();
-      this.#snapshots.splice(i, 1);
+    const newest = Math.max(0, this.#snapshots.length - recent);
+    const kept = this.#snapshots.slice(0, newest).filter(({ position }) => position % PAGE_TOKENS === 0);
+    while (kept.length > borders) kept.splice(this.#leastUseful(kept.map(({ position }) => position)), 1);
+    for (const snapshot of this.#snapshots.slice(0, newest)) if (!kept.includes(snapshot)) snapshot.release();
+    this.#snapshots = [...kept, ...this.#snapshots.slice(newest)];
+  }
+
+  /** The index of the one without which the way from its predecessor to its successor is shortest, compared with how long ago that was. */
+  #leastUseful(positions: readonly number[]): number {
+    const end = this.position;
+    let best = 0;
+    let least = Infinity;
+    for (const [i, position] of positions.entries()) {
+      if (position === this.#marked) continue;
+      const before = positions[i - 1] ?? 0;
+      const way = ((positions[i + 1] ?? end) - before) / (end - before);
+      if (way >= least) continue;
+      least = way;
+      best = i;
     }
+    return best;
   }
 }

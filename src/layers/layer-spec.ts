@@ -3,7 +3,7 @@ import type { Activation } from '../backend/backend.ts';
 import type { RopeConfig } from './rope.ts';
 
 export interface LayerSpec {
-  readonly mixer: AttentionMixer;
+  readonly mixer: AttentionMixer | StateMixerSpec;
   readonly norms: NormsSpec;
   readonly mlp: MlpSpec;
   /** The factor of what the mixer and the MLP add to the residual stream (Granite); default 1. */
@@ -31,10 +31,36 @@ export interface AttentionMixer {
   readonly bias: 'required' | 'optional' | 'none';
   /** Whether q, k and v are one matrix in the file. */
   readonly fused: boolean;
+  /** Whether the file's q has a gate behind each head, whose sigmoid multiplies what the head gives (Qwen3.5). */
+  readonly gated?: boolean | undefined;
   /** Queries are multiplied by 1 + beta ln(1 + floor(position / period)) (Llama 4, Ministral 3). */
   readonly growth?: { readonly beta: number; readonly period: number } | undefined;
   /** The layer of the KV pool that holds its keys and values. */
   readonly cache: number;
+}
+
+/** Of a layer that carries a state from token to token in place of keys and values; `slot`: the first of its states (`StateView`). */
+export type StateMixerSpec = ConvMixerSpec | DeltaMixerSpec;
+
+/** A gated convolution over a few tokens (LFM2): one state. */
+export interface ConvMixerSpec {
+  readonly kind: 'conv';
+  readonly channels: number;
+  readonly taps: number;
+  readonly slot: number;
+}
+
+/** A gated delta net (Yang et al. 2025) behind a convolution over a few tokens: two states, that of the convolution first. */
+export interface DeltaMixerSpec {
+  readonly kind: 'delta';
+  readonly keyHeads: number;
+  readonly valueHeads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  /** See `DeltaSpec`. */
+  readonly tiled: boolean;
+  readonly taps: number;
+  readonly slot: number;
 }
 
 export interface NormsSpec {
@@ -73,6 +99,7 @@ export type LayerRole =
   | 'query' // (heads * headDim, hidden)
   | 'key' // (kvHeads * headDim, hidden)
   | 'value' // (kvHeads * headDim, hidden)
+  | 'queryGate' // (heads * headDim, hidden), in the file between the heads of query
   | 'queryBias'
   | 'keyBias'
   | 'valueBias'
@@ -80,6 +107,14 @@ export type LayerRole =
   | 'keyNorm' // (headDim)
   | 'output' // (hidden, heads * headDim)
   | 'outputBias'
+  | 'mixed' // what is convolved: (3 channels, hidden) of a conv layer; (2 keyHeads * keyDim + valueHeads * valueDim, hidden) of a delta layer
+  | 'convolution' // (taps * channels), tap by tap; (channels, taps) in the file
+  | 'deltaGate' // z: (valueHeads * valueDim, hidden)
+  | 'deltaBeta' // b: (valueHeads, hidden)
+  | 'deltaStep' // a: (valueHeads, hidden)
+  | 'deltaDecay' // (valueHeads)
+  | 'deltaTimeBias' // (valueHeads)
+  | 'deltaNorm' // (valueDim)
   | 'mlpNorm' // (hidden)
   | 'mlpNormBias'
   | 'mlpPostNorm'

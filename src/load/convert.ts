@@ -23,6 +23,15 @@ function isFloat(format: StoredFormat): format is FloatFormat {
   return format === 'F32' || format === 'F16' || format === 'BF16';
 }
 
+/** Most values of a channel in a depthwise convolution over tokens. */
+const TAPS = 16;
+
+/** Whether a tensor is a depthwise convolution over tokens: [channels, 1, taps], or in GGUF [channels, taps] of few taps. */
+function isDepthwise([, second = 0, third, fourth]: readonly number[]): boolean {
+  if (fourth !== undefined) return false;
+  return third === undefined ? second < 8 : second === 1 && third <= TAPS;
+}
+
 /** The format that `read` delivers a stored tensor in. */
 export function deliveredFormat(
   name: string,
@@ -32,8 +41,8 @@ export function deliveredFormat(
 ): WeightFormat {
   if (isRepacked(stored)) return REPACKED_AS[stored];
   if (!isFloat(stored)) return stored;
-  // Norms and biases are read by kernels as F32, and are too small to matter.
-  if (shape.length === 1) return 'F32';
+  // Norms, biases and depthwise convolutions are read by kernels as F32, and are too small to matter.
+  if (shape.length === 1 || isDepthwise(shape)) return 'F32';
   const cols = shape[shape.length - 1] ?? 0;
   if (quantize === undefined || shape.length !== 2 || cols % BLOCK !== 0 || ADDED.test(name)) return stored;
   return quantize === 'q8' || EMBEDDING.test(name) ? 'Q8_0' : 'Q4_0';

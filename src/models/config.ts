@@ -7,6 +7,8 @@ export interface LanguageModelConfig {
   readonly architecture: string;
   readonly source: 'gguf' | 'huggingface';
   readonly layers: number;
+  /** Layers of the KV pool: those that have keys and values of their own. Methods of `select/` count these. */
+  readonly cacheLayers: number;
   readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;

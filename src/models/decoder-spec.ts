@@ -4,15 +4,24 @@
  */
 import type { Activation, RopeSpec } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
-import type { AttentionMixer, LayerRole, LayerSpec, NormsSpec } from '../layers/layer-spec.ts';
+import type {
+  AttentionMixer,
+  ConvMixerSpec,
+  DeltaMixerSpec,
+  LayerRole,
+  LayerSpec,
+  NormsSpec,
+} from '../layers/layer-spec.ts';
 import type { RopeConfig, RopeScaling } from '../layers/rope.ts';
 import type { TensorFacts } from './architecture.ts';
 import { ACTIVATIONS, both, MOST, type LanguageModelConfig } from './config.ts';
 import { wrong, type Facts } from './facts.ts';
 import { ropeConfig } from './rope-facts.ts';
+import type { StateLayers } from './state-layers.ts';
 
-/** A layer's tensor by role: its name after `blk.N.` in GGUF, and after `layers.N.` in Hugging Face files. */
-export type LayerNames = { readonly [role in LayerRole]?: readonly [gguf: string, huggingface: string] };
+/** A layer's tensor: its name after `blk.N.` in GGUF, and after `layers.N.` in Hugging Face files. */
+export type LayerName = readonly [gguf: string, huggingface: string];
+export type LayerNames = { readonly [role in LayerRole]?: LayerName };
 
 export interface DecoderSpec {
   /** The same in a few numbers, for those who plan, measure and report. */
@@ -20,6 +29,12 @@ export interface DecoderSpec {
   readonly layers: readonly LayerSpec[];
   /** Beside and in place of Llama's names. */
   readonly names: LayerNames;
+  /** In layers with a state beside and in place of `names`. */
+  readonly stateNames: LayerNames;
+  /** The final norm's name in place of Llama's; that of Hugging Face files without the root. */
+  readonly finalNorm: readonly [gguf: string, huggingface: string] | undefined;
+  /** Of models that have layers with a state. */
+  readonly states: StateLayers | undefined;
   /** Of the final norm and of all others, like `NormsSpec.offset`. */
   readonly normOffset: number;
   /** Multiplies the embeddings of ids (Gemma); images' rows are not ids. */
@@ -33,6 +48,20 @@ export interface DecoderSpec {
 export interface Traits {
   readonly architecture: string;
   readonly names?: LayerNames;
+  readonly stateNames?: LayerNames;
+  readonly finalNorm?: DecoderSpec['finalNorm'];
+  /** What is in the place of attention in a layer; undefined: attention. `states` comes with it. */
+  readonly mixer?: (
+    layer: number,
+    hidden: number,
+  ) => Omit<ConvMixerSpec, 'slot'> | Omit<DeltaMixerSpec, 'slot'> | undefined;
+  readonly states?: StateLayers;
+  /** See `AttentionMixer.gated`. */
+  readonly gated?: boolean;
+  /** Width of the MLP, where the file gives another number. */
+  readonly mlpWidth?: (width: number) => number;
+  /** Share of a head that is rotated, where the file does not say it (default 1). */
+  readonly rotated?: number;
   /** Pairs of RoPE in GGUF files of this architecture (default `half`); Hugging Face weights always have `half`. */
   readonly ggufRope?: RopeSpec['style'];
   /** RoPE of a layer, where it is not that of all; undefined: none. `windowed`: whether the layer has a window. */
@@ -61,14 +90,31 @@ export interface Traits {
 export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits): DecoderSpec {
   refuseExperts(facts);
   const hidden = facts.integer(both('embedding_length', 'hidden_size'), { least: 1, most: MOST.width });
-  const layers = facts.integer(both('block_count', 'num_hidden_layers'), { least: 1, most: MOST.layers });
-  const { heads, kvHeads, headDim } = attentionShape(facts, hidden, layers);
-  const mlp = facts.perLayer(both('feed_forward_length', 'intermediate_size'), { least: 1, most: MOST.width }, layers);
+  const layers = layerCount(facts);
+  const mixers = Array.from({ length: layers }, (_, layer) => traits.mixer?.(layer, hidden));
+  const { heads, kvHeads, headDim } = attentionShape(
+    facts,
+    hidden,
+    mixers.map((mixer) => mixer === undefined),
+  );
+  const mlp = facts
+    .perLayer(
+      both('feed_forward_length', ['intermediate_size', 'block_ff_dim']),
+      { least: 1, most: MOST.width },
+      layers,
+    )
+    .map((width) => traits.mlpWidth?.(width) ?? width);
   const trained = facts.integer(both('context_length', 'max_position_embeddings'), { least: 1, most: MOST.context });
-  const rope = ropeConfig(facts, { ggufRope: traits.ggufRope ?? 'half', headDim, trained, window: tensors.window });
+  const rope = ropeConfig(facts, {
+    ggufRope: traits.ggufRope ?? 'half',
+    headDim,
+    trained,
+    window: tensors.window,
+    rotated: traits.rotated,
+  });
   const activation = activationOf(facts, traits);
   const window = slidingWindow(facts, traits, layers);
-  const epsilon = facts.number(both('attention.layer_norm_rms_epsilon', 'rms_norm_eps'), {
+  const epsilon = facts.number(both('attention.layer_norm_rms_epsilon', ['rms_norm_eps', 'norm_eps']), {
     least: 0,
     most: 1,
     default: facts.source === 'gguf' ? undefined : 1e-6,
@@ -82,6 +128,7 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
       architecture: traits.architecture,
       source: facts.source,
       layers,
+      cacheLayers: mixers.filter((mixer) => mixer === undefined).length,
       hidden,
       heads,
       kvHeads,
@@ -98,32 +145,50 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
     },
     layers: mlp.map((width, layer): LayerSpec => {
       const windowed = window?.layers[layer] === true;
+      const before = mixers.slice(0, layer);
+      const other = mixers[layer];
+      const slots = before.reduce(
+        (sum, mixer) => sum + (mixer === undefined ? 0 : (traits.states?.slots(mixer) ?? 0)),
+        0,
+      );
       return {
-        mixer: {
-          kind: 'attention',
-          heads,
-          kvHeads,
-          headDim,
-          scale: traits.attentionScale ?? 1 / Math.sqrt(headDim),
-          rope: traits.rope === undefined ? rope : traits.rope(rope, layer, windowed),
-          window: windowed ? window?.tokens : undefined,
-          normed,
-          bias,
-          fused: fused.qkv ?? false,
-          growth: traits.growth,
-          cache: layer,
-        },
+        mixer: other
+          ? { ...other, slot: slots }
+          : {
+              kind: 'attention',
+              heads,
+              kvHeads,
+              headDim,
+              scale: traits.attentionScale ?? 1 / Math.sqrt(headDim),
+              rope: traits.rope === undefined ? rope : traits.rope(rope, layer, windowed),
+              window: windowed ? window?.tokens : undefined,
+              normed,
+              bias,
+              fused: fused.qkv ?? false,
+              gated: traits.gated ?? false,
+              growth: traits.growth,
+              cache: before.filter((mixer) => mixer === undefined).length,
+            },
         norms: { kind: 'rms', epsilon, place: norms, offset: normOffset },
         mlp: { width, activation, gated: true, fused: fused.mlp ?? false, bias: false },
         residualScale,
       };
     }),
     names: traits.names ?? {},
+    stateNames: traits.stateNames ?? {},
+    finalNorm: traits.finalNorm,
+    states: traits.states,
     normOffset,
     embeddingScale: embeddingScale?.(hidden) ?? 1,
     logitsScale,
     ropeDivisors: traits.ropeDivisors ?? 'rope_freqs.weight',
   };
+}
+
+/** Layers of the model, without those behind them that predict further tokens (`nextn_predict_layers`), which are not used. */
+export function layerCount(facts: Facts): number {
+  const layers = facts.integer(both('block_count', 'num_hidden_layers'), { least: 1, most: MOST.layers });
+  return layers - facts.integer(both('nextn_predict_layers', []), { least: 0, most: layers - 1, default: 0 });
 }
 
 function refuseExperts(facts: Facts): void {
@@ -141,19 +206,22 @@ function refuseExperts(facts: Facts): void {
 function attentionShape(
   facts: Facts,
   hidden: number,
-  layers: number,
+  attends: readonly boolean[],
 ): { readonly heads: number; readonly kvHeads: number; readonly headDim: number } {
   const heads = facts.integer(both('attention.head_count', 'num_attention_heads'), { least: 1, most: MOST.heads });
-  const each = facts.perLayer(
-    both('attention.head_count_kv', 'num_key_value_heads'),
-    { least: 1, most: heads, default: heads },
-    layers,
-  );
-  const [kvHeads = heads] = each;
+  const each = facts
+    .perLayer(
+      both('attention.head_count_kv', 'num_key_value_heads'),
+      { least: attends.includes(false) ? 0 : 1, most: heads, default: heads },
+      attends.length,
+    )
+    .filter((_, layer) => attends[layer]);
+  const [kvHeads] = each;
+  if (kvHeads === undefined) throw wrong('the number of layers with attention', 0, 'should be at least 1');
   // The pages of a pool have one shape.
   if (each.some((count) => count !== kvHeads))
     throw wrong('the number of KV heads', [...each], 'should be the same in all layers; others are not supported');
-  if (heads % kvHeads !== 0)
+  if (kvHeads === 0 || heads % kvHeads !== 0)
     throw wrong('the number of KV heads', kvHeads, `should divide the number of heads, ${heads}`);
   const headDim = facts.integer(both('attention.key_length', 'head_dim'), {
     least: 1,

@@ -2,9 +2,10 @@
 import type { Weight } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
 import type { LayerWeights } from '../layers/decoder-block.ts';
-import type { LayerRole, LayerSpec } from '../layers/layer-spec.ts';
+import type { AttentionMixer, LayerRole, LayerSpec } from '../layers/layer-spec.ts';
 import type { TensorInfo } from '../load/model-file.ts';
 import type { DecoderSpec, LayerNames } from './decoder-spec.ts';
+import type { StateLayers } from './state-layers.ts';
 import { TensorPlan, type Stored, type Take, type TensorName } from './weights.ts';
 
 export interface DecoderWeights {
@@ -20,7 +21,7 @@ export interface DecoderWeights {
 }
 
 /** Llama's. */
-const LAYER: Readonly<Record<LayerRole, readonly [gguf: string, huggingface: string]>> = {
+const LAYER: LayerNames = {
   attentionNorm: ['attn_norm.weight', 'input_layernorm.weight'],
   attentionNormBias: ['attn_norm.bias', 'input_layernorm.bias'],
   attentionPostNorm: ['post_attention_norm.weight', 'post_attention_layernorm.weight'],
@@ -50,7 +51,10 @@ const EMBEDDING = 'embed_tokens.weight';
 const ROOTS = ['model.', '', 'model.language_model.', 'language_model.model.', 'model.text_model.'] as const;
 
 /** Names around the layers. */
-function names(tensors: ReadonlyMap<string, unknown>): {
+function names(
+  tensors: ReadonlyMap<string, unknown>,
+  [ggufNorm, ownNorm]: readonly [string, string] = ['output_norm.weight', 'norm.weight'],
+): {
   readonly root: string;
   readonly embedding: TensorName;
   readonly norm: TensorName;
@@ -60,7 +64,7 @@ function names(tensors: ReadonlyMap<string, unknown>): {
   return {
     root,
     embedding: { gguf: 'token_embd.weight', huggingface: root + EMBEDDING },
-    norm: { gguf: 'output_norm.weight', huggingface: `${root}norm.weight` },
+    norm: { gguf: ggufNorm, huggingface: root + ownNorm },
     head: {
       gguf: 'output.weight',
       huggingface: root === 'language_model.model.' ? 'language_model.lm_head.weight' : 'lm_head.weight',
@@ -108,14 +112,15 @@ export function planDecoder(tensors: ReadonlyMap<string, TensorInfo>, spec: Deco
 export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<string, TensorInfo>): DecoderWeights {
   const { vocabulary, hidden, tied, rope } = spec.config;
   const divisorsName = { gguf: spec.ropeDivisors, huggingface: '' };
-  const name = names(tensors);
+  const name = names(tensors, spec.finalNorm);
   const embedding = take.weight(name.embedding, [vocabulary, hidden]);
   return {
     embedding,
     layers: spec.layers.map((layer, i) =>
       takeLayer(take, layer, {
         hidden,
-        names: spec.names,
+        names: layer.mixer.kind === 'attention' ? spec.names : { ...spec.names, ...spec.stateNames },
+        states: spec.states,
         prefix: { gguf: `blk.${i}.`, huggingface: `${name.root}layers.${i}.` },
       }),
     ),
@@ -136,14 +141,17 @@ export function takeLayer(
   at: {
     readonly hidden: number;
     readonly names: LayerNames;
+    /** Of models that have layers with a state. */
+    readonly states?: StateLayers | undefined;
     readonly prefix: { readonly gguf: string; readonly huggingface: string };
   },
 ): LayerWeights {
   const { hidden } = at;
   const weights: Partial<Record<LayerRole, Weight | undefined>> = {};
   const nameOf = (role: LayerRole): TensorName => {
-    const [gguf, huggingface] = at.names[role] ?? LAYER[role];
-    return { gguf: at.prefix.gguf + gguf, huggingface: at.prefix.huggingface + huggingface };
+    const own = at.names[role] ?? LAYER[role];
+    if (own === undefined) throw new Error(`no name of the tensor for ${role}`);
+    return { gguf: at.prefix.gguf + own[0], huggingface: at.prefix.huggingface + own[1] };
   };
   const need = (role: LayerRole, shape: readonly number[], stored?: Stored): void => {
     weights[role] = take.weight(nameOf(role), shape, stored);
@@ -152,32 +160,39 @@ export function takeLayer(
     weights[role] = take.optional(nameOf(role), shape);
   };
 
-  const [q, kv] = [mixer.heads * mixer.headDim, mixer.kvHeads * mixer.headDim];
   const shifted = offset(norms.offset);
+  const takeAttention = (own: AttentionMixer): void => {
+    const [q, kv] = [own.heads * own.headDim, own.kvHeads * own.headDim];
+    if (own.fused) {
+      need('qkv', [q + 2 * kv, hidden]);
+    } else {
+      if (own.gated === true) {
+        const parts = [own.headDim, own.headDim];
+        [weights.query, weights.queryGate] = take.split(nameOf('query'), parts, hidden, own.heads);
+      } else need('query', [q, hidden]);
+      need('key', [kv, hidden]);
+      need('value', [kv, hidden]);
+      if (own.bias !== 'none') {
+        const bias = own.bias === 'required' ? need : may;
+        bias('queryBias', [q]);
+        bias('keyBias', [kv]);
+        bias('valueBias', [kv]);
+      }
+    }
+    if (own.normed) {
+      need('queryNorm', [own.headDim], shifted);
+      need('keyNorm', [own.headDim], shifted);
+    }
+    need('output', [hidden, q]);
+    if (own.bias !== 'none') may('outputBias', [hidden]);
+  };
   const normBias = norms.kind === 'layer' && norms.bias !== false;
   if (norms.beforeAttention !== false) {
     need('attentionNorm', [hidden], shifted);
     if (normBias) need('attentionNormBias', [hidden]);
   }
-  if (mixer.fused) {
-    need('qkv', [q + 2 * kv, hidden]);
-  } else {
-    need('query', [q, hidden]);
-    need('key', [kv, hidden]);
-    need('value', [kv, hidden]);
-    if (mixer.bias !== 'none') {
-      const bias = mixer.bias === 'required' ? need : may;
-      bias('queryBias', [q]);
-      bias('keyBias', [kv]);
-      bias('valueBias', [kv]);
-    }
-  }
-  if (mixer.normed) {
-    need('queryNorm', [mixer.headDim], shifted);
-    need('keyNorm', [mixer.headDim], shifted);
-  }
-  need('output', [hidden, q]);
-  if (mixer.bias !== 'none') may('outputBias', [hidden]);
+  if (mixer.kind === 'attention') takeAttention(mixer);
+  else at.states?.take(mixer, hidden, need);
   need('mlpNorm', [hidden], shifted);
   if (normBias) need('mlpNormBias', [hidden]);
   if (norms.place === 'sandwich') {

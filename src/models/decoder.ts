@@ -2,6 +2,7 @@
 import type { AttentionSpec, Backend, NormSpec, Ranges, RopeSpec, Tensor } from '../backend/backend.ts';
 import type { Plan } from '../kv/plan.ts';
 import { withinSpans, withinWindow, type OpenSpan } from '../kv/ranges.ts';
+import type { SequenceState } from '../kv/state.ts';
 import { DecoderBlock, type LayerCall } from '../layers/decoder-block.ts';
 import { Held } from '../layers/held.ts';
 import type { LayerSpec } from '../layers/layer-spec.ts';
@@ -27,8 +28,12 @@ export interface LanguageModel {
   readonly finalNorm: NormSpec;
   /** Of all layers, for those who plan what attention may look at. */
   readonly attention: AttentionSpec;
-  /** How a layer rotates its keys and queries. Layers that rotate alike share the object. */
+  /** How a layer of the KV pool rotates its keys and queries. Layers that rotate alike share the object. */
   readonly rope: (layer: number) => RopeSpec;
+  /** Bytes of the states of one sequence at one position; 0 for a model whose layers all have keys and values. */
+  readonly stateBytes: number;
+  /** The states of a new sequence, for its `Sequence`; undefined for a model whose layers all have keys and values. */
+  states(): SequenceState | undefined;
   /** Ids `[start, start + count)` of the ring -> [count, hidden]. */
   embed(ring: Tensor, start: number, count: number): Tensor;
   /** [T, hidden] -> [T, hidden], before the final norm; appends to the view's pages. */
@@ -55,10 +60,13 @@ export class Decoder implements LanguageModel {
   readonly backend: Backend;
   readonly finalNorm: NormSpec; // (hidden)
   readonly attention: AttentionSpec;
-  readonly rope = (layer: number): RopeSpec => this.#blocks[layer]?.rope ?? NO_ROTATION;
+  readonly rope = (layer: number): RopeSpec => this.#ropes[layer] ?? NO_ROTATION;
+  readonly stateBytes: number;
   readonly #spec: DecoderSpec;
   readonly #weights: DecoderWeights;
   readonly #blocks: readonly DecoderBlock[];
+  /** By layer of the KV pool. */
+  readonly #ropes: (RopeSpec | undefined)[] = [];
 
   constructor(backend: Backend, spec: DecoderSpec, weights: DecoderWeights) {
     const { config, layers } = spec;
@@ -73,13 +81,22 @@ export class Decoder implements LanguageModel {
     this.backend = backend;
     this.config = config;
     this.layers = layers;
-    this.attention = { heads: config.heads, scale: layers[0]?.mixer.scale ?? 1 };
+    const attending = layers.map(({ mixer }) => mixer).find((mixer) => mixer.kind === 'attention');
+    this.attention = { heads: config.heads, scale: attending?.scale ?? 1 };
+    this.stateBytes = spec.states?.bytes(layers) ?? 0;
     this.#spec = spec;
     this.#weights = weights;
     this.#blocks = layers.map((layer, i) => {
-      return new DecoderBlock(backend, layer, ropeOf(layer.mixer.rope), weights.layers[i] ?? {});
+      const { mixer } = layer;
+      const rope = mixer.kind === 'attention' ? ropeOf(mixer.rope) : undefined;
+      if (mixer.kind === 'attention') this.#ropes[mixer.cache] = rope;
+      return new DecoderBlock(backend, layer, rope, weights.layers[i] ?? {}, spec.states?.mixer);
     });
     this.finalNorm = { kind: 'rms', weight: weights.norm, epsilon: config.epsilon };
+  }
+
+  states(): SequenceState | undefined {
+    return this.#spec.states?.sequence(this.backend, this.layers);
   }
 
   embed(ring: Tensor, start: number, count: number): Tensor {
@@ -107,7 +124,8 @@ export class Decoder implements LanguageModel {
       for (const [layer, block] of this.#blocks.entries()) {
         const before = hidden;
         const q = held.step(() => block.project(before, call));
-        const asked = call.plan.ranges(layer, q);
+        const { mixer } = block.spec;
+        const asked = mixer.kind === 'attention' ? call.plan.ranges(mixer.cache, q) : NO_KEYS;
         const ranges = within(asked instanceof Promise ? await asked : asked, block.spec);
         hidden = held.step(() => this.#added(block.finish(before, q, call, ranges), call, layer));
         held.drop(q);
@@ -148,12 +166,22 @@ export class Decoder implements LanguageModel {
   }
 }
 
+/** What a layer without attention looks at. */
+const NO_KEYS: Ranges = {
+  queryBlock: 1,
+  shared: true,
+  causal: true,
+  offsets: new Uint32Array(1),
+  runs: new Uint32Array(0),
+};
+
 /** Opens ranges for images that are seen in both directions and cuts them to a layer's window. The layers of a call mostly share both, and then the result. */
 function windows(x: Tensor, { position, openSpans }: ForwardCall): (ranges: Ranges, layer: LayerSpec) => Ranges {
   const [queryCount = 0] = x.shape;
   let opened: { readonly given: Ranges; readonly ranges: Ranges } | undefined;
   let last: { readonly ranges: Ranges; readonly window: number; readonly cut: Ranges } | undefined;
-  return (given, { mixer: { window } }) => {
+  return (given, { mixer }) => {
+    const window = mixer.kind === 'attention' ? mixer.window : undefined;
     let ranges = given;
     if (openSpans !== undefined) {
       if (opened?.given !== given)

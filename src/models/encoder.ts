@@ -55,7 +55,7 @@ export class Encoder implements EncoderModel {
     this.#pages = new ScratchPages(backend, { layers: 1, kvHeads, headDim, format: 'f32' });
     const ropes = new Map<string, RopeSpec>();
     this.#blocks = layers.map((layer, i) => {
-      const { rope: rotation } = layer.mixer;
+      const rotation = layer.mixer.kind === 'attention' ? layer.mixer.rope : undefined;
       const key = JSON.stringify(rotation);
       const rope = rotation === undefined ? undefined : (ropes.get(key) ?? ropeSpec(rotation));
       if (rope !== undefined) ropes.set(key, rope);

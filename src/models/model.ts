@@ -69,7 +69,7 @@ export async function loadModel(
   const parts = unipic && imageConfig && new unipic.PartsPlan(tensors, imageConfig, config.hidden);
   const { BoundaryPlan } = hasBoundaryPredictor(metadata) ? await import('./boundary.ts') : {};
   const boundary = BoundaryPlan?.of(metadata, tensors, {
-    layers: config.layers,
+    layers: config.cacheLayers,
     width: config.kvHeads * config.headDim,
   });
   const seeing = await planVision(file, beside, config);

@@ -12,7 +12,8 @@ export const qwen2vl: Architecture = (facts, tensors) =>
 export const qwen3vl: Architecture = (facts, tensors) =>
   decoderSpec(facts, tensors, { architecture: 'qwen3vl', normed: true, rope: sectioned(facts, 'interleaved') });
 
-function sectioned(facts: Facts, order: RopeSections['order']): (own: RopeConfig) => RopeConfig {
+/** RoPE with the sections that the file gives. */
+export function sectioned(facts: Facts, order: RopeSections['order']): (own: RopeConfig) => RopeConfig {
   return (own) => ({ ...own, sections: ropeSections(facts, order, own.dimension / 2) });
 }
 

@@ -37,6 +37,12 @@ const ARCHITECTURES: readonly Entry[] = [
   { gguf: ['smollm3'], huggingface: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
   { gguf: ['mistral3'], huggingface: ['ministral3'], load: async () => (await import('./ministral.ts')).ministral3 },
   { gguf: ['granite'], huggingface: ['granite'], load: async () => (await import('./granite.ts')).granite },
+  { gguf: ['lfm2'], huggingface: ['lfm2'], load: async () => (await import('./lfm2.ts')).lfm2 },
+  {
+    gguf: ['qwen35'],
+    huggingface: ['qwen3_5_text', 'qwen3_5'],
+    load: async () => (await import('./qwen35.ts')).qwen35,
+  },
 ];
 
 /** What reads whole texts at once, for vectors and scores. */

@@ -12,11 +12,13 @@ export interface RopeFacts {
   readonly trained: number;
   /** Tokens of the context that is wanted; default: as many. */
   readonly window: number | undefined;
+  /** Share of a head that is rotated, where a Hugging Face file does not say it (default 1). */
+  readonly rotated?: number | undefined;
 }
 
-export function ropeConfig(facts: Facts, { ggufRope, headDim, trained, window }: RopeFacts): RopeConfig {
+export function ropeConfig(facts: Facts, { ggufRope, headDim, trained, window, rotated = 1 }: RopeFacts): RopeConfig {
   const hf = (name: string): readonly string[] => [...scalingNames(name), name];
-  const partial = facts.number(both([], hf('partial_rotary_factor')), { least: 0, most: 1, default: 1 });
+  const partial = facts.number(both([], hf('partial_rotary_factor')), { least: 0, most: 1, default: rotated });
   const dimension = facts.integer(both('rope.dimension_count', []), {
     least: 2,
     most: headDim,

@@ -7,25 +7,29 @@ import type { Stored } from './weights.ts';
 /** Rows are whole blocks in every format, so that each part's bytes lie together. */
 export function splitWriter(
   { name, format }: TensorInfo,
-  { rows, cols }: { readonly rows: readonly number[]; readonly cols: number },
+  { rows, cols, times }: { readonly rows: readonly number[]; readonly cols: number; readonly times: number },
   backend: Backend,
   done: (weights: readonly Weight[]) => void,
 ): WeightWriter {
   const bytes = rowBytes(format, cols);
-  const parts: { readonly writer: WeightWriter; left: number }[] = rows.map((count, i) => ({
-    writer: backend.weight({ name: `${name} (part ${i})`, shape: [count, cols], format }),
-    left: count * bytes,
+  const parts: { readonly writer: WeightWriter; readonly run: number }[] = rows.map((count, i) => ({
+    writer: backend.weight({ name: `${name} (part ${i})`, shape: [times * count, cols], format }),
+    run: count * bytes,
   }));
   const finished: Weight[] = [];
+  /** The part whose turn it is, and its bytes that are still to come in this turn. */
+  let turn = 0;
+  let left = parts[0]?.run ?? 0;
   return {
     write: async (chunk) => {
-      let rest = chunk;
-      for (const part of parts) {
-        if (rest.length === 0) return;
-        const piece = rest.subarray(0, part.left);
-        if (piece.length > 0) await part.writer.write(piece);
-        part.left -= piece.length;
-        rest = rest.subarray(piece.length);
+      for (let at = 0; at < chunk.length;) {
+        const piece = chunk.subarray(at, at + left);
+        await parts[turn]?.writer.write(piece);
+        at += piece.length;
+        left -= piece.length;
+        if (left > 0) continue;
+        turn = (turn + 1) % parts.length;
+        left = parts[turn]?.run ?? 0;
       }
     },
     finish: async () => {
@@ -33,7 +37,7 @@ export function splitWriter(
       done(finished);
       return {
         name,
-        shape: [rows.reduce((sum, n) => sum + n, 0), cols],
+        shape: [times * rows.reduce((sum, n) => sum + n, 0), cols],
         format,
         bytes: finished.reduce((sum, weight) => sum + weight.bytes, 0),
         free: () => {

@@ -30,8 +30,8 @@ export interface Take {
   weight(name: TensorName, shape: readonly number[], stored?: Stored): Weight;
   /** The same, or undefined where the file does not have it. */
   optional(name: TensorName, shape: readonly number[], stored?: Stored): Weight | undefined;
-  /** A matrix (sum of `rows`, cols) that holds several one below the other, as weights of their own. */
-  split(name: TensorName, rows: readonly number[], cols: number): readonly Weight[];
+  /** A matrix (times * sum of `rows`, cols) that holds several one below the other, `times` (default 1) by turns, as weights of their own. */
+  split(name: TensorName, rows: readonly number[], cols: number, times?: number): readonly Weight[];
   /** A tensor of this shape (F32, F16 or BF16), or of one of `alsoAs`, on the host, row-major; empty in the first run. */
   table(name: TensorName, shape: readonly number[], alsoAs?: Stored['alsoAs']): Float32Array;
   has(name: TensorName): boolean;
@@ -73,7 +73,13 @@ type Tensors = ReadonlyMap<string, TensorInfo>;
 /** What is done with one tensor of the file, and what came of it once it was read. */
 type Planned =
   | { readonly kind: 'weight'; readonly shape: readonly number[]; readonly stored: Stored; read?: Weight }
-  | { readonly kind: 'split'; readonly rows: readonly number[]; readonly cols: number; read?: readonly Weight[] }
+  | {
+      readonly kind: 'split';
+      readonly rows: readonly number[];
+      readonly cols: number;
+      readonly times: number;
+      read?: readonly Weight[];
+    }
   | { readonly kind: 'table'; read?: Float32Array };
 
 export interface PlanOptions {
@@ -100,7 +106,7 @@ export class TensorPlan {
     this.take = {
       weight,
       optional: (name, shape, stored) => (this.take.has(name) ? weight(name, shape, stored) : undefined),
-      split: (name, rows, cols) => this.#split(this.#find(this.#name(name)), rows, cols),
+      split: (name, rows, cols, times = 1) => this.#split(this.#find(this.#name(name)), rows, cols, times),
       table: (name, shape, alsoAs) => this.#table(this.#find(this.#name(name)), shape, alsoAs),
       has: (name) => this.#tensors.has(this.#name(name)),
       rows: (name) => this.#tensors.get(this.#name(name))?.shape[0] ?? 0,
@@ -198,10 +204,10 @@ export class TensorPlan {
     return placeholder(name, wanted, format);
   }
 
-  #split(info: TensorInfo, rows: readonly number[], cols: number): readonly Weight[] {
-    checkShape(info, [rows.reduce((sum, n) => sum + n, 0), cols]);
-    this.#remember(info.name, { kind: 'split', rows, cols });
-    return rows.map((count) => placeholder(info.name, [count, cols], info.format));
+  #split(info: TensorInfo, rows: readonly number[], cols: number, times: number): readonly Weight[] {
+    checkShape(info, [times * rows.reduce((sum, n) => sum + n, 0), cols]);
+    this.#remember(info.name, { kind: 'split', rows, cols, times });
+    return rows.map((count) => placeholder(info.name, [times * count, cols], info.format));
   }
 
   #table(info: TensorInfo, wanted: readonly number[], alsoAs: Stored['alsoAs'] = []): Float32Array {

@@ -31,6 +31,7 @@ import type { ImageProcessor } from '../see/images.ts';
 import type { SaveOptions, SessionManifest, SessionStore } from '../store/index.ts';
 import { RECORD_VERSION } from '../store/shelf.ts';
 import { chainOf, commonBlocks, equalTokens } from './chain.ts';
+import { lastSaved, packSnapshot, savedPositions, unpackSnapshot, type SavedSnapshot } from './states.ts';
 
 /** Reading fewer tokens than this from disk is not worth the search. */
 const WORTH_READING = 4 * PAGE_TOKENS;
@@ -182,7 +183,11 @@ export class Library implements KeptPrompts {
   ): Promise<Saved> {
     const { transcript } = state;
     const { facts: stateFacts, pixels } = packState(state);
-    const filled = sequence === undefined ? 0 : wholeTokens(sequence, transcript.ids.length);
+    const whole = sequence === undefined ? 0 : wholeTokens(sequence, transcript.ids.length);
+    const { state: states } = sequence ?? {};
+    const snapshots = states === undefined ? [] : savedPositions(states, whole).map((at) => states.at(at)?.retain());
+    // Behind the last snapshot nothing can be continued.
+    const filled = states === undefined ? whole : (snapshots.at(-1)?.position ?? 0);
     const blocks = Math.ceil(filled / PAGE_TOKENS);
     const pagesPerBlock = sequence?.pagesPerBlock ?? 1;
     const sizes = sequence === undefined ? [] : pageSizes(sequence);
@@ -215,8 +220,23 @@ export class Library implements KeptPrompts {
         );
         yield bytes;
       }
+      const saved: SavedSnapshot[] = [];
+      for (const snapshot of snapshots) {
+        if (snapshot === undefined) continue;
+        const before = saved.reduce((sum, { parts: own }) => sum + own.length, 0);
+        const packed = await packSnapshot(snapshot, before, generation, checksums);
+        saved.push(packed.saved);
+        yield* packed.parts;
+      }
       const head = encodeHead(
-        { facts, ids: transcript.ids, positions: positions ?? new Int32Array(0), formats, checksums: sums, pixels },
+        {
+          facts: { ...facts, ...(states && { states: saved }) },
+          ids: transcript.ids,
+          positions: positions ?? new Int32Array(0),
+          formats,
+          checksums: sums,
+          pixels,
+        },
         generation,
         checksums,
       );
@@ -224,8 +244,9 @@ export class Library implements KeptPrompts {
     };
     const bytes =
       runs.reduce((sum, run) => sum + runBytes(formats, pagesPerBlock, sizes, run), 0) +
-      HEADS * (4 * transcript.ids.length + 9 * pages.length + pixels.length);
-    const manifest = await this.#store.save(
+      HEADS * (4 * transcript.ids.length + 9 * pages.length + pixels.length) +
+      snapshots.reduce((sum, snapshot) => sum + (snapshot?.bytes ?? 0), 0);
+    const saving = this.#store.save(
       {
         version: RECORD_VERSION,
         name,
@@ -240,6 +261,9 @@ export class Library implements KeptPrompts {
       parts,
       options,
     );
+    const manifest = await saving.finally(() => {
+      for (const snapshot of snapshots) snapshot?.release();
+    });
     return { name, tokens: manifest.tokens, bytes: manifest.bytes };
   }
 
@@ -258,40 +282,69 @@ export class Library implements KeptPrompts {
     manifest: SessionManifest,
     head: Head,
     sequence: Sequence,
-    end: number,
+    wantedEnd: number,
     signal?: AbortSignal,
   ): Promise<void> {
     const { layers, kvHeads, headDim } = sequence.pool.spec;
     const { facts, formats } = head;
-    if (end === 0 || facts.layers !== layers || facts.kvHeads !== kvHeads || facts.headDim !== headDim) return;
+    if (wantedEnd === 0 || facts.layers !== layers || facts.kvHeads !== kvHeads || facts.headDim !== headDim) return;
     const { pagesPerBlock } = sequence;
     const sizes = pageSizes(sequence);
-    const first = Math.floor(sequence.length / PAGE_TOKENS);
+    if (head.positions.length % Math.max(1, facts.filled) !== 0) return;
+    const { state } = sequence;
+    const saved = state && lastSaved(facts.states ?? [], wantedEnd);
+    const end = state === undefined ? wantedEnd : (saved?.position ?? 0);
+    if (end <= sequence.length) return;
+    // With states the sequence begins anew: it has none at the border of its last block, perhaps.
+    const first = state === undefined ? Math.floor(sequence.length / PAGE_TOKENS) : 0;
     sequence.truncate(first * PAGE_TOKENS);
     const last = Math.ceil(end / PAGE_TOKENS);
-    const wanted = partRuns(formats, pagesPerBlock, sizes)
-      .map((run, part) => ({ run, part }))
-      .filter(({ run }) => run.end > first && run.start < last);
-    if (head.positions.length % Math.max(1, facts.filled) !== 0) return;
+    const runs = partRuns(formats, pagesPerBlock, sizes);
+    const wanted = runs.map((run, part) => ({ run, part })).filter(({ run }) => run.end > first && run.start < last);
+    /** Blocks that wait for the states behind them. */
+    const waiting: Int32Array[] = [];
     if (head.positions.length > 0) {
       const stored = { axes: head.positions.length / facts.filled, values: head.positions };
       // The sequence keeps its own pages up to its end.
       setPositions(sequence, sequence.length, end, positionsOf(stored, sequence.length, end));
     }
-    let next = this.#part(manifest, wanted[0]?.part);
-    for (const [index, { run }] of wanted.entries()) {
-      signal?.throwIfAborted();
-      const bytes = await next;
-      // The next part is read while this one is inserted.
-      next = this.#part(manifest, wanted[index + 1]?.part);
-      next.catch(() => undefined);
-      const whole =
-        run.start + wholeBlocks(head, bytes, run, pagesPerBlock, sizes, manifest.generation, this.#checksums);
-      const stop = Math.min(last, whole);
-      const from = Math.max(first, run.start);
-      if (bytes !== undefined && stop > from)
-        put(sequence, formats, bytes, run, { start: from, end: stop }, sizes, Math.min(end, stop * PAGE_TOKENS));
-      if (whole < Math.min(last, run.end)) break;
+    try {
+      let next = this.#part(manifest, wanted[0]?.part);
+      for (const [index, { run }] of wanted.entries()) {
+        signal?.throwIfAborted();
+        const bytes = await next;
+        // The next part is read while this one is inserted.
+        next = this.#part(manifest, wanted[index + 1]?.part);
+        next.catch(() => undefined);
+        const whole =
+          run.start + wholeBlocks(head, bytes, run, pagesPerBlock, sizes, manifest.generation, this.#checksums);
+        const stop = Math.min(last, whole);
+        const from = Math.max(first, run.start);
+        if (bytes !== undefined && stop > from) {
+          waiting.push(...written(sequence, formats, bytes, run, { start: from, end: stop }, sizes));
+          if (state === undefined) {
+            sequence.adopt(waiting, Math.min(end, stop * PAGE_TOKENS));
+            waiting.length = 0;
+          }
+        }
+        if (whole < Math.min(last, run.end)) break;
+      }
+      if (state !== undefined && saved !== undefined && waiting.length === last) {
+        const read = (part: number): Promise<Uint8Array | undefined> => this.#part(manifest, runs.length + part);
+        const all = facts.states ?? [];
+        const snapshot = await unpackSnapshot(state.backend, all, saved, read, manifest.generation, this.#checksums);
+        if (snapshot !== undefined) {
+          try {
+            sequence.adopt(waiting, end, snapshot);
+            waiting.length = 0;
+          } catch (error) {
+            snapshot.release();
+            throw error;
+          }
+        }
+      }
+    } finally {
+      for (const pages of waiting) for (const page of pages) if (page >= 0) sequence.pages.release(page);
     }
     // Stored pages may be closed further than they would be in a sequence that ends here.
     sequence.truncate(sequence.length);
@@ -323,16 +376,15 @@ function pageSizes({ pool }: Sequence): PageSizes {
   return KV_FORMATS.map((format) => pool.pageBytes(format));
 }
 
-/** Appends blocks `blocks` of a part, which holds the blocks `run`, to the sequence, which then has `tokens` tokens. */
-function put(
+/** Allocates and writes pages for the blocks `blocks` of a part, which holds the blocks `run`; the caller owns them. */
+function written(
   sequence: Sequence,
   formats: Uint8Array,
   bytes: Uint8Array,
   run: BlockRun,
   blocks: BlockRun,
   sizes: PageSizes,
-  tokens: number,
-): void {
+): Int32Array[] {
   const { pages: allocator, pool, pagesPerBlock } = sequence;
   const codes = formats.subarray(blocks.start * pagesPerBlock, blocks.end * pagesPerBlock);
   const allocated: number[] = [];
@@ -350,11 +402,8 @@ function put(
     const skipped = runBytes(formats, pagesPerBlock, sizes, { start: run.start, end: blocks.start });
     pool.write(pages, bytes.subarray(skipped, skipped + runBytes(formats, pagesPerBlock, sizes, blocks)));
     const own = opened(sequence, pages, allocated);
-    sequence.adopt(
-      Array.from({ length: blocks.end - blocks.start }, (_, block) =>
-        own.slice(block * pagesPerBlock, (block + 1) * pagesPerBlock),
-      ),
-      tokens,
+    return Array.from({ length: blocks.end - blocks.start }, (_, block) =>
+      own.slice(block * pagesPerBlock, (block + 1) * pagesPerBlock),
     );
   } catch (error) {
     for (const page of allocated) allocator.release(page);

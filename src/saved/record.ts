@@ -1,5 +1,6 @@
 /**
- * A saved session as bytes: parts 0, 1, ... are pages, the last two the head, twice (without it the pages mean nothing).
+ * A saved session as bytes: parts 0, 1, ... are pages, then come states where the model has some (states.ts), and the last two are the head, twice
+ * (without it the pages mean nothing).
  *
  * The head, little endian, every piece beginning at a multiple of 4:
  *
@@ -15,6 +16,7 @@ import type { ToolCall } from '../chat/messages.ts';
 import { StorageError } from '../errors.ts';
 import { ownerOf, type Checksums } from '../kv/checksum.ts';
 import { checkVersion, RECORD_VERSION } from '../store/shelf.ts';
+import type { SavedSnapshot } from './states.ts';
 
 /** The number of parts after the last part of pages. */
 export const HEADS = 2;
@@ -70,6 +72,8 @@ export interface RecordFacts {
   readonly settings: Readonly<Record<string, unknown>>;
   /** The number of positions that the pages hold. */
   readonly filled: number;
+  /** Of models that have layers with a state (states.ts). */
+  readonly states?: readonly SavedSnapshot[];
   readonly images: readonly SavedImage[];
   /** Which span of which image begins at which id. */
   readonly spans: readonly { readonly at: number; readonly image: number; readonly span: number }[];

@@ -16,7 +16,7 @@ import { expectNmse, TOLERANCE } from '../support/tolerance.ts';
 
 const IDS = Int32Array.from({ length: 120 }, (_, i) => (i * 37) % 250);
 const CAPACITY = 160;
-/** The toy layer's number among those with state. */
+/** The slot of the toy layer's state. */
 const TOY = 7;
 
 const backends = (await testBackends()).filter(({ name }) => ['reference', 'wasm simd', 'webgpu'].includes(name));
@@ -46,7 +46,7 @@ describe.each(backends)('$name', ({ create }) => {
     expect(backend.memory().activations).toBe(0);
   });
 
-  const fresh = (policy?: SnapshotPolicy): Sequence =>
+  const fresh = (policy: SnapshotPolicy = { recent: 5, borders: 4 }): Sequence =>
     new Sequence(pages, CAPACITY, new SequenceState(backend, policy));
 
   /** Reads ids up to `end` in one call; the hidden state of the last. */
@@ -143,11 +143,42 @@ describe.each(backends)('$name', ({ create }) => {
     sequence.free();
   });
 
+  test('borders lie the further apart the older they are, and the marked one stays', async () => {
+    const state = new SequenceState(backend, { recent: 1, borders: 3 });
+    const go = (to: number): void => state.begin(state.position, to);
+    for (let end = 32; end <= 320; end += 32) {
+      go(end);
+      if (end === 128) state.mark();
+    }
+    go(321);
+    expect(state.positions).toContain(128);
+    expect(state.positions).toHaveLength(5);
+    expect(state.positions.slice(-2)).toEqual([320, 321]);
+    for (let end = 322; end <= 330; end++) go(end);
+    expect(state.positions).toContain(128);
+    state.mark();
+    for (let end = 352; end <= 1024; end += 32) go(end);
+    go(1025);
+    const gaps = state.positions.map((position, i) => position - (state.positions[i - 1] ?? 0));
+    expect(state.positions).toContain(320);
+    expect(gaps.at(-1)).toBe(1);
+    expect(Math.max(...gaps.slice(-2))).toBeLessThanOrEqual(256);
+    state.free();
+  });
+
   test('a call should end where a block does, as far as it gets there', () => {
-    const state = new SequenceState(backend);
-    expect([state.stop(0, 100), state.stop(96, 100), state.stop(10, 64), state.stop(10, 20)]).toEqual([
-      96, 100, 64, 20,
-    ]);
+    const state = new SequenceState(backend, { recent: 1, borders: 1 });
+    const stops = (last: boolean): readonly number[] =>
+      [
+        [0, 100],
+        [96, 100],
+        [10, 64],
+        [10, 20],
+        [0, 520],
+        [384, 520],
+      ].map(([start, end]) => state.stop(start!, end!, last));
+    expect(stops(false)).toEqual([96, 100, 64, 20, 512, 512]);
+    expect(stops(true)).toEqual([96, 100, 64, 20, 384, 512]);
   });
 
   test('a clone goes on by itself, and outlives the original', async () => {
@@ -201,7 +232,7 @@ describe.each(backends)('$name', ({ create }) => {
     const saved = await sequence.state!.at(64)!.read();
     const bytes = await pool.read(Int32Array.from([0, 1].flatMap((block) => [...sequence.pagesOf(block)])));
     sequence.free();
-    expect(saved.map(({ layer, shape }) => [layer, shape])).toEqual([[TOY, [1, 64]]]);
+    expect(saved.map(({ slot, shape }) => [slot, shape])).toEqual([[TOY, [1, 64]]]);
     const restored = fresh();
     const own = pages.allocate(2 * restored.pagesPerBlock);
     pool.write(Int32Array.from(own), bytes);
@@ -222,7 +253,7 @@ describe.each(backends)('$name', ({ create }) => {
     expect(() => fresh().adopt(blocks, 32)).toThrow(/states are of no tokens/);
     expect(() => sequence.state!.begin(31, 33)).toThrow(/of 32 tokens; a call begins at 31/);
     expect(() => sequence.state!.truncate(20)).toThrow(/no state at 20/);
-    const idle = new SequenceState(backend);
+    const idle = new SequenceState(backend, { recent: 1, borders: 1 });
     expect(() => idle.before(0)).toThrow(/no call has begun/);
     sequence.free();
     sequence.free();

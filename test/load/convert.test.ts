@@ -115,6 +115,9 @@ describe('conversion while loading', () => {
     expect(deliveredFormat('model.layers.0.mlp.up_proj.weight', [64, 64], 'BF16')).toBe('BF16');
     expect(deliveredFormat('odd.weight', [64, 33], 'F16', 'q4')).toBe('F16');
     expect(deliveredFormat('conv.weight', [4, 3, 32], 'F16', 'q8')).toBe('F16');
+    // A depthwise convolution over tokens, from Hugging Face and from GGUF.
+    expect(deliveredFormat('conv.weight', [64, 1, 4], 'BF16', 'q8')).toBe('F32');
+    expect(deliveredFormat('blk.0.ssm_conv1d.weight', [64, 4], 'F16')).toBe('F32');
     expect(deliveredFormat('x.weight', [64, 256], 'Q6_K', 'q4')).toBe('Q6_K');
     for (const name of ['model.embed_tokens.weight', 'lm_head.weight', 'token_embd.weight', 'output.weight'])
       expect(deliveredFormat(name, [64, 64], 'F32', 'q4')).toBe('Q8_0');

@@ -65,6 +65,7 @@ describe('configuration', () => {
       architecture: 'llama',
       source: 'huggingface',
       layers: 2,
+      cacheLayers: 2,
       hidden: 64,
       heads: 4,
       kvHeads: 4,

@@ -23,6 +23,7 @@ test('the fixtures are of one upstream version', () => {
   expect(all.map(({ name }) => name)).toEqual([
     'gemma3',
     'granite',
+    'lfm2',
     'llama',
     'llama-linear',
     'llama-llama3',
@@ -34,6 +35,7 @@ test('the fixtures are of one upstream version', () => {
     'qwen2',
     'qwen3',
     'qwen3-yarn',
+    'qwen3_5',
     'smollm3',
   ]);
   for (const { expected } of all) expect(expected.upstream).toEqual({ transformers: '5.24.0', torch: '2.13.0' });

@@ -8,6 +8,7 @@ import type {
   AttentionSpec,
   Backend,
   Conv2dOptions,
+  DeltaSpec,
   DenoiseSpec,
   GroupNormSpec,
   KvPool,
@@ -22,6 +23,7 @@ import type {
   RopeSpec,
   Sampler,
   SampleSpec,
+  ShortConvOptions,
   Tensor,
   Weight,
   WeightWriter,
@@ -29,6 +31,7 @@ import type {
 import * as checks from '../../src/backend/checks.ts';
 import * as pageChecks from '../../src/backend/page-checks.ts';
 import * as pictureChecks from '../../src/backend/picture-checks.ts';
+import * as stateChecks from '../../src/backend/state-checks.ts';
 import { weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
 import { FileError, InputError } from '../../src/errors.ts';
 import { dequantise } from './dequantise.ts';
@@ -36,6 +39,7 @@ import { activate, attend, means, normalise, product, rotate, softmax } from './
 import { ReferencePool } from './pages.ts';
 import { convolve, denoised, groupMoments, groupNormalise } from './pictures.ts';
 import { distribution, draw } from './sample.ts';
+import { causalConvolution, deltaToken } from './state.ts';
 
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
@@ -268,7 +272,7 @@ class ReferenceBackend implements Backend {
     x: Tensor,
     gate: Weight,
     up: Weight,
-    options: { readonly norm?: NormSpec; readonly activation: 'silu' | 'gelu' | 'geluTanh' },
+    options: { readonly norm?: NormSpec; readonly activation: Activation },
   ): Tensor {
     const { count: t, cols, rows } = checks.gatedMlp(x, gate, up, options);
     const input = options.norm ? this.#normalised('gatedMlp', x, options.norm) : this.#values('gatedMlp', 'x', x);
@@ -350,14 +354,14 @@ class ReferenceBackend implements Backend {
     );
   }
 
-  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
+  gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): Tensor {
     checks.gatedAdd(x, y, modulation, column);
-    const [t = 0, cols = 0] = x.shape;
+    const [t = 0, cols = 0] = y.shape;
     const gate = this.#columns('gatedAdd', modulation, column, t, cols);
-    const added = this.#values('gatedAdd', 'y', y);
+    const to = x && this.#values('gatedAdd', 'x', x);
     return this.#tensor(
-      x.shape,
-      this.#values('gatedAdd', 'x', x).map((v, i) => v + added[i]! * gate[i]!),
+      y.shape,
+      this.#values('gatedAdd', 'y', y).map((v, i) => (to?.[i] ?? 0) + v * gate[i]!),
     );
   }
 
@@ -396,6 +400,59 @@ class ReferenceBackend implements Backend {
       this.#values('denoise', 'noise', noise),
     ];
     return this.#tensor([n, cols], denoised(a, b, c, cols, spec));
+  }
+
+  shortConv(
+    x: Tensor,
+    weight: Weight,
+    taps: number,
+    state: Tensor | undefined,
+    options: ShortConvOptions = {},
+  ): readonly [result: Tensor, state: Tensor] {
+    const { count, channels } = stateChecks.shortConv(x, weight, taps, state, options);
+    const part = (n: number): Float64Array => this.#columns('shortConv', x, n * channels, count, channels);
+    const first = part(0);
+    const u = options.gated ? part(2).map((value, i) => value * first[i]!) : first;
+    const before = state ? this.#values('shortConv', 'state', state) : new Float64Array((taps - 1) * channels);
+    const { sums, after } = causalConvolution(u, this.#weight('shortConv', weight), taps, channels, before);
+    const c = options.gated ? part(1) : undefined;
+    const result = sums.map((value, i) => activate(options.activation, value) * (c?.[i] ?? 1));
+    return [this.#tensor([count, channels], result), this.#tensor([taps - 1, channels], after)];
+  }
+
+  deltaRule(
+    qkv: Tensor,
+    rest: Tensor,
+    column: number,
+    state: Tensor | undefined,
+    spec: DeltaSpec,
+  ): readonly [result: Tensor, state: Tensor] {
+    const { count } = stateChecks.deltaRule(qkv, rest, column, state, spec);
+    const { keyHeads, valueHeads, keyDim, valueDim } = spec;
+    const [keys, values] = [keyHeads * keyDim, valueHeads * valueDim];
+    const part = (tensor: Tensor, first: number, t: number, cols: number): Float64Array =>
+      this.#columns('deltaRule', tensor, first, count, cols).slice(t * cols, (t + 1) * cols);
+    const after = state
+      ? this.#values('deltaRule', 'state', state).slice()
+      : new Float64Array(valueHeads * keyDim * valueDim);
+    const gates = {
+      decay: this.#weight('deltaRule', spec.decay),
+      timeBias: this.#weight('deltaRule', spec.timeBias),
+    };
+    const norm = { weight: this.#weight('deltaRule', spec.norm.weight), epsilon: spec.norm.epsilon };
+    const out = new Float64Array(count * values);
+    for (let t = 0; t < count; t++) {
+      const token = {
+        q: part(qkv, 0, t, keys),
+        k: part(qkv, keys, t, keys),
+        v: part(qkv, 2 * keys, t, values),
+        z: part(rest, column, t, values),
+        b: part(rest, column + values, t, valueHeads),
+        a: part(rest, column + values + valueHeads, t, valueHeads),
+      };
+      out.set(deltaToken(spec, token, after, gates, norm), t * values);
+    }
+    return [this.#tensor([count, values], out), this.#tensor([valueHeads * keyDim, valueDim], after)];
   }
 
   ropeAppend(

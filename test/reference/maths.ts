@@ -25,6 +25,8 @@ export function activate(kind: Activation | undefined, x: number): number {
   switch (kind) {
     case undefined:
       return x;
+    case 'sigmoid':
+      return 1 / (1 + exp(-x));
     case 'silu':
       return x / (1 + exp(-x));
     case 'gelu':

@@ -13,6 +13,7 @@ import { pictures } from './conformance/pictures.ts';
 import { probe } from './conformance/probe.ts';
 import { products } from './conformance/products.ts';
 import { refusals } from './conformance/refusals.ts';
+import { states } from './conformance/states.ts';
 import { sampling } from './conformance/sampling.ts';
 
 export function conformance(name: string, create: () => Promise<Backend>): void {
@@ -35,6 +36,7 @@ export function conformance(name: string, create: () => Promise<Backend>): void 
     pages(subject);
     probe(subject);
     pictures(subject);
+    states(subject);
     sampling(subject);
     refusals(subject);
   });

@@ -27,6 +27,7 @@ interface Case {
   readonly kvHeads: number;
   readonly pages: KvSpec['format'];
   readonly bits: KvBits;
+  readonly states?: 'conv' | 'delta';
 }
 
 const CASES: readonly Case[] = [
@@ -40,6 +41,8 @@ const CASES: readonly Case[] = [
   { weights: 'Q4_K', heads: 6, kvHeads: 2, pages: 'f16', bits: 16 },
   { weights: 'Q6_K', heads: 8, kvHeads: 2, pages: 'f32', bits: 4 },
   { weights: 'Q3_K', heads: 7, kvHeads: 1, pages: 'f32', bits: 16 },
+  { weights: 'F32', heads: 6, kvHeads: 2, pages: 'f32', bits: 16, states: 'conv' },
+  { weights: 'Q8_0', heads: 4, kvHeads: 2, pages: 'f16', bits: 8, states: 'delta' },
 ];
 
 /** What a reading leaves: logits after the last id, and every full page with its format. */
@@ -56,12 +59,12 @@ class Reader {
   #onDevice: DeviceSequence;
 
   constructor(model: LanguageModel, format: KvSpec['format'], bits: KvBits) {
-    const { layers, kvHeads, headDim } = model.config;
+    const { cacheLayers: layers, kvHeads, headDim } = model.config;
     this.#model = model;
     this.#bits = bits;
     this.#pages = new PageAllocator(model.backend.kvPool({ layers, kvHeads, headDim, format }));
     this.#prefixes = new Prefixes(this.#pages, Infinity);
-    this.#onDevice = this.#open(new Sequence(this.#pages, CAPACITY));
+    this.#onDevice = this.#open(new Sequence(this.#pages, CAPACITY, model.states()));
   }
 
   #open(sequence: Sequence): DeviceSequence {
@@ -117,7 +120,7 @@ class Reader {
   }
   restart(): void {
     this.#close(this.#onDevice);
-    this.#onDevice = this.#open(new Sequence(this.#pages, CAPACITY));
+    this.#onDevice = this.#open(new Sequence(this.#pages, CAPACITY, this.#model.states()));
   }
 
   /** The last id alone. */
@@ -215,36 +218,47 @@ export function determinism(
   threads: readonly number[],
 ): void {
   describe(`the same bits: ${name}`, () => {
-    test.each(CASES)('$weights weights, $heads/$kvHeads heads, pages in $pages, $bits bits', async (one) => {
-      const file = await requantised(
-        await openModel(
-          tinyModel({ heads: one.heads, kvHeads: one.kvHeads, hidden: 256, mlp: 256, window: CAPACITY, seed: 3 }),
-        ),
-        one.weights,
-      );
-      const seed = one.heads * 10 + one.kvHeads;
-      const numbers = random(seed);
-      const ids = randomIds(numbers, numbers.integer(530, 600));
-      let wanted: Left | undefined;
-      for (const count of threads) {
-        const backend = await create(count);
-        const model = (await loadModel(file, backend)).language;
-        const r = random(seed + count);
-        for (let n = 0; n <= HISTORIES; n++) {
-          const reader = new Reader(model, one.pages, one.bits);
-          let done = 'one plain reading';
-          if (n === 0) await reader.read(ids.subarray(0, -1), 512);
-          else done = await history(r, reader, ids);
-          const found = await reader.finish(ids);
-          wanted ??= found;
-          const told = `${count} threads: ${done}`;
-          expect({ told, pages: found.pages }).toEqual({ told, pages: wanted.pages });
-          expectSame(found.logits, wanted.logits, told);
-          reader.free();
+    test.each(CASES)(
+      '$weights weights, $heads/$kvHeads heads, pages in $pages, $bits bits, states: $states',
+      async (one) => {
+        const file = await requantised(
+          await openModel(
+            tinyModel({
+              ...(one.states && { states: one.states }),
+              heads: one.heads,
+              kvHeads: one.kvHeads,
+              hidden: 256,
+              mlp: 256,
+              window: CAPACITY,
+              seed: 3,
+            }),
+          ),
+          one.weights,
+        );
+        const seed = one.heads * 10 + one.kvHeads;
+        const numbers = random(seed);
+        const ids = randomIds(numbers, numbers.integer(530, 600));
+        let wanted: Left | undefined;
+        for (const count of threads) {
+          const backend = await create(count);
+          const model = (await loadModel(file, backend)).language;
+          const r = random(seed + count);
+          for (let n = 0; n <= HISTORIES; n++) {
+            const reader = new Reader(model, one.pages, one.bits);
+            let done = 'one plain reading';
+            if (n === 0) await reader.read(ids.subarray(0, -1), 512);
+            else done = await history(r, reader, ids);
+            const found = await reader.finish(ids);
+            wanted ??= found;
+            const told = `${count} threads: ${done}`;
+            expect({ told, pages: found.pages }).toEqual({ told, pages: wanted.pages });
+            expectSame(found.logits, wanted.logits, told);
+            reader.free();
+          }
+          model.free();
+          backend.destroy();
         }
-        model.free();
-        backend.destroy();
-      }
-    });
+      },
+    );
   });
 }

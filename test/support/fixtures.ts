@@ -93,6 +93,31 @@ const OWN_PARTS: Readonly<Record<string, readonly (readonly [string, string])[]>
     ['pre_feedforward_layernorm', 'ffn_norm'],
     ['post_feedforward_layernorm', 'post_ffw_norm'],
   ],
+  lfm2: [
+    ['self_attn.q_layernorm', 'attn_q_norm'],
+    ['self_attn.k_layernorm', 'attn_k_norm'],
+    ['self_attn.out_proj', 'attn_output'],
+    ['operator_norm', 'attn_norm'],
+    ['feed_forward.w1', 'ffn_gate'],
+    ['feed_forward.w3', 'ffn_up'],
+    ['feed_forward.w2', 'ffn_down'],
+    ['conv.in_proj', 'shortconv.in_proj'],
+    ['conv.out_proj', 'shortconv.out_proj'],
+    ['conv.conv', 'shortconv.conv'],
+    ['model.embedding_norm', 'token_embd_norm'],
+  ],
+  qwen35: [
+    ['post_attention_layernorm', 'post_attention_norm'],
+    ['linear_attn.in_proj_qkv', 'attn_qkv'],
+    ['linear_attn.in_proj_z', 'attn_gate'],
+    ['linear_attn.in_proj_b', 'ssm_beta'],
+    ['linear_attn.in_proj_a', 'ssm_alpha'],
+    ['linear_attn.conv1d', 'ssm_conv1d'],
+    ['linear_attn.A_log', 'ssm_a'],
+    ['linear_attn.dt_bias', 'ssm_dt.bias'],
+    ['linear_attn.norm', 'ssm_norm'],
+    ['linear_attn.out_proj', 'ssm_out'],
+  ],
   phi3: [
     ['self_attn.qkv_proj', 'attn_qkv'],
     ['mlp.gate_up_proj', 'ffn_up'],
@@ -122,6 +147,41 @@ function gemma(name: string, values: Float32Array, config: JsonObject): Float32A
   return values.map((value) => factor * (1 + value));
 }
 
+/** Rows of the file from `first` on, in groups of `size`: group n is that of value head (n % keyHeads) * r + floor(n / keyHeads), r value heads having one key head. */
+function tiled({ shape, values }: Values, first: number, size: number, keyHeads: number): Values {
+  const rows = shape[0]!;
+  const cols = values.length / rows;
+  const heads = (rows - first) / size;
+  const out = values.slice();
+  for (let n = 0; n < heads; n++) {
+    const from = first + ((n % keyHeads) * (heads / keyHeads) + Math.floor(n / keyHeads)) * size;
+    out.set(values.subarray(from * cols, (from + size) * cols), (first + n * size) * cols);
+  }
+  return { shape, values: out };
+}
+
+function transposed({ shape: [rows = 0, cols = 0], values }: Values): Values {
+  const out = Float32Array.from(values, (_, i) => values[(i % rows) * cols + Math.floor(i / rows)]!);
+  return { shape: [cols, rows], values: out };
+}
+
+/** As the converter stores Qwen 3.5: norms of 1 + w (but for the delta nets'), -exp(A_log), and value heads tiled. */
+function qwen35(name: string, tensor: Values, config: JsonObject): Values {
+  const number = (key: string): number => config[key] as number;
+  const [keyHeads, valueDim] = [number('linear_num_key_heads'), number('linear_value_head_dim')];
+  const keys = 2 * keyHeads * number('linear_key_head_dim');
+  if (/attn_qkv|ssm_conv1d/.test(name)) return tiled(tensor, keys, valueDim, keyHeads);
+  if (/attn_gate/.test(name)) return tiled(tensor, 0, valueDim, keyHeads);
+  if (/ssm_out/.test(name)) return transposed(tiled(transposed(tensor), 0, valueDim, keyHeads));
+  if (/ssm_(beta|alpha|dt)/.test(name)) return tiled(tensor, 0, 1, keyHeads);
+  if (name.endsWith('ssm_a')) {
+    const { shape, values } = tiled(tensor, 0, 1, keyHeads);
+    return { shape, values: values.map((value) => -Math.exp(value)) };
+  }
+  if (!name.endsWith('norm.weight') || /ssm_norm/.test(name)) return tensor;
+  return { shape: tensor.shape, values: tensor.values.map((value) => 1 + value) };
+}
+
 const ARCHITECTURE: Readonly<Record<string, string>> = {
   mistral: 'llama',
   ministral3: 'mistral3',
@@ -129,6 +189,7 @@ const ARCHITECTURE: Readonly<Record<string, string>> = {
   qwen2_vl_text: 'qwen2vl',
   qwen2_5_vl_text: 'qwen2vl',
   qwen3_vl_text: 'qwen3vl',
+  qwen3_5_text: 'qwen35',
 };
 
 /** Whose converter permutes the rows of q and k. */
@@ -156,10 +217,13 @@ export function toGguf(
         : /k_proj/.test(name)
           ? kvHeads
           : undefined;
-    const { shape, values } = rotated === undefined ? tensor : permute(tensor, rotated);
     const own = OWN_PARTS[architecture] ?? [];
     const stored = [...own, ...PARTS].reduce((text, [from, to]) => text.replace(from, to), name);
-    tensors.push(f32Tensor(stored, shape, architecture === 'gemma3' ? gemma(stored, values, config) : values));
+    const given = architecture === 'qwen35' ? qwen35(stored, tensor, config) : tensor;
+    const { shape, values } = rotated === undefined ? given : permute(given, rotated);
+    // The converter drops axes of 1, which convolutions have.
+    const axes = shape.filter((n, i) => n !== 1 || i === 0);
+    tensors.push(f32Tensor(stored, axes, architecture === 'gemma3' ? gemma(stored, values, config) : values));
   }
   const scaling: Record<string, GgufInput> = {};
   const f32 = (value: unknown): GgufInput => ({ type: 'f32', value: value as number });
@@ -213,6 +277,18 @@ export function toGguf(
     own['attention.scale'] = f32(config['attention_multiplier']);
     own['logit_scale'] = f32(config['logits_scaling']);
   }
+  const types = config['layer_types'] as readonly string[] | undefined;
+  if (architecture === 'lfm2') own['shortconv.l_cache'] = number('conv_L_cache');
+  if (architecture === 'qwen35') {
+    const [keyHeads, valueHeads] = [number('linear_num_key_heads'), number('linear_num_value_heads')];
+    own['full_attention_interval'] = 4;
+    own['ssm.conv_kernel'] = number('linear_conv_kernel_dim');
+    own['ssm.state_size'] = number('linear_key_head_dim');
+    own['ssm.group_count'] = keyHeads;
+    own['ssm.time_step_rank'] = valueHeads;
+    own['ssm.inner_size'] = valueHeads * number('linear_value_head_dim');
+    own['rope.dimension_sections'] = [...(rope['mrope_section'] as unknown as readonly number[]), 0];
+  }
   const window = config['sliding_window'];
   const metadata: Record<string, GgufInput> = {
     block_count: number('num_hidden_layers'),
@@ -220,10 +296,11 @@ export function toGguf(
     embedding_length: number('hidden_size'),
     feed_forward_length: number('intermediate_size'),
     'attention.head_count': heads,
-    'attention.head_count_kv': kvHeads,
+    'attention.head_count_kv':
+      architecture === 'lfm2' ? types!.map((type) => (type === 'conv' ? 0 : kvHeads)) : kvHeads,
     'attention.key_length': headDim,
     'attention.value_length': headDim,
-    'attention.layer_norm_rms_epsilon': f32(config['rms_norm_eps']),
+    'attention.layer_norm_rms_epsilon': f32(config['rms_norm_eps'] ?? config['norm_eps']),
     'rope.dimension_count': rotated,
     'rope.freq_base': f32(rope['rope_theta']),
     vocab_size: number('vocab_size'),

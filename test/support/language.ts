@@ -14,8 +14,8 @@ export async function logitsOf(
   format: KvSpec['format'] = 'f32',
 ): Promise<Float32Array> {
   const { backend, config } = model;
-  const pool = backend.kvPool({ layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim, format });
-  const sequence = new Sequence(new PageAllocator(pool), ids.length);
+  const pool = backend.kvPool({ layers: config.cacheLayers, kvHeads: config.kvHeads, headDim: config.headDim, format });
+  const sequence = new Sequence(new PageAllocator(pool), ids.length, model.states());
   const ring = backend.ids(ids.length);
   backend.writeIds(ring, 0, Int32Array.from(ids));
   const all = new Float32Array(ids.length * config.vocabulary);
@@ -46,13 +46,13 @@ export async function logitsOf(
 export async function greedy(model: LanguageModel, ids: readonly number[], count: number): Promise<number[]> {
   const { backend, config } = model;
   const pool = backend.kvPool({
-    layers: config.layers,
+    layers: config.cacheLayers,
     kvHeads: config.kvHeads,
     headDim: config.headDim,
     format: 'f32',
   });
   const total = ids.length + count;
-  const sequence = new Sequence(new PageAllocator(pool), total);
+  const sequence = new Sequence(new PageAllocator(pool), total, model.states());
   const ring = backend.ids(total);
   const sampler = backend.sampler(config.vocabulary);
   backend.writeIds(ring, 0, Int32Array.from(ids));
@@ -79,9 +79,9 @@ export async function greedy(model: LanguageModel, ids: readonly number[], count
 /** Logits [vocabulary] behind the last of `ids`, which are read at once. */
 export async function lastLogits(model: LanguageModel, ids: readonly number[]): Promise<Float32Array> {
   const { backend, config } = model;
-  const { layers, kvHeads, headDim } = config;
+  const { cacheLayers: layers, kvHeads, headDim } = config;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
-  const sequence = new Sequence(new PageAllocator(pool), ids.length);
+  const sequence = new Sequence(new PageAllocator(pool), ids.length, model.states());
   const ring = backend.ids(ids.length);
   backend.writeIds(ring, 0, Int32Array.from(ids));
   sequence.ensure(ids.length);

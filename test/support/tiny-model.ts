@@ -14,6 +14,8 @@ export const CHATML =
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 export interface TinyOptions {
+  /** Layers with a state in place of attention, in all but every second layer. */
+  readonly states?: 'conv' | 'delta';
   readonly seed?: number;
   readonly window?: number;
   readonly layers?: number;
@@ -34,12 +36,16 @@ export interface TinyOptions {
 }
 
 const HEAD_DIM = 32;
+const ARCHITECTURE = { conv: 'lfm2', delta: 'qwen35' } as const;
+const DELTA = { keyHeads: 1, valueHeads: 2, keyDim: 16, valueDim: 24 } as const;
 export const TINY_VOCABULARY = 256 + SPECIALS.length;
 export const IM_END = 256 + SPECIALS.indexOf('<|im_end|>');
 
 export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
   const { seed = 1, window = 512, layers = 2, eos = IM_END, template = CHATML, padding = 0 } = options;
-  const { heads = 2, kvHeads = 1, hidden = 64, mlp = 96 } = options;
+  const { heads = 2, kvHeads = 1, hidden = 64, mlp = 96, states } = options;
+  const architecture = states === undefined ? 'llama' : ARCHITECTURE[states];
+  const attends = (layer: number): boolean => states === undefined || layer % 2 === 1;
   const rows = TINY_VOCABULARY + padding;
   const numbers = random(seed);
   const tensors: GgufWriterTensor[] = [];
@@ -54,35 +60,71 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
   for (let layer = 0; layer < layers; layer++) {
     const name = (part: string): string => `blk.${layer}.${part}.weight`;
     ones(name('attn_norm'));
-    matrix(name('attn_q'), heads * HEAD_DIM, hidden);
-    matrix(name('attn_k'), kvHeads * HEAD_DIM, hidden);
-    matrix(name('attn_v'), kvHeads * HEAD_DIM, hidden);
-    matrix(name('attn_output'), hidden, heads * HEAD_DIM);
-    ones(name('ffn_norm'));
+    if (attends(layer)) {
+      matrix(name('attn_q'), (states === 'delta' ? 2 : 1) * heads * HEAD_DIM, hidden);
+      matrix(name('attn_k'), kvHeads * HEAD_DIM, hidden);
+      matrix(name('attn_v'), kvHeads * HEAD_DIM, hidden);
+      matrix(name('attn_output'), hidden, heads * HEAD_DIM);
+      for (const part of states === undefined ? [] : ['attn_q_norm', 'attn_k_norm'])
+        add(name(part), [HEAD_DIM], new Float32Array(HEAD_DIM).fill(1));
+    } else if (states === 'conv') {
+      matrix(name('shortconv.in_proj'), 3 * hidden, hidden);
+      add(name('shortconv.conv'), [hidden, 3], numbers.normals(3 * hidden, 0.7));
+      matrix(name('shortconv.out_proj'), hidden, hidden);
+    } else {
+      const { keyHeads, valueHeads, keyDim, valueDim } = DELTA;
+      const channels = 2 * keyHeads * keyDim + valueHeads * valueDim;
+      matrix(name('attn_qkv'), channels, hidden);
+      add(name('ssm_conv1d'), [channels, 4], numbers.normals(4 * channels, 0.6));
+      matrix(name('attn_gate'), valueHeads * valueDim, hidden);
+      matrix(name('ssm_beta'), valueHeads, hidden);
+      matrix(name('ssm_alpha'), valueHeads, hidden);
+      const decays = numbers.normals(valueHeads, 0.5);
+      add(
+        `blk.${layer}.ssm_a`,
+        [valueHeads],
+        decays.map((value) => -Math.exp(value - 2)),
+      );
+      add(`blk.${layer}.ssm_dt.bias`, [valueHeads], numbers.normals(valueHeads));
+      add(name('ssm_norm'), [valueDim], new Float32Array(valueDim).fill(1));
+      matrix(name('ssm_out'), hidden, valueHeads * valueDim);
+    }
+    ones(name(states === 'delta' ? 'post_attention_norm' : 'ffn_norm'));
     matrix(name('ffn_gate'), mlp, hidden);
     matrix(name('ffn_up'), mlp, hidden);
     matrix(name('ffn_down'), hidden, mlp);
   }
-  ones('output_norm.weight');
+  ones(states === 'conv' ? 'token_embd_norm.weight' : 'output_norm.weight');
   const head = numbers.normals(rows * hidden, 0.4);
   for (let id = 0; id < TINY_VOCABULARY; id++) if (id < 32 || id > 126) head.fill(0, id * hidden, (id + 1) * hidden);
   add('output.weight', [rows, hidden], head);
   return writeGguf(
     {
-      'general.architecture': 'llama',
+      'general.architecture': architecture,
       'general.name': 'tiny',
-      'llama.block_count': layers,
-      'llama.context_length': window,
-      'llama.embedding_length': hidden,
-      'llama.feed_forward_length': mlp,
-      'llama.attention.head_count': heads,
-      'llama.attention.head_count_kv': kvHeads,
-      'llama.attention.layer_norm_rms_epsilon': { type: 'f32', value: 1e-5 },
-      'llama.attention.key_length': HEAD_DIM,
-      'llama.attention.value_length': HEAD_DIM,
-      'llama.rope.dimension_count': HEAD_DIM,
-      'llama.rope.freq_base': { type: 'f32', value: 10000 },
-      'llama.vocab_size': rows,
+      [`${architecture}.block_count`]: layers,
+      [`${architecture}.context_length`]: window,
+      [`${architecture}.embedding_length`]: hidden,
+      [`${architecture}.feed_forward_length`]: mlp,
+      [`${architecture}.attention.head_count`]: heads,
+      [`${architecture}.attention.head_count_kv`]:
+        states === 'conv' ? Array.from({ length: layers }, (_, layer) => (attends(layer) ? kvHeads : 0)) : kvHeads,
+      [`${architecture}.attention.layer_norm_rms_epsilon`]: { type: 'f32', value: 1e-5 },
+      [`${architecture}.attention.key_length`]: HEAD_DIM,
+      [`${architecture}.attention.value_length`]: HEAD_DIM,
+      [`${architecture}.rope.dimension_count`]: HEAD_DIM,
+      [`${architecture}.rope.freq_base`]: { type: 'f32', value: 10000 },
+      [`${architecture}.vocab_size`]: rows,
+      ...(states === 'conv' && { 'lfm2.shortconv.l_cache': 3 }),
+      ...(states === 'delta' && {
+        'qwen35.full_attention_interval': 2,
+        'qwen35.ssm.conv_kernel': 4,
+        'qwen35.ssm.state_size': DELTA.keyDim,
+        'qwen35.ssm.group_count': DELTA.keyHeads,
+        'qwen35.ssm.time_step_rank': DELTA.valueHeads,
+        'qwen35.ssm.inner_size': DELTA.valueHeads * DELTA.valueDim,
+        'qwen35.rope.dimension_sections': [6, 5, 5, 0],
+      }),
       'tokenizer.ggml.model': 'gpt2',
       'tokenizer.ggml.pre': 'gpt-2',
       'tokenizer.ggml.tokens': [...byteLetters(), ...SPECIALS],

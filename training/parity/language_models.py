@@ -1,6 +1,6 @@
 """Writes test/fixtures/<case>/: tiny random checkpoints and what upstream's own implementation computes from them.
 
-    python training/parity/language_models.py [test/fixtures]
+    python training/parity/language_models.py [test/fixtures [case ...]]
 
 Each case is a Hugging Face folder (config.json, model.safetensors in F32) and expected.json: upstream's versions, a prompt of 40 ids,
 logits of some of its positions (base64 of little-endian f32) and 16 greedy ids. Computed in f64 by `transformers`, eager attention.
@@ -19,11 +19,13 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
     GraniteConfig,
+    Lfm2Config,
     LlamaConfig,
     Ministral3Config,
     MistralConfig,
     Phi3Config,
     Qwen2Config,
+    Qwen3_5TextConfig,
     Qwen3Config,
     SmolLM3Config,
 )
@@ -124,6 +126,25 @@ CASES = {
         attention_multiplier=0.2,
         logits_scaling=1.7,
     ),
+    # Two convolutions around a layer with attention.
+    "lfm2": Lfm2Config(
+        **SMALL | dict(num_hidden_layers=3, pad_token_id=0),
+        layer_types=["conv", "full_attention", "conv"],
+        conv_L_cache=3,
+        block_auto_adjust_ff_dim=False,
+        rope_parameters=rope("default", 1000000.0),
+    ),
+    # Three delta nets, whose two key heads serve four value heads, and a layer with attention, of whose heads of 16 a half rotates.
+    "qwen3_5": Qwen3_5TextConfig(
+        **SMALL | dict(num_hidden_layers=4, head_dim=16, pad_token_id=0),
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+        linear_key_head_dim=8,
+        linear_value_head_dim=8,
+        linear_conv_kernel_dim=4,
+        rope_parameters={**rope("default", 10000.0), "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]},
+        tie_word_embeddings=True,
+    ),
 }
 
 
@@ -137,6 +158,11 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 parameter.copy_(1 + 0.3 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.5 * noise)
+            elif name.endswith("A_log"):
+                # Decays from slow to fast.
+                parameter.copy_(noise - 1)
+            elif "conv" in name and parameter.ndim == 3:
+                parameter.copy_(noise * 0.7)
             elif "embed_tokens" in name:
                 parameter.copy_(0.5 * noise)
             else:
@@ -186,6 +212,8 @@ def write(folder: Path, name: str, config: transformers.PretrainedConfig, seed: 
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "test/fixtures")
     for seed, (name, config) in enumerate(CASES.items(), start=1):
+        if sys.argv[2:] and name not in sys.argv[2:]:
+            continue
         while not write(folder, name, config, seed):
             seed += 100
 

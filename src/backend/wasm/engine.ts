@@ -27,7 +27,8 @@ export type Room =
   | 'spans'
   | 'sample'
   | 'table'
-  | 'picture';
+  | 'picture'
+  | 'gates';
 
 export class Engine {
   readonly wasm: Wasm;

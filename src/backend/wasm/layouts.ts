@@ -372,6 +372,7 @@ export const ACTIVATION_NONE = 0;
 export const ACTIVATION_SILU = 1;
 export const ACTIVATION_GELU = 2;
 export const ACTIVATION_GELU_TANH = 3;
+export const ACTIVATION_SIGMOID = 4;
 
 // assembly/kernels/norm.ts
 export const NORM_NONE = 0;
@@ -455,6 +456,109 @@ export function writeProbe({ words, floats }: Block, record: Probe): void {
   words[19] = record.masses;
   words[20] = record.spans;
   words[21] = record.spanCount;
+}
+
+// assembly/kernels/recurrent.ts
+
+/** Words of the record, and the word of each field. */
+export const shortConvWords = 12;
+export const shortConvOut = 1;
+export const shortConvX = 2;
+export const shortConvStride = 3;
+export const shortConvChannels = 4;
+export const shortConvCount = 5;
+export const shortConvTaps = 6;
+export const shortConvWeight = 7;
+export const shortConvState = 8;
+export const shortConvAfter = 9;
+export const shortConvGated = 10;
+export const shortConvActivation = 11;
+export interface ShortConv {
+  readonly out: number;
+  readonly x: number;
+  readonly stride: number;
+  readonly channels: number;
+  readonly count: number;
+  readonly taps: number;
+  readonly weight: number;
+  readonly state: number;
+  readonly after: number;
+  readonly gated: number;
+  readonly activation: number;
+}
+export function writeShortConv({ words }: Block, record: ShortConv): void {
+  words[1] = record.out;
+  words[2] = record.x;
+  words[3] = record.stride;
+  words[4] = record.channels;
+  words[5] = record.count;
+  words[6] = record.taps;
+  words[7] = record.weight;
+  words[8] = record.state;
+  words[9] = record.after;
+  words[10] = record.gated;
+  words[11] = record.activation;
+}
+
+/** Words of the record, and the word of each field. */
+export const deltaWords = 19;
+export const deltaOut = 1;
+export const deltaQkv = 2;
+export const deltaQkvStride = 3;
+export const deltaRest = 4;
+export const deltaRestStride = 5;
+export const deltaCount = 6;
+export const deltaKeyHeads = 7;
+export const deltaValueHeads = 8;
+export const deltaKeyDim = 9;
+export const deltaValueDim = 10;
+export const deltaTiled = 11;
+export const deltaDecay = 12;
+export const deltaTimeBias = 13;
+export const deltaNorm = 14;
+export const deltaEpsilon = 15;
+export const deltaState = 16;
+export const deltaAfter = 17;
+export const deltaGates = 18;
+export interface Delta {
+  readonly out: number;
+  readonly qkv: number;
+  readonly qkvStride: number;
+  readonly rest: number;
+  readonly restStride: number;
+  readonly count: number;
+  readonly keyHeads: number;
+  readonly valueHeads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  readonly tiled: number;
+  readonly decay: number;
+  readonly timeBias: number;
+  readonly norm: number;
+  readonly epsilon: number; // f32
+  readonly state: number;
+  readonly after: number;
+  readonly gates: number;
+}
+export function writeDelta({ words, floats }: Block, record: Delta): void {
+  words[1] = record.out;
+  words[2] = record.qkv;
+  words[3] = record.qkvStride;
+  words[4] = record.rest;
+  words[5] = record.restStride;
+  words[6] = record.count;
+  words[7] = record.keyHeads;
+  words[8] = record.valueHeads;
+  words[9] = record.keyDim;
+  words[10] = record.valueDim;
+  words[11] = record.tiled;
+  words[12] = record.decay;
+  words[13] = record.timeBias;
+  words[14] = record.norm;
+  floats[15] = record.epsilon;
+  words[16] = record.state;
+  words[17] = record.after;
+  words[18] = record.gates;
 }
 
 // assembly/kernels/rope.ts

@@ -5,6 +5,7 @@ import {
   ACTIVATION_GELU,
   ACTIVATION_GELU_TANH,
   ACTIVATION_NONE,
+  ACTIVATION_SIGMOID,
   ACTIVATION_SILU,
   NORM_LAYER,
   NORM_NONE,
@@ -17,6 +18,7 @@ const ACTIVATIONS = {
   silu: ACTIVATION_SILU,
   gelu: ACTIVATION_GELU,
   geluTanh: ACTIVATION_GELU_TANH,
+  sigmoid: ACTIVATION_SIGMOID,
 } as const satisfies Record<Activation, number>;
 
 export const activationOf = (activation: Activation | undefined): number =>

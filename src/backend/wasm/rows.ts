@@ -3,7 +3,7 @@ import type { Activation, ModulateSpec, Tensor } from '../backend.ts';
 import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';
 import { writeRowwise, type Rowwise } from './layouts.ts';
-import { activationOf, tensorOf, vectorOf } from './residence.ts';
+import { activationOf, addressOf, tensorOf, vectorOf } from './residence.ts';
 import type { Tensors, WasmTensor } from './tensors.ts';
 
 export class Rows {
@@ -96,14 +96,15 @@ export class Rows {
     return out;
   }
 
-  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
+  gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): Tensor {
     const engine = this.#engine;
     checks.gatedAdd(x, y, modulation, column);
-    const input = tensorOf('gatedAdd', 'x', x);
+    const input = addressOf('gatedAdd', 'x', x);
     const added = tensorOf('gatedAdd', 'y', y);
     const gate = tensorOf('gatedAdd', 'modulation', modulation);
-    const out = this.#tensors.make([...input.shape]);
-    this.#write(out, input, {
+    const out = this.#tensors.make([...added.shape]);
+    this.#write(out, added, {
+      x: input,
       other: gate.pointer,
       otherStride: gate.shape[1] ?? 0,
       first: column,
@@ -116,7 +117,7 @@ export class Rows {
   #write(out: WasmTensor, x: WasmTensor, fields: Partial<Rowwise>): void {
     writeRowwise(this.#engine.block(), {
       out: out.pointer,
-      x: x.pointer,
+      x: fields.x ?? x.pointer,
       cols: x.shape[1] ?? 0,
       count: out.shape[0] ?? 0,
       other: fields.other ?? 0,

@@ -6,7 +6,7 @@ import { TAKE_INDICES, take } from '../../../gpu/kernels/take.ts';
 import type { Activation, ModulateSpec, Tensor } from '../backend.ts';
 import * as checks from '../checks.ts';
 import type { Context } from './context.ts';
-import { matrix, resident } from './tensors.ts';
+import { matrix, optional, resident } from './tensors.ts';
 import { optionalVector } from './weights.ts';
 
 export class Rows {
@@ -101,13 +101,13 @@ export class Rows {
     return out;
   }
 
-  gatedAdd(x: Tensor, y: Tensor, modulation: Tensor, column: number): Tensor {
-    const { runner, tensors } = this.#context;
+  gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): Tensor {
+    const { runner, tensors, none } = this.#context;
     checks.gatedAdd(x, y, modulation, column);
-    const [left, right] = [matrix('gatedAdd', 'x', x), matrix('gatedAdd', 'y', y)];
+    const [left, right] = [optional('gatedAdd', 'x', x), matrix('gatedAdd', 'y', y)];
     const gate = matrix('gatedAdd', 'modulation', modulation);
-    const out = tensors.make(x.shape);
-    runner.run(gatedAdd, { x: left, y: right, modulation: gate, column, out: matrix('gatedAdd', 'out', out) });
+    const out = tensors.make(y.shape);
+    runner.run(gatedAdd, { x: left, y: right, modulation: gate, column, out: matrix('gatedAdd', 'out', out), none });
     return out;
   }
 }

@@ -1,11 +1,12 @@
 /** A causal decoder as an encoder of texts: each token has seen those before it, so that the last one, or all of them together, stand for the text. */
 import type { Backend, KvView, Tensor } from '../../backend/backend.ts';
+import type { SequenceState } from '../../kv/state.ts';
 import { Held } from '../../layers/held.ts';
 import { ScratchPages } from '../../layers/scratch-pages.ts';
 import type { Steps } from '../../layers/steps.ts';
 import type { LanguageModel } from '../decoder.ts';
 import type { EncoderModel } from '../encoder.ts';
-import { partsOf, places, wholeTexts, type Packed } from './packed.ts';
+import { partsOf, places, wholeTexts, type Packed, type Part } from './packed.ts';
 import { pool } from './pooling.ts';
 import type { EncoderConfig, Pooling } from './spec.ts';
 
@@ -19,7 +20,7 @@ export class CausalEncoder implements EncoderModel {
   /** `rows`: tokens of a prefill chunk. The weights stay the language model's. */
   constructor(language: LanguageModel, rows: number) {
     const { backend, config } = language;
-    const { layers, kvHeads, headDim } = config;
+    const { cacheLayers: layers, kvHeads, headDim } = config;
     this.#language = language;
     this.backend = backend;
     this.config = config;
@@ -43,18 +44,26 @@ export class CausalEncoder implements EncoderModel {
     const language = this.#language;
     const { ids } = packed;
     const held = new Held(backend);
+    /** Of the text that is read. */
+    let own: SequenceState | undefined;
     const ring = backend.ids(ids.length);
     backend.writeIds(ring, 0, ids);
     try {
       const kv: KvView = { ...this.#pages.view(ids.length), positions: { axes: 1, values: places(packed, 0) } };
       const states: Tensor[] = [];
-      for (const part of partsOf(ids.length, this.rows)) {
+      for (const part of this.#parts(packed)) {
         yield;
         const { start, count } = part;
+        const place = start % packed.stride;
+        if (place === 0) {
+          own?.free();
+          own = language.states();
+        }
+        own?.begin(place, place + count);
         const state = held.step(() =>
           finish(
             language.forward(language.embed(ring, start, count), {
-              kv,
+              kv: own === undefined ? kv : { ...kv, state: own },
               position: start,
               ranges: wholeTexts(packed, part, true),
             }),
@@ -65,9 +74,18 @@ export class CausalEncoder implements EncoderModel {
       }
       return held.release(held.step(() => pool(backend, states, packed, pooling)));
     } finally {
+      own?.free();
       held.free();
       backend.free(ring);
     }
+  }
+
+  /** Layers with a state carry it from token to token: their parts are of one text. */
+  #parts({ ids, stride }: Packed): readonly Part[] {
+    if (this.#language.stateBytes === 0) return partsOf(ids.length, this.rows);
+    return Array.from({ length: ids.length / stride }, (_, text) =>
+      partsOf(stride, this.rows).map(({ start, count }) => ({ start: text * stride + start, count })),
+    ).flat();
   }
 
   free(): void {

@@ -1,4 +1,5 @@
 /** EmbeddingGemma (Schechter Vera et al. 2025): Gemma 3's layers, in which every token sees the whole text, or half a window before and behind it. */
+import type { AttentionMixer, LayerSpec } from '../../layers/layer-spec.ts';
 import type { Facts } from '../facts.ts';
 import type { DecoderSpec } from '../decoder-spec.ts';
 import { tensorFacts } from '../decoder-weights.ts';
@@ -13,6 +14,11 @@ export const gemmaEmbedding: EncoderArchitecture = (facts, tensors) => {
   return fromDecoder(decoder, facts, rootOf(tensors, WORD, ROOTS));
 };
 
+function attentionOf({ mixer }: LayerSpec): AttentionMixer {
+  if (mixer.kind !== 'attention') throw new Error(`Gemma has no layers of kind ${mixer.kind}`);
+  return mixer;
+}
+
 function fromDecoder(
   { config, layers, names, embeddingScale }: DecoderSpec,
   { source }: Facts,
@@ -21,8 +27,11 @@ function fromDecoder(
   return {
     config: { ...config, architecture: 'gemma-embedding', source },
     // No cache: the layers write the same pages one after the other.
-    layers: layers.map((layer) => ({ ...layer, mixer: { ...layer.mixer, window: undefined, cache: 0 } })),
-    reach: layers.map(({ mixer: { window } }) => (window === undefined ? undefined : Math.floor(window / 2))),
+    layers: layers.map((layer) => ({ ...layer, mixer: { ...attentionOf(layer), window: undefined, cache: 0 } })),
+    reach: layers.map((layer) => {
+      const { window } = attentionOf(layer);
+      return window === undefined ? undefined : Math.floor(window / 2);
+    }),
     names,
     prefix: (i) => ({ gguf: `blk.${i}.`, huggingface: `${root}layers.${i}.` }),
     word: named('token_embd.weight', root + WORD),

@@ -47,7 +47,7 @@ export async function findHeads(
   signal?: AbortSignal,
 ): Promise<HeadFacts> {
   const { heads, evict } = planSettings(options);
-  const { layers, kvHeads } = model.config;
+  const { cacheLayers: layers, kvHeads } = model.config;
   const semantic = evict?.method === 'compresskv' ? await semanticScores(model, signal) : undefined;
   if (heads === undefined) return { semantic };
   const { keep } = heads;

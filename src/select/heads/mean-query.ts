@@ -16,7 +16,7 @@ const SEED = 0x64756f21;
 /** [layers * kvHeads] scores in [0, 1]; the higher, the more a head needs everything. */
 export async function farSighted(model: ReadableModel, signal?: AbortSignal): Promise<number[]> {
   const { backend, config, attention } = model;
-  const { layers, heads, kvHeads, headDim, vocabulary, contextWindow } = config;
+  const { cacheLayers: layers, heads, kvHeads, headDim, vocabulary, contextWindow } = config;
   const count = Math.min(LONGEST, contextWindow);
   const group = heads / kvHeads;
   const scores = Array.from({ length: layers * kvHeads }, () => 0);

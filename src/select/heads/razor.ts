@@ -16,7 +16,7 @@ const ECHO_SHARE = 1 / 15;
 
 /** KV heads (`layer * kvHeads + head`) that keep everything: `keep` of all, a fifteenth of them for their echo scores, the others for their induction scores. */
 export async function retrieving(model: ReadableModel, keep: number, signal?: AbortSignal): Promise<number[]> {
-  const { layers, kvHeads } = model.config;
+  const { cacheLayers: layers, kvHeads } = model.config;
   const { echo, induction } = await razorScores(model, signal);
   const total = layers * kvHeads;
   const count = Math.max(1, Math.round(keep * total));
@@ -37,7 +37,7 @@ export async function razorScores(
   signal?: AbortSignal,
 ): Promise<{ readonly echo: Float64Array; readonly induction: Float64Array }> {
   const { backend, config, attention } = model;
-  const { layers, heads, kvHeads, vocabulary, contextWindow } = config;
+  const { cacheLayers: layers, heads, kvHeads, vocabulary, contextWindow } = config;
   const length = Math.max(2, Math.min(LONGEST, Math.floor(contextWindow / COPIES)));
   const copy = randomIds(length, vocabulary, SEED);
   const ids = Int32Array.from({ length: COPIES * length }, (_, i) => copy[i % length] ?? 0);

@@ -3,13 +3,14 @@ import type { AttentionSpec, Backend, RopeSpec, Tensor } from '../../backend/bac
 import { uniform } from '../../backend/random.ts';
 import { PageAllocator, Sequence } from '../../kv/sequence.ts';
 import type { Plan } from '../../kv/plan.ts';
+import type { SequenceState } from '../../kv/state.ts';
 import { denseCausal } from '../../kv/ranges.ts';
 
 /** What of a language model is needed: its `LanguageModel`. */
 export interface ReadableModel {
   readonly backend: Backend;
   readonly config: {
-    readonly layers: number;
+    readonly cacheLayers: number;
     readonly heads: number;
     readonly kvHeads: number;
     readonly headDim: number;
@@ -18,6 +19,8 @@ export interface ReadableModel {
   };
   readonly attention: AttentionSpec;
   readonly rope: (layer: number) => RopeSpec;
+  /** Of models that have layers with a state. */
+  states?(): SequenceState | undefined;
   embed(ring: Tensor, start: number, count: number): Tensor;
   forwardPlanned(
     x: Tensor,
@@ -36,11 +39,11 @@ export async function readTokens(
   signal?: AbortSignal,
 ): Promise<void> {
   const { backend, config } = model;
-  const { layers, kvHeads, headDim } = config;
+  const { cacheLayers: layers, kvHeads, headDim } = config;
   const count = ids.length;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
   const made: Tensor[] = [];
-  const sequence = new Sequence(new PageAllocator(pool), count);
+  const sequence = new Sequence(new PageAllocator(pool), count, model.states?.());
   try {
     sequence.ensure(count);
     const ring = backend.ids(count);

@@ -15,7 +15,7 @@ const SEED = 0x6e65656c;
 /** [layers * heads] */
 export async function semanticScores(model: ReadableModel, signal?: AbortSignal): Promise<Float32Array> {
   const { backend, config, attention } = model;
-  const { layers, heads, vocabulary, contextWindow } = config;
+  const { cacheLayers: layers, heads, vocabulary, contextWindow } = config;
   const hay = Math.max(2 * NEEDLES * ASKED, Math.min(HAY, contextWindow - NEEDLES * ASKED));
   const length = Math.min(NEEDLE, Math.floor(hay / (2 * NEEDLES)));
   const ids = new Int32Array(hay + NEEDLES * ASKED);

@@ -44,7 +44,7 @@ const previous =
 class MadeUp implements ReadableModel {
   readonly backend = createReferenceBackend();
   readonly config = {
-    layers: LAYERS,
+    cacheLayers: LAYERS,
     heads: HEADS,
     kvHeads: KV_HEADS,
     headDim: DIM,
