@@ -1,8 +1,11 @@
-/** The angles by which cached keys are rotated back, for methods that compare keys without their positions. */
+/** The angles by which cached keys are rotated back, for methods that compare keys independently of their positions. */
 import type { RopeSpec, SlotPositions } from '../backend/backend.ts';
 import { axisOfPair, positionAt } from '../backend/positions.ts';
 
-/** Cosines and sines [rows, pairs] of slots `from ..`, divided by RoPE's magnitude, for `unrotate` of assembly/select/dhsa.ts. */
+/**
+ * Returns cosines and sines [rows, pairs] of slots `from ..`, divided by RoPE's magnitude, for `unrotate` of
+ * assembly/select/dhsa.ts.
+ */
 export function writeAngles(
   cosines: Float32Array,
   sines: Float32Array,

@@ -1,6 +1,7 @@
 /**
- * Methods together: one for the prompt, one for the answer, heads that stream, and eviction between them. What a method chooses is cut to what the pages
- * hold; streaming heads see all that they keep, whatever the method chooses for the others.
+ * Combines methods: one for the prompt, one for the answer, streaming heads, and eviction between them. The keys that a
+ * method chooses are restricted to the existing pages; streaming heads see everything that they keep, whatever the
+ * method chooses for the others.
  */
 import type { Ranges, Tensor } from '../backend/backend.ts';
 import { isPlan, type Plan, type PlannedCall, type Planner } from '../kv/plan.ts';
@@ -29,7 +30,8 @@ export class CombinedPlanner implements Planner {
   plan(asked: PlannedCall): Ranges | Plan {
     const { prefill, decode, heads, evict } = this.#parts;
     const thins = heads !== undefined || evict !== undefined;
-    // Others give pages back, too: who combines this with them cuts what is chosen here, but what is probed has to be held.
+    // Other methods release pages, too. Code that combines them restricts the ranges, but what is probed must have
+    // pages.
     const call = { ...asked, held: (ranges: Ranges, layer: number) => this.#held(ranges, asked, layer) };
     const method = call.phase === 'prefill' ? prefill : decode;
     const chosen = method?.plan(call) ?? denseCausal(call.count, call.position + call.count);
@@ -38,7 +40,7 @@ export class CombinedPlanner implements Planner {
     return { ranges: (layer, q) => this.#ranges(call, chosen, watchers, layer, q) };
   }
 
-  /** Answers at once where nothing has to be waited for. */
+  /** Returns at once when nothing must be awaited. */
   #ranges(
     call: PlannedCall,
     chosen: Ranges | Plan,
@@ -61,7 +63,7 @@ export class CombinedPlanner implements Planner {
     })();
   }
 
-  /** What of `ranges` the layer's heads hold. */
+  /** Returns the part of `ranges` that the layer's heads hold. */
   #held(ranges: Ranges, { kv, position, count }: PlannedCall, layer: number): Ranges {
     const keys = position + count;
     const cut = withoutHoles(ranges, kv, layer, keys);

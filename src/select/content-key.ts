@@ -1,7 +1,7 @@
-/** What names the content of pages, beside their tokens. */
+/** The key of the content of pages, besides their tokens. */
 import type { ContextOptions } from './options.ts';
 
-/** What the content of pages depends on, as a text: equal where it is. */
+/** Returns everything on which the content of pages depends as a text that is equal when the content is. */
 export function contentKey({
   kvBits = 16,
   prefill = 'dense',

@@ -1,4 +1,4 @@
-/** From what a session asks of its context to the planner that does it. */
+/** Makes the planner for the context options of a session. */
 import { InputError } from '../errors.ts';
 import type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillOptions } from './options.ts';
 import type { Planner } from '../kv/plan.ts';
@@ -18,8 +18,9 @@ import { TOKEN_DEFAULTS, TokenSelect } from './decode/tokens.ts';
 import { createWindowPlanner } from './prefill/window.ts';
 
 /**
- * Undefined where every query sees every key before it. Its owner frees it. Throws `InputError('argument')` for options that are unknown,
- * impossible or contradict each other, and for methods that need facts which there are not; see `headsNeeded` of ../heads.ts for those found at load.
+ * Returns undefined when every query sees every key before it. Its owner frees it. Throws `InputError('argument')` for
+ * options that are unknown, impossible or contradictory, and for methods that need missing facts; see `headsNeeded` of
+ * ../heads.ts for those determined at load.
  */
 export function createPlanner(options: ContextOptions, facts: PlannerFacts): Planner | undefined {
   const { prefill, decode, evict, heads } = planSettings(options);
@@ -82,7 +83,7 @@ function decodePlanner(
   }
 }
 
-/** StreamingLLM (2309.17453) at decode: the first keys and the newest, nothing kept from call to call. */
+/** StreamingLLM (2309.17453) at decode: the first keys and the newest, with no state between calls. */
 function windowDecode(budget = 2048, sinks = 64): Planner {
   const planner: Planner = {
     plan: ({ position, count }) =>

@@ -1,14 +1,14 @@
-/** Choosing keys and pages: the bridge to assembly/select/{tokens,evict}.ts, and what its callers share. */
+/** Choosing keys and pages: the bridge to assembly/select/{tokens,evict}.ts, and helpers of its callers. */
 import type { Wasm } from '../wasm.ts';
 import type { RunList } from '../kv/runs.ts';
 import { withScratch } from './prefill/dhsa-scratch.ts';
 
-/** Tokens of a budget: a share of `length` where at most 1, else a number. */
+/** Returns the tokens of a budget: at most 1 is a share of `length`, above 1 a number. */
 export function tokensOf(budget: number, length: number): number {
   return budget <= 1 ? Math.ceil(budget * length) : budget;
 }
 
-/** Sums of rows `from` of x [.., cols], in their order: f64 at `out`. */
+/** Computes f64 sums of rows `from` of x [.., cols], in order, at `out`. */
 function sumRows(wasm: Wasm, out: number, x: Float32Array, rows: readonly number[], cols: number, row: number): void {
   wasm.bytes(out, 8 * cols).fill(0);
   for (const from of rows) {
@@ -18,7 +18,8 @@ function sumRows(wasm: Wasm, out: number, x: Float32Array, rows: readonly number
 }
 
 /**
- * The `budget` keys of `[start, end)` that get the most mass, summed over heads: sorted runs. masses [heads, keys]. Ties: the lower position.
+ * Returns the `budget` keys of `[start, end)` with the most mass, summed over heads, as sorted runs. masses [heads,
+ * keys]. Ties: the lower position.
  */
 export function topKeys(
   wasm: Wasm,
@@ -43,19 +44,22 @@ export function topKeys(
   });
 }
 
-/** Vectors of which the nearest to a query are chosen. */
+/** Vectors among which the nearest to a query are chosen. */
 export interface Candidates {
   /** [count, stride], one after the other. */
   readonly vectors: Float32Array;
   readonly stride: number;
-  /** First column that is compared, and how many: as many as the query has. */
+  /** The first column that is compared, and the number of columns, which is that of the query. */
   readonly column: number;
   readonly query: Float32Array;
-  /** Tokens that each stands for, [count]. */
+  /** The number of tokens that each represents, [count]. */
   readonly lengths: Uint32Array;
 }
 
-/** 1 for each candidate that is taken: from the highest dot product down, what still fits into `budget` tokens. Ties: the lower index. */
+/**
+ * Returns 1 for each chosen candidate: from the highest dot product down, as long as they fit into `budget` tokens.
+ * Ties: the lower index.
+ */
 export function nearest(
   wasm: Wasm,
   { vectors, stride, column, query, lengths }: Candidates,
@@ -79,7 +83,7 @@ export function nearest(
 
 export interface Pooling {
   readonly kind: 'max' | 'mean';
-  /** Neighbours, the key itself among them; odd. */
+  /** The number of neighbours, including the key itself; odd. */
   readonly width: number;
 }
 
@@ -135,7 +139,7 @@ export function framed(sinks: number, middle: Uint32Array, local: number, end: n
   return { runs: Uint32Array.from(runs) };
 }
 
-/** One list a KV head, or one for all, for `count` queries. */
+/** Makes ranges of one list for each KV head, or one for all, for `count` queries. */
 export function listsOf(
   lists: readonly RunList[],
   count: number,

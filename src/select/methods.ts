@@ -1,4 +1,4 @@
-/** Methods and their options as a session gives them, by name or with settings: checked, in full. */
+/** Checks the methods and their options as a session gives them, by name or with settings, and completes them. */
 import { InputError } from '../errors.ts';
 import type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillOptions } from './options.ts';
 
@@ -55,7 +55,9 @@ const GROUPS = {
 
 const BOUNDARIES = ['learned', 'similarity'];
 
-/** Throws `InputError('argument')` for methods, members and values that there are not, and for members that a method does not read. */
+/**
+ * Throws `InputError('argument')` for unknown methods, members and values, and for members that a method does not read.
+ */
 export function planSettings({
   prefill = 'dense',
   decode = 'dense',

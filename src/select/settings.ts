@@ -1,4 +1,7 @@
-/** Checks of what a session asks of its context, before anything is made for it. What depends on the model's file is found out when its planner is made. */
+/**
+ * Checks the context options of a session before anything is created for it. What depends on the model's file is
+ * checked when its planner is made.
+ */
 import { InputError } from '../errors.ts';
 import { readSelection } from './visual/index.ts';
 import type { KvBits } from '../kv/precision.ts';
@@ -20,7 +23,7 @@ const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = {
 };
 const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
 
-/** Throws `InputError('argument')` for members and values that there are not. `most`: the model's own window. */
+/** Throws `InputError('argument')` for unknown members and values. `most` is the model's own window. */
 export function checkContext(options: ContextOptions, most: number): void {
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(MEMBERS, name))

@@ -1,7 +1,8 @@
 /**
- * ReKV's retrieval (Di et al. 2025, 2503.00540) for decoding: blocks of 32 keys are ranked by their mean key before RoPE against the mean query
- * before RoPE of the question, and the best of each layer are seen throughout the answer, beside the first keys, the newest and the answer's own.
- * The question: the prompt's last 64 queries. Means are taken on the host, after rotating keys and queries back, once a block.
+ * ReKV's retrieval (Di et al. 2025, 2503.00540) for decoding: blocks of 32 keys are ranked by their mean key before
+ * RoPE against the mean query of the question before RoPE, and the best blocks of each layer are visible during the
+ * whole answer, besides the first keys, the newest and those of the answer. The question is the prompt's last 64
+ * queries. The host rotates keys and queries back and computes the means, once for each block.
  */
 import { PAGE_TOKENS, type KvView, type Ranges, type RopeSpec, type Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -13,7 +14,9 @@ import type { WatchingPlanner } from '../facts.ts';
 import { framed, listsOf, nearest, tokensOf } from '../keys.ts';
 
 export interface RetrieveSettings {
-  /** Tokens of the blocks chosen: a share of the context where at most 1, else a number; the paper's 64 blocks are 2048. */
+  /**
+   * Tokens of the chosen blocks: at most 1 is a share of the context, above 1 a number; the paper's 64 blocks are 2048.
+   */
   readonly budget: number;
   readonly sinks: number;
   readonly local: number;
@@ -21,18 +24,18 @@ export interface RetrieveSettings {
 
 export const RETRIEVE_DEFAULTS: RetrieveSettings = { budget: 2048, sinks: 32, local: 512 };
 
-/** Queries of the question. */
+/** The number of queries of the question. */
 const QUESTION = 64;
 /** Tokens whose keys are read back at once. */
 const READ = 512;
 
 interface Layer {
-  /** [blocks, kvHeads * headDim], room for more: mean keys before RoPE. */
+  /** [blocks, kvHeads * headDim] with spare capacity: mean keys before RoPE. */
   means: Float32Array;
   blocks: number;
   /** [heads * headDim] sum of the question's queries before RoPE. */
   question: Float64Array | undefined;
-  /** What the answer sees, once it began. */
+  /** The ranges of the answer, once it has begun. */
   runs: Uint32Array | undefined;
 }
 
@@ -40,7 +43,7 @@ export class Retrieve implements WatchingPlanner {
   readonly #wasm: Wasm;
   readonly #settings: RetrieveSettings;
   #layers: Layer[] = [];
-  /** Where the prompt ended that is being answered. */
+  /** The end of the prompt that is being answered. */
   #promptEnd = -1;
 
   constructor(wasm: Wasm, settings: RetrieveSettings) {
@@ -59,7 +62,7 @@ export class Retrieve implements WatchingPlanner {
     const { headDim } = call.kv.pool.spec;
     const from = Math.max(0, promptEnd - QUESTION - position);
     const state = this.#layer(layer);
-    // The first chunk that has a part of the question begins it anew.
+    // The first chunk with a part of the question resets the sum.
     if (position + from === Math.max(0, promptEnd - QUESTION) || this.#promptEnd !== promptEnd)
       state.question = undefined;
     if (layer === call.kv.pool.spec.layers - 1) this.#promptEnd = promptEnd;
@@ -77,14 +80,17 @@ export class Retrieve implements WatchingPlanner {
     return { ranges: (layer, q) => this.#choose(call, layer, q), reads: (layer) => this.#reads(call, layer) };
   }
 
-  /** Blocks whose mean keys are not known yet; none, once the answer began. */
+  /** Blocks whose mean keys are not known yet; none once the answer has begun. */
   #reads(call: PlannedCall, layer: number): Ranges {
     const start = this.#layer(layer).blocks * PAGE_TOKENS;
     const end = this.#newest(call);
     return listsOf([{ runs: start < end ? Uint32Array.of(start, end) : new Uint32Array(0) }], call.count);
   }
 
-  /** Where what is always seen of the newest begins: whole blocks of the prompt's end, and all of the answer. */
+  /**
+   * Returns where the newest keys that are always visible begin: whole blocks of the prompt's end, and the whole
+   * answer.
+   */
   #newest({ promptEnd }: PlannedCall): number {
     const { sinks, local } = this.#settings;
     return Math.floor(Math.max(sinks, promptEnd + 1 - local) / PAGE_TOKENS) * PAGE_TOKENS;
@@ -97,7 +103,7 @@ export class Retrieve implements WatchingPlanner {
     const keys = position + count;
     const newest = this.#newest(call);
     const state = this.#layer(layer);
-    // A prompt that was read elsewhere left no queries: the answer's first stands for them.
+    // A prompt that was read elsewhere left no queries; the first query of the answer is used instead.
     if (state.question === undefined) await this.watch({ ...call, promptEnd: keys }, layer, q);
     await this.#read(call, layer, newest / PAGE_TOKENS);
     if (state.runs === undefined) {
@@ -126,7 +132,7 @@ export class Retrieve implements WatchingPlanner {
     return listsOf([framed(sinks, state.runs, newest, keys)], count);
   }
 
-  /** Mean keys of blocks below `past` that are not known yet. */
+  /** Reads the mean keys of blocks below `past` that are not known yet. */
   async #read(call: PlannedCall, layer: number, past: number): Promise<void> {
     const { backend, kv } = call;
     const rope = call.rope(layer);
@@ -162,7 +168,7 @@ export class Retrieve implements WatchingPlanner {
     return (this.#layers[layer] ??= { means: new Float32Array(0), blocks: 0, question: undefined, runs: undefined });
   }
 
-  /** What is needed of earlier positions is read from their keys. */
+  /** Data on earlier positions is computed from their keys. */
   adopts(): boolean {
     return true;
   }

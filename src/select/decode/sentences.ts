@@ -1,6 +1,7 @@
 /**
- * SentenceKV (Zhu et al. 2025, 2504.00970): keys are grouped by sentence, and at decode each KV head sees the sentences whose mean key is nearest to
- * the mean query since the last end of a sentence, beside the first and the newest keys. Sentences end where a token's text says so.
+ * SentenceKV (Zhu et al. 2025, 2504.00970): keys are grouped by sentence, and at decode each KV head sees the sentences
+ * whose mean key is nearest to the mean query since the last end of a sentence, besides the first and the newest keys.
+ * The text of a token decides whether a sentence ends with it.
  */
 import type { Ranges, Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -11,7 +12,9 @@ import { readBack } from '../prefill/dhsa-scratch.ts';
 import { framed, listsOf, nearest, tokensOf } from '../keys.ts';
 
 export interface SentenceSettings {
-  /** Tokens of the sentences chosen: a share of the context where at most 1, else a number. Sentences are taken whole. */
+  /**
+   * Tokens of the chosen sentences: at most 1 is a share of the context, above 1 a number. Sentences are taken whole.
+   */
   readonly budget: number;
   readonly sinks: number;
   readonly local: number;
@@ -19,13 +22,16 @@ export interface SentenceSettings {
 
 export const SENTENCE_DEFAULTS: SentenceSettings = { budget: 1024, sinks: 4, local: 128 };
 
-/** Tokens after which a sentence ends though none of them says so: a table or a picture would fill a budget alone. */
+/** A sentence ends after this many tokens in any case; otherwise a table or an image could fill the whole budget. */
 const LONGEST = 64;
 
 /** A full stop, question or exclamation mark, with closing quotes after it, at the end of a token; or a line's end anywhere in it. */
 const END = /(?:[.!?…。！？।؟]["'”’»)\]」』]*\s*$)|\n/u;
 
-/** Whether a sentence may end with a token, by the token's text; remembered. `1.5` is cut in two where `.` is a token: that does no harm here. */
+/**
+ * Returns whether a sentence may end with a token, by the token's text; cached. `1.5` is divided if `.` is a token,
+ * which does no harm here.
+ */
 export function sentenceEnds(tokenizer: {
   readonly facts: { readonly vocabulary: number };
   tokenBytes(id: number): Uint8Array;
@@ -39,12 +45,12 @@ export function sentenceEnds(tokenizer: {
   };
 }
 
-/** What is known of one layer. */
+/** The data on one layer. */
 interface Layer {
-  /** [sentences, kvHeads * headDim], room for more. */
+  /** [sentences, kvHeads * headDim], with spare capacity. */
   means: Float32Array;
   sentences: number;
-  /** Sum of the queries since the last end of a sentence, [heads * headDim], and of how many. */
+  /** The sum of the queries since the last end of a sentence, [heads * headDim], and their number. */
   sum: Float64Array;
   queries: number;
 }
@@ -55,10 +61,10 @@ export class SentenceKV implements Planner {
   readonly #ends: (id: number) => boolean;
   /** Ends of the sentences, ascending; the first begins at 0. */
   #bounds: number[] = [];
-  /** Ids below it were looked at. */
+  /** Ids below this position were examined. */
   #scanned = 0;
   #layers: Layer[] = [];
-  /** Where the next call begins, if the queries before it belong to it. */
+  /** Where the next call must begin for the earlier queries to belong to it. */
   #next = -1;
 
   constructor(wasm: Wasm, settings: SentenceSettings, ends: (id: number) => boolean) {
@@ -124,7 +130,7 @@ export class SentenceKV implements Planner {
     }
 
     const keys = position + count;
-    // The sentence that is being written is seen whole.
+    // The sentence that is being written is always visible.
     const newest = Math.max(sinks, Math.min(position + 1 - local, bounds.at(-1) ?? 0));
     const first = bounds.findIndex((end) => end > sinks);
     const past = bounds.findLastIndex((_, i) => (bounds[i - 1] ?? 0) < newest) + 1;
@@ -134,7 +140,7 @@ export class SentenceKV implements Planner {
     const vectors = state.means.subarray(from * width, past * width);
     const group = call.heads / kvHeads;
     const lists = Array.from({ length: kvHeads }, (_, head): RunList => {
-      // The mean over queries and the group's heads, up to a factor that changes no order.
+      // The mean over queries and the heads of the group, up to a factor that does not change the order.
       const query = Float32Array.from({ length: headDim }, (_, i) => {
         let sum = 0;
         for (let h = head * group; h < (head + 1) * group; h++) sum += state.sum[h * headDim + i] ?? 0;
@@ -154,7 +160,7 @@ export class SentenceKV implements Planner {
     return listsOf(lists, count);
   }
 
-  /** What is needed of earlier positions is read from their keys. */
+  /** Data on earlier positions is computed from their keys. */
   adopts(): boolean {
     return true;
   }

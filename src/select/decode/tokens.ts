@@ -1,6 +1,7 @@
 /**
- * TokenSelect (Wu et al. 2024, 2411.02886): at decode each head's attention over all keys is summed over the heads, and the keys with the most
- * are seen by all heads of the layer, beside the first and the newest. A layer's choice serves until its query turns away from the one that made it.
+ * TokenSelect (Wu et al. 2024, 2411.02886): at decode each head's attention over all keys is summed over the heads, and
+ * the keys with the most attention are visible to all heads of the layer, besides the first and the newest. A layer's
+ * choice is reused until its query differs too much from the one that made it.
  */
 import type { Ranges, Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -10,15 +11,15 @@ import { readBack } from '../prefill/dhsa-scratch.ts';
 import { framed, listsOf, tokensOf, topKeys } from '../keys.ts';
 
 export interface TokenSettings {
-  /** Keys chosen: a share of the context where at most 1, else a number. */
+  /** The number of chosen keys: at most 1 is a share of the context, above 1 a number. */
   readonly budget: number;
   readonly sinks: number;
   readonly local: number;
-  /** Least cosine, over all heads, between a query and that of the choice that it reuses. */
+  /** The least cosine, over all heads, between a query and that of the choice that it reuses. */
   readonly similarity: number;
 }
 
-/** The paper's. */
+/** The paper's value. */
 export const TOKEN_DEFAULTS: TokenSettings = { budget: 2048, sinks: 128, local: 512, similarity: 0.9 };
 
 interface Choice {
@@ -31,7 +32,7 @@ export class TokenSelect implements Planner {
   readonly #settings: TokenSettings;
   /** By layer. */
   #choices: (Choice | undefined)[] = [];
-  /** Where the next call begins, if the choices are of use to it. */
+  /** Where the next call must begin for the choices to be usable. */
   #next = -1;
 
   constructor(wasm: Wasm, settings: TokenSettings) {
@@ -48,7 +49,7 @@ export class TokenSelect implements Planner {
     return { ranges: (layer, q) => this.#choose(call, layer, q) };
   }
 
-  /** Throws nothing of its own; a choice that was not made is made at the next step. */
+  /** Throws no errors of its own; a missing choice is made at the next step. */
   async #choose(call: PlannedCall, layer: number, q: Tensor): Promise<Ranges> {
     const { backend, kv, position, count, heads, scale } = call;
     const { budget, sinks, local, similarity } = this.#settings;
@@ -69,7 +70,7 @@ export class TokenSelect implements Planner {
     return listsOf([framed(sinks, runs, start, keys)], count);
   }
 
-  /** What is needed of earlier positions is read from their keys. */
+  /** Data on earlier positions is computed from their keys. */
   adopts(): boolean {
     return true;
   }

@@ -1,4 +1,7 @@
-/** CompressKV's two choices (2508.02401): which query heads of a layer decide, and how many pages each layer keeps. */
+/**
+ * CompressKV's two choices (2508.02401): the query heads of a layer that decide, and the number of pages that each
+ * layer keeps.
+ */
 
 /** Indices of the `count` highest scores, ascending. Ties: the lower index. */
 export function strongest(scores: ArrayLike<number>, count: number): number[] {
@@ -8,12 +11,13 @@ export function strongest(scores: ArrayLike<number>, count: number): number[] {
   return order.slice(0, count).sort((a, b) => a - b);
 }
 
-/** Below it an error counts as so much: layers without any share what is left evenly. */
+/** The least error that counts, so that layers without any error share the rest evenly. */
 const FLOOR = 1e-12;
 
 /**
- * `total` pages among layers, in proportion to their errors beyond what each has anyway: `least` first, then one page at a time to the layer
- * whose error divided by the pages it would have above `least` is highest (D'Hondt), none above `most`. Ties: the lower layer.
+ * Distributes `total` pages among layers in proportion to their errors: first `least` for each, then one page at a time
+ * to the layer whose error divided by the pages that it would have above `least` is highest (D'Hondt), none above
+ * `most`. Ties: the lower layer.
  */
 export function shareOut(
   total: number,

@@ -1,11 +1,15 @@
 /**
- * Eviction after prefill: of a prompt's pages each KV head keeps a share, by the attention that the prompt's last queries pay to them. A page of 32
- * tokens is what is kept or dropped, by the sum over its tokens; the first page, and those that the last queries are in, always stay.
+ * Eviction after prefill: each KV head keeps a share of a prompt's pages, chosen by the attention of the prompt's last
+ * queries. The unit is a page of 32 tokens, scored by the sum over its tokens; the first page and those that contain
+ * the last queries are always kept.
  *
- * SnapKV (2404.14469): the last 32 queries, masses pooled over 7 neighbours by maximum; every KV head by the masses of its own query heads; all layers alike.
- * CompressKV (2508.02401): the last 8 queries, pooled over 5 by mean; the layer's semantic retrieval heads (`findHeads` of ../heads.ts) decide for
- * all of its KV heads. How many pages a layer keeps goes by its eviction error: the relative squared error of the last queries' attention output when
- * the layer kept as many as every other. Unlike the paper, which measures these errors once on a data set, they are measured on the prompt itself.
+ * SnapKV (2404.14469): the last 32 queries, masses pooled over 7 neighbours by maximum; every KV head by the masses of
+ * its own query heads; all layers alike.
+ *
+ * CompressKV (2508.02401): the last 8 queries, pooled over 5 by mean; the layer's semantic retrieval heads (`findHeads`
+ * of ../heads.ts) decide for all of its KV heads. The number of pages that a layer keeps depends on its eviction error:
+ * the relative squared error of the last queries' attention output if every layer kept the same number. The paper
+ * measures these errors once on a data set; here they are measured on the prompt itself.
  */
 import { PAGE_TOKENS, type Ranges, type Tensor } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
@@ -20,7 +24,7 @@ import { highest, pageMasses, relativeError, type Pooling } from '../keys.ts';
 
 export interface EvictSettings {
   readonly method: 'snapkv' | 'compresskv';
-  /** Share of the prompt's tokens. */
+  /** The share of the prompt's tokens. */
   readonly keep: number;
 }
 
@@ -31,12 +35,12 @@ export interface EvictFacts {
   readonly kvHeads: number;
   /** [layers * heads]; compresskv only. */
   readonly semantic?: Float32Array | undefined;
-  /** KV heads that are left as they are. */
+  /** KV heads that are not evicted. */
   readonly skips?: ((layer: number, head: number) => boolean) | undefined;
 }
 
 interface Method {
-  /** Last queries that are asked. */
+  /** The number of last queries that are used. */
   readonly queries: number;
   readonly pooling: Pooling;
 }
@@ -44,12 +48,12 @@ const METHODS: Readonly<Record<EvictSettings['method'], Method>> = {
   snapkv: { queries: 32, pooling: { kind: 'max', width: 7 } },
   compresskv: { queries: 8, pooling: { kind: 'mean', width: 5 } },
 };
-/** Query heads of a layer that decide (CompressKV). */
+/** The number of query heads of a layer that decide (CompressKV). */
 const SEMANTIC_HEADS = 4;
-/** Least share of the common number of pages that a layer keeps, whatever its error. */
+/** The least share of the common number of pages that a layer keeps, whatever its error. */
 const LEAST = 0.25;
 
-/** What the last queries of one layer said. */
+/** What the last queries of one layer gave. */
 interface Asked {
   /** By KV head: the mass on each page; undefined for heads that are skipped. */
   readonly scores: readonly (Float64Array | undefined)[];
@@ -57,7 +61,7 @@ interface Asked {
   readonly q: Tensor | undefined;
 }
 
-/** One prompt that is being read. */
+/** The prompt that is being read. */
 interface Reading {
   readonly call: PlannedCall;
   /** By layer: the last queries of chunks before the last. */
@@ -70,10 +74,10 @@ export class Eviction {
   readonly #facts: EvictFacts;
   readonly #method: Method;
   #reading: Reading | undefined;
-  /** Blocks below it may be holes. */
+  /** Blocks below this one may be holes. */
   #end = 0;
 
-  /** Throws `InputError('argument')` where CompressKV has no semantic heads to ask. */
+  /** Throws `InputError('argument')` when CompressKV has no semantic heads. */
   constructor(settings: EvictSettings, facts: EvictFacts) {
     if (settings.method === 'compresskv' && facts.semantic === undefined) {
       throw new InputError(
@@ -117,7 +121,7 @@ export class Eviction {
     reading.asked[layer] = { scores: this.#scores(call, layer, masses), q: keeps ? queries : undefined };
   }
 
-  /** Drops what no layer's heads want. Without a reading that reached the prompt's end nothing happens. */
+  /** Releases the pages that the heads of no layer keep. Does nothing when the prompt was not read to its end. */
   async prefilled(): Promise<void> {
     const reading = this.#reading;
     this.#reading = undefined;
@@ -132,7 +136,7 @@ export class Eviction {
         );
       const pages = Math.ceil(promptEnd / PAGE_TOKENS);
       const tail = Math.floor(Math.max(0, promptEnd - this.#method.queries) / PAGE_TOKENS);
-      // Pages `[1, tail)` are chosen from.
+      // The choice is among pages `[1, tail)`.
       const most = Math.max(0, tail - 1);
       const common = Math.min(most, Math.max(0, Math.ceil(this.#settings.keep * pages) - 1 - (pages - tail)));
       const scores = reading.asked.map((it) => it?.scores ?? []);
@@ -156,7 +160,7 @@ export class Eviction {
     }
   }
 
-  /** Mass on each page, by KV head; -Infinity for holes, undefined for heads that are skipped. */
+  /** Returns the mass on each page, by KV head; -Infinity for holes, undefined for heads that are skipped. */
   #scores({ promptEnd, kv }: PlannedCall, layer: number, masses: Float32Array): (Float64Array | undefined)[] {
     const { wasm, heads, kvHeads, semantic, skips } = this.#facts;
     const group = heads / kvHeads;
@@ -180,7 +184,7 @@ export class Eviction {
     });
   }
 
-  /** Pages that each layer's heads keep of those that are chosen from. */
+  /** Returns the number of pages that each layer's heads keep. */
   async #budgets(
     { call, asked }: Reading,
     scores: readonly (readonly (Float64Array | undefined)[])[],
@@ -215,7 +219,7 @@ export class Eviction {
     return shareOut(common * scores.length, errors, { least: Math.ceil(LEAST * common), most });
   }
 
-  /** What a row would still hold. */
+  /** Returns the pages that a row still holds. */
   #kept(
     row: Float64Array,
     {
@@ -241,7 +245,7 @@ export class Eviction {
     return length >= this.#end * PAGE_TOKENS ? length : 0;
   }
 
-  /** Pages read elsewhere may be holes, but for the last two blocks: no prompt's last queries lose theirs. */
+  /** Pages read elsewhere may be holes, except the last two blocks, since the last queries of a prompt keep theirs. */
   adopts(length: number): boolean {
     this.#end = Math.max(this.#end, Math.floor(length / PAGE_TOKENS) - 1);
     return true;
@@ -262,7 +266,7 @@ export class Eviction {
     this.#forget();
   }
 
-  /** The reading that this call goes on with, or a new one. */
+  /** Returns the reading that this call continues, or a new one. */
   #of(call: PlannedCall): Reading {
     const { promptEnd, kv, position } = call;
     const known = this.#reading;
@@ -283,7 +287,7 @@ export class Eviction {
   }
 }
 
-/** Frees the queries that a reading holds. A lost device has freed them already. */
+/** Frees the queries of a reading. A lost device has freed them already. */
 function drop({ call: { backend }, tails, asked }: Reading): void {
   for (const tensor of [...tails, ...asked.map((it) => it?.q)]) if (tensor !== undefined) backend.free(tensor);
 }

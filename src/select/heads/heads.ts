@@ -1,4 +1,7 @@
-/** Which KV heads keep everything, and which see only the first and the newest keys: from a model's file, or found by looking at the model. */
+/**
+ * Which KV heads keep everything, and which see only the first and the newest keys: from a model's file, or measured on
+ * the model.
+ */
 import { InputError, ModelError } from '../../errors.ts';
 import type { ModelMetadata } from '../../load/model-file.ts';
 import { farSighted } from './mean-query.ts';
@@ -16,7 +19,7 @@ export interface HeadTable {
   readonly streams: Uint8Array;
 }
 
-/** What planners need to know of a model's heads. */
+/** The facts about a model's heads that planners need. */
 export interface HeadFacts {
   readonly streaming?: HeadTable | undefined;
   /** [layers * heads] */
@@ -28,7 +31,10 @@ const DEFAULT_KEEP = 0.5;
 /** [layers * kvHeads] numbers from 0 (keeps everything) to 1 (streams). */
 const METADATA = 'octavo.heads.streaming';
 
-/** What of `HeadFacts` a session's options ask for, as a key for a cache of what `findHeads` found; undefined: nothing. */
+/**
+ * Returns the part of `HeadFacts` that a session's options require, as a key for a cache of `findHeads`; undefined for
+ * none.
+ */
 export function headsNeeded(options: ContextOptions): string | undefined {
   const { heads, evict } = planSettings(options);
   if (heads === undefined && evict?.method !== 'compresskv') return undefined;
@@ -36,9 +42,9 @@ export function headsNeeded(options: ContextOptions): string | undefined {
 }
 
 /**
- * The facts that a session's options ask for: read from the file, or found by letting the model read a few hundred random tokens (none of the user's),
- * layer by layer, in KV pages of its own that are given back. Nobody else may compute meanwhile. Throws `InputError('argument')` where options ask for
- * a table that the file does not have.
+ * Returns the facts that a session's options require: read from the file, or measured while the model reads a few
+ * hundred random tokens (none of the user's), layer by layer, in KV pages that are freed afterwards. Nothing else may
+ * compute meanwhile. Throws `InputError('argument')` when options require a table that the file does not have.
  */
 export async function findHeads(
   model: ReadableModel,
@@ -79,8 +85,8 @@ export async function findHeads(
 }
 
 /**
- * The file's table; undefined where it has none. Heads below a half keep everything; with `keep` the share of heads with the lowest numbers does.
- * Throws `ModelError('config')` for a table that does not fit the model.
+ * Returns the file's table; undefined if it has none. Heads below a half keep everything; with `keep`, that share of
+ * heads with the lowest numbers does. Throws `ModelError('config')` for a table that does not fit the model.
  */
 export function fileTable(
   metadata: ModelMetadata,

@@ -1,19 +1,21 @@
 /**
- * How far a head looks, without the training that DuoAttention's gates need (2410.10819): the mean query and mean key of a head, before RoPE, over 256
- * random tokens are put at 512 consecutive positions each, and the last one's attention over them is taken. Content being the same everywhere, only
- * distance decides; the score is the area under the attention accumulated from the oldest key to the newest: near 0 for a head that only looks at the
- * newest keys, a half for one that looks everywhere alike, near 1 for one that looks far back. A KV head has the mean of its query heads.
+ * How far back a head attends, without the training that DuoAttention's gates need (2410.10819). The mean query and
+ * mean key of a head, before RoPE, over 256 random tokens are placed at 512 consecutive positions, and the attention of
+ * the last one over all of them is computed. Since the content is the same everywhere, only the distance matters. The
+ * score is the area under the attention accumulated from the oldest key to the newest: near 0 for a head that attends
+ * only to the newest keys, a half for one that attends everywhere alike, near 1 for one that attends far back. A KV
+ * head has the mean of its query heads.
  */
 import type { RopeSpec } from '../../backend/backend.ts';
 import { randomIds, readTokens, type ReadableModel } from './reading.ts';
 
-/** Tokens read, at most. */
+/** The most tokens that are read. */
 const LONGEST = 256;
-/** Positions that the means are put at. */
+/** The number of positions of the means. */
 const POSITIONS = 512;
 const SEED = 0x64756f21;
 
-/** [layers * kvHeads] scores in [0, 1]; the higher, the more a head needs everything. */
+/** [layers * kvHeads] scores in [0, 1]; the higher the score, the more a head needs all keys. */
 export async function farSighted(model: ReadableModel, signal?: AbortSignal): Promise<number[]> {
   const { backend, config, attention } = model;
   const { cacheLayers: layers, heads, kvHeads, headDim, vocabulary, contextWindow } = config;

@@ -1,7 +1,8 @@
 /**
- * RazorAttention's retrieval heads (Tang et al. 2024, 2407.15891), found on random tokens that are repeated four times. For 32 queries, evenly spaced
- * in the last copy: a query head's echo score is its attention mass on the three earlier copies of the query's own token, its induction score that on the
- * tokens after those. A KV head has the highest score of its query heads.
+ * RazorAttention's retrieval heads (Tang et al. 2024, 2407.15891), found on random tokens that are repeated four times,
+ * with 32 queries evenly spaced in the last copy. A query head's echo score is its attention mass on the three earlier
+ * copies of the query's own token; its induction score is that on the tokens after those. A KV head has the highest
+ * score of its query heads.
  */
 import { denseCausal } from '../../kv/ranges.ts';
 import { randomIds, readTokens, type ReadableModel } from './reading.ts';
@@ -11,7 +12,10 @@ const COPIES = 4;
 const LONGEST = 128;
 const QUERIES = 32;
 const SEED = 0x72617a6f;
-/** Heads kept for their echo for each one that is kept for its induction: the paper's 1 % and 14 %. */
+/**
+ * The share of the kept heads that are kept for their echo score, the others for their induction score: 1 % and 14 % of
+ * all heads in the paper.
+ */
 const ECHO_SHARE = 1 / 15;
 
 /** KV heads (`layer * kvHeads + head`) that keep everything: `keep` of all, a fifteenth of them for their echo scores, the others for their induction scores. */

@@ -1,4 +1,4 @@
-/** Lets a model read random tokens and looks at each layer's queries and keys while it does. */
+/** Lets a model read random tokens, and reads the queries and keys of each layer during that. */
 import type { AttentionSpec, Backend, RopeSpec, Tensor } from '../../backend/backend.ts';
 import { uniform } from '../../backend/random.ts';
 import { PageAllocator, Sequence } from '../../kv/sequence.ts';
@@ -6,7 +6,7 @@ import type { Plan } from '../../kv/plan.ts';
 import type { SequenceState } from '../../kv/state.ts';
 import { denseCausal } from '../../kv/ranges.ts';
 
-/** What of a language model is needed: its `LanguageModel`. */
+/** The part of a language model that is needed; `LanguageModel` has it. */
 export interface ReadableModel {
   readonly backend: Backend;
   readonly config: {
@@ -31,7 +31,7 @@ export interface ReadableModel {
 /** q [ids, heads * headDim] of a layer, after RoPE; its keys are in `kv`. */
 export type Look = (layer: number, q: Tensor, kv: Sequence) => Promise<void>;
 
-/** One dense pass over `ids`, in pages of its own. An abort ends it between two layers. */
+/** Runs one dense pass over `ids`, in pages of its own. An abort ends it between two layers. */
 export async function readTokens(
   model: ReadableModel,
   ids: Int32Array,

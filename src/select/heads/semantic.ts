@@ -1,7 +1,8 @@
 /**
- * CompressKV's semantic retrieval heads (2508.02401): heads that look at a whole needle, not only at the token they would copy. In 256 random tokens
- * four spans of 16 are needles; after them the first 4 tokens of each are repeated, one needle after the other. A query head's score is its attention mass
- * on the whole needle from the 4 tokens that ask for it, averaged over tokens and needles.
+ * CompressKV's semantic retrieval heads (2508.02401): heads that attend to a whole needle, not only to the token that
+ * they would copy. In 256 random tokens four spans of 16 are needles; after them the first 4 tokens of each are
+ * repeated, one needle after the other. A query head's score is its attention mass on the whole needle from the 4
+ * repeated tokens, averaged over tokens and needles.
  */
 import { randomIds, readTokens, type ReadableModel } from './reading.ts';
 import { denseCausal } from '../../kv/ranges.ts';

@@ -1,10 +1,12 @@
 /**
- * Streaming heads (DuoAttention 2410.10819, RazorAttention 2407.15891): they keep the first keys and a window of the newest, and one compensation
- * token: the mean key (after RoPE) and value of the N tokens dropped, whose score gets ln N added, so that it weighs as N of them.
+ * Streaming heads (DuoAttention 2410.10819, RazorAttention 2407.15891) keep the first keys, a window of the newest, and
+ * one compensation token: the mean key (after RoPE) and value of the N tokens dropped, to whose score ln N is added, so
+ * that it weighs as much as N tokens.
  *
- * A page is what is kept or dropped: sinks are rounded up to whole pages, and the window moves by whole pages, so that a query sees up to 31 keys
- * more than it asks for; within a call of many queries the window is the first one's. Dropped pages go back to the pool at once. The compensation
- * token stands in the first key of a page of its own, in place of the first block dropped.
+ * The unit is a page: sinks are rounded up to whole pages, and the window moves by whole pages, so that a query sees up
+ * to 31 keys more than requested; within a call of many queries the window is that of the first query. Dropped pages
+ * are released to the pool at once. The compensation token is the first key of a separate page, which replaces the
+ * first dropped block.
  */
 import { PAGE_TOKENS, type Tensor } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
@@ -20,14 +22,14 @@ export interface StreamingSettings {
   readonly window: number;
 }
 
-/** DuoAttention's. */
+/** DuoAttention's values. */
 export const STREAMING_DEFAULTS: StreamingSettings = { sinks: 64, window: 256 };
 
-/** What one layer's streaming heads have dropped. */
+/** What the streaming heads of one layer have dropped. */
 interface Dropped {
-  /** Blocks `[sinks, end)` are gone. */
+  /** Blocks `[sinks, end)` were dropped. */
   readonly end: number;
-  /** Tokens in the means. */
+  /** The number of tokens in the means. */
   readonly weight: number;
   /** [kvHeads * headDim] */
   readonly keys: Float64Array;
@@ -54,7 +56,7 @@ export class StreamingHeads {
     return this.#table.streams[layer * this.#table.kvHeads + head] === 1;
   }
 
-  /** Drops what has left the window of this call's first query. What is dropped stays so though the call fails. */
+  /** Drops what has left the window of this call's first query. Dropped blocks stay dropped even if the call fails. */
   slide(call: PlannedCall, layer: number): void | Promise<void> {
     const edge = this.#edge(call.position);
     const from = this.#dropped[layer]?.end ?? this.#sinks;
@@ -62,7 +64,10 @@ export class StreamingHeads {
     if (edge > from && heads.length > 0) return this.#drop(call, layer, { from, edge, heads });
   }
 
-  /** What each streaming head of the layer sees of `[0, keys)`; undefined for heads that see what there is, or where nothing was dropped. */
+  /**
+   * Returns what each streaming head of the layer sees of `[0, keys)`; undefined for heads that see all existing keys,
+   * or when nothing was dropped.
+   */
   lists(layer: number, keys: number): readonly (RunList | undefined)[] | undefined {
     const dropped = this.#dropped[layer];
     if (dropped === undefined) return undefined;
@@ -94,12 +99,12 @@ export class StreamingHeads {
       sinks: this.#sinks * PAGE_TOKENS,
       window: this.#window,
     });
-    // What was dropped is never changed, only replaced.
+    // A mean is never modified, only replaced.
     copy.#dropped = [...this.#dropped];
     return copy;
   }
 
-  /** First block that a query at `position` may see of the window. */
+  /** Returns the first block of the window of a query at `position`. */
   #edge(position: number): number {
     return Math.floor(Math.max(0, position + 1 - this.#window) / PAGE_TOKENS);
   }
@@ -139,7 +144,7 @@ export class StreamingHeads {
       keys: this.#merged(before?.keys, before?.weight, keyMeans, spans, kv),
       values: this.#merged(before?.values, before?.weight, valueMeans, spans, kv),
     };
-    // Nothing waits from here on: pages and what is known of them change together.
+    // Nothing is awaited from here on, so that pages and means change together.
     if (weight > 0) this.#write(kv, layer, heads, dropped);
     for (const head of heads) {
       for (let block = Math.max(from, this.#sinks + (weight > 0 ? 1 : 0)); block < edge; block++)
@@ -148,7 +153,7 @@ export class StreamingHeads {
     if (weight > 0) this.#dropped[layer] = dropped;
   }
 
-  /** The mean that goes on from `mean`, of `weight` tokens, with the means of `spans`. */
+  /** Returns the mean that extends `mean`, of `weight` tokens, by the means of `spans`. */
   #merged(
     mean: Float64Array | undefined,
     weight = 0,
@@ -171,7 +176,7 @@ export class StreamingHeads {
     });
   }
 
-  /** Puts the compensation token, in every row of its page, in place of the first block dropped. */
+  /** Puts the compensation token, in every row of its page, in place of the first dropped block. */
   #write(kv: ThinningView, layer: number, heads: readonly number[], { keys, values }: Dropped): void {
     const { headDim, format } = kv.pool.spec;
     const size = 2 * PAGE_TOKENS * headDim;

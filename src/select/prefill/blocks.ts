@@ -1,4 +1,7 @@
-/** Block top-k, the baseline of DHSA's paper: fixed blocks of 32 keys, the best means of them for every block of 128 queries, whole or not at all. */
+/**
+ * Block top-k, the baseline of DHSA's paper: fixed blocks of 32 keys, of which those with the best means are chosen for
+ * every block of 128 queries, whole or not at all.
+ */
 import type { PlannedCall } from '../../kv/plan.ts';
 import type { PrefillOptions } from '../options.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -39,7 +42,10 @@ export class FixedChunks implements Chunking {
   }
 }
 
-/** `decodes`: answers choose their keys, too; else they see everything. Throws `InputError('argument')` for options that cannot be. */
+/**
+ * `decodes`: answers choose their keys, too; otherwise they see everything. Throws `InputError('argument')` for invalid
+ * options.
+ */
 export function createBlocksPlanner(
   options: PrefillOptions,
   { wasm }: { readonly wasm: Wasm },

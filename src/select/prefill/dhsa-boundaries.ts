@@ -1,6 +1,7 @@
 /**
- * Where DHSA's chunks begin (2510.24606, section 3.1), found while the prompt is read: each call scores the gaps that its keys complete, and what was
- * found stays. Of a call's peaks, or of each 512 gaps of a longer one, greedy non-maximum suppression keeps the highest, at most one for every 16 keys.
+ * Where DHSA's chunks begin (2510.24606, section 3.1), determined while the prompt is read: each call scores the gaps
+ * that its keys complete, and boundaries that were found are kept. Of the peaks of a call, or of each 512 gaps of a
+ * longer one, greedy non-maximum suppression keeps the highest, at most one for every 16 keys.
  */
 import type { RopeSpec, SlotPositions } from '../../backend/backend.ts';
 import type { PlannedCall } from '../../kv/plan.ts';
@@ -10,19 +11,19 @@ import { readBack, withScratch } from './dhsa-scratch.ts';
 
 /** Gives every gap a score from the keys on either side. */
 export interface GapScorer {
-  /** Its keys are this layer's, before RoPE, KV heads side by side. */
+  /** The layer whose keys it uses, before RoPE, KV heads side by side. */
   readonly layer: number;
   /** Keys on either side. */
   readonly window: number;
-  /** A boundary scores higher. */
+  /** A boundary must score higher than this. */
   readonly threshold: number;
   /** Writes f32 [count] to `out`: the scores of the gaps before rows `window + i` of keys f32 [count + 2 window - 1][width]; all WASM addresses. */
   score(wasm: Wasm, out: number, keys: number, count: number, width: number): void;
 }
 
 /**
- * `1 - cos(mean of the 4 keys before, mean of the 4 after)`. Every peak counts: how high scores are differs from model to model, and the limit of one
- * boundary for 16 keys keeps the highest.
+ * `1 - cos(mean of the 4 keys before, mean of the 4 after)`. Every peak counts: the level of scores differs from model
+ * to model, and the limit of one boundary for 16 keys keeps the highest.
  */
 export const similarityScorer: GapScorer = {
   layer: 0,
@@ -31,13 +32,13 @@ export const similarityScorer: GapScorer = {
   score: (wasm, out, keys, count, width) => wasm.exports.gapScores(out, keys, count, width, 4),
 };
 
-/** Gaps nearer to a boundary than this cannot be one. */
+/** Gaps closer to a boundary than this cannot be boundaries. */
 const RADIUS = 8;
-/** Keys for each boundary, at least, over all that was read. */
+/** The least number of keys for each boundary, over everything that was read. */
 const KEYS_PER_BOUNDARY = 16;
 /** The prompt's last chunk, of which the question is a part, has this many tokens. */
 const LAST_CHUNK = 64;
-/** Gaps scored at once: bounds the memory and, since peaks are found one by one, the time. */
+/** Gaps scored at once, which bounds the memory and, since peaks are found one by one, the time. */
 const SEGMENT = 512;
 
 export interface Gaps {
@@ -45,15 +46,15 @@ export interface Gaps {
   readonly scores: Float32Array;
   readonly first: number;
   readonly threshold: number;
-  /** Most boundaries. */
+  /** The most boundaries. */
   readonly most: number;
-  /** The boundary before them; -1: none. */
+  /** The nearest boundary before them; -1 for none. */
   readonly last: number;
-  /** A boundary that must be, wherever it lies; -1: none. */
+  /** A position that must be a boundary, wherever it is; -1 for none. */
   readonly forced: number;
 }
 
-/** The positions kept, ascending. */
+/** Returns the kept positions, ascending. */
 export function keepPeaks(wasm: Wasm, { scores, first, threshold, most, last, forced }: Gaps): number[] {
   const count = scores.length;
   return withScratch(wasm, [4 * Math.max(1, most), 4 * count, count], (out = 0, values = 0, marks = 0) => {
@@ -63,7 +64,7 @@ export function keepPeaks(wasm: Wasm, { scores, first, threshold, most, last, fo
   });
 }
 
-/** Keys f32 [rows, kvHeads * headDim] of slots `from ..` rotated back by their positions, then scored. */
+/** Rotates the keys f32 [rows, kvHeads * headDim] of slots `from ..` back by their positions, then scores them. */
 export function scoreGaps(
   wasm: Wasm,
   scorer: GapScorer,
@@ -99,13 +100,13 @@ export function scoreGaps(
   );
 }
 
-/** How a sequence is cut into chunks. */
+/** How a sequence is divided into chunks. */
 export interface Chunking {
-  /** `extend` reads this layer's keys; -1: none. Chunks are known to the layers from here on. */
+  /** The layer whose keys `extend` reads; -1 for none. From this layer on, the chunks are known. */
   readonly layer: number;
   /** First positions of chunks, ascending from 0; all but the last are closed. */
   readonly starts: readonly number[];
-  /** Cuts what is not cut yet of the positions up to `end`; their keys of `layer` are there. */
+  /** Divides the positions up to `end` that are not divided yet; their keys of `layer` are available. */
   extend(call: PlannedCall, end: number): Promise<void> | void;
   truncated(length: number): void;
   fork(): Chunking;

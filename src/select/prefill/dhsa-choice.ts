@@ -27,7 +27,7 @@ const WORDS = 14;
 /** Words of a row of its table. */
 const ROW = 5;
 
-/** Lists of all blocks and KV heads: what each block of queries may see. */
+/** Returns the lists of all blocks and KV heads: the keys that each block of queries may see. */
 export function chooseChunks(wasm: Wasm, choice: ChunkChoice): Ranges {
   const { heads, kvHeads, headDim, blocks, queries, vectors, starts, end, sinks, whole } = choice;
   const lists = blocks.length * kvHeads;

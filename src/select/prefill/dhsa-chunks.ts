@@ -1,4 +1,7 @@
-/** Mean keys of a sequence's chunks, layer by layer, kept in WASM memory: only those of new chunks are read back from the device. */
+/**
+ * Mean keys of a sequence's chunks, layer by layer, kept in WASM memory. Only those of new chunks are read back from
+ * the device.
+ */
 import type { PlannedCall } from '../../kv/plan.ts';
 import type { Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -6,7 +9,7 @@ import { readBack } from './dhsa-scratch.ts';
 
 /** Where chunks begin. */
 export interface Chunks {
-  /** First positions, ascending from 0: every chunk but the last is closed, and never changes. */
+  /** First positions, ascending from 0. Every chunk but the last is closed and never changes. */
   readonly starts: readonly number[];
   /** End of the last chunk. */
   readonly end: number;
@@ -19,7 +22,7 @@ interface Layer {
   capacity: number;
   /** Rows of closed chunks. */
   closed: number;
-  /** End of the open chunk whose mean is in the row after them; 0: none. */
+  /** The end of the open chunk whose mean is in the row after them; 0 for none. */
   end: number;
 }
 
@@ -34,8 +37,8 @@ export class ChunkMeans {
   }
 
   /**
-   * Reads the means of `layer`'s chunks that are not known yet, and whatever else `more` makes, in one wait. The address of
-   * f32 [chunks, kvHeads * headDim], good until the next call for this layer, and what `more` made.
+   * Reads the means of `layer`'s chunks that are not known yet, and the tensors that `more` makes, in one wait. Returns
+   * the address of f32 [chunks, kvHeads * headDim], valid until the next call for this layer, and what `more` made.
    */
   async read(
     call: PlannedCall,
@@ -67,7 +70,7 @@ export class ChunkMeans {
     return { vectors: table.pointer, rest: others };
   }
 
-  /** Of `chunks` chunks all but the last are as they were. */
+  /** All but the last of `chunks` chunks are unchanged. */
   truncated(chunks: number): void {
     for (const table of this.#layers.values()) {
       table.closed = Math.min(table.closed, chunks - 1);

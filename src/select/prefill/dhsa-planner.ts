@@ -1,8 +1,9 @@
 /**
- * Chunks of keys chosen for blocks of queries: DHSA (2510.24606) where chunks lie between boundaries, its baseline block top-k where they are 32 keys.
+ * Chooses chunks of keys for blocks of queries: DHSA (2510.24606) when chunks lie between boundaries, its baseline
+ * block top-k when they are 32 keys.
  *
- * A layer that chooses waits for the device once: for the means of every 128 queries of the call, and the mean keys of chunks that are new.
- * Layers below the one whose keys give the boundaries see everything.
+ * A layer that chooses waits for the device once: for the means of every 128 queries of the call, and the mean keys of
+ * new chunks. Layers below the one whose keys give the boundaries see everything.
  */
 import type { Ranges, Tensor } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
@@ -18,9 +19,12 @@ export interface ChunkMethod {
   readonly settings: SparseSettings;
   /** Chunks are taken whole or not at all. */
   readonly whole: boolean;
-  /** Layers above this one see what it chose; undefined: every layer chooses. */
+  /** Layers above this one use its choice; undefined: every layer chooses. */
   readonly sharedLayer?: number | undefined;
-  /** Whether generated tokens choose, too: they are one growing chunk, always seen, and the last row's scores choose the rest. */
+  /**
+   * Whether generated tokens choose, too. They are one growing chunk, which is always visible, and the scores of the
+   * last row choose the rest.
+   */
   readonly decodes: boolean;
 }
 
@@ -29,7 +33,7 @@ export class ChunkPlanner implements Planner {
   readonly #method: ChunkMethod;
   readonly #chunking: Chunking;
   readonly #means: ChunkMeans;
-  /** Tokens whose keys the state may stand for. */
+  /** The number of tokens for whose keys the state is valid. */
   #length: number;
   /** Bytes of a mean key. */
   #rowBytes: number;
@@ -72,7 +76,7 @@ export class ChunkPlanner implements Planner {
       ranges: async (layer, q) => {
         if (shared !== undefined) return shared;
         if (layer < this.#chunking.layer) return denseCausal(count, position + count);
-        // Generated tokens are cut when the next turn's prompt is read.
+        // Generated tokens are divided into chunks when the next turn's prompt is read.
         await this.#chunking.extend(call, decoding ? call.promptEnd : position + count);
         const ranges = await this.#choose(call, layer, q, blocks);
         if (layer === sharedLayer) shared = ranges;
@@ -81,7 +85,7 @@ export class ChunkPlanner implements Planner {
     };
   }
 
-  /** What it has not seen it reads from the pages' keys. */
+  /** Positions that it has not seen are computed from the keys in the pages. */
   adopts(): boolean {
     return true;
   }
@@ -127,7 +131,7 @@ export class ChunkPlanner implements Planner {
   }
 }
 
-/** One block: the generated tokens and the newest are seen anyway, and take of the budget. */
+/** One block. The generated tokens and the newest are always visible, and count towards the budget. */
 function decodeBlocks({ position, count, promptEnd }: PlannedCall, { budget, local }: SparseSettings): QueryBlock[] {
   const end = position + count;
   return [

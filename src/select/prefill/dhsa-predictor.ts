@@ -17,7 +17,7 @@ const ORDER = [
 /** Words of the argument block. */
 const WORDS = 16;
 
-/** One for all sequences of a model on one instance; its maker frees it. */
+/** One object for all sequences of a model on one instance; its creator frees it. */
 export class BoundaryPredictor implements GapScorer {
   readonly layer: number;
   readonly window: number;
@@ -78,7 +78,7 @@ export class BoundaryPredictor implements GapScorer {
     }
   }
 
-  /** Again is ignored. */
+  /** Further calls are ignored. */
   free(): void {
     this.#wasm.free(this.#memory);
     this.#memory = 0;

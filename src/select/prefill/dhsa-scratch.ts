@@ -1,8 +1,11 @@
-/** WASM memory that a choice needs for as long as it is made, and what is read back from the device for it. */
+/** WASM memory for the duration of a choice, and what is read back from the device for it. */
 import type { Backend, Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
 
-/** Hands out pieces of one block of WASM memory, 16-byte aligned; `body` may not wait. Throws `DeviceError('out-of-memory')`. */
+/**
+ * Hands out pieces of one block of WASM memory, 16-byte aligned; `body` must be synchronous. Throws
+ * `DeviceError('out-of-memory')`.
+ */
 export function withScratch<T>(wasm: Wasm, pieces: readonly number[], body: (...pointers: number[]) => T): T {
   const sizes = pieces.map((bytes) => Math.ceil(bytes / 16) * 16);
   const base = wasm.alloc(sizes.reduce((sum, size) => sum + size, 0));
@@ -19,9 +22,9 @@ export function withScratch<T>(wasm: Wasm, pieces: readonly number[], body: (...
   }
 }
 
-/** Downloads what `make` makes, all at once, and frees it. */
+/** Downloads the tensors that `make` makes, all at once, and frees them. */
 export async function readBack(backend: Backend, make: () => readonly Tensor[]): Promise<Float32Array[]> {
-  // Out of every scope, since others may compute while the downloads are waited for.
+  // Kept out of every scope, since others may compute while the downloads are awaited.
   const tensors = backend.scope(make).map((tensor) => backend.keep(tensor));
   try {
     return await Promise.all(tensors.map((tensor) => backend.download(tensor)));

@@ -1,12 +1,18 @@
-/** What the sparse methods of prefill share: their options checked, the blocks of queries that they choose for, and the budget of each. */
+/**
+ * Shared by the sparse methods of prefill: their checked options, the blocks of queries for which they choose, and the
+ * budget of each.
+ */
 import type { Ranges } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
 import type { PrefillOptions } from '../options.ts';
 import { denseCausal } from '../../kv/ranges.ts';
 
-/** Queries whose mean chooses keys. */
+/** The number of queries whose mean chooses keys. */
 const QUERY_BLOCK = 128;
-/** Queries that share a list: fewer, so that the newest keys, which move on with each query, take less of the budget. */
+/**
+ * The number of queries that share a list. It is smaller, so that the newest keys, which move on with each query, take
+ * less of the budget.
+ */
 export const LIST_BLOCK = 32;
 
 export interface SparseSettings {
@@ -14,11 +20,11 @@ export interface SparseSettings {
   readonly budget: number;
   readonly sinks: number;
   readonly local: number;
-  /** Last queries of the prompt that see everything. */
+  /** The last queries of the prompt, which see everything. */
   readonly instruction: number;
 }
 
-/** Throws `InputError('argument')` for what cannot be. */
+/** Throws `InputError('argument')` for invalid options. */
 export function sparseSettings(options: PrefillOptions, defaults: Omit<SparseSettings, 'budget'>): SparseSettings {
   const { budget = 0.25, sinks = defaults.sinks, local = defaults.local, instruction = defaults.instruction } = options;
   if (!(budget > 0 && (budget <= 1 || Number.isInteger(budget)))) {
@@ -45,14 +51,14 @@ function whole(name: string, value: number, least: number): void {
 export interface QueryBlock {
   readonly start: number;
   readonly queries: number;
-  /** Which mean query chooses, and of how many queries it is the mean. */
+  /** The index of the mean query that chooses, and the number of queries of which it is the mean. */
   readonly row: number;
   readonly pooled: number;
-  /** First key that is always seen as one of the newest: the list's first query still has `local` of them. */
+  /** The first of the newest keys that are always visible: the list's first query still has `local` of them. */
   readonly local: number;
   /** Keys up to and with the last query's. */
   readonly end: number;
-  /** Keys that the list may have, forced ones among them; `end` or more: all. */
+  /** The number of keys that the list may have, including those always visible; `end` or more means all. */
   readonly budget: number;
 }
 
@@ -63,8 +69,8 @@ export interface Queries {
 }
 
 /**
- * Lists of LIST_BLOCK queries, four to a mean query. One that has a query of the instruction sees everything: up to 31 queries too many.
- * `queryBlock` of their ranges is LIST_BLOCK.
+ * Makes lists of LIST_BLOCK queries, four to a mean query. A list with a query of the instruction sees everything,
+ * which is up to 31 queries too many. `queryBlock` of their ranges is LIST_BLOCK.
  */
 export function queryBlocks(
   { position, count, promptEnd }: Queries,
@@ -91,7 +97,7 @@ export function queryBlocks(
   return blocks;
 }
 
-/** Spans of rows for `rowMeans`: the queries of each mean. */
+/** Returns spans of rows for `rowMeans`: the queries of each mean. */
 export function pooledSpans(count: number): number[] {
   return Array.from({ length: Math.ceil(count / QUERY_BLOCK) }, (_, row) => [
     row * QUERY_BLOCK,
@@ -99,7 +105,7 @@ export function pooledSpans(count: number): number[] {
   ]).flat();
 }
 
-/** What every query sees where no budget leaves anything out; else undefined. */
+/** Returns ranges in which every query sees all keys if no budget excludes any; otherwise undefined. */
 export function allSeen(blocks: readonly QueryBlock[], { position, count }: Queries): Ranges | undefined {
   return blocks.every((block) => block.budget >= block.end) ? denseCausal(count, position + count) : undefined;
 }

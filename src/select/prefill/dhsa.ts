@@ -1,4 +1,7 @@
-/** DHSA (2510.24606, first version): chunks between boundaries that the keys give, the best of them for every block of 128 queries. */
+/**
+ * DHSA (2510.24606, first version): chunks between boundaries found in the keys, of which the best are chosen for every
+ * block of 128 queries.
+ */
 import { InputError } from '../../errors.ts';
 import type { PrefillOptions } from '../options.ts';
 import { Boundaries, similarityScorer } from './dhsa-boundaries.ts';
@@ -8,7 +11,10 @@ import type { PlannerFacts } from '../facts.ts';
 
 const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
 
-/** `decodes`: answers choose their keys, too; else they see everything. Throws `InputError('argument')` for options that cannot be. */
+/**
+ * `decodes`: answers choose their keys, too; otherwise they see everything. Throws `InputError('argument')` for invalid
+ * options.
+ */
 export function createDhsaPlanner(
   options: PrefillOptions,
   { wasm, boundary }: Pick<PlannerFacts, 'wasm' | 'boundary'>,

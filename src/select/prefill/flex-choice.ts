@@ -1,13 +1,19 @@
-/** FlexPrefill's choice (2502.20766) for one layer, from what was read back: pattern, blocks or lines of every KV head, as ranges. */
+/**
+ * FlexPrefill's choice (2502.20766) for one layer, from the data read back: the pattern of every KV head, blocks or
+ * lines, as ranges.
+ */
 import type { Ranges } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
 import { ListWriter } from '../../kv/runs.ts';
 import { LIST_BLOCK, type QueryBlock } from './dhsa-settings.ts';
 import { withScratch } from './dhsa-scratch.ts';
 
-/** Share of the attention that a head's choice holds (gamma). */
+/** The share of the attention that a head's choice covers (gamma). */
 const SHARE = 0.9;
-/** Above this distance from what block means promise, a head's attention is taken as lines (tau). */
+/**
+ * When the distance between a head's attention and the estimate from block means exceeds this, the head uses lines
+ * (tau).
+ */
 const DISTANCE = 0.1;
 /** Keys of a block. */
 export const FLEX_BLOCK = 128;
@@ -33,11 +39,11 @@ export interface FlexChoice {
   readonly slash: Float32Array;
   readonly samples: number;
   readonly sinks: number;
-  /** Whether the blocks' budgets limit the lists, which else hold as many keys as cover the share. */
+  /** Whether the budgets of the blocks limit the lists; otherwise they hold as many keys as cover the share. */
   readonly limited: boolean;
 }
 
-/** Lists of all blocks and KV heads. Query heads of one KV head are averaged, since they share a list. */
+/** Returns the lists of all blocks and KV heads. Query heads of one KV head are averaged, since they share a list. */
 export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
   const { kvHeads, blocks, keys, headDim } = choice;
   const chunks = Math.ceil(keys / FLEX_BLOCK);
@@ -140,7 +146,7 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
   return writer.build({ queryBlock: LIST_BLOCK, shared: false, causal: true });
 }
 
-/** Keys that may be chosen besides those that are seen anyway, in every block that chooses. */
+/** Returns the number of keys that may be chosen besides those always visible, in every block that chooses. */
 function roomFor({ limited, blocks, sinks }: FlexChoice): number {
   if (!limited) return 0x7fffffff;
   const rooms = blocks

@@ -1,8 +1,9 @@
 /**
- * FlexPrefill (2502.20766) for prompts read in calls: the last 128 queries of each call stand for all of them.
+ * FlexPrefill (2502.20766) for prompts read in calls: the last 128 queries of each call represent all of them.
  *
- * Their exact attention is probed, once as a whole for every key (the vertical lines), and for 16 of them, evenly spaced, by the distance of the key
- * in bins of 32 (the slash lines): keys-sized and bin-sized data is read back, [heads, keys] and [16, heads, keys / 32] a layer, and no matrix.
+ * Their exact attention is probed, once as a whole for every key (the vertical lines), and for 16 of them, evenly
+ * spaced, by the distance of the key in bins of 32 (the slash lines). What is read back for each layer is [heads, keys]
+ * and [16, heads, keys / 32], never a matrix of queries and keys.
  */
 import type { Ranges, Tensor } from '../../backend/backend.ts';
 import type { PrefillOptions } from '../options.ts';
@@ -21,13 +22,16 @@ import {
 } from './dhsa-settings.ts';
 import { chooseFlex, FLEX_BLOCK, SLASH_WIDTH } from './flex-choice.ts';
 
-/** Last queries of a call that are probed, and how many of them by distance. */
+/** The number of last queries of a call that are probed, and how many of them by distance. */
 const PROBED = 128;
 const SAMPLES = 16;
 
 const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
 
-/** A budget limits what covers 90 % of the attention; without one there is no limit. Throws `InputError('argument')` for options that cannot be. */
+/**
+ * A budget limits the keys that cover 90 % of the attention; without one there is no limit. Throws
+ * `InputError('argument')` for invalid options.
+ */
 export function createFlexPlanner(options: PrefillOptions, { wasm }: { readonly wasm: Wasm }): Planner {
   return new FlexPlanner(wasm, sparseSettings(options, DEFAULTS), options.budget !== undefined);
 }
@@ -69,7 +73,7 @@ class FlexPlanner implements Planner {
     return allSeen(blocks, call) ?? { ranges: (layer, q) => this.#choose(call, layer, q, blocks) };
   }
 
-  /** What it has not seen it reads from the pages' keys. */
+  /** Positions that it has not seen are computed from the keys in the pages. */
   adopts(): boolean {
     return true;
   }
@@ -94,7 +98,7 @@ class FlexPlanner implements Planner {
     this.#means.free();
   }
 
-  /** Without a limit only the instruction's lists see everything. */
+  /** Without a limit, only the lists of the instruction see everything. */
   #blocks(call: PlannedCall): QueryBlock[] {
     const blocks = queryBlocks(call, this.#settings);
     return this.#limited
@@ -153,7 +157,10 @@ class FlexPlanner implements Planner {
   }
 }
 
-/** Spans of keys at distances `[32 j, 32 (j + 1))` before a query, empty where there are none, as many for every query of a call. */
+/**
+ * Returns spans of keys at distances `[32 j, 32 (j + 1))` before a query, empty where there are none, the same number
+ * for every query of a call.
+ */
 function distances(position: number, keys: number): Uint32Array {
   const spans = new Uint32Array(2 * Math.ceil(keys / SLASH_WIDTH));
   for (let bin = 0; bin < spans.length / 2; bin++) {

@@ -5,7 +5,7 @@ import type { PlannedCall, Planner } from '../../kv/plan.ts';
 import { denseCausal } from '../../kv/ranges.ts';
 import { LIST_BLOCK, queryBlocks, sparseSettings, type SparseSettings } from './dhsa-settings.ts';
 
-/** Keeps nothing from call to call. Throws `InputError('argument')` for options that cannot be. */
+/** It keeps no state between calls. Throws `InputError('argument')` for invalid options. */
 export function createWindowPlanner(options: PrefillOptions): Planner {
   const settings = sparseSettings(options, { sinks: 64, local: 1, instruction: 64 });
   const planner: Planner = {
@@ -18,8 +18,8 @@ export function createWindowPlanner(options: PrefillOptions): Planner {
 }
 
 /**
- * A block of 32 queries shares a window: `local` keys for its first query, and so up to 31 more for its last; by default, for its last, what the
- * sinks leave of the budget. Answers see everything.
+ * A block of 32 queries shares a window: `local` keys for its first query, and so up to 31 more for its last. By
+ * default, its last query sees what the sinks leave of the budget. Answers see everything.
  */
 function windowRanges(call: PlannedCall, settings: SparseSettings, local?: number): Ranges {
   const { position, count, phase } = call;

@@ -1,46 +1,63 @@
-/** Which of a picture's tokens the language model reads. Plain data: it crosses to the engine's worker. */
+/** Which of an image's tokens the language model reads. Plain data: it crosses to the engine's worker. */
 import { InputError } from '../../errors.ts';
 
-/** ToDRE (max-sum), DivPrune (max-min), CDPruner (a determinantal choice by the question), ShowUI (components of a screenshot), or chance. */
+/**
+ * ToDRE (max-sum), DivPrune (max-min), CDPruner (a determinantal choice by the question), ShowUI (components of a
+ * screenshot), or random.
+ */
 export type VisualMethod = 'todre' | 'divprune' | 'cdpruner' | 'showui' | 'random';
 
-/** Drops the keys and values of images from the upper layers once a prompt's text pays them hardly any attention (ToDRE's second stage). */
+/**
+ * Releases the keys and values of images in the upper layers when a prompt's text pays them hardly any attention
+ * (ToDRE's second stage).
+ */
 export interface ReleaseOptions {
   /** The share of attention below which images count as unused. Default .1 */
   readonly tau?: number | undefined;
-  /** First layer without them. Default: seven eighths up. */
+  /** The first layer without them. Default: at seven eighths of the layers. */
   readonly layer?: number | undefined;
 }
 
 export interface VisualSelection {
   readonly method: VisualMethod;
   /**
-   * How many tokens stay. At most 1: a share of those that may go (default .25); those that never go, MAR's buffers, come on top. Above: a number,
-   * those that never go included. 'auto': until the next one is too much like one that is kept (`todre`, `divprune`), or one a component (`showui`).
+   * How many tokens are kept. At most 1: a share of the tokens that may be dropped (default .25), in addition to those
+   * that are always kept, such as MAR's buffers. Above 1: a number, including those that are always kept. 'auto': until
+   * the next token is too similar to a kept one (`todre`, `divprune`), or one for each component (`showui`).
    */
   readonly keep?: number | 'auto' | undefined;
   /**
-   * 'auto': the least cosine distance to the nearest one kept, 0 to 2, default .05. `showui`: the most that neighbouring patches differ by
-   * to be one component, as the root of the mean squared difference of their values in -1..1; default .05.
+   * 'auto': the least cosine distance to the nearest kept token, 0 to 2, default .05. `showui`: the largest difference
+   * of neighbouring patches of one component, as the root of the mean squared difference of their values in -1..1;
+   * default .05.
    */
   readonly threshold?: number | undefined;
-  /** `random`, `showui`, and `todre` with `pivot: 'random'`. Default 0. */
+  /** For `random`, `showui`, and `todre` with `pivot: 'random'`. Default 0. */
   readonly seed?: number | undefined;
-  /** `todre`: which token is chosen first where the vision tower has no class token: the one farthest from the mean (default), or one drawn by the seed. */
+  /**
+   * `todre`: the token that is chosen first when the vision tower has no class token: the one farthest from the mean
+   * (default), or one drawn by the seed.
+   */
   readonly pivot?: 'farthest' | 'random' | undefined;
-  /** `todre`: what is made least: the sum of the cosines with those kept (default), or, as in the paper's first version, the largest of them. */
+  /**
+   * `todre`: what is minimised: the sum of the cosines with the kept tokens (default) or, as in the paper's first
+   * version, the largest of them.
+   */
   readonly spread?: 'sum' | 'center' | undefined;
-  /** `todre`: 'int8' chooses by the rounded embeddings alone: a fifth faster, and not quite the method's own choice. Default 'exact'. */
+  /**
+   * `todre`: 'int8' chooses by the rounded embeddings only: a fifth faster, but not exactly the method's own choice.
+   * Default 'exact'.
+   */
   readonly precision?: 'exact' | 'int8' | undefined;
-  /** `cdpruner`: tokens unlike the question matter most. Default false. */
+  /** `cdpruner`: prefers tokens unlike the question. Default false. */
   readonly negated?: boolean | undefined;
   /** Default false. */
   readonly release?: boolean | ReleaseOptions | undefined;
 }
 
-/** Checked, with its defaults. */
+/** A checked choice, with its defaults. */
 export interface VisualChoice {
-  /** `outliers`: those of the largest norm, which DAMRO contrasts with; not for sessions to choose. */
+  /** `outliers`: the tokens of the largest norm, with which DAMRO contrasts; sessions cannot choose it. */
   readonly method: VisualMethod | 'outliers';
   readonly keep: number | 'auto';
   readonly threshold: number;
@@ -52,7 +69,7 @@ export interface VisualChoice {
   readonly release: { readonly tau: number; readonly layer: number } | undefined;
 }
 
-/** `layer` of a choice that leaves it to the model's depth. */
+/** `layer` of a choice that depends on the model's depth. */
 export const SEVEN_EIGHTHS = -1;
 
 const METHODS: readonly VisualMethod[] = ['todre', 'divprune', 'cdpruner', 'showui', 'random'];
@@ -137,7 +154,7 @@ function wrong(name: string, value: unknown, remedy: string): InputError {
   );
 }
 
-/** The tokens of the largest norm, nothing else. */
+/** Returns a choice of only the tokens of the largest norm. */
 export function outliers(tokens: number): VisualChoice {
   return {
     method: 'outliers',
@@ -152,7 +169,10 @@ export function outliers(tokens: number): VisualChoice {
   };
 }
 
-/** How many of `n` tokens are kept, of which `fixed` always are; at least one of the others, where there are any. Undefined for 'auto', where only the selection finds out. */
+/**
+ * Returns how many of `n` tokens are kept, of which `fixed` always are; at least one of the others, if there are any.
+ * Undefined for 'auto', where only the selection determines it.
+ */
 export function keptCount(
   { method, keep }: Pick<VisualChoice, 'method' | 'keep'>,
   n: number,
@@ -164,7 +184,7 @@ export function keptCount(
   return fixed + Math.min(free, Math.max(1, wanted));
 }
 
-/** What selection has to know of a span (`ImageSpan` of src/models/vision/vision-model.ts). */
+/** The facts about a span that selection needs (`ImageSpan` of src/models/vision/vision-model.ts). */
 interface Span {
   readonly tokens: number;
   readonly selectable: number;
@@ -183,7 +203,10 @@ export function fixedTokens(
   });
 }
 
-/** Tokens kept of each span, where that is known before they are selected: of several spans, which share what is kept, it is not. */
+/**
+ * Returns the number of tokens kept of each span, if it is known before they are selected; it is not known for several
+ * spans that share the kept tokens.
+ */
 export function plannedCounts(choice: VisualChoice, spans: readonly Span[]): readonly number[] | undefined {
   const [only] = spans;
   if (only === undefined || spans.length > 1) return undefined;
@@ -191,7 +214,10 @@ export function plannedCounts(choice: VisualChoice, spans: readonly Span[]): rea
   return count === undefined ? undefined : [count];
 }
 
-/** The choice again, with the number of kept tokens where it was known: the prompt has their placeholders, and another device might stop elsewhere. */
+/**
+ * Returns the choice with the known number of kept tokens: the prompt has placeholders for them, and another device
+ * might stop elsewhere.
+ */
 export function pinnedChoice(
   choice: VisualChoice,
   counts: readonly number[] | undefined,
@@ -203,7 +229,7 @@ export function pinnedChoice(
   return { ...choice, keep: count > 1 ? count : 0.5 / spans.reduce((sum, { tokens }) => sum + tokens, 0) };
 }
 
-/** Names a choice: equal names, equal tokens of equal pictures. Letters, digits and spaces. */
+/** Returns a name of a choice: equal names mean equal tokens of equal images. Letters, digits and spaces. */
 export function choiceName({ method, keep, threshold, seed, pivot, spread, precision, negated }: VisualChoice): string {
   return [method, keep, threshold, seed, pivot, spread, precision, negated]
     .join(' ')

@@ -1,15 +1,19 @@
 /**
- * ToDRE's second stage (2505.18757): once per prompt, at layer 7L/8, it is decided whether its text still attends to the images. alpha(t->v) is the attention
- * mass that the text queries after the first picture give to visual keys, alpha(v->t) the mass that visual queries give to the text before
- * them, each averaged over heads and queries. Where both are below tau, no query attends to visual keys from that layer on, and their pages of those
- * layers are given back: whole blocks; of partly visual ones the ranges leave the visual keys out.
+ * ToDRE's second stage (2505.18757): once for each prompt, at layer 7L/8, it decides whether the text still attends to
+ * the images. alpha(t->v) is the attention mass that the text queries after the first image give to visual keys,
+ * alpha(v->t) the mass that visual queries give to the text before them, each averaged over heads and queries. If both
+ * are below tau, no query attends to visual keys from that layer on, and their pages of those layers are released:
+ * whole blocks; for partly visual blocks the ranges leave the visual keys out.
  *
- * - Prefill in chunks: masses are added up from chunk to chunk, and the chunk that ends the prompt decides, before its own queries of that layer look.
- * - Several pictures: one decision for all that the sequence holds, as the paper's masses are over all visual keys.
- * - Text before a picture: a visual query's text are the keys since the last control token before the picture (the turn that shows it), less the
- *   first SINKS of the sequence, which draw attention for being first (StreamingLLM). What stands before counts as system.
- * - A decision to drop stays until a prompt brings another picture. Then `keeps` has the sequence computed anew from the first dropped picture on,
- *   so that the new prompt decides over all of its pictures with nothing missing; that costs one more prefill.
+ * - Prefill in chunks: masses are summed from chunk to chunk, and the chunk that ends the prompt decides before its own
+ *   queries of that layer attend.
+ * - Several images: one decision for all images in the sequence, since the paper's masses are over all visual keys.
+ * - Text before an image: the text of a visual query is the keys since the last control token before the image (the
+ *   turn that shows it), without the first SINKS of the sequence, which attract attention for being first
+ *   (StreamingLLM). What precedes it counts as system text.
+ * - A decision to drop holds until a prompt brings another image. Then `keeps` has the sequence computed again from the
+ *   first dropped image on, so that the new prompt decides over all of its images with nothing missing; that costs one
+ *   more prefill.
  */
 import { PAGE_TOKENS, type KvView, type Ranges, type Tensor } from '../../backend/backend.ts';
 import { isPlan, type Plan, type PlannedCall, type Planner } from '../../kv/plan.ts';
@@ -19,11 +23,11 @@ import { readBack } from '../prefill/dhsa-scratch.ts';
 import { canThin } from '../facts.ts';
 
 export interface VisualFacts {
-  /** The id that stands for visual tokens. */
+  /** The placeholder id of visual tokens. */
   readonly placeholder: number;
   readonly layers: number;
   readonly tau: number;
-  /** First layer without visual keys; below 0: seven eighths of the layers. */
+  /** The first layer without visual keys; below 0: at seven eighths of the layers. */
   readonly layer: number;
   /** Control tokens, which turns begin with. */
   readonly control?: ((id: number) => boolean) | undefined;
@@ -33,7 +37,10 @@ const SINKS = 4;
 
 type Span = readonly [start: number, end: number];
 
-/** What some queries gave: text's to pictures, until a prompt is decided; pictures' to text, as long as the pictures are there, since they ask only once. */
+/**
+ * The masses of some queries: from text to images until a prompt is decided; from images to text as long as the images
+ * are there, since their queries are run only once.
+ */
 interface Looked {
   readonly of: 'text' | 'picture';
   /** Position after the last of the queries. */
@@ -47,15 +54,15 @@ export class VisualPlanner implements Planner {
   readonly #facts: VisualFacts;
   readonly #inner: Planner | undefined;
   readonly #layer: number;
-  /** Spans that no query attends to from the layer on. */
+  /** Spans to which no query attends from the layer on. */
   #dropped: readonly Span[] = [];
-  /** Every dropped picture was given back up to here. */
+  /** All dropped images were released up to here. */
   #released = 0;
   #looked: readonly Looked[] = [];
-  /** Where the prompt that is being read is put. */
+  /** The position of the prompt that is being read. */
   #kv: KvView | undefined;
 
-  /** `inner`: what else limits what is seen; owned. */
+  /** `inner` is the planner that limits the keys otherwise; it is owned. */
   constructor(facts: VisualFacts, inner?: Planner) {
     this.#facts = facts;
     this.#inner = inner;
@@ -143,7 +150,7 @@ export class VisualPlanner implements Planner {
     return spans;
   }
 
-  /** Whether an image follows position `length` that is not among those dropped. */
+  /** Tells whether an image that was not dropped follows position `length`. */
   #bringsPicture(ids: Int32Array, length: number): boolean {
     const end = this.#dropped.at(-1)?.[1] ?? 0;
     return ids.includes(this.#facts.placeholder, Math.max(length, end));

@@ -1,6 +1,7 @@
 /**
- * Which tokens of a picture stay: between embeddings and the arithmetic of `assembly/select`. All methods choose among the tokens that may go,
- * by their embeddings in the language model's space; the choice is the same on every device and build. One picture at a time, in the calling thread.
+ * Which tokens of an image are kept: the bridge between embeddings and the arithmetic of `assembly/select`. All methods
+ * choose among the tokens that may be dropped, by their embeddings in the language model's space; the choice is the
+ * same on every device and build. One image at a time, in the calling thread.
  */
 import { InputError } from '../../errors.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -9,23 +10,23 @@ import { Blocks } from './memory.ts';
 import { keptCount, type VisualChoice } from './options.ts';
 import { shareComponents } from './shares.ts';
 
-/** A picture's tokens as the language model would read them. */
+/** The tokens of an image as the language model would read them. */
 export interface VisualTokens {
   /** [count, width] */
   readonly embeddings: Float32Array;
   readonly count: number;
   readonly width: number;
-  /** Tokens `[start, end)` that never go: MAR's buffers, thumbnails. Ascending, disjoint. */
+  /** Tokens `[start, end)` that are always kept: MAR's buffers, thumbnails. Ascending, disjoint. */
   readonly fixed?: readonly (readonly [start: number, end: number])[] | undefined;
-  /** [count] attention of the vision tower's class token, where it has one: the pivot of `todre`. */
+  /** [count] attention of the vision tower's class token, if it has one: the pivot of `todre`. */
   readonly attention?: ArrayLike<number> | undefined;
   /** [asked, width] embeddings of the question's tokens; without them `cdpruner` treats all tokens as equally relevant. */
   readonly question?: Float32Array | undefined;
-  /** Needed by `showui`: what tokens show, of one tile after the other. */
+  /** Needed by `showui`: the patches of the tokens, one tile after the other. */
   readonly patches?: readonly Patches[] | undefined;
 }
 
-/** What the tokens `[start, start + rows * columns)` show. */
+/** The patches of the tokens `[start, start + rows * columns)`. */
 export interface Patches {
   readonly start: number;
   /** [rows * columns, width], in -1..1 */
@@ -35,14 +36,15 @@ export interface Patches {
   readonly width: number;
 }
 
-/** Sums of products of bytes fit 32 bits up to it, with room to spare. */
+/** The largest width at which sums of products of bytes safely fit into 32 bits. */
 const MOST_WIDTH = 65536;
 const FAST = 1;
 const FARTHEST = -1;
 
 /**
- * Indices of the tokens that stay, ascending. Throws `InputError('argument')` for embeddings that are not numbers, or where the method lacks
- * what it needs. Tokens of length 0 have a cosine of 0 with all others; a choice among equals takes the lowest index.
+ * Returns the indices of the kept tokens, ascending. Throws `InputError('argument')` for embeddings that are not
+ * numbers, or when the method lacks data that it needs. Tokens of length 0 have a cosine of 0 with all others; among
+ * equals the lowest index is chosen.
  */
 export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualChoice): Int32Array {
   const { embeddings, count, width, fixed = [] } = tokens;
@@ -62,7 +64,7 @@ export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualCho
   return Int32Array.from([...held.keys()].filter((i) => held[i] === 1));
 }
 
-/** Places in `free` of those that stay. */
+/** Returns the indices in `free` of the kept tokens. */
 function choose(
   wasm: Wasm,
   tokens: VisualTokens,
@@ -140,7 +142,10 @@ function byCosines(
   }
 }
 
-/** Place of the first token: the one with the class token's largest attention, or one drawn by the seed, or FARTHEST. */
+/**
+ * Returns the index of the first token: the one with the class token's largest attention, or one drawn by the seed, or
+ * FARTHEST.
+ */
 function givenPivot({ attention }: VisualTokens, { pivot, seed }: VisualChoice, free: readonly number[]): number {
   if (attention !== undefined) {
     let best = 0;
@@ -150,7 +155,7 @@ function givenPivot({ attention }: VisualTokens, { pivot, seed }: VisualChoice, 
   return pivot === 'random' ? pickOne(free.length, seed) : FARTHEST;
 }
 
-/** The same with the farthest one found: `todre` keeps it first. */
+/** The same, with the farthest token determined: `todre` keeps it first. */
 function pivotOf(
   blocks: Blocks,
   tokens: VisualTokens,
@@ -179,7 +184,7 @@ function pivotOf(
   return wasm.u32(first, 1)[0] ?? 0;
 }
 
-/** Address of the tokens' relevance to the question. */
+/** Returns the address of the tokens' relevance to the question. */
 function relevance(
   blocks: Blocks,
   { width: d, question }: VisualTokens,
@@ -242,7 +247,7 @@ function byComponents(
       wasm.exports.components(labels, blocks.floats(values), rows, columns, width, threshold);
       wasm.u32(labels, rows * columns).forEach((label, patch) => all.set(start + patch, start + label));
     }
-    // A token that shows no patch is a component of its own.
+    // A token without a patch is a component of its own.
     const own = free.map((token) => all.get(token) ?? token);
     return shareComponents(own, keep === 'auto' ? new Set(own).size : k, seed);
   } finally {

@@ -2,8 +2,9 @@
 import { pickSome } from './chance.ts';
 
 /**
- * `k` of the tokens whose components `labels` names, by place: one of each component, what is left in proportion to the others of each
- * (largest remainders, the earlier component among equals); within a component by the seed. More components than `k`: one each of some, by the seed.
+ * Returns `k` of the tokens whose components `labels` names, by index: one of each component, the rest in proportion to
+ * the remaining sizes (largest remainders, the earlier component among equals); within a component by the seed. With
+ * more components than `k`: one each of some, by the seed.
  */
 export function shareComponents(labels: readonly number[], k: number, seed: number): number[] {
   const members = new Map<number, number[]>();
