@@ -123,7 +123,7 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
   treeshake: { moduleSideEffects: false },
   external: [
     ...Object.keys(SHARED),
-    ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo', 'react']),
+    ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo', 'react', 'ai']),
   ],
   plugins: [...plugins(platform), ...extra],
 });
@@ -188,7 +188,8 @@ export default [
   entry('node-worker', 'src/entries/node-worker.ts', 'node', { output: single }),
   entry('node', 'src/node.ts', 'node', { extra: [generated(/^node-worker\.js$/)] }),
   entry('cli', 'src/cli/main.ts', 'node', { extra: [generated(undefined)] }),
-  entry('ai-sdk', 'src/ai-sdk.ts', 'browser'),
+  entry('ai-sdk', 'src/ai-sdk/index.ts', 'browser'),
+  entry('ai-sdk-v3', 'src/ai-sdk/v3.ts', 'browser'),
   entry('openai', 'src/openai/index.ts', 'browser'),
   entry('prompt-api', 'src/prompt-api.ts', 'browser'),
   entry('react', 'src/react.ts', 'browser'),

@@ -47,7 +47,7 @@ export const ROOMS = [
   'src/node.ts',
   'src/in-scope.ts',
   'src/nano.ts',
-  'src/ai-sdk.ts',
+  'src/ai-sdk',
   'src/prompt-api.ts',
   'src/react.ts',
 ];

@@ -1,13 +1,13 @@
 /** The provider, driven by the AI SDK itself over a model in this process. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateText, jsonSchema, Output, streamText } from 'ai';
-import { octavo, type ChatModel } from '../src/ai-sdk.ts';
-import type { Message, OctavoModel, PromptInput, PromptOptions } from '../src/public.ts';
-import { encodePng } from '../src/vision/index.ts';
-import { onReference, testFace } from './support/engine.ts';
-import { random } from './support/random.ts';
-import { tinyModel } from './support/tiny-model.ts';
-import { tinyUniPic } from './support/tiny-unipic.ts';
+import { octavo, type ChatModel } from '../../src/ai-sdk/index.ts';
+import type { Message, OctavoModel, PromptInput, PromptOptions } from '../../src/public.ts';
+import { encodePng } from '../../src/vision/index.ts';
+import { onReference, testFace } from '../support/engine.ts';
+import { random } from '../support/random.ts';
+import { tinyModel } from '../support/tiny-model.ts';
+import { tinyUniPic } from '../support/tiny-unipic.ts';
 
 // The SDK would print what the tests provoke.
 (globalThis as { AI_SDK_LOG_WARNINGS?: boolean }).AI_SDK_LOG_WARNINGS = false;
@@ -138,8 +138,8 @@ describe('octavo/ai-sdk', () => {
       createSession: async (given) => {
         history = given?.initialPrompts ?? [];
         const session = await model.createSession(given);
-        const streaming = session.promptStreaming.bind(session);
-        session.promptStreaming = (input, given) => {
+        const streaming = session.promptParts.bind(session);
+        session.promptParts = (input, given) => {
           [last, options] = [input, given ?? {}];
           return streaming(input, given);
         };
@@ -162,10 +162,10 @@ describe('octavo/ai-sdk', () => {
       name: 'seen',
       createSession: async (options) => {
         const session = await model.createSession(options);
-        const { promptStreaming } = session;
-        session.promptStreaming = (input, given) => {
+        const { promptParts } = session;
+        session.promptParts = (input, given) => {
           asked.push(given ?? {});
-          return promptStreaming.call(session, input, given);
+          return promptParts.call(session, input, given);
         };
         return session;
       },

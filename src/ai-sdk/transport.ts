@@ -1,0 +1,57 @@
+/** A transport for `useChat`: the answers are made in the page, where another transport would ask a server. */
+import type { ChatTransport, streamText, UIMessage, UIMessageChunk } from 'ai';
+import type { OctavoLanguageModel } from './language.ts';
+
+type Settings = Omit<Parameters<typeof streamText>[0], 'model' | 'messages' | 'prompt' | 'abortSignal'>;
+
+/** Told while the model is downloaded, as a transient part `data-modelDownloadProgress`. */
+export interface ModelDownloadProgress {
+  readonly status: 'downloading' | 'complete';
+  /** Percent. */
+  readonly progress: number;
+  readonly message: string;
+}
+
+export class OctavoChatTransport<Message extends UIMessage = UIMessage> implements ChatTransport<Message> {
+  readonly #model: OctavoLanguageModel;
+  readonly #settings: Settings;
+
+  /** `settings` go to `streamText`: `system`, `tools`, `temperature` and so on. */
+  constructor(model: OctavoLanguageModel, settings: Settings = {}) {
+    this.#model = model;
+    this.#settings = settings;
+  }
+
+  async sendMessages({
+    messages,
+    abortSignal,
+  }: Parameters<ChatTransport<Message>['sendMessages']>[0]): Promise<ReadableStream<UIMessageChunk>> {
+    const { convertToModelMessages, createUIMessageStream, streamText } = await import('ai');
+    const model = this.#model;
+    return createUIMessageStream({
+      execute: async ({ writer }) => {
+        if ((await model.availability()) !== 'available') {
+          const tell = (data: ModelDownloadProgress): void =>
+            writer.write({ type: 'data-modelDownloadProgress', id: 'model', data, transient: true });
+          await model.createSessionWithProgress((share) => {
+            const progress = Math.round(100 * share);
+            tell({ status: 'downloading', progress, message: `Downloading the model: ${progress} %` });
+          });
+          tell({ status: 'complete', progress: 100, message: 'The model is loaded' });
+        }
+        const answer = streamText({
+          ...this.#settings,
+          model,
+          messages: await convertToModelMessages(messages),
+          ...(abortSignal !== undefined && { abortSignal }),
+        });
+        writer.merge(answer.toUIMessageStream());
+      },
+    });
+  }
+
+  /** Answers live in the page: after a reload there is none to go on with. */
+  async reconnectToStream(): Promise<null> {
+    return null;
+  }
+}

@@ -1,0 +1,100 @@
+/** `octavo/ai-sdk/v3`: the provider for `ai` 6 (specification V3), which differs from V4 in how files are told. */
+import type {
+  EmbeddingModelV3,
+  ImageModelV3,
+  LanguageModelV3,
+  LanguageModelV3DataContent,
+  LanguageModelV3Message,
+  LanguageModelV3ToolResultOutput,
+  LanguageModelV4Message,
+  LanguageModelV4ToolResultOutput,
+  RerankingModelV3,
+  SharedV4FileData,
+} from '@ai-sdk/provider';
+import type { ModelInput } from '../public.ts';
+import type { ChatModel } from './conversation.ts';
+import { embeddingModel, rerankingModel, type EmbeddingModel, type RerankingModel } from './embedding.ts';
+import { imageModel, type ImageModel } from './image.ts';
+import { languageModel } from './language.ts';
+import type { OctavoProviderSettings } from './settings.ts';
+
+export type { ChatModel, SessionDefaults } from './conversation.ts';
+export type { OctavoProviderSettings } from './settings.ts';
+
+type Loading = Pick<OctavoProviderSettings, 'load'>;
+
+export interface OctavoProviderV3 {
+  (model: ChatModel | ModelInput, settings?: OctavoProviderSettings): LanguageModelV3;
+  embedding(model: EmbeddingModel | ModelInput, settings?: Loading): EmbeddingModelV3;
+  reranking(model: RerankingModel | ModelInput, settings?: Loading): RerankingModelV3;
+  image(model: ImageModel | ModelInput, settings?: Loading): ImageModelV3;
+}
+
+export const octavo: OctavoProviderV3 = /* @__PURE__ */ Object.assign(
+  (model: ChatModel | ModelInput, settings: OctavoProviderSettings = {}): LanguageModelV3 => {
+    const newer = languageModel(model, settings);
+    return {
+      ...newer,
+      specificationVersion: 'v3',
+      // The parts that models here answer with are the same in both versions.
+      doGenerate: async ({ prompt, ...call }) =>
+        (await newer.doGenerate({ ...call, prompt: prompt.map(newerMessage) })) as Awaited<
+          ReturnType<LanguageModelV3['doGenerate']>
+        >,
+      doStream: async ({ prompt, ...call }) =>
+        (await newer.doStream({ ...call, prompt: prompt.map(newerMessage) })) as Awaited<
+          ReturnType<LanguageModelV3['doStream']>
+        >,
+    };
+  },
+  {
+    embedding: (model: EmbeddingModel | ModelInput, settings: Loading = {}) =>
+      older(embeddingModel(model, settings)) as EmbeddingModelV3,
+    reranking: (model: RerankingModel | ModelInput, settings: Loading = {}) =>
+      older(rerankingModel(model, settings)) as RerankingModelV3,
+    image: (model: ImageModel | ModelInput, settings: Loading = {}) =>
+      older(imageModel(model, settings)) as ImageModelV3,
+  },
+);
+
+/** The same model under the older version's name. Warnings of a kind that V4 has added are never given here. */
+function older<Model extends object>(
+  model: Model,
+): Omit<Model, 'specificationVersion'> & { readonly specificationVersion: 'v3' } {
+  return { ...model, specificationVersion: 'v3' };
+}
+
+function newerMessage(message: LanguageModelV3Message): LanguageModelV4Message {
+  if (message.role === 'system') return message;
+  const content = message.content.map((part) => {
+    if (part.type === 'file') return { ...part, data: newerData(part.data) };
+    if (part.type === 'tool-result') return { ...part, output: newerOutput(part.output) };
+    return part;
+  });
+  return { ...message, content } as LanguageModelV4Message;
+}
+
+function newerData(data: LanguageModelV3DataContent): SharedV4FileData {
+  return data instanceof URL ? { type: 'url', url: data } : { type: 'data', data };
+}
+
+function newerOutput(output: LanguageModelV3ToolResultOutput): LanguageModelV4ToolResultOutput {
+  if (output.type !== 'content') return output;
+  return {
+    type: 'content',
+    value: output.value.map((part) => {
+      switch (part.type) {
+        case 'file-data':
+        case 'image-data':
+          return { type: 'file', mediaType: part.mediaType, data: { type: 'data', data: part.data } };
+        case 'file-url':
+        case 'image-url':
+          return { type: 'file', mediaType: 'image', data: { type: 'url', url: new URL(part.url) } };
+        case 'text':
+          return { type: 'text', text: part.text };
+        default:
+          return { type: 'custom' };
+      }
+    }),
+  };
+}
