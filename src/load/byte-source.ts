@@ -1,31 +1,40 @@
 /**
- * Bytes by position, wherever they lie: memory, a Blob, a Node file, a URL, the store.
- * Everything above this file reads through it, so a parser cannot tell (or care) where a model came from.
+ * Bytes by position, from any place: memory, a Blob, a Node file, a URL, the store. All other files of this folder read
+ * through this interface, so a parser does not depend on where a model comes from.
  */
 import { FileError } from '../errors.ts';
 
-/** The largest chunk of a stream: large enough that copying it to the device is efficient, and small compared with any model. */
+/**
+ * The largest chunk of a stream: large enough for efficient copies to the device, and small compared with any model.
+ */
 export const CHUNK_BYTES = 4 << 20;
 
 export interface ByteSource {
-  /** For messages: a file name, path or URL. */
+  /** The name in messages: a file name, path or URL. */
   readonly name: string;
   readonly size: number;
-  /** Set where reaching byte n costs reading the n bytes before it: a server without range requests. */
+  /** Set when reading byte n requires reading the n bytes before it: a server without range requests. */
   readonly sequential?: boolean;
-  /** Set where two reads may return two versions of the file and nothing shows it: the server sends neither ETag nor Last-Modified. */
+  /**
+   * Set when two reads may return two versions of the file without any sign of it: the server sends neither ETag nor
+   * Last-Modified.
+   */
   readonly unvalidated?: boolean;
-  /** Lower-case hex SHA-256 that the whole file should have, where known and not yet checked. */
+  /** The lower-case hex SHA-256 that the whole file should have, if it is known and not yet checked. */
   readonly expectedSha256?: string;
   /**
-   * Bytes `[start, end)` in order, in chunks of any size up to about `CHUNK_BYTES`; a chunk is good until the next one is asked for.
-   * Rejects with `signal.reason` on abort, `FileError` or `StorageError` when the bytes cannot be had.
+   * Yields bytes `[start, end)` in order, in chunks of any size up to about `CHUNK_BYTES`; a chunk is valid until the
+   * next one is requested. Rejects with `signal.reason` on abort, with `FileError` or `StorageError` when the bytes are
+   * not available.
    */
   stream(start: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
-/** A range as one array. The caller has checked that `[start, end)` lies in the file, so memory is bounded by its size. */
+/**
+ * Returns a range as one array. The caller has checked that `[start, end)` is within the file, so memory is bounded by
+ * its size.
+ */
 export async function readBytes(
   source: ByteSource,
   start: number,
@@ -37,7 +46,7 @@ export async function readBytes(
   return bytes;
 }
 
-/** As many bytes as `target` has, from byte `start` on. */
+/** Fills `target` with bytes from `start` on. */
 export async function readInto(
   target: Uint8Array,
   source: ByteSource,
@@ -98,8 +107,8 @@ export class BlobSource implements ByteSource {
   }
 
   /**
-   * Reads into one buffer that is reused. `arrayBuffer()` of slices is three times slower in Chromium and leaves garbage as large as the file,
-   * which the collector does not free in time because it sees only a few small objects.
+   * Reads into one buffer that is reused. `arrayBuffer()` of slices is three times slower in Chromium and leaves
+   * garbage as large as the file, which is not collected in time because the collector sees only a few small objects.
    */
   async *stream(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     signal?.throwIfAborted();
@@ -138,7 +147,7 @@ export class BlobSource implements ByteSource {
     return new Uint8Array(await this.#told(from, this.#blob.slice(from, to).arrayBuffer()));
   }
 
-  /** The same promise; a failure becomes a `FileError` of this file. */
+  /** Returns the same promise, with failures converted to a `FileError` of this file. */
   #told<T>(offset: number, promise: Promise<T>): Promise<T> {
     return promise.catch((cause: unknown) => {
       throw new FileError(
@@ -151,7 +160,7 @@ export class BlobSource implements ByteSource {
   }
 }
 
-/** A reader into the caller's own buffers; undefined where blobs give no byte streams. */
+/** Returns a reader into the caller's own buffers; undefined when blobs give no byte streams. */
 function byteReader(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
   try {
     return stream.getReader({ mode: 'byob' });
@@ -160,7 +169,7 @@ function byteReader(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReade
   }
 }
 
-/** Chunks of `[start, end)` by `read`. The next chunk is read while the consumer works on the present one. */
+/** Yields chunks of `[start, end)` by `read`. The next chunk is read while the consumer works on the current one. */
 export async function* readAhead(
   start: number,
   end: number,
@@ -184,7 +193,7 @@ export async function* readAhead(
   }
 }
 
-/** The promise, or the signal's reason as soon as it aborts. */
+/** Returns the promise, which also rejects with the signal's reason as soon as it aborts. */
 export function abortable<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise<T>((resolve, reject) => {

@@ -1,6 +1,7 @@
 /**
- * What happens to a tensor between its file and the device: nothing, widening to F32 (vectors), quantisation to Q8_0 or Q4_0 (matrices, on
- * request), or repacking (formats that devices do not compute with). Chunk by chunk; at most one block waits between chunks.
+ * Conversion of a tensor between its file and the device: none, widening to F32 (vectors), quantisation to Q8_0 or Q4_0
+ * (matrices, on request), or repacking (formats with which devices do not compute). It works chunk by chunk, and keeps
+ * at most one block between chunks.
  */
 import { WEIGHT_FORMATS, type WeightFormat } from '../backend/weight.ts';
 import { FileError } from '../errors.ts';
@@ -14,7 +15,7 @@ export type Quantization = (typeof QUANTIZATIONS)[number];
 
 /** Q8_0 and Q4_0 both store rows in blocks of 32 values. */
 const BLOCK = 32;
-/** Embeddings and output matrices, which lose most at 4 bits; llama.cpp stores them with more bits, too. */
+/** Embeddings and output matrices, which lose most at 4 bits; llama.cpp also stores them with more bits. */
 const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|word_embeddings|token_embd|wte|lm_head|output)\.weight$/;
 /** Small tables whose rows are added to every token's: too small to matter, and errors in them are in all that follows. */
 const ADDED = /(^|\.)(position_embeddings|token_type_embeddings)\.weight$/;
@@ -32,7 +33,7 @@ function isDepthwise([, second = 0, third, fourth]: readonly number[]): boolean 
   return third === undefined ? second < 8 : second === 1 && third <= TAPS;
 }
 
-/** The format that `read` delivers a stored tensor in. */
+/** Returns the format in which `read` delivers a stored tensor. */
 export function deliveredFormat(
   name: string,
   shape: readonly number[],
@@ -49,14 +50,16 @@ export function deliveredFormat(
 }
 
 export interface Converter {
-  /** The converted bytes of this chunk, valid until the next call; empty where the chunk completes no block. */
+  /** Returns the converted bytes of this chunk, valid until the next call; empty when the chunk completes no block. */
   push(chunk: Uint8Array): Uint8Array;
 }
 
-/** Converts one block that begins at byte `at`; false where a value is not finite, or the target cannot hold it. */
+/**
+ * Converts one block that begins at byte `at`; returns false when a value is not finite, or the target cannot hold it.
+ */
 type Step = (bytes: Uint8Array, at: number, out: Uint8Array) => boolean;
 
-/** Undefined where the stored bytes are delivered as they are. `file` and `name` are for messages. */
+/** Returns undefined when the stored bytes are delivered unchanged. `file` and `name` are used in messages. */
 export function createConverter(
   from: StoredFormat,
   to: WeightFormat,
@@ -149,7 +152,7 @@ function decodeFloats(from: FloatFormat, bytes: Uint8Array, start: number, value
   }
 }
 
-/** Writes one block; false where a value is not finite. */
+/** Writes one block; returns false when a value is not finite. */
 type Encoder = (values: Float32Array, count: number, out: Uint8Array) => boolean;
 
 function encoder(to: WeightFormat, at: { file: string; field: string }): Encoder {
@@ -205,7 +208,7 @@ function nibble(value: number, d: number): number {
   return d === 0 ? 8 : Math.max(0, Math.min(15, Math.round(value / d) + 8));
 }
 
-/** Stores `d` as f16 and returns it as stored, so that the quotients are those of the reader. */
+/** Stores `d` as f16 and returns the stored value, so that the quotients are those of the reader. */
 function scale(out: Uint8Array, d: number): number {
   const half = Math.abs(d) > 65504 ? (d < 0 ? 0xfbff : 0x7bff) : toHalf(d);
   out[0] = half & 255;

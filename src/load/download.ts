@@ -1,7 +1,7 @@
 /**
- * From a URL into the store: resumed at the byte, hashed on the way, whole only when everything is right.
- * Long, since one download is one state (bytes received, validator, record, hash) that every step reads and changes.
- * Memory: one record. The store's format and its guarantees are in `src/store/model-store.ts`.
+ * Downloads a URL into the store: resumed where it stopped, hashed meanwhile, and complete only when everything was
+ * verified. The file is long because a download is one state (bytes received, validator, record, hash) that every step
+ * reads and changes. Memory: one record. `src/store/model-store.ts` defines the store's format and its guarantees.
  */
 import { createSHA256, sha256 as hashOf } from 'hash-wasm';
 import { FileError, StorageError } from '../errors.ts';
@@ -17,26 +17,26 @@ import { Break, sleep, withRetries } from './retry.ts';
 import { StoredSource } from './stored-source.ts';
 
 /**
- * A slow download's partial record is written this often, so that a killed tab loses little; but only when it has grown
- * by a quarter since, so that all writings of one record add up to five times its size at most.
+ * A slow download's partial record is written this often, so that a killed tab loses little, but only when it has grown
+ * by a quarter since, so that all writes of one record add up to at most five times its size.
  */
 const FLUSH_MS = 500;
 const FLUSH_GROWTH = 1 / 4;
-/** How often a file that changes during the download is begun again. */
+/** How often the download of a file that changes meanwhile is started again. */
 const MAX_RESTARTS = 3;
-/** Another tab (without Web Locks) counts as gone when it has written nothing for this long. */
+/** Another tab (without Web Locks) is considered gone when it has written nothing for this long. */
 const FOLLOW_MS = 5000;
-/** Bytes that are read again at once, where a resumed download must look at the beginning of its file. */
+/** Bytes that are read again at once when a resumed download must check the beginning of its file. */
 const HEAD_STEP = 1 << 20;
 
 export interface DownloadRequest extends ReadOptions {
   readonly url: string;
-  /** What the caller asked for, kept for `store.remove`. */
+  /** What the caller requested; kept for `store.remove`. */
   readonly model: string;
-  /** What the file should be, where known: lower-case hex, bytes. */
+  /** The expected content, if known: lower-case hex, bytes. */
   readonly sha256?: string | undefined;
   readonly size?: number | undefined;
-  /** What kind of file it should be. */
+  /** The expected kind of file. */
   readonly expectation: Expectation;
   readonly network: Network;
   readonly store: ModelStore;
@@ -45,14 +45,14 @@ export interface DownloadRequest extends ReadOptions {
 }
 
 /**
- * The stored file, whole and verified; touches the network only when it is not there yet. Throws `StorageError`, and `FileError` where the
- * server sends something else than what is expected, of which nothing is kept then.
+ * Returns the stored file, complete and verified; uses the network only if it is not stored yet. Throws `StorageError`,
+ * and `FileError` when the server sends something else than expected, of which nothing is kept.
  */
 export async function downloadToStore(wanted: DownloadRequest): Promise<ByteSource> {
   const { store, url, sha256, signal } = wanted;
   let kept = await store.find(url);
   if (kept?.complete === true && (await store.countRecords(kept.key)) !== Math.ceil(kept.received / kept.recordBytes)) {
-    // Somebody cleared a part of the site's data.
+    // A part of the site's data was cleared.
     await store.discard(kept.key);
     kept = undefined;
   }
@@ -63,7 +63,7 @@ export async function downloadToStore(wanted: DownloadRequest): Promise<ByteSour
   return store.lock(key, signal, async () => new StoredSource(store, await new Download(wanted, key).run()));
 }
 
-/** The server's file is not the one whose beginning is stored. */
+/** The server's file differs from the one whose beginning is stored. */
 class Changed extends Error {}
 /** Another tab wrote into the same file. */
 class Conflict extends Error {}
@@ -72,7 +72,7 @@ class Download {
   readonly #wanted: DownloadRequest;
   readonly #key: string;
   readonly #recordBytes: number;
-  /** As last read or written; undefined: nothing is stored. */
+  /** The manifest as last read or written; undefined when nothing is stored. */
   #manifest: Manifest | undefined;
   #received = 0;
   #size: number | undefined;
@@ -124,22 +124,22 @@ class Download {
               { url: name },
             );
         } else {
-          // Not the file that it should be: what came of it is of no use.
+          // It is not the expected file, so what was received is useless.
           if (!(fault instanceof FileError)) throw fault;
           await store.discard(this.#key);
-          // Some of it may be of an earlier, bad answer: the whole file is asked for before it is refused.
+          // Some of it may come from an earlier, bad response: the whole file is requested before it is refused.
           if (!resumed) throw fault;
         }
       }
     }
   }
 
-  /** Takes up what is stored: counters, the partial record, the hash. */
+  /** Restores what is stored: counters, the partial record, the hash. */
   async #resume(): Promise<void> {
     const { store, url, size, sha256 } = this.#wanted;
     const manifest = this.#manifest;
     this.#received = manifest?.received ?? 0;
-    // Where no byte came, the size is that of an answer that was refused, and says nothing about the next one.
+    // When no byte was received, the size is that of a refused response and says nothing about the next one.
     this.#size = (this.#received > 0 ? manifest?.size : undefined) ?? size;
     // Another server's tags say nothing about this one's file; the SHA-256 in the key does.
     this.#validator =
@@ -153,7 +153,7 @@ class Download {
     if (manifest === undefined) return;
     const partial = manifest.received % this.#recordBytes;
     if (manifest.recordBytes !== this.#recordBytes) {
-      // Written by a version with other records.
+      // Written by a version with records of another size.
       await store.discard(this.#key);
       this.#manifest = undefined;
       return this.#resume();
@@ -184,7 +184,7 @@ class Download {
         this.#hasher?.load(manifest.hashState);
         return;
       } catch {
-        // Saved by another build of the hash: hash the stored bytes again.
+        // Saved by another build of the hash function: the stored bytes are hashed again.
         this.#hasher = (await createSHA256()).init();
       }
     }
@@ -195,7 +195,7 @@ class Download {
     }
   }
 
-  /** One request, from the first byte that is missing to the end. Throws `Break` for another try. */
+  /** One request, from the first missing byte to the end. Throws `Break` to request another try. */
   async #pull(): Promise<void> {
     const { url, monitor } = this.#wanted;
     if (this.#size !== undefined && this.#received === this.#size && this.#manifest !== undefined) return;
@@ -242,7 +242,7 @@ class Download {
       }
       await this.#commit();
     } catch (fault) {
-      // What came is worth keeping, whatever stopped it; if that fails too, the first failure is the one that is thrown.
+      // What was received is worth keeping, whatever interrupted it. If that fails too, the first failure is thrown.
       const lost =
         fault instanceof Conflict ||
         fault instanceof Changed ||
@@ -258,8 +258,9 @@ class Download {
   }
 
   /**
-   * The body of a plain answer is shorter or longer than its Content-Length, which happens where the length is that of a compressed body and the
-   * browser hides the encoding from other origins. The file is begun again without relying on the length. Throws `Changed`.
+   * The body of a plain response is shorter or longer than its Content-Length. This happens when the length is that of
+   * a compressed body and the browser hides the encoding from other origins. The download starts again without relying
+   * on the length. Throws `Changed`.
    */
   #mistrustSize(answer: RemoteBody): void {
     const { url, network, size } = this.#wanted;
@@ -268,7 +269,10 @@ class Download {
     throw new Changed();
   }
 
-  /** Is this the file whose beginning is stored, is it as large as it should be, and is there room for it? */
+  /**
+   * Checks that this is the file whose beginning is stored, that its size is as expected, and that there is enough
+   * storage.
+   */
   async #accept(answer: RemoteBody): Promise<void> {
     const { sha256, size: expected, expectation } = this.#wanted;
     if (this.#received > 0) {
@@ -305,7 +309,7 @@ class Download {
       const filled = this.#received % this.#recordBytes;
       const piece = rest.subarray(0, this.#recordBytes - filled);
       if (filled + piece.length > this.#record.length) {
-        // Only where the server did not say how much comes.
+        // Only when the server did not announce the size.
         const grown = new Uint8Array(this.#recordBytes);
         grown.set(this.#record.subarray(0, filled));
         this.#record = grown;
@@ -325,7 +329,10 @@ class Download {
     return fresh >= FLUSH_GROWTH * (filled - fresh);
   }
 
-  /** Writes the bytes that came since the last time, with the manifest that counts them. Throws `Conflict`, `StorageError('quota')`. */
+  /**
+   * Writes the bytes received since the last write, with the manifest that counts them. Throws `Conflict` or
+   * `StorageError('quota')`.
+   */
   async #commit(change: Partial<Manifest> = {}): Promise<void> {
     const { store, url, model } = this.#wanted;
     const before = this.#manifest;
@@ -364,14 +371,16 @@ class Download {
     this.#flushed = performance.now();
   }
 
-  /** The error for a full quota; what came of this file is removed, since it would only keep the room that others need. */
+  /**
+   * Returns the error for a full quota. What was received of this file is removed, since it would only occupy storage.
+   */
   async #full(cause: StorageError | undefined): Promise<StorageError> {
     const { store } = this.#wanted;
     const needed = this.#size ?? this.#received;
     await store.discard(this.#key).catch(() => {});
     const { usage, quota } = await store.estimate();
     const room = usage === undefined || quota === undefined ? undefined : Math.max(0, quota - usage);
-    // Chromium tells pages a quota that is not the real one; a refusal is proof.
+    // Chromium reports a quota that is not the real one; a refused write is proof.
     const available = room !== undefined && cause !== undefined && room >= needed ? undefined : room;
     return new StorageError(
       'quota',
@@ -381,7 +390,7 @@ class Download {
     );
   }
 
-  /** Everything came: is it what it should be? Only then it counts as complete. */
+  /** All bytes were received: verifies the file. Only then it counts as complete. */
   async #finish(): Promise<Manifest> {
     const { store, sha256, expectation, signal } = this.#wanted;
     const name = this.#name;

@@ -1,6 +1,6 @@
 /**
- * What a file that is being downloaded should be: stated before its first byte, and compared with its bytes as they arrive, so that an error
- * page, a wrong file or a body without end is refused early, and only a file that was found right is kept.
+ * What a file that is being downloaded should be: stated before its first byte, and compared with its bytes as they
+ * arrive, so that an error page, a wrong file or an endless body is refused early, and only a verified file is kept.
  */
 import { FileError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
@@ -8,21 +8,21 @@ import { MoreBytes } from './gguf/cursor.ts';
 import { ggufEnd, readGgufHeader } from './gguf/header.ts';
 import { recognise } from './recognise.ts';
 
-/** Bytes behind the last tensor: some writers pad their files. */
+/** Bytes after the last tensor, since some writers pad their files. */
 const MOST_TRAILING = 1 << 20;
 const MiB = 1 << 20;
-/** Configurations are some kB; tokenizers of 256,000 tokens make some 35 MB; an index has a line a tensor. */
+/** Configurations have some kB; tokenizers of 256,000 tokens some 35 MB; an index has a line for each tensor. */
 export const JSON_LIMITS = { config: 8 * MiB, tokenizer: 128 * MiB, index: 32 * MiB, template: 4 * MiB } as const;
 
 export interface Expectation {
-  /** The most bytes that such a file can have; `Infinity` where only its own header tells. */
+  /** The most bytes of such a file; `Infinity` when only its own header tells. */
   readonly limit: number;
   /**
-   * Looks at the first bytes of the file. Resolves with the most bytes that this file can have; throws `MoreBytes` where more
-   * of the file is needed to tell, and `FileError` where it is not such a file. `size`: of the whole file, where it is known.
+   * Checks the first bytes of the file. Resolves with the most bytes that this file can have. Throws `MoreBytes` when
+   * more of the file is needed, and `FileError` when it is not such a file. `size` is that of the whole file, if known.
    */
   begin(head: Uint8Array, name: string, size: number | undefined): Promise<number>;
-  /** Throws `FileError` where the whole file, which `source` reads, is not what it should be. */
+  /** Throws `FileError` when the whole file, which `source` reads, is not as expected. */
   verify(source: ByteSource, signal?: AbortSignal): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ function text(limit: number): Expectation {
   };
 }
 
-/** By the name that the file has in its folder. */
+/** Returns the expectation for a file name in its folder. */
 export function expectationOf(name: string): Expectation {
   if (/\.gguf$/i.test(name)) return GGUF;
   if (/\.safetensors$/i.test(name)) return SAFETENSORS;
@@ -72,9 +72,9 @@ export function expectationOf(name: string): Expectation {
   return text(/\.jinja$/i.test(name) ? JSON_LIMITS.template : JSON_LIMITS.config);
 }
 
-/** Gives an expectation the beginning of a file that comes in pieces, until it has seen enough. */
+/** Passes the beginning of a file that arrives in pieces to an expectation, until it has seen enough. */
 export class HeadCheck {
-  /** The most bytes that the file can have, as far as is known by now. */
+  /** The most bytes that the file can have, as far as known. */
   most: number;
   readonly #expectation: Expectation;
   readonly #name: string;
@@ -95,7 +95,9 @@ export class HeadCheck {
     return this.#done;
   }
 
-  /** The bytes that follow those of the last call; `ended`: they are the file's last ones. Throws `FileError`. */
+  /**
+   * Takes the bytes that follow those of the last call; `ended` says that they are the last ones. Throws `FileError`.
+   */
   async add(chunk: Uint8Array, ended = false): Promise<void> {
     if (this.#done) return;
     if (this.#filled + chunk.length > this.#head.length) {
@@ -112,7 +114,7 @@ export class HeadCheck {
       this.#head = new Uint8Array(0);
     } catch (fault) {
       if (!(fault instanceof MoreBytes)) throw fault;
-      // Doubled, so that a header that comes in small pieces is not parsed at each of them.
+      // The size is doubled, so that a header that arrives in small pieces is not parsed for each of them.
       this.#needed = Math.max(fault.needed, 2 * this.#filled);
     }
   }

@@ -1,10 +1,10 @@
-/** Files found by name: a record, a directory, an address, a repository. */
+/** Files found by name: a record, a directory, a URL, a repository. */
 import type { ByteSource } from './byte-source.ts';
 
 export interface FileSet {
-  /** For messages, and what `store.remove` takes. */
+  /** The name in messages, which `store.remove` also takes. */
   readonly name: string;
-  /** Undefined where there is no such file. The taker closes it. */
+  /** Undefined when there is no such file. The caller closes it. */
   open(name: string): Promise<ByteSource | undefined>;
 }
 
@@ -14,7 +14,7 @@ export function isInnerName(name: string): boolean {
   return parts.length <= 2 && parts.every(isPlainName);
 }
 
-/** Characters that would leave the set's folder. */
+/** Characters that would lead out of the folder. */
 export function isPlainName(name: string): boolean {
   return name !== '' && !/[/\\:?#\0]/.test(name) && name !== '.' && name !== '..';
 }

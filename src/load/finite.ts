@@ -1,10 +1,11 @@
 /**
- * Finds infinite values and NaN in a tensor's bytes while they pass. Quantised blocks are looked at by their f16 scales only, whose exponent lies
- * in one byte; plain values four bytes at a time, without a branch, so that it costs next to nothing beside the repacking.
+ * Finds infinite values and NaN in a tensor's bytes as they stream past. Of quantised blocks only the f16 scales are
+ * checked, whose exponent is in one byte; plain values are checked four bytes at a time without a branch, so that the
+ * cost is negligible compared with repacking.
  */
 import { STORED_FORMATS, type StoredFormat } from './stored-format.ts';
 
-/** Where a block keeps its f16 numbers. MXFP4 has none; its repacking looks at the exponents. */
+/** The positions of a block's f16 numbers. MXFP4 has none; its repacking checks the exponents. */
 const HALVES: Readonly<Record<Exclude<StoredFormat, 'F32' | 'F16' | 'BF16'>, readonly number[]>> = {
   Q4_0: [0],
   Q4_1: [0, 2],
@@ -29,7 +30,10 @@ const EXPONENTS = {
 } as const;
 
 export interface FiniteCheck {
-  /** The tensor's next bytes. False where one of its values is not finite; what is split between two calls counts at the second. */
+  /**
+   * Takes the tensor's next bytes. Returns false when one of its values is not finite; a value that is split between
+   * two calls counts at the second.
+   */
   push(piece: Uint8Array): boolean;
 }
 
@@ -47,7 +51,7 @@ export function createFiniteCheck(format: StoredFormat): FiniteCheck {
 class BlockCheck implements FiniteCheck {
   readonly #halves: readonly number[];
   readonly #bytes: number;
-  /** Bytes of the present block that have passed. */
+  /** Bytes of the current block that were read. */
   #phase = 0;
 
   constructor(halves: readonly number[], bytes: number) {
@@ -71,7 +75,7 @@ class BlockCheck implements FiniteCheck {
 
 class PlainCheck implements FiniteCheck {
   readonly #exponents: (typeof EXPONENTS)[keyof typeof EXPONENTS];
-  /** Bytes of a word that is not whole yet; zeros behind them. */
+  /** Bytes of an incomplete word, followed by zeros. */
   readonly #rest = new Uint8Array(4);
   #waiting = 0;
 
@@ -90,7 +94,7 @@ class PlainCheck implements FiniteCheck {
       if (this.#waiting < 4) return sound;
     }
     const end = at + ((piece.length - at) & ~3);
-    // Words must lie at multiples of four; pieces that do not are rare, and copied.
+    // Words must be at multiples of four; pieces that are not are rare, and are copied.
     const words = (piece.byteOffset + at) % 4 === 0 ? piece.subarray(at, end) : piece.slice(at, end);
     sound = this.#words(words) && sound;
     this.#waiting = piece.length - end;

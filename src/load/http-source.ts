@@ -1,4 +1,4 @@
-/** A file read straight from its URL, without keeping anything. */
+/** A file read directly from its URL, without storing anything. */
 import { FileError, StorageError } from '../errors.ts';
 import { displayName } from '../store/address.ts';
 import { CHUNK_BYTES, type ByteSource } from './byte-source.ts';
@@ -33,7 +33,7 @@ export class HttpSource implements ByteSource {
     this.#network = network;
   }
 
-  /** Asks for one byte to learn the size, the validator and whether ranges are served. */
+  /** Requests one byte to learn the size, the validator and whether ranges are served. */
   static async open(
     url: string,
     network: Network,
@@ -51,7 +51,7 @@ export class HttpSource implements ByteSource {
         const { size, ranges, validator } = answer;
         if (!ranges && size === undefined) return measure(answer, url, expectation);
         await answer.cancel();
-        // A server that hides the size of the whole file tells that of the one byte.
+        // A server that hides the size of the whole file reports that of the one byte.
         if (size !== undefined && !(ranges && size === 1)) return { size, ranges, validator };
         const whole = await request(url, 0, undefined, {}, network, signal);
         if (whole.size === undefined) return measure(whole, url, expectation);
@@ -65,7 +65,7 @@ export class HttpSource implements ByteSource {
 
   async *stream(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     let position = start;
-    // A generator cannot yield from inside `withRetries`, so each try hands over what it got.
+    // A generator cannot yield from inside `withRetries`, so each try returns what it received.
     let chunks: AsyncIterator<Uint8Array> | undefined;
     try {
       while (position < end) {
@@ -96,7 +96,10 @@ export class HttpSource implements ByteSource {
 
   async close(): Promise<void> {}
 
-  /** Chunks of `[start, end)` by one request, gathered to `CHUNK_BYTES`; what came before a break is handed over first. */
+  /**
+   * Yields chunks of `[start, end)` from one request, gathered to `CHUNK_BYTES`; what was received before a break is
+   * yielded first.
+   */
   async *#from(start: number, end: number, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
     const answer = await request(this.#url, start, end, this.#validator, this.#network, signal);
     if (
@@ -146,7 +149,10 @@ export class HttpSource implements ByteSource {
   }
 }
 
-/** The size by reading all of it: servers that do not say it, or hide it from this origin. `expectation` bounds how much is read. */
+/**
+ * Determines the size by reading everything, for servers that do not report it or hide it from this origin.
+ * `expectation` bounds how much is read.
+ */
 async function measure(answer: RemoteBody, url: string, expectation: Expectation): Promise<Facts> {
   const { ranges, validator } = answer;
   const head = new HeadCheck(expectation, displayName(url), undefined);

@@ -1,27 +1,36 @@
 /**
- * One GET over HTTP (RFC 9110): a range where the server serves ranges, the whole file where it does not, and the validator that tells whether
- * two answers are of one file. Retrying is in `retry.ts`; what is done with the bytes is in `download.ts` and `http-source.ts`.
+ * One GET over HTTP (RFC 9110): a range if the server serves ranges, otherwise the whole file, and the validator that
+ * tells whether two responses belong to one file. `retry.ts` repeats requests; `download.ts` and `http-source.ts` use
+ * the bytes.
  */
 import { InputError, StorageError } from '../errors.ts';
 import { displayName } from '../store/address.ts';
 import { Break, type RetryPolicy } from './retry.ts';
 
-/** The longest that a server's Retry-After is obeyed. */
+/** The longest Retry-After of a server that is obeyed. */
 const MAX_WAIT_MS = 60_000;
-/** Answers to a range request by servers that do not serve ranges, or serve compressed bodies only. Their answer to a plain GET counts. */
+/**
+ * Responses to a range request from servers that do not serve ranges, or serve compressed bodies only. Their response
+ * to a plain GET counts instead.
+ */
 const RANGE_REFUSED: readonly number[] = [400, 405, 406, 416, 501];
-/** A server's words are shown up to this length. */
+/** Text from a server is shown up to this length. */
 const SHOWN = 80;
 
 export interface Network {
   readonly fetch: typeof fetch;
   readonly retry: RetryPolicy;
-  /** Sent with every request, and never shown or stored. */
+  /** Sent with every request; never shown or stored. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly credentials?: RequestCredentials | undefined;
-  /** Addresses whose server is asked without a range, because it refused one or answered it unusably. Filled by `request`. */
+  /**
+   * URLs that are requested without a range, because their server refused one or answered it unusably. Filled by
+   * `request`.
+   */
   readonly plain: Set<string>;
-  /** Addresses whose Content-Length is that of a compressed body, and says nothing. Filled by the takers of bodies. */
+  /**
+   * URLs whose Content-Length is that of a compressed body and therefore says nothing. Filled by the readers of bodies.
+   */
   readonly unsized: Set<string>;
 }
 
@@ -29,7 +38,10 @@ export function createNetwork(options: Pick<Network, 'fetch' | 'retry' | 'header
   return { ...options, plain: new Set(), unsized: new Set() };
 }
 
-/** What says that a file is still the same: ETag, else Last-Modified (cross-origin pages see no ETag unless it is exposed). */
+/**
+ * What shows that a file is unchanged: ETag, otherwise Last-Modified (cross-origin pages see no ETag unless it is
+ * exposed).
+ */
 export interface Validator {
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
@@ -42,14 +54,14 @@ export function sameFile(a: Validator, b: Validator): boolean {
   return true;
 }
 
-/** True if the two are known to be of one file, which is what bytes of two answers may be joined on. */
+/** True if the two are known to belong to one file, which is required to join bytes of two responses. */
 export function surelySameFile(a: Validator, b: Validator): boolean {
   const known =
     (a.etag !== undefined && b.etag !== undefined) || (a.lastModified !== undefined && b.lastModified !== undefined);
   return known && sameFile(a, b);
 }
 
-/** Proxies that compress mark the same bytes' tag as weak. */
+/** Proxies that compress mark the tag of the same bytes as weak. */
 function opaque(etag: string): string {
   return etag.replace(/^W\//, '');
 }
@@ -57,19 +69,22 @@ function opaque(etag: string): string {
 export interface RemoteBody {
   /** The position of the body's first byte. */
   readonly start: number;
-  /** Of the whole file; undefined where the server does not say. */
+  /** The size of the whole file; undefined if the server does not report it. */
   readonly size: number | undefined;
   readonly validator: Validator;
-  /** False where the server sent the whole file in place of a range. */
+  /** False if the server sent the whole file in place of a range. */
   readonly ranges: boolean;
-  /** Whether a broken download of this file can be continued: the server serves ranges and tells versions of the file apart. */
+  /**
+   * Whether a broken download of this file can be continued: the server serves ranges and distinguishes versions of the
+   * file.
+   */
   readonly resumable: boolean;
-  /** Chunks as they come; throws `Break` where the connection breaks. Returning early cancels the request. */
+  /** Yields chunks as they arrive; throws `Break` when the connection breaks. Returning early cancels the request. */
   bytes(): AsyncIterable<Uint8Array>;
   cancel(): Promise<void>;
 }
 
-/** Throws `InputError` for addresses that `fetch` cannot or must not read. The message shows no secret. */
+/** Throws `InputError` for URLs that `fetch` cannot or must not read. The message shows no secret. */
 export function checkUrl(url: string): void {
   const name = displayName(url);
   if (!URL.canParse(url)) throw new InputError('argument', `${JSON.stringify(name)} is not a URL`, { url: name });
@@ -89,8 +104,8 @@ export function checkUrl(url: string): void {
 }
 
 /**
- * One GET for bytes `[start, end)` (to the file's end without `end`). Where the server refuses the range it is asked again without one,
- * and from then on. Throws `Break`, `InputError`, or `StorageError('network' | 'changed')`.
+ * One GET for bytes `[start, end)` (to the end of the file without `end`). If the server refuses the range, it is asked
+ * again without one, then and later. Throws `Break`, `InputError`, or `StorageError('network' | 'changed')`.
  */
 export async function request(
   url: string,
@@ -117,7 +132,7 @@ interface Range {
   readonly known: Validator;
 }
 
-/** Undefined where the server does not take the range. */
+/** Undefined when the server does not accept the range. */
 async function send(
   url: string,
   range: Range | undefined,
@@ -172,13 +187,14 @@ function rangeHeaders(url: string, range: Range | undefined): Record<string, str
   if (range === undefined) return {};
   const { start, end, known } = range;
   const headers: Record<string, string> = { Range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
-  // If-Range is no simple header: across origins it would cost a preflight that few servers allow. The answer's validator is compared in any case.
+  // If-Range is not a simple header: across origins it would cost a preflight that few servers allow. The response's
+  // validator is compared in any case.
   if (start > 0 && known.etag !== undefined && !known.etag.startsWith('W/') && isSameOrigin(url))
     headers['If-Range'] = known.etag;
   return headers;
 }
 
-/** Browsers do not say why a fetch failed. A redirect in circles, which Node names, would fail at every further try. */
+/** Browsers do not say why a fetch failed. A redirect loop, which Node names, would fail at every further try. */
 async function connectionFault(
   url: string,
   range: Range | undefined,
@@ -203,20 +219,23 @@ async function connectionFault(
   return new Break('the server redirects in circles, or to a place that cannot be reached', cause, undefined, 2);
 }
 
-/** A field of an error, which may be of another realm. */
+/** A field of an error, which may belong to another realm. */
 function fieldOf(error: unknown, field: 'message' | 'cause'): unknown {
   return typeof error === 'object' && error !== null && field in error
     ? (error as Record<string, unknown>)[field]
     : undefined;
 }
 
-/** After a failure without a byte the next try goes without a range, or with one again: Chromium refuses compressed answers to a range. */
+/**
+ * After a failure without a byte the next try has no range, or a range again: Chromium refuses compressed responses to
+ * a range.
+ */
 function alternate(url: string, range: Range | undefined, network: Network): void {
   if (range === undefined) network.plain.delete(url);
   else if (range.start === 0) network.plain.add(url);
 }
 
-/** Undefined: the server does not take the range. */
+/** Undefined when the server does not accept the range. */
 async function understand(
   response: Response,
   url: string,
@@ -238,7 +257,8 @@ async function understand(
   const contentRange = headers.get('content-range') ?? '';
   if (status === 206 && range !== undefined) {
     const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(contentRange.trim());
-    // Cross-origin pages may not see Content-Range; the body's length tells where it ends, and the sum is checked by the caller.
+    // Cross-origin pages may not see Content-Range. The length of the body tells where it ends, and the caller checks
+    // the hash.
     if (match === null) {
       if (contentRange !== '')
         throw new StorageError(
@@ -341,7 +361,7 @@ async function* bodyBytes(
   }
 }
 
-/** The promise, or `Break` when it takes longer than `limit` milliseconds. */
+/** Returns the promise, which rejects with `Break` when it takes longer than `limit` milliseconds. */
 async function stalling<T>(promise: Promise<T>, limit: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -12,10 +12,13 @@ import { healing, networkOf, openRemote, storeOf } from './remote.ts';
 import { Break, withRetries } from './retry.ts';
 
 export const DEFAULT_HUB = 'https://huggingface.co';
-/** Listings come in pages of up to 1,000 files. */
+/** Listings have pages of up to 1,000 files. */
 const MAX_PAGES = 20;
 const MAX_PAGE_BYTES = 8 << 20;
-/** A revision with slashes (a branch `feature/x`) is written with %2F; those that the hub itself names (`refs/pr/1`) are understood as they are. */
+/**
+ * A revision with slashes (a branch `feature/x`) is written with %2F; the names of the hub itself (`refs/pr/1`) are
+ * also accepted unescaped.
+ */
 const NAME = /^hf:([\w.-]+)\/([\w.-]+)(?:@(refs\/[\w.-]+\/[^/@]+|[^/@]+))?(?:\/(.+))?$/;
 
 export interface HubName {
@@ -28,7 +31,7 @@ export interface HubName {
 export interface HubFile {
   readonly path: string;
   readonly size: number;
-  /** Of files in LFS, which weights are. */
+  /** The SHA-256 of files in LFS, which include all weights. */
   readonly sha256?: string;
 }
 
@@ -146,12 +149,12 @@ async function fetchText(
     throw new StorageError('network', `${url}: the server answers ${status}; ${remedy}`, { url, status });
   }
   const link = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
-  // A next page on another server would send the request anywhere.
+  // A next page on another server could send the request anywhere.
   const next = link === undefined ? undefined : new URL(link, url);
   return { text, next: next === undefined || next.origin !== new URL(url).origin ? undefined : next.href };
 }
 
-/** Keeps a listing, so that a stored model opens without network. */
+/** Stores a listing, so that a stored model opens without network. */
 export interface ListingNotes {
   get(): Promise<readonly HubFile[] | undefined>;
   set(files: readonly HubFile[]): Promise<void>;
@@ -160,8 +163,8 @@ export interface ListingNotes {
 }
 
 /**
- * The files of one folder of a repository. The kept listing serves as long as the file wanted is stored whole
- * (or is known not to exist); otherwise it is fetched, once.
+ * Returns the files of one folder of a repository. The stored listing is used as long as the wanted file is stored
+ * completely (or is known not to exist); otherwise the listing is fetched, once.
  */
 export class HubFiles implements FileSet {
   readonly name: string;
@@ -270,7 +273,7 @@ export async function openHub(address: string, options: OpenOptions): Promise<Mo
   });
 }
 
-/** A GGUF of the repository and the projector that lies beside it, where there is one and the caller did not say otherwise. */
+/** A GGUF of the repository and the projector beside it, if there is one and the caller did not disable it. */
 async function withFound(files: HubFiles, name: string, options: OpenOptions): Promise<ModelFile> {
   const model = await openGgufOf(files, name, options);
   if (options.mmproj !== undefined || isProjector(name)) return model;
@@ -285,17 +288,17 @@ async function withFound(files: HubFiles, name: string, options: OpenOptions): P
   }
 }
 
-/** The smallest precision that costs nothing one could see: repositories have the same projector in several. */
+/** Returns the smallest precision without a visible loss; repositories have the same projector in several. */
 export function bestProjector(names: readonly string[]): string | undefined {
   const all = names.filter((name) => isProjector(name) && !LATER_PART.test(name));
   const preferred = [/q8_0/i, /(?<!b)f16/i, /bf16/i, /./];
   return preferred.map((kind) => all.find((name) => kind.test(name))).find((name) => name !== undefined);
 }
 
-/** A file of a split model, but not its first. */
+/** Tells whether a file belongs to a split model but is not its first. */
 const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/i;
 
-/** Which GGUF of a repository is meant when none is named: the only one, or the only split set. */
+/** Returns the GGUF of a repository that is used when none is named: the only one, or the only split set. */
 export function onlyGguf(repository: string, names: readonly string[]): string {
   const files = names.filter((name) => /\.gguf$/i.test(name) && !LATER_PART.test(name) && !isProjector(name));
   const [only] = files;

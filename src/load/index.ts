@@ -1,4 +1,4 @@
-/** From whatever a caller has (file, bytes, URL, folder, Hugging Face name) to a `ModelFile`. */
+/** Opens whatever a caller has (file, bytes, URL, folder, Hugging Face name) as a `ModelFile`. */
 import { FileError, InputError, StorageError } from '../errors.ts';
 import { BlobSource, BytesSource, type ByteSource } from './byte-source.ts';
 import { isInnerName, type FileSet } from './file-set.ts';
@@ -11,7 +11,10 @@ import { checkOptions, expectedHash, memberHash, refuseSingleHash, type OpenOpti
 export type { ModelInput } from './inputs.ts';
 export type { OpenOptions } from './options.ts';
 
-/** Reads the header (downloading first where there is a store). Throws `FileError`, `StorageError`, `InputError`; the caller closes it. */
+/**
+ * Reads the header (after downloading if there is a store). Throws `FileError`, `StorageError`, `InputError`; the
+ * caller closes the result.
+ */
 export async function openModel(input: ModelInput, options: OpenOptions = {}): Promise<ModelFile> {
   options.signal?.throwIfAborted();
   checkOptions(options);
@@ -28,7 +31,7 @@ export async function openModel(input: ModelInput, options: OpenOptions = {}): P
 
 async function openAddress(address: string, options: OpenOptions): Promise<ModelFile> {
   const { files } = options;
-  // One letter and a colon is a Windows drive.
+  // A single letter and a colon is a Windows drive.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
   if (scheme === 'hf') return (await import('./hub.ts')).openHub(address, options);
   if (scheme === 'http' || scheme === 'https') return openUrl(address, options);
@@ -94,7 +97,7 @@ async function openPair(
   }
 }
 
-/** llama.cpp's tools name projector files so. */
+/** Names that llama.cpp's tools give to projector files. */
 export function isProjector(name: string): boolean {
   return /mmproj/i.test(name) && /\.gguf$/i.test(name);
 }
@@ -129,7 +132,7 @@ async function openPath(path: string, files: FileSystemReader, options: OpenOpti
 
 // Addresses
 
-/** Imported on demand: models that are not loaded from an address do not need it. */
+/** Imported on demand: models that are not loaded from a URL do not need it. */
 async function openUrl(url: string, options: OpenOptions): Promise<ModelFile> {
   return (await import('./remote.ts')).openUrl(url, options);
 }

@@ -1,4 +1,4 @@
-/** Reduces what `load` accepts to few kinds, and refuses everything else by its name. */
+/** Reduces the inputs of `load` to a few kinds, and refuses everything else by its name. */
 import { InputError, StorageError } from '../errors.ts';
 import { displayName } from '../store/address.ts';
 
@@ -6,10 +6,10 @@ import { displayName } from '../store/address.ts';
 export type Bytes = Blob | ArrayBuffer | ArrayBufferView;
 
 /**
- * A URL (of a GGUF; of a Hugging Face folder if it ends with `/`), a path (Node), `hf:owner/repo[@revision][/file.gguf]`, or the addresses of a
- * model and its projector (mmproj);
- * a file, its bytes, a handle of it, or an answer of `fetch`; all files of a split model, of a model and its
- * projector (whose name contains `mmproj`), or of a Hugging Face folder, as a list of Files or by names.
+ * A URL (of a GGUF, or of a Hugging Face folder if it ends with `/`), a path (Node),
+ * `hf:owner/repo[@revision][/file.gguf]`, or the URLs of a model and its projector (mmproj); a file, its bytes, a
+ * handle of it, or a response of `fetch`; all files of a split model, of a model and its projector (whose name contains
+ * `mmproj`), or of a Hugging Face folder, as a list of Files or by name.
  */
 export type ModelInput =
   | string
@@ -21,14 +21,14 @@ export type ModelInput =
   | readonly (string | URL)[]
   | { readonly [name: string]: Bytes };
 
-/** A list holds addresses. */
+/** A list contains URLs. */
 export type ResolvedInput = string | readonly string[] | Blob | Uint8Array | ReadonlyMap<string, Blob | Uint8Array>;
 
 export function isAddressList(resolved: ResolvedInput): resolved is readonly string[] {
   return Array.isArray(resolved);
 }
 
-/** Throws `InputError`; `StorageError` and what the browser throws where a response or a handle cannot be read. */
+/** Throws `InputError`, and `StorageError` or the browser's own error when a response or a handle cannot be read. */
 export async function resolveInput(input: unknown): Promise<ResolvedInput> {
   if (typeof input === 'string' && input.trim() !== '') return input;
   if (input instanceof URL) return input.href;
@@ -48,7 +48,7 @@ export async function resolveInput(input: unknown): Promise<ResolvedInput> {
   );
 }
 
-/** Bytes of another realm (a jest context, an iframe) are known by their tag. */
+/** Bytes of another realm (a jest context, an iframe) are recognised by their tag. */
 function asBytes(input: unknown): Blob | Uint8Array | undefined {
   if (input instanceof Blob) return input;
   if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
@@ -137,7 +137,7 @@ export function fileName(data: Blob | Uint8Array): string | undefined {
   return 'name' in data && typeof data.name === 'string' && data.name !== '' ? data.name : undefined;
 }
 
-/** A value, for a message. */
+/** Describes a value, for a message. */
 function nameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'string') return 'an empty string';

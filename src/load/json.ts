@@ -1,8 +1,11 @@
-/** JSON from files: bounded in size and depth, and an error says where. */
+/** JSON from files: bounded in size and depth, with errors that give the place. */
 import { FileError } from '../errors.ts';
 import type { JsonObject, JsonValue } from './model-file.ts';
 
-/** The deepest nesting read. tokenizer.json and configurations stay below 12; whoever walks a value may then recurse. */
+/**
+ * The deepest nesting that is read. tokenizer.json and configurations stay below 12; code that walks a value may
+ * therefore recurse.
+ */
 const MAX_JSON_DEPTH = 64;
 
 /** `offset` is where `bytes` begin in the file. */
@@ -32,7 +35,7 @@ export function parseJson(bytes: Uint8Array, file: string, field: string, offset
     value = JSON.parse(text);
   } catch (cause) {
     const at = jsonFault(text);
-    // Characters before the fault, as bytes; a byte order mark was dropped by the decoder.
+    // The characters before the fault, as bytes; the decoder dropped a byte order mark.
     const mark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
     const before = mark + new TextEncoder().encode(text.slice(0, at)).length;
     throw new FileError(
@@ -49,7 +52,7 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Where the nesting becomes too deep. Works on bytes: quotes, brackets and backslashes are ASCII. */
+/** Returns where the nesting becomes too deep. Works on bytes: quotes, brackets and backslashes are ASCII. */
 function depthFault(bytes: Uint8Array): number | undefined {
   let depth = 0;
   let inString = false;
@@ -66,17 +69,19 @@ function depthFault(bytes: Uint8Array): number | undefined {
   return undefined;
 }
 
-/** JSON's tokens (RFC 8259) but strings, which may be megabytes and are walked instead. */
+/** JSON's tokens (RFC 8259) except strings, which may be megabytes and are scanned instead. */
 const TOKEN = /[[\]{},:]|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\d.a-zA-Z])|true|false|null/uy;
 const SPACE = /[ \t\n\r]*/uy;
 
 /**
- * The index of the first character that cannot continue a JSON text; its length where the text only ends too early.
- * Runs after `JSON.parse` has failed, because engines disagree on how they tell the place.
+ * Returns the index of the first character that cannot continue a JSON text, or the text's length if it only ends too
+ * early. Runs after `JSON.parse` has failed, because engines report the place differently.
  */
 function jsonFault(text: string): number {
   const open: ('{' | '[')[] = [];
-  /** What may come: a value, a key, a colon, or a comma and the like; `first` also lets the bracket close. */
+  /**
+   * What may follow: a value, a key, a colon, or a comma or closing bracket; `first` also allows the bracket to close.
+   */
   let expect: 'value' | 'first' | 'key' | 'firstKey' | 'colon' | 'after' = 'value';
   for (let at = 0; ;) {
     SPACE.lastIndex = at;
@@ -120,7 +125,7 @@ function jsonFault(text: string): number {
   }
 }
 
-/** Where the string that begins at `start` ends, or where it goes wrong (the text's end: it is cut off). */
+/** Returns where the string that begins at `start` ends, or where it is invalid (the text's end if it is cut off). */
 function stringEnd(text: string, start: number): { readonly at: number; readonly fault: boolean } {
   for (let i = start + 1; i < text.length; i++) {
     const character = text[i] ?? '';
@@ -140,7 +145,7 @@ function stringEnd(text: string, start: number): { readonly at: number; readonly
   return { at: text.length, fault: true };
 }
 
-/** Whether the last characters could be the beginning of a word or number. */
+/** Tells whether the last characters could be the beginning of a word or number. */
 function isUnfinished(rest: string): boolean {
   return ['true', 'false', 'null'].some((word) => word.startsWith(rest)) || /^-?\d*\.?\d*[eE]?[+-]?$/.test(rest);
 }

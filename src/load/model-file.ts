@@ -1,5 +1,5 @@
 /**
- * A model's files behind one interface, whatever their format: metadata, named tensors, and one streaming read.
+ * The files of a model behind one interface, whatever their format: metadata, named tensors, and one streaming read.
  * Nothing here knows a model; `src/models` turns metadata into a configuration and says which tensors it needs.
  */
 import type { Weight, WeightWriter } from '../backend/backend.ts';
@@ -15,9 +15,9 @@ export type ModelMetadata =
       readonly generationConfig?: JsonObject;
       readonly tokenizer?: JsonObject;
       readonly tokenizerConfig?: JsonObject;
-      /** preprocessor_config.json: how images are made ready. */
+      /** preprocessor_config.json: how images are prepared. */
       readonly preprocessor?: JsonObject;
-      /** chat_template.jinja, where it is a file of its own. */
+      /** chat_template.jinja, if it is a separate file. */
       readonly chatTemplate?: string;
       /** What sentence-transformers keeps beside a model that embeds. */
       readonly sentence?: SentenceFiles;
@@ -66,22 +66,25 @@ export interface JsonObject {
 
 /** `shape` is row-major (GGUF's dimensions reversed); `format` is what `read` delivers, after any conversion while loading. */
 export interface TensorInfo extends WeightSpec {
-  /** Bytes that `read` delivers. */
+  /** The number of bytes that `read` delivers. */
   readonly bytes: number;
-  /** The format in the file; undefined where the tensor comes from no file. */
+  /** The format in the file; undefined for a tensor that comes from no file. */
   readonly stored?: StoredFormat;
 }
 
 export type LoadPhase = 'header' | 'download' | 'verify' | 'load';
 
-/** What a `monitor` receives. `rate`: bytes per second over the last seconds. */
+/** What a `monitor` receives. `rate` is in bytes per second over the last seconds. */
 export interface LoadProgress {
   readonly phase: LoadPhase;
   readonly loaded: number;
   readonly total: number;
   readonly rate: number;
   readonly file: string;
-  /** `false` while a file is downloaded from a server that cannot resume: a broken connection starts it from the beginning. */
+  /**
+   * `false` while a file is downloaded from a server that cannot resume: a broken connection starts it from the
+   * beginning.
+   */
   readonly resumable?: false;
 }
 
@@ -95,13 +98,16 @@ export interface ModelFile {
   readonly name: string;
   readonly metadata: ModelMetadata;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** The vision part of a GGUF model: a file of its own ("mmproj"), given beside it. */
+  /** The vision part of a GGUF model, a separate file ("mmproj") given beside it. */
   readonly projector?: ModelFile | undefined;
-  /** The projector was not asked for, only found: a model that it does not fit is loaded without it. */
+  /** The projector was found, not requested: a model that it does not fit is loaded without it. */
   readonly projectorFound?: boolean | undefined;
   /** Bytes of all files. */
   readonly bytes: number;
-  /** Hex SHA-256 over the headers (metadata, tensor tables) and 64 KiB from the middle of each file's data: names the file before it is read (a loaded model's own covers all weights). */
+  /**
+   * Hex SHA-256 over the headers (metadata, tensor tables) and 64 KiB from the middle of each file's data, which
+   * identifies the file before it is read (that of a loaded model covers all weights).
+   */
   readonly fingerprint: string;
   /**
    * Streams the tensors for which `writer` gives a writer, in file order, chunk by chunk with back-pressure.

@@ -1,4 +1,4 @@
-/** What a caller says beside the model: options of `openModel`, and the checks that name a wrong one. */
+/** The options of `openModel`, and the checks that name a wrong one. */
 import { InputError } from '../errors.ts';
 import type { ModelStore } from '../store/model-store.ts';
 import { QUANTIZATIONS, type Quantization } from './convert.ts';
@@ -9,29 +9,30 @@ import type { RetryPolicy } from './retry.ts';
 
 export interface OpenOptions extends ReadOptions {
   /**
-   * The projector ("mmproj") of a GGUF model, which holds what sees. A name without a folder is looked for beside a model that has a URL or an
-   * `hf:` name. By default the one that lies beside the model in an `hf:` repository is used; false: none.
+   * The projector ("mmproj") of a GGUF model, which holds the vision part. A name without a folder is looked for beside
+   * a model that has a URL or an `hf:` name. By default the one beside the model in an `hf:` repository is used; false:
+   * none.
    */
   readonly mmproj?: ModelInput | false;
   /** Quantises F32, F16 and BF16 matrices while they stream in: Q8_0, or Q4_0 with embeddings in Q8_0. */
   readonly quantize?: Quantization;
-  /** Where downloads are kept; false: nowhere. By default this origin's store where there is IndexedDB. */
+  /** Where downloads are kept; false: nowhere. By default this origin's store, where there is IndexedDB. */
   readonly store?: ModelStore | false;
-  /** Node's files, given by the platform. */
+  /** Access to files in Node, given by the platform. */
   readonly files?: FileSystemReader;
   readonly fetch?: typeof fetch;
   /** Sent with every request for the model's files, for instance `Authorization`. Never stored or shown. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether cookies are sent to other origins: see `fetch`. */
   readonly credentials?: RequestCredentials;
-  /** What the file should hash to, or each file by name; checked while downloading or reading. */
+  /** The expected SHA-256 of the file, or of each file by name; checked while downloading or reading. */
   readonly sha256?: string | Readonly<Record<string, string>>;
-  /** Where `hf:` names are looked up. */
+  /** The server for `hf:` names. */
   readonly hub?: string;
   readonly retry?: RetryPolicy;
 }
 
-/** Throws `InputError` for a value that no option has. */
+/** Throws `InputError` for invalid values of options. */
 export function checkOptions({ quantize, sha256 }: OpenOptions): void {
   if (quantize !== undefined && !QUANTIZATIONS.includes(quantize))
     throw new InputError(
@@ -47,7 +48,7 @@ export function checkOptions({ quantize, sha256 }: OpenOptions): void {
     );
 }
 
-/** What the caller says that a file should hash to. */
+/** Returns the SHA-256 that the caller expects of a file. */
 export function expectedHash({ sha256 }: OpenOptions, path: string): string | undefined {
   const name = path.replace(/^.*[/\\]/, '');
   const hash: unknown =
@@ -68,7 +69,7 @@ export function memberHash(options: OpenOptions, name: string): string | undefin
   return hash === undefined ? undefined : expectedHash({ sha256: hash }, name);
 }
 
-/** A folder has many files, so one hash says nothing. */
+/** A folder has many files, so a single hash is ambiguous. */
 export function refuseSingleHash({ sha256 }: OpenOptions, folder: string): void {
   if (typeof sha256 === 'string')
     throw new InputError(

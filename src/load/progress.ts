@@ -1,7 +1,7 @@
 /** Progress reports: bytes so far and their rate over the last seconds. */
 import type { LoadPhase, LoadProgress } from './model-file.ts';
 
-/** The rate is taken over this many milliseconds, so that it follows the network without jumping. */
+/** The rate is computed over this many milliseconds, so that it follows the network without jumping. */
 const WINDOW_MS = 3000;
 
 export class Meter {
@@ -13,7 +13,9 @@ export class Meter {
   readonly #resumable: boolean;
   #loaded = 0;
 
-  /** `loaded` bytes were there before (a resumed download) and do not count into the rate; `resumable`: see `LoadProgress`. */
+  /**
+   * `loaded` bytes existed before (a resumed download) and do not count for the rate; `resumable`: see `LoadProgress`.
+   */
   constructor(
     monitor: ((progress: LoadProgress) => void) | undefined,
     phase: LoadPhase,

@@ -1,4 +1,4 @@
-/** A GGUF model and its projector file ("mmproj"), which holds what sees, as one. */
+/** A GGUF model and its projector file ("mmproj"), which holds the vision part, as one model file. */
 import { createSHA256 } from 'hash-wasm';
 import { InputError } from '../errors.ts';
 import { openModel } from './index.ts';
@@ -6,7 +6,10 @@ import type { ModelInput, ResolvedInput } from './inputs.ts';
 import type { ModelFile } from './model-file.ts';
 import type { OpenOptions } from './options.ts';
 
-/** `found`: whether the projector was only found beside the model. Closing it closes both. `read` reads the language model; the projector is read by itself. */
+/**
+ * `found`: whether the projector was only found beside the model. Closing the result closes both. `read` reads the
+ * language model; the projector is read separately.
+ */
 export async function withProjector(model: ModelFile, projector: ModelFile, found = false): Promise<ModelFile> {
   const hash = (await createSHA256()).init().update(model.fingerprint + projector.fingerprint);
   return {
@@ -24,7 +27,10 @@ export async function withProjector(model: ModelFile, projector: ModelFile, foun
   };
 }
 
-/** The addresses of a model and its projector in either order, or a model and the `mmproj` of the options. Throws `InputError`. */
+/**
+ * Takes the URLs of a model and its projector in either order, or a model and the `mmproj` of the options. Throws
+ * `InputError`.
+ */
 export async function openBoth(resolved: ResolvedInput, options: OpenOptions): Promise<ModelFile> {
   const { mmproj, ...own } = options;
   const alone: OpenOptions = { ...own, mmproj: false };
@@ -61,7 +67,7 @@ function isVisionPart({ metadata }: ModelFile): boolean {
   return metadata.kind === 'gguf' && metadata.values.get('general.architecture') === 'clip';
 }
 
-/** A bare name is that of a file beside a model which has an address; everything else is an address of its own. */
+/** A bare name refers to a file beside a model that has a URL; everything else is a URL of its own. */
 function besideOf(model: string, name: string): string {
   if (/[/\\:]/.test(name)) return name;
   if (/^https?:/i.test(model)) {

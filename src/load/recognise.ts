@@ -1,12 +1,15 @@
-/** Recognises by its first bytes a file that is not the expected model, so that the error can say what to do. */
+/** Recognises from its first bytes a file that is not the expected model, so that the error can say what to do. */
 
 export interface Recognised {
-  /** `page`: what a server sends instead of a file; `model`: weights in a format that is read otherwise, or not at all. */
+  /**
+   * `page`: something that a server sends instead of a file; `model`: weights in a format that is read otherwise, or
+   * not at all.
+   */
   readonly kind: 'page' | 'model';
   readonly problem: string;
 }
 
-/** Bytes that are looked at. */
+/** The number of bytes that are examined. */
 export const HEAD_BYTES = 256;
 
 export function recognise(bytes: Uint8Array): Recognised | undefined {

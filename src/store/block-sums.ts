@@ -1,18 +1,24 @@
 /**
- * Checksums of stored bytes, in blocks, so that a part can be checked without reading the whole. They find damage (flipped bits, lost or exchanged
- * blocks), not forgery: who can write into the store can write the sums, too.
+ * Checksums of stored bytes, in blocks, so that a part can be checked without reading everything. They detect damage
+ * (flipped bits, lost or exchanged blocks), not forgery: code that can write into the store can also write the sums.
  */
 
 export const BLOCK_BYTES = 256 << 10;
 
-/** The sums of all blocks of `bytes`; `seed` tells records apart, so that one in the place of another is found. */
+/**
+ * Returns the sums of all blocks of `bytes`; `seed` distinguishes records, so that one in the place of another is
+ * detected.
+ */
 export function blockSums(bytes: Uint8Array, seed: number): Uint32Array {
   const sums = new Uint32Array(Math.ceil(bytes.length / BLOCK_BYTES));
   for (let i = 0; i < sums.length; i++) sums[i] = sumOf(bytes, i, seed);
   return sums;
 }
 
-/** `bytes` begin at block `first`; the last block may be the record's last, shorter one. True where all sums are right. */
+/**
+ * Checks `bytes`, which begin at block `first`; the last block may be the record's last, shorter one. Returns true when
+ * all sums are correct.
+ */
 export function sumsMatch(bytes: Uint8Array, first: number, sums: Uint32Array, seed: number): boolean {
   const count = Math.ceil(bytes.length / BLOCK_BYTES);
   for (let i = 0; i < count; i++) if (sums[first + i] !== sumOf(bytes, i, seed, first + i)) return false;
@@ -20,8 +26,9 @@ export function sumsMatch(bytes: Uint8Array, first: number, sums: Uint32Array, s
 }
 
 /**
- * Words of 32 bits in four lanes, which the processor computes side by side; then the bytes that are left. Each step (exclusive or, product with an
- * odd number, rotation) is a bijection of the sum, so a change within one word is always found, and others by all but one in 2^32.
+ * Processes words of 32 bits in four lanes, which the processor computes in parallel, then the remaining bytes. Each
+ * step (exclusive or, product with an odd number, rotation) is a bijection of the sum, so a change within one word is
+ * always detected, and other changes with a probability of 1 - 2^-32.
  */
 function sumOf(bytes: Uint8Array, index: number, seed: number, block = index): number {
   const from = index * BLOCK_BYTES;
@@ -57,5 +64,5 @@ function step(sum: number, word: number): number {
   return (product << 13) | (product >>> 19);
 }
 
-/** Odd, with bits in all places (the 32-bit golden ratio). */
+/** Odd, with bits in all positions (the 32-bit golden ratio). */
 const FACTOR = 0x9e3779b1;

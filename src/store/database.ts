@@ -1,12 +1,15 @@
 /**
- * idb-keyval, wrapped once. What it leaves to its users is done here: errors that are null or nameless get a name, a
- * deleted database is not blocked, several keys change in one transaction, and Blobs are used only where they are kept.
+ * Wraps idb-keyval, and adds what it leaves to its users: errors that are null or nameless get a name, a deleted
+ * database is not blocked, several keys change in one transaction, and Blobs are used only where they can be stored.
  */
 import { createStore, promisifyRequest } from 'idb-keyval';
 import { StorageError } from '../errors.ts';
 import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts';
 
-/** A transaction on the one object store, as idb-keyval's `createStore` gives it. Spelled out, so that the package's types need no other package. */
+/**
+ * A transaction on the one object store, as idb-keyval's `createStore` gives it. Declared here, so that the package's
+ * types need no other package.
+ */
 type UseStore = <T>(mode: IDBTransactionMode, callback: (store: IDBObjectStore) => T | PromiseLike<T>) => Promise<T>;
 
 export class Database implements Records {
@@ -14,7 +17,7 @@ export class Database implements Records {
   #use: UseStore;
   #blobs: Promise<boolean> | undefined;
 
-  /** `use` stands in for IndexedDB in tests. */
+  /** `use` replaces IndexedDB in tests. */
   constructor(name: string, use?: UseStore) {
     this.name = name;
     this.#use = use ?? createStore(name, 'octavo');
@@ -24,12 +27,12 @@ export class Database implements Records {
     return this.#run('readonly', (store) => promisifyRequest<T | undefined>(store.get([...key])));
   }
 
-  /** All values whose keys begin with `prefix`, which should be small ones. */
+  /** Returns all values whose keys begin with `prefix`; the values should be small. */
   all<T>(prefix: Key): Promise<T[]> {
     return this.#run('readonly', (store) => promisifyRequest<T[]>(store.getAll(family(prefix))));
   }
 
-  /** All keys that begin with `prefix`. */
+  /** Returns all keys that begin with `prefix`. */
   keys(prefix: Key): Promise<Key[]> {
     return this.#run('readonly', async (store) => (await promisifyRequest(store.getAllKeys(family(prefix)))) as Key[]);
   }
@@ -39,15 +42,15 @@ export class Database implements Records {
   }
 
   /**
-   * Reads `key`, asks `decide` what to do, and does it, all in one transaction: either everything happened or nothing.
-   * Resolves with the value found.
+   * Reads `key`, lets `decide` choose what to do, and does it, all in one transaction: either everything happens or
+   * nothing. Resolves with the value found.
    */
   async change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
     const [found] = await this.changeAll([key], ([value]) => decide(value as T | undefined));
     return found as T | undefined;
   }
 
-  /** `change` that is decided on several values, in the order of `keys`. */
+  /** `change` decided on several values, in the order of `keys`. */
   changeAll(keys: readonly Key[], decide: (found: readonly unknown[]) => Change): Promise<readonly unknown[]> {
     return this.#run('readwrite', async (store) => {
       const done = promisifyRequest(store.transaction);
@@ -58,7 +61,7 @@ export class Database implements Records {
         for (const prefix of remove) store.delete(family(prefix));
         for (const entry of put) store.put(entry.value, [...entry.key]);
       } catch (fault) {
-        // A value that cannot be cloned throws at once and would leave the others in.
+        // A value that cannot be cloned throws at once and would leave the others stored.
         store.transaction.abort();
         throw fault;
       }
@@ -72,7 +75,7 @@ export class Database implements Records {
     return first === undefined ? Promise.resolve() : this.change(first.key, () => ({ put: entries })).then(() => {});
   }
 
-  /** By Web Locks; without them at once. */
+  /** Uses Web Locks; without them it runs at once. */
   async lock<T>(name: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     const locks = (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;
     if (locks === undefined) return body();
@@ -89,7 +92,7 @@ export class Database implements Records {
     }
   }
 
-  /** Whether Blobs are kept: WebKit refuses them in private windows. Tried once with a small one. */
+  /** Tells whether Blobs can be stored: WebKit refuses them in private windows. Tried once with a small one. */
   blobs(): Promise<boolean> {
     this.#blobs ??= this.#probeBlobs();
     return this.#blobs;
@@ -113,7 +116,7 @@ export class Database implements Records {
     try {
       return await this.#use(mode, (store) => {
         const { db } = store.transaction;
-        // Somebody wants to delete the database: close it, and open it again at the next call.
+        // Another tab wants to delete the database: it is closed, and opened again by the next call.
         db.onversionchange ??= () => {
           db.close();
           this.#use = createStore(this.name, 'octavo');
@@ -127,11 +130,11 @@ export class Database implements Records {
 }
 
 function family(prefix: Key): IDBKeyRange {
-  // An array sorts after every string and number, so [...prefix, []] is behind all that begin with the prefix.
+  // An array sorts after every string and number, so [...prefix, []] is after all keys that begin with the prefix.
   return IDBKeyRange.bound([...prefix], [...prefix, []]);
 }
 
-/** IndexedDB's failures by one class; WebKit and a closing browser reject with null. */
+/** Converts IndexedDB's failures to one class; WebKit and a closing browser reject with null. */
 function normalise(cause: unknown, name: string): Error {
   if (cause instanceof StorageError) return cause;
   if (cause instanceof Error || cause instanceof DOMException) {

@@ -1,6 +1,7 @@
 /**
- * `Records` in a folder, for Node: a file a value, named by its key; a value is put in its place by renaming, which a file system does wholly or
- * not at all. A change writes what it adds before what it is decided on, so that a process killed in its midst leaves what was there before.
+ * `Records` in a folder, for Node: a file for each value, named by its key. A value is replaced by renaming, which a
+ * file system does completely or not at all. A change writes what it adds before the values that it was decided on, so
+ * that a process killed in between leaves the old state.
  *
  *     <folder>/<family>/<part>/.../<part>
  *
@@ -13,11 +14,11 @@ import { deserialize, serialize } from 'node:v8';
 import { OctavoError, StorageError } from '../errors.ts';
 import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts';
 
-/** A lock whose holder has not renewed it for this long counts as left behind, in milliseconds. */
+/** A lock whose holder has not renewed it for this long, in milliseconds, is considered abandoned. */
 const LOCK_MS = 30_000;
 const RENEWAL_MS = 5000;
 const POLL_MS = 100;
-/** Parts of keys that are file names as they are; others are named by their hash. */
+/** Parts of keys that are valid file names are used as such; others are named by their hash. */
 const PLAIN = /^[a-z0-9][a-z0-9-]{0,100}$/;
 
 export class FolderRecords implements Records {
@@ -67,7 +68,7 @@ export class FolderRecords implements Records {
     return false;
   }
 
-  /** By a file that is made by one only, renewed while it is held, and removed afterwards. */
+  /** Uses a file that only one process can create, that is renewed while the lock is held, and removed afterwards. */
   async lock<T>(name: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     const path = this.#path(['lock', name]);
     await this.#named(() => mkdir(dirname(path), { recursive: true }));
@@ -125,7 +126,7 @@ function nameOf(part: string): string {
   return PLAIN.test(part) ? part : createHash('sha256').update(part).digest('hex');
 }
 
-/** Undefined where there is none; null where the file does not hold a value. */
+/** Returns undefined when there is none; null when the file does not hold a value. */
 async function read<T>(path: string): Promise<T | undefined> {
   let bytes: Uint8Array;
   try {
@@ -141,7 +142,7 @@ async function read<T>(path: string): Promise<T | undefined> {
   }
 }
 
-/** Written through to the disk under another name first. */
+/** First written to disk under another name. */
 async function write(path: string, value: unknown): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${randomUUID()}`;
@@ -160,7 +161,7 @@ async function write(path: string, value: unknown): Promise<void> {
   }
 }
 
-/** All files at or below a path, without drafts. */
+/** Returns all files at or below a path, without drafts. */
 async function files(path: string): Promise<string[]> {
   let entries;
   try {
@@ -174,7 +175,7 @@ async function files(path: string): Promise<string[]> {
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }
 
-/** True where the lock is ours now. One that was left behind is removed. */
+/** Returns true when this process now holds the lock. An abandoned one is removed. */
 async function take(path: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx');

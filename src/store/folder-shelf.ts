@@ -1,12 +1,12 @@
 /**
- * Saved sessions in a folder, for Node: a file a part in a folder a generation, and a file a manifest that is put in its place by renaming,
- * which a file system does wholly or not at all.
+ * Saved sessions in a folder, for Node: a file for each part in a folder for each generation, and a file for each
+ * manifest, which is replaced by renaming; a file system does that completely or not at all.
  *
  *     <folder>/parts/<generation>/<part>
  *     <folder>/names/<hash of the name>
  *
- * A lease is the time at which the generation's folder was last changed. Only `src/platform/node-engine.ts` imports this, so that the
- * browser's bundle has no `node:fs`.
+ * A lease is the time at which the generation's folder was last changed. Only `src/platform/node-engine.ts` imports
+ * this, so that the browser's bundle has no `node:fs`.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile, open } from 'node:fs/promises';
@@ -49,7 +49,7 @@ export class FolderShelf implements Shelf {
   async read(generation: string, part: number): Promise<Uint8Array | undefined> {
     try {
       const bytes = await readFile(join(this.#parts(generation), String(part)));
-      // Not as Node's Buffer, whose `slice` copies nothing.
+      // Not as Node's Buffer, whose `slice` does not copy.
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined;
@@ -65,13 +65,13 @@ export class FolderShelf implements Shelf {
       const draft = `${target}.${generation}`;
       await durable(draft, serialize(manifest));
       const before = await this.#manifest(target);
-      // Fails where the lease has run out and the parts are gone.
+      // Fails when the lease has expired and the parts are gone.
       await renew(this.#parts(generation)).catch(async (cause: unknown) => {
         await rm(draft, { force: true });
         throw cause;
       });
       await rename(draft, target);
-      // What cannot be removed now is swept later.
+      // What cannot be removed now is removed by a later sweep.
       if (isManifest(before) && before.generation !== generation)
         await this.#drop(before.generation).catch(() => undefined);
     }, generation);
@@ -153,12 +153,12 @@ export class FolderShelf implements Shelf {
     return join(this.place, 'parts', generation);
   }
 
-  /** A name may hold any characters and be long: its file is named by a hash. */
+  /** A name may contain any characters and be long, so its file is named by a hash. */
   #name(name: string): string {
     return join(this.place, 'names', createHash('sha256').update(name).digest('hex'));
   }
 
-  /** Undefined where there is none; null where the file is no manifest. */
+  /** Returns undefined when there is none; null when the file is not a manifest. */
   async #manifest(path: string): Promise<unknown> {
     let bytes: Uint8Array;
     try {
@@ -183,7 +183,7 @@ export class FolderShelf implements Shelf {
     }
   }
 
-  /** `generation`: a folder that is missing is one whose lease has run out. */
+  /** `generation`: a missing folder means that its lease has expired. */
   async #fault<T>(body: () => Promise<T>, generation?: string): Promise<T> {
     try {
       return await body();
@@ -207,7 +207,7 @@ export class FolderShelf implements Shelf {
   }
 }
 
-/** Written through to the disk before the promise settles, so that a manifest never names what a power failure could take. */
+/** Written to disk before the promise settles, so that a manifest never names what a power failure could lose. */
 async function durable(path: string, bytes: Uint8Array): Promise<void> {
   await writeFile(path, bytes);
   const file = await open(path, 'r+');

@@ -44,7 +44,7 @@ export class IndexedShelf implements Shelf {
   }
 
   async write(generation: string, part: number, bytes: Uint8Array): Promise<void> {
-    // An exact-size copy: a view would store its whole buffer.
+    // A copy of the exact size, since a view would store its whole buffer.
     const value = (await this.#database.blobs()) ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes.slice();
     await this.#leased(generation, [], () => ({
       put: [
@@ -100,7 +100,7 @@ export class IndexedShelf implements Shelf {
   }
 
   async discard(generation: string): Promise<void> {
-    // Without a lease it was committed, though its writer did not hear of it, or swept.
+    // Without a lease it was either committed, without its writer receiving the result, or swept.
     await this.#database.change(['lease', generation], (lease) =>
       lease === undefined
         ? {}
@@ -118,7 +118,7 @@ export class IndexedShelf implements Shelf {
     for (const [, generation] of await this.#database.keys(['lease'])) {
       if (typeof generation !== 'string') continue;
       await this.#database.change(['lease', generation], (lease) => {
-        // Looked at again where it is decided: its writer may have renewed it.
+        // Checked again in the transaction that decides, since its writer may have renewed it.
         if (typeof lease === 'number' && Date.now() - lease <= age) return {};
         swept++;
         return {
@@ -132,7 +132,10 @@ export class IndexedShelf implements Shelf {
     return swept + (await this.#sweepNameless());
   }
 
-  /** Parts that neither a lease nor a manifest names: of a manifest that was damaged, and removed. Asked for in this order, since a commit ends the one and begins the other. */
+  /**
+   * Returns parts that neither a lease nor a manifest names: those of a manifest that was damaged and removed. They are
+   * read in this order, since a commit removes the lease and adds the manifest.
+   */
   async #sweepNameless(): Promise<number> {
     const parts = await this.#database.keys(['part']);
     const named = new Set((await this.#database.keys(['lease'])).map(([, generation]) => generation));
@@ -149,7 +152,7 @@ export class IndexedShelf implements Shelf {
     return this.#database.estimate();
   }
 
-  /** A change by the one who writes `generation`, and only while its lease is there. */
+  /** A change by the writer of `generation`, only while its lease exists. */
   async #leased(
     generation: string,
     keys: readonly Key[],

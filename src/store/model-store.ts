@@ -1,15 +1,16 @@
 /**
  * Downloaded files, in IndexedDB or (in Node) a folder:
  *
- *     ['file', key]         manifest: what the file is, how many bytes have come, the hash so far, whether it is whole
- *     ['data', key, index]  record: bytes [index * RECORD_BYTES, ...), the last one as long as has come, and the checksums of their blocks
- *     ['url', address]      key: where an address was stored (see `storedAddress`: no address is stored with its query)
+ *     ['file', key]         manifest: what the file is, the bytes received, the hash so far, whether it is complete
+ *     ['data', key, index]  record: bytes [index * RECORD_BYTES, ...), the last one as long as received, and block sums
+ *     ['url', address]      key: where a URL was stored (see `storedAddress`: no URL is stored with its query)
  *     ['note', name]        small facts that make a reload work without network (a repository's listing)
  *
- * A record and the manifest that counts it are written together, so a tab killed at any moment leaves a file that can be resumed at a byte,
- * never one that passes for whole. Two tabs without Web Locks cannot harm each other either: a write that does not continue what the
- * manifest says is refused (`commit` returns false). A file is complete only after it was verified, and its bytes are checked against their sums
- * whenever they are read: a damaged file is removed at once, so that the next load downloads it again.
+ * A record and the manifest that counts it are written together, so a tab that is killed at any moment leaves a file
+ * that can be resumed at a byte, never one that counts as complete. Two tabs without Web Locks cannot harm each other
+ * either: a write that does not continue what the manifest says is refused (`commit` returns false). A file is complete
+ * only after it was verified, and its bytes are compared with their sums whenever they are read: a damaged file is
+ * removed at once, so that the next load downloads it again.
  */
 import { StorageError } from '../errors.ts';
 import { storedAddress } from './address.ts';
@@ -17,40 +18,40 @@ import { BLOCK_BYTES, blockSums, sumsMatch } from './block-sums.ts';
 import { Database } from './database.ts';
 import type { Key, Records, StorageEstimate } from './records.ts';
 
-/** Within the 8 to 16 MB at which all browsers write at full speed; what is read back at once. */
+/** Within the 8 to 16 MB at which all browsers write at full speed; also the unit of reading. */
 export const RECORD_BYTES = 8 << 20;
 const DATABASE = 'octavo-models';
 
 export interface Manifest {
-  /** `sha256-<hex>` where the content is known beforehand, else `url-<hash of the address>`. */
+  /** `sha256-<hex>` if the content is known beforehand, otherwise `url-<hash of the address>`. */
   readonly key: string;
-  /** As `storedAddress` makes it. */
+  /** As `storedAddress` returns it. */
   readonly url: string;
-  /** What the caller asked for (`hf:owner/repo`, a URL as `storedAddress` makes it): `remove` takes it. */
+  /** What the caller requested (`hf:owner/repo`, a URL as `storedAddress` returns it), by which `remove` finds it. */
   readonly model: string;
   readonly name: string;
-  /** Undefined while the server has not said. */
+  /** Undefined until the server has reported it. */
   readonly size: number | undefined;
   readonly received: number;
   readonly recordBytes: number;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
-  /** Lower-case hex, of the whole file, once complete. */
+  /** Lower-case hex of the whole file, once it is complete. */
   readonly sha256: string | undefined;
   /** hash-wasm's state after `received` bytes. */
   readonly hashState: Uint8Array | undefined;
-  /** Everything is there and was found to be what it should be. */
+  /** All bytes were received and verified. */
   readonly complete: boolean;
   readonly created: number;
 }
 
-/** Bytes of a file as they are stored. */
+/** The bytes of a file in their stored form. */
 interface StoredRecord {
   readonly bytes: Blob | Uint8Array;
   readonly sums: Uint32Array;
 }
 
-/** What `list` tells. */
+/** The entries of `list`. */
 export interface StoredFile {
   readonly key: string;
   readonly url: string;
@@ -70,12 +71,12 @@ export class ModelStore {
     this.#records = records;
   }
 
-  /** Whether this platform has IndexedDB; Node has not. */
+  /** Whether this platform has IndexedDB; Node does not. */
   static get supported(): boolean {
     return typeof indexedDB !== 'undefined';
   }
 
-  /** All files, whole and partial. */
+  /** Returns all files, complete and partial. */
   async list(): Promise<StoredFile[]> {
     const manifests = await this.#manifests();
     return manifests.map(({ key, url, model, name, size, received, complete, sha256, created }) => ({
@@ -91,7 +92,7 @@ export class ModelStore {
     }));
   }
 
-  /** Removes every file with this key, address or model name, and resolves with how many there were. */
+  /** Removes every file with this key, URL or model name, and resolves with their number. */
   async remove(target: string): Promise<number> {
     const address = storedAddress(target);
     const byUrl = await this.#records.get<string>(['url', address]);
@@ -104,30 +105,30 @@ export class ModelStore {
     return found.length;
   }
 
-  /** Whether this address or model is stored, and every file of it whole. */
+  /** Tells whether this URL or model is stored, and every file of it is complete. */
   async has(target: string): Promise<boolean> {
     const address = storedAddress(target);
     const files = (await this.#manifests()).filter(({ url, model }) => url === address || model === address);
     return files.length > 0 && files.every(({ complete }) => complete);
   }
 
-  /** Bytes used and allowed where the store is, as far as that can be known. */
+  /** Returns bytes used and allowed where the store is, as far as known. */
   estimate(): Promise<StorageEstimate> {
     return this.#records.estimate();
   }
 
-  /** Asks that the browser does not evict the site's data under pressure; it may say no, and may ask the person. */
+  /** Asks the browser not to evict the site's data under pressure; it may refuse, and may prompt the user. */
   persist(): void {
     try {
       void globalThis.navigator?.storage?.persist?.().catch(() => {});
     } catch {
-      // Not there, or not allowed here: the store works without.
+      // Unavailable or not allowed here; the store works without it.
     }
   }
 
-  // What follows serves src/load.
+  // The methods below serve src/load.
 
-  /** The manifest for a key or an address. One that is damaged is removed, with its data. */
+  /** Returns the manifest for a key or a URL. A damaged one is removed, with its data. */
   async find(target: string): Promise<Manifest | undefined> {
     const address = storedAddress(target);
     for (const key of [address, await this.#records.get<unknown>(['url', address])]) {
@@ -145,8 +146,9 @@ export class ModelStore {
   }
 
   /**
-   * Writes what has come since `before` (the manifest as last read or written; undefined: none) and the new manifest.
-   * `records` are exact-size arrays by index. False, and nothing written, when another tab has written meanwhile.
+   * Writes what was received since `before` (the manifest as last read or written; undefined: none) and the new
+   * manifest. `records` are exact-size arrays by index. Returns false, with nothing written, when another tab has
+   * written meanwhile.
    */
   async commit(
     before: Manifest | undefined,
@@ -157,7 +159,7 @@ export class ModelStore {
     const put = records.map(({ index, bytes }) => ({
       key: ['data', after.key, index],
       value: {
-        // An exact-size copy: a view would store its whole buffer.
+        // A copy of the exact size, since a view would store its whole buffer.
         bytes: asBlobs ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes.slice(),
         sums: blockSums(bytes, index),
       } satisfies StoredRecord,
@@ -180,7 +182,7 @@ export class ModelStore {
     return written;
   }
 
-  /** Everything of one file, in one transaction. */
+  /** Removes everything of one file, in one transaction. */
   async discard(key: string): Promise<void> {
     await this.#records.change<unknown>(['file', key], (found) => {
       const remove: Key[] = [
@@ -192,15 +194,18 @@ export class ModelStore {
     });
   }
 
-  /** Records that lie under a file. */
+  /** Returns the records of a file. */
   countRecords(key: string): Promise<number> {
     return this.#records.count(['data', key]);
   }
 
-  /** Bytes `[from, to)` of one record, checked. Where they are damaged or gone the file is removed; throws `StorageError('checksum')`. */
+  /**
+   * Returns bytes `[from, to)` of one record, checked. If they are damaged or lost, the file is removed; throws
+   * `StorageError('checksum')`.
+   */
   async readRecord(manifest: Manifest, index: number, from: number, to: number): Promise<Uint8Array> {
     const record: unknown = await this.#records.get(['data', manifest.key, index]);
-    // Whole blocks are read, since the sums are theirs.
+    // Whole blocks are read, since the sums are for blocks.
     const first = Math.floor(from / BLOCK_BYTES);
     try {
       if (isRecord(record)) {
@@ -247,7 +252,7 @@ function isRecord(value: unknown): value is StoredRecord {
   return (bytes instanceof Blob || isTyped(bytes, 'Uint8Array')) && isTyped(sums, 'Uint32Array');
 }
 
-/** By its tag, since a structured clone may be of another realm. */
+/** Recognised by its tag, since a structured clone may belong to another realm. */
 function isTyped(value: unknown, kind: 'Uint8Array' | 'Uint32Array'): boolean {
   return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === `[object ${kind}]`;
 }
@@ -260,7 +265,7 @@ async function slice(bytes: Blob | Uint8Array, from: number, to: number): Promis
   return bytes instanceof Blob ? new Uint8Array(await bytes.slice(from, to).arrayBuffer()) : bytes.subarray(from, to);
 }
 
-/** A manifest with the check by which one that was damaged is known. */
+/** A manifest with a check value by which a damaged one is recognised. */
 function sealed(manifest: Manifest): Manifest & { readonly check: number } {
   return { ...manifest, check: checkOf(manifest) };
 }
@@ -271,7 +276,7 @@ function isManifest(value: unknown): value is Manifest {
   return found.check === checkOf(found);
 }
 
-/** All fields, in a fixed order. */
+/** Returns the check value of all fields, in a fixed order. */
 function checkOf(manifest: Manifest): number {
   const {
     key,

@@ -1,4 +1,7 @@
-/** What a store of models is written in: values by keys, changed several at a time. IndexedDB (`database.ts`) in browsers, a folder in Node. */
+/**
+ * The interface in which a store of models is written: values by keys, changed several at a time. IndexedDB
+ * (`database.ts`) in browsers, a folder in Node.
+ */
 
 export type Key = readonly (string | number)[];
 
@@ -7,10 +10,10 @@ export interface Entry {
   readonly value: unknown;
 }
 
-/** What one transaction does, decided on what it finds. */
+/** The writes of one transaction, decided on the values it finds. */
 export interface Change {
   readonly put?: readonly Entry[];
-  /** Whole families: every key that begins with these parts. */
+  /** Whole families: all keys that begin with these parts. */
   readonly remove?: readonly Key[];
 }
 
@@ -21,15 +24,17 @@ export interface StorageEstimate {
 
 export interface Records {
   get<T>(key: Key): Promise<T | undefined>;
-  /** All values whose keys begin with `prefix`. */
+  /** Returns all values whose keys begin with `prefix`. */
   all<T>(prefix: Key): Promise<T[]>;
   count(prefix: Key): Promise<number>;
-  /** Reads `key`, asks `decide` what to do, and does it; resolves with the value found. Throws `StorageError`. */
+  /**
+   * Reads `key`, lets `decide` choose what to do, and does it; resolves with the value found. Throws `StorageError`.
+   */
   change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined>;
   put(...entries: readonly Entry[]): Promise<void>;
   /** Whether bytes are stored as Blobs. */
   blobs(): Promise<boolean>;
-  /** Runs `body` while nobody else holds `name`, as far as that can be had here. */
+  /** Runs `body` while nobody else holds `name`, as far as the platform can ensure that. */
   lock<T>(name: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T>;
   estimate(): Promise<StorageEstimate>;
 }

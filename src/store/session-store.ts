@@ -9,22 +9,22 @@ const MOST_NAME = 200;
 /** How often a read is retried when another tab replaces the session during it. */
 const READINGS = 3;
 
-/** What `list` tells of a session. */
+/** The entry of `list` for a session. */
 export interface StoredSession {
   readonly name: string;
   /** The model's file name and fingerprint; only that model reads it. */
   readonly model: string;
   readonly fingerprint: string;
   readonly tokens: number;
-  /** On the disk. */
+  /** Bytes on disk. */
   readonly bytes: number;
-  /** Kept because a context asked for it (`keep`), not under a name of the caller's. */
+  /** Kept because a context asked for it (`keep`), not under a name given by the caller. */
   readonly automatic: boolean;
   readonly saved: Date;
   readonly used: Date;
 }
 
-/** Bytes of saved sessions, and what the place has as a whole. */
+/** Bytes of saved sessions, and the storage as a whole. */
 export interface SessionUsage {
   readonly sessions: number;
   readonly bytes: number;
@@ -36,17 +36,20 @@ export interface SaveFacts extends Pick<
   SessionManifest,
   'version' | 'name' | 'model' | 'modelName' | 'contentKey' | 'tokens' | 'automatic' | 'chain'
 > {
-  /** Of all parts: what the quota must hold. */
+  /** Bytes of all parts, for which the quota must suffice. */
   readonly bytes: number;
 }
 
 export interface SaveOptions {
-  /** Where room is short, whether saved sessions go, too, the longest unused first; default: only what was kept automatically. */
+  /**
+   * When storage is short, whether saved sessions may be removed too, those unused for longest first; by default only
+   * automatically kept prompts are.
+   */
   readonly evict?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Parts in order, made as they are asked for: `parts(generation)` gives the bytes of part 0, 1, ... */
+/** Parts in order, made on demand: `parts(generation)` gives the bytes of part 0, 1, ... */
 export type Parts = (generation: string) => AsyncIterable<Uint8Array>;
 
 export class SessionStore {
@@ -56,7 +59,7 @@ export class SessionStore {
     this.#shelf = shelf;
   }
 
-  /** All sessions that can be read, the one used last first. Removes what killed tabs have left. */
+  /** Returns all readable sessions, the most recently used first. Removes what killed tabs have left. */
   async list(): Promise<readonly StoredSession[]> {
     await this.#shelf.sweep(LEASE);
     return (await this.#manifests())
@@ -73,7 +76,7 @@ export class SessionStore {
       }));
   }
 
-  /** Removes a session, readable or not; false where there is none of that name. */
+  /** Removes a session, readable or not; returns false when there is none with that name. */
   async remove(name: string): Promise<boolean> {
     return this.#shelf.remove(checkName(name));
   }
@@ -88,8 +91,8 @@ export class SessionStore {
   }
 
   /**
-   * Writes a session under its name, in place of what the name had, when all of it is written. Throws `StorageError('quota')` where there is no room
-   * and nothing may be evicted; what the name had is then as before.
+   * Writes a session under its name, replacing the old one when everything is written. Throws `StorageError('quota')`
+   * when there is not enough storage and nothing may be evicted; the old session is then unchanged.
    */
   async save(facts: SaveFacts, parts: Parts, { evict = false, signal }: SaveOptions = {}): Promise<SessionManifest> {
     checkName(facts.name);
@@ -126,14 +129,16 @@ export class SessionStore {
       await this.#withRoom(facts, evict, () => this.#shelf.commit(manifest));
       return manifest;
     } catch (error) {
-      // Where even that fails, the lease runs out and a sweep removes it.
+      // If even that fails, the lease expires and a sweep removes it.
       await this.#shelf.discard(generation).catch(() => undefined);
       throw error;
     }
   }
 
-  /** The manifest of a name. Throws `InputError('argument')` where there is none, `StorageError('changed')` for one of another version, and `StorageError('checksum')` for one
-   * that is damaged. */
+  /**
+   * Returns the manifest of a name. Throws `InputError('argument')` when there is none, `StorageError('changed')` for
+   * one of another version, and `StorageError('checksum')` for a damaged one.
+   */
   async find(name: string): Promise<SessionManifest> {
     const found = await this.#shelf.manifest(checkName(name));
     if (found === undefined)
@@ -144,7 +149,7 @@ export class SessionStore {
           name,
         },
       );
-    // Also of manifests that were sealed in another way.
+    // Also for manifests that were sealed in another way.
     if (typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'number')
       checkVersion(found.version);
     if (!isManifest(found) || found.name !== name) {
@@ -157,17 +162,20 @@ export class SessionStore {
     return found;
   }
 
-  /** Sessions that `wanted` takes, the one used last first. */
+  /** Returns the sessions that `wanted` accepts, the most recently used first. */
   async candidates(wanted: (manifest: SessionManifest) => boolean): Promise<readonly SessionManifest[]> {
     return (await this.#manifests()).filter(wanted).sort((a, b) => b.used - a.used);
   }
 
-  /** One part, or undefined where it is gone. */
+  /** Returns one part, or undefined when it is lost. */
   read({ generation }: SessionManifest, part: number): Promise<Uint8Array | undefined> {
     return this.#shelf.read(generation, part);
   }
 
-  /** Runs `body` on a name's manifest. Runs it again where `body` found parts missing (undefined) because another tab has replaced the session meanwhile. */
+  /**
+   * Runs `body` on a name's manifest, again when `body` found parts missing (undefined) because another tab has
+   * replaced the session meanwhile.
+   */
   async reading<T>(name: string, body: (manifest: SessionManifest) => Promise<T | undefined>): Promise<T | undefined> {
     for (let tries = 0, manifest = await this.find(name); ; tries++) {
       const result = await body(manifest);
@@ -187,7 +195,7 @@ export class SessionStore {
     return (await this.#shelf.manifests()).filter(isManifest);
   }
 
-  /** Runs a write; where it meets the quota, something is removed and it is tried again. */
+  /** Runs a write. When it exceeds the quota, something is removed and it is tried again. */
   async #withRoom(facts: SaveFacts, evict: boolean, write: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
@@ -199,7 +207,10 @@ export class SessionStore {
     }
   }
 
-  /** Removes the session that was not used for longest, never the one that is being replaced. False where there is none that may go. */
+  /**
+   * Removes the session that was unused for longest, but never the one that is being replaced. Returns false when none
+   * may be removed.
+   */
   async #evict(replaced: string, all: boolean): Promise<boolean> {
     const [oldest] = (await this.#manifests())
       .filter(({ name, automatic }) => name !== replaced && (automatic || all))

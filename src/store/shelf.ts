@@ -1,16 +1,17 @@
 /**
  * The storage of saved sessions: IndexedDB in browsers (indexed-shelf.ts), a folder in Node (folder-shelf.ts).
  *
- * A save writes its parts under a new generation, which is not visible yet; `commit` assigns them to a name and removes those that
- * they replace, in one step. So a tab that is killed at any moment leaves the old session or the new one, and of two tabs that write one
- * name the later one wins whole. A generation that is being written has a lease, renewed with every part; `sweep` removes those whose lease has
- * run out, and a writer that slept so long finds its lease gone and may not commit.
+ * A save writes its parts under a new generation, which is not visible yet; `commit` assigns them to a name and removes
+ * those that they replace, in one step. So a tab that is killed at any moment leaves either the old session or the new
+ * one, and of two tabs that write one name the later one replaces the other completely. A generation that is being
+ * written has a lease, renewed with every part; `sweep` removes those whose lease has expired, and a writer that was
+ * suspended for so long may not commit.
  */
 import { StorageError } from '../errors.ts';
 
 /**
- * Of manifests, of the records that they name and of the pages in those: raised whenever the layout of any of them changes. Records of another
- * version are not read.
+ * The version of manifests, of the records that they name and of the pages in those: incremented whenever the layout of
+ * any of them changes. Records of another version are not read.
  */
 export const RECORD_VERSION = 3;
 
@@ -28,68 +29,78 @@ export function checkVersion(version: number): void {
   );
 }
 
-/** What is known of a session without reading it. A field may be added or changed only with a new `RECORD_VERSION`. */
+/**
+ * The facts about a session that are known without reading it. A field may be added or changed only with a new
+ * `RECORD_VERSION`.
+ */
 export interface SessionManifest {
-  /** Of the layout of all parts: `RECORD_VERSION`. */
+  /** The version of the layout of all parts: `RECORD_VERSION`. */
   readonly version: number;
   readonly name: string;
   readonly generation: string;
   /** The model's fingerprint, and its file name for messages. */
   readonly model: string;
   readonly modelName: string;
-  /** Covers what pages depend on besides the model and the ids: sessions with equal keys may read each other's pages. */
+  /**
+   * Covers what pages depend on besides the model and the ids: sessions with equal keys may read each other's pages.
+   */
   readonly contentKey: string;
   readonly tokens: number;
-  /** Of all parts. */
+  /** Bytes of all parts. */
   readonly bytes: number;
   readonly parts: number;
-  /** Kept by content and not by a caller's name: the first to go when room is short. */
+  /** Kept by content and not under a name of the caller; the first to be removed when storage is short. */
   readonly automatic: boolean;
-  /** A chained hash of the ids up to the end of each whole block; what is found by it is compared id by id. */
+  /** A chained hash of the ids up to the end of each whole block; a match is verified id by id. */
   readonly chain: readonly number[];
   /** Milliseconds since 1970. */
   readonly saved: number;
   readonly used: number;
-  /** Of all the others: see `sealed`. */
+  /** A check value of all other fields: see `sealed`. */
   readonly check: number;
 }
 
 export interface Shelf {
   /** For messages. */
   readonly place: string;
-  /** All manifests, in no order, as they were found: what is read may be damaged. */
+  /** Returns all manifests, unordered, as they were found; they may be damaged. */
   manifests(): Promise<readonly unknown[]>;
   manifest(name: string): Promise<unknown>;
   /** Opens a new generation. */
   begin(generation: string): Promise<void>;
-  /** `bytes` may be reused when the promise settles. Throws `StorageError`: `quota`, or `changed` where the lease has run out. */
+  /**
+   * `bytes` may be reused when the promise settles. Throws `StorageError`: `quota`, or `changed` when the lease has
+   * expired.
+   */
   write(generation: string, part: number, bytes: Uint8Array): Promise<void>;
-  /** Undefined where there is none; not to be written to. */
+  /** Returns undefined when there is none; the result must not be modified. */
   read(generation: string, part: number): Promise<Uint8Array | undefined>;
-  /** All or nothing. Throws `StorageError('changed')` where the generation's lease has run out. */
+  /** All or nothing. Throws `StorageError('changed')` when the generation's lease has expired. */
   commit(manifest: SessionManifest): Promise<void>;
-  /** Replaces `used` where the manifest is still of that generation. */
+  /** Replaces `used` if the manifest still belongs to that generation. */
   touch(name: string, generation: string, used: number): Promise<void>;
-  /** Removes the session; only if it is of `generation`, where one is given. */
+  /** Removes the session; if a generation is given, only if it belongs to that. */
   remove(name: string, generation?: string): Promise<boolean>;
   /** Removes one part of a generation that is being written. */
   erase(generation: string, part: number): Promise<void>;
-  /** Removes what a failed save has written; nothing where it was committed after all. */
+  /** Removes what a failed save has written; nothing if it was committed after all. */
   discard(generation: string): Promise<void>;
-  /** Removes generations without a manifest whose lease is older than `age` milliseconds. Resolves with their number. */
+  /**
+   * Removes generations without a manifest whose lease is older than `age` milliseconds. Resolves with their number.
+   */
   sweep(age: number): Promise<number>;
-  /** Bytes used and allowed here, as far as they can be known. */
+  /** Bytes used and allowed here, as far as known. */
   estimate(): Promise<{ readonly usage: number | undefined; readonly quota: number | undefined }>;
 }
 
-/** The manifest with its check, so that one whose fields were changed is known by it. */
+/** Returns the manifest with its check value, by which changed fields are detected. */
 export function sealed(facts: Omit<SessionManifest, 'check'>): SessionManifest {
   return { ...facts, check: checkOf(facts) };
 }
 
 /**
- * Whether what was read is a manifest as it was written, of any version: `checkVersion` says whether it can be used. Names, sizes and times are read of
- * every version, so that what is there can be listed, counted and removed.
+ * Tells whether the value read is an intact manifest of any version; `checkVersion` says whether it can be used. Names,
+ * sizes and times are read from every version, so that everything stored can be listed, counted and removed.
  */
 export function isManifest(value: unknown): value is SessionManifest {
   if (typeof value !== 'object' || value === null) return false;

@@ -1,9 +1,12 @@
-/** Pages that are offloaded from host memory to the disk: parts of a generation that no manifest names, so that those of a closed tab are swept. */
+/**
+ * Pages that are offloaded from host memory to disk: parts of a generation that no manifest names, so that those of a
+ * closed tab are swept.
+ */
 import type { Shelf } from './shelf.ts';
 
-/** Milliseconds between renewals: well below the age at which a generation counts as left behind by a closed tab. */
+/** Milliseconds between renewals: well below the age at which a generation is considered abandoned. */
 const RENEWAL = 60_000;
-/** Holds nothing: written to renew the lease. */
+/** An empty part, written to renew the lease. */
 const PULSE = 0;
 
 export class Spill {
@@ -25,12 +28,12 @@ export class Spill {
     await this.#shelf.write(this.#generation, number, bytes);
     this.#held.add(number);
     this.#pulse ??= setInterval(() => void this.#renew(), RENEWAL);
-    // Node must not be kept alive by it.
+    // It must not keep Node alive.
     (this.#pulse as { unref?: () => void }).unref?.();
     return number;
   }
 
-  /** Undefined where it is gone, because another tab took this one for closed. */
+  /** Returns undefined when it is lost, because another tab considered this one closed. */
   read(number: number): Promise<Uint8Array | undefined> {
     return this.#shelf.read(this.#generation, number);
   }
@@ -54,7 +57,7 @@ export class Spill {
   }
 
   async #renew(): Promise<void> {
-    // Where it fails, the bytes are lost, and will be computed again.
+    // When it fails, the bytes are lost and will be computed again.
     await this.#shelf.write(this.#generation, PULSE, new Uint8Array(0)).catch(() => undefined);
   }
 }

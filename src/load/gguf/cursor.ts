@@ -1,10 +1,13 @@
 /**
- * A position in the first bytes of a file. Every read is checked twice: against the file's size (the file is
- * damaged: `FileError('truncated')`) and against the bytes at hand (more must be fetched: `MoreBytes`).
+ * A position in the first bytes of a file. Every read is checked twice: against the file's size (the file is damaged:
+ * `FileError('truncated')`) and against the available bytes (more must be fetched: `MoreBytes`).
  */
 import { FileError } from '../../errors.ts';
 
-/** Thrown where the header continues beyond the bytes at hand, which is not an error of the file. `needed`: how many bytes the next step needs. */
+/**
+ * Thrown when the header continues beyond the available bytes, which is not an error of the file. `needed` is the
+ * number of bytes that the next step needs.
+ */
 export class MoreBytes {
   readonly needed: number;
   constructor(needed: number) {
@@ -31,7 +34,7 @@ export class Cursor {
     return this.size - this.offset;
   }
 
-  /** Moves over `length` bytes and returns where they begin. */
+  /** Skips `length` bytes and returns where they begin. */
   take(length: number, field: string): number {
     const start = this.offset;
     if (length > this.size - start) {
@@ -77,15 +80,15 @@ export class Cursor {
     return this.#view.getBigInt64(this.take(8, field), true);
   }
 
-  /** A count, length or offset of 64 bits; above 2^53 it is inexact, and above every limit all the same. */
+  /** A count, length or offset of 64 bits. Above 2^53 it is inexact, but above every limit in any case. */
   count(field: string): number {
     const at = this.take(8, field);
     return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
   }
 
   /**
-   * Moves over `count` strings of a 64-bit length and its bytes each, without a call or an object for each.
-   * `count` is bounded by the caller (8 bytes a string fit into the file).
+   * Skips `count` strings, each a 64-bit length and its bytes, without a call or an object for each. The caller bounds
+   * `count` (8 bytes for each string fit into the file).
    */
   strings(count: number, limit: number, field: string): void {
     const view = this.#view;
@@ -106,7 +109,7 @@ export class Cursor {
     this.offset = at;
   }
 
-  /** Moves over one string and returns where its bytes begin and end. */
+  /** Skips one string and returns where its bytes begin and end. */
   string(limit: number, field: string): { start: number; end: number } {
     const at = this.offset;
     const length = this.count(field);

@@ -12,8 +12,8 @@ import { readGgufHeader, type GgufHeader } from './header.ts';
 import { readSplit, splitNames } from './split.ts';
 
 /**
- * Opens the GGUF in `first`; `sibling` finds the other files of a split one by name (undefined: not there).
- * On an error all sources are closed.
+ * Opens the GGUF in `first`; `sibling` finds the other files of a split one by name (undefined: missing). On an error
+ * all sources are closed.
  */
 export async function openGguf(
   first: ByteSource,

@@ -16,7 +16,7 @@ import { Cursor, MoreBytes } from './cursor.ts';
 import { decodeValue, scanValue, type ValuePlace } from './metadata.ts';
 import { alternative, storedFormat, typeName } from './types.ts';
 
-/** The first read: most headers without a vocabulary fit. It doubles until the header is whole. */
+/** The first read, into which most headers without a vocabulary fit. It is doubled until the header is complete. */
 const FIRST_READ = 1 << 20;
 /** The largest header read. Vocabularies of 256,000 tokens with merges make some 12 MB. */
 const MAX_HEADER_BYTES = 256 << 20;
@@ -30,7 +30,9 @@ const MAX_DIMENSIONS = 4;
 const DEFAULT_ALIGNMENT = 32;
 /** Ten doublings above the default; more would only be padding. */
 const MAX_ALIGNMENT = 1 << 15;
-/** What parsing may allocate, in bytes for each byte of the header; a boolean array is the worst case (8 bytes a value). */
+/**
+ * What parsing may allocate, in bytes for each byte of the header; a boolean array is the worst case (8 bytes a value).
+ */
 export const ALLOCATION_FACTOR = 16;
 
 export interface GgufTensor {
@@ -39,14 +41,14 @@ export interface GgufTensor {
   readonly shape: readonly number[];
   readonly format: StoredFormat;
   readonly bytes: number;
-  /** From the beginning of the file. */
+  /** Counted from the beginning of the file. */
   readonly offset: number;
 }
 
 export interface GgufHeader {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly tensors: readonly GgufTensor[];
-  /** The header's bytes as they are in the file, for the fingerprint; a view of what was read, not to be kept. */
+  /** The header's bytes as in the file, for the fingerprint. A view of what was read, which must not be kept. */
   readonly bytes: Uint8Array;
   /** Where tensor data begins. */
   readonly dataOffset: number;
@@ -70,8 +72,9 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
 }
 
 /**
- * Where the last tensor of a file ends, by its first bytes. Throws `MoreBytes` when the header does not end within them, `FileError` as
- * `readGgufHeader`. `size`: of the whole file; where that is not known, the largest safe integer.
+ * Returns where the last tensor of a file ends, from its first bytes. Throws `MoreBytes` when the header does not end
+ * within them, `FileError` as `readGgufHeader`. `size` is that of the whole file, or the largest safe integer if it is
+ * not known.
  */
 export function ggufEnd(bytes: Uint8Array, file: string, size: number): number {
   try {
@@ -160,7 +163,9 @@ function bigEndian(file: string): FileError {
   );
 }
 
-/** A count that both a constant and the rest of the file bound; `least` is what one item takes at least. */
+/**
+ * Reads a count that both a constant and the rest of the file bound; `least` is the least number of bytes of one item.
+ */
 function boundedCount(cursor: Cursor, field: string, limit: number, least: number): number {
   const { file, offset } = cursor;
   const count = cursor.count(field);
@@ -190,9 +195,9 @@ interface RawTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly type: number;
-  /** From the beginning of the data. */
+  /** Counted from the beginning of the data. */
   readonly offset: number;
-  /** Where the table says so, for messages. */
+  /** The position in the table, for messages. */
   readonly at: number;
 }
 
@@ -232,7 +237,7 @@ function readAlignment(
   );
 }
 
-/** Types, sizes, alignment, range, overlap and names of all tensors. */
+/** Checks types, sizes, alignment, range, overlap and names of all tensors. */
 function placeTensors(
   raw: readonly RawTensor[],
   file: string,

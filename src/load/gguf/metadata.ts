@@ -1,6 +1,6 @@
 /**
- * GGUF metadata in two steps, so that a header which arrives in pieces is decoded once: `scanValue` checks and measures
- * a value and moves over it; `decodeValue` decodes it when the whole header is at hand.
+ * GGUF metadata in two steps, so that a header that arrives in pieces is decoded once: `scanValue` checks and measures
+ * a value and skips it; `decodeValue` decodes it when the whole header is available.
  */
 import { FileError } from '../../errors.ts';
 import type { GgufValue } from '../model-file.ts';
@@ -8,10 +8,10 @@ import type { Cursor } from './cursor.ts';
 import { decodeString, decodeStrings } from './strings.ts';
 import { VALUE, VALUE_BYTES } from './types.ts';
 
-/** The longest string read: chat templates are some 10 kB; this is three orders above. */
+/** The longest string that is read: chat templates have some 10 kB; this is three orders of magnitude above. */
 const MAX_STRING_BYTES = 16 << 20;
 
-/** Where a checked value lies: `type` is the element's for arrays, `count` is undefined for single values. */
+/** The place of a checked value: `type` is that of the elements for arrays, `count` is undefined for single values. */
 export interface ValuePlace {
   readonly type: number;
   readonly start: number;
@@ -117,7 +117,7 @@ function decodeOne(cursor: Cursor, field: string, type: number): GgufValue {
   }
 }
 
-/** A number where one can hold it exactly. */
+/** A number if it can be represented exactly. */
 function small(value: bigint): number | bigint {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
 }

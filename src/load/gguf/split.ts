@@ -10,11 +10,11 @@ export interface Split {
   /** From 0. */
   readonly index: number;
   readonly count: number;
-  /** Tensors of all files together, where said. */
+  /** The number of tensors of all files together, if given. */
   readonly tensors?: number;
 }
 
-/** What the metadata say about the split; undefined for a file that is not split. */
+/** Returns what the metadata say about the split; undefined for a file that is not split. */
 export function readSplit(file: string, metadata: ReadonlyMap<string, GgufValue>): Split | undefined {
   const count = metadata.get('split.count');
   if (count === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * A vocabulary's strings at once. Decoding 150,000 slices one by one costs a call into the engine for each; here their
- * bytes are joined and decoded in one call, and the text is cut where the strings end.
+ * Decodes the strings of a vocabulary together. Decoding 150,000 slices one by one costs a call into the engine for
+ * each; here their bytes are joined and decoded in one call, and the text is cut where the strings end.
  */
 
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true });

@@ -28,7 +28,10 @@ export function storedFormat(ggmlType: number): StoredFormat | undefined {
   return BY_NUMBER.get(ggmlType);
 }
 
-/** Types that ggml has or had and Octavo does not read, by name, and the type with about as many bits a weight that it reads instead. */
+/**
+ * Types that ggml has or had and Octavo does not read, by name, with the supported type that has about as many bits a
+ * weight.
+ */
 const UNSUPPORTED: Readonly<Record<number, readonly [name: string, instead: string]>> = {
   4: ['Q4_2', 'Q4_0'],
   5: ['Q4_3', 'Q4_1'],
@@ -61,7 +64,7 @@ export function typeName(ggmlType: number): string {
   return storedFormat(ggmlType) ?? UNSUPPORTED[ggmlType]?.[0] ?? `number ${ggmlType}`;
 }
 
-/** What to take in the place of a type that is not read. */
+/** Returns the type to use in place of one that is not read. */
 export function alternative(ggmlType: number): string {
   return UNSUPPORTED[ggmlType]?.[1] ?? 'Q4_K_M or Q8_0';
 }

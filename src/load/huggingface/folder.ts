@@ -106,7 +106,7 @@ export async function openFolder(
     }
     for (const [name, shard] of index ?? []) {
       const found = placed.get(name);
-      // Integer buffers are in the index and not among the weights.
+      // Integer buffers are in the index but not among the weights.
       if (found !== undefined && shards[found.source] !== shard)
         throw new FileError(
           'malformed',
@@ -185,7 +185,7 @@ async function shardNames(
   return { shards, index };
 }
 
-/** Checkpoints of GPTQ, AWQ, bitsandbytes and FP8 have tensors of their own kinds. */
+/** Checkpoints of GPTQ, AWQ, bitsandbytes and FP8 have their own kinds of tensors. */
 function refuseQuantized(config: JsonObject, folder: string): void {
   const quantization = config['quantization_config'];
   if (!isObject(quantization)) return;

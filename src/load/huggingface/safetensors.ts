@@ -40,7 +40,7 @@ const FORMATS: ReadonlyMap<string, WeightFormat> = new Map([
 export interface SafetensorsEntry {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Undefined for integers and booleans: buffers that no weight is made of. */
+  /** Undefined for integers and booleans, which are buffers and not weights. */
   readonly format: WeightFormat | undefined;
   /** From the beginning of the file. */
   readonly offset: number;
@@ -63,7 +63,7 @@ export async function readSafetensorsHeader(source: ByteSource, signal?: AbortSi
   return { entries, bytes, dataOffset: 8 + length };
 }
 
-/** Where the last tensor ends, by the file's first bytes; see `ggufEnd`. */
+/** Returns where the last tensor ends, from the file's first bytes; see `ggufEnd`. */
 export function safetensorsEnd(head: Uint8Array, file: string, size: number): number {
   if (head.length < 8 && size >= 8) throw new MoreBytes(8);
   const length = headerLength(head, file, size);
