@@ -11,6 +11,8 @@ import type { Attribution, AttributionSettings } from './generate/attribution.ts
 import { SessionCache, type SessionModel } from './generate/session-cache.ts';
 import { Conversation, fit, type Fit, type Manner } from './chat/conversation.ts';
 import type * as Dialects from './chat/dialects/index.ts';
+import type { TemplateAbilities } from './chat/abilities.ts';
+import type { ToolTelling } from './chat/adapt.ts';
 import type { AnswerDivider } from './chat/divider.ts';
 import type { ToolResult } from './chat/tools.ts';
 import { questionOf, readInput, type Input, type PromptInput, type Turn } from './chat/messages.ts';
@@ -83,8 +85,13 @@ export class Session {
     const merged = { ...this.#settings, ...settings };
     const rounds = checkCount('maxToolRounds', merged.maxToolRounds ?? DEFAULT_ROUNDS, MOST_ROUNDS);
     return this.#run(listener.signal, async () => {
-      const ask = (before: Conversation, asked: Input, heard: SessionListener): Promise<Exchange<Conversation, Turn>> =>
-        this.#model.gate.share(listener.signal, () => this.#exchange(before, asked, merged, heard));
+      const ask = (
+        before: Conversation,
+        asked: Input,
+        heard: SessionListener,
+        more = {},
+      ): Promise<Exchange<Conversation, Turn>> =>
+        this.#model.gate.share(listener.signal, () => this.#exchange(before, asked, { ...merged, ...more }, heard));
       const turns = await this.#told(read.turns, settings);
       let done = await ask(this.#conversation, { ...read, turns }, listener);
       const { tools } = listener;
@@ -96,9 +103,10 @@ export class Session {
           name,
           callId: id,
         });
-        const shown = { listener, tools, told: merged.tools ?? [], turnOf, most: rounds };
-        done = await runRounds(done, shown, ({ conversation, turns }, heard) =>
-          ask(conversation, { turns, prefix: '' }, { ...listener, ...heard }),
+        const { grammar } = merged;
+        const shown = { listener, tools, told: merged.tools ?? [], turnOf, grammar, most: rounds };
+        done = await runRounds(done, shown, ({ conversation, turns }, heard, more) =>
+          ask(conversation, { turns, prefix: '' }, { ...listener, ...heard }, more),
         );
       }
       this.#conversation = done.conversation.with(...done.turns);
@@ -119,7 +127,10 @@ export class Session {
     const reserve = Math.min(settings.maxTokens ?? USUAL_ANSWER, Math.max(1, this.window >> 2));
     const { conversation, prompt, content } = this.#fit(before, asked, true, reserve, manner, listener);
     const divider = await this.#divider(conversation, asked, content, manner);
-    const limited = await this.#limited(settings, listener);
+    const { telling } = manner;
+    const limited = await (telling?.tools.length
+      ? this.#calling(settings, telling, content, listener)
+      : this.#limited(settings, listener));
     const answer = await this.#cache.answer(prompt, content, settings, { ...limited, divider });
     const { text, thinking, toolCalls: calls, partial } = answer;
     const said = { content: [asked.prefix + text], ...(thinking && { thinking }), ...(calls && { calls }) };
@@ -272,6 +283,20 @@ export class Session {
     return { ...listener, constraint };
   }
 
+  /** The same for an answer that may call tools. */
+  async #calling(
+    { grammar: answer, toolChoice: choice, thinking }: PromptSettings,
+    telling: ToolTelling,
+    content: Content,
+    listener: SessionListener,
+  ): Promise<SessionListener> {
+    if (listener.constraint !== undefined) return listener;
+    const { limit } = await dialects();
+    const thoughts = thinking === false ? undefined : this.#thoughts;
+    const constraint = await limit(this.#model, telling, { choice, thoughts, content, answer });
+    return { ...listener, constraint };
+  }
+
   /** Determines how many tokens the images take. */
   async #resolve(turns: readonly Turn[], signal?: AbortSignal): Promise<void> {
     for (const image of this.#unresolved(turns)) await this.#model.images.resolve(image, signal);
@@ -309,6 +334,11 @@ export class Session {
     return { variables, thinking, telling: tell(this.#model.tokenizer.facts.chatTemplate, tools, toolChoice) };
   }
 
+  get #thoughts(): TemplateAbilities['thoughts'] {
+    const { templates, tokenizer } = this.#model;
+    return templates?.abilitiesOf(tokenizer.facts.chatTemplate ?? '').thoughts;
+  }
+
   /** What divides the answer; undefined where it is text alone. */
   async #divider(
     conversation: Conversation,
@@ -316,9 +346,7 @@ export class Session {
     content: Content,
     { telling }: Manner,
   ): Promise<AnswerDivider | undefined> {
-    const { templates, tokenizer } = this.#model;
-    const { chatTemplate = '' } = tokenizer.facts;
-    const thoughts = templates?.abilitiesOf(chatTemplate).thoughts;
+    const thoughts = this.#thoughts;
     if (thoughts === undefined && !telling?.tools.length) return undefined;
     const { divide } = await dialects();
     return divide(telling, thoughts, { turns: conversation.with(...turns).all, content, begun: prefix !== '' });

@@ -1,7 +1,8 @@
 /** Rounds of a prompt whose tools are run while it waits: calls, results, the next answer, until an answer calls nothing. Fetched with the first such call. */
+import type { Grammar } from '../constrain/grammar.ts';
 import type { AnsweredCall, ToolResult, ToolSettings } from '../chat/tools.ts';
 import type { Answer, AnswerListener } from './answer.ts';
-import { ratesOf } from './options.ts';
+import { ratesOf, type PromptSettings } from './options.ts';
 
 /** Tools that somebody runs for the session. */
 export interface PageTools {
@@ -24,6 +25,8 @@ interface RoundOptions<Turn> {
   readonly told: readonly ToolSettings[];
   /** A result as a turn of the conversation. */
   readonly turnOf: (result: ToolResult) => Turn;
+  /** What the answer has to be. */
+  readonly grammar?: Grammar | undefined;
   /** Rounds of tools at most; then the calls that are left end the prompt. */
   readonly most: number;
 }
@@ -31,7 +34,11 @@ interface RoundOptions<Turn> {
 type Ask<Conversation, Turn> = (
   so: Pick<Exchange<Conversation, Turn>, 'conversation' | 'turns'>,
   heard: Pick<AnswerListener, 'onText'>,
+  settings: Pick<PromptSettings, 'toolChoice' | 'grammar'>,
 ) => Promise<Exchange<Conversation, Turn>>;
+
+/** An answer in words: it begins like no call. */
+const WORDS: Grammar = { kind: 'regexp', source: '[^\\s{<[`][^]*', flags: '' };
 
 /** Between the texts of two rounds. */
 const BETWEEN = '\n\n';
@@ -39,19 +46,27 @@ const BETWEEN = '\n\n';
 /** Goes on from an answer that calls tools; ends, too, where it calls one that the app is to run. Rejects where a tool fails, and on an abort. */
 export async function runRounds<Conversation, Turn>(
   first: Exchange<Conversation, Turn>,
-  { listener, tools, told, turnOf, most }: RoundOptions<Turn>,
+  { listener, tools, told, turnOf, grammar, most }: RoundOptions<Turn>,
   ask: Ask<Conversation, Turn>,
 ): Promise<Exchange<Conversation, Turn>> {
   const answers = [first.answer];
   // A call of a tool that does not exist is answered so.
   const runs = ({ name }: AnsweredCall): boolean => tools.names.has(name) || told.every((tool) => tool.name !== name);
   let last = first;
+  let before = '';
+  let asked = first;
   while (answers.length <= most && last.answer.finishReason === 'tool-calls') {
     const { toolCalls: calls = [] } = last.answer;
     if (!calls.every(runs)) break;
     const results = await tools.run(calls);
     for (const result of results) await listener.onPart?.({ type: 'tool-result', ...result });
-    last = await ask({ ...last, turns: [...last.turns, ...results.map(turnOf)] }, spaced(answers, listener));
+    // Small models call again what they know: without tools in sight they answer.
+    const round = JSON.stringify(calls.map((call, i) => [call.name, call.arguments, results[i]?.content]));
+    const again = round === before;
+    before = round;
+    if (!again) asked = { ...last, turns: [...last.turns, ...results.map(turnOf)] };
+    const heard = spaced(answers, listener);
+    last = await ask(asked, heard, again ? { toolChoice: 'none', grammar: grammar ?? WORDS } : {});
     answers.push(last.answer);
   }
   return { ...last, answer: summed(answers, last.answer) };

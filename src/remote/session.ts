@@ -48,8 +48,12 @@ export class RemoteSession {
     const merged = { ...this.#settings, ...settings };
     return this.#run(listener.signal, async () => {
       const asked = await wireMessages(input);
-      const ask = (before: Turns, turns: Turns, heard: SessionListener): Promise<Exchange<Turns, WireMessage>> =>
-        this.#exchange(before, turns, merged, heard);
+      const ask = (
+        before: Turns,
+        turns: Turns,
+        heard: SessionListener,
+        toolChoice = merged.toolChoice,
+      ): Promise<Exchange<Turns, WireMessage>> => this.#exchange(before, turns, { ...merged, toolChoice }, heard);
       let done = await ask(this.#turns, asked, listener);
       const { tools } = listener;
       if (done.answer.finishReason === 'tool-calls' && tools !== undefined && tools.names.size > 0) {
@@ -67,8 +71,8 @@ export class RemoteSession {
           turnOf,
           most: merged.maxToolRounds ?? DEFAULT_ROUNDS,
         };
-        done = await runRounds(done, shown, ({ conversation, turns }, heard) =>
-          ask(conversation, turns, { ...listener, ...heard }),
+        done = await runRounds(done, shown, ({ conversation, turns }, heard, { toolChoice }) =>
+          ask(conversation, turns, { ...listener, ...heard }, toolChoice),
         );
       }
       this.#turns = [...done.conversation, ...done.turns];

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import type { AnswerPart } from '../../src/chat/tools.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import type { OctavoSession, PromptOptions } from '../../src/face/session.ts';
-import type { Tool } from '../../src/face/tools.ts';
+import { runTools, type Tool } from '../../src/face/tools.ts';
 import { testFace } from '../support/engine.ts';
 import { scriptedModel, type ScriptOptions } from '../support/scripted-model.ts';
 
@@ -147,27 +147,42 @@ describe('tools that the page runs', () => {
 
   test('a model that calls on and on is stopped', async () => {
     let count = 0;
-    const session = await begin(
-      {
-        Q: ['\n<tool_call>{"name": "get_weather"}</tool_call>'],
-        R: ['<tool_call>{"name": "get_weather"}</tool_call>'],
-      },
-      [weather(() => String(++count))],
-    );
+    const again = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>';
+    const session = await begin({ Q: WEATHER, R: [again] }, [weather(() => String(++count))]);
     const stream = session.promptStreaming('?', { maxToolRounds: 3 });
     for await (const _ of stream);
     expect(await stream.finished).toMatchObject({ finishReason: 'tool-calls', toolCalls: [{ id: 'call00003' }] });
     expect(count).toBe(3);
   });
 
-  test('the model is told of a tool that does not exist, and of what it gave as text', async () => {
-    const session = await begin({ Q: [call('get_wether', '{"a": 1}')], R: SAID }, [weather(() => 'x')]);
-    expect(await parts(session)).toMatchObject([
-      { type: 'tool-call-start' },
-      { type: 'tool-call-delta' },
-      { type: 'tool-call' },
-      { type: 'tool-result', content: 'There is no tool named get_wether; there are: get_weather.' },
-      { type: 'text' },
+  test('a model that calls again what it knows is asked without tools, and has to say something', async () => {
+    let count = 0;
+    const again = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>';
+    const session = await begin({ Q: ['\n' + again, ' and more'], R: [again, 'So be it.'] }, [
+      weather(() => {
+        count++;
+        return '17';
+      }),
+    ]);
+    const stream = session.promptStreaming('?', { maxTokens: 30, loops: 'allow' });
+    let text = '';
+    for await (const piece of stream) text += piece;
+    const report = await stream.finished;
+    expect(report.toolCalls).toBeUndefined();
+    expect(count).toBe(2);
+    expect(text).toMatch(/^[^\s{<[`]/);
+  });
+
+  test('the model is told of a tool that does not exist; values become JSON', async () => {
+    const calls = ['f', 'g', 'h'].map((name, i) => ({ id: `call0000${i}`, name, arguments: {} }));
+    const tools = [
+      { name: 'f', execute: () => undefined },
+      { name: 'h', execute: async () => [1, 'a'] },
+    ];
+    expect(await runTools(calls, tools, new AbortController().signal)).toEqual([
+      { id: 'call00000', name: 'f', content: 'done' },
+      { id: 'call00001', name: 'g', content: 'There is no tool named g; there are: f, h.' },
+      { id: 'call00002', name: 'h', content: '[1,"a"]' },
     ]);
   });
 
@@ -257,6 +272,53 @@ describe('tools that the app runs', () => {
   ] as const)('%j is refused', async (options, message) => {
     const session = await begin({ Q: ['Hello'] }, []);
     await expect(session.prompt('?', options as PromptOptions)).rejects.toThrow(message);
+  });
+
+  test.each(['required', { name: 'pick' }] as const)(
+    'toolChoice %j makes the model call, by the schema',
+    async (toolChoice) => {
+      const pick = {
+        name: 'pick',
+        inputSchema: {
+          type: 'object',
+          properties: { size: { enum: ['small'] }, count: { const: 'two' } },
+          required: ['size', 'count'],
+          additionalProperties: false,
+        },
+      };
+      const session = await begin({ Q: ['Hello', ' there.'] }, [pick, { ...pick, name: 'pick_too' }]);
+      const stream = session.promptStreaming('?', { toolChoice, thinking: false, maxTokens: 600, loops: 'allow' });
+      for await (const _ of stream);
+      const { toolCalls = [] } = await stream.finished;
+      expect(toolCalls[0]).toMatchObject({ arguments: { size: 'small', count: 'two' } });
+      if (typeof toolChoice === 'object') expect(toolCalls).toMatchObject([{ name: 'pick' }]);
+      expect(await session.prompt('?')).toBe('Hello there.');
+    },
+  );
+
+  test('a call that does not fit cannot be written: the schema makes the rest of it', async () => {
+    const tool = {
+      name: 'get',
+      inputSchema: { type: 'object', properties: { a: { const: 'x' } }, required: ['a'], additionalProperties: false },
+    };
+    const session = await begin({ Q: ['Well.', '\n<tool_call>', '{"name": "forget", "arguments": {}}'] }, [tool]);
+    const stream = session.promptStreaming('?', { maxTokens: 600, loops: 'allow' });
+    for await (const _ of stream);
+    expect(await stream.finished).toMatchObject({
+      finishReason: 'tool-calls',
+      toolCalls: [{ name: 'get', arguments: { a: 'x' } }],
+    });
+  });
+
+  test('a schema that cannot be kept to exactly is no reason to refuse a tool', async () => {
+    const odd = {
+      ...weather(),
+      inputSchema: { ...SCHEMA, unevaluatedProperties: { not: {} }, contentEncoding: 'base64' },
+    };
+    const session = await begin({ Q: WEATHER }, [odd]);
+    const stream = session.promptStreaming('?');
+    for await (const _ of stream);
+    expect((await stream.finished).toolCalls).toMatchObject([{ arguments: { city: 'Paris' } }]);
   });
 
   test('with toolChoice none the model is not told of them, and calls are text', async () => {

@@ -1,4 +1,5 @@
 /** What the families of models differ in when they call tools: how calls begin in an answer, how they are read, and how they stand in a conversation. */
+import type { Grammar } from '../../constrain/grammar.ts';
 import type { Content } from '../../see/images.ts';
 import type { ToolCall } from '../messages.ts';
 import type { ToolSettings } from '../tools.ts';
@@ -28,6 +29,20 @@ export interface Opening {
   readonly guarded?: true;
 }
 
+/** A text whose special tokens are to be tokens. */
+export type Marks = (text: string) => Grammar;
+
+/** How calls are written, for answers that are constrained to it. */
+export interface CallGrammar {
+  /** What calls begin with, and what follows it. */
+  readonly begin: string;
+  readonly body: Grammar;
+  /** Between two of them in one answer; undefined where the body has all calls. */
+  readonly separator?: string | undefined;
+  /** Ordinary text may contain what calls begin with: only answers that must call are constrained. */
+  readonly quiet?: true;
+}
+
 /** In what is written, strings are the template's own and may be control tokens; `MessageText` never is. */
 export interface Dialect {
   readonly name: string;
@@ -40,6 +55,7 @@ export interface Dialect {
   readonly write: (calls: readonly ToolCall[]) => Content;
   /** A result in a message of the user, for templates that write none. */
   readonly result: (content: Content) => Content;
+  readonly grammar: (tools: readonly ToolSettings[], marks: Marks) => CallGrammar;
   /** Tells the model of the tools, for templates that do not. */
   readonly describe: (tools: readonly ToolSettings[]) => Content;
 }

@@ -6,10 +6,11 @@ import { MessageText, type Content } from '../../see/images.ts';
 import type { ToolCall } from '../messages.ts';
 import type { Dialect, Heard, HeardCall, ReadCalls } from './dialect.ts';
 import { declaration } from '../templates.ts';
+import { choice, json, listed, matching, sequence, several, text } from './grammar.ts';
 import { hermes } from './hermes.ts';
 import { pythonJson } from './json.ts';
 import { LiteralReader, Malformed, matched } from './literal.ts';
-import { pythonCall, pythonCalls } from './python.ts';
+import { pythonCall, pythonCalls, pythonGrammar } from './python.ts';
 
 const NAME = /\s*call:\s*[\w.-]+/y;
 const BETWEEN = /[\s,]*/y;
@@ -67,6 +68,27 @@ function withTokens(name: string, [open, close, quote, ends]: readonly [string, 
     openings: [{ text: open, read: tokenCalls(close, quote) }],
     ends: [ends],
     write: writeTokens(open, close, quote),
+    grammar: (tools, marks) => ({
+      begin: open,
+      body: choice(
+        tools.map((tool) =>
+          sequence(
+            text(`call:${tool.name}{`),
+            listed(tool, ',', (key, schema) =>
+              sequence(
+                text(`${key}:`),
+                schema['type'] === 'string' && schema['enum'] === undefined
+                  ? sequence(marks(quote), matching('[^<]*'), marks(quote))
+                  : json(schema),
+              ),
+            ),
+            text('}'),
+            marks(close),
+          ),
+        ),
+      ),
+      separator: '',
+    }),
   };
 }
 
@@ -94,6 +116,7 @@ export const gemma: Dialect = {
   ends: ['```tool_output'],
   write: (calls) => [BLOCK, new MessageText(calls.map(pythonCall).join('\n')), `\n${BLOCK_END}`],
   result: (content) => ['```tool_output\n', ...content, '\n```'],
+  grammar: (tools) => ({ begin: BLOCK, body: sequence(several(pythonGrammar(tools), '\n'), text(`\n${BLOCK_END}`)) }),
   describe: (tools) => [
     'You have access to functions. If you decide to invoke any of the function(s), you MUST put it in the format of\n' +
       '```tool_code\nfunc_name(param_name=param_value)\n```\nYou SHOULD NOT include any other text in the response if you call a function.\n',

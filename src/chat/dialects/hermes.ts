@@ -7,6 +7,7 @@ import type { ToolCall } from '../messages.ts';
 import type { ToolSettings } from '../tools.ts';
 import type { Dialect, Heard, HeardCall, Opening, ReadCalls } from './dialect.ts';
 import { declaration } from '../templates.ts';
+import { argumentsOf, choice, json as jsonText, listed, matching, sequence, text } from './grammar.ts';
 import { jsonCalls, pythonJson } from './json.ts';
 import { LiteralReader, Malformed, matched } from './literal.ts';
 
@@ -113,14 +114,57 @@ function write(calls: readonly ToolCall[]): Content {
   ]);
 }
 
+const grammar: Dialect['grammar'] = (tools, marks) => ({
+  begin: OPEN,
+  body: choice(
+    tools.map((tool) =>
+      sequence(
+        text(`\n{"name": ${JSON.stringify(tool.name)}, "arguments": `),
+        argumentsOf(tool),
+        text('}\n'),
+        marks(CLOSE),
+      ),
+    ),
+  ),
+  separator: '\n',
+});
+
+const tagGrammar: Dialect['grammar'] = (tools, marks) => ({
+  begin: OPEN,
+  body: choice(
+    tools.map((tool) =>
+      sequence(
+        text(`\n<function=${tool.name}>\n`),
+        listed(tool, '', (key, schema) =>
+          sequence(
+            text(`<parameter=${key}>\n`),
+            // A text stands as it is, and ends before the next tag.
+            schema['type'] === 'string' && schema['enum'] === undefined ? matching('[^<]*') : jsonText(schema),
+            text(`\n${PARAMETER_END}\n`),
+          ),
+        ),
+        text('</function>\n'),
+        marks(CLOSE),
+      ),
+    ),
+  ),
+  separator: '\n',
+});
+
 export const hermes: Dialect = {
   name: 'hermes',
   known: (rendered) => rendered.includes(OPEN),
   openings: OPENINGS,
   write,
   result: (content) => ['<tool_response>\n', ...content, '\n</tool_response>'],
+  grammar,
   describe,
 };
 
 /** Qwen 3.5 and Qwen 3 Coder. */
-export const tags: Dialect = { ...hermes, name: 'tags', known: (rendered) => rendered.includes('<function=') };
+export const tags: Dialect = {
+  ...hermes,
+  name: 'tags',
+  known: (rendered) => rendered.includes('<function='),
+  grammar: tagGrammar,
+};

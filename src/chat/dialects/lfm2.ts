@@ -2,7 +2,8 @@
 import { MessageText } from '../../see/images.ts';
 import type { Dialect } from './dialect.ts';
 import { hermes } from './hermes.ts';
-import { pythonCall, pythonCalls } from './python.ts';
+import { sequence, several, text } from './grammar.ts';
+import { pythonCall, pythonCalls, pythonGrammar } from './python.ts';
 
 const OPEN = '<|tool_call_start|>';
 const CLOSE = '<|tool_call_end|>';
@@ -13,4 +14,8 @@ export const lfm2: Dialect = {
   known: (rendered) => /<\|tool_(?:list|call)_start\|>|List of tools: \[/.test(rendered),
   openings: [{ text: OPEN, read: pythonCalls(CLOSE) }],
   write: (calls) => [`${OPEN}[`, new MessageText(calls.map(pythonCall).join(', ')), `]${CLOSE}`],
+  grammar: (tools, marks) => ({
+    begin: OPEN,
+    body: sequence(text('['), several(pythonGrammar(tools), ', '), text(']'), marks(CLOSE)),
+  }),
 };

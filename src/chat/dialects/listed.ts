@@ -1,8 +1,20 @@
 /** Families that write a list of JSON objects, or one object, behind a token or at once: Granite 3 and Llama 3. */
+import type { Grammar } from '../../constrain/grammar.ts';
 import { MessageText } from '../../see/images.ts';
+import type { ToolSettings } from '../tools.ts';
 import type { Dialect } from './dialect.ts';
+import { argumentsOf, choice, sequence, several, text } from './grammar.ts';
 import { hermes } from './hermes.ts';
 import { jsonCalls, pythonJson } from './json.ts';
+
+/** One object of a tool there is, with the arguments under a name. */
+function objects(tools: readonly ToolSettings[], key: string): Grammar {
+  return choice(
+    tools.map((tool) =>
+      sequence(text(`{"name": ${JSON.stringify(tool.name)}, "${key}": `), argumentsOf(tool), text('}')),
+    ),
+  );
+}
 
 export const granite: Dialect = {
   ...hermes,
@@ -13,6 +25,10 @@ export const granite: Dialect = {
     '<|tool_call|>',
     new MessageText(pythonJson(calls.map(({ name, arguments: given }) => ({ name, arguments: given })))),
   ],
+  grammar: (tools) => ({
+    begin: '<|tool_call|>',
+    body: sequence(text('['), several(objects(tools, 'arguments'), ', '), text(']')),
+  }),
 };
 
 /** `{"name": …, "parameters": …}`, the whole answer. */
@@ -24,4 +40,6 @@ export const llama: Dialect = {
   write: (calls) => [
     new MessageText(calls.map(({ name, arguments: given }) => pythonJson({ name, parameters: given })).join('; ')),
   ],
+  // It begins as other JSON may, too.
+  grammar: (tools) => ({ begin: '', body: several(objects(tools, 'parameters'), '; '), quiet: true }),
 };

@@ -1,7 +1,9 @@
 /** Calls as Python writes them, `[name(key="value", other=1), …]`. */
+import type { Grammar } from '../../constrain/grammar.ts';
 import type { ToolCall } from '../messages.ts';
 import type { ToolSettings } from '../tools.ts';
 import type { Heard, HeardCall, ReadCalls } from './dialect.ts';
+import { choice, json, listed, sequence, text } from './grammar.ts';
 import { jsonCalls } from './json.ts';
 import { LiteralReader, Malformed, matched } from './literal.ts';
 
@@ -12,7 +14,7 @@ const WORD = /\w*/y;
 
 /** Reads calls up to `close`. A list of JSON objects in their place is read, too. */
 export function pythonCalls(close: string): ReadCalls {
-  const json = jsonCalls(close);
+  const objects = jsonCalls(close);
   return (text, tools, ended): Heard => {
     const calls: HeardCall[] = [];
     for (let at = 0; ;) {
@@ -20,7 +22,7 @@ export function pythonCalls(close: string): ReadCalls {
       const rest = text.slice(at);
       if (rest.startsWith(close)) return { calls, end: at + close.length };
       if (!ended && close.startsWith(rest)) return { calls, end: undefined };
-      if (rest.startsWith('{') && calls.length === 0) return json(text, tools, ended);
+      if (rest.startsWith('{') && calls.length === 0) return objects(text, tools, ended);
       const name = matched(NAME, text, at);
       if (name === '') {
         if (calls.length === 0) throw new Malformed('a name was expected');
@@ -79,6 +81,21 @@ function readArguments(text: string, reader: LiteralReader, tool: ToolSettings |
   reader.at++;
   reader.json += '}';
   return true;
+}
+
+/** A call of one of the tools, with its arguments by name. */
+export function pythonGrammar(tools: readonly ToolSettings[]): Grammar {
+  const value = (schema: Readonly<Record<string, unknown>>): Grammar =>
+    schema['type'] === 'boolean' ? choice([text('True'), text('False')]) : json(schema);
+  return choice(
+    tools.map((tool) =>
+      sequence(
+        text(`${tool.name}(`),
+        listed(tool, ', ', (key, schema) => sequence(text(`${key}=`), value(schema))),
+        text(')'),
+      ),
+    ),
+  );
 }
 
 /** A value as Python writes it. */

@@ -7,7 +7,7 @@ import { functionGemma, gemma, gemma4 } from './gemma.ts';
 import { hermes, tags } from './hermes.ts';
 import { lfm2 } from './lfm2.ts';
 import { granite, llama } from './listed.ts';
-import { mistral } from './mistral.ts';
+import { mistral, mistralIds, mistralNames } from './mistral.ts';
 
 /** How a template writes and reads calls. */
 export interface Speech {
@@ -19,7 +19,18 @@ export interface Speech {
 }
 
 /** Those that are told by a token of their own come before those that are told by words. */
-const DIALECTS: readonly Dialect[] = [gemma4, functionGemma, lfm2, mistral, tags, granite, hermes, llama];
+const DIALECTS: readonly Dialect[] = [
+  gemma4,
+  functionGemma,
+  lfm2,
+  mistralIds,
+  mistralNames,
+  mistral,
+  tags,
+  granite,
+  hermes,
+  llama,
+];
 
 const TOOL: ToolSettings = {
   name: 'zqtool',

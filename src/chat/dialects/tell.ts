@@ -1,13 +1,17 @@
 /** What a session asks of the dialects: how its conversation is rendered, and how its answers are divided. */
+import type { Constraint } from '../../constrain/constraint.ts';
+import type { Grammar } from '../../constrain/grammar.ts';
 import { InputError } from '../../errors.ts';
 import type { Content } from '../../see/images.ts';
 import type { ToolTelling } from '../adapt.ts';
 import { opensThoughts } from '../conversation.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
 import type { AnswerDivider } from '../divider.ts';
 import type { Turn } from '../messages.ts';
 import type { ToolChoice, ToolSettings } from '../tools.ts';
 import { callIds, checkTools } from './check.ts';
 import { DividedAnswer } from './divided.ts';
+import { answerGrammar, marksOf } from './grammar.ts';
 import { speechOf } from './speech.ts';
 
 /** Throws `InputError('argument')` for tools that cannot be shown, and where there is no template to show them. */
@@ -41,4 +45,62 @@ export function divide(
     within: opened ? 'thoughts' : begun ? 'text' : undefined,
     id: callIds(turns),
   });
+}
+
+/** What is needed to constrain answers. */
+export interface Constraining {
+  readonly tokenizer: Tokenizer;
+  constrain(grammar: Grammar): Promise<{ readonly constraint: Constraint }>;
+}
+
+/** The constraint of an answer that may call tools, or must; undefined where there is none. `answer`: what it has to be where it calls nothing. */
+export async function limit(
+  model: Constraining,
+  { speech, tools }: ToolTelling,
+  {
+    choice,
+    thoughts,
+    content,
+    answer,
+  }: {
+    readonly choice: ToolChoice | undefined;
+    readonly thoughts: readonly [open: string, close: string] | undefined;
+    readonly content: Content;
+    readonly answer: Grammar | undefined;
+  },
+): Promise<Constraint | undefined> {
+  const marks = marksOf(model.tokenizer);
+  const named = typeof choice === 'object' ? tools.filter(({ name }) => name === choice.name) : tools;
+  const made = async (shown: readonly ToolSettings[]): Promise<Constraint | undefined> => {
+    const grammar = answerGrammar({
+      calls: speech.dialect.grammar(shown, marks),
+      choice: choice ?? 'auto',
+      thoughts,
+      opened: thoughts !== undefined && opensThoughts(content, thoughts),
+      answer,
+      marks,
+    });
+    return grammar && (await model.constrain(grammar)).constraint;
+  };
+  try {
+    return await made(named);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+  }
+  // A schema says what cannot be kept to exactly: of that tool the arguments' names are all that is kept to.
+  return made(await Promise.all(named.map((tool) => loosened(model, tool))));
+}
+
+async function loosened(model: Constraining, tool: ToolSettings): Promise<ToolSettings> {
+  const { inputSchema = {} } = tool;
+  try {
+    await model.constrain({ kind: 'json', schema: { type: 'object', ...inputSchema } });
+    return tool;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+  }
+  const names = Object.keys(inputSchema['properties'] ?? {});
+  const { required } = inputSchema;
+  const properties = Object.fromEntries(names.map((name) => [name, {}]));
+  return { ...tool, inputSchema: { type: 'object', properties, ...(Array.isArray(required) && { required }) } };
 }
