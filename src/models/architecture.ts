@@ -1,19 +1,19 @@
-/** What one architecture file holds: how its files' facts become a decoder. */
+/** The interface of an architecture file: how the facts of a file become a decoder. */
 import type { DecoderSpec } from './decoder-spec.ts';
 import type { Facts } from './facts.ts';
 
-/** What the metadata does not say, or may not. */
+/** What the metadata does not say, or may not say. */
 export interface TensorFacts {
   /** Rows of the embedding table. */
   readonly vocabulary: number | undefined;
   /** Whether there is an output matrix. */
   readonly head: boolean;
-  /** Most tokens of a context, where fewer are wanted than the model was trained for. */
+  /** The most tokens of a context, if fewer are wanted than the model was trained for. */
   readonly window: number | undefined;
 }
 
 /**
- * From what a file says to its decoder. `name`: the value of `general.architecture` or `model_type` by which it was chosen. Throws
- * `ModelError('config')` for what makes no sense.
+ * Turns the facts of a file into its decoder. `name` is the value of `general.architecture` or `model_type` by which it
+ * was chosen. Throws `ModelError('config')` for invalid facts.
  */
 export type Architecture = (facts: Facts, tensors: TensorFacts, name: string) => DecoderSpec;

@@ -11,7 +11,7 @@ import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
 import { hostWriter } from './host-tensor.ts';
 
 const NAMES = new Map<string, BoundaryTensor>(Object.entries(BOUNDARY_TENSORS));
-/** Keys on either side of a gap; a bound on what a file may ask for. */
+/** Keys on either side of a gap; bounds what a file may request. */
 const MOST_WINDOW = 64;
 
 export class BoundaryPlan {
@@ -31,8 +31,8 @@ export class BoundaryPlan {
   }
 
   /**
-   * Undefined for a file without one. `width`: kvHeads * headDim. Throws `ModelError` for one of which tensors are missing, or that does not fit
-   * the model, before anything is read.
+   * Undefined for a file without one. `width` is kvHeads * headDim. Throws `ModelError` when tensors are missing or do
+   * not fit the model, before anything is read.
    */
   static of(
     metadata: ModelMetadata,
@@ -76,13 +76,13 @@ export class BoundaryPlan {
     return new BoundaryPlan(layer, window, threshold, width, hidden);
   }
 
-  /** Undefined for what is none of its tensors. */
+  /** Undefined for a tensor that does not belong to it. */
   writer(info: TensorInfo): WeightWriter | undefined {
     const tensor = NAMES.get(info.name);
     return tensor && hostWriter(info, (values) => this.#read.set(tensor, values));
   }
 
-  /** Once everything is read. */
+  /** Called once everything is read. */
   weights(): BoundaryWeights {
     const of = (tensor: BoundaryTensor): Float32Array => {
       const values = this.#read.get(tensor);

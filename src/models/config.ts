@@ -1,4 +1,4 @@
-/** A decoder's shape in numbers, and the bounds within which a file may set them. */
+/** The shape of a decoder in numbers, and the bounds within which a file may set them. */
 import type { Activation } from '../backend/backend.ts';
 import type { RopeConfig } from '../layers/rope.ts';
 import type { FactNames } from './facts.ts';
@@ -7,27 +7,27 @@ export interface LanguageModelConfig {
   readonly architecture: string;
   readonly source: 'gguf' | 'huggingface';
   readonly layers: number;
-  /** Layers of the KV pool: those that have keys and values of their own. Methods of `select/` count these. */
+  /** Layers of the KV pool: those with their own keys and values. Methods of `select/` count these. */
   readonly cacheLayers: number;
   readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Width of the gated MLP. */
+  /** The width of the gated MLP. */
   readonly mlp: number;
   readonly vocabulary: number;
-  /** Most tokens of a context. */
+  /** The most tokens of a context. */
   readonly contextWindow: number;
   readonly epsilon: number;
   readonly activation: Activation;
   readonly rope: RopeConfig;
-  /** The head is the embedding table. */
+  /** Whether the head is the embedding table. */
   readonly tied: boolean;
-  /** Keys a query may see, and whether each layer is so limited. */
+  /** The keys that a query may see, and which layers are limited in this way. */
   readonly slidingWindow?: { readonly tokens: number; readonly layers: readonly boolean[] } | undefined;
 }
 
-/** Several times the largest open models of 2026; a file that asks for more is damaged or hostile. */
+/** Several times the largest open models of 2026; a file with larger numbers is damaged or hostile. */
 export const MOST = {
   layers: 512,
   width: 1 << 18,

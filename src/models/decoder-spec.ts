@@ -1,6 +1,6 @@
 /**
- * A decoder as a list of layers, made from what its file says and from the traits of its architecture: what that does differently from
- * Llama, whose block is the default in everything.
+ * A decoder as a list of layers, made from the facts of its file and the traits of its architecture, which are its
+ * differences from Llama's block, the default in everything.
  */
 import type { Activation, RopeSpec } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
@@ -24,24 +24,24 @@ export type LayerName = readonly [gguf: string, huggingface: string];
 export type LayerNames = { readonly [role in LayerRole]?: LayerName };
 
 export interface DecoderSpec {
-  /** The same in a few numbers, for those who plan, measure and report. */
+  /** The same in a few numbers, for code that plans, measures and reports. */
   readonly config: LanguageModelConfig;
   readonly layers: readonly LayerSpec[];
-  /** Beside and in place of Llama's names. */
+  /** Names in addition to and instead of Llama's. */
   readonly names: LayerNames;
-  /** In layers with a state beside and in place of `names`. */
+  /** Names in layers with a state, in addition to and instead of `names`. */
   readonly stateNames: LayerNames;
-  /** The final norm's name in place of Llama's; that of Hugging Face files without the root. */
+  /** The name of the final norm instead of Llama's; that of Hugging Face files without the root. */
   readonly finalNorm: readonly [gguf: string, huggingface: string] | undefined;
-  /** Of models that have layers with a state. */
+  /** For models that have layers with a state. */
   readonly states: StateLayers | undefined;
   /** Of the final norm and of all others, like `NormsSpec.offset`. */
   readonly normOffset: number;
-  /** Multiplies the embeddings of ids (Gemma); images' rows are not ids. */
+  /** The factor of the embeddings of ids (Gemma); rows of images are not ids. */
   readonly embeddingScale: number;
-  /** Multiplies the logits. */
+  /** The factor of the logits. */
   readonly logitsScale: number;
-  /** The tensor of GGUF files, where they have it, that holds divisors of RoPE's frequencies, one for each pair. */
+  /** The tensor of GGUF files, if present, with divisors of RoPE's frequencies, one for each pair. */
   readonly ropeDivisors: string;
 }
 
@@ -50,7 +50,7 @@ export interface Traits {
   readonly names?: LayerNames;
   readonly stateNames?: LayerNames;
   readonly finalNorm?: DecoderSpec['finalNorm'];
-  /** What is in the place of attention in a layer; undefined: attention. `states` comes with it. */
+  /** The mixer of a layer instead of attention; undefined: attention. `states` is given with it. */
   readonly mixer?: (
     layer: number,
     hidden: number,
@@ -58,23 +58,26 @@ export interface Traits {
   readonly states?: StateLayers;
   /** See `AttentionMixer.gated`. */
   readonly gated?: boolean;
-  /** Width of the MLP, where the file gives another number. */
+  /** The width of the MLP, if it differs from the number in the file. */
   readonly mlpWidth?: (width: number) => number;
-  /** Share of a head that is rotated, where the file does not say it (default 1). */
+  /** The rotated share of a head, if the file does not say it (default 1). */
   readonly rotated?: number;
   /** Pairs of RoPE in GGUF files of this architecture (default `half`); Hugging Face weights always have `half`. */
   readonly ggufRope?: RopeSpec['style'];
-  /** RoPE of a layer, where it is not that of all; undefined: none. `windowed`: whether the layer has a window. */
+  /**
+   * RoPE of a layer, if it differs from that of the others; undefined: none. `windowed`: whether the layer has a
+   * window.
+   */
   readonly rope?: (own: RopeConfig, layer: number, windowed: boolean) => RopeConfig | undefined;
   /** Whether `sliding_window` of config.json is used without `use_sliding_window`. */
   readonly windowByDefault?: boolean;
-  /** Which layers have the window, where the file does not say. */
+  /** Which layers have the window, if the file does not say it. */
   readonly windowed?: (layer: number) => boolean;
   readonly norms?: NormsSpec['place'];
   readonly normOffset?: number;
   readonly normed?: boolean;
   readonly bias?: AttentionMixer['bias'];
-  /** Which matrices lie one below the other in one tensor: q, k and v; gate and up. */
+  /** Which matrices are stacked in one tensor: q, k and v; gate and up. */
   readonly fused?: { readonly qkv?: boolean; readonly mlp?: boolean };
   readonly activation?: Activation;
   /** Default: 1 / sqrt(headDim). */
@@ -119,7 +122,7 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
     most: 1,
     default: facts.source === 'gguf' ? undefined : 1e-6,
   });
-  // Composite models tie the head by what is said beside the language model's own configuration.
+  // In composite models the tie of the head is stated outside the language model's own configuration.
   const composite = facts.find(both([], 'vision_config')) !== undefined;
   const { norms = 'pre', normOffset = 0, normed = false, bias = 'optional', fused = {} } = traits;
   const { embeddingScale, residualScale = 1, logitsScale = 1 } = traits;
@@ -185,7 +188,10 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
   };
 }
 
-/** Layers of the model, without those behind them that predict further tokens (`nextn_predict_layers`), which are not used. */
+/**
+ * The layers of the model, without those at the end that predict further tokens (`nextn_predict_layers`), which are not
+ * used.
+ */
 export function layerCount(facts: Facts): number {
   const layers = facts.integer(both('block_count', 'num_hidden_layers'), { least: 1, most: MOST.layers });
   return layers - facts.integer(both('nextn_predict_layers', []), { least: 0, most: layers - 1, default: 0 });

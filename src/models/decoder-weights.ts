@@ -12,9 +12,9 @@ export interface DecoderWeights {
   readonly embedding: Weight; // (vocabulary, hidden)
   readonly layers: readonly LayerWeights[];
   readonly norm: Weight; // (hidden)
-  /** The embedding table, where the head is tied to it. */
+  /** The embedding table, if the head is tied to it. */
   readonly head: Weight; // (vocabulary, hidden)
-  /** Of a re-ranker: the head's rows for yes and no, or one row for their difference. */
+  /** For re-rankers: the head's rows for yes and no, or one row for their difference. */
   readonly classes: Weight | undefined; // (1 or 2, hidden)
   /** Divisors of the frequencies of the model's own RoPE, one for each pair. */
   readonly ropeDivisors: Float32Array | undefined;
@@ -74,7 +74,7 @@ function names(
 
 const CLASSES: TensorName = { gguf: 'cls.output.weight', huggingface: 'score.weight' };
 
-/** What the file says that the metadata may not. */
+/** What the tensors of the file say that the metadata may not. */
 export function tensorFacts(
   tensors: ReadonlyMap<string, TensorInfo>,
   file: 'gguf' | 'huggingface',
@@ -86,13 +86,19 @@ export function tensorFacts(
 
 /** Tensors of the language model, as opposed to those of, say, a vision tower in the same file. */
 const OWN = { gguf: /^(blk\.|token_embd|output)/, huggingface: /^((layers|embed_tokens|norm)\.|lm_head\.)/ };
-/** Computed from the configuration, and stored by old converters; a head that a tied model does not need. */
+/**
+ * Tensors that are computed from the configuration but stored by old converters, and a head that a tied model does not
+ * need.
+ */
 const IGNORED = {
   gguf: /\.rot_embd$|\.attn_rot_embd|^output\.weight$/,
   huggingface: /rotary_emb\.inv_freq$|^lm_head\.weight$/,
 };
 
-/** The first run over a file: throws `ModelError` naming the first tensor that is missing, misshapen, of an unsuitable format or unknown to the architecture. */
+/**
+ * The first run over a file. Throws `ModelError` naming the first tensor that is missing, misshapen, of an unsuitable
+ * format or unknown to the architecture.
+ */
 export function planDecoder(tensors: ReadonlyMap<string, TensorInfo>, spec: DecoderSpec): TensorPlan {
   const { architecture, layers, source } = spec.config;
   const plan = new TensorPlan(tensors, {
@@ -108,7 +114,7 @@ export function planDecoder(tensors: ReadonlyMap<string, TensorInfo>, spec: Deco
   return plan;
 }
 
-/** `tensors`: the file's table, which says how its names begin. */
+/** `tensors` is the table of the file, from which the beginning of its names is found. */
 export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<string, TensorInfo>): DecoderWeights {
   const { vocabulary, hidden, tied, rope } = spec.config;
   const divisorsName = { gguf: spec.ropeDivisors, huggingface: '' };
@@ -134,14 +140,17 @@ export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<
   };
 }
 
-/** The weights that a layer of this spec has. `prefix`: what its tensors' names begin with; `names`: beside and in place of Llama's. */
+/**
+ * Takes the weights that a layer of this spec has. `prefix` is the beginning of its tensors' names; `names` are used in
+ * addition to and instead of Llama's.
+ */
 export function takeLayer(
   take: Take,
   { mixer, norms, mlp }: LayerSpec,
   at: {
     readonly hidden: number;
     readonly names: LayerNames;
-    /** Of models that have layers with a state. */
+    /** For models that have layers with a state. */
     readonly states?: StateLayers | undefined;
     readonly prefix: { readonly gguf: string; readonly huggingface: string };
   },

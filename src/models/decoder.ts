@@ -11,42 +11,42 @@ import type { LanguageModelConfig } from './config.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import type { DecoderWeights } from './decoder-weights.ts';
 
-/** T tokens: where they stand, and what is added to them on their way. */
+/** The positions of T tokens, and what is added to their hidden states. */
 export interface ForwardCall extends LayerCall {
-  /** Of images whose tokens attend to each other in both directions; none is cut by the call. */
+  /** Spans of images whose tokens attend to each other in both directions; the call divides none of them. */
   readonly openSpans?: readonly OpenSpan[] | undefined;
-  /** By layer: rows [T, hidden] that are added to what the layer gives (deepstack features of images), or undefined. */
+  /** By layer: rows [T, hidden] that are added to the layer's output (deepstack features of images), or undefined. */
   readonly perLayer?: readonly (Tensor | undefined)[] | undefined;
 }
 
-/** T tokens through a decoder. Tensors follow the backend's scopes; the KV view is the caller's. */
+/** Runs T tokens through a decoder. Tensors follow the backend's scopes; the KV view belongs to the caller. */
 export interface LanguageModel {
   readonly config: LanguageModelConfig;
   readonly layers: readonly LayerSpec[];
   readonly backend: Backend;
-  /** What `logits` begins with; for those who want the states behind it, not the logits. */
+  /** The norm with which `logits` begins, for code that needs the states after it instead of the logits. */
   readonly finalNorm: NormSpec;
-  /** Of all layers, for those who plan what attention may look at. */
+  /** The specs of all layers, for code that plans attention. */
   readonly attention: AttentionSpec;
-  /** How a layer of the KV pool rotates its keys and queries. Layers that rotate alike share the object. */
+  /** The RoPE of a layer of the KV pool. Layers with the same RoPE share the object. */
   readonly rope: (layer: number) => RopeSpec;
-  /** Bytes of the states of one sequence at one position; 0 for a model whose layers all have keys and values. */
+  /** Bytes of the states of one sequence at one position; 0 for a model without states. */
   readonly stateBytes: number;
-  /** The states of a new sequence, for its `Sequence`; undefined for a model whose layers all have keys and values. */
+  /** The states of a new sequence; undefined for a model without states. */
   states(): SequenceState | undefined;
   /** Ids `[start, start + count)` of the ring -> [count, hidden]. */
   embed(ring: Tensor, start: number, count: number): Tensor;
   /** [T, hidden] -> [T, hidden], before the final norm; appends to the view's pages. */
   forward(x: Tensor, call: ForwardCall & { readonly ranges: Ranges }): Tensor;
   /**
-   * The same, with ranges that the plan gives layer by layer. Others may compute while it is waited for: no scope may be open, x and the rows
-   * of `perLayer` have to be kept outside of them, and what comes back is the caller's to free. After an error nothing is left but the pages
-   * that were written.
+   * The same, with ranges that the plan gives layer by layer. Others may compute while the plan is awaited: no scope
+   * may be open, x and the rows of `perLayer` must be kept outside of scopes, and the caller frees the result. After an
+   * error only the written pages remain.
    */
   forwardPlanned(x: Tensor, call: ForwardCall & { readonly plan: Plan }): Promise<Tensor>;
   /** Final norm and head: [T, hidden] -> [T, vocabulary]. */
   logits(hidden: Tensor): Tensor;
-  /** Rows of a re-ranker's classifier: 2, of yes and no; 1, of their difference; 0 for other models. */
+  /** The number of rows of a re-ranker's classifier: 2, for yes and no; 1, for their difference; 0 for other models. */
   readonly classes: number;
   /** Final norm and classifier: [T, hidden] -> [T, classes]. */
   classify(hidden: Tensor): Tensor;
@@ -107,7 +107,8 @@ export class Decoder implements LanguageModel {
     const { backend } = this;
     const within = windows(x, call);
     return this.#blocks.reduce((hidden, block, layer) => {
-      // What a layer makes on its way is given back after it: kept until the last one, 24 layers of a prefill chunk are as large as a third of the weights.
+      // The intermediates of a layer are freed after it. If they were kept until the last layer, those of a prefill
+      // chunk would be as large as a third of the weights with 24 layers.
       const next = backend.scope(() =>
         this.#added(block.forward(hidden, call, within(call.ranges, block.spec)), call, layer),
       );
@@ -166,7 +167,7 @@ export class Decoder implements LanguageModel {
   }
 }
 
-/** What a layer without attention looks at. */
+/** The ranges of a layer without attention. */
 const NO_KEYS: Ranges = {
   queryBlock: 1,
   shared: true,
@@ -175,7 +176,10 @@ const NO_KEYS: Ranges = {
   runs: new Uint32Array(0),
 };
 
-/** Opens ranges for images that are seen in both directions and cuts them to a layer's window. The layers of a call mostly share both, and then the result. */
+/**
+ * Opens ranges for images that are visible in both directions, and restricts them to a layer's window. The layers of a
+ * call usually share both, and then the result.
+ */
 function windows(x: Tensor, { position, openSpans }: ForwardCall): (ranges: Ranges, layer: LayerSpec) => Ranges {
   const [queryCount = 0] = x.shape;
   let opened: { readonly given: Ranges; readonly ranges: Ranges } | undefined;

@@ -1,9 +1,12 @@
-/** What tells weights apart that have one header: fine-tunes of a model, also where only some of its tensors were trained on. */
+/** Distinguishes weights with the same header: fine-tunes of a model, even if only some of its tensors were trained. */
 import { createSHA256, type IHasher } from 'hash-wasm';
 import type { WeightWriter } from '../backend/backend.ts';
 import type { TensorInfo } from '../load/model-file.ts';
 
-/** Of every STEP bytes of a tensor the first LENGTH are hashed: training moves all of a tensor, and hashing all of it would double the time to load. */
+/**
+ * Of every STEP bytes of a tensor the first LENGTH are hashed: training changes a whole tensor, and hashing all bytes
+ * would double the time to load.
+ */
 const STEP = 1 << 16;
 const LENGTH = 256;
 
@@ -19,7 +22,7 @@ export class WeightDigest {
     return new WeightDigest((await createSHA256()).init());
   }
 
-  /** Hears what `writer` is given. Tensors are written one after the other. */
+  /** Receives what `writer` is given. Tensors are written one after the other. */
   watch<T extends WeightWriter | undefined>(info: TensorInfo, writer: T): T | WeightWriter {
     if (writer === undefined) return writer;
     let at = 0;
@@ -36,7 +39,7 @@ export class WeightDigest {
     return { write, finish: () => writer.finish(), abort: () => writer.abort() };
   }
 
-  /** 64 hexadecimal digits; once, after the last tensor. */
+  /** Returns 64 hexadecimal digits; called once, after the last tensor. */
   value(): string {
     return this.#hasher.digest('hex');
   }

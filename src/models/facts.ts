@@ -12,7 +12,7 @@ export interface FactNames {
 export interface Bounds {
   readonly least: number;
   readonly most: number;
-  /** Where the fact may be missing. */
+  /** Whether the fact may be missing. */
   readonly default?: number | undefined;
 }
 
@@ -22,7 +22,7 @@ export class Facts {
   readonly source: ModelMetadata['kind'];
   readonly #metadata: ModelMetadata;
   readonly #prefix: string;
-  /** Where config.json of a composite model has what is said of its language model. */
+  /** Where config.json of a composite model has the facts of its language model. */
   readonly #inner: readonly string[];
 
   constructor(metadata: ModelMetadata, architecture: string) {
@@ -32,7 +32,7 @@ export class Facts {
     this.#inner = metadata.kind === 'huggingface' && isObject(metadata.config[TEXT]) ? [`${TEXT}.`, ''] : [''];
   }
 
-  /** The value and the name under which it was found; `undefined` for what is missing or null. */
+  /** The value, and the name under which it was found; `undefined` for a missing or null one. */
   find(names: FactNames): { readonly name: string; readonly value: unknown } | undefined {
     for (const name of this.#names(names)) {
       const value = this.#value(name);
@@ -60,7 +60,7 @@ export class Facts {
     return value;
   }
 
-  /** A list of numbers, each within `bounds`, of a length within `count`. */
+  /** A list of numbers, each within `bounds`, with a length within `count`. */
   numbers(names: FactNames, bounds: Bounds, count: Bounds): readonly number[] {
     const found = this.find(names);
     if (found === undefined) throw this.#missing(names);
@@ -81,7 +81,7 @@ export class Facts {
     });
   }
 
-  /** A whole number for each of `layers` layers: a list of them, or one that is all layers'. */
+  /** A whole number for each of `layers` layers: a list of them, or one number for all layers. */
   perLayer(names: FactNames, bounds: Bounds, layers: number): readonly number[] {
     const value = this.find(names)?.value;
     if (typeof value !== 'object') {
@@ -94,7 +94,7 @@ export class Facts {
     return list;
   }
 
-  /** True or false for each of `layers` layers; undefined where there is no such list. */
+  /** True or false for each of `layers` layers; undefined when there is no such list. */
   flags(names: FactNames, layers: number): readonly boolean[] | undefined {
     const found = this.find(names);
     if (found === undefined) return undefined;

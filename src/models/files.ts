@@ -11,7 +11,10 @@ export interface ModelFiles {
 
 const CLIP = 'clip';
 
-/** Tells the files apart by their headers. Throws `ModelError('config')` where there is no language model, or two files of a kind. */
+/**
+ * Distinguishes the files by their headers. Throws `ModelError('config')` when there is no language model, or two files
+ * of a kind.
+ */
 export function sortFiles(files: readonly ModelFile[]): ModelFiles {
   const [language, ...others] = files.filter(({ metadata }) => !isVision(metadata));
   const [vision, ...more] = files.filter(({ metadata }) => isVision(metadata));
@@ -34,12 +37,12 @@ export function sortFiles(files: readonly ModelFile[]): ModelFiles {
   return { language, vision };
 }
 
-/** What a vision part calls its projector, which decides how images become embeddings. */
+/** Returns the name of the projector of a vision part, which decides how images become embeddings. */
 export function projectorType({ metadata }: ModelFile): string {
   return projectorName(metadata);
 }
 
-/** The same of its metadata; of a Hugging Face folder, the composite model's type. */
+/** The same from its metadata; for a Hugging Face folder, the composite model's type. */
 export function projectorName(metadata: ModelMetadata): string {
   const names = { gguf: ['projector_type', 'vision.projector_type'], huggingface: 'model_type' };
   if (metadata.kind === 'huggingface') return String(metadata.config['model_type']);

@@ -1,13 +1,13 @@
 /**
- * Gemma 3 (text): norms before and behind each branch, q and k normed, embeddings times sqrt(hidden), and of every six layers five that see
- * a window, with a RoPE of their own.
+ * Gemma 3 (text): norms before and after each branch, q and k normalised, embeddings times sqrt(hidden), and of every
+ * six layers five with a window and their own RoPE.
  */
 import type { RopeConfig } from '../layers/rope.ts';
 import type { Architecture } from './architecture.ts';
 import { both, MOST } from './config.ts';
 import { decoderSpec } from './decoder-spec.ts';
 
-/** Layers from one that sees everything to the next. */
+/** The distance between layers with full attention. */
 const PERIOD = 6;
 
 export const gemma3: Architecture = (facts, tensors) => {

@@ -32,7 +32,7 @@ export function checkHostFormat({ name, format }: TensorInfo): void {
   );
 }
 
-/** Reads one tensor into host memory; `done` gets its values. */
+/** Reads one tensor into host memory; `done` receives its values. */
 export function hostWriter(info: TensorInfo, done: (values: Float32Array) => void): WeightWriter {
   checkHostFormat(info);
   const { name, shape, format } = info;

@@ -1,4 +1,7 @@
-/** LFM2: gated convolutions over three tokens in most layers, grouped-query attention with q and k normed in the others. */
+/**
+ * LFM2: gated convolutions over three tokens in most layers, grouped-query attention with normalised q and k in the
+ * others.
+ */
 import type { Architecture } from './architecture.ts';
 import { both, MOST } from './config.ts';
 import { decoderSpec, layerCount } from './decoder-spec.ts';
@@ -34,7 +37,7 @@ export const lfm2: Architecture = (facts, tensors) => {
   });
 };
 
-/** Which layers have attention: in GGUF files those that have KV heads. */
+/** Which layers have attention: in GGUF files those with KV heads. */
 function attentionLayers(facts: Facts): readonly boolean[] {
   const layers = layerCount(facts);
   if (facts.source === 'gguf')
@@ -49,7 +52,10 @@ function attentionLayers(facts: Facts): readonly boolean[] {
   return Array.from({ length: layers }, (_, i) => list.includes(i));
 }
 
-/** Configurations give the width of an MLP without a gate; one with a gate and as many weights has two thirds of it, rounded up. */
+/**
+ * Configurations give the width of an MLP without a gate; one with a gate and the same number of weights has two thirds
+ * of it, rounded up.
+ */
 function adjusted(facts: Facts, width: number): number {
   if (!facts.flag(both([], 'block_auto_adjust_ff_dim'), true)) return width;
   const narrower = Math.trunc((2 * width) / 3);

@@ -5,7 +5,7 @@ import { decoderSpec } from './decoder-spec.ts';
 export const llama: Architecture = (facts, tensors, name) =>
   decoderSpec(facts, tensors, {
     architecture: 'llama',
-    // GGUF's converter permutes the rows of q and k, so that a pair of RoPE lies side by side.
+    // GGUF's converter permutes the rows of q and k, so that the two values of a RoPE pair are adjacent.
     ggufRope: 'interleaved',
     windowByDefault: name === 'mistral',
   });

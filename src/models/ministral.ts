@@ -1,4 +1,4 @@
-/** Ministral 3 (GGUF `mistral3`): Llama's block with YaRN, and queries that grow with their position. */
+/** Ministral 3 (GGUF `mistral3`): Llama's block with YaRN, and queries that are scaled up with their position. */
 import type { Architecture } from './architecture.ts';
 import { both, MOST } from './config.ts';
 import { decoderSpec } from './decoder-spec.ts';

@@ -1,4 +1,7 @@
-/** From a model file to a model on a backend: chooses the architecture, checks every tensor, and loads what is there. */
+/**
+ * Makes a model on a backend from a model file: chooses the architecture, checks every tensor, and loads the existing
+ * parts.
+ */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
 import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
@@ -18,13 +21,13 @@ import type { VisionModel } from './vision/vision-model.ts';
 export type { LanguageModelConfig } from './config.ts';
 export type { LanguageModel } from './decoder.ts';
 
-/** What one or several files make: a language model, and whatever sees and paints around it. */
+/** What one or several files contain: a language model, and the parts that see and paint. */
 export interface Model {
   readonly language: LanguageModel;
   /** Undefined for a model that reads text only. */
   readonly vision: VisionModel | undefined;
   readonly paint: PaintModel | undefined;
-  /** Sentences: what cannot be seen, painted or edited, and which parts the file lacks for it. */
+  /** Sentences that say what cannot be seen, painted or edited, and which parts the file lacks for it. */
   readonly missing: readonly string[];
   /** Where chunks of keys begin, for sparse prefill; undefined for a file without it. */
   readonly boundary: BoundaryWeights | undefined;
@@ -35,11 +38,13 @@ export interface Model {
 }
 
 export interface LoadOptions extends ReadOptions, UniPicOptions {
-  /** Most tokens of a context, where fewer are wanted than the model was trained for: it decides how LongRoPE stretches. */
+  /**
+   * The most tokens of a context, if fewer are wanted than the model was trained for; LongRoPE's factors depend on it.
+   */
   readonly contextWindow?: number | undefined;
 }
 
-/** Throws `ModelError('architecture')` for what is not supported and `ModelError('config')` for what makes no sense. */
+/** Throws `ModelError('architecture')` for unsupported models and `ModelError('config')` for invalid configurations. */
 export async function languageModelConfig(
   metadata: ModelMetadata,
   tensors: ReadonlyMap<string, TensorInfo>,
@@ -48,9 +53,10 @@ export async function languageModelConfig(
 }
 
 /**
- * Loads every weight that the architecture needs, from one file or from a language model and the vision part beside it. Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape
- * (`tensor-shape`) or is of a kind that this architecture does not have (`tensor-type`), before anything is read.
- * Picture parts of which nothing is there are done without: see `Model.missing`.
+ * Loads every weight that the architecture needs, from one file or from a language model and the vision part beside it.
+ * Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape (`tensor-shape`) or is of a
+ * kind that this architecture does not have (`tensor-type`), before anything is read. Parts for images that are
+ * completely missing are no error: see `Model.missing`.
  */
 export async function loadModel(
   files: ModelFile | readonly ModelFile[],
@@ -63,7 +69,7 @@ export async function loadModel(
   const spec = await decoderOf(metadata, tensors, options.contextWindow);
   const { config } = spec;
   const plan = planDecoder(tensors, spec);
-  // Pages that only chat do not download it.
+  // Pages that only chat do not download this code.
   const unipic = architectureName(metadata) === UNIPIC ? await import('./unipic/index.ts') : undefined;
   const imageConfig = unipic?.uniPicConfig(new Facts(metadata, UNIPIC), config.vocabulary);
   const parts = unipic && imageConfig && new unipic.PartsPlan(tensors, imageConfig, config.hidden);
@@ -109,7 +115,10 @@ export async function loadModel(
   }
 }
 
-/** The plan of what sees, or why there is none. A vision part that was asked for and does not fit throws; one that was only found is left out. */
+/**
+ * Returns the plan of the vision part, or why there is none. A vision part that was requested and does not fit throws;
+ * one that was only found is ignored.
+ */
 async function planVision(
   file: ModelFile,
   beside: ModelFile | undefined,
@@ -129,7 +138,7 @@ async function planVision(
   }
 }
 
-/** Sentences: why a model that is not of the UniPic graph cannot see, paint or edit. */
+/** Sentences that say why a model that is not of the UniPic graph cannot see, paint or edit. */
 function missingParts(
   architecture: string,
   metadata: ModelMetadata,

@@ -8,10 +8,10 @@ import type { DiffusionHead } from './unipic/head.ts';
 import type { MarDecoder, MarEncoder } from './unipic/mar.ts';
 import type { PictureDecoder } from './unipic/tokenizer.ts';
 
-/** Sizes, grid, schedules, templates: what requests are checked against. */
+/** Sizes, grid, schedules and templates, against which requests are checked. */
 export type PaintConfig = Omit<UniPicConfig, 'siglip' | 'understanding'>;
 
-/** What an edit begins with, owned by the `Held` it was made with. */
+/** The encoded source of an edit, owned by the `Held` with which it was made. */
 export interface SourceEmbeddings {
   /** The encoder's output, [B + N, W], buffers first. */
   readonly encoded: Tensor;
@@ -28,9 +28,15 @@ export interface PaintModel {
   readonly pictures: PictureDecoder;
   /** The encoder's [B + K, W] -> rows for the language model [K + B, hidden], image tokens first. */
   toLanguage(x: Tensor): Tensor;
-  /** x [B + K, W] plus what the language model made of it: its hidden states [K + B, hidden], before the final norm. */
+  /**
+   * x [B + K, W] plus the output of the language model for it: its hidden states [K + B, hidden], before the final
+   * norm.
+   */
   fromLanguage(x: Tensor, hidden: Tensor): Tensor;
-  /** Encodes the picture of an edit, RGB [size * size * 3] in -1..1; undefined where the model only paints. Throws `InputError('argument')`. */
+  /**
+   * Encodes the picture of an edit, RGB [size * size * 3] in -1..1; undefined if the model only paints. Throws
+   * `InputError('argument')`.
+   */
   readonly source: ((pixels: Float32Array, size: number, held: Held) => Steps<SourceEmbeddings>) | undefined;
 }
 

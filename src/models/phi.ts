@@ -1,4 +1,7 @@
-/** Phi-3, Phi-3.5 and Phi-4-mini: Llama's block with fused matrices, of whose heads a part is rotated, by LongRoPE in models with long contexts. */
+/**
+ * Phi-3, Phi-3.5 and Phi-4-mini: Llama's block with fused matrices and partially rotated heads, with LongRoPE in models
+ * with long contexts.
+ */
 import type { RopeConfig } from '../layers/rope.ts';
 import type { Architecture } from './architecture.ts';
 import { both, MOST } from './config.ts';

@@ -12,12 +12,12 @@ export const qwen2vl: Architecture = (facts, tensors) =>
 export const qwen3vl: Architecture = (facts, tensors) =>
   decoderSpec(facts, tensors, { architecture: 'qwen3vl', normed: true, rope: sectioned(facts, 'interleaved') });
 
-/** RoPE with the sections that the file gives. */
+/** RoPE with the sections from the file. */
 export function sectioned(facts: Facts, order: RopeSections['order']): (own: RopeConfig) => RopeConfig {
   return (own) => ({ ...own, sections: ropeSections(facts, order, own.dimension / 2) });
 }
 
-/** How many of a head's `pairs` turn by time, by height and by width. */
+/** How many of a head's `pairs` are rotated by time, by height and by width. */
 function ropeSections(facts: Facts, order: RopeSections['order'], pairs: number): RopeSections {
   const names = both('rope.dimension_sections', ['rope_parameters.mrope_section', 'rope_scaling.mrope_section']);
   const [time = 0, height = 0, width = 0, ...rest] = facts.numbers(

@@ -1,4 +1,7 @@
-/** Qwen 2 and 2.5: Llama's block with biases on q, k and v. Qwen 3: with an RMS norm on each head's q and k, and heads whose size is a fact of its own. */
+/**
+ * Qwen 2 and 2.5: Llama's block with biases on q, k and v. Qwen 3: with an RMS norm on each head's q and k, and a head
+ * size that is independent of the width.
+ */
 import type { Architecture } from './architecture.ts';
 import { decoderSpec } from './decoder-spec.ts';
 

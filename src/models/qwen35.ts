@@ -1,4 +1,7 @@
-/** Qwen 3.5 (text): gated delta nets in three of four layers, in the fourth attention whose heads have gates and are rotated in part. */
+/**
+ * Qwen 3.5 (text): gated delta nets in three of four layers, in the fourth attention with gated and partially rotated
+ * heads.
+ */
 import type { Architecture } from './architecture.ts';
 import { both, MOST } from './config.ts';
 import { decoderSpec, layerCount } from './decoder-spec.ts';
@@ -6,7 +9,7 @@ import { wrong, type Facts } from './facts.ts';
 import { sectioned } from './qwen-vl.ts';
 import { stateLayers } from './state-layers.ts';
 
-/** Layers from one with attention to the next. */
+/** The distance between layers with attention. */
 const INTERVAL = 4;
 /** Larger than any model's (backend/state-checks.ts). */
 const HEAD_DIM = 256;

@@ -1,4 +1,4 @@
-/** The only list of architectures: which files are whose. */
+/** The only list of architectures: which file belongs to which. */
 import { ModelError } from '../errors.ts';
 import { isObject } from '../load/json.ts';
 import type { ModelFile, ModelMetadata, TensorInfo } from '../load/model-file.ts';
@@ -13,7 +13,10 @@ import { llama } from './llama.ts';
 import { qwen2, qwen3 } from './qwen.ts';
 import type { VisionArchitecture } from './vision/architecture.ts';
 
-/** `gguf`: values of `general.architecture`. `huggingface`: values of `model_type`. Pages fetch what is not Llama's or Qwen's when they load such a file. */
+/**
+ * `gguf`: values of `general.architecture`. `huggingface`: values of `model_type`. All architectures except Llama and
+ * Qwen are downloaded when such a file is loaded.
+ */
 interface Entry extends Readonly<Record<ModelMetadata['kind'], readonly string[]>> {
   readonly load: () => Architecture | Promise<Architecture>;
 }
@@ -45,7 +48,7 @@ const ARCHITECTURES: readonly Entry[] = [
   },
 ];
 
-/** What reads whole texts at once, for vectors and scores. */
+/** Models that read whole texts at once, for vectors and scores. */
 interface EncoderEntry extends Readonly<Record<ModelMetadata['kind'], readonly string[]>> {
   readonly load: () => Promise<EncoderArchitecture>;
 }
@@ -75,7 +78,7 @@ const ENCODERS: readonly EncoderEntry[] = [
   },
 ];
 
-/** What sees, by the projector files and the composite models that have it. */
+/** Vision parts, by their projector files and composite models. */
 const VISION: readonly VisionArchitecture[] = [
   {
     projectors: ['idefics3'],
@@ -110,14 +113,16 @@ const VISION: readonly VisionArchitecture[] = [
   },
 ];
 
-/** Files that hold picture parts beside a language model, whose own architecture they name (docs/unipic-format.md). */
+/**
+ * Files that hold parts for images beside a language model, whose own architecture they name (docs/unipic-format.md).
+ */
 export const UNIPIC = 'unipic';
 /** Hugging Face configurations that name their model type in `architectures` only. */
 const CLASS_NAME = /^(.*)ForCausalLM$/;
 
 /**
- * `window`: most tokens of a context, where fewer are wanted than the model was trained for. Throws `ModelError('architecture')` for what is
- * not supported and `ModelError('config')` for what makes no sense.
+ * `window`: the most tokens of a context, if fewer are wanted than the model was trained for. Throws
+ * `ModelError('architecture')` for unsupported models and `ModelError('config')` for invalid configurations.
  */
 export async function decoderOf(
   metadata: ModelMetadata,
@@ -149,7 +154,7 @@ export async function encoderOf(file: ModelFile): Promise<EncoderPlan | undefine
   return new Plan(file, name, create);
 }
 
-/** What the file calls itself; empty where it does not. */
+/** The name that the file gives to its architecture; empty if it has none. */
 export function architectureName(metadata: ModelMetadata): string {
   if (metadata.kind === 'gguf') {
     const name = metadata.values.get('general.architecture');
@@ -169,8 +174,9 @@ function languageArchitecture(metadata: ModelMetadata): string {
 }
 
 /**
- * What sees: in the vision part `beside` the language model, or in the same file. `architecture` is undefined for a composite model of which only the
- * language model is supported. Throws `ModelError('architecture')` for a vision part that is not supported.
+ * Returns the vision part: in the file `beside` the language model, or in the same file. `architecture` is undefined
+ * for a composite model of which only the language model is supported. Throws `ModelError('architecture')` for an
+ * unsupported vision part.
  */
 export function visionOf(
   { metadata }: ModelFile,

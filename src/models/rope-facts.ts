@@ -1,4 +1,7 @@
-/** What a file says about RoPE: how many dimensions, which frequencies, and how they are stretched. */
+/**
+ * The facts of a file about RoPE: the number of dimensions, the frequencies, and how they are extended to longer
+ * contexts.
+ */
 import type { RopeSpec } from '../backend/backend.ts';
 import { yarnMagnitude, type RopeConfig, type RopeScaling } from '../layers/rope.ts';
 import { both, MOST } from './config.ts';
@@ -6,13 +9,13 @@ import { wrong, type FactNames, type Facts } from './facts.ts';
 
 export interface RopeFacts {
   readonly ggufRope: RopeSpec['style'];
-  /** Dimensions that are rotated, where the file does not say. */
+  /** The number of rotated dimensions, if the file does not say it. */
   readonly headDim: number;
-  /** Tokens of the context that the file gives. */
+  /** The tokens of the context according to the file. */
   readonly trained: number;
-  /** Tokens of the context that is wanted; default: as many. */
+  /** The tokens of the wanted context; default: the same. */
   readonly window: number | undefined;
-  /** Share of a head that is rotated, where a Hugging Face file does not say it (default 1). */
+  /** The rotated share of a head, if a Hugging Face file does not say it (default 1). */
   readonly rotated?: number | undefined;
 }
 
@@ -38,7 +41,7 @@ export function ropeConfig(facts: Facts, { ggufRope, headDim, trained, window, r
   };
 }
 
-/** Of the layers that see everything, where the file has parameters by type of layer. */
+/** For the layers with full attention, if the file has parameters by type of layer. */
 function scalingNames(name: string): readonly string[] {
   return [`rope_parameters.full_attention.${name}`, `rope_parameters.${name}`, `rope_scaling.${name}`];
 }
@@ -53,7 +56,7 @@ function ropeScaling(
   { trained, window = trained, pairs }: Pick<RopeFacts, 'trained' | 'window'> & { readonly pairs: number },
 ): RopeScaling {
   const hf = (...names: string[]): readonly string[] => names.flatMap(scalingNames);
-  // Old llama.cpp converters wrote the factor alone.
+  // Old llama.cpp converters wrote only the factor.
   const legacy = facts.number(both('rope.scale_linear', []), { least: 1 / MOST.factor, most: MOST.factor, default: 1 });
   const kind = facts.text(both('rope.scaling.type', hf('rope_type', 'type')), legacy === 1 ? 'none' : 'linear');
   const factor = (fallback?: number): number =>
@@ -93,7 +96,7 @@ function ropeScaling(
         mscaleAll === undefined
           ? undefined
           : facts.number(both([], hf('mscale_all_dim')), { least: 0, most: MOST.factor });
-      // GGUF files whose two mscales are equal, so that they cancel out, say it by this number alone.
+      // GGUF files whose two mscales are equal, so that they cancel, express it by this number only.
       const cancelled = facts.number(both('rope.scaling.yarn_log_multiplier', []), {
         least: -100,
         most: 100,
@@ -126,7 +129,8 @@ function ropeScaling(
         ]),
         trained,
       );
-      // The factors of a context's length are used for all of its tokens: keys that were rotated by others would not fit.
+      // The factors of a context length are used for all of its tokens: keys that were rotated by other factors would
+      // not match.
       const name = window > original ? 'long_factor' : 'short_factor';
       const count = { least: pairs, most: pairs };
       const factors = facts.numbers(both([], hf(name)), { least: 1 / MOST.factor, most: MOST.factor }, count);

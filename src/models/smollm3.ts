@@ -1,9 +1,9 @@
-/** SmolLM3: Llama's block, of which every fourth layer does not rotate its keys and queries (NoPE). */
+/** SmolLM3: Llama's block, where every fourth layer does not rotate its keys and queries (NoPE). */
 import type { Architecture } from './architecture.ts';
 import { both, MOST } from './config.ts';
 import { decoderSpec } from './decoder-spec.ts';
 
-/** Layers from one without RoPE to the next; GGUF files do not say it. */
+/** The distance between layers without RoPE; GGUF files do not say it. */
 const INTERVAL = 4;
 
 export const smollm3: Architecture = (facts, tensors) => {

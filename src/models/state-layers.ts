@@ -1,4 +1,7 @@
-/** What a decoder needs for layers that carry a state: their mixers, their weights, and the states of its sequences. Fetched with the architectures that have some. */
+/**
+ * What a decoder needs for layers that carry a state: their mixers, their weights, and the states of its sequences.
+ * Downloaded with the architectures that have such layers.
+ */
 import type { Backend } from '../backend/backend.ts';
 import { SequenceState } from '../kv/state.ts';
 import type { ConvMixerSpec, DeltaMixerSpec, LayerRole, LayerSpec, StateMixerSpec } from '../layers/layer-spec.ts';
@@ -11,27 +14,30 @@ import {
 } from '../layers/state-mixers.ts';
 import type { Stored } from './weights.ts';
 
-/** Bytes of the snapshots that a sequence keeps at borders of blocks, as far as FEWEST allow it. */
+/** Bytes of the snapshots that a sequence keeps at block borders, as far as FEWEST allows it. */
 const SNAPSHOT_BYTES = 1 << 26;
 const FEWEST_BORDERS = 3;
 const MOST_BORDERS = 16;
-/** Steps that WebGPU is ahead of the host (generate/decode.ts), and the one before them. Elsewhere a step is not issued before it is wanted. */
+/**
+ * The steps that WebGPU is ahead of the host (generate/decode.ts), and the one before them. On other devices a step is
+ * issued only when it is needed.
+ */
 const RECENT = { webgpu: 5, wasm: 1, reference: 1 } as const;
 
 export interface StateLayers {
   readonly mixer: CreateStateMixer;
-  /** How many slots of states a layer takes. */
+  /** The number of slots of states of a layer. */
   readonly slots: (spec: Omit<ConvMixerSpec, 'slot'> | Omit<DeltaMixerSpec, 'slot'>) => number;
   /** Bytes of all states at one position. */
   readonly bytes: (layers: readonly LayerSpec[]) => number;
   readonly sequence: (backend: Backend, layers: readonly LayerSpec[]) => SequenceState;
-  /** Asks for a layer's weights by role, as `takeLayer` does. */
+  /** Takes a layer's weights by role, as `takeLayer` does. */
   readonly take: (spec: StateMixerSpec, hidden: number, need: NeedWeight) => void;
 }
 
 export type NeedWeight = (role: LayerRole, shape: readonly number[], stored?: Stored) => void;
 
-/** `decay`: makes the decay of a delta net from what the file stores. */
+/** `decay`: computes the decay of a delta net from the stored values. */
 export function stateLayers(decay?: (value: number) => number): StateLayers {
   const bytes = (layers: readonly LayerSpec[]): number =>
     layers.reduce((sum, { mixer }) => sum + (mixer.kind === 'attention' ? 0 : 4 * stateSize(mixer)), 0);

@@ -1,10 +1,13 @@
-/** Writers for tensors that files store differently from what a graph wants (weights.ts): fetched only where a model has such tensors. */
+/**
+ * Writers for tensors that files store differently from the graph's form (weights.ts). Downloaded only for models that
+ * have such tensors.
+ */
 import type { Backend, Weight, WeightWriter } from '../backend/backend.ts';
 import { rowBytes } from '../backend/weight.ts';
 import type { TensorInfo } from '../load/model-file.ts';
 import type { Stored } from './weights.ts';
 
-/** Rows are whole blocks in every format, so that each part's bytes lie together. */
+/** Rows are whole blocks in every format, so that the bytes of each part are contiguous. */
 export function splitWriter(
   { name, format }: TensorInfo,
   { rows, cols, times }: { readonly rows: readonly number[]; readonly cols: number; readonly times: number },
@@ -17,7 +20,7 @@ export function splitWriter(
     run: count * bytes,
   }));
   const finished: Weight[] = [];
-  /** The part whose turn it is, and its bytes that are still to come in this turn. */
+  /** The current part, and its bytes that are still missing. */
   let turn = 0;
   let left = parts[0]?.run ?? 0;
   return {
@@ -52,7 +55,7 @@ export function splitWriter(
   };
 }
 
-/** Collects the tensor, which is a vector or a small matrix wherever this is asked for, and passes it on as changed. */
+/** Collects the tensor, which is a vector or a small matrix in all uses, and passes on its changed form. */
 export function changingWriter(
   info: TensorInfo,
   shape: readonly number[],
@@ -67,7 +70,7 @@ export function changingWriter(
       at += chunk.length;
     },
     finish: async () => {
-      // What is too short stays so: the device's writer reports it.
+      // A tensor that is too short is passed on; the device's writer reports it.
       let changed: Uint8Array = bytes.subarray(0, at);
       if (map !== undefined) {
         const view = new DataView(changed.buffer, 0, changed.length);

@@ -1,7 +1,8 @@
 /**
- * How a model says which tensors it reads: a function over `Take`, run twice. The first run is over the file's table of tensors, where every
- * name, shape and format is checked before anything is read; the second is over what was read. What files store differently from what
- * the graph wants (fused rows, an extra axis, an offset of norms, another order of rows) is undone here, while the bytes stream in.
+ * How a model says which tensors it reads: a function over `Take`, which is run twice. The first run is over the file's
+ * table of tensors, where every name, shape and format is checked before anything is read; the second is over what was
+ * read. What files store differently from the graph's form (fused rows, an extra axis, an offset of norms, another
+ * order of rows) is undone here, while the bytes stream in.
  */
 import type { Backend, NormSpec, Weight, WeightWriter } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
@@ -15,9 +16,15 @@ export type TensorName = string | { readonly [kind in ModelMetadata['kind']]: st
 
 /** How a weight differs from the tensor that the file stores. */
 export interface Stored {
-  /** Other shapes that the file may give, of the same values in the same order: a convolution's weight with an axis of 1. */
+  /**
+   * Other shapes that the file may have, of the same values in the same order: a convolution's weight with an axis of
+   * 1.
+   */
   readonly alsoAs?: readonly (readonly number[])[] | undefined;
-  /** Makes each value of the weight from the file's, which must be F32: `+ 1` for norms of Gemma, `-exp` for a logarithmic decay. */
+  /**
+   * Computes each value of the weight from that of the file, which must be F32: `+ 1` for norms of Gemma, `-exp` for a
+   * logarithmic decay.
+   */
   readonly map?: ((value: number) => number) | undefined;
   /** Row i of the weight is row `order[i]` of the file's. */
   readonly order?: ArrayLike<number> | undefined;
@@ -28,14 +35,19 @@ export interface Stored {
 export interface Take {
   /** A tensor of this shape, on the device. Vectors are F32. */
   weight(name: TensorName, shape: readonly number[], stored?: Stored): Weight;
-  /** The same, or undefined where the file does not have it. */
+  /** The same, or undefined if the file does not have it. */
   optional(name: TensorName, shape: readonly number[], stored?: Stored): Weight | undefined;
-  /** A matrix (times * sum of `rows`, cols) that holds several one below the other, `times` (default 1) by turns, as weights of their own. */
+  /**
+   * A matrix (times * sum of `rows`, cols) of several matrices below each other, in turn `times` (default 1), as
+   * separate weights.
+   */
   split(name: TensorName, rows: readonly number[], cols: number, times?: number): readonly Weight[];
   /** A tensor of this shape (F32, F16 or BF16), or of one of `alsoAs`, on the host, row-major; empty in the first run. */
   table(name: TensorName, shape: readonly number[], alsoAs?: Stored['alsoAs']): Float32Array;
   has(name: TensorName): boolean;
-  /** Rows of a tensor, for the few widths that the metadata does not give; 0 where the file does not have it. */
+  /**
+   * The number of rows of a tensor, for the few widths that the metadata does not give; 0 if the file does not have it.
+   */
   rows(name: TensorName): number;
 }
 
@@ -70,7 +82,7 @@ export function takeNorm(
 
 type Tensors = ReadonlyMap<string, TensorInfo>;
 
-/** What is done with one tensor of the file, and what came of it once it was read. */
+/** What is done with one tensor of the file, and the result once it was read. */
 type Planned =
   | { readonly kind: 'weight'; readonly shape: readonly number[]; readonly stored: Stored; read?: Weight }
   | {
@@ -83,15 +95,21 @@ type Planned =
   | { readonly kind: 'table'; read?: Float32Array };
 
 export interface PlanOptions {
-  /** Which of a `TensorName`'s names count; default: GGUF's. */
+  /** Which of a `TensorName`'s names are used; default: GGUF's. */
   readonly file?: ModelMetadata['kind'];
-  /** Follows "the file has no tensor X, " in messages: what it was expected for, and what to do. */
+  /** Follows "the file has no tensor X, " in messages: why it was expected, and what to do. */
   readonly missing: string;
 }
 
-/** Both runs over one file: `take` is the first; `writer` is asked for every tensor while the file is read; `read` is the second. */
+/**
+ * Both runs over one file: `take` is the first; `writer` is called for every tensor while the file is read; `read` is
+ * the second.
+ */
 export class TensorPlan {
-  /** The first run: throws `ModelError` for the first tensor that is missing, misshapen or of a wrong format, and remembers the rest. */
+  /**
+   * The first run. Throws `ModelError` for the first tensor that is missing, misshapen or of a wrong format, and
+   * records the others.
+   */
   readonly take: Take;
   readonly #tensors: Tensors;
   readonly #options: PlanOptions;
@@ -118,7 +136,10 @@ export class TensorPlan {
     return this.#planned.has(name);
   }
 
-  /** Throws `ModelError` for the first tensor that `own` says is this model's, and that the first run did not take. */
+  /**
+   * Throws `ModelError` for the first tensor that belongs to this model according to `own` and that the first run did
+   * not take.
+   */
   rejectUnknown(own: (name: string) => boolean, models: string): void {
     for (const name of this.#tensors.keys()) {
       if (this.has(name) || !own(name)) continue;
@@ -130,13 +151,13 @@ export class TensorPlan {
     }
   }
 
-  /** Between the first run and the first `writer`: fetches what only some models need for reading. */
+  /** Called between the first run and the first `writer`: downloads code that only some models need for reading. */
   async prepare(): Promise<void> {
     const special = [...this.#planned.values()].some((planned) => planned.kind === 'split' || isChanged(planned));
     if (special) this.#writers ??= await import('./stored-writers.ts');
   }
 
-  /** What reads the tensor; undefined for one that was not taken. */
+  /** Returns the writer of the tensor; undefined for one that was not taken. */
   writer(info: TensorInfo, backend: Backend): WeightWriter | undefined {
     const planned = this.#planned.get(info.name);
     if (planned === undefined) return undefined;

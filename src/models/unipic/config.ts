@@ -1,16 +1,19 @@
-/** What a file of `general.architecture = unipic` says of its picture parts (docs/unipic-format.md): every number bounded, every combination checked. */
+/**
+ * The facts of a file with `general.architecture = unipic` about its parts for images (docs/unipic-format.md): every
+ * number bounded, every combination checked.
+ */
 import type { SiglipConfig } from '../vision/siglip.ts';
 import { wrong, type Bounds, type FactNames, type Facts } from '../facts.ts';
 
 export interface UniPicConfig {
   /** The `<image>` placeholder. */
   readonly imageToken: number;
-  /** Sides in pixels that the model knows, ascending. */
+  /** The sizes of the model in pixels a side, ascending. */
   readonly sizes: readonly number[];
   readonly defaultSize: number;
   /** Pixels a token side. */
   readonly patch: number;
-  /** Values of an image token. */
+  /** The number of values of an image token. */
   readonly channels: number;
   readonly mar: MarConfig;
   readonly diffusion: DiffusionConfig;
@@ -71,7 +74,10 @@ export interface PatchConfig extends Latents {
 
 export type PictureTokenizerConfig = KlConfig | PatchConfig;
 
-/** Several times the largest models of this family; a file that asks for more is damaged or hostile. `headBlocks`: their modulations are one product, of at most 128 weights on WASM. */
+/**
+ * Several times the largest models of this family; a file with larger numbers is damaged or hostile. `headBlocks`:
+ * their modulations are one product, of at most 128 weights on WASM.
+ */
 const MOST = {
   width: 1 << 14,
   mlp: 1 << 16,
@@ -99,7 +105,7 @@ export const OFFICIAL_TEMPLATES = {
   edit_unconditional: '<|im_start|>user\n{image}\nRepeat this image.<|im_end|>\n<|im_start|>assistant\n',
 } as const;
 
-/** `vocabulary`: the language model's. Throws `ModelError('config')`. */
+/** `vocabulary` is that of the language model. Throws `ModelError('config')`. */
 export function uniPicConfig(facts: Facts, vocabulary: number): UniPicConfig {
   const integer = (name: string, most: number, fallback?: number): number =>
     facts.integer(fact(name), { least: 1, most, default: fallback });
@@ -248,7 +254,7 @@ function oneOf<T extends string>(facts: Facts, name: string, known: readonly T[]
   return found;
 }
 
-/** A template must hold each of its places once. */
+/** A template must contain each of its placeholders once. */
 function template(facts: Facts, name: keyof typeof OFFICIAL_TEMPLATES, places: readonly string[]): string {
   const value = facts.text(fact(`template.${name}`), OFFICIAL_TEMPLATES[name]);
   if (value.length > MOST.template)

@@ -1,6 +1,7 @@
 /**
- * The diffusion head: what noisy tokens hold of noise, given a time step and the decoder's condition. A residual perceptron with
- * adaptive layer norms (DiT, Peebles & Xie 2022); rows are independent of each other. H is its width.
+ * The diffusion head predicts the noise in noisy tokens, given a time step and the decoder's condition. It is a
+ * residual perceptron with adaptive layer norms (DiT, Peebles & Xie 2022); rows are independent of each other. H is its
+ * width.
  */
 import type { Backend, Tensor } from '../../backend/backend.ts';
 import { linear, siluMlp } from '../../layers/linear.ts';
@@ -20,12 +21,12 @@ export class DiffusionHead {
     this.#epsilon = epsilon;
   }
 
-  /** Bytes that one row of `predict` needs at its widest. */
+  /** Bytes of the widest tensor for one row of `predict`. */
   get rowBytes(): number {
     return 4 * this.#width * (3 * this.#weights.blocks.length + 2);
   }
 
-  /** Steps of training -> their embeddings [steps, H]. */
+  /** Embeds training steps: [steps, H]. */
   times(steps: readonly number[]): Tensor {
     const half = TIME_WIDTH / 2;
     const waves = new Float32Array(steps.length * TIME_WIDTH);

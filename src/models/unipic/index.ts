@@ -1,4 +1,7 @@
-/** The image parts of a UniPic model (Skywork UniPic, Harmon, nano) around its language model: what sees by its two routes, and what paints. */
+/**
+ * The parts for images of a UniPic model (Skywork UniPic, Harmon, nano) around its language model: the vision part with
+ * its two routes, and the painter.
+ */
 import type { Backend, Tensor } from '../../backend/backend.ts';
 import { FullAttention } from '../../layers/full-attention.ts';
 import { siluMlp } from '../../layers/linear.ts';
@@ -24,7 +27,10 @@ export interface UniPicOptions {
   readonly bandBytes?: number | undefined;
 }
 
-/** WebGPU: the least that every adapter binds. WASM: a pause for aborts and other work after some tenths of a second. */
+/**
+ * WebGPU: the least size that every adapter can bind. WASM: a pause for aborts and other work after some tenths of a
+ * second.
+ */
 const BAND_BYTES = { webgpu: 2 ** 27, wasm: 2 ** 25, reference: 2 ** 27 } as const;
 
 /** What the file's image parts make. */
@@ -33,7 +39,7 @@ export interface UniPic {
   readonly paint: PaintModel | undefined;
   /** Sentences: what the model cannot do, and which parts the file lacks for it. */
   readonly missing: readonly string[];
-  /** Frees what was made here; the weights are the model's. */
+  /** Frees what was made here; the weights belong to the model. */
   free(): void;
 }
 

@@ -1,4 +1,4 @@
-/** Which picture parts a file has, and what a model can do with them. */
+/** Determines which parts for images a file has, and what a model can do with them. */
 import type { Backend, WeightWriter } from '../../backend/backend.ts';
 import type { TensorInfo } from '../../load/model-file.ts';
 import type { UniPicConfig } from './config.ts';
@@ -47,7 +47,7 @@ export const PAINT: readonly PartName[] = ['encoder', 'projIn', 'projOut', 'deco
 
 export const EDIT: readonly PartName[] = [...new Set([...PAINT, ...SEE])];
 
-/** A sentence that names those of `parts` which the file does not have; undefined where it has all. */
+/** Returns a sentence that names those of `parts` which the file does not have; undefined if it has all. */
 export function lack(present: ReadonlySet<PartName>, verb: string, parts: readonly PartName[]): string | undefined {
   const gone = parts.filter((part) => !present.has(part));
   return gone.length === 0
@@ -57,7 +57,7 @@ export function lack(present: ReadonlySet<PartName>, verb: string, parts: readon
 
 export type Parts = ReturnType<typeof takeParts>;
 
-/** The parts' weights; `undefined` for a part that is not there. `hidden`: width of the language model. */
+/** The weights of the parts; `undefined` for a missing part. `hidden` is the width of the language model. */
 export function takeParts(take: Take, config: UniPicConfig, hidden: number, present: ReadonlySet<PartName>) {
   const { mar, tokenizer, siglip } = config;
   const part = <T>(name: PartName, body: () => T): T | undefined => (present.has(name) ? body() : undefined);

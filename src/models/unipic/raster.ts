@@ -1,6 +1,6 @@
 /**
- * Large pictures on the device as bands of whole rows, top to bottom, so that no tensor passes a limit: convolutions see over their band's
- * edges by copies of the neighbours' rows, group norms take their statistics over all bands.
+ * Large images on the device as bands of whole rows, top to bottom, so that no tensor exceeds a limit. Convolutions see
+ * beyond the edges of a band by copies of the neighbours' rows; group norms take their statistics over all bands.
  */
 import type { Activation, Backend, GroupNormSpec, Tensor } from '../../backend/backend.ts';
 import type { Held } from '../../layers/held.ts';
@@ -32,7 +32,7 @@ export interface Convolution {
   readonly up?: boolean;
   /** Added to the result; freed band by band as it is used. */
   readonly residual?: Raster | undefined;
-  /** Leave x as it is; else its bands are freed as soon as they are no longer needed. */
+  /** Keeps x; otherwise its bands are freed as soon as they are no longer needed. */
   readonly keep?: boolean;
 }
 
@@ -60,7 +60,7 @@ export class Rasters {
     return { height, width, channels, bands };
   }
 
-  /** A group norm's statistics over the whole picture, owned by `Held`; its user drops `moments`. */
+  /** Returns a group norm's statistics over the whole image, owned by `Held`; the code that uses it drops `moments`. */
   norm(
     { bands }: Raster,
     { weight, bias }: Affine,
@@ -87,7 +87,7 @@ export class Rasters {
     const after = kernel === 1 ? 0 : 1;
     const height = (x.height * scale) / stride;
     const width = (x.width * scale) / stride;
-    // The rows above and below a band come with it.
+    // The rows above and below a band are added to it.
     const inputRow = 4 * x.width * x.channels;
     const bytes = Math.max(4 * width * channels, (inputRow * stride) / scale);
     const bands: Band[] = [];
@@ -150,7 +150,7 @@ export class Rasters {
     for (const { last, tensor } of bands) if (last <= row) this.#held.drop(tensor);
   }
 
-  /** Bands of `height` rows of so many bytes, of equal numbers of rows but for the last. */
+  /** Divides into bands of equal numbers of rows, except the last. */
   #cut(height: number, rowBytes: number, halo = 0): readonly (readonly [first: number, last: number])[] {
     const most = Math.max(1, Math.floor((this.#limit - halo) / rowBytes));
     const rows = Math.ceil(height / Math.ceil(height / most));

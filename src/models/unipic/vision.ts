@@ -1,4 +1,7 @@
-/** How UniPic models see: by the MAR encoder, which painting uses too, or by a SigLIP tower. Both take squares; an image is one span. */
+/**
+ * The vision of UniPic models: by the MAR encoder, which painting uses too, or by a SigLIP tower. Both take squares; an
+ * image is one span.
+ */
 import type { Backend } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
 import type { Held } from '../../layers/held.ts';
@@ -35,7 +38,7 @@ export class UniPicVision implements VisionModel {
   readonly #siglip: Siglip | undefined;
   readonly #lack: (route: Route) => string | undefined;
 
-  /** At least one of `mar` and `siglip`; `lack` says in a sentence why a route is not there. */
+  /** At least one of `mar` and `siglip`; `lack` returns a sentence that says why a route is missing. */
   constructor(
     backend: Backend,
     config: UniPicConfig,
@@ -100,7 +103,7 @@ export class UniPicVision implements VisionModel {
     return this.encodePixels(toSigned(image), settings, held);
   }
 
-  /** The same of numbers in -1..1, which bytes hold only nearly: [size * size * 3]. */
+  /** The same for numbers in -1..1, which bytes represent only approximately: [size * size * 3]. */
   *encodePixels(pixels: Float32Array, { size, route }: ImageSettings, held: Held): Steps<EncodedImage> {
     const mar = this.#mar;
     const siglip = this.#siglip;
@@ -114,7 +117,7 @@ export class UniPicVision implements VisionModel {
     return { embeddings: held.next(x, (before) => siluMlp(this.#backend, before, siglip.projector)) };
   }
 
-  /** The configuration's, or the other one where its parts are missing. */
+  /** The route of the configuration, or the other one if its parts are missing. */
   #route(): Route {
     const { understanding } = this.#config;
     if (this.#by(understanding) !== undefined) return understanding;

@@ -1,10 +1,16 @@
-/** What a file of `src/models/vision` says of itself, and how it is planned, read and made beside its language model. */
+/**
+ * What a file of `src/models/vision` says about its models, and how a vision part is planned, read and made beside its
+ * language model.
+ */
 import type { Backend, WeightWriter } from '../../backend/backend.ts';
 import type { ModelMetadata, TensorInfo } from '../../load/model-file.ts';
 import type { LanguageModel } from '../model.ts';
 import type { VisionModel } from './vision-model.ts';
 
-/** The vision part of a model: a projector file of its own (GGUF), or what a Hugging Face folder has beside the language model. */
+/**
+ * The vision part of a model: a separate projector file (GGUF), or the tensors beside the language model in a Hugging
+ * Face folder.
+ */
 export interface VisionFile {
   readonly metadata: ModelMetadata;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -14,16 +20,16 @@ export interface VisionContext {
   /** The language model's architecture, and its width. */
   readonly language: string;
   readonly hidden: number;
-  /** The id of a token by its name, where the vocabulary has it. */
+  /** The id of a token by its name, if the vocabulary has it. */
   readonly idOf: (token: string) => number | undefined;
 }
 
 /** A vision part whose tensors were checked. */
 export interface VisionPlan {
-  /** To be awaited before the first `writer`. */
+  /** Must be awaited before the first `writer`. */
   prepare(): Promise<void>;
   writer(info: TensorInfo, backend: Backend): WeightWriter | undefined;
-  /** Once everything is read; what it makes is freed by `free`, its weights by their owner. */
+  /** Called once everything is read. What it makes is freed by `free`; the owner of the weights frees those. */
   create(language: LanguageModel): { readonly vision: VisionModel; readonly free: () => void };
 }
 
@@ -32,6 +38,6 @@ export interface VisionArchitecture {
   readonly projectors: readonly string[];
   /** Values of `model_type` of composite Hugging Face models. */
   readonly huggingface: readonly string[];
-  /** Pages whose models do not see do not download it. Throws `ModelError` before anything is read. */
+  /** Pages whose models do not see do not download this code. Throws `ModelError` before anything is read. */
   readonly plan: (file: VisionFile, context: VisionContext) => Promise<VisionPlan>;
 }

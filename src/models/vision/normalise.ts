@@ -1,4 +1,4 @@
-/** Pixels as vision towers read them: (v / 255 - mean) / std by channel, in f32. */
+/** Normalises pixels for vision towers: (v / 255 - mean) / std by channel, in f32. */
 import { CHANNELS, type Rgba } from '../../vision/image.ts';
 
 export interface Normalisation {

@@ -1,10 +1,10 @@
-/** What models share that see an image as one square, or as several. */
+/** Shared by models that see an image as one square, or as several. */
 import { InputError } from '../../errors.ts';
 import type { Rgba } from '../../vision/image.ts';
 import { resize, type ResizeFilter } from '../../vision/resize.ts';
 import type { ImageOptions, ImageSettings, ImageSpan } from './vision-model.ts';
 
-/** Throws `InputError('argument')` where another size, or an encoder, is asked for. */
+/** Throws `InputError('argument')` when another size or an encoder is requested. */
 export function oneSize(own: number, { size = own, route, unique }: ImageOptions = {}): ImageSettings {
   refuseRoute(route);
   refuseUnique(unique);
@@ -22,7 +22,7 @@ export function refuseRoute(route: string | undefined): void {
   throw new InputError('argument', `visual.route: '${route}'; this model has one encoder: leave it out`, { route });
 }
 
-/** The image as a square of `size`, of whatever shape it is. */
+/** Returns the image as a square of `size`, whatever its shape. */
 export function stretched(image: Rgba, size: number, filter: ResizeFilter): Rgba {
   return image.width === size && image.height === size ? image : resize(image, size, size, filter);
 }

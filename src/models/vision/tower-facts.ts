@@ -1,4 +1,4 @@
-/** What the files of vision parts say of their towers: the facts that all families have, under the names that each file has for them. */
+/** The facts of vision towers that all families have, under the names that each kind of file uses. */
 import type { EncoderActivation } from '../../layers/encoder-block.ts';
 import { ModelError } from '../../errors.ts';
 import { Facts, wrong, type Bounds, type FactNames } from '../facts.ts';
@@ -6,7 +6,7 @@ import type { TensorName } from '../weights.ts';
 import type { VisionContext, VisionFile } from './architecture.ts';
 import type { Normalisation } from './normalise.ts';
 
-/** Several times the largest models of these families; a file that asks for more is damaged or hostile. */
+/** Several times the largest models of these families; a file with larger numbers is damaged or hostile. */
 export const MOST = {
   width: 1 << 14,
   mlp: 1 << 16,
@@ -18,7 +18,7 @@ export const MOST = {
   tokens: 1 << 16,
 } as const;
 
-/** What the images were normalised with that the towers were trained on. */
+/** The normalisation of images with which the towers were trained. */
 export const HALVES: Normalisation = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
 export const CLIP: Normalisation = {
   mean: [0.48145466, 0.4578275, 0.40821073],
@@ -65,7 +65,10 @@ export class TowerFacts {
     );
   }
 
-  /** `fallback`: what the class of a Hugging Face model takes where its configuration says nothing; GGUF files say it, except what may be `unsaid`. */
+  /**
+   * `fallback`: the default of the class of a Hugging Face model; GGUF files contain the facts, except those that may
+   * be `unsaid`.
+   */
   integer(gguf: string, names: readonly string[], most: number, fallback?: number, unsaid = !this.gguf): number {
     return this.vision.integer(inTower(gguf, names), { least: 1, most, default: unsaid ? fallback : undefined });
   }
@@ -129,7 +132,7 @@ export class TowerFacts {
     };
   }
 
-  /** llama.cpp's GELU is the one by tanh, and where its files name none the quick one is meant. */
+  /** llama.cpp's GELU is the one by tanh; if its files name none, the quick one is meant. */
   activation(fallback: EncoderActivation): EncoderActivation {
     if (this.gguf) {
       if (this.clip.flag(fact('use_silu'), false)) return 'silu';
@@ -152,7 +155,10 @@ export class TowerFacts {
   }
 }
 
-/** The first of `roots` below which the Hugging Face file has `tensor`; of GGUF files, whose names have none, the first of all. */
+/**
+ * Returns the first of `roots` below which the Hugging Face file has `tensor`; for GGUF files, whose names have no
+ * root, the first of all.
+ */
 export function rootOf({ tensors }: VisionFile, roots: readonly string[], tensor: string): string {
   return roots.find((root) => tensors.has(root + tensor)) ?? roots[0] ?? '';
 }

@@ -1,7 +1,7 @@
 /**
- * The contract of models that see. An image of any shape is prepared (resized, cut into tiles), expanded into the text and the spans of embeddings
- * that stand for it in a prompt, and encoded. `prepare`, `expand`, `positions` and `tile` are pure: they depend on their arguments and the
- * configuration only, and touch no device.
+ * The contract of vision models. An image of any shape is prepared (resized, divided into tiles), expanded into the
+ * text and the spans of embeddings that replace it in a prompt, and encoded. `prepare`, `expand`, `positions` and
+ * `tile` are pure: they depend only on their arguments and the configuration, and use no device.
  */
 import type { Tensor } from '../../backend/backend.ts';
 import type { Held } from '../../layers/held.ts';
@@ -10,7 +10,7 @@ import type { Rgba } from '../../vision/image.ts';
 
 /** How images are shown to a model. */
 export interface ImageOptions {
-  /** Pixels a side, one of the model's sizes: a larger size shows more detail and takes more of the context. */
+  /** Pixels a side, one of the model's sizes. A larger size shows more detail and takes more of the context. */
   readonly size?: number | undefined;
   /** The encoder, for models that have several. */
   readonly route?: string | undefined;
@@ -31,29 +31,32 @@ export interface ImageSpan {
   /** The first rows * columns tokens show the cells of a grid over the tile, in raster order. */
   readonly rows: number;
   readonly columns: number;
-  /** The cells that have tokens, ascending, where not all of them have. */
+  /** The cells that have tokens, ascending, if not all of them have. */
   readonly cells?: Int32Array | undefined;
-  /** Only the first so many tokens may be left out of the prompt: the others show no part of the image, or the whole of it. */
+  /**
+   * Only this many tokens from the start may be left out of the prompt: the others show no part of the image, or the
+   * whole of it.
+   */
   readonly selectable: number;
 }
 
-/** An image as a model is shown it: plain data, equal for equal pixels and settings. */
+/** An image as it is shown to a model: plain data, equal for equal pixels and settings. */
 export interface PreparedImage {
-  /** What is remembered and saved: the smallest image of which `prepare` makes the same, with the same settings. */
+  /** What is kept and saved: the smallest image from which `prepare` makes the same result with the same settings. */
   readonly image: Rgba;
   readonly settings: ImageSettings;
   /** One for each tile, in the order of the embeddings. */
   readonly spans: readonly ImageSpan[];
 }
 
-/** A piece of what stands for an image in a prompt: text, special tokens included, or the next span. */
+/** A part of what replaces an image in a prompt: text, including special tokens, or the next span. */
 export type ExpandedPart = string | ImageSpan;
 
-/** Where the tokens of a span stand for RoPE. */
+/** The positions of a span's tokens for RoPE. */
 export interface SpanPositions {
   /** [axes, tokens], counted from the span's first position. */
   readonly offsets: Int32Array;
-  /** How many positions the span takes: where what follows it begins. */
+  /** The number of positions that the span takes; the next token follows them. */
   readonly advance: number;
 }
 
@@ -65,9 +68,11 @@ export interface EncodedImage {
 }
 
 export interface VisionModel {
-  /** The id that stands in a prompt for each embedding. */
+  /** The placeholder id for each embedding in a prompt. */
   readonly placeholder: number;
-  /** Whether the tokens of a span attend to each other in both directions, so that a span has to be prefilled in one call. */
+  /**
+   * Whether the tokens of a span attend to each other in both directions, so that a span must be prefilled in one call.
+   */
   readonly bidirectional: boolean;
   /** Fills in defaults. Throws `InputError('argument')` for options that the model does not have. */
   settings(options?: ImageOptions): ImageSettings;
@@ -78,11 +83,11 @@ export interface VisionModel {
   positions(prepared: PreparedImage): readonly SpanPositions[];
   /** The pixels that span `index` shows. */
   tile(prepared: PreparedImage, index: number): Rgba;
-  /** In steps, between which an abort may end it; `held` owns the tensors. */
+  /** Runs in steps, between which an abort may end it; `held` owns the tensors. */
   encode(prepared: PreparedImage, held: Held): Steps<EncodedImage>;
 }
 
-/** Tokens that follow each other on one axis, as text does; those of cells that were left out leave gaps. */
+/** Consecutive tokens on one axis, like text; cells that were left out leave gaps. */
 export function consecutive({ tokens, rows, columns, cells }: ImageSpan): SpanPositions {
   if (cells !== undefined) return { offsets: cells, advance: rows * columns };
   return { offsets: Int32Array.from({ length: tokens }, (_, i) => i), advance: tokens };
