@@ -1,4 +1,4 @@
-// npm run eval -- nano|context|visual|perplexity|charts [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] ...
+// npm run eval -- nano|context|visual|perplexity|documents|charts [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] ...
 // Held-out evaluations through the built SDK, each in a file of its own that says its options. Seeds are fixed: two runs give the same.
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -6,10 +6,11 @@ import { Octavo } from 'octavo';
 import { run as accuracy } from './accuracy.mjs';
 import { drawAll } from './charts.mjs';
 import { CONTEXT_OPTIONS, run as context } from './context.mjs';
+import { DOCUMENT_OPTIONS, run as documents } from './documents.mjs';
 import { run as perplexity, PERPLEXITY_OPTIONS } from './perplexity.mjs';
 import { run as visual, VISUAL_OPTIONS } from './visual.mjs';
 
-const evaluations = { nano: accuracy, context, visual, perplexity };
+const evaluations = { nano: accuracy, context, visual, perplexity, documents };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -25,6 +26,7 @@ const { values, positionals } = parseArgs({
     ...CONTEXT_OPTIONS,
     ...VISUAL_OPTIONS,
     ...PERPLEXITY_OPTIONS,
+    ...DOCUMENT_OPTIONS,
   },
 });
 const [name = ''] = positionals;

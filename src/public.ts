@@ -15,6 +15,9 @@ export type { Availability, ConnectOptions, LoadOptions, OctavoFace } from './fa
 export type { AskOptions, Citation, DocumentAnswer, DocumentAnswerStream } from './face/asking.ts';
 export type { OctavoDocument, OpenDocumentOptions } from './face/document.ts';
 export type { AskMode, AskProgress, Exchange, ReadReport } from './document/answer/ask.ts';
+export type { AddOptions, LibraryOptions, OctavoLibrary } from './face/library.ts';
+export type { LibraryProgress } from './document/library/library.ts';
+export type { EntryState, LibraryEntry } from './document/library/shelf.ts';
 export type { CitationKind } from './document/answer/cite.ts';
 export type { AnsweringModel, AnsweringSession } from './document/answer/model.ts';
 export type { Attribution, AttributionSettings } from './generate/attribution.ts';

@@ -1,56 +1,189 @@
-import { readFile } from 'node:fs/promises';
-import { FileError } from '../errors.ts';
-import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS, UsageError } from './arguments.ts';
-import { printAnswer } from './answer.ts';
-import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ask as askDocuments, type AskMode, type DocumentAnswer } from '../document/answer/ask.ts';
+import type { Citation } from '../document/answer/cite.ts';
+import { Searcher } from '../document/index/searcher.ts';
+import { readDocument, type ReadDocument } from '../document/read.ts';
+import { FileError, InputError } from '../errors.ts';
+import { nodeEnvironment } from '../platform/node-documents.ts';
+import { Arguments, MODEL_OPTIONS, UsageError } from './arguments.ts';
+import { MODEL_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
+import { visible, write, writeAnswer, type CliContext, type ProgressLine } from './terminal.ts';
 
-/** One question about one document. */
+/** Files of a folder, with those of its folders, that are read at most. */
+const MOST_FILES = 2000;
+const MODES = ['auto', 'passages', 'whole', 'windows'] as const;
+/** From this probability on, it is said that the documents may not say it. */
+const DOUBTFUL = 0.5;
+/** Characters of a quote that are shown. */
+const QUOTE = 160;
+
+/** One question about documents, with the places that the answer was drawn from. */
 export const ask: Command = {
-  usage: 'ask DOCUMENT "question" [--model M] [--keep] [--json]',
-  summary: 'a question about a document',
-  details: `  DOCUMENT             a text file
-${MODEL_HELP}${SAMPLING_HELP}  --keep               keep what was read of the document (OCTAVO_CACHE, or the system's cache
+  usage: 'ask FILE... "question" [--model M] [--mode MODE] [--keep] [--json]',
+  summary: 'a question about documents',
+  details: `  FILE                 PDF, text, Markdown, HTML, .docx or CSV; or a folder of such files
+${MODEL_HELP}  --mode MODE          passages (those that the question finds), whole (all of the text), windows (all of it, part
+                       by part) or auto (default: whole where it is short)
+  --max-tokens N       most tokens of the answer
+  --password P         of encrypted PDFs
+  --keep               keep what was read of a whole document (OCTAVO_CACHE, or the system's cache
                        folder); the next question reads it from there instead of computing it
-  --json               one line: answer, tokens, time
+  --json               one line: answer, citations, mode, read, absent, tokens, time
 `,
   async run(argv, context) {
-    const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b', keep: 'b' });
-    args.atMost(2);
-    const [path, question] = args.rest;
-    if (path === undefined || question === undefined || question.trim() === '')
-      throw new UsageError('DOCUMENT or the question is missing');
-    const sampling = args.sampling();
-    const document = await readDocument(path);
+    const args = new Arguments(argv, {
+      ...MODEL_OPTIONS,
+      mode: 's',
+      'max-tokens': 's',
+      password: 's',
+      json: 'b',
+      keep: 'b',
+    });
+    const paths = args.rest.slice(0, -1);
+    const question = args.rest.at(-1);
+    if (paths.length === 0 || question === undefined || question.trim() === '')
+      throw new UsageError('FILE or the question is missing');
+    const mode = args.choice<AskMode | 'auto'>('mode', MODES);
+    const maxTokens = args.number('max-tokens');
+    const files = (await Promise.all(paths.map(filesOf))).flat();
     await withModel(args, context, 'nano', async (model, progress) => {
-      const session = await model.createSession({
-        temperature: 0,
-        ...sampling,
-        ...(args.flag('keep') ? { context: { keep: true } } : {}),
-      });
-      const answer = session.promptStreaming(`${document.trim()}\n\n${question.trim()}`, {
-        onPrefill: (done, total) => progress.bar('reading', done, total, `${done} of ${total} tokens`),
-      });
-      await printAnswer(answer, context, progress, args.flag('json'));
+      const documents = await read(files, args.text('password'), context, progress);
+      const searcher = new Searcher();
+      for (const { hash, content } of documents) searcher.add(hash, content);
+      const json = args.flag('json');
+      const answer = await askDocuments(
+        model,
+        {
+          documents: documents.map(({ hash, content }) => ({ document: hash, content })),
+          passages: searcher.size,
+          find: (text, limit, signal) => searcher.find(text, limit, signal),
+          covered: (text, found) => searcher.covered(text, found),
+        },
+        question.trim(),
+        {
+          mode,
+          keep: args.flag('keep'),
+          ...(maxTokens !== undefined && { maxTokens }),
+          onProgress: ({ phase, done, total }) => progress.bar(phase, done, total, `${done} of ${total}`),
+        },
+        async (piece) => {
+          progress.clear();
+          if (!json) await writeAnswer(context.output, piece);
+        },
+      );
+      progress.clear();
+      const names = new Map(documents.map(({ hash, name }) => [hash, name]));
+      const named = answer.citations.map((one) => ({ ...one, file: names.get(one.document) ?? '' }));
+      await write(context.output, json ? `${JSON.stringify(asJson(answer, named))}\n` : report(answer, named));
     });
   },
 };
 
-async function readDocument(path: string): Promise<string> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (cause) {
+interface Named extends Citation {
+  readonly file: string;
+}
+
+/** A file, or those of a folder that have the ending of a document. */
+async function filesOf(path: string): Promise<string[]> {
+  const found = await stat(path).catch((cause: unknown) => {
     throw new FileError('missing', { file: path, field: 'document' }, 'it cannot be read; check the path', { cause });
+  });
+  if (!found.isDirectory()) return [path];
+  const entries = await readdir(path, { withFileTypes: true, recursive: true });
+  const files = entries
+    .filter((entry) => entry.isFile() && /\.(?:pdf|txt|md|markdown|html?|docx|csv|tsv)$/i.test(entry.name))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+  if (files.length === 0)
+    throw new FileError(
+      'missing',
+      { file: path, field: 'folder' },
+      'it has no PDF, text, Markdown, HTML, .docx or CSV',
+    );
+  if (files.length > MOST_FILES)
+    throw new FileError(
+      'limit',
+      { file: path, field: 'folder' },
+      `it has ${files.length} documents and ${MOST_FILES} are read; name a folder within it`,
+    );
+  return files;
+}
+
+/** All files as text. One that cannot be read is an error, unless others can. */
+async function read(
+  files: readonly string[],
+  password: string | undefined,
+  { errors }: CliContext,
+  progress: ProgressLine,
+): Promise<ReadDocument[]> {
+  const documents: ReadDocument[] = [];
+  for (const [i, file] of files.entries()) {
+    const place = files.length === 1 ? '' : `file ${i + 1} of ${files.length}, `;
+    try {
+      const document = await readDocument(
+        file,
+        {
+          ...(password !== undefined && { password }),
+          onProgress: ({ done, total }) => progress.bar('opening', done, total, `${place}page ${done} of ${total}`),
+        },
+        nodeEnvironment,
+      );
+      if (documents.every(({ hash }) => hash !== document.hash)) documents.push(document);
+      for (const note of document.content.notes) await warn(errors, progress, `${document.name}: ${note}`);
+    } catch (error) {
+      if (files.length === 1 || !(error instanceof FileError)) throw error;
+      await warn(errors, progress, `left out: ${error.message}`);
+    }
   }
-  try {
-    if (!bytes.includes(0)) return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    // The bytes are not UTF-8; the error below says so.
-  }
-  throw new FileError(
-    'unsupported',
-    { file: path, field: 'document' },
-    'only text (UTF-8) is read by this version; convert it first',
+  if (documents.length === 0) throw new InputError('empty', 'none of the files could be read');
+  return documents;
+}
+
+async function warn(errors: CliContext['errors'], progress: ProgressLine, sentence: string): Promise<void> {
+  progress.clear();
+  await write(errors, `${visible(sentence)}\n`);
+}
+
+/** What is told below an answer: where it stands, what was read, and whether it is doubtful. */
+function report({ read, absent, unverified }: DocumentAnswer, citations: readonly Named[]): string {
+  const quote = (text: string): string => {
+    const line = text.replace(/\s+/g, ' ');
+    return line.length > QUOTE ? `${line.slice(0, QUOTE)}…` : line;
+  };
+  const sources = citations.map(
+    ({ file, page, kind, quote: said }, i) =>
+      `  [${i + 1}] ${file}, page ${page}: “${quote(said)}”${kind === 'weak' ? ' (not verified)' : ''}`,
   );
+  const numbers = unverified.length === 0 ? [] : [`  not found in the text: ${unverified.join(', ')}`];
+  const doubt =
+    absent.probability < DOUBTFUL ? [] : [`  The text may not say it (${Math.round(100 * absent.probability)} %).`];
+  return visible(`\n${[...sources, ...numbers, ...doubt, `  read: ${read.description}`].join('\n')}\n`);
+}
+
+function asJson(
+  { text, mode, read, absent, unverified, time }: DocumentAnswer,
+  citations: readonly Named[],
+): Record<string, unknown> {
+  return {
+    answer: text,
+    citations: citations.map(({ file, page, start, end, quote, kind, score, rectangles, answer }) => ({
+      file,
+      page,
+      quote,
+      kind,
+      score: Math.round(1000 * score) / 1000,
+      start,
+      end,
+      rectangles,
+      answer,
+    })),
+    mode,
+    read: read.description,
+    absent: Math.round(1000 * absent.probability) / 1000,
+    unverified,
+    tokens: { prompt: read.tokens, cached: read.cached },
+    time,
+  };
 }

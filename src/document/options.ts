@@ -27,7 +27,7 @@ export interface Embedder {
   readonly fingerprint: string;
   embed(
     texts: readonly string[],
-    options?: { readonly signal?: AbortSignal; readonly kind?: 'query' | 'passage' },
+    options?: { readonly signal?: AbortSignal; readonly kind?: 'query' | 'document' },
   ): Promise<readonly Float32Array[]>;
 }
 

@@ -55,7 +55,7 @@ export function askStream(
   question: string,
   options: AskOptions,
   own: AnsweringModel | undefined,
-  [ended]: readonly [AbortSignal],
+  ended: AbortSignal,
   answer: (
     model: AnsweringModel,
     settings: AskSettings,

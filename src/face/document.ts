@@ -30,7 +30,7 @@ const OPEN: ShapeOf<Required<OpenDocumentOptions>> = {
   signal: { signal: true },
 };
 
-const SEARCH: ShapeOf<Required<SearchOptions>> = {
+export const SEARCH: ShapeOf<Required<SearchOptions>> = {
   limit: { number: [1, 1000], whole: true },
   signal: { signal: true },
 };
@@ -48,7 +48,11 @@ export class OctavoDocument {
   readonly #closed = new AbortController();
 
   /** Made by `openDocument`. */
-  constructor({ name, hash, content }: ReadDocument, searcher: Searcher, model?: AnsweringModel) {
+  constructor(
+    { name, hash, content }: Pick<ReadDocument, 'name' | 'hash' | 'content'>,
+    searcher: Searcher,
+    model?: AnsweringModel,
+  ) {
     this.#model = model;
     this.name = name;
     this.hash = hash;
@@ -92,7 +96,7 @@ export class OctavoDocument {
    * and what was `read`, and how likely it is that the document does not say it (`absent`).
    */
   ask(question: string, options: AskOptions = {}): DocumentAnswerStream {
-    return askStream('ask', question, options, this.#model, [this.#closed.signal], async (model, settings, onText) => {
+    return askStream('ask', question, options, this.#model, this.#closed.signal, async (model, settings, onText) => {
       this.#open();
       const { hash, name } = this;
       const content = this.#content;

@@ -10,6 +10,7 @@ import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { misfit } from './check.ts';
 import { OctavoModel } from './model.ts';
+import type { LibraryOptions, OctavoLibrary } from './library.ts';
 import type { OctavoDocument, OpenDocumentOptions } from './document.ts';
 import type { Documents } from './documents.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
@@ -91,6 +92,11 @@ export interface OctavoFace {
    * a device can do (saved sessions, painting, scores, tokens) is refused.
    */
   connect(options: ConnectOptions): Promise<OctavoModel>;
+  /**
+   * Many documents that are kept on the device: read in the background by one tab, searched and asked together. Throws `StorageError('unavailable')` where nothing
+   * can be kept.
+   */
+  openLibrary(name: string, options?: LibraryOptions): Promise<OctavoLibrary>;
   /** Models kept from earlier downloads. */
   readonly store: Pick<ModelStore, 'list' | 'remove'>;
   /** Sessions that were saved, and prompts that were kept. */
@@ -166,6 +172,12 @@ async function loadHere(
   }
 }
 
+async function opener({ documents }: FacePlatform): Promise<Documents> {
+  if (documents === undefined)
+    throw new DeviceError('unavailable', 'documents are opened in pages, workers and Node: import octavo');
+  return documents();
+}
+
 export function createFace(platform: FacePlatform): OctavoFace {
   const made: MakeModel = (caller, info) => new OctavoModel(caller, info, platform.readPicture, face.openDocument);
   const face: OctavoFace = {
@@ -191,11 +203,8 @@ export function createFace(platform: FacePlatform): OctavoFace {
       return fallback === undefined ? load() : (await connecting()).orConnect(made, fallback, here.signal, load);
     },
 
-    async openDocument(source, options = {}) {
-      if (platform.documents === undefined)
-        throw new DeviceError('unavailable', 'documents are opened in pages, workers and Node: import octavo');
-      return (await platform.documents()).openDocument(source, options);
-    },
+    openDocument: async (source, options = {}) => (await opener(platform)).openDocument(source, options),
+    openLibrary: async (name, options = {}) => (await opener(platform)).openLibrary(name, options),
 
     connect: async (options) => (await connecting()).connect(made, options),
 

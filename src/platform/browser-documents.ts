@@ -20,5 +20,6 @@ const environment: DocumentEnvironment = {
 };
 
 export const browserDocuments: Documents = {
+  openLibrary: async (name, options) => (await import('../face/library.ts')).openLibrary(name, options, environment),
   openDocument: (source, options) => openDocument(source, options, environment),
 };

@@ -62,5 +62,8 @@ export const nodeEnvironment: DocumentEnvironment = {
 };
 
 export function nodeDocuments(environment: DocumentEnvironment = nodeEnvironment): Documents {
-  return { openDocument: (source, options) => openDocument(source, options, environment) };
+  return {
+    openLibrary: async (name, options) => (await import('../face/library.ts')).openLibrary(name, options, environment),
+    openDocument: (source, options) => openDocument(source, options, environment),
+  };
 }

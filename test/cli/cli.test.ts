@@ -14,7 +14,7 @@ let model: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'octavo-cli-'));
   model = join(folder, 'tiny.gguf');
-  writeFileSync(model, tinyModel());
+  writeFileSync(model, tinyModel({ window: 1024 }));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -213,10 +213,12 @@ describe('chat and ask', () => {
     ]);
     expect(code).toBe(0);
     expect((JSON.parse(output) as { answer: string }).answer).toHaveLength(4);
-    writeFileSync(document, Uint8Array.of(0x25, 0x50, 0x44, 0x46, 0, 255));
+    const two = await octavo(['ask', folder, 'Which?', '--model', model, '--max-tokens', '2', ...WASM]);
+    expect(two).toMatchObject({ code: 0, output: expect.stringMatching(/read: (the whole text|all|\d)/) });
+    writeFileSync(document, Uint8Array.of(1, 0, 255));
     expect(await octavo(['ask', document, 'Which?', '--model', model])).toMatchObject({
       code: 1,
-      errors: expect.stringContaining('only text'),
+      errors: expect.stringContaining('facts.txt'),
     });
     expect(await octavo(['ask', join(folder, 'no.txt'), 'Which?'])).toMatchObject({
       code: 1,

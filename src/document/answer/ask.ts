@@ -5,7 +5,7 @@
  * - `whole`: the whole document, where it fits the model's window;
  * - `windows`: the document part by part, each part asked; then the sentences that the parts' answers were drawn from are asked together.
  */
-import { InputError } from '../../errors.ts';
+import { InputError, OctavoError } from '../../errors.ts';
 import type { Attribution } from '../../generate/attribution.ts';
 import type { DocumentContent } from '../content.ts';
 import type { Found } from '../index/searcher.ts';
@@ -37,7 +37,7 @@ export interface AskSettings {
   readonly history?: readonly Exchange[] | undefined;
   /** Most tokens of the answer; default 160. */
   readonly maxTokens?: number | undefined;
-  /** Tokens of documents that are read for `passages`; default 900. */
+  /** Tokens of documents that are read for `passages`; default 640. */
   readonly budget?: number | undefined;
   /** Whether what a model has read of a whole document is kept on the disk for the next question. */
   readonly keep?: boolean | undefined;
@@ -49,7 +49,9 @@ export interface AskSettings {
 export interface ReadReport {
   readonly passages: number;
   readonly of: number;
+  /** Of the last prompt, and how many of them were read before. */
   readonly tokens: number;
+  readonly cached: number;
   /** For people: `5 of 214 passages`, `all 31 pages`. */
   readonly description: string;
 }
@@ -76,7 +78,7 @@ export interface Asked {
 }
 
 const DEFAULT_TOKENS = 160;
-const DEFAULT_BUDGET = 900;
+const DEFAULT_BUDGET = 640;
 /** Passages that are looked at. */
 const LOOKED_AT = 32;
 const MOST_PASSAGES = 6;
@@ -126,6 +128,7 @@ export async function ask(
       passages: mode === 'whole' ? asked.passages : shown.pieces.length,
       of: asked.passages,
       tokens: answered.tokens,
+      cached: answered.cached,
       description:
         mode === 'whole'
           ? pages === 1
@@ -159,7 +162,7 @@ async function chooseMode(
   const rough = documents.reduce((sum, { content }) => sum + roughTokens(content.text), 0);
   if (mode === 'auto') return rough <= Math.min(room, Math.max(budget, SHORT_DOCUMENT)) ? 'whole' : 'passages';
   let tokens = 0;
-  for (const { content } of documents) tokens += (await model.tokenize(content.text, { special: false })).length;
+  for (const { content } of documents) tokens += await tokensOf(model, content.text);
   if (tokens > room) throw tooLong(tokens, room);
   return 'whole';
 }
@@ -178,6 +181,16 @@ function wholePack({ documents }: Asked): Pack {
   );
 }
 
+/** By the model's own tokenizer; about, for a model on a server, which has none here. */
+async function tokensOf(model: AnsweringModel, text: string): Promise<number> {
+  try {
+    return (await model.tokenize(text, { special: false })).length;
+  } catch (error) {
+    if (error instanceof OctavoError && error.code !== 'lost') return Math.ceil(1.3 * roughTokens(text));
+    throw error;
+  }
+}
+
 /** The best passages that fit the budget, by the model's own count of tokens. */
 async function passagePack(
   model: AnsweringModel,
@@ -187,7 +200,7 @@ async function passagePack(
   { budget = DEFAULT_BUDGET }: AskSettings,
   maxTokens: number,
 ): Promise<Pack> {
-  const asking = (await model.tokenize(promptOf(model, '', question), { special: false })).length;
+  const asking = await tokensOf(model, promptOf(model, '', question));
   const room = Math.min(budget, model.contextWindow - maxTokens - asking - 64);
   if (room < 32)
     throw new InputError(
@@ -207,7 +220,7 @@ async function passagePack(
   for (const piece of candidates.slice(0, MOST_PASSAGES)) {
     const more = [...chosen, piece];
     const { text } = packOf(more);
-    const tokens = (await model.tokenize(text, { special: false })).length;
+    const tokens = await tokensOf(model, text);
     if (tokens <= room) chosen = more;
     else if (chosen.length === 0) {
       // One passage alone is too long for this model: as much of its beginning as fits.
@@ -225,6 +238,7 @@ interface Answered {
   readonly attribution: Attribution | undefined;
   readonly logProbs: readonly number[];
   readonly tokens: number;
+  readonly cached: number;
   readonly prefill: number;
   readonly decode: number;
   readonly citing: number;
@@ -274,6 +288,7 @@ async function answerFrom(
       attribution,
       logProbs: logprobs.map(({ logprob }) => logprob),
       tokens: tokens.prompt,
+      cached: tokens.cached,
       prefill: time.prefill,
       decode: time.decode,
       citing: performance.now() - begun,
@@ -297,7 +312,8 @@ async function attributed(
     const [first = '', ...rest] = found.tokens;
     return { ...found, tokens: [first.trimStart(), ...rest] };
   } catch (error) {
-    if (error instanceof InputError && (error.code === 'argument' || error.code === 'empty')) return undefined;
+    // Models on servers are not looked into, either. A lost device is lost.
+    if (error instanceof OctavoError && error.code !== 'lost') return undefined;
     throw error;
   }
 }
@@ -392,6 +408,7 @@ async function askParts(
     passages: asked.passages,
     of: asked.passages,
     tokens: answered.tokens,
+    cached: answered.cached,
     description: `everything, in ${parts.length} parts`,
   };
   const timed = { ...answered, prefill: prefill + answered.prefill, decode: decode + answered.decode };

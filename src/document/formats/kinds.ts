@@ -53,11 +53,12 @@ export function formatOf(bytes: Uint8Array, name: string, type: string | undefin
   }
   if (start.startsWith('\xd0\xcf\x11\xe0'))
     throw unsupported(name, 'it is an Office file of before 2007; save it as .docx or PDF');
-  if (ending !== undefined && ending !== 'docx' && ending !== 'pdf' && ending !== 'picture') return ending;
-  if (ending !== undefined) throw unsupported(name, `its bytes are not ${ending}; it may be damaged`);
-  if (/^\s*(?:<!doctype html|<html)/i.test(start)) return 'html';
+  if (ending === 'docx' || ending === 'pdf' || ending === 'picture')
+    throw unsupported(name, `its bytes are not ${ending}; it may be damaged`);
   if (start.includes('\0') && !/^(?:\xff\xfe|\xfe\xff)/.test(start))
     throw unsupported(name, `it is none of ${FORMATS.join(', ')}; give \`type\`, or convert it first`);
+  if (ending !== undefined) return ending;
+  if (/^\s*(?:<!doctype html|<html)/i.test(start)) return 'html';
   return 'text';
 }
 

@@ -112,7 +112,7 @@ export class Searcher {
       }
       if (fresh.length > 0) {
         const texts = fresh.map(([, text]) => text);
-        const rows = await embedder.embed(texts, { ...(signal && { signal }) });
+        const rows = await embedder.embed(texts, { kind: 'document', ...(signal && { signal }) });
         const made = fresh.map(([id, text], i) => {
           const vector = quantise(rows[i] ?? new Float32Array(0));
           if (this.#held.has(id)) this.#vectors.set(id, vector);
@@ -124,13 +124,22 @@ export class Searcher {
     }
   }
 
+  /** Vectors of a document that were made before, by the text that they were made of. */
+  give(document: string, known: (text: string) => QuantisedVector | undefined): void {
+    for (const [id, held] of this.#held) {
+      if (held.document !== document || this.#vectors.has(id)) continue;
+      const vector = known(embeddedText(held));
+      if (vector !== undefined) this.#vectors.set(id, vector);
+    }
+  }
+
   /** The best passages, the best first. */
   async find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]> {
     const asked = question.slice(0, LONGEST_QUESTION);
     const words = this.#index.scores(asked);
     let meaning: Map<number, number> | undefined;
     if (this.#embedder !== undefined && this.#vectors.size > 0) {
-      const [vector] = await this.#embedder.embed([asked], { ...(signal && { signal }) });
+      const [vector] = await this.#embedder.embed([asked], { kind: 'query', ...(signal && { signal }) });
       if (vector !== undefined) meaning = this.#vectors.scores(vector);
     }
     const ids = [...this.#held.keys()];

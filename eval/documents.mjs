@@ -1,0 +1,270 @@
+// npm run eval -- documents [--parts retrieval,pdf,xquad,absent] [--model FILE] [--embedder FOLDER] [--n N] [--threads N] [--json FILE]
+// Questions about documents: what retrieval finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de)
+// and PDFs of ../shared/data/documents, with the questions of documents.json. Items are drawn evenly; two runs give the same.
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Octavo } from 'octavo';
+import { ResultFile } from './record.mjs';
+import { share } from './statistics.mjs';
+
+export const DOCUMENT_OPTIONS = {
+  parts: { type: 'string' },
+  embedder: { type: 'string' },
+  languages: { type: 'string' },
+};
+
+const data = (name) => fileURLToPath(new URL(`../../shared/data/documents/${name}`, import.meta.url));
+const written = JSON.parse(readFileSync(new URL('documents.json', import.meta.url), 'utf8'));
+
+/** XQuAD's paragraphs in their order, with their questions. */
+function xquad(language) {
+  const { data: articles } = JSON.parse(readFileSync(data(`xquad.${language}.json`), 'utf8'));
+  return articles.flatMap(({ paragraphs }, article) =>
+    paragraphs.map(({ context, qas }) => ({
+      article,
+      context: context.trim(),
+      questions: qas.map(({ question, answers: [{ text, answer_start: at }] }) => ({ question, answer: text, at })),
+    })),
+  );
+}
+
+const plain = (text) =>
+  text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[\p{P}\p{S}]+/gu, ' ')
+    .replace(/\b(?:the|a|an|der|die|das)\b/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+const holds = (said, wanted) => ` ${plain(said)} `.includes(` ${plain(wanted)} `);
+
+/** `count` of them, evenly spread. */
+const spread = (list, count) =>
+  list.length <= count
+    ? list
+    : Array.from({ length: count }, (_, i) => list[Math.floor(((i + 0.5) * list.length) / count)]);
+
+const open = (paragraphs, options = {}) =>
+  Octavo.openDocument(new File([paragraphs.join('\n\n')], 'paragraphs.txt'), options);
+
+/** Right paragraph first, and among five, of all 240. */
+async function retrieval(language, embedder) {
+  const paragraphs = xquad(language);
+  const document = await open(
+    paragraphs.map(({ context }) => context),
+    { ...(embedder && { embedder }) },
+  );
+  const places = [];
+  let at = 0;
+  for (const { context } of paragraphs) {
+    at = document.text.indexOf(context.slice(0, 60), at);
+    places.push(at);
+  }
+  let first = 0;
+  let five = 0;
+  let n = 0;
+  for (const [i, { context, questions }] of paragraphs.entries()) {
+    for (const { question } of questions) {
+      const found = await document.search(question, { limit: 5 });
+      // A passage may be a part of a paragraph, or a short paragraph together with its neighbour.
+      const right = ({ start, end }) => start < places[i] + context.length && end > places[i];
+      n += 1;
+      first += found[0] !== undefined && right(found[0]) ? 1 : 0;
+      five += found.some(right) ? 1 : 0;
+    }
+  }
+  document.close();
+  return { passages: n, first: share(first, n), five: share(five, n) };
+}
+
+/** Where retrieval finds the page of each question that was written. */
+async function pdfRetrieval(embedder) {
+  let first = 0;
+  let three = 0;
+  let five = 0;
+  const documents = new Map();
+  for (const { file, page, question } of written.questions) {
+    if (!documents.has(file))
+      documents.set(file, await Octavo.openDocument(data(file), { ...(embedder && { embedder }) }));
+    const pages = (await documents.get(file).search(question, { limit: 5 })).map((one) => one.page);
+    first += pages[0] === page ? 1 : 0;
+    three += pages.slice(0, 3).includes(page) ? 1 : 0;
+    five += pages.includes(page) ? 1 : 0;
+  }
+  const n = written.questions.length;
+  return { first: share(first, n), three: share(three, n), five: share(five, n) };
+}
+
+/** One question: whether the answer holds what is expected, and what its citations are. `right(citation)` says whether one stands where it should. */
+async function answerTo(document, item, mode, right) {
+  const answer = await document.ask(item.question, { mode, maxTokens: 96 });
+  const { citations, absent, time, read } = answer;
+  return {
+    gold: holds(answer.text, item.answer),
+    cited: citations.length,
+    rightCitations: citations.filter(right).length,
+    anyRight: citations.some(right),
+    exact: citations.filter(({ kind }) => kind === 'exact').length,
+    literal: citations.filter(({ start, end, quote }) => document.text.slice(start, end) === quote).length,
+    absent: absent.probability,
+    tokens: read.tokens,
+    prefill: time.prefill,
+    decode: time.decode,
+    cite: time.cite,
+    text: answer.text,
+    kinds: citations.map(({ kind }) => kind),
+  };
+}
+
+const sum = (rows, field) => rows.reduce((total, row) => total + Number(row[field]), 0);
+const middle = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+
+function summary(rows) {
+  const answered = rows.filter(({ gold }) => gold);
+  return {
+    gold: share(answered.length, rows.length),
+    // Of right answers: citations that stand in the sentence with the answer, and answers with such a citation.
+    precision: share(sum(answered, 'rightCitations'), sum(answered, 'cited')),
+    recall: share(sum(answered, 'anyRight'), answered.length),
+    exactShare: share(sum(answered, 'exact'), sum(answered, 'cited')),
+    literal: share(sum(rows, 'literal'), sum(rows, 'cited')),
+    tokens: middle(rows.map(({ tokens }) => tokens)),
+    seconds: {
+      prefill: Math.round(middle(rows.map(({ prefill }) => prefill)) / 10) / 100,
+      decode: Math.round(middle(rows.map(({ decode }) => decode)) / 10) / 100,
+      cite: Math.round(middle(rows.map(({ cite }) => cite)) / 10) / 100,
+    },
+    outcomes: rows.map(({ gold }) => (gold ? '1' : '0')).join(''),
+  };
+}
+
+/** XQuAD by `pack` paragraphs in one document. */
+async function xquadAnswers(model, language, pack, mode, n) {
+  const paragraphs = xquad(language);
+  const items = spread(
+    paragraphs.flatMap(({ questions }, i) => questions.map((one) => ({ ...one, i }))),
+    n,
+  );
+  const rows = [];
+  for (const item of items) {
+    const from = Math.min(Math.floor(item.i / pack) * pack, paragraphs.length - pack);
+    const document = await open(
+      paragraphs.slice(from, from + pack).map(({ context }) => context),
+      { model },
+    );
+    const at = document.text.indexOf(paragraphs[item.i].context.slice(0, 60)) + item.at;
+    const end = at + item.answer.length;
+    // The sentence with the answer is as far as the next full stop on both sides.
+    const before = Math.max(document.text.lastIndexOf('. ', at - 1) + 2, 0);
+    const stop = document.text.indexOf('. ', end);
+    const after = stop < 0 ? document.text.length : stop + 1;
+    rows.push(await answerTo(document, item, mode, (one) => one.start < after && one.end > before));
+    document.close();
+  }
+  return { ...summary(rows), n: rows.length };
+}
+
+async function pdfAnswers(model, mode, n) {
+  const rows = [];
+  const documents = new Map();
+  for (const item of spread(written.questions, n)) {
+    if (!documents.has(item.file)) documents.set(item.file, await Octavo.openDocument(data(item.file), { model }));
+    rows.push(await answerTo(documents.get(item.file), item, mode, (one) => one.page === item.page));
+  }
+  return { ...summary(rows), n: rows.length };
+}
+
+/** The same questions with the paragraph that answers them, and without it: how well `absent` tells them apart. */
+async function absent(model, language, n) {
+  const paragraphs = xquad(language);
+  const items = spread(
+    paragraphs.flatMap(({ questions, article }, i) => questions.map((one) => ({ ...one, i, article }))),
+    n,
+  );
+  const scores = { there: [], gone: [] };
+  for (const item of items) {
+    const article = paragraphs.filter((one) => one.article === item.article);
+    for (const kind of ['there', 'gone']) {
+      const kept = article.filter((one) => kind === 'there' || one !== paragraphs[item.i]);
+      const document = await open(
+        kept.map(({ context }) => context),
+        { model },
+      );
+      const answer = await document.ask(item.question, { mode: 'passages', maxTokens: 64, budget: 600 });
+      scores[kind].push({
+        p: answer.absent.probability,
+        facts: answer.absent.facts,
+        right: kind === 'there' && holds(answer.text, item.answer),
+      });
+      document.close();
+    }
+  }
+  const gone = scores.gone.map(({ p }) => p);
+  const there = scores.there.map(({ p }) => p);
+  const auc =
+    gone.flatMap((a) => there.map((b) => (a > b ? 1 : a === b ? 0.5 : 0))).reduce((a, b) => a + b, 0) /
+    (gone.length * there.length);
+  // Refused where at most a tenth of the questions with an answer are.
+  const threshold = there.toSorted((a, b) => a - b)[Math.floor(0.9 * there.length)] ?? 1;
+  const bins = Array.from({ length: 5 }, (_, i) => {
+    const inside = (p) => p >= i / 5 && (p < (i + 1) / 5 || (i === 4 && p === 1));
+    const absentOnes = gone.filter(inside).length;
+    const all = absentOnes + there.filter(inside).length;
+    return { from: i / 5, n: all, absent: all === 0 ? null : Math.round((100 * absentOnes) / all) / 100 };
+  });
+  return {
+    n: items.length,
+    auc: Math.round(1000 * auc) / 1000,
+    refused: share(gone.filter((p) => p > threshold).length, gone.length),
+    reliability: bins,
+    facts: scores,
+  };
+}
+
+export async function run(model, values, machine) {
+  if (!existsSync(data('xquad.en.json'))) throw new Error('../shared/data/documents is not there');
+  const parts = (values.parts ?? 'retrieval,pdf,xquad,absent').split(',');
+  const languages = (values.languages ?? 'en,de').split(',');
+  const n = Number(values.n);
+  const embedder = values.embedder === undefined ? undefined : await Octavo.load(values.embedder, { device: 'wasm' });
+  const file = new ResultFile(
+    values.json,
+    { model: model.name.replace(/^.*[\\/]/, ''), fingerprint: model.fingerprint, device: model.device.kind },
+    machine,
+  );
+  const keys = [];
+  const note = (part, key, result) => {
+    keys.push(key);
+    console.log(part, key, JSON.stringify({ ...result, outcomes: undefined, facts: undefined }));
+    file.add(part, key, result, [...new Set([...Object.keys(file.parts[part] ?? {}), ...keys])]);
+  };
+  for (const language of languages) {
+    if (parts.includes('retrieval')) {
+      note('retrieval', `XQuAD ${language}, BM25`, await retrieval(language));
+      if (embedder)
+        note(
+          'retrieval',
+          `XQuAD ${language}, BM25 and ${embedder.name.replace(/^.*[\\/]/, '')}`,
+          await retrieval(language, embedder),
+        );
+    }
+  }
+  if (parts.includes('retrieval')) {
+    note('retrieval', 'PDFs, BM25', await pdfRetrieval());
+    if (embedder)
+      note('retrieval', `PDFs, BM25 and ${embedder.name.replace(/^.*[\\/]/, '')}`, await pdfRetrieval(embedder));
+  }
+  if (parts.includes('pdf')) note('answers', `PDFs, passages`, await pdfAnswers(model, 'passages', n));
+  if (parts.includes('xquad')) {
+    for (const language of languages) {
+      note('answers', `XQuAD ${language} by 1, whole`, await xquadAnswers(model, language, 1, 'whole', n));
+      note('answers', `XQuAD ${language} by 8, passages`, await xquadAnswers(model, language, 8, 'passages', n));
+      note('answers', `XQuAD ${language} by 30, passages`, await xquadAnswers(model, language, 30, 'passages', n));
+      if (parts.includes('whole'))
+        note('answers', `XQuAD ${language} by 8, whole`, await xquadAnswers(model, language, 8, 'whole', n));
+    }
+  }
+  if (parts.includes('absent'))
+    for (const language of languages) note('absent', `XQuAD ${language}`, await absent(model, language, n));
+  await embedder?.destroy();
+}

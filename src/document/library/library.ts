@@ -1,0 +1,306 @@
+/**
+ * Many documents that are kept: read in the background, one after the other and by one tab only, found and asked together. What was read is not read
+ * again after a reload, nor are the passages of a file that was changed in other places only.
+ */
+import { createSHA256 } from 'hash-wasm';
+import { InputError, OctavoError } from '../../errors.ts';
+import type { DocumentContent } from '../content.ts';
+import type { DocumentEnvironment } from '../environment.ts';
+import { Searcher, type Found } from '../index/searcher.ts';
+import type { QuantisedVector } from '../index/vectors.ts';
+import type { DocumentSource, Embedder, OpenOptions, ReadingProgress } from '../options.ts';
+import { readDocument } from '../read.ts';
+import { readSource } from '../source.ts';
+import type { LibraryEntry, LibraryShelf } from './shelf.ts';
+
+export interface LibraryProgress extends ReadingProgress {
+  /** The document that is being read. */
+  readonly id: string;
+  readonly name: string;
+  /** Documents that wait behind it. */
+  readonly waiting: number;
+}
+
+export interface LibraryHooks {
+  readonly embedder?: Embedder | undefined;
+  readonly ocr?: OpenOptions['ocr'];
+  readonly onProgress?: ((progress: LibraryProgress) => void) | undefined;
+}
+
+/** Batches of vectors after which they are stored: what a tab that is closed loses. */
+const KEPT_EVERY = 4;
+/** Characters that vectors and indexes take for each of the text's, about. */
+const TEXT_BYTES = 3;
+
+export class DocumentLibrary {
+  readonly #shelf: LibraryShelf;
+  readonly #environment: DocumentEnvironment;
+  readonly #hooks: LibraryHooks;
+  readonly #searcher: Searcher;
+  readonly #contents = new Map<string, { readonly name: string; readonly content: DocumentContent }>();
+  readonly #closed = new AbortController();
+  /** The reader's turn, while it runs; and who it is paused for. */
+  #reading: Promise<void> | undefined;
+  #again = false;
+  #paused: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #refreshing: Promise<unknown> = Promise.resolve();
+  /** Passwords are not kept. */
+  readonly #passwords = new Map<string, string>();
+
+  constructor(shelf: LibraryShelf, environment: DocumentEnvironment, hooks: LibraryHooks) {
+    this.#shelf = shelf;
+    this.#environment = environment;
+    this.#hooks = hooks;
+    this.#searcher = new Searcher(hooks.embedder);
+  }
+
+  get signal(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  entries(): Promise<LibraryEntry[]> {
+    this.#alive();
+    return this.#shelf.entries();
+  }
+
+  /** Resolves when the file is stored; it is read in the background. The same file again is the entry that is there. */
+  async add(source: DocumentSource, { name: given, type, password, signal }: OpenOptions): Promise<LibraryEntry> {
+    this.#alive();
+    const found = await readSource(source, this.#environment, signal);
+    const name = given ?? found.name;
+    const { bytes } = found;
+    const id = (await createSHA256()).init().update(bytes).digest('hex');
+    if (password !== undefined) this.#passwords.set(id, password);
+    const known = await this.#shelf.entry(id);
+    if (known !== undefined && known.state !== 'failed') return known;
+    const entry: LibraryEntry = {
+      id,
+      name,
+      type: type ?? found.type,
+      bytes: bytes.length,
+      stored: bytes.length,
+      state: 'waiting',
+      pages: 0,
+      characters: 0,
+      title: undefined,
+      problem: undefined,
+      notes: [],
+      added: Date.now(),
+    };
+    signal?.throwIfAborted();
+    await this.#shelf.add(entry, bytes);
+    this.read();
+    return entry;
+  }
+
+  async remove(id: string): Promise<boolean> {
+    this.#alive();
+    const there = (await this.#shelf.entry(id)) !== undefined;
+    await this.#shelf.remove(id);
+    this.#forget(id);
+    return there;
+  }
+
+  /** Starts the reader where it does not run: it goes on until nothing waits. */
+  read(): void {
+    this.#again = true;
+    this.#reading ??= this.#readAll().finally(() => {
+      this.#reading = undefined;
+      if (this.#again && !this.#closed.signal.aborted) this.read();
+    });
+    this.#reading.catch(() => undefined);
+  }
+
+  /** Resolves when nothing waits to be read; rejects where reading cannot go on. */
+  async settled(): Promise<void> {
+    while (this.#reading !== undefined) await this.#reading;
+  }
+
+  pause(): void {
+    if (this.#paused !== undefined) return;
+    let resolve = (): void => undefined;
+    const promise = new Promise<void>((done) => (resolve = done));
+    this.#paused = { promise, resolve };
+  }
+
+  resume(): void {
+    this.#paused?.resolve();
+    this.#paused = undefined;
+  }
+
+  close(): void {
+    this.#closed.abort(new DOMException('the library was closed', 'AbortError'));
+    this.resume();
+    this.#contents.clear();
+  }
+
+  /** Names of the documents that can be searched now, by their ids. */
+  get names(): ReadonlyMap<string, string> {
+    return new Map([...this.#contents].map(([id, { name }]) => [id, name]));
+  }
+
+  /** What `ask` needs, with whatever was read meanwhile, here or in another tab. */
+  async asked(): Promise<{
+    readonly documents: readonly { readonly document: string; readonly content: DocumentContent }[];
+    readonly passages: number;
+    find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]>;
+    covered(question: string, found: Found): number;
+  }> {
+    await this.#refresh();
+    const searcher = this.#searcher;
+    return {
+      documents: [...this.#contents].map(([document, { content }]) => ({ document, content })),
+      passages: searcher.size,
+      find: (question, limit, signal) => searcher.find(question, limit, signal),
+      covered: (question, found) => searcher.covered(question, found),
+    };
+  }
+
+  async content(id: string): Promise<{ readonly name: string; readonly content: DocumentContent } | undefined> {
+    await this.#refresh();
+    return this.#contents.get(id);
+  }
+
+  async #readAll(): Promise<void> {
+    const { signal } = this.#closed;
+    await this.#shelf.alone(signal, async () => {
+      for (;;) {
+        await this.#paused?.promise;
+        signal.throwIfAborted();
+        this.#again = false;
+        const entries = await this.#shelf.entries();
+        const wanted = this.#hooks.embedder === undefined ? ['waiting'] : ['waiting', 'read'];
+        const todo = entries.filter(({ state }) => wanted.includes(state));
+        const [next] = todo;
+        if (next === undefined) break;
+        await this.#readOne(next, todo.length - 1, entries);
+      }
+    });
+    await this.#refresh();
+  }
+
+  async #readOne(entry: LibraryEntry, waiting: number, entries: readonly LibraryEntry[]): Promise<void> {
+    const { id, name, type } = entry;
+    const { signal } = this.#closed;
+    const { embedder, ocr, onProgress } = this.#hooks;
+    const hear = (progress: ReadingProgress): void => onProgress?.({ ...progress, id, name, waiting });
+    try {
+      let content = await this.#shelf.content(id);
+      if (content === undefined) {
+        const bytes = await this.#shelf.bytes(id);
+        if (bytes === undefined)
+          throw new InputError('argument', 'its file is gone: the browser removed it to make room; add it again');
+        const password = this.#passwords.get(id);
+        const options = { name, type, ocr, signal, onProgress: hear, ...(password !== undefined && { password }) };
+        ({ content } = await readDocument(bytes, options, this.#environment));
+        await this.#shelf.keepContent(id, content);
+      }
+      // What had the name before is replaced, and gives the vectors of what is the same in both.
+      const before = entries.filter((one) => one.name === name && one.id !== id && one.added < entry.added);
+      await this.#shelf.update(id, {
+        state: embedder === undefined ? 'ready' : 'read',
+        pages: content.pages.length,
+        characters: content.text.length,
+        title: content.title,
+        notes: content.notes,
+        stored: entry.bytes + TEXT_BYTES * content.text.length,
+      });
+      await this.#refresh();
+      if (embedder !== undefined) {
+        await this.#embed(id, before, hear);
+        await this.#shelf.update(id, { state: 'ready' });
+      }
+      for (const one of before) {
+        await this.#shelf.remove(one.id);
+        this.#forget(one.id);
+      }
+    } catch (error) {
+      if (signal.aborted || (error instanceof OctavoError && error.name === 'StorageError')) throw error;
+      await this.#shelf.update(id, {
+        state: 'failed',
+        problem: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+
+  async #embed(id: string, before: readonly LibraryEntry[], hear: (progress: ReadingProgress) => void): Promise<void> {
+    const { fingerprint = '' } = this.#hooks.embedder ?? {};
+    const known = new Map<string, QuantisedVector>();
+    for (const one of [...before.map((entry) => entry.id), id])
+      for (const [text, vector] of await this.#shelf.vectors(one, fingerprint)) known.set(text, vector);
+    const own = new Map<string, QuantisedVector>();
+    const begun = performance.now();
+    let batches = 0;
+    await this.#searcher.embed({
+      document: id,
+      signal: this.#closed.signal,
+      known: async (text) => {
+        const key = keyOf(text);
+        const vector = known.get(key);
+        if (vector !== undefined) own.set(key, vector);
+        return vector;
+      },
+      keep: async (made) => {
+        for (const [text, vector] of made) own.set(keyOf(text), vector);
+        if (++batches % KEPT_EVERY === 0) await this.#shelf.keepVectors(id, fingerprint, own);
+      },
+      onProgress: async (done, total) => {
+        const seconds = (performance.now() - begun) / 1000;
+        hear({ phase: 'vectors', done, total, secondsLeft: (seconds / Math.max(1, done)) * (total - done) });
+        await this.#paused?.promise;
+      },
+    });
+    await this.#shelf.keepVectors(id, fingerprint, own);
+  }
+
+  /** Takes in what is stored now, and lets go what is not any more. One at a time. */
+  #refresh(): Promise<void> {
+    const refresh = this.#refreshing.then(() => this.#takeIn());
+    this.#refreshing = refresh.catch(() => undefined);
+    return refresh;
+  }
+
+  async #takeIn(): Promise<void> {
+    this.#alive();
+    const entries = await this.#shelf.entries();
+    const there = new Set(entries.map(({ id }) => id));
+    for (const id of this.#contents.keys()) if (!there.has(id)) this.#forget(id);
+    const { fingerprint } = this.#hooks.embedder ?? {};
+    for (const { id, name, state } of entries) {
+      if (this.#contents.has(id) || (state !== 'read' && state !== 'ready')) continue;
+      const content = await this.#shelf.content(id);
+      if (content === undefined) {
+        // Evicted, or written by another version: it is read again from its file.
+        await this.#shelf.update(id, { state: 'waiting' });
+        this.#again = true;
+        continue;
+      }
+      this.#contents.set(id, { name, content });
+      this.#searcher.add(id, content);
+      if (fingerprint === undefined) continue;
+      const stored = await this.#shelf.vectors(id, fingerprint);
+      if (stored.size > 0) this.#searcher.give(id, (text) => stored.get(keyOf(text)));
+    }
+  }
+
+  #forget(id: string): void {
+    if (this.#contents.delete(id)) this.#searcher.remove(id);
+  }
+
+  #alive(): void {
+    if (this.#closed.signal.aborted) throw new InputError('destroyed', 'the library was closed; open it again');
+  }
+}
+
+/** Two hashes (FNV-1a from two beginnings) and the length: among the passages of a library equal keys mean equal texts. */
+function keyOf(text: string): string {
+  let a = 0x811c9dc5;
+  let b = 0x1000193;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    a = Math.imul(a ^ unit, 0x01000193);
+    b = Math.imul(b ^ unit, 0x85ebca6b);
+    b ^= b >>> 13;
+  }
+  return `${text.length.toString(36)} ${(a >>> 0).toString(36)} ${(b >>> 0).toString(36)}`;
+}

@@ -1,0 +1,132 @@
+/**
+ * What a library keeps, in IndexedDB or (in Node) a folder:
+ *
+ *     ['library', name, id]              the entry: what the document is, and how far it was read
+ *     ['bytes', name, id]                its file
+ *     ['content', name, id]              its text with places
+ *     ['vectors', name, id, embedder]    vectors of its passages, by the text that they were made of
+ *
+ * `id` is the hash of the file. An entry is written last and removed first, so that a tab killed at any moment leaves no entry whose file is missing; what a
+ * browser has evicted nevertheless is read again from the file, or named as gone.
+ */
+import type { Records } from '../../store/records.ts';
+import type { DocumentContent } from '../content.ts';
+import type { QuantisedVector } from '../index/vectors.ts';
+
+/** Of the layout of content: a document of another version is read again from its file. */
+export const CONTENT_VERSION = 1;
+
+/** `waiting`: stored, not read. `read`: can be searched by words. `ready`: by meaning, too, where there is an embedder. */
+export type EntryState = 'waiting' | 'read' | 'ready' | 'failed';
+
+export interface LibraryEntry {
+  /** SHA-256 of the file. */
+  readonly id: string;
+  readonly name: string;
+  readonly type: string | undefined;
+  /** Of the file. */
+  readonly bytes: number;
+  /** Of everything that is kept of it, about. */
+  readonly stored: number;
+  readonly state: EntryState;
+  /** 0 before it was read. */
+  readonly pages: number;
+  readonly characters: number;
+  readonly title: string | undefined;
+  /** Why it could not be read, for people. */
+  readonly problem: string | undefined;
+  /** What of it could not be read. */
+  readonly notes: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly added: number;
+}
+
+interface StoredContent {
+  readonly version: number;
+  readonly content: DocumentContent;
+}
+
+export type StoredVectors = ReadonlyMap<string, QuantisedVector>;
+
+export class LibraryShelf {
+  readonly #records: Records;
+  readonly #name: string;
+
+  constructor(records: Records, name: string) {
+    this.#records = records;
+    this.#name = name;
+  }
+
+  /** In the order in which they were added. What is no entry any more is left out. */
+  async entries(): Promise<LibraryEntry[]> {
+    const found = await this.#records.all<unknown>(['library', this.#name]);
+    return found.filter(isEntry).sort((a, b) => a.added - b.added || (a.id < b.id ? -1 : 1));
+  }
+
+  async entry(id: string): Promise<LibraryEntry | undefined> {
+    const found = await this.#records.get<unknown>(['library', this.#name, id]);
+    return isEntry(found) ? found : undefined;
+  }
+
+  /** A new document: its file, then its entry. */
+  async add(entry: LibraryEntry, bytes: Uint8Array): Promise<void> {
+    const value = (await this.#records.blobs()) ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes;
+    await this.#records.put({ key: ['bytes', this.#name, entry.id], value });
+    await this.#records.put({ key: ['library', this.#name, entry.id], value: entry });
+  }
+
+  /** Changes an entry that is still there. */
+  async update(id: string, change: Partial<LibraryEntry>): Promise<void> {
+    const key = ['library', this.#name, id];
+    await this.#records.change<unknown>(key, (found) =>
+      isEntry(found) ? { put: [{ key, value: { ...found, ...change } }] } : {},
+    );
+  }
+
+  async remove(id: string): Promise<void> {
+    const families = ['library', 'content', 'vectors', 'bytes'].map((kind) => [kind, this.#name, id]);
+    await this.#records.change(['library', this.#name, id], () => ({ remove: families }));
+  }
+
+  async bytes(id: string): Promise<Uint8Array | undefined> {
+    const found = await this.#records.get<unknown>(['bytes', this.#name, id]);
+    if (found instanceof Blob) return new Uint8Array(await found.arrayBuffer());
+    return ArrayBuffer.isView(found) ? new Uint8Array(found.buffer, found.byteOffset, found.byteLength) : undefined;
+  }
+
+  async content(id: string): Promise<DocumentContent | undefined> {
+    const found = await this.#records.get<StoredContent | null>(['content', this.#name, id]);
+    return found?.version === CONTENT_VERSION ? found.content : undefined;
+  }
+
+  async keepContent(id: string, content: DocumentContent): Promise<void> {
+    const value: StoredContent = { version: CONTENT_VERSION, content };
+    await this.#records.put({ key: ['content', this.#name, id], value });
+  }
+
+  async vectors(id: string, embedder: string): Promise<StoredVectors> {
+    const found = await this.#records.get<unknown>(['vectors', this.#name, id, embedder]);
+    // Of another realm, too.
+    return Object.prototype.toString.call(found) === '[object Map]' ? (found as StoredVectors) : new Map();
+  }
+
+  async keepVectors(id: string, embedder: string, vectors: StoredVectors): Promise<void> {
+    await this.#records.put({ key: ['vectors', this.#name, id, embedder], value: new Map(vectors) });
+  }
+
+  /** Runs `body` while no other tab or process reads documents of this library. */
+  alone<T>(signal: AbortSignal, body: () => Promise<T>): Promise<T> {
+    return this.#records.lock(`library:${this.#name}`, signal, body);
+  }
+}
+
+function isEntry(value: unknown): value is LibraryEntry {
+  if (typeof value !== 'object' || value === null) return false;
+  const found = value as Partial<Record<keyof LibraryEntry, unknown>>;
+  return (
+    typeof found.id === 'string' &&
+    typeof found.name === 'string' &&
+    typeof found.added === 'number' &&
+    ['waiting', 'read', 'ready', 'failed'].some((state) => state === found.state)
+  );
+}

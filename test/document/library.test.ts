@@ -1,0 +1,199 @@
+/** Libraries: kept over a reload, read by one tab, incremental, paused; what fails says why, and what was evicted is read again. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Embedder } from '../../src/document/options.ts';
+import { openLibrary, type LibraryOptions, type OctavoLibrary } from '../../src/face/library.ts';
+import type { OctavoModel } from '../../src/face/model.ts';
+import { nodeEnvironment } from '../../src/platform/node-documents.ts';
+import { FolderRecords } from '../../src/store/folder-records.ts';
+import { textFile } from '../support/documents.ts';
+import { testFace } from '../support/engine.ts';
+import { column, pdf } from '../support/pdf.ts';
+
+let folder: string;
+const opened: OctavoLibrary[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'octavo-library-'));
+});
+afterEach(() => {
+  for (const library of opened.splice(0)) library.close();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+});
+
+async function open(options: LibraryOptions = {}, name = 'papers'): Promise<OctavoLibrary> {
+  const environment = { ...nodeEnvironment, records: async () => new FolderRecords(folder) };
+  const library = await openLibrary(name, options, environment);
+  opened.push(library);
+  return library;
+}
+
+const long = (text: string): string =>
+  `${text} ${'And it went on like this for a long time without any end. '.repeat(10)}`;
+const harbour = (): File =>
+  textFile([long('The harbour has nine cranes.'), long('The lighthouse burns oil.')].join('\n\n'), 'harbour.txt');
+const garden = (): File => textFile(long('The garden has four roses.'), 'garden.txt');
+
+/** Counts what it is asked for. */
+function counting(delay = 0): Embedder & { readonly texts: string[] } {
+  const texts: string[] = [];
+  return {
+    texts,
+    fingerprint: 'counting',
+    embed: async (given, options) => {
+      if (options?.kind === 'document') texts.push(...given);
+      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+      return given.map((text) => Float32Array.of(Number(text.includes('cranes')), Number(text.includes('roses')), 0.1));
+    },
+  };
+}
+
+test('documents are read in the background, found together, and there again after a reload', async () => {
+  const first = await open();
+  const added = await first.add(harbour());
+  await first.add(garden());
+  await first.add(pdf({ pages: [{ texts: column(60, 700, ['The tower was built in 1926.']) }] }), {
+    name: 'tower.pdf',
+  });
+  expect(added).toMatchObject({ name: 'harbour.txt', state: 'waiting' });
+  await first.settled();
+  expect((await first.list()).map(({ name, state, pages }) => [name, state, pages])).toEqual([
+    ['harbour.txt', 'ready', 1],
+    ['garden.txt', 'ready', 1],
+    ['tower.pdf', 'ready', 1],
+  ]);
+  first.close();
+  await expect(first.search('cranes')).rejects.toMatchObject({ code: 'destroyed' });
+  const second = await open();
+  const [best] = await second.search('How many cranes?');
+  expect(best).toMatchObject({ document: added.id, page: 1 });
+  const [tower] = await second.search('When was the tower built?');
+  expect(tower?.rectangles).toHaveLength(1);
+  const document = await second.open(added.id);
+  expect(document.text).toContain('nine cranes');
+  // The same file again is the entry that is there.
+  expect((await second.add(harbour())).id).toBe(added.id);
+  expect(await second.list()).toHaveLength(3);
+  expect(await second.bytes()).toBeGreaterThan(1000);
+  expect(await second.remove(added.id)).toBe(true);
+  expect(await second.remove(added.id)).toBe(false);
+  expect((await second.search('cranes')).filter(({ document: id }) => id === added.id)).toEqual([]);
+  await expect(second.open(added.id)).rejects.toMatchObject({ code: 'argument' });
+  expect(await (await open({}, 'other')).list()).toEqual([]);
+});
+
+test('a changed file takes the place of the old one, and only its new passages are embedded', async () => {
+  const embedder = counting();
+  const library = await open({ embedder });
+  const old = await library.add(harbour());
+  await library.settled();
+  expect(embedder.texts).toHaveLength(2);
+  const [one] = await library.search('cranes');
+  expect(one?.text).toContain('nine cranes');
+  await library.add(
+    textFile([long('The harbour has nine cranes.'), long('The lighthouse burns gas.')].join('\n\n'), 'harbour.txt'),
+  );
+  await library.settled();
+  expect(embedder.texts).toHaveLength(3);
+  expect((await library.list()).map(({ id, state }) => [id === old.id, state])).toEqual([[false, 'ready']]);
+  const found = await library.search('What does the lighthouse burn?');
+  expect(found.every(({ text }) => !text.includes('oil'))).toBe(true);
+  // Vectors are there again after a reload.
+  library.close();
+  const again = counting();
+  await (await open({ embedder: again })).search('cranes');
+  expect(again.texts).toEqual([]);
+});
+
+test('of two tabs one reads, and both find', async () => {
+  const embedder = counting(20);
+  const [a, b] = [await open({ embedder }), await open({ embedder })];
+  await a.add(harbour());
+  await b.add(garden());
+  await Promise.all([a.settled(), b.settled()]);
+  expect(embedder.texts).toHaveLength(3);
+  for (const library of [a, b]) {
+    expect((await library.search('roses'))[0]?.text).toContain('four roses');
+    expect((await library.search('cranes'))[0]?.text).toContain('nine cranes');
+  }
+});
+
+test('reading pauses and goes on, and what a closed tab has read stays', async () => {
+  const progress: number[] = [];
+  const library = await open({ embedder: counting(), onProgress: ({ done }) => progress.push(done) });
+  library.pause();
+  await library.add(garden());
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect((await library.list())[0]?.state).toBe('waiting');
+  library.resume();
+  await library.settled();
+  expect((await library.list())[0]?.state).toBe('ready');
+  expect(progress.length).toBeGreaterThan(0);
+});
+
+test('what cannot be read says why, and is tried again with another password', async () => {
+  const library = await open();
+  const locked = pdf({ pages: [{ texts: [{ x: 60, y: 700, text: 'The code is 4711.' }] }], password: 'anchor' });
+  await library.add(locked, { name: 'locked.pdf' });
+  await library.add(garden());
+  await library.settled();
+  const [entry, other] = await library.list();
+  expect(entry).toMatchObject({ state: 'failed', problem: expect.stringContaining('password') });
+  expect(other?.state).toBe('ready');
+  await library.add(locked, { name: 'locked.pdf', password: 'anchor' });
+  await library.settled();
+  expect((await library.search('code'))[0]?.text).toContain('4711');
+});
+
+test('text that was evicted is read again from its file, and a file that is gone is named', async () => {
+  const library = await open();
+  const { id } = await library.add(garden());
+  await library.settled();
+  library.close();
+  const records = new FolderRecords(folder);
+  await records.change(['content', 'papers', id], () => ({ remove: [['content', 'papers', id]] }));
+  const second = await open();
+  await second.search('roses');
+  await second.settled();
+  expect((await second.search('roses'))[0]?.text).toContain('four roses');
+  second.close();
+  for (const kind of ['content', 'bytes'])
+    await records.change([kind, 'papers', id], () => ({ remove: [[kind, 'papers', id]] }));
+  const third = await open();
+  await third.search('roses');
+  await third.settled();
+  await third.add(harbour());
+  await third.settled();
+  expect((await third.list())[0]).toMatchObject({ state: 'failed', problem: expect.stringContaining('add it again') });
+});
+
+test('names, options and missing storage are checked', async () => {
+  await expect(open({}, '')).rejects.toMatchObject({ code: 'argument' });
+  await expect(open({ onprogress: 1 } as object)).rejects.toThrow('onProgress');
+  await expect(openLibrary('a', {}, { ...nodeEnvironment, records: async () => undefined })).rejects.toMatchObject({
+    code: 'unavailable',
+  });
+});
+
+describe('with nano', () => {
+  let model: OctavoModel;
+  beforeAll(async () => {
+    const bytes = readFileSync(new URL('../../models/nano/nano.gguf', import.meta.url));
+    model = await testFace().load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+  });
+  afterAll(() => model.destroy());
+
+  test('one question to all documents is answered with the name of the document', async () => {
+    const library = await open({ model });
+    const text = readFileSync(new URL('../../models/nano/demo.txt', import.meta.url), 'utf8')
+      .trim()
+      .split('\n\n');
+    await library.add(textFile(text.slice(0, 4).join('\n\n'), 'harbour.txt'));
+    await library.add(textFile(text.slice(4).join('\n\n'), 'projects.txt'));
+    await library.settled();
+    const { text: answer, citations } = await library.ask('What is the call sign of the Aurora?', { mode: 'passages' });
+    expect(answer).toBe('KX-417');
+    expect(citations[0]).toMatchObject({ name: 'harbour.txt', quote: 'KX-417', kind: 'exact' });
+  });
+});
