@@ -1,18 +1,19 @@
 /**
- * Every operation's arguments, checked once for all devices: shapes, formats, counts and limits, by the contract alone. A device calls an operation's
- * check first; what it looks at itself is only whether tensors, weights and pools are its own and alive.
- * All throw `InputError('argument')` naming operation and argument, the value found and what it must be. Some return what they computed on the way.
- * Pages and ranges: page-checks.ts; pictures: picture-checks.ts.
+ * Checks the arguments of every operation once for all devices: shapes, formats, counts and limits, by the contract
+ * only. A device calls the check of an operation first; it only checks itself whether tensors, weights and pools are
+ * its own and not freed. All checks throw `InputError('argument')`, which names operation and argument, the value found
+ * and what it must be. Some return values that they computed. Pages and ranges are in page-checks.ts, images in
+ * picture-checks.ts.
  */
 import { InputError, type ErrorFacts } from '../errors.ts';
 import type { Activation, LinearOptions, ModulateSpec, NormSpec, Tensor, Weight } from './backend.ts';
 import { WEIGHT_FORMATS, type WeightSpec } from './weight.ts';
 
-/** Weights of one `linear`: more than any model concatenates. */
+/** The most weights of one `linear`: more than any model concatenates. */
 export const MAX_WEIGHTS = 128;
-/** Values of one tensor: 4 GiB of f32. */
+/** The most values of one tensor: 4 GiB of f32. */
 const MAX_VALUES = 2 ** 30;
-/** Ids of a vocabulary, far above any tokenizer's. */
+/** The most ids of a vocabulary, far above any tokenizer's. */
 const MAX_VOCABULARY = 2 ** 24;
 
 export function wrong(operation: string, problem: string, facts?: ErrorFacts): InputError {
@@ -21,24 +22,24 @@ export function wrong(operation: string, problem: string, facts?: ErrorFacts): I
 
 const list = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 export const isCount = (n: number): boolean => Number.isInteger(n) && n > 0;
-/** Whether [start, end) is a part of [0, length). */
+/** Tells whether [start, end) is within [0, length). */
 export const isSpan = (start: number, end: number, length: number): boolean =>
   Number.isInteger(start) && Number.isInteger(end) && start >= 0 && end >= start && end <= length;
 
 // ---- residence, of which a device says what it found
 
-/** The error of an argument that another device made. */
+/** Returns the error for an argument that another device made. */
 export function foreign(operation: string, name: string): InputError {
   return wrong(operation, `${name} belongs to another backend; use one backend for all arguments`);
 }
-/** The error of an argument that was freed, or a writer that was closed. */
+/** Returns the error for an argument that was freed, or for a closed writer. */
 export function freed(operation: string, name: string): InputError {
   return new InputError('destroyed', `${operation}: ${name} was freed; make it again`);
 }
 
 // ---- tensors and weights
 
-/** A new tensor's shape; returns the number of its values. */
+/** Checks the shape of a new tensor and returns the number of its values. */
 export function shape(sizes: readonly number[]): number {
   let values = 1;
   for (const n of sizes) values *= isCount(n) ? n : NaN;
@@ -52,7 +53,7 @@ export function upload(data: Float32Array | Int32Array, sizes: readonly number[]
     throw wrong('upload', `${data.length} values for shape ${list(sizes)}, which holds ${values}`);
 }
 
-/** An f32 matrix. */
+/** Requires an f32 matrix. */
 export function matrix(operation: string, name: string, tensor: Tensor): readonly [rows: number, cols: number] {
   const [rows, cols] = tensor.shape;
   if (rows === undefined || cols === undefined || tensor.shape.length !== 2 || tensor.type !== 'f32')
@@ -60,14 +61,14 @@ export function matrix(operation: string, name: string, tensor: Tensor): readonl
   return [rows, cols];
 }
 
-/** An f32 matrix of this shape. */
+/** Requires an f32 matrix of this shape. */
 export function shaped(operation: string, name: string, tensor: Tensor, rows: number, cols: number): void {
   const [r, c] = matrix(operation, name, tensor);
   if (r !== rows || c !== cols)
     throw wrong(operation, `${name} is ${list(tensor.shape)}; it must be [${rows}, ${cols}]`);
 }
 
-/** At least one f32 matrix, all of one width, which is returned. */
+/** Requires at least one f32 matrix, all of one width, which is returned. */
 export function alike(operation: string, name: string, tensors: readonly Tensor[]): number {
   let width = 0;
   for (const [i, tensor] of tensors.entries()) {
@@ -79,7 +80,7 @@ export function alike(operation: string, name: string, tensors: readonly Tensor[
   return width;
 }
 
-/** An i32 vector that has ids [start, end). */
+/** Requires an i32 vector with ids [start, end). */
 export function ids(operation: string, ring: Tensor, start: number, end: number): void {
   const [length = 0] = ring.shape;
   if (ring.type !== 'i32' || ring.shape.length !== 1)
@@ -87,7 +88,9 @@ export function ids(operation: string, ring: Tensor, start: number, end: number)
   if (!isSpan(start, end, length)) throw wrong(operation, `ids [${start}, ${end}) of a ring of ${length}`);
 }
 
-/** A weight's shape and format; returns the number of its rows and columns, those of a vector being 1 and n. */
+/**
+ * Checks the shape and format of a weight; returns the number of its rows and columns, which are 1 and n for a vector.
+ */
 export function weight({ name, shape: sizes, format }: WeightSpec): { readonly rows: number; readonly cols: number } {
   const { block } = WEIGHT_FORMATS[format];
   const cols = sizes[sizes.length - 1] ?? 0;
@@ -100,13 +103,13 @@ export function weight({ name, shape: sizes, format }: WeightSpec): { readonly r
   return { rows, cols };
 }
 
-/** An F32 vector [n]. */
+/** Requires an F32 vector [n]. */
 export function vector(operation: string, role: string, { name, shape: sizes, format }: Weight, n: number): void {
   if (sizes.length !== 1 || sizes[0] !== n || format !== 'F32')
     throw wrong(operation, `${role} ${name} is ${format} ${list(sizes)}; it must be F32 [${n}]`);
 }
 
-/** A weight [rows, cols], whose rows are returned. */
+/** Requires a weight [rows, cols], and returns its rows. */
 export function productRows(operation: string, { name, shape: sizes }: Weight, cols: number): number {
   const [rows, has] = sizes;
   if (rows === undefined || has !== cols || sizes.length !== 2)
@@ -120,7 +123,7 @@ function norm(operation: string, spec: NormSpec | undefined, cols: number): void
   if (spec.bias !== undefined) vector(operation, 'norm bias', spec.bias, cols);
 }
 
-/** An RMS norm of `cols` values, as it is fused with other operations. */
+/** Requires an RMS norm of `cols` values, as it is fused with other operations. */
 export function rms(operation: string, name: string, spec: NormSpec | undefined, cols: number): void {
   norm(operation, spec, cols);
   if (spec !== undefined && (spec.kind !== 'rms' || spec.bias !== undefined))
@@ -212,7 +215,7 @@ export function diverse(x: Tensor, candidates: Int32Array, k: number, pivot: num
   if (!Number.isInteger(pivot) || pivot >= n) throw wrong('diverse', `pivot ${pivot} of ${n} rows`);
 }
 
-/** A matrix of x's shape, or one row of x's width. */
+/** Requires a matrix of x's shape, or one row of x's width. */
 export function add(a: Tensor, b: Tensor, _activation?: Activation): void {
   const [count, cols] = matrix('add', 'a', a);
   const [rowsOfB, width] = matrix('add', 'b', b);
@@ -220,7 +223,7 @@ export function add(a: Tensor, b: Tensor, _activation?: Activation): void {
     throw wrong('add', `b is ${list(b.shape)}; it must be [${count}, ${cols}] or [1, ${cols}]`);
 }
 
-/** A modulation with a row for every row of x, and x's width of columns from `first` on. */
+/** Requires a modulation with a row for every row of x, and x's width of columns from `first` on. */
 function columns(operation: string, name: string, modulation: Tensor, first: number, x: Tensor): void {
   const [count, cols] = matrix(operation, 'x', x);
   const [has, width] = matrix(operation, 'modulation', modulation);

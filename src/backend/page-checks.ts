@@ -19,9 +19,12 @@ import {
 } from './backend.ts';
 import { isCount, isSpan, matrix, rms, wrong } from './checks.ts';
 
-/** Positions for RoPE: beyond any context, and few enough that a table of angles for all of them fits a device. */
+/**
+ * The largest position for RoPE: beyond any context, and small enough that a table of angles for all positions fits a
+ * device.
+ */
 const MAX_POSITION = 2 ** 24;
-/** Pages of one format: 4 GiB of the smallest page worth having. */
+/** The most pages of one format: 4 GiB of the smallest useful page. */
 const MAX_PAGES = 2 ** 24;
 
 // ---- pools
@@ -49,7 +52,7 @@ export function shrink(of: KvPool, count: number, name: KvFormat): void {
     throw wrong('kvPool.shrink', `${count} pages; 0 to ${of.pages(name)} can stay`, { pages: of.pages(name) });
 }
 
-/** A page that exists. */
+/** Requires a page that exists. */
 export function page(operation: string, of: KvPool, number: number): void {
   const problem = missing(number, of);
   if (problem !== undefined) throw wrong(`kvPool.${operation}`, problem, { page: number });
@@ -93,7 +96,7 @@ export function write(of: KvPool, pages: Int32Array, bytes: Uint8Array): void {
     });
 }
 
-/** Why a page cannot be read; undefined where it can. `formats`: those that may be met. */
+/** Returns why a page cannot be read; undefined if it can. `formats` are those that may occur. */
 function missing(number: number, of: KvPool, formats: readonly KvFormat[] = KV_FORMATS): string | undefined {
   const name = number < 0 ? undefined : KV_FORMATS[pageCode(number)];
   if (name === undefined) return number < 0 ? 'there is no page' : `page ${number} is of no format`;
@@ -105,7 +108,7 @@ function missing(number: number, of: KvPool, formats: readonly KvFormat[] = KV_F
 
 // ---- views
 
-/** Layer and page table of a view. */
+/** Checks the layer and the page table of a view. */
 export function view(operation: string, kv: KvView, layer: number): void {
   const { layers, kvHeads } = kv.pool.spec;
   if (!Number.isInteger(layer) || layer < 0 || layer >= layers) throw wrong(operation, `layer ${layer} of ${layers}`);
@@ -126,17 +129,20 @@ function placed(operation: string, kv: KvView, layer: number, head: number, bloc
   });
 }
 
-/** Pages of each format, by code, that a view's kernels may read: 0 for a format that the view does not name. */
+/**
+ * Returns the number of pages of each format, by code, that a view's kernels may read: 0 for a format that the view
+ * does not name.
+ */
 export function readablePages({ pool: of, formats }: KvView): number[] {
   return KV_FORMATS.map((name) => (name === of.spec.format || formats?.includes(name) === true ? of.pages(name) : 0));
 }
 
-/** Whether a page may be read, by `readablePages`. */
+/** Tells whether a page may be read, by `readablePages`. */
 export function isReadable(number: number, readable: readonly number[]): boolean {
   return number >= 0 && pageIndex(number) < (readable[pageCode(number)] ?? 0);
 }
 
-/** Blocks [from, to) of every head of a layer: pages that may be read; `holes`: or none. */
+/** Requires pages that may be read in blocks [from, to) of every head of a layer; with `holes` there may be none. */
 export function blocks(operation: string, kv: KvView, layer: number, from: number, to: number, holes = false): void {
   const readable = readablePages(kv);
   const { kvHeads } = kv.pool.spec;
@@ -162,7 +168,10 @@ function block(
   }
 }
 
-/** What `ropeAppend` is given; the pages of its positions must exist and be of the pool's own format. Returns the rows of qkv. */
+/**
+ * Checks the arguments of `ropeAppend`; the pages of its positions must exist and have the pool's own format. Returns
+ * the rows of qkv.
+ */
 export function append(
   qkv: Tensor,
   kv: KvView,
@@ -198,17 +207,17 @@ export function append(
   return count;
 }
 
-/** Sections of so many rotated pairs. */
+/** Checks the sections of so many rotated pairs. */
 function sections({ order, pairs: given }: RopeSections, pairs: number): void {
   const [time, height, width] = given;
-  // Interleaved sections take every third pair; what they leave is time's.
+  // Interleaved sections take every third pair; the others belong to time.
   const most = order === 'consecutive' ? pairs : Math.ceil(pairs / 3);
   const fits = given.every((n) => isSpan(0, n, pairs)) && height <= most && width <= most;
   if (!fits || time + height + width !== pairs)
     throw wrong('ropeAppend', `${order} sections of ${given.join(', ')} pairs; RoPE turns ${pairs}`);
 }
 
-/** Positions of slots [start, end). */
+/** Checks the positions of slots [start, end). */
 function positions({ axes, values }: SlotPositions, start: number, end: number): void {
   const slots = values.length / axes;
   if (!isCount(axes) || !Number.isInteger(slots) || slots < end)
@@ -230,7 +239,7 @@ export function cached(kv: KvView, layer: number, start: number, end: number): v
   blocks('cached', kv, layer, Math.floor(start / PAGE_TOKENS), Math.ceil(end / PAGE_TOKENS), true);
 }
 
-/** Returns what the spans cover: [first, last), empty where all are. */
+/** Returns the range that the spans cover: [first, last), empty if all are empty. */
 export function spanMeans(kv: KvView, layer: number, list: Uint32Array): readonly [first: number, last: number] {
   view('spanMeans', kv, layer);
   spans('spanMeans', list, kv.blocks * PAGE_TOKENS);
@@ -251,7 +260,7 @@ export function rowMeans(x: Tensor, list: Uint32Array): void {
   spans('rowMeans', list, matrix('rowMeans', 'x', x)[0]);
 }
 
-/** Pairs of start and end, at least one, none beyond `limit`. */
+/** Requires pairs of start and end, at least one, none beyond `limit`. */
 export function spans(operation: string, list: Uint32Array, limit = Infinity): void {
   if (list.length === 0 || list.length % 2 !== 0)
     throw wrong(operation, `spans of ${list.length} numbers; there must be pairs of start and end, at least one`);
@@ -264,7 +273,7 @@ export function spans(operation: string, list: Uint32Array, limit = Infinity): v
 
 // ---- queries over ranges of keys
 
-/** What attention and probe are asked. */
+/** The arguments of attention and probe. */
 export interface Queries {
   readonly operation: 'attention' | 'probe';
   readonly q: Tensor;
@@ -275,7 +284,7 @@ export interface Queries {
   readonly spec: AttentionSpec;
 }
 
-/** Checks everything but the pages. Returns the end of the last run that a query may see. */
+/** Checks everything except the pages. Returns the end of the last run that a query may see. */
 export function queries({ operation, q, kv, layer, position, ranges, spec: { heads } }: Queries): number {
   view(operation, kv, layer);
   const { kvHeads, headDim } = kv.pool.spec;
@@ -291,7 +300,7 @@ export function queries({ operation, q, kv, layer, position, ranges, spec: { hea
   return last;
 }
 
-/** A probe: as `queries`; returns the number of keys or spans too. */
+/** Checks a probe as `queries` does; also returns the number of keys or spans. */
 export function probe(
   asked: Queries,
   list: Uint32Array | undefined,
@@ -303,8 +312,8 @@ export function probe(
 }
 
 /**
- * Throws unless every key that a query may see lies in a page that may be read. `whole(head)`: blocks of a head, from the first on, of which the
- * device knows that they may be.
+ * Throws unless every key that a query may see is in a page that may be read. `whole(head)` is the number of blocks of
+ * a head, from the first on, of which the device knows that they may be read.
  */
 export function seenPages(
   { operation, q, kv, layer, position, ranges }: Queries,
@@ -312,7 +321,8 @@ export function seenPages(
 ): void {
   const { kvHeads } = kv.pool.spec;
   const readable = readablePages(kv);
-  // Of each head, how many of the blocks before each cannot be read; made where a run goes beyond what is whole.
+  // For each head, how many of the blocks before each cannot be read; computed when a run extends beyond the known
+  // blocks.
   const gaps: (Int32Array | undefined)[] = [];
   eachRun(ranges, { count: q.shape[0] ?? 0, position, kvHeads }, (list, start, end) => {
     const from = Math.floor(start / PAGE_TOKENS);
@@ -333,7 +343,10 @@ function unreadable(kv: KvView, layer: number, head: number, readable: readonly 
   return before;
 }
 
-/** Calls `visit` for every run that is not empty, cut at its queries' own positions where ranges are causal; `head` is undefined for shared lists. */
+/**
+ * Calls `visit` for every run that is not empty, cut at the queries' own positions if the ranges are causal; `head` is
+ * undefined for shared lists.
+ */
 function eachRun(
   { queryBlock, shared, causal, offsets, runs }: Ranges,
   { count, position, kvHeads }: { readonly count: number; readonly position: number; readonly kvHeads: number },
@@ -350,7 +363,10 @@ function eachRun(
   }
 }
 
-/** Contract 4: a list for every query block (and KV head), runs sorted, disjoint and within `keyCount`, a finite bias for each. */
+/**
+ * Contract 4: a list for every query block (and KV head), with runs that are sorted, disjoint and within `keyCount`,
+ * and a finite bias for each.
+ */
 export function checkRanges(
   operation: string,
   { queryBlock, shared, offsets, runs, bias }: Ranges,

@@ -1,4 +1,4 @@
-/** The arguments of picture operations, checked once for all devices: see checks.ts. */
+/** Checks the arguments of operations on images once for all devices: see checks.ts. */
 import { alike, isCount, matrix, productRows, shaped, vector, wrong } from './checks.ts';
 import type { Conv2dOptions, DenoiseSpec, GroupNormSpec, Tensor, Weight } from './backend.ts';
 
@@ -25,7 +25,7 @@ export function groupNorm(operation: string, x: Tensor, spec: GroupNormSpec): vo
   vector(operation, 'norm bias', spec.bias, channels);
 }
 
-/** A convolution whose parts fit each other. */
+/** Requires a convolution whose parts fit each other. */
 export interface Convolution {
   readonly channels: number;
   readonly outHeight: number;

@@ -1,6 +1,6 @@
 /** How the WASM backend starts one thread of its pool; `src/platform/pool-*.ts` implement it. */
 
-/** What a pool worker is sent, in one message. */
+/** The single message to a pool worker. */
 export interface PoolStart {
   readonly module: WebAssembly.Module;
   /** Shared. */
@@ -14,7 +14,9 @@ export interface PoolStart {
 export interface PoolWorker {
   /** Resolves when the worker runs its loop; rejects when it cannot start. */
   readonly ready: Promise<void>;
-  /** Never rejects. Resolves with undefined after the loop has returned, else with what ended the worker. */
+  /**
+   * Never rejects. Resolves with undefined after the loop has returned, otherwise with the error that ended the worker.
+   */
   readonly ended: Promise<Error | undefined>;
   /** Ends the worker at once, even while it runs. */
   terminate(): void;

@@ -1,14 +1,17 @@
-/** Where slots stand for RoPE (`KvView.positions`), and which axis of a position turns which pair of channels (`RopeSpec.sections`). */
+/**
+ * The positions of slots for RoPE (`KvView.positions`), and which axis of a position rotates which pair of channels
+ * (`RopeSpec.sections`).
+ */
 import type { RopeSections, RopeSpec, SlotPositions } from './backend.ts';
 
-/** The position of a slot on an axis. */
+/** Returns the position of a slot on an axis. */
 export function positionAt(positions: SlotPositions | undefined, slot: number, axis = 0): number {
   if (positions === undefined) return slot;
   const { axes, values } = positions;
   return values[(values.length / axes) * Math.min(axis, axes - 1) + slot] ?? slot;
 }
 
-/** The axis that turns pair `pair`. */
+/** Returns the axis that rotates pair `pair`. */
 export function axisOfPair({ sections }: RopeSpec, pair: number): number {
   if (sections === undefined) return 0;
   const [time, height, width] = sections.pairs;
@@ -18,8 +21,8 @@ export function axisOfPair({ sections }: RopeSpec, pair: number): number {
 }
 
 /**
- * RoPE's positions of slots `[slot, slot + count)`: the first where they follow each other on every axis that turns a pair, as text does, else all of
- * them, [axes, count].
+ * Returns the positions of slots `[slot, slot + count)` for RoPE: only the first if they are consecutive on every axis
+ * that rotates a pair, as in text, otherwise all of them, [axes, count].
  */
 export function ropePositions(
   { sections }: { readonly sections?: RopeSections | undefined },

@@ -1,13 +1,16 @@
 /**
- * A short comparison of one backend with another that is trusted, before a model is loaded: some GPU drivers
- * compute wrong results. It runs a few operations on small data, of the kinds that models use most.
+ * Briefly compares one backend with a trusted one before a model is loaded, since some GPU drivers compute wrong
+ * results. It runs a few operations on small data, of the kinds that models use most.
  */
 import { DeviceError } from '../errors.ts';
 import { uniform } from './random.ts';
 import { PAGE_TOKENS, pageNumber, type Backend, type NormSpec, type Tensor, type Weight } from './backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from './weight.ts';
 
-/** Normalised mean squared error above which a backend is wrong: differences in rounding stay below it, int8 activations of the judge included. */
+/**
+ * The normalised mean squared error above which a backend is wrong; differences in rounding stay below it, including
+ * int8 activations of the reference.
+ */
 const LIMIT = 1e-3;
 
 const COLS = 256;
@@ -17,7 +20,9 @@ const KV_HEADS = 2;
 const HEAD_DIM = 32;
 /** More than one page, and more rows than the decode kernels take. */
 const TOKENS = PAGE_TOKENS + 3;
-/** A picture, its channels, and the channels that a convolution makes of it: a tile that is not full. */
+/**
+ * The side of an image, its channels, and the channels that a convolution computes from it: a tile that is not full.
+ */
 const HEIGHT = 6;
 const WIDTH = 7;
 const CHANNELS = 32;
@@ -26,14 +31,14 @@ const CONVOLVED = 24;
 
 export interface SelfCheck {
   readonly ok: boolean;
-  /** The largest error met, and where. */
+  /** The largest error, and where it occurred. */
   readonly worst: number;
   readonly operation: string;
-  /** One sentence for people. */
+  /** One sentence for users. */
   readonly reason: string;
 }
 
-/** Compares the two; throws only what the backends throw. Frees everything that it makes. */
+/** Compares the two. Throws only the errors of the backends. Frees everything that it makes. */
 export async function compareBackends(backend: Backend, judge: Backend): Promise<SelfCheck> {
   let worst = 0;
   let operation = 'none';
@@ -55,7 +60,7 @@ export async function compareBackends(backend: Backend, judge: Backend): Promise
   return { ok, worst, operation, reason };
 }
 
-/** As `compareBackends`, but throws `DeviceError('self-check')` where the backend is wrong. */
+/** As `compareBackends`, but throws `DeviceError('self-check')` when the backend is wrong. */
 export async function selfCheck(backend: Backend, judge: Backend): Promise<SelfCheck> {
   const result = await compareBackends(backend, judge);
   if (result.ok) return result;
@@ -123,7 +128,7 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
         keep('gated MLP', backend.gatedMlp(x, products[0], products[1], { norm, activation: 'silu' }));
         keep('norm', backend.norm(x, norm));
       }
-      // A whole context at once, then one token behind it.
+      // A whole context at once, then one token after it.
       for (const [position, tokens] of [
         [0, TOKENS],
         [TOKENS, 1],
@@ -145,7 +150,7 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
       }
       const picture = backend.upload(numbers(HEIGHT * WIDTH * CHANNELS, 4), [HEIGHT * WIDTH, CHANNELS]);
       tensors.push(['moments', backend.keep(backend.moments([picture], GROUPS, 1e-5))]);
-      // Statistics from the host, so that wrong moments are not taken for a wrong convolution.
+      // Statistics come from the host, so that wrong moments are not mistaken for a wrong convolution.
       const moments = backend.upload(numbers(2 * GROUPS, 5), [GROUPS, 2]);
       const convolution = backend.conv2d(picture, kernel, {
         height: HEIGHT,
@@ -165,12 +170,15 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
   return results;
 }
 
-/** In [-1, 1). */
+/** Returns a number in [-1, 1). */
 function numbers(count: number, seed: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => 2 * uniform(seed, i) - 1);
 }
 
-/** Random quants with small scales: every f16 scale of a block is set to a small number, since random bits may be infinite or NaN. */
+/**
+ * Makes random quants with small scales: every f16 scale of a block is set to a small number, since random bits may be
+ * infinite or NaN.
+ */
 function weightBytes(format: WeightFormat, count: number, seed: number): Uint8Array {
   if (format === 'F32') return new Uint8Array(numbers(count, 90 + seed).buffer);
   const { block, bytes } = WEIGHT_FORMATS[format];

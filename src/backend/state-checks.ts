@@ -2,7 +2,7 @@
 import type { DeltaSpec, ShortConvOptions, Tensor, Weight } from './backend.ts';
 import { isCount, isSpan, matrix, rms, shaped, vector, wrong } from './checks.ts';
 
-/** Tokens that one convolution adds up: models have 3 or 4. */
+/** The most tokens that one convolution sums: models have 3 or 4. */
 const MAX_TAPS = 16;
 const MAX_HEAD_DIM = 256;
 

@@ -1,7 +1,7 @@
 /**
- * The CPU engine: contract 1 over one WASM instance, with a pool of threads where memory can be shared.
- * Every operation is one call into WASM on an argument block, and is done when it returns. Here is what owns memory; the operations lie in wasm/,
- * grouped as the kernels are in assembly/.
+ * The CPU engine: contract 1 over one WASM instance, with a pool of threads where memory can be shared. Every operation
+ * is one call into WASM with an argument record, and is complete when it returns. This file owns the memory; the
+ * operations are in wasm/, grouped as the kernels are in assembly/.
  */
 import type { Wasm } from '../wasm.ts';
 import type {
@@ -47,14 +47,14 @@ import { Tensors } from './wasm/tensors.ts';
 import { Weights } from './wasm/weights.ts';
 
 export interface WasmBackendOptions {
-  /** Instantiated; used by this backend alone for as long as that lives, but for the tokenizer's tables. */
+  /** The instance. Only this backend uses it during its lifetime, except for the tokenizer's tables. */
   readonly wasm: Wasm;
-  /** With the caller's own; default 1. More than 1 needs a threaded build and `spawn`. */
+  /** The number of threads, including the caller's own; default 1. More than 1 needs a threaded build and `spawn`. */
   readonly threads?: number;
   readonly spawn?: SpawnPoolWorker;
 }
 
-/** A backend with what only the CPU engine has. */
+/** A backend with the additional members of the CPU engine. */
 export interface WasmBackend extends Backend {
   readonly kind: 'wasm';
   readonly threads: number;
@@ -62,7 +62,10 @@ export interface WasmBackend extends Backend {
   readonly profile: Profile;
 }
 
-/** Throws `DeviceError('self-check')` where a relaxed build computes wrongly, `DeviceError('unavailable')` where threads cannot start. */
+/**
+ * Throws `DeviceError('self-check')` when a relaxed build computes wrong results, `DeviceError('unavailable')` when
+ * threads cannot start.
+ */
 export async function createWasmBackend(options: WasmBackendOptions): Promise<WasmBackend> {
   const { wasm, threads = 1, spawn } = options;
   return new CpuBackend(await Engine.create(wasm, threads, spawn));
@@ -182,7 +185,7 @@ class CpuBackend implements WasmBackend {
     this.#engine.alive();
   }
 
-  /** `activations` are the live tensors; scratch and kept blocks are in `allocated` of the instance only. */
+  /** `activations` counts the live tensors; scratch and kept blocks are only in `allocated` of the instance. */
   memory(): MemoryUse {
     let kv = 0;
     let slabs = 0;
@@ -310,7 +313,7 @@ class CpuBackend implements WasmBackend {
     sample(this.#alive(this.#engine), logits, sampler, spec, ring, index);
   }
 
-  /** A group of operations, once it is sure that the engine can run them. */
+  /** Returns a group of operations after checking that the engine can run them. */
   #alive<Group>(group: Group): Group {
     this.#engine.alive();
     return group;

@@ -1,7 +1,7 @@
 /**
- * Contract 1 on WebGPU: operations become kernels of `gpu/kernels`, recorded by `gpu/runtime` and submitted together.
- * Values that the host decides for each call are passed in the parameter arena, so a decode step creates no GPU object.
- * Here is what owns memory; the operations lie in webgpu/, grouped as wasm/ groups them.
+ * Contract 1 on WebGPU: operations become kernels of `gpu/kernels`, which `gpu/runtime` records and submits together.
+ * Values that the host computes for each call are passed in the parameter arena, so a decode step creates no GPU
+ * object. This file owns the memory; the operations are in webgpu/, grouped as in wasm/.
  */
 import type { DeviceBuffer } from '../../gpu/runtime/buffers.ts';
 import { openDevice, type DeviceOptions } from '../../gpu/runtime/device.ts';
@@ -52,7 +52,10 @@ export { describeAdapter } from '../../gpu/runtime/adapter.ts';
 export { selfCheck } from './self-check.ts';
 
 export interface WebGpuOptions extends Omit<DeviceOptions, 'error'> {
-  /** Weights above this many bytes are split; by default what a binding of the device holds. For tests of the splitting. */
+  /**
+   * Weights above this many bytes are split; by default what a binding of the device holds. Used by tests of the
+   * splitting.
+   */
   readonly largestPart?: number;
 }
 
@@ -120,7 +123,7 @@ export class WebGpuBackend implements Backend {
     return this.#runner.counters();
   }
 
-  /** Times kernels while `body` runs; empty where the device has no timestamps. */
+  /** Times kernels while `body` runs; empty when the device has no timestamps. */
   async profile(body: () => Promise<void>): Promise<KernelTime[]> {
     const { profile } = this.#runner;
     await this.#runner.idle();

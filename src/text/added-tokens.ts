@@ -7,20 +7,23 @@ interface Node {
   readonly next: Map<number, Node>;
 }
 
-/** Characters of all added tokens; those of models that draw pictures token by token have 800,000. */
+/** The most characters of all added tokens; those of models that draw pictures token by token have 800,000. */
 const MOST_CHARACTERS = 1 << 22;
-/** Places in the tree of their beginnings, of some 200 bytes each. */
+/** The most nodes in the tree of their beginnings, of some 200 bytes each. */
 const MOST_NODES = 1 << 18;
-/** The longest published one has some 30; white space in a row up to 512. */
+/** The longest published one has about 30 characters; runs of white space up to 512. */
 export const LONGEST_ADDED_TOKEN = 1024;
-/** Comparisons for each character of a text: tokens that are prefixes of one another make the search compare every character many times. */
+/**
+ * Comparisons for each character of a text: tokens that are prefixes of each other make the search compare every
+ * character many times.
+ */
 const STEPS_PER_UNIT = 32;
 /** Testing a neighbouring character costs as much as this many comparisons. */
 const WORD_STEPS = 16;
 
 const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u;
 
-/** Whether the character before `at` (`before`), or the one at `at`, is a word character. */
+/** Tells whether the character before `at` (`before`), or the one at `at`, is a word character. */
 function isWord(text: string, at: number, before: boolean): boolean {
   let start = before ? at - 1 : at;
   if (before && (text.charCodeAt(start) & 0xfc00) === 0xdc00) start--;
@@ -32,7 +35,7 @@ function isSpace(text: string, at: number): boolean {
   return /\p{White_Space}/u.test(text[at] ?? '');
 }
 
-/** Whether a special token may be read at the characters `[start, end)`. */
+/** Tells whether a special token may be read at the characters `[start, end)`. */
 export type Allowed = (start: number, end: number) => boolean;
 
 export class AddedTokens {
@@ -74,7 +77,10 @@ export class AddedTokens {
     this.empty = none;
   }
 
-  /** Calls `segment` and `token` for the parts of `text` in order, with their places. `allowed`: whether a special token may stand there. */
+  /**
+   * Calls `segment` and `token` for the parts of `text` in order, with their positions. `allowed`: whether a special
+   * token may occur there.
+   */
   split(
     text: string,
     allowed: Allowed,

@@ -1,20 +1,24 @@
 /**
- * Which characters of a text each character of its normalised form comes from, for any normaliser: a cut of the text is right where the parts,
- * normalised by themselves, make up the whole, and between two right cuts that cannot be cut further everything comes of everything.
+ * Determines which characters of a text each character of its normalised form comes from, for any normaliser. A cut of
+ * the text is valid if the parts, normalised separately, make up the whole. Between two valid cuts that cannot be
+ * divided further, every character comes from all characters.
  */
 
-/** For each UTF-16 unit of the changed text the units `[starts[i], ends[i])` of the text that it comes from. */
+/** For each UTF-16 unit of the changed text, the units `[starts[i], ends[i])` of the text that it comes from. */
 export interface Alignment {
   readonly starts: Uint32Array;
   readonly ends: Uint32Array;
 }
 
-/** Changes a text; `first`: it begins the whole. */
+/** Changes a text; `first` says that it begins the whole text. */
 type Change = (text: string, first: boolean) => string;
 
-/** A part of at most so many characters is tried at every cut, a longer one at so many around its middle. */
+/** A part of at most this many characters is tried at every cut, a longer one at this many cuts around its middle. */
 const TRIES = 48;
-/** What later parts are changed behind, so that they are not taken for the beginning of a text: the first that does not change with them. */
+/**
+ * Later parts are changed with this text before them, so that they are not treated as the beginning of a text: the
+ * first one that does not change together with them.
+ */
 const BEFORE = ['a', '0', '\u4e00'];
 
 /** `changed` is `change(text, first)`. */
@@ -22,7 +26,7 @@ export function align(text: string, changed: string, change: Change, first: bool
   const starts = new Uint32Array(changed.length);
   const ends = new Uint32Array(changed.length);
   const contexts = BEFORE.map((before) => ({ before, own: change(before, false) }));
-  /** A part that something is before; undefined where it changes what is before it. */
+  /** Changes a part that follows another; undefined if that changes the text before it. */
   const later = (part: string): string | undefined => {
     for (const { before, own } of contexts) {
       const both = change(before + part, false);
@@ -58,14 +62,14 @@ export function align(text: string, changed: string, change: Change, first: bool
       visit(cut, end, from + left.length, to, false);
       return;
     }
-    // What was put before the text comes of nothing.
+    // Text that was inserted before the text comes from nothing.
     const own = begins ? later(part) : undefined;
     if (own !== undefined && own.length < out.length && out.endsWith(own)) {
       fill(from, to - own.length, start, start);
       visit(start, end, to - own.length, to, false);
       return;
     }
-    // Equal ends are taken for each other.
+    // Equal ends correspond to each other.
     let head = 0;
     while (head < Math.min(part.length, out.length) && part[head] === out[head]) head++;
     let tail = 0;
@@ -78,7 +82,7 @@ export function align(text: string, changed: string, change: Change, first: bool
   return { starts, ends };
 }
 
-/** The units of the text that `[start, end)` of the changed text comes from; an empty span is a place. */
+/** Returns the units of the text from which `[start, end)` of the changed text comes; an empty span is a position. */
 export function sourceOf({ starts, ends }: Alignment, start: number, end: number): [number, number] {
   if (start < end) {
     const from = starts[start] ?? 0;
@@ -88,12 +92,15 @@ export function sourceOf({ starts, ends }: Alignment, start: number, end: number
   return [at, at];
 }
 
-/** Between the halves of a character. */
+/** Tells whether a position is between the halves of a character. */
 function isInside(text: string, at: number): boolean {
   return (text.charCodeAt(at - 1) & 0xfc00) === 0xd800 && (text.charCodeAt(at) & 0xfc00) === 0xdc00;
 }
 
-/** Of each byte of a text's UTF-8 (and of its end) the UTF-16 unit in which its character starts, and in which it ends. */
+/**
+ * For each byte of a text's UTF-8 (and of its end), the UTF-16 unit at which its character starts, and at which it
+ * ends.
+ */
 export interface ByteMap {
   readonly starts: Uint32Array;
   readonly ends: Uint32Array;

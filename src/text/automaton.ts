@@ -1,7 +1,8 @@
 /**
- * Turns a pretokeniser's pattern into the tables that `assembly/tokenize/automaton.ts` runs: character classes and a deterministic automaton.
- * The sets come from this engine's own \p{...}, so no Unicode tables are shipped; two characters are of one class when no set tells them apart.
- * A state is the ordered list of the places where the pattern may go on (Thompson's construction with Perl's priorities, as in RE2).
+ * Compiles a pretokeniser's pattern to the tables that `assembly/tokenize/automaton.ts` runs: character classes and a
+ * deterministic automaton. The sets come from the JavaScript engine's own \p{...}, so no Unicode tables are shipped;
+ * two characters are in one class if no set distinguishes them. A state is the ordered list of the places where the
+ * pattern may continue (Thompson's construction with Perl's priorities, as in RE2).
  */
 import { ModelError } from '../errors.ts';
 import type { CharacterSet, Pattern } from './pattern.ts';
@@ -18,14 +19,20 @@ export interface Automaton {
 const MOST_INSTRUCTIONS = 16384;
 /** Transitions have 15 bits for the state. */
 const MOST_STATES = 8192;
-/** Steps of building the automata of one tokenizer, which bounds hostile expressions to about a second; jais-2 takes 250,000. */
+/**
+ * The most steps for building the automata of one tokenizer, which bounds hostile expressions to about a second; jais-2
+ * takes 250,000.
+ */
 const MOST_WORK = 16_000_000;
-/** Different sets of characters in all expressions of one tokenizer, of which each takes some milliseconds to find; chameleon has 40. */
+/**
+ * The most different sets of characters in all expressions of one tokenizer; each takes some milliseconds to compute;
+ * chameleon has 40.
+ */
 const MOST_SETS = 192;
-/** Sets whose members are remembered. */
+/** The number of sets whose members are cached. */
 const MOST_KNOWN_SETS = 1024;
 
-/** What compiling expressions has used. */
+/** The work that compiling expressions has used. */
 interface Spent {
   work: number;
   sets: number;
@@ -46,7 +53,7 @@ export function withSharedBudget<T>(body: () => T): T {
 
 const BLOCK = 128;
 const POINTS = 0x110000;
-/** Planes 4 to 13 are unassigned, and planes 15 and 16 private: one character speaks for each. */
+/** Planes 4 to 13 are unassigned, and planes 15 and 16 private: one character represents each. */
 const SAMPLED_END = 0x40000;
 const TAGS = 0xe0000;
 const TAGS_END = 0xe1000;
@@ -161,7 +168,7 @@ type Instruction =
   | { readonly op: 'match' }
   | { op: 'split'; first: number; second: number };
 
-/** Writes the pattern out as instructions; each goes on at the one after it, a split at two. */
+/** Writes the pattern as instructions; each continues at the next one, a split at two. */
 function assemble(pattern: Pattern): { program: Instruction[]; sets: CharacterSet[] } {
   const program: Instruction[] = [];
   const sets: CharacterSet[] = [];

@@ -1,4 +1,7 @@
-/** GPT-2's way to write bytes as printable characters: those that print stand for themselves, the other 68 are U+0100 onwards. */
+/**
+ * GPT-2's way to write bytes as printable characters: those that are printable represent themselves, the other 68 are
+ * U+0100 and above.
+ */
 
 const CHARACTERS: readonly string[] = (() => {
   const characters: string[] = [];
@@ -19,12 +22,15 @@ const BYTES = (() => {
   return bytes;
 })();
 
-/** The character that stands for a byte. */
+/** Returns the character that represents a byte. */
 export function byteCharacter(byte: number): string {
   return CHARACTERS[byte] ?? '';
 }
 
-/** Writes the bytes for which `text` stands to `target` at `at`, or its ASCII as it is; returns how many, or -1 when a character stands for none. */
+/**
+ * Writes the bytes that `text` represents to `target` at `at`, or its ASCII unchanged; returns how many, or -1 when a
+ * character represents none.
+ */
 export function writeByteLevel(text: string, target: Uint8Array, at: number, byteLevel = true): number {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
@@ -35,7 +41,7 @@ export function writeByteLevel(text: string, target: Uint8Array, at: number, byt
   return text.length;
 }
 
-/** The bytes for which `text` stands, or undefined. */
+/** Returns the bytes that `text` represents, or undefined. */
 export function byteLevelBytes(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(text.length);
   return writeByteLevel(text, bytes, 0) < 0 ? undefined : bytes;

@@ -15,7 +15,10 @@ function fail(problem: string): never {
 export class CharacterMap {
   readonly #units: Uint32Array;
   readonly #texts: Uint8Array;
-  /** No key begins with a printable ASCII character that printable ASCII, or nothing, follows: such text stays as it is. */
+  /**
+   * No key begins with a printable ASCII character that is followed by printable ASCII or by nothing; such text is not
+   * changed.
+   */
   readonly #plainAscii: boolean;
   readonly #replacements = new Map<number, string>();
 
@@ -33,7 +36,10 @@ export class CharacterMap {
     this.#plainAscii = plain;
   }
 
-  /** `longest` as SentencePiece: the longest key that is a prefix. Otherwise as Hugging Face: each grapheme's shortest. */
+  /**
+   * `longest` as in SentencePiece: the longest key that is a prefix. Otherwise as in Hugging Face: the shortest key of
+   * each grapheme.
+   */
   normalize(text: string, longest: boolean): string {
     if (!this.#plainAscii) return longest ? this.#longest(text) : this.#graphemes(text);
     return text.replace(/[ -~]?[^ -~]+/gu, (part) => (longest ? this.#longest(part) : this.#graphemes(part)));

@@ -29,13 +29,16 @@ export interface AddedToken {
   readonly normalized: boolean;
 }
 
-/** The vocabulary's entries, as bytes that are compared with the bytes of the text: `bytes[offsets[i] .. offsets[i + 1])` is entry i; empty entries never match. */
+/**
+ * The vocabulary's entries, as bytes that are compared with the bytes of the text: `bytes[offsets[i] .. offsets[i +
+ * 1])` is entry i; empty entries never match.
+ */
 export interface Entries {
   readonly offsets: Uint32Array;
   readonly bytes: Uint8Array;
 }
 
-/** Merges in order of rank: left and right part by turns, `bytes[bounds[j] .. bounds[j + 1])`. */
+/** Merges in order of rank: left and right part alternately, `bytes[bounds[j] .. bounds[j + 1])`. */
 export interface MergeList {
   readonly kind: 'list';
   readonly bytes: Uint8Array;
@@ -62,7 +65,7 @@ export type TokenModel =
       readonly byteIds: Int32Array;
       readonly byteFallback: boolean;
       readonly fuseUnknown: boolean;
-      /** A piece that is itself a token is used as it is, without merging. */
+      /** A piece that is itself a token is used without merging. */
       readonly ignoreMerges: boolean;
       /** Unknown characters are removed before merging. */
       readonly dropUnknown?: boolean;
@@ -80,7 +83,7 @@ export type TokenModel =
       readonly byteIds: Int32Array;
       readonly byteFallback: boolean;
     })
-  /** Entries that begin a word are led by the byte 0xff. */
+  /** Entries that begin a word start with the byte 0xff. */
   | (ModelBase & { readonly kind: 'wordpiece'; readonly wordLimit: number });
 
 export interface TokenizerDescription {
@@ -94,7 +97,7 @@ export interface TokenizerDescription {
   readonly model: TokenModel;
   readonly before: readonly number[];
   readonly after: readonly number[];
-  /** Put between the two texts of a pair; default: `after`. */
+  /** Inserted between the two texts of a pair; default: `after`. */
   readonly between?: readonly number[] | undefined;
   /** The id of a token or an added token. */
   readonly idOf: (token: string) => number | undefined;
@@ -104,7 +107,7 @@ export interface TokenizerDescription {
 export interface TokenDecoder {
   /** A token's bytes within a text. */
   bytes(id: number): Uint8Array;
-  /** Its bytes where it begins a text, when they differ. */
+  /** Its bytes at the beginning of a text, if they differ. */
   firstBytes?(id: number): Uint8Array;
   /** How many leading spaces of a text are dropped. */
   readonly leadingSpaces: number;

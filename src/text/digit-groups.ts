@@ -1,4 +1,7 @@
-/** Numbers in groups of three digits from the right: "1234567" is "1", "234", "567". Needs lookahead that an automaton has not. */
+/**
+ * Numbers in groups of three digits from the right: "1234567" is "1", "234", "567". This needs lookahead that an
+ * automaton does not have.
+ */
 import type { SplitStage } from './description.ts';
 
 const RUN = /\p{Nd}+/gu;
@@ -23,7 +26,7 @@ function digitGroups(piece: string, runs: RegExp): string[] {
   return parts;
 }
 
-/** How tokenizer.json files write these cuts. */
+/** The forms of these cuts in tokenizer.json files. */
 const PUBLISHED: ReadonlyMap<string, boolean> = new Map([
   [String.raw`\d{1,3}(?=(?:\d{3})*\b)`, true],
   [String.raw`(?=(\d{3})+(?!\d))`, false],

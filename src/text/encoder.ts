@@ -46,7 +46,7 @@ export class Encoder {
   #buffer = 0;
   #room = 0;
   #scratch = 0;
-  /** Room for the spans of `#spanned` ids; only where offsets are asked for. */
+  /** Memory for the spans of `#spanned` ids, allocated only when offsets are requested. */
   #spans = 0;
   #spanned = 0;
   #utf8 = new TextEncoder();
@@ -92,7 +92,10 @@ export class Encoder {
     this.#room = 0;
   }
 
-  /** Appends the ids of `text`, which begins the whole text when `first`, and their places in it where `locate` is given. */
+  /**
+   * Appends the ids of `text`, which begins the whole text when `first`, and their positions in it if `locate` is
+   * given.
+   */
   encode(text: string, first: boolean, ids: IdList, locate?: Locate): void {
     if (this.#owned.length === 0) throw new InputError('destroyed', 'the tokenizer was freed; open the model again');
     if (this.#stages.some((stage) => stage.split !== undefined)) {
@@ -110,7 +113,7 @@ export class Encoder {
     let step = this.#chunks ? CHUNK : text.length;
     while (at < text.length || held > 0) {
       let end = Math.min(text.length, at + step);
-      // Not between the halves of a character.
+      // Chunks do not end between the halves of a character.
       if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end++;
       this.#reserve(held + 3 * (end - at), held);
       const length =
@@ -268,7 +271,7 @@ export class Encoder {
     return pointer;
   }
 
-  /** Room for `bytes` of text; the first `kept` survive. */
+  /** Makes the buffer hold `bytes` of text; the first `kept` are preserved. */
   #reserve(bytes: number, kept = 0): void {
     if (bytes <= this.#room) return;
     const room = (Math.max(bytes, this.#room * 1.5) + 15) & ~15;

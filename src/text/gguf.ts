@@ -1,4 +1,4 @@
-/** Reads a tokenizer from GGUF metadata (`tokenizer.ggml.*`), with llama.cpp's defaults where the file is silent. */
+/** Reads a tokenizer from GGUF metadata (`tokenizer.ggml.*`), with llama.cpp's defaults for missing values. */
 import { byteLevelBytes } from './byte-level.ts';
 import { CharacterMap } from './charsmap.ts';
 import type { AddedToken, TokenDecoder, TokenModel, TokenizerDescription } from './description.ts';
@@ -28,7 +28,7 @@ import {
 // tokenizer.ggml.token_type
 const TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
-/** What all kinds of vocabularies share. */
+/** The common part of all kinds of vocabularies. */
 interface Source {
   readonly values: GgufValues;
   readonly tokens: readonly string[];
@@ -108,9 +108,10 @@ function factsOf({ values, tokens, ids }: Source, defaults: Defaults): Tokenizer
   };
 }
 
-/** Control, unknown and user-defined tokens are found in the text as they stand. */
+/** Control, unknown and user-defined tokens are matched literally in the text. */
 function addedTokens({ values, tokens, types }: Source): AddedToken[] {
-  // GGUF has no fields for these: Phi-3's special tokens swallow the white space after them, and some masks that before them.
+  // GGUF has no fields for these: Phi-3's special tokens include the white space after them, and some masks that before
+  // them.
   const phi3 = /phi-?3/i.test(text(values, 'general.name') ?? '');
   const masks =
     /^jina-v2-(?:de|es|code)$|^modern-bert$/.test(text(values, 'tokenizer.ggml.pre') ?? '') ||
@@ -135,7 +136,7 @@ function addedTokens({ values, tokens, types }: Source): AddedToken[] {
 
 const utf8 = new TextEncoder();
 
-/** Added tokens print as they stand, byte tokens their byte, others what `plain` says. */
+/** Added tokens print literally, byte tokens print their byte, others what `plain` returns. */
 function decoderOf(
   { table, types }: Source,
   added: readonly AddedToken[],
@@ -156,7 +157,10 @@ function decoderOf(
   };
 }
 
-/** Separate functions, so that the closures they return do not keep the whole description alive: engines share one context among all closures of a scope. */
+/**
+ * Separate functions, so that the closures that they return do not keep the whole description alive: engines share one
+ * context among all closures of a scope.
+ */
 function spaceMarks(prefix: boolean): (segment: string, first: boolean, afterToken: boolean) => string {
   return (segment, _first, afterToken) => ((prefix && afterToken ? ' ' : '') + segment).replaceAll(' ', SPACE_MARK);
 }
@@ -172,7 +176,7 @@ function ordinary({ tokens, types }: Source, added: readonly AddedToken[]): (str
   return tokens.map((token, id) => (special.has(id) || types?.[id] === TYPE.byte ? undefined : token));
 }
 
-/** What is put before and after a text, and between two. */
+/** The ids that are put before and after a text, and between two texts. */
 function ends(
   facts: TokenizerFacts,
   { values }: Source,

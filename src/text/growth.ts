@@ -1,11 +1,14 @@
 import { failTokenizer } from './failure.ts';
 
-/** Characters that one of the text may become: U+FDFA becomes 18 in NFKC. */
+/** The most characters that one character of the text may become: U+FDFA becomes 18 in NFKC. */
 const MOST_GROWTH = 32;
-/** A short text may grow more: every space may become a marker of several characters. */
+/** A short text may grow by more: every space may become a marker of several characters. */
 const FREE_GROWTH = 65536;
 
-/** Refuses text that has grown beyond what any published normaliser makes of `before`: a file's replacements may double it again and again. */
+/**
+ * Refuses text that has grown beyond what any published normaliser makes of `before`, since a file's replacements may
+ * double it again and again.
+ */
 export function bounded(before: string, after: string): string {
   if (after.length <= FREE_GROWTH + MOST_GROWTH * before.length) return after;
   return failTokenizer(

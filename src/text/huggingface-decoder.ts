@@ -8,7 +8,7 @@ import { SPACE_MARK } from './normalizers.ts';
 import { replacer } from './replace.ts';
 import { byteTokenValue } from './vocabulary.ts';
 
-/** A token on its way to text; `first`: it is the first that prints. */
+/** A token while it is decoded; `first` says that it is the first that prints. */
 type Step = (token: string, first: boolean) => string;
 
 interface CompiledDecoder {

@@ -1,4 +1,4 @@
-/** tokenizer.json's `pre_tokenizer` as stages that cut text, after a change to the text where the first step makes one. */
+/** tokenizer.json's `pre_tokenizer` as stages that cut text, after a change to the text if the first step makes one. */
 import type { JsonObject, JsonValue } from '../load/model-file.ts';
 import { compileAutomaton } from './automaton.ts';
 import { publishedDigitGroups } from './digit-groups.ts';
@@ -99,7 +99,7 @@ export function createPretokenizer(value: JsonValue | undefined): Pretokenizer {
         break;
       case 'WhitespaceSplit':
         if (stages.length === 0 && list[i + 1]?.['type'] === 'Metaspace' && isPlainMetaspace(list[i + 1])) {
-          // Word by word, and each word with its mark: the same as marking all words at once.
+          // Each word with its marker: the same result as marking all words at once.
           change((text) =>
             text
               .split(/\p{White_Space}+/u)
@@ -133,7 +133,7 @@ export function createPretokenizer(value: JsonValue | undefined): Pretokenizer {
   return { stages, byteLevel, ...(prepare === undefined ? {} : { prepare }) };
 }
 
-/** Prepends always, and splits. */
+/** Always prepends and splits. */
 function isPlainMetaspace(step: JsonObject | undefined): boolean {
   if (step === undefined) return false;
   const scheme = step['prepend_scheme'] ?? (asFlag(step['add_prefix_space'], true) ? 'always' : 'never');

@@ -83,7 +83,7 @@ function addedTokens(value: JsonValue | undefined): AddedToken[] {
     const id = tokenId(token['id'], 'added_tokens');
     const special = asFlag(token['special'], false);
     const content = asString(token['content'], 'added_tokens.content');
-    // Before tables of all tokens are made.
+    // Checked before tables of all tokens are made.
     if (content.length > LONGEST_ADDED_TOKEN)
       failTokenizer(
         `tokenizer.json: added tokens of ${content.length} characters; at most ${LONGEST_ADDED_TOKEN} are supported`,
@@ -152,7 +152,7 @@ function readVocabulary(model: JsonObject): Vocabulary {
   return { tokens: Array.from(tokens), ids, scores: Float64Array.of() };
 }
 
-/** The kind of model: its `type`, which old files leave out. */
+/** The kind of model: its `type`, which old files omit. */
 function modelKind(model: JsonObject): string {
   if (typeof model['type'] === 'string') return model['type'];
   if (Array.isArray(model['vocab'])) return 'Unigram';

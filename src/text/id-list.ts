@@ -1,11 +1,11 @@
-/** Token ids in order, and for each the units of the text that it stands for where that is asked for. */
+/** Token ids in order and, if requested, for each the units of the text that it stands for. */
 export class IdList {
   #ids = new Int32Array(256);
   #length = 0;
-  /** Start and end by turns. */
+  /** Start and end alternately. */
   readonly offsets: number[] = [];
 
-  /** `start`, `end`: units of the whole text; kept only where offsets are asked for. */
+  /** `start` and `end` are units of the whole text; kept only if offsets are requested. */
   push(id: number, start?: number, end?: number): void {
     this.#reserve(1);
     this.#ids[this.#length++] = id;

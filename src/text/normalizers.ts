@@ -1,6 +1,6 @@
 /** Normalisation of text before pretokenisation: the normalizers of tokenizer.json, and those of BERT and SentencePiece. */
 
-/** `first`: the text begins the whole; `afterToken`: an added token, or nothing, is before it. */
+/** `first`: the text begins the whole text; `afterToken`: an added token, or nothing, precedes it. */
 export type Normalizer = (text: string, first: boolean, afterToken: boolean) => string;
 
 /** U+2581, which stands for a space in SentencePiece's vocabularies. */
@@ -33,14 +33,20 @@ export function bertNormalizer(options: BertOptions): Normalizer {
   };
 }
 
-/** SentencePiece's clean-up for machine translation: controls go, odd white space becomes a space. */
+/**
+ * SentencePiece's clean-up for machine translation: removes control characters, and replaces unusual white space by a
+ * space.
+ */
 export function nmtNormalizer(text: string): string {
   return text
     .replace(/[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g, '')
     .replace(/[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g, ' ');
 }
 
-/** SentencePiece's white space: runs become one space and those at the ends go, where asked for; one may be put before the text. */
+/**
+ * SentencePiece's white space: if requested, runs become one space and those at the ends are removed; one may be
+ * inserted before the text.
+ */
 export function sentencePieceSpaces(
   text: string,
   options: { removeExtra: boolean; prefix: boolean; suffix: boolean },

@@ -1,8 +1,9 @@
 /**
- * Reads the regular expressions of pretokenisers (Oniguruma's syntax, as in tokenizer.json) into a small tree.
- * Supported: alternation, groups, (?i:...), classes with \p, \s, \d, \w and POSIX names, all quantifiers, `$`, and one-character lookahead.
- * A possessive quantifier is read as greedy: in every published pretokeniser what follows it cannot match what it took.
- * What an automaton cannot do (backreferences, lookbehind, longer lookahead) throws `ModelError('tokenizer')`.
+ * Parses the regular expressions of pretokenisers (Oniguruma's syntax, as in tokenizer.json) to a small tree. Supported
+ * are alternation, groups, (?i:...), classes with \p, \s, \d, \w and POSIX names, all quantifiers, `$`, and
+ * one-character lookahead. A possessive quantifier is read as greedy: in every published pretokeniser, what follows it
+ * cannot match what it took. What an automaton cannot do (backreferences, lookbehind, longer lookahead) throws
+ * `ModelError('tokenizer')`.
  */
 import { ModelError } from '../errors.ts';
 
@@ -33,7 +34,7 @@ const DEEPEST = 32;
 const MOST_REPEATS = 1024;
 
 const SPACE = String.raw`\p{White_Space}`;
-/** Oniguruma's \w: of the other numbers only Latin-1's. */
+/** Oniguruma's \w, which includes only Latin-1's of the other numbers. */
 const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xb2\xb3\xb9\xbc-\xbe`;
 const POSIX: Readonly<Record<string, string>> = {
   alpha: String.raw`\p{Alphabetic}`,

@@ -1,6 +1,7 @@
 /**
- * The pretokenisers that GGUF's `tokenizer.ggml.pre` names, as expressions that cut the text one after the other (isolated: matches and what is
- * between them are pieces), and what else the name implies in llama.cpp. Expressions are those of the models' own tokenizer.json where it has one.
+ * The pretokenisers that GGUF's `tokenizer.ggml.pre` names, as expressions that cut the text one after the other
+ * (isolated: matches and the text between them are pieces), and the other implications of the name in llama.cpp. The
+ * expressions are those of the models' own tokenizer.json if it has one.
  */
 
 import { digitGroupStage } from './digit-groups.ts';
@@ -56,7 +57,7 @@ const BLOOM = String.raw` ?[^(\s|.,!?…。，、।۔،)]+`;
 const POINTED = String.raw`[\p{P}\$\+<=>\^~\|]+`;
 const FALCON_POINTED = POINTED.replace(']', '`]');
 
-/** kimi-k2: as o200k, with Chinese characters apart. */
+/** kimi-k2: as o200k, with Chinese characters as separate pieces. */
 function kimi(): string {
   const upper = String.raw`(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])`;
   const lower = String.raw`(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])`;
@@ -71,7 +72,7 @@ interface NamedPretokenizer {
   readonly digits?: 'all' | 'whole-words';
   readonly ignoreMerges?: boolean;
   readonly addBos?: boolean;
-  /** Text is matched as it is, spaces written as U+2581, and unknown characters fall back to bytes. */
+  /** Text is matched unchanged, with spaces written as U+2581, and unknown characters fall back to bytes. */
   readonly characters?: boolean;
 }
 

@@ -131,7 +131,7 @@ export class Attending {
     this.#ropes.destroy();
   }
 
-  /** Puts page table and ranges into WASM memory: attention's fields, of which the probe has all but the last. */
+  /** Writes page table and ranges to WASM memory: the fields of attention, of which the probe has all but the last. */
   #queries(asked: checks.Queries, keys: number, out: WasmTensor): Attention {
     const engine = this.#engine;
     const { operation, q, kv, layer, position, ranges, spec } = asked;

@@ -54,7 +54,7 @@ export class CacheContents {
     return out;
   }
 
-  /** The table of the pages of positions [start, end), and the fields that say what is read of them. */
+  /** Writes the table of the pages of positions [start, end), and the fields that say what is read of them. */
   #pages(
     operation: string,
     kv: KvView,

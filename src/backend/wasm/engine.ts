@@ -1,6 +1,7 @@
 /**
- * One WASM instance as the backend uses it: the argument block, the scratch memory, the threads, and what happens when one of them dies.
- * Operations finish before they return, so every call may reuse the argument block and the scratch memory.
+ * One WASM instance as the backend uses it: the argument record, the scratch memory, the threads, and the handling of a
+ * thread that dies. Operations finish before they return, so every call may reuse the argument record and the scratch
+ * memory.
  */
 import { DeviceError, InputError } from '../../errors.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -11,9 +12,9 @@ import { Profile } from './profile.ts';
 /** The pool's record, which assembly/kernels/pool.ts draws. */
 const POOL_BYTES = 256;
 
-/** The largest block: a product of as many weights as one call may take (MAX_WEIGHTS in checks.ts). */
+/** The size of the largest argument record: that of a product with MAX_WEIGHTS weights (checks.ts). */
 const ARGUMENT_BYTES = 4096;
-/** Growable scratch memory by purpose; contents do not outlast an operation unless said otherwise. */
+/** Growable scratch memory by purpose; its contents do not outlast an operation unless stated otherwise. */
 export type Room =
   | 'prepared'
   | 'normalised'
@@ -60,7 +61,7 @@ export class Engine {
     this.#args = wasm.alloc(ARGUMENT_BYTES);
   }
 
-  /** `threads` counts the caller's own; more than 1 needs a threaded build and a way to start workers. */
+  /** `threads` includes the caller's own; more than 1 needs a threaded build and a way to start workers. */
   static async create(wasm: Wasm, threads: number, spawn: SpawnPoolWorker | undefined): Promise<Engine> {
     if (wasm.exports.relaxedDot() === 0) {
       throw new DeviceError(
@@ -99,9 +100,12 @@ export class Engine {
     return this.#workers.length + 1;
   }
 
-  /** The argument block, its first word naming the pool; valid until the next allocation. The writers of layouts.ts fill it. */
+  /**
+   * Returns the argument record, whose first word names the pool; valid until the next allocation. The writers of
+   * layouts.ts fill it.
+   */
   block(): Block {
-    // A view of memory that has grown is empty, or shorter but good where memory is shared.
+    // A view of memory that has grown is empty, or, if memory is shared, shorter but still valid.
     if (this.#block.words.length === 0)
       this.#block = {
         words: this.wasm.u32(this.#args, ARGUMENT_BYTES / 4),
@@ -115,7 +119,9 @@ export class Engine {
     return this.#args;
   }
 
-  /** Runs one exported operation on the argument block. Its result is not 0 when a worker was lost. */
+  /**
+   * Runs one exported operation on the argument record. Throws when a worker was lost, for which the result is not 0.
+   */
   run(name: string, operation: (args: number) => number | void): void {
     const start = this.profile.enabled ? performance.now() : 0;
     let failed: number | void;
@@ -152,7 +158,7 @@ export class Engine {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** As `wasm.alloc`, after freeing what can be freed. */
+  /** As `wasm.alloc`, after freeing caches. */
   alloc(bytes: number): number {
     const pointer = this.wasm.tryAlloc(bytes);
     if (pointer !== 0) return pointer;
@@ -176,7 +182,7 @@ export class Engine {
     return pointer;
   }
 
-  /** A copy of `data` in a room of scratch memory. */
+  /** Copies `data` to scratch memory. */
   copy(name: Room, data: Uint32Array | Float32Array): number {
     const pointer = this.room(name, Math.max(4, data.byteLength));
     if (data instanceof Float32Array) this.wasm.floats().set(data, pointer >>> 2);
@@ -184,7 +190,7 @@ export class Engine {
     return pointer;
   }
 
-  /** Frees a room: for one that few operations need and that may be large. */
+  /** Frees the scratch memory of a purpose that few operations need and that may be large. */
   giveBack(name: Room): void {
     const has = this.#rooms.get(name);
     if (has === undefined) return;
@@ -215,7 +221,7 @@ export class Engine {
     for (const room of this.#rooms.values()) this.free(room.pointer);
     this.#rooms.clear();
     this.free(this.#args);
-    // Workers that are stopping still read the pool's record, and where one was lost a tile may still be running.
+    // Workers that are stopping still read the pool's record; if one was lost, a tile may still be running.
     const pool = this.#pool;
     const scratch = this.#scratch;
     const last = (): void => {
@@ -232,7 +238,7 @@ export class Engine {
   }
 }
 
-/** Whether this thread may block: a browser's main thread may not. */
+/** Tells whether this thread may block; a browser's main thread may not. */
 function maySleep(): boolean {
   try {
     Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 1);

@@ -1,4 +1,7 @@
-/** KV pages in WASM memory: for each format slabs of pages that never move, so that growing copies nothing and addresses stay. */
+/**
+ * KV pages in WASM memory: for each format slabs of pages that never move, so that growing copies nothing and addresses
+ * stay valid.
+ */
 import {
   KV_FORMATS,
   pageCode,
@@ -14,7 +17,7 @@ import * as checks from '../page-checks.ts';
 import type { Engine } from './engine.ts';
 import { writeConvert } from './layouts.ts';
 
-/** About the bytes of a slab: small enough for memory to grow in small steps, large enough for few slabs. */
+/** The approximate bytes of a slab: small enough for memory to grow in small steps, large enough for few slabs. */
 const SLAB_BYTES = 1 << 20;
 /** Low bits of an entry that hold the format (assembly/kv/layout.ts). */
 const FORMAT_MASK = 7;
@@ -51,7 +54,7 @@ class PageMemory {
   reserve(pages: number): void {
     const had = this.#slabs.length;
     const missing = (Math.ceil(pages / (1 << this.#shift)) - had) * this.#slabBytes;
-    // What can never fit is refused before anything is allocated.
+    // Sizes that can never fit are refused before anything is allocated.
     if (missing >= 2 ** 32) this.#engine.alloc(missing);
     try {
       while (this.#slabs.length << this.#shift < pages) this.#slabs.push(this.#engine.alloc(this.#slabBytes));
@@ -59,7 +62,7 @@ class PageMemory {
       for (const slab of this.#slabs.splice(had)) this.#engine.free(slab);
       throw error;
     }
-    // Kernels never read rows that are not written yet, but a page that is saved must not contain old data.
+    // Kernels never read rows that are not written yet, but a saved page must not contain old data.
     for (const slab of this.#slabs.slice(had)) this.#engine.wasm.bytes(slab, this.#slabBytes).fill(0);
     this.#pages = Math.max(this.#pages, pages);
   }
@@ -87,7 +90,7 @@ export class WasmPool implements KvPool {
   readonly spec: KvSpec;
   readonly #engine: Engine;
   readonly #freed: (pool: WasmPool) => void;
-  /** In the order of their formats' codes. */
+  /** In the order of the format codes. */
   readonly #memories: readonly PageMemory[];
   readonly #open: number;
   #free = false;
@@ -131,14 +134,17 @@ export class WasmPool implements KvPool {
     this.#memory(format)?.shrink(pages);
   }
 
-  /** The entry of a kernel's page table: the page's address with the code of its format in the low bits. 0 when there is no such page. */
+  /**
+   * Returns the entry for a kernel's page table: the page's address with the format code in the low bits, or 0 when
+   * there is no such page.
+   */
   entry(page: number): number {
     const code = pageCode(page);
     const address = this.#memories[code]?.address(pageIndex(page)) ?? 0;
     return address === 0 ? 0 : address + code;
   }
 
-  /** The address of a page that is written token by token; 0 when there is none, or it is of another format. */
+  /** Returns the address of a page that is written token by token; 0 when there is none or it has another format. */
   open(page: number): number {
     return pageCode(page) === this.#open ? (this.#memories[this.#open]?.address(pageIndex(page)) ?? 0) : 0;
   }
@@ -210,7 +216,7 @@ export class WasmPool implements KvPool {
     return this.#memories[KV_FORMATS.indexOf(format)];
   }
 
-  /** The bytes of a page that exists; good until the next allocation. */
+  /** Returns the bytes of an existing page; valid until the next allocation. */
   #bytesOf(page: number): Uint8Array {
     return this.#engine.wasm.bytes(this.entry(page) & ~FORMAT_MASK, this.pageBytes(pageFormat(page)));
   }
@@ -230,7 +236,8 @@ export function poolOf(operation: string, { pool }: KvView): WasmPool {
 }
 
 /**
- * Writes what `entry` gives for the pages of blocks [from, to) of every head of `layer`, head by head, from `target[at]` on; true if it gives no 0.
+ * Writes the entries of blocks [from, to) of every head of `layer`, head by head, from `target[at]` on. Returns true if
+ * none is 0.
  */
 export function writePages(
   target: Uint32Array,

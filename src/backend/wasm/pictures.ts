@@ -1,4 +1,4 @@
-/** The operations of picture models: assembly/kernels/{group-norm,conv,rowwise}.ts. */
+/** The operations of image models: assembly/kernels/{group-norm,conv,rowwise}.ts. */
 import type { Conv2dOptions, DenoiseSpec, GroupNormSpec, Tensor, Weight } from '../backend.ts';
 import * as checks from '../picture-checks.ts';
 import type { Engine } from './engine.ts';
@@ -7,7 +7,10 @@ import type { Products } from './products.ts';
 import { activationOf, addressOf, tensorOf, vectorOf, weightOf } from './residence.ts';
 import type { Tensors } from './tensors.ts';
 
-/** Prepared pictures above this many bytes are given back after the operation: a VAE's are many times as large as a layer's activations. */
+/**
+ * Prepared images above this many bytes are freed after the operation: those of a VAE are many times as large as a
+ * layer's activations.
+ */
 const KEPT_BYTES = 32 << 20;
 /** Bytes of a channel's entry in the table of a group norm. */
 const TABLE_BYTES = 12;
@@ -149,7 +152,7 @@ export class Pictures {
   }
 }
 
-/** The fields of a group norm; without one, no moments. */
+/** Returns the fields of a group norm; without one, no moments. */
 function groupNormOf(operation: string, spec: GroupNormSpec | undefined) {
   return {
     moments: addressOf(operation, 'moments', spec?.moments),

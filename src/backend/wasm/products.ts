@@ -1,4 +1,7 @@
-/** Products with weights and what is fused with them, embeddings and norms: the operations of assembly/kernels/linear.ts. */
+/**
+ * Products with weights and the operations fused with them, embeddings and norms: the operations of
+ * assembly/kernels/linear.ts.
+ */
 import type { Activation, LinearOptions, NormSpec, Tensor, Weight } from '../backend.ts';
 import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';
@@ -18,7 +21,10 @@ import type { WasmWeight } from './weights.ts';
 
 /** Weight bytes of one tile: they fit a second-level cache beside the activations. */
 const TILE_BYTES = 64 << 10;
-/** Tiles that a thread should get of a product, so that uneven threads end together. */
+/**
+ * The number of tiles that a thread should get of a product, so that threads of uneven speed end at about the same
+ * time.
+ */
 const TILES_PER_THREAD = 4;
 /** Rows of the smallest tile. */
 const TILE_ROWS = 16;
@@ -62,7 +68,7 @@ export class Products {
     return this.product('linear', x, weights, options, checks.linear(x, weights, options));
   }
 
-  /** `linear` for an operation that checked its own arguments. */
+  /** `linear` for an operation that has checked its own arguments. */
   product(
     operation: string,
     x: Tensor,
@@ -139,7 +145,9 @@ export class Products {
     return { out, block };
   }
 
-  /** Scratch memory of a product, taken before the block is written since taking it may move the views. */
+  /**
+   * Allocates the scratch memory of a product. This happens before the record is written, since it may move the views.
+   */
   #rooms(
     parts: readonly WasmWeight[],
     count: number,
@@ -158,7 +166,7 @@ export class Products {
     return { prepared, normalised, tileRows };
   }
 
-  /** Weight rows of a tile: about TILE_BYTES, fewer where a thread would get too few tiles. */
+  /** Returns the weight rows of a tile: about TILE_BYTES, or fewer when a thread would get too few tiles. */
   #tileRows(parts: readonly WasmWeight[], rows: number): number {
     let bytes = 0;
     for (const part of parts) bytes += part.bytes;
@@ -174,7 +182,7 @@ function putPart(block: Block, index: number, weight: WasmWeight, first: number,
   writePart(block, { data: pointer, format: ggml, rows, first, bias }, linearWords + index * partWords);
 }
 
-/** The block of an operation on rows that multiplies no weights. */
+/** Writes the record of an operation on rows that multiplies no weights. */
 function writeRows(
   block: Block,
   out: number,

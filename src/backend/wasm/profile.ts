@@ -17,7 +17,7 @@ export class Profile {
       entry.milliseconds += milliseconds;
     }
   }
-  /** What was added since the last call of `take`. */
+  /** Returns what was added since the last call of `take`. */
   take(): ReadonlyMap<string, ProfileEntry> {
     const entries = new Map(this.#entries);
     this.#entries.clear();

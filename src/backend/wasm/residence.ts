@@ -1,4 +1,7 @@
-/** The arguments of an operation as they lie in WASM memory; throws for those of another backend and those that were freed. Specs are checked before. */
+/**
+ * Returns the addresses of an operation's arguments in WASM memory; throws for arguments of another backend and for
+ * freed ones. Specs are checked before.
+ */
 import type { Activation, NormSpec, Tensor, Weight } from '../backend.ts';
 import { foreign, freed } from '../checks.ts';
 import {

@@ -3,12 +3,12 @@ import type { RopeSpec, SlotPositions } from '../backend.ts';
 import { axisOfPair, ropePositions } from '../positions.ts';
 import type { Engine } from './engine.ts';
 
-/** Specs that have a table at the same time: models use one or two (local and global layers). */
+/** The number of specs that have a table at the same time: models use one or two (local and global layers). */
 const TABLES = 4;
 
 interface Table {
   readonly spec: RopeSpec;
-  /** Positions `[position, position + count)`, unless `rows` [axes, count] says which. */
+  /** Positions `[position, position + count)`, unless `rows` [axes, count] gives them. */
   position: number;
   count: number;
   rows: Int32Array | undefined;
@@ -30,8 +30,8 @@ export class RopeTables {
   }
 
   /**
-   * Address of [count][cos: pairs, sin: pairs] for slots [slot, slot + count), times the spec's magnitude. Slots at positions that follow each other
-   * share a table with those of other calls.
+   * Returns the address of [count][cos: pairs, sin: pairs] for slots [slot, slot + count), times the spec's magnitude.
+   * Slots at consecutive positions share a table with those of other calls.
    */
   pointer(spec: RopeSpec, slot: number, count: number, positions?: SlotPositions): number {
     const { first: position, rows } = ropePositions(spec, positions, slot, count);
@@ -65,7 +65,7 @@ export class RopeTables {
     table.count = rows === undefined ? count : 0;
     table.rows = rows;
     const values = this.#engine.wasm.f32(table.pointer, count * pairs * 2);
-    // With one axis, all pairs turn by it.
+    // With one axis, it rotates all pairs.
     const last = rows === undefined ? 0 : rows.length / count - 1;
     const axes = Uint8Array.from({ length: pairs }, (_, i) => Math.min(last, axisOfPair(spec, i)));
     for (let t = 0; t < count; t++) {

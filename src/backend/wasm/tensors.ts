@@ -1,9 +1,14 @@
-/** Activations in WASM memory: blocks kept by size for the next tensor of that size, and the scopes that own them. */
+/**
+ * Activations in WASM memory: freed blocks that are kept by size for the next tensor, and the scopes that own tensors.
+ */
 import type { Tensor } from '../backend.ts';
 import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';
 
-/** Freed blocks are kept for reuse up to this many bytes: about a prefill chunk of a small model, and little compared with its weights. */
+/**
+ * Freed blocks are kept for reuse up to this many bytes: about a prefill chunk of a small model, and little compared
+ * with its weights.
+ */
 const CACHE_BYTES = 32 << 20;
 
 export class WasmTensor implements Tensor {
@@ -116,7 +121,7 @@ export class Tensors {
   }
 }
 
-/** Bytes of the block that holds so many values: the allocator's own steps. */
+/** Returns the bytes of the block for so many values, in the allocator's own steps. */
 function size(length: number): number {
   return Math.ceil(length / 16) * 64;
 }

@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts';
 
 /** File bytes that are staged before they are packed: a few tiles of rows. */
 const STAGING_BYTES = 256 << 10;
-/** Most bytes of one weight, which leaves room in 32 bits for padding and repacking. */
+/** The most bytes of one weight, which leaves space in 32 bits for padding and repacking. */
 const MAX_BYTES = 0xe0000000;
 
 export class WasmWeight implements Weight {
@@ -74,7 +74,7 @@ export class Weights {
     const vector = spec.shape.length === 1;
     const { exports } = this.#engine.wasm;
     const { ggml } = WEIGHT_FORMATS[spec.format];
-    // `packedBytes` counts in 32 bits, so what cannot fit is refused by its size in the file.
+    // `packedBytes` counts in 32 bits, so weights that cannot fit are refused by their size in the file.
     const fits = weightBytes(spec) < MAX_BYTES;
     const bytes = vector ? cols * 4 : fits ? exports.packedBytes(ggml, rows, cols) >>> 0 : weightBytes(spec);
     const writer = new Writer(this.#engine, spec, rows, cols, bytes, (pointer) => {

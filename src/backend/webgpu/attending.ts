@@ -16,7 +16,7 @@ import { poolOf } from './kv-pool.ts';
 import { matrix } from './tensors.ts';
 import { rmsOf } from './weights.ts';
 
-/** Stands for the RoPE of a call without one. */
+/** The RoPE of a call without one. */
 const NO_SECTIONS = { sections: undefined };
 /** Bytes of a row's maximum and sum: a vec4. */
 const SUM_BYTES = 16;
@@ -96,7 +96,7 @@ export class Attending {
       return zeros;
     }
     const shares = attentionShares(asked);
-    // The rows' sums lie behind the masses, since with four formats of pages no binding is left for them.
+    // The rows' sums are behind the masses, since with four page formats no binding is left for them.
     const masses = tensors.make([spec.heads, keys], 'f32', shares * asked.q.rows * spec.heads * SUM_BYTES);
     const target = matrix('probe', 'out', masses);
     const sumsStart = target.rows * target.stride;
@@ -110,7 +110,7 @@ export class Attending {
   }
 }
 
-/** What the kernels take; throws where a page that a query sees cannot be read. */
+/** Returns the kernels' arguments; throws when a page that a query sees cannot be read. */
 function operands(asked: checks.Queries): QueryOperands {
   const { operation, q, kv, layer, position, ranges, spec } = asked;
   const input = matrix(operation, 'q', q);

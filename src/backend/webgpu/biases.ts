@@ -19,7 +19,7 @@ export class Biases {
     this.#runner = runner;
   }
 
-  /** The weights' biases, zeros where one has none; undefined where none has. Made at first use. */
+  /** Returns the weights' biases, with zeros for a weight without one; undefined if none has one. Made on first use. */
   of(weights: readonly Weight[], given: LinearOptions['bias']): DeviceBuffer | undefined {
     const biases = weights.map((_, i) => given?.[i]);
     const first = biases.find((bias) => bias !== undefined);

@@ -44,7 +44,7 @@ export class CacheContents {
   }
 }
 
-/** The spans in parts that one dispatch takes each, with the number of each part's first span. */
+/** Divides the spans into parts for one dispatch each, with the index of each part's first span. */
 function parts(spans: Uint32Array): { first: number; some: Uint32Array }[] {
   return Array.from({ length: Math.ceil(spans.length / 2 / SPANS) }, (_, i) => ({
     first: i * SPANS,

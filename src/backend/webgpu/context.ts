@@ -1,4 +1,4 @@
-/** What the groups of operations share. */
+/** Shared by the groups of operations. */
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
 import type { Runner } from '../../../gpu/runtime/runner.ts';
 import type { Tensors } from './tensors.ts';

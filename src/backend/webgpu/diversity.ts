@@ -1,10 +1,12 @@
 /**
- * ToDRE's max-sum choice on the GPU, the same as `assembly/select/todre.ts` makes in f64. The device sums cosines in whole numbers of 2^-20, whose error is
- * bounded. Where only one token can have the least sum within that bound, the device chooses it. Otherwise the host decides: it fetches the rows of the
- * candidates and of the kept tokens, computes their sums in f64, and tells the device the choice. Only indices and those rows are transferred.
+ * ToDRE's max-sum selection on the GPU, with the same result as `assembly/select/todre.ts` in f64. The device sums
+ * cosines as integer multiples of 2^-20, whose error is bounded. If only one token can have the least sum within that
+ * bound, the device chooses it. Otherwise the host decides: it fetches the rows of the candidates and of the kept
+ * tokens, computes their sums in f64, and writes the choice to the device. Only indices and those rows are transferred.
  *
- * The bound, u = 2^-24, d columns: a dot product of 64 partial sums and their tree has d / 64 + 8 roundings, a row's inverse length half as many and
- * two units more for inverseSqrt, twice; that, doubled for devices that flush or round otherwise, and half a unit of the score, for each cosine added.
+ * The bound, with u = 2^-24 and d columns: a dot product of 64 partial sums and their tree has d / 64 + 8 roundings; a
+ * row's inverse length has half as many and two units more for inverseSqrt, twice; all that is doubled for devices that
+ * flush or round differently, and half a unit of the score is added, for each cosine.
  */
 import {
   CANDIDATES,
@@ -27,7 +29,7 @@ import { matrix } from './tensors.ts';
 
 /** Steps that are issued before the host reads the state. */
 const STEPS = 64;
-/** Scores of so many cosines fit 32 bits. */
+/** The number of cosines whose scores fit into 32 bits. */
 const MOST_KEPT = 2000;
 const UNIT_ROUNDING = 2 ** -24;
 /** As in assembly/select/vectors.ts. */
@@ -109,7 +111,7 @@ export class Diversity {
       }
       const words = new Uint32Array(await runner.read(state, 0, 4 * (FIRST_PICK + wanted), true));
       const [count = 0, stopped = 0, candidates = 0, unfit = 0] = words;
-      // The pivot's own distance needs all rows.
+      // The distance of the pivot itself needs all rows.
       if (unfit !== 0 || (stopped !== 0 && (count === 0 || candidates > CANDIDATES))) return undefined;
       const kept = words.slice(FIRST_PICK, FIRST_PICK + count);
       done = count;
@@ -124,7 +126,7 @@ export class Diversity {
   }
 }
 
-/** The unit rows, in f64, that were fetched so far, and the sum of the kept ones. */
+/** The unit rows that were fetched so far, in f64, and the sum of the kept ones. */
 class Rows {
   readonly #fetch: Fetch;
   readonly #x: Tensor;
@@ -140,7 +142,7 @@ class Rows {
     this.#sum = new Float64Array(x.shape[1] ?? 0);
   }
 
-  /** The lowest of the candidates whose sum of cosines with the kept ones is least. */
+  /** Returns the lowest of the candidates with the least sum of cosines with the kept tokens. */
   async least(kept: Uint32Array, candidates: Uint32Array): Promise<number> {
     await this.#load([...kept.subarray(this.#summed), ...candidates]);
     for (const token of kept.subarray(this.#summed)) {

@@ -1,4 +1,4 @@
-/** Makes this library's errors, with a remedy, of the failures that gpu/ reports. */
+/** Converts the failures that gpu/ reports to this library's errors, with a remedy. */
 import type { Failure } from '../../../gpu/runtime/failure.ts';
 import { DeviceError, InputError, type OctavoError } from '../../errors.ts';
 

@@ -19,10 +19,10 @@ import { foreign, freed, wrong } from '../checks.ts';
 import * as checks from '../page-checks.ts';
 import { PageTables, type Readable } from './page-tables.ts';
 
-/** Positions that the first angle table serves; it doubles when a sequence outgrows it. */
+/** The number of positions of the first angle table; it doubles when a sequence outgrows it. */
 const FIRST_POSITIONS = 8192;
 
-/** Conversions of one pair of formats. */
+/** Conversions between one pair of formats. */
 interface PageBatch {
   readonly from: KvFormat;
   readonly to: KvFormat;
@@ -41,7 +41,7 @@ export class GpuKvPool implements KvPool {
   readonly #memories = new Map<KvFormat, PageMemory>();
   readonly #tables: PageTables;
   readonly #angles = new Map<RopeSpec, Angles>();
-  /** By the formats that a view names; forgotten when memory grows. */
+  /** By the formats that a view names; discarded when memory grows. */
   readonly #readable = new Map<string, Readable>();
   #ended = false;
 
@@ -123,7 +123,7 @@ export class GpuKvPool implements KvPool {
   convert(from: Int32Array, to: Int32Array): void {
     this.#check();
     checks.convert(this, from, to);
-    // Pages of one pair of formats go together.
+    // Pages of one pair of formats are converted together.
     const batches = new Map<string, PageBatch>();
     for (let i = 0; i < from.length; i += 1) {
       const [source, target] = [from[i] ?? 0, to[i] ?? 0];
@@ -175,7 +175,7 @@ export class GpuKvPool implements KvPool {
     this.#freed(this);
   }
 
-  /** The sequence's view on the device, its page table brought up to date. */
+  /** Returns the sequence's view on the device, with an updated page table. */
   operand(operation: string, kv: KvView, layer: number): KvOperand {
     this.#check();
     const readable = this.readable(kv);
@@ -199,13 +199,13 @@ export class GpuKvPool implements KvPool {
     };
   }
 
-  /** Of each KV head of a layer, the blocks before the first that a kernel may not read. */
+  /** Returns, for each KV head of a layer, the number of blocks before the first that a kernel may not read. */
   wholeBlocks(kv: KvView, layer: number): Int32Array {
     const { kvHeads } = this.spec;
     return this.#tables.whole(kv, this.readable(kv)).subarray(layer * kvHeads, (layer + 1) * kvHeads);
   }
 
-  /** The memory of open pages, of which some exist. */
+  /** The memory of open pages, at least one of which exists. */
   openMemory(): OpenMemory {
     const { format } = this.spec;
     const memory = this.#memories.get(format);
@@ -213,7 +213,7 @@ export class GpuKvPool implements KvPool {
     return { ...memory, format };
   }
 
-  /** Pages of each format that the view's kernels may read: the same array until memory grows. */
+  /** Returns the number of pages of each format that the view's kernels may read; the same array until memory grows. */
   readable(kv: KvView): Readable {
     const key = kv.formats?.join() ?? '';
     let readable = this.#readable.get(key);
@@ -260,7 +260,7 @@ export class GpuKvPool implements KvPool {
     this.#runner.run(convert, { headDim: this.spec.headDim, from, to, pairs });
   }
 
-  /** Where a page that exists lies. */
+  /** Returns where an existing page is. */
   #part(page: number): BufferPart {
     const format = pageFormat(page);
     const memory = this.#memories.get(format);
@@ -269,7 +269,7 @@ export class GpuKvPool implements KvPool {
     return { buffer: memory.buffer, offset: pageIndex(page) * bytes, bytes };
   }
 
-  /** Where pages lie, neighbours joined. */
+  /** Returns where pages are, with neighbours joined. */
   #runs(pages: Int32Array): BufferPart[] {
     const runs: { buffer: DeviceBuffer; offset: number; bytes: number }[] = [];
     for (const page of pages) {

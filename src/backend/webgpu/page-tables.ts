@@ -4,7 +4,7 @@ import type { Runner } from '../../../gpu/runtime/runner.ts';
 import type { KvView } from '../backend.ts';
 import { isReadable } from '../page-checks.ts';
 
-/** Sequences whose page tables stay on the device; one more replaces the one used longest ago. */
+/** The number of sequences whose page tables stay on the device; one more replaces the least recently used. */
 const TABLES = 4;
 
 /** Pages of each format, by code, that a view's kernels may read; 0 for a format that the view does not name. */

@@ -1,4 +1,4 @@
-/** Operations on pictures [height * width, channels]: statistics, group norm and convolution, and the step of diffusion. */
+/** Operations on images [height * width, channels]: statistics, group norm, convolution, and the step of diffusion. */
 import { conv2d } from '../../../gpu/kernels/conv2d.ts';
 import { denoise } from '../../../gpu/kernels/denoise.ts';
 import { groupNorm } from '../../../gpu/kernels/group-norm.ts';
@@ -58,7 +58,8 @@ export class Pictures {
       scale: 1,
       residual: optional('conv2d', 'residual', options.residual),
     };
-    // The norm is a separate pass: the convolution gathers each value of x kernel * kernel * rows / 64 times, and computing the activation each time costs more.
+    // The norm is a separate pass: the convolution reads each value of x kernel * kernel * rows / 64 times, and
+    // computing the activation each time would cost more.
     const normal = norm === undefined ? undefined : tensors.make(x.shape);
     const picture = normal === undefined ? input : matrix('conv2d', 'normalised x', normal);
     if (norm !== undefined) this.#groupNorm('conv2d', input, norm, picture);

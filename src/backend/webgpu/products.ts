@@ -103,7 +103,7 @@ export class Products {
     return out;
   }
 
-  /** act(norm(x) W^T + bias) * scale + residual, by as many dispatches as the parts need. */
+  /** act(norm(x) W^T + bias) * scale + residual, in as many dispatches as the parts need. */
   product(x: Matrix, parts: readonly WeightPart[], norm: NormSpec | undefined, epilogue: Epilogue, out: Matrix): void {
     const { runner, none } = this.#context;
     const few = x.rows <= FEW_ROWS;

@@ -45,7 +45,7 @@ export class GpuSampler implements Sampler {
     this.#runner.upload(this.#mask, 0, bits);
   }
 
-  /** `mask` is bound, but not read, where nothing is masked. */
+  /** `mask` is bound but not read when nothing is masked. */
   buffers(): { readonly seen: DeviceBuffer; readonly mask: DeviceBuffer; readonly masked: boolean } {
     if (this.#seen === undefined) throw checks.freed('sampler', 'the sampler');
     return { seen: this.#seen, mask: this.#mask ?? this.#seen, masked: this.#masked };

@@ -12,7 +12,7 @@ export class GpuTensor implements Tensor {
   readonly rows: number;
   readonly cols: number;
   readonly stride: number;
-  /** Bytes that a binding of its device holds. */
+  /** The bytes that a binding of its device holds. */
   readonly bindable: number;
   /** Undefined once freed. */
   buffer: DeviceBuffer | undefined;
@@ -45,7 +45,7 @@ export class Tensors {
     this.#runner = runner;
   }
 
-  /** Tensors alive, and their bytes. */
+  /** The number of live tensors, and their bytes. */
   get count(): number {
     return this.#count;
   }
@@ -53,7 +53,10 @@ export class Tensors {
     return this.#bytes;
   }
 
-  /** An uninitialised tensor of the innermost scope; `behind` bytes of its buffer after its values are scratch for the kernels that make it. */
+  /**
+   * Makes an uninitialised tensor in the innermost scope; `behind` bytes of its buffer after its values are scratch for
+   * the kernels that compute it.
+   */
   make(shape: readonly number[], type: 'f32' | 'i32' = 'f32', behind = 0): GpuTensor {
     checks.shape(shape);
     const rows = shape.slice(0, -1).reduce((product, n) => product * n, 1);
@@ -113,7 +116,7 @@ function held(tensor: GpuTensor): tensor is GpuTensor & { buffer: DeviceBuffer }
   return tensor.buffer !== undefined;
 }
 
-/** A matrix as kernels take it; throws for one that is larger than a binding. */
+/** Returns a matrix for kernels; throws for one that is larger than a binding. */
 export function matrix(operation: string, name: string, tensor: Tensor): Matrix {
   const made = resident(operation, name, tensor);
   const { bytes } = made.buffer;

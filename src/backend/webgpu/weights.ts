@@ -1,4 +1,4 @@
-/** Weights on the device: repacked while they stream in, split by rows where one binding cannot hold them. */
+/** Weights on the device: repacked while they stream in, and split by rows when one binding cannot hold them. */
 import type { RmsOperand, WeightPart } from '../../../gpu/kernels/operands.ts';
 import { rowLayout, type RowLayout } from '../../../gpu/lib/rows.ts';
 import type { DeviceBuffer } from '../../../gpu/runtime/buffers.ts';
@@ -8,9 +8,9 @@ import type { NormSpec, Weight, WeightWriter } from '../backend.ts';
 import * as checks from '../checks.ts';
 import { WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
 
-/** Repacked rows are handed to the queue in pieces of about this size. */
+/** Repacked rows are passed to the queue in pieces of about this size. */
 const STAGE_BYTES = 2 << 20;
-/** Bytes given to the queue before the host waits for the device: what the browser may hold twice. */
+/** Bytes passed to the queue before the host waits for the device; the browser may hold them twice. */
 const IN_FLIGHT_BYTES = 32 << 20;
 
 export class GpuWeight implements Weight {
@@ -47,11 +47,11 @@ export class GpuWeightWriter implements WeightWriter {
   /** File bytes that do not fill a block yet. */
   readonly #rest: Uint8Array;
   #resting = 0;
-  /** Whole packed rows on their way to the queue. */
+  /** Whole packed rows that were not passed to the queue yet. */
   #stage: Uint32Array<ArrayBuffer>;
   #stageRow = 0;
   readonly #stageRows: number;
-  /** Blocks (values, for plain formats) placed so far. */
+  /** The number of blocks (values, for plain formats) placed so far. */
   #row = 0;
   #block = 0;
   #written = 0;
@@ -185,7 +185,7 @@ export class GpuWeightWriter implements WeightWriter {
     if (this.#closed) throw checks.freed('write', `the writer of weight ${this.#spec.name}`);
   }
 
-  /** Hands the staged rows to the queue, each to its part. */
+  /** Passes the staged rows to the queue, each to its part. */
   #send(): void {
     const { words } = this.#layout;
     for (let sent = 0; sent < this.#stageRow;) {
@@ -225,7 +225,7 @@ export function optionalVector(operation: string, weight: Weight | undefined): D
   return weight === undefined ? undefined : vectorOf(operation, weight);
 }
 
-/** An RMS norm as kernels fuse it, if there is one. */
+/** Returns an RMS norm for kernels that fuse it, if there is one. */
 export function rmsOf(operation: string, norm: NormSpec | undefined): RmsOperand | undefined {
   return norm === undefined ? undefined : { weight: vectorOf(operation, norm.weight), epsilon: norm.epsilon };
 }
