@@ -29,6 +29,33 @@ export const SHAPES = {
     theta: 1e6,
     context: 32768,
   },
+  'qwen3-0.6b': {
+    architecture: 'qwen3',
+    hidden: 1024,
+    layers: 28,
+    heads: 16,
+    kvHeads: 8,
+    headDim: 128,
+    mlp: 3072,
+    vocabulary: 151936,
+    theta: 1e6,
+    context: 32768,
+  },
+  'qwen3.5-0.8b': {
+    architecture: 'qwen35',
+    hidden: 1024,
+    layers: 24,
+    heads: 8,
+    kvHeads: 2,
+    headDim: 256,
+    mlp: 3584,
+    vocabulary: 248320,
+    theta: 1e7,
+    context: 32768,
+    rotated: 64,
+    interval: 4,
+    delta: { keyHeads: 16, valueHeads: 16, dim: 128, taps: 4 },
+  },
   small: {
     architecture: 'qwen2',
     hidden: 512,
@@ -141,6 +168,24 @@ function metadata(shape, mix) {
   u32(`${a}.attention.head_count`, shape.heads);
   u32(`${a}.attention.head_count_kv`, shape.kvHeads);
   f32(`${a}.rope.freq_base`, shape.theta);
+  if (a !== 'qwen2') {
+    u32(`${a}.attention.key_length`, shape.headDim);
+    u32(`${a}.attention.value_length`, shape.headDim);
+  }
+  if (shape.delta) {
+    const { keyHeads, valueHeads, dim, taps } = shape.delta;
+    u32(`${a}.rope.dimension_count`, shape.rotated);
+    put(`${a}.rope.dimension_sections`, 9, () => {
+      w.u32(4).u64(4);
+      for (const pairs of [11, 11, 10, 0]) w.u32(pairs);
+    });
+    u32(`${a}.full_attention_interval`, shape.interval);
+    u32(`${a}.ssm.conv_kernel`, taps);
+    u32(`${a}.ssm.state_size`, dim);
+    u32(`${a}.ssm.group_count`, keyHeads);
+    u32(`${a}.ssm.time_step_rank`, valueHeads);
+    u32(`${a}.ssm.inner_size`, valueHeads * dim);
+  }
   f32(`${a}.attention.layer_norm_rms_epsilon`, 1e-6);
   text('tokenizer.ggml.model', 'gpt2');
   text('tokenizer.ggml.pre', 'qwen2');
@@ -168,7 +213,7 @@ function metadata(shape, mix) {
 
 /** A language model's tensors: name, ggml's dimensions, type, and the value of a vector. */
 export function tensors(shape, mix) {
-  const { hidden, layers, heads, kvHeads, headDim, mlp, vocabulary } = shape;
+  const { architecture, hidden, layers, heads, kvHeads, headDim, mlp, vocabulary, delta, interval } = shape;
   const list = [];
   const matrix = (name, rows, cols, role, layer) =>
     list.push({ name, shape: [cols, rows], type: typeOf(mix, role, layer, layers, cols) });
@@ -177,16 +222,31 @@ export function tensors(shape, mix) {
   for (let l = 0; l < layers; l += 1) {
     const p = `blk.${l}.`;
     vector(`${p}attn_norm.weight`, hidden, 1);
-    for (const [n, rows] of [
-      ['q', heads * headDim],
-      ['k', kvHeads * headDim],
-      ['v', kvHeads * headDim],
-    ]) {
-      matrix(`${p}attn_${n}.weight`, rows, hidden, n, l);
-      vector(`${p}attn_${n}.bias`, rows, 0);
+    if (delta !== undefined && (l + 1) % interval !== 0) {
+      const { keyHeads, valueHeads, dim, taps } = delta;
+      const channels = (2 * keyHeads + valueHeads) * dim;
+      matrix(`${p}attn_qkv.weight`, channels, hidden, 'q', l);
+      matrix(`${p}attn_gate.weight`, valueHeads * dim, hidden, 'z', l);
+      matrix(`${p}ssm_alpha.weight`, valueHeads, hidden, 'a', l);
+      matrix(`${p}ssm_beta.weight`, valueHeads, hidden, 'b', l);
+      list.push({ name: `${p}ssm_conv1d.weight`, shape: [taps, channels], type: 'F32', value: 1 / taps });
+      vector(`${p}ssm_a`, valueHeads, -0.05);
+      vector(`${p}ssm_dt.bias`, valueHeads, 0);
+      vector(`${p}ssm_norm.weight`, dim, 1);
+      matrix(`${p}ssm_out.weight`, hidden, valueHeads * dim, 'o', l);
+    } else {
+      for (const [n, rows] of [
+        ['q', (delta === undefined ? 1 : 2) * heads * headDim],
+        ['k', kvHeads * headDim],
+        ['v', kvHeads * headDim],
+      ]) {
+        matrix(`${p}attn_${n}.weight`, rows, hidden, n, l);
+        if (architecture === 'qwen2') vector(`${p}attn_${n}.bias`, rows, 0);
+        else if (n !== 'v') vector(`${p}attn_${n}_norm.weight`, headDim, 1);
+      }
+      matrix(`${p}attn_output.weight`, hidden, heads * headDim, 'o', l);
     }
-    matrix(`${p}attn_output.weight`, hidden, heads * headDim, 'o', l);
-    vector(`${p}ffn_norm.weight`, hidden, 1);
+    vector(`${p}${delta === undefined ? 'ffn_norm' : 'post_attention_norm'}.weight`, hidden, 1);
     matrix(`${p}ffn_gate.weight`, mlp, hidden, 'gate', l);
     matrix(`${p}ffn_up.weight`, mlp, hidden, 'up', l);
     matrix(`${p}ffn_down.weight`, hidden, mlp, 'down', l);

@@ -171,6 +171,19 @@ function dot(x: usize, y: usize, n: usize): f32 {
   return sum;
 }
 
+/** log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|), by the series of 2 atanh(e / (2 + e)): no more than 1e-7 off. */
+function softplus(x: f32): f32 {
+  const e = exp1(-abs<f32>(x));
+  const z: f32 = e / (2 + e);
+  const s = z * z;
+  let p: f32 = <f32>(2.0 / 13.0) * s + <f32>(2.0 / 11.0);
+  p = p * s + <f32>(2.0 / 9.0);
+  p = p * s + <f32>(2.0 / 7.0);
+  p = p * s + <f32>(2.0 / 5.0);
+  p = p * s + <f32>(2.0 / 3.0);
+  return max<f32>(x, 0) + (p * s + 2) * z;
+}
+
 export function deltaGatesTile(a: Delta, tile: usize): void {
   const end = min<usize>((tile + 1) * TOKENS, a.count);
   const heads = a.valueHeads;
@@ -181,8 +194,7 @@ export function deltaGatesTile(a: Delta, tile: usize): void {
       const k = q + ((a.keyHeads * a.keyDim) << 2);
       const out = a.gates + (((t * heads + n) * GATES) << 2);
       const step = load<f32>(b + ((heads + n) << 2)) + load<f32>(a.timeBias + (n << 2));
-      const softplus: f32 = step > 20 ? step : Mathf.log1p(exp1(step));
-      store<f32>(out, exp1(load<f32>(a.decay + (n << 2)) * softplus));
+      store<f32>(out, exp1(load<f32>(a.decay + (n << 2)) * softplus(step)));
       store<f32>(out, 1 / (1 + exp1(-load<f32>(b + (n << 2)))), 4);
       store<f32>(out, 1 / sqrt<f32>(dot(k, k, a.keyDim) + LENGTH_EPSILON), 8);
       store<f32>(out, 1 / sqrt<f32>((dot(q, q, a.keyDim) + LENGTH_EPSILON) * <f32>a.keyDim), 12);

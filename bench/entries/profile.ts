@@ -23,12 +23,13 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
   const { file, build, threads, promptTokens, newTokens } = data;
   const module = await WebAssembly.compileStreaming(fetch(new URL(`./octavo.${build}.wasm`, import.meta.url)));
   const backend = await createWasmBackend({ wasm: await instantiate(build, module), threads, spawn: spawnPoolWorker });
-  const model = (await loadModel(await openModel(file), backend)).language;
-  const { layers, kvHeads, headDim } = model.config;
+  const opened = await openModel(file);
+  const model = (await loadModel(opened, backend)).language;
+  const { cacheLayers: layers, kvHeads, headDim } = model.config;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
   const onDevice = {
     model,
-    sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32),
+    sequence: new Sequence(new PageAllocator(pool), promptTokens + newTokens + 32, model.states()),
     ring: backend.ids(promptTokens + newTokens + 33),
     sampler: backend.sampler(model.config.vocabulary),
     images: textOnly(['this benchmark reads text']),
@@ -60,8 +61,11 @@ globalThis.onmessage = async ({ data }: MessageEvent<Ask>): Promise<void> => {
     onId: () => false,
   });
   const decode = { milliseconds: decoded.prefill + decoded.decode, operations: [...profile.take()] };
-  const { hidden, mlp, heads, vocabulary } = model.config;
-  const layerProducts = layers * hidden * ((2 * heads + 2 * kvHeads) * headDim + 3 * mlp);
+  const { hidden, vocabulary } = model.config;
+  const layerProducts = [...opened.tensors.values()].reduce(
+    (sum, { name, shape: [rows = 0, cols = 0] }) => sum + (name.startsWith('blk.') ? rows * cols : 0),
+    0,
+  );
   // What a token costs: every packed weight is read once; the tied head is read as a product, of the embedding one row.
   const work = { bytes: backend.memory().weights, products: layerProducts + hidden * vocabulary, layerProducts };
   globalThis.postMessage({ prefill, decode, work, memory: backend.memory() });

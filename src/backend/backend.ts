@@ -369,6 +369,36 @@ export interface Sampler {
   free(): void;
 }
 
+/** Operations of layers that carry a state from token to token; the rules of `Backend` apply to them. */
+export interface StateOperations {
+  /**
+   * Causal depthwise convolution over the tokens of a sequence:
+   * `act(sum over k of weight[k, c] * u[t + k - taps + 1, c])`. u [T, channels] is the first columns of x (see `gated`);
+   * before the first token it is `state` [taps - 1, channels], or zeros. `weight` is F32 [taps * channels], tap by tap;
+   * the number of channels is a multiple of 4. Returns the result [T, channels], and the state after the last token.
+   */
+  shortConv(
+    x: Tensor,
+    weight: Weight,
+    taps: number,
+    state: Tensor | undefined,
+    options?: ShortConvOptions,
+  ): readonly [result: Tensor, state: Tensor];
+  /**
+   * The gated delta rule over the tokens of a sequence. The first columns of qkv are q [keyHeads * keyDim], k (as many)
+   * and v [valueHeads * valueDim]; those of `rest` from `column` on are z [valueHeads * valueDim], b [valueHeads] and
+   * a [valueHeads]. `state` is [valueHeads * keyDim, valueDim], undefined for zeros. Returns the result
+   * [T, valueHeads * valueDim], and the state after the last token.
+   */
+  deltaRule(
+    qkv: Tensor,
+    rest: Tensor,
+    column: number,
+    state: Tensor | undefined,
+    spec: DeltaSpec,
+  ): readonly [result: Tensor, state: Tensor];
+}
+
 export interface MemoryUse {
   /** Bytes on the device by purpose, and the number of allocations. */
   readonly weights: number;
@@ -463,32 +493,8 @@ export interface Backend {
   conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor;
   /** x [n, C], predicted [n or, with guidance, 2 n: conditional rows first, 2 C: prediction then variance], noise [n, C]: the next x, [n, C]. */
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor;
-  /**
-   * Causal depthwise convolution over the tokens of a sequence:
-   * `act(sum over k of weight[k, c] * u[t + k - taps + 1, c])`. u [T, channels] is the first columns of x (see `gated`);
-   * before the first token it is `state` [taps - 1, channels], or zeros. `weight` is F32 [taps * channels], tap by tap;
-   * the number of channels is a multiple of 4. Returns the result [T, channels], and the state after the last token.
-   */
-  shortConv(
-    x: Tensor,
-    weight: Weight,
-    taps: number,
-    state: Tensor | undefined,
-    options?: ShortConvOptions,
-  ): readonly [result: Tensor, state: Tensor];
-  /**
-   * The gated delta rule over the tokens of a sequence. The first columns of qkv are q [keyHeads * keyDim], k (as many)
-   * and v [valueHeads * valueDim]; those of `rest` from `column` on are z [valueHeads * valueDim], b [valueHeads] and
-   * a [valueHeads]. `state` is [valueHeads * keyDim, valueDim], undefined for zeros. Returns the result
-   * [T, valueHeads * valueDim], and the state after the last token.
-   */
-  deltaRule(
-    qkv: Tensor,
-    rest: Tensor,
-    column: number,
-    state: Tensor | undefined,
-    spec: DeltaSpec,
-  ): readonly [result: Tensor, state: Tensor];
+  /** The operations of layers that carry a state, fetched by models that have some. */
+  stateOperations(): Promise<StateOperations>;
   /**
    * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head of q and k (if given, RMS over headDim),
    * rotates both (if `rope` is given) by their positions (`position .. position + T - 1`, or the view's `positions` of

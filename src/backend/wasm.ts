@@ -9,7 +9,6 @@ import type {
   AttentionSpec,
   Backend,
   Conv2dOptions,
-  DeltaSpec,
   DenoiseSpec,
   GroupNormSpec,
   KvPool,
@@ -24,7 +23,7 @@ import type {
   RopeSpec,
   Sampler,
   SampleSpec,
-  ShortConvOptions,
+  StateOperations,
   Tensor,
   Weight,
   WeightWriter,
@@ -38,7 +37,6 @@ import { Engine } from './wasm/engine.ts';
 import { WasmPool } from './wasm/kv.ts';
 import { Pictures } from './wasm/pictures.ts';
 import { Products } from './wasm/products.ts';
-import { Recurrent } from './wasm/recurrent.ts';
 import type { Profile } from './wasm/profile.ts';
 import { tensorOf } from './wasm/residence.ts';
 import { Rows } from './wasm/rows.ts';
@@ -81,7 +79,6 @@ class CpuBackend implements WasmBackend {
   readonly #rows: Rows;
   readonly #pictures: Pictures;
   readonly #attending: Attending;
-  readonly #recurrent: Recurrent;
   readonly #contents: CacheContents;
   readonly #pools = new Set<WasmPool>();
   readonly #samplers = new Set<WasmSampler>();
@@ -94,7 +91,6 @@ class CpuBackend implements WasmBackend {
     this.#rows = new Rows(engine, this.#tensors);
     this.#pictures = new Pictures(engine, this.#tensors, this.#products);
     this.#attending = new Attending(engine, this.#tensors);
-    this.#recurrent = new Recurrent(engine, this.#tensors);
     this.#contents = new CacheContents(engine, this.#tensors);
     engine.relieve = () => this.#tensors.trim();
     const { threads } = engine;
@@ -265,23 +261,9 @@ class CpuBackend implements WasmBackend {
     return this.#alive(this.#pictures).denoise(x, predicted, noise, spec);
   }
 
-  shortConv(
-    x: Tensor,
-    weight: Weight,
-    taps: number,
-    state: Tensor | undefined,
-    options: ShortConvOptions = {},
-  ): readonly [result: Tensor, state: Tensor] {
-    return this.#alive(this.#recurrent).shortConv(x, weight, taps, state, options);
-  }
-  deltaRule(
-    qkv: Tensor,
-    rest: Tensor,
-    column: number,
-    state: Tensor | undefined,
-    spec: DeltaSpec,
-  ): readonly [result: Tensor, state: Tensor] {
-    return this.#alive(this.#recurrent).deltaRule(qkv, rest, column, state, spec);
+  async stateOperations(): Promise<StateOperations> {
+    const { Recurrent } = await import('./wasm/recurrent.ts');
+    return new Recurrent(this.#engine, this.#tensors);
   }
 
   ropeAppend(

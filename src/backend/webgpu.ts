@@ -12,7 +12,6 @@ import type {
   AttentionSpec,
   Backend,
   Conv2dOptions,
-  DeltaSpec,
   DenoiseSpec,
   GroupNormSpec,
   KvPool,
@@ -27,7 +26,7 @@ import type {
   RopeSpec,
   SampleSpec,
   Sampler,
-  ShortConvOptions,
+  StateOperations,
   Tensor,
   Weight,
   WeightWriter,
@@ -321,24 +320,8 @@ export class WebGpuBackend implements Backend {
     return this.#pictures.denoise(x, predicted, noise, spec);
   }
 
-  shortConv(
-    x: Tensor,
-    weight: Weight,
-    taps: number,
-    state: Tensor | undefined,
-    options: ShortConvOptions = {},
-  ): readonly [result: Tensor, state: Tensor] {
-    return this.#recurrent.shortConv(x, weight, taps, state, options);
-  }
-
-  deltaRule(
-    qkv: Tensor,
-    rest: Tensor,
-    column: number,
-    state: Tensor | undefined,
-    spec: DeltaSpec,
-  ): readonly [result: Tensor, state: Tensor] {
-    return this.#recurrent.deltaRule(qkv, rest, column, state, spec);
+  async stateOperations(): Promise<StateOperations> {
+    return this.#recurrent;
   }
 
   ropeAppend(

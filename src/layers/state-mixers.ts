@@ -1,5 +1,5 @@
 /** Mixers that carry a state from token to token in place of keys and values. Models without them do not download this file. */
-import type { Backend, DeltaSpec, NormSpec, StateView, Tensor, Weight } from '../backend/backend.ts';
+import type { Backend, DeltaSpec, NormSpec, StateOperations, StateView, Tensor, Weight } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { ConvMixerSpec, DeltaMixerSpec, LayerRole, StateMixerSpec } from './layer-spec.ts';
 
@@ -17,16 +17,19 @@ export interface StateWeights {
 
 export type CreateStateMixer = (backend: Backend, spec: StateMixerSpec, weights: StateWeights) => StateMixer;
 
-export const createStateMixer: CreateStateMixer = (backend, spec, weights) => {
-  switch (spec.kind) {
-    case 'conv':
-      return new ConvMixer(backend, spec, weights);
-    case 'delta':
-      return new DeltaMixer(backend, spec, weights);
-    default:
-      return spec satisfies never;
-  }
-};
+/** Makes the mixers of a backend whose operations these are. */
+export function stateMixers(operations: StateOperations): CreateStateMixer {
+  return (backend, spec, weights) => {
+    switch (spec.kind) {
+      case 'conv':
+        return new ConvMixer(backend, operations, spec, weights);
+      case 'delta':
+        return new DeltaMixer(backend, operations, spec, weights);
+      default:
+        return spec satisfies never;
+    }
+  };
+}
 
 /** Channels of the convolution in front of a delta net: of q, k and v. */
 export function deltaChannels({ keyHeads, valueHeads, keyDim, valueDim }: DeltaMixerSpec): number {
@@ -49,13 +52,15 @@ function statesOf(states: StateView | undefined): StateView {
 
 class ConvMixer implements StateMixer {
   readonly #backend: Backend;
+  readonly #operations: StateOperations;
   readonly #spec: ConvMixerSpec;
   readonly #mixed: Weight;
   readonly #options: { readonly norm?: NormSpec };
   readonly #convolution: Weight;
 
-  constructor(backend: Backend, spec: ConvMixerSpec, { need, norm }: StateWeights) {
+  constructor(backend: Backend, operations: StateOperations, spec: ConvMixerSpec, { need, norm }: StateWeights) {
     this.#backend = backend;
+    this.#operations = operations;
     this.#spec = spec;
     this.#mixed = need('mixed');
     this.#options = norm === undefined ? {} : { norm };
@@ -66,7 +71,7 @@ class ConvMixer implements StateMixer {
     const { taps, slot } = this.#spec;
     const states = statesOf(view);
     const mixed = this.#backend.linear(x, [this.#mixed], this.#options);
-    const [found, after] = this.#backend.shortConv(mixed, this.#convolution, taps, states.before(slot), {
+    const [found, after] = this.#operations.shortConv(mixed, this.#convolution, taps, states.before(slot), {
       gated: true,
     });
     states.after(slot, after);
@@ -76,15 +81,22 @@ class ConvMixer implements StateMixer {
 
 class DeltaMixer implements StateMixer {
   readonly #backend: Backend;
+  readonly #operations: StateOperations;
   readonly #spec: DeltaMixerSpec;
   readonly #delta: DeltaSpec;
   readonly #weights: readonly Weight[];
   readonly #options: { readonly norm?: NormSpec };
   readonly #convolution: Weight;
 
-  constructor(backend: Backend, spec: DeltaMixerSpec, { need, norm, perHead }: StateWeights) {
+  constructor(
+    backend: Backend,
+    operations: StateOperations,
+    spec: DeltaMixerSpec,
+    { need, norm, perHead }: StateWeights,
+  ) {
     const { keyHeads, valueHeads, keyDim, valueDim, tiled } = spec;
     this.#backend = backend;
+    this.#operations = operations;
     this.#spec = spec;
     this.#weights = [need('mixed'), need('deltaGate'), need('deltaBeta'), need('deltaStep')];
     this.#options = norm === undefined ? {} : { norm };
@@ -105,12 +117,12 @@ class DeltaMixer implements StateMixer {
     const { taps, slot } = this.#spec;
     const states = statesOf(view);
     const all = this.#backend.linear(x, this.#weights, this.#options);
-    const [mixed, columns] = this.#backend.shortConv(all, this.#convolution, taps, states.before(slot), {
+    const [mixed, columns] = this.#operations.shortConv(all, this.#convolution, taps, states.before(slot), {
       activation: 'silu',
     });
     states.after(slot, columns);
     const behind = deltaChannels(this.#spec);
-    const [found, after] = this.#backend.deltaRule(mixed, all, behind, states.before(slot + 1), this.#delta);
+    const [found, after] = this.#operations.deltaRule(mixed, all, behind, states.before(slot + 1), this.#delta);
     states.after(slot + 1, after);
     return found;
   }

@@ -6,6 +6,7 @@ import type { SequenceState } from '../kv/state.ts';
 import { DecoderBlock, type LayerCall } from '../layers/decoder-block.ts';
 import { Held } from '../layers/held.ts';
 import type { LayerSpec } from '../layers/layer-spec.ts';
+import type { CreateStateMixer } from '../layers/state-mixers.ts';
 import { NO_ROTATION, ropeSpec, type RopeConfig } from '../layers/rope.ts';
 import type { LanguageModelConfig } from './config.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
@@ -68,7 +69,8 @@ export class Decoder implements LanguageModel {
   /** By layer of the KV pool. */
   readonly #ropes: (RopeSpec | undefined)[] = [];
 
-  constructor(backend: Backend, spec: DecoderSpec, weights: DecoderWeights) {
+  /** `createState`: of `DecoderSpec.states`, for this backend. */
+  constructor(backend: Backend, spec: DecoderSpec, weights: DecoderWeights, createState?: CreateStateMixer) {
     const { config, layers } = spec;
     const ropes = new Map<string, RopeSpec>();
     const ropeOf = (rope: RopeConfig | undefined): RopeSpec | undefined => {
@@ -90,7 +92,7 @@ export class Decoder implements LanguageModel {
       const { mixer } = layer;
       const rope = mixer.kind === 'attention' ? ropeOf(mixer.rope) : undefined;
       if (mixer.kind === 'attention') this.#ropes[mixer.cache] = rope;
-      return new DecoderBlock(backend, layer, rope, weights.layers[i] ?? {}, spec.states?.mixer);
+      return new DecoderBlock(backend, layer, rope, weights.layers[i] ?? {}, createState);
     });
     this.finalNorm = { kind: 'rms', weight: weights.norm, epsilon: config.epsilon };
   }

@@ -88,11 +88,12 @@ export async function loadModel(
     parts?.writer(info, backend) ??
     boundary?.writer(info) ??
     (beside === undefined ? vision?.writer(info, backend) : undefined);
+  const createState = await spec.states?.mixers(backend);
   const weights = [...(await file.read((info) => digest.watch(info, writer(info)), options)).values()];
   try {
     const read = await beside?.read((info) => digest.watch(info, vision?.writer(info, backend)), options);
     weights.push(...(read?.values() ?? []));
-    const language = new Decoder(backend, spec, takeDecoder(plan.read(), spec, tensors));
+    const language = new Decoder(backend, spec, takeDecoder(plan.read(), spec, tensors), createState);
     const images =
       unipic && imageConfig && parts && (await unipic.createUniPic(language, imageConfig, parts.read(), options));
     const seen = vision?.create(language);

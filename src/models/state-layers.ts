@@ -5,13 +5,7 @@
 import type { Backend } from '../backend/backend.ts';
 import { SequenceState } from '../kv/state.ts';
 import type { ConvMixerSpec, DeltaMixerSpec, LayerRole, LayerSpec, StateMixerSpec } from '../layers/layer-spec.ts';
-import {
-  createStateMixer,
-  deltaChannels,
-  stateSize,
-  stateSlots,
-  type CreateStateMixer,
-} from '../layers/state-mixers.ts';
+import { deltaChannels, stateSize, stateMixers, stateSlots, type CreateStateMixer } from '../layers/state-mixers.ts';
 import type { Stored } from './weights.ts';
 
 /** Bytes of the snapshots that a sequence keeps at block borders, as far as FEWEST allows it. */
@@ -25,7 +19,8 @@ const MOST_BORDERS = 16;
 const RECENT = { webgpu: 5, wasm: 1, reference: 1 } as const;
 
 export interface StateLayers {
-  readonly mixer: CreateStateMixer;
+  /** Makes what creates the mixers on a backend. */
+  readonly mixers: (backend: Backend) => Promise<CreateStateMixer>;
   /** The number of slots of states of a layer. */
   readonly slots: (spec: Omit<ConvMixerSpec, 'slot'> | Omit<DeltaMixerSpec, 'slot'>) => number;
   /** Bytes of all states at one position. */
@@ -42,7 +37,7 @@ export function stateLayers(decay?: (value: number) => number): StateLayers {
   const bytes = (layers: readonly LayerSpec[]): number =>
     layers.reduce((sum, { mixer }) => sum + (mixer.kind === 'attention' ? 0 : 4 * stateSize(mixer)), 0);
   return {
-    mixer: createStateMixer,
+    mixers: async (backend) => stateMixers(await backend.stateOperations()),
     slots: (spec) => stateSlots({ ...spec, slot: 0 }),
     bytes,
     sequence: (backend, layers) => {

@@ -24,6 +24,7 @@ import type {
   Sampler,
   SampleSpec,
   ShortConvOptions,
+  StateOperations,
   Tensor,
   Weight,
   WeightWriter,
@@ -82,7 +83,7 @@ interface ReferenceSampler extends Sampler {
   bits: Uint32Array | undefined;
 }
 
-class ReferenceBackend implements Backend {
+class ReferenceBackend implements Backend, StateOperations {
   readonly kind = 'reference';
   readonly description = 'f64 loops';
   readonly lost = new Promise<Error>(() => {});
@@ -400,6 +401,10 @@ class ReferenceBackend implements Backend {
       this.#values('denoise', 'noise', noise),
     ];
     return this.#tensor([n, cols], denoised(a, b, c, cols, spec));
+  }
+
+  async stateOperations(): Promise<StateOperations> {
+    return this;
   }
 
   shortConv(

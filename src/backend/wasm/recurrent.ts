@@ -1,12 +1,12 @@
 /** Operations of layers that carry a state from token to token (assembly/kernels/recurrent.ts). */
-import type { DeltaSpec, ShortConvOptions, Tensor, Weight } from '../backend.ts';
+import type { DeltaSpec, ShortConvOptions, StateOperations, Tensor, Weight } from '../backend.ts';
 import * as checks from '../state-checks.ts';
 import type { Engine } from './engine.ts';
 import { writeDelta, writeShortConv } from './layouts.ts';
 import { activationOf, addressOf, tensorOf, vectorOf } from './residence.ts';
 import type { Tensors } from './tensors.ts';
 
-export class Recurrent {
+export class Recurrent implements StateOperations {
   readonly #engine: Engine;
   readonly #tensors: Tensors;
 
@@ -20,9 +20,10 @@ export class Recurrent {
     weight: Weight,
     taps: number,
     state: Tensor | undefined,
-    options: ShortConvOptions,
+    options: ShortConvOptions = {},
   ): readonly [result: Tensor, state: Tensor] {
     const engine = this.#engine;
+    engine.alive();
     const { count, channels } = checks.shortConv(x, weight, taps, state, options);
     const input = tensorOf('shortConv', 'x', x);
     const [kernel, before] = [vectorOf('shortConv', weight), addressOf('shortConv', 'state', state)];
@@ -53,6 +54,7 @@ export class Recurrent {
     spec: DeltaSpec,
   ): readonly [result: Tensor, state: Tensor] {
     const engine = this.#engine;
+    engine.alive();
     const { exports } = engine.wasm;
     const { count } = checks.deltaRule(qkv, rest, column, state, spec);
     const { keyHeads, valueHeads, keyDim, valueDim } = spec;

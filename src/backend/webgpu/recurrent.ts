@@ -1,13 +1,13 @@
 /** Operations of layers that carry a state from token to token. */
 import { deltaGates, deltaNorm, deltaSteps, gateBytes, type DeltaInputs } from '../../../gpu/kernels/delta.ts';
 import { shortConv } from '../../../gpu/kernels/short-conv.ts';
-import type { DeltaSpec, ShortConvOptions, Tensor, Weight } from '../backend.ts';
+import type { DeltaSpec, ShortConvOptions, StateOperations, Tensor, Weight } from '../backend.ts';
 import * as checks from '../state-checks.ts';
 import type { Context } from './context.ts';
 import { matrix, optional } from './tensors.ts';
 import { vectorOf } from './weights.ts';
 
-export class Recurrent {
+export class Recurrent implements StateOperations {
   readonly #context: Context;
 
   constructor(context: Context) {
@@ -19,7 +19,7 @@ export class Recurrent {
     weight: Weight,
     taps: number,
     state: Tensor | undefined,
-    options: ShortConvOptions,
+    options: ShortConvOptions = {},
   ): readonly [result: Tensor, state: Tensor] {
     const { runner, tensors, none } = this.#context;
     const { count, channels } = checks.shortConv(x, weight, taps, state, options);

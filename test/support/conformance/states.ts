@@ -1,6 +1,6 @@
 /** Layers that carry a state from token to token: results and states against the f64 loops, refusals, and the same bits however the tokens are divided into calls. */
-import { describe, test } from '@jest/globals';
-import type { Backend, Tensor, Weight } from '../../../src/backend/backend.ts';
+import { beforeAll, describe, test } from '@jest/globals';
+import type { Backend, StateOperations, Tensor, Weight } from '../../../src/backend/backend.ts';
 import { random } from '../random.ts';
 import { expectNmse, expectSame, TOLERANCE } from '../tolerance.ts';
 import { matrix, put, run, vector, type Subject } from './harness.ts';
@@ -67,6 +67,11 @@ const deltaSpec = (shape: DeltaShape, [decay, timeBias, norm]: readonly Weight[]
 
 export function states(subject: Subject): void {
   describe('states', () => {
+    const operations = new Map<Backend, StateOperations>();
+    beforeAll(async () => {
+      for (const b of [subject.device, subject.truth]) operations.set(b, await b.stateOperations());
+    });
+
     test.each(CONV_SHAPES)(
       'shortConv of $t tokens, $channels channels, $taps taps, gated: $gated, state: $known',
       async ({ t, channels, taps, gated, more, known }) => {
@@ -82,13 +87,15 @@ export function states(subject: Subject): void {
             [weight],
             (b, [kernel]) =>
               pick(
-                b.shortConv(
-                  b.upload(x, [t, cols]),
-                  kernel!,
-                  taps,
-                  known ? b.upload(state, [taps - 1, channels]) : undefined,
-                  gated ? { gated } : { activation: 'silu' },
-                ),
+                operations
+                  .get(b)!
+                  .shortConv(
+                    b.upload(x, [t, cols]),
+                    kernel!,
+                    taps,
+                    known ? b.upload(state, [taps - 1, channels]) : undefined,
+                    gated ? { gated } : { activation: 'silu' },
+                  ),
                 both,
               ),
           );
@@ -112,13 +119,15 @@ export function states(subject: Subject): void {
             deltaWeights(t, shape),
             (b, weights) =>
               pick(
-                b.deltaRule(
-                  b.upload(qkv, [t, width + 4]),
-                  b.upload(rest, [t, cols]),
-                  column,
-                  known ? b.upload(state, size) : undefined,
-                  deltaSpec(shape, weights),
-                ),
+                operations
+                  .get(b)!
+                  .deltaRule(
+                    b.upload(qkv, [t, width + 4]),
+                    b.upload(rest, [t, cols]),
+                    column,
+                    known ? b.upload(state, size) : undefined,
+                    deltaSpec(shape, weights),
+                  ),
                 both,
               ),
           );
@@ -136,7 +145,9 @@ export function states(subject: Subject): void {
       for (const both of [0, 1])
         await subject.same('deltaRule', TOLERANCE.reduction, deltaWeights(3, shape), (b, weights) =>
           pick(
-            b.deltaRule(b.upload(qkv, [t, width]), b.upload(rest, [t, own]), 0, undefined, deltaSpec(shape, weights)),
+            operations
+              .get(b)!
+              .deltaRule(b.upload(qkv, [t, width]), b.upload(rest, [t, own]), 0, undefined, deltaSpec(shape, weights)),
             both,
           ),
         );
@@ -181,8 +192,10 @@ export function states(subject: Subject): void {
               count,
               width + own,
             ]);
-            const [mixed, columnsAfter] = device.shortConv(part, kernel!, 4, columns, { activation: 'silu' });
-            const [out, after] = device.deltaRule(mixed, part, width, state, deltaSpec(shape, others));
+            const [mixed, columnsAfter] = operations
+              .get(device)!
+              .shortConv(part, kernel!, 4, columns, { activation: 'silu' });
+            const [out, after] = operations.get(device)!.deltaRule(mixed, part, width, state, deltaSpec(shape, others));
             return [out, columnsAfter, after];
           });
           for (const old of [columns, state]) if (old) device.free(old);
@@ -211,31 +224,47 @@ export function states(subject: Subject): void {
     const x = (b: Backend): Tensor => b.upload(new Float32Array(2 * 96), [2, 96]);
     const shape = { keyHeads: 1, valueHeads: 2, keyDim: 8, valueDim: 8, tiled: false };
     const cases: [string, RegExp, (b: Backend, weights: Weight[]) => unknown][] = [
-      ['shortConv: taps', /shortConv: 1 taps/, (b, [, , , conv]) => b.shortConv(x(b), conv!, 1, undefined)],
-      ['shortConv: weight', /channels of 5 taps/, (b, [, , , conv]) => b.shortConv(x(b), conv!, 5, undefined)],
+      [
+        'shortConv: taps',
+        /shortConv: 1 taps/,
+        (b, [, , , conv]) => operations.get(b)!.shortConv(x(b), conv!, 1, undefined),
+      ],
+      [
+        'shortConv: weight',
+        /channels of 5 taps/,
+        (b, [, , , conv]) => operations.get(b)!.shortConv(x(b), conv!, 5, undefined),
+      ],
       [
         'shortConv: columns',
         /shortConv: x has 96 columns; 48 channels need 144/,
-        (b, [, , , conv]) => b.shortConv(x(b), conv!, 2, undefined, { gated: true }),
+        (b, [, , , conv]) => operations.get(b)!.shortConv(x(b), conv!, 2, undefined, { gated: true }),
       ],
-      ['shortConv: state', /shortConv.*state/, (b, [, , , conv]) => b.shortConv(x(b), conv!, 2, x(b))],
+      ['shortConv: state', /shortConv.*state/, (b, [, , , conv]) => operations.get(b)!.shortConv(x(b), conv!, 2, x(b))],
       [
         'deltaRule: heads',
         /deltaRule: 2 value heads on 3 key heads/,
-        (b, w) => b.deltaRule(x(b), x(b), 0, undefined, deltaSpec({ ...shape, keyHeads: 3 }, w)),
+        (b, w) => operations.get(b)!.deltaRule(x(b), x(b), 0, undefined, deltaSpec({ ...shape, keyHeads: 3 }, w)),
       ],
       [
         'deltaRule: head size',
         /keyDim is 6/,
-        (b, w) => b.deltaRule(x(b), x(b), 0, undefined, deltaSpec({ ...shape, keyDim: 6 }, w)),
+        (b, w) => operations.get(b)!.deltaRule(x(b), x(b), 0, undefined, deltaSpec({ ...shape, keyDim: 6 }, w)),
       ],
       [
         'deltaRule: qkv',
         /qkv has 96 columns; q, k and v need 144/,
-        (b, w) => b.deltaRule(x(b), x(b), 0, undefined, deltaSpec({ ...shape, keyDim: 64 }, w)),
+        (b, w) => operations.get(b)!.deltaRule(x(b), x(b), 0, undefined, deltaSpec({ ...shape, keyDim: 64 }, w)),
       ],
-      ['deltaRule: rest', /columns \[80, 100\)/, (b, w) => b.deltaRule(x(b), x(b), 80, undefined, deltaSpec(shape, w))],
-      ['deltaRule: state', /deltaRule.*state/, (b, w) => b.deltaRule(x(b), x(b), 0, x(b), deltaSpec(shape, w))],
+      [
+        'deltaRule: rest',
+        /columns \[80, 100\)/,
+        (b, w) => operations.get(b)!.deltaRule(x(b), x(b), 80, undefined, deltaSpec(shape, w)),
+      ],
+      [
+        'deltaRule: state',
+        /deltaRule.*state/,
+        (b, w) => operations.get(b)!.deltaRule(x(b), x(b), 0, x(b), deltaSpec(shape, w)),
+      ],
     ];
     test.each(cases)('refuses %s', async (_what, message, act) => {
       const r = random(81);
