@@ -1,7 +1,10 @@
 /** What every vision-language model must pass: upstream's tiles, ids, embeddings and greedy ids, on every backend and from both kinds of files. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Tensor } from '../../src/backend/backend.ts';
+import { encodeContext } from '../../src/chat/prompt.ts';
 import { EngineModel } from '../../src/engine/model.ts';
+import { prefill } from '../../src/generate/prefill.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
 import { Session } from '../../src/session.ts';
@@ -52,6 +55,31 @@ async function expectUpstream(
   await session.destroy();
 }
 
+/** Ids and logits of the conversation by one prefill of chunks of `chunk` tokens: [expected.positions, vocabulary], or those of the last position alone. */
+async function prefilled(
+  model: EngineModel,
+  { expected }: VisionFixture,
+  chunk: number,
+): Promise<{ readonly ids: number[]; readonly logits: Float32Array; readonly last: Float32Array }> {
+  const { images, tokenizer, templates } = model;
+  const [first, second] = expected.shown.map(([width, height]) => images.register(picture(width, height), 'image'));
+  const turns = [{ role: 'user' as const, content: [first!, 'Which of them? ', second!, 'Say.'] }];
+  const options = { addGenerationPrompt: true, bosToken: '', eosToken: '' };
+  const content = templates!.renderTurns(tokenizer.facts.chatTemplate!, turns, options);
+  const { ids, spans } = encodeContext({ tokenizer, images }, content);
+  const onDevice = await model.deviceSequence(512);
+  const { model: language } = onDevice;
+  const { backend } = language;
+  const kept: Tensor[] = [];
+  await prefill(onDevice, { ids, spans, cached: 0, chunk }, (hidden, start, count) => {
+    const places = [expected.positions.filter((at) => at >= start).map((at) => at - start), [count - 1]];
+    for (const rows of places) kept.push(backend.keep(language.logits(backend.take(hidden, Int32Array.from(rows)))));
+  });
+  const [logits, last] = await Promise.all(kept.map((tensor) => backend.download(tensor)));
+  onDevice.sequence.free();
+  return { ids: [...ids], logits: logits!, last: last! };
+}
+
 export interface VisionCase {
   readonly fixture: VisionFixture;
   readonly backends: readonly TestBackend[];
@@ -92,6 +120,13 @@ export async function describeVision(
       const model = await loadVision(backend, inputs[route]());
       try {
         await expectUpstream(model, fixture, `${name} on ${backend.name}`, tolerance);
+        const { ids, logits, last } = await prefilled(model, fixture, 512);
+        expect(ids).toEqual(fixture.expected.ids);
+        expectNmse(logits, fixture.expected.logits, tolerance, `${name} on ${backend.name}: logits`);
+        // A prompt that is read in small parts gives the same bits on the CPU engine.
+        const parts = await prefilled(model, fixture, 8);
+        if (backend.name.startsWith('wasm')) expect(parts.last).toEqual(last);
+        else expectNmse(parts.last, last, TOLERANCE.reduction, `${name} on ${backend.name}: in parts`);
       } finally {
         model.free();
       }
