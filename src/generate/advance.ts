@@ -5,7 +5,7 @@
 import type { Ranges, Tensor } from '../backend/backend.ts';
 import type { PlacedSpan } from '../chat/prompt.ts';
 import { isPlan, type Plan } from '../kv/plan.ts';
-import { denseCausal, type OpenSpan } from '../kv/ranges.ts';
+import { denseCausal } from '../kv/ranges.ts';
 import { Held } from '../layers/held.ts';
 import type { LanguageModel } from '../models/model.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
@@ -36,36 +36,6 @@ function embed(
   if (done < end) parts.push(model.embed(ring, done, end - done));
   const [only] = parts;
   return parts.length === 1 && only !== undefined ? only : backend.stack(parts);
-}
-
-/** The step's images whose tokens attend to each other in both directions; undefined: none. */
-function openSpans({ start, count, spans }: Step): readonly OpenSpan[] | undefined {
-  const open = spans
-    .filter(({ at, tokens, image }) => image.bidirectional && at < start + count && at + tokens > start)
-    .map(({ at, tokens }): OpenSpan => [at, at + tokens]);
-  return open.length === 0 ? undefined : open;
-}
-
-/** What images add behind the first decoder layers, zeros elsewhere: [count, hidden] each; undefined: nothing. `made` keeps what it makes. */
-function perLayerRows(
-  { model: { backend }, images }: DeviceSequence,
-  { start, count, spans }: Step,
-  made: (body: () => Tensor) => Tensor = (body) => body(),
-): readonly Tensor[] | undefined {
-  const rows: Tensor[][] = [];
-  const indices = new Int32Array(count).fill(-1);
-  let known = 0;
-  for (const { at, tokens, image, row } of spans) {
-    const from = Math.max(start, at);
-    const to = Math.min(start + count, at + tokens);
-    const perLayer = from < to ? (images.embeddings(image).perLayer ?? []) : [];
-    if (perLayer.length === 0) continue;
-    for (const [layer, all] of perLayer.entries())
-      (rows[layer] ??= []).push(made(() => backend.rows(all, row + from - at, to - from)));
-    for (let slot = from; slot < to; slot++) indices[slot - start] = known++;
-  }
-  if (rows.length === 0) return undefined;
-  return rows.map((parts) => made(() => backend.take(backend.stack(parts), indices)));
 }
 
 /** One forward call. */
@@ -111,7 +81,7 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
   if (isPlan(asked)) return advancePlanned(onDevice, step, asked);
   backend.scope(() => {
     const x = embed(onDevice, start, count, spans);
-    const more = { openSpans: openSpans(step), perLayer: perLayerRows(onDevice, step) };
+    const more = onDevice.images.during(step);
     const hidden = model.forward(x, { kv: sequence, position: start, ranges: asked, ...more });
     step.take?.(hidden, start, count);
   });
@@ -126,8 +96,7 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
   const held = new Held(backend);
   try {
     const x = held.step(() => embed(onDevice, start, count, spans));
-    const perLayer = perLayerRows(onDevice, step, (body) => held.step(body));
-    const more = { openSpans: openSpans(step), perLayer };
+    const more = onDevice.images.during(step, (body) => held.step(body));
     const hidden = await model.forwardPlanned(x, { kv: sequence, position: start, plan, ...more });
     try {
       backend.scope(() => step.take?.(hidden, start, count));

@@ -27,7 +27,7 @@ export interface DeviceSequence {
    * A mask of the ids that have a token, if the output head is padded to a round number; the others are never drawn.
    */
   readonly drawable?: Uint32Array | undefined;
-  readonly images: Pick<ImageProcessor, 'encode' | 'embeddings'>;
+  readonly images: Pick<ImageProcessor, 'encode' | 'embeddings' | 'during'>;
   /** The precision of older pages; default 16. */
   readonly kvBits?: KvBits | undefined;
   /** Where offloaded pages are; undefined when all pages are on the device. */

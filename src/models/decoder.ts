@@ -1,7 +1,7 @@
 /** A decoder on a backend: embedding, layers, final norm and head. */
 import type { AttentionSpec, Backend, NormSpec, Ranges, RopeSpec, Tensor } from '../backend/backend.ts';
 import type { Plan } from '../kv/plan.ts';
-import { withinSpans, withinWindow, type OpenSpan } from '../kv/ranges.ts';
+import { withinWindow } from '../kv/ranges.ts';
 import type { SequenceState } from '../kv/state.ts';
 import { DecoderBlock, type LayerCall } from '../layers/decoder-block.ts';
 import { Held } from '../layers/held.ts';
@@ -14,8 +14,8 @@ import type { DecoderWeights } from './decoder-weights.ts';
 
 /** The positions of T tokens, and what is added to their hidden states. */
 export interface ForwardCall extends LayerCall {
-  /** Spans of images whose tokens attend to each other in both directions; the call divides none of them. */
-  readonly openSpans?: readonly OpenSpan[] | undefined;
+  /** Opens ranges for images whose tokens attend to each other in both directions; asked before a layer's window cuts them. */
+  readonly open?: ((ranges: Ranges) => Ranges) | undefined;
   /** By layer: rows [T, hidden] that are added to the layer's output (deepstack features of images), or undefined. */
   readonly perLayer?: readonly (Tensor | undefined)[] | undefined;
 }
@@ -182,18 +182,12 @@ const NO_KEYS: Ranges = {
  * Opens ranges for images that are visible in both directions, and restricts them to a layer's window. The layers of a
  * call usually share both, and then the result.
  */
-function windows(x: Tensor, { position, openSpans }: ForwardCall): (ranges: Ranges, layer: LayerSpec) => Ranges {
+function windows(x: Tensor, { position, open }: ForwardCall): (ranges: Ranges, layer: LayerSpec) => Ranges {
   const [queryCount = 0] = x.shape;
-  let opened: { readonly given: Ranges; readonly ranges: Ranges } | undefined;
   let last: { readonly ranges: Ranges; readonly window: number; readonly cut: Ranges } | undefined;
   return (given, { mixer }) => {
     const window = mixer.kind === 'attention' ? mixer.window : undefined;
-    let ranges = given;
-    if (openSpans !== undefined) {
-      if (opened?.given !== given)
-        opened = { given, ranges: withinSpans(given, { queryCount, position, spans: openSpans }) };
-      ({ ranges } = opened);
-    }
+    const ranges = open?.(given) ?? given;
     if (window === undefined) return ranges;
     if (last?.ranges !== ranges || last.window !== window)
       last = { ranges, window, cut: withinWindow(ranges, { queryCount, position, window }) };

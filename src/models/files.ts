@@ -37,15 +37,13 @@ export function sortFiles(files: readonly ModelFile[]): ModelFiles {
   return { language, vision };
 }
 
-/** Returns the name of the projector of a vision part, which decides how images become embeddings. */
-export function projectorType({ metadata }: ModelFile): string {
-  return projectorName(metadata);
-}
-
-/** The same from its metadata; for a Hugging Face folder, the composite model's type. */
+/**
+ * Returns the name of the projector of a vision part, which decides how images become embeddings; for a Hugging Face
+ * folder, the composite model's type.
+ */
 export function projectorName(metadata: ModelMetadata): string {
-  const names = { gguf: ['projector_type', 'vision.projector_type'], huggingface: 'model_type' };
   if (metadata.kind === 'huggingface') return String(metadata.config['model_type']);
+  const names = { gguf: ['projector_type', 'vision.projector_type'], huggingface: [] };
   return new Facts(metadata, CLIP).text(names, '');
 }
 

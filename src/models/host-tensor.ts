@@ -19,24 +19,22 @@ function bfloat(view: DataView, i: number): number {
   return bits.getFloat32(0);
 }
 
-/** Throws `ModelError('tensor-type')` for a format that the host does not read. */
-export function checkHostFormat({ name, format }: TensorInfo): void {
-  if (Object.hasOwn(READERS, format)) return;
-  throw new ModelError(
-    'tensor-type',
-    `${name} is in ${format}; it should be F32, F16 or BF16: convert the model again`,
-    {
-      tensor: name,
-      format,
-    },
-  );
-}
-
-/** Reads one tensor into host memory; `done` receives its values. */
+/**
+ * Reads one tensor into host memory; `done` receives its values. Throws `ModelError('tensor-type')` for a format that
+ * the host does not read.
+ */
 export function hostWriter(info: TensorInfo, done: (values: Float32Array) => void): WeightWriter {
-  checkHostFormat(info);
   const { name, shape, format } = info;
-  const reader = READERS[format] ?? { bytes: 4, at: () => 0 };
+  const reader = Object.hasOwn(READERS, format) ? READERS[format] : undefined;
+  if (reader === undefined)
+    throw new ModelError(
+      'tensor-type',
+      `${name} is in ${format}; it should be F32, F16 or BF16: convert the model again`,
+      {
+        tensor: name,
+        format,
+      },
+    );
   const length = shape.reduce((product, n) => product * n, 1);
   const bytes = new Uint8Array(reader.bytes * length);
   let at = 0;

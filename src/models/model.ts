@@ -3,7 +3,6 @@
  * parts.
  */
 import type { Backend, WeightWriter } from '../backend/backend.ts';
-import { ModelError } from '../errors.ts';
 import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { LanguageModelConfig } from './config.ts';
@@ -13,9 +12,8 @@ import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
 import { sortFiles } from './files.ts';
 import type { PaintModel } from './paint-model.ts';
-import { architectureName, decoderOf, UNIPIC, visionOf } from './registry.ts';
+import { architectureName, decoderOf, UNIPIC } from './registry.ts';
 import type { UniPicOptions } from './unipic/index.ts';
-import type { VisionPlan } from './vision/architecture.ts';
 import type { VisionModel } from './vision/vision-model.ts';
 
 export type { LanguageModelConfig } from './config.ts';
@@ -78,10 +76,16 @@ export async function loadModel(
     layers: config.cacheLayers,
     width: config.kvHeads * config.headDim,
   });
-  const seeing = await planVision(file, beside, config);
+  // Of a folder, what sees is in the same file. Pages whose models read text only do not download it.
+  const composite = metadata.kind === 'huggingface' && metadata.config['vision_config'] !== undefined;
+  const seeing =
+    beside !== undefined || composite
+      ? await (await import('./vision/registry.ts')).planVision(file, beside, config)
+      : undefined;
   const vision = seeing?.plan;
   await plan.prepare();
   await vision?.prepare();
+  await parts?.prepare();
   const digest = await WeightDigest.create();
   const writer = (info: TensorInfo): WeightWriter | undefined =>
     plan.writer(info, backend) ??
@@ -116,29 +120,6 @@ export async function loadModel(
   }
 }
 
-/**
- * Returns the plan of the vision part, or why there is none. A vision part that was requested and does not fit throws;
- * one that was only found is ignored.
- */
-async function planVision(
-  file: ModelFile,
-  beside: ModelFile | undefined,
-  { architecture: language, hidden }: LanguageModelConfig,
-): Promise<{ readonly plan?: VisionPlan | undefined; readonly problem?: string | undefined } | undefined> {
-  try {
-    const seeing = visionOf(file, beside);
-    if (seeing === undefined) return undefined;
-    const { name, architecture } = seeing;
-    if (architecture === undefined)
-      return { problem: `the vision part of ${name.slice(0, 80)} is not supported; text works` };
-    const context = { hidden, language, idOf: (token: string) => tokenId(file.metadata, token) };
-    return { plan: await architecture.plan(beside ?? file, context) };
-  } catch (error) {
-    if (!(error instanceof ModelError) || file.projectorFound !== true) throw error;
-    return { problem: `the vision part beside the model is left out: ${error.message}` };
-  }
-}
-
 /** Sentences that say why a model that is not of the UniPic graph cannot see, paint or edit. */
 function missingParts(
   architecture: string,
@@ -151,14 +132,6 @@ function missingParts(
   if (problem !== undefined) return [problem, paints];
   const hint = metadata.kind === 'gguf' ? ', unless its vision part (mmproj) is given beside it' : '';
   return [`${architecture} is a language model and has no parts for pictures${hint}`];
-}
-
-/** The id of a token by its name. */
-function tokenId(metadata: ModelMetadata, token: string): number | undefined {
-  if (metadata.kind !== 'gguf') return undefined;
-  const tokens = metadata.values.get('tokenizer.ggml.tokens');
-  const id = Array.isArray(tokens) ? (tokens as readonly unknown[]).indexOf(token) : -1;
-  return id < 0 ? undefined : id;
 }
 
 /** Whether the file holds a boundary predictor. */

@@ -8,10 +8,8 @@ import type { EncoderArchitecture } from './encoder/spec.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { tensorFacts } from './decoder-weights.ts';
 import { Facts } from './facts.ts';
-import { projectorType } from './files.ts';
 import { llama } from './llama.ts';
 import { qwen2, qwen3 } from './qwen.ts';
-import type { VisionArchitecture } from './vision/architecture.ts';
 
 /**
  * `gguf`: values of `general.architecture`. `huggingface`: values of `model_type`. All architectures except Llama and
@@ -78,41 +76,6 @@ const ENCODERS: readonly EncoderEntry[] = [
   },
 ];
 
-/** Vision parts, by their projector files and composite models. */
-const VISION: readonly VisionArchitecture[] = [
-  {
-    projectors: ['idefics3'],
-    huggingface: ['idefics3', 'smolvlm'],
-    plan: async (file, context) => (await import('./vision/idefics3.ts')).planIdefics3(file, context),
-  },
-  {
-    projectors: ['qwen2vl_merger', 'qwen2.5vl_merger', 'qwen3vl_merger'],
-    huggingface: ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl'],
-    plan: async (file, context) => (await import('./vision/qwen.ts')).planQwenVision(file, context),
-  },
-  {
-    // Files of the first converters do not name LLaVA's.
-    projectors: ['mlp', ''],
-    huggingface: ['llava'],
-    plan: async (file, context) => (await import('./vision/llava.ts')).planLlava(file, context),
-  },
-  {
-    projectors: ['internvl'],
-    huggingface: ['internvl'],
-    plan: async (file, context) => (await import('./vision/internvl.ts')).planInternVl(file, context),
-  },
-  {
-    projectors: ['lfm2'],
-    huggingface: ['lfm2_vl'],
-    plan: async (file, context) => (await import('./vision/lfm2.ts')).planLfm2Vision(file, context),
-  },
-  {
-    projectors: ['gemma3'],
-    huggingface: ['gemma3'],
-    plan: async (file, context) => (await import('./vision/gemma3.ts')).planGemma3(file, context),
-  },
-];
-
 /**
  * Files that hold parts for images beside a language model, whose own architecture they name (docs/unipic-format.md).
  */
@@ -171,30 +134,4 @@ export function architectureName(metadata: ModelMetadata): string {
 
 function languageArchitecture(metadata: ModelMetadata): string {
   return new Facts(metadata, UNIPIC).text({ gguf: 'language_model', huggingface: [] }, '');
-}
-
-/**
- * Returns the vision part: in the file `beside` the language model, or in the same file. `architecture` is undefined
- * for a composite model of which only the language model is supported. Throws `ModelError('architecture')` for an
- * unsupported vision part.
- */
-export function visionOf(
-  { metadata }: ModelFile,
-  beside: ModelFile | undefined,
-): { readonly name: string; readonly architecture: VisionArchitecture | undefined } | undefined {
-  if (beside === undefined) {
-    if (metadata.kind === 'gguf') return undefined;
-    const { model_type: name, vision_config: vision } = metadata.config;
-    if (typeof name !== 'string' || vision === undefined) return undefined;
-    return { name, architecture: VISION.find(({ huggingface }) => huggingface.includes(name)) };
-  }
-  const name = projectorType(beside);
-  const architecture = VISION.find(({ projectors }) => projectors.includes(name));
-  if (architecture !== undefined) return { name, architecture };
-  const known = VISION.flatMap(({ projectors }) => projectors).filter((one) => one !== '');
-  throw new ModelError(
-    'architecture',
-    `${beside.name}: vision parts with the projector ${JSON.stringify(name.slice(0, 80))} are not supported; take one of ${known.join(', ')}, or load the language model alone`,
-    { architecture: name, known },
-  );
 }

@@ -8,7 +8,7 @@ import type { Backend, NormSpec, Weight, WeightWriter } from '../backend/backend
 import { ModelError } from '../errors.ts';
 import type { Linear } from '../layers/linear.ts';
 import type { ModelMetadata, TensorInfo } from '../load/model-file.ts';
-import { checkHostFormat, hostWriter } from './host-tensor.ts';
+import type * as HostTensor from './host-tensor.ts';
 import type * as StoredWriters from './stored-writers.ts';
 
 /** A tensor's name, or its names in the two kinds of files. */
@@ -115,6 +115,7 @@ export class TensorPlan {
   readonly #options: PlanOptions;
   readonly #planned = new Map<string, Planned>();
   #writers: typeof StoredWriters | undefined;
+  #tables: typeof HostTensor | undefined;
 
   constructor(tensors: Tensors, options: PlanOptions) {
     this.#tensors = tensors;
@@ -153,8 +154,10 @@ export class TensorPlan {
 
   /** Called between the first run and the first `writer`: downloads code that only some models need for reading. */
   async prepare(): Promise<void> {
-    const special = [...this.#planned.values()].some((planned) => planned.kind === 'split' || isChanged(planned));
+    const all = [...this.#planned.values()];
+    const special = all.some((planned) => planned.kind === 'split' || isChanged(planned));
     if (special) this.#writers ??= await import('./stored-writers.ts');
+    if (all.some(({ kind }) => kind === 'table')) this.#tables ??= await import('./host-tensor.ts');
   }
 
   /** Returns the writer of the tensor; undefined for one that was not taken. */
@@ -163,7 +166,7 @@ export class TensorPlan {
     if (planned === undefined) return undefined;
     switch (planned.kind) {
       case 'table':
-        return hostWriter(info, (values) => {
+        return this.#host().hostWriter(info, (values) => {
           planned.read = values;
         });
       case 'split':
@@ -211,6 +214,11 @@ export class TensorPlan {
     return this.#writers;
   }
 
+  #host(): typeof HostTensor {
+    if (this.#tables === undefined) throw new Error('TensorPlan.prepare comes before writer');
+    return this.#tables;
+  }
+
   #name(name: TensorName): string {
     return typeof name === 'string' ? name : name[this.#options.file ?? 'gguf'];
   }
@@ -219,7 +227,7 @@ export class TensorPlan {
     const { name, format } = info;
     const inFile = stored.transposed === true ? wanted.toReversed() : wanted;
     if (!(stored.alsoAs ?? []).some((shape) => sameShape(shape, info.shape))) checkShape(info, inFile);
-    if (stored.transposed === true) checkHostFormat(info);
+    if (stored.transposed === true) checkFloats(info);
     if (wanted.length === 1 || stored.map !== undefined) checkF32(info);
     this.#remember(name, { kind: 'weight', shape: wanted, stored });
     return placeholder(name, wanted, format);
@@ -233,7 +241,7 @@ export class TensorPlan {
 
   #table(info: TensorInfo, wanted: readonly number[], alsoAs: Stored['alsoAs'] = []): Float32Array {
     if (!alsoAs.some((shape) => sameShape(shape, info.shape))) checkShape(info, wanted);
-    checkHostFormat(info);
+    checkFloats(info);
     this.#remember(info.name, { kind: 'table' });
     return new Float32Array(0);
   }
@@ -276,6 +284,11 @@ function checkShape({ name, shape }: TensorInfo, wanted: readonly number[]): voi
     `${name} is [${shape.join(', ')}]; the configuration requires [${wanted.join(', ')}]`,
     { tensor: name, found: shape, wanted },
   );
+}
+
+/** What the host reads value by value. */
+function checkFloats(info: TensorInfo): void {
+  if (info.format !== 'F16' && info.format !== 'BF16') checkF32(info);
 }
 
 function checkF32({ name, format }: TensorInfo): void {

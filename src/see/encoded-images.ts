@@ -38,7 +38,7 @@ export interface EncodingModel {
 
 export class EncodedImages {
   readonly #model: EncodingModel;
-  readonly #backend: Backend;
+  readonly backend: Backend;
   /** By content key; the most recently used is last. */
   readonly #kept = new Map<string, EncodedImage>();
   /** The kept tokens, by content key; the oldest is first. */
@@ -49,14 +49,14 @@ export class EncodedImages {
 
   constructor(model: EncodingModel) {
     this.#model = model;
-    this.#backend = model.language.backend;
+    this.backend = model.language.backend;
   }
 
   async encode(image: PromptImage, signal?: AbortSignal): Promise<void> {
     const { selection, contentKey } = image;
     if (selection !== undefined) selection.kept = this.#selections.get(contentKey) ?? selection.kept;
     if (this.#kept.has(contentKey) && (selection === undefined || selection.kept !== undefined)) return;
-    const backend = this.#backend;
+    const backend = this.backend;
     const wholeKey = selection?.wholeKey ?? contentKey;
     if (!this.#kept.has(wholeKey)) await this.#compute(image, wholeKey, signal);
     if (selection !== undefined) {
@@ -90,7 +90,7 @@ export class EncodedImages {
   }
 
   async #compute({ prepared }: PromptImage, key: string, signal?: AbortSignal): Promise<void> {
-    const backend = this.#backend;
+    const backend = this.backend;
     const slice = new TimeSlice();
     const held = new Held(backend);
     try {
@@ -110,7 +110,7 @@ export class EncodedImages {
   #whole({ prepared }: PromptImage, key: string): EncodedImage {
     const known = this.#kept.get(key);
     if (known !== undefined) return known;
-    const held = new Held(this.#backend);
+    const held = new Held(this.backend);
     try {
       return this.#keep(key, released(atOnce(this.#model.vision.encode(prepared, held)), held));
     } finally {
@@ -120,7 +120,7 @@ export class EncodedImages {
 
   /** Returns the kept tokens. */
   #take(image: PromptImage, { wholeKey }: TokenSelection, kept: Int32Array): EncodedImage {
-    const backend = this.#backend;
+    const backend = this.backend;
     const { embeddings, perLayer } = this.#whole(image, wholeKey);
     const take = (rows: Tensor): Tensor => backend.keep(backend.scope(() => backend.take(rows, kept)));
     return this.#keep(image.contentKey, {
@@ -145,7 +145,7 @@ export class EncodedImages {
       return selectTokens(
         wasm,
         {
-          embeddings: await this.#backend.download(embeddings),
+          embeddings: await this.backend.download(embeddings),
           count,
           width: embeddings.shape[1] ?? 0,
           fixed,
@@ -172,7 +172,7 @@ export class EncodedImages {
     const free = Int32Array.from(kept.keys()).filter((token) => kept[token] === 0);
     const k = (keptCount(choice, count, count - free.length) ?? 0) - (count - free.length);
     if (method !== 'todre' || spread !== 'sum' || precision !== 'exact' || k < 1 || k >= free.length) return undefined;
-    const places = await this.#backend.diverse?.(
+    const places = await this.backend.diverse?.(
       embeddings,
       free,
       k,
@@ -201,7 +201,7 @@ export class EncodedImages {
   /** The tokens of a text as the language model's embeddings: [tokens, hidden]. */
   async #embed(text: string): Promise<Float32Array> {
     const { language, tokenizer } = this.#model;
-    const backend = this.#backend;
+    const backend = this.backend;
     const ids = tokenizer.encode(text);
     if (ids.length === 0) return new Float32Array(0);
     const ring = backend.ids(ids.length);
@@ -236,7 +236,7 @@ export class EncodedImages {
   #forget(key: string, encoded: EncodedImage): void {
     this.#kept.delete(key);
     this.#bytes -= bytesOf(encoded);
-    for (const tensor of tensorsOf(encoded)) this.#backend.free(tensor);
+    for (const tensor of tensorsOf(encoded)) this.backend.free(tensor);
   }
 }
 

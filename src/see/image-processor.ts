@@ -3,6 +3,7 @@
  * prompt reads of them.
  */
 import type { IHasher } from 'hash-wasm';
+import type { Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import {
   tokensOf,
@@ -15,12 +16,15 @@ import {
 import { choiceName, outliers, plannedCounts, readSelection } from '../select/visual/index.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
 import type { EncodedImages } from './encoded-images.ts';
+import { duringCall } from './during.ts';
 import {
   TokenSelection,
-  type ImageProcessor,
   type ChosenTokens,
+  type ImageCall,
+  type ImageProcessor,
   type PromptImage,
   type SelectionRequest,
+  type ShownCall,
 } from './images.ts';
 
 export class ModelImages implements ImageProcessor {
@@ -83,6 +87,10 @@ export class ModelImages implements ImageProcessor {
 
   encode(image: PromptImage, signal?: AbortSignal): Promise<void> {
     return this.#encoded.encode(image, signal);
+  }
+
+  during(call: ShownCall, made?: (body: () => Tensor) => Tensor): ImageCall | undefined {
+    return duringCall(this.#encoded.backend, call, (image) => this.#encoded.embeddings(image), made);
   }
 
   embeddings(image: PromptImage): EncodedImage {

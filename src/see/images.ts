@@ -4,7 +4,9 @@
  * image are the prepared pixels (`PreparedImage.image`), from which the embeddings can be computed again after a lost
  * device or dropped turns. The context window bounds the number of images.
  */
+import type { Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
+import type { ForwardCall } from '../models/decoder.ts';
 import type {
   EncodedImage,
   ExpandedPart,
@@ -120,6 +122,20 @@ export function imageTokens(image: PromptImage): number | undefined {
   return counts?.reduce((sum, count) => sum + count, 0);
 }
 
+/** A forward call of positions `[start, start + count)`, and the spans of images among all positions. */
+export interface ShownCall {
+  readonly start: number;
+  readonly count: number;
+  readonly spans: readonly {
+    readonly at: number;
+    readonly tokens: number;
+    readonly image: PromptImage;
+    readonly row: number;
+  }[];
+}
+
+export type ImageCall = Pick<ForwardCall, 'open' | 'perLayer'>;
+
 /** Turns pixels into what a prompt needs of an image, on one device. */
 export interface ImageProcessor {
   /** The placeholder id of images; undefined for a model that reads text only. */
@@ -146,6 +162,8 @@ export interface ImageProcessor {
    * are computed at once.
    */
   embeddings(image: PromptImage): EncodedImage;
+  /** Returns what the images of a forward call ask of it besides their embeddings. `made` keeps what is made (default: the open scope). */
+  during(call: ShownCall, made?: (body: () => Tensor) => Tensor): ImageCall | undefined;
   /** Frees the device's memory. */
   free(): void;
 }
@@ -164,6 +182,7 @@ export function textOnly(missing: readonly string[]): ImageProcessor {
     resolve: image,
     encode: image,
     embeddings: image,
+    during: () => undefined,
     free: () => undefined,
   };
 }

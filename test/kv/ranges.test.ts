@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Ranges } from '../../src/backend/backend.ts';
 import { checkRanges } from '../../src/backend/page-checks.ts';
-import { bidirectional, denseCausal, slidingWindow, withinSpans, withinWindow } from '../../src/kv/ranges.ts';
+import { withinSpans } from '../../src/kv/open-spans.ts';
+import { bidirectional, denseCausal, slidingWindow, withinWindow } from '../../src/kv/ranges.ts';
 import { InputError } from '../../src/errors.ts';
 
 /** The keys that a query sees, by the contract's words. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { openModel } from '../../src/load/index.ts';
 import type { ModelFile } from '../../src/load/model-file.ts';
-import { projectorType, sortFiles } from '../../src/models/files.ts';
+import { projectorName, sortFiles } from '../../src/models/files.ts';
 import { loadModel } from '../../src/models/model.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { f32Tensor, writeGguf } from '../support/gguf-writer.ts';
@@ -24,8 +24,8 @@ describe('the files of one model', () => {
   });
 
   test('a vision part says what its projector is', async () => {
-    expect(projectorType(await mmproj())).toBe('idefics3');
-    expect(projectorType(await mmproj('clip.vision.projector_type'))).toBe('idefics3');
+    expect(projectorName((await mmproj()).metadata)).toBe('idefics3');
+    expect(projectorName((await mmproj('clip.vision.projector_type')).metadata)).toBe('idefics3');
   });
 
   test('a vision part alone, two of a kind, and none', async () => {
@@ -48,7 +48,7 @@ describe('the files of one model', () => {
     ).rejects.toMatchObject({
       code: 'architecture',
       message: expect.stringMatching(
-        /"sonar" are not supported; take one of idefics3, or load the language model alone/,
+        /"sonar" are not supported; take one of idefics3, .*, or load the language model alone/,
       ),
     });
     expect(backend.memory().weights).toBe(0);

@@ -77,7 +77,7 @@ class Reader {
       sequence,
       ring: backend.ids(CAPACITY + 1),
       sampler: backend.sampler(config.vocabulary),
-      images: { encode: nothing, embeddings: nothing },
+      images: { encode: nothing, embeddings: nothing, during: () => undefined },
       kvBits: this.#bits,
     };
   }

@@ -109,6 +109,11 @@ export class PartsPlan {
     );
   }
 
+  /** Awaited before the first `writer`. */
+  prepare(): Promise<void> {
+    return this.#plan.prepare();
+  }
+
   writer(info: TensorInfo, backend: Backend): WeightWriter | undefined {
     return this.#plan.writer(info, backend);
   }
