@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile|memory|pictures|paint|context|visual|perplexity [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|pictures|paint|context|visual|perplexity|constrain [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ const benchmarks = {
   context: () => import('./context.mjs'),
   visual: () => import('./visual.mjs'),
   perplexity: () => import('./perplexity.mjs'),
+  constrain: () => import('./constrain.mjs'),
 };
 
 const { values, positionals } = parseArgs({

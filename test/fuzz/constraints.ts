@@ -116,6 +116,7 @@ export async function constraintFuzzer(): Promise<Fuzzer> {
   const quote = cutter.cut('"')[0]!;
   const character = cutter.cut('Q')[0]!;
   const keys = new Map(NAMES.map((name) => [name, cutter.cut(`${JSON.stringify(name)}:`)]));
+  const pattern = cutter.cut('x', random(1));
   const closing = CLOSING.map((text) => cutter.cut(text, random(1))[0]!);
   const ajv = new Ajv2020({ strict: false, multipleOfPrecision: 9 });
   addFormats.default(ajv);
@@ -143,7 +144,7 @@ export async function constraintFuzzer(): Promise<Fuzzer> {
     const drawn: number[] = [];
     const required =
       JSON.stringify(schema)
-        .match(/"required":\[.*?\]/g)
+        .match(/"required":\[.*?\]|"dependentRequired":\{.*?\}/g)
         ?.join() ?? '';
     const wanted = [...keys].flatMap(([name, ids]) => (required.includes(JSON.stringify(name)) ? [ids] : []));
     /** Whether these may follow what was drawn. */
@@ -156,15 +157,18 @@ export async function constraintFuzzer(): Promise<Fuzzer> {
       drawn.push(id);
     };
     for (let count = 0; !constraint.done; count++) {
-      if (count > TOO_LONG) throw new Wrong(`an answer that does not end: ${JSON.stringify(schema)}`);
+      if (count > TOO_LONG)
+        throw new Wrong(
+          `an answer that does not end: …${tokenizer.decode(drawn.slice(-60))} of ${JSON.stringify(schema)}`,
+        );
       const mask = constraint.mask();
       const allowed = [...Array(tokenizer.facts.vocabulary).keys()].filter((id) => allows(mask, id));
       if (allowed.length === 0) throw new Wrong(`a dead end of ${JSON.stringify(schema)}`);
       if (allows(mask, end) && (count > LONG || r.uniform() < 0.2)) break;
-      // Within a string a brace is a character like others.
-      const within = allows(mask, character) && allows(mask, quote);
-      const close =
-        count > LONG && r.uniform() < 0.9 ? (within ? quote : closing.find((id) => allows(mask, id))) : undefined;
+      // Within a string a brace is a character like others; where it cannot end yet, a pattern of names wants an x or a t.
+      const within = allows(mask, character);
+      const next = within ? [quote, ...pattern.filter((id) => allows(mask, id))] : closing;
+      const close = count > LONG && r.uniform() < 0.9 ? next.find((id) => allows(mask, id)) : undefined;
       // A required property is not found by chance among all names.
       const name = close === quote && !within ? r.shuffle(wanted).find((ids) => may(ids)) : undefined;
       if (name !== undefined) {
