@@ -130,7 +130,7 @@ export class Session {
     const { telling } = manner;
     const limited = await (telling?.tools.length
       ? this.#calling(settings, telling, content, listener)
-      : this.#limited(settings, listener));
+      : this.#limited(settings, listener, content));
     const answer = await this.#cache.answer(prompt, content, settings, { ...limited, divider });
     const { text, thinking, toolCalls: calls, partial } = answer;
     const said = { content: [asked.prefix + text], ...(thinking && { thinking }), ...(calls && { calls }) };
@@ -276,11 +276,18 @@ export class Session {
     );
   }
 
-  /** The listener of one answer, with the constraint of its grammar. */
-  async #limited({ grammar }: Pick<PromptSettings, 'grammar'>, listener: SessionListener): Promise<SessionListener> {
+  /** The listener of one answer, with the constraint of its grammar. `content`: of a chat's prompt, in which a model may be asked to think first. */
+  async #limited(
+    { grammar, thinking }: Pick<PromptSettings, 'grammar' | 'thinking'>,
+    listener: SessionListener,
+    content?: Content,
+  ): Promise<SessionListener> {
     if (grammar === undefined) return listener;
-    const { constraint } = await this.#model.constrain(grammar);
-    return { ...listener, constraint };
+    const thoughts = thinking === false || content === undefined ? undefined : this.#thoughts;
+    if (thoughts === undefined || content === undefined)
+      return { ...listener, constraint: (await this.#model.constrain(grammar)).constraint };
+    const { limitAfterThoughts } = await dialects();
+    return { ...listener, constraint: await limitAfterThoughts(this.#model, grammar, thoughts, content) };
   }
 
   /** The same for an answer that may call tools. */

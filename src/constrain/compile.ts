@@ -48,6 +48,8 @@ export class Compiler {
         return choice(grammar.parts.map(part));
       case 'repeat':
         return repeat(part(grammar.part, 'part'), grammar.least, grammar.most ?? Infinity);
+      case 'until':
+        return this.#texts([this.#mark(grammar.end, where)], 0, where);
       case 'free':
         return this.#free(grammar.triggers, where, part);
       default:
@@ -78,18 +80,25 @@ export class Compiler {
     });
   }
 
+  #mark(mark: Extract<Grammar, { readonly kind: 'text' | 'token' }>, where: string): Uint8Array {
+    const bytes = mark.kind === 'token' ? this.#special(mark.token, where) : utf8.encode(mark.text);
+    if (bytes.length === 0) throw new InputError('argument', `${where}: a mark without text`);
+    return bytes;
+  }
+
+  /** Texts up to and with the first of these marks, which is the one `wanted`; undefined: texts without any. */
+  #texts(marks: readonly Uint8Array[], wanted: number | undefined, where: string): Term {
+    const key = marks.map((bytes) => bytes.join(' ')).join();
+    return this.#library.table(`free ${wanted} ${key}`, () => bounded(where, () => freeTable(marks, wanted)));
+  }
+
   #free(
     triggers: Extract<Grammar, { kind: 'free' }>['triggers'],
     where: string,
     part: (one: Grammar, name: string) => Term,
   ): Term {
-    const begins = triggers.map(({ begin }, i) =>
-      begin.kind === 'token' ? this.#special(begin.token, `${where}.${i}`) : utf8.encode(begin.text),
-    );
-    if (begins.some(({ length }) => length === 0)) throw new InputError('argument', `${where}: a trigger without text`);
-    const key = begins.map((bytes) => bytes.join(' ')).join();
-    const table = (wanted: number | undefined): Term =>
-      this.#library.table(`free ${wanted} ${key}`, () => bounded(where, () => freeTable(begins, wanted)));
+    const begins = triggers.map(({ begin }, i) => this.#mark(begin, `${where}.${i}`));
+    const table = (wanted: number | undefined): Term => this.#texts(begins, wanted, where);
     const bodies = triggers.map(({ body }, i) => part(body, String(i)));
     const text: Term = later(() =>
       choice([table(undefined), ...bodies.map((body, i) => sequence(table(i), body, text))]),

@@ -14,10 +14,12 @@ export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
 
 /** Where free text ends: the answer writes `begin`, then must go on with `body`; then the text is free again. */
 export interface Trigger {
-  /** A text, or a special token by its name. */
-  readonly begin: Extract<Grammar, { readonly kind: 'text' | 'token' }>;
+  readonly begin: Mark;
   readonly body: Grammar;
 }
+
+/** A text, or a special token by its name. */
+type Mark = Extract<Grammar, { readonly kind: 'text' | 'token' }>;
 
 export type Grammar =
   /** Exactly this text. */
@@ -31,5 +33,7 @@ export type Grammar =
   | { readonly kind: 'sequence'; readonly parts: readonly Grammar[] }
   | { readonly kind: 'choice'; readonly parts: readonly Grammar[] }
   | { readonly kind: 'repeat'; readonly part: Grammar; readonly least: number; readonly most?: number | undefined }
+  /** Any text, special tokens included, up to and with the first occurrence of a mark. */
+  | { readonly kind: 'until'; readonly end: Mark }
   /** Any text, special tokens included, that may end anywhere outside of a trigger's body. A trigger's text occurs in it only as a trigger. */
   | { readonly kind: 'free'; readonly triggers: readonly Trigger[] };

@@ -1,6 +1,7 @@
 /** Grammars token by token: for every cut of a text into tokens, what may be written is in the mask, and nothing else is. */
 import { describe, expect, test } from '@jest/globals';
 import type { Grammar } from '../../src/constrain/grammar.ts';
+import { afterThoughts } from '../../src/chat/dialects/grammar.ts';
 import { Constraints } from '../../src/constrain/index.ts';
 import { random } from '../support/random.ts';
 import { allows, CALL, Cutter, toyTokenizer } from './toy.ts';
@@ -74,6 +75,19 @@ describe('free text with triggers', () => {
     expect(allows(texts.mask(), id)).toBe(false);
     expect(allows(texts.mask(), end)).toBe(false);
   });
+});
+
+test.each([
+  ['<think>a < b </thin </think>\n\n{"x":3}</tool_call>', true],
+  ['{"x":3}</tool_call>', true],
+  ['<think></think>{"x":3}</tool_call>', true],
+  ['<think>{"x":3}</tool_call>', false],
+  ['<think>a</think>b</think>{"x":3}</tool_call>', false],
+])('an answer after thoughts: %j: %j', (written, expected) => {
+  const marks = (text: string): Grammar => ({ kind: 'text', text });
+  expect(fits(afterThoughts(call, ['<think>', '</think>'], false, marks), written)).toBe(expected);
+  if (written.startsWith('<think>'))
+    expect(fits(afterThoughts(call, ['<think>', '</think>'], true, marks), written.slice(7))).toBe(expected);
 });
 
 describe('combinations', () => {

@@ -110,12 +110,20 @@ export function answerGrammar({
     return calls.quiet === true ? undefined : { kind: 'free', triggers: [trigger] };
   }
   const said = chosen === 'auto' && answer !== undefined ? choice([answer, made]) : made;
-  if (thoughts === undefined) return said;
-  const [open, close] = thoughts;
-  // Thoughts in which the mark that ends them can begin nowhere else.
+  return thoughts === undefined ? said : afterThoughts(said, thoughts, opened, marks);
+}
+
+/** An answer that may begin with thoughts, and does where the prompt opened them. */
+export function afterThoughts(
+  said: Grammar,
+  [open, close]: readonly [open: string, close: string],
+  opened: boolean,
+  marks: Marks,
+): Grammar {
+  const end = marks(close);
   const thought = sequence(
-    matching(`[^${close.charAt(0).replace(/[[\]\\^]/g, '\\$&')}]*`),
-    marks(close),
+    // A mark of several tokens is one text for those who read it.
+    { kind: 'until', end: end.kind === 'token' || end.kind === 'text' ? end : { kind: 'text', text: close } },
     matching('\\s{0,4}'),
     said,
   );

@@ -11,7 +11,7 @@ import type { Turn } from '../messages.ts';
 import type { ToolChoice, ToolSettings } from '../tools.ts';
 import { callIds, checkTools } from './check.ts';
 import { DividedAnswer } from './divided.ts';
-import { answerGrammar, marksOf } from './grammar.ts';
+import { afterThoughts, answerGrammar, marksOf } from './grammar.ts';
 import { speechOf } from './speech.ts';
 
 /** Throws `InputError('argument')` for tools that cannot be shown, and where there is no template to show them. */
@@ -51,6 +51,17 @@ export function divide(
 export interface Constraining {
   readonly tokenizer: Tokenizer;
   constrain(grammar: Grammar): Promise<{ readonly constraint: Constraint }>;
+}
+
+/** The constraint of an answer without tools of a model that thinks: only what follows its thoughts is limited. */
+export async function limitAfterThoughts(
+  model: Constraining,
+  answer: Grammar,
+  thoughts: readonly [open: string, close: string],
+  content: Content,
+): Promise<Constraint> {
+  const grammar = afterThoughts(answer, thoughts, opensThoughts(content, thoughts), marksOf(model.tokenizer));
+  return (await model.constrain(grammar)).constraint;
 }
 
 /** The constraint of an answer that may call tools, or must; undefined where there is none. `answer`: what it has to be where it calls nothing. */
