@@ -6,8 +6,8 @@ import { ProgressLine, size, visible, write, type CliContext } from './terminal.
 import { InputError, StorageError } from '../errors.ts';
 import type { ModelStore, StoredFile } from '../store/model-store.ts';
 
-function storeOf({ place }: CliContext): ModelStore {
-  const store = place.store();
+async function storeOf({ place }: CliContext): Promise<ModelStore> {
+  const store = await place.store();
   if (store === undefined) throw new StorageError('unavailable', 'no models can be kept here');
   return store;
 }
@@ -26,7 +26,7 @@ export const pull: Command = {
     if (model === undefined) throw new UsageError('MODEL is missing');
     if (!/^(https?|hf):/i.test(model))
       throw new InputError('argument', `'${model}' is not a URL; a local file needs no pull`);
-    const store = storeOf(context);
+    const store = await storeOf(context);
     const [, name, value] = /^([^:]+):\s*(.*)$/.exec(args.text('header') ?? '') ?? [];
     const sha256 = args.text('sha256');
     const progress = new ProgressLine(context.errors);
@@ -54,7 +54,7 @@ export const list: Command = {
   async run(argv, context) {
     const args = new Arguments(argv, { json: 'b' });
     args.atMost(0);
-    const files = (await storeOf(context).list()).toSorted((a, b) => a.model.localeCompare(b.model));
+    const files = (await (await storeOf(context)).list()).toSorted((a, b) => a.model.localeCompare(b.model));
     const lines = args.flag('json') ? files.map((file) => JSON.stringify(file)) : files.map(line);
     for (const text of lines) await write(context.output, `${text}\n`);
     if (files.length === 0 && !args.flag('json'))
@@ -74,7 +74,7 @@ export const rm: Command = {
   details: '  MODEL    as octavo list shows it, the address it came from, or --all\n  --all    every model\n',
   async run(argv, context) {
     const args = new Arguments(argv, { all: 'b' });
-    const store = storeOf(context);
+    const store = await storeOf(context);
     const all = args.flag('all');
     if (all === args.rest.length > 0) throw new UsageError(all ? '--all takes no MODEL' : 'MODEL is missing');
     const targets = all ? [...new Set((await store.list()).map(({ model }) => model))] : args.rest;

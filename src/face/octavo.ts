@@ -18,7 +18,7 @@ import type * as ConnectingModule from './connecting.ts';
 import { AVAILABILITY, LOAD } from './options.ts';
 import type { ReadPicture } from './pictures.ts';
 import type { ExpectedContent } from './session.ts';
-import { savedSessions, type SavedSessions } from './sessions.ts';
+import { askToPersist, savedSessions, type SavedSessions } from './sessions.ts';
 
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
@@ -63,7 +63,7 @@ export interface FacePlatform {
   /** Whether WASM or WebGPU is available at all. */
   readonly capable: boolean;
   /** Where downloads are kept; undefined where nothing can be kept. */
-  store(): ModelStore | undefined;
+  store(): Promise<ModelStore | undefined>;
   /** Where sessions are saved; undefined where nothing can be kept. */
   sessions(): Promise<SessionStore | undefined>;
   /** What opens documents; undefined in scopes that fetch no code, such as service workers. */
@@ -141,7 +141,7 @@ async function loadHere(
   signal?.throwIfAborted();
   const [name = ''] = addressesOf(place);
   // Only pages may request persistent storage, and the download happens in a worker.
-  if (DOWNLOADED.test(name)) platform.store()?.persist();
+  if (DOWNLOADED.test(name)) void askToPersist(true);
   const download = monitor === undefined ? undefined : new DownloadMonitor(monitor);
   const caller = new Caller(await platform.startEngine());
   loading.set(name, (loading.get(name) ?? 0) + 1);
@@ -191,7 +191,7 @@ export function createFace(platform: FacePlatform): OctavoFace {
       if (!platform.capable || !possible) return 'unavailable';
       const places = addressesOf(await platform.input(input)).filter((place) => DOWNLOADED.test(place));
       if (places.some((place) => loading.has(place))) return 'downloading';
-      for (const place of places) if ((await platform.store()?.has(place)) !== true) return 'downloadable';
+      for (const place of places) if ((await (await platform.store())?.has(place)) !== true) return 'downloadable';
       return 'available';
     },
 
@@ -209,8 +209,8 @@ export function createFace(platform: FacePlatform): OctavoFace {
     connect: async (options) => (await connecting()).connect(made, options),
 
     store: {
-      list: async () => (await platform.store()?.list()) ?? [],
-      remove: async (target) => (await platform.store()?.remove(target)) ?? 0,
+      list: async () => (await (await platform.store())?.list()) ?? [],
+      remove: async (target) => (await (await platform.store())?.remove(target)) ?? 0,
     },
     sessions: savedSessions(() => platform.sessions()),
   };

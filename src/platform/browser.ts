@@ -2,7 +2,6 @@
 import { InputError } from '../errors.ts';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
-import { ModelStore } from '../store/model-store.ts';
 import { cloneable } from './input.ts';
 
 /**
@@ -23,6 +22,9 @@ function bundledModel(): string {
   return new URL(NANO, here).href;
 }
 
+/** Nothing is kept without IndexedDB. */
+const hasDatabase = (): boolean => typeof indexedDB !== 'undefined';
+
 /** `startEngine`: how an engine is started for this scope; `capable`: whether that can succeed; `documents`: what opens documents, where code can be fetched. */
 export function createBrowserFace(
   startEngine: FacePlatform['startEngine'],
@@ -42,13 +44,13 @@ export function createBrowserFace(
       if (typeof given === 'string') return absolute(given);
       return Array.isArray(given) ? given.map((one: unknown) => absolute(String(one))) : given;
     },
-    // Pages that show no image and list no session do not download this code.
+    // Pages that show no image and list nothing that is kept do not download this code.
     readPicture: async (input, signal) => (await import('../vision/read.ts')).readImage(input, { signal }),
     capable,
     ...(documents && { documents }),
-    store: () => (ModelStore.supported ? new ModelStore() : undefined),
+    store: async () => (hasDatabase() ? new (await import('../store/model-store.ts')).ModelStore() : undefined),
     sessions: async () => {
-      if (!ModelStore.supported) return undefined;
+      if (!hasDatabase()) return undefined;
       const { IndexedShelf, SessionStore } = await import('../store/index.ts');
       return new SessionStore(new IndexedShelf());
     },

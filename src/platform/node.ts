@@ -41,7 +41,7 @@ export function createNodeFace(): FacePlatform {
     },
     readPicture: (input, signal) => readImage(input, { decoder, files: nodeFiles, signal }),
     capable: typeof WebAssembly === 'object',
-    store: openModelStore,
+    store: async () => openModelStore(),
     sessions: async () => new SessionStore(new FolderShelf(sessionFolder())),
     documents: async () => (await import('./node-documents.ts')).nodeDocuments(),
   };

@@ -42,7 +42,7 @@ class Captured extends Writable {
 async function octavo(...args: string[]): Promise<{ code: number; output: string; errors: string }> {
   const output = new Captured();
   const errors = new Captured();
-  const place = { ...testPlace(), store: () => new ModelStore(new FolderRecords(join(folder, 'models'))) };
+  const place = { ...testPlace(), store: async () => new ModelStore(new FolderRecords(join(folder, 'models'))) };
   const face = createFace(place);
   const code = await run(args, {
     input: Readable.from([]),

@@ -49,7 +49,7 @@ export function testPlace(
       return readImage(input, { decoder: createNodeDecoder(), files: nodeFiles, signal });
     },
     capable: true,
-    store: () => undefined,
+    store: async () => undefined,
     sessions: async () => {
       const shelf = await platform.sessions?.();
       return shelf === undefined ? undefined : new SessionStore(shelf);
