@@ -1,5 +1,5 @@
 /** From a source to a document's content, by its format; each format's reader is fetched when it is first needed. */
-import { createSHA256 } from 'hash-wasm';
+import { sha256 } from '../hash.ts';
 import { FileError } from '../errors.ts';
 import type { DocumentContent } from './content.ts';
 import type { DocumentEnvironment } from './environment.ts';
@@ -29,7 +29,7 @@ export async function readDocument(
   const name = options.name ?? found.name;
   if (bytes.length === 0) throw new FileError('malformed', { file: name, field: 'document' }, 'it is empty');
   const format = formatOf(bytes, name, options.type ?? found.type);
-  const hash = (await createSHA256()).init().update(bytes).digest('hex');
+  const hash = await sha256(bytes);
   const content = await readContent(bytes, name, format, options, environment);
   signal?.throwIfAborted();
   return { name, format, bytes, hash, content };

@@ -1,6 +1,6 @@
 /** A loaded encoder: its tokenizer and its weights on a device; and its way to another device when that one is lost. */
-import { createSHA256 } from 'hash-wasm';
 import type { EmbedListener, EmbedModel } from '../embed/model.ts';
+import { sha256 } from '../hash.ts';
 import { embed } from '../embed/embed.ts';
 import { rerank } from '../embed/rerank.ts';
 import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.ts';
@@ -92,10 +92,7 @@ export class EngineEncoder implements LoadedModel {
     try {
       tokenizer = await createTokenizer(device.wasm ?? (await openTextWasm(platform)), file.metadata);
       const embedder = await loadOn(plan, device, listener);
-      const fingerprint = (await createSHA256())
-        .init()
-        .update(file.fingerprint + embedder.digest)
-        .digest('hex');
+      const fingerprint = await sha256(file.fingerprint + embedder.digest);
       return new EngineEncoder(parts, file, { tokenizer, window, fingerprint, on: { device, embedder } });
     } catch (error) {
       tokenizer?.free();

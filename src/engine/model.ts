@@ -4,10 +4,10 @@
  */
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Templates } from '../chat/conversation.ts';
-import { createSHA256, type IHasher } from 'hash-wasm';
 import type { Constraints } from '../constrain/index.ts';
 import type { Grammar } from '../constrain/grammar.ts';
 import type { ContextOptions } from '../select/options.ts';
+import { sha256 } from '../hash.ts';
 import { Sequence } from '../kv/sequence.ts';
 import type { Prefixes } from '../kv/prefixes.ts';
 import { Checksums } from '../kv/checksum.ts';
@@ -63,8 +63,7 @@ interface ModelParts {
   readonly window: number;
   readonly loaded: Loaded;
   readonly wasm: Wasm;
-  /** Makes content keys for pictures. */
-  readonly hash: IHasher;
+  readonly fingerprint: string;
   readonly embedding: EmbeddingInfo | undefined;
 }
 
@@ -112,7 +111,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     window,
     loaded,
     wasm,
-    hash,
+    fingerprint,
     embedding,
   }: ModelParts) {
     this.embedding = embedding;
@@ -128,10 +127,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     this.sampling = recommendedSampling(file.metadata);
     this.name = file.name;
     this.#file = file.fingerprint;
-    this.fingerprint = hash
-      .init()
-      .update(file.fingerprint + loaded.model.digest)
-      .digest('hex');
+    this.fingerprint = fingerprint;
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#loaded = loaded;
@@ -182,7 +178,7 @@ export class EngineModel implements SessionModel, LoadedModel {
         window,
         loaded,
         wasm,
-        hash: await createSHA256(),
+        fingerprint: await sha256(file.fingerprint + loaded.model.digest),
         embedding: await embeddingOf(file, loaded.model.language, window),
       });
     } catch (error) {

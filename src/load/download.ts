@@ -3,7 +3,7 @@
  * verified. The file is long because a download is one state (bytes received, validator, record, hash) that every step
  * reads and changes. Memory: one record. `src/store/model-store.ts` defines the store's format and its guarantees.
  */
-import { createSHA256, sha256 as hashOf } from 'hash-wasm';
+import { sha256 as hashOf, streamingSha256 } from '../hash.ts';
 import { FileError, StorageError } from '../errors.ts';
 import { displayName, storedAddress } from '../store/address.ts';
 import { RECORD_BYTES, type Manifest, type ModelStore } from '../store/model-store.ts';
@@ -79,7 +79,7 @@ class Download {
   #validator: Validator = {};
   /** The record being filled; its first bytes may be stored already. */
   #record = new Uint8Array(0);
-  #hasher: Awaited<ReturnType<typeof createSHA256>> | undefined;
+  #hasher: Awaited<ReturnType<typeof streamingSha256>> | undefined;
   #flushed = 0;
   readonly #name: string;
   #head: HeadCheck;
@@ -148,7 +148,7 @@ class Download {
         : {};
     this.#flushed = performance.now();
     this.#record = new Uint8Array(Math.min(this.#recordBytes, this.#size ?? this.#recordBytes));
-    this.#hasher = (await createSHA256()).init();
+    this.#hasher = (await streamingSha256()).init();
     this.#head = new HeadCheck(this.#wanted.expectation, this.#name, this.#size);
     if (manifest === undefined) return;
     const partial = manifest.received % this.#recordBytes;
@@ -185,7 +185,7 @@ class Download {
         return;
       } catch {
         // Saved by another build of the hash function: the stored bytes are hashed again.
-        this.#hasher = (await createSHA256()).init();
+        this.#hasher = (await streamingSha256()).init();
       }
     }
     const meter = new Meter(monitor, 'verify', displayName(manifest.url), manifest.received);

@@ -1,6 +1,6 @@
 /** A GGUF model and its projector file ("mmproj"), which holds the vision part, as one model file. */
-import { createSHA256 } from 'hash-wasm';
 import { InputError } from '../errors.ts';
+import { sha256 } from '../hash.ts';
 import { openModel } from './index.ts';
 import type { ModelInput, ResolvedInput } from './inputs.ts';
 import type { ModelFile } from './model-file.ts';
@@ -11,7 +11,6 @@ import type { OpenOptions } from './options.ts';
  * language model; the projector is read separately.
  */
 export async function withProjector(model: ModelFile, projector: ModelFile, found = false): Promise<ModelFile> {
-  const hash = (await createSHA256()).init().update(model.fingerprint + projector.fingerprint);
   return {
     name: model.name,
     metadata: model.metadata,
@@ -19,7 +18,7 @@ export async function withProjector(model: ModelFile, projector: ModelFile, foun
     projector,
     projectorFound: found,
     bytes: model.bytes + projector.bytes,
-    fingerprint: hash.digest('hex'),
+    fingerprint: await sha256(model.fingerprint + projector.fingerprint),
     read: (writer, options) => model.read(writer, options),
     close: async () => {
       await Promise.all([model.close(), projector.close()]);

@@ -1,6 +1,6 @@
 /** The one `ModelFile`: tensors placed in sources, delivered by one streaming pass in file order. */
 import type { Weight, WeightWriter } from '../backend/backend.ts';
-import { createSHA256 } from 'hash-wasm';
+import { sha256, streamingSha256 } from '../hash.ts';
 import { FileError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { createConverter, type Converter } from './convert.ts';
@@ -126,11 +126,11 @@ export class StreamedModelFile implements ModelFile {
     signal: AbortSignal | undefined,
     finish: (job: Job) => Promise<void>,
   ): Promise<void> {
-    const { headed, start, end, jobs, sha256 } = run;
+    const { headed, start, end, jobs, sha256: expected } = run;
     const { source, header } = headed;
-    const hasher = sha256 === undefined ? undefined : (await createSHA256()).init();
+    const hasher = expected === undefined ? undefined : (await streamingSha256()).init();
     // What the tensors were placed by must be what comes now.
-    const headHasher = start > header.start ? undefined : (await createSHA256()).init();
+    const head = start > header.start ? undefined : new Uint8Array(header.end - header.start);
     let position = start;
     let next = 0;
     let converter: Converter | undefined;
@@ -145,11 +145,10 @@ export class StreamedModelFile implements ModelFile {
         );
       hasher?.update(chunk);
       const chunkEnd = position + chunk.length;
-      if (headHasher !== undefined && position < header.end && chunkEnd > header.start) {
-        headHasher.update(
-          chunk.subarray(Math.max(0, header.start - position), Math.min(chunk.length, header.end - position)),
-        );
-        if (chunkEnd >= header.end && headHasher.digest('hex') !== header.sha256)
+      if (head !== undefined && position < header.end && chunkEnd > header.start) {
+        const from = Math.max(0, header.start - position);
+        head.set(chunk.subarray(from, Math.min(chunk.length, header.end - position)), position + from - header.start);
+        if (chunkEnd >= header.end && (await sha256(head)) !== header.sha256)
           throw new FileError(
             'checksum',
             { file: source.name, field: 'header' },
@@ -190,9 +189,9 @@ export class StreamedModelFile implements ModelFile {
         `the data ends here; ${end - position} more bytes should follow`,
       );
     }
-    if (hasher !== undefined && sha256 !== undefined) {
+    if (hasher !== undefined && expected !== undefined) {
       const found = hasher.digest('hex');
-      if (found !== sha256) throw hashFault(source.name, found, sha256);
+      if (found !== expected) throw hashFault(source.name, found, expected);
       this.#verified.add(this.#sources.indexOf(headed));
     }
   }

@@ -86,7 +86,7 @@ export async function loadModel(
   await plan.prepare();
   await vision?.prepare();
   await parts?.prepare();
-  const digest = await WeightDigest.create();
+  const digest = new WeightDigest();
   const writer = (info: TensorInfo): WeightWriter | undefined =>
     plan.writer(info, backend) ??
     parts?.writer(info, backend) ??
@@ -107,7 +107,7 @@ export async function loadModel(
       paint: images?.paint,
       missing: images?.missing ?? missingParts(config.architecture, metadata, seeing?.problem, seen !== undefined),
       boundary: boundary?.weights(),
-      digest: digest.value(),
+      digest: await digest.value(),
       free: () => {
         images?.free();
         seen?.free();

@@ -17,7 +17,7 @@ const sink: WeightWriter = {
 const info = (name: string, count: number): TensorInfo => ({ name, shape: [count], format: 'F32', bytes: 4 * count });
 
 async function digestOf(tensors: readonly Uint8Array[], chunk: number): Promise<string> {
-  const digest = await WeightDigest.create();
+  const digest = new WeightDigest();
   for (const [i, bytes] of tensors.entries()) {
     const writer = digest.watch(info(`t${i}`, bytes.length / 4), sink);
     for (let at = 0; at < bytes.length; at += chunk) await writer.write(bytes.subarray(at, at + chunk));

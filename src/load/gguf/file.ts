@@ -1,7 +1,7 @@
 /** GGUF files, whole or split, as a `ModelFile`. */
-import { createSHA256, sha256 } from 'hash-wasm';
 import { weightBytes } from '../../backend/weight.ts';
 import { FileError } from '../../errors.ts';
+import { sha256 } from '../../hash.ts';
 import type { ByteSource } from '../byte-source.ts';
 import { deliveredFormat, type Quantization } from '../convert.ts';
 import { sampleBytes } from '../fingerprint.ts';
@@ -60,7 +60,7 @@ export async function openGguf(
         `${split.tensors} tensors are announced, the files have ${placed.length}`,
       );
     }
-    const hasher = (await createSHA256()).init();
+    const identifying: Uint8Array[] = [];
     const meter = new Meter(
       monitor,
       'header',
@@ -70,18 +70,18 @@ export async function openGguf(
     const headed: HeadedSource[] = [];
     for (const [i, header] of headers.entries()) {
       meter.add(header.bytes.length);
-      hasher.update(header.bytes);
+      identifying.push(header.bytes);
       const source = sources[i];
       if (source === undefined) continue;
       headed.push({ source, header: { start: 0, end: header.bytes.length, sha256: await sha256(header.bytes) } });
-      hasher.update(await sampleBytes(source, header.dataOffset, signal));
+      identifying.push(await sampleBytes(source, header.dataOffset, signal));
     }
     return new StreamedModelFile({
       name: first.name,
       metadata: { kind: 'gguf', values: values(headers, 0) },
       placed,
       sources: headed,
-      fingerprint: hasher.digest('hex'),
+      fingerprint: await sha256(...identifying),
     });
   } catch (fault) {
     await Promise.all([...new Set([first, ...sources])].map((source) => source.close()));

@@ -1,6 +1,6 @@
 /** A Hugging Face folder (config.json, tokenizer.json, *.safetensors, ...) as a `ModelFile`. */
-import { createSHA256, sha256 } from 'hash-wasm';
 import { weightBytes } from '../../backend/weight.ts';
+import { sha256 } from '../../hash.ts';
 import { FileError } from '../../errors.ts';
 import { readBytes, type ByteSource } from '../byte-source.ts';
 import { deliveredFormat, type Quantization } from '../convert.ts';
@@ -20,10 +20,11 @@ export async function openFolder(
   options: { readonly signal?: AbortSignal; readonly quantize?: Quantization } = {},
 ): Promise<ModelFile> {
   const { signal, quantize } = options;
-  const hasher = (await createSHA256()).init();
+  /** What tells this folder from others. */
+  const identifying: Uint8Array[] = [];
   const text = async (name: string, limit: number): Promise<Uint8Array | undefined> => {
     const bytes = await readSmall(files, name, limit, signal);
-    if (bytes !== undefined) hasher.update(bytes);
+    if (bytes !== undefined) identifying.push(bytes);
     return bytes;
   };
   const json = async (name: string, limit: number): Promise<JsonObject | undefined> => {
@@ -82,12 +83,12 @@ export async function openFolder(
         );
       sources.push(source);
       const header = await readSafetensorsHeader(source, signal);
-      hasher.update(header.bytes);
+      identifying.push(header.bytes);
       headed.push({
         source,
         header: { start: 8, end: header.dataOffset, sha256: await sha256(header.bytes) },
       });
-      hasher.update(await sampleBytes(source, header.dataOffset, signal));
+      identifying.push(await sampleBytes(source, header.dataOffset, signal));
       for (const { name: own, shape, format: stored, offset, bytes: storedBytes } of header.entries) {
         if (stored === undefined || storedBytes === 0) continue;
         const name = prefix + own;
@@ -119,7 +120,7 @@ export async function openFolder(
       metadata,
       placed: [...placed.values()],
       sources: headed,
-      fingerprint: hasher.digest('hex'),
+      fingerprint: await sha256(...identifying),
     });
   } catch (fault) {
     await Promise.all(sources.map((source) => source.close()));

@@ -80,7 +80,7 @@ export class EncoderPlan {
     const { pooling = spec.pooling, prefixes } = this.#facts;
     const plan = this.#plan;
     await plan.prepare();
-    const digest = await WeightDigest.create();
+    const digest = new WeightDigest();
     const read = await this.#file.read((info) => digest.watch(info, plan.writer(info, backend)), options);
     const weights = [...read.values()];
     try {
@@ -93,7 +93,7 @@ export class EncoderPlan {
         vectors: spec.score === undefined ? { pooling, layers, dimensions, prefixes, trained: true } : undefined,
         scores: spec.score && { pooling: spec.score.pooling, layers },
         window,
-        digest: digest.value(),
+        digest: await digest.value(),
         free: () => {
           encoder.free();
           for (const weight of weights) weight.free();
