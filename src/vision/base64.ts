@@ -1,6 +1,6 @@
-/** Bytes as Base64, for data URLs and JSON. */
+/** Encodes bytes as Base64, for data URLs and JSON. */
 
-/** Bytes that are turned into characters at once: arguments of a call are limited. */
+/** The number of bytes converted to characters at once, because the number of a call's arguments is limited. */
 const PIECE = 0x8000;
 
 export function toBase64(bytes: Uint8Array): string {

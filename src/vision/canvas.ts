@@ -1,12 +1,15 @@
-/** Pixels of whatever can be drawn onto a canvas: in pages and workers here, and by the same bands in Node. */
+/**
+ * Reads the pixels of everything that can be drawn onto a canvas: in pages and workers here, and with the same bands in
+ * Node.
+ */
 import { DeviceError, FileError, InputError } from '../errors.ts';
 import type { ImageDecoder } from './decoder.ts';
 import { CHANNELS, checkSize, type Rgba } from './image.ts';
 
-/** What can be drawn and has a size of its own. */
+/** Sources that can be drawn and that have a size of their own. */
 export type Drawable = ImageBitmap | OffscreenCanvas | HTMLCanvasElement | HTMLImageElement;
 
-/** What is used of a 2D context, in browsers and in Node's package alike. */
+/** The part of a 2D context that is used, both in browsers and in Node's package. */
 export interface Paper {
   fillStyle: unknown;
   fillRect(x: number, y: number, width: number, height: number): void;
@@ -14,12 +17,14 @@ export interface Paper {
 }
 
 /**
- * Pixels of one band: a canvas of the whole picture would hold a second copy of it, and iOS gives canvases of 16.7 million pixels
- * at most (and draws nothing on larger ones, silently).
+ * The number of pixels in one band. A canvas of the whole image would hold a second copy of it, and iOS limits canvases
+ * to 16.7 million pixels (larger ones silently stay empty).
  */
 const BAND_PIXELS = 4 << 20;
 
-/** The picture over white, band by band: `draw` puts rows `[top, top + rows)` at the canvas's origin. */
+/**
+ * Draws the image over white and reads it band by band. `draw` puts rows `[top, top + rows)` at the canvas's origin.
+ */
 export function readBands<P extends Paper>(
   width: number,
   height: number,
@@ -39,7 +44,10 @@ export function readBands<P extends Paper>(
   return { data, width, height };
 }
 
-/** Throws `InputError('argument')` where its size is none or too large, or where the browser keeps its pixels from the page. */
+/**
+ * Throws `InputError('argument')` if the source has no size or is too large, or if the browser does not let the page
+ * read its pixels.
+ */
 export function readDrawable(source: Drawable, name: string): Rgba {
   const [width, height] =
     'naturalWidth' in source ? [source.naturalWidth, source.naturalHeight] : [source.width, source.height];
@@ -59,7 +67,7 @@ export function readDrawable(source: Drawable, name: string): Rgba {
   }
 }
 
-/** Waits for the element's image. Throws `FileError('malformed')` where that fails. */
+/** Waits until the element's image has loaded. Throws `FileError('malformed')` if it cannot be loaded. */
 export async function readElement(source: HTMLImageElement, name: string): Promise<Rgba> {
   try {
     await source.decode();
@@ -71,10 +79,10 @@ export async function readElement(source: HTMLImageElement, name: string): Promi
   return readDrawable(source, name);
 }
 
-/** The browser's own decoder: first frame, EXIF orientation applied, colours brought to sRGB. */
+/** The browser's own decoder: it returns the first frame, applies the EXIF orientation and converts colours to sRGB. */
 export const browserDecoder: ImageDecoder = {
   async decode(file, { type }, name) {
-    // Blobs are not made of shared memory.
+    // A Blob cannot be made of shared memory.
     const bytes = file.buffer instanceof ArrayBuffer ? (file as Uint8Array<ArrayBuffer>) : new Uint8Array(file);
     const bitmap = await createImageBitmap(new Blob([bytes], { type: `image/${type}` }), {
       imageOrientation: 'from-image',
@@ -87,9 +95,9 @@ export const browserDecoder: ImageDecoder = {
   },
 };
 
-/** Workers have no document, older web views no OffscreenCanvas or none with a 2D context. */
+/** Workers have no document, and older web views have no OffscreenCanvas, or one without a 2D context. */
 function openPaper(width: number, height: number): OffscreenCanvasRenderingContext2D | CanvasRenderingContext2D {
-  // The pixels come back to the CPU in any case, so they need not go to the GPU.
+  // The pixels are read back by the CPU in any case, so the canvas need not live on the GPU.
   const options: CanvasRenderingContext2DSettings = { willReadFrequently: true };
   if (typeof OffscreenCanvas === 'function') {
     const paper = new OffscreenCanvas(width, height).getContext('2d', options);
@@ -109,14 +117,17 @@ function openPaper(width: number, height: number): OffscreenCanvasRenderingConte
   );
 }
 
-/** For the page. Owns a copy of the pixels. Throws `DeviceError('unavailable')` in Node: write a file with `encodePng` there. */
+/**
+ * Returns pixels for the page, with a copy of the data. Throws `DeviceError('unavailable')` in Node, where `encodePng`
+ * writes a file instead.
+ */
 export function toImageData({ data, width, height }: Rgba): ImageData {
   if (typeof ImageData !== 'function')
     throw new DeviceError('unavailable', 'there is no ImageData here; use the pixels, or encodePng');
   return new ImageData(new Uint8ClampedArray(data), width, height);
 }
 
-/** For the page; the taker closes it. Throws as `toImageData`. */
+/** Returns a bitmap for the page; the caller closes it. Throws the same errors as `toImageData`. */
 export async function toImageBitmap(image: Rgba): Promise<ImageBitmap> {
   const pixels = toImageData(image);
   return createImageBitmap(pixels);

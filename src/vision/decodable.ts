@@ -1,14 +1,14 @@
-/** What a decoder is given in place of a file: with its orientation taken out, and with an end where a JPEG lacks only that. */
+/** Prepares a file for a decoder: neutralises its orientation, and completes a JPEG that lacks only its end marker. */
 import { FORMATS, type ImageType } from './formats/index.ts';
 import { ImageBytes } from './formats/bytes.ts';
 
 export interface Decodable {
   /**
-   * Decoders apply orientations in some formats and not in others, so the files say that they are upright, and the caller turns the pixels
-   * (orientation.ts), once, everywhere.
+   * Decoders apply orientations in some formats and not in others. Therefore the files that they receive declare
+   * themselves upright, and the caller rotates the pixels once, in the same way everywhere (orientation.ts).
    */
   readonly orientation: number;
-  /** One file; several where it is whole only if all of them decode to the same pixels. */
+  /** Usually one file. If there are several, the image is complete only if all of them decode to the same pixels. */
   readonly files: readonly Uint8Array[];
 }
 

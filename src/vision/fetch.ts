@@ -1,4 +1,7 @@
-/** An image file's bytes from an address: http(s), data, blob, or a path in Node. Fetched only by pages that give addresses. */
+/**
+ * Reads an image file's bytes from a URL (http(s), data, blob) or, in Node, from a path. This module is loaded only by
+ * pages that pass URLs.
+ */
 import { InputError, StorageError } from '../errors.ts';
 import { readBytes } from '../load/byte-source.ts';
 import type { FileSystemReader } from '../load/file-system.ts';
@@ -9,18 +12,23 @@ import { blobBytes, type NamedBytes } from './blob.ts';
 import { checkFileBytes, MAX_FILE_BYTES } from './image.ts';
 
 export interface FetchOptions {
-  /** Node's files, given by the platform; without them paths are relative URLs. */
+  /** Node's file system, provided by the platform. Without it paths are relative URLs. */
   readonly files?: FileSystemReader | undefined;
   readonly fetch?: typeof fetch | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Without a byte for this long a connection counts as broken. Pictures are small, so one broken connection is reported, not mended. */
+/**
+ * A connection counts as broken after this long without a byte. Images are small, so a broken connection is reported
+ * and not resumed.
+ */
 const STALL_MS = 30_000;
 
-/** Throws `StorageError('network')`, `FileError('missing')`, `InputError`; rejects with the signal's reason on abort. */
+/**
+ * Throws `StorageError('network')`, `FileError('missing')` or `InputError`; rejects with the signal's reason on abort.
+ */
 export async function fetchImage(address: string, options: FetchOptions): Promise<NamedBytes> {
-  // A letter and a colon is a Windows drive.
+  // One letter and a colon is a Windows drive, not a scheme.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
   const { files } = options;
   if (scheme === 'data') return { name: 'data URL', bytes: dataUrlBytes(address) };
@@ -66,14 +74,14 @@ async function fetchUrl(
     const body = await request(url, 0, undefined, {}, network, signal);
     return { name, bytes: await gather(body, name) };
   } catch (fault) {
-    // The answer to a range of an empty file.
+    // This is how servers answer a range request for an empty file.
     if (fault instanceof StorageError && fault.facts['status'] === 416) checkFileBytes(0, name);
     if (!(fault instanceof Break)) throw fault;
     throw new StorageError('network', `${name}: ${fault.problem}; try again`, { url: name }, { cause: fault.cause });
   }
 }
 
-/** Without a range, which Node answers with a byte less. */
+/** Requests no range, because Node's answer to one lacks its last byte. */
 async function fetchBlob(
   url: string,
   { fetch = globalThis.fetch.bind(globalThis), signal }: FetchOptions,
@@ -93,7 +101,7 @@ async function fetchBlob(
   return blobBytes(blob, url, signal);
 }
 
-/** The body in one piece; what the server says of its length is checked before it is believed. */
+/** Returns the body in one piece. The length that the server declares is checked before memory is allocated for it. */
 async function gather(body: RemoteBody, name: string): Promise<Uint8Array> {
   if (body.size !== undefined && body.size > MAX_FILE_BYTES) {
     await body.cancel();
@@ -115,11 +123,11 @@ async function gather(body: RemoteBody, name: string): Promise<Uint8Array> {
   return bytes;
 }
 
-/** By hand (RFC 2397): a strict content security policy keeps pages from fetching data URLs. */
+/** Decodes data URLs by hand (RFC 2397), because a strict content security policy forbids pages to fetch them. */
 function dataUrlBytes(url: string): Uint8Array {
   const comma = url.indexOf(',');
   if (comma < 0) throw new InputError('argument', 'data URL: there is no comma before the data', {});
-  // At least three bytes come of four characters.
+  // Four characters give at least three bytes.
   checkFileBytes(Math.floor(((url.length - comma - 1) * 3) / 4), 'data URL');
   const text = url
     .slice(comma + 1)

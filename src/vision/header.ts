@@ -1,4 +1,7 @@
-/** What kind of image a file is, how large, and whether it is whole: read from its bytes before any decoder sees them. */
+/**
+ * Determines an image file's format and size, and whether it is complete, from its bytes before any decoder receives
+ * them.
+ */
 import { FileError } from '../errors.ts';
 import { FORMATS, type ImageType } from './formats/index.ts';
 import { ImageBytes, type ImageFormat } from './formats/bytes.ts';
@@ -6,12 +9,15 @@ import { checkFileBytes, checkSize } from './image.ts';
 
 export interface ImageHeader {
   readonly type: ImageType;
-  /** As stored: before EXIF orientation, and for AVIF and HEIC of the largest image in the file. */
+  /**
+   * The size as stored, before EXIF orientation is applied. For AVIF and HEIC it is the size of the largest image in
+   * the file.
+   */
   readonly width: number;
   readonly height: number;
 }
 
-/** Formats that people do try, for the message. */
+/** Formats that people are likely to try, named in the message that refuses them. */
 const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/^(II\*\0|MM\0\*)/, 'a TIFF image'],
   [/^%PDF/, 'a PDF document'],
@@ -21,9 +27,10 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * Told by the bytes; the file's name and declared type do not matter. Throws `InputError` for an empty or too large file or
- * picture (`MAX_FILE_BYTES`, `MAX_SIDE`, `MAX_PIXELS`), `FileError('unsupported' | 'truncated' | 'malformed')` otherwise.
- * A JPEG carries no checksum: damage inside its coded data goes unnoticed.
+ * The format is recognised by the bytes; the file's name and declared type do not matter. Throws `InputError` for an
+ * empty file or for a file or image that is too large (`MAX_FILE_BYTES`, `MAX_SIDE`, `MAX_PIXELS`), and
+ * `FileError('unsupported' | 'truncated' | 'malformed')` otherwise. A JPEG has no checksum, so damage inside its coded
+ * data is not noticed.
  */
 export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
   checkFileBytes(bytes.length, name);

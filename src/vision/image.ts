@@ -1,7 +1,10 @@
-/** What a picture is between its file and a model, and how large it may be. */
+/** The representation of an image between its file and a model, and the limits of its size. */
 import { InputError } from '../errors.ts';
 
-/** Eight bits a channel, rows from the top, red, green, blue and alpha interleaved: `width * height * 4` bytes. */
+/**
+ * An image with eight bits per channel: rows from the top, with red, green, blue and alpha interleaved, `width * height
+ * * 4` bytes.
+ */
 export interface Rgba {
   readonly data: Uint8ClampedArray;
   readonly width: number;
@@ -9,14 +12,16 @@ export interface Rgba {
 }
 
 export const CHANNELS = 4;
-/** The longest side: what Chromium and Firefox can still draw onto a canvas. */
+/** The longest side that is accepted: the largest that Chromium and Firefox can draw onto a canvas. */
 export const MAX_SIDE = 16_384;
-/** The largest area: a 48-megapixel phone photograph (8,064 x 6,048) fits; its pixels take 200 MB. */
+/**
+ * The largest area that is accepted: a 48-megapixel phone photograph (8,064 x 6,048) fits, and its pixels take 200 MB.
+ */
 export const MAX_PIXELS = 50_000_000;
-/** The largest file: a 48-megapixel photograph saved as PNG takes some 100 MB. */
+/** The largest file that is accepted: a 48-megapixel photograph saved as PNG takes about 100 MB. */
 export const MAX_FILE_BYTES = 128 << 20;
 
-/** Throws `InputError('argument')` unless both sides are whole, at least 1, and within the limits. */
+/** Throws `InputError('argument')` unless both sides are integers, at least 1, and within the limits. */
 export function checkSize(width: number, height: number, name: string): void {
   const facts = { name, width, height, maxSide: MAX_SIDE, maxPixels: MAX_PIXELS };
   if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height) || width < 1 || height < 1) {
@@ -35,7 +40,7 @@ export function checkSize(width: number, height: number, name: string): void {
   }
 }
 
-/** Throws `InputError` where a file is empty ('empty') or longer than `MAX_FILE_BYTES` ('argument'). */
+/** Throws `InputError` if a file is empty ('empty') or longer than `MAX_FILE_BYTES` ('argument'). */
 export function checkFileBytes(bytes: number, name: string): void {
   if (bytes === 0) throw new InputError('empty', `${name}: the image has no bytes; give a whole image file`, { name });
   if (bytes > MAX_FILE_BYTES) {
@@ -47,7 +52,7 @@ export function checkFileBytes(bytes: number, name: string): void {
   }
 }
 
-/** Throws `InputError('argument')` unless the pixels are bytes and as many as the sides say. */
+/** Throws `InputError('argument')` unless the pixels are bytes and their number matches the sides. */
 export function checkPixels(image: Rgba, name: string): void {
   const { data, width, height } = image;
   checkSize(width, height, name);
@@ -63,13 +68,16 @@ export function checkPixels(image: Rgba, name: string): void {
   }
 }
 
-/** By its tag, since an array of another realm (a frame, a test's context) is no instance of this one's class. */
+/**
+ * Recognises byte arrays by their tag, because an array from another realm (a frame, a test's context) is not an
+ * instance of this realm's class.
+ */
 export function isByteArray(value: unknown): value is Uint8Array | Uint8ClampedArray {
   const tag = Object.prototype.toString.call(value);
   return tag === '[object Uint8ClampedArray]' || tag === '[object Uint8Array]';
 }
 
-/** A copy of the picture on white paper: `c * a + 255 * (1 - a)`, rounded, and alpha 255 everywhere. */
+/** Returns a copy of the image composited over white: `c * a + 255 * (1 - a)`, rounded, with alpha 255 everywhere. */
 export function overWhite(image: Rgba): Rgba {
   const { data, width, height } = image;
   const out = new Uint8ClampedArray(data);

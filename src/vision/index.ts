@@ -1,4 +1,7 @@
-/** Pictures in and out: files, addresses and canvases to pixels, pixels to what models read, and back to PNG. Knows no model. */
+/**
+ * Image input and output: converts files, URLs and canvases to pixels, pixels to what models read, and pixels back to
+ * PNG. Nothing here depends on a model.
+ */
 export { toImageBitmap, toImageData } from './canvas.ts';
 export { MAX_FILE_BYTES, type Rgba } from './image.ts';
 export { encodePng } from './png.ts';

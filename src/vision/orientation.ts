@@ -1,9 +1,10 @@
-/** Turning and mirroring pixels as a file's orientation says, so that every decoder gives the same picture. */
+/** Rotates and mirrors pixels as a file's orientation says, so that every decoder gives the same image. */
 import { CHANNELS, type Rgba } from './image.ts';
 
 /**
- * The picture upright. `orientation` as EXIF numbers it, by what is seen at the top and on the left of the stored rows:
- * 1 top-left, 2 top-right, 3 bottom-right, 4 bottom-left, 5 left-top, 6 right-top, 7 right-bottom, 8 left-bottom. 1 returns `image` itself.
+ * Returns the upright image. `orientation` follows EXIF, which names what the stored image's first row and first column
+ * show: 1 top-left, 2 top-right, 3 bottom-right, 4 bottom-left, 5 left-top, 6 right-top, 7 right-bottom, 8 left-bottom.
+ * For 1 it returns `image` itself.
  */
 export function upright(image: Rgba, orientation: number): Rgba {
   if (orientation === 1) return image;
@@ -26,7 +27,7 @@ export function upright(image: Rgba, orientation: number): Rgba {
   return { data: out, width: outWidth, height: outHeight };
 }
 
-/** One number a pixel. Copies where the bytes do not lie on a word's border. */
+/** Returns one number per pixel. Copies the bytes if they are not aligned to a word. */
 function pixels(data: Uint8ClampedArray): Uint32Array {
   const aligned = data.byteOffset % CHANNELS === 0 ? data : new Uint8ClampedArray(data);
   return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length / CHANNELS);

@@ -1,13 +1,19 @@
-/** Writes PNG (W3C Portable Network Graphics, third edition), eight bits a channel; alpha only where a pixel has any. */
+/**
+ * Writes PNG (W3C Portable Network Graphics, third edition) with eight bits per channel, and with alpha only if a pixel
+ * is not opaque.
+ */
 import { DeviceError } from '../errors.ts';
 import { crc32 } from './crc.ts';
 import { CHANNELS, checkPixels, type Rgba } from './image.ts';
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
-/** The five row filters of the format: what a byte is subtracted from. */
+/** The number of the format's row filters, which determine the value that is subtracted from each byte. */
 const FILTERS = 5;
 
-/** The whole file. Throws `InputError('argument')` for sides and bytes that do not agree, `DeviceError` in browsers without CompressionStream. */
+/**
+ * Returns the whole file. Throws `InputError('argument')` if the number of bytes does not match the sides, and
+ * `DeviceError` in browsers without CompressionStream.
+ */
 export async function encodePng(image: Rgba): Promise<Uint8Array<ArrayBuffer>> {
   checkPixels(image, 'image');
   const channels = isOpaque(image.data) ? 3 : CHANNELS;
@@ -36,7 +42,10 @@ function isOpaque(data: Uint8ClampedArray): boolean {
   return true;
 }
 
-/** Rows, each after the number of the filter that makes its bytes smallest (as signed numbers): the format's own advice. */
+/**
+ * Returns the rows, each preceded by the number of the filter that makes its bytes smallest (as signed numbers), which
+ * is the format's own recommendation.
+ */
 function filtered({ data, width, height }: Rgba, channels: number): Uint8Array {
   const row = width * channels;
   const out = new Uint8Array((row + 1) * height);
@@ -60,7 +69,7 @@ function filtered({ data, width, height }: Rgba, channels: number): Uint8Array {
   return out;
 }
 
-/** Fills `out` and returns the sum of its bytes' magnitudes. */
+/** Fills `out` with the filtered row and returns the sum of its bytes' magnitudes. */
 function filterRow(filter: number, line: Uint8Array, above: Uint8Array, channels: number, out: Uint8Array): number {
   let cost = 0;
   for (let i = 0; i < line.length; i++) {
@@ -79,7 +88,7 @@ function guess(filter: number, left: number, up: number, corner: number): number
   if (filter === 1) return left;
   if (filter === 2) return up;
   if (filter === 3) return (left + up) >> 1;
-  // Paeth: whichever neighbour is nearest to left + up - corner.
+  // Paeth: takes the neighbour nearest to left + up - corner.
   const toLeft = Math.abs(up - corner);
   const toUp = Math.abs(left - corner);
   const toCorner = Math.abs(left + up - 2 * corner);
@@ -87,7 +96,7 @@ function guess(filter: number, left: number, up: number, corner: number): number
   return toUp <= toCorner ? up : corner;
 }
 
-/** The zlib format. */
+/** Compresses to the zlib format. */
 async function deflate(bytes: Uint8Array): Promise<Uint8Array> {
   if (typeof CompressionStream !== 'function')
     throw new DeviceError(

@@ -1,4 +1,4 @@
-/** From whatever a caller has for a picture to its pixels. */
+/** Reads pixels from every kind of image input that a caller may pass. */
 import { DeviceError, FileError, InputError, OctavoError } from '../errors.ts';
 import { abortable } from '../load/byte-source.ts';
 import { browserDecoder, readDrawable, readElement, type Drawable } from './canvas.ts';
@@ -11,21 +11,24 @@ import { checkPixels, checkSize, isByteArray, overWhite, type Rgba } from './ima
 import { upright } from './orientation.ts';
 
 /**
- * An image file (Blob, File, its bytes), its address (http, https, data, blob; in Node also a path or file: URL), pixels (ImageData, or
- * red, green, blue and alpha bytes with sides), or what a page shows (ImageBitmap, a canvas, an `<img>`).
+ * An image file (Blob, File or its bytes), its URL (http, https, data or blob; in Node also a path or a file: URL),
+ * pixels (ImageData, or red, green, blue and alpha bytes with the sides), or what a page displays (ImageBitmap, a
+ * canvas or an `<img>`).
  */
 export type ImageInput = string | URL | Blob | Uint8Array | ArrayBuffer | Rgba | ImageData | Drawable;
 
 export interface ReadImageOptions extends FetchOptions {
-  /** Without one the browser decodes. Node's is `createNodeDecoder()` of src/platform. */
+  /** If absent, the browser decodes. Node's decoder is `createNodeDecoder()` of src/platform. */
   readonly decoder?: ImageDecoder | undefined;
 }
 
 /**
- * The picture's pixels, which the caller owns: first frame, upright as the file's orientation says (EXIF; in AVIF and HEIC the image's own properties), 8-bit sRGB, transparent parts over white.
- * Formats are recognised by their bytes. A file that is too large is refused before it is decoded; an incomplete one is refused, not drawn in part.
- * Throws `InputError` (no image, an unreadable one, too large), `FileError` (unknown, truncated, damaged), `StorageError('network')`,
- * `DeviceError('unavailable')` where nothing here decodes; rejects with the signal's reason on abort. Closes no ImageBitmap.
+ * Returns the image's pixels, which the caller owns: the first frame in 8-bit sRGB, upright as the file's orientation
+ * says (EXIF; in AVIF and HEIC the image's own properties), with transparent parts over white. Formats are recognised
+ * by their bytes. A file that is too large is refused before it is decoded, and an incomplete one is refused rather
+ * than drawn in part. Throws `InputError` (not an image, unreadable or too large), `FileError` (unknown format,
+ * truncated or damaged), `StorageError('network')`, and `DeviceError('unavailable')` if no decoder is available;
+ * rejects with the signal's reason on abort. Does not close an ImageBitmap.
  */
 export async function readImage(input: ImageInput, options: ReadImageOptions = {}): Promise<Rgba> {
   const { signal } = options;
@@ -76,7 +79,7 @@ async function decode({ name, bytes }: NamedBytes, { decoder, signal }: ReadImag
   }
   if (image === undefined)
     throw new FileError('malformed', { file: name, field: header.type }, 'it holds no image data');
-  // A header may lie about the frame inside.
+  // The header may declare another size than the frame inside has.
   checkSize(image.width, image.height, name);
   return upright(image, orientation);
 }
@@ -114,12 +117,15 @@ function isArrayBuffer(input: unknown): input is ArrayBuffer {
   return Object.prototype.toString.call(input) === '[object ArrayBuffer]';
 }
 
-/** Clamped arrays hold pixels, never a file. */
+/** A clamped array holds pixels, never a file. */
 function isFileBytes(input: unknown): input is Uint8Array {
   return isByteArray(input) && input[Symbol.toStringTag] === 'Uint8Array';
 }
 
-/** Its class where the browser can draw it; by its tag, which is the same in every frame. */
+/**
+ * Returns the name of the input's class if the browser can draw it, determined by its tag, which is the same in every
+ * frame.
+ */
 function drawableName(input: object): string | undefined {
   const name = Object.prototype.toString.call(input).slice('[object '.length, -1);
   return ['ImageBitmap', 'OffscreenCanvas', 'HTMLCanvasElement', 'HTMLImageElement'].includes(name) ? name : undefined;

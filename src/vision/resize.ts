@@ -1,15 +1,16 @@
 /**
- * Resizing as the Python Imaging Library does it, to the same bytes: a filter widened by the factor of reduction (antialiased), along rows first
- * and then along columns, with weights of 22 fractional bits and 8-bit pixels in between. Models were trained on images resized by it. Pillow
- * 13 and later go along columns first where that is the cheaper order, which for other than square to square may change a byte by a few levels.
+ * Resizes images exactly as the Python Imaging Library does, to the same bytes, because models were trained on images
+ * resized by it. The filter is widened by the reduction factor (antialiasing) and applied along rows first and then
+ * along columns, with weights of 22 fractional bits and 8-bit pixels in between. Pillow 13 and later process columns
+ * first where that is cheaper, which may change a byte by a few levels unless both images are square.
  */
 import { CHANNELS, checkPixels, checkSize, type Rgba } from './image.ts';
 
-/** Keys' cubic kernel with a = -0.5 (1981), a triangle, or a sinc windowed by its own middle lobe. */
+/** Keys' cubic kernel with a = -0.5 (1981), a triangle, or a sinc windowed by its own central lobe. */
 export type ResizeFilter = 'bicubic' | 'bilinear' | 'lanczos';
 
 interface Kernel {
-  /** Half its width, in pixels of the coarser grid. */
+  /** Half the filter's width, in pixels of the coarser grid. */
   readonly support: number;
   readonly weight: (distance: number) => number;
 }
@@ -20,23 +21,26 @@ const KERNELS: Readonly<Record<ResizeFilter, Kernel>> = {
   lanczos: { support: 3, weight: (distance) => (Math.abs(distance) < 3 ? sinc(distance) * sinc(distance / 3) : 0) },
 };
 
-/** Eight bits of the pixel and two of overshoot leave 22 of an i32 for the fraction. */
+/** Eight bits of the pixel and two of overshoot leave 22 bits of an i32 for the fraction. */
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 
 /**
- * A stretch of a row or column: `length` pixels from `offset` of the picture, which has `real` of them.
- * Where it reaches beyond the picture on either side, it sees `fill`.
+ * A section of a row or column: `length` pixels from `offset` of the image, which has `real` of them. Where the section
+ * extends beyond the image on either side, it has the value `fill`.
  */
 export interface Stretch {
   readonly offset: number;
   readonly length: number;
   readonly real: number;
-  /** One grey for both stretches of a picture. */
+  /** One grey level, the same for both sections of an image. */
   readonly fill: number;
 }
 
-/** For each output pixel: where its inputs inside the image begin, how many there are, their weights, and the sum of those outside. */
+/**
+ * For each output pixel: the position of its first input inside the image, the number of inputs, their weights, and the
+ * sum of the weights outside the image.
+ */
 interface Taps {
   readonly first: Int32Array;
   readonly count: Int32Array;
@@ -46,17 +50,20 @@ interface Taps {
   readonly bias: Int32Array;
 }
 
-/** The whole picture in new sides. Opaque pictures only: alpha is not read, and 255 in the result. Throws `InputError('argument')`. */
+/**
+ * Resizes the whole image. Intended for opaque images: alpha is not read, and it is 255 in the result. Throws
+ * `InputError('argument')`.
+ */
 export function resize(image: Rgba, width: number, height: number, filter: ResizeFilter): Rgba {
   checkPixels(image, 'image');
   checkSize(width, height, 'the wanted size');
-  // What lies between the two passes.
+  // The size of the intermediate image between the two passes.
   checkSize(width, image.height, 'the image resized in width');
   const all = (real: number): Stretch => ({ offset: 0, length: real, real, fill: 0 });
   return resizeStretches(image, all(image.width), all(image.height), width, height, filter);
 }
 
-/** The part of an image that begins at `left` and `top`. */
+/** Returns the part of an image whose top left corner is at `left` and `top`. */
 export function crop({ data, width: stride }: Rgba, left: number, top: number, width: number, height: number): Rgba {
   const out = new Uint8ClampedArray(width * height * CHANNELS);
   for (let y = 0; y < height; y++) {
@@ -66,7 +73,7 @@ export function crop({ data, width: stride }: Rgba, left: number, top: number, w
   return { data: out, width, height };
 }
 
-/** `resize` to `full`, and of the result the part that begins at `left` and `top`, without making the rest. */
+/** Equals `resize` to `full` followed by a crop at `left` and `top`, without computing the rest. */
 export function resizePart(
   image: Rgba,
   full: { readonly width: number; readonly height: number },
@@ -87,7 +94,10 @@ export function resizePart(
   return { data, width, height };
 }
 
-/** As `resize` of the image's part (or surroundings) that the two stretches mark, without making that picture. */
+/**
+ * Equals `resize` of the region that the two sections mark, inside the image or beyond it, without building that region
+ * as an image.
+ */
 export function resizeStretches(
   image: Rgba,
   across: Stretch,
@@ -105,7 +115,7 @@ export function resizeStretches(
   return { data, width, height };
 }
 
-/** Whether this side stays as it is. */
+/** Returns whether this side keeps its size. */
 function isWhole(stretch: Stretch, out: number): boolean {
   return stretch.offset === 0 && stretch.length === stretch.real && stretch.length === out;
 }
@@ -121,7 +131,7 @@ function sinc(distance: number): number {
   return x === 0 ? 1 : Math.sin(x) / x;
 }
 
-/** `part`: of the `out` pixels only these. */
+/** Computes the taps of the output pixels in `part` only, out of `out` pixels. */
 function taps(
   { offset, length, real, fill }: Stretch,
   out: number,
@@ -165,7 +175,7 @@ function taps(
   return made;
 }
 
-/** Rounds half away from zero. */
+/** Converts a weight to fixed point, rounding half away from zero. */
 function fixed(weight: number): number {
   return Math.trunc(weight * 2 ** FRACTION_BITS + (weight < 0 ? -0.5 : 0.5));
 }
@@ -187,7 +197,7 @@ function alongRows(image: Rgba, { first, count, weights, most, bias }: Taps, wid
         green = (green + (data[from + 1] as number) * weight) | 0;
         blue = (blue + (data[from + 2] as number) * weight) | 0;
       }
-      // The array clamps to 0 and 255.
+      // The array clamps values to 0 and 255.
       out[to] = red >> FRACTION_BITS;
       out[to + 1] = green >> FRACTION_BITS;
       out[to + 2] = blue >> FRACTION_BITS;

@@ -1,15 +1,18 @@
-/** Square images, and pixels as the numbers that models read. */
+/** Square images, and the conversion of pixels to the numbers that models read. */
 import { InputError } from '../errors.ts';
 import { CHANNELS, checkPixels, checkSize, type Rgba } from './image.ts';
 import { resizeStretches, type Stretch } from './resize.ts';
 
-/** How an image becomes a square: padded with grey, or cropped to its centre. */
+/** How an image is made square: padded with grey, or cropped to its centre. */
 export type SquareFit = 'pad' | 'crop';
 
-/** The middle of the eight-bit range, as the models' own preparation has it. */
+/** The middle of the eight-bit range, as in the models' own preprocessing. */
 export const PAD_GREY = 127;
 
-/** The picture in the middle of a square of its longer side; an odd rest goes to the right or below. Throws `InputError('argument')`. */
+/**
+ * Places the image in the middle of a square whose side is its longer side; an odd remainder goes to the right or
+ * below. Throws `InputError('argument')`.
+ */
 export function padToSquare(image: Rgba, grey = PAD_GREY): Rgba {
   checkPixels(image, 'image');
   const side = Math.max(image.width, image.height);
@@ -24,7 +27,10 @@ export function padToSquare(image: Rgba, grey = PAD_GREY): Rgba {
   return { data, width: side, height: side };
 }
 
-/** The square of the shorter side in the picture's middle; an odd rest is cut off at the right or below. Throws `InputError('argument')`. */
+/**
+ * Returns the central square whose side is the image's shorter side; an odd remainder is cut off at the right or below.
+ * Throws `InputError('argument')`.
+ */
 export function centreCropToSquare(image: Rgba): Rgba {
   checkPixels(image, 'image');
   const side = Math.min(image.width, image.height);
@@ -39,8 +45,9 @@ export function centreCropToSquare(image: Rgba): Rgba {
 }
 
 /**
- * An opaque picture as a square of `size` pixels: equal to `padToSquare` or `centreCropToSquare` and then `resize`,
- * without the square in between, which for a narrow picture would be huge. Throws `InputError('argument')`.
+ * Returns an opaque image as a square of `size` pixels. The result equals `padToSquare` or `centreCropToSquare`
+ * followed by `resize`, but the intermediate square, which would be huge for a narrow image, is never built. Throws
+ * `InputError('argument')`.
  */
 export function resizeToSquare(image: Rgba, size: number, fit: SquareFit): Rgba {
   checkPixels(image, 'image');
@@ -61,7 +68,10 @@ export function resizeToSquare(image: Rgba, size: number, fit: SquareFit): Rgba 
 /** `2 v / 255 - 1`, each step rounded to f32. */
 const SIGNED = Float32Array.from({ length: 256 }, (_, value) => Math.fround(Math.fround((2 * value) / 255) - 1));
 
-/** The numbers that models read: [height * width * 3], rows from the top, red, green, blue in -1 to 1. Alpha is not read. */
+/**
+ * Returns the numbers that models read: [height * width * 3], rows from the top, with red, green and blue in -1 to 1.
+ * Alpha is not read.
+ */
 export function toSigned({ data, width, height }: Rgba): Float32Array {
   const out = new Float32Array(width * height * 3);
   for (let from = 0, to = 0; from < data.length; from += CHANNELS) {
@@ -72,7 +82,7 @@ export function toSigned({ data, width, height }: Rgba): Float32Array {
   return out;
 }
 
-/** An image as a square of `size` pixels, in numbers: [size * size * 3]. Throws `InputError('argument')`. */
+/** Returns an image as a square of `size` pixels, as numbers: [size * size * 3]. Throws `InputError('argument')`. */
 export function toPixels(image: Rgba, size: number, fit: SquareFit): Float32Array {
   return toSigned(resizeToSquare(image, size, fit));
 }

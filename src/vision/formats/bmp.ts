@@ -1,10 +1,15 @@
-/** BMP (Windows bitmap): a file header of 14 bytes, an information header, a palette, rows of a multiple of four bytes. */
+/**
+ * BMP (Windows bitmap) consists of a file header of 14 bytes, an information header, a palette, and rows padded to a
+ * multiple of four bytes.
+ */
 import type { ImageFormat } from './bytes.ts';
 
 const INFORMATION = 14;
-/** The first version's header, with 16-bit sides; all others begin with 40 bytes of the same layout. */
+/**
+ * The size of the first version's header, which has 16-bit sides. All other versions begin with 40 bytes of one layout.
+ */
 const OLD_HEADER = 12;
-/** Compressions whose rows have a fixed length: none, and channels by bit masks. */
+/** Compressions whose rows have a fixed length: none, and channels given by bit masks. */
 const PLAIN: ReadonlySet<number> = new Set([0, 3, 6]);
 
 export const bmp: ImageFormat = {
@@ -12,7 +17,7 @@ export const bmp: ImageFormat = {
   size: (file) => {
     if (file.u32(INFORMATION, 'header', true) === OLD_HEADER)
       return { width: file.u16(INFORMATION + 4, 'width', true), height: file.u16(INFORMATION + 6, 'height', true) };
-    // Rows run from the top where the height is negative.
+    // A negative height means that the rows run from the top.
     return { width: file.i32(INFORMATION + 4, 'width'), height: Math.abs(file.i32(INFORMATION + 8, 'height')) };
   },
   check: (file) => {

@@ -1,8 +1,11 @@
-/** An image file's bytes with every access checked: what lies beyond the end is a truncated file. */
+/**
+ * Access to an image file's bytes in which every read is checked: reading beyond the end means that the file is
+ * truncated.
+ */
 import { FileError } from '../../errors.ts';
 
 export class ImageBytes {
-  /** For messages. */
+  /** The file's name in messages. */
   readonly name: string;
   readonly bytes: Uint8Array;
   readonly #view: DataView;
@@ -17,7 +20,7 @@ export class ImageBytes {
     return this.bytes.length;
   }
 
-  /** Throws `FileError('truncated')` unless bytes `[at, at + count)` are there. */
+  /** Throws `FileError('truncated')` unless bytes `[at, at + count)` exist. */
   need(at: number, count: number, field: string): void {
     if (at + count > this.length) {
       throw new FileError(
@@ -54,7 +57,7 @@ export class ImageBytes {
     return this.#view.getInt32(at, true);
   }
 
-  /** Up to `count` bytes as characters of the same numbers; fewer at the file's end. */
+  /** Returns up to `count` bytes as characters with the same codes; fewer at the end of the file. */
   text(at: number, count: number): string {
     return String.fromCharCode(...this.bytes.subarray(at, at + count));
   }
@@ -64,11 +67,11 @@ export class ImageBytes {
   }
 }
 
-/** How a file says that its picture is stored turned or mirrored. */
+/** The orientation that a file declares for an image stored rotated or mirrored. */
 export interface Orientation {
-  /** 2 to 8, as EXIF numbers them. */
+  /** The orientation, 2 to 8, in EXIF's numbering. */
   readonly value: number;
-  /** A copy of the file that says "upright". */
+  /** A copy of the file that declares itself upright. */
   readonly neutral: Uint8Array;
 }
 
@@ -77,22 +80,23 @@ export interface Size {
   readonly height: number;
 }
 
-/** What is known of a format without decoding it. */
+/** What can be determined about a format without decoding it. */
 export interface ImageFormat {
-  /** Whether the first bytes are this format's. */
+  /** Returns whether the first bytes belong to this format. */
   matches(file: ImageBytes): boolean;
-  /** From the header alone. Throws `FileError('truncated' | 'malformed')`. */
+  /** Reads the size from the header alone. Throws `FileError('truncated' | 'malformed')`. */
   size(file: ImageBytes): Size;
   /**
-   * Throws `FileError('truncated' | 'malformed')` where the first picture is not whole: decoders draw what they have of a
-   * broken file and say nothing. Takes time and memory proportional to the file at most.
+   * Throws `FileError('truncated' | 'malformed')` unless the first image is complete, because decoders draw whatever
+   * they have of a broken file without reporting it. Takes time and memory at most proportional to the file.
    */
   check(file: ImageBytes): void;
-  /** Undefined for upright pictures; missing for formats that know no orientation. */
+  /** Returns undefined for upright images. The method is absent for formats without orientation. */
   orientation?(file: ImageBytes): Orientation | undefined;
   /**
-   * Where the file lacks only its end: copies with different endings. If data is missing too, a decoder takes the endings for it and
-   * the pixels differ. Undefined for a file that has its end.
+   * Returns copies of the file with different endings if the file lacks only its end, and undefined if it has its end.
+   * If image data is missing too, a decoder reads the endings as image data, and the decoded pixels differ between the
+   * copies.
    */
   endings?(file: ImageBytes): readonly Uint8Array[] | undefined;
 }

@@ -1,20 +1,23 @@
-/** The orientation in EXIF data (CIPA DC-008): a TIFF header, then a directory of entries of 12 bytes; tag 0x0112, one SHORT. */
+/**
+ * Finds the orientation in EXIF data (CIPA DC-008): a TIFF header, then a directory of entries of 12 bytes. The
+ * orientation is tag 0x0112, one SHORT.
+ */
 
 const ORIENTATION = 0x0112;
 const SHORT = 3;
 const ENTRY_BYTES = 12;
 
 export interface ExifOrientation {
-  /** 1 to 8; 1 is upright. */
+  /** The orientation, 1 to 8; 1 is upright. */
   readonly value: number;
-  /** Where its two bytes are in the file. */
+  /** The position of its two bytes in the file. */
   readonly at: number;
   readonly littleEndian: boolean;
 }
 
 /**
- * The orientation in the TIFF data in bytes `[start, end)`. Undefined where there is none, or where the data is damaged: metadata never makes a picture
- * unreadable.
+ * Returns the orientation in the TIFF data in bytes `[start, end)`, or undefined if there is none or the data is
+ * damaged: damaged metadata never makes an image unreadable.
  */
 export function exifOrientation(bytes: Uint8Array, start: number, end: number): ExifOrientation | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, Math.min(end, bytes.length));
@@ -39,7 +42,7 @@ export function exifOrientation(bytes: Uint8Array, start: number, end: number): 
   return undefined;
 }
 
-/** A copy of the file whose EXIF data says "upright". */
+/** Returns a copy of the file whose EXIF data says "upright". */
 export function withoutOrientation(bytes: Uint8Array, { at, littleEndian }: ExifOrientation): Uint8Array {
   const copy = Uint8Array.from(bytes);
   new DataView(copy.buffer).setUint16(at, 1, littleEndian);

@@ -1,4 +1,7 @@
-/** GIF (version 89a): a screen, then blocks: extensions (21), images (2C), the trailer (3B). Only the first image is read. */
+/**
+ * GIF (version 89a) consists of a screen descriptor and blocks: extensions (21), images (2C) and the trailer (3B). Only
+ * the first image is read.
+ */
 import { checkSize } from '../image.ts';
 import type { ImageBytes, ImageFormat } from './bytes.ts';
 
@@ -14,9 +17,9 @@ export const gif: ImageFormat = {
       if (kind === 0x21) {
         at = skipParts(file, at + 2);
       } else if (kind === 0x2c) {
-        // A decoder makes room for a frame larger than the screen.
+        // A decoder allocates memory even for a frame that is larger than the screen.
         checkSize(file.u16(at + 5, 'frame', true), file.u16(at + 7, 'frame', true), file.name);
-        // Nine bytes of place and size with the table's flags, the table, the code size, the parts.
+        // Skips nine bytes of position, size and flags, then the colour table, the code size and the sub-blocks.
         skipParts(file, at + 10 + colourTable(file.u8(at + 9, 'frame')) + 1);
         return;
       } else {
@@ -26,12 +29,12 @@ export const gif: ImageFormat = {
   },
 };
 
-/** Bytes of the colour table that these flags announce. */
+/** Returns the size in bytes of the colour table that these flags announce. */
 function colourTable(flags: number): number {
   return (flags & 0x80) === 0 ? 0 : 3 << ((flags & 7) + 1);
 }
 
-/** Past parts of length and data, up to the one of length 0. */
+/** Skips sub-blocks, each of a length and data, up to and including the one of length 0. */
 function skipParts(file: ImageBytes, from: number): number {
   for (let at = from; ;) {
     const length = file.u8(at, 'data');

@@ -1,18 +1,21 @@
-/** AVIF and HEIC (ISO/IEC 14496-12, 23008-12): boxes of size and kind; an image's size is a property (`ispe`) in `meta`. */
+/**
+ * AVIF and HEIC (ISO/IEC 14496-12, 23008-12) consist of boxes, each with a size and a kind. An image's size is a
+ * property (`ispe`) in the box `meta`.
+ */
 import type { ImageBytes, ImageFormat, Orientation, Size } from './bytes.ts';
 
 interface Box {
   readonly kind: string;
-  /** Of its content. */
+  /** The position of the box's content. */
   readonly start: number;
   readonly end: number;
 }
 
-/** Brands beyond these are not looked at. */
+/** Brands beyond this number are ignored. */
 const MAX_BRANDS = 32;
 
 export const avif: ImageFormat = { matches: (file) => hasBrand(file, ['avif', 'avis']), size, check, orientation };
-/** Decoded where the browser can (Safari). */
+/** HEIC is decoded where the browser can do it (Safari). */
 export const heic: ImageFormat = {
   matches: (file) => hasBrand(file, ['heic', 'heix', 'hevc', 'heim', 'heis']),
   size,
@@ -27,11 +30,11 @@ function hasBrand(file: ImageBytes, brands: readonly string[]): boolean {
   return false;
 }
 
-/** The largest image of the file, since a picture may be made of tiles and come with a thumbnail. */
+/** Returns the size of the largest image in the file, because an image may consist of tiles and have a thumbnail. */
 function size(file: ImageBytes): Size {
   let largest: Size = { width: 0, height: 0 };
   for (const meta of boxes(file, 0, file.length, 'meta'))
-    // A full box: four bytes of version and flags come first.
+    // In a full box, four bytes of version and flags precede the content.
     for (const properties of boxes(file, meta.start + 4, meta.end, 'iprp'))
       for (const list of boxes(file, properties.start, properties.end, 'ipco'))
         for (const { start } of boxes(file, list.start, list.end, 'ispe')) {
@@ -45,18 +48,21 @@ function size(file: ImageBytes): Size {
   return largest;
 }
 
-/** Every box of the file is whole, and one holds the coded data: `mdat`, or `idat` in `meta`. */
+/** Checks that every box of the file is complete, and that one holds the coded data: `mdat`, or `idat` in `meta`. */
 function check(file: ImageBytes): void {
   let data = false;
   for (const { kind, start, end } of boxes(file, 0, Infinity)) {
     file.need(start, end - start, kind);
     data ||= kind === 'mdat' || (kind === 'meta' && boxes(file, start + 4, end, 'idat').next().done === false);
-    // Without data yet, the next box is looked for, and found missing.
+    // If no data has been found yet, this continues to the next box, which is then reported missing.
     if (end === file.length && data) return;
   }
 }
 
-/** The boxes (of one kind) that begin in `[from, to)`, cut off at `to`, so that no byte belongs to two of a kind. */
+/**
+ * Yields the boxes (of one kind, if given) that begin in `[from, to)`, cut off at `to`, so that no byte belongs to two
+ * boxes of a kind.
+ */
 function* boxes(file: ImageBytes, from: number, to: number, kind?: string): Generator<Box> {
   for (let at = from; at < to;) {
     let start = at + 8;
@@ -76,8 +82,9 @@ function* boxes(file: ImageBytes, from: number, to: number, kind?: string): Gene
 }
 
 /**
- * The primary image's rotation (`irot`, quarter turns anticlockwise) and mirroring (`imir`, after the rotation). EXIF data does not count in this
- * format. The neutral copy turns by nothing: `irot` of 0, and an `imir` box rewritten as such an `irot`.
+ * Reads the primary image's rotation (`irot`, quarter turns anticlockwise) and mirroring (`imir`, applied after the
+ * rotation). EXIF data is ignored in this format. The neutral copy rotates by nothing: `irot` is 0, and an `imir` box
+ * is rewritten as such an `irot`.
  */
 function orientation(file: ImageBytes): Orientation | undefined {
   const used = primaryProperties(file);
@@ -96,14 +103,14 @@ function orientation(file: ImageBytes): Orientation | undefined {
   return value === 1 ? undefined : { value, neutral };
 }
 
-/** EXIF's number for quarter turns anticlockwise, then an exchange of sides. */
+/** EXIF's number for a number of anticlockwise quarter turns followed by mirroring. */
 const EXIF_ORIENTATION = {
   none: [1, 8, 3, 6],
   topBottom: [4, 5, 2, 7],
   leftRight: [2, 7, 4, 5],
 } as const;
 
-/** The properties that `ipma` gives to the primary item, in their order. */
+/** Returns the properties that `ipma` assigns to the primary item, in order. */
 function primaryProperties(file: ImageBytes): Box[] {
   for (const meta of boxes(file, 0, file.length, 'meta')) {
     const [item] = boxes(file, meta.start + 4, meta.end, 'pitm');
@@ -122,7 +129,7 @@ function primaryProperties(file: ImageBytes): Box[] {
 const readItem = (file: ImageBytes, at: number, wide: boolean): number =>
   wide ? file.u32(at, 'item') : file.u16(at, 'item');
 
-/** Indices, from 1, of an item's properties. */
+/** Returns the indices of an item's properties, counted from 1. */
 function associated(file: ImageBytes, { start, end }: Box, item: number): number[] {
   const wideItems = file.u8(start, 'ipma') > 0;
   const wideIndices = (file.u8(start + 3, 'ipma') & 1) === 1;

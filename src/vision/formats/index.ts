@@ -1,4 +1,4 @@
-/** The formats that are read, by name. */
+/** The image formats that can be read, by name. */
 import { bmp } from './bmp.ts';
 import type { ImageFormat } from './bytes.ts';
 import { gif } from './gif.ts';

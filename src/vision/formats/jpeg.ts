@@ -1,4 +1,7 @@
-/** JPEG (ITU-T T.81, annex B): markers, most with a segment; a scan's header is followed by coded data up to the next marker. */
+/**
+ * JPEG (ITU-T T.81, annex B) consists of markers, most of them with a segment. A scan's header is followed by coded
+ * data up to the next marker.
+ */
 import type { ImageBytes, ImageFormat, Size } from './bytes.ts';
 import { exifOrientation, withoutOrientation } from './exif.ts';
 
@@ -7,11 +10,11 @@ const END = 0xd9;
 const SCAN = 0xda;
 const APP1 = 0xe1;
 const EXIF = 'Exif\0\0';
-/** What a decoder could take for coded data, each followed by the end marker: all zeros, and two patterns of bits. */
+/** Bytes that a decoder could read as coded data, each followed by the end marker: all zeros, and two bit patterns. */
 const ENDINGS = [0x00, 0x55, 0xaa].map((byte) => Uint8Array.from([...Array<number>(64).fill(byte), 0xff, 0xd9]));
-/** C0 to CF without C4 (Huffman tables), C8 (reserved) and CC (arithmetic conditioning) start a frame. */
+/** The markers C0 to CF start a frame, except C4 (Huffman tables), C8 (reserved) and CC (arithmetic conditioning). */
 const NO_FRAME: ReadonlySet<number> = new Set([0xc4, 0xc8, 0xcc]);
-/** Markers that stand alone: TEM, RST0 to RST7, SOI. */
+/** Markers without a segment: TEM, RST0 to RST7, SOI. */
 const isAlone = (marker: number): boolean => marker === 0x01 || (marker >= 0xd0 && marker <= START);
 
 export const jpeg: ImageFormat = {
@@ -21,7 +24,7 @@ export const jpeg: ImageFormat = {
     let scanned = false;
     for (const { marker } of segments(file)) scanned ||= marker === SCAN;
     if (!scanned) throw file.malformed('scan', 2, 'the file has no image data');
-    // Every block of 8 x 8 pixels takes one bit at least.
+    // Every block of 8 x 8 pixels takes at least one bit.
     const { width, height } = frameSize(file);
     const least = (Math.ceil(width / 8) * Math.ceil(height / 8)) / 8;
     file.need(0, Math.floor(least), 'scan');
@@ -48,12 +51,12 @@ export const jpeg: ImageFormat = {
   },
 };
 
-/** Coefficients of a block. */
+/** The number of coefficients in a block. */
 const COEFFICIENTS = 64;
 
 /**
- * Throws `FileError('truncated')` unless the scans that begin in the file bring every coefficient of every component to its last bit: a file that is cut
- * between two scans looks whole otherwise.
+ * Throws `FileError('truncated')` unless the scans that begin in the file deliver every coefficient of every component
+ * down to its last bit. Without this check a file that is cut between two scans would look complete.
  */
 function checkScans(file: ImageBytes): void {
   const missing = new Map<number, Set<number>>();
@@ -67,7 +70,7 @@ function checkScans(file: ImageBytes): void {
     const components = file.u8(at + 2, 'components');
     const spectral = at + 3 + 2 * components;
     const [first, last] = [file.u8(spectral, 'spectral selection'), file.u8(spectral + 1, 'spectral selection')];
-    // The low half says how many bits are still to come.
+    // The low four bits say how many bits are still missing.
     if ((file.u8(spectral + 2, 'approximation') & 15) !== 0) continue;
     for (let i = 0; i < components; i++) {
       const coefficients = missing.get(file.u8(at + 3 + 2 * i, 'component'));
@@ -86,8 +89,9 @@ function frameSize(file: ImageBytes): Size {
 }
 
 /**
- * Every segment with `at` its length field, then the end marker. Between segments decoders skip what is no marker, and so does this. After a scan the file
- * may stop without an end marker: whether the scan is whole is for `endings` to find out.
+ * Yields every segment, with `at` the position of its length field, then the end marker. Like decoders, it skips
+ * anything between segments that is not a marker. After a scan the file may stop without an end marker; `endings` then
+ * finds out whether the scan is complete.
  */
 function* segments(file: ImageBytes): Generator<{ marker: number; at: number }> {
   let scanned = false;
@@ -101,7 +105,7 @@ function* segments(file: ImageBytes): Generator<{ marker: number; at: number }> 
       return;
     }
     if (isAlone(marker)) continue;
-    // Bytes after a last scan may look like the beginning of a segment.
+    // Bytes after the last scan may look like the beginning of a segment.
     if (scanned && (at + 2 > file.length || at + file.u16(at, 'segment') > file.length)) return;
     const length = file.u16(at, 'segment');
     if (length < 2) throw file.malformed('segment', at, `its length is ${length}; at least 2`);
@@ -113,8 +117,8 @@ function* segments(file: ImageBytes): Generator<{ marker: number; at: number }> 
 }
 
 /**
- * The position of the next FF that is followed by neither 00 (a coded FF) nor FF (filling). Where the file ends before one: undefined if `mayEnd`,
- * else throws `FileError('truncated')`.
+ * Returns the position of the next FF that is followed by neither 00 (a coded FF) nor FF (a fill byte). If the file
+ * ends before one is found, returns undefined if `mayEnd` is set and throws `FileError('truncated')` otherwise.
  */
 function nextMarker(file: ImageBytes, from: number, mayEnd: boolean): number | undefined {
   for (let at = from; ;) {

@@ -1,15 +1,18 @@
-/** PNG (W3C Portable Network Graphics, third edition): a signature, then chunks of length, kind, data and CRC-32. */
+/**
+ * PNG (W3C Portable Network Graphics, third edition) consists of a signature and of chunks, each with a length, kind,
+ * data and CRC-32.
+ */
 import { crc32 } from '../crc.ts';
 import type { ImageBytes, ImageFormat } from './bytes.ts';
 import { exifOrientation, withoutOrientation } from './exif.ts';
 
 const FIRST_CHUNK = 8;
-/** Length, kind and CRC. */
+/** The bytes of a chunk's length, kind and CRC. */
 const CHUNK_FRAME = 12;
 const HEADER_BYTES = 13;
-/** A byte of deflate becomes this many at most (RFC 1951: 258 bytes for two bits). */
+/** One byte of deflate expands to at most this many bytes (RFC 1951: 258 bytes for two bits). */
 const MAX_EXPANSION = 1032;
-/** Samples a pixel, by colour type. */
+/** Samples per pixel, by colour type. */
 const SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 export const png: ImageFormat = {
@@ -29,7 +32,7 @@ export const png: ImageFormat = {
     const { width, height } = png.size(file);
     const bits = file.u8(24, 'bit depth') * (SAMPLES[file.u8(25, 'colour type')] ?? 1);
     const wanted = height * (1 + Math.ceil((width * bits) / 8));
-    // Adam7's seven passes need no filter bytes for rows that they do not have.
+    // Adam7's seven passes have no filter bytes for rows that do not exist.
     if (data * MAX_EXPANSION < wanted - height)
       throw file.malformed(
         'IDAT',
@@ -50,7 +53,7 @@ export const png: ImageFormat = {
   },
 };
 
-/** Every chunk up to the end's, `at` its length field; all of it is there. */
+/** Yields every chunk up to the end chunk, with `at` the position of its length field. Each one is complete. */
 function* chunks(file: ImageBytes): Generator<{ kind: string; at: number; length: number }> {
   for (let at = FIRST_CHUNK; ;) {
     const length = file.u32(at, 'chunk');
@@ -62,7 +65,7 @@ function* chunks(file: ImageBytes): Generator<{ kind: string; at: number; length
   }
 }
 
-/** Decoders need the chunks whose kind begins with a capital, and may skip all others. */
+/** A decoder needs the chunks whose kind begins with a capital letter and may skip all others. */
 function isCritical(file: ImageBytes, at: number): boolean {
   return (file.u8(at + 4, 'chunk') & 0x20) === 0;
 }

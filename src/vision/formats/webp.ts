@@ -2,9 +2,9 @@
 import type { ImageFormat, ImageBytes, Size } from './bytes.ts';
 import { exifOrientation, withoutOrientation } from './exif.ts';
 
-/** Where the first chunk's data begins. */
+/** The position of the first chunk's data. */
 const DATA = 20;
-/** Some writers put JPEG's mark in front of the EXIF data. */
+/** Some writers put JPEG's EXIF identifier in front of the EXIF data. */
 const EXIF = 'Exif\0\0';
 
 export const webp: ImageFormat = {
