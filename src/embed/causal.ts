@@ -8,6 +8,7 @@ import type { VectorFacts } from '../models/encoder/index.ts';
 import { embed } from './embed.ts';
 import type { EmbedListener } from './model.ts';
 import type { EmbedResult, EmbedSettings } from './options.ts';
+import { idsOf, type Read } from './texts.ts';
 
 export interface CausalModel {
   readonly language: LanguageModel;
@@ -36,8 +37,27 @@ export async function embedWith(
   try {
     const embedder = { encoder, vectors: { ...embedding, layers: [] }, scores: undefined, window: embedding.window };
     const affixes = { before, between, after: end === undefined ? after : [end] };
-    return await embed({ embedder, tokenizer, affixes, gate, queue: new Queue() }, texts, settings, listener);
+    const frame = settings.prepend === true ? inOneWord(tokenizer, Math.min(embedding.window, rows)) : undefined;
+    return await embed({ embedder, tokenizer, affixes, frame, gate, queue: new Queue() }, texts, settings, listener);
   } finally {
     encoder.free();
   }
+}
+
+/** PromptEOL's words (Jiang et al. 2023) with a placeholder before the text, whose own embedding matters to the first layer only. At most `window` ids. */
+function inOneWord(tokenizer: Tokenizer, window: number): (text: string) => Read {
+  const { before } = tokenizer.affixes;
+  const { eos } = tokenizer.facts;
+  const front = [...before, ...idsOf(tokenizer, 'This sentence : ')];
+  const opening = idsOf(tokenizer, ' "');
+  const ending = idsOf(tokenizer, '" means in one word:"');
+  const room = Math.max(0, window - front.length - 1 - opening.length - ending.length);
+  return (text) => {
+    const ids = idsOf(tokenizer, text);
+    return {
+      ids: Int32Array.from([...front, eos[0] ?? 0, ...opening, ...ids.subarray(0, room), ...ending]),
+      placeholder: front.length,
+      truncated: ids.length > room,
+    };
+  };
 }

@@ -9,22 +9,31 @@ import { batchesOf, framed, idsOf, pack, readAll } from './texts.ts';
 export async function embed(
   model: EmbedModel,
   texts: readonly string[],
-  { kind = 'document', prefix, dimensions: wanted }: EmbedSettings,
+  { kind = 'document', prefix, dimensions: wanted, prepend = false }: EmbedSettings,
   { signal, onProgress }: EmbedListener = {},
 ): Promise<EmbedResult> {
-  const { embedder, tokenizer, affixes } = model;
+  const { embedder, tokenizer, affixes, frame } = model;
   const { vectors, encoder, window } = embedder;
   if (vectors === undefined)
     throw new InputError(
       'argument',
       'this model scores pairs of texts and gives no vectors; use model.rerank, or load a model that embeds',
     );
+  if (prepend && vectors.trained)
+    throw new InputError(
+      'argument',
+      'prepend: this model was trained to embed, and its vectors are better without it; leave it out',
+      { name: 'prepend' },
+    );
   const dimensions = width(wanted, vectors);
   const before = prefix ?? vectors.prefixes[kind];
   texts.forEach(refuseEmpty('text', texts.length));
   const read = await readAll(
     texts.length,
-    (i) => framed(idsOf(tokenizer, before + (texts[i] ?? '')), affixes, window),
+    (i) => {
+      const text = before + (texts[i] ?? '');
+      return frame?.(text) ?? framed(idsOf(tokenizer, text), affixes, window);
+    },
     signal,
   );
   const out = new Float32Array(texts.length * dimensions);

@@ -7,12 +7,15 @@ import type { Embedder } from '../models/encoder/index.ts';
 import type { Packed } from '../models/encoder/packed.ts';
 import type { Pooling } from '../models/encoder/spec.ts';
 import type { Affixes, Tokenizer } from '../text/tokenizer.ts';
+import type { Read } from './texts.ts';
 
 export interface EmbedModel {
   readonly embedder: Embedder;
   readonly tokenizer: Tokenizer;
   /** What stands around a text, and between two: mostly the tokenizer's own. */
   readonly affixes: Affixes;
+  /** How a text is read, where it is not put between the affixes. */
+  readonly frame?: ((text: string) => Read) | undefined;
   /** Passed by whatever computes. */
   readonly gate: Gate;
   /** Calls of the encoder share its pages: one at a time. */

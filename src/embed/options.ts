@@ -10,6 +10,11 @@ export interface EmbedSettings {
   readonly prefix?: string | undefined;
   /** Width of the vectors: the first so many values, normalised again (Matryoshka; Kusupati et al. 2022). Default: the model's. */
   readonly dimensions?: number | undefined;
+  /**
+   * Chat models only, which were not trained to embed: asks the model for the text in one word, with Token Prepending (2412.11556), in place of taking
+   * the mean of the text's states.
+   */
+  readonly prepend?: boolean | undefined;
 }
 
 /** What reading the texts took. */

@@ -9,6 +9,8 @@ export interface Read {
   readonly ids: Int32Array;
   /** Where the second text of a pair begins. */
   readonly second?: number | undefined;
+  /** See `Packed.placeholders`. */
+  readonly placeholder?: number | undefined;
   readonly truncated: boolean;
 }
 
@@ -93,5 +95,8 @@ export function pack(texts: readonly Read[], vocabulary: number): Packed {
     ids.set(text.ids, i * stride);
     if (text.second !== undefined) segments?.fill(1, i * stride + text.second, i * stride + text.ids.length);
   });
-  return { ids, segments, stride, lengths };
+  const placeholders = texts.some(({ placeholder }) => placeholder !== undefined)
+    ? Int32Array.from(texts, ({ placeholder = 0 }) => placeholder)
+    : undefined;
+  return { ids, segments, stride, lengths, placeholders };
 }

@@ -28,6 +28,7 @@ const EMBED: ShapeOf<Required<EmbedOptions>> = {
   kind: { oneOf: ['query', 'document'] },
   prefix: { is: 'string' },
   dimensions: { number: [1, 2 ** 31 - 1], whole: true },
+  prepend: { is: 'boolean' },
 };
 const TEXTS: Field = { list: { is: 'string' } };
 

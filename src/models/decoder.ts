@@ -20,6 +20,14 @@ export interface ForwardCall extends LayerCall {
   readonly perLayer?: readonly (Tensor | undefined)[] | undefined;
 }
 
+/** What is read and changed between the layers. */
+export interface LayerSteps {
+  /** Makes the input of a layer, other than the first, from the output of the layer before. */
+  readonly between?: ((hidden: Tensor, layer: number) => Tensor) | undefined;
+  /** The number of layers that are run. Default: all. */
+  readonly depth?: number | undefined;
+}
+
 /** Runs T tokens through a decoder. Tensors follow the backend's scopes; the KV view belongs to the caller. */
 export interface LanguageModel {
   readonly config: LanguageModelConfig;
@@ -38,7 +46,7 @@ export interface LanguageModel {
   /** Ids `[start, start + count)` of the ring -> [count, hidden]. */
   embed(ring: Tensor, start: number, count: number): Tensor;
   /** [T, hidden] -> [T, hidden], before the final norm; appends to the view's pages. */
-  forward(x: Tensor, call: ForwardCall & { readonly ranges: Ranges }): Tensor;
+  forward(x: Tensor, call: ForwardCall & LayerSteps & { readonly ranges: Ranges }): Tensor;
   /**
    * The same, with ranges that the plan gives layer by layer. Others may compute while the plan is awaited: no scope
    * may be open, x and the rows of `perLayer` must be kept outside of scopes, and the caller frees the result. After an
@@ -105,15 +113,17 @@ export class Decoder implements LanguageModel {
     return this.backend.embed(this.#weights.embedding, ring, start, count, this.#spec.embeddingScale);
   }
 
-  forward(x: Tensor, call: ForwardCall & { readonly ranges: Ranges }): Tensor {
+  forward(x: Tensor, call: ForwardCall & LayerSteps & { readonly ranges: Ranges }): Tensor {
     const { backend } = this;
+    const { between, depth = this.#blocks.length } = call;
     const within = windows(x, call);
-    return this.#blocks.reduce((hidden, block, layer) => {
+    return this.#blocks.slice(0, depth).reduce((hidden, block, layer) => {
       // The intermediates of a layer are freed after it. If they were kept until the last layer, those of a prefill
       // chunk would be as large as a third of the weights with 24 layers.
-      const next = backend.scope(() =>
-        this.#added(block.forward(hidden, call, within(call.ranges, block.spec)), call, layer),
-      );
+      const next = backend.scope(() => {
+        const input = layer > 0 && between !== undefined ? between(hidden, layer) : hidden;
+        return this.#added(block.forward(input, call, within(call.ranges, block.spec)), call, layer);
+      });
       if (hidden !== x) backend.free(hidden);
       return next;
     }, x);

@@ -14,7 +14,11 @@ export interface EncoderFixture {
   readonly files: Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
   readonly config: JsonObject;
   readonly upstream: { readonly transformers: string; readonly torch: string };
-  readonly texts: readonly { readonly ids: readonly number[]; readonly second?: number }[];
+  readonly texts: readonly {
+    readonly ids: readonly number[];
+    readonly second?: number;
+    readonly placeholder?: number;
+  }[];
   readonly width: number;
   /** [texts, width]: vectors of length 1, or scores. */
   readonly results: Float32Array;

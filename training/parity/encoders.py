@@ -30,6 +30,8 @@ from transformers import (
     BertModel,
     Gemma3TextConfig,
     Gemma3TextModel,
+    LlamaConfig,
+    LlamaModel,
     ModernBertConfig,
     ModernBertForSequenceClassification,
     ModernBertModel,
@@ -109,6 +111,17 @@ CASES = {
 }
 YES, NO = 7, 11
 
+# Token Prepending over a plain decoder: before layers 1 to PREPENDED - 1, the placeholder's state becomes the last token's; the vector is the last token's
+# state before the last layer.
+CASES["llama-prepended"] = (
+    LlamaModel,
+    LlamaConfig(**DECODER | dict(num_hidden_layers=13), rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, tie_word_embeddings=True),
+    "prepended",
+    [],
+)
+PREPENDED = 3
+PLACEHOLDER = 2
+
 
 def randomise(model: torch.nn.Module, generator: torch.Generator) -> None:
     """Weights large enough that vectors differ from text to text; norms away from 1, biases away from 0."""
@@ -159,6 +172,12 @@ def write_modules(target: Path, pooling: str, hidden: int, dense: list, generato
     return layers
 
 
+def prepend(_layer, args, kwargs):
+    hidden = args[0].clone()
+    hidden[:, PLACEHOLDER] = hidden[:, -1]
+    return (hidden, *args[1:]), kwargs
+
+
 def write(folder: Path, name: str, seed: int) -> None:
     kind, config, pooling, dense = CASES[name]
     config._attn_implementation = "eager"
@@ -169,11 +188,14 @@ def write(folder: Path, name: str, seed: int) -> None:
     target = folder / name
     shutil.rmtree(target, ignore_errors=True)
     model.save_pretrained(target)
-    behind = [] if pooling is None else write_modules(target, pooling, config.hidden_size, dense, generator)
+    behind = [] if pooling in [None, "prepended"] else write_modules(target, pooling, config.hidden_size, dense, generator)
     model = model.double()
+    if pooling == "prepended":
+        for layer in model.layers[1:PREPENDED]:
+            layer.register_forward_pre_hook(prepend, with_kwargs=True)
 
     texts, results = [], []
-    for length in LENGTHS:
+    for length in LENGTHS if pooling != "prepended" else LENGTHS[1:]:
         ids = torch.randint(3, VOCABULARY, (length,), generator=generator)
         second = length // 2
         segments = torch.tensor([0] * second + [1] * (length - second))
@@ -182,7 +204,10 @@ def write(folder: Path, name: str, seed: int) -> None:
         given = dict(token_type_ids=segments[None]) if pair and rows == 2 else {}
         with torch.no_grad():
             out = model(ids[None], **given)
-            if pair:
+            if pooling == "prepended":
+                last = model(ids[None], output_hidden_states=True).hidden_states[-2][0, -1]
+                result = last / last.norm()
+            elif pair:
                 result = out.logits[0]
                 if kind is Qwen3ForCausalLM:
                     result = result[-1, YES, None] - result[-1, NO, None]
@@ -191,7 +216,8 @@ def write(folder: Path, name: str, seed: int) -> None:
                 for layer in behind:
                     result = layer(result)
                 result = result / result.norm()
-        texts.append(dict(ids=ids.tolist()) | (dict(second=second) if pair else {}))
+        more = dict(second=second) if pair else dict(placeholder=PLACEHOLDER) if pooling == "prepended" else {}
+        texts.append(dict(ids=ids.tolist()) | more)
         results.append(result)
     stacked = torch.stack(results)
     expected = {

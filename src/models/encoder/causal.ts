@@ -1,4 +1,9 @@
-/** A causal decoder as an encoder of texts: each token has seen those before it, so that the last one, or all of them together, stand for the text. */
+/**
+ * A causal decoder as an encoder of texts: each token has seen those before it, so that the last one, or all of them together, stand for the text.
+ *
+ * Token Prepending (Fu et al. 2024, 2412.11556), for models that were not trained to embed: a placeholder before the text has, in the first layers, the
+ * last token's state of the layer before, so that the text's tokens see what stands behind them. The vector is the last token's state before the last layer.
+ */
 import type { Backend, KvView, Tensor } from '../../backend/backend.ts';
 import type { SequenceState } from '../../kv/state.ts';
 import { Held } from '../../layers/held.ts';
@@ -31,6 +36,10 @@ export class CausalEncoder implements EncoderModel {
   encode(packed: Packed, pooling: Pooling): Steps<Tensor> {
     const { backend } = this;
     const { finalNorm } = this.#language;
+    const { placeholders } = packed;
+    // A state between two layers has no norm yet.
+    if (placeholders !== undefined)
+      return this.#states(packed, 'last', (state) => state, prepending(packed, placeholders, this.config.layers));
     return this.#states(packed, pooling, (state) => backend.norm(state, finalNorm));
   }
 
@@ -39,7 +48,7 @@ export class CausalEncoder implements EncoderModel {
     return this.#states(packed, 'last', (state) => state);
   }
 
-  *#states(packed: Packed, pooling: Pooling, finish: (state: Tensor) => Tensor): Steps<Tensor> {
+  *#states(packed: Packed, pooling: Pooling, finish: (state: Tensor) => Tensor, prepended?: Prepending): Steps<Tensor> {
     const { backend } = this;
     const language = this.#language;
     const { ids } = packed;
@@ -66,6 +75,11 @@ export class CausalEncoder implements EncoderModel {
               kv: own === undefined ? kv : { ...kv, state: own },
               position: start,
               ranges: wholeTexts(packed, part, true),
+              ...(prepended && {
+                depth: prepended.depth,
+                between: (hidden: Tensor, layer: number) =>
+                  layer < prepended.until ? backend.take(hidden, prepended.rows) : hidden,
+              }),
             }),
           ),
         );
@@ -91,4 +105,24 @@ export class CausalEncoder implements EncoderModel {
   free(): void {
     this.#pages.free();
   }
+}
+
+interface Prepending {
+  /** Layers below this one begin with the replaced rows. */
+  readonly until: number;
+  readonly depth: number;
+  /** [rows]: each row's own number, and the last row of its text for the placeholder. */
+  readonly rows: Int32Array;
+}
+
+/** Of Llama 2's 32 layers, those that the paper replaces the placeholder before are 1 to 6. */
+const SHARE = 7 / 32;
+
+/** Precondition: the texts are one call, since the placeholder needs the last row. */
+function prepending({ ids, stride, lengths }: Packed, placeholders: Int32Array, layers: number): Prepending {
+  const rows = Int32Array.from(ids, (_, row) => row);
+  placeholders.forEach((place, text) => {
+    rows[text * stride + place] = text * stride + (lengths[text] ?? 1) - 1;
+  });
+  return { rows, until: Math.max(2, Math.round(layers * SHARE)), depth: Math.max(1, layers - 1) };
 }

@@ -10,6 +10,8 @@ export interface Packed {
   readonly segments?: Int32Array | undefined;
   readonly stride: number;
   readonly lengths: Int32Array;
+  /** [texts]: the row of each text that stands for what is behind it (encoder/causal.ts); undefined: texts have none. */
+  readonly placeholders?: Int32Array | undefined;
 }
 
 /** Rows `[start, start + count)`: whole texts, or a part of the only one. */
