@@ -4,7 +4,6 @@ import { isObject } from '../load/json.ts';
 import type { ModelFile, ModelMetadata, TensorInfo } from '../load/model-file.ts';
 import type { Architecture } from './architecture.ts';
 import type { EncoderPlan } from './encoder/index.ts';
-import type { EncoderArchitecture } from './encoder/spec.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { tensorFacts } from './decoder-weights.ts';
 import { Facts } from './facts.ts';
@@ -46,35 +45,12 @@ const ARCHITECTURES: readonly Entry[] = [
   },
 ];
 
-/** Models that read whole texts at once, for vectors and scores. */
-interface EncoderEntry extends Readonly<Record<ModelMetadata['kind'], readonly string[]>> {
-  readonly load: () => Promise<EncoderArchitecture>;
-}
-
 const GEMMA_EMBEDDING = 'gemma-embedding';
-const ENCODERS: readonly EncoderEntry[] = [
-  {
-    gguf: ['bert'],
-    huggingface: ['bert', 'roberta', 'xlm-roberta'],
-    load: async () => (await import('./encoder/bert.ts')).bert,
-  },
-  {
-    gguf: ['nomic-bert'],
-    huggingface: ['nomic_bert'],
-    load: async () => (await import('./encoder/nomic-bert.ts')).nomicBert,
-  },
-  {
-    gguf: ['modern-bert'],
-    huggingface: ['modernbert'],
-    load: async () => (await import('./encoder/modern-bert.ts')).modernBert,
-  },
-  { gguf: [], huggingface: ['mpnet'], load: async () => (await import('./encoder/mpnet.ts')).mpnet },
-  {
-    gguf: [GEMMA_EMBEDDING],
-    huggingface: [GEMMA_EMBEDDING],
-    load: async () => (await import('./encoder/gemma-embedding.ts')).gemmaEmbedding,
-  },
-];
+/** What reads whole texts at once, for vectors and scores; encoder/architectures.ts has a file for each. */
+const ENCODERS: Readonly<Record<ModelMetadata['kind'], readonly string[]>> = {
+  gguf: ['bert', 'nomic-bert', 'modern-bert', GEMMA_EMBEDDING],
+  huggingface: ['bert', 'roberta', 'xlm-roberta', 'nomic_bert', 'modernbert', 'mpnet', GEMMA_EMBEDDING],
+};
 
 /**
  * Files that hold parts for images beside a language model, whose own architecture they name (docs/unipic-format.md).
@@ -96,7 +72,7 @@ export async function decoderOf(
   const name = file === UNIPIC ? languageArchitecture(metadata) : file;
   const entry = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
   if (entry === undefined) {
-    const known = [...ARCHITECTURES, ...ENCODERS].flatMap((candidate) => candidate[metadata.kind]);
+    const known = [...ARCHITECTURES, ENCODERS].flatMap((candidate) => candidate[metadata.kind]);
     throw new ModelError(
       'architecture',
       `the architecture ${JSON.stringify(name.slice(0, 80))} is not supported; take a model of ${known.join(', ')}`,
@@ -111,10 +87,8 @@ export async function decoderOf(
 export async function encoderOf(file: ModelFile): Promise<EncoderPlan | undefined> {
   const { metadata } = file;
   const name = architectureName(metadata);
-  const entry = ENCODERS.find((candidate) => candidate[metadata.kind].includes(name));
-  if (entry === undefined) return undefined;
-  const [{ EncoderPlan: Plan }, create] = await Promise.all([import('./encoder/index.ts'), entry.load()]);
-  return new Plan(file, name, create);
+  if (!ENCODERS[metadata.kind].includes(name)) return undefined;
+  return (await import('./encoder/architectures.ts')).planEncoderFile(file, name);
 }
 
 /** The name that the file gives to its architecture; empty if it has none. */

@@ -246,6 +246,16 @@ describe('a chat model', () => {
     // Longer than a chunk of the prefill, and than the window.
     const long = await embed(chat.model, ['ab'.repeat(400)]);
     expect([long.truncated, long.tokens]).toEqual([[0], 512]);
+    const prepend = { model: chat.model, texts, settings: { prepend: true } };
+    const asked = await caller.call('embed', prepend);
+    expect([asked.vectors.length, asked.truncated]).toEqual([3 * 64, []]);
+    expect(difference(asked.vectors, first.vectors)).toBeGreaterThan(0.01);
+    const one = await caller.call('embed', { ...prepend, texts: texts.slice(1, 2) });
+    expect(difference(one.vectors, asked.vectors.subarray(64, 128))).toBeLessThan(1e-5);
+    await expect(caller.call('embed', { ...prepend, model: embedder.model })).rejects.toMatchObject({
+      name: 'InputError',
+      message: expect.stringContaining('trained to embed'),
+    });
     await caller.call('free', { model: embedder.model });
     expect((await embed(chat.model, ['hello'])).vectors.length).toBe(64);
     await caller.call('free', { model: chat.model });

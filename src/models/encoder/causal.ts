@@ -78,7 +78,7 @@ export class CausalEncoder implements EncoderModel {
               ...(prepended && {
                 depth: prepended.depth,
                 between: (hidden: Tensor, layer: number) =>
-                  layer < prepended.until ? backend.take(hidden, prepended.rows) : hidden,
+                  layer < prepended.until ? backend.take(hidden, inPart(prepended.rows, part)) : hidden,
               }),
             }),
           ),
@@ -125,4 +125,8 @@ function prepending({ ids, stride, lengths }: Packed, placeholders: Int32Array, 
     rows[text * stride + place] = text * stride + (lengths[text] ?? 1) - 1;
   });
   return { rows, until: Math.max(2, Math.round(layers * SHARE)), depth: Math.max(1, layers - 1) };
+}
+
+function inPart(rows: Int32Array, { start, count }: Part): Int32Array {
+  return rows.subarray(start, start + count).map((row) => row - start);
 }
