@@ -29,6 +29,8 @@ export interface DecoderSpec {
   readonly layers: readonly LayerSpec[];
   /** Names in addition to and instead of Llama's. */
   readonly names: LayerNames;
+  /** Layers that the file has after those of the model. They predict further tokens, and are not read. */
+  readonly spare: number;
   /** Names in layers with a state, in addition to and instead of `names`. */
   readonly stateNames: LayerNames;
   /** The name of the final norm instead of Llama's; that of Hugging Face files without the root. */
@@ -178,6 +180,7 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
       };
     }),
     names: traits.names ?? {},
+    spare: spareLayers(facts),
     stateNames: traits.stateNames ?? {},
     finalNorm: traits.finalNorm,
     states: traits.states,
@@ -193,8 +196,15 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
  * used.
  */
 export function layerCount(facts: Facts): number {
-  const layers = facts.integer(both('block_count', 'num_hidden_layers'), { least: 1, most: MOST.layers });
-  return layers - facts.integer(both('nextn_predict_layers', []), { least: 0, most: layers - 1, default: 0 });
+  return allLayers(facts) - spareLayers(facts);
+}
+
+function allLayers(facts: Facts): number {
+  return facts.integer(both('block_count', 'num_hidden_layers'), { least: 1, most: MOST.layers });
+}
+
+function spareLayers(facts: Facts): number {
+  return facts.integer(both('nextn_predict_layers', []), { least: 0, most: allLayers(facts) - 1, default: 0 });
 }
 
 function refuseExperts(facts: Facts): void {

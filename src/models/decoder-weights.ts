@@ -109,7 +109,9 @@ export function planDecoder(tensors: ReadonlyMap<string, TensorInfo>, spec: Deco
   const { root } = names(tensors);
   plan.rejectUnknown((name) => {
     const own = source === 'huggingface' && name.startsWith(root) ? name.slice(root.length) : name;
-    return OWN[source].test(own) && !IGNORED[source].test(own);
+    const layer = Number(/^blk\.(\d+)\./.exec(own)?.[1] ?? -1);
+    const spare = layer >= layers && layer < layers + spec.spare;
+    return OWN[source].test(own) && !IGNORED[source].test(own) && !spare;
   }, `${architecture} models of ${layers} layers`);
   return plan;
 }

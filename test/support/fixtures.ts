@@ -199,6 +199,7 @@ const PERMUTED: ReadonlySet<string> = new Set(['llama', 'mistral3', 'smollm3', '
 export function toGguf(
   { config, files }: Pick<Fixture, 'config' | 'files'>,
   more: Readonly<Record<string, GgufInput>> = {},
+  others: readonly GgufWriterTensor[] = [],
 ): Uint8Array<ArrayBuffer> {
   const number = (key: string): number => config[key] as number;
   const type = config['model_type'] as string;
@@ -314,6 +315,6 @@ export function toGguf(
       ...Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`${architecture}.${key}`, value])),
       ...more,
     },
-    tensors,
+    [...tensors, ...others],
   );
 }
