@@ -11,6 +11,7 @@ import { encodePng, readImage } from '../../src/vision/index.ts';
 import { testPlace, testPlatform } from '../support/engine.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 import { tinyUniPic } from '../support/tiny-unipic.ts';
+import { ggufPair, visionFixture } from '../support/vision-fixtures.ts';
 
 let folder: string;
 let model: string;
@@ -60,6 +61,29 @@ const pixels = (file: string): ReturnType<typeof readImage> =>
   readImage(readFileSync(file), { decoder: createNodeDecoder() });
 
 describe('see', () => {
+  test('a language model with its vision part, without it, and with another', async () => {
+    const { 'text.gguf': text, 'mmproj-model.gguf': sees } = ggufPair(await visionFixture('qwen2vl'));
+    const other = ggufPair(await visionFixture('qwen3vl'))['mmproj-model.gguf']!;
+    const [language, projector, wrong] = [place('qwen.gguf'), place('sees.gguf'), place('wrong.gguf')];
+    writeFileSync(language, text!);
+    writeFileSync(projector, sees!);
+    writeFileSync(wrong, other);
+    const asked = (...more: string[]): ReturnType<typeof octavo> =>
+      octavo('see', photo, 'What is it?', '--model', language, '--max-tokens', '4', '--json', ...more);
+    const seen = await asked('--mmproj', projector);
+    expect(seen).toMatchObject({ code: 0, errors: '' });
+    expect((JSON.parse(seen.output) as { tokens: { prompt: number } }).tokens.prompt).toBeGreaterThan(30);
+    const unseen = await asked();
+    expect(unseen.code).toBe(1);
+    expect(unseen.errors).toMatch(/reads text only.*vision part \(mmproj\)/);
+    const misfit = await asked('--mmproj', wrong);
+    expect(misfit.code).toBe(1);
+    expect(misfit.errors).toMatch(/give the qwen3vl model that it belongs to/);
+    const missing = await asked('--mmproj', place('none.gguf'));
+    expect(missing.code).toBe(1);
+    expect(missing.errors).toMatch(/none\.gguf/);
+  });
+
   test('an answer as text, and as JSON', async () => {
     const json = await octavo('see', photo, 'What is it?', '--model', model, '--max-tokens', '5', '--json');
     expect(json).toMatchObject({ code: 0, errors: '' });

@@ -110,8 +110,9 @@ const INTERN: Renaming = [
   ['multi_modal_projector.linear_1', 'mm.model.mlp.1'],
   ['multi_modal_projector.linear_2', 'mm.model.mlp.3'],
 ];
+/** As llama.cpp's later converter has it; the one that exchanged the MLP's names called the first `mm.0`. */
 const LLAVA: Renaming = [
-  ['multi_modal_projector.linear_1', 'mm.0'],
+  ['multi_modal_projector.linear_1', 'mm.1'],
   ['multi_modal_projector.linear_2', 'mm.2'],
   ...SIGLIP,
 ];
@@ -259,7 +260,8 @@ export function ggufPair({ files }: VisionFixture, swapped = false): Record<stri
     else {
       const renamed = twin.names.reduce((done, [from, to]) => done.replace(from, to), name);
       const other: Record<string, string> = { ffn_up: 'ffn_down', ffn_down: 'ffn_up' };
-      const exchanged = swapped ? renamed.replace(/ffn_(up|down)/, (part) => other[part] ?? part) : renamed;
+      const older = twin.projector === 'mlp' ? renamed.replace(/^mm\.1\./, 'mm.0.') : renamed;
+      const exchanged = swapped ? older.replace(/ffn_(up|down)/, (part) => other[part] ?? part) : renamed;
       const deep = (vision['deepstack_visual_indexes'] as number[] | undefined) ?? [];
       for (const [stored, tensor] of converted(exchanged, { shape, values }, deep))
         tower.push(f32Tensor(stored, tensor.shape, tensor.values));

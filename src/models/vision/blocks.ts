@@ -60,7 +60,7 @@ export function takeBlocks(
     return {
       norm1: takeNormOf(take, name('norm1', i), width, epsilon, norms),
       qkv: fused
-        ? [takeLinear(take, name('qkv', i), 3 * width, width)]
+        ? [takeSome(take, name('qkv', i), 3 * width, width)]
         : (['query', 'key', 'value'] as const).map((part) => takeSome(take, name(part, i), width, width)),
       output: takeLinear(take, name('output', i), width, width),
       norm2: takeNormOf(take, name('norm2', i), width, epsilon, norms, quick),

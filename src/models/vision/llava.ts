@@ -43,7 +43,11 @@ export function planLlava(file: VisionFile, context: VisionContext): VisionPlan 
   const config = llavaConfig(file, context);
   const tower = rootOf(file, TOWER_ROOTS, 'embeddings.patch_embedding.weight');
   const projector = rootOf(file, PROJECTOR_ROOTS, 'linear_1.weight');
-  const first: TensorName = { gguf: 'mm.0', huggingface: `${projector}linear_1` };
+  // The two layers are numbered 0 and 2 by llama.cpp's first converters, 1 and 2 by the later one.
+  const first: TensorName = {
+    gguf: file.tensors.has('mm.0.weight') ? 'mm.0' : 'mm.1',
+    huggingface: `${projector}linear_1`,
+  };
   const second: TensorName = { gguf: 'mm.2', huggingface: `${projector}linear_2` };
   const name = (gguf: string, huggingface: string): TensorName => ({ gguf, huggingface: tower + huggingface });
   const blocks = blockNames(`${tower}encoder.layers.N.`, {
