@@ -1,9 +1,10 @@
-// npm run eval -- documents [--parts retrieval,pdf,xquad,absent] [--model FILE] [--embedder FOLDER] [--n N] [--threads N] [--json FILE]
+// npm run eval -- documents [--parts retrieval,nano,pdf,xquad,absent] [--model FILE] [--embedder FOLDER] [--n N] [--threads N] [--json FILE]
 // Questions about documents: what retrieval finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de)
 // and PDFs of ../shared/data/documents, with the questions of documents.json. Items are drawn evenly; two runs give the same.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Octavo } from 'octavo';
+import { documents } from './nano.mjs';
 import { ResultFile } from './record.mjs';
 import { share } from './statistics.mjs';
 
@@ -174,6 +175,20 @@ async function pdfAnswers(model, mode, n) {
   return { ...summary(rows), n: rows.length };
 }
 
+/** nano's own documents: whether the answer is exact, and its citation its words. */
+async function nanoAnswers(model, key, n) {
+  const items = documents()[key].flatMap(([text, questions]) =>
+    questions.map(([question, answer]) => ({ text, question, answer })),
+  );
+  const rows = [];
+  for (const item of spread(items, n)) {
+    const document = await Octavo.openDocument(new File([item.text], 'document.txt'), { model });
+    rows.push(await answerTo(document, item, 'whole', (one) => plain(one.quote) === plain(item.answer)));
+    document.close();
+  }
+  return { ...summary(rows), n: rows.length };
+}
+
 /** The same questions with the paragraph that answers them, and without it: how well `absent` tells them apart. */
 async function absent(model, language, n) {
   const paragraphs = xquad(language);
@@ -254,14 +269,21 @@ export async function run(model, values, machine) {
     if (embedder)
       note('retrieval', `PDFs, BM25 and ${embedder.name.replace(/^.*[\\/]/, '')}`, await pdfRetrieval(embedder));
   }
+  if (parts.includes('nano'))
+    for (const key of ['sparse 512', 'sparse 1000', 'sparse 2000'])
+      note('answers', `nano's documents, ${key}, whole`, await nanoAnswers(model, key, n));
   if (parts.includes('pdf')) note('answers', `PDFs, passages`, await pdfAnswers(model, 'passages', n));
-  if (parts.includes('xquad')) {
-    for (const language of languages) {
-      note('answers', `XQuAD ${language} by 1, whole`, await xquadAnswers(model, language, 1, 'whole', n));
-      note('answers', `XQuAD ${language} by 8, passages`, await xquadAnswers(model, language, 8, 'passages', n));
-      note('answers', `XQuAD ${language} by 30, passages`, await xquadAnswers(model, language, 30, 'passages', n));
-      if (parts.includes('whole'))
-        note('answers', `XQuAD ${language} by 8, whole`, await xquadAnswers(model, language, 8, 'whole', n));
+  for (const language of languages) {
+    for (const [pack, mode] of [
+      [1, 'whole'],
+      [8, 'passages'],
+      [30, 'passages'],
+      [8, 'whole'],
+    ]) {
+      // `xquad` is all of them, `xquad8` those of documents of 8 paragraphs read by passages.
+      const named = mode === 'passages' ? `xquad${pack}` : `xquad${pack} whole`;
+      if (parts.includes('xquad') || parts.includes(named))
+        note('answers', `XQuAD ${language} by ${pack}, ${mode}`, await xquadAnswers(model, language, pack, mode, n));
     }
   }
   if (parts.includes('absent'))

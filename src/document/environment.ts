@@ -1,11 +1,17 @@
 /** What reading documents needs of where it runs; the platform gives it. */
 import type { Records } from '../store/records.ts';
 
-/** A surface that a page is drawn on, so that it can be recognised. */
-export interface Surface {
+/** What a page is drawn on, so that it can be recognised. */
+export interface Canvas {
+  width: number;
+  height: number;
   /** A CanvasRenderingContext2D, or what draws like one. */
-  readonly context: unknown;
-  png(): Promise<Blob>;
+  getContext(kind: '2d'): unknown;
+}
+
+export interface Drawing {
+  canvas(width: number, height: number): Canvas;
+  png(canvas: Canvas): Promise<Blob>;
 }
 
 export interface DocumentEnvironment {
@@ -14,7 +20,7 @@ export interface DocumentEnvironment {
   /** A thread for pdf.js; undefined where it reads in the calling one. */
   readonly startPdfWorker: (() => Worker) | undefined;
   /** Undefined where nothing can be drawn. */
-  surface(width: number, height: number): Promise<Surface | undefined>;
+  drawing(): Promise<Drawing | undefined>;
   /** Where libraries are kept; undefined where nothing can be. */
   records(): Promise<Records | undefined>;
 }

@@ -10,11 +10,12 @@ const environment: DocumentEnvironment = {
     typeof Worker === 'function'
       ? () => new Worker(new URL('./pdf-worker.js', import.meta.url), { type: 'module', name: 'octavo-pdf' })
       : undefined,
-  async surface(width, height) {
+  async drawing() {
     if (typeof OffscreenCanvas !== 'function') return undefined;
-    const canvas = new OffscreenCanvas(width, height);
-    const context = canvas.getContext('2d');
-    return context === null ? undefined : { context, png: () => canvas.convertToBlob({ type: 'image/png' }) };
+    return {
+      canvas: (width, height) => new OffscreenCanvas(width, height),
+      png: (canvas) => (canvas as OffscreenCanvas).convertToBlob({ type: 'image/png' }),
+    };
   },
   records: async () => (typeof indexedDB === 'undefined' ? undefined : new Database('octavo-documents')),
 };

@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DocumentEnvironment } from '../document/environment.ts';
+import type { Canvas, DocumentEnvironment } from '../document/environment.ts';
 import { MOST_BYTES } from '../document/limits.ts';
 import { FileError } from '../errors.ts';
 import { openDocument } from '../face/document.ts';
@@ -10,8 +10,7 @@ import type { Documents } from '../face/documents.ts';
 import { FolderRecords } from '../store/folder-records.ts';
 import { octavoFolder } from './cache-folder.ts';
 
-interface NodeCanvas {
-  getContext(kind: '2d'): unknown;
+interface NodeCanvas extends Canvas {
   encode(format: 'png'): Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -41,18 +40,17 @@ export const nodeEnvironment: DocumentEnvironment = {
   },
   // The caller's thread reads: a page takes 40 to 200 ms, and the engine has a thread of its own.
   startPdfWorker: undefined,
-  async surface(width, height) {
+  async drawing() {
     try {
       const library = (await import(CANVAS)) as {
         createCanvas(width: number, height: number): NodeCanvas;
       } & Readonly<Record<string, unknown>>;
-      // pdf.js draws with these, which browsers have.
+      // pdf.js draws with these, which browsers have. Those of another copy of the package would crash this one.
       const globals = globalThis as Record<string, unknown>;
-      for (const name of ['DOMMatrix', 'ImageData', 'Path2D']) globals[name] ??= library[name];
-      const canvas = library.createCanvas(width, height);
+      for (const name of ['DOMMatrix', 'ImageData', 'Path2D']) globals[name] = library[name];
       return {
-        context: canvas.getContext('2d'),
-        png: async () => new Blob([await canvas.encode('png')], { type: 'image/png' }),
+        canvas: (width, height) => library.createCanvas(width, height),
+        png: async (canvas) => new Blob([await (canvas as NodeCanvas).encode('png')], { type: 'image/png' }),
       };
     } catch {
       return undefined;

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { column, pdf, type PdfText } from '../support/pdf.ts';
+import type { Recogniser } from '../../src/document/options.ts';
 import { openTest } from '../support/documents.ts';
 
 const LEFT = [
@@ -171,6 +172,34 @@ describe('what cannot be read', () => {
       '2 of 4 pages (2 to 3) are pictures without text; give `ocr` to have them read',
       '1 of 4 pages (4) use fonts that do not say which characters they show; give `ocr` to have them read',
     ]);
+  });
+
+  test('with an OCR adapter pages that are pictures have text, with places', async () => {
+    const seen: number[][] = [];
+    const ocr: Recogniser = {
+      async recognise(picture, { width, height }) {
+        const bytes = new Uint8Array(await picture.arrayBuffer());
+        seen.push([width, height, bytes[1] ?? 0]);
+        const word = (
+          text: string,
+          left: number,
+          top: number,
+        ): { text: string; box: [number, number, number, number] } => ({
+          text,
+          box: [left, top, left + 30 * text.length, top + 50],
+        });
+        return { lines: [{ words: [word('Kept', 200, 300), word('by', 350, 300), word('Anna.', 440, 300)] }] };
+      },
+    };
+    const document = await openTest(pdf({ pages: [{ picture: true }] }), { ocr });
+    expect(document.pages).toMatchObject([{ kind: 'recognised' }]);
+    expect(document.text).toBe('Kept by Anna.');
+    expect(document.notes).toEqual([]);
+    // 595 x 842 points at 200 dots an inch, as a PNG.
+    expect(seen).toEqual([[1653, 2339, 0x50]]);
+    const [{ rectangle } = { rectangle: [0, 0, 0, 0] }] = document.rectangles(8, 12);
+    expect(Math.abs(rectangle[0] - 440 * 0.36)).toBeLessThan(2);
+    expect(Math.abs(rectangle[1] - 300 * 0.36)).toBeLessThan(2);
   });
 
   test('an abort ends it with its reason', async () => {

@@ -2,9 +2,10 @@
 import { FileError } from '../../errors.ts';
 import { ContentBuilder } from '../builder.ts';
 import type { DocumentContent, OutlineEntry, PageKind } from '../content.ts';
-import type { DocumentEnvironment } from '../environment.ts';
+import type { Canvas, DocumentEnvironment, Drawing } from '../environment.ts';
 import { DEEPEST_OUTLINE, MOST_ITEMS, MOST_OUTLINE, MOST_PAGES } from '../limits.ts';
-import type { OpenOptions } from '../options.ts';
+import type { OpenOptions, Recogniser } from '../options.ts';
+import { recognisedLines } from '../pdf/recognised.ts';
 import { addPages, type ReadPage } from '../pdf/blocks.ts';
 import { CompressedCMaps } from '../pdf/cmaps.ts';
 import {
@@ -16,7 +17,7 @@ import {
   type PdfPage,
   type PdfTextContent,
 } from '../pdf/library.ts';
-import { pageLines } from '../pdf/page-lines.ts';
+import { pageLines, type PageLine } from '../pdf/page-lines.ts';
 
 /** A page that shows letters of which so many are no characters was written with fonts that do not say which they are. */
 const UNMAPPED = 0.2;
@@ -25,9 +26,11 @@ const NO_CHARACTER = /[\u0000-\u0008\ue000-\uf8ff\ufffd]/gu;
 export async function readPdf(
   bytes: Uint8Array,
   name: string,
-  { password, signal, onProgress }: OpenOptions,
+  options: OpenOptions,
   environment: DocumentEnvironment,
 ): Promise<DocumentContent> {
+  const { password, signal } = options;
+  const drawing = options.ocr === undefined ? undefined : await environment.drawing();
   const library = await pdfLibrary();
   signal?.throwIfAborted();
   const thread = await pdfThread(environment.startPdfWorker);
@@ -43,6 +46,7 @@ export async function readPdf(
     useSystemFonts: false,
     useWorkerFetch: false,
     stopAtErrors: false,
+    ...(drawing && { CanvasFactory: canvasFactory(drawing) }),
     CMapReaderFactory: CompressedCMaps,
     cMapUrl: 'bundled',
   });
@@ -50,7 +54,7 @@ export async function readPdf(
     const file = await task.promise.catch((cause: unknown) => {
       throw refused(cause, name);
     });
-    return await readFile(file, library, name, signal, onProgress);
+    return await readFile(file, library, name, options, drawing);
   } finally {
     await task.destroy().catch(() => undefined);
     worker.destroy();
@@ -62,8 +66,8 @@ async function readFile(
   file: PdfFile,
   library: PdfLibrary,
   name: string,
-  signal: AbortSignal | undefined,
-  onProgress: OpenOptions['onProgress'],
+  { signal, ocr, onProgress }: OpenOptions,
+  drawing: Drawing | undefined,
 ): Promise<DocumentContent> {
   const { numPages } = file;
   if (!(numPages >= 1)) throw new FileError('malformed', { file: name, field: 'pages' }, 'it has no pages');
@@ -93,7 +97,13 @@ async function readFile(
           pictures ??= await drawsPicture(page, library);
           if (pictures) kind = 'picture';
         }
-        pages.push({ lines: kind === 'unmapped' ? [] : lines, width: view.width, height: view.height, label, kind });
+        let read = kind === 'unmapped' ? [] : lines;
+        if (ocr !== undefined && drawing !== undefined && (kind === 'picture' || kind === 'unmapped')) {
+          onProgress?.({ phase: 'recognition', done: number - 1, total: numPages, secondsLeft: undefined });
+          read = await recognised(page, ocr, drawing, signal);
+          if (read.length > 0) kind = 'recognised';
+        }
+        pages.push({ lines: read, width: view.width, height: view.height, label, kind });
       } finally {
         page.cleanup();
       }
@@ -139,6 +149,49 @@ async function drawsPicture(page: PdfPage, { OPS }: PdfLibrary): Promise<boolean
   );
   const { fnArray } = await page.getOperatorList();
   return fnArray.some((operation) => draws.has(operation));
+}
+
+interface Drawn {
+  canvas: Canvas | null;
+  context: unknown;
+}
+
+/** The class by which pdf.js makes the canvases that it needs while it draws. */
+function canvasFactory(drawing: Drawing): new () => object {
+  return class {
+    create(width: number, height: number): Drawn {
+      const canvas = drawing.canvas(Math.max(1, width), Math.max(1, height));
+      return { canvas, context: canvas.getContext('2d') };
+    }
+    reset({ canvas }: Drawn, width: number, height: number): void {
+      if (canvas !== null) Object.assign(canvas, { width, height });
+    }
+    destroy(drawn: Drawn): void {
+      Object.assign(drawn, { canvas: null, context: null });
+    }
+  };
+}
+
+/** Pixels a point: 200 dots an inch, which recognisers ask for; fewer for pages that are larger than a poster. */
+const SCALE = 200 / 72;
+const MOST_SIDE = 4000;
+
+/** A page's text, read in a picture of it. */
+async function recognised(
+  page: PdfPage,
+  ocr: Recogniser,
+  drawing: Drawing,
+  signal: AbortSignal | undefined,
+): Promise<PageLine[]> {
+  const { width, height } = page.getViewport({ scale: 1 });
+  const scale = Math.min(SCALE, MOST_SIDE / Math.max(1, width, height));
+  const viewport = page.getViewport({ scale });
+  const [columns, rows] = [Math.max(1, Math.ceil(viewport.width)), Math.max(1, Math.ceil(viewport.height))];
+  const canvas = drawing.canvas(columns, rows);
+  await page.render({ canvasContext: canvas.getContext('2d'), viewport }).promise;
+  signal?.throwIfAborted();
+  const { lines } = await ocr.recognise(await drawing.png(canvas), { width: columns, height: rows, signal });
+  return recognisedLines(lines, 1 / scale);
 }
 
 /** Pages by their numbers, for people: 1 to 3, 7. */
