@@ -1,6 +1,7 @@
 /**
- * BERT (Devlin et al. 2019) and RoBERTa: MiniLM, BGE, E5, and cross-encoders. A norm behind each branch, biases everywhere, learned positions.
- * RoBERTa's positions begin at 2 (in GGUF, converters have removed the rows before).
+ * BERT (Devlin et al. 2019) and RoBERTa: MiniLM, BGE, E5, and cross-encoders. They have a norm after each branch,
+ * biases everywhere, and learned positions. RoBERTa's positions begin at 2 (in GGUF files, converters have removed the
+ * rows before).
  */
 import type { LayerSpec } from '../../layers/layer-spec.ts';
 import type { LayerNames } from '../decoder-spec.ts';
@@ -38,7 +39,7 @@ export const BERT_NAMES: LayerNames = {
 };
 
 const WORD = 'embeddings.word_embeddings';
-/** Of RoBERTa's positions, whose first rows are of padding. */
+/** RoBERTa's first position; the rows before it belong to padding. */
 const FIRST_POSITION = 2;
 
 export const bert: EncoderArchitecture = (facts, tensors) => {
@@ -65,7 +66,7 @@ export const bert: EncoderArchitecture = (facts, tensors) => {
   };
 };
 
-/** The configuration and the layers of BERT and of MPNet. */
+/** Returns the configuration and the layers of BERT and of MPNet. */
 export function postNormLayers(facts: Facts, config: EncoderConfig): Pick<EncoderSpec, 'config' | 'layers' | 'reach'> {
   const { heads, headDim, epsilon, mlp } = config;
   const layer: LayerSpec = {
@@ -97,7 +98,7 @@ export function postNormLayers(facts: Facts, config: EncoderConfig): Pick<Encode
   };
 }
 
-/** BERT's head is a pooler, over the first token, and a classifier; RoBERTa's are two layers of a head of its own. */
+/** BERT's head is a pooler over the first token and a classifier; RoBERTa's head consists of two layers of its own. */
 function scoreOf(
   has: (name: ReturnType<typeof named>) => boolean,
   root: string,

@@ -22,7 +22,7 @@ export class CausalEncoder implements EncoderModel {
   readonly #language: LanguageModel;
   readonly #pages: ScratchPages;
 
-  /** `rows`: tokens of a prefill chunk. The weights stay the language model's. */
+  /** `rows`: the number of tokens in a prefill chunk. The weights remain the language model's. */
   constructor(language: LanguageModel, rows: number) {
     const { backend, config } = language;
     const { cacheLayers: layers, kvHeads, headDim } = config;
@@ -53,7 +53,7 @@ export class CausalEncoder implements EncoderModel {
     const language = this.#language;
     const { ids } = packed;
     const held = new Held(backend);
-    /** Of the text that is read. */
+    /** The state of the text that is being read. */
     let own: SequenceState | undefined;
     const ring = backend.ids(ids.length);
     backend.writeIds(ring, 0, ids);
@@ -94,7 +94,7 @@ export class CausalEncoder implements EncoderModel {
     }
   }
 
-  /** Layers with a state carry it from token to token: their parts are of one text. */
+  /** Layers with a state pass it from token to token, so their parts contain one text each. */
   #parts({ ids, stride }: Packed): readonly Part[] {
     if (this.#language.stateBytes === 0) return partsOf(ids.length, this.rows);
     return Array.from({ length: ids.length / stride }, (_, text) =>

@@ -1,4 +1,7 @@
-/** EmbeddingGemma (Schechter Vera et al. 2025): Gemma 3's layers, in which every token sees the whole text, or half a window before and behind it. */
+/**
+ * EmbeddingGemma (Schechter Vera et al. 2025): Gemma 3's layers, in which every token attends to the whole text, or to
+ * half a window on each side.
+ */
 import type { AttentionMixer, LayerSpec } from '../../layers/layer-spec.ts';
 import type { Facts } from '../facts.ts';
 import type { DecoderSpec } from '../decoder-spec.ts';
@@ -26,7 +29,7 @@ function fromDecoder(
 ): EncoderSpec {
   return {
     config: { ...config, architecture: 'gemma-embedding', source },
-    // No cache: the layers write the same pages one after the other.
+    // There is no cache: the layers write the same pages one after the other.
     layers: layers.map((layer) => ({ ...layer, mixer: { ...attentionOf(layer), window: undefined, cache: 0 } })),
     reach: layers.map((layer) => {
       const { window } = attentionOf(layer);

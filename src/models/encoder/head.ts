@@ -34,7 +34,7 @@ export async function throughHead(
           }),
         ),
       );
-      // No device has a tanh of its own, and these are a few rows.
+      // No device has a tanh of its own, and there are only a few rows.
       if (activation === 'tanh') {
         const values = (await backend.download(x)).map(Math.tanh);
         next(backend.keep(backend.scope(() => backend.upload(values, [texts, width]))));

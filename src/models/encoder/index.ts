@@ -1,4 +1,4 @@
-/** From a model file to what makes vectors and scores of texts. */
+/** Loads from a model file what computes vectors and scores of texts. */
 import type { Backend } from '../../backend/backend.ts';
 import { ModelError } from '../../errors.ts';
 import type { ModelFile, ReadOptions } from '../../load/model-file.ts';
@@ -11,19 +11,19 @@ import type { EncoderArchitecture, EncoderSpec, Pooling } from './spec.ts';
 import type { TensorPlan } from '../weights.ts';
 import { planEncoder, takeEncoder, takeHead } from './weights.ts';
 
-/** Texts to vectors, pairs of texts to scores. */
+/** Converts texts to vectors and pairs of texts to scores. */
 export interface Embedder {
   readonly encoder: EncoderModel;
-  /** Undefined for cross-encoders, whose states are no vectors of a text. */
+  /** Undefined for cross-encoders, whose states do not represent one text. */
   readonly vectors: VectorSpec | undefined;
-  /** Undefined for models that score no pairs. */
+  /** Undefined for models that do not score pairs. */
   readonly scores: { readonly pooling: Pooling; readonly layers: readonly HeadLayer[] } | undefined;
-  /** Most tokens of a text, or of a pair. */
+  /** The largest number of tokens of a text or of a pair. */
   readonly window: number;
 }
 
 export interface LoadedEmbedder extends Embedder {
-  /** Differs where weights differ (digest.ts). */
+  /** Differs if the weights differ (digest.ts). */
   readonly digest: string;
   /** Frees all weights. */
   free(): void;
@@ -38,21 +38,21 @@ export interface VectorFacts {
 }
 
 export interface VectorSpec extends VectorFacts {
-  /** Behind the pooling. */
+  /** The layers after the pooling. */
   readonly layers: readonly HeadLayer[];
 }
 
-/** A file of an encoder, checked before anything is read. */
+/** An encoder's file, checked before anything is read. */
 export class EncoderPlan {
   readonly spec: EncoderSpec;
-  /** Most tokens of a text. */
+  /** The largest number of tokens of a text. */
   readonly window: number;
   readonly #file: ModelFile;
   readonly #facts: SentenceFacts;
   readonly #plan: TensorPlan;
   readonly #head: readonly HeadLayer[];
 
-  /** Throws `ModelError` for what is missing or makes no sense. */
+  /** Throws `ModelError` for what is missing or inconsistent. */
   constructor(file: ModelFile, name: string, create: EncoderArchitecture) {
     const { metadata, tensors } = file;
     const spec = create(new Facts(metadata, name), tensors);

@@ -1,6 +1,6 @@
 /**
- * ModernBERT (Warner et al. 2024): norms before the branches, no biases, RoPE, a gated MLP; every third layer sees the whole text, the others so
- * many tokens before and behind each.
+ * ModernBERT (Warner et al. 2024): norms before the branches, no biases, RoPE, and a gated MLP. In every third layer a
+ * token attends to the whole text, in the others to a fixed number of tokens on each side.
  */
 import type { LayerSpec } from '../../layers/layer-spec.ts';
 import type { LayerNames } from '../decoder-spec.ts';
@@ -53,7 +53,7 @@ export const modernBert: EncoderArchitecture = (facts, tensors) => {
   };
   const activation = activationOf(facts, ['hidden_activation'], 'gelu');
   const classifier = named('cls.output', 'classifier');
-  // Classifiers in GGUF files are over the mean, as llama.cpp reads them.
+  // Classifiers in GGUF files take the mean, as llama.cpp reads them.
   const fallback = facts.source === 'gguf' ? 'mean' : 'cls';
   const pooling: Pooling = facts.text(both([], 'classifier_pooling'), fallback) === 'mean' ? 'mean' : 'cls';
   return {

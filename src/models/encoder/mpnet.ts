@@ -1,4 +1,7 @@
-/** MPNet (Song et al. 2020; all-mpnet-base-v2): BERT's block without segments; positions begin at 2, and all layers share T5's relative biases. */
+/**
+ * MPNet (Song et al. 2020; all-mpnet-base-v2): BERT's block without segments. Positions begin at 2, and all layers
+ * share T5's relative biases.
+ */
 import { both, MOST } from '../config.ts';
 import { BERT_NAMES, postNormLayers } from './bert.ts';
 import { encoderConfig, named, rootOf, table, type EncoderArchitecture } from './spec.ts';

@@ -1,4 +1,7 @@
-/** nomic-bert (Nussbaum et al. 2024; nomic-embed-text): BERT's order of norms without biases in the products, RoPE in place of positions, a gated MLP. */
+/**
+ * nomic-bert (Nussbaum et al. 2024; nomic-embed-text): BERT's order of norms with no biases in the products, RoPE in
+ * place of learned positions, and a gated MLP.
+ */
 import type { LayerSpec } from '../../layers/layer-spec.ts';
 import type { LayerNames } from '../decoder-spec.ts';
 import { both, MOST } from '../config.ts';
@@ -10,7 +13,7 @@ const NAMES: LayerNames = {
   output: ['attn_output.weight', 'attn.out_proj.weight'],
   attentionNorm: ['attn_output_norm.weight', 'norm1.weight'],
   attentionNormBias: ['attn_output_norm.bias', 'norm1.bias'],
-  // Of the two that make the inner layer, fc12 is the one with the activation.
+  // Of the two matrices of the inner layer, fc12 is the one with the activation.
   gate: ['ffn_gate.weight', 'mlp.fc12.weight'],
   up: ['ffn_up.weight', 'mlp.fc11.weight'],
   down: ['ffn_down.weight', 'mlp.fc2.weight'],

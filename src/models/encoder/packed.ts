@@ -1,8 +1,14 @@
-/** Several texts as the rows of one call, and what of each other's rows they may see: their own. */
+/**
+ * Packs several texts into the rows of one call, and computes the ranges that restrict each row's attention to its own
+ * text.
+ */
 import type { Ranges } from '../../backend/backend.ts';
 import { ListWriter } from '../../kv/runs.ts';
 
-/** Text i has rows `[i * stride, i * stride + lengths[i])`; what follows up to the next text is padding, which nothing sees. */
+/**
+ * Text i has rows `[i * stride, i * stride + lengths[i])`. The rows from there to the next text are padding, to which
+ * nothing attends.
+ */
 export interface Packed {
   /** [texts * stride] */
   readonly ids: Int32Array;
@@ -14,13 +20,13 @@ export interface Packed {
   readonly placeholders?: Int32Array | undefined;
 }
 
-/** Rows `[start, start + count)`: whole texts, or a part of the only one. */
+/** Rows `[start, start + count)`: whole texts, or a part of a single one. */
 export interface Part {
   readonly start: number;
   readonly count: number;
 }
 
-/** Where each row stands in its text, from `first` on; padding stands at the beginning. */
+/** Returns the position of each row in its text, counted from `first`; padding has the position of the beginning. */
 export function places({ ids, stride, lengths }: Packed, first: number): Int32Array {
   return Int32Array.from(ids, (_, row) => {
     const place = row % stride;
@@ -28,7 +34,7 @@ export function places({ ids, stride, lengths }: Packed, first: number): Int32Ar
   });
 }
 
-/** All rows of a call, at most `most` in a part. */
+/** Divides all rows of a call into parts of at most `most`. */
 export function partsOf(rows: number, most: number): readonly Part[] {
   return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({
     start: i * most,
@@ -36,7 +42,7 @@ export function partsOf(rows: number, most: number): readonly Part[] {
   }));
 }
 
-/** Every token sees its own text; `causal`: up to itself. */
+/** Every token attends to its own text; with `causal`, up to itself. */
 export function wholeTexts({ lengths, stride }: Packed, { start, count }: Part, causal = false): Ranges {
   const lists = new ListWriter();
   const first = Math.floor(start / stride);
@@ -48,7 +54,7 @@ export function wholeTexts({ lengths, stride }: Packed, { start, count }: Part, 
   return lists.build({ queryBlock: texts === 1 ? count : stride, shared: true, causal });
 }
 
-/** Every token sees `reach` tokens before and behind it. */
+/** Every token attends to `reach` tokens before and after it. */
 export function nearby(packed: Packed, part: Part, reach: number): Ranges {
   const { lengths, stride } = packed;
   if (Math.max(...lengths) <= reach + 1) return wholeTexts(packed, part);
@@ -62,23 +68,26 @@ export function nearby(packed: Packed, part: Part, reach: number): Ranges {
   return lists.build({ queryBlock: 1, shared: true, causal: false });
 }
 
-/** The largest distance that T5's buckets tell from larger ones. */
+/** The largest distance that T5's buckets distinguish from larger ones. */
 const FARTHEST = 128;
 const { fround, log } = Math;
 
-/** T5's bucket of a key that lies `distance` behind the query: half of the buckets for either side, of each half exact distances, then logarithmic ones. */
+/**
+ * Returns T5's bucket of a key that is `distance` after the query. Each side has half of the buckets; half of those are
+ * for exact distances, the rest are logarithmic.
+ */
 export function bucketOf(distance: number, buckets: number): number {
   const half = Math.floor(buckets / 2);
   const exact = Math.floor(half / 2);
   const far = Math.abs(distance);
   const side = distance > 0 ? half : 0;
   if (far < exact) return side + far;
-  // In f32, as upstream computes it: at powers of two rounding decides.
+  // Computed in f32 as upstream does, because rounding decides at powers of two.
   const place = fround(fround(fround(log(fround(far / exact))) / log(FARTHEST / exact)) * (half - exact));
   return side + Math.min(half - 1, exact + Math.trunc(place));
 }
 
-/** Every token sees its own text, with the bias of each key's distance: `biases` [buckets, heads]. */
+/** Every token attends to its own text, with a bias for each key's distance: `biases` [buckets, heads]. */
 export function withDistances(
   { lengths, stride }: Packed,
   { start, count }: Part,
@@ -92,7 +101,7 @@ export function withDistances(
   for (let row = start; row < start + count; row++) {
     const first = Math.floor(row / stride) * stride;
     const end = first + (lengths[first / stride] ?? 0);
-    // Padding sees nothing; its distances are no text's.
+    // Padding attends to nothing, so it has no distances.
     const runs = row < end ? equalBuckets(first, end, (key) => bucket[key - row + longest] ?? 0) : [];
     for (let head = 0; head < heads; head++) {
       for (const [from, to, which] of runs) lists.push(from, to, biases[which * heads + head]);

@@ -1,9 +1,9 @@
-/** From the states of a text's tokens to one. */
+/** Reduces the states of a text's tokens to one state. */
 import type { Backend, Tensor } from '../../backend/backend.ts';
 import type { Packed } from './packed.ts';
 import type { Pooling } from './spec.ts';
 
-/** `states`: all rows of the call, in parts. [texts, hidden]. */
+/** `states`: all rows of the call, in parts. Returns [texts, hidden]. */
 export function pool(
   backend: Backend,
   states: readonly Tensor[],

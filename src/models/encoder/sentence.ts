@@ -1,6 +1,7 @@
 /**
- * What a model's files say of how its vectors are made: sentence-transformers' modules (modules.json, 1_Pooling, 2_Dense, ...) and prompts, and GGUF's
- * `pooling_type`; and what is known of models whose files do not say it.
+ * Reads from a model's files how its vectors are computed: sentence-transformers' modules (modules.json, 1_Pooling,
+ * 2_Dense, ...) and prompts, and GGUF's `pooling_type`. Also holds what is known about models whose files do not state
+ * it.
  */
 import type { Activation } from '../../backend/backend.ts';
 import { ModelError } from '../../errors.ts';
@@ -10,28 +11,28 @@ import { both, MOST } from '../config.ts';
 import { Facts, wrong } from '../facts.ts';
 import { named, type DenseSpec, type Pooling } from './spec.ts';
 
-/** What is put before a text, by what the text is for. */
+/** The prefix put before a text, by the text's purpose. */
 export interface Prefixes {
   readonly query: string;
   readonly document: string;
 }
 
 export interface SentenceFacts {
-  /** Undefined: the file does not say. */
+  /** Undefined if the file does not state it. */
   readonly pooling: Pooling | undefined;
-  /** GGUF's pooling type of models that score pairs. */
+  /** Whether GGUF's pooling type says that the model scores pairs. */
   readonly ranks: boolean;
   readonly dense: readonly DenseSpec[];
-  /** Most tokens of a text, where that is less than the encoder reads. */
+  /** The largest number of tokens of a text, if it is less than the encoder can read. */
   readonly window: number | undefined;
   readonly prefixes: Prefixes;
 }
 
 const NONE: Prefixes = { query: '', document: '' };
-/** LLAMA_POOLING_TYPE_*. */
+/** The values of LLAMA_POOLING_TYPE_*. */
 const GGUF_POOLING: readonly (Pooling | undefined)[] = [undefined, 'mean', 'cls', 'last', undefined];
 const RANK = 4;
-/** Modules of torch, as sentence-transformers names them. */
+/** Modules of torch, under the names that sentence-transformers uses. */
 const ACTIVATIONS: Readonly<Record<string, Activation | 'tanh' | undefined>> = {
   'torch.nn.modules.linear.Identity': undefined,
   'torch.nn.modules.activation.Tanh': 'tanh',
@@ -69,7 +70,7 @@ export function sentenceFacts(file: ModelFile, architecture: string): SentenceFa
   };
 }
 
-/** The last part of `sentence_transformers.models.Pooling`. */
+/** Returns the last part of a type such as `sentence_transformers.models.Pooling`. */
 function kindOf({ type }: SentenceModule): string {
   return type.replace(/^.*\./, '');
 }
@@ -124,7 +125,7 @@ function denseOf({ path, config = {} }: SentenceModule): DenseSpec {
   };
 }
 
-/** Prompts of config_sentence_transformers.json; undefined where there are none for queries and documents. */
+/** Returns the prompts of config_sentence_transformers.json; undefined if there are none for queries and documents. */
 function ownPrefixes(settings: JsonObject): Prefixes | undefined {
   const { prompts } = settings;
   if (!isObject(prompts)) return undefined;
@@ -132,12 +133,12 @@ function ownPrefixes(settings: JsonObject): Prefixes | undefined {
     names.map((name) => prompts[name]).find((prompt) => typeof prompt === 'string');
   const query = of('query', 's2p_query');
   const document = of('document', 'passage');
-  // Empty prompts for both are what sentence-transformers writes where nobody set any.
+  // sentence-transformers writes empty prompts for both when nobody has set any.
   if (query === undefined || (query === '' && (document ?? '') === '')) return undefined;
   return { query: String(query), document: String(document ?? '') };
 }
 
-/** What a file calls itself. */
+/** Returns the names that a file gives itself. */
 export function namesOf({ name, metadata }: Pick<ModelFile, 'name' | 'metadata'>): string {
   const own =
     metadata.kind === 'gguf'
@@ -146,7 +147,7 @@ export function namesOf({ name, metadata }: Pick<ModelFile, 'name' | 'metadata'>
   return [name, ...own].filter((value) => typeof value === 'string').join(' ');
 }
 
-/** By the models' own cards. */
+/** The prefixes that the models' own cards state. */
 function knownPrefixes(architecture: string, names: string): Prefixes {
   if (/^nomic.bert/.test(architecture)) return { query: 'search_query: ', document: 'search_document: ' };
   if (architecture.startsWith('gemma'))

@@ -1,4 +1,4 @@
-/** What an encoder is made of, without its weights: an architecture file makes one of these from what its file says. */
+/** The specification of an encoder without its weights: an architecture file creates it from the facts in its file. */
 import type { Activation } from '../../backend/backend.ts';
 import type { LayerSpec } from '../../layers/layer-spec.ts';
 import type { TensorInfo } from '../../load/model-file.ts';
@@ -17,30 +17,30 @@ export interface EncoderConfig {
   readonly headDim: number;
   readonly mlp: number;
   readonly vocabulary: number;
-  /** Most tokens of a text, those that the tokenizer puts around it included. */
+  /** The largest number of tokens of a text, including those that the tokenizer adds around it. */
   readonly contextWindow: number;
   readonly epsilon: number;
 }
 
-/** How the states of a text's tokens become one. */
+/** How the states of a text's tokens are reduced to one. */
 export type Pooling = 'mean' | 'cls' | 'last';
 
 export interface NormName {
-  /** Without `.weight` and `.bias`. */
+  /** The name without `.weight` and `.bias`. */
   readonly name: TensorName;
   readonly bias: boolean;
 }
 
-/** A linear layer behind the pooling. */
+/** A linear layer after the pooling. */
 export interface DenseSpec {
-  /** Without `.weight` and `.bias`. */
+  /** The name without `.weight` and `.bias`. */
   readonly name: TensorName;
   readonly bias: boolean;
   readonly activation?: Activation | 'tanh' | undefined;
   readonly norm?: NormName | undefined;
 }
 
-/** Scores a pair of texts: layers over the pooled state, of which the last has one row. */
+/** Scores a pair of texts: layers over the pooled state, the last of which has one row. */
 export interface ScoreSpec {
   readonly pooling: Pooling;
   readonly layers: readonly DenseSpec[];
@@ -49,36 +49,41 @@ export interface ScoreSpec {
 export interface EncoderSpec {
   readonly config: EncoderConfig;
   readonly layers: readonly LayerSpec[];
-  /** By layer: how far before and behind itself a token sees; undefined: the whole text. */
+  /** By layer, the number of tokens before and after itself to which a token attends; undefined for the whole text. */
   readonly reach: readonly (number | undefined)[];
   readonly names: LayerNames;
-  /** What the names of a layer's tensors begin with. */
+  /** The prefix of the names of a layer's tensors. */
   readonly prefix: (layer: number) => { readonly gguf: string; readonly huggingface: string };
   readonly word: TensorName; // (vocabulary, hidden)
   readonly embeddingScale?: number | undefined;
-  /** A learned vector a position, (rows, hidden); the first token has row `first`. */
+  /** A learned vector for each position, (rows, hidden); the first token uses row `first`. */
   readonly positions?: { readonly name: TensorName; readonly rows: number; readonly first: number } | undefined;
-  /** A learned vector for the texts of a pair, (rows, hidden); a text by itself has row 0. */
+  /** A learned vector for each text of a pair, (rows, hidden); a single text uses row 0. */
   readonly segments?: { readonly name: TensorName; readonly rows: number } | undefined;
-  /** Over the sum of the embeddings. */
+  /** The norm of the sum of the embeddings. */
   readonly embeddingNorm?: NormName | undefined;
-  /** Over the last layer's states. */
+  /** The norm of the last layer's states. */
   readonly finalNorm?: NormName | undefined;
-  /** Values that are added to scores by the distance of key and query (T5, MPNet): (buckets, heads), on all layers. */
+  /**
+   * Biases added to the scores by the distance of key and query (T5, MPNet): (buckets, heads), the same in all layers.
+   */
   readonly relative?: { readonly name: TensorName; readonly buckets: number } | undefined;
-  /** Of a cross-encoder. */
+  /** The scoring layers of a cross-encoder. */
   readonly score?: ScoreSpec | undefined;
-  /** Where neither the file's metadata nor its folder says how to pool. */
+  /** The pooling used if neither the file's metadata nor its folder states it. */
   readonly pooling: Pooling;
 }
 
-/** From what a file says to its encoder. `tensors` tells how its names begin and which heads are there. Throws `ModelError('config')` for what makes no sense. */
+/**
+ * Creates an encoder's specification from its file's facts. `tensors` shows how the names begin and which heads exist.
+ * Throws `ModelError('config')` for inconsistent facts.
+ */
 export type EncoderArchitecture = (facts: Facts, tensors: ReadonlyMap<string, TensorInfo>) => EncoderSpec;
 
-/** The names of a tensor, or of a group of them, in GGUF and in Hugging Face files. */
+/** The names of a tensor, or of a group of tensors, in GGUF and in Hugging Face files. */
 export const named = (gguf: string, huggingface: string): TensorName => ({ gguf, huggingface });
 
-/** What of a file's table architecture files ask: whether a tensor is there, and how many rows it has. */
+/** Tells architecture files whether a tensor exists and how many rows it has. */
 export function table(
   facts: Facts,
   tensors: ReadonlyMap<string, TensorInfo>,
@@ -86,18 +91,21 @@ export function table(
   return new TensorPlan(tensors, { file: facts.source, missing: '' }).take;
 }
 
-/** The first of `roots` that begins the name of the embedding table: files hold an encoder alone, or inside a model with a head. */
+/**
+ * Returns the first of `roots` that begins the name of the embedding table: a file holds an encoder alone, or inside a
+ * model with a head.
+ */
 export function rootOf(tensors: ReadonlyMap<string, TensorInfo>, word: string, roots: readonly string[]): string {
   return roots.find((root) => tensors.has(root + word)) ?? '';
 }
 
-/** What encoders have in common. `given`: what this architecture says in its own words. */
+/** The facts that encoders have in common. `given`: what this architecture determines itself. */
 export function encoderConfig(
   facts: Facts,
   given: {
     readonly architecture: string;
     readonly vocabulary: number;
-    /** Rows of the table of positions, and which of them is the first token's. */
+    /** The number of rows of the position table, and which of them the first token uses. */
     readonly positions?: { readonly rows: number; readonly first: number };
   },
 ): EncoderConfig {
@@ -133,7 +141,7 @@ export function encoderConfig(
   };
 }
 
-/** The activation that config.json names; GGUF has no key for it. */
+/** Returns the activation that config.json names; GGUF has no key for it. */
 export function activationOf(facts: Facts, names: readonly string[], fallback: Activation): Activation {
   const name = facts.text(both([], names), '');
   if (name === '') return fallback;

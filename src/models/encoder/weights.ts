@@ -1,4 +1,4 @@
-/** The tensors of an encoder and of the layers behind its pooling. */
+/** The tensors of an encoder and of the layers after its pooling. */
 import type { NormSpec } from '../../backend/backend.ts';
 import type { ModelMetadata, TensorInfo } from '../../load/model-file.ts';
 import { takeLayer } from '../decoder-weights.ts';
@@ -7,7 +7,10 @@ import { suffixed, TensorPlan, type Take } from '../weights.ts';
 import type { HeadLayer } from './head.ts';
 import type { DenseSpec, EncoderSpec, NormName } from './spec.ts';
 
-/** The first run over a file of an encoder: throws `ModelError` for the first tensor that is missing, misshapen or unknown. */
+/**
+ * The first pass over an encoder's file. Throws `ModelError` for the first tensor that is missing, has the wrong shape
+ * or is unknown.
+ */
 export function planEncoder(
   tensors: ReadonlyMap<string, TensorInfo>,
   file: ModelMetadata['kind'],
@@ -43,7 +46,7 @@ export function takeEncoder(take: Take, spec: EncoderSpec): EncoderWeights {
   };
 }
 
-/** The layers behind the pooling, of which the first takes rows of `width`. */
+/** The layers after the pooling; the first takes rows of `width`. */
 export function takeHead(take: Take, layers: readonly DenseSpec[], width: number): readonly HeadLayer[] {
   let before = width;
   return layers.map((layer) => {

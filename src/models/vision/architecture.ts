@@ -1,6 +1,6 @@
 /**
- * What a file of `src/models/vision` says about its models, and how a vision part is planned, read and made beside its
- * language model.
+ * What a file of `src/models/vision` declares about its models, and the steps by which a vision part is planned, read
+ * and created beside its language model.
  */
 import type { Backend, WeightWriter } from '../../backend/backend.ts';
 import type { ModelMetadata, TensorInfo } from '../../load/model-file.ts';
@@ -29,7 +29,10 @@ export interface VisionPlan {
   /** Must be awaited before the first `writer`. */
   prepare(): Promise<void>;
   writer(info: TensorInfo, backend: Backend): WeightWriter | undefined;
-  /** Called once everything is read. What it makes is freed by `free`; the owner of the weights frees those. */
+  /**
+   * Called after everything has been read. `free` frees what this call creates; the owner of the weights frees the
+   * weights.
+   */
   create(language: LanguageModel): { readonly vision: VisionModel; readonly free: () => void };
 }
 
@@ -38,6 +41,9 @@ export interface VisionArchitecture {
   readonly projectors: readonly string[];
   /** Values of `model_type` of composite Hugging Face models. */
   readonly huggingface: readonly string[];
-  /** Pages whose models do not see do not download this code. Throws `ModelError` before anything is read. */
+  /**
+   * Loaded on demand, so pages whose models do not see images do not download this code. Throws `ModelError` before
+   * anything is read.
+   */
   readonly plan: (file: VisionFile, context: VisionContext) => Promise<VisionPlan>;
 }

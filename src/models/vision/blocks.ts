@@ -1,10 +1,13 @@
-/** The tensors of a vision tower's blocks, by the names that GGUF projector files and each family's Hugging Face files have for them. */
+/**
+ * The tensors of a vision tower's blocks, under the names used in GGUF projector files and in each family's Hugging
+ * Face files.
+ */
 import type { NormSpec } from '../../backend/backend.ts';
 import { QUICK, type EncoderActivation, type EncoderBlockWeights } from '../../layers/encoder-block.ts';
 import type { MaybeBiased } from '../../layers/linear.ts';
 import { suffixed, takeLinear, type Stored, type Take, type TensorName } from '../weights.ts';
 
-/** What GGUF calls each part, below `v.blk.N.`. */
+/** The GGUF name of each part, below `v.blk.N.`. */
 const GGUF = {
   norm1: 'ln1',
   qkv: 'attn_qkv',
@@ -21,7 +24,7 @@ const GGUF = {
 } as const;
 export type BlockPart = keyof typeof GGUF;
 
-/** `huggingface`: the name of each part that the family has, below `layers`, in which `N` is the block. */
+/** `huggingface`: the name of each part that the family has, below `layers`, where `N` is the block. */
 export function blockNames(
   layers: string,
   huggingface: Partial<Readonly<Record<BlockPart, string>>>,
@@ -40,7 +43,7 @@ export interface BlocksConfig {
   readonly activation: EncoderActivation;
   readonly norms?: NormSpec['kind'];
   readonly gated?: boolean;
-  /** Layer scale: (width) each. `suffix`: what follows the name in Hugging Face files. */
+  /** Layer scale, each (width). `suffix`: what follows the name in Hugging Face files. */
   readonly scaled?: boolean;
 }
 
@@ -50,7 +53,7 @@ export function takeBlocks(
   name: (part: BlockPart, block: number) => TensorName,
 ): readonly EncoderBlockWeights[] {
   const { width, mlp, blocks, epsilon, activation, norms = 'layer', gated = false, scaled = false } = config;
-  // Older projector files exchange the names of the two MLP matrices.
+  // Older projector files swap the names of the two MLP matrices.
   const swapped = mlp !== width && take.rows(suffixed(name('down', 0), 'weight')) === mlp;
   const [up, down] = swapped ? (['down', 'up'] as const) : (['up', 'down'] as const);
   const quick: Stored = activation === 'quickGelu' ? { map: (value) => QUICK * value } : {};
@@ -75,7 +78,7 @@ export function takeBlocks(
   });
 }
 
-/** `name.weight` (rows, cols), and `name.bias` (rows) where the file has it. */
+/** Takes `name.weight` (rows, cols), and `name.bias` (rows) if the file has it. */
 export function takeSome(take: Take, name: TensorName, rows: number, cols: number): MaybeBiased {
   return {
     weight: take.weight(suffixed(name, 'weight'), [rows, cols]),
@@ -96,7 +99,7 @@ export function takeNormOf(
   return { kind, weight, bias: take.weight(suffixed(name, 'bias'), [width], stored), epsilon };
 }
 
-/** GGUF files call it `name.weight`, Hugging Face's by its name alone. */
+/** GGUF files call it `name.weight`; Hugging Face files use the name alone. */
 function takeScale(take: Take, name: TensorName, width: number): Float32Array {
   const { gguf, huggingface } = typeof name === 'string' ? { gguf: name, huggingface: name } : name;
   return take.table({ gguf: `${gguf}.weight`, huggingface }, [width]);

@@ -1,4 +1,6 @@
-/** A tower over the patches of a square with a class token before them, whose row is dropped in the end (CLIP, InternViT). */
+/**
+ * A tower over the patches of a square, preceded by a class token whose row is dropped at the end (CLIP, InternViT).
+ */
 import type { Backend, NormSpec, Tensor } from '../../backend/backend.ts';
 import type { EncoderActivation, EncoderBlockWeights } from '../../layers/encoder-block.ts';
 import type { Held } from '../../layers/held.ts';
@@ -24,7 +26,7 @@ export interface ClassTokenWeights {
   readonly blocks: readonly EncoderBlockWeights[];
 }
 
-/** `classToken` and `positions` are called by whole names, the patches without their endings. */
+/** `classToken` and `positions` are complete names; the name of the patches lacks its suffix. */
 export function takeClassToken(
   take: Take,
   { width, size, patch }: TowerShape,
@@ -50,7 +52,7 @@ export class ClassTokenTower {
   readonly #config: ClassTokenConfig;
   readonly #weights: ClassTokenWeights;
   readonly #transformer: VisionTransformer;
-  /** From the first image on. */
+  /** Set when the first image is encoded. */
   #kept: { readonly positions: Tensor; readonly classRow: Tensor } | undefined;
 
   constructor(backend: Backend, config: ClassTokenConfig, weights: ClassTokenWeights) {

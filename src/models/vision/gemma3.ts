@@ -1,6 +1,7 @@
 /**
- * Gemma 3's vision: an image is stretched to a square, SigLIP sees it, squares of its tokens are averaged, and a norm and one matrix take the means
- * to the language model's width. The tokens of an image attend to each other in both directions.
+ * The vision part of Gemma 3. An image is stretched to a square and encoded by SigLIP, squares of its tokens are
+ * averaged, and a norm and one matrix project the means to the language model's width. The tokens of an image attend to
+ * each other in both directions.
  */
 import type { Backend, NormSpec, Tensor, Weight } from '../../backend/backend.ts';
 import type { Held } from '../../layers/held.ts';
@@ -29,7 +30,7 @@ import {
 interface Gemma3Config {
   readonly placeholder: number;
   readonly tower: SiglipConfig;
-  /** So many tokens a side become one. */
+  /** This many tokens per side become one token. */
   readonly pool: number;
   readonly normalisation: Normalisation;
 }
@@ -51,7 +52,7 @@ export function planGemma3(file: VisionFile, context: VisionContext): VisionPlan
     tower: siglipWeights(from, config.tower, tower),
     norm: {
       kind: 'rms',
-      // Upstream multiplies by (1 + w); llama.cpp's converter stores the sum.
+      // Upstream multiplies by (1 + w); llama.cpp's converter stores that sum.
       weight: from.weight(
         { gguf: 'mm.soft_emb_norm.weight', huggingface: `${projector}mm_soft_emb_norm.weight` },
         [config.tower.width],
@@ -81,7 +82,7 @@ function gemma3Config(file: VisionFile, context: VisionContext): Gemma3Config {
   if (pool < 1 || grid % pool !== 0)
     throw wrong('the pooling of image tokens', pool, `should divide the ${grid} patches of a side`);
   return {
-    // Vocabularies of GGUF files may lack the token that stands for an image's.
+    // The vocabulary of a GGUF file may lack the token that stands for the tokens of an image.
     placeholder: facts.placeholder(
       context,
       ['<image_soft_token>', '<pad>'],

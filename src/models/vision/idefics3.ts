@@ -1,6 +1,7 @@
 /**
- * Idefics3 and SmolVLM: an image is stretched to whole tiles, SigLIP sees each tile and the whole as one more tile, squares of s x s tokens are put
- * side by side (pixel shuffle), and one matrix takes them to the language model's width.
+ * Idefics3 and SmolVLM. An image is stretched to a whole number of tiles, SigLIP encodes each tile and the whole image
+ * as one more tile, squares of s x s tokens are concatenated (pixel shuffle), and one matrix projects them to the
+ * language model's width.
  */
 import type { Backend, Tensor, Weight } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
@@ -32,16 +33,16 @@ import {
 export interface Idefics3Config {
   readonly placeholder: number;
   readonly tower: SiglipConfig;
-  /** s: so many tokens a side become one. */
+  /** The factor s: this many tokens per side become one token. */
   readonly shuffle: number;
-  /** The longest side of an image after its first resizing, a multiple of the tile. */
+  /** The longest side of an image after the first resizing, a multiple of the tile. */
   readonly longest: number;
   readonly normalisation: Normalisation;
 }
 
 const IMAGE = '<image>';
 
-/** Throws `ModelError('config')`. What a Hugging Face configuration leaves out is as its class has it. */
+/** Throws `ModelError('config')`. Values that a Hugging Face configuration omits are the defaults of its class. */
 export function idefics3Config(file: VisionFile, context: VisionContext): Idefics3Config {
   const facts = new TowerFacts(file);
   const shape = facts.shape({
@@ -59,7 +60,7 @@ export function idefics3Config(file: VisionFile, context: VisionContext): Idefic
     most: MOST.shuffle,
     default: 2,
   });
-  // SigLIP's patches need not fill the tile: what is left over at the right and below is not seen.
+  // SigLIP's patches need not fill the tile: the remainder at the right and at the bottom is not encoded.
   const grid = Math.floor(size / patch);
   if (grid % shuffle !== 0) throw wrong('the scale factor', shuffle, `should divide the ${grid} patches of a side`);
   const longest = facts.preprocessing.integer(fact('preproc_image_size', 'size.longest_edge'), {
@@ -97,7 +98,7 @@ function projectionName(root: string): TensorName {
   return { gguf: 'mm.model.fc', huggingface: `${root}connector.modality_projection.proj` };
 }
 
-/** Throws `ModelError`, before anything is read. */
+/** Throws `ModelError` before anything is read. */
 export function planIdefics3(file: VisionFile, context: VisionContext): VisionPlan {
   const config = idefics3Config(file, context);
   const root = 'model.';
@@ -116,7 +117,7 @@ export class Idefics3 implements VisionModel {
   readonly #config: Idefics3Config;
   readonly #tower: SiglipTower;
   readonly #projection: Weight;
-  /** The image that was cut into tiles last, as it was cut: up to 16 MB. */
+  /** The image that was cut into tiles most recently, as it was cut: up to 16 MB. */
   #last: { readonly image: Rgba; readonly size: number; readonly stretched: Rgba } | undefined;
 
   constructor(backend: Backend, config: Idefics3Config, { tower, projection }: Idefics3Weights) {
@@ -150,7 +151,7 @@ export class Idefics3 implements VisionModel {
     const tokens = side * side;
     const span: ImageSpan = { tokens, rows: side, columns: side, selectable: tokens };
     const tiles = (width / tile) * (height / tile);
-    // The whole image stays where it stands beside tiles.
+    // The tokens of the whole image are never thinned when there are tiles beside it.
     const spans = tiles === 1 ? [span] : [...Array.from({ length: tiles }, () => span), { ...span, selectable: 0 }];
     if (image.width * image.height <= width * height) return { image, settings, spans };
     return { image: stretch(image, plan), settings, spans };
@@ -221,14 +222,17 @@ export class Idefics3 implements VisionModel {
   }
 }
 
-/** Sides after the first resizing and after the second, which makes them multiples of the tile. */
+/** The sides after the first resizing and after the second, which makes them multiples of the tile. */
 interface StretchPlan {
   readonly first: { readonly width: number; readonly height: number };
   readonly width: number;
   readonly height: number;
 }
 
-/** As Idefics3ImageProcessor of transformers reckons: the longest side becomes `longest`, then both grow to multiples of `tile`. */
+/**
+ * Follows Idefics3ImageProcessor of transformers: the longest side becomes `longest`, then both sides grow to multiples
+ * of `tile`.
+ */
 export function stretchPlan(
   { width, height }: Pick<Rgba, 'width' | 'height'>,
   longest: number,

@@ -1,6 +1,7 @@
 /**
- * InternVL: an image is stretched to the grid of tiles that is nearest to its shape, InternViT sees each tile and, beside several, the whole as one
- * more; squares of tokens are put side by side, and a norm and two layers with GELU take them to the language model's width.
+ * InternVL. An image is stretched to the grid of tiles whose shape is nearest to its own. InternViT encodes each tile
+ * and, if there are several, the whole image as one more; squares of tokens are concatenated, and a norm and two layers
+ * with GELU project them to the language model's width.
  */
 import type { Backend, NormSpec, Tensor } from '../../backend/backend.ts';
 import type { Held } from '../../layers/held.ts';
@@ -34,7 +35,7 @@ interface InternVlConfig {
   readonly placeholder: number;
   readonly tower: ClassTokenConfig;
   readonly norms: NormSpec['kind'];
-  /** So many tokens a side become one. */
+  /** This many tokens per side become one token. */
   readonly shuffle: number;
   readonly tiles: number;
 }
@@ -127,7 +128,7 @@ class InternVl implements VisionModel {
   readonly #config: InternVlConfig;
   readonly #weights: InternVlWeights;
   readonly #tower: ClassTokenTower;
-  /** The image whose tiles were taken last. */
+  /** The image whose tiles were cut most recently. */
   #last: { readonly image: Rgba; readonly stretched: Rgba } | undefined;
 
   constructor(backend: Backend, config: InternVlConfig, weights: InternVlWeights) {
@@ -151,7 +152,7 @@ class InternVl implements VisionModel {
     const tokens = side * side;
     const span: ImageSpan = { tokens, rows: side, columns: side, selectable: tokens };
     const tiles = Array.from({ length: columns * rows }, () => span);
-    // The whole image stays where it stands beside tiles.
+    // The tokens of the whole image are never thinned when there are tiles beside it.
     return { image, settings, spans: tiles.length === 1 ? tiles : [...tiles, { ...span, selectable: 0 }] };
   }
 

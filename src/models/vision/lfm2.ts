@@ -1,6 +1,7 @@
 /**
- * LFM2-VL: an image keeps its shape; a large one is also stretched to the grid of tiles that is nearest to it. SigLIP 2 sees each (NaFlex: its table of
- * positions is stretched over the patches), squares of tokens are put side by side, and two layers with GELU take them to the language model's width.
+ * LFM2-VL. An image keeps its shape; a large one is also stretched to the grid of tiles whose shape is nearest to its
+ * own. SigLIP 2 encodes each of them (NaFlex: its position table is interpolated over the patches), squares of tokens
+ * are concatenated, and two layers with GELU project them to the language model's width.
  */
 import type { Backend, NormSpec, Tensor } from '../../backend/backend.ts';
 import type { EncoderActivation } from '../../layers/encoder-block.ts';
@@ -51,14 +52,14 @@ interface Lfm2VisionConfig {
   readonly shape: TowerShape;
   readonly activation: EncoderActivation;
   readonly normalisation: Normalisation;
-  /** Hugging Face's patch embedding reads pixel after pixel, GGUF's channel after channel. */
+  /** Hugging Face's patch embedding reads a patch pixel by pixel, GGUF's channel by channel. */
   readonly order: PatchOrder;
-  /** Positions a side of the table. */
+  /** The number of positions per side of the table. */
   readonly tableSide: number;
-  /** So many patches a side become one token. */
+  /** This many patches per side become one token. */
   readonly shuffle: number;
   readonly tokens: { readonly least: number; readonly most: number };
-  /** An image of more than so many times the most tokens is cut into tiles. */
+  /** An image is cut into tiles if it exceeds the largest number of tokens by more than this factor. */
   readonly tolerance: number;
   readonly tile: number;
   readonly tiles: { readonly least: number; readonly most: number };
@@ -72,7 +73,10 @@ interface Lfm2VisionWeights {
   readonly second: MaybeBiased; // (hidden, inner)
 }
 
-/** More than so many times wider than high, and a strip of the least height takes more tokens than a tile; upstream's processor fails. */
+/**
+ * If the longer side exceeds this many times the shorter, a strip of the smallest height takes more tokens than a tile,
+ * and upstream's processor fails.
+ */
 const MOST_RATIO = 256;
 const SIGLIP2 = { width: 768, mlp: 3072, blocks: 12, heads: 12, size: 256, patch: 16, epsilon: 1e-6 } as const;
 
@@ -160,7 +164,7 @@ function lfm2Config(file: VisionFile, context: VisionContext, positions: TensorN
   };
 }
 
-/** How an image is shown: whole, and in tiles before that where it is large. */
+/** How an image is presented to the model: whole, and if it is large, in tiles before that. */
 interface Layout {
   readonly whole: Size;
   readonly columns: number;
@@ -174,7 +178,7 @@ class Lfm2Vision implements VisionModel {
   readonly #config: Lfm2VisionConfig;
   readonly #weights: Lfm2VisionWeights;
   readonly #tower: VisionTransformer;
-  /** The image whose tiles were taken last. */
+  /** The image whose tiles were cut most recently. */
   #last: { readonly image: Rgba; readonly stretched: Rgba } | undefined;
 
   constructor(backend: Backend, config: Lfm2VisionConfig, weights: Lfm2VisionWeights) {
@@ -197,7 +201,7 @@ class Lfm2Vision implements VisionModel {
     const { tile } = this.#config;
     const own = this.#span(whole);
     const cut = this.#span({ width: tile, height: tile });
-    // The whole image stays where it stands beside tiles.
+    // The tokens of the whole image are never thinned when there are tiles beside it.
     const spans =
       columns * rows === 1 ? [own] : [...Array.from({ length: columns * rows }, () => cut), { ...own, selectable: 0 }];
     if (settings.unique !== true) return { image, settings, spans };
@@ -247,7 +251,7 @@ class Lfm2Vision implements VisionModel {
     this.#tower.free();
   }
 
-  /** The span with the tokens of cells alone that repeat no other of the tile. */
+  /** Returns the span with tokens only for those cells that do not repeat another cell of the tile. */
   #unique(prepared: PreparedImage, span: ImageSpan, index: number): ImageSpan {
     const cells = uniqueCells(this.tile(prepared, index), this.#factor);
     return { ...span, cells, tokens: cells.length, selectable: span.selectable === 0 ? 0 : cells.length };
@@ -297,7 +301,10 @@ class Lfm2Vision implements VisionModel {
   }
 }
 
-/** A square table [side^2, width] resized to rows x columns, bilinear and antialiased, by the middles of its cells. */
+/**
+ * Resizes a square table [side^2, width] to rows x columns, bilinear and antialiased, aligned by the centres of its
+ * cells.
+ */
 function smoothTable(table: Float32Array, side: number, rows: number, columns: number): Float32Array {
   const width = table.length / (side * side);
   const weights = (count: number): readonly Float64Array[] =>

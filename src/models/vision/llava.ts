@@ -1,4 +1,7 @@
-/** LLaVA 1.5: CLIP sees a square, the layer before its last gives the tokens, and two layers with GELU take them to the language model's width. */
+/**
+ * LLaVA 1.5. CLIP encodes a square, the layer before its last gives the tokens, and two layers with GELU project them
+ * to the language model's width.
+ */
 import type { Backend } from '../../backend/backend.ts';
 import type { Held } from '../../layers/held.ts';
 import { linear, type Linear } from '../../layers/linear.ts';
@@ -27,7 +30,10 @@ import {
 interface LlavaConfig {
   readonly placeholder: number;
   readonly tower: ClassTokenConfig;
-  /** What becomes of images that are no squares: cropped to the middle (as Hugging Face's processor does), or padded with the mean colour (as the authors and llama.cpp do). */
+  /**
+   * How images that are not square are made square: cropped to the centre (as Hugging Face's processor does), or padded
+   * with the mean colour (as the authors and llama.cpp do).
+   */
   readonly fit: 'crop' | 'pad';
 }
 
@@ -100,7 +106,7 @@ function llavaConfig(file: VisionFile, context: VisionContext): LlavaConfig {
   };
 }
 
-/** GGUF files hold just the layers that are used, unless they name the one that gives the tokens. */
+/** GGUF files contain only the layers that are used, unless they name the layer that gives the tokens. */
 function layersUsed(facts: TowerFacts, blocks: number): number {
   const names = fact('feature_layer', 'vision_feature_layer');
   const found = facts.vision.find(names);
@@ -170,7 +176,7 @@ class Llava implements VisionModel {
   }
 }
 
-/** The shorter side becomes `size`, and of the longer the middle is taken. */
+/** Resizes the shorter side to `size` and takes the centre of the longer side. */
 function cropped(image: Rgba, size: number): Rgba {
   const { width, height } = image;
   if (width === size && height === size) return image;
@@ -186,7 +192,7 @@ function cropped(image: Rgba, size: number): Rgba {
   return resizePart(image, full, part, 'bicubic');
 }
 
-/** In the middle of a square of the longer side, which is filled with the mean colour. */
+/** Places the image in the middle of a square of its longer side, filled with the mean colour. */
 function padded(image: Rgba, size: number, mean: readonly number[]): Rgba {
   const { width, height } = image;
   if (width === size && height === size) return image;
@@ -198,7 +204,7 @@ function padded(image: Rgba, size: number, mean: readonly number[]): Rgba {
     fill,
   });
   const data = new Uint8ClampedArray(4 * size * size);
-  // The three channels have backgrounds of their own; each is taken from a picture on its grey.
+  // The background differs in the three channels, so each channel is taken from an image padded with its own grey.
   for (const [channel, value] of mean.entries()) {
     const fill = Math.trunc(255 * value);
     const whole = resizeStretches(image, stretch(width, fill), stretch(height, fill), size, size, 'bicubic');

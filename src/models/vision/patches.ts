@@ -1,11 +1,16 @@
-/** Images as rows of patches, in raster order. */
+/** Converts images to rows of patches in raster order. */
 
-/** How a patch is flattened: by pixels, three channels each, or as a convolution's kernel is, channel after channel. */
+/**
+ * How a patch is flattened: pixel by pixel with three channels each, or channel by channel like a convolution's kernel.
+ */
 export type PatchOrder = 'pixels' | 'channels';
 
 const RGB = 3;
 
-/** pixels [height * width * 3] -> [(height / patch) (width / patch) * 3 patch patch]; `patch` divides both sides. */
+/**
+ * Converts pixels [height * width * 3] to [(height / patch) (width / patch) * 3 patch patch]; `patch` divides both
+ * sides.
+ */
 export function patchRows(
   pixels: Float32Array,
   {
@@ -31,14 +36,14 @@ export function patchRows(
   return out;
 }
 
-/** Rows of `values` numbers each in another order: row i is row `order[i]`. */
+/** Reorders rows of `values` numbers each: row i of the result is row `order[i]`. */
 export function reordered(rows: Float32Array, values: number, order: Int32Array): Float32Array {
   const out = new Float32Array(order.length * values);
   for (const [to, from] of order.entries()) out.set(rows.subarray(from * values, (from + 1) * values), to * values);
   return out;
 }
 
-/** Rows whose channels of `area` numbers each stand `frames` times, as a video's patches have them where all frames are the same. */
+/** Repeats each channel of `area` numbers `frames` times, as in a video's patches when all frames are the same. */
 export function repeatedFrames(rows: Float32Array, area: number, frames: number): Float32Array {
   const out = new Float32Array(rows.length * frames);
   for (let channel = 0; channel * area < rows.length; channel++)
@@ -47,7 +52,10 @@ export function repeatedFrames(rows: Float32Array, area: number, frames: number)
   return out;
 }
 
-/** The cells of a grid in the order in which squares of `by` x `by` lie together, row after row of squares; `by` divides both sides. */
+/**
+ * Returns the cells of a grid in the order in which the cells of each `by` x `by` square are adjacent, square by square
+ * in raster order; `by` divides both sides.
+ */
 export function inSquares(rows: number, columns: number, by: number): Int32Array {
   const across = columns / by;
   return Int32Array.from({ length: rows * columns }, (_, i) => {

@@ -1,4 +1,7 @@
-/** How a vision part becomes a plan: its tensors by one function over `Take`, run twice, and the model that they make. */
+/**
+ * Turns a vision part into a plan: one function over `Take`, run twice, takes its tensors, and another creates the
+ * model from them.
+ */
 import type { Backend } from '../../backend/backend.ts';
 import type { LanguageModel } from '../model.ts';
 import { TensorPlan, type Take } from '../weights.ts';
@@ -7,15 +10,15 @@ import { checkFits } from './tower-facts.ts';
 import type { VisionModel } from './vision-model.ts';
 
 export interface VisionParts<Weights> {
-  /** The family, for messages. */
+  /** The family's name in messages. */
   readonly family: string;
-  /** The width of the embeddings that the file's projector makes; undefined where its tensor is missing. */
+  /** The width of the embeddings that the file's projector produces; undefined if its tensor is missing. */
   readonly makes: number | undefined;
   readonly take: (take: Take) => Weights;
   readonly create: (backend: Backend, weights: Weights) => VisionModel & { free(): void };
 }
 
-/** Throws `ModelError` for the first tensor that is missing or misshapen, before anything is read. */
+/** Throws `ModelError` for the first tensor that is missing or has the wrong shape, before anything is read. */
 export function planOf<Weights>(
   file: VisionFile,
   context: VisionContext,

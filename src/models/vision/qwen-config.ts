@@ -1,4 +1,4 @@
-/** What the files of Qwen2-VL, Qwen2.5-VL and Qwen3-VL say of their towers. */
+/** The facts that the files of Qwen2-VL, Qwen2.5-VL and Qwen3-VL contain about their towers. */
 import type { NormSpec } from '../../backend/backend.ts';
 import { ModelError } from '../../errors.ts';
 import type { EncoderActivation } from '../../layers/encoder-block.ts';
@@ -15,16 +15,16 @@ export interface QwenVisionConfig {
   readonly activation: EncoderActivation;
   readonly gated: boolean;
   readonly norms: NormSpec['kind'];
-  /** So many patches a side become one token. */
+  /** This many patches per side become one token. */
   readonly merge: number;
-  /** Of an image, in pixels. */
+  /** The area of an image in pixels. */
   readonly area: { readonly least: number; readonly most: number };
   readonly normalisation: Normalisation;
-  /** In units of merged patches a side; `full` layers see the whole image. */
+  /** The windows' side in units of merged patches; `full` layers attend over the whole image. */
   readonly windows: { readonly side: number; readonly full: (layer: number) => boolean } | undefined;
-  /** The tower's layers behind which rows are taken for the decoder. */
+  /** The layers of the tower whose output rows are passed to the decoder. */
   readonly deepstack: readonly number[];
-  /** Positions a side of the table. */
+  /** The number of positions per side of the table. */
   readonly tableSide: number;
 }
 
@@ -36,7 +36,7 @@ const KINDS: Readonly<Record<string, QwenVisionConfig['kind']>> = {
   qwen3vl_merger: 'qwen3',
   qwen3_vl: 'qwen3',
 };
-/** Language models that read positions of three axes as this family gives them. */
+/** Language models that read positions on three axes as this family assigns them. */
 const LANGUAGES = { qwen2: ['qwen2vl'], 'qwen2.5': ['qwen2vl'], qwen3: ['qwen3vl'] } as const;
 
 const SHAPES: Readonly<Record<QwenVisionConfig['kind'], TowerShape>> = {
@@ -45,10 +45,16 @@ const SHAPES: Readonly<Record<QwenVisionConfig['kind'], TowerShape>> = {
   qwen3: { width: 1152, mlp: 4304, blocks: 27, heads: 16, size: 768, patch: 16, epsilon: 1e-6 },
 };
 
-/** Pixels of a window's side, and from one layer that sees everything to the next, where the file does not say. */
+/**
+ * The defaults if the file does not state them: a window's side in pixels, and the interval of layers that attend over
+ * the whole image.
+ */
 const WINDOW = 112;
 const WINDOW_PERIOD = 8;
-/** The tokens that an image may take where the file does not say, and at most: a photograph of 48 megapixels would be 60,000. */
+/**
+ * The default for the smallest and largest number of tokens of an image. `most` is also the limit of what a file may
+ * state: without it, a photograph of 48 megapixels would take 60,000 tokens.
+ */
 const TOKENS = { least: 8, most: 4096 } as const;
 
 /** Throws `ModelError`. */

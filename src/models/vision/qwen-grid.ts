@@ -1,4 +1,7 @@
-/** Where the patches of a Qwen-VL image stand: their order, their windows, their positions for RoPE, and the table of positions stretched over them. */
+/**
+ * The layout of the patches of a Qwen-VL image: their order, their windows, their positions for RoPE, and the position
+ * table interpolated over them.
+ */
 import type { Ranges, RopeSpec, SlotPositions } from '../../backend/backend.ts';
 import { ListWriter } from '../../kv/runs.ts';
 import type { AttentionPlace } from '../../layers/full-attention.ts';
@@ -12,7 +15,7 @@ export interface Grid {
 
 const ROPE_BASE = 10000;
 
-/** The patches' numbers in raster order, unit after unit in the order of `units`. */
+/** Returns the patches' indices in raster order, unit by unit in the order of `units`. */
 export function unitOrder({ columns, merge }: Grid, units: Int32Array): Int32Array {
   const area = merge * merge;
   return Int32Array.from({ length: units.length * area }, (_, i) => {
@@ -24,7 +27,7 @@ export function unitOrder({ columns, merge }: Grid, units: Int32Array): Int32Arr
 }
 
 export interface WindowOrder {
-  /** The units, window after window. */
+  /** The units, window by window. */
   readonly units: Int32Array;
   /** Where each of the given units is among them. */
   readonly back: Int32Array;
@@ -32,7 +35,10 @@ export interface WindowOrder {
   readonly ranges: Ranges;
 }
 
-/** Windows of `side` x `side` units, smaller at the right and below; of the units only `given` ones, which ascend. */
+/**
+ * Divides the grid into windows of `side` x `side` units, which are smaller at the right and at the bottom. Only the
+ * `given` units are included, which ascend.
+ */
 export function windowOrder(
   { rows, columns, merge }: Grid,
   { side }: { readonly side: number },
@@ -61,7 +67,7 @@ export function windowOrder(
   };
 }
 
-/** Half of a head's pairs turn by the patch's row, half by its column. */
+/** Half of a head's pairs are rotated by the patch's row, the other half by its column. */
 export function gridPlace({ columns, merge }: Grid, order: Int32Array, headDim: number): AttentionPlace {
   const half = Math.floor(headDim / 4);
   const frequencies = Float64Array.from({ length: 2 * half }, (_, i) => ROPE_BASE ** ((-4 * (i % half)) / headDim));
@@ -81,7 +87,10 @@ export function gridPlace({ columns, merge }: Grid, order: Int32Array, headDim: 
   return { rope, positions };
 }
 
-/** A square table [side^2, width] stretched over the grid, bilinear, corners on corners: [patches, width] in the given order. */
+/**
+ * Interpolates a square table [side^2, width] over the grid, bilinear with aligned corners: [patches, width] in the
+ * given order.
+ */
 export function stretchedTable(
   table: Float32Array,
   side: number,

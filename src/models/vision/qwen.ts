@@ -1,7 +1,8 @@
 /**
- * The vision of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: an image keeps its shape and is stretched to whole squares of 2 x 2 patches, each of which
- * becomes one token. The tower rotates queries and keys by row and column; 2.5's attends within windows in most layers; 3's has a table of positions
- * that is stretched over the image, and gives further rows that are added behind the decoder's first layers (deepstack, Meng et al. 2024).
+ * The vision part of Qwen2-VL, Qwen2.5-VL and Qwen3-VL. An image keeps its shape and is stretched to a whole number of
+ * squares of 2 x 2 patches, each of which becomes one token. The tower rotates queries and keys by row and column. That
+ * of 2.5 attends within windows in most layers; that of 3 has a position table that is interpolated over the image, and
+ * it produces further rows that are added after the decoder's first layers (deepstack, Meng et al. 2024).
  */
 import type { Backend, NormSpec, Tensor, Weight } from '../../backend/backend.ts';
 import { InputError } from '../../errors.ts';
@@ -35,7 +36,7 @@ import {
   type VisionModel,
 } from './vision-model.ts';
 
-/** What puts the squares of tokens together: norm, then two layers with GELU between them. */
+/** Merges the tokens of a square: a norm, then two layers with GELU between them. */
 interface Merger {
   readonly norm: NormSpec;
   readonly first: Linear; // (4 width, 4 width)
@@ -47,12 +48,12 @@ interface QwenVisionWeights {
   /** [side^2, width]; Qwen3-VL only. */
   readonly table: Float32Array | undefined;
   readonly merger: Merger;
-  /** By the tower's layer. */
+  /** The mergers by layer of the tower. */
   readonly deep: ReadonlyMap<number, Merger>;
 }
 
 const ROOTS = ['model.visual.', 'visual.'] as const;
-/** More than so many times wider than high, and upstream refuses an image. */
+/** Upstream refuses an image whose sides differ by more than this factor. */
 const MOST_RATIO = 200;
 const NORM_EPSILON = 1e-6;
 
@@ -130,7 +131,7 @@ function takeQwenVision(take: Take, config: QwenVisionConfig, hidden: number, ro
   };
 }
 
-/** One matrix for both frames in Hugging Face files, one for each in GGUF's. */
+/** Hugging Face files have one matrix for both frames, GGUF files one for each. */
 function takePatches(take: Take, root: string, width: number, patch: number): readonly MaybeBiased[] {
   const area = 3 * patch * patch;
   const name = (gguf: string): TensorName => ({ gguf, huggingface: `${root}patch_embed.proj.weight` });
@@ -164,7 +165,7 @@ class QwenVision implements VisionModel {
     this.#tower = new VisionTransformer(backend, { ...shape, activation }, weights.tower);
   }
 
-  /** `size`: the side of the square whose area an image may have at most. */
+  /** `size`: the side of a square whose area is the largest that an image may have. */
   settings({ size, route, unique }: ImageOptions = {}): ImageSettings {
     refuseRoute(route);
     const { most } = this.#config.area;
@@ -268,7 +269,7 @@ class QwenVision implements VisionModel {
     const pixels = toNormalised(this.tile(prepared), this.#config.normalisation);
     const area = patch * patch;
     const rows = reordered(patchRows(pixels, { width, height, patch, order: 'channels' }), 3 * area, order);
-    // A still stands for both frames of a video.
+    // A still image is used as both frames of a video.
     return this.#weights.tower.patches.length > 1 ? rows : repeatedFrames(rows, area, 2);
   }
 

@@ -18,7 +18,7 @@ export interface SiglipConfig {
   readonly patch: number;
   readonly epsilon: number;
   readonly activation: EncoderActivation;
-  /** In which order the patch embedding reads a patch's values. */
+  /** The order in which the patch embedding reads a patch's values. */
   readonly order: PatchOrder;
 }
 
@@ -29,7 +29,7 @@ export interface SiglipWeights {
   readonly norm: NormSpec;
 }
 
-/** What each part is called in GGUF projector files, and in Hugging Face files below the tower. */
+/** The name of each part in GGUF projector files, and in Hugging Face files below the tower. */
 const NAMES = {
   patches: ['v.patch_embd', 'embeddings.patch_embedding'],
   positions: ['v.position_embd', 'embeddings.position_embedding'],
@@ -44,7 +44,10 @@ const NAMES = {
   down: ['ffn_down', 'mlp.fc2'],
 } as const;
 
-/** Names of the parts: `root` begins those of Hugging Face; with `everywhere`, GGUF files of this model have the same. */
+/**
+ * Returns the names of the parts. Those of Hugging Face begin with `root`; with `everywhere`, the GGUF files of this
+ * model use the same names.
+ */
 export function siglipNames(
   root: string,
   everywhere = false,
@@ -78,7 +81,7 @@ export class SiglipTower {
   readonly #config: SiglipConfig;
   readonly #weights: SiglipWeights;
   readonly #transformer: VisionTransformer;
-  /** [patches, width], from the first image on. */
+  /** [patches, width]; set when the first image is encoded. */
   #positions: Tensor | undefined;
 
   constructor(backend: Backend, config: SiglipConfig, weights: SiglipWeights) {

@@ -1,4 +1,4 @@
-/** How large an image becomes: the rules of several processors, with Python's rounding. */
+/** Computes the size to which an image is resized, by the rules of several processors, with Python's rounding. */
 import { InputError } from '../../errors.ts';
 
 export interface Size {
@@ -6,7 +6,7 @@ export interface Size {
   readonly height: number;
 }
 
-/** Python's `round`: halves to the even neighbour. */
+/** Python's `round`: a half is rounded to the even neighbour. */
 function roundEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;
@@ -14,8 +14,8 @@ function roundEven(value: number): number {
 }
 
 /**
- * The sides that are nearest to an image's, multiples of `factor`, with an area from `least` to `most` (Qwen2-VL's "smart resize"). `floor`: no
- * side is rounded to less (LFM2-VL).
+ * Returns the sides nearest to an image's that are multiples of `factor`, with an area from `least` to `most`
+ * (Qwen2-VL's "smart resize"). `floor`: the smallest length to which a side is rounded (LFM2-VL).
  */
 export function smartSize(
   { width, height }: Size,
@@ -52,7 +52,10 @@ export function checkRatio({ width, height }: Size, most: number): void {
   );
 }
 
-/** The grid of tiles whose shape is nearest to the image's; of two that are equally near, the larger where the image fills more than half of it. */
+/**
+ * Returns the grid of tiles whose shape is nearest to the image's. If two are equally near, the larger one is chosen if
+ * the image fills more than half of it.
+ */
 export function nearestGrid(
   { width, height }: Size,
   { tile, least, most }: { readonly tile: number; readonly least: number; readonly most: number },
@@ -60,7 +63,7 @@ export function nearestGrid(
   const grids: { readonly columns: number; readonly rows: number }[] = [];
   for (let columns = 1; columns <= most; columns++)
     for (let rows = 1; columns * rows <= most; rows++) if (columns * rows >= least) grids.push({ columns, rows });
-  // A stable sort: within a number of tiles the narrower come first.
+  // The sort is stable: within the same number of tiles the narrower grids come first.
   grids.sort((a, b) => a.columns * a.rows - b.columns * b.rows);
   let best = { columns: 1, rows: 1 };
   let nearest = Infinity;

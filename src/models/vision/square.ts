@@ -1,10 +1,10 @@
-/** Shared by models that see an image as one square, or as several. */
+/** Functions shared by models that see an image as one square or as several. */
 import { InputError } from '../../errors.ts';
 import type { Rgba } from '../../vision/image.ts';
 import { resize, type ResizeFilter } from '../../vision/resize.ts';
 import type { ImageOptions, ImageSettings, ImageSpan } from './vision-model.ts';
 
-/** Throws `InputError('argument')` when another size or an encoder is requested. */
+/** Throws `InputError('argument')` if another size or an encoder is requested. */
 export function oneSize(own: number, { size = own, route, unique }: ImageOptions = {}): ImageSettings {
   refuseRoute(route);
   refuseUnique(unique);
@@ -27,7 +27,7 @@ export function stretched(image: Rgba, size: number, filter: ResizeFilter): Rgba
   return image.width === size && image.height === size ? image : resize(image, size, size, filter);
 }
 
-/** For towers that see whole squares only. */
+/** Refuses the option for towers that can only encode whole squares. */
 export function refuseUnique(unique: boolean | undefined): void {
   if (unique !== true) return;
   throw new InputError(
@@ -41,7 +41,10 @@ export function squareSpans(side: number): readonly ImageSpan[] {
   return [{ tokens: side * side, rows: side, columns: side, selectable: side * side }];
 }
 
-/** The size of models that cut images into tiles: of one, or of a square of as many as an image may have at most. Throws `InputError('argument')`. */
+/**
+ * Returns the size for models that cut images into tiles: that of one tile, or of a square of the largest number of
+ * tiles. Throws `InputError('argument')`.
+ */
 export function tileSize(tile: number, most: number, { size, route }: ImageOptions = {}): number {
   refuseRoute(route);
   const sizes = Array.from({ length: Math.ceil(Math.sqrt(most)) }, (_, i) => (i + 1) * tile);

@@ -30,7 +30,7 @@ export const fact = (gguf: string | readonly string[], ...huggingface: readonly 
   gguf,
   huggingface,
 });
-/** The same for facts that config.json has in `vision_config`. */
+/** The same for facts that config.json keeps in `vision_config`. */
 const inTower = (gguf: string, names: readonly string[]): FactNames =>
   fact(gguf, ...names.map((name) => `vision_config.${name}`));
 
@@ -66,8 +66,8 @@ export class TowerFacts {
   }
 
   /**
-   * `fallback`: the default of the class of a Hugging Face model; GGUF files contain the facts, except those that may
-   * be `unsaid`.
+   * `fallback`: the default of a Hugging Face model's class. GGUF files contain the facts, except those that may be
+   * missing (`unsaid`).
    */
   integer(gguf: string, names: readonly string[], most: number, fallback?: number, unsaid = !this.gguf): number {
     return this.vision.integer(inTower(gguf, names), { least: 1, most, default: unsaid ? fallback : undefined });
@@ -98,7 +98,10 @@ export class TowerFacts {
     };
   }
 
-  /** Converters for Qwen2-VL wrote 0, and its configuration has a ratio: then the tensors say it. */
+  /**
+   * Converters for Qwen2-VL wrote 0, and its configuration has a ratio instead; in both cases the width is read from
+   * the tensors.
+   */
   #mlp(width: number, fallback: number): number {
     const names = inTower('feed_forward_length', ['intermediate_size']);
     const ratio = this.vision.number(fact('', 'vision_config.mlp_ratio'), { least: 0, most: 64, default: 0 });
@@ -112,7 +115,7 @@ export class TowerFacts {
     return Math.max(1, ...rows);
   }
 
-  /** A side in pixels: a number, or two equal ones. */
+  /** A side in pixels: one number, or two equal ones. */
   side(gguf: string, name: string, fallback: number): number {
     const names = inTower(gguf, [name]);
     if (!Array.isArray(this.vision.find(names)?.value)) return this.integer(gguf, [name], MOST.size, fallback);
@@ -132,7 +135,7 @@ export class TowerFacts {
     };
   }
 
-  /** llama.cpp's GELU is the one by tanh; if its files name none, the quick one is meant. */
+  /** llama.cpp's GELU uses the tanh approximation; if its files name no activation, the quick GELU is meant. */
   activation(fallback: EncoderActivation): EncoderActivation {
     if (this.gguf) {
       if (this.clip.flag(fact('use_silu'), false)) return 'silu';
@@ -141,7 +144,10 @@ export class TowerFacts {
     return activationNamed(this.vision.text(inTower('', ['hidden_act']), fallback));
   }
 
-  /** The id that stands for an image's tokens: config.json names it, and vocabularies have one of `tokens`. */
+  /**
+   * The id of the token that stands for an image's tokens: config.json names it, and vocabularies contain one of
+   * `tokens`.
+   */
   placeholder({ idOf }: VisionContext, tokens: readonly string[], names: readonly string[], fallback?: number): number {
     const bounds: Bounds = { least: 0, most: 1 << 22, default: fallback };
     if (!this.gguf) return this.vision.integer(fact('', ...names), bounds);
@@ -163,7 +169,7 @@ export function rootOf({ tensors }: VisionFile, roots: readonly string[], tensor
   return roots.find((root) => tensors.has(root + tensor)) ?? roots[0] ?? '';
 }
 
-/** Below which the tower of a composite model lies: versions of transformers differ. */
+/** The roots below which the tower of a composite model may lie; they differ between versions of transformers. */
 export const TOWER_ROOTS = [
   'vision_tower.vision_model.',
   'model.vision_tower.vision_model.',
@@ -177,7 +183,10 @@ export function shapeOf({ metadata, tensors }: VisionFile, name: TensorName): re
   return tensors.get(typeof name === 'string' ? name : name[metadata.kind])?.shape;
 }
 
-/** `makes`: the width of a projector's embeddings. Throws `ModelError('config')` where the language model has another. */
+/**
+ * `makes`: the width of a projector's embeddings. Throws `ModelError('config')` if the language model has another
+ * width.
+ */
 export function checkFits(makes: number | undefined, { hidden }: VisionContext): void {
   if (makes === undefined || makes === hidden) return;
   throw new ModelError(

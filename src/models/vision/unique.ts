@@ -1,11 +1,17 @@
-/** Which cells of an image repeat no other: what PixelPrune (2604.00886), without its loss, shows to a tower. */
+/**
+ * Finds the cells of an image that do not repeat another cell: the lossless part of PixelPrune (2604.00886), which
+ * encodes only these.
+ */
 import { CHANNELS, type Rgba } from '../../vision/image.ts';
 
-/** FNV-1a, of 32 bits. */
+/** The constants of 32-bit FNV-1a. */
 const OFFSET = 0x811c9dc5;
 const PRIME = 0x01000193;
 
-/** The numbers of those squares of `side` x `side` pixels, in raster order, whose pixels differ from those of every one before; `side` divides both sides. */
+/**
+ * Returns the indices, in raster order, of those squares of `side` x `side` pixels whose pixels differ from those of
+ * every earlier square; `side` divides both sides.
+ */
 export function uniqueCells(image: Rgba, side: number): Int32Array {
   const columns = image.width / side;
   const known = new Map<number, number[]>();

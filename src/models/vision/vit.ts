@@ -1,4 +1,4 @@
-/** A vision transformer over the rows of one image: patches, a class token where there is one, positions, and blocks. */
+/** A vision transformer over the rows of one image: patches, a class token if there is one, positions, and blocks. */
 import type { Backend, NormSpec, Tensor, Weight } from '../../backend/backend.ts';
 import { encoderBlock, type EncoderActivation, type EncoderBlockWeights } from '../../layers/encoder-block.ts';
 import { FullAttention, type AttentionPlace } from '../../layers/full-attention.ts';
@@ -13,7 +13,10 @@ export interface VitConfig {
 }
 
 export interface VitWeights {
-  /** Sum of products with the same rows: more than one where a video's frames have matrices of their own. */
+  /**
+   * The embedding is the sum of these matrices' products with the same rows. There are several if a video's frames have
+   * matrices of their own.
+   */
   readonly patches: readonly MaybeBiased[]; // (width, values)
   readonly preNorm?: NormSpec | undefined;
   readonly blocks: readonly EncoderBlockWeights[];
@@ -24,13 +27,13 @@ export interface VitWeights {
 export interface VitCall {
   /** [patches, values] */
   readonly rows: Float32Array;
-  /** [patches, width] that are added to the embedded patches; the caller's. */
+  /** [patches, width], added to the embedded patches; owned by the caller. */
   readonly positions?: Tensor | undefined;
-  /** [1, width]: the class token, position included, before the first patch; the caller's. */
+  /** [1, width]: the class token with its position, placed before the first patch; owned by the caller. */
   readonly classRow?: Tensor | undefined;
-  /** By layer; default: every row sees every row, and none is rotated. */
+  /** The attention of each layer. By default every row attends to every row, without rotation. */
   readonly place?: ((layer: number) => AttentionPlace) | undefined;
-  /** Called with the rows behind each block, which are freed afterwards. */
+  /** Called with the output rows of each block, which are freed afterwards. */
   readonly after?: ((layer: number, x: Tensor) => void) | undefined;
 }
 
@@ -84,7 +87,7 @@ export class VisionTransformer {
   }
 }
 
-/** The rows of a table on the device, one after the other: [rows, cols], outside all scopes. */
+/** Returns the rows of a table on the device, in order: [rows, cols], outside all scopes. */
 export function tableRows(backend: Backend, table: Weight): Tensor {
   const [count = 0] = table.shape;
   const ring = backend.ids(count);
