@@ -61,7 +61,8 @@ export async function runRounds<Conversation, Turn>(
     const results = await tools.run(calls);
     for (const result of results) await listener.onPart?.({ type: 'tool-result', ...result });
     // Small models call again what they know: without tools in sight they answer.
-    const round = JSON.stringify(calls.map((call, i) => [call.name, call.arguments, results[i]?.content]));
+    const known = calls.map((call, i) => JSON.stringify([call.name, call.arguments, results[i]?.content]));
+    const round = [...new Set(known)].sort().join();
     const again = round === before;
     before = round;
     if (!again) asked = { ...last, turns: [...last.turns, ...results.map(turnOf)] };

@@ -37,6 +37,9 @@ export class DividedAnswer implements AnswerDivider {
   /** Whether text was shown already. */
   #said: boolean;
   #parts: DividedPart[] = [];
+  /** The calls so far, and whether one of them was made twice. */
+  readonly #told = new Set<string>();
+  #repeats = false;
   #opening: Opening | undefined;
   /** Calls before those behind the opening. */
   #before = 0;
@@ -194,7 +197,8 @@ export class DividedAnswer implements AnswerDivider {
     const { end } = heard;
     if (end === undefined && !ended) return false;
     this.#held = end === undefined ? '' : this.#held.slice(end);
-    this.#state = this.calls.length >= MOST_CALLS ? 'done' : 'called';
+    // A model that repeats a call goes on repeating it.
+    this.#state = this.#repeats || this.calls.length >= MOST_CALLS ? 'done' : 'called';
     return true;
   }
 
@@ -225,6 +229,8 @@ export class DividedAnswer implements AnswerDivider {
     this.#shown[index] = whole ? Infinity : json.length;
     if (!whole) return;
     const call = { id, name, arguments: JSON.parse(json) as Readonly<Record<string, unknown>> };
+    this.#repeats ||= this.#told.has(name + json);
+    this.#told.add(name + json);
     this.calls.push(call);
     this.#parts.push({ type: 'tool-call', ...call } satisfies AnswerPart);
   }

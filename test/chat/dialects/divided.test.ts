@@ -317,8 +317,11 @@ describe('an answer', () => {
   test('a call without end is text, and does not take for ever', () => {
     const answer = `<tool_call>{"name": "get_weather", "arguments": {"city": "${'x'.repeat(1 << 19)}`;
     expect(divide(hermes, answer, 1 << 14).calls).toEqual([]);
-    const loop = '<tool_call>{"name": "now"}</tool_call>'.repeat(500);
-    expect(divide(hermes, loop, 1000).calls).toHaveLength(64);
+    const call = (days: number): string =>
+      `<tool_call>{"name": "get_weather", "arguments": {"days": ${days}}}</tool_call>`;
+    expect(divide(hermes, Array.from({ length: 500 }, (_, days) => call(days)).join(''), 1000).calls).toHaveLength(64);
+    // A call that comes again is the last.
+    expect(divide(hermes, [1, 2, 1, 3].map(call).join('\n'), 10).calls).toHaveLength(3);
   });
 });
 
