@@ -22,6 +22,8 @@ export interface Atom {
   alike(state: number): number;
   /** Follows the tokens below `node` from `state`, and says what becomes of each. */
   walk(vocabulary: Vocabulary, node: number, state: number, found: Found): void;
+  /** The same from the root for automata that know a shorter way: sets the ids of tokens that end within it, and returns the exits. */
+  whole?(state: number, bits: Uint32Array): readonly number[];
 }
 
 let made = 0;

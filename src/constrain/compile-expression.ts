@@ -56,7 +56,10 @@ function assemble(expression: Expression): {
     add({ op: 'split', to });
     return to;
   };
+  let steps = 0;
   const emit = (part: Expression): void => {
+    // What is repeated may write nothing.
+    if (++steps > MOST_WORK) throw new TooLarge(`more than ${MOST_WORK} steps to compile`);
     switch (part.kind) {
       case 'set': {
         const key = part.set.join();

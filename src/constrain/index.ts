@@ -35,6 +35,16 @@ export class Constraints {
 
   /** For one answer. Throws `InputError('argument')` where the grammar says something that cannot be kept to exactly, or that nothing fits. */
   constraint(grammar: Grammar): Constraint {
+    try {
+      return new GrammarConstraint(this.#compile(grammar));
+    } catch (cause) {
+      // The stack is full.
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new InputError('argument', 'responseConstraint is nested too deeply; make it flatter', {}, { cause });
+    }
+  }
+
+  #compile(grammar: Grammar): CompiledGrammar {
     const key = JSON.stringify(grammar);
     if (key.length > LONGEST_GRAMMAR)
       throw new InputError(
@@ -52,6 +62,6 @@ export class Constraints {
     this.#compiled.set(key, compiled);
     const [oldest] = this.#compiled.keys();
     if (this.#compiled.size > MOST_GRAMMARS && oldest !== undefined) this.#compiled.delete(oldest);
-    return new GrammarConstraint(compiled);
+    return compiled;
   }
 }

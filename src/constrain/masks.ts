@@ -48,26 +48,36 @@ export class Entries {
   }
 
   #find(atom: Atom, state: number): Entry {
-    const { ids, starts } = this.vocabulary;
-    const found = new Collector();
-    atom.walk(this.vocabulary, 0, state, found);
-    const tokens: number[] = [];
-    for (const node of found.tokens)
-      for (let i = starts[node] ?? 0; i < (starts[node + 1] ?? 0); i++) tokens.push(ids[i] ?? 0);
-    const { exits } = found;
-    if (tokens.length < this.words) return { bits: undefined, ids: tokens, exits };
     const bits = new Uint32Array(this.words);
-    for (const id of tokens) set(bits, id);
-    return { bits, ids: [], exits };
+    let exits = atom.whole?.(state, bits);
+    if (exits === undefined) {
+      const found = new Collector(this.vocabulary, bits);
+      atom.walk(this.vocabulary, 0, state, found);
+      exits = found.exits;
+    }
+    const ids: number[] = [];
+    for (let word = 0; word < bits.length; word++) {
+      for (let left = bits[word] ?? 0; left !== 0; left &= left - 1)
+        ids.push(32 * word + 31 - Math.clz32(left & -left));
+      if (ids.length > this.words) return { bits, ids: [], exits };
+    }
+    return { bits: undefined, ids, exits };
   }
 }
 
 class Collector implements Found {
-  readonly tokens: number[] = [];
   readonly exits: number[] = [];
+  readonly #vocabulary: Vocabulary;
+  readonly #bits: Uint32Array;
+
+  constructor(vocabulary: Vocabulary, bits: Uint32Array) {
+    this.#vocabulary = vocabulary;
+    this.#bits = bits;
+  }
 
   token(node: number): void {
-    this.tokens.push(node);
+    const { ids, starts } = this.#vocabulary;
+    for (let i = starts[node] ?? 0; i < (starts[node + 1] ?? 0); i++) set(this.#bits, ids[i] ?? 0);
   }
 
   exit(node: number): void {
@@ -121,17 +131,11 @@ export class Masks {
   /** Follows what is left of tokens, from the nodes where an automaton has ended, into what comes after it. */
   #goOn(nodes: Iterable<number>, threads: readonly Thread[], bits: Uint32Array): void {
     const { vocabulary } = this.#entries;
-    const { ids, starts } = vocabulary;
     for (const { atom, state, rest } of threads) {
-      const exits = new Set<number>();
-      const found: Found = {
-        token: (node) => {
-          for (let i = starts[node] ?? 0; i < (starts[node + 1] ?? 0); i++) set(bits, ids[i] ?? 0);
-        },
-        exit: (node) => exits.add(node),
-      };
+      const found = new Collector(vocabulary, bits);
       for (const node of nodes) atom.walk(vocabulary, node, state, found);
-      if (exits.size > 0) this.#goOn(exits, this.#rests.open(rest).threads, bits);
+      // A node may be come to in several ways.
+      if (found.exits.length > 0) this.#goOn(new Set(found.exits), this.#rests.open(rest).threads, bits);
     }
   }
 }

@@ -8,6 +8,9 @@ const SPECIAL = 0xff;
 /** Bytes of a token with more tell nothing new: the longest published token has 512. */
 const LONGEST_TOKEN = 2048;
 
+/** The character of each byte in the keys by which tokens are sorted. */
+const LETTERS = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte + 1));
+
 /**
  * Nodes in preorder, so that the subtree of node n is `[n, ends[n])` and its tokens are `ids[starts[n]] .. ids[starts[ends[n]] - 1]`. Node 0 is the root.
  */
@@ -32,7 +35,8 @@ export class Vocabulary {
     this.stopIds = tokenizer.facts.eos.filter((id) => id < size);
     const stops = new Set(this.stopIds);
     this.#special = new Uint8Array(tokenizer.facts.vocabulary);
-    const found: { readonly id: number; readonly text: string }[] = [];
+    // Strings are sorted fast: a character a byte, then one that is below all, then the id.
+    const keys: string[] = [];
     this.single = new Uint8Array(256);
     tokenizer.eachToken((id, bytes, special) => {
       if (special) this.#special[id] = 1;
@@ -40,9 +44,15 @@ export class Vocabulary {
       const written = special ? specialBytes(id) : bytes;
       if (written.length === 0 || written.length > LONGEST_TOKEN || (!special && written.includes(SPECIAL))) return;
       if (!special && written.length === 1) this.single[written[0] ?? 0] = 1;
-      found.push({ id, text: String.fromCharCode(...written) });
+      let key = '';
+      for (let i = 0; i < written.length; i++) key += LETTERS[written[i] ?? 0] ?? '';
+      keys.push(`${key}\0${String.fromCharCode(id >> 16, id & 0xffff)}`);
     });
-    found.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : a.id - b.id));
+    keys.sort();
+    const found = keys.map((key) => ({
+      id: (key.charCodeAt(key.length - 2) << 16) | key.charCodeAt(key.length - 1),
+      text: key.slice(0, -3),
+    }));
     const nodes = found.reduce((sum, { text }, i) => sum + text.length - common(found[i - 1]?.text ?? '', text), 1);
     this.bytes = new Uint8Array(nodes);
     this.depths = new Uint16Array(nodes);
@@ -57,7 +67,7 @@ export class Vocabulary {
       const same = common(found[i - 1]?.text ?? '', text);
       for (const left of path.splice(same)) this.ends[left] = node;
       for (let at = same; at < text.length; at++) {
-        this.bytes[node] = text.charCodeAt(at);
+        this.bytes[node] = text.charCodeAt(at) - 1;
         this.depths[node] = at + 1;
         this.starts[node] = i;
         path.push(node++);
