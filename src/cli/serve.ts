@@ -34,7 +34,9 @@ Prints the address, and answers until it is interrupted (Ctrl+C).
       const interrupted = new Promise<void>((resolve) => {
         for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
       });
-      const server = await startServer(createFetch(model), {
+      // The place of a file on this machine is nobody else's business.
+      const name = model.name.split(/[/\\]/).at(-1) ?? model.name;
+      const server = await startServer(createFetch({ [name]: model }), {
         host,
         port,
         ...(token === undefined || token === '' ? {} : { token }),

@@ -7,7 +7,7 @@ import { refusal } from './problem.ts';
 /** What is needed of a model: an `OctavoModel`, or anything shaped like one. */
 export type ServedModel = Pick<
   OctavoModel,
-  'name' | 'fingerprint' | 'capabilities' | 'createSession' | 'completeStreaming' | 'embed' | 'paint'
+  'name' | 'fingerprint' | 'contextWindow' | 'capabilities' | 'createSession' | 'completeStreaming' | 'embed' | 'paint'
 >;
 
 /** A model, or what loads it when it is first asked for. */
@@ -19,12 +19,14 @@ export class Served {
   readonly #most: number;
   readonly #queue = new Queue();
   #loading: Promise<ServedModel> | undefined;
+  #loaded: ServedModel | undefined;
   #inside = 0;
 
   /** `most`: requests that are answered or wait; others are refused. */
   constructor(name: string, source: ModelSource, most: number) {
     this.name = name;
     this.#source = source;
+    if (typeof source !== 'function') this.#loaded = source;
     this.#most = most;
   }
 
@@ -40,10 +42,16 @@ export class Served {
     }
   }
 
+  /** Tokens of a context; undefined before the model is loaded, and where nobody knows. */
+  get window(): number | undefined {
+    const window = this.#loaded?.contextWindow;
+    return window === Infinity ? undefined : window;
+  }
+
   #model(): Promise<ServedModel> {
     const source = this.#source;
     if (typeof source !== 'function') return Promise.resolve(source);
-    const load = async (): Promise<ServedModel> => source();
+    const load = async (): Promise<ServedModel> => (this.#loaded = await source());
     // A failed load is forgotten, so that the next request tries again.
     this.#loading ??= load().catch((cause: unknown) => {
       this.#loading = undefined;
@@ -81,7 +89,10 @@ export class Models {
   }
 
   #described(name: string): object {
-    return { id: name, object: 'model', created: this.#created, owned_by: 'octavo' };
+    const window = this.#served.get(name)?.window;
+    // vLLM's name for it.
+    const told = window === undefined ? {} : { max_model_len: window };
+    return { id: name, object: 'model', created: this.#created, owned_by: 'octavo', ...told };
   }
 
   #unknown(name: string): Error {

@@ -9,6 +9,7 @@ import type { Exchange } from '../generate/rounds.ts';
 import type { SessionListener } from '../session.ts';
 import { remoteAnswer } from './answer.ts';
 import { chatBody, wireMessages, type WireMessage } from './body.ts';
+import { malformed } from './http.ts';
 import type { Server } from './settings.ts';
 
 const PATH = 'chat/completions';
@@ -113,6 +114,7 @@ export class RemoteSession {
       const body = chatBody(settings, messages, this.#server.base.hostname, this.#model);
       try {
         const answer = await remoteAnswer(this.#server, PATH, body, listener, settings.aborted === 'keep');
+        if (settings.grammar !== undefined && answer.finishReason === 'stop') this.#isJson(answer.text);
         return { answer, conversation, turns: [...asked, answered(answer)] };
       } catch (error) {
         const shorter = withoutOldest(conversation);
@@ -120,6 +122,19 @@ export class RemoteSession {
         conversation = shorter;
         listener.onOverflow?.();
       }
+    }
+  }
+
+  /** Some servers take no notice of `response_format`, and say nothing. */
+  #isJson(text: string): void {
+    try {
+      JSON.parse(text);
+    } catch {
+      throw malformed(
+        this.#server,
+        PATH,
+        'the answer is no JSON, though responseConstraint asks for it: this server does not support response_format',
+      );
     }
   }
 

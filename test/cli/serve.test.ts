@@ -194,6 +194,7 @@ describe('the command', () => {
     const [line] = (await new Promise<Buffer>((resolve) => child.stdout.once('data', resolve))).toString().split('\n');
     expect(line).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/);
     const client = new OpenAI({ apiKey: 'secret', baseURL: line!, maxRetries: 0 });
+    expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['tiny.gguf']);
     const { choices } = await client.chat.completions.create(HELLO());
     expect(choices[0]!.message.content).toBe(await truth());
     child.kill('SIGINT');

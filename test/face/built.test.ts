@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Octavo as OctavoType } from '../../src/node.ts';
+import type * as OpenAIModule from '../../src/openai/index.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 import { tinyUniPic } from '../support/tiny-unipic.ts';
 
@@ -169,6 +170,28 @@ describe('in Node, from dist/', () => {
       const session = await model.createSession({ temperature: 0, maxTokens: 3 });
       console.log((await session.prompt('Hello')).length);`;
     expect(await node(['--input-type=module', '-e', script])).toMatchObject({ code: 0, output: '3\n' });
+  });
+});
+
+describe('octavo/openai and Octavo.connect, from dist/', () => {
+  story('a fetch over a loaded model, a model over that fetch, and errors that keep their class', async () => {
+    const { createFetch } = (await import(join(dist, 'openai.js'))) as typeof OpenAIModule;
+    const { InputError } = (await import(join(dist, 'node.js'))) as { InputError: typeof Error };
+    const loaded = await Octavo.load(model, { device: 'wasm' });
+    const far = await Octavo.connect({ baseURL: 'http://octavo.local/v1', fetch: createFetch(loaded) });
+    const answers: string[] = [];
+    for (const one of [loaded, far]) {
+      const session = await one.createSession({ temperature: 0, maxTokens: 16 });
+      answers.push(await session.prompt('What is in a name?'));
+    }
+    expect(answers[1]).toBe(answers[0]);
+    expect(far.device.kind).toBe('server');
+    const session = await far.createSession();
+    const refused = await session.prompt('word '.repeat(600)).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(InputError);
+    expect(refused).toMatchObject({ code: 'too-long' });
+    await far.destroy();
+    await loaded.destroy();
   });
 });
 

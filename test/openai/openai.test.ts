@@ -261,6 +261,7 @@ describe('models and pictures', () => {
     );
     expect((await several.models.list()).data.map(({ id }) => id)).toEqual(['tiny', 'a/b']);
     expect(await several.models.retrieve('a/b')).toMatchObject({ id: 'a/b', owned_by: 'octavo' });
+    expect(await several.models.retrieve('tiny')).toMatchObject({ max_model_len: model.contextWindow });
     const ask = (name: string): Promise<OpenAI.ChatCompletion> =>
       several.chat.completions.create({ ...HELLO, messages: [...HELLO.messages], model: name });
     await expect(ask('a/b')).rejects.toMatchObject({ status: 503, code: 'unavailable' });

@@ -229,6 +229,19 @@ describe('a server that fails', () => {
     expect(await failure(session.prompt('Hello'))).toMatchObject(broken);
   });
 
+  test('takes no notice of a schema', async () => {
+    server.answer((response) => stream(response).end(events(['Sure: ', '{"a":1}'])));
+    const error = await failure(session.prompt('Hello', { responseConstraint: { type: 'object' } }));
+    expect(error).toMatchObject(broken);
+    expect(error.message).toContain('response_format');
+    expect(server.asked.at(-1)!.body['response_format']).toEqual({
+      type: 'json_schema',
+      json_schema: { name: 'answer', schema: { type: 'object' }, strict: true },
+    });
+    server.answer((response) => stream(response).end(events(['{"a"', ':1}'])));
+    expect(await session.prompt('Hello', { responseConstraint: { type: 'object' } })).toBe('{"a":1}');
+  });
+
   test('answers with a web page', async () => {
     server.answer((response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'));
     expect((await failure(session.prompt('Hello'))).message).toContain('web page');

@@ -30,7 +30,7 @@ const GREEDY = { temperature: 0, maxTokens: 12 } as const;
 
 describe('a model on our own server', () => {
   test('says where it is', async () => {
-    expect(there.name).toBe('tiny');
+    expect([there.name, there.contextWindow]).toEqual(['tiny', here.contextWindow]);
     const { host } = new URL(server.url);
     expect(there.device).toEqual({
       kind: 'server',
