@@ -150,7 +150,7 @@ export function encoderGguf(
   const full = (parameters?.['full_attention'] ?? parameters) as Record<string, number> | undefined;
   const pooling = text('1_Pooling/config.json');
   const mode = Object.keys(POOLING).find((name) => new RegExp(`"pooling_mode_${name}": true`).test(pooling));
-  if (architecture === 'qwen3' && mode === undefined) {
+  if (architecture === 'qwen3' && mode === undefined && keep('cls.output.weight')) {
     const { shape, values } = weights.find(([name]) => /embed_tokens/.test(name))![1];
     const rows = [ANSWERS.yes, ANSWERS.no].flatMap((id) => [...values.subarray(id * shape[1]!, (id + 1) * shape[1]!)]);
     tensors.push(f32Tensor('cls.output.weight', [2, shape[1]!], rows));
