@@ -206,16 +206,11 @@ async function absent(model, language, n) {
         { model },
       );
       const answer = await document.ask(item.question, { mode: 'passages', maxTokens: 64, budget: 600 });
-      scores[kind].push({
-        p: answer.absent.probability,
-        facts: answer.absent.facts,
-        right: kind === 'there' && holds(answer.text, item.answer),
-      });
+      scores[kind].push(answer.absent.probability);
       document.close();
     }
   }
-  const gone = scores.gone.map(({ p }) => p);
-  const there = scores.there.map(({ p }) => p);
+  const { gone, there } = scores;
   const auc =
     gone.flatMap((a) => there.map((b) => (a > b ? 1 : a === b ? 0.5 : 0))).reduce((a, b) => a + b, 0) /
     (gone.length * there.length);
@@ -232,7 +227,6 @@ async function absent(model, language, n) {
     auc: Math.round(1000 * auc) / 1000,
     refused: share(gone.filter((p) => p > threshold).length, gone.length),
     reliability: bins,
-    facts: scores,
   };
 }
 
@@ -250,7 +244,7 @@ export async function run(model, values, machine) {
   const keys = [];
   const note = (part, key, result) => {
     keys.push(key);
-    console.log(part, key, JSON.stringify({ ...result, outcomes: undefined, facts: undefined }));
+    console.log(part, key, JSON.stringify({ ...result, outcomes: undefined }));
     file.add(part, key, result, [...new Set([...Object.keys(file.parts[part] ?? {}), ...keys])]);
   };
   for (const language of languages) {

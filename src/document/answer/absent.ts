@@ -1,4 +1,4 @@
-/** How likely it is that a document does not say what was asked: a logistic regression over what retrieval and the answer tell. */
+/** How likely it is that a document does not say what was asked: a logistic function of what retrieval and the answer tell. */
 import type { Attribution } from '../../generate/attribution.ts';
 import type { CitationKind } from './cite.ts';
 
@@ -20,8 +20,8 @@ export interface AbsentFacts {
 }
 
 /**
- * Fitted by `npm run eval -- documents --fit`: XQuAD's questions with the paragraph that answers them taken out, against the same with it, Qwen2.5-Coder-0.5B.
- * docs/documents.md tells how well it does.
+ * Set by hand, each by the direction in which its fact points, and not fitted to data yet: the probability puts answers in an order and is not calibrated.
+ * `npm run eval -- documents --parts absent` measures it; docs/documents.md tells how far it is to be trusted.
  */
 const WEIGHTS = {
   constant: 0.4,
