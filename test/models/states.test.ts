@@ -7,7 +7,8 @@ import { CausalEncoder } from '../../src/models/encoder/causal.ts';
 import { languageModelConfig, loadModel } from '../../src/models/model.ts';
 import { atOnce } from '../../src/layers/steps.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
-import { fixtures, toGguf } from '../support/fixtures.ts';
+import { writeSafetensors, type SafetensorsTensor } from '../load/safetensors-writer.ts';
+import { fixtures, safetensors, toGguf } from '../support/fixtures.ts';
 import { f32Tensor } from '../support/gguf-writer.ts';
 import { logitsOf } from '../support/language.ts';
 import { tinyModel } from '../support/tiny-model.ts';
@@ -89,6 +90,45 @@ test('layers that predict further tokens are not read', async () => {
   await expect(load(toGguf(it, {}, [f32Tensor('blk.4.attn_norm.weight', [2], [1, 2])]))).rejects.toThrow(/blk\.4/);
   plain.free();
   other.free();
+});
+
+test('a composite checkpoint, as on the hub: its language model is read, parts that predict and see are not', async () => {
+  const backend = createReferenceBackend();
+  const it = (await fixtures()).find(({ name }) => name === 'qwen3_5')!;
+  const { tie_word_embeddings: tied, ...text } = it.config;
+  const config = { model_type: 'qwen3_5', tie_word_embeddings: tied!, text_config: text, vision_config: { depth: 1 } };
+  const rounded = [...safetensors(it.files['model.safetensors'])].map(([name, { shape, values }]) => ({
+    name,
+    shape,
+    // The hub's files are in BF16: the upper half of an F32.
+    words: new Uint32Array(values.slice().buffer).map((word) => (word & 0xffff0000) >>> 0),
+  }));
+  const file = (root: string, half: boolean, more: Record<string, SafetensorsTensor> = {}): Uint8Array<ArrayBuffer> =>
+    writeSafetensors({
+      ...more,
+      ...Object.fromEntries(
+        rounded.map(({ name, shape, words }) => [
+          name.replace(/^model\./, root),
+          half
+            ? { dtype: 'BF16', shape, data: new Uint8Array(Uint16Array.from(words, (word) => word >>> 16).buffer) }
+            : { dtype: 'F32', shape, data: new Uint8Array(words.buffer) },
+        ]),
+      ),
+    });
+  const other = { dtype: 'F32', shape: [1, 2], data: new Uint8Array(8) };
+  const json = (value: JsonObject): Uint8Array<ArrayBuffer> => new TextEncoder().encode(JSON.stringify(value));
+  const load = async (settings: JsonObject, weights: Uint8Array<ArrayBuffer>) =>
+    loadModel(await openModel({ 'config.json': json(settings), 'model.safetensors': weights }), backend);
+  const composite = await load(
+    config,
+    file('model.language_model.', true, { 'mtp.fc.weight': other, 'model.visual.pos_embed.weight': other }),
+  );
+  const plain = await load(it.config, file('model.', false));
+  const ids = it.expected.prompt.slice(0, 6);
+  expect(await logitsOf(composite.language, ids, [6])).toEqual(await logitsOf(plain.language, ids, [6]));
+  expect(composite.missing.join()).toMatch(/vision part of qwen3_5 is not supported; text works/);
+  composite.free();
+  plain.free();
 });
 
 test.each(['conv', 'delta'] as const)(
