@@ -167,6 +167,11 @@ const TWINS: Readonly<Record<string, Twin>> = {
       ),
     }),
   },
+  qwen3_5: {
+    projector: 'qwen3vl_merger',
+    names: QWEN,
+    facts: (_, __, preprocessor) => ({ ...area(preprocessor), 'clip.use_gelu': true }),
+  },
   llava: { projector: 'mlp', names: LLAVA, facts: () => ({ 'clip.vision.block_count': 2 }) },
   lfm2_vl: {
     projector: 'lfm2',

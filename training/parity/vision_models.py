@@ -256,6 +256,26 @@ class Qwen3Vl(Qwen):
         self.model = Qwen3VLForConditionalGeneration
 
 
+class Qwen35Vl(Qwen):
+    halves = True
+
+    def make(self, text: dict, special: dict):
+        from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
+
+        vision = dict(
+            depth=3, hidden_size=24, intermediate_size=40, num_heads=2, patch_size=self.patch, spatial_merge_size=2, out_hidden_size=32,
+            num_position_embeddings=25,
+        )
+        text = text | dict(
+            head_dim=16, num_hidden_layers=4, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=8,
+            linear_conv_kernel_dim=4, tie_word_embeddings=False,
+        )
+        rope = dict(partial_rotary_factor=0.5, mrope_section=[2, 1, 1], mrope_interleaved=True)
+        text["rope_parameters"] = text["rope_parameters"] | rope
+        self.config = Qwen3_5Config(text_config=text, vision_config=vision, **special)
+        self.model = Qwen3_5ForConditionalGeneration
+
+
 class Llava(Case):
     # Squares: others are cropped by the processor, and padded where the model comes from a GGUF file.
     shown = [(50, 50), (20, 20)]
@@ -355,7 +375,7 @@ class Lfm2Vl(Case):
 
 CASES = {
     "smolvlm": Idefics3, "gemma3": Gemma3, "qwen2vl": Qwen2Vl, "qwen2_5vl": Qwen25Vl, "qwen3vl": Qwen3Vl, "llava": Llava, "internvl": InternVl,
-    "lfm2vl": Lfm2Vl,
+    "lfm2vl": Lfm2Vl, "qwen3_5vl": Qwen35Vl,
 }
 
 

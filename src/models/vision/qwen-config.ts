@@ -35,9 +35,10 @@ const KINDS: Readonly<Record<string, QwenVisionConfig['kind']>> = {
   qwen2_5_vl: 'qwen2.5',
   qwen3vl_merger: 'qwen3',
   qwen3_vl: 'qwen3',
+  qwen3_5: 'qwen3',
 };
 /** Language models that read positions on three axes as this family assigns them. */
-const LANGUAGES = { qwen2: ['qwen2vl'], 'qwen2.5': ['qwen2vl'], qwen3: ['qwen3vl'] } as const;
+const LANGUAGES = { qwen2: ['qwen2vl'], 'qwen2.5': ['qwen2vl'], qwen3: ['qwen3vl', 'qwen35'] } as const;
 
 const SHAPES: Readonly<Record<QwenVisionConfig['kind'], TowerShape>> = {
   qwen2: { width: 1280, mlp: 5120, blocks: 32, heads: 16, size: 560, patch: 14, epsilon: 1e-6 },
@@ -95,7 +96,7 @@ export function qwenConfig(file: VisionFile, context: VisionContext): QwenVision
     area: { least: Math.min(least, most), most },
     normalisation: facts.normalisation(kind === 'qwen3' ? HALVES : CLIP),
     windows: kind === 'qwen2.5' ? windowsOf(facts, shape, merge) : undefined,
-    deepstack: kind === 'qwen3' ? deepLayers(facts, shape.blocks) : [],
+    deepstack: kind === 'qwen3' ? deepLayers(facts, projectorName(file.metadata), shape.blocks) : [],
     tableSide: kind === 'qwen3' ? tableSide(file) : 0,
   };
 }
@@ -113,15 +114,17 @@ function windowsOf(facts: TowerFacts, { patch, blocks }: TowerShape, merge: numb
   return { side, full: (layer) => period === 0 || (layer + 1) % period === 0 };
 }
 
-function deepLayers(facts: TowerFacts, blocks: number): readonly number[] {
+function deepLayers(facts: TowerFacts, name: string, blocks: number): readonly number[] {
   if (facts.gguf) {
     const flags = facts.vision.flags(fact('is_deepstack_layers'), blocks) ?? [];
     return flags.flatMap((deep, layer) => (deep ? [layer] : []));
   }
   const names = fact('', 'vision_config.deepstack_visual_indexes');
+  // Qwen3.5 has none.
+  const unsaid = name === 'qwen3_vl' ? [8, 16, 24] : [];
   const layers =
     facts.vision.find(names) === undefined
-      ? [8, 16, 24]
+      ? unsaid
       : facts.vision.numbers(names, { least: 0, most: blocks - 1 }, { least: 0, most: blocks });
   if (layers.some((layer, i) => !Number.isInteger(layer) || layer <= (layers[i - 1] ?? -1)))
     throw wrong('vision_config.deepstack_visual_indexes', [...layers], 'should be ascending whole numbers');

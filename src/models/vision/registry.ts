@@ -14,7 +14,7 @@ const VISION: readonly VisionArchitecture[] = [
   },
   {
     projectors: ['qwen2vl_merger', 'qwen2.5vl_merger', 'qwen3vl_merger'],
-    huggingface: ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl'],
+    huggingface: ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl', 'qwen3_5'],
     plan: async (file, context) => (await import('./qwen.ts')).planQwenVision(file, context),
   },
   {
