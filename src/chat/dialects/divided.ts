@@ -193,13 +193,19 @@ export class DividedAnswer implements AnswerDivider {
       this.#state = 'text';
       return true;
     }
-    for (const [index, call] of heard.calls.entries()) if (call.whole || !ended) this.#tell(index, call);
+    for (const [index, call] of heard.calls.entries())
+      if (!this.#enough && (call.whole || !ended)) this.#tell(index, call);
     const { end } = heard;
-    if (end === undefined && !ended) return false;
-    this.#held = end === undefined ? '' : this.#held.slice(end);
-    // A model that repeats a call goes on repeating it.
-    this.#state = this.#repeats || this.calls.length >= MOST_CALLS ? 'done' : 'called';
+    if (this.#enough) this.#state = 'done';
+    else if (end === undefined && !ended) return false;
+    else this.#state = 'called';
+    this.#held = this.#held.slice(end ?? this.#held.length);
     return true;
+  }
+
+  /** Whether no further call is wanted: a model that repeats a call goes on repeating it. */
+  get #enough(): boolean {
+    return this.#repeats || this.calls.length >= MOST_CALLS;
   }
 
   /** What is behind the opening; undefined where it is no call. */

@@ -322,6 +322,8 @@ describe('an answer', () => {
     expect(divide(hermes, Array.from({ length: 500 }, (_, days) => call(days)).join(''), 1000).calls).toHaveLength(64);
     // A call that comes again is the last.
     expect(divide(hermes, [1, 2, 1, 3].map(call).join('\n'), 10).calls).toHaveLength(3);
+    const bare = '{"name": "now"}\n'.repeat(9);
+    expect(divide(hermes, bare, 4).calls).toHaveLength(2);
   });
 });
 

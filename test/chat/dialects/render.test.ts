@@ -86,7 +86,7 @@ describe('the dialect of a template', () => {
     ['tags', 'tags', 'tools'],
     ['llama', 'llama', 'tools'],
     ['mistral', 'mistral', 'tools'],
-    ['ministral', 'mistral', 'tools'],
+    ['ministral', 'mistral-names', 'tools'],
     ['lfm2', 'lfm2', 'tools'],
     ['smollm3', 'hermes', 'xml_tools'],
     ['gemma', 'gemma', undefined],
