@@ -78,7 +78,7 @@ describe('see', () => {
     expect(unseen.errors).toMatch(/reads text only.*vision part \(mmproj\)/);
     const misfit = await asked('--mmproj', wrong);
     expect(misfit.code).toBe(1);
-    expect(misfit.errors).toMatch(/give the qwen3vl model that it belongs to/);
+    expect(misfit.errors).toMatch(/give the qwen3vl or qwen35 model that it belongs to/);
     const missing = await asked('--mmproj', place('none.gguf'));
     expect(missing.code).toBe(1);
     expect(missing.errors).toMatch(/none\.gguf/);
