@@ -78,6 +78,9 @@ async function retrieval(language, embedder) {
   return { passages: n, first: share(first, n), five: share(five, n) };
 }
 
+/** The last part of a model's path, which may be a folder's. */
+const nameOf = ({ name }) => name.replace(/[\\/]+$/, '').replace(/^.*[\\/]/, '');
+
 /** Where retrieval finds the page of each question that was written. */
 async function pdfRetrieval(embedder) {
   let first = 0;
@@ -251,17 +254,12 @@ export async function run(model, values, machine) {
     if (parts.includes('retrieval')) {
       note('retrieval', `XQuAD ${language}, BM25`, await retrieval(language));
       if (embedder)
-        note(
-          'retrieval',
-          `XQuAD ${language}, BM25 and ${embedder.name.replace(/^.*[\\/]/, '')}`,
-          await retrieval(language, embedder),
-        );
+        note('retrieval', `XQuAD ${language}, BM25 and ${nameOf(embedder)}`, await retrieval(language, embedder));
     }
   }
   if (parts.includes('retrieval')) {
     note('retrieval', 'PDFs, BM25', await pdfRetrieval());
-    if (embedder)
-      note('retrieval', `PDFs, BM25 and ${embedder.name.replace(/^.*[\\/]/, '')}`, await pdfRetrieval(embedder));
+    if (embedder) note('retrieval', `PDFs, BM25 and ${nameOf(embedder)}`, await pdfRetrieval(embedder));
   }
   if (parts.includes('nano'))
     for (const key of ['sparse 512', 'sparse 1000', 'sparse 2000'])
