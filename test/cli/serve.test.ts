@@ -191,13 +191,18 @@ describe('the command', () => {
       env: { ...process.env, NODE_OPTIONS: '', OCTAVO_TOKEN: 'secret' },
     });
     const ended = new Promise((resolve) => child.on('close', resolve));
-    const [line] = (await new Promise<Buffer>((resolve) => child.stdout.once('data', resolve))).toString().split('\n');
-    expect(line).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/);
-    const client = new OpenAI({ apiKey: 'secret', baseURL: line!, maxRetries: 0 });
-    expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['tiny.gguf']);
-    const { choices } = await client.chat.completions.create(HELLO());
-    expect(choices[0]!.message.content).toBe(await truth());
-    child.kill('SIGINT');
+    try {
+      const [line] = (await new Promise<Buffer>((resolve) => child.stdout.once('data', resolve)))
+        .toString()
+        .split('\n');
+      expect(line).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/);
+      const client = new OpenAI({ apiKey: 'secret', baseURL: line!, maxRetries: 0 });
+      expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['tiny.gguf']);
+      const { choices } = await client.chat.completions.create(HELLO());
+      expect(choices[0]!.message.content).toBe(await truth());
+    } finally {
+      child.kill('SIGINT');
+    }
     expect(await ended).toBe(0);
     rmSync(folder, { recursive: true });
   });
