@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import { transformSync } from 'esbuild';
 import esbuild from 'rollup-plugin-esbuild';
+import { notices } from './tools/notices.mjs';
 
 rmSync('dist', { recursive: true, force: true });
 
@@ -91,6 +92,7 @@ const plugins = (platform) => [
   wgsl(),
   esbuild({ target: 'es2022', minify: true, platform }),
   opaque(),
+  notices(),
 ];
 
 /** pdf.js and its character maps are built once, into files of their own that browsers and Node share. */
@@ -118,9 +120,9 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
     paths: SHARED,
     ...output,
   },
-  // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   // As package.json says: nothing happens on import, so what only a part uses does not come along with the core.
   treeshake: { moduleSideEffects: false },
+  // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   external: [
     ...Object.keys(SHARED),
     ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo', 'react', 'ai']),
@@ -148,6 +150,7 @@ const pdf = (name, input) => ({
   output: { file: `dist/${name}.js`, format: 'es', banner: '/*! pdf.js 4.10.38, Mozilla Foundation, Apache-2.0 */' },
   onwarn: () => {},
   plugins: [
+    notices(),
     {
       name: 'pdf',
       transform: (code) => ({
@@ -166,6 +169,9 @@ const maps = {
   input: 'character-maps',
   output: { file: 'dist/character-maps.js', format: 'es' },
   plugins: [
+    notices([
+      `Character maps of pdfjs-dist\n\n${readFileSync('node_modules/pdfjs-dist/cmaps/LICENSE', 'utf8').trim()}`,
+    ]),
     {
       name: 'character-maps',
       resolveId: (id) => id,
