@@ -322,8 +322,8 @@ describe('what cannot be', () => {
     [{ heads: 'some' }, /heads.*some/],
     [{ evict: {} }, /evict/],
     [{ share: 1 }, /share: 1/],
-  ] as const)('%j', (context, message) => {
-    expect(() => new Session(model, { context: context as unknown as ContextOptions })).toThrow(message);
+  ] as const)('%j', async (context, message) => {
+    await expect(Session.open(model, { context: context as unknown as ContextOptions })).rejects.toThrow(message);
   });
 
   test('what only the model knows is told by the first prompt', async () => {
