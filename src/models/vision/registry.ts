@@ -42,7 +42,7 @@ const VISION: readonly VisionArchitecture[] = [
 
 /**
  * Returns the plan of the vision part, or why there is none. A vision part that was requested and does not fit throws;
- * one that was only found is ignored.
+ * one that was only found beside the model, or is announced by a folder's configuration, is left out with the reason.
  */
 export async function planVision(
   file: ModelFile,
@@ -58,8 +58,11 @@ export async function planVision(
     const context = { hidden, language, idOf: (token: string) => tokenId(file.metadata, token) };
     return { plan: await architecture.plan(beside ?? file, context) };
   } catch (error) {
-    if (!(error instanceof ModelError) || file.projectorFound !== true) throw error;
-    return { problem: `the vision part beside the model is left out: ${error.message}` };
+    // A folder may be what somebody made of a composite model for text alone, and still announce the vision part.
+    const asked = beside !== undefined && file.projectorFound !== true;
+    if (!(error instanceof ModelError) || asked) throw error;
+    const where = beside === undefined ? 'that the configuration announces' : 'beside the model';
+    return { problem: `the vision part ${where} is left out: ${error.message}; text works` };
   }
 }
 
