@@ -60,7 +60,8 @@ const generated = (scripts) => ({
     const built = () => readdirSync('dist').filter((file) => /\.(js|wasm)$/.test(file));
     if (id === '\0octavo:parts') {
       const parts = built().filter((file) => /^worker-.*\.js$/.test(file));
-      const rows = parts.map((file) => `'${file.slice(0, -3)}': new URL('./${file}', import.meta.url).href`);
+      // Vite would put all parts below 4 KB, of which a page needs a few, into the page's own script; other tools take no notice of the query.
+      const rows = parts.map((file) => `'${file.slice(0, -3)}': new URL('./${file}?no-inline', import.meta.url).href`);
       return `export const partUrls = () => ({ ${rows.join(', ')} });`;
     }
     if (id === '\0octavo:archive') {

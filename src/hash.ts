@@ -8,14 +8,14 @@ import type { IHasher } from 'hash-wasm';
 export async function sha256(...parts: readonly (string | Uint8Array)[]): Promise<string> {
   const bytes = joined(parts);
   const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle;
-  if (subtle === undefined) return (await import('hash-wasm')).sha256(bytes);
+  if (subtle === undefined) return (await import('./hash-library.ts')).sha256(bytes);
   const digest = new Uint8Array(await subtle.digest('SHA-256', bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** A hasher for bytes as they arrive; its state can be saved and loaded. */
 export async function streamingSha256(): Promise<IHasher> {
-  return (await import('hash-wasm')).createSHA256();
+  return (await import('./hash-library.ts')).createSHA256();
 }
 
 function joined(parts: readonly (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {

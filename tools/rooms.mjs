@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 export const ROOMS = [
   'gpu',
   'src/errors.ts',
+  'src/hash-library.ts',
   'src/hash.ts',
   'src/backend/weight.ts',
   'src/backend/backend.ts',

@@ -133,7 +133,7 @@ describe('in Chromium', () => {
 });
 
 /** Bytes after gzip that a page with a language model may download before the weights: the face, the engine, one WASM build, and what a chat needs. */
-const TEXT_LIMIT = 190 * 1024;
+const TEXT_LIMIT = 180 * 1024;
 
 describe('what a page downloads before the weights', () => {
   test.each(['plain', 'vite8-build', 'webpack'])(
