@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile|memory|pictures|paint|context|visual|perplexity|constrain|embed [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|embed [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -8,6 +8,7 @@ const benchmarks = {
   tokenize: () => import('./tokenize.mjs'),
   profile: () => import('./profile.mjs'),
   memory: () => import('./memory.mjs'),
+  loads: () => import('./loads.mjs'),
   pictures: () => import('./kernels/pictures.mjs'),
   paint: () => import('./paint.mjs'),
   context: () => import('./context.mjs'),

@@ -11,8 +11,16 @@ export type MakePoolWorker = (name: string) => Worker;
 
 const beside: MakePoolWorker = (name) => new Worker(new URL('./pool.js', import.meta.url), { type: 'module', name });
 
+/** Starts a thread in the caller's own scope. */
 export function spawnPoolWorker(start: PoolStart, make: MakePoolWorker = beside): PoolWorker {
-  const worker = make(`octavo pool ${start.thread}`);
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(start);
+  return openPoolWorker(start.thread, port2, make);
+}
+
+/** Starts a thread whose `PoolStart` comes on `line`, which moves to it. */
+export function openPoolWorker(thread: number, line: MessagePort, make: MakePoolWorker): PoolWorker {
+  const worker = make(`octavo pool ${thread}`);
   let end: (error: Error | undefined) => void;
   const ended = new Promise<Error | undefined>((resolve) => {
     end = resolve;
@@ -20,7 +28,7 @@ export function spawnPoolWorker(start: PoolStart, make: MakePoolWorker = beside)
   const ready = new Promise<void>((resolve, reject) => {
     const fail = (problem: string): void => {
       clearTimeout(late);
-      const error = new Error(`pool thread ${start.thread}: ${problem}`);
+      const error = new Error(`pool thread ${thread}: ${problem}`);
       reject(error);
       end(error);
     };
@@ -36,9 +44,8 @@ export function spawnPoolWorker(start: PoolStart, make: MakePoolWorker = beside)
       event.preventDefault();
       fail(event.message || "its script (pool.js) could not be loaded; serve it beside Octavo's other scripts");
     };
-    worker.onmessageerror = (): void => fail('the shared memory could not be sent to it');
   });
-  worker.postMessage(start);
+  worker.postMessage(line, [line]);
   return {
     ready,
     ended,

@@ -3,10 +3,11 @@
  * be started from a script of another origin, so the engine asks the page over a separate port, and the page reports
  * the state of each thread.
  */
-import type { PoolStart, PoolWorker, SpawnPoolWorker } from '../backend/pool.ts';
-import { spawnPoolWorker, type MakePoolWorker } from './pool-browser.ts';
+import type { PoolWorker, SpawnPoolWorker } from '../backend/pool.ts';
+import { openPoolWorker, type MakePoolWorker } from './pool-browser.ts';
 
-type ToHost = { readonly thread: number; readonly start: PoolStart } | { readonly thread: number; readonly end: true };
+/** `line`: the engine's own port to the thread, which carries its `PoolStart`. */
+type ToHost = { readonly thread: number; readonly line: MessagePort } | { readonly thread: number; readonly end: true };
 type ToEngine =
   | { readonly thread: number; readonly ready: true }
   | { readonly thread: number; readonly failed: string }
@@ -32,7 +33,7 @@ export function hostPool(port: MessagePort, make: MakePoolWorker): { close(): Pr
     }
     let worker: PoolWorker;
     try {
-      worker = spawnPoolWorker(data.start, make);
+      worker = openPoolWorker(thread, data.line, make);
     } catch (error) {
       post({ thread, failed: message(error) });
       return;
@@ -81,8 +82,10 @@ export function poolOver(port: MessagePort): SpawnPoolWorker {
         } else end(told.ended === undefined ? undefined : new Error(told.ended));
       });
     });
+    const { port1, port2 } = new MessageChannel();
     try {
-      port.postMessage({ thread, start } satisfies ToHost);
+      port1.postMessage(start);
+      port.postMessage({ thread, line: port2 } satisfies ToHost, [port2]);
     } catch (error) {
       waiting.get(thread)?.({ thread, failed: message(error) });
     }
