@@ -3,6 +3,7 @@
  * written for the browser's built-in model. Members, options, events and exceptions are those of the specification; the deprecated names
  * (`inputUsage`, `inputQuota`, `measureInputUsage`, `quotaoverflow`, `topK`, `temperature`, `params`) are there, too.
  */
+import { SAMPLING_MODES } from './generate/sampling.ts';
 import type {
   Availability,
   ExpectedContent,
@@ -89,7 +90,13 @@ export interface LanguageModelConstructor {
 
 /** A model without sessions stays loaded so long, in milliseconds. */
 const IDLE_MS = 60_000;
-const PARAMS = { defaultTopK: 0, maxTopK: 2 ** 31 - 1, defaultTemperature: 0.7, maxTemperature: 2 } as const;
+const DEFAULT_MODE: SamplingMode = 'balanced';
+const PARAMS = {
+  defaultTopK: 0,
+  maxTopK: 2 ** 31 - 1,
+  defaultTemperature: SAMPLING_MODES[DEFAULT_MODE],
+  maxTemperature: 2,
+} as const;
 
 /** The model behind all sessions of one `LanguageModel`: loaded by the first, freed some time after the last. */
 class SharedModel {
@@ -176,6 +183,17 @@ function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promis
   });
 }
 
+/** The sampling of a session: what `create` asks, else what the page's settings say, else the specification's default. */
+function withSampling(
+  asked: CreateCoreOptions,
+  { topK, temperature }: Pick<SessionOptions, 'topK' | 'temperature'> = {},
+): CreateCoreOptions {
+  if (asked.samplingMode !== undefined) return asked;
+  const numbers = { topK: asked.topK ?? topK, temperature: asked.temperature ?? temperature };
+  if (numbers.topK === undefined && numbers.temperature === undefined) return { ...asked, samplingMode: DEFAULT_MODE };
+  return { ...asked, topK: numbers.topK, temperature: numbers.temperature ?? PARAMS.defaultTemperature };
+}
+
 /** Throws `TypeError` for what the specification forbids before anything is loaded. */
 function check({ samplingMode, topK, temperature, initialPrompts = [] }: CreateOptions): void {
   if (samplingMode !== undefined && (topK !== undefined || temperature !== undefined))
@@ -215,8 +233,9 @@ export function createLanguageModel(
       super();
       this.#session = session;
       this.#core = core;
-      this.topK = core.topK ?? PARAMS.defaultTopK;
-      this.temperature = core.temperature ?? PARAMS.defaultTemperature;
+      const { topK, temperature, samplingMode = DEFAULT_MODE } = core;
+      this.topK = topK ?? PARAMS.defaultTopK;
+      this.temperature = temperature ?? SAMPLING_MODES[samplingMode];
       session.addEventListener('contextoverflow', () => {
         for (const name of ['contextoverflow', 'quotaoverflow'] as const) {
           const event = new Event(name);
@@ -228,7 +247,8 @@ export function createLanguageModel(
 
     static async create(options: CreateOptions = {}): Promise<LanguageModel> {
       check(options);
-      const { signal, monitor, initialPrompts, ...core } = options;
+      const { signal, monitor, initialPrompts, ...asked } = options;
+      const core = withSampling(asked, settings.session);
       signal?.throwIfAborted();
       // The session's own monitor tells 0 and 1 where the model is there already.
       const first = shared.begun ? {} : { monitor };
@@ -236,7 +256,8 @@ export function createLanguageModel(
       try {
         const loaded = await abortable(within(model), signal);
         const rest = first.monitor === undefined ? { monitor } : {};
-        const session = loaded.createSession({ ...settings.session, ...core, ...rest, initialPrompts, signal });
+        const { topK: _topK, temperature: _temperature, ...given } = settings.session ?? {};
+        const session = loaded.createSession({ ...given, ...core, ...rest, initialPrompts, signal });
         return new Session(key, await within(session), core);
       } catch (error) {
         shared.give();

@@ -99,6 +99,16 @@ describe('the members of the specification', () => {
     > &
       Ours = await Model.create({ topK: 3, temperature: 0.5 });
     expect([session.topK, session.temperature]).toEqual([3, 0.5]);
+    const modes = await Model.create({ samplingMode: 'most-predictable' });
+    expect(modes.temperature).toBe(0);
+    expect((await Model.create()).temperature).toBe((await Model.params()).defaultTemperature);
+    const own = createLanguageModel(testFace(), tinyModel(), {
+      ...SETTINGS,
+      session: { maxTokens: 6, temperature: 0 },
+    });
+    const [first, second] = [await own.create(), await own.create()];
+    expect([first.temperature, await first.prompt('Hello')]).toEqual([0, await second.prompt('Hello')]);
+    expect((await own.create({ samplingMode: 'creative' })).temperature).toBe(1);
     expect(session.inputQuota).toBe(session.contextWindow);
     expect(session.inputUsage).toBe(session.contextUsage);
     expect(await session.measureInputUsage('Hello')).toBe(await session.measureContextUsage('Hello'));

@@ -8,6 +8,7 @@ import type {
   SharedV4Warning,
 } from '@ai-sdk/provider';
 import { clipped, InputError } from '../errors.ts';
+import { seed32 } from '../generate/seed.ts';
 import type { ContentPart, Message, PromptOptions, ToolCall } from '../public.ts';
 
 type ToolPart = Extract<LanguageModelV4Message, { role: 'tool' }>['content'][number];
@@ -39,7 +40,7 @@ export function readCall({ prompt, ...call }: LanguageModelV4CallOptions): Call 
     topP: call.topP,
     presencePenalty: call.presencePenalty,
     // Any integer is a seed.
-    seed: call.seed === undefined ? undefined : ((call.seed % 2 ** 32) + 2 ** 32) % 2 ** 32,
+    seed: call.seed === undefined ? undefined : seed32(call.seed),
     maxTokens: call.maxOutputTokens,
     stop: call.stopSequences,
     signal: call.abortSignal,

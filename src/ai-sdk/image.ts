@@ -1,6 +1,7 @@
 /** The AI SDK's image model: `generateImage` paints, and edits the picture that it is given. */
 import type { ImageModelV4, ImageModelV4CallOptions, SharedV4Warning } from '@ai-sdk/provider';
 import { InputError } from '../errors.ts';
+import { seed32 } from '../generate/seed.ts';
 import type { ModelInput, OctavoModel, PaintOptions } from '../public.ts';
 import { ModelSource } from './source.ts';
 import type { OctavoProviderSettings } from './settings.ts';
@@ -58,7 +59,7 @@ function readCall(
     ...providerOptions['octavo'],
     count: n,
     ...(width === undefined ? {} : { size: width }),
-    ...(seed === undefined ? {} : { seed: ((seed % 2 ** 32) + 2 ** 32) % 2 ** 32 }),
+    ...(seed === undefined ? {} : { seed: seed32(seed) }),
     ...(abortSignal === undefined ? {} : { signal: abortSignal }),
   };
 }

@@ -12,6 +12,7 @@
  * - After a device is lost, every call throws `DeviceError('lost')`.
  *
  * This file is longer than most: the contract is read as one page, and nearly all of it is types.
+ * - The file is long because it is the whole contract, and every device implements all of it.
  */
 import type { WeightFormat, WeightSpec } from './weight.ts';
 

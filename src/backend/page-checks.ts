@@ -1,4 +1,7 @@
-/** KV pools, views of them, ranges and spans, checked once for all devices: see checks.ts. */
+/**
+ * KV pools, views of them, ranges and spans, checked once for all devices: see checks.ts. The file is long because each check has its own message,
+ * with the value and its limit.
+ */
 import {
   KV_FORMATS,
   PAGE_TOKENS,

@@ -11,7 +11,7 @@ import { Readable } from 'node:stream';
 
 export interface HttpOptions {
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0 takes any free port. */
   readonly port: number;
   /** What `Authorization: Bearer` must say. */
   readonly token?: string | undefined;

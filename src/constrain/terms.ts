@@ -34,7 +34,7 @@ export function later(make: () => Term): Term {
   return { kind: 'later', make: () => (made ??= make()) };
 }
 
-/** What must follow: any of these terms, each with what follows it; `ends`: or nothing at all. */
+/** What must follow: one of these terms, each with what follows it in turn. If `ends` is true, nothing has to follow. */
 export interface Rest {
   readonly id: number;
   readonly ends: boolean;

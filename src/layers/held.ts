@@ -23,6 +23,15 @@ export class Held {
     return tensor;
   }
 
+  /** The rows of the parts one after another; the parts are freed. A single part stays as it is. */
+  joined(parts: readonly Tensor[]): Tensor {
+    const [only] = parts;
+    if (only !== undefined && parts.length === 1) return only;
+    const all = this.step(() => this.#backend.stack(parts));
+    for (const part of parts) this.drop(part);
+    return all;
+  }
+
   drop(tensor: Tensor): void {
     if (this.#tensors.delete(tensor)) this.#backend.free(tensor);
   }

@@ -1,4 +1,5 @@
 /** Parameters that chats and completions have in common. */
+import { seed32 } from '../generate/seed.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { Fields } from './fields.ts';
 import { unsupported } from './problem.ts';
@@ -63,7 +64,7 @@ export function readSampling(fields: Fields): Sampling {
     presencePenalty: fields.number('presence_penalty', -2, 2),
     repetitionPenalty: fields.number('repetition_penalty', 1e-3, 1e3),
     // Any whole number is a seed.
-    seed: seed === undefined ? undefined : ((seed % 2 ** 32) + 2 ** 32) % 2 ** 32,
+    seed: seed === undefined ? undefined : seed32(seed),
     stop: readStop(fields),
   };
   const stream = fields.flag('stream') ?? false;
@@ -94,7 +95,7 @@ function readStop(fields: Fields): string | readonly string[] | undefined {
 
 /** The seed of the choice with this number: choices differ, and are the same the next time. */
 export function seedOf(seed: number | undefined, index: number): { readonly seed?: number } {
-  return seed === undefined ? {} : { seed: (seed + index) % 2 ** 32 };
+  return seed === undefined ? {} : { seed: seed32(seed + index) };
 }
 
 export function readCount(fields: Fields, name: string): number | undefined {

@@ -4,6 +4,8 @@
  *
  * Pages that fail their checksum are not used, and neither are those after them: the sequence ends before them, and the
  * rest is computed from the ids like the rest of any prompt.
+ *
+ * The file is long because saving, keeping, finding and removing share the locks and the records under way.
  */
 import { KV_FORMATS, PAGE_TOKENS, pageFormat, type KvFormat } from '../backend/backend.ts';
 import type { Checksums } from '../kv/checksum.ts';

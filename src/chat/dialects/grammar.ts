@@ -85,7 +85,7 @@ export interface AnswerGrammarOptions {
   readonly thoughts: readonly [open: string, close: string] | undefined;
   /** Whether the prompt opened the thoughts. */
   readonly opened: boolean;
-  /** What the answer has to be where it calls nothing; undefined: any text. */
+  /** The grammar of an answer without calls; undefined if it may be any text. */
   readonly answer: Grammar | undefined;
   readonly marks: Marks;
 }

@@ -1,6 +1,7 @@
 /**
  * What schemas allow, as alternatives of one type each. A node is a set of places of the document whose schemas must all hold: `allOf`, references and
- * what several schemas say about one property make larger sets, `anyOf` and `oneOf` make alternatives. There are finitely many sets, so recursion ends.
+ * what several schemas say about one property make larger sets, `anyOf` and `oneOf` make alternatives. There are finitely many sets, so recursion ends. The file is long
+ * because every keyword narrows the same alternatives, and the keywords of one type depend on each other.
  */
 import { clipped, InputError } from '../../errors.ts';
 import { compileExpression } from '../compile-expression.ts';

@@ -4,6 +4,8 @@
  * - `passages`: the passages that search finds, as many as are read within seconds;
  * - `whole`: the whole document, where it fits the model's window;
  * - `windows`: the document part by part, each part asked; then the sentences that the parts' answers were drawn from are asked together.
+ *
+ * The file is long because all modes share one state: what was read, what was said, and the signal.
  */
 import { InputError, OctavoError } from '../../errors.ts';
 import type { Attribution } from '../../generate/attribution.ts';

@@ -203,11 +203,7 @@ export class Idefics3 implements VisionModel {
       );
       yield;
     }
-    const [only] = parts;
-    if (only !== undefined && parts.length === 1) return { embeddings: only };
-    const embeddings = held.step(() => backend.stack(parts));
-    for (const part of parts) held.drop(part);
-    return { embeddings };
+    return { embeddings: held.joined(parts) };
   }
 
   free(): void {

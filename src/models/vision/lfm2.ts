@@ -234,16 +234,11 @@ class Lfm2Vision implements VisionModel {
   }
 
   *encode(prepared: PreparedImage, held: Held): Steps<EncodedImage> {
-    const backend = this.#backend;
     const parts: Tensor[] = [];
     for (const [index, span] of prepared.spans.entries())
       parts.push(yield* this.#encodeTile(this.tile(prepared, index), span, held));
     this.#last = undefined;
-    const [only] = parts;
-    if (only !== undefined && parts.length === 1) return { embeddings: only };
-    const embeddings = held.step(() => backend.stack(parts));
-    for (const part of parts) held.drop(part);
-    return { embeddings };
+    return { embeddings: held.joined(parts) };
   }
 
   free(): void {
