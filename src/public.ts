@@ -36,6 +36,7 @@ export type {
 } from './document/options.ts';
 export type { PlacedRectangle } from './document/rectangles.ts';
 export type { EditOptions, PaintOptions } from './face/painting.ts';
+export type { KeptTokensOptions } from './face/kept-tokens.ts';
 export { PaintedPicture } from './face/picture.ts';
 export { OctavoSession } from './face/session.ts';
 export type { Constrainable, ResponseConstraint } from './face/constraint.ts';
@@ -64,12 +65,13 @@ export type {
   TokenLogProb,
   TokenUsage,
 } from './generate/options.ts';
+export type { KeptTile, KeptTokens } from './see/kept-cells.ts';
 export type { Score, ScoreSettings } from './generate/score.ts';
 export type { ImageOptions } from './models/vision/vision-model.ts';
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
 export type { ModelInput } from './load/index.ts';
 export type { LoadPhase, LoadProgress } from './load/model-file.ts';
-export type { PaintProgress } from './paint/index.ts';
+export type { PaintCheckpoint, PaintProgress } from './paint/index.ts';
 export type { SessionUsage, StoredFile, StoredSession } from './store/index.ts';
 export type { ImageInput, Rgba } from './vision/index.ts';
 export type { ReleaseOptions, VisualMethod, VisualSelection } from './select/visual/index.ts';

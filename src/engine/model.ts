@@ -18,16 +18,18 @@ import { prefillChunk } from '../generate/prefill.ts';
 import type { DeviceSequence } from '../generate/device-sequence.ts';
 import { checkCount } from '../generate/options.ts';
 import { cannotPaint } from '../models/paint-model.ts';
-import type { ImageProcessor } from '../see/images.ts';
+import { cannotSee, type ImageProcessor } from '../see/images.ts';
+import type { KeptTokens, KeptTokensSettings } from '../see/kept-cells.ts';
 import { Gate } from '../generate/queue.ts';
 import { recommendedSampling, type SamplingDefaults } from '../generate/sampling.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { ModelFile, ModelMetadata } from '../load/model-file.ts';
 import { languageModelConfig, type LanguageModel } from '../models/model.ts';
-import type { Interrupted, PaintRequest, Picture } from '../paint/index.ts';
+import type { PaintCheckpoint, PaintRequest, Picture } from '../paint/index.ts';
 import type { EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Platform } from '../platform/platform.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import type { Rgba } from '../vision/image.ts';
 import type { Wasm } from '../wasm.ts';
 import type {
   Capabilities,
@@ -46,7 +48,7 @@ import { embeddingOf, ranks } from './embedding.ts';
 import { loadOn, openFile, parameters, type Loaded, type LoadListener } from './loaded.ts';
 import type { Planning } from './planning.ts';
 
-export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPreview'>;
+export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPreview' | 'onCheckpoint'>;
 
 /** Replaces the device that the platform would choose; tests use it for their reference backend. */
 export type OpenDevice = (request: DeviceRequest, signal?: AbortSignal) => Promise<Device>;
@@ -98,7 +100,7 @@ export class EngineModel implements SessionModel, LoadedModel {
   #freed = false;
   readonly #ranks: boolean;
   /** A painting that the previous device did not finish. */
-  #interrupted: Interrupted | undefined;
+  #interrupted: PaintCheckpoint | undefined;
 
   private constructor({
     platform,
@@ -289,6 +291,17 @@ export class EngineModel implements SessionModel, LoadedModel {
           { cause: error },
         );
       }
+    });
+  }
+
+  /** Which tokens of an image a selection keeps. Pages that do not show it do not download this code. */
+  async keptTokens(image: Rgba, settings: KeptTokensSettings, signal?: AbortSignal): Promise<KeptTokens> {
+    const { vision, missing } = this.#loaded.model;
+    if (vision === undefined) throw cannotSee('keptTokens', missing);
+    const { keptTokens } = await import('../see/kept-cells.ts');
+    return this.gate.share(signal, () => {
+      this.#alive();
+      return keptTokens({ images: this.images, vision }, image, settings, signal);
     });
   }
 

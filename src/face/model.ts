@@ -17,6 +17,8 @@ import type {
   SessionInfo,
   TokenProgress,
 } from '../worker/api.ts';
+import type { KeptTokens } from '../see/kept-cells.ts';
+import type { ImageInput } from '../vision/read.ts';
 import type { Caller } from '../worker/caller.ts';
 import { unpackError } from '../worker/protocol.ts';
 import { misfit, misfitArgument } from './check.ts';
@@ -26,6 +28,7 @@ import { COMPLETE, EDIT, IDS, PAINT, RECOVER, RESUME, SCORE, SCORED, SESSION, TE
 import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
 import type { PaintedPicture } from './picture.ts';
 import { messagesWithPixels, type PictureInput, type ReadPicture } from './pictures.ts';
+import type { KeptTokensOptions } from './kept-tokens.ts';
 import type { ResumeOptions } from './sessions.ts';
 import { discardSession, OctavoSession, reportOf, sessionSettings, type SessionOptions } from './session.ts';
 import { AnswerStream, collect, type TextStream } from './stream.ts';
@@ -235,6 +238,14 @@ export class OctavoModel {
   /** The passages in the order in which they answer the query, by cross-encoders and re-rankers. */
   async rerank(query: string, passages: readonly string[], options: RerankOptions = {}): Promise<Ranking> {
     return (await import('./texts.ts')).rerank(this.#on, query, passages, options);
+  }
+
+  /**
+   * Which parts of an image the model would read under a selection of visual tokens (`context.visual`), with the tiles
+   * as it sees them: for pages that show it. Encodes the image, which a prompt that follows does not do again.
+   */
+  async keptTokens(image: ImageInput, options: KeptTokensOptions): Promise<KeptTokens> {
+    return (await import('./kept-tokens.ts')).keptTokens(this.#on, image, options, this.#pictures);
   }
 
   /** Returns the token ids of a text. `special`: special tokens in it are encoded as such (default true). */

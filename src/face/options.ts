@@ -199,6 +199,8 @@ const BRUSH: ShapeOf<Required<BrushSettings & PaintHooks>> = {
   count: COUNT,
   onProgress: CALLBACK,
   onPreview: CALLBACK,
+  resume: OBJECT,
+  onCheckpoint: CALLBACK,
 };
 
 export const PAINT: ShapeOf<Required<PaintOptions>> = { ...BRUSH, prompt: TEXT };

@@ -1,6 +1,6 @@
 /** The public calls for painting and editing. */
 import { InputError } from '../errors.ts';
-import type { PaintProgress } from '../paint/index.ts';
+import type { PaintCheckpoint, PaintProgress } from '../paint/index.ts';
 import type { BrushSettings, EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { ImageInput } from '../vision/read.ts';
@@ -23,6 +23,11 @@ export interface PaintHooks {
    * newer pictures replace older ones. Every preview costs a decoding, so set it only where it is shown.
    */
   readonly onPreview?: ((preview: Rgba) => unknown) | undefined;
+  /**
+   * Called after each round with plain data from which the same request goes on as `resume`: keep it (IndexedDB takes
+   * it as it is) to pause a painting, or to finish it after a reload.
+   */
+  readonly onCheckpoint?: ((checkpoint: PaintCheckpoint) => unknown) | undefined;
 }
 
 export interface PaintOptions extends PaintSettings, PaintHooks {}
@@ -41,6 +46,7 @@ function plain<T extends PaintHooks>({
   signal: _signal,
   onProgress: _progress,
   onPreview: _preview,
+  onCheckpoint: _checkpoint,
   ...settings
 }: T): Plain<T> {
   return settings;
@@ -69,17 +75,17 @@ export async function edit(
 async function begin(
   { caller, model }: OnModel,
   settings: PaintSettings | EditSettings,
-  { signal, onProgress, onPreview }: PaintHooks,
+  { signal, onProgress, onPreview, onCheckpoint }: PaintHooks,
   transfer: readonly Transferable[] = [],
 ): Promise<readonly PaintedPicture[]> {
   const call = caller.stream(
     'paint',
-    { model, settings, preview: onPreview !== undefined },
+    { model, settings, preview: onPreview !== undefined, checkpoints: onCheckpoint !== undefined },
     {
       signal,
       transfer,
       credits: 1,
-      onEvent: onProgress,
+      onEvent: (event) => (event.kind === 'progress' ? onProgress?.(event.progress) : onCheckpoint?.(event.checkpoint)),
       onItem: async (preview) => {
         await onPreview?.(preview);
         call.take();

@@ -11,6 +11,7 @@ import { paced } from '../layers/steps.ts';
 import type { LanguageModel, Model } from '../models/model.ts';
 import { cannotPaint, type PaintModel } from '../models/paint-model.ts';
 import type { EncodeOptions } from '../text/tokenizer.ts';
+import { checkCheckpoint, type PaintCheckpoint } from './checkpoint.ts';
 import { Denoiser } from './denoise.ts';
 import { EncodedSources, pixelsKey, type EncodedSource } from './encoded-sources.ts';
 import { seededSources, type Sources } from './noise.ts';
@@ -21,23 +22,9 @@ import { Prompts, type PaintPrompt } from './prompts.ts';
 import { planOf, type PaintPlan, type PaintRequest } from './request.ts';
 import { diffusionSchedule, uncoverings, type DiffusionStep, type Uncovering } from './schedule.ts';
 
-/**
- * The progress of a painting whose device was lost, as plain data from which another painter of the same model
- * continues.
- */
-export interface Interrupted {
-  /** Identifies the request. */
-  readonly request: string;
-  /** The finished pictures. */
-  readonly pictures: readonly Picture[];
-  /** [N * C] tokens of the unfinished picture, and the number of its finished rounds. */
-  readonly tokens: Float32Array;
-  readonly iteration: number;
-}
-
 export interface PainterOptions {
   /** The progress of the painter whose device was lost. */
-  readonly interrupted?: Interrupted | undefined;
+  readonly interrupted?: PaintCheckpoint | undefined;
 }
 
 /** One call of `paint`. */
@@ -56,7 +43,7 @@ interface Job {
 interface Canvas {
   readonly index: number;
   readonly sources: Sources;
-  readonly tokens: Float32Array; // (N, C); 0 where unknown
+  readonly tokens: Float32Array<ArrayBuffer>; // (N, C); 0 where unknown
   readonly rounds: readonly Uncovering[];
 }
 
@@ -74,7 +61,7 @@ export class Painter {
   readonly #sources: EncodedSources;
   readonly #schedules = new Map<string, readonly DiffusionStep[]>();
   #prompts: Prompts | undefined;
-  #interrupted: Interrupted | undefined;
+  #interrupted: PaintCheckpoint | undefined;
   #busy = false;
 
   /** Throws `InputError('argument')` for a model that cannot paint. */
@@ -94,14 +81,15 @@ export class Painter {
   }
 
   /** Set when a lost device ended a painting: pass it to the next painter, and the same request continues from there. */
-  get interrupted(): Interrupted | undefined {
+  get interrupted(): PaintCheckpoint | undefined {
     return this.#interrupted;
   }
 
   /**
    * Paints `request.count` pictures, or edits `request.source`. Rejects with `InputError` for invalid requests,
    * `ModelError('non-finite')` when the model computes values that are not numbers, `DeviceError('lost')` when the
-   * device is lost, and with an abort's own reason. `randomness` replaces the random numbers of the seed.
+   * device is lost, and with an abort's own reason. `randomness` replaces the random numbers of the seed. A request
+   * with `resume` paints what it would have painted without the interruption.
    */
   async paint(request: PaintRequest, randomness?: Sources): Promise<readonly Picture[]> {
     if (this.#busy) throw new InputError('busy', 'this painter is painting; wait for it, or abort it first');
@@ -127,7 +115,9 @@ export class Painter {
     const plan = planOf(request, config);
     const sourceKey = request.source && pixelsKey(request.source);
     const key = JSON.stringify({ ...plan, source: sourceKey });
-    const resumed = this.#interrupted?.request === key ? this.#interrupted : undefined;
+    const { resume } = request;
+    if (resume !== undefined) checkCheckpoint(resume, key, { plan, channels: config.channels });
+    const resumed = resume ?? (this.#interrupted?.request === key ? this.#interrupted : undefined);
     this.#interrupted = undefined;
     const pictures = [...(resumed?.pictures ?? [])];
     let canvas: Canvas | undefined;
@@ -149,6 +139,13 @@ export class Painter {
         for (; iteration < plan.iterations; iteration++) {
           this.#report(job, canvas, iteration);
           await this.#round(job, canvas, iteration);
+          const { tokens } = canvas;
+          request.onCheckpoint?.({
+            request: key,
+            pictures: [...pictures],
+            tokens: tokens.slice(),
+            iteration: iteration + 1,
+          });
           if (iteration < plan.iterations - 1) await this.#preview(job, canvas);
         }
         this.#report(job, canvas, iteration);

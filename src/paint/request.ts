@@ -3,6 +3,7 @@ import { InputError } from '../errors.ts';
 import { cannotPaint, type PaintConfig, type PaintModel } from '../models/paint-model.ts';
 import { checkPixels, type Rgba } from '../vision/image.ts';
 import { toPixels } from '../vision/square.ts';
+import type { PaintCheckpoint } from './checkpoint.ts';
 import type { PaintProgress } from './progress.ts';
 import type { EditSettings, PaintSettings } from './settings.ts';
 
@@ -27,8 +28,12 @@ export interface PaintRequest {
   readonly temperature?: number | undefined;
   /** The number of pictures, with consecutive seeds; default 1. */
   readonly count?: number | undefined;
+  /** Goes on from there. */
+  readonly resume?: PaintCheckpoint | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PaintProgress) => void) | undefined;
+  /** Called after each round with what `resume` goes on from. */
+  readonly onCheckpoint?: ((checkpoint: PaintCheckpoint) => void) | undefined;
   /**
    * Called with the picture so far, RGBA, after each round but the last. Unknown tokens are shown as the mean of all
    * pictures. Each call costs a decoding.
@@ -138,7 +143,7 @@ export function paintRequest(
       size,
       sizes,
     });
-  const { steps, diffusionSteps, guidance, guidanceSchedule, temperature, count } = settings;
+  const { steps, diffusionSteps, guidance, guidanceSchedule, temperature, count, resume } = settings;
   const rounds = (size / config.patch) ** 2;
   if (steps !== undefined && !(Number.isInteger(steps) && steps >= 1 && steps <= rounds)) {
     throw new InputError(
@@ -158,6 +163,7 @@ export function paintRequest(
     guidanceSchedule,
     temperature,
     count,
+    resume,
   };
   planOf(request, config);
   return editing ? { ...request, source: source(settings.image, size) } : request;

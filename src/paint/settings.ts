@@ -1,5 +1,6 @@
 /** The settings of a painting, as plain data that cross to the engine's worker. */
 import type { Rgba } from '../vision/image.ts';
+import type { PaintCheckpoint } from './checkpoint.ts';
 
 /** How a picture is painted. For what is left out, the recommendation of the model's file applies. */
 export interface BrushSettings {
@@ -19,6 +20,8 @@ export interface BrushSettings {
   readonly temperature?: number | undefined;
   /** The number of pictures, with consecutive seeds. */
   readonly count?: number | undefined;
+  /** What `onCheckpoint` was last called with for the same request, seed included: the painting goes on from there. */
+  readonly resume?: PaintCheckpoint | undefined;
 }
 
 export interface PaintSettings extends BrushSettings {

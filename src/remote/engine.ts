@@ -101,6 +101,7 @@ export function serveRemote(endpoint: Endpoint, server: Server, info: ModelInfo)
       remoteEmbed(server, info.name, texts, settings, context.signal, (done, total) => context.event({ done, total })),
     rerank: ({ query, passages }, { signal }) => remoteRerank(server, info.name, query, passages, signal),
     score: onDeviceOnly('score', 'servers do not tell how likely a given text is'),
+    keptTokens: onDeviceOnly('keptTokens', 'tokens of pictures are selected on the device'),
     paint: onDeviceOnly('paint', 'pictures are painted on the device'),
   });
 }

@@ -21,9 +21,10 @@ import type { Score, ScoreSettings } from '../generate/score.ts';
 import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
-import type { PaintProgress, Picture } from '../paint/index.ts';
+import type { PaintCheckpoint, PaintProgress, Picture } from '../paint/index.ts';
 import type { EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Saved } from '../saved/library.ts';
+import type { KeptTokens, KeptTokensSettings } from '../see/kept-cells.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { WasmBuild } from '../wasm.ts';
 import type { WireError } from './protocol.ts';
@@ -179,6 +180,11 @@ export interface CallsEvent {
   readonly calls: readonly AnsweredCall[];
 }
 
+/** What is reported of a painting before it is finished. */
+export type PaintEvent =
+  | { readonly kind: 'progress'; readonly progress: PaintProgress }
+  | { readonly kind: 'checkpoint'; readonly checkpoint: PaintCheckpoint };
+
 interface OfModel {
   readonly model: number;
 }
@@ -269,11 +275,22 @@ export interface EngineApi {
     TokenProgress,
     never
   >;
+  /** Which tokens of an image a selection keeps. */
+  readonly keptTokens: Call<
+    OfModel & { readonly image: Rgba; readonly settings: KeptTokensSettings },
+    KeptTokens,
+    never,
+    never
+  >;
   /** The items are previews, if `preview` is set: the newest one whenever the page can take it. */
   readonly paint: Call<
-    OfModel & { readonly settings: PaintSettings | EditSettings; readonly preview: boolean },
+    OfModel & {
+      readonly settings: PaintSettings | EditSettings;
+      readonly preview: boolean;
+      readonly checkpoints: boolean;
+    },
     readonly Picture[],
-    PaintProgress,
+    PaintEvent,
     Rgba
   >;
 }

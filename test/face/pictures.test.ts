@@ -5,7 +5,7 @@ import { FileError, InputError } from '../../src/errors.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { PaintedPicture } from '../../src/face/picture.ts';
 import type { Message } from '../../src/chat/messages.ts';
-import type { PaintProgress } from '../../src/paint/index.ts';
+import type { PaintCheckpoint, PaintProgress } from '../../src/paint/index.ts';
 import { encodePng, type Rgba } from '../../src/vision/index.ts';
 import { onReference, testFace, testPlatform } from '../support/engine.ts';
 import { losable, type Losable } from '../support/losable.ts';
@@ -99,6 +99,23 @@ describe('seeing', () => {
     await one.destroy();
   });
 
+  test('which parts of a picture a selection keeps, as the session then counts them', async () => {
+    const selection = { method: 'todre', keep: 0.25 } as const;
+    const { tiles, tokens, kept } = await model.keptTokens(cat, { selection });
+    expect(tokens).toBe(16 + 3);
+    expect(kept).toBe(4 + 3);
+    expect(tiles).toEqual([
+      { picture: expect.objectContaining({ width: 16, height: 16 }), rows: 4, columns: 4, kept: expect.anything() },
+    ]);
+    expect(tiles[0]!.kept).toHaveLength(4);
+    const session = await model.createSession({ ...GREEDY, context: { visual: selection } });
+    const text = await session.measureContextUsage('What?');
+    expect(await session.measureContextUsage(show('What?', cat))).toBe(text + kept + 1);
+    session.destroy();
+    expect(cat.data).toHaveLength(4 * 20 * 12);
+    await expect(model.keptTokens(cat, { selecton: 'todre' } as never)).rejects.toThrow(/did you mean selection/);
+  });
+
   test('initial prompts and expected inputs', async () => {
     const session = await model.createSession({
       ...GREEDY,
@@ -168,6 +185,34 @@ describe('painting', () => {
     expect(again.data).toEqual(first.data);
     const other = await model.paint({ prompt: 'a cat', steps: 2, diffusionSteps: 2 });
     expect(other.seed).not.toBe(first.seed);
+  });
+
+  test('a painting that was aborted goes on from its last checkpoint, in another engine, to the same picture', async () => {
+    const request = { prompt: 'a red circle', seed: 3 };
+    const wanted = await model.paint(request);
+    const pause = new AbortController();
+    let kept: PaintCheckpoint | undefined;
+    const paused = model.paint({
+      ...request,
+      signal: pause.signal,
+      onCheckpoint: (checkpoint) => {
+        kept = checkpoint;
+        if (checkpoint.iteration === 2) pause.abort();
+      },
+    });
+    await expect(paused).rejects.toMatchObject({ name: 'AbortError' });
+    expect(kept).toMatchObject({ iteration: 2, pictures: [] });
+    const other = await Octavo.load(tinyUniPic());
+    const rounds: number[] = [];
+    const resumed = await other.paint({
+      ...request,
+      resume: kept,
+      onProgress: ({ iteration }) => rounds.push(iteration),
+    });
+    expect(resumed).toEqual(wanted);
+    expect(rounds).toEqual([2, 3, 4]);
+    await expect(other.paint({ ...request, seed: 4, resume: kept })).rejects.toThrow(/resume: it belongs to another/);
+    await other.destroy();
   });
 
   test('a list exactly where count is given', async () => {

@@ -3,7 +3,13 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { Backend } from '../../src/backend/backend.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
-import { Painter, type PaintProgress, type PaintRequest, type Picture } from '../../src/paint/index.ts';
+import {
+  Painter,
+  type PaintCheckpoint,
+  type PaintProgress,
+  type PaintRequest,
+  type Picture,
+} from '../../src/paint/index.ts';
 import { seededSources } from '../../src/paint/noise.ts';
 import { createTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
@@ -301,6 +307,51 @@ describe('on the way', () => {
     const other = new Painter(model, tokenizer, { interrupted });
     expect((await other.paint({ ...request, seed: 6 }))[0]).toEqual(wanted[1]);
     expect(other.interrupted).toBeUndefined();
+  });
+});
+
+describe('checkpoints', () => {
+  test.each([ASK, EDIT])('from each of them the same pictures are painted, by another painter', async (request) => {
+    const twice = { ...request, count: 2 };
+    const checkpoints: PaintCheckpoint[] = [];
+    const { painter } = await easel();
+    const wanted = await painter.paint({
+      ...twice,
+      onCheckpoint: (one) => void checkpoints.push(structuredClone(one)),
+    });
+    expect(checkpoints.map(({ pictures, iteration }) => [pictures.length, iteration])).toEqual(
+      [0, 1].flatMap((picture) => [1, 2, 3, 4].map((iteration) => [picture, iteration])),
+    );
+    for (const resume of checkpoints) {
+      const heard: PaintProgress[] = [];
+      const pictures = await (
+        await easel()
+      ).painter.paint({ ...twice, resume, onProgress: (progress) => void heard.push(progress) });
+      expect(pictures).toEqual(wanted);
+      expect(heard[0]).toMatchObject({ picture: resume.pictures.length, iteration: resume.iteration });
+    }
+  });
+
+  test('one of another request, and data that is none, is refused by name', async () => {
+    const { painter } = await easel();
+    let kept: PaintCheckpoint | undefined;
+    const signal = AbortSignal.timeout(60_000);
+    await painter.paint({ ...ASK, signal, onCheckpoint: (one) => (kept ??= one) });
+    const resume = kept!;
+    const wrong: readonly (readonly [PaintRequest, RegExp])[] = [
+      [{ ...ASK, seed: 6, resume }, /resume: it belongs to another request/],
+      [{ ...EDIT, resume }, /resume: it belongs to another request/],
+      [{ ...ASK, resume: { ...resume, tokens: resume.tokens.subarray(1) } }, /it should hold \d+ numbers/],
+      [{ ...ASK, resume: { ...resume, tokens: resume.tokens.map(() => NaN) } }, /it should hold \d+ numbers/],
+      [{ ...ASK, resume: { ...resume, iteration: 5 } }, /5 is not a number of rounds from 0 to 4/],
+      [{ ...ASK, resume: { ...resume, pictures: [{}] as never } }, /fewer than 1 finished pictures/],
+    ];
+    for (const [request, message] of wrong)
+      await expect(painter.paint(request)).rejects.toMatchObject({
+        code: 'argument',
+        message: expect.stringMatching(message),
+      });
+    expect((await painter.paint({ ...ASK, resume }))[0]).toEqual(await one(painter, ASK));
   });
 });
 

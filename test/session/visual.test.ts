@@ -354,3 +354,34 @@ describe('slots', () => {
     expect(plain.positions).toBeUndefined();
   });
 });
+
+describe('what a selection keeps, for pages that show it', () => {
+  test.each([
+    ['todre', todre],
+    ['showui', { method: 'showui', keep: KEEP }],
+    ['cdpruner', { method: 'cdpruner', keep: KEEP }],
+  ] as const)('%s: the cells of what a session reads', async (_, selection) => {
+    const { tiles, tokens, kept } = await model.keptTokens(cat, { selection, question: 'What is it?' });
+    expect({ tokens, kept, tiles: tiles.length }).toEqual({ tokens: SEEN, kept: KEPT, tiles: 1 });
+    const [tile] = tiles;
+    expect(tile).toMatchObject({ rows: SIZE / TINY_PATCH, columns: SIZE / TINY_PATCH, picture: { width: SIZE } });
+    const image = model.images.register(cat, 'cat', undefined, { choice: selection, question: 'What is it?' });
+    await model.images.encode(image);
+    expect([...tile!.kept]).toEqual([...image.selection!.kept!].filter((token) => token < SEEN - TINY.buffers));
+    expect(tile!.kept).toHaveLength(KEPT - TINY.buffers);
+    const other = await model.keptTokens(dog, { selection });
+    expect(other.tiles[0]!.picture).not.toEqual(tile!.picture);
+  });
+
+  test('all of them where nothing is left out; a choice that is none and an abort are told', async () => {
+    const { tiles, tokens, kept } = await model.keptTokens(cat, { selection: { method: 'todre', keep: 1 } });
+    expect({ kept, cells: tiles[0]!.kept.length }).toEqual({ kept: tokens, cells: SEEN - TINY.buffers });
+    await expect(model.keptTokens(cat, { selection: { method: 'todre', keep: -1 } })).rejects.toMatchObject({
+      code: 'argument',
+      message: expect.stringMatching(/context\.visual\.keep: -1/),
+    });
+    await expect(model.keptTokens(cat, { selection: 'todre' }, AbortSignal.abort())).rejects.toMatchObject({
+      name: 'AbortError',
+    });
+  });
+});
