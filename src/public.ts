@@ -46,7 +46,7 @@ export type { AnswerStream, TextStream } from './face/stream.ts';
 export type { Tool, ToolContext } from './face/tools.ts';
 export type { EmbedOptions, Embeddings, RerankOptions, Ranking } from './face/texts.ts';
 export type { TemplateAbilities } from './chat/abilities.ts';
-export type { Capabilities, DeviceInfo, DeviceName, EmbeddingInfo, MemoryInfo } from './worker/api.ts';
+export type { Capabilities, DeviceInfo, DeviceName, EmbeddingInfo, MemoryInfo, PaintingInfo } from './worker/api.ts';
 export type { EmbedSettings, Ranked, TextsReport } from './embed/options.ts';
 export type { ContentPart, Message, PromptInput, Role, ToolCall } from './chat/messages.ts';
 export type { AnsweredCall, AnswerPart, ToolChoice, ToolResult, ToolSettings } from './chat/tools.ts';

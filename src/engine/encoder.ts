@@ -121,6 +121,7 @@ export class EngineEncoder implements LoadedModel {
       missing: [`this ${this.config.architecture} model ${does}; it does not generate text or see pictures`],
     };
   }
+  readonly painting = undefined;
   get embedding(): EmbeddingInfo | undefined {
     const { vectors } = this.#on.embedder;
     return (

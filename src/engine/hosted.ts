@@ -29,8 +29,19 @@ export class HostedModel {
   }
 
   get info(): ModelInfo {
-    const { name, fingerprint, bytes, device, window, config, parameters, capabilities, embedding, template } =
-      this.loaded;
+    const {
+      name,
+      fingerprint,
+      bytes,
+      device,
+      window,
+      config,
+      parameters,
+      capabilities,
+      embedding,
+      painting,
+      template,
+    } = this.loaded;
     return {
       model: this.#id,
       name,
@@ -43,6 +54,7 @@ export class HostedModel {
       vocabulary: config.vocabulary,
       capabilities,
       embedding,
+      painting,
       template,
     };
   }

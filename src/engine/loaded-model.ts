@@ -4,7 +4,14 @@ import type { EmbedListener } from '../embed/model.ts';
 import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Gate } from '../generate/queue.ts';
-import type { Capabilities, DeviceInfo, DeviceRequest, EmbeddingInfo, MemoryInfo } from '../worker/api.ts';
+import type {
+  Capabilities,
+  DeviceInfo,
+  DeviceRequest,
+  EmbeddingInfo,
+  MemoryInfo,
+  PaintingInfo,
+} from '../worker/api.ts';
 import type { LoadListener } from './loaded.ts';
 
 export interface LoadedModel {
@@ -20,6 +27,8 @@ export interface LoadedModel {
   readonly capabilities: Capabilities;
   /** Undefined for a model that gives no vectors. */
   readonly embedding: EmbeddingInfo | undefined;
+  /** Undefined for a model that does not paint. */
+  readonly painting: PaintingInfo | undefined;
   /** What the chat template can do; undefined without one. */
   readonly template: TemplateAbilities | undefined;
   readonly tokenizer: Tokenizer;

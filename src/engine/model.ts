@@ -38,6 +38,7 @@ import type {
   EmbeddingInfo,
   LoadSettings,
   MemoryInfo,
+  PaintingInfo,
 } from '../worker/api.ts';
 import type { EmbedListener } from '../embed/model.ts';
 import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.ts';
@@ -209,6 +210,13 @@ export class EngineModel implements SessionModel, LoadedModel {
       edit: paint?.source !== undefined,
       missing,
     };
+  }
+  get painting(): PaintingInfo | undefined {
+    const { paint } = this.#loaded.model;
+    if (paint === undefined) return undefined;
+    const { sizes, defaultSize: size, patch, paint: defaults } = paint.config;
+    const { iterations: steps, diffusionSteps, guidance } = defaults;
+    return { sizes, size, patch, steps, diffusionSteps, guidance };
   }
   /** What the chat template supports; undefined without one. */
   get template(): TemplateAbilities | undefined {

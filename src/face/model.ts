@@ -14,6 +14,7 @@ import type {
   EmbeddingInfo,
   MemoryInfo,
   ModelInfo,
+  PaintingInfo,
   SessionInfo,
   TokenProgress,
 } from '../worker/api.ts';
@@ -124,6 +125,11 @@ export class OctavoModel {
   /** The vectors that `embed` gives; undefined for a model that gives none. */
   get embedding(): EmbeddingInfo | undefined {
     return this.#info.embedding;
+  }
+
+  /** The sizes that `paint` knows, and what the model's file recommends; undefined for a model that does not paint. */
+  get painting(): PaintingInfo | undefined {
+    return this.#info.painting;
   }
 
   /** Creates a conversation. Resolves when the initial prompts are read. */

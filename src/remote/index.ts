@@ -83,6 +83,7 @@ function infoOf({ base }: Server, name: string, contextWindow: number, see: bool
       missing: ['the model runs on a server'],
     },
     embedding: undefined,
+    painting: undefined,
     template: undefined,
   };
 }

@@ -114,6 +114,19 @@ export interface EmbeddingInfo {
   readonly trained: boolean;
 }
 
+/** What a model paints, and what its file recommends. */
+export interface PaintingInfo {
+  /** Pixels a side that it knows, ascending, and the one that it takes by itself. */
+  readonly sizes: readonly number[];
+  readonly size: number;
+  /** Pixels a side of a token. */
+  readonly patch: number;
+  /** Rounds, denoising steps a round, and guidance. */
+  readonly steps: number;
+  readonly diffusionSteps: number;
+  readonly guidance: number;
+}
+
 export interface ModelInfo {
   /** The number by which the engine identifies the model. */
   readonly model: number;
@@ -128,6 +141,8 @@ export interface ModelInfo {
   readonly capabilities: Capabilities;
   /** Undefined for a model that gives no vectors. */
   readonly embedding: EmbeddingInfo | undefined;
+  /** Undefined for a model that does not paint. */
+  readonly painting: PaintingInfo | undefined;
   /** What the chat template supports; undefined without one. */
   readonly template: TemplateAbilities | undefined;
 }

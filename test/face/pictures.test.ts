@@ -164,6 +164,7 @@ describe('painting', () => {
       onPreview: (preview) => previews.push(preview),
     });
     expect(picture).toBeInstanceOf(PaintedPicture);
+    expect(model.painting).toMatchObject({ sizes: [16, 32], size: 16, patch: 4, steps: 4 });
     expect(picture).toMatchObject({ width: 16, height: 16, seed: 7 });
     expect(picture.data).toHaveLength(4 * 16 * 16);
     expect([...(await picture.toPng()).subarray(0, 4)]).toEqual([137, 80, 78, 71]);
