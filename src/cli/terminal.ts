@@ -1,11 +1,11 @@
 /** The input and output of a command, and the progress line. */
-import { Writable, type Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { FacePlatform, OctavoFace } from '../face/octavo.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { Platform } from '../platform/platform.ts';
 
 export interface CliContext {
-  readonly input: Readable;
+  readonly input: Readable & { readonly isTTY?: boolean };
   readonly output: Writable & { readonly isTTY?: boolean };
   readonly errors: Writable & { readonly isTTY?: boolean };
   readonly face: OctavoFace;
@@ -123,29 +123,5 @@ export class ProgressLine {
   clear(): void {
     if (this.#shown) this.#errors.write('\r\x1b[2K');
     this.#shown = false;
-  }
-}
-
-/**
- * A terminal's echo that can be silenced: while an answer is written, readline keeps what is typed and shows it with
- * the next prompt.
- */
-export class Echo extends Writable {
-  muted = false;
-  readonly #target: Writable & { readonly columns?: number };
-
-  constructor(target: Writable & { readonly columns?: number }) {
-    super();
-    this.#target = target;
-  }
-
-  /** Readline uses it to wrap long lines. */
-  get columns(): number {
-    return this.#target.columns ?? 80;
-  }
-
-  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
-    if (this.muted) done();
-    else this.#target.write(chunk, done);
   }
 }

@@ -192,7 +192,7 @@ describe('chat and ask', () => {
       '/help\n/clera\n//text\n/exit\n',
     );
     expect(code).toBe(0);
-    expect(errors).toContain('/clear  begins');
+    expect(errors).toMatch(/\/clear, \/reset +begins/);
     expect(errors).toContain('/clera is not a command; did you mean /clear?');
     expect(output.trimEnd().split('\n')).toHaveLength(1);
   });
