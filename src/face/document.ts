@@ -1,5 +1,5 @@
 /** A document that was opened, as the page sees it. */
-import type { DocumentContent, Language, OutlineEntry, Page } from '../document/content.ts';
+import type { Block, DocumentContent, Language, OutlineEntry, Page } from '../document/content.ts';
 import type { DocumentEnvironment } from '../document/environment.ts';
 import { Searcher, type Found } from '../document/index/searcher.ts';
 import type { DocumentSource, OpenOptions, SearchOptions, SearchResult } from '../document/options.ts';
@@ -73,6 +73,10 @@ export class OctavoDocument {
   }
   get outline(): readonly OutlineEntry[] {
     return this.#content.outline;
+  }
+  /** Its headings, paragraphs, items of lists and rows of tables, in the order of the text. */
+  get blocks(): readonly Block[] {
+    return this.#content.blocks;
   }
   get language(): Language {
     return this.#content.language;

@@ -94,6 +94,16 @@ export class OctavoLibrary {
     return new OctavoDocument({ name, hash: id, content }, searcher, this.#model);
   }
 
+  /** The file of a document as it was added, to show its pages. Undefined for one that is not there, or whose file the browser has removed to make room. */
+  async file(id: string): Promise<File | undefined> {
+    const problem = misfitArgument('file', 'id', id, TEXT);
+    if (problem !== undefined) return problem;
+    const found = await this.#library.file(id);
+    if (found === undefined) return undefined;
+    const { name, type = '', bytes } = found;
+    return new File([bytes as Uint8Array<ArrayBuffer>], name, { type });
+  }
+
   /** The passages of all documents that answer a query best. */
   async search(
     query: string,

@@ -197,3 +197,19 @@ describe('with nano', () => {
     expect(citations[0]).toMatchObject({ name: 'harbour.txt', quote: 'KX-417', kind: 'exact' });
   });
 });
+
+test('gives a file back as it was added, and the blocks of its text', async () => {
+  const library = await open();
+  const { id } = await library.add(harbour());
+  await library.settled();
+  const file = await library.file(id);
+  expect(file).toMatchObject({ name: 'harbour.txt', type: harbour().type });
+  expect(await file?.text()).toBe(await harbour().text());
+  expect(await library.file('f'.repeat(64))).toBeUndefined();
+  const document = await library.open(id);
+  const [first, second] = document.blocks.map(({ kind, start, end }) => [kind, document.text.slice(start, end)]);
+  expect(first).toEqual(['paragraph', expect.stringMatching(/^The harbour has nine cranes/)]);
+  expect(second).toEqual(['paragraph', expect.stringMatching(/^The lighthouse burns oil/)]);
+  await library.remove(id);
+  expect(await library.file(id)).toBeUndefined();
+});

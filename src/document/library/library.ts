@@ -161,6 +161,16 @@ export class DocumentLibrary {
     return this.#contents.get(id);
   }
 
+  /** A document's file as it was added; undefined where it is not there any more. */
+  async file(
+    id: string,
+  ): Promise<{ readonly name: string; readonly type: string | undefined; readonly bytes: Uint8Array } | undefined> {
+    this.#alive();
+    const entry = await this.#shelf.entry(id);
+    const bytes = entry && (await this.#shelf.bytes(id));
+    return entry === undefined || bytes === undefined ? undefined : { name: entry.name, type: entry.type, bytes };
+  }
+
   async #readAll(): Promise<void> {
     const { signal } = this.#closed;
     await this.#shelf.alone(signal, async () => {
