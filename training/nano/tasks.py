@@ -5,8 +5,9 @@ Everything is drawn from a `Random`; nothing in training names or shows a held-o
 
 from random import Random
 
-import words as w
-from scenes import GLYPHS, WORLD, Object, Scene, World, draw_scene
+from english import HELD_OUT_WORDS, article, listed
+from glyphs import GLYPHS
+from scenes import WORLD, Object, Scene, World, draw_scene
 
 COUNTS = ("zero", "one", "two", "three", "four")
 ALIASES = {"northwest": "top left", "northeast": "top right", "southwest": "bottom left", "southeast": "bottom right"}
@@ -17,28 +18,11 @@ DESCRIBE = ["Describe the picture.", "Describe the image.", "What is in the pict
 READ = ["What does it say?", "What does the picture say?", "Which word is in the picture?"]
 
 
-def held_out_words() -> list[str]:
-    """Words of three and four letters from nano's word lists, in capitals: read and painted in evaluation only."""
-    found = {x for name, entries in vars(w).items() if name.isupper() and not name.startswith("SYLLABLE") for e in entries for x in e.split()}
-    return sorted(x.upper() for x in found if x.isalpha() and x.isascii() and len(x) in (3, 4))
-
-
-HELD_OUT_WORDS = frozenset(held_out_words())
-
-
 def draw_word(r: Random) -> str:
     """Three or four random letters that are no held-out word."""
     while (word := "".join(r.choices(list(GLYPHS), k=r.choice((3, 4, 4))))) in HELD_OUT_WORDS:
         pass
     return word
-
-
-def article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
-def listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
 class Words:
