@@ -42,7 +42,9 @@ function clippedFacts(facts: ErrorFacts): ErrorFacts {
 
 /** The base class: `code` is stable across versions, `facts` holds the numbers and names of the message. */
 export class OctavoError extends Error {
+  /** Stable across versions; each class lists its own codes. */
   readonly code: string;
+  /** The numbers and names of the message: values found, limits, names of files and fields. */
   readonly facts: ErrorFacts;
   constructor(code: string, message: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
     super(clippedMessage(message), options);
@@ -52,6 +54,11 @@ export class OctavoError extends Error {
   }
 }
 
+/**
+ * `truncated`: the file ends early; `malformed`: it contradicts its format; `unsupported`: a variant that is not
+ * read; `limit`: a count or length above what is accepted; `checksum`: not the bytes that were announced;
+ * `missing`: a file or part is not there; `password`: encrypted, and the password is missing or wrong.
+ */
 export type FileErrorCode = 'truncated' | 'malformed' | 'unsupported' | 'limit' | 'checksum' | 'missing' | 'password';
 
 /** A file that cannot be read as the format that it claims to have. Names the file, the field and the byte offset. */
@@ -69,6 +76,11 @@ export class FileError extends OctavoError {
   }
 }
 
+/**
+ * `architecture`: unknown to this version; `config`: a fact of the file is missing or impossible;
+ * `tensor-missing`, `tensor-shape` and `tensor-type`: a weight is not there, or not as the architecture needs it;
+ * `non-finite`: computed values are no numbers; `tokenizer`: its data cannot be used.
+ */
 export type ModelErrorCode =
   | 'architecture'
   | 'config'
@@ -86,6 +98,11 @@ export class ModelError extends OctavoError {
   }
 }
 
+/**
+ * `argument`: an option or argument is wrong; `empty`: nothing to work on; `too-long`: more tokens than the
+ * context window has; `destroyed`: the model, session or document was given back; `busy`: another call has to end
+ * first.
+ */
 export type InputErrorCode = 'argument' | 'empty' | 'too-long' | 'destroyed' | 'busy';
 
 /** A call that cannot be served as it was made. Names the argument, its value, the limit and the remedy. */
@@ -96,6 +113,11 @@ export class InputError extends OctavoError {
   }
 }
 
+/**
+ * `unavailable`: the device, or a part of the platform, is not there; `lost`: it was there; `out-of-memory`: an
+ * allocation failed; `shader`: a GPU program was refused; `self-check`: the GPU computes something else than the
+ * CPU.
+ */
 export type DeviceErrorCode = 'unavailable' | 'lost' | 'out-of-memory' | 'shader' | 'self-check';
 
 /** The GPU, the WASM memory or a worker failed. A session survives `lost`: see `OctavoModel.recover`. */
@@ -106,6 +128,11 @@ export class DeviceError extends OctavoError {
   }
 }
 
+/**
+ * `quota`: no space is left; `blocked`: another tab holds the database; `network`: a request failed; `changed`:
+ * the file on the server is another one than before; `checksum`: what was stored or downloaded is damaged;
+ * `unavailable`: nothing can be stored here.
+ */
 export type StorageErrorCode = 'quota' | 'blocked' | 'network' | 'changed' | 'checksum' | 'unavailable';
 
 /** The network or the storage failed. Says what was requested, what was received, and what to do. */

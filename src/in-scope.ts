@@ -17,6 +17,7 @@ async function startEngine(): Promise<Endpoint> {
   return portEndpoint(port2);
 }
 
+/** As elsewhere, with the engine in the calling scope, on one thread. Documents are not read here. */
 export const Octavo = /* @__PURE__ */ createFace(
   /* @__PURE__ */ createBrowserFace(startEngine, typeof WebAssembly === 'object'),
 );

@@ -21,6 +21,7 @@ import type {
   SessionOptions,
 } from './public.ts';
 
+/** How the model behind `LanguageModel` is loaded, and what applies to all of its sessions. */
 export interface LanguageModelSettings {
   /** How the model is loaded; `signal`, `monitor` and `onProgress` come with each `create`. */
   readonly load?: Omit<LoadOptions, 'signal' | 'monitor' | 'onProgress'> | undefined;
@@ -32,34 +33,52 @@ export interface LanguageModelSettings {
 
 /** Options that `availability` and `create` share. */
 export interface CreateCoreOptions {
+  /** Kinds of input; those that the model does not take reject with `NotSupportedError`. */
   readonly expectedInputs?: readonly ExpectedContent[] | undefined;
+  /** Kinds of output; anything but text rejects with `NotSupportedError`. */
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
+  /** What the model may call; `execute` runs on the page. */
   readonly tools?: SessionOptions extends { readonly tools?: infer Tools } ? Tools : never;
   /** Not together with `topK` or `temperature`. */
   readonly samplingMode?: SamplingMode | undefined;
+  /** Only the k likeliest tokens. Together with `temperature`. */
   readonly topK?: number | undefined;
+  /** From 0 to 2. Together with `topK`. */
   readonly temperature?: number | undefined;
 }
 
+/** Options of `LanguageModel.create`. */
 export interface CreateOptions extends CreateCoreOptions {
+  /** Ends `create`, which rejects with its reason; later, it destroys the session. */
   readonly signal?: AbortSignal | undefined;
+  /** Hears the progress of the download. */
   readonly monitor?: MonitorCallback | undefined;
   /** A system message may only be the first. */
   readonly initialPrompts?: readonly Message[] | undefined;
 }
 
-type Listener = ((this: LanguageModel, event: Event) => unknown) | null;
+/** A handler of events of a session. */
+export type LanguageModelListener = ((this: LanguageModel, event: Event) => unknown) | null;
 
 /** A session, as the specification has it. Made by `LanguageModel.create`. */
 export interface LanguageModel extends EventTarget {
+  /** Tokens in the context. */
   readonly contextUsage: number;
+  /** The most tokens of the context. */
   readonly contextWindow: number;
-  oncontextoverflow: Listener;
+  /** Hears that the oldest exchanges were dropped. */
+  oncontextoverflow: LanguageModelListener;
+  /** Resolves with the whole answer. Rejects with `QuotaExceededError` for a prompt that is longer than the context. */
   prompt(input: PromptInput, options?: PromptOptions): Promise<string>;
+  /** The answer as it comes. */
   promptStreaming(input: PromptInput, options?: PromptOptions): ReadableStream<string>;
+  /** Adds messages to the context without asking for an answer. */
   append(input: PromptInput, options?: Pick<PromptOptions, 'signal'>): Promise<undefined>;
+  /** Resolves with the number of tokens that `input` would add to the context. */
   measureContextUsage(input: PromptInput, options?: PromptOptions): Promise<number>;
+  /** A second session with the same past. */
   clone(options?: Pick<PromptOptions, 'signal'>): Promise<LanguageModel>;
+  /** Ends the running calls and frees the session. */
   destroy(): undefined;
   /** @deprecated `contextUsage` */
   readonly inputUsage: number;
@@ -70,20 +89,28 @@ export interface LanguageModel extends EventTarget {
   /** @deprecated */
   readonly temperature: number;
   /** @deprecated `oncontextoverflow` */
-  onquotaoverflow: Listener;
+  onquotaoverflow: LanguageModelListener;
   /** @deprecated `measureContextUsage` */
   measureInputUsage(input: PromptInput, options?: PromptOptions): Promise<number>;
 }
 
+/** The global `LanguageModel` of the specification. */
 export interface LanguageModelConstructor {
+  /** For `instanceof`. */
   readonly prototype: LanguageModel;
+  /** Makes a session; the first call downloads and loads the model. */
   create(options?: CreateOptions): Promise<LanguageModel>;
+  /** Whether the model is there, or has to be downloaded first. */
   availability(options?: CreateCoreOptions): Promise<Availability>;
   /** @deprecated */
   params(): Promise<{
+    /** 0: all tokens. */
     readonly defaultTopK: number;
+    /** The largest value. */
     readonly maxTopK: number;
+    /** That of `balanced`. */
     readonly defaultTemperature: number;
+    /** The largest value. */
     readonly maxTemperature: number;
   }>;
 }
@@ -222,8 +249,8 @@ export function createLanguageModel(
   class Session extends EventTarget implements LanguageModel {
     readonly topK: number;
     readonly temperature: number;
-    oncontextoverflow: Listener = null;
-    onquotaoverflow: Listener = null;
+    oncontextoverflow: LanguageModelListener = null;
+    onquotaoverflow: LanguageModelListener = null;
     readonly #session: OctavoSession;
     readonly #core: CreateCoreOptions;
     #destroyed = false;

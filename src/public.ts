@@ -9,13 +9,20 @@ export type {
   StorageErrorCode,
 } from './errors.ts';
 export { OctavoModel } from './face/model.ts';
-export type { Completion, CompletionOptions, RecoverOptions, ScoreOptions } from './face/model.ts';
-export type { CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
-export type { Availability, ConnectOptions, LoadOptions, OctavoFace } from './face/octavo.ts';
+export type { Completion, CompletionOptions, RecoverOptions, ScoreOptions, TokenOptions } from './face/model.ts';
+export type { AddDownloadListener, CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
+export type {
+  Availability,
+  AvailabilityOptions,
+  ConnectOptions,
+  LoadOptions,
+  OctavoFace,
+  StoredFiles,
+} from './face/octavo.ts';
 export type { AskOptions, Citation, DocumentAnswer, DocumentAnswerStream } from './face/asking.ts';
 export type { OctavoDocument, OpenDocumentOptions } from './face/document.ts';
 export type { AskMode, AskProgress, Exchange, ReadReport } from './document/answer/ask.ts';
-export type { AddOptions, LibraryOptions, OctavoLibrary } from './face/library.ts';
+export type { AddOptions, LibraryOptions, LibraryResult, OctavoLibrary } from './face/library.ts';
 export type { LibraryProgress } from './document/library/library.ts';
 export type { EntryState, LibraryEntry } from './document/library/shelf.ts';
 export type { CitationKind } from './document/answer/cite.ts';
@@ -40,7 +47,14 @@ export type { KeptTokensOptions } from './face/kept-tokens.ts';
 export { PaintedPicture } from './face/picture.ts';
 export { OctavoSession } from './face/session.ts';
 export type { Constrainable, ResponseConstraint } from './face/constraint.ts';
-export type { ExpectedContent, MeasureOptions, PromptOptions, SessionOptions } from './face/session.ts';
+export type {
+  Abortable,
+  AppendOptions,
+  ExpectedContent,
+  MeasureOptions,
+  PromptOptions,
+  SessionOptions,
+} from './face/session.ts';
 export type { ResumeOptions, SavedSession, SavedSessions, SaveOptions } from './face/sessions.ts';
 export type { AnswerStream, TextStream } from './face/stream.ts';
 export type { Tool, ToolContext } from './face/tools.ts';
@@ -49,9 +63,27 @@ export type { TemplateAbilities } from './chat/abilities.ts';
 export type { Capabilities, DeviceInfo, DeviceName, EmbeddingInfo, MemoryInfo, PaintingInfo } from './worker/api.ts';
 export type { EmbedSettings, Ranked, TextsReport } from './embed/options.ts';
 export type { ContentPart, Message, PromptInput, Role, ToolCall } from './chat/messages.ts';
-export type { AnsweredCall, AnswerPart, ToolChoice, ToolResult, ToolSettings } from './chat/tools.ts';
+export type {
+  AnsweredCall,
+  AnswerPart,
+  TextPart,
+  ToolCallDelta,
+  ToolCallStart,
+  ToolChoice,
+  ToolResult,
+  ToolSettings,
+} from './chat/tools.ts';
 export type { JsonSchema } from './constrain/grammar.ts';
-export type { ContextOptions, DecodeOptions, EvictOptions, HeadOptions, PrefillOptions } from './select/options.ts';
+export type {
+  ContextOptions,
+  DecodeMethod,
+  DecodeOptions,
+  EvictOptions,
+  HeadOptions,
+  PrefillMethod,
+  PrefillOptions,
+} from './select/options.ts';
+export type { BackendKind } from './backend/backend.ts';
 export type { ContextMemory } from './kv/tiers.ts';
 export type { KvBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
@@ -69,9 +101,10 @@ export type { KeptTile, KeptTokens } from './see/kept-cells.ts';
 export type { Score, ScoreSettings } from './generate/score.ts';
 export type { ImageOptions } from './models/vision/vision-model.ts';
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
-export type { ModelInput } from './load/index.ts';
+export type { Bytes, ModelInput } from './load/inputs.ts';
 export type { LoadPhase, LoadProgress } from './load/model-file.ts';
 export type { PaintCheckpoint, PaintProgress } from './paint/index.ts';
 export type { SessionUsage, StoredFile, StoredSession } from './store/index.ts';
+export type { Drawable } from './vision/canvas.ts';
 export type { ImageInput, Rgba } from './vision/index.ts';
 export type { ReleaseOptions, VisualMethod, VisualSelection } from './select/visual/index.ts';

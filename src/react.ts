@@ -58,12 +58,15 @@ function useMade<Key, T>(
   return made;
 }
 
+/** What `useModel` knows of a model. */
 export interface ModelState {
   /** Undefined until it is loaded. */
   readonly model: OctavoModel | undefined;
+  /** `idle`: no input was given. */
   readonly status: 'idle' | 'loading' | 'ready' | 'failed';
   /** The last news of the load. */
   readonly progress: LoadProgress | undefined;
+  /** Why it could not be loaded. */
   readonly error: Error | undefined;
 }
 
@@ -91,13 +94,17 @@ export function useModel(
 
 /** One exchange of a conversation; `text` grows while the answer comes. */
 export interface Exchange {
+  /** What was asked. */
   readonly input: PromptInput;
+  /** The answer, or its beginning. */
   readonly text: string;
 }
 
+/** What `useSession` knows of a conversation. */
 export interface SessionState {
   /** Undefined until the initial prompts are read. */
   readonly session: OctavoSession | undefined;
+  /** All exchanges, the newest last. */
   readonly exchanges: readonly Exchange[];
   /** Whether an answer is coming. */
   readonly busy: boolean;
@@ -168,18 +175,26 @@ export function useSession(model: OctavoModel | undefined, options: Omit<Session
   return { session, exchanges, busy, error: error ?? failure, send, stop };
 }
 
-type Brush<Options> = Omit<Options, 'signal' | 'onProgress' | 'onPreview'>;
+/** Options of a painting without those that `usePaint` sets itself. */
+export type BrushOptions<Options> = Omit<Options, 'signal' | 'onProgress' | 'onPreview'>;
 
+/** What `usePaint` knows of the last call. */
 export interface PaintState {
   /** Of the last call; empty while it runs. */
   readonly pictures: readonly PaintedPicture[];
   /** The unfinished picture. */
   readonly preview: Rgba | undefined;
+  /** How far it has come. */
   readonly progress: PaintProgress | undefined;
+  /** Whether it is under way. */
   readonly busy: boolean;
+  /** Why it failed. */
   readonly error: Error | undefined;
-  readonly paint: (options: Brush<PaintOptions>) => Promise<readonly PaintedPicture[] | undefined>;
-  readonly edit: (options: Brush<EditOptions>) => Promise<readonly PaintedPicture[] | undefined>;
+  /** Paints, and resolves with the pictures; undefined where it failed or was stopped. */
+  readonly paint: (options: BrushOptions<PaintOptions>) => Promise<readonly PaintedPicture[] | undefined>;
+  /** Edits, and resolves with the pictures; undefined where it failed or was stopped. */
+  readonly edit: (options: BrushOptions<EditOptions>) => Promise<readonly PaintedPicture[] | undefined>;
+  /** Ends the call that is under way. */
   readonly stop: () => void;
 }
 
@@ -193,7 +208,7 @@ export function usePaint(
   const [progress, setProgress] = useState<PaintProgress>();
   const { busy, error, run, stop } = useCall();
   const make = useCallback(
-    (options: Brush<PaintOptions> | Brush<EditOptions>) =>
+    (options: BrushOptions<PaintOptions> | BrushOptions<EditOptions>) =>
       run(async (signal) => {
         if (model === undefined) throw new Error('the model is not there yet; wait until `model` is defined');
         setPictures([]);

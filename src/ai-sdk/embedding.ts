@@ -4,7 +4,9 @@ import type { ModelInput, OctavoModel } from '../public.ts';
 import { ModelSource } from './source.ts';
 import type { OctavoProviderSettings } from './settings.ts';
 
+/** What the provider needs of a model that embeds: an `OctavoModel`, or anything shaped like one. */
 export type EmbeddingModel = Pick<OctavoModel, 'embed' | 'name'>;
+/** What the provider needs of a model that ranks: an `OctavoModel`, or anything shaped like one. */
 export type RerankingModel = Pick<OctavoModel, 'rerank' | 'name'>;
 
 /** `providerOptions.octavo.kind` says whether the texts are questions or documents (the default of models that tell them apart). */

@@ -6,6 +6,7 @@ import type { ModelInput, OctavoModel, PaintOptions } from '../public.ts';
 import { ModelSource } from './source.ts';
 import type { OctavoProviderSettings } from './settings.ts';
 
+/** What the provider needs of a model that paints: an `OctavoModel`, or anything shaped like one. */
 export type ImageModel = Pick<OctavoModel, 'paint' | 'edit' | 'name'>;
 
 /** `providerOptions.octavo` holds further options of `model.paint`, such as `steps` and `guidance`. */

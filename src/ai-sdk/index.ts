@@ -8,25 +8,27 @@ import type { ChatModel } from './conversation.ts';
 import { embeddingModel, rerankingModel, type EmbeddingModel, type RerankingModel } from './embedding.ts';
 import { imageModel, type ImageModel } from './image.ts';
 import { languageModel, type OctavoLanguageModel } from './language.ts';
-import type { OctavoProviderSettings } from './settings.ts';
+import type { OctavoProviderSettings, ProviderLoading } from './settings.ts';
 
 export type { ChatModel, SessionDefaults } from './conversation.ts';
 export type { EmbeddingModel, RerankingModel } from './embedding.ts';
 export type { ImageModel } from './image.ts';
 export type { OctavoLanguageModel } from './language.ts';
-export type { OctavoProviderSettings } from './settings.ts';
-export { OctavoChatTransport, type ModelDownloadProgress } from './transport.ts';
-
-type Loading = Pick<OctavoProviderSettings, 'load'>;
+export type { OctavoProviderSettings, ProviderLoading } from './settings.ts';
+export { OctavoChatTransport, type ModelDownloadProgress, type TransportSettings } from './transport.ts';
 
 /** The provider: a language model when it is called, other kinds by its members. */
 export interface OctavoProvider {
   (model: ChatModel | ModelInput, settings?: OctavoProviderSettings): OctavoLanguageModel;
-  embedding(model: EmbeddingModel | ModelInput, settings?: Loading): EmbeddingModelV4;
-  reranking(model: RerankingModel | ModelInput, settings?: Loading): RerankingModelV4;
-  image(model: ImageModel | ModelInput, settings?: Loading): ImageModelV4;
+  /** A model for `embed` and `embedMany`. */
+  embedding(model: EmbeddingModel | ModelInput, settings?: ProviderLoading): EmbeddingModelV4;
+  /** A model for `rerank`. */
+  reranking(model: RerankingModel | ModelInput, settings?: ProviderLoading): RerankingModelV4;
+  /** A model for `generateImage`: paints, or edits the picture of the prompt. */
+  image(model: ImageModel | ModelInput, settings?: ProviderLoading): ImageModelV4;
 }
 
+/** Gives models of Octavo to the AI SDK, version 7. */
 export const octavo: OctavoProvider = /* @__PURE__ */ Object.assign(
   (model: ChatModel | ModelInput, settings: OctavoProviderSettings = {}) => languageModel(model, settings),
   { embedding: embeddingModel, reranking: rerankingModel, image: imageModel },

@@ -2,22 +2,29 @@
 import type { ChatTransport, streamText, UIMessage, UIMessageChunk } from 'ai';
 import type { OctavoLanguageModel } from './language.ts';
 
-type Settings = Omit<Parameters<typeof streamText>[0], 'model' | 'messages' | 'prompt' | 'abortSignal'>;
+/** Settings of `streamText` without those that the transport sets itself. */
+export type TransportSettings = Omit<Parameters<typeof streamText>[0], 'model' | 'messages' | 'prompt' | 'abortSignal'>;
 
 /** Told while the model is downloaded, as a transient part `data-modelDownloadProgress`. */
 export interface ModelDownloadProgress {
+  /** `complete` once, when the model is loaded. */
   readonly status: 'downloading' | 'complete';
   /** Percent. */
   readonly progress: number;
+  /** The same as a sentence for the page. */
   readonly message: string;
 }
 
+/**
+ * A transport for `useChat` that answers in the page, with `streamText` on a model of Octavo. While the model is
+ * downloaded it writes transient parts `data-modelDownloadProgress`.
+ */
 export class OctavoChatTransport<Message extends UIMessage = UIMessage> implements ChatTransport<Message> {
   readonly #model: OctavoLanguageModel;
-  readonly #settings: Settings;
+  readonly #settings: TransportSettings;
 
   /** `settings` go to `streamText`: `system`, `tools`, `temperature` and so on. */
-  constructor(model: OctavoLanguageModel, settings: Settings = {}) {
+  constructor(model: OctavoLanguageModel, settings: TransportSettings = {}) {
     this.#model = model;
     this.#settings = settings;
   }

@@ -16,20 +16,23 @@ import type { ChatModel } from './conversation.ts';
 import { embeddingModel, rerankingModel, type EmbeddingModel, type RerankingModel } from './embedding.ts';
 import { imageModel, type ImageModel } from './image.ts';
 import { languageModel } from './language.ts';
-import type { OctavoProviderSettings } from './settings.ts';
+import type { OctavoProviderSettings, ProviderLoading } from './settings.ts';
 
 export type { ChatModel, SessionDefaults } from './conversation.ts';
-export type { OctavoProviderSettings } from './settings.ts';
+export type { OctavoProviderSettings, ProviderLoading } from './settings.ts';
 
-type Loading = Pick<OctavoProviderSettings, 'load'>;
-
+/** The provider: a language model when it is called, other kinds by its members. */
 export interface OctavoProviderV3 {
   (model: ChatModel | ModelInput, settings?: OctavoProviderSettings): LanguageModelV3;
-  embedding(model: EmbeddingModel | ModelInput, settings?: Loading): EmbeddingModelV3;
-  reranking(model: RerankingModel | ModelInput, settings?: Loading): RerankingModelV3;
-  image(model: ImageModel | ModelInput, settings?: Loading): ImageModelV3;
+  /** A model for `embed` and `embedMany`. */
+  embedding(model: EmbeddingModel | ModelInput, settings?: ProviderLoading): EmbeddingModelV3;
+  /** A model for `rerank`. */
+  reranking(model: RerankingModel | ModelInput, settings?: ProviderLoading): RerankingModelV3;
+  /** A model for `generateImage`: paints, or edits the picture of the prompt. */
+  image(model: ImageModel | ModelInput, settings?: ProviderLoading): ImageModelV3;
 }
 
+/** Gives models of Octavo to the AI SDK, version 6. */
 export const octavo: OctavoProviderV3 = /* @__PURE__ */ Object.assign(
   (model: ChatModel | ModelInput, settings: OctavoProviderSettings = {}): LanguageModelV3 => {
     const newer = languageModel(model, settings);
@@ -48,11 +51,11 @@ export const octavo: OctavoProviderV3 = /* @__PURE__ */ Object.assign(
     };
   },
   {
-    embedding: (model: EmbeddingModel | ModelInput, settings: Loading = {}) =>
+    embedding: (model: EmbeddingModel | ModelInput, settings: ProviderLoading = {}) =>
       older(embeddingModel(model, settings)) as EmbeddingModelV3,
-    reranking: (model: RerankingModel | ModelInput, settings: Loading = {}) =>
+    reranking: (model: RerankingModel | ModelInput, settings: ProviderLoading = {}) =>
       older(rerankingModel(model, settings)) as RerankingModelV3,
-    image: (model: ImageModel | ModelInput, settings: Loading = {}) =>
+    image: (model: ImageModel | ModelInput, settings: ProviderLoading = {}) =>
       older(imageModel(model, settings)) as ImageModelV3,
   },
 );

@@ -16,6 +16,7 @@
  */
 import type { WeightFormat, WeightSpec } from './weight.ts';
 
+/** The kinds of devices; `reference` is that of the tests. */
 export type BackendKind = 'wasm' | 'webgpu' | 'reference';
 
 export interface Tensor {
@@ -401,10 +402,13 @@ export interface StateOperations {
 }
 
 export interface MemoryUse {
-  /** Bytes on the device by purpose, and the number of allocations. */
+  /** Bytes of weights on the device. */
   readonly weights: number;
+  /** Bytes of KV pages on the device. */
   readonly kv: number;
+  /** Bytes of everything else on the device. */
   readonly activations: number;
+  /** The number of allocations. */
   readonly allocations: number;
 }
 

@@ -1,16 +1,15 @@
 /** What a chat template supports, determined once by rendering small conversations with it. */
 import { renderChat, type ChatMessage, type ChatTemplateOptions } from './template.ts';
 
+/** What a model's chat template supports. Whatever it does not support is merged or converted. */
 export interface TemplateAbilities {
   /** Whether the template reads a message's content as one text, or only as a list of parts. */
   readonly content: 'text' | 'parts';
   /** The text that it writes for an image part, if content is a list of parts. */
   readonly imageWord: string | undefined;
-  /**
-   * System messages: one at the beginning, several, or one further on. What is not supported becomes part of the next
-   * user message.
-   */
+  /** A system message at the beginning. One that is not supported becomes part of the next user message. */
   readonly system: boolean;
+  /** System messages further on. */
   readonly laterSystem: boolean;
   /** Two consecutive messages of one role; if not supported, they are merged. */
   readonly repeatedRoles: boolean;
@@ -21,12 +20,11 @@ export interface TemplateAbilities {
   readonly assistantFirst: boolean;
   /** A conversation in which the user has said nothing yet. */
   readonly withoutUser: boolean;
-  /**
-   * Shows the model the tools that it may call, its calls, and their results; if not supported, calls and results
-   * become text.
-   */
+  /** Shows the model the tools that it may call; if not supported, tools, calls and results are written as text. */
   readonly tools: boolean;
+  /** Calls of tools in the assistant's messages. */
   readonly toolCalls: boolean;
+  /** Messages with the role `tool`. */
   readonly toolResults: boolean;
   /** Several calls in one message; where it cannot, each is written with its result. */
   readonly parallelCalls: boolean;

@@ -7,7 +7,9 @@ export type Role = 'system' | 'user' | 'assistant' | 'tool';
 
 /** A call of a tool by the assistant. */
 export interface ToolCall {
+  /** Identifies the call, so that its result names it. */
   readonly id?: string | undefined;
+  /** The tool. */
   readonly name: string;
   /** The arguments by name, or the JSON of them. */
   readonly arguments: unknown;
@@ -18,12 +20,17 @@ export interface ToolCall {
  * A model that cannot see refuses pictures; sound is refused by all.
  */
 export interface ContentPart {
+  /** What `value` is. */
   readonly type: 'text' | 'image' | 'audio';
+  /** A text, or a picture as `ImageInput` lists them. */
   readonly value: unknown;
 }
 
+/** A message of a conversation, in the shape of the web's Prompt API. */
 export interface Message {
+  /** Who says it. */
   readonly role: Role;
+  /** A text, or texts and pictures in their order. */
   readonly content: string | readonly ContentPart[];
   /** The last, assistant's message only: the answer is to begin with this text, and continues it. */
   readonly prefix?: boolean;
@@ -36,11 +43,13 @@ export interface Message {
   readonly thinking?: string | undefined;
   /** The assistant's messages: the tools that it called. */
   readonly toolCalls?: readonly ToolCall[] | undefined;
-  /** Messages of a tool: its name, and the call that this is the result of. */
+  /** Messages of a tool: its name. */
   readonly name?: string | undefined;
+  /** The call that this is the result of. */
   readonly toolCallId?: string | undefined;
 }
 
+/** A user's message as text, or messages in their order. */
 export type PromptInput = string | readonly Message[];
 
 /** A message as it is remembered. */

@@ -12,17 +12,28 @@ export interface ToolSettings {
 }
 
 /** Whether the model may call tools (`auto`, the default), may not (`none`; it still sees them), must (`required`), or must call the named one. */
-export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
+export type ToolChoice =
+  | 'auto'
+  | 'none'
+  | 'required'
+  | {
+      /** The tool that must be called. */
+      readonly name: string;
+    };
 
 /** What a call gave, as the model is told it. */
 export interface ToolResult {
+  /** The call that it is the result of. */
   readonly id: string;
+  /** The tool. */
   readonly name: string;
+  /** A text; values other than texts as JSON. */
   readonly content: string;
 }
 
 /** A call as the model made it: `arguments` is what its JSON says. */
 export interface AnsweredCall extends ToolCall {
+  /** Identifies the call, so that its result names it. */
   readonly id: string;
   readonly arguments: Readonly<Record<string, unknown>>;
 }
@@ -32,9 +43,42 @@ export interface AnsweredCall extends ToolCall {
  * are the whole of it, and ends with `tool-call`. `tool-result` tells what a tool of the page's own gave.
  */
 export type AnswerPart =
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'thinking'; readonly text: string }
-  | { readonly type: 'tool-call-start'; readonly id: string; readonly name: string }
-  | { readonly type: 'tool-call-delta'; readonly id: string; readonly delta: string }
-  | ({ readonly type: 'tool-call' } & AnsweredCall)
-  | ({ readonly type: 'tool-result' } & ToolResult);
+  | TextPart
+  | ToolCallStart
+  | ToolCallDelta
+  | ({
+      /** A whole call. */
+      readonly type: 'tool-call';
+    } & AnsweredCall)
+  | ({
+      /** What a tool of the page's own gave. */
+      readonly type: 'tool-result';
+    } & ToolResult);
+
+/** A piece of the answer's text, or of what the model thinks before it answers. */
+export interface TextPart {
+  /** Which of the two it is. */
+  readonly type: 'text' | 'thinking';
+  /** The piece. */
+  readonly text: string;
+}
+
+/** A call begins. */
+export interface ToolCallStart {
+  /** Tells the part from others. */
+  readonly type: 'tool-call-start';
+  /** Identifies the call in the parts that follow. */
+  readonly id: string;
+  /** The tool. */
+  readonly name: string;
+}
+
+/** A call goes on. */
+export interface ToolCallDelta {
+  /** Tells the part from others. */
+  readonly type: 'tool-call-delta';
+  /** The call. */
+  readonly id: string;
+  /** A piece of the arguments' JSON. */
+  readonly delta: string;
+}

@@ -12,6 +12,7 @@ export type Rectangle = readonly [left: number, top: number, right: number, bott
  */
 export type PageKind = 'text' | 'picture' | 'blank' | 'recognised' | 'unmapped';
 
+/** A page of a document; formats without pages have one. */
 export interface Page {
   /** From 1. */
   readonly number: number;
@@ -19,25 +20,34 @@ export interface Page {
   readonly label?: string | undefined;
   /** Units `[start, end)` of the text. */
   readonly start: number;
+  /** Behind the last unit of its text. */
   readonly end: number;
   /** In points, as it is displayed: a page that the file turns by 90 degrees has its sides exchanged. 0 for formats without pages. */
   readonly width: number;
+  /** In points, as it is displayed. */
   readonly height: number;
+  /** Where its text comes from, or why it has none. */
   readonly kind: PageKind;
 }
 
+/** What a block is: a heading, a paragraph, an item of a list, a row of a table, or code. */
 export type BlockKind = 'heading' | 'paragraph' | 'item' | 'row' | 'code';
 
 /** One paragraph, heading, item of a list or row of a table. */
 export interface Block {
+  /** What it is. */
   readonly kind: BlockKind;
+  /** Units `[start, end)` of the document's text. */
   readonly start: number;
+  /** Behind its last unit. */
   readonly end: number;
   /** Of a heading, from 1; 0 for others. */
   readonly level: number;
 }
 
+/** An entry of the outline: the file's own, or a heading. */
 export interface OutlineEntry {
+  /** The words of the entry. */
   readonly title: string;
   /** From 1. */
   readonly level: number;
@@ -65,6 +75,7 @@ export interface Run {
   readonly descent: number;
 }
 
+/** The language of a document as search knows it: English and German have their own stems. */
 export type Language = 'en' | 'de' | 'other';
 
 /** A document that was read. */

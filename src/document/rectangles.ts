@@ -12,8 +12,11 @@ function widthOf(character: string): number {
   return /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}]/u.test(character) ? 1 : 0.54;
 }
 
+/** A rectangle on a page. */
 export interface PlacedRectangle {
+  /** From 1. */
   readonly page: number;
+  /** In points of the displayed page. */
   readonly rectangle: Rectangle;
 }
 

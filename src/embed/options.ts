@@ -31,6 +31,7 @@ export interface EmbedResult extends TextsReport {
   readonly dimensions: number;
 }
 
+/** A passage's place in a ranking. */
 export interface Ranked {
   /** Of the passage, in the list that was given. */
   readonly index: number;

@@ -9,20 +9,29 @@ import { resultOf } from './search-result.ts';
 import { linkedSignal } from './signals.ts';
 import { AnswerStream, collect } from './stream.ts';
 
+/** Options of `document.ask` and `library.ask`. */
 export interface AskOptions extends AskSettings {
   /** Answers, in place of the model that the document was opened with. */
   readonly model?: AnsweringModel | undefined;
 }
 
+/** A place of a document that supports a sentence of an answer. */
 export interface Citation extends Cited {
   /** The name of the document. */
   readonly name: string;
 }
 
+/** An answer about documents, with the places where it stands. */
 export interface DocumentAnswer extends Omit<Answer, 'absent' | 'citations'> {
+  /** Where the answer stands in the documents, in the order of its sentences. */
   readonly citations: readonly Citation[];
   /** How likely it is, from 0 to 1, that the documents do not say it; and the passages that came nearest. */
-  readonly absent: { readonly probability: number; readonly nearest: readonly SearchResult[] };
+  readonly absent: {
+    /** From 0 to 1. */
+    readonly probability: number;
+    /** The three nearest passages. */
+    readonly nearest: readonly SearchResult[];
+  };
 }
 
 export function publicAnswer(
@@ -40,6 +49,7 @@ export function publicAnswer(
 export class DocumentAnswerStream extends AnswerStream<string, DocumentAnswer> implements PromiseLike<DocumentAnswer> {
   #answer: Promise<DocumentAnswer> | undefined;
 
+  /** The whole answer, also where nobody reads the text as it comes. */
   // oxlint-disable-next-line unicorn/no-thenable -- An answer is awaited as often as it is streamed.
   then<A = DocumentAnswer, B = never>(
     fulfilled?: ((answer: DocumentAnswer) => A | PromiseLike<A>) | null,

@@ -5,6 +5,7 @@ import { InputError } from '../errors.ts';
 /** A JSON Schema (draft 2020-12): the answer is a JSON text of a value that fits it. A RegExp: it matches the whole answer. */
 export type ResponseConstraint = JsonSchema | RegExp;
 
+/** Options of calls whose answer may be constrained. */
 export interface Constrainable {
   /** See docs/structured-output.md for what is supported; what is not is refused before anything runs. */
   readonly responseConstraint?: ResponseConstraint | undefined;

@@ -11,6 +11,7 @@ import { resultOf } from './search-result.ts';
 import { InputError } from '../errors.ts';
 import { misfit, misfitArgument, type Field, type ShapeOf } from './check.ts';
 
+/** Options of `openDocument`. */
 export interface OpenDocumentOptions extends OpenOptions {
   /** Answers `ask`; `model.openDocument` sets it. */
   readonly model?: AnsweringModel | undefined;
@@ -38,7 +39,9 @@ export const SEARCH: ShapeOf<Required<SearchOptions>> = {
 /** Passages that a search gives where nobody says how many. */
 const USUAL_RESULTS = 10;
 
+/** An open document: its text with places, search, and questions. Made by `openDocument`; `close` gives its memory back. */
 export class OctavoDocument {
+  /** The name of its file. */
   readonly name: string;
   /** SHA-256 of its bytes, in hexadecimal digits. */
   readonly hash: string;
@@ -47,7 +50,7 @@ export class OctavoDocument {
   readonly #model: AnsweringModel | undefined;
   readonly #closed = new AbortController();
 
-  /** Made by `openDocument`. */
+  /** @hidden Made by `openDocument`. */
   constructor(
     { name, hash, content }: Pick<ReadDocument, 'name' | 'hash' | 'content'>,
     searcher: Searcher,
@@ -68,9 +71,11 @@ export class OctavoDocument {
   get text(): string {
     return this.#content.text;
   }
+  /** Its pages; one for formats without pages. */
   get pages(): readonly Page[] {
     return this.#content.pages;
   }
+  /** The outline of the file, or its headings. */
   get outline(): readonly OutlineEntry[] {
     return this.#content.outline;
   }
@@ -78,6 +83,7 @@ export class OctavoDocument {
   get blocks(): readonly Block[] {
     return this.#content.blocks;
   }
+  /** The language by which search forms stems. */
   get language(): Language {
     return this.#content.language;
   }

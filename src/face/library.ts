@@ -18,6 +18,7 @@ import { misfit, misfitArgument, type Field, type ShapeOf } from './check.ts';
 import { OctavoDocument, SEARCH } from './document.ts';
 import { resultOf } from './search-result.ts';
 
+/** Options of `openLibrary`. */
 export interface LibraryOptions {
   /** Answers `ask`. */
   readonly model?: AnsweringModel | undefined;
@@ -27,6 +28,12 @@ export interface LibraryOptions {
   readonly ocr?: Recogniser | undefined;
   /** Hears how reading goes on, in the tab that reads. */
   readonly onProgress?: ((progress: LibraryProgress) => void) | undefined;
+}
+
+/** A passage of one of a library's documents. */
+export interface LibraryResult extends SearchResult {
+  /** The id of the document, for `open`. */
+  readonly document: string;
 }
 
 /** What can be said of a document when it is added. */
@@ -46,12 +53,14 @@ const ADD: ShapeOf<Required<AddOptions>> = { name: TEXT, type: TEXT, password: T
 const MOST_NAME = 100;
 const USUAL_RESULTS = 10;
 
+/** Documents that are kept on the device under a name. Made by `Octavo.openLibrary`. */
 export class OctavoLibrary {
+  /** The name that it was opened by. */
   readonly name: string;
   readonly #library: DocumentLibrary;
   readonly #model: AnsweringModel | undefined;
 
-  /** Made by `openLibrary`. */
+  /** @hidden Made by `openLibrary`. */
   constructor(name: string, library: DocumentLibrary, model: AnsweringModel | undefined) {
     this.name = name;
     this.#library = library;
@@ -105,10 +114,7 @@ export class OctavoLibrary {
   }
 
   /** The passages of all documents that answer a query best. */
-  async search(
-    query: string,
-    options: SearchOptions = {},
-  ): Promise<readonly (SearchResult & { readonly document: string })[]> {
+  async search(query: string, options: SearchOptions = {}): Promise<readonly LibraryResult[]> {
     const problem = misfitArgument('search', 'query', query, TEXT) ?? misfit('search', options, SEARCH);
     if (problem !== undefined) return problem;
     const { limit = USUAL_RESULTS, signal } = options;
@@ -130,6 +136,7 @@ export class OctavoLibrary {
     this.#library.pause();
   }
 
+  /** Goes on reading after `pause`. */
   resume(): void {
     this.#library.resume();
   }

@@ -36,36 +36,48 @@ import { AnswerStream, collect, type TextStream } from './stream.ts';
 import type { Tool } from './tools.ts';
 import type { EmbedOptions, Embeddings, RerankOptions, Ranking } from './texts.ts';
 
+/** Options of `complete` and `completeStreaming`. */
 export interface CompletionOptions extends Omit<CompletionSettings, 'grammar'>, Constrainable {
+  /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the number of tokens of the text that have been read, and the total. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   /** Called with each token when `logprobs` is set, before the text that the token completes. */
   readonly onToken?: ((token: TokenLogProb) => unknown) | undefined;
 }
 
+/** A completion, and how it ended. */
 export interface Completion extends AnswerReport {
+  /** What follows the text that was given; it does not repeat it. */
   readonly text: string;
 }
 
+/** Options of `score`. */
 export interface ScoreOptions extends ScoreSettings {
+  /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Tokens read so far, and the total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Options of `tokenize` and `detokenize`. */
 export interface TokenOptions {
   /** Whether special tokens in the text are encoded, or written, as such. */
   readonly special?: boolean | undefined;
 }
 
+/** Options of `recover`: the device, which may be another one than before. */
 export interface RecoverOptions extends DeviceRequest {
+  /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Called while the weights are loaded again. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
 /** Milliseconds without a message after which an engine that is freeing a model is considered to hang. */
 const PATIENCE = 5000;
 
+/** A loaded model. It owns weights and a worker until `destroy`; its sessions share the weights. Made by `Octavo.load` and `Octavo.connect`. */
 export class OctavoModel {
   /** Resolves with the error when the device is lost. `recover` replaces it by a new promise. */
   lost: Promise<Error>;
@@ -75,7 +87,7 @@ export class OctavoModel {
   #info: ModelInfo;
   #destroyed: Promise<void> | undefined;
 
-  /** Made by `Octavo.load`. */
+  /** @hidden Made by `Octavo.load`. */
   constructor(caller: Caller, info: ModelInfo, read: ReadPicture, open: OctavoFace['openDocument']) {
     this.#openDocument = open;
     this.#caller = caller;
@@ -92,9 +104,11 @@ export class OctavoModel {
   get fingerprint(): string {
     return this.#info.fingerprint;
   }
+  /** The architecture as its file names it, such as `qwen2` or `gemma3`. */
   get architecture(): string {
     return this.#info.architecture;
   }
+  /** The number of its weights. */
   get parameters(): number {
     return this.#info.parameters;
   }
@@ -197,6 +211,7 @@ export class OctavoModel {
     return { text, ...(await stream.finished) };
   }
 
+  /** As `complete`, as a stream of text. Errors reject the reader and `finished`. */
   completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<AnswerReport> {
     const problem = misfitArgument('complete', 'input', input, TEXT_OR_IDS) ?? misfit('complete', options, COMPLETE);
     const { signal, onPrefill, onToken, ...rest } = problem === undefined ? options : {};
@@ -262,6 +277,7 @@ export class OctavoModel {
     return this.#caller.call('encode', { ...this.#of, text, special });
   }
 
+  /** Returns the text of token ids. `special`: special tokens are written by their names (default false). */
   async detokenize(ids: ArrayLike<number>, options: TokenOptions = {}): Promise<string> {
     const problem = misfitArgument('detokenize', 'ids', ids, IDS) ?? misfit('detokenize', options, TOKENS);
     if (problem !== undefined) return problem;

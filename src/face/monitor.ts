@@ -3,9 +3,11 @@ import type { LoadProgress } from '../load/model-file.ts';
 
 /** `ProgressEvent` with the relevant fields, since Node has no such class. */
 export class DownloadProgressEvent extends Event {
+  /** Always true, as the Prompt API has it. */
   readonly lengthComputable = true;
   /** 0 to 1 */
   readonly loaded: number;
+  /** Always 1. */
   readonly total = 1;
   constructor(loaded: number) {
     super('downloadprogress');
@@ -13,7 +15,8 @@ export class DownloadProgressEvent extends Event {
   }
 }
 
-type AddListener = (
+/** `addEventListener` with the type of the event. */
+export type AddDownloadListener = (
   type: 'downloadprogress',
   listener: ((event: DownloadProgressEvent) => unknown) | EventListenerObject | null,
   options?: boolean | AddEventListenerOptions,
@@ -21,10 +24,12 @@ type AddListener = (
 
 /** The target of `downloadprogress` events. */
 export class CreateMonitor extends EventTarget {
-  declare addEventListener: AddListener & EventTarget['addEventListener'];
+  declare addEventListener: AddDownloadListener & EventTarget['addEventListener'];
+  /** Hears the same events as listeners of `downloadprogress`. */
   ondownloadprogress: ((this: CreateMonitor, event: DownloadProgressEvent) => unknown) | null = null;
 }
 
+/** Called once with the monitor, before the first event. */
 export type MonitorCallback = (monitor: CreateMonitor) => void;
 
 /** Smaller steps send no event. */

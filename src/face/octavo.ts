@@ -3,7 +3,7 @@ import type { DocumentSource } from '../document/options.ts';
 import { DeviceError } from '../errors.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
-import type { ModelStore, SessionStore } from '../store/index.ts';
+import type { ModelStore, SessionStore, StoredFile } from '../store/index.ts';
 import type { FallbackOptions, ServerOptions } from '../remote/index.ts';
 import type { LoadSettings, ModelInfo } from '../worker/api.ts';
 import { Caller } from '../worker/caller.ts';
@@ -20,8 +20,13 @@ import type { ReadPicture } from './pictures.ts';
 import type { ExpectedContent } from './session.ts';
 import { askToPersist, savedSessions, type SavedSessions } from './sessions.ts';
 
+/**
+ * Whether a model can be loaded: `unavailable` (never here), `downloadable` (after a download), `downloading` (a
+ * load is under way), `available` (its file is kept on the device).
+ */
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
+/** Options of `Octavo.load`: the device, the source of the files, and who hears of the progress. */
 export interface LoadOptions extends LoadSettings {
   /** Ends the load, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -41,6 +46,7 @@ export interface LoadOptions extends LoadSettings {
   readonly fallback?: FallbackOptions | undefined;
 }
 
+/** Options of `Octavo.connect`: the server, and a signal. */
 export interface ConnectOptions extends ServerOptions {
   /** Ends the attempt, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -48,7 +54,9 @@ export interface ConnectOptions extends ServerOptions {
 
 /** What a page expects of a model, as in the Prompt API. */
 export interface AvailabilityOptions {
+  /** Kinds of input; with `audio`, no model is available. */
   readonly expectedInputs?: readonly ExpectedContent[] | undefined;
+  /** Kinds of output; with anything but `text`, no model is available. */
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
 }
 
@@ -70,6 +78,15 @@ export interface FacePlatform {
   documents?(): Promise<Documents>;
 }
 
+/** `Octavo.store`: the files of models that were downloaded, complete and partial. */
+export interface StoredFiles {
+  /** All of them; none where nothing can be kept. */
+  list(): Promise<StoredFile[]>;
+  /** Removes every file with this key, URL or model name, and resolves with their number. */
+  remove(target: string): Promise<number>;
+}
+
+/** `Octavo`: loads models, opens documents and libraries, and lists what is kept on the device. */
 export interface OctavoFace {
   /**
    * Whether a model could be loaded, and whether that needs a download. With sound as input, or any output but text, it
@@ -98,7 +115,7 @@ export interface OctavoFace {
    */
   openLibrary(name: string, options?: LibraryOptions): Promise<OctavoLibrary>;
   /** Models kept from earlier downloads. */
-  readonly store: Pick<ModelStore, 'list' | 'remove'>;
+  readonly store: StoredFiles;
   /** Sessions that were saved, and prompts that were kept. */
   readonly sessions: SavedSessions;
 }

@@ -14,9 +14,11 @@ export interface OnModel {
   readonly model: number;
 }
 
+/** Options of calls that paint. */
 export interface PaintHooks {
   /** Ends the call within a step; the call rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Called after each round. */
   readonly onProgress?: ((progress: PaintProgress) => void) | undefined;
   /**
    * Called with the unfinished picture after each round. While a call, or the promise that it returned, is not done,
@@ -30,8 +32,10 @@ export interface PaintHooks {
   readonly onCheckpoint?: ((checkpoint: PaintCheckpoint) => unknown) | undefined;
 }
 
+/** Options of `model.paint`. */
 export interface PaintOptions extends PaintSettings, PaintHooks {}
 
+/** Options of `model.edit`. */
 export interface EditOptions extends BrushSettings, PaintHooks {
   /** What to change, in words. */
   readonly instruction: string;

@@ -4,14 +4,16 @@ import type { Rgba } from '../vision/image.ts';
 
 /** Pixels, with ways to show and store them: an ImageData or ImageBitmap for a canvas, a PNG for a file. */
 export class PaintedPicture implements Rgba {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
   /** Red, green, blue, alpha, row by row from the top. */
   readonly data: Uint8ClampedArray;
   /** The seed, which paints the same picture again with the same words and options on the same device. */
   readonly seed: number;
 
-  /** Made by `OctavoModel.paint` and `edit`. */
+  /** @hidden Made by `OctavoModel.paint` and `edit`. */
   constructor({ data, width, height, seed }: Rgba & { readonly seed: number }) {
     this.data = data;
     this.width = width;

@@ -25,6 +25,7 @@ import { linkedSignal } from './signals.ts';
 import { AnswerStream, collect, type TextStream } from './stream.ts';
 import type { Tool } from './tools.ts';
 
+/** Options of calls that can be ended. */
 export interface Abortable {
   /** Ends the call, which rejects with the signal's reason. The session stays usable. */
   readonly signal?: AbortSignal | undefined;
@@ -32,16 +33,21 @@ export interface Abortable {
 
 /** A kind of input or output that a page expects: text, and images as input for models that see. */
 export interface ExpectedContent {
+  /** The kind. No model here reads or makes sound. */
   readonly type: 'text' | 'image' | 'audio';
+  /** Language tags, as in the Prompt API; they are not checked. */
   readonly languages?: readonly string[];
 }
 
+/** Options of `createSession`: sampling, the length of answers, tools, and how the context is kept. */
 export interface SessionOptions extends SessionSettings, Abortable {
   /** What the model may call. Tools with `execute` are run for it, and the answer goes on with their results. */
   readonly tools?: readonly Tool[] | undefined;
   /** The Prompt API's download monitor. Since the model is loaded already, it receives 0 and 1. */
   readonly monitor?: MonitorCallback | undefined;
+  /** Refused at once where the model does not take them, as in the Prompt API. */
   readonly expectedInputs?: readonly ExpectedContent[] | undefined;
+  /** Anything but text is refused. */
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
 }
 
@@ -51,6 +57,7 @@ export interface MeasureOptions extends Constrainable, Abortable {
   readonly omitResponseConstraintInput?: boolean | undefined;
 }
 
+/** Options of a prompt. What is left out is as in the session. */
 export interface PromptOptions extends Omit<PromptSettings, 'grammar'>, MeasureOptions {
   /** In place of the session's tools. */
   readonly tools?: readonly Tool[] | undefined;
@@ -62,6 +69,7 @@ export interface PromptOptions extends Omit<PromptSettings, 'grammar'>, MeasureO
 
 type SessionInput = EngineApi['append']['params'];
 
+/** Options of `append`. */
 export type AppendOptions = Pick<PromptOptions, 'signal' | 'onPrefill'>;
 
 /**
@@ -107,8 +115,15 @@ export function reportOf({ usage: _usage, ...report }: AnswerInfo, logprobs: rea
   return logprobs.length === 0 ? report : { ...report, logprobs };
 }
 
+/**
+ * A conversation with a model, in the shape of the web's Prompt API. Calls of one session run in the order in
+ * which they were made; sessions of one model take turns. Made by `OctavoModel.createSession`; `destroy` frees its
+ * memory.
+ */
 export class OctavoSession extends EventTarget {
+  /** The most tokens of its context. When they are used up, the oldest exchanges are dropped and `contextoverflow` is sent; initial prompts stay. */
   readonly contextWindow: number;
+  /** Hears that exchanges were dropped, as listeners of `contextoverflow` do. */
   oncontextoverflow: ((this: OctavoSession, event: Event) => unknown) | null = null;
   readonly #on: OnModel;
   readonly #id: number;
@@ -120,7 +135,7 @@ export class OctavoSession extends EventTarget {
   #usage: number;
   #answered = UNUSED;
 
-  /** Made by `OctavoModel.createSession`. */
+  /** @hidden Made by `OctavoModel.createSession`. */
   constructor(on: OnModel, info: SessionInfo, pictures: PictureInput, tools: readonly Tool[] = []) {
     super();
     this.#on = on;

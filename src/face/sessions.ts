@@ -5,7 +5,9 @@ import type { OctavoModel } from './model.ts';
 import type { OctavoSession } from './session.ts';
 import type { Tool } from './tools.ts';
 
+/** Options of `session.save`. */
 export interface SaveOptions {
+  /** Ends the call, which rejects with the signal's reason; the name keeps what it had. */
   readonly signal?: AbortSignal | undefined;
   /**
    * Asks the browser not to remove this site's data when the disk is full (`navigator.storage.persist`), which may
@@ -19,8 +21,11 @@ export interface SaveOptions {
   readonly evict?: boolean | undefined;
 }
 
+/** What was saved. */
 export interface SavedSession {
+  /** The name under which it is found again. */
   readonly name: string;
+  /** Tokens of its context. */
   readonly tokens: number;
   /** On the disk. */
   readonly bytes: number;
@@ -28,7 +33,9 @@ export interface SavedSession {
   readonly persisted?: boolean | undefined;
 }
 
+/** Options of `resumeSession`. */
 export interface ResumeOptions {
+  /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** The session's tools with their functions, which are not saved; without them the app runs the tools that the session had. */
   readonly tools?: readonly Tool[] | undefined;

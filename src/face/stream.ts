@@ -32,9 +32,10 @@ class Pieces<Item> {
  * failure rejects the reader, after the pieces that came before it. `finished` tells how it ended and what it cost.
  */
 export class AnswerStream<Item, Report> extends ReadableStream<Item> {
+  /** Resolves when the answer is complete; rejects when it failed or was aborted. */
   readonly finished: Promise<Report>;
 
-  /** `start` makes the call that delivers the pieces. */
+  /** @hidden `start` makes the call that delivers the pieces. */
   constructor(
     start: (options: { readonly signal: AbortSignal; readonly onItem: (piece: Item) => void }) => Started<Report>,
     signal?: AbortSignal,
@@ -78,6 +79,7 @@ export class AnswerStream<Item, Report> extends ReadableStream<Item> {
     return this.values(options);
   }
 
+  /** Iterates the pieces. Leaving the loop ends the answer, unless `preventCancel` is set. */
   override async *values({ preventCancel = false }: ReadableStreamIteratorOptions = {}): AsyncGenerator<
     Item,
     undefined
@@ -103,6 +105,7 @@ export class AnswerStream<Item, Report> extends ReadableStream<Item> {
   }
 }
 
+/** A stream of text, with a report at its end. */
 export type TextStream<Report> = AnswerStream<string, Report>;
 
 /** The whole text of a stream. */

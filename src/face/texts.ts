@@ -6,6 +6,7 @@ import { misfit, misfitArgument } from './check.ts';
 import { ABORTABLE } from './options.ts';
 import type { OnModel } from './painting.ts';
 
+/** Options of calls that read many texts. */
 export interface TextHooks {
   /** Ends the call; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -13,11 +14,17 @@ export interface TextHooks {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Options of `embed`. */
 export interface EmbedOptions extends EmbedSettings, TextHooks {}
+/** Options of `rerank`. */
 export interface RerankOptions extends TextHooks {}
 
 /** A vector of length 1 for each text, in their order, and what reading the texts took. */
-export type Embeddings = readonly Float32Array[] & TextsReport & { readonly dimensions: number };
+export type Embeddings = readonly Float32Array[] &
+  TextsReport & {
+    /** The width of the vectors. */
+    readonly dimensions: number;
+  };
 
 /** The passages' places and scores, the best first, and what reading them took. */
 export type Ranking = readonly Ranked[] & TextsReport;

@@ -6,6 +6,7 @@ import { clipped } from '../errors.ts';
 export interface ToolContext {
   /** Aborted with the prompt. */
   readonly signal: AbortSignal;
+  /** Identifies the call, as in the parts and messages about it. */
   readonly toolCallId: string;
 }
 

@@ -12,6 +12,7 @@ import { cut, type DeviceSequence } from './device-sequence.ts';
 import { prefill } from './prefill.ts';
 import type { Transcript } from '../chat/prompt.ts';
 
+/** What `session.attribute` is asked. */
 export interface AttributionSettings {
   /** A text that stands in the conversation as it is; the last place where it does counts. */
   readonly text: string;
@@ -21,6 +22,7 @@ export interface AttributionSettings {
   readonly layers?: readonly [from: number, to: number] | undefined;
 }
 
+/** The attention with which an answer's tokens were predicted, span by span. */
 export interface Attribution {
   /** What each of the answer's tokens adds to its text. */
   readonly tokens: readonly string[];

@@ -10,6 +10,7 @@
 import type { SampleSpec } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 
+/** DAMRO (arXiv 2410.04514): logits become (1 + a) times those of the whole image, minus a times those of its outlier tokens. */
 export interface ContrastOptions {
   /** a; default 2. */
   readonly strength?: number | undefined;

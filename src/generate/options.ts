@@ -8,6 +8,7 @@ import type { ContrastOptions } from './contrast.ts';
 import type { ImageOptions } from '../models/vision/vision-model.ts';
 import type { SamplingOptions } from './sampling.ts';
 
+/** How answers are written and reported. */
 export interface AnswerOptions {
   /** Most tokens of an answer. Default: `DEFAULT_ANSWER`, or fewer where the context window leaves fewer. */
   readonly maxTokens?: number | undefined;
@@ -52,6 +53,7 @@ export interface ChatOptions {
   readonly thinking?: boolean | undefined;
   /** What the model may call; a prompt's own list replaces the session's. */
   readonly tools?: readonly ToolSettings[] | undefined;
+  /** Whether the model may, must or must not call tools (default `auto`). */
   readonly toolChoice?: ToolChoice | undefined;
   /** How many times one prompt may run tools of the page's own before it ends with the calls that are left (default 8). */
   readonly maxToolRounds?: number | undefined;
@@ -60,6 +62,7 @@ export interface ChatOptions {
 export interface SessionSettings extends SamplingOptions, AnswerOptions, ChatOptions {
   /** The beginning of the conversation: a system message first, then examples. It is never dropped. */
   readonly initialPrompts?: readonly Message[] | undefined;
+  /** How keys and values are kept and read; see the guide to long contexts. */
   readonly context?: ContextOptions | undefined;
   /** How images are shown to the model, for models that see. */
   readonly visual?: ImageOptions | undefined;
@@ -95,6 +98,7 @@ export const DEFAULT_ANSWER = 2048;
 
 /** A token, and its likelihood. */
 export interface LikelyToken {
+  /** Its id in the model's vocabulary. */
   readonly id: number;
   /** U+FFFD replaces bytes of an incomplete character; a control token is given by its name. */
   readonly text: string;
@@ -112,6 +116,7 @@ export interface TokenLogProb extends LikelyToken {
 
 /** Of the last round, where a prompt ran tools; thoughts, generated tokens and times are those of all rounds. */
 export interface AnswerReport {
+  /** Why it ended. */
   readonly finishReason: FinishReason;
   /** What the model thought before it answered; it is no part of the answer's text, nor of the context of later answers. */
   readonly thinking?: string;
@@ -121,15 +126,18 @@ export interface AnswerReport {
   readonly stop?: string;
   /** The ids that were drawn, without the id that ended the answer. */
   readonly ids: readonly number[];
+  /** Tokens of the exchange. */
   readonly tokens: {
     /** The whole context before the answer. */
     readonly prompt: number;
     /** How many of those were computed earlier and reused. */
     readonly cached: number;
+    /** Tokens that were written. */
     readonly generated: number;
   };
   /** Milliseconds. */
   readonly time: Phases;
+  /** Tokens a second. */
   readonly rate: Phases;
   /** The likelihood of each of `ids`, if `logprobs` is set. */
   readonly logprobs?: readonly TokenLogProb[];
@@ -137,12 +145,15 @@ export interface AnswerReport {
 
 /** A value for reading the prompt, and one for writing the answer. */
 export interface Phases {
+  /** Of reading the prompt. */
   readonly prefill: number;
+  /** Of writing the answer. */
   readonly decode: number;
 }
 
 /** The cost of a session's answers so far. */
 export interface TokenUsage extends Pick<AnswerReport, 'tokens' | 'time' | 'rate'> {
+  /** How many there were. */
   readonly answers: number;
 }
 

@@ -19,6 +19,7 @@ import { checkCount, type AnswerOptions } from './options.ts';
 import type { SessionModel } from './session-cache.ts';
 import { imagesOf, imageTokens } from '../see/images.ts';
 
+/** How a text is scored. */
 export interface ScoreSettings extends Pick<AnswerOptions, 'templateOptions'> {
   /** How the context is kept and read, as in a session. */
   readonly context?: ContextOptions | undefined;
@@ -37,6 +38,7 @@ export interface ScoreSettings extends Pick<AnswerOptions, 'templateOptions'> {
   readonly special?: boolean | undefined;
 }
 
+/** How likely the model finds a text. */
 export interface Score {
   /** The ids that were read, window by window, with the BOS that the model puts before each. */
   readonly ids: Int32Array;

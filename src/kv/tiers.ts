@@ -19,7 +19,9 @@ import { isPlan, type Plan } from './plan.ts';
 
 /** The most bytes that a model's pages may take before unused ones are moved: device -> host memory -> IndexedDB. */
 export interface ContextMemory {
+  /** Bytes on the device; default: no limit. */
   readonly device?: number | undefined;
+  /** Bytes in host memory, before pages go to disk; default: no limit. */
   readonly host?: number | undefined;
 }
 

@@ -72,14 +72,20 @@ export interface TensorInfo extends WeightSpec {
   readonly stored?: StoredFormat;
 }
 
+/** Reading a `header`, `download`ing, `verify`ing a checksum, or `load`ing weights onto the device. */
 export type LoadPhase = 'header' | 'download' | 'verify' | 'load';
 
-/** What a `monitor` receives. `rate` is in bytes per second over the last seconds. */
+/** How far a load has come. */
 export interface LoadProgress {
+  /** What is being done. */
   readonly phase: LoadPhase;
+  /** Bytes that are done. */
   readonly loaded: number;
+  /** Bytes of the phase; 0 where a server does not tell. */
   readonly total: number;
+  /** Bytes a second, over the last seconds. */
   readonly rate: number;
+  /** The name of the file. */
   readonly file: string;
   /**
    * `false` while a file is downloaded from a server that cannot resume: a broken connection starts it from the

@@ -14,6 +14,7 @@ import { Models, type ModelSource, type Served } from './served.ts';
 export type { RemoteImages } from './messages.ts';
 export type { ModelSource, ServedModel } from './served.ts';
 
+/** Limits of `createFetch`. */
 export interface FetchOptions {
   /** Bytes of a request's body at most (default 32 MiB): pictures come in it. */
   readonly maxBody?: number | undefined;

@@ -4,15 +4,19 @@ import type { PaintConfig } from '../models/paint-model.ts';
 import type { PaintPlan } from './request.ts';
 import type { Uncovering } from './schedule.ts';
 
+/** How far a painting has come. */
 export interface PaintProgress {
-  /** The picture being painted, counted from 0, and how many there are. */
+  /** The picture being painted, counted from 0. */
   readonly picture: number;
+  /** The number of pictures. */
   readonly count: number;
   /** Rounds of it that are done. */
   readonly iteration: number;
+  /** Rounds of a picture. */
   readonly iterations: number;
   /** Tokens uncovered so far in all pictures together. */
   readonly tokens: number;
+  /** Tokens of all pictures together. */
   readonly totalTokens: number;
   /** Time since the call. */
   readonly milliseconds: number;

@@ -25,6 +25,7 @@ export interface BrushSettings {
 }
 
 export interface PaintSettings extends BrushSettings {
+  /** What to paint, in words. */
   readonly prompt: string;
 }
 

@@ -1,6 +1,7 @@
 /** Whether a load that failed on the device may go to a server. */
 import type { ServerOptions } from './settings.ts';
 
+/** A server that runs a model which this device cannot, and the consent to use it. */
 export interface FallbackOptions extends ServerOptions {
   /**
    * Whether what is said may leave the device: true, or a function that is told why the device cannot run the model, and asks the person. Without

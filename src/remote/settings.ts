@@ -1,6 +1,7 @@
 /** How a server is reached whose models run elsewhere. */
 import { InputError } from '../errors.ts';
 
+/** How a server of OpenAI's shape is reached. */
 export interface ServerOptions {
   /** Where the server's `/chat/completions` lies, such as `http://localhost:8000/v1`; in a page it may be relative. */
   readonly baseURL: string;

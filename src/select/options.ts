@@ -6,7 +6,9 @@ import type { VisualMethod, VisualSelection } from './visual/index.ts';
 /** Which keys the queries of a prompt may see. */
 export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex';
 
+/** Which keys the queries of a prompt may see, and how many. */
 export interface PrefillOptions {
+  /** `dhsa` (arXiv 2510.24606), `window` (2309.17453), `blocks` (top-k blocks of 32 keys), `flex` (FlexPrefill, 2502.20766), or `dense`. */
   readonly method: PrefillMethod;
   /**
    * Tokens that a query may see: at most 1 is a share of those before it, above 1 a number. Default .25; `flex`: enough
@@ -32,7 +34,9 @@ export interface PrefillOptions {
  */
 export type DecodeMethod = 'dense' | 'tokens' | 'sentences' | 'window' | 'retrieve';
 
+/** Which keys a generated token may see, and how many. */
 export interface DecodeOptions {
+  /** `tokens` (TokenSelect, arXiv 2411.02886), `sentences` (SentenceKV, 2504.00970), `retrieve` (ReKV, 2503.00540), `window`, or `dense`. */
   readonly method: DecodeMethod;
   /**
    * The number of chosen tokens: at most 1 is a share of the context, above 1 a number. Default 2048, `sentences` 1024;
@@ -54,6 +58,7 @@ export interface DecodeOptions {
  * attend to whole passages, and keeps more in layers that lose more.
  */
 export interface EvictOptions {
+  /** SnapKV (arXiv 2404.14469) or CompressKV (2508.02401). */
   readonly method: 'snapkv' | 'compresskv';
   /**
    * The share of the context's tokens that is kept after each prompt. The first page and those of the last queries are
@@ -68,6 +73,7 @@ export interface EvictOptions {
  * which heads find earlier copies (RazorAttention); `mean-query`, how far back a head's mean query attends.
  */
 export interface HeadOptions {
+  /** How the heads that keep everything are found. */
   readonly method: 'model' | 'razor' | 'mean-query';
   /** The share of KV heads that keep everything. Default .5; `model`: as in the table. */
   readonly keep?: number | undefined;
@@ -77,15 +83,21 @@ export interface HeadOptions {
   readonly window?: number | undefined;
 }
 
+/** How a session keeps and reads its context. Without options, attention is dense and exact. */
 export interface ContextOptions {
   /** The most tokens of this session; at most the model's `contextWindow`. */
   readonly window?: number | undefined;
   /** Default 16, the uncompressed format. */
   readonly kvBits?: KvBits | undefined;
+  /** Which keys the queries of a prompt may see. Default `dense`. */
   readonly prefill?: PrefillMethod | PrefillOptions | undefined;
+  /** Which keys a generated token may see. Default `dense`. */
   readonly decode?: DecodeMethod | DecodeOptions | undefined;
+  /** What of a prompt is dropped after it was read. Default: nothing. */
   readonly evict?: EvictOptions['method'] | EvictOptions | undefined;
+  /** Heads that see only sinks and a window. Default `all` see everything. */
   readonly heads?: 'all' | HeadOptions['method'] | HeadOptions | undefined;
+  /** The most bytes of pages before unused ones are moved. Default: no limit. */
   readonly memory?: ContextMemory | undefined;
   /** Whether pages of equal beginnings of prompts are shared with the model's other sessions (default true). */
   readonly share?: boolean | undefined;

@@ -51,16 +51,25 @@ interface StoredRecord {
   readonly sums: Uint32Array;
 }
 
-/** The entries of `list`. */
+/** A downloaded file of a model, as `Octavo.store.list` gives it. */
 export interface StoredFile {
+  /** Identifies the file; `remove` takes it. */
   readonly key: string;
+  /** Its address, without query. */
   readonly url: string;
+  /** The model that it belongs to: its name or address. */
   readonly model: string;
+  /** The name of the file. */
   readonly name: string;
+  /** Bytes, as far as they are known. */
   readonly size: number | undefined;
+  /** Bytes that are kept. */
   readonly received: number;
+  /** Whether all of it is there and verified; a load goes on where it stopped. */
   readonly complete: boolean;
+  /** Hexadecimal, where it is known. */
   readonly sha256?: string;
+  /** When its download began. */
   readonly created: Date;
 }
 

@@ -11,24 +11,33 @@ const READINGS = 3;
 
 /** The entry of `list` for a session. */
 export interface StoredSession {
+  /** The name under which it was saved, or that of a kept prompt. */
   readonly name: string;
-  /** The model's file name and fingerprint; only that model reads it. */
+  /** The file name of its model; only that model reads it. */
   readonly model: string;
+  /** Identifies that model. */
   readonly fingerprint: string;
+  /** Tokens of its context. */
   readonly tokens: number;
   /** Bytes on disk. */
   readonly bytes: number;
   /** Kept because a context asked for it (`keep`), not under a name given by the caller. */
   readonly automatic: boolean;
+  /** When it was saved. */
   readonly saved: Date;
+  /** When it was last read. */
   readonly used: Date;
 }
 
 /** Bytes of saved sessions, and the storage as a whole. */
 export interface SessionUsage {
+  /** The number of saved sessions and kept prompts. */
   readonly sessions: number;
+  /** Bytes of them on disk. */
   readonly bytes: number;
+  /** Bytes that the site uses in all, as the browser estimates them. */
   readonly usage: number | undefined;
+  /** Bytes that the site may use, as the browser estimates them. */
   readonly quota: number | undefined;
 }
 

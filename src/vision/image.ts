@@ -6,8 +6,11 @@ import { InputError } from '../errors.ts';
  * * 4` bytes.
  */
 export interface Rgba {
+  /** Four bytes a pixel. */
   readonly data: Uint8ClampedArray;
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
 }
 

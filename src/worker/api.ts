@@ -40,9 +40,11 @@ export interface Call<Params = unknown, Result = unknown, Event = unknown, Item 
 /** The constraint on an API for `Caller` and `respond`. */
 export type Calls<Api> = { readonly [Method in keyof Api]: Call };
 
+/** Where a model is to run. `auto`: WebGPU where it is available and passes a self-check against WASM, otherwise WASM. */
 export type DeviceName = 'auto' | 'wasm' | 'webgpu';
 
 export interface DeviceRequest {
+  /** Default `auto`. */
   readonly device?: DeviceName | undefined;
   /** WASM threads; by default chosen by the number of processors. */
   readonly threads?: number | undefined;
@@ -74,6 +76,7 @@ export interface LoadSettings extends DeviceRequest {
 
 /** The device of a model. */
 export interface DeviceInfo {
+  /** `wasm`, `webgpu`, or `server` for a model that runs elsewhere. */
   readonly kind: Backend['kind'] | 'server';
   /** The WASM build and threads, or the adapter's name. */
   readonly description: string;
@@ -103,13 +106,19 @@ export interface Capabilities {
 
 /** The vectors that a model gives. */
 export interface EmbeddingInfo {
+  /** Width of the vectors. */
   readonly dimensions: number;
   /** Most tokens of a text; of a longer one only the beginning counts. */
   readonly window: number;
   /** Which of a text's states its vector is: their mean, the first, or the last. */
   readonly pooling: 'mean' | 'cls' | 'last';
   /** What is put before a text by its kind. */
-  readonly prefixes: { readonly query: string; readonly document: string };
+  readonly prefixes: {
+    /** Before questions. */
+    readonly query: string;
+    /** Before the texts that are searched. */
+    readonly document: string;
+  };
   /** Whether the model was trained to embed. Chat models were not: their vectors are second best, and a small embedding model's are better. */
   readonly trained: boolean;
 }
@@ -161,13 +170,19 @@ export interface AnswerInfo extends Omit<AnswerReport, 'logprobs'> {
   readonly usage: number;
 }
 
+/** What a model holds in memory. */
 export interface MemoryInfo extends MemoryUse {
   /** KV pages that sessions use. */
   readonly pages: number;
   /** Bytes of all KV pages in use, including those kept for later sessions. */
   readonly pageBytes: number;
   /** Bytes of pages that are offloaded from the device, in host memory and on disk. */
-  readonly parked: { readonly host: number; readonly disk: number };
+  readonly parked: {
+    /** In host memory. */
+    readonly host: number;
+    /** On disk. */
+    readonly disk: number;
+  };
 }
 
 /** Texts that are done, and of how many. */

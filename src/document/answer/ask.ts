@@ -20,20 +20,29 @@ import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pac
 import { promptOf } from './prompt.ts';
 import { unknownNumbers } from './verify.ts';
 
+/** How documents are read for an answer: the best passages, everything at once, or part by part. */
 export type AskMode = 'passages' | 'whole' | 'windows';
 
+/** A question that was asked before, with its answer. */
 export interface Exchange {
+  /** The question, as it was asked. */
   readonly question: string;
+  /** The answer as text. */
   readonly answer: string;
 }
 
+/** How far answering a question has come. */
 export interface AskProgress {
+  /** `searching` passages, `reading` them or the document, `citing` the answer. */
   readonly phase: 'searching' | 'reading' | 'citing';
+  /** Steps of the phase that are done: tokens while reading. */
   readonly done: number;
+  /** Steps of the phase. */
   readonly total: number;
 }
 
 export interface AskSettings {
+  /** How documents are read. Default `auto`: `whole` for short texts, otherwise `passages`. */
   readonly mode?: AskMode | 'auto' | undefined;
   /** Earlier questions and answers of the conversation, the newest last. */
   readonly history?: readonly Exchange[] | undefined;
@@ -43,31 +52,50 @@ export interface AskSettings {
   readonly budget?: number | undefined;
   /** Whether what a model has read of a whole document is kept on the disk for the next question. */
   readonly keep?: boolean | undefined;
+  /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Called as the phases go on. */
   readonly onProgress?: ((progress: AskProgress) => void) | undefined;
 }
 
 /** The part of a document that was read for an answer. */
 export interface ReadReport {
+  /** Passages that were shown to the model. */
   readonly passages: number;
+  /** Passages of all documents that were asked. */
   readonly of: number;
-  /** Of the last prompt, and how many of them were read before. */
+  /** Tokens of the last prompt. */
   readonly tokens: number;
+  /** How many of `tokens` did not have to be computed again. */
   readonly cached: number;
   /** For people: `5 of 214 passages`, `all 31 pages`. */
   readonly description: string;
 }
 
 export interface DocumentAnswer {
+  /** The whole answer. */
   readonly text: string;
+  /** Where the answer stands in the documents, in the order of its sentences. */
   readonly citations: readonly Citation[];
+  /** The mode that was taken. */
   readonly mode: AskMode;
+  /** What was read for it. */
   readonly read: ReadReport;
   /** How likely it is that the documents do not say it, and the passages that came nearest. */
   readonly absent: { readonly probability: number; readonly nearest: readonly Found[] };
   /** Numbers of the answer that stand nowhere in what was read. */
   readonly unverified: readonly string[];
-  readonly time: { readonly search: number; readonly prefill: number; readonly decode: number; readonly cite: number };
+  /** Milliseconds by phase. */
+  readonly time: {
+    /** Finding passages. */
+    readonly search: number;
+    /** Reading them. */
+    readonly prefill: number;
+    /** Writing the answer. */
+    readonly decode: number;
+    /** Reading the answer once more for its citations. */
+    readonly cite: number;
+  };
 }
 
 /** What is asked: one document, or several. */

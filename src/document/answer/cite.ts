@@ -14,18 +14,23 @@ import { claimOf, literal, support, type Claim } from './verify.ts';
 /** `exact`: the words of the answer stand there. `supported`: its numbers, names and most of its words do. `weak`: what the model looked at most. */
 export type CitationKind = 'exact' | 'supported' | 'weak';
 
+/** A place of a document that supports a sentence of an answer. */
 export interface Citation {
   /** The hash of the document. */
   readonly document: string;
+  /** From 1: where the quote begins. */
   readonly page: number;
   /** Units `[start, end)` of the document's text, which are `quote`. */
   readonly start: number;
+  /** Behind the last unit of the quote. */
   readonly end: number;
+  /** The words of the document, letter by letter. */
   readonly quote: string;
   /** On `page`, in points from the upper left corner. */
   readonly rectangles: readonly Rectangle[];
   /** From 0 to 1: the share of the attention to the document that went to the sentence. */
   readonly score: number;
+  /** How well it supports the sentence. */
   readonly kind: CitationKind;
   /** What of the answer it is cited for: units `[from, to)` of its text. */
   readonly answer: readonly [from: number, to: number];

@@ -2,7 +2,9 @@
 import type { Attribution, AttributionSettings } from '../../generate/attribution.ts';
 import type { AnswerReport } from '../../generate/options.ts';
 
+/** The members of a session that answering needs; `OctavoSession` has them. */
 export interface AnsweringSession {
+  /** The answer as it comes, as in `OctavoSession.promptStreaming`. */
   promptStreaming(
     input: string,
     options: {
@@ -11,18 +13,28 @@ export interface AnsweringSession {
       readonly maxTokens?: number | undefined;
       readonly logprobs?: boolean | number | undefined;
     },
-  ): AsyncIterable<string> & { readonly finished: Promise<AnswerReport> };
+  ): AsyncIterable<string> & {
+    /** How the answer ended. */
+    readonly finished: Promise<AnswerReport>;
+  };
+  /** What the last answer was drawn from, as in `OctavoSession.attribute`. */
   attribute(
     settings: AttributionSettings,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<Attribution>;
+  /** Frees the session. */
   destroy(): void;
 }
 
+/** The members of a model that answering needs; `OctavoModel` has them. */
 export interface AnsweringModel {
+  /** Names the model in messages. */
   readonly name: string;
+  /** The most tokens of a context. */
   readonly contextWindow: number;
+  /** The ids of a text, to count them. */
   tokenize(text: string, options?: { readonly special?: boolean }): Promise<Int32Array>;
+  /** A conversation for one answer. */
   createSession(options: {
     readonly temperature: number;
     readonly signal?: AbortSignal | undefined;

@@ -13,9 +13,11 @@ import { readDocument } from '../read.ts';
 import { readSource } from '../source.ts';
 import type { LibraryEntry, LibraryShelf } from './shelf.ts';
 
+/** How far the background reading of a library has come. */
 export interface LibraryProgress extends ReadingProgress {
   /** The document that is being read. */
   readonly id: string;
+  /** The name of that document. */
   readonly name: string;
   /** Documents that wait behind it. */
   readonly waiting: number;

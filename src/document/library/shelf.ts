@@ -19,19 +19,25 @@ export const CONTENT_VERSION = 1;
 /** `waiting`: stored, not read. `read`: can be searched by words. `ready`: by meaning, too, where there is an embedder. */
 export type EntryState = 'waiting' | 'read' | 'ready' | 'failed';
 
+/** A document of a library, as `list` gives it. */
 export interface LibraryEntry {
   /** SHA-256 of the file. */
   readonly id: string;
+  /** The name of its file. */
   readonly name: string;
+  /** The type that was given when it was added, if any. */
   readonly type: string | undefined;
   /** Of the file. */
   readonly bytes: number;
   /** Of everything that is kept of it, about. */
   readonly stored: number;
+  /** How far it was read. */
   readonly state: EntryState;
   /** 0 before it was read. */
   readonly pages: number;
+  /** UTF-16 units of its text; 0 before it was read. */
   readonly characters: number;
+  /** The title that the file gives itself. */
   readonly title: string | undefined;
   /** Why it could not be read, for people. */
   readonly problem: string | undefined;

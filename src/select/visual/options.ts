@@ -18,7 +18,9 @@ export interface ReleaseOptions {
   readonly layer?: number | undefined;
 }
 
+/** Which of a picture's tokens are read; the guide to visual tokens compares the methods. */
 export interface VisualSelection {
+  /** The method that chooses. */
   readonly method: VisualMethod;
   /**
    * How many tokens are kept. At most 1: a share of the tokens that may be dropped (default .25), in addition to those

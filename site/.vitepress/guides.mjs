@@ -1,0 +1,82 @@
+// The order of the guides. A page of docs/ that is missing here is an error, so that none is forgotten.
+import { readdirSync } from 'node:fs';
+
+const GROUPS = [
+  [
+    'Start',
+    {
+      'getting-started': 'Getting started',
+      models: 'Models',
+      browsers: 'Where it runs',
+      troubleshooting: 'Troubleshooting',
+    },
+  ],
+  [
+    'Tasks',
+    {
+      chat: 'Chat',
+      see: 'See pictures',
+      paint: 'Paint',
+      edit: 'Edit pictures',
+      embeddings: 'Embed and re-rank',
+      documents: 'Long documents',
+      'structured-output': 'Structured output',
+      tools: 'Tools and thoughts',
+      'long-context': 'Long contexts',
+      'own-models': 'Your own models',
+      memory: 'Memory and mobile',
+      offline: 'Offline',
+    },
+  ],
+  [
+    'Environments and libraries',
+    {
+      node: 'Node and the command line',
+      react: 'React',
+      'ai-sdk': 'AI SDK',
+      openai: 'OpenAI',
+      'prompt-api': 'Prompt API',
+      servers: 'Servers',
+    },
+  ],
+  [
+    'Coming from',
+    {
+      'migrate-wllama': 'wllama',
+      'migrate-transformers-js': 'transformers.js',
+      'migrate-web-llm': 'web-llm',
+      'migrate-prompt-api': 'The Prompt API',
+    },
+  ],
+  [
+    'Design and measurements',
+    {
+      architecture: 'Architecture',
+      'vision-models': 'Models that see',
+      'visual-tokens': 'Visual tokens',
+      'unipic-format': 'The UniPic format',
+    },
+  ],
+];
+
+const OTHERS = {
+  'bench/README.md': 'Benchmarks',
+  'models/nano/card.md': 'nano, the bundled model',
+  'training/README.md': 'Training nano',
+  'training/convert/README.md': 'Converting checkpoints',
+  'CHANGELOG.md': 'Changelog',
+  'CONTRIBUTING.md': 'Contributing',
+};
+
+export function guides(docs, others) {
+  const pages = new Set(readdirSync(docs).filter((name) => name.endsWith('.md') && name !== 'README.md'));
+  const groups = GROUPS.map(([text, entries]) => ({
+    text,
+    items: Object.entries(entries)
+      .filter(([page]) => pages.delete(`${page}.md`))
+      .map(([page, title]) => ({ text: title, link: `/docs/${page}` })),
+  }));
+  if (pages.size > 0) throw new Error(`site/.vitepress/guides.mjs has no place for docs/${[...pages].join(', docs/')}`);
+  const more = others.map((file) => ({ text: OTHERS[file], link: `/${file.replace(/\.md$/, '')}` }));
+  return [...groups, { text: 'The repository', collapsed: true, items: more }];
+}

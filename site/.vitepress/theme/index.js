@@ -1,0 +1,4 @@
+import Theme from 'vitepress/theme';
+import './octavo.css';
+
+export default Theme;
