@@ -1,10 +1,10 @@
 /**
- * The public exports of every entry are those of test/exports.txt, so that a change of them is deliberate: edit the list with the change, and name it in
- * CHANGELOG.md. What the list calls a class, a constant or a function is also what the built scripts export.
+ * The public exports of every entry are those of test/exports.txt, so that a change of them is deliberate: change the list with them (by hand, or with
+ * OCTAVO_WRITE_EXPORTS=1), and name the change in CHANGELOG.md. What the list calls a class, a constant or a function is also what the built scripts export.
  */
 import { expect, test } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { entries, exportsOf, VALUES } from './support/exports.ts';
 
 const exported = entries().map((entry) => ({ ...entry, exports: exportsOf(entry.types) }));
@@ -22,6 +22,7 @@ test('the entries export what test/exports.txt lists', () => {
     const list = listOf(exports);
     return i > 0 && list === whole ? `${name}\n  as octavo\n` : `${name}\n${list}\n`;
   });
+  if (process.env['OCTAVO_WRITE_EXPORTS'] === '1') writeFileSync('test/exports.txt', lists.join('\n'));
   expect(lists.join('\n')).toBe(readFileSync('test/exports.txt', 'utf8'));
 });
 

@@ -9,6 +9,7 @@ import { ABORTABLE, SESSION } from './options.ts';
 import type { OnModel } from './painting.ts';
 import { transferPixels, type PictureInput } from './pictures.ts';
 
+/** Options of `model.keptTokens`. */
 export interface KeptTokensOptions {
   /** As `context.visual` of a session. */
   readonly selection: VisualMethod | VisualSelection;

@@ -6,13 +6,15 @@ import { InputError } from '../errors.ts';
 import type { Picture } from './picture.ts';
 import type { PaintPlan } from './request.ts';
 
+/** Where a painting was interrupted, as plain data that can be stored: `resume` goes on from it. */
 export interface PaintCheckpoint {
   /** Identifies the request: its words, its settings with all defaults, and the pixels of the picture to edit. */
   readonly request: string;
   /** The finished pictures. */
   readonly pictures: readonly Picture[];
-  /** [N * C] tokens of the unfinished picture, and the number of its finished rounds. */
+  /** [N * C] tokens of the unfinished picture. */
   readonly tokens: Float32Array<ArrayBuffer>;
+  /** Finished rounds of the unfinished picture. */
   readonly iteration: number;
 }
 

@@ -1,9 +1,12 @@
 /** Painted pictures as bytes. */
 
+/** A painted picture as plain data. */
 export interface Picture {
   /** RGBA, rows from the top, opaque. */
   readonly data: Uint8ClampedArray<ArrayBuffer>;
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
   /** The seed that paints it again. */
   readonly seed: number;

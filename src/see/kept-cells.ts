@@ -6,18 +6,23 @@ import { spanTokens, type ImageProcessor } from './images.ts';
 
 /** A tile of an image as the model sees it: resized, cropped or padded. */
 export interface KeptTile {
+  /** Its pixels. */
   readonly picture: Rgba;
   /** The grid of cells over the tile; each is shown by one token. */
   readonly rows: number;
+  /** Columns of the grid. */
   readonly columns: number;
   /** The cells whose tokens are read, ascending, in raster order. */
   readonly kept: Int32Array<ArrayBuffer>;
 }
 
+/** Which tokens of an image are read, tile by tile. */
 export interface KeptTokens {
+  /** In the order in which the model reads them. */
   readonly tiles: readonly KeptTile[];
-  /** All tokens of the image, those that show none of its parts included, and how many of them are read. */
+  /** All tokens of the image, those that show none of its parts included. */
   readonly tokens: number;
+  /** How many of them are read. */
   readonly kept: number;
 }
 

@@ -125,14 +125,17 @@ export interface EmbeddingInfo {
 
 /** What a model paints, and what its file recommends. */
 export interface PaintingInfo {
-  /** Pixels a side that it knows, ascending, and the one that it takes by itself. */
+  /** Pixels a side that it knows, ascending. */
   readonly sizes: readonly number[];
+  /** Pixels a side where a call names none. */
   readonly size: number;
   /** Pixels a side of a token. */
   readonly patch: number;
-  /** Rounds, denoising steps a round, and guidance. */
+  /** Rounds in which a picture is uncovered. */
   readonly steps: number;
+  /** Denoising steps a round. */
   readonly diffusionSteps: number;
+  /** How closely pictures follow the words; 1 applies no guidance. */
   readonly guidance: number;
 }
 
