@@ -103,7 +103,7 @@ export type { ImageOptions } from './models/vision/vision-model.ts';
 export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
 export type { Bytes, ModelInput } from './load/inputs.ts';
 export type { LoadPhase, LoadProgress } from './load/model-file.ts';
-export type { PaintCheckpoint, PaintProgress } from './paint/index.ts';
+export type { PaintCheckpoint, PaintProgress, Picture } from './paint/index.ts';
 export type { SessionUsage, StoredFile, StoredSession } from './store/index.ts';
 export type { Drawable } from './vision/canvas.ts';
 export type { ImageInput, Rgba } from './vision/index.ts';

@@ -39,7 +39,7 @@ async function typeCheck(files: readonly Sample[]): Promise<string> {
       skipLibCheck: true,
       noEmit: true,
     },
-    files: [...files.map(written), join(root, 'test/docs/world.d.ts')],
+    files: [...files.map(written), join(root, 'test/docs/world.d.ts'), join(root, 'test/docs/packages.d.ts')],
   };
   const project = join(folder, 'tsconfig.json');
   writeFileSync(project, JSON.stringify(config));
