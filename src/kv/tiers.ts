@@ -19,9 +19,9 @@ import { isPlan, type Plan } from './plan.ts';
 
 /** The most bytes that a model's pages may take before unused ones are moved: device -> host memory -> IndexedDB. */
 export interface ContextMemory {
-  /** Bytes on the device; default: no limit. */
+  /** Bytes on the device. Default: on WASM 3 GiB less the weights, on WebGPU no limit. */
   readonly device?: number | undefined;
-  /** Bytes in host memory, before pages go to disk; default: no limit. */
+  /** Bytes in host memory, before pages go to disk. Default: an eighth of the machine's memory where the browser tells it, else 1 GiB. */
   readonly host?: number | undefined;
 }
 

@@ -97,7 +97,7 @@ export interface ContextOptions {
   readonly evict?: EvictOptions['method'] | EvictOptions | undefined;
   /** Heads that see only sinks and a window. Default `all` see everything. */
   readonly heads?: 'all' | HeadOptions['method'] | HeadOptions | undefined;
-  /** The most bytes of pages before unused ones are moved. Default: no limit. */
+  /** The most bytes of pages before unused ones are moved; each has its default. */
   readonly memory?: ContextMemory | undefined;
   /** Whether pages of equal beginnings of prompts are shared with the model's other sessions (default true). */
   readonly share?: boolean | undefined;
