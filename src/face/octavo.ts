@@ -225,7 +225,7 @@ export function createFace(platform: FacePlatform): OctavoFace {
       const places = addressesOf(place).filter((one) => DOWNLOADED.test(one));
       if (places.some((one) => loading.has(one))) return 'downloading';
       const store = await platform.store();
-      const stored = await Promise.all(places.map((one) => store?.has(one) ?? false));
+      const stored = await Promise.all(places.map(async (one) => store?.has(one) ?? false));
       const found = stored.includes(false) ? 'downloadable' : 'available';
       const sees = expectedInputs.some(({ type }) => type === 'image');
       // The bundled model runs everywhere and sees; what is stored was loaded here; bytes would have to be copied.
