@@ -29,7 +29,7 @@ beforeEach(() => server.reset());
 const Octavo = testFace();
 const WASM = { device: 'wasm' } as const;
 /** Tables of many rows, so that the weights are far larger than the header. */
-const wide = (): Uint8Array<ArrayBuffer> => tinyModel({ hidden: 256, mlp: 2048, window: 4096 });
+const WIDE = tinyModel({ hidden: 256, mlp: 2048, layers: 1, window: 4096 });
 
 /** Bytes of the bodies that the server's answers had. */
 function served(): number {
@@ -41,7 +41,7 @@ function served(): number {
 
 describe('inspect', () => {
   test('tells what loading tells, and the memory that it takes', async () => {
-    const bytes = wide();
+    const bytes = WIDE;
     const found = await Octavo.inspect(bytes, WASM);
     expect(found).toMatchObject({
       format: 'gguf',
@@ -71,7 +71,7 @@ describe('inspect', () => {
   });
 
   test('asks a server for the header only, and keeps nothing', async () => {
-    const bytes = wide();
+    const bytes = WIDE;
     server.files.set('/m.gguf', { bytes, etag: '"one"' });
     const store = new ModelStore(new FolderRecords(join(folder, 'models')));
     const platform = { ...testPlatform, open: { ...testPlatform.open, store } };
@@ -131,7 +131,7 @@ describe('inspect', () => {
     const { room, token, weights } = small.memory!;
     expect(room).toBe(Math.floor((4_000_000 - weights) / token));
     expect(room).toBeLessThan(65_536);
-    const large = await report(here, wide(), WASM);
+    const large = await report(here, WIDE, WASM);
     expect(large).toMatchObject({ runs: false, problem: { code: 'out-of-memory' } });
     expect(large.problem!.message).toMatch(/needs \d+ MB with a short context, and there are 4 MB for it here/);
   });
