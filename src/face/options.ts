@@ -47,6 +47,7 @@ const ANSWER: ShapeOf<Required<AnswerOptions>> = {
   stop: { anyOf: [TEXT, { list: TEXT }] },
   aborted: { oneOf: ['remove', 'keep'] },
   loops: { oneOf: ['stop', 'allow'] },
+  drafts: SWITCH,
   templateOptions: OBJECT,
   contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
   logprobs: { anyOf: [SWITCH, { number: [0, MOST_ALTERNATIVES], whole: true }] },
