@@ -97,6 +97,7 @@ export type { BackendKind } from './backend/backend.ts';
 export type { ContextMemory } from './kv/tiers.ts';
 export type { KvBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
+export type { DraftCounts } from './generate/drafts.ts';
 export type {
   AnswerOptions,
   AnswerReport,

@@ -44,7 +44,7 @@ const nothing: Guess = { ids: new Int32Array(0), kind: 0 };
 
 /** Counts of an answer's drafts. */
 export interface DraftCounts {
-  /** Tokens that were guessed and verified. */
+  /** Number of tokens that were guessed and verified. */
   readonly guessed: number;
   /** How many of them were right: decoding steps that were saved. */
   readonly right: number;
