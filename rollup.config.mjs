@@ -126,7 +126,7 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   external: [
     ...Object.keys(SHARED),
-    ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo', 'react', 'ai']),
+    ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo', 'react', 'ai', 'electron']),
   ],
   plugins: [...plugins(platform), ...extra],
 });
@@ -195,6 +195,14 @@ export default [
   entry('node-worker', 'src/entries/node-worker.ts', 'node', { output: single }),
   entry('node', 'src/node.ts', 'node', { extra: [generated(/^node-worker\.js$/)] }),
   entry('cli', 'src/cli/main.ts', 'node', { extra: [generated(undefined)] }),
+  entry('electron', 'src/electron/index.ts', 'node'),
+  entry('electron-engine', 'src/electron/engine-process.ts', 'node', { output: single }),
+  // Pages of a desktop program always have their files, so the archive stays out.
+  entry('electron-renderer', 'src/electron/renderer.ts', 'browser', { extra: [generated(undefined)] }),
+  // A sandboxed preload script is one CommonJS file.
+  entry('electron-preload', 'src/electron/preload.ts', 'browser', {
+    output: { ...single, entryFileNames: 'electron-preload.cjs', format: 'cjs' },
+  }),
   entry('ai-sdk', 'src/ai-sdk/index.ts', 'browser'),
   entry('ai-sdk-v3', 'src/ai-sdk/v3.ts', 'browser'),
   entry('openai', 'src/openai/index.ts', 'browser'),

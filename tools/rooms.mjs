@@ -48,6 +48,7 @@ export const ROOMS = [
   'src/index.ts',
   'src/node.ts',
   'src/in-scope.ts',
+  'src/electron',
   'src/nano.ts',
   'src/ai-sdk',
   'src/prompt-api.ts',

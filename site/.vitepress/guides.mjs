@@ -32,6 +32,7 @@ const GROUPS = [
     'Environments and libraries',
     {
       node: 'Node and the command line',
+      electron: 'Electron',
       react: 'React',
       'ai-sdk': 'AI SDK',
       openai: 'OpenAI',

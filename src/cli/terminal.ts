@@ -1,5 +1,6 @@
 /** The input and output of a command, and the progress line. */
 import type { Readable, Writable } from 'node:stream';
+import type { ModelStore } from '../store/model-store.ts';
 import type { FacePlatform, OctavoFace } from '../face/octavo.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -9,7 +10,7 @@ export interface CliContext {
   readonly output: Writable & { readonly isTTY?: boolean };
   readonly errors: Writable & { readonly isTTY?: boolean };
   readonly face: OctavoFace;
-  readonly place: FacePlatform;
+  readonly place: FacePlatform<ModelStore>;
   readonly platform: Platform;
   /** The version of the package. */
   readonly version: string;

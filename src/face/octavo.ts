@@ -62,8 +62,11 @@ export interface AvailabilityOptions {
   readonly expectedOutputs?: readonly ExpectedContent[] | undefined;
 }
 
+/** What the face does with stored models; `Store` may be able to do more. */
+type KeptModels = Pick<ModelStore, 'list' | 'remove' | 'has'>;
+
 /** The platform functions that the face needs. */
-export interface FacePlatform {
+export interface FacePlatform<Store extends KeptModels = KeptModels> {
   /** Starts an engine, off this thread where possible. */
   startEngine(): Promise<Endpoint>;
   /** Converts an input so that it can be sent to the engine; 'nano' becomes the location of the bundled model. */
@@ -73,9 +76,9 @@ export interface FacePlatform {
   /** Whether WASM or WebGPU is available at all. */
   readonly capable: boolean;
   /** Where downloads are kept; undefined where nothing can be kept. */
-  store(): Promise<ModelStore | undefined>;
+  store(): Promise<Store | undefined>;
   /** Where sessions are saved; undefined where nothing can be kept. */
-  sessions(): Promise<SessionStore | undefined>;
+  sessions(): Promise<Pick<SessionStore, 'list' | 'remove' | 'usage'> | undefined>;
   /** What opens documents; undefined in scopes that fetch no code, such as service workers. */
   documents?(): Promise<Documents>;
 }

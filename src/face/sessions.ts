@@ -54,7 +54,9 @@ export interface SavedSessions {
 }
 
 /** `store` is undefined where nothing can be kept. */
-export function savedSessions(store: () => Promise<SessionStore | undefined>): SavedSessions {
+export function savedSessions(
+  store: () => Promise<Pick<SessionStore, 'list' | 'remove' | 'usage'> | undefined>,
+): SavedSessions {
   return {
     list: async () => (await (await store())?.list()) ?? [],
     remove: async (name) => (await (await store())?.remove(name)) ?? false,

@@ -2,12 +2,10 @@
  * Starts the engine's worker thread in Node. The script is looked for beside this one, then in the installed package,
  * for code that a bundler has moved, and last in the bundle itself (archive.ts), when nothing of the package is left.
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { WasmBuild } from '../wasm.ts';
+import { packagedFile } from './packaged-file.ts';
 
 /** What the worker receives when it starts: the WASM builds, if they are not beside its script. */
 export interface NodeEngineData {
@@ -24,26 +22,8 @@ const OPTIONS: WorkerOptions = { name: 'octavo', execArgv: [] };
 const startThread = (script: string | URL, options: WorkerOptions): Worker =>
   Reflect.construct(Worker, [script, options]);
 
-/** Finds the package's files: beside this script or in the installed package. */
-function packagedScript(): string | undefined {
-  try {
-    const beside = fileURLToPath(new URL(SCRIPT, import.meta.url));
-    if (existsSync(beside)) return beside;
-  } catch {
-    // A CommonJS bundle has no `import.meta.url`.
-  }
-  try {
-    const manifest = createRequire(join(process.cwd(), 'package.json')).resolve('octavo/package.json');
-    const installed = join(manifest, '..', 'dist', SCRIPT);
-    if (existsSync(installed)) return installed;
-  } catch {
-    // The package is not installed here.
-  }
-  return undefined;
-}
-
 export async function startNodeWorker(): Promise<Worker> {
-  const script = packagedScript();
+  const script = packagedFile(SCRIPT);
   if (script !== undefined) return startThread(script, OPTIONS);
   const { unpackArchive } = await import('./archive.ts');
   const files = await unpackArchive();
@@ -65,6 +45,6 @@ export async function startNodeWorker(): Promise<Worker> {
  * below it.
  */
 export function packageFolder(): string | undefined {
-  const script = packagedScript();
+  const script = packagedFile(SCRIPT);
   return script === undefined ? undefined : join(script, '..', '..');
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { InputError } from '../errors.ts';
 import type { FacePlatform } from '../face/octavo.ts';
 import type { ModelInput } from '../load/index.ts';
+import type { ModelStore } from '../store/model-store.ts';
 import { FolderShelf } from '../store/folder-shelf.ts';
 import { SessionStore } from '../store/session-store.ts';
 import { readImage } from '../vision/index.ts';
@@ -26,7 +27,7 @@ function bundledModel(): string {
 }
 
 /** The engine runs in a worker thread. */
-export function createNodeFace(): FacePlatform {
+export function createNodeFace(): FacePlatform<ModelStore> {
   const decoder = createNodeDecoder();
   return {
     startEngine: async () => {

@@ -8,6 +8,7 @@ import { cloneable } from '../../src/platform/input.ts';
 import { createNodeDecoder } from '../../src/platform/images-node.ts';
 import { nodeFiles } from '../../src/platform/node-files.ts';
 import type { Platform } from '../../src/platform/platform.ts';
+import type { ModelStore } from '../../src/store/model-store.ts';
 import { SessionStore } from '../../src/store/index.ts';
 import { readImage } from '../../src/vision/index.ts';
 import { portEndpoint } from '../../src/worker/endpoints.ts';
@@ -36,7 +37,7 @@ export function testPlace(
   open: OpenDevice | undefined = testDevice,
   platform: Platform = testPlatform,
   delay = 0,
-): FacePlatform {
+): FacePlatform<ModelStore> {
   return {
     startEngine: async () => {
       const { port1, port2 } = new MessageChannel();

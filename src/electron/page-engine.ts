@@ -1,0 +1,92 @@
+/** The page's end of an engine's port, as the endpoint that `Octavo` calls. */
+import { DeviceError } from '../errors.ts';
+import type { Endpoint, ToEngine, ToPage } from '../worker/protocol.ts';
+import { Lending } from './lending.ts';
+import type { PageBridge, StartedEngine } from './page-bridge.ts';
+import type { Carried } from './process-api.ts';
+
+/** An engine in a process of its own. */
+export function processEndpoint(bridge: PageBridge, { id, port }: StartedEngine, lending: Lending): Endpoint {
+  let stop = (): void => {};
+  return {
+    // Buffers are copied: Electron delivers nothing of a message whose buffers were transferred.
+    post: (message) => {
+      const { sent, ports } = withPorts(message as ToEngine, lending);
+      port.postMessage(sent, ports);
+    },
+    listen: (message, failed) => {
+      stop = bridge.listen((event) => {
+        if (event.kind !== 'ended' || event.engine !== id) return;
+        failed?.(
+          new DeviceError('lost', `the engine's process ended (exit code ${event.code}); load the model again`, {
+            code: event.code,
+          }),
+        );
+      });
+      port.onmessage = ({ data }: MessageEvent<unknown>) => message(data);
+    },
+    close: () => {
+      stop();
+      port.close();
+      // The app may be quitting.
+      bridge.request({ kind: 'end', engine: id }).catch(() => undefined);
+    },
+  };
+}
+
+/** Ports cannot stand in a message between processes; they go beside it, and `carried` says what they are. */
+function withPorts(message: ToEngine, lending: Lending): { readonly sent: unknown; readonly ports: MessagePort[] } {
+  if (message.kind !== 'call' || (message.method !== 'load' && message.method !== 'download'))
+    return { sent: message, ports: [] };
+  const { fetch: own, ...params } = message.params as {
+    readonly input: unknown;
+    readonly settings: { readonly mmproj?: unknown };
+    readonly fetch?: MessagePort;
+  };
+  const carried: Carried[] = [];
+  const ports: MessagePort[] = [];
+  if (Lending.isLent(params.input) || Lending.isLent(params.settings.mmproj)) {
+    carried.push('lent');
+    ports.push(lending.open());
+  }
+  if (own !== undefined) {
+    carried.push('fetch');
+    ports.push(own);
+  }
+  return { sent: { ...message, params, carried }, ports };
+}
+
+/** An engine in a worker of the page: the main process is told of saves, so that quitting waits for them. */
+export function countingSaves(endpoint: Endpoint, changed: (by: 1 | -1) => void): Endpoint {
+  const saves = new Set<number>();
+  const settle = (id: number): void => {
+    if (saves.delete(id)) changed(-1);
+  };
+  return {
+    ...endpoint,
+    post: (message, transfer) => {
+      const { kind, id, ...call } = message as ToEngine;
+      if (kind === 'call' && 'method' in call && call.method === 'saveSession') {
+        saves.add(id);
+        changed(1);
+      }
+      endpoint.post(message, transfer);
+    },
+    listen: (receive, failed) =>
+      endpoint.listen(
+        (message) => {
+          const { kind, id } = message as ToPage;
+          if (kind === 'result' || kind === 'error') settle(id);
+          receive(message);
+        },
+        (error) => {
+          for (const id of saves) settle(id);
+          failed?.(error);
+        },
+      ),
+    close: () => {
+      for (const id of saves) settle(id);
+      endpoint.close();
+    },
+  };
+}
