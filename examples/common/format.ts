@@ -19,15 +19,14 @@ export function bytes(count: number): string {
   }).format(value);
 }
 
-/** Seconds as `8 s`, `4 min`, `1 h 20 min`. */
+/** Seconds as `8 s`, `4 min`, `1 h 20 min`: the symbols are the same in all languages. */
 export function duration(seconds: number): string {
-  const unit = (value: number, name: string): string =>
-    new Intl.NumberFormat(language.value, { style: 'unit', unit: name, unitDisplay: 'short' }).format(value);
-  if (seconds < 60) return unit(Math.max(1, Math.round(seconds)), 'second');
+  if (seconds < 9.95) return `${number(Math.max(0.1, seconds), 1)} s`;
+  if (seconds < 59.5) return `${number(seconds)} s`;
   const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return unit(minutes, 'minute');
+  if (minutes < 60) return `${minutes} min`;
   const rest = minutes % 60;
-  return rest === 0 ? unit(minutes / 60, 'hour') : `${unit(Math.floor(minutes / 60), 'hour')} ${unit(rest, 'minute')}`;
+  return rest === 0 ? `${minutes / 60} h` : `${Math.floor(minutes / 60)} h ${rest} min`;
 }
 
 export function number(value: number, digits = 0): string {

@@ -1,9 +1,27 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { application } from '../common/vite.mjs';
+
+/** Character maps and fonts that PDFs may lack, as pdf.js asks for them: view/pdf.ts. */
+const pdfFiles = () => ({
+  name: 'pdf-files',
+  apply: 'build',
+  generateBundle() {
+    for (const folder of ['cmaps', 'standard_fonts']) {
+      const from = fileURLToPath(new URL(`../node_modules/pdfjs-dist/${folder}/`, import.meta.url));
+      for (const file of readdirSync(from))
+        this.emitFile({ type: 'asset', fileName: `pdfjs/${folder}/${file}`, source: readFileSync(from + file) });
+    }
+  },
+});
 
 export default defineConfig(
   application({
     url: import.meta.url,
+    plugins: [pdfFiles()],
+    // The sample is there without a network, too.
+    worker: { globPatterns: ['**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,bcmap,pfb,ttf}'] },
     manifest: {
       name: 'Octavo Documents',
       short_name: 'Documents',

@@ -27,7 +27,7 @@ export class ModelGone extends Error {
 
 export interface HolderOptions {
   /** The longest context; undefined: what the model was made for. */
-  readonly contextWindow?: (() => number | undefined) | undefined;
+  readonly contextWindow?: ((choice: ModelChoice) => number | undefined) | undefined;
   readonly device?: (() => 'auto' | 'wasm' | 'webgpu') | undefined;
   /** Asked before a download; false leaves everything as it is. */
   readonly consent?: ((choice: ModelChoice) => Promise<boolean>) | undefined;
@@ -64,7 +64,7 @@ export class ModelHolder {
       if (input === undefined) throw new ModelGone(titleOf(choice));
       if (consent !== undefined && !(await consent(choice))) abort.abort();
       signal.throwIfAborted();
-      const window = contextWindow?.();
+      const window = contextWindow?.(choice);
       const model = await Octavo.load(input, {
         signal,
         device: device?.() ?? 'auto',
@@ -92,6 +92,11 @@ export class ModelHolder {
       this.#change({ loading: undefined, problem: { choice, error } });
       return undefined;
     }
+  }
+
+  /** Says that a model is wanted whose file is not here: it is fetched again only when the user says so. */
+  miss(choice: ModelChoice): void {
+    this.#change({ problem: { choice, error: new ModelGone(titleOf(choice)) } });
   }
 
   /** Ends a download or a load; what came of it is kept for the next try. */

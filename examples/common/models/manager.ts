@@ -153,11 +153,11 @@ export class ModelManager extends Part {
     const away = !here && !online.value && entry.id !== NANO;
     return html`<li class="card ${used ? 'chosen' : ''}">
       <div class="grow">
-        <p class="card-title">${entry.title} <span class="licence">${entry.licence}</span></p>
+        <p class="card-title">${entry.title}</p>
         <p class="hint">${common(entry.note)}</p>
         <p class="hint numbers">
           ${here ? html`${bytes(entry.bytes)} ${common('onDevice')}` : common('downloadSize', { size: bytes(entry.bytes) })}
-          · ${common('memorySize', { size: bytes(memoryOf(entry, this.contextTokens)) })}
+          · ${common('memorySize', { size: bytes(memoryOf(entry, this.contextTokens)) })} · ${entry.licence}
         </p>
       </div>
       ${

@@ -1,5 +1,7 @@
 /** What of models is kept on the device: downloads of the package, and files of the user's own. */
 import { Octavo, type StoredFile } from 'octavo';
+import { nano } from 'octavo/nano';
+import { NANO } from './catalogue.ts';
 import { addressOf, type ModelChoice } from './choice.ts';
 import { ownModels, removeOwn } from './own-files.ts';
 
@@ -21,7 +23,7 @@ export async function storedModels(): Promise<readonly StoredModel[]> {
     const before = models.get(model);
     models.set(model, {
       key: model,
-      title: before?.title ?? name,
+      title: before?.title ?? (url === nano ? NANO : (name.split(/[/?#]/).findLast((part) => part !== '') ?? name)),
       kind: 'download',
       bytes: (before?.bytes ?? 0) + (complete ? (size ?? received) : received),
       complete: complete && (before?.complete ?? true),

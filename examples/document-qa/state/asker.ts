@@ -1,0 +1,255 @@
+/**
+ * Asks one question after the other. A question about a document that is still being read waits for it, one without a model for the model; what is on its way is told by
+ * an observable, what came of it is kept as an exchange.
+ */
+import type { AskMode, DocumentAnswer, OctavoModel } from 'octavo';
+import type { ScreenLock } from '../../common/device/wake-lock.ts';
+import type { ModelHolder } from '../../common/models/holder.ts';
+import { titleOf } from '../../common/models/choice.ts';
+import { Observable } from '../../common/observable.ts';
+import { isAbort, problemOf } from '../../common/problem.ts';
+import { holdAnswer, type Answer, type Evidence, type Exchange, type Exchanges, type Nearest } from './exchanges.ts';
+import { settings } from './settings.ts';
+import type { Shelf } from './shelf.ts';
+
+export type Phase = 'queued' | 'document' | 'model' | 'searching' | 'reading' | 'answering' | 'citing';
+
+export interface Going {
+  readonly exchange: Exchange;
+  readonly phase: Phase;
+  readonly done: number;
+  readonly total: number;
+  readonly text: string;
+}
+
+/** What a question is answered from that nobody has. */
+export class NothingToRead extends Error {
+  override readonly name = 'NothingToRead';
+}
+
+interface Job extends Going {
+  readonly mode: AskMode | 'auto' | undefined;
+  readonly abort: AbortController;
+  /** Tells other tabs that it is over. */
+  readonly release: () => void;
+}
+
+/** Exchanges of the conversation that a question brings along. */
+const MOST_HISTORY = 4;
+/** Characters that are shown on either side of a quote. */
+const CONTEXT = 180;
+
+export class Asker {
+  /** The first is being answered. */
+  readonly going = new Observable<readonly Going[]>([]);
+  readonly #shelf: Shelf;
+  readonly #models: ModelHolder;
+  readonly #exchanges: Exchanges;
+  readonly #screen: ScreenLock;
+  #jobs: readonly Job[] = [];
+  #running = false;
+
+  constructor(shelf: Shelf, models: ModelHolder, exchanges: Exchanges, screen: ScreenLock) {
+    this.#shelf = shelf;
+    this.#models = models;
+    this.#exchanges = exchanges;
+    this.#screen = screen;
+  }
+
+  /** `again`: an exchange that is asked anew, and replaced. */
+  async ask(
+    scope: string,
+    question: string,
+    { mode, again }: { readonly mode?: AskMode; readonly again?: Exchange } = {},
+  ): Promise<void> {
+    const exchange: Exchange =
+      again === undefined
+        ? { id: crypto.randomUUID(), scope, question, asked: Date.now(), answer: undefined, problem: undefined }
+        : { ...again, answer: undefined, problem: undefined };
+    const release = await holdAnswer(exchange.id);
+    const job: Job = {
+      exchange,
+      mode,
+      phase: 'queued',
+      done: 0,
+      total: 0,
+      text: '',
+      abort: new AbortController(),
+      release,
+    };
+    this.#set([...this.#jobs, job]);
+    await this.#exchanges.put(exchange);
+    void this.#run();
+  }
+
+  /** Ends what is being answered, or what waits. */
+  stop(id: string): void {
+    this.#jobs.find(({ exchange }) => exchange.id === id)?.abort.abort();
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
+        const { id } = job.exchange;
+        await this.#screen.during(settings.value.screenOn, () => this.#one(id));
+        job.release();
+        this.#set(this.#jobs.filter(({ exchange }) => exchange.id !== id));
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #one(id: string): Promise<void> {
+    const job = this.#job(id);
+    if (job === undefined) return;
+    const { exchange, abort } = job;
+    const { signal } = abort;
+    try {
+      signal.throwIfAborted();
+      const answer = await this.#answer(id, exchange, job.mode, signal);
+      await this.#exchanges.put({ ...exchange, answer });
+    } catch (error) {
+      if (signal.aborted || isAbort(error)) {
+        // What was said so far stays, without citations, since nothing was checked.
+        await this.#exchanges.put({ ...exchange, problem: { title: 'stopped', detail: this.#job(id)?.text ?? '' } });
+      } else
+        await this.#exchanges.put({
+          ...exchange,
+          problem: error instanceof NothingToRead ? { title: 'nothing', detail: error.message } : problemOf(error),
+        });
+    }
+  }
+
+  async #answer(
+    id: string,
+    { scope, question }: Exchange,
+    mode: AskMode | 'auto' | undefined,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const begun = performance.now();
+    this.#change(id, { phase: 'document' });
+    const entry = scope === '' ? undefined : await this.#shelf.read(scope, signal);
+    if (scope !== '' && (entry === undefined || entry.state === 'failed'))
+      throw new NothingToRead(entry?.problem ?? scope);
+    this.#change(id, { phase: 'model' });
+    const model = await this.#model(signal);
+    const { mode: usual, budget, answer: maxTokens, keep } = settings.value;
+    this.#change(id, { phase: 'searching' });
+    const { library } = this.#shelf;
+    const place = entry === undefined ? library : await this.#shelf.document(entry.id);
+    if (place === undefined) throw new NothingToRead(scope);
+    const stream = place.ask(question, {
+      model,
+      mode: mode ?? usual,
+      budget: Math.min(budget, Math.floor(model.contextWindow / 2)),
+      maxTokens: Math.min(maxTokens, Math.floor(model.contextWindow / 4)),
+      keep,
+      history: this.#history(scope, id),
+      signal,
+      onProgress: ({ phase, done, total }) => this.#change(id, { phase, done, total }),
+    });
+    let text = '';
+    for await (const piece of stream) {
+      text += piece;
+      this.#change(id, { phase: 'answering', text });
+    }
+    return this.#told(await stream.finished, model, entry?.id, performance.now() - begun);
+  }
+
+  /** The model in use, or the one that is on its way. */
+  #model(signal: AbortSignal): Promise<OctavoModel> {
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        const { model, loading, problem } = this.#models.state.value;
+        if (loading !== undefined) return false;
+        if (model !== undefined) resolve(model);
+        else reject(problem?.error ?? new NothingToRead('model'));
+        return true;
+      };
+      if (look()) return;
+      const end = this.#models.state.subscribe(() => {
+        if (look()) end();
+      });
+      signal.addEventListener('abort', () => {
+        end();
+        reject(signal.reason);
+      });
+    });
+  }
+
+  #history(scope: string, id: string): readonly { readonly question: string; readonly answer: string }[] {
+    return this.#exchanges.list.value
+      .filter((one) => one.scope === scope && one.id !== id)
+      .flatMap(({ question, answer }) => (answer === undefined ? [] : [{ question, answer: answer.text }]))
+      .slice(-MOST_HISTORY);
+  }
+
+  /** What is kept of an answer: with the words around each quote, and the documents' names. */
+  async #told(
+    { text, citations, mode, read, absent, unverified, time }: DocumentAnswer,
+    model: OctavoModel,
+    only: string | undefined,
+    took: number,
+  ): Promise<Answer> {
+    const evidence: Evidence[] = [];
+    for (const { document, name, page, start, end, quote, rectangles, kind, answer } of citations) {
+      const content = (await this.#shelf.document(document)).text;
+      evidence.push({
+        ...{ document, name, page, start, end, quote, rectangles, kind, answer },
+        before: tail(content.slice(Math.max(0, start - CONTEXT), start), start > CONTEXT),
+        after: /[.!?]["”’)]*\s*$/.test(quote)
+          ? ''
+          : head(content.slice(end, end + CONTEXT), end + CONTEXT < content.length),
+      });
+    }
+    const names = new Map(this.#shelf.state.value.entries.map((one) => [one.id, one.name]));
+    const nearest = absent.nearest.map(({ start, end, page, text: words, path, rectangles, ...rest }): Nearest => {
+      const document = only ?? ('document' in rest && typeof rest.document === 'string' ? rest.document : '');
+      return { start, end, page, text: words, path, rectangles, document, name: names.get(document) ?? '' };
+    });
+    const { choice } = this.#models.state.value;
+    return {
+      text,
+      evidence,
+      mode,
+      read: read.description,
+      absent: absent.probability,
+      nearest,
+      unverified,
+      model: choice === undefined ? model.name : titleOf(choice),
+      time: took,
+      prefill: time.prefill,
+      tokens: read.tokens - read.cached,
+    };
+  }
+
+  #job(id: string): Job | undefined {
+    return this.#jobs.find(({ exchange }) => exchange.id === id);
+  }
+
+  #change(id: string, change: Partial<Going>): void {
+    this.#set(this.#jobs.map((job) => (job.exchange.id === id ? { ...job, ...change } : job)));
+  }
+
+  #set(jobs: readonly Job[]): void {
+    this.#jobs = jobs;
+    this.going.value = jobs;
+  }
+}
+
+/** What stands before a quote in its sentence. */
+function tail(text: string, cut: boolean): string {
+  const begins = [...text.matchAll(/\n\s*\n|[.!?]["”’)]*\s+/g)].at(-1);
+  if (begins !== undefined) return text.slice(begins.index + begins[0].length);
+  return cut ? `…${text.slice(Math.max(0, text.search(/\s/)))}` : text;
+}
+
+/** What stands behind it. */
+function head(text: string, cut: boolean): string {
+  const end = /\n\s*\n|[.!?]["”’)]*(?=\s|$)/.exec(text);
+  if (end !== null) return text.slice(0, end.index) + end[0].trimEnd();
+  return cut ? `${text.slice(0, Math.max(0, text.search(/\s\S*$/)))} …` : text;
+}

@@ -1,0 +1,250 @@
+/** The documents: what is there, how far each was read, and what this or another tab does about it. */
+import {
+  Octavo,
+  type Embedder,
+  type LibraryEntry,
+  type LibraryProgress,
+  type OctavoDocument,
+  type OctavoLibrary,
+} from 'octavo';
+import { persist } from '../../common/device/storage.ts';
+import { onBattery, visible } from '../../common/device/visibility.ts';
+import { Observable } from '../../common/observable.ts';
+import { hear, tell } from './channel.ts';
+import { settings } from './settings.ts';
+
+export interface ShelfState {
+  readonly opened: boolean;
+  readonly entries: readonly LibraryEntry[];
+  readonly progress: LibraryProgress | undefined;
+  /** By the user, or by a setting. */
+  readonly paused: boolean;
+  /** Why nothing can be kept. */
+  readonly problem: unknown;
+  /** Names of documents that the browser removed. */
+  readonly evicted: readonly string[];
+}
+
+const LIBRARY = 'document-qa';
+/** Names of all documents, where the browser removes them last. */
+const KNOWN = 'document-qa:known';
+/** Documents whose text is held in memory. */
+const MOST_OPEN = 4;
+/** Milliseconds between looks at what another tab has read, while something is being read. */
+const LOOK_AGAIN = 1500;
+
+export class Shelf {
+  readonly state = new Observable<ShelfState>({
+    opened: false,
+    entries: [],
+    progress: undefined,
+    paused: false,
+    problem: undefined,
+    evicted: [],
+  });
+  #library: OctavoLibrary | undefined;
+  readonly #open = new Map<string, Promise<OctavoDocument>>();
+  #pausedByUser = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    hear((news) => {
+      if (news.kind === 'library') void this.refresh();
+      if (news.kind === 'progress') this.#change({ progress: news.progress });
+    });
+    visible.subscribe((seen) => {
+      if (seen) void this.refresh();
+    });
+    const check = (): void => this.#checkPause();
+    for (const one of [visible, onBattery, settings]) one.subscribe(check);
+  }
+
+  /** Opens what is kept, anew where another embedder is to be used. */
+  async open(embedder?: Embedder): Promise<void> {
+    this.#library?.close();
+    this.#open.clear();
+    try {
+      const library = await Octavo.openLibrary(LIBRARY, {
+        embedder,
+        onProgress: (progress) => {
+          this.#change({ progress });
+          tell({ kind: 'progress', progress });
+        },
+      });
+      this.#library = library;
+      this.#change({ problem: undefined });
+      this.#checkPause();
+      this.#follow(library);
+      await this.refresh();
+    } catch (error) {
+      this.#change({ opened: true, problem: error });
+    }
+  }
+
+  get library(): OctavoLibrary | undefined {
+    return this.#library;
+  }
+
+  entry(name: string): LibraryEntry | undefined {
+    // A file that takes the place of another one has its name, too, until it was read.
+    return this.state.value.entries.findLast((one) => one.name === name);
+  }
+
+  /** Resolves when the file is kept; it is read in the background. */
+  async add(file: File, password?: string): Promise<LibraryEntry> {
+    if (this.#library === undefined) throw this.state.value.problem ?? new Error('the library is not open yet');
+    const entry = await this.#library.add(file, password === undefined ? {} : { password });
+    if (this.state.value.entries.length === 0) void persist();
+    this.#follow(this.#library);
+    this.#changed();
+    await this.refresh();
+    return entry;
+  }
+
+  async remove(id: string): Promise<void> {
+    const open = this.#open.get(id);
+    this.#open.delete(id);
+    await this.#library?.remove(id);
+    (await open?.catch(() => undefined))?.close();
+    await this.refresh();
+    this.#changed();
+  }
+
+  /** The file as it was added; undefined where the browser has removed it. */
+  async file(id: string): Promise<File | undefined> {
+    return this.#library?.file(id);
+  }
+
+  /** A document that was read; the last few stay in memory. */
+  document(id: string): Promise<OctavoDocument> {
+    const found = this.#open.get(id);
+    if (found !== undefined) {
+      this.#open.delete(id);
+      this.#open.set(id, found);
+      return found;
+    }
+    if (this.#library === undefined) return Promise.reject(new Error('the library is not open yet'));
+    const opened = this.#library.open(id);
+    this.#open.set(id, opened);
+    opened.catch(() => this.#open.delete(id));
+    for (const [key, old] of [...this.#open].slice(0, -MOST_OPEN)) {
+      this.#open.delete(key);
+      void old.then(
+        (document) => document.close(),
+        () => undefined,
+      );
+    }
+    return opened;
+  }
+
+  /** Resolves with the entry when it was read, or could not be; rejects when `signal` is aborted. */
+  read(name: string, signal: AbortSignal): Promise<LibraryEntry | undefined> {
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        const { entries, opened } = this.state.value;
+        const entry = entries.findLast((one) => one.name === name);
+        if (!opened || entry?.state === 'waiting') return false;
+        resolve(entry);
+        return true;
+      };
+      if (look()) return;
+      const end = this.state.subscribe(() => {
+        if (look()) end();
+      });
+      signal.addEventListener('abort', () => {
+        end();
+        reject(signal.reason);
+      });
+    });
+  }
+
+  pause(): void {
+    this.#pausedByUser = true;
+    this.#checkPause();
+  }
+
+  resume(): void {
+    this.#pausedByUser = false;
+    this.#checkPause();
+  }
+
+  forgetEvicted(): void {
+    this.#change({ evicted: [] });
+  }
+
+  async refresh(): Promise<void> {
+    const library = this.#library;
+    if (library === undefined) return;
+    try {
+      const entries = await library.list();
+      if (library !== this.#library) return;
+      const reading = entries.some(({ state }) => state === 'waiting');
+      const { progress, evicted } = this.state.value;
+      const known = knownNames();
+      const gone = known.filter((name) => entries.every((one) => one.name !== name));
+      this.#change({
+        opened: true,
+        entries,
+        progress:
+          progress !== undefined &&
+          entries.some(({ id, state }) => id === progress.id && state !== 'ready' && state !== 'failed')
+            ? progress
+            : undefined,
+        // All are gone at once, and nobody removed them.
+        evicted: entries.length === 0 && gone.length > 0 ? gone : entries.length > 0 ? [] : evicted,
+      });
+      if (entries.length > 0 || gone.length === 0) keepNames(entries.map(({ name }) => name));
+      clearTimeout(this.#timer);
+      if (reading) this.#timer = setTimeout(() => void this.refresh(), LOOK_AGAIN);
+    } catch (error) {
+      this.#change({ opened: true, problem: error });
+    }
+  }
+
+  /** Follows a reader until nothing waits. */
+  #follow(library: OctavoLibrary): void {
+    const done = (): void => {
+      if (library !== this.#library) return;
+      void this.refresh();
+      tell({ kind: 'library' });
+    };
+    library.settled().then(done, (error: unknown) => {
+      done();
+      if (library === this.#library && !(error instanceof DOMException)) this.#change({ problem: error });
+    });
+  }
+
+  #changed(): void {
+    keepNames(this.state.value.entries.map(({ name }) => name));
+    tell({ kind: 'library' });
+  }
+
+  #checkPause(): void {
+    const { pauseHidden, pauseBattery } = settings.value;
+    const paused = this.#pausedByUser || (pauseHidden && !visible.value) || (pauseBattery && onBattery.value);
+    if (paused) this.#library?.pause();
+    else this.#library?.resume();
+    this.#change({ paused });
+  }
+
+  #change(change: Partial<ShelfState>): void {
+    this.state.value = { ...this.state.value, ...change };
+  }
+}
+
+function knownNames(): readonly string[] {
+  try {
+    const found: unknown = JSON.parse(localStorage.getItem(KNOWN) ?? '[]');
+    return Array.isArray(found) ? found.filter((one) => typeof one === 'string') : [];
+  } catch {
+    return [];
+  }
+}
+
+function keepNames(names: readonly string[]): void {
+  try {
+    localStorage.setItem(KNOWN, JSON.stringify(names));
+  } catch {
+    // Nothing can be stored: then nothing is missed, either.
+  }
+}

@@ -1,0 +1,310 @@
+/** One question with its answer, as it is shown: the text with a chip behind each sentence, and the quotes below. */
+import { html, nothing, type TemplateResult } from 'lit';
+import { duration, percent } from '../../common/format.ts';
+import { icon } from '../../common/icons.ts';
+import { readText, t } from '../messages.ts';
+import type { Going } from '../state/asker.ts';
+import type { Answer, Evidence, Exchange, Nearest } from '../state/exchanges.ts';
+
+/** From here on an answer is shown as one that the document does not give. */
+const ABSENT = 0.5;
+/** Words of a quote that a name for screen readers has. */
+const LONGEST_NAME = 140;
+
+export interface AnswerActions {
+  show(
+    evidence: Pick<Evidence, 'document' | 'name' | 'page' | 'start' | 'end'> & { readonly quote: string },
+    from: Element,
+  ): void;
+  peek(evidence: Evidence | undefined, at?: Element): void;
+  again(exchange: Exchange): void;
+  everything(exchange: Exchange): void;
+  copy(exchange: Exchange): void;
+  remove(exchange: Exchange): void;
+  chooseModel(): void;
+}
+
+export function isAbsent({ absent }: Answer): boolean {
+  return absent >= ABSENT;
+}
+
+/** A number for each place that is cited, the same for the same place. */
+export function numbersOf(
+  evidence: readonly Evidence[],
+): ReadonlyMap<string, { readonly n: number; readonly evidence: Evidence }> {
+  const found = new Map<string, { n: number; evidence: Evidence }>();
+  for (const one of evidence) {
+    const key = placeOf(one);
+    if (!found.has(key)) found.set(key, { n: found.size + 1, evidence: one });
+  }
+  return found;
+}
+
+export const placeOf = ({ document, start, end }: Evidence): string => `${document} ${start} ${end}`;
+
+/** Seconds that reading everything would take at the rate of this answer. */
+export function secondsForAll({ prefill, tokens }: Answer, characters: number): number | undefined {
+  if (tokens < 32 || prefill <= 0) return undefined;
+  const rate = tokens / (prefill / 1000);
+  return characters / 4 / rate;
+}
+
+export function exchangeView(
+  exchange: Exchange,
+  going: Going | undefined,
+  {
+    actions,
+    scope,
+    elsewhere,
+    seconds,
+  }: {
+    readonly actions: AnswerActions;
+    readonly scope: string;
+    /** Another tab answers it. */
+    readonly elsewhere: boolean;
+    readonly seconds: (answer: Answer) => number | undefined;
+  },
+): TemplateResult {
+  const { question, answer, problem, id } = exchange;
+  const waits = elsewhere && answer === undefined && problem === undefined;
+  return html`<li class="exchange" data-id=${id}>
+    <article aria-labelledby="q-${id}">
+      <h3 class="question" id="q-${id}">${question}</h3>
+      <div class="answer" aria-busy=${going === undefined && !waits ? 'false' : 'true'}>
+        ${
+          going !== undefined
+            ? goingView(going)
+            : waits
+              ? html`<p class="meta"><span class="spinner" aria-hidden="true"></span> ${t('elsewhere')}</p>
+                  <p class="answer-text empty"></p>`
+              : answer !== undefined
+                ? isAbsent(answer)
+                  ? absentView(exchange, answer, { actions, scope, seconds: seconds(answer) })
+                  : answerView(exchange, answer, actions, scope)
+                : problemView(exchange, problem, actions)
+        }
+      </div>
+    </article>
+  </li>`;
+}
+
+function phaseText({ phase, done, total }: Going): string {
+  switch (phase) {
+    case 'queued':
+      return t('waitingQuestion');
+    case 'document':
+      return t('waitingDocument');
+    case 'model':
+      return t('waitingModel');
+    case 'searching':
+      return t('searching');
+    case 'reading':
+      return total > 0 && total < 64
+        ? t('readingParts', { done: done + 1, total })
+        : t('readingTokens', { share: percent(total > 0 ? done / total : 0) });
+    case 'answering':
+      return t('answering');
+    case 'citing':
+      return t('citing');
+    default:
+      throw new Error(`no phase: ${String(phase satisfies never)}`);
+  }
+}
+
+function goingView(going: Going): TemplateResult {
+  return html`<p class="meta numbers"><span class="spinner" aria-hidden="true"></span> ${phaseText(going)}</p>
+    <p class="answer-text ${going.text === '' ? 'empty' : ''}">${going.text}</p>`;
+}
+
+function metaView({ model, read, time }: Answer): TemplateResult {
+  return html`<p class="meta numbers">
+    ${t('readWhat', { what: readText(read) })} <span aria-hidden="true">·</span> ${model}
+    <span aria-hidden="true">·</span>
+    ${duration(time / 1000)}
+  </p>`;
+}
+
+function answerView(exchange: Exchange, answer: Answer, actions: AnswerActions, scope: string): TemplateResult {
+  const numbers = numbersOf(answer.evidence);
+  return html`${metaView(answer)}
+    <p class="answer-text">${withChips(answer, numbers, actions, scope)}</p>
+    ${
+      answer.unverified.length === 0
+        ? nothing
+        : html`<p class="unverified">
+            ${icon('warning')} ${t('unverified', { numbers: answer.unverified.join(', ') })}
+          </p>`
+    }
+    ${numbers.size === 0 ? html`<p class="unverified">${icon('warning')} ${t('unsupported')}</p>` : nothing}
+    <ol class="quotes" aria-label=${t('quotes')}>
+      ${[...numbers.values()].map(
+        ({ n, evidence }) =>
+          html`<li>
+            <button
+              class="quote ${evidence.kind}"
+              @click=${(event: Event) => actions.show(evidence, event.currentTarget as Element)}
+            >
+              <span class="quote-number" aria-hidden="true">${n}</span>
+              <span class="quote-text">${evidence.before}<mark>${evidence.quote}</mark>${evidence.after}</span>
+              <span class="quote-place numbers"
+                >${scope === '' ? html`<span class="quote-name">${evidence.name}</span>` : nothing}
+                ${t('pageShort', { page: evidence.page })}</span
+              >
+            </button>
+          </li>`,
+      )}
+    </ol>
+    ${actionsView(exchange, actions)}`;
+}
+
+/** Chips stand behind the sentence that they are for. */
+function withChips(
+  { text, evidence }: Answer,
+  numbers: ReturnType<typeof numbersOf>,
+  actions: AnswerActions,
+  scope: string,
+): readonly (string | TemplateResult)[] {
+  const ends = [...new Set(evidence.map(({ answer }) => answer[1]))].sort((a, b) => a - b);
+  const parts: (string | TemplateResult)[] = [];
+  let from = 0;
+  for (const end of ends) {
+    // A chip and the last word stay on one line.
+    const sentence = text.slice(from, end).trimEnd();
+    const chips = evidence
+      .filter(({ answer }) => answer[1] === end)
+      .map((one) => chip(one, numbers.get(placeOf(one))?.n ?? 0, actions, scope));
+    const at = sentence.search(/\S+$/);
+    parts.push(sentence.slice(0, at), html`<span class="cited">${sentence.slice(at)}${chips}</span>`);
+    from = from + sentence.length;
+  }
+  parts.push(text.slice(from));
+  return parts;
+}
+
+function chip(evidence: Evidence, n: number, actions: AnswerActions, scope: string): TemplateResult {
+  const { page, name, kind, quote } = evidence;
+  const short = quote.length > LONGEST_NAME ? `${quote.slice(0, LONGEST_NAME)}…` : quote;
+  const label = t(scope === '' ? 'citationIn' : 'citation', { n, page, name, quote: short });
+  return html`<button
+    class="chip ${kind}"
+    aria-label="${label} ${t(kind)}"
+    @click=${(event: Event) => {
+      actions.peek(undefined);
+      actions.show(evidence, event.currentTarget as Element);
+    }}
+    @focus=${(event: Event) => {
+      const element = event.currentTarget as Element;
+      if (element.matches(':focus-visible')) actions.peek(evidence, element);
+    }}
+    @blur=${() => actions.peek(undefined)}
+    @mouseenter=${(event: Event) => actions.peek(evidence, event.currentTarget as Element)}
+    @mouseleave=${() => actions.peek(undefined)}
+  >
+    ${n}
+  </button>`;
+}
+
+function absentView(
+  exchange: Exchange,
+  answer: Answer,
+  {
+    actions,
+    scope,
+    seconds,
+  }: { readonly actions: AnswerActions; readonly scope: string; readonly seconds: number | undefined },
+): TemplateResult {
+  const { nearest, text, mode, evidence } = answer;
+  return html`${metaView(answer)}
+    <p class="answer-text absent">${icon('info')} ${t(scope === '' ? 'absentAllTitle' : 'absentTitle')}</p>
+    ${
+      evidence.length === 0
+        ? nothing
+        : html`<details class="said">
+            <summary>${t('absentSaid')}</summary>
+            <p>${text}</p>
+          </details>`
+    }
+    ${
+      nearest.length === 0
+        ? nothing
+        : html`<p class="meta">${t('nearest')}</p>
+            <ol class="quotes">
+              ${nearest.map((one) => nearestView(one, actions, scope))}
+            </ol>`
+    }
+    ${
+      mode === 'passages'
+        ? html`<button class="button" @click=${() => actions.everything(exchange)}>
+            ${icon('search')}
+            ${seconds === undefined ? t('searchAll') : t('searchAllTime', { time: duration(seconds) })}
+          </button>`
+        : nothing
+    }
+    ${actionsView(exchange, actions)}`;
+}
+
+function nearestView(nearest: Nearest, actions: AnswerActions, scope: string): TemplateResult {
+  const { page, name, text, path } = nearest;
+  return html`<li>
+    <button
+      class="quote"
+      @click=${(event: Event) => actions.show({ ...nearest, quote: text }, event.currentTarget as Element)}
+    >
+      <span class="quote-text">${path.length > 0 ? html`<b>${path.at(-1)}</b> ` : nothing}${text}</span>
+      <span class="quote-place numbers"
+        >${scope === '' ? html`<span class="quote-name">${name}</span>` : nothing} ${t('pageShort', { page })}</span
+      >
+    </button>
+  </li>`;
+}
+
+function problemView(exchange: Exchange, problem: Exchange['problem'], actions: AnswerActions): TemplateResult {
+  const stopped = problem?.title === 'stopped';
+  const nothingThere = problem?.title === 'nothing';
+  const model = nothingThere && problem.detail === 'model';
+  const title =
+    problem === undefined
+      ? t('interrupted')
+      : stopped
+        ? t('stopped')
+        : model
+          ? t('noModel')
+          : nothingThere
+            ? t('nothingToAsk')
+            : problem.title;
+  return html`<p class="meta">${title}</p>
+    ${stopped ? html`<p class="answer-text partial">${problem.detail}</p>` : nothing}
+    ${
+      problem !== undefined && !stopped && !model && problem.detail !== ''
+        ? html`<p class="hint detail">${problem.detail}</p>`
+        : nothing
+    }
+    <div class="row actions">
+      ${
+        problem === undefined || stopped
+          ? nothing
+          : html`<button class="button" @click=${() => actions.chooseModel()}>
+              ${icon('chip')} ${t('chooseModel')}
+            </button>`
+      }
+      <button class="button" @click=${() => actions.again(exchange)}>${icon('reload')} ${t('again')}</button>
+      <button
+        class="icon-button"
+        aria-label=${t('removeExchange')}
+        title=${t('removeExchange')}
+        @click=${() => actions.remove(exchange)}
+      >
+        ${icon('trash')}
+      </button>
+    </div>`;
+}
+
+function actionsView(exchange: Exchange, actions: AnswerActions): TemplateResult {
+  const button = (name: 'copy' | 'reload' | 'trash', label: string, run: () => void): TemplateResult =>
+    html`<button class="icon-button" aria-label=${label} title=${label} @click=${run}>${icon(name)}</button>`;
+  return html`<div class="row actions">
+    ${button('copy', t('copyAnswer'), () => actions.copy(exchange))}
+    ${button('reload', t('again'), () => actions.again(exchange))}
+    ${button('trash', t('removeExchange'), () => actions.remove(exchange))}
+  </div>`;
+}

@@ -1,0 +1,115 @@
+/** `<doc-composer>`: where questions are written. Enter asks, Shift+Enter begins a new line. */
+import type { AskMode } from 'octavo';
+import { html, nothing, type TemplateResult } from 'lit';
+import { define } from '../../common/element.ts';
+import { icon } from '../../common/icons.ts';
+import type { Observable } from '../../common/observable.ts';
+import { t, type Key } from '../messages.ts';
+import { settings } from '../state/settings.ts';
+import type { Workspace } from '../state/workspace.ts';
+import { WorkspacePart } from './element.ts';
+
+/** Characters: a longer question is refused by every model that runs here. */
+const LONGEST = 8000;
+
+export const MODES = [
+  ['auto', 'modeAuto'],
+  ['passages', 'modePassages'],
+  ['whole', 'modeWhole'],
+  ['windows', 'modeWindows'],
+] as const satisfies readonly (readonly [AskMode | 'auto', Key])[];
+
+class Composer extends WorkspacePart {
+  protected override shown({ shelf, scope, asker }: Workspace): readonly Pick<Observable<unknown>, 'subscribe'>[] {
+    return [shelf.state, scope, asker.going, settings];
+  }
+
+  override render(): TemplateResult {
+    const { scope, asker, shelf } = this.workspace;
+    const going = asker.going.value.filter(({ exchange }) => exchange.scope === scope.value);
+    const [running] = going;
+    const title = shelf.entry(scope.value)?.title ?? scope.value;
+    return html`<form
+      class="composer"
+      @submit=${(event: SubmitEvent) => {
+        event.preventDefault();
+        this.#ask();
+      }}
+    >
+      <textarea
+        rows="1"
+        maxlength=${LONGEST}
+        aria-label=${t('question')}
+        placeholder=${scope.value === '' ? t('placeholderAll') : t('placeholder', { name: title })}
+        enterkeyhint="send"
+        @keydown=${(event: KeyboardEvent) => {
+          if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+          event.preventDefault();
+          this.#ask();
+        }}
+        @input=${() => this.#fit()}
+      ></textarea>
+      <div class="composer-row">
+        <button
+          type="button"
+          class="icon-button"
+          aria-label=${t('add')}
+          title=${t('add')}
+          @click=${() => this.send('add-files')}
+        >
+          ${icon('add')}
+        </button>
+        <select
+          class="mode"
+          aria-label=${t('modeLabel')}
+          title=${t('modeLabel')}
+          @change=${(event: Event) => settings.set({ mode: (event.currentTarget as HTMLSelectElement).value as AskMode | 'auto' })}
+        >
+          ${MODES.map(([value, key]) => html`<option value=${value} ?selected=${settings.value.mode === value}>${t(key)}</option>`)}
+        </select>
+        <span class="grow"></span>
+        ${
+          running === undefined
+            ? nothing
+            : html`<button
+                type="button"
+                class="send stop"
+                aria-label=${t('stop')}
+                title=${t('stop')}
+                @click=${() => asker.stop(running.exchange.id)}
+              >
+                ${icon('stop')}
+              </button>`
+        }
+        <button class="send" aria-label=${t('send')} title=${t('send')}>${icon('arrowUp')}</button>
+      </div>
+    </form>`;
+  }
+
+  get #field(): HTMLTextAreaElement | null {
+    return this.querySelector('textarea');
+  }
+
+  override focus(): void {
+    this.#field?.focus();
+  }
+
+  #ask(): void {
+    const field = this.#field;
+    const question = field?.value.trim() ?? '';
+    if (field === null || question === '') return;
+    field.value = '';
+    this.#fit();
+    this.send('ask', question);
+  }
+
+  /** As high as its text; browsers that know `field-sizing` do it themselves. */
+  #fit(): void {
+    const field = this.#field;
+    if (field === null || CSS.supports('field-sizing', 'content')) return;
+    field.style.height = 'auto';
+    field.style.height = `${field.scrollHeight}px`;
+  }
+}
+define('doc-composer', Composer);
+export type { Composer };
