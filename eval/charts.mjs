@@ -127,14 +127,13 @@ export function drawVisual(record) {
       'accuracy',
       'of all tokens’',
       'against all, points',
-      'against random, points',
       'context tokens',
       'KV kB',
       'first token ms',
       'whole answer ms',
       ...kinds,
     ]),
-    row(['---', ...Array.from({ length: kinds.length + 9 }, () => '---:')]),
+    row(['---', ...Array.from({ length: kinds.length + 8 }, () => '---:')]),
   ];
   const shares = new Map();
   for (const [key, recorded] of Object.entries(found)) {
@@ -143,11 +142,7 @@ export function drawVisual(record) {
     const [name, keep] = whole ? [key, key === ALL ? '1' : '0'] : [key.slice(0, at), key.slice(at + 1)];
     const all = visualOutcomes(recorded);
     const accuracy = shareOf(all);
-    const against = (other) => {
-      const d = difference(all, visualOutcomes(other));
-      return `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`;
-    };
-    const chance = whole || name === 'random' ? undefined : found[`random ${keep}`];
+    const d = difference(all, visualOutcomes(base));
     const milliseconds = (field) => (sum(recorded, field) / n).toFixed(1);
     tables.push(
       row([
@@ -155,8 +150,7 @@ export function drawVisual(record) {
         percent(Number(keep), 0),
         withInterval(accuracy),
         dense.share === 0 ? '' : percent(accuracy.share / dense.share),
-        key === ALL ? '' : against(base),
-        chance === undefined ? '' : against(chance),
+        key === ALL ? '' : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`,
         (sum(recorded, 'kept') / n).toFixed(1),
         (recorded.bytes / 1e3).toFixed(0),
         milliseconds('prefill'),

@@ -15,6 +15,8 @@ const TYPES = {
   '.txt': 'text/plain',
   '.svg': 'image/svg+xml',
   '.css': 'text/css',
+  '.png': 'image/png',
+  '.woff2': 'font/woff2',
   '.webmanifest': 'application/manifest+json',
 };
 

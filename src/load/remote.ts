@@ -87,7 +87,7 @@ export async function openRemote(
 ): Promise<ByteSource> {
   const { signal, monitor } = options;
   const store = storeOf(options);
-  if (store !== undefined && (options.headerOnly !== true || (await isStored(store, url)))) {
+  if (store !== undefined) {
     try {
       return await downloadToStore({
         url,
@@ -113,10 +113,6 @@ export async function openRemote(
       source.size,
     );
   return source;
-}
-
-async function isStored(store: ModelStore, url: string): Promise<boolean> {
-  return (await store.find(url).catch(() => undefined))?.complete === true;
 }
 
 export function networkOf({ fetch: own, retry = DEFAULT_RETRY, headers, credentials }: OpenOptions): Network {

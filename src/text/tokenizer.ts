@@ -88,12 +88,11 @@ export interface Tokenizer {
 
 /** Owns WASM memory until `free`. Throws `ModelError('tokenizer')` where the metadata makes no tokenizer. */
 export async function createTokenizer(wasm: Wasm, metadata: ModelMetadata): Promise<Tokenizer> {
-  const description = await describeTokenizer(metadata);
+  const description = await describe(metadata);
   return new DescribedTokenizer(new Encoder(wasm, description.model, description.stages), description);
 }
 
-/** The tokenizer that the metadata describes. Throws as `createTokenizer`. */
-export async function describeTokenizer(metadata: ModelMetadata): Promise<TokenizerDescription> {
+async function describe(metadata: ModelMetadata): Promise<TokenizerDescription> {
   switch (metadata.kind) {
     case 'gguf':
       return describeGguf(metadata.values);

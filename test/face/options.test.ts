@@ -39,7 +39,6 @@ const fake = (): object => ({});
 const CALLS: Readonly<Record<string, readonly [on: () => object, args: readonly unknown[]]>> = {
   load: [() => Octavo, [tinyUniPic()]],
   availability: [() => Octavo, ['nano']],
-  inspect: [() => Octavo, [tinyUniPic()]],
   createSession: [() => model, []],
   resumeSession: [() => model, ['n']],
   complete: [() => model, ['Hello']],
