@@ -22,6 +22,7 @@ const RECORDS = {
         'ACTIVATION_GELU',
         'ACTIVATION_GELU_TANH',
         'ACTIVATION_SIGMOID',
+        'ACTIVATION_TANH',
       ],
     },
     'kernels/norm': { constants: ['NORM_NONE', 'NORM_RMS', 'NORM_LAYER'] },

@@ -40,7 +40,8 @@ const SPLIT_QUERIES: usize = 4;
 /**
  * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | added (0, or f32 [runs]) |
  * | scale: f32 | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs |
- * | keys (end of the furthest run) | partials |
+ * | keys (end of the furthest run) | partials | width |
+ * The first `width` values of a head are written to out.
  * `pages` holds page table entries (address | format) [kvHeads][blocks], 0 where there is no page. The host has checked
  * that no run reaches a missing page.
  */
@@ -65,6 +66,7 @@ export class Attention {
   runs: usize;
   keys: usize;
   partials: usize;
+  width: usize;
 }
 
 @inline
@@ -228,7 +230,7 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
     const place = placeOf(a, kvHead, start, r);
     const o = all + ((r * d) << 2);
     const total = load<f32>(all + sum + (r << 2));
-    if (a.partials == 0) scaleInto(a.out + ((place * d) << 2), o, d, shareOf(total));
+    if (a.partials == 0) scaleInto(a.out + ((place * a.width) << 2), o, a.width, shareOf(total));
     else {
       const at = a.partials + (((split * a.count * a.heads + place) * (d + 2)) << 2);
       memory.copy(at, o, d << 2);
@@ -248,6 +250,6 @@ function merge(a: Attention, n: usize): void {
     for (let i: usize = 1, at = all + stride; i < n; i++, at += stride) {
       join(all, highest, highest + 4, at, load<f32>(at + (d << 2)), load<f32>(at + (d << 2), 4), d);
     }
-    scaleInto(a.out + ((row * d) << 2), all, d, shareOf(load<f32>(highest, 4)));
+    scaleInto(a.out + ((row * a.width) << 2), all, a.width, shareOf(load<f32>(highest, 4)));
   }
 }

@@ -6,7 +6,7 @@
  * of `tileRows` weight rows by up to BLOCK tokens, tokens innermost so that a tile of weights is read from memory once)
  * calls `matmul`, then adds bias, activation and residual in cache.
  */
-import { ACTIVATION_NONE, activate1, activate4 } from './math';
+import { ACTIVATION_NONE, ACTIVATION_TANH, activate1, activate4 } from './math';
 import { NORM_NONE, normRow } from './norm';
 import { activationBytes, decodeRow, matmul, matmulScratchBytes, quantiseActivationRows } from './matmul';
 import { parallel } from './pool';
@@ -146,15 +146,17 @@ export function productTile(a: Linear, tile: usize, scratch: usize): void {
   }
 }
 
-/** y = act(y + bias) * scale + residual, each optional. */
+/** y = act(y + bias) * scale + residual, each optional. The argument of tanh is divided by `scale`. */
 export function finishRow(y: usize, n: usize, bias: usize, activation: u32, scale: f32, residual: usize): void {
   let i: usize = 0;
+  const before: f32 = activation == ACTIVATION_TANH ? 1 / scale : 1;
   if (ASC_FEATURE_SIMD) {
     const scales = f32x4.splat(scale);
     for (; i + 4 <= n; i += 4) {
       const at = i << 2;
       let v = v128.load(y + at);
       if (bias != 0) v = f32x4.add(v, v128.load(bias + at));
+      if (before != 1) v = f32x4.mul(v, f32x4.splat(before));
       if (activation != ACTIVATION_NONE) v = activate4(activation, v);
       if (scale != 1) v = f32x4.mul(v, scales);
       if (residual != 0) v = f32x4.add(v, v128.load(residual + at));
@@ -165,7 +167,7 @@ export function finishRow(y: usize, n: usize, bias: usize, activation: u32, scal
     const at = i << 2;
     let v = load<f32>(y + at);
     if (bias != 0) v += load<f32>(bias + at);
-    v = activate1(activation, v) * scale;
+    v = activate1(activation, v * before) * scale;
     if (residual != 0) v += load<f32>(residual + at);
     store<f32>(y + at, v);
   }
@@ -224,8 +226,8 @@ function gateRow(g: usize, u: usize, n: usize, activation: u32): void {
 }
 
 /**
- * out [count, cols] = norm(x) + residual. Uses the record of `linear`, of which it reads out, x, cols, count, the norm
- * and the residual.
+ * out [count, cols] = (norm(x) + residual) * scale. Uses the record of `linear`, of which it reads out, x, cols, count,
+ * the norm, the residual and the scale.
  */
 export function norm(args: usize): u32 {
   const a = changetype<Linear>(args);
@@ -237,7 +239,9 @@ export function normTile(a: Linear, tile: usize): void {
   for (let t = tile * PREPARE; t < end; t++) {
     const at = (t * a.cols) << 2;
     normRow(a.out + at, a.x + at, a.normWeight, a.normBias, a.cols, a.normKind, a.epsilon);
-    if (a.residual != 0) finishRow(a.out + at, a.cols, 0, ACTIVATION_NONE, 1, a.residual + at);
+    if (a.residual != 0 || a.scale != 1) {
+      finishRow(a.out + at, a.cols, a.residual == 0 ? 0 : a.residual + at, ACTIVATION_NONE, a.scale, 0);
+    }
   }
 }
 

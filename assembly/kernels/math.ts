@@ -42,6 +42,7 @@ export const ACTIVATION_SILU: u32 = 1;
 export const ACTIVATION_GELU: u32 = 2;
 export const ACTIVATION_GELU_TANH: u32 = 3;
 export const ACTIVATION_SIGMOID: u32 = 4;
+export const ACTIVATION_TANH: u32 = 5;
 
 /** a * b + c, rounded once where the build has relaxed SIMD and the machine has FMA. */
 @inline
@@ -151,6 +152,7 @@ export function activate4(kind: u32, x: v128): v128 {
   if (kind == ACTIVATION_SILU || kind == ACTIVATION_SIGMOID) return gated4(kind == ACTIVATION_SILU ? x : f32x4.splat(1), x);
   if (kind == ACTIVATION_GELU) return gelu4(x);
   if (kind == ACTIVATION_GELU_TANH) return geluTanh4(x);
+  if (kind == ACTIVATION_TANH) return f32x4.sub(gated4(f32x4.splat(2), f32x4.add(x, x)), f32x4.splat(1));
   return x;
 }
 
@@ -159,6 +161,7 @@ export function activate1(kind: u32, x: f32): f32 {
   if (kind == ACTIVATION_GELU) return gelu1(x);
   if (kind == ACTIVATION_GELU_TANH) return x / (1 + exp1(-(x * (x * x * TANH_3 + TANH_1))));
   if (kind == ACTIVATION_SIGMOID) return 1 / (1 + exp1(-x));
+  if (kind == ACTIVATION_TANH) return 2 / (1 + exp1(-2 * x)) - 1;
   return x;
 }
 

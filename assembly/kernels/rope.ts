@@ -1,10 +1,11 @@
 /**
- * Splits qkv, normalises and rotates q and k (RoPE, Su et al. 2021), and writes k and v into their pages; v is not
- * changed. The angles come as a table of cos and sin that the host computes in f64.
+ * Splits qkv, normalises and rotates q and k (RoPE, Su et al. 2021), normalises v without a weight where asked, and
+ * writes k and v into their pages. The angles come as a table of cos and sin that the host computes in f64.
  */
 import { KV_F32, PAGE_TOKENS, keyAt, valueAt } from '../kv/layout';
 import { narrow } from '../kv/half';
-import { normRow } from './norm';
+import { layerScale, normRow } from './norm';
+import { scaleInto } from './page';
 import { parallel } from './pool';
 import { KERNEL_ROPE } from './kernels';
 
@@ -13,7 +14,10 @@ const TOKENS: usize = 8;
 
 /**
  * | pool | out | qkv | pages | firstBlock | blocks | table | count | position | heads | kvHeads | headDim | pairs |
- * | interleaved | qNorm | qBias | qEpsilon: f32 | qKind | kNorm | kBias | kEpsilon: f32 | kKind | format |
+ * | interleaved | qNorm | qBias | qEpsilon: f32 | qKind | kNorm | kBias | kEpsilon: f32 | kKind | format | width |
+ * | given | vNormed | vEpsilon: f32 |
+ * A head has `width` values in qkv, and `headDim` in out and in the pages, of which those behind `width` are 0. qkv has
+ * `given` KV heads, a divisor of kvHeads; each is written to kvHeads / given heads. 0: only queries, no page is written.
  * `pages` holds u32 addresses [kvHeads][blocks], of which the first is for block `firstBlock` of the sequence. `table`
  * is f32 [count][cos: pairs, sin: pairs].
  */
@@ -42,6 +46,10 @@ export class RopeAppend {
   kEpsilon: f32;
   kKind: u32;
   format: u32;
+  width: usize;
+  given: usize;
+  vNormed: u32;
+  vEpsilon: f32;
 }
 
 /** Returns the scratch bytes that one thread needs. */
@@ -103,35 +111,45 @@ function put(page: usize, format: u32, x: usize, headDim: usize): void {
 }
 
 export function ropeTile(a: RopeAppend, tile: usize, scratch: usize): void {
-  const headDim = a.headDim;
-  const bytes = headDim << 2;
-  const width = (a.heads + 2 * a.kvHeads) * bytes;
+  const width = a.width;
+  const own = width << 2;
+  const bytes = a.headDim << 2;
+  const rowBytes = (a.heads + 2 * a.given) * own;
   const end = min<usize>((tile + 1) * TOKENS, a.count);
+  if (width < a.headDim) memory.fill(scratch + own, 0, bytes - own);
   for (let t = tile * TOKENS; t < end; t++) {
-    const row = a.qkv + t * width;
+    const row = a.qkv + t * rowBytes;
     const table = a.table + ((t * 2 * a.pairs) << 2);
     for (let h: usize = 0; h < a.heads; h++) {
       const out = a.out + (t * a.heads + h) * bytes;
-      let x = row + h * bytes;
+      let x = row + h * own;
       if (a.qNorm != 0) {
-        normRow(out, x, a.qNorm, a.qBias, headDim, a.qKind, a.qEpsilon);
+        normRow(out, x, a.qNorm, a.qBias, width, a.qKind, a.qEpsilon);
         x = out;
       }
-      rotate(out, x, table, a.pairs, a.interleaved, headDim);
+      rotate(out, x, table, a.pairs, a.interleaved, width);
+      if (width < a.headDim) memory.fill(out + own, 0, bytes - own);
     }
+    if (a.given == 0) continue;
     const place = a.position + t;
     const block = place / PAGE_TOKENS - a.firstBlock;
     const token = place % PAGE_TOKENS;
+    const copies = a.kvHeads / a.given;
     for (let h: usize = 0; h < a.kvHeads; h++) {
       const page = <usize>load<u32>(a.pages + ((h * a.blocks + block) << 2));
-      let x = row + (a.heads + h) * bytes;
+      let x = row + (a.heads + h / copies) * own;
       if (a.kNorm != 0) {
-        normRow(scratch, x, a.kNorm, a.kBias, headDim, a.kKind, a.kEpsilon);
+        normRow(scratch, x, a.kNorm, a.kBias, width, a.kKind, a.kEpsilon);
         x = scratch;
       }
-      rotate(scratch, x, table, a.pairs, a.interleaved, headDim);
-      put(keyAt(page, a.format, headDim, token), a.format, scratch, headDim);
-      put(valueAt(page, a.format, headDim, token), a.format, row + (a.heads + a.kvHeads + h) * bytes, headDim);
+      rotate(scratch, x, table, a.pairs, a.interleaved, width);
+      put(keyAt(page, a.format, a.headDim, token), a.format, scratch, a.headDim);
+      let v = row + (a.heads + a.given + h / copies) * own;
+      if (a.vNormed != 0 || width < a.headDim) {
+        scaleInto(scratch, v, width, a.vNormed != 0 ? layerScale(v, width, 0, a.vEpsilon) : 1);
+        v = scratch;
+      }
+      put(valueAt(page, a.format, a.headDim, token), a.format, v, a.headDim);
     }
   }
 }

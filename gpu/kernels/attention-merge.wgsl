@@ -2,12 +2,13 @@
 // out[t, h] = sum_s exp(m_s - m) values_s / sum_s exp(m_s - m) sum_s, m = max_s m_s.
 //
 // parts [shares, tokens, HEADS]     (maximum, sum, -, -), then DIM4 vec4
-// out   [tokens, HEADS * HEAD_DIM]  f32, rows of `stride` vec4
+// out   [tokens, HEADS * OUT_DIM]   f32, rows of `stride` vec4: the first values of each head
 //
 // One workgroup of 64 per (token, head).
 
 override HEAD_DIM: u32;
 override HEADS: u32;
+override OUT_DIM: u32;
 
 struct Params {
   tokens: u32,
@@ -20,6 +21,7 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 override DIM4 = HEAD_DIM / 4u;
+override OUT4 = OUT_DIM / 4u;
 
 fn part(share: u32, token: u32, head: u32) -> u32 {
   return ((share * params.tokens + token) * HEADS + head) * (DIM4 + 1u);
@@ -33,7 +35,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   for (var s = 1u; s < params.shares; s++) {
     maximum = max(maximum, parts[part(s, token, head)].x);
   }
-  for (var c = thread; c < DIM4; c += 64u) {
+  for (var c = thread; c < OUT4; c += 64u) {
     var total = 0.0;
     var value = vec4<f32>();
     for (var s = 0u; s < params.shares; s++) {
@@ -42,6 +44,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       total += factor * parts[at].y;
       value += factor * parts[at + 1u + c];
     }
-    out[token * params.stride + head * DIM4 + c] = select(value / total, vec4<f32>(), total == 0.0);
+    out[token * params.stride + head * OUT4 + c] = select(value / total, vec4<f32>(), total == 0.0);
   }
 }

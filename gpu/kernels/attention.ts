@@ -28,6 +28,9 @@ export interface AttentionInputs extends QueryOperands {
   /** 1 for the result. */
   readonly shares: number;
   readonly outStart?: number;
+  /** Of the result: values of its rows, and the first values of a head that it has (default all). */
+  readonly outStride?: number;
+  readonly width?: number;
 }
 
 const MODES = { result: 0, shares: 1, sums: 2 } as const;
@@ -113,7 +116,7 @@ export function headDimProblem({ kv }: QueryOperands): string | undefined {
 export const attention: Kernel<AttentionInputs> = {
   name: 'attention',
   bindings: ['read', 'read', 'write', 'read', 'read', 'read', 'read'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32', 'u32'],
   data: true,
   types: ({ kv }) => pageTypes(kv),
   source: ({ kv }) =>
@@ -134,13 +137,14 @@ export const attention: Kernel<AttentionInputs> = {
       ROW_GROUPS: rowGroups,
       STAGED: inputs.q.rows > 1 && closed(inputs.kv) ? 1 : 0,
       MODE: MODES[inputs.mode],
+      OUT_DIM: inputs.width ?? inputs.kv.spec.headDim,
     };
   },
   problem: headDimProblem,
   grid: (inputs) => [...tiles(inputs), inputs.shares],
   buffers: ({ q, kv, out }) => [q.buffer, kv.table, out, ...pageBuffers(kv)],
   values(inputs) {
-    const { q, kv, position, ranges, scale, shares, outStart } = inputs;
+    const { q, kv, position, ranges, scale, shares, outStart, outStride = 0 } = inputs;
     const { queries } = tiling(inputs);
     const queryBlock = Math.min(ranges.queryBlock, q.rows);
     return [
@@ -158,6 +162,7 @@ export const attention: Kernel<AttentionInputs> = {
       scale,
       shares,
       outStart ?? 0,
+      outStride / 4,
     ];
   },
   hostData: ({ ranges }) => runsData(ranges),
@@ -169,6 +174,8 @@ export interface MergeInputs {
   readonly shares: number;
   readonly heads: number;
   readonly headDim: number;
+  /** The first values of a head that the result has. */
+  readonly width: number;
   readonly out: Matrix;
 }
 
@@ -178,7 +185,7 @@ export const attentionMerge: Kernel<MergeInputs> = {
   params: ['u32', 'u32', 'u32'],
   types: () => '',
   source: () => mergeSource,
-  constants: ({ heads, headDim }) => ({ HEAD_DIM: headDim, HEADS: heads }),
+  constants: ({ heads, headDim, width }) => ({ HEAD_DIM: headDim, HEADS: heads, OUT_DIM: width }),
   grid: ({ heads, out }) => [heads, out.rows, 1],
   buffers: ({ parts, out }) => [parts, out.buffer],
   values: ({ shares, out }) => [out.rows, out.stride / 4, shares],

@@ -5,7 +5,8 @@
 //
 // q     [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4
 // table [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
-// out   [tokens, HEADS * HEAD_DIM]  f32, rows of q_stride vec4; in MODE 1 and 2, results of shares (below)
+// out   [tokens, HEADS * OUT_DIM]   f32, rows of out_stride vec4: the first values of each head; in MODE 1 and 2,
+//       results of shares (below)
 // pages                             lib/pages.ts, from binding 3 on
 // data                              lib/runs.wgsl
 //
@@ -32,6 +33,7 @@ override HEAD_TILES: u32; // ceil(HEADS / KV_HEADS / TILE_HEADS)
 override KEYS: u32; // keys of a tile
 override ROW_GROUPS: u32; // groups of rows in step 3
 override STAGED: u32;
+override OUT_DIM: u32;
 override MODE: u32; // 0 result, 1 shares, 2 maximum and sum only
 
 const WORKGROUP = 128u;
@@ -54,6 +56,7 @@ struct Params {
   scale: f32,
   shares: u32,
   out_start: u32,
+  out_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -64,6 +67,7 @@ struct Params {
 
 override ROWS = QUERIES * TILE_HEADS;
 override DIM4 = HEAD_DIM / 4u;
+override OUT4 = OUT_DIM / 4u;
 
 var<workgroup> queries: array<vec4<f32>, ROWS * DIM4>;
 var<workgroup> scores: array<f32, ROWS * KEYS>;
@@ -278,9 +282,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       if (MODE == 1u) {
         let at = (workgroup.z * params.tokens + query) * HEADS + kv_head * group + head;
         out[at * (DIM4 + 1u) + 1u + channel] = value;
-      } else {
+      } else if (channel < OUT4) {
         let total = row_sum(row);
-        out[query * params.q_stride + (kv_head * group + head) * DIM4 + channel] = select(value / total, vec4<f32>(), total == 0.0);
+        out[query * params.out_stride + (kv_head * group + head) * OUT4 + channel] = select(value / total, vec4<f32>(), total == 0.0);
       }
     }
   }

@@ -68,7 +68,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (params.has_bias == 1u) {
       sum += bias[at];
     }
-    sum = activate(params.activation, sum) * params.scale;
+    sum = activate_scaled(params.activation, sum, params.scale);
     if (params.has_residual == 1u) {
       sum += residual[token * params.out_stride + at];
     }

@@ -15,6 +15,10 @@ export interface NormInputs {
   /** Added to the result. Not together with a modulation, whose binding it uses. */
   readonly residual?: Matrix | undefined;
   readonly epsilon: number;
+  /** Multiplies the result; default 1. */
+  readonly factor?: number;
+  /** Columns that are normalised together; default: all. */
+  readonly part?: number;
   readonly out: Matrix;
   readonly none: DeviceBuffer;
 }
@@ -22,7 +26,7 @@ export interface NormInputs {
 export const norm: Kernel<NormInputs> = {
   name: 'norm',
   bindings: ['read', 'read', 'read', 'read', 'write'],
-  params: ['u32', 'u32', 'f32', 'u32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'f32', 'u32', 'u32', 'u32', 'f32'],
   types: () => '',
   source: () => `${source}\n${reduce}`,
   constants: ({ kind, weight, bias, modulation, residual }) => ({
@@ -32,7 +36,7 @@ export const norm: Kernel<NormInputs> = {
     MODULATED: modulation === undefined ? 0 : 1,
     RESIDUAL: residual === undefined ? 0 : 1,
   }),
-  grid: ({ x }) => [x.rows, 1, 1],
+  grid: ({ x, part = x.cols }) => [x.rows, x.cols / part, 1],
   buffers: ({ x, weight, bias, modulation, residual, out, none }) => [
     x.buffer,
     weight ?? none,
@@ -40,12 +44,13 @@ export const norm: Kernel<NormInputs> = {
     (modulation?.matrix ?? residual)?.buffer ?? none,
     out.buffer,
   ],
-  values: ({ x, epsilon, modulation, residual }) => [
-    x.cols,
+  values: ({ x, epsilon, modulation, residual, factor = 1, part = x.cols }) => [
+    part,
     x.stride,
     epsilon,
     (modulation?.matrix ?? residual)?.stride ?? 0,
     modulation?.shift ?? 0,
     modulation?.scale ?? 0,
+    factor,
   ],
 };

@@ -1,14 +1,14 @@
 // Normalises rows. RMS: x * weight / sqrt(mean(x^2) + epsilon). Layer: (x - mean) / sqrt(var + epsilon) * weight +
 // bias. Where MODULATED, the result is multiplied by 1 + scale and shifted, both by row (adaptive layer norm; Peebles &
-// Xie 2022). Where RESIDUAL, the rows of a residual stream are added.
+// Xie 2022). Where RESIDUAL, the rows of a residual stream are added. All is multiplied by `factor`.
 //
-// x, out     [rows, cols]  f32, rows of `stride`
+// x, out     [rows, parts * cols]  f32, rows of `stride`, of which each part is normalised on its own
 // weight     [cols]        f32, where WEIGHT
 // bias       [cols]        f32, where BIAS
 // modulation [rows, any]   f32, rows of modulation_stride: cols columns of shift and of scale, where MODULATED; the
 //                          residual, where RESIDUAL
 //
-// One workgroup of 128 for each row: sums in workgroup memory; the variance about the mean takes a second pass.
+// One workgroup of 128 for each part of a row: sums in workgroup memory; the variance about the mean takes a second pass.
 
 override LAYER: u32 = 0u;
 override WEIGHT: u32 = 1u;
@@ -23,6 +23,7 @@ struct Params {
   modulation_stride: u32,
   shift: u32, // first column
   scale: u32,
+  factor: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -37,7 +38,8 @@ var<workgroup> reduction: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let base = workgroup.x * params.stride;
+  let part = workgroup.y * params.cols;
+  let base = workgroup.x * params.stride + part;
   let count = f32(params.cols);
   var mean = 0.0;
   if (LAYER == 1u) {
@@ -66,8 +68,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       v = v * (1.0 + modulation[row + params.scale]) + modulation[row + params.shift];
     }
     if (RESIDUAL == 1u) {
-      v += modulation[workgroup.x * params.modulation_stride + i];
+      v += modulation[workgroup.x * params.modulation_stride + part + i];
     }
-    out[base + i] = v;
+    out[base + i] = v * params.factor;
   }
 }

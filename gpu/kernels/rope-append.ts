@@ -18,6 +18,10 @@ export interface RopeSections {
 export interface RopeAppendInputs {
   readonly qkv: Matrix;
   readonly heads: number;
+  /** KV heads of qkv, a divisor of the pool's; 0 for queries only. */
+  readonly kvHeads: number;
+  /** Values of a head of qkv. */
+  readonly headDim: number;
   readonly kv: KvOperand;
   /** The memory of the pages that are written. */
   readonly open: OpenMemory;
@@ -35,6 +39,8 @@ export interface RopeAppendInputs {
   readonly angles: DeviceBuffer;
   readonly qNorm?: RmsOperand | undefined;
   readonly kNorm?: RmsOperand | undefined;
+  /** Given: v is normalised without a weight. */
+  readonly vEpsilon?: number | undefined;
   readonly q: Matrix;
   readonly none: DeviceBuffer;
 }
@@ -69,21 +75,25 @@ export function angleRows(inverseFrequency: Float64Array, magnitude: number, pos
 export const ropeAppend: Kernel<RopeAppendInputs> = {
   name: 'rope-append',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'write'],
-  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32', 'u32'],
+  params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32', 'u32', 'f32'],
   types: ({ open }) => open.format,
   source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRun}`,
-  constants: ({ heads, kv, rotary, interleaved, qNorm, kNorm }) => ({
+  constants: ({ heads, kvHeads, headDim, kv, rotary, interleaved, qNorm, kNorm, vEpsilon }) => ({
     HEAD_DIM: kv.spec.headDim,
     HEADS: heads,
     KV_HEADS: kv.spec.kvHeads,
+    GIVEN_DIM: headDim,
+    GIVEN_KV: kvHeads,
+    COPIES: kvHeads === 0 ? 1 : kv.spec.kvHeads / kvHeads,
     ROTARY: rotary,
     INTERLEAVED: interleaved ? 1 : 0,
     Q_NORM: qNorm === undefined ? 0 : 1,
     K_NORM: kNorm === undefined ? 0 : 1,
+    V_NORM: vEpsilon === undefined ? 0 : 1,
   }),
   problem: ({ kv: { spec } }) =>
     spec.headDim % 4 === 0 ? undefined : `headDim is ${spec.headDim}; it must be a multiple of 4`,
-  grid: ({ qkv, heads, kv }) => [heads + 2 * kv.spec.kvHeads, qkv.rows, 1],
+  grid: ({ qkv, heads, kvHeads, kv }) => [heads + (kvHeads === 0 ? 0 : 2 * kv.spec.kvHeads), qkv.rows, 1],
   buffers: ({ qkv, angles, qNorm, kNorm, kv, open, q, none }) => [
     qkv.buffer,
     angles,
@@ -93,7 +103,7 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
     open.buffer,
     q.buffer,
   ],
-  values: ({ qkv, q, position, first, kv, open, qNorm, kNorm }) => [
+  values: ({ qkv, q, position, first, kv, open, qNorm, kNorm, vEpsilon }) => [
     qkv.stride,
     q.stride,
     position,
@@ -104,6 +114,7 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
     kNorm?.epsilon ?? 0,
     first,
     qkv.rows,
+    vEpsilon ?? 0,
   ],
 };
 

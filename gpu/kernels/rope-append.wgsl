@@ -1,11 +1,13 @@
 // One step between the q/k/v product and attention: per-head RMS norm of q and k (where Q_NORM, K_NORM), rotation of
-// both by their positions (RoPE, Su 2021; none where ROTARY is 0), k and v into the sequence's pages, q out.
+// both by their positions (RoPE, Su 2021; none where ROTARY is 0), k and v into the sequence's pages, q out. Where
+// V_NORM, v is normalised without a weight.
 //
-// qkv    [tokens, (HEADS + 2 KV_HEADS) * HEAD_DIM]  f32, rows of qkv_stride
+// qkv    [tokens, (HEADS + 2 GIVEN_KV) * GIVEN_DIM]  f32, rows of qkv_stride; its heads are followed by zeros in q and
+//        in the pages, up to HEAD_DIM, and each of its KV heads is written to COPIES of the pool's
 // angles [512 + n, ROTARY / 2]  vec2 (cos, sin): rows 0..511 rotate by p % 512 (times the magnitude), rows 512.. by
 //        512 * (p / 512). Their complex product rotates by p, exact to a few ulp, unlike the f32 product of position
 //        and frequency.
-// q_norm, k_norm [HEAD_DIM]  f32
+// q_norm, k_norm [GIVEN_DIM]  f32
 // table  [layers, KV_HEADS, blocks]  page numbers of the sequence, 32 positions each
 // pool   pages that are written token by token (lib/pages.ts)
 // rope_position(token, pair) is the position by which a pair is rotated: lib/rope-run.wgsl or rope-rows.wgsl
@@ -17,10 +19,14 @@
 override HEAD_DIM: u32;
 override HEADS: u32;
 override KV_HEADS: u32;
+override GIVEN_DIM: u32;
+override GIVEN_KV: u32;
+override COPIES: u32;
 override ROTARY: u32;
 override INTERLEAVED: u32 = 0u;
 override Q_NORM: u32 = 0u;
 override K_NORM: u32 = 0u;
+override V_NORM: u32 = 0u;
 
 struct Params {
   qkv_stride: u32,
@@ -33,6 +39,7 @@ struct Params {
   k_epsilon: f32,
   first: u32, // RoPE's position of token 0, where the others follow it
   tokens: u32,
+  v_epsilon: f32,
 }
 
 @group(0) @binding(0) var<storage, read> qkv: array<f32>;
@@ -51,29 +58,33 @@ var<workgroup> reduction: array<f32, WORKGROUP>;
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let head = workgroup.x;
   let token = workgroup.y;
-  let base = token * params.qkv_stride + head * HEAD_DIM;
   let position = params.position + token;
   let is_q = head < HEADS;
   let is_k = !is_q && head < HEADS + KV_HEADS;
+  let kv_head = select(head - HEADS - KV_HEADS, head - HEADS, is_k); // of the pool
+  let given = select(HEADS + select(GIVEN_KV, 0u, is_k) + kv_head / COPIES, head, is_q);
+  let base = token * params.qkv_stride + given * GIVEN_DIM;
 
   var scale = 1.0;
-  if ((Q_NORM == 1u && is_q) || (K_NORM == 1u && is_k)) {
+  if (select(select(V_NORM, K_NORM, is_k), Q_NORM, is_q) == 1u) {
     var squares = 0.0;
-    for (var d = thread; d < HEAD_DIM; d += WORKGROUP) {
+    for (var d = thread; d < GIVEN_DIM; d += WORKGROUP) {
       squares += qkv[base + d] * qkv[base + d];
     }
-    let epsilon = select(params.k_epsilon, params.q_epsilon, is_q);
-    scale = inverseSqrt(reduce_sum(squares, thread) / f32(HEAD_DIM) + epsilon);
+    let epsilon = select(select(params.v_epsilon, params.k_epsilon, is_k), params.q_epsilon, is_q);
+    scale = inverseSqrt(reduce_sum(squares, thread) / f32(GIVEN_DIM) + epsilon);
   }
 
   for (var c = thread; c < HEAD_DIM / 4u; c += WORKGROUP) {
     var v: vec4<f32>;
     for (var j = 0u; j < 4u; j++) {
       let d = 4u * c + j;
-      if (is_q || is_k) {
+      if (d >= GIVEN_DIM) {
+        v[j] = 0.0;
+      } else if (is_q || is_k) {
         v[j] = rotated(base, d, token, is_q) * scale;
       } else {
-        v[j] = qkv[base + d];
+        v[j] = qkv[base + d] * scale;
       }
     }
     if (is_q) {
@@ -82,7 +93,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         q[at + j] = v[j];
       }
     } else {
-      let kv_head = select(head - HEADS - KV_HEADS, head - HEADS, is_k);
       let page = table[params.table_start + kv_head * params.blocks + position / 32u] - FIRST_PAGE;
       let row = select(32u, 0u, is_k) + position % 32u;
       if (page < params.pages) {

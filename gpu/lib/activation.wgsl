@@ -1,4 +1,4 @@
-// Activations by number: 0 none, 1 silu, 2 gelu (exact), 3 gelu (tanh approximation), 4 sigmoid.
+// Activations by number: 0 none, 1 silu, 2 gelu (exact), 3 gelu (tanh approximation), 4 sigmoid, 5 tanh.
 // erf: Abramowitz & Stegun 7.1.26's form with Numerical Recipes' Chebyshev coefficients, relative error of erfc below
 // 1.2e-7.
 
@@ -35,10 +35,18 @@ fn activate(kind: u32, x: f32) -> f32 {
     case 4u: {
       return 1.0 / (1.0 + exp(min(-x, 80.0)));
     }
+    case 5u: {
+      return 2.0 / (1.0 + exp(min(-2.0 * x, 80.0))) - 1.0;
+    }
     default: {
       return x;
     }
   }
+}
+
+/// The activation times `scale`, by which the argument of tanh is divided (a soft cap).
+fn activate_scaled(kind: u32, x: f32, scale: f32) -> f32 {
+  return activate(kind, x / select(1.0, scale, kind == 5u)) * scale;
 }
 
 fn activate4(kind: u32, x: vec4<f32>) -> vec4<f32> {

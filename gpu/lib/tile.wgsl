@@ -65,7 +65,7 @@ fn tile(slot: Slot, token0: u32, thread: u32) {
       if (params.has_bias == 1u) {
         sum += bias[at];
       }
-      sum = activate(params.activation, sum) * params.scale;
+      sum = activate_scaled(params.activation, sum, params.scale);
       if (params.has_residual == 1u) {
         sum += residual[token * params.out_stride + at];
       }

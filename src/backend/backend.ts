@@ -47,8 +47,8 @@ export interface WeightWriter {
   abort(): void;
 }
 
-/** `silu`, `gelu` (exact), `geluTanh`, `sigmoid`, or none. */
-export type Activation = 'silu' | 'gelu' | 'geluTanh' | 'sigmoid';
+/** `silu`, `gelu` (exact), `geluTanh`, `sigmoid`, `tanh`, or none. */
+export type Activation = 'silu' | 'gelu' | 'geluTanh' | 'sigmoid' | 'tanh';
 
 export interface NormSpec {
   readonly kind: 'rms' | 'layer';
@@ -65,7 +65,7 @@ export interface LinearOptions {
   /** One entry for each weight, each [rows of that weight]; F32. */
   readonly bias?: readonly (Weight | undefined)[];
   readonly activation?: Activation;
-  /** The factor of the activation's result; default 1. */
+  /** The factor of the activation's result; default 1. The argument of `tanh` is divided by it: a soft cap. */
   readonly scale?: number;
   /** [T, rows], added last. */
   readonly residual?: Tensor;
@@ -331,6 +331,23 @@ export interface AttentionSpec {
   readonly scale: number;
 }
 
+/**
+ * The heads of a layer. Those of a layer may be smaller and fewer than those of the pool, whose pages have one shape:
+ * in q and in the pages zeros follow the values of a head, and a KV head is written to several of the pool's.
+ */
+export interface AppendSpec {
+  readonly heads: number;
+  /** KV heads of qkv: a divisor of the pool's, which is the default; 0 for queries only, where no page is written. */
+  readonly kvHeads?: number;
+  /** Values of a head of qkv: at most the pool's, which is the default; a multiple of 4. */
+  readonly headDim?: number;
+  readonly rope?: RopeSpec;
+  readonly qNorm?: NormSpec;
+  readonly kNorm?: NormSpec;
+  /** Given: the values of each head are divided by their root mean square, to whose square it is added. */
+  readonly vEpsilon?: number;
+}
+
 /** Contract 8, Probe: how much attention keys receive. */
 export interface ProbeSpec extends AttentionSpec {
   /**
@@ -459,8 +476,11 @@ export interface Backend {
     up: Weight,
     options: { readonly norm?: NormSpec; readonly activation: Activation },
   ): Tensor;
-  /** Rows of x, normalised, plus `residual` (of x's shape) if given: same shape. */
-  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor;
+  /**
+   * Rows of x, normalised, plus `residual` (of x's shape) if given, times `scale` (default 1): same shape. Where x has
+   * several times the columns of the norm's weight, each part of a row is normalised on its own.
+   */
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor, scale?: number): Tensor;
   /** A copy of rows `[start, start + count)` of x. */
   rows(x: Tensor, start: number, count: number): Tensor;
   /**
@@ -503,20 +523,21 @@ export interface Backend {
   /**
    * Splits qkv [T, (heads + 2 kvHeads) * headDim]; normalises each head of q and k (if given, RMS over headDim),
    * rotates both (if `rope` is given) by their positions (`position .. position + T - 1`, or the view's `positions` of
-   * these slots), writes k and v into the view's pages of `layer`, and returns q [T, heads * headDim].
+   * these slots), writes k and v into the view's pages of `layer`, and returns q [T, heads * the pool's headDim].
    */
-  ropeAppend(
-    qkv: Tensor,
+  ropeAppend(qkv: Tensor, kv: KvView, layer: number, position: number, spec: AppendSpec): Tensor;
+  /**
+   * Attention of q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads *
+   * headDim], or of each head the first `spec.headDim` values; zeros where a query sees no key.
+   */
+  attention(
+    q: Tensor,
     kv: KvView,
     layer: number,
     position: number,
-    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    ranges: Ranges,
+    spec: AttentionSpec & { readonly headDim?: number },
   ): Tensor;
-  /**
-   * Attention of q [T, heads * headDim] at positions `position ..` over the view's pages of `layer`: [T, heads *
-   * headDim]; zeros where a query sees no key.
-   */
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor;
   /**
    * For the queries q [T, heads * headDim] at positions `position ..`: the attention mass (after the softmax over the
    * keys that `ranges` lets each see) on every key or span, for each query head, averaged over the queries: [heads,

@@ -181,7 +181,8 @@ export function gatedMlp(x: Tensor, gate: Weight, up: Weight, options: { readonl
 
 export function normRows(x: Tensor, spec: NormSpec, residual: Tensor | undefined): void {
   const [count, cols] = matrix('norm', 'x', x);
-  norm('norm', spec, cols);
+  const [part = cols] = spec.weight.shape;
+  norm('norm', spec, isCount(part) && cols % part === 0 ? part : cols);
   if (residual !== undefined) shaped('norm', 'residual', residual, count, cols);
 }
 

@@ -8,15 +8,14 @@ import {
   pageCode,
   pageFormat,
   pageIndex,
+  type AppendSpec,
   type AttentionSpec,
   type KvFormat,
   type KvPool,
   type KvSpec,
   type KvView,
-  type NormSpec,
   type Ranges,
   type RopeSections,
-  type RopeSpec,
   type SlotPositions,
   type Tensor,
 } from './backend.ts';
@@ -180,15 +179,19 @@ export function append(
   kv: KvView,
   layer: number,
   position: number,
-  options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+  options: AppendSpec,
 ): number {
   view('ropeAppend', kv, layer);
   const { pool: of, table } = kv;
-  const { kvHeads, headDim, format: own } = of.spec;
-  const { heads, rope } = options;
+  const { kvHeads, format: own } = of.spec;
+  const { heads, kvHeads: given = kvHeads, headDim = of.spec.headDim, rope } = options;
+  if (!isCount(headDim) || headDim > of.spec.headDim || headDim % 4 !== 0)
+    throw wrong('ropeAppend', `heads of ${headDim} values in pages of ${of.spec.headDim}, in multiples of 4`);
+  if (given !== 0 && (!isCount(given) || kvHeads % given !== 0))
+    throw wrong('ropeAppend', `${given} KV heads; the pool has ${kvHeads}, of which they must be a divisor`);
   const [count, cols] = matrix('ropeAppend', 'qkv', qkv);
-  if (!isCount(heads) || cols !== (heads + 2 * kvHeads) * headDim)
-    throw wrong('ropeAppend', `qkv has ${cols} columns; it must have (${heads} + 2 * ${kvHeads}) * ${headDim}`);
+  if (!isCount(heads) || cols !== (heads + 2 * given) * headDim)
+    throw wrong('ropeAppend', `qkv has ${cols} columns; it must have (${heads} + 2 * ${given}) * ${headDim}`);
   const rotary = 2 * (rope?.inverseFrequency.length ?? 0);
   if (rope !== undefined && (rotary === 0 || rotary > headDim))
     throw wrong('ropeAppend', `RoPE over ${rotary} of the ${headDim} values of a head`);
@@ -199,7 +202,7 @@ export function append(
   if (!isSpan(position, position + count, capacity))
     throw wrong('ropeAppend', `positions ${position} to ${position + count} of a view of ${capacity}`);
   if (kv.positions !== undefined) positions(kv.positions, position, position + count);
-  const end = Math.ceil((position + count) / PAGE_TOKENS);
+  const end = given === 0 ? 0 : Math.ceil((position + count) / PAGE_TOKENS);
   for (let head = 0; head < kvHeads; head++) {
     for (let b = Math.floor(position / PAGE_TOKENS); b < end; b++) {
       const problem = missing(table[(layer * kvHeads + head) * kv.blocks + b] ?? -1, of, [own]);
@@ -284,13 +287,16 @@ export interface Queries {
   readonly layer: number;
   readonly position: number;
   readonly ranges: Ranges;
-  readonly spec: AttentionSpec;
+  readonly spec: AttentionSpec & { readonly headDim?: number };
 }
 
 /** Checks everything except the pages. Returns the end of the last run that a query may see. */
-export function queries({ operation, q, kv, layer, position, ranges, spec: { heads } }: Queries): number {
+export function queries({ operation, q, kv, layer, position, ranges, spec }: Queries): number {
   view(operation, kv, layer);
   const { kvHeads, headDim } = kv.pool.spec;
+  const { heads, headDim: width = headDim } = spec;
+  if (!isCount(width) || width > headDim || width % 4 !== 0)
+    throw wrong(operation, `the first ${width} of the ${headDim} values of a head, in multiples of 4`);
   const [count, cols] = matrix(operation, 'q', q);
   if (cols !== heads * headDim || heads % kvHeads !== 0)
     throw wrong(operation, `q has ${cols} columns; it must have ${heads} * ${headDim}, heads a multiple of ${kvHeads}`);

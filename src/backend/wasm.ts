@@ -6,6 +6,7 @@
 import type { Wasm } from '../wasm.ts';
 import type {
   Activation,
+  AppendSpec,
   AttentionSpec,
   Backend,
   Conv2dOptions,
@@ -20,7 +21,6 @@ import type {
   NormSpec,
   ProbeSpec,
   Ranges,
-  RopeSpec,
   Sampler,
   SampleSpec,
   StateOperations,
@@ -222,8 +222,8 @@ class CpuBackend implements WasmBackend {
   ): Tensor {
     return this.#alive(this.#products).gatedMlp(x, gate, up, options);
   }
-  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
-    return this.#alive(this.#products).norm(x, spec, residual);
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor, scale = 1): Tensor {
+    return this.#alive(this.#products).norm(x, spec, residual, scale);
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
@@ -271,11 +271,11 @@ class CpuBackend implements WasmBackend {
     kv: KvView,
     layer: number,
     position: number,
-    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: AppendSpec,
   ): Tensor {
     return this.#alive(this.#attending).ropeAppend(qkv, kv, layer, position, options);
   }
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
     return this.#alive(this.#attending).attention(q, kv, layer, position, ranges, spec);
   }
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {

@@ -9,6 +9,7 @@ import type { KernelTime } from '../../gpu/runtime/profile.ts';
 import { Runner, type Counters } from '../../gpu/runtime/runner.ts';
 import type {
   Activation,
+  AppendSpec,
   AttentionSpec,
   Backend,
   Conv2dOptions,
@@ -23,7 +24,6 @@ import type {
   NormSpec,
   ProbeSpec,
   Ranges,
-  RopeSpec,
   SampleSpec,
   Sampler,
   StateOperations,
@@ -268,8 +268,8 @@ export class WebGpuBackend implements Backend {
     return this.#products.gatedMlp(x, gate, up, options);
   }
 
-  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
-    return this.#products.norm(x, spec, residual);
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor, scale = 1): Tensor {
+    return this.#products.norm(x, spec, residual, scale);
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
@@ -329,12 +329,12 @@ export class WebGpuBackend implements Backend {
     kv: KvView,
     layer: number,
     position: number,
-    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: AppendSpec,
   ): Tensor {
     return this.#attending.ropeAppend(qkv, kv, layer, position, options);
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
     return this.#attending.attention(q, kv, layer, position, ranges, spec);
   }
 

@@ -26,6 +26,11 @@ export interface WeightSpec {
   readonly name: string;
   readonly shape: readonly number[];
   readonly format: WeightFormat;
+  /**
+   * Set for a table of which only `Backend.embed` reads single rows. It may be larger than everything else, and a device
+   * may leave it outside of its memory.
+   */
+  readonly rowsOnly?: boolean;
 }
 
 /** Bytes of one row of `cols` values; `cols` must be a multiple of the format's block. */

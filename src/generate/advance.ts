@@ -79,13 +79,22 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
   const chosen: Ranges | Plan = planner?.plan(call) ?? denseCausal(count, start + count);
   const asked = onDevice.tiers?.guard(sequence, chosen) ?? chosen;
   if (isPlan(asked)) return advancePlanned(onDevice, step, asked);
+  const { ids, depth } = lookedUp(onDevice, step);
   backend.scope(() => {
     const x = embed(onDevice, start, count, spans);
     const more = onDevice.images.during(step);
-    const hidden = model.forward(x, { kv: sequence, position: start, ranges: asked, ...more });
+    const hidden = model.forward(x, { kv: sequence, position: start, ranges: asked, ids, depth, ...more });
     step.take?.(hidden, start, count);
   });
   return undefined;
+}
+
+/** Where the ids of a step are, and after which layer it ends: those that only read what others cached serve its result. */
+function lookedUp(
+  { model, ring }: DeviceSequence,
+  { start, take }: Step,
+): { readonly ids: { readonly ring: Tensor; readonly start: number }; readonly depth: number | undefined } {
+  return { ids: { ring, start }, depth: take === undefined ? model.ownLayers : undefined };
 }
 
 /** No scope is open while the plan is awaited, since other sessions compute meanwhile. */
@@ -93,11 +102,12 @@ async function advancePlanned(onDevice: DeviceSequence, step: Step, plan: Plan):
   const { model, sequence } = onDevice;
   const { backend } = model;
   const { start, count, spans } = step;
+  const { ids, depth } = lookedUp(onDevice, step);
   const held = new Held(backend);
   try {
     const x = held.step(() => embed(onDevice, start, count, spans));
     const more = onDevice.images.during(step, (body) => held.step(body));
-    const hidden = await model.forwardPlanned(x, { kv: sequence, position: start, plan, ...more });
+    const hidden = await model.forwardPlanned(x, { kv: sequence, position: start, plan, ids, depth, ...more });
     try {
       backend.scope(() => step.take?.(hidden, start, count));
     } finally {

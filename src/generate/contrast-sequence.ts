@@ -73,6 +73,7 @@ export class ContrastSequence implements Contrasting {
       kv: sequence,
       position: own,
       ranges: denseCausal(1, own + 1),
+      ids: { ring, start: slot },
     });
     return backend.gatedAdd(logits, model.logits(hidden), this.#weight, 0);
   }

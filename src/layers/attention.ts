@@ -1,5 +1,5 @@
 /** Grouped-query attention of one layer: from the residual stream to what its output matrix is applied to. */
-import type { Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
+import type { AppendSpec, Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
 import { positionAt } from '../backend/positions.ts';
 import type { LayerCall } from './decoder-block.ts';
 import type { AttentionMixer, LayerRole } from './layer-spec.ts';
@@ -20,12 +20,7 @@ export class Attention {
   readonly #gate: Weight | undefined;
   readonly #norm: { readonly norm?: NormSpec };
   readonly #bias: { readonly bias?: readonly (Weight | undefined)[] };
-  readonly #heads: {
-    readonly heads: number;
-    readonly rope?: RopeSpec;
-    readonly qNorm?: NormSpec;
-    readonly kNorm?: NormSpec;
-  };
+  readonly #heads: AppendSpec;
 
   constructor(
     backend: Backend,
@@ -35,19 +30,25 @@ export class Attention {
   ) {
     this.#backend = backend;
     this.#spec = spec;
-    this.#qkv = spec.fused ? [need('qkv')] : [need('query'), need('key'), need('value')];
+    const { heads, headDim, kvHeads, valueEpsilon, reads = false, normed } = spec;
+    const values = (): readonly Weight[] => [need('key'), need(spec.keysAreValues === true ? 'key' : 'value')];
+    this.#qkv = spec.fused ? [need('qkv')] : [need('query'), ...(reads ? [] : values())];
     this.#gate = spec.gated === true ? need('queryGate') : undefined;
     this.#norm = norm === undefined ? {} : { norm };
     const own = biases.slice(0, spec.fused ? 1 : 3);
     this.#bias = own.some((bias) => bias !== undefined) ? { bias: own } : {};
     this.#heads = {
-      heads: spec.heads,
+      heads,
+      headDim,
+      kvHeads: reads ? 0 : kvHeads,
       ...(rope && { rope }),
-      ...(spec.normed && { qNorm: perHead(need('queryNorm')), kNorm: perHead(need('keyNorm')) }),
+      ...(normed && { qNorm: perHead(need('queryNorm')) }),
+      ...(normed && !reads && { kNorm: perHead(need('keyNorm')) }),
+      ...(valueEpsilon !== undefined && !reads && { vEpsilon: valueEpsilon }),
     };
   }
 
-  /** Appends the keys and values of x [T, hidden]; its queries [T, heads * headDim]. */
+  /** Appends the keys and values of x [T, hidden]; its queries [T, heads * the pool's headDim]. */
   project(x: Tensor, { kv, position }: LayerCall): Tensor {
     const qkv = this.#backend.linear(x, this.#qkv, { ...this.#norm, ...this.#bias });
     return this.#backend.ropeAppend(qkv, kv, this.#spec.cache, position, this.#heads);
@@ -56,10 +57,11 @@ export class Attention {
   /** What x and its queries, which `project` gave, find: [T, heads * headDim]. */
   attend(x: Tensor, q: Tensor, { kv, position }: LayerCall, ranges: Ranges): Tensor {
     const backend = this.#backend;
-    const { heads, scale, cache, growth } = this.#spec;
+    const { heads, headDim, scale, cache, growth } = this.#spec;
     const grown = growth && this.#grown(q, kv, position, growth);
     const found = backend.attention(grown?.q ?? q, kv, cache, position, ranges, {
       heads,
+      headDim,
       scale: scale * (grown?.factor ?? 1),
     });
     if (this.#gate === undefined) return found;

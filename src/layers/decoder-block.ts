@@ -4,18 +4,28 @@
  * backend; a norm behind a branch is one more.
  */
 import type { Backend, KvView, NormSpec, Ranges, RopeSpec, Tensor, Weight } from '../backend/backend.ts';
-import { ModelError } from '../errors.ts';
+import { InputError, ModelError } from '../errors.ts';
 import { Attention } from './attention.ts';
 import type { LayerRole, LayerSpec } from './layer-spec.ts';
 import type { CreateStateMixer, StateMixer } from './state-mixers.ts';
 
 export type LayerWeights = { readonly [role in LayerRole]?: Weight | undefined };
 
+/** What only some layers need. */
+export interface LayerExtras {
+  /** Makes the mixer of a layer with a state. */
+  readonly createState?: CreateStateMixer | undefined;
+  /** The factor of the layer's output; default 1. */
+  readonly scale?: number | undefined;
+}
+
 /** The positions of a call's tokens, and the keys that they may see. */
 export interface LayerCall {
   readonly kv: KvView;
   /** The slot of the first token; keys and values are appended from there on. */
   readonly position: number;
+  /** The layers' own inputs, side by side: [T, any]. */
+  readonly inputs?: Tensor | undefined;
 }
 
 interface Branch {
@@ -36,17 +46,16 @@ export class DecoderBlock {
   readonly #upOptions: { readonly norm?: NormSpec; readonly bias?: readonly Weight[] };
   readonly #down: Branch;
   readonly #scale: { readonly scale?: number };
+  readonly #input: { readonly gate: Weight; readonly projection: Weight; readonly norm: NormSpec } | undefined;
+  readonly #outputScale: number;
 
-  /**
-   * `rope` is the object that `spec` configures, shared by all layers with the same configuration. `createState` makes the
-   * mixer of a layer with a state.
-   */
+  /** `rope` is the object that `spec` configures, shared by all layers with the same configuration. */
   constructor(
     backend: Backend,
     spec: LayerSpec,
     rope: RopeSpec | undefined,
     weights: LayerWeights,
-    createState?: CreateStateMixer,
+    { createState, scale = 1 }: LayerExtras = {},
   ) {
     const { mixer, norms, mlp, residualScale = 1 } = spec;
     const { epsilon, kind, place } = norms;
@@ -82,6 +91,14 @@ export class DecoderBlock {
     };
     this.#down = { matrix: need('down'), bias: weights.downBias, norm: behind(second, 'mlpPostNorm') };
     this.#scale = residualScale === 1 ? {} : { scale: residualScale };
+    this.#input = spec.input && {
+      gate: need('inputGate'),
+      projection: need('inputProjection'),
+      norm: norm(need('inputNorm')),
+    };
+    this.#outputScale = scale;
+    if (scale !== 1 && this.#input === undefined && place !== 'sandwich')
+      throw new Error('the output of a layer is scaled by the norm that ends it');
   }
 
   /** x [T, hidden] -> [T, hidden]; appends T keys and values to the view, or the state behind them. */
@@ -89,7 +106,7 @@ export class DecoderBlock {
     return this.finish(x, this.project(x, call), call, ranges);
   }
 
-  /** The first half of `forward`: appends keys and values, and gives the queries [T, heads * headDim]; without attention it gives what the mixer does. */
+  /** The first half of `forward`: appends keys and values, and gives the queries [T, heads * the pool's headDim]; without attention it gives what the mixer does. */
   project(x: Tensor, call: LayerCall): Tensor {
     return this.#mixer instanceof Attention ? this.#mixer.project(x, call) : this.#mixer.forward(x, call.kv.state);
   }
@@ -104,16 +121,24 @@ export class DecoderBlock {
       this.#gate === undefined
         ? backend.linear(middle, [this.#up], { ...this.#upOptions, activation })
         : backend.gatedMlp(middle, this.#gate, this.#up, { ...this.#upOptions, activation });
-    return this.#add(middle, inner, this.#down);
+    const { input } = this.spec;
+    if (input === undefined || this.#input === undefined)
+      return this.#add(middle, inner, this.#down, this.#outputScale);
+    const { gate, projection, norm } = this.#input;
+    const sum = this.#add(middle, inner, this.#down);
+    if (call.inputs === undefined) throw new InputError('argument', 'a layer has an input of its own, and none is given');
+    const gates = backend.linear(sum, [gate], { activation });
+    const chosen = backend.gatedAdd(undefined, gates, call.inputs, input.column);
+    return backend.norm(backend.linear(chosen, [projection]), norm, sum, this.#outputScale);
   }
 
   /** Returns the residual stream `x` plus the last product of a branch applied to `inner`. */
-  #add(x: Tensor, inner: Tensor, { matrix, bias, norm }: Branch): Tensor {
+  #add(x: Tensor, inner: Tensor, { matrix, bias, norm }: Branch, scale = 1): Tensor {
     const backend = this.#backend;
     const options = { ...(bias && { bias: [bias] }), ...this.#scale };
     if (norm === undefined) return backend.linear(inner, [matrix], { ...options, residual: x });
     if (this.spec.norms.place === 'post')
       return backend.norm(backend.linear(inner, [matrix], { ...options, residual: x }), norm);
-    return backend.norm(backend.linear(inner, [matrix], options), norm, x);
+    return backend.norm(backend.linear(inner, [matrix], options), norm, x, scale);
   }
 }

@@ -8,6 +8,13 @@ export interface LayerSpec {
   readonly mlp: MlpSpec;
   /** The factor of what the mixer and the MLP add to the residual stream (Granite); default 1. */
   readonly residualScale?: number | undefined;
+  /**
+   * An input of the layer's own, gated by the residual stream and added to it behind the MLP (Gemma 4): `width` columns
+   * of `LayerCall.inputs`, from `column` on.
+   */
+  readonly input?: { readonly width: number; readonly column: number } | undefined;
+  /** Whether the file has a factor of the layer's output (Gemma 4). */
+  readonly scaled?: boolean | undefined;
 }
 
 /** Grouped-query attention. */
@@ -24,6 +31,12 @@ export interface AttentionMixer {
   readonly window?: number | undefined;
   /** Whether each head of q and k has an RMS norm before the rotation. */
   readonly normed: boolean;
+  /** Added to the mean square of each head of v, whose root divides it; undefined: v is not normalised. */
+  readonly valueEpsilon?: number | undefined;
+  /** Whether keys, before norm and rotation, are the values too. */
+  readonly keysAreValues?: boolean | undefined;
+  /** Whether it attends to what an earlier layer cached, and has no keys and values of its own (Gemma 4). */
+  readonly reads?: boolean | undefined;
   /**
    * Whether q, k and v have biases: in every file, in some, or in no known file. The output has one in some files
    * wherever these have.
@@ -35,7 +48,7 @@ export interface AttentionMixer {
   readonly gated?: boolean | undefined;
   /** Queries are multiplied by 1 + beta ln(1 + floor(position / period)) (Llama 4, Ministral 3). */
   readonly growth?: { readonly beta: number; readonly period: number } | undefined;
-  /** The layer of the KV pool that holds its keys and values. */
+  /** The layer of the KV pool that holds its keys and values. The heads of the pool are as large and as many as a layer's at most. */
   readonly cache: number;
 }
 
@@ -122,4 +135,7 @@ export type LayerRole =
   | 'up' // (width, hidden); (2 width, hidden) in the file where fused
   | 'upBias'
   | 'down' // (hidden, width)
-  | 'downBias';
+  | 'downBias'
+  | 'inputGate' // (input width, hidden)
+  | 'inputProjection' // (hidden, input width)
+  | 'inputNorm'; // (hidden)

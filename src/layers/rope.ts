@@ -30,7 +30,9 @@ export type RopeScaling =
    * LongRoPE (Ding et al. 2024): each pair's wavelength has its own factor; undefined when the file's divisors are the
    * factors.
    */
-  | { readonly kind: 'longrope'; readonly factors: readonly number[] | undefined; readonly magnitude: number };
+  | { readonly kind: 'longrope'; readonly factors: readonly number[] | undefined; readonly magnitude: number }
+  /** Gemma 4: only the first `pairs` pairs rotate, with the frequencies that they have in the whole head. */
+  | { readonly kind: 'proportional'; readonly factor: number; readonly pairs: number };
 
 export interface RopeConfig {
   /** The number of rotated dimensions of a head; even. */
@@ -93,6 +95,8 @@ function scaler({ dimension, base, scaling }: RopeConfig): (inverse: number, pai
         return (interpolated * inverse) / factor + (1 - interpolated) * inverse;
       };
     }
+    case 'proportional':
+      return (inverse, pair) => (pair < scaling.pairs ? inverse / scaling.factor : 0);
     case 'longrope':
       return (inverse, pair) => inverse / (scaling.factors?.[pair] ?? 1);
     default:

@@ -6,6 +6,8 @@ import type { Facts } from './facts.ts';
 export interface TensorFacts {
   /** Rows of the embedding table. */
   readonly vocabulary: number | undefined;
+  /** Whether there is a tensor of this name. */
+  readonly has: (name: string) => boolean;
   /** Whether there is an output matrix. */
   readonly head: boolean;
   /** The most tokens of a context, if fewer are wanted than the model was trained for. */

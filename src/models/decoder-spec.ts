@@ -43,6 +43,10 @@ export interface DecoderSpec {
   readonly embeddingScale: number;
   /** The factor of the logits. */
   readonly logitsScale: number;
+  /** The logits are c tanh(x / c); undefined: as they are. */
+  readonly logitsCap: number | undefined;
+  /** Columns of the layers' own inputs, each layer's behind those of the one before; 0: none (`LayerSpec.input`). */
+  readonly inputWidth: number;
   /** The tensor of GGUF files, if present, with divisors of RoPE's frequencies, one for each pair. */
   readonly ropeDivisors: string;
 }
@@ -61,7 +65,13 @@ export interface Traits {
   /** See `AttentionMixer.gated`. */
   readonly gated?: boolean;
   /** The width of the MLP, if it differs from the number in the file. */
-  readonly mlpWidth?: (width: number) => number;
+  readonly mlpWidth?: (width: number, layer: number) => number;
+  /** What is different in the attention of a layer. `windowed`: whether the layer has a window. */
+  readonly attention?: (layer: number, windowed: boolean) => Partial<AttentionMixer>;
+  /** The width of the layers' own inputs; default 0, none. */
+  readonly inputWidth?: number;
+  /** See `LayerSpec.scaled`. */
+  readonly scaled?: boolean;
   /** The rotated share of a head, if the file does not say it (default 1). */
   readonly rotated?: number;
   /** Pairs of RoPE in GGUF files of this architecture (default `half`); Hugging Face weights always have `half`. */
@@ -87,6 +97,7 @@ export interface Traits {
   readonly embeddingScale?: (hidden: number) => number;
   readonly residualScale?: number;
   readonly logitsScale?: number;
+  readonly logitsCap?: number | undefined;
   readonly growth?: AttentionMixer['growth'];
   /** Default: rope_freqs.weight. */
   readonly ropeDivisors?: string;
@@ -97,18 +108,27 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
   const hidden = facts.integer(both('embedding_length', 'hidden_size'), { least: 1, most: MOST.width });
   const layers = layerCount(facts);
   const mixers = Array.from({ length: layers }, (_, layer) => traits.mixer?.(layer, hidden));
-  const { heads, kvHeads, headDim } = attentionShape(
+  const window = slidingWindow(facts, traits, layers);
+  const windowed = (layer: number): boolean => window?.layers[layer] === true;
+  const shape = attentionShape(
     facts,
     hidden,
     mixers.map((mixer) => mixer === undefined),
   );
+  const { heads } = shape;
+  const attention = mixers.map((other, layer) =>
+    other === undefined
+      ? { ...shape, kvHeads: shape.kvHeads[layer] ?? 0, ...traits.attention?.(layer, windowed(layer)) }
+      : undefined,
+  );
+  const { kvHeads, headDim } = poolShape(attention.filter((own) => own !== undefined));
   const mlp = facts
     .perLayer(
       both('feed_forward_length', ['intermediate_size', 'block_ff_dim']),
       { least: 1, most: MOST.width },
       layers,
     )
-    .map((width) => traits.mlpWidth?.(width) ?? width);
+    .map((width, layer) => traits.mlpWidth?.(width, layer) ?? width);
   const trained = facts.integer(both('context_length', 'max_position_embeddings'), { least: 1, most: MOST.context });
   const rope = ropeConfig(facts, {
     ggufRope: traits.ggufRope ?? 'half',
@@ -118,7 +138,6 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
     rotated: traits.rotated,
   });
   const activation = activationOf(facts, traits);
-  const window = slidingWindow(facts, traits, layers);
   const epsilon = facts.number(both('attention.layer_norm_rms_epsilon', ['rms_norm_eps', 'norm_eps']), {
     least: 0,
     most: 1,
@@ -127,13 +146,13 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
   // In composite models the tie of the head is stated outside the language model's own configuration.
   const composite = facts.find(both([], 'vision_config')) !== undefined;
   const { norms = 'pre', normOffset = 0, normed = false, bias = 'optional', fused = {} } = traits;
-  const { embeddingScale, residualScale = 1, logitsScale = 1 } = traits;
+  const { embeddingScale, residualScale = 1, logitsScale = 1, logitsCap, inputWidth = 0 } = traits;
   return {
     config: {
       architecture: traits.architecture,
       source: facts.source,
       layers,
-      cacheLayers: mixers.filter((mixer) => mixer === undefined).length,
+      cacheLayers: attention.filter((own) => own !== undefined && own.reads !== true).length,
       hidden,
       heads,
       kvHeads,
@@ -149,7 +168,6 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
       slidingWindow: window,
     },
     layers: mlp.map((width, layer): LayerSpec => {
-      const windowed = window?.layers[layer] === true;
       const before = mixers.slice(0, layer);
       const other = mixers[layer];
       const slots = before.reduce(
@@ -161,22 +179,22 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
           ? { ...other, slot: slots }
           : {
               kind: 'attention',
-              heads,
-              kvHeads,
-              headDim,
               scale: traits.attentionScale ?? 1 / Math.sqrt(headDim),
-              rope: traits.rope === undefined ? rope : traits.rope(rope, layer, windowed),
-              window: windowed ? window?.tokens : undefined,
+              rope: traits.rope === undefined ? rope : traits.rope(rope, layer, windowed(layer)),
+              window: windowed(layer) ? window?.tokens : undefined,
               normed,
               bias,
               fused: fused.qkv ?? false,
               gated: traits.gated ?? false,
               growth: traits.growth,
-              cache: before.filter((mixer) => mixer === undefined).length,
+              cache: attention.slice(0, layer).filter((own) => own !== undefined && own.reads !== true).length,
+              ...(attention[layer] ?? { heads, kvHeads, headDim }),
             },
         norms: { kind: 'rms', epsilon, place: norms, offset: normOffset },
         mlp: { width, activation, gated: true, fused: fused.mlp ?? false, bias: false },
         residualScale,
+        ...(inputWidth > 0 && { input: { width: inputWidth, column: layer * inputWidth } }),
+        scaled: traits.scaled,
       };
     }),
     names: traits.names ?? {},
@@ -187,6 +205,8 @@ export function decoderSpec(facts: Facts, tensors: TensorFacts, traits: Traits):
     normOffset,
     embeddingScale: embeddingScale?.(hidden) ?? 1,
     logitsScale,
+    logitsCap,
+    inputWidth: inputWidth * layers,
     ropeDivisors: traits.ropeDivisors ?? 'rope_freqs.weight',
   };
 }
@@ -223,22 +243,16 @@ function attentionShape(
   facts: Facts,
   hidden: number,
   attends: readonly boolean[],
-): { readonly heads: number; readonly kvHeads: number; readonly headDim: number } {
+): { readonly heads: number; readonly kvHeads: readonly number[]; readonly headDim: number } {
   const heads = facts.integer(both('attention.head_count', 'num_attention_heads'), { least: 1, most: MOST.heads });
-  const each = facts
-    .perLayer(
-      both('attention.head_count_kv', 'num_key_value_heads'),
-      { least: attends.includes(false) ? 0 : 1, most: heads, default: heads },
-      attends.length,
-    )
-    .filter((_, layer) => attends[layer]);
-  const [kvHeads] = each;
-  if (kvHeads === undefined) throw wrong('the number of layers with attention', 0, 'should be at least 1');
-  // The pages of a pool have one shape.
-  if (each.some((count) => count !== kvHeads))
-    throw wrong('the number of KV heads', [...each], 'should be the same in all layers; others are not supported');
-  if (kvHeads === 0 || heads % kvHeads !== 0)
-    throw wrong('the number of KV heads', kvHeads, `should divide the number of heads, ${heads}`);
+  if (!attends.includes(true)) throw wrong('the number of layers with attention', 0, 'should be at least 1');
+  const kvHeads = facts.perLayer(
+    both('attention.head_count_kv', 'num_key_value_heads'),
+    { least: attends.includes(false) ? 0 : 1, most: heads, default: heads },
+    attends.length,
+  );
+  const odd = kvHeads.find((count, layer) => attends[layer] === true && (count === 0 || heads % count !== 0));
+  if (odd !== undefined) throw wrong('the number of KV heads', odd, `should divide the number of heads, ${heads}`);
   const headDim = facts.integer(both('attention.key_length', 'head_dim'), {
     least: 1,
     most: MOST.headDim,
@@ -251,6 +265,17 @@ function attentionShape(
   });
   if (valueDim !== headDim) throw wrong('the length of values', valueDim, `should be that of keys, ${headDim}`);
   return { heads, kvHeads, headDim };
+}
+
+/** The pages of a pool have one shape, the largest of its layers'; a layer with fewer KV heads writes each to several. */
+function poolShape(layers: readonly Pick<AttentionMixer, 'kvHeads' | 'headDim'>[]): {
+  readonly kvHeads: number;
+  readonly headDim: number;
+} {
+  const kvHeads = Math.max(...layers.map((own) => own.kvHeads));
+  const odd = layers.find((own) => kvHeads % own.kvHeads !== 0);
+  if (odd !== undefined) throw wrong('the number of KV heads', odd.kvHeads, `should divide that of other layers, ${kvHeads}`);
+  return { kvHeads, headDim: Math.max(...layers.map((own) => own.headDim)) };
 }
 
 function activationOf(facts: Facts, { activation }: Traits): Activation {

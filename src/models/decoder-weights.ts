@@ -4,7 +4,7 @@ import { ModelError } from '../errors.ts';
 import type { LayerWeights } from '../layers/decoder-block.ts';
 import type { AttentionMixer, LayerRole, LayerSpec } from '../layers/layer-spec.ts';
 import type { TensorInfo } from '../load/model-file.ts';
-import type { DecoderSpec, LayerNames } from './decoder-spec.ts';
+import type { DecoderSpec, LayerName, LayerNames } from './decoder-spec.ts';
 import type { StateLayers } from './state-layers.ts';
 import { TensorPlan, type Stored, type Take, type TensorName } from './weights.ts';
 
@@ -18,6 +18,18 @@ export interface DecoderWeights {
   readonly classes: Weight | undefined; // (1 or 2, hidden)
   /** Divisors of the frequencies of the model's own RoPE, one for each pair. */
   readonly ropeDivisors: Float32Array | undefined;
+  /** Of the layers' own inputs. */
+  readonly inputs: InputWeights | undefined;
+  /** The factors of the layers' outputs. */
+  readonly outputScales: readonly number[];
+}
+
+/** The layers' own inputs (Gemma 4) are the sum of a row that is looked up by id and of a product of the embedding. */
+export interface InputWeights {
+  readonly table: Weight; // (ids, columns)
+  readonly projection: Weight; // (columns, hidden)
+  /** Of each layer's part of the product, divided by sqrt(2). */
+  readonly norm: Weight; // (input width)
 }
 
 /** Llama's. */
@@ -72,6 +84,13 @@ function names(
   };
 }
 
+const INPUTS = {
+  table: ['per_layer_token_embd.weight', 'embed_tokens_per_layer.weight'],
+  projection: ['per_layer_model_proj.weight', 'per_layer_model_projection.weight'],
+  norm: ['per_layer_proj_norm.weight', 'per_layer_projection_norm.weight'],
+} as const;
+const OUTPUT_SCALE = ['layer_output_scale.weight', 'layer_scalar'] as const;
+
 const CLASSES: TensorName = { gguf: 'cls.output.weight', huggingface: 'score.weight' };
 
 /** What the tensors of the file say that the metadata may not. */
@@ -111,9 +130,17 @@ export function planDecoder(tensors: ReadonlyMap<string, TensorInfo>, spec: Deco
     const own = source === 'huggingface' && name.startsWith(root) ? name.slice(root.length) : name;
     const layer = Number(/^blk\.(\d+)\./.exec(own)?.[1] ?? -1);
     const spare = layer >= layers && layer < layers + spec.spare;
-    return OWN[source].test(own) && !IGNORED[source].test(own) && !spare;
+    return OWN[source].test(own) && !IGNORED[source].test(own) && !spare && !unread(own, spec);
   }, `${architecture} models of ${layers} layers`);
   return plan;
+}
+
+/** Keys and values of a layer that reads those of another. */
+const OWN_KEYS = /^(?:blk|layers)\.(\d+)\.(?:attn_[kv]|self_attn\.[kv])_?(?:proj|norm)?\.weight$/;
+
+function unread(name: string, { layers }: DecoderSpec): boolean {
+  const mixer = layers[Number(OWN_KEYS.exec(name)?.[1] ?? -1)]?.mixer;
+  return mixer?.kind === 'attention' && mixer.reads === true;
 }
 
 /** `tensors` is the table of the file, from which the beginning of its names is found. */
@@ -122,6 +149,7 @@ export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<
   const divisorsName = { gguf: spec.ropeDivisors, huggingface: '' };
   const name = names(tensors, spec.finalNorm);
   const embedding = take.weight(name.embedding, [vocabulary, hidden]);
+  const prefix = (i: number): Prefix => ({ gguf: `blk.${i}.`, huggingface: `${name.root}layers.${i}.` });
   return {
     embedding,
     layers: spec.layers.map((layer, i) =>
@@ -129,8 +157,12 @@ export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<
         hidden,
         names: layer.mixer.kind === 'attention' ? spec.names : { ...spec.names, ...spec.stateNames },
         states: spec.states,
-        prefix: { gguf: `blk.${i}.`, huggingface: `${name.root}layers.${i}.` },
+        prefix: prefix(i),
       }),
+    ),
+    inputs: spec.inputWidth === 0 ? undefined : takeInputs(take, spec, name.root),
+    outputScales: spec.layers.map(({ scaled }, i) =>
+      scaled === true ? (take.table(named(prefix(i), OUTPUT_SCALE), [1])[0] ?? 1) : 1,
     ),
     norm: take.weight(name.norm, [hidden], offset(spec.normOffset)),
     head: tied ? embedding : take.weight(name.head, [vocabulary, hidden]),
@@ -142,19 +174,38 @@ export function takeDecoder(take: Take, spec: DecoderSpec, tensors: ReadonlyMap<
   };
 }
 
+interface Prefix {
+  readonly gguf: string;
+  readonly huggingface: string;
+}
+
+function named(prefix: Prefix, [gguf, huggingface]: LayerName): TensorName {
+  return { gguf: prefix.gguf + gguf, huggingface: prefix.huggingface + huggingface };
+}
+
+function takeInputs(take: Take, { config: { hidden }, inputWidth, layers }: DecoderSpec, root: string): InputWeights {
+  const name = (own: LayerName): TensorName => named({ gguf: '', huggingface: root }, own);
+  const table = name(INPUTS.table);
+  return {
+    table: take.weight(table, [take.rows(table), inputWidth], { rowsOnly: true }),
+    projection: take.weight(name(INPUTS.projection), [inputWidth, hidden]),
+    norm: take.weight(name(INPUTS.norm), [inputWidth / layers.length], { map: (value) => value * Math.SQRT1_2 }),
+  };
+}
+
 /**
  * Takes the weights that a layer of this spec has. `prefix` is the beginning of its tensors' names; `names` are used in
  * addition to and instead of Llama's.
  */
 export function takeLayer(
   take: Take,
-  { mixer, norms, mlp }: LayerSpec,
+  { mixer, norms, mlp, input }: LayerSpec,
   at: {
     readonly hidden: number;
     readonly names: LayerNames;
     /** For models that have layers with a state. */
     readonly states?: StateLayers | undefined;
-    readonly prefix: { readonly gguf: string; readonly huggingface: string };
+    readonly prefix: Prefix;
   },
 ): LayerWeights {
   const { hidden } = at;
@@ -162,7 +213,7 @@ export function takeLayer(
   const nameOf = (role: LayerRole): TensorName => {
     const own = at.names[role] ?? LAYER[role];
     if (own === undefined) throw new Error(`no name of the tensor for ${role}`);
-    return { gguf: at.prefix.gguf + own[0], huggingface: at.prefix.huggingface + own[1] };
+    return named(at.prefix, own);
   };
   const need = (role: LayerRole, shape: readonly number[], stored?: Stored): void => {
     weights[role] = take.weight(nameOf(role), shape, stored);
@@ -181,8 +232,8 @@ export function takeLayer(
         const parts = [own.headDim, own.headDim];
         [weights.query, weights.queryGate] = take.split(nameOf('query'), parts, hidden, own.heads);
       } else need('query', [q, hidden]);
-      need('key', [kv, hidden]);
-      need('value', [kv, hidden]);
+      if (own.reads !== true) need('key', [kv, hidden]);
+      if (own.reads !== true && own.keysAreValues !== true) need('value', [kv, hidden]);
       if (own.bias !== 'none') {
         const bias = own.bias === 'required' ? need : may;
         bias('queryBias', [q]);
@@ -192,7 +243,7 @@ export function takeLayer(
     }
     if (own.normed) {
       need('queryNorm', [own.headDim], shifted);
-      need('keyNorm', [own.headDim], shifted);
+      if (own.reads !== true) need('keyNorm', [own.headDim], shifted);
     }
     need('output', [hidden, q]);
     if (own.bias !== 'none') may('outputBias', [hidden]);
@@ -220,6 +271,11 @@ export function takeLayer(
   if (mlp.bias) {
     need('upBias', [mlp.width]);
     need('downBias', [hidden]);
+  }
+  if (input !== undefined) {
+    need('inputGate', [input.width, hidden]);
+    need('inputProjection', [hidden, input.width]);
+    need('inputNorm', [hidden], shifted);
   }
   return weights;
 }

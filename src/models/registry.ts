@@ -33,6 +33,7 @@ const ARCHITECTURES: readonly Entry[] = [
     load: async () => (await import('./qwen-vl.ts')).qwen3vl,
   },
   { gguf: ['gemma3'], huggingface: ['gemma3_text', 'gemma3'], load: async () => (await import('./gemma.ts')).gemma3 },
+  { gguf: ['gemma4'], huggingface: ['gemma4_text', 'gemma4'], load: async () => (await import('./gemma4.ts')).gemma4 },
   { gguf: ['phi3'], huggingface: ['phi3'], load: async () => (await import('./phi.ts')).phi3 },
   { gguf: ['smollm3'], huggingface: ['smollm3'], load: async () => (await import('./smollm3.ts')).smollm3 },
   { gguf: ['mistral3'], huggingface: ['ministral3'], load: async () => (await import('./ministral.ts')).ministral3 },
@@ -80,7 +81,8 @@ export async function decoderOf(
     );
   }
   const create = await entry.load();
-  return create(new Facts(metadata, name), { ...tensorFacts(tensors, metadata.kind), window }, name);
+  const facts = { ...tensorFacts(tensors, metadata.kind), has: (tensor: string) => tensors.has(tensor), window };
+  return create(new Facts(metadata, name), facts, name);
 }
 
 /** A file of an encoder, checked before anything is read; undefined for any other file. Throws as `decoderOf`. */

@@ -22,10 +22,12 @@ export interface RopeFacts {
 export function ropeConfig(facts: Facts, { ggufRope, headDim, trained, window, rotated = 1 }: RopeFacts): RopeConfig {
   const hf = (name: string): readonly string[] => [...scalingNames(name), name];
   const partial = facts.number(both([], hf('partial_rotary_factor')), { least: 0, most: 1, default: rotated });
+  // Gemma 4's rotated share is one of the frequencies: its pairs are those of the whole head.
+  const proportional = facts.text(both([], hf('rope_type')), '') === 'proportional';
   const dimension = facts.integer(both('rope.dimension_count', []), {
     least: 2,
     most: headDim,
-    default: Math.floor(headDim * partial),
+    default: proportional ? headDim : Math.floor(headDim * partial),
   });
   if (dimension % 2 !== 0) throw wrong('the number of rotated dimensions', dimension, 'should be even');
   const base = facts.number(both('rope.freq_base', hf('rope_theta')), {
@@ -37,7 +39,7 @@ export function ropeConfig(facts: Facts, { ggufRope, headDim, trained, window, r
     dimension,
     base,
     style: facts.source === 'gguf' ? ggufRope : 'half',
-    scaling: ropeScaling(facts, { trained, window, pairs: dimension / 2 }),
+    scaling: ropeScaling(facts, { trained, window, pairs: dimension / 2, partial }),
   };
 }
 
@@ -53,7 +55,12 @@ function longMagnitude(trained: number, original: number): number {
 
 function ropeScaling(
   facts: Facts,
-  { trained, window = trained, pairs }: Pick<RopeFacts, 'trained' | 'window'> & { readonly pairs: number },
+  {
+    trained,
+    window = trained,
+    pairs,
+    partial,
+  }: Pick<RopeFacts, 'trained' | 'window'> & { readonly pairs: number; readonly partial: number },
 ): RopeScaling {
   const hf = (...names: string[]): readonly string[] => names.flatMap(scalingNames);
   // Old llama.cpp converters wrote only the factor.
@@ -77,6 +84,8 @@ function ropeScaling(
       const by = factor(1);
       return by === 1 ? { kind: 'none' } : { kind: 'linear', factor: by };
     }
+    case 'proportional':
+      return { kind: 'proportional', factor: factor(1), pairs: Math.floor(partial * pairs) };
     case 'llama3':
       return {
         kind: 'llama3',
@@ -144,7 +153,7 @@ function ropeScaling(
       throw wrong(
         'the RoPE scaling',
         kind,
-        'should be linear, llama3, yarn or longrope; other kinds are not supported',
+        'should be linear, llama3, yarn, longrope or proportional; other kinds are not supported',
       );
   }
 }

@@ -28,6 +28,8 @@ export interface Stored {
   readonly map?: ((value: number) => number) | undefined;
   /** Row i of the weight is row `order[i]` of the file's. */
   readonly order?: ArrayLike<number> | undefined;
+  /** Only single rows are read, by `Backend.embed`: a device may leave the table where it is cheap (`WeightSpec`). */
+  readonly rowsOnly?: boolean | undefined;
   /** The file has columns where the weight has rows; F32, F16 or BF16. */
   readonly transposed?: boolean | undefined;
 }
@@ -175,7 +177,8 @@ export class TensorPlan {
         });
       case 'weight': {
         const { shape, stored } = planned;
-        const plain = backend.weight({ name: info.name, shape, format: info.format });
+        const { rowsOnly } = stored;
+        const plain = backend.weight({ name: info.name, shape, format: info.format, ...(rowsOnly && { rowsOnly }) });
         const writer = isChanged(planned) ? this.#special().changingWriter(info, shape, stored, plain) : plain;
         return {
           write: (chunk) => writer.write(chunk),

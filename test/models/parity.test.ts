@@ -22,6 +22,8 @@ function picked(logits: Float32Array, { positions, prompt }: Expected): Float32A
 test('the fixtures are of one upstream version', () => {
   expect(all.map(({ name }) => name)).toEqual([
     'gemma3',
+    'gemma4',
+    'gemma4-dense',
     'granite',
     'lfm2',
     'llama',

@@ -5,6 +5,7 @@
  */
 import type {
   Activation,
+  AppendSpec,
   AttentionSpec,
   Backend,
   Conv2dOptions,
@@ -20,7 +21,6 @@ import type {
   NormSpec,
   ProbeSpec,
   Ranges,
-  RopeSpec,
   Sampler,
   SampleSpec,
   ShortConvOptions,
@@ -260,8 +260,10 @@ class ReferenceBackend implements Backend, StateOperations {
       for (let i = 0; i < t; i++) {
         for (let r = 0; r < n; r++) {
           const at = i * total + first + r;
-          const value = activate(options.activation, part[i * n + r]! + (added?.[r] ?? 0));
-          out[at] = value * (options.scale ?? 1) + (residual?.[at] ?? 0);
+          const { activation, scale = 1 } = options;
+          const before = activation === 'tanh' ? scale : 1;
+          const value = activate(activation, (part[i * n + r]! + (added?.[r] ?? 0)) / before);
+          out[at] = value * scale + (residual?.[at] ?? 0);
         }
       }
       first += n;
@@ -285,12 +287,12 @@ class ReferenceBackend implements Backend, StateOperations {
     );
   }
 
-  norm(x: Tensor, spec: NormSpec, residual?: Tensor): Tensor {
+  norm(x: Tensor, spec: NormSpec, residual?: Tensor, scale = 1): Tensor {
     checks.normRows(x, spec, residual);
     const added = residual && this.#values('norm', 'residual', residual);
     return this.#tensor(
       x.shape,
-      this.#normalised('norm', x, spec).map((value, i) => value + (added?.[i] ?? 0)),
+      this.#normalised('norm', x, spec).map((value, i) => scale * (value + (added?.[i] ?? 0))),
     );
   }
 
@@ -465,17 +467,17 @@ class ReferenceBackend implements Backend, StateOperations {
     kv: KvView,
     layer: number,
     position: number,
-    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: AppendSpec,
   ): Tensor {
     const t = pageChecks.append(qkv, kv, layer, position, options);
     const pool = this.#pool('ropeAppend', kv);
     const { kvHeads, headDim } = pool.spec;
     const [, cols = 0] = qkv.shape;
-    const { heads } = options;
+    const { heads, kvHeads: given = kvHeads, headDim: width = headDim, vEpsilon } = options;
     const values = this.#values('ropeAppend', 'qkv', qkv);
     const head = (i: number, h: number, norm: NormSpec | undefined): Float64Array => {
-      const raw = values.slice(i * cols + h * headDim, i * cols + (h + 1) * headDim);
-      return norm ? normalise(raw, 1, headDim, this.#norm('ropeAppend', norm)) : raw;
+      const raw = values.slice(i * cols + h * width, i * cols + (h + 1) * width);
+      return norm ? normalise(raw, 1, width, this.#norm('ropeAppend', norm)) : raw;
     };
     const at = (slot: number, axis: number): number => {
       if (!kv.positions) return slot;
@@ -489,22 +491,30 @@ class ReferenceBackend implements Backend, StateOperations {
         if (options.rope) rotate(q, (axis) => at(position + i, axis), options.rope);
         out.set(q, (i * heads + h) * headDim);
       }
-      for (let h = 0; h < kvHeads; h++) {
-        const k = head(i, heads + h, options.kNorm);
+      for (let h = 0; h < (given === 0 ? 0 : kvHeads); h++) {
+        const own = Math.floor((h * given) / kvHeads);
+        const k = head(i, heads + own, options.kNorm);
         if (options.rope) rotate(k, (axis) => at(position + i, axis), options.rope);
-        pool.row(kv, layer, h, position + i, 0).set(k);
-        pool.row(kv, layer, h, position + i, 1).set(head(i, heads + kvHeads + h, undefined));
+        const v = head(i, heads + given + own, undefined);
+        const root =
+          vEpsilon === undefined ? 1 : Math.sqrt(v.reduce((sum, value) => sum + value * value, 0) / width + vEpsilon);
+        pool.row(kv, layer, h, position + i, 0).fill(0).set(k);
+        pool
+          .row(kv, layer, h, position + i, 1)
+          .fill(0)
+          .set(v.map((value) => value / root));
       }
     }
     return this.#tensor([t, heads * headDim], out);
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
     const asked: pageChecks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
     pageChecks.queries(asked);
     const { t, cols, headDim, pool, values } = this.#asked(asked);
     const { kvHeads } = pool.spec;
-    const out = new Float64Array(t * cols);
+    const width = spec.headDim ?? headDim;
+    const out = new Float64Array(t * spec.heads * width);
     // One view a key and value row, made when first seen.
     const rows = new Map<number, Float64Array>();
     const row = (head: number, key: number, which: 0 | 1): Float64Array => {
@@ -522,11 +532,12 @@ class ReferenceBackend implements Backend, StateOperations {
         const bias = ranges.bias && Float64Array.from(seen, (it) => it.bias);
         for (let h = group * shared; h < (group + 1) * shared; h++) {
           const at = i * cols + h * headDim;
-          out.set(attend(values.subarray(at, at + headDim), keys, content, spec.scale, bias), at);
+          const found = attend(values.subarray(at, at + headDim), keys, content, spec.scale, bias);
+          out.set(found.subarray(0, width), (i * spec.heads + h) * width);
         }
       }
     }
-    return this.#tensor([t, cols], out);
+    return this.#tensor([t, spec.heads * width], out);
   }
 
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
@@ -624,8 +635,9 @@ class ReferenceBackend implements Backend, StateOperations {
   }
 
   #normalised(operation: string, x: Tensor, spec: NormSpec): Float64Array {
-    const [t = 0, cols = 0] = x.shape;
-    return normalise(this.#values(operation, 'x', x), t, cols, this.#norm(operation, spec));
+    const [part = 0] = spec.weight.shape;
+    const values = this.#values(operation, 'x', x);
+    return normalise(values, values.length / part, part, this.#norm(operation, spec));
   }
 
   /** Columns [first, first + cols) of a modulation of t rows: [t, cols]. */

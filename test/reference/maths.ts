@@ -33,6 +33,8 @@ export function activate(kind: Activation | undefined, x: number): number {
       return 0.5 * x * (1 + erf(x / SQRT2));
     case 'geluTanh':
       return 0.5 * x * (1 + tanh(sqrt(2 / PI) * (x + 0.044715 * x ** 3)));
+    case 'tanh':
+      return tanh(x);
     default:
       return kind satisfies never;
   }

@@ -93,6 +93,18 @@ const OWN_PARTS: Readonly<Record<string, readonly (readonly [string, string])[]>
     ['pre_feedforward_layernorm', 'ffn_norm'],
     ['post_feedforward_layernorm', 'post_ffw_norm'],
   ],
+  gemma4: [
+    ['post_attention_layernorm', 'post_attention_norm'],
+    ['pre_feedforward_layernorm', 'ffn_norm'],
+    ['post_feedforward_layernorm', 'post_ffw_norm'],
+    ['per_layer_input_gate', 'inp_gate'],
+    ['post_per_layer_input_norm', 'post_norm'],
+    ['model.per_layer_projection_norm', 'per_layer_proj_norm'],
+    ['per_layer_projection', 'proj'],
+    ['layer_scalar', 'layer_output_scale.weight'],
+    ['model.embed_tokens_per_layer', 'per_layer_token_embd'],
+    ['model.per_layer_model_projection', 'per_layer_model_proj'],
+  ],
   lfm2: [
     ['self_attn.q_layernorm', 'attn_q_norm'],
     ['self_attn.k_layernorm', 'attn_k_norm'],
@@ -186,6 +198,7 @@ const ARCHITECTURE: Readonly<Record<string, string>> = {
   mistral: 'llama',
   ministral3: 'mistral3',
   gemma3_text: 'gemma3',
+  gemma4_text: 'gemma4',
   qwen2_vl_text: 'qwen2vl',
   qwen2_5_vl_text: 'qwen2vl',
   qwen3_vl_text: 'qwen3vl',
@@ -291,6 +304,36 @@ export function toGguf(
     own['rope.dimension_sections'] = [...(rope['mrope_section'] as unknown as readonly number[]), 0];
   }
   const window = config['sliding_window'];
+  if (architecture === 'gemma4') {
+    const layer = config['per_layer_config'] as Record<string, Record<string, number>>;
+    const full = layer['1']!['head_dim']!;
+    const readers = number('num_kv_shared_layers');
+    const layers = number('num_hidden_layers');
+    const wide = config['use_double_wide_mlp'] === true ? 2 : 1;
+    own['attention.key_length'] = full;
+    own['attention.value_length'] = full;
+    own['attention.key_length_swa'] = headDim;
+    own['attention.value_length_swa'] = headDim;
+    own['rope.dimension_count'] = full;
+    own['rope.dimension_count_swa'] = headDim;
+    own['rope.freq_base_swa'] = f32((parameters['sliding_attention'] as unknown as typeof rope)['rope_theta']);
+    own['attention.sliding_window_pattern'] = types!.map((type) => type === 'sliding_attention');
+    own['attention.head_count_kv'] = types!.map((_, i) => layer[i]?.['num_key_value_heads'] ?? kvHeads);
+    own['attention.shared_kv_layers'] = readers;
+    own['feed_forward_length'] = types!.map(
+      (_, i) => number('intermediate_size') * (i >= layers - readers ? wide : 1),
+    );
+    own['embedding_length_per_layer_input'] = number('hidden_size_per_layer_input');
+    own['final_logit_softcapping'] = f32(config['final_logit_softcapping']);
+    const rotating = (full / 2) * (rope['partial_rotary_factor'] as number);
+    tensors.push(
+      f32Tensor(
+        'rope_freqs.weight',
+        [full / 2],
+        Float32Array.from({ length: full / 2 }, (_, i) => (i < rotating ? 1 : 1e30)),
+      ),
+    );
+  }
   const metadata: Record<string, GgufInput> = {
     block_count: number('num_hidden_layers'),
     context_length: number('max_position_embeddings') * (rope['rope_type'] === 'yarn' ? (rope['factor'] as number) : 1),

@@ -29,6 +29,7 @@ export async function logitsOf(
           kv: sequence,
           position: start,
           ranges: denseCausal(count, start + count),
+          ids: { ring, start },
         }),
       ),
     );
@@ -63,6 +64,7 @@ export async function greedy(model: LanguageModel, ids: readonly number[], count
         kv: sequence,
         position: start,
         ranges: denseCausal(n, start + n),
+        ids: { ring, start },
       });
       backend.sample(model.logits(backend.rows(hidden, n - 1, 1)), sampler, GREEDY, ring, start + n);
     });
@@ -87,7 +89,7 @@ export async function lastLogits(model: LanguageModel, ids: readonly number[]): 
   sequence.ensure(ids.length);
   const logits = backend.scope(() => {
     const ranges = denseCausal(ids.length, ids.length);
-    const hidden = model.forward(model.embed(ring, 0, ids.length), { kv: sequence, position: 0, ranges });
+    const hidden = model.forward(model.embed(ring, 0, ids.length), { kv: sequence, position: 0, ranges, ids: { ring, start: 0 } });
     return model.logits(backend.rows(hidden, ids.length - 1, 1));
   });
   const values = await backend.download(logits);

@@ -18,6 +18,7 @@ import transformers
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
+    Gemma4TextConfig,
     GraniteConfig,
     Lfm2Config,
     LlamaConfig,
@@ -59,6 +60,19 @@ def rope(kind: str, theta: float = 10000.0, **more: float) -> dict:
 
 SHORT = [1.0, 1.1, 1.25, 1.5, 1.75, 2.0]
 LONG = [1.0, 1.5, 2.5, 4.0, 6.0, 9.0]
+
+GEMMA4 = dict(
+    num_hidden_layers=6,
+    head_dim=16,
+    global_head_dim=32,
+    sliding_window=4,
+    layer_types=["sliding_attention", "full_attention"] * 3,
+    pad_token_id=0,
+    rope_parameters={
+        "full_attention": rope("proportional", 1000000.0) | {"partial_rotary_factor": 0.25},
+        "sliding_attention": rope("default", 10000.0),
+    },
+)
 
 CASES = {
     "llama": LlamaConfig(**SHAPE, rope_parameters=rope("default"), tie_word_embeddings=False),
@@ -145,6 +159,20 @@ CASES = {
         rope_parameters={**rope("default", 10000.0), "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]},
         tie_word_embeddings=True,
     ),
+    # Heads of 16 with a window and of 32 without; two layers read the keys of earlier ones and have twice the MLP; each layer has an
+    # input of 8 looked up by id.
+    "gemma4": Gemma4TextConfig(
+        **SMALL | GEMMA4,
+        num_kv_shared_layers=2,
+        use_double_wide_mlp=True,
+        hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=64,
+        final_logit_softcapping=4.0,
+    ),
+    # Without these inputs and without readers; keys are values where there is no window, in half as many KV heads.
+    "gemma4-dense": Gemma4TextConfig(
+        **SMALL | GEMMA4, hidden_size_per_layer_input=0, attention_k_eq_v=True, num_global_key_value_heads=1, final_logit_softcapping=4.0
+    ),
 }
 
 
@@ -167,6 +195,9 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 parameter.copy_(0.5 * noise)
             else:
                 parameter.copy_(noise * 1.5 / math.sqrt(parameter.shape[-1]))
+    for name, buffer in model.named_buffers():
+        if name.endswith("layer_scalar"):
+            buffer.copy_(1 + 0.3 * torch.randn(buffer.shape, generator=generator))
 
 
 def write(folder: Path, name: str, config: transformers.PretrainedConfig, seed: int) -> bool:

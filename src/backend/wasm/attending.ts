@@ -2,12 +2,11 @@
 import {
   KV_FORMATS,
   PAGE_TOKENS,
+  type AppendSpec,
   type AttentionSpec,
   type KvView,
-  type NormSpec,
   type ProbeSpec,
   type Ranges,
-  type RopeSpec,
   type Tensor,
 } from '../backend.ts';
 import * as checks from '../page-checks.ts';
@@ -42,7 +41,7 @@ export class Attending {
     kv: KvView,
     layer: number,
     position: number,
-    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: AppendSpec,
   ): Tensor {
     const engine = this.#engine;
     const count = checks.append(qkv, kv, layer, position, options);
@@ -51,11 +50,12 @@ export class Attending {
     const qNorm = normOf('ropeAppend', options.qNorm);
     const kNorm = normOf('ropeAppend', options.kNorm);
     const { kvHeads, headDim, format } = pool.spec;
-    const { heads, rope } = options;
+    const { heads, rope, vEpsilon, kvHeads: given = kvHeads, headDim: width = headDim } = options;
     const firstBlock = Math.floor(position / PAGE_TOKENS);
     const blocks = Math.ceil((position + count) / PAGE_TOKENS) - firstBlock;
     const pages = engine.room('pages', kvHeads * blocks * 4);
-    writePages(engine.wasm.words(), pages >>> 2, kv, layer, firstBlock, firstBlock + blocks, (page) => pool.open(page));
+    if (given > 0)
+      writePages(engine.wasm.words(), pages >>> 2, kv, layer, firstBlock, firstBlock + blocks, (page) => pool.open(page));
     const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count, kv.positions);
     engine.scratch(engine.wasm.exports.ropeScratchBytes(headDim));
     const out = this.#tensors.make([count, heads * headDim]);
@@ -82,17 +82,21 @@ export class Attending {
       kEpsilon: kNorm.epsilon,
       kKind: kNorm.normKind,
       format: KV_FORMATS.indexOf(format),
+      width,
+      given,
+      vNormed: vEpsilon === undefined ? 0 : 1,
+      vEpsilon: vEpsilon ?? 0,
     });
     engine.run('ropeAppend', engine.wasm.exports.ropeAppend);
     return out;
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
     const engine = this.#engine;
     const { exports } = engine.wasm;
     const asked: checks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
     const keys = checks.queries(asked);
-    const out = this.#tensors.make([...q.shape]);
+    const out = this.#tensors.make([q.shape[0] ?? 0, spec.heads * (spec.headDim ?? kv.pool.spec.headDim)]);
     const fields = this.#queries(asked, keys, out);
     writeAttention(engine.block(), fields);
     engine.scratch(exports.attentionScratchBytes(engine.args));
@@ -161,6 +165,7 @@ export class Attending {
       runs: engine.copy('runs', ranges.runs),
       keys,
       partials: 0,
+      width: spec.headDim ?? headDim,
     };
   }
 }

@@ -28,6 +28,8 @@ export type Room =
   | 'spans'
   | 'sample'
   | 'table'
+  | 'rows'
+  | 'packed'
   | 'picture'
   | 'gates';
 

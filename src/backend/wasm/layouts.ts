@@ -9,7 +9,7 @@ export interface Block {
 // assembly/kernels/attention.ts
 
 /** Words of the record, and the word of each field. */
-export const attentionWords = 19;
+export const attentionWords = 20;
 export const attentionOut = 1;
 export const attentionQ = 2;
 export const attentionPages = 3;
@@ -28,6 +28,7 @@ export const attentionOffsets = 15;
 export const attentionRuns = 16;
 export const attentionKeys = 17;
 export const attentionPartials = 18;
+export const attentionWidth = 19;
 export interface Attention {
   readonly out: number;
   readonly q: number;
@@ -47,6 +48,7 @@ export interface Attention {
   readonly runs: number;
   readonly keys: number;
   readonly partials: number;
+  readonly width: number;
 }
 export function writeAttention({ words, floats }: Block, record: Attention): void {
   words[1] = record.out;
@@ -67,6 +69,7 @@ export function writeAttention({ words, floats }: Block, record: Attention): voi
   words[16] = record.runs;
   words[17] = record.keys;
   words[18] = record.partials;
+  words[19] = record.width;
 }
 
 // assembly/kernels/cached.ts
@@ -373,6 +376,7 @@ export const ACTIVATION_SILU = 1;
 export const ACTIVATION_GELU = 2;
 export const ACTIVATION_GELU_TANH = 3;
 export const ACTIVATION_SIGMOID = 4;
+export const ACTIVATION_TANH = 5;
 
 // assembly/kernels/norm.ts
 export const NORM_NONE = 0;
@@ -564,7 +568,7 @@ export function writeDelta({ words, floats }: Block, record: Delta): void {
 // assembly/kernels/rope.ts
 
 /** Words of the record, and the word of each field. */
-export const ropeAppendWords = 23;
+export const ropeAppendWords = 27;
 export const ropeAppendOut = 1;
 export const ropeAppendQkv = 2;
 export const ropeAppendPages = 3;
@@ -587,6 +591,10 @@ export const ropeAppendKBias = 19;
 export const ropeAppendKEpsilon = 20;
 export const ropeAppendKKind = 21;
 export const ropeAppendFormat = 22;
+export const ropeAppendWidth = 23;
+export const ropeAppendGiven = 24;
+export const ropeAppendVNormed = 25;
+export const ropeAppendVEpsilon = 26;
 export interface RopeAppend {
   readonly out: number;
   readonly qkv: number;
@@ -610,6 +618,10 @@ export interface RopeAppend {
   readonly kEpsilon: number; // f32
   readonly kKind: number;
   readonly format: number;
+  readonly width: number;
+  readonly given: number;
+  readonly vNormed: number;
+  readonly vEpsilon: number; // f32
 }
 export function writeRopeAppend({ words, floats }: Block, record: RopeAppend): void {
   words[1] = record.out;
@@ -634,6 +646,10 @@ export function writeRopeAppend({ words, floats }: Block, record: RopeAppend): v
   floats[20] = record.kEpsilon;
   words[21] = record.kKind;
   words[22] = record.format;
+  words[23] = record.width;
+  words[24] = record.given;
+  words[25] = record.vNormed;
+  floats[26] = record.vEpsilon;
 }
 
 // assembly/kernels/rowwise.ts

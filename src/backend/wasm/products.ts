@@ -4,7 +4,9 @@
  */
 import type { Activation, LinearOptions, NormSpec, Tensor, Weight } from '../backend.ts';
 import * as checks from '../checks.ts';
+import { rowBytes, WEIGHT_FORMATS } from '../weight.ts';
 import type { Engine } from './engine.ts';
+import { HostTable } from './host-table.ts';
 import { BLOCK, linearWords, partWords, writeLinear, writePart, type Block } from './layouts.ts';
 import {
   activationOf,
@@ -41,6 +43,7 @@ export class Products {
   embed(table: Weight, ring: Tensor, start: number, count: number, scale: number): Tensor {
     const engine = this.#engine;
     const { cols } = checks.embed(table, ring, start, count);
+    if (table instanceof HostTable) return this.#embedHosted(table, ring, { start, count, cols }, scale);
     const weight = weightOf('embed', table);
     const x = tensorOf('embed', 'ring', ring).pointer + 4 * start;
     const out = this.#tensors.make([count, cols]);
@@ -51,7 +54,38 @@ export class Products {
     return out;
   }
 
-  norm(x: Tensor, spec: NormSpec, residual: Tensor | undefined): Tensor {
+  /** Rows of a table outside of WASM memory: as many at a time as a packed tile has. */
+  #embedHosted(
+    table: HostTable,
+    ring: Tensor,
+    { start, count, cols }: { readonly start: number; readonly count: number; readonly cols: number },
+    scale: number,
+  ): Tensor {
+    const engine = this.#engine;
+    const { exports } = engine.wasm;
+    const { ggml } = WEIGHT_FORMATS[table.format];
+    const ids = tensorOf('embed', 'ring', ring).pointer + 4 * start;
+    const bytes = rowBytes(table.format, cols);
+    const staged = engine.room('rows', TILE_ROWS * bytes);
+    const packed = engine.room('packed', exports.packedBytes(ggml, TILE_ROWS, cols));
+    const list = engine.room('runs', TILE_ROWS * 4);
+    const out = this.#tensors.make([count, cols]);
+    for (let done = 0; done < count; done += TILE_ROWS) {
+      const wanted = engine.wasm.i32(ids + 4 * done, Math.min(TILE_ROWS, count - done)).slice();
+      const known = wanted.map((id) => (id >= 0 && id < table.rows ? 1 : 0));
+      for (const [i, id] of wanted.entries())
+        if (known[i] === 1) engine.wasm.bytes(staged + i * bytes, bytes).set(table.row(id));
+      exports.packRows(packed, staged, ggml, 0, wanted.length, wanted.length, cols);
+      engine.wasm.i32(list, wanted.length).set(known.map((is, i) => (is === 1 ? i : -1)));
+      const block = engine.block();
+      writeRows(block, out.pointer + 4 * done * cols, list, cols, wanted.length, NO_NORM, 0, scale);
+      writePart(block, { data: packed, format: ggml, rows: wanted.length, first: 0, bias: 0 }, linearWords);
+      engine.run('embed', exports.embed);
+    }
+    return out;
+  }
+
+  norm(x: Tensor, spec: NormSpec, residual: Tensor | undefined, scale: number): Tensor {
     const engine = this.#engine;
     checks.normRows(x, spec, residual);
     const input = tensorOf('norm', 'x', x);
@@ -59,7 +93,8 @@ export class Products {
     const added = addressOf('norm', 'residual', residual);
     const [count = 0, cols = 0] = input.shape;
     const out = this.#tensors.make([count, cols]);
-    writeRows(engine.block(), out.pointer, input.pointer, cols, count, norm, added, 1);
+    const part = spec.weight.shape[0] ?? cols;
+    writeRows(engine.block(), out.pointer, input.pointer, part, (count * cols) / part, norm, added, scale);
     engine.run('norm', engine.wasm.exports.norm);
     return out;
   }

@@ -10,6 +10,7 @@ import {
   ACTIVATION_NONE,
   ACTIVATION_SIGMOID,
   ACTIVATION_SILU,
+  ACTIVATION_TANH,
   NORM_LAYER,
   NORM_NONE,
   NORM_RMS,
@@ -22,6 +23,7 @@ const ACTIVATIONS = {
   gelu: ACTIVATION_GELU,
   geluTanh: ACTIVATION_GELU_TANH,
   sigmoid: ACTIVATION_SIGMOID,
+  tanh: ACTIVATION_TANH,
 } as const satisfies Record<Activation, number>;
 
 export const activationOf = (activation: Activation | undefined): number =>

@@ -4,6 +4,7 @@ import type { Weight, WeightWriter } from '../backend.ts';
 import * as checks from '../checks.ts';
 import { rowBytes, WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
 import type { Engine } from './engine.ts';
+import { HostTable, hostTableWriter } from './host-table.ts';
 
 /** File bytes that are staged before they are packed: a few tiles of rows. */
 const STAGING_BYTES = 256 << 10;
@@ -53,7 +54,7 @@ export class WasmWeight implements Weight {
 
 export class Weights {
   readonly #engine: Engine;
-  readonly #live = new Set<WasmWeight>();
+  readonly #live = new Set<WasmWeight | HostTable>();
   readonly #open = new Set<Writer>();
 
   constructor(engine: Engine) {
@@ -71,6 +72,12 @@ export class Weights {
 
   writer(spec: WeightSpec): WeightWriter {
     const { rows, cols } = checks.weight(spec);
+    if (spec.rowsOnly === true && spec.shape.length === 2)
+      return hostTableWriter(spec, (pieces) => {
+        const table = new HostTable(spec, pieces, (freed) => this.#live.delete(freed));
+        this.#live.add(table);
+        return table;
+      });
     const vector = spec.shape.length === 1;
     const { exports } = this.#engine.wasm;
     const { ggml } = WEIGHT_FORMATS[spec.format];

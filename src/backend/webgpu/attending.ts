@@ -8,7 +8,7 @@ import {
 } from '../../../gpu/kernels/attention.ts';
 import { probe, spanSums } from '../../../gpu/kernels/probe.ts';
 import { ropeAppend, ropeAppendRows } from '../../../gpu/kernels/rope-append.ts';
-import type { AttentionSpec, KvView, NormSpec, ProbeSpec, Ranges, RopeSpec, Tensor } from '../backend.ts';
+import type { AppendSpec, AttentionSpec, KvView, ProbeSpec, Ranges, Tensor } from '../backend.ts';
 import * as checks from '../page-checks.ts';
 import { ropePositions } from '../positions.ts';
 import type { Context } from './context.ts';
@@ -33,19 +33,21 @@ export class Attending {
     kv: KvView,
     layer: number,
     position: number,
-    options: { readonly heads: number; readonly rope?: RopeSpec; readonly qNorm?: NormSpec; readonly kNorm?: NormSpec },
+    options: AppendSpec,
   ): Tensor {
     const { runner, tensors, none } = this.#context;
     checks.append(qkv, kv, layer, position, options);
     const input = matrix('ropeAppend', 'qkv', qkv);
     const pool = poolOf('ropeAppend', kv);
-    const { heads, rope } = options;
+    const { heads, rope, kvHeads = pool.spec.kvHeads, headDim = pool.spec.headDim } = options;
     const operand = pool.operand('ropeAppend', kv, layer);
     const places = ropePositions(rope ?? NO_SECTIONS, kv.positions, position, input.rows);
     const out = tensors.make([input.rows, heads * pool.spec.headDim]);
     runner.run(places.rows === undefined ? ropeAppend : ropeAppendRows, {
       qkv: input,
       heads,
+      kvHeads,
+      headDim,
       kv: operand,
       open: pool.openMemory(),
       position,
@@ -57,28 +59,30 @@ export class Attending {
       angles: rope === undefined ? none : pool.angles(rope, places.end),
       qNorm: rmsOf('ropeAppend', options.qNorm),
       kNorm: rmsOf('ropeAppend', options.kNorm),
+      vEpsilon: options.vEpsilon,
       q: matrix('ropeAppend', 'out', out),
       none,
     });
     return out;
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec): Tensor {
+  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
     const { runner, tensors } = this.#context;
     const given: checks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
     checks.queries(given);
     const asked = operands(given);
-    const out = tensors.make(q.shape);
+    const width = spec.headDim ?? asked.kv.spec.headDim;
+    const out = tensors.make([asked.q.rows, spec.heads * width]);
     const target = matrix('attention', 'out', out);
     const shares = attentionShares(asked);
     if (shares === 1) {
-      runner.run(attention, { ...asked, out: target.buffer, mode: 'result', shares });
+      runner.run(attention, { ...asked, out: target.buffer, outStride: target.stride, width, mode: 'result', shares });
       return out;
     }
     const { headDim } = asked.kv.spec;
     const parts = runner.buffers.take(4 * shares * asked.q.rows * spec.heads * partFloats(headDim));
     runner.run(attention, { ...asked, out: parts, mode: 'shares', shares });
-    runner.run(attentionMerge, { parts, shares, heads: spec.heads, headDim, out: target });
+    runner.run(attentionMerge, { parts, shares, heads: spec.heads, headDim, width, out: target });
     runner.buffers.give(parts);
     return out;
   }

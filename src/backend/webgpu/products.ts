@@ -7,7 +7,7 @@ import { gate as gateKernel } from '../../../gpu/kernels/gate.ts';
 import { gatedMlp } from '../../../gpu/kernels/gated-mlp.ts';
 import { linear } from '../../../gpu/kernels/linear.ts';
 import { matmul } from '../../../gpu/kernels/matmul.ts';
-import { norm as normKernel } from '../../../gpu/kernels/norm.ts';
+import { norm as normKernel, type NormInputs } from '../../../gpu/kernels/norm.ts';
 import type { Epilogue, Matrix, RmsOperand, WeightPart } from '../../../gpu/kernels/operands.ts';
 import { WEIGHT_SLOTS } from '../../../gpu/lib/weights.ts';
 import type { Activation, LinearOptions, NormSpec, Tensor, Weight } from '../backend.ts';
@@ -95,11 +95,15 @@ export class Products {
     return out;
   }
 
-  norm(x: Tensor, spec: NormSpec, residual: Tensor | undefined): Tensor {
+  norm(x: Tensor, spec: NormSpec, residual: Tensor | undefined, factor: number): Tensor {
     checks.normRows(x, spec, residual);
     const out = this.#context.tensors.make(x.shape);
     const added = optional('norm', 'residual', residual);
-    this.#norm('norm', matrix('norm', 'x', x), spec, matrix('norm', 'out', out), added);
+    this.#norm('norm', matrix('norm', 'x', x), spec, matrix('norm', 'out', out), {
+      residual: added,
+      factor,
+      part: spec.weight.shape[0] ?? 1,
+    });
     return out;
   }
 
@@ -134,10 +138,16 @@ export class Products {
     tensors.free(normal);
   }
 
-  #norm(operation: string, x: Matrix, spec: NormSpec, out: Matrix, residual?: Matrix): void {
+  #norm(
+    operation: string,
+    x: Matrix,
+    spec: NormSpec,
+    out: Matrix,
+    more: Pick<NormInputs, 'residual' | 'factor' | 'part'> = {},
+  ): void {
     const { kind, epsilon } = spec;
     const weight = vectorOf(operation, spec.weight);
     const bias = optionalVector(operation, spec.bias);
-    this.#context.runner.run(normKernel, { x, kind, weight, bias, residual, epsilon, out, none: this.#context.none });
+    this.#context.runner.run(normKernel, { x, kind, weight, bias, ...more, epsilon, out, none: this.#context.none });
   }
 }

@@ -75,6 +75,7 @@ export class CausalEncoder implements EncoderModel {
               kv: own === undefined ? kv : { ...kv, state: own },
               position: start,
               ranges: wholeTexts(packed, part, true),
+              ids: { ring, start },
               ...(prepended && {
                 depth: prepended.depth,
                 between: (hidden: Tensor, layer: number) =>

@@ -13,7 +13,7 @@ const ROOTS = ['model.', '', 'model.language_model.'];
 const WORD = 'embed_tokens.weight';
 
 export const gemmaEmbedding: EncoderArchitecture = (facts, tensors) => {
-  const decoder = gemma3(facts, { ...tensorFacts(tensors, facts.source), window: undefined }, 'gemma-embedding');
+  const decoder = gemma3(facts, { ...tensorFacts(tensors, facts.source), has: (name) => tensors.has(name), window: undefined }, 'gemma-embedding');
   return fromDecoder(decoder, facts, rootOf(tensors, WORD, ROOTS));
 };
 

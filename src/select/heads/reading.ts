@@ -24,7 +24,12 @@ export interface ReadableModel {
   embed(ring: Tensor, start: number, count: number): Tensor;
   forwardPlanned(
     x: Tensor,
-    call: { readonly kv: Sequence; readonly position: number; readonly plan: Plan },
+    call: {
+      readonly kv: Sequence;
+      readonly position: number;
+      readonly plan: Plan;
+      readonly ids: { readonly ring: Tensor; readonly start: number };
+    },
   ): Promise<Tensor>;
 }
 
@@ -58,7 +63,7 @@ export async function readTokens(
         return denseCausal(count, count);
       },
     };
-    const hidden = await model.forwardPlanned(x, { kv: sequence, position: 0, plan });
+    const hidden = await model.forwardPlanned(x, { kv: sequence, position: 0, plan, ids: { ring, start: 0 } });
     made.push(hidden);
   } finally {
     for (const tensor of made) backend.free(tensor);

@@ -30,6 +30,10 @@ export function attention(subject: Subject): void {
     readonly rotary?: number;
     readonly magnitude?: number;
     readonly normed?: boolean;
+    /** Heads of the layer, where they are smaller and fewer than the pool's. */
+    readonly own?: { readonly headDim: number; readonly kvHeads: number };
+    /** Normalises v. */
+    readonly vEpsilon?: number;
     readonly first?: number;
     readonly ranges?: (queries: number, position: number, kvHeads: number) => Ranges;
   }
@@ -42,22 +46,26 @@ export function attention(subject: Subject): void {
       format = 'f32',
       steps,
       style = 'half',
-      rotary = headDim,
+      rotary = it.own?.headDim ?? headDim,
       magnitude = 1,
       normed = false,
       first = 0,
+      own = { headDim, kvHeads },
+      vEpsilon,
     } = it;
     const ranges = it.ranges ?? ((queries: number, position: number) => denseCausal(queries, position + queries));
     const r = random(heads * 1000 + headDim);
     const total = first + steps.reduce((a, b) => a + b, 0);
     const layers = 2;
     const view = shuffledView(r, backend, { layers, kvHeads, headDim, format }, Math.ceil(total / PAGE_TOKENS) + 1);
-    const norms = [vector(r, 'q_norm', headDim), vector(r, 'k_norm', headDim)];
+    const norms = [vector(r, 'q_norm', own.headDim), vector(r, 'k_norm', own.headDim)];
     const held: Weight[] = [];
     for (const data of norms) held.push(await put(backend, data));
     const [qWeight, kWeight] = held as [Weight, Weight];
     const options = {
       heads,
+      ...own,
+      ...(vEpsilon !== undefined && { vEpsilon }),
       ...(style === 'none' ? {} : { rope: rope(headDim, style, { rotary, magnitude }) }),
       ...(normed
         ? ({
@@ -66,7 +74,7 @@ export function attention(subject: Subject): void {
           } as const)
         : {}),
     };
-    const cols = (heads + 2 * kvHeads) * headDim;
+    const cols = (heads + 2 * own.kvHeads) * own.headDim;
     const rotated: Float32Array[] = [];
     const found: Float32Array[] = [];
     // Positions before `first` stay unwritten: what is not in the ranges must not be read.
@@ -80,10 +88,15 @@ export function attention(subject: Subject): void {
           const query = backend.ropeAppend(backend.upload(qkv, [count, cols]), view, layer, position, options);
           return [
             query,
-            backend.attention(query, view, layer, position, allowed, { heads, scale: 1.3 / Math.sqrt(headDim) }),
+            backend.attention(query, view, layer, position, allowed, {
+              heads,
+              scale: 1.3 / Math.sqrt(headDim),
+              headDim: own.headDim,
+            }),
           ] as const;
         });
-        expect(out.shape).toEqual([count, heads * headDim]);
+        expect(q.shape).toEqual([count, heads * headDim]);
+        expect(out.shape).toEqual([count, heads * own.headDim]);
         rotated.push(await backend.download(q));
         found.push(await backend.download(out));
         backend.free(q);
@@ -134,6 +147,49 @@ export function attention(subject: Subject): void {
         });
         await sameAttention({ ...shape, steps: [5, 1], rotary: shape.headDim / 2 });
       });
+    });
+
+    test.each(['f32', 'f16'] as const)("%s pages: heads smaller and fewer than the pool's, v normalised", async (format) => {
+      const own = { headDim: 32, kvHeads: 1 };
+      const shape = { heads: 8, kvHeads: 4, headDim: 64, format };
+      await sameAttention({ ...shape, own, steps: [33, 1, 2], normed: true, vEpsilon: 0.1 });
+      await sameAttention({ ...shape, own, steps: [5, 30], style: 'interleaved', rotary: 16 });
+      await sameAttention({ ...shape, own: { headDim: 64, kvHeads: 2 }, steps: [9, 600, 1] });
+      await sameAttention({ ...shape, own: { headDim: 36, kvHeads: 4 }, steps: [9, 1], normed: true, style: 'none' });
+      await sameAttention({ ...shape, steps: [40, 1], vEpsilon: 1e-6 });
+    });
+
+    test('a layer that only reads: queries without keys, over what another call wrote', async () => {
+      const [heads, kvHeads, headDim, count] = [4, 2, 64, 40];
+      const reading = async (backend: Backend): Promise<Float32Array[]> => {
+        const r = random(5);
+        const view = shuffledView(r, backend, { layers: 1, kvHeads, headDim, format: 'f32' }, 2);
+        const qNorm = await put(backend, vector(r, 'norm', 32));
+        const spec = { heads, headDim: 32, rope: rope(32, 'half') };
+        const [q, out, keys] = backend.scope(() => {
+          const cols = (heads + 2 * kvHeads) * 32;
+          backend.ropeAppend(backend.upload(r.normals(count * cols), [count, cols]), view, 0, 0, spec);
+          const query = backend.ropeAppend(backend.upload(r.normals(3 * heads * 32), [3, heads * 32]), view, 0, 37, {
+            ...spec,
+            kvHeads: 0,
+            qNorm: { kind: 'rms', weight: qNorm, epsilon: 1e-6 },
+          });
+          return [
+            query,
+            backend.attention(query, view, 0, 37, denseCausal(3, count), { heads, scale: 0.2, headDim: 32 }),
+            backend.cached(view, 0, 'keys', 0, count),
+          ] as const;
+        });
+        const found = [await backend.download(q), await backend.download(out), await backend.download(keys)];
+        for (const tensor of [q, out, keys]) backend.free(tensor);
+        qNorm.free();
+        view.pool.free();
+        return found;
+      };
+      const wanted = await subject.once(() => reading(subject.truth));
+      const found = await reading(subject.device);
+      for (const [i, what] of ['queries', 'attention', 'keys'].entries())
+        expectNmse(found[i]!, wanted[i]!, TOLERANCE.reduction, `${what} of a layer that only reads`);
     });
 
     test('long contexts', async () => {

@@ -25,6 +25,7 @@ export interface WeightData {
   readonly shape: readonly number[];
   readonly format: WeightFormat;
   readonly bytes: Uint8Array;
+  readonly rowsOnly?: boolean;
 }
 
 /** Normal values of about unit output variance; all positive where one output could cancel to nearly nothing. */

@@ -45,8 +45,23 @@ export function products(subject: Subject): void {
         });
       }
     });
-    test('ids that are none do no harm', async () => {
-      const table = matrix(random(12), 'table', 'Q8_0', [37, 64]);
+    test.each(FORMATS)('rows of a table in %s that a device may leave elsewhere', async (format) => {
+      const cols = WEIGHT_FORMATS[format].block * 3;
+      const table = { ...matrix(random(14), 'table', format, [300, cols]), rowsOnly: true };
+      await subject.same(`embed ${format} [300, ${cols}], rows only`, TOLERANCE.reduction, [table], (b, [weight]) => {
+        const ring = b.ids(64);
+        b.writeIds(
+          ring,
+          3,
+          Int32Array.from({ length: 40 }, (_, i) => (i * 71) % 300),
+        );
+        const out = b.embed(weight!, ring, 3, 40, 0.5);
+        b.free(ring);
+        return out;
+      });
+    });
+    test.each([false, true])('ids that are none do no harm (rows only: %s)', async (rowsOnly) => {
+      const table = { ...matrix(random(12), 'table', 'Q8_0', [37, 64]), rowsOnly };
       const weight = await put(subject.device, table);
       const ring = subject.device.ids(3);
       subject.device.writeIds(ring, 0, Int32Array.of(-1, 3, 1 << 30));
@@ -214,6 +229,12 @@ export function products(subject: Subject): void {
         await subject.same(`linear Q4_0 [${t}, 96] with silu`, TOLERANCE.quantised, weights, (b, [w]) =>
           b.linear(b.upload(x, [t, 96]), [w!], { activation: 'silu' }),
         );
+        await subject.same(`linear Q4_0 [${t}, 96] with a soft cap`, TOLERANCE.quantised, weights, (b, [w]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], { activation: 'tanh', scale: 0.7 }),
+        );
+        await subject.same(`linear Q4_0 [${t}, 96] with tanh`, TOLERANCE.quantised, weights, (b, [w]) =>
+          b.linear(b.upload(x, [t, 96]), [w!], { activation: 'tanh' }),
+        );
         await subject.same(`linear Q4_0 [${t}, 96] with norm`, TOLERANCE.quantised, weights, (b, [w, , n]) =>
           b.linear(b.upload(x, [t, 96]), [w!], { norm: { kind: 'rms', weight: n!, epsilon: 1e-5 } }),
         );
@@ -296,6 +317,23 @@ export function products(subject: Subject): void {
       const small = x.map((v) => (v - 20) * 1e-4);
       await subject.same(`rms norm [${t}, ${cols}] where epsilon counts`, TOLERANCE.reduction, weights, (b, [w]) =>
         b.norm(b.upload(small, [t, cols]), { kind: 'rms', weight: w!, epsilon: 1e-6 }),
+      );
+    });
+
+    test.each([
+      [1, 3, 32],
+      [5, 2, 96],
+      [17, 35, 8],
+    ])('norm of [%i, %i parts of %i], each on its own', async (t, parts, cols) => {
+      const r = random(t + cols);
+      const size = t * parts * cols;
+      const [x, residual] = [r.normals(size), r.normals(size, 5)];
+      const shape = [t, parts * cols];
+      await subject.same(`rms norm in ${parts} parts`, TOLERANCE.reduction, [vector(r, 'w', cols)], (b, [w]) =>
+        b.norm(b.upload(x, shape), { kind: 'rms', weight: w!, epsilon: 1e-5 }, b.upload(residual, shape), 0.3),
+      );
+      await subject.same(`scaled, without a residual`, TOLERANCE.reduction, [vector(r, 'w', cols)], (b, [w]) =>
+        b.norm(b.upload(x, shape), { kind: 'rms', weight: w!, epsilon: 1e-5 }, undefined, -2),
       );
     });
 

@@ -61,6 +61,22 @@ export function refusals(subject: Subject): void {
         (b, _w, x, view) => b.ropeAppend(x, view, 0, 0, { heads: 3, rope: rope(32, 'half') }),
       ],
       [
+        "ropeAppend: larger heads than the pool's",
+        /ropeAppend: heads of 64 values in pages of 32/,
+        (b, _w, x, view) => b.ropeAppend(x, view, 0, 0, { heads: 3, headDim: 64 }),
+      ],
+      [
+        "ropeAppend: no divisor of the pool's heads",
+        /ropeAppend: 2 KV heads; the pool has 1/,
+        (b, _w, x, view) => b.ropeAppend(x, view, 0, 0, { heads: 3, kvHeads: 2 }),
+      ],
+      [
+        'attention: more values than a head has',
+        /attention: the first 64 of the 32 values/,
+        (b, _w, x, view) =>
+          b.attention(x, view, 0, 0, denseCausal(1, 1), { heads: 1, scale: 1, headDim: 64 }),
+      ],
+      [
         'ropeAppend: beyond the view',
         /ropeAppend/,
         (b, _w, _x, view) =>
