@@ -4,6 +4,7 @@ import type { PlacedSpan } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
 import { CLOSED_TOKENS, wholeGroups } from '../kv/precision.ts';
 import { TimeSlice } from '../layers/yield.ts';
+import type { LanguageModel } from '../models/model.ts';
 import { advance, type Take } from './advance.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import type { GenerateOptions } from './generate.ts';
@@ -28,6 +29,9 @@ function firstReached(spans: readonly PlacedSpan[], start: number, end: number, 
   return spans.filter(({ at, tokens }) => at < end && at + tokens > start && (at >= start || start === cached));
 }
 
+/** Tokens of a chunk for which a call of its own for the last one is worth its reading of the weights. */
+const READERS_CHUNK = 16;
+
 /**
  * Returns where a chunk from `start` ends. It does not end inside a span: it ends before a span that would be cut, or
  * behind it if the chunk begins with it and the span is bidirectional. Only a causal span that is longer than a chunk
@@ -48,6 +52,14 @@ function outsideSpans(spans: readonly PlacedSpan[], length: number): number {
 }
 
 /**
+ * Where layers at the end of a model only read what others cached (Gemma 4), only the last position of a prompt has to
+ * pass them: the rest of the last chunk is a chunk of its own, which ends before them.
+ */
+function behindReaders({ layers, ownLayers }: LanguageModel, start: number, end: number): number {
+  return ownLayers < layers.length && end - start >= READERS_CHUNK ? end - 1 : end;
+}
+
+/**
  * Prefills the prompt into the sequence from `cached` on, chunk by chunk, one chunk ahead of the device. With `take`,
  * which receives the hidden states of the last chunk, an answer follows: the planner then releases what it does not
  * need for that.
@@ -58,6 +70,7 @@ export async function prefill(
   take?: Take,
 ): Promise<void> {
   const { ids, spans, chunk, signal, onPrefill } = options;
+  const { planner } = onDevice;
   const { backend } = onDevice.model;
   const slice = new TimeSlice();
   const group = (onDevice.kvBits ?? 16) === 16 ? Infinity : CLOSED_TOKENS;
@@ -79,6 +92,8 @@ export async function prefill(
         const stop = state.stop(start, end, end === ids.length);
         end = chunkEnd(spans, start, stop - start, ids.length);
       }
+      if (end === ids.length && take !== undefined && planner === undefined)
+        end = chunkEnd(spans, start, behindReaders(onDevice.model, start, end) - start, ids.length);
       for (const { image } of firstReached(spans, start, end, cached)) await onDevice.images.encode(image, signal);
       const room = onDevice.tiers?.room(onDevice.sequence, end);
       if (room !== undefined) await room;

@@ -28,6 +28,7 @@ interface Case {
   readonly pages: KvSpec['format'];
   readonly bits: KvBits;
   readonly states?: 'conv' | 'delta';
+  readonly readers?: boolean;
 }
 
 const CASES: readonly Case[] = [
@@ -43,6 +44,7 @@ const CASES: readonly Case[] = [
   { weights: 'Q3_K', heads: 7, kvHeads: 1, pages: 'f32', bits: 16 },
   { weights: 'F32', heads: 6, kvHeads: 2, pages: 'f32', bits: 16, states: 'conv' },
   { weights: 'Q8_0', heads: 4, kvHeads: 2, pages: 'f16', bits: 8, states: 'delta' },
+  { weights: 'Q8_0', heads: 4, kvHeads: 2, pages: 'f16', bits: 8, readers: true },
 ];
 
 /** What a reading leaves: logits after the last id, and every full page with its format. */
@@ -219,12 +221,13 @@ export function determinism(
 ): void {
   describe(`the same bits: ${name}`, () => {
     test.each(CASES)(
-      '$weights weights, $heads/$kvHeads heads, pages in $pages, $bits bits, states: $states',
+      '$weights weights, $heads/$kvHeads heads, pages in $pages, $bits bits, states: $states, readers: $readers',
       async (one) => {
         const file = await requantised(
           await openModel(
             tinyModel({
               ...(one.states && { states: one.states }),
+              ...(one.readers && { readers: true, layers: 4 }),
               heads: one.heads,
               kvHeads: one.kvHeads,
               hidden: 256,

@@ -16,6 +16,11 @@ export const CHATML =
 export interface TinyOptions {
   /** Layers with a state in place of attention, in all but every second layer. */
   readonly states?: 'conv' | 'delta';
+  /**
+   * Gemma 4 in place of Llama: heads twice as large in every second layer, half of the layers that read the keys of the
+   * first half, and inputs of the layers' own.
+   */
+  readonly readers?: boolean;
   readonly seed?: number;
   readonly window?: number;
   readonly layers?: number;
@@ -36,6 +41,8 @@ export interface TinyOptions {
 }
 
 const HEAD_DIM = 32;
+/** Width of the layers' own inputs. */
+const INPUT = 32;
 const ARCHITECTURE = { conv: 'lfm2', delta: 'qwen35' } as const;
 const DELTA = { keyHeads: 1, valueHeads: 2, keyDim: 16, valueDim: 24 } as const;
 export const TINY_VOCABULARY = 256 + SPECIALS.length;
@@ -43,8 +50,8 @@ export const IM_END = 256 + SPECIALS.indexOf('<|im_end|>');
 
 export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
   const { seed = 1, window = 512, layers = 2, eos = IM_END, template = CHATML, padding = 0 } = options;
-  const { heads = 2, kvHeads = 1, hidden = 64, mlp = 96, states } = options;
-  const architecture = states === undefined ? 'llama' : ARCHITECTURE[states];
+  const { heads = 2, kvHeads = 1, hidden = 64, mlp = 96, states, readers = false } = options;
+  const architecture = readers ? 'gemma4' : states === undefined ? 'llama' : ARCHITECTURE[states];
   const attends = (layer: number): boolean => states === undefined || layer % 2 === 1;
   const rows = TINY_VOCABULARY + padding;
   const numbers = random(seed);
@@ -60,7 +67,19 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
   for (let layer = 0; layer < layers; layer++) {
     const name = (part: string): string => `blk.${layer}.${part}.weight`;
     ones(name('attn_norm'));
-    if (attends(layer)) {
+    if (readers) {
+      const [dim, own] = [layer % 2 === 0 ? HEAD_DIM : 2 * HEAD_DIM, layer < layers / 2];
+      matrix(name('attn_q'), heads * dim, hidden);
+      if (own) matrix(name('attn_k'), kvHeads * dim, hidden);
+      if (own) matrix(name('attn_v'), kvHeads * dim, hidden);
+      matrix(name('attn_output'), hidden, heads * dim);
+      for (const part of own ? ['attn_q_norm', 'attn_k_norm'] : ['attn_q_norm'])
+        add(name(part), [dim], new Float32Array(dim).fill(0.6));
+      for (const part of ['post_attention_norm', 'post_ffw_norm', 'post_norm']) ones(name(part));
+      matrix(name('inp_gate'), INPUT, hidden);
+      matrix(name('proj'), hidden, INPUT);
+      add(name('layer_output_scale'), [1], Float32Array.of(0.9));
+    } else if (attends(layer)) {
       matrix(name('attn_q'), (states === 'delta' ? 2 : 1) * heads * HEAD_DIM, hidden);
       matrix(name('attn_k'), kvHeads * HEAD_DIM, hidden);
       matrix(name('attn_v'), kvHeads * HEAD_DIM, hidden);
@@ -94,7 +113,18 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
     matrix(name('ffn_up'), mlp, hidden);
     matrix(name('ffn_down'), hidden, mlp);
   }
+  if (readers) {
+    add('per_layer_token_embd.weight', [rows, layers * INPUT], numbers.normals(rows * layers * INPUT, 0.3));
+    matrix('per_layer_model_proj.weight', layers * INPUT, hidden);
+    add('per_layer_proj_norm.weight', [INPUT], new Float32Array(INPUT).fill(1));
+    add(
+      'rope_freqs.weight',
+      [HEAD_DIM],
+      Float32Array.from({ length: HEAD_DIM }, (_, i) => (i < HEAD_DIM / 4 ? 1 : 1e30)),
+    );
+  }
   ones(states === 'conv' ? 'token_embd_norm.weight' : 'output_norm.weight');
+  const largest = (readers ? 2 : 1) * HEAD_DIM;
   const head = numbers.normals(rows * hidden, 0.4);
   for (let id = 0; id < TINY_VOCABULARY; id++) if (id < 32 || id > 126) head.fill(0, id * hidden, (id + 1) * hidden);
   add('output.weight', [rows, hidden], head);
@@ -110,11 +140,20 @@ export function tinyModel(options: TinyOptions = {}): Uint8Array<ArrayBuffer> {
       [`${architecture}.attention.head_count_kv`]:
         states === 'conv' ? Array.from({ length: layers }, (_, layer) => (attends(layer) ? kvHeads : 0)) : kvHeads,
       [`${architecture}.attention.layer_norm_rms_epsilon`]: { type: 'f32', value: 1e-5 },
-      [`${architecture}.attention.key_length`]: HEAD_DIM,
-      [`${architecture}.attention.value_length`]: HEAD_DIM,
-      [`${architecture}.rope.dimension_count`]: HEAD_DIM,
+      [`${architecture}.attention.key_length`]: largest,
+      [`${architecture}.attention.value_length`]: largest,
+      [`${architecture}.rope.dimension_count`]: largest,
       [`${architecture}.rope.freq_base`]: { type: 'f32', value: 10000 },
       [`${architecture}.vocab_size`]: rows,
+      ...(readers && {
+        'gemma4.attention.key_length_swa': HEAD_DIM,
+        'gemma4.rope.freq_base_swa': { type: 'f32', value: 10000 },
+        'gemma4.attention.sliding_window': 48,
+        'gemma4.attention.sliding_window_pattern': Array.from({ length: layers }, (_, layer) => layer % 2 === 0),
+        'gemma4.attention.shared_kv_layers': layers / 2,
+        'gemma4.embedding_length_per_layer_input': INPUT,
+        'gemma4.final_logit_softcapping': { type: 'f32', value: 30 },
+      }),
       ...(states === 'conv' && { 'lfm2.shortconv.l_cache': 3 }),
       ...(states === 'delta' && {
         'qwen35.full_attention_interval': 2,
