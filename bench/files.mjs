@@ -56,6 +56,46 @@ export const SHAPES = {
     interval: 4,
     delta: { keyHeads: 16, valueHeads: 16, dim: 128, taps: 4 },
   },
+  'gemma3-270m': {
+    architecture: 'gemma3',
+    hidden: 640,
+    layers: 18,
+    heads: 4,
+    kvHeads: 1,
+    headDim: 256,
+    mlp: 2048,
+    vocabulary: 262144,
+    theta: 1e6,
+    context: 32768,
+    window: 512,
+  },
+  'lfm2-350m': {
+    architecture: 'lfm2',
+    hidden: 1024,
+    layers: 16,
+    heads: 16,
+    kvHeads: 8,
+    headDim: 64,
+    mlp: 4608,
+    vocabulary: 65536,
+    theta: 1e6,
+    context: 32768,
+    attention: [2, 5, 8, 10, 12, 14],
+    taps: 3,
+  },
+  // The language model; its tower is in projector.mjs.
+  'smolvlm-256m': {
+    architecture: 'llama',
+    hidden: 576,
+    layers: 30,
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    mlp: 1536,
+    vocabulary: 49280,
+    theta: 1e5,
+    context: 8192,
+  },
   small: {
     architecture: 'qwen2',
     hidden: 512,
@@ -166,7 +206,16 @@ function metadata(shape, mix) {
   u32(`${a}.embedding_length`, shape.hidden);
   u32(`${a}.feed_forward_length`, shape.mlp);
   u32(`${a}.attention.head_count`, shape.heads);
-  u32(`${a}.attention.head_count_kv`, shape.kvHeads);
+  if (shape.attention === undefined) u32(`${a}.attention.head_count_kv`, shape.kvHeads);
+  else
+    put(`${a}.attention.head_count_kv`, 9, () => {
+      w.u32(5).u64(shape.layers);
+      for (let l = 0; l < shape.layers; l += 1) w.u32(shape.attention.includes(l) ? shape.kvHeads : 0);
+    });
+  if (shape.window !== undefined) u32(`${a}.attention.sliding_window`, shape.window);
+  if (shape.taps !== undefined) u32(`${a}.shortconv.l_cache`, shape.taps);
+  if (a === 'lfm2') u32(`${a}.vocab_size`, shape.vocabulary);
+  if (a === 'llama') u32(`${a}.rope.dimension_count`, shape.headDim);
   f32(`${a}.rope.freq_base`, shape.theta);
   if (a !== 'qwen2') {
     u32(`${a}.attention.key_length`, shape.headDim);
@@ -234,6 +283,15 @@ export function tensors(shape, mix) {
       vector(`${p}ssm_dt.bias`, valueHeads, 0);
       vector(`${p}ssm_norm.weight`, dim, 1);
       matrix(`${p}ssm_out.weight`, hidden, valueHeads * dim, 'o', l);
+    } else if (shape.attention?.includes(l) === false) {
+      matrix(`${p}shortconv.in_proj.weight`, 3 * hidden, hidden, 'in', l);
+      list.push({
+        name: `${p}shortconv.conv.weight`,
+        shape: [shape.taps, hidden],
+        type: 'F32',
+        value: 1 / shape.taps,
+      });
+      matrix(`${p}shortconv.out_proj.weight`, hidden, hidden, 'o', l);
     } else {
       for (const [n, rows] of [
         ['q', (delta === undefined ? 1 : 2) * heads * headDim],
@@ -242,16 +300,18 @@ export function tensors(shape, mix) {
       ]) {
         matrix(`${p}attn_${n}.weight`, rows, hidden, n, l);
         if (architecture === 'qwen2') vector(`${p}attn_${n}.bias`, rows, 0);
-        else if (n !== 'v') vector(`${p}attn_${n}_norm.weight`, headDim, 1);
+        else if (n !== 'v' && architecture !== 'llama') vector(`${p}attn_${n}_norm.weight`, headDim, 1);
       }
       matrix(`${p}attn_output.weight`, hidden, heads * headDim, 'o', l);
     }
+    if (architecture === 'gemma3')
+      for (const n of ['post_attention_norm', 'post_ffw_norm']) vector(`${p}${n}.weight`, hidden, 1);
     vector(`${p}${delta === undefined ? 'ffn_norm' : 'post_attention_norm'}.weight`, hidden, 1);
     matrix(`${p}ffn_gate.weight`, mlp, hidden, 'gate', l);
     matrix(`${p}ffn_up.weight`, mlp, hidden, 'up', l);
     matrix(`${p}ffn_down.weight`, hidden, mlp, 'down', l);
   }
-  vector('output_norm.weight', hidden, 1);
+  vector(architecture === 'lfm2' ? 'token_embd_norm.weight' : 'output_norm.weight', hidden, 1);
   return list;
 }
 

@@ -47,14 +47,14 @@ export class Reader {
   readonly #length: number;
 
   constructor(backend: WasmBackend, wasm: Wasm, model: LanguageModel, length: number) {
-    const { layers, kvHeads, headDim } = model.config;
+    const { cacheLayers: layers, kvHeads, headDim } = model.config;
     this.#backend = backend;
     this.#wasm = wasm;
     this.#model = model;
     this.#length = length;
     this.#pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
     this.#allocator = new PageAllocator(this.#pool);
-    this.#sequence = new Sequence(this.#allocator, length + CHUNK);
+    this.#sequence = new Sequence(this.#allocator, length + CHUNK, model.states());
     this.#ring = backend.ids(length + CHUNK + 1);
     this.#ids = documentIds(length + CHUNK);
     backend.writeIds(this.#ring, 0, this.#ids);
@@ -146,7 +146,7 @@ export class Reader {
   }
 
   #planner(context: ContextOptions): Planner | undefined {
-    const { layers, heads, kvHeads, headDim } = this.#model.config;
+    const { cacheLayers: layers, heads, kvHeads, headDim } = this.#model.config;
     // Which heads stream makes no difference to the clock: every second one.
     const streams = Uint8Array.from({ length: layers * kvHeads }, (_, i) => i % 2);
     const semantic = Float32Array.from({ length: layers * heads }, (_, i) => (i * 7919) % 101);
@@ -186,6 +186,7 @@ export class Reader {
     const backend = this.#backend;
     const model = this.#model;
     const x = backend.keep(backend.scope(() => model.embed(this.#ring, position, count)));
+    const ids = { ring: this.#ring, start: position };
     try {
       const begun = performance.now();
       const asked =
@@ -205,10 +206,11 @@ export class Reader {
         return await model.forwardPlanned(x, {
           kv,
           position,
+          ids,
           plan: seen === undefined ? asked : watched(asked, seen),
         });
       if (seen !== undefined) tally(asked, seen);
-      return backend.keep(backend.scope(() => model.forward(x, { kv, position, ranges: asked })));
+      return backend.keep(backend.scope(() => model.forward(x, { kv, position, ids, ranges: asked })));
     } finally {
       backend.free(x);
     }

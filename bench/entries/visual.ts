@@ -101,13 +101,13 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
 }> {
   const { backend } = opened();
   if (model === undefined) throw new Error('no model is loaded');
-  const { layers, kvHeads, headDim, vocabulary } = model.config;
+  const { cacheLayers: layers, kvHeads, headDim, vocabulary } = model.config;
   const { width } = picture;
   const all = embeddings(picture);
   const indices = kept ?? Array.from({ length: all.length / width }, (_, i) => i);
   const tokens = indices.length + question;
   const pool = backend.kvPool({ layers, kvHeads, headDim, format: 'f32' });
-  const sequence = new Sequence(new PageAllocator(pool), tokens + 1);
+  const sequence = new Sequence(new PageAllocator(pool), tokens + 1, model.states());
   if (kept !== undefined) {
     // Those kept stand where they stood; the question follows where it would.
     const values = new Int32Array(sequence.capacity);
