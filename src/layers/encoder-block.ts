@@ -1,18 +1,18 @@
 /** One layer of a vision transformer (Dosovitskiy et al. 2021): bidirectional attention, then an MLP, each after a norm and with a residual. */
 import type { Activation, Backend, NormSpec, Tensor } from '../backend/backend.ts';
 import type { AttentionPlace, FullAttention } from './full-attention.ts';
-import { linear, type Linear, type MaybeBiased } from './linear.ts';
+import { linear, type MaybeBiased } from './linear.ts';
 
 export interface EncoderBlockWeights {
   readonly norm1: NormSpec;
   /** q, k and v, (width, width) each, or one of (3 width, width). */
   readonly qkv: readonly MaybeBiased[];
-  readonly output: Linear; // (width, width)
+  readonly output: MaybeBiased; // (width, width)
   readonly norm2: NormSpec;
-  /** Gated MLPs: act(gate x) * up x, where the bias of `up` is stored less 1 (see `gated`). */
-  readonly gate?: Linear | undefined; // (mlp, width)
-  readonly up: Linear; // (mlp, width)
-  readonly down: Linear; // (width, mlp)
+  /** Gated MLPs: act(gate x) * up x. */
+  readonly gate?: MaybeBiased | undefined; // (mlp, width)
+  readonly up: MaybeBiased; // (mlp, width)
+  readonly down: MaybeBiased; // (width, mlp)
   /** Multiply what attention and MLP add to each channel (layer scale, Touvron et al. 2021); [width] each. */
   readonly scales?: readonly [attention: Float32Array, mlp: Float32Array] | undefined;
 }
@@ -44,12 +44,11 @@ function activated(activation: EncoderActivation): { readonly activation: Activa
   return activation === 'quickGelu' ? { activation: 'silu', scale: 1 / QUICK } : { activation };
 }
 
-/** a * u as a + a (u - 1): the backends multiply by elements only while they add. */
-function gated(backend: Backend, a: Tensor, x: Tensor, up: Linear, norm: NormSpec): Tensor {
-  return backend.gatedAdd(a, a, linear(backend, x, up, { norm }), 0);
+function gated(backend: Backend, a: Tensor, x: Tensor, up: MaybeBiased, norm: NormSpec): Tensor {
+  return backend.gatedAdd(undefined, a, linear(backend, x, up, { norm }), 0);
 }
 
-function added(backend: Backend, x: Tensor, inner: Tensor, layer: Linear, scale: Float32Array | undefined): Tensor {
+function added(backend: Backend, x: Tensor, inner: Tensor, layer: MaybeBiased, scale: Float32Array | undefined): Tensor {
   if (scale === undefined) return linear(backend, inner, layer, { residual: x });
   const [count = 0] = x.shape;
   const row = backend.upload(scale, [1, scale.length]);

@@ -59,7 +59,7 @@ export function splitWriter(
 export function changingWriter(
   info: TensorInfo,
   shape: readonly number[],
-  { map, order, transposed }: Stored,
+  { map, order, columns, transposed }: Stored,
   writer: WeightWriter,
 ): WeightWriter {
   const bytes = new Uint8Array(info.bytes);
@@ -85,12 +85,25 @@ export function changingWriter(
         }
         changed = moved;
       }
+      if (columns !== undefined && at >= info.bytes) changed = withColumns(changed, columns, info.bytes / (shape[0] ?? 1));
       if (transposed === true && at >= info.bytes) changed = transpose(changed, shape);
       if (changed.length > 0) await writer.write(changed);
       return writer.finish();
     },
     abort: () => writer.abort(),
   };
+}
+
+/** Rows of `rowBytes` bytes, each with the values that `columns` names, in their order. */
+function withColumns(bytes: Uint8Array, columns: ArrayLike<number>, rowBytes: number): Uint8Array {
+  const size = rowBytes / columns.length;
+  const out = new Uint8Array(bytes.length);
+  for (let row = 0; row < bytes.length; row += rowBytes)
+    for (let col = 0; col < columns.length; col++) {
+      const from = row + (columns[col] ?? 0) * size;
+      for (let i = 0; i < size; i++) out[row + col * size + i] = bytes[from + i] ?? 0;
+    }
+  return out;
 }
 
 /** From [cols, rows] to [rows, cols], values of any whole number of bytes. */

@@ -28,6 +28,8 @@ export interface Stored {
   readonly map?: ((value: number) => number) | undefined;
   /** Row i of the weight is row `order[i]` of the file's. */
   readonly order?: ArrayLike<number> | undefined;
+  /** Value i of a row of the weight is value `columns[i]` of the file's row; F32, F16 or BF16. */
+  readonly columns?: ArrayLike<number> | undefined;
   /** Only single rows are read, by `Backend.embed`: a device may leave the table where it is cheap (`WeightSpec`). */
   readonly rowsOnly?: boolean | undefined;
   /** The file has columns where the weight has rows; F32, F16 or BF16. */
@@ -230,7 +232,7 @@ export class TensorPlan {
     const { name, format } = info;
     const inFile = stored.transposed === true ? wanted.toReversed() : wanted;
     if (!(stored.alsoAs ?? []).some((shape) => sameShape(shape, info.shape))) checkShape(info, inFile);
-    if (stored.transposed === true) checkFloats(info);
+    if (stored.transposed === true || stored.columns !== undefined) checkFloats(info);
     if (wanted.length === 1 || stored.map !== undefined) checkF32(info);
     this.#remember(name, { kind: 'weight', shape: wanted, stored });
     return placeholder(name, wanted, format);
@@ -268,8 +270,8 @@ export class TensorPlan {
 
 function isChanged(planned: Planned): boolean {
   if (planned.kind !== 'weight') return false;
-  const { map, order, transposed } = planned.stored;
-  return map !== undefined || order !== undefined || transposed === true;
+  const { map, order, columns, transposed } = planned.stored;
+  return map !== undefined || order !== undefined || columns !== undefined || transposed === true;
 }
 
 function placeholder(name: string, shape: readonly number[], format: Weight['format']): Weight {

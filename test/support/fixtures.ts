@@ -137,7 +137,7 @@ const OWN_PARTS: Readonly<Record<string, readonly (readonly [string, string])[]>
 };
 
 /** llama.cpp's permutation of q and k: within each head row i of the first half goes to 2i, of the second half to 2i + 1. */
-function permute({ shape, values }: Values, heads: number): Values {
+export function permute({ shape, values }: Values, heads: number): Values {
   const rows = shape[0]!;
   const cols = values.length / rows;
   const dim = rows / heads;

@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { JsonObject } from '../../src/load/model-file.ts';
 import { writeSafetensors } from '../load/safetensors-writer.ts';
-import { safetensors, toGguf } from './fixtures.ts';
+import { permute, safetensors, toGguf } from './fixtures.ts';
 import type { Message } from '../../src/chat/messages.ts';
 import type { Rgba } from '../../src/vision/image.ts';
 import { f32Tensor, writeGguf, type GgufInput } from './gguf-writer.ts';
@@ -110,6 +110,20 @@ const INTERN: Renaming = [
   ['multi_modal_projector.linear_1', 'mm.model.mlp.1'],
   ['multi_modal_projector.linear_2', 'mm.model.mlp.3'],
 ];
+const PIXTRAL: Renaming = [
+  [/^(model\.)?vision_tower\./, 'v.'],
+  [/^(model\.)?multi_modal_projector\.linear_/, 'mm.'],
+  [/^(model\.)?multi_modal_projector\.norm/, 'mm.input_norm'],
+  [/^(model\.)?multi_modal_projector\.patch_merger\.merging_layer/, 'mm.patch_merger'],
+  ['v.patch_conv', 'v.patch_embd'],
+  ['v.ln_pre', 'v.pre_ln'],
+  ['v.transformer.layers.', 'v.blk.'],
+  [/attention\.([qkv])_proj/, 'attn_$1'],
+  ['attention.o_proj', 'attn_out'],
+  ['attention_norm', 'ln1'],
+  ['ffn_norm', 'ln2'],
+  [/feed_forward\.(gate|up|down)_proj/, 'ffn_$1'],
+];
 /** As llama.cpp's later converter has it; the one that exchanged the MLP's names called the first `mm.0`. */
 const LLAVA: Renaming = [
   ['multi_modal_projector.linear_1', 'mm.1'],
@@ -124,6 +138,8 @@ interface Twin {
   readonly projector: string;
   readonly names: Renaming;
   readonly facts: (config: JsonObject, vision: JsonObject, preprocessor: JsonObject) => Record<string, GgufInput>;
+  /** Whether the rows of q and k are permuted as the language model's. */
+  readonly permuted?: boolean;
 }
 
 const TWINS: Readonly<Record<string, Twin>> = {
@@ -189,6 +205,16 @@ const TWINS: Readonly<Record<string, Twin>> = {
       'clip.vision.preproc_image_size': 32,
       'clip.vision.preproc_min_tiles': 2,
       'clip.vision.preproc_max_tiles': 4,
+    }),
+  },
+  mistral3: {
+    projector: 'pixtral',
+    names: PIXTRAL,
+    permuted: true,
+    facts: (config) => ({
+      'clip.use_silu': true,
+      'clip.vision.spatial_merge_size': config['spatial_merge_size'] as number,
+      'clip.vision.attention.layer_norm_epsilon': f32(1e-5),
     }),
   },
   internvl: {
@@ -268,7 +294,10 @@ export function ggufPair({ files }: VisionFixture, swapped = false): Record<stri
       const older = twin.projector === 'mlp' ? renamed.replace(/^mm\.1\./, 'mm.0.') : renamed;
       const exchanged = swapped ? older.replace(/ffn_(up|down)/, (part) => other[part] ?? part) : renamed;
       const deep = (vision['deepstack_visual_indexes'] as number[] | undefined) ?? [];
-      for (const [stored, tensor] of converted(exchanged, { shape, values }, deep))
+      const heads = vision['num_attention_heads'] as number;
+      const permuted = twin.permuted === true && /attn_[qk]\.weight/.test(exchanged);
+      const given = permuted ? permute({ shape, values }, heads) : { shape, values };
+      for (const [stored, tensor] of converted(exchanged, given, deep))
         tower.push(f32Tensor(stored, tensor.shape, tensor.values));
     }
   }

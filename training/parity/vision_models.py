@@ -373,9 +373,45 @@ class Lfm2Vl(Case):
         return dict(self.processor(text=text, images=[shown], return_tensors="pt", use_image_special_tokens=True))
 
 
+class Mistral3(Case):
+    def __init__(self):
+        from transformers import Mistral3Config, Mistral3ForConditionalGeneration
+        from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+
+        specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"]
+        self.words = tokenizer(specials, "</s>", TURNS.format(start="[INST]", end="[/INST]", image="[IMG]"))
+        ids = self.words.get_vocab()
+        rope = dict(
+            rope_type="yarn", rope_theta=10000.0, factor=16.0, beta_fast=4.0, beta_slow=0.5, mscale=1.0, mscale_all_dim=1.0,
+            original_max_position_embeddings=16, llama_4_scaling_beta=0.1,
+        )
+        text = TEXT | dict(
+            model_type="ministral3", head_dim=16, vocab_size=len(ids), eos_token_id=ids["</s>"], bos_token_id=ids["<s>"], rope_parameters=rope
+        )
+        vision = TOWER | dict(model_type="pixtral", image_size=64, patch_size=4)
+        self.config = Mistral3Config(
+            text_config=text, vision_config=vision, spatial_merge_size=2, image_token_index=ids["[IMG]"], tie_word_embeddings=False
+        )
+        self.model = Mistral3ForConditionalGeneration
+        # The processor gives the patch's side times the merging's.
+        self.images = PixtralImageProcessorPil(size={"longest_edge": 64}, patch_size={"height": 8, "width": 8})
+
+    def tiles(self, made: dict) -> np.ndarray:
+        whole = np.asarray(made["pixel_values"])[0].transpose(1, 2, 0)
+        return [whole[top : top + 8] for top in range(0, len(whole), 8)]
+
+    def inputs(self, text: str, shown: list[Image.Image]) -> dict:
+        def rows(images: dict, i: int) -> str:
+            height, width = (int(side) // 8 for side in images["image_sizes"][i])
+            return "[IMG_BREAK]".join(["[IMG]" * width] * height) + "[IMG_END]"
+
+        made = self.expanded(text, shown, "[IMG]", rows)
+        return made | {"image_sizes": torch.as_tensor(np.asarray(made["image_sizes"]))}
+
+
 CASES = {
     "smolvlm": Idefics3, "gemma3": Gemma3, "qwen2vl": Qwen2Vl, "qwen2_5vl": Qwen25Vl, "qwen3vl": Qwen3Vl, "llava": Llava, "internvl": InternVl,
-    "lfm2vl": Lfm2Vl, "qwen3_5vl": Qwen35Vl,
+    "lfm2vl": Lfm2Vl, "qwen3_5vl": Qwen35Vl, "mistral3": Mistral3,
 }
 
 
@@ -406,7 +442,7 @@ def preprocessing(case: Case) -> list[dict]:
 
 
 def features_of(model: torch.nn.Module, inputs: dict) -> torch.Tensor:
-    names = ("pixel_values", "image_grid_thw", "pixel_attention_mask", "spatial_shapes")
+    names = ("pixel_values", "image_grid_thw", "pixel_attention_mask", "spatial_shapes", "image_sizes")
     given = {name: inputs[name] for name in names if name in inputs}
     found = model.model.get_image_features(**given).pooler_output
     found = torch.cat(list(found)) if isinstance(found, (list, tuple)) else found

@@ -5,7 +5,7 @@
 import type { NormSpec } from '../../backend/backend.ts';
 import { QUICK, type EncoderActivation, type EncoderBlockWeights } from '../../layers/encoder-block.ts';
 import type { MaybeBiased } from '../../layers/linear.ts';
-import { suffixed, takeLinear, type Stored, type Take, type TensorName } from '../weights.ts';
+import { suffixed, type Stored, type Take, type TensorName } from '../weights.ts';
 
 /** The GGUF name of each part, below `v.blk.N.`. */
 const GGUF = {
@@ -59,30 +59,26 @@ export function takeBlocks(
   const quick: Stored = activation === 'quickGelu' ? { map: (value) => QUICK * value } : {};
   return Array.from({ length: blocks }, (_, i): EncoderBlockWeights => {
     const fused = take.has(suffixed(name('qkv', i), 'weight'));
-    const upBias: Stored = gated ? { map: (value) => value - 1 } : quick;
     return {
       norm1: takeNormOf(take, name('norm1', i), width, epsilon, norms),
       qkv: fused
         ? [takeSome(take, name('qkv', i), 3 * width, width)]
         : (['query', 'key', 'value'] as const).map((part) => takeSome(take, name(part, i), width, width)),
-      output: takeLinear(take, name('output', i), width, width),
+      output: takeSome(take, name('output', i), width, width),
       norm2: takeNormOf(take, name('norm2', i), width, epsilon, norms, quick),
-      ...(gated && { gate: takeLinear(take, name('gate', i), mlp, width) }),
-      up: {
-        weight: take.weight(suffixed(name(up, i), 'weight'), [mlp, width]),
-        bias: take.weight(suffixed(name(up, i), 'bias'), [mlp], upBias),
-      },
-      down: takeLinear(take, name(down, i), width, mlp),
+      ...(gated && { gate: takeSome(take, name('gate', i), mlp, width) }),
+      up: takeSome(take, name(up, i), mlp, width, quick),
+      down: takeSome(take, name(down, i), width, mlp),
       ...(scaled && { scales: [takeScale(take, name('scale1', i), width), takeScale(take, name('scale2', i), width)] }),
     };
   });
 }
 
-/** Takes `name.weight` (rows, cols), and `name.bias` (rows) if the file has it. */
-export function takeSome(take: Take, name: TensorName, rows: number, cols: number): MaybeBiased {
+/** Takes `name.weight` (rows, cols), and `name.bias` (rows) if the file has it; `stored`: of the bias. */
+export function takeSome(take: Take, name: TensorName, rows: number, cols: number, stored?: Stored): MaybeBiased {
   return {
     weight: take.weight(suffixed(name, 'weight'), [rows, cols]),
-    bias: take.optional(suffixed(name, 'bias'), [rows]),
+    bias: take.optional(suffixed(name, 'bias'), [rows], stored),
   };
 }
 

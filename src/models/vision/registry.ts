@@ -34,6 +34,11 @@ const VISION: readonly VisionArchitecture[] = [
     plan: async (file, context) => (await import('./lfm2.ts')).planLfm2Vision(file, context),
   },
   {
+    projectors: ['pixtral'],
+    huggingface: ['mistral3'],
+    plan: async (file, context) => (await import('./pixtral.ts')).planPixtral(file, context),
+  },
+  {
     projectors: ['gemma3'],
     huggingface: ['gemma3'],
     plan: async (file, context) => (await import('./gemma3.ts')).planGemma3(file, context),
