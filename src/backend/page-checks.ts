@@ -174,13 +174,7 @@ function block(
  * Checks the arguments of `ropeAppend`; the pages of its positions must exist and have the pool's own format. Returns
  * the rows of qkv.
  */
-export function append(
-  qkv: Tensor,
-  kv: KvView,
-  layer: number,
-  position: number,
-  options: AppendSpec,
-): number {
+export function append(qkv: Tensor, kv: KvView, layer: number, position: number, options: AppendSpec): number {
   view('ropeAppend', kv, layer);
   const { pool: of, table } = kv;
   const { kvHeads, format: own } = of.spec;

@@ -266,16 +266,17 @@ class CpuBackend implements WasmBackend {
     return new Recurrent(this.#engine, this.#tensors);
   }
 
-  ropeAppend(
-    qkv: Tensor,
+  ropeAppend(qkv: Tensor, kv: KvView, layer: number, position: number, options: AppendSpec): Tensor {
+    return this.#alive(this.#attending).ropeAppend(qkv, kv, layer, position, options);
+  }
+  attention(
+    q: Tensor,
     kv: KvView,
     layer: number,
     position: number,
-    options: AppendSpec,
+    ranges: Ranges,
+    spec: AttentionSpec & { readonly headDim?: number },
   ): Tensor {
-    return this.#alive(this.#attending).ropeAppend(qkv, kv, layer, position, options);
-  }
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
     return this.#alive(this.#attending).attention(q, kv, layer, position, ranges, spec);
   }
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {

@@ -324,17 +324,18 @@ export class WebGpuBackend implements Backend {
     return this.#recurrent;
   }
 
-  ropeAppend(
-    qkv: Tensor,
-    kv: KvView,
-    layer: number,
-    position: number,
-    options: AppendSpec,
-  ): Tensor {
+  ropeAppend(qkv: Tensor, kv: KvView, layer: number, position: number, options: AppendSpec): Tensor {
     return this.#attending.ropeAppend(qkv, kv, layer, position, options);
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
+  attention(
+    q: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
+    ranges: Ranges,
+    spec: AttentionSpec & { readonly headDim?: number },
+  ): Tensor {
     return this.#attending.attention(q, kv, layer, position, ranges, spec);
   }
 

@@ -126,7 +126,8 @@ export class DecoderBlock {
       return this.#add(middle, inner, this.#down, this.#outputScale);
     const { gate, projection, norm } = this.#input;
     const sum = this.#add(middle, inner, this.#down);
-    if (call.inputs === undefined) throw new InputError('argument', 'a layer has an input of its own, and none is given');
+    if (call.inputs === undefined)
+      throw new InputError('argument', 'a layer has an input of its own, and none is given');
     const gates = backend.linear(sum, [gate], { activation });
     const chosen = backend.gatedAdd(undefined, gates, call.inputs, input.column);
     return backend.norm(backend.linear(chosen, [projection]), norm, sum, this.#outputScale);

@@ -48,7 +48,13 @@ function gated(backend: Backend, a: Tensor, x: Tensor, up: MaybeBiased, norm: No
   return backend.gatedAdd(undefined, a, linear(backend, x, up, { norm }), 0);
 }
 
-function added(backend: Backend, x: Tensor, inner: Tensor, layer: MaybeBiased, scale: Float32Array | undefined): Tensor {
+function added(
+  backend: Backend,
+  x: Tensor,
+  inner: Tensor,
+  layer: MaybeBiased,
+  scale: Float32Array | undefined,
+): Tensor {
   if (scale === undefined) return linear(backend, inner, layer, { residual: x });
   const [count = 0] = x.shape;
   const row = backend.upload(scale, [1, scale.length]);

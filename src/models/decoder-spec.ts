@@ -274,7 +274,8 @@ function poolShape(layers: readonly Pick<AttentionMixer, 'kvHeads' | 'headDim'>[
 } {
   const kvHeads = Math.max(...layers.map((own) => own.kvHeads));
   const odd = layers.find((own) => kvHeads % own.kvHeads !== 0);
-  if (odd !== undefined) throw wrong('the number of KV heads', odd.kvHeads, `should divide that of other layers, ${kvHeads}`);
+  if (odd !== undefined)
+    throw wrong('the number of KV heads', odd.kvHeads, `should divide that of other layers, ${kvHeads}`);
   return { kvHeads, headDim: Math.max(...layers.map((own) => own.headDim)) };
 }
 

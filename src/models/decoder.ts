@@ -60,10 +60,7 @@ export interface LanguageModel {
    * may be open, x and the rows of `perLayer` must be kept outside of scopes, and the caller frees the result. After an
    * error only the written pages remain.
    */
-  forwardPlanned(
-    x: Tensor,
-    call: ForwardCall & Pick<LayerSteps, 'depth'> & { readonly plan: Plan },
-  ): Promise<Tensor>;
+  forwardPlanned(x: Tensor, call: ForwardCall & Pick<LayerSteps, 'depth'> & { readonly plan: Plan }): Promise<Tensor>;
   /** Final norm and head: [T, hidden] -> [T, vocabulary]. */
   logits(hidden: Tensor): Tensor;
   /** The number of rows of a re-ranker's classifier: 2, for yes and no; 1, for their difference; 0 for other models. */
@@ -204,7 +201,8 @@ export class Decoder implements LanguageModel {
 
   /** The layers' own inputs for the embeddings x of the call's ids: [T, columns]. */
   #lookUp({ table, projection, norm }: InputWeights, x: Tensor, { ids }: ForwardCall): Tensor {
-    if (ids === undefined) throw new InputError('argument', 'this model looks up inputs of its layers by id: give the ids');
+    if (ids === undefined)
+      throw new InputError('argument', 'this model looks up inputs of its layers by id: give the ids');
     const { backend } = this;
     const { config, inputWidth } = this.#spec;
     const [count = 0] = x.shape;

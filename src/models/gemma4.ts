@@ -15,15 +15,20 @@ const HEAD = { least: 4, most: MOST.headDim } as const;
 
 export const gemma4: Architecture = (facts, tensors) => {
   if (facts.text(both([], 'use_bidirectional_attention'), '') === 'all')
-    throw wrong('use_bidirectional_attention', 'all', 'should not be set; tokens that see later ones are not supported');
+    throw wrong(
+      'use_bidirectional_attention',
+      'all',
+      'should not be set; tokens that see later ones are not supported',
+    );
   const narrow = facts.integer(both(['attention.key_length_swa', 'attention.key_length'], 'head_dim'), {
     ...HEAD,
     default: 256,
   });
-  const localBase = facts.number(
-    both('rope.freq_base_swa', 'rope_parameters.sliding_attention.rope_theta'),
-    { least: 1.001, most: MOST.base, default: 10000 },
-  );
+  const localBase = facts.number(both('rope.freq_base_swa', 'rope_parameters.sliding_attention.rope_theta'), {
+    least: 1.001,
+    most: MOST.base,
+    default: 10000,
+  });
   const layers = layerCount(facts);
   const shared = facts.integer(both('attention.shared_kv_layers', 'num_kv_shared_layers'), {
     least: 0,
@@ -94,14 +99,22 @@ function keysAreValues(facts: Facts, { has }: TensorFacts, layer: number): boole
  * The heads of a layer with full attention. Configurations give them for all such layers, or by layer; the number of KV
  * heads is another one only where keys are values. `narrow`: the size of heads in the other layers.
  */
-function fullHeads(facts: Facts, layer: number, narrow: number): Pick<AttentionMixer, 'headDim'> & { kvHeads?: number } {
+function fullHeads(
+  facts: Facts,
+  layer: number,
+  narrow: number,
+): Pick<AttentionMixer, 'headDim'> & { kvHeads?: number } {
   const own = `per_layer_config.${layer}.`;
   const headDim = facts.integer(both('attention.key_length', [`${own}head_dim`, 'global_head_dim']), {
     ...HEAD,
     default: 512,
   });
   if (narrow > headDim)
-    throw wrong('the size of heads in layers with a window', narrow, `should be at most that of the others, ${headDim}`);
+    throw wrong(
+      'the size of heads in layers with a window',
+      narrow,
+      `should be at most that of the others, ${headDim}`,
+    );
   const among = facts.flag(both([], 'attention_k_eq_v'), false) ? ['num_global_key_value_heads'] : [];
   const kvHeads = facts.integer(both([], [`${own}num_key_value_heads`, ...among]), {
     least: 1,

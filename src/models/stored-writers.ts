@@ -85,7 +85,8 @@ export function changingWriter(
         }
         changed = moved;
       }
-      if (columns !== undefined && at >= info.bytes) changed = withColumns(changed, columns, info.bytes / (shape[0] ?? 1));
+      if (columns !== undefined && at >= info.bytes)
+        changed = withColumns(changed, columns, info.bytes / (shape[0] ?? 1));
       if (transposed === true && at >= info.bytes) changed = transpose(changed, shape);
       if (changed.length > 0) await writer.write(changed);
       return writer.finish();

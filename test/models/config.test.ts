@@ -317,9 +317,12 @@ describe('configuration', () => {
       (await gguf({ 'qwen2.attention.sliding_window': 8, 'qwen2.attention.sliding_window_pattern': pattern }))
         .slidingWindow,
     ).toEqual({ tokens: 8, layers: pattern });
+    // A layer with fewer writes each of its KV heads to several of the pool's.
     kvHeads[0] = 1;
+    expect((await gguf({ 'qwen2.attention.head_count_kv': kvHeads })).kvHeads).toBe(2);
+    kvHeads[0] = 3;
     for (const [change, message] of [
-      [{ 'qwen2.attention.head_count_kv': kvHeads }, /same in all layers/],
+      [{ 'qwen2.attention.head_count_kv': kvHeads }, /should divide the number of heads/],
       [{ 'qwen2.feed_forward_length': new Int32Array(count + 1).fill(32) }, /feed_forward_length/],
       [{ 'qwen2.attention.sliding_window': 8, 'qwen2.attention.sliding_window_pattern': [true] }, /one a layer/],
     ] as const)

@@ -462,13 +462,7 @@ class ReferenceBackend implements Backend, StateOperations {
     return [this.#tensor([count, values], out), this.#tensor([valueHeads * keyDim, valueDim], after)];
   }
 
-  ropeAppend(
-    qkv: Tensor,
-    kv: KvView,
-    layer: number,
-    position: number,
-    options: AppendSpec,
-  ): Tensor {
+  ropeAppend(qkv: Tensor, kv: KvView, layer: number, position: number, options: AppendSpec): Tensor {
     const t = pageChecks.append(qkv, kv, layer, position, options);
     const pool = this.#pool('ropeAppend', kv);
     const { kvHeads, headDim } = pool.spec;
@@ -498,7 +492,10 @@ class ReferenceBackend implements Backend, StateOperations {
         const v = head(i, heads + given + own, undefined);
         const root =
           vEpsilon === undefined ? 1 : Math.sqrt(v.reduce((sum, value) => sum + value * value, 0) / width + vEpsilon);
-        pool.row(kv, layer, h, position + i, 0).fill(0).set(k);
+        pool
+          .row(kv, layer, h, position + i, 0)
+          .fill(0)
+          .set(k);
         pool
           .row(kv, layer, h, position + i, 1)
           .fill(0)
@@ -508,7 +505,14 @@ class ReferenceBackend implements Backend, StateOperations {
     return this.#tensor([t, heads * headDim], out);
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
+  attention(
+    q: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
+    ranges: Ranges,
+    spec: AttentionSpec & { readonly headDim?: number },
+  ): Tensor {
     const asked: pageChecks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
     pageChecks.queries(asked);
     const { t, cols, headDim, pool, values } = this.#asked(asked);

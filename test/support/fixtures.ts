@@ -320,9 +320,7 @@ export function toGguf(
     own['attention.sliding_window_pattern'] = types!.map((type) => type === 'sliding_attention');
     own['attention.head_count_kv'] = types!.map((_, i) => layer[i]?.['num_key_value_heads'] ?? kvHeads);
     own['attention.shared_kv_layers'] = readers;
-    own['feed_forward_length'] = types!.map(
-      (_, i) => number('intermediate_size') * (i >= layers - readers ? wide : 1),
-    );
+    own['feed_forward_length'] = types!.map((_, i) => number('intermediate_size') * (i >= layers - readers ? wide : 1));
     own['embedding_length_per_layer_input'] = number('hidden_size_per_layer_input');
     own['final_logit_softcapping'] = f32(config['final_logit_softcapping']);
     const rotating = (full / 2) * (rope['partial_rotary_factor'] as number);

@@ -89,7 +89,12 @@ export async function lastLogits(model: LanguageModel, ids: readonly number[]): 
   sequence.ensure(ids.length);
   const logits = backend.scope(() => {
     const ranges = denseCausal(ids.length, ids.length);
-    const hidden = model.forward(model.embed(ring, 0, ids.length), { kv: sequence, position: 0, ranges, ids: { ring, start: 0 } });
+    const hidden = model.forward(model.embed(ring, 0, ids.length), {
+      kv: sequence,
+      position: 0,
+      ranges,
+      ids: { ring, start: 0 },
+    });
     return model.logits(backend.rows(hidden, ids.length - 1, 1));
   });
   const values = await backend.download(logits);

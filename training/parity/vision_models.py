@@ -388,7 +388,7 @@ class Mistral3(Case):
         text = TEXT | dict(
             model_type="ministral3", head_dim=16, vocab_size=len(ids), eos_token_id=ids["</s>"], bos_token_id=ids["<s>"], rope_parameters=rope
         )
-        vision = TOWER | dict(model_type="pixtral", image_size=64, patch_size=4)
+        vision = TOWER | dict(model_type="pixtral", image_size=64, patch_size=4, hidden_act="silu")
         self.config = Mistral3Config(
             text_config=text, vision_config=vision, spatial_merge_size=2, image_token_index=ids["[IMG]"], tie_word_embeddings=False
         )

@@ -36,13 +36,7 @@ export class Attending {
     this.#ropes = new RopeTables(engine);
   }
 
-  ropeAppend(
-    qkv: Tensor,
-    kv: KvView,
-    layer: number,
-    position: number,
-    options: AppendSpec,
-  ): Tensor {
+  ropeAppend(qkv: Tensor, kv: KvView, layer: number, position: number, options: AppendSpec): Tensor {
     const engine = this.#engine;
     const count = checks.append(qkv, kv, layer, position, options);
     const pool = poolOf('ropeAppend', kv);
@@ -55,7 +49,9 @@ export class Attending {
     const blocks = Math.ceil((position + count) / PAGE_TOKENS) - firstBlock;
     const pages = engine.room('pages', kvHeads * blocks * 4);
     if (given > 0)
-      writePages(engine.wasm.words(), pages >>> 2, kv, layer, firstBlock, firstBlock + blocks, (page) => pool.open(page));
+      writePages(engine.wasm.words(), pages >>> 2, kv, layer, firstBlock, firstBlock + blocks, (page) =>
+        pool.open(page),
+      );
     const table = rope === undefined ? 0 : this.#ropes.pointer(rope, position, count, kv.positions);
     engine.scratch(engine.wasm.exports.ropeScratchBytes(headDim));
     const out = this.#tensors.make([count, heads * headDim]);
@@ -91,7 +87,14 @@ export class Attending {
     return out;
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
+  attention(
+    q: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
+    ranges: Ranges,
+    spec: AttentionSpec & { readonly headDim?: number },
+  ): Tensor {
     const engine = this.#engine;
     const { exports } = engine.wasm;
     const asked: checks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };

@@ -28,13 +28,7 @@ export class Attending {
     this.#context = context;
   }
 
-  ropeAppend(
-    qkv: Tensor,
-    kv: KvView,
-    layer: number,
-    position: number,
-    options: AppendSpec,
-  ): Tensor {
+  ropeAppend(qkv: Tensor, kv: KvView, layer: number, position: number, options: AppendSpec): Tensor {
     const { runner, tensors, none } = this.#context;
     checks.append(qkv, kv, layer, position, options);
     const input = matrix('ropeAppend', 'qkv', qkv);
@@ -66,7 +60,14 @@ export class Attending {
     return out;
   }
 
-  attention(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: AttentionSpec & { readonly headDim?: number }): Tensor {
+  attention(
+    q: Tensor,
+    kv: KvView,
+    layer: number,
+    position: number,
+    ranges: Ranges,
+    spec: AttentionSpec & { readonly headDim?: number },
+  ): Tensor {
     const { runner, tensors } = this.#context;
     const given: checks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
     checks.queries(given);

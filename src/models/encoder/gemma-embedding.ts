@@ -13,7 +13,11 @@ const ROOTS = ['model.', '', 'model.language_model.'];
 const WORD = 'embed_tokens.weight';
 
 export const gemmaEmbedding: EncoderArchitecture = (facts, tensors) => {
-  const decoder = gemma3(facts, { ...tensorFacts(tensors, facts.source), has: (name) => tensors.has(name), window: undefined }, 'gemma-embedding');
+  const decoder = gemma3(
+    facts,
+    { ...tensorFacts(tensors, facts.source), has: (name) => tensors.has(name), window: undefined },
+    'gemma-embedding',
+  );
   return fromDecoder(decoder, facts, rootOf(tensors, WORD, ROOTS));
 };
 

@@ -144,7 +144,7 @@ function pixtralConfig(file: VisionFile, context: VisionContext): PixtralConfig 
   return {
     placeholder: facts.placeholder(context, ['[IMG]'], ['image_token_id', 'image_token_index'], 10),
     shape,
-    activation: facts.activation('silu'),
+    activation: facts.activation('gelu'),
     normalisation: facts.normalisation(CLIP),
     rope: gridRope(
       dim,

@@ -73,8 +73,7 @@ export function refusals(subject: Subject): void {
       [
         'attention: more values than a head has',
         /attention: the first 64 of the 32 values/,
-        (b, _w, x, view) =>
-          b.attention(x, view, 0, 0, denseCausal(1, 1), { heads: 1, scale: 1, headDim: 64 }),
+        (b, _w, x, view) => b.attention(x, view, 0, 0, denseCausal(1, 1), { heads: 1, scale: 1, headDim: 64 }),
       ],
       [
         'ropeAppend: beyond the view',
