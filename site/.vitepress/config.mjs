@@ -89,6 +89,10 @@ export default defineConfig({
   markdown: {
     config: (md) => linkExports(md, join(root, 'site/reference')),
   },
+  // Tables of calls need the width of the outline.
+  transformPageData: (page) => {
+    if (/^docs\/(migrate-|browsers)/.test(page.relativePath)) page.frontmatter.aside = false;
+  },
   themeConfig: {
     siteTitle: 'Octavo',
     logo: '/icon.svg',
