@@ -104,9 +104,14 @@ export function tesseract(options: TesseractOptions = {}): TesseractRecogniser {
       // It says what is wrong by a string, and is of no use afterwards.
       stop();
       const problem = cause instanceof Error ? cause.message : String(cause);
-      throw new FileError('unsupported', { file: 'picture', field: 'text' }, `tesseract.js cannot read it: ${problem}`, {
-        cause,
-      });
+      throw new FileError(
+        'unsupported',
+        { file: 'picture', field: 'text' },
+        `tesseract.js cannot read it: ${problem}`,
+        {
+          cause,
+        },
+      );
     }
   };
 
@@ -136,7 +141,10 @@ async function start(
       {},
       { cause },
     );
-  })) as unknown as { readonly createWorker?: CreateWorker; readonly default?: { readonly createWorker: CreateWorker } };
+  })) as unknown as {
+    readonly createWorker?: CreateWorker;
+    readonly default?: { readonly createWorker: CreateWorker };
+  };
   const createWorker = library.createWorker ?? library.default?.createWorker;
   if (createWorker === undefined) throw new StorageError('unavailable', 'tesseract.js: this version has no workers');
   const data = langPath ?? (await installed(languages));
@@ -177,7 +185,12 @@ async function installed([code = '', ...others]: readonly string[]): Promise<str
   try {
     return join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), '4.0.0_best_int');
   } catch (cause) {
-    throw new StorageError('unavailable', `${name} is not installed: npm install ${name}`, { language: code }, { cause });
+    throw new StorageError(
+      'unavailable',
+      `${name} is not installed: npm install ${name}`,
+      { language: code },
+      { cause },
+    );
   }
 }
 
