@@ -2,6 +2,8 @@
  * `octavo/ocr-tesseract`: reads pages that are pictures with tesseract.js 7, an optional peer dependency. Nothing is fetched from a CDN: in Node the library and
  * `@tesseract.js-data/<language>` are found where npm put them, and in browsers the app serves their files and says where.
  */
+import type * as ModuleLibrary from 'node:module';
+import type * as PathLibrary from 'node:path';
 import { FileError, InputError, StorageError, type RecognisedLine, type Recogniser } from 'octavo';
 
 export interface TesseractOptions {
@@ -178,8 +180,8 @@ async function installed([code = '', ...others]: readonly string[]): Promise<str
       { languages: [code, ...others] },
     );
   const [{ createRequire }, { dirname, join }] = (await Promise.all(NODE.map((name) => import(name)))) as [
-    typeof import('node:module'),
-    typeof import('node:path'),
+    typeof ModuleLibrary,
+    typeof PathLibrary,
   ];
   const name = `@tesseract.js-data/${code}`;
   try {
