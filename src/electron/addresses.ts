@@ -4,16 +4,18 @@
  *     octavo://app/<path>               the app's pages, the only origin that has the bridge
  *     octavo://files/<folder>/<path>    a file below a folder that the main process chose
  *     octavo://granted/<token>/<name>   one file that the main process granted, such as an opened document
- *     octavo://nano/nano.gguf           the bundled model
+ *     octavo://nano/nano.gguf           the bundled model, for engine processes
  *
  * Files have origins of their own, so that what stands in them never runs with the rights of the app's pages.
  */
 
 export const SCHEME = 'octavo';
 export const APP_ORIGIN = `${SCHEME}://app`;
-/** The hosts of files. */
-export const FILE_HOSTS = ['files', 'granted', 'nano'] as const;
-export type FileHost = (typeof FILE_HOSTS)[number];
+/** The hosts of files that pages read from other origins. */
+export const FILE_HOSTS = ['files', 'granted'] as const;
+/** The hosts whose files engines read. */
+const ENGINE_HOSTS = [...FILE_HOSTS, 'app', 'nano'] as const;
+export type FileHost = (typeof ENGINE_HOSTS)[number];
 
 /** Longest path of an address, and most names in it. */
 const MOST_LENGTH = 4096;
@@ -66,7 +68,7 @@ export interface FileAddress {
 export function parseFileAddress(address: string, windows: boolean): FileAddress | undefined {
   if (address.length > MOST_LENGTH || !URL.canParse(address)) return undefined;
   const { protocol, username, host, pathname, search, hash } = new URL(address);
-  const known = FILE_HOSTS.find((one) => one === host);
+  const known = ENGINE_HOSTS.find((one) => one === host);
   if (protocol !== `${SCHEME}:` || known === undefined || username + search + hash !== '') return undefined;
   const folder = pathname.length > 1 && pathname.endsWith('/');
   const names = namesOf(folder ? pathname.slice(0, -1) : pathname, windows);

@@ -23,7 +23,7 @@ import {
   type OpenedFile,
   type PowerState,
 } from './messages.ts';
-import { createHandler, PAGE_POLICY } from './serve.ts';
+import { createHandler, pagePolicy } from './serve.ts';
 import { confine } from './windows.ts';
 
 export interface DesktopOptions {
@@ -35,9 +35,12 @@ export interface DesktopOptions {
   readonly data?: string | undefined;
   /** Whether engines run in utility processes (default), or in workers of the page, with Chromium's WebGPU. */
   readonly engine?: EnginePlace | undefined;
-  /** Origins from which models may be downloaded (default: https://huggingface.co). */
+  /**
+   * Origins from which models may be downloaded (default: https://huggingface.co). Engines in pages also need those to which the servers redirect; the default
+   * has them.
+   */
   readonly downloads?: readonly string[] | undefined;
-  /** The Content-Security-Policy of the pages, in place of `PAGE_POLICY`. */
+  /** The Content-Security-Policy of the pages, in place of `pagePolicy()`. */
   readonly policy?: string | undefined;
   /** The origin of a development server whose pages are trusted as the app's own. Never set it in a packaged app. */
   readonly development?: string | undefined;
@@ -46,14 +49,7 @@ export interface DesktopOptions {
   /** Called with the address of a link that would have opened a window. Check it before giving it to the system. */
   readonly onLink?: ((address: string) => void) | undefined;
   /** Other schemes of the app: Electron registers all of them at once. */
-  readonly schemes?:
-    | readonly {
-        /** Its name, without the colon. */
-        readonly scheme: string;
-        /** As Electron's `registerSchemesAsPrivileged` takes them. */
-        readonly privileges: Privileges;
-      }[]
-    | undefined;
+  readonly schemes?: readonly { readonly scheme: string; readonly privileges: Privileges }[] | undefined;
   /** The session of the app's windows (default: Electron's default session). */
   readonly session?: (() => WindowSession) | undefined;
   /** How long quitting waits for sessions that are being saved, in milliseconds (default 10,000). */
@@ -64,27 +60,16 @@ export interface DesktopOptions {
 
 /** `webPreferences` of the app's windows. */
 export interface DesktopPreferences {
-  /** The path of `octavo/electron/preload`. */
   readonly preload: string;
-  /** Tells the preload script where engines run. */
   readonly additionalArguments: string[];
-  /** The preload script and the page do not share objects. */
   readonly contextIsolation: true;
-  /** Chromium's sandbox. */
   readonly sandbox: true;
-  /** Pages have no Node. */
   readonly nodeIntegration: false;
-  /** Workers of pages have no Node. */
   readonly nodeIntegrationInWorker: false;
-  /** Frames of pages have no Node. */
   readonly nodeIntegrationInSubFrames: false;
-  /** The same-origin policy holds. */
   readonly webSecurity: true;
-  /** Pages embed no `<webview>`. */
   readonly webviewTag: false;
-  /** Pages load nothing over plain http. */
   readonly allowRunningInsecureContent: false;
-  /** A dropped file does not replace the page. */
   readonly navigateOnDragDrop: false;
 }
 
@@ -97,6 +82,8 @@ const PRIVILEGES: Privileges = {
   codeCache: true,
 };
 const DOWNLOADS = ['https://huggingface.co'];
+/** Where the hub redirects: the content security policy of a page counts redirects, too. */
+const REDIRECTED = ['https://*.huggingface.co', 'https://*.hf.co'];
 const PERMISSIONS = ['clipboard-sanitized-write', 'fullscreen'];
 const PATIENCE = 10_000;
 
@@ -117,7 +104,6 @@ export function createDesktop(electron: ElectronMain, options: DesktopOptions): 
 export class Desktop {
   /** The address of the app's first page. */
   readonly origin = `${APP_ORIGIN}/`;
-  /** For the `BrowserWindow`s of the app. */
   readonly webPreferences: DesktopPreferences;
   /** Resolves when windows may be opened. */
   readonly ready: Promise<void>;
@@ -151,7 +137,10 @@ export class Desktop {
     this.#patience = patience;
     this.#origins = [APP_ORIGIN, ...(development === undefined ? [] : [new URL(development).origin])];
     const engineScript = script('electron-engine.js');
-    this.#files = new Files(options.folders ?? {}, join(engineScript, '../../models/nano/nano.gguf'));
+    this.#files = new Files(options.folders ?? {}, {
+      pages: options.pages,
+      nano: join(engineScript, '../../models/nano/nano.gguf'),
+    });
     this.#models = new ModelStore(new FolderRecords(join(data, 'models')));
     this.#sessions = new SessionStore(new FolderShelf(join(data, 'sessions')));
     this.#engines = new Engines(electron, {
@@ -185,7 +174,6 @@ export class Desktop {
     this.#files.add(name, path);
   }
 
-  /** Pages cannot read the folder any more. */
   removeFolder(name: string): void {
     this.#files.remove(name);
   }
@@ -195,7 +183,6 @@ export class Desktop {
     return this.#files.grant(path);
   }
 
-  /** The address of an opened file is not answered any more. */
   revoke(address: string): void {
     this.#files.revoke(address);
   }
@@ -218,7 +205,10 @@ export class Desktop {
     await Promise.all([this.#engines.settled(), this.#unheld()]);
   }
 
-  async #start({ pages, policy = PAGE_POLICY, permissions = PERMISSIONS, session }: DesktopOptions): Promise<void> {
+  async #start(options: DesktopOptions): Promise<void> {
+    const { pages, permissions = PERMISSIONS, session, engine } = options;
+    const downloads = options.downloads ?? [...DOWNLOADS, ...REDIRECTED];
+    const policy = options.policy ?? pagePolicy(engine === 'page' ? downloads : []);
     const { ipcMain, powerMonitor } = this.#electron;
     const own = session?.() ?? this.#electron.session.defaultSession;
     own.protocol.handle(SCHEME, createHandler({ pages, files: this.#files, policy, origins: this.#origins }));
@@ -246,7 +236,7 @@ export class Desktop {
       if (request === undefined) throw new InputError('argument', 'the bridge knows no such request');
       this.#watch(sender);
       if (request.kind !== 'connect') return { value: await this.#answer(request, sender.id) };
-      this.#engines.start(sender.id, frame, request.engine, request.role);
+      this.#engines.start(sender.id, frame, request.engine);
       return { value: undefined };
     } catch (error) {
       return { error: packError(error) };
@@ -301,10 +291,11 @@ export class Desktop {
 
   async #unheld(): Promise<void> {
     if (this.#held.size === 0) return;
-    let late: ReturnType<typeof setTimeout> | undefined;
+    let late: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#released = resolve;
       late = setTimeout(resolve, this.#patience);
+      late.unref();
     });
     clearTimeout(late);
   }

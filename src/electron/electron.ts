@@ -101,29 +101,13 @@ export interface WindowSession {
   setPermissionCheckHandler(handler: (contents: Contents | null, permission: string) => boolean): void;
 }
 
-/** The class of Electron's message channels. */
-export type MessageChannelClass = new () => { port1: MainPort; port2: MainPort };
-
-/** The part of the module `electron/main` that is used. */
+/** The module `electron/main`. */
 export interface ElectronMain {
-  /** Electron's `app`. */
   readonly app: AppModule;
-  /** Electron's `protocol`. */
   readonly protocol: ProtocolModule;
-  /** Electron's `ipcMain`. */
   readonly ipcMain: IpcMainModule;
-  /** Electron's `utilityProcess`. */
-  readonly utilityProcess: {
-    /** Starts a process of Node. */
-    fork(path: string, args?: string[], options?: ForkOptions): Child;
-  };
-  /** Electron's `MessageChannelMain`. */
-  readonly MessageChannelMain: MessageChannelClass;
-  /** Electron's `powerMonitor`. */
+  readonly utilityProcess: { fork(path: string, args?: string[], options?: ForkOptions): Child };
+  readonly MessageChannelMain: new () => { port1: MainPort; port2: MainPort };
   readonly powerMonitor: PowerMonitorModule;
-  /** Electron's `session`. */
-  readonly session: {
-    /** The session of windows that name none. */
-    readonly defaultSession: WindowSession;
-  };
+  readonly session: { readonly defaultSession: WindowSession };
 }

@@ -7,7 +7,7 @@ import { respond } from '../worker/responder.ts';
 import { parseFileAddress } from './addresses.ts';
 import type { Child, ElectronMain, Frame } from './electron.ts';
 import type { Files } from './files.ts';
-import { EVENT_CHANNEL, PORT_CHANNEL, type BridgeEvent, type EngineRole } from './messages.ts';
+import { EVENT_CHANNEL, PORT_CHANNEL, type BridgeEvent } from './messages.ts';
 import { mainPortEndpoint } from './ports.ts';
 import type { HostApi, ProcessSettle, ProcessSettled, ProcessStart } from './process-api.ts';
 
@@ -56,7 +56,7 @@ export class Engines {
   }
 
   /** `owner`: the page's contents. Its port is posted to `frame`. */
-  start(owner: number, frame: Frame, id: string, role: EngineRole): void {
+  start(owner: number, frame: Frame, id: string): void {
     const { script, data, downloads, files } = this.#settings;
     if (this.#running.has(id)) throw new InputError('argument', 'an engine of this id runs already', { engine: id });
     if ([...this.#running.values()].filter((engine) => engine.owner === owner).length >= MOST_ENGINES)
@@ -103,7 +103,7 @@ export class Engines {
         return parsed && files.find(parsed);
       },
     });
-    child.postMessage({ kind: 'start', role, downloads } satisfies ProcessStart, [page.port1, host.port2]);
+    child.postMessage({ kind: 'start', downloads } satisfies ProcessStart, [page.port1, host.port2]);
     frame.postMessage(PORT_CHANNEL, id, [page.port2]);
   }
 
@@ -130,10 +130,11 @@ export class Engines {
 
   async #settle({ child, asked }: Engine): Promise<void> {
     const number = this.#next++;
-    let late: ReturnType<typeof setTimeout> | undefined;
+    let late: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       asked.set(number, resolve);
       late = setTimeout(resolve, this.#settings.patience);
+      late.unref();
       child.postMessage({ kind: 'settle', number } satisfies ProcessSettle);
     });
     asked.delete(number);

@@ -23,10 +23,16 @@ export class Files {
   readonly #granted = new Map<string, string>();
   readonly #nano: string | undefined;
 
-  /** `nano`: path of the bundled model. */
-  constructor(folders: Readonly<Record<string, string>>, nano: string | undefined) {
+  readonly #pages: string | undefined;
+
+  /** `own`: the folder of the app's pages, and the path of the bundled model, which engines may read. */
+  constructor(
+    folders: Readonly<Record<string, string>>,
+    own: { readonly pages?: string | undefined; readonly nano?: string | undefined } = {},
+  ) {
     for (const [name, path] of Object.entries(folders)) this.add(name, path);
-    this.#nano = nano;
+    this.#nano = own.nano;
+    this.#pages = own.pages;
   }
 
   /** Everything below the folder, and nothing hidden, can be read as `octavo://files/<name>/...`. */
@@ -83,6 +89,8 @@ export class Files {
         // What a link took the place of is not what was granted.
         return (await realpath(path).catch(() => undefined)) === path ? { path, directory: false } : undefined;
       }
+      case 'app':
+        return this.#pages === undefined ? undefined : findInside(this.#pages, names);
       case 'nano':
         if (this.#nano === undefined || names.length !== 1 || first !== 'nano.gguf') return undefined;
         return { path: this.#nano, directory: false };

@@ -4,7 +4,7 @@
  */
 import { InputError } from '../errors.ts';
 import { packError, type Endpoint, type ToEngine } from '../worker/protocol.ts';
-import { FILE_HOSTS, parseFileAddress, SCHEME } from './addresses.ts';
+import { parseFileAddress, SCHEME } from './addresses.ts';
 import type { MainPort } from './electron.ts';
 import { domPort, type PortEndpoint } from './ports.ts';
 import { LENT_SCHEME, type Carried } from './process-api.ts';
@@ -35,8 +35,6 @@ type CallMessage = Extract<ToEngine, { kind: 'call' }>;
 
 /** Calls that write what must not be lost. */
 const WRITING: readonly string[] = ['saveSession', 'free'];
-/** Calls whose parameters name a model. */
-const LOADING: readonly string[] = ['load', 'download'];
 
 export function guard(port: PortEndpoint, options: GuardOptions): Guard {
   const running = new Set<number>();
@@ -73,7 +71,7 @@ export function guard(port: PortEndpoint, options: GuardOptions): Guard {
           if (WRITING.includes(method)) writing.add(id);
           try {
             if (running.size > MOST_CALLS) throw new InputError('busy', `${MOST_CALLS} calls run already`);
-            receive(LOADING.includes(method) ? checkedLoad(message, raw, ports, options) : message);
+            receive(method === 'load' ? checkedLoad(message, raw, ports, options) : message);
           } catch (error) {
             endpoint.post({ kind: 'error', id, error: packError(error) });
           }
@@ -180,9 +178,4 @@ function allowed(address: unknown, hub: string, prefix: string | undefined, down
 function pathOf(address: string): string {
   const { host, pathname } = new URL(address);
   return host + pathname;
-}
-
-/** The address of a path that `pathOf` made, or that was derived from one. */
-export function addressOf(path: string): string | undefined {
-  return FILE_HOSTS.some((host) => path.startsWith(`${host}/`)) ? `${SCHEME}://${path}` : undefined;
 }

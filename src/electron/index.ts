@@ -3,6 +3,6 @@
  * what pages may ask for is checked here. `octavo/electron/preload` is the preload script and `octavo/electron/renderer` the `Octavo` of the pages.
  */
 export { createDesktop, type Desktop, type DesktopOptions, type DesktopPreferences } from './desktop.ts';
-export { PAGE_POLICY } from './serve.ts';
+export { pagePolicy } from './serve.ts';
 export type { ElectronMain } from './electron.ts';
 export type { EnginePlace, OpenedFile } from './messages.ts';

@@ -19,12 +19,9 @@ export type EnginePlace = 'process' | 'page';
 /** The argument by which the preload script learns where engines run. */
 export const PLACE_ARGUMENT = '--octavo-engine=';
 
-/** What an engine process is started for. */
-export type EngineRole = 'engine' | 'download';
-
 export type BridgeRequest =
   /** Starts an engine; its port comes as a message of the window with this id. */
-  | { readonly kind: 'connect'; readonly engine: string; readonly role: EngineRole }
+  | { readonly kind: 'connect'; readonly engine: string }
   | { readonly kind: 'end'; readonly engine: string }
   /** Saves that run in the page: quitting waits for them. */
   | { readonly kind: 'holding'; readonly count: number }
@@ -55,41 +52,17 @@ export type BridgeAnswer = { readonly value: unknown } | { readonly error: WireE
 export interface OpenedFile {
   /** An address of the app's scheme that can be fetched, and loaded as a model. */
   readonly address: string;
-  /** The name of the file. */
   readonly name: string;
 }
 
-/** What the computer does: sleeps, wakes, or changes between mains and battery. */
 export type PowerState = 'suspend' | 'resume' | 'on-ac' | 'on-battery';
 
-/** What the main process tells a page, by its `kind`. */
 export type BridgeEvent =
-  | {
-      /** An engine's process has ended. */
-      readonly kind: 'ended';
-      /** The engine. */
-      readonly engine: string;
-      /** The exit code of its process. */
-      readonly code: number;
-    }
-  | {
-      /** The computer sleeps, wakes, or changes its supply of power. */
-      readonly kind: 'power';
-      /** Which of them. */
-      readonly state: PowerState;
-    }
-  | {
-      /** Documents are to be opened. */
-      readonly kind: 'open';
-      /** The documents. */
-      readonly files: readonly OpenedFile[];
-    }
-  | {
-      /** A command of the app's menus and shortcuts was chosen. */
-      readonly kind: 'command';
-      /** Its name. */
-      readonly name: string;
-    };
+  | { readonly kind: 'ended'; readonly engine: string; readonly code: number }
+  | { readonly kind: 'power'; readonly state: PowerState }
+  | { readonly kind: 'open'; readonly files: readonly OpenedFile[] }
+  /** A command of the app's menus and shortcuts. */
+  | { readonly kind: 'command'; readonly name: string };
 
 /** What pages see as `octavoElectron`. */
 export interface Bridge {
@@ -108,13 +81,12 @@ const MOST_HELD = 1000;
 /** The checked copy of a message; undefined for what no preload script sends. */
 export function readRequest(message: unknown): BridgeRequest | undefined {
   if (typeof message !== 'object' || message === null) return undefined;
-  const { kind, engine, role, count, target, name } = message as Readonly<Record<string, unknown>>;
+  const { kind, engine, count, target, name } = message as Readonly<Record<string, unknown>>;
   const text = (value: unknown): value is string =>
     typeof value === 'string' && value !== '' && value.length <= MOST_TEXT;
   const isId = typeof engine === 'string' && ID.test(engine);
   switch (kind) {
     case 'connect':
-      return isId && (role === 'engine' || role === 'download') ? { kind, engine, role } : undefined;
     case 'end':
       return isId ? { kind, engine } : undefined;
     case 'holding':

@@ -1,14 +1,7 @@
 /** The bridge as the app's pages use it: requests with typed results, engines' ports, and events. */
 import { DeviceError } from '../errors.ts';
 import { unpackError } from '../worker/protocol.ts';
-import {
-  BRIDGE_NAME,
-  type Bridge,
-  type BridgeEvent,
-  type BridgeRequest,
-  type BridgeResults,
-  type EngineRole,
-} from './messages.ts';
+import { BRIDGE_NAME, type Bridge, type BridgeEvent, type BridgeRequest, type BridgeResults } from './messages.ts';
 
 /** An engine process that has not been given to the page by then is considered unusable. */
 const START_MILLISECONDS = 30_000;
@@ -51,7 +44,7 @@ export class PageBridge {
   }
 
   /** Starts an engine process. Throws `DeviceError('unavailable')` when it does not come. */
-  async start(role: EngineRole): Promise<StartedEngine> {
+  async start(): Promise<StartedEngine> {
     const id = crypto.randomUUID();
     let stop: () => void = () => {};
     const port = new Promise<MessagePort>((resolve, reject) => {
@@ -76,7 +69,7 @@ export class PageBridge {
     // It may reject while the request is still under way.
     port.catch(() => undefined);
     try {
-      await this.request({ kind: 'connect', engine: id, role });
+      await this.request({ kind: 'connect', engine: id });
       return { id, port: await port };
     } finally {
       stop();

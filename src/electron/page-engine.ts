@@ -36,8 +36,7 @@ export function processEndpoint(bridge: PageBridge, { id, port }: StartedEngine,
 
 /** Ports cannot stand in a message between processes; they go beside it, and `carried` says what they are. */
 function withPorts(message: ToEngine, lending: Lending): { readonly sent: unknown; readonly ports: MessagePort[] } {
-  if (message.kind !== 'call' || (message.method !== 'load' && message.method !== 'download'))
-    return { sent: message, ports: [] };
+  if (message.kind !== 'call' || message.method !== 'load') return { sent: message, ports: [] };
   const { fetch: own, ...params } = message.params as {
     readonly input: unknown;
     readonly settings: { readonly mmproj?: unknown };

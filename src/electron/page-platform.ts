@@ -20,7 +20,7 @@ export function createPagePlatform(find: () => PageBridge | undefined, browser: 
     ...browser,
     async startEngine(): Promise<Endpoint> {
       const bridge = find();
-      if (bridge?.place === 'process') return processEndpoint(bridge, await bridge.start('engine'), lending);
+      if (bridge?.place === 'process') return processEndpoint(bridge, await bridge.start(), lending);
       const worker = await browser.startEngine();
       if (bridge === undefined) return worker;
       return countingSaves(worker, (by) => {

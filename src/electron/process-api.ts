@@ -1,12 +1,10 @@
 /** What engine processes ask of the main process and of pages, besides `EngineApi`, and the messages that start and end them. */
 import type { Call } from '../worker/api.ts';
 import type { FoundFile } from './files.ts';
-import type { EngineRole } from './messages.ts';
 
 /** The first message to an engine process. Its ports: that of the page, and that of `HostApi`. */
 export interface ProcessStart {
   readonly kind: 'start';
-  readonly role: EngineRole;
   /** Origins from which models may be downloaded. */
   readonly downloads: readonly string[];
 }

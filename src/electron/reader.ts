@@ -6,7 +6,7 @@ import { FileError } from '../errors.ts';
 import { readAhead, type ByteSource } from '../load/byte-source.ts';
 import type { FileSystemReader } from '../load/file-system.ts';
 import type { Caller } from '../worker/caller.ts';
-import { addressOf } from './guard.ts';
+import { SCHEME } from './addresses.ts';
 import type { FoundFile } from './files.ts';
 import type { HostApi, LentApi } from './process-api.ts';
 
@@ -76,9 +76,9 @@ export class GuardedFiles implements FileSystemReader {
     return page && { page, file };
   }
 
+  /** Paths are addresses without their scheme (guard.ts); the main process refuses all others. */
   async #find(path: string): Promise<FoundFile | undefined> {
-    const address = addressOf(path);
-    return address === undefined ? undefined : this.#host.call('find', { address });
+    return this.#host.call('find', { address: `${SCHEME}://${path}` });
   }
 }
 

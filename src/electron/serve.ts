@@ -21,25 +21,26 @@ export interface ServeOptions {
 const FILE_SOURCES = FILE_HOSTS.map((host) => `${SCHEME}://${host}`).join(' ');
 
 /**
- * Pages run their own scripts only, and connect to nothing but the app's own files: what is downloaded, engines download. `style-src` allows inline
- * styles, which component libraries set.
+ * The Content-Security-Policy of pages: they run their own scripts only, and connect to nothing but the app's own files and `connect`, the origins from
+ * which engines in the page download. `style-src` allows inline styles, which component libraries set.
  */
-export const PAGE_POLICY = [
-  "default-src 'none'",
-  "script-src 'self' 'wasm-unsafe-eval'",
-  "worker-src 'self' blob:",
-  "style-src 'self' 'unsafe-inline'",
-  `img-src 'self' blob: data: ${FILE_SOURCES}`,
-  "font-src 'self'",
-  "media-src 'self' blob:",
-  `connect-src 'self' blob: data: ${FILE_SOURCES}`,
-  "manifest-src 'self'",
-  "frame-src 'none'",
-  "object-src 'none'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+export const pagePolicy = (connect: readonly string[] = []): string =>
+  [
+    "default-src 'none'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self' blob:",
+    "style-src 'self' 'unsafe-inline'",
+    `img-src 'self' blob: data: ${FILE_SOURCES}`,
+    "font-src 'self'",
+    "media-src 'self' blob:",
+    `connect-src ${["'self' blob: data:", FILE_SOURCES, ...connect].join(' ')}`,
+    "manifest-src 'self'",
+    "frame-src 'none'",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
 
 /** Documents are data: if one is opened as a page all the same, it can do nothing. */
 const FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'";
@@ -141,7 +142,8 @@ async function serveFile(request: Request, { files, origins }: ServeOptions): Pr
   if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers });
   if (!READING.includes(request.method)) return plain(405, { ...headers, allow: [...READING, 'OPTIONS'].join(', ') });
   const address = parseFileAddress(request.url, windows);
-  const found = address && (await files.find(address));
+  const readable = address !== undefined && FILE_HOSTS.some((one) => one === address.host);
+  const found = readable ? await files.find(address) : undefined;
   return send(request, found, {
     ...headers,
     'content-type': FILE_TYPES[extname(found?.path ?? '').toLowerCase()] ?? UNKNOWN_TYPE,

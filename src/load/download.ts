@@ -26,6 +26,8 @@ const FLUSH_GROWTH = 1 / 4;
 const MAX_RESTARTS = 3;
 /** Another tab (without Web Locks) is considered gone when it has written nothing for this long. */
 const FOLLOW_MS = 5000;
+/** How often the progress of a download that another tab or process makes is looked up. */
+const OTHERS_MS = 500;
 /** Bytes that are read again at once when a resumed download must check the beginning of its file. */
 const HEAD_STEP = 1 << 20;
 
@@ -60,7 +62,36 @@ export async function downloadToStore(wanted: DownloadRequest): Promise<ByteSour
   const key = sha256 === undefined ? `url-${await hashOf(storedAddress(url))}` : `sha256-${sha256}`;
   if (kept?.complete === true && kept.key !== key) await store.discard(kept.key);
   store.persist();
-  return store.lock(key, signal, async () => new StoredSource(store, await new Download(wanted, key).run()));
+  const others = followOther(wanted, key);
+  try {
+    return await store.lock(key, signal, async () => {
+      others();
+      return new StoredSource(store, await new Download(wanted, key).run());
+    });
+  } finally {
+    others();
+  }
+}
+
+/** While another tab, window or process has the lock, its progress is told. Returns a function that ends that. */
+function followOther({ store, monitor, url }: DownloadRequest, key: string): () => void {
+  if (monitor === undefined) return () => {};
+  let meter: Meter | undefined;
+  let seen = 0;
+  let ended = false;
+  const look = async (): Promise<void> => {
+    const found = await store.find(key).catch(() => undefined);
+    if (ended || found === undefined) return;
+    const { received, size = 0 } = found;
+    if (meter === undefined) meter = new Meter(monitor, 'download', displayName(url), size, received);
+    else if (received > seen) meter.add(received - seen);
+    seen = received;
+  };
+  const timer = setInterval(() => void look(), OTHERS_MS);
+  return () => {
+    ended = true;
+    clearInterval(timer);
+  };
 }
 
 /** The server's file differs from the one whose beginning is stored. */

@@ -5,6 +5,7 @@
  */
 import { InputError, StorageError } from '../errors.ts';
 import { displayName } from '../store/address.ts';
+import { isOwnScheme } from './own-scheme.ts';
 import { Break, type RetryPolicy } from './retry.ts';
 
 /** The longest Retry-After of a server that is obeyed. */
@@ -89,7 +90,7 @@ export function checkUrl(url: string): void {
   const name = displayName(url);
   if (!URL.canParse(url)) throw new InputError('argument', `${JSON.stringify(name)} is not a URL`, { url: name });
   const { protocol, username, password } = new URL(url);
-  if (protocol !== 'http:' && protocol !== 'https:')
+  if (protocol !== 'http:' && protocol !== 'https:' && !isOwnScheme(protocol))
     throw new InputError(
       'argument',
       `${name.slice(0, SHOWN)}: '${protocol}' addresses are not read; give an address of http: or https:, a File, or hf:owner/repository`,
@@ -376,5 +377,5 @@ async function stalling<T>(promise: Promise<T>, limit: number): Promise<T> {
 
 function isSameOrigin(url: string): boolean {
   const here = (globalThis as { location?: { origin?: string } }).location?.origin;
-  return here === undefined || new URL(url, here).origin === here;
+  return here === undefined || new URL(url).origin === here;
 }

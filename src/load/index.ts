@@ -1,6 +1,7 @@
 /** Opens whatever a caller has (file, bytes, URL, folder, Hugging Face name) as a `ModelFile`. */
 import { FileError, InputError, StorageError } from '../errors.ts';
 import { BlobSource, BytesSource, type ByteSource } from './byte-source.ts';
+import { isOwnScheme } from './own-scheme.ts';
 import { isInnerName, type FileSet } from './file-set.ts';
 import type { FileSystemReader } from './file-system.ts';
 import { openGguf } from './gguf/file.ts';
@@ -35,6 +36,8 @@ async function openAddress(address: string, options: OpenOptions): Promise<Model
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
   if (scheme === 'hf') return (await import('./hub.ts')).openHub(address, options);
   if (scheme === 'http' || scheme === 'https') return openUrl(address, options);
+  // The files of an app that has a scheme of its own (Electron, Capacitor, Tauri) are on the device already.
+  if (scheme !== undefined && isOwnScheme(`${scheme}:`)) return openUrl(address, { ...options, store: false });
   if (scheme === 'blob' || scheme === 'data') return openBlobUrl(address, options);
   if (files !== undefined) {
     if (scheme === 'file') return openPath(files.fromUrl(new URL(address)), files, options);

@@ -132,8 +132,7 @@ async function read<T>(path: string): Promise<T | undefined> {
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    // A folder is a family of keys, which has no value of its own, as in IndexedDB.
-    if (isMissing(cause) || codeOf(cause) === 'EISDIR') return undefined;
+    if (isMissing(cause)) return undefined;
     throw cause;
   }
   try {

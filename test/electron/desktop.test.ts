@@ -110,7 +110,7 @@ describe('the bridge', () => {
     for (const { bridge } of foreign)
       for (const kind of ['files', 'sessions', 'usage'] as const)
         expect(await bridge.request({ kind })).toMatchObject({ error: { code: 'argument' } });
-    expect(await foreign[0]!.bridge.request({ kind: 'connect', engine: ID, role: 'engine' })).toHaveProperty('error');
+    expect(await foreign[0]!.bridge.request({ kind: 'connect', engine: ID })).toHaveProperty('error');
     expect(electron.children).toHaveLength(0);
   });
 
@@ -123,9 +123,8 @@ describe('the bridge', () => {
     [{ kind: 'constructor' }],
     [{ kind: '__proto__' }],
     [{ kind: 'connect' }],
-    [{ kind: 'connect', engine: '../../x', role: 'engine' }],
-    [{ kind: 'connect', engine: ID, role: 'shell' }],
-    [{ kind: 'connect', engine: { toString: 1 }, role: 'engine' }],
+    [{ kind: 'connect', engine: '../../x' }],
+    [{ kind: 'connect', engine: { toString: 1 } }],
     [{ kind: 'end', engine: 1 }],
     [{ kind: 'holding', count: -1 }],
     [{ kind: 'holding', count: 1e9 }],
@@ -221,7 +220,7 @@ describe('engines', () => {
 
   test('survive messages that no page of ours sends', async () => {
     const page = electron.open();
-    const { port } = await page.pageBridge.start('engine');
+    const { port } = await page.pageBridge.start();
     const answers: unknown[] = [];
     port.onmessage = ({ data }: MessageEvent<unknown>) => answers.push(data);
     for (const message of [
@@ -281,13 +280,13 @@ describe('engines', () => {
     const other = electron.open();
     const engine = (i: number): string => `0123abcd-0000-4000-8000-0000000000${String(i).padStart(2, '0')}`;
     for (let i = 0; i < 16; i++)
-      expect(await page.bridge.request({ kind: 'connect', engine: engine(i), role: 'engine' })).toEqual({
+      expect(await page.bridge.request({ kind: 'connect', engine: engine(i) })).toEqual({
         value: undefined,
       });
-    expect(await page.bridge.request({ kind: 'connect', engine: engine(16), role: 'engine' })).toMatchObject({
+    expect(await page.bridge.request({ kind: 'connect', engine: engine(16) })).toMatchObject({
       error: { code: 'busy' },
     });
-    expect(await other.bridge.request({ kind: 'connect', engine: engine(3), role: 'engine' })).toMatchObject({
+    expect(await other.bridge.request({ kind: 'connect', engine: engine(3) })).toMatchObject({
       error: { code: 'argument' },
     });
     await other.bridge.request({ kind: 'end', engine: engine(3) });
@@ -337,10 +336,15 @@ describe('engines', () => {
       const seen: number[][] = [[], []];
       const models = await Promise.all(
         [first, second].map(({ octavo }, i) =>
-          octavo.load(url, { device: 'wasm', onProgress: ({ loaded }) => seen[i]!.push(loaded) }),
+          octavo.load(url, {
+            device: 'wasm',
+            onProgress: ({ phase, loaded }) => phase === 'download' && seen[i]!.push(loaded),
+          }),
         ),
       );
       expect(await answer(models[0]!)).toBe(await answer(models[1]!));
+      for (const loaded of seen)
+        expect(loaded.filter((one) => one > 0 && one < bytes.length).length).toBeGreaterThan(1);
       // Both windows see one download, which did not begin anew.
       expect(sent()).toBeLessThan(before + bytes.length * 0.9);
       expect(server.requests.filter(({ status }) => status === 206).length).toBeGreaterThan(0);

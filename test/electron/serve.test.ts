@@ -18,12 +18,13 @@ import { join } from 'node:path';
 import { isPlainName, namesOf, parseFileAddress } from '../../src/electron/addresses.ts';
 import { Files, openFound } from '../../src/electron/files.ts';
 import { rangeOf } from '../../src/electron/ranges.ts';
-import { createHandler, PAGE_POLICY } from '../../src/electron/serve.ts';
+import { createHandler, pagePolicy } from '../../src/electron/serve.ts';
 
+const PAGE_POLICY = pagePolicy();
 const folder = mkdtempSync(join(tmpdir(), 'octavo-serve-'));
 const models = join(folder, 'models');
 const content = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251));
-const files = new Files({ models }, join(folder, 'nano.gguf'));
+const files = new Files({ models }, { pages: join(folder, 'pages'), nano: join(folder, 'nano.gguf') });
 const handle = createHandler({
   pages: join(folder, 'pages'),
   files,
@@ -261,6 +262,7 @@ describe('nothing outside of the folders', () => {
     'octavo://user@files/models/deep/er.gguf',
     'octavo://files.evil/models/deep/er.gguf',
     'octavo://elsewhere/models/deep/er.gguf',
+    'octavo://nano/nano.gguf',
     'octavo://nano/other.gguf',
     'octavo://granted/00000000-0000-0000-0000-000000000000/er.gguf',
     'octavo:files/models/deep/er.gguf',
@@ -299,7 +301,7 @@ describe('nothing outside of the folders', () => {
   });
 
   test('removed folders and revoked grants', async () => {
-    const own = new Files({ a: models }, undefined);
+    const own = new Files({ a: models });
     const serve = createHandler({ pages: models, files: own, policy: '', origins: [] });
     const status = async (url: string): Promise<number> => {
       const response = await serve(new Request(url));
@@ -409,8 +411,8 @@ describe('pages', () => {
       );
       await response.body?.cancel();
     }
-    expect(PAGE_POLICY).not.toContain("unsafe-eval'; unsafe-inline");
     expect(/script-src ([^;]*)/.exec(PAGE_POLICY)![1]).toBe("'self' 'wasm-unsafe-eval'");
     expect(/connect-src ([^;]*)/.exec(PAGE_POLICY)![1]).not.toContain('http');
+    expect(pagePolicy(['https://models.example'])).toContain(' octavo://granted https://models.example;');
   });
 });
