@@ -11,6 +11,12 @@ const facts = [
 ];
 document.querySelector('#device').textContent = `This browser: ${facts.join(', ')}.`;
 
+// Pictures that were not made yet leave no broken frames.
+for (const image of document.querySelectorAll('.shot img')) {
+  image.addEventListener('error', () => image.remove());
+  if (image.complete && image.naturalWidth === 0) image.remove();
+}
+
 for (const code of document.querySelectorAll('.commands code')) {
   const button = Object.assign(document.createElement('button'), { type: 'button', textContent: 'Copy' });
   button.setAttribute('aria-label', `Copy ${code.textContent}`);

@@ -53,12 +53,12 @@ class PaintView extends Part {
             aria-label=${say('paintOptions')}
             title=${say('paintOptions')}
             aria-expanded=${this.options ? 'true' : 'false'}
-            @click=${() => (this.options = !this.options)}
+            @click=${() => void this.#showOptions()}
           >
             ${icon('settings')}
           </button>`,
           above:
-            isNano() && !busy && settings.value.paintDraft === ''
+            isNano() && !busy && !this.options && settings.value.paintDraft === ''
               ? suggestions(NANO_PAINTINGS, (text) => this.#paint(text))
               : nothing,
           onInput: (paintDraft) => settings.set({ paintDraft }),
@@ -66,6 +66,12 @@ class PaintView extends Part {
         })}
       </div>
     `;
+  }
+
+  async #showOptions(): Promise<void> {
+    this.options = !this.options;
+    await this.updateComplete;
+    if (this.options) this.querySelector('.side')?.scrollIntoView({ block: 'end', behavior: 'smooth' });
   }
 
   #paint(words: string): void {

@@ -3,6 +3,37 @@ import { createStore, del, get, set, values } from 'idb-keyval';
 import { common } from '../../common/messages.ts';
 import { toast } from '../../common/toasts.ts';
 
+/** A file as it is kept: WebKit stores no Blobs where storage lasts only for the session (private windows, automation). */
+interface Packed {
+  readonly packed: ArrayBuffer;
+  readonly type: string;
+}
+
+function isPacked(value: object): value is Packed {
+  return 'packed' in value && value.packed instanceof ArrayBuffer && 'type' in value && typeof value.type === 'string';
+}
+
+/** The same value with `change` applied to the objects for which it gives something else. */
+async function mapped(value: unknown, change: (found: object) => Promise<unknown> | undefined): Promise<unknown> {
+  if (typeof value !== 'object' || value === null) return value;
+  const changed = change(value);
+  if (changed !== undefined) return changed;
+  if (Array.isArray(value)) return Promise.all(value.map((one) => mapped(one, change)));
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const members = Object.entries(value).map(async ([name, one]) => [name, await mapped(one, change)] as const);
+  return Object.fromEntries(await Promise.all(members));
+}
+
+const pack = (value: unknown): Promise<unknown> =>
+  mapped(value, (found) =>
+    found instanceof Blob ? found.arrayBuffer().then((packed): Packed => ({ packed, type: found.type })) : undefined,
+  );
+
+const unpack = (value: unknown): Promise<unknown> =>
+  mapped(value, (found) =>
+    isPacked(found) ? Promise.resolve(new Blob([found.packed], { type: found.type })) : undefined,
+  );
+
 let told = false;
 
 function tell(): void {
@@ -23,7 +54,7 @@ export class Shelf<T> {
 
   async all(): Promise<readonly T[]> {
     try {
-      return (await values<unknown>(this.#store)).filter(this.#fits);
+      return (await Promise.all((await values<unknown>(this.#store)).map(unpack))).filter(this.#fits);
     } catch {
       tell();
       return [];
@@ -31,13 +62,13 @@ export class Shelf<T> {
   }
 
   async get(key: string): Promise<T | undefined> {
-    const found: unknown = await get(key, this.#store).catch(() => undefined);
+    const found = await unpack(await get<unknown>(key, this.#store).catch(() => undefined));
     return this.#fits(found) ? found : undefined;
   }
 
   async put(key: string, value: T): Promise<void> {
     try {
-      await set(key, value, this.#store);
+      await set(key, await pack(value), this.#store);
     } catch {
       tell();
     }
