@@ -11,7 +11,8 @@ import { KV_FORMATS, PAGE_TOKENS, type KvFormat } from '../backend/backend.ts';
 
 /**
  * Bits of an element of a key or value in closed pages. `staircase` (SAQ): 8 for the newest quarter, 4 for the older
- * half, 2 for the oldest quarter.
+ * half, 2 for the oldest quarter. Its first block keeps 8: it holds the attention sinks (Xiao et al. 2023, 2309.17453)
+ * and the beginning of the system message.
  */
 export type KvBits = 16 | 8 | 4 | 2 | 'staircase';
 
@@ -42,6 +43,7 @@ export function wholeGroups(length: number): number {
  */
 export function closedFormat(block: number, closed: number, bits: Exclude<KvBits, 16>): KvFormat {
   if (bits !== 'staircase') return CLOSED[bits];
+  if (block === 0) return 'q8';
   if (block < Math.floor(closed / 4)) return 'q2';
   return block < closed - Math.ceil(closed / 4) ? 'q4' : 'q8';
 }

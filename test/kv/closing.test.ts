@@ -23,7 +23,7 @@ describe('closing', () => {
     expect(content(memory, sequence, 1)).toEqual(count(300).map((i) => i + 1));
   });
 
-  test('staircase: newest quarter of the closed blocks 8, then 4, the oldest quarter 2 bits, from any growth', () => {
+  test('staircase: newest quarter of the closed blocks 8, then 4, the oldest quarter 2 bits but for the first block, from any growth', () => {
     for (const chunk of [1, 7, 32, 100, 670]) {
       const memory = pool(1, 1);
       const sequence = new Sequence(new PageAllocator(memory), 1000);
@@ -31,9 +31,10 @@ describe('closing', () => {
         append(memory, sequence, count(Math.min(chunk, 670 - tokens)));
         sequence.settle('staircase');
       }
-      // 20 closed: 5 at 2 bits, 5 at 8.
+      // 20 closed: 5 at 8 bits, and the first; 4 at 2.
       expect(formatsOf(sequence)).toEqual([
-        ...Array(5).fill('q2'),
+        'q8',
+        ...Array(4).fill('q2'),
         ...Array(10).fill('q4'),
         ...Array(5).fill('q8'),
         'f32',

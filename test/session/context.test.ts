@@ -145,7 +145,7 @@ describe('pages of few bits', () => {
     ] as const)
       expect(bytes.get(bits)).toBe(LAYERS * (open + 12 * page));
     expect(bytes.get(16)).toBe(LAYERS * 13 * 8192);
-    expect(bytes.get('staircase')).toBe(LAYERS * (open + 3 * 768 + 6 * 1280 + 3 * 2304));
+    expect(bytes.get('staircase')).toBe(LAYERS * (open + 2 * 768 + 6 * 1280 + 4 * 2304));
   });
 });
 
