@@ -30,6 +30,7 @@ const PREFILL = {
   blocks: { prefill: { method: 'blocks', budget: 0.25 } },
   window: { prefill: { method: 'window', budget: 0.25 } },
   flex: { prefill: 'flex' },
+  'vertical-slash': { prefill: 'vertical-slash' },
 };
 const DECODE = {
   '16 bits': {},

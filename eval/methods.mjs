@@ -28,6 +28,11 @@ export const METHODS = {
     of: 'prefill',
     context: { prefill: { method: 'window', budget: 0.25 } },
   },
+  'vertical-slash': {
+    title: 'vertical-slash',
+    of: 'prefill',
+    context: { prefill: { method: 'vertical-slash', budget: 0.25 } },
+  },
   flex: { title: 'FlexPrefill', of: 'prefill', context: { prefill: 'flex' } },
   'dhsa-learned-tight': {
     title: 'DHSA, learned; 10 %, sparse question',
@@ -43,6 +48,11 @@ export const METHODS = {
     title: 'block top-k; 10 %, sparse question',
     of: 'tight',
     context: { prefill: { method: 'blocks', ...TIGHT } },
+  },
+  'vertical-slash-tight': {
+    title: 'vertical-slash; 10 %, sparse question',
+    of: 'tight',
+    context: { prefill: { method: 'vertical-slash', ...TIGHT } },
   },
   'window-tight': {
     title: 'sliding window; 10 %',

@@ -46,6 +46,7 @@ function prefillPlanner(options: PrefillOptions, { wasm, boundary }: PlannerFact
     case 'blocks':
       return createBlocksPlanner(options, { wasm });
     case 'flex':
+    case 'vertical-slash':
       return createFlexPlanner(options, { wasm });
     default:
       return options.method satisfies never;

@@ -12,7 +12,7 @@ export interface PlanSettings {
 
 /** What a member may hold; `methods`: only with these. */
 interface Member {
-  readonly kind: 'budget' | 'share' | 'count' | 'atLeastOne' | 'boundaries';
+  readonly kind: 'budget' | 'share' | 'distance' | 'count' | 'atLeastOne' | 'boundaries';
   readonly methods?: readonly string[];
 }
 
@@ -21,7 +21,7 @@ interface Group {
   readonly members: Readonly<Record<string, Member>>;
 }
 
-const SELECTING = ['dhsa', 'window', 'blocks', 'flex'];
+const SELECTING = ['dhsa', 'window', 'blocks', 'flex', 'vertical-slash'];
 const GROUPS = {
   prefill: {
     methods: ['dense', ...SELECTING],
@@ -30,6 +30,9 @@ const GROUPS = {
       sinks: { kind: 'count', methods: SELECTING },
       local: { kind: 'atLeastOne', methods: SELECTING },
       instruction: { kind: 'count', methods: SELECTING },
+      gamma: { kind: 'share', methods: ['flex'] },
+      tau: { kind: 'distance', methods: ['flex'] },
+      minBudget: { kind: 'count', methods: ['flex'] },
       boundaries: { kind: 'boundaries', methods: ['dhsa'] },
       sharedLayer: { kind: 'count', methods: ['dhsa', 'blocks'] },
     },
@@ -109,6 +112,8 @@ function problemOf(kind: Member['kind'], value: unknown): string | undefined {
         : 'should be a share in (0, 1] or a whole number of tokens above 1';
     case 'share':
       return typeof value === 'number' && value > 0 && value <= 1 ? undefined : 'should be a share in (0, 1]';
+    case 'distance':
+      return typeof value === 'number' && value >= 0 && value <= 1 ? undefined : 'should be a number from 0 to 1';
     case 'count':
       return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MOST
         ? undefined

@@ -4,15 +4,19 @@ import type { ContextMemory } from '../kv/tiers.ts';
 import type { VisualMethod, VisualSelection } from './visual/index.ts';
 
 /** Which keys the queries of a prompt may see. */
-export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex';
+export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex' | 'vertical-slash';
 
 /** Which keys the queries of a prompt may see, and how many. */
 export interface PrefillOptions {
-  /** `dhsa` (arXiv 2510.24606), `window` (2309.17453), `blocks` (top-k blocks of 32 keys), `flex` (FlexPrefill, 2502.20766), or `dense`. */
+  /**
+   * `dhsa` (arXiv 2510.24606), `window` (2309.17453), `blocks` (top-k blocks of 32 keys), `flex` (FlexPrefill,
+   * 2502.20766), `vertical-slash` (the keys and the distances with the most attention of the last 64 queries;
+   * MInference, 2407.02490, without its search of patterns, as DHSA's authors now recommend), or `dense`.
+   */
   readonly method: PrefillMethod;
   /**
    * Tokens that a query may see: at most 1 is a share of those before it, above 1 a number. Default .25; `flex`: enough
-   * to hold nine tenths of the attention.
+   * to hold `gamma` of the attention.
    */
   readonly budget?: number | undefined;
   /** The first tokens, which are always visible. Default 4; `window` 64. */
@@ -23,6 +27,15 @@ export interface PrefillOptions {
   readonly instruction?: number | undefined;
   /** dhsa: `learned` needs a model with a boundary predictor. Default: learned if the model has one. */
   readonly boundaries?: 'learned' | 'similarity' | undefined;
+  /** flex: the share of a head's attention that its choice covers, above 0 and at most 1. Default .9 */
+  readonly gamma?: number | undefined;
+  /**
+   * flex: the distance of a head's attention from the estimate by mean keys (a Jensen-Shannon distance, 0 to 1) from
+   * which it takes lines instead of blocks. Default .1
+   */
+  readonly tau?: number | undefined;
+  /** flex: the least number of tokens that a choice covers. Default 0. */
+  readonly minBudget?: number | undefined;
   /** dhsa, blocks: the layer that chooses the keys for all layers above it; undefined: every layer chooses. */
   readonly sharedLayer?: number | undefined;
 }

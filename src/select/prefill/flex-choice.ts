@@ -1,6 +1,6 @@
 /**
- * FlexPrefill's choice (2502.20766) for one layer, from the data read back: the pattern of every KV head, blocks or
- * lines, as ranges.
+ * FlexPrefill's choice (2502.20766), and that of vertical-slash attention, for one layer, from the data read back: the
+ * pattern of every KV head, blocks or lines, as ranges.
  */
 import type { Ranges } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -8,18 +8,24 @@ import { ListWriter } from '../../kv/runs.ts';
 import { LIST_BLOCK, type QueryBlock } from './dhsa-settings.ts';
 import { withScratch } from './dhsa-scratch.ts';
 
-/** The share of the attention that a head's choice covers (gamma). */
-const SHARE = 0.9;
-/**
- * When the distance between a head's attention and the estimate from block means exceeds this, the head uses lines
- * (tau).
- */
-const DISTANCE = 0.1;
 /** Keys of a block. */
 export const FLEX_BLOCK = 128;
 /** Offsets of a slash line. */
 export const SLASH_WIDTH = 32;
 const BUCKETS = 2048;
+
+export interface FlexRules {
+  /** Blocks or lines, head by head, or always lines. */
+  readonly pattern: 'either' | 'lines';
+  /** The share of the attention that a head's choice covers (gamma). */
+  readonly share: number;
+  /** The distance between a head's attention and the estimate from block means from which the head uses lines (tau). */
+  readonly distance: number;
+  /** The least number of keys of a choice, besides those always visible. */
+  readonly least: number;
+  /** Whether the budgets of the blocks limit the lists; otherwise they hold as many keys as cover the share. */
+  readonly limited: boolean;
+}
 
 export interface FlexChoice {
   readonly heads: number;
@@ -39,13 +45,12 @@ export interface FlexChoice {
   readonly slash: Float32Array;
   readonly samples: number;
   readonly sinks: number;
-  /** Whether the budgets of the blocks limit the lists; otherwise they hold as many keys as cover the share. */
-  readonly limited: boolean;
+  readonly rules: FlexRules;
 }
 
 /** Returns the lists of all blocks and KV heads. Query heads of one KV head are averaged, since they share a list. */
 export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
-  const { kvHeads, blocks, keys, headDim } = choice;
+  const { kvHeads, blocks, keys, headDim, rules } = choice;
   const chunks = Math.ceil(keys / FLEX_BLOCK);
   const bins = Math.ceil(keys / SLASH_WIDTH);
   const group = choice.heads / kvHeads;
@@ -96,23 +101,36 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
         const column = groupMean(choice.vertical, keys, head * group, group);
         wasm.f32(mass, keys).set(column);
         wasm.f32(exact, chunks).set(blockSums(column, chunks));
-        estimateFor((blocks.at(-1)?.row ?? 0) + 1, keys);
-        const asked = exports.jensenShannon(estimate, exact, chunks) < DISTANCE;
-        const room = roomFor(choice);
-        if (!asked) {
-          exports.cover(columns, mass, keys, SHARE, Math.floor(room / 2), histogram);
-          wasm.f32(slash, bins).set(slashMean(choice, head, bins));
-          exports.cover(lines, slash, bins, SHARE, Math.floor(room / 2 / (SLASH_WIDTH + LIST_BLOCK)), histogram);
+        const cover = (into: number, from: number, count: number, width: number, room: number): void => {
+          const most = Math.floor(room / width);
+          const found = exports.cover(into, from, count, rules.share, most, histogram);
+          const least = Math.min(most, Math.ceil(rules.least / width));
+          if (found < least) exports.cover(into, from, count, 1, least, histogram);
+        };
+        let asked = false;
+        if (rules.pattern === 'either') {
+          estimateFor((blocks.at(-1)?.row ?? 0) + 1, keys);
+          asked = exports.jensenShannon(estimate, exact, chunks) < rules.distance;
         }
-        for (const { start, end, local, queries, budget, row: which } of blocks) {
+        if (!asked) wasm.f32(slash, bins).set(slashMean(choice, head, bins));
+        let covered = false;
+        for (const block of blocks) {
+          const { start, end, local, queries, budget, row: which } = block;
           if (budget >= end) {
             perHead[head]?.push(Uint32Array.of(0, end));
             continue;
           }
+          const room = roomFor(block, choice);
+          if (!asked && (rules.limited || !covered)) {
+            // A limit counts only keys that the block may see.
+            cover(columns, mass, rules.limited ? local : keys, 2, room);
+            cover(lines, slash, bins, 2 * (SLASH_WIDTH + LIST_BLOCK), room);
+            covered = true;
+          }
           if (asked) {
             const count = Math.ceil(end / FLEX_BLOCK);
             estimateFor(which, end);
-            exports.cover(marks, estimate, count, SHARE, Math.floor(room / FLEX_BLOCK), histogram);
+            cover(marks, estimate, count, FLEX_BLOCK, room);
             const chosen = wasm.bytes(marks, count);
             const wanted = wasm.bytes(columns, local);
             for (let key = 0; key < local; key++) wanted[key] = chosen[Math.floor(key / FLEX_BLOCK)] ?? 0;
@@ -146,13 +164,9 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
   return writer.build({ queryBlock: LIST_BLOCK, shared: false, causal: true });
 }
 
-/** Returns the number of keys that may be chosen besides those always visible, in every block that chooses. */
-function roomFor({ limited, blocks, sinks }: FlexChoice): number {
-  if (!limited) return 0x7fffffff;
-  const rooms = blocks
-    .filter(({ budget, end }) => budget < end)
-    .map(({ budget, local, end }) => budget - Math.min(sinks, local) - (end - local));
-  return Math.max(0, Math.min(...rooms));
+/** Returns the number of keys that a block may choose besides those always visible. */
+function roomFor({ budget, local, end }: QueryBlock, { rules, sinks }: FlexChoice): number {
+  return rules.limited ? Math.max(0, budget - Math.min(sinks, local) - (end - local)) : 0x7fffffff;
 }
 
 /** Mean of rows `[first, first + count)` of `cols` values. */

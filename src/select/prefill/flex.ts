@@ -1,5 +1,7 @@
 /**
- * FlexPrefill (2502.20766) for prompts read in calls: the last 128 queries of each call represent all of them.
+ * FlexPrefill (2502.20766) for prompts read in calls: the last 128 queries of each call represent all of them. And
+ * vertical-slash attention: always lines, as many as the budget holds, found by the last 64 queries (MInference,
+ * 2407.02490).
  *
  * Their exact attention is probed, once as a whole for every key (the vertical lines), and for 16 of them, evenly
  * spaced, by the distance of the key in bins of 32 (the slash lines). What is read back for each layer is [heads, keys]
@@ -20,26 +22,35 @@ import {
   type QueryBlock,
   type SparseSettings,
 } from './dhsa-settings.ts';
-import { chooseFlex, FLEX_BLOCK, SLASH_WIDTH } from './flex-choice.ts';
+import { chooseFlex, FLEX_BLOCK, SLASH_WIDTH, type FlexRules } from './flex-choice.ts';
 
 /** The number of last queries of a call that are probed, and how many of them by distance. */
-const PROBED = 128;
+const PROBED = { flex: 128, lines: 64 };
 const SAMPLES = 16;
 
 const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
 
+/** FlexPrefill's gamma and tau, as in the paper. */
+const GAMMA = 0.9;
+const TAU = 0.1;
+
 /**
- * A budget limits the keys that cover 90 % of the attention; without one there is no limit. Throws
+ * `flex`: a budget limits the keys that cover `gamma` of the attention; without one there is no limit. Throws
  * `InputError('argument')` for invalid options.
  */
 export function createFlexPlanner(options: PrefillOptions, { wasm }: { readonly wasm: Wasm }): Planner {
-  return new FlexPlanner(wasm, sparseSettings(options, DEFAULTS), options.budget !== undefined);
+  const { gamma = GAMMA, tau = TAU, minBudget = 0 } = options;
+  const lines = options.method === 'vertical-slash';
+  const rules: FlexRules = lines
+    ? { pattern: 'lines', share: 1, distance: 0, least: 0, limited: true }
+    : { pattern: 'either', share: gamma, distance: tau, least: minBudget, limited: options.budget !== undefined };
+  return new FlexPlanner(wasm, sparseSettings(options, DEFAULTS), rules);
 }
 
 class FlexPlanner implements Planner {
   readonly #wasm: Wasm;
   readonly #settings: SparseSettings;
-  readonly #limited: boolean;
+  readonly #rules: FlexRules;
   readonly #chunks: FixedChunks;
   readonly #means: ChunkMeans;
   #length: number;
@@ -48,12 +59,12 @@ class FlexPlanner implements Planner {
   constructor(
     wasm: Wasm,
     settings: SparseSettings,
-    limited: boolean,
+    rules: FlexRules,
     past?: { chunks: FixedChunks; means: ChunkMeans; length: number; rowBytes: number },
   ) {
     this.#wasm = wasm;
     this.#settings = settings;
-    this.#limited = limited;
+    this.#rules = rules;
     this.#chunks = past?.chunks ?? new FixedChunks(FLEX_BLOCK);
     this.#means = past?.means ?? new ChunkMeans(wasm);
     this.#length = past?.length ?? 0;
@@ -91,7 +102,7 @@ class FlexPlanner implements Planner {
       length: this.#length,
       rowBytes: this.#rowBytes,
     };
-    return new FlexPlanner(this.#wasm, this.#settings, this.#limited, past);
+    return new FlexPlanner(this.#wasm, this.#settings, this.#rules, past);
   }
 
   free(): void {
@@ -101,7 +112,7 @@ class FlexPlanner implements Planner {
   /** Without a limit, only the lists of the instruction see everything. */
   #blocks(call: PlannedCall): QueryBlock[] {
     const blocks = queryBlocks(call, this.#settings);
-    return this.#limited
+    return this.#rules.limited
       ? blocks
       : blocks.map((block) =>
           block.end > call.promptEnd - this.#settings.instruction ? block : { ...block, budget: 0 },
@@ -113,7 +124,7 @@ class FlexPlanner implements Planner {
     const { kvHeads, headDim } = kv.pool.spec;
     const keys = position + count;
     this.#chunks.extend(call, keys);
-    const probed = Math.min(PROBED, count);
+    const probed = Math.min(this.#rules.pattern === 'lines' ? PROBED.lines : PROBED.flex, count);
     const samples = Math.min(SAMPLES, probed);
     const seen = (queries: number, end: number): Ranges => {
       const dense = denseCausal(queries, end);
@@ -152,7 +163,7 @@ class FlexPlanner implements Planner {
       slash,
       samples,
       sinks: this.#settings.sinks,
-      limited: this.#limited,
+      rules: this.#rules,
     });
   }
 }

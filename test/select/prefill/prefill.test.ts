@@ -255,6 +255,7 @@ const METHODS: Readonly<Record<string, (wasm: Wasm, options: Partial<PrefillOpti
   blocks: (wasm, options) => createBlocksPlanner({ method: 'blocks', ...options }, { wasm }),
   window: (_, options) => createWindowPlanner({ method: 'window', ...options }),
   flex: (wasm, options) => createFlexPlanner({ method: 'flex', ...options }, { wasm }),
+  'vertical-slash': (wasm, options) => createFlexPlanner({ method: 'vertical-slash', ...options }, { wasm }),
 };
 
 describe.each(Object.entries(METHODS))('%s', (name, make) => {
@@ -518,7 +519,17 @@ describe('FlexPrefill', () => {
     });
   }
 
-  test.each([11, 12])('blocks or lines as over all keys at once, seed %d', async (seed) => {
+  const ways: readonly (readonly [number, PrefillOptions])[] = [
+    [11, { method: 'flex' }],
+    [12, { method: 'flex' }],
+    [11, { method: 'flex', gamma: 0.4, tau: 0.05, minBudget: 200 }],
+    [12, { method: 'flex', budget: 150 }],
+    [11, { method: 'vertical-slash', budget: 220 }],
+    [12, { method: 'vertical-slash', budget: 0.6 }],
+  ];
+  test.each(ways)('blocks or lines as over all keys at once, seed %d, %j', async (seed, options) => {
+    const lines = options.method === 'vertical-slash';
+    const { gamma = lines ? 1 : 0.9, tau = 0.1, minBudget = 0, budget = Infinity } = options;
     const wasm = await openWasm('simd');
     const length = 420;
     const prompt = randomPrompt(seed, length);
@@ -538,13 +549,13 @@ describe('FlexPrefill', () => {
       ...ROPE,
       inverseFrequency: ROPE.inverseFrequency.map((frequency) => frequency / 1000),
     });
-    const planner = createFlexPlanner({ method: 'flex', sinks: 2, local: 16, instruction: 0 }, { wasm });
+    const planner = createFlexPlanner({ ...options, sinks: 2, local: 16, instruction: 0 }, { wasm });
     const layers = await bed.run(planner, 0, length);
     const patterns = new Set<boolean>();
     layers.forEach((ranges, layer) => {
       const perHead = Array.from({ length: KV_HEADS }, (_, head) => {
         const heads = Array.from({ length: GROUP }, (_, g) => head * GROUP + g);
-        const probed = Array.from({ length: 128 }, (_, i) => length - 128 + i);
+        const probed = Array.from({ length: lines ? 64 : 128 }, (_, i) => length - (lines ? 64 : 128) + i);
         const average = (
           rows: readonly Float64Array[],
           of: (row: Float64Array) => Float64Array | number[],
@@ -563,12 +574,13 @@ describe('FlexPrefill', () => {
           heads.map((one) => mean(bed.rotated(prompt.queries[layer]!, one).slice(from, to)));
         const exact = starts.map((start) => vertical.slice(start, start + 128).reduce((a, b) => a + b));
         const asked =
+          !lines &&
           reference.jensenShannon(
             reference.blockMass(meansOf(length - 128, length), vectors, SCALE, (length % 128) / 128),
             exact,
-          ) < 0.1;
+          ) < tau;
         patterns.add(asked);
-        const sampled = Array.from({ length: 16 }, (_, i) => length - 1 - 8 * i);
+        const sampled = Array.from({ length: 16 }, (_, i) => length - 1 - (lines ? 4 : 8) * i);
         const rows = heads.flatMap((one) => attention(bed, layer, one, sampled));
         const slash = Array.from({ length: Math.ceil(length / 32) }, (_, bin) =>
           rows.reduce((sum, row, i) => {
@@ -577,29 +589,36 @@ describe('FlexPrefill', () => {
             return sum;
           }, 0),
         );
-        const columns = reference.covering(vertical, 0.9, length);
-        const lines = reference.covering(slash, 0.9, length);
+        const cover = (mass: readonly number[], width: number, room: number): number[] => {
+          const most = Math.floor(room / width);
+          const chosen = reference.covering(mass, gamma, most);
+          const least = Math.min(most, Math.ceil(minBudget / width));
+          return chosen.length < least ? reference.covering(mass, 1, least) : chosen;
+        };
         return Array.from({ length: Math.ceil(length / 32) }, (_, list) => {
           const first = 32 * list;
           const pool = 128 * Math.floor(list / 4);
           const end = Math.min(first + 32, length);
           const local = Math.max(0, first + 1 - 16);
+          const keys = budget <= 1 ? Math.ceil(budget * end) : budget;
+          if (keys >= end && budget !== Infinity) return Array.from({ length: end }, () => true);
+          const room = budget === Infinity ? 1e9 : Math.max(0, keys - Math.min(2, local) - (end - local));
           if (!asked)
             return reference.lineKeys(
-              columns.filter((key) => key < local),
-              lines,
+              cover(budget === Infinity ? vertical : vertical.slice(0, local), 2, room).filter((key) => key < local),
+              cover(slash, 2 * (32 + 32), room),
               { width: 32, start: first, end, sinks: Math.min(2, local), local },
             );
           const count = Math.ceil(end / 128);
-          const chosen = reference.covering(
+          const chosen = cover(
             reference.blockMass(
               meansOf(pool, Math.min(pool + 128, length)),
               vectors.slice(0, count),
               SCALE,
               end / 128 - count + 1,
             ),
-            0.9,
-            count,
+            128,
+            room,
           );
           return Array.from(
             { length: end },
@@ -615,7 +634,7 @@ describe('FlexPrefill', () => {
         `layer ${layer}`,
       );
     });
-    expect(patterns).toEqual(new Set([true, false]));
+    expect(patterns).toEqual(new Set(lines ? [false] : [true, false]));
     planner.free();
   });
 });
