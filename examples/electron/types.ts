@@ -1,3 +1,4 @@
+/// <reference types="electron" />
 /** Checks that what `octavo/electron` expects of Electron is what Electron's own types say. Nothing of it runs. */
 import * as electron from 'electron/main';
 import { createDesktop, type DesktopPreferences, type ElectronMain } from 'octavo/electron';
