@@ -33,6 +33,7 @@ const GROUPS = [
     {
       node: 'Node and the command line',
       electron: 'Electron',
+      'web-views': 'Web views',
       react: 'React',
       'ai-sdk': 'AI SDK',
       openai: 'OpenAI',
