@@ -95,6 +95,7 @@ export const SHAPES = {
     vocabulary: 49280,
     theta: 1e5,
     context: 8192,
+    tokens: ['<image>'],
   },
   small: {
     architecture: 'qwen2',
@@ -238,7 +239,7 @@ function metadata(shape, mix) {
   f32(`${a}.attention.layer_norm_rms_epsilon`, 1e-6);
   text('tokenizer.ggml.model', 'gpt2');
   text('tokenizer.ggml.pre', 'qwen2');
-  const tokens = [...byteAlphabet(), 'zq'];
+  const tokens = [...byteAlphabet(), 'zq', ...(shape.tokens ?? [])];
   while (tokens.length < shape.vocabulary - 1) tokens.push(`[t${tokens.length}]`);
   tokens.push('<|endoftext|>');
   put('tokenizer.ggml.tokens', 9, () => {

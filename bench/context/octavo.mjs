@@ -29,7 +29,7 @@ export async function bundleEngine(entry) {
     copyFileSync(here(`../../build/wasm/octavo.${name}.wasm`), here(`../out/octavo.${name}.wasm`));
 }
 
-/** Resolves when the engine stands: { ask(message), pid(), close() }. `path`: a model's file, for messages of kind 'load'. */
+/** Resolves when the engine stands: { ask(message), pid(), close() }. `path`: a model's file, or also that of its vision part, for messages of kind 'load'. */
 export async function openEngine({ entry = 'context', path, build, threads }) {
   const server = await serve({ mounts: { '/pages/': here('../pages'), '/out/': here('../out') } });
   const browser = await openBrowser();
@@ -51,7 +51,13 @@ export async function openEngine({ entry = 'context', path, build, threads }) {
             worker.onmessage = ({ data }) => ('failed' in data ? reject(new Error(data.failed)) : resolve(data.result));
             worker.onerror = (event) => reject(new Error(event.message));
             worker.postMessage(
-              message.kind === 'load' ? { ...message, file: document.querySelector('#file').files[0] } : message,
+              message.kind === 'load'
+                ? {
+                    ...message,
+                    file: document.querySelector('#file').files[0],
+                    projector: document.querySelector('#file').files[1],
+                  }
+                : message,
             );
           }),
         { entry, message },

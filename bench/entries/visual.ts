@@ -4,7 +4,8 @@ import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { denseCausal } from '../../src/kv/ranges.ts';
 import { openModel } from '../../src/load/index.ts';
-import { loadModel, type LanguageModel } from '../../src/models/model.ts';
+import { Held } from '../../src/layers/held.ts';
+import { loadModel, type LanguageModel, type Model } from '../../src/models/model.ts';
 import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
 import { readSelection, type VisualSelection } from '../../src/select/visual/options.ts';
 import { selectTokens } from '../../src/select/visual/select.ts';
@@ -12,7 +13,8 @@ import { instantiate, type Wasm, type WasmBuild } from '../../src/wasm.ts';
 
 type Ask =
   | { readonly kind: 'open'; readonly build: WasmBuild; readonly threads: number }
-  | { readonly kind: 'load'; readonly file: File }
+  | { readonly kind: 'load'; readonly file: File; readonly projector: File | undefined }
+  | { readonly kind: 'encode'; readonly side: number }
   | { readonly kind: 'select'; readonly picture: Picture; readonly selection: VisualSelection }
   | {
       readonly kind: 'answer';
@@ -21,7 +23,7 @@ type Ask =
       readonly question: number;
     };
 
-/** Tokens: a square grid, then `fixed` buffers, as MAR gives them. */
+/** Tokens: a square grid, then `fixed` ones that always stay: MAR's buffers, or the overview beside tiles. */
 interface Picture {
   readonly side: number;
   readonly fixed: number;
@@ -40,7 +42,7 @@ const GREEDY: SampleSpec = {
 };
 
 let device: { readonly backend: WasmBackend; readonly wasm: Wasm } | undefined;
-let model: LanguageModel | undefined;
+let loaded: Model | undefined;
 
 function opened(): { readonly backend: WasmBackend; readonly wasm: Wasm } {
   if (device === undefined) throw new Error('nothing is open');
@@ -68,6 +70,39 @@ function embeddings({ side, fixed, width }: Picture): Float32Array {
     for (let i = 0; i < width; i++) values[token * width + i] = (nearest.vector[i] ?? 0) + next();
   }
   return values;
+}
+
+function language(): LanguageModel {
+  if (loaded === undefined) throw new Error('no model is loaded');
+  return loaded.language;
+}
+
+/** The tower on a square picture: milliseconds, and how many tokens of how many tiles it gives. */
+async function encode(
+  side: number,
+): Promise<{ readonly milliseconds: number; readonly tiles: number; readonly tokens: number }> {
+  const { backend } = opened();
+  const vision = loaded?.vision;
+  if (vision === undefined) throw new Error('the model does not see');
+  const data = Uint8ClampedArray.from({ length: 4 * side * side }, (_, i) =>
+    i % 4 === 3 ? 255 : (i * 2654435761) >>> 24,
+  );
+  const held = new Held(backend);
+  const begun = performance.now();
+  const prepared = vision.prepare({ data, width: side, height: side }, { size: side });
+  try {
+    const steps = vision.encode(prepared, held);
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    await backend.idle();
+    return {
+      milliseconds: performance.now() - begun,
+      tiles: prepared.spans.length,
+      tokens: step.value.embeddings.shape[0] ?? 0,
+    };
+  } finally {
+    held.free();
+  }
 }
 
 function select(
@@ -100,7 +135,7 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
   readonly bytes: number;
 }> {
   const { backend } = opened();
-  if (model === undefined) throw new Error('no model is loaded');
+  const model: LanguageModel = language();
   const { cacheLayers: layers, kvHeads, headDim, vocabulary } = model.config;
   const { width } = picture;
   const all = embeddings(picture);
@@ -121,7 +156,6 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
   const rows = new Float32Array(indices.length * width);
   for (const [slot, index] of indices.entries())
     rows.set(all.subarray(index * width, (index + 1) * width), slot * width);
-  const language = model;
   try {
     const begun = performance.now();
     for (let start = 0; start < tokens; start += CHUNK) {
@@ -131,14 +165,14 @@ async function answer({ picture, kept, question }: Extract<Ask, { kind: 'answer'
         const seen = Math.max(0, Math.min(count, indices.length - start));
         const parts = [];
         if (seen > 0) parts.push(backend.upload(rows.slice(start * width, (start + seen) * width), [seen, width]));
-        if (seen < count) parts.push(language.embed(ring, start + seen, count - seen));
-        const hidden = language.forward(backend.stack(parts), {
+        if (seen < count) parts.push(model.embed(ring, start + seen, count - seen));
+        const hidden = model.forward(backend.stack(parts), {
           kv: sequence,
           position: start,
           ranges: denseCausal(count, start + count),
         });
         if (start + count === tokens)
-          backend.sample(language.logits(backend.rows(hidden, count - 1, 1)), sampler, GREEDY, ring, tokens);
+          backend.sample(model.logits(backend.rows(hidden, count - 1, 1)), sampler, GREEDY, ring, tokens);
       });
     }
     await backend.readIds(ring, tokens, tokens + 1);
@@ -160,8 +194,13 @@ async function reply(ask: Ask): Promise<unknown> {
       return undefined;
     }
     case 'load':
-      model = (await loadModel(await openModel(ask.file), opened().backend)).language;
+      loaded = await loadModel(
+        await Promise.all([ask.file, ask.projector].flatMap((file) => (file === undefined ? [] : [openModel(file)]))),
+        opened().backend,
+      );
       return undefined;
+    case 'encode':
+      return encode(ask.side);
     case 'select':
       return select(ask.picture, ask.selection);
     case 'answer':
