@@ -126,7 +126,9 @@ const entry = (name, input, platform, { extra = [], output = {} } = {}) => ({
   // `octavo/ai-sdk` imports the package by its name, so that browsers and Node each get their own face.
   external: [
     ...Object.keys(SHARED),
-    ...(platform === 'node' ? [/^node:/, 'webgpu', './node.js'] : ['octavo', 'react', 'ai', 'electron']),
+    ...(platform === 'node'
+      ? [/^node:/, 'webgpu', './node.js']
+      : ['octavo', 'react', 'ai', 'electron', 'tesseract.js']),
   ],
   plugins: [...plugins(platform), ...extra],
 });
@@ -208,4 +210,5 @@ export default [
   entry('openai', 'src/openai/index.ts', 'browser'),
   entry('prompt-api', 'src/prompt-api.ts', 'browser'),
   entry('react', 'src/react.ts', 'browser'),
+  entry('ocr-tesseract', 'src/ocr-tesseract.ts', 'browser'),
 ];

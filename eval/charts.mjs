@@ -6,7 +6,7 @@ import { equalIds } from './ask.mjs';
 import { joined as contextOutcomes } from './context.mjs';
 import { METHODS } from './methods.mjs';
 import { difference, share } from './statistics.mjs';
-import { curves, heatMaps, intervals } from './svg.mjs';
+import { curves, heatMaps, intervals, reliability } from './svg.mjs';
 import { ALL, BLIND, joined as visualOutcomes, SELECTIONS } from './visual.mjs';
 
 const percent = (x, digits = 1) => `${(100 * x).toFixed(digits)} %`;
@@ -190,6 +190,26 @@ export function drawVisual(record) {
   };
 }
 
+/** { file: text }, of the record of `npm run eval -- documents`. */
+export function drawDocuments({ machine, date, parts: { evidence = {} } }) {
+  const entries = Object.entries(evidence);
+  if (entries.length === 0) return {};
+  return {
+    'reliability.svg': reliability({
+      title: 'How often the text does not say it, against what absent.probability says',
+      note: `held-out articles of XQuAD, half of the questions without an answer; by tenths, 95 % intervals; ${machine}; ${date}`,
+      xTitle: 'absent.probability, mean of a tenth',
+      yTitle: 'questions without an answer',
+      series: entries.map(([name, { reliability: bins }]) => ({
+        name,
+        points: bins
+          .filter(({ n }) => n >= 20)
+          .map(({ said, absent }) => ({ x: said, y: absent.share, low: absent.low, high: absent.high })),
+      })),
+    }),
+  };
+}
+
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 
 function withNeedles(source, path) {
@@ -201,8 +221,8 @@ function withNeedles(source, path) {
 /** Draws what was recorded; the paths written. */
 export function drawAll(results = fileURLToPath(new URL('../results/', import.meta.url))) {
   const written = [];
-  for (const [folder, draw] of Object.entries({ context: drawContext, visual: drawVisual })) {
-    const source = `${results}${folder}/${folder}.json`;
+  for (const [folder, draw] of Object.entries({ context: drawContext, visual: drawVisual, documents: drawDocuments })) {
+    const source = `${results}${folder}/${folder === 'documents' ? 'evidence' : folder}.json`;
     if (!existsSync(source)) continue;
     const needles = `${results}${folder}/needles.json`;
     for (const [name, content] of Object.entries(

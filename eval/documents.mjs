@@ -1,9 +1,9 @@
-// npm run eval -- documents [--parts retrieval,nano,pdf,xquad,absent] [--model FILE] [--embedder FOLDER] [--n N] [--threads N] [--json FILE]
+// npm run eval -- documents [--parts retrieval,evidence,nano,pdf,xquad,absent] [--model FILE] [--embedder FOLDER] [--n N] [--threads N] [--json FILE]
 // Questions about documents: what retrieval finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de)
 // and PDFs of ../shared/data/documents, with the questions of documents.json. Items are drawn evenly; two runs give the same.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Octavo } from 'octavo';
+import { InputError, Octavo } from 'octavo';
 import { documents } from './nano.mjs';
 import { ResultFile } from './record.mjs';
 import { share } from './statistics.mjs';
@@ -192,11 +192,105 @@ async function nanoAnswers(model, key, n) {
   return { ...summary(rows), n: rows.length };
 }
 
-/** The same questions with the paragraph that answers them, and without it: how well `absent` tells them apart. */
+/** Says nothing: `absent` is told from the search alone, so its thousands of questions need no model. */
+const mute = {
+  name: 'none',
+  contextWindow: 4096,
+  tokenize: async (text) => new Int32Array(text.length >> 2),
+  async createSession() {
+    const answer = {
+      finished: Promise.resolve({ tokens: { prompt: 0, cached: 0 }, time: { prefill: 0, decode: 0 } }),
+      async *[Symbol.asyncIterator]() {
+        yield 'nothing';
+      },
+    };
+    return {
+      promptStreaming: () => answer,
+      attribute: async () => {
+        throw new InputError('argument', 'it has no attention');
+      },
+      destroy() {},
+    };
+  },
+};
+
+/** The question with its last name or number exchanged for one of another article; undefined where it has none. */
+function exchanged(question, names, turn) {
+  const found = [...question.matchAll(/(?<=\S )\p{Lu}\p{Ll}+(?: \p{Lu}\p{Ll}+)*|\d{2,}/gu)].at(-1);
+  if (found === undefined) return undefined;
+  const other = /\d/.test(found[0]) ? String(Number(found[0]) + 7 * turn) : names[(turn * 13) % names.length];
+  return question.slice(0, found.index) + other + question.slice(found.index + found[0].length);
+}
+
+/** Articles with odd numbers are held out: the weights of `absent` were fitted to the others. */
+const heldOut = ({ article }) => article % 2 === 1;
+
+/**
+ * Probabilities that the text does not say it, of questions with (`there`) and without an answer (`gone`), of held-out articles in documents of `pack` paragraphs.
+ * `gone`: the paragraph that answers is taken out (`removed`), or the question asks for somebody else (`exchanged`, English only).
+ */
+async function evidence(language, pack, kind) {
+  const paragraphs = xquad(language);
+  const names = [...new Set(paragraphs.map(({ article }) => article))].map((article) => {
+    const text = paragraphs.flatMap((one) => (one.article === article ? [one.context] : [])).join(' ');
+    return [...new Set(text.match(/(?<=[a-z,] )\p{Lu}\p{Ll}+(?: \p{Lu}\p{Ll}+)*/gu) ?? [])];
+  });
+  const probability = async (document, question) =>
+    (await document.ask(question, { model: mute, mode: 'passages' })).absent.probability;
+  const scores = { there: [], gone: [] };
+  for (let from = 0; from < paragraphs.length; from += pack) {
+    const group = paragraphs.slice(from, from + pack);
+    if (!group.some(heldOut)) continue;
+    const whole = await open(group.map(({ context }) => context));
+    // Each needs an index of its own.
+    for (const own of spread(group.filter(heldOut), 30)) {
+      const without = await open(group.flatMap((one) => (one === own ? [] : [one.context])));
+      for (const [i, { question }] of own.questions.entries()) {
+        const other =
+          kind === 'removed' ? question : exchanged(question, names[(own.article + 7 + i) % names.length], i + 1);
+        if (other === undefined) continue;
+        scores.there.push(await probability(whole, question));
+        scores.gone.push(await probability(kind === 'removed' ? without : whole, other));
+      }
+      without.close();
+    }
+    whole.close();
+  }
+  return { ...separation(scores), reliability: reliability(scores) };
+}
+
+function separation({ gone, there }) {
+  const sorted = there.toSorted((a, b) => a - b);
+  const below = (p) => sorted.filter((q) => q < p).length + sorted.filter((q) => q === p).length / 2;
+  const auc = gone.reduce((total, p) => total + below(p), 0) / Math.max(1, gone.length * there.length);
+  // At most a tenth of the questions with an answer have more.
+  const threshold = sorted[Math.floor(0.9 * sorted.length)] ?? 1;
+  const above = (list, limit) => share(list.filter((p) => p > limit).length, list.length);
+  return {
+    n: there.length + gone.length,
+    auc: Math.round(1000 * auc) / 1000,
+    refused: above(gone, threshold),
+    threshold: Math.round(1000 * threshold) / 1000,
+    half: { refused: above(gone, 0.5), falsely: above(there, 0.5) },
+  };
+}
+
+/** What was said and what came of it, by tenths. */
+function reliability({ gone, there }) {
+  return Array.from({ length: 10 }, (_, i) => {
+    const inside = (p) => Math.min(9, Math.floor(10 * p)) === i;
+    const [absentOnes, others] = [gone.filter(inside), there.filter(inside)];
+    const all = [...absentOnes, ...others];
+    const said = all.reduce((total, p) => total + p, 0) / Math.max(1, all.length);
+    return { n: all.length, said: Math.round(1000 * said) / 1000, absent: share(absentOnes.length, all.length) };
+  });
+}
+
+/** A model's answers with the paragraph that answers, and without it: its refusals in words count. */
 async function absent(model, language, n) {
   const paragraphs = xquad(language);
   const items = spread(
-    paragraphs.flatMap(({ questions, article }, i) => questions.map((one) => ({ ...one, i, article }))),
+    paragraphs.flatMap(({ questions, article }, i) => questions.map((one) => ({ ...one, i, article }))).filter(heldOut),
     n,
   );
   const scores = { there: [], gone: [] };
@@ -208,29 +302,12 @@ async function absent(model, language, n) {
         kept.map(({ context }) => context),
         { model },
       );
-      const answer = await document.ask(item.question, { mode: 'passages', maxTokens: 64, budget: 600 });
+      const answer = await document.ask(item.question, { mode: 'passages', maxTokens: 64 });
       scores[kind].push(answer.absent.probability);
       document.close();
     }
   }
-  const { gone, there } = scores;
-  const auc =
-    gone.flatMap((a) => there.map((b) => (a > b ? 1 : a === b ? 0.5 : 0))).reduce((a, b) => a + b, 0) /
-    (gone.length * there.length);
-  // Refused where at most a tenth of the questions with an answer are.
-  const threshold = there.toSorted((a, b) => a - b)[Math.floor(0.9 * there.length)] ?? 1;
-  const bins = Array.from({ length: 5 }, (_, i) => {
-    const inside = (p) => p >= i / 5 && (p < (i + 1) / 5 || (i === 4 && p === 1));
-    const absentOnes = gone.filter(inside).length;
-    const all = absentOnes + there.filter(inside).length;
-    return { from: i / 5, n: all, absent: all === 0 ? null : Math.round((100 * absentOnes) / all) / 100 };
-  });
-  return {
-    n: items.length,
-    auc: Math.round(1000 * auc) / 1000,
-    refused: share(gone.filter((p) => p > threshold).length, gone.length),
-    reliability: bins,
-  };
+  return separation(scores);
 }
 
 export async function run(model, values, machine) {
@@ -260,6 +337,14 @@ export async function run(model, values, machine) {
   if (parts.includes('retrieval')) {
     note('retrieval', 'PDFs, BM25', await pdfRetrieval());
     if (embedder) note('retrieval', `PDFs, BM25 and ${nameOf(embedder)}`, await pdfRetrieval(embedder));
+  }
+  if (parts.includes('evidence')) {
+    for (const language of languages) {
+      for (const pack of [8, 30, 240])
+        note('evidence', `XQuAD ${language} by ${pack}, removed`, await evidence(language, pack, 'removed'));
+    }
+    for (const pack of [8, 30])
+      note('evidence', `XQuAD en by ${pack}, exchanged`, await evidence('en', pack, 'exchanged'));
   }
   if (parts.includes('nano'))
     for (const key of ['sparse 512', 'sparse 1000', 'sparse 2000'])

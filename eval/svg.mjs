@@ -177,3 +177,34 @@ export function curves({ title, note, xTitle, yTitle, places, series, bases = []
   ];
   return sheet(left + width + 220, top + height + 60, title, note, parts);
 }
+
+/**
+ * Probabilities that were said against shares that came true, both from 0 to 1; on the diagonal they are the same.
+ * @param {{ title: string; note: string; xTitle: string; yTitle: string; series: readonly { name: string; points: readonly { x: number; y: number; low: number; high: number }[] }[] }} chart
+ */
+export function reliability({ title, note, xTitle, yTitle, series }) {
+  const [left, top, side] = [70, 70, 380];
+  const x = (value) => left + value * side;
+  const y = (value) => top + side - value * side;
+  const tenths = [0, 0.2, 0.4, 0.6, 0.8, 1];
+  const parts = [
+    ...tenths.flatMap((value) => [
+      line(left, y(value), left + side, y(value)),
+      text(left - 8, y(value) + 4, value, END),
+      text(x(value), top + side + 18, value, MIDDLE),
+    ]),
+    line(x(0), y(0), x(1), y(1), INK).replace('/>', ' stroke-dasharray="6 3"/>'),
+    text(left + side / 2, top + side + 40, xTitle, MIDDLE),
+    text(0, 0, yTitle, `${MIDDLE} transform="translate(18 ${at(top + side / 2)}) rotate(-90)"`),
+    ...series.map(({ name, points }, i) => {
+      const colour = COLOURS[i % COLOURS.length];
+      const path = points.map((p, k) => `${k === 0 ? 'M' : 'L'}${at(x(p.x))} ${at(y(p.y))}`).join('');
+      const marks = points.map(
+        (p) => line(x(p.x), y(p.low), x(p.x), y(p.high), colour) + MARKS[i % MARKS.length](x(p.x), y(p.y)),
+      );
+      const key = { x: left + side + 24, y: top + 12 + i * 22 };
+      return `<g fill="${colour}"><path d="${path}" fill="none" stroke="${colour}" stroke-width="1.5"/>${marks.join('')}${MARKS[i % MARKS.length](key.x, key.y - 4)}</g>${text(key.x + 12, key.y, name)}`;
+    }),
+  ];
+  return sheet(left + side + 240, top + side + 60, title, note, parts);
+}

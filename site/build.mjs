@@ -33,7 +33,13 @@ if (process.argv.includes('--serve')) {
   await server.listen();
   server.printUrls();
 } else {
-  await build(site);
-  const { checkAnchors } = await import('./anchors.mjs');
-  checkAnchors(join(site, 'dist'));
+  try {
+    await build(site);
+    const { checkAnchors } = await import('./anchors.mjs');
+    checkAnchors(join(site, 'dist'));
+  } catch (error) {
+    // Rollup's errors list every file of the site behind the message.
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  }
 }

@@ -1,6 +1,6 @@
 // The API reference as Markdown in site/reference/, from the published types and their docstrings. What is not documented, not exported or linked
 // to nothing is an error.
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Application, Comment, Converter, ReflectionKind } from 'typedoc';
 import { entries, root } from './entries.mjs';
@@ -22,7 +22,7 @@ export async function writeReference() {
     tsconfig: join(root, 'site/tsconfig.json'),
     entryPoints: [...byFile.keys()],
     plugin: ['typedoc-plugin-markdown', 'typedoc-vitepress-theme'],
-    name: 'Octavo',
+    name: 'API reference',
     readme: 'none',
     out,
     docsRoot: root,
@@ -33,9 +33,23 @@ export async function writeReference() {
     excludeExternals: true,
     githubPages: false,
     sort: ['kind', 'alphabetical'],
+    groupOrder: ['Variables', 'Functions', 'Classes', 'Interfaces', '*'],
     treatWarningsAsErrors: true,
     treatValidationWarningsAsErrors: true,
     validation: { notExported: true, invalidLink: true, invalidPath: true, rewrittenLink: true, notDocumented: true },
+    // Electron's own.
+    intentionallyNotExported: [
+      'electron/electron.d.ts:AppModule',
+      'electron/electron.d.ts:Child',
+      'electron/electron.d.ts:Contents',
+      'electron/electron.d.ts:ForkOptions',
+      'electron/electron.d.ts:IpcMainModule',
+      'electron/electron.d.ts:MessageChannelClass',
+      'electron/electron.d.ts:PowerMonitorModule',
+      'electron/electron.d.ts:Privileges',
+      'electron/electron.d.ts:ProtocolModule',
+      'electron/electron.d.ts:WindowSession',
+    ],
     requiredToBeDocumented: [
       'Variable',
       'Function',
@@ -76,4 +90,18 @@ export async function writeReference() {
   app.validate(project);
   if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('The reference has faults (above)');
   await app.generateOutputs(project);
+  for (const name of readdirSync(out, { recursive: true })) {
+    const file = join(out, String(name));
+    if (file.endsWith('.md')) writeFileSync(file, simplified(readFileSync(file, 'utf8')));
+  }
+}
+
+/** A page without what says nothing: headings of accessors with one signature, their types where the code shows them, and bases that are not exported. */
+function simplified(page) {
+  return page
+    .replace(/#### Get Signature\n\n(```ts\n[\s\S]*?```\n[\s\S]*?)##### Returns\n\n(.*)\n/g, (_, text, type) =>
+      type.includes('](') ? `${text}Type: ${type}\n` : text,
+    )
+    .replace(/^- (?:`[\w.]+`|`Omit`.*|`Pick`.*)\n/gm, (line) => (line.includes('](') ? line : ''))
+    .replace(/^## (?:Extends|Extended by|Implements)\n\n(?=\n*(?:##|$))/gm, '');
 }

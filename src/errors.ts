@@ -4,7 +4,7 @@
  * them: a call that is aborted rejects with the signal's own reason, as is usual on the web.
  */
 
-/** The fields of every error that cross a worker's message channel (see `src/worker/protocol.ts`). */
+/** The facts of an error by their names. They are plain data, which cross from a worker to the page. */
 export interface ErrorFacts {
   readonly [name: string]: string | number | boolean | readonly string[] | readonly number[] | undefined;
 }

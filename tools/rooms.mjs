@@ -53,6 +53,7 @@ export const ROOMS = [
   'src/ai-sdk',
   'src/prompt-api.ts',
   'src/react.ts',
+  'src/ocr-tesseract.ts',
 ];
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');

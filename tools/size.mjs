@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 const LIMIT = 150 * 1024;
 /** Of each entry that an app adds to the core. */
 const FACE_LIMIT = 12 * 1024;
-const FACES = ['ai-sdk.js', 'ai-sdk-v3.js', 'openai.js', 'prompt-api.js', 'react.js'];
+const FACES = ['ai-sdk.js', 'ai-sdk-v3.js', 'openai.js', 'prompt-api.js', 'react.js', 'ocr-tesseract.js'];
 const dist = new URL('../dist/', import.meta.url);
 const read = (file) => readFileSync(new URL(file, dist));
 /** A script and those that it imports at once. */

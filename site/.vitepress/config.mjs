@@ -25,6 +25,30 @@ const folders = readdirSync(root, { withFileTypes: true })
 const reference = join(root, 'site/reference/typedoc-sidebar.json');
 const referenceSidebar = existsSync(reference) ? JSON.parse(readFileSync(reference, 'utf8')) : [];
 
+/** The entries of the reference one below the other, by the names that are imported: typedoc puts `octavo/react` into `octavo`. */
+function entriesOf(items, parent = '') {
+  return items.flatMap(({ text, link, items: within = [] }) => {
+    const name = parent === '' ? text : `${parent}/${text}`;
+    const own = within.filter((item) => item.link === undefined).map(moved);
+    return [
+      { text: name, link: moved({ link }).link, collapsed: name !== 'octavo', items: own },
+      ...entriesOf(
+        within.filter((item) => item.link !== undefined),
+        name,
+      ),
+    ];
+  });
+}
+
+/** Pages of the reference lie in site/ and are shown without it. */
+function moved({ link, items, ...rest }) {
+  return {
+    ...rest,
+    ...(link === undefined ? {} : { link: link.replace('/site/', '/') }),
+    ...(items === undefined ? {} : { items: items.map(moved) }),
+  };
+}
+
 /** Pages lie outside of this package, where Vue cannot be found; what renders them lies inside. */
 const vueOfThisPackage = {
   name: 'vue-of-this-package',
@@ -65,6 +89,10 @@ export default defineConfig({
   markdown: {
     config: (md) => linkExports(md, join(root, 'site/reference')),
   },
+  // Tables of calls need the width of the outline.
+  transformPageData: (page) => {
+    if (/^docs\/(migrate-|browsers)/.test(page.relativePath)) page.frontmatter.aside = false;
+  },
   themeConfig: {
     siteTitle: 'Octavo',
     logo: '/icon.svg',
@@ -82,7 +110,7 @@ export default defineConfig({
       },
     ],
     sidebar: {
-      '/reference/': [{ text: 'API reference', link: '/reference/', items: referenceSidebar }],
+      '/reference/': [{ text: 'API reference', link: '/reference/', items: entriesOf(referenceSidebar) }],
       '/': guides(join(root, 'docs'), others),
     },
     footer: { message: 'Apache-2.0' },

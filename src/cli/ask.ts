@@ -59,7 +59,7 @@ ${MODEL_HELP}  --mode MODE          passages (those that the question finds), wh
           documents: documents.map(({ hash, content }) => ({ document: hash, content })),
           passages: searcher.size,
           find: (text, limit, signal) => searcher.find(text, limit, signal),
-          covered: (text, found) => searcher.covered(text, found),
+          evidence: (text, found) => searcher.evidence(text, found),
         },
         question.trim(),
         {

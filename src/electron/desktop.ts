@@ -49,7 +49,14 @@ export interface DesktopOptions {
   /** Called with the address of a link that would have opened a window. Check it before giving it to the system. */
   readonly onLink?: ((address: string) => void) | undefined;
   /** Other schemes of the app: Electron registers all of them at once. */
-  readonly schemes?: readonly { readonly scheme: string; readonly privileges: Privileges }[] | undefined;
+  readonly schemes?:
+    | readonly {
+        /** Its name, without the colon. */
+        readonly scheme: string;
+        /** As Electron's `registerSchemesAsPrivileged` takes them. */
+        readonly privileges: Privileges;
+      }[]
+    | undefined;
   /** The session of the app's windows (default: Electron's default session). */
   readonly session?: (() => WindowSession) | undefined;
   /** How long quitting waits for sessions that are being saved, in milliseconds (default 10,000). */
@@ -60,16 +67,27 @@ export interface DesktopOptions {
 
 /** `webPreferences` of the app's windows. */
 export interface DesktopPreferences {
+  /** The path of `octavo/electron/preload`. */
   readonly preload: string;
+  /** Tells the preload script where engines run. */
   readonly additionalArguments: string[];
+  /** The preload script and the page do not share objects. */
   readonly contextIsolation: true;
+  /** Chromium's sandbox. */
   readonly sandbox: true;
+  /** Pages have no Node. */
   readonly nodeIntegration: false;
+  /** Workers of pages have no Node. */
   readonly nodeIntegrationInWorker: false;
+  /** Frames of pages have no Node. */
   readonly nodeIntegrationInSubFrames: false;
+  /** The same-origin policy holds. */
   readonly webSecurity: true;
+  /** Pages embed no `<webview>`. */
   readonly webviewTag: false;
+  /** Pages load nothing over plain http. */
   readonly allowRunningInsecureContent: false;
+  /** A dropped file does not replace the page. */
   readonly navigateOnDragDrop: false;
 }
 
@@ -104,6 +122,7 @@ export function createDesktop(electron: ElectronMain, options: DesktopOptions): 
 export class Desktop {
   /** The address of the app's first page. */
   readonly origin = `${APP_ORIGIN}/`;
+  /** For the `BrowserWindow`s of the app. */
   readonly webPreferences: DesktopPreferences;
   /** Resolves when windows may be opened. */
   readonly ready: Promise<void>;
@@ -174,6 +193,7 @@ export class Desktop {
     this.#files.add(name, path);
   }
 
+  /** Pages cannot read the folder any more. */
   removeFolder(name: string): void {
     this.#files.remove(name);
   }
@@ -183,6 +203,7 @@ export class Desktop {
     return this.#files.grant(path);
   }
 
+  /** The address of an opened file is not answered any more. */
   revoke(address: string): void {
     this.#files.revoke(address);
   }

@@ -101,13 +101,29 @@ export interface WindowSession {
   setPermissionCheckHandler(handler: (contents: Contents | null, permission: string) => boolean): void;
 }
 
-/** The module `electron/main`. */
+/** The class of Electron's message channels. */
+export type MessageChannelClass = new () => { port1: MainPort; port2: MainPort };
+
+/** The part of the module `electron/main` that is used. */
 export interface ElectronMain {
+  /** Electron's `app`. */
   readonly app: AppModule;
+  /** Electron's `protocol`. */
   readonly protocol: ProtocolModule;
+  /** Electron's `ipcMain`. */
   readonly ipcMain: IpcMainModule;
-  readonly utilityProcess: { fork(path: string, args?: string[], options?: ForkOptions): Child };
-  readonly MessageChannelMain: new () => { port1: MainPort; port2: MainPort };
+  /** Electron's `utilityProcess`. */
+  readonly utilityProcess: {
+    /** Starts a process of Node. */
+    fork(path: string, args?: string[], options?: ForkOptions): Child;
+  };
+  /** Electron's `MessageChannelMain`. */
+  readonly MessageChannelMain: MessageChannelClass;
+  /** Electron's `powerMonitor`. */
   readonly powerMonitor: PowerMonitorModule;
-  readonly session: { readonly defaultSession: WindowSession };
+  /** Electron's `session`. */
+  readonly session: {
+    /** The session of windows that name none. */
+    readonly defaultSession: WindowSession;
+  };
 }

@@ -52,17 +52,41 @@ export type BridgeAnswer = { readonly value: unknown } | { readonly error: WireE
 export interface OpenedFile {
   /** An address of the app's scheme that can be fetched, and loaded as a model. */
   readonly address: string;
+  /** The name of the file. */
   readonly name: string;
 }
 
+/** What the computer does: sleeps, wakes, or changes between mains and battery. */
 export type PowerState = 'suspend' | 'resume' | 'on-ac' | 'on-battery';
 
+/** What the main process tells a page, by its `kind`. */
 export type BridgeEvent =
-  | { readonly kind: 'ended'; readonly engine: string; readonly code: number }
-  | { readonly kind: 'power'; readonly state: PowerState }
-  | { readonly kind: 'open'; readonly files: readonly OpenedFile[] }
-  /** A command of the app's menus and shortcuts. */
-  | { readonly kind: 'command'; readonly name: string };
+  | {
+      /** An engine's process has ended. */
+      readonly kind: 'ended';
+      /** The engine. */
+      readonly engine: string;
+      /** The exit code of its process. */
+      readonly code: number;
+    }
+  | {
+      /** The computer sleeps, wakes, or changes its supply of power. */
+      readonly kind: 'power';
+      /** Which of them. */
+      readonly state: PowerState;
+    }
+  | {
+      /** Documents are to be opened. */
+      readonly kind: 'open';
+      /** The documents. */
+      readonly files: readonly OpenedFile[];
+    }
+  | {
+      /** A command of the app's menus and shortcuts was chosen. */
+      readonly kind: 'command';
+      /** Its name. */
+      readonly name: string;
+    };
 
 /** What pages see as `octavoElectron`. */
 export interface Bridge {

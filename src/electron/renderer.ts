@@ -15,6 +15,7 @@ const browser = /* @__PURE__ */ createBrowserFace(
   async () => (await import('../platform/browser-documents.ts')).browserDocuments,
 );
 
+/** As in browsers; in a desktop program its engines are those of the main process. */
 export const Octavo = /* @__PURE__ */ createFace(/* @__PURE__ */ createPagePlatform(pageBridge, browser));
 
 /** Whether the page runs in a desktop program whose preload script is Octavo's. */

@@ -1,5 +1,6 @@
 /** What callers say when they embed and re-rank, and what they get. */
 
+/** What the texts are for, and how their vectors are made. */
 export interface EmbedSettings {
   /**
    * What the texts are for (default 'document'): models that were trained to search put other words before questions than before the texts that

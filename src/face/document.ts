@@ -114,7 +114,7 @@ export class OctavoDocument {
         documents: [{ document: hash, content }],
         passages: this.#searcher.size,
         find: (text: string, limit: number, signal?: AbortSignal) => this.#searcher.find(text, limit, signal),
-        covered: (text: string, found: Found) => this.#searcher.covered(text, found),
+        evidence: (text: string, found: readonly Found[]) => this.#searcher.evidence(text, found),
       };
       const { ask } = await import('../document/answer/ask.ts');
       return publicAnswer(await ask(model, asked, question, settings, onText), new Map([[hash, name]]));

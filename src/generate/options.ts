@@ -114,7 +114,7 @@ export interface TokenLogProb extends LikelyToken {
   readonly top: readonly LikelyToken[];
 }
 
-/** Of the last round, where a prompt ran tools; thoughts, generated tokens and times are those of all rounds. */
+/** How an answer ended, and what it cost. Where a prompt ran tools, of its last round; thoughts, generated tokens and times are those of all rounds. */
 export interface AnswerReport {
   /** Why it ended. */
   readonly finishReason: FinishReason;

@@ -132,7 +132,8 @@ async function read<T>(path: string): Promise<T | undefined> {
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    if (isMissing(cause)) return undefined;
+    // A folder is a family of keys, which has no value of its own, as in IndexedDB.
+    if (isMissing(cause) || codeOf(cause) === 'EISDIR') return undefined;
     throw cause;
   }
   try {

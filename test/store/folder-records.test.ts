@@ -53,6 +53,14 @@ const files = (): string[] =>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 
+test('a family of keys has no value of its own, and can be changed as one', async () => {
+  const records = new FolderRecords(folder);
+  await records.put({ key: ['a', 'b', '1'], value: 1 }, { key: ['a', 'b', '2'], value: 2 });
+  expect(await records.get(['a', 'b'])).toBeUndefined();
+  const found = await records.change(['a', 'b'], () => ({ remove: [['a', 'b']] }));
+  expect([found, await records.count(['a'])]).toEqual([undefined, 0]);
+});
+
 describe('models in a folder', () => {
   test('are downloaded once, listed and removed, with no secret on the disk', async () => {
     await load();

@@ -20,8 +20,8 @@ export interface PdfPageSpec {
   readonly rotate?: number;
   /** Origin of the MediaBox. */
   readonly origin?: readonly [number, number];
-  /** A picture that fills the page. */
-  readonly picture?: boolean;
+  /** A picture that fills the page: four pixels, or those given, a byte each from 0 for black. */
+  readonly picture?: boolean | { readonly width: number; readonly height: number; readonly gray: Uint8Array };
 }
 
 export interface PdfSpec {
@@ -33,6 +33,7 @@ export interface PdfSpec {
   readonly password?: string;
 }
 
+const FOUR = { width: 2, height: 2, gray: Uint8Array.of(0, 255, 255, 0) };
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const literal = (text: string): string => `(${text.replace(/[\\()]/g, (mark) => `\\${mark}`)})`;
 
@@ -49,16 +50,19 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
         `/Encoding << /Type /Encoding /Differences [1 ${Array.from({ length: 31 }, (_, i) => `/g${i + 1}`).join(' ')}] >> >>`,
     ),
   ];
-  const picture = add({
-    dictionary: '/Type /XObject /Subtype /Image /Width 2 /Height 2 /ColorSpace /DeviceGray /BitsPerComponent 8',
-    stream: Buffer.from([0, 255, 255, 0]),
-  });
+  const image = (columns: number, rows: number, gray: Uint8Array): number =>
+    add({
+      dictionary: `/Type /XObject /Subtype /Image /Width ${columns} /Height ${rows} /ColorSpace /DeviceGray /BitsPerComponent 8`,
+      stream: Buffer.from(gray),
+    });
   const kids = pages.map(({ texts = [], width = 595, height = 842, rotate = 0, origin = [0, 0], picture: shows }) => {
     const drawn = texts.map(({ x, y, text, size = 10, font = 'F1', angle = 0 }) => {
       const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
       return `BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${literal(text)} Tj ET`;
     });
-    if (shows === true) drawn.push(`q ${width} 0 0 ${height} 0 0 cm /Im1 Do Q`);
+    const { width: columns, height: rows, gray } = typeof shows === 'object' ? shows : FOUR;
+    const picture = image(columns, rows, gray);
+    if (shows !== undefined && shows !== false) drawn.push(`q ${width} 0 0 ${height} 0 0 cm /Im1 Do Q`);
     const content = add({ dictionary: '', stream: latin1(drawn.join('\n')) });
     const resources = `<< /Font << /F1 ${fonts[0] ?? 0} 0 R /F2 ${fonts[1] ?? 0} 0 R /F3 ${fonts[2] ?? 0} 0 R >> /XObject << /Im1 ${picture} 0 R >> >>`;
     const box = `[${origin[0]} ${origin[1]} ${origin[0] + width} ${origin[1] + height}]`;

@@ -6,57 +6,77 @@
 import { FileError } from '../../errors.ts';
 import type { Weight, WeightWriter } from '../backend.ts';
 import { freed } from '../checks.ts';
-import { rowBytes, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
+import { rowBytes, WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
+import type { Engine } from './engine.ts';
+import type { HostedTable, HostedTile } from './weights.ts';
 
 /** Bytes of one piece: an engine allocates pieces of this size more easily than the whole. */
 const PIECE_BYTES = 64 << 20;
+/** Rows that are packed at a time: those of a packed tile. */
+const TILE_ROWS = 16;
 
-export class HostTable implements Weight {
+class HostTable implements HostedTable {
   readonly name: string;
   readonly shape: readonly number[];
   readonly format: WeightFormat;
   readonly bytes: number;
-  readonly rows: number;
+  readonly #engine: Engine;
   /** Whole rows in each piece; none once freed. */
   #pieces: readonly Uint8Array[];
-  readonly #rowBytes: number;
-  readonly #freed: (table: HostTable) => void;
+  readonly #live: Set<Weight>;
 
-  constructor(spec: WeightSpec, pieces: readonly Uint8Array[], done: (table: HostTable) => void) {
+  constructor(engine: Engine, spec: WeightSpec, pieces: readonly Uint8Array[], live: Set<Weight>) {
     this.name = spec.name;
     this.shape = spec.shape;
     this.format = spec.format;
     this.bytes = weightBytes(spec);
-    this.rows = spec.shape[0] ?? 0;
-    this.#rowBytes = rowBytes(spec.format, spec.shape[1] ?? 0);
+    this.#engine = engine;
     this.#pieces = pieces;
-    this.#freed = done;
+    this.#live = live;
+    live.add(this);
+  }
+
+  *tiles(ids: number, count: number): Generator<HostedTile> {
+    const { wasm } = this.#engine;
+    const [rows = 0, cols = 0] = this.shape;
+    const { ggml } = WEIGHT_FORMATS[this.format];
+    const bytes = rowBytes(this.format, cols);
+    for (let from = 0; from < count; from += TILE_ROWS) {
+      const wanted = wasm.i32(ids + 4 * from, Math.min(TILE_ROWS, count - from)).slice();
+      const staged = this.#engine.room('rows', TILE_ROWS * bytes);
+      const pointer = this.#engine.room('packed', wasm.exports.packedBytes(ggml, TILE_ROWS, cols));
+      const list = this.#engine.room('runs', TILE_ROWS * 4);
+      const places = wanted.map((id, i) => (id >= 0 && id < rows ? i : -1));
+      for (const [i, id] of wanted.entries())
+        if (places[i] === i) wasm.bytes(staged + i * bytes, bytes).set(this.#row(id, bytes));
+      wasm.exports.packRows(pointer, staged, ggml, 0, wanted.length, wanted.length, cols);
+      wasm.i32(list, wanted.length).set(places);
+      yield { from, rows: wanted.length, ids: list, weight: { pointer, ggml, rows: wanted.length } };
+    }
   }
 
   /** The row as in the file. */
-  row(index: number): Uint8Array {
-    const perPiece = rowsPerPiece(this.#rowBytes);
+  #row(index: number, bytes: number): Uint8Array {
+    const perPiece = rowsPerPiece(bytes);
     const piece = this.#pieces[Math.floor(index / perPiece)];
     if (piece === undefined) throw freed('embed', `weight ${this.name}`);
-    const at = (index % perPiece) * this.#rowBytes;
-    return piece.subarray(at, at + this.#rowBytes);
+    return piece.subarray((index % perPiece) * bytes, (index % perPiece) * bytes + bytes);
   }
 
   free(): void {
-    if (this.#pieces.length === 0) return;
     this.#pieces = [];
-    this.#freed(this);
+    this.#live.delete(this);
   }
 }
 
 const rowsPerPiece = (bytes: number): number => Math.max(1, Math.floor(PIECE_BYTES / bytes));
 
-/** `done` is called with the finished table. */
-export function hostTableWriter(spec: WeightSpec, done: (pieces: readonly Uint8Array[]) => HostTable): WeightWriter {
+/** The finished table is added to `live`, of which it is removed when it is freed. */
+export function hostTableWriter(engine: Engine, spec: WeightSpec, live: Set<Weight>): WeightWriter {
   const total = weightBytes(spec);
   const bytes = rowBytes(spec.format, spec.shape[1] ?? 0);
   const pieceBytes = bytes * rowsPerPiece(bytes);
-  let pieces: Uint8Array[] = [];
+  const pieces: Uint8Array[] = [];
   let taken = 0;
   const where = (): { file: string; field: string; offset: number } => ({ file: '', field: spec.name, offset: taken });
   return {
@@ -74,10 +94,8 @@ export function hostTableWriter(spec: WeightSpec, done: (pieces: readonly Uint8A
     },
     finish: async () => {
       if (taken !== total) throw new FileError('truncated', where(), `${taken} of ${total} bytes were received`);
-      return done(pieces);
+      return new HostTable(engine, spec, pieces, live);
     },
-    abort: () => {
-      pieces = [];
-    },
+    abort: () => undefined,
   };
 }

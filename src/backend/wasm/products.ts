@@ -4,9 +4,7 @@
  */
 import type { Activation, LinearOptions, NormSpec, Tensor, Weight } from '../backend.ts';
 import * as checks from '../checks.ts';
-import { rowBytes, WEIGHT_FORMATS } from '../weight.ts';
 import type { Engine } from './engine.ts';
-import { HostTable } from './host-table.ts';
 import { BLOCK, linearWords, partWords, writeLinear, writePart, type Block } from './layouts.ts';
 import {
   activationOf,
@@ -19,7 +17,7 @@ import {
   type NormFields,
 } from './residence.ts';
 import type { Tensors, WasmTensor } from './tensors.ts';
-import type { WasmWeight } from './weights.ts';
+import { isHosted, type PackedRows, type WasmWeight } from './weights.ts';
 
 /** Weight bytes of one tile: they fit a second-level cache beside the activations. */
 const TILE_BYTES = 64 << 10;
@@ -43,45 +41,19 @@ export class Products {
   embed(table: Weight, ring: Tensor, start: number, count: number, scale: number): Tensor {
     const engine = this.#engine;
     const { cols } = checks.embed(table, ring, start, count);
-    if (table instanceof HostTable) return this.#embedHosted(table, ring, { start, count, cols }, scale);
-    const weight = weightOf('embed', table);
     const x = tensorOf('embed', 'ring', ring).pointer + 4 * start;
+    const hosted = isHosted(table) ? table : undefined;
+    const whole = hosted === undefined ? weightOf('embed', table) : undefined;
+    const tiles = hosted?.tiles(x, count);
     const out = this.#tensors.make([count, cols]);
-    const block = engine.block();
-    writeRows(block, out.pointer, x, cols, count, NO_NORM, 0, scale);
-    putPart(block, 0, weight, 0, 0);
-    engine.run('embed', engine.wasm.exports.embed);
-    return out;
-  }
-
-  /** Rows of a table outside of WASM memory: as many at a time as a packed tile has. */
-  #embedHosted(
-    table: HostTable,
-    ring: Tensor,
-    { start, count, cols }: { readonly start: number; readonly count: number; readonly cols: number },
-    scale: number,
-  ): Tensor {
-    const engine = this.#engine;
-    const { exports } = engine.wasm;
-    const { ggml } = WEIGHT_FORMATS[table.format];
-    const ids = tensorOf('embed', 'ring', ring).pointer + 4 * start;
-    const bytes = rowBytes(table.format, cols);
-    const staged = engine.room('rows', TILE_ROWS * bytes);
-    const packed = engine.room('packed', exports.packedBytes(ggml, TILE_ROWS, cols));
-    const list = engine.room('runs', TILE_ROWS * 4);
-    const out = this.#tensors.make([count, cols]);
-    for (let done = 0; done < count; done += TILE_ROWS) {
-      const wanted = engine.wasm.i32(ids + 4 * done, Math.min(TILE_ROWS, count - done)).slice();
-      const known = wanted.map((id) => (id >= 0 && id < table.rows ? 1 : 0));
-      for (const [i, id] of wanted.entries())
-        if (known[i] === 1) engine.wasm.bytes(staged + i * bytes, bytes).set(table.row(id));
-      exports.packRows(packed, staged, ggml, 0, wanted.length, wanted.length, cols);
-      engine.wasm.i32(list, wanted.length).set(known.map((is, i) => (is === 1 ? i : -1)));
+    const run = (from: number, rows: number, ids: number, weight: PackedRows): void => {
       const block = engine.block();
-      writeRows(block, out.pointer + 4 * done * cols, list, cols, wanted.length, NO_NORM, 0, scale);
-      writePart(block, { data: packed, format: ggml, rows: wanted.length, first: 0, bias: 0 }, linearWords);
-      engine.run('embed', exports.embed);
-    }
+      writeRows(block, out.pointer + 4 * from * cols, ids, cols, rows, NO_NORM, 0, scale);
+      putPart(block, 0, weight, 0, 0);
+      engine.run('embed', engine.wasm.exports.embed);
+    };
+    if (whole !== undefined) run(0, count, x, whole);
+    for (const { from, rows, ids, weight } of tiles ?? []) run(from, rows, ids, weight);
     return out;
   }
 
@@ -212,7 +184,7 @@ export class Products {
   }
 }
 
-function putPart(block: Block, index: number, weight: WasmWeight, first: number, bias: number): void {
+function putPart(block: Block, index: number, weight: PackedRows, first: number, bias: number): void {
   const { pointer, ggml, rows } = weight;
   writePart(block, { data: pointer, format: ggml, rows, first, bias }, linearWords + index * partWords);
 }

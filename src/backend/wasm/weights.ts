@@ -4,12 +4,33 @@ import type { Weight, WeightWriter } from '../backend.ts';
 import * as checks from '../checks.ts';
 import { rowBytes, WEIGHT_FORMATS, weightBytes, type WeightFormat, type WeightSpec } from '../weight.ts';
 import type { Engine } from './engine.ts';
-import { HostTable, hostTableWriter } from './host-table.ts';
 
 /** File bytes that are staged before they are packed: a few tiles of rows. */
 const STAGING_BYTES = 256 << 10;
 /** The most bytes of one weight, which leaves space in 32 bits for padding and repacking. */
 const MAX_BYTES = 0xe0000000;
+
+/** Rows in the packed layout, as operations read them. */
+export interface PackedRows {
+  readonly pointer: number;
+  readonly ggml: number;
+  readonly rows: number;
+}
+
+/** Some packed rows, which the ids at `ids` name: those of the ids from `from` on. */
+export interface HostedTile {
+  readonly from: number;
+  readonly rows: number;
+  readonly ids: number;
+  readonly weight: PackedRows;
+}
+
+/** A table outside of WASM memory (host-table.ts), of which `tiles` packs the rows that the `count` ids at `ids` name. */
+export interface HostedTable extends Weight {
+  tiles(ids: number, count: number): Iterable<HostedTile>;
+}
+
+export const isHosted = (weight: Weight): weight is HostedTable => 'tiles' in weight;
 
 export class WasmWeight implements Weight {
   readonly name: string;
@@ -54,7 +75,7 @@ export class WasmWeight implements Weight {
 
 export class Weights {
   readonly #engine: Engine;
-  readonly #live = new Set<WasmWeight | HostTable>();
+  readonly #live = new Set<Weight>();
   readonly #open = new Set<Writer>();
 
   constructor(engine: Engine) {
@@ -72,12 +93,7 @@ export class Weights {
 
   writer(spec: WeightSpec): WeightWriter {
     const { rows, cols } = checks.weight(spec);
-    if (spec.rowsOnly === true && spec.shape.length === 2)
-      return hostTableWriter(spec, (pieces) => {
-        const table = new HostTable(spec, pieces, (freed) => this.#live.delete(freed));
-        this.#live.add(table);
-        return table;
-      });
+    if (spec.rowsOnly === true && spec.shape.length === 2) return this.#hosted(spec);
     const vector = spec.shape.length === 1;
     const { exports } = this.#engine.wasm;
     const { ggml } = WEIGHT_FORMATS[spec.format];
@@ -96,6 +112,18 @@ export class Weights {
     });
     this.#open.add(writer);
     return writer;
+  }
+
+  /** Pages whose models have no such table do not download this code. */
+  #hosted(spec: WeightSpec): WeightWriter {
+    const made = import('./host-table.ts').then(({ hostTableWriter }) =>
+      hostTableWriter(this.#engine, spec, this.#live),
+    );
+    return {
+      write: async (chunk) => (await made).write(chunk),
+      finish: async () => (await made).finish(),
+      abort: () => undefined,
+    };
   }
 
   destroy(): void {

@@ -10,10 +10,11 @@
 import { InputError, OctavoError } from '../../errors.ts';
 import type { Attribution } from '../../generate/attribution.ts';
 import type { DocumentContent } from '../content.ts';
+import type { Evidence } from '../index/evidence.ts';
 import type { Found } from '../index/searcher.ts';
 import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
-import { absentProbability, attendedShare, isRefusal } from './absent.ts';
+import { absentProbability, isRefusal } from './absent.ts';
 import { cite, type Citation } from './cite.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
@@ -103,8 +104,8 @@ export interface Asked {
   readonly documents: readonly { readonly document: string; readonly content: DocumentContent }[];
   readonly passages: number;
   find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]>;
-  /** The weighted share of the question's words in a passage. */
-  covered(question: string, found: Found): number;
+  /** How much of the question stands in what was found for it. */
+  evidence(question: string, found: readonly Found[]): Evidence;
 }
 
 const DEFAULT_TOKENS = 160;
@@ -141,10 +142,11 @@ export async function ask(
       'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
     );
   const begun = performance.now();
-  const found = await asked.find(searchText(question, history), LOOKED_AT, signal);
+  const searched = searchText(question, history);
+  const found = await asked.find(searched, LOOKED_AT, signal);
   const search = performance.now() - begun;
   const mode = await chooseMode(model, asked, settings, maxTokens);
-  if (mode === 'windows') return askParts(model, asked, question, settings, found, search, onText);
+  if (mode === 'windows') return askParts(model, asked, question, settings, { searched, found, search }, onText);
   const shown =
     mode === 'whole' ? wholePack(asked) : await passagePack(model, asked, question, found, settings, maxTokens);
   const answered = await answerFrom(model, shown, question, { ...settings, maxTokens }, onText, mode === 'whole');
@@ -152,6 +154,7 @@ export async function ask(
   const pages = asked.documents.reduce((sum, { content }) => sum + content.pages.length, 0);
   return finished(asked, question, answered, {
     mode,
+    searched,
     found,
     search,
     read: {
@@ -261,12 +264,18 @@ async function passagePack(
   return packOf(chosen);
 }
 
+/** What was searched for, what was found, and in how many milliseconds. */
+interface Searched {
+  readonly searched: string;
+  readonly found: readonly Found[];
+  readonly search: number;
+}
+
 interface Answered {
   readonly text: string;
   readonly shown: readonly Shown[];
   readonly pack: Pack;
   readonly attribution: Attribution | undefined;
-  readonly logProbs: readonly number[];
   readonly tokens: number;
   readonly cached: number;
   readonly prefill: number;
@@ -298,7 +307,6 @@ async function answerFrom(
     const stream = session.promptStreaming(promptOf(model, pack.text, question), {
       signal,
       maxTokens,
-      logprobs: true,
       onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
     });
     let text = '';
@@ -307,7 +315,7 @@ async function answerFrom(
       text += shownPiece;
       if (shownPiece !== '') await onText(shownPiece);
     }
-    const { tokens, time, logprobs = [] } = await stream.finished;
+    const { tokens, time } = await stream.finished;
     const shown = sentencesShown(pack);
     const begun = performance.now();
     const attribution = await attributed(session, pack, shown, signal);
@@ -316,7 +324,6 @@ async function answerFrom(
       shown,
       pack,
       attribution,
-      logProbs: logprobs.map(({ logprob }) => logprob),
       tokens: tokens.prompt,
       cached: tokens.cached,
       prefill: time.prefill,
@@ -351,33 +358,13 @@ async function attributed(
 function finished(
   asked: Asked,
   question: string,
-  { text, shown, attribution, logProbs, prefill, decode, citing, pack }: Answered,
-  {
-    mode,
-    read,
-    found,
-    search,
-  }: Pick<DocumentAnswer, 'mode' | 'read'> & { readonly found: readonly Found[]; readonly search: number },
+  { text, shown, attribution, prefill, decode, citing, pack }: Answered,
+  { mode, read, searched, found, search }: Pick<DocumentAnswer, 'mode' | 'read'> & Searched,
 ): DocumentAnswer {
   const begun = performance.now();
   const refused = isRefusal(text);
   const citations = refused ? [] : cite(text, question, shown, attribution);
-  const [first, second] = found;
-  const kinds = ['exact', 'supported', 'weak'] as const;
-  const probability = absentProbability({
-    covered: first === undefined ? 0 : asked.covered(question, first),
-    margin:
-      first === undefined
-        ? 0
-        : second === undefined
-          ? 1
-          : (first.score - second.score) / Math.max(1e-6, Math.abs(first.score)),
-    attended: attribution === undefined ? 0 : attendedShare(attribution),
-    meanLog: logProbs.length === 0 ? 0 : logProbs.reduce((sum, value) => sum + value, 0) / logProbs.length,
-    leastLog: Math.min(0, ...logProbs),
-    kind: kinds.find((kind) => citations.some((one) => one.kind === kind)) ?? 'none',
-    refused,
-  });
+  const probability = absentProbability(asked.evidence(searched, found), refused);
   return {
     text,
     citations,
@@ -395,8 +382,7 @@ async function askParts(
   asked: Asked,
   question: string,
   settings: AskSettings,
-  found: readonly Found[],
-  search: number,
+  { searched, found, search }: Searched,
   onText: (piece: string) => void | Promise<void>,
 ): Promise<DocumentAnswer> {
   const { signal, onProgress, maxTokens = DEFAULT_TOKENS } = settings;
@@ -442,7 +428,7 @@ async function askParts(
     description: `everything, in ${parts.length} parts`,
   };
   const timed = { ...answered, prefill: prefill + answered.prefill, decode: decode + answered.decode };
-  return finished(asked, question, timed, { mode: 'windows', read, found, search });
+  return finished(asked, question, timed, { mode: 'windows', read, searched, found, search });
 }
 
 /** The sentence in which a citation stands. */

@@ -11,7 +11,6 @@ export interface AnsweringSession {
       readonly signal?: AbortSignal | undefined;
       readonly onPrefill?: ((done: number, total: number) => void) | undefined;
       readonly maxTokens?: number | undefined;
-      readonly logprobs?: boolean | number | undefined;
     },
   ): AsyncIterable<string> & {
     /** How the answer ended. */
@@ -31,6 +30,8 @@ export interface AnsweringModel {
   /** Names the model in messages. */
   readonly name: string;
   /** The most tokens of a context. */
+  /** Where it is known. */
+  readonly parameters?: number;
   readonly contextWindow: number;
   /** The ids of a text, to count them. */
   tokenize(text: string, options?: { readonly special?: boolean }): Promise<Int32Array>;

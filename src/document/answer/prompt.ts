@@ -1,13 +1,20 @@
 /** How a model is asked about a text. */
 import type { AnsweringModel } from './model.ts';
 
-/** Behind the text, so that what is common to all questions about it comes first and is read once. */
-const INSTRUCTION =
-  'Answer the question with words from the text, as briefly as possible. If the text does not say it, answer: Not in the document.';
+/**
+ * Behind the text, so that what is common to all questions about it comes first and is read once. Nothing is said of answers that are not there: small
+ * models then refuse what is (docs/documents.md); `absent` is told from the search.
+ */
+const INSTRUCTION = 'Answer with words from the text, as briefly as possible.';
 
-/** nano was trained on a document, an empty line and a question, and on nothing else. */
-const isNano = ({ name }: AnsweringModel): boolean => /(?:^|[\\/])nano\.gguf$/.test(name);
+/**
+ * nano was trained on a document, an empty line and a question, and on nothing else; other models of its size follow no instruction, either. A model on a
+ * server, whose size is not known here, is known by its name.
+ */
+const LEAST_PARAMETERS = 30_000_000;
+const followsNone = ({ name, parameters = 0 }: AnsweringModel): boolean =>
+  (parameters > 0 && parameters < LEAST_PARAMETERS) || /(?:^|[\\/])nano\.gguf$/.test(name);
 
 export function promptOf(model: AnsweringModel, text: string, question: string): string {
-  return isNano(model) ? `${text}\n\n${question}` : `${text}\n\n${INSTRUCTION}\nQuestion: ${question}`;
+  return followsNone(model) ? `${text}\n\n${question}` : `${text}\n\nQuestion: ${question}\n${INSTRUCTION}`;
 }

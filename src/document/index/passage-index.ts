@@ -74,6 +74,11 @@ export class PassageIndex {
     );
   }
 
+  /** Whether a passage, or a heading above one, has the stem. */
+  has(term: string): boolean {
+    return this.#search.search(term).length > 0;
+  }
+
   plain(): StoredIndex {
     return { search: this.#search.toJSON(), languages: [...this.#languages] };
   }

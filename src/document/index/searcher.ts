@@ -2,7 +2,7 @@
 import type { DocumentContent } from '../content.ts';
 import type { Embedder } from '../options.ts';
 import { passagesOf, type Passage } from '../segment.ts';
-import { stemsOf } from '../stems.ts';
+import { evidenceOf, type Evidence } from './evidence.ts';
 import { fuse, VECTOR_WEIGHT } from './fuse.ts';
 import { PassageIndex } from './passage-index.ts';
 import { quantise, Vectors, type QuantisedVector } from './vectors.ts';
@@ -44,17 +44,15 @@ export class Searcher {
     return this.#held.size;
   }
 
-  /** The weighted share of a question's words that a passage has, its headings included. */
-  covered(question: string, { content, passage }: Pick<Found, 'content' | 'passage'>): number {
-    const text = `${passage.path.join(' ')} ${content.text.slice(passage.start, passage.end)}`;
-    const there = new Set(stemsOf(text, content.language));
-    let all = 0;
-    let found = 0;
-    for (const [term, weight] of this.#index.weights(question.slice(0, LONGEST_QUESTION))) {
-      all += weight;
-      if (there.has(term)) found += weight;
-    }
-    return all === 0 ? 0 : found / all;
+  /** How much of a question stands in what was found for it. */
+  evidence(question: string, found: readonly Pick<Found, 'content' | 'passage'>[]): Evidence {
+    const asked = question.slice(0, LONGEST_QUESTION);
+    const texts = found.map(({ content: { text, language }, passage: { start, end, path } }) => ({
+      path,
+      text: text.slice(start, end),
+      language,
+    }));
+    return evidenceOf(asked, texts, this.#index.weights(asked), (term) => this.#index.has(term));
   }
 
   /** Words can be found when it returns. */

@@ -6,6 +6,7 @@ import { createSHA256 } from 'hash-wasm';
 import { InputError, OctavoError } from '../../errors.ts';
 import type { DocumentContent } from '../content.ts';
 import type { DocumentEnvironment } from '../environment.ts';
+import type { Evidence } from '../index/evidence.ts';
 import { Searcher, type Found } from '../index/searcher.ts';
 import type { QuantisedVector } from '../index/vectors.ts';
 import type { DocumentSource, Embedder, OpenOptions, ReadingProgress } from '../options.ts';
@@ -146,7 +147,7 @@ export class DocumentLibrary {
     readonly documents: readonly { readonly document: string; readonly content: DocumentContent }[];
     readonly passages: number;
     find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]>;
-    covered(question: string, found: Found): number;
+    evidence(question: string, found: readonly Found[]): Evidence;
   }> {
     await this.#refresh();
     const searcher = this.#searcher;
@@ -154,7 +155,7 @@ export class DocumentLibrary {
       documents: [...this.#contents].map(([document, { content }]) => ({ document, content })),
       passages: searcher.size,
       find: (question, limit, signal) => searcher.find(question, limit, signal),
-      covered: (question, found) => searcher.covered(question, found),
+      evidence: (question, found) => searcher.evidence(question, found),
     };
   }
 

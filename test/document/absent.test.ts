@@ -1,0 +1,45 @@
+/** Whether the text says it, told from the search alone: what stands there, what stands nowhere, and what is said of somebody else. */
+import { expect, test } from '@jest/globals';
+import { absentProbability, isRefusal } from '../../src/document/answer/absent.ts';
+import { Searcher } from '../../src/document/index/searcher.ts';
+import { readMarkdown } from '../../src/document/formats/markdown.ts';
+
+const text = [
+  '# Port of Marston',
+  'The call sign of the Aurora is KX-417. Her captain is Thelmira Olsen, who has commanded her since 1904.',
+  'The harbour closes in winter when the ice reaches the outer mole. Ships wait in the roadstead.',
+  'The lighthouse burns oil. Its keeper fires two shots when a ship is in distress.',
+].join('\n\n');
+
+async function asked(question: string): Promise<number> {
+  const searcher = new Searcher();
+  searcher.add('d', readMarkdown(text, 'port.md'));
+  return absentProbability(searcher.evidence(question, await searcher.find(question, 8)), false);
+}
+
+test('questions that the text answers are likely to be answered, others are not', async () => {
+  expect(await asked('What is the call sign of the Aurora?')).toBeLessThan(0.2);
+  expect(await asked('When does the harbour close?')).toBeLessThan(0.5);
+  expect(await asked('How many people live in the valley behind the mountains?')).toBeGreaterThan(0.8);
+});
+
+test('a name or a number that stands nowhere counts', async () => {
+  const right = await asked('Who has commanded the Aurora since 1904?');
+  expect(await asked('Who has commanded the Albatross since 1904?')).toBeGreaterThan(right + 0.2);
+  expect(await asked('Who has commanded the Aurora since 1931?')).toBeGreaterThan(right + 0.2);
+});
+
+test('each of the facts is a share, also of questions without words', () => {
+  const searcher = new Searcher();
+  expect(searcher.evidence('?', [])).toEqual({ covered: 0, sentence: 0, pairs: 0, unnamed: 0 });
+  expect(absentProbability({ covered: 0, sentence: 0, pairs: 0, unnamed: 1 }, false)).toBeGreaterThan(0.99);
+  expect(absentProbability({ covered: 1, sentence: 1, pairs: 1, unnamed: 0 }, false)).toBeLessThan(0.01);
+});
+
+test('a refusal in words is one', () => {
+  expect(absentProbability({ covered: 1, sentence: 1, pairs: 1, unnamed: 0 }, true)).toBe(0.99);
+  expect(
+    ['The text does not say it.', 'Das steht nicht im Text.', 'It is not mentioned in the passage.'].map(isRefusal),
+  ).toEqual([true, true, true]);
+  expect(isRefusal('The harbour is not in the north.')).toBe(false);
+});
