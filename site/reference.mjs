@@ -33,7 +33,7 @@ export async function writeReference() {
     excludeExternals: true,
     githubPages: false,
     sort: ['kind', 'alphabetical'],
-    groupOrder: ['Variables', 'Functions', 'Classes', 'Interfaces', '*'],
+    groupOrder: ['Variables', 'Functions', 'Classes', 'Interfaces', 'Properties', 'Accessors', 'Methods', '*'],
     treatWarningsAsErrors: true,
     treatValidationWarningsAsErrors: true,
     validation: { notExported: true, invalidLink: true, invalidPath: true, rewrittenLink: true, notDocumented: true },

@@ -87,7 +87,14 @@ export default defineConfig({
     plugins: [vueOfThisPackage],
   },
   markdown: {
-    config: (md) => linkExports(md, join(root, 'site/reference')),
+    config: (md) => {
+      linkExports(md, join(root, 'site/reference'));
+      // Indented blocks hold commands; VitePress styles fenced ones only.
+      md.renderer.rules.code_block = (tokens, index, options, env, self) => {
+        tokens[index].info = 'sh';
+        return self.rules.fence(tokens, index, options, env, self);
+      };
+    },
   },
   // Tables of calls need the width of the outline.
   transformPageData: (page) => {

@@ -112,11 +112,11 @@ export class OctavoModel {
   get parameters(): number {
     return this.#info.parameters;
   }
-  /** Size of the files. */
+  /** Bytes of the model's files. */
   get bytes(): number {
     return this.#info.bytes;
   }
-  /** The most tokens of a context. */
+  /** The most tokens of a context: the length that the model was trained for, or `contextWindow` of `load`. */
   get contextWindow(): number {
     return this.#info.contextWindow;
   }
@@ -146,7 +146,10 @@ export class OctavoModel {
     return this.#info.painting;
   }
 
-  /** Creates a conversation. Resolves when the initial prompts are read. */
+  /**
+   * Creates a conversation, which the caller frees by `destroy`. Resolves when the initial prompts are read. Throws `InputError('argument')` for options that
+   * are not known or not possible, and for inputs that the model does not take.
+   */
   async createSession(options: SessionOptions = {}): Promise<OctavoSession> {
     const problem = misfit('createSession', options, SESSION);
     if (problem !== undefined) return problem;
@@ -194,7 +197,10 @@ export class OctavoModel {
     return several(await paint(this.#on, options), options);
   }
 
-  /** Changes the middle square of a picture by an instruction. Returns a list if `count` is given. */
+  /**
+   * Changes the middle square of a picture by an instruction. Returns a list if `count` is given. Throws `InputError('argument')` for a model that does not edit
+   * (`capabilities.edit`), and `FileError` for a picture that cannot be read.
+   */
   edit(options: EditOptions & { readonly count: number }): Promise<readonly PaintedPicture[]>;
   edit(options: EditOptions & { readonly count?: undefined }): Promise<PaintedPicture>;
   edit(options: EditOptions): Promise<PaintedPicture | readonly PaintedPicture[]>;
@@ -204,7 +210,10 @@ export class OctavoModel {
     return several(await edit(this.#on, options, this.#read), options);
   }
 
-  /** Continues raw text (or ids), without a chat template. */
+  /**
+   * Continues raw text (or ids), without a chat template. Throws `InputError('too-long')` for a text that is longer than the context, and
+   * `InputError('argument')` for a model that does not write (`capabilities.generate`).
+   */
   async complete(input: string | Int32Array, options: CompletionOptions = {}): Promise<Completion> {
     const stream = this.completeStreaming(input, options);
     const text = await collect(stream);
@@ -256,7 +265,10 @@ export class OctavoModel {
     return (await import('./texts.ts')).embed(this.#on, texts, options);
   }
 
-  /** The passages in the order in which they answer the query, by cross-encoders and re-rankers. */
+  /**
+   * The passages in the order in which they answer the query, the best first, with scores from 0 to 1. Throws `InputError('argument')` for a model that is no
+   * cross-encoder or re-ranker (`capabilities.rerank`).
+   */
   async rerank(query: string, passages: readonly string[], options: RerankOptions = {}): Promise<Ranking> {
     return (await import('./texts.ts')).rerank(this.#on, query, passages, options);
   }
@@ -290,7 +302,7 @@ export class OctavoModel {
     return this.#openDocument(source, { model: this, ...options });
   }
 
-  /** Bytes on the device by purpose. */
+  /** What the model holds in memory at this moment, by purpose. */
   async memory(): Promise<MemoryInfo> {
     return this.#caller.call('memory', this.#of);
   }
@@ -304,7 +316,7 @@ export class OctavoModel {
     this.lost = this.#watch();
   }
 
-  /** Ends the running calls and frees weights, contexts and the worker. */
+  /** Ends the running calls, frees weights, contexts and the worker, and resolves when they are freed. Later calls reject with `InputError('destroyed')`. */
   destroy(): Promise<void> {
     this.#destroyed ??= this.#free();
     return this.#destroyed;

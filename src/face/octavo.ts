@@ -99,7 +99,9 @@ export interface OctavoFace {
   availability(input: ModelInput, options?: AvailabilityOptions): Promise<Availability>;
   /**
    * Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path; or a list of a
-   * model and its mmproj.
+   * model and its mmproj. The caller frees it by `destroy`. Downloads are verified, kept and resumed. Throws `FileError` for
+   * a file that cannot be read, `ModelError` for one that this version cannot run, `StorageError` for the network and the
+   * storage, `DeviceError` where no device can hold it, and the signal's reason on abort.
    */
   load(input: ModelInput, options?: LoadOptions): Promise<OctavoModel>;
   /**

@@ -159,7 +159,10 @@ export class OctavoSession extends EventTarget {
     return this.#answered;
   }
 
-  /** Resolves with the whole answer. */
+  /**
+   * Asks, and resolves with the whole answer. Throws `InputError('empty')` and `InputError('too-long')` for prompts that have no text or do not fit the context,
+   * `InputError('argument')` for content that the model does not take, `InputError('destroyed')`, `DeviceError('lost')`, and the signal's reason on abort.
+   */
   async prompt(input: PromptInput, options: PromptOptions = {}): Promise<string> {
     const stream = this.promptStreaming(input, options);
     const text = await collect(stream);
@@ -167,7 +170,10 @@ export class OctavoSession extends EventTarget {
     return text;
   }
 
-  /** The answer as a stream: iterate it, or use it as a ReadableStream. */
+  /**
+   * The answer as a stream of text: iterate it, or use it as a ReadableStream. Nothing is thrown here: errors (those of `prompt`) reject the reader and
+   * `finished`.
+   */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): TextStream<AnswerReport> {
     return this.#answer(input, options, (part) => (part.type === 'text' ? part.text : undefined));
   }
@@ -230,7 +236,7 @@ export class OctavoSession extends EventTarget {
     return stream;
   }
 
-  /** Adds messages to the context, so that a later prompt starts sooner. */
+  /** Adds messages to the context without asking for an answer, and resolves when they are read, so that a later prompt starts sooner. Throws as `prompt`. */
   async append(input: PromptInput, options: AppendOptions = {}): Promise<void> {
     const problem = misfit('append', options, APPEND);
     if (problem !== undefined) return problem;
@@ -269,7 +275,10 @@ export class OctavoSession extends EventTarget {
     );
   }
 
-  /** Makes a second session with the same past. It costs little, since the two share memory until they differ. */
+  /**
+   * Makes a second session with the same past and settings, which the caller frees by its own `destroy`. It costs little, since the two share memory until they
+   * differ.
+   */
   async clone(options: Abortable = {}): Promise<OctavoSession> {
     const problem = misfit('clone', options, ABORTABLE);
     if (problem !== undefined) return problem;
