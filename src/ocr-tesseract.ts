@@ -6,6 +6,7 @@ import type * as ModuleLibrary from 'node:module';
 import type * as PathLibrary from 'node:path';
 import { FileError, InputError, StorageError, type RecognisedLine, type Recogniser } from 'octavo';
 
+/** Where tesseract.js and its languages are, and which words count. */
 export interface TesseractOptions {
   /** Languages by tesseract's codes, such as `eng` or `deu`; default `eng`. More than one read mixed texts, and slower. */
   readonly languages?: readonly string[] | undefined;
@@ -21,6 +22,7 @@ export interface TesseractOptions {
 
 /** Give it as `ocr` to `openDocument` and `openLibrary`. Its worker starts with the first picture and ends with `close`. */
 export interface TesseractRecogniser extends Recogniser {
+  /** Ends its worker. */
   close(): Promise<void>;
 }
 

@@ -29,9 +29,9 @@ export interface AnsweringSession {
 export interface AnsweringModel {
   /** Names the model in messages. */
   readonly name: string;
-  /** The most tokens of a context. */
-  /** Where it is known. */
+  /** The number of its weights, where it is known. */
   readonly parameters?: number;
+  /** The most tokens of a context. */
   readonly contextWindow: number;
   /** The ids of a text, to count them. */
   tokenize(text: string, options?: { readonly special?: boolean }): Promise<Int32Array>;
