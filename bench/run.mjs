@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|embed [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|drafts|embed [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,7 @@ const benchmarks = {
   visual: () => import('./visual.mjs'),
   perplexity: () => import('./perplexity.mjs'),
   constrain: () => import('./constrain.mjs'),
+  drafts: () => import('./drafts.mjs'),
   embed: () => import('./embed.mjs'),
 };
 

@@ -127,13 +127,14 @@ export function drawVisual(record) {
       'accuracy',
       'of all tokens’',
       'against all, points',
+      'against random, points',
       'context tokens',
       'KV kB',
       'first token ms',
       'whole answer ms',
       ...kinds,
     ]),
-    row(['---', ...Array.from({ length: kinds.length + 8 }, () => '---:')]),
+    row(['---', ...Array.from({ length: kinds.length + 9 }, () => '---:')]),
   ];
   const shares = new Map();
   for (const [key, recorded] of Object.entries(found)) {
@@ -142,7 +143,11 @@ export function drawVisual(record) {
     const [name, keep] = whole ? [key, key === ALL ? '1' : '0'] : [key.slice(0, at), key.slice(at + 1)];
     const all = visualOutcomes(recorded);
     const accuracy = shareOf(all);
-    const d = difference(all, visualOutcomes(base));
+    const against = (other) => {
+      const d = difference(all, visualOutcomes(other));
+      return `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`;
+    };
+    const chance = whole || name === 'random' ? undefined : found[`random ${keep}`];
     const milliseconds = (field) => (sum(recorded, field) / n).toFixed(1);
     tables.push(
       row([
@@ -150,7 +155,8 @@ export function drawVisual(record) {
         percent(Number(keep), 0),
         withInterval(accuracy),
         dense.share === 0 ? '' : percent(accuracy.share / dense.share),
-        key === ALL ? '' : `${signed(d.difference)} [${signed(d.low)}, ${signed(d.high)}]`,
+        key === ALL ? '' : against(base),
+        chance === undefined ? '' : against(chance),
         (sum(recorded, 'kept') / n).toFixed(1),
         (recorded.bytes / 1e3).toFixed(0),
         milliseconds('prefill'),

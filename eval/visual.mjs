@@ -1,15 +1,18 @@
-// npm run eval -- visual [--json FILE] [--only METHOD,...] [--shares 1,0.5,...] [--kinds colour,...] [--n N]
+// npm run eval -- visual [--json FILE] [--only METHOD,...] [--shares 1,0.5,...] [--kinds colour,...] [--n N] [--items FILE]
+// --items: a pack of pictures and questions (training/nano/heldout_collages.py) instead of the small world's.
 // What dropping visual tokens costs: each way of choosing them at each kept share, on the same held-out pictures and questions, item by item beside the run with all tokens.
 import { basename } from 'node:path';
 import { ask, askAll } from './ask.mjs';
 import { items, scenes } from './nano.mjs';
+import { openPack } from './pack.mjs';
 import { decode } from './scenes.mjs';
 import { ResultFile } from './record.mjs';
 import { difference, share } from './statistics.mjs';
 
 export const VISUAL_OPTIONS = {
   shares: { type: 'string', default: '1,0.5,0.25,0.1,0.05' },
-  kinds: { type: 'string', default: 'colour,shape,count,existence,position,describe,words' },
+  kinds: { type: 'string', default: '' },
+  items: { type: 'string', default: '' },
 };
 
 /** key -> a title, and the session's `context.visual` but for the number that is kept. */
@@ -29,26 +32,32 @@ export const BLIND = 'blind';
 
 const list = (text) => text.split(',').map((part) => part.trim());
 
-function questions(kind, n, blind = false) {
-  const words = kind === 'words';
-  const rows = words ? items.words.read : items.see[kind];
-  if (rows === undefined) throw new Error(`--kinds ${kind}: take of ${Object.keys(items.see).join(', ')}, words`);
-  return rows.slice(0, n).map(([code, text, expected]) => {
-    if (blind) return { input: text, expected };
-    const image = words ? scenes.renderWord(code) : scenes.render(decode(code));
-    return {
-      input: [
-        {
-          role: 'user',
-          content: [
-            { type: 'image', value: image },
-            { type: 'text', value: text },
-          ],
-        },
-      ],
+/** The small world's items, in the form of a pack's. */
+const SMALL_WORLD = {
+  facts: {},
+  kinds: [...Object.keys(items.see), 'words'],
+  rows: (kind) =>
+    (kind === 'words' ? items.words.read : items.see[kind])?.map(([code, question, expected]) => ({
+      image: () => (kind === 'words' ? scenes.renderWord(code) : scenes.render(decode(code))),
+      question,
       expected,
-    };
-  });
+    })),
+};
+
+function questions(source, kind, n, blind = false) {
+  const rows = source.rows(kind);
+  if (rows === undefined) throw new Error(`--kinds ${kind}: take of ${source.kinds.join(', ')}`);
+  return rows.slice(0, n).map(({ image, question, expected }) => ({
+    get input() {
+      if (blind) return question;
+      const content = [
+        { type: 'image', value: image() },
+        { type: 'text', value: question },
+      ];
+      return [{ role: 'user', content }];
+    },
+    expected,
+  }));
 }
 
 /** What one picture and question takes: bytes of KV pages while the session lives. */
@@ -61,14 +70,14 @@ async function keptBytes(model, settings, input) {
   return pageBytes - before.pageBytes;
 }
 
-async function measure(model, visual, kinds, n, blind = false) {
+async function measure(model, source, visual, kinds, n, blind = false) {
   const settings = { context: { visual, share: false } };
   const recorded = {};
   for (const kind of kinds) {
-    const { ids: _ids, ...rest } = await askAll(model, settings, questions(kind, n, blind));
+    const { ids: _ids, ...rest } = await askAll(model, settings, questions(source, kind, n, blind));
     recorded[kind] = rest;
   }
-  return { kinds: recorded, bytes: await keptBytes(model, settings, questions(kinds[0], 1, blind)[0].input) };
+  return { kinds: recorded, bytes: await keptBytes(model, settings, questions(source, kinds[0], 1, blind)[0].input) };
 }
 
 /**
@@ -115,11 +124,12 @@ function tell(title, recorded, base) {
 export async function run(model, values, machine) {
   const n = Number(values.n);
   const shares = list(values.shares).map(Number);
-  const kinds = list(values.kinds);
+  const source = values.items === '' ? SMALL_WORLD : openPack(values.items);
+  const kinds = values.kinds === '' ? source.kinds : list(values.kinds);
   const only = values.only === '' ? Object.keys(SELECTIONS) : list(values.only);
   for (const name of only)
     if (!(name in SELECTIONS)) throw new Error(`--only ${name}: take of ${Object.keys(SELECTIONS).join(', ')}`);
-  const { free, fixed } = await picture(model, questions(kinds[0], 1)[0]);
+  const { free, fixed } = await picture(model, questions(source, kinds[0], 1)[0]);
   const facts = {
     evaluation: 'visual',
     model: basename(model.name),
@@ -128,6 +138,7 @@ export async function run(model, values, machine) {
     n,
     kinds,
     tokens: { free, fixed },
+    ...source.facts,
   };
   console.log(`a picture has ${free} tokens that may go and ${fixed} that never do`);
   const file = new ResultFile(values.json, facts, machine);
@@ -138,8 +149,8 @@ export async function run(model, values, machine) {
     file.add('seeing', key, recorded, order);
   };
   if (kept.seeing[ALL] === undefined || values.only === '') {
-    add(ALL, await measure(model, 'all', kinds, n));
-    add(BLIND, await measure(model, 'all', kinds, n, true));
+    add(ALL, await measure(model, source, 'all', kinds, n));
+    add(BLIND, await measure(model, source, 'all', kinds, n, true));
   }
   tell('all tokens', kept.seeing[ALL], kept.seeing[ALL]);
   tell('no picture', kept.seeing[BLIND], kept.seeing[ALL]);
@@ -149,7 +160,7 @@ export async function run(model, values, machine) {
       // All tokens of all methods are the same; the second stage drops what none of the others does.
       if (part === 1 && visual.release !== true) continue;
       const keep = fixed + Math.max(1, Math.round(part * free));
-      add(`${name} ${part}`, await measure(model, { ...visual, keep }, kinds, n));
+      add(`${name} ${part}`, await measure(model, source, { ...visual, keep }, kinds, n));
       tell(`${title}, ${percent(part)}`, kept.seeing[`${name} ${part}`], kept.seeing[ALL]);
     }
   }

@@ -11,6 +11,7 @@ export type {
 export { OctavoModel } from './face/model.ts';
 export type { Completion, CompletionOptions, RecoverOptions, ScoreOptions, TokenOptions } from './face/model.ts';
 export type { AddDownloadListener, CreateMonitor, DownloadProgressEvent, MonitorCallback } from './face/monitor.ts';
+export type { InspectOptions } from './face/inspecting.ts';
 export type {
   Availability,
   AvailabilityOptions,
@@ -60,7 +61,16 @@ export type { AnswerStream, TextStream } from './face/stream.ts';
 export type { Tool, ToolContext } from './face/tools.ts';
 export type { EmbedOptions, Embeddings, RerankOptions, Ranking } from './face/texts.ts';
 export type { TemplateAbilities } from './chat/abilities.ts';
-export type { Capabilities, DeviceInfo, DeviceName, EmbeddingInfo, MemoryInfo, PaintingInfo } from './worker/api.ts';
+export type {
+  Capabilities,
+  DeviceInfo,
+  DeviceName,
+  EmbeddingInfo,
+  MemoryInfo,
+  MemoryNeed,
+  ModelReport,
+  PaintingInfo,
+} from './worker/api.ts';
 export type { EmbedSettings, Ranked, TextsReport } from './embed/options.ts';
 export type { ContentPart, Message, PromptInput, Role, ToolCall } from './chat/messages.ts';
 export type {
@@ -87,6 +97,7 @@ export type { BackendKind } from './backend/backend.ts';
 export type { ContextMemory } from './kv/tiers.ts';
 export type { KvBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
+export type { DraftCounts } from './generate/drafts.ts';
 export type {
   AnswerOptions,
   AnswerReport,

@@ -93,7 +93,15 @@ function startOfNew(messages: readonly Message[]): number {
 }
 
 /** What `providerOptions.octavo` may contain in addition to the options of AI SDK calls. */
-const OWN_OPTIONS = ['minP', 'repetitionPenalty', 'samplingMode', 'loops', 'contrast', 'templateOptions'] as const;
+const OWN_OPTIONS = [
+  'minP',
+  'repetitionPenalty',
+  'samplingMode',
+  'loops',
+  'drafts',
+  'contrast',
+  'templateOptions',
+] as const;
 
 function ownOptions(
   given: Readonly<Record<string, unknown>> | undefined,

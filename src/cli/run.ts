@@ -9,7 +9,8 @@ import { edit } from './edit.ts';
 import { embed } from './embed.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
-import { list, pull, rm } from './models.ts';
+import { models } from './models/command.ts';
+import { pull } from './models/kept.ts';
 import { paint } from './paint.ts';
 import { see } from './see.ts';
 import { serve } from './serve.ts';
@@ -17,7 +18,7 @@ import { visible, write, type CliContext } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ see, paint, edit, ask, chat, generate, serve, embed, tokenize, pull, list, rm, inspect, doctor }),
+  Object.entries({ see, paint, edit, ask, chat, generate, serve, embed, tokenize, models, pull, inspect, doctor }),
 );
 
 const HELP = `octavo: compact models on this machine

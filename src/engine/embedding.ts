@@ -11,7 +11,10 @@ const MOST_TOKENS = 8192;
  * Whether a model that generates was trained to rank passages, as its file says by a classifier, a pooling type, or its name. (The Hugging Face files of
  * Qwen3-Reranker have only the name.)
  */
-export function ranks({ name, metadata }: ModelFile, { classes, config }: LanguageModel): boolean {
+export function ranks(
+  { name, metadata }: ModelFile,
+  { classes, config }: Pick<LanguageModel, 'classes' | 'config'>,
+): boolean {
   if (classes > 0) return true;
   const own = metadata.kind === 'gguf' ? metadata.values.get('general.name') : metadata.config['_name_or_path'];
   return config.architecture === 'qwen3' && /rerank/i.test(`${name} ${typeof own === 'string' ? own : ''}`);
@@ -20,7 +23,7 @@ export function ranks({ name, metadata }: ModelFile, { classes, config }: Langua
 /** `window`: of the model's contexts. Undefined for a file that wants layers behind the pooling, which models that generate do not have here. */
 export async function embeddingOf(
   file: ModelFile,
-  { config }: LanguageModel,
+  { config }: Pick<LanguageModel, 'config'>,
   window: number,
 ): Promise<EmbeddingInfo | undefined> {
   const { metadata } = file;

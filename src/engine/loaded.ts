@@ -3,9 +3,9 @@ import { PAGE_TOKENS, type Backend, type KvPool } from '../backend/backend.ts';
 import { PageAllocator } from '../kv/sequence.ts';
 import { Prefixes } from '../kv/prefixes.ts';
 import type { Tiers } from '../kv/tiers.ts';
-import { openModel, type ModelInput } from '../load/index.ts';
+import { openModel, type ModelInput, type OpenOptions } from '../load/index.ts';
 import type { LoadProgress, ModelFile } from '../load/model-file.ts';
-import { loadModel, type Model } from '../models/model.ts';
+import { loadModel, type LanguageModelConfig, type Model } from '../models/model.ts';
 import type { Painter } from '../paint/index.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -55,11 +55,13 @@ export function openFile(
   input: ModelInput,
   settings: LoadSettings,
   { signal, monitor }: LoadListener,
+  more: Pick<OpenOptions, 'headerOnly' | 'retry'> = {},
 ): Promise<ModelFile> {
   const { quantize, sha256, store, headers, credentials, hub, mmproj } = settings;
   const { store: kept, ...access } = platform.open;
   return openModel(input, {
     ...access,
+    ...more,
     ...(store === false ? { store: false } : kept === undefined ? {} : { store: kept }),
     ...(quantize === undefined ? {} : { quantize }),
     ...(headers === undefined ? {} : { headers: { ...headers } }),
@@ -92,12 +94,11 @@ export async function loadOn(
     ...(monitor === undefined ? {} : { monitor }),
   });
   const { cacheLayers: layers, kvHeads, headDim } = model.language.config;
-  const bytes = window * layers * kvHeads * headDim * 2 * 4;
   const pool = backend.kvPool({
     layers,
     kvHeads,
     headDim,
-    format: bytes > MAX_F32_CONTEXT[backend.kind] ? 'f16' : 'f32',
+    format: contextFormat(backend.kind, model.language.config, window),
   });
   const { language, vision, missing } = model;
   const images =
@@ -123,7 +124,19 @@ export async function loadOn(
   };
 }
 
-/** The bytes of all tensors. */
+type CachedShape = Pick<LanguageModelConfig, 'cacheLayers' | 'kvHeads' | 'headDim'>;
+
+/** How a context of so many tokens is kept. */
+export function contextFormat(kind: Backend['kind'], config: CachedShape, window: number): 'f16' | 'f32' {
+  return window * tokenBytes(config, 'f32') > MAX_F32_CONTEXT[kind] ? 'f16' : 'f32';
+}
+
+/** Bytes of the keys and values of one token. */
+export function tokenBytes({ cacheLayers, kvHeads, headDim }: CachedShape, format: 'f16' | 'f32'): number {
+  return cacheLayers * kvHeads * headDim * 2 * (format === 'f16' ? 2 : 4);
+}
+
+/** The number of weights: the values of all tensors. */
 export function parameters(file: ModelFile): number {
   let sum = 0;
   for (const { shape } of file.tensors.values()) sum += shape.reduce((product, size) => product * size, 1);

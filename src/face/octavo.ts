@@ -5,7 +5,7 @@ import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { ModelStore, SessionStore, StoredFile } from '../store/index.ts';
 import type { FallbackOptions, ServerOptions } from '../remote/index.ts';
-import type { LoadSettings, ModelInfo } from '../worker/api.ts';
+import type { LoadSettings, ModelInfo, ModelReport } from '../worker/api.ts';
 import { Caller } from '../worker/caller.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { misfit } from './check.ts';
@@ -15,6 +15,8 @@ import type { OctavoDocument, OpenDocumentOptions } from './document.ts';
 import type { Documents } from './documents.ts';
 import { DownloadMonitor, type MonitorCallback } from './monitor.ts';
 import type * as ConnectingModule from './connecting.ts';
+import type * as InspectingModule from './inspecting.ts';
+import type { InspectOptions } from './inspecting.ts';
 import { AVAILABILITY, LOAD } from './options.ts';
 import type { ReadPicture } from './pictures.ts';
 import type { ExpectedContent } from './session.ts';
@@ -92,11 +94,18 @@ export interface StoredFiles {
 /** `Octavo`: loads models, opens documents and libraries, and lists what is kept on the device. */
 export interface OctavoFace {
   /**
-   * Whether a model could be loaded, and whether that needs a download. With sound as input, or any output but text, it
-   * is unavailable for every model. Whether this model takes images is known only after it was loaded
-   * (`model.capabilities`), since its file is not read here.
+   * Whether a model could be loaded, and whether that needs a download. Of a file that is not stored here its header is
+   * requested, and nothing else: a model that is not supported, needs more memory than there is, or does not see where
+   * images are expected, is unavailable. So is every model with sound as input, or any output but text. An address that
+   * does not answer now counts as downloadable.
    */
   availability(input: ModelInput, options?: AvailabilityOptions): Promise<Availability>;
+  /**
+   * What a file's header tells of a model: architecture, window, capabilities, memory, and whether it runs here or why
+   * not. Nothing but the header is requested. Throws as `load` for what cannot be read; a model that does not run is
+   * reported.
+   */
+  inspect(input: ModelInput, options?: InspectOptions): Promise<ModelReport>;
   /**
    * Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path; or a list of a
    * model and its mmproj. The caller frees it by `destroy`. Downloads are verified, kept and resumed. Throws `FileError` for
@@ -141,6 +150,12 @@ function addressesOf(place: ModelInput): readonly string[] {
 
 /** Loads in progress, by what is loaded. `availability` returns 'downloading' for them. */
 const loading = new Map<string, number>();
+
+const inspecting = (): Promise<typeof InspectingModule> => import('./inspecting.ts');
+
+function isBytes(place: ModelInput): boolean {
+  return ArrayBuffer.isView(place) || place instanceof ArrayBuffer;
+}
 
 const connecting = (): Promise<typeof ConnectingModule> => import('./connecting.ts');
 
@@ -211,11 +226,19 @@ export function createFace(platform: FacePlatform): OctavoFace {
         expectedInputs.every(({ type }) => type === 'text' || type === 'image') &&
         expectedOutputs.every(({ type }) => type === 'text');
       if (!platform.capable || !possible) return 'unavailable';
-      const places = addressesOf(await platform.input(input)).filter((place) => DOWNLOADED.test(place));
-      if (places.some((place) => loading.has(place))) return 'downloading';
-      for (const place of places) if ((await (await platform.store())?.has(place)) !== true) return 'downloadable';
-      return 'available';
+      const place = await platform.input(input);
+      const places = addressesOf(place).filter((one) => DOWNLOADED.test(one));
+      if (places.some((one) => loading.has(one))) return 'downloading';
+      const store = await platform.store();
+      const stored = await Promise.all(places.map(async (one) => store?.has(one) ?? false));
+      const found = stored.includes(false) ? 'downloadable' : 'available';
+      const sees = expectedInputs.some(({ type }) => type === 'image');
+      // The bundled model runs everywhere and sees; what is stored was loaded here; bytes would have to be copied.
+      const known = input === 'nano' || (found === 'available' && (places.length > 0 || isBytes(place)) && !sees);
+      return known || (await (await inspecting()).runsHere(platform, place, sees)) ? found : 'unavailable';
     },
+
+    inspect: async (input, options = {}) => (await inspecting()).inspect(platform, input, options),
 
     async load(input, options = {}) {
       const problem = misfit('load', options, LOAD);

@@ -9,6 +9,7 @@ import type { WasmBuild } from '../wasm.ts';
 import type { DeviceRequest } from '../worker/api.ts';
 import type { Constrainable } from './constraint.ts';
 import type { Field, ShapeOf } from './check.ts';
+import type { InspectOptions } from './inspecting.ts';
 import type { CompletionOptions, RecoverOptions, ScoreOptions, TokenOptions } from './model.ts';
 import type { AvailabilityOptions, LoadOptions } from './octavo.ts';
 import type { EditOptions, PaintHooks, PaintOptions } from './painting.ts';
@@ -46,6 +47,7 @@ const ANSWER: ShapeOf<Required<AnswerOptions>> = {
   stop: { anyOf: [TEXT, { list: TEXT }] },
   aborted: { oneOf: ['remove', 'keep'] },
   loops: { oneOf: ['stop', 'allow'] },
+  drafts: SWITCH,
   templateOptions: OBJECT,
   contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
   logprobs: { anyOf: [SWITCH, { number: [0, MOST_ALTERNATIVES], whole: true }] },
@@ -97,6 +99,17 @@ const EXPECTED: ShapeOf<Required<AvailabilityOptions>> = {
 };
 
 export const AVAILABILITY = EXPECTED;
+
+export const INSPECT: ShapeOf<Required<InspectOptions>> = {
+  ...ABORTABLE,
+  device: DEVICE.device,
+  contextWindow: COUNT,
+  mmproj: { anyOf: [TEXT, OBJECT, { oneOf: [false] }] },
+  store: SWITCH,
+  headers: OBJECT,
+  credentials: { oneOf: ['omit', 'same-origin', 'include'] },
+  hub: TEXT,
+};
 
 export const LOAD: ShapeOf<Required<LoadOptions>> = {
   ...DEVICE,

@@ -64,7 +64,7 @@ export function advance(onDevice: DeviceSequence, step: Step): void | Promise<vo
   sequence.settle(kvBits);
   sequence.ensure(start + count);
   if (step.phase === 'prefill') placePrompt(sequence, start, start + count, spans);
-  else placeNext(sequence, start);
+  else placeNext(sequence, start, start + count);
   const call = {
     backend,
     kv: sequence,

@@ -134,6 +134,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     stopIds: new Set(tokenizer.facts.eos),
     maxTokens: most,
     chunk: request.chunk,
+    drafts: settings.drafts,
     constraint: listener.constraint,
     signal: listener.signal,
     onPrefill: listener.onPrefill,
@@ -178,6 +179,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     ids: done.ids,
     finishReason: stop.met !== undefined ? 'stop' : looped ? 'loop' : called ? 'tool-calls' : done.reason,
     ...(stop.met === undefined ? {} : { stop: stop.met }),
+    ...(done.drafts === undefined ? {} : { drafts: done.drafts }),
     ...cost({ prefill: done.prefill, decode: done.decode }),
   });
 }

@@ -68,7 +68,7 @@ export class ContrastSequence implements Contrasting {
     const own = slot - this.#fewer;
     sequence.truncate(own);
     sequence.ensure(own + 1);
-    placeNext(sequence, own);
+    placeNext(sequence, own, own + 1);
     const hidden = model.forward(model.embed(ring, slot, 1), {
       kv: sequence,
       position: own,

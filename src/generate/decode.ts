@@ -5,14 +5,21 @@
  * Free answers run several steps ahead of the host, which reads ids behind them; what was issued beyond the end is undone by truncating the sequence.
  * Under a constraint the host runs one token behind the device: the forward call of a token is issued before its id is known, and only the draw of
  * the next one waits for the constraint.
+ *
+ * Where what was written last stands in the context already, several steps become one call over guessed ids (drafts.ts): the rows are drawn from in
+ * order, up to the first id that was not guessed.
  */
 import type { SampleSpec, Tensor } from '../backend/backend.ts';
 import { ModelError } from '../errors.ts';
 import { TimeSlice } from '../layers/yield.ts';
 import { advance, lastLogits, type Take } from './advance.ts';
+import { CLOSED_TOKENS, wholeGroups } from '../kv/precision.ts';
 import type { Constraint } from '../constrain/constraint.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
+import { Drafts, type DraftCounts } from './drafts.ts';
 import type { GenerateOptions, Generated } from './generate.ts';
+
+const NOTHING = new Int32Array(0);
 
 /** Steps issued beyond the last id read. */
 const AHEAD = 4;
@@ -29,8 +36,11 @@ export class Decoding {
   readonly #slice = new TimeSlice();
   /** Ring indices below it have been drawn; positions below `#issued - 1` have been run. */
   #issued: number;
-  /** The logits behind the last position that was run, kept until the constraint allows a draw. */
+  /** The logits behind the last positions that were run, kept until they are drawn from. [count, vocabulary] */
   #logits: Tensor | undefined;
+  readonly #drafts: Drafts | undefined;
+  /** How many ids of the answer the constraint has accepted. */
+  #accepted = 0;
 
   /** Precondition: the prompt is in the sequence, and the first id was drawn by `take`. */
   constructor(onDevice: DeviceSequence, options: GenerateOptions) {
@@ -40,6 +50,11 @@ export class Decoding {
     this.#ids = new Int32Array(ids.length + maxTokens);
     this.#ids.set(ids);
     this.#issued = ids.length + 1;
+    this.#drafts = draftsFor(onDevice, options, this.#ids);
+  }
+
+  get drafts(): DraftCounts | undefined {
+    return this.#drafts?.counts;
   }
 
   /** Decodes to the end. Afterwards, and after a failure, the sequence holds only positions of known ids. */
@@ -59,8 +74,13 @@ export class Decoding {
     const { maxTokens, onId } = this.#options;
     const ahead = this.#mayRunAhead ? AHEAD : 1;
     while (this.generated.length < maxTokens) {
-      while (this.#issued < this.#ids.length && this.#reads.length < ahead) {
+      const guess = this.#propose();
+      // Guesses are verified behind a known id: until it is known, nothing is issued.
+      if (guess.length > 0 && this.#reads.length === 0) await this.#verify(guess);
+      while (guess.length === 0 && this.#issued < this.#ids.length && this.#reads.length < ahead) {
+        const begun = performance.now();
         await this.#forward(take);
+        if (ahead === 1) this.#drafts?.timed(1, performance.now() - begun);
         this.#read(this.#issued++);
       }
       const id = await this.#next();
@@ -81,11 +101,13 @@ export class Decoding {
       }
       const id = await this.#next();
       if (id === undefined) return 'stop';
-      if (!constraint.accept(id)) throw notAllowed(id);
-      const { done } = constraint;
-      if (more && !done) {
-        if (this.#logits === undefined) await this.#forward(this.#keepLogits);
-        this.#draw(constraint, spec);
+      if (this.generated.length > this.#accepted) this.#accept(constraint, id);
+      // Guesses that were right have been accepted before they are read here.
+      const done = constraint.done && this.generated.length === this.#accepted;
+      if (more && !done && this.#reads.length === 0) {
+        const guess = this.#propose();
+        if (guess.length > 0) await this.#verify(guess);
+        else await this.#drawNext(constraint, spec);
       }
       if ((await onId(id)) || done) return 'stop';
       await this.#slice.yield();
@@ -102,13 +124,14 @@ export class Decoding {
     return model.backend.kind === 'webgpu' && planner === undefined;
   }
 
-  /** Runs the position behind the last that was run. */
-  async #forward(take: Take): Promise<void> {
-    const room = this.#onDevice.tiers?.room(this.#onDevice.sequence, this.#issued);
+  /** Runs the `count` positions behind the last that was run. */
+  async #forward(take: Take, count = 1): Promise<void> {
+    const start = this.#issued - 1;
+    const room = this.#onDevice.tiers?.room(this.#onDevice.sequence, start + count);
     if (room !== undefined) await room;
     const done = advance(this.#onDevice, {
-      start: this.#issued - 1,
-      count: 1,
+      start,
+      count,
       ids: this.#ids,
       promptEnd: this.#options.ids.length,
       phase: 'decode',
@@ -118,13 +141,94 @@ export class Decoding {
     if (done !== undefined) await done;
   }
 
+  /** Ids to verify behind the last known one; none where nothing is guessed, or where it would not pay. */
+  #propose(): Int32Array {
+    const { kvBits = 16 } = this.#onDevice;
+    const start = this.#issued - 1;
+    // Like a chunk of a prompt, the call ends where pages are closed.
+    const group = kvBits === 16 ? Infinity : wholeGroups(start) + CLOSED_TOKENS - start;
+    const most = Math.min(this.#ids.length - this.#issued, group) - 1;
+    return most > 0 ? (this.#drafts?.propose(most) ?? NOTHING) : NOTHING;
+  }
+
+  /** Runs the last known id and guesses behind it in one call, and draws as many ids as were guessed right, and one. */
+  async #verify(guess: Int32Array): Promise<void> {
+    const begun = performance.now();
+    const { model, ring } = this.#onDevice;
+    const { backend } = model;
+    const first = this.#issued;
+    backend.writeIds(ring, first, guess);
+    await this.#forward((hidden) => {
+      this.#logits = backend.keep(model.logits(hidden));
+    }, guess.length + 1);
+    const drawn = backend.kind === 'webgpu' ? await this.#drawAll(guess) : await this.#drawWhileRight(guess);
+    this.#freeLogits();
+    for (let i = 0; i < drawn; i++) this.#read(first + i);
+    this.#issued = first + drawn;
+    cut(this.#onDevice, this.#issued - 1);
+    this.#drafts?.verified(guess.length, drawn - 1);
+    this.#drafts?.timed(guess.length + 1, performance.now() - begun);
+  }
+
+  /** Draws row by row. Returns the number of rows that were drawn: the last one is not as guessed, or there are no more. */
+  async #drawWhileRight(guess: Int32Array): Promise<number> {
+    const { backend } = this.#onDevice.model;
+    const { constraint } = this.#options;
+    for (let row = 0; ; row++) {
+      if (constraint !== undefined) this.#onDevice.sampler.mask(allowed(this.#onDevice, constraint));
+      const index = this.#issued + row;
+      this.#drawRow(row, index);
+      if (row === guess.length) return row + 1;
+      const [id = -1] = await backend.readIds(this.#onDevice.ring, index, index + 1);
+      if (id !== guess[row] || this.#options.stopIds.has(id)) return row + 1;
+      if (constraint === undefined) continue;
+      this.#accept(constraint, id);
+      if (constraint.done) return row + 1;
+    }
+  }
+
+  /** The same where ids are read late: draws all rows, and forgets those behind the first that is not as guessed. */
+  async #drawAll(guess: Int32Array): Promise<number> {
+    const { model, ring, sampler } = this.#onDevice;
+    const first = this.#issued;
+    for (let row = 0; row <= guess.length; row++) this.#drawRow(row, first + row);
+    const ids = await model.backend.readIds(ring, first, first + guess.length + 1);
+    const wrong = guess.findIndex((id, row) => ids[row] !== id);
+    if (wrong < 0) return ids.length;
+    const { seen, ids: prompt } = this.#options;
+    // The draws that do not count have marked their ids as seen.
+    if (penalises(this.#options.spec))
+      sampler.reset(Int32Array.from([...(seen ?? prompt), ...this.generated, ...ids.subarray(0, wrong + 1)]));
+    return wrong + 1;
+  }
+
+  #drawRow(row: number, index: number): void {
+    const { model, sampler, ring } = this.#onDevice;
+    const { backend } = model;
+    const logits = this.#logits;
+    if (logits === undefined) return;
+    backend.scope(() => {
+      const one = backend.rows(logits, row, 1);
+      this.#options.onLogits?.(one);
+      backend.sample(one, sampler, this.#options.spec, ring, index);
+    });
+  }
+
+  #accept(constraint: Constraint, id: number): void {
+    if (!constraint.accept(id)) throw notAllowed(id);
+    this.#accepted++;
+  }
+
   readonly #keepLogits: Take = (hidden, start, count) => {
     const logits = nextLogits(this.#onDevice, this.#options, hidden, start, count);
     this.#logits = this.#onDevice.model.backend.keep(logits);
   };
 
-  /** Draws the next id from the logits that were kept. */
-  #draw(constraint: Constraint, spec: SampleSpec): void {
+  /** Draws the next id under the constraint, from the logits that were kept where its position has been run. */
+  async #drawNext(constraint: Constraint, spec: SampleSpec): Promise<void> {
+    const begun = performance.now();
+    const ahead = this.#logits !== undefined;
+    if (!ahead) await this.#forward(this.#keepLogits);
     const { model, sampler, ring } = this.#onDevice;
     const logits = this.#logits;
     if (logits === undefined) return;
@@ -132,6 +236,7 @@ export class Decoding {
     model.backend.scope(() => model.backend.sample(logits, sampler, spec, ring, this.#issued));
     this.#freeLogits();
     this.#read(this.#issued++);
+    if (!ahead) this.#drafts?.timed(1, performance.now() - begun);
   }
 
   #freeLogits(): void {
@@ -162,8 +267,20 @@ export class Decoding {
     }
     this.#ids[ids.length + this.generated.length] = id;
     this.generated.push(id);
+    this.#drafts?.push(id);
     return id;
   }
+}
+
+/** The drafts of an answer; undefined where steps cannot be verified together, or not be undone. */
+function draftsFor(onDevice: DeviceSequence, options: GenerateOptions, ids: Int32Array): Drafts | undefined {
+  const { model, sequence, planner, contrast } = onDevice;
+  const { kind } = model.backend;
+  // A planner is asked about each token; a state cannot be shortened; on a GPU the host sees ids too late for a mask.
+  if (options.drafts === false || planner !== undefined || contrast !== undefined || sequence.state !== undefined)
+    return undefined;
+  if (kind === 'webgpu' && (options.constraint !== undefined || options.onLogits !== undefined)) return undefined;
+  return new Drafts(ids, options.ids.length, model.config.vocabulary, kind);
 }
 
 /** Draws the id behind the last position. */
@@ -186,6 +303,11 @@ function nextLogits(
   const logits = lastLogits(model, hidden, count);
   onLogits?.(logits);
   return contrast?.against(ring, start + count - 1, logits) ?? logits;
+}
+
+/** Tells whether ids that were seen are drawn less often. */
+export function penalises({ repetitionPenalty, presencePenalty }: SampleSpec): boolean {
+  return repetitionPenalty !== 1 || presencePenalty !== 0;
 }
 
 /** What both the constraint and the vocabulary allow; undefined: everything. */

@@ -3,8 +3,9 @@ import type { SampleSpec, Tensor } from '../backend/backend.ts';
 import type { Prompt } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
 import type { Constraint } from '../constrain/constraint.ts';
-import { allowed, Decoding, drawing } from './decode.ts';
+import { allowed, Decoding, drawing, penalises } from './decode.ts';
 import type { DeviceSequence } from './device-sequence.ts';
+import type { DraftCounts } from './drafts.ts';
 import { prefill } from './prefill.ts';
 
 export interface GenerateOptions extends Prompt {
@@ -20,6 +21,8 @@ export interface GenerateOptions extends Prompt {
   readonly chunk: number;
   /** The constraint of this answer; it is advanced by every id of it. */
   readonly constraint?: Constraint | undefined;
+  /** Whether next tokens may be guessed from the context; default true. */
+  readonly drafts?: boolean | undefined;
   /** Called with the model's own logits [1, vocabulary] of each draw, in order, in a scope. */
   readonly onLogits?: ((logits: Tensor) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -36,6 +39,7 @@ export interface Generated {
   readonly reason: 'stop' | 'length';
   /** The id that ended the answer, of `stopIds`. */
   readonly end?: number | undefined;
+  readonly drafts?: DraftCounts | undefined;
   /** Milliseconds. */
   readonly prefill: number;
   readonly decode: number;
@@ -47,8 +51,7 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
   const { sampler } = onDevice;
   if (maxTokens < 1) throw new InputError('argument', `maxTokens: ${maxTokens} is below 1`);
   const begun = performance.now();
-  const penalised = spec.repetitionPenalty !== 1 || spec.presencePenalty !== 0;
-  sampler.reset(penalised ? (options.seen ?? ids) : new Int32Array(0));
+  sampler.reset(penalises(spec) ? (options.seen ?? ids) : new Int32Array(0));
   const empty = constraint?.done === true;
   if (!empty) sampler.mask(allowed(onDevice, constraint));
   const take = drawing(onDevice, options);
@@ -57,6 +60,6 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
   if (empty) return { ids: [], reason: 'stop', prefill: prefilled - begun, decode: 0 };
   const decoding = new Decoding(onDevice, options);
   const reason = await decoding.run(take);
-  const { generated, end } = decoding;
-  return { ids: generated, reason, end, prefill: prefilled - begun, decode: performance.now() - prefilled };
+  const { generated, end, drafts } = decoding;
+  return { ids: generated, reason, end, drafts, prefill: prefilled - begun, decode: performance.now() - prefilled };
 }

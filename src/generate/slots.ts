@@ -58,11 +58,12 @@ function followsItsSlots({ image, span }: PlacedSpan): boolean {
   );
 }
 
-/** The position of the next slot: after the largest position so far, on all axes. */
-export function placeNext({ positions, capacity }: Slots, slot: number): void {
+/** The positions of slots `[start, end)`: each after the largest position before it, on all axes. */
+export function placeNext({ positions, capacity }: Slots, start: number, end: number): void {
   if (positions === undefined) return;
   const { axes, values } = positions;
   let last = -1;
-  for (let axis = 0; axis < axes && slot > 0; axis++) last = Math.max(last, positionAt(positions, slot - 1, axis));
-  for (let axis = 0; axis < axes; axis++) values[axis * capacity + slot] = last + 1;
+  for (let axis = 0; axis < axes && start > 0; axis++) last = Math.max(last, positionAt(positions, start - 1, axis));
+  for (let slot = start; slot < end; slot++)
+    for (let axis = 0; axis < axes; axis++) values[axis * capacity + slot] = last + 1 + slot - start;
 }

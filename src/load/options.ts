@@ -18,6 +18,11 @@ export interface OpenOptions extends ReadOptions {
   readonly quantize?: Quantization;
   /** Where downloads are kept; false: nowhere. By default this origin's store, where there is IndexedDB. */
   readonly store?: ModelStore | false;
+  /**
+   * Reads headers and configurations only: of what is not stored already, nothing else is requested, and nothing is
+   * kept. The result's weights are not to be read.
+   */
+  readonly headerOnly?: boolean;
   /** Access to files in Node, given by the platform. */
   readonly files?: FileSystemReader;
   readonly fetch?: typeof fetch;

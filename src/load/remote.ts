@@ -87,7 +87,7 @@ export async function openRemote(
 ): Promise<ByteSource> {
   const { signal, monitor } = options;
   const store = storeOf(options);
-  if (store !== undefined) {
+  if (store !== undefined && (options.headerOnly !== true || (await isStored(store, url)))) {
     try {
       return await downloadToStore({
         url,
@@ -113,6 +113,10 @@ export async function openRemote(
       source.size,
     );
   return source;
+}
+
+async function isStored(store: ModelStore, url: string): Promise<boolean> {
+  return (await store.find(url).catch(() => undefined))?.complete === true;
 }
 
 export function networkOf({ fetch: own, retry = DEFAULT_RETRY, headers, credentials }: OpenOptions): Network {

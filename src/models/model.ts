@@ -7,6 +7,7 @@ import type { BoundaryWeights } from '../select/prefill/dhsa-weights.ts';
 import type { ModelFile, ModelMetadata, ReadOptions, TensorInfo } from '../load/model-file.ts';
 import type { LanguageModelConfig } from './config.ts';
 import { Decoder, type LanguageModel } from './decoder.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
 import { planDecoder, takeDecoder } from './decoder-weights.ts';
 import { WeightDigest } from './digest.ts';
 import { Facts } from './facts.ts';
@@ -50,21 +51,44 @@ export async function languageModelConfig(
   return (await decoderOf(metadata, tensors)).config;
 }
 
+/** A model as its file's header announces it: every tensor of it is checked, and nothing is read. */
+export interface ModelPlan {
+  readonly spec: DecoderSpec;
+  /** Whether there are parts that see, paint and edit. */
+  readonly parts: { readonly see: boolean; readonly paint: boolean; readonly edit: boolean };
+  /** See `Model.missing`. */
+  readonly missing: readonly string[];
+  /** Bytes of the weights that are read. */
+  readonly bytes: number;
+}
+
 /**
- * Loads every weight that the architecture needs, from one file or from a language model and the vision part beside it.
- * Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape (`tensor-shape`) or is of a
- * kind that this architecture does not have (`tensor-type`), before anything is read. Parts for images that are
- * completely missing are no error: see `Model.missing`.
+ * Checks a file, or a language model and the vision part beside it, as `loadModel` does before it reads. Throws
+ * `ModelError` for a tensor that is missing (`tensor-missing`), has another shape (`tensor-shape`) or is of a kind that
+ * this architecture does not have (`tensor-type`). Parts for images that are completely missing are no error.
  */
-export async function loadModel(
-  files: ModelFile | readonly ModelFile[],
-  backend: Backend,
-  options: LoadOptions = {},
-): Promise<Model> {
-  const all = [files].flat().flatMap((one) => (one.projector === undefined ? [one] : [one, one.projector]));
-  const { language: file, vision: beside } = sortFiles(all);
+export async function planModel(file: ModelFile, window?: number): Promise<ModelPlan> {
+  const { spec, plan, unipic, parts, seeing, files } = await planFiles(file, window);
+  const { architecture } = spec.config;
+  const sees = seeing?.plan !== undefined;
+  const images = unipic && parts && unipic.abilities(parts.present);
+  const whole = sees || parts !== undefined;
+  let bytes = 0;
+  for (const { tensors } of files)
+    for (const info of tensors.values()) if (whole || plan.has(info.name)) bytes += info.bytes;
+  return {
+    spec,
+    parts: { see: sees || images?.see === true, paint: images?.paint === true, edit: images?.edit === true },
+    missing: images?.missing ?? missingParts(architecture, file.metadata, seeing?.problem, sees),
+    bytes,
+  };
+}
+
+async function planFiles(given: ModelFile | readonly ModelFile[], window: number | undefined) {
+  const files = [given].flat().flatMap((one) => (one.projector === undefined ? [one] : [one, one.projector]));
+  const { language: file, vision: beside } = sortFiles(files);
   const { metadata, tensors } = file;
-  const spec = await decoderOf(metadata, tensors, options.contextWindow);
+  const spec = await decoderOf(metadata, tensors, window);
   const { config } = spec;
   const plan = planDecoder(tensors, spec);
   // Pages that only chat do not download this code.
@@ -82,6 +106,26 @@ export async function loadModel(
     beside !== undefined || composite
       ? await (await import('./vision/registry.ts')).planVision(file, beside, config)
       : undefined;
+  return { files, file, beside, spec, plan, unipic, imageConfig, parts, boundary, seeing };
+}
+
+/**
+ * Loads every weight that the architecture needs, from one file or from a language model and the vision part beside it.
+ * Throws `ModelError` for a tensor that is missing (`tensor-missing`), has another shape (`tensor-shape`) or is of a
+ * kind that this architecture does not have (`tensor-type`), before anything is read. Parts for images that are
+ * completely missing are no error: see `Model.missing`.
+ */
+export async function loadModel(
+  files: ModelFile | readonly ModelFile[],
+  backend: Backend,
+  options: LoadOptions = {},
+): Promise<Model> {
+  const { file, beside, spec, plan, unipic, imageConfig, parts, boundary, seeing } = await planFiles(
+    files,
+    options.contextWindow,
+  );
+  const { metadata, tensors } = file;
+  const { config } = spec;
   const vision = seeing?.plan;
   await plan.prepare();
   await vision?.prepare();

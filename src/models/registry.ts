@@ -72,17 +72,45 @@ export async function decoderOf(
   const file = architectureName(metadata);
   const name = file === UNIPIC ? languageArchitecture(metadata) : file;
   const entry = ARCHITECTURES.find((candidate) => candidate[metadata.kind].includes(name));
-  if (entry === undefined) {
-    const known = [...ARCHITECTURES, ENCODERS].flatMap((candidate) => candidate[metadata.kind]);
-    throw new ModelError(
-      'architecture',
-      `the architecture ${JSON.stringify(name.slice(0, 80))} is not supported; take a model of ${known.join(', ')}`,
-      { architecture: name, known },
-    );
-  }
+  if (entry === undefined) throw unsupported(name, metadata.kind);
   const create = await entry.load();
   const facts = { ...tensorFacts(tensors, metadata.kind), has: (tensor: string) => tensors.has(tensor), window };
   return create(new Facts(metadata, name), facts, name);
+}
+
+/** Names of all architectures in files of one kind: of models that generate, and of those that read whole texts. */
+export function architectures(kind: ModelMetadata['kind']): {
+  readonly generate: readonly string[];
+  readonly encode: readonly string[];
+} {
+  return { generate: ARCHITECTURES.flatMap((entry) => entry[kind]), encode: ENCODERS[kind] };
+}
+
+/** Names the supported architecture that comes nearest, which often has a model of the same makers and size. */
+function unsupported(name: string, kind: ModelMetadata['kind']): ModelError {
+  const { generate, encode } = architectures(kind);
+  const known = [...generate, ...encode];
+  const near = nearestArchitecture(name, known);
+  const other = near === undefined ? `take a model of ${known.join(', ')}` : `${near} comes nearest and is supported`;
+  return new ModelError(
+    'architecture',
+    `the architecture ${JSON.stringify(name.slice(0, 80))} is not supported; ${other} (docs/models.md lists what is, and what is planned)`,
+    { architecture: name, nearest: near, known },
+  );
+}
+
+/** Letters that two names of one family have in common at least: phi2 and phi3. */
+const FAMILY = 3;
+
+/** The known name with the longest common beginning, and the shortest of those. */
+function nearestArchitecture(name: string, known: readonly string[]): string | undefined {
+  const common = (other: string): number => {
+    let length = 0;
+    while (length < name.length && name[length] === other[length]) length++;
+    return length;
+  };
+  const [best] = known.toSorted((a, b) => common(b) - common(a) || a.length - b.length);
+  return best !== undefined && common(best) >= FAMILY ? best : undefined;
 }
 
 /** A file of an encoder, checked before anything is read; undefined for any other file. Throws as `decoderOf`. */

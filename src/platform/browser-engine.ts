@@ -59,6 +59,13 @@ export function createBrowserPlatform(files: EngineFiles['wasm'], spawnPool: Spa
     spawnPool,
     sessions: async () =>
       ModelStore.supported ? new (await import('../store/sessions.ts')).IndexedShelf() : undefined,
+    memory: deviceMemory(),
     open: {},
   };
+}
+
+/** Browsers that tell round it, and say 8 GiB of all machines that have more. */
+function deviceMemory(): number | undefined {
+  const { deviceMemory: told } = (globalThis.navigator ?? {}) as { readonly deviceMemory?: number };
+  return told === undefined || told >= 8 ? undefined : told * 2 ** 30;
 }

@@ -1,6 +1,6 @@
 /** The platform of the engine in Node 20 and later, and in Electron's main and utility processes. */
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type * as Dawn from 'webgpu';
 import { DeviceError } from '../errors.ts';
@@ -16,6 +16,12 @@ const FIRST_RELAXED_NODE = 22;
 
 /** Not a literal, so that bundlers do not include the package, which has a binary for each system. */
 const DAWN = 'webgpu';
+
+/** Of the machine, or of the container that holds this process. */
+function totalMemory(): number {
+  const limit = process.constrainedMemory?.() ?? 0;
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}
 
 let gpu: Promise<GPU | undefined> | undefined;
 
@@ -66,6 +72,7 @@ export function createNodePlatform(
     gpu: findGpu,
     sharedMemory: true,
     cores: availableParallelism(),
+    memory: totalMemory(),
     distrusted: major < FIRST_RELAXED_NODE ? ['relaxed', 'relaxed-threads'] : [],
     spawnPool: spawnPoolWorker,
     sessions: () => new FolderShelf(sessionFolder()),

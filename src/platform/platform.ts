@@ -18,6 +18,8 @@ export interface Platform {
   readonly unshared?: string | undefined;
   /** Logical processors. */
   readonly cores: number;
+  /** Bytes of the machine's memory, where known. */
+  readonly memory?: number | undefined;
   /** Builds that validate here but compute wrong results. */
   readonly distrusted: readonly WasmBuild[];
   readonly spawnPool?: SpawnPoolWorker | undefined;

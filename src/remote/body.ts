@@ -112,7 +112,7 @@ function responseFormat(grammar: PromptSettings['grammar']): object | undefined 
   return { type: 'json_schema', json_schema: { name: 'answer', schema, strict: true } };
 }
 
-/** What chats and completions have in common. Options of the device (context, visual, loops) have no effect on a server. */
+/** What chats and completions have in common. Options of the device (context, visual, loops, drafts) have no effect on a server. */
 export function answerBody(settings: CompletionSettings, host: string, model: string): Record<string, unknown> {
   if (settings.contrast !== undefined && settings.contrast !== false)
     throw new InputError('argument', 'contrast: servers do not contrast answers; leave it out', { name: 'contrast' });

@@ -48,6 +48,7 @@ export function serveRemote(endpoint: Endpoint, server: Server, info: ModelInfo)
   const counts = onDeviceOnly('measureContextUsage', 'servers do not count tokens beforehand');
   const cancel = respond<EngineApi>(endpoint, {
     load: () => info,
+    inspect: onDeviceOnly('inspect', 'servers have no headers of files'),
     recover: () => info,
     watch: (_, { signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
     memory: () => NOTHING,

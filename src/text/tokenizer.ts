@@ -88,11 +88,12 @@ export interface Tokenizer {
 
 /** Owns WASM memory until `free`. Throws `ModelError('tokenizer')` where the metadata makes no tokenizer. */
 export async function createTokenizer(wasm: Wasm, metadata: ModelMetadata): Promise<Tokenizer> {
-  const description = await describe(metadata);
+  const description = await describeTokenizer(metadata);
   return new DescribedTokenizer(new Encoder(wasm, description.model, description.stages), description);
 }
 
-async function describe(metadata: ModelMetadata): Promise<TokenizerDescription> {
+/** The tokenizer that the metadata describes. Throws as `createTokenizer`. */
+export async function describeTokenizer(metadata: ModelMetadata): Promise<TokenizerDescription> {
   switch (metadata.kind) {
     case 'gguf':
       return describeGguf(metadata.values);

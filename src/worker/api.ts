@@ -159,6 +159,47 @@ export interface ModelInfo {
   readonly template: TemplateAbilities | undefined;
 }
 
+/** Memory that a model needs, estimated from its header; weights and contexts, without the engine's own. */
+export interface MemoryNeed {
+  /** Bytes of the weights on the device. */
+  readonly weights: number;
+  /** Bytes of each token of a context. */
+  readonly token: number;
+  /** Bytes with a context of 4,096 tokens, or of the whole window where that is shorter. */
+  readonly at4k: number;
+  /** Bytes with a context of the whole window. */
+  readonly full: number;
+  /** Bytes that a model may have here, as far as known. */
+  readonly available: number;
+  /** Tokens of a context for which there is room, at most the window. */
+  readonly room: number;
+}
+
+/** What a file's header tells, without its weights. */
+export interface ModelReport {
+  readonly name: string;
+  readonly format: 'gguf' | 'huggingface';
+  /** As the file names it. */
+  readonly architecture: string;
+  readonly parameters: number;
+  /** Size of the files. */
+  readonly bytes: number;
+  /** What most weights are stored as, for instance 'Q4_K_M'. */
+  readonly quantization: string;
+  /** As the file states it; undefined where it does not. */
+  readonly license: string | undefined;
+  /** Whether the model runs here. */
+  readonly runs: boolean;
+  /** Why it does not. */
+  readonly problem: { readonly code: string; readonly message: string } | undefined;
+  /** The most tokens of a context, or of a text; undefined for a model that is not supported, like all below. */
+  readonly contextWindow: number | undefined;
+  readonly capabilities: Capabilities | undefined;
+  readonly memory: MemoryNeed | undefined;
+  /** Where the memory would be needed: what `device: 'auto'` takes, unless the GPU turns out to compute wrongly. */
+  readonly device: 'wasm' | 'webgpu';
+}
+
 export interface SessionInfo {
   /** The number by which the engine identifies the session. */
   readonly session: number;
@@ -234,6 +275,13 @@ export interface EngineApi {
     { readonly input: ModelInput; readonly settings: LoadSettings; readonly fetch?: MessagePort | undefined },
     ModelInfo,
     LoadProgress,
+    never
+  >;
+  /** Reads a file's header, and tells what the model is and whether it runs here. `once`: the network is asked without retries. */
+  readonly inspect: Call<
+    { readonly input: ModelInput; readonly settings: LoadSettings; readonly once: boolean },
+    ModelReport,
+    never,
     never
   >;
   /** Loads the weights of a model again after its device was lost. */

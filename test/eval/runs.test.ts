@@ -1,8 +1,9 @@
 /** The evaluations themselves, small: two runs give the same, a file is added to, and the charts of what was recorded are well-formed. */
 import { readFile, rm } from 'node:fs/promises';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { drawContext, drawVisual } from '../../eval/charts.mjs';
 import { CONTEXT_OPTIONS, joined, run as context } from '../../eval/context.mjs';
@@ -114,5 +115,46 @@ describe('visual', () => {
     const files = drawVisual({ ...first, model: 'tiny', fingerprint: 'f'.repeat(64), date: '' });
     checkXml(files['accuracy.svg']!);
     expect(Object.values(files).join('')).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test('a pack of pictures is asked by the tower, and each method is compared with chance', async () => {
+    const seeing = await Octavo.load(
+      tinyUniPic({ siglip: true, metadata: { 'unipic.understanding': 'siglip' } }),
+      WASM,
+    );
+    const size = 24;
+    const plain = (level: number): string =>
+      deflateSync(new Uint8Array(3 * size * size).fill(level)).toString('base64');
+    const pack = {
+      split: 'held_out',
+      seed: 1,
+      size,
+      pictures: [plain(0), plain(200)],
+      kinds: {
+        what: [
+          [0, 'a?', 'b'],
+          [1, 'a?', 'c'],
+        ],
+        read: [[1, 'd?', 'e']],
+      },
+    };
+    const items = join(folder, 'pack.json.gz');
+    writeFileSync(items, gzipSync(JSON.stringify(pack)));
+    const record = await visual(seeing, { ...values, items, kinds: '', shares: '1,0.5', n: '500' }, 'a machine');
+    await seeing.destroy();
+    expect(record).toMatchObject({ split: 'held_out', size, kinds: ['what', 'read'], tokens: { free: 4, fixed: 0 } });
+    expect(Object.keys(record.parts.seeing)).toEqual(['all', 'blind', 'todre 0.5', 'random 0.5']);
+    expect(record.parts.seeing['todre 0.5']!.kinds['what']!.outcomes).toMatch(/^[01]{2}$/);
+    expect(
+      record.parts.seeing['all']!.kinds['read']!.kept - record.parts.seeing['todre 0.5']!.kinds['read']!.kept,
+    ).toBe(2);
+    const { 'figures.md': figures } = drawVisual({ ...record, model: 'tiny', fingerprint: 'f'.repeat(64), date: '' });
+    const intervals = (row: string): number | undefined =>
+      figures
+        ?.split('\n')
+        .find((line) => line.startsWith(`| ${row}`))
+        ?.match(/\[/g)?.length;
+    // The accuracy's own, against all tokens, and against random tokens of the same number.
+    expect([intervals('all tokens'), intervals('random'), intervals('ToDRE')]).toEqual([1, 2, 3]);
   });
 });

@@ -39,6 +39,7 @@ const fake = (): object => ({});
 const CALLS: Readonly<Record<string, readonly [on: () => object, args: readonly unknown[]]>> = {
   load: [() => Octavo, [tinyUniPic()]],
   availability: [() => Octavo, ['nano']],
+  inspect: [() => Octavo, [tinyUniPic()]],
   createSession: [() => model, []],
   resumeSession: [() => model, ['n']],
   complete: [() => model, ['Hello']],

@@ -329,7 +329,7 @@ describe('slots', () => {
         const slots: Slots = { capacity: 20, positions: undefined };
         placePrompt(slots, start, end, pictures);
         expect([...slots.positions!.values.subarray(start, end)]).toEqual(expected.slice(start, end));
-        placeNext(slots, end);
+        placeNext(slots, end, end + 1);
         expect(slots.positions!.values[end]).toBe(expected[end - 1]! + 1);
       }
     }
@@ -339,18 +339,18 @@ describe('slots', () => {
     const rows = { at: 5, tokens: 4, image: { ...grid, positions: [{ offsets, advance: 3 }] }, span: 0, row: 0 };
     const places: Slots = { capacity: 12, positions: undefined };
     placePrompt(places, 0, 10, [placed(1, 3, [0, 2]), rows]);
-    placeNext(places, 10);
+    placeNext(places, 10, 11);
     const axis = (a: number): number[] => [...places.positions!.values.subarray(12 * a, 12 * a + 11)];
     expect(places.positions!.axes).toBe(3);
     expect(axis(0)).toEqual([0, 1, 3, 4, 5, 6, 6, 6, 6, 9, 10]);
     expect(axis(1)).toEqual([0, 1, 3, 4, 5, 6, 6, 7, 7, 9, 10]);
     expect(axis(2)).toEqual([0, 1, 3, 4, 5, 6, 8, 7, 8, 9, 10]);
     // Behind the picture's last token: behind the furthest of its positions.
-    placeNext(places, 9);
+    placeNext(places, 9, 10);
     expect([0, 1, 2].map((a) => places.positions!.values[12 * a + 9])).toEqual([9, 9, 9]);
     const plain: Slots = { capacity: 20, positions: undefined };
     placePrompt(plain, 0, 18, [whole]);
-    placeNext(plain, 18);
+    placeNext(plain, 18, 19);
     expect(plain.positions).toBeUndefined();
   });
 });

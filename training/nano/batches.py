@@ -35,7 +35,16 @@ class Codec:
     """Text to ids and back, with the chat frame of nano."""
 
     def __init__(self, path: Path = TOKENIZER):
-        self.tokenizer = Tokenizer.from_file(str(path))
+        self.use(Tokenizer.from_file(str(path)))
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "Codec":
+        codec = cls.__new__(cls)
+        codec.use(tokenizer)
+        return codec
+
+    def use(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
         self.end = self.tokenizer.token_to_id("<|im_end|>")
         self.pad = self.tokenizer.token_to_id("<|endoftext|>")
         self.count = lru_cache(200_000)(lambda text: len(self.tokenizer.encode(text).ids))

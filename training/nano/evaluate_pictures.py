@@ -22,20 +22,13 @@ import scenes
 from batches import Codec
 from diffusion import paint
 from evaluate import wilson
-from export import PAINT, read
-from model import Config
+from export import PAINT, load
 from patches import to_bytes, to_float
 from picture_batches import Frames
-from unipic import PictureConfig, UniPic
+from unipic import UniPic
 
 TOLERANCE = 20.0
 ROWS = 50
-
-
-def load(path: Path) -> UniPic:
-    model = UniPic(Config(), PictureConfig())
-    model.load_state_dict(read(path))
-    return model.eval()
 
 
 def tokens_of(model: UniPic, pictures: list[np.ndarray]) -> Tensor:

@@ -19,7 +19,8 @@ from torch import Tensor
 from batches import TOKENIZER
 from model import Config
 from tokenizer import CHAT_TEMPLATE, SPECIALS
-from unipic import PictureConfig
+from tower import TowerConfig
+from unipic import IMAGE_TOKEN, PictureConfig, UniPic
 
 TYPE = gguf.GGMLQuantizationType
 PAINT = {"iterations": 4, "diffusion_steps": 20, "guidance": 3.0}
@@ -97,7 +98,8 @@ def averaged(checkpoint: dict) -> dict[str, Tensor]:
     return checkpoint["model"] | checkpoint.get("average", {})
 
 
-def describe_text(out: gguf.GGUFWriter, c: Config) -> None:
+def describe_text(out: gguf.GGUFWriter, c: Config, spec: dict) -> None:
+    """`spec`: the tokenizer, as tokenizer.json has it."""
     for key, value in {
         "context_length": c.max_position_embeddings, "embedding_length": c.hidden_size, "block_count": c.num_hidden_layers,
         "feed_forward_length": c.intermediate_size, "attention.head_count": c.num_attention_heads,
@@ -106,7 +108,6 @@ def describe_text(out: gguf.GGUFWriter, c: Config) -> None:
         out.add_uint32(f"qwen2.{key}", value)
     out.add_float32("qwen2.rope.freq_base", c.rope_theta)
     out.add_float32("qwen2.attention.layer_norm_rms_epsilon", c.rms_norm_eps)
-    spec = json.loads(TOKENIZER.read_text())
     ids = spec["model"]["vocab"] | {t["content"]: t["id"] for t in spec["added_tokens"]}
     tokens = sorted(ids, key=ids.__getitem__)
     assert [ids[t] for t in tokens] == list(range(c.vocab_size))
@@ -121,11 +122,11 @@ def describe_text(out: gguf.GGUFWriter, c: Config) -> None:
     out.add_chat_template(CHAT_TEMPLATE)
 
 
-def describe_pictures(out: gguf.GGUFWriter, c: PictureConfig, image_token: int, mean: Tensor, std: Tensor) -> None:
+def describe_pictures(out: gguf.GGUFWriter, c: PictureConfig, tower: TowerConfig | None, mean: Tensor, std: Tensor) -> None:
     out.add_string("unipic.language_model", "qwen2")
     out.add_array("unipic.image_sizes", [c.image_size])
     for key, value in {
-        "image_token_id": image_token, "default_size": c.image_size, "patch_size": c.patch_size, "token_channels": c.token_channels,
+        "image_token_id": IMAGE_TOKEN, "default_size": c.image_size, "patch_size": c.patch_size, "token_channels": c.token_channels,
         "mar.embedding_length": c.embedding_length, "mar.feed_forward_length": c.feed_forward_length,
         "mar.encoder_block_count": c.encoder_block_count, "mar.decoder_block_count": c.decoder_block_count,
         "mar.head_count": c.head_count, "mar.buffer_count": c.buffer_count, "mar.grid": c.grid,
@@ -139,14 +140,16 @@ def describe_pictures(out: gguf.GGUFWriter, c: PictureConfig, image_token: int, 
     out.add_string("unipic.vae.kind", "patch")
     out.add_array("unipic.vae.latent_mean", mean.tolist())
     out.add_array("unipic.vae.latent_std", std.tolist())
-    out.add_string("unipic.understanding", "mar")
+    out.add_string("unipic.understanding", "siglip" if tower else "mar")
+    for key, value in (tower.to_dict() if tower else {}).items():
+        (out.add_float32 if isinstance(value, float) else out.add_uint32)(f"unipic.siglip.{key}", value)
     out.add_float32("unipic.paint.guidance", PAINT["guidance"])
     for key, text in TEMPLATES.items():
         out.add_string(f"unipic.template.{key}", text)
 
 
-def write(state: dict[str, Tensor], text: Config, picture: PictureConfig | None, path: Path) -> None:
-    """`picture` None: `state` is the text half alone, a file of architecture qwen2."""
+def write(state: dict[str, Tensor], text: Config, picture: PictureConfig | None, path: Path, tower: TowerConfig | None = None, tokenizer: str | None = None) -> None:
+    """`picture` None: `state` is the text half alone, a file of architecture qwen2. `tokenizer`: a tokenizer.json other than the committed one."""
     out = gguf.GGUFWriter(path, "unipic" if picture else "qwen2")
     out.add_name("nano")
     out.add_description("Octavo's own small model: sees, paints and edits pictures of a small world, answers questions about documents"
@@ -154,10 +157,10 @@ def write(state: dict[str, Tensor], text: Config, picture: PictureConfig | None,
     out.add_license("Apache-2.0")
     out.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     out.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    describe_text(out, text)
+    describe_text(out, text, json.loads(tokenizer or TOKENIZER.read_text()))
     if picture:
         state = dict(state)
-        describe_pictures(out, picture, text.vocab_size - 1, state.pop("vae.latent_mean"), state.pop("vae.latent_std"))
+        describe_pictures(out, picture, tower, state.pop("vae.latent_mean"), state.pop("vae.latent_std"))
     for name, tensor in state.items():
         tensor = matrix(name, tensor)
         kind = format_of(name, tensor)
@@ -187,14 +190,27 @@ def read(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def load(path: Path) -> UniPic:
+    """The whole model of a GGUF written here, dequantised to f32, its sizes by the file's facts."""
+    state, fields = read(path), gguf.GGUFReader(path).fields
+    sizes = {k: fields[f"unipic.siglip.{k}"].contents() for k in TowerConfig().to_dict() if f"unipic.siglip.{k}" in fields}
+    model = UniPic(Config(vocab_size=len(state["lm.embed_tokens.weight"])), PictureConfig(), TowerConfig(**sizes) if sizes else None)
+    model.load_state_dict(state)
+    return model.eval()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    checkpoint = torch.load(args.checkpoint, weights_only=True)
+    checkpoint = torch.load(args.checkpoint, weights_only=True, map_location="cpu")
     picture = PictureConfig(**checkpoint["picture"]) if "picture" in checkpoint else None
-    write(averaged(checkpoint), Config(**checkpoint["config"]), picture, args.out)
+    tower = TowerConfig(**checkpoint["tower"]) if checkpoint.get("tower") else None
+    tokenizer = checkpoint.get("tokenizer")
+    write(averaged(checkpoint), Config(**checkpoint["config"]), picture, args.out, tower, tokenizer)
+    if tokenizer:  # beside the weights, for whatever reads it from a file of its own
+        args.out.with_name("tokenizer.json").write_text(tokenizer)
     print(args.out, args.out.stat().st_size, "bytes, step", checkpoint["step"])
 
 

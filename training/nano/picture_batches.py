@@ -90,7 +90,7 @@ class Questions:
     """A batch of seeing: rows of ids with placeholders; several questions a picture, a turn each."""
 
     rows: list[list[int]]
-    pictures: Tensor  # (R, N, C)
+    pictures: Tensor  # (R, N, C) for the MAR encoder, or (R, S, S, 3) in -1..1 for the tower
     answers: Tensor  # (A,) flat positions, in rows padded to the longest, whose next token is part of an answer
     targets: Tensor  # (A,)
 
@@ -129,11 +129,11 @@ def painting(r: Random, frames: Frames, table: Table, progress: float, rows: int
     return Pictures(prompts, stacked, None, weights(stacked, None, table.cells[0, 0, 0]))
 
 
-def editing(r: Random, frames: Frames, table: Table, progress: float, rows: int) -> Pictures:
+def editing(r: Random, frames: Frames, table: Table, progress: float, rows: int, kinds: dict[str, int] = tasks.EDITS) -> Pictures:
     words = tasks.Words(table.world, ALIASES if progress >= ALIASES_FROM else 0)
     prompts, before, after = [], [], []
     for _ in range(rows):
-        scene, instruction, result = tasks.draw_edit(r, words, objects_at(r, progress))
+        scene, instruction, result = tasks.draw_edit(r, words, objects_at(r, progress), kinds)
         dropped = r.random() < DROP
         prompts.append(frames.edit(None if dropped else instruction))
         before.append(table.scene(scene))
@@ -142,9 +142,29 @@ def editing(r: Random, frames: Frames, table: Table, progress: float, rows: int)
     return Pictures(prompts, target, noised(source), weights(target, source, table.cells[0, 0, 0]))
 
 
+def packed(codec: Codec, dialogues: list[tuple[list[int], list[tuple[str, str]]]], pictures: Tensor) -> Questions:
+    """Rows of ids from (the ids up to the first answer, turns of question and answer)."""
+    lines: list[list[int]] = []
+    spans: list[list[tuple[int, int]]] = []
+    for first, turns in dialogues:
+        ids: list[int] = []
+        where: list[tuple[int, int]] = []
+        for question, answer in turns:
+            ids += codec.next_turn(question) if ids else first
+            reply = codec.answer(answer)
+            where += [(len(ids) - 1 + i, token) for i, token in enumerate(reply)]
+            ids += reply
+        lines.append(ids)
+        spans.append(where)
+    t = max(map(len, lines))
+    flat = [(row * t + at, token) for row, where in enumerate(spans) for at, token in where]
+    at, token = zip(*flat)
+    return Questions(lines, pictures, torch.tensor(at), torch.tensor(token))
+
+
 def seeing(r: Random, frames: Frames, table: Table, progress: float, rows: int) -> Questions:
-    words, codec = tasks.Words(table.world), frames.codec
-    lines, pictures, spans = [], [], []
+    words = tasks.Words(table.world)
+    dialogues, pictures = [], []
     for _ in range(rows):
         if r.random() < WORD_SEE and progress >= 0.1:
             word = tasks.draw_word(r)
@@ -154,21 +174,16 @@ def seeing(r: Random, frames: Frames, table: Table, progress: float, rows: int) 
         else:
             scene = () if r.random() < EMPTY_SEE else scenes.draw_scene(r, objects_at(r, 3 * progress), table.world)  # seeing is learnt sooner
             pictures.append(table.scene(scene))
-            turns = []
-            while len(turns) < TURNS:
-                kind = r.choices(list(tasks.QUESTIONS), list(tasks.QUESTIONS.values()))[0]
-                if made := words.question(r, scene, kind):
-                    turns.append(made)
-        ids: list[int] = []
-        where: list[tuple[int, int]] = []
-        for question, answer in turns:
-            ids += codec.next_turn(question) if ids else frames.see(question)
-            reply = codec.answer(answer)
-            where += [(len(ids) - 1 + i, token) for i, token in enumerate(reply)]
-            ids += reply
-        lines.append(ids)
-        spans.append(where)
-    t = max(map(len, lines))
-    flat = [(row * t + at, token) for row, where in enumerate(spans) for at, token in where]
-    at, token = zip(*flat)
-    return Questions(lines, noised(torch.stack(pictures)), torch.tensor(at), torch.tensor(token))
+            turns = draw_turns(r, words, scene)
+        dialogues.append((frames.see(turns[0][0]), turns))
+    return packed(frames.codec, dialogues, noised(torch.stack(pictures)))
+
+
+def draw_turns(r: Random, words: tasks.Words, scene: Scene) -> list[tuple[str, str]]:
+    """TURNS questions about a scene of the small world, with their answers."""
+    turns: list[tuple[str, str]] = []
+    while len(turns) < TURNS:
+        kind = r.choices(list(tasks.QUESTIONS), list(tasks.QUESTIONS.values()))[0]
+        if made := words.question(r, scene, kind):
+            turns.append(made)
+    return turns

@@ -1,15 +1,17 @@
-"""Train nano's two halves together, on one CPU thread, resumably: paint, edit, see, documents.
+"""Train nano's parts together, resumably, in one of the stages of STAGES: paint, edit, see, documents; and look at collages.
 
     python patches.py --out ../runs/patches.pt
-    python train_joint.py --out ../runs/joint --minutes 95 --from ../../models/nano/nano.gguf --patches ../runs/patches.pt
+    python train_joint.py --stage joint --out ../runs/joint --minutes 97 --from ../runs/text.gguf --patches ../runs/patches.pt
+    python train_joint.py --stage seeing --out ../runs/seeing --minutes 90 --from ../../models/nano/nano.gguf \\
+        --tower ../runs/tower/last.pt --drawings ../runs/drawings
 
 `--from` is a GGUF of the text half alone or of the whole model, which then brings its own patches. Each
-step is of one task, drawn by STEPS; the schedule runs on training time, as in train.py.
+step is of one task, drawn by the stage's weights; the schedule runs on training time, as in train.py.
 """
 
 import argparse
 import csv
-import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -18,23 +20,49 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import batches
+import looking
 import picture_batches as pb
 import tasks
+import vocabulary
 from batches import Codec
 from diffusion import Schedule, losses
 from export import read
+from machine import Clock, add_clock_arguments, autocast, choose_device, save
 from model import Config
 from optimiser import Muon
+from tower import TowerConfig
 from train import CLIP, TEXT_WEIGHT, learning_rate
 from unipic import PictureConfig, UniPic
 
-STEPS = {"paint": 40, "edit": 38, "see": 12, "text": 10}  # weights of the tasks, in steps
-ROWS = {"paint": 80, "edit": 64, "see": 40}
 COPIES = 4  # noises for each token
-PAINTING_STEPS, PAINTING_EDITS = {"paint": 30, "edit": 70}, {"recolour": 45, "remove": 20, "move": 20, "add": 15}  # with --painting
-SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent")  # what answers depend on
-LM_RATE = 0.5  # of the learning rate, for the warm-started language model
+SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
 EMA = 0.999
+LOG, SAVE_SECONDS = 100, 180
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run's tasks and how fast which parts learn. Rates of parts are of the learning rate, by the beginning of their names."""
+
+    steps: dict[str, int]  # weights of the tasks, in steps
+    rows: dict[str, int]
+    lr: float
+    decay: float  # share of the run in which the rate falls to zero
+    rates: dict[str, float] = field(default_factory=lambda: {"lm.": 0.5})
+    grown: bool = False  # starts with what the model can already do, instead of with one object
+    edits: dict[str, int] = field(default_factory=lambda: tasks.EDITS)
+    frozen: tuple[str, ...] = ()
+
+
+ROWS = {"paint": 80, "edit": 64, "see": 40}
+STAGES = {
+    "joint": Stage({"paint": 40, "edit": 38, "see": 12, "text": 10}, ROWS, 1.5e-3, 0.45),
+    # Only what painting and editing have for themselves: answers stay as they are.
+    "painting": Stage({"paint": 30, "edit": 70}, ROWS, 8e-4, 0.6, grown=True, edits={"recolour": 45, "remove": 20, "move": 20, "add": 15}, frozen=SHARED),
+    # Collages by the tower; the rest is kept up, for the language model changes under it.
+    "seeing": Stage({"look": 60, "text": 15, "paint": 9, "edit": 12, "see": 4}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1e-3, 0.5,
+                    {"lm.": 0.5, "siglip2.": 0.4, "mar.": 0.3, "proj_": 0.3}, grown=True),
+}
 
 
 def mask_ratio(r: Random) -> float:
@@ -56,7 +84,7 @@ def picture_loss(model: UniPic, batch: pb.Pictures, r: Random, schedule: Schedul
     z = z.gather(1, hidden[..., None].expand(-1, -1, z.shape[-1])).reshape(-1, z.shape[-1])
     x0 = batch.target.gather(1, hidden[..., None].expand(-1, -1, c.token_channels)).reshape(-1, c.token_channels).repeat(COPIES, 1)
     weight = batch.weight.gather(1, hidden).reshape(-1).repeat(COPIES)
-    t = torch.randint(c.train_steps, (len(x0),))
+    t = torch.randint(c.train_steps, (len(x0),), device=x0.device)
     noise = torch.randn_like(x0)
     x = schedule.alpha[t].float()[:, None] * x0 + schedule.sigma[t].float()[:, None] * noise
     output = model.mar.diffloss["net"](x, t, z, COPIES)
@@ -65,8 +93,8 @@ def picture_loss(model: UniPic, batch: pb.Pictures, r: Random, schedule: Schedul
 
 
 def answer_loss(model: UniPic, batch: pb.Questions) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the answers and the share of their tokens that are right."""
-    hidden = model.see(batch.rows, batch.pictures)
+    """Cross entropy of the answers and the share of their tokens that are right. Pictures of tokens go by the MAR encoder, of pixels by the tower."""
+    hidden = (model.see if batch.pictures.ndim == 3 else model.look)(batch.rows, batch.pictures)
     logits = model.lm.logits(hidden.reshape(-1, hidden.shape[-1])[batch.answers]).float()
     return F.cross_entropy(logits, batch.targets), (logits.argmax(-1) == batch.targets).float().mean()
 
@@ -81,99 +109,114 @@ def text_loss(model: UniPic, batch: batches.Batch) -> tuple[Tensor, Tensor]:
     return each[:a].mean() + TEXT_WEIGHT * each[a:].mean(), (logits[:a].argmax(-1) == expected[:a]).float().mean()
 
 
-def build_optimisers(model: UniPic, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for hidden matrices, AdamW for the rest; the language model's groups go at LM_RATE."""
-    tables = ("embed_tokens", "pos_embed", "fake_latent", "mask_token", "z_proj", "input_proj", "final_layer.linear")
-    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+def build_optimisers(model: UniPic, stage: Stage) -> list[torch.optim.Optimizer]:
+    """Muon for hidden matrices, AdamW for the rest; a group for each of the stage's rates."""
+    tables = ("embed_tokens", "pos_embed", "fake_latent", "mask_token", "z_proj", "input_proj", "final_layer.linear", "embeddings.")
+    groups: dict[tuple[bool, float], list[Tensor]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
-            groups.setdefault((p.ndim == 2 and not any(t in name for t in tables), name.startswith("lm.")), []).append(p)
-    kinds = [(text, LM_RATE if text else 1.0) for text in (True, False) if (True, text) in groups]
-    muon = Muon([{"params": groups[True, text], "scale": scale} for text, scale in kinds], lr)
-    adam = torch.optim.AdamW([{"params": groups[False, text], "scale": scale} for text, scale in kinds], lr, betas=(0.9, 0.95), weight_decay=0.0)
-    return [muon, adam]
+            rate = next((rate for start, rate in stage.rates.items() if name.startswith(start)), 1.0)
+            groups.setdefault((p.ndim == 2 and not any(t in name for t in tables), rate), []).append(p)
+    def of(hidden: bool) -> list[dict]:
+        return [{"params": p, "scale": rate} for (h, rate), p in groups.items() if h == hidden]
+
+    return [Muon(of(True), stage.lr), torch.optim.AdamW(of(False), stage.lr, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
 def start_model(args: argparse.Namespace, codec: Codec) -> UniPic:
-    model = UniPic(Config(vocab_size=codec.tokenizer.get_vocab_size()), PictureConfig())
+    """The weights of --from, --patches and --tower. Words that --from does not know begin as the mean of the pieces they were."""
+    tower = torch.load(args.tower, weights_only=True, map_location="cpu") if args.tower else None
+    model = UniPic(Config(vocab_size=codec.tokenizer.get_vocab_size()), PictureConfig(), TowerConfig(**tower["tower"]) if tower else None)
     state = read(args.start)
+    table = state.pop("lm.embed_tokens.weight", None)
+    table = state.pop("embed_tokens.weight") if table is None else table
     if any(name.startswith("mar.") for name in state):
-        model.load_state_dict(state)
+        found = model.load_state_dict(state, strict=False)
+        lacking = [n for n in found.missing_keys if not n.startswith("siglip2") and n != "lm.embed_tokens.weight"]
+        if lacking or found.unexpected_keys:
+            raise SystemExit(f"{args.start}: lacks {lacking}, has too much {found.unexpected_keys}")
     else:
-        model.lm.load_state_dict(state)
+        model.lm.load_state_dict(state, strict=False)
         model.vae.load_state_dict(torch.load(args.patches, weights_only=True))
+    before = Codec().tokenizer
+    rows = [before.encode(codec.tokenizer.decode([i])).ids or [0] for i in range(len(table), codec.tokenizer.get_vocab_size())]
+    model.lm.embed_tokens.weight.data = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in rows)])
+    if tower and "siglip2.post_layernorm.weight" not in state:
+        model.siglip2.load_state_dict({n.removeprefix("tower."): p for n, p in (tower["model"] | tower["average"]).items() if n.startswith("tower.")})
     return model
-
-
-def save(path: Path, **state) -> None:
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").rename(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, required=True, help="training time of the whole run")
     parser.add_argument("--from", dest="start", type=Path, required=True, help="GGUF to start from")
     parser.add_argument("--patches", type=Path, help="weights of patches.py, when --from has none")
-    parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--decay", type=float, default=0.45)
+    parser.add_argument("--tower", type=Path, help="checkpoint of train_tower.py, for the stage seeing")
+    parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the stage seeing")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--painting", action="store_true", help="train only what painting and editing have for themselves: answers stay as they are")
+    add_clock_arguments(parser)
     args = parser.parse_args()
-    weights = PAINTING_STEPS if args.painting else STEPS
-    if args.painting:
+    stage = STAGES[args.stage]
+    if "look" in stage.steps and not (args.tower and args.drawings):
+        parser.error("the stage seeing needs --tower and --drawings")
+    if stage.grown:
         pb.OBJECTS = [(0.0, pb.OBJECTS[-1][1])]
-        tasks.EDITS.update(PAINTING_EDITS)
 
-    torch.set_num_threads(1)
+    device = choose_device()
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    codec = Codec()
-    model = start_model(args, codec)
+    codec = Codec.of(vocabulary.build()) if "look" in stage.steps else Codec()
+    model = start_model(args, codec).to(device)
+    torch.set_default_device(device)  # batches are made where they are used
     for name, p in model.named_parameters():
-        if args.painting and name.startswith(SHARED):
+        if name.startswith(stage.frozen):
             p.requires_grad_(False)
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     average = {n: p.detach().clone() for n, p in trained.items()}
-    optimisers = build_optimisers(model, args.lr)
-    step, seconds, spent = 0, 0.0, dict.fromkeys(STEPS, 0)
+    optimisers = build_optimisers(model, stage)
+    clock, step, spent = Clock(device, args.minutes, args.until), 0, dict.fromkeys(stage.steps, 0)
     checkpoint = args.out / "last.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         average = state["average"]
         for o, s in zip(optimisers, state["optimisers"]):
+            scales = [group["scale"] for group in o.param_groups]  # the constants of now, not of the checkpoint
             o.load_state_dict(s)
-            for group, text in zip(o.param_groups, (False,) if args.painting else (True, False)):
-                group["scale"] = LM_RATE if text else 1.0  # the constant of now, not of the checkpoint
-        step, seconds, spent = state["step"], state["seconds"], state["spent"]
-        torch.set_rng_state(state["random"])
+            for group, scale in zip(o.param_groups, scales):
+                group["scale"] = scale
+        step, clock.seconds, spent = state["step"], state["seconds"], state["spent"]
+        torch.set_rng_state(state["random"].cpu())
     frames = pb.Frames(codec, model.c.tokens + model.c.buffer_count)
     table = pb.Table(model.vae)
+    collages = looking.Collages(codec, model.siglip2.c, args.drawings) if "look" in stage.steps else None
     schedule = Schedule(model.c.train_steps, model.c.max_beta)
     log = csv.writer((args.out / "log.csv").open("a", buffering=1))
-    print(sum(p.numel() for p in trained.values()), "trained parameters; from step", step, flush=True)
+    print(sum(p.numel() for p in trained.values()), "trained parameters on", device, "from step", step, flush=True)
 
     def keep() -> None:
-        save(checkpoint, config=model.lm.c.to_dict(), picture=model.c.to_dict(), model=model.state_dict(), average=average,
-             optimisers=[o.state_dict() for o in optimisers], step=step, seconds=seconds, spent=spent, random=torch.get_rng_state())
+        save(checkpoint, config=model.lm.c.to_dict(), picture=model.c.to_dict(), tower=model.siglip2.c.to_dict() if collages else None,
+             tokenizer=codec.tokenizer.to_str() if collages else None, model=model.state_dict(), average=average,
+             optimisers=[o.state_dict() for o in optimisers], step=step, seconds=clock.seconds, spent=spent, random=torch.get_rng_state())
 
-    sums: dict[str, list[float]] = {task: [0.0] * 4 for task in STEPS}
-    since_save = 0.0
-    while (progress := seconds / (args.minutes * 60)) < 1:
-        start = time.monotonic()
-        lr = learning_rate(progress, args.lr, args.decay)
-        r = Random(f"joint/{args.seed}/{step}")
-        task = r.choices(list(weights), list(weights.values()))[0]
-        with torch.autocast("cpu", torch.bfloat16):
+    sums: dict[str, list[float]] = {task: [0.0] * 4 for task in stage.steps}
+    kept_at = clock.seconds
+    clock.start()
+    while clock.running:
+        lr = learning_rate(clock.progress, stage.lr, stage.decay)
+        r = Random(f"{args.stage}/{args.seed}/{step}")
+        task = r.choices(list(stage.steps), list(stage.steps.values()))[0]
+        with autocast(device):
             match task:
                 case "paint":
-                    loss, figure = picture_loss(model, pb.painting(r, frames, table, progress, ROWS[task]), r, schedule)
+                    loss, figure = picture_loss(model, pb.painting(r, frames, table, clock.progress, stage.rows[task]), r, schedule)
                 case "edit":
-                    loss, figure = picture_loss(model, pb.editing(r, frames, table, progress, ROWS[task]), r, schedule)
+                    loss, figure = picture_loss(model, pb.editing(r, frames, table, clock.progress, stage.rows[task], stage.edits), r, schedule)
                 case "see":
-                    loss, figure = answer_loss(model, pb.seeing(r, frames, table, progress, ROWS[task]))
+                    loss, figure = answer_loss(model, pb.seeing(r, frames, table, clock.progress, stage.rows[task]))
+                case "look":
+                    loss, figure = answer_loss(model, collages.batch(r, stage.rows[task]))
                 case _:
                     loss, figure = text_loss(model, batches.make_batch(codec, args.seed + 1000, step, 1.0))
         loss.backward()
@@ -186,24 +229,21 @@ def main() -> None:
         step += 1
         decay = min(EMA, step / (step + 10))
         torch._foreach_lerp_(list(average.values()), [p.detach() for p in trained.values()], 1 - decay)
-        # A step that was stopped from outside (a suspended process) must not eat the schedule.
-        took = min(time.monotonic() - start, 20.0)
-        seconds += took
-        since_save += took
+        took = clock.tick()
         spent[task] += 1
         sums[task] = [a + b for a, b in zip(sums[task], (1, figure.item(), norm.item(), took))]
-        if step % 100 == 0:
-            row = [step, round(seconds), f"{lr:.2e}"]
+        if step % LOG == 0:
+            row = [step, round(clock.seconds), f"{lr:.2e}"]
             for name, (n, *totals) in sums.items():
                 row += [name, int(n), *(f"{x / max(n, 1):.4f}" for x in totals)]
             log.writerow(row)
             print(*row, flush=True)
-            sums = {name: [0.0] * 4 for name in STEPS}
-        if since_save > 120:
+            sums = {name: [0.0] * 4 for name in stage.steps}
+        if clock.seconds - kept_at > SAVE_SECONDS:
             keep()
-            since_save = 0.0
+            kept_at = clock.seconds
     keep()
-    print("done", step, spent, round(seconds), flush=True)
+    print("stopped at step", step, spent, "after", round(clock.seconds), "seconds of training", flush=True)
 
 
 if __name__ == "__main__":

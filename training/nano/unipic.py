@@ -12,6 +12,9 @@ from torch.nn import functional as F
 
 from model import Config, Nano
 from patches import Patches
+from tower import Tower, TowerConfig, projection
+
+IMAGE_TOKEN = 2559  # <image> in the committed vocabulary and in every extension of it
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ class Mar(nn.Module):
 
 
 class UniPic(nn.Module):
-    def __init__(self, text: Config, picture: PictureConfig):
+    """`tower` None: pictures are seen by the MAR encoder alone."""
+
+    def __init__(self, text: Config, picture: PictureConfig, tower: TowerConfig | None = None):
         super().__init__()
         self.c = picture
         self.lm = Nano(text)
@@ -185,7 +190,9 @@ class UniPic(nn.Module):
         self.proj_in = nn.Sequential(nn.Linear(w, d), nn.SiLU(), nn.Linear(d, d))
         self.proj_out = nn.Sequential(nn.Linear(d, d), nn.SiLU(), nn.Linear(d, w))
         self.vae = Patches().requires_grad_(False)
-        self.image_token = text.vocab_size - 1
+        if tower is not None:
+            self.siglip2 = Tower(tower)
+            self.siglip2_proj = projection(tower.embedding_length, d)
 
     def rotate(self, x: Tensor, buffers: int) -> Tensor:
         """`buffers` leading rows of (R, T, .) to the end."""
@@ -205,7 +212,7 @@ class UniPic(nn.Module):
             row[: len(prompt)] = torch.tensor(prompt)
         x = self.lm.embed_tokens(ids).reshape(-1, self.lm.c.hidden_size)
         if source is not None:
-            x = x.index_copy(0, (ids.reshape(-1) == self.image_token).nonzero()[:, 0], source.reshape(-1, x.shape[-1]))
+            x = x.index_copy(0, (ids.reshape(-1) == IMAGE_TOKEN).nonzero()[:, 0], source.reshape(-1, x.shape[-1]))
         places = None
         if target is not None:
             starts = torch.tensor([i * t + len(p) for i, p in enumerate(prompts)])
@@ -231,3 +238,7 @@ class UniPic(nn.Module):
     def see(self, prompts: list[list[int]], pictures: Tensor) -> Tensor:
         """Hidden states (R, T, D) of prompts with the pictures (R, N, C) at their placeholders."""
         return self.lm.states(self.embed(prompts, self.visual(self.mar.encode(pictures)))[0])
+
+    def look(self, prompts: list[list[int]], pictures: Tensor) -> Tensor:
+        """The same by the tower: pictures (R, S, S, 3) in -1..1, one placeholder a patch."""
+        return self.lm.states(self.embed(prompts, self.siglip2_proj(self.siglip2(pictures)).float())[0])

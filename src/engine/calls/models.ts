@@ -9,7 +9,10 @@ import type { LoadListener } from '../loaded.ts';
 import { loadAny } from '../load.ts';
 import type { OpenDevice } from '../model.ts';
 
-type ModelCalls = Pick<Handlers<EngineApi>, 'load' | 'recover' | 'watch' | 'memory' | 'free' | 'encode' | 'decode'>;
+type ModelCalls = Pick<
+  Handlers<EngineApi>,
+  'load' | 'inspect' | 'recover' | 'watch' | 'memory' | 'free' | 'encode' | 'decode'
+>;
 
 /**
  * How often, in milliseconds, an engine that is freeing a model shows that it does not hang: well within the time that
@@ -34,6 +37,9 @@ export function modelCalls(
       const opening = own === undefined ? platform : { ...platform, open: { ...platform.open, fetch: own } };
       return models.add(await loadAny(opening, input, settings, listener(context), open)).info;
     },
+    // Pages that only load do not download it.
+    inspect: async ({ input, settings, once }, { signal }) =>
+      (await import('../report.ts')).report(platform, input, settings, { signal, once }),
     recover: async ({ request, ...of }, context) => {
       const hosted = models.get(of);
       await hosted.loaded.recover(request, listener(context));

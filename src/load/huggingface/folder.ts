@@ -17,9 +17,9 @@ const MAX_SHARDS = 1024;
 
 export async function openFolder(
   files: FileSet,
-  options: { readonly signal?: AbortSignal; readonly quantize?: Quantization } = {},
+  options: { readonly signal?: AbortSignal; readonly quantize?: Quantization; readonly headerOnly?: boolean } = {},
 ): Promise<ModelFile> {
-  const { signal, quantize } = options;
+  const { signal, quantize, headerOnly = false } = options;
   /** What tells this folder from others. */
   const identifying: Uint8Array[] = [];
   const text = async (name: string, limit: number): Promise<Uint8Array | undefined> => {
@@ -40,7 +40,9 @@ export async function openFolder(
     );
   refuseQuantized(config, files.name);
   const generationConfig = await json('generation_config.json', JSON_LIMITS.config);
-  const tokenizer = await json('tokenizer.json', JSON_LIMITS.tokenizer);
+  // Many megabytes, which only a vision part needs beside its header.
+  const needless = headerOnly && config['vision_config'] === undefined;
+  const tokenizer = needless ? undefined : await json('tokenizer.json', JSON_LIMITS.tokenizer);
   const tokenizerConfig = await json('tokenizer_config.json', JSON_LIMITS.config);
   const preprocessor = await json('preprocessor_config.json', JSON_LIMITS.config);
   const template = await text('chat_template.jinja', JSON_LIMITS.template);

@@ -12,7 +12,7 @@ import type { UniPicConfig } from './config.ts';
 import { DiffusionHead } from './head.ts';
 import { KlDecoder, KlEncoder } from './kl-tokenizer.ts';
 import { MarDecoder, MarEncoder } from './mar.ts';
-import { EDIT, lack, PAINT, SEE, type PartName, type Parts } from './parts.ts';
+import { abilities, lack, SEE, type PartName, type Parts } from './parts.ts';
 import { PatchDecoder, PatchEncoder } from './patch-tokenizer.ts';
 import { SiglipTower } from '../vision/siglip.ts';
 import { SourceEncoder } from './source.ts';
@@ -20,7 +20,7 @@ import { standardise, type PictureDecoder, type PictureEncoder, type Standardise
 import { UniPicVision } from './vision.ts';
 
 export { uniPicConfig, type UniPicConfig } from './config.ts';
-export { PartsPlan } from './parts.ts';
+export { abilities, PartsPlan } from './parts.ts';
 
 export interface UniPicOptions {
   /** Most bytes of one tensor of the image tokenizer; larger pictures are computed in bands of rows. */
@@ -63,7 +63,7 @@ export async function createUniPic(
   const source =
     marEncoder && pictureEncoder && toLanguage && new SourceEncoder(config, pictureEncoder, marEncoder, toLanguage);
   const lacks = (verb: string, names: readonly PartName[]): string | undefined => lack(present, verb, names);
-  const missing = [tower ? undefined : lacks('see pictures', SEE), lacks('paint', PAINT), lacks('edit pictures', EDIT)];
+  const { missing } = abilities(present);
   const vision =
     (source ?? tower) &&
     new UniPicVision(backend, config, source, tower && siglip && { tower, projector: siglip.projector }, (route) =>
@@ -89,7 +89,7 @@ export async function createUniPic(
   return {
     vision,
     paint,
-    missing: missing.filter((sentence) => sentence !== undefined),
+    missing,
     free: () => {
       for (const part of [attention, marEncoder, marDecoder, tower, own?.weight, own?.bias]) part?.free();
     },

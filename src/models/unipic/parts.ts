@@ -55,6 +55,23 @@ export function lack(present: ReadonlySet<PartName>, verb: string, parts: readon
     : `this model cannot ${verb}: the file does not have ${gone.map((part) => PARTS[part].title).join(', nor ')}`;
 }
 
+/** What a model with these parts can do, and what it cannot and why. */
+export function abilities(present: ReadonlySet<PartName>): {
+  readonly see: boolean;
+  readonly paint: boolean;
+  readonly edit: boolean;
+  readonly missing: readonly string[];
+} {
+  const see = present.has('siglip') ? undefined : lack(present, 'see pictures', SEE);
+  const [paint, edit] = [lack(present, 'paint', PAINT), lack(present, 'edit pictures', EDIT)];
+  return {
+    see: see === undefined,
+    paint: paint === undefined,
+    edit: edit === undefined,
+    missing: [see, paint, edit].filter((sentence) => sentence !== undefined),
+  };
+}
+
 export type Parts = ReturnType<typeof takeParts>;
 
 /** The weights of the parts; `undefined` for a missing part. `hidden` is the width of the language model. */
@@ -87,6 +104,8 @@ export function takeParts(take: Take, config: UniPicConfig, hidden: number, pres
 
 /** Checks the whole file before anything is read; `writer` reads, `read` gives the parts. */
 export class PartsPlan {
+  /** The parts that the file has. */
+  readonly present: ReadonlySet<PartName>;
   readonly #plan: TensorPlan;
   readonly #take: (take: Take) => Parts;
 
@@ -98,6 +117,7 @@ export class PartsPlan {
           (part !== 'siglip' || config.siglip !== undefined) && names.some((name) => PARTS[part].names.test(name)),
       ),
     );
+    this.present = present;
     this.#plan = new TensorPlan(tensors, {
       missing: 'though it has others of that part; it may be incomplete: convert the model again',
     });

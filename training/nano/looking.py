@@ -1,0 +1,55 @@
+"""What a step of looking learns from: collages, and pictures of the small world enlarged, each with questions.
+
+The tower sees every picture at its own size, so the small world's 32 x 32 pixels are enlarged as the engines do it (bicubic).
+"""
+
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from PIL import Image
+
+import collage
+import picture_batches as pb
+import scenes
+import tasks
+from batches import Codec
+from collage_render import Renderer
+from drawings import open_library
+from patches import to_float
+from tower import TowerConfig
+
+COUNTS = {1: 3, 2: 3, 3: 3, 4: 2, 5: 2, 6: 2}  # items of a collage: weight
+SMALL_WORLD, SMALL_WORD = 0.15, 0.25  # of pictures; and of these, those of a word
+TURNS = 6
+FLICKER = 6  # levels of noise, at most, on pixels
+
+
+class Collages:
+    def __init__(self, codec: Codec, tower: TowerConfig, folder: Path):
+        self.frames = pb.Frames(codec, tower.patches)
+        self.size = tower.image_size
+        self.library, self.renderer = open_library(folder), Renderer(folder)
+        self.words = tasks.Words()
+
+    def draw(self, r: Random) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        """uint8 (S, S, 3), and turns of question and answer."""
+        if r.random() >= SMALL_WORLD:
+            c = collage.draw_collage(r, self.library, r.choices(list(COUNTS), list(COUNTS.values()))[0])
+            return self.renderer.render(c), collage.draw_questions(r, c, TURNS)
+        if r.random() < SMALL_WORD:
+            word = tasks.draw_word(r)
+            return enlarged(scenes.render_word(word), self.size), [(r.choice(tasks.READ), word), (r.choice(tasks.DESCRIBE), f"the word {word}")]
+        scene = scenes.draw_scene(r, r.choice((0, 1, 2, 2, 3, 3, 4)))
+        return enlarged(scenes.render(scene), self.size), pb.draw_turns(r, self.words, scene)
+
+    def batch(self, r: Random, rows: int) -> pb.Questions:
+        made = [self.draw(r) for _ in range(rows)]
+        pictures = to_float(np.stack([p for p, _ in made])).to(torch.get_default_device())
+        pictures = pictures + torch.randn_like(pictures) * torch.rand(rows, 1, 1, 1) * (FLICKER / 127.5)
+        return pb.packed(self.frames.codec, [(self.frames.see(turns[0][0]), turns) for _, turns in made], pictures)
+
+
+def enlarged(picture: np.ndarray, size: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
