@@ -191,7 +191,9 @@ describe('studio in Chromium', () => {
 
   story('a question whose page was ended before the answer is answered at the next visit', async () => {
     const page = await visit();
-    await page.click('.bar [aria-label="New conversation"]');
+    // The story before may have left a conversation.
+    const fresh = page.locator('.bar [aria-label="New conversation"]');
+    if ((await fresh.count()) > 0) await fresh.click();
     await page.fill('textarea', 'Ann lives in Oslo. Bob lives in Rome.\n\nWhere does Bob live?');
     // The page is gone as soon as the question was kept.
     await page.evaluate(() => {
@@ -243,11 +245,11 @@ describe('studio in Chromium', () => {
       await page.waitForFunction(() => document.querySelectorAll('.finished').length === 1);
       await page.waitForFunction(() => /Round ([3-9]|1\d)/.test(document.querySelector('.work')?.textContent ?? ''));
       await page.reload();
+      await page.waitForSelector('.toast:has-text("was kept, and goes on")');
       await page.waitForFunction(() => document.querySelectorAll('.finished').length >= 1);
       await page.waitForFunction(
         () => document.querySelectorAll('.finished').length === 2 && !document.querySelector('.work'),
       );
-      expect(await page.textContent('.toasts')).toContain('was kept, and goes on');
       expect(await pixelsOf(page, '.finished:nth-child(2) img')).toBe(wanted);
       await page.close();
     },
@@ -395,8 +397,8 @@ describe('studio in Chromium', () => {
           const form = new FormData();
           form.set('text', 'What is this?');
           form.set('pictures', new File([new Uint8Array(bytes)], 'a.png', { type: 'image/png' }));
-          // Where the service worker's answer sends a navigation.
-          if ((await fetch('./share', { method: 'POST', body: form })).redirected) location.hash = 'shared';
+          // The service worker's answer sends a navigation to #shared; without it, the server knows no such file.
+          if ((await fetch('./share', { method: 'POST', body: form })).ok) location.hash = 'shared';
         },
         [...sample()],
       );
