@@ -20,8 +20,13 @@ export default defineConfig(
   application({
     url: import.meta.url,
     plugins: [pdfFiles()],
-    // The sample is there without a network, too.
-    worker: { globPatterns: ['**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,bcmap,pfb,ttf}'] },
+    worker: {
+      // The sample is there without a network, too. Of the 170 character maps each is kept when a document first needs it.
+      globPatterns: ['**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,pfb,ttf}'],
+      runtimeCaching: [
+        { urlPattern: /\/pdfjs\/cmaps\//, handler: 'CacheFirst', options: { cacheName: 'character-maps' } },
+      ],
+    },
     manifest: {
       name: 'Octavo Documents',
       short_name: 'Documents',

@@ -42,6 +42,11 @@ export function numbersOf(
 
 export const placeOf = ({ document, start, end }: Evidence): string => `${document} ${start} ${end}`;
 
+/** Text has no pages to name. */
+function pageOf({ page, rectangles }: Pick<Evidence, 'page' | 'rectangles'>): string {
+  return rectangles.length === 0 ? '' : t('pageShort', { page });
+}
+
 /** Seconds that reading everything would take at the rate of this answer. */
 export function secondsForAll({ prefill, tokens }: Answer, characters: number): number | undefined {
   if (tokens < 32 || prefill <= 0) return undefined;
@@ -148,7 +153,7 @@ function answerView(exchange: Exchange, answer: Answer, actions: AnswerActions, 
               <span class="quote-text">${evidence.before}<mark>${evidence.quote}</mark>${evidence.after}</span>
               <span class="quote-place numbers"
                 >${scope === '' ? html`<span class="quote-name">${evidence.name}</span>` : nothing}
-                ${t('pageShort', { page: evidence.page })}</span
+                ${pageOf(evidence)}</span
               >
             </button>
           </li>`,
@@ -244,7 +249,7 @@ function absentView(
 }
 
 function nearestView(nearest: Nearest, actions: AnswerActions, scope: string): TemplateResult {
-  const { page, name, text, path } = nearest;
+  const { name, text, path } = nearest;
   return html`<li>
     <button
       class="quote"
@@ -252,7 +257,7 @@ function nearestView(nearest: Nearest, actions: AnswerActions, scope: string): T
     >
       <span class="quote-text">${path.length > 0 ? html`<b>${path.at(-1)}</b> ` : nothing}${text}</span>
       <span class="quote-place numbers"
-        >${scope === '' ? html`<span class="quote-name">${name}</span>` : nothing} ${t('pageShort', { page })}</span
+        >${scope === '' ? html`<span class="quote-name">${name}</span>` : nothing} ${pageOf(nearest)}</span
       >
     </button>
   </li>`;

@@ -19,6 +19,7 @@ import type { Workspace } from '../state/workspace.ts';
 import { exchangeView, isAbsent, numbersOf, secondsForAll, type AnswerActions } from './answer.ts';
 import { WorkspacePart } from './element.ts';
 import { hideQuote, showQuote } from './quote-card.ts';
+import { readingView } from './reading.ts';
 
 /** Pixels from the end within which the reader is at the end. */
 const AT_END = 80;
@@ -155,7 +156,7 @@ class Conversation extends WorkspacePart {
     const read = entry !== undefined && entry.state !== 'waiting';
     return html`<div class="start">
       <h2>${entry === undefined ? t('startAll') : t('startTitle', { name: entry.title ?? entry.name })}</h2>
-      <p class="soft">
+      <p class="soft numbers">
         ${
           entry === undefined
             ? t('startAllBody', { count: entries.length })
@@ -166,7 +167,7 @@ class Conversation extends WorkspacePart {
                       ? t('pages', { count: entry.pages })
                       : t('words', { count: wordsOf(entry.characters) }),
                 })
-              : t('waitingDocument')
+              : readingView(entry, shelf.state.value)
         }
       </p>
       ${

@@ -4,7 +4,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { confirm } from '../../common/dialog.ts';
 import { define } from '../../common/element.ts';
-import { bytes, duration } from '../../common/format.ts';
+import { bytes } from '../../common/format.ts';
 import { icon } from '../../common/icons.ts';
 import type { Observable } from '../../common/observable.ts';
 import { installable } from '../../common/pwa.ts';
@@ -13,6 +13,7 @@ import { toast } from '../../common/toasts.ts';
 import { t } from '../messages.ts';
 import type { Workspace } from '../state/workspace.ts';
 import { WorkspacePart } from './element.ts';
+import { readingView } from './reading.ts';
 
 class Library extends WorkspacePart {
   protected override shown({ shelf, scope }: Workspace): readonly Pick<Observable<unknown>, 'subscribe'>[] {
@@ -123,20 +124,13 @@ class Library extends WorkspacePart {
     </li>`;
   }
 
-  #state({ id, state, pages, bytes: size, problem }: LibraryEntry, locked: boolean): TemplateResult | string {
-    const { progress, paused } = this.workspace.shelf.state.value;
+  #state(entry: LibraryEntry, locked: boolean): TemplateResult | string {
+    const { id, state, pages, bytes: size, problem } = entry;
+    const { value: now } = this.workspace.shelf.state;
     if (locked) return t('statePassword');
     if (state === 'failed') return html`<span title=${problem ?? ''}>${t('stateFailed')}</span>`;
-    const told = progress?.id === id ? progress : undefined;
-    if (told !== undefined && (state === 'waiting' || told.phase === 'vectors')) {
-      const { phase, done, total, secondsLeft } = told;
-      const words = t(phase === 'vectors' ? 'stateVectors' : 'stateReading', { done, total });
-      const left =
-        secondsLeft === undefined || secondsLeft < 1 ? '' : ` · ${t('stateLeft', { left: duration(secondsLeft) })}`;
-      return html`${paused ? t('statePaused') : `${words}${left}`}
-        <progress max=${total} .value=${done} aria-label=${words}></progress>`;
-    }
-    if (state === 'waiting') return paused ? t('statePaused') : t('stateWaiting');
+    if (state === 'waiting' || (now.progress?.id === id && now.progress.phase === 'vectors'))
+      return readingView(entry, now);
     return pages > 1 ? `${t('pages', { count: pages })} · ${bytes(size)}` : bytes(size);
   }
 

@@ -35,6 +35,8 @@ class PdfView extends Part {
   #size: ResizeObserver | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #width = 0;
+  #seenWidth = 0;
+  #top = 0;
   #shown: Place | undefined;
 
   override connectedCallback(): void {
@@ -44,6 +46,12 @@ class PdfView extends Part {
       rootMargin: `${NEAR} 0px`,
     });
     this.#size = new ResizeObserver(() => {
+      // Pages grow with the width: what is in sight stays in sight.
+      const width = this.clientWidth;
+      if (this.#seenWidth > 0 && width > 0 && width !== this.#seenWidth)
+        this.scrollTop = (this.#top * width) / this.#seenWidth;
+      this.#seenWidth = width;
+      this.#top = this.scrollTop;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#redraw(), RESTS);
     });
@@ -158,8 +166,17 @@ class PdfView extends Part {
     const [first] = this.#near;
     const sheet = first === undefined ? undefined : this.#sheetOf(first);
     if (sheet === undefined || sheet.clientWidth === this.#width) return;
-    this.#clear();
-    for (const number of this.#near) this.#draw(number);
+    for (const number of this.#near) {
+      const before = this.#drawn.get(number);
+      this.#drawn.delete(number);
+      this.#draw(number);
+      // What is there stays, stretched, until the new drawing takes its place.
+      const end = (): void => {
+        before?.abort.abort();
+        void before?.page.then((page) => page?.clear());
+      };
+      void this.#drawn.get(number)?.page.then(end, end);
+    }
   }
 
   #sheetOf(number: number): HTMLElement | undefined {
@@ -175,6 +192,7 @@ class PdfView extends Part {
   }
 
   readonly #scrolled = (): void => {
+    if (this.clientWidth === this.#seenWidth) this.#top = this.scrollTop;
     const middle = this.getBoundingClientRect().top + this.clientHeight / 2;
     const sheets = [...this.#near].toSorted((a, b) => a - b);
     const at = sheets.find((number) => (this.#sheetOf(number)?.getBoundingClientRect().bottom ?? 0) > middle);

@@ -60,7 +60,9 @@ export class PdfPages {
         // Safari gives the memory of a canvas back when it has no pixels.
         canvas.width = 0;
         canvas.height = 0;
-        place.replaceChildren();
+        // Another drawing of the page may have taken the place.
+        canvas.remove();
+        letters.remove();
         page.cleanup();
       },
     };

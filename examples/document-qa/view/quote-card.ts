@@ -15,7 +15,7 @@ export function showQuote(evidence: Evidence, at: Element, named: boolean): void
   timer = setTimeout(() => place(evidence, at, named), DELAY);
 }
 
-function place({ before, quote, after, kind, page, name }: Evidence, at: Element, named: boolean): void {
+function place({ before, quote, after, kind, page, rectangles, name }: Evidence, at: Element, named: boolean): void {
   if (!at.isConnected) return;
   if (card === undefined) {
     card = document.createElement('div');
@@ -25,7 +25,9 @@ function place({ before, quote, after, kind, page, name }: Evidence, at: Element
   }
   render(
     html`<p class="quote-card-text">${before}<mark>${quote}</mark>${after}</p>
-      <p class="hint">${named ? html`${name} · ` : nothing}${t('pageShort', { page })} · ${t(kind)}</p>`,
+      <p class="hint">
+        ${named ? html`${name} · ` : nothing}${rectangles.length === 0 ? nothing : html`${t('pageShort', { page })} · `}${t(kind)}
+      </p>`,
     card,
   );
   card.hidden = false;
