@@ -7,7 +7,9 @@ import { misfit } from './check.ts';
 import type { FacePlatform } from './octavo.ts';
 import { INSPECT } from './options.ts';
 
+/** Options of `Octavo.inspect`: the source of the files, and the device in question. */
 export interface InspectOptions extends Omit<LoadSettings, 'threads' | 'build' | 'quantize' | 'sha256'> {
+  /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -177,10 +177,13 @@ export interface MemoryNeed {
 
 /** What a file's header tells, without its weights. */
 export interface ModelReport {
+  /** File name or URL. */
   readonly name: string;
+  /** What kind of files it consists of. */
   readonly format: 'gguf' | 'huggingface';
   /** As the file names it. */
   readonly architecture: string;
+  /** The number of its weights. */
   readonly parameters: number;
   /** Size of the files. */
   readonly bytes: number;
@@ -191,10 +194,19 @@ export interface ModelReport {
   /** Whether the model runs here. */
   readonly runs: boolean;
   /** Why it does not. */
-  readonly problem: { readonly code: string; readonly message: string } | undefined;
+  readonly problem:
+    | {
+        /** As in errors of `load`. */
+        readonly code: string;
+        /** The sentence of that error. */
+        readonly message: string;
+      }
+    | undefined;
   /** The most tokens of a context, or of a text; undefined for a model that is not supported, like all below. */
   readonly contextWindow: number | undefined;
+  /** What it could do. */
   readonly capabilities: Capabilities | undefined;
+  /** What it would need. */
   readonly memory: MemoryNeed | undefined;
   /** Where the memory would be needed: what `device: 'auto'` takes, unless the GPU turns out to compute wrongly. */
   readonly device: 'wasm' | 'webgpu';
