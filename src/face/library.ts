@@ -28,6 +28,8 @@ export interface LibraryOptions {
   readonly ocr?: Recogniser | undefined;
   /** Hears how reading goes on, in the tab that reads. */
   readonly onProgress?: ((progress: LibraryProgress) => void) | undefined;
+  /** Whether a page that is hidden stops reading, and lets another tab read; default false. */
+  readonly pauseWhenHidden?: boolean | undefined;
 }
 
 /** A passage of one of a library's documents. */
@@ -46,6 +48,7 @@ const LIBRARY: ShapeOf<Required<LibraryOptions>> = {
   embedder: { is: 'object' },
   ocr: { is: 'object' },
   onProgress: { is: 'function' },
+  pauseWhenHidden: { is: 'boolean' },
 };
 const ADD: ShapeOf<Required<AddOptions>> = { name: TEXT, type: TEXT, password: TEXT, signal: { signal: true } };
 
@@ -170,8 +173,13 @@ export async function openLibrary(
       'unavailable',
       'no library can be kept here: there is no IndexedDB (a private window, or a page without an origin); open documents one by one',
     );
-  const { model, ...hooks } = options;
+  const { model, pauseWhenHidden = false, ...hooks } = options;
   const library = new DocumentLibrary(new LibraryShelf(records, name), environment, hooks);
+  if (pauseWhenHidden && typeof document !== 'undefined') {
+    const follow = (): void => library.show(document.visibilityState !== 'hidden');
+    document.addEventListener('visibilitychange', follow, { signal: library.signal });
+    follow();
+  }
   library.read();
   return new OctavoLibrary(name, library, model);
 }

@@ -211,7 +211,10 @@ async function loadHere(
 
 async function opener({ documents }: FacePlatform): Promise<Documents> {
   if (documents === undefined)
-    throw new DeviceError('unavailable', 'documents are opened in pages, workers and Node: import octavo');
+    throw new DeviceError(
+      'unavailable',
+      'octavo/in-scope fetches no code, so it opens no documents; open them in the page, in a worker of it or in Node, with Octavo of `octavo`',
+    );
   return documents();
 }
 

@@ -132,6 +132,44 @@ test('reading pauses and goes on, and what a closed tab has read stays', async (
   expect(progress.length).toBeGreaterThan(0);
 });
 
+test('a page that is hidden lets another tab read, loses nothing that was read, and goes on when it is shown', async () => {
+  const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+  const show = (visibilityState: string): void => {
+    page.visibilityState = visibilityState;
+    page.dispatchEvent(new Event('visibilitychange'));
+  };
+  const many = textFile(
+    Array.from({ length: 60 }, (_, i) => long(`Ship ${i} carried ${i * 7} barrels of roses.`)).join('\n\n'),
+    'ships.txt',
+  );
+  Object.defineProperty(globalThis, 'document', { value: page, configurable: true });
+  try {
+    const own = counting(10);
+    const library = await open({
+      embedder: own,
+      pauseWhenHidden: true,
+      onProgress: ({ done }) => done >= 16 && page.visibilityState === 'visible' && show('hidden'),
+    });
+    await library.add(many);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(own.texts).toHaveLength(16);
+    expect((await library.list())[0]?.state).toBe('read');
+    const other = counting();
+    const second = await open({ embedder: other });
+    await second.settled();
+    expect((await second.list())[0]?.state).toBe('ready');
+    expect(other.texts).toHaveLength(44);
+    show('visible');
+    await library.settled();
+    expect(own.texts).toHaveLength(16);
+    await library.add(garden());
+    await library.settled();
+    expect(own.texts).toHaveLength(17);
+  } finally {
+    delete (globalThis as { document?: unknown }).document;
+  }
+});
+
 test('what cannot be read says why, and is tried again with another password', async () => {
   const library = await open();
   const locked = pdf({ pages: [{ texts: [{ x: 60, y: 700, text: 'The code is 4711.' }] }], password: 'anchor' });

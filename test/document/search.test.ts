@@ -159,3 +159,23 @@ describe('vectors', () => {
     expect(best?.text).toContain('hound');
   });
 });
+
+describe('scripts', () => {
+  test('Chinese, Japanese and Arabic are cut at their sentences and found', async () => {
+    const chinese = '港口有九台起重机。灯塔燃烧三十八桶油。市长住在山谷里。';
+    expect(sentencesOf(chinese, 0, chinese.length, 'other').map(([from, to]) => chinese.slice(from, to))).toEqual([
+      '港口有九台起重机。',
+      '灯塔燃烧三十八桶油。',
+      '市长住在山谷里。',
+    ]);
+    const arabic = 'يقع الميناء في الشمال. هل تحترق المنارة ليلا؟ نعم، كل ليلة.';
+    expect(sentencesOf(arabic, 0, arabic.length, 'other')).toHaveLength(3);
+    const filler = '他们说了很多别的事情。'.repeat(30);
+    const text = [chinese, filler, arabic, '港の灯台は毎晩三十八樽の油を燃やす。'].join('\n\n');
+    const document = await openTest(textFile(text, 'scripts.txt'));
+    const found = async (question: string): Promise<string> => (await document.search(question))[0]?.text ?? '';
+    expect(await found('起重机有几台')).toContain('九台起重机');
+    expect(await found('هل تحترق المنارة؟')).toContain('المنارة');
+    expect(await found('灯台の油')).toContain('三十八樽');
+  });
+});

@@ -35,6 +35,25 @@ const KEPT_EVERY = 4;
 /** Characters that vectors and indexes take for each of the text's, about. */
 const TEXT_BYTES = 3;
 
+/** Why a turn of reading ended that another one follows. */
+const HIDDEN = new DOMException('the page is hidden', 'AbortError');
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+/** Rejects when it is aborted; for races with what is waited for. */
+function aborted(signal: AbortSignal): Promise<never> {
+  const promise = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    else signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  promise.catch(() => undefined);
+  return promise;
+}
+
 export class DocumentLibrary {
   readonly #shelf: LibraryShelf;
   readonly #environment: DocumentEnvironment;
@@ -46,6 +65,10 @@ export class DocumentLibrary {
   #reading: Promise<void> | undefined;
   #again = false;
   #paused: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  /** Of the reading under way; a page that is hidden ends it, so that another tab may read. */
+  #turn = new AbortController();
+  /** Resolves when the page is shown again; undefined while it is. */
+  #hidden: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #refreshing: Promise<unknown> = Promise.resolve();
   /** Passwords are not kept. */
   readonly #passwords = new Map<string, string>();
@@ -107,6 +130,7 @@ export class DocumentLibrary {
   /** Starts the reader where it does not run: it goes on until nothing waits. */
   read(): void {
     this.#again = true;
+    if (this.#hidden !== undefined) return;
     this.#reading ??= this.#readAll().finally(() => {
       this.#reading = undefined;
       if (this.#again && !this.#closed.signal.aborted) this.read();
@@ -116,14 +140,27 @@ export class DocumentLibrary {
 
   /** Resolves when nothing waits to be read; rejects where reading cannot go on. */
   async settled(): Promise<void> {
-    while (this.#reading !== undefined) await this.#reading;
+    while (this.#reading !== undefined || this.#hidden !== undefined) await (this.#reading ?? this.#hidden?.promise);
+  }
+
+  /**
+   * Whether the page can be seen: a hidden one stops reading after the page or the batch under way and lets another tab read; shown again, it goes on. What was read
+   * of a file whose text was being taken out is lost.
+   */
+  show(visible: boolean): void {
+    if (visible) {
+      this.#hidden?.resolve();
+      this.#hidden = undefined;
+      if (!this.#closed.signal.aborted) this.read();
+    } else if (this.#hidden === undefined) {
+      this.#hidden = deferred();
+      this.#turn.abort(HIDDEN);
+    }
   }
 
   pause(): void {
     if (this.#paused !== undefined) return;
-    let resolve = (): void => undefined;
-    const promise = new Promise<void>((done) => (resolve = done));
-    this.#paused = { promise, resolve };
+    this.#paused = deferred();
   }
 
   resume(): void {
@@ -132,7 +169,11 @@ export class DocumentLibrary {
   }
 
   close(): void {
-    this.#closed.abort(new DOMException('the library was closed', 'AbortError'));
+    const reason = new DOMException('the library was closed', 'AbortError');
+    this.#closed.abort(reason);
+    this.#turn.abort(reason);
+    this.#hidden?.resolve();
+    this.#hidden = undefined;
     this.resume();
     this.#contents.clear();
   }
@@ -175,26 +216,33 @@ export class DocumentLibrary {
   }
 
   async #readAll(): Promise<void> {
-    const { signal } = this.#closed;
-    await this.#shelf.alone(signal, async () => {
-      for (;;) {
-        await this.#paused?.promise;
-        signal.throwIfAborted();
-        this.#again = false;
-        const entries = await this.#shelf.entries();
-        const wanted = this.#hooks.embedder === undefined ? ['waiting'] : ['waiting', 'read'];
-        const todo = entries.filter(({ state }) => wanted.includes(state));
-        const [next] = todo;
-        if (next === undefined) break;
-        await this.#readOne(next, todo.length - 1, entries);
-      }
-    });
+    this.#closed.signal.throwIfAborted();
+    this.#turn = new AbortController();
+    const { signal } = this.#turn;
+    try {
+      await this.#shelf.alone(signal, async () => {
+        for (;;) {
+          await Promise.race([this.#paused?.promise, aborted(signal)]);
+          signal.throwIfAborted();
+          this.#again = false;
+          const entries = await this.#shelf.entries();
+          const wanted = this.#hooks.embedder === undefined ? ['waiting'] : ['waiting', 'read'];
+          const todo = entries.filter(({ state }) => wanted.includes(state));
+          const [next] = todo;
+          if (next === undefined) break;
+          await this.#readOne(next, todo.length - 1, entries);
+        }
+      });
+    } catch (error) {
+      if (signal.reason !== HIDDEN || this.#closed.signal.aborted) throw error;
+      return;
+    }
     await this.#refresh();
   }
 
   async #readOne(entry: LibraryEntry, waiting: number, entries: readonly LibraryEntry[]): Promise<void> {
     const { id, name, type } = entry;
-    const { signal } = this.#closed;
+    const { signal } = this.#turn;
     const { embedder, ocr, onProgress } = this.#hooks;
     const hear = (progress: ReadingProgress): void => onProgress?.({ ...progress, id, name, waiting });
     try {
@@ -244,26 +292,29 @@ export class DocumentLibrary {
     const own = new Map<string, QuantisedVector>();
     const begun = performance.now();
     let batches = 0;
-    await this.#searcher.embed({
-      document: id,
-      signal: this.#closed.signal,
-      known: async (text) => {
-        const key = keyOf(text);
-        const vector = known.get(key);
-        if (vector !== undefined) own.set(key, vector);
-        return vector;
-      },
-      keep: async (made) => {
-        for (const [text, vector] of made) own.set(keyOf(text), vector);
-        if (++batches % KEPT_EVERY === 0) await this.#shelf.keepVectors(id, fingerprint, own);
-      },
-      onProgress: async (done, total) => {
-        const seconds = (performance.now() - begun) / 1000;
-        hear({ phase: 'vectors', done, total, secondsLeft: (seconds / Math.max(1, done)) * (total - done) });
-        await this.#paused?.promise;
-      },
-    });
-    await this.#shelf.keepVectors(id, fingerprint, own);
+    try {
+      await this.#searcher.embed({
+        document: id,
+        signal: this.#turn.signal,
+        known: async (text) => {
+          const key = keyOf(text);
+          const vector = known.get(key);
+          if (vector !== undefined) own.set(key, vector);
+          return vector;
+        },
+        keep: async (made) => {
+          for (const [text, vector] of made) own.set(keyOf(text), vector);
+          if (++batches % KEPT_EVERY === 0) await this.#shelf.keepVectors(id, fingerprint, own);
+        },
+        onProgress: async (done, total) => {
+          const seconds = (performance.now() - begun) / 1000;
+          hear({ phase: 'vectors', done, total, secondsLeft: (seconds / Math.max(1, done)) * (total - done) });
+          await Promise.race([this.#paused?.promise, aborted(this.#turn.signal)]);
+        },
+      });
+    } finally {
+      await this.#shelf.keepVectors(id, fingerprint, own);
+    }
   }
 
   /** Takes in what is stored now, and lets go what is not any more. One at a time. */
