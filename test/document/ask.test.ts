@@ -102,6 +102,28 @@ describe('nano about a PDF', () => {
     await expect(document.ask('Who is the mayor of Marston?')).rejects.toMatchObject({ code: 'destroyed' });
   });
 
+  test('a document outlives its model: search goes on, a question says why it cannot be answered, and another model answers', async () => {
+    const bytes = readFileSync(fileURLToPath(new URL('nano.gguf', root)));
+    const first = await testFace().load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+    const document = await openTest(demoPdf(), { model: first });
+    await first.destroy();
+    expect((await document.search('call sign of the Aurora'))[0]?.page).toBe(1);
+    await expect(document.ask('What is the call sign of the Aurora?')).rejects.toThrow('load the model again');
+    const answer = await document.ask('What is the call sign of the Aurora?', { model, mode: 'whole' });
+    expect(answer.text).toBe('KX-417');
+  });
+
+  test('two questions at once are both answered', async () => {
+    const document = await openTest(demoPdf(), { model });
+    const answers = await Promise.all(
+      ['What is the call sign of the Aurora?', 'What is the fare for the train to Vienna?'].map((question) =>
+        document.ask(question, { mode: 'passages', budget: 150 }),
+      ),
+    );
+    expect(answers.map(({ text: said }) => said)).toEqual(['KX-417', '64 euros']);
+    expect(answers.map(({ citations }) => citations[0]?.page)).toEqual([1, 3]);
+  });
+
   test('windows reads everything in parts', async () => {
     const filler = Array.from({ length: 12 }, (_, i) =>
       text
