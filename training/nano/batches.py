@@ -38,6 +38,12 @@ class Codec:
         self.use(Tokenizer.from_file(str(path)))
 
     @classmethod
+    def beside(cls, weights: Path) -> "Codec":
+        """By the tokenizer.json beside a file of weights, else by the committed one."""
+        own = weights.with_name("tokenizer.json")
+        return cls(own if own.exists() else TOKENIZER)
+
+    @classmethod
     def of(cls, tokenizer: Tokenizer) -> "Codec":
         codec = cls.__new__(cls)
         codec.use(tokenizer)

@@ -54,7 +54,9 @@ def sort_of(value: str) -> str:
 def load(path: Path) -> Nano:
     """The language model of a checkpoint (joint or not) or of a GGUF, with the weights as an engine sees them."""
     if path.suffix == ".gguf":
-        state, config = read(path), Config()
+        state = read(path)
+        table = state["lm.embed_tokens.weight"] if "lm.embed_tokens.weight" in state else state["embed_tokens.weight"]
+        config = Config(vocab_size=len(table))
     else:
         checkpoint = torch.load(path, weights_only=True)
         state, config = dequantised(averaged(checkpoint)), Config(**checkpoint["config"])
@@ -135,7 +137,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only tasks whose name has this in it")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, codec, scores = load(args.checkpoint), Codec(), {}
+    model, codec, scores = load(args.checkpoint), Codec.beside(args.checkpoint), {}
     for name, (tokens, density, n) in (TASKS | ABSENT).items():
         if args.only not in name:
             continue

@@ -106,7 +106,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     model, data, scores = load(args.gguf), json.loads(heldout.OUT.read_text()), {}
-    frames = Frames(Codec(), model.c.tokens + model.c.buffer_count)
+    frames = Frames(Codec.beside(args.gguf), model.c.tokens + model.c.buffer_count)
     settings = {"iterations": args.iterations, "steps": args.steps, "guidance": args.guidance}
     clock = time.monotonic()
 

@@ -30,6 +30,11 @@ TEMPLATES = {
     "edit": FRAME.format("{image}\n{instruction}"), "edit_unconditional": FRAME.format("{image}\nRepeat this image."),
 }
 
+PICTURE_KEYS = {  # PictureConfig's names: the file's, after "unipic."
+    "image_size": "default_size", "patch_size": "patch_size", "token_channels": "token_channels",
+    **{k: f"mar.{k}" for k in ("embedding_length", "feed_forward_length", "encoder_block_count", "decoder_block_count", "head_count", "buffer_count", "layer_norm_epsilon")},
+    "diffusion_width": "diffusion.width", "diffusion_block_count": "diffusion.block_count", "train_steps": "diffusion.train_steps", "max_beta": "diffusion.max_beta",
+}
 NAMES = {
     "embed_tokens.weight": "token_embd.weight",
     "norm.weight": "output_norm.weight",
@@ -126,11 +131,8 @@ def describe_pictures(out: gguf.GGUFWriter, c: PictureConfig, tower: TowerConfig
     out.add_string("unipic.language_model", "qwen2")
     out.add_array("unipic.image_sizes", [c.image_size])
     for key, value in {
-        "image_token_id": IMAGE_TOKEN, "default_size": c.image_size, "patch_size": c.patch_size, "token_channels": c.token_channels,
-        "mar.embedding_length": c.embedding_length, "mar.feed_forward_length": c.feed_forward_length,
-        "mar.encoder_block_count": c.encoder_block_count, "mar.decoder_block_count": c.decoder_block_count,
-        "mar.head_count": c.head_count, "mar.buffer_count": c.buffer_count, "mar.grid": c.grid,
-        "diffusion.width": c.diffusion_width, "diffusion.block_count": c.diffusion_block_count, "diffusion.train_steps": c.train_steps,
+        "image_token_id": IMAGE_TOKEN, "mar.grid": c.grid,
+        **{theirs: getattr(c, ours) for ours, theirs in PICTURE_KEYS.items() if isinstance(getattr(c, ours), int)},
         "paint.iterations": PAINT["iterations"], "paint.diffusion_steps": PAINT["diffusion_steps"],
     }.items():
         out.add_uint32(f"unipic.{key}", value)
@@ -193,8 +195,13 @@ def read(path: Path) -> dict[str, Tensor]:
 def load(path: Path) -> UniPic:
     """The whole model of a GGUF written here, dequantised to f32, its sizes by the file's facts."""
     state, fields = read(path), gguf.GGUFReader(path).fields
-    sizes = {k: fields[f"unipic.siglip.{k}"].contents() for k in TowerConfig().to_dict() if f"unipic.siglip.{k}" in fields}
-    model = UniPic(Config(vocab_size=len(state["lm.embed_tokens.weight"])), PictureConfig(), TowerConfig(**sizes) if sizes else None)
+
+    def facts(names: dict[str, str]) -> dict:
+        return {ours: fields[f"unipic.{theirs}"].contents() for ours, theirs in names.items() if f"unipic.{theirs}" in fields}
+
+    tower = facts({k: f"siglip.{k}" for k in TowerConfig().to_dict()})
+    picture = PictureConfig(**facts(PICTURE_KEYS), tokenizer_width=len(state["vae.encoder.0.weight"]))
+    model = UniPic(Config(vocab_size=len(state["lm.embed_tokens.weight"])), picture, TowerConfig(**tower) if tower else None)
     model.load_state_dict(state)
     return model.eval()
 

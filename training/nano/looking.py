@@ -27,7 +27,7 @@ FLICKER = 6  # levels of noise, at most, on pixels
 
 
 class Collages:
-    def __init__(self, codec: Codec, tower: TowerConfig, folder: Path):
+    def __init__(self, codec: Codec, folder: Path, tower: TowerConfig = TowerConfig()):
         self.frames = pb.Frames(codec, tower.patches)
         self.size = tower.image_size
         self.library, self.renderer = open_library(folder), Renderer(folder)
@@ -46,8 +46,9 @@ class Collages:
 
     def batch(self, r: Random, rows: int) -> pb.Questions:
         made = [self.draw(r) for _ in range(rows)]
-        pictures = to_float(np.stack([p for p, _ in made])).to(torch.get_default_device())
-        pictures = pictures + torch.randn_like(pictures) * torch.rand(rows, 1, 1, 1) * (FLICKER / 127.5)
+        pictures = to_float(np.stack([p for p, _ in made]))
+        noise = torch.Generator().manual_seed(r.getrandbits(62))
+        pictures = pictures + torch.randn(pictures.shape, generator=noise) * torch.rand((rows, 1, 1, 1), generator=noise) * (FLICKER / 127.5)
         return pb.packed(self.frames.codec, [(self.frames.see(turns[0][0]), turns) for _, turns in made], pictures)
 
 

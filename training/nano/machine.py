@@ -25,6 +25,7 @@ def autocast(device: torch.device) -> AbstractContextManager:
 def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, required=True, help="training time of the whole run: of the process's CPU, or of the clock on a GPU")
     parser.add_argument("--until", help="HH:MM in UTC: save and stop at that time of day; the same command resumes")
+    parser.add_argument("--workers", type=int, help="processes that make batches; by default none on a CPU, all cores but two beside a GPU")
 
 
 class Clock:

@@ -1,14 +1,14 @@
 """Nano's image tokenizer: patches of 8x8 pixels to tokens of 16 channels and back, trained first.
 
     python patches.py --out ../runs/patches.pt --minutes 3
+    python patches.py --world gallery --drawings ../runs/drawings --channels 32 --width 384 --out ../runs/gallery.pt --minutes 30
 
 Encoder: an MLP on each patch. Decoder: a 3x3 convolution over the grid of tokens, then an MLP to the
-patch. Trained on shapes and letters of the world in random colours, at random places (not only in
+patch. For the gallery trained on its scenes; for the small world on shapes and letters of the world in random colours, at random places (not only in
 their cells) and in training scenes; tokens are noised, so that the decoder forgives the sampler.
 """
 
 import argparse
-import time
 from pathlib import Path
 from random import Random
 
@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import gallery
 import scenes
+from machine import Clock, autocast, choose_device
 from scenes import WORLD
 
 PATCH, CHANNELS, WIDTH = 8, 16, 256
@@ -28,14 +30,14 @@ NOISE = 0.3  # of a channel's deviation, at most, on the tokens that the decoder
 class Patches(nn.Module):
     """Pictures (B, S, S, 3) in -1..1 to tokens (B, N, C), standardised a channel, and back."""
 
-    def __init__(self):
+    def __init__(self, channels: int = CHANNELS, width: int = WIDTH):
         super().__init__()
         p = PATCH * PATCH * 3
-        self.encoder = nn.Sequential(nn.Linear(p, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, CHANNELS))
-        self.conv = nn.Conv2d(CHANNELS, WIDTH, 3, padding=1)
-        self.decoder = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, p))
-        self.register_buffer("latent_mean", torch.zeros(CHANNELS))
-        self.register_buffer("latent_std", torch.ones(CHANNELS))
+        self.encoder = nn.Sequential(nn.Linear(p, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, channels))
+        self.conv = nn.Conv2d(channels, width, 3, padding=1)
+        self.decoder = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, p))
+        self.register_buffer("latent_mean", torch.zeros(channels))
+        self.register_buffer("latent_std", torch.ones(channels))
 
     def raw(self, pictures: Tensor) -> Tensor:
         b, s = pictures.shape[:2]
@@ -81,52 +83,98 @@ def training_picture(r: Random, masks: list[np.ndarray]) -> np.ndarray:
     return picture
 
 
+class SmallWorld:
+    """What the tokenizer of the small world learns from and is tested on."""
+
+    def __init__(self):
+        self.masks = [scenes.mask(s) for s in WORLD.shapes]
+
+    def pool(self, r: Random) -> list[np.ndarray]:
+        return [training_picture(r, self.masks) for _ in range(12000)]
+
+    def standard(self, r: Random) -> list[np.ndarray]:
+        """Tokens of training scenes of one to three objects are to have mean 0 and deviation 1."""
+        return [scenes.render(scenes.draw_scene(r, r.randint(1, 3))) for _ in range(3000)]
+
+    def test(self, r: Random, held_out: bool) -> list[tuple[object, np.ndarray]]:
+        drawn = [scenes.draw_scene(r, r.randint(1, 3), held_out=held_out) for _ in range(300)]
+        return [(s, scenes.render(s)) for s in drawn]
+
+    def match(self, picture: np.ndarray) -> object:
+        return scenes.match(picture)[0]
+
+
+class GalleryWorld:
+    def __init__(self, folder: Path):
+        import gallery_batches  # needs this module
+
+        self.drawn = gallery_batches.Gallery(folder)
+
+    def pool(self, r: Random) -> list[np.ndarray]:
+        return [self.drawn.render(gallery.draw_scene(r, r.randint(2, 4))) for _ in range(6000)]
+
+    def standard(self, r: Random) -> list[np.ndarray]:
+        return [self.drawn.render(gallery.draw_scene(r, r.randint(1, 3))) for _ in range(1500)]
+
+    def test(self, r: Random, held_out: bool) -> list[tuple[object, np.ndarray]]:
+        drawn = [gallery.draw_scene(r, r.randint(1, 3), held_out) for _ in range(150)]
+        return [(s, self.drawn.render(s)) for s in drawn]
+
+    def match(self, picture: np.ndarray) -> object:
+        return self.drawn.match(picture)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--world", choices=("small", "gallery"), default="small")
+    parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the gallery")
+    parser.add_argument("--channels", type=int, default=CHANNELS)
+    parser.add_argument("--width", type=int, default=WIDTH)
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    device = choose_device()
     torch.manual_seed(args.seed)
-    r = Random(args.seed)
-    masks = [scenes.mask(s) for s in WORLD.shapes]
-    pool = to_float(np.stack([training_picture(r, masks) for _ in range(12000)]))
-    model = Patches()
+    world = GalleryWorld(args.drawings) if args.world == "gallery" else SmallWorld()
+    pool = torch.from_numpy(np.stack(world.pool(Random(args.seed)))).to(device)
+    model = Patches(args.channels, args.width).to(device)
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, betas=(0.9, 0.99))
-    start, step, size = time.process_time(), 0, 96
-    while (progress := (time.process_time() - start) / (60 * args.minutes)) < 1:
+    clock, step, size = Clock(device, args.minutes, None), 0, 96
+    while clock.running:
         for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 50, (1 - progress) / 0.5)
-        x = pool[torch.randint(len(pool), (size,))]
-        with torch.autocast("cpu", torch.bfloat16):
+            group["lr"] = 2e-3 * min(1, (step + 1) / 50, (1 - clock.progress) / 0.5)
+        x = pool[torch.randint(len(pool), (size,), device=device)].float() * (2 / 255) - 1
+        with autocast(device):
             z = model.raw(x).float()
             deviation = z.detach().std((0, 1))
-            noisy = z + deviation * torch.randn_like(z) * (torch.rand(size, 1, 1) * NOISE)
+            noisy = z + deviation * torch.randn_like(z) * (torch.rand(size, 1, 1, device=device) * NOISE)
             y = model.decode_raw(noisy).float()
-        weight = 1 + 2 * (x.min(-1, keepdim=True).values < 0.99).float()  # objects weigh three times
+        ground = x[:, :1, :1]
+        weight = 1 + 2 * ((x - ground).abs().max(-1, keepdim=True).values > 0.01).float()  # objects weigh three times
         loss = (weight * (y - x).abs()).mean() + (weight * (y - x).square()).mean() + 1e-4 * z.square().mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
         step += 1
+        clock.tick()
         if step % 200 == 0:
-            print(step, f"{progress:.2f} {loss.item():.4f}", flush=True)
+            print(step, f"{clock.progress:.2f} {loss.item():.4f}", flush=True)
+    model.cpu()
     with torch.no_grad():
-        r = Random("standard")  # tokens of training scenes of one to three objects have mean 0 and deviation 1
-        z = model.raw(to_float(np.stack([scenes.render(scenes.draw_scene(r, r.randint(1, 3))) for _ in range(3000)]))).reshape(-1, CHANNELS)
+        r = Random("standard")
+        z = model.raw(to_float(np.stack(world.standard(r)))).reshape(-1, args.channels)
         model.latent_mean.copy_(z.mean(0))
         model.latent_std.copy_(z.std(0))
         for name, held_out in (("training pairs", False), ("held-out pairs", True)):
-            drawn = [scenes.draw_scene(r, r.randint(1, 3), held_out=held_out) for _ in range(300)]
-            x = to_float(np.stack([scenes.render(s) for s in drawn]))
+            drawn = world.test(r, held_out)
+            x = to_float(np.stack([picture for _, picture in drawn]))
             for noise in (0, 0.25):
                 tokens = model.encode(x)
                 y = model.decode(tokens + noise * torch.randn_like(tokens))
-                found = [scenes.match(picture) for picture in to_bytes(y)]
-                exact = sum(f[0] == s for f, s in zip(found, drawn)) / len(drawn)
+                exact = sum(world.match(picture) == scene for picture, (scene, _) in zip(to_bytes(y), drawn)) / len(drawn)
                 psnr = 10 * torch.log10(4 / (y - x).square().mean()).item()
-                print(f"{name}, noise {noise}: PSNR {psnr:.1f}, exact {exact:.3f}, worst cell {max(f[1] for f in found):.1f} levels", flush=True)
+                print(f"{name}, noise {noise}: PSNR {psnr:.1f}, exact {exact:.3f}", flush=True)
     torch.save(model.state_dict(), args.out)
 
 

@@ -1,10 +1,11 @@
-"""python3 -m unittest test_collage: what is held out of the training of seeing never leaks into it. Needs no package."""
+"""python3 -m unittest test_collage: what is held out of the training of seeing and painting never leaks into it. Needs no package."""
 
 import unittest
 from random import Random
 
 import collage
 import drawings
+import gallery
 from collage import HELD_OUT_SHAPES, PLACES, SHAPE_HAND
 from drawings import HELD_OUT_HAND, WORDS, Drawing, Library, is_held_out_drawing, is_held_out_pair
 from english import PLURALS
@@ -126,6 +127,54 @@ class Pictures(unittest.TestCase):
         self.assertEqual(collage.article("unicorn"), "a unicorn")
         self.assertEqual(collage.article("jeans"), "some jeans")
         self.assertEqual(len(drawings.CATEGORY), sum(map(len, drawings.NAMES.values())), "a name in two categories")
+
+
+class Gallery(unittest.TestCase):
+    def held_out(self, *scenes: gallery.Scene) -> bool:
+        """Whether scenes show a held-out shape, or together a held-out pair of names."""
+        things = {t for s in scenes for _, t in s.things}
+        names = {t.name for t in things if not t.colour}
+        return any((t.name, t.colour) in gallery.HELD_OUT_SHAPES for t in things) or any(is_held_out_pair(a, b) for a in names for b in names)
+
+    def test_training_scenes_and_edits_have_nothing_that_is_held_out(self):
+        for seed in range(400):
+            r = Random(seed)
+            self.assertFalse(self.held_out(gallery.draw_scene(r, 1 + seed % 3)))
+            source, _, result = gallery.draw_edit(r, 1 + seed % 3)
+            self.assertFalse(self.held_out(source, result))
+
+    def test_held_out_scenes_are(self):
+        for seed in range(100):
+            self.assertTrue(self.held_out(gallery.draw_scene(Random(seed), 2 + seed % 2, held_out=True)))
+
+    def test_captions_name_all_that_is_shown(self):
+        for seed in range(200):
+            r = Random(seed)
+            scene = gallery.draw_scene(r, 1 + seed % 3)
+            text = gallery.caption(r, scene)
+            for cell, thing in scene.things:
+                self.assertIn(collage.article(str(thing)), text)
+                self.assertIn(gallery.PLACES[cell], text)
+            if scene.ground != "white":
+                self.assertIn(scene.ground, text.rsplit(" on ", 1)[1])
+
+    def test_edits_change_one_thing(self):
+        kinds = set()
+        for seed in range(600):
+            r = Random(seed)
+            kind = list(gallery.EDITS)[seed % len(gallery.EDITS)]
+            scene = gallery.draw_scene(r, 1 + seed % 3)
+            made = gallery.edit(r, scene, kind)
+            if made is None:
+                continue
+            kinds.add(kind)
+            text, result = made
+            before, after = dict(scene.things), dict(result.things)
+            changed = {c for c in {*before, *after} if before.get(c) != after.get(c)}
+            self.assertEqual(result.ground != scene.ground, kind == "ground")
+            self.assertEqual(len(changed), {"ground": 0, "move": 2}.get(kind, 1), text)
+            self.assertEqual(len(after) - len(before), {"add": 1, "remove": -1}.get(kind, 0))
+        self.assertEqual(kinds, set(gallery.EDITS))
 
 
 if __name__ == "__main__":

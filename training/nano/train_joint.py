@@ -4,6 +4,7 @@
     python train_joint.py --stage joint --out ../runs/joint --minutes 97 --from ../runs/text.gguf --patches ../runs/patches.pt
     python train_joint.py --stage seeing --out ../runs/seeing --minutes 90 --from ../../models/nano/nano.gguf \\
         --tower ../runs/tower/last.pt --drawings ../runs/drawings
+    python train_joint.py --stage gallery --out ../runs/gallery --minutes 240 --from ../runs/seeing.gguf --patches ../runs/gallery.pt --drawings ../runs/drawings
 
 `--from` is a GGUF of the text half alone or of the whole model, which then brings its own patches. Each
 step is of one task, drawn by the stage's weights; the schedule runs on training time, as in train.py.
@@ -16,23 +17,26 @@ from pathlib import Path
 from random import Random
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
 import batches
+import gallery_batches
 import looking
 import picture_batches as pb
 import tasks
 import vocabulary
 from batches import Codec
 from diffusion import Schedule, losses
-from export import read
+from export import load, read
+from feed import Feed
 from machine import Clock, add_clock_arguments, autocast, choose_device, save
 from model import Config
 from optimiser import Muon
 from tower import TowerConfig
 from train import CLIP, TEXT_WEIGHT, learning_rate
-from unipic import PictureConfig, UniPic
+from unipic import GALLERY, PictureConfig, UniPic
 
 COPIES = 4  # noises for each token
 SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
@@ -52,8 +56,11 @@ class Stage:
     grown: bool = False  # starts with what the model can already do, instead of with one object
     edits: dict[str, int] = field(default_factory=lambda: tasks.EDITS)
     frozen: tuple[str, ...] = ()
+    picture: PictureConfig = PictureConfig()
+    anew: tuple[str, ...] = ()  # parts that are not taken from --from; then --patches brings the image tokenizer
 
 
+MORE = {"cpu": 1, "cuda": 4}  # times the rows of a step, of all tasks but text
 ROWS = {"paint": 80, "edit": 64, "see": 40}
 STAGES = {
     "joint": Stage({"paint": 40, "edit": 38, "see": 12, "text": 10}, ROWS, 1.5e-3, 0.45),
@@ -62,6 +69,9 @@ STAGES = {
     # Collages by the tower; the rest is kept up, for the language model changes under it.
     "seeing": Stage({"look": 60, "text": 15, "paint": 9, "edit": 12, "see": 4}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1e-3, 0.5,
                     {"lm.": 0.5, "siglip2.": 0.4, "mar.": 0.3, "proj_": 0.3}, grown=True),
+    # The gallery's 64 pixels instead of the small world's 32, by parts of their own; looking and documents are kept up.
+    "gallery": Stage({"draw": 36, "redraw": 34, "look": 15, "text": 15}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
+                     {"lm.": 0.4, "siglip2": 0.2}, picture=GALLERY, anew=("mar.", "proj_", "vae.")),
 }
 
 
@@ -123,26 +133,71 @@ def build_optimisers(model: UniPic, stage: Stage) -> list[torch.optim.Optimizer]
     return [Muon(of(True), stage.lr), torch.optim.AdamW(of(False), stage.lr, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
-def start_model(args: argparse.Namespace, codec: Codec) -> UniPic:
+class Steps:
+    """The maker of a stage's batches (feed.py): the task of a step and its batch."""
+
+    def __init__(self, name: str, seed: int, more: int, tokenizer: str, placeholders: int, table: pb.Table | gallery_batches.Table, drawings: Path | None):
+        self.name, self.seed, self.more, self.tokenizer = name, seed, more, tokenizer
+        self.placeholders, self.table, self.drawings = placeholders, table, drawings
+        self.frames: pb.Frames | None = None
+        self.collages: looking.Collages | None = None
+
+    def begin(self) -> tuple[pb.Frames, looking.Collages | None]:
+        if self.frames is None:
+            codec = Codec.of(Tokenizer.from_str(self.tokenizer))
+            self.frames = pb.Frames(codec, self.placeholders)
+            self.collages = looking.Collages(codec, self.drawings) if self.drawings else None
+        return self.frames, self.collages
+
+    def __call__(self, step: int, progress: float) -> tuple[str, pb.Pictures | pb.Questions | batches.Batch]:
+        frames, collages = self.begin()
+        stage, r = STAGES[self.name], Random(f"{self.name}/{self.seed}/{step}")
+        if stage.grown:
+            progress = 1.0
+        task = r.choices(list(stage.steps), list(stage.steps.values()))[0]
+        rows = self.more * stage.rows.get(task, 0)
+        match task:
+            case "paint":
+                return task, pb.painting(r, frames, self.table, progress, rows)
+            case "draw":
+                return task, gallery_batches.painting(r, frames, self.table, progress, rows)
+            case "redraw":
+                return task, gallery_batches.editing(r, frames, self.table, progress, rows)
+            case "edit":
+                return task, pb.editing(r, frames, self.table, progress, rows, stage.edits)
+            case "see":
+                return task, pb.seeing(r, frames, self.table, progress, rows)
+            case "look":
+                assert collages is not None
+                return task, collages.batch(r, rows)
+            case _:
+                return task, batches.make_batch(frames.codec, self.seed + 1000, step, 1.0)
+
+
+def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
     """The weights of --from, --patches and --tower. Words that --from does not know begin as the mean of the pieces they were."""
-    tower = torch.load(args.tower, weights_only=True, map_location="cpu") if args.tower else None
-    model = UniPic(Config(vocab_size=codec.tokenizer.get_vocab_size()), PictureConfig(), TowerConfig(**tower["tower"]) if tower else None)
     state = read(args.start)
-    table = state.pop("lm.embed_tokens.weight", None)
-    table = state.pop("embed_tokens.weight") if table is None else table
-    if any(name.startswith("mar.") for name in state):
-        found = model.load_state_dict(state, strict=False)
-        lacking = [n for n in found.missing_keys if not n.startswith("siglip2") and n != "lm.embed_tokens.weight"]
-        if lacking or found.unexpected_keys:
-            raise SystemExit(f"{args.start}: lacks {lacking}, has too much {found.unexpected_keys}")
-    else:
-        model.lm.load_state_dict(state, strict=False)
-        model.vae.load_state_dict(torch.load(args.patches, weights_only=True))
-    before = Codec().tokenizer
+    if "lm.embed_tokens.weight" not in state:  # the text half alone
+        state = {f"lm.{name}": p for name, p in state.items()}
+    state = {name: p for name, p in state.items() if not name.startswith(stage.anew)}
+    if args.patches:
+        state |= {f"vae.{name}": p for name, p in torch.load(args.patches, weights_only=True, map_location="cpu").items()}
+    tower = None
+    if args.tower:
+        saved = torch.load(args.tower, weights_only=True, map_location="cpu")
+        tower = TowerConfig(**saved["tower"])
+        state = {f"siglip2.{name.removeprefix('tower.')}": p for name, p in (saved["model"] | saved["average"]).items() if name.startswith("tower.")} | state
+    elif any(name.startswith("siglip2.") for name in state):
+        tower = load(args.start).siglip2.c
+    table, before = state["lm.embed_tokens.weight"], Codec().tokenizer
     rows = [before.encode(codec.tokenizer.decode([i])).ids or [0] for i in range(len(table), codec.tokenizer.get_vocab_size())]
-    model.lm.embed_tokens.weight.data = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in rows)])
-    if tower and "siglip2.post_layernorm.weight" not in state:
-        model.siglip2.load_state_dict({n.removeprefix("tower."): p for n, p in (tower["model"] | tower["average"]).items() if n.startswith("tower.")})
+    state["lm.embed_tokens.weight"] = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in rows)])
+    model = UniPic(Config(vocab_size=codec.tokenizer.get_vocab_size()), stage.picture, tower)
+    found = model.load_state_dict(state, strict=False)
+    fresh = ("mar.", "proj_", "siglip2_proj.")  # what may begin at random
+    lacking = [name for name in found.missing_keys if not name.startswith(fresh)]
+    if lacking or found.unexpected_keys:
+        raise SystemExit(f"{args.start}: lacks {lacking}, has too much {found.unexpected_keys}")
     return model
 
 
@@ -152,23 +207,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--from", dest="start", type=Path, required=True, help="GGUF to start from")
     parser.add_argument("--patches", type=Path, help="weights of patches.py, when --from has none")
-    parser.add_argument("--tower", type=Path, help="checkpoint of train_tower.py, for the stage seeing")
-    parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the stage seeing")
+    parser.add_argument("--tower", type=Path, help="checkpoint of train_tower.py, when --from has no tower")
+    parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the stages seeing and gallery")
     parser.add_argument("--seed", type=int, default=1)
     add_clock_arguments(parser)
     args = parser.parse_args()
     stage = STAGES[args.stage]
-    if "look" in stage.steps and not (args.tower and args.drawings):
-        parser.error("the stage seeing needs --tower and --drawings")
-    if stage.grown:
-        pb.OBJECTS = [(0.0, pb.OBJECTS[-1][1])]
-
+    looks = "look" in stage.steps
+    if looks and not args.drawings:
+        parser.error(f"the stage {args.stage} needs --drawings")
     device = choose_device()
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    codec = Codec.of(vocabulary.build()) if "look" in stage.steps else Codec()
-    model = start_model(args, codec).to(device)
-    torch.set_default_device(device)  # batches are made where they are used
+    codec = Codec.of(vocabulary.build()) if looks else Codec()
+    model = start_model(args, stage, codec)
+    table = gallery_batches.Table(model.vae, args.drawings) if "draw" in stage.steps else pb.Table(model.vae)
+    model.to(device)
+    torch.set_default_device(device)  # of what the model makes; batches come by the feed
     for name, p in model.named_parameters():
         if name.startswith(stage.frozen):
             p.requires_grad_(False)
@@ -188,16 +243,15 @@ def main() -> None:
                 group["scale"] = scale
         step, clock.seconds, spent = state["step"], state["seconds"], state["spent"]
         torch.set_rng_state(state["random"].cpu())
-    frames = pb.Frames(codec, model.c.tokens + model.c.buffer_count)
-    table = pb.Table(model.vae)
-    collages = looking.Collages(codec, model.siglip2.c, args.drawings) if "look" in stage.steps else None
+    feed = Feed(Steps(args.stage, args.seed, MORE[device.type], codec.tokenizer.to_str(), model.c.tokens + model.c.buffer_count,
+                      table, args.drawings if looks else None), device, args.workers)
     schedule = Schedule(model.c.train_steps, model.c.max_beta)
     log = csv.writer((args.out / "log.csv").open("a", buffering=1))
     print(sum(p.numel() for p in trained.values()), "trained parameters on", device, "from step", step, flush=True)
 
     def keep() -> None:
-        save(checkpoint, config=model.lm.c.to_dict(), picture=model.c.to_dict(), tower=model.siglip2.c.to_dict() if collages else None,
-             tokenizer=codec.tokenizer.to_str() if collages else None, model=model.state_dict(), average=average,
+        save(checkpoint, config=model.lm.c.to_dict(), picture=model.c.to_dict(), tower=model.siglip2.c.to_dict() if hasattr(model, "siglip2") else None,
+             tokenizer=codec.tokenizer.to_str() if looks else None, model=model.state_dict(), average=average,
              optimisers=[o.state_dict() for o in optimisers], step=step, seconds=clock.seconds, spent=spent, random=torch.get_rng_state())
 
     sums: dict[str, list[float]] = {task: [0.0] * 4 for task in stage.steps}
@@ -205,20 +259,14 @@ def main() -> None:
     clock.start()
     while clock.running:
         lr = learning_rate(clock.progress, stage.lr, stage.decay)
-        r = Random(f"{args.stage}/{args.seed}/{step}")
-        task = r.choices(list(stage.steps), list(stage.steps.values()))[0]
+        task, batch = feed.get(step, clock.progress)
         with autocast(device):
-            match task:
-                case "paint":
-                    loss, figure = picture_loss(model, pb.painting(r, frames, table, clock.progress, stage.rows[task]), r, schedule)
-                case "edit":
-                    loss, figure = picture_loss(model, pb.editing(r, frames, table, clock.progress, stage.rows[task], stage.edits), r, schedule)
-                case "see":
-                    loss, figure = answer_loss(model, pb.seeing(r, frames, table, clock.progress, stage.rows[task]))
-                case "look":
-                    loss, figure = answer_loss(model, collages.batch(r, stage.rows[task]))
-                case _:
-                    loss, figure = text_loss(model, batches.make_batch(codec, args.seed + 1000, step, 1.0))
+            if isinstance(batch, pb.Pictures):
+                loss, figure = picture_loss(model, batch, Random(f"masks/{args.seed}/{step}"), schedule)
+            elif isinstance(batch, pb.Questions):
+                loss, figure = answer_loss(model, batch)
+            else:
+                loss, figure = text_loss(model, batch)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trained.values(), CLIP)
         for o in optimisers:
@@ -243,6 +291,7 @@ def main() -> None:
             keep()
             kept_at = clock.seconds
     keep()
+    feed.close()
     print("stopped at step", step, spent, "after", round(clock.seconds), "seconds of training", flush=True)
 
 

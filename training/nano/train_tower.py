@@ -21,13 +21,14 @@ from torch.nn import functional as F
 import collage
 from collage_render import LABELS, Renderer
 from drawings import Library, open_library
+from feed import Feed
 from machine import Clock, add_clock_arguments, autocast, choose_device, save
 from optimiser import Muon
 from patches import to_float
 from tower import Tower, TowerConfig
 from train import CLIP, learning_rate
 
-ROWS = 32
+ROWS = {"cpu": 32, "cuda": 256}
 GROUND_WEIGHT = 0.1  # of a ground patch; three in four are
 LOG, TEST, TEST_PICTURES = 50, 500, 96
 SAVE_SECONDS = 120
@@ -53,6 +54,18 @@ def draw(r: Random, library: Library, renderer: Renderer, rows: int, split: str 
     return to_float(np.stack([p for p, _ in made])), torch.from_numpy(np.stack([x for _, x in made])).reshape(rows, -1)
 
 
+class Pictures:
+    """The maker of a step's pictures (feed.py)."""
+
+    def __init__(self, folder: Path, seed: int, rows: int):
+        self.folder, self.seed, self.rows = folder, seed, rows
+        self.open: tuple[Library, Renderer] | None = None
+
+    def __call__(self, step: int, progress: float) -> tuple[Tensor, Tensor]:
+        self.open = self.open or (open_library(self.folder), Renderer(self.folder))
+        return draw(Random(f"tower/{self.seed}/{step}"), *self.open, self.rows)
+
+
 def patch_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted cross entropy, and the share of patches besides ground that are right."""
     asked = labels >= 0
@@ -72,7 +85,7 @@ def test(model: Labelled, weights: dict[str, Tensor], device: torch.device, libr
     for split in SPLITS:
         pictures, labels = draw(Random(f"test/{split}"), library, renderer, TEST_PICTURES, split)
         with autocast(device):
-            logits = torch.cat([model(part.to(device)) for part in pictures.split(ROWS)])
+            logits = torch.cat([model(part.to(device)) for part in pictures.split(32)])
         found.append(round(patch_loss(logits, labels.to(device))[1].item(), 4))
     model.load_state_dict(own, strict=False)
     return found
@@ -108,6 +121,7 @@ def main() -> None:
         for o, s in zip(optimisers, state["optimisers"]):
             o.load_state_dict(s)
         step, clock.seconds = state["step"], state["seconds"]
+    feed = Feed(Pictures(args.drawings, args.seed, ROWS[device.type]), device, args.workers)
     log = csv.writer((args.out / "log.csv").open("a", buffering=1))
     print(sum(p.numel() for p in model.parameters()), "parameters on", device, "from step", step, flush=True)
 
@@ -119,10 +133,10 @@ def main() -> None:
     clock.start()
     while clock.running:
         lr = learning_rate(clock.progress, args.lr, args.decay)
-        pictures, labels = draw(Random(f"tower/{args.seed}/{step}"), library, renderer, ROWS)
+        pictures, labels = feed.get(step, clock.progress)
         with autocast(device):
-            logits = model(pictures.to(device))
-        loss, right = patch_loss(logits, labels.to(device))
+            logits = model(pictures)
+        loss, right = patch_loss(logits, labels)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         for o in optimisers:
@@ -146,6 +160,7 @@ def main() -> None:
             keep()
             kept_at = clock.seconds
     keep()
+    feed.close()
     print("stopped at step", step, "after", round(clock.seconds), "seconds of training", flush=True)
 
 

@@ -19,11 +19,12 @@ IMAGE_TOKEN = 2559  # <image> in the committed vocabulary and in every extension
 
 @dataclass(frozen=True)
 class PictureConfig:
-    """Sizes of the picture half, named as the keys of docs/unipic-format.md."""
+    """Sizes of the picture half, named as the keys of docs/unipic-format.md; tokenizer_width is the image tokenizer's."""
 
     image_size: int = 32
     patch_size: int = 8
     token_channels: int = 16
+    tokenizer_width: int = 256
     embedding_length: int = 192
     feed_forward_length: int = 768
     encoder_block_count: int = 2
@@ -46,6 +47,10 @@ class PictureConfig:
 
     def to_dict(self) -> dict:
         return asdict(self)
+
+
+GALLERY = PictureConfig(image_size=64, token_channels=32, tokenizer_width=384, embedding_length=256, feed_forward_length=1024,
+                        encoder_block_count=3, decoder_block_count=3)  # 64 tokens
 
 
 class SelfAttention(nn.Module):
@@ -189,7 +194,7 @@ class UniPic(nn.Module):
         d, w = text.hidden_size, picture.embedding_length
         self.proj_in = nn.Sequential(nn.Linear(w, d), nn.SiLU(), nn.Linear(d, d))
         self.proj_out = nn.Sequential(nn.Linear(d, d), nn.SiLU(), nn.Linear(d, w))
-        self.vae = Patches().requires_grad_(False)
+        self.vae = Patches(picture.token_channels, picture.tokenizer_width).requires_grad_(False)
         if tower is not None:
             self.siglip2 = Tower(tower)
             self.siglip2_proj = projection(tower.embedding_length, d)

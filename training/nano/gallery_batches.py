@@ -1,0 +1,131 @@
+"""The gallery's pictures as pixels and as tokens, and what a step of painting or editing them learns from.
+
+As in picture_batches.py pictures pass no pixels in training: the tokens of every thing on every ground are looked up.
+"""
+
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import gallery
+import picture_batches as pb
+import scenes
+from collage import Item
+from collage_render import Renderer
+from drawings import Drawing, open_library
+from gallery import GROUNDS, THINGS, Scene, Thing
+from patches import Patches, to_float
+
+SIDE = gallery.SIZE // gallery.CELLS  # of a cell, in pixels
+# From this share of the run on: {things in a picture: weight}.
+THINGS_AT = [(0.00, {1: 1}), (0.30, {1: 2, 2: 4}), (0.45, {1: 2, 2: 4, 3: 4})]
+
+
+class Gallery:
+    """Draws scenes from the folder that rasterise.mjs wrote."""
+
+    def __init__(self, folder: Path):
+        renderer, library = Renderer(folder), open_library(folder)
+        every = [d for split in (library.training, library.held_out) for found in split.values() for d in found if d.hand == gallery.HAND]
+        drawn: dict[str, Drawing] = {d.name: d for d in every}
+        self.templates: dict[str, np.ndarray] = {}
+        self.sprites = {t: shape(t) if t.colour else np.array(renderer.sprite(Item(drawn[t.name], SIDE, 0, 0))) for t in THINGS}
+
+    def cell(self, thing: Thing | None, ground: str) -> np.ndarray:
+        """uint8 (SIDE, SIDE, 3)."""
+        colour = np.array(GROUNDS[ground], np.uint16)
+        if thing is None:
+            return np.broadcast_to(colour.astype(np.uint8), (SIDE, SIDE, 3)).copy()
+        sprite = self.sprites[thing].astype(np.uint16)
+        alpha = sprite[..., 3:]
+        return ((sprite[..., :3] * alpha + colour * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+    def render(self, scene: Scene) -> np.ndarray:
+        """uint8 (64, 64, 3)."""
+        picture = np.tile(self.cell(None, scene.ground), (gallery.CELLS, gallery.CELLS, 1))
+        for cell, thing in scene.things:
+            y, x = divmod(cell, gallery.CELLS)
+            picture[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE] = self.cell(thing, scene.ground)
+        return picture
+
+    def match(self, picture: np.ndarray) -> Scene:
+        """The scene nearest to a picture: its ground by its outermost pixels, each cell's thing by the squared distance."""
+        edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]).astype(np.int32)
+        ground = min(GROUNDS, key=lambda g: int(np.median(((edge - GROUNDS[g]) ** 2).sum(-1))))
+        choices: list[Thing | None] = [None, *THINGS]
+        if ground not in self.templates:
+            self.templates[ground] = np.stack([self.cell(t, ground) for t in choices]).astype(np.int32)
+        found = []
+        for cell in range(gallery.CELLS**2):
+            y, x = divmod(cell, gallery.CELLS)
+            window = picture[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE].astype(np.int32)
+            best = choices[int(((self.templates[ground] - window) ** 2).mean((1, 2, 3)).argmin())]
+            if best:
+                found.append((cell, best))
+        return Scene(ground, tuple(found))
+
+
+def shape(thing: Thing) -> np.ndarray:
+    """A shape of the small world, enlarged twice: uint8 (SIDE, SIDE, 4)."""
+    inside = scenes.mask(thing.name, SIDE // 2).repeat(2, 0).repeat(2, 1)
+    pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
+    pixels[..., :3] = scenes.WORLD.colours[thing.colour or ""]
+    pixels[..., 3] = 255 * inside
+    return pixels
+
+
+class Table:
+    """Tokens of scenes by looking up: for each ground and thing (0: none) those of a cell, (grounds, 1 + things, part, part, C)."""
+
+    def __init__(self, vae: Patches, folder: Path):
+        drawn = Gallery(folder)
+        self.grid = gallery.SIZE // 8
+        self.part = self.grid // gallery.CELLS
+        with torch.no_grad():
+            self.cells = torch.stack([
+                vae.encode(to_float(np.stack([drawn.cell(t, g) for t in (None, *THINGS)]))).reshape(1 + len(THINGS), self.part, self.part, -1)
+                for g in GROUNDS
+            ])
+        self.ground = {g: i for i, g in enumerate(GROUNDS)}
+        self.thing = {t: i + 1 for i, t in enumerate(THINGS)}
+
+    def scene(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """(N, C), and which tokens are not ground: bool (N,)."""
+        cells, p = self.cells[self.ground[scene.ground]], self.part
+        tokens = cells[0].repeat(gallery.CELLS, gallery.CELLS, 1)
+        filled = torch.zeros(self.grid, self.grid, dtype=torch.bool)
+        for cell, thing in scene.things:
+            y, x = divmod(cell, gallery.CELLS)
+            here = slice(y * p, (y + 1) * p), slice(x * p, (x + 1) * p)
+            tokens[here] = cells[self.thing[thing]]
+            filled[here] = (cells[self.thing[thing]] - cells[0]).abs().sum(-1) > 1e-3
+        return tokens.reshape(self.grid**2, -1), filled.reshape(-1)
+
+
+def count_at(r: Random, progress: float) -> int:
+    table = [t for start, t in THINGS_AT if progress >= start][-1]
+    return r.choices(list(table), list(table.values()))[0]
+
+
+def painting(r: Random, frames: pb.Frames, table: Table, progress: float, rows: int) -> pb.Pictures:
+    drawn = [gallery.draw_scene(r, count_at(r, progress)) for _ in range(rows)]
+    prompts = [frames.paint(None if r.random() < pb.DROP else gallery.caption(r, scene)) for scene in drawn]
+    tokens, filled = zip(*(table.scene(scene) for scene in drawn))
+    return pb.Pictures(prompts, torch.stack(tokens), None, 1 + 2 * torch.stack(filled).float())
+
+
+def editing(r: Random, frames: pb.Frames, table: Table, progress: float, rows: int) -> pb.Pictures:
+    prompts, before, after, weight = [], [], [], []
+    for _ in range(rows):
+        scene, instruction, result = gallery.draw_edit(r, count_at(r, progress))
+        dropped = r.random() < pb.DROP
+        prompts.append(frames.edit(None if dropped else instruction))
+        source, _ = table.scene(scene)
+        target, filled = table.scene(scene if dropped else result)
+        before.append(source)
+        after.append(target)
+        weight.append(1 + 2 * (filled | ((target - source).abs().sum(-1) > 1e-3)).float())
+    return pb.Pictures(prompts, torch.stack(after), pb.noised(torch.stack(before)), torch.stack(weight))
