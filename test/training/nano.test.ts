@@ -1,4 +1,4 @@
-/** The generator of nano's pictures holds out of training what it says: training/nano/test_collage.py, which needs Python and none of its packages. */
+/** The generators of nano's data hold out of training what they say: training/nano/test_collage.py and test_documents.py, which need Python and none of its packages. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
@@ -8,8 +8,8 @@ const python = (...parts: string[]) => spawnSync('python3', parts, { cwd: folder
 const found = python('--version').status === 0;
 if (!found) console.warn('skipped: python3 is not installed');
 
-(found ? test : test.skip)('collages: splits, questions and answers', () => {
-  const { status, stderr } = python('-B', '-m', 'unittest', 'test_collage');
+(found ? test : test.skip)('splits, questions and answers of pictures and documents', () => {
+  const { status, stderr } = python('-B', '-m', 'unittest', 'test_collage', 'test_documents');
   expect(stderr).toMatch(/Ran \d\d tests/);
   expect(stderr).toContain('OK');
   expect(status).toBe(0);

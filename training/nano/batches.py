@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 import world
-from documents import Document, ask_absent, make_document
+from documents import Document, Fact, ask_absent, ask_both, follow_up, make_document
 
 TOKENIZER = Path(__file__).parents[2] / "models/nano/tokenizer.json"
 TOKENS_A_STEP = 10240
@@ -77,17 +77,29 @@ class Batch:
     text: Tensor  # (M,) a sample of the other positions, for a small language-model loss
 
 
-def sequence(r: Random, codec: Codec, document: Document, length: int, absent: float) -> tuple[list[int], list[int]]:
-    """Ids of at most `length`, and the positions that predict an answer token."""
-    questions = list(document.questions)
-    r.shuffle(questions)
+def sequence(r: Random, codec: Codec, document: Document, length: int, absent: float, linked: float = 0.0) -> tuple[list[int], list[int]]:
+    """Ids of at most `length`, and the positions that predict an answer token.
+
+    `absent`: share of questions that the document does not answer; `linked`: of those about two facts, and as often of those
+    that follow up the question before.
+    """
+    left = list(zip(document.facts, document.questions, strict=True))
+    r.shuffle(left)
     ids: list[int] = []
     predicts: list[int] = []
-    while questions:
+    before: Fact | None = None
+    while left:
         if r.random() < absent:
             question, answer = ask_absent(r, document.facts), world.ABSENT
+            before = None
+        elif linked and len(left) > 1 and r.random() < linked:
+            (first, _), (second, _) = left.pop(), left.pop()
+            question, answer = ask_both(r, first, second)
+            before = None
+        elif linked and before and r.random() < 2 * linked and (found := followed(r, before, left)):
+            question, before, answer = found
         else:
-            question, answer = questions.pop()
+            before, (question, answer) = left.pop()
         prompt = codec.next_turn(question) if ids else codec.first_turn(document.text, question)
         reply = codec.answer(answer)
         if len(ids) + len(prompt) + len(reply) > length:
@@ -98,12 +110,21 @@ def sequence(r: Random, codec: Codec, document: Document, length: int, absent: f
     return ids, predicts
 
 
+def followed(r: Random, before: Fact, left: list[tuple[Fact, tuple[str, str]]]) -> tuple[str, Fact, str] | None:
+    """A follow-up to the question about `before`, taken out of what is left to ask: question, fact, answer."""
+    for i, (fact, _) in enumerate(left):
+        if question := follow_up(r, before, fact):
+            del left[i]
+            return question, fact, fact.value
+    return None
+
+
 def lengths_at(progress: float) -> dict[int, int]:
     return [table for start, table in LENGTHS if progress >= start][-1]
 
 
-def make_batch(codec: Codec, seed: int, step: int, progress: float) -> Batch:
-    """The batch of a step; `progress` in [0, 1] sets lengths and whether absent facts are asked."""
+def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: float = ABSENT_SHARE, linked: float = 0.0) -> Batch:
+    """The batch of a step; `progress` in [0, 1] sets lengths and whether absent facts are asked. Shares as `sequence` has them."""
     r = Random(f"{seed}/{step}")
     table = lengths_at(progress)
     length = r.choices(list(table), list(table.values()))[0]
@@ -119,7 +140,7 @@ def make_batch(codec: Codec, seed: int, step: int, progress: float) -> Batch:
         predicts: list[int] = []
         while not predicts:  # a first question that does not fit is drawn again
             document = make_document(r, int(length * share), density, codec.count)
-            line, predicts = sequence(r, codec, document, length, ABSENT_SHARE if progress >= ABSENT_FROM else 0)
+            line, predicts = sequence(r, codec, document, length, absent if progress >= ABSENT_FROM else 0, linked)
         ids[row, : len(line)] = torch.tensor(line)
         answers += [row * length + p for p in predicts]
         others = sorted(set(range(len(line) - 1)) - set(predicts))

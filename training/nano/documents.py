@@ -109,6 +109,38 @@ def ask(r: Random, fact: Fact) -> str:
     return question
 
 
+POSSESSIVES = {"She": "her", "He": "his", "It": "its"}
+SUBJECT_AFTER = ("does", "did", "is", "was", "has", "can", "will")
+
+
+def ask_both(r: Random, first: Fact, second: Fact) -> tuple[str, str]:
+    """Two facts in one question, and both values in its order: "Where does Anna live and how old is Ben?"."""
+    one, other = ask(r, first).rstrip("?"), ask(r, second).rstrip("?")
+    return f"{one} and {other[0].lower()}{other[1:]}?", f"{first.value} and {second.value}"
+
+
+def follow_up(r: Random, before: Fact, fact: Fact) -> str | None:
+    """A question about a fact that is understood only after one about `before`: of the same entity by a pronoun, or the same attribute of
+    another entity by "What about"; None where the two have neither in common."""
+    if fact.kind == before.kind and fact.attribute == before.attribute and fact.entity != before.entity:
+        return r.choice(("What about {e}?", "And {e}?", "And what about {e}?")).format(e=fact.entity)
+    pronoun = pronoun_of(fact)
+    if fact.entity != before.entity or fact.attribute == before.attribute or pronoun is None:
+        return None
+    forms = []
+    for question in world.KINDS[fact.kind].attributes[fact.attribute].questions:
+        words = question.split(" ")
+        at = next(i for i, word in enumerate(words) if "{e}" in word)
+        if words[at].startswith("{e}'s"):
+            forms.append(question.replace("{e}'s", POSSESSIVES[pronoun]))
+        elif at > 0 and words[at - 1].lower() in SUBJECT_AFTER:
+            forms.append(question.replace("{e}", pronoun.lower()))
+    if not forms:
+        return None
+    question = r.choice(forms)
+    return f"And {question[0].lower()}{question[1:]}" if r.random() < 0.4 else question
+
+
 def ask_absent(r: Random, facts: list[Fact]) -> str:
     """A question about a known entity's unstated attribute, or about an unknown entity."""
     stated = {(bare(f.entity), f.attribute) for f in facts}

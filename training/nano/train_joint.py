@@ -57,6 +57,8 @@ class Stage:
     edits: dict[str, int] = field(default_factory=lambda: tasks.EDITS)
     frozen: tuple[str, ...] = ()
     picture: PictureConfig = PictureConfig()
+    absent: float = batches.ABSENT_SHARE  # of a document's questions: what it does not say
+    linked: float = 0.0  # about two facts, and follow-ups
     anew: tuple[str, ...] = ()  # parts that are not taken from --from; then --patches brings the image tokenizer
 
 
@@ -68,10 +70,10 @@ STAGES = {
     "painting": Stage({"paint": 30, "edit": 70}, ROWS, 8e-4, 0.6, grown=True, edits={"recolour": 45, "remove": 20, "move": 20, "add": 15}, frozen=SHARED),
     # Collages by the tower; the rest is kept up, for the language model changes under it.
     "seeing": Stage({"look": 60, "text": 15, "paint": 9, "edit": 12, "see": 4}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1e-3, 0.5,
-                    {"lm.": 0.5, "siglip2.": 0.4, "mar.": 0.3, "proj_": 0.3}, grown=True),
+                    {"lm.": 0.5, "siglip2.": 0.4, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1),
     # The gallery's 64 pixels instead of the small world's 32, by parts of their own; looking and documents are kept up.
     "gallery": Stage({"draw": 36, "redraw": 34, "look": 15, "text": 15}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
-                     {"lm.": 0.4, "siglip2": 0.2}, picture=GALLERY, anew=("mar.", "proj_", "vae.")),
+                     {"lm.": 0.4, "siglip2": 0.2}, absent=0.12, linked=0.1, picture=GALLERY, anew=("mar.", "proj_", "vae.")),
 }
 
 
@@ -171,7 +173,7 @@ class Steps:
                 assert collages is not None
                 return task, collages.batch(r, rows)
             case _:
-                return task, batches.make_batch(frames.codec, self.seed + 1000, step, 1.0)
+                return task, batches.make_batch(frames.codec, self.seed + 1000, step, 1.0, stage.absent, stage.linked)
 
 
 def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:

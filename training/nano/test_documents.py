@@ -1,0 +1,64 @@
+"""python3 -m unittest test_documents: facts of training are not held out, and questions about several facts. Needs no package."""
+
+import unittest
+from random import Random
+
+import documents
+from documents import Document, Fact, is_held_out
+
+
+def draw(seed: int, held_out: bool = False) -> Document:
+    return documents.make_document(Random(seed), 300, 1.0, lambda text: len(text) // 4, held_out)
+
+
+class Documents(unittest.TestCase):
+    def test_facts_are_of_their_split_and_stated(self):
+        for seed in range(40):
+            for held_out in (False, True):
+                d = draw(seed, held_out)
+                self.assertEqual(len(d.facts), len(d.questions))
+                for f in d.facts:
+                    self.assertEqual(is_held_out(f.kind, f.entity, f.attribute, f.value), held_out)
+                    self.assertIn(f.value, d.text)
+
+    def test_two_facts_in_one_question(self):
+        for seed in range(40):
+            r, d = Random(seed), draw(seed)
+            first, second = r.sample(d.facts, 2)
+            question, answer = documents.ask_both(r, first, second)
+            self.assertEqual(answer, f"{first.value} and {second.value}")
+            self.assertTrue(question.endswith("?"))
+            self.assertEqual(question.count("?"), 1)
+            for fact in (first, second):
+                self.assertIn(documents.bare(fact.entity), question)
+
+    def test_follow_ups_need_the_question_before(self):
+        kinds = set()
+        for seed in range(60):
+            r, d = Random(seed), draw(seed)
+            for before in d.facts:
+                for fact in d.facts:
+                    question = documents.follow_up(r, before, fact)
+                    if question is None:
+                        continue
+                    self.assertIsNot(fact, before)
+                    self.assertNotIn("{", question)
+                    if "hat about" in question or question == f"And {fact.entity}?":
+                        kinds.add("another entity")
+                        self.assertEqual((fact.kind, fact.attribute), (before.kind, before.attribute))
+                        self.assertIn(fact.entity, question)
+                    else:
+                        kinds.add("pronoun")
+                        self.assertEqual(fact.entity, before.entity)
+                        self.assertNotIn(fact.entity, question)
+                        self.assertRegex(question, r"\b(she|he|it|her|his|its)\b")
+        self.assertEqual(kinds, {"another entity", "pronoun"})
+
+    def test_unlike_facts_have_no_follow_up(self):
+        one, other = Fact("person", "Anna", "job", "baker"), Fact("person", "Ben", "home", "Oslo")
+        self.assertIsNone(documents.follow_up(Random(1), one, other))
+        self.assertIsNone(documents.follow_up(Random(1), one, one))
+
+
+if __name__ == "__main__":
+    unittest.main()
