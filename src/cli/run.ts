@@ -12,13 +12,29 @@ import { inspect } from './inspect.ts';
 import { models } from './models/command.ts';
 import { pull } from './models/kept.ts';
 import { paint } from './paint.ts';
+import { rerank } from './rerank.ts';
 import { see } from './see.ts';
 import { serve } from './serve.ts';
 import { visible, write, type CliContext } from './terminal.ts';
 import { tokenize } from './tokenize.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ see, paint, edit, ask, chat, generate, serve, embed, tokenize, models, pull, inspect, doctor }),
+  Object.entries({
+    see,
+    paint,
+    edit,
+    ask,
+    chat,
+    generate,
+    serve,
+    embed,
+    rerank,
+    tokenize,
+    models,
+    pull,
+    inspect,
+    doctor,
+  }),
 );
 
 const HELP = `octavo: compact models on this machine
