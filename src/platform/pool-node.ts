@@ -6,7 +6,8 @@ import { Worker } from 'node:worker_threads';
 import type { PoolStart, PoolWorker } from '../backend/pool.ts';
 import { POOL_LOST } from '../backend/wasm/layouts.ts';
 
-const SCRIPT = `
+/** A block: Deno declares `module` and others before a script. */
+const SCRIPT = `{
 const { parentPort, workerData } = require('node:worker_threads');
 const { module, memory, pool, thread } = workerData;
 try {
@@ -17,7 +18,7 @@ try {
   Atomics.store(new Int32Array(memory.buffer), (pool + ${POOL_LOST}) >>> 2, 1);
   throw error;
 }
-`;
+}`;
 
 export function spawnPoolWorker(start: PoolStart): PoolWorker {
   const worker = new Worker(SCRIPT, {

@@ -49,6 +49,10 @@ const SUPPORTED: ReadonlySet<string> = new Set([
   'minProperties',
   'maxProperties',
   'dependentRequired',
+  'dependentSchemas',
+  'if',
+  'then',
+  'else',
   'prefixItems',
   'items',
   'additionalItems',
@@ -71,15 +75,17 @@ const DRAFTS = /^https?:\/\/json-schema\.org\/(?:draft\/2020-12|draft\/2019-09|d
 
 /** What to do instead of some keywords that are refused. */
 const REMEDIES: ReadonlyMap<string, string> = new Map([
-  ['if', 'use anyOf'],
-  ['then', 'use anyOf'],
-  ['else', 'use anyOf'],
   ['nullable', "use type: ['…', 'null']"],
   ['unevaluatedProperties', 'use additionalProperties'],
   ['unevaluatedItems', 'use items: false'],
   ['$dynamicRef', 'use $ref'],
   ['$recursiveRef', 'use $ref'],
 ]);
+
+/** Whether a keyword says nothing about what is allowed. */
+export function isAnnotation(keyword: string): boolean {
+  return ANNOTATIONS.has(keyword) || keyword.startsWith('x-');
+}
 
 export function refuse(path: string, keyword: string, problem: string): never {
   const name = clipped(keyword);
@@ -110,7 +116,7 @@ export class SchemaDocument {
   keywords({ path, schema }: Place & { readonly schema: SchemaObject }): SchemaObject {
     if (this.#checked.has(path)) return schema;
     for (const keyword of Object.keys(schema)) {
-      if (SUPPORTED.has(keyword) || ANNOTATIONS.has(keyword) || keyword.startsWith('x-')) continue;
+      if (SUPPORTED.has(keyword) || isAnnotation(keyword)) continue;
       if (keyword === '$id' && path === '#') continue;
       const remedy = REMEDIES.get(keyword);
       refuse(path, keyword, `is not supported${remedy === undefined ? '' : `: ${remedy}`}`);

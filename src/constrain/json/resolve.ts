@@ -19,7 +19,9 @@ import {
   words,
   type Language,
 } from '../language.ts';
+import type { JsonSchema } from '../grammar.ts';
 import type { Library } from '../library.ts';
+import { Complements } from './complement.ts';
 import { refuse, type Json, type Place, type SchemaDocument, type SchemaObject } from './document.ts';
 import { FORMATS } from './formats.ts';
 import { nextAbove, nextBelow, numberLanguage } from './numbers.ts';
@@ -111,10 +113,12 @@ export class Resolver {
   readonly #nodes = new Map<string, Node>();
   /** Places whose branches of `oneOf` were found to be apart, or are being compared. */
   readonly #compared = new Set<string>();
+  readonly #complements: Complements;
 
   constructor(document: SchemaDocument, languages: Pick<Library, 'language' | 'writes'>) {
     this.#document = document;
     this.#languages = languages;
+    this.#complements = new Complements(document);
   }
 
   /** The whole schema, with all that it leads to. */
@@ -196,7 +200,7 @@ export class Resolver {
       if (through.includes(path)) refuse(path, '$ref', 'leads back to itself before anything is said');
       if (schema === true || seen.has(path)) return expand(rest, { own, seen });
       const keywords = this.#document.keywords({ path, schema });
-      if (this.#forbids(place)) return;
+      const conditions = this.#conditions(place);
       const on = [...through, path];
       const more: Waiting[] = [];
       if (keywords['$ref'] !== undefined) more.push({ ...this.#document.resolve(keywords['$ref'], path), through: on });
@@ -207,7 +211,16 @@ export class Resolver {
       if (one.length > 0) this.#checkApart(place, one);
       const chosen = (from: readonly Place[]): readonly (readonly Waiting[])[] =>
         from.length === 0 ? [[]] : from.map((branch) => [{ ...branch, through: on }]);
-      for (const a of chosen(any)) for (const b of chosen(one)) expand([...more, ...a, ...b, ...rest], next);
+      let ways: readonly (readonly Waiting[])[] = [more];
+      for (const branches of [
+        chosen(any),
+        chosen(one),
+        ...conditions.map((list) => list.map((branch) => [{ ...branch, through: on }])),
+      ]) {
+        ways = ways.flatMap((way) => branches.map((branch) => [...way, ...branch]));
+        if (ways.length > MOST_ALTERNATIVES) tooMany(path);
+      }
+      for (const way of ways) expand([...way, ...rest], next);
     };
     expand(
       places.map((place) => ({ ...place, through: [] })),
@@ -216,12 +229,34 @@ export class Resolver {
     return found;
   }
 
-  /** Whether `not` leaves nothing. Throws where it leaves something, but not everything: complements are not supported. */
-  #forbids(place: Place): boolean {
-    const not = typeof place.schema === 'object' ? place.schema['not'] : undefined;
-    if (not === undefined || not === false) return false;
-    const all = not === true || (typeof not === 'object' && not !== null && Object.keys(not).length === 0);
-    return all || refuse(place.path, 'not', 'is not supported: say what is allowed, for instance by enum');
+  /** What `not`, `if` and `dependentSchemas` leave: one of each list holds. An empty list allows nothing. */
+  #conditions(place: Place): readonly (readonly Place[])[] {
+    const { path, schema } = place;
+    if (typeof schema !== 'object') return [];
+    const made = (keyword: string, schemas: readonly JsonSchema[]): readonly Place[] =>
+      schemas.map((one, i) => ({ path: `${path}/${keyword}!${i}`, schema: one }));
+    const found: (readonly Place[])[] = [];
+    const { not, if: condition, then: positive = true, else: negative = true } = schema;
+    if (not !== undefined) found.push(made('not', this.#complements.of(this.#document.below(place, not, 'not'))));
+    if (condition !== undefined && (schema['then'] !== undefined || schema['else'] !== undefined)) {
+      const below = (one: unknown, keyword: string): JsonSchema => this.#document.below(place, one, keyword).schema;
+      const holds = below(condition, 'if');
+      found.push(
+        made('if', [{ allOf: [holds, below(positive, 'then')] }, { allOf: [{ not: holds }, below(negative, 'else')] }]),
+      );
+    }
+    for (const [name, one] of Object.entries(objectAt(path, schema, 'dependentSchemas')))
+      found.push(
+        made(`dependentSchemas/${name}`, [
+          { properties: { [name]: false } },
+          {
+            type: 'object',
+            required: [name],
+            allOf: [this.#document.below(place, one, 'dependentSchemas', name).schema],
+          },
+        ]),
+      );
+    return found;
   }
 
   #branches(place: Place, keyword: 'allOf' | 'anyOf' | 'oneOf'): readonly Place[] {
@@ -386,6 +421,9 @@ export class Resolver {
     for (const { path, schema } of own) {
       least = Math.max(least, countAt(path, schema, 'minLength') ?? 0);
       most = Math.min(most, countAt(path, schema, 'maxLength') ?? Infinity);
+      const excluded = this.#complements.excluded(schema);
+      if (excluded !== undefined)
+        parts.set(`not ${JSON.stringify(excluded)}`, () => without(ANYTHING, words(excluded)));
       const pattern = schema['pattern'];
       if (pattern !== undefined) {
         if (typeof pattern !== 'string') refuse(path, 'pattern', 'must be a string');
