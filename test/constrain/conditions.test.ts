@@ -1,3 +1,5 @@
+// `then` is a keyword of JSON Schema.
+// oxlint-disable unicorn/no-thenable
 /** `not`, `if` and `dependentSchemas`: a text is accepted exactly where ajv finds its value valid, and what is drawn at random is valid. */
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
