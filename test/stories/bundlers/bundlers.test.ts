@@ -1,6 +1,6 @@
 /**
  * The packed SDK in projects of other people's tools, without a word of configuration for it: dev servers and bundlers, another origin, a service
- * worker, and Node from a bundle. Each page runs nano for text and then paints, whose code is fetched when it is needed. Skipped (and counted) where
+ * worker, Deno, and Node from a bundle. Each page runs nano for text and then paints, whose code is fetched when it is needed. Skipped (and counted) where
  * no browser starts; the tools come by `npm ci` in this folder.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -179,6 +179,19 @@ test('the types are complete: checked with skipLibCheck off', async () => {
   };
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
   await run(join(root, 'node_modules/.bin/tsc'), ['-p', folder]);
+}, 60_000);
+
+test('in Deno, from the package as npm installs it', async () => {
+  const app = join(workspace, 'deno');
+  cpSync(join(here, 'app'), app, { recursive: true });
+  const { stdout } = await run(
+    join(workspace, 'node_modules/.bin/deno'),
+    ['run', '--allow-all', '--no-prompt', '--node-modules-dir=manual', join(app, 'node.js'), join(models, 'nano.gguf')],
+    { cwd: workspace },
+  );
+  const { device, ...outcome } = JSON.parse(stdout) as Outcome;
+  expect(outcome).toEqual({ text: 'string', width: 32 });
+  expect(device).toMatch(/^WASM \(relaxed-threads\), [2-9]\d* threads$/);
 }, 60_000);
 
 describe('in Node, from a bundle in a folder without the package', () => {
