@@ -66,7 +66,12 @@ test('the main process and the pages fit Electron’s own types', async () => {
   );
   writeFileSync(
     join(wrong, 'tsconfig.json'),
-    JSON.stringify({ extends: '../../tsconfig.json', include: ['wrong.ts'], exclude: [] }),
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: { types: ['node', 'electron'] },
+      include: ['wrong.ts'],
+      exclude: [],
+    }),
   );
   expect(await check(wrong)).toContain("Property 'fork' is missing");
 }, 120_000);
