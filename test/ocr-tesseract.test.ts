@@ -17,7 +17,7 @@ function scanned(): { width: number; height: number; gray: Uint8Array; png: Uint
   context.fillRect(0, 0, width, height);
   context.fillStyle = 'black';
   context.font = '36px "DejaVu Sans", "Helvetica", sans-serif';
-  LINES.forEach((line, i) => context.fillText(line, 150, 300 + 60 * i));
+  LINES.forEach((line, i) => context.fillText(line, 150, 300 + 46 * i));
   const { data } = context.getImageData(0, 0, width, height);
   const gray = Uint8Array.from({ length: width * height }, (_, i) => data[4 * i] ?? 0);
   return { width, height, gray, png: canvas.toBuffer('image/png') };

@@ -16,17 +16,23 @@ export interface Sample {
 /** Languages of blocks that hold no code of Octavo's. TypeScript and HTML are checked; JavaScript is written as TypeScript. */
 const OTHERS = new Set(['sh', 'json', 'text', 'nginx', 'python']);
 
-/** Folders whose Markdown is no documentation of ours. */
-const LEFT_OUT = /(^|\/)(node_modules|dist|build|fixtures|reference|\.[^/]+)\//;
+/** Folders whose Markdown is no documentation of ours; installed packages may link to the repository itself. */
+const LEFT_OUT = /^(node_modules|dist|build|fixtures|reference|\..*)$/;
+
+function* filesIn(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (LEFT_OUT.test(entry.name)) continue;
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) yield* filesIn(path);
+    else if (entry.isFile()) yield path;
+  }
+}
 
 /** Every Markdown file of the repository's documentation, from the root. */
 export function pages(): readonly string[] {
   const roots = ['docs', 'bench', 'models', 'training', 'site', 'examples'];
-  const below = roots.flatMap((folder) =>
-    readdirSync(folder, { recursive: true }).map((name) => `${folder}/${String(name).replaceAll('\\', '/')}`),
-  );
-  return ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...below]
-    .filter((name) => name.endsWith('.md') && !LEFT_OUT.test(name))
+  return ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...roots.flatMap((root) => [...filesIn(root)])]
+    .filter((name) => name.endsWith('.md'))
     .sort();
 }
 

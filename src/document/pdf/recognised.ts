@@ -1,20 +1,28 @@
 /** Lines that an OCR adapter has read, as if they were a page's own. */
 import type { RecognisedLine } from '../options.ts';
 import type { PdfTextItem } from './library.ts';
+import { median } from './lines.ts';
 import { pageLines, type PageLine } from './page-lines.ts';
 
 /** The share of a word's height that is below its baseline. */
 const DESCENT = 0.2;
+/**
+ * Lines differ in height by their letters: one of "acemnorsuvwxz" is half as high as one with ascenders and descenders,
+ * and most have one of them at least. Within this share of the page's median, lines are of the same size.
+ */
+const SAME_SIZE = 0.3;
 /** A page with more words than this was read from noise. */
 const MOST_WORDS = 50_000;
 
 /** `scale`: points a pixel. Order, columns and spaces are found as for a page's own text. */
 export function recognisedLines(lines: readonly RecognisedLine[], scale: number): PageLine[] {
   const items: PdfTextItem[] = [];
-  for (const { words } of lines) {
-    const heights = words.map(({ box: [, top, , bottom] }) => bottom - top);
-    // Words without ascenders are as large as their neighbours.
-    const height = Math.max(0, ...heights) * scale;
+  // Words without ascenders are as large as their neighbours.
+  const heights = lines.map(({ words }) => Math.max(0, ...words.map(({ box: [, top, , bottom] }) => bottom - top)));
+  const usual = median(heights.filter((height) => height > 0));
+  for (const [line, { words }] of lines.entries()) {
+    const own = heights[line] ?? 0;
+    const height = (Math.abs(own - usual) <= SAME_SIZE * usual ? usual : own) * scale;
     for (const { text, box } of words) {
       const [left, , right, bottom] = box.map((value) => value * scale) as [number, number, number, number];
       if (!(right > left) || !(height > 0) || items.length >= MOST_WORDS) continue;
