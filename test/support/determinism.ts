@@ -19,7 +19,7 @@ import { tinyModel, TINY_VOCABULARY } from './tiny-model.ts';
 import { expectSame } from './tolerance.ts';
 
 const CAPACITY = 800;
-const HISTORIES = 3;
+const HISTORIES = 2;
 
 interface Case {
   readonly weights: WeightFormat;
