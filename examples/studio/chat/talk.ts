@@ -72,10 +72,15 @@ class Talk {
   }
 
   async ask(text: string): Promise<void> {
-    const { attached, answering } = this.state.value;
+    const { attached, answering, chat } = this.state.value;
     if (answering !== undefined || holder.model === undefined) return;
-    this.#add({ id: crypto.randomUUID(), role: 'user', text, ...(attached && { picture: attached }) });
-    this.#change({ attached: undefined });
+    const question: Message = { id: crypto.randomUUID(), role: 'user', text, ...(attached && { picture: attached }) };
+    const asked: Chat = { ...chat, updated: Date.now(), messages: [...chat.messages, question] };
+    this.#change({ attached: undefined, answering: { text: '', read: 0 } });
+    // A question that is seen has been kept: it is there after a reload at any moment. Where nothing can be kept, it is asked all the same.
+    await keepChat(asked).catch(() => undefined);
+    if (this.state.value.chat !== chat) return;
+    this.#change({ chat: asked, answering: undefined });
     await this.#answer();
   }
 

@@ -259,6 +259,8 @@ describe('studio in Chromium', () => {
     const page = await visit({ view: '#paint' });
     await page.click('.dock .icon-button');
     await page.check('.segment:has-text("1") input[name=variants]', { force: true });
+    // Long enough to be stopped on a fast machine.
+    await page.fill('#rounds', '16');
     await page.fill('textarea', 'a blue star northeast');
     const see = (state: string): Promise<void> =>
       page.evaluate((visibility) => {
