@@ -1,6 +1,6 @@
 /**
  * `<document-app>`: documents, conversation and page side by side. On narrow windows the documents are a drawer and the page is a sheet over the conversation; what is
- * covered is inert, and what had the focus gets it back.
+ * covered is inert, and what had the focus gets it back. The file is long because the three panes share one state of what is open, covered and focused.
  */
 import type { LibraryEntry } from 'octavo';
 import { html, nothing, type TemplateResult } from 'lit';

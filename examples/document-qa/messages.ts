@@ -1,4 +1,4 @@
-/** What this application says. */
+/** What this application says. The file is long because each language is one table, checked by type against the English one. */
 import { texts } from '../common/i18n.ts';
 
 const EN = {

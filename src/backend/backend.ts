@@ -11,8 +11,7 @@
  *   `InputError('argument')`, which names operation and tensor.
  * - After a device is lost, every call throws `DeviceError('lost')`.
  *
- * This file is longer than most: the contract is read as one page, and nearly all of it is types.
- * - The file is long because it is the whole contract, and every device implements all of it.
+ * The file is long because it is the whole contract, which every device implements and which is read as one page.
  */
 import type { WeightFormat, WeightSpec } from './weight.ts';
 

@@ -1,4 +1,4 @@
-/** `<doc-viewer>`: the document beside the conversation, with its outline and search. */
+/** `<doc-viewer>`: the document beside the conversation, with its outline and search. The file is long because pages, outline and search move one place in the document. */
 import type { OctavoDocument, SearchResult } from 'octavo';
 import { html, nothing, type TemplateResult } from 'lit';
 import { define } from '../../common/element.ts';

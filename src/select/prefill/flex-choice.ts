@@ -14,6 +14,7 @@ export const FLEX_BLOCK = 128;
 export const SLASH_WIDTH = 32;
 const BUCKETS = 2048;
 
+/** How a head's keys are chosen: FlexPrefill's parameters, or those of vertical-slash attention. */
 export interface FlexRules {
   /** Blocks or lines, head by head, or always lines. */
   readonly pattern: 'either' | 'lines';
