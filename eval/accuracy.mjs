@@ -4,6 +4,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { groups, tasks } from './nano.mjs';
 import { share } from './statistics.mjs';
 
+export const ACCURACY_OPTIONS = { steps: { type: 'string' }, 'diffusion-steps': { type: 'string' } };
+
 const number = (text) => (text === undefined ? undefined : Number(text));
 const line = (name, { n, share: part, low, high, goal, seconds }) =>
   console.log(

@@ -14,11 +14,11 @@ export const DOCUMENT_OPTIONS = {
   languages: { type: 'string' },
 };
 
-const data = (name) => fileURLToPath(new URL(`../../shared/data/documents/${name}`, import.meta.url));
+export const data = (name) => fileURLToPath(new URL(`../../shared/data/documents/${name}`, import.meta.url));
 const written = JSON.parse(readFileSync(new URL('documents.json', import.meta.url), 'utf8'));
 
 /** XQuAD's paragraphs in their order, with their questions. */
-function xquad(language) {
+export function xquad(language) {
   const { data: articles } = JSON.parse(readFileSync(data(`xquad.${language}.json`), 'utf8'));
   return articles.flatMap(({ paragraphs }, article) =>
     paragraphs.map(({ context, qas }) => ({
@@ -37,7 +37,7 @@ const plain = (text) =>
     .replace(/\b(?:the|a|an|der|die|das)\b/g, ' ')
     .replace(/\s+/g, ' ')
     .trim();
-const holds = (said, wanted) => ` ${plain(said)} `.includes(` ${plain(wanted)} `);
+export const holds = (said, wanted) => ` ${plain(said)} `.includes(` ${plain(wanted)} `);
 
 /** `count` of them, evenly spread. */
 const spread = (list, count) =>

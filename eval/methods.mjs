@@ -77,15 +77,14 @@ export const METHODS = {
   },
 };
 
-/** The `METHODS` that `only` (keys, or what they change; empty: all) names, the base always among them. */
-export function chosen(only) {
+/** Those of `methods` that `only` (keys, or what they change; empty: all) names, the base always among them. */
+export function chosen(only, methods = METHODS) {
   const wanted = only === '' ? [] : only.split(',');
-  const unknown = wanted.filter((name) => !(name in METHODS) && !Object.values(METHODS).some(({ of }) => of === name));
+  const kinds = [...new Set(Object.values(methods).map(({ of }) => of))];
+  const unknown = wanted.filter((name) => !(name in methods) && !kinds.includes(name));
   if (unknown.length > 0)
-    throw new Error(
-      `--only ${unknown.join(', ')}: take of ${Object.keys(METHODS).join(', ')}, or ${[...new Set(Object.values(METHODS).map(({ of }) => of))].join(', ')}`,
-    );
-  return Object.entries(METHODS).filter(
+    throw new Error(`--only ${unknown.join(', ')}: take of ${Object.keys(methods).join(', ')}, or ${kinds.join(', ')}`);
+  return Object.entries(methods).filter(
     ([key, { of }]) => wanted.length === 0 || of === 'base' || wanted.includes(key) || wanted.includes(of),
   );
 }

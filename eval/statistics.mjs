@@ -1,4 +1,4 @@
-// Shares with their 95 % confidence intervals (Wilson 1927), and differences of two shares over the same items (Agresti & Min 2005).
+// Shares with their 95 % confidence intervals (Wilson 1927), differences of two shares over the same items (Agresti & Min 2005), and of two means (Student 1908).
 const Z = 1.959964;
 const round = (x) => Math.round(x * 1e4) / 1e4;
 
@@ -41,4 +41,22 @@ export function difference(outcomes, base) {
     low: round(middle - half),
     high: round(middle + half),
   };
+}
+
+/** 97.5 % quantiles of Student's t by degrees of freedom, 1 to 30; above that 1.96 is taken, which is 4 % too small at 31. */
+const T = [
+  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11,
+  2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
+/** Numbers against those of `base`, item by item: the mean difference and its 95 % interval; without bounds for fewer than two items. */
+export function meanDifference(values, base) {
+  if (values.length !== base.length) throw new Error(`${values.length} values are not paired with ${base.length}`);
+  const n = base.length;
+  const differences = values.map((value, i) => value - base[i]);
+  const mean = n === 0 ? 0 : differences.reduce((sum, value) => sum + value, 0) / n;
+  if (n < 2) return { n, difference: mean, low: -Infinity, high: Infinity };
+  const variance = differences.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
+  const half = (T[n - 2] ?? Z) * Math.sqrt(variance / n);
+  return { n, difference: mean, low: mean - half, high: mean + half };
 }

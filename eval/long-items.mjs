@@ -1,0 +1,146 @@
+// What long contexts are asked: the rest of a text, a number that stands once in it (among others of its kind), and questions about packed paragraphs (XQuAD).
+// Items are drawn by their number alone, evenly over text and depth: the same everywhere.
+
+/** Tokens that the chat frame and the answer take beside what an item counts. */
+const FRAME = 96;
+/** Numbers that stand in the text of a multi-key item; one is asked for. */
+const KEYS = 8;
+/** Tokens of a text that are scored behind its beginning. */
+export const SCORED = 64;
+/** The golden ratio's fraction spreads depths evenly, however many items there are. */
+const SPREAD = 0.618034;
+
+const WORDS =
+  'amber anchor basil beacon bridge candle canyon cedar cobalt copper coral cradle dagger ember falcon feather garnet harbor hazel indigo ivory jasper juniper kettle lantern ledger maple marble meadow nectar oak olive onyx orchid pearl pebble pine quartz raven saddle sage silver spruce thistle timber topaz velvet walnut willow zephyr'.split(
+    ' ',
+  );
+
+/** mulberry32 */
+function generator(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const fraction = (x) => x - Math.floor(x);
+const sentence = ({ word, number }) => `One of the special magic numbers for ${word} is: ${number}.`;
+
+/** Builds items for a model, in whose tokens lengths are measured. `text`: what numbers are hidden in; `paragraphs`: of XQuAD, with their questions. */
+export class LongItems {
+  #model;
+  #text;
+  #hay;
+  #paragraphs;
+  #ids;
+  #sizes = new Map();
+
+  constructor(model, { text, paragraphs }) {
+    this.#model = model;
+    this.#text = text;
+    this.#hay = text
+      .split(/\n\s*\n/)
+      .map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
+      .filter((paragraph) => paragraph.length > 200);
+    this.#paragraphs = paragraphs;
+  }
+
+  /**
+   * An item of `length` tokens at most: of `text` its ids, of which `prompt` are read as a prompt; of the others messages, the words that
+   * begin the answer, the answer, and the tokens that it may take.
+   * @param {string} kind
+   * @param {number} length
+   * @param {number} index
+   * @returns {Promise<{ ids?: Int32Array; prompt?: number; messages?: { role: 'user'; content: string }[]; begun?: string; answer?: string; tokens?: number }>}
+   */
+  async item(kind, length, index) {
+    switch (kind) {
+      case 'text':
+        return this.#window(length, index);
+      case 'needle':
+        return this.#numbers(length, index, 1);
+      case 'keys':
+        return this.#numbers(length, index, KEYS);
+      case 'xquad':
+        return this.#question(length, index);
+      default:
+        throw new Error(`--parts ${kind}: take of text, needle, keys, xquad`);
+    }
+  }
+
+  /** A window of the text, whose last tokens are scored. */
+  async #window(length, index) {
+    this.#ids ??= await this.#model.tokenize(this.#text);
+    if (this.#ids.length < 2 * length)
+      throw new Error(`the text has ${this.#ids.length} tokens; ${2 * length} are needed`);
+    const start = Math.floor(fraction(index * SPREAD) * (this.#ids.length - length));
+    return { ids: this.#ids.slice(start, start + length), prompt: length - SCORED };
+  }
+
+  async #numbers(length, index, keys) {
+    const next = generator(977 * index + keys);
+    const words = [...WORDS].map((word) => [next(), word]).sort(([a], [b]) => a - b);
+    const numbers = words.slice(0, keys).map(([, word]) => ({ word, number: 10_000 + Math.floor(90_000 * next()) }));
+    const asked = numbers[0];
+    const front =
+      'A special magic number is hidden within the following text. Make sure to memorize it. I will quiz you about the number afterwards.';
+    const question = `What is the special magic number for ${asked.word} mentioned in the provided text?`;
+    let left = length - FRAME - (await this.#size(front)) - (await this.#size(question));
+    for (const number of numbers) left -= await this.#size(sentence(number));
+    const hay = await this.#filled(this.#hay, Math.floor(fraction(index * SPREAD) * this.#hay.length), left);
+    const depth = fraction((index + 0.5) * SPREAD);
+    const places = numbers.map((number, i) => ({ at: Math.round((i === 0 ? depth : next()) * hay.length), number }));
+    for (const { at, number } of places.sort((a, b) => b.at - a.at)) hay.splice(at, 0, sentence(number));
+    return {
+      messages: [{ role: 'user', content: `${front}\n\n${hay.join('\n\n')}\n\n${question}` }],
+      begun: `The special magic number for ${asked.word} mentioned in the provided text is`,
+      answer: ` ${asked.number}`,
+      tokens: 12,
+    };
+  }
+
+  /** A question whose paragraph stands at some depth among its neighbours. */
+  async #question(length, index) {
+    const paragraphs = this.#paragraphs;
+    const own = Math.floor(fraction(index * SPREAD + 0.1) * paragraphs.length);
+    const { context, questions } = paragraphs[own];
+    const { question, answer } = questions[index % questions.length];
+    const ask = `Answer the question with a few words of the text above.\nQuestion: ${question}`;
+    const left = length - FRAME - (await this.#size(ask)) - (await this.#size(answer)) - (await this.#size(context));
+    const others = [...paragraphs.slice(own + 1), ...paragraphs.slice(0, own)].map((paragraph) => paragraph.context);
+    const packed = await this.#filled(others, 0, left);
+    packed.splice(Math.round(fraction((index + 0.5) * SPREAD) * packed.length), 0, context);
+    return {
+      messages: [{ role: 'user', content: `${packed.join('\n\n')}\n\n${ask}` }],
+      begun: '',
+      answer,
+      tokens: 32,
+    };
+  }
+
+  /** Pieces of `list` from `from` on, around its end, of `tokens` tokens at most; one that does not fit is left out. */
+  async #filled(list, from, tokens) {
+    const taken = [];
+    let left = tokens;
+    for (let i = 0; i < list.length && left > 32; i += 1) {
+      const piece = list[(from + i) % list.length];
+      const size = await this.#size(piece);
+      if (size > left) continue;
+      taken.push(piece);
+      left -= size;
+    }
+    return taken;
+  }
+
+  async #size(piece) {
+    let found = this.#sizes.get(piece);
+    if (found === undefined) {
+      found = (await this.#model.tokenize(`\n\n${piece}`)).length;
+      this.#sizes.set(piece, found);
+    }
+    return found;
+  }
+}
