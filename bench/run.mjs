@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|drafts|embed [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|drafts|embed|documents [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -17,6 +17,7 @@ const benchmarks = {
   constrain: () => import('./constrain.mjs'),
   drafts: () => import('./drafts.mjs'),
   embed: () => import('./embed.mjs'),
+  documents: () => import('./documents.mjs'),
 };
 
 const { values, positionals } = parseArgs({

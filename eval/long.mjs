@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
-import { data, holds, xquad } from './documents.mjs';
+import { data, holds, xquad } from './documents/data.mjs';
 import { LongItems } from './long-items.mjs';
 import { LONG_METHODS } from './long-methods.mjs';
 import { chosen } from './methods.mjs';
