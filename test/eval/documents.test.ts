@@ -8,7 +8,9 @@ import { nested, openText, placesOf, sentenceAround } from '../../eval/documents
 import { Journal } from '../../eval/documents/journal.mjs';
 
 let folder: string;
-beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'octavo-journal-'))));
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'octavo-journal-'));
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const TEXT =
