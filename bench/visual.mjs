@@ -19,9 +19,9 @@ const TOKENS = PICTURE.side ** 2 + PICTURE.fixed;
 /** Tokens of the question. */
 const QUESTION = 24;
 const METHODS = {
-  todre: { method: 'todre' },
-  int8: { method: 'todre', precision: 'int8' },
-  center: { method: 'todre', spread: 'center' },
+  center: { method: 'todre' },
+  todre: { method: 'todre', spread: 'sum' },
+  int8: { method: 'todre', spread: 'sum', precision: 'int8' },
   divprune: { method: 'divprune' },
   cdpruner: { method: 'cdpruner' },
   showui: { method: 'showui' },

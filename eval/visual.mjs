@@ -17,9 +17,9 @@ export const VISUAL_OPTIONS = {
 
 /** key -> a title, and the session's `context.visual` but for the number that is kept. */
 export const SELECTIONS = {
-  todre: { title: 'ToDRE, stage 1 (max-sum)', visual: { method: 'todre' } },
-  'todre-center': { title: 'ToDRE, k-center', visual: { method: 'todre', spread: 'center' } },
-  'todre-stages': { title: 'ToDRE, both stages', visual: { method: 'todre', release: true } },
+  todre: { title: 'ToDRE, stage 1 (max-sum)', visual: { method: 'todre', spread: 'sum' } },
+  'todre-center': { title: 'ToDRE, k-center', visual: { method: 'todre' } },
+  'todre-stages': { title: 'ToDRE (max-sum), both stages', visual: { method: 'todre', spread: 'sum', release: true } },
   divprune: { title: 'DivPrune', visual: { method: 'divprune' } },
   cdpruner: { title: 'CDPruner', visual: { method: 'cdpruner' } },
   'cdpruner-negated': { title: 'CDPruner, negated', visual: { method: 'cdpruner', negated: true } },

@@ -1,5 +1,5 @@
-// One step of ToDRE's selection (2505.18757): adds to the score of every token its cosine with the token kept last, or,
-// with `mean`, its product with the mean of the unit rows. Scores are integer multiples of 2^-20, so that sums are
+// One step of ToDRE's selection (2505.18757): adds to the score of every token its cosine with the token kept last (mode
+// 0), or its product with the mean of the unit rows (1); or the score becomes that cosine if it is larger (2). Scores are integer multiples of 2^-20, so that sums are
 // exact; the score of a kept token is TAKEN. Once state[1] (stopped) is set, the kernel does nothing.
 //
 // x       [.., cols]  f32, rows of `stride`
@@ -14,7 +14,7 @@
 struct Params {
   cols: u32,
   stride: u32,
-  use_mean: u32,
+  mode: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   var sum = 0.0;
   let scale = inverse[token];
   var last = 0xffffffffu;
-  if (params.use_mean == 1u) {
+  if (params.mode == 1u) {
     for (var c = thread; c < params.cols; c += WORKGROUP) {
       sum += x[base + c] * scale * mean[c];
     }
@@ -55,6 +55,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   if (token == last) {
     scores[token] = TAKEN;
+  } else if (params.mode == 2u) {
+    scores[token] = max(scores[token], i32(round(cosine * UNITS)));
   } else {
     scores[token] += i32(round(cosine * UNITS));
   }

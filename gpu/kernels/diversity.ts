@@ -1,5 +1,5 @@
 /**
- * ToDRE's max-sum selection on the device: see diversity-norms, -means, -add and -choose.wgsl.
+ * ToDRE's selection by sums or largest cosines on the device: see diversity-norms, -means, -add and -choose.wgsl.
  * `src/backend/webgpu/diversity.ts` runs them.
  */
 import reduce from '../lib/reduce.wgsl';
@@ -20,6 +20,8 @@ export const MEAN_PARTS = 64;
 const WORKGROUP = 64;
 /** Units in a score of 1. */
 export const SCORE_UNITS = 2 ** 20;
+/** Below every cosine. */
+export const LEAST_SCORE = -0x40000000;
 
 const layout = `const FIRST_PICK = ${FIRST_PICK}u;\nconst CANDIDATES = ${CANDIDATES}u;`;
 
@@ -32,7 +34,7 @@ export interface DiversityInputs {
   readonly inverse: DeviceBuffer;
   /** [MEAN_PARTS, cols] f32. In the end row 0 holds the mean. */
   readonly means: DeviceBuffer;
-  /** [tokens] i32, initially zeros. */
+  /** [tokens] i32, initially zeros, or LEAST_SCORE for largest cosines. */
   readonly scores: DeviceBuffer;
   /** [FIRST_PICK + wanted] u32, initially zeros. */
   readonly state: DeviceBuffer;
@@ -68,7 +70,8 @@ const meansOf = (last: boolean): Kernel<DiversityInputs> => ({
 export const diversityParts = meansOf(false);
 export const diversityMean = meansOf(true);
 
-const addOf = (mean: boolean): Kernel<DiversityInputs> => ({
+/** What a score becomes: its sum with the cosine (0) or with the product with the mean (1), or the larger of it and the cosine (2). */
+const addOf = (mode: 0 | 1 | 2): Kernel<DiversityInputs> => ({
   name: 'diversity-add',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32'],
@@ -77,12 +80,14 @@ const addOf = (mean: boolean): Kernel<DiversityInputs> => ({
   constants: () => ({}),
   grid: ({ tokens }) => [tokens, 1, 1],
   buffers: ({ x, rows, inverse, means: sums, state, scores }) => [x.buffer, rows, inverse, sums, state, scores],
-  values: ({ x }) => [x.cols, x.stride, mean ? 1 : 0],
+  values: ({ x }) => [x.cols, x.stride, mode],
 });
 /** Adds cosines with the token kept last. */
-export const diversityAdd = addOf(false);
+export const diversityAdd = addOf(0);
 /** Adds products with the mean. */
-export const diversityAddMean = addOf(true);
+export const diversityAddMean = addOf(1);
+/** Keeps the largest cosine with a kept token. */
+export const diversityLargest = addOf(2);
 
 export const diversityChoose: Kernel<DiversityInputs> = {
   name: 'diversity-choose',

@@ -483,12 +483,18 @@ export interface Backend {
   /** A copy of rows `[start, start + count)` of x. */
   rows(x: Tensor, start: number, count: number): Tensor;
   /**
-   * ToDRE's selection (2505.18757) of k among the rows of x that `rows` names, by the least sum of cosines with those
-   * selected before. Resolves with indices into `rows`, in the order of selection, the same as those of
-   * `assembly/select/todre.ts`; `pivot` as there. Resolves with undefined when rounding on this device leaves the
-   * choice open. Absent on backends whose memory the host reads directly, where the host selects.
+   * ToDRE's selection (2505.18757) of k among the rows of x that `rows` names, by the least largest cosine (`center`)
+   * or the least sum of cosines (`sum`) with those selected before. Resolves with indices into `rows`, in the order of
+   * selection, the same as those of `assembly/select`; `pivot` as there. Resolves with undefined when rounding on this
+   * device leaves the choice open. Absent on backends whose memory the host reads directly, where the host selects.
    */
-  diverse?(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined>;
+  diverse?(
+    x: Tensor,
+    rows: Int32Array,
+    k: number,
+    pivot: number,
+    spread: 'sum' | 'center',
+  ): Promise<Int32Array | undefined>;
   /** The rows of x that `indices` name, in their order: [indices.length, cols]; zeros for -1. */
   take(x: Tensor, indices: Int32Array): Tensor;
   /** All rows of the first, then all of the second, and so on: [sum T_i, cols]. */

@@ -280,8 +280,14 @@ export class WebGpuBackend implements Backend {
     return this.#rows.take(x, indices);
   }
 
-  diverse(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined> {
-    return this.#diversity.choose(x, rows, k, pivot);
+  diverse(
+    x: Tensor,
+    rows: Int32Array,
+    k: number,
+    pivot: number,
+    spread: 'sum' | 'center',
+  ): Promise<Int32Array | undefined> {
+    return this.#diversity.choose(x, rows, k, pivot, spread);
   }
 
   stack(xs: readonly Tensor[]): Tensor {

@@ -116,12 +116,12 @@ export class Decoding {
   }
 
   /**
-   * Whether a position may be run before the host knows its id. On WASM an operation is done when it returns, so that it would only waste work; whoever
-   * plans what a token looks at is told its id.
+   * Whether a position may be run before the host knows its id. On WASM an operation is done when it returns, so that it would only waste work; a planner
+   * may need the id, or the result of the step before.
    */
   get #mayRunAhead(): boolean {
     const { model, planner } = this.#onDevice;
-    return model.backend.kind === 'webgpu' && planner === undefined;
+    return model.backend.kind === 'webgpu' && (planner === undefined || planner.ahead === true);
   }
 
   /** Runs the `count` positions behind the last that was run. */

@@ -48,6 +48,11 @@ export interface Plan {
 }
 
 export interface Planner {
+  /**
+   * Whether tokens of an answer can be planned before the host knows their ids: calls of the phase `decode` need no
+   * ids, and wait for the device seldom or never. Default false.
+   */
+  readonly ahead?: boolean;
   /** Throws `InputError('argument')` for a call that the method does not support. */
   plan(call: PlannedCall): Ranges | Plan;
   /** Called after the last chunk of the prompt was issued; releases pages (eviction). */

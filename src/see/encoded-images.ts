@@ -139,7 +139,7 @@ export class EncodedImages {
     try {
       const { embeddings } = whole;
       const count = tokensOf(prepared);
-      const fixed = fixedTokens(choice, prepared.spans);
+      const fixed = fixedTokens(prepared.spans);
       const onDevice = await this.#selectOnDevice(embeddings, choice, count, fixed);
       if (onDevice !== undefined) return onDevice;
       return selectTokens(
@@ -171,12 +171,13 @@ export class EncodedImages {
     for (const [start, end] of fixed) kept.fill(1, start, end);
     const free = Int32Array.from(kept.keys()).filter((token) => kept[token] === 0);
     const k = (keptCount(choice, count, count - free.length) ?? 0) - (count - free.length);
-    if (method !== 'todre' || spread !== 'sum' || precision !== 'exact' || k < 1 || k >= free.length) return undefined;
+    if (method !== 'todre' || precision !== 'exact' || k < 1 || k >= free.length) return undefined;
     const places = await this.backend.diverse?.(
       embeddings,
       free,
       k,
       pivot === 'random' ? pickOne(free.length, seed) : -1,
+      spread,
     );
     if (places === undefined) return undefined;
     for (const place of places) kept[free[place] ?? 0] = 1;

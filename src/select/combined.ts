@@ -27,6 +27,11 @@ export class CombinedPlanner implements Planner {
     this.#parts = parts;
   }
 
+  get ahead(): boolean {
+    const { decode } = this.#parts;
+    return decode === undefined || decode.ahead === true;
+  }
+
   plan(asked: PlannedCall): Ranges | Plan {
     const { prefill, decode, heads, evict } = this.#parts;
     const thins = heads !== undefined || evict !== undefined;

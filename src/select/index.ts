@@ -87,6 +87,7 @@ function decodePlanner(
 /** StreamingLLM (2309.17453) at decode: the first keys and the newest, with no state between calls. */
 function windowDecode(budget = 2048, sinks = 64): Planner {
   const planner: Planner = {
+    ahead: true,
     plan: ({ position, count }) =>
       slidingWindow(count, position, Math.max(1, tokensOf(budget, position + count)), sinks),
     adopts: () => true,

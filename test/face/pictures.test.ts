@@ -103,11 +103,11 @@ describe('seeing', () => {
     const selection = { method: 'todre', keep: 0.25 } as const;
     const { tiles, tokens, kept } = await model.keptTokens(cat, { selection });
     expect(tokens).toBe(16 + 3);
-    expect(kept).toBe(4 + 3);
+    expect(kept).toBe(2 + 3);
     expect(tiles).toEqual([
       { picture: expect.objectContaining({ width: 16, height: 16 }), rows: 4, columns: 4, kept: expect.anything() },
     ]);
-    expect(tiles[0]!.kept).toHaveLength(4);
+    expect(tiles[0]!.kept).toHaveLength(2);
     const session = await model.createSession({ ...GREEDY, context: { visual: selection } });
     const text = await session.measureContextUsage('What?');
     expect(await session.measureContextUsage(show('What?', cat))).toBe(text + kept + 1);

@@ -64,7 +64,7 @@ async function truth(
   const { backend, config } = language;
   const picture = backend.keep(backend.scope(() => see(model, toPixels(cat, SIZE, 'pad'), SIZE)));
   const values = await backend.download(picture);
-  const norms = Array.from({ length: SEEN }, (_, i) =>
+  const norms = Array.from({ length: SEEN - TINY.buffers }, (_, i) =>
     values.subarray(i * config.hidden, (i + 1) * config.hidden).reduce((sum, value) => sum + value * value, 0),
   );
   const outliers = [...norms.keys()]

@@ -28,7 +28,8 @@ import { openWasm } from '../support/wasm.ts';
 const SIZE = TINY.sizes[0];
 const SEEN = (SIZE / TINY_PATCH) ** 2 + TINY.buffers;
 const KEEP = 0.4;
-const KEPT = Math.round(KEEP * (SEEN - TINY.buffers)) + TINY.buffers;
+/** Buffers count. */
+const KEPT = Math.round(KEEP * SEEN);
 
 function photo(seed: number, width = 20, height = 12): Rgba {
   const { integer } = random(seed);
@@ -358,7 +359,7 @@ describe('slots', () => {
 describe('what a selection keeps, for pages that show it', () => {
   test.each([
     ['todre', todre],
-    ['showui', { method: 'showui', keep: KEEP }],
+    ['showui', { method: 'showui', keep: KEPT }],
     ['cdpruner', { method: 'cdpruner', keep: KEEP }],
   ] as const)('%s: the cells of what a session reads', async (_, selection) => {
     const { tiles, tokens, kept } = await model.keptTokens(cat, { selection, question: 'What is it?' });

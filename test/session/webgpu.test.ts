@@ -8,6 +8,7 @@ import type { Constraint } from '../../src/constrain/constraint.ts';
 import { freeDeviceSequence } from '../../src/generate/device-sequence.ts';
 import { generate } from '../../src/generate/generate.ts';
 import { sampleSpec } from '../../src/generate/sampling.ts';
+import type { ContextOptions } from '../../src/select/options.ts';
 import { bitsOf, PlacesConstraint } from '../support/constraint.ts';
 import { loadTest, testFace, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
@@ -160,58 +161,80 @@ describe('a session on WebGPU', () => {
     expect(model.pagesUsed).toBe(before);
   });
 
-  story('the device runs a token before the host knows it, constrained or not', async () => {
-    /** How many reads of ids were asked for and not answered when each forward call was issued. */
-    const unread = async (constraint?: Constraint): Promise<readonly number[]> => {
-      const onDevice = await model.deviceSequence(128);
-      const { backend } = onDevice.model;
-      let open = 0;
-      const found: number[] = [];
-      const watched = new Proxy(backend, {
-        get: (target, name) => {
-          const member: unknown = Reflect.get(target, name, target);
-          if (typeof member !== 'function') return member;
-          return (...args: unknown[]): unknown => {
-            const result: unknown = member.apply(target, args);
-            if (name === 'readIds') {
-              open++;
-              void (result as Promise<unknown>).finally(() => open--);
-            }
-            return result;
-          };
-        },
-      });
-      const language = new Proxy(onDevice.model, {
-        get: (target, name) => {
-          if (name === 'backend') return watched;
-          const member: unknown = Reflect.get(target, name, target);
-          if (name === 'forward') found.push(open);
-          return typeof member === 'function' ? (member.bind(target) as unknown) : member;
-        },
-      });
-      await generate(
-        { ...onDevice, model: language },
+  story(
+    'the device runs a token before the host knows it, constrained or not, and where only prompts are planned',
+    async () => {
+      /** How many reads of ids were asked for and not answered when each forward call was issued. */
+      const unread = async (
+        constraint?: Constraint,
+        context: ContextOptions = {},
+        prompt = 3,
+      ): Promise<readonly number[]> => {
+        const onDevice = await model.deviceSequence(160, context);
+        const { backend } = onDevice.model;
+        let open = 0;
+        const found: number[] = [];
+        const watched = new Proxy(backend, {
+          get: (target, name) => {
+            const member: unknown = Reflect.get(target, name, target);
+            if (typeof member !== 'function') return member;
+            return (...args: unknown[]): unknown => {
+              const result: unknown = member.apply(target, args);
+              if (name === 'readIds') {
+                open++;
+                void (result as Promise<unknown>).finally(() => open--);
+              }
+              return result;
+            };
+          },
+        });
+        const language = new Proxy(onDevice.model, {
+          get: (target, name) => {
+            if (name === 'backend') return watched;
+            const member: unknown = Reflect.get(target, name, target);
+            if (name === 'forward' || name === 'forwardPlanned') found.push(open);
+            return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+          },
+        });
+        await generate(
+          { ...onDevice, model: language },
+          {
+            ids: Int32Array.from({ length: prompt }, (_, i) => i + 1),
+            spans: [],
+            cached: 0,
+            spec: sampleSpec({ temperature: 0, seed: 1 }),
+            stopIds: new Set(),
+            maxTokens: 12,
+            chunk: 32,
+            constraint,
+            onId: () => false,
+          },
+        );
+        freeDeviceSequence(onDevice);
+        return found.slice(Math.ceil(prompt / 32));
+      };
+      const all = new Uint32Array(Math.ceil(model.config.vocabulary / 32)).fill(0xffffffff);
+      expect(Math.max(...(await unread()))).toBeGreaterThan(1);
+      const constrained = await unread(new PlacesConstraint(() => all));
+      expect(constrained.length).toBeGreaterThan(8);
+      expect(new Set(constrained)).toEqual(new Set([1]));
+      for (const context of [
+        { prefill: { method: 'dhsa', budget: 40, local: 8, instruction: 8 } },
         {
-          ids: Int32Array.of(1, 2, 3),
-          spans: [],
-          cached: 0,
-          spec: sampleSpec({ temperature: 0, seed: 1 }),
-          stopIds: new Set(),
-          maxTokens: 12,
-          chunk: 32,
-          constraint,
-          onId: () => false,
+          prefill: { method: 'vertical-slash', budget: 40, local: 8, instruction: 8 },
+          evict: { method: 'snapkv', keep: 0.6 },
         },
-      );
-      freeDeviceSequence(onDevice);
-      return found.slice(1);
-    };
-    const all = new Uint32Array(Math.ceil(model.config.vocabulary / 32)).fill(0xffffffff);
-    expect(Math.max(...(await unread()))).toBeGreaterThan(1);
-    const constrained = await unread(new PlacesConstraint(() => all));
-    expect(constrained.length).toBeGreaterThan(8);
-    expect(new Set(constrained)).toEqual(new Set([1]));
-  });
+        { decode: { method: 'window', budget: 40, sinks: 4 } },
+        { decode: { method: 'retrieve', budget: 32, sinks: 4, local: 8 } },
+      ] as const)
+        expect(Math.max(...(await unread(undefined, context, 128)))).toBeGreaterThan(1);
+      // These wait for the id, or for the query.
+      for (const method of ['tokens', 'sentences'] as const) {
+        const found = await unread(undefined, { decode: { method, budget: 32, sinks: 4, local: 8 } }, 128);
+        expect(Math.max(...found)).toBe(0);
+      }
+    },
+  );
 
   story('clones and aborts', async () => {
     const session = new Session(model, GREEDY);

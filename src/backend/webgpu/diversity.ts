@@ -1,22 +1,25 @@
 /**
- * ToDRE's max-sum selection on the GPU, with the same result as `assembly/select/todre.ts` in f64. The device sums
- * cosines as integer multiples of 2^-20, whose error is bounded. If only one token can have the least sum within that
- * bound, the device chooses it. Otherwise the host decides: it fetches the rows of the candidates and of the kept
- * tokens, computes their sums in f64, and writes the choice to the device. Only indices and those rows are transferred.
+ * ToDRE's selection on the GPU, by sums of cosines or by the largest, with the same result as `assembly/select` in f64.
+ * The device computes scores as integer multiples of 2^-20, whose error is bounded. If only one token can have the
+ * least score within that bound, the device chooses it. Otherwise the host decides: it fetches the rows of the
+ * candidates and of the kept tokens, computes their scores in f64, and writes the choice to the device. Only indices
+ * and those rows are transferred.
  *
  * The bound, with u = 2^-24 and d columns: a dot product of 64 partial sums and their tree has d / 64 + 8 roundings; a
  * row's inverse length has half as many and two units more for inverseSqrt, twice; all that is doubled for devices that
- * flush or round differently, and half a unit of the score is added, for each cosine.
+ * flush or round differently, and half a unit of the score is added: for each cosine of a sum, once for a largest one.
  */
 import {
   CANDIDATES,
   diversityAdd,
   diversityAddMean,
   diversityChoose,
+  diversityLargest,
   diversityMean,
   diversityNorms,
   diversityParts,
   FIRST_PICK,
+  LEAST_SCORE,
   MEAN_PARTS,
   SCORE_UNITS,
   type DiversityInputs,
@@ -35,6 +38,8 @@ const UNIT_ROUNDING = 2 ** -24;
 /** As in assembly/select/vectors.ts. */
 const TIE = 1e-9;
 
+type Spread = 'sum' | 'center';
+
 /** Rows of x. */
 type Fetch = (x: Tensor, rows: Int32Array) => Promise<Float32Array>;
 
@@ -48,7 +53,7 @@ export class Diversity {
   }
 
   /** See `Backend.diverse`. */
-  async choose(x: Tensor, rows: Int32Array, k: number, pivot: number): Promise<Int32Array | undefined> {
+  async choose(x: Tensor, rows: Int32Array, k: number, pivot: number, spread: Spread): Promise<Int32Array | undefined> {
     checks.diverse(x, rows, k, pivot);
     const operand = matrix('diverse', 'x', x);
     const tokens = rows.length;
@@ -61,7 +66,7 @@ export class Diversity {
       return buffer;
     };
     const { cols } = operand;
-    const each = 2 * SCORE_UNITS * (2 * (cols / 32 + 32) * UNIT_ROUNDING) + 1;
+    const bound = 2 * SCORE_UNITS * (2 * (cols / 32 + 32) * UNIT_ROUNDING) + 1;
     const state = make(FIRST_PICK + k);
     const scores = make(tokens);
     const inputs: DiversityInputs = {
@@ -73,12 +78,12 @@ export class Diversity {
       scores,
       state,
       wanted: k,
-      near: 0,
-      each,
+      near: spread === 'sum' ? 0 : bound,
+      each: spread === 'sum' ? bound : 0,
     };
     try {
       runner.upload(inputs.rows, 0, rows);
-      runner.upload(scores, 0, new Int32Array(tokens));
+      runner.upload(scores, 0, new Int32Array(tokens).fill(spread === 'sum' ? 0 : LEAST_SCORE));
       runner.upload(state, 0, new Uint32Array(FIRST_PICK + k));
       runner.run(diversityNorms, inputs);
       if (pivot >= 0) {
@@ -94,19 +99,19 @@ export class Diversity {
         runner.run(diversityAddMean, about);
         runner.run(diversityChoose, about);
       }
-      return await this.#steps(x, rows, inputs);
+      return await this.#steps(x, rows, inputs, spread);
     } finally {
       for (const buffer of held) runner.buffers.give(buffer);
     }
   }
 
-  async #steps(x: Tensor, rows: Int32Array, inputs: DiversityInputs): Promise<Int32Array | undefined> {
+  async #steps(x: Tensor, rows: Int32Array, inputs: DiversityInputs, spread: Spread): Promise<Int32Array | undefined> {
     const { runner } = this.#context;
     const { state, wanted } = inputs;
-    const known = new Rows(this.#fetch, x, rows);
+    const known = new Rows(this.#fetch, x, rows, spread);
     for (let done = 0; ;) {
       for (let step = Math.min(STEPS, wanted - done); step > 0; step--) {
-        runner.run(diversityAdd, inputs);
+        runner.run(spread === 'sum' ? diversityAdd : diversityLargest, inputs);
         runner.run(diversityChoose, inputs);
       }
       const words = new Uint32Array(await runner.read(state, 0, 4 * (FIRST_PICK + wanted), true));
@@ -126,37 +131,45 @@ export class Diversity {
   }
 }
 
-/** The unit rows that were fetched so far, in f64, and the sum of the kept ones. */
+/** The unit rows that were fetched so far, in f64, and the sum of the kept ones, or those themselves. */
 class Rows {
   readonly #fetch: Fetch;
   readonly #x: Tensor;
   readonly #rows: Int32Array;
   readonly #units = new Map<number, Float64Array>();
-  #summed = 0;
+  readonly #spread: Spread;
+  readonly #kept: Float64Array[] = [];
+  #known = 0;
   #sum: Float64Array;
 
-  constructor(fetch: Fetch, x: Tensor, rows: Int32Array) {
+  constructor(fetch: Fetch, x: Tensor, rows: Int32Array, spread: Spread) {
+    this.#spread = spread;
     this.#fetch = fetch;
     this.#x = x;
     this.#rows = rows;
     this.#sum = new Float64Array(x.shape[1] ?? 0);
   }
 
-  /** Returns the lowest of the candidates with the least sum of cosines with the kept tokens. */
+  /** Returns the lowest of the candidates with the least score. */
   async least(kept: Uint32Array, candidates: Uint32Array): Promise<number> {
-    await this.#load([...kept.subarray(this.#summed), ...candidates]);
-    for (const token of kept.subarray(this.#summed)) {
+    await this.#load([...kept.subarray(this.#known), ...candidates]);
+    for (const token of kept.subarray(this.#known)) {
       const unit = this.#units.get(token);
-      if (unit !== undefined) this.#sum = this.#sum.map((value, i) => value + (unit[i] ?? 0));
+      if (unit === undefined) continue;
+      if (this.#spread === 'center') this.#kept.push(unit);
+      else this.#sum = this.#sum.map((value, i) => value + (unit[i] ?? 0));
       this.#units.delete(token);
     }
-    this.#summed = kept.length;
+    this.#known = kept.length;
     const ordered = [...candidates].sort((a, b) => a - b);
-    const sums = ordered.map(
-      (token) => this.#units.get(token)?.reduce((sum, value, i) => sum + value * (this.#sum[i] ?? 0), 0) ?? 0,
-    );
-    const lowest = Math.min(...sums);
-    return ordered[sums.findIndex((sum) => sum <= lowest + TIE)] ?? 0;
+    const scores = ordered.map((token) => {
+      const unit = this.#units.get(token);
+      if (unit === undefined) return 0;
+      if (this.#spread === 'sum') return dot(unit, this.#sum);
+      return this.#kept.reduce((most, other) => Math.max(most, dot(unit, other)), -Infinity);
+    });
+    const lowest = Math.min(...scores);
+    return ordered[scores.findIndex((score) => score <= lowest + TIE)] ?? 0;
   }
 
   async #load(tokens: readonly number[]): Promise<void> {
@@ -173,4 +186,10 @@ class Rows {
       this.#units.set(token, length > 0 ? row.map((value) => value / length) : row);
     }
   }
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
+  return sum;
 }

@@ -24,6 +24,12 @@ import type { SiglipTower } from '../vision/siglip.ts';
 import { refuseUnique } from '../vision/square.ts';
 import type { SourceEncoder } from './source.ts';
 
+/**
+ * The side at which images are seen where the model has it, as in UniPic's own script for understanding. Painting
+ * keeps the model's default.
+ */
+const SEEN = 512;
+
 interface Siglip {
   readonly tower: SiglipTower;
   readonly projector: readonly Linear[];
@@ -63,7 +69,8 @@ export class UniPicVision implements VisionModel {
       throw new InputError('argument', `${this.#lack(taken) ?? `no ${taken}`}; take a file that has it`);
     const { sizes: painted, defaultSize, siglip } = this.#config;
     const sizes = taken === 'siglip' && siglip ? [siglip.size] : painted;
-    const side = size ?? (sizes.includes(defaultSize) ? defaultSize : (sizes.at(-1) ?? defaultSize));
+    const usual = sizes.includes(SEEN) ? SEEN : defaultSize;
+    const side = size ?? (sizes.includes(usual) ? usual : (sizes.at(-1) ?? usual));
     if (!sizes.includes(side))
       throw new InputError('argument', `visual.size: ${side} is not a size of this model; use ${sizes.join(', ')}`, {
         name: 'visual.size',

@@ -51,6 +51,11 @@ export class Retrieve implements WatchingPlanner {
     this.#settings = settings;
   }
 
+  /** The first token of an answer chooses, from keys and queries alone. */
+  get ahead(): boolean {
+    return true;
+  }
+
   watches({ position, count, promptEnd }: PlannedCall): boolean {
     return position + count > promptEnd - QUESTION;
   }

@@ -2,7 +2,7 @@
 import { InputError } from '../../errors.ts';
 
 /**
- * ToDRE (max-sum), DivPrune (max-min), CDPruner (a determinantal choice by the question), ShowUI (components of a
+ * ToDRE (k-center), DivPrune (max-min), CDPruner (a determinantal choice by the question), ShowUI (components of a
  * screenshot), or random.
  */
 export type VisualMethod = 'todre' | 'divprune' | 'cdpruner' | 'showui' | 'random';
@@ -23,9 +23,10 @@ export interface VisualSelection {
   /** The method that chooses. */
   readonly method: VisualMethod;
   /**
-   * How many tokens are kept. At most 1: a share of the tokens that may be dropped (default .25), in addition to those
-   * that are always kept, such as MAR's buffers. Above 1: a number, including those that are always kept. 'auto': until
-   * the next token is too similar to a kept one (`todre`, `divprune`), or one for each component (`showui`).
+   * How many tokens are kept. At most 1: a share of the image's tokens (default .25). Above 1: a number. Both count the
+   * tokens that are always kept, such as MAR's buffers; at least one other token is kept. `showui`: a share is that of
+   * each component of several patches; components of one patch are always kept. 'auto': until the next token is too
+   * similar to a kept one (`todre`, `divprune`), or one for each component (`showui`).
    */
   readonly keep?: number | 'auto' | undefined;
   /**
@@ -36,19 +37,16 @@ export interface VisualSelection {
   readonly threshold?: number | undefined;
   /** For `random`, `showui`, and `todre` with `pivot: 'random'`. Default 0. */
   readonly seed?: number | undefined;
-  /**
-   * `todre`: the token that is chosen first when the vision tower has no class token: the one farthest from the mean
-   * (default), or one drawn by the seed.
-   */
+  /** `todre`: the token that is chosen first: the one farthest from the mean (default), or one drawn by the seed. */
   readonly pivot?: 'farthest' | 'random' | undefined;
   /**
-   * `todre`: what is minimised: the sum of the cosines with the kept tokens (default) or, as in the paper's first
-   * version, the largest of them.
+   * `todre`: what is minimised: the largest of the cosines with the kept tokens (`center`, the greedy k-center of the
+   * paper's abstract, default), or their sum (`sum`, max-sum).
    */
   readonly spread?: 'sum' | 'center' | undefined;
   /**
-   * `todre`: 'int8' chooses by the rounded embeddings only: a fifth faster, but not exactly the method's own choice.
-   * Default 'exact'.
+   * `todre` with `spread: 'sum'`: 'int8' chooses by the rounded embeddings only: a fifth faster, but not exactly the
+   * method's own choice. Default 'exact'.
    */
   readonly precision?: 'exact' | 'int8' | undefined;
   /** `cdpruner`: prefers tokens unlike the question. Default false. */
@@ -104,7 +102,7 @@ export function readSelection(asked: 'all' | VisualMethod | VisualSelection | un
     keep = KEEP,
     seed = 0,
     pivot = 'farthest',
-    spread = 'sum',
+    spread = 'center',
     precision = 'exact',
     negated = false,
     release,
@@ -118,6 +116,8 @@ export function readSelection(asked: 'all' | VisualMethod | VisualSelection | un
   oneOf('pivot', pivot, ['farthest', 'random']);
   oneOf('spread', spread, ['sum', 'center']);
   oneOf('precision', precision, ['exact', 'int8']);
+  if (precision === 'int8' && (method !== 'todre' || spread !== 'sum'))
+    throw wrong('.precision', precision, `'exact', or method 'todre' with spread: 'sum'`);
   if (typeof negated !== 'boolean') throw wrong('.negated', negated, 'true or false');
   if (!Number.isInteger(seed)) throw wrong('.seed', seed, 'a whole number');
   if (keep === 'auto') {
@@ -164,7 +164,7 @@ export function outliers(tokens: number): VisualChoice {
     threshold: 0,
     seed: 0,
     pivot: 'farthest',
-    spread: 'sum',
+    spread: 'center',
     precision: 'exact',
     negated: false,
     release: undefined,
@@ -173,17 +173,16 @@ export function outliers(tokens: number): VisualChoice {
 
 /**
  * Returns how many of `n` tokens are kept, of which `fixed` always are; at least one of the others, if there are any.
- * Undefined for 'auto', where only the selection determines it.
+ * Undefined where only the selection determines it: for 'auto', and for a share of each component.
  */
 export function keptCount(
   { method, keep }: Pick<VisualChoice, 'method' | 'keep'>,
   n: number,
   fixed: number,
 ): number | undefined {
-  if (keep === 'auto') return undefined;
-  const free = n - fixed;
-  const wanted = keep < 1 || (keep === 1 && method !== 'outliers') ? Math.round(keep * free) : keep - fixed;
-  return fixed + Math.min(free, Math.max(1, wanted));
+  if (keep === 'auto' || (method === 'showui' && keep <= 1)) return undefined;
+  const wanted = keep < 1 || (keep === 1 && method !== 'outliers') ? Math.round(keep * n) : keep;
+  return Math.min(n, Math.max(fixed + 1, wanted));
 }
 
 /** The facts about a span that selection needs (`ImageSpan` of src/models/vision/vision-model.ts). */
@@ -192,16 +191,13 @@ interface Span {
   readonly selectable: number;
 }
 
-/** Tokens `[start, end)` of all spans that are always kept. Outliers are selected among all tokens. */
-export function fixedTokens(
-  { method }: Pick<VisualChoice, 'method'>,
-  spans: readonly Span[],
-): readonly (readonly [start: number, end: number])[] {
+/** Tokens `[start, end)` of all spans that are not selected but always kept; those of `outliers` are always dropped. */
+export function fixedTokens(spans: readonly Span[]): readonly (readonly [start: number, end: number])[] {
   let end = 0;
   return spans.flatMap(({ tokens, selectable }) => {
     const start = end;
     end += tokens;
-    return method === 'outliers' || selectable === tokens ? [] : [[start + selectable, end] as const];
+    return selectable === tokens ? [] : [[start + selectable, end] as const];
   });
 }
 
@@ -212,7 +208,9 @@ export function fixedTokens(
 export function plannedCounts(choice: VisualChoice, spans: readonly Span[]): readonly number[] | undefined {
   const [only] = spans;
   if (only === undefined || spans.length > 1) return undefined;
-  const count = keptCount(choice, only.tokens, choice.method === 'outliers' ? 0 : only.tokens - only.selectable);
+  const { tokens, selectable } = only;
+  const count =
+    choice.method === 'outliers' ? keptCount(choice, selectable, 0) : keptCount(choice, tokens, tokens - selectable);
   return count === undefined ? undefined : [count];
 }
 

@@ -74,6 +74,10 @@ export class VisualPlanner implements Planner {
     return this.#dropped.length > 0;
   }
 
+  get ahead(): boolean {
+    return this.#inner === undefined || this.#inner.ahead === true;
+  }
+
   plan(call: PlannedCall): Ranges | Plan {
     const inner = this.#inner?.plan(call) ?? denseCausal(call.count, call.position + call.count);
     const spans = call.phase === 'prefill' ? this.#pictures(call) : [];

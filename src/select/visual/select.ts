@@ -8,7 +8,7 @@ import type { Wasm } from '../../wasm.ts';
 import { pickOne, pickSome } from './chance.ts';
 import { Blocks } from './memory.ts';
 import { keptCount, type VisualChoice } from './options.ts';
-import { shareComponents } from './shares.ts';
+import { shareComponents, shareEach } from './shares.ts';
 
 /** The tokens of an image as the language model would read them. */
 export interface VisualTokens {
@@ -16,10 +16,10 @@ export interface VisualTokens {
   readonly embeddings: Float32Array;
   readonly count: number;
   readonly width: number;
-  /** Tokens `[start, end)` that are always kept: MAR's buffers, thumbnails. Ascending, disjoint. */
+  /**
+   * Tokens `[start, end)` that are always kept, and never by `outliers`: MAR's buffers, thumbnails. Ascending, disjoint.
+   */
   readonly fixed?: readonly (readonly [start: number, end: number])[] | undefined;
-  /** [count] attention of the vision tower's class token, if it has one: the pivot of `todre`. */
-  readonly attention?: ArrayLike<number> | undefined;
   /** [asked, width] embeddings of the question's tokens; without them `cdpruner` treats all tokens as equally relevant. */
   readonly question?: Float32Array | undefined;
   /** Needed by `showui`: the patches of the tokens, one tile after the other. */
@@ -59,7 +59,12 @@ export function selectTokens(wasm: Wasm, tokens: VisualTokens, choice: VisualCho
   for (const [start, end] of fixed) held.fill(1, start, end);
   const free: number[] = [];
   for (let i = 0; i < count; i++) if (held[i] === 0) free.push(i);
-  const k = (keptCount(choice, count, count - free.length) ?? count) - (count - free.length);
+  const others = count - free.length;
+  if (choice.method === 'outliers') held.fill(0);
+  const k =
+    choice.method === 'outliers'
+      ? (keptCount(choice, free.length, 0) ?? 0)
+      : (keptCount(choice, count, others) ?? count) - others;
   if (free.length > 0) for (const place of choose(wasm, tokens, choice, free, k)) held[free[place] ?? 0] = 1;
   return Int32Array.from([...held.keys()].filter((i) => held[i] === 1));
 }
@@ -73,7 +78,7 @@ function choose(
   k: number,
 ): Iterable<number> {
   const { method, keep, seed } = choice;
-  if (k >= free.length && keep !== 'auto') {
+  if (k >= free.length && keep !== 'auto' && (method !== 'showui' || keep >= 1)) {
     checkFinite(tokens);
     return free.keys();
   }
@@ -121,7 +126,7 @@ function byCosines(
       const pivot = method === 'divprune' ? FARTHEST : pivotOf(blocks, tokens, choice, free, { x, rows });
       found = exports.divprune(out, x, rows, n, d, k, pivot, threshold, blocks.bytes(exports.divpruneWorkBytes(n)));
     } else {
-      const pivot = givenPivot(tokens, choice, free);
+      const pivot = givenPivot(choice, free);
       found = exports.todre(
         out,
         x,
@@ -142,16 +147,8 @@ function byCosines(
   }
 }
 
-/**
- * Returns the index of the first token: the one with the class token's largest attention, or one drawn by the seed, or
- * FARTHEST.
- */
-function givenPivot({ attention }: VisualTokens, { pivot, seed }: VisualChoice, free: readonly number[]): number {
-  if (attention !== undefined) {
-    let best = 0;
-    for (const [place, i] of free.entries()) if ((attention[i] ?? 0) > (attention[free[best] ?? 0] ?? 0)) best = place;
-    return best;
-  }
+/** Returns the index of the first token: one drawn by the seed, or FARTHEST. */
+function givenPivot({ pivot, seed }: VisualChoice, free: readonly number[]): number {
   return pivot === 'random' ? pickOne(free.length, seed) : FARTHEST;
 }
 
@@ -163,7 +160,7 @@ function pivotOf(
   free: readonly number[],
   { x, rows }: { readonly x: number; readonly rows: number },
 ): number {
-  const given = givenPivot(tokens, choice, free);
+  const given = givenPivot(choice, free);
   if (given !== FARTHEST) return given;
   const { wasm } = blocks;
   const { exports } = wasm;
@@ -249,7 +246,8 @@ function byComponents(
     }
     // A token without a patch is a component of its own.
     const own = free.map((token) => all.get(token) ?? token);
-    return shareComponents(own, keep === 'auto' ? new Set(own).size : k, seed);
+    if (keep === 'auto') return shareComponents(own, new Set(own).size, seed);
+    return keep <= 1 ? shareEach(own, keep, seed) : shareComponents(own, k, seed);
   } finally {
     blocks.free();
   }

@@ -1,7 +1,7 @@
 /** Choices of visual tokens against f64 by definition, on every build; bad input; budgets. */
 import type { VisualTokens } from '../../../src/select/visual/select.ts';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { readSelection, selectTokens, type VisualSelection } from '../../../src/select/visual/index.ts';
+import { outliers, readSelection, selectTokens, type VisualSelection } from '../../../src/select/visual/index.ts';
 import type { Wasm } from '../../../src/wasm.ts';
 import {
   determinantal,
@@ -88,38 +88,30 @@ describe.each(TEST_BUILDS)('%s', (build) => {
   };
   const keep = ({ k, tokens }: Case): number => count(k, tokens.count);
 
-  test('ToDRE: 1,000 choices as in f64', () => {
+  test('ToDRE by k-center, its default: 1,000 choices as in f64', () => {
+    agree(
+      3,
+      (it) => ({ method: 'todre', keep: keep(it) }),
+      ({ x, k }) => maxMin(x, k, farthestFromMean(x)),
+    );
+  });
+
+  test('ToDRE by sums: 1,000 choices as in f64', () => {
     agree(
       1,
-      (it) => ({ method: 'todre', keep: keep(it) }),
+      (it) => ({ method: 'todre', spread: 'sum', keep: keep(it) }),
       ({ x, k }) => maxSum(x, k),
     );
   });
 
-  test("ToDRE, 'auto': 1,000 ends as in f64", () => {
+  test.each([
+    [2, 'sum', maxSum],
+    [4, 'center', maxMin],
+  ] as const)("ToDRE, 'auto', case %d by %s: 1,000 ends as in f64", (seed, spread, truth) => {
     agree(
-      2,
-      () => ({ method: 'todre', keep: 'auto', threshold: 0.3 }),
-      ({ x }) => maxSum(x, x.length, farthestFromMean(x), 0.3),
-    );
-  });
-
-  test('ToDRE by k-center, and from the class token: 1,000 choices as in f64', () => {
-    const favourite = ({ attention }: VisualTokens): number =>
-      Array.from(attention!).indexOf(Math.max(...Array.from(attention!)));
-    agree(
-      3,
-      (it) => ({ method: 'todre', spread: 'center', keep: keep(it) }),
-      ({ x, k }) => maxMin(x, k, farthestFromMean(x)),
-    );
-    const looked = (it: Case, r: Random): Partial<VisualTokens> => ({
-      attention: Float32Array.from({ length: it.tokens.count }, () => r.uniform()),
-    });
-    agree(
-      4,
-      (it) => ({ method: 'todre', keep: keep(it) }),
-      ({ x, k, tokens }) => maxSum(x, k, favourite(tokens)),
-      looked,
+      seed,
+      () => ({ method: 'todre', spread, keep: 'auto', threshold: 0.3 }),
+      ({ x }) => truth(x, x.length, farthestFromMean(x), 0.3),
     );
   });
 
@@ -145,7 +137,7 @@ describe.each(TEST_BUILDS)('%s', (build) => {
     );
   });
 
-  test('ShowUI: components as by flooding; each keeps one, and the rest is shared', () => {
+  test('ShowUI: components as by flooding; each keeps one, and the rest is shared; single ones stay; a share is that of each', () => {
     const r = random(70);
     for (let i = 0; i < 300; i++) {
       const [rows, columns, width] = [r.integer(1, 8), r.integer(1, 8), r.integer(1, 5)];
@@ -165,17 +157,26 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       const one = [...selectTokens(wasm, tokens, choice({ method: 'showui', keep: 'auto', threshold }))];
       expect(new Set(one.map((p) => labels[p]))).toEqual(new Set(labels));
       expect(one).toHaveLength(sizes.size);
-      const k = r.integer(1, n + 1);
-      const some = [...selectTokens(wasm, tokens, choice({ method: 'showui', keep: count(k, n), threshold, seed: i }))];
+      const k = Math.min(n, r.integer(2, n + 2));
+      const keep = Math.max(2, k);
+      const some = [...selectTokens(wasm, tokens, choice({ method: 'showui', keep, threshold, seed: i }))];
       expect(some).toHaveLength(k);
       for (const [label, size] of sizes) {
         const held = some.filter((p) => labels[p] === label).length;
-        if (k < sizes.size) expect(held).toBeLessThanOrEqual(1);
-        else {
+        const single = [...sizes.values()].filter((one) => one === 1).length;
+        if (k < sizes.size) {
+          expect(held).toBeLessThanOrEqual(1);
+          if (size === 1 && k >= single) expect(held).toBe(1);
+          if (size > 1 && k <= single) expect(held).toBe(0);
+        } else {
           const share = n === sizes.size ? 1 : 1 + ((k - sizes.size) * (size - 1)) / (n - sizes.size);
           expect(Math.abs(held - share)).toBeLessThan(1);
         }
       }
+      const share = r.pick([0.1, 0.5, 0.7]);
+      const each = [...selectTokens(wasm, tokens, choice({ method: 'showui', keep: share, threshold, seed: i }))];
+      for (const [label, size] of sizes)
+        expect(each.filter((p) => labels[p] === label)).toHaveLength(Math.max(1, Math.round(size * share)));
     }
   });
 
@@ -199,8 +200,9 @@ describe.each(TEST_BUILDS)('%s', (build) => {
     };
     const x = Array.from({ length: n }, (_, i) => Float64Array.from(embeddings.subarray(i * d, (i + 1) * d)));
     const truth = [0, 1, ...ascending(maxSum(x.slice(2, 295), k - 8)).map((i) => i + 2), 295, 296, 297, 298, 299, 300];
-    expect([...selectTokens(wasm, tokens, choice({ method: 'todre', keep: k }))]).toEqual(truth);
-    const quick = [...selectTokens(wasm, tokens, choice({ method: 'todre', keep: k, precision: 'int8' }))];
+    const sum = { method: 'todre', spread: 'sum', keep: k } as const;
+    expect([...selectTokens(wasm, tokens, choice(sum))]).toEqual(truth);
+    const quick = [...selectTokens(wasm, tokens, choice({ ...sum, precision: 'int8' }))];
     expect(quick).toHaveLength(k);
     expect(quick.filter((i) => truth.includes(i)).length).toBeGreaterThan(0.8 * k);
   });
@@ -280,8 +282,10 @@ describe('odd input', () => {
     const kept = (fixed: [number, number][], keep: number): number[] => [
       ...selectTokens(wasm, { embeddings, count: 12, width: 2, fixed }, choice({ method: 'todre', keep })),
     ];
+    // A share counts them.
     expect(kept([[8, 12]], 0.1)).toHaveLength(5);
-    expect(kept([[8, 12]], 0.5)).toHaveLength(8);
+    expect(kept([[8, 12]], 0.5)).toHaveLength(6);
+    expect(kept([[8, 12]], 1)).toHaveLength(12);
     expect(kept([[8, 12]], 0.1).slice(-4)).toEqual([8, 9, 10, 11]);
     expect(kept([[0, 12]], 0.1)).toHaveLength(12);
     expect(
@@ -307,6 +311,8 @@ describe('odd input', () => {
     [{ method: 'todre', pivot: 'nearest' }, 'farthest'],
     [{ method: 'todre', seed: 0.5 }, 'whole number'],
     [{ method: 'todre', threshold: 3 }, '0 to 2'],
+    [{ method: 'todre', precision: 'int8' }, "spread: 'sum'"],
+    [{ method: 'random', spread: 'sum', precision: 'int8' }, "spread: 'sum'"],
     [{ method: 'todre', release: { tau: 2 } }, '0 to 1'],
     [null, 'method'],
     [7, 'method'],
@@ -314,6 +320,15 @@ describe('odd input', () => {
     expect(() => readSelection(asked as never)).toThrow(
       expect.objectContaining({ name: 'InputError', message: expect.stringContaining(message) }),
     );
+  });
+
+  test("DAMRO's outliers: the longest of the tokens that show something, without those that are always kept otherwise", () => {
+    const lengths = [1, 9, 2, 8, 3, 7, 100, 100];
+    const embeddings = Float32Array.from(lengths.flatMap((length) => [length, 0]));
+    const found = (count: number): number[] => [
+      ...selectTokens(wasm, { embeddings, count: 8, width: 2, fixed: [[6, 8]] }, outliers(count)),
+    ];
+    expect([found(1), found(3), found(9)]).toEqual([[1], [1, 3, 5], [0, 1, 2, 3, 4, 5]]);
   });
 
   test('cdpruner without a question holds all for equally relevant; showui without patches, values that are no tokens', () => {
