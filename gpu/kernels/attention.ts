@@ -6,6 +6,8 @@ import { isClosed, pageBuffers, pageReader, pageTypes, type KvOperand } from '..
 import { biasStart, mostKeys, runsData, runsStart, type Ranges } from '../lib/runs.ts';
 import runs from '../lib/runs.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
+import { joinedSource } from '../lib/joined.ts';
+import type { Form } from '../runtime/forms.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import mergeSource from './attention-merge.wgsl';
 import source from './attention.wgsl';
@@ -36,6 +38,8 @@ export interface AttentionInputs extends QueryOperands {
 const MODES = { result: 0, shares: 1, sums: 2 } as const;
 
 const WORKGROUP = 128;
+/** Threads of a row in the softmax. */
+const LANES = 8;
 /** The largest head dimension: the channels of a row, four a thread, must fit a workgroup. */
 const MAXIMUM_HEAD_DIM = 512;
 /** Floats of q in workgroup memory: 8 KiB of the 16 that WebGPU guarantees. */
@@ -48,7 +52,10 @@ const SHARE_KEYS = 256;
 const MAXIMUM_SHARES = 64;
 
 /** How the threads of a workgroup are divided; see the kernel's header. */
-function tiling({ q, heads, kv }: QueryOperands): {
+function tiling(
+  { q, heads, kv }: QueryOperands,
+  form: Form,
+): {
   queries: number;
   tileHeads: number;
   headTiles: number;
@@ -62,7 +69,7 @@ function tiling({ q, heads, kv }: QueryOperands): {
   if (q.rows === 1) {
     // In decode there are few rows, so threads share the keys. Two heads in a workgroup halve the reading and still
     // leave many workgroups. Closed pages cost more to decode, so there four heads share the reading.
-    const tileHeads = Math.min(group, closed(kv) ? 4 : 2);
+    const tileHeads = Math.min(group, rows, form.heads > 0 ? form.heads : closed(kv) ? 4 : 2);
     return { queries: 1, tileHeads, headTiles: Math.ceil(group / tileHeads), keys: WORKGROUP, rowGroups: 1 };
   }
   const tileHeads = Math.min(group, 8, rows);
@@ -80,8 +87,8 @@ function tiling({ q, heads, kv }: QueryOperands): {
 const closed = (kv: KvOperand): boolean => kv.memories.some(({ format }) => isClosed(format));
 
 /** Returns the workgroups of one share. */
-function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
-  const { queries, headTiles } = tiling(inputs);
+function tiles(inputs: QueryOperands, form: Form): readonly [x: number, y: number] {
+  const { queries, headTiles } = tiling(inputs, form);
   const { ranges, q, kv } = inputs;
   return [
     Math.ceil(q.rows / ranges.queryBlock) * Math.ceil(Math.min(ranges.queryBlock, q.rows) / queries),
@@ -93,8 +100,8 @@ function tiles(inputs: QueryOperands): readonly [x: number, y: number] {
  * Returns the number of shares into which the keys are split, so that few queries over many keys use the whole GPU. It
  * is a power of two, so that it seldom changes as the context grows.
  */
-export function attentionShares(inputs: QueryOperands): number {
-  const [x, y] = tiles(inputs);
+export function attentionShares(inputs: QueryOperands, form: Form): number {
+  const [x, y] = tiles(inputs, form);
   const most = Math.min(MAXIMUM_SHARES, Math.floor(BUSY / (x * y)));
   if (most < 2) return 1;
   const wanted = Math.min(most, Math.floor(mostKeys(inputs.ranges) / SHARE_KEYS));
@@ -115,17 +122,18 @@ export function headDimProblem({ kv }: QueryOperands): string | undefined {
 
 export const attention: Kernel<AttentionInputs> = {
   name: 'attention',
+  family: 'attention',
   bindings: ['read', 'read', 'write', 'read', 'read', 'read', 'read'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32', 'u32', 'u32'],
   data: true,
   types: ({ kv }) => pageTypes(kv),
-  source: ({ kv }) =>
+  source: ({ kv }, form) =>
     `${pageReader(
       kv.memories.map(({ format }) => format),
       3,
-    )}\n${source}\n${runs}`,
-  constants(inputs) {
-    const { queries, tileHeads, headTiles, keys, rowGroups } = tiling(inputs);
+    )}\n${source}\n${joinedSource(form, LANES)}\n${runs}`,
+  constants(inputs, form) {
+    const { queries, tileHeads, headTiles, keys, rowGroups } = tiling(inputs, form);
     return {
       HEAD_DIM: inputs.kv.spec.headDim,
       HEADS: inputs.heads,
@@ -141,11 +149,11 @@ export const attention: Kernel<AttentionInputs> = {
     };
   },
   problem: headDimProblem,
-  grid: (inputs) => [...tiles(inputs), inputs.shares],
+  grid: (inputs, form) => [...tiles(inputs, form), inputs.shares],
   buffers: ({ q, kv, out }) => [q.buffer, kv.table, out, ...pageBuffers(kv)],
-  values(inputs) {
+  values(inputs, form) {
     const { q, kv, position, ranges, scale, shares, outStart, outStride = 0 } = inputs;
-    const { queries } = tiling(inputs);
+    const { queries } = tiling(inputs, form);
     const queryBlock = Math.min(ranges.queryBlock, q.rows);
     return [
       q.rows,

@@ -17,7 +17,7 @@
 //
 // One workgroup of 128 per (query tile, KV head, tile of its query heads, share): ROWS = QUERIES * TILE_HEADS rows of q
 // share the reading of keys and values. For each tile of KEYS keys: (1) a thread computes the scores of one key for
-// some rows; (2) eight threads for each row update the maximum and compute the weights; (3) a thread accumulates four
+// some rows; (2) eight threads for each row update the maximum (WIDTH of them join theirs by lib/joined.ts) and compute the weights; (3) a thread accumulates four
 // channels, for a part of the rows (ROW_GROUPS) or, in decode, for a part of the keys.
 // STAGED: decoding closed pages costs more than the products of a few rows, so they are decoded once for each tile, in
 // parts, into workgroup memory.
@@ -187,12 +187,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         local_maximum = max(local_maximum, scores[soft_row * KEYS + j]);
       }
     }
-    lanes[thread] = local_maximum;
-    workgroupBarrier();
+    local_maximum = joined_max(local_maximum);
+    if (WIDTH < LANES) {
+      lanes[thread] = local_maximum;
+      workgroupBarrier();
+    }
     if (soft_row < ROWS) {
-      var updated = maximum;
-      for (var l = 0u; l < LANES; l++) {
-        updated = max(updated, lanes[soft_row * LANES + l]);
+      var updated = max(maximum, local_maximum);
+      if (WIDTH < LANES) {
+        for (var l = 0u; l < LANES; l += WIDTH) {
+          updated = max(updated, lanes[soft_row * LANES + l]);
+        }
       }
       let factor = exp(maximum - updated);
       maximum = updated;

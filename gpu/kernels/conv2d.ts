@@ -1,5 +1,6 @@
 /** Convolution of images: see conv2d.wgsl. */
 import activation from '../lib/activation.wgsl';
+import { decodedSource } from '../lib/joined.ts';
 import tile from '../lib/tile.wgsl';
 import { weightSource, weightTypes } from '../lib/weights.ts';
 import xPixels from '../lib/x-pixels.wgsl';
@@ -33,10 +34,12 @@ export interface Conv2dInputs {
 
 export const conv2d: Kernel<Conv2dInputs> = {
   name: 'conv2d',
+  family: 'tile',
   bindings: ['read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', ...EPILOGUE_PARAMS],
   types: ({ weight }) => weightTypes([weight.format]),
-  source: ({ weight }) => `${source}\n${tile}\n${xPixels}\n${activation}\n${weightSource([weight.format])}`,
+  source: ({ weight }, form) =>
+    `${source}\n${decodedSource(form, [weight.format])}\n${tile}\n${xPixels}\n${activation}\n${weightSource([weight.format])}`,
   constants: ({ x, kernel, stride, upsample }) => ({
     CHANNELS: x.cols,
     KERNEL: kernel,

@@ -1,6 +1,6 @@
 /** The gated delta rule in three steps: what tokens decide (delta-gates.wgsl), the states (delta.wgsl), and the norm behind them (delta-norm.wgsl). */
 import activation from '../lib/activation.wgsl';
-import reduce from '../lib/reduce.wgsl';
+import { reduceSource } from '../lib/joined.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import gatesSource from './delta-gates.wgsl';
@@ -82,10 +82,11 @@ export const deltaSteps: Kernel<DeltaInputs> = {
 
 export const deltaNorm: Kernel<DeltaInputs> = {
   name: 'delta-norm',
+  family: 'reduction',
   bindings: ['read', 'read', 'write'],
   params: ['u32', 'u32', 'u32', 'f32'],
   types: () => '',
-  source: () => `${normSource}\n${reduce}\n${activation}`,
+  source: (_, form) => `${normSource}\n${reduceSource(form)}\n${activation}`,
   constants: ({ valueDim }) => ({ VALUE_DIM: valueDim }),
   grid: ({ qkv, valueHeads }) => [valueHeads, qkv.rows, 1],
   buffers: ({ rest, norm, out }) => [rest.buffer, norm.weight, out.buffer],

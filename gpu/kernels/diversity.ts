@@ -2,7 +2,7 @@
  * ToDRE's selection by sums or largest cosines on the device: see diversity-norms, -means, -add and -choose.wgsl.
  * `src/backend/webgpu/diversity.ts` runs them.
  */
-import reduce from '../lib/reduce.wgsl';
+import { reduceSource } from '../lib/joined.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import add from './diversity-add.wgsl';
@@ -46,10 +46,11 @@ export interface DiversityInputs {
 
 export const diversityNorms: Kernel<DiversityInputs> = {
   name: 'diversity-norms',
+  family: 'reduction',
   bindings: ['read', 'read', 'write', 'write'],
   params: ['u32', 'u32'],
   types: () => '',
-  source: () => `${norms}\n${reduce}`,
+  source: (_, form) => `${norms}\n${reduceSource(form)}`,
   constants: () => ({}),
   grid: ({ tokens }) => [tokens, 1, 1],
   buffers: ({ x, rows, inverse, state }) => [x.buffer, rows, inverse, state],
@@ -73,10 +74,11 @@ export const diversityMean = meansOf(true);
 /** What a score becomes: its sum with the cosine (0) or with the product with the mean (1), or the larger of it and the cosine (2). */
 const addOf = (mode: 0 | 1 | 2): Kernel<DiversityInputs> => ({
   name: 'diversity-add',
+  family: 'reduction',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32'],
   types: () => '',
-  source: () => `${layout}\n${add}\n${reduce}`,
+  source: (_, form) => `${layout}\n${add}\n${reduceSource(form)}`,
   constants: () => ({}),
   grid: ({ tokens }) => [tokens, 1, 1],
   buffers: ({ x, rows, inverse, means: sums, state, scores }) => [x.buffer, rows, inverse, sums, state, scores],

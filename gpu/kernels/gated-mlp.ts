@@ -2,6 +2,7 @@
 import { ACTIVATIONS, type Activation } from '../lib/activation.ts';
 import activation from '../lib/activation.wgsl';
 import fewRows from '../lib/few-rows.wgsl';
+import { joinedSource } from '../lib/joined.ts';
 import { weightSource, weightTypes } from '../lib/weights.ts';
 import xVec from '../lib/x-vec.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
@@ -9,7 +10,6 @@ import type { Kernel } from '../runtime/kernel.ts';
 import source from './gated-mlp.wgsl';
 import { ragged, type Matrix, type RmsOperand, type WeightPart } from './operands.ts';
 
-const COLUMNS = 8;
 const TOKENS = 4;
 
 export interface GatedMlpInputs {
@@ -26,16 +26,20 @@ const tokens = (x: Matrix): number => (x.rows === 1 ? 1 : TOKENS);
 
 export const gatedMlp: Kernel<GatedMlpInputs> = {
   name: 'gated-mlp',
+  family: 'few-rows',
   bindings: ['read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'u32'],
   types: ({ gate, up }) => weightTypes([gate.format, up.format]),
-  source: ({ gate, up }) => `${source}\n${fewRows}\n${xVec}\n${activation}\n${weightSource([gate.format, up.format])}`,
-  constants: ({ x, norm }) => ({
+  source: ({ gate, up }, form) =>
+    `${source}\n${fewRows}\n${joinedSource(form, form.lanes)}\n${xVec}\n${activation}\n${weightSource([gate.format, up.format])}`,
+  constants: ({ x, norm }, { lanes }) => ({
+    LANES: lanes,
     TOKENS: tokens(x),
     NORM: norm === undefined ? 0 : 1,
     RAGGED: ragged(x.cols),
   }),
-  grid: ({ x, gate }) => [Math.ceil(gate.rows / COLUMNS), Math.ceil(x.rows / tokens(x)), 1],
+  // Two columns for each group of lanes.
+  grid: ({ x, gate }, { lanes }) => [Math.ceil((gate.rows * lanes) / 128), Math.ceil(x.rows / tokens(x)), 1],
   buffers: ({ x, gate, up, norm, out, none }) => [x.buffer, norm?.weight ?? none, gate.buffer, up.buffer, out.buffer],
   values: ({ x, gate, norm, activation: kind, out }) => [
     x.rows,

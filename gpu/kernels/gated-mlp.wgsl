@@ -7,12 +7,12 @@
 // w1   [rows, cols]    up
 // out  [tokens, rows]  f32, rows of out_stride
 //
-// One workgroup of 64 computes 8 columns for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl describes:
+// One workgroup of 64 computes COLUMNS columns for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl describes:
 // of the four columns of a thread, two belong to gate and the same two to up.
 
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
 
-const COLUMNS = 8u; // of a workgroup
+override COLUMNS = 2u * GROUPS; // of a workgroup
 
 struct Params {
   tokens: u32,

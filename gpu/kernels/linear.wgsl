@@ -9,13 +9,13 @@
 // w0..w2   [rows_s, cols]   packed rows (lib/rows.ts); slot s gives out columns column_s .. column_s + rows_s
 // out      [tokens, out]    f32, rows of out_stride
 //
-// One workgroup of 64 computes 16 columns of one slot for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl
+// One workgroup of 64 computes COLUMNS columns of one slot for TOKENS rows of x (grid y: blocks of TOKENS), as few-rows.wgsl
 // describes; one thread sums up each output.
 
 override SLOTS: u32 = 1u;
 override RAGGED: u32 = 0u; // cols is not a multiple of 32
 
-const COLUMNS = 16u; // of a workgroup
+override COLUMNS = 4u * GROUPS; // of a workgroup
 
 struct Params {
   tokens: u32,

@@ -1,6 +1,7 @@
 /** Products with many rows of x (prefill): see matmul.wgsl. */
 import activation from '../lib/activation.wgsl';
 import slots from '../lib/slots.wgsl';
+import { decodedSource } from '../lib/joined.ts';
 import tile from '../lib/tile.wgsl';
 import { weightSource, weightTypes } from '../lib/weights.ts';
 import xVec from '../lib/x-vec.wgsl';
@@ -25,10 +26,12 @@ export const TILE_COLUMNS = 64;
 
 export const matmul: Kernel<Omit<LinearInputs, 'norm'>> = {
   name: 'matmul',
+  family: 'tile',
   bindings: ['read', 'read', 'read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', ...SLOT_PARAMS, ...EPILOGUE_PARAMS],
   types: ({ weights }) => weightTypes(formats(weights)),
-  source: ({ weights }) => `${source}\n${slots}\n${tile}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
+  source: ({ weights }, form) =>
+    `${source}\n${slots}\n${decodedSource(form, formats(weights))}\n${tile}\n${xVec}\n${activation}\n${weightSource(formats(weights))}`,
   constants: ({ x, weights }) => ({
     SLOTS: weights.length,
     RAGGED: ragged(x.cols),

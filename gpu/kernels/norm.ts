@@ -1,5 +1,5 @@
 /** RMS and layer norm of rows, with or without a modulation by row: see norm.wgsl. */
-import reduce from '../lib/reduce.wgsl';
+import { reduceSource } from '../lib/joined.ts';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
 import source from './norm.wgsl';
@@ -25,10 +25,11 @@ export interface NormInputs {
 
 export const norm: Kernel<NormInputs> = {
   name: 'norm',
+  family: 'reduction',
   bindings: ['read', 'read', 'read', 'read', 'write'],
   params: ['u32', 'u32', 'f32', 'u32', 'u32', 'u32', 'f32'],
   types: () => '',
-  source: () => `${source}\n${reduce}`,
+  source: (_, form) => `${source}\n${reduceSource(form)}`,
   constants: ({ kind, weight, bias, modulation, residual }) => ({
     LAYER: kind === 'layer' ? 1 : 0,
     WEIGHT: weight === undefined ? 0 : 1,

@@ -1,6 +1,6 @@
 /** The attention mass of keys and of spans of keys: see probe.wgsl and span-sums.wgsl. */
 import { pageBuffers, pageReader, pageTypes } from '../lib/pages.ts';
-import reduce from '../lib/reduce.wgsl';
+import { reduceSource } from '../lib/joined.ts';
 import { biasStart, runsData, runsStart } from '../lib/runs.ts';
 import runs from '../lib/runs.wgsl';
 import type { Kernel } from '../runtime/kernel.ts';
@@ -89,11 +89,12 @@ export interface SpanSumInputs {
 
 export const spanSums: Kernel<SpanSumInputs> = {
   name: 'span-sums',
+  family: 'reduction',
   bindings: ['read', 'write'],
   params: ['u32', 'u32', 'u32'],
   data: true,
   types: () => '',
-  source: () => `${sumsSource}\n${reduce}`,
+  source: (_, form) => `${sumsSource}\n${reduceSource(form)}`,
   constants: () => ({}),
   grid: ({ out }) => [out.cols, out.rows, 1],
   buffers: ({ masses, out }) => [masses.buffer, out.buffer],

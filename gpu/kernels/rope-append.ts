@@ -1,6 +1,6 @@
 /** Rotates q and k, and appends k and v to the pages: see rope-append.wgsl. */
 import { pageWriter, type KvOperand, type OpenMemory } from '../lib/pages.ts';
-import reduce from '../lib/reduce.wgsl';
+import { reduceSource } from '../lib/joined.ts';
 import ropeRows from '../lib/rope-rows.wgsl';
 import ropeRun from '../lib/rope-run.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
@@ -74,10 +74,11 @@ export function angleRows(inverseFrequency: Float64Array, magnitude: number, pos
 
 export const ropeAppend: Kernel<RopeAppendInputs> = {
   name: 'rope-append',
+  family: 'reduction',
   bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32', 'u32', 'f32'],
   types: ({ open }) => open.format,
-  source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRun}`,
+  source: ({ open }, form) => `${pageWriter(open.format)}\n${source}\n${reduceSource(form)}\n${ropeRun}`,
   constants: ({ heads, kvHeads, headDim, kv, rotary, interleaved, qNorm, kNorm, vEpsilon }) => ({
     HEAD_DIM: kv.spec.headDim,
     HEADS: heads,
@@ -124,14 +125,15 @@ const ORDERS = { consecutive: 1, interleaved: 2 } as const;
 export const ropeAppendRows: Kernel<RopeAppendInputs> = {
   ...ropeAppend,
   name: 'rope-append-rows',
+  family: 'reduction',
   data: true,
-  source: ({ open }) => `${pageWriter(open.format)}\n${source}\n${reduce}\n${ropeRows}`,
-  constants(inputs) {
+  source: ({ open }, form) => `${pageWriter(open.format)}\n${source}\n${reduceSource(form)}\n${ropeRows}`,
+  constants(inputs, form) {
     const { positions, qkv, sections } = inputs;
     // With one axis, it rotates all pairs.
     const several = sections !== undefined && (positions?.length ?? 0) > qkv.rows;
     return {
-      ...ropeAppend.constants(inputs),
+      ...ropeAppend.constants(inputs, form),
       SECTIONS: several ? ORDERS[sections.order] : 0,
       TIME: sections?.pairs[0] ?? 0,
       HEIGHT: sections?.pairs[1] ?? 0,

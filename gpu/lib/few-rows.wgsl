@@ -1,19 +1,22 @@
 // The sums of a product with few rows (decode): a workgroup of 64 computes TOKENS rows of x by GROUPS * 4 columns.
 //
-// LANES = 16 threads share the units of a column, and every thread computes 4 columns, so that x is read once for four.
-// There is one barrier, after the partial sums were written to workgroup memory, where the kernel adds up each output.
+// LANES threads share the units of a column, and every thread computes 4 columns, so that x is read once for four. WIDTH
+// neighbouring lanes add up their sums (lib/joined.ts). There is one barrier, after the partial sums were written to
+// workgroup memory, where the kernel adds up each output.
 // The kernel declares norm, the declarations that x-vec.wgsl requires, tokens in `params`, and weight_row(place, group,
 // r): slot and row of column r of the four of a group.
 
 override TOKENS: u32 = 1u; // 1 .. 4
 override NORM: u32 = 0u; // x * norm * inverseSqrt(mean(x^2) + epsilon); the sum of squares is computed with the product
 
-const LANES = 16u;
-const GROUPS = 4u;
+override LANES: u32 = 16u; // divides 64; a multiple of WIDTH
 
-// partial[(token * GROUPS + group) * LANES + lane]: the sums of four columns. squares[token * LANES + lane].
-var<workgroup> partial: array<vec4<f32>, 64u * TOKENS>;
-var<workgroup> squares: array<f32, LANES * TOKENS>;
+override GROUPS = 64u / LANES;
+override PARTS = LANES / WIDTH; // of a column's sum
+
+// partial[(token * GROUPS + group) * PARTS + part]: the sums of four columns. squares[part]: of the rows of x.
+var<workgroup> partial: array<vec4<f32>, GROUPS * PARTS * TOKENS>;
+var<workgroup> squares: array<vec4<f32>, PARTS>;
 
 /// Fills `partial` and `squares` for the rows of x from token0 on.
 fn partial_sums(place: Slot, token0: u32, thread: u32) {
@@ -45,9 +48,15 @@ fn partial_sums(place: Slot, token0: u32, thread: u32) {
     }
   }
   for (var t = 0u; t < TOKENS; t++) {
-    partial[(t * GROUPS + group) * LANES + lane] = sums[t];
-    if (NORM == 1u && group == 0u) {
-      squares[t * LANES + lane] = square[t];
+    let sum = joined(sums[t]);
+    if (lane % WIDTH == 0u) {
+      partial[(t * GROUPS + group) * PARTS + lane / WIDTH] = sum;
+    }
+  }
+  if (NORM == 1u) {
+    let sum = joined(square);
+    if (group == 0u && lane % WIDTH == 0u) {
+      squares[lane / WIDTH] = sum;
     }
   }
   workgroupBarrier();
@@ -56,8 +65,8 @@ fn partial_sums(place: Slot, token0: u32, thread: u32) {
 /// The sum of column r of a group, before the norm's scale.
 fn column_sum(t: u32, group: u32, r: u32) -> f32 {
   var sum = 0.0;
-  for (var l = 0u; l < LANES; l++) {
-    sum += partial[(t * GROUPS + group) * LANES + l][r];
+  for (var p = 0u; p < PARTS; p++) {
+    sum += partial[(t * GROUPS + group) * PARTS + p][r];
   }
   return sum;
 }
@@ -68,8 +77,8 @@ fn norm_scale(t: u32) -> f32 {
     return 1.0;
   }
   var sum = 0.0;
-  for (var l = 0u; l < LANES; l++) {
-    sum += squares[t * LANES + l];
+  for (var p = 0u; p < PARTS; p++) {
+    sum += squares[p][t];
   }
   return inverseSqrt(sum / f32(params.cols) + params.epsilon);
 }

@@ -3,7 +3,7 @@
 //
 // The kernel declares bias, residual and out, and in `params` tokens, cols, out_stride, has_bias, has_residual,
 // activation and scale. x comes from x-vec.wgsl (rows of memory) or x-pixels.wgsl (the pixels that a convolution
-// reads), the weight from lib/weights.ts.
+// reads), the weight from lib/weights.ts; Decoded (lib/joined.ts) is vec4<f32> or vec4<f16>.
 //
 // One workgroup of 64 processes 32 values of cols at a time. Both tiles are copied to workgroup memory (weights are
 // decoded once for each tile) as vec4 along cols, and each thread keeps 4 x 8 sums in registers. Its rows are ty + 8 r
@@ -15,7 +15,7 @@ const TILE_COLUMNS = 64u;
 const TILE_STRIDE = 9u; // of a tile's row: 8 vec4 and one unused
 
 var<workgroup> x_tile: array<vec4<f32>, TILE_ROWS * TILE_STRIDE>;
-var<workgroup> w_tile: array<vec4<f32>, TILE_COLUMNS * TILE_STRIDE>;
+var<workgroup> w_tile: array<Decoded, TILE_COLUMNS * TILE_STRIDE>;
 
 /// Computes rows of out from token0 on, and columns of the slot from slot.first on.
 fn tile(slot: Slot, token0: u32, thread: u32) {
@@ -31,7 +31,7 @@ fn tile(slot: Slot, token0: u32, thread: u32) {
   for (var unit = 0u; unit < units; unit++) {
     let w = decode(slot.index, decoded, unit, units);
     for (var i = 0u; i < 8u; i++) {
-      w_tile[thread * TILE_STRIDE + i] = w[i];
+      w_tile[thread * TILE_STRIDE + i] = Decoded(w[i]);
     }
     for (var i = 4u * (thread % 2u); i < 4u * (thread % 2u) + 4u; i++) {
       x_tile[carried * TILE_STRIDE + i] = x_vec(row, unit * 8u + i);
@@ -40,7 +40,7 @@ fn tile(slot: Slot, token0: u32, thread: u32) {
     for (var i = 0u; i < 8u; i++) {
       var b: array<vec4<f32>, 8>;
       for (var c = 0u; c < 8u; c++) {
-        b[c] = w_tile[(tx + 8u * c) * TILE_STRIDE + i];
+        b[c] = vec4<f32>(w_tile[(tx + 8u * c) * TILE_STRIDE + i]);
       }
       for (var r = 0u; r < 4u; r++) {
         let a = x_tile[(ty + 8u * r) * TILE_STRIDE + i];

@@ -6,6 +6,7 @@
  * true, numbers that the host computes for this dispatch (storage, binding 1).
  */
 import type { DeviceBuffer } from './buffers.ts';
+import type { Family, Form } from './forms.ts';
 import type { HostData } from './arena.ts';
 
 export type Access = 'read' | 'write';
@@ -21,17 +22,19 @@ export interface Kernel<Inputs> {
   readonly bindings: readonly Access[];
   readonly params: readonly ParamType[];
   readonly data?: boolean;
-  /** What `source` depends on: weight formats, page format. Part of the pipeline's key. */
+  /** Where the kernel has several forms; the functions below are given the one in use, or `PLAIN`. */
+  readonly family?: Family;
+  /** What `source` depends on beside the form: weight formats, page format. Part of the pipeline's key. */
   types(inputs: Inputs): string;
-  /** The whole WGSL for these types. */
-  source(inputs: Inputs): string;
+  /** The whole WGSL for these types, without the directives of the form. */
+  source(inputs: Inputs, form: Form): string;
   /** Values of the `override` constants, which never include run-time lengths. */
-  constants(inputs: Inputs): Readonly<Record<string, number>>;
+  constants(inputs: Inputs, form: Form): Readonly<Record<string, number>>;
   /** Returns why the kernel cannot compute these inputs, undefined if it can. The runner checks the grid. */
   problem?(inputs: Inputs): string | undefined;
   /** Returns the workgroups, at most `MAXIMUM_GROUPS` in each dimension. */
-  grid(inputs: Inputs): readonly [x: number, y: number, z: number];
+  grid(inputs: Inputs, form: Form): readonly [x: number, y: number, z: number];
   buffers(inputs: Inputs): readonly DeviceBuffer[];
-  values(inputs: Inputs): readonly number[];
+  values(inputs: Inputs, form: Form): readonly number[];
   hostData?(inputs: Inputs): HostData;
 }

@@ -4,6 +4,7 @@
  */
 import type { Device } from './device.ts';
 import type { Failure } from './failure.ts';
+import { directives, type Form } from './forms.ts';
 import type { Kernel } from './kernel.ts';
 
 export interface Pipeline {
@@ -29,13 +30,14 @@ export class Pipelines {
     return this.#made;
   }
 
-  get<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): Pipeline {
-    const constants = kernel.constants(inputs);
+  get<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs, form: Form): Pipeline {
+    const constants = kernel.constants(inputs, form);
     let key = `${kernel.name} ${kernel.types(inputs)}`;
+    if (kernel.family !== undefined) key += ` (${form.name})`;
     for (const name in constants) key += ` ${constants[name]}`;
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
-    const pipeline = this.#compile(kernel, kernel.source(inputs), constants, key);
+    const pipeline = this.#compile(kernel, directives(form) + kernel.source(inputs, form), constants, key);
     this.#cache.set(key, pipeline);
     return pipeline;
   }

@@ -7,6 +7,7 @@
 import { ARENA_BYTES, Arena, equalWords, MAXIMUM_DATA_BYTES, WINDOW_BYTES } from './arena.ts';
 import { Buffers, type DeviceBuffer, type Purpose } from './buffers.ts';
 import type { Device } from './device.ts';
+import { Forms, type Form } from './forms.ts';
 import { MAXIMUM_GROUPS, type Kernel } from './kernel.ts';
 import { Pipelines, type Pipeline } from './pipelines.ts';
 import { Profile } from './profile.ts';
@@ -47,6 +48,8 @@ export class Runner {
   readonly device: Device;
   readonly buffers: Buffers;
   readonly profile: Profile;
+  /** The forms of kernels in use. */
+  readonly forms: Forms;
   readonly #pipelines: Pipelines;
   readonly #readback: Readback;
   readonly #arena = new Arena();
@@ -67,6 +70,7 @@ export class Runner {
     this.device = device;
     this.buffers = new Buffers(device);
     this.profile = new Profile(device, this.buffers);
+    this.forms = new Forms(device.gpu.features, device.adapter.subgroup);
     this.#pipelines = new Pipelines(device);
     this.#readback = new Readback(device, this.buffers);
     const { STORAGE, UNIFORM, COPY_DST, COPY_SRC } = GPUBufferUsage;
@@ -95,15 +99,16 @@ export class Runner {
    */
   run<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): void {
     this.device.check();
-    const grid = this.#grid(kernel, inputs);
-    const pipeline = this.#pipelines.get(kernel, inputs);
+    const form = this.forms.of(kernel.family);
+    const grid = this.#grid(kernel, inputs, form);
+    const pipeline = this.#pipelines.get(kernel, inputs, form);
     const words = kernel.hostData?.(inputs).words;
     const large = words === undefined || words.byteLength <= MAXIMUM_DATA_BYTES ? undefined : this.#uploaded(words);
     const window = words === undefined || large !== undefined ? 0 : dataWindow(words.byteLength);
     if (this.#recorded >= SUBMIT_AFTER || !this.#arena.fits(WINDOW_BYTES + window)) this.submit();
 
     const offset = this.#arena.take(WINDOW_BYTES);
-    const values = kernel.values(inputs);
+    const values = kernel.values(inputs, form);
     for (let i = 0; i < values.length; i += 1) {
       const value = values[i] ?? 0;
       if (kernel.params[i] === 'f32') this.#arena.f32[offset / 4 + i] = value;
@@ -260,8 +265,8 @@ export class Runner {
     this.#current = undefined;
   }
 
-  #grid<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs): readonly [x: number, y: number, z: number] {
-    const grid = kernel.grid(inputs);
+  #grid<Inputs>(kernel: Kernel<Inputs>, inputs: Inputs, form: Form): readonly [x: number, y: number, z: number] {
+    const grid = kernel.grid(inputs, form);
     const problem =
       kernel.problem?.(inputs) ??
       (grid.every((n) => n <= MAXIMUM_GROUPS)

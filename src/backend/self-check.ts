@@ -3,9 +3,9 @@
  * results. It runs a few operations on small data, of the kinds that models use most.
  */
 import { DeviceError } from '../errors.ts';
-import { uniform } from './random.ts';
+import { normalisedError, numbers, weightBytes } from './check-data.ts';
 import { PAGE_TOKENS, pageNumber, type Backend, type NormSpec, type Tensor, type Weight } from './backend.ts';
-import { WEIGHT_FORMATS, type WeightFormat } from './weight.ts';
+import type { WeightFormat } from './weight.ts';
 
 /**
  * The normalised mean squared error above which a backend is wrong; differences in rounding stay below it, including
@@ -45,7 +45,7 @@ export async function compareBackends(backend: Backend, judge: Backend): Promise
   const found = await programme(backend);
   const wanted = await programme(judge);
   for (const [name, values] of found) {
-    const error = nmse(values, wanted.get(name) ?? []);
+    const error = normalisedError(values, wanted.get(name) ?? []);
     if (error > worst || Number.isNaN(error)) {
       worst = error;
       operation = name;
@@ -168,35 +168,4 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
     for (const weight of held) weight.free();
   }
   return results;
-}
-
-/** Returns a number in [-1, 1). */
-function numbers(count: number, seed: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => 2 * uniform(seed, i) - 1);
-}
-
-/**
- * Makes random quants with small scales: every f16 scale of a block is set to a small number, since random bits may be
- * infinite or NaN.
- */
-function weightBytes(format: WeightFormat, count: number, seed: number): Uint8Array {
-  if (format === 'F32') return new Uint8Array(numbers(count, 90 + seed).buffer);
-  const { block, bytes } = WEIGHT_FORMATS[format];
-  const out = Uint8Array.from({ length: (count / block) * bytes }, (_, i) => Math.floor(256 * uniform(70 + seed, i)));
-  const view = new DataView(out.buffer);
-  // Q8_0 and Q4_0 begin with their scale; Q6_K ends with it. 0x1c00 is 2^-8, 0x0c00 is 2^-12.
-  for (let at = 0; at < out.length; at += bytes)
-    view.setUint16(format === 'Q6_K' ? at + bytes - 2 : at, format === 'Q6_K' ? 0x0c00 : 0x1c00, true);
-  return out;
-}
-
-function nmse(found: ArrayLike<number>, wanted: ArrayLike<number>): number {
-  if (found.length !== wanted.length) return Infinity;
-  let error = 0;
-  let power = 0;
-  for (let i = 0; i < wanted.length; i += 1) {
-    error += ((found[i] ?? NaN) - (wanted[i] ?? NaN)) ** 2;
-    power += (wanted[i] ?? NaN) ** 2;
-  }
-  return error / power;
 }

@@ -5,6 +5,7 @@
  */
 import type { DeviceBuffer } from '../../gpu/runtime/buffers.ts';
 import { openDevice, type DeviceOptions } from '../../gpu/runtime/device.ts';
+import type { Forms } from '../../gpu/runtime/forms.ts';
 import type { KernelTime } from '../../gpu/runtime/profile.ts';
 import { Runner, type Counters } from '../../gpu/runtime/runner.ts';
 import type {
@@ -49,6 +50,7 @@ import { GpuWeight, GpuWeightWriter } from './webgpu/weights.ts';
 
 export { describeAdapter } from '../../gpu/runtime/adapter.ts';
 export { selfCheck } from './self-check.ts';
+export { SMALL_SIZES, tuneForms, type FormReport, type TuningSizes } from './webgpu/tuning.ts';
 
 export interface WebGpuOptions extends Omit<DeviceOptions, 'error'> {
   /**
@@ -115,6 +117,11 @@ export class WebGpuBackend implements Backend {
     this.description = adapter.name;
     this.software = adapter.software;
     this.lost = lost;
+  }
+
+  /** The forms of kernels in use (webgpu/tuning.ts chooses them). */
+  get forms(): Forms {
+    return this.#runner.forms;
   }
 
   /** How often the device was used since the start, and what it holds. */

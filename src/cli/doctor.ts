@@ -1,9 +1,10 @@
 import { tmpdir } from 'node:os';
-import { describeAdapter } from '../backend/webgpu.ts';
+import { createWasmBackend } from '../backend/wasm.ts';
+import { createWebGpuBackend, describeAdapter, SMALL_SIZES, tuneForms, type FormReport } from '../backend/webgpu.ts';
 import { openDevice } from '../engine/device.ts';
 import { buildRuns, chooseWasm } from '../engine/wasm-build.ts';
 import type { Platform } from '../platform/platform.ts';
-import { WASM_BUILDS } from '../wasm.ts';
+import { instantiate, WASM_BUILDS } from '../wasm.ts';
 import { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { size, write } from './terminal.ts';
@@ -18,18 +19,19 @@ const LIMITS = [
 
 /** Shows what this machine supports, and what `device: 'auto'` chooses. */
 export const doctor: Command = {
-  usage: 'doctor [--json]',
+  usage: 'doctor [--json] [--kernels]',
   summary: 'what this machine offers',
-  details: '  --json   the same as JSON\n',
+  details:
+    '  --json      the same as JSON\n  --kernels   time the forms of kernels on a software adapter too, where they say nothing about a GPU\n',
   async run(argv, { platform, output }) {
-    const args = new Arguments(argv, { json: 'b' });
+    const args = new Arguments(argv, { json: 'b', kernels: 'b' });
     args.atMost(0);
     const facts = {
       node: process.version,
       system: `${process.platform} ${process.arch}`,
       processors: platform.cores,
       wasm: wasm(platform),
-      webgpu: await webgpu(platform),
+      webgpu: await webgpu(platform, args.flag('kernels')),
       choice: await choice(platform),
       storage: await storage(),
     };
@@ -44,7 +46,7 @@ function wasm(platform: Platform): { build: string; threads: number; reason: str
   };
 }
 
-async function webgpu(platform: Platform): Promise<Record<string, unknown>> {
+async function webgpu(platform: Platform, kernels: boolean): Promise<Record<string, unknown>> {
   const gpu = await platform.gpu();
   if (gpu === undefined) return { adapter: 'none: npm install webgpu brings WebGPU to Node' };
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -55,7 +57,34 @@ async function webgpu(platform: Platform): Promise<Record<string, unknown>> {
     software,
     features,
     limits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+    kernels: software && !kernels ? 'not timed: a software adapter' : forms(await timedForms(platform, gpu, software)),
   };
+}
+
+/** Measures the forms of kernels on the adapter anew, whatever was kept. */
+async function timedForms(platform: Platform, gpu: GPU, software: boolean): Promise<readonly FormReport[]> {
+  const { build } = chooseWasm(platform, { threads: 1 });
+  const judge = await createWasmBackend({ wasm: await instantiate(build, await platform.wasm(build)), threads: 1 });
+  try {
+    const backend = await createWebGpuBackend({ gpu, powerPreference: 'high-performance' });
+    try {
+      return await tuneForms(backend, judge, software ? SMALL_SIZES : undefined);
+    } finally {
+      backend.destroy();
+    }
+  } finally {
+    judge.destroy();
+  }
+}
+
+/** By family and form: microseconds of a dispatch, the error against the CPU, and whether the form is used. */
+function forms(report: readonly FormReport[]): Record<string, Record<string, string>> {
+  const table: Record<string, Record<string, string>> = {};
+  for (const { family, form, error, microseconds, problem, chosen } of report) {
+    const figures = problem ?? `${microseconds?.toFixed(1)} us, error ${error?.toExponential(1)}`;
+    (table[family] ??= {})[form] = chosen ? `${figures}, used` : figures;
+  }
+  return table;
 }
 
 async function choice(platform: Platform): Promise<Record<string, unknown>> {

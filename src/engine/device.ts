@@ -6,6 +6,7 @@ import { DeviceError, InputError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { instantiate, type Wasm } from '../wasm.ts';
 import type { DeviceInfo, DeviceRequest } from '../worker/api.ts';
+import type * as KernelForms from './kernel-forms.ts';
 import { chooseWasm } from './wasm-build.ts';
 
 export interface Device {
@@ -16,8 +17,9 @@ export interface Device {
 }
 
 /** The shaders are a fifth of the engine's code, so they are downloaded only where there is a GPU. */
-const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter' | 'selfCheck'>> =>
+const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter'>> =>
   import('../backend/webgpu.ts');
+const kernelForms = async (): Promise<typeof KernelForms> => import('./kernel-forms.ts');
 
 /** The adapter that is checked must be the one that is used. */
 const POWER = 'high-performance';
@@ -82,6 +84,18 @@ async function openWebGpu(platform: Platform): Promise<Device> {
     throw new DeviceError('unavailable', `device: 'webgpu': ${missing ?? ''}; use device: 'auto' or 'wasm'`);
   const { createWebGpuBackend } = await webGpu();
   const backend = await createWebGpuBackend({ gpu, powerPreference: POWER });
+  // Software is asked for by tests only, and timing it says nothing.
+  if (!backend.software) {
+    const judge = (await openWasm(platform, { threads: 1 }, '')).backend;
+    try {
+      await (await kernelForms()).checkAndTune(backend, judge, platform.records?.());
+    } catch (error) {
+      backend.destroy();
+      throw error;
+    } finally {
+      judge.destroy();
+    }
+  }
   return {
     backend,
     info: { kind: backend.kind, description: backend.description, reason: "device: 'webgpu' was asked for" },
@@ -99,7 +113,7 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
     return openWasm(platform, request, `WebGPU failed to give an adapter (${message(error)})`);
   }
   if (adapter === null) return openWasm(platform, request, 'WebGPU offers no adapter');
-  const { createWebGpuBackend, describeAdapter, selfCheck } = await webGpu();
+  const { createWebGpuBackend, describeAdapter } = await webGpu();
   const { name, software } = describeAdapter(adapter);
   if (software)
     return openWasm(platform, request, `WebGPU offers only a software adapter (${name}), which is slower than WASM`);
@@ -110,7 +124,7 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
     const candidate = await createWebGpuBackend({ gpu, powerPreference: POWER });
     backend = candidate;
     judge = (await openWasm(platform, { threads: 1 }, '')).backend;
-    await selfCheck(candidate, judge);
+    await (await kernelForms()).checkAndTune(candidate, judge, platform.records?.());
     judge.destroy();
     return {
       backend: candidate,

@@ -1,6 +1,7 @@
 /** The platform of the engine's worker in browsers, web views and Electron's renderers. */
 import type { SpawnPoolWorker } from '../backend/pool.ts';
 import { DeviceError } from '../errors.ts';
+import { Database } from '../store/database.ts';
 import { ModelStore } from '../store/model-store.ts';
 import type { EngineFiles } from './engine-files.ts';
 import type { Platform } from './platform.ts';
@@ -59,6 +60,7 @@ export function createBrowserPlatform(files: EngineFiles['wasm'], spawnPool: Spa
     spawnPool,
     sessions: async () =>
       ModelStore.supported ? new (await import('../store/sessions.ts')).IndexedShelf() : undefined,
+    records: () => (ModelStore.supported ? new Database('octavo-devices') : undefined),
     memory: deviceMemory(),
     open: {},
   };

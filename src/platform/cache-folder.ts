@@ -22,6 +22,11 @@ export function openModelStore(): ModelStore {
   return new ModelStore(new FolderRecords(join(octavoFolder(), 'models')));
 }
 
+/** What was measured on this machine's devices. */
+export function openDeviceRecords(): FolderRecords {
+  return new FolderRecords(join(octavoFolder(), 'devices'));
+}
+
 function cacheFolder(environment: NodeJS.ProcessEnv, system: NodeJS.Platform): string {
   if (system === 'win32') return environment['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local');
   if (system === 'darwin') return join(homedir(), 'Library', 'Caches');

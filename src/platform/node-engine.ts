@@ -6,7 +6,7 @@ import type * as Dawn from 'webgpu';
 import { DeviceError } from '../errors.ts';
 import { FolderShelf } from '../store/folder-shelf.ts';
 import type { WasmBuild } from '../wasm.ts';
-import { openModelStore, sessionFolder } from './cache-folder.ts';
+import { openDeviceRecords, openModelStore, sessionFolder } from './cache-folder.ts';
 import { nodeFiles } from './node-files.ts';
 import type { Platform } from './platform.ts';
 import { spawnPoolWorker } from './pool-node.ts';
@@ -76,6 +76,7 @@ export function createNodePlatform(
     distrusted: major < FIRST_RELAXED_NODE ? ['relaxed', 'relaxed-threads'] : [],
     spawnPool: spawnPoolWorker,
     sessions: () => new FolderShelf(sessionFolder()),
+    records: openDeviceRecords,
     open: { files: nodeFiles, store: openModelStore() },
   };
 }

@@ -1,6 +1,7 @@
 /** The differences between browsers and Node, as one object that the engine is given. */
 import type { SpawnPoolWorker } from '../backend/pool.ts';
 import type { OpenOptions } from '../load/index.ts';
+import type { Records } from '../store/records.ts';
 import type { Shelf } from '../store/index.ts';
 import type { WasmBuild } from '../wasm.ts';
 
@@ -25,6 +26,8 @@ export interface Platform {
   readonly spawnPool?: SpawnPoolWorker | undefined;
   /** Where sessions are saved; undefined where nothing can be kept. */
   readonly sessions?: (() => Shelf | undefined | Promise<Shelf | undefined>) | undefined;
+  /** Where measurements of this machine are kept; undefined where nothing can be kept. */
+  readonly records?: (() => Records | undefined) | undefined;
   /** What `openModel` needs here: file access, a store. */
   readonly open: Partial<Pick<OpenOptions, 'files' | 'store' | 'fetch'>>;
 }

@@ -75,7 +75,7 @@ export class Attending {
     const width = spec.headDim ?? asked.kv.spec.headDim;
     const out = tensors.make([asked.q.rows, spec.heads * width]);
     const target = matrix('attention', 'out', out);
-    const shares = attentionShares(asked);
+    const shares = attentionShares(asked, runner.forms.of('attention'));
     if (shares === 1) {
       runner.run(attention, { ...asked, out: target.buffer, outStride: target.stride, width, mode: 'result', shares });
       return out;
@@ -100,7 +100,7 @@ export class Attending {
       runner.upload(buffer, 0, new Float32Array(rows * stride));
       return zeros;
     }
-    const shares = attentionShares(asked);
+    const shares = attentionShares(asked, runner.forms.of('attention'));
     // The rows' sums are behind the masses, since with four page formats no binding is left for them.
     const masses = tensors.make([spec.heads, keys], 'f32', shares * asked.q.rows * spec.heads * SUM_BYTES);
     const target = matrix('probe', 'out', masses);
