@@ -19,6 +19,11 @@ const BLOCK = 32;
 const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|word_embeddings|token_embd|wte|lm_head|output)\.weight$/;
 /** Small tables whose rows are added to every token's: too small to matter, and errors in them are in all that follows. */
 const ADDED = /(^|\.)(position_embeddings|token_type_embeddings)\.weight$/;
+/**
+ * The second matrix of an encoder's first feed-forward network, [width, inner width]: its inputs have the largest outliers of the network, so that products
+ * in int8 lose most there, and every later layer reads what they lost (all-MiniLM-L6-v2: the least cosine of 100 texts rises from 0.9989 to 0.9991).
+ */
+const FIRST_ENCODER_OUTPUT = /(^|\.)encoder\.layer\.0\.output\.dense\.weight$/;
 
 function isFloat(format: StoredFormat): format is FloatFormat {
   return format === 'F32' || format === 'F16' || format === 'BF16';
@@ -45,7 +50,8 @@ export function deliveredFormat(
   // Norms, biases and depthwise convolutions are read by kernels as F32, and are too small to matter.
   if (shape.length === 1 || isDepthwise(shape)) return 'F32';
   const cols = shape[shape.length - 1] ?? 0;
-  if (quantize === undefined || shape.length !== 2 || cols % BLOCK !== 0 || ADDED.test(name)) return stored;
+  if (quantize === undefined || shape.length !== 2 || cols % BLOCK !== 0) return stored;
+  if (ADDED.test(name) || FIRST_ENCODER_OUTPUT.test(name)) return stored;
   return quantize === 'q8' || EMBEDDING.test(name) ? 'Q8_0' : 'Q4_0';
 }
 
