@@ -67,11 +67,24 @@ afterAll(async () => {
   await browser?.close();
 });
 
+interface Visit {
+  readonly outcome: Outcome;
+  /** Bytes after gzip by file. */
+  readonly downloaded: Readonly<Record<string, number>>;
+}
+
+const visits = new Map<string, Promise<Visit>>();
+
+/** What a project's page gave; a project is built once for all tests that ask for the same page. */
+function visit(project: string, search = ''): Promise<Visit> {
+  const page = project + search;
+  const known = visits.get(page) ?? newVisit(project, search);
+  visits.set(page, known);
+  return known;
+}
+
 /** Builds and serves a project in a process of its own, and opens its page. */
-async function visit(
-  project: string,
-  search = '',
-): Promise<{ outcome: Outcome; downloaded: Readonly<Record<string, number>> }> {
+async function newVisit(project: string, search: string): Promise<Visit> {
   const server: ChildProcess = spawn(process.execPath, [join(here, 'serve.mjs'), project, workspace, models], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: '' },
