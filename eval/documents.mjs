@@ -1,4 +1,4 @@
-// npm run eval -- documents [--parts retrieval,evidence,pdf,xquad,generated,absent,followups] [--model FILE] [--modes passages,whole] [--packs 1,8,30] [--budget TOKENS]
+// npm run eval -- documents [--parts retrieval,fusion,evidence,pdf,xquad,generated,absent,followups,rewriting] [--model FILE] [--modes passages,whole] [--packs 1,8,30] [--budget TOKENS]
 //   [--embedder FOLDER] [--languages en,de] [--articles odd|even|all] [--n N] [--threads N] [--json FILE]
 // Questions about documents: what search finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de) and PDFs of
 // ../shared/data/documents, with the questions of documents/written.json, and documents of the project's generator. Every question is written down when it is answered (in
@@ -7,9 +7,9 @@ import { Octavo } from 'octavo';
 import { answers } from './documents/answers.mjs';
 import { generatedItems, hasData, nested, pdfItems, xquadItems } from './documents/data.mjs';
 import { absent, evidence } from './documents/evidence.mjs';
-import { followUpRetrieval } from './documents/followups.mjs';
+import { followUpRetrieval, rewritten } from './documents/followups.mjs';
 import { buildHash, Journal } from './documents/journal.mjs';
-import { pdfRetrieval, retrieval } from './documents/retrieval.mjs';
+import { fusion, pdfRetrieval, retrieval } from './documents/retrieval.mjs';
 import { ResultFile } from './record.mjs';
 
 export const DOCUMENT_OPTIONS = {
@@ -80,6 +80,9 @@ export async function run(model, values, machine) {
     await measure('retrieval', 'PDFs, BM25', pdfRetrieval());
     if (embedder) await measure('retrieval', `PDFs${method}`, pdfRetrieval(embedder));
   }
+  if (parts.includes('fusion') && embedder)
+    for (const language of languages)
+      await measure('fusion', `XQuAD ${language}, ${nameOf(embedder)}`, fusion(language, embedder));
   if (parts.includes('evidence')) {
     for (const language of languages)
       for (const pack of [8, 30, 240])
@@ -99,11 +102,10 @@ export async function run(model, values, machine) {
       const key = `XQuAD ${language}`;
       await follow('absent', key, (note) => absent(model, { part: key, language, n, journal, note }));
     }
-  if (parts.includes('followups')) {
-    const key = `follow-ups${chosen}`;
-    await follow('followups', key, (note) =>
-      followUpRetrieval(model, { part: key, which: articles, n, journal, note }),
-    );
+  if (parts.includes('followups')) await measure('followups', `search${chosen}`, followUpRetrieval(articles));
+  if (parts.includes('rewriting')) {
+    const key = `rewritten by the model${chosen}`;
+    await follow('followups', key, (note) => rewritten(model, { part: key, which: articles, n, journal, note }));
   }
   await embedder?.destroy();
 }

@@ -10,7 +10,6 @@ export async function importTypeScript(url) {
     write: false,
     format: 'esm',
     platform: 'node',
-    packages: 'external',
     target: 'node20',
   });
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);

@@ -1,5 +1,7 @@
-// Questions that only the conversation explains: the second of two questions about a paragraph, with the name that both have replaced by a pronoun. Is the passage found
-// by the question as it stands, together with the question before it, or after a model has written the question anew?
+// Questions that only the conversation explains: the second of two questions about a paragraph, with the name that both have replaced by a pronoun. Is the passage found by
+// the question as it stands, together with the question before it, or as a model that rewrites it without a fault would ask it (by name)? And what does the question
+// before cost where it was about something else?
+import { importTypeScript } from '../../tools/import-typescript.mjs';
 import { share } from '../statistics.mjs';
 import { nested, ofArticles, openText, xquad } from './data.mjs';
 import { among, placesOfParagraphs, rankOf } from './retrieval.mjs';
@@ -7,8 +9,8 @@ import { among, placesOfParagraphs, rankOf } from './retrieval.mjs';
 /** Names of several words, or of one long word, that stand behind the beginning of a question. */
 const NAMES = /(?<=\S )(?:the )?\p{Lu}[\p{L}\d-]+(?: (?:of |the |and )*\p{Lu}[\p{L}\d-]+)*/gu;
 
-/** Pairs `{ first, second, full }`: `second` asks with a pronoun what `full` asks by name. English, since in German every noun has a capital letter. */
-export function followUps(which) {
+/** Pairs: `second` asks with a pronoun what `full` asks by name. English, since in German every noun has a capital letter. */
+function followUps(which) {
   const wanted = ofArticles(which);
   return xquad('en').flatMap(({ article, questions }, paragraph) => {
     if (!wanted(article)) return [];
@@ -25,46 +27,62 @@ export function followUps(which) {
   });
 }
 
+async function whole() {
+  const paragraphs = xquad('en');
+  const document = await openText(paragraphs.map(({ context }) => context).join('\n\n'));
+  return { document, places: placesOfParagraphs(document, paragraphs) };
+}
+
+/** What search alone finds, of all pairs. */
+export async function followUpRetrieval(which) {
+  const { searchText } = await importTypeScript(new URL('../../src/document/answer/follow-up.ts', import.meta.url));
+  const { document, places } = await whole();
+  const items = followUps(which);
+  const queries = {
+    'pronoun, the question alone': ({ second }) => second,
+    'pronoun, with the question before': ({ second, first }) => `${second} ${first}`,
+    'pronoun, as it is searched for': ({ second, first }) => searchText(second, [first], 'en'),
+    'by name': ({ full }) => full,
+    'by name, with a question about something else': ({ full }, other) => `${full} ${other.first}`,
+    'by name behind another question, as it is searched for': ({ full }, other) =>
+      searchText(full, [other.first], 'en'),
+  };
+  const result = {};
+  for (const [name, query] of Object.entries(queries)) {
+    const ranks = [];
+    for (const [i, item] of items.entries())
+      ranks.push(await rankOf(document, query(item, items.at(i - 1)), places[item.paragraph]));
+    result[name] = among(ranks);
+  }
+  document.close();
+  return result;
+}
+
 /** How a model is asked to write a question anew. */
 const rewriting = ({ first, answer, second }) =>
   `Question: ${first}\nAnswer: ${answer}\nQuestion: ${second}\n\nWrite the last question again so that it can be understood alone. Replace its pronouns by the names that they stand for. Write the question only.`;
 
-export async function followUpRetrieval(model, { part, which, n, journal, note }) {
-  const paragraphs = xquad('en');
-  const document = await openText(paragraphs.map(({ context }) => context).join('\n\n'));
-  const places = placesOfParagraphs(document, paragraphs);
-  const ranks = { alone: [], 'with the question before': [], rewritten: [], 'by name': [] };
-  const seconds = [];
-  let named = 0;
+/** What search finds by the questions that a model wrote anew. */
+export async function rewritten(model, { part, which, n, journal, note }) {
+  const { document, places } = await whole();
+  const rows = [];
   for (const item of nested(followUps(which)).slice(0, n)) {
     let row = journal.row(part, item.id);
     if (row === undefined) {
       const begun = performance.now();
       const session = await model.createSession({ temperature: 0, thinking: false });
-      const rewritten = (await session.prompt(rewriting(item), { maxTokens: 64 })).trim().split('\n')[0] ?? '';
+      const text = (await session.prompt(rewriting(item), { maxTokens: 64 })).trim().split('\n')[0] ?? '';
       session.destroy();
-      const time = performance.now() - begun;
-      const place = places[item.paragraph];
-      row = {
-        rewritten,
-        seconds: Math.round(time) / 1000,
-        ranks: [
-          await rankOf(document, item.second, place),
-          await rankOf(document, `${item.second} ${item.first}`, place),
-          await rankOf(document, rewritten === '' ? item.second : rewritten, place),
-          await rankOf(document, item.full, place),
-        ],
-      };
+      const seconds = Math.round(performance.now() - begun) / 1000;
+      const rank = await rankOf(document, text === '' ? item.second : text, places[item.paragraph]);
+      row = { text, seconds, rank, same: text === item.full };
       journal.add(part, item.id, row);
     }
-    Object.values(ranks).forEach((list, i) => list.push(row.ranks[i]));
-    seconds.push(row.seconds);
-    if (row.rewritten === item.full) named += 1;
+    rows.push(row);
     note({
-      n: seconds.length,
-      ...Object.fromEntries(Object.entries(ranks).map(([name, list]) => [name, among(list)])),
-      asWritten: share(named, seconds.length),
-      secondsOfRewriting: seconds.toSorted((a, b) => a - b)[seconds.length >> 1],
+      ...among(rows.map(({ rank }) => rank)),
+      asWritten: share(rows.filter(({ same }) => same).length, rows.length),
+      secondsOfRewriting: rows.map(({ seconds }) => seconds).toSorted((a, b) => a - b)[rows.length >> 1],
     });
   }
   document.close();

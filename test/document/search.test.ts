@@ -5,6 +5,7 @@ import { sentencesOf } from '../../src/document/sentences.ts';
 import { stem, stemsOf } from '../../src/document/stems.ts';
 import { detectLanguage } from '../../src/document/language.ts';
 import { cosine, quantise } from '../../src/document/index/vectors.ts';
+import { searchText } from '../../src/document/answer/follow-up.ts';
 import { fuse } from '../../src/document/index/fuse.ts';
 import type { Embedder } from '../../src/document/options.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
@@ -178,4 +179,20 @@ describe('scripts', () => {
     expect(await found('هل تحترق المنارة؟')).toContain('المنارة');
     expect(await found('灯台の油')).toContain('三十八樽');
   });
+});
+
+test('a question that leans on the conversation is searched for together with what it leans on', () => {
+  const earlier = ['Who planned the lighthouse of Marston?', 'And when was it built?'];
+  expect(searchText('Which engineer planned its second tower?', earlier.slice(0, 1), 'en')).toBe(
+    'Which engineer planned its second tower? Who planned the lighthouse of Marston?',
+  );
+  // The question before leans, too.
+  expect(searchText('Why?', earlier, 'en')).toBe(`Why? ${earlier[1]} ${earlier[0]}`);
+  // The name that the pronoun stands for is there.
+  const alone = 'In which year did Erik Larsen sell his boat to the harbour master?';
+  expect(searchText(alone, earlier, 'en')).toBe(alone);
+  expect(
+    searchText('Wie viele Einwohner hatte sie im Mittelalter ungefähr?', ['Wo liegt die Stadt Marston?'], 'de'),
+  ).toBe('Wie viele Einwohner hatte sie im Mittelalter ungefähr? Wo liegt die Stadt Marston?');
+  expect(searchText(alone, [], 'en')).toBe(alone);
 });

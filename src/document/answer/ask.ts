@@ -16,6 +16,7 @@ import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
 import { cite, type Citation } from './cite.ts';
+import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
 import { promptOf } from './prompt.ts';
@@ -116,8 +117,6 @@ const MOST_PASSAGES = 6;
 const NEAREST = 3;
 /** Exchanges of the conversation that the model is shown. */
 const MOST_HISTORY = 2;
-/** A question with fewer content words is searched for together with the one before it. */
-const SHORT_QUESTION = 3;
 /** Of the window, what a document may fill. */
 const WHOLE_SHARE = 0.8;
 /** A document of so few tokens is read whole. */
@@ -142,7 +141,12 @@ export async function ask(
       'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
     );
   const begun = performance.now();
-  const searched = searchText(question, history);
+  const language = asked.documents[0]?.content.language ?? 'other';
+  const searched = searchText(
+    question,
+    history.map((one) => one.question),
+    language,
+  );
   const found = await asked.find(searched, LOOKED_AT, signal);
   const search = performance.now() - begun;
   const mode = await chooseMode(model, asked, settings, maxTokens);
@@ -170,12 +174,6 @@ export async function ask(
           : `${shown.pieces.length} of ${asked.passages} passages`,
     },
   });
-}
-
-function searchText(question: string, history: readonly Exchange[]): string {
-  const last = history.at(-1);
-  const words = question.match(/\p{L}{4,}|\d+/gu)?.length ?? 0;
-  return last !== undefined && words <= SHORT_QUESTION ? `${question} ${last.question}` : question;
 }
 
 async function chooseMode(
