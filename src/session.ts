@@ -222,6 +222,7 @@ export class Session {
       // Fetched by sessions that ask something of their context.
       const { checkContext } = await import('./select/settings.ts');
       checkContext(settings.context, model.window);
+      await model.fits?.(settings.context);
     }
     return new Session(model, settings);
   }

@@ -247,6 +247,10 @@ export class EngineModel implements SessionModel, LoadedModel {
     return this.#loaded.prefixes;
   }
 
+  async fits(options: ContextOptions): Promise<void> {
+    if (!seesAll(options)) (await this.#planned()).check(options);
+  }
+
   async deviceSequence(window: number, options: ContextOptions = {}): Promise<DeviceSequence> {
     this.#alive();
     const planner = seesAll(options) ? undefined : await (await this.#planned()).planner(options);

@@ -2,11 +2,12 @@
  * Creates the planners of a model's sessions. The facts about the model that they need are computed for the first
  * session that needs them, and cached.
  */
-import { findHeads, headsNeeded, type HeadFacts } from '../select/heads/heads.ts';
+import { findHeads, headsNeeded, ownTable, type HeadFacts } from '../select/heads/heads.ts';
 import type { ContextOptions } from '../select/options.ts';
 import type { Planner } from '../kv/plan.ts';
 import { BoundaryPredictor } from '../select/prefill/dhsa-predictor.ts';
-import { createPlanner } from '../select/index.ts';
+import { checkPlan, createPlanner } from '../select/index.ts';
+import { planSettings } from '../select/methods.ts';
 import { sentenceEnds } from '../select/decode/sentences.ts';
 import { VisualPlanner } from '../select/visual/release.ts';
 import type { ModelMetadata } from '../load/model-file.ts';
@@ -40,6 +41,15 @@ export class Planning {
     this.#metadata = metadata;
   }
 
+  /** Throws `InputError('argument')` for methods that this model does not support. */
+  check(options: ContextOptions): void {
+    const { language } = this.#model();
+    const { cacheLayers: layers, kvHeads } = language.config;
+    checkPlan(options, { wasm: this.#wasm, layers, boundary: this.#predictor });
+    const { heads } = planSettings(options);
+    if (heads?.method === 'model') ownTable(this.#metadata, { layers, kvHeads });
+  }
+
   /** Undefined for dense attention. Throws `InputError('argument')` for methods that this model does not support. */
   async planner(options: ContextOptions): Promise<Planner | undefined> {
     const release = readSelection(options.visual)?.release;
@@ -54,11 +64,10 @@ export class Planning {
   }
 
   async #method(options: ContextOptions): Promise<Planner | undefined> {
-    const { language, boundary } = this.#model();
+    const { language } = this.#model();
     const { cacheLayers: layers, heads, kvHeads, headDim } = language.config;
     const wasm = this.#wasm;
     const found = await this.#find(options);
-    if (boundary !== undefined) this.#boundary ??= new BoundaryPredictor(wasm, boundary);
     const endsSentence = (id: number): boolean => (this.#endsSentence ??= sentenceEnds(this.#tokenizer))(id);
     return createPlanner(options, {
       wasm,
@@ -67,9 +76,14 @@ export class Planning {
       kvHeads,
       headDim,
       endsSentence,
-      boundary: this.#boundary,
+      boundary: this.#predictor,
       ...found,
     });
+  }
+
+  get #predictor(): BoundaryPredictor | undefined {
+    const { boundary } = this.#model();
+    return boundary && (this.#boundary ??= new BoundaryPredictor(this.#wasm, boundary));
   }
 
   free(): void {
@@ -82,7 +96,9 @@ export class Planning {
     if (key === undefined) return {};
     const known = this.#heads.get(key);
     if (known !== undefined) return known;
-    const finding = findHeads(this.#model().language, this.#metadata, options);
+    const finding = findHeads(this.#model().language, this.#metadata, options, (text) =>
+      this.#tokenizer.encode(text, { special: false }),
+    );
     this.#heads.set(key, finding);
     finding.catch(() => this.#heads.delete(key));
     return finding;

@@ -56,6 +56,8 @@ export interface SessionModel extends Words, ConversationModel {
   /** The prompts that were kept on disk; undefined where nothing can be kept. */
   library?(): Promise<KeptPrompts | undefined>;
   /** Throws `InputError('argument')` for options that this model does not have. */
+  fits?(options: ContextOptions): Promise<void>;
+  /** The same, as far as it was not known before heads were measured. */
   deviceSequence(window: number, options: ContextOptions): Promise<DeviceSequence>;
   /** A constraint for one answer, and the words that tell the model about it. Throws `InputError('argument')` for what is not supported. */
   constrain(grammar: Grammar): Promise<Constrained>;
@@ -138,6 +140,11 @@ export class SessionCache {
       drawn,
     } = await this.#using(onDevice, ids.length + (settings.maxTokens ?? ROOM), async () => {
       const cached = await this.#take(onDevice, prompt, content, share, listener.signal);
+      if (content !== undefined && onDevice.planner?.asked !== undefined) {
+        const { questionSpan } = await import('./question.ts');
+        const span = questionSpan(tokenizer, prompt, content);
+        if (span !== undefined) onDevice.planner.asked(...span);
+      }
       const asked = readContrast(settings.contrast);
       const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
       const request = {

@@ -45,6 +45,11 @@ export interface Plan {
    * offloaded.
    */
   reads?(layer: number): Ranges | undefined;
+  /**
+   * Asked after the last layer by a plan that answered before it knew whether its answers hold. If they do not, the
+   * whole call is run again, and `ranges` is asked again. Only for sequences without layer states.
+   */
+  holds?(): Promise<boolean>;
 }
 
 export interface Planner {
@@ -55,6 +60,8 @@ export interface Planner {
   readonly ahead?: boolean;
   /** Throws `InputError('argument')` for a call that the method does not support. */
   plan(call: PlannedCall): Ranges | Plan;
+  /** Called before a prompt is read that ends with a question: its tokens are `[start, end)` of the prompt. */
+  readonly asked?: ((start: number, end: number) => void) | undefined;
   /** Called after the last chunk of the prompt was issued; releases pages (eviction). */
   prefilled?(): Promise<void>;
   /**

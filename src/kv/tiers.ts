@@ -198,6 +198,7 @@ export class Tiers {
         else await this.#need(tenant, layer, ranges);
         return ranges;
       },
+      ...(isPlan(asked) && asked.holds && { holds: asked.holds }),
     };
   }
 

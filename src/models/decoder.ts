@@ -148,6 +148,13 @@ export class Decoder implements LanguageModel {
     x: Tensor,
     call: ForwardCall & Pick<LayerSteps, 'depth'> & { readonly plan: Plan },
   ): Promise<Tensor> {
+    const hidden = await this.#pass(x, call);
+    if (call.plan.holds === undefined || (await call.plan.holds())) return hidden;
+    this.backend.free(hidden);
+    return this.#pass(x, call);
+  }
+
+  async #pass(x: Tensor, call: ForwardCall & Pick<LayerSteps, 'depth'> & { readonly plan: Plan }): Promise<Tensor> {
     const held = new Held(this.backend);
     const within = windows(x, call);
     /** What the plan said of each layer of the KV pool, for the layers that read it, too. */

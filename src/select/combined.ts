@@ -14,7 +14,10 @@ import type { StreamingHeads } from './heads/streaming.ts';
 export interface Parts {
   /** Undefined: dense. */
   readonly prefill?: Planner | undefined;
+  /** Undefined: dense, or `prefill` if it decodes. */
   readonly decode?: Planner | undefined;
+  /** Whether `prefill` plans answers. */
+  readonly decodes?: boolean | undefined;
   readonly heads?: StreamingHeads | undefined;
   readonly evict?: Eviction | undefined;
 }
@@ -28,21 +31,22 @@ export class CombinedPlanner implements Planner {
   }
 
   get ahead(): boolean {
-    const { decode } = this.#parts;
-    return decode === undefined || decode.ahead === true;
+    const { decode, decodes } = this.#parts;
+    return decode === undefined ? decodes !== true : decode.ahead === true;
   }
 
   plan(asked: PlannedCall): Ranges | Plan {
-    const { prefill, decode, heads, evict } = this.#parts;
+    const { prefill, decode, decodes, heads, evict } = this.#parts;
     const thins = heads !== undefined || evict !== undefined;
     // Other methods release pages, too. Code that combines them restricts the ranges, but what is probed must have
     // pages.
     const call = { ...asked, held: (ranges: Ranges, layer: number) => this.#held(ranges, asked, layer) };
-    const method = call.phase === 'prefill' ? prefill : decode;
+    const method = call.phase === 'prefill' || decodes === true ? prefill : decode;
     const chosen = method?.plan(call) ?? denseCausal(call.count, call.position + call.count);
     const watchers = call.phase === 'prefill' ? this.#watchers().filter((part) => part.watches(call)) : [];
     if (!thins && watchers.length === 0) return chosen;
-    return { ranges: (layer, q) => this.#ranges(call, chosen, watchers, layer, q) };
+    const holds = isPlan(chosen) ? chosen.holds : undefined;
+    return { ranges: (layer, q) => this.#ranges(call, chosen, watchers, layer, q), ...(holds && { holds }) };
   }
 
   /** Returns at once when nothing must be awaited. */
@@ -69,9 +73,10 @@ export class CombinedPlanner implements Planner {
   }
 
   /** Returns the part of `ranges` that the layer's heads hold. */
-  #held(ranges: Ranges, { kv, position, count }: PlannedCall, layer: number): Ranges {
+  #held(ranges: Ranges, asked: PlannedCall, layer: number): Ranges {
+    const { kv, position, count } = asked;
     const keys = position + count;
-    const cut = withoutHoles(ranges, kv, layer, keys);
+    const cut = withoutHoles(this.#parts.evict?.visible(ranges, asked, layer) ?? ranges, kv, layer, keys);
     const lists = this.#parts.heads?.lists(layer, keys);
     return lists === undefined ? cut : withHeads(cut, lists);
   }
@@ -79,6 +84,11 @@ export class CombinedPlanner implements Planner {
   #watchers(): Pick<WatchingPlanner, 'watches' | 'watch'>[] {
     const { decode, evict } = this.#parts;
     return [decode, evict].filter((part): part is WatchingPlanner & Eviction => part !== undefined && 'watch' in part);
+  }
+
+  get asked(): ((start: number, end: number) => void) | undefined {
+    const { decode } = this.#parts;
+    return decode?.asked === undefined ? undefined : (start, end) => decode.asked?.(start, end);
   }
 
   async prefilled(): Promise<void> {
@@ -104,10 +114,11 @@ export class CombinedPlanner implements Planner {
   }
 
   fork(): CombinedPlanner {
-    const { prefill, decode, heads, evict } = this.#parts;
+    const { prefill, decode, decodes, heads, evict } = this.#parts;
     return new CombinedPlanner({
       prefill: prefill?.fork(),
       decode: decode?.fork(),
+      decodes,
       heads: heads?.fork(),
       evict: evict?.fork(),
     });

@@ -13,8 +13,9 @@ import { tokensOf } from './keys.ts';
 import { Retrieve, RETRIEVE_DEFAULTS } from './decode/retrieve.ts';
 import { SENTENCE_DEFAULTS, SentenceKV } from './decode/sentences.ts';
 import { planSettings } from './methods.ts';
-import { STREAMING_DEFAULTS, StreamingHeads } from './heads/streaming.ts';
+import { RAZOR_SHARE, STREAMING_DEFAULTS, StreamingHeads } from './heads/streaming.ts';
 import { TOKEN_DEFAULTS, TokenSelect } from './decode/tokens.ts';
+import { createTokensPlanner } from './prefill/tokens.ts';
 import { createWindowPlanner } from './prefill/window.ts';
 
 /**
@@ -27,6 +28,7 @@ export function createPlanner(options: ContextOptions, facts: PlannerFacts): Pla
   const parts = {
     prefill: prefillPlanner(prefill, facts),
     decode: decodePlanner(decode, facts),
+    decodes: prefill.decodes,
     heads: heads && streamingHeads(heads, facts),
   };
   const evicting = evict && eviction(evict, facts, parts.heads);
@@ -35,7 +37,29 @@ export function createPlanner(options: ContextOptions, facts: PlannerFacts): Pla
   return new CombinedPlanner({ ...parts, evict: evicting });
 }
 
-function prefillPlanner(options: PrefillOptions, { wasm, boundary }: PlannerFacts): Planner | undefined {
+/**
+ * Throws `InputError('argument')` for options that do not fit the model, as far as that is known without measuring its
+ * heads.
+ */
+export function checkPlan(
+  options: ContextOptions,
+  { wasm, layers, boundary }: Pick<PlannerFacts, 'wasm' | 'layers' | 'boundary'>,
+): void {
+  const { prefill } = planSettings(options);
+  prefillPlanner(prefill, { wasm, boundary })?.free();
+  const { sharedLayer } = prefill;
+  if (sharedLayer !== undefined && sharedLayer >= layers)
+    throw new InputError(
+      'argument',
+      `context.prefill.sharedLayer: ${sharedLayer} is not a layer; the model's layers with attention are 0 to ${layers - 1}`,
+      { sharedLayer, layers },
+    );
+}
+
+function prefillPlanner(
+  options: PrefillOptions,
+  { wasm, boundary }: Pick<PlannerFacts, 'wasm' | 'boundary'>,
+): Planner | undefined {
   switch (options.method) {
     case 'dense':
       return undefined;
@@ -45,6 +69,8 @@ function prefillPlanner(options: PrefillOptions, { wasm, boundary }: PlannerFact
       return createWindowPlanner(options);
     case 'blocks':
       return createBlocksPlanner(options, { wasm });
+    case 'tokens':
+      return createTokensPlanner(options, { wasm });
     case 'flex':
     case 'vertical-slash':
       return createFlexPlanner(options, { wasm });
@@ -54,7 +80,7 @@ function prefillPlanner(options: PrefillOptions, { wasm, boundary }: PlannerFact
 }
 
 function decodePlanner(
-  { method, budget, sinks, local }: DecodeOptions,
+  { method, budget, sinks, local, similarity, question }: DecodeOptions,
   { wasm, endsSentence }: PlannerFacts,
 ): Planner | undefined {
   const given = {
@@ -66,7 +92,7 @@ function decodePlanner(
     case 'dense':
       return undefined;
     case 'tokens':
-      return new TokenSelect(wasm, { ...TOKEN_DEFAULTS, ...given });
+      return new TokenSelect(wasm, { ...TOKEN_DEFAULTS, ...given, ...(similarity !== undefined && { similarity }) });
     case 'sentences':
       if (endsSentence === undefined)
         throw new InputError(
@@ -78,7 +104,7 @@ function decodePlanner(
     case 'window':
       return windowDecode(budget, sinks);
     case 'retrieve':
-      return new Retrieve(wasm, { ...RETRIEVE_DEFAULTS, ...given });
+      return new Retrieve(wasm, { ...RETRIEVE_DEFAULTS, ...given, question });
     default:
       return method satisfies never;
   }
@@ -97,7 +123,10 @@ function windowDecode(budget = 2048, sinks = 64): Planner {
   return planner;
 }
 
-function streamingHeads({ method, sinks, window }: HeadOptions, { wasm, streaming }: PlannerFacts): StreamingHeads {
+function streamingHeads(
+  { method, sinks, window, windowShare }: HeadOptions,
+  { wasm, streaming }: PlannerFacts,
+): StreamingHeads {
   if (streaming === undefined) {
     const remedy =
       method === 'model'
@@ -108,14 +137,15 @@ function streamingHeads({ method, sinks, window }: HeadOptions, { wasm, streamin
   return new StreamingHeads(wasm, streaming, {
     sinks: sinks ?? STREAMING_DEFAULTS.sinks,
     window: window ?? STREAMING_DEFAULTS.window,
+    share: windowShare ?? (method === 'razor' ? RAZOR_SHARE : 0),
   });
 }
 
 function eviction(
-  { method, keep = 0.5 }: EvictOptions,
+  { method, keep = 0.5, window, scope = 'session' }: EvictOptions,
   { wasm, layers, heads, kvHeads, semantic }: PlannerFacts,
   streaming: StreamingHeads | undefined,
 ): Eviction {
   const skips = streaming && ((layer: number, head: number): boolean => streaming.streams(layer, head));
-  return new Eviction({ method, keep }, { wasm, layers, heads, kvHeads, semantic, skips });
+  return new Eviction({ method, keep, window, scope }, { wasm, layers, heads, kvHeads, semantic, skips });
 }

@@ -105,6 +105,27 @@ export function pageMasses(
   });
 }
 
+/**
+ * 1 for each of the `budget` keys of `[0, end)` with the most mass: masses [.., keys] summed over `rows`, pooled over
+ * neighbours below `end`. Ties: the lower position.
+ */
+export function pooledBest(
+  wasm: Wasm,
+  masses: Float32Array,
+  keys: number,
+  rows: readonly number[],
+  { pooling, end, budget }: { readonly pooling: Pooling; readonly end: number; readonly budget: number },
+): Uint8Array {
+  const { poolMax, poolMean, bestOf, bestScratchBytes } = wasm.exports;
+  const sizes = [8 * keys, 4 * keys, 8 * keys, keys, bestScratchBytes()];
+  return withScratch(wasm, sizes, (sums = 0, row = 0, pooled = 0, marks = 0, counts = 0) => {
+    sumRows(wasm, sums, masses, rows, keys, row);
+    (pooling.kind === 'max' ? poolMax : poolMean)(pooled, sums, end, pooling.width);
+    bestOf(marks, pooled, end, budget, counts);
+    return wasm.bytes(marks, end).slice();
+  });
+}
+
 /** 1 for each of the k highest scores. Ties: the lower index. */
 export function highest(wasm: Wasm, scores: Float64Array, k: number): Uint8Array {
   const count = scores.length;

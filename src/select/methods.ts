@@ -12,7 +12,7 @@ export interface PlanSettings {
 
 /** What a member may hold; `methods`: only with these. */
 interface Member {
-  readonly kind: 'budget' | 'share' | 'distance' | 'count' | 'atLeastOne' | 'boundaries';
+  readonly kind: 'budget' | 'share' | 'distance' | 'count' | 'atLeastOne' | 'boundaries' | 'scope' | 'boolean';
   readonly methods?: readonly string[];
 }
 
@@ -21,7 +21,7 @@ interface Group {
   readonly members: Readonly<Record<string, Member>>;
 }
 
-const SELECTING = ['dhsa', 'window', 'blocks', 'flex', 'vertical-slash'];
+const SELECTING = ['dhsa', 'window', 'blocks', 'flex', 'vertical-slash', 'tokens'];
 const GROUPS = {
   prefill: {
     methods: ['dense', ...SELECTING],
@@ -35,6 +35,7 @@ const GROUPS = {
       minBudget: { kind: 'count', methods: ['flex'] },
       boundaries: { kind: 'boundaries', methods: ['dhsa'] },
       sharedLayer: { kind: 'count', methods: ['dhsa', 'blocks'] },
+      decodes: { kind: 'boolean', methods: ['dhsa', 'blocks'] },
     },
   },
   decode: {
@@ -43,23 +44,31 @@ const GROUPS = {
       budget: { kind: 'budget', methods: ['tokens', 'sentences', 'window', 'retrieve'] },
       sinks: { kind: 'count', methods: ['tokens', 'sentences', 'window', 'retrieve'] },
       local: { kind: 'atLeastOne', methods: ['tokens', 'sentences', 'retrieve'] },
+      similarity: { kind: 'distance', methods: ['tokens'] },
+      question: { kind: 'atLeastOne', methods: ['retrieve'] },
     },
   },
-  evict: { methods: ['snapkv', 'compresskv'], members: { keep: { kind: 'share' } } },
+  evict: {
+    methods: ['snapkv', 'compresskv'],
+    members: { keep: { kind: 'share' }, window: { kind: 'atLeastOne' }, scope: { kind: 'scope' } },
+  },
   heads: {
     methods: ['all', 'model', 'razor', 'mean-query'],
     members: {
       keep: { kind: 'share', methods: ['model', 'razor', 'mean-query'] },
       sinks: { kind: 'count', methods: ['model', 'razor', 'mean-query'] },
       window: { kind: 'atLeastOne', methods: ['model', 'razor', 'mean-query'] },
+      windowShare: { kind: 'distance', methods: ['model', 'razor', 'mean-query'] },
     },
   },
 } as const satisfies Readonly<Record<string, Group>>;
 
 const BOUNDARIES = ['learned', 'similarity'];
+const SCOPES = ['session', 'answer'];
 
 /**
- * Throws `InputError('argument')` for unknown methods, members and values, and for members that a method does not read.
+ * Throws `InputError('argument')` for unknown methods, members and values, for members that a method does not read, and
+ * for methods that exclude each other.
  */
 export function planSettings({
   prefill = 'dense',
@@ -68,9 +77,13 @@ export function planSettings({
   heads = 'all',
 }: ContextOptions): PlanSettings {
   const streaming = whole<HeadOptions | { readonly method: 'all' }>('heads', heads);
+  const reading = whole<PrefillOptions>('prefill', prefill);
+  const writing = whole<DecodeOptions>('decode', decode);
+  if (reading.decodes === true && writing.method !== 'dense')
+    throw wrong('prefill.decodes', true, `excludes decode '${writing.method}'; leave one of them out`);
   return {
-    prefill: whole<PrefillOptions>('prefill', prefill),
-    decode: whole<DecodeOptions>('decode', decode),
+    prefill: reading,
+    decode: writing,
     evict: evict === undefined ? undefined : whole<EvictOptions>('evict', evict),
     heads: streaming.method === 'all' ? undefined : streaming,
   };
@@ -123,12 +136,18 @@ function problemOf(kind: Member['kind'], value: unknown): string | undefined {
         ? undefined
         : 'should be a whole number, at least 1';
     case 'boundaries':
-      return typeof value === 'string' && BOUNDARIES.includes(value)
-        ? undefined
-        : `should be one of ${BOUNDARIES.join(', ')}`;
+      return among(BOUNDARIES, value);
+    case 'boolean':
+      return typeof value === 'boolean' ? undefined : 'should be true or false';
+    case 'scope':
+      return among(SCOPES, value);
     default:
       return kind satisfies never;
   }
+}
+
+function among(known: readonly string[], value: unknown): string | undefined {
+  return typeof value === 'string' && known.includes(value) ? undefined : `should be one of ${known.join(', ')}`;
 }
 
 function wrong(name: string, value: unknown, problem: string): InputError {

@@ -4,24 +4,25 @@ import type { ContextMemory } from '../kv/tiers.ts';
 import type { VisualMethod, VisualSelection } from './visual/index.ts';
 
 /** Which keys the queries of a prompt may see. */
-export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex' | 'vertical-slash';
+export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex' | 'vertical-slash' | 'tokens';
 
 /** Which keys the queries of a prompt may see, and how many. */
 export interface PrefillOptions {
   /**
    * `dhsa` (arXiv 2510.24606), `window` (2309.17453), `blocks` (top-k blocks of 32 keys), `flex` (FlexPrefill,
    * 2502.20766), `vertical-slash` (the keys and the distances with the most attention of the last 64 queries;
-   * MInference, 2407.02490, without its search of patterns, as DHSA's authors now recommend), or `dense`.
+   * MInference, 2407.02490, without its search of patterns, as DHSA's authors now recommend), `tokens` (the keys with
+   * the most votes of the mean query of each call; TokenSelect, 2411.02886), or `dense`.
    */
   readonly method: PrefillMethod;
   /**
    * Tokens that a query may see: at most 1 is a share of those before it, above 1 a number. Default .25; `flex`: enough
-   * to hold `gamma` of the attention.
+   * to hold `gamma` of the attention; `tokens`: 2688.
    */
   readonly budget?: number | undefined;
-  /** The first tokens, which are always visible. Default 4; `window` 64. */
+  /** The first tokens, which are always visible. Default 4; `window` 64, `tokens` 128. */
   readonly sinks?: number | undefined;
-  /** The newest tokens, which are always visible. Default 128; `window`: the budget. */
+  /** The newest tokens, which are always visible. Default 128; `window`: the budget; `tokens` 512. */
   readonly local?: number | undefined;
   /** The last queries of the prompt, which see everything. Default 64. */
   readonly instruction?: number | undefined;
@@ -38,6 +39,11 @@ export interface PrefillOptions {
   readonly minBudget?: number | undefined;
   /** dhsa, blocks: the layer that chooses the keys for all layers above it; undefined: every layer chooses. */
   readonly sharedLayer?: number | undefined;
+  /**
+   * dhsa, blocks: whether generated tokens choose among the prompt's keys, too, instead of `decode`; what was generated
+   * stays visible. Default false.
+   */
+  readonly decodes?: boolean | undefined;
 }
 
 /**
@@ -63,6 +69,16 @@ export interface DecodeOptions {
    * 512 and the whole answer.
    */
   readonly local?: number | undefined;
+  /**
+   * tokens: the least cosine, 0 to 1, between a token's queries and those of an earlier one whose choice it reuses.
+   * Default .9
+   */
+  readonly similarity?: number | undefined;
+  /**
+   * retrieve: the prompt's last tokens, which ask. Default: those of the last paragraph of the message that is answered,
+   * at most 512; the last 64 of a prompt without messages.
+   */
+  readonly question?: number | undefined;
 }
 
 /**
@@ -78,6 +94,13 @@ export interface EvictOptions {
    * always kept. Default .5
    */
   readonly keep?: number | undefined;
+  /** The number of the prompt's last queries whose attention decides. Default: `snapkv` 32, `compresskv` 8. */
+  readonly window?: number | undefined;
+  /**
+   * How long pages are left out: for the rest of the session, whose memory falls (default), or for one answer only, for
+   * documents that are asked again: the pages stay, and the next prompt reads all of them.
+   */
+  readonly scope?: 'session' | 'answer' | undefined;
 }
 
 /**
@@ -94,6 +117,8 @@ export interface HeadOptions {
   readonly sinks?: number | undefined;
   /** The newest tokens that the other heads see, at least. Default 256. */
   readonly window?: number | undefined;
+  /** The least share of the context that the other heads' window holds. Default: `razor` .2, otherwise 0. */
+  readonly windowShare?: number | undefined;
 }
 
 /** How a session keeps and reads its context. Without options, attention is dense and exact. */

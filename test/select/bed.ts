@@ -86,9 +86,16 @@ export class Bed {
 
   /** One forward call: what every layer sees, and attention over it. */
   async step(planner: Planner, position: number, count: number, more: Partial<PlannedCall> = {}): Promise<Seen[]> {
-    const { backend } = this;
     this.sequence.ensure(position + count);
     const asked = this.guard(planner.plan(this.call(position, count, more)));
+    let seen = await this.#layers(asked, position, count);
+    if (isPlan(asked) && asked.holds !== undefined && !(await asked.holds()))
+      seen = await this.#layers(asked, position, count);
+    return seen;
+  }
+
+  async #layers(asked: Ranges | Plan, position: number, count: number): Promise<Seen[]> {
+    const { backend } = this;
     const seen: Seen[] = [];
     for (let layer = 0; layer < LAYERS; layer++) {
       const rows = Array.from({ length: count }, (_, t) => this.rows[layer]![position + t]!);
@@ -125,10 +132,15 @@ export class Bed {
   }
 
   /** softmax over `keys` of a query head at `position`: its masses, in the order of `keys`. */
-  masses(layer: number, position: number, head: number, keys: readonly number[]): number[] {
-    const q = this.vector(layer, position, 'q', head);
+  masses(
+    layer: number,
+    position: number,
+    head: number,
+    keys: readonly number[],
+    { scale = SCALE, q = this.vector(layer, position, 'q', head) }: { scale?: number; q?: Float64Array } = {},
+  ): number[] {
     const scores = keys.map(
-      (key) => SCALE * this.vector(layer, key, 'k', Math.floor(head / GROUP)).reduce((sum, x, i) => sum + x * q[i]!, 0),
+      (key) => scale * this.vector(layer, key, 'k', Math.floor(head / GROUP)).reduce((sum, x, i) => sum + x * q[i]!, 0),
     );
     const most = Math.max(...scores);
     const weights = scores.map((score) => Math.exp(score - most));

@@ -51,6 +51,13 @@ describe('options', () => {
     ['a table that is not there', { heads: 'model' }],
     ['semantic heads that are not there', { evict: 'compresskv' }],
     ['sentences without a tokenizer', { decode: 'sentences' }],
+    ['two methods for answers', { prefill: { method: 'dhsa', decodes: true }, decode: 'tokens' }],
+    ['decoding by a window of the prompt', { prefill: { method: 'window', decodes: true } }],
+    ['decodes that is no boolean', { prefill: { method: 'blocks', decodes: 1 } }],
+    ['a similarity above 1', { decode: { method: 'tokens', similarity: 1.1 } }],
+    ['a question for TokenSelect', { decode: { method: 'tokens', question: 9 } }],
+    ['an eviction for ever', { evict: { method: 'snapkv', scope: 'ever' } }],
+    ['an eviction by no queries', { evict: { method: 'snapkv', window: 0 } }],
     ['learned boundaries that are not there', { prefill: { method: 'dhsa', boundaries: 'learned' } }],
   ])('%s is refused', (_, options) => {
     expect(() => createPlanner(options as ContextOptions, facts)).toThrow(InputError);
@@ -82,6 +89,25 @@ describe('sessions', () => {
   const TEXT =
     'The harbour was quiet. Nobody had seen the lamp burn since the storm! Was it the keeper? He said: "I left at nine."\nThen the rain came, and the boats, and the long night. ';
   const long = TEXT.repeat(4).slice(0, 600);
+
+  test('what the model lacks is refused when the session is made', async () => {
+    const model = await EngineModel.load(testPlatform, tinyModel({ window: 1024 }), {
+      device: 'wasm',
+      threads: 1,
+      build: 'simd',
+    });
+    for (const context of [
+      { prefill: { method: 'dhsa', boundaries: 'learned' } },
+      { prefill: { method: 'blocks', sharedLayer: 99 } },
+      { heads: 'model' },
+      { prefill: { method: 'dhsa', decodes: true }, decode: 'window' },
+    ] as const)
+      await expect(Session.open(model, { context })).rejects.toBeInstanceOf(InputError);
+    await (
+      await Session.open(model, { context: { prefill: { method: 'dhsa', sharedLayer: 1 }, heads: 'razor' } })
+    ).destroy();
+    model.free();
+  });
 
   async function answers(
     context: ContextOptions,
@@ -117,6 +143,8 @@ describe('sessions', () => {
     [{ prefill: { method: 'blocks', budget: 1024 } }],
     [{ prefill: { method: 'window', budget: 1024 } }],
     [{ prefill: { method: 'flex', budget: 1024 } }],
+    [{ prefill: { method: 'tokens', budget: 1024 } }],
+    [{ prefill: { method: 'dhsa', budget: 1024, decodes: true } }],
     [{ decode: { method: 'tokens', budget: 1024 } }],
     [{ decode: { method: 'sentences', budget: 1024 } }],
     [{ decode: { method: 'window', budget: 1024 } }],
@@ -134,9 +162,12 @@ describe('sessions', () => {
     [{ decode: { method: 'sentences', budget: 64, sinks: 8, local: 32 } }, false],
     [{ decode: { method: 'window', budget: 64, sinks: 8 } }, false],
     [{ decode: { method: 'retrieve', budget: 64, sinks: 8, local: 32 } }, false],
-    [{ heads: { method: 'razor', sinks: 8, window: 64 } }, true],
+    [{ heads: { method: 'razor', sinks: 8, window: 64, windowShare: 0.1 } }, true],
     [{ heads: { method: 'mean-query', sinks: 8, window: 64 }, kvBits: 4 }, true],
     [{ evict: { method: 'snapkv', keep: 0.4 } }, true],
+    [{ evict: { method: 'snapkv', keep: 0.4, scope: 'answer' } }, false],
+    [{ prefill: { method: 'blocks', budget: 128, local: 32, decodes: true } }, false],
+    [{ prefill: { method: 'tokens', budget: 160, sinks: 8, local: 32 } }, false],
     [{ evict: { method: 'compresskv', keep: 0.4 }, kvBits: 'staircase' }, true],
     [
       {

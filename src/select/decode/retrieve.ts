@@ -1,8 +1,9 @@
 /**
  * ReKV's retrieval (Di et al. 2025, 2503.00540) for decoding: blocks of 32 keys are ranked by their mean key before
  * RoPE against the mean query of the question before RoPE, and the best blocks of each layer are visible during the
- * whole answer, besides the first keys, the newest and those of the answer. The question is the prompt's last 64
- * queries. The host rotates keys and queries back and computes the means, once for each block.
+ * whole answer, besides the first keys, the newest and those of the answer. The question is the last paragraph of the
+ * message that is answered (`Planner.asked`), or so many of the prompt's last tokens as the settings say. The host
+ * rotates keys and queries back and computes the means, once for each block.
  */
 import { PAGE_TOKENS, type KvView, type Ranges, type RopeSpec, type Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
@@ -20,11 +21,13 @@ export interface RetrieveSettings {
   readonly budget: number;
   readonly sinks: number;
   readonly local: number;
+  /** The number of the prompt's last tokens that ask; undefined: those of the question. */
+  readonly question?: number | undefined;
 }
 
 export const RETRIEVE_DEFAULTS: RetrieveSettings = { budget: 2048, sinks: 32, local: 512 };
 
-/** The number of queries of the question. */
+/** The number of queries that ask where no question is known. */
 const QUESTION = 64;
 /** Tokens whose keys are read back at once. */
 const READ = 512;
@@ -33,8 +36,9 @@ interface Layer {
   /** [blocks, kvHeads * headDim] with spare capacity: mean keys before RoPE. */
   means: Float32Array;
   blocks: number;
-  /** [heads * headDim] sum of the question's queries before RoPE. */
+  /** [heads * headDim] sum of the question's queries before RoPE, and the end of the prompt that asked. */
   question: Float64Array | undefined;
+  promptEnd: number;
   /** The ranges of the answer, once it has begun. */
   runs: Uint32Array | undefined;
 }
@@ -43,8 +47,8 @@ export class Retrieve implements WatchingPlanner {
   readonly #wasm: Wasm;
   readonly #settings: RetrieveSettings;
   #layers: Layer[] = [];
-  /** The end of the prompt that is being answered. */
-  #promptEnd = -1;
+  /** The question's tokens `[start, end)` in the prompt that is being read. */
+  #question: readonly [start: number, end: number] | undefined;
 
   constructor(wasm: Wasm, settings: RetrieveSettings) {
     this.#wasm = wasm;
@@ -56,23 +60,41 @@ export class Retrieve implements WatchingPlanner {
     return true;
   }
 
-  watches({ position, count, promptEnd }: PlannedCall): boolean {
-    return position + count > promptEnd - QUESTION;
+  asked(start: number, end: number): void {
+    this.#question = [start, end];
+  }
+
+  watches(call: PlannedCall): boolean {
+    const [from, to] = this.#span(call);
+    return from < to;
+  }
+
+  /** The rows of the call that ask. */
+  #span({ position, count, promptEnd }: PlannedCall): readonly [from: number, to: number] {
+    const { question: last } = this.#settings;
+    const known = last === undefined && (this.#question?.[1] ?? Infinity) <= promptEnd ? this.#question : undefined;
+    const [start, end] = known ?? [promptEnd - (last ?? QUESTION), promptEnd];
+    return [Math.max(0, start - position), Math.min(count, end - position)];
   }
 
   /** Adds the question's queries. */
-  async watch(call: PlannedCall, layer: number, q: Tensor): Promise<void> {
-    const { backend, position, count, promptEnd, heads } = call;
+  watch(call: PlannedCall, layer: number, q: Tensor): Promise<void> {
+    return this.#ask(call, layer, q, this.#span(call));
+  }
+
+  async #ask(
+    { backend, kv, position, promptEnd, heads, ...call }: PlannedCall,
+    layer: number,
+    q: Tensor,
+    [from, to]: readonly [from: number, to: number],
+  ): Promise<void> {
     const rope = call.rope(layer);
-    const { headDim } = call.kv.pool.spec;
-    const from = Math.max(0, promptEnd - QUESTION - position);
+    const { headDim } = kv.pool.spec;
     const state = this.#layer(layer);
-    // The first chunk with a part of the question resets the sum.
-    if (position + from === Math.max(0, promptEnd - QUESTION) || this.#promptEnd !== promptEnd)
-      state.question = undefined;
-    if (layer === call.kv.pool.spec.layers - 1) this.#promptEnd = promptEnd;
-    const [rows = new Float32Array(0)] = await readBack(backend, () => [backend.rows(q, from, count - from)]);
-    unrotated(this.#wasm, rows, call.kv, position + from, { heads, headDim, rope });
+    if (state.promptEnd !== promptEnd) state.question = undefined;
+    state.promptEnd = promptEnd;
+    const [rows = new Float32Array(0)] = await readBack(backend, () => [backend.rows(q, from, to - from)]);
+    unrotated(this.#wasm, rows, kv, position + from, { heads, headDim, rope });
     const sum = (state.question ??= new Float64Array(heads * headDim));
     rows.forEach((x, i) => (sum[i % sum.length] = (sum[i % sum.length] ?? 0) + x));
     state.runs = undefined;
@@ -109,7 +131,8 @@ export class Retrieve implements WatchingPlanner {
     const newest = this.#newest(call);
     const state = this.#layer(layer);
     // A prompt that was read elsewhere left no queries; the first query of the answer is used instead.
-    if (state.question === undefined) await this.watch({ ...call, promptEnd: keys }, layer, q);
+    if (state.question === undefined || state.promptEnd !== call.promptEnd)
+      await this.#ask(call, layer, q, [count - 1, count]);
     await this.#read(call, layer, newest / PAGE_TOKENS);
     if (state.runs === undefined) {
       const from = Math.floor(sinks / PAGE_TOKENS);
@@ -170,7 +193,13 @@ export class Retrieve implements WatchingPlanner {
   }
 
   #layer(layer: number): Layer {
-    return (this.#layers[layer] ??= { means: new Float32Array(0), blocks: 0, question: undefined, runs: undefined });
+    return (this.#layers[layer] ??= {
+      means: new Float32Array(0),
+      blocks: 0,
+      question: undefined,
+      promptEnd: -1,
+      runs: undefined,
+    });
   }
 
   /** Data on earlier positions is computed from their keys. */
@@ -181,7 +210,7 @@ export class Retrieve implements WatchingPlanner {
   truncated(length: number): void {
     for (const layer of this.#layers) {
       layer.blocks = Math.min(layer.blocks, Math.floor(length / PAGE_TOKENS));
-      if (length < this.#promptEnd) layer.question = undefined;
+      if (length < layer.promptEnd) layer.question = undefined;
       layer.runs = undefined;
     }
   }
@@ -193,7 +222,7 @@ export class Retrieve implements WatchingPlanner {
       means: layer.means.slice(),
       question: layer.question?.slice(),
     }));
-    copy.#promptEnd = this.#promptEnd;
+    copy.#question = this.#question;
     return copy;
   }
 

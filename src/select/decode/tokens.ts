@@ -1,12 +1,17 @@
 /**
- * TokenSelect (Wu et al. 2024, 2411.02886): at decode each head's attention over all keys is summed over the heads, and
- * the keys with the most attention are visible to all heads of the layer, besides the first and the newest. A layer's
- * choice is reused until its query differs too much from the one that made it.
+ * TokenSelect (Wu et al. 2024, 2411.02886): each head's softmax over the candidates, of the products with the query
+ * that are not scaled, is summed over the heads, and the keys with the largest sums are visible to all heads of the
+ * layer, besides the first and the newest, which are no candidates. A layer's choice is reused until its query differs
+ * too much from the one that made it.
+ *
+ * On a GPU, layers that have a choice use it without waiting for their queries, which are compared together after the
+ * last layer. If one of them differs too much, the call is run again layer by layer, so that the result is the same.
  */
-import type { Ranges, Tensor } from '../../backend/backend.ts';
+import type { Backend, Ranges, Tensor } from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
 import type { Plan, PlannedCall, Planner } from '../../kv/plan.ts';
 import { denseCausal } from '../../kv/ranges.ts';
+import { intersect } from '../../kv/runs.ts';
 import { readBack } from '../prefill/dhsa-scratch.ts';
 import { framed, listsOf, tokensOf, topKeys } from '../keys.ts';
 
@@ -19,12 +24,33 @@ export interface TokenSettings {
   readonly similarity: number;
 }
 
-/** The paper's value. */
+/** The paper's values. */
 export const TOKEN_DEFAULTS: TokenSettings = { budget: 2048, sinks: 128, local: 512, similarity: 0.9 };
 
 interface Choice {
   readonly query: Float32Array;
   readonly runs: Uint32Array;
+}
+
+/**
+ * Returns the `budget` keys of `[from, to)` with the largest sums over the heads, for queries that end the call, as
+ * sorted runs.
+ */
+export async function voted(
+  wasm: Wasm,
+  { backend, kv, position, count, heads, held }: PlannedCall,
+  layer: number,
+  make: () => Tensor,
+  { from, to, budget }: { readonly from: number; readonly to: number; readonly budget: number },
+): Promise<Uint32Array> {
+  const dense = denseCausal(1, position + count);
+  const candidates = intersect(held?.(dense, layer) ?? dense, [{ runs: Uint32Array.of(from, to) }]);
+  if (candidates.runs.length === 0) return new Uint32Array(0);
+  const [masses = new Float32Array(0)] = await readBack(backend, () => [
+    backend.probe(make(), kv, layer, position + count - 1, candidates, { heads, scale: 1 }),
+  ]);
+  const keys = masses.length / heads;
+  return topKeys(wasm, masses, keys, { start: from, end: Math.min(to, keys), budget });
 }
 
 export class TokenSelect implements Planner {
@@ -34,6 +60,10 @@ export class TokenSelect implements Planner {
   #choices: (Choice | undefined)[] = [];
   /** Where the next call must begin for the choices to be usable. */
   #next = -1;
+  /** Whether the last call reused the choices of all layers. */
+  #steady = false;
+  /** Queries to be compared after the last layer, by layer, and their backend. */
+  #asked: { readonly backend: Backend; readonly queries: Tensor[] } | undefined;
 
   constructor(wasm: Wasm, settings: TokenSettings) {
     this.#wasm = wasm;
@@ -42,32 +72,65 @@ export class TokenSelect implements Planner {
 
   plan(call: PlannedCall): Ranges | Plan {
     const { budget, sinks, local } = this.#settings;
-    const keys = call.position + call.count;
-    if (call.position !== this.#next) this.#choices = [];
+    const { backend, kv, position, count } = call;
+    const keys = position + count;
+    if (position !== this.#next) this.#forget();
     this.#next = keys;
-    if (sinks + local + tokensOf(budget, keys) >= keys) return denseCausal(call.count, keys);
-    return { ranges: (layer, q) => this.#choose(call, layer, q) };
+    this.#drop();
+    if (sinks + local + tokensOf(budget, keys) >= keys) return denseCausal(count, keys);
+    const known = this.#choices.length === kv.pool.spec.layers && !this.#choices.includes(undefined);
+    // A state cannot be computed twice.
+    const early = this.#steady && known && backend.kind === 'webgpu' && kv.state === undefined;
+    this.#steady = true;
+    if (!early) return { ranges: (layer, q) => this.#choose(call, layer, q) };
+    const queries: Tensor[] = [];
+    this.#asked = { backend, queries };
+    let waits = false;
+    return {
+      ranges: (layer, q) => {
+        if (waits) return this.#choose(call, layer, q);
+        queries[layer] = backend.keep(backend.scope(() => backend.rows(q, count - 1, 1)));
+        return this.#visible(call, this.#choices[layer]?.runs);
+      },
+      holds: async () => {
+        waits = true;
+        const found = await Promise.all(queries.map((query) => backend.download(query)));
+        this.#drop();
+        return found.every((query, layer) => this.#reusable(this.#choices[layer], query));
+      },
+    };
   }
 
   /** Throws no errors of its own; a missing choice is made at the next step. */
   async #choose(call: PlannedCall, layer: number, q: Tensor): Promise<Ranges> {
-    const { backend, kv, position, count, heads, scale } = call;
-    const { budget, sinks, local, similarity } = this.#settings;
-    const keys = position + count;
-    const start = Math.max(sinks, position + 1 - local);
+    const { backend, position, count } = call;
+    const { budget, sinks } = this.#settings;
     const known = this.#choices[layer];
     const [query = new Float32Array(0)] = await readBack(backend, () => [backend.rows(q, count - 1, 1)]);
-    let runs = known?.runs;
-    if (known === undefined || runs === undefined || !(cosine(query, known.query) >= similarity)) {
-      const dense = denseCausal(count, keys);
-      const ranges = call.held?.(dense, layer) ?? dense;
-      const [masses = new Float32Array(0)] = await readBack(backend, () => [
-        backend.probe(q, kv, layer, position, ranges, { heads, scale }),
-      ]);
-      runs = topKeys(this.#wasm, masses, keys, { start: sinks, end: start, budget: tokensOf(budget, keys) });
-      this.#choices[layer] = { query, runs };
-    }
-    return listsOf([framed(sinks, runs, start, keys)], count);
+    if (known !== undefined && this.#reusable(known, query)) return this.#visible(call, known.runs);
+    this.#steady = false;
+    const runs = await voted(this.#wasm, call, layer, () => backend.rows(q, count - 1, 1), {
+      from: sinks,
+      to: this.#newest(call),
+      budget: tokensOf(budget, position + count),
+    });
+    this.#choices[layer] = { query, runs };
+    return this.#visible(call, runs);
+  }
+
+  #reusable(known: Choice | undefined, query: Float32Array): boolean {
+    return known !== undefined && cosine(query, known.query) >= this.#settings.similarity;
+  }
+
+  /** Where the newest keys begin. */
+  #newest({ position }: PlannedCall): number {
+    const { sinks, local } = this.#settings;
+    return Math.max(sinks, position + 1 - local);
+  }
+
+  #visible(call: PlannedCall, runs: Uint32Array = new Uint32Array(0)): Ranges {
+    const { position, count } = call;
+    return listsOf([framed(this.#settings.sinks, runs, this.#newest(call), position + count)], count);
   }
 
   /** Data on earlier positions is computed from their keys. */
@@ -76,7 +139,7 @@ export class TokenSelect implements Planner {
   }
 
   truncated(): void {
-    this.#choices = [];
+    this.#forget();
     this.#next = -1;
   }
 
@@ -85,7 +148,24 @@ export class TokenSelect implements Planner {
   }
 
   free(): void {
+    this.#forget();
+    this.#drop();
+  }
+
+  #forget(): void {
     this.#choices = [];
+    this.#steady = false;
+  }
+
+  /** Frees queries, also those of a call that failed. */
+  #drop(): void {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    try {
+      for (const query of asked?.queries ?? []) asked?.backend.free(query);
+    } catch {
+      // The device is lost: there is nothing left to free on it.
+    }
   }
 }
 

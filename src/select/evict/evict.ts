@@ -26,6 +26,10 @@ export interface EvictSettings {
   readonly method: 'snapkv' | 'compresskv';
   /** The share of the prompt's tokens. */
   readonly keep: number;
+  /** The number of last queries; undefined: the method's own. */
+  readonly window?: number | undefined;
+  /** Whether pages are released, or only left out of the answer (default `session`). */
+  readonly scope?: 'session' | 'answer';
 }
 
 export interface EvictFacts {
@@ -76,6 +80,8 @@ export class Eviction {
   #reading: Reading | undefined;
   /** Blocks below this one may be holes. */
   #end = 0;
+  /** By layer and KV head, for one answer: the blocks of the prompt that it sees. Undefined: all. */
+  #left: { readonly promptEnd: number; readonly layers: (readonly (RunList | undefined)[])[] } | undefined;
 
   /** Throws `InputError('argument')` when CompressKV has no semantic heads. */
   constructor(settings: EvictSettings, facts: EvictFacts) {
@@ -88,7 +94,21 @@ export class Eviction {
     }
     this.#settings = settings;
     this.#facts = facts;
-    this.#method = METHODS[settings.method];
+    const method = METHODS[settings.method];
+    this.#method = { ...method, queries: settings.window ?? method.queries };
+  }
+
+  /** The part of `ranges` that an answer sees, where pages are left out for it alone. */
+  visible(ranges: Ranges, { phase, promptEnd, position, count }: PlannedCall, layer: number): Ranges {
+    const rows = this.#left?.promptEnd === promptEnd && phase === 'decode' ? this.#left.layers[layer] : undefined;
+    if (rows === undefined) return ranges;
+    const keys = position + count;
+    return intersect(
+      ranges,
+      rows.map((row) => ({
+        runs: row === undefined ? Uint32Array.of(0, keys) : Uint32Array.of(...row.runs, promptEnd, keys),
+      })),
+    );
   }
 
   watches({ position, count, promptEnd }: PlannedCall): boolean {
@@ -125,6 +145,7 @@ export class Eviction {
   async prefilled(): Promise<void> {
     const reading = this.#reading;
     this.#reading = undefined;
+    this.#left = undefined;
     if (reading === undefined) return;
     try {
       const { kv, promptEnd } = reading.call;
@@ -142,6 +163,13 @@ export class Eviction {
       const scores = reading.asked.map((it) => it?.scores ?? []);
       if (common >= most || scores.length < this.#facts.layers) return;
       const budgets = await this.#budgets(reading, scores, { common, most, pages, tail });
+      if (this.#settings.scope === 'answer') {
+        const layers = scores.map((byHead, layer) =>
+          byHead.map((row) => row && this.#kept(row, { common: budgets[layer] ?? most, pages, tail, promptEnd })),
+        );
+        this.#left = { promptEnd, layers };
+        return;
+      }
       let end = 0;
       for (const [layer, byHead] of scores.entries()) {
         for (const [head, row] of byHead.entries()) {
@@ -253,12 +281,14 @@ export class Eviction {
 
   truncated(length: number): void {
     this.#forget();
+    if (length < (this.#left?.promptEnd ?? 0)) this.#left = undefined;
     if (length < this.#end * PAGE_TOKENS) this.#end = 0;
   }
 
   fork(): Eviction {
     const copy = new Eviction(this.#settings, this.#facts);
     copy.#end = this.#end;
+    copy.#left = this.#left;
     return copy;
   }
 

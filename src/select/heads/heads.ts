@@ -7,7 +7,7 @@ import type { ModelMetadata } from '../../load/model-file.ts';
 import { farSighted } from './mean-query.ts';
 import { retrieving } from './razor.ts';
 import type { ReadableModel } from './reading.ts';
-import { semanticScores } from './semantic.ts';
+import { semanticScores, type Encode } from './semantic.ts';
 import type { ContextOptions } from '../options.ts';
 import { planSettings } from '../methods.ts';
 
@@ -43,32 +43,24 @@ export function headsNeeded(options: ContextOptions): string | undefined {
 
 /**
  * Returns the facts that a session's options require: read from the file, or measured while the model reads a few
- * hundred random tokens (none of the user's), layer by layer, in KV pages that are freed afterwards. Nothing else may
+ * hundred random tokens, or a text with needles that `encode` encodes (none of the user's), layer by layer, in KV pages that are freed afterwards. Nothing else may
  * compute meanwhile. Throws `InputError('argument')` when options require a table that the file does not have.
  */
 export async function findHeads(
   model: ReadableModel,
   metadata: ModelMetadata,
   options: ContextOptions,
+  encode: Encode,
   signal?: AbortSignal,
 ): Promise<HeadFacts> {
   const { heads, evict } = planSettings(options);
   const { cacheLayers: layers, kvHeads } = model.config;
-  const semantic = evict?.method === 'compresskv' ? await semanticScores(model, signal) : undefined;
+  const semantic = evict?.method === 'compresskv' ? await semanticScores(model, encode, signal) : undefined;
   if (heads === undefined) return { semantic };
   const { keep } = heads;
   switch (heads.method) {
-    case 'model': {
-      const streaming = fileTable(metadata, { layers, kvHeads }, keep);
-      if (streaming === undefined) {
-        throw new InputError(
-          'argument',
-          `heads 'model': this model's file has no table of its heads (${METADATA}); use 'razor' or 'mean-query', which measure the model itself`,
-          { method: 'model' },
-        );
-      }
-      return { semantic, streaming };
-    }
+    case 'model':
+      return { semantic, streaming: ownTable(metadata, { layers, kvHeads }, keep) };
     case 'razor':
       return {
         semantic,
@@ -82,6 +74,17 @@ export async function findHeads(
     default:
       return heads.method satisfies never;
   }
+}
+
+/** Returns the file's table. Throws `InputError('argument')` if it has none. */
+export function ownTable(metadata: ModelMetadata, shape: Omit<HeadTable, 'streams'>, keep?: number): HeadTable {
+  const table = fileTable(metadata, shape, keep);
+  if (table !== undefined) return table;
+  throw new InputError(
+    'argument',
+    `heads 'model': this model's file has no table of its heads (${METADATA}); use 'razor' or 'mean-query', which measure the model itself`,
+    { method: 'model' },
+  );
 }
 
 /**

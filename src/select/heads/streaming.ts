@@ -3,6 +3,8 @@
  * one compensation token: the mean key (after RoPE) and value of the N tokens dropped, to whose score ln N is added, so
  * that it weighs as much as N tokens.
  *
+ * With `share` the window grows with the context, as RazorAttention's max(S0, N / 5) does.
+ *
  * The unit is a page: sinks are rounded up to whole pages, and the window moves by whole pages, so that a query sees up
  * to 31 keys more than requested; within a call of many queries the window is that of the first query. Dropped pages
  * are released to the pool at once. The compensation token is the first key of a separate page, which replaces the
@@ -20,10 +22,14 @@ import { canThin, type ThinningView } from '../facts.ts';
 export interface StreamingSettings {
   readonly sinks: number;
   readonly window: number;
+  /** The least share of the context that the window holds; default 0. */
+  readonly share?: number;
 }
 
 /** DuoAttention's values. */
 export const STREAMING_DEFAULTS: StreamingSettings = { sinks: 64, window: 256 };
+/** RazorAttention's share. */
+export const RAZOR_SHARE = 0.2;
 
 /** What the streaming heads of one layer have dropped. */
 interface Dropped {
@@ -40,16 +46,18 @@ export class StreamingHeads {
   readonly #wasm: Wasm;
   readonly #table: HeadTable;
   readonly #window: number;
+  readonly #share: number;
   /** Blocks that are always kept. */
   readonly #sinks: number;
   /** By layer. */
   #dropped: (Dropped | undefined)[] = [];
 
-  constructor(wasm: Wasm, table: HeadTable, { sinks, window }: StreamingSettings) {
+  constructor(wasm: Wasm, table: HeadTable, { sinks, window, share = 0 }: StreamingSettings) {
     this.#wasm = wasm;
     this.#table = table;
     this.#sinks = Math.ceil(sinks / PAGE_TOKENS);
     this.#window = window;
+    this.#share = share;
   }
 
   streams(layer: number, head: number): boolean {
@@ -98,6 +106,7 @@ export class StreamingHeads {
     const copy = new StreamingHeads(this.#wasm, this.#table, {
       sinks: this.#sinks * PAGE_TOKENS,
       window: this.#window,
+      share: this.#share,
     });
     // A mean is never modified, only replaced.
     copy.#dropped = [...this.#dropped];
@@ -106,7 +115,8 @@ export class StreamingHeads {
 
   /** Returns the first block of the window of a query at `position`. */
   #edge(position: number): number {
-    return Math.floor(Math.max(0, position + 1 - this.#window) / PAGE_TOKENS);
+    const keys = position + 1;
+    return Math.floor(Math.max(0, keys - Math.max(this.#window, Math.ceil(this.#share * keys))) / PAGE_TOKENS);
   }
 
   #end(): number {

@@ -42,20 +42,13 @@ export class FixedChunks implements Chunking {
   }
 }
 
-/**
- * `decodes`: answers choose their keys, too; otherwise they see everything. Throws `InputError('argument')` for invalid
- * options.
- */
-export function createBlocksPlanner(
-  options: PrefillOptions,
-  { wasm }: { readonly wasm: Wasm },
-  { decodes = false } = {},
-): ChunkPlanner {
+/** Throws `InputError('argument')` for invalid options. */
+export function createBlocksPlanner(options: PrefillOptions, { wasm }: { readonly wasm: Wasm }): ChunkPlanner {
   const method = {
     settings: sparseSettings(options, DEFAULTS),
     whole: true,
     sharedLayer: options.sharedLayer,
-    decodes,
+    decodes: options.decodes === true,
   };
   return new ChunkPlanner(wasm, method, new FixedChunks(KEY_BLOCK));
 }

@@ -25,8 +25,16 @@ export interface SparseSettings {
 }
 
 /** Throws `InputError('argument')` for invalid options. */
-export function sparseSettings(options: PrefillOptions, defaults: Omit<SparseSettings, 'budget'>): SparseSettings {
-  const { budget = 0.25, sinks = defaults.sinks, local = defaults.local, instruction = defaults.instruction } = options;
+export function sparseSettings(
+  options: PrefillOptions,
+  defaults: Omit<SparseSettings, 'budget'> & Partial<SparseSettings>,
+): SparseSettings {
+  const {
+    budget = defaults.budget ?? 0.25,
+    sinks = defaults.sinks,
+    local = defaults.local,
+    instruction = defaults.instruction,
+  } = options;
   if (!(budget > 0 && (budget <= 1 || Number.isInteger(budget)))) {
     throw new InputError(
       'argument',

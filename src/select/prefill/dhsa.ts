@@ -11,14 +11,10 @@ import type { PlannerFacts } from '../facts.ts';
 
 const DEFAULTS = { sinks: 4, local: 128, instruction: 64 };
 
-/**
- * `decodes`: answers choose their keys, too; otherwise they see everything. Throws `InputError('argument')` for invalid
- * options.
- */
+/** Throws `InputError('argument')` for invalid options. */
 export function createDhsaPlanner(
   options: PrefillOptions,
   { wasm, boundary }: Pick<PlannerFacts, 'wasm' | 'boundary'>,
-  { decodes = false } = {},
 ): ChunkPlanner {
   const settings = sparseSettings(options, DEFAULTS);
   if (options.boundaries === 'learned' && boundary === undefined) {
@@ -31,7 +27,7 @@ export function createDhsaPlanner(
   const scorer = options.boundaries === 'similarity' ? similarityScorer : (boundary ?? similarityScorer);
   return new ChunkPlanner(
     wasm,
-    { settings, whole: false, sharedLayer: options.sharedLayer, decodes },
+    { settings, whole: false, sharedLayer: options.sharedLayer, decodes: options.decodes === true },
     new Boundaries(wasm, scorer),
   );
 }

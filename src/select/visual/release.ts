@@ -88,7 +88,8 @@ export class VisualPlanner implements Planner {
       const found = isPlan(inner) ? inner.ranges(layer, q) : inner;
       return found instanceof Promise ? found.then((waited) => visible(waited, layer)) : visible(found, layer);
     };
-    if (spans.length === 0) return { ranges };
+    const holds = isPlan(inner) ? inner.holds : undefined;
+    if (spans.length === 0) return { ranges, ...(holds && { holds }) };
     this.#kv = call.kv;
     return {
       ranges: async (layer, q) => {
@@ -96,6 +97,11 @@ export class VisualPlanner implements Planner {
         return ranges(layer, q);
       },
     };
+  }
+
+  get asked(): ((start: number, end: number) => void) | undefined {
+    const inner = this.#inner;
+    return inner?.asked === undefined ? undefined : (start, end) => inner.asked?.(start, end);
   }
 
   async prefilled(): Promise<void> {

@@ -6,9 +6,11 @@ import { CombinedPlanner } from '../../../src/select/combined.ts';
 import { Retrieve } from '../../../src/select/decode/retrieve.ts';
 import { sentenceEnds, SentenceKV } from '../../../src/select/decode/sentences.ts';
 import { TokenSelect } from '../../../src/select/decode/tokens.ts';
+import { createTokensPlanner } from '../../../src/select/prefill/tokens.ts';
 import { denseCausal } from '../../../src/kv/ranges.ts';
 import { Tiers } from '../../../src/kv/tiers.ts';
-import { best, dot, fill } from '../../reference/keys.ts';
+import { createReferenceBackend } from '../../reference/backend.ts';
+import { best, dot, fill, pool } from '../../reference/keys.ts';
 import { expectNmse, TOLERANCE } from '../../support/tolerance.ts';
 import { openWasm } from '../../support/wasm.ts';
 import { Bed, DIM, GROUP, HEADS, keysOf, KV_HEADS, LAYERS, SCALE, span } from '../bed.ts';
@@ -19,14 +21,13 @@ const unique = (keys: readonly number[]): number[] => [...new Set(keys)].sort((a
 describe('TokenSelect', () => {
   const settings = { budget: 20, sinks: 3, local: 10, similarity: 0.9 };
 
-  /** The keys chosen at `position`, first and newest among them. */
+  /** The keys chosen at `position`, first and newest among them: a softmax over the candidates alone, not scaled. */
   function wanted(bed: Bed, layer: number, position: number, newest = position): number[] {
-    const keys = span(0, position + 1);
-    const sums = keys.map(() => 0);
+    const candidates = span(settings.sinks, position + 1 - settings.local);
+    const sums = candidates.map(() => 0);
     for (let head = 0; head < HEADS; head++)
-      bed.masses(layer, position, head, keys).forEach((mass, key) => (sums[key]! += mass));
-    const candidates = sums.slice(settings.sinks, position + 1 - settings.local);
-    const chosen = [...best(candidates, settings.budget)].map((i) => i + settings.sinks);
+      bed.masses(layer, position, head, candidates, { scale: 1 }).forEach((mass, i) => (sums[i]! += mass));
+    const chosen = [...best(sums, settings.budget)].map((i) => i + settings.sinks);
     return unique([...span(0, settings.sinks), ...chosen, ...span(newest + 1 - settings.local, newest + 1)]);
   }
 
@@ -68,6 +69,102 @@ describe('TokenSelect', () => {
     expect(keysOf((await bed.decode(planner, 121, 120))[0]!.ranges, 0)).toEqual(wanted(bed, 0, 121));
   });
 
+  test('on a GPU: the same choices, and no wait for the host in a layer while they are reused', async () => {
+    const beds = ['reference', 'webgpu'].map((kind) => {
+      const real = createReferenceBackend();
+      const backend = new Proxy(real, {
+        get: (target, name) => {
+          const member: unknown = name === 'kind' ? kind : Reflect.get(target, name, target);
+          return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+        },
+      });
+      const bed = new Bed(5, 150, {
+        backend,
+        change: (rows) => {
+          // Layer 1 leaves its choice at 125, layer 0 at 127.
+          for (const [layer, leaves] of [127, 125].entries())
+            for (let p = 121; p < 130; p++)
+              rows[layer]![p] = {
+                ...rows[layer]![p]!,
+                q: rows[layer]![120]!.q.map((x) => (p < leaves ? 1 : -1) * x * (1 + p / 1000)),
+              };
+        },
+      });
+      bed.rope.inverseFrequency.fill(0);
+      return bed;
+    });
+    const found: { keys: number[][]; waits: number }[][] = [];
+    for (const bed of beds) {
+      const planner = new CombinedPlanner({ decode: new TokenSelect(wasm, settings) });
+      await bed.prefill(planner, 120, 60);
+      let waits = 0;
+      bed.guard = (asked) =>
+        isPlan(asked)
+          ? {
+              ...asked,
+              ranges: (layer, q) => {
+                const ranges = asked.ranges(layer, q);
+                waits += Number(ranges instanceof Promise);
+                return ranges;
+              },
+            }
+          : asked;
+      const steps = [];
+      for (let position = 120; position < 130; position++) {
+        waits = 0;
+        const seen = await bed.decode(planner, position, 120);
+        steps.push({ keys: seen.map(({ ranges }) => keysOf(ranges, 0)), waits });
+      }
+      planner.free();
+      expect(bed.backend.memory().activations).toBe(0);
+      found.push(steps);
+    }
+    const [on, gpu] = found;
+    expect(gpu!.map(({ keys }) => keys)).toEqual(on!.map(({ keys }) => keys));
+    // The first chooses, and a step after a choice still asks; 125 and 127 are run again.
+    expect(gpu!.map(({ waits }) => waits)).toEqual([2, 2, 0, 0, 0, 2, 2, 2, 2, 0]);
+  });
+
+  test('for prompts: the mean query of a call chooses, the question sees everything', async () => {
+    const options = { method: 'tokens', budget: 60, sinks: 3, local: 20, instruction: 5 } as const;
+    const planner = createTokensPlanner(options, { wasm });
+    const bed = new Bed(8, 200);
+    for (const [position, count] of [
+      [0, 90],
+      [90, 50],
+      [140, 60],
+    ] as const) {
+      const seen = await bed.step(planner, position, count, { promptEnd: 200 });
+      const end = position + count;
+      const newest = Math.min(position, end - options.local);
+      for (let layer = 0; layer < LAYERS; layer++) {
+        const { ranges } = seen[layer]!;
+        if (position === 0) {
+          expect(ranges).toEqual(denseCausal(count, end));
+          continue;
+        }
+        const candidates = span(options.sinks, newest);
+        const sums = candidates.map(() => 0);
+        for (let head = 0; head < HEADS; head++) {
+          const q = new Float64Array(DIM);
+          for (let p = position; p < end; p++) bed.vector(layer, p, 'q', head).forEach((x, i) => (q[i]! += x / count));
+          bed.masses(layer, end - 1, head, candidates, { scale: 1, q }).forEach((mass, i) => (sums[i]! += mass));
+        }
+        const room = options.budget - options.sinks - (end - newest);
+        const chosen = room <= 0 ? [] : [...best(sums, room)].map((i) => i + options.sinks);
+        expect(ranges.queryBlock).toBe(32);
+        for (let list = 0; 32 * list < count; list++) {
+          const last = Math.min(end, position + 32 * (list + 1));
+          const all = last > 200 - options.instruction;
+          expect(keysOf({ ...ranges, shared: false }, list)).toEqual(
+            all ? span(0, last) : unique([...span(0, options.sinks), ...chosen, ...span(newest, last)]),
+          );
+        }
+      }
+    }
+    expect(planner.plan(bed.call(40, 1, { phase: 'decode', promptEnd: 40 }))).toEqual(denseCausal(1, 41));
+  });
+
   test('a budget that covers everything needs no plan', () => {
     const planner = new TokenSelect(wasm, { budget: 1, sinks: 1, local: 1, similarity: 0.9 });
     const bed = new Bed(1, 64);
@@ -78,7 +175,16 @@ describe('TokenSelect', () => {
 });
 
 describe('SentenceKV', () => {
-  const settings = { budget: 30, sinks: 2, local: 8 };
+  const settings = { budget: 16, sinks: 2, local: 8 };
+  /** 1 for each key of a prompt of 150 that its last 32 queries chose for a KV head: five times the budget. */
+  function chosenKeys(bed: Bed, layer: number, head: number): number[] {
+    const sums = span(0, 118).map(() => 0);
+    for (let h = head * GROUP; h < (head + 1) * GROUP; h++)
+      for (let p = 118; p < 150; p++)
+        bed.masses(layer, p, h, span(0, p + 1)).forEach((mass, key) => key < 118 && (sums[key]! += mass));
+    const kept = best(pool(sums, 'max', 7), 5 * settings.budget - 32);
+    return span(0, 118).map((key) => Number(kept.has(key)));
+  }
   const ends = (id: number): boolean => id === 0;
 
   /** Sentences that ended before `position`, at most 64 tokens each. */
@@ -94,11 +200,13 @@ describe('SentenceKV', () => {
   }
 
   test('sentences nearest to the mean query since the last end of one, by KV head', async () => {
-    for (let seed = 0; seed < 6; seed++) {
+    for (const seed of [0, 1, 5]) {
       const bed = new Bed(seed + 40, 170);
       if (seed === 5) bed.ids.fill(1, 0, 100);
       const planner = new CombinedPlanner({ decode: new SentenceKV(wasm, settings, ends) });
-      await bed.prefill(planner, 150, 64);
+      await bed.prefill(planner, 150, 50 + 7 * seed);
+      const kept = span(0, LAYERS).map((layer) => span(0, KV_HEADS).map((head) => chosenKeys(bed, layer, head)));
+      expect(kept[0]![0]!.reduce((a, b) => a + b, 0)).toBe(48);
       let from = 150;
       for (let position = 150; position < 160; position++) {
         if (ends(bed.ids[position - 1]!)) from = position;
@@ -108,24 +216,33 @@ describe('SentenceKV', () => {
         const candidates = all.filter(([start, end]) => start < newest && end > settings.sinks);
         for (let layer = 0; layer < LAYERS; layer++) {
           for (let head = 0; head < KV_HEADS; head++) {
+            const own = ([start, end]: readonly [number, number]): number[] =>
+              span(start, end).filter((p) => kept[layer]![head]![p] !== 0);
+            if (position === from) {
+              // The first token of a sentence sees all that was chosen.
+              expect(keysOf(seen[layer]!.ranges, head)).toEqual(
+                unique([...span(0, settings.sinks), ...own([0, newest]), ...span(newest, position + 1)]),
+              );
+              continue;
+            }
             const query = new Float64Array(DIM);
             for (let p = from; p <= position; p++)
               for (let h = 0; h < GROUP; h++)
                 bed.vector(layer, p, 'q', head * GROUP + h).forEach((x, i) => (query[i]! += x));
-            const scores = candidates.map(([start, end]) =>
+            const scores = candidates.map((sentence) =>
               dot(
                 query,
                 Array.from({ length: DIM }, (_, i) =>
-                  span(start, end).reduce((sum, p) => sum + bed.vector(layer, p, 'k', head)[i]! / (end - start), 0),
+                  own(sentence).reduce((sum, p) => sum + bed.vector(layer, p, 'k', head)[i]! / own(sentence).length, 0),
                 ),
               ),
             );
             const marks = fill(
               scores,
-              candidates.map(([start, end]) => end - start),
+              candidates.map((sentence) => own(sentence).length),
               settings.budget,
             );
-            const chosen = candidates.flatMap(([start, end], i) => (marks[i] === 1 ? span(start, end) : []));
+            const chosen = candidates.flatMap((sentence, i) => (marks[i] === 1 ? own(sentence) : []));
             expect(keysOf(seen[layer]!.ranges, head)).toEqual(
               unique([...span(0, settings.sinks), ...chosen, ...span(newest, position + 1)]),
             );
@@ -164,28 +281,30 @@ describe('SentenceKV', () => {
 describe('ReKV', () => {
   const settings = { budget: 64, sinks: 32, local: 20 };
 
-  test('blocks nearest to the question, both before RoPE, throughout the answer', async () => {
+  test.each([
+    ['the last 64 tokens where no question is known', undefined, undefined, 236, 300],
+    ['the tokens of the question', [251, 290], undefined, 251, 290],
+    ['as many of the last tokens as the settings say', [251, 290], 20, 280, 300],
+  ] as const)('blocks nearest to %s, both before RoPE, throughout the answer', async (_, asked, question, from, to) => {
     for (const chunk of [300, 100, 70, 37]) {
       const bed = new Bed(60, 320);
-      const planner = new Retrieve(wasm, settings);
+      const planner = new Retrieve(wasm, { ...settings, question });
       const combined = new CombinedPlanner({ decode: planner });
+      if (asked !== undefined) combined.asked?.(...asked);
       await bed.prefill(combined, 300, chunk);
       const newest = Math.floor((300 + 1 - settings.local) / 32) * 32;
       const past = newest / 32;
       for (let position = 300; position < 303; position++) {
         const seen = await bed.decode(combined, position, 300);
         for (let layer = 0; layer < LAYERS; layer++) {
-          const mean = (from: number, to: number, part: 'q' | 'k', head: number): number[] =>
+          const mean = (start: number, end: number, part: 'q' | 'k', head: number): number[] =>
             Array.from({ length: DIM }, (_, i) =>
-              span(from, to).reduce((sum, p) => sum + bed.rows[layer]![p]![part][head * DIM + i]! / (to - from), 0),
+              span(start, end).reduce((sum, p) => sum + bed.rows[layer]![p]![part][head * DIM + i]! / (end - start), 0),
             );
           const scores = span(1, past).map((block) => {
             let sum = 0;
             for (let head = 0; head < HEADS; head++)
-              sum += dot(
-                mean(300 - 64, 300, 'q', head),
-                mean(32 * block, 32 * block + 32, 'k', Math.floor(head / GROUP)),
-              );
+              sum += dot(mean(from, to, 'q', head), mean(32 * block, 32 * block + 32, 'k', Math.floor(head / GROUP)));
             return sum;
           });
           const chosen = [...best(scores, 2)].flatMap((i) => span(32 * (i + 1), 32 * (i + 2)));

@@ -4,7 +4,8 @@ import type { RopeSpec } from '../../../src/backend/backend.ts';
 import { farSighted, reach } from '../../../src/select/heads/mean-query.ts';
 import { razorScores, retrieving } from '../../../src/select/heads/razor.ts';
 import { randomIds, readTokens, type ReadableModel } from '../../../src/select/heads/reading.ts';
-import { semanticScores } from '../../../src/select/heads/semantic.ts';
+import { needleText, semanticScores } from '../../../src/select/heads/semantic.ts';
+import { NEEDLES } from '../../../src/select/heads/needles.ts';
 import { fileTable, findHeads, headsNeeded, strongestHeads } from '../../../src/select/heads/heads.ts';
 import { InputError, ModelError } from '../../../src/errors.ts';
 import type { GgufValue, ModelMetadata } from '../../../src/load/model-file.ts';
@@ -212,26 +213,49 @@ describe('how far mean queries look', () => {
   });
 });
 
-test('semantic retrieval heads: attention on the whole needle', async () => {
-  const model = new MadeUp(known, true);
-  const scores = await semanticScores(model);
-  for (let layer = 0; layer < LAYERS; layer++) {
-    for (let head = 0; head < HEADS; head++) {
-      let wanted = 0;
-      for (let needle = 0; needle < 4; needle++) {
-        const start = 64 * needle + 24;
-        expect([...model.ids.subarray(256 + 4 * needle, 260 + 4 * needle)]).toEqual([
-          ...model.ids.subarray(start, start + 4),
-        ]);
-        for (let i = 0; i < 4; i++) {
-          const masses = model.masses(layer, 256 + 4 * needle + i, head);
-          wanted += masses.slice(start, start + 16).reduce((a, b) => a + b, 0) / 16;
-        }
-      }
-      expect(scores[layer * HEADS + head]).toBeCloseTo(wanted, 5);
+describe('semantic retrieval heads', () => {
+  /** One id a word. */
+  const encode = (text: string): number[] =>
+    (text.match(/\S+/g) ?? []).map((word) =>
+      [...word].reduce((sum, letter) => (7 * sum + letter.charCodeAt(0)) % 299, 1),
+    );
+
+  test('needles stand among sentences, and are asked for and answered behind them, in small windows too', () => {
+    const { ids, needles } = needleText(encode, 4096);
+    expect(needles).toHaveLength(NEEDLES.length);
+    const shorter = needleText(encode, 200);
+    expect(shorter.ids.length).toBeLessThanOrEqual(200);
+    expect(ids.length).toBeGreaterThan(shorter.ids.length);
+    for (const { ids: all, needles: found } of [{ ids, needles }, shorter]) {
+      found.forEach(({ span: [start, end], rows: [from, to] }, i) => {
+        expect([...all.subarray(start, end)]).toEqual(encode(NEEDLES[i]![0]));
+        expect([...all.subarray(from + 1, to + 1)]).toEqual(encode(NEEDLES[i]![0]));
+        expect(end).toBeLessThan(from);
+      });
     }
-  }
-  expect(model.backend.memory().allocations).toBe(0);
+  });
+
+  test('attention on the whole needle while it is written', async () => {
+    const model = new MadeUp(known, true);
+    const scores = await semanticScores(model, encode);
+    const { needles } = needleText(encode, 4096);
+    for (let layer = 0; layer < LAYERS; layer++) {
+      for (let head = 0; head < HEADS; head++) {
+        let wanted = 0;
+        for (const {
+          span,
+          rows: [from, to],
+        } of needles) {
+          for (let position = from; position < to; position++) {
+            const masses = model.masses(layer, position, head);
+            wanted += masses.slice(...span).reduce((a, b) => a + b, 0) / (to - from) / needles.length;
+          }
+        }
+        expect(scores[layer * HEADS + head]).toBeCloseTo(wanted, 5);
+      }
+    }
+    expect(model.backend.memory().allocations).toBe(0);
+  });
 });
 
 test('reading: an abort ends it, and nothing is left', async () => {
@@ -275,17 +299,23 @@ describe('tables', () => {
     expect(headsNeeded({ heads: 'razor' })).not.toBe(headsNeeded({ heads: { method: 'razor', keep: 0.3 } }));
     expect(headsNeeded({ heads: { method: 'razor', window: 9 } })).toBe(headsNeeded({ heads: 'razor' }));
     const model = new MadeUp(known);
-    const { streaming, semantic } = await findHeads(model, gguf(undefined), { heads: 'razor', evict: 'compresskv' });
+    const words = (text: string): number[] => Array.from(text, (letter) => letter.charCodeAt(0));
+    const { streaming, semantic } = await findHeads(
+      model,
+      gguf(undefined),
+      { heads: 'razor', evict: 'compresskv' },
+      words,
+    );
     expect(streaming?.streams).toEqual(Uint8Array.of(0, 1, 1, 0));
     expect(semantic).toHaveLength(LAYERS * HEADS);
     expect(
       (
-        await findHeads(model, gguf(undefined), { heads: { method: 'mean-query', keep: 0.25 } })
+        await findHeads(model, gguf(undefined), { heads: { method: 'mean-query', keep: 0.25 } }, words)
       ).streaming?.streams.reduce((a, b) => a + b, 0),
     ).toBe(3);
-    expect((await findHeads(model, gguf(Float32Array.of(1, 1, 0, 0)), { heads: 'model' })).streaming?.streams).toEqual(
-      Uint8Array.of(1, 1, 0, 0),
-    );
-    await expect(findHeads(model, gguf(undefined), { heads: 'model' })).rejects.toThrow(InputError);
+    expect(
+      (await findHeads(model, gguf(Float32Array.of(1, 1, 0, 0)), { heads: 'model' }, words)).streaming?.streams,
+    ).toEqual(Uint8Array.of(1, 1, 0, 0));
+    await expect(findHeads(model, gguf(undefined), { heads: 'model' }, words)).rejects.toThrow(InputError);
   });
 });

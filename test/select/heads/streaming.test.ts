@@ -93,6 +93,21 @@ describe('streaming heads', () => {
     for (const { ranges } of seen) expect(ranges).toEqual(denseCausal(100, 100));
   });
 
+  test('a window may grow with the context (RazorAttention)', async () => {
+    const bed = new Bed(6, 400);
+    const planner = new CombinedPlanner({
+      heads: new StreamingHeads(wasm, TABLE, { sinks: 32, window: 40, share: 0.5 }),
+    });
+    await bed.prefill(planner, 390, 90);
+    const [seen] = await bed.decode(planner, 390, 390);
+    const from = Math.floor((391 - Math.ceil(0.5 * 391)) / PAGE) * PAGE;
+    expect(from).toBe(192);
+    expect(keysOf(seen!.ranges, 1)).toEqual([...span(0, 32), 32, ...span(from, 391)]);
+    const fork = planner.fork();
+    const [again] = await bed.decode(fork, 391, 390);
+    expect(keysOf(again!.ranges, 1)).toEqual([...span(0, 32), 32, ...span(from, 392)]);
+  });
+
   test('without sinks the compensation token comes first', async () => {
     const bed = new Bed(3, 200);
     const planner = new CombinedPlanner({ heads: new StreamingHeads(wasm, TABLE, { sinks: 0, window: 33 }) });
@@ -223,6 +238,44 @@ describe('eviction', () => {
     }
     expect(call.count).toBe(1);
     planner.free();
+  });
+
+  test('for one answer: it sees the same, and nothing is dropped; the next prompt sees everything', async () => {
+    const end = 310;
+    const [gone, left] = (['session', 'answer'] as const).map((scope) => {
+      const bed = new Bed(10, 420);
+      const evict = new Eviction({ method: 'snapkv', keep: 0.5, window: 40, scope }, facts);
+      return { bed, planner: new CombinedPlanner({ evict }) };
+    });
+    for (const { bed, planner } of [gone!, left!]) await bed.prefill(planner, end, 100);
+    const tail = Math.floor((end - 40) / PAGE);
+    const window = { ...SNAP, queries: 40 };
+    expect(held(gone!.bed, 0, 0)).toEqual(
+      kept(scores(gone!.bed, 0, span(0, GROUP), end, window), tail, Math.ceil(0.5 * 10) - 1 - (10 - tail)),
+    );
+    expect(left!.bed.pages.used).toBe(LAYERS * KV_HEADS * 10);
+    for (let position = end; position < end + 5; position++) {
+      const [a, b] = [
+        await gone!.bed.decode(gone!.planner, position, end),
+        await left!.bed.decode(left!.planner, position, end),
+      ];
+      for (let layer = 0; layer < LAYERS; layer++) {
+        for (let head = 0; head < KV_HEADS; head++)
+          expect(keysOf(b[layer]!.ranges, head)).toEqual(keysOf(a[layer]!.ranges, head));
+        expectNmse(b[layer]!.output, a[layer]!.output, TOLERANCE.reduction, `layer ${layer}, position ${position}`);
+      }
+    }
+    const fork = left!.planner.fork();
+    expect(keysOf((await left!.bed.decode(fork, 315, end))[0]!.ranges, 0).length).toBeLessThan(316);
+    const [again] = await left!.bed.step(left!.planner, 316, 60, { promptEnd: 376 });
+    expect(keysOf(again!.ranges, 0)).toEqual(span(0, 376));
+    expect(left!.planner.keeps(20)).toBe(20);
+    for (const { bed, planner } of [gone!, left!]) {
+      planner.free();
+      fork.free();
+      bed.free();
+      expect(bed.backend.memory().activations).toBe(0);
+    }
   });
 
   test('CompressKV: the semantic heads of a layer decide for all, layers share by their errors', async () => {

@@ -417,9 +417,8 @@ describe('dhsa and its baseline', () => {
     const bed = new Bed({ ...prompt, length: 300 });
     const all = new Bed(prompt);
     const planner = createDhsaPlanner(
-      { method: 'dhsa', budget: 90, sinks: 2, local: 8, instruction: 16 },
+      { method: 'dhsa', budget: 90, sinks: 2, local: 8, instruction: 16, decodes: true },
       { wasm },
-      { decodes: true },
     );
     const starts = wantedStarts(bed.prompt, [160, 300])[1]!;
     await all.run(planner, 0, 160, { promptEnd: 300 });
