@@ -34,6 +34,8 @@ export interface Recogniser {
 export interface Embedder {
   /** Identifies the model: vectors of another one are made again. */
   readonly fingerprint: string;
+  /** What it was trained for, where that is known: by it, meaning is weighed against words. */
+  readonly embedding?: { readonly trained: boolean; readonly vocabulary: number } | undefined;
   /** A vector of length 1 for each text, in their order. */
   embed(
     texts: readonly string[],

@@ -33,6 +33,7 @@ export async function embeddingOf(
     pooling: 'mean',
     prefixes: { query: '', document: '' },
     trained: false,
+    vocabulary: config.vocabulary,
   };
   const name = architectureName(metadata);
   const says = metadata.kind === 'gguf' ? metadata.values.has(`${name}.pooling_type`) : metadata.sentence !== undefined;

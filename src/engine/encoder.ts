@@ -131,6 +131,7 @@ export class EngineEncoder implements LoadedModel {
         pooling: vectors.pooling,
         prefixes: vectors.prefixes,
         trained: true,
+        vocabulary: this.config.vocabulary,
       }
     );
   }

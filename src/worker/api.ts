@@ -121,6 +121,8 @@ export interface EmbeddingInfo {
   };
   /** Whether the model was trained to embed. Chat models were not: their vectors are second best, and a small embedding model's are better. */
   readonly trained: boolean;
+  /** Tokens that the model knows: 100,000 and more where it was trained on many languages. */
+  readonly vocabulary: number;
 }
 
 /** What a model paints, and what its file recommends. */

@@ -6,7 +6,7 @@ import { stem, stemsOf } from '../../src/document/stems.ts';
 import { detectLanguage } from '../../src/document/language.ts';
 import { cosine, quantise } from '../../src/document/index/vectors.ts';
 import { searchText } from '../../src/document/answer/follow-up.ts';
-import { fuse } from '../../src/document/index/fuse.ts';
+import { fuse, vectorWeight } from '../../src/document/index/fuse.ts';
 import type { Embedder } from '../../src/document/options.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
 import { openTest, textFile } from '../support/documents.ts';
@@ -139,6 +139,30 @@ describe('vectors', () => {
     expect(order(0.01)).toEqual([0, 1, 2]);
     expect(order(1)).toEqual([1, 0, 2]);
     expect(order(0)).toEqual([0, 1, 2]);
+  });
+
+  test('meaning counts more in other languages where the embedder knows many', async () => {
+    const english = { trained: true, vocabulary: 30_522 };
+    const many = { trained: true, vocabulary: 250_037 };
+    expect(vectorWeight('de', many)).toBeGreaterThan(vectorWeight('de', english));
+    expect(vectorWeight('de', { ...many, trained: false })).toBe(vectorWeight('de', english));
+    expect(vectorWeight('de', undefined)).toBe(vectorWeight('de', english));
+    // The first text has two of the question's words, the second its meaning.
+    const german = [
+      'Der Hund des Nachbarn bellte gestern laut im Garten.',
+      'Ein Dackel schlief dort.',
+      'Die Vögel sangen.',
+    ];
+    const embed = async (texts: readonly string[]): Promise<Float32Array[]> =>
+      texts.map((text) => Float32Array.of(/Dackel|Haustier/.test(text) ? 1 : 0, /Vögel/.test(text) ? 1 : 0.4));
+    const first = async (embedding: Embedder['embedding']): Promise<string | undefined> => {
+      const filler = 'Und so ging es noch lange weiter, mit vielen Worten und ohne ein Ende. '.repeat(8);
+      const file = textFile(german.map((one) => `${one} ${filler}`).join('\n\n'), 'a.txt');
+      const document = await openTest(file, { embedder: { fingerprint: 'test', embedding, embed } });
+      return (await document.search('Welches Haustier bellte im Garten?'))[0]?.text;
+    };
+    expect(await first(english)).toContain('Hund');
+    expect(await first(many)).toContain('Dackel');
   });
 
   test('a document with an embedder finds what shares no word with the question', async () => {

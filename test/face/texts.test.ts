@@ -45,6 +45,7 @@ describe('an embedder', () => {
       pooling: 'mean',
       prefixes: { query: 'query: ', document: '' },
       trained: true,
+      vocabulary: 64,
     });
   });
 

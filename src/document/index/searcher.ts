@@ -3,7 +3,7 @@ import type { DocumentContent } from '../content.ts';
 import type { Embedder } from '../options.ts';
 import { passagesOf, type Passage } from '../segment.ts';
 import { evidenceOf, type Evidence } from './evidence.ts';
-import { fuse, VECTOR_WEIGHT } from './fuse.ts';
+import { fuse, vectorWeight } from './fuse.ts';
 import { PassageIndex } from './passage-index.ts';
 import { quantise, Vectors, type QuantisedVector } from './vectors.ts';
 
@@ -151,13 +151,13 @@ export class Searcher {
       });
   }
 
-  /** By the language of most passages. */
+  /** By the language of most passages, and by what the embedder knows. */
   #weight(): number {
     const counts = new Map<DocumentContent['language'], number>();
     for (const { content } of this.#held.values())
       counts.set(content.language, (counts.get(content.language) ?? 0) + 1);
     const [most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['other', 0] as ['other' | 'en' | 'de', number]);
-    return VECTOR_WEIGHT[most];
+    return vectorWeight(most, this.#embedder?.embedding);
   }
 }
 
