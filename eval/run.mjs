@@ -1,4 +1,4 @@
-// npm run eval -- nano|context|long|visual|perplexity|documents|charts [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] ...
+// npm run eval -- nano|context|long|visual|perplexity|documents|rectangles|charts [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] ...
 // Held-out evaluations through the built SDK, each in a file of its own that says its options. Seeds are fixed: two runs give the same.
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -9,6 +9,7 @@ import { CONTEXT_OPTIONS, run as context } from './context.mjs';
 import { DOCUMENT_OPTIONS, run as documents } from './documents.mjs';
 import { LONG_OPTIONS, run as long } from './long.mjs';
 import { run as perplexity, PERPLEXITY_OPTIONS } from './perplexity.mjs';
+import { run as rectangles } from './rectangles.mjs';
 import { run as visual, VISUAL_OPTIONS } from './visual.mjs';
 
 const evaluations = {
@@ -32,6 +33,9 @@ const COMMON = {
 const [name = ''] = process.argv.slice(2);
 if (name === 'charts') {
   for (const file of drawAll()) console.log(file);
+} else if (name === 'rectangles') {
+  const { values } = parseArgs({ args: process.argv.slice(3), options: COMMON });
+  await rectangles(values, `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.versions.node}`);
 } else if (Object.hasOwn(evaluations, name)) {
   const [evaluate, options] = evaluations[name];
   const { values } = parseArgs({ args: process.argv.slice(3), options: { ...COMMON, ...options } });
@@ -45,7 +49,7 @@ if (name === 'charts') {
   await model.destroy();
 } else {
   console.error(
-    `which evaluation? take of ${Object.keys(evaluations).join(', ')}, or charts, which draws docs/ from their results`,
+    `which evaluation? take of ${Object.keys(evaluations).join(', ')}, rectangles, or charts, which draws docs/ from their results`,
   );
   process.exit(2);
 }

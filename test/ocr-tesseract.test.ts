@@ -1,27 +1,14 @@
 /** Pages that are pictures, read by tesseract.js from its npm files: nothing is fetched, and nothing is left in the working folder. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createCanvas } from '@napi-rs/canvas';
 import { existsSync } from 'node:fs';
 import { tesseract, type TesseractRecogniser } from '../src/ocr-tesseract.ts';
 import { openTest } from './support/documents.ts';
 import { pdf } from './support/pdf.ts';
+import { scan, type Scan } from './support/scan.ts';
 
 const LINES = ['The harbour of Marston has nine cranes, and its', 'lighthouse burns 38 barrels of oil a year.'];
 
-/** A4 at 150 dots an inch, with two lines of black text. */
-function scanned(): { width: number; height: number; gray: Uint8Array; png: Uint8Array } {
-  const [width, height] = [1240, 1754];
-  const canvas = createCanvas(width, height);
-  const context = canvas.getContext('2d');
-  context.fillStyle = 'white';
-  context.fillRect(0, 0, width, height);
-  context.fillStyle = 'black';
-  context.font = '36px "DejaVu Sans", "Helvetica", sans-serif';
-  LINES.forEach((line, i) => context.fillText(line, 150, 300 + 46 * i));
-  const { data } = context.getImageData(0, 0, width, height);
-  const gray = Uint8Array.from({ length: width * height }, (_, i) => data[4 * i] ?? 0);
-  return { width, height, gray, png: canvas.toBuffer('image/png') };
-}
+const scanned = (): Scan => scan(LINES);
 
 let ocr: TesseractRecogniser;
 beforeAll(() => {
@@ -30,15 +17,13 @@ beforeAll(() => {
 afterAll(() => ocr.close());
 
 test('a picture of text is a document, with the places of its words', async () => {
-  const { png } = scanned();
-  const document = await openTest(new File([png as Uint8Array<ArrayBuffer>], 'page.png'), { ocr });
+  const { png, place } = scanned();
+  const document = await openTest(new File([png], 'page.png'), { ocr });
   expect(document.text).toBe(LINES.join(' '));
   expect(document.pages).toMatchObject([{ kind: 'recognised', width: 1240, height: 1754 }]);
   const at = document.text.indexOf('nine');
   const [{ rectangle } = { rectangle: [0, 0, 0, 0] }] = document.rectangles(at, at + 4);
-  const context = createCanvas(1, 1).getContext('2d');
-  context.font = '36px "DejaVu Sans", "Helvetica", sans-serif';
-  const left = 150 + context.measureText(LINES[0]!.slice(0, LINES[0]!.indexOf('nine'))).width;
+  const { left } = place(0, 'nine');
   expect(Math.abs(rectangle[0] - left)).toBeLessThan(6);
   expect(rectangle[1]).toBeGreaterThan(250);
   expect(rectangle[3]).toBeLessThan(320);
@@ -64,14 +49,14 @@ describe('failures', () => {
   test('an abort ends the worker, and the next picture is read by another', async () => {
     const { png } = scanned();
     const stop = new AbortController();
-    const reading = ocr.recognise(new Blob([png as Uint8Array<ArrayBuffer>]), {
+    const reading = ocr.recognise(new Blob([png]), {
       width: 1240,
       height: 1754,
       signal: stop.signal,
     });
     setTimeout(() => stop.abort(new Error('enough')), 20);
     await expect(reading).rejects.toThrow('enough');
-    const { lines } = await ocr.recognise(new Blob([png as Uint8Array<ArrayBuffer>]), { width: 1240, height: 1754 });
+    const { lines } = await ocr.recognise(new Blob([png]), { width: 1240, height: 1754 });
     expect(lines).toHaveLength(2);
   }, 60_000);
 
@@ -79,7 +64,7 @@ describe('failures', () => {
     const blob = new Blob([Uint8Array.of(1, 2, 3, 4)]);
     await expect(ocr.recognise(blob, { width: 1, height: 1 })).rejects.toMatchObject({ name: 'FileError' });
     const { png } = scanned();
-    const { lines } = await ocr.recognise(new Blob([png as Uint8Array<ArrayBuffer>]), { width: 1240, height: 1754 });
+    const { lines } = await ocr.recognise(new Blob([png]), { width: 1240, height: 1754 });
     expect(lines).toHaveLength(2);
   }, 60_000);
 

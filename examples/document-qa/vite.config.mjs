@@ -16,15 +16,40 @@ const pdfFiles = () => ({
   },
 });
 
+/** tesseract.js's worker, its core with and without SIMD, and the languages that are installed: state/recognition.ts. */
+const ocrFiles = () => ({
+  name: 'ocr-files',
+  apply: 'build',
+  generateBundle() {
+    const at = (path) => fileURLToPath(new URL(`../node_modules/${path}`, import.meta.url));
+    const emit = (fileName, from) =>
+      this.emitFile({ type: 'asset', fileName: `ocr/${fileName}`, source: readFileSync(from) });
+    emit('worker.min.js', at('tesseract.js/dist/worker.min.js'));
+    for (const core of ['tesseract-core-simd-lstm.wasm.js', 'tesseract-core-lstm.wasm.js'])
+      emit(core, at(`tesseract.js-core/${core}`));
+    for (const code of readdirSync(at('@tesseract.js-data')))
+      emit(
+        `languages/${code}.traineddata.gz`,
+        at(`@tesseract.js-data/${code}/4.0.0_best_int/${code}.traineddata.gz`),
+      );
+  },
+});
+
 export default defineConfig(
   application({
     url: import.meta.url,
-    plugins: [pdfFiles()],
+    plugins: [pdfFiles(), ocrFiles()],
     worker: {
-      // The sample is there without a network, too. Of the 170 character maps each is kept when a document first needs it.
-      globPatterns: ['**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,pfb,ttf}'],
+      // The sample is there without a network, too, and English and German text in pictures is recognised. Of the 170 character maps and of other languages each is
+      // kept when a document first needs it.
+      globPatterns: [
+        '**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,pfb,ttf}',
+        'ocr/languages/{eng,deu}.traineddata.gz',
+      ],
+      globIgnores: ['ocr/tesseract-core-lstm.wasm.js'],
       runtimeCaching: [
         { urlPattern: /\/pdfjs\/cmaps\//, handler: 'CacheFirst', options: { cacheName: 'character-maps' } },
+        { urlPattern: /\/ocr\//, handler: 'CacheFirst', options: { cacheName: 'text-recognition' } },
       ],
     },
     manifest: {
@@ -48,6 +73,9 @@ export default defineConfig(
             'text/markdown': ['.md'],
             'text/html': ['.html', '.htm'],
             'text/csv': ['.csv'],
+            'image/png': ['.png'],
+            'image/jpeg': ['.jpg', '.jpeg'],
+            'image/webp': ['.webp'],
             'application/vnd.openxmlformats-officedocument.wordprocessingml.document': ['.docx'],
           },
         },

@@ -3,6 +3,8 @@
  * page each character is drawn. Everything else (search, answers, citations) counts in UTF-16 units of this text.
  */
 
+import type { FontFamily } from './widths.ts';
+
 /** `[left, top, right, bottom]` in points of the displayed page, whose origin is its upper left corner. */
 export type Rectangle = readonly [left: number, top: number, right: number, bottom: number];
 
@@ -73,6 +75,8 @@ export interface Run {
   readonly uy: number;
   /** The share of the height below the baseline. */
   readonly descent: number;
+  /** What its font is like, where that is not a sans-serif. */
+  readonly family?: FontFamily;
 }
 
 /** The language of a document as search knows it: English and German have their own stems. */

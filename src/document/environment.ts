@@ -1,5 +1,6 @@
 /** What reading documents needs of where it runs; the platform gives it. */
 import type { Records } from '../store/records.ts';
+import type { Rgba } from '../vision/image.ts';
 
 /** What a page is drawn on, so that it can be recognised. */
 export interface Canvas {
@@ -21,6 +22,8 @@ export interface DocumentEnvironment {
   readonly startPdfWorker: (() => Worker) | undefined;
   /** Undefined where nothing can be drawn. */
   drawing(): Promise<Drawing | undefined>;
+  /** The pixels of a picture's file, upright. */
+  readPicture(bytes: Uint8Array, name: string, signal: AbortSignal | undefined): Promise<Rgba>;
   /** Where libraries are kept; undefined where nothing can be. */
   records(): Promise<Records | undefined>;
 }

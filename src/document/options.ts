@@ -18,8 +18,10 @@ export interface RecognisedLine {
   readonly words: readonly RecognisedWord[];
 }
 
-/** Reads text in pictures: `ocr` of `openDocument`. `language` is a tag such as `de`, where it is known. */
+/** Reads text in pictures: `ocr` of `openDocument` and `openLibrary`. */
 export interface Recogniser {
+  /** Identifies it with its languages: pages that a library has kept of an unfinished document are read again by another one. */
+  readonly fingerprint?: string | undefined;
   /** Reads a picture of `width` x `height` pixels (a PNG). Rejects, or ends, when `signal` is aborted. */
   recognise(
     picture: Blob,

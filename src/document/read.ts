@@ -5,6 +5,7 @@ import type { DocumentContent } from './content.ts';
 import type { DocumentEnvironment } from './environment.ts';
 import { formatOf, type Format } from './formats/kinds.ts';
 import type { DocumentSource, OpenOptions } from './options.ts';
+import type { PageKeeper } from './pdf/blocks.ts';
 import { readSource } from './source.ts';
 
 export interface ReadDocument {
@@ -16,10 +17,18 @@ export interface ReadDocument {
   readonly content: DocumentContent;
 }
 
+/** What a library wants beyond the options of a document. */
+export interface Reading {
+  /** Whether a picture is a page without text where there is no OCR adapter, as those of a PDF are. */
+  readonly keepsPictures?: boolean | undefined;
+  readonly pages?: PageKeeper | undefined;
+}
+
 export async function readDocument(
   source: DocumentSource,
   options: OpenOptions,
   environment: DocumentEnvironment,
+  reading: Reading = {},
 ): Promise<ReadDocument> {
   const { signal } = options;
   signal?.throwIfAborted();
@@ -30,7 +39,7 @@ export async function readDocument(
   if (bytes.length === 0) throw new FileError('malformed', { file: name, field: 'document' }, 'it is empty');
   const format = formatOf(bytes, name, options.type ?? found.type);
   const hash = await sha256(bytes);
-  const content = await readContent(bytes, name, format, options, environment);
+  const content = await readContent(bytes, name, format, options, environment, reading);
   signal?.throwIfAborted();
   return { name, format, bytes, hash, content };
 }
@@ -41,16 +50,17 @@ async function readContent(
   format: Format,
   options: OpenOptions,
   environment: DocumentEnvironment,
+  reading: Reading,
 ): Promise<DocumentContent> {
   switch (format) {
     case 'pdf':
-      return (await import('./formats/pdf.ts')).readPdf(bytes, name, options, environment);
+      return (await import('./formats/pdf.ts')).readPdf(bytes, name, options, environment, reading.pages);
     case 'html':
       return (await import('./formats/html.ts')).readHtmlBytes(bytes, name);
     case 'docx':
       return (await import('./formats/docx.ts')).readDocx(bytes, name);
     case 'picture':
-      return (await import('./formats/picture.ts')).readPicture(bytes, name, options);
+      return (await import('./formats/picture.ts')).readPicture(bytes, name, options, environment, reading);
     case 'text':
     case 'markdown':
     case 'csv': {

@@ -1,16 +1,6 @@
 /** Where a range of the text stands on its pages. */
 import { lastAtOrBefore, type DocumentContent, type Rectangle, type Run } from './content.ts';
-
-/** Widths of letters in a common sans-serif, in tenths of the font size: a run's width is shared out by them, since only the whole is known. */
-const NARROW = new Set('iljI.,:;\'|!ft()[]{}/\\-r "`');
-const WIDE = new Set('mwMW@%—…');
-
-function widthOf(character: string): number {
-  if (NARROW.has(character)) return 0.3;
-  if (WIDE.has(character)) return 0.85;
-  if (/\p{Lu}/u.test(character)) return 0.68;
-  return /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}]/u.test(character) ? 1 : 0.54;
-}
+import { widthOf } from './widths.ts';
 
 /** A rectangle on a page. */
 export interface PlacedRectangle {
@@ -44,7 +34,7 @@ function part(text: string, run: Run, start: number, end: number): Rectangle {
   let within = 0;
   let all = 0;
   for (let at = run.start; at < run.end; at++) {
-    const width = widthOf(text[at] ?? '');
+    const width = widthOf(text[at] ?? '', run.family);
     all += width;
     if (at < start) before += width;
     else if (at < end) within += width;

@@ -26,6 +26,8 @@ export interface LibraryOptions {
   readonly embedder?: Embedder | undefined;
   /** Reads pages that are pictures. */
   readonly ocr?: Recogniser | undefined;
+  /** Whether `ocr` reads all documents that are added (`always`, the default), or only those that `recognise` is called for (`asked`). */
+  readonly recognise?: 'always' | 'asked' | undefined;
   /** Hears how reading goes on, in the tab that reads. */
   readonly onProgress?: ((progress: LibraryProgress) => void) | undefined;
   /** Whether a page that is hidden stops reading, and lets another tab read; default false. */
@@ -47,6 +49,7 @@ const LIBRARY: ShapeOf<Required<LibraryOptions>> = {
   model: { is: 'object' },
   embedder: { is: 'object' },
   ocr: { is: 'object' },
+  recognise: { oneOf: ['always', 'asked'] },
   onProgress: { is: 'function' },
   pauseWhenHidden: { is: 'boolean' },
 };
@@ -134,7 +137,20 @@ export class OctavoLibrary {
     });
   }
 
-  /** Reading stops after the batch that is under way, and goes on with `resume`. */
+  /**
+   * Has those pages of a document read by `ocr` that are pictures, or whose fonts do not say which characters they show: in the background, and again after a reload.
+   * Until it is done the document stays as it was. False where there are no such pages. Throws `InputError` where the library was opened without `ocr`.
+   */
+  async recognise(id: string): Promise<boolean> {
+    return misfitArgument('recognise', 'id', id, TEXT) ?? this.#library.recognise(id);
+  }
+
+  /** Ends what `recognise` has begun; false where nothing was begun. Pages that were recognised are kept for the next time. */
+  async cancelRecognition(id: string): Promise<boolean> {
+    return misfitArgument('cancelRecognition', 'id', id, TEXT) ?? this.#library.cancelRecognition(id);
+  }
+
+  /** Reading stops after the page or the batch that is under way, and goes on with `resume`. */
   pause(): void {
     this.#library.pause();
   }
@@ -173,8 +189,8 @@ export async function openLibrary(
       'unavailable',
       'no library can be kept here: there is no IndexedDB (a private window, or a page without an origin); open documents one by one',
     );
-  const { model, pauseWhenHidden = false, ...hooks } = options;
-  const library = new DocumentLibrary(new LibraryShelf(records, name), environment, hooks);
+  const { model, pauseWhenHidden = false, recognise = 'always', ...hooks } = options;
+  const library = new DocumentLibrary(new LibraryShelf(records, name), environment, { ...hooks, recognise });
   if (pauseWhenHidden && typeof document !== 'undefined') {
     const follow = (): void => library.show(document.visibilityState !== 'hidden');
     document.addEventListener('visibilitychange', follow, { signal: library.signal });

@@ -3,6 +3,7 @@ import type { DocumentEnvironment } from '../document/environment.ts';
 import { openDocument } from '../face/document.ts';
 import type { Documents } from '../face/documents.ts';
 import { Database } from '../store/database.ts';
+import { readImage } from '../vision/read.ts';
 
 const environment: DocumentEnvironment = {
   readPath: undefined,
@@ -17,6 +18,8 @@ const environment: DocumentEnvironment = {
       png: (canvas) => (canvas as OffscreenCanvas).convertToBlob({ type: 'image/png' }),
     };
   },
+  readPicture: (bytes, name, signal) =>
+    readImage(new File([bytes as Uint8Array<ArrayBuffer>], name), { signal }),
   records: async () => (typeof indexedDB === 'undefined' ? undefined : new Database('octavo-documents')),
 };
 

@@ -8,7 +8,9 @@ import { FileError } from '../errors.ts';
 import { openDocument } from '../face/document.ts';
 import type { Documents } from '../face/documents.ts';
 import { FolderRecords } from '../store/folder-records.ts';
+import { readImage } from '../vision/read.ts';
 import { octavoFolder } from './cache-folder.ts';
+import { createNodeDecoder } from './images-node.ts';
 
 interface NodeCanvas extends Canvas {
   encode(format: 'png'): Promise<Uint8Array<ArrayBuffer>>;
@@ -56,6 +58,8 @@ export const nodeEnvironment: DocumentEnvironment = {
       return undefined;
     }
   },
+  readPicture: (bytes, name, signal) =>
+    readImage(new File([bytes as Uint8Array<ArrayBuffer>], name), { decoder: createNodeDecoder(), signal }),
   records: async () => new FolderRecords(join(octavoFolder(), 'documents')),
 };
 

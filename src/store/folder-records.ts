@@ -23,6 +23,8 @@ const PLAIN = /^[a-z0-9][a-z0-9-]{0,100}$/;
 
 export class FolderRecords implements Records {
   readonly #folder: string;
+  /** Changes of one process are made one after the other, so that what one was decided on is there when it writes. */
+  #changing: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -48,6 +50,12 @@ export class FolderRecords implements Records {
   }
 
   change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+    const changed = this.#changing.then(() => this.#change(key, decide));
+    this.#changing = changed.catch(() => undefined);
+    return changed;
+  }
+
+  #change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
     return this.#named(async () => {
       const own = this.#path(key);
       const found = await read<T>(own);

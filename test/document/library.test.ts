@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Embedder } from '../../src/document/options.ts';
+import type { Embedder, Recogniser } from '../../src/document/options.ts';
 import { openLibrary, type LibraryOptions, type OctavoLibrary } from '../../src/face/library.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { nodeEnvironment } from '../../src/platform/node-documents.ts';
@@ -177,7 +177,7 @@ test('what cannot be read says why, and is tried again with another password', a
   await library.add(garden());
   await library.settled();
   const [entry, other] = await library.list();
-  expect(entry).toMatchObject({ state: 'failed', problem: expect.stringContaining('password') });
+  expect(entry).toMatchObject({ state: 'failed', code: 'password', problem: expect.stringContaining('password') });
   expect(other?.state).toBe('ready');
   await library.add(locked, { name: 'locked.pdf', password: 'anchor' });
   await library.settled();
@@ -204,6 +204,156 @@ test('text that was evicted is read again from its file, and a file that is gone
   await third.add(harbour());
   await third.settled();
   expect((await third.list())[0]).toMatchObject({ state: 'failed', problem: expect.stringContaining('add it again') });
+});
+
+const until = async (done: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await done())) await new Promise((resolve) => setTimeout(resolve, 5));
+};
+
+const SHIPS = 'Anna Berta Clara Dora Emma Frida Greta Hanna Ida Julia Klara Lotte'.split(' ');
+
+/** How many pages of a document are kept that is not read to its end. */
+const keptPages = async (id: string): Promise<number> => {
+  const parts = await new FolderRecords(folder).all<{ readonly pages: readonly unknown[] }>(['pages', 'papers', id]);
+  return parts.reduce((sum, { pages }) => sum + pages.length, 0);
+};
+
+test('a document that was being read when its tab was closed is read on from the page under way', async () => {
+  const pages = SHIPS.map((_, i) => ({ texts: column(60, 700, [`${SHIPS[i] ?? ''} carried salt.`]) }));
+  let first: OctavoLibrary | undefined = undefined;
+  first = await open({ onProgress: ({ done }) => done === 7 && first?.pause() });
+  const { id } = await first.add(pdf({ pages }), { name: 'ships.pdf' });
+  // Paused, it keeps what it has.
+  await until(async () => (await keptPages(id)) === 7);
+  first.close();
+  const seen: number[] = [];
+  const second = await open({ onProgress: ({ done }) => seen.push(done) });
+  await second.settled();
+  expect(seen).toEqual([8, 9, 10, 11, 12]);
+  const { text, pages: read } = await second.open(id);
+  expect(text.match(/\w+(?= carried)/g)).toEqual(SHIPS);
+  expect(read).toHaveLength(12);
+  // What was kept for that is not kept any longer.
+  expect(await keptPages(id)).toBe(0);
+});
+
+test('a document that is removed while it is read leaves nothing', async () => {
+  let library: OctavoLibrary | undefined = undefined;
+  library = await open({ onProgress: ({ done, id }) => done === 3 && void library?.remove(id) });
+  const pages = Array.from({ length: 40 }, () => ({ texts: column(60, 700, ['Salt.']) }));
+  const { id } = await library.add(pdf({ pages }), { name: 'ships.pdf' });
+  await library.add(garden());
+  await library.settled();
+  expect((await library.list()).map(({ name }) => name)).toEqual(['garden.txt']);
+  for (const kind of ['content', 'pages', 'bytes', 'library'])
+    expect([kind, await new FolderRecords(folder).count([kind, 'papers', id])]).toEqual([kind, 0]);
+});
+
+describe('text in pictures', () => {
+  /** Reads a word a page, after which it calls `read`. */
+  const reader = (read: (count: number) => void = () => undefined): Recogniser & { count: number } => {
+    const ocr = {
+      fingerprint: 'one',
+      count: 0,
+      async recognise(_: Blob, { signal }: { readonly signal?: AbortSignal | undefined }) {
+        ocr.count++;
+        read(ocr.count);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        signal?.throwIfAborted();
+        return { lines: [{ words: [{ text: `Ship-${SHIPS[ocr.count - 1] ?? ''}`, box: [10, 10, 200, 40] as const }] }] };
+      },
+    };
+    return ocr;
+  };
+  const scan = (): Uint8Array =>
+    pdf({ pages: [{ texts: column(60, 700, ['The tower was built in 1926.']) }, ...Array(4).fill({ picture: true })] });
+
+  test('is recognised when it is asked for, and the document is there as it was until then', async () => {
+    const ocr = reader();
+    const library = await open({ ocr, recognise: 'asked' });
+    const { id } = await library.add(scan(), { name: 'scan.pdf' });
+    await library.settled();
+    const [before] = await library.list();
+    expect(before).toMatchObject({ state: 'ready', pictures: 4 });
+    expect(before?.recognition).toBeUndefined();
+    expect(ocr.count).toBe(0);
+    expect(await library.recognise(id)).toBe(true);
+    expect((await library.search('tower'))[0]?.text).toContain('1926');
+    await library.settled();
+    const [after] = await library.list();
+    expect(after).toMatchObject({ state: 'ready', pictures: 0, recognition: 'done', notes: [] });
+    expect((await library.search('Clara'))[0]?.text).toContain('Ship-Clara');
+    const document = await library.open(id);
+    expect(document.pages.map(({ kind }) => kind)).toEqual(['text', ...Array(4).fill('recognised')]);
+    const at = document.text.indexOf('Clara');
+    expect(document.rectangles(at, at + 5)).toMatchObject([{ page: 4 }]);
+    expect(await library.recognise(id)).toBe(false);
+    // What was recognised is recognised again where the browser has evicted it.
+    library.close();
+    await new FolderRecords(folder).change(['content'], () => ({ remove: [['content', 'papers', id]] }));
+    const again = await open({ ocr, recognise: 'asked' });
+    await again.search('tower');
+    await again.settled();
+    expect((await again.search('Greta'))[0]?.text).toContain('Ship-Greta');
+  });
+
+  test('goes on after it was cancelled, or its tab closed, and loses the page under way alone', async () => {
+    let library: OctavoLibrary | undefined = undefined;
+    const slow = reader((count) => {
+      if (count === 3) library?.pause();
+    });
+    library = await open({ ocr: slow, recognise: 'asked' });
+    const { id } = await library.add(scan(), { name: 'scan.pdf' });
+    await library.settled();
+    await library.recognise(id);
+    await until(async () => (await keptPages(id)) === 4);
+    expect(await library.cancelRecognition(id)).toBe(true);
+    expect(await library.cancelRecognition(id)).toBe(false);
+    library.resume();
+    await library.settled();
+    expect((await library.list())[0]).toMatchObject({ state: 'ready', pictures: 4 });
+    expect((await library.open(id)).text).toBe('The tower was built in 1926.');
+    await library.recognise(id);
+    library.close();
+    const other = reader();
+    const second = await open({ ocr: other, recognise: 'asked' });
+    await second.settled();
+    expect([slow.count, other.count]).toEqual([3, 1]);
+    expect((await second.open(id)).text).toContain('Clara');
+  });
+
+  test('a picture waits for it, upright and with places, and what cannot be recognised says why', async () => {
+    const bytes = readFileSync(new URL('../fixtures/vision/orientation-6.jpg', import.meta.url));
+    const sizes: number[][] = [];
+    const library = await open({
+      recognise: 'asked',
+      ocr: {
+        async recognise(_, { width, height }) {
+          sizes.push([width, height]);
+          if (sizes.length === 1) throw new Error('no ink');
+          return { lines: [{ words: [{ text: 'Anchor', box: [1, 2, 11, 12] }] }] };
+        },
+      },
+    });
+    const { id } = await library.add(new File([bytes], 'photo.jpg'));
+    await library.settled();
+    const [found] = await library.list();
+    expect(found).toMatchObject({ state: 'ready', pictures: 1, pages: 1, characters: 0 });
+    await library.recognise(id);
+    await library.settled();
+    expect((await library.list())[0]).toMatchObject({ state: 'ready', problem: 'no ink', recognition: undefined });
+    await library.recognise(id);
+    await library.settled();
+    expect((await library.list())[0]).toMatchObject({ problem: undefined, recognition: 'done', pictures: 0 });
+    const { pages } = await library.open(id);
+    expect([pages[0]?.width, pages[0]?.height]).toEqual([24, 32]);
+    expect(sizes).toEqual([[24, 32], [24, 32]]);
+  });
+
+  test('needs an adapter', async () => {
+    const library = await open();
+    await expect(library.recognise('x')).rejects.toThrow('open the library with `ocr`');
+  });
 });
 
 test('names, options and missing storage are checked', async () => {

@@ -1,10 +1,16 @@
 /** The application examples/document-qa, built once, served to a fresh origin, and driven as a person would. */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { expect } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
 import type { BrowserContext, Page } from 'playwright-core';
 import { serve } from '../../tools/static-server.mjs';
 
 export const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+const SHOTS = process.env['OCTAVO_SHOTS'];
+const PICTURES = process.env['OCTAVO_PICTURES'] === '1';
+export const PHONE = { width: 390, height: 844 };
+export const LAPTOP = { width: 1280, height: 800 };
 
 /** In milliseconds: the first build installs what examples need. */
 export const BUILD_TIME = 300_000;
@@ -81,4 +87,54 @@ export async function axe(page: Page): Promise<readonly string[]> {
       ({ id, help, nodes }) =>
         `${id}: ${help}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} (${failureSummary})`).join('; ')}`,
     );
+}
+
+/** A file as `setInputFiles` takes it. */
+export const file = (
+  name: string,
+  mimeType: string,
+  text: string | Uint8Array,
+): { name: string; mimeType: string; buffer: Buffer } => ({
+  name,
+  mimeType,
+  buffer: Buffer.from(text),
+});
+
+let looks = 0;
+
+/**
+ * Looks at a state in both sizes, and for screenshots in both schemes: nothing is wider than the window, nothing is serious to axe. `OCTAVO_SHOTS` names a folder for
+ * screenshots of all states; `OCTAVO_PICTURES=1` renews those that the documentation shows.
+ */
+export async function look(page: Page, name: string, picture?: string): Promise<void> {
+  const problems: string[] = [];
+  looks++;
+  if (SHOTS !== undefined) mkdirSync(SHOTS, { recursive: true });
+  if (PICTURES) mkdirSync(root('docs/pictures'), { recursive: true });
+  const schemes = ['light', 'dark'] as const;
+  for (const [size, viewport] of [
+    ['phone', PHONE],
+    ['laptop', LAPTOP],
+  ] as const)
+    for (const colorScheme of schemes) {
+      // Layout differs by size and colours by scheme, in all states alike: axe looks at each state once, at both kinds in turn.
+      const checked =
+        size === (looks % 2 === 0 ? 'phone' : 'laptop') && colorScheme === (looks % 2 === 0 ? 'dark' : 'light');
+      const kept = PICTURES && picture !== undefined && colorScheme === 'light';
+      if (colorScheme === 'dark' && !checked && SHOTS === undefined) continue;
+      await page.setViewportSize(viewport);
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+      // Pages are drawn anew when their size has rested.
+      if (SHOTS !== undefined || kept) await page.waitForTimeout(600);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (wide > 0) problems.push(`${name} ${size}: ${wide} pixels too wide`);
+      if (checked) problems.push(...(await axe(page)));
+      if (SHOTS !== undefined) await page.screenshot({ path: `${SHOTS}/documents-${name}-${size}-${colorScheme}.png` });
+      if (kept)
+        await page.screenshot({ path: root(`docs/pictures/${picture}${size === 'phone' ? '-phone' : ''}.png`) });
+    }
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
+  await page.setViewportSize(LAPTOP);
+  expect(problems).toEqual([]);
 }

@@ -7,8 +7,11 @@ export interface PdfText {
   readonly y: number;
   readonly text: string;
   readonly size?: number;
-  /** `F1` Helvetica (default), `F2` Helvetica-Bold, `F3` a font that does not say which characters it shows. */
-  readonly font?: 'F1' | 'F2' | 'F3';
+  /**
+   * `F1` Helvetica (default), `F2` Helvetica-Bold, `F3` a font that does not say which characters it shows, `F4` one for all of Unicode with a map of its own, whose
+   * characters are half as wide as high; `F5` to `F7` Chinese, Japanese and Korean fonts that name Adobe's maps and bring none.
+   */
+  readonly font?: 'F1' | 'F2' | 'F3' | 'F4' | 'F5' | 'F6' | 'F7';
   /** In degrees, against the clock. */
   readonly angle?: number;
 }
@@ -33,6 +36,29 @@ export interface PdfSpec {
   readonly password?: string;
 }
 
+/** Encodings and collections of the fonts that name Adobe's character maps. */
+const NAMED = [
+  ['UniGB-UCS2-H', 'GB1'],
+  ['UniJIS-UCS2-H', 'Japan1'],
+  ['UniKS-UCS2-H', 'Korea1'],
+] as const;
+const hexadecimal = (text: string): string =>
+  [...Array(text.length).keys()].map((i) => text.charCodeAt(i).toString(16).padStart(4, '0')).join('');
+
+/** A map from the codes of F4 to what they mean: the UTF-16 units that they are. */
+function unicodeMap(units: ReadonlySet<string>): string {
+  const rows = [...units].map((unit) => `<${hexadecimal(unit)}> <${hexadecimal(unit)}>`);
+  const blocks = [];
+  for (let i = 0; i < rows.length; i += 100)
+    blocks.push(
+      `${Math.min(100, rows.length - i)} beginbfchar\n${rows.slice(i, i + 100).join('\n')}\nendbfchar`,
+    );
+  return (
+    '/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n/CMapName /Own def\n/CMapType 2 def\n' +
+    `1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n${blocks.join('\n')}\nendcmap\nend\nend`
+  );
+}
+
 const FOUR = { width: 2, height: 2, gray: Uint8Array.of(0, 255, 255, 0) };
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const literal = (text: string): string => `(${text.replace(/[\\()]/g, (mark) => `\\${mark}`)})`;
@@ -50,6 +76,25 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
         `/Encoding << /Type /Encoding /Differences [1 ${Array.from({ length: 31 }, (_, i) => `/g${i + 1}`).join(' ')}] >> >>`,
     ),
   ];
+  const units = new Set(pages.flatMap(({ texts = [] }) => texts.filter(({ font }) => font === 'F4').flatMap(({ text }) => [...Array(text.length).keys()].map((i) => text[i] ?? ''))));
+  const descriptor = add(
+    '<< /Type /FontDescriptor /FontName /Own /Flags 4 /FontBBox [0 -200 1000 800] /ItalicAngle 0 /Ascent 800 /Descent -200 /CapHeight 700 /StemV 80 >>',
+  );
+  const cidFont = (collection: string, width: number): number =>
+    add(
+      `<< /Type /Font /Subtype /CIDFontType0 /BaseFont /Own /CIDSystemInfo << /Registry (Adobe) /Ordering (${collection}) /Supplement 0 >> /FontDescriptor ${descriptor} 0 R /DW ${width} >>`,
+    );
+  const map = add({ dictionary: '', stream: latin1(unicodeMap(units)) });
+  fonts.push(
+    add(
+      `<< /Type /Font /Subtype /Type0 /BaseFont /Own /Encoding /Identity-H /DescendantFonts [${cidFont('Identity', 500)} 0 R] /ToUnicode ${map} 0 R >>`,
+    ),
+    ...NAMED.map(([encoding, collection]) =>
+      add(
+        `<< /Type /Font /Subtype /Type0 /BaseFont /Own /Encoding /${encoding} /DescendantFonts [${cidFont(collection, 1000)} 0 R] >>`,
+      ),
+    ),
+  );
   const image = (columns: number, rows: number, gray: Uint8Array): number =>
     add({
       dictionary: `/Type /XObject /Subtype /Image /Width ${columns} /Height ${rows} /ColorSpace /DeviceGray /BitsPerComponent 8`,
@@ -58,13 +103,13 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
   const kids = pages.map(({ texts = [], width = 595, height = 842, rotate = 0, origin = [0, 0], picture: shows }) => {
     const drawn = texts.map(({ x, y, text, size = 10, font = 'F1', angle = 0 }) => {
       const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
-      return `BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${literal(text)} Tj ET`;
+      return `BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${font < 'F4' ? literal(text) : `<${hexadecimal(text)}>`} Tj ET`;
     });
     const { width: columns, height: rows, gray } = typeof shows === 'object' ? shows : FOUR;
     const picture = image(columns, rows, gray);
     if (shows !== undefined && shows !== false) drawn.push(`q ${width} 0 0 ${height} 0 0 cm /Im1 Do Q`);
     const content = add({ dictionary: '', stream: latin1(drawn.join('\n')) });
-    const resources = `<< /Font << /F1 ${fonts[0] ?? 0} 0 R /F2 ${fonts[1] ?? 0} 0 R /F3 ${fonts[2] ?? 0} 0 R >> /XObject << /Im1 ${picture} 0 R >> >>`;
+    const resources = `<< /Font << ${fonts.map((font, i) => `/F${i + 1} ${font} 0 R`).join(' ')} >> /XObject << /Im1 ${picture} 0 R >> >>`;
     const box = `[${origin[0]} ${origin[1]} ${origin[0] + width} ${origin[1] + height}]`;
     return add(
       `<< /Type /Page /Parent ${tree} 0 R /MediaBox ${box} /Rotate ${rotate} /Resources ${resources} /Contents ${content} 0 R >>`,

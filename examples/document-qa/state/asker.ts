@@ -196,13 +196,14 @@ export class Asker {
   ): Promise<Answer> {
     const evidence: Evidence[] = [];
     for (const { document, name, page, start, end, quote, rectangles, kind, answer } of citations) {
-      const content = (await this.#shelf.document(document)).text;
+      const { text: content, pages } = await this.#shelf.document(document);
       evidence.push({
         ...{ document, name, page, start, end, quote, rectangles, kind, answer },
         before: tail(content.slice(Math.max(0, start - CONTEXT), start), start > CONTEXT),
         after: /[.!?]["”’)]*\s*$/.test(quote)
           ? ''
           : head(content.slice(end, end + CONTEXT), end + CONTEXT < content.length),
+        recognised: pages[page - 1]?.kind === 'recognised',
       });
     }
     const names = new Map(this.#shelf.state.value.entries.map((one) => [one.id, one.name]));

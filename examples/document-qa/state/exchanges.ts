@@ -12,6 +12,8 @@ export interface Evidence extends Pick<
 > {
   readonly before: string;
   readonly after: string;
+  /** Whether the words were recognised in a picture. */
+  readonly recognised?: boolean | undefined;
 }
 
 export interface Nearest extends Pick<SearchResult, 'start' | 'end' | 'page' | 'text' | 'path' | 'rectangles'> {

@@ -16,6 +16,8 @@ export const settings = new Settings('document-qa', {
   answer: amount(160, 16, 4000),
   /** Whether what a model has read of a whole document is kept on the disk. */
   keep: flag(true),
+  /** Languages of text in pictures, as tesseract names them, with + between them; empty: that of the page. */
+  ocr: text(''),
   /** Search by meaning, with an embedding model. */
   meaning: flag(false),
   pauseHidden: flag(false),

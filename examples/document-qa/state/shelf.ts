@@ -11,6 +11,7 @@ import { persist } from '../../common/device/storage.ts';
 import { onBattery, visible } from '../../common/device/visibility.ts';
 import { Observable } from '../../common/observable.ts';
 import { hear, tell } from './channel.ts';
+import { ocr } from './recognition.ts';
 import { settings } from './settings.ts';
 
 export interface ShelfState {
@@ -66,6 +67,8 @@ export class Shelf {
     try {
       const library = await Octavo.openLibrary(LIBRARY, {
         embedder,
+        ocr,
+        recognise: 'asked',
         onProgress: (progress) => {
           this.#change({ progress });
           tell({ kind: 'progress', progress });
@@ -102,12 +105,27 @@ export class Shelf {
   }
 
   async remove(id: string): Promise<void> {
-    const open = this.#open.get(id);
-    this.#open.delete(id);
+    const open = [...this.#open].filter(([key]) => key.startsWith(id));
+    for (const [key] of open) this.#open.delete(key);
     await this.#library?.remove(id);
-    (await open?.catch(() => undefined))?.close();
+    for (const [, document] of open) (await document.catch(() => undefined))?.close();
     await this.refresh();
     this.#changed();
+  }
+
+  /** Has the text of pictures recognised, in the background. */
+  async recognise(id: string): Promise<void> {
+    if (this.#library === undefined || !(await this.#library.recognise(id))) return;
+    this.#follow(this.#library);
+    await this.refresh();
+    tell({ kind: 'library' });
+  }
+
+  /** Ends it; the document stays as it was. */
+  async cancelRecognition(id: string): Promise<void> {
+    await this.#library?.cancelRecognition(id);
+    await this.refresh();
+    tell({ kind: 'library' });
   }
 
   /** The file as it was added; undefined where the browser has removed it. */
@@ -115,18 +133,19 @@ export class Shelf {
     return this.#library?.file(id);
   }
 
-  /** A document that was read; the last few stay in memory. */
+  /** A document that was read; the last few stay in memory. What was recognised since is another text. */
   document(id: string): Promise<OctavoDocument> {
-    const found = this.#open.get(id);
+    const key = textOf(this.state.value.entries.find((one) => one.id === id)) ?? id;
+    const found = this.#open.get(key);
     if (found !== undefined) {
-      this.#open.delete(id);
-      this.#open.set(id, found);
+      this.#open.delete(key);
+      this.#open.set(key, found);
       return found;
     }
     if (this.#library === undefined) return Promise.reject(new Error('the library is not open yet'));
     const opened = this.#library.open(id);
-    this.#open.set(id, opened);
-    opened.catch(() => this.#open.delete(id));
+    this.#open.set(key, opened);
+    opened.catch(() => this.#open.delete(key));
     for (const [key, old] of [...this.#open].slice(0, -MOST_OPEN)) {
       this.#open.delete(key);
       void old.then(
@@ -143,7 +162,9 @@ export class Shelf {
       const look = (): boolean => {
         const { entries, opened } = this.state.value;
         const entry = entries.findLast((one) => one.name === name);
-        if (!opened || entry?.state === 'waiting') return false;
+        // A question about a document without letters waits for those that are being recognised.
+        if (!opened || entry?.state === 'waiting' || (entry?.recognition === 'asked' && entry.characters === 0))
+          return false;
         resolve(entry);
         return true;
       };
@@ -178,7 +199,7 @@ export class Shelf {
     try {
       const entries = await library.list();
       if (library !== this.#library) return;
-      const reading = entries.some(({ state }) => state === 'waiting');
+      const reading = entries.some(isRead);
       const { progress, evicted } = this.state.value;
       const known = knownNames();
       const gone = known.filter((name) => entries.every((one) => one.name !== name));
@@ -187,7 +208,7 @@ export class Shelf {
         entries,
         progress:
           progress !== undefined &&
-          entries.some(({ id, state }) => id === progress.id && state !== 'ready' && state !== 'failed')
+          entries.some((one) => one.id === progress.id && (isRead(one) || one.state === 'read'))
             ? progress
             : undefined,
         // All are gone at once, and nobody removed them.
@@ -230,6 +251,16 @@ export class Shelf {
   #change(change: Partial<ShelfState>): void {
     this.state.value = { ...this.state.value, ...change };
   }
+}
+
+/** Whether its text is being taken out, or waits for that. */
+function isRead({ state, recognition }: LibraryEntry): boolean {
+  return state === 'waiting' || recognition === 'asked';
+}
+
+/** The same for the same text of the same file. */
+export function textOf(entry: LibraryEntry | undefined): string | undefined {
+  return entry && `${entry.id} ${entry.read ?? 0}`;
 }
 
 function knownNames(): readonly string[] {

@@ -153,7 +153,7 @@ function answerView(exchange: Exchange, answer: Answer, actions: AnswerActions, 
               <span class="quote-text">${evidence.before}<mark>${evidence.quote}</mark>${evidence.after}</span>
               <span class="quote-place numbers"
                 >${scope === '' ? html`<span class="quote-name">${evidence.name}</span>` : nothing}
-                ${pageOf(evidence)}</span
+                ${pageOf(evidence)}${evidence.recognised === true ? ` · ${t('recognised')}` : ''}</span
               >
             </button>
           </li>`,

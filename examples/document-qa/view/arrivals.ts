@@ -4,7 +4,8 @@ import { problemOf } from '../../common/problem.ts';
 import { t } from '../messages.ts';
 import type { Workspace } from '../state/workspace.ts';
 
-export const ACCEPTED = '.pdf,.txt,.md,.markdown,.html,.htm,.csv,.docx,text/*,application/pdf';
+export const ACCEPTED =
+  '.pdf,.txt,.md,.markdown,.html,.htm,.csv,.docx,.png,.jpg,.jpeg,.webp,.avif,text/*,application/pdf,image/*';
 /** Files of one drop; a folder dropped by mistake is not read file by file. */
 const MOST_FILES = 200;
 

@@ -20,6 +20,7 @@ import { exchangeView, isAbsent, numbersOf, secondsForAll, type AnswerActions } 
 import { WorkspacePart } from './element.ts';
 import { hideQuote, showQuote } from './quote-card.ts';
 import { readingView } from './reading.ts';
+import { recognitionView } from './recognition.ts';
 
 /** Pixels from the end within which the reader is at the end. */
 const AT_END = 80;
@@ -154,6 +155,8 @@ class Conversation extends WorkspacePart {
         </div>
       </div>`;
     const read = entry !== undefined && entry.state !== 'waiting';
+    // What they say of pictures is what the notice is for.
+    const notes = entry?.notes.filter((note) => !note.includes('`ocr`')) ?? [];
     return html`<div class="start">
       <h2>${entry === undefined ? t('startAll') : t('startTitle', { name: entry.title ?? entry.name })}</h2>
       <p class="soft numbers">
@@ -163,7 +166,7 @@ class Conversation extends WorkspacePart {
             : read
               ? t('startBody', {
                   pages:
-                    entry.pages > 1
+                    entry.pages > 1 || entry.characters === 0
                       ? t('pages', { count: entry.pages })
                       : t('words', { count: wordsOf(entry.characters) }),
                 })
@@ -171,13 +174,19 @@ class Conversation extends WorkspacePart {
         }
       </p>
       ${
-        entry !== undefined && entry.notes.length > 0
+        notes.length > 0
           ? html`<details class="notes">
-              <summary>${icon('info')} ${t('notes')} (${entry.notes.length})</summary>
+              <summary>${icon('info')} ${t('notes')} (${notes.length})</summary>
               <ul>
-                ${entry.notes.map((note) => html`<li>${note}</li>`)}
+                ${notes.map((note) => html`<li>${note}</li>`)}
               </ul>
             </details>`
+          : nothing
+      }
+      ${recognitionView(entry, shelf)}
+      ${
+        entry?.recognition === 'done' && entry.characters > 0
+          ? html`<p class="hint">${icon('info')} ${t('ocrDone')}</p>`
           : nothing
       }
       ${this.#trying(entry)}
@@ -201,7 +210,7 @@ class Conversation extends WorkspacePart {
   /** nano answers about the sample, and little else. */
   #trying(entry: LibraryEntry | undefined): TemplateResult | typeof nothing {
     const { choice } = this.workspace.models.state.value;
-    if (entry === undefined || entry.name === SAMPLE || choice === undefined || keyOf(choice) !== NANO) return nothing;
+    if (entry === undefined || entry.name === SAMPLE || entry.characters === 0 || choice === undefined || keyOf(choice) !== NANO) return nothing;
     return html`<div class="notice">
       <p class="grow">${t('nanoHint')}</p>
       <button class="button" @click=${() => this.send('show-models')}>${t('chooseModel')}</button>

@@ -97,8 +97,8 @@ class Library extends WorkspacePart {
   }
 
   #entry(entry: LibraryEntry, current: boolean): TemplateResult {
-    const { name, state, problem } = entry;
-    const locked = state === 'failed' && problem !== undefined && /password/i.test(problem);
+    const { name, state, code } = entry;
+    const locked = state === 'failed' && code === 'password';
     return html`<li class="entry-row" data-state=${state}>
       <button class="entry" aria-current=${current ? 'true' : 'false'} @click=${() => this.#open(name)}>
         ${icon(state === 'failed' ? 'warning' : 'file')}
@@ -112,7 +112,7 @@ class Library extends WorkspacePart {
           ? html`<button class="button small" @click=${() => this.send('unlock', entry)}>${t('unlock')}</button>`
           : nothing
       }
-      ${state === 'waiting' && this.#first(entry) ? this.#pause() : nothing}
+      ${(state === 'waiting' || entry.recognition === 'asked') && this.#first(entry) ? this.#pause() : nothing}
       <button
         class="icon-button entry-remove"
         aria-label=${t('removeDocument', { name })}
@@ -125,11 +125,11 @@ class Library extends WorkspacePart {
   }
 
   #state(entry: LibraryEntry, locked: boolean): TemplateResult | string {
-    const { id, state, pages, bytes: size, problem } = entry;
+    const { id, state, pages, bytes: size, problem, recognition } = entry;
     const { value: now } = this.workspace.shelf.state;
     if (locked) return t('statePassword');
     if (state === 'failed') return html`<span title=${problem ?? ''}>${t('stateFailed')}</span>`;
-    if (state === 'waiting' || (now.progress?.id === id && now.progress.phase === 'vectors'))
+    if (state === 'waiting' || recognition === 'asked' || (now.progress?.id === id && now.progress.phase === 'vectors'))
       return readingView(entry, now);
     return pages > 1 ? `${t('pages', { count: pages })} · ${bytes(size)}` : bytes(size);
   }
@@ -137,7 +137,7 @@ class Library extends WorkspacePart {
   /** Whether it is the one that is read, or will be next: reading is paused as a whole. */
   #first({ id }: LibraryEntry): boolean {
     const { progress, entries } = this.workspace.shelf.state.value;
-    return id === (progress?.id ?? entries.find(({ state }) => state === 'waiting')?.id);
+    return id === (progress?.id ?? entries.find(({ state, recognition }) => state === 'waiting' || recognition === 'asked')?.id);
   }
 
   #pause(): TemplateResult {

@@ -1,5 +1,5 @@
 /**
- * `<doc-pdf>`: all pages of a PDF below each other. Pages near the window are drawn, others are empty frames of the right size, so that nothing moves when they come. Marks are
+ * `<doc-pdf>`: all pages of a PDF below each other, or a picture. Pages near the window are drawn, others are empty frames of the right size, so that nothing moves when they come. Marks are
  * laid over a page in shares of its size, whatever its scale.
  */
 import type { OctavoDocument, Page } from 'octavo';
@@ -8,7 +8,7 @@ import { repeat } from 'lit/directives/repeat.js';
 import { define, Part } from '../../common/element.ts';
 import { t } from '../messages.ts';
 import type { Place } from '../state/workspace.ts';
-import type { DrawnPage, PdfPages } from './pdf.ts';
+import type { DrawnPage, DrawnPages } from './pages.ts';
 
 /** Screens before and behind the window within which pages are drawn. */
 const NEAR = '60%';
@@ -23,7 +23,7 @@ class PdfView extends Part {
     zoom: { attribute: false },
   };
   declare document: OctavoDocument | undefined;
-  declare pages: PdfPages | undefined;
+  declare pages: DrawnPages | undefined;
   declare place: Place | undefined;
   declare zoom: number;
   readonly #drawn = new Map<

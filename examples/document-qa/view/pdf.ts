@@ -1,24 +1,16 @@
 /** Pages of a PDF drawn by pdf.js, whose worker, character maps and fonts are files of this application. Fetched with the first PDF that is shown. */
 import { getDocument, GlobalWorkerOptions, PasswordResponses, TextLayer, type PDFDocumentProxy } from 'pdfjs-dist';
+import type { DrawnPage, DrawnPages } from './pages.ts';
 import PdfWorker from 'pdfjs-dist/build/pdf.worker.min.mjs?worker';
 
 /** Pixels of a canvas: browsers on phones refuse larger ones. */
 const MOST_PIXELS = 12_000_000;
 
-export interface DrawnPage {
-  /** Gives its memory back. */
-  clear(): void;
-}
-
-export class PdfPages {
+export class PdfPages implements DrawnPages {
   readonly #document: PDFDocumentProxy;
 
   constructor(document: PDFDocumentProxy) {
     this.#document = document;
-  }
-
-  get count(): number {
-    return this.#document.numPages;
   }
 
   /** Draws a page `width` pixels wide into `place`, with its letters above it, so that they can be selected and read aloud. */

@@ -15,7 +15,7 @@ export function showQuote(evidence: Evidence, at: Element, named: boolean): void
   timer = setTimeout(() => place(evidence, at, named), DELAY);
 }
 
-function place({ before, quote, after, kind, page, rectangles, name }: Evidence, at: Element, named: boolean): void {
+function place({ before, quote, after, kind, page, rectangles, name, recognised }: Evidence, at: Element, named: boolean): void {
   if (!at.isConnected) return;
   if (card === undefined) {
     card = document.createElement('div');
@@ -26,7 +26,7 @@ function place({ before, quote, after, kind, page, rectangles, name }: Evidence,
   render(
     html`<p class="quote-card-text">${before}<mark>${quote}</mark>${after}</p>
       <p class="hint">
-        ${named ? html`${name} · ` : nothing}${rectangles.length === 0 ? nothing : html`${t('pageShort', { page })} · `}${t(kind)}
+        ${named ? html`${name} · ` : nothing}${rectangles.length === 0 ? nothing : html`${t('pageShort', { page })} · `}${t(kind)}${recognised === true ? ` · ${t('recognised')}` : ''}
       </p>`,
     card,
   );

@@ -5,11 +5,14 @@ import { duration } from '../../common/format.ts';
 import { t } from '../messages.ts';
 import type { ShelfState } from '../state/shelf.ts';
 
-export function readingText({ id }: LibraryEntry, { progress, paused }: ShelfState): string {
+export function readingText({ id, recognition }: LibraryEntry, { progress, paused }: ShelfState): string {
   if (paused) return t('statePaused');
-  if (progress === undefined || progress.id !== id) return t('stateWaiting');
+  if (progress === undefined || progress.id !== id) return t(recognition === 'asked' ? 'stateWaitsForOcr' : 'stateWaiting');
   const { phase, done, total, secondsLeft } = progress;
-  const words = t(phase === 'vectors' ? 'stateVectors' : 'stateReading', { done, total });
+  const words =
+    phase === 'recognition'
+      ? t('stateRecognising', { done: Math.min(total, done + 1), total })
+      : t(phase === 'vectors' ? 'stateVectors' : 'stateReading', { done, total });
   return secondsLeft === undefined || secondsLeft < 1
     ? words
     : `${words} · ${t('stateLeft', { left: duration(secondsLeft) })}`;

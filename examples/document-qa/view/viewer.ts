@@ -8,12 +8,14 @@ import { problemView } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
 import { t } from '../messages.ts';
 import { settings } from '../state/settings.ts';
+import { textOf } from '../state/shelf.ts';
 import type { Place, Workspace } from '../state/workspace.ts';
 import { WorkspacePart } from './element.ts';
 import { find, type Hit } from './find.ts';
 import { askPassword } from './password.ts';
-import type { PdfPages } from './pdf.ts';
+import { openPages, type DrawnPages } from './pages.ts';
 import './pdf-view.ts';
+import { recognitionView } from './recognition.ts';
 import './text-view.ts';
 
 const ZOOM_STEP = 1.25;
@@ -42,13 +44,14 @@ class Viewer extends WorkspacePart {
     range: { state: true },
   };
   declare document: OctavoDocument | undefined;
-  declare pages: PdfPages | undefined;
+  declare pages: DrawnPages | undefined;
   declare problem: unknown;
   declare panel: Panel;
   declare found: Found | undefined;
   declare page: number;
   #name: string | undefined;
-  #id: string | undefined;
+  /** The text that is shown: of another file, or recognised since, it is another one. */
+  #text: string | undefined;
   #opening = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #place: Place | undefined;
@@ -64,10 +67,10 @@ class Viewer extends WorkspacePart {
     const entry = now === undefined ? undefined : shelf.entry(now.name);
     if (now === undefined) {
       if (this.#name !== undefined) this.#close();
-    } else if (now.name !== this.#name || entry?.id !== this.#id) {
+    } else if (now.name !== this.#name || textOf(entry) !== this.#text) {
       this.#close();
       this.#name = now.name;
-      this.#id = entry?.id;
+      this.#text = textOf(entry);
       if (entry !== undefined && entry.state !== 'waiting' && entry.state !== 'failed') void this.#open(entry.id);
     } else if (
       this.document === undefined &&
@@ -86,7 +89,7 @@ class Viewer extends WorkspacePart {
   #close(): void {
     this.#opening = 0;
     this.#name = undefined;
-    this.#id = undefined;
+    this.#text = undefined;
     this.document = undefined;
     void this.pages?.close();
     this.pages = undefined;
@@ -111,8 +114,7 @@ class Viewer extends WorkspacePart {
         toast(t('goneFile'), { kind: 'error' });
         return;
       }
-      const [{ openPdf }, bytes] = await Promise.all([import('./pdf.ts'), file.arrayBuffer()]);
-      const pages = await openPdf(bytes, (again) => askPassword(document.name, again));
+      const pages = await openPages(file, (again) => askPassword(document.name, again));
       if (this.#opening === turn) this.pages = pages;
       else void pages?.close();
     } catch (error) {
@@ -188,6 +190,7 @@ class Viewer extends WorkspacePart {
           ${icon('close')}
         </button>
       </header>
+      ${recognitionView(this.workspace.shelf.entry(place.name), this.workspace.shelf, { brief: true })}
       <div class="viewer-body">
         ${this.#panel()}
         ${

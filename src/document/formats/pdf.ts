@@ -6,7 +6,7 @@ import type { Canvas, DocumentEnvironment, Drawing } from '../environment.ts';
 import { DEEPEST_OUTLINE, MOST_ITEMS, MOST_OUTLINE, MOST_PAGES } from '../limits.ts';
 import type { OpenOptions, Recogniser } from '../options.ts';
 import { recognisedLines } from '../pdf/recognised.ts';
-import { addPages, type ReadPage } from '../pdf/blocks.ts';
+import { addPages, type PageKeeper, type ReadPage } from '../pdf/blocks.ts';
 import { CompressedCMaps } from '../pdf/cmaps.ts';
 import {
   pdfLibrary,
@@ -28,6 +28,7 @@ export async function readPdf(
   name: string,
   options: OpenOptions,
   environment: DocumentEnvironment,
+  keeper?: PageKeeper,
 ): Promise<DocumentContent> {
   const { password, signal } = options;
   const drawing = options.ocr === undefined ? undefined : await environment.drawing();
@@ -54,7 +55,7 @@ export async function readPdf(
     const file = await task.promise.catch((cause: unknown) => {
       throw refused(cause, name);
     });
-    return await readFile(file, library, name, options, drawing);
+    return await readFile(file, library, name, options, drawing, keeper);
   } finally {
     await task.destroy().catch(() => undefined);
     worker.destroy();
@@ -68,6 +69,7 @@ async function readFile(
   name: string,
   { signal, ocr, onProgress }: OpenOptions,
   drawing: Drawing | undefined,
+  keeper: PageKeeper | undefined,
 ): Promise<DocumentContent> {
   const { numPages } = file;
   if (!(numPages >= 1)) throw new FileError('malformed', { file: name, field: 'pages' }, 'it has no pages');
@@ -79,27 +81,30 @@ async function readFile(
     );
   const builder = new ContentBuilder(name);
   const labels = await file.getPageLabels().catch(() => null);
-  const pages: ReadPage[] = [];
-  const unreadable: number[] = [];
+  const pages: ReadPage[] = keeper?.read.slice(0, numPages) ?? [];
+  const first = pages.length + 1;
   const begun = performance.now();
-  let pictures: boolean | undefined;
-  for (let number = 1; number <= numPages; number++) {
+  // A page without text is asked what it shows until one shows a picture: the others of a scanned document do, too.
+  let pictures = pages.some(({ kind }) => kind === 'picture');
+  for (let number = first; number <= numPages; number++) {
     signal?.throwIfAborted();
+    let phase: 'pages' | 'recognition' = 'pages';
     const label = labels?.[number - 1];
     try {
       const page = await file.getPage(number);
       try {
         const view = page.getViewport({ scale: 1 });
-        const content = await page.getTextContent();
+        const content = await page.getTextContent({ disableNormalization: true });
         const lines = pageLines(content, view, MOST_ITEMS);
         let kind = kindOf(content);
         if (kind === 'blank') {
-          pictures ??= await drawsPicture(page, library);
+          pictures ||= await drawsPicture(page, library);
           if (pictures) kind = 'picture';
         }
         let read = kind === 'unmapped' ? [] : lines;
         if (ocr !== undefined && drawing !== undefined && (kind === 'picture' || kind === 'unmapped')) {
-          onProgress?.({ phase: 'recognition', done: number - 1, total: numPages, secondsLeft: undefined });
+          phase = 'recognition';
+          onProgress?.({ phase, done: number - 1, total: numPages, secondsLeft: undefined });
           read = await recognised(page, ocr, drawing, signal);
           if (read.length > 0) kind = 'recognised';
         }
@@ -113,21 +118,21 @@ async function readFile(
         throw new FileError('malformed', { file: name, field: 'page 1' }, 'it cannot be read; the file is damaged', {
           cause,
         });
-      unreadable.push(number);
-      pages.push({ lines: [], width: 0, height: 0, label, kind: 'blank' });
+      pages.push({ lines: [], width: 0, height: 0, label, kind: 'blank', damaged: true });
     }
     const seconds = (performance.now() - begun) / 1000;
     onProgress?.({
-      phase: 'pages',
+      phase,
       done: number,
       total: numPages,
-      secondsLeft: (seconds / number) * (numPages - number),
+      secondsLeft: (seconds / (number - first + 1)) * (numPages - number),
     });
+    await keeper?.keep(pages);
   }
   addPages(builder, pages);
   const title = await titleOf(file);
   if (title !== undefined) builder.title = title;
-  noteKinds(builder, pages, unreadable);
+  noteKinds(builder, pages, ocr !== undefined);
   const content = builder.finish();
   const outline = await outlineOf(file, content).catch(() => []);
   return outline.length > 0 ? { ...content, outline } : content;
@@ -140,7 +145,7 @@ function kindOf({ items }: PdfTextContent): PageKind {
   return strange >= UNMAPPED * text.length ? 'unmapped' : 'text';
 }
 
-/** Asked of the first page without text only: it has to decode the pictures. */
+/** It has to decode the pictures. */
 async function drawsPicture(page: PdfPage, { OPS }: PdfLibrary): Promise<boolean> {
   const draws = new Set(
     ['paintImageXObject', 'paintInlineImageXObject', 'paintImageMaskXObject', 'paintImageXObjectRepeat'].map(
@@ -206,16 +211,16 @@ export function pageList(numbers: readonly number[]): string {
   return parts.length > 12 ? `${parts.slice(0, 12).join(', ')} and others` : parts.join(', ');
 }
 
-function noteKinds(builder: ContentBuilder, pages: readonly ReadPage[], unreadable: readonly number[]): void {
+function noteKinds(builder: ContentBuilder, pages: readonly ReadPage[], recognised: boolean): void {
   const numbers = (kind: PageKind): number[] => pages.flatMap((page, i) => (page.kind === kind ? [i + 1] : []));
   const many = (list: readonly number[]): string => `${list.length} of ${pages.length} pages (${pageList(list)})`;
   const pictures = numbers('picture');
   const unmapped = numbers('unmapped');
-  if (pictures.length > 0) builder.note(`${many(pictures)} are pictures without text; give \`ocr\` to have them read`);
+  const unreadable = pages.flatMap(({ damaged }, i) => (damaged === true ? [i + 1] : []));
+  const remedy = recognised ? 'and no text was recognised on them' : 'give `ocr` to have them read';
+  if (pictures.length > 0) builder.note(`${many(pictures)} are pictures without text; ${remedy}`);
   if (unmapped.length > 0)
-    builder.note(
-      `${many(unmapped)} use fonts that do not say which characters they show; give \`ocr\` to have them read`,
-    );
+    builder.note(`${many(unmapped)} use fonts that do not say which characters they show; ${remedy}`);
   if (unreadable.length > 0) builder.note(`${many(unreadable)} are damaged and were left out`);
 }
 

@@ -3,13 +3,14 @@
  * again after a reload, nor are the passages of a file that was changed in other places only.
  */
 import { createSHA256 } from 'hash-wasm';
-import { InputError, OctavoError } from '../../errors.ts';
+import { InputError, OctavoError, StorageError } from '../../errors.ts';
 import type { DocumentContent } from '../content.ts';
 import type { DocumentEnvironment } from '../environment.ts';
 import type { Evidence } from '../index/evidence.ts';
 import { Searcher, type Found } from '../index/searcher.ts';
 import type { QuantisedVector } from '../index/vectors.ts';
 import type { DocumentSource, Embedder, OpenOptions, ReadingProgress } from '../options.ts';
+import type { PageKeeper } from '../pdf/blocks.ts';
 import { readDocument } from '../read.ts';
 import { readSource } from '../source.ts';
 import type { LibraryEntry, LibraryShelf } from './shelf.ts';
@@ -27,9 +28,13 @@ export interface LibraryProgress extends ReadingProgress {
 export interface LibraryHooks {
   readonly embedder?: Embedder | undefined;
   readonly ocr?: OpenOptions['ocr'];
+  /** Whether `ocr` reads all documents, or those that `recognise` names. */
+  readonly recognise: 'always' | 'asked';
   readonly onProgress?: ((progress: LibraryProgress) => void) | undefined;
 }
 
+/** Milliseconds after which pages that were read are kept: what a tab that is closed loses, or the page under way where that takes longer. */
+const PAGES_EVERY = 250;
 /** Batches of vectors after which they are stored: what a tab that is closed loses. */
 const KEPT_EVERY = 4;
 /** Characters that vectors and indexes take for each of the text's, about. */
@@ -37,6 +42,8 @@ const TEXT_BYTES = 3;
 
 /** Why a turn of reading ended that another one follows. */
 const HIDDEN = new DOMException('the page is hidden', 'AbortError');
+/** Why the reading of one document ended, and the next one follows. */
+const CANCELLED = new DOMException('the document was removed, or is not to be recognised any more', 'AbortError');
 
 function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve = (): void => undefined;
@@ -59,7 +66,10 @@ export class DocumentLibrary {
   readonly #environment: DocumentEnvironment;
   readonly #hooks: LibraryHooks;
   readonly #searcher: Searcher;
-  readonly #contents = new Map<string, { readonly name: string; readonly content: DocumentContent }>();
+  readonly #contents = new Map<
+    string,
+    { readonly name: string; readonly read: number | undefined; readonly content: DocumentContent }
+  >();
   readonly #closed = new AbortController();
   /** The reader's turn, while it runs; and who it is paused for. */
   #reading: Promise<void> | undefined;
@@ -67,6 +77,8 @@ export class DocumentLibrary {
   #paused: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   /** Of the reading under way; a page that is hidden ends it, so that another tab may read. */
   #turn = new AbortController();
+  /** The document that is being read. */
+  #job: { readonly id: string; readonly abort: AbortController } | undefined;
   /** Resolves when the page is shown again; undefined while it is. */
   #hidden: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #refreshing: Promise<unknown> = Promise.resolve();
@@ -123,8 +135,30 @@ export class DocumentLibrary {
     this.#alive();
     const there = (await this.#shelf.entry(id)) !== undefined;
     await this.#shelf.remove(id);
+    this.#cancel(id);
     this.#forget(id);
     return there;
+  }
+
+  /** Has the pages of a document that are pictures read by `ocr`; until then it is as it was. */
+  async recognise(id: string): Promise<boolean> {
+    this.#alive();
+    if (this.#hooks.ocr === undefined)
+      throw new InputError('argument', 'recognise: nothing reads pictures; open the library with `ocr`');
+    const { state = 'waiting', pictures = 0 } = (await this.#shelf.entry(id)) ?? {};
+    if (pictures === 0 || (state !== 'read' && state !== 'ready')) return false;
+    await this.#shelf.update(id, { recognition: 'asked', problem: undefined, code: undefined });
+    this.read();
+    return true;
+  }
+
+  /** What was recognised is kept, in case it is asked for again. */
+  async cancelRecognition(id: string): Promise<boolean> {
+    this.#alive();
+    if ((await this.#shelf.entry(id))?.recognition !== 'asked') return false;
+    await this.#shelf.update(id, { recognition: undefined });
+    this.#cancel(id);
+    return true;
   }
 
   /** Starts the reader where it does not run: it goes on until nothing waits. */
@@ -226,8 +260,11 @@ export class DocumentLibrary {
           signal.throwIfAborted();
           this.#again = false;
           const entries = await this.#shelf.entries();
-          const wanted = this.#hooks.embedder === undefined ? ['waiting'] : ['waiting', 'read'];
-          const todo = entries.filter(({ state }) => wanted.includes(state));
+          const { embedder, ocr } = this.#hooks;
+          const wanted = embedder === undefined ? ['waiting'] : ['waiting', 'read'];
+          const todo = entries.filter(
+            ({ state, recognition }) => wanted.includes(state) || (recognition === 'asked' && ocr !== undefined),
+          );
           const [next] = todo;
           if (next === undefined) break;
           await this.#readOne(next, todo.length - 1, entries);
@@ -241,31 +278,20 @@ export class DocumentLibrary {
   }
 
   async #readOne(entry: LibraryEntry, waiting: number, entries: readonly LibraryEntry[]): Promise<void> {
-    const { id, name, type } = entry;
-    const { signal } = this.#turn;
-    const { embedder, ocr, onProgress } = this.#hooks;
+    const { id, name, recognition } = entry;
+    const turn = this.#turn.signal;
+    const { embedder, onProgress } = this.#hooks;
     const hear = (progress: ReadingProgress): void => onProgress?.({ ...progress, id, name, waiting });
+    const abort = new AbortController();
+    const end = (): void => abort.abort(turn.reason);
+    turn.addEventListener('abort', end);
+    this.#job = { id, abort };
     try {
-      let content = await this.#shelf.content(id);
-      if (content === undefined) {
-        const bytes = await this.#shelf.bytes(id);
-        if (bytes === undefined)
-          throw new InputError('argument', 'its file is gone: the browser removed it to make room; add it again');
-        const password = this.#passwords.get(id);
-        const options = { name, type, ocr, signal, onProgress: hear, ...(password !== undefined && { password }) };
-        ({ content } = await readDocument(bytes, options, this.#environment));
-        await this.#shelf.keepContent(id, content);
-      }
+      turn.throwIfAborted();
+      const kept = recognition === 'asked' ? undefined : await this.#shelf.content(id);
+      if (kept === undefined) await this.#readText(entry, hear, abort.signal);
       // What had the name before is replaced, and gives the vectors of what is the same in both.
       const before = entries.filter((one) => one.name === name && one.id !== id && one.added < entry.added);
-      await this.#shelf.update(id, {
-        state: embedder === undefined ? 'ready' : 'read',
-        pages: content.pages.length,
-        characters: content.text.length,
-        title: content.title,
-        notes: content.notes,
-        stored: entry.bytes + TEXT_BYTES * content.text.length,
-      });
       await this.#refresh();
       if (embedder !== undefined) {
         await this.#embed(id, before, hear);
@@ -276,12 +302,82 @@ export class DocumentLibrary {
         this.#forget(one.id);
       }
     } catch (error) {
-      if (signal.aborted || (error instanceof OctavoError && error.name === 'StorageError')) throw error;
+      if (turn.aborted || (error instanceof OctavoError && error.name === 'StorageError' && error.code !== 'unavailable'))
+        throw error;
+      if (abort.signal.aborted) return;
       await this.#shelf.update(id, {
-        state: 'failed',
+        // What cannot be recognised can be read as far as it has letters.
+        ...(recognition === 'asked' ? { recognition: undefined } : { state: 'failed' }),
         problem: error instanceof Error ? error.message : String(error),
+        code: error instanceof OctavoError ? error.code : undefined,
       });
+    } finally {
+      turn.removeEventListener('abort', end);
+      this.#job = undefined;
     }
+  }
+
+  /** A document's text from its file, page by page, and from the page on to which it was read before. */
+  async #readText(
+    { id, name, type, bytes: size, recognition }: LibraryEntry,
+    onProgress: (progress: ReadingProgress) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { embedder, recognise } = this.#hooks;
+    const bytes = await this.#shelf.bytes(id);
+    if (bytes === undefined)
+      throw new InputError('argument', 'its file is gone: the browser removed it to make room; add it again');
+    const password = this.#passwords.get(id);
+    const ocr = recognise === 'always' || recognition !== undefined ? this.#hooks.ocr : undefined;
+    const { content } = await readDocument(
+      bytes,
+      { name, type, ocr, signal, onProgress, ...(password !== undefined && { password }) },
+      this.#environment,
+      { keepsPictures: true, pages: await this.#keeper(id, ocr, signal) },
+    );
+    const { text, pages, title, notes } = content;
+    await this.#shelf.keepContent(id, content, {
+      state: embedder === undefined ? 'ready' : 'read',
+      pages: pages.length,
+      characters: text.length,
+      title,
+      notes,
+      stored: size + TEXT_BYTES * text.length,
+      pictures: pages.filter(({ kind }) => kind === 'picture' || kind === 'unmapped').length,
+      read: Date.now(),
+      ...(ocr !== undefined && { recognition: 'done' }),
+    });
+  }
+
+  async #keeper(id: string, ocr: OpenOptions['ocr'], signal: AbortSignal): Promise<PageKeeper> {
+    const reader = ocr === undefined ? 'text' : `ocr ${ocr.fingerprint ?? ''}`;
+    const read = await this.#shelf.pages(id, reader);
+    let kept = read.length;
+    let last = performance.now();
+    return {
+      read,
+      keep: async (pages) => {
+        if (this.#paused !== undefined || performance.now() - last >= PAGES_EVERY) {
+          try {
+            const entry = await this.#shelf.keepPages(id, reader, kept, pages.slice(kept));
+            // Removed, or not to be recognised any more, in another tab.
+            if (entry === undefined || (ocr !== undefined && entry.recognition !== 'asked' && entry.state !== 'waiting'))
+              this.#cancel(id);
+            kept = pages.length;
+          } catch (error) {
+            // Without room for the pages there may be room for the text.
+            if (!(error instanceof StorageError)) throw error;
+          }
+          last = performance.now();
+        }
+        await Promise.race([this.#paused?.promise, aborted(signal)]);
+        signal.throwIfAborted();
+      },
+    };
+  }
+
+  #cancel(id: string): void {
+    if (this.#job?.id === id) this.#job.abort.abort(CANCELLED);
   }
 
   async #embed(id: string, before: readonly LibraryEntry[], hear: (progress: ReadingProgress) => void): Promise<void> {
@@ -330,8 +426,10 @@ export class DocumentLibrary {
     const there = new Set(entries.map(({ id }) => id));
     for (const id of this.#contents.keys()) if (!there.has(id)) this.#forget(id);
     const { fingerprint } = this.#hooks.embedder ?? {};
-    for (const { id, name, state } of entries) {
-      if (this.#contents.has(id) || (state !== 'read' && state !== 'ready')) continue;
+    for (const { id, name, state, read } of entries) {
+      const known = this.#contents.get(id);
+      if ((known !== undefined && known.read === read) || (state !== 'read' && state !== 'ready')) continue;
+      this.#forget(id);
       const content = await this.#shelf.content(id);
       if (content === undefined) {
         // Evicted, or written by another version: it is read again from its file.
@@ -339,7 +437,7 @@ export class DocumentLibrary {
         this.#again = true;
         continue;
       }
-      this.#contents.set(id, { name, content });
+      this.#contents.set(id, { name, read, content });
       this.#searcher.add(id, content);
       if (fingerprint === undefined) continue;
       const stored = await this.#shelf.vectors(id, fingerprint);

@@ -4,17 +4,19 @@
  *     ['library', name, id]              the entry: what the document is, and how far it was read
  *     ['bytes', name, id]                its file
  *     ['content', name, id]              its text with places
+ *     ['pages', name, id, reader, from]  pages of a document that is being read, until its text is kept
  *     ['vectors', name, id, embedder]    vectors of its passages, by the text that they were made of
  *
  * `id` is the hash of the file. An entry is written last and removed first, so that a tab killed at any moment leaves no entry whose file is missing; what a
  * browser has evicted nevertheless is read again from the file, or named as gone.
  */
-import type { Records } from '../../store/records.ts';
+import type { Change, Records } from '../../store/records.ts';
 import type { DocumentContent } from '../content.ts';
 import type { QuantisedVector } from '../index/vectors.ts';
+import type { ReadPage } from '../pdf/blocks.ts';
 
 /** Of the layout of content: a document of another version is read again from its file. */
-export const CONTENT_VERSION = 1;
+export const CONTENT_VERSION = 2;
 
 /** `waiting`: stored, not read. `read`: can be searched by words. `ready`: by meaning, too, where there is an embedder. */
 export type EntryState = 'waiting' | 'read' | 'ready' | 'failed';
@@ -39,8 +41,16 @@ export interface LibraryEntry {
   readonly characters: number;
   /** The title that the file gives itself. */
   readonly title: string | undefined;
-  /** Why it could not be read, for people. */
+  /** Why it could not be read or recognised, for people. */
   readonly problem: string | undefined;
+  /** The code of the `FileError` that it could not be read by, such as `password`. */
+  readonly code?: string | undefined;
+  /** Pages whose text only OCR can read: pictures, and pages in fonts that do not say which characters they show. */
+  readonly pictures?: number | undefined;
+  /** `asked`: those pages wait for OCR, or are being recognised; `done`: they were. */
+  readonly recognition?: 'asked' | 'done' | undefined;
+  /** When its text was taken out, in milliseconds since 1970; another number means another text. */
+  readonly read?: number | undefined;
   /** What of it could not be read. */
   readonly notes: readonly string[];
   /** Milliseconds since 1970. */
@@ -50,6 +60,12 @@ export interface LibraryEntry {
 interface StoredContent {
   readonly version: number;
   readonly content: DocumentContent;
+}
+
+interface StoredPages {
+  readonly version: number;
+  readonly from: number;
+  readonly pages: readonly ReadPage[];
 }
 
 export type StoredVectors = ReadonlyMap<string, QuantisedVector>;
@@ -81,16 +97,23 @@ export class LibraryShelf {
     await this.#records.put({ key: ['library', this.#name, entry.id], value: entry });
   }
 
-  /** Changes an entry that is still there. */
-  async update(id: string, change: Partial<LibraryEntry>): Promise<void> {
+  /** Changes an entry that is still there, and resolves with what it was. */
+  async update(
+    id: string,
+    change: Partial<LibraryEntry>,
+    more: (entry: LibraryEntry) => Change = () => ({}),
+  ): Promise<LibraryEntry | undefined> {
     const key = ['library', this.#name, id];
-    await this.#records.change<unknown>(key, (found) =>
-      isEntry(found) ? { put: [{ key, value: { ...found, ...change } }] } : {},
-    );
+    const found = await this.#records.change<unknown>(key, (entry) => {
+      if (!isEntry(entry)) return {};
+      const { put = [], remove = [] } = more(entry);
+      return { put: [...put, { key, value: { ...entry, ...change } }], remove };
+    });
+    return isEntry(found) ? found : undefined;
   }
 
   async remove(id: string): Promise<void> {
-    const families = ['library', 'content', 'vectors', 'bytes'].map((kind) => [kind, this.#name, id]);
+    const families = ['library', 'content', 'pages', 'vectors', 'bytes'].map((kind) => [kind, this.#name, id]);
     await this.#records.change(['library', this.#name, id], () => ({ remove: families }));
   }
 
@@ -105,9 +128,28 @@ export class LibraryShelf {
     return found?.version === CONTENT_VERSION ? found.content : undefined;
   }
 
-  async keepContent(id: string, content: DocumentContent): Promise<void> {
+  /** What was read takes the place of what was kept while it was read. */
+  async keepContent(id: string, content: DocumentContent, change: Partial<LibraryEntry>): Promise<void> {
     const value: StoredContent = { version: CONTENT_VERSION, content };
-    await this.#records.put({ key: ['content', this.#name, id], value });
+    await this.update(id, change, () => ({
+      put: [{ key: ['content', this.#name, id], value }],
+      remove: [['pages', this.#name, id]],
+    }));
+  }
+
+  /** Pages of a document that was not read to its end. `reader`: what reads it, since another one may read it otherwise. */
+  async pages(id: string, reader: string): Promise<ReadPage[]> {
+    const parts = await this.#records.all<StoredPages | null>(['pages', this.#name, id, reader]);
+    const read: ReadPage[] = [];
+    for (const part of parts.toSorted((a, b) => (a?.from ?? 0) - (b?.from ?? 0)))
+      if (part?.version === CONTENT_VERSION && part.from === read.length) read.push(...part.pages);
+    return read;
+  }
+
+  /** Keeps pages, the first of which has the index `from`. Resolves with the entry; undefined, and nothing is kept, where there is none any more. */
+  keepPages(id: string, reader: string, from: number, pages: readonly ReadPage[]): Promise<LibraryEntry | undefined> {
+    const value: StoredPages = { version: CONTENT_VERSION, from, pages };
+    return this.update(id, {}, () => ({ put: [{ key: ['pages', this.#name, id, reader, from], value }] }));
   }
 
   async vectors(id: string, embedder: string): Promise<StoredVectors> {

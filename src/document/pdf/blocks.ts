@@ -13,6 +13,16 @@ export interface ReadPage {
   readonly height: number;
   readonly label: string | undefined;
   readonly kind: PageKind;
+  /** Whether it could not be read. */
+  readonly damaged?: boolean | undefined;
+}
+
+/** Keeps the pages of a document while it is read, so that reading goes on at the page where it ended. */
+export interface PageKeeper {
+  /** Pages that were read before, from the first one on. */
+  readonly read: readonly ReadPage[];
+  /** Called after each page with all that were read so far; the next page waits for it. */
+  keep(pages: readonly ReadPage[]): Promise<void>;
 }
 
 /** What most of the text is like. */
@@ -33,7 +43,15 @@ const MOST_LEVELS = 4;
 const APART = 1.35;
 const BULLET = /^(?:[•▪◦‣●○–—*·-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s/u;
 const NUMBERED = /^(\d+(?:\.\d+)*)\.?\s+\p{Lu}/u;
-const SENTENCE_END = /[.!?:;…][”"’')\]]*$/u;
+const SENTENCE_END = /[.!?:;…。！？؟۔][”"’'»」』)\]]*$/u;
+/** Scripts without spaces between words: their lines are joined without one. */
+const UNSPACED = '[\\p{sc=Han}\\p{sc=Hiragana}\\p{sc=Katakana}\\u3000-\\u303f\\uff00-\\uffef]';
+const UNSPACED_END = new RegExp(`${UNSPACED}$`, 'u');
+const UNSPACED_START = new RegExp(`^${UNSPACED}`, 'u');
+
+/** Where a line begins and ends in the direction in which it is read. */
+const beginOf = ({ rtl, u0, u1 }: PageLine): number => (rtl ? -u1 : u0);
+const endOf = ({ rtl, u0, u1 }: PageLine): number => (rtl ? -u0 : u1);
 
 export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): void {
   const furniture = repeated(pages);
@@ -105,8 +123,8 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
           .filter((pitch) => pitch > 0),
       ),
     );
-    edges.set(column, median(own.map(({ u0 }) => u0)));
-    rights.set(column, Math.max(...own.map(({ u1 }) => u1)));
+    edges.set(column, median(own.map(beginOf)));
+    rights.set(column, Math.max(...own.map(endOf)));
   }
   let open: PageLine[] = [];
   let kind: Paragraph['kind'] = 'paragraph';
@@ -126,10 +144,10 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
       const apart = sameColumn && (line.v - last.v > APART * pitch || line.v < last.v);
       const otherSize = Math.abs(last.size - line.size) > 0.12 * body.size;
       const indented =
-        line.u0 - (edges.get(line.column) ?? 0) > 0.8 * line.size &&
-        last.u0 - (edges.get(last.column) ?? 0) < 0.5 * last.size;
+        beginOf(line) - (edges.get(line.column) ?? 0) > 0.8 * line.size &&
+        beginOf(last) - (edges.get(last.column) ?? 0) < 0.5 * last.size;
       const full =
-        last.u1 >
+        endOf(last) >
         (rights.get(last.column) ?? 0) - 0.2 * ((rights.get(last.column) ?? 0) - (edges.get(last.column) ?? 0));
       const ended = SENTENCE_END.test(last.text) && !full;
       const elsewhere = !sameColumn && !goesOn(last.text, line.text);
@@ -139,10 +157,11 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
       // The second line of an item stands further in than its mark, or just below it.
       const follows =
         last.column === line.column &&
-        line.u0 >= last.u0 - 0.5 * line.size &&
+        beginOf(line) >= beginOf(last) - 0.5 * line.size &&
         line.v - last.v <= APART * pitch &&
         line.v > last.v;
-      if (follows && line.u0 > (open[0]?.u0 ?? 0) + 0.3 * line.size) {
+      const [mark] = open;
+      if (follows && mark !== undefined && beginOf(line) > beginOf(mark) + 0.3 * line.size) {
         open.push(line);
         return;
       }
@@ -190,7 +209,7 @@ function kindOf(
 
 /** Whether a text goes on in another column or on another page. */
 function goesOn(text: string, next: string): boolean {
-  return !SENTENCE_END.test(text) && (/^\p{Ll}/u.test(next) || /[\p{L}-][-\u2010\u00ad]$/u.test(text));
+  return !SENTENCE_END.test(text) && (/^[\p{Ll}\p{Lo}]/u.test(next) || /[\p{L}-][-\u2010\u00ad]$/u.test(text));
 }
 
 function addBlock(builder: ContentBuilder, { kind, level, lines }: Paragraph, body: Body): void {
@@ -210,7 +229,8 @@ function addBlock(builder: ContentBuilder, { kind, level, lines }: Paragraph, bo
           body.words.has(`${first}-${second}`.toLowerCase()) &&
           !body.words.has(`${first}${second}`.toLowerCase());
         if (!kept) text = text.slice(0, -1);
-      } else if (hyphen === null || !/^\p{Lu}/u.test(line.text)) text += ' ';
+      } else if (UNSPACED_END.test(text) && UNSPACED_START.test(line.text)) text += '';
+      else if (hyphen === null || !/^\p{Lu}/u.test(line.text)) text += ' ';
     }
     const at = text.length;
     // The hyphen that was left out is no character of the run before.

@@ -11,9 +11,7 @@ export interface PdfTextItem {
 
 export interface PdfTextContent {
   readonly items: readonly (PdfTextItem | { readonly type: string })[];
-  readonly styles: Readonly<
-    Record<string, { readonly ascent: number; readonly descent: number; readonly vertical?: boolean }>
-  >;
+  readonly styles: Readonly<Record<string, { readonly fontFamily?: string; readonly vertical?: boolean }>>;
 }
 
 export interface PdfViewport {
@@ -25,7 +23,7 @@ export interface PdfViewport {
 export interface PdfPage {
   readonly ref: unknown;
   getViewport(options: { readonly scale: number }): PdfViewport;
-  getTextContent(): Promise<PdfTextContent>;
+  getTextContent(options: { readonly disableNormalization: boolean }): Promise<PdfTextContent>;
   getOperatorList(): Promise<{ readonly fnArray: readonly number[] }>;
   render(options: { readonly canvasContext: unknown; readonly viewport: PdfViewport }): {
     readonly promise: Promise<void>;

@@ -4,6 +4,8 @@
  * both sides of which there is prose, they are read column by column, between the lines that cross it.
  */
 
+import { lettersOf } from './direction.ts';
+
 /** A piece of text in the orientation of its line: `u` along it, `v` downwards. */
 export interface Piece {
   readonly text: string;
@@ -12,10 +14,7 @@ export interface Piece {
   /** Of the baseline. */
   readonly v: number;
   readonly size: number;
-  readonly ascent: number;
-  readonly descent: number;
   readonly font: string;
-  readonly rtl: boolean;
 }
 
 /** Pieces that stand close together on one line. */
@@ -43,6 +42,21 @@ export interface Line {
   readonly row: boolean;
 }
 
+/** Of the letters of a line in a column that is written from right to left: with fewer of its own a line is a quotation in another script. */
+const LEAST_OWN = 0.2;
+
+/** Whether letters that are written from right to left are more than `share` of all; `otherwise` where there are no letters. */
+function isRtl(pieces: readonly Piece[], otherwise: boolean, share = 0.5): boolean {
+  let own = 0;
+  let all = 0;
+  for (const { text } of pieces) {
+    const letters = lettersOf(text);
+    own += letters.rtl;
+    all += letters.all;
+  }
+  return all === 0 ? otherwise : own > share * all;
+}
+
 /** In font sizes: baselines nearer than this are one line; a gap wider than that ends a fragment; a smaller one is no space between words. */
 const SAME_LINE = 0.4;
 const WIDE = 1;
@@ -50,11 +64,12 @@ export const WORD_GAP = 0.18;
 
 export function linesOf(pieces: readonly Piece[]): Line[] {
   const fragments = fragmentsOf(pieces);
-  const rtl = pieces.filter((piece) => piece.rtl).length * 2 > pieces.length;
+  const rtl = isRtl(pieces, false);
   const lines: Line[] = [];
   let column = 0;
   for (const part of columns(fragments, rtl, 0)) {
-    for (const line of rows(part, column, rtl)) lines.push(line);
+    const own = part.flatMap((one) => one.pieces);
+    for (const line of rows(part, column, isRtl(own, rtl))) lines.push(line);
     column++;
   }
   return lines;
@@ -237,8 +252,8 @@ function pairsOf(fragments: readonly Fragment[], gutter: number): number {
   );
 }
 
-/** Fragments of one column, line by line. */
-function rows(fragments: readonly Fragment[], column: number, rtl: boolean): Line[] {
+/** Fragments of one column, line by line. `usual`: whether most of the column is written from right to left. */
+function rows(fragments: readonly Fragment[], column: number, usual: boolean): Line[] {
   const lines = new Map<number, Fragment[]>();
   for (const one of fragments) {
     const known = lines.get(one.line);
@@ -248,6 +263,11 @@ function rows(fragments: readonly Fragment[], column: number, rtl: boolean): Lin
   const sorted = [...lines.values()]
     .map((members) => {
       const largest = members.reduce((a, b) => (b.characters > a.characters ? b : a));
+      const rtl = isRtl(
+        members.flatMap(({ pieces }) => pieces),
+        usual,
+        usual ? LEAST_OWN : undefined,
+      );
       return {
         fragments: members.sort((a, b) => (rtl ? b.u0 - a.u0 : a.u0 - b.u0)),
         column,

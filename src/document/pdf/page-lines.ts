@@ -1,6 +1,8 @@
 /** One page's text as pdf.js gives it, to lines with their characters' places. */
 import type { PlacedRun } from '../builder.ts';
 import { CELLS } from '../formats/csv.ts';
+import type { FontFamily } from '../widths.ts';
+import { inReadingOrder, lettersOf } from './direction.ts';
 import { WORD_GAP, linesOf, type Fragment, type Line, type Piece } from './lines.ts';
 import type { PdfTextContent, PdfTextItem, PdfViewport } from './library.ts';
 
@@ -27,7 +29,15 @@ interface PlacedPiece extends Piece {
   readonly dy: number;
   readonly ux: number;
   readonly uy: number;
+  /** The share of its height below the baseline. */
+  readonly descent: number;
+  readonly family: FontFamily;
+  /** Whether its first character is the one furthest to the right. */
+  readonly rtl: boolean;
 }
+
+/** Of pdf.js's names. */
+const FAMILIES: Readonly<Record<string, FontFamily>> = { serif: 'serif', monospace: 'mono' };
 
 type Matrix = readonly [number, number, number, number, number, number];
 
@@ -45,13 +55,35 @@ function product(a: Matrix, b: Matrix): Matrix {
 /** Control characters, and the soft hyphen that is not drawn within a line. */
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u2060\ufeff]/gu;
 
-export function pageLines({ items, styles }: PdfTextContent, viewport: PdfViewport, most: number): PageLine[] {
+/**
+ * Forms of letters and ligatures, as fonts have them, are plain letters in the text. pdf.js would take ligatures apart before it puts text from right to left into the
+ * order of reading, which turns them round.
+ */
+const FORMS = /[\u00b5\u2126\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb4f\ufb50-\ufdff\ufe70-\ufefc]/gu;
+
+/** A box around letters, in font sizes above and below their baseline. */
+export interface LetterBox {
+  readonly ascent: number;
+  readonly descent: number;
+}
+
+/** What browsers select of a line, about, in whatever font: ascents and descents that fonts in PDFs claim are often those of other fonts, or of no font. */
+const SELECTED: LetterBox = { ascent: 0.87, descent: 0.25 };
+/** Written downwards, letters stand in the middle of their line. */
+const DOWNWARDS: LetterBox = { ascent: 0.5, descent: 0.5 };
+
+export function pageLines(
+  { items, styles }: PdfTextContent,
+  viewport: PdfViewport,
+  most: number,
+  box = SELECTED,
+): PageLine[] {
   const scale = Math.hypot(viewport.transform[0], viewport.transform[1]);
   /** By the direction of writing, in quarters of a right angle. */
   const directions = new Map<number, PlacedPiece[]>();
   for (const item of items.slice(0, most)) {
     if (!('str' in item) || item.str === '') continue;
-    const placed = place(item, styles[item.fontName], viewport.transform as Matrix, scale);
+    const placed = place(item, styles[item.fontName], viewport.transform as Matrix, scale, box);
     if (placed === undefined) continue;
     const direction = Math.round((Math.atan2(placed.dy, placed.dx) * 8) / Math.PI);
     const known = directions.get(direction);
@@ -75,6 +107,7 @@ function place(
   style: PdfTextContent['styles'][string] | undefined,
   view: Matrix,
   scale: number,
+  box: LetterBox,
 ): PlacedPiece | undefined {
   const matrix = product(view, transform as Matrix);
   if (!matrix.every(Number.isFinite) || !Number.isFinite(width)) return undefined;
@@ -90,9 +123,8 @@ function place(
     [ax, ay, upX, upY] = [-upX, -upY, ax, ay];
     advance = height * scale;
   }
-  const ascent = style !== undefined && style.ascent > 0 && style.ascent < 2 ? style.ascent : 0.8;
-  const descent = style !== undefined && style.descent < 0 && style.descent > -1 ? -style.descent : 0.2;
-  const text = str.replace(INVISIBLE, '');
+  const { ascent, descent } = vertical ? DOWNWARDS : box;
+  const text = str.replace(INVISIBLE, '').replace(FORMS, (form) => form.normalize('NFKC'));
   const u = matrix[4] * ax + matrix[5] * ay;
   const v = matrix[5] * ax - matrix[4] * ay;
   return {
@@ -101,10 +133,10 @@ function place(
     u1: u + advance,
     v,
     size,
-    ascent,
-    descent,
+    descent: descent / (ascent + descent),
+    family: FAMILIES[style?.fontFamily ?? ''],
     font: fontName,
-    rtl: dir === 'rtl',
+    rtl: isBackwards(text, dir),
     x: matrix[4],
     y: matrix[5],
     dx: ax * advance,
@@ -114,22 +146,25 @@ function place(
   };
 }
 
+/** Where both directions are in one piece, the library has put it into the order of the one that it names. */
+function isBackwards(text: string, dir: string): boolean {
+  const { rtl, all } = lettersOf(text);
+  return rtl > 0 && (rtl === all || dir === 'rtl');
+}
+
 function lineText(line: Line, firstColumn: number): PageLine {
   let text = '';
   const runs: PlacedRun[] = [];
   const fonts = new Map<string, number>();
   const addFragment = ({ pieces }: Fragment, rtl: boolean): void => {
-    let end: number | undefined;
     let spaced = true;
-    for (const piece of (rtl ? pieces.toReversed() : pieces) as readonly PlacedPiece[]) {
-      const gap = end === undefined ? 0 : rtl ? end - piece.u1 : piece.u0 - end;
+    for (const { piece, gap = 0 } of inReadingOrder(pieces as readonly PlacedPiece[], rtl)) {
       const trimmed = piece.text.replace(/\s+/gu, ' ');
-      if (end !== undefined && !spaced && !trimmed.startsWith(' ') && gap > WORD_GAP * piece.size) text += ' ';
+      if (!spaced && !trimmed.startsWith(' ') && gap > WORD_GAP * piece.size) text += ' ';
       const own = text === '' || text.endsWith(' ') ? trimmed.trimStart() : trimmed;
       const start = text.length;
       text += own;
       spaced = own.endsWith(' ');
-      end = rtl ? piece.u0 : piece.u1;
       if (own !== '') {
         fonts.set(piece.font, (fonts.get(piece.font) ?? 0) + own.length);
         runs.push(runOf(piece, start, text.length));
@@ -157,9 +192,11 @@ function lineText(line: Line, firstColumn: number): PageLine {
 }
 
 /** A piece that is written from right to left has its first character at its right end. */
-function runOf({ x, y, dx, dy, ux, uy, ascent, descent, rtl }: PlacedPiece, start: number, end: number): PlacedRun {
-  const share = descent / (ascent + descent);
-  return rtl
-    ? { start, end, x: x + dx, y: y + dy, dx: -dx, dy: -dy, ux, uy, descent: share }
-    : { start, end, x, y, dx, dy, ux, uy, descent: share };
+function runOf(
+  { x, y, dx, dy, ux, uy, descent, family, rtl }: PlacedPiece,
+  start: number,
+  end: number,
+): PlacedRun {
+  const own = { start, end, ux, uy, descent, ...(family !== undefined && { family }) };
+  return rtl ? { ...own, x: x + dx, y: y + dy, dx: -dx, dy: -dy } : { ...own, x, y, dx, dy };
 }

@@ -1,5 +1,6 @@
 /** Lines that an OCR adapter has read, as if they were a page's own. */
 import type { RecognisedLine } from '../options.ts';
+import { directionOf } from './direction.ts';
 import type { PdfTextItem } from './library.ts';
 import { median } from './lines.ts';
 import { pageLines, type PageLine } from './page-lines.ts';
@@ -28,7 +29,7 @@ export function recognisedLines(lines: readonly RecognisedLine[], scale: number)
       if (!(right > left) || !(height > 0) || items.length >= MOST_WORDS) continue;
       items.push({
         str: text,
-        dir: /[\p{sc=Arabic}\p{sc=Hebrew}]/u.test(text) ? 'rtl' : 'ltr',
+        dir: directionOf(text) ?? 'ltr',
         transform: [height, 0, 0, -height, left, bottom - DESCENT * height],
         width: right - left,
         height,
@@ -36,6 +37,6 @@ export function recognisedLines(lines: readonly RecognisedLine[], scale: number)
       });
     }
   }
-  const styles = { recognised: { ascent: 1 - DESCENT, descent: -DESCENT } };
-  return pageLines({ items, styles }, { width: 0, height: 0, transform: [1, 0, 0, 1, 0, 0] }, MOST_WORDS);
+  const viewport = { width: 0, height: 0, transform: [1, 0, 0, 1, 0, 0] };
+  return pageLines({ items, styles: {} }, viewport, MOST_WORDS, { ascent: 1 - DESCENT, descent: DESCENT });
 }

@@ -3,28 +3,24 @@
  * `OCTAVO_SHOTS` names a folder for screenshots of all states; `OCTAVO_PICTURES=1` renews those that the documentation shows.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import type { Page } from 'playwright-core';
 import { hasBrowser, openBrowser } from '../../../tools/browser.mjs';
 import { buildExample } from '../../../tools/examples.mjs';
 import {
   add,
   answered,
   ask,
-  axe,
   BUILD_TIME,
+  file,
+  LAPTOP,
+  look,
   root,
   serveDocuments,
   visit,
   type Server,
 } from '../../support/document-qa.ts';
 import { column, pdf } from '../../support/pdf.ts';
-
-const SHOTS = process.env['OCTAVO_SHOTS'];
-const PICTURES = process.env['OCTAVO_PICTURES'] === '1';
-const PHONE = { width: 390, height: 844 };
-const LAPTOP = { width: 1280, height: 800 };
 
 let available = false;
 let browser: Awaited<ReturnType<typeof openBrowser>>;
@@ -38,8 +34,6 @@ beforeAll(async () => {
   }
   await buildExample('document-qa', { check: true });
   browser = await openBrowser();
-  if (SHOTS !== undefined) mkdirSync(SHOTS, { recursive: true });
-  if (PICTURES) mkdirSync(root('docs/pictures'), { recursive: true });
 }, BUILD_TIME);
 
 afterAll(async () => {
@@ -52,50 +46,6 @@ async function fresh(): Promise<Awaited<ReturnType<typeof visit>> & { readonly s
   servers.push(server);
   return { server, ...(await visit(browser.context, server)) };
 }
-
-let looks = 0;
-
-/** Looks at a state in both sizes, and for screenshots in both schemes: nothing is wider than the window, nothing is serious to axe. */
-async function look(page: Page, name: string, picture?: string): Promise<void> {
-  const problems: string[] = [];
-  looks++;
-  const schemes = ['light', 'dark'] as const;
-  for (const [size, viewport] of [
-    ['phone', PHONE],
-    ['laptop', LAPTOP],
-  ] as const)
-    for (const colorScheme of schemes) {
-      // Layout differs by size and colours by scheme, in all states alike: axe looks at each state once, at both kinds in turn.
-      const checked =
-        size === (looks % 2 === 0 ? 'phone' : 'laptop') && colorScheme === (looks % 2 === 0 ? 'dark' : 'light');
-      const kept = PICTURES && picture !== undefined && colorScheme === 'light';
-      if (colorScheme === 'dark' && !checked && SHOTS === undefined) continue;
-      await page.setViewportSize(viewport);
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
-      // Pages are drawn anew when their size has rested.
-      if (SHOTS !== undefined || kept) await page.waitForTimeout(600);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      if (wide > 0) problems.push(`${name} ${size}: ${wide} pixels too wide`);
-      if (checked) problems.push(...(await axe(page)));
-      if (SHOTS !== undefined) await page.screenshot({ path: `${SHOTS}/documents-${name}-${size}-${colorScheme}.png` });
-      if (kept)
-        await page.screenshot({ path: root(`docs/pictures/${picture}${size === 'phone' ? '-phone' : ''}.png`) });
-    }
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
-  await page.setViewportSize(LAPTOP);
-  expect(problems).toEqual([]);
-}
-
-const file = (
-  name: string,
-  mimeType: string,
-  text: string | Uint8Array,
-): { name: string; mimeType: string; buffer: Buffer } => ({
-  name,
-  mimeType,
-  buffer: Buffer.from(text),
-});
 
 const gates = (): Buffer => Buffer.from('The code of the north gate is 4711. The code of the south gate is 2024.');
 

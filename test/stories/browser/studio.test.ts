@@ -12,6 +12,7 @@ import { hasBrowser, openBrowser } from '../../../tools/browser.mjs';
 import { buildExample } from '../../../tools/examples.mjs';
 import { mountsOf } from '../../../tools/start.mjs';
 import { serve } from '../../../tools/static-server.mjs';
+import { atFirstSight } from '../../support/first-sight.ts';
 import { tinyModel } from '../../support/tiny-model.ts';
 
 const root = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
@@ -117,29 +118,6 @@ const pixelsOf = (page: Page, selector: string): Promise<string> =>
     paper.drawImage(image, 0, 0);
     return [...paper.getImageData(0, 0, canvas.width, canvas.height).data].join(' ');
   }, selector);
-
-/**
- * Does something at the first change of the page after which `selector` is there (and its text matches `text`): between two calls of a test, a fast machine
- * finishes what the test wants to meet.
- */
-const atFirstSight = (page: Page, selector: string, act: 'click' | 'hide' | 'reload', text = ''): Promise<void> =>
-  page.evaluate(
-    ({ wanted, action, pattern }) => {
-      const watch = new MutationObserver(() => {
-        const found = document.querySelector<HTMLElement>(wanted);
-        if (found === null || !new RegExp(pattern).test(found.textContent ?? '')) return;
-        watch.disconnect();
-        if (action === 'click') found.click();
-        else if (action === 'reload') location.reload();
-        else {
-          Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });
-          document.dispatchEvent(new Event('visibilitychange'));
-        }
-      });
-      watch.observe(document.body, { childList: true, subtree: true, attributes: true, characterData: true });
-    },
-    { wanted: selector, action: act, pattern: text },
-  );
 
 /** A picture of nano's world as a file. */
 const sample = (): Buffer => readFileSync(root('examples/studio/public/sample.png'));

@@ -1,0 +1,74 @@
+// npm run eval -- rectangles [--json FILE] [--n PAGES]
+// Rectangles of words against the browser's own ranges over pdf.js's text layer: intersection over union, for all PDFs of ../shared/data/documents.
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { openBrowser } from '../tools/browser.mjs';
+import { serve } from '../tools/static-server.mjs';
+import { ResultFile } from './record.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const DOCUMENTS = fileURLToPath(new URL('../../shared/data/documents', import.meta.url));
+
+/** A Chromium with the page that compares. `folder`: of the PDFs. `compare(name, pages)` gives what one file's words have. */
+export async function openComparison(folder) {
+  const server = await serve({
+    mounts: {
+      '/dist/': `${root}dist`,
+      '/eval/': `${root}eval`,
+      '/pdfjs/': `${root}node_modules/pdfjs-dist`,
+      '/files/': folder,
+    },
+  });
+  const browser = await openBrowser();
+  const page = await browser.context.newPage();
+  page.setDefaultTimeout(0);
+  await page.goto(`${server.origin}/eval/rectangles.html`);
+  await page.waitForFunction(() => globalThis.compare !== undefined);
+  return {
+    compare: (name, pages) =>
+      page.evaluate(([file, most]) => globalThis.compare(`/files/${encodeURIComponent(file)}`, most), [name, pages]),
+    close: async () => {
+      await browser.close();
+      await server.close();
+    },
+  };
+}
+
+/** Mean, shares and the worst tenth of intersections over unions. */
+export function summary({ pages, words, off, values }) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const share = (least) => values.filter((value) => value >= least).length / values.length;
+  const round = (value) => Number(value.toFixed(3));
+  return {
+    pages,
+    words,
+    compared: values.length,
+    mean: round(values.reduce((sum, value) => sum + value, 0) / values.length),
+    median: round(sorted[sorted.length >> 1]),
+    lowestTenth: round(sorted[Math.floor(sorted.length / 10)]),
+    atLeastHalf: round(share(0.5)),
+    atLeastNineTenths: round(share(0.9)),
+    offThePage: off,
+  };
+}
+
+export async function run({ json, n }, machine) {
+  const files = readdirSync(DOCUMENTS).filter((name) => name.endsWith('.pdf'));
+  const results = new ResultFile(json, { command: `npm run eval -- rectangles --n ${n}` }, machine);
+  const comparison = await openComparison(DOCUMENTS);
+  const all = { pages: 0, words: 0, off: 0, values: [] };
+  try {
+    for (const name of files) {
+      const found = await comparison.compare(name, Number(n));
+      for (const key of ['pages', 'words', 'off']) all[key] += found[key];
+      all.values.push(...found.values);
+      const told = summary(found);
+      console.log(name, told);
+      results.add('rectangles', name, told, [...files, 'all']);
+    }
+    console.log('all', summary(all));
+    results.add('rectangles', 'all', summary(all), [...files, 'all']);
+  } finally {
+    await comparison.close();
+  }
+}
