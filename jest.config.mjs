@@ -11,6 +11,11 @@ export default {
     ],
     '\\.wgsl$': '<rootDir>/test/support/wgsl-transform.cjs',
   },
+  // examples/electron/main.js runs on the fakes, and on the built package.
+  moduleNameMapper: {
+    '^electron/(main|common)$': '<rootDir>/test/electron/fake-modules.ts',
+    '^octavo/electron$': '<rootDir>/dist/electron.js',
+  },
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node', 'wgsl'],
   testTimeout: 60_000,
   // Modules of finished suites stay in a worker's heap (Node keeps ES modules of vm contexts), so workers are replaced when they have grown.

@@ -49,3 +49,17 @@ export type IconName = keyof typeof LINES;
 export function icon(name: IconName): TemplateResult {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">${LINES[name]}</svg>`;
 }
+
+/** A button that shows an icon only: its words are its name and its tooltip. */
+export function iconButton(name: IconName, label: string, run: () => void, disabled = false): TemplateResult {
+  return html`<button
+    type="button"
+    class="icon-button"
+    aria-label=${label}
+    title=${label}
+    ?disabled=${disabled}
+    @click=${run}
+  >
+    ${icon(name)}
+  </button>`;
+}

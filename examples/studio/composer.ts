@@ -1,6 +1,7 @@
 /** The line at the bottom in which everything is asked for: it grows with its text, and Enter sends. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { icon, type IconName } from '../common/icons.ts';
+import { say } from './texts.ts';
 
 export interface ComposerOptions {
   readonly label: string;
@@ -63,6 +64,20 @@ export function composer(options: ComposerOptions): TemplateResult {
       }
     </div>
   </form>`;
+}
+
+/** Shows the settings of what is painted or edited, where they are not always in view. */
+export function optionsButton(open: boolean, toggle: () => void): TemplateResult {
+  return html`<button
+    type="button"
+    class="icon-button only-narrow"
+    aria-label=${say('paintOptions')}
+    title=${say('paintOptions')}
+    aria-expanded=${open ? 'true' : 'false'}
+    @click=${toggle}
+  >
+    ${icon('settings')}
+  </button>`;
 }
 
 /** Examples above the line. */

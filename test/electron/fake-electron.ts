@@ -170,6 +170,7 @@ export class FakeElectron implements ElectronMain {
       let prevented = false;
       this.events.emit('before-quit', { preventDefault: () => (prevented = true) });
       if (prevented) return;
+      this.events.emit('will-quit', { preventDefault: () => {} });
       this.ended = true;
       // What still runs does not survive the app.
       for (const child of this.children) if (child.pid !== undefined) kill(child.pid);

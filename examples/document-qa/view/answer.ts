@@ -1,7 +1,7 @@
 /** One question with its answer, as it is shown: the text with a chip behind each sentence, and the quotes below. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { duration, percent } from '../../common/format.ts';
-import { icon } from '../../common/icons.ts';
+import { icon, iconButton } from '../../common/icons.ts';
 import { readText, t } from '../messages.ts';
 import type { Going } from '../state/asker.ts';
 import type { Answer, Evidence, Exchange, Nearest } from '../state/exchanges.ts';
@@ -293,23 +293,14 @@ function problemView(exchange: Exchange, problem: Exchange['problem'], actions: 
             </button>`
       }
       <button class="button" @click=${() => actions.again(exchange)}>${icon('reload')} ${t('again')}</button>
-      <button
-        class="icon-button"
-        aria-label=${t('removeExchange')}
-        title=${t('removeExchange')}
-        @click=${() => actions.remove(exchange)}
-      >
-        ${icon('trash')}
-      </button>
+      ${iconButton('trash', t('removeExchange'), () => actions.remove(exchange))}
     </div>`;
 }
 
 function actionsView(exchange: Exchange, actions: AnswerActions): TemplateResult {
-  const button = (name: 'copy' | 'reload' | 'trash', label: string, run: () => void): TemplateResult =>
-    html`<button class="icon-button" aria-label=${label} title=${label} @click=${run}>${icon(name)}</button>`;
   return html`<div class="row actions">
-    ${button('copy', t('copyAnswer'), () => actions.copy(exchange))}
-    ${button('reload', t('again'), () => actions.again(exchange))}
-    ${button('trash', t('removeExchange'), () => actions.remove(exchange))}
+    ${iconButton('copy', t('copyAnswer'), () => actions.copy(exchange))}
+    ${iconButton('reload', t('again'), () => actions.again(exchange))}
+    ${iconButton('trash', t('removeExchange'), () => actions.remove(exchange))}
   </div>`;
 }

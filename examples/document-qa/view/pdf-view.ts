@@ -2,7 +2,7 @@
  * `<doc-pdf>`: all pages of a PDF below each other, or a picture. Pages near the window are drawn, others are empty frames of the right size, so that nothing moves when they come. Marks are
  * laid over a page in shares of its size, whatever its scale.
  */
-import type { OctavoDocument, Page } from 'octavo';
+import type { OctavoDocument, Page, PlacedRectangle } from 'octavo';
 import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { define, Part } from '../../common/element.ts';
@@ -87,19 +87,21 @@ class PdfView extends Part {
   override render(): TemplateResult | typeof nothing {
     const { document } = this;
     if (document === undefined) return nothing;
+    const { range } = this.place ?? {};
+    const marks = range === undefined ? [] : document.rectangles(range[0], range[1]);
     return html`<div class="sheets" .style=${`--zoom: ${this.zoom}`}>
       ${repeat(
         document.pages,
         ({ number }) => number,
-        (page) => this.#sheet(document, page),
+        (page) => this.#sheet(
+          page,
+          marks.filter((mark) => mark.page === page.number),
+        ),
       )}
     </div>`;
   }
 
-  #sheet(document: OctavoDocument, { number, width, height, label }: Page): TemplateResult {
-    const { range } = this.place ?? {};
-    const marks =
-      range === undefined ? [] : document.rectangles(range[0], range[1]).filter(({ page }) => page === number);
+  #sheet({ number, width, height, label }: Page, marks: readonly PlacedRectangle[]): TemplateResult {
     return html`<div
       class="sheet"
       role="group"

@@ -2,7 +2,7 @@
 import type { OctavoDocument, SearchResult } from 'octavo';
 import { html, nothing, type TemplateResult } from 'lit';
 import { define } from '../../common/element.ts';
-import { icon } from '../../common/icons.ts';
+import { icon, iconButton } from '../../common/icons.ts';
 import type { Observable } from '../../common/observable.ts';
 import { problemView } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
@@ -237,15 +237,7 @@ class Viewer extends WorkspacePart {
   #foot({ pages }: OctavoDocument): TemplateResult {
     const step = (by: number): void => this.#goTo(this.page + by);
     return html`<footer class="viewer-foot">
-      <button
-        class="icon-button"
-        aria-label=${t('previous')}
-        title=${t('previous')}
-        ?disabled=${this.page <= 1}
-        @click=${() => step(-1)}
-      >
-        ${icon('back')}
-      </button>
+      ${iconButton('back', t('previous'), () => step(-1), this.page <= 1)}
       <label class="page-number numbers">
         <span class="unseen">${t('page')}</span>
         <input
@@ -262,27 +254,10 @@ class Viewer extends WorkspacePart {
         />
         ${t('pageOf', { total: pages.length })}
       </label>
-      <button
-        class="icon-button"
-        aria-label=${t('next')}
-        title=${t('next')}
-        ?disabled=${this.page >= pages.length}
-        @click=${() => step(1)}
-      >
-        ${icon('next')}
-      </button>
+      ${iconButton('next', t('next'), () => step(1), this.page >= pages.length)}
       <span class="grow"></span>
-      <button
-        class="icon-button"
-        aria-label=${t('zoomOut')}
-        title=${t('zoomOut')}
-        @click=${() => this.zoomBy(1 / ZOOM_STEP)}
-      >
-        ${icon('minus')}
-      </button>
-      <button class="icon-button" aria-label=${t('zoomIn')} title=${t('zoomIn')} @click=${() => this.zoomBy(ZOOM_STEP)}>
-        ${icon('add')}
-      </button>
+      ${iconButton('minus', t('zoomOut'), () => this.zoomBy(1 / ZOOM_STEP))}
+      ${iconButton('add', t('zoomIn'), () => this.zoomBy(ZOOM_STEP))}
     </footer>`;
   }
 

@@ -1,8 +1,8 @@
 /** `<studio-edit>`: a picture that is changed by saying how, with all its versions. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { define, Part } from '../../common/element.ts';
-import { icon } from '../../common/icons.ts';
-import { composer, suggestions } from '../composer.ts';
+import { icon, iconButton } from '../../common/icons.ts';
+import { composer, optionsButton, suggestions } from '../composer.ts';
 import { cannot } from '../cannot.ts';
 import { holder, isNano, settings } from '../context.ts';
 import { brush } from '../paint/options.ts';
@@ -64,16 +64,7 @@ class EditView extends Part {
                 value: settings.value.editDraft,
                 send: { label: say('editGo'), icon: 'edit', disabled: model === undefined || running },
                 stop: running && mine ? { label: say('stop'), run: () => void work.discard() } : undefined,
-                before: html`<button
-                  type="button"
-                  class="icon-button only-narrow"
-                  aria-label=${say('paintOptions')}
-                  title=${say('paintOptions')}
-                  aria-expanded=${this.options ? 'true' : 'false'}
-                  @click=${() => (this.options = !this.options)}
-                >
-                  ${icon('settings')}
-                </button>`,
+                before: optionsButton(this.options, () => (this.options = !this.options)),
                 above:
                   isNano() && !mine && settings.value.editDraft === ''
                     ? suggestions(NANO_EDITS, (text) => this.#edit(picture, text))
@@ -116,46 +107,15 @@ class EditView extends Part {
   #picture(picture: Picture): TemplateResult {
     const { job, preview, known } = work.state.value;
     const before = pictureOf(picture.from);
+    const after = newestEdit(picture.id);
     const underWay = job?.request.kind === 'edit' && job.request.from === picture.id;
     return html`<div class="edit-tools" role="toolbar" aria-label=${say('edit')}>
-        <button
-          class="icon-button"
-          aria-label=${say('undo')}
-          title=${say('undo')}
-          ?disabled=${before === undefined}
-          @click=${() => this.#show(before)}
-        >
-          ${icon('undo')}
-        </button>
-        <button
-          class="icon-button"
-          aria-label=${say('redo')}
-          title=${say('redo')}
-          ?disabled=${newestEdit(picture.id) === undefined}
-          @click=${() => this.#show(newestEdit(picture.id))}
-        >
-          ${icon('redo')}
-        </button>
+        ${iconButton('undo', say('undo'), () => this.#show(before), before === undefined)}
+        ${iconButton('redo', say('redo'), () => this.#show(after), after === undefined)}
         <span class="grow"></span>
-        <button
-          class="icon-button"
-          aria-label=${say('share')}
-          title=${say('share')}
-          @click=${() => void sharePicture(picture)}
-        >
-          ${icon('share')}
-        </button>
-        <button class="icon-button" aria-label=${say('save')} title=${say('save')} @click=${() => savePicture(picture)}>
-          ${icon('download')}
-        </button>
-        <button
-          class="icon-button"
-          aria-label=${say('closePicture')}
-          title=${say('closePicture')}
-          @click=${() => settings.set({ editing: '' })}
-        >
-          ${icon('close')}
-        </button>
+        ${iconButton('share', say('share'), () => void sharePicture(picture))}
+        ${iconButton('download', say('save'), () => savePicture(picture))}
+        ${iconButton('close', say('closePicture'), () => settings.set({ editing: '' }))}
       </div>
       <div class="edit-stage">
         ${

@@ -1,8 +1,8 @@
 /** `<studio-paint>`: pictures from words. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { define, Part } from '../../common/element.ts';
-import { icon } from '../../common/icons.ts';
-import { composer, suggestions } from '../composer.ts';
+import { icon, iconButton } from '../../common/icons.ts';
+import { composer, optionsButton, suggestions } from '../composer.ts';
 import { cannot } from '../cannot.ts';
 import { holder, isNano, open, settings } from '../context.ts';
 import { sharePicture } from '../pictures/share.ts';
@@ -47,16 +47,7 @@ class PaintView extends Part {
           value: settings.value.paintDraft,
           send: { label: say('paintGo'), icon: 'brush', disabled: model === undefined || running },
           stop: running && mine ? { label: say('stop'), run: () => void work.discard() } : undefined,
-          before: html`<button
-            type="button"
-            class="icon-button only-narrow"
-            aria-label=${say('paintOptions')}
-            title=${say('paintOptions')}
-            aria-expanded=${this.options ? 'true' : 'false'}
-            @click=${() => void this.#showOptions()}
-          >
-            ${icon('settings')}
-          </button>`,
+          before: optionsButton(this.options, () => void this.#showOptions()),
           above:
             isNano() && !busy && !this.options && settings.value.paintDraft === ''
               ? suggestions(NANO_PAINTINGS, (text) => this.#paint(text))
@@ -125,30 +116,9 @@ class PaintView extends Part {
       </button>
       <div class="finished-tools">
         <span class="hint numbers grow">${seed === undefined ? '' : say('seedIs', { seed: String(seed) })}</span>
-        <button
-          class="icon-button"
-          aria-label=${say('editIt')}
-          title=${say('editIt')}
-          @click=${() => this.send('edit-picture', picture)}
-        >
-          ${icon('edit')}
-        </button>
-        <button
-          class="icon-button"
-          aria-label=${say('askAbout')}
-          title=${say('askAbout')}
-          @click=${() => this.send('ask-picture', picture)}
-        >
-          ${icon('chat')}
-        </button>
-        <button
-          class="icon-button"
-          aria-label=${say('share')}
-          title=${say('share')}
-          @click=${() => void sharePicture(picture)}
-        >
-          ${icon('share')}
-        </button>
+        ${iconButton('edit', say('editIt'), () => this.send('edit-picture', picture))}
+        ${iconButton('chat', say('askAbout'), () => this.send('ask-picture', picture))}
+        ${iconButton('share', say('share'), () => void sharePicture(picture))}
       </div>
     </li>`;
   }
