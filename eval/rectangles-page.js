@@ -52,7 +52,7 @@ globalThis.compare = async (address, most) => {
   const file = await getDocument({ data: bytes, isEvalSupported: false, cMapUrl: '/pdfjs/cmaps/', cMapPacked: true })
     .promise;
   const step = Math.max(1, Math.ceil(file.numPages / most));
-  const result = { pages: 0, words: 0, off: 0, values: [] };
+  const result = { pages: 0, words: 0, off: 0, values: [], sides: [] };
   for (let number = 1; number <= file.numPages; number += step) {
     const { start, end, width, height } = opened.pages[number - 1];
     const own = new Map();
@@ -69,8 +69,9 @@ globalThis.compare = async (address, most) => {
       result.words++;
       const distance = (one) => Math.hypot(one[0] - rectangle[0], one[1] - rectangle[1]);
       const nearest = (own.get(text) ?? []).toSorted((a, b) => distance(a) - distance(b))[0];
-      if (nearest !== undefined && distance(nearest) < NEAR)
-        result.values.push(intersectionOverUnion(nearest, rectangle));
+      if (nearest === undefined || distance(nearest) >= NEAR) continue;
+      result.values.push(intersectionOverUnion(nearest, rectangle));
+      result.sides.push(nearest.map((side, i) => (side - rectangle[i]) / (rectangle[3] - rectangle[1])));
     }
     page.cleanup();
     result.pages++;

@@ -35,7 +35,7 @@ export async function openComparison(folder) {
 }
 
 /** Mean, shares and the worst tenth of intersections over unions. */
-export function summary({ pages, words, off, values }) {
+export function summary({ pages, words, off, values, sides }) {
   const sorted = values.toSorted((a, b) => a - b);
   const share = (least) => values.filter((value) => value >= least).length / values.length;
   const round = (value) => Number(value.toFixed(3));
@@ -48,6 +48,8 @@ export function summary({ pages, words, off, values }) {
     lowestTenth: round(sorted[Math.floor(sorted.length / 10)]),
     atLeastHalf: round(share(0.5)),
     atLeastNineTenths: round(share(0.9)),
+    // How far left, top, right and bottom are from the browser's, on the mean, in heights of a line: to the right and downwards.
+    sides: [0, 1, 2, 3].map((i) => round(sides.reduce((sum, one) => sum + one[i], 0) / sides.length)),
     offThePage: off,
   };
 }
@@ -56,12 +58,13 @@ export async function run({ json, n }, machine) {
   const files = readdirSync(DOCUMENTS).filter((name) => name.endsWith('.pdf'));
   const results = new ResultFile(json, { command: `npm run eval -- rectangles --n ${n}` }, machine);
   const comparison = await openComparison(DOCUMENTS);
-  const all = { pages: 0, words: 0, off: 0, values: [] };
+  const all = { pages: 0, words: 0, off: 0, values: [], sides: [] };
   try {
     for (const name of files) {
       const found = await comparison.compare(name, Number(n));
       for (const key of ['pages', 'words', 'off']) all[key] += found[key];
       all.values.push(...found.values);
+      all.sides.push(...found.sides);
       const told = summary(found);
       console.log(name, told);
       results.add('rectangles', name, told, [...files, 'all']);

@@ -12,7 +12,8 @@ const EN = {
   openLibrary: 'Show documents',
   closeLibrary: 'Close documents',
   emptyTitle: 'Ask your documents',
-  emptyBody: 'Drop PDF, Word, Markdown, HTML, text or CSV files here, or pictures of pages. They are read on this device and stay there.',
+  emptyBody:
+    'Drop PDF, Word, Markdown, HTML, text or CSV files here, or pictures of pages. They are read on this device and stay there.',
   emptySample: 'Try a sample',
   emptyFact1: 'Answers come from your documents, each sentence with its place on the page.',
   emptyFact2: 'Nothing is uploaded. After the first visit it works without a network.',

@@ -28,10 +28,7 @@ const ocrFiles = () => ({
     for (const core of ['tesseract-core-simd-lstm.wasm.js', 'tesseract-core-lstm.wasm.js'])
       emit(core, at(`tesseract.js-core/${core}`));
     for (const code of readdirSync(at('@tesseract.js-data')))
-      emit(
-        `languages/${code}.traineddata.gz`,
-        at(`@tesseract.js-data/${code}/4.0.0_best_int/${code}.traineddata.gz`),
-      );
+      emit(`languages/${code}.traineddata.gz`, at(`@tesseract.js-data/${code}/4.0.0_best_int/${code}.traineddata.gz`));
   },
 });
 
@@ -42,10 +39,7 @@ export default defineConfig(
     worker: {
       // The sample is there without a network, too, and English and German text in pictures is recognised. Of the 170 character maps and of other languages each is
       // kept when a document first needs it.
-      globPatterns: [
-        '**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,pfb,ttf}',
-        'ocr/languages/{eng,deu}.traineddata.gz',
-      ],
+      globPatterns: ['**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,pfb,ttf}', 'ocr/languages/{eng,deu}.traineddata.gz'],
       globIgnores: ['ocr/tesseract-core-lstm.wasm.js'],
       runtimeCaching: [
         { urlPattern: /\/pdfjs\/cmaps\//, handler: 'CacheFirst', options: { cacheName: 'character-maps' } },

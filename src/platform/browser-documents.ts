@@ -18,8 +18,7 @@ const environment: DocumentEnvironment = {
       png: (canvas) => (canvas as OffscreenCanvas).convertToBlob({ type: 'image/png' }),
     };
   },
-  readPicture: (bytes, name, signal) =>
-    readImage(new File([bytes as Uint8Array<ArrayBuffer>], name), { signal }),
+  readPicture: (bytes, name, signal) => readImage(new File([bytes as Uint8Array<ArrayBuffer>], name), { signal }),
   records: async () => (typeof indexedDB === 'undefined' ? undefined : new Database('octavo-documents')),
 };
 

@@ -260,13 +260,17 @@ describe('text in pictures', () => {
         read(ocr.count);
         await new Promise((resolve) => setTimeout(resolve, 1));
         signal?.throwIfAborted();
-        return { lines: [{ words: [{ text: `Ship-${SHIPS[ocr.count - 1] ?? ''}`, box: [10, 10, 200, 40] as const }] }] };
+        return {
+          lines: [{ words: [{ text: `Ship-${SHIPS[ocr.count - 1] ?? ''}`, box: [10, 10, 200, 40] as const }] }],
+        };
       },
     };
     return ocr;
   };
-  const scan = (): Uint8Array =>
-    pdf({ pages: [{ texts: column(60, 700, ['The tower was built in 1926.']) }, ...Array(4).fill({ picture: true })] });
+  const scan = (): Uint8Array => {
+    const pictures = Array.from({ length: 4 }, () => ({ picture: true }));
+    return pdf({ pages: [{ texts: column(60, 700, ['The tower was built in 1926.']) }, ...pictures] });
+  };
 
   test('is recognised when it is asked for, and the document is there as it was until then', async () => {
     const ocr = reader();
@@ -347,7 +351,10 @@ describe('text in pictures', () => {
     expect((await library.list())[0]).toMatchObject({ problem: undefined, recognition: 'done', pictures: 0 });
     const { pages } = await library.open(id);
     expect([pages[0]?.width, pages[0]?.height]).toEqual([24, 32]);
-    expect(sizes).toEqual([[24, 32], [24, 32]]);
+    expect(sizes).toEqual([
+      [24, 32],
+      [24, 32],
+    ]);
   });
 
   test('needs an adapter', async () => {

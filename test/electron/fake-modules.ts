@@ -65,8 +65,10 @@ export class BrowserWindow extends EventEmitter {
 export class Tray extends EventEmitter {
   menu: readonly FakeItem[] = [];
   tip = '';
-  constructor(readonly icon: unknown) {
+  readonly icon: unknown;
+  constructor(icon: unknown) {
     super();
+    this.icon = icon;
     program.trays.push(this);
   }
   setToolTip(tip: string): void {

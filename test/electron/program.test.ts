@@ -72,7 +72,11 @@ test('opens a hardened window, a menu, a tray and a shortcut, with the documents
   expect(program.windows).toHaveLength(0);
   const { window, events } = await ready();
   expect(window.address).toBe('octavo://app/');
-  expect(window.options.webPreferences).toMatchObject({ sandbox: true, contextIsolation: true, nodeIntegration: false });
+  expect(window.options.webPreferences).toMatchObject({
+    sandbox: true,
+    contextIsolation: true,
+    nodeIntegration: false,
+  });
   await until(() => names(events).length > 0);
   expect(names(events)).toEqual(['a.pdf']);
   const [event] = events;
@@ -125,8 +129,7 @@ test('its menu opens, remembers, forgets and commands; what is not there any mor
   expect(program.system).toEqual([]);
   expect(item(/Open &Recent/).enabled).toBe(false);
   for (const label of [/Models/, /Settings/, /Shortcuts/]) item(label).click!();
-  const commands = (): readonly string[] =>
-    events.flatMap((event) => (event.kind === 'command' ? [event.name] : []));
+  const commands = (): readonly string[] => events.flatMap((event) => (event.kind === 'command' ? [event.name] : []));
   await until(() => commands().length === 3);
   expect(commands()).toEqual(['show-models', 'show-settings', 'show-shortcuts']);
 });

@@ -5,7 +5,12 @@ import type { Page } from 'playwright-core';
  * Does something at the first change of the page after which `selector` is there (and its text matches `text`): between two calls of a test, a fast machine
  * finishes what the test wants to meet.
  */
-export const atFirstSight = (page: Page, selector: string, act: 'click' | 'hide' | 'reload', text = ''): Promise<void> =>
+export const atFirstSight = (
+  page: Page,
+  selector: string,
+  act: 'click' | 'hide' | 'reload',
+  text = '',
+): Promise<void> =>
   page.evaluate(
     ({ wanted, action, pattern }) => {
       const watch = new MutationObserver(() => {

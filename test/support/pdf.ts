@@ -50,9 +50,7 @@ function unicodeMap(units: ReadonlySet<string>): string {
   const rows = [...units].map((unit) => `<${hexadecimal(unit)}> <${hexadecimal(unit)}>`);
   const blocks = [];
   for (let i = 0; i < rows.length; i += 100)
-    blocks.push(
-      `${Math.min(100, rows.length - i)} beginbfchar\n${rows.slice(i, i + 100).join('\n')}\nendbfchar`,
-    );
+    blocks.push(`${Math.min(100, rows.length - i)} beginbfchar\n${rows.slice(i, i + 100).join('\n')}\nendbfchar`);
   return (
     '/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n/CMapName /Own def\n/CMapType 2 def\n' +
     `1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n${blocks.join('\n')}\nendcmap\nend\nend`
@@ -76,7 +74,13 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
         `/Encoding << /Type /Encoding /Differences [1 ${Array.from({ length: 31 }, (_, i) => `/g${i + 1}`).join(' ')}] >> >>`,
     ),
   ];
-  const units = new Set(pages.flatMap(({ texts = [] }) => texts.filter(({ font }) => font === 'F4').flatMap(({ text }) => [...Array(text.length).keys()].map((i) => text[i] ?? ''))));
+  const units = new Set(
+    pages.flatMap(({ texts = [] }) =>
+      texts
+        .filter(({ font }) => font === 'F4')
+        .flatMap(({ text }) => [...Array(text.length).keys()].map((i) => text[i] ?? '')),
+    ),
+  );
   const descriptor = add(
     '<< /Type /FontDescriptor /FontName /Own /Flags 4 /FontBBox [0 -200 1000 800] /ItalicAngle 0 /Ascent 800 /Descent -200 /CapHeight 700 /StemV 80 >>',
   );

@@ -163,14 +163,16 @@ class Conversation extends WorkspacePart {
         ${
           entry === undefined
             ? t('startAllBody', { count: entries.length })
-            : read
-              ? t('startBody', {
-                  pages:
-                    entry.pages > 1 || entry.characters === 0
-                      ? t('pages', { count: entry.pages })
-                      : t('words', { count: wordsOf(entry.characters) }),
-                })
-              : readingView(entry, shelf.state.value)
+            : read && entry.characters === 0
+              ? t('pages', { count: entry.pages })
+              : read
+                ? t('startBody', {
+                    pages:
+                      entry.pages > 1
+                        ? t('pages', { count: entry.pages })
+                        : t('words', { count: wordsOf(entry.characters) }),
+                  })
+                : readingView(entry, shelf.state.value)
         }
       </p>
       ${
@@ -210,7 +212,14 @@ class Conversation extends WorkspacePart {
   /** nano answers about the sample, and little else. */
   #trying(entry: LibraryEntry | undefined): TemplateResult | typeof nothing {
     const { choice } = this.workspace.models.state.value;
-    if (entry === undefined || entry.name === SAMPLE || entry.characters === 0 || choice === undefined || keyOf(choice) !== NANO) return nothing;
+    if (
+      entry === undefined ||
+      entry.name === SAMPLE ||
+      entry.characters === 0 ||
+      choice === undefined ||
+      keyOf(choice) !== NANO
+    )
+      return nothing;
     return html`<div class="notice">
       <p class="grow">${t('nanoHint')}</p>
       <button class="button" @click=${() => this.send('show-models')}>${t('chooseModel')}</button>

@@ -137,7 +137,10 @@ class Library extends WorkspacePart {
   /** Whether it is the one that is read, or will be next: reading is paused as a whole. */
   #first({ id }: LibraryEntry): boolean {
     const { progress, entries } = this.workspace.shelf.state.value;
-    return id === (progress?.id ?? entries.find(({ state, recognition }) => state === 'waiting' || recognition === 'asked')?.id);
+    return (
+      id ===
+      (progress?.id ?? entries.find(({ state, recognition }) => state === 'waiting' || recognition === 'asked')?.id)
+    );
   }
 
   #pause(): TemplateResult {

@@ -93,10 +93,11 @@ class PdfView extends Part {
       ${repeat(
         document.pages,
         ({ number }) => number,
-        (page) => this.#sheet(
-          page,
-          marks.filter((mark) => mark.page === page.number),
-        ),
+        (page) =>
+          this.#sheet(
+            page,
+            marks.filter((mark) => mark.page === page.number),
+          ),
       )}
     </div>`;
   }

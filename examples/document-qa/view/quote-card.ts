@@ -15,7 +15,11 @@ export function showQuote(evidence: Evidence, at: Element, named: boolean): void
   timer = setTimeout(() => place(evidence, at, named), DELAY);
 }
 
-function place({ before, quote, after, kind, page, rectangles, name, recognised }: Evidence, at: Element, named: boolean): void {
+function place(
+  { before, quote, after, kind, page, rectangles, name, recognised }: Evidence,
+  at: Element,
+  named: boolean,
+): void {
   if (!at.isConnected) return;
   if (card === undefined) {
     card = document.createElement('div');

@@ -7,7 +7,8 @@ import type { ShelfState } from '../state/shelf.ts';
 
 export function readingText({ id, recognition }: LibraryEntry, { progress, paused }: ShelfState): string {
   if (paused) return t('statePaused');
-  if (progress === undefined || progress.id !== id) return t(recognition === 'asked' ? 'stateWaitsForOcr' : 'stateWaiting');
+  if (progress === undefined || progress.id !== id)
+    return t(recognition === 'asked' ? 'stateWaitsForOcr' : 'stateWaiting');
   const { phase, done, total, secondsLeft } = progress;
   const words =
     phase === 'recognition'

@@ -41,12 +41,7 @@ export async function readPicture(
   const shown =
     scale === 1
       ? picture
-      : resize(
-          picture,
-          Math.max(1, Math.round(width * scale)),
-          Math.max(1, Math.round(height * scale)),
-          'bilinear',
-        );
+      : resize(picture, Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)), 'bilinear');
   const { lines } = await ocr.recognise(new Blob([await encodePng(shown)], { type: 'image/png' }), {
     width: shown.width,
     height: shown.height,

@@ -302,7 +302,10 @@ export class DocumentLibrary {
         this.#forget(one.id);
       }
     } catch (error) {
-      if (turn.aborted || (error instanceof OctavoError && error.name === 'StorageError' && error.code !== 'unavailable'))
+      if (
+        turn.aborted ||
+        (error instanceof OctavoError && error.name === 'StorageError' && error.code !== 'unavailable')
+      )
         throw error;
       if (abort.signal.aborted) return;
       await this.#shelf.update(id, {
@@ -361,7 +364,10 @@ export class DocumentLibrary {
           try {
             const entry = await this.#shelf.keepPages(id, reader, kept, pages.slice(kept));
             // Removed, or not to be recognised any more, in another tab.
-            if (entry === undefined || (ocr !== undefined && entry.recognition !== 'asked' && entry.state !== 'waiting'))
+            if (
+              entry === undefined ||
+              (ocr !== undefined && entry.recognition !== 'asked' && entry.state !== 'waiting')
+            )
               this.#cancel(id);
             kept = pages.length;
           } catch (error) {

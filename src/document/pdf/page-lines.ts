@@ -192,11 +192,7 @@ function lineText(line: Line, firstColumn: number): PageLine {
 }
 
 /** A piece that is written from right to left has its first character at its right end. */
-function runOf(
-  { x, y, dx, dy, ux, uy, descent, family, rtl }: PlacedPiece,
-  start: number,
-  end: number,
-): PlacedRun {
+function runOf({ x, y, dx, dy, ux, uy, descent, family, rtl }: PlacedPiece, start: number, end: number): PlacedRun {
   const own = { start, end, ux, uy, descent, ...(family !== undefined && { family }) };
   return rtl ? { ...own, x: x + dx, y: y + dy, dx: -dx, dy: -dy } : { ...own, x, y, dx, dy };
 }
