@@ -96,7 +96,7 @@ describe('Hebrew', () => {
   });
 
   test('two columns are read from the right one to the left one, paragraphs by indents from the right', async () => {
-    const line = (i: number): string => `${'שורה של טקסט בעמודה על הנמל'} ${String.fromCodePoint(0x5d0 + i).repeat(3)}`;
+    const line = (i: number): string => `שורה של טקסט בעמודה על הנמל ${String.fromCodePoint(0x5d0 + i).repeat(3)}`;
     const column = (right: number, from: number): PdfText[] =>
       Array.from({ length: 7 }, (_, i) => seen(700 - 12 * i, backwards(line(from + i)), right));
     const { text } = await open([...column(270, 7), ...column(RIGHT, 0)]);

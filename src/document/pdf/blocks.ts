@@ -229,8 +229,11 @@ function addBlock(builder: ContentBuilder, { kind, level, lines }: Paragraph, bo
           body.words.has(`${first}-${second}`.toLowerCase()) &&
           !body.words.has(`${first}${second}`.toLowerCase());
         if (!kept) text = text.slice(0, -1);
-      } else if (UNSPACED_END.test(text) && UNSPACED_START.test(line.text)) text += '';
-      else if (hyphen === null || !/^\p{Lu}/u.test(line.text)) text += ' ';
+      } else if (
+        (hyphen === null || !/^\p{Lu}/u.test(line.text)) &&
+        !(UNSPACED_END.test(text) && UNSPACED_START.test(line.text))
+      )
+        text += ' ';
     }
     const at = text.length;
     // The hyphen that was left out is no character of the run before.
