@@ -3,7 +3,7 @@
 import MiniSearch from 'minisearch';
 import { InputError } from 'octavo';
 import { share } from '../statistics.mjs';
-import { holds, pageOf, sentenceAround } from './data.mjs';
+import { holds, pageOf, plain, sentenceAround } from './data.mjs';
 
 const overlaps = (a, b) => a.start < b.end && b.start < a.end;
 const iou = (a, b) =>
@@ -86,6 +86,13 @@ export async function answerTo(model, document, item, settings) {
   };
 }
 
+/** The share of the expected words that the answer has, in any order. */
+function coverage(said, wanted) {
+  const there = new Set(plain(said).split(' '));
+  const words = plain(wanted).split(' ');
+  return words.filter((word) => there.has(word)).length / words.length;
+}
+
 const middle = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const count = (rows, test) => share(rows.filter((row) => test(row)).length, rows.length);
 
@@ -98,6 +105,8 @@ export function summary(rows) {
   return {
     n: rows.length,
     gold: count(rows, ({ gold }) => gold),
+    // Answers with at least half of the expected words: a name without its title, a number without its unit.
+    goldByHalf: count(rows, ({ covered }) => covered >= 0.5),
     shown: count(
       rows.filter((row) => row.shown !== undefined),
       ({ shown }) => shown,
@@ -141,7 +150,7 @@ export async function answers(model, { part, items, settings, embedder, n, journ
     for (const item of items.slice(0, n)) {
       const known = journal.row(part, item.id);
       if (known !== undefined) {
-        rows.push(known);
+        rows.push({ ...known, covered: coverage(known.text, item.answer) });
         continue;
       }
       const document = shared.get(item.document) ?? (await item.open({ ...(embedder && { embedder }) }));
@@ -149,7 +158,7 @@ export async function answers(model, { part, items, settings, embedder, n, journ
       const row = await answerTo(model, document, item, settings);
       if (item.document === undefined) document.close();
       journal.add(part, item.id, row);
-      rows.push(row);
+      rows.push({ ...row, covered: coverage(row.text, item.answer) });
       note(summary(rows));
     }
   } finally {
