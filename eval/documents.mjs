@@ -1,5 +1,5 @@
 // npm run eval -- documents [--parts retrieval,fusion,evidence,pdf,xquad,generated,absent,followups,rewriting] [--model FILE] [--modes passages,whole] [--packs 1,8,30] [--budget TOKENS]
-//   [--embedder FOLDER] [--languages en,de] [--articles odd|even|all] [--n N] [--threads N] [--json FILE]
+//   [--embedder FOLDER] [--languages en,de] [--articles odd|even|all] [--prompt NAME] [--n N] [--threads N] [--json FILE]
 // Questions about documents: what search finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de) and PDFs of
 // ../shared/data/documents, with the questions of documents/written.json, and documents of the project's generator. Every question is written down when it is answered (in
 // FILE.rows beside FILE), and a run that was stopped goes on where it was. A run with a larger n contains one with a smaller.
@@ -9,6 +9,7 @@ import { generatedItems, hasData, nested, pdfItems, xquadItems } from './documen
 import { absent, evidence } from './documents/evidence.mjs';
 import { followUpRetrieval, rewritten } from './documents/followups.mjs';
 import { buildHash, Journal } from './documents/journal.mjs';
+import { prompted } from './documents/prompts.mjs';
 import { fusion, pdfRetrieval, retrieval } from './documents/retrieval.mjs';
 import { ResultFile } from './record.mjs';
 
@@ -20,6 +21,7 @@ export const DOCUMENT_OPTIONS = {
   packs: { type: 'string' },
   budget: { type: 'string' },
   articles: { type: 'string' },
+  prompt: { type: 'string' },
 };
 
 const GENERATED = ['sparse 512', 'sparse 1000', 'sparse 2000'];
@@ -60,13 +62,14 @@ export async function run(model, values, machine) {
     if (last !== undefined) told(key, last);
   };
   const method = embedder ? `, BM25 and ${nameOf(embedder)}` : '';
+  const answering = values.prompt === undefined ? model : prompted(model, values.prompt);
   const chosen = articles === 'odd' ? '' : `, ${articles} articles`;
   const ask = async (name, items) => {
     for (const mode of modes) {
-      const key = `${name}, ${mode}${budget ? `, ${budget} tokens` : ''}${method}`;
+      const key = `${name}, ${mode}${budget ? `, ${budget} tokens` : ''}${values.prompt ? `, prompt ${values.prompt}` : ''}${method}`;
       const settings = { mode, ...(budget && { budget: Number(budget) }) };
       await follow('answers', key, (note) =>
-        answers(model, { part: key, items, settings, embedder, n, journal, note }),
+        answers(answering, { part: key, items, settings, embedder, n, journal, note }),
       );
     }
   };
