@@ -5,10 +5,10 @@
  *                                   | -sum of q: of all 32, of the first, second 16: i32 x 3 | 0: i32 |
  *
  * `sum` is scale * (sum of q). The q are 32 bytes; on plain SIMD builds they are 32 i16, every four of them in the
- * order 0, 2, 1, 3 (dot.ts). Tokens are divided into chunks of 64. A chunk is laid out as [block][token of the chunk],
+ * order 0, 2, 1, 3 (dot.ts). Tokens are divided into chunks of 96. A chunk is laid out as [block][token of the chunk],
  * the order in which the GEMM reads it, and is small enough for the L2 cache.
  */
-export const CHUNK: usize = 64;
+export const CHUNK: usize = 96;
 
 const WIDE = ASC_FEATURE_SIMD && !ASC_FEATURE_RELAXED_SIMD;
 /** Offset of the scale in a record. */
@@ -27,14 +27,14 @@ export const NOTHING: usize = META + 28;
 /** Returns the bytes between the records of a token in one block and in the next. */
 @inline
 export function blockStride(token: usize, count: usize): usize {
-  const first = token & ~(CHUNK - 1);
+  const first = token - token % CHUNK;
   return min<usize>(CHUNK, count - first) * RECORD;
 }
 
 /** Returns the offset of the record of `token` in block 0. */
 @inline
 export function recordOffset(token: usize, cols: usize): usize {
-  const first = token & ~(CHUNK - 1);
+  const first = token - token % CHUNK;
   return (first * (cols >> 5) + (token - first)) * RECORD;
 }
 

@@ -1,15 +1,19 @@
 /**
- * Integer products of many tokens. For each tile of 16 rows and chunk of 64 tokens, each block of 32 k and each row
- * group of 4, the quants are decoded once into eight registers and stay there for all tokens of the chunk; the f32 sums
- * of the tokens are kept in `scratch` (L1). What remains for each token and 8 dots are two loads, 8 broadcasts within
- * registers, one for the negated sum, and a few instructions of scaling. There are two chains of dots, because a single
- * one would be reordered so that all eight broadcasts are live at once, more than there are registers.
+ * Integer products of many tokens. For each tile of 16 rows and chunk of 96 tokens, each block of 32 k is unpacked once
+ * into scratch memory (L1): its quants as bytes (as i16 on plain SIMD builds), its scales and minima as f32. Then
+ * twelve sums, of two row groups of 4 by six tokens, stay in registers while k advances: eight loads serve twelve dots.
+ * All formats share these inner loops; they differ in how they are unpacked, in whether a value has a minimum (affine
+ * formats) or an offset (symmetric ones), and in having one scale for 32 values or for 16.
  *
  * Every row and token is summed as in gemv.ts: the products of a block as one integer (one for each of its scales),
- * then in f32 block by block. So the results of a token have the same bits whatever other tokens are in the call.
+ * then in f32 block by block. So the results of a token have the same bits whatever other tokens are in the call. The
+ * last one to five tokens are computed as six: the records behind the last one are read, and their sums ignored.
  *
- *   scratch: f32 [row group 0..3][token of the chunk][4 rows]
- *            | what the first half of a block leaves for its second half [token of the chunk][4 rows]
+ *   scratch: | sums f32 [token of the chunk][16 rows] | products of the first 16 k f32 [6 tokens][8 rows]
+ *            | scales f32 [half 0, 1][16 rows] | minima f32 [half 0, 1][16 rows] | quants [step][row group][16 bytes]
+ *            | signs of Q8_0 where only 0..127 is safe in the dot [step][row group][16 bytes] |
+ *
+ * A step is 4 k of four rows, on plain SIMD builds the even or the odd 2 k of them (dot.ts).
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
@@ -18,335 +22,345 @@ import {
 import {
   CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW,
 } from './activations';
-import { SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, even, multiplyAdd } from './dot';
-import { halves, highScales, lanes, quants, scales } from './vectors';
+import { SEVEN_BITS, SIGNED, UNSIGNED, dotMagnitude, dotSemantics, multiplyAdd } from './dot';
+import { halves, highScales, quants, scales, unknownZero } from './vectors';
 
-export const GEMM_SCRATCH: usize = 5 * CHUNK * 16;
+const WIDE = !ASC_FEATURE_RELAXED_SIMD;
+const HALFWAY: usize = CHUNK * 64;
+const SCALES: usize = HALFWAY + 192;
+const MINIMA: usize = SCALES + 128;
+const QUANTS: usize = MINIMA + 128;
+/** Bytes of 16 k in QUANTS. */
+const HALF: usize = WIDE ? 512 : 256;
+const SIGNS: usize = QUANTS + 2 * HALF;
+export const GEMM_SCRATCH: usize = SIGNS + 512;
 
-/**
- * Returns start + the dots of the first or second 16 values of the record at `x`, whose four k-groups are multiplied
- * with w0 .. w3.
- */
-@inline
-function dots4(start: v128, x: usize, half: usize, w0: v128, w1: v128, w2: v128, w3: v128): v128 {
-  if (half == 1) {
-    let acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 16), w0, start);
-    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 20), w1, acc);
-    acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 24), w2, acc);
-    return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 28), w3, acc);
-  }
-  const k = v128.load(x);
-  let acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 0), w0, start);
-  acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 1), w1, acc);
-  acc = i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 2), w2, acc);
-  return i32x4.relaxed_dot_i8x16_i7x16_add_s(lanes(k, 3), w3, acc);
-}
+/** Tokens whose sums are computed together. */
+const AT_ONCE: usize = 6;
+/** The distances from a token's record to those of the next five. */
+const T1 = RECORD;
+const T2 = 2 * RECORD;
+const T3 = 3 * RECORD;
+const T4 = 4 * RECORD;
+const T5 = 5 * RECORD;
 
 /**
- * sum[t] += scale * (Q - offset) . x, with one scale for 32 values. `correction` is the field of the record that gives
- * the initial value.
+ * The bits of the f32 1.5 * 2^23. Integers of a block, which are below 2^22, are summed on top of it: the bits are then
+ * those of the f32 1.5 * 2^23 + sum, and one exact subtraction converts the sum. Other than the conversion instruction,
+ * it does not compete with the dots for their two execution ports on Intel's processors.
+ */
+const ORIGIN: i32 = 0x4b400000;
+
+@inline
+function dot(acc: v128, x: v128, w: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
+  return i32x4.add(acc, i32x4.dot_i16x8_s(w, x));
+}
+
+/** Returns where the sums of a token begin in symmetric formats. */
+@inline
+function begin(origin: v128, correction: v128, shift: i32): v128 {
+  return i32x4.add(i32x4.shl(correction, shift), origin);
+}
+
+/** Adds a block's integers for one token and row group to the sum; `at` is the row group's place in scratch. */
+@inline
+function finish(
+  affine: bool, per16: bool, sum: usize, x: usize, at: usize, halfway: usize, acc: v128, origin: v128,
+): void {
+  let s = v128.load(sum);
+  if (affine) s = multiplyAdd(v128.load(at, MINIMA), v128.load32_splat(x + SUM), s);
+  const f = f32x4.sub(acc, origin);
+  const scale = v128.load32_splat(x + SCALE);
+  if (per16) s = multiplyAdd(multiplyAdd(f, v128.load(at, SCALES + 64), v128.load(halfway)), scale, s);
+  else s = multiplyAdd(f, f32x4.mul(v128.load(at, SCALES), scale), s);
+  v128.store(sum, s);
+}
+
+/** Keeps the products of a block's first 16 values for two row groups and one token. */
+@inline
+function keep(halfway: usize, at: usize, a: v128, b: v128, origin: v128): void {
+  v128.store(halfway, f32x4.mul(f32x4.sub(a, origin), v128.load(at, SCALES)));
+  v128.store(halfway, f32x4.mul(f32x4.sub(b, origin), v128.load(at, SCALES + 16)), 16);
+}
+
+/** `finish` for two row groups. */
+@inline
+function finishPair(
+  affine: bool, per16: bool, sum: usize, x: usize, at: usize, halfway: usize, a: v128, b: v128, origin: v128,
+): void {
+  finish(affine, per16, sum, x, at, halfway, a, origin);
+  finish(affine, per16, sum + 16, x, at + 16, halfway + 16, b, origin);
+}
+
+/**
+ * sums += the unpacked block times the records at x. Symmetric formats start from the field `correction` of the record
+ * (with a scale for 16 k, the second half from the field `second`) times 2^shift.
  */
 @inline
-function symmetric32(
-  sums: usize, x: usize, count: usize, shift: i32, correction: usize, scale: v128,
-  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
+function multiply(
+  affine: bool, per16: bool, scratch: usize, x: usize, count: usize, correction: usize, second: usize, shift: i32,
 ): void {
+  const origin = i32x4.splat(unknownZero() + ORIGIN);
+  const halfway = scratch + HALFWAY;
   const end = x + count * RECORD;
-  for (; x < end; x += RECORD, sums += 16) {
-    const low = dots4(i32x4.shl(v128.load32_splat(x + correction), shift), x, 0, w0, w1, w2, w3);
-    const acc = i32x4.add(low, dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7));
-    v128.store(
-      sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), v128.load(sums)),
-    );
+  for (let at = scratch; at < scratch + 64; at += 32) {
+    let sum = at;
+    for (let t = x; t < end; t += AT_ONCE * RECORD, sum += AT_ONCE * 64) {
+      let w = at + QUANTS;
+      let k = t;
+      let c = t + correction;
+      let half = per16;
+      let a0 = origin;
+      let a1 = a0;
+      let a2 = a0;
+      let a3 = a0;
+      let a4 = a0;
+      let a5 = a0;
+      let b0 = a0;
+      let b1 = a0;
+      let b2 = a0;
+      let b3 = a0;
+      let b4 = a0;
+      let b5 = a0;
+      while (true) {
+        if (!affine) {
+          a0 = begin(origin, v128.load32_splat(c), shift);
+          a1 = begin(origin, v128.load32_splat(c, T1), shift);
+          a2 = begin(origin, v128.load32_splat(c, T2), shift);
+          a3 = begin(origin, v128.load32_splat(c, T3), shift);
+          a4 = begin(origin, v128.load32_splat(c, T4), shift);
+          a5 = begin(origin, v128.load32_splat(c, T5), shift);
+          b0 = a0;
+          b1 = a1;
+          b2 = a2;
+          b3 = a3;
+          b4 = a4;
+          b5 = a5;
+        }
+        // Steps as turns of a loop: in one expression, WASM's optimiser would order the dots sum by sum, with all
+        // operands live at once.
+        const stop = k + (per16 ? HALF / 16 : HALF / 8);
+        do {
+          const u = v128.load(w);
+          const v = v128.load(w, 16);
+          let y = v128.load32_splat(k);
+          a0 = dot(a0, y, u);
+          b0 = dot(b0, y, v);
+          y = v128.load32_splat(k, T1);
+          a1 = dot(a1, y, u);
+          b1 = dot(b1, y, v);
+          y = v128.load32_splat(k, T2);
+          a2 = dot(a2, y, u);
+          b2 = dot(b2, y, v);
+          y = v128.load32_splat(k, T3);
+          a3 = dot(a3, y, u);
+          b3 = dot(b3, y, v);
+          y = v128.load32_splat(k, T4);
+          a4 = dot(a4, y, u);
+          b4 = dot(b4, y, v);
+          y = v128.load32_splat(k, T5);
+          a5 = dot(a5, y, u);
+          b5 = dot(b5, y, v);
+          k += 4;
+          w += 64;
+        } while (k < stop);
+        if (!half) break;
+        half = false;
+        c = t + second;
+        keep(halfway, at, a0, b0, origin);
+        keep(halfway + 32, at, a1, b1, origin);
+        keep(halfway + 64, at, a2, b2, origin);
+        keep(halfway + 96, at, a3, b3, origin);
+        keep(halfway + 128, at, a4, b4, origin);
+        keep(halfway + 160, at, a5, b5, origin);
+      }
+      finishPair(affine, per16, sum, t, at, halfway, a0, b0, origin);
+      finishPair(affine, per16, sum + 64, t + T1, at, halfway + 32, a1, b1, origin);
+      finishPair(affine, per16, sum + 128, t + T2, at, halfway + 64, a2, b2, origin);
+      finishPair(affine, per16, sum + 192, t + T3, at, halfway + 96, a3, b3, origin);
+      finishPair(affine, per16, sum + 256, t + T4, at, halfway + 128, a4, b4, origin);
+      finishPair(affine, per16, sum + 320, t + T5, at, halfway + 160, a5, b5, origin);
+    }
   }
 }
 
-@inline
-function affine32(
-  sums: usize, x: usize, count: usize, scale: v128, minimum: v128,
-  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
-): void {
-  const end = x + count * RECORD;
-  for (; x < end; x += RECORD, sums += 16) {
-    const acc = i32x4.add(dots4(i32x4.splat(0), x, 0, w0, w1, w2, w3), dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7));
-    const base = multiplyAdd(minimum, v128.load32_splat(x, SUM), v128.load(sums));
-    v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), base));
-  }
+function affine32(scratch: usize, x: usize, count: usize): void {
+  multiply(true, false, scratch, x, count, 0, 0, 0);
 }
-
-@inline
+function symmetric32(scratch: usize, x: usize, count: usize, correction: usize, shift: i32): void {
+  multiply(false, false, scratch, x, count, correction, 0, shift);
+}
 function symmetric16(
-  sums: usize, x: usize, count: usize, shift: i32, low: v128, high: v128,
-  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
+  scratch: usize, x: usize, count: usize, correction: usize, second: usize, shift: i32,
 ): void {
-  const end = x + count * RECORD;
-  for (; x < end; x += RECORD, sums += 16) {
-    const a = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_LOW), shift), x, 0, w0, w1, w2, w3);
-    const b = dots4(i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), shift), x, 1, w4, w5, w6, w7);
-    const both = multiplyAdd(f32x4.convert_i32x4_s(b), high, f32x4.mul(f32x4.convert_i32x4_s(a), low));
-    v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), v128.load(sums)));
-  }
+  multiply(false, true, scratch, x, count, correction, second, shift);
 }
 
-@inline
-function affine16(
-  sums: usize, x: usize, count: usize, low: v128, high: v128, minimumLow: v128, minimumHigh: v128,
-  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
-): void {
-  const end = x + count * RECORD;
-  for (; x < end; x += RECORD, sums += 16) {
-    const a = dots4(i32x4.splat(0), x, 0, w0, w1, w2, w3);
-    const b = dots4(i32x4.splat(0), x, 1, w4, w5, w6, w7);
-    const both = multiplyAdd(f32x4.convert_i32x4_s(b), high, f32x4.mul(f32x4.convert_i32x4_s(a), low));
-    const base = multiplyAdd(
-      minimumLow, v128.load32_splat(x, SUM_LOW),
-      multiplyAdd(minimumHigh, v128.load32_splat(x, SUM_HIGH), v128.load(sums)),
-    );
-    v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), base));
+/** sums += minima of the two halves of a block times the sums of the activations there, for Q2_K. */
+function addMinima(scratch: usize, x: usize, count: usize): void {
+  for (let sum = scratch, end = scratch + count * 64; sum < end; sum += 64, x += RECORD) {
+    const low = v128.load32_splat(x, SUM_LOW);
+    const high = v128.load32_splat(x, SUM_HIGH);
+    for (let v: usize = 0; v < 64; v += 16) {
+      const s = multiplyAdd(v128.load(scratch + v, MINIMA + 64), high, v128.load(sum + v));
+      v128.store(sum + v, multiplyAdd(v128.load(scratch + v, MINIMA), low, s));
+    }
   }
 }
 
 /**
  * Q8_0 on machines where only 0..127 is safe in the dot: magnitudes, with the signs of the weights moved to the
- * activations. Computes k-groups 4 half .. 4 half + 3.
+ * activations.
  */
-@inline
-function magnitudes16(
-  sums: usize, halfway: usize, x: usize, count: usize, scale: v128, block: usize, v: i32, half: i32,
-): void {
-  const zero = i8x16.splat(0);
-  let w0 = quants(FORMAT_Q8_0, block, v, 4 * half);
-  let w1 = quants(FORMAT_Q8_0, block, v, 4 * half + 1);
-  let w2 = quants(FORMAT_Q8_0, block, v, 4 * half + 2);
-  let w3 = quants(FORMAT_Q8_0, block, v, 4 * half + 3);
-  const n0 = i8x16.lt_s(w0, zero);
-  const n1 = i8x16.lt_s(w1, zero);
-  const n2 = i8x16.lt_s(w2, zero);
-  const n3 = i8x16.lt_s(w3, zero);
-  w0 = i8x16.abs(w0);
-  w1 = i8x16.abs(w1);
-  w2 = i8x16.abs(w2);
-  w3 = i8x16.abs(w3);
-  for (let t: usize = 0; t < count; t++, x += RECORD, sums += 16, halfway += 16) {
-    const k = x + 16 * half;
-    let acc = dotMagnitude(half == 0 ? i32x4.splat(0) : v128.load(halfway), w0, n0, even(k));
-    acc = dotMagnitude(acc, w1, n1, even(k + 4));
-    acc = dotMagnitude(acc, w2, n2, even(k + 8));
-    acc = dotMagnitude(acc, w3, n3, even(k + 12));
-    if (half == 0) v128.store(halfway, acc);
-    else v128.store(
-      sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x + SCALE)), v128.load(sums)),
-    );
+function magnitudes(scratch: usize, x: usize, count: usize): void {
+  for (let at = scratch + QUANTS, end = at + 512; at < end; at += 16) {
+    const w = v128.load(at);
+    v128.store(at, i8x16.abs(w));
+    v128.store(at, i8x16.lt_s(w, i8x16.splat(0)), SIGNS - QUANTS);
   }
-}
-
-/**
- * Plain SIMD, all formats: the 16 values of k-groups 4 half .. 4 half + 3. Even and odd k of the four quant vectors are
- * widened to i16 once (eight registers). The first half leaves its integer (or, when it has a scale of its own, its
- * product) to the second half, which adds the block to the sums. Symmetric formats start from the negated sum times
- * 2^shift; affine ones add the minimum times the sum.
- */
-@inline
-function wide16(
-  format: i32, sums: usize, halfway: usize, x: usize, count: usize, half: usize, scale: v128, minimum: v128,
-  minimumLow: v128, w0: v128, w1: v128, w2: v128, w3: v128,
-): void {
-  const isSigned = format == FORMAT_Q8_0;
-  const e0 = i16x8.shl(w0, 8);
-  const e1 = i16x8.shl(w1, 8);
-  const e2 = i16x8.shl(w2, 8);
-  const e3 = i16x8.shl(w3, 8);
-  const even0 = isSigned ? i16x8.shr_s(e0, 8) : i16x8.shr_u(e0, 8);
-  const even1 = isSigned ? i16x8.shr_s(e1, 8) : i16x8.shr_u(e1, 8);
-  const even2 = isSigned ? i16x8.shr_s(e2, 8) : i16x8.shr_u(e2, 8);
-  const even3 = isSigned ? i16x8.shr_s(e3, 8) : i16x8.shr_u(e3, 8);
-  const odd0 = isSigned ? i16x8.shr_s(w0, 8) : i16x8.shr_u(w0, 8);
-  const odd1 = isSigned ? i16x8.shr_s(w1, 8) : i16x8.shr_u(w1, 8);
-  const odd2 = isSigned ? i16x8.shr_s(w2, 8) : i16x8.shr_u(w2, 8);
-  const odd3 = isSigned ? i16x8.shr_s(w3, 8) : i16x8.shr_u(w3, 8);
-  const symmetric = !isSigned && !isAffine(format);
-  const end = x + count * RECORD;
-  for (; x < end; x += RECORD, sums += 16, halfway += 16) {
-    let acc: v128;
-    if (isPer16(format)) {
-      acc = symmetric
-        ? i32x4.shl(
-            half == 0 ? v128.load32_splat(x, NEGATED_LOW) : v128.load32_splat(x, NEGATED_HIGH), offsetShift(format),
-          )
-        : i32x4.splat(0);
-    } else if (half == 1) acc = v128.load(halfway);
-    else acc = symmetric ? i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format)) : i32x4.splat(0);
-    const k = half == 0 ? v128.load(x) : v128.load(x, 32);
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even0, lanes(k, 0)));
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd0, lanes(k, 1)));
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even1, lanes(k, 2)));
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd1, lanes(k, 3)));
-    const l = half == 0 ? v128.load(x, 16) : v128.load(x, 48);
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even2, lanes(l, 0)));
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd2, lanes(l, 1)));
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(even3, lanes(l, 2)));
-    acc = i32x4.add(acc, i32x4.dot_i16x8_s(odd3, lanes(l, 3)));
-    if (half == 0) v128.store(halfway, isPer16(format) ? f32x4.mul(f32x4.convert_i32x4_s(acc), scale) : acc);
-    else if (isPer16(format)) {
-      let sum = v128.load(sums);
-      if (isAffine(format)) {
-        sum = multiplyAdd(
-          minimumLow, v128.load32_splat(x, SUM_LOW), multiplyAdd(minimum, v128.load32_splat(x, SUM_HIGH), sum),
-        );
+  for (let sum = scratch, end = scratch + count * 64; sum < end; sum += 64, x += RECORD) {
+    for (let v: usize = 0; v < 64; v += 32) {
+      let a = i32x4.splat(ORIGIN);
+      let b = a;
+      for (let g: usize = 0; g < 8; g++) {
+        const w = scratch + v + g * 64;
+        const y = v128.load32_splat(x + g * 4);
+        a = dotMagnitude(a, v128.load(w, QUANTS), v128.load(w, SIGNS), y);
+        b = dotMagnitude(b, v128.load(w, QUANTS + 16), v128.load(w, SIGNS + 16), y);
       }
-      const both = multiplyAdd(f32x4.convert_i32x4_s(acc), scale, v128.load(halfway));
-      v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), sum));
+      finishPair(false, false, sum + v, x, scratch + v, 0, a, b, i32x4.splat(ORIGIN));
+    }
+  }
+}
+
+/** Stores the quants of k-group g of one row group: `w` holds them as bytes, unsigned except those of Q8_0. */
+@inline
+function put(format: i32, to: usize, g: usize, w: v128, flip: v128): void {
+  if (!WIDE) {
+    v128.store(to + g * 64, format == FORMAT_Q8_0 ? v128.xor(w, flip) : w, QUANTS);
+    return;
+  }
+  const even = i16x8.shl(w, 8);
+  const isSigned = format == FORMAT_Q8_0;
+  v128.store(to + g * 128, isSigned ? i16x8.shr_s(even, 8) : i16x8.shr_u(even, 8), QUANTS);
+  v128.store(to + g * 128, isSigned ? i16x8.shr_s(w, 8) : i16x8.shr_u(w, 8), QUANTS + 64);
+}
+
+/** Unpacks a block of 16 rows into scratch. */
+@inline
+function unpack(format: i32, scratch: usize, header: usize, block: usize, flip: v128): void {
+  for (let v = 0; v < 4; v++, scratch += 16) {
+    const at = block + ((<usize>v) << 4);
+    const half = (<usize>v) << 3;
+    if (!isK(format)) {
+      v128.store(scratch, halves(block + half), SCALES);
+      if (isAffine(format)) v128.store(scratch, halves(block + half + 32), MINIMA);
     } else {
-      let sum = v128.load(sums);
-      if (isAffine(format)) sum = multiplyAdd(minimum, v128.load32_splat(x, SUM), sum);
-      v128.store(sums, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), sum));
+      const d = halves(header + half);
+      v128.store(scratch, f32x4.mul(d, scales(format, block, v)), SCALES);
+      if (isPer16(format)) v128.store(scratch, f32x4.mul(d, scales(format, block + 16, v)), SCALES + 64);
+      if (isAffine(format)) {
+        const m = f32x4.neg(halves(header + half + 32));
+        if (isPer16(format)) {
+          v128.store(scratch, f32x4.mul(m, highScales(block, v)), MINIMA);
+          v128.store(scratch, f32x4.mul(m, highScales(block + 16, v)), MINIMA + 64);
+        } else v128.store(scratch, f32x4.mul(m, scales(format, block + 16, v)), MINIMA);
+      }
     }
+    put(format, scratch, 0, quants(format, at, 0, 0), flip);
+    put(format, scratch, 1, quants(format, at, 0, 1), flip);
+    put(format, scratch, 2, quants(format, at, 0, 2), flip);
+    put(format, scratch, 3, quants(format, at, 0, 3), flip);
+    put(format, scratch, 4, quants(format, at, 0, 4), flip);
+    put(format, scratch, 5, quants(format, at, 0, 5), flip);
+    put(format, scratch, 6, quants(format, at, 0, 6), flip);
+    put(format, scratch, 7, quants(format, at, 0, 7), flip);
   }
 }
 
-/** One row group of one block over the tokens of a chunk, for plain SIMD. */
-@inline
-function groupWide(
-  format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32,
-): void {
-  const zero = f32x4.splat(0);
-  let low = zero;
-  let high = zero;
-  let minimumLow = zero;
-  let minimumHigh = zero;
-  if (!isK(format)) {
-    low = high = halves(block + 8 * v);
-    if (isAffine(format)) minimumHigh = halves(block + 32 + 8 * v);
-  } else {
-    const d = halves(header + 8 * v);
-    low = f32x4.mul(d, scales(format, block, v));
-    high = isPer16(format) ? f32x4.mul(d, scales(format, block + 16, v)) : low;
-    if (isAffine(format)) {
-      const m = f32x4.neg(halves(header + 32 + 8 * v));
-      if (isPer16(format)) minimumLow = f32x4.mul(m, highScales(block, v));
-      minimumHigh = f32x4.mul(m, isPer16(format) ? highScales(block + 16, v) : scales(format, block + 16, v));
-    }
-  }
-  wide16(
-    format, sums, halfway, x, count, 0, low, zero, zero,
-    quants(format, block, v, 0), quants(format, block, v, 1), quants(format, block, v, 2), quants(format, block, v, 3),
-  );
-  wide16(
-    format, sums, halfway, x, count, 1, high, minimumHigh, minimumLow,
-    quants(format, block, v, 4), quants(format, block, v, 5), quants(format, block, v, 6), quants(format, block, v, 7),
-  );
+/** A function of its own for each format, so that the engine's compiler sees small loops. */
+function unpackQ40(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q4_0, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ41(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q4_1, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ50(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q5_0, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ51(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q5_1, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ80(scratch: usize, header: usize, block: usize, flip: i32): void {
+  unpack(FORMAT_Q8_0, scratch, header, block, i8x16.splat(<i8>flip));
+}
+function unpackQ2K(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q2_K, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ3K(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q3_K, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ4K(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q4_K, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ5K(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q5_K, scratch, header, block, i8x16.splat(0));
+}
+function unpackQ6K(scratch: usize, header: usize, block: usize): void {
+  unpack(FORMAT_Q6_K, scratch, header, block, i8x16.splat(0));
 }
 
-/** One row group of one block over the tokens of a chunk. */
+/** One block of 16 rows over the tokens of a chunk. */
 @inline
-function groupBlock(
-  format: i32, sums: usize, halfway: usize, x: usize, count: usize, header: usize, block: usize, v: i32,
-): void {
-  if (!ASC_FEATURE_RELAXED_SIMD) return groupWide(format, sums, halfway, x, count, header, block, v);
-  if (format == FORMAT_Q8_0) {
-    const scale = halves(block + 8 * v);
-    const kind = dotSemantics();
-    if (kind == SEVEN_BITS) {
-      magnitudes16(sums, halfway, x, count, scale, block, v, 0);
-      magnitudes16(sums, halfway, x, count, scale, block, v, 1);
+function runBlock(format: i32, scratch: usize, x: usize, count: usize, header: usize, block: usize): void {
+  switch (format) {
+    case FORMAT_Q8_0: {
+      const kind = WIDE ? SIGNED : dotSemantics();
+      unpackQ80(scratch, header, block, kind == UNSIGNED ? -128 : 0);
+      if (kind == SEVEN_BITS) magnitudes(scratch, x, count);
+      else symmetric32(scratch, x, count, kind == UNSIGNED ? NEGATED : NOTHING, 7);
       return;
     }
-    const flip = i8x16.splat(kind == SIGNED ? 0 : -128);
-    symmetric32(
-      sums, x, count, 7, kind == SIGNED ? NOTHING : NEGATED, scale,
-      v128.xor(quants(format, block, v, 0), flip), v128.xor(quants(format, block, v, 1), flip),
-      v128.xor(quants(format, block, v, 2), flip), v128.xor(quants(format, block, v, 3), flip),
-      v128.xor(quants(format, block, v, 4), flip), v128.xor(quants(format, block, v, 5), flip),
-      v128.xor(quants(format, block, v, 6), flip), v128.xor(quants(format, block, v, 7), flip),
-    );
-    return;
+    case FORMAT_Q4_0: {
+      unpackQ40(scratch, header, block);
+      break;
+    }
+    case FORMAT_Q4_1: {
+      unpackQ41(scratch, header, block);
+      break;
+    }
+    case FORMAT_Q5_0: {
+      unpackQ50(scratch, header, block);
+      break;
+    }
+    case FORMAT_Q5_1: {
+      unpackQ51(scratch, header, block);
+      break;
+    }
+    case FORMAT_Q2_K: {
+      unpackQ2K(scratch, header, block);
+      addMinima(scratch, x, count);
+      symmetric16(scratch, x, count, NOTHING, NOTHING, 0);
+      return;
+    }
+    case FORMAT_Q3_K: {
+      unpackQ3K(scratch, header, block);
+      break;
+    }
+    case FORMAT_Q4_K: {
+      unpackQ4K(scratch, header, block);
+      break;
+    }
+    case FORMAT_Q5_K: {
+      unpackQ5K(scratch, header, block);
+      break;
+    }
+    default: unpackQ6K(scratch, header, block);
   }
-  const w0 = quants(format, block, v, 0);
-  const w1 = quants(format, block, v, 1);
-  const w2 = quants(format, block, v, 2);
-  const w3 = quants(format, block, v, 3);
-  const w4 = quants(format, block, v, 4);
-  const w5 = quants(format, block, v, 5);
-  const w6 = quants(format, block, v, 6);
-  const w7 = quants(format, block, v, 7);
-  if (!isK(format)) {
-    const scale = halves(block + 8 * v);
-    if (isAffine(format)) affine32(sums, x, count, scale, halves(block + 32 + 8 * v), w0, w1, w2, w3, w4, w5, w6, w7);
-    else symmetric32(sums, x, count, offsetShift(format), NEGATED, scale, w0, w1, w2, w3, w4, w5, w6, w7);
-    return;
-  }
-  const d = halves(header + 8 * v);
-  if (isPer16(format)) {
-    const low = f32x4.mul(d, scales(format, block, v));
-    const high = f32x4.mul(d, scales(format, block + 16, v));
-    if (isAffine(format)) {
-      const m = f32x4.neg(halves(header + 32 + 8 * v));
-      affine16(
-        sums, x, count, low, high, f32x4.mul(m, highScales(block, v)), f32x4.mul(m, highScales(block + 16, v)), w0, w1,
-        w2, w3, w4, w5, w6, w7,
-      );
-    } else symmetric16(sums, x, count, offsetShift(format), low, high, w0, w1, w2, w3, w4, w5, w6, w7);
-    return;
-  }
-  const minimum = f32x4.mul(f32x4.neg(halves(header + 32 + 8 * v)), scales(format, block + 16, v));
-  affine32(sums, x, count, f32x4.mul(d, scales(format, block, v)), minimum, w0, w1, w2, w3, w4, w5, w6, w7);
-}
-
-/**
- * One block of 16 rows over the tokens of a chunk. It is a function of its own for each format, so that the engine's
- * compiler sees small loops.
- */
-@inline
-function tileBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  const halfway = sums + count * 64;
-  for (let v = 0; v < 4; v++, sums += count * 16) groupBlock(format, sums, halfway, x, count, header, block, v);
-}
-
-function blockQ40(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q4_0, sums, x, count, header, block);
-}
-function blockQ41(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q4_1, sums, x, count, header, block);
-}
-function blockQ50(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q5_0, sums, x, count, header, block);
-}
-function blockQ51(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q5_1, sums, x, count, header, block);
-}
-function blockQ80(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q8_0, sums, x, count, header, block);
-}
-function blockQ2K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q2_K, sums, x, count, header, block);
-}
-function blockQ3K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q3_K, sums, x, count, header, block);
-}
-function blockQ4K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q4_K, sums, x, count, header, block);
-}
-function blockQ5K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q5_K, sums, x, count, header, block);
-}
-function blockQ6K(sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  tileBlock(FORMAT_Q6_K, sums, x, count, header, block);
-}
-
-@inline
-function runBlock(format: i32, sums: usize, x: usize, count: usize, header: usize, block: usize): void {
-  switch (format) {
-    case FORMAT_Q4_0: return blockQ40(sums, x, count, header, block);
-    case FORMAT_Q4_1: return blockQ41(sums, x, count, header, block);
-    case FORMAT_Q5_0: return blockQ50(sums, x, count, header, block);
-    case FORMAT_Q5_1: return blockQ51(sums, x, count, header, block);
-    case FORMAT_Q8_0: return blockQ80(sums, x, count, header, block);
-    case FORMAT_Q2_K: return blockQ2K(sums, x, count, header, block);
-    case FORMAT_Q3_K: return blockQ3K(sums, x, count, header, block);
-    case FORMAT_Q4_K: return blockQ4K(sums, x, count, header, block);
-    case FORMAT_Q5_K: return blockQ5K(sums, x, count, header, block);
-    default: return blockQ6K(sums, x, count, header, block);
-  }
+  if (isAffine(format)) affine32(scratch, x, count);
+  else if (isPer16(format)) symmetric16(scratch, x, count, NEGATED_LOW, NEGATED_HIGH, offsetShift(format));
+  else symmetric32(scratch, x, count, NEGATED, offsetShift(format));
 }
 
 /**
@@ -361,7 +375,7 @@ export function writeToken(to: usize, from: usize, next: usize, rowCount: usize)
   }
 }
 
-/** Copies sums [4][count][4] to `rowCount` (at most 16) values for each token. */
+/** Copies sums [row group][count][4 rows] to `rowCount` (at most 16) values for each token. */
 export function writeSums(out: usize, outStride: usize, sums: usize, count: usize, rowCount: usize): void {
   for (let t: usize = 0; t < count; t++) writeToken(out + t * outStride * 4, sums + t * 16, count * 16, rowCount);
 }
@@ -379,7 +393,7 @@ export function gemm(
     const tokens = min<usize>(CHUNK, count - first);
     const records = activations + first * blocks * RECORD;
     for (let row = rowStart; row < rowEnd; row += TILE) {
-      memory.fill(scratch, 0, tokens * 64);
+      memory.fill(scratch, 0, (tokens + AT_ONCE - 1) * 64);
       let block = weight + (row / TILE) * stride;
       let header = block;
       let x = records;
@@ -392,7 +406,10 @@ export function gemm(
         block += step;
         x += tokens * RECORD;
       }
-      writeSums(out + (first * outStride + row) * 4, outStride, scratch, tokens, min<usize>(TILE, rowEnd - row));
+      const rows = min<usize>(TILE, rowEnd - row);
+      for (let t: usize = 0; t < tokens; t++) {
+        writeToken(out + ((first + t) * outStride + row) * 4, scratch + t * 64, 16, rows);
+      }
     }
   }
 }

@@ -8,6 +8,7 @@
  * - A product reads activations that were prepared once (`quantiseActivations`) and are shared by all weights with the
  *   same `cols`, whatever their format. Where `usesInt8(format)` is 0 (F32, F16, BF16), pass the plain f32 activations
  *   [count, cols] instead.
+ * - A product may read the records of up to five tokens behind the last one; what they hold does not matter.
  * - Every thread calls `matmul` with its own range of rows, its own `scratch`, and the same activations. Threads share
  *   no state.
  * - Pointers are at least 16-byte aligned (allocations are 64-byte aligned).

@@ -28,6 +28,8 @@ const TILE_BYTES = 64 << 10;
 const TILES_PER_THREAD = 4;
 /** Rows of the smallest tile. */
 const TILE_ROWS = 16;
+/** Tokens behind the last one whose activations a product may read; it ignores what it finds (gemm.ts). */
+const READ_BEYOND = 5;
 
 export class Products {
   readonly #engine: Engine;
@@ -167,7 +169,7 @@ export class Products {
     const tileRows = this.#tileRows(parts, rows);
     engine.scratch(exports.linearScratchBytes(tileRows, count));
     const prepared = parts.some(({ int8 }) => int8)
-      ? engine.room('prepared', exports.activationBytes(Math.ceil(count / BLOCK) * BLOCK, cols))
+      ? engine.room('prepared', exports.activationBytes(Math.ceil(count / BLOCK) * BLOCK + READ_BEYOND, cols))
       : 0;
     const normalised = norm.normKind === 0 ? 0 : engine.room('normalised', count * cols * 4);
     return { prepared, normalised, tileRows };

@@ -123,7 +123,7 @@ export function multiply(
   const output = exports.alloc(stride * count * 4) >>> 0;
   const scratch = exports.alloc(exports.matmulScratchBytes()) >>> 0;
   let activations = input;
-  if (exports.usesInt8(id) === 1) activations = exports.alloc(exports.activationBytes(count, cols)) >>> 0;
+  if (exports.usesInt8(id) === 1) activations = exports.alloc(exports.activationBytes(count + 5, cols)) >>> 0;
   new Float32Array(memory.buffer, input, x.length).set(x);
   const view = new Float32Array(memory.buffer, output, stride * count).fill(-77);
   if (activations !== input) {
@@ -230,7 +230,7 @@ export function checkCompany(engine: Engine, format: WeightFormat, sevenBits = f
   const weight = pack(engine, format, randomBlocks(format, rows * cols, 5, false), rows, cols);
   const x = random(6).normals(tokens * cols);
   const all = multiply(engine, format, weight, x, tokens, rows, cols);
-  const pieces = [1, 2, 3, 5, 6, 7, 16, 47, 48, 49, 63, 64, 65, 66, 130].flatMap((count) =>
+  const pieces = [1, 2, 3, 4, 5, 6, 7, 16, 47, 48, 49, 65, 66, 95, 96, 97, 130].flatMap((count) =>
     [0, 1, 64, 70, 134].filter((first) => first + count <= tokens).map((first) => ({ first, count })),
   );
   for (const { first, count } of pieces) {
