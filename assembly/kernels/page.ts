@@ -80,10 +80,10 @@ export function scores(s: usize, q: usize, k: usize, biases: usize, rows: usize,
         const x1 = x + bytes;
         const x2 = x1 + bytes;
         const x3 = x2 + bytes;
-        let i: usize = 0;
-        for (; i + 32 <= bytes; i += 32) {
-          let u = v128.load(q0 + i);
-          let w = v128.load(q1 + i);
+        // Four channels a turn: two would be ordered sum by sum by WASM's optimiser, with more operands than registers.
+        for (let i: usize = 0; i < bytes; i += 16) {
+          const u = v128.load(q0 + i);
+          const w = v128.load(q1 + i);
           let k0 = v128.load(x + i);
           a0 = madd(u, k0, a0);
           b0 = madd(w, k0, b0);
@@ -96,32 +96,6 @@ export function scores(s: usize, q: usize, k: usize, biases: usize, rows: usize,
           k0 = v128.load(x3 + i);
           a3 = madd(u, k0, a3);
           b3 = madd(w, k0, b3);
-          u = v128.load(q0 + i, 16);
-          w = v128.load(q1 + i, 16);
-          k0 = v128.load(x + i, 16);
-          a0 = madd(u, k0, a0);
-          b0 = madd(w, k0, b0);
-          k0 = v128.load(x1 + i, 16);
-          a1 = madd(u, k0, a1);
-          b1 = madd(w, k0, b1);
-          k0 = v128.load(x2 + i, 16);
-          a2 = madd(u, k0, a2);
-          b2 = madd(w, k0, b2);
-          k0 = v128.load(x3 + i, 16);
-          a3 = madd(u, k0, a3);
-          b3 = madd(w, k0, b3);
-        }
-        if (i < bytes) {
-          const u = v128.load(q0 + i);
-          const w = v128.load(q1 + i);
-          a0 = madd(u, v128.load(x + i), a0);
-          b0 = madd(w, v128.load(x + i), b0);
-          a1 = madd(u, v128.load(x1 + i), a1);
-          b1 = madd(w, v128.load(x1 + i), b1);
-          a2 = madd(u, v128.load(x2 + i), a2);
-          b2 = madd(w, v128.load(x2 + i), b2);
-          a3 = madd(u, v128.load(x3 + i), a3);
-          b3 = madd(w, v128.load(x3 + i), b3);
         }
         const bias = v128.load(biases + (key << 2));
         v128.store(s0 + (key << 2), f32x4.add(transposedSum(a0, a1, a2, a3), bias));
@@ -220,16 +194,17 @@ export function soften(s: usize, count: usize, o: usize, d: usize, highest: usiz
   if (total != total) store<f32>(highest, NaN);
 }
 
-/** `gather` for four rows (when there are fewer, the last repeats), eight channels at a time. */
-function gatherFour(o: usize, s: usize, v: usize, last: usize, count: usize, bytes: usize): void {
-  const o1 = o + bytes * min<usize>(1, last);
-  const o2 = o + bytes * min<usize>(2, last);
-  const o3 = o + bytes * last;
-  const s1 = s + (PAGE_TOKENS << 2) * min<usize>(1, last);
-  const s2 = s + (PAGE_TOKENS << 2) * min<usize>(2, last);
-  const s3 = s + (PAGE_TOKENS << 2) * last;
-  let c: usize = 0;
-  for (; c + 32 <= bytes; c += 32) {
+/**
+ * `gather` for six rows, eight channels at a time. When there are only five, what lies behind them is read, and not
+ * written.
+ */
+function gatherSix(o: usize, s: usize, v: usize, rows: usize, count: usize, bytes: usize): void {
+  const o1 = o + bytes;
+  const o2 = o1 + bytes;
+  const o3 = o2 + bytes;
+  const o4 = o3 + bytes;
+  const o5 = o4 + bytes;
+  for (let c: usize = 0; c < bytes; c += 32) {
     let a0 = v128.load(o + c);
     let b0 = v128.load(o + c, 16);
     let a1 = v128.load(o1 + c);
@@ -238,22 +213,32 @@ function gatherFour(o: usize, s: usize, v: usize, last: usize, count: usize, byt
     let b2 = v128.load(o2 + c, 16);
     let a3 = v128.load(o3 + c);
     let b3 = v128.load(o3 + c, 16);
+    let a4 = v128.load(o4 + c);
+    let b4 = v128.load(o4 + c, 16);
+    let a5 = v128.load(o5 + c);
+    let b5 = v128.load(o5 + c, 16);
     let x = v + c;
-    for (let i: usize = 0; i < count << 2; i += 4) {
+    for (let at = s, end = s + (count << 2); at < end; at += 4) {
       const v0 = v128.load(x);
       const v1 = v128.load(x, 16);
-      let p = v128.load32_splat(s + i);
+      let p = v128.load32_splat(at);
       a0 = madd(p, v0, a0);
       b0 = madd(p, v1, b0);
-      p = v128.load32_splat(s1 + i);
+      p = v128.load32_splat(at, 4 * PAGE_TOKENS);
       a1 = madd(p, v0, a1);
       b1 = madd(p, v1, b1);
-      p = v128.load32_splat(s2 + i);
+      p = v128.load32_splat(at, 8 * PAGE_TOKENS);
       a2 = madd(p, v0, a2);
       b2 = madd(p, v1, b2);
-      p = v128.load32_splat(s3 + i);
+      p = v128.load32_splat(at, 12 * PAGE_TOKENS);
       a3 = madd(p, v0, a3);
       b3 = madd(p, v1, b3);
+      p = v128.load32_splat(at, 16 * PAGE_TOKENS);
+      a4 = madd(p, v0, a4);
+      b4 = madd(p, v1, b4);
+      p = v128.load32_splat(at, 20 * PAGE_TOKENS);
+      a5 = madd(p, v0, a5);
+      b5 = madd(p, v1, b5);
       x += bytes;
     }
     v128.store(o + c, a0);
@@ -264,38 +249,27 @@ function gatherFour(o: usize, s: usize, v: usize, last: usize, count: usize, byt
     v128.store(o2 + c, b2, 16);
     v128.store(o3 + c, a3);
     v128.store(o3 + c, b3, 16);
-  }
-  if (c < bytes) {
-    let a0 = v128.load(o + c);
-    let a1 = v128.load(o1 + c);
-    let a2 = v128.load(o2 + c);
-    let a3 = v128.load(o3 + c);
-    let x = v + c;
-    for (let i: usize = 0; i < count << 2; i += 4) {
-      const y = v128.load(x);
-      a0 = madd(v128.load32_splat(s + i), y, a0);
-      a1 = madd(v128.load32_splat(s1 + i), y, a1);
-      a2 = madd(v128.load32_splat(s2 + i), y, a2);
-      a3 = madd(v128.load32_splat(s3 + i), y, a3);
-      x += bytes;
+    v128.store(o4 + c, a4);
+    v128.store(o4 + c, b4, 16);
+    if (rows > 5) {
+      v128.store(o5 + c, a5);
+      v128.store(o5 + c, b5, 16);
     }
-    v128.store(o + c, a0);
-    v128.store(o1 + c, a1);
-    v128.store(o2 + c, a2);
-    v128.store(o3 + c, a3);
   }
 }
 
 /**
- * Computes o [rows][d] += s [rows][32] times v [count][d], four rows by eight channels at a time, and for a last row or
- * two by sixteen channels.
+ * Computes o [rows][d] += s [rows][32] times v [count][d], six rows by eight channels at a time, and the last rows two
+ * by sixteen channels.
  */
 export function gather(o: usize, s: usize, v: usize, rows: usize, count: usize, d: usize): void {
   const bytes = d << 2;
   let row: usize = 0;
   if (ASC_FEATURE_SIMD && (d & 3) == 0) {
-    for (; row + 3 <= rows; row += 4) {
-      gatherFour(o + row * bytes, s + ((row * PAGE_TOKENS) << 2), v, min<usize>(3, rows - row - 1), count, bytes);
+    if ((d & 7) == 0) {
+      for (; row + 5 <= rows; row += 6) {
+        gatherSix(o + row * bytes, s + ((row * PAGE_TOKENS) << 2), v, rows - row, count, bytes);
+      }
     }
     for (; row < rows; row += 2) {
       const next: usize = row + 1 < rows ? 1 : 0;

@@ -9,7 +9,7 @@
  * then in f32 block by block. So the results of a token have the same bits whatever other tokens are in the call. The
  * last one to five tokens are computed as six: the records behind the last one are read, and their sums ignored.
  *
- *   scratch: | sums f32 [token of the chunk][16 rows] | products of the first 16 k f32 [6 tokens][8 rows]
+ *   scratch: | sums f32 [token of the chunk][16 rows] | products of the first 16 k f32 (or i16 sums) [6 tokens][8 rows]
  *            | scales f32 [half 0, 1][16 rows] | minima f32 [half 0, 1][16 rows] | quants [step][row group][16 bytes]
  *            | signs of Q8_0 where only 0..127 is safe in the dot [step][row group][16 bytes] |
  *
@@ -23,17 +23,14 @@ import {
   CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW,
 } from './activations';
 import { SEVEN_BITS, SIGNED, UNSIGNED, dotMagnitude, dotSemantics, multiplyAdd } from './dot';
-import { halves, highScales, quants, scales, unknownZero } from './vectors';
+import { unknownZero } from './vectors';
+import {
+  HALF, HALFWAY, MINIMA, QUANTS, SCALES, SIGNS, WIDE, unpackQ2K, unpackQ3K, unpackQ40, unpackQ41, unpackQ4K, unpackQ50,
+  unpackQ51, unpackQ5K, unpackQ6K, unpackQ80,
+} from './unpack';
 
-const WIDE = !ASC_FEATURE_RELAXED_SIMD;
-const HALFWAY: usize = CHUNK * 64;
-const SCALES: usize = HALFWAY + 192;
-const MINIMA: usize = SCALES + 128;
-const QUANTS: usize = MINIMA + 128;
-/** Bytes of 16 k in QUANTS. */
-const HALF: usize = WIDE ? 512 : 256;
-const SIGNS: usize = QUANTS + 2 * HALF;
-export const GEMM_SCRATCH: usize = SIGNS + 512;
+/** Bytes of the scratch memory. */
+export { GEMM_SCRATCH } from './unpack';
 
 /** Tokens whose sums are computed together. */
 const AT_ONCE: usize = 6;
@@ -51,8 +48,10 @@ const T5 = 5 * RECORD;
  */
 const ORIGIN: i32 = 0x4b400000;
 
+/** acc + w . x for a step; `narrow` sums are i16, of even and odd pairs of k. */
 @inline
-function dot(acc: v128, x: v128, w: v128): v128 {
+function dot(narrow: bool, acc: v128, x: v128, w: v128): v128 {
+  if (narrow) return i16x8.add(acc, i16x8.relaxed_dot_i8x16_i7x16_s(x, w));
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
   return i32x4.add(acc, i32x4.dot_i16x8_s(w, x));
 }
@@ -93,13 +92,26 @@ function finishPair(
   finish(affine, per16, sum + 16, x, at + 16, halfway + 16, b, origin);
 }
 
+/** Widens the sums at `halfway` and finishes them, for two row groups and six tokens. */
+function finishNarrow(affine: bool, sum: usize, x: usize, at: usize, halfway: usize): void {
+  const origin = i32x4.splat(ORIGIN);
+  for (const end = halfway + 32 * AT_ONCE; halfway < end; halfway += 32, sum += 64, x += RECORD) {
+    const start = affine ? origin : begin(origin, v128.load32_splat(x, NEGATED), 3);
+    const a = i32x4.add(start, i32x4.extadd_pairwise_i16x8_s(v128.load(halfway)));
+    const b = i32x4.add(start, i32x4.extadd_pairwise_i16x8_s(v128.load(halfway, 16)));
+    finishPair(affine, false, sum, x, at, 0, a, b, origin);
+  }
+}
+
 /**
  * sums += the unpacked block times the records at x. Symmetric formats start from the field `correction` of the record
- * (with a scale for 16 k, the second half from the field `second`) times 2^shift.
+ * (with a scale for 16 k, the second half from the field `second`) times 2^shift. With `narrow`, for quants of 4 bits,
+ * the dots of a block are summed in 16 bits (at most 8 * 2 * 15 * 127 = 30,480) and widened once.
  */
 @inline
 function multiply(
-  affine: bool, per16: bool, scratch: usize, x: usize, count: usize, correction: usize, second: usize, shift: i32,
+  affine: bool, per16: bool, narrow: bool, scratch: usize, x: usize, count: usize, correction: usize, second: usize,
+  shift: i32,
 ): void {
   const origin = i32x4.splat(unknownZero() + ORIGIN);
   const halfway = scratch + HALFWAY;
@@ -111,7 +123,7 @@ function multiply(
       let k = t;
       let c = t + correction;
       let half = per16;
-      let a0 = origin;
+      let a0 = narrow ? i32x4.splat(0) : origin;
       let a1 = a0;
       let a2 = a0;
       let a3 = a0;
@@ -124,7 +136,7 @@ function multiply(
       let b4 = a0;
       let b5 = a0;
       while (true) {
-        if (!affine) {
+        if (!affine && !narrow) {
           a0 = begin(origin, v128.load32_splat(c), shift);
           a1 = begin(origin, v128.load32_splat(c, T1), shift);
           a2 = begin(origin, v128.load32_splat(c, T2), shift);
@@ -145,23 +157,23 @@ function multiply(
           const u = v128.load(w);
           const v = v128.load(w, 16);
           let y = v128.load32_splat(k);
-          a0 = dot(a0, y, u);
-          b0 = dot(b0, y, v);
+          a0 = dot(narrow, a0, y, u);
+          b0 = dot(narrow, b0, y, v);
           y = v128.load32_splat(k, T1);
-          a1 = dot(a1, y, u);
-          b1 = dot(b1, y, v);
+          a1 = dot(narrow, a1, y, u);
+          b1 = dot(narrow, b1, y, v);
           y = v128.load32_splat(k, T2);
-          a2 = dot(a2, y, u);
-          b2 = dot(b2, y, v);
+          a2 = dot(narrow, a2, y, u);
+          b2 = dot(narrow, b2, y, v);
           y = v128.load32_splat(k, T3);
-          a3 = dot(a3, y, u);
-          b3 = dot(b3, y, v);
+          a3 = dot(narrow, a3, y, u);
+          b3 = dot(narrow, b3, y, v);
           y = v128.load32_splat(k, T4);
-          a4 = dot(a4, y, u);
-          b4 = dot(b4, y, v);
+          a4 = dot(narrow, a4, y, u);
+          b4 = dot(narrow, b4, y, v);
           y = v128.load32_splat(k, T5);
-          a5 = dot(a5, y, u);
-          b5 = dot(b5, y, v);
+          a5 = dot(narrow, a5, y, u);
+          b5 = dot(narrow, b5, y, v);
           k += 4;
           w += 64;
         } while (k < stop);
@@ -175,6 +187,22 @@ function multiply(
         keep(halfway + 128, at, a4, b4, origin);
         keep(halfway + 160, at, a5, b5, origin);
       }
+      if (narrow) {
+        v128.store(halfway, a0);
+        v128.store(halfway, b0, 16);
+        v128.store(halfway, a1, 32);
+        v128.store(halfway, b1, 48);
+        v128.store(halfway, a2, 64);
+        v128.store(halfway, b2, 80);
+        v128.store(halfway, a3, 96);
+        v128.store(halfway, b3, 112);
+        v128.store(halfway, a4, 128);
+        v128.store(halfway, b4, 144);
+        v128.store(halfway, a5, 160);
+        v128.store(halfway, b5, 176);
+        finishNarrow(affine, sum, t, at, halfway);
+        continue;
+      }
       finishPair(affine, per16, sum, t, at, halfway, a0, b0, origin);
       finishPair(affine, per16, sum + 64, t + T1, at, halfway + 32, a1, b1, origin);
       finishPair(affine, per16, sum + 128, t + T2, at, halfway + 64, a2, b2, origin);
@@ -186,15 +214,21 @@ function multiply(
 }
 
 function affine32(scratch: usize, x: usize, count: usize): void {
-  multiply(true, false, scratch, x, count, 0, 0, 0);
+  multiply(true, false, false, scratch, x, count, 0, 0, 0);
 }
 function symmetric32(scratch: usize, x: usize, count: usize, correction: usize, shift: i32): void {
-  multiply(false, false, scratch, x, count, correction, 0, shift);
+  multiply(false, false, false, scratch, x, count, correction, 0, shift);
 }
 function symmetric16(
   scratch: usize, x: usize, count: usize, correction: usize, second: usize, shift: i32,
 ): void {
-  multiply(false, true, scratch, x, count, correction, second, shift);
+  multiply(false, true, false, scratch, x, count, correction, second, shift);
+}
+function affineNarrow(scratch: usize, x: usize, count: usize): void {
+  if (!WIDE) multiply(true, false, true, scratch, x, count, 0, 0, 0);
+}
+function symmetricNarrow(scratch: usize, x: usize, count: usize): void {
+  if (!WIDE) multiply(false, false, true, scratch, x, count, NEGATED, 0, 3);
 }
 
 /** sums += minima of the two halves of a block times the sums of the activations there, for Q2_K. */
@@ -232,83 +266,6 @@ function magnitudes(scratch: usize, x: usize, count: usize): void {
       finishPair(false, false, sum + v, x, scratch + v, 0, a, b, i32x4.splat(ORIGIN));
     }
   }
-}
-
-/** Stores the quants of k-group g of one row group: `w` holds them as bytes, unsigned except those of Q8_0. */
-@inline
-function put(format: i32, to: usize, g: usize, w: v128, flip: v128): void {
-  if (!WIDE) {
-    v128.store(to + g * 64, format == FORMAT_Q8_0 ? v128.xor(w, flip) : w, QUANTS);
-    return;
-  }
-  const even = i16x8.shl(w, 8);
-  const isSigned = format == FORMAT_Q8_0;
-  v128.store(to + g * 128, isSigned ? i16x8.shr_s(even, 8) : i16x8.shr_u(even, 8), QUANTS);
-  v128.store(to + g * 128, isSigned ? i16x8.shr_s(w, 8) : i16x8.shr_u(w, 8), QUANTS + 64);
-}
-
-/** Unpacks a block of 16 rows into scratch. */
-@inline
-function unpack(format: i32, scratch: usize, header: usize, block: usize, flip: v128): void {
-  for (let v = 0; v < 4; v++, scratch += 16) {
-    const at = block + ((<usize>v) << 4);
-    const half = (<usize>v) << 3;
-    if (!isK(format)) {
-      v128.store(scratch, halves(block + half), SCALES);
-      if (isAffine(format)) v128.store(scratch, halves(block + half + 32), MINIMA);
-    } else {
-      const d = halves(header + half);
-      v128.store(scratch, f32x4.mul(d, scales(format, block, v)), SCALES);
-      if (isPer16(format)) v128.store(scratch, f32x4.mul(d, scales(format, block + 16, v)), SCALES + 64);
-      if (isAffine(format)) {
-        const m = f32x4.neg(halves(header + half + 32));
-        if (isPer16(format)) {
-          v128.store(scratch, f32x4.mul(m, highScales(block, v)), MINIMA);
-          v128.store(scratch, f32x4.mul(m, highScales(block + 16, v)), MINIMA + 64);
-        } else v128.store(scratch, f32x4.mul(m, scales(format, block + 16, v)), MINIMA);
-      }
-    }
-    put(format, scratch, 0, quants(format, at, 0, 0), flip);
-    put(format, scratch, 1, quants(format, at, 0, 1), flip);
-    put(format, scratch, 2, quants(format, at, 0, 2), flip);
-    put(format, scratch, 3, quants(format, at, 0, 3), flip);
-    put(format, scratch, 4, quants(format, at, 0, 4), flip);
-    put(format, scratch, 5, quants(format, at, 0, 5), flip);
-    put(format, scratch, 6, quants(format, at, 0, 6), flip);
-    put(format, scratch, 7, quants(format, at, 0, 7), flip);
-  }
-}
-
-/** A function of its own for each format, so that the engine's compiler sees small loops. */
-function unpackQ40(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q4_0, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ41(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q4_1, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ50(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q5_0, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ51(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q5_1, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ80(scratch: usize, header: usize, block: usize, flip: i32): void {
-  unpack(FORMAT_Q8_0, scratch, header, block, i8x16.splat(<i8>flip));
-}
-function unpackQ2K(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q2_K, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ3K(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q3_K, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ4K(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q4_K, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ5K(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q5_K, scratch, header, block, i8x16.splat(0));
-}
-function unpackQ6K(scratch: usize, header: usize, block: usize): void {
-  unpack(FORMAT_Q6_K, scratch, header, block, i8x16.splat(0));
 }
 
 /** One block of 16 rows over the tokens of a chunk. */
@@ -358,7 +315,12 @@ function runBlock(format: i32, scratch: usize, x: usize, count: usize, header: u
     }
     default: unpackQ6K(scratch, header, block);
   }
-  if (isAffine(format)) affine32(scratch, x, count);
+  // Without VNNI, which is where only 0..127 is safe, a dot into 32 bits is three instructions, one into 16 bits two.
+  const nibbles = format == FORMAT_Q4_0 || format == FORMAT_Q4_1 || format == FORMAT_Q4_K;
+  if (!WIDE && nibbles && dotSemantics() == SEVEN_BITS) {
+    if (isAffine(format)) affineNarrow(scratch, x, count);
+    else symmetricNarrow(scratch, x, count);
+  } else if (isAffine(format)) affine32(scratch, x, count);
   else if (isPer16(format)) symmetric16(scratch, x, count, NEGATED_LOW, NEGATED_HIGH, offsetShift(format));
   else symmetric32(scratch, x, count, NEGATED, offsetShift(format));
 }
