@@ -51,8 +51,10 @@ const ORIGIN: i32 = 0x4b400000;
 /** acc + w . x for a step; `narrow` sums are i16, of even and odd pairs of k. */
 @inline
 function dot(narrow: bool, acc: v128, x: v128, w: v128): v128 {
-  if (narrow) return i16x8.add(acc, i16x8.relaxed_dot_i8x16_i7x16_s(x, w));
-  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (narrow) return i16x8.add(acc, i16x8.relaxed_dot_i8x16_i7x16_s(x, w));
+    return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
+  }
   return i32x4.add(acc, i32x4.dot_i16x8_s(w, x));
 }
 

@@ -216,6 +216,25 @@ export function checkFormat(engine: Engine, format: WeightFormat, name: string, 
       exports.release(weight);
     }
   }
+  checkLargest(engine, format, name);
+}
+
+/** Sums that are as large as they can be: all quants and all activations at their largest, of both signs. */
+function checkLargest(engine: Engine, format: WeightFormat, name: string): void {
+  const halves = HALVES[format];
+  if (!halves) return;
+  const { block, bytes } = WEIGHT_FORMATS[format];
+  const [rows, cols, count] = [17, 256, 7];
+  const file = new Uint8Array(((rows * cols) / block) * bytes).fill(255);
+  for (let at = 0; at < file.length; at += bytes) {
+    if (format === 'Q8_0') file.fill(127, at, at + bytes);
+    for (const field of halves) file.set([0, 0x2c], at + field);
+  }
+  const weight = pack(engine, format, file, rows, cols);
+  const x = Float32Array.from({ length: count * cols }, (_, i) => ((i / cols) & 1 ? -1 : 1));
+  const wanted = product(x, dequantise(format, file, rows * cols), count, rows, cols);
+  expectNmse(multiply(engine, format, weight, x, count, rows, cols), wanted, 1e-12, `${name} ${format}, largest sums`);
+  engine.exports.release(weight);
 }
 
 /** Every row of a product has the same bits in any company: alone, among few and many, and at any place among them. */
