@@ -135,9 +135,9 @@ export const ropeAppendRows: Kernel<RopeAppendInputs> = {
     return {
       ...ropeAppend.constants(inputs, form),
       SECTIONS: several ? ORDERS[sections.order] : 0,
-      TIME: sections?.pairs[0] ?? 0,
-      HEIGHT: sections?.pairs[1] ?? 0,
-      WIDTH: sections?.pairs[2] ?? 0,
+      TIME_PAIRS: sections?.pairs[0] ?? 0,
+      HEIGHT_PAIRS: sections?.pairs[1] ?? 0,
+      WIDTH_PAIRS: sections?.pairs[2] ?? 0,
     };
   },
   hostData: ({ positions = new Int32Array(0) }) => ({

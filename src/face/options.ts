@@ -72,6 +72,7 @@ const CONTEXT: ShapeOf<Required<ContextOptions>> = {
   memory: { members: { device: NUMBER, host: NUMBER } },
   share: SWITCH,
   keep: SWITCH,
+  overflow: { oneOf: ['read', 'move'] },
   visual: { anyOf: [TEXT, OBJECT] },
 };
 

@@ -85,6 +85,8 @@ export class SessionCache {
   #answered: number | undefined;
   /** Where the current prompt is kept. */
   #library: KeptPrompts | undefined;
+  /** Tokens from here on were moved, and are not what reading gives; they are not shared. */
+  #moved = Infinity;
 
   constructor(model: SessionModel, window: number, options: ContextOptions = {}) {
     this.#model = model;
@@ -106,7 +108,7 @@ export class SessionCache {
 
   /** Prefills a prompt, from where it differs from what the pages hold. */
   async fill(prompt: Prompt, content: Content | undefined, listener: AnswerListener): Promise<void> {
-    const onDevice = await this.#onDevice();
+    const onDevice = await this.#onDevice(prompt);
     await this.#using(onDevice, prompt.ids.length, async () => {
       const cached = await this.#take(onDevice, prompt, content, true, listener.signal);
       await this.#guard(onDevice, () =>
@@ -128,7 +130,7 @@ export class SessionCache {
     share = true,
   ): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
-    const onDevice = await this.#onDevice();
+    const onDevice = await this.#onDevice(prompt);
     const { ids, spans } = prompt;
     const aside: AnswerListener = {
       onText: (piece) => gate.aside(listener.onText?.(piece)),
@@ -249,6 +251,7 @@ export class SessionCache {
     if (onDevice !== undefined)
       copy.#held = { onDevice: await this.#using(onDevice, 0, async () => this.#model.fork(onDevice), true), epoch };
     copy.#transcript = this.#transcript;
+    copy.#moved = this.#moved;
     return copy;
   }
 
@@ -275,10 +278,21 @@ export class SessionCache {
       : tiers.using(onDevice.sequence, tokens, (length) => cut(onDevice, length), body, whole);
   }
 
-  async #onDevice(): Promise<DeviceSequence> {
+  /** `prompt`: what is read next; what it keeps of a full window may be moved. */
+  async #onDevice(prompt?: Prompt): Promise<DeviceSequence> {
     const { epoch } = this.#model;
     if (this.#held?.epoch !== epoch) this.#release();
     this.#held ??= { onDevice: await this.#model.deviceSequence(this.window, this.#options), epoch };
+    const { onDevice } = this.#held;
+    if (prompt === undefined || this.#options.overflow !== 'move') return onDevice;
+    const { shifted } = await import('./shift.ts');
+    const moved = await this.#using(onDevice, 0, async () => shifted(onDevice, this.#transcript, prompt), true);
+    if (moved === undefined) return onDevice;
+    this.#model.tiers?.forget(onDevice.sequence);
+    onDevice.sequence.free();
+    this.#held = { onDevice: { ...onDevice, sequence: moved.sequence }, epoch };
+    this.#transcript = { ...beginning(prompt, moved.sequence.length), content: undefined };
+    this.#moved = Math.min(this.#moved, moved.from);
     return this.#held.onDevice;
   }
 
@@ -293,6 +307,7 @@ export class SessionCache {
     cut(onDevice, commonPrefix(prompt, this.#transcript), prompt.ids);
     this.#transcript = { ...prompt, content };
     this.#answered = undefined;
+    if (onDevice.sequence.length <= this.#moved) this.#moved = Infinity;
     const shared = share ? this.#shared(onDevice, prompt) : undefined;
     if (shared !== undefined)
       await extend(onDevice, async (sequence) =>
@@ -309,6 +324,7 @@ export class SessionCache {
   }
 
   #publish(onDevice: DeviceSequence, prompt: Prompt): void {
+    if (this.#moved < Infinity) return;
     const shared = this.#shared(onDevice, prompt);
     if (shared !== undefined) this.#model.prefixes?.publish(shared, onDevice.sequence);
     const library = this.#library;

@@ -11,6 +11,6 @@ export function contentKey({
   visual = 'all',
   ...rest
 }: ContextOptions): string {
-  const { window: _window, memory: _memory, share: _share, keep: _keep, ...others } = rest;
+  const { window: _window, memory: _memory, share: _share, keep: _keep, overflow: _overflow, ...others } = rest;
   return JSON.stringify([kvBits, prefill, decode, evict ?? null, heads, visual, others]);
 }

@@ -144,6 +144,12 @@ export interface ContextOptions {
    * and after a reload (default false).
    */
   readonly keep?: boolean | undefined;
+  /**
+   * What happens to a conversation whose oldest exchanges are dropped because the window is full: what follows them is
+   * read again (default), or its keys are moved to their new positions, which takes little time. Moved tokens keep what
+   * they learnt from the dropped ones. Without methods that choose keys; images and layer states are read again.
+   */
+  readonly overflow?: 'read' | 'move' | undefined;
   /** Which of a picture's tokens are read. Default 'all'. */
   readonly visual?: 'all' | VisualMethod | VisualSelection | undefined;
 }

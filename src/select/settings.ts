@@ -20,6 +20,7 @@ const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = {
   share: true,
   visual: true,
   keep: true,
+  overflow: true,
 };
 const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
 
@@ -31,10 +32,20 @@ export function checkContext(options: ContextOptions, most: number): void {
         name,
       });
   }
-  const { window, kvBits, share, keep, memory } = options;
+  const { window, kvBits, share, keep, memory, overflow } = options;
   checkMemory(memory);
   readSelection(options.visual);
-  planSettings(options);
+  const { prefill, decode, evict, heads } = planSettings(options);
+  if (overflow !== undefined && overflow !== 'read' && overflow !== 'move')
+    throw new InputError('argument', `context.overflow: ${String(overflow)} is not one of read, move`, {
+      name: 'context.overflow',
+    });
+  if (overflow === 'move' && (prefill.method !== 'dense' || decode.method !== 'dense' || evict || heads))
+    throw new InputError(
+      'argument',
+      "context.overflow: 'move' moves keys that every token saw; leave prefill, decode, evict and heads out, or overflow",
+      { name: 'context.overflow' },
+    );
   if (window !== undefined && !(Number.isInteger(window) && window >= 1 && window <= most)) {
     throw new InputError('argument', `context.window: ${String(window)} is not a whole number from 1 to ${most}`, {
       name: 'context.window',

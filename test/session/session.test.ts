@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import type { EngineModel } from '../../src/engine/model.ts';
 import type { SessionModel } from '../../src/generate/session-cache.ts';
 import { Conversation } from '../../src/chat/conversation.ts';
+import type { ContextOptions } from '../../src/select/options.ts';
 import { Session, type SessionListener } from '../../src/session.ts';
 import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
 import { always, bitsOf, PlacesConstraint } from '../support/constraint.ts';
@@ -239,6 +240,63 @@ describe('a conversation', () => {
     // What stays the same at the front is kept.
     expect(last).toBeGreaterThanOrEqual(20);
     small.free();
+  });
+});
+
+describe('a full window whose rest is moved', () => {
+  /** Cached tokens and answers of prompts to a model with a small window, and how often it overflowed. */
+  async function talk(
+    context: ContextOptions,
+  ): Promise<{ cached: number[]; texts: string[]; overflows: number; after: number }> {
+    const small = await loadTest(tinyModel({ window: 640 }), { contextWindow: 640 });
+    const before = small.pagesUsed;
+    const session = new Session(small, {
+      ...GREEDY,
+      initialPrompts: [{ role: 'system', content: 'Be brief.' }],
+      context,
+    });
+    const found = { cached: [] as number[], texts: [] as string[], overflows: 0, after: 0 };
+    for (let i = 0; i < 8; i++) {
+      const { text, tokens } = await session.prompt(
+        `Question ${i}? ${'What is in a name? '.repeat(5)}`,
+        {},
+        { onOverflow: () => void found.overflows++ },
+      );
+      found.cached.push(tokens.cached);
+      found.texts.push(text);
+      expect(tokens.prompt + tokens.generated).toBeLessThanOrEqual(640);
+    }
+    // A clone and what follows go on from what was moved.
+    const copy = await session.clone();
+    expect((await copy.prompt('And?')).text).toBe((await session.prompt('And?')).text);
+    await copy.destroy();
+    await session.destroy();
+    found.after = small.pagesUsed - before;
+    small.free();
+    return found;
+  }
+
+  test.each<[ContextOptions]>([[{}], [{ kvBits: 8 }], [{ share: false }]])(
+    '%j: the same until it overflows, then the rest is there already, and nothing is left',
+    async (context) => {
+      const read = await talk(context);
+      const moved = await talk({ ...context, overflow: 'move' });
+      expect(moved.overflows).toBe(read.overflows);
+      expect(moved.overflows).toBeGreaterThan(0);
+      const first = read.cached.findIndex((tokens, i) => i > 0 && tokens < read.cached[i - 1]!);
+      expect(first).toBeGreaterThan(0);
+      expect(moved.texts.slice(0, first)).toEqual(read.texts.slice(0, first));
+      // All but the newest question.
+      expect(moved.cached[first]).toBeGreaterThan(read.cached[first]! + 100);
+      expect(moved.texts.every((text) => text.length > 0)).toBe(true);
+      expect([read.after, moved.after]).toEqual([0, 0]);
+    },
+  );
+
+  test('with methods that choose keys it is refused', async () => {
+    for (const context of [{ prefill: 'dhsa' }, { decode: 'tokens' }, { evict: 'snapkv' }, { heads: 'razor' }] as const)
+      await expect(Session.open(model, { context: { ...context, overflow: 'move' } })).rejects.toThrow('overflow');
+    await expect(Session.open(model, { context: { overflow: 'drop' as 'move' } })).rejects.toThrow('read, move');
   });
 });
 
