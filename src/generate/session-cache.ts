@@ -219,6 +219,8 @@ export class SessionCache {
       await this.#take(onDevice, transcript, transcript.content, false);
       await this.#guard(onDevice, () => extend(onDevice, read));
     });
+    // Stored tokens may have been moved.
+    if (this.#options.overflow === 'move') this.#moved = 0;
     this.#transcript = transcript;
   }
 

@@ -64,6 +64,12 @@ export class Retrieve implements WatchingPlanner {
     this.#question = [start, end];
   }
 
+  /** The next prompt has a question of its own. */
+  prefilled(): Promise<void> {
+    this.#question = undefined;
+    return Promise.resolve();
+  }
+
   watches(call: PlannedCall): boolean {
     const [from, to] = this.#span(call);
     return from < to;
