@@ -49,7 +49,7 @@ const ANSWER: ShapeOf<Required<AnswerOptions>> = {
   loops: { oneOf: ['stop', 'allow'] },
   drafts: SWITCH,
   templateOptions: OBJECT,
-  contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT } }] },
+  contrast: { anyOf: [SWITCH, { members: { strength: NUMBER, tokens: COUNT, cutoff: NUMBER } }] },
   logprobs: { anyOf: [SWITCH, { number: [0, MOST_ALTERNATIVES], whole: true }] },
 };
 

@@ -16,8 +16,12 @@ export class ContrastSequence implements Contrasting {
   readonly #fewer: number;
   /** [1, vocabulary] of -a / (1 + a) */
   readonly #weight: Tensor;
+  readonly #cutoff: number;
+  /** The logits of the whole image that were contrasted last, until they are read. */
+  #own: Tensor | undefined;
 
-  private constructor(onDevice: DeviceSequence, fewer: number, weight: Tensor) {
+  private constructor(onDevice: DeviceSequence, fewer: number, weight: Tensor, cutoff: number) {
+    this.#cutoff = cutoff;
     this.#onDevice = onDevice;
     this.#fewer = fewer;
     this.#weight = weight;
@@ -55,7 +59,7 @@ export class ContrastSequence implements Contrasting {
           config.vocabulary,
         ]),
       );
-      return new ContrastSequence(onDevice, prompt.ids.length - less.ids.length, weight);
+      return new ContrastSequence(onDevice, prompt.ids.length - less.ids.length, weight, contrast.cutoff);
     } catch (error) {
       freeDeviceSequence(onDevice);
       throw error;
@@ -75,11 +79,32 @@ export class ContrastSequence implements Contrasting {
       ranges: denseCausal(1, own + 1),
       ids: { ring, start: slot },
     });
+    this.#forget();
+    this.#own = backend.keep(backend.rows(logits, 0, 1));
     return backend.gatedAdd(logits, model.logits(hidden), this.#weight, 0);
+  }
+
+  async plausible(): Promise<Uint32Array> {
+    const { backend } = this.#onDevice.model;
+    const logits = this.#own === undefined ? new Float32Array(0) : await backend.download(this.#own);
+    this.#forget();
+    const least = logits.reduce((most, value) => Math.max(most, value), -Infinity) + Math.log(this.#cutoff);
+    const bits = new Uint32Array(Math.ceil(logits.length / 32));
+    for (let id = 0; id < logits.length; id++)
+      // What is not a number is left to the draw, which reports it.
+      if (!((logits[id] ?? 0) < least)) bits[id >> 5] = (bits[id >> 5] ?? 0) | (1 << (id & 31));
+    return bits;
+  }
+
+  #forget(): void {
+    const own = this.#own;
+    this.#own = undefined;
+    if (own !== undefined) this.#onDevice.model.backend.free(own);
   }
 
   free(): void {
     try {
+      this.#forget();
       this.#onDevice.model.backend.free(this.#weight);
     } catch {
       // The device is lost, so there is nothing to free on it.

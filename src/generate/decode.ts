@@ -63,7 +63,8 @@ export class Decoding {
     const promptEnd = ids.length;
     try {
       this.#read(promptEnd);
-      return await (constraint === undefined ? this.#free(take) : this.#constrained(constraint));
+      const masked = constraint !== undefined || this.#onDevice.contrast !== undefined;
+      return await (masked ? this.#constrained(constraint) : this.#free(take));
     } finally {
       this.#freeLogits();
       cut(this.#onDevice, Math.min(promptEnd + this.generated.length, this.#issued - 1));
@@ -90,20 +91,27 @@ export class Decoding {
     return 'length';
   }
 
-  async #constrained(constraint: Constraint): Promise<Generated['reason']> {
+  /** Draws what the prompt's last logits, which were kept, and the masks allow. */
+  drawFirst(): Promise<void> {
+    this.#issued = this.#options.ids.length;
+    return this.#draw(this.#options.constraint, this.#options.spec);
+  }
+
+  /** Tokens that are drawn under masks: a constraint's, or that of what is plausible. */
+  async #constrained(constraint: Constraint | undefined): Promise<Generated['reason']> {
     const { maxTokens, onId, spec } = this.#options;
     const { backend } = this.#onDevice.model;
     while (this.generated.length < maxTokens) {
       const more = this.#issued < this.#ids.length;
       if (more && this.#mayRunAhead) {
-        await this.#forward(this.#keepLogits);
+        await this.#forward(this.keepLogits);
         backend.flush();
       }
       const id = await this.#next();
       if (id === undefined) return 'stop';
-      if (this.generated.length > this.#accepted) this.#accept(constraint, id);
+      if (constraint !== undefined && this.generated.length > this.#accepted) this.#accept(constraint, id);
       // Guesses that were right have been accepted before they are read here.
-      const done = constraint.done && this.generated.length === this.#accepted;
+      const done = constraint?.done === true && this.generated.length === this.#accepted;
       if (more && !done && this.#reads.length === 0) {
         const guess = this.#propose();
         if (guess.length > 0) await this.#verify(guess);
@@ -219,24 +227,31 @@ export class Decoding {
     this.#accepted++;
   }
 
-  readonly #keepLogits: Take = (hidden, start, count) => {
+  readonly keepLogits: Take = (hidden, start, count) => {
     const logits = nextLogits(this.#onDevice, this.#options, hidden, start, count);
     this.#logits = this.#onDevice.model.backend.keep(logits);
   };
 
   /** Draws the next id under the constraint, from the logits that were kept where its position has been run. */
-  async #drawNext(constraint: Constraint, spec: SampleSpec): Promise<void> {
+  async #drawNext(constraint: Constraint | undefined, spec: SampleSpec): Promise<void> {
     const begun = performance.now();
     const ahead = this.#logits !== undefined;
-    if (!ahead) await this.#forward(this.#keepLogits);
-    const { model, sampler, ring } = this.#onDevice;
+    if (!ahead) await this.#forward(this.keepLogits);
+    await this.#draw(constraint, spec);
+    this.#read(this.#issued - 1);
+    if (!ahead) this.#drafts?.timed(1, performance.now() - begun);
+  }
+
+  async #draw(constraint: Constraint | undefined, spec: SampleSpec): Promise<void> {
+    const { model, sampler, ring, contrast } = this.#onDevice;
     const logits = this.#logits;
     if (logits === undefined) return;
-    sampler.mask(allowed(this.#onDevice, constraint));
+    const mask = allowed(this.#onDevice, constraint);
+    const plausible = await contrast?.plausible();
+    sampler.mask(plausible && mask ? plausible.map((word, i) => word & (mask[i] ?? 0)) : (plausible ?? mask));
     model.backend.scope(() => model.backend.sample(logits, sampler, spec, ring, this.#issued));
     this.#freeLogits();
-    this.#read(this.#issued++);
-    if (!ahead) this.#drafts?.timed(1, performance.now() - begun);
+    this.#issued++;
   }
 
   #freeLogits(): void {

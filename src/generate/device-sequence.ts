@@ -14,6 +14,8 @@ export interface Contrasting {
    * caller's scope.
    */
   against(ring: Tensor, slot: number, logits: Tensor): Tensor;
+  /** The ids that the last logits given to `against` hold for plausible; the others are not drawn. */
+  plausible(): Promise<Uint32Array>;
 }
 
 /** Owned by the session. */

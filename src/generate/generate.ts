@@ -54,11 +54,13 @@ export async function generate(onDevice: DeviceSequence, options: GenerateOption
   sampler.reset(penalises(spec) ? (options.seen ?? ids) : new Int32Array(0));
   const empty = constraint?.done === true;
   if (!empty) sampler.mask(allowed(onDevice, constraint));
-  const take = drawing(onDevice, options);
+  const decoding = new Decoding(onDevice, options);
+  const { contrast } = onDevice;
+  const take = contrast === undefined ? drawing(onDevice, options) : decoding.keepLogits;
   await prefill(onDevice, options, empty ? undefined : take);
+  if (!empty && contrast !== undefined) await decoding.drawFirst();
   const prefilled = performance.now();
   if (empty) return { ids: [], reason: 'stop', prefill: prefilled - begun, decode: 0 };
-  const decoding = new Decoding(onDevice, options);
   const reason = await decoding.run(take);
   const { generated, end, drafts } = decoding;
   return { ids: generated, reason, end, drafts, prefill: prefilled - begun, decode: performance.now() - prefilled };

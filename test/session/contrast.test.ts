@@ -59,6 +59,7 @@ async function truth(
   after: readonly number[],
   strength: number,
   tokens: number,
+  cutoff = 0.1,
 ): Promise<number[]> {
   const { language } = model;
   const { backend, config } = language;
@@ -115,7 +116,8 @@ async function truth(
   while (said.length < 5) {
     const l = await logits([...Array.from({ length: SEEN }).keys()]);
     const other = await logits(outliers);
-    const drawn = l.map((value, i) => (1 + strength) * value - strength * other[i]!);
+    const least = Math.max(...l) + Math.log(cutoff);
+    const drawn = l.map((value, i) => (value < least ? -Infinity : (1 + strength) * value - strength * other[i]!));
     said.push(drawn.indexOf(Math.max(...drawn)));
   }
   return said;
@@ -123,9 +125,11 @@ async function truth(
 
 describe('contrast', () => {
   test.each([
-    [2, 10],
-    [20, 2],
-  ] as const)('a = %d, %d tokens: as the graph says', async (strength, tokens) => {
+    [2, 10, 0.1],
+    [20, 2, 0.1],
+    [20, 2, 1e-6],
+    [20, 2, 1],
+  ] as const)('a = %d, %d tokens, cut-off %d: as the graph says', async (strength, tokens, cutoff) => {
     const graph = await loadModel(await openModel(tinyUniPic(LIVELY)), createReferenceBackend());
     const ids = (text: string): number[] => [...model.tokenizer.encode(text)];
     const expected = await truth(
@@ -134,9 +138,13 @@ describe('contrast', () => {
       ids('\nWhat?<|im_end|>\n<|im_start|>assistant\n'),
       strength,
       tokens,
+      cutoff,
     );
-    expect((await begin({ contrast: { strength, tokens } }).prompt(asked)).ids).toEqual(expected);
-    if (strength === 20) expect((await begin().prompt(asked)).ids).not.toEqual(expected);
+    expect((await begin({ contrast: { strength, tokens, cutoff } }).prompt(asked)).ids).toEqual(expected);
+    const plain = (await begin().prompt(asked)).ids;
+    // Only the likeliest is plausible.
+    if (cutoff === 1) expect(plain).toEqual(expected);
+    if (cutoff < 1e-3) expect(plain).not.toEqual(expected);
     graph.free();
   });
 
@@ -184,7 +192,7 @@ describe('contrast', () => {
 
   test('the scale of the logits goes into the temperature and the presence penalty', () => {
     const spec = { temperature: 0.9, topK: 1, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0.6, seed: 1 };
-    const { temperature, presencePenalty } = contrastedSpec(spec, { strength: 2, tokens: 10 });
+    const { temperature, presencePenalty } = contrastedSpec(spec, { strength: 2, tokens: 10, cutoff: 0.1 });
     expect(temperature).toBeCloseTo(0.3, 12);
     expect(presencePenalty).toBeCloseTo(0.2, 12);
   });
