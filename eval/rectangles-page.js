@@ -1,4 +1,4 @@
-// In Chromium: how well the rectangles of words, as a document gives them, cover what the browser selects of the same words in pdf.js's text layer.
+// In Chromium: how well rectangles of words and of sentences, as a document gives them, cover what the browser selects of the same text in pdf.js's text layer.
 import { Octavo } from '/dist/index.js';
 import { getDocument, GlobalWorkerOptions, TextLayer } from '/pdfjs/build/pdf.mjs';
 
@@ -7,8 +7,14 @@ GlobalWorkerOptions.workerSrc = '/pdfjs/build/pdf.worker.mjs';
 /** CSS pixels a point: fonts of a few points are not made larger by the browser. */
 const SCALE = 2;
 const WORD = /[^\s|]+/gu;
+const SENTENCE = /\S[^\n]*?(?:[.!?](?=\s|$)|(?=\n)|$)/gu;
 /** A word is looked for within so many points of where the browser has it. */
 const NEAR = 40;
+
+/** Sentences are made of so many letters at least. */
+const LEAST_LETTERS = 20;
+/** Squares a point, in which the areas of several rectangles are counted. */
+const FINENESS = 2;
 
 const area = ([left, top, right, bottom]) => Math.max(0, right - left) * Math.max(0, bottom - top);
 export function intersectionOverUnion(a, b) {
@@ -17,8 +23,43 @@ export function intersectionOverUnion(a, b) {
   return all === 0 ? 0 : both / all;
 }
 
+/** The same for the areas that two lists cover. */
+export function areaOverUnion(a, b) {
+  const all = [...a, ...b];
+  const [left, top] = [0, 1].map((side) => Math.floor(Math.min(...all.map((one) => one[side]))));
+  const columns = Math.ceil((Math.max(...all.map((one) => one[2])) - left) * FINENESS) + 1;
+  const rows = Math.ceil((Math.max(...all.map((one) => one[3])) - top) * FINENESS) + 1;
+  const seen = new Uint8Array(columns * rows);
+  for (const [mark, list] of [
+    [1, a],
+    [2, b],
+  ])
+    for (const [x0, y0, x1, y1] of list)
+      for (let y = Math.round((y0 - top) * FINENESS); y < Math.round((y1 - top) * FINENESS); y++)
+        for (let x = Math.round((x0 - left) * FINENESS); x < Math.round((x1 - left) * FINENESS); x++)
+          seen[y * columns + x] |= mark;
+  let [both, either] = [0, 0];
+  for (const marks of seen) {
+    if (marks === 3) both++;
+    if (marks !== 0) either++;
+  }
+  return either === 0 ? 0 : both / either;
+}
+
+/** All letters of a text but spaces, hyphens and bars, and where each stands in it. */
+function lettersOf(text) {
+  const places = [];
+  let letters = '';
+  for (let i = 0; i < text.length; i++) {
+    if (/[\s|\u00ad\u2010-]/.test(text[i])) continue;
+    letters += text[i];
+    places.push(i);
+  }
+  return { letters, places };
+}
+
 /** All words of a page as the browser has them: text and rectangle in points. */
-async function domWords(page) {
+async function domText(page) {
   const viewport = page.getViewport({ scale: SCALE });
   const container = document.createElement('div');
   container.className = 'textLayer';
@@ -31,18 +72,40 @@ async function domWords(page) {
   const origin = container.getBoundingClientRect();
   const words = [];
   const range = document.createRange();
+  const rectangleOf = (node, from, to) => {
+    range.setStart(node, from);
+    range.setEnd(node, to);
+    const { left, top, right, bottom } = range.getBoundingClientRect();
+    return [left - origin.left, top - origin.top, right - origin.left, bottom - origin.top].map((side) => side / SCALE);
+  };
+  let letters = '';
+  const places = [];
   for (const element of layer.textDivs) {
     const [node] = element.childNodes;
     if (node === undefined) continue;
     for (const { index, 0: text } of node.data.matchAll(WORD)) {
-      range.setStart(node, index);
-      range.setEnd(node, index + text.length);
-      const { left, top, right, bottom } = range.getBoundingClientRect();
-      const rectangle = [left - origin.left, top - origin.top, right - origin.left, bottom - origin.top];
-      if (right > left) words.push({ text, rectangle: rectangle.map((side) => side / SCALE) });
+      const rectangle = rectangleOf(node, index, index + text.length);
+      if (rectangle[2] > rectangle[0]) words.push({ text, rectangle });
     }
+    const own = lettersOf(node.data);
+    letters += own.letters;
+    for (const at of own.places) places.push({ node, at });
   }
-  return words;
+  /** What the browser selects of some letters; undefined where they stand nowhere, or several times. */
+  const select = (wanted) => {
+    const from = letters.indexOf(wanted);
+    if (from < 0 || letters.includes(wanted, from + 1)) return undefined;
+    const found = [];
+    for (let i = from; i < from + wanted.length;) {
+      const { node, at } = places[i];
+      let last = i;
+      while (last + 1 < from + wanted.length && places[last + 1].node === node) last++;
+      found.push(rectangleOf(node, at, places[last].at + 1));
+      i = last + 1;
+    }
+    return found;
+  };
+  return { words, select };
 }
 
 /** Compares a PDF's words; `most` pages, evenly spread. Words that the document has joined, or leaves out with headers, have no counterpart. */
@@ -52,7 +115,7 @@ globalThis.compare = async (address, most) => {
   const file = await getDocument({ data: bytes, isEvalSupported: false, cMapUrl: '/pdfjs/cmaps/', cMapPacked: true })
     .promise;
   const step = Math.max(1, Math.ceil(file.numPages / most));
-  const result = { pages: 0, words: 0, off: 0, values: [], sides: [] };
+  const result = { pages: 0, words: 0, off: 0, values: [], sides: [], sentences: [] };
   for (let number = 1; number <= file.numPages; number += step) {
     const { start, end, width, height } = opened.pages[number - 1];
     const own = new Map();
@@ -65,13 +128,26 @@ globalThis.compare = async (address, most) => {
       own.set(text, [...(own.get(text) ?? []), found[0].rectangle]);
     }
     const page = await file.getPage(number);
-    for (const { text, rectangle } of await domWords(page)) {
+    const { words, select } = await domText(page);
+    for (const { text, rectangle } of words) {
       result.words++;
       const distance = (one) => Math.hypot(one[0] - rectangle[0], one[1] - rectangle[1]);
       const nearest = (own.get(text) ?? []).toSorted((a, b) => distance(a) - distance(b))[0];
       if (nearest === undefined || distance(nearest) >= NEAR) continue;
       result.values.push(intersectionOverUnion(nearest, rectangle));
       result.sides.push(nearest.map((side, i) => (side - rectangle[i]) / (rectangle[3] - rectangle[1])));
+    }
+    for (const { index, 0: sentence } of opened.text.slice(start, end).matchAll(SENTENCE)) {
+      const { letters } = lettersOf(sentence);
+      const selected = letters.length < LEAST_LETTERS ? undefined : select(letters);
+      const given = opened.rectangles(start + index, start + index + sentence.length);
+      if (selected !== undefined && given.length > 0)
+        result.sentences.push(
+          areaOverUnion(
+            given.map((one) => one.rectangle),
+            selected,
+          ),
+        );
     }
     page.cleanup();
     result.pages++;

@@ -1,5 +1,5 @@
 // npm run eval -- rectangles [--json FILE] [--n PAGES]
-// Rectangles of words against the browser's own ranges over pdf.js's text layer: intersection over union, for all PDFs of ../shared/data/documents.
+// Rectangles of words and sentences against the browser's own ranges over pdf.js's text layer: intersection over union, for all PDFs of ../shared/data/documents.
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openBrowser } from '../tools/browser.mjs';
@@ -34,20 +34,28 @@ export async function openComparison(folder) {
   };
 }
 
+const round = (value) => Number(value.toFixed(3));
+
 /** Mean, shares and the worst tenth of intersections over unions. */
-export function summary({ pages, words, off, values, sides }) {
+function told(values) {
   const sorted = values.toSorted((a, b) => a - b);
   const share = (least) => values.filter((value) => value >= least).length / values.length;
-  const round = (value) => Number(value.toFixed(3));
   return {
-    pages,
-    words,
     compared: values.length,
     mean: round(values.reduce((sum, value) => sum + value, 0) / values.length),
     median: round(sorted[sorted.length >> 1]),
     lowestTenth: round(sorted[Math.floor(sorted.length / 10)]),
     atLeastHalf: round(share(0.5)),
     atLeastNineTenths: round(share(0.9)),
+  };
+}
+
+export function summary({ pages, words, off, values, sides, sentences }) {
+  return {
+    pages,
+    words,
+    ofWords: told(values),
+    ofSentences: told(sentences),
     // How far left, top, right and bottom are from the browser's, on the mean, in heights of a line: to the right and downwards.
     sides: [0, 1, 2, 3].map((i) => round(sides.reduce((sum, one) => sum + one[i], 0) / sides.length)),
     offThePage: off,
@@ -58,16 +66,16 @@ export async function run({ json, n }, machine) {
   const files = readdirSync(DOCUMENTS).filter((name) => name.endsWith('.pdf'));
   const results = new ResultFile(json, { command: `npm run eval -- rectangles --n ${n}` }, machine);
   const comparison = await openComparison(DOCUMENTS);
-  const all = { pages: 0, words: 0, off: 0, values: [], sides: [] };
+  const all = { pages: 0, words: 0, off: 0, values: [], sides: [], sentences: [] };
   try {
     for (const name of files) {
       const found = await comparison.compare(name, Number(n));
       for (const key of ['pages', 'words', 'off']) all[key] += found[key];
       all.values.push(...found.values);
       all.sides.push(...found.sides);
-      const told = summary(found);
-      console.log(name, told);
-      results.add('rectangles', name, told, [...files, 'all']);
+      all.sentences.push(...found.sentences);
+      console.log(name, summary(found));
+      results.add('rectangles', name, summary(found), [...files, 'all']);
     }
     console.log('all', summary(all));
     results.add('rectangles', 'all', summary(all), [...files, 'all']);

@@ -7,7 +7,9 @@ import type { Embedder, Recogniser } from '../../src/document/options.ts';
 import { openLibrary, type LibraryOptions, type OctavoLibrary } from '../../src/face/library.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { nodeEnvironment } from '../../src/platform/node-documents.ts';
+import { StorageError } from '../../src/errors.ts';
 import { FolderRecords } from '../../src/store/folder-records.ts';
+import type { Key } from '../../src/store/records.ts';
 import { textFile } from '../support/documents.ts';
 import { testFace } from '../support/engine.ts';
 import { column, pdf } from '../support/pdf.ts';
@@ -361,6 +363,49 @@ describe('text in pictures', () => {
     const library = await open();
     await expect(library.recognise('x')).rejects.toThrow('open the library with `ocr`');
   });
+});
+
+/** A disk that is full, or not. */
+class Disk extends FolderRecords {
+  full = false;
+  override change<T>(...given: Parameters<FolderRecords['change']>): Promise<T | undefined> {
+    return this.full ? Promise.reject(new StorageError('quota', 'full')) : super.change<T>(...(given as [Key, never]));
+  }
+  override put(...entries: Parameters<FolderRecords['put']>): Promise<void> {
+    return this.full ? Promise.reject(new StorageError('quota', 'full')) : super.put(...entries);
+  }
+}
+
+test('without room nothing is added, and what could not be kept is read as soon as there is room', async () => {
+  const disk = new Disk(folder);
+  const environment = { ...nodeEnvironment, records: async () => disk };
+  const library = await openLibrary('papers', { onProgress: () => (disk.full = true) }, environment);
+  opened.push(library);
+  disk.full = true;
+  await expect(library.add(garden())).rejects.toMatchObject({ name: 'StorageError', code: 'quota' });
+  expect(await library.list()).toEqual([]);
+  disk.full = false;
+  const pages = SHIPS.map((name) => ({ texts: column(60, 700, [`${name} carried salt.`]) }));
+  const { id } = await library.add(pdf({ pages }), { name: 'ships.pdf' });
+  await expect(library.settled()).rejects.toMatchObject({ code: 'quota' });
+  expect((await library.list()).map(({ state }) => state)).toEqual(['waiting']);
+  library.close();
+  const second = await open();
+  await second.settled();
+  expect((await second.open(id)).text).toContain('Lotte carried salt.');
+});
+
+test('a file that was changed or removed since it was chosen is named, and nothing of it is kept', async () => {
+  const library = await open();
+  const gone = Object.assign(harbour(), {
+    arrayBuffer: () => Promise.reject(new DOMException('it was changed', 'NotReadableError')),
+  });
+  await expect(library.add(gone)).rejects.toMatchObject({
+    name: 'FileError',
+    code: 'missing',
+    message: expect.stringMatching(/^harbour\.txt: .*choose it again/),
+  });
+  expect(await library.list()).toEqual([]);
 });
 
 test('names, options and missing storage are checked', async () => {
