@@ -21,7 +21,8 @@ export function rectanglesOf({ text, runs }: DocumentContent, start: number, end
     if (run.end <= start) continue;
     const rectangle = part(text, run, Math.max(start, run.start), Math.min(end, run.end));
     const last = found.at(-1);
-    const merged = last?.page === run.page ? merge(last.rectangle, rectangle) : undefined;
+    const merged =
+      last?.page === run.page ? merge(last.rectangle, rectangle, Math.abs(run.dy) > Math.abs(run.dx)) : undefined;
     if (merged === undefined) found.push({ page: run.page, rectangle });
     else found[found.length - 1] = { page: run.page, rectangle: merged };
   }
@@ -47,13 +48,12 @@ function part(text: string, run: Run, start: number, end: number): Rectangle {
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
-/** One rectangle around two that stand on one line next to each other (or below each other, where a line goes down the page). */
-function merge(a: Rectangle, b: Rectangle): Rectangle | undefined {
-  const [across, along] = [overlap(a[1], a[3], b[1], b[3]), overlap(a[0], a[2], b[0], b[2])];
-  const near = (gap: number, size: number): boolean => gap < 1.5 * size;
-  const onLine = across > 0.5 && near(Math.max(b[0] - a[2], a[0] - b[2]), a[3] - a[1]);
-  const onColumn = along > 0.5 && a[2] - a[0] < a[3] - a[1] && near(Math.max(b[1] - a[3], a[1] - b[3]), a[2] - a[0]);
-  if (!onLine && !onColumn) return undefined;
+/** One rectangle around two that stand on one line next to each other; `downwards`: lines go up or down the page. */
+function merge(a: Rectangle, b: Rectangle, downwards: boolean): Rectangle | undefined {
+  const [from, to] = downwards ? ([1, 3] as const) : ([0, 2] as const);
+  const [low, high] = downwards ? ([0, 2] as const) : ([1, 3] as const);
+  const gap = Math.max(b[from] - a[to], a[from] - b[to]);
+  if (overlap(a[low], a[high], b[low], b[high]) <= 0.5 || gap >= 1.5 * (a[high] - a[low])) return undefined;
   return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];
 }
 

@@ -126,6 +126,20 @@ describe('places', () => {
   });
 });
 
+test.each([0, 90, 180, 270])(
+  'on a page turned by %d degrees a sentence of three lines has three rectangles',
+  async (rotate) => {
+    const document = await open(column(60, 700, LEFT), { rotate });
+    const from = document.text.indexOf('Every captain');
+    const found = document.rectangles(from, document.text.length);
+    expect(found).toHaveLength(3);
+    for (const { rectangle } of found) {
+      const [width, height] = [rectangle[2] - rectangle[0], rectangle[3] - rectangle[1]];
+      expect(Math.min(width, height)).toBeLessThan(12);
+    }
+  },
+);
+
 describe('what cannot be read', () => {
   test('an encrypted file asks for its password, and opens with it', async () => {
     const locked = pdf({ pages: [{ texts: [{ x: 60, y: 700, text: 'The code is 4711.' }] }], password: 'anchor' });
