@@ -9,7 +9,7 @@ import type { OctavoModel } from '../../src/face/model.ts';
 import { nodeEnvironment } from '../../src/platform/node-documents.ts';
 import { StorageError } from '../../src/errors.ts';
 import { FolderRecords } from '../../src/store/folder-records.ts';
-import type { Key } from '../../src/store/records.ts';
+import type { Change, Entry, Key } from '../../src/store/records.ts';
 import { textFile } from '../support/documents.ts';
 import { testFace } from '../support/engine.ts';
 import { column, pdf } from '../support/pdf.ts';
@@ -368,11 +368,13 @@ describe('text in pictures', () => {
 /** A disk that is full, or not. */
 class Disk extends FolderRecords {
   full = false;
-  override change<T>(...given: Parameters<FolderRecords['change']>): Promise<T | undefined> {
-    return this.full ? Promise.reject(new StorageError('quota', 'full')) : super.change<T>(...(given as [Key, never]));
+  override async change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+    if (this.full) throw new StorageError('quota', 'full');
+    return super.change(key, decide);
   }
-  override put(...entries: Parameters<FolderRecords['put']>): Promise<void> {
-    return this.full ? Promise.reject(new StorageError('quota', 'full')) : super.put(...entries);
+  override async put(...entries: readonly Entry[]): Promise<void> {
+    if (this.full) throw new StorageError('quota', 'full');
+    return super.put(...entries);
   }
 }
 
