@@ -13,7 +13,8 @@
  *               | scales f32, minima f32 [max(D, 32 G)] | step [R + 1], constant [R + 1] |
  */
 import {
-  KV_Q4, KV_Q8, GROUP, PAGE_TOKENS, groupsOf, keyAt, keyScaleAt, rowBytes, valueAt, valueScaleAt, bitsOf,
+  KV_Q4, KV_Q8, GROUP, PAGE_TOKENS, bitsOf, groupsOf, keyAt, keyFormat, keyScaleAt, rowBytes, valueAt, valueFormat,
+  valueScaleAt, valuesAt,
 } from '../kv/layout';
 import { fromHalf4 } from '../kv/half';
 import { unpack } from '../kv/quantise';
@@ -113,9 +114,9 @@ function keyCodes(codes: usize, page: usize, format: u32, d: usize): void {
 
 /** Decodes the codes of values by pairs of tokens: channel c of tokens 2 i and 2 i + 1 side by side. */
 @inline
-function valueCodes(codes: usize, page: usize, format: u32, d: usize): void {
+function valueCodes(codes: usize, values: usize, format: u32, d: usize): void {
   const row = rowBytes(format, d);
-  let from = valueAt(page, format, d, 0);
+  let from = valueAt(values, format, d, 0);
   for (let t: usize = 0; t < PAGE_TOKENS; t += 2) {
     for (let c: usize = 0; c < d; c += 16) {
       const x = unpack(format, from + ((c * bitsOf(format)) >> 3));
@@ -147,9 +148,10 @@ export function bitScores(
   const minima = scales + widest(d) * 4;
   const steps = minima + widest(d) * 4;
   const constants = steps + (rows + 1) * 4;
-  if (format == KV_Q8) keyCodes(codes, page, KV_Q8, d);
-  else if (format == KV_Q4) keyCodes(codes, page, KV_Q4, d);
-  else keyCodes(codes, page, format, d);
+  const keys = keyFormat(format);
+  if (keys == KV_Q8) keyCodes(codes, page, KV_Q8, d);
+  else if (keys == KV_Q4) keyCodes(codes, page, KV_Q4, d);
+  else keyCodes(codes, page, keys, d);
   openScales(scales, minima, keyScaleAt(page, 0), d);
   const most: f32 = d > 256 ? <f32>(LARGEST * 256 / <f32>d) : LARGEST;
   for (let r: usize = 0; r < rows; r++) {
@@ -221,11 +223,13 @@ export function bitGather(o: usize, s: usize, page: usize, format: u32, rows: us
   const minima = scales + widest(d) * 4;
   const steps = minima + widest(d) * 4;
   const constants = steps + (rows + 1) * 4;
-  if (format == KV_Q8) valueCodes(codes, page, KV_Q8, d);
-  else if (format == KV_Q4) valueCodes(codes, page, KV_Q4, d);
-  else valueCodes(codes, page, format, d);
+  const values = valuesAt(page, format, d);
+  const kind = valueFormat(format);
+  if (kind == KV_Q8) valueCodes(codes, values, KV_Q8, d);
+  else if (kind == KV_Q4) valueCodes(codes, values, KV_Q4, d);
+  else valueCodes(codes, values, kind, d);
   const groups = groupsOf(d);
-  const words = valueScaleAt(page, format, d, 0, 0);
+  const words = valueScaleAt(values, d, 0, 0);
   const line = PAGE_TOKENS << 1;
   for (let g: usize = 0; g < groups; g++) {
     openGroup(scales, minima, words + (g << 2), groups << 2);

@@ -7,7 +7,7 @@
  * work on. A page of any other format is decoded here, once for each tile.
  */
 import { decodeKeys, decodeValues } from '../kv/quantise';
-import { KV_F32, KV_Q8, PAGE_TOKENS, addressOf, formatOf, keyAt, valueAt } from '../kv/layout';
+import { KV_F32, KV_Q8, PAGE_TOKENS, addressOf, formatOf, keyAt, valueAt, valuesAt } from '../kv/layout';
 
 /** Bytes reserved for the record, rounded up. */
 const HEAD: usize = 80;
@@ -110,7 +110,7 @@ export function nextBatch(c: Cursor): usize {
     const format = formatOf(entry);
     if (alone && format == KV_F32) {
       c.keys = keyAt(page, KV_F32, d, first);
-      c.values = valueAt(page, KV_F32, d, first);
+      c.values = valueAt(valuesAt(page, KV_F32, d), KV_F32, d, first);
     } else if (c.raw != 0 && count == PAGE_TOKENS && format >= KV_Q8) c.page = entry;
     else {
       decodeKeys(c.rowKeys + filled * bytes, bytes, page, format, d, first, count);

@@ -2,7 +2,7 @@
  * Splits qkv, normalises and rotates q and k (RoPE, Su et al. 2021), normalises v without a weight where asked, and
  * writes k and v into their pages. The angles come as a table of cos and sin that the host computes in f64.
  */
-import { KV_F32, PAGE_TOKENS, keyAt, valueAt } from '../kv/layout';
+import { KV_F32, PAGE_TOKENS, keyAt, valueAt, valuesAt } from '../kv/layout';
 import { narrow } from '../kv/half';
 import { layerScale, normRow } from './norm';
 import { scaleInto } from './page';
@@ -149,7 +149,7 @@ export function ropeTile(a: RopeAppend, tile: usize, scratch: usize): void {
         scaleInto(scratch, v, width, a.vNormed != 0 ? layerScale(v, width, 0, a.vEpsilon) : 1);
         v = scratch;
       }
-      put(valueAt(page, a.format, a.headDim, token), a.format, v, a.headDim);
+      put(valueAt(valuesAt(page, a.format, a.headDim), a.format, a.headDim, token), a.format, v, a.headDim);
     }
   }
 }

@@ -10,8 +10,8 @@
  */
 import { fromHalf, fromHalf4, narrow, toHalf, widen } from './half';
 import {
-  GROUP, KV_F16, KV_F32, KV_Q2, KV_Q4, KV_Q8, PAGE_TOKENS, addressOf, bitsOf, formatOf, groupsOf, keyAt, keyScaleAt,
-  pageBytes, rowBytes, valueAt, valueScaleAt,
+  GROUP, KV_F16, KV_F32, KV_Q2, KV_Q4, KV_Q8, PAGE_TOKENS, addressOf, bitsOf, formatOf, groupsOf, keyAt, keyFormat,
+  keyScaleAt, pageBytes, rowBytes, valueAt, valueFormat, valueScaleAt, valuesAt,
 } from './layout';
 import { KERNEL_CONVERT } from '../kernels/kernels';
 import { parallel } from '../kernels/pool';
@@ -138,12 +138,12 @@ function keysOf(y: usize, stride: usize, page: usize, format: u32, headDim: usiz
 }
 
 @inline
-function valuesOf(y: usize, stride: usize, page: usize, format: u32, headDim: usize, first: usize, count: usize): void {
+function valuesOf(y: usize, stride: usize, values: usize, format: u32, headDim: usize, first: usize, count: usize): void {
   for (let t: usize = 0; t < count; t++) {
-    const from = valueAt(page, format, headDim, first + t);
+    const from = valueAt(values, format, headDim, first + t);
     const to = y + t * stride;
     for (let start: usize = 0; start < headDim; start += GROUP) {
-      const word = load<u32>(valueScaleAt(page, format, headDim, first + t, start / GROUP));
+      const word = load<u32>(valueScaleAt(values, headDim, first + t, start / GROUP));
       const scale = fromHalf(word & 0xffff);
       const minimum = fromHalf(word >> 16);
       const end = min<usize>(start + GROUP, headDim);
@@ -190,7 +190,7 @@ function rowsOf(y: usize, stride: usize, from: usize, format: u32, headDim: usiz
 export function decodeKeys(
   y: usize, stride: usize, page: usize, format: u32, headDim: usize, first: usize, count: usize,
 ): void {
-  switch (format) {
+  switch (keyFormat(format)) {
     case KV_Q8: return keysOf(y, stride, page, KV_Q8, headDim, first, count);
     case KV_Q4: return keysOf(y, stride, page, KV_Q4, headDim, first, count);
     case KV_Q2: return keysOf(y, stride, page, KV_Q2, headDim, first, count);
@@ -202,11 +202,12 @@ export function decodeKeys(
 export function decodeValues(
   y: usize, stride: usize, page: usize, format: u32, headDim: usize, first: usize, count: usize,
 ): void {
-  switch (format) {
-    case KV_Q8: return valuesOf(y, stride, page, KV_Q8, headDim, first, count);
-    case KV_Q4: return valuesOf(y, stride, page, KV_Q4, headDim, first, count);
-    case KV_Q2: return valuesOf(y, stride, page, KV_Q2, headDim, first, count);
-    default: return rowsOf(y, stride, valueAt(page, format, headDim, first), format, headDim, count);
+  const values = valuesAt(page, format, headDim);
+  switch (valueFormat(format)) {
+    case KV_Q8: return valuesOf(y, stride, values, KV_Q8, headDim, first, count);
+    case KV_Q4: return valuesOf(y, stride, values, KV_Q4, headDim, first, count);
+    case KV_Q2: return valuesOf(y, stride, values, KV_Q2, headDim, first, count);
+    default: return rowsOf(y, stride, valueAt(values, format, headDim, first), format, headDim, count);
   }
 }
 
@@ -299,15 +300,15 @@ function encodeKeys(page: usize, format: u32, headDim: usize, x: usize): void {
   }
 }
 
-function encodeValues(page: usize, format: u32, headDim: usize, x: usize): void {
+function encodeValues(values: usize, format: u32, headDim: usize, x: usize): void {
   const bits = <u32>bitsOf(format);
   const levels: i32 = (1 << bits) - 1;
   for (let t: usize = 0; t < PAGE_TOKENS; t++) {
     const from = x + ((t * headDim) << 2);
-    const to = valueAt(page, format, headDim, t);
+    const to = valueAt(values, format, headDim, t);
     for (let start: usize = 0; start < headDim; start += GROUP) {
       const end = min<usize>(start + GROUP, headDim);
-      const scales = valueScaleAt(page, format, headDim, t, start / GROUP);
+      const scales = valueScaleAt(values, headDim, t, start / GROUP);
       let lowest = load<f32>(from + (start << 2));
       let highest = lowest;
       if (ASC_FEATURE_SIMD) {
@@ -356,8 +357,8 @@ function encodePage(page: usize, format: u32, headDim: usize, x: usize): void {
   else {
     // The bits after the last channel must be 0.
     memory.fill(page, 0, pageBytes(format, headDim));
-    encodeKeys(page, format, headDim, x);
-    encodeValues(page, format, headDim, x + ((PAGE_TOKENS * headDim) << 2));
+    encodeKeys(page, keyFormat(format), headDim, x);
+    encodeValues(valuesAt(page, format, headDim), valueFormat(format), headDim, x + ((PAGE_TOKENS * headDim) << 2));
   }
 }
 

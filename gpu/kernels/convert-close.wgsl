@@ -1,5 +1,6 @@
-// Quantises pages to BITS bits a value (contract 3, drawn in assembly/kv/layout.ts; axes as in KIVI, Liu et al. 2024):
-// page data[2 i] is decoded and encoded into page data[2 i + 1]. scale = f16((max - min) / (2^BITS - 1)),
+// Quantises pages to KEY_BITS bits a key and VALUE_BITS bits a value (contract 3, drawn in assembly/kv/layout.ts; axes
+// as in KIVI, Liu et al. 2024): page data[2 i] is decoded and encoded into page data[2 i + 1].
+// scale = f16((max - min) / (2^bits - 1)),
 // minimum = f16(min), u = floor((x - minimum) / scale + 0.5) with the rounded f16 values, all as if every step were
 // rounded to f32; u is 0 where scale is 0 or NaN. A NaN in a group makes its scale and minimum NaN.
 //
@@ -15,7 +16,8 @@
 // the keys of four channels or of one group of a token's values, then each computes words of codes.
 
 override HEAD_DIM: u32;
-override BITS: u32; // 8, 4, 2
+override KEY_BITS: u32; // 8, 4, 2
+override VALUE_BITS: u32;
 
 struct Params {
   count: u32, // pages
@@ -29,8 +31,9 @@ const WORKGROUP = 128u;
 
 override DIM4 = HEAD_DIM / 4u;
 override GROUPS = (HEAD_DIM + 31u) / 32u;
-override ROW = (HEAD_DIM * BITS + 31u) / 32u; // words of a row of codes
-override STEPS = (1u << BITS) - 1u;
+// Words of a row of codes.
+override KEY_ROW = (HEAD_DIM * KEY_BITS + 31u) / 32u;
+override VALUE_ROW = (HEAD_DIM * VALUE_BITS + 31u) / 32u;
 
 var<workgroup> key_scales: array<u32, HEAD_DIM>;
 var<workgroup> value_scales: array<u32, 32u * GROUPS>;
@@ -42,8 +45,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) gr
     return;
   }
   let page = data[2u * pair];
-  let first = data[2u * pair + 1u] * (HEAD_DIM + 32u * GROUPS + 64u * ROW);
-  let value_start = first + HEAD_DIM + 32u * ROW;
+  let first = data[2u * pair + 1u] * (HEAD_DIM + 32u * (GROUPS + KEY_ROW + VALUE_ROW));
+  let value_start = first + HEAD_DIM + 32u * KEY_ROW;
 
   for (var i = thread; i < DIM4 + 32u * GROUPS; i += WORKGROUP) {
     if (i < DIM4) {
@@ -55,7 +58,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) gr
         most = max(most, v);
       }
       for (var j = 0u; j < 4u; j++) {
-        let word = scale_word(least[j], most[j]);
+        let word = scale_word(least[j], most[j], KEY_BITS);
         key_scales[4u * i + j] = word;
         target_pages[first + 4u * i + j] = word;
       }
@@ -69,19 +72,22 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) gr
         least = min(least, v);
         most = max(most, v);
       }
-      let word = scale_word(min(min(least.x, least.y), min(least.z, least.w)), max(max(most.x, most.y), max(most.z, most.w)));
+      let word = scale_word(min(min(least.x, least.y), min(least.z, least.w)), max(max(most.x, most.y), max(most.z, most.w)), VALUE_BITS);
       value_scales[i - DIM4] = word;
       target_pages[value_start + i - DIM4] = word;
     }
   }
   workgroupBarrier();
 
-  for (var i = thread; i < 64u * ROW; i += WORKGROUP) {
-    let token = i / ROW % 32u;
-    let is_value = i >= 32u * ROW;
-    let d0 = i % ROW * (8u / BITS);
+  for (var i = thread; i < 32u * (KEY_ROW + VALUE_ROW); i += WORKGROUP) {
+    let is_value = i >= 32u * KEY_ROW;
+    let at = select(i, i - 32u * KEY_ROW, is_value);
+    let row = select(KEY_ROW, VALUE_ROW, is_value);
+    let bits = select(KEY_BITS, VALUE_BITS, is_value);
+    let token = at / row;
+    let d0 = at % row * (8u / bits);
     var word = 0u;
-    for (var d = d0; d < min(DIM4, d0 + 8u / BITS); d++) {
+    for (var d = d0; d < min(DIM4, d0 + 8u / bits); d++) {
       var v: vec4<f32>;
       var scales: vec4<u32>;
       if (is_value) {
@@ -94,11 +100,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) gr
       let scale = half4(scales);
       let t = v - half4(scales >> vec4<u32>(16u));
       for (var j = 0u; j < 4u; j++) {
-        word |= code(t[j], scale[j], scales[j]) << (((d - d0) * 4u + j) * BITS);
+        word |= code(t[j], scale[j], scales[j], (1u << bits) - 1u) << (((d - d0) * 4u + j) * bits);
       }
     }
-    let at = select(first + HEAD_DIM, value_start + 32u * GROUPS - 32u * ROW, is_value);
-    target_pages[at + i] = word;
+    target_pages[select(first + HEAD_DIM, value_start + 32u * GROUPS, is_value) + at] = word;
   }
 }
 
@@ -112,7 +117,7 @@ fn unordered(order: u32) -> u32 {
   return select(~order, order & 0x7fffffffu, (order & 0x80000000u) != 0u);
 }
 
-fn scale_word(least: u32, most: u32) -> u32 {
+fn scale_word(least: u32, most: u32, bits: u32) -> u32 {
   // Beyond the infinities are NaNs.
   if (least < 0x007fffffu || most > 0xff800000u) {
     return 0x7e007e00u;
@@ -121,7 +126,7 @@ fn scale_word(least: u32, most: u32) -> u32 {
   let high = unordered(most);
   var scale = 0u;
   if (low != high && ((low | high) & 0x7fffffffu) != 0u) {
-    scale = finite_half(quotient(bitcast<u32>(bitcast<f32>(high) - bitcast<f32>(low))));
+    scale = finite_half(quotient(bitcast<u32>(bitcast<f32>(high) - bitcast<f32>(low)), (1u << bits) - 1u));
   }
   return scale | (finite_half(low) << 16u);
 }
@@ -132,19 +137,19 @@ fn finite_half(bits: u32) -> u32 {
   return select(half, half - 1u, (half & 0x7fffu) == 0x7c00u);
 }
 
-/// Given the bits of a >= 0, the bits of a / STEPS rounded to f32, ties to even; 0 far below the smallest f16.
-fn quotient(a: u32) -> u32 {
+/// Given the bits of a >= 0, the bits of a / steps rounded to f32, ties to even; 0 far below the smallest f16.
+fn quotient(a: u32, steps: u32) -> u32 {
   let exponent = a >> 23u;
   if (exponent < 64u || exponent == 255u) {
     return select(0u, 0x7f800000u, exponent == 255u);
   }
   let dividend = ((a & 0x7fffffu) | 0x800000u) << 8u;
-  let whole = dividend / STEPS;
-  let rest = dividend % STEPS;
+  let whole = dividend / steps;
+  let rest = dividend % steps;
   // `whole` has 24 to 31 bits, of which 24 are kept.
   let drop = firstLeadingBit(whole) - 23u;
   var kept = whole >> drop;
-  var up = 2u * rest > STEPS; // STEPS is odd: never a tie
+  var up = 2u * rest > steps; // steps is odd: never a tie
   if (drop > 0u) {
     let cut = whole & ((1u << drop) - 1u);
     let tie = 1u << (drop - 1u);
@@ -155,12 +160,12 @@ fn quotient(a: u32) -> u32 {
 }
 
 /// u of t = x - minimum.
-fn code(t: f32, scale: f32, word: u32) -> u32 {
+fn code(t: f32, scale: f32, word: u32, steps: u32) -> u32 {
   if ((word & 0x7fffu) == 0u || (word & 0x7c00u) == 0x7c00u) {
     return 0u;
   }
-  let guess = u32(clamp(floor(t / scale + 0.5), 0.0, f32(STEPS)));
-  if (guess < STEPS && reaches(t, scale, guess + 1u)) {
+  let guess = u32(clamp(floor(t / scale + 0.5), 0.0, f32(steps)));
+  if (guess < steps && reaches(t, scale, guess + 1u)) {
     return guess + 1u;
   }
   if (guess > 0u && !reaches(t, scale, guess)) {

@@ -44,7 +44,7 @@ export const convert: Kernel<ConvertInputs> = {
   source: code,
   constants: ({ headDim, to }) => ({
     HEAD_DIM: headDim,
-    ...(isClosed(to.format) ? { BITS: PAGE_BITS[to.format] } : {}),
+    ...(isClosed(to.format) ? { KEY_BITS: PAGE_BITS[to.format][0], VALUE_BITS: PAGE_BITS[to.format][1] } : {}),
   }),
   grid: ({ pairs }) => pageGrid(pairs.length / 2),
   buffers: ({ from, to }) => [to.buffer, from.buffer],

@@ -18,19 +18,28 @@ export const PAGE_SLOTS = 4;
 /** Tokens of a page. */
 export const PAGE_TOKENS = 32;
 
-/** Bits of a value in each format, in the order of the formats' codes. A page's number is `code << 27 | index`. */
-export const PAGE_BITS = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 } as const;
+/** Bits of a key and of a value in each format, in the order of the formats' codes. A page's number is `code << 27 | index`. */
+export const PAGE_BITS = {
+  f32: [32, 32],
+  f16: [16, 16],
+  q8: [8, 8],
+  q4: [4, 4],
+  q2: [2, 2],
+  k8v4: [8, 4],
+  k4v2: [4, 2],
+} as const;
 export type PageFormat = keyof typeof PAGE_BITS;
 
 const CODES = Object.fromEntries(Object.keys(PAGE_BITS).map((format, code) => [format, code]));
 
 export function isClosed(format: PageFormat): boolean {
-  return PAGE_BITS[format] < 16;
+  return PAGE_BITS[format][0] < 16;
 }
 
 /** Returns the words of a page. pages-bits.wgsl and `assembly/kv/layout.ts` have the same arithmetic. */
 export function pageWords(format: PageFormat, headDim: number): number {
-  const rows = 2 * PAGE_TOKENS * Math.ceil((headDim * PAGE_BITS[format]) / 32);
+  const [keys, values] = PAGE_BITS[format];
+  const rows = PAGE_TOKENS * (Math.ceil((headDim * keys) / 32) + Math.ceil((headDim * values) / 32));
   return isClosed(format) ? headDim + PAGE_TOKENS * Math.ceil(headDim / 32) + rows : rows;
 }
 
@@ -66,13 +75,10 @@ export function pageBuffers({ memories, table }: KvOperand): DeviceBuffer[] {
   return Array.from({ length: PAGE_SLOTS }, (_, slot) => memories[slot]?.buffer ?? table);
 }
 
-const ELEMENTS: Readonly<Record<PageFormat, string>> = {
-  f32: 'vec4<f32>',
-  f16: 'vec2<u32>',
-  q8: 'u32',
-  q4: 'u32',
-  q2: 'u32',
-};
+/** The element of a page's buffer. */
+function elementOf(format: PageFormat): string {
+  return isClosed(format) ? 'u32' : format === 'f32' ? 'vec4<f32>' : 'vec2<u32>';
+}
 
 const EXACT =
   'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return half4(vec4<u32>(v.x, v.x >> 16u, v.y, v.y >> 16u));\n}\n';
@@ -80,18 +86,10 @@ const FAST =
   'fn page_halves(v: vec2<u32>) -> vec4<f32> {\n  return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));\n}\n';
 
 function decoder(format: PageFormat, exact: boolean): string {
-  switch (format) {
-    case 'f32':
-      return f32;
-    case 'f16':
-      return `${exact ? EXACT : FAST}${f16}`;
-    case 'q8':
-    case 'q4':
-    case 'q2':
-      return bits.replaceAll('FORMAT', format).replaceAll('BITS', `${PAGE_BITS[format]}u`);
-    default:
-      throw new RangeError(`no page format ${String(format satisfies never)}`);
-  }
+  if (format === 'f32') return f32;
+  if (format === 'f16') return `${exact ? EXACT : FAST}${f16}`;
+  const [keys, values] = PAGE_BITS[format];
+  return bits.replaceAll('FORMAT', format).replaceAll('KEY_BITS', `${keys}u`).replaceAll('VALUE_BITS', `${values}u`);
 }
 
 /**
@@ -103,7 +101,7 @@ export function pageReader(formats: readonly PageFormat[], binding: number, exac
   const declared = formats
     .map(
       (format, slot) =>
-        `@group(0) @binding(${binding + slot}) var<storage, read> pages_${format}: array<${ELEMENTS[format]}>;\n`,
+        `@group(0) @binding(${binding + slot}) var<storage, read> pages_${format}: array<${elementOf(format)}>;\n`,
     )
     .join('');
   const decoders = formats.map((format) => decoder(format, exact)).join('\n');
@@ -129,5 +127,5 @@ const STORE_F16 =
  * format.
  */
 export function pageWriter(format: OpenMemory['format']): string {
-  return `alias PageVec = ${ELEMENTS[format]};\nconst FIRST_PAGE = ${(CODES[format] ?? 0) << 27}u;\n${format === 'f32' ? STORE_F32 : STORE_F16}`;
+  return `alias PageVec = ${elementOf(format)};\nconst FIRST_PAGE = ${(CODES[format] ?? 0) << 27}u;\n${format === 'f32' ? STORE_F32 : STORE_F16}`;
 }

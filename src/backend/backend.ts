@@ -98,7 +98,7 @@ export interface RopeSections {
 }
 
 /** Formats of KV pages, by their code in a page's number. The bytes of each: `assembly/kv/layout.ts`. */
-export const KV_FORMATS = ['f32', 'f16', 'q8', 'q4', 'q2'] as const;
+export const KV_FORMATS = ['f32', 'f16', 'q8', 'q4', 'q2', 'k8v4', 'k4v2'] as const;
 export type KvFormat = (typeof KV_FORMATS)[number];
 
 /** Contract 3: pages of 32 tokens of one layer and one KV head, keys after RoPE. */

@@ -29,7 +29,7 @@ export class PageAllocator {
   constructor(pool: KvPool) {
     const shelf = (): Shelf => ({ references: new Int32Array(0), free: [] });
     this.pool = pool;
-    this.#shelves = { f32: shelf(), f16: shelf(), q8: shelf(), q4: shelf(), q2: shelf() };
+    this.#shelves = { f32: shelf(), f16: shelf(), q8: shelf(), q4: shelf(), q2: shelf(), k8v4: shelf(), k4v2: shelf() };
     for (const format of KV_FORMATS) this.#adopt(format);
   }
 

@@ -14,7 +14,15 @@ import { KV_FORMATS, PAGE_TOKENS, type KvFormat } from '../backend/backend.ts';
  * half, 2 for the oldest quarter. Its first block keeps 8: it holds the attention sinks (Xiao et al. 2023, 2309.17453)
  * and the beginning of the system message.
  */
-export type KvBits = 16 | 8 | 4 | 2 | 'staircase';
+export type KvBits = 16 | 8 | 4 | 2 | 'staircase' | UnequalBits;
+
+/** Fewer bits for values than for keys, whose errors the softmax multiplies: 8 and 4, or 4 and 2. */
+export interface UnequalBits {
+  /** Of keys: 8 or 4. */
+  readonly keys: 8 | 4;
+  /** Of values: half of it. */
+  readonly values: 4 | 2;
+}
 
 const CLOSED: Readonly<Record<8 | 4 | 2, KvFormat>> = { 8: 'q8', 4: 'q4', 2: 'q2' };
 
@@ -42,13 +50,14 @@ export function wholeGroups(length: number): number {
  * grows.
  */
 export function closedFormat(block: number, closed: number, bits: Exclude<KvBits, 16>): KvFormat {
+  if (typeof bits === 'object') return bits.keys === 8 ? 'k8v4' : 'k4v2';
   if (bits !== 'staircase') return CLOSED[bits];
   if (block === 0) return 'q8';
   if (block < Math.floor(closed / 4)) return 'q2';
   return block < closed - Math.ceil(closed / 4) ? 'q4' : 'q8';
 }
 
-/** Tells whether `a` has less precision than `b`. */
+/** Tells whether a page of format `b` is to be closed further to `a`: the order is that of the staircase, and open pages come first. */
 export function coarser(a: KvFormat, b: KvFormat): boolean {
   return KV_FORMATS.indexOf(a) > KV_FORMATS.indexOf(b);
 }

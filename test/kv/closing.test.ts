@@ -10,6 +10,8 @@ describe('closing', () => {
     ['f32', 8, 'q8'],
     ['f16', 4, 'q4'],
     ['f32', 2, 'q2'],
+    ['f16', { keys: 8, values: 4 }, 'k8v4'],
+    ['f32', { keys: 4, values: 2 }, 'k4v2'],
   ] as const)('%s pages at %s bits: all but the newest 0 to 127 tokens', (open, bits, closed) => {
     const memory = pool(2, 1, Infinity, open);
     const sequence = new Sequence(new PageAllocator(memory), 400);

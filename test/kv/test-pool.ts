@@ -28,7 +28,7 @@ export function pool(layers: number, kvHeads: number, limit = Infinity, format: 
     broken: false,
     spec: { layers, kvHeads, headDim: 32, format },
     pages: (f = format) => data[f].length,
-    pageBytes: (f = format) => ({ f32: 32, f16: 16, q8: 9, q4: 5, q2: 3 })[f],
+    pageBytes: (f = format) => ({ f32: 32, f16: 16, q8: 9, q4: 5, q2: 3, k8v4: 7, k4v2: 4 })[f],
     reserve: (pages, f = format) => {
       if (all() - data[f].length + pages > made.limit) throw new Error('out of memory');
       while (data[f].length < pages) data[f].push(Array.from({ length: PAGE_TOKENS }, () => NaN));

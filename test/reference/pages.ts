@@ -1,5 +1,5 @@
 /**
- * KV pages in five formats, naively: the truth of layout, quantiser and pool (the drawing is in `assembly/kv/layout.ts`).
+ * KV pages in seven formats, naively: the truth of layout, quantiser and pool (the drawing is in `assembly/kv/layout.ts`).
  * Open pages (f32, f16) hold f64 whatever the format names, so that the suite's truth has no rounding of its own; `read`, `write` and
  * `convert` round as the format says. Closed pages hold exactly the values that their bytes stand for.
  */
@@ -21,7 +21,16 @@ const { abs, ceil, floor, fround, max, min } = Math;
 
 const GROUP = 32;
 const MOST_HALF = 65504;
-const BITS: Readonly<Record<KvFormat, number>> = { f32: 32, f16: 16, q8: 8, q4: 4, q2: 2 };
+/** Of a key and of a value. */
+const BITS: Readonly<Record<KvFormat, readonly [number, number]>> = {
+  f32: [32, 32],
+  f16: [16, 16],
+  q8: [8, 8],
+  q4: [4, 4],
+  q2: [2, 2],
+  k8v4: [8, 4],
+  k4v2: [4, 2],
+};
 
 /** All finite halves from 0 up, which is the order of their bits. */
 const HALVES = Float64Array.from({ length: 0x7c00 }, (_, bits) => halfToNumber(bits));
@@ -51,23 +60,22 @@ const clamped = (value: number): number => numberToHalf(max(-MOST_HALF, min(MOST
 
 /** Bytes of a page. */
 export function pageSize(format: KvFormat, headDim: number): number {
-  const row = ceil((headDim * BITS[format]) / 32) * 4;
-  const rows = 2 * PAGE_TOKENS * row;
+  const [keys, values] = BITS[format].map((bits) => PAGE_TOKENS * ceil((headDim * bits) / 32) * 4) as [number, number];
   return format === 'f32' || format === 'f16'
-    ? 2 * PAGE_TOKENS * headDim * (BITS[format] / 8)
-    : rows + 4 * headDim + 4 * PAGE_TOKENS * ceil(headDim / GROUP);
+    ? keys + values
+    : keys + values + 4 * headDim + 4 * PAGE_TOKENS * ceil(headDim / GROUP);
 }
 
 /** Where a closed page's parts begin. */
 function parts(
-  bits: number,
+  format: KvFormat,
   headDim: number,
-): { keyBits: number; valueScales: number; valueBits: number; row: number; groups: number } {
-  const row = ceil((headDim * bits) / 32) * 4;
+): { keyBits: number; valueScales: number; valueBits: number; rows: readonly [number, number]; groups: number } {
+  const rows = BITS[format].map((bits) => ceil((headDim * bits) / 32) * 4) as [number, number];
   const groups = ceil(headDim / GROUP);
   const keyBits = 4 * headDim;
-  const valueScales = keyBits + PAGE_TOKENS * row;
-  return { keyBits, valueScales, valueBits: valueScales + 4 * PAGE_TOKENS * groups, row, groups };
+  const valueScales = keyBits + PAGE_TOKENS * rows[0];
+  return { keyBits, valueScales, valueBits: valueScales + 4 * PAGE_TOKENS * groups, rows, groups };
 }
 
 /** A group of f32 values: f16 bits of scale and minimum, and a code for each. */
@@ -94,33 +102,32 @@ export function encodePage(format: KvFormat, headDim: number, values: Float64Arr
   if (format === 'f32') values.forEach((v, i) => view.setFloat32(4 * i, v, true));
   else if (format === 'f16') values.forEach((v, i) => view.setUint16(2 * i, numberToHalf(fround(v)), true));
   else {
-    const bits = BITS[format];
-    const { keyBits, valueScales, valueBits, row, groups } = parts(bits, headDim);
+    const { keyBits, valueScales, valueBits, rows, groups } = parts(format, headDim);
     const at = (part: number, token: number, channel: number): number =>
       fround(values[(part * PAGE_TOKENS + token) * headDim + channel]!);
-    const put = (start: number, token: number, channel: number, code: number): void => {
-      const bit = channel * bits;
-      bytes[start + token * row + floor(bit / 8)]! |= code << (bit % 8);
+    const put = (part: 0 | 1, token: number, channel: number, code: number): void => {
+      const bit = channel * BITS[format][part];
+      bytes[(part === 0 ? keyBits : valueBits) + token * rows[part] + floor(bit / 8)]! |= code << (bit % 8);
     };
     for (let c = 0; c < headDim; c++) {
       const { scale, minimum, codes } = quantiseGroup(
         Array.from({ length: PAGE_TOKENS }, (_, t) => at(0, t, c)),
-        bits,
+        BITS[format][0],
       );
       view.setUint16(4 * c, scale, true);
       view.setUint16(4 * c + 2, minimum, true);
-      codes.forEach((code, t) => put(keyBits, t, c, code));
+      codes.forEach((code, t) => put(0, t, c, code));
     }
     for (let t = 0; t < PAGE_TOKENS; t++) {
       for (let g = 0; g < groups; g++) {
         const first = g * GROUP;
         const { scale, minimum, codes } = quantiseGroup(
           Array.from({ length: min(GROUP, headDim - first) }, (_, i) => at(1, t, first + i)),
-          bits,
+          BITS[format][1],
         );
         view.setUint16(valueScales + 4 * (t * groups + g), scale, true);
         view.setUint16(valueScales + 4 * (t * groups + g) + 2, minimum, true);
-        codes.forEach((code, i) => put(valueBits, t, first + i, code));
+        codes.forEach((code, i) => put(1, t, first + i, code));
       }
     }
   }
@@ -134,13 +141,13 @@ export function decodePage(format: KvFormat, headDim: number, bytes: Uint8Array)
   const count = 2 * PAGE_TOKENS * headDim;
   if (format === 'f32') return Float64Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
   if (format === 'f16') return Float64Array.from({ length: count }, (_, i) => half(2 * i));
-  const bits = BITS[format];
-  const { keyBits, valueScales, valueBits, row, groups } = parts(bits, headDim);
+  const { keyBits, valueScales, valueBits, rows, groups } = parts(format, headDim);
   return Float64Array.from({ length: count }, (_, i) => {
     const c = i % headDim;
     const t = floor(i / headDim) % PAGE_TOKENS;
     const isValue = i >= PAGE_TOKENS * headDim;
     const scales = isValue ? valueScales + 4 * (t * groups + floor(c / GROUP)) : 4 * c;
+    const [bits, row] = isValue ? [BITS[format][1], rows[1]] : [BITS[format][0], rows[0]];
     const bit = c * bits;
     const code = (bytes[(isValue ? valueBits : keyBits) + t * row + floor(bit / 8)]! >> (bit % 8)) & (2 ** bits - 1);
     return fround(half(scales + 2) + half(scales) * code);
@@ -150,7 +157,9 @@ export function decodePage(format: KvFormat, headDim: number, bytes: Uint8Array)
 export class ReferencePool implements KvPool {
   readonly spec: KvSpec;
   /** Pages by format: keys, then values [2, 32, headDim]. Unwritten rows are NaN, so that reading one is seen. */
-  readonly #data: Readonly<Record<KvFormat, Float64Array[]>> = { f32: [], f16: [], q8: [], q4: [], q2: [] };
+  readonly #data = Object.fromEntries(KV_FORMATS.map((format) => [format, []])) as unknown as Readonly<
+    Record<KvFormat, Float64Array[]>
+  >;
   /** Bytes of closed pages that were written: their values alone do not tell them, where a group does not use all of its codes. */
   readonly #bytes = new Map<number, Uint8Array>();
   readonly #freed: (pool: ReferencePool) => void;

@@ -152,11 +152,13 @@ const whole = (count: number, keys: number, causal: boolean): Ranges => ({
 });
 
 describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
-  const mixed = [...KV_FORMATS];
+  const mixed = ['f32', 'f16', 'q8', 'q4', 'q2'] as const;
   test.each([
     ...KV_FORMATS.map((format) => [32, [format]] as const),
     ...[64, 72, 80, 128, 256].map((d) => [d, mixed] as const),
     [64, ['q4', 'q2', 'f16']] as const,
+    [72, ['k8v4', 'k4v2']] as const,
+    [128, ['k4v2', 'f16', 'k8v4']] as const,
   ])('heads of %i, pages of %j: attention and probe', async (d, formats) => {
     const backend = await openWasmBackend(build);
     const it = filled(backend, d, 7, formats);

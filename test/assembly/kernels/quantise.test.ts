@@ -80,10 +80,10 @@ describe.each(TEST_BUILDS)('%s: quantiser', (build) => {
       'f16',
     );
     pool.convert(f16!, q8!);
-    const eight = quantised(x.map(half), 64, 8);
+    const eight = quantised(x.map(half), 64, BITS.q8);
     expectSame(await pool.read(q8!), eight.bytes, 'q8 from f16');
     pool.convert(q8!, q4!);
-    const four = quantised(Float32Array.from(eight.meant), 64, 4);
+    const four = quantised(Float32Array.from(eight.meant), 64, BITS.q4);
     expectSame(await pool.read(q4!), four.bytes, 'q4 from q8');
     pool.convert(q4!, again!);
     expectSame(new Float32Array((await pool.read(again!)).buffer), Float32Array.from(four.meant), 'f32 from q4');

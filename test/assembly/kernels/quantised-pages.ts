@@ -3,8 +3,9 @@ import { pageNumber, type KvFormat, type KvPool } from '../../../src/backend/bac
 import type { Random } from '../../support/random.ts';
 
 export const PAGE = 32;
-export const QUANTISED = ['q8', 'q4', 'q2'] as const;
-export const BITS = { q8: 8, q4: 4, q2: 2 } as const;
+export const QUANTISED = ['q8', 'q4', 'q2', 'k8v4', 'k4v2'] as const;
+/** Of a key and of a value. */
+export const BITS = { q8: [8, 8], q4: [4, 4], q2: [2, 2], k8v4: [8, 4], k4v2: [4, 2] } as const;
 const { ceil, floor, fround, max, min } = Math;
 
 /** The f16 nearest to x (ties to even, at most 65504) as a number, by its definition: a multiple of the step of its binade. */
@@ -28,15 +29,19 @@ export function halfBits(x: number): number {
 }
 
 /** A page of keys [32, d], then values [32, d], quantised: its bytes, and the values that they mean. */
-export function quantised(x: Float32Array, d: number, bits: number): { bytes: Uint8Array; meant: Float64Array } {
+export function quantised(
+  x: Float32Array,
+  d: number,
+  [keyBits, valueBits]: readonly [number, number],
+): { bytes: Uint8Array; meant: Float64Array } {
   const groups = ceil(d / 32);
-  const row = ceil((d * bits) / 32) * 4;
-  const valueScales = 4 * d + PAGE * row;
-  const valueBits = valueScales + 4 * PAGE * groups;
-  const bytes = new Uint8Array(valueBits + PAGE * row);
+  const [keyRow, valueRow] = [ceil((d * keyBits) / 32) * 4, ceil((d * valueBits) / 32) * 4];
+  const valueScales = 4 * d + PAGE * keyRow;
+  const valueCodes = valueScales + 4 * PAGE * groups;
+  const bytes = new Uint8Array(valueCodes + PAGE * valueRow);
   const view = new DataView(bytes.buffer);
   const meant = new Float64Array(x.length);
-  const group = (scaleAt: number, cells: { at: number; row: number; channel: number }[]): void => {
+  const group = (bits: number, scaleAt: number, cells: { at: number; row: number; channel: number }[]): void => {
     const values = cells.map(({ at }) => x[at]!);
     const bad = values.some(Number.isNaN);
     const [low, high] = [min(...values), max(...values)];
@@ -55,17 +60,18 @@ export function quantised(x: Float32Array, d: number, bits: number): { bytes: Ui
   };
   for (let c = 0; c < d; c++)
     group(
+      keyBits,
       4 * c,
-      Array.from({ length: PAGE }, (_, t) => ({ at: t * d + c, row: 4 * d + t * row, channel: c })),
+      Array.from({ length: PAGE }, (_, t) => ({ at: t * d + c, row: 4 * d + t * keyRow, channel: c })),
     );
   for (let t = 0; t < PAGE; t++) {
     for (let g = 0; g < groups; g++) {
       const cells = Array.from({ length: min(32, d - 32 * g) }, (_, i) => ({
         at: (PAGE + t) * d + 32 * g + i,
-        row: valueBits + t * row,
+        row: valueCodes + t * valueRow,
         channel: 32 * g + i,
       }));
-      group(valueScales + 4 * (t * groups + g), cells);
+      group(valueBits, valueScales + 4 * (t * groups + g), cells);
     }
   }
   return { bytes, meant };

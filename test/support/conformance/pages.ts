@@ -25,7 +25,7 @@ export function pages(subject: Subject): void {
   const pool = (b: Backend, headDim: number, format: 'f32' | 'f16' = 'f32') =>
     b.kvPool({ layers: 1, kvHeads: 1, headDim, format });
 
-  describe('pages in five formats', () => {
+  describe('pages in seven formats', () => {
     test.each(DIMENSIONS)('heads of %i: sizes, and bytes come back as they were written', async (headDim) => {
       const r = random(headDim);
       const { kv: held } = subject.device.memory();
@@ -104,6 +104,8 @@ export function pages(subject: Subject): void {
       ['f16', 'q8', 'f16', 'q4'],
       ['f16', 'q4', 'q2', 'q8'],
       ['f16', 'q2', 'f32'],
+      ['f32', 'k8v4', 'k4v2', 'f16'],
+      ['f16', 'k4v2', 'q4', 'k8v4'],
     ];
     test.each(DIMENSIONS)('heads of %i: conversions give the same bytes on every backend', async (headDim) => {
       const r = random(1000 + headDim);
@@ -144,7 +146,7 @@ export function pages(subject: Subject): void {
       const values = pageValues(random(8), headDim);
       values[5 * headDim + 7] = NaN;
       values[(32 + 9) * headDim + 1] = NaN;
-      for (const format of ['q8', 'q4', 'q2'] as const) {
+      for (const format of ['q8', 'q4', 'q2', 'k8v4', 'k4v2'] as const) {
         const [, , bytes] = await converted(subject.device, headDim, ['f32', format, 'f32'], [values]);
         const back = new Float32Array(bytes!.slice().buffer);
         // All of the key's channel, and all of the value's group, and no others.
@@ -201,6 +203,7 @@ export function pages(subject: Subject): void {
       ['f32', 'q8', 'q4', 'q2'],
       ['f16', 'q8', 'q4', 'q2'],
       ['f16', 'q4'],
+      ['f32', 'k8v4', 'k4v2'],
     ];
     test.each(SETS.map((formats) => ({ formats, name: formats.join(' and ') })))('$name', async ({ formats }) => {
       const format = formats.includes('f16') ? 'f16' : 'f32';
