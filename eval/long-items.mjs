@@ -1,9 +1,10 @@
-// What long contexts are asked: the rest of a text, a number that stands once in it (among others of its kind), and questions about packed paragraphs (XQuAD).
+// What long contexts are asked: the rest of a text, a number that stands once in it (among others of its kind, or all of them), and questions about packed
+// paragraphs (XQuAD).
 // Items are drawn by their number alone, evenly over text and depth: the same everywhere.
 
 /** Tokens that the chat frame and the answer take beside what an item counts. */
 const FRAME = 96;
-/** Numbers that stand in the text of a multi-key item; one is asked for. */
+/** Numbers that stand in the text of a multi-key item; one is asked for, or all. */
 const KEYS = 8;
 /** Tokens of a text that are scored behind its beginning. */
 export const SCORED = 64;
@@ -50,11 +51,11 @@ export class LongItems {
 
   /**
    * An item of `length` tokens at most: of `text` its ids, of which `prompt` are read as a prompt; of the others messages, the words that
-   * begin the answer, the answer, and the tokens that it may take.
+   * begin the answer, the answer, its parts that must be said, and the tokens that it may take.
    * @param {string} kind
    * @param {number} length
    * @param {number} index
-   * @returns {Promise<{ ids?: Int32Array; prompt?: number; messages?: { role: 'user'; content: string }[]; begun?: string; answer?: string; tokens?: number }>}
+   * @returns {Promise<{ ids?: Int32Array; prompt?: number; messages?: { role: 'user'; content: string }[]; begun?: string; answer?: string; parts?: string[]; tokens?: number }>}
    */
   async item(kind, length, index) {
     switch (kind) {
@@ -64,10 +65,12 @@ export class LongItems {
         return this.#numbers(length, index, 1);
       case 'keys':
         return this.#numbers(length, index, KEYS);
+      case 'queries':
+        return this.#numbers(length, index, KEYS, KEYS);
       case 'xquad':
         return this.#question(length, index);
       default:
-        throw new Error(`--parts ${kind}: take of text, needle, keys, xquad`);
+        throw new Error(`--parts ${kind}: take of text, needle, keys, queries, xquad`);
     }
   }
 
@@ -80,15 +83,18 @@ export class LongItems {
     return { ids: this.#ids.slice(start, start + length), prompt: length - SCORED };
   }
 
-  async #numbers(length, index, keys) {
+  async #numbers(length, index, keys, wanted = 1) {
     const next = generator(977 * index + keys);
     const words = [...WORDS].map((word) => [next(), word]).sort(([a], [b]) => a - b);
     const numbers = words.slice(0, keys).map(([, word]) => ({ word, number: 10_000 + Math.floor(90_000 * next()) }));
-    const asked = numbers[0];
+    const asked = numbers.slice(0, wanted);
     const front =
-      'A special magic number is hidden within the following text. Make sure to memorize it. I will quiz you about the number afterwards.';
-    const question = `What is the special magic number for ${asked.word} mentioned in the provided text?`;
-    let left = length - FRAME - (await this.#size(front)) - (await this.#size(question));
+      'Special magic numbers are hidden within the following text. Make sure to memorize them. I will quiz you about the numbers afterwards.';
+    const question =
+      wanted === 1
+        ? `What is the special magic number for ${asked[0].word} mentioned in the provided text?`
+        : `What are the special magic numbers for ${asked.map(({ word }) => word).join(', ')} mentioned in the provided text?`;
+    let left = length - FRAME - 8 * wanted - (await this.#size(front)) - (await this.#size(question));
     for (const number of numbers) left -= await this.#size(sentence(number));
     const hay = await this.#filled(this.#hay, Math.floor(fraction(index * SPREAD) * this.#hay.length), left);
     const depth = fraction((index + 0.5) * SPREAD);
@@ -96,9 +102,16 @@ export class LongItems {
     for (const { at, number } of places.sort((a, b) => b.at - a.at)) hay.splice(at, 0, sentence(number));
     return {
       messages: [{ role: 'user', content: `${front}\n\n${hay.join('\n\n')}\n\n${question}` }],
-      begun: `The special magic number for ${asked.word} mentioned in the provided text is`,
-      answer: ` ${asked.number}`,
-      tokens: 12,
+      begun:
+        wanted === 1
+          ? `The special magic number for ${asked[0].word} mentioned in the provided text is`
+          : 'The special magic numbers mentioned in the provided text are',
+      answer:
+        wanted === 1
+          ? ` ${asked[0].number}`
+          : ` ${asked.map(({ word, number }) => `${number} for ${word}`).join(', ')}`,
+      parts: asked.map(({ number }) => String(number)),
+      tokens: 12 * wanted,
     };
   }
 
@@ -117,6 +130,7 @@ export class LongItems {
       messages: [{ role: 'user', content: `${packed.join('\n\n')}\n\n${ask}` }],
       begun: '',
       answer,
+      parts: [answer],
       tokens: 32,
     };
   }

@@ -1,4 +1,4 @@
-// npm run eval -- long --model FILE [--lengths 2048,4096] [--parts text,needle,keys,xquad] [--by likelihood,answers] [--only METHOD,...] [--n 8] [--minutes N] [--text FILE] [--json FILE]
+// npm run eval -- long --model FILE [--lengths 2048,4096] [--parts text,needle,keys,queries,xquad] [--by likelihood,answers] [--only METHOD,...] [--n 8] [--minutes N] [--text FILE] [--json FILE]
 // What keeping or seeing less of a long context costs on a real model: each method of long-methods.mjs on the same items (long-items.mjs), item by item beside
 // the dense run. `likelihood`: nats a token of the text's end, or of the expected answer; `answers`: what the model says, with rates and bytes.
 // The file is written after each item, and a run goes on where the last one stopped, be it by `--minutes`: items come first, methods second, so that a slice compares all methods.
@@ -16,7 +16,7 @@ import { difference, meanDifference, share } from './statistics.mjs';
 export const LONG_OPTIONS = {
   n: { type: 'string', default: '8' },
   lengths: { type: 'string', default: '2048,4096' },
-  parts: { type: 'string', default: 'text,needle,keys,xquad' },
+  parts: { type: 'string', default: 'text,needle,keys,queries,xquad' },
   by: { type: 'string', default: 'likelihood,answers' },
   minutes: { type: 'string' },
   text: { type: 'string' },
@@ -36,7 +36,7 @@ async function likelihood(model, context, { ids, prompt, messages, begun, answer
 }
 
 /** What the model says, and what it took: tokens and milliseconds of reading and writing, and bytes of the pages before it ends. */
-async function said(model, context, { messages, begun, answer, tokens: maxTokens }) {
+async function said(model, context, { messages, begun, parts, tokens: maxTokens }) {
   const before = (await model.memory()).pageBytes;
   const session = await model.createSession({ temperature: 0, maxTokens, drafts: false, context });
   try {
@@ -46,7 +46,7 @@ async function said(model, context, { messages, begun, answer, tokens: maxTokens
     for await (const piece of stream) text += piece;
     const { tokens, time } = await stream.finished;
     return {
-      right: holds(text, answer),
+      right: parts.every((part) => holds(text, part)),
       read: [tokens.prompt, Math.round(time.prefill)],
       written: [tokens.generated - 1, Math.round(time.decode)],
       bytes: (await model.memory()).pageBytes - before,

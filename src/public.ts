@@ -85,7 +85,10 @@ export type {
 } from './chat/tools.ts';
 export type { JsonSchema } from './constrain/grammar.ts';
 export type {
+  ContextChoice,
   ContextOptions,
+  ContextPreset,
+  DecidedContext,
   DecodeMethod,
   DecodeOptions,
   EvictOptions,
@@ -95,7 +98,7 @@ export type {
 } from './select/options.ts';
 export type { BackendKind } from './backend/backend.ts';
 export type { ContextMemory } from './kv/tiers.ts';
-export type { KvBits } from './kv/precision.ts';
+export type { KvBits, UnequalBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
 export type { DraftCounts } from './generate/drafts.ts';
 export type {

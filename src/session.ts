@@ -29,6 +29,8 @@ import { encodeContext, followOn, NOTHING, type Transcript } from './chat/prompt
 import { imagesOf, imageTokens, joined, type Content, type PromptImage } from './see/images.ts';
 import { Queue } from './generate/queue.ts';
 import type { SessionState } from './generate/session-state.ts';
+import type { Choose } from './generate/context-choice.ts';
+import type { ContextChoice, ContextOptions } from './select/options.ts';
 import { sampleSpec } from './generate/sampling.ts';
 
 export interface SessionListener extends AnswerListener {
@@ -36,6 +38,11 @@ export interface SessionListener extends AnswerListener {
   readonly onOverflow?: (() => void) | undefined;
   /** Tools that are run while a prompt waits. */
   readonly tools?: PageTools | undefined;
+}
+
+/** Settings whose context is given by its members. */
+export interface OpenSettings extends Omit<SessionSettings, 'context'> {
+  readonly context?: ContextOptions | undefined;
 }
 
 /** What decides the words about an answer's grammar. */
@@ -47,7 +54,7 @@ const USUAL_ANSWER = 256;
 export class Session {
   readonly window: number;
   readonly #model: SessionModel;
-  readonly #settings: Omit<SessionSettings, 'initialPrompts'>;
+  readonly #settings: Omit<OpenSettings, 'initialPrompts'>;
   readonly #queue = new Queue();
   #conversation: Conversation;
   #cache: SessionCache;
@@ -55,8 +62,11 @@ export class Session {
   #transcript: Transcript = NOTHING;
   #destroyed = false;
 
-  /** Throws `InputError` for invalid settings. Precondition: `settings.context` is valid, as `open` makes sure of. */
-  constructor(model: SessionModel, settings: SessionSettings = {}) {
+  /**
+   * Throws `InputError` for invalid settings. Precondition: `settings.context` is valid, as `open` makes sure of, and
+   * `choose` chooses what it leaves open.
+   */
+  constructor(model: SessionModel, settings: OpenSettings = {}, choose?: Choose) {
     const { initialPrompts = [], ...rest } = settings;
     sampleSpec(settings, model.sampling);
     if (rest.visual !== undefined) model.images.settings(rest.visual);
@@ -67,7 +77,7 @@ export class Session {
     this.window = context.window ?? model.window;
     const initial = initialPrompts.length === 0 ? [] : this.#read(initialPrompts, false).turns;
     this.#conversation = new Conversation(model, initial);
-    this.#cache = new SessionCache(model, this.window, context);
+    this.#cache = new SessionCache(model, this.window, context, choose);
   }
 
   /** Prefills the initial prompts, so that the first answer comes sooner. */
@@ -184,6 +194,11 @@ export class Session {
     });
   }
 
+  /** What was chosen for the context; undefined where its options left nothing open. */
+  get context(): ContextChoice | undefined {
+    return this.#cache.choice;
+  }
+
   /** Tokens in the context now. */
   get usage(): number {
     return this.#transcript.ids.length;
@@ -205,10 +220,11 @@ export class Session {
    * into them; the caller frees them.
    */
   snapshot(signal?: AbortSignal): Promise<{ readonly state: SessionState; readonly sequence: Sequence | undefined }> {
+    const { context, ...settings } = this.#settings;
     return this.#run(signal, async () => {
       const state = {
         window: this.window,
-        settings: this.#settings,
+        settings: { ...settings, ...(context && { context: this.#cache.options }) },
         ...this.#conversation.parts,
         transcript: this.#transcript,
       };
@@ -218,13 +234,14 @@ export class Session {
 
   /** A session with settings of a caller. Throws `InputError` for invalid ones. */
   static async open(model: SessionModel, settings: SessionSettings = {}): Promise<Session> {
-    if (settings.context !== undefined) {
-      // Fetched by sessions that ask something of their context.
-      const { checkContext } = await import('./select/settings.ts');
-      checkContext(settings.context, model.window);
-      await model.fits?.(settings.context);
-    }
-    return new Session(model, settings);
+    const { context: given, ...rest } = settings;
+    if (given === undefined) return new Session(model, rest);
+    // Fetched by sessions that ask something of their context.
+    const { readContext, isDecided } = await import('./select/settings.ts');
+    const context = readContext(given, model.window);
+    await model.fits?.(context);
+    const open = isDecided(context) ? undefined : await import('./generate/context-choice.ts');
+    return new Session(model, { ...rest, context }, await open?.chooser(model, context));
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 import { PAGE_TOKENS, type KvPool, type Ranges, type SampleSpec, type Tensor } from '../../src/backend/backend.ts';
 import type { WasmBackend } from '../../src/backend/wasm.ts';
-import type { ContextOptions } from '../../src/select/options.ts';
+import type { DecidedContext } from '../../src/select/options.ts';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { isPlan, type Plan, type PlannedCall, type Planner } from '../../src/kv/plan.ts';
 import { createPlanner } from '../../src/select/index.ts';
@@ -79,7 +79,7 @@ export class Reader {
   }
 
   /** One chunk of queries at `position`, of a prompt that ends at `promptEnd`; a planner first sees the chunk before it, so that it has caught up. */
-  async chunk(context: ContextOptions, position: number, promptEnd: number): Promise<ChunkTime> {
+  async chunk(context: DecidedContext, position: number, promptEnd: number): Promise<ChunkTime> {
     const planner = this.#planner(context);
     try {
       if (planner !== undefined && position > 0) await this.#forward(position - CHUNK, CHUNK, planner, promptEnd);
@@ -106,7 +106,7 @@ export class Reader {
 
   /** Greedy steps behind the filled context, after its pages were closed to `context.kvBits`; milliseconds a step, and the pages' bytes. */
   async decode(
-    context: ContextOptions,
+    context: DecidedContext,
     steps: number,
   ): Promise<{ readonly milliseconds: readonly number[]; readonly bytes: number }> {
     const { kvBits = 16 } = context;
@@ -145,7 +145,7 @@ export class Reader {
     }
   }
 
-  #planner(context: ContextOptions): Planner | undefined {
+  #planner(context: DecidedContext): Planner | undefined {
     const { cacheLayers: layers, heads, kvHeads, headDim } = this.#model.config;
     // Which heads stream makes no difference to the clock: every second one.
     const streams = Uint8Array.from({ length: layers * kvHeads }, (_, i) => i % 2);

@@ -1,7 +1,7 @@
 /** Long contexts in a browser's worker: bytes of pages, chunks of prefill at depths, decode steps, and one layer's attention alone for its memory. */
 import { KV_FORMATS, type KvFormat } from '../../src/backend/backend.ts';
 import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
-import type { ContextOptions } from '../../src/select/options.ts';
+import type { DecidedContext } from '../../src/select/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';
 import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
@@ -12,8 +12,8 @@ import { Reader } from '../context/reader.ts';
 type Ask =
   | { readonly kind: 'open'; readonly build: WasmBuild; readonly threads: number }
   | { readonly kind: 'load'; readonly file: File; readonly length: number; readonly read: number }
-  | { readonly kind: 'chunk'; readonly context: ContextOptions; readonly position: number; readonly promptEnd: number }
-  | { readonly kind: 'decode'; readonly context: ContextOptions; readonly steps: number }
+  | { readonly kind: 'chunk'; readonly context: DecidedContext; readonly position: number; readonly promptEnd: number }
+  | { readonly kind: 'decode'; readonly context: DecidedContext; readonly steps: number }
   | {
       readonly kind: 'bytes';
       readonly layers: number;
@@ -23,7 +23,7 @@ type Ask =
     }
   | { readonly kind: 'layer'; readonly length: number }
   | { readonly kind: 'attention' | 'probe' }
-  | { readonly kind: 'planned'; readonly context: ContextOptions };
+  | { readonly kind: 'planned'; readonly context: DecidedContext };
 
 let device: { readonly backend: WasmBackend; readonly wasm: Wasm } | undefined;
 let reader: Reader | undefined;

@@ -1,6 +1,7 @@
 /** Parses the command line: Node's parseArgs, with numbers, choices, and errors that show the usage. */
 import { parseArgs } from 'node:util';
 import { nearest } from '../face/problem.ts';
+import type { ContextPreset } from '../select/options.ts';
 import type { DeviceName, LoadSettings } from '../worker/api.ts';
 
 /** A command line that cannot be parsed; exit code 2. */
@@ -42,6 +43,7 @@ export const PAINT_OPTIONS = {
   force: 'b',
   json: 'b',
 } as const satisfies OptionKinds;
+const PRESETS: readonly ContextPreset[] = ['auto', 'exact', 'balanced', 'small'];
 /** Options that also have a letter. */
 const LETTERS: Readonly<Record<string, string>> = { out: 'o' };
 
@@ -116,9 +118,23 @@ export class Arguments {
       mmproj: this.text('mmproj'),
       device: this.choice<DeviceName>('device', ['auto', 'wasm', 'webgpu']),
       threads: this.number('threads'),
-      contextWindow: this.number('context'),
+      contextWindow: this.#window(),
       build: this.choice('build', ['relaxed-threads', 'simd-threads', 'relaxed', 'simd', 'scalar'] as const),
     });
+  }
+
+  /** `--context` as the name of a preset, for commands with sessions. */
+  context(): { readonly context?: ContextPreset } {
+    const found = PRESETS.find((preset) => preset === this.text('context'));
+    return found === undefined ? {} : { context: found };
+  }
+
+  /** `--context` as a number of tokens. */
+  #window(): number | undefined {
+    const text = this.text('context');
+    if (text === undefined || this.context().context !== undefined) return undefined;
+    if (/^\d+$/.test(text)) return this.number('context');
+    throw new UsageError(`--context: '${text}' is neither a number of tokens nor one of ${PRESETS.join(', ')}`);
   }
 
   painting(): { size?: number; seed?: number; steps?: number; guidance?: number } {

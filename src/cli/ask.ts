@@ -65,6 +65,7 @@ ${MODEL_HELP}  --mode MODE          passages (those that the question finds), wh
         {
           mode,
           keep: args.flag('keep'),
+          ...args.context(),
           ...(maxTokens !== undefined && { maxTokens }),
           onProgress: ({ phase, done, total }) => progress.bar(phase, done, total, `${done} of ${total}`),
         },

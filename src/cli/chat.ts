@@ -30,7 +30,7 @@ ${CHAT_HELP}`,
       'no-history': 'b',
     });
     args.atMost(0);
-    const sampling = args.sampling();
+    const sampling = { ...args.sampling(), ...args.context() };
     await withModel(args, context, 'nano', async (model, progress) => {
       const conversation = await Conversation.begin(model, sampling, args.text('system'));
       if (args.flag('no-thinking')) conversation.thinking = false;

@@ -41,10 +41,13 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
       };
       if (chat && !model.capabilities.chat)
         throw new UsageError('--chat: this model has no chat template; use --raw, or leave both out');
-      const answer =
-        !raw && model.capabilities.chat
-          ? (await model.createSession()).promptStreaming(prompt, options)
-          : model.completeStreaming(prompt, options);
+      const kept = args.context();
+      const session = !raw && model.capabilities.chat ? await model.createSession(kept) : undefined;
+      if (session === undefined && kept.context !== undefined)
+        throw new UsageError(
+          `--context ${kept.context}: raw text has no session; leave it out, or give a number of tokens`,
+        );
+      const answer = session?.promptStreaming(prompt, options) ?? model.completeStreaming(prompt, options);
       let text = '';
       for await (const piece of answer) {
         progress.clear();
@@ -60,7 +63,7 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
       if (json)
         await write(
           context.output,
-          `${JSON.stringify({ text, ids, finishReason, tokens, timings, device: model.device })}\n`,
+          `${JSON.stringify({ text, ids, finishReason, tokens, timings, device: model.device, context: session?.context })}\n`,
         );
       else await write(context.output, '\n');
       if (context.errors.isTTY === true) {
@@ -68,6 +71,7 @@ ${SAMPLING_HELP}  --json               one line: text, ids, tokens, timings
           context.errors,
           `${tokens.prompt} tokens read at ${timings.prefill}/s, ${tokens.generated} written at ${timings.decode}/s, on ${model.device.description}\n`,
         );
+        if (session?.context !== undefined) await write(context.errors, `context: ${session.context.reason}\n`);
       }
     });
   },

@@ -7,7 +7,7 @@ export const MODEL_HELP = `  --model M            a path, a URL, hf:owner/repo/f
   --mmproj M           the vision part (mmproj) of a GGUF model: a path, a URL, or the name of a file beside it
   --device D           auto (default), wasm or webgpu
   --threads N          WASM threads
-  --context N          tokens of the context window
+  --context N|PRESET   tokens of the context window; or how a conversation is kept: auto, exact, balanced or small
 `;
 export const SAMPLING_HELP = `  --temperature T      0 takes the likeliest token always
   --top-k, --top-p, --min-p, --repetition-penalty, --presence-penalty, --seed

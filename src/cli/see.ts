@@ -16,7 +16,7 @@ ${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, ti
     const [image, question] = args.rest;
     if (image === undefined || question === undefined || question.trim() === '')
       throw new UsageError('IMAGE or the question is missing');
-    const sampling = args.sampling();
+    const sampling = { ...args.sampling(), ...args.context() };
     await withModel(args, context, 'nano', async (model, progress) => {
       const session = await model.createSession({ temperature: 0, ...sampling });
       const content = [

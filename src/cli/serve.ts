@@ -36,7 +36,7 @@ Prints the address, and answers until it is interrupted (Ctrl+C).
       });
       // The place of a file on this machine is nobody else's business.
       const name = model.name.split(/[/\\]/).at(-1) ?? model.name;
-      const server = await startServer(createFetch({ [name]: model }), {
+      const server = await startServer(createFetch({ [name]: model }, args.context()), {
         host,
         port,
         ...(token === undefined || token === '' ? {} : { token }),

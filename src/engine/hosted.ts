@@ -69,7 +69,8 @@ export class HostedModel {
   add(session: Session): SessionInfo {
     const id = this.#next++;
     this.#sessions.set(id, session);
-    return { session: id, usage: session.usage, window: session.window };
+    const { usage, window, context } = session;
+    return { session: id, usage, window, context };
   }
 
   async destroySession(id: number): Promise<void> {

@@ -6,7 +6,8 @@ import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Templates } from '../chat/conversation.ts';
 import type { Constraints } from '../constrain/index.ts';
 import type { Grammar } from '../constrain/grammar.ts';
-import type { ContextOptions } from '../select/options.ts';
+import type { ContextOptions, DecidedContext } from '../select/options.ts';
+import type { DeviceFacts } from '../generate/context-choice.ts';
 import { sha256 } from '../hash.ts';
 import { Sequence } from '../kv/sequence.ts';
 import type { Prefixes } from '../kv/prefixes.ts';
@@ -251,13 +252,21 @@ export class EngineModel implements SessionModel, LoadedModel {
     if (!seesAll(options)) (await this.#planned()).check(options);
   }
 
-  async deviceSequence(window: number, options: ContextOptions = {}): Promise<DeviceSequence> {
+  async deviceSequence(window: number, options: DecidedContext = {}): Promise<DeviceSequence> {
     this.#alive();
     const planner = seesAll(options) ? undefined : await (await this.#planned()).planner(options);
     this.#alive();
     const { pages, model } = this.#loaded;
     const sequence = new Sequence(pages, window, model.language.states());
     return this.#onDevice(sequence, { kvBits: options.kvBits ?? 16, planner });
+  }
+
+  /** Models whose sessions say all of their context do not download it. */
+  async deviceFacts(): Promise<DeviceFacts> {
+    const { deviceFacts } = await import('./device-facts.ts');
+    const { pool, backend, device } = this.#loaded;
+    const key = `${this.fingerprint} ${device.kind}`;
+    return deviceFacts(this.#platform, key, pool, backend);
   }
 
   /** Models whose answers are free do not download it. */
@@ -285,7 +294,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     const { paint, missing } = this.#loaded.model;
     if (paint === undefined) throw cannotPaint('instruction' in settings, missing);
     // Pages that do not paint do not download this code.
-    const { Painter, paintRequest } = await import('../paint/index.ts');
+    const { Painter, paintRequest, unfinished } = await import('../paint/index.ts');
     const request = paintRequest(settings, paint, missing);
     return this.gate.alone(listener.signal, async () => {
       this.#alive();
@@ -294,14 +303,7 @@ export class EngineModel implements SessionModel, LoadedModel {
         loaded.painter ??= new Painter(loaded.model, this.tokenizer, { interrupted: this.#interrupted });
         return await loaded.painter.paint({ ...request, ...listener });
       } catch (error) {
-        if (!(error instanceof DeviceError) || error.code !== 'lost') throw error;
-        const { seed } = request;
-        throw new DeviceError(
-          'lost',
-          `the picture was not finished: call model.recover() and paint again with seed: ${seed}; ${error.message}`,
-          { ...error.facts, seed },
-          { cause: error },
-        );
+        throw unfinished(error, request.seed);
       }
     });
   }

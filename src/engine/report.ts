@@ -8,12 +8,11 @@ import { architectureName, encoderOf } from '../models/registry.ts';
 import type { Platform } from '../platform/platform.ts';
 import { describeTokenizer } from '../text/tokenizer.ts';
 import type { Capabilities, LoadSettings, MemoryNeed, ModelReport } from '../worker/api.ts';
+import { availableBytes } from './available.ts';
 import { embeddingOf, ranks } from './embedding.ts';
 import { contextFormat, openFile, parameters, tokenBytes } from './loaded.ts';
 import { quantizationOf } from './quantization.ts';
 
-/** What a WASM memory can have, without what the engine itself needs there. */
-const WASM_BYTES = 2 ** 32 - 2 ** 26;
 /** The context without which a model is of no use. */
 const LEAST_CONTEXT = 512;
 const USUAL_CONTEXT = 4096;
@@ -80,7 +79,7 @@ async function reportOn(platform: Platform, file: ModelFile, settings: LoadSetti
     return { ...told, runs: false, problem: { code, message }, ...nothing };
   }
   const { capabilities, window: contextWindow, weights, token, states } = known;
-  const available = Math.min(device === 'wasm' ? WASM_BYTES : Infinity, platform.memory ?? Infinity);
+  const available = availableBytes(device, platform.memory);
   const bytes = (tokens: number): number => weights + states + token * Math.min(tokens, contextWindow);
   const free = available - weights - states;
   const memory: MemoryNeed = {

@@ -100,6 +100,7 @@ const ASK: ShapeOf<Required<AskOptions>> = {
   history: { list: { members: { question: { is: 'string' }, answer: { is: 'string' } } } },
   maxTokens: { number: [1, 100_000], whole: true },
   budget: { number: [64, 1_000_000], whole: true },
+  context: { oneOf: ['auto', 'exact', 'balanced', 'small'] },
   keep: { is: 'boolean' },
   onProgress: { is: 'function' },
   signal: { signal: true },

@@ -62,9 +62,10 @@ const CHAT: ShapeOf<Required<ChatOptions>> = {
   maxToolRounds: { number: [1, MOST_ROUNDS], whole: true },
 };
 
-const CONTEXT: ShapeOf<Required<ContextOptions>> = {
+const MEMBERS: ShapeOf<Required<ContextOptions>> = {
+  preset: TEXT,
   window: COUNT,
-  kvBits: { oneOf: [16, 8, 4, 2, 'staircase'] },
+  kvBits: { anyOf: [NUMBER, TEXT, OBJECT] },
   prefill: { anyOf: [TEXT, OBJECT] },
   decode: { anyOf: [TEXT, OBJECT] },
   evict: { anyOf: [TEXT, OBJECT] },
@@ -75,6 +76,8 @@ const CONTEXT: ShapeOf<Required<ContextOptions>> = {
   overflow: { oneOf: ['read', 'move'] },
   visual: { anyOf: [TEXT, OBJECT] },
 };
+
+const CONTEXT: Field = { anyOf: [TEXT, { members: MEMBERS }] };
 
 /**
  * The names are repeated here because importing `WASM_BUILDS` would tie the page's script to the parts that it fetches
@@ -138,7 +141,7 @@ export const SESSION: ShapeOf<Required<SessionOptions>> = {
   ...ABORTABLE,
   ...EXPECTED,
   initialPrompts: { list: OBJECT },
-  context: { members: CONTEXT },
+  context: CONTEXT,
   visual: { members: { size: COUNT, route: { oneOf: ['mar', 'siglip'] }, unique: SWITCH } },
   monitor: CALLBACK,
 };
@@ -179,7 +182,7 @@ export const COMPLETE: ShapeOf<Required<CompletionOptions>> = {
 
 export const SCORE: ShapeOf<Required<ScoreOptions>> = {
   ...ABORTABLE,
-  context: { members: CONTEXT },
+  context: CONTEXT,
   window: COUNT,
   prompt: { number: [0, 2 ** 31 - 1], whole: true },
   special: SWITCH,

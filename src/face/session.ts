@@ -2,6 +2,7 @@
 import type { Attribution, AttributionSettings } from '../generate/attribution.ts';
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
+import type { ContextChoice } from '../select/options.ts';
 import type { AnswerPart, ToolSettings } from '../chat/tools.ts';
 import {
   UNUSED,
@@ -133,6 +134,7 @@ export class OctavoSession extends EventTarget {
   /** Settles when the images of all calls so far are read; undefined when none is pending. */
   #reading: Promise<unknown> | undefined;
   #usage: number;
+  #context: ContextChoice | undefined;
   #answered = UNUSED;
 
   /** @hidden Made by `OctavoModel.createSession`. */
@@ -143,7 +145,16 @@ export class OctavoSession extends EventTarget {
     this.#tools = tools;
     this.#id = info.session;
     this.#usage = info.usage;
+    this.#context = info.context;
     this.contextWindow = info.window;
+  }
+
+  /**
+   * What was chosen for the context where its options left that open (a preset, or `kvBits: 'auto'`), and why; undefined
+   * otherwise. A longer prompt than all before it may change the choice.
+   */
+  get context(): ContextChoice | undefined {
+    return this.#context;
   }
 
   /** The number of tokens in the context. */
@@ -371,6 +382,9 @@ export class OctavoSession extends EventTarget {
         return onPrefill?.(event.done, event.total);
       case 'token':
         return onToken?.(event.token);
+      case 'context':
+        this.#context = event.choice;
+        return undefined;
       case 'overflow': {
         const overflow = new Event('contextoverflow');
         this.oncontextoverflow?.(overflow);

@@ -3,6 +3,7 @@ import type { Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Constraint } from '../constrain/constraint.ts';
+import type { ContextChoice } from '../select/options.ts';
 import { generate, type Generated } from './generate.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
@@ -47,6 +48,8 @@ export interface AnswerListener {
   /** Divides the answer into thoughts, text and calls; used up by it. */
   readonly divider?: AnswerDivider | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+  /** The context is kept in another way from this prompt on. */
+  readonly onContext?: ((choice: ContextChoice) => void) | undefined;
   readonly onText?: ((text: string) => void | Promise<void>) | undefined;
   /**
    * Called with each token of the answer and its likelihood, if `logprobs` is set, before the text that it completes.

@@ -1,6 +1,6 @@
 /** Options of sessions and prompts, and the report of an answer. Plain data: they cross to the engine's worker. */
 import type { Grammar } from '../constrain/grammar.ts';
-import type { ContextOptions } from '../select/options.ts';
+import type { ContextOptions, ContextPreset } from '../select/options.ts';
 import { InputError } from '../errors.ts';
 import type { Message } from '../chat/messages.ts';
 import type { AnsweredCall, ToolChoice, ToolSettings } from '../chat/tools.ts';
@@ -70,7 +70,7 @@ export interface SessionSettings extends SamplingOptions, AnswerOptions, ChatOpt
   /** The beginning of the conversation: a system message first, then examples. It is never dropped. */
   readonly initialPrompts?: readonly Message[] | undefined;
   /** How keys and values are kept and read; see the guide to long contexts. */
-  readonly context?: ContextOptions | undefined;
+  readonly context?: ContextOptions | ContextPreset | undefined;
   /** How images are shown to the model, for models that see. */
   readonly visual?: ImageOptions | undefined;
 }

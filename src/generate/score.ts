@@ -8,8 +8,8 @@ import { readInput, type Message } from '../chat/messages.ts';
 import { commonPrefix, encodeContext, type Prompt } from '../chat/prompt.ts';
 import { InputError } from '../errors.ts';
 import { TimeSlice } from '../layers/yield.ts';
-import type { ContextOptions } from '../select/options.ts';
-import { checkContext } from '../select/settings.ts';
+import type { ContextOptions, ContextPreset, DecidedContext } from '../select/options.ts';
+import { isDecided, readContext } from '../select/settings.ts';
 import { cut, freeDeviceSequence } from './device-sequence.ts';
 import { advance, lastLogits } from './advance.ts';
 import { checkIds, prefill } from './prefill.ts';
@@ -22,7 +22,7 @@ import { imagesOf, imageTokens } from '../see/images.ts';
 /** How a text is scored. */
 export interface ScoreSettings extends Pick<AnswerOptions, 'templateOptions'> {
   /** How the context is kept and read, as in a session. */
-  readonly context?: ContextOptions | undefined;
+  readonly context?: ContextOptions | ContextPreset | undefined;
   /**
    * Tokens of a window, including its BOS. A longer text is read in windows that are independent of each other.
    * Default: `context.window`, otherwise the model's window.
@@ -77,12 +77,11 @@ export async function score(
   settings: ScoreSettings = {},
   { signal, onProgress }: ScoreListener = {},
 ): Promise<Score> {
-  const { context = {} } = settings;
-  checkContext(context, model.window);
-  const window = checkCount('window', settings.window ?? context.window ?? model.window, model.window);
+  const given = readContext(settings.context ?? {}, model.window);
+  const window = checkCount('window', settings.window ?? given.window ?? model.window, model.window);
   const pieces =
     typeof input === 'string' || ArrayBuffer.isView(input)
-      ? inWindows(model, input, window, settings)
+      ? inWindows(model, input, window, settings, given)
       : [await answered(model, input, window, settings, signal)];
   const scored = pieces.reduce((sum, { ids, prompt }) => sum + Math.max(0, ids.length - Math.max(1, prompt)), 0);
   if (scored === 0)
@@ -91,6 +90,7 @@ export async function score(
       `no window has more tokens than the ${Math.max(1, pieces[0]?.prompt ?? 0)} at its front that are not scored; give more text`,
     );
 
+  const context = isDecided(given) ? given : await decided(model, given, pieces);
   const total = pieces.reduce((sum, { ids: { length } }) => sum + length, 0);
   const ids = new Int32Array(total);
   const logProbs = new Float32Array(total).fill(NaN);
@@ -108,6 +108,11 @@ export async function score(
   for (const value of logProbs) if (!Number.isNaN(value)) sum -= value;
   const nll = sum / scored;
   return { ids, logProbs, tokens: scored, nll, perplexity: Math.exp(nll) };
+}
+
+async function decided(model: SessionModel, given: ContextOptions, pieces: readonly Piece[]): Promise<DecidedContext> {
+  const { decidedContext } = await import('./context-choice.ts');
+  return decidedContext(model, given, Math.max(...pieces.map(({ ids }) => ids.length)));
 }
 
 /**
@@ -153,7 +158,8 @@ function inWindows(
   model: SessionModel,
   input: string | Int32Array,
   window: number,
-  { context = {}, prompt = 0, special = true, templateOptions }: ScoreSettings,
+  { prompt = 0, special = true, templateOptions }: ScoreSettings,
+  context: ContextOptions,
 ): Piece[] {
   if (templateOptions !== undefined)
     throw new InputError('argument', 'templateOptions: are for messages; text is read without the chat template', {
@@ -198,7 +204,7 @@ function split(model: SessionModel, input: string | Int32Array, window: number, 
 
 async function scoreWindow(
   session: SessionModel,
-  context: ContextOptions,
+  context: DecidedContext,
   { ids, spans, prompt }: Piece,
   into: Float32Array,
   signal: AbortSignal | undefined,

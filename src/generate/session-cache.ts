@@ -8,7 +8,8 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ConversationModel } from '../chat/conversation.ts';
 import { PAGE_TOKENS } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
-import type { ContextOptions } from '../select/options.ts';
+import type { ContextChoice, ContextOptions, DecidedContext } from '../select/options.ts';
+import type { Choose, DeviceFacts } from './context-choice.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
 import { contentKey } from '../select/content-key.ts';
 import type { Sequence } from '../kv/sequence.ts';
@@ -58,7 +59,9 @@ export interface SessionModel extends Words, ConversationModel {
   /** Throws `InputError('argument')` for options that this model does not have. */
   fits?(options: ContextOptions): Promise<void>;
   /** The same, as far as it was not known before heads were measured. */
-  deviceSequence(window: number, options: ContextOptions): Promise<DeviceSequence>;
+  deviceSequence(window: number, options: DecidedContext): Promise<DeviceSequence>;
+  /** What decides where the options of a context leave something open. */
+  deviceFacts?(): Promise<DeviceFacts>;
   /** A constraint for one answer, and the words that tell the model about it. Throws `InputError('argument')` for what is not supported. */
   constrain(grammar: Grammar): Promise<Constrained>;
   /** A sequence that shares the pages of `from` until either writes. */
@@ -78,7 +81,10 @@ const ROOM = 256;
 export class SessionCache {
   readonly window: number;
   readonly #model: SessionModel;
-  readonly #options: ContextOptions;
+  readonly #given: ContextOptions;
+  readonly #choose: Choose | undefined;
+  /** What was chosen for the context; undefined where its options left nothing open. */
+  choice: ContextChoice | undefined;
   #held: { readonly onDevice: DeviceSequence; readonly epoch: number } | undefined;
   #transcript: Transcript = NOTHING;
   /** Where the last answer begins, as long as the transcript ends with it. */
@@ -88,10 +94,18 @@ export class SessionCache {
   /** Tokens from here on were moved, and are not what reading gives; they are not shared. */
   #moved = Infinity;
 
-  constructor(model: SessionModel, window: number, options: ContextOptions = {}) {
+  /** Precondition: `choose` is given where the options leave something open. */
+  constructor(model: SessionModel, window: number, options: ContextOptions = {}, choose?: Choose) {
     this.#model = model;
     this.window = window;
-    this.#options = options;
+    this.#given = options;
+    this.#choose = choose;
+    this.choice = choose?.(0);
+  }
+
+  /** How the context is kept and read. */
+  get options(): DecidedContext {
+    return this.choice?.options ?? (this.#given as DecidedContext);
   }
 
   get transcript(): Transcript {
@@ -108,7 +122,7 @@ export class SessionCache {
 
   /** Prefills a prompt, from where it differs from what the pages hold. */
   async fill(prompt: Prompt, content: Content | undefined, listener: AnswerListener): Promise<void> {
-    const onDevice = await this.#onDevice(prompt);
+    const onDevice = await this.#onDevice(prompt, listener);
     await this.#using(onDevice, prompt.ids.length, async () => {
       const cached = await this.#take(onDevice, prompt, content, true, listener.signal);
       await this.#guard(onDevice, () =>
@@ -130,7 +144,7 @@ export class SessionCache {
     share = true,
   ): Promise<Answer> {
     const { tokenizer, sampling, chunk, gate } = this.#model;
-    const onDevice = await this.#onDevice(prompt);
+    const onDevice = await this.#onDevice(prompt, listener);
     const { ids, spans } = prompt;
     const aside: AnswerListener = {
       onText: (piece) => gate.aside(listener.onText?.(piece)),
@@ -247,7 +261,8 @@ export class SessionCache {
   }
 
   async fork(): Promise<SessionCache> {
-    const copy = new SessionCache(this.#model, this.window, this.#options);
+    const copy = new SessionCache(this.#model, this.window, this.#given, this.#choose);
+    copy.choice = this.choice;
     const { epoch } = this.#model;
     const { onDevice } = this;
     if (onDevice !== undefined)
@@ -281,12 +296,22 @@ export class SessionCache {
   }
 
   /** `prompt`: what is read next; what it keeps of a full window may be moved. */
-  async #onDevice(prompt?: Prompt): Promise<DeviceSequence> {
+  async #onDevice(prompt?: Prompt, listener?: AnswerListener): Promise<DeviceSequence> {
     const { epoch } = this.#model;
+    const choice = prompt && this.#choose?.(prompt.ids.length, this.choice);
+    if (choice !== undefined && choice !== this.choice) {
+      // What was read in another way is read again.
+      if (contentKey(choice.options) !== contentKey(this.options)) {
+        this.#release();
+        this.#transcript = NOTHING;
+      }
+      this.choice = choice;
+      listener?.onContext?.(choice);
+    }
     if (this.#held?.epoch !== epoch) this.#release();
-    this.#held ??= { onDevice: await this.#model.deviceSequence(this.window, this.#options), epoch };
+    this.#held ??= { onDevice: await this.#model.deviceSequence(this.window, this.options), epoch };
     const { onDevice } = this.#held;
-    if (prompt === undefined || this.#options.overflow !== 'move') return onDevice;
+    if (prompt === undefined || this.options.overflow !== 'move') return onDevice;
     const { shifted } = await import('./shift.ts');
     const moved = await this.#using(onDevice, 0, async () => shifted(onDevice, this.#transcript, prompt), true);
     if (moved === undefined) return onDevice;
@@ -315,11 +340,11 @@ export class SessionCache {
       await extend(onDevice, async (sequence) =>
         this.#model.prefixes?.adopt(shared, sequence, (length) => cut(onDevice, length)),
       );
-    const library = share && this.#options.keep === true ? await this.#model.library?.() : undefined;
+    const library = share && this.options.keep === true ? await this.#model.library?.() : undefined;
     this.#library = library;
     if (library !== undefined) {
       await this.#guard(onDevice, () =>
-        extend(onDevice, (sequence) => library.extend(prompt, contentKey(this.#options), sequence, signal)),
+        extend(onDevice, (sequence) => library.extend(prompt, contentKey(this.options), sequence, signal)),
       );
     }
     return onDevice.sequence.length;
@@ -333,24 +358,24 @@ export class SessionCache {
     if (library === undefined) return;
     const state = {
       window: this.window,
-      settings: { context: this.#options },
+      settings: { context: this.options },
       initial: [],
       turns: [],
       transcript: { ...prompt, content: undefined },
     };
-    library.keep(state, onDevice.sequence.fork(), contentKey(this.#options));
+    library.keep(state, onDevice.sequence.fork(), contentKey(this.options));
   }
 
   /** Publishes the prompt for other sessions. */
   #shared(onDevice: DeviceSequence, { ids, spans }: Prompt): SharedPrompt | undefined {
-    if (this.#options.share === false) return undefined;
+    if (this.options.share === false) return undefined;
     const shared = spans.map(({ at, tokens, image, span }) => ({
       at,
       tokens,
       contentKey: `${span} ${image.contentKey}`,
       bidirectional: image.bidirectional,
     }));
-    return { ids, spans: shared, contentKey: contentKey(this.#options), bits: onDevice.kvBits ?? 16 };
+    return { ids, spans: shared, contentKey: contentKey(this.options), bits: onDevice.kvBits ?? 16 };
   }
 
   /** After a failure or abort the pages hold a beginning of the transcript, from which the next call continues. */

@@ -1,6 +1,6 @@
 /** POST /v1/chat/completions */
 import type { LikelyToken, TokenLogProb } from '../generate/options.ts';
-import type { PromptOptions } from '../face/session.ts';
+import type { PromptOptions, SessionOptions } from '../face/session.ts';
 import type { Message } from '../chat/messages.ts';
 import { choices, finishReason, finite, headOf, Usage, type Begin, type Head } from './choices.ts';
 import { isObject, type Fields } from './fields.ts';
@@ -36,6 +36,8 @@ interface Chat extends Sampling {
   readonly messages: readonly Message[];
   readonly settings: PromptOptions;
   readonly logprobs: boolean;
+  /** How the context is kept; the server's choice, not the request's. */
+  readonly context: SessionOptions['context'];
   /** Whether an answer may call one tool only. */
   readonly single: boolean;
 }
@@ -43,7 +45,7 @@ interface Chat extends Sampling {
 /** The efforts that OpenAI names: of models here thinking is on or off. */
 const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
 
-function readChat(fields: Fields, remote: RemoteImages): Chat {
+function readChat(fields: Fields, remote: RemoteImages, context: SessionOptions['context']): Chat {
   fields.only(SAMPLING_NAMES, OWN_NAMES, WITHOUT_EFFECT);
   for (const name of ['functions', 'function_call'])
     if (fields.value(name) !== undefined) throw unsupported(name, "use 'tools' and 'tool_choice'");
@@ -59,6 +61,7 @@ function readChat(fields: Fields, remote: RemoteImages): Chat {
     ...sampling,
     messages: readMessages(fields, remote),
     logprobs,
+    context,
     single: fields.flag('parallel_tool_calls') === false,
     settings: given({
       ...readTools(fields),
@@ -93,9 +96,9 @@ export async function chat(
   fields: Fields,
   served: Served,
   signal: AbortSignal,
-  { remoteImages }: { readonly remoteImages: RemoteImages },
+  { remoteImages, context }: { readonly remoteImages: RemoteImages; readonly context: SessionOptions['context'] },
 ): Promise<Response> {
-  const asked = readChat(fields, remoteImages);
+  const asked = readChat(fields, remoteImages, context);
   if (asked.stream)
     return streamed(signal, (events, linked) =>
       served.inTurn(linked, (model) => stream(model, served, asked, events, linked)),
@@ -104,14 +107,14 @@ export async function chat(
 }
 
 /** Every answer has a session of its own: what it has in common with earlier requests is shared by the engine. */
-function beginning(model: ServedModel, { messages, settings }: Chat, signal: AbortSignal): Begin {
+function beginning(model: ServedModel, { messages, settings, context }: Chat, signal: AbortSignal): Begin {
   if (!model.capabilities.chat)
     throw refusal(400, 'This model has no chat template; use /v1/completions', {
       param: 'model',
       code: 'unsupported_model',
     });
   return async (index, onToken) => {
-    const session = await model.createSession({ signal });
+    const session = await model.createSession({ signal, context });
     const answer = session.promptParts(messages, { ...settings, ...seedOf(settings.seed, index), onToken, signal });
     answer.finished.catch(() => undefined).finally(() => session.destroy());
     return answer;

@@ -2,6 +2,7 @@
  * `octavo/openai`: loaded models behind a `fetch` that answers as OpenAI's HTTP API does, for the `openai` package in the same page, for service
  * workers, and for `octavo serve`. Nothing is sent anywhere: requests are answered on this device.
  */
+import type { SessionOptions } from '../face/session.ts';
 import { chat } from './chat.ts';
 import { completions } from './completions.ts';
 import { embeddings } from './embeddings.ts';
@@ -20,6 +21,8 @@ export interface FetchOptions {
   readonly maxBody?: number | undefined;
   /** Requests to a model that are answered or wait at most (default 64); others are refused with 429. */
   readonly maxWaiting?: number | undefined;
+  /** How the contexts of chats are kept, as in `createSession`: a preset, or its options. */
+  readonly context?: SessionOptions['context'];
   /** Whether pictures may be fetched from addresses that a request names, all or those for which the function returns true. Default: none. */
   readonly remoteImages?: RemoteImages | undefined;
 }
@@ -27,7 +30,7 @@ export interface FetchOptions {
 const MAX_BODY = 1 << 25;
 const MAX_WAITING = 64;
 
-type Settings = { readonly remoteImages: RemoteImages };
+type Settings = { readonly remoteImages: RemoteImages; readonly context: SessionOptions['context'] };
 type Handler = (fields: Fields, served: Served, signal: AbortSignal, settings: Settings) => Promise<Response>;
 
 const ROUTES: ReadonlyMap<string, Handler> = new Map<string, Handler>([
@@ -50,7 +53,7 @@ export function createFetch(
   models: ModelSource | Readonly<Record<string, ModelSource>>,
   options: FetchOptions = {},
 ): (input: RequestInfo | URL, init?: RequestInit) => Promise<Response> {
-  const { maxBody = MAX_BODY, maxWaiting = MAX_WAITING, remoteImages = false } = options;
+  const { maxBody = MAX_BODY, maxWaiting = MAX_WAITING, remoteImages = false, context } = options;
   const sources = isSource(models) ? { [typeof models === 'function' ? 'octavo' : models.name]: models } : models;
   const served = new Models(sources, maxWaiting);
   return async (input, init) => {
@@ -58,7 +61,7 @@ export function createFetch(
     const signal = init?.signal ?? request.signal;
     signal.throwIfAborted();
     try {
-      return await answer(request, served, signal, { maxBody, remoteImages });
+      return await answer(request, served, signal, { maxBody, remoteImages, context });
     } catch (error) {
       signal.throwIfAborted();
       return problemResponse(error);

@@ -4,4 +4,5 @@ export { Painter } from './painter.ts';
 export type { Sources } from './noise.ts';
 export type { Picture } from './picture.ts';
 export type { PaintProgress } from './progress.ts';
+export { unfinished } from './unfinished.ts';
 export { paintRequest, type PaintRequest } from './request.ts';

@@ -1,5 +1,5 @@
 /** The key of the content of pages, besides their tokens. */
-import type { ContextOptions } from './options.ts';
+import type { DecidedContext } from './options.ts';
 
 /** Returns everything on which the content of pages depends as a text that is equal when the content is. */
 export function contentKey({
@@ -10,7 +10,8 @@ export function contentKey({
   heads = 'all',
   visual = 'all',
   ...rest
-}: ContextOptions): string {
+}: DecidedContext): string {
   const { window: _window, memory: _memory, share: _share, keep: _keep, overflow: _overflow, ...others } = rest;
-  return JSON.stringify([kvBits, prefill, decode, evict ?? null, heads, visual, others]);
+  const bits = typeof kvBits === 'object' ? [kvBits.keys, kvBits.values] : kvBits;
+  return JSON.stringify([bits, prefill, decode, evict ?? null, heads, visual, others]);
 }

@@ -121,12 +121,24 @@ export interface HeadOptions {
   readonly windowShare?: number | undefined;
 }
 
+/**
+ * Contexts by intent: `exact` is dense and uncompressed; `balanced` keeps 8 bits and reads long prompts sparsely; `small`
+ * keeps as few bits as the model bears; `auto` is the first of these for which the device has memory, and reads the
+ * longest prompts sparsely. `presets.ts` has the table, and what was measured for it.
+ */
+export type ContextPreset = 'auto' | 'exact' | 'balanced' | 'small';
+
 /** How a session keeps and reads its context. Without options, attention is dense and exact. */
 export interface ContextOptions {
+  /** What applies where no other member says anything; chosen anew when a prompt is longer than all before it. */
+  readonly preset?: ContextPreset | undefined;
   /** The most tokens of this session; at most the model's `contextWindow`. */
   readonly window?: number | undefined;
-  /** Default 16, the uncompressed format. */
-  readonly kvBits?: KvBits | undefined;
+  /**
+   * Default 16, the uncompressed format. `auto` takes the least bits that cost less than 1 % of perplexity, which is
+   * measured once for each model, when a session first asks for it, and remembered.
+   */
+  readonly kvBits?: KvBits | 'auto' | undefined;
   /** Which keys the queries of a prompt may see. Default `dense`. */
   readonly prefill?: PrefillMethod | PrefillOptions | undefined;
   /** Which keys a generated token may see. Default `dense`. */
@@ -152,4 +164,22 @@ export interface ContextOptions {
   readonly overflow?: 'read' | 'move' | undefined;
   /** Which of a picture's tokens are read. Default 'all'. */
   readonly visual?: 'all' | VisualMethod | VisualSelection | undefined;
+}
+
+/** Options in which nothing is left to be chosen. */
+export interface DecidedContext extends Omit<ContextOptions, 'preset' | 'kvBits'> {
+  /** As in `ContextOptions`, measured where it was `auto`. */
+  readonly kvBits?: KvBits | undefined;
+}
+
+/** What was chosen for a context, and why. */
+export interface ContextChoice {
+  /** The preset that was asked for; undefined where only `kvBits: 'auto'` was. */
+  readonly preset: ContextPreset | undefined;
+  /** Tokens of the longest prompt so far. */
+  readonly tokens: number;
+  /** What the session uses now. */
+  readonly options: DecidedContext;
+  /** For people: the facts that decided. */
+  readonly reason: string;
 }

@@ -6,10 +6,11 @@ import { InputError } from '../errors.ts';
 import { readSelection } from './visual/index.ts';
 import type { KvBits } from '../kv/precision.ts';
 import type { ContextMemory } from '../kv/tiers.ts';
-import type { ContextOptions } from './options.ts';
+import type { ContextOptions, ContextPreset, DecidedContext } from './options.ts';
 import { planSettings } from './methods.ts';
 
 const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = {
+  preset: true,
   window: true,
   kvBits: true,
   prefill: true,
@@ -22,7 +23,27 @@ const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = {
   keep: true,
   overflow: true,
 };
-const BITS: readonly KvBits[] = [16, 8, 4, 2, 'staircase'];
+const BITS: readonly (KvBits | 'auto')[] = [16, 8, 4, 2, 'staircase', 'auto'];
+const UNEQUAL: readonly KvBits[] = [
+  { keys: 8, values: 4 },
+  { keys: 4, values: 2 },
+];
+const PRESETS: readonly ContextPreset[] = ['auto', 'exact', 'balanced', 'small'];
+
+/** Tells whether nothing of the options is left to be chosen. */
+export function isDecided(options: ContextOptions): options is DecidedContext {
+  return options.preset === undefined && options.kvBits !== 'auto';
+}
+
+/**
+ * Returns the options, which may be given by a preset's name. Throws `InputError('argument')` for unknown members and
+ * values. `most` is the model's own window.
+ */
+export function readContext(given: ContextOptions | ContextPreset, most: number): ContextOptions {
+  const options = typeof given === 'string' ? { preset: given } : given;
+  checkContext(options, most);
+  return options;
+}
 
 /** Throws `InputError('argument')` for unknown members and values. `most` is the model's own window. */
 export function checkContext(options: ContextOptions, most: number): void {
@@ -32,7 +53,11 @@ export function checkContext(options: ContextOptions, most: number): void {
         name,
       });
   }
-  const { window, kvBits, share, keep, memory, overflow } = options;
+  const { window, kvBits, share, keep, memory, overflow, preset } = options;
+  if (preset !== undefined && !PRESETS.includes(preset))
+    throw new InputError('argument', `context: ${String(preset)} is not one of ${PRESETS.join(', ')}`, {
+      name: 'context.preset',
+    });
   checkMemory(memory);
   readSelection(options.visual);
   const { prefill, decode, evict, heads } = planSettings(options);
@@ -52,10 +77,12 @@ export function checkContext(options: ContextOptions, most: number): void {
       most,
     });
   }
-  if (kvBits !== undefined && !BITS.includes(kvBits))
-    throw new InputError('argument', `context.kvBits: ${String(kvBits)} is not one of ${BITS.join(', ')}`, {
-      name: 'context.kvBits',
-    });
+  if (kvBits !== undefined && !BITS.includes(kvBits) && !isUnequal(kvBits))
+    throw new InputError(
+      'argument',
+      `context.kvBits: ${typeof kvBits === 'object' ? JSON.stringify(kvBits) : String(kvBits)} is not one of ${[...BITS, ...UNEQUAL.map((one) => JSON.stringify(one))].join(', ')}`,
+      { name: 'context.kvBits' },
+    );
   if (keep !== undefined && typeof keep !== 'boolean')
     throw new InputError('argument', `context.keep: ${String(keep)} is neither true nor false`, {
       name: 'context.keep',
@@ -64,6 +91,11 @@ export function checkContext(options: ContextOptions, most: number): void {
     throw new InputError('argument', `context.share: ${String(share)} is neither true nor false`, {
       name: 'context.share',
     });
+}
+
+function isUnequal(bits: KvBits | 'auto'): boolean {
+  if (typeof bits !== 'object' || bits === null || Object.keys(bits).length !== 2) return false;
+  return UNEQUAL.some((one) => typeof one === 'object' && one.keys === bits.keys && one.values === bits.values);
 }
 
 function checkMemory(memory: ContextMemory = {}): void {

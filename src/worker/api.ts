@@ -24,6 +24,7 @@ import type { LoadProgress } from '../load/model-file.ts';
 import type { PaintCheckpoint, PaintProgress, Picture } from '../paint/index.ts';
 import type { EditSettings, PaintSettings } from '../paint/settings.ts';
 import type { Saved } from '../saved/library.ts';
+import type { ContextChoice } from '../select/options.ts';
 import type { KeptTokens, KeptTokensSettings } from '../see/kept-cells.ts';
 import type { Rgba } from '../vision/image.ts';
 import type { WasmBuild } from '../wasm.ts';
@@ -221,6 +222,8 @@ export interface SessionInfo {
   readonly usage: number;
   /** The most tokens of the context. */
   readonly window: number;
+  /** What was chosen for it; undefined where nothing was. */
+  readonly context?: ContextChoice | undefined;
 }
 
 export interface AnswerInfo extends Omit<AnswerReport, 'logprobs'> {
@@ -258,6 +261,7 @@ export interface TokenProgress {
 /** What is reported of a prompt before its answer is complete. */
 export type PromptEvent =
   | { readonly kind: 'overflow' }
+  | { readonly kind: 'context'; readonly choice: ContextChoice }
   | ({ readonly kind: 'prefill' } & TokenProgress)
   | { readonly kind: 'token'; readonly token: TokenLogProb };
 

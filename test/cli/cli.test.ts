@@ -144,6 +144,12 @@ describe('generate', () => {
     const raw = await ask(bare);
     expect((JSON.parse(raw.output) as { tokens: { prompt: number } }).tokens.prompt).toBe(4);
     expect(await ask(bare, '--chat')).toMatchObject({ code: 2, errors: expect.stringContaining('no chat template') });
+    const kept = JSON.parse((await ask(model, '--context', 'balanced')).output) as { context: object };
+    expect(kept.context).toMatchObject({ preset: 'balanced', options: { kvBits: 8 } });
+    expect(await ask(bare, '--context', 'small')).toMatchObject({
+      code: 2,
+      errors: expect.stringContaining('no session'),
+    });
   });
 });
 
@@ -310,6 +316,11 @@ describe('how it fails', () => {
     [['generate'], 2, '--model is missing'],
     [['generate', '--model', 'x', '--prompt', 'x', '--top-k', 'many'], 2, "'many' is not a number"],
     [['generate', '--model', 'x', '--prompt', 'x', '--device', 'tpu'], 2, 'auto, wasm, webgpu'],
+    [
+      ['generate', '--model', 'x', '--prompt', 'x', '--context', 'tiny'],
+      2,
+      'a number of tokens nor one of auto, exact',
+    ],
     [['generate', '--model', 'x', '--prompt', 'x', '--strange'], 2, '--strange'],
     [['inspect'], 2, 'FILE is missing'],
     [['inspect', 'no-such-file.gguf'], 1, 'no-such-file.gguf'],

@@ -48,6 +48,17 @@ describe('items', () => {
     }
   });
 
+  test('all numbers are asked for together', async () => {
+    const item = await items().item('queries', 900, 2);
+    expect(item.parts).toHaveLength(8);
+    for (const number of item.parts!) {
+      const [, word] = new RegExp(`${number} for (\\w+)`).exec(item.answer!)!;
+      expect(said(item)).toContain(`magic numbers for ${word} is: ${number}.`);
+      expect(said(item).split(word!)).toHaveLength(3);
+    }
+    expect((await model.tokenize(said(item))).length).toBeLessThanOrEqual(900);
+  });
+
   test('a question comes with its paragraph, and a window of text with its end', async () => {
     const item = await items().item('xquad', 400, 3);
     const [, house] = /colour of house (\d+)\?/.exec(said(item))!;

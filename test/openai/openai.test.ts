@@ -1,5 +1,5 @@
 /** The handler in OpenAI's shape, driven by OpenAI's own package over a model in this process. */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import OpenAI, { APIError, APIUserAbortError } from 'openai';
 import { createFetch } from '../../src/openai/index.ts';
 import type { OctavoModel } from '../../src/public.ts';
@@ -168,6 +168,15 @@ describe('chat.completions', () => {
     const after = await client.chat.completions.create({ ...HELLO, messages: [...HELLO.messages] });
     expect(after.choices[0]!.message.content).toBe(await truth(12));
     expect((await model.memory()).pages).toBe(0);
+  });
+
+  test('contexts are kept as the server says', async () => {
+    const created = jest.spyOn(model, 'createSession');
+    const kept = clientOf(createFetch(model, { context: 'balanced' }));
+    await kept.chat.completions.create({ ...HELLO, messages: [...HELLO.messages] });
+    const session = await created.mock.results[0]!.value;
+    expect((session as Awaited<ReturnType<OctavoModel['createSession']>>).context?.preset).toBe('balanced');
+    created.mockRestore();
   });
 
   test('too many that wait are refused with 429', async () => {

@@ -6,8 +6,7 @@ import { denseCausal } from '../../src/kv/ranges.ts';
 import { EngineModel } from '../../src/engine/model.ts';
 import { prefill } from '../../src/generate/prefill.ts';
 import { cut, freeDeviceSequence, type DeviceSequence } from '../../src/generate/device-sequence.ts';
-import type { SessionSettings } from '../../src/generate/options.ts';
-import { Session } from '../../src/session.ts';
+import { Session, type OpenSettings } from '../../src/session.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
 import { random } from '../support/random.ts';
 import { tinyModel } from '../support/tiny-model.ts';
@@ -28,7 +27,7 @@ afterEach(async () => {
 });
 afterAll(() => model.free());
 
-function begin(context: ContextOptions, settings: SessionSettings = {}): Session {
+function begin(context: ContextOptions, settings: OpenSettings = {}): Session {
   const session = new Session(model, { ...GREEDY, context, ...settings });
   sessions.push(session);
   return session;
@@ -315,6 +314,8 @@ describe('plans', () => {
 describe('what cannot be', () => {
   test.each([
     [{ kvBits: 3 }, /kvBits: 3/],
+    [{ kvBits: { keys: 4, values: 4 } }, /"values":4} is not one of .*"keys":8,"values":4/],
+    [{ preset: 'tiny' }, /context: tiny is not one of auto, exact/],
     [{ kvbits: 4 }, /context.kvbits is unknown/],
     [{ window: 0 }, /context.window: 0/],
     [{ window: 2000 }, /1024/],

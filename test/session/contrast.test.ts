@@ -4,10 +4,9 @@ import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { EngineModel } from '../../src/engine/model.ts';
 import { contrastedSpec, readContrast } from '../../src/generate/contrast.ts';
 import type { Message } from '../../src/chat/messages.ts';
-import type { SessionSettings } from '../../src/generate/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
-import { Session } from '../../src/session.ts';
+import { Session, type OpenSettings } from '../../src/session.ts';
 import { toPixels, type Rgba } from '../../src/vision/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { loadTest, onReference, testPlatform } from '../support/engine.ts';
@@ -46,7 +45,7 @@ beforeAll(async () => {
 afterEach(() => Promise.all(sessions.splice(0).map((session) => session.destroy())));
 afterAll(() => model.free());
 
-function begin(settings: SessionSettings = {}, on = model): Session {
+function begin(settings: OpenSettings = {}, on = model): Session {
   const session = new Session(on, { temperature: 0, maxTokens: 5, ...settings });
   sessions.push(session);
   return session;
@@ -150,7 +149,7 @@ describe('contrast', () => {
 
   test('on WASM as on the reference; with a temperature as without one by one seed; nothing is left behind', async () => {
     const wasm = await loadTest(tinyUniPic(LIVELY));
-    const settings: SessionSettings = { contrast: true, temperature: 0.8, seed: 5, presencePenalty: 0.5 };
+    const settings: OpenSettings = { contrast: true, temperature: 0.8, seed: 5, presencePenalty: 0.5 };
     const session = begin(settings, wasm);
     expect((await session.prompt(asked)).ids).toEqual((await begin(settings).prompt(asked)).ids);
     await session.destroy();

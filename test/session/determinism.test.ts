@@ -5,6 +5,7 @@ import type { OctavoModel } from '../../src/face/model.ts';
 import type { SessionOptions } from '../../src/face/session.ts';
 import { Database } from '../../src/store/database.ts';
 import { IndexedShelf } from '../../src/store/index.ts';
+import type { OpenSettings } from '../../src/session.ts';
 import { testFace, testPlatform } from '../support/engine.ts';
 import { tinyModel, TINY_VOCABULARY } from '../support/tiny-model.ts';
 
@@ -14,7 +15,7 @@ const SHAPES = [
   { heads: 2, kvHeads: 1 },
   { heads: 6, kvHeads: 2 },
 ];
-const ways: readonly { readonly name: string; readonly settings: SessionOptions }[] = [
+const ways: readonly { readonly name: string; readonly settings: OpenSettings }[] = [
   { name: 'greedy', settings: { temperature: 0 } },
   { name: 'drawn with a seed', settings: { temperature: 1, seed: 7 } },
   { name: 'greedy with pages at 4 bits', settings: { temperature: 0, context: { kvBits: 4 } } },

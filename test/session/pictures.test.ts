@@ -7,10 +7,10 @@ import { imageTokens } from '../../src/see/images.ts';
 import { createImageProcessor } from '../../src/see/index.ts';
 import type { SessionModel } from '../../src/generate/session-cache.ts';
 import type { Message } from '../../src/chat/messages.ts';
-import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
+import type { PromptSettings } from '../../src/generate/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
-import { Session, type SessionListener } from '../../src/session.ts';
+import { Session, type OpenSettings, type SessionListener } from '../../src/session.ts';
 import { toPixels, type Rgba } from '../../src/vision/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
 import { always } from '../support/constraint.ts';
@@ -61,7 +61,7 @@ afterEach(() => Promise.all(sessions.splice(0).map((session) => session.destroy(
 afterAll(() => model.free());
 
 const GREEDY = { temperature: 0, maxTokens: 6 };
-function begin(settings: SessionSettings = {}, on: SessionModel = model): Session {
+function begin(settings: OpenSettings = {}, on: SessionModel = model): Session {
   // Nothing is shared, so that what one session answers is worked out by itself.
   const session = new Session(on, { ...GREEDY, context: { share: false }, ...settings });
   sessions.push(session);

@@ -3,8 +3,8 @@ import type { EngineModel } from '../../src/engine/model.ts';
 import type { SessionModel } from '../../src/generate/session-cache.ts';
 import { Conversation } from '../../src/chat/conversation.ts';
 import type { ContextOptions } from '../../src/select/options.ts';
-import { Session, type SessionListener } from '../../src/session.ts';
-import type { PromptSettings, SessionSettings } from '../../src/generate/options.ts';
+import { Session, type OpenSettings, type SessionListener } from '../../src/session.ts';
+import type { PromptSettings } from '../../src/generate/options.ts';
 import { always, bitsOf, PlacesConstraint } from '../support/constraint.ts';
 import { loadTest } from '../support/engine.ts';
 import { IM_END, tinyModel } from '../support/tiny-model.ts';
@@ -19,7 +19,7 @@ afterAll(() => model.free());
 
 const GREEDY = { temperature: 0, maxTokens: 12 };
 /** Nothing is shared, so that what one session answers is worked out by itself (test/session/context.test.ts has sharing). */
-function begin(settings: SessionSettings = {}, on: EngineModel = model): Session {
+function begin(settings: OpenSettings = {}, on: EngineModel = model): Session {
   const session = new Session(on, { ...GREEDY, context: { share: false }, ...settings });
   sessions.push(session);
   return session;

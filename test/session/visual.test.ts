@@ -7,12 +7,11 @@ import { createImageProcessor } from '../../src/see/index.ts';
 import type { PlacedSpan } from '../../src/chat/prompt.ts';
 import type { SessionModel } from '../../src/generate/session-cache.ts';
 import type { Message } from '../../src/chat/messages.ts';
-import type { SessionSettings } from '../../src/generate/options.ts';
 import { placeNext, placePrompt } from '../../src/generate/slots.ts';
 import type { Slots } from '../../src/kv/positions.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel, type Model } from '../../src/models/model.ts';
-import { Session } from '../../src/session.ts';
+import { Session, type OpenSettings } from '../../src/session.ts';
 import { toPixels, type Rgba } from '../../src/vision/index.ts';
 import { readSelection, selectTokens, type VisualSelection } from '../../src/select/visual/index.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
@@ -65,8 +64,8 @@ afterAll(() => model.free());
 
 const GREEDY = { temperature: 0, maxTokens: 6 };
 function begin(
-  visual: NonNullable<SessionSettings['context']>['visual'],
-  settings: SessionSettings = {},
+  visual: NonNullable<OpenSettings['context']>['visual'],
+  settings: OpenSettings = {},
   on: SessionModel = model,
 ): Session {
   const session = new Session(on, { ...GREEDY, ...settings, context: { visual, ...settings.context } });

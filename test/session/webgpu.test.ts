@@ -8,7 +8,7 @@ import type { Constraint } from '../../src/constrain/constraint.ts';
 import { freeDeviceSequence } from '../../src/generate/device-sequence.ts';
 import { generate } from '../../src/generate/generate.ts';
 import { sampleSpec } from '../../src/generate/sampling.ts';
-import type { ContextOptions } from '../../src/select/options.ts';
+import type { DecidedContext } from '../../src/select/options.ts';
 import { bitsOf, PlacesConstraint } from '../support/constraint.ts';
 import { loadTest, testFace, testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
@@ -167,7 +167,7 @@ describe('a session on WebGPU', () => {
       /** How many reads of ids were asked for and not answered when each forward call was issued. */
       const unread = async (
         constraint?: Constraint,
-        context: ContextOptions = {},
+        context: DecidedContext = {},
         prompt = 3,
       ): Promise<readonly number[]> => {
         const onDevice = await model.deviceSequence(160, context);

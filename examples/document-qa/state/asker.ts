@@ -136,7 +136,7 @@ export class Asker {
       throw new NothingToRead(entry?.problem ?? scope);
     this.#change(id, { phase: 'model' });
     const model = await this.#model(signal);
-    const { mode: usual, budget, answer: maxTokens, keep } = settings.value;
+    const { mode: usual, budget, answer: maxTokens, keep, preset: context } = settings.value;
     this.#change(id, { phase: 'searching' });
     const { library } = this.#shelf;
     const place = entry === undefined ? library : await this.#shelf.document(entry.id);
@@ -147,6 +147,7 @@ export class Asker {
       budget: Math.min(budget, Math.floor(model.contextWindow / 2)),
       maxTokens: Math.min(maxTokens, Math.floor(model.contextWindow / 4)),
       keep,
+      context,
       history: this.#history(scope, id),
       signal,
       onProgress: ({ phase, done, total }) => this.#change(id, { phase, done, total }),

@@ -9,6 +9,8 @@ export const settings = new Settings('document-qa', {
   device: oneOf('auto', 'wasm', 'webgpu'),
   /** Tokens of a context; 0: what the model was made for. */
   context: amount(0, 0, 1_000_000),
+  /** How what is read is kept: everything, or in less memory. */
+  preset: oneOf('auto', 'exact', 'balanced', 'small'),
   mode: oneOf('auto', 'passages', 'whole', 'windows'),
   /** Tokens of passages that are read for an answer. */
   budget: amount(640, 64, 16_000),

@@ -86,6 +86,18 @@ class SettingsDialog extends Part {
               (value) => settings.set({ context: Number(value) }),
             )}
             ${this.#choice(
+              t('setPreset'),
+              t('setPresetHint'),
+              now.preset,
+              [
+                ['auto', t('presetAuto')],
+                ['exact', t('presetExact')],
+                ['balanced', t('presetBalanced')],
+                ['small', t('presetSmall')],
+              ] as const,
+              (preset) => settings.set({ preset }),
+            )}
+            ${this.#choice(
               t('setDevice'),
               undefined,
               now.device,

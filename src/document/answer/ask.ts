@@ -9,6 +9,7 @@
  */
 import { InputError, OctavoError } from '../../errors.ts';
 import type { Attribution } from '../../generate/attribution.ts';
+import type { ContextPreset } from '../../select/options.ts';
 import type { DocumentContent } from '../content.ts';
 import type { Evidence } from '../index/evidence.ts';
 import type { Found } from '../index/searcher.ts';
@@ -52,6 +53,8 @@ export interface AskSettings {
   readonly maxTokens?: number | undefined;
   /** Tokens of documents that are read for `passages`; default 640. */
   readonly budget?: number | undefined;
+  /** How the context of an answer is kept, as in `createSession`. All of it is seen in any case: citations need that. */
+  readonly context?: ContextPreset | undefined;
   /** Whether what a model has read of a whole document is kept on the disk for the next question. */
   readonly keep?: boolean | undefined;
   /** Ends the call, which rejects with the signal's reason. */
@@ -285,7 +288,7 @@ async function answerFrom(
   model: AnsweringModel,
   pack: Pack,
   question: string,
-  { signal, history = [], maxTokens, keep = false, onProgress }: AskSettings,
+  { signal, history = [], maxTokens, keep = false, context, onProgress }: AskSettings,
   onText: (piece: string) => void | Promise<void>,
   whole: boolean,
 ): Promise<Answered> {
@@ -299,7 +302,9 @@ async function answerFrom(
     signal,
     thinking: false,
     ...(turns.length > 0 && !whole && { initialPrompts: turns }),
-    ...(whole && keep && { context: { keep: true } }),
+    ...(((whole && keep) || context !== undefined) && {
+      context: { ...(context && { preset: context, prefill: 'dense' as const }), keep: whole && keep },
+    }),
   });
   try {
     const stream = session.promptStreaming(promptOf(model, pack.text, question), {

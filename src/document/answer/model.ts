@@ -1,6 +1,7 @@
 /** What answering needs of a model: `OctavoModel` has it. */
 import type { Attribution, AttributionSettings } from '../../generate/attribution.ts';
 import type { AnswerReport } from '../../generate/options.ts';
+import type { ContextPreset } from '../../select/options.ts';
 
 /** The members of a session that answering needs; `OctavoSession` has them. */
 export interface AnsweringSession {
@@ -40,7 +41,11 @@ export interface AnsweringModel {
     readonly temperature: number;
     readonly signal?: AbortSignal | undefined;
     readonly initialPrompts?: readonly { readonly role: 'user' | 'assistant'; readonly content: string }[];
-    readonly context?: { readonly keep?: boolean };
+    readonly context?: {
+      readonly keep?: boolean;
+      readonly preset?: ContextPreset | undefined;
+      readonly prefill?: 'dense' | undefined;
+    };
     readonly thinking?: boolean;
   }): Promise<AnsweringSession>;
 }

@@ -10,6 +10,7 @@ export function sessionListener(context: Pick<CallContext<PromptEvent>, 'signal'
   return {
     signal: context.signal,
     onOverflow: () => context.event({ kind: 'overflow' }),
+    onContext: (choice) => context.event({ kind: 'context', choice }),
     onPrefill: throttle((done, total) => context.event({ kind: 'prefill', done, total })),
   };
 }
