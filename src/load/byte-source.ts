@@ -9,6 +9,9 @@ import { FileError } from '../errors.ts';
  */
 export const CHUNK_BYTES = 4 << 20;
 
+/** The first bytes of a file, by which it is recognised. */
+export const HEAD_BYTES = 256;
+
 export interface ByteSource {
   /** The name in messages: a file name, path or URL. */
   readonly name: string;

@@ -6,7 +6,6 @@ import { FileError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { MoreBytes } from './gguf/cursor.ts';
 import { ggufEnd, readGgufHeader } from './gguf/header.ts';
-import { recognise } from './recognise.ts';
 
 /** Bytes after the last tensor, since some writers pad their files. */
 const MOST_TRAILING = 1 << 20;
@@ -29,7 +28,7 @@ export interface Expectation {
 export const GGUF: Expectation = {
   limit: Infinity,
   async begin(head, name, size) {
-    const end = ggufEnd(head, name, size ?? Number.MAX_SAFE_INTEGER);
+    const end = await ggufEnd(head, name, size ?? Number.MAX_SAFE_INTEGER);
     return size ?? end + MOST_TRAILING;
   },
   async verify(source, signal) {
@@ -54,6 +53,7 @@ function text(limit: number): Expectation {
   return {
     limit,
     async begin(head, name) {
+      const { recognise } = await import('./recognise.ts');
       const found = recognise(head);
       if (found?.kind === 'page')
         throw new FileError('malformed', { file: name, field: 'content', offset: 0 }, found.problem);

@@ -1,4 +1,8 @@
-/** Recognises from its first bytes a file that is not the expected model, so that the error can say what to do. */
+/**
+ * Recognises from its first bytes a file that is not the expected model, so that the error can say what to do. Fetched
+ * where a file is not what it should be.
+ */
+import { HEAD_BYTES } from './byte-source.ts';
 
 export interface Recognised {
   /**
@@ -8,9 +12,6 @@ export interface Recognised {
   readonly kind: 'page' | 'model';
   readonly problem: string;
 }
-
-/** The number of bytes that are examined. */
-export const HEAD_BYTES = 256;
 
 export function recognise(bytes: Uint8Array): Recognised | undefined {
   const text = Array.from(bytes.subarray(0, HEAD_BYTES), (byte) => String.fromCharCode(byte))

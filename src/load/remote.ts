@@ -2,7 +2,7 @@
 import { FileError, InputError, StorageError } from '../errors.ts';
 import { displayName } from '../store/address.ts';
 import { ModelStore } from '../store/model-store.ts';
-import { readBytes, type ByteSource } from './byte-source.ts';
+import { HEAD_BYTES, readBytes, type ByteSource } from './byte-source.ts';
 import { downloadToStore } from './download.ts';
 import { expectationOf, GGUF, type Expectation } from './expectation.ts';
 import { openGguf } from './gguf/file.ts';
@@ -11,7 +11,6 @@ import { HttpSource } from './http-source.ts';
 import { openFolder } from './index.ts';
 import type { ModelFile } from './model-file.ts';
 import { expectedHash, memberHash, type OpenOptions } from './options.ts';
-import { HEAD_BYTES } from './recognise.ts';
 import { DEFAULT_RETRY } from './retry.ts';
 
 export async function openUrl(url: string, options: OpenOptions): Promise<ModelFile> {

@@ -10,7 +10,6 @@
 import { FileError } from '../../errors.ts';
 import { readBytes, readInto, type ByteSource } from '../byte-source.ts';
 import type { GgufValue } from '../model-file.ts';
-import { recognise } from '../recognise.ts';
 import { STORED_FORMATS, storedBytes, type StoredFormat } from '../stored-format.ts';
 import { Cursor, MoreBytes } from './cursor.ts';
 import { decodeValue, scanValue, type ValuePlace } from './metadata.ts';
@@ -58,7 +57,7 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
   let bytes = await readBytes(source, 0, Math.min(source.size, FIRST_READ), signal);
   for (;;) {
     try {
-      return parseGgufHeader(bytes, source.name, source.size);
+      return await parseGgufHeader(bytes, source.name, source.size);
     } catch (fault) {
       if (!(fault instanceof MoreBytes)) throw fault;
       if (fault.needed > MAX_HEADER_BYTES) throw headerTooLong(source.name, fault.needed, bytes.length);
@@ -76,9 +75,9 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
  * within them, `FileError` as `readGgufHeader`. `size` is that of the whole file, or the largest safe integer if it is
  * not known.
  */
-export function ggufEnd(bytes: Uint8Array, file: string, size: number): number {
+export async function ggufEnd(bytes: Uint8Array, file: string, size: number): Promise<number> {
   try {
-    const { tensors, dataOffset } = parseGgufHeader(bytes, file, size);
+    const { tensors, dataOffset } = await parseGgufHeader(bytes, file, size);
     return tensors.reduce((end, tensor) => Math.max(end, tensor.offset + tensor.bytes), dataOffset);
   } catch (fault) {
     if (fault instanceof MoreBytes && fault.needed > MAX_HEADER_BYTES)
@@ -96,9 +95,9 @@ function headerTooLong(file: string, needed: number, offset: number): FileError 
 }
 
 /** `bytes` are the file's first; throws `MoreBytes` when the header does not end within them. */
-function parseGgufHeader(bytes: Uint8Array, file: string, size: number): GgufHeader {
+async function parseGgufHeader(bytes: Uint8Array, file: string, size: number): Promise<GgufHeader> {
   const cursor = new Cursor(bytes, file, size);
-  checkMagic(cursor);
+  await checkMagic(cursor);
   checkVersion(cursor);
   const tensorCount = boundedCount(cursor, 'tensor count', MAX_TENSORS, 8 + 4 + 4 + 8);
   const entryCount = boundedCount(cursor, 'metadata count', MAX_ENTRIES, 8 + 4 + 1);
@@ -127,12 +126,13 @@ function parseGgufHeader(bytes: Uint8Array, file: string, size: number): GgufHea
   };
 }
 
-function checkMagic(cursor: Cursor): void {
+async function checkMagic(cursor: Cursor): Promise<void> {
   const { file, bytes } = cursor;
   const place = { file, field: 'magic', offset: 0 };
   const magic = String.fromCharCode(...bytes.subarray(0, 4));
   if (magic === 'FUGG') throw bigEndian(file);
-  const found = magic === 'GGUF' ? undefined : recognise(bytes);
+  // Pages whose files are models do not download it.
+  const found = magic === 'GGUF' ? undefined : (await import('../recognise.ts')).recognise(bytes);
   if (found !== undefined)
     throw new FileError(found.kind === 'page' ? 'malformed' : 'unsupported', place, found.problem);
   cursor.take(4, 'magic');

@@ -7,11 +7,11 @@
  */
 import type { WeightFormat } from '../../backend/weight.ts';
 import { FileError } from '../../errors.ts';
-import { readBytes, type ByteSource } from '../byte-source.ts';
+import { HEAD_BYTES, readBytes, type ByteSource } from '../byte-source.ts';
 import { isObject, parseJsonObject } from '../json.ts';
 import { MoreBytes } from '../gguf/cursor.ts';
 import type { JsonValue } from '../model-file.ts';
-import { HEAD_BYTES, recognise } from '../recognise.ts';
+import { recognise } from '../recognise.ts';
 
 /** The reference reader's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
