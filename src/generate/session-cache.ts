@@ -234,7 +234,7 @@ export class SessionCache {
       await this.#guard(onDevice, () => extend(onDevice, read));
     });
     // Stored tokens may have been moved.
-    if (this.#options.overflow === 'move') this.#moved = 0;
+    if (this.options.overflow === 'move') this.#moved = 0;
     this.#transcript = transcript;
   }
 

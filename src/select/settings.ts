@@ -55,7 +55,7 @@ export function checkContext(options: ContextOptions, most: number): void {
   }
   const { window, kvBits, share, keep, memory, overflow, preset } = options;
   if (preset !== undefined && !PRESETS.includes(preset))
-    throw new InputError('argument', `context: ${String(preset)} is not one of ${PRESETS.join(', ')}`, {
+    throw new InputError('argument', `context: ${preset} is not one of ${PRESETS.join(', ')}`, {
       name: 'context.preset',
     });
   checkMemory(memory);
