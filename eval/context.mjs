@@ -1,5 +1,6 @@
 // npm run eval -- context [--json FILE] [--only METHOD,...] [--parts documents,needles] [--rows 'sparse 1000',...] [--n N] [--lengths 512,...] [--depths 0,...] [--each N]
 // What keeping less of a context costs: each method of methods.mjs on the same held-out documents and on a grid of needles, item by item beside the dense run.
+// --parts followups: two more questions about each document in the same session, which what the first question dropped binds.
 import { basename } from 'node:path';
 import { askAll, equalIds } from './ask.mjs';
 import { Haystacks } from './haystack.mjs';
@@ -64,6 +65,25 @@ async function needlesPart(model, key, { lengths, depths, each }) {
   return recorded;
 }
 
+/** The second and third question about each of `n` documents, asked behind the first in one session. */
+async function followupsPart(model, key, rows, n) {
+  const recorded = {};
+  for (const row of rows) {
+    const texts = documents()[row].filter(([, asked]) => asked.length > 2);
+    const [first, later] = [[], []];
+    for (const [text, asked] of texts.slice(0, n)) {
+      const session = await model.createSession({ temperature: 0, maxTokens: 32, context: contextOf(key) });
+      for (const [i, [question, expected]] of asked.slice(0, 3).entries()) {
+        const answer = await session.prompt(i === 0 ? `${text}\n\n${question}` : question);
+        (i === 0 ? first : later).push(answer.trim() === expected ? '1' : '0');
+      }
+      session.destroy();
+    }
+    recorded[row] = { outcomes: later.join(''), first: first.join('') };
+  }
+  return recorded;
+}
+
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
 const points = (x) => `${x >= 0 ? '+' : ''}${(100 * x).toFixed(1)}`;
 
@@ -117,16 +137,19 @@ export async function run(model, values, machine) {
   };
   const file = new ResultFile(values.json, facts, machine);
   const parts = list(values.parts);
-  const kept = { documents: {}, needles: {}, ...file.parts };
-  for (const part of ['documents', 'needles'].filter((name) => parts.includes(name))) {
+  const kept = { documents: {}, needles: {}, followups: {}, ...file.parts };
+  for (const part of ['documents', 'needles', 'followups'].filter((name) => parts.includes(name))) {
     console.log(`\n${part}`);
     for (const [key] of chosen(values.only)) {
       const again =
         key === 'dense' && kept[part].dense !== undefined && values.only !== '' && !list(values.only).includes('dense');
       if (again) continue;
       try {
-        const recorded =
-          part === 'documents' ? await documentsPart(model, key, rows, n) : await needlesPart(model, key, grid);
+        const recorded = await {
+          documents: () => documentsPart(model, key, rows, n),
+          needles: () => needlesPart(model, key, grid),
+          followups: () => followupsPart(model, key, rows, n),
+        }[part]();
         kept[part][key] = recorded;
         file.add(part, key, recorded, Object.keys(METHODS));
         tell(key, recorded, kept[part].dense);

@@ -68,6 +68,11 @@ export const METHODS = {
     context: { decode: { method: 'window', budget: 256 } },
   },
   snapkv: { title: 'SnapKV, half kept', of: 'evict', context: { evict: { method: 'snapkv', keep: 0.5 } } },
+  'snapkv-answer': {
+    title: 'SnapKV, half kept for the answer',
+    of: 'evict',
+    context: { evict: { method: 'snapkv', keep: 0.5, scope: 'answer' } },
+  },
   compresskv: { title: 'CompressKV, half kept', of: 'evict', context: { evict: { method: 'compresskv', keep: 0.5 } } },
   razor: { title: 'RazorAttention, half the heads', of: 'heads', context: { heads: { method: 'razor', keep: 0.5 } } },
   'mean-query': {
