@@ -104,3 +104,39 @@ test('a PDF is read off the page, searched, asked with its place, and there agai
     await browser.close();
   }
 }, 120_000);
+
+test('Chinese, Japanese and Korean PDFs that name character maps are read with those of the package, and nothing else is asked for', async () => {
+  if (!available) return;
+  const lines = {
+    F5: '港口的灯塔建于一九二六年。',
+    F6: '灯台は港の北にあります。',
+    F7: '등대는 항구 북쪽에 있다.',
+  } as const;
+  const bytes = pdf({
+    pages: (['F5', 'F6', 'F7'] as const).map((font) => ({ texts: [{ x: 60, y: 700, text: lines[font], font }] })),
+  });
+  const browser = await openBrowser();
+  try {
+    const page = await browser.context.newPage();
+    page.setDefaultTimeout(0);
+    const elsewhere: string[] = [];
+    page.on('request', (request) => {
+      if (!request.url().startsWith(server.origin) && /^https?:/.test(request.url())) elsewhere.push(request.url());
+    });
+    await open(page);
+    const before = server.requests.length;
+    const read = await page.evaluate(async (base64) => {
+      const letters = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+      const document = await globalThis.Octavo.openDocument(letters);
+      const [found] = await document.search('항구');
+      return { text: document.text, pages: document.pages.map(({ kind }) => kind), found: found?.text };
+    }, Buffer.from(bytes).toString('base64'));
+    expect(read.text.split(/\s*\n\s*/)).toEqual(Object.values(lines));
+    expect(read.pages).toEqual(['text', 'text', 'text']);
+    expect(server.requests.slice(before).map(({ path }) => path)).toContain('/dist/character-maps.js');
+    expect(elsewhere).toEqual([]);
+    expect(await page.evaluate(() => globalThis.violations)).toEqual([]);
+  } finally {
+    await browser.close();
+  }
+}, 120_000);
