@@ -59,7 +59,7 @@ const EN = {
   ocrTitle: 'Text recognition',
   ocrPicture: 'This is a picture of text.',
   ocrPictures: '{count} of {total} pages is a picture of text.|{count} of {total} pages are pictures of text.',
-  ocrBody: 'Its text can be recognised on this device, so that you can search it and ask about it.',
+  ocrBody: 'The text can be recognised on this device, so that you can search it and ask about it.',
   ocrNothing: 'On {count} page no text was recognised.|On {count} pages no text was recognised.',
   ocrFailed: 'It did not work: {problem}',
   ocrLanguages: 'Languages of the text',
