@@ -123,21 +123,31 @@ export function pdfItems() {
 
 export const pageOf = (pages, at) => pages.findLastIndex(({ start }) => start <= at) + 1;
 
+/** Where the lines of a page begin and end, in points from its lower edge. */
+const TOP = 790;
+const BOTTOM = 40;
+
 /** Documents of the generator that nano was trained with, held out, as PDFs of two paragraphs a page. */
 export async function generatedItems(kind) {
   const { pdf, column } = await importTypeScript(new URL('../../test/support/pdf.ts', import.meta.url));
   const paged = (text) => {
-    const paragraphs = text.trim().split(/\n\n/);
     const pages = [];
-    for (let i = 0; i < paragraphs.length; i += 2) {
-      let y = 790;
-      const texts = [];
-      for (const paragraph of paragraphs.slice(i, i + 2)) {
-        const lines = paragraph.match(/.{1,90}(?:\s|$)/g).map((line) => line.trim());
-        texts.push(...column(50, y, lines));
-        y -= 12 * lines.length + 14;
-      }
+    let texts = [];
+    let y = 0;
+    const turn = () => {
+      texts = [];
+      y = TOP;
       pages.push({ texts });
+    };
+    for (const [i, paragraph] of text.trim().split(/\n\n/).entries()) {
+      if (i % 2 === 0) turn();
+      for (const line of paragraph.match(/.{1,90}(?:\s|$)/g)) {
+        // A paragraph goes on overleaf.
+        if (y < BOTTOM) turn();
+        texts.push(...column(50, y, [line.trim()]));
+        y -= 12;
+      }
+      y -= 14;
     }
     return pdf({ pages });
   };

@@ -7,15 +7,15 @@ import type { Embedder } from '../options.ts';
 
 /** What meaning counts beside words, by embedders that were trained on English alone: all-MiniLM-L6-v2 on XQuAD. */
 const ENGLISH: Readonly<Record<Language, number>> = { en: 1, de: 0.5, other: 0.5 };
-/** By those that were trained on many languages: multilingual-e5-small on XQuAD's articles with even numbers. */
-const MANY: Readonly<Record<Language, number>> = { en: 1, de: 3, other: 3 };
+/** By those that were trained on many languages: multilingual-e5-small on XQuAD's articles with even numbers, English and German. */
+const MANY = 3;
 /** Vocabularies of English models have 30,000 to 50,000 tokens, those of many languages 120,000 (mBERT) to 500,000 (LaBSE). */
 const MANY_TOKENS = 100_000;
 
 /** What meaning counts beside words in documents of a language. Models that were not trained to embed count little, whatever their vocabulary. */
 export function vectorWeight(language: Language, embedding: Embedder['embedding']): number {
   const many = embedding?.trained === true && embedding.vocabulary >= MANY_TOKENS;
-  return (many ? MANY : ENGLISH)[language];
+  return many ? MANY : ENGLISH[language];
 }
 
 /** Scores by passage, of all `ids`; a passage that a retriever does not know counts as its lowest. */
