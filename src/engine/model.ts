@@ -263,10 +263,7 @@ export class EngineModel implements SessionModel, LoadedModel {
 
   /** Models whose sessions say all of their context do not download it. */
   async deviceFacts(): Promise<DeviceFacts> {
-    const { deviceFacts } = await import('./device-facts.ts');
-    const { pool, backend, device } = this.#loaded;
-    const key = `${this.fingerprint} ${device.kind}`;
-    return deviceFacts(this.#platform, key, pool, backend);
+    return (await import('./device-facts.ts')).deviceFacts(this.fingerprint, this.#platform, this.#loaded);
   }
 
   /** Models whose answers are free do not download it. */
