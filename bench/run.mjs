@@ -31,6 +31,7 @@ const { values, positionals } = parseArgs({
     builds: { type: 'string' },
     engines: { type: 'string' },
     shape: { type: 'string' },
+    quantize: { type: 'string' },
     model: { type: 'string' },
     old: { type: 'string' },
     onnx: { type: 'string' },

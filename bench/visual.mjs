@@ -1,6 +1,6 @@
 // A picture of 1,024 pixels in the UniPic 1.5B shape (4,096 tokens and 64 buffers; language model with random weights), WASM in Chromium:
 //   npm run bench -- visual --only select|answer [--methods todre,int8,...] [--threads 2] [--runs 3] [--json FILE]
-//   npm run bench -- visual --shape smolvlm-256m [--threads 2] [--runs 3] [--json FILE]: one tile of 512 pixels, and 17 tiles
+//   npm run bench -- visual --shape smolvlm-256m [--quantize q8] [--threads 2] [--runs 3] [--json FILE]: one tile of 512 pixels, and 17 tiles; the tower's f16 weights as Q8_0
 // `select`: stage 1 alone on one thread; `answer`: the language model until the first token, all tokens beside a tenth of them.
 import { existsSync, readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
@@ -143,7 +143,7 @@ async function tiles(build, options) {
   const engine = await openEngine({ entry: 'visual', path, build, threads });
   const results = [];
   try {
-    await engine.ask({ kind: 'load' });
+    await engine.ask({ kind: 'load', quantize: options.quantize });
     for (const [name, { side, picture, text: question }] of Object.entries(TILES)) {
       const tokens = picture.side ** 2 + picture.fixed;
       const samples = { tower: [], all: [], tenth: [], selection: [] };
@@ -187,7 +187,7 @@ async function tiles(build, options) {
       ]),
     ]),
   );
-  return { threads, weights: text.name, results };
+  return { threads, weights: text.name, tower: options.quantize ?? 'f16', results };
 }
 
 const PARTS = { select, answer };

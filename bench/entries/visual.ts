@@ -3,6 +3,7 @@ import type { SampleSpec } from '../../src/backend/backend.ts';
 import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
 import { denseCausal } from '../../src/kv/ranges.ts';
+import type { Quantization } from '../../src/load/convert.ts';
 import { openModel } from '../../src/load/index.ts';
 import { Held } from '../../src/layers/held.ts';
 import { loadModel, type LanguageModel, type Model } from '../../src/models/model.ts';
@@ -13,7 +14,12 @@ import { instantiate, type Wasm, type WasmBuild } from '../../src/wasm.ts';
 
 type Ask =
   | { readonly kind: 'open'; readonly build: WasmBuild; readonly threads: number }
-  | { readonly kind: 'load'; readonly file: File; readonly projector: File | undefined }
+  | {
+      readonly kind: 'load';
+      readonly file: File;
+      readonly projector: File | undefined;
+      readonly quantize: Quantization | undefined;
+    }
   | { readonly kind: 'encode'; readonly side: number }
   | { readonly kind: 'select'; readonly picture: Picture; readonly selection: VisualSelection }
   | {
@@ -193,12 +199,16 @@ async function reply(ask: Ask): Promise<unknown> {
       device = { backend: await createWasmBackend({ wasm, threads: ask.threads, spawn: spawnPoolWorker }), wasm };
       return undefined;
     }
-    case 'load':
+    case 'load': {
+      const settings = ask.quantize === undefined ? {} : { quantize: ask.quantize };
       loaded = await loadModel(
-        await Promise.all([ask.file, ask.projector].flatMap((file) => (file === undefined ? [] : [openModel(file)]))),
+        await Promise.all(
+          [ask.file, ask.projector].flatMap((file) => (file === undefined ? [] : [openModel(file, settings)])),
+        ),
         opened().backend,
       );
       return undefined;
+    }
     case 'encode':
       return encode(ask.side);
     case 'select':
