@@ -18,7 +18,8 @@ import {
 } from '../select/visual/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Wasm } from '../wasm.ts';
-import type { PromptImage, TokenSelection } from './images.ts';
+import type { PromptImage } from './images.ts';
+import type { TokenSelection } from './token-selection.ts';
 
 /**
  * Bytes of embeddings that are kept for other sessions or turns: about ten images of 1,088 tokens at a width of 1,536.

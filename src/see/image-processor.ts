@@ -17,15 +17,8 @@ import { choiceName, outliers, plannedCounts, readSelection } from '../select/vi
 import { checkPixels, type Rgba } from '../vision/image.ts';
 import type { EncodedImages } from './encoded-images.ts';
 import { duringCall } from './during.ts';
-import {
-  TokenSelection,
-  type ChosenTokens,
-  type ImageCall,
-  type ImageProcessor,
-  type PromptImage,
-  type SelectionRequest,
-  type ShownCall,
-} from './images.ts';
+import type { ImageCall, ImageProcessor, PromptImage, ShownCall } from './images.ts';
+import { TokenSelection, type ChosenTokens, type SelectionRequest } from './token-selection.ts';
 
 export class ModelImages implements ImageProcessor {
   readonly placeholder: number;

@@ -1,6 +1,7 @@
 /** Images of prompts without pixels or a model. */
 import { consecutive, type ExpandedPart, type ImageSpan } from '../../src/models/vision/vision-model.ts';
-import { TokenSelection, type PromptImage } from '../../src/see/images.ts';
+import type { PromptImage } from '../../src/see/images.ts';
+import { TokenSelection } from '../../src/see/token-selection.ts';
 
 export interface Shape {
   /** Of each span. */
