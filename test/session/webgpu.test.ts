@@ -217,7 +217,8 @@ describe('a session on WebGPU', () => {
       expect(Math.max(...(await unread()))).toBeGreaterThan(1);
       const constrained = await unread(new PlacesConstraint(() => all));
       expect(constrained.length).toBeGreaterThan(8);
-      expect(new Set(constrained)).toEqual(new Set([1]));
+      // A read that the device has answered already does not count.
+      expect(Math.max(...constrained)).toBe(1);
       for (const context of [
         { prefill: { method: 'dhsa', budget: 40, local: 8, instruction: 8 } },
         {

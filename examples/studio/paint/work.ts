@@ -107,11 +107,15 @@ class Work {
       this.#change({ rest: 'model' });
       return;
     }
+    // Before the state says that it runs, so that a pause at any later moment is heard, also while the screen's lock is awaited.
+    const abort = new AbortController();
+    this.#abort = abort;
     this.#change({ running: true, rest: undefined, problem: undefined });
     this.#running = screenLock
-      .during(settings.value.awake, () => this.#run(job))
+      .during(settings.value.awake, () => this.#run(job, abort.signal))
       .finally(() => {
         this.#running = undefined;
+        if (this.#abort === abort) this.#abort = undefined;
       });
     await this.#running;
   }
@@ -149,11 +153,9 @@ class Work {
     this.#abort?.abort(PAUSE);
   }
 
-  async #run({ id, request, checkpoint }: Job): Promise<void> {
+  async #run({ id, request, checkpoint }: Job, signal: AbortSignal): Promise<void> {
     const { model } = holder;
     if (model === undefined) return;
-    const abort = new AbortController();
-    this.#abort = abort;
     const { words, kind, from, seed, count, size, steps, guidance } = request;
     try {
       const source = kind === 'edit' ? pictureOf(from) : undefined;
@@ -168,7 +170,7 @@ class Work {
         steps,
         guidance,
         resume: checkpoint,
-        signal: abort.signal,
+        signal,
         onProgress: (progress: PaintProgress) => this.#change({ progress }),
         onPreview: (preview: Pixels) => this.#change({ preview }),
         onCheckpoint: (made: PaintCheckpoint) => this.#note(id, made),
@@ -188,12 +190,10 @@ class Work {
       // A checkpoint of other settings or another version: from the beginning, with the same seed.
       if (checkpoint !== undefined && error instanceof InputError && error.facts?.['name'] === 'resume') {
         const { job } = this.state.value;
-        if (job?.id === id) await this.#run({ ...job, checkpoint: undefined });
+        if (job?.id === id) await this.#run({ ...job, checkpoint: undefined }, signal);
         return;
       }
       this.#change({ running: false, problem: error });
-    } finally {
-      if (this.#abort === abort) this.#abort = undefined;
     }
   }
 

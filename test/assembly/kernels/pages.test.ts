@@ -166,6 +166,8 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
     const spans = Uint32Array.of(0, 5, 3, 90, 40, 40, 200, 100_000, 31, 33);
     const r = random(d + 1);
     const spec = { heads: HEADS, scale: 1 / Math.sqrt(d) / 3 };
+    // Queries and probabilities are rounded to 16 bits before they meet codes; keys and values of different bits reach 1.1e-7.
+    const allowed = formats.some((format) => format.startsWith('k')) ? 2e-7 : TOLERANCE.reduction;
     // One query and three are split over keys; 5 and more rows go in panels; 41 queries make tiles of several panels and a short last one.
     const cases: (readonly [number, Ranges])[] = [
       [1, whole(1, keys, true)],
@@ -184,7 +186,7 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
       expectNmse(
         await backend.download(backend.attention(x, it.view, 0, position, ranges, spec)),
         wanted.out,
-        TOLERANCE.reduction,
+        allowed,
         `attention, ${what}`,
       );
       const probed = backend.probe(x, it.view, 0, position, ranges, spec);
@@ -194,7 +196,7 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
       expectNmse(
         perKey,
         wanted.masses.flatMap((mass) => [...mass.subarray(0, width)]),
-        TOLERANCE.reduction,
+        allowed,
         `probe, ${what}`,
       );
       const perSpan = await backend.download(backend.probe(x, it.view, 0, position, ranges, { ...spec, spans }));
@@ -203,7 +205,7 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
           mass.subarray(spans[2 * s], spans[2 * s + 1]).reduce((a, b) => a + b, 0),
         ),
       );
-      expectNmse(perSpan, sums, TOLERANCE.reduction, `probe by span, ${what}`);
+      expectNmse(perSpan, sums, allowed, `probe by span, ${what}`);
     }
     backend.destroy();
   });

@@ -147,15 +147,15 @@ describe('studio in Chromium', () => {
       await page.click('.attached .button');
       await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('24 of 24'));
       await page.fill('#kept-share', '0.5');
-      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('16 of 24'));
-      // Eight of the sixteen cells are dark.
+      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('12 of 24'));
+      // Half of all tokens are kept, the eight buffers among them: twelve of the sixteen cells are dark.
       expect(
         await page.evaluate(() => {
           const mask = document.querySelector<HTMLCanvasElement>('.kept-mask')!;
           const { data } = mask.getContext('2d')!.getImageData(0, 0, mask.width, mask.height);
           return data.filter((value, i) => i % 4 === 3 && value > 0).length;
         }),
-      ).toBe(8);
+      ).toBe(12);
       await page.click('.kept-measure .button');
       await page.waitForFunction(() =>
         /takes .* instead of/.test(document.querySelector('.kept-measure p')!.textContent!),
