@@ -49,11 +49,7 @@ test('a page asks its own service worker: whole, streamed, refused, and the list
       const response = await ask({ stream: true });
       const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
       let events = '';
-      let reads = 0;
-      for (let step = await reader.read(); !step.done; step = await reader.read()) {
-        events += step.value;
-        reads++;
-      }
+      for (let step = await reader.read(); !step.done; step = await reader.read()) events += step.value;
       const chunks = events
         .split('\n\n')
         .filter((line) => line.startsWith('data: {'))
@@ -65,7 +61,7 @@ test('a page asks its own service worker: whole, streamed, refused, and the list
         streamed: chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join(''),
         type: response.headers.get('content-type'),
         ended: events.trimEnd().endsWith('data: [DONE]'),
-        reads,
+        parts: chunks.filter(({ choices }) => choices[0]?.delta.content !== undefined).length,
         refused: refused.status,
         models: models.data.map(({ id }) => id),
       };
@@ -73,7 +69,8 @@ test('a page asks its own service worker: whole, streamed, refused, and the list
     expect(found.content.length).toBeGreaterThan(3);
     expect(found).toMatchObject({ streamed: found.content, ended: true, refused: 400, models: ['octavo'] });
     expect(found.type).toContain('text/event-stream');
-    expect(found.reads).toBeGreaterThan(2);
+    // How many of them one read returns depends on how quick the page is.
+    expect(found.parts).toBeGreaterThan(2);
     expect(server.requests.filter(({ path }) => path.startsWith('/v1/'))).toEqual([]);
   } finally {
     await browser.close();
