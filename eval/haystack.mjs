@@ -1,5 +1,6 @@
 // Needles in haystacks: one held-out fact among filler, at a depth of a document of a length. Seeded: the same everywhere.
 import { readFileSync } from 'node:fs';
+import { generator } from './random.mjs';
 
 const { needles, hay } = JSON.parse(readFileSync(new URL('./needles.json', import.meta.url), 'utf8'));
 
@@ -7,17 +8,6 @@ const { needles, hay } = JSON.parse(readFileSync(new URL('./needles.json', impor
 const PARAGRAPH = 5;
 /** Tokens that the chat frame, the question and the answer take beside the document. */
 const FRAME = 40;
-
-/** mulberry32 */
-function generator(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Builds haystacks for a model, whose tokens they are measured in. */
 export class Haystacks {

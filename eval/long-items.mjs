@@ -1,6 +1,7 @@
 // What long contexts are asked: the rest of a text, a number that stands once in it (among others of its kind, or all of them), and questions about packed
 // paragraphs (XQuAD).
 // Items are drawn by their number alone, evenly over text and depth: the same everywhere.
+import { generator } from './random.mjs';
 
 /** Tokens that the chat frame and the answer take beside what an item counts. */
 const FRAME = 96;
@@ -15,17 +16,6 @@ const WORDS =
   'amber anchor basil beacon bridge candle canyon cedar cobalt copper coral cradle dagger ember falcon feather garnet harbor hazel indigo ivory jasper juniper kettle lantern ledger maple marble meadow nectar oak olive onyx orchid pearl pebble pine quartz raven saddle sage silver spruce thistle timber topaz velvet walnut willow zephyr'.split(
     ' ',
   );
-
-/** mulberry32 */
-function generator(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const fraction = (x) => x - Math.floor(x);
 const sentence = ({ word, number }) => `One of the special magic numbers for ${word} is: ${number}.`;

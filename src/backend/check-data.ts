@@ -2,6 +2,12 @@
 import { uniform } from './random.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from './weight.ts';
 
+/**
+ * The normalised mean squared error above which a backend or a form of a kernel is wrong; differences in rounding stay below it, including int8
+ * activations of the reference.
+ */
+export const MOST_ERROR = 1e-3;
+
 /** Returns numbers in [-1, 1). */
 export function numbers(count: number, seed: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => 2 * uniform(seed, i) - 1);

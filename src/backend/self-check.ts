@@ -3,15 +3,9 @@
  * results. It runs a few operations on small data, of the kinds that models use most.
  */
 import { DeviceError } from '../errors.ts';
-import { normalisedError, numbers, weightBytes } from './check-data.ts';
+import { MOST_ERROR, normalisedError, numbers, weightBytes } from './check-data.ts';
 import { PAGE_TOKENS, pageNumber, type Backend, type NormSpec, type Tensor, type Weight } from './backend.ts';
 import type { WeightFormat } from './weight.ts';
-
-/**
- * The normalised mean squared error above which a backend is wrong; differences in rounding stay below it, including
- * int8 activations of the reference.
- */
-const LIMIT = 1e-3;
 
 const COLS = 256;
 const ROWS = 96;
@@ -52,11 +46,11 @@ export async function compareBackends(backend: Backend, judge: Backend): Promise
       if (Number.isNaN(error)) break;
     }
   }
-  const ok = worst <= LIMIT;
+  const ok = worst <= MOST_ERROR;
   const size = Number.isNaN(worst) ? 'NaN' : worst.toExponential(1);
   const reason = ok
     ? `agrees with ${judge.kind} (largest error ${size}, in ${operation})`
-    : `${operation} differs from ${judge.kind}: normalised error ${size}, at most ${LIMIT.toExponential(0)}`;
+    : `${operation} differs from ${judge.kind}: normalised error ${size}, at most ${MOST_ERROR.toExponential(0)}`;
   return { ok, worst, operation, reason };
 }
 

@@ -6,7 +6,6 @@ import { DeviceError, InputError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { instantiate, type Wasm } from '../wasm.ts';
 import type { DeviceInfo, DeviceRequest } from '../worker/api.ts';
-import type * as KernelForms from './kernel-forms.ts';
 import { chooseWasm } from './wasm-build.ts';
 
 export interface Device {
@@ -19,7 +18,6 @@ export interface Device {
 /** The shaders are a fifth of the engine's code, so they are downloaded only where there is a GPU. */
 const webGpu = async (): Promise<Pick<typeof WebGpuModule, 'createWebGpuBackend' | 'describeAdapter'>> =>
   import('../backend/webgpu.ts');
-const kernelForms = async (): Promise<typeof KernelForms> => import('./kernel-forms.ts');
 
 /** The adapter that is checked must be the one that is used. */
 const POWER = 'high-performance';
@@ -85,17 +83,7 @@ async function openWebGpu(platform: Platform): Promise<Device> {
   const { createWebGpuBackend } = await webGpu();
   const backend = await createWebGpuBackend({ gpu, powerPreference: POWER });
   // Software is asked for by tests only, and timing it says nothing.
-  if (!backend.software) {
-    const judge = (await openWasm(platform, { threads: 1 }, '')).backend;
-    try {
-      await (await kernelForms()).checkAndTune(backend, judge, platform.records?.());
-    } catch (error) {
-      backend.destroy();
-      throw error;
-    } finally {
-      judge.destroy();
-    }
-  }
+  if (!backend.software) await tune(backend, platform);
   return {
     backend,
     info: { kind: backend.kind, description: backend.description, reason: "device: 'webgpu' was asked for" },
@@ -118,26 +106,34 @@ async function openBest(platform: Platform, request: DeviceRequest, signal?: Abo
   if (software)
     return openWasm(platform, request, `WebGPU offers only a software adapter (${name}), which is slower than WASM`);
   signal?.throwIfAborted();
-  let backend: Backend | undefined;
-  let judge: Backend | undefined;
   try {
-    const candidate = await createWebGpuBackend({ gpu, powerPreference: POWER });
-    backend = candidate;
-    judge = (await openWasm(platform, { threads: 1 }, '')).backend;
-    await (await kernelForms()).checkAndTune(candidate, judge, platform.records?.());
-    judge.destroy();
+    const backend = await createWebGpuBackend({ gpu, powerPreference: POWER });
+    await tune(backend, platform);
     return {
-      backend: candidate,
+      backend,
       info: {
-        kind: candidate.kind,
-        description: candidate.description,
+        kind: backend.kind,
+        description: backend.description,
         reason: 'WebGPU computes here as WASM does (self-check passed)',
       },
     };
   } catch (error) {
-    backend?.destroy();
-    judge?.destroy();
     return openWasm(platform, request, `WebGPU was rejected: ${message(error)}`);
+  }
+}
+
+/** Chooses the forms of the backend's kernels and checks it against the CPU engine; destroys it where that fails. */
+async function tune(backend: WebGpuModule.WebGpuBackend, platform: Platform): Promise<void> {
+  let judge: Backend | undefined;
+  try {
+    judge = (await openWasm(platform, { threads: 1 }, '')).backend;
+    const { checkAndTune } = await import('./kernel-forms.ts');
+    await checkAndTune(backend, judge, platform.records?.());
+  } catch (error) {
+    backend.destroy();
+    throw error;
+  } finally {
+    judge?.destroy();
   }
 }
 

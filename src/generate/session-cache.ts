@@ -1,6 +1,6 @@
 /**
  * The state of a session on the device: a sequence of KV pages, and the ids and the content that it stands for. It
- * survives the loss of the device.
+ * survives the loss of the device. The file is long because every change keeps ids, content and pages in step.
  */
 import type { Constraint } from '../constrain/constraint.ts';
 import type { Grammar } from '../constrain/grammar.ts';

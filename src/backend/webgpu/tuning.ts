@@ -4,7 +4,7 @@
  */
 import { FAMILIES, type Family } from '../../../gpu/runtime/forms.ts';
 import { PAGE_TOKENS, pageNumber, type Backend, type Tensor, type Weight } from '../backend.ts';
-import { normalisedError, numbers, weightBytes } from '../check-data.ts';
+import { MOST_ERROR, normalisedError, numbers, weightBytes } from '../check-data.ts';
 import type { WeightFormat } from '../weight.ts';
 import type { WebGpuBackend } from '../webgpu.ts';
 
@@ -39,8 +39,6 @@ const SIZES: TuningSizes = { cols: 2048, rows: 8192, prompt: 256, context: 4096,
 /** For software that computes on the CPU, where only the errors matter. */
 export const SMALL_SIZES: TuningSizes = { cols: 256, rows: 200, prompt: 40, context: 200, milliseconds: 0 };
 
-/** As in the self-check: above it, a form is wrong. */
-const MOST_ERROR = 1e-3;
 /** Another form must be faster than the first by this factor, so that noise does not choose. */
 const MARGIN = 1.03;
 const REPEATS = 3;

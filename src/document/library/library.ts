@@ -1,6 +1,6 @@
 /**
  * Many documents that are kept: read in the background, one after the other and by one tab only, found and asked together. What was read is not read
- * again after a reload, nor are the passages of a file that was changed in other places only.
+ * again after a reload, nor are the passages of a file that was changed in other places only. The file is long because reading, recognising, asking and removing share one table of entries and one lock between tabs.
  */
 import { createSHA256 } from 'hash-wasm';
 import { InputError, OctavoError, StorageError } from '../../errors.ts';
