@@ -17,7 +17,7 @@ import {
   readRequest,
   REQUEST_CHANNEL,
   type BridgeAnswer,
-  type BridgeEvent,
+  type DesktopEvent,
   type BridgeRequest,
   type EnginePlace,
   type OpenedFile,
@@ -243,7 +243,7 @@ export class Desktop {
       });
   }
 
-  #tell(contents: Contents, event: BridgeEvent): void {
+  #tell(contents: Contents, event: DesktopEvent): void {
     if (!contents.isDestroyed()) contents.send(EVENT_CHANNEL, event);
   }
 

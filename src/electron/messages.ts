@@ -59,16 +59,8 @@ export interface OpenedFile {
 /** What the computer does: sleeps, wakes, or changes between mains and battery. */
 export type PowerState = 'suspend' | 'resume' | 'on-ac' | 'on-battery';
 
-/** What the main process tells a page, by its `kind`. */
-export type BridgeEvent =
-  | {
-      /** An engine's process has ended. */
-      readonly kind: 'ended';
-      /** The engine. */
-      readonly engine: string;
-      /** The exit code of its process. */
-      readonly code: number;
-    }
+/** What the main process tells the app's page, by its `kind`. */
+export type DesktopEvent =
   | {
       /** The computer sleeps, wakes, or changes its supply of power. */
       readonly kind: 'power';
@@ -87,6 +79,21 @@ export type BridgeEvent =
       /** Its name. */
       readonly name: string;
     };
+
+/** What passes from the main process through the preload script to the page. */
+export type BridgeEvent =
+  | DesktopEvent
+  | {
+      /** An engine's process has ended. */
+      readonly kind: 'ended';
+      /** The engine. */
+      readonly engine: string;
+      /** The exit code of its process. */
+      readonly code: number;
+    };
+
+/** Events that wait for a listener in the preload script and in the page; later ones are dropped. */
+export const MOST_WAITING = 100;
 
 /** What pages see as `octavoElectron`. */
 export interface Bridge {

@@ -1,7 +1,15 @@
 /** The bridge as the app's pages use it: requests with typed results, engines' ports, and events. */
 import { DeviceError } from '../errors.ts';
 import { unpackError } from '../worker/protocol.ts';
-import { BRIDGE_NAME, type Bridge, type BridgeEvent, type BridgeRequest, type BridgeResults } from './messages.ts';
+import {
+  BRIDGE_NAME,
+  MOST_WAITING,
+  type Bridge,
+  type BridgeEvent,
+  type BridgeRequest,
+  type BridgeResults,
+  type DesktopEvent,
+} from './messages.ts';
 
 /** An engine process that has not been given to the page by then is considered unusable. */
 const START_MILLISECONDS = 30_000;
@@ -17,24 +25,44 @@ export type PageWindow = Pick<Window, 'addEventListener' | 'removeEventListener'
 export class PageBridge {
   readonly #bridge: Bridge;
   readonly #window: PageWindow;
-  readonly #listeners = new Set<(event: BridgeEvent) => void>();
+  readonly #listeners = new Set<(event: DesktopEvent) => void>();
+  readonly #waiting: DesktopEvent[] = [];
+  /** The exit codes of the engines' processes that have ended, by engine. */
+  readonly #ended = new Map<string, number>();
+  readonly #atEnd = new Map<string, (code: number) => void>();
 
   constructor(bridge: Bridge, own: PageWindow) {
     this.#bridge = bridge;
     this.#window = own;
-    bridge.listen((event) => {
+    bridge.listen((event) => this.#take(event));
+  }
+
+  #take(event: BridgeEvent): void {
+    if (event.kind === 'ended') {
+      this.#ended.set(event.engine, event.code);
+      this.#atEnd.get(event.engine)?.(event.code);
+    } else if (this.#listeners.size > 0) {
       for (const listener of this.#listeners) listener(event);
-    });
+    } else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(event);
   }
 
   get place(): Bridge['place'] {
     return this.#bridge.place;
   }
 
-  /** Returns a function that ends it. */
-  listen(listener: (event: BridgeEvent) => void): () => void {
+  /** Calls `listener` with the events to come, and first with those that came while nobody listened. Returns a function that ends it. */
+  listen(listener: (event: DesktopEvent) => void): () => void {
     this.#listeners.add(listener);
+    for (const event of this.#waiting.splice(0)) listener(event);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` with the exit code once the engine's process has ended, also when it has ended already. Returns a function that ends it. */
+  atEnd(engine: string, listener: (code: number) => void): () => void {
+    const code = this.#ended.get(engine);
+    if (code === undefined) this.#atEnd.set(engine, listener);
+    else listener(code);
+    return () => this.#atEnd.delete(engine);
   }
 
   async request<Request extends BridgeRequest>(request: Request): Promise<BridgeResults[Request['kind']]> {

@@ -15,14 +15,11 @@ export function processEndpoint(bridge: PageBridge, { id, port }: StartedEngine,
       port.postMessage(sent, ports);
     },
     listen: (message, failed) => {
-      stop = bridge.listen((event) => {
-        if (event.kind !== 'ended' || event.engine !== id) return;
+      stop = bridge.atEnd(id, (code) =>
         failed?.(
-          new DeviceError('lost', `the engine's process ended (exit code ${event.code}); load the model again`, {
-            code: event.code,
-          }),
-        );
-      });
+          new DeviceError('lost', `the engine's process ended (exit code ${code}); load the model again`, { code }),
+        ),
+      );
       port.onmessage = ({ data }: MessageEvent<unknown>) => message(data);
     },
     close: () => {

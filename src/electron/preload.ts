@@ -6,6 +6,7 @@ import { contextBridge, ipcRenderer } from 'electron';
 import {
   BRIDGE_NAME,
   EVENT_CHANNEL,
+  MOST_WAITING,
   PLACE_ARGUMENT,
   PORT_CHANNEL,
   REQUEST_CHANNEL,
@@ -13,9 +14,6 @@ import {
   type BridgeAnswer,
   type BridgeEvent,
 } from './messages.ts';
-
-/** Events that wait for the page to listen. */
-const MOST_WAITING = 100;
 
 let listener: ((event: BridgeEvent) => void) | undefined;
 const waiting: BridgeEvent[] = [];

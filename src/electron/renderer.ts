@@ -5,7 +5,7 @@
 import { createFace } from '../face/octavo.ts';
 import { createBrowserFace } from '../platform/browser.ts';
 import { startEngineWorker } from '../platform/engine-worker.ts';
-import type { BridgeEvent } from './messages.ts';
+import type { DesktopEvent } from './messages.ts';
 import { pageBridge } from './page-bridge.ts';
 import { createPagePlatform } from './page-platform.ts';
 
@@ -22,17 +22,11 @@ export const Octavo = /* @__PURE__ */ createFace(/* @__PURE__ */ createPagePlatf
 export const isDesktop = (): boolean => pageBridge() !== undefined;
 
 /**
- * Calls `listener` with what the main process tells: documents to open, commands of menus, and that the computer sleeps or wakes. Returns a function that ends
- * it. In a browser nothing is told.
+ * Calls `listener` with what the main process tells: documents to open, commands of menus, and that the computer sleeps or wakes; events that came while nobody
+ * listened come first. Returns a function that ends it. In a browser nothing is told.
  */
-export function onDesktop(listener: (event: Exclude<BridgeEvent, { kind: 'ended' }>) => void): () => void {
-  const bridge = pageBridge();
-  return (
-    bridge?.listen((event) => {
-      if (event.kind !== 'ended') listener(event);
-    }) ?? (() => undefined)
-  );
-}
+export const onDesktop = (listener: (event: DesktopEvent) => void): (() => void) =>
+  pageBridge()?.listen(listener) ?? (() => undefined);
 
-export type { BridgeEvent, OpenedFile, PowerState } from './messages.ts';
+export type { DesktopEvent, OpenedFile, PowerState } from './messages.ts';
 export * from '../public.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createDesktop, type Desktop, type DesktopOptions } from '../../src/electron/desktop.ts';
 import type { Contents } from '../../src/electron/electron.ts';
-import type { BridgeEvent } from '../../src/electron/messages.ts';
+import type { DesktopEvent } from '../../src/electron/messages.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { serve } from '../../tools/static-server.mjs';
 import { CHATML, tinyModel } from '../support/tiny-model.ts';
@@ -146,7 +146,7 @@ describe('the bridge', () => {
     const [file] = await desktop.open(contents, [join(folder, 'letter.txt')]);
     desktop.command(contents, 'new-chat');
     electron.power.emit('suspend');
-    const events: BridgeEvent[] = [];
+    const events: DesktopEvent[] = [];
     page.pageBridge.listen((event) => events.push(event));
     await new Promise((resolve) => setTimeout(resolve, 20));
     electron.power.emit('resume');

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BridgeEvent } from '../../src/electron/messages.ts';
+import type { DesktopEvent } from '../../src/electron/messages.ts';
 import type * as FakeModules from './fake-modules.ts';
 import type { BrowserWindow, FakeItem } from './fake-modules.ts';
 
@@ -26,15 +26,15 @@ async function start(documents: readonly string[] = [], { first = true } = {}): 
 }
 
 /** The system says that it is ready; resolves with the first window. */
-async function ready(): Promise<{ readonly window: BrowserWindow; readonly events: BridgeEvent[] }> {
+async function ready(): Promise<{ readonly window: BrowserWindow; readonly events: DesktopEvent[] }> {
   program.electron.start();
   await until(() => program.windows.length > 0);
   return listened();
 }
 
-function listened(): { readonly window: BrowserWindow; readonly events: BridgeEvent[] } {
+function listened(): { readonly window: BrowserWindow; readonly events: DesktopEvent[] } {
   const window = program.windows[0]!;
-  const events: BridgeEvent[] = [];
+  const events: DesktopEvent[] = [];
   window.page.pageBridge.listen((event) => events.push(event));
   return { window, events };
 }
@@ -53,7 +53,7 @@ const item = (label: RegExp, items: readonly FakeItem[] = program.menu): FakeIte
   if (found === undefined) throw new Error(`no item ${label}`);
   return found;
 };
-const names = (events: readonly BridgeEvent[]): readonly string[] =>
+const names = (events: readonly DesktopEvent[]): readonly string[] =>
   events.flatMap((event) => (event.kind === 'open' ? event.files.map(({ name }) => name) : []));
 const path = (name: string): string => join(folder, name);
 
@@ -150,9 +150,9 @@ test('its tray and its shortcut show the window, or another one where it was clo
   window.close();
   program.picks = [path('a.pdf')];
   item(/Open…/, program.trays[0]!.menu).click!();
-  await until(() => program.windows.length > 0);
+  // The document is told before the page of the new window listens.
+  await until(() => program.system.length > 0);
   const { events } = listened();
-  await until(() => names(events).length > 0);
   expect(names(events)).toEqual(['a.pdf']);
 });
 
