@@ -2,10 +2,11 @@
 and questions about them. Plain data, drawn from a `Random`; collage_render.py makes the pixels.
 
 The picture has 3 x 3 cells, each with one place word; an item's centre decides its cell. Items of training are
-training drawings, and no two names of a held-out pair meet (drawings.py); held-out texts are asked in tests only.
+training drawings, most of them varied (variation.py), and no two names of a held-out pair meet (drawings.py); held-out
+texts are asked in tests only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from drawings import CATEGORY, WORDS, Drawing, Library, hashed, is_held_out_pair
@@ -26,7 +27,7 @@ SHAPE_COLOURS = tuple(c for c in COLOURS if c not in ("white", "grey"))
 SHAPE_HAND = "shape"
 HELD_OUT_SHAPES = frozenset((("circle", "yellow"), ("square", "purple"), ("triangle", "blue"), ("star", "green"), ("diamond", "red"), ("ring", "pink")))
 BUSY = ("stripes", "checks", "dots", "gradient", "clouds")
-TEXT_SHARE, SHAPE_SHARE, TWIN_SHARE, BUSY_SHARE = 0.22, 0.12, 0.25, 0.5
+TEXT_SHARE, SHAPE_SHARE, TWIN_SHARE, BUSY_SHARE, VARIED_SHARE = 0.22, 0.12, 0.25, 0.5, 0.75
 QUESTIONS = {"what": 22, "count": 12, "where": 18, "beside": 12, "colour": 10, "exists": 10, "describe": 16}
 
 
@@ -37,6 +38,7 @@ class Item:
     x: int  # of its centre
     y: int
     mirrored: bool = False
+    variation: int | None = None  # seed of variation.py; None: as the artist drew it
 
     @property
     def name(self) -> str:
@@ -150,6 +152,8 @@ def draw_items(r: Random, library: Library, count: int, split: str) -> list[Item
             if drawing is None:
                 continue
         item = place(r, drawing, cells[len(items)], r.choice(LARGE) if count <= 2 and r.random() < 0.4 else r.choice(SMALL))
+        if split == "training" and drawing.hand != SHAPE_HAND and r.random() < VARIED_SHARE:
+            item = replace(item, variation=r.randrange(1 << 30))
         if overlap(items, item):
             continue
         items.append(item)

@@ -9,6 +9,7 @@ import numpy as np
 from collage import COLOURS, SHAPE_HAND, SHAPES, SIDES, SIZE, Collage, Ground, Item, Text
 from drawings import WORDS
 from glyphs import DIGIT_GLYPHS, GLYPHS
+from variation import vary
 
 BITS = {c: np.array([[int(row, 16) >> (4 - x) & 1 for x in range(5)] for row in rows.split()], bool) for c, rows in (GLYPHS | DIGIT_GLYPHS).items()}
 PATCH = 8
@@ -47,7 +48,8 @@ class Renderer:
             return shape(item.name, COLOURS[item.drawing.colour or ""], item.side)
         start = item.drawing.offset + self.starts[item.side]
         pixels = self.pixels[start : start + 4 * item.side**2].reshape(item.side, item.side, 4)
-        return pixels[:, ::-1] if item.mirrored else pixels
+        pixels = pixels[:, ::-1] if item.mirrored else pixels
+        return pixels if item.variation is None else vary(pixels, item.variation, keep_hue=item.drawing.colour is not None)
 
     def paste(self, picture: np.ndarray, cover: np.ndarray, item: Item) -> None:
         sprite = self.sprite(item)

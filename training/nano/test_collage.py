@@ -64,6 +64,12 @@ class Splits(unittest.TestCase):
                         self.assertTrue(collage.is_held_out_text(c.text.text))
 
 
+    def test_only_training_varies_its_drawings(self):
+        varied = {split: [i.variation is not None for seed in range(60) for i in draw(split, 4, seed).items if i.drawing.hand != SHAPE_HAND] for split in ("training", "held_out", "other_hand")}
+        self.assertAlmostEqual(sum(varied["training"]) / len(varied["training"]), collage.VARIED_SHARE, delta=0.1)
+        self.assertFalse(any(varied["held_out"] + varied["other_hand"]))
+
+
 class Pictures(unittest.TestCase):
     def test_the_same_seed_gives_the_same_picture(self):
         self.assertEqual(draw("training", 5, 3), draw("training", 5, 3))
