@@ -45,6 +45,7 @@ const EN = {
   removed: '“{name}” was removed.',
   added: '{count} document was added.|{count} documents were added.',
   addFailed: '“{name}” could not be added: {problem}',
+  tooManyFiles: 'The first {most} of {count} files were added; add the others in parts.',
   same: '“{name}” is here already.',
   evicted:
     'The browser removed {count} document to free space: {names}. Add it again.|The browser removed {count} documents to free space: {names}. Add them again.',
@@ -78,6 +79,8 @@ const EN = {
   question: 'Question',
   placeholder: 'Ask about {name}',
   placeholderAll: 'Ask all documents',
+  questionTooLong:
+    'A question has at most {most} characters; this one has {surplus} more. Add a longer text as a document.',
   send: 'Ask',
   stop: 'Stop',
   modeLabel: 'What is read',
@@ -266,6 +269,7 @@ const DE: Readonly<Record<Key, string>> = {
   removed: '„{name}“ wurde entfernt.',
   added: '{count} Dokument ist hinzugefügt.|{count} Dokumente sind hinzugefügt.',
   addFailed: '„{name}“ konnte nicht hinzugefügt werden: {problem}',
+  tooManyFiles: 'Die ersten {most} von {count} Dateien sind hinzugefügt; fügen Sie die übrigen in Teilen hinzu.',
   same: '„{name}“ ist schon da.',
   evicted:
     'Der Browser hat {count} Dokument entfernt, um Platz zu schaffen: {names}. Fügen Sie es wieder hinzu.|Der Browser hat {count} Dokumente entfernt, um Platz zu schaffen: {names}. Fügen Sie sie wieder hinzu.',
@@ -299,6 +303,8 @@ const DE: Readonly<Record<Key, string>> = {
   question: 'Frage',
   placeholder: 'Fragen zu {name}',
   placeholderAll: 'Alle Dokumente fragen',
+  questionTooLong:
+    'Eine Frage hat höchstens {most} Zeichen; diese hat {surplus} mehr. Fügen Sie längeren Text als Dokument hinzu.',
   send: 'Fragen',
   stop: 'Anhalten',
   modeLabel: 'Was gelesen wird',

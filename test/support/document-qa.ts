@@ -1,8 +1,10 @@
 /** The application examples/document-qa, built once, served to a fresh origin, and driven as a person would. */
 import { mkdirSync, readFileSync } from 'node:fs';
-import { expect } from '@jest/globals';
+import { afterAll, beforeAll, expect } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
 import type { BrowserContext, Page } from 'playwright-core';
+import { hasBrowser, openBrowser } from '../../tools/browser.mjs';
+import { buildExample } from '../../tools/examples.mjs';
 import { serve } from '../../tools/static-server.mjs';
 
 export const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -41,6 +43,43 @@ export async function visit(context: BrowserContext, { origin }: Server): Promis
   });
   await page.goto(`${origin}/`);
   return { page, complaints };
+}
+
+/** The stories of one file: a Chromium of their own, and the application built. */
+export interface Stories {
+  /** Undefined where no browser can be started: the stories are skipped. */
+  readonly browser: Awaited<ReturnType<typeof openBrowser>> | undefined;
+  /** A first visit to an origin on which nothing is kept. */
+  fresh(): Promise<Visit & { readonly server: Server; readonly context: BrowserContext }>;
+}
+
+export function documentStories(): Stories {
+  let browser: Stories['browser'];
+  const servers: Server[] = [];
+  beforeAll(async () => {
+    if (!(await hasBrowser())) {
+      console.warn('skipped: no browser could be started');
+      return;
+    }
+    await buildExample('document-qa', { check: true });
+    browser = await openBrowser();
+  }, BUILD_TIME);
+  afterAll(async () => {
+    await browser?.close();
+    for (const server of servers) await server.close().catch(() => undefined);
+  });
+  return {
+    get browser() {
+      return browser;
+    },
+    fresh: async () => {
+      if (browser === undefined) throw new Error('no browser was started');
+      const server = await serveDocuments();
+      servers.push(server);
+      const { context } = browser;
+      return { server, context, ...(await visit(context, server)) };
+    },
+  };
 }
 
 /** Asks, and waits for the answer's text. */

@@ -53,6 +53,11 @@ export function titleOf(choice: ModelChoice): string {
   }
 }
 
+/** Whether it is one of the application's own files: nano. */
+export function isPart(choice: ModelChoice): boolean {
+  return choice.kind === 'catalogue' && choice.entry.source === undefined;
+}
+
 /** The address under which the package keeps it; undefined for files of the user's own. */
 export function addressOf(choice: ModelChoice): string | undefined {
   if (choice.kind === 'own') return undefined;

@@ -2,9 +2,9 @@
  * The model of an application. The one in use stays until another one is ready, so that a file that cannot be used costs nothing; only the newest choice counts. What it
  * does is told by one observable state.
  */
-import { Octavo, type LoadProgress, type OctavoModel } from 'octavo';
+import { Octavo, StorageError, type LoadProgress, type OctavoModel } from 'octavo';
 import { Observable } from '../observable.ts';
-import { inputOf, keyOf, titleOf, type ModelChoice } from './choice.ts';
+import { inputOf, isPart, keyOf, titleOf, type ModelChoice } from './choice.ts';
 import { keepOwn } from './own-files.ts';
 
 export interface ModelState {
@@ -65,13 +65,21 @@ export class ModelHolder {
       if (consent !== undefined && !(await consent(choice))) abort.abort();
       signal.throwIfAborted();
       const window = contextWindow?.(choice);
-      const model = await Octavo.load(input, {
-        signal,
-        device: device?.() ?? 'auto',
-        ...(window !== undefined && { contextWindow: window }),
-        onProgress: (progress) => {
-          if (!signal.aborted) this.#change({ loading: { choice, progress } });
-        },
+      const load = (store: boolean): Promise<OctavoModel> =>
+        Octavo.load(input, {
+          signal,
+          store,
+          device: device?.() ?? 'auto',
+          ...(window !== undefined && { contextWindow: window }),
+          onProgress: (progress) => {
+            if (!signal.aborted) this.#change({ loading: { choice, progress } });
+          },
+        });
+      const model = await load(true).catch((error: unknown) => {
+        // A part of the application is there again at the next start; a download of the user's would not be.
+        const full = error instanceof StorageError && error.code === 'quota';
+        if (full && isPart(choice)) return load(false);
+        throw error;
       });
       if (signal.aborted) {
         await model.destroy();

@@ -33,6 +33,8 @@ const KNOWN = 'document-qa:known';
 const MOST_OPEN = 4;
 /** Milliseconds between looks at what another tab has read, while something is being read. */
 const LOOK_AGAIN = 1500;
+/** Milliseconds between reports of progress. */
+const REPORTS = 100;
 
 export class Shelf {
   readonly state = new Observable<ShelfState>({
@@ -46,6 +48,7 @@ export class Shelf {
   #library: OctavoLibrary | undefined;
   readonly #open = new Map<string, Promise<OctavoDocument>>();
   #pausedByUser = false;
+  #reported = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
@@ -69,10 +72,7 @@ export class Shelf {
         embedder,
         ocr,
         recognise: 'asked',
-        onProgress: (progress) => {
-          this.#change({ progress });
-          tell({ kind: 'progress', progress });
-        },
+        onProgress: (progress) => this.#report(progress),
       });
       this.#library = library;
       this.#change({ problem: undefined });
@@ -220,6 +220,15 @@ export class Shelf {
     } catch (error) {
       this.#change({ opened: true, problem: error });
     }
+  }
+
+  /** Pages may come faster than anyone sees: what is shown changes a few times a second, and at the end of a phase. */
+  #report(progress: LibraryProgress): void {
+    const now = performance.now();
+    if (progress.done < progress.total && now - this.#reported < REPORTS) return;
+    this.#reported = now;
+    this.#change({ progress });
+    tell({ kind: 'progress', progress });
   }
 
   /** Follows a reader until nothing waits. */

@@ -29,6 +29,7 @@ export async function addFiles(workspace: Workspace, files: readonly File[]): Pr
       toast(t('addFailed', { name: file.name, problem: problemOf(error).title }), { kind: 'error' });
     }
   }
+  if (files.length > MOST_FILES) toast(t('tooManyFiles', { most: MOST_FILES, count: files.length }), { kind: 'error' });
   // One document opens, and shows that it is there.
   if (added.length > 1) toast(t('added', { count: added.length }));
 }

@@ -9,7 +9,7 @@ import { settings } from '../state/settings.ts';
 import type { Workspace } from '../state/workspace.ts';
 import { WorkspacePart } from './element.ts';
 
-/** Characters: a longer question is refused by every model that runs here. */
+/** Characters: what is longer is a document, and is told so instead of being cut. */
 const LONGEST = 8000;
 
 export const MODES = [
@@ -20,6 +20,9 @@ export const MODES = [
 ] as const satisfies readonly (readonly [AskMode | 'auto', Key])[];
 
 class Composer extends WorkspacePart {
+  /** Characters of the question beyond the longest, since it was last asked. */
+  #surplus = 0;
+
   protected override shown({ shelf, scope, asker }: Workspace): readonly Pick<Observable<unknown>, 'subscribe'>[] {
     return [shelf.state, scope, asker.going, settings];
   }
@@ -38,7 +41,7 @@ class Composer extends WorkspacePart {
     >
       <textarea
         rows="1"
-        maxlength=${LONGEST}
+        aria-invalid=${String(this.#surplus > 0)}
         aria-label=${t('question')}
         placeholder=${scope.value === '' ? t('placeholderAll') : t('placeholder', { name: title })}
         enterkeyhint="send"
@@ -47,8 +50,18 @@ class Composer extends WorkspacePart {
           event.preventDefault();
           this.#ask();
         }}
-        @input=${() => this.#fit()}
+        @input=${() => {
+          this.#fit();
+          if (this.#surplus > 0) this.#measure();
+        }}
       ></textarea>
+      ${
+        this.#surplus > 0
+          ? html`<p class="composer-note" role="alert">
+              ${t('questionTooLong', { most: LONGEST, surplus: this.#surplus })}
+            </p>`
+          : nothing
+      }
       <div class="composer-row">
         <button
           type="button"
@@ -97,10 +110,16 @@ class Composer extends WorkspacePart {
   #ask(): void {
     const field = this.#field;
     const question = field?.value.trim() ?? '';
-    if (field === null || question === '') return;
+    this.#measure();
+    if (field === null || question === '' || this.#surplus > 0) return;
     field.value = '';
     this.#fit();
     this.send('ask', question);
+  }
+
+  #measure(): void {
+    this.#surplus = Math.max((this.#field?.value.trim().length ?? 0) - LONGEST, 0);
+    this.requestUpdate();
   }
 
   /** As high as its text; browsers that know `field-sizing` do it themselves. */

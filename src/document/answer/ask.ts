@@ -120,6 +120,9 @@ const MOST_PASSAGES = 6;
 const NEAREST = 3;
 /** Exchanges of the conversation that the model is shown. */
 const MOST_HISTORY = 2;
+/** Tokens of a prompt beside its question and its document, and the fewest that are left for a document. */
+const MARGIN = 64;
+const LEAST_ROOM = 32;
 /** Of the window, what a document may fill. */
 const WHOLE_SHARE = 0.8;
 /** A document of so few tokens is read whole. */
@@ -135,7 +138,7 @@ export async function ask(
   settings: AskSettings,
   onText: (piece: string) => void | Promise<void>,
 ): Promise<DocumentAnswer> {
-  const { signal, onProgress, history = [], maxTokens = DEFAULT_TOKENS } = settings;
+  const { signal, onProgress, maxTokens = DEFAULT_TOKENS } = settings;
   signal?.throwIfAborted();
   if (question.trim() === '') throw new InputError('empty', 'ask: the question is empty');
   if (asked.passages === 0)
@@ -143,20 +146,28 @@ export async function ask(
       'empty',
       'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
     );
+  const { history, room } = await conversation(model, question, settings, maxTokens);
   const begun = performance.now();
   const language = asked.documents[0]?.content.language ?? 'other';
   const searched = searchText(
     question,
-    history.map((one) => one.question),
+    (settings.history ?? []).map((one) => one.question),
     language,
   );
   const found = await asked.find(searched, LOOKED_AT, signal);
   const search = performance.now() - begun;
-  const mode = await chooseMode(model, asked, settings, maxTokens);
-  if (mode === 'windows') return askParts(model, asked, question, settings, { searched, found, search }, onText);
-  const shown =
-    mode === 'whole' ? wholePack(asked) : await passagePack(model, asked, question, found, settings, maxTokens);
-  const answered = await answerFrom(model, shown, question, { ...settings, maxTokens }, onText, mode === 'whole');
+  const mode = await chooseMode(model, asked, settings, room);
+  if (mode === 'windows')
+    return askParts(model, asked, question, { ...settings, history }, room, { searched, found, search }, onText);
+  const shown = mode === 'whole' ? wholePack(asked) : await passagePack(model, asked, found, settings, room);
+  const answered = await answerFrom(
+    model,
+    shown,
+    question,
+    { ...settings, history, maxTokens },
+    onText,
+    mode === 'whole',
+  );
   onProgress?.({ phase: 'citing', done: 1, total: 1 });
   const pages = asked.documents.reduce((sum, { content }) => sum + content.pages.length, 0);
   return finished(asked, question, answered, {
@@ -179,15 +190,38 @@ export async function ask(
   });
 }
 
+/**
+ * The exchanges before the question that fit beside it, and how many tokens of the window are left for the document. Throws `InputError('too-long')` for a question
+ * that leaves none.
+ */
+async function conversation(
+  model: AnsweringModel,
+  question: string,
+  { history = [] }: AskSettings,
+  maxTokens: number,
+): Promise<{ readonly history: NonNullable<AskSettings['history']>; readonly room: number }> {
+  const asking = await tokensOf(model, promptOf(model, '', question));
+  const room = model.contextWindow - maxTokens - asking - MARGIN;
+  if (room < LEAST_ROOM)
+    throw new InputError(
+      'too-long',
+      `the question has ${asking} tokens and leaves no room for the document in a window of ${model.contextWindow}; ask a shorter one`,
+      { tokens: asking, window: model.contextWindow },
+    );
+  const shown = history.slice(-MOST_HISTORY);
+  const before = await tokensOf(model, shown.map((one) => `${one.question}\n${one.answer}\n`).join(''));
+  return room - before < LEAST_ROOM ? { history: [], room } : { history: shown, room: room - before };
+}
+
 async function chooseMode(
   model: AnsweringModel,
   { documents }: Asked,
   { mode = 'auto', budget = DEFAULT_BUDGET }: AskSettings,
-  maxTokens: number,
+  beside: number,
 ): Promise<AskMode> {
   if (mode === 'passages' || mode === 'windows') return mode;
   const characters = documents.reduce((sum, { content }) => sum + content.text.length, 0);
-  const room = WHOLE_SHARE * (model.contextWindow - maxTokens);
+  const room = WHOLE_SHARE * beside;
   // No tokenizer makes fewer tokens of so many characters.
   if (characters > 16 * room) {
     if (mode === 'auto') return 'passages';
@@ -229,19 +263,11 @@ async function tokensOf(model: AnsweringModel, text: string): Promise<number> {
 async function passagePack(
   model: AnsweringModel,
   { documents }: Asked,
-  question: string,
   found: readonly Found[],
   { budget = DEFAULT_BUDGET }: AskSettings,
-  maxTokens: number,
+  beside: number,
 ): Promise<Pack> {
-  const asking = await tokensOf(model, promptOf(model, '', question));
-  const room = Math.min(budget, model.contextWindow - maxTokens - asking - 64);
-  if (room < 32)
-    throw new InputError(
-      'too-long',
-      `the question has ${asking} tokens and leaves no room for the document in a window of ${model.contextWindow}; ask a shorter one`,
-      { tokens: asking, window: model.contextWindow },
-    );
+  const room = Math.min(budget, beside);
   // Nothing that was asked stands in any of them: the beginning is shown.
   const first = documents[0];
   const candidates: Piece[] =
@@ -292,7 +318,7 @@ async function answerFrom(
   onText: (piece: string) => void | Promise<void>,
   whole: boolean,
 ): Promise<Answered> {
-  const turns = history.slice(-MOST_HISTORY).flatMap(({ question: before, answer }) => [
+  const turns = history.flatMap(({ question: before, answer }) => [
     { role: 'user' as const, content: before },
     { role: 'assistant' as const, content: answer },
   ]);
@@ -385,11 +411,12 @@ async function askParts(
   asked: Asked,
   question: string,
   settings: AskSettings,
+  room: number,
   { searched, found, search }: Searched,
   onText: (piece: string) => void | Promise<void>,
 ): Promise<DocumentAnswer> {
   const { signal, onProgress, maxTokens = DEFAULT_TOKENS } = settings;
-  const parts = partsOf(asked, Math.min(PART, Math.floor(model.contextWindow / 2)));
+  const parts = partsOf(asked, Math.min(PART, room));
   const evidence: { readonly citation: Citation; readonly content: DocumentContent }[] = [];
   const contents = new Map(asked.documents.map(({ document, content }) => [document, content]));
   let prefill = 0;
@@ -420,8 +447,8 @@ async function askParts(
   const unique = pieces.filter(
     (piece, i) => pieces.findIndex((one) => one.document === piece.document && one.start === piece.start) === i,
   );
-  const pack =
-    unique.length > 0 ? packOf(unique) : await passagePack(model, asked, question, found, settings, maxTokens);
+  let pack = unique.length > 0 ? packOf(unique) : await passagePack(model, asked, found, settings, room);
+  while (pack.pieces.length > 1 && (await tokensOf(model, pack.text)) > room) pack = packOf(pack.pieces.slice(0, -1));
   const answered = await answerFrom(model, pack, question, { ...settings, maxTokens }, onText, false);
   const read = {
     passages: asked.passages,

@@ -2,57 +2,19 @@
  * The document application in a real Chromium, on its production build: every flow a person takes, on a phone and on a laptop, light and dark, under its strict policy.
  * `OCTAVO_SHOTS` names a folder for screenshots of all states; `OCTAVO_PICTURES=1` renews those that the documentation shows.
  */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { hasBrowser, openBrowser } from '../../../tools/browser.mjs';
-import { buildExample } from '../../../tools/examples.mjs';
-import {
-  add,
-  answered,
-  ask,
-  BUILD_TIME,
-  file,
-  LAPTOP,
-  look,
-  root,
-  serveDocuments,
-  visit,
-  type Server,
-} from '../../support/document-qa.ts';
+import { add, answered, ask, file, LAPTOP, look, root, documentStories, visit } from '../../support/document-qa.ts';
 import { column, pdf } from '../../support/pdf.ts';
 
-let available = false;
-let browser: Awaited<ReturnType<typeof openBrowser>>;
-const servers: Server[] = [];
-
-beforeAll(async () => {
-  available = await hasBrowser();
-  if (!available) {
-    console.warn('skipped: no browser could be started');
-    return;
-  }
-  await buildExample('document-qa', { check: true });
-  browser = await openBrowser();
-}, BUILD_TIME);
-
-afterAll(async () => {
-  await browser?.close();
-  for (const server of servers) await server.close().catch(() => undefined);
-});
-
-async function fresh(): Promise<Awaited<ReturnType<typeof visit>> & { readonly server: Server }> {
-  const server = await serveDocuments();
-  servers.push(server);
-  return { server, ...(await visit(browser.context, server)) };
-}
-
+const stories = documentStories();
 const gates = (): Buffer => Buffer.from('The code of the north gate is 4711. The code of the south gate is 2024.');
 
 describe('document QA in Chromium', () => {
   test('from nothing to a cited answer with its place on the page', async () => {
-    if (!available) return;
-    const { page, complaints } = await fresh();
+    if (stories.browser === undefined) return;
+    const { page, complaints } = await stories.fresh();
     await page.setViewportSize(LAPTOP);
     await page.waitForSelector('.empty-card');
     // What the first paint waits for is small: on a quiet machine it comes within 0.4 s. (Times are no matter of tests.)
@@ -139,8 +101,8 @@ describe('document QA in Chromium', () => {
   }, 240_000);
 
   test('documents of every kind: hostile, damaged and locked ones, together and one by one', async () => {
-    if (!available) return;
-    const { page, complaints } = await fresh();
+    if (stories.browser === undefined) return;
+    const { page, complaints } = await stories.fresh();
     await page.setViewportSize(LAPTOP);
     await page.waitForSelector('.empty-card');
     await add(
@@ -219,8 +181,8 @@ describe('document QA in Chromium', () => {
   }, 240_000);
 
   test('without a network after one visit, and after a reload', async () => {
-    if (!available) return;
-    const { page, server, complaints } = await fresh();
+    if (stories.browser === undefined) return;
+    const { page, server, context, complaints } = await stories.fresh();
     await page.setViewportSize(LAPTOP);
     await page.waitForSelector('.model-button[data-state=ready]');
     await page.click('.empty-card >> text=Try a sample');
@@ -233,7 +195,7 @@ describe('document QA in Chromium', () => {
       { timeout: 150_000 },
     );
     await server.close();
-    await browser.context.setOffline(true);
+    await context.setOffline(true);
     try {
       await page.reload();
       await page.waitForSelector('.model-button[data-state=ready]');
@@ -257,14 +219,14 @@ describe('document QA in Chromium', () => {
         [],
       );
     } finally {
-      await browser.context.setOffline(false);
+      await context.setOffline(false);
     }
     await page.close();
   }, 240_000);
 
   test('closed in mid-reading, two tabs at once, evicted storage, a model that is removed', async () => {
-    if (!available) return;
-    const { page, server } = await fresh();
+    if (stories.browser === undefined) return;
+    const { page, server, context } = await stories.fresh();
     await page.setViewportSize(LAPTOP);
     await page.waitForSelector('.empty-card');
     const lines = Array.from({ length: 40 }, (_, i) => `Line ${i} of a long report about nothing in particular.`);
@@ -283,7 +245,7 @@ describe('document QA in Chromium', () => {
     await page.waitForSelector('.exchange .meta');
     await page.reload();
     await page.waitForSelector('.exchange .meta:has-text("Not answered")');
-    const other = (await visit(browser.context, server)).page;
+    const other = (await visit(context, server)).page;
     await other.setViewportSize(LAPTOP);
     await other.waitForFunction(
       () => document.querySelector('.entry-row') && !document.querySelector('.entry-row[data-state=waiting]'),
@@ -350,8 +312,8 @@ describe('document QA in Chromium', () => {
   }, 240_000);
 
   test('settings, shortcuts and languages', async () => {
-    if (!available) return;
-    const { page, complaints } = await fresh();
+    if (stories.browser === undefined) return;
+    const { page, complaints } = await stories.fresh();
     await page.setViewportSize(LAPTOP);
     await page.waitForSelector('.empty-card');
     await page.keyboard.press('?');

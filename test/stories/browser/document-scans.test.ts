@@ -2,28 +2,14 @@
  * Text in pictures in the document application, without a network from the first visit on: offered, cancelled, recognised page by page, found, and cited on the picture
  * of its page. What recognises it are files of the application.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { hasBrowser, openBrowser } from '../../../tools/browser.mjs';
-import { buildExample } from '../../../tools/examples.mjs';
-import { add, ask, BUILD_TIME, file, LAPTOP, look, serveDocuments, visit } from '../../support/document-qa.ts';
+import { add, ask, documentStories, file, LAPTOP, look } from '../../support/document-qa.ts';
 import { atFirstSight } from '../../support/first-sight.ts';
 import { pdf } from '../../support/pdf.ts';
 import { scan } from '../../support/scan.ts';
 
-let available = false;
-let browser: Awaited<ReturnType<typeof openBrowser>>;
-
-beforeAll(async () => {
-  available = await hasBrowser();
-  if (!available) {
-    console.warn('skipped: no browser could be started');
-    return;
-  }
-  await buildExample('document-qa', { check: true });
-  browser = await openBrowser();
-}, BUILD_TIME);
-afterAll(() => browser?.close());
+const stories = documentStories();
 
 /** A small page at 150 dots an inch. */
 const PAGE = { width: 640, height: 400, size: 24, top: 90 };
@@ -42,14 +28,13 @@ const marked = (page: Page): Promise<readonly number[]> =>
   });
 
 test('a scanned PDF and a photograph are offered recognition, and cited on their pictures, without a network', async () => {
-  if (!available) return;
-  const server = await serveDocuments();
-  const { page, complaints } = await visit(browser.context, server);
+  if (stories.browser === undefined) return;
+  const { page, server, context, complaints } = await stories.fresh();
   await page.setViewportSize(LAPTOP);
   await page.waitForSelector('.model-button[data-state=ready]');
   await page.waitForFunction(() => navigator.serviceWorker.controller !== null, undefined, { timeout: 150_000 });
   await server.close();
-  await browser.context.setOffline(true);
+  await context.setOffline(true);
   try {
     const picture = scan(GATES, PAGE);
     const other = scan(['The harbour has nine cranes.'], PAGE);
@@ -110,7 +95,7 @@ test('a scanned PDF and a photograph are offered recognition, and cited on their
     await look(page, 'photo');
     expect(complaints.filter((one) => !/ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|FAILED)/.test(one))).toEqual([]);
   } finally {
-    await browser.context.setOffline(false);
+    await context.setOffline(false);
   }
   await page.close();
 }, 240_000);
