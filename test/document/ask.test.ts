@@ -6,7 +6,7 @@ import { cite } from '../../src/document/answer/cite.ts';
 import { normalise } from '../../src/document/answer/normalise.ts';
 import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
-import { claimOf, literal, support, unknownNumbers } from '../../src/document/answer/verify.ts';
+import { claimOf, literal, support, supportingRange, unknownNumbers } from '../../src/document/answer/verify.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { testFace } from '../support/engine.ts';
 import { openTest, textFile } from '../support/documents.ts';
@@ -185,6 +185,29 @@ describe('verification', () => {
     expect(unknownNumbers('38 of 39 in 1,904', 'There were 38 in 1904.')).toEqual(['39']);
   });
 
+  test.each([
+    // The words that the question does not have are what was asked for.
+    ['The basin covers 5,500,000 square kilometers.', 'How many square kilometers does the basin cover?', '5,500,000'],
+    // Of several places the shortest, and a name with the words that it shares with the question.
+    ['It was the Court of Justice in Luxembourg.', 'Which court decided in 1904?', 'Court of Justice in Luxembourg'],
+    ['Gandhi was the one who was famous.', 'Who was the famous one?', 'Gandhi'],
+    ['It was the sea.', 'What was it?', undefined],
+  ])('the words that support: %s', (answer, question, found) => {
+    const sentence =
+      'Gandhi’s lawyers told the Court, in Luxembourg, that the basin of 5,500,000 square kilometers is for the Court of Justice in Luxembourg.';
+    const range = supportingRange(claimOf(answer, question, 'en'), sentence, 'en');
+    expect(range && sentence.slice(...range)).toBe(found);
+  });
+
+  test('of an answer that says the question again, the words are cited that it adds', () => {
+    const quote = (answer: string, question: string): string | undefined =>
+      cite(answer, question, shown(), undefined)[0]?.quote;
+    expect(quote('The Anna carried 38 sailors', 'Which ship carried 38 sailors?')).toBe('The Anna carried 38 sailors');
+    expect(quote('The Berta carried 38 sailors, too, and “tea”.', 'Who carried 38 sailors, too, and “tea”?')).toBe(
+      'Berta',
+    );
+  });
+
   test('what stands in two places is cited where the attention went', () => {
     const sentences = shown();
     const at = (index: number): Float32Array => Float32Array.from(sentences, (_, i) => (i === index ? 0.4 : 0.05));
@@ -214,7 +237,7 @@ describe('verification', () => {
   test('a sentence of its own words is supported, another is weak, and quotes are always the document’s', () => {
     const sentences = shown();
     const [supported] = cite('The ship sank in May of 1904.', 'What became of the ship?', sentences, undefined);
-    expect(supported).toMatchObject({ kind: 'supported', quote: 'She sank in May 1904.' });
+    expect(supported).toMatchObject({ kind: 'supported', quote: 'sank in May 1904' });
     const weak = cite('It was lost with all tea.', 'What?', sentences, undefined);
     for (const one of weak) {
       expect(one.kind).toBe('weak');

@@ -9,7 +9,7 @@ import { sentencesOf } from '../sentences.ts';
 import { isStopWord } from '../stems.ts';
 import { normalise } from './normalise.ts';
 import type { Shown } from './pack.ts';
-import { claimOf, literal, support, type Claim } from './verify.ts';
+import { claimOf, isSentence, literal, support, supportingRange, type Claim } from './verify.ts';
 
 /** `exact`: the words of the answer stand there. `supported`: its numbers, names and most of its words do. `weak`: what the model looked at most. */
 export type CitationKind = 'exact' | 'supported' | 'weak';
@@ -112,12 +112,19 @@ function citationsOf(
   const exact = best(candidates.filter((one) => one.literal !== undefined))[0];
   if (exact?.literal !== undefined) {
     const [from, to] = exact.literal;
-    const { start } = exact.sentence;
-    return [citation(exact, 'exact', [start + from, start + to], answer)];
+    const start = exact.sentence.start + from;
+    const { language } = exact.sentence.content;
+    const narrow = isSentence(claim) ? supportingRange(claim, exact.text.slice(from, to), language) : undefined;
+    const [first, last] = narrow ?? [0, to - from];
+    return [citation(exact, 'exact', [start + first, start + last], answer)];
   }
   const whole = ({ sentence }: Candidate): [number, number] => [sentence.start, sentence.end];
-  const supporting = best(candidates.filter(({ supported }) => supported)).slice(0, 1);
-  if (supporting.length > 0) return supporting.map((one) => citation(one, 'supported', whole(one), answer));
+  const supporting = best(candidates.filter(({ supported }) => supported))[0];
+  if (supporting !== undefined) {
+    const { sentence, text } = supporting;
+    const [from, to] = supportingRange(claim, text, sentence.content.language) ?? [0, text.length];
+    return [citation(supporting, 'supported', [sentence.start + from, sentence.start + to], answer)];
+  }
   const attended = best(candidates);
   const most = attended[0]?.share ?? 0;
   return attended

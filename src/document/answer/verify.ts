@@ -3,7 +3,7 @@
  * document's own letters.
  */
 import type { Language } from '../content.ts';
-import { isStopWord, stem, wordsOf } from '../stems.ts';
+import { isStopWord, stem, wordsOf, type Word } from '../stems.ts';
 import { normalise, type Normalised } from './normalise.ts';
 
 /** What of an answer has to be found. */
@@ -18,6 +18,10 @@ export interface Claim {
 
 /** The share of stems that a sentence has to have to support a claim. */
 const SUPPORTS = 0.6;
+/** Words that a name goes on for, to either side. */
+const MOST_NAME = 8;
+/** An answer of so many words is a sentence, which says words of the question again. */
+const SENTENCE = 6;
 const MARKS = /^[\s"'“”‘’«»„([.,:;!?-]+|[\s"'“”‘’«»„)\].,:;!?-]+$/gu;
 
 export function claimOf(text: string, question: string, language: Language): Claim {
@@ -51,6 +55,11 @@ export function literal({ text }: Claim, sentence: Normalised): [number, number]
   return undefined;
 }
 
+/** Whether a claim says more than what was asked for. */
+export function isSentence({ text }: Claim): boolean {
+  return wordsOf(text).length >= SENTENCE;
+}
+
 /** The share of a claim's stems that a sentence has, and whether all its numbers and names are there. */
 export function support(
   { stems, exactly }: Claim,
@@ -62,6 +71,60 @@ export function support(
   const words = new Set(wordsOf(text).map(({ text: word }) => word));
   const share = stems.length === 0 ? 0 : stems.filter((one) => there.has(one)).length / stems.length;
   return { share, supported: share >= SUPPORTS && exactly.every((one) => words.has(one)) };
+}
+
+/**
+ * The words of a sentence that support a claim: the fewest, from the first to the last, in which all of its stems stand that the sentence has, and the rest of a
+ * name that the claim says, too.
+ */
+export function supportingRange(claim: Claim, sentence: string, language: Language): [number, number] | undefined {
+  const words = wordsOf(sentence);
+  const marks = words.flatMap(({ text }, at) => {
+    const key = stem(text.toLowerCase(), language);
+    return claim.stems.includes(key) ? [{ key, at }] : [];
+  });
+  const [first, last] = shortest(marks) ?? [0, -1];
+  const said = new Set(wordsOf(claim.text).map(({ text }) => text));
+  const named = ({ text }: Word): boolean =>
+    /^[\p{Lu}\d]/u.test(text) && !isStopWord(text.toLowerCase(), language) && said.has(normalise(text).text);
+  const open = words[first];
+  const shut = words[last];
+  if (open === undefined || shut === undefined) return undefined;
+  // German nouns are written as names are.
+  const before =
+    language === 'de' || !named(open) ? 0 : nameLength(words.slice(0, first).toReversed(), named, language);
+  const behind = language === 'de' || !named(shut) ? 0 : nameLength(words.slice(last + 1), named, language);
+  const end = words[last + behind] ?? shut;
+  return [(words[first - before] ?? open).start, end.end - (/['’]s$/u.exec(end.text)?.[0].length ?? 0)];
+}
+
+/** The shortest stretch of words with each key that there is. */
+function shortest(marks: readonly { readonly key: string; readonly at: number }[]): [number, number] | undefined {
+  const keys = new Set(marks.map(({ key }) => key)).size;
+  let best: [number, number] | undefined;
+  /** How often each key stands among the marks from `first` on. */
+  const held = new Map<string, number>();
+  let first = 0;
+  for (const { key, at } of marks) {
+    held.set(key, (held.get(key) ?? 0) + 1);
+    for (let mark = marks[first]; mark !== undefined && held.size === keys; mark = marks[++first]) {
+      if (best === undefined || at - mark.at < best[1] - best[0]) best = [mark.at, at];
+      const left = (held.get(mark.key) ?? 0) - 1;
+      if (left === 0) held.delete(mark.key);
+      else held.set(mark.key, left);
+    }
+  }
+  return best;
+}
+
+/** How many of the words belong to the name beside them: words of a name, and what joins them ("Court of Justice"). */
+function nameLength(words: readonly Word[], named: (word: Word) => boolean, language: Language): number {
+  let length = 0;
+  for (const [i, word] of words.slice(0, MOST_NAME).entries()) {
+    if (named(word)) length = i + 1;
+    else if (i > length || !isStopWord(word.text, language)) break;
+  }
+  return length;
 }
 
 /** Numbers of an answer that stand nowhere in a text. */
