@@ -32,6 +32,8 @@ export interface Counters {
    * How often the host waited for the device (`download`, `idle`, weight back-pressure). Reading ids does not count.
    */
   waits: number;
+  /** Bytes of the weights that dispatches were given, each buffer once a dispatch: what a decode step has to read of them. */
+  weightBytes: number;
   /** Existing device buffers, and their bytes. */
   buffers: number;
   bytes: number;
@@ -65,6 +67,7 @@ export class Runner {
   #submits = 0;
   #made = 0;
   #waits = 0;
+  #weightBytes = 0;
 
   constructor(device: Device) {
     this.device = device;
@@ -88,6 +91,7 @@ export class Runner {
       bindGroups: this.#made,
       pipelines: this.#pipelines.made,
       waits: this.#waits,
+      weightBytes: this.#weightBytes,
       buffers: this.buffers.count,
       bytes,
     };
@@ -117,7 +121,9 @@ export class Runner {
     const offsets =
       words === undefined ? [offset] : [offset, large === undefined ? this.#arena.place(words, window) : 0];
 
-    const group = this.#group(pipeline, kernel.buffers(inputs));
+    const buffers = kernel.buffers(inputs);
+    const group = this.#group(pipeline, buffers);
+    for (const buffer of new Set(buffers)) if (buffer.purpose === 'weights') this.#weightBytes += buffer.bytes;
     const parameters = this.#parameters(pipeline, window, large);
     const pass = this.#compute(pipeline);
     if (this.#current !== pipeline) {

@@ -17,6 +17,10 @@ const VOCABULARY = 320;
 const quantised = new Map<string, Uint8Array>();
 
 export interface SmallDecoder {
+  /** Bytes of the table, which is both the embedding and the head. */
+  readonly tableBytes: number;
+  /** Bytes of zeros that stand for the bias of a layer's keys. */
+  readonly zeroBytes: number;
   /** Runs `count` ids from position 0 on. */
   prefill(count: number): void;
   /** One token more, sampled on the device; its id once it is known. */
@@ -109,6 +113,8 @@ export async function decoder(
     position = start + count;
   };
   return {
+    tableBytes: table.bytes,
+    zeroBytes: 4 * KV_HEADS * HEAD_DIM,
     prefill(count) {
       backend.writeIds(
         ring,

@@ -60,6 +60,9 @@ describe('a decode step', () => {
       const { before, after } = await counted(40);
       const dispatches = (after.dispatches - before.dispatches) / 40;
       expect(dispatches).toBe(6 * 3 + 1 + 1 + 2); // layers, embed, head, sample
+      // Each weight once; the table is given to the embedding, which reads one row of it, and to the head. Keys have no bias: theirs is zeros.
+      const read = (after.weightBytes - before.weightBytes) / 40 - model.tableBytes;
+      expect(read).toBe(backend.memory().weights + 3 * model.zeroBytes);
       expect(after.submits - before.submits).toBe(40);
       expect(after.bindGroups).toBe(before.bindGroups);
       expect(after.pipelines).toBe(before.pipelines);
