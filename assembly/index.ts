@@ -19,6 +19,7 @@ export {
 export { workerLoop, stopPool } from './kernels/pool';
 export { linear, gatedMlp, norm, embed, linearScratchBytes } from './kernels/linear';
 export { ropeAppend, ropeScratchBytes } from './kernels/rope';
+export { hadamard } from './kernels/hadamard';
 export { attention, attentionScratchBytes, attentionPartialBytes } from './kernels/attention';
 export { convertPages, convertScratchBytes } from './kv/quantise';
 export { probe, probeScratchBytes, probeStateBytes } from './kernels/probe';

@@ -1,5 +1,5 @@
 // npm run eval -- long --model FILE [--lengths 2048,4096] [--parts text,needle,keys,queries,xquad] [--by likelihood,answers] [--only METHOD,...] [--n 8] [--minutes N] [--text FILE] [--json FILE]
-// What keeping or seeing less of a long context costs on a real model: each method of long-methods.mjs on the same items (long-items.mjs), item by item beside
+// What keeping or seeing less of a long context costs on a real model: each method of methods.mjs on the same items (long-items.mjs), item by item beside
 // the dense run. `likelihood`: nats a token of the text's end, or of the expected answer; `answers`: what the model says, with rates and bytes.
 // The file is written after each item, and a run goes on where the last one stopped, be it by `--minutes`: items come first, methods second, so that a slice compares all methods.
 import { createHash } from 'node:crypto';
@@ -7,8 +7,7 @@ import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { data, holds, xquad } from './documents/data.mjs';
 import { LongItems } from './long-items.mjs';
-import { LONG_METHODS } from './long-methods.mjs';
-import { chosen } from './methods.mjs';
+import { chosen, LONG_METHODS } from './methods.mjs';
 import { readText } from './perplexity.mjs';
 import { ResultFile } from './record.mjs';
 import { difference, meanDifference, share } from './statistics.mjs';

@@ -1,85 +1,130 @@
-// What the context evaluation compares: key -> a title, the part of the context that it changes, and the session's `context`.
-// Settings are the library's defaults but where a title says otherwise; budgets are a quarter of the tokens before the query.
+// What the context and long evaluations compare: key -> a title, the part of the context that it changes (`of`), and the session's `context`.
+// Settings are the library's defaults but where a title says otherwise; budgets are shares of the tokens before a query, or tokens.
 
-/** Budget, local window and instruction so small that the choice of keys itself is put to the test: by default the question sees everything. */
-const TIGHT = { budget: 0.1, local: 32, instruction: 1 };
-/** Of nano's 1,000 to 2,000 tokens; the papers' own budgets are longer than its documents. */
-const DECODE = { budget: 256, sinks: 4, local: 64 };
+/**
+ * @typedef {{ title: string; of: string; context: import('../src/public.ts').ContextOptions }} Method
+ * @typedef {Record<string, Method>} Methods
+ */
 
-export const METHODS = {
-  dense: { title: 'dense', of: 'base', context: {} },
+/** By default the last queries of a prompt see everything: with this they choose their keys like all others, and only 32 keys before a query are always seen. */
+const SPARSE = { local: 32, instruction: 1 };
+
+/** @type {Methods} */
+const PAGES = {
   kv8: { title: '8 bits', of: 'pages', context: { kvBits: 8 } },
   kv4: { title: '4 bits', of: 'pages', context: { kvBits: 4 } },
+  k4v2: { title: 'keys 4 bits, values 2', of: 'pages', context: { kvBits: { keys: 4, values: 2 } } },
   kv2: { title: '2 bits', of: 'pages', context: { kvBits: 2 } },
   staircase: { title: 'staircase 8, 4, 2 bits', of: 'pages', context: { kvBits: 'staircase' } },
-  'dhsa-learned': {
-    title: 'DHSA, learned boundaries',
-    of: 'prefill',
-    context: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'learned' } },
-  },
-  'dhsa-similarity': {
-    title: 'DHSA, boundaries by similarity',
-    of: 'prefill',
-    context: { prefill: { method: 'dhsa', budget: 0.25, boundaries: 'similarity' } },
-  },
-  blocks: { title: 'block top-k', of: 'prefill', context: { prefill: { method: 'blocks', budget: 0.25 } } },
-  window: {
-    title: 'sliding window with sinks',
-    of: 'prefill',
-    context: { prefill: { method: 'window', budget: 0.25 } },
-  },
-  'vertical-slash': {
-    title: 'vertical-slash',
-    of: 'prefill',
-    context: { prefill: { method: 'vertical-slash', budget: 0.25 } },
-  },
-  flex: { title: 'FlexPrefill', of: 'prefill', context: { prefill: 'flex' } },
-  'dhsa-learned-tight': {
-    title: 'DHSA, learned; 10 %, sparse question',
-    of: 'tight',
-    context: { prefill: { method: 'dhsa', boundaries: 'learned', ...TIGHT } },
-  },
-  'dhsa-similarity-tight': {
-    title: 'DHSA, similarity; 10 %, sparse question',
-    of: 'tight',
-    context: { prefill: { method: 'dhsa', boundaries: 'similarity', ...TIGHT } },
-  },
-  'blocks-tight': {
-    title: 'block top-k; 10 %, sparse question',
-    of: 'tight',
-    context: { prefill: { method: 'blocks', ...TIGHT } },
-  },
-  'vertical-slash-tight': {
-    title: 'vertical-slash; 10 %, sparse question',
-    of: 'tight',
-    context: { prefill: { method: 'vertical-slash', ...TIGHT } },
-  },
-  'window-tight': {
-    title: 'sliding window; 10 %',
-    of: 'tight',
-    context: { prefill: { method: 'window', budget: 0.1, instruction: 1 } },
-  },
-  tokens: { title: 'TokenSelect, 256 tokens', of: 'decode', context: { decode: { method: 'tokens', ...DECODE } } },
-  sentences: { title: 'SentenceKV, 256 tokens', of: 'decode', context: { decode: { method: 'sentences', ...DECODE } } },
-  retrieve: { title: 'ReKV blocks, 256 tokens', of: 'decode', context: { decode: { method: 'retrieve', ...DECODE } } },
-  'decode-window': {
-    title: 'window of 256 at decode',
-    of: 'decode',
-    context: { decode: { method: 'window', budget: 256 } },
-  },
-  snapkv: { title: 'SnapKV, half kept', of: 'evict', context: { evict: { method: 'snapkv', keep: 0.5 } } },
-  'snapkv-answer': {
-    title: 'SnapKV, half kept for the answer',
+};
+/** @type {Methods} */
+const FLEX = { flex: { title: 'FlexPrefill', of: 'prefill', context: { prefill: 'flex' } } };
+
+/** What chooses a budget of keys at prefill: the key's beginning -> its title and options. */
+const PLANNERS = {
+  dhsa: { title: 'DHSA', method: 'dhsa' },
+  'dhsa-learned': { title: 'DHSA, learned boundaries', method: 'dhsa', boundaries: 'learned' },
+  'dhsa-similarity': { title: 'DHSA, boundaries by similarity', method: 'dhsa', boundaries: 'similarity' },
+  blocks: { title: 'block top-k', method: 'blocks' },
+  'vertical-slash': { title: 'vertical-slash', method: 'vertical-slash' },
+  window: { title: 'sliding window with sinks', method: 'window' },
+};
+
+/** Planners at one budget. `suffix`: of the keys; `more`: options besides the budget, of which a window has no `local`. */
+const planned = (names, { of, suffix = '', title, budget, more = {} }) =>
+  Object.fromEntries(
+    names.map((name) => {
+      const { title: planner, ...options } = PLANNERS[name];
+      const { local: _local, ...ofWindow } = more;
+      const prefill = { ...options, budget, ...(options.method === 'window' ? ofWindow : more) };
+      return [`${name}${suffix}`, { title: `${planner}${title}`, of, context: { prefill } }];
+    }),
+  );
+
+const CHOOSERS = { tokens: 'TokenSelect', sentences: 'SentenceKV', retrieve: 'ReKV blocks' };
+
+/** What chooses `budget` keys for each generated token. */
+const decoded = (budget, { suffix = '', sinks, names = Object.keys(CHOOSERS) }) =>
+  Object.fromEntries(
+    names.map((method) => [
+      `${method}${suffix}`,
+      {
+        title: `${CHOOSERS[method]}, ${budget.toLocaleString('en')} tokens`,
+        of: 'decode',
+        context: { decode: { method, budget, sinks, local: 64 } },
+      },
+    ]),
+  );
+const recent = (key) => ({
+  [key]: { title: 'window of 256 at decode', of: 'decode', context: { decode: { method: 'window', budget: 256 } } },
+});
+
+const EVICTORS = { snapkv: 'SnapKV', compresskv: 'CompressKV' };
+const evicted = (method, suffix, title, evict) => ({
+  [`${method}${suffix}`]: {
+    title: `${EVICTORS[method]}, ${title}`,
     of: 'evict',
-    context: { evict: { method: 'snapkv', keep: 0.5, scope: 'answer' } },
+    context: { evict: { method, ...evict } },
   },
-  compresskv: { title: 'CompressKV, half kept', of: 'evict', context: { evict: { method: 'compresskv', keep: 0.5 } } },
+});
+
+const NANO = ['dhsa-learned', 'dhsa-similarity', 'blocks', 'window', 'vertical-slash'];
+const TIGHT = { of: 'tight', suffix: '-tight', title: '; 10 %, sparse question', budget: 0.1, more: SPARSE };
+
+/** Of the context evaluation. Decode's budgets are shorter than the papers' own, which are longer than nano's documents. */
+/** @type {Methods} */
+export const METHODS = {
+  dense: { title: 'dense', of: 'base', context: {} },
+  ...PAGES,
+  ...planned(NANO, { of: 'prefill', title: '', budget: 0.25 }),
+  ...FLEX,
+  ...planned(NANO, TIGHT),
+  ...decoded(256, { sinks: 4 }),
+  ...recent('decode-window'),
+  ...evicted('snapkv', '', 'half kept', { keep: 0.5 }),
+  ...evicted('snapkv', '-answer', 'half kept for the answer', { keep: 0.5, scope: 'answer' }),
+  ...evicted('compresskv', '', 'half kept', { keep: 0.5 }),
   razor: { title: 'RazorAttention, half the heads', of: 'heads', context: { heads: { method: 'razor', keep: 0.5 } } },
   'mean-query': {
     title: 'Mean-query heads, half',
     of: 'heads',
     context: { heads: { method: 'mean-query', keep: 0.5 } },
   },
+};
+
+const REAL = ['dhsa', 'blocks', 'vertical-slash', 'window'];
+
+/** Of the long evaluation, whose models have no learned predictor. */
+/** @type {Methods} */
+export const LONG_METHODS = {
+  dense: { title: 'dense', of: 'base', context: {} },
+  balanced: { title: 'preset balanced', of: 'presets', context: { preset: 'balanced' } },
+  small: { title: 'preset small', of: 'presets', context: { preset: 'small' } },
+  ...PAGES,
+  ...FLEX,
+  ...planned(REAL, { of: 'quarter', suffix: '-quarter', title: ', 25 %', budget: 0.25 }),
+  ...planned(REAL, { of: 'tenth', suffix: '-tenth', title: ', 10 %', budget: 0.1 }),
+  ...planned(REAL, {
+    of: 'quarter-sparse',
+    suffix: '-quarter-sparse',
+    title: ', 25 %, sparse question',
+    budget: 0.25,
+    more: SPARSE,
+  }),
+  ...planned(REAL, {
+    of: 'tenth-sparse',
+    suffix: '-tenth-sparse',
+    title: ', 10 %, sparse question',
+    budget: 0.1,
+    more: SPARSE,
+  }),
+  ...decoded(1024, { suffix: '-1024', sinks: 32, names: ['tokens'] }),
+  ...decoded(256, { suffix: '-256', sinks: 32 }),
+  ...recent('window-256'),
+  ...evicted('snapkv', '-half', 'half kept', { keep: 0.5 }),
+  ...evicted('snapkv', '-quarter', 'a quarter kept', { keep: 0.25 }),
+  ...evicted('compresskv', '-half', 'half kept', { keep: 0.5 }),
+  ...evicted('compresskv', '-quarter', 'a quarter kept', { keep: 0.25 }),
 };
 
 /** Those of `methods` that `only` (keys, or what they change; empty: all) names, the base always among them. */

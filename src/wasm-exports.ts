@@ -84,6 +84,9 @@ export interface WasmExports {
   ropeAppend(args: number): number;
   ropeScratchBytes(headDim: number): number;
 
+  // assembly/kernels/hadamard.ts
+  hadamard(x: number, count: number, width: number): void;
+
   // assembly/kernels/attention.ts
   attention(args: number): number;
   attentionScratchBytes(args: number): number;

@@ -4,6 +4,7 @@
  */
 import { KV_F32, PAGE_TOKENS, keyAt, valueAt, valuesAt } from '../kv/layout';
 import { narrow } from '../kv/half';
+import { hadamard } from './hadamard';
 import { layerScale, normRow } from './norm';
 import { scaleInto } from './page';
 import { parallel } from './pool';
@@ -15,11 +16,11 @@ const TOKENS: usize = 8;
 /**
  * | pool | out | qkv | pages | firstBlock | blocks | table | count | position | heads | kvHeads | headDim | pairs |
  * | interleaved | qNorm | qBias | qEpsilon: f32 | qKind | kNorm | kBias | kEpsilon: f32 | kKind | format | width |
- * | given | vNormed | vEpsilon: f32 |
+ * | given | vNormed | vEpsilon: f32 | hadamard |
  * A head has `width` values in qkv, and `headDim` in out and in the pages, of which those behind `width` are 0. qkv has
  * `given` KV heads, a divisor of kvHeads; each is written to kvHeads / given heads. 0: only queries, no page is written.
  * `pages` holds u32 addresses [kvHeads][blocks], of which the first is for block `firstBlock` of the sequence. `table`
- * is f32 [count][cos: pairs, sin: pairs].
+ * is f32 [count][cos: pairs, sin: pairs]. `hadamard`: the `width` values of each head of v are transformed by `hadamard`.
  */
 @unmanaged
 export class RopeAppend {
@@ -50,6 +51,7 @@ export class RopeAppend {
   given: usize;
   vNormed: u32;
   vEpsilon: f32;
+  hadamard: u32;
 }
 
 /** Returns the scratch bytes that one thread needs. */
@@ -145,8 +147,9 @@ export function ropeTile(a: RopeAppend, tile: usize, scratch: usize): void {
       rotate(scratch, x, table, a.pairs, a.interleaved, width);
       put(keyAt(page, a.format, a.headDim, token), a.format, scratch, a.headDim);
       let v = row + (a.heads + a.given + h / copies) * own;
-      if (a.vNormed != 0 || width < a.headDim) {
+      if (a.vNormed != 0 || a.hadamard != 0 || width < a.headDim) {
         scaleInto(scratch, v, width, a.vNormed != 0 ? layerScale(v, width, 0, a.vEpsilon) : 1);
+        if (a.hadamard != 0) hadamard(scratch, 1, width);
         v = scratch;
       }
       put(valueAt(valuesAt(page, a.format, a.headDim), a.format, a.headDim, token), a.format, v, a.headDim);

@@ -13,6 +13,8 @@
  *                 bits after the last channel are 0
  *     x ~ minimum + scale * u, u in [0, 2^b - 1]
  *
+ * In all pages of a view with `hadamard` (src/backend/backend.ts), values are those of `hadamard` (kernels/hadamard.ts).
+ *
  * Bytes of a page for D = 64 and 128:  f32 16384, 32768;  f16 8192, 16384;  q8 4608, 9216;  k8v4 3584, 7168;
  * q4 2560, 5120;  k4v2 2048, 4096;  q2 1536, 3072. All are multiples of 16, so an address within a 64-byte aligned slab has free low bits; page tables store the
  * page's format there. Quantised pages are closed: they always hold 32 tokens. All code that depends on the bytes of a

@@ -1,10 +1,12 @@
 /** Rotates q and k, and appends k and v to the pages: see rope-append.wgsl. */
 import { pageWriter, type KvOperand, type OpenMemory } from '../lib/pages.ts';
 import { reduceSource } from '../lib/joined.ts';
+import hadamard from '../lib/hadamard.wgsl';
 import ropeRows from '../lib/rope-rows.wgsl';
 import ropeRun from '../lib/rope-run.wgsl';
 import type { DeviceBuffer } from '../runtime/buffers.ts';
 import type { Kernel } from '../runtime/kernel.ts';
+import { hadamardBlock } from './hadamard.ts';
 import type { Matrix, RmsOperand } from './operands.ts';
 import source from './rope-append.wgsl';
 
@@ -41,6 +43,8 @@ export interface RopeAppendInputs {
   readonly kNorm?: RmsOperand | undefined;
   /** Given: v is normalised without a weight. */
   readonly vEpsilon?: number | undefined;
+  /** Whether heads of v are transformed: see rope-append.wgsl. */
+  readonly hadamard: boolean;
   readonly q: Matrix;
   readonly none: DeviceBuffer;
 }
@@ -78,8 +82,8 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
   bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'write'],
   params: ['u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'f32', 'f32', 'u32', 'u32', 'f32'],
   types: ({ open }) => open.format,
-  source: ({ open }, form) => `${pageWriter(open.format)}\n${source}\n${reduceSource(form)}\n${ropeRun}`,
-  constants: ({ heads, kvHeads, headDim, kv, rotary, interleaved, qNorm, kNorm, vEpsilon }) => ({
+  source: ({ open }, form) => `${pageWriter(open.format)}\n${source}\n${reduceSource(form)}\n${hadamard}\n${ropeRun}`,
+  constants: ({ heads, kvHeads, headDim, kv, rotary, interleaved, qNorm, kNorm, vEpsilon, hadamard: transformed }) => ({
     HEAD_DIM: kv.spec.headDim,
     HEADS: heads,
     KV_HEADS: kv.spec.kvHeads,
@@ -91,6 +95,7 @@ export const ropeAppend: Kernel<RopeAppendInputs> = {
     Q_NORM: qNorm === undefined ? 0 : 1,
     K_NORM: kNorm === undefined ? 0 : 1,
     V_NORM: vEpsilon === undefined ? 0 : 1,
+    HADAMARD: transformed ? hadamardBlock(headDim) : 1,
   }),
   problem: ({ kv: { spec } }) =>
     spec.headDim % 4 === 0 ? undefined : `headDim is ${spec.headDim}; it must be a multiple of 4`,
@@ -127,7 +132,7 @@ export const ropeAppendRows: Kernel<RopeAppendInputs> = {
   name: 'rope-append-rows',
   family: 'reduction',
   data: true,
-  source: ({ open }, form) => `${pageWriter(open.format)}\n${source}\n${reduceSource(form)}\n${ropeRows}`,
+  source: ({ open }, form) => `${pageWriter(open.format)}\n${source}\n${reduceSource(form)}\n${hadamard}\n${ropeRows}`,
   constants(inputs, form) {
     const { positions, qkv, sections } = inputs;
     // With one axis, it rotates all pairs.

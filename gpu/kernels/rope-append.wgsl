@@ -1,6 +1,7 @@
 // One step between the q/k/v product and attention: per-head RMS norm of q and k (where Q_NORM, K_NORM), rotation of
 // both by their positions (RoPE, Su 2021; none where ROTARY is 0), k and v into the sequence's pages, q out. Where
-// V_NORM, v is normalised without a weight.
+// V_NORM, v is normalised without a weight. Where HADAMARD is above 1, each head of v is multiplied by a Hadamard matrix
+// last (lib/hadamard.wgsl).
 //
 // qkv    [tokens, (HEADS + 2 GIVEN_KV) * GIVEN_DIM]  f32, rows of qkv_stride; its heads are followed by zeros in q and
 //        in the pages, up to HEAD_DIM, and each of its KV heads is written to COPIES of the pool's
@@ -75,12 +76,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     scale = inverseSqrt(reduce_sum(squares, thread) / f32(GIVEN_DIM) + epsilon);
   }
 
+  let transformed = HADAMARD > 1u && !is_q && !is_k; // the same for all of a workgroup
+  if (transformed) {
+    for (var d = thread; d < GIVEN_DIM; d += WORKGROUP) {
+      head_row[d] = qkv[base + d] * scale;
+    }
+    hadamard(GIVEN_DIM, thread);
+  }
   for (var c = thread; c < HEAD_DIM / 4u; c += WORKGROUP) {
     var v: vec4<f32>;
     for (var j = 0u; j < 4u; j++) {
       let d = 4u * c + j;
       if (d >= GIVEN_DIM) {
         v[j] = 0.0;
+      } else if (transformed) {
+        v[j] = head_row[d];
       } else if (is_q || is_k) {
         v[j] = rotated(base, d, token, is_q) * scale;
       } else {

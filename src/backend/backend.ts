@@ -182,6 +182,13 @@ export interface KvView {
    * causality, spans, the ring) counts slots. Default: slot p is at position p on every axis.
    */
   readonly positions?: SlotPositions | undefined;
+  /**
+   * Whether each head's values are multiplied by a normalised Hadamard matrix, of blocks of the largest power of two that
+   * divides the layer's head, before they are written; `attention` multiplies its result by the inverse, the same matrix.
+   * It spreads the outliers of single channels, so that fewer bits do. `cached` and `spanMeans` return values as they are
+   * in the pages. Keys are not transformed: their scales are a channel's, so that its outliers harm no other.
+   */
+  readonly hadamard?: boolean | undefined;
   /** For models with layers that have states. */
   readonly state?: StateView | undefined;
 }

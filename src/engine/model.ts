@@ -6,6 +6,7 @@ import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Templates } from '../chat/conversation.ts';
 import type { Constraints } from '../constrain/index.ts';
 import type { Grammar } from '../constrain/grammar.ts';
+import { transformsValues } from '../kv/precision.ts';
 import type { ContextOptions, DecidedContext } from '../select/options.ts';
 import type { DeviceFacts } from '../generate/context-choice.ts';
 import { sha256 } from '../hash.ts';
@@ -257,8 +258,9 @@ export class EngineModel implements SessionModel, LoadedModel {
     const planner = seesAll(options) ? undefined : await (await this.#planned()).planner(options);
     this.#alive();
     const { pages, model } = this.#loaded;
-    const sequence = new Sequence(pages, window, model.language.states());
-    return this.#onDevice(sequence, { kvBits: options.kvBits ?? 16, planner });
+    const { kvBits = 16 } = options;
+    const sequence = new Sequence(pages, window, model.language.states(), transformsValues(kvBits));
+    return this.#onDevice(sequence, { kvBits, planner });
   }
 
   /** Models whose sessions say all of their context do not download it. */

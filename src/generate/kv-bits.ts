@@ -42,7 +42,7 @@ export async function leastBits(
   model: SessionModel,
   { notes, key }: { readonly notes: Notes | undefined; readonly key: string },
 ): Promise<LeastBits> {
-  const name = `kv-bits 1 ${key}`;
+  const name = `kv-bits 2 ${key}`;
   const known = await notes?.note<unknown>(name).catch(() => undefined);
   if (isNote(known)) return told(known);
   const found = await measure(model);

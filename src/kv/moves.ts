@@ -87,19 +87,22 @@ function moveLayer(
   const qkv = backend.fold(backend.take(rows, sideBySide), 3);
   const distance = at - start;
   const turned = rotation(rope, distance);
-  // All tokens are rotated by the distance, wherever they are.
+  // All tokens are rotated by the distance, wherever they are. Values stay as they are in the pages.
+  const { hadamard } = to;
+  to.hadamard = false;
   to.positions = { axes: 1, values: new Int32Array(to.capacity).fill(Math.abs(distance)) };
   try {
     backend.ropeAppend(qkv, to, layer, at, { heads: kvHeads, headDim, ...(turned && { rope: turned }) });
   } finally {
     to.positions = undefined;
+    to.hadamard = hadamard;
   }
 }
 
 function checkMove(from: Sequence, start: number, count: number, to: Sequence): void {
   const problem =
-    from.pool !== to.pool
-      ? 'the sequences have different pools'
+    from.pool !== to.pool || from.hadamard !== to.hadamard
+      ? 'the sequences have different pools or values'
       : from.state !== undefined || to.state !== undefined
         ? 'layers with states cannot be moved'
         : from.positions !== undefined || to.positions !== undefined

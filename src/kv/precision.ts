@@ -27,6 +27,14 @@ export interface UnequalBits {
 const CLOSED: Readonly<Record<8 | 4 | 2, KvFormat>> = { 8: 'q8', 4: 'q4', 2: 'q2' };
 
 /**
+ * Tells whether values are multiplied by a Hadamard matrix before they are written (`KvView.hadamard`; QuaRot,
+ * 2404.00456): at the bits at which it was found to lose less (docs/long-context.md).
+ */
+export function transformsValues(bits: KvBits): boolean {
+  return bits !== 16 && bits !== 8;
+}
+
+/**
  * Tokens that are closed at once, as many as in KIVI. Where pages are closed, no call runs tokens on both sides of a
  * multiple of it.
  */

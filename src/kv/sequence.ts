@@ -28,6 +28,8 @@ export class Sequence implements KvView {
   readonly pagesPerBlock: number;
   /** See `KvView`. Set before the tokens after omitted ones are appended. */
   positions: SlotPositions | undefined;
+  /** See `KvView`. */
+  hadamard: boolean;
   /** Called when blocks from `keep` on were released. */
   onDrop: ((keep: number) => void) | undefined;
   /** The states of layers that have states instead of pages. */
@@ -45,12 +47,13 @@ export class Sequence implements KvView {
   readonly #replaced = new Set<number>();
   #formats: { readonly version: number; readonly list: readonly KvFormat[] };
 
-  constructor(pages: PageAllocator, capacity: number, state?: SequenceState) {
+  constructor(pages: PageAllocator, capacity: number, state?: SequenceState, hadamard = false) {
     const { layers, kvHeads, format } = pages.pool.spec;
     this.pool = pages.pool;
     this.pages = pages;
     this.capacity = capacity;
     this.state = state;
+    this.hadamard = hadamard;
     this.blocks = Math.ceil(capacity / PAGE_TOKENS);
     this.pagesPerBlock = layers * kvHeads;
     this.table = new Int32Array(this.pagesPerBlock * this.blocks).fill(NO_PAGE);
@@ -290,7 +293,7 @@ export class Sequence implements KvView {
   /** A sequence with the same content, which shares every page until either writes into it. */
   fork(): Sequence {
     this.#alive();
-    const copy = new Sequence(this.pages, this.capacity, this.state?.fork());
+    const copy = new Sequence(this.pages, this.capacity, this.state?.fork(), this.hadamard);
     for (const page of this.table) if (page !== NO_PAGE) this.pages.retain(page);
     copy.table.set(this.table);
     copy.positions = this.positions && { ...this.positions, values: this.positions.values.slice() };

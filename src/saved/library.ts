@@ -207,6 +207,7 @@ export class Library implements KeptPrompts {
       kvHeads,
       headDim,
       filled,
+      ...(sequence?.hadamard === true && { hadamard: true }),
     };
     const positions = sequence?.positions && positionsOf(sequence.positions, 0, filled).values;
     const checksums = this.#checksums;
@@ -290,6 +291,8 @@ export class Library implements KeptPrompts {
     const { layers, kvHeads, headDim } = sequence.pool.spec;
     const { facts, formats } = head;
     if (wantedEnd === 0 || facts.layers !== layers || facts.kvHeads !== kvHeads || facts.headDim !== headDim) return;
+    // Where values are transformed here and were not there, everything is computed from the ids.
+    if ((facts.hadamard ?? false) !== sequence.hadamard) return;
     const { pagesPerBlock } = sequence;
     const sizes = pageSizes(sequence);
     if (head.positions.length % Math.max(1, facts.filled) !== 0) return;

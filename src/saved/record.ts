@@ -72,6 +72,8 @@ export interface RecordFacts {
   readonly settings: Readonly<Record<string, unknown>>;
   /** The number of positions that the pages hold. */
   readonly filled: number;
+  /** Whether the pages hold values times a Hadamard matrix: `KvView.hadamard`. */
+  readonly hadamard?: boolean;
   /** Of models that have layers with a state (states.ts). */
   readonly states?: readonly SavedSnapshot[];
   readonly images: readonly SavedImage[];

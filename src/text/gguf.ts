@@ -1,35 +1,30 @@
 /** Reads a tokenizer from GGUF metadata (`tokenizer.ggml.*`), with llama.cpp's defaults for missing values. */
 import { byteLevelBytes } from './byte-level.ts';
-import { CharacterMap } from './charsmap.ts';
 import type { AddedToken, TokenDecoder, TokenModel, TokenizerDescription } from './description.ts';
 import { failTokenizer } from './failure.ts';
 import { flag, integer, numbers, strings, text } from './gguf-metadata.ts';
 import type { GgufValues } from './gguf-metadata.ts';
-import { SPACE_MARK, bertNormalizer, sentencePieceSpaces } from './normalizers.ts';
+import { SPACE_MARK } from './normalizers.ts';
 import { namedPretokenizer, namedStages, pretokenizerNames } from './pretokenizers.ts';
 import { TokenTable } from './token-table.ts';
 import type { TokenizerFacts } from './tokenizer.ts';
 import { ENDS, turnEnds } from './turn-ends.ts';
 import {
-  ByteList,
-  bertStages,
   byteTokenValue,
   byteTokens,
-  checkScores,
   checkTokens,
   looseCharacters,
   mergeList,
   packEntries,
   ranksOf,
-  unigramUnknownScore,
   wordStages,
 } from './vocabulary.ts';
 
 // tokenizer.ggml.token_type
-const TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+export const TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** The common part of all kinds of vocabularies. */
-interface Source {
+export interface Source {
   readonly values: GgufValues;
   readonly tokens: readonly string[];
   readonly types: ArrayLike<number> | undefined;
@@ -47,7 +42,7 @@ interface Defaults {
   readonly addEos: boolean;
 }
 
-export function describeGguf(values: GgufValues): TokenizerDescription {
+export async function describeGguf(values: GgufValues): Promise<TokenizerDescription> {
   const listed =
     strings(values, 'tokens') ??
     failTokenizer('tokenizer.ggml.tokens is missing; convert the model again with its tokenizer');
@@ -74,10 +69,11 @@ export function describeGguf(values: GgufValues): TokenizerDescription {
       return describeBpe(source, 'gemma4');
     case 'llama':
       return describeSentencePiece(source);
+    // Pages that load decoders do not download these.
     case 't5':
-      return describeUnigram(source);
+      return (await import('./gguf-encoders.ts')).describeUnigram(source);
     case 'bert':
-      return describeWordPiece(source);
+      return (await import('./gguf-encoders.ts')).describeWordPiece(source);
     default:
       return failTokenizer(
         `tokenizer.ggml.model is ${JSON.stringify(kind)}; supported are gpt2, llama, t5, bert and gemma4`,
@@ -86,7 +82,7 @@ export function describeGguf(values: GgufValues): TokenizerDescription {
   }
 }
 
-function factsOf({ values, tokens, ids }: Source, defaults: Defaults): TokenizerFacts {
+export function factsOf({ values, tokens, ids }: Source, defaults: Defaults): TokenizerFacts {
   const id = (key: string, fallback?: number): number | undefined =>
     [integer(values, key), fallback].find((n) => n !== undefined && n >= 0 && n < tokens.length);
   const ends = [id('eos_token_id', defaults.eos), id('eot_token_id'), id('eom_token_id')].filter(
@@ -109,7 +105,7 @@ function factsOf({ values, tokens, ids }: Source, defaults: Defaults): Tokenizer
 }
 
 /** Control, unknown and user-defined tokens are matched literally in the text. */
-function addedTokens({ values, tokens, types }: Source): AddedToken[] {
+export function addedTokens({ values, tokens, types }: Source): AddedToken[] {
   // GGUF has no fields for these: Phi-3's special tokens include the white space after them, and some masks that before
   // them.
   const phi3 = /phi-?3/i.test(text(values, 'general.name') ?? '');
@@ -137,7 +133,7 @@ function addedTokens({ values, tokens, types }: Source): AddedToken[] {
 const utf8 = new TextEncoder();
 
 /** Added tokens print literally, byte tokens print their byte, others what `plain` returns. */
-function decoderOf(
+export function decoderOf(
   { table, types }: Source,
   added: readonly AddedToken[],
   leadingSpaces: number,
@@ -164,20 +160,20 @@ function decoderOf(
 function spaceMarks(prefix: boolean): (segment: string, first: boolean, afterToken: boolean) => string {
   return (segment, _first, afterToken) => ((prefix && afterToken ? ' ' : '') + segment).replaceAll(' ', SPACE_MARK);
 }
-function idsOf({ table }: Source): (token: string) => number | undefined {
+export function idsOf({ table }: Source): (token: string) => number | undefined {
   return (token) => table.find(token);
 }
 
-const spaced = (token: string): Uint8Array => utf8.encode(token.replaceAll(SPACE_MARK, ' '));
+export const spaced = (token: string): Uint8Array => utf8.encode(token.replaceAll(SPACE_MARK, ' '));
 
 /** Tokens that ordinary text may encode to: neither control tokens nor the names of byte tokens. */
-function ordinary({ tokens, types }: Source, added: readonly AddedToken[]): (string | undefined)[] {
+export function ordinary({ tokens, types }: Source, added: readonly AddedToken[]): (string | undefined)[] {
   const special = new Set(added.filter((token) => token.special).map((token) => token.id));
   return tokens.map((token, id) => (special.has(id) || types?.[id] === TYPE.byte ? undefined : token));
 }
 
 /** The ids that are put before and after a text, and between two texts. */
-function ends(
+export function ends(
   facts: TokenizerFacts,
   { values }: Source,
 ): { before: readonly number[]; after: readonly number[]; between?: readonly number[] } {
@@ -261,85 +257,5 @@ function describeSentencePiece(source: Source): TokenizerDescription {
     },
     normalize: spaceMarks(spacePrefix),
     decoder: decoderOf(source, added, spacePrefix ? 1 : 0, spaced),
-  };
-}
-
-function describeUnigram(source: Source): TokenizerDescription {
-  const { values, tokens, types, ids } = source;
-  const facts = factsOf(source, { eos: 1, unknown: 2, padding: 0, addBos: false, addEos: true });
-  const listed =
-    numbers(values, 'scores', tokens.length) ??
-    failTokenizer('tokenizer.ggml.scores is missing; convert the model again with its tokenizer');
-  const added = addedTokens(source);
-  const isNormal = (id: number): boolean => (types?.[id] ?? TYPE.normal) === TYPE.normal;
-  const scores = Float64Array.from(tokens, (_, id) => (types?.[id] === TYPE.userDefined ? 0 : (listed[id] ?? 0)));
-  checkScores(scores);
-  const found = tokens.map((token, id) =>
-    isNormal(id) || types?.[id] === TYPE.userDefined || types?.[id] === TYPE.unused ? token : undefined,
-  );
-  const prefix = flag(values, 'add_space_prefix') ?? false;
-  const spaces = { removeExtra: flag(values, 'remove_extra_whitespaces') ?? false, prefix, suffix: false };
-  const listedMap = numbers(values, 'precompiled_charsmap', 0);
-  const map =
-    listedMap === undefined || listedMap.length === 0 ? undefined : new CharacterMap(Uint8Array.from(listedMap));
-  return {
-    facts,
-    added,
-    idOf: idsOf(source),
-    stages: wordStages(tokens, ids),
-    ...ends(facts, source),
-    model: {
-      kind: 'unigram',
-      entries: packEntries(found, false),
-      tokens: tokens.length,
-      unknown: facts.unknown,
-      scores,
-      unknownScore: unigramUnknownScore(scores.filter((_, id) => isNormal(id))),
-      byteIds: byteTokens(ids, false),
-      byteFallback: false,
-    },
-    normalize: (segment) => sentencePieceSpaces(map?.normalize(segment, true) ?? segment, spaces),
-    decoder: decoderOf(source, added, prefix ? 1 : 0, spaced),
-  };
-}
-
-function describeWordPiece(source: Source): TokenizerDescription {
-  const { values, tokens } = source;
-  const count = tokens.length;
-  const facts = factsOf(source, {
-    bos: integer(values, 'cls_token_id') ?? 101,
-    unknown: 100,
-    padding: 0,
-    addBos: true,
-    addEos: false,
-  });
-  const separator = [integer(values, 'seperator_token_id'), integer(values, 'separator_token_id'), 102].find(
-    (id) => id !== undefined && id >= 0 && id < count,
-  );
-  const added = addedTokens(source);
-  // "▁word" begins a word, "ing" continues one.
-  const list = new ByteList();
-  for (const token of ordinary(source, added)) {
-    if (token === undefined) list.skip();
-    else if (token.startsWith(SPACE_MARK)) list.add(token.slice(1), false, 0xff);
-    else list.add(token);
-  }
-  const entries = list.take();
-  const lower = flag(values, 'normalizer.lowercase') ?? true;
-  return {
-    facts,
-    added,
-    idOf: idsOf(source),
-    stages: bertStages(),
-    model: { kind: 'wordpiece', entries, tokens: count, unknown: facts.unknown, wordLimit: 0xffffffff },
-    normalize: bertNormalizer({
-      cleanText: true,
-      chineseCharacters: true,
-      lowercase: lower,
-      stripAccents: flag(values, 'normalizer.strip_accents') ?? lower,
-    }),
-    before: facts.bos === undefined || !facts.addBos ? [] : [facts.bos],
-    after: separator === undefined || !(flag(values, 'add_sep_token') ?? true) ? [] : [separator],
-    decoder: decoderOf(source, added, 1, spaced),
   };
 }

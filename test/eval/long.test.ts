@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { LONG_OPTIONS, figures, run as long } from '../../eval/long.mjs';
 import { LongItems, SCORED } from '../../eval/long-items.mjs';
-import { LONG_METHODS } from '../../eval/long-methods.mjs';
+import { LONG_METHODS } from '../../eval/methods.mjs';
 import { meanDifference } from '../../eval/statistics.mjs';
 import { checkContext } from '../../src/select/settings.ts';
 import type { OctavoModel } from '../../src/face/model.ts';

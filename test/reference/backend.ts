@@ -36,7 +36,7 @@ import * as stateChecks from '../../src/backend/state-checks.ts';
 import { weightBytes, type WeightFormat, type WeightSpec } from '../../src/backend/weight.ts';
 import { FileError, InputError } from '../../src/errors.ts';
 import { dequantise } from './dequantise.ts';
-import { activate, attend, means, normalise, product, rotate, softmax } from './maths.ts';
+import { activate, attend, hadamard, means, normalise, product, rotate, softmax } from './maths.ts';
 import { ReferencePool } from './pages.ts';
 import { convolve, denoised, groupMoments, groupNormalise } from './pictures.ts';
 import { distribution, draw } from './sample.ts';
@@ -499,7 +499,7 @@ class ReferenceBackend implements Backend, StateOperations {
         pool
           .row(kv, layer, h, position + i, 1)
           .fill(0)
-          .set(v.map((value) => value / root));
+          .set(kv.hadamard ? hadamard(v.map((value) => value / root)) : v.map((value) => value / root));
       }
     }
     return this.#tensor([t, heads * headDim], out);
@@ -536,8 +536,8 @@ class ReferenceBackend implements Backend, StateOperations {
         const bias = ranges.bias && Float64Array.from(seen, (it) => it.bias);
         for (let h = group * shared; h < (group + 1) * shared; h++) {
           const at = i * cols + h * headDim;
-          const found = attend(values.subarray(at, at + headDim), keys, content, spec.scale, bias);
-          out.set(found.subarray(0, width), (i * spec.heads + h) * width);
+          const found = attend(values.subarray(at, at + headDim), keys, content, spec.scale, bias).subarray(0, width);
+          out.set(kv.hadamard ? hadamard(found) : found, (i * spec.heads + h) * width);
         }
       }
     }

@@ -91,6 +91,19 @@ export function rotate(head: Float64Array, at: number | ((axis: number) => numbe
   }
 }
 
+/** A head times the normalised Walsh-Hadamard matrix, whose entry (i, j) has the sign of the number of ones in i & j; of blocks of the largest power of two that divides the head. */
+export function hadamard(head: Float64Array): Float64Array {
+  let block = 1;
+  while (head.length % (2 * block) === 0) block *= 2;
+  const ones = (n: number): number => [...n.toString(2)].filter((digit) => digit === '1').length;
+  return head.map((_, i) => {
+    const first = i - (i % block);
+    let sum = 0;
+    for (let j = 0; j < block; j++) sum += (ones((i % block) & j) % 2 === 0 ? 1 : -1) * head[first + j]!;
+    return sum / Math.sqrt(block);
+  });
+}
+
 /** The axis of a pair: from the list of all pairs' axes, written out. */
 function sectionOf(pair: number, { sections, inverseFrequency }: RopeSpec): number {
   if (!sections) return 0;

@@ -109,6 +109,25 @@ test("pages of another shape than the model's are left alone, and holes end what
   expect(other.length).toBe(0);
 });
 
+test('pages whose values are transformed are left alone where values are not, and the other way round', async () => {
+  for (const [name, saved] of [
+    ['plain', false],
+    ['transformed', true],
+  ] as const) {
+    const shelf = library();
+    const sequence = filled('f32', 2);
+    sequence.hadamard = saved;
+    await shelf.save(name, state(new Int32Array(TOKENS)), sequence, 'k');
+    for (const wanted of [false, true]) {
+      const { fill } = await shelf.open(name);
+      const { pool } = sequence;
+      const again = new Sequence(new PageAllocator(createReferenceBackend().kvPool(pool.spec)), 512, undefined, wanted);
+      await fill(again);
+      expect(again.length).toBe(saved === wanted ? TOKENS : 0);
+    }
+  }
+});
+
 test('a prompt is extended by the stored one that has most of it, at whole blocks, and its last id is left to compute', async () => {
   const shelf = library();
   const ids = Int32Array.from({ length: TOKENS }, (_, i) => i % 50);

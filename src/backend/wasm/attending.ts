@@ -82,6 +82,7 @@ export class Attending {
       given,
       vNormed: vEpsilon === undefined ? 0 : 1,
       vEpsilon: vEpsilon ?? 0,
+      hadamard: kv.hadamard === true ? 1 : 0,
     });
     engine.run('ropeAppend', engine.wasm.exports.ropeAppend);
     return out;
@@ -99,7 +100,9 @@ export class Attending {
     const { exports } = engine.wasm;
     const asked: checks.Queries = { operation: 'attention', q, kv, layer, position, ranges, spec };
     const keys = checks.queries(asked);
-    const out = this.#tensors.make([q.shape[0] ?? 0, spec.heads * (spec.headDim ?? kv.pool.spec.headDim)]);
+    const [rows = 0] = q.shape;
+    const width = spec.headDim ?? kv.pool.spec.headDim;
+    const out = this.#tensors.make([rows, spec.heads * width]);
     const fields = this.#queries(asked, keys, out);
     writeAttention(engine.block(), fields);
     engine.scratch(exports.attentionScratchBytes(engine.args));
@@ -107,6 +110,7 @@ export class Attending {
     const partials = bytes === 0 ? 0 : engine.room('partials', bytes);
     engine.block().words[attentionPartials] = partials;
     engine.run('attention', exports.attention);
+    if (kv.hadamard === true) exports.hadamard(out.pointer, rows * spec.heads, width);
     return out;
   }
 

@@ -568,7 +568,7 @@ export function writeDelta({ words, floats }: Block, record: Delta): void {
 // assembly/kernels/rope.ts
 
 /** Words of the record, and the word of each field. */
-export const ropeAppendWords = 27;
+export const ropeAppendWords = 28;
 export const ropeAppendOut = 1;
 export const ropeAppendQkv = 2;
 export const ropeAppendPages = 3;
@@ -595,6 +595,7 @@ export const ropeAppendWidth = 23;
 export const ropeAppendGiven = 24;
 export const ropeAppendVNormed = 25;
 export const ropeAppendVEpsilon = 26;
+export const ropeAppendHadamard = 27;
 export interface RopeAppend {
   readonly out: number;
   readonly qkv: number;
@@ -622,6 +623,7 @@ export interface RopeAppend {
   readonly given: number;
   readonly vNormed: number;
   readonly vEpsilon: number; // f32
+  readonly hadamard: number;
 }
 export function writeRopeAppend({ words, floats }: Block, record: RopeAppend): void {
   words[1] = record.out;
@@ -650,6 +652,7 @@ export function writeRopeAppend({ words, floats }: Block, record: RopeAppend): v
   words[24] = record.given;
   words[25] = record.vNormed;
   floats[26] = record.vEpsilon;
+  words[27] = record.hadamard;
 }
 
 // assembly/kernels/rowwise.ts

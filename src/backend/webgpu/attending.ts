@@ -6,6 +6,7 @@ import {
   partFloats,
   type QueryOperands,
 } from '../../../gpu/kernels/attention.ts';
+import { hadamard } from '../../../gpu/kernels/hadamard.ts';
 import { probe, spanSums } from '../../../gpu/kernels/probe.ts';
 import { ropeAppend, ropeAppendRows } from '../../../gpu/kernels/rope-append.ts';
 import type { AppendSpec, AttentionSpec, KvView, ProbeSpec, Ranges, Tensor } from '../backend.ts';
@@ -54,6 +55,7 @@ export class Attending {
       qNorm: rmsOf('ropeAppend', options.qNorm),
       kNorm: rmsOf('ropeAppend', options.kNorm),
       vEpsilon: options.vEpsilon,
+      hadamard: kv.hadamard === true,
       q: matrix('ropeAppend', 'out', out),
       none,
     });
@@ -78,13 +80,23 @@ export class Attending {
     const shares = attentionShares(asked, runner.forms.of('attention'));
     if (shares === 1) {
       runner.run(attention, { ...asked, out: target.buffer, outStride: target.stride, width, mode: 'result', shares });
-      return out;
+      return kv.hadamard === true ? this.#gathered(out, spec.heads, width) : out;
     }
     const { headDim } = asked.kv.spec;
     const parts = runner.buffers.take(4 * shares * asked.q.rows * spec.heads * partFloats(headDim));
     runner.run(attention, { ...asked, out: parts, mode: 'shares', shares });
     runner.run(attentionMerge, { parts, shares, heads: spec.heads, headDim, width, out: target });
     runner.buffers.give(parts);
+    return kv.hadamard === true ? this.#gathered(out, spec.heads, width) : out;
+  }
+
+  /** The inverse of what `ropeAppend` does to heads that are spread. */
+  #gathered(spread: Tensor, heads: number, headDim: number): Tensor {
+    const { runner, tensors } = this.#context;
+    const x = matrix('attention', 'out', spread);
+    const out = tensors.make(spread.shape);
+    runner.run(hadamard, { x, heads, headDim, out: matrix('attention', 'out', out) });
+    tensors.free(spread);
     return out;
   }
 

@@ -34,6 +34,8 @@ export function attention(subject: Subject): void {
     readonly own?: { readonly headDim: number; readonly kvHeads: number };
     /** Normalises v. */
     readonly vEpsilon?: number;
+    /** Values are multiplied by a Hadamard matrix. */
+    readonly hadamard?: boolean;
     readonly first?: number;
     readonly ranges?: (queries: number, position: number, kvHeads: number) => Ranges;
   }
@@ -52,12 +54,14 @@ export function attention(subject: Subject): void {
       first = 0,
       own = { headDim, kvHeads },
       vEpsilon,
+      hadamard = false,
     } = it;
     const ranges = it.ranges ?? ((queries: number, position: number) => denseCausal(queries, position + queries));
     const r = random(heads * 1000 + headDim);
     const total = first + steps.reduce((a, b) => a + b, 0);
     const layers = 2;
-    const view = shuffledView(r, backend, { layers, kvHeads, headDim, format }, Math.ceil(total / PAGE_TOKENS) + 1);
+    const pages = Math.ceil(total / PAGE_TOKENS) + 1;
+    const view = { ...shuffledView(r, backend, { layers, kvHeads, headDim, format }, pages), hadamard };
     const norms = [vector(r, 'q_norm', own.headDim), vector(r, 'k_norm', own.headDim)];
     const held: Weight[] = [];
     for (const data of norms) held.push(await put(backend, data));
@@ -114,7 +118,7 @@ export function attention(subject: Subject): void {
     const shape = `${it.heads}/${it.kvHeads} heads of ${it.headDim}, ${it.format ?? 'f32'} pages, steps ${it.steps.join()}${it.first ? ` from ${it.first}` : ''}`;
     const wanted = await subject.once(() => attend(subject.truth, it));
     const found = await attend(subject.device, it);
-    const detail = `${it.style ?? 'half'}${it.rotary ? `, rotary ${it.rotary}` : ''}${it.normed ? ', q/k norm' : ''}`;
+    const detail = `${it.style ?? 'half'}${it.rotary ? `, rotary ${it.rotary}` : ''}${it.normed ? ', q/k norm' : ''}${it.hadamard ? ', Hadamard' : ''}`;
     expectNmse(found.q, wanted.q, TOLERANCE.reduction, `ropeAppend ${shape}, ${detail}`);
     expectNmse(found.out, wanted.out, it.format === 'f16' ? TOLERANCE.half : TOLERANCE.reduction, `attention ${shape}`);
   }
@@ -161,6 +165,18 @@ export function attention(subject: Subject): void {
     });
     test('v normalised', async () => {
       await sameAttention({ ...smaller, format: 'f16', steps: [33, 1], vEpsilon: 1e-6 });
+    });
+
+    test('values times a Hadamard matrix: attention is what it is without', async () => {
+      const own = { headDim: 36, kvHeads: 1 };
+      await sameAttention({ ...smaller, format: 'f16', steps: [33, 1], normed: true, hadamard: true });
+      await sameAttention({ ...smaller, steps: [5, 1], own, style: 'none', vEpsilon: 0.1, hadamard: true });
+      await sameAttention({ heads: 2, kvHeads: 1, headDim: 256, steps: [9, 1], hadamard: true });
+      const plain = { heads: 2, kvHeads: 1, headDim: 80, steps: [5, 1] } as const;
+      const wanted = await attend(subject.device, plain);
+      const found = await attend(subject.device, { ...plain, hadamard: true });
+      expect(found.q).toEqual(wanted.q);
+      expectNmse(found.out, wanted.out, TOLERANCE.reduction, 'attention with values times a Hadamard matrix');
     });
 
     test('a layer that only reads: queries without keys, over what another call wrote', async () => {
