@@ -1,7 +1,8 @@
 // npm run eval -- perplexity --model FILE --text FILE [--from TEXT] [--characters N] [--window 512] [--prompt 0] [--context kvBits=4,...]... [--json FILE]
 // How well a model foretells a text, by options of the context: mean negative log-likelihood of a token, in nats and in bits, and perplexity.
 // The text is read in windows that start anew; `--prompt N`: N tokens of each are read as a prompt and the rest one by one, as an answer is.
-// `--context` is given once a row, its members by dots: kvBits=4, or prefill.method=blocks,prefill.budget=0.25; `dense` is no option at all.
+// `--context` is given once a row, its members by dots: kvBits=4, or prefill.method=blocks,prefill.budget=0.25; `dense` is no option at all. Where it leaves
+// something open (kvBits=auto, preset=small), what was chosen and why is printed and recorded, too.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -39,6 +40,15 @@ export function readText(path, from = '', characters) {
   return whole.slice(start, characters === undefined ? undefined : start + Number(characters));
 }
 
+/** What a session with this context chooses, and why; undefined where nothing is left open. */
+async function choice(model, context) {
+  if (context.kvBits !== 'auto' && context.preset === undefined) return undefined;
+  const session = await model.createSession({ context });
+  const { options, reason } = session.context;
+  session.destroy();
+  return { options, reason };
+}
+
 const round = (x, digits) => Number(x.toFixed(digits));
 
 /** Measures and records; `values` are the command's options. */
@@ -65,7 +75,13 @@ export async function run(model, values, machine) {
   console.log(`${'context'.padEnd(40)} ${'tokens'.padStart(7)} ${'nats'.padStart(8)} ${'bits'.padStart(8)} perplexity`);
   for (const key of values.context) {
     const started = performance.now();
-    const { tokens, nll, perplexity } = await model.score(text, { context: readContext(key), window, prompt });
+    const context = readContext(key);
+    const chosen = await choice(model, context);
+    const { tokens, nll, perplexity } = await model.score(text, {
+      context: chosen?.options ?? context,
+      window,
+      prompt,
+    });
     const seconds = round((performance.now() - started) / 1000, 1);
     rows[key] = {
       tokens,
@@ -73,11 +89,12 @@ export async function run(model, values, machine) {
       bits: round(nll / Math.LN2, 5),
       perplexity: round(perplexity, 3),
       seconds,
+      ...(chosen && { chosen }),
     };
     file.add('contexts', key, rows[key], Object.keys(rows));
     const { bits } = rows[key];
     console.log(
-      `${key.padEnd(40)} ${String(tokens).padStart(7)} ${nll.toFixed(4).padStart(8)} ${bits.toFixed(4).padStart(8)} ${perplexity.toFixed(3).padStart(10)}`,
+      `${key.padEnd(40)} ${String(tokens).padStart(7)} ${nll.toFixed(4).padStart(8)} ${bits.toFixed(4).padStart(8)} ${perplexity.toFixed(3).padStart(10)}${chosen === undefined ? '' : `  ${chosen.reason}`}`,
     );
   }
   return { ...facts, machine, parts: { contexts: rows } };

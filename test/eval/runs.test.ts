@@ -7,6 +7,7 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { drawContext, drawVisual } from '../../eval/charts.mjs';
 import { CONTEXT_OPTIONS, joined, run as context } from '../../eval/context.mjs';
+import { run as perplexity } from '../../eval/perplexity.mjs';
 import { run as visual, VISUAL_OPTIONS } from '../../eval/visual.mjs';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { testFace } from '../support/engine.ts';
@@ -46,6 +47,18 @@ describe('context', () => {
     depths: '0,1',
     each: '1',
   };
+
+  test('perplexity says what was chosen where a context leaves that open', async () => {
+    const text = join(folder, 'text.txt');
+    writeFileSync(text, 'The gate of the east wing is opened at nine by the keeper. '.repeat(20));
+    const context = ['kvBits=8', 'preset=balanced'];
+    const values = { window: '512', prompt: '0', text, from: '', context };
+    const { parts } = await perplexity(model, values, 'a machine');
+    const [eight, balanced] = context.map((key) => parts.contexts[key]);
+    expect(eight!.chosen).toBeUndefined();
+    expect(balanced!.chosen).toMatchObject({ options: { kvBits: 8 } });
+    expect(balanced!.nll).toBe(eight!.nll);
+  });
 
   test('two runs are equal, and what the file holds is not measured again', async () => {
     const json = join(folder, 'context.json');
