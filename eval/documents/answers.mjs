@@ -67,6 +67,7 @@ export async function answerTo(model, document, item, settings) {
     text,
     mode,
     gold: holds(text, item.answer),
+    beside: citations.some(({ sentence: around }) => holds(around, item.answer)),
     // The mark of a sentence that was shown: its beginning stands in the prompt.
     ...(seen.length > 0 &&
       sentence && {
@@ -105,6 +106,8 @@ export function summary(rows) {
   return {
     n: rows.length,
     gold: count(rows, ({ gold }) => gold),
+    // What is read beside an answer: the sentences that it is cited with.
+    goldOrBeside: count(rows, ({ gold, beside }) => gold || beside === true),
     // Answers with at least half of the expected words: a name without its title, a number without its unit.
     goldByHalf: count(rows, ({ covered }) => covered >= 0.5),
     shown: count(

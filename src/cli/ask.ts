@@ -16,7 +16,7 @@ const MOST_FILES = 2000;
 const MODES = ['auto', 'passages', 'whole', 'windows'] as const;
 /** From this probability on, it is said that the documents may not say it. */
 const DOUBTFUL = 0.5;
-/** Characters of a quote that are shown. */
+/** Characters of a sentence that are shown. */
 const QUOTE = 160;
 
 /** One question about documents, with the places that the answer was drawn from. */
@@ -154,8 +154,8 @@ function report({ read, absent, unverified }: DocumentAnswer, citations: readonl
     return line.length > QUOTE ? `${line.slice(0, QUOTE)}…` : line;
   };
   const sources = citations.map(
-    ({ file, page, kind, quote: said }, i) =>
-      `  [${i + 1}] ${file}, page ${page}: “${quote(said)}”${kind === 'weak' ? ' (not verified)' : ''}`,
+    ({ file, page, kind, sentence }, i) =>
+      `  [${i + 1}] ${file}, page ${page}: “${quote(sentence)}”${kind === 'weak' ? ' (not verified)' : ''}`,
   );
   const numbers = unverified.length === 0 ? [] : [`  not found in the text: ${unverified.join(', ')}`];
   const doubt =
@@ -169,10 +169,11 @@ function asJson(
 ): Record<string, unknown> {
   return {
     answer: text,
-    citations: citations.map(({ file, page, start, end, quote, kind, score, rectangles, answer }) => ({
+    citations: citations.map(({ file, page, start, end, quote, sentence, kind, score, rectangles, answer }) => ({
       file,
       page,
       quote,
+      sentence,
       kind,
       score: Math.round(1000 * score) / 1000,
       start,

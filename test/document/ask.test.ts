@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { cite } from '../../src/document/answer/cite.ts';
+import type { AnsweringModel } from '../../src/document/answer/model.ts';
 import { normalise } from '../../src/document/answer/normalise.ts';
 import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
@@ -73,6 +74,30 @@ describe('nano about a PDF', () => {
     expect(answer.read.passages).toBeLessThan(answer.read.of);
     expect(seen).toContain('reading');
     expect(seen.at(-1)).toBe('citing');
+  });
+
+  test.each([
+    ['nano', 2_000_000, 640],
+    ['a small model', 500_000_000, 320],
+    ['a large model', 3_000_000_000, 640],
+    ['a model on a server', 0, 640],
+  ])('%s is shown as many passages as it reads well', async (name, parameters, most) => {
+    const document = await openTest(textFile(text.replace(/^.*\n\n/, '').repeat(3), 'demo.txt'));
+    const sized: AnsweringModel = {
+      name,
+      parameters,
+      contextWindow: model.contextWindow,
+      tokenize: (...given) => model.tokenize(...given),
+      createSession: (options) => model.createSession(options),
+    };
+    const shown = async (budget?: number): Promise<number> => {
+      const settings = { model: sized, mode: 'passages', budget, maxTokens: 1 } as const;
+      return (await document.ask('What is the call sign of the Aurora?', settings)).read.passages;
+    };
+    const few = await shown(320);
+    const many = await shown(640);
+    expect(few).toBeLessThan(many);
+    expect(await shown()).toBe(most === 320 ? few : many);
   });
 
   test('what is not there is refused, without citations', async () => {
@@ -203,9 +228,10 @@ describe('verification', () => {
     const quote = (answer: string, question: string): string | undefined =>
       cite(answer, question, shown(), undefined)[0]?.quote;
     expect(quote('The Anna carried 38 sailors', 'Which ship carried 38 sailors?')).toBe('The Anna carried 38 sailors');
-    expect(quote('The Berta carried 38 sailors, too, and “tea”.', 'Who carried 38 sailors, too, and “tea”?')).toBe(
-      'Berta',
-    );
+    const question = 'Who carried 38 sailors, too, and “tea”?';
+    expect(cite('The Berta carried 38 sailors, too, and “tea”.', question, shown(), undefined)).toMatchObject([
+      { quote: 'Berta', sentence: 'The Berta carried 38 sailors, too, and “tea”.' },
+    ]);
   });
 
   test('what stands in two places is cited where the attention went', () => {

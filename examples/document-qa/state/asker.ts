@@ -144,7 +144,7 @@ export class Asker {
     const stream = place.ask(question, {
       model,
       mode: mode ?? usual,
-      budget: Math.min(budget, Math.floor(model.contextWindow / 2)),
+      ...(budget > 0 && { budget: Math.min(budget, Math.floor(model.contextWindow / 2)) }),
       maxTokens: Math.min(maxTokens, Math.floor(model.contextWindow / 4)),
       keep,
       context,

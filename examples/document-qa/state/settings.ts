@@ -12,8 +12,8 @@ export const settings = new Settings('document-qa', {
   /** How what is read is kept: everything, or in less memory. */
   preset: oneOf('auto', 'exact', 'balanced', 'small'),
   mode: oneOf('auto', 'passages', 'whole', 'windows'),
-  /** Tokens of passages that are read for an answer. */
-  budget: amount(640, 64, 16_000),
+  /** Tokens of passages that are read for an answer; 0: by the model's size. */
+  budget: amount(0, 0, 16_000),
   /** The longest answer, in tokens. */
   answer: amount(160, 16, 4000),
   /** Whether what a model has read of a whole document is kept on the disk. */

@@ -10,10 +10,10 @@ import { MODES } from './composer.ts';
 type Values = typeof settings.value;
 type KeysOf<T> = { [Name in keyof Values]: Values[Name] extends T ? Name : never }[keyof Values];
 
-/** Tokens that fit two, five and so many passages. */
+/** Tokens of one passage, as many as the model reads well, and of more. */
 const BUDGETS = [
-  [384, 'budgetSmall'],
-  [640, 'budgetUsual'],
+  [256, 'budgetSmall'],
+  [0, 'budgetUsual'],
   [1280, 'budgetLarge'],
   [2560, 'budgetHuge'],
 ] as const;

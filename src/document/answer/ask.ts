@@ -20,7 +20,7 @@ import { cite, type Citation } from './cite.ts';
 import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
-import { promptOf } from './prompt.ts';
+import { budgetOf, promptOf } from './prompt.ts';
 import { unknownNumbers } from './verify.ts';
 
 /** How documents are read for an answer: the best passages, everything at once, or part by part. */
@@ -51,7 +51,7 @@ export interface AskSettings {
   readonly history?: readonly Exchange[] | undefined;
   /** Most tokens of the answer; default 160. */
   readonly maxTokens?: number | undefined;
-  /** Tokens of documents that are read for `passages`; default 640. */
+  /** Tokens of documents that are read for `passages`; default 640, of models with fewer than a billion parameters 320. */
   readonly budget?: number | undefined;
   /** How the context of an answer is kept, as in `createSession`. All of it is seen in any case: citations need that. */
   readonly context?: ContextPreset | undefined;
@@ -113,7 +113,6 @@ export interface Asked {
 }
 
 const DEFAULT_TOKENS = 160;
-const DEFAULT_BUDGET = 640;
 /** Passages that are looked at. */
 const LOOKED_AT = 32;
 const MOST_PASSAGES = 6;
@@ -216,7 +215,7 @@ async function conversation(
 async function chooseMode(
   model: AnsweringModel,
   { documents }: Asked,
-  { mode = 'auto', budget = DEFAULT_BUDGET }: AskSettings,
+  { mode = 'auto', budget = budgetOf(model) }: AskSettings,
   beside: number,
 ): Promise<AskMode> {
   if (mode === 'passages' || mode === 'windows') return mode;
@@ -264,7 +263,7 @@ async function passagePack(
   model: AnsweringModel,
   { documents }: Asked,
   found: readonly Found[],
-  { budget = DEFAULT_BUDGET }: AskSettings,
+  { budget = budgetOf(model) }: AskSettings,
   beside: number,
 ): Promise<Pack> {
   const room = Math.min(budget, beside);

@@ -26,6 +26,8 @@ export interface Citation {
   readonly end: number;
   /** The words of the document, letter by letter. */
   readonly quote: string;
+  /** The sentence, or the row of a table, in which they stand. */
+  readonly sentence: string;
   /** On `page`, in points from the upper left corner. */
   readonly rectangles: readonly Rectangle[];
   /** From 0 to 1: the share of the attention to the document that went to the sentence. */
@@ -134,7 +136,7 @@ function citationsOf(
 }
 
 function citation(
-  { sentence, share }: Candidate,
+  { sentence, text, share }: Candidate,
   kind: CitationKind,
   [start, end]: readonly [number, number],
   answer: readonly [number, number],
@@ -148,6 +150,7 @@ function citation(
     start,
     end,
     quote: content.text.slice(start, end),
+    sentence: text,
     rectangles: places.filter((place) => place.page === page).map(({ rectangle }) => rectangle),
     score: Math.min(1, share),
     kind,
