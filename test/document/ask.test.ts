@@ -260,6 +260,12 @@ describe('verification', () => {
     );
   });
 
+  test('where attention is not known, the sentence is cited that says more of what was asked', () => {
+    const [citation] = cite('38 sailors', 'How many did the Berta carry?', shown(), undefined);
+    expect(citation).toMatchObject({ kind: 'exact', quote: '38 sailors' });
+    expect(citation!.sentence).toMatch(/^The Berta/);
+  });
+
   test('a sentence of its own words is supported, another is weak, and quotes are always the document’s', () => {
     const sentences = shown();
     const [supported] = cite('The ship sank in May of 1904.', 'What became of the ship?', sentences, undefined);

@@ -94,6 +94,8 @@ interface Candidate {
   /** Of the attention; or of the claim's stems, where attention is not known. */
   readonly share: number;
   readonly stems: number;
+  /** Of the question's stems: where attention is not known, the sentence that says more of what was asked is cited. */
+  readonly asked: number;
   readonly supported: boolean;
   readonly literal: [number, number] | undefined;
 }
@@ -106,11 +108,12 @@ function citationsOf(
 ): Citation[] {
   const candidates = shown.map((sentence, i): Candidate => {
     const text = sentence.content.text.slice(sentence.start, sentence.end);
-    const { share: stems, supported } = support(claim, text, sentence.content.language);
-    return { sentence, text, share: shares?.[i] ?? stems, stems, supported, literal: literal(claim, normalise(text)) };
+    const { share: stems, asked, supported } = support(claim, text, sentence.content.language);
+    const place = literal(claim, normalise(text));
+    return { sentence, text, share: shares?.[i] ?? stems, stems, asked, supported, literal: place };
   });
   const best = (list: readonly Candidate[]): Candidate[] =>
-    list.toSorted((a, b) => b.share - a.share || b.stems - a.stems);
+    list.toSorted((a, b) => b.share - a.share || b.asked - a.asked || b.stems - a.stems);
   const exact = best(candidates.filter((one) => one.literal !== undefined))[0];
   if (exact?.literal !== undefined) {
     const [from, to] = exact.literal;

@@ -12,6 +12,8 @@ export interface Claim {
   readonly text: string;
   /** Stems of its content words, those of the question left out where something is left. */
   readonly stems: readonly string[];
+  /** Stems of the question's content words. */
+  readonly asked: readonly string[];
   /** Numbers and names, normalised. */
   readonly exactly: readonly string[];
 }
@@ -39,7 +41,8 @@ export function claimOf(text: string, question: string, language: Language): Cla
     const isName = language !== 'de' && start > 0 && /^\p{Lu}/u.test(word) && !isStopWord(word.toLowerCase(), language);
     return isNumber || (isName && !asked.has(stem(word.toLowerCase(), language))) ? [normalise(word).text] : [];
   });
-  return { text: normalise(text.replace(MARKS, '')).text, stems: fresh.length > 0 ? fresh : all, exactly };
+  const stems = fresh.length > 0 ? fresh : all;
+  return { text: normalise(text.replace(MARKS, '')).text, stems, asked: [...asked], exactly };
 }
 
 /** The first range of `[0, sentence.length)` in which the whole claim stands as it is. */
@@ -60,17 +63,24 @@ export function isSentence({ text }: Claim): boolean {
   return wordsOf(text).length >= SENTENCE;
 }
 
-/** The share of a claim's stems that a sentence has, and whether all its numbers and names are there. */
-export function support(
-  { stems, exactly }: Claim,
-  sentence: string,
-  language: Language,
-): { readonly share: number; readonly supported: boolean } {
+/** What a sentence has of a claim. */
+interface Support {
+  /** The share of its stems. */
+  readonly share: number;
+  /** The share of the question's stems. */
+  readonly asked: number;
+  /** Whether it has enough of them, and all numbers and names. */
+  readonly supported: boolean;
+}
+
+export function support({ stems, asked, exactly }: Claim, sentence: string, language: Language): Support {
   const there = new Set(wordsOf(sentence).map(({ text }) => stem(text.toLowerCase(), language)));
   const { text } = normalise(sentence);
   const words = new Set(wordsOf(text).map(({ text: word }) => word));
-  const share = stems.length === 0 ? 0 : stems.filter((one) => there.has(one)).length / stems.length;
-  return { share, supported: share >= SUPPORTS && exactly.every((one) => words.has(one)) };
+  const shareOf = (wanted: readonly string[]): number =>
+    wanted.length === 0 ? 0 : wanted.filter((one) => there.has(one)).length / wanted.length;
+  const share = shareOf(stems);
+  return { share, asked: shareOf(asked), supported: share >= SUPPORTS && exactly.every((one) => words.has(one)) };
 }
 
 /**
