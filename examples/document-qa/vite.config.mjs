@@ -37,14 +37,14 @@ export default defineConfig(
     url: import.meta.url,
     plugins: [pdfFiles(), ocrFiles()],
     worker: {
-      // The sample is there without a network, too, and English and German text in pictures is recognised. Of the 170 character maps and of other languages each is
-      // kept when a document first needs it.
-      globPatterns: ['**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,pfb,ttf}', 'ocr/languages/{eng,deu}.traineddata.gz'],
-      globIgnores: ['ocr/tesseract-core-lstm.wasm.js'],
-      runtimeCaching: [
-        { urlPattern: /\/pdfjs\/cmaps\//, handler: 'CacheFirst', options: { cacheName: 'character-maps' } },
-        { urlPattern: /\/ocr\//, handler: 'CacheFirst', options: { cacheName: 'text-recognition' } },
+      // Without a network the sample is there, PDFs in all scripts are drawn, and English and German text in pictures is recognised. Other languages are kept when a
+      // document first needs them.
+      globPatterns: [
+        '**/*.{js,mjs,css,html,svg,png,pdf,woff2,wasm,pfb,ttf,bcmap}',
+        'ocr/languages/{eng,deu}.traineddata.gz',
       ],
+      globIgnores: ['ocr/tesseract-core-lstm.wasm.js'],
+      runtimeCaching: [{ urlPattern: /\/ocr\//, handler: 'CacheFirst', options: { cacheName: 'text-recognition' } }],
     },
     manifest: {
       name: 'Octavo Documents',

@@ -204,16 +204,26 @@ describe('document QA in Chromium', () => {
       expect(await ask(page, 'How tall is the lighthouse?')).toMatch(/^43 metres/);
       await page.click('.quote >> nth=1');
       await page.waitForSelector('.sheet[data-page="2"] .drawn canvas');
-      // The first PDF that is opened without a network is drawn, too.
+      // The first PDF that is opened without a network is drawn, too, also where it needs one of Adobe's character maps.
       await add(
         page,
         file(
           'later.pdf',
           'application/pdf',
-          pdf({ pages: [{ texts: column(60, 700, ['The code of the north gate is 4711.']) }] }),
+          pdf({
+            pages: [
+              {
+                texts: [
+                  ...column(60, 700, ['The code of the north gate is 4711.']),
+                  { x: 60, y: 600, text: '灯台は港の北にあります。', font: 'F6' },
+                ],
+              },
+            ],
+          }),
         ),
       );
       await page.waitForSelector('.sheet .drawn canvas');
+      await page.waitForSelector('.sheet .letters:has-text("灯台は港の北にあります。")');
       await look(page, 'offline');
       expect(complaints.filter((one) => !/ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|FAILED)/.test(one))).toEqual(
         [],
