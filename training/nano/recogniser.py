@@ -3,7 +3,7 @@
     python recogniser.py --drawings ../runs/drawings --out ../runs/recogniser.pt --minutes 30
 
 A transformer on 4 x 4 patches of 32 x 32 pixels, trained on the drawings of every hand but gallery.HAND (and on shapes),
-on the gallery's grounds, a little moved and mirrored. What it is worth is its accuracy on the drawings of that hand, printed at the end: no
+on the gallery's grounds, a little moved, mirrored and varied (variation.py). What it is worth is its accuracy on the drawings of that hand, printed at the end: no
 painting can be recognised more often than the drawing it copies.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gallery
-from collage import Item
+from collage import VARIED_SHARE, Item
 from collage_render import Renderer
 from drawings import Drawing, open_library
 from gallery import GROUNDS, THINGS, Thing
@@ -76,7 +76,8 @@ class Cells:
         if thing.colour:
             sprite = shape(thing)
         else:
-            sprite = self.renderer.sprite(Item(r.choice(self.drawings[thing.name]), r.choice(SIDES), 0, 0, r.random() < 0.5))
+            varied = r.randrange(1 << 30) if r.random() < VARIED_SHARE else None
+            sprite = self.renderer.sprite(Item(r.choice(self.drawings[thing.name]), r.choice(SIDES), 0, 0, r.random() < 0.5, varied))
         y, x = ((SIDE - len(sprite)) // 2 + r.randint(-SHIFT, SHIFT) for _ in range(2))
         top, left, bottom, right = max(0, y), max(0, x), min(SIDE, y + len(sprite)), min(SIDE, x + len(sprite))
         part = sprite[top - y : bottom - y, left - x : right - x].astype(np.uint16)
