@@ -5,20 +5,21 @@
  * A tile is one KV head and one block of queries. When a call has few queries, its keys are also cut into SEGMENTs, so
  * that there are enough tiles for all threads. The R rows of a tile are all query heads of the KV group times the
  * queries of the block, so a page is read, and decoded where it is not f32, once for all of them (cursor.ts). Each
- * batch of at most 32 keys goes through scores, their exponentials and weighted sums (page.ts; bits.ts for whole
- * quantised pages); scores are never kept for more than one batch.
+ * batch of at most 32 keys goes through scores, their exponentials and weighted sums (page.ts; bits.ts and
+ * bytes.ts for whole quantised pages); scores are never kept for more than one batch.
  *
  * The result of a row has the same bits whatever rows share its tile, and however calls and threads divide the work:
  * batches and segments lie at fixed positions, each segment begins with an empty state, segments are joined in order,
  * and a key that a row may not see adds zeros only.
  *
  *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | own position [R]: u32 |
- *                         | state of the segment | state of all before | workspace of bits.ts |
+ *                         | state of the segment | state of all before | workspace of bits.ts or bytes.ts |
  *   a state:              | O [R][D] | maximum [R] | sum [R] |
  *   partial results:      [segment][query * heads + head] of | O [D] | maximum | sum |
  */
 import { PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
 import { bitGather, bitScores, bitsRoomBytes, readsBits } from './bits';
+import { byteGather, byteScores, bytesRoomBytes, readsBytes } from './bytes';
 import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
 import { exp1 } from './math';
 import { gather, hide, join, LOWEST, scaleInto, scores, soften } from './page';
@@ -98,7 +99,7 @@ export function attentionScratchBytes(args: usize): usize {
   const rows = queries(a) * group(a);
   const d = a.headDim;
   return cursorBytes(d, true) + ((rows * (d + PAGE_TOKENS + 1)) << 2) + 2 * stateBytes(rows, d) + 64 +
-    (ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
+    (ASC_FEATURE_RELAXED_SIMD ? bytesRoomBytes(rows, d) : ASC_FEATURE_SIMD ? bitsRoomBytes(rows, d) : 0);
 }
 
 /** Returns the bytes of `partials`, 0 when the call is not split. */
@@ -179,14 +180,20 @@ function addKeys(
     const count = nextBatch(cursor);
     if (count == 0) return;
     if (ASC_FEATURE_SIMD && cursor.page != 0) {
-      bitScores(s, q, addressOf(cursor.page), formatOf(cursor.page), cursor.biases, rows, d, room);
+      const page = addressOf(cursor.page);
+      const format = formatOf(cursor.page);
+      if (ASC_FEATURE_RELAXED_SIMD) byteScores(s, q, page, format, cursor.biases, rows, d, room);
+      else bitScores(s, q, page, format, cursor.biases, rows, d, room);
     } else scores(s, q, cursor.keys, cursor.biases, rows, count, d);
     if (hides(a, cursor, count, start)) hide(s, rows, own, cursor.positions, count);
     for (let r: usize = 0; r < rows; r++) {
       soften(s + ((r * PAGE_TOKENS) << 2), count, state + ((r * d) << 2), d, highest + (r << 2), sum + (r << 2));
     }
     if (ASC_FEATURE_SIMD && cursor.page != 0) {
-      bitGather(state, s, addressOf(cursor.page), formatOf(cursor.page), rows, d, room);
+      const page = addressOf(cursor.page);
+      const format = formatOf(cursor.page);
+      if (ASC_FEATURE_RELAXED_SIMD) byteGather(state, s, page, format, rows, d, room);
+      else bitGather(state, s, page, format, rows, d, room);
     } else gather(state, s, cursor.values, rows, count, d);
   }
 }
@@ -200,7 +207,7 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
   const all = own + (rows << 2);
   const segment = all + stateBytes(rows, d);
   const room = (segment + stateBytes(rows, d) + 63) & ~63;
-  if (ASC_FEATURE_SIMD) cursor.raw = readsBits(d) ? 1 : 0;
+  if (ASC_FEATURE_SIMD) cursor.raw = (ASC_FEATURE_RELAXED_SIMD ? readsBytes(d) : readsBits(d)) ? 1 : 0;
   for (let r: usize = 0; r < rows; r++) {
     scaleInto(q + ((r * d) << 2), a.q + ((placeOf(a, kvHead, start, r) * d) << 2), d, a.scale);
     store<u32>(own + (r << 2), <u32>(a.position + start + r / g));

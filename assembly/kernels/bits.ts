@@ -1,6 +1,6 @@
 /**
- * Attention of a few rows computed directly on the bits of a whole quantised page. It serves decoding, where a page
- * decoded to f32 would be used for one or two rows only.
+ * Attention computed directly on the bits of a whole quantised page, on plain SIMD builds; bytes.ts does it on relaxed
+ * ones.
  *
  *   q . k_t = sum_c (q_c scale_c) u_tc + sum_c q_c minimum_c
  *   sum_t p_t v_tc = sum_t (p_t scale_tg) u_tc + sum_t p_t minimum_tg
@@ -21,7 +21,7 @@ import { unpack } from '../kv/quantise';
 import { lanes, madd } from './math';
 
 /** Adding this number leaves the nearest integer of a small f32 in the low bits. */
-const ROUNDING: f32 = 12582912; // 1.5 * 2^23
+export const ROUNDING: f32 = 12582912; // 1.5 * 2^23
 /**
  * The largest factor. With it 256 products with 8-bit codes fit into 32 bits; for heads of more channels it is scaled
  * down.
@@ -47,14 +47,14 @@ export function bitsRoomBytes(rows: usize, d: usize): usize {
 
 /** Returns the codes of eight channels of `unpack`'s bytes, extended to 16 bits and shifted down to bit 0. */
 @inline
-function moved(x: v128, format: u32): v128 {
+export function moved(x: v128, format: u32): v128 {
   if (format == KV_Q8) return x;
   if (format == KV_Q4) return i16x8.shr_u(i16x8.mul(x, i16x8(16, 1, 16, 1, 16, 1, 16, 1)), 4);
   return i16x8.shr_u(i16x8.mul(x, i16x8(64, 16, 4, 1, 64, 16, 4, 1)), 6);
 }
 
 /** Decodes n words of scale and minimum to f32 scales and minima. */
-function openScales(scales: usize, minima: usize, words: usize, n: usize): void {
+export function openScales(scales: usize, minima: usize, words: usize, n: usize): void {
   for (let i: usize = 0; i < n << 2; i += 16) {
     const x = v128.load(words + i);
     v128.store(scales + i, fromHalf4(v128.and(x, i32x4.splat(0xffff))));
@@ -298,7 +298,7 @@ function add(at: usize, sum: v128, step: v128, rest: v128): void {
 }
 
 /** Decodes the scales and minima of one group for the 32 tokens, whose words are `stride` bytes apart. */
-function openGroup(scales: usize, minima: usize, words: usize, stride: usize): void {
+export function openGroup(scales: usize, minima: usize, words: usize, stride: usize): void {
   for (let t: usize = 0; t < PAGE_TOKENS << 2; t += 16) {
     const x = i32x4(
       load<i32>(words), load<i32>(words + stride), load<i32>(words + 2 * stride), load<i32>(words + 3 * stride),

@@ -6,7 +6,7 @@
  * of `tileRows` weight rows by up to BLOCK tokens, tokens innermost so that a tile of weights is read from memory once)
  * calls `matmul`, then adds bias, activation and residual in cache.
  */
-import { ACTIVATION_NONE, ACTIVATION_TANH, activate1, activate4 } from './math';
+import { ACTIVATION_NONE, ACTIVATION_TANH, activateRow } from './math';
 import { NORM_NONE, normRow } from './norm';
 import { activationBytes, decodeRow, matmul, matmulScratchBytes, quantiseActivationRows } from './matmul';
 import { parallel } from './pool';
@@ -148,16 +148,25 @@ export function productTile(a: Linear, tile: usize, scratch: usize): void {
 
 /** y = act(y + bias) * scale + residual, each optional. The argument of tanh is divided by `scale`. */
 export function finishRow(y: usize, n: usize, bias: usize, activation: u32, scale: f32, residual: usize): void {
+  if (activation != ACTIVATION_NONE) {
+    if (bias != 0 || activation == ACTIVATION_TANH) {
+      addRow(y, n, bias, activation == ACTIVATION_TANH ? 1 / scale : 1, 0);
+    }
+    activateRow(y, y, n, activation);
+    bias = 0;
+  }
+  if (bias != 0 || scale != 1 || residual != 0) addRow(y, n, bias, scale, residual);
+}
+
+/** y = (y + bias) * scale + residual, with bias and residual optional. */
+function addRow(y: usize, n: usize, bias: usize, scale: f32, residual: usize): void {
   let i: usize = 0;
-  const before: f32 = activation == ACTIVATION_TANH ? 1 / scale : 1;
   if (ASC_FEATURE_SIMD) {
     const scales = f32x4.splat(scale);
     for (; i + 4 <= n; i += 4) {
       const at = i << 2;
       let v = v128.load(y + at);
       if (bias != 0) v = f32x4.add(v, v128.load(bias + at));
-      if (before != 1) v = f32x4.mul(v, f32x4.splat(before));
-      if (activation != ACTIVATION_NONE) v = activate4(activation, v);
       if (scale != 1) v = f32x4.mul(v, scales);
       if (residual != 0) v = f32x4.add(v, v128.load(residual + at));
       v128.store(y + at, v);
@@ -167,7 +176,7 @@ export function finishRow(y: usize, n: usize, bias: usize, activation: u32, scal
     const at = i << 2;
     let v = load<f32>(y + at);
     if (bias != 0) v += load<f32>(bias + at);
-    v = activate1(activation, v * before) * scale;
+    v *= scale;
     if (residual != 0) v += load<f32>(residual + at);
     store<f32>(y + at, v);
   }
@@ -215,14 +224,15 @@ export function gatedTile(a: Linear, tile: usize, scratch: usize): void {
 
 /** g = act(g) * u */
 function gateRow(g: usize, u: usize, n: usize, activation: u32): void {
+  activateRow(g, g, n, activation);
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) {
     for (; i + 4 <= n; i += 4) {
       const at = i << 2;
-      v128.store(g + at, f32x4.mul(activate4(activation, v128.load(g + at)), v128.load(u + at)));
+      v128.store(g + at, f32x4.mul(v128.load(g + at), v128.load(u + at)));
     }
   }
-  for (; i < n; i++) store<f32>(g + (i << 2), activate1(activation, load<f32>(g + (i << 2))) * load<f32>(u + (i << 2)));
+  for (; i < n; i++) store<f32>(g + (i << 2), load<f32>(g + (i << 2)) * load<f32>(u + (i << 2)));
 }
 
 /**

@@ -165,7 +165,7 @@ export function activate1(kind: u32, x: f32): f32 {
   return x;
 }
 
-/** y[i] = act(x[i]) for n values; for tests, and for vectors outside the fused operations. */
+/** y[i] = act(x[i]) for n values; `y` may be `x`. */
 export function activateRow(y: usize, x: usize, n: usize, kind: u32): void {
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) {

@@ -2,7 +2,7 @@
  * Row-wise operations around the products of image models: taking rows, sums, adaptive layer norm, gates, and one step
  * of denoising.
  */
-import { ACTIVATION_NONE, activate1, activate4, exp1, exp4, madd } from './math';
+import { ACTIVATION_NONE, activateRow, exp1, exp4, madd } from './math';
 import { layerScale, rowMean } from './norm';
 import { parallel } from './pool';
 import { KERNEL_ADD, KERNEL_DENOISE, KERNEL_GATED_ADD, KERNEL_MODULATE, KERNEL_TAKE } from './kernels';
@@ -81,11 +81,11 @@ export function addTile(a: Rowwise, tile: usize): void {
     let i: usize = 0;
     if (ASC_FEATURE_SIMD) {
       for (; i + 16 <= bytes; i += 16) {
-        const v = f32x4.add(v128.load(x + i), v128.load(y + i));
-        v128.store(out + i, a.activation == ACTIVATION_NONE ? v : activate4(a.activation, v));
+        v128.store(out + i, f32x4.add(v128.load(x + i), v128.load(y + i)));
       }
     }
-    for (; i < bytes; i += 4) store<f32>(out + i, activate1(a.activation, load<f32>(x + i) + load<f32>(y + i)));
+    for (; i < bytes; i += 4) store<f32>(out + i, load<f32>(x + i) + load<f32>(y + i));
+    if (a.activation != ACTIVATION_NONE) activateRow(out, out, a.cols, a.activation);
   }
 }
 

@@ -16,7 +16,7 @@ import { bidirectional, denseCausal, slidingWindow } from '../../../src/kv/range
 import { encodePage, pageSize } from '../../reference/pages.ts';
 import { random } from '../random.ts';
 import { expectNmse, expectSame, TOLERANCE } from '../tolerance.ts';
-import { rope, type Subject } from './harness.ts';
+import { codeTolerance, rope, type Subject } from './harness.ts';
 import { mixedView, pageValues, sparseRuns } from './mixed.ts';
 
 const DIMENSIONS = [8, 20, 32, 64, 72, 80, 128, 256];
@@ -191,7 +191,9 @@ export function pages(subject: Subject): void {
       expectNmse(
         values,
         wanted[i]!,
-        TOLERANCE.reduction,
+        formats.every((format) => ['f32', 'f16'].includes(format))
+          ? TOLERANCE.reduction
+          : codeTolerance(subject.device),
         `${what}, ${heads}/${spec.kvHeads} heads of ${spec.headDim}, ${formats.join('+')}, call ${i}`,
       ),
     );
@@ -322,7 +324,7 @@ export function pages(subject: Subject): void {
       expectNmse(
         await program(subject.device),
         await subject.once(() => program(subject.truth)),
-        TOLERANCE.reduction,
+        codeTolerance(subject.device),
         'attention around holes',
       );
     });
@@ -353,7 +355,12 @@ export function pages(subject: Subject): void {
       };
       const wanted = await subject.once(() => program(subject.truth));
       (await program(subject.device)).forEach((values, i) =>
-        expectNmse(values, wanted[i]!, TOLERANCE.reduction, `attention ${['before', 'after'][i]} a page was replaced`),
+        expectNmse(
+          values,
+          wanted[i]!,
+          codeTolerance(subject.device),
+          `attention ${['before', 'after'][i]} a page was replaced`,
+        ),
       );
     });
   });
