@@ -98,7 +98,7 @@ export type {
 } from './select/options.ts';
 export type { BackendKind } from './backend/backend.ts';
 export type { ContextMemory } from './kv/tiers.ts';
-export type { KvBits, UnequalBits } from './kv/precision.ts';
+export type { KvBits, Staircase, UnequalBits } from './kv/precision.ts';
 export type { ContrastOptions } from './generate/contrast.ts';
 export type { DraftCounts } from './generate/drafts.ts';
 export type {

@@ -101,7 +101,9 @@ function told({ chosen, cost, refused, tokens }: Note): LeastBits {
 }
 
 function bitsName(bits: KvBits): string {
-  return typeof bits === 'object' ? `keys of ${bits.keys} and values of ${bits.values} bits` : `${bits} bits`;
+  return typeof bits === 'object' && 'keys' in bits
+    ? `keys of ${bits.keys} and values of ${bits.values} bits`
+    : `${String(bits)} bits`;
 }
 
 /** What another version or a damaged store gives is measured again. */

@@ -10,11 +10,20 @@
 import { KV_FORMATS, PAGE_TOKENS, type KvFormat } from '../backend/backend.ts';
 
 /**
- * Bits of an element of a key or value in closed pages. `staircase` (SAQ): 8 for the newest quarter, 4 for the older
- * half, 2 for the oldest quarter. Its first block keeps 8: it holds the attention sinks (Xiao et al. 2023, 2309.17453)
- * and the beginning of the system message.
+ * Bits of an element of a key or value in closed pages. `staircase` has the shares `{ newest: 0.25, oldest: 0.25 }`.
  */
-export type KvBits = 16 | 8 | 4 | 2 | 'staircase' | UnequalBits;
+export type KvBits = 16 | 8 | 4 | 2 | 'staircase' | Staircase | UnequalBits;
+
+/**
+ * SAQ's staircase: 8 bits for the newest of the closed pages, 2 for the oldest, 4 for those between. The first block
+ * keeps 8: it holds the attention sinks (Xiao et al. 2023, 2309.17453) and the beginning of the system message.
+ */
+export interface Staircase {
+  /** Share of the pages that have 8 bits, 0 to 1. */
+  readonly newest: number;
+  /** Share of the pages that have 2 bits, 0 to 1; both together at most 1. */
+  readonly oldest: number;
+}
 
 /** Fewer bits for values than for keys, whose errors the softmax multiplies: 8 and 4, or 4 and 2. */
 export interface UnequalBits {
@@ -24,6 +33,7 @@ export interface UnequalBits {
   readonly values: 4 | 2;
 }
 
+const QUARTERS: Staircase = { newest: 0.25, oldest: 0.25 };
 const CLOSED: Readonly<Record<8 | 4 | 2, KvFormat>> = { 8: 'q8', 4: 'q4', 2: 'q2' };
 
 /**
@@ -58,11 +68,12 @@ export function wholeGroups(length: number): number {
  * grows.
  */
 export function closedFormat(block: number, closed: number, bits: Exclude<KvBits, 16>): KvFormat {
-  if (typeof bits === 'object') return bits.keys === 8 ? 'k8v4' : 'k4v2';
-  if (bits !== 'staircase') return CLOSED[bits];
+  if (typeof bits === 'number') return CLOSED[bits];
+  if (bits !== 'staircase' && 'keys' in bits) return bits.keys === 8 ? 'k8v4' : 'k4v2';
+  const { newest, oldest } = bits === 'staircase' ? QUARTERS : bits;
   if (block === 0) return 'q8';
-  if (block < Math.floor(closed / 4)) return 'q2';
-  return block < closed - Math.ceil(closed / 4) ? 'q4' : 'q8';
+  if (block < Math.floor(closed * oldest)) return 'q2';
+  return block < closed - Math.ceil(closed * newest) ? 'q4' : 'q8';
 }
 
 /** Tells whether a page of format `b` is to be closed further to `a`: the order is that of the staircase, and open pages come first. */

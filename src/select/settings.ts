@@ -4,7 +4,7 @@
  */
 import { InputError } from '../errors.ts';
 import { readSelection } from './visual/index.ts';
-import type { KvBits } from '../kv/precision.ts';
+import type { KvBits, UnequalBits } from '../kv/precision.ts';
 import type { ContextMemory } from '../kv/tiers.ts';
 import type { ContextOptions, ContextPreset, DecidedContext } from './options.ts';
 import { planSettings } from './methods.ts';
@@ -24,7 +24,7 @@ const MEMBERS: Readonly<Record<keyof ContextOptions, true>> = {
   overflow: true,
 };
 const BITS: readonly (KvBits | 'auto')[] = [16, 8, 4, 2, 'staircase', 'auto'];
-const UNEQUAL: readonly KvBits[] = [
+const UNEQUAL: readonly UnequalBits[] = [
   { keys: 8, values: 4 },
   { keys: 4, values: 2 },
 ];
@@ -77,10 +77,10 @@ export function checkContext(options: ContextOptions, most: number): void {
       most,
     });
   }
-  if (kvBits !== undefined && !BITS.includes(kvBits) && !isUnequal(kvBits))
+  if (kvBits !== undefined && !BITS.includes(kvBits) && !isUnequal(kvBits) && !isStaircase(kvBits))
     throw new InputError(
       'argument',
-      `context.kvBits: ${typeof kvBits === 'object' ? JSON.stringify(kvBits) : String(kvBits)} is not one of ${[...BITS, ...UNEQUAL.map((one) => JSON.stringify(one))].join(', ')}`,
+      `context.kvBits: ${typeof kvBits === 'object' ? JSON.stringify(kvBits) : String(kvBits)} is not one of ${[...BITS, ...UNEQUAL.map((one) => JSON.stringify(one))].join(', ')}, or { newest, oldest }: two shares of at most 1 together`,
       { name: 'context.kvBits' },
     );
   if (keep !== undefined && typeof keep !== 'boolean')
@@ -94,8 +94,14 @@ export function checkContext(options: ContextOptions, most: number): void {
 }
 
 function isUnequal(bits: KvBits | 'auto'): boolean {
-  if (typeof bits !== 'object' || bits === null || Object.keys(bits).length !== 2) return false;
-  return UNEQUAL.some((one) => typeof one === 'object' && one.keys === bits.keys && one.values === bits.values);
+  if (typeof bits !== 'object' || bits === null || !('keys' in bits) || Object.keys(bits).length !== 2) return false;
+  return UNEQUAL.some(({ keys, values }) => keys === bits.keys && values === bits.values);
+}
+
+function isStaircase(bits: KvBits | 'auto'): boolean {
+  if (typeof bits !== 'object' || bits === null || !('newest' in bits) || Object.keys(bits).length !== 2) return false;
+  const { newest, oldest } = bits;
+  return [newest, oldest].every((share) => typeof share === 'number' && share >= 0) && newest + oldest <= 1;
 }
 
 function checkMemory(memory: ContextMemory = {}): void {

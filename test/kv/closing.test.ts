@@ -54,6 +54,17 @@ describe('closing', () => {
     expect(closedBlocks(1000, 16)).toBe(0);
   });
 
+  test.each([
+    [{ newest: 0.5, oldest: 0 }, ['q8', ...Array(9).fill('q4'), ...Array(10).fill('q8')]],
+    [{ newest: 0, oldest: 0.3 }, ['q8', ...Array(5).fill('q2'), ...Array(14).fill('q4')]],
+    [{ newest: 0.1, oldest: 0.9 }, ['q8', ...Array(17).fill('q2'), ...Array(2).fill('q8')]],
+  ] as const)('staircase of the shares %j, which never becomes finer', (bits, formats) => {
+    expect(count(20).map((block) => closedFormat(block, 20, bits))).toEqual(formats);
+    for (let closed = 1; closed < 60; closed++)
+      for (let block = 0; block < closed; block++)
+        expect(coarser(closedFormat(block, closed, bits), closedFormat(block, closed + 1, bits))).toBe(false);
+  });
+
   test('what was appended since the last closing can be undone; before it, the tokens that are closed too far are given up', () => {
     const memory = pool(1, 2);
     const pages = new PageAllocator(memory);

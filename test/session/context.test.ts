@@ -315,6 +315,9 @@ describe('what cannot be', () => {
   test.each([
     [{ kvBits: 3 }, /kvBits: 3/],
     [{ kvBits: { keys: 4, values: 4 } }, /"values":4} is not one of .*"keys":8,"values":4/],
+    [{ kvBits: { newest: 0.7, oldest: 0.4 } }, /"oldest":0.4} is not one of .* two shares of at most 1 together/],
+    [{ kvBits: { newest: '0', oldest: 0 } }, /"newest":"0"/],
+    [{ kvBits: null }, /null is not one of/],
     [{ preset: 'tiny' }, /context: tiny is not one of auto, exact/],
     [{ kvbits: 4 }, /context.kvbits is unknown/],
     [{ window: 0 }, /context.window: 0/],
