@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { chosen, LONG_METHODS } from '../eval/methods.mjs';
 import { serve } from '../tools/static-server.mjs';
 import { barChart } from './chart.mjs';
 import { runInBrowser } from './engines/browser.mjs';
@@ -14,21 +15,22 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const list = (value, fallback) => (value ?? fallback).split(',');
 
 /** Every engine by name: (file, threads, options) -> one run's figures. */
-function engines(server, builds, dists, onnx) {
-  const octavo = (build, [label, dist]) => ({
-    name: `octavo ${build}${label}`,
+function engines(server, builds, dists, contexts, onnx) {
+  const octavo = (build, [label, dist], { title, context }) => ({
+    name: `octavo ${build}${label}${title === 'dense' ? '' : `, ${title}`}`,
     kind: 'octavo',
     run: (file, threads, o) =>
       runInBrowser(server, 'octavo.mjs', file, {
         ...o,
         dist,
+        context,
         threads,
         build: threads > 1 ? `${build}-threads` : build,
       }),
     can: (threads) => threads === 1 || build !== 'scalar',
   });
   const all = [
-    ...builds.flatMap((build) => dists.map((dist) => octavo(build, dist))),
+    ...builds.flatMap((build) => dists.flatMap((dist) => contexts.map((context) => octavo(build, dist, context)))),
     {
       name: 'wllama',
       kind: 'wllama',
@@ -84,7 +86,8 @@ export async function run(options) {
     },
   });
   const dists = [['', '/dist'], ...(options.old === undefined ? [] : [[' (old)', '/old']])];
-  const contenders = engines(server, list(options.builds, 'relaxed,simd'), dists, options.onnx).filter((e) =>
+  const contexts = chosen(options.methods ?? 'dense', LONG_METHODS).map(([, method]) => method);
+  const contenders = engines(server, list(options.builds, 'relaxed,simd'), dists, contexts, options.onnx).filter((e) =>
     wanted.includes(e.kind),
   );
   const results = [];

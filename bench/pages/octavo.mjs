@@ -2,7 +2,7 @@
 /** The build under `dist`, a folder of the server. */
 const octavo = async (dist = '/dist') => (await import(`${dist}/index.js`)).Octavo;
 
-globalThis.run = async ({ dist, threads, build, prompt, newTokens, window }) => {
+globalThis.run = async ({ dist, threads, build, context = {}, prompt, newTokens, window }) => {
   const Octavo = await octavo(dist);
   const file = document.querySelector('#file').files[0];
   const started = performance.now();
@@ -13,10 +13,12 @@ globalThis.run = async ({ dist, threads, build, prompt, newTokens, window }) => 
     contextWindow: window,
   });
   const loadMs = performance.now() - started;
-  const { ids, time, tokens } = await model.complete(prompt, {
-    maxTokens: newTokens,
-    temperature: 0,
-  });
+  const settings = { maxTokens: newTokens, temperature: 0 };
+  // Completions have no context of their own; a session adds a few tokens of its template.
+  const { ids, time, tokens } =
+    Object.keys(context).length === 0
+      ? await model.complete(prompt, settings)
+      : await (await model.createSession({ ...settings, context })).promptStreaming(prompt).finished;
   const result = {
     engine: 'octavo',
     device: model.device.description,
