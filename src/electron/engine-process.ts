@@ -27,6 +27,8 @@ parentPort?.on('message', ({ data, ports }) => {
   if (message.kind === 'settle') {
     void (async () => {
       await settled?.();
+      // What the saves answer the page goes first, since the process may be ended when this arrives.
+      await new Promise((resolve) => setImmediate(resolve));
       parentPort.postMessage({ kind: 'settled', number: message.number } satisfies ProcessSettled);
     })();
     return;
