@@ -25,8 +25,9 @@ export const isDesktop = (): boolean => pageBridge() !== undefined;
  * Calls `listener` with what the main process tells: documents to open, commands of menus, and that the computer sleeps or wakes; events that came while nobody
  * listened come first. Returns a function that ends it. In a browser nothing is told.
  */
-export const onDesktop = (listener: (event: DesktopEvent) => void): (() => void) =>
-  pageBridge()?.listen(listener) ?? (() => undefined);
+export function onDesktop(listener: (event: DesktopEvent) => void): () => void {
+  return pageBridge()?.listen(listener) ?? (() => undefined);
+}
 
 export type { DesktopEvent, OpenedFile, PowerState } from './messages.ts';
 export * from '../public.ts';
