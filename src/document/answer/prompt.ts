@@ -22,7 +22,7 @@ export function promptOf(model: AnsweringModel, text: string, question: string):
 /** Tokens of passages that a model is shown, where the caller names no number. */
 const BUDGET = 640;
 /**
- * A model that follows instructions and has fewer parameters finds more answers, and three times as soon, among fewer passages: Qwen2.5-Coder-0.5B on XQuAD
+ * A model that follows instructions and has fewer parameters finds as many answers, and 1.8 times as soon, among fewer passages: Qwen2.5-Coder-0.5B on XQuAD
  * (docs/documents.md). nano reads many as well as few.
  */
 const SMALL_BUDGET = 320;
