@@ -12,7 +12,7 @@ const context = await model.createContext({
   contextSize: window,
   threads: { ideal: threads, min: threads },
   batchSize: Math.max(512, window),
-  flashAttention: false,
+  flashAttention: true,
 });
 const sequence = context.getSequence();
 const prompt = model.tokenize(readFileSync(0, 'utf8'));
