@@ -16,6 +16,9 @@
  *   workspace:  | codes: keys [D / 4][32][4], or values [8][D][4] by fours of tokens | scales, minima, products:
  *               | f32 [max(D, 32)] each | factors i8 [R][max(2 D, 32)] | step f32, constant f32, starts: address, fine u32 [R]
  *               | starts of sums: i32 [fine, not fine][32] |
+ *
+ * The file is long, and its loops resemble each other, because twelve sums stay in registers: AssemblyScript keeps only
+ * local variables there, so the loops for three rows and for one, over keys and over values, are each written out.
  */
 import {
   KV_Q8, GROUP, PAGE_TOKENS, bitsOf, groupsOf, keyAt, keyFormat, keyScaleAt, rowBytes, valueAt,
@@ -267,6 +270,7 @@ function raise(sum: v128, start: v128): v128 {
 function dot(factors: v128, codes: v128, sum: v128): v128 {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(codes, factors, sum);
 }
+
 /** Stores the scores of sixteen keys from their sums. */
 function putScores(s: usize, a: v128, b: v128, c: v128, d: v128, facts: usize, biases: usize): void {
   const step = v128.load32_splat(facts);
