@@ -19,6 +19,9 @@ const WORDS =
 
 const fraction = (x) => x - Math.floor(x);
 const sentence = ({ word, number }) => `One of the special magic numbers for ${word} is: ${number}.`;
+const askedNumber = (word) => `What is the special magic number for ${word} mentioned in the provided text?`;
+const begunNumber = (word) => `The special magic number for ${word} mentioned in the provided text is`;
+const askedParagraph = (question) => `Answer the question with a few words of the text above.\nQuestion: ${question}`;
 
 /** Builds items for a model, in whose tokens lengths are measured. `text`: what numbers are hidden in; `paragraphs`: of XQuAD, with their questions. */
 export class LongItems {
@@ -73,29 +76,68 @@ export class LongItems {
     return { ids: this.#ids.slice(start, start + length), prompt: length - SCORED };
   }
 
-  async #numbers(length, index, keys, wanted = 1) {
+  /**
+   * A text of `length` tokens at most, and questions that are asked of one reading of it, each with the words that begin its answer, the parts
+   * that must be said, and the tokens that it may take.
+   * @param {string} kind
+   * @param {number} length
+   * @param {number} index
+   * @returns {Promise<{ text: string; questions: { question: string; begun: string; parts: string[]; tokens: number }[] }>}
+   */
+  async reading(kind, length, index) {
+    switch (kind) {
+      case 'keys':
+        return this.#numbersRead(length, index);
+      case 'xquad':
+        return this.#paragraphsRead(length, index);
+      default:
+        throw new Error(`--by followups, --parts ${kind}: take of keys, xquad`);
+    }
+  }
+
+  /** Numbers by words, and a text in which they are hidden, with the words before it. `left`: tokens of what is asked. */
+  async #hidden(length, index, keys, left) {
     const next = generator(977 * index + keys);
     const words = [...WORDS].map((word) => [next(), word]).sort(([a], [b]) => a - b);
     const numbers = words.slice(0, keys).map(([, word]) => ({ word, number: 10_000 + Math.floor(90_000 * next()) }));
-    const asked = numbers.slice(0, wanted);
     const front =
       'Special magic numbers are hidden within the following text. Make sure to memorize them. I will quiz you about the numbers afterwards.';
-    const question =
-      wanted === 1
-        ? `What is the special magic number for ${asked[0].word} mentioned in the provided text?`
-        : `What are the special magic numbers for ${asked.map(({ word }) => word).join(', ')} mentioned in the provided text?`;
-    let left = length - FRAME - 8 * wanted - (await this.#size(front)) - (await this.#size(question));
-    for (const number of numbers) left -= await this.#size(sentence(number));
-    const hay = await this.#filled(this.#hay, Math.floor(fraction(index * SPREAD) * this.#hay.length), left);
+    let room = length - FRAME - (await left(numbers)) - (await this.#size(front));
+    for (const number of numbers) room -= await this.#size(sentence(number));
+    const hay = await this.#filled(this.#hay, Math.floor(fraction(index * SPREAD) * this.#hay.length), room);
     const depth = fraction((index + 0.5) * SPREAD);
     const places = numbers.map((number, i) => ({ at: Math.round((i === 0 ? depth : next()) * hay.length), number }));
     for (const { at, number } of places.sort((a, b) => b.at - a.at)) hay.splice(at, 0, sentence(number));
+    return { numbers, text: `${front}\n\n${hay.join('\n\n')}` };
+  }
+
+  async #numbersRead(length, index) {
+    const { numbers, text } = await this.#hidden(length, index, KEYS, async () => 2 * FRAME);
     return {
-      messages: [{ role: 'user', content: `${front}\n\n${hay.join('\n\n')}\n\n${question}` }],
-      begun:
-        wanted === 1
-          ? `The special magic number for ${asked[0].word} mentioned in the provided text is`
-          : 'The special magic numbers mentioned in the provided text are',
+      text,
+      questions: numbers.map(({ word, number }) => ({
+        question: askedNumber(word),
+        begun: begunNumber(word),
+        parts: [String(number)],
+        tokens: 12,
+      })),
+    };
+  }
+
+  async #numbers(length, index, keys, wanted = 1) {
+    const several = (numbers) =>
+      `What are the special magic numbers for ${numbers.map(({ word }) => word).join(', ')} mentioned in the provided text?`;
+    const ask = (numbers) => (wanted === 1 ? askedNumber(numbers[0].word) : several(numbers));
+    const { numbers, text } = await this.#hidden(
+      length,
+      index,
+      keys,
+      async (all) => 8 * wanted + (await this.#size(ask(all.slice(0, wanted)))),
+    );
+    const asked = numbers.slice(0, wanted);
+    return {
+      messages: [{ role: 'user', content: `${text}\n\n${ask(asked)}` }],
+      begun: wanted === 1 ? begunNumber(asked[0].word) : 'The special magic numbers mentioned in the provided text are',
       answer:
         wanted === 1
           ? ` ${asked[0].number}`
@@ -111,7 +153,7 @@ export class LongItems {
     const own = Math.floor(fraction(index * SPREAD + 0.1) * paragraphs.length);
     const { context, questions } = paragraphs[own];
     const { question, answer } = questions[index % questions.length];
-    const ask = `Answer the question with a few words of the text above.\nQuestion: ${question}`;
+    const ask = askedParagraph(question);
     const left = length - FRAME - (await this.#size(ask)) - (await this.#size(answer)) - (await this.#size(context));
     const others = [...paragraphs.slice(own + 1), ...paragraphs.slice(0, own)].map((paragraph) => paragraph.context);
     const packed = await this.#filled(others, 0, left);
@@ -122,6 +164,29 @@ export class LongItems {
       answer,
       parts: [answer],
       tokens: 32,
+    };
+  }
+
+  /** Neighbouring paragraphs, and a question each about some that are spread evenly over them. */
+  async #paragraphsRead(length, index) {
+    const paragraphs = this.#paragraphs;
+    const from = Math.floor(fraction(index * SPREAD + 0.1) * paragraphs.length);
+    const round = [...paragraphs.slice(from), ...paragraphs.slice(0, from)];
+    const packed = await this.#filled(
+      round.map(({ context }) => context),
+      0,
+      length - 4 * FRAME,
+    );
+    const shown = round.filter(({ context }) => packed.includes(context));
+    const count = Math.min(KEYS, shown.length);
+    return {
+      text: packed.join('\n\n'),
+      questions: Array.from({ length: count }, (_, i) => {
+        // The first is about the middle, later ones about all depths.
+        const { questions } = shown[Math.floor(fraction(0.5 + i / count) * shown.length)];
+        const { question, answer } = questions[index % questions.length];
+        return { question: askedParagraph(question), begun: '', parts: [answer], tokens: 32 };
+      }),
     };
   }
 

@@ -1,6 +1,7 @@
-// npm run eval -- long --model FILE [--lengths 2048,4096] [--parts text,needle,keys,queries,xquad] [--by likelihood,answers] [--only METHOD,...] [--n 8] [--minutes N] [--text FILE] [--json FILE]
+// npm run eval -- long --model FILE [--lengths 2048,4096] [--parts text,needle,keys,queries,xquad] [--by likelihood,answers,followups] [--only METHOD,...] [--n 8] [--minutes N] [--text FILE] [--json FILE]
 // What keeping or seeing less of a long context costs on a real model: each method of methods.mjs on the same items (long-items.mjs), item by item beside
 // the dense run. `likelihood`: nats a token of the text's end, or of the expected answer; `answers`: what the model says, with rates and bytes.
+// `followups`: a text is read once, a first question is asked, and up to seven more, each in a clone of that conversation: what the first one left out binds them.
 // The file is written after each item, and a run goes on where the last one stopped, be it by `--minutes`: items come first, methods second, so that a slice compares all methods.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -21,6 +22,9 @@ export const LONG_OPTIONS = {
   text: { type: 'string' },
   from: { type: 'string', default: '' },
 };
+
+/** Parts with several questions about one reading. */
+const READ = ['keys', 'xquad'];
 
 const list = (text) => text.split(',').map((part) => part.trim());
 const round = (x, digits) => Number(x.toFixed(digits));
@@ -56,8 +60,37 @@ async function said(model, context, { messages, begun, parts, tokens: maxTokens 
   }
 }
 
+/** Which questions of one reading are answered rightly, 1 or 0 each, the first one first. */
+async function askedInTurn(model, context, { text, questions }) {
+  const session = await model.createSession({ temperature: 0, drafts: false, context });
+  const ask = async (of, { question, begun, parts, tokens: maxTokens }) => {
+    const input = [
+      { role: 'user', content: question },
+      ...(begun === '' ? [] : [{ role: 'assistant', content: begun, prefix: true }]),
+    ];
+    const said = await of.prompt(input, { maxTokens });
+    return parts.every((part) => holds(said, part)) ? '1' : '0';
+  };
+  try {
+    await session.append(text);
+    const [first, ...later] = questions;
+    let outcomes = await ask(session, first);
+    for (const question of later) {
+      const clone = await session.clone();
+      try {
+        outcomes += await ask(clone, question);
+      } finally {
+        clone.destroy();
+      }
+    }
+    return outcomes;
+  } finally {
+    session.destroy();
+  }
+}
+
 /** One more item of a method: what is recorded is complete. */
-async function measured(model, context, item, index, by, before = {}) {
+async function measured(model, context, { item, reading }, index, by, before = {}) {
   const recorded = { ...before };
   const settings = { ...context, share: false };
   if (by.includes('likelihood') && (recorded.nll ?? []).length === index)
@@ -71,6 +104,8 @@ async function measured(model, context, item, index, by, before = {}) {
     recorded.bytes = (recorded.bytes ?? 0) + bytes;
     if (reason !== undefined) recorded.reason = reason;
   }
+  if (reading !== undefined && (recorded.readings ?? []).length === index)
+    recorded.readings = [...(recorded.readings ?? []), await askedInTurn(model, settings, reading)];
   return recorded;
 }
 
@@ -79,6 +114,24 @@ const interval = ({ difference: d, low, high }, factor, digits) =>
   Number.isFinite(low)
     ? `${signed(factor * d, digits)} [${signed(factor * low, digits)}, ${signed(factor * high, digits)}]`
     : signed(factor * d, digits);
+
+/** Shares of right answers to all questions and to those behind the first. Questions about one text are not independent: intervals are of the texts' means. */
+function ofReadings(recorded, dense) {
+  const texts = Math.min(recorded.readings.length, dense.readings.length);
+  const mean = (digits) => digits.reduce((sum, digit) => sum + Number(digit), 0) / digits.length;
+  return [
+    ['all', 0],
+    ['later', 1],
+  ].flatMap(([name, from]) => {
+    const [ours, theirs] = [recorded, dense].map(({ readings }) =>
+      readings.slice(0, texts).map((outcomes) => [...outcomes].slice(from)),
+    );
+    return [
+      `${name} ${(100 * mean(ours.flat())).toFixed(1)} % (n ${ours.flat().length} of ${texts} texts)`,
+      recorded === dense ? '' : interval(meanDifference(ours.map(mean), theirs.map(mean)), 100, 1),
+    ];
+  });
+}
 
 /** A line of a method's figures beside those of `dense`, over the items that both have. */
 export function figures(title, recorded, dense) {
@@ -101,6 +154,7 @@ export function figures(title, recorded, dense) {
       `${(recorded.bytes / 1e6 / recorded.outcomes.length).toFixed(1)} MB`,
     );
   }
+  if (recorded.readings !== undefined && dense.readings !== undefined) cells.push(...ofReadings(recorded, dense));
   return `${title.padEnd(38)} ${cells.filter((cell) => cell !== '').join('  ')}`;
 }
 
@@ -109,7 +163,7 @@ export function figures(title, recorded, dense) {
  * @param {import('../src/public.ts').OctavoModel} model
  * @param {Readonly<Record<string, string | undefined>>} values
  * @param {string} machine
- * @returns {Promise<{ parts: Record<string, Record<string, { nll?: number[]; outcomes?: string; read?: number[]; written?: number[]; bytes?: number; refused?: string }>> }>}
+ * @returns {Promise<{ parts: Record<string, Record<string, { nll?: number[]; outcomes?: string; readings?: string[]; read?: number[]; written?: number[]; bytes?: number; refused?: string }>> }>}
  */
 export async function run(model, values, machine) {
   const parts = list(values.parts);
@@ -137,12 +191,15 @@ export async function run(model, values, machine) {
     for (const kind of parts) {
       const part = `${kind} ${length}`;
       for (let index = 0; index < Number(values.n) && performance.now() < until; index += 1) {
-        const item = await items.item(kind, length, index);
+        const asked = {
+          ...(by.some((name) => name !== 'followups') && { item: await items.item(kind, length, index) }),
+          ...(by.includes('followups') && READ.includes(kind) && { reading: await items.reading(kind, length, index) }),
+        };
         for (const [key, { context }] of methods) {
           if (performance.now() >= until) break;
           const before = kept[part]?.[key];
           if (before?.refused !== undefined) continue;
-          const recorded = await measured(model, context, item, index, by, before).catch((error) => {
+          const recorded = await measured(model, context, asked, index, by, before).catch((error) => {
             if (error?.name !== 'InputError') throw error;
             return { refused: error.message };
           });

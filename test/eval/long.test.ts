@@ -59,6 +59,27 @@ describe('items', () => {
     expect((await model.tokenize(said(item))).length).toBeLessThanOrEqual(900);
   });
 
+  test('one reading has several questions, each of which its text answers', async () => {
+    const keys = await items().reading('keys', 900, 1);
+    expect((await model.tokenize(keys.text)).length).toBeLessThan(900);
+    expect(keys.questions).toHaveLength(8);
+    for (const { question, begun, parts } of keys.questions) {
+      const [, word] = /magic number for (\w+) mentioned/.exec(question)!;
+      expect(begun).toContain(`for ${word}`);
+      expect(keys.text.split(`magic numbers for ${word} is: ${parts[0]}.`)).toHaveLength(2);
+    }
+    const packed = await items().reading('xquad', 900, 1);
+    expect((await model.tokenize(packed.text)).length).toBeLessThan(900);
+    const houses = packed.questions.map(({ question }) => /house (\d+)\?/.exec(question)![1]);
+    expect(new Set(houses).size).toBe(houses.length);
+    expect(houses.length).toBeGreaterThan(3);
+    packed.questions.forEach(({ parts }, i) => {
+      expect(parts).toEqual([`shade ${houses[i]}`]);
+      expect(packed.text).toContain(`house ${houses[i]} is ${parts[0]}`);
+    });
+    await expect(items().reading('needle', 900, 1)).rejects.toThrow('take of keys, xquad');
+  });
+
   test('a question comes with its paragraph, and a window of text with its end', async () => {
     const item = await items().item('xquad', 400, 3);
     const [, house] = /colour of house (\d+)\?/.exec(said(item))!;
@@ -129,5 +150,23 @@ describe('a run', () => {
     }
     const { dense, kv4 } = second.parts['needle 256']!;
     expect(figures('4 bits', kv4!, dense!)).toMatch(/nats \S+ \(n 2\) .*right \d+ % \(n 2\).*tokens\/s.*MB/);
+  });
+
+  test('asks one reading several times, and counts by text', async () => {
+    const file = join(folder, 'text.txt');
+    writeFileSync(file, text);
+    const defaults = Object.fromEntries(
+      Object.entries(LONG_OPTIONS).map(([name, option]) => [name, 'default' in option ? option.default : undefined]),
+    );
+    const values = { ...defaults, text: file, lengths: '448', parts: 'keys', by: 'followups', only: 'kv4', n: '2' };
+    const opened = jest.spyOn(model, 'createSession');
+    const { parts } = await long(model, values, 'a machine');
+    // One session for a text and a method: the others are its clones.
+    expect(opened).toHaveBeenCalledTimes(4);
+    const { dense, kv4 } = parts['keys 448']!;
+    for (const { readings } of [dense!, kv4!]) expect(readings!.every((found) => /^[01]{8}$/.test(found))).toBe(true);
+    expect(figures('4 bits', { readings: ['10000000', '11111111'] }, { readings: ['11111111', '11111111'] })).toMatch(
+      /all 56\.3 % \(n 16 of 2 texts\) {2}-43\.8 \[.*later 50\.0 % \(n 14 of 2 texts\) {2}-50\.0 \[/,
+    );
   });
 });
