@@ -11,7 +11,7 @@ const iou = (a, b) =>
   (Math.max(a.end, b.end) - Math.min(a.start, b.start));
 
 /** A model that says what was said before and cannot tell where it looked; `seen` gets what it is shown. */
-function replaying(model, text, seen) {
+function replaying(model, said, seen) {
   return {
     name: model.name,
     parameters: model.parameters,
@@ -24,12 +24,15 @@ function replaying(model, text, seen) {
           return {
             finished: Promise.resolve({ tokens: { prompt: 0, cached: 0 }, time: { prefill: 0, decode: 0 } }),
             async *[Symbol.asyncIterator]() {
-              yield text;
+              yield said;
             },
           };
         },
         attribute: async () => {
           throw new InputError('argument', 'what is replayed has no attention');
+        },
+        rate: async () => {
+          throw new InputError('argument', 'what is replayed is not rated');
         },
         destroy() {},
       };
@@ -52,7 +55,7 @@ export async function answerTo(model, document, item, settings) {
   const stream = document.ask(item.question, { ...settings, model, maxTokens: 96 });
   let first;
   for await (const piece of stream) if (piece !== '') first ??= performance.now() - begun;
-  const { citations, absent, time, read, text, mode } = await stream.finished;
+  const { citations, absent, time, read, text, said, mode } = await stream.finished;
   const place = item.place(document);
   const sentence = place && sentenceAround(document.text, place.start, place.end);
   const right = (one) => sentence !== undefined && overlaps(one, sentence);
@@ -61,12 +64,16 @@ export async function answerTo(model, document, item, settings) {
   const words =
     mode === 'windows'
       ? undefined
-      : (await document.ask(item.question, { ...settings, mode, model: replaying(model, text, seen) })).citations;
+      : (await document.ask(item.question, { ...settings, mode, model: replaying(model, said, seen) })).citations;
   const bm25 = bestSentence(document, item.question);
   return {
     text,
+    said,
     mode,
     gold: holds(text, item.answer),
+    // In what the model itself said, of which `text` may be made a quote.
+    goldSaid: holds(said, item.answer),
+    lengths: [text, said].map((one) => plain(one).split(' ').length),
     beside: citations.some(({ sentence: around }) => holds(around, item.answer)),
     // The mark of a sentence that was shown: its beginning stands in the prompt.
     ...(seen.length > 0 &&
@@ -94,6 +101,23 @@ function coverage(said, wanted) {
   return words.filter((word) => there.has(word)).length / words.length;
 }
 
+/** What quoting changes: the mean difference of answers with the expected words, with its interval, and the mean words of an answer. */
+function paired(rows) {
+  const both = rows.filter((row) => row.lengths !== undefined);
+  const gains = both.map(({ gold, goldSaid }) => Number(gold) - Number(goldSaid));
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const gain = mean(gains);
+  const error = Math.sqrt(mean(gains.map((value) => (value - gain) ** 2)) / gains.length);
+  const round = (value) => Math.round(1000 * value) / 1000;
+  return {
+    changed: both.filter(({ text, said }) => text !== said).length,
+    gained: gains.filter((value) => value > 0).length,
+    lost: gains.filter((value) => value < 0).length,
+    gain: [gain, gain - 1.96 * error, gain + 1.96 * error].map(round),
+    words: [0, 1].map((at) => round(mean(both.map(({ lengths }) => lengths[at])))),
+  };
+}
+
 const middle = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const count = (rows, test) => share(rows.filter((row) => test(row)).length, rows.length);
 
@@ -106,6 +130,8 @@ export function summary(rows) {
   return {
     n: rows.length,
     gold: count(rows, ({ gold }) => gold),
+    goldSaid: count(rows, ({ goldSaid }) => goldSaid),
+    quoted: paired(rows),
     // What is read beside an answer: the sentences that it is cited with.
     goldOrBeside: count(rows, ({ gold, beside }) => gold || beside === true),
     // Answers with at least half of the expected words: a name without its title, a number without its unit.

@@ -30,7 +30,7 @@ ${MODEL_HELP}  --mode MODE          passages (those that the question finds), wh
   --password P         of encrypted PDFs
   --keep               keep what was read of a whole document (OCTAVO_CACHE, or the system's cache
                        folder); the next question reads it from there instead of computing it
-  --json               one line: answer, citations, mode, read, absent, tokens, time
+  --json               one line: answer, said, citations, mode, read, absent, tokens, time
 `,
   async run(argv, context) {
     const args = new Arguments(argv, {
@@ -164,11 +164,12 @@ function report({ read, absent, unverified }: DocumentAnswer, citations: readonl
 }
 
 function asJson(
-  { text, mode, read, absent, unverified, time }: DocumentAnswer,
+  { text, said, mode, read, absent, unverified, time }: DocumentAnswer,
   citations: readonly Named[],
 ): Record<string, unknown> {
   return {
     answer: text,
+    said,
     citations: citations.map(({ file, page, start, end, quote, sentence, kind, score, rectangles, answer }) => ({
       file,
       page,

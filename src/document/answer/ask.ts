@@ -17,6 +17,7 @@ import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
 import { cite, type Citation } from './cite.ts';
+import { isShort, languageOf, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
@@ -78,8 +79,10 @@ export interface ReadReport {
 }
 
 export interface DocumentAnswer {
-  /** The whole answer. */
+  /** The whole answer: in the document's words where it is short and can be a quote. */
   readonly text: string;
+  /** What the model itself said: `text`, or other words for it. */
+  readonly said: string;
   /** Where the answer stands in the documents, in the order of its sentences. */
   readonly citations: readonly Citation[];
   /** The mode that was taken. */
@@ -169,7 +172,7 @@ export async function ask(
   );
   onProgress?.({ phase: 'citing', done: 1, total: 1 });
   const pages = asked.documents.reduce((sum, { content }) => sum + content.pages.length, 0);
-  return finished(asked, question, answered, {
+  return finished(asked, answered, {
     mode,
     searched,
     found,
@@ -297,11 +300,9 @@ interface Searched {
   readonly search: number;
 }
 
-interface Answered {
-  readonly text: string;
-  readonly shown: readonly Shown[];
+interface Answered extends Quoted {
+  readonly said: string;
   readonly pack: Pack;
-  readonly attribution: Attribution | undefined;
   readonly tokens: number;
   readonly cached: number;
   readonly prefill: number;
@@ -309,12 +310,13 @@ interface Answered {
   readonly citing: number;
 }
 
+/** Without `onText` the answer is one of a part, of which only the citations are wanted. */
 async function answerFrom(
   model: AnsweringModel,
   pack: Pack,
   question: string,
   { signal, history = [], maxTokens, keep = false, context, onProgress }: AskSettings,
-  onText: (piece: string) => void | Promise<void>,
+  onText: ((piece: string) => void | Promise<void>) | undefined,
   whole: boolean,
 ): Promise<Answered> {
   const turns = history.flatMap(({ question: before, answer }) => [
@@ -337,21 +339,28 @@ async function answerFrom(
       maxTokens,
       onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
     });
-    let text = '';
+    const shown = sentencesShown(pack);
+    const language = languageOf(shown);
+    let said = '';
+    // A short answer is held back, since it may be shown as a quote.
+    let told = 0;
     for await (const piece of stream) {
-      const shownPiece = text === '' ? piece.trimStart() : piece;
-      text += shownPiece;
-      if (shownPiece !== '') await onText(shownPiece);
+      said += said === '' ? piece.trimStart() : piece;
+      if (told === 0 && isShort(said, language)) continue;
+      await onText?.(said.slice(told));
+      told = said.length;
     }
     const { tokens, time } = await stream.finished;
-    const shown = sentencesShown(pack);
+    said = said.trimEnd();
     const begun = performance.now();
-    const attribution = await attributed(session, pack, shown, signal);
+    onProgress?.({ phase: 'citing', done: 0, total: 1 });
+    const asItIs = told > 0 || onText === undefined;
+    const answer = await citedAnswer(session, pack, shown, { question, said, asItIs }, signal);
+    if (told === 0 && answer.text !== '') await onText?.(answer.text);
     return {
-      text: text.trimEnd(),
-      shown,
+      ...answer,
+      said,
       pack,
-      attribution,
       tokens: tokens.prompt,
       cached: tokens.cached,
       prefill: time.prefill,
@@ -363,6 +372,20 @@ async function answerFrom(
   }
 }
 
+/** `asItIs`: it has been shown already, or will not be. */
+async function citedAnswer(
+  session: AnsweringSession,
+  pack: Pack,
+  shown: readonly Shown[],
+  { question, said, asItIs }: { readonly question: string; readonly said: string; readonly asItIs: boolean },
+  signal: AbortSignal | undefined,
+): Promise<Quoted> {
+  if (isRefusal(said)) return { text: said, citations: [] };
+  const citations = cite(said, question, shown, await attributed(session, pack, shown, signal));
+  if (asItIs) return { text: said, citations };
+  return quoted(said, citations, shown, (answers, most) => unlessRefused(session.rate({ answers, most }, { signal })));
+}
+
 /** Undefined where the text went another way into the model than it stands here (a template that changes it): then words decide alone. */
 async function attributed(
   session: AnsweringSession,
@@ -370,14 +393,20 @@ async function attributed(
   shown: readonly Shown[],
   signal: AbortSignal | undefined,
 ): Promise<Attribution | undefined> {
+  const spans = shown.flatMap(({ at, start, end }) => [at, at + end - start]);
+  const found = await unlessRefused(session.attribute({ text: text.trim(), spans }, { signal }));
+  if (found === undefined) return undefined;
+  // An answer may begin with a space that is not shown.
+  const [first = '', ...rest] = found.tokens;
+  return { ...found, tokens: [first.trimStart(), ...rest] };
+}
+
+/** Undefined where a model cannot be asked: models on servers are not looked into, and those whose layers have states cannot rate answers. */
+async function unlessRefused<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
-    const spans = shown.flatMap(({ at, start, end }) => [at, at + end - start]);
-    const found = await session.attribute({ text: text.trim(), spans }, { signal });
-    // An answer may begin with a space that is not shown.
-    const [first = '', ...rest] = found.tokens;
-    return { ...found, tokens: [first.trimStart(), ...rest] };
+    return await asked;
   } catch (error) {
-    // Models on servers are not looked into, either. A lost device is lost.
+    // A lost device is lost.
     if (error instanceof OctavoError && error.code !== 'lost') return undefined;
     throw error;
   }
@@ -385,22 +414,19 @@ async function attributed(
 
 function finished(
   asked: Asked,
-  question: string,
-  { text, shown, attribution, prefill, decode, citing, pack }: Answered,
+  { text, said, citations, prefill, decode, citing, pack }: Answered,
   { mode, read, searched, found, search }: Pick<DocumentAnswer, 'mode' | 'read'> & Searched,
 ): DocumentAnswer {
-  const begun = performance.now();
-  const refused = isRefusal(text);
-  const citations = refused ? [] : cite(text, question, shown, attribution);
-  const probability = absentProbability(asked.evidence(searched, found), refused);
+  const probability = absentProbability(asked.evidence(searched, found), isRefusal(said));
   return {
     text,
+    said,
     citations,
     mode,
     read,
     absent: { probability, nearest: found.slice(0, NEAREST) },
     unverified: unknownNumbers(text, pack.text),
-    time: { search, prefill, decode, cite: citing + performance.now() - begun },
+    time: { search, prefill, decode, cite: citing },
   };
 }
 
@@ -428,13 +454,12 @@ async function askParts(
       packOf([part]),
       question,
       { ...rest, maxTokens: Math.min(64, maxTokens) },
-      () => undefined,
+      undefined,
       false,
     );
     prefill += answered.prefill;
     decode += answered.decode;
-    if (isRefusal(answered.text)) continue;
-    for (const citation of cite(answered.text, question, answered.shown, answered.attribution)) {
+    for (const citation of answered.citations) {
       const content = contents.get(citation.document);
       if (content !== undefined && citation.kind !== 'weak') evidence.push({ citation, content });
     }
@@ -457,7 +482,7 @@ async function askParts(
     description: `everything, in ${parts.length} parts`,
   };
   const timed = { ...answered, prefill: prefill + answered.prefill, decode: decode + answered.decode };
-  return finished(asked, question, timed, { mode: 'windows', read, searched, found, search });
+  return finished(asked, timed, { mode: 'windows', read, searched, found, search });
 }
 
 /** The sentence in which a citation stands. */

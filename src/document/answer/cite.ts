@@ -9,7 +9,7 @@ import { sentencesOf } from '../sentences.ts';
 import { isStopWord } from '../stems.ts';
 import { normalise } from './normalise.ts';
 import type { Shown } from './pack.ts';
-import { claimOf, isSentence, literal, support, supportingRange, type Claim } from './verify.ts';
+import { claimOf, completeRange, isSentence, literal, support, supportingRange, type Claim } from './verify.ts';
 
 /** `exact`: the words of the answer stand there. `supported`: its numbers, names and most of its words do. `weak`: what the model looked at most. */
 export type CitationKind = 'exact' | 'supported' | 'weak';
@@ -117,17 +117,17 @@ function citationsOf(
   const exact = best(candidates.filter((one) => one.literal !== undefined))[0];
   if (exact?.literal !== undefined) {
     const [from, to] = exact.literal;
-    const start = exact.sentence.start + from;
     const { language } = exact.sentence.content;
     const narrow = isSentence(claim) ? supportingRange(claim, exact.text.slice(from, to), language) : undefined;
-    const [first, last] = narrow ?? [0, to - from];
-    return [citation(exact, 'exact', [start + first, start + last], answer)];
+    const [first, last] = narrow ? [from + narrow[0], from + narrow[1]] : completeRange(claim, exact.text, [from, to]);
+    return [citation(exact, 'exact', [exact.sentence.start + first, exact.sentence.start + last], answer)];
   }
   const whole = ({ sentence }: Candidate): [number, number] => [sentence.start, sentence.end];
   const supporting = best(candidates.filter(({ supported }) => supported))[0];
   if (supporting !== undefined) {
     const { sentence, text } = supporting;
-    const [from, to] = supportingRange(claim, text, sentence.content.language) ?? [0, text.length];
+    const range = supportingRange(claim, text, sentence.content.language);
+    const [from, to] = range ? completeRange(claim, text, range) : [0, text.length];
     return [citation(supporting, 'supported', [sentence.start + from, sentence.start + to], answer)];
   }
   const attended = best(candidates);
@@ -138,8 +138,9 @@ function citationsOf(
     .map((one) => citation(one, 'weak', whole(one), answer));
 }
 
-function citation(
-  { sentence, text, share }: Candidate,
+/** A place of a sentence that was shown; `[start, end)` are units of its document. */
+export function citation(
+  { sentence, share }: Pick<Candidate, 'sentence' | 'share'>,
   kind: CitationKind,
   [start, end]: readonly [number, number],
   answer: readonly [number, number],
@@ -153,7 +154,7 @@ function citation(
     start,
     end,
     quote: content.text.slice(start, end),
-    sentence: text,
+    sentence: content.text.slice(sentence.start, sentence.end),
     rectangles: places.filter((place) => place.page === page).map(({ rectangle }) => rectangle),
     score: Math.min(1, share),
     kind,

@@ -23,7 +23,7 @@ const SUPPORTS = 0.6;
 /** Words that a name goes on for, to either side. */
 const MOST_NAME = 8;
 /** An answer of so many words is a sentence, which says words of the question again. */
-const SENTENCE = 6;
+export const SENTENCE = 6;
 const MARKS = /^[\s"'“”‘’«»„([.,:;!?-]+|[\s"'“”‘’«»„)\].,:;!?-]+$/gu;
 
 export function claimOf(text: string, question: string, language: Language): Claim {
@@ -106,6 +106,38 @@ export function supportingRange(claim: Claim, sentence: string, language: Langua
   const behind = language === 'de' || !named(shut) ? 0 : nameLength(words.slice(last + 1), named, language);
   const end = words[last + behind] ?? shut;
   return [(words[first - before] ?? open).start, end.end - (/['’]s$/u.exec(end.text)?.[0].length ?? 0)];
+}
+
+/** What belongs to a number: before it, and behind it. */
+const ABOUT =
+  /(?:(?<![\p{L}\p{N}])(?:about|almost|approximately|around|at (?:least|most)|below|fewer than|less than|more than|nearly|only|over|roughly|some|under|up to|circa|etwa|fast|höchstens|mehr als|mindestens|nur|rund|über|ungefähr|unter|weniger als)\s|[£$€]\s?)$/iu;
+const UNIT =
+  /^\s?(?:[°%‰²³]\s?[CFK]?|(?:percent|per cent|Prozent|hundred|thousand|million|billion|trillion|tausend|Millionen|Milliarden|sq|square|cubic|Quadrat\p{L}*|degrees?|Grad|[cdkm]?m|[kmµ]?g|[kMGT]?B|[kMGT]?W|[kMG]?Hz|ft|mi|mph|ha|met(?:er|re)s?|Metern?|[kc]\p{L}{3,4}met(?:er|re)s?|Kilometern?|miles?|Meilen|feet|foot|inch(?:es)?|yards?|acres?|hectares?|Hektar|tons?|tonnes?|Tonnen|pounds?|dollars?|Dollar|euros?|years?|Jahren?|months?|Monaten?|weeks?|Wochen|days?|Tagen?|hours?|Stunden|minutes?|Minuten|seconds?|Sekunden)(?![\p{L}\p{N}])²?)/u;
+/** Units that follow each other: "5.4 million square kilometres". */
+const MOST_UNITS = 3;
+const TITLE = /(?<![\p{L}\p{N}])(?:Capt|Col|Dr|Gen|Hon|Lt|Mrs?|Ms|Prof|Rev|Sgt|Sir|St)\.?\s$/u;
+
+/**
+ * A range of a sentence with what belongs to its number or its name and makes it another one where it is left out: "over 14,000", "565 °C", "Rev. Paul". A unit that
+ * the question names is not missed.
+ */
+export function completeRange(
+  { asked }: Claim,
+  sentence: string,
+  [start, end]: readonly [number, number],
+): [number, number] {
+  const quote = sentence.slice(start, end);
+  let last = end;
+  for (let units = 0; /\d$/.test(quote) && units < MOST_UNITS; units++) {
+    const [unit] = UNIT.exec(sentence.slice(last)) ?? [];
+    const named = unit?.trim().toLowerCase();
+    if (unit === undefined || named === undefined) break;
+    if (asked.some((one) => one === stem(named, 'en') || one === stem(named, 'de'))) break;
+    last += unit.length;
+  }
+  const before = sentence.slice(0, start);
+  const [added = ''] = (/^\d/.test(quote) ? ABOUT : /^\p{Lu}/u.test(quote) ? TITLE : undefined)?.exec(before) ?? [];
+  return [start - added.length, last];
 }
 
 /** The shortest stretch of words with each key that there is. */

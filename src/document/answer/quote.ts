@@ -1,0 +1,75 @@
+/**
+ * Answers in the document's own words. Small models find the right sentence more often than they say rightly what it says. A short answer that stands in a sentence
+ * in other words is shown as the stretch of the text that the model holds for the likeliest answer; where it holds none for likely, as the sentence. What cannot be a
+ * quote stays as the model said it: a refusal, yes or no, several sentences, and what no sentence supports, such as a count.
+ */
+import type { Language } from '../content.ts';
+import { sentencesOf } from '../sentences.ts';
+import { isStopWord, stem, wordsOf } from '../stems.ts';
+import { citation, type Citation } from './cite.ts';
+import { likeliest, type Rate } from './likeliest.ts';
+import { normalise } from './normalise.ts';
+import type { Shown } from './pack.ts';
+import { SENTENCE } from './verify.ts';
+
+/** An answer of more characters is no short one, and is shown as it comes. */
+const MOST_SHORT = 240;
+/** A sentence of more is no answer that anybody wants to read. */
+const MOST_QUOTE = 600;
+const YES_NO = /^\s*(?:yes|no|ja|nein)[^\p{L}\p{N}]/iu;
+
+/** An answer as it is shown. */
+export interface Quoted {
+  readonly text: string;
+  readonly citations: readonly Citation[];
+}
+
+/** Whether what has been said so far may become a short answer that can be a quote; a word at its end may go on. */
+export function isShort(said: string, language: Language): boolean {
+  return said.length <= MOST_SHORT && !YES_NO.test(said) && sentencesOf(said, 0, said.length, language).length <= 1;
+}
+
+/** `citations`: of what the model said about the sentences. */
+export async function quoted(
+  said: string,
+  citations: readonly Citation[],
+  shown: readonly Shown[],
+  rate: Rate,
+): Promise<Quoted> {
+  const language = languageOf(shown);
+  const [cited, another] = citations;
+  const asSaid = { text: said, citations };
+  if (cited === undefined || another !== undefined || cited.kind === 'weak' || !isShort(`${said} `, language))
+    return asSaid;
+  const only = (text: string, citation: Citation): Quoted =>
+    text.length > MOST_QUOTE ? asSaid : { text, citations: [{ ...citation, kind: 'exact', answer: [0, text.length] }] };
+  if (cited.kind === 'exact') return completes(said, cited.quote) ? only(cited.quote, cited) : asSaid;
+  if (standsTogether(said, cited, language)) return asSaid;
+  const stretch = await likeliest(shown, rate);
+  if (stretch === undefined) return only(cited.sentence, cited);
+  const { sentence, start, end } = stretch;
+  const quote = citation({ sentence, share: cited.score }, 'exact', [start, end], [0, end - start]);
+  return only(quote.quote, quote);
+}
+
+export function languageOf(shown: readonly Shown[]): Language {
+  return shown[0]?.content.language ?? 'other';
+}
+
+/** Whether the quote goes on to either side of all that was said: a number with its unit, a name with its title. */
+function completes(said: string, quote: string): boolean {
+  const own = normalise(said).text.replace(/[.,;:!?]+$/u, '');
+  const whole = normalise(quote).text;
+  return whole !== own && whole.includes(own);
+}
+
+/** Whether a few words were said that all stand together: "at 687 and 760 nm" of "the wavelengths 687 and 760 nm". */
+function standsTogether(said: string, { quote, sentence }: Citation, language: Language): boolean {
+  const own = wordsOf(said);
+  const there = new Set(wordsOf(sentence).map(({ text }) => stem(text, language)));
+  return (
+    own.length < SENTENCE &&
+    wordsOf(quote).length <= own.length &&
+    own.every(({ text }) => isStopWord(text.toLowerCase(), language) || there.has(stem(text, language)))
+  );
+}

@@ -1,0 +1,169 @@
+/** Short answers as quotes: the stretch that the model holds for likely, or the sentence that supports it; and what belongs to a number or a name. */
+import { describe, expect, test } from '@jest/globals';
+import { cite } from '../../src/document/answer/cite.ts';
+import { likeliest, type Rate } from '../../src/document/answer/likeliest.ts';
+import type { AnsweringModel } from '../../src/document/answer/model.ts';
+import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
+import { isShort, quoted } from '../../src/document/answer/quote.ts';
+import { readPlain } from '../../src/document/formats/plain.ts';
+import { InputError } from '../../src/errors.ts';
+import { openTest, textFile } from '../support/documents.ts';
+
+const TEXT =
+  'The Middle Rhine flows between Bingen and Bonn, and carries over 14,000 barges a year. Its president is the Rev. Paul T. Stallsworth. ' +
+  'Steam of 565 °C drives the 12 turbines of the 3.5 million square kilometre basin.';
+const content = readPlain(TEXT, 'a.txt');
+const shown: readonly Shown[] = sentencesShown(
+  packOf([{ document: 'd', content, start: 0, end: content.text.length, path: [] }]),
+);
+const cannot: Rate = async () => undefined;
+
+describe('what belongs to a quote', () => {
+  test.each([
+    ['14,000', 'How many barges does it carry?', 'over 14,000'],
+    ['565', 'How hot is the steam?', '565 °C'],
+    ['Paul T. Stallsworth', 'Who is the president?', 'Rev. Paul T. Stallsworth'],
+    ['3.5', 'How large is the basin?', '3.5 million square kilometre'],
+    // A unit that the question names is not missed; what no unit follows ends there.
+    ['3.5', 'How many million square kilometres has the basin?', '3.5'],
+    ['12', 'How many turbines are there?', '12'],
+  ])('%s', async (said, question, whole) => {
+    const citations = cite(said, question, shown, undefined);
+    expect(citations).toMatchObject([{ kind: 'exact', quote: whole }]);
+    const { text } = await quoted(said, citations, shown, cannot);
+    expect(text).toBe(whole);
+  });
+
+  test('a whole answer is shown as the model wrote it', async () => {
+    const said = 'Bingen AND Bonn.';
+    const { text } = await quoted(said, cite(said, 'Where?', shown, undefined), shown, cannot);
+    expect(text).toBe(said);
+  });
+});
+
+describe('an answer that stands there in other words', () => {
+  const question = 'What flows from Bingen to Bonn?';
+  const said = 'The Rhine is flowing between Bonn and Bingen.';
+  const citations = cite(said, question, shown, undefined);
+  /** Tokens of one letter; the beginning of `wanted` is likely, and so is its end. */
+  const rating =
+    (wanted: string, each = -0.1): Rate =>
+    async (answers, most) => {
+      const index = answers.findIndex((text) => text.startsWith(wanted));
+      const text = answers[index] ?? '';
+      expect(most).toBeGreaterThan(4);
+      return [
+        {
+          index,
+          ends: Uint32Array.from(text, (_, i) => i + 1),
+          logProbs: Float32Array.from(text, () => each),
+          stops: Float32Array.from(text, (_, i) => (i + 1 === wanted.length ? -0.1 : -9)),
+        },
+      ];
+    };
+
+  test('is the stretch that the model holds for likely, cited where it stands', async () => {
+    const { text, citations: cited } = await quoted(said, citations, shown, rating('Middle Rhine'));
+    expect(text).toBe('Middle Rhine');
+    expect(cited).toMatchObject([{ kind: 'exact', quote: 'Middle Rhine', start: 4, end: 16, answer: [0, 12] }]);
+    expect(cited[0]?.sentence).toMatch(/^The Middle Rhine flows.*a year\.$/);
+  });
+
+  test('is the sentence where no stretch is likely, or the model cannot tell', async () => {
+    for (const rate of [cannot, rating('Middle Rhine', -1)]) {
+      const { text, citations: cited } = await quoted(said, citations, shown, rate);
+      expect(text).toBe('The Middle Rhine flows between Bingen and Bonn, and carries over 14,000 barges a year.');
+      expect(cited).toMatchObject([{ kind: 'exact', answer: [0, text.length], quote: citations[0]?.quote }]);
+    }
+  });
+
+  test('a stretch begins with a word that says something, in either case, and ends with a word', async () => {
+    let asked: readonly string[] = [];
+    await likeliest(shown, async (answers) => {
+      asked = answers;
+      return [];
+    });
+    expect(asked.filter((text) => text.startsWith('Middle Rhine'))).toHaveLength(1);
+    expect(asked.filter((text) => /^(?:flows|Flows) between/.test(text))).toHaveLength(2);
+    expect(asked.some((text) => /^(?:the|and|between)\b/i.test(text))).toBe(false);
+    // "Mid" is no word, and the comma does not belong to the answer.
+    expect(await likeliest(shown, rating('Mid'))).toBeUndefined();
+    const { start, end } = (await likeliest(shown, rating('Bonn,')))!;
+    expect(content.text.slice(start, end)).toBe('Bonn');
+  });
+
+  test.each([
+    ['yes or no', 'Yes, the Rhine is flowing between Bonn and Bingen.'],
+    ['several sentences', 'The Rhine is flowing between Bonn and Bingen. The barges are 14,000.'],
+    ['what no sentence supports', 'The Danube is flowing between Bonn and Vienna.'],
+    ['a few words that stand together', 'Between Bingen, Bonn.'],
+  ])('%s: stays as it was said', async (_, other) => {
+    const cited = cite(other, question, shown, undefined);
+    expect(await quoted(other, cited, shown, rating('Middle Rhine'))).toEqual({ text: other, citations: cited });
+  });
+
+  test('what may become a quote is known from its beginning', () => {
+    expect(isShort('No', 'en')).toBe(true);
+    expect(isShort('Norman', 'en')).toBe(true);
+    expect(isShort('No, ', 'en')).toBe(false);
+    expect(isShort('It is Dr. Marsh of the U.S. Navy', 'en')).toBe(true);
+    expect(isShort('It is hers. And', 'en')).toBe(false);
+    expect(isShort('a '.repeat(200), 'en')).toBe(false);
+  });
+});
+
+describe('document.ask', () => {
+  /** A model that says these pieces and cannot be asked how it came to them. */
+  const saying = (pieces: readonly string[]): AnsweringModel => {
+    const refuses = async (): Promise<never> => {
+      throw new InputError('argument', 'it cannot tell');
+    };
+    return {
+      name: 'said',
+      parameters: 500_000_000,
+      contextWindow: 2048,
+      tokenize: async (text) => new Int32Array(Math.ceil(text.length / 4)),
+      createSession: async () => ({
+        promptStreaming: () => ({
+          finished: Promise.resolve({
+            finishReason: 'stop' as const,
+            ids: [],
+            tokens: { prompt: 9, cached: 0, generated: pieces.length },
+            time: { prefill: 0, decode: 0 },
+            rate: { prefill: 0, decode: 0 },
+          }),
+          async *[Symbol.asyncIterator]() {
+            yield* pieces;
+          },
+        }),
+        attribute: refuses,
+        rate: refuses,
+        destroy: () => undefined,
+      }),
+    };
+  };
+
+  test.each([
+    {
+      pieces: [' The Rhine', ' is flowing between', ' Bonn and Bingen.'],
+      told: ['The Middle Rhine flows between Bingen and Bonn, and carries over 14,000 barges a year.'],
+      said: 'The Rhine is flowing between Bonn and Bingen.',
+    },
+    {
+      // From where it is no short answer any more, it is shown as it comes.
+      pieces: ['It is', ' a river.', ' It carries', ' barges', ' a year.'],
+      told: ['It is a river. It carries', ' barges', ' a year.'],
+      said: 'It is a river. It carries barges a year.',
+    },
+  ])('streams what is shown, and tells what was said: $said', async ({ pieces, told, said }) => {
+    const document = await openTest(textFile(TEXT, 'a.txt'));
+    const stream = document.ask('What flows from Bingen to Bonn?', { model: saying(pieces) });
+    const heard: string[] = [];
+    for await (const piece of stream) heard.push(piece);
+    expect(heard).toEqual(told);
+    const answer = await stream.finished;
+    expect(answer.text).toBe(told.join(''));
+    expect(answer.said).toBe(said);
+    for (const { quote, start, end } of answer.citations) expect(document.text.slice(start, end)).toBe(quote);
+  });
+});
