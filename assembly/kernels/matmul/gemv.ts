@@ -1,19 +1,30 @@
 /**
- * Integer products of one token. Every weight byte is read once, in order, so that memory bandwidth is the limit. The
- * 16 sums of a tile stay in registers while k advances; one row group of one block at a time is decoded and multiplied.
+ * Integer products of one token. Every weight byte is read once, and memory bandwidth is the limit. Up to four tiles
+ * are multiplied side by side, block by block, because a core reads faster from several places at once than from one.
+ * Their sums lie in memory (L1). The fewer instructions a block takes, the more of its loads are under way at once.
  * Additions happen in the order of gemm.ts, so that both give the same bits.
+ *
+ *   scratch: | sums of the last rows, where they fill no tile f32 [16] | d f32 [16] | -dmin f32 [16] | of tile 1 ... |
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
-  FORMAT_Q8_0, TILE, bitsAt, blockBytes, hasBits, hasNibbles, hasPairs, headerBytes, isAffine, isPer16, nibblesAt,
+  FORMAT_Q8_0, TILE, bitsAt, blockBytes, hasBits, hasNibbles, headerBytes, isAffine, isK, isPer16, nibblesAt,
   offsetShift, pairsAt, tileBytes,
 } from './layout';
 import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
 import {
   GROUP, SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd,
 } from './dot';
-import { halfMask, halfPower, halves, halvesBy, highScales, lanes, scales, unknownZero, vector } from './vectors';
+import { halfMask, halfPower, halves, halvesBy, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
+
+/** Tiles that are multiplied side by side. */
+const STREAMS: usize = 4;
+/** Bytes of the sums of a tile, and of its d and -dmin in scratch. */
+const SUMS: usize = 64;
+const FACTORS: usize = 128;
+/** The distance from a k-group in a record to the one whose quants are the high halves of the same bytes. */
+const HIGH: usize = 4 * GROUP;
 
 /** A constant that stays in a register (vectors.ts). */
 @inline
@@ -27,217 +38,220 @@ function field(v: v128, right: i32, mask: v128): v128 {
   return v128.and(right > 0 ? i16x8.shr_u(v, right) : right < 0 ? i16x8.shl(v, -right) : v, mask);
 }
 
-/**
- * Returns acc + q times k-group g of the record at x. On relaxed builds `k` holds the half of the record's values to
- * which g belongs.
- */
+/** Adds a block's integers for one row group to the sum. */
 @inline
-function step(acc: v128, q: v128, k: v128, x: usize, g: i32): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return dotVector(acc, q, lanes(k, g & 3), k);
-  const two = vector(x, g >> 1);
-  return dotVector(acc, q, lanes(two, 2 * (g & 1)), lanes(two, 2 * (g & 1) + 1));
+function finish(format: i32, sum: usize, acc: v128, scale: v128, minimum: v128, x: usize): void {
+  let s = v128.load(sum);
+  if (isAffine(format)) s = multiplyAdd(minimum, v128.load32_splat(x, SUM), s);
+  v128.store(sum, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), s));
 }
 
-/** Adds k-groups p (low nibbles) and p + 4 (high nibbles) of row group v to `start`. */
+/** Adds the products of a vector of nibbles: the low ones times the k-group x, the high ones times y. */
 @inline
-function nibblePair(
-  format: i32, start: v128, block: usize, x: usize, v: i32, p: i32, bits: v128, k: v128, kHigh: v128, m: v128,
-  bit: v128,
+function nibbles(
+  format: i32, acc: v128, both: v128, x: v128, xOdd: v128, y: v128, yOdd: v128, bits: v128, m: v128, bit: v128,
 ): v128 {
-  const both = vector(block + nibblesAt(format) + 16 * v, p * 4);
   let low = v128.and(both, m);
   let high = v128.and(i16x8.shr_u(both, 4), m);
   if (hasBits(format)) {
-    low = v128.or(low, field(bits, p - 4, bit));
-    high = v128.or(high, field(bits, p, bit));
+    low = v128.or(low, v128.and(i16x8.shl(bits, 4), bit));
+    high = v128.or(high, v128.and(bits, bit));
+  } else if (!ASC_FEATURE_RELAXED_SIMD) {
+    // `m` has only the low nibble of each i16: the even k.
+    const a = i32x4.add(i32x4.dot_i16x8_s(low, x), i32x4.dot_i16x8_s(high, y));
+    const lowOdd = v128.and(i16x8.shr_u(both, 8), m);
+    const b = i32x4.add(i32x4.dot_i16x8_s(lowOdd, xOdd), i32x4.dot_i16x8_s(i16x8.shr_u(both, 12), yOdd));
+    return i32x4.add(acc, i32x4.add(a, b));
   }
-  return step(step(start, low, k, x, p), high, kHigh, x, p + 4);
+  return dotVector(dotVector(acc, low, x, xOdd), high, y, yOdd);
 }
 
-/**
- * Returns start + Q . x over the 32 values of row group v, for the formats with nibbles and one scale a block. There
- * are four short chains of dots, because a single chain would be reordered so that all its operands are live at once.
- */
+/** Adds a block to the sums of a tile, for the formats with nibbles and one scale for 32 values. */
 @inline
-function nibbles32(format: i32, start: v128, block: usize, x: usize, v: i32, m: v128, bit: v128): v128 {
-  const none = i32x4.splat(0);
-  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + 16 * v) : start;
-  const k = ASC_FEATURE_RELAXED_SIMD ? v128.load(x) : none;
-  const h = ASC_FEATURE_RELAXED_SIMD ? v128.load(x, 16) : none;
-  const a = nibblePair(format, start, block, x, v, 0, bits, k, h, m, bit);
-  const b = nibblePair(format, none, block, x, v, 1, bits, k, h, m, bit);
-  const c = nibblePair(format, none, block, x, v, 2, bits, k, h, m, bit);
-  const d = nibblePair(format, none, block, x, v, 3, bits, k, h, m, bit);
-  return i32x4.add(i32x4.add(a, b), i32x4.add(c, d));
+function nibbleBlock(
+  format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, mask: v128, power: v128,
+): void {
+  let a0 = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
+  let a1 = a0;
+  let a2 = a0;
+  let a3 = a0;
+  let b0 = a0;
+  let b1 = a0;
+  let b2 = a0;
+  let b3 = a0;
+  if (hasBits(format)) {
+    const bits = block + bitsAt(format);
+    b0 = v128.load(bits);
+    b1 = v128.load(bits, 16);
+    b2 = v128.load(bits, 32);
+    b3 = v128.load(bits, 48);
+  }
+  let w = block + nibblesAt(format);
+  let k = x;
+  // Steps as turns of a loop: in one expression, WASM's optimiser would order the dots sum by sum, with all operands
+  // live at once.
+  const stop = k + HIGH;
+  do {
+    const low = even(k);
+    const lowOdd = odd(k, low);
+    const high = v128.load32_splat(k, HIGH);
+    const highOdd = ASC_FEATURE_RELAXED_SIMD ? high : v128.load32_splat(k, HIGH + 4);
+    a0 = nibbles(format, a0, v128.load(w), low, lowOdd, high, highOdd, b0, m, bit);
+    a1 = nibbles(format, a1, v128.load(w, 16), low, lowOdd, high, highOdd, b1, m, bit);
+    a2 = nibbles(format, a2, v128.load(w, 32), low, lowOdd, high, highOdd, b2, m, bit);
+    a3 = nibbles(format, a3, v128.load(w, 48), low, lowOdd, high, highOdd, b3, m, bit);
+    if (hasBits(format)) {
+      b0 = i16x8.shr_u(b0, 1);
+      b1 = i16x8.shr_u(b1, 1);
+      b2 = i16x8.shr_u(b2, 1);
+      b3 = i16x8.shr_u(b3, 1);
+    }
+    k += GROUP;
+    w += 64;
+  } while (k < stop);
+  const s = v128.load(block);
+  const t = v128.load(block, 16);
+  nibbleFinish(format, sums, a0, block, s, t, factors, 0, x, mask, power);
+  nibbleFinish(format, sums + 16, a1, block, s, t, factors, 1, x, mask, power);
+  nibbleFinish(format, sums + 32, a2, block, s, t, factors, 2, x, mask, power);
+  nibbleFinish(format, sums + 48, a3, block, s, t, factors, 3, x, mask, power);
+}
+
+/** Returns scale v of every lane, an unsigned byte. */
+@inline
+function byteOf(scales: v128, v: i32): v128 {
+  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(scales, 8 * v), i32x4.splat(255)));
+}
+
+/** `finish` for row group v; `s` and `t` hold the integer scales of the K formats. */
+@inline
+function nibbleFinish(
+  format: i32, sum: usize, acc: v128, block: usize, s: v128, t: v128, factors: usize, v: i32, x: usize, mask: v128,
+  power: v128,
+): void {
+  if (isK(format)) {
+    const minimum = f32x4.mul(vector(factors, v + 4), byteOf(t, v));
+    finish(format, sum, acc, f32x4.mul(vector(factors, v), byteOf(s, v)), minimum, x);
+  } else {
+    const minimum = isAffine(format) ? halvesBy(block + 32 + 8 * v, mask, power) : acc;
+    finish(format, sum, acc, halvesBy(block + 8 * v, mask, power), minimum, x);
+  }
+}
+
+/** acc + q times k-group g of the record at x. */
+@inline
+function step(acc: v128, q: v128, x: usize, g: i32): v128 {
+  const at = x + <usize>g * GROUP;
+  const k = even(at);
+  return dotVector(acc, q, k, odd(at, k));
 }
 
 @inline
 function pairsQuant(
-  format: i32, block: usize, v: i32, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128,
+  format: i32, block: usize, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128,
 ): v128 {
   let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, pair);
   if (hasBits(format)) q = v128.or(q, field(bits, 4 * e + f - 2, bit));
-  if (hasNibbles(format)) q = v128.or(q, field(vector(block + nibblesAt(format) + 16 * v, f * 4), 4 * e, m));
+  if (hasNibbles(format)) q = v128.or(q, field(vector(block + nibblesAt(format), f * 4), 4 * e, m));
   return q;
 }
 
-/** Returns start + Q . x over values [16 e, 16 e + 16) of row group v, for the formats with pairs. */
+/** Returns start + Q . x over values [16 e, 16 e + 16) of one row group, for the formats with pairs. */
 @inline
 function pairs16(
-  format: i32, start: v128, block: usize, x: usize, v: i32, e: i32, m: v128, bit: v128, pair: v128,
+  format: i32, start: v128, block: usize, x: usize, e: i32, m: v128, bit: v128, pair: v128,
 ): v128 {
-  const none = i32x4.splat(0);
-  const four = vector(block + pairsAt(format) + 16 * v, e * 4);
-  const bits = hasBits(format) ? v128.load(block + bitsAt(format) + 16 * v) : start;
-  const k = ASC_FEATURE_RELAXED_SIMD ? (e == 0 ? v128.load(x) : v128.load(x, 16)) : none;
-  let a = step(start, pairsQuant(format, block, v, e, 0, four, bits, m, bit, pair), k, x, 4 * e);
-  a = step(a, pairsQuant(format, block, v, e, 1, four, bits, m, bit, pair), k, x, 4 * e + 1);
-  let b = step(none, pairsQuant(format, block, v, e, 2, four, bits, m, bit, pair), k, x, 4 * e + 2);
-  b = step(b, pairsQuant(format, block, v, e, 3, four, bits, m, bit, pair), k, x, 4 * e + 3);
+  const four = vector(block + pairsAt(format), e * 4);
+  const bits = hasBits(format) ? v128.load(block + bitsAt(format)) : start;
+  let a = step(start, pairsQuant(format, block, e, 0, four, bits, m, bit, pair), x, 4 * e);
+  a = step(a, pairsQuant(format, block, e, 1, four, bits, m, bit, pair), x, 4 * e + 1);
+  let b = step(i32x4.splat(0), pairsQuant(format, block, e, 2, four, bits, m, bit, pair), x, 4 * e + 2);
+  b = step(b, pairsQuant(format, block, e, 3, four, bits, m, bit, pair), x, 4 * e + 3);
   return i32x4.add(a, b);
 }
 
+/** Returns the scale in the low byte of every lane: unsigned 4 bits in Q2_K, else signed. */
+@inline
+function lowByte(format: i32, scales: v128): v128 {
+  if (format == FORMAT_Q2_K) return f32x4.convert_i32x4_s(v128.and(scales, i32x4.splat(15)));
+  return f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(scales, 24), 24));
+}
+
+/** Returns Q2_K's minimums, which are the high halves of its scales. */
+@inline
+function highHalf(scales: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(scales, 4), i32x4.splat(15)));
+}
+
+/** Adds a block to the sums of a tile, for the formats with a scale for 16 values. */
+@inline
+function pairBlock(
+  format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, pair: v128,
+): void {
+  let s = v128.load(block);
+  let t = v128.load(block, 16);
+  for (const end = sums + SUMS; sums < end; sums += 16, block += 16, factors += 16) {
+    const none = i32x4.splat(0);
+    const d = v128.load(factors);
+    const startLow = isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format));
+    const a = pairs16(format, startLow, block, x, 0, m, bit, pair);
+    const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, lowByte(format, s)));
+    const startHigh = isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format));
+    const c = pairs16(format, startHigh, block, x, 1, m, bit, pair);
+    const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, lowByte(format, t)), low);
+    let sum = v128.load(sums);
+    if (isAffine(format)) {
+      const dmin = v128.load(factors, 64);
+      sum = multiplyAdd(f32x4.mul(dmin, highHalf(t)), v128.load32_splat(x, SUM_HIGH), sum);
+      sum = multiplyAdd(f32x4.mul(dmin, highHalf(s)), v128.load32_splat(x, SUM_LOW), sum);
+    }
+    v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), sum));
+    s = i32x4.shr_u(s, 8);
+    t = i32x4.shr_u(t, 8);
+  }
+}
+
+/** Writes d and -dmin of a tile's superblock as f32. */
+@inline
+function writeFactors(format: i32, factors: usize, header: usize, mask: v128, power: v128): void {
+  for (const end = factors + 64; factors < end; factors += 16, header += 8) {
+    v128.store(factors, halvesBy(header, mask, power));
+    if (isAffine(format)) v128.store(factors, f32x4.neg(halvesBy(header + 32, mask, power)), 64);
+  }
+}
+
 /**
- * Returns sum + the product with this block for row group v, with one scale, and for affine formats one minimum, for
- * the 32 values.
+ * Adds the products with tiles that lie `stride` bytes apart, the first of which is at `block`, to their sums, which
+ * end at `end`.
  */
 @inline
-function add32(
-  format: i32, sum: v128, block: usize, x: usize, v: i32, scale: v128, minimum: v128, m: v128, bit: v128,
-): v128 {
-  const start = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
-  const acc = f32x4.convert_i32x4_s(nibbles32(format, start, block, x, v, m, bit));
-  if (isAffine(format)) sum = multiplyAdd(minimum, v128.load32_splat(x, SUM), sum);
-  return multiplyAdd(acc, f32x4.mul(scale, v128.load32_splat(x, SCALE)), sum);
-}
-
-@inline
-function rowGroup(
-  format: i32, sum: v128, block: usize, x: usize, v: i32, m: v128, bit: v128, mask: v128, power: v128,
-): v128 {
-  const minimum = isAffine(format) ? halvesBy(block + 32 + 8 * v, mask, power) : sum;
-  return add32(format, sum, block, x, v, halvesBy(block + 8 * v, mask, power), minimum, m, bit);
-}
-
-/**
- * Returns sum + the product with this block for row group v, with a scale, and for affine formats a minimum, for every
- * 16 values.
- */
-@inline
-function add16(
-  format: i32, sum: v128, block: usize, x: usize, v: i32, d: v128, dmin: v128, m: v128, bit: v128, pair: v128,
-): v128 {
-  const none = i32x4.splat(0);
-  const a = pairs16(
-    format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format)), block, x, v, 0,
-    m, bit, pair,
-  );
-  const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, scales(format, block, v)));
-  const c = pairs16(
-    format, isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format)), block, x, v,
-    1, m, bit, pair,
-  );
-  const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, scales(format, block + 16, v)), low);
-  if (isAffine(format)) {
-    sum = multiplyAdd(f32x4.mul(dmin, highScales(block + 16, v)), v128.load32_splat(x, SUM_HIGH), sum);
-    sum = multiplyAdd(f32x4.mul(dmin, highScales(block, v)), v128.load32_splat(x, SUM_LOW), sum);
-  }
-  return multiplyAdd(both, v128.load32_splat(x, SCALE), sum);
-}
-
-/** Returns sum + the product with a whole superblock for row group v. */
-@inline
-function superGroup(format: i32, sum: v128, header: usize, x: usize, v: i32, m: v128, bit: v128, pair: v128): v128 {
-  const d = halves(header + 8 * v);
-  const dmin = isAffine(format) ? f32x4.neg(halves(header + 32 + 8 * v)) : d;
-  let block = header + headerBytes(format);
-  for (let b = 0; b < 8; b++, block += blockBytes(format), x += RECORD) {
-    if (isPer16(format)) sum = add16(format, sum, block, x, v, d, dmin, m, bit, pair);
-    else sum = add32(
-      format, sum, block, x, v, f32x4.mul(d, scales(format, block, v)), f32x4.mul(dmin, scales(format, block + 16, v)),
-      m, bit,
-    );
-  }
-  return sum;
-}
-
-@inline
-function storeSums(sums: usize, s0: v128, s1: v128, s2: v128, s3: v128): void {
-  v128.store(sums, s0);
-  v128.store(sums, s1, 16);
-  v128.store(sums, s2, 32);
-  v128.store(sums, s3, 48);
-}
-
-/** Computes the 16 sums of a tile. */
-@inline
-function tile32(format: i32, sums: usize, block: usize, x: usize, blocks: usize): void {
-  let s0 = f32x4.splat(0);
-  let s1 = s0;
-  let s2 = s0;
-  let s3 = s0;
+function tiles(
+  format: i32, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
   const zero = unknownZero();
-  const m = bytes(zero, 15);
-  const bit = bytes(zero, 16);
-  const mask = halfMask(zero);
-  const power = halfPower(zero);
-  for (const end = x + blocks * RECORD; x < end; x += RECORD, block += blockBytes(format)) {
-    s0 = rowGroup(format, s0, block, x, 0, m, bit, mask, power);
-    s1 = rowGroup(format, s1, block, x, 1, m, bit, mask, power);
-    s2 = rowGroup(format, s2, block, x, 2, m, bit, mask, power);
-    s3 = rowGroup(format, s3, block, x, 3, m, bit, mask, power);
-  }
-  storeSums(sums, s0, s1, s2, s3);
-}
-
-@inline
-function tileK(format: i32, sums: usize, header: usize, x: usize, blocks: usize): void {
-  const zero = unknownZero();
-  const m = bytes(zero, 15);
+  // Plain SIMD builds take the nibbles of the even and of the odd k one after the other.
+  const wide = !ASC_FEATURE_RELAXED_SIMD && !isPer16(format) && !hasBits(format);
+  const m = wide ? i16x8.splat(<i16>(zero + 15)) : bytes(zero, 15);
   const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
   const pair = bytes(zero, hasNibbles(format) ? 48 : 3);
-  storeSums(sums, f32x4.splat(0), f32x4.splat(0), f32x4.splat(0), f32x4.splat(0));
-  const end = x + blocks * RECORD;
-  for (; x < end; x += 8 * RECORD, header += headerBytes(format) + 8 * blockBytes(format)) {
-    for (let v = 0; v < 4; v++) {
-      v128.store(sums + 16 * v, superGroup(format, v128.load(sums + 16 * v), header, x, v, m, bit, pair));
+  const mask = halfMask(zero);
+  const power = halfPower(zero);
+  const step = blockBytes(format);
+  for (let b: usize = 0; b < blocks; b++, x += RECORD, block += step) {
+    if (isK(format) && (b & 7) == 0) {
+      let at = block;
+      let to = factors;
+      for (let s = sums; s < end; s += SUMS, at += stride, to += FACTORS) writeFactors(format, to, at, mask, power);
+      block += headerBytes(format);
+    }
+    let at = block;
+    let from = factors;
+    for (let s = sums; s < end; s += SUMS, at += stride) {
+      if (isPer16(format)) pairBlock(format, s, at, from, x, m, bit, pair);
+      else nibbleBlock(format, s, at, from, x, m, bit, mask, power);
+      if (isK(format)) from += FACTORS;
     }
   }
-}
-
-/**
- * Q8_0, k-group by k-group over all 16 rows. `flip` makes the bytes unsigned; `correction` is the field of the record
- * that undoes it.
- */
-function tileQ80(sums: usize, block: usize, x: usize, blocks: usize): void {
-  const kind = dotSemantics();
-  const flip = i8x16.splat(kind == SIGNED ? 0 : -128);
-  const correction = kind == SIGNED ? NOTHING : NEGATED;
-  let s0 = f32x4.splat(0);
-  let s1 = s0;
-  let s2 = s0;
-  let s3 = s0;
-  for (const end = x + blocks * RECORD; x < end; x += RECORD, block += 544) {
-    let a0 = i32x4.shl(v128.load32_splat(x + correction), 7);
-    let a1 = a0;
-    let a2 = a0;
-    let a3 = a0;
-    for (let g: usize = 0; g < 8; g++) {
-      const w = block + 32 + g * 64;
-      const k = even(x + g * GROUP);
-      const o = odd(x + g * GROUP, k);
-      a0 = dotVector(a0, v128.xor(v128.load(w), flip), k, o);
-      a1 = dotVector(a1, v128.xor(v128.load(w, 16), flip), k, o);
-      a2 = dotVector(a2, v128.xor(v128.load(w, 32), flip), k, o);
-      a3 = dotVector(a3, v128.xor(v128.load(w, 48), flip), k, o);
-    }
-    const scale = v128.load32_splat(x, SCALE);
-    s0 = multiplyAdd(f32x4.convert_i32x4_s(a0), f32x4.mul(halves(block), scale), s0);
-    s1 = multiplyAdd(f32x4.convert_i32x4_s(a1), f32x4.mul(halves(block + 8), scale), s1);
-    s2 = multiplyAdd(f32x4.convert_i32x4_s(a2), f32x4.mul(halves(block + 16), scale), s2);
-    s3 = multiplyAdd(f32x4.convert_i32x4_s(a3), f32x4.mul(halves(block + 24), scale), s3);
-  }
-  storeSums(sums, s0, s1, s2, s3);
 }
 
 @inline
@@ -246,79 +260,123 @@ function signedStep(acc: v128, w: v128, k: v128, o: v128): v128 {
   return dotMagnitude(acc, i8x16.abs(w), i8x16.lt_s(w, i8x16.splat(0)), k);
 }
 
-/** Q8_0 with signed bytes, for plain SIMD builds, and for relaxed ones on machines where only 0..127 is safe. */
-function tileQ80Signed(sums: usize, block: usize, x: usize, blocks: usize): void {
-  let s0 = f32x4.splat(0);
-  let s1 = s0;
-  let s2 = s0;
-  let s3 = s0;
-  for (const end = x + blocks * RECORD; x < end; x += RECORD, block += 544) {
-    let a0 = i32x4.splat(0);
-    let a1 = a0;
-    let a2 = a0;
-    let a3 = a0;
-    for (let g: usize = 0; g < 8; g++) {
-      const w = block + 32 + g * 64;
-      const k = even(x + g * GROUP);
-      const o = odd(x + g * GROUP, k);
-      a0 = signedStep(a0, v128.load(w), k, o);
-      a1 = signedStep(a1, v128.load(w, 16), k, o);
-      a2 = signedStep(a2, v128.load(w, 32), k, o);
-      a3 = signedStep(a3, v128.load(w, 48), k, o);
-    }
-    const scale = v128.load32_splat(x, SCALE);
-    s0 = multiplyAdd(f32x4.convert_i32x4_s(a0), f32x4.mul(halves(block), scale), s0);
-    s1 = multiplyAdd(f32x4.convert_i32x4_s(a1), f32x4.mul(halves(block + 8), scale), s1);
-    s2 = multiplyAdd(f32x4.convert_i32x4_s(a2), f32x4.mul(halves(block + 16), scale), s2);
-    s3 = multiplyAdd(f32x4.convert_i32x4_s(a3), f32x4.mul(halves(block + 24), scale), s3);
-  }
-  storeSums(sums, s0, s1, s2, s3);
-}
-
-function tileQ40(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tile32(FORMAT_Q4_0, sums, block, x, blocks);
-}
-function tileQ41(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tile32(FORMAT_Q4_1, sums, block, x, blocks);
-}
-function tileQ50(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tile32(FORMAT_Q5_0, sums, block, x, blocks);
-}
-function tileQ51(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tile32(FORMAT_Q5_1, sums, block, x, blocks);
-}
-function tileQ2K(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tileK(FORMAT_Q2_K, sums, block, x, blocks);
-}
-function tileQ3K(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tileK(FORMAT_Q3_K, sums, block, x, blocks);
-}
-function tileQ4K(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tileK(FORMAT_Q4_K, sums, block, x, blocks);
-}
-function tileQ5K(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tileK(FORMAT_Q5_K, sums, block, x, blocks);
-}
-function tileQ6K(sums: usize, block: usize, x: usize, blocks: usize): void {
-  tileK(FORMAT_Q6_K, sums, block, x, blocks);
-}
-
+/**
+ * `tiles` for Q8_0. With `signed`, the bytes are multiplied as they are: on plain SIMD builds, and on relaxed ones on
+ * machines where only 0..127 is safe in the dot. Else `flip` makes the bytes unsigned where the dot takes them so, and
+ * `correction` is the field of the record that undoes it.
+ */
 @inline
-function runTile(format: i32, sums: usize, block: usize, x: usize, blocks: usize): void {
-  switch (format) {
-    case FORMAT_Q4_0: return tileQ40(sums, block, x, blocks);
-    case FORMAT_Q4_1: return tileQ41(sums, block, x, blocks);
-    case FORMAT_Q5_0: return tileQ50(sums, block, x, blocks);
-    case FORMAT_Q5_1: return tileQ51(sums, block, x, blocks);
-    case FORMAT_Q8_0: {
-      if (!ASC_FEATURE_RELAXED_SIMD || dotSemantics() == SEVEN_BITS) return tileQ80Signed(sums, block, x, blocks);
-      return tileQ80(sums, block, x, blocks);
+function tilesOfBytes(
+  signed: bool, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize,
+): void {
+  const same = dotSemantics() == SIGNED;
+  const flip = i8x16.splat(same ? 0 : -128);
+  const correction = signed || same ? NOTHING : NEGATED;
+  for (const last = x + blocks * RECORD; x < last; x += RECORD, block += 544) {
+    let at = block;
+    for (let s = sums; s < end; s += SUMS, at += stride) {
+      let a0 = i32x4.shl(v128.load32_splat(x + correction), 7);
+      let a1 = a0;
+      let a2 = a0;
+      let a3 = a0;
+      let w = at + 32;
+      for (let g = x, stop = x + 8 * GROUP; g < stop; g += GROUP, w += 64) {
+        const k = even(g);
+        const o = odd(g, k);
+        if (signed) {
+          a0 = signedStep(a0, v128.load(w), k, o);
+          a1 = signedStep(a1, v128.load(w, 16), k, o);
+          a2 = signedStep(a2, v128.load(w, 32), k, o);
+          a3 = signedStep(a3, v128.load(w, 48), k, o);
+        } else {
+          a0 = dotVector(a0, v128.xor(v128.load(w), flip), k, o);
+          a1 = dotVector(a1, v128.xor(v128.load(w, 16), flip), k, o);
+          a2 = dotVector(a2, v128.xor(v128.load(w, 32), flip), k, o);
+          a3 = dotVector(a3, v128.xor(v128.load(w, 48), flip), k, o);
+        }
+      }
+      finish(FORMAT_Q8_0, s, a0, halves(at), a0, x);
+      finish(FORMAT_Q8_0, s + 16, a1, halves(at + 8), a1, x);
+      finish(FORMAT_Q8_0, s + 32, a2, halves(at + 16), a2, x);
+      finish(FORMAT_Q8_0, s + 48, a3, halves(at + 24), a3, x);
     }
-    case FORMAT_Q2_K: return tileQ2K(sums, block, x, blocks);
-    case FORMAT_Q3_K: return tileQ3K(sums, block, x, blocks);
-    case FORMAT_Q4_K: return tileQ4K(sums, block, x, blocks);
-    case FORMAT_Q5_K: return tileQ5K(sums, block, x, blocks);
-    default: return tileQ6K(sums, block, x, blocks);
+  }
+}
+
+function tilesQ40(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_0, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ41(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_1, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ50(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q5_0, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ51(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q5_1, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ2K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q2_K, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ3K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q3_K, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ4K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_K, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ5K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q5_K, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ6K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q6_K, sums, end, block, stride, x, blocks, factors);
+}
+function tilesQ80(sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize): void {
+  tilesOfBytes(false, sums, end, block, stride, x, blocks);
+}
+function tilesQ80Signed(sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize): void {
+  tilesOfBytes(true, sums, end, block, stride, x, blocks);
+}
+
+/** Computes the sums [sums, end) of the tiles at `block`. */
+@inline
+function runTiles(
+  format: i32, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  memory.fill(sums, 0, end - sums);
+  switch (format) {
+    case FORMAT_Q4_0: return tilesQ40(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q4_1: return tilesQ41(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q5_0: return tilesQ50(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q5_1: return tilesQ51(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q2_K: return tilesQ2K(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q3_K: return tilesQ3K(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q4_K: return tilesQ4K(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q5_K: return tilesQ5K(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q8_0: {
+      if (ASC_FEATURE_RELAXED_SIMD && dotSemantics() != SEVEN_BITS) {
+        return tilesQ80(sums, end, block, stride, x, blocks);
+      }
+      return tilesQ80Signed(sums, end, block, stride, x, blocks);
+    }
+    default: return tilesQ6K(sums, end, block, stride, x, blocks, factors);
   }
 }
 
@@ -328,12 +386,13 @@ export function gemv(
 ): void {
   const blocks = cols >> 5;
   const stride = tileBytes(format, cols);
-  for (let row = rowStart; row < rowEnd; row += TILE) {
+  const factors = scratch + SUMS;
+  for (let row = rowStart; row < rowEnd; ) {
     const tile = weight + (row / TILE) * stride;
-    if (row + TILE <= rowEnd) runTile(format, out + row * 4, tile, activations, blocks);
-    else {
-      runTile(format, scratch, tile, activations, blocks);
-      writeSums(out + row * 4, 0, scratch, 1, rowEnd - row);
-    }
+    const count = min<usize>((rowEnd - row) / TILE, STREAMS);
+    const sums = count == 0 ? scratch : out + row * 4;
+    runTiles(format, sums, sums + max<usize>(count, 1) * SUMS, tile, stride, activations, blocks, factors);
+    if (count == 0) writeSums(out + row * 4, 0, scratch, 1, rowEnd - row);
+    row += max<usize>(count, 1) * TILE;
   }
 }

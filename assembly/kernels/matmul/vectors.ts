@@ -36,15 +36,6 @@ export function vector(base: usize, n: i32): v128 {
   return v128.load(base, 240);
 }
 
-/** Returns word i of k in every lane: one k-group of activations for four rows. */
-@inline
-export function lanes(k: v128, i: i32): v128 {
-  if (i == 0) return v128.shuffle<i32>(k, k, 0, 0, 0, 0);
-  if (i == 1) return v128.shuffle<i32>(k, k, 1, 1, 1, 1);
-  if (i == 2) return v128.shuffle<i32>(k, k, 2, 2, 2, 2);
-  return v128.shuffle<i32>(k, k, 3, 3, 3, 3);
-}
-
 /**
  * Converts four f16 to f32x4, exactly. Infinity and NaN become 65536 and above. `mask` and `power` come from the two
  * functions below.

@@ -19,7 +19,10 @@ import {
 import type { Tensors, WasmTensor } from './tensors.ts';
 import { isHosted, type PackedRows, type WasmWeight } from './weights.ts';
 
-/** Weight bytes of one tile: they fit a second-level cache beside the activations. */
+/**
+ * Weight bytes of one tile of a product of many tokens: they fit a second-level cache beside the activations. One token
+ * reads them only once, and faster from several rows at once (gemv.ts).
+ */
 const TILE_BYTES = 64 << 10;
 /**
  * The number of tiles that a thread should get of a product, so that threads of uneven speed end at about the same
@@ -166,7 +169,7 @@ export class Products {
   ): { readonly prepared: number; readonly normalised: number; readonly tileRows: number } {
     const engine = this.#engine;
     const { exports } = engine.wasm;
-    const tileRows = this.#tileRows(parts, rows);
+    const tileRows = this.#tileRows(parts, rows, count);
     engine.scratch(exports.linearScratchBytes(tileRows, count));
     const prepared = parts.some(({ int8 }) => int8)
       ? engine.room('prepared', exports.activationBytes(Math.ceil(count / BLOCK) * BLOCK + READ_BEYOND, cols))
@@ -176,13 +179,13 @@ export class Products {
   }
 
   /** Returns the weight rows of a tile: about TILE_BYTES, or fewer when a thread would get too few tiles. */
-  #tileRows(parts: readonly WasmWeight[], rows: number): number {
+  #tileRows(parts: readonly WasmWeight[], rows: number, count: number): number {
     let bytes = 0;
     for (const part of parts) bytes += part.bytes;
-    const cached = Math.floor((TILE_BYTES * rows) / bytes / TILE_ROWS) * TILE_ROWS;
     const { threads } = this.#engine;
-    const fair = threads === 1 ? cached : Math.floor(rows / (threads * TILES_PER_THREAD) / TILE_ROWS) * TILE_ROWS;
-    return Math.max(TILE_ROWS, Math.min(cached, fair));
+    const cached = count === 1 ? rows : (TILE_BYTES * rows) / bytes;
+    const fair = threads === 1 ? rows : rows / (threads * TILES_PER_THREAD);
+    return Math.max(TILE_ROWS, Math.floor(Math.min(cached, fair) / TILE_ROWS) * TILE_ROWS);
   }
 }
 

@@ -178,7 +178,7 @@ export function checkFormat(engine: Engine, format: WeightFormat, name: string, 
   if (exports.relaxedDot() === 0) throw new Error('the relaxed dot is not usable here');
   if (sevenBits) exports.assumeRelaxedDot(3);
   const widths = block === 256 ? [256, 768] : block === 32 ? [32, 96, 160] : [1, 5, 33, 64];
-  const shapes = widths.flatMap((cols) => [1, 15, 16, 17, 63].map((rows) => ({ rows, cols })));
+  const shapes = widths.flatMap((cols) => [1, 15, 16, 17, 95].map((rows) => ({ rows, cols })));
   let seed = 1;
   for (const { rows, cols } of shapes) {
     for (const extremes of [false, true]) {
@@ -200,7 +200,9 @@ export function checkFormat(engine: Engine, format: WeightFormat, name: string, 
       for (const count of counts) {
         const x = random(seed++).normals(count * cols);
         if (extremes) for (let i = 0; i < x.length; i++) x[i]! *= [1, 1e-3, 0, 100][(i >> 5) & 3]!;
-        const found = multiply(engine, format, weight, x, count, rows, cols, count % 2 === 0 ? 16 : 48);
+        // One token is multiplied by up to four tiles of 16 rows side by side: ranges of 80 rows are four, one, and a ragged one.
+        const split = count === 1 ? 80 : count % 2 === 0 ? 16 : 48;
+        const found = multiply(engine, format, weight, x, count, rows, cols, split);
         const label = `${what}, ${count} tokens`;
         const wanted = product(x, truth, count, rows, cols);
         // a few values may cancel, and with extremes a few large scales make the whole error: int8's bound holds for ordinary data and many values
@@ -257,6 +259,15 @@ export function checkCompany(engine: Engine, format: WeightFormat, sevenBits = f
     expectSame(found, all.subarray(first * rows, (first + count) * rows), `${format}: tokens ${first} to ${first + count}`);
   }
   exports.release(weight);
+  // Tokens one by one, with as many tiles side by side as the rows allow.
+  const many = 85;
+  const tall = pack(engine, format, randomBlocks(format, many * cols, 7, false), many, cols);
+  const together = multiply(engine, format, tall, x, 3, many, cols);
+  for (let t = 0; t < 3; t++) {
+    const alone = multiply(engine, format, tall, x.slice(t * cols, (t + 1) * cols), 1, many, cols);
+    expectSame(alone, together.subarray(t * many, (t + 1) * many), `${format}: token ${t} alone, ${many} rows`);
+  }
+  exports.release(tall);
 }
 
 /** Formats whose values f32 holds exactly (others round in scale * Q + minimum). */
