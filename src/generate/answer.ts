@@ -4,7 +4,7 @@ import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Constraint } from '../constrain/constraint.ts';
 import type { ContextChoice } from '../select/options.ts';
-import { generate, type Generated } from './generate.ts';
+import { generate, type Generated, type GenerateOptions } from './generate.ts';
 import { cut, type DeviceSequence } from './device-sequence.ts';
 import { contrastedSpec, readContrast } from './contrast.ts';
 import { LoopDetector } from './loops.ts';
@@ -38,6 +38,8 @@ export interface AnswerRequest {
   readonly defaults: SamplingDefaults;
   /** Whether the answer belongs to a chat. Then repetition is discouraged if no sampling options say otherwise. */
   readonly chat: boolean;
+  /** As in `GenerateOptions`. */
+  readonly mark?: GenerateOptions['mark'];
 }
 
 /** Callbacks during an answer. Generation waits for the promise that `onText` returns, which provides back-pressure. */
@@ -137,6 +139,7 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     stopIds: new Set(tokenizer.facts.eos),
     maxTokens: most,
     chunk: request.chunk,
+    mark: request.mark,
     drafts: settings.drafts,
     constraint: listener.constraint,
     signal: listener.signal,

@@ -27,6 +27,8 @@ export interface GenerateOptions extends Prompt {
   readonly onLogits?: ((logits: Tensor) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+  /** `reached` is called when the sequence holds the first `at` tokens, unless it held more before. No call runs tokens on both sides. */
+  readonly mark?: { readonly at: number; reached(): void } | undefined;
   /**
    * Called with every id except a stop id, in order. Returning true ends the answer. Waiting for its promise provides
    * back-pressure.

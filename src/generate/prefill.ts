@@ -66,10 +66,10 @@ function behindReaders({ layers, ownLayers }: LanguageModel, start: number, end:
  */
 export async function prefill(
   onDevice: DeviceSequence,
-  options: Pick<GenerateOptions, 'ids' | 'spans' | 'cached' | 'chunk' | 'signal' | 'onPrefill'>,
+  options: Pick<GenerateOptions, 'ids' | 'spans' | 'cached' | 'chunk' | 'signal' | 'onPrefill' | 'mark'>,
   take?: Take,
 ): Promise<void> {
-  const { ids, spans, chunk, signal, onPrefill } = options;
+  const { ids, spans, chunk, signal, onPrefill, mark } = options;
   const { planner } = onDevice;
   const { backend } = onDevice.model;
   const slice = new TimeSlice();
@@ -86,7 +86,9 @@ export async function prefill(
   try {
     for (let start = cached, end = start; start < ids.length; start = end) {
       signal?.throwIfAborted();
-      end = chunkEnd(spans, start, Math.min(chunk, wholeGroups(start) + group - start), ids.length);
+      const toMark = (mark?.at ?? 0) - start;
+      const most = Math.min(chunk, wholeGroups(start) + group - start, toMark > 0 ? toMark : Infinity);
+      end = chunkEnd(spans, start, most, ids.length);
       const { state } = onDevice.sequence;
       if (state !== undefined) {
         const stop = state.stop(start, end, end === ids.length);
@@ -107,6 +109,7 @@ export async function prefill(
         spans,
       });
       if (done !== undefined) await done;
+      if (end === mark?.at) mark.reached();
       backend.flush();
       await before;
       before = backend.idle();

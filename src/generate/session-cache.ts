@@ -13,9 +13,10 @@ import type { Choose, DeviceFacts } from './context-choice.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
 import { contentKey } from '../select/content-key.ts';
 import type { Sequence } from '../kv/sequence.ts';
+import { CLOSED_TOKENS } from '../kv/precision.ts';
 import type { Tiers } from '../kv/tiers.ts';
 import type { Answered } from './attribution.ts';
-import { answer, type Answer, type AnswerListener } from './answer.ts';
+import { answer, type Answer, type AnswerListener, type AnswerRequest } from './answer.ts';
 import { prefill } from './prefill.ts';
 import { readContrast, type Contrast } from './contrast.ts';
 import type { ContrastSequence } from './contrast-sequence.ts';
@@ -150,16 +151,22 @@ export class SessionCache {
       onText: (piece) => gate.aside(listener.onText?.(piece)),
       onPart: (part) => gate.aside(listener.onPart?.(part)),
     };
+    const kept: { beginning?: Sequence } = {};
     const {
       answer: result,
       whole: count,
       drawn,
     } = await this.#using(onDevice, ids.length + (settings.maxTokens ?? ROOM), async () => {
       const cached = await this.#take(onDevice, prompt, content, share, listener.signal);
-      if (content !== undefined && onDevice.planner?.asked !== undefined) {
+      const closes = this.#library !== undefined && keepsOpen(onDevice);
+      let mark: AnswerRequest['mark'];
+      if (content !== undefined && (onDevice.planner?.asked !== undefined || closes)) {
         const { questionSpan } = await import('./question.ts');
         const span = questionSpan(tokenizer, prompt, content);
-        if (span !== undefined) onDevice.planner.asked(...span);
+        if (span !== undefined) onDevice.planner?.asked?.(...span);
+        // What is kept ends before a short question, whose pages would be closed with the last ones before it: other questions then go on from there.
+        if (closes && span !== undefined && ids.length - span[0] <= CLOSED_TOKENS)
+          mark = { at: span[0], reached: () => void (kept.beginning = onDevice.sequence.fork()) };
       }
       const asked = readContrast(settings.contrast);
       const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));
@@ -174,13 +181,14 @@ export class SessionCache {
         defaults: sampling,
         // What others may share is a chat's.
         chat: share,
+        mark,
       };
       const answered = await this.#guard(onDevice, () => answer(request, { ...listener, ...aside })).finally(() =>
         contrast?.free(),
       );
-      if (share) this.#publish(onDevice, prompt);
+      if (share) this.#publish(onDevice, prompt, kept.beginning);
       return answered;
-    });
+    }).finally(() => kept.beginning?.free());
     const all = new Int32Array(ids.length + count);
     all.set(ids);
     all.set(result.ids.slice(0, count), ids.length);
@@ -350,7 +358,8 @@ export class SessionCache {
     return onDevice.sequence.length;
   }
 
-  #publish(onDevice: DeviceSequence, prompt: Prompt): void {
+  /** `kept`: what of the prompt is kept on the disk, if not all of it. */
+  #publish(onDevice: DeviceSequence, prompt: Prompt, kept = onDevice.sequence): void {
     if (this.#moved < Infinity) return;
     const shared = this.#shared(onDevice, prompt);
     if (shared !== undefined) this.#model.prefixes?.publish(shared, onDevice.sequence);
@@ -361,9 +370,9 @@ export class SessionCache {
       settings: { context: this.options },
       initial: [],
       turns: [],
-      transcript: { ...prompt, content: undefined },
+      transcript: { ...beginning(prompt, Math.min(prompt.ids.length, kept.length)), content: undefined },
     };
-    library.keep(state, onDevice.sequence.fork(), contentKey(this.options));
+    library.keep(state, kept.fork(), contentKey(this.options));
   }
 
   /** Publishes the prompt for other sessions. */
@@ -389,6 +398,11 @@ export class SessionCache {
       throw error;
     }
   }
+}
+
+/** Tells whether the newest pages are open and closed later, where nothing else decides what a sequence can go on from. */
+function keepsOpen({ kvBits = 16, planner, sequence }: DeviceSequence): boolean {
+  return kvBits !== 16 && planner === undefined && sequence.state === undefined;
 }
 
 /**

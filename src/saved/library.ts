@@ -36,7 +36,7 @@ import { chainOf, commonBlocks, equalTokens } from './chain.ts';
 import { lastSaved, packSnapshot, savedPositions, unpackSnapshot, type SavedSnapshot } from './states.ts';
 
 /** Reading fewer tokens than this from disk is not worth the search. */
-const WORTH_READING = 4 * PAGE_TOKENS;
+const WORTH_READING = PAGE_TOKENS;
 /** A prompt with fewer new tokens than this, compared with the kept prompts, is not kept. */
 const WORTH_KEEPING = 8 * PAGE_TOKENS;
 
@@ -141,8 +141,8 @@ export class Library implements KeptPrompts {
       if (best === undefined) return;
       const head = await this.#head(best);
       if (head === undefined) return;
-      const equal = Math.min(most, head.facts.filled, equalTokens(prompt, head));
-      const end = Math.floor(equal / PAGE_TOKENS) * PAGE_TOKENS;
+      // The block in which they part is taken, too: what differs in it is written over.
+      const end = Math.min(most, head.facts.filled, equalTokens(prompt, head));
       if (end - sequence.length < WORTH_READING) return;
       await this.#fill(best, head, sequence, end, signal);
     } catch (error) {

@@ -1,6 +1,8 @@
 /** Questions to documents: nano, which was trained on such, answers from a PDF with the page and place of what it says; verification of quotes alone. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cite } from '../../src/document/answer/cite.ts';
 import type { AnsweringModel } from '../../src/document/answer/model.ts';
@@ -9,7 +11,8 @@ import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pa
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
 import { claimOf, literal, support, supportingRange, unknownNumbers } from '../../src/document/answer/verify.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
-import { testFace } from '../support/engine.ts';
+import { FolderShelf } from '../../src/store/folder-shelf.ts';
+import { testFace, testPlatform } from '../support/engine.ts';
 import { openTest, textFile } from '../support/documents.ts';
 import { column, pdf } from '../support/pdf.ts';
 
@@ -58,6 +61,28 @@ describe('nano about a PDF', () => {
     expect(right - left).toBeLessThan(60);
     expect(bottom - top).toBeLessThan(16);
     expect(answer.absent.nearest.length).toBeGreaterThan(0);
+  });
+
+  test('of a document that was kept, another engine reads only the question', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'octavo-kept-document-'));
+    try {
+      const face = testFace(undefined, { ...testPlatform, sessions: () => new FolderShelf(folder) });
+      const asked = async (question: string): Promise<{ text: string; left: number; read: number }> => {
+        const bytes = readFileSync(fileURLToPath(new URL('nano.gguf', root)));
+        const own = await face.load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+        const document = await openTest(demoPdf(), { model: own });
+        const { text: said, read } = await document.ask(question, { mode: 'whole', keep: true });
+        await own.destroy();
+        return { text: said, left: read.tokens - read.cached, read: read.tokens };
+      };
+      const first = await asked('What is the call sign of the Aurora?');
+      expect(first).toEqual({ text: 'KX-417', left: first.read, read: expect.any(Number) });
+      const second = await asked('What is the fare for the train to Vienna?');
+      expect(second.text).toBe('64 euros');
+      expect(second.left).toBeLessThan(24);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test('passages are chosen, read and named; await gives the whole answer', async () => {

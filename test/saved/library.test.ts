@@ -128,7 +128,7 @@ test('pages whose values are transformed are left alone where values are not, an
   }
 });
 
-test('a prompt is extended by the stored one that has most of it, at whole blocks, and its last id is left to compute', async () => {
+test('a prompt is extended by the stored one that has most of it, up to the token where they part, and its last id is left to compute', async () => {
   const shelf = library();
   const ids = Int32Array.from({ length: TOKENS }, (_, i) => i % 50);
   const shorter = ids.slice(0, 160);
@@ -146,14 +146,14 @@ test('a prompt is extended by the stored one that has most of it, at whole block
     await shelf.extend({ ids: prompt, spans: [] }, kind, sequence);
     return sequence.length;
   };
-  expect(await extended(Int32Array.from([...ids, 7, 8]))).toBe(192);
-  expect(await extended(ids)).toBe(192);
-  expect(await extended(ids.slice(0, 192))).toBe(160);
-  expect(await extended(ids.map((id, i) => (i < 170 ? id : 99)))).toBe(160);
+  expect(await extended(Int32Array.from([...ids, 7, 8]))).toBe(TOKENS);
+  expect(await extended(ids)).toBe(TOKENS - 1);
+  expect(await extended(ids.slice(0, 192))).toBe(191);
+  expect(await extended(ids.map((id, i) => (i < 170 ? id : 99)))).toBe(170);
   expect(await extended(ids.map((id, i) => (i === 0 ? 99 : id)))).toBe(0);
   expect(await extended(ids, 'other')).toBe(0);
   // Not worth it, or more is held already.
-  expect(await extended(ids.slice(0, 100))).toBe(0);
-  expect(await extended(ids, 'k', 40)).toBe(192);
-  expect(await extended(ids, 'k', 150)).toBe(150);
+  expect(await extended(ids.slice(0, 32))).toBe(0);
+  expect(await extended(ids, 'k', 40)).toBe(TOKENS - 1);
+  expect(await extended(ids, 'k', 170)).toBe(170);
 });

@@ -49,6 +49,7 @@ export interface AnsweringModel {
     readonly initialPrompts?: readonly { readonly role: 'user' | 'assistant'; readonly content: string }[];
     readonly context?: {
       readonly keep?: boolean;
+      readonly kvBits?: 8 | undefined;
       readonly preset?: ContextPreset | undefined;
       readonly prefill?: 'dense' | undefined;
     };
