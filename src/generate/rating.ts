@@ -88,7 +88,9 @@ export async function rate(
       .slice(0, most);
     const end = endings(tokenizer, model.config.vocabulary);
     const rated: RatedAnswer[] = [];
-    for (const group of groups(best, chunk)) {
+    // Layers that see a window of the context count slots: what is read behind other texts would see less of the prompt.
+    const windowed = model.layers.some(({ mixer }) => mixer.kind === 'attention' && mixer.window !== undefined);
+    for (const group of groups(best, windowed ? 0 : chunk)) {
       signal?.throwIfAborted();
       cut(copy, from);
       const texts = group.map(({ ids }) => ids);

@@ -30,13 +30,13 @@ describe('what belongs to a quote', () => {
   ])('%s', async (said, question, whole) => {
     const citations = cite(said, question, shown, undefined);
     expect(citations).toMatchObject([{ kind: 'exact', quote: whole }]);
-    const { text } = await quoted(said, citations, shown, cannot);
+    const { text } = await quoted(said, question, citations, shown, cannot);
     expect(text).toBe(whole);
   });
 
   test('a whole answer is shown as the model wrote it', async () => {
     const said = 'Bingen AND Bonn.';
-    const { text } = await quoted(said, cite(said, 'Where?', shown, undefined), shown, cannot);
+    const { text } = await quoted(said, 'Where?', cite(said, 'Where?', shown, undefined), shown, cannot);
     expect(text).toBe(said);
   });
 });
@@ -63,7 +63,7 @@ describe('an answer that stands there in other words', () => {
     };
 
   test('is the stretch that the model holds for likely, cited where it stands', async () => {
-    const { text, citations: cited } = await quoted(said, citations, shown, rating('Middle Rhine'));
+    const { text, citations: cited } = await quoted(said, question, citations, shown, rating('Middle Rhine'));
     expect(text).toBe('Middle Rhine');
     expect(cited).toMatchObject([{ kind: 'exact', quote: 'Middle Rhine', start: 4, end: 16, answer: [0, 12] }]);
     expect(cited[0]?.sentence).toMatch(/^The Middle Rhine flows.*a year\.$/);
@@ -71,10 +71,25 @@ describe('an answer that stands there in other words', () => {
 
   test('is the sentence where no stretch is likely, or the model cannot tell', async () => {
     for (const rate of [cannot, rating('Middle Rhine', -1)]) {
-      const { text, citations: cited } = await quoted(said, citations, shown, rate);
+      const { text, citations: cited } = await quoted(said, question, citations, shown, rate);
       expect(text).toBe('The Middle Rhine flows between Bingen and Bonn, and carries over 14,000 barges a year.');
       expect(cited).toMatchObject([{ kind: 'exact', answer: [0, text.length], quote: citations[0]?.quote }]);
     }
+  });
+
+  test('is the sentence where the stretch would leave a number out', async () => {
+    const numbered = 'The Middle Rhine is carrying over 14,000 barges.';
+    const { text } = await quoted(
+      numbered,
+      question,
+      cite(numbered, question, shown, undefined),
+      shown,
+      rating('Middle Rhine'),
+    );
+    expect(text).toMatch(/^The Middle Rhine flows.*14,000/);
+    const asked = 'Which river carries 14,000 barges?';
+    const short = await quoted(numbered, asked, cite(numbered, asked, shown, undefined), shown, rating('Middle Rhine'));
+    expect(short.text).toBe('Middle Rhine');
   });
 
   test('a stretch begins with a word that says something, in either case, and ends with a word', async () => {
@@ -99,7 +114,10 @@ describe('an answer that stands there in other words', () => {
     ['a few words that stand together', 'Between Bingen, Bonn.'],
   ])('%s: stays as it was said', async (_, other) => {
     const cited = cite(other, question, shown, undefined);
-    expect(await quoted(other, cited, shown, rating('Middle Rhine'))).toEqual({ text: other, citations: cited });
+    expect(await quoted(other, question, cited, shown, rating('Middle Rhine'))).toEqual({
+      text: other,
+      citations: cited,
+    });
   });
 
   test('what may become a quote is known from its beginning', () => {

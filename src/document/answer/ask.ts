@@ -387,7 +387,9 @@ async function citedAnswer(
   if (isRefusal(said)) return { text: said, citations: [] };
   const citations = cite(said, question, shown, await attributed(session, pack, shown, signal));
   if (asItIs) return { text: said, citations };
-  return quoted(said, citations, shown, (answers, most) => unlessRefused(session.rate({ answers, most }, { signal })));
+  return quoted(said, question, citations, shown, (answers, most) =>
+    unlessRefused(session.rate({ answers, most }, { signal })),
+  );
 }
 
 /** Undefined where the text went another way into the model than it stands here (a template that changes it): then words decide alone. */

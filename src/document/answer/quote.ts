@@ -10,7 +10,7 @@ import { citation, type Citation } from './cite.ts';
 import { likeliest, type Rate } from './likeliest.ts';
 import { normalise } from './normalise.ts';
 import type { Shown } from './pack.ts';
-import { SENTENCE } from './verify.ts';
+import { SENTENCE, unknownNumbers } from './verify.ts';
 
 /** An answer of more characters is no short one, and is shown as it comes. */
 const MOST_SHORT = 240;
@@ -32,6 +32,7 @@ export function isShort(said: string, language: Language): boolean {
 /** `citations`: of what the model said about the sentences. */
 export async function quoted(
   said: string,
+  question: string,
   citations: readonly Citation[],
   shown: readonly Shown[],
   rate: Rate,
@@ -49,7 +50,10 @@ export async function quoted(
   if (stretch === undefined) return only(cited.sentence, cited);
   const { sentence, start, end } = stretch;
   const quote = citation({ sentence, share: cited.score }, 'exact', [start, end], [0, end - start]);
-  return only(quote.quote, quote);
+  // A number that was said beyond those of the question is not left out: the sentence has it.
+  return unknownNumbers(said, `${question} ${quote.quote}`).length === 0
+    ? only(quote.quote, quote)
+    : only(cited.sentence, cited);
 }
 
 export function languageOf(shown: readonly Shown[]): Language {
