@@ -57,11 +57,11 @@ export async function run(options) {
                 }),
               ask,
             );
-            for (const phase of ['prefill', 'decode']) {
+            for (const phase of ['first', 'prefill', 'decode']) {
               const { milliseconds, operations } = result[phase];
-              const tokens = phase === 'prefill' ? ask.promptTokens : ask.newTokens;
+              const tokens = phase === 'decode' ? ask.newTokens : ask.promptTokens;
               console.log(
-                `\n${mix}, ${ask.build}, ${threads} thread${threads > 1 ? 's' : ''}, ${phase} of ${tokens} tokens: ${milliseconds.toFixed(0)} ms, ${((1000 * tokens) / milliseconds).toFixed(1)} tokens/s`,
+                `\n${mix}, ${ask.build}, ${threads} thread${threads > 1 ? 's' : ''}, ${phase === 'first' ? 'first prefill' : phase} of ${tokens} tokens: ${milliseconds.toFixed(0)} ms, ${((1000 * tokens) / milliseconds).toFixed(1)} tokens/s`,
               );
               const rows = operations
                 .sort((a, b) => b[1].milliseconds - a[1].milliseconds)

@@ -142,3 +142,15 @@ export function parameters(file: ModelFile): number {
   for (const { shape } of file.tensors.values()) sum += shape.reduce((product, size) => product * size, 1);
   return sum;
 }
+
+/**
+ * The multiply-adds of one token of a prompt: the values of all tensors but those with a row for each id, since an
+ * embedding is looked up and the head multiplies the last token only.
+ */
+export function multiplyAdds(file: Pick<ModelFile, 'tensors'>, vocabulary: number): number {
+  let sum = 0;
+  for (const { shape } of file.tensors.values()) {
+    if (shape[0] !== vocabulary) sum += shape.reduce((product, size) => product * size, 1);
+  }
+  return sum;
+}

@@ -48,7 +48,7 @@ import type { LoadedModel } from './loaded-model.ts';
 import { openDevice, openTextWasm, type Device } from './device.ts';
 import type { Library } from '../saved/library.ts';
 import { embeddingOf, ranks } from './embedding.ts';
-import { loadOn, openFile, parameters, type Loaded, type LoadListener } from './loaded.ts';
+import { loadOn, multiplyAdds, openFile, parameters, type Loaded, type LoadListener } from './loaded.ts';
 import type { Planning } from './planning.ts';
 
 export type PaintListener = Pick<PaintRequest, 'signal' | 'onProgress' | 'onPreview' | 'onCheckpoint'>;
@@ -82,6 +82,8 @@ export class EngineModel implements SessionModel, LoadedModel {
   /** Of the file's header and of the weights that were read. Sessions are saved under it. */
   readonly fingerprint: string;
   readonly parameters: number;
+  /** Of a token of a prompt. */
+  readonly #multiplyAdds: number;
   readonly bytes: number;
   readonly embedding: EmbeddingInfo | undefined;
   /** Called when the device is lost. */
@@ -135,6 +137,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     this.fingerprint = fingerprint;
     this.bytes = file.bytes;
     this.parameters = parameters(file);
+    this.#multiplyAdds = multiplyAdds(file, loaded.model.language.config.vocabulary);
     this.#loaded = loaded;
     this.#metadata = ownMetadata(file.metadata);
     this.#watch(loaded);
@@ -229,7 +232,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     return this.#epoch;
   }
   get chunk(): number {
-    return prefillChunk(this.#loaded.backend, this.parameters);
+    return prefillChunk(this.#loaded.backend, this.#multiplyAdds);
   }
   /** The number of KV pages that sessions hold, without those that are only cached for later sessions. */
   get pagesUsed(): number {

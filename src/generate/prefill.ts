@@ -10,17 +10,17 @@ import { cut, type DeviceSequence } from './device-sequence.ts';
 import type { GenerateOptions } from './generate.ts';
 
 /**
- * Multiply-adds of the weights in one prefill chunk: 1 to 2 seconds on one WASM thread, and well below the limit of a
- * phone's GPU watchdog.
+ * Multiply-adds of the weights in one prefill chunk: 1 to 2 seconds on one WASM thread with relaxed SIMD, and well below
+ * the limit of a phone's GPU watchdog. A chunk reads all weights once, so small ones are slower.
  */
-const CHUNK_WORK = { wasm: 2 ** 36, reference: 2 ** 28, webgpu: 2 ** 37 } as const;
+const CHUNK_WORK = { wasm: 2 ** 37, reference: 2 ** 28, webgpu: 2 ** 37 } as const;
 
 /**
- * Tokens of a prefill chunk for a model with so many weights: fixed for a model and device, so that runs are
- * bit-reproducible.
+ * Tokens of a prefill chunk for a model with so many multiply-adds a token: fixed for a model and device, so that runs
+ * are bit-reproducible.
  */
-export function prefillChunk(backend: Backend, parameters: number): number {
-  const tokens = CHUNK_WORK[backend.kind] / Math.max(1, parameters);
+export function prefillChunk(backend: Pick<Backend, 'kind'>, multiplyAdds: number): number {
+  const tokens = CHUNK_WORK[backend.kind] / Math.max(1, multiplyAdds);
   return Math.min(512, Math.max(32, 2 ** Math.floor(Math.log2(Math.max(1, tokens)))));
 }
 
