@@ -1,14 +1,14 @@
 // npm run eval -- documents [--parts retrieval,fusion,evidence,pdf,xquad,generated,absent,followups,rewriting] [--model FILE] [--modes passages,whole] [--packs 1,8,30] [--budget TOKENS]
-//   [--embedder FOLDER] [--languages en,de] [--articles odd|even|all] [--prompt NAME] [--n N] [--threads N] [--json FILE]
+//   [--embedder FOLDER] [--languages en,de] [--articles odd|even|all] [--prompt NAME] [--replay ROWS] [--n N] [--threads N] [--json FILE]
 // Questions about documents: what search finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de) and PDFs of
 // ../shared/data/documents, with the questions of documents/written.json, and documents of the project's generator. Every question is written down when it is answered (in
-// FILE.rows beside FILE), and a run that was stopped goes on where it was. A run with a larger n contains one with a smaller.
+// FILE.rows beside FILE), and a run that was stopped goes on where it was. A run with a larger n contains one with a smaller. --replay takes what a model said from the rows of another run, and does not ask it again.
 import { Octavo } from 'octavo';
 import { answers } from './documents/answers.mjs';
 import { generatedItems, hasData, nested, pdfItems, xquadItems } from './documents/data.mjs';
 import { absent, evidence } from './documents/evidence.mjs';
 import { followUpRetrieval, rewritten } from './documents/followups.mjs';
-import { buildHash, Journal } from './documents/journal.mjs';
+import { buildHash, Journal, saidIn } from './documents/journal.mjs';
 import { prompted } from './documents/prompts.mjs';
 import { fusion, pdfRetrieval, retrieval } from './documents/retrieval.mjs';
 import { ResultFile } from './record.mjs';
@@ -22,6 +22,7 @@ export const DOCUMENT_OPTIONS = {
   budget: { type: 'string' },
   articles: { type: 'string' },
   prompt: { type: 'string' },
+  replay: { type: 'string' },
 };
 
 const GENERATED = ['sparse 512', 'sparse 1000', 'sparse 2000'];
@@ -64,12 +65,13 @@ export async function run(model, values, machine) {
   const method = embedder ? `, BM25 and ${nameOf(embedder)}` : '';
   const answering = values.prompt === undefined ? model : prompted(model, values.prompt);
   const chosen = articles === 'odd' ? '' : `, ${articles} articles`;
+  const replay = values.replay && saidIn(values.replay);
   const ask = async (name, items) => {
     for (const mode of modes) {
-      const key = `${name}, ${mode}${budget ? `, ${budget} tokens` : ''}${values.prompt ? `, prompt ${values.prompt}` : ''}${method}`;
+      const key = `${name}, ${mode}${budget ? `, ${budget} tokens` : ''}${values.prompt ? `, prompt ${values.prompt}` : ''}${replay ? ', replayed' : ''}${method}`;
       const settings = { mode, ...(budget && { budget: Number(budget) }) };
       await follow('answers', key, (note) =>
-        answers(answering, { part: key, items, settings, embedder, n, journal, note }),
+        answers(answering, { part: key, items, settings, embedder, n, journal, note, replay }),
       );
     }
   };

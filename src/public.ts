@@ -29,7 +29,6 @@ export type { EntryState, LibraryEntry } from './document/library/shelf.ts';
 export type { CitationKind } from './document/answer/cite.ts';
 export type { AnsweringModel, AnsweringSession } from './document/answer/model.ts';
 export type { Attribution, AttributionSettings } from './generate/attribution.ts';
-export type { RatedAnswer, RatingSettings } from './generate/rating.ts';
 export type { FallbackOptions, ServerOptions } from './remote/index.ts';
 export type { Block, BlockKind, Language, OutlineEntry, Page, PageKind, Rectangle } from './document/content.ts';
 export type {

@@ -8,7 +8,6 @@ import type { Sequence } from './kv/sequence.ts';
 import { InputError } from './errors.ts';
 import { tooLong, type Answer, type AnswerListener } from './generate/answer.ts';
 import type { Attribution, AttributionSettings } from './generate/attribution.ts';
-import type { RatedAnswer, RatingSettings } from './generate/rating.ts';
 import { SessionCache, type SessionModel } from './generate/session-cache.ts';
 import { Conversation, fit, type Fit, type Manner } from './chat/conversation.ts';
 import type * as Dialects from './chat/dialects/index.ts';
@@ -179,14 +178,6 @@ export class Session {
       // Pages that do not ask for it do not download this code.
       const { attribute } = await import('./generate/attribution.ts');
       return this.#cache.withAnswer((copy, answered) => attribute(this.#model, copy, answered, settings, signal));
-    });
-  }
-
-  /** Tells how likely other answers are in place of the last one (generate/rating.ts). */
-  rate(settings: RatingSettings, signal?: AbortSignal): Promise<RatedAnswer[]> {
-    return this.#compute(signal, async () => {
-      const { rate } = await import('./generate/rating.ts');
-      return this.#cache.withAnswer((copy, answered) => rate(this.#model, copy, answered, settings, signal));
     });
   }
 

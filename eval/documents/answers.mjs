@@ -31,9 +31,6 @@ function replaying(model, said, seen) {
         attribute: async () => {
           throw new InputError('argument', 'what is replayed has no attention');
         },
-        rate: async () => {
-          throw new InputError('argument', 'what is replayed is not rated');
-        },
         destroy() {},
       };
     },
@@ -170,8 +167,8 @@ export function summary(rows) {
   };
 }
 
-/** The first `n` items of a part. Rows that the journal has are not measured again; `note` gets the summary after each new one. */
-export async function answers(model, { part, items, settings, embedder, n, journal, note }) {
+/** The first `n` items of a part. Rows that the journal has are not measured again, and answers that `replay` has are not asked for: they are cited and quoted by words alone; `note` gets the summary after each new one. */
+export async function answers(model, { part, items, settings, embedder, n, journal, note, replay }) {
   /** Documents with several items stay open. */
   const shared = new Map();
   const rows = [];
@@ -184,7 +181,8 @@ export async function answers(model, { part, items, settings, embedder, n, journ
       }
       const document = shared.get(item.document) ?? (await item.open({ ...(embedder && { embedder }) }));
       if (item.document !== undefined) shared.set(item.document, document);
-      const row = await answerTo(model, document, item, settings);
+      const said = replay?.get(item.id);
+      const row = await answerTo(said === undefined ? model : replaying(model, said, []), document, item, settings);
       if (item.document === undefined) document.close();
       journal.add(part, item.id, row);
       rows.push({ ...row, covered: coverage(row.text, item.answer) });

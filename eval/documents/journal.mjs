@@ -50,6 +50,16 @@ export class Journal {
   }
 }
 
+/** What a model said, by the items' ids, from the rows of an earlier run about one kind of documents. */
+export function saidIn(path) {
+  const rows = readFileSync(path, 'utf8')
+    .split('\n')
+    .slice(1)
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+  return new Map(rows.map(({ id, row }) => [id, row.said ?? row.text]));
+}
+
 /** A hash of all files of a build: rows of another one are not these. */
 export function buildHash(folder) {
   const hash = createHash('sha256');

@@ -43,7 +43,6 @@ export function prompted(model, name) {
           return session.promptStreaming(input.slice(0, -INSTRUCTION.length) + instruction, given);
         },
         attribute: (...given) => session.attribute(...given),
-        rate: (...given) => session.rate(...given),
         destroy: () => session.destroy(),
       };
     },

@@ -1,6 +1,5 @@
 /** The options of all public calls, described for `check.ts`. What depends on the model is checked by the engine. */
 import type { AttributionSettings } from '../generate/attribution.ts';
-import type { RatingSettings } from '../generate/rating.ts';
 import { SAMPLING_LIMITS, SAMPLING_MODES } from '../generate/sampling.ts';
 import { MOST_ALTERNATIVES, MOST_ROUNDS, type AnswerOptions, type ChatOptions } from '../generate/options.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
@@ -152,8 +151,6 @@ export const ATTRIBUTE: ShapeOf<Required<AttributionSettings>> = {
   spans: { list: NUMBER },
   layers: { list: NUMBER },
 };
-
-export const RATE: ShapeOf<Required<RatingSettings>> = { answers: { list: TEXT }, most: COUNT };
 
 export const APPEND: ShapeOf<Required<AppendOptions>> = { ...ABORTABLE, onPrefill: CALLBACK };
 

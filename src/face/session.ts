@@ -1,6 +1,5 @@
 /** A conversation, in the shape of the web's Prompt API. */
 import type { Attribution, AttributionSettings } from '../generate/attribution.ts';
-import type { RatedAnswer, RatingSettings } from '../generate/rating.ts';
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';
 import type { ContextChoice } from '../select/options.ts';
@@ -19,7 +18,7 @@ import type { AnswerInfo, CallsEvent, EngineApi, PromptEvent, SessionInfo } from
 import { misfit } from './check.ts';
 import type { MonitorCallback } from './monitor.ts';
 import { withGrammar, type Constrainable } from './constraint.ts';
-import { ABORTABLE, APPEND, ATTRIBUTE, MEASURE, PROMPT, RATE, SAVE } from './options.ts';
+import { ABORTABLE, APPEND, ATTRIBUTE, MEASURE, PROMPT, SAVE } from './options.ts';
 import type { OnModel } from './painting.ts';
 import { withPixels, type PictureInput } from './pictures.ts';
 import { askToPersist, type SavedSession, type SaveOptions } from './sessions.ts';
@@ -284,18 +283,6 @@ export class OctavoSession extends EventTarget {
     if (problem !== undefined) return problem;
     return this.#linked(options.signal, (linked) =>
       this.#on.caller.call('attribute', this.#inTurn({ ...this.#of, settings }), { signal: linked }),
-    );
-  }
-
-  /**
-   * Tells how likely the model finds other texts in place of its last answer: token by token, and of each beginning
-   * that the answer ends there.
-   */
-  async rate(settings: RatingSettings, options: Abortable = {}): Promise<RatedAnswer[]> {
-    const problem = misfit('rate', settings, RATE) ?? misfit('rate', options, ABORTABLE);
-    if (problem !== undefined) return problem;
-    return this.#linked(options.signal, (linked) =>
-      this.#on.caller.call('rate', this.#inTurn({ ...this.#of, settings }), { signal: linked }),
     );
   }
 

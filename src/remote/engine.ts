@@ -82,7 +82,6 @@ export function serveRemote(endpoint: Endpoint, server: Server, info: ModelInfo)
     },
     measure: counts,
     attribute: onDeviceOnly('ask', 'citations need the attention of the model, which servers do not tell'),
-    rate: onDeviceOnly('rate', 'servers do not tell how likely other answers are'),
     complete: async ({ input, settings }, context) => {
       if (input.length === 0) throw new InputError('empty', 'the prompt is empty; give at least one character');
       if (settings.grammar !== undefined)

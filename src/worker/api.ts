@@ -6,7 +6,6 @@
  * numbers that the engine assigns.
  */
 import type { Attribution, AttributionSettings } from '../generate/attribution.ts';
-import type { RatedAnswer, RatingSettings } from '../generate/rating.ts';
 import type { TemplateAbilities } from '../chat/abilities.ts';
 import type { Backend, MemoryUse } from '../backend/backend.ts';
 import type { Message, PromptInput } from '../chat/messages.ts';
@@ -362,8 +361,6 @@ export interface EngineApi {
   >;
   /** Tells which spans of the conversation the last answer was drawn from. */
   readonly attribute: Call<OfSession & { readonly settings: AttributionSettings }, Attribution, never, never>;
-  /** Tells how likely other answers are in place of the last one. */
-  readonly rate: Call<OfSession & { readonly settings: RatingSettings }, RatedAnswer[], never, never>;
   /** Continues raw text or ids, in a session of its own. */
   readonly complete: Call<
     OfModel & { readonly input: string | Int32Array; readonly settings: CompletionSettings },

@@ -1,7 +1,6 @@
-/** Short answers as quotes: the stretch that the model holds for likely, or the sentence that supports it; and what belongs to a number or a name. */
+/** Short answers as quotes: the sentence that supports them, and what belongs to a number or a name. */
 import { describe, expect, test } from '@jest/globals';
 import { cite } from '../../src/document/answer/cite.ts';
-import { likeliest, type Rate } from '../../src/document/answer/likeliest.ts';
 import type { AnsweringModel } from '../../src/document/answer/model.ts';
 import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
 import { isShort, quoted } from '../../src/document/answer/quote.ts';
@@ -16,7 +15,6 @@ const content = readPlain(TEXT, 'a.txt');
 const shown: readonly Shown[] = sentencesShown(
   packOf([{ document: 'd', content, start: 0, end: content.text.length, path: [] }]),
 );
-const cannot: Rate = async () => undefined;
 
 describe('what belongs to a quote', () => {
   test.each([
@@ -30,13 +28,13 @@ describe('what belongs to a quote', () => {
   ])('%s', async (said, question, whole) => {
     const citations = cite(said, question, shown, undefined);
     expect(citations).toMatchObject([{ kind: 'exact', quote: whole }]);
-    const { text } = await quoted(said, question, citations, shown, cannot);
+    const { text } = quoted(said, citations, 'en');
     expect(text).toBe(whole);
   });
 
   test('a whole answer is shown as the model wrote it', async () => {
     const said = 'Bingen AND Bonn.';
-    const { text } = await quoted(said, 'Where?', cite(said, 'Where?', shown, undefined), shown, cannot);
+    const { text } = quoted(said, cite(said, 'Where?', shown, undefined), 'en');
     expect(text).toBe(said);
   });
 });
@@ -45,66 +43,10 @@ describe('an answer that stands there in other words', () => {
   const question = 'What flows from Bingen to Bonn?';
   const said = 'The Rhine is flowing between Bonn and Bingen.';
   const citations = cite(said, question, shown, undefined);
-  /** Tokens of one letter; the beginning of `wanted` is likely, and so is its end. */
-  const rating =
-    (wanted: string, each = -0.1): Rate =>
-    async (answers, most) => {
-      const index = answers.findIndex((text) => text.startsWith(wanted));
-      const text = answers[index] ?? '';
-      expect(most).toBeGreaterThan(4);
-      return [
-        {
-          index,
-          ends: Uint32Array.from(text, (_, i) => i + 1),
-          logProbs: Float32Array.from(text, () => each),
-          stops: Float32Array.from(text, (_, i) => (i + 1 === wanted.length ? -0.1 : -9)),
-        },
-      ];
-    };
-
-  test('is the stretch that the model holds for likely, cited where it stands', async () => {
-    const { text, citations: cited } = await quoted(said, question, citations, shown, rating('Middle Rhine'));
-    expect(text).toBe('Middle Rhine');
-    expect(cited).toMatchObject([{ kind: 'exact', quote: 'Middle Rhine', start: 4, end: 16, answer: [0, 12] }]);
-    expect(cited[0]?.sentence).toMatch(/^The Middle Rhine flows.*a year\.$/);
-  });
-
-  test('is the sentence where no stretch is likely, or the model cannot tell', async () => {
-    for (const rate of [cannot, rating('Middle Rhine', -1)]) {
-      const { text, citations: cited } = await quoted(said, question, citations, shown, rate);
-      expect(text).toBe('The Middle Rhine flows between Bingen and Bonn, and carries over 14,000 barges a year.');
-      expect(cited).toMatchObject([{ kind: 'exact', answer: [0, text.length], quote: citations[0]?.quote }]);
-    }
-  });
-
-  test('is the sentence where the stretch would leave a number out', async () => {
-    const numbered = 'The Middle Rhine is carrying over 14,000 barges.';
-    const { text } = await quoted(
-      numbered,
-      question,
-      cite(numbered, question, shown, undefined),
-      shown,
-      rating('Middle Rhine'),
-    );
-    expect(text).toMatch(/^The Middle Rhine flows.*14,000/);
-    const asked = 'Which river carries 14,000 barges?';
-    const short = await quoted(numbered, asked, cite(numbered, asked, shown, undefined), shown, rating('Middle Rhine'));
-    expect(short.text).toBe('Middle Rhine');
-  });
-
-  test('a stretch begins with a word that says something, in either case, and ends with a word', async () => {
-    let asked: readonly string[] = [];
-    await likeliest(shown, async (answers) => {
-      asked = answers;
-      return [];
-    });
-    expect(asked.filter((text) => text.startsWith('Middle Rhine'))).toHaveLength(1);
-    expect(asked.filter((text) => /^(?:flows|Flows) between/.test(text))).toHaveLength(2);
-    expect(asked.some((text) => /^(?:the|and|between)\b/i.test(text))).toBe(false);
-    // "Mid" is no word, and the comma does not belong to the answer.
-    expect(await likeliest(shown, rating('Mid'))).toBeUndefined();
-    const { start, end } = (await likeliest(shown, rating('Bonn,')))!;
-    expect(content.text.slice(start, end)).toBe('Bonn');
+  test('is the sentence that supports it, of which the words that were asked for are cited', () => {
+    const { text, citations: cited } = quoted(said, citations, 'en');
+    expect(text).toBe('The Middle Rhine flows between Bingen and Bonn, and carries over 14,000 barges a year.');
+    expect(cited).toMatchObject([{ kind: 'exact', answer: [0, text.length], quote: citations[0]?.quote }]);
   });
 
   test.each([
@@ -114,7 +56,7 @@ describe('an answer that stands there in other words', () => {
     ['a few words that stand together', 'Between Bingen, Bonn.'],
   ])('%s: stays as it was said', async (_, other) => {
     const cited = cite(other, question, shown, undefined);
-    expect(await quoted(other, question, cited, shown, rating('Middle Rhine'))).toEqual({
+    expect(quoted(other, cited, 'en')).toEqual({
       text: other,
       citations: cited,
     });
@@ -155,7 +97,6 @@ describe('document.ask', () => {
           },
         }),
         attribute: refuses,
-        rate: refuses,
         destroy: () => undefined,
       }),
     };

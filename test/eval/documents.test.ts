@@ -1,11 +1,11 @@
 /** The evaluation of documents: what was measured before a stop is kept, and is counted as it was asked. */
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { answers, summary } from '../../eval/documents/answers.mjs';
 import { nested, openText, placesOf, sentenceAround } from '../../eval/documents/data.mjs';
-import { Journal } from '../../eval/documents/journal.mjs';
+import { Journal, saidIn } from '../../eval/documents/journal.mjs';
 
 let folder: string;
 beforeAll(() => {
@@ -70,6 +70,7 @@ test('a run that was stopped goes on behind the last whole row, and says the sam
       journal,
       note: (result: { n: number }) => notes.push(result),
       embedder: undefined,
+      replay: undefined,
     });
   const first = scripted(said, 2);
   await expect(measure(first.model, new Journal(path, facts))).rejects.toThrow('stopped');
@@ -93,6 +94,34 @@ test('a run that was stopped goes on behind the last whole row, and says the sam
   // Another build's rows are set aside, not mixed in and not lost.
   expect(new Journal(path, { ...facts, build: 'b' }).row('towns', '0')).toBeUndefined();
   expect(readdirSync(folder).filter((name) => name.endsWith('.old'))).toHaveLength(1);
+});
+
+test('what was said in an earlier run is quoted and counted without asking the model', async () => {
+  const path = join(folder, 'said.rows');
+  const said = ['Ida is the mayor of all Marston.', 'The mayor of Ridley is Erik.'];
+  const rows = said.map((text, i) =>
+    JSON.stringify({ part: 'towns', id: `${i}`, row: { text: 'a quote', said: text } }),
+  );
+  writeFileSync(path, `${[JSON.stringify(facts), ...rows].join('\n')}\n`);
+  const { model, asked } = scripted([]);
+  const notes: object[] = [];
+  await answers(model, {
+    part: 'towns',
+    items: items.slice(0, 2),
+    settings,
+    n: 2,
+    journal: new Journal(undefined, facts),
+    note: (result: object) => notes.push(result),
+    embedder: undefined,
+    replay: saidIn(path),
+  });
+  expect(asked()).toBe(0);
+  expect(notes.at(-1)).toMatchObject({
+    n: 2,
+    gold: { right: 2 },
+    goldSaid: { right: 2 },
+    quoted: { changed: 1, gained: 0, lost: 0, gain: [0, 0, 0] },
+  });
 });
 
 test('a longer run contains a shorter one, and every beginning is spread over the list', () => {

@@ -10,14 +10,14 @@
 import { InputError, OctavoError } from '../../errors.ts';
 import type { Attribution } from '../../generate/attribution.ts';
 import type { ContextPreset } from '../../select/options.ts';
-import type { DocumentContent } from '../content.ts';
+import type { DocumentContent, Language } from '../content.ts';
 import type { Evidence } from '../index/evidence.ts';
 import type { Found } from '../index/searcher.ts';
 import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
 import { cite, type Citation } from './cite.ts';
-import { isShort, languageOf, quoted, type Quoted } from './quote.ts';
+import { isShort, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
@@ -376,6 +376,10 @@ async function answerFrom(
   }
 }
 
+function languageOf(shown: readonly Shown[]): Language {
+  return shown[0]?.content.language ?? 'other';
+}
+
 /** `asItIs`: it has been shown already, or will not be. */
 async function citedAnswer(
   session: AnsweringSession,
@@ -386,10 +390,7 @@ async function citedAnswer(
 ): Promise<Quoted> {
   if (isRefusal(said)) return { text: said, citations: [] };
   const citations = cite(said, question, shown, await attributed(session, pack, shown, signal));
-  if (asItIs) return { text: said, citations };
-  return quoted(said, question, citations, shown, (answers, most) =>
-    unlessRefused(session.rate({ answers, most }, { signal })),
-  );
+  return asItIs ? { text: said, citations } : quoted(said, citations, languageOf(shown));
 }
 
 /** Undefined where the text went another way into the model than it stands here (a template that changes it): then words decide alone. */
@@ -399,20 +400,14 @@ async function attributed(
   shown: readonly Shown[],
   signal: AbortSignal | undefined,
 ): Promise<Attribution | undefined> {
-  const spans = shown.flatMap(({ at, start, end }) => [at, at + end - start]);
-  const found = await unlessRefused(session.attribute({ text: text.trim(), spans }, { signal }));
-  if (found === undefined) return undefined;
-  // An answer may begin with a space that is not shown.
-  const [first = '', ...rest] = found.tokens;
-  return { ...found, tokens: [first.trimStart(), ...rest] };
-}
-
-/** Undefined where a model cannot be asked: models on servers are not looked into, and those whose layers have states cannot rate answers. */
-async function unlessRefused<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
-    return await asked;
+    const spans = shown.flatMap(({ at, start, end }) => [at, at + end - start]);
+    const found = await session.attribute({ text: text.trim(), spans }, { signal });
+    // An answer may begin with a space that is not shown.
+    const [first = '', ...rest] = found.tokens;
+    return { ...found, tokens: [first.trimStart(), ...rest] };
   } catch (error) {
-    // A lost device is lost.
+    // Models on servers are not looked into, either. A lost device is lost.
     if (error instanceof OctavoError && error.code !== 'lost') return undefined;
     throw error;
   }

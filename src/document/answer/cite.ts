@@ -138,9 +138,8 @@ function citationsOf(
     .map((one) => citation(one, 'weak', whole(one), answer));
 }
 
-/** A place of a sentence that was shown; `[start, end)` are units of its document. */
-export function citation(
-  { sentence, share }: Pick<Candidate, 'sentence' | 'share'>,
+function citation(
+  { sentence, text, share }: Candidate,
   kind: CitationKind,
   [start, end]: readonly [number, number],
   answer: readonly [number, number],
@@ -154,7 +153,7 @@ export function citation(
     start,
     end,
     quote: content.text.slice(start, end),
-    sentence: content.text.slice(sentence.start, sentence.end),
+    sentence: text,
     rectangles: places.filter((place) => place.page === page).map(({ rectangle }) => rectangle),
     score: Math.min(1, share),
     kind,

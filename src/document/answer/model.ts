@@ -1,6 +1,5 @@
 /** What answering needs of a model: `OctavoModel` has it. */
 import type { Attribution, AttributionSettings } from '../../generate/attribution.ts';
-import type { RatedAnswer, RatingSettings } from '../../generate/rating.ts';
 import type { AnswerReport } from '../../generate/options.ts';
 import type { ContextPreset } from '../../select/options.ts';
 
@@ -23,11 +22,6 @@ export interface AnsweringSession {
     settings: AttributionSettings,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<Attribution>;
-  /** How likely other answers are in place of the last one, as in `OctavoSession.rate`. */
-  rate(
-    settings: RatingSettings,
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<readonly RatedAnswer[]>;
   /** Frees the session. */
   destroy(): void;
 }

@@ -1,16 +1,14 @@
 /**
- * Answers in the document's own words. Small models find the right sentence more often than they say rightly what it says. A short answer that stands in a sentence
- * in other words is shown as the stretch of the text that the model holds for the likeliest answer; where it holds none for likely, as the sentence. What cannot be a
- * quote stays as the model said it: a refusal, yes or no, several sentences, and what no sentence supports, such as a count.
+ * Answers in the document's own words. Small models find the right sentence more often than they say rightly what it says: a short answer that one sentence supports
+ * in other words is shown as that sentence. What cannot be a quote stays as the model said it: a refusal, yes or no, several sentences, and what no sentence
+ * supports, such as a count.
  */
 import type { Language } from '../content.ts';
 import { sentencesOf } from '../sentences.ts';
 import { isStopWord, stem, wordsOf } from '../stems.ts';
-import { citation, type Citation } from './cite.ts';
-import { likeliest, type Rate } from './likeliest.ts';
+import type { Citation } from './cite.ts';
 import { normalise } from './normalise.ts';
-import type { Shown } from './pack.ts';
-import { SENTENCE, unknownNumbers } from './verify.ts';
+import { SENTENCE } from './verify.ts';
 
 /** An answer of more characters is no short one, and is shown as it comes. */
 const MOST_SHORT = 240;
@@ -29,35 +27,17 @@ export function isShort(said: string, language: Language): boolean {
   return said.length <= MOST_SHORT && !YES_NO.test(said) && sentencesOf(said, 0, said.length, language).length <= 1;
 }
 
-/** `citations`: of what the model said about the sentences. */
-export async function quoted(
-  said: string,
-  question: string,
-  citations: readonly Citation[],
-  shown: readonly Shown[],
-  rate: Rate,
-): Promise<Quoted> {
-  const language = languageOf(shown);
+/** `citations`: of what the model said. */
+export function quoted(said: string, citations: readonly Citation[], language: Language): Quoted {
   const [cited, another] = citations;
   const asSaid = { text: said, citations };
   if (cited === undefined || another !== undefined || cited.kind === 'weak' || !isShort(`${said} `, language))
     return asSaid;
-  const only = (text: string, citation: Citation): Quoted =>
-    text.length > MOST_QUOTE ? asSaid : { text, citations: [{ ...citation, kind: 'exact', answer: [0, text.length] }] };
-  if (cited.kind === 'exact') return completes(said, cited.quote) ? only(cited.quote, cited) : asSaid;
-  if (standsTogether(said, cited, language)) return asSaid;
-  const stretch = await likeliest(shown, rate);
-  if (stretch === undefined) return only(cited.sentence, cited);
-  const { sentence, start, end } = stretch;
-  const quote = citation({ sentence, share: cited.score }, 'exact', [start, end], [0, end - start]);
-  // A number that was said beyond those of the question is not left out: the sentence has it.
-  return unknownNumbers(said, `${question} ${quote.quote}`).length === 0
-    ? only(quote.quote, quote)
-    : only(cited.sentence, cited);
-}
-
-export function languageOf(shown: readonly Shown[]): Language {
-  return shown[0]?.content.language ?? 'other';
+  const { kind, quote, sentence } = cited;
+  if (kind === 'exact' ? !completes(said, quote) : standsTogether(said, cited, language)) return asSaid;
+  const text = kind === 'exact' ? quote : sentence;
+  if (text.length > MOST_QUOTE) return asSaid;
+  return { text, citations: [{ ...cited, kind: 'exact', answer: [0, text.length] }] };
 }
 
 /** Whether the quote goes on to either side of all that was said: a number with its unit, a name with its title. */

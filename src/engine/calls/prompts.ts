@@ -10,7 +10,7 @@ import { sessionListener, throttle } from './listener.ts';
 
 type PromptCalls = Pick<
   Handlers<EngineApi>,
-  'prompt' | 'giveResults' | 'append' | 'measure' | 'attribute' | 'rate' | 'complete' | 'score'
+  'prompt' | 'giveResults' | 'append' | 'measure' | 'attribute' | 'complete' | 'score'
 >;
 
 export function promptCalls(models: HostedModels): PromptCalls {
@@ -39,7 +39,6 @@ export function promptCalls(models: HostedModels): PromptCalls {
       context.transfer(found.masses.buffer);
       return found;
     },
-    rate: ({ session, settings, ...of }, { signal }) => models.get(of).session(session).rate(settings, signal),
     complete: async ({ input, settings, ...of }, context) => {
       const once = new Session(models.get(of).model);
       try {
