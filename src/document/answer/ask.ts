@@ -56,7 +56,7 @@ export interface AskSettings {
   readonly budget?: number | undefined;
   /** How the context of an answer is kept, as in `createSession`. All of it is seen in any case: citations need that. */
   readonly context?: ContextPreset | undefined;
-  /** Whether what a model has read of a whole document is kept on the disk for the next question. */
+  /** Whether what a model has read of a whole document is kept on the disk for the next question, with keys and values of 8 bits. */
   readonly keep?: boolean | undefined;
   /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
