@@ -319,7 +319,7 @@ describe('engines', () => {
   test('of two windows download a model once, and go on where a killed one stopped', async () => {
     const bytes = tinyModel({
       template: CHATML,
-      metadata: { 'general.description': ['string', 'x'.repeat(1 << 20)] as never },
+      metadata: { 'general.description': ['string', 'x'.repeat(2 << 20)] as never },
     });
     writeFileSync(join(folder, 'models/large.gguf'), bytes);
     const server = await serve({ mounts: { '/': join(folder, 'models') }, throttle: 700_000 });
