@@ -2,6 +2,12 @@
 /** The build under `dist`, a folder of the server. */
 const octavo = async (dist = '/dist') => (await import(`${dist}/index.js`)).Octavo;
 
+/** Reads an answer to its end, since one that nobody reads stands still after a few tokens, and gives its figures. */
+const read = async (stream) => {
+  for await (const piece of stream) void piece;
+  return stream.finished;
+};
+
 globalThis.run = async ({ dist, threads, build, context = {}, prompt, newTokens, window }) => {
   const Octavo = await octavo(dist);
   const file = document.querySelector('#file').files[0];
@@ -18,7 +24,7 @@ globalThis.run = async ({ dist, threads, build, context = {}, prompt, newTokens,
   const { ids, time, tokens } =
     Object.keys(context).length === 0
       ? await model.complete(prompt, settings)
-      : await (await model.createSession({ ...settings, context })).promptStreaming(prompt).finished;
+      : await read((await model.createSession({ ...settings, context })).promptStreaming(prompt));
   const result = {
     engine: 'octavo',
     device: model.device.description,

@@ -74,8 +74,9 @@ describe('an answer that stands there in other words', () => {
 
 describe('document.ask', () => {
   /** A model that says these pieces and cannot be asked how it came to them. */
-  const saying = (pieces: readonly string[]): AnsweringModel => {
+  const saying = (pieces: readonly string[], asked = (): void => undefined): AnsweringModel => {
     const refuses = async (): Promise<never> => {
+      asked();
       throw new InputError('argument', 'it cannot tell');
     };
     return {
@@ -124,5 +125,19 @@ describe('document.ask', () => {
     expect(answer.text).toBe(told.join(''));
     expect(answer.said).toBe(said);
     for (const { quote, start, end } of answer.citations) expect(document.text.slice(start, end)).toBe(quote);
+  });
+
+  test.each([
+    ['a quote is its own citation', [' The Rhine is flowing between Bonn and Bingen.'], ['shown']],
+    ['an answer as it was said comes before the attention to it', [' Bingen and Bonn.'], ['shown', 'asked']],
+  ])('%s', async (_, pieces, order) => {
+    const document = await openTest(textFile(TEXT, 'a.txt'));
+    const found: string[] = [];
+    const stream = document.ask('What flows from Bingen to Bonn?', {
+      model: saying(pieces, () => found.push('asked')),
+    });
+    for await (const piece of stream) found.push(piece === '' ? 'nothing' : 'shown');
+    expect((await stream.finished).citations).toHaveLength(1);
+    expect(found).toEqual(order);
   });
 });

@@ -358,9 +358,8 @@ async function answerFrom(
     said = said.trimEnd();
     const begun = performance.now();
     onProgress?.({ phase: 'citing', done: 0, total: 1 });
-    const asItIs = told > 0 || onText === undefined;
-    const answer = await citedAnswer(session, pack, shown, { question, said, asItIs }, signal);
-    if (told === 0 && answer.text !== '') await onText?.(answer.text);
+    const show = told > 0 || said === '' ? undefined : onText;
+    const answer = await citedAnswer(session, pack, shown, { question, said, show }, signal);
     return {
       ...answer,
       said,
@@ -380,17 +379,33 @@ function languageOf(shown: readonly Shown[]): Language {
   return shown[0]?.content.language ?? 'other';
 }
 
-/** `asItIs`: it has been shown already, or will not be. */
+interface Said {
+  readonly question: string;
+  readonly said: string;
+  /** Undefined: it has been shown already, or will not be. */
+  readonly show: ((text: string) => void | Promise<void>) | undefined;
+}
+
+/**
+ * Shows an answer and cites it. Words alone decide whether it is shown as a quote, so that nobody waits for the
+ * attention; a quote is its own citation.
+ */
 async function citedAnswer(
   session: AnsweringSession,
   pack: Pack,
   shown: readonly Shown[],
-  { question, said, asItIs }: { readonly question: string; readonly said: string; readonly asItIs: boolean },
+  { question, said, show }: Said,
   signal: AbortSignal | undefined,
 ): Promise<Quoted> {
-  if (isRefusal(said)) return { text: said, citations: [] };
-  const citations = cite(said, question, shown, await attributed(session, pack, shown, signal));
-  return asItIs ? { text: said, citations } : quoted(said, citations, languageOf(shown));
+  const refused = isRefusal(said);
+  if (show !== undefined) {
+    const byWords = refused ? [] : cite(said, question, shown, undefined);
+    const quote = quoted(said, byWords, languageOf(shown));
+    await show(quote.text);
+    if (quote.text !== said) return quote;
+  }
+  if (refused) return { text: said, citations: [] };
+  return { text: said, citations: cite(said, question, shown, await attributed(session, pack, shown, signal)) };
 }
 
 /** Undefined where the text went another way into the model than it stands here (a template that changes it): then words decide alone. */
