@@ -2,7 +2,7 @@
 // alone would have made of the same answer, and the sentence that BM25 finds with the question alone.
 import MiniSearch from 'minisearch';
 import { InputError } from 'octavo';
-import { share } from '../statistics.mjs';
+import { difference, share } from '../statistics.mjs';
 import { holds, pageOf, plain, sentenceAround } from './data.mjs';
 
 const overlaps = (a, b) => a.start < b.end && b.start < a.end;
@@ -98,20 +98,27 @@ function coverage(said, wanted) {
   return words.filter((word) => there.has(word)).length / words.length;
 }
 
-/** What quoting changes: the mean difference of answers with the expected words, with its interval, and the mean words of an answer. */
+/** What quoting changes: answers with the expected words, paired, and the mean words of an answer. */
 function paired(rows) {
   const both = rows.filter((row) => row.lengths !== undefined);
-  const gains = both.map(({ gold, goldSaid }) => Number(gold) - Number(goldSaid));
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const gain = mean(gains);
-  const error = Math.sqrt(mean(gains.map((value) => (value - gain) ** 2)) / gains.length);
-  const round = (value) => Math.round(1000 * value) / 1000;
+  const outcomes = (right) => both.map((row) => (right(row) ? '1' : '0')).join('');
+  const {
+    won,
+    lost,
+    difference: gain,
+    low,
+    high,
+  } = difference(
+    outcomes(({ gold }) => gold),
+    outcomes(({ goldSaid }) => goldSaid),
+  );
+  const mean = (at) => both.reduce((sum, { lengths }) => sum + lengths[at], 0) / both.length;
   return {
     changed: both.filter(({ text, said }) => text !== said).length,
-    gained: gains.filter((value) => value > 0).length,
-    lost: gains.filter((value) => value < 0).length,
-    gain: [gain, gain - 1.96 * error, gain + 1.96 * error].map(round),
-    words: [0, 1].map((at) => round(mean(both.map(({ lengths }) => lengths[at])))),
+    gained: won,
+    lost,
+    gain: [gain, low, high],
+    words: [0, 1].map((at) => Math.round(1000 * mean(at)) / 1000),
   };
 }
 

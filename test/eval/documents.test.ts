@@ -120,7 +120,7 @@ test('what was said in an earlier run is quoted and counted without asking the m
     n: 2,
     gold: { right: 2 },
     goldSaid: { right: 2 },
-    quoted: { changed: 1, gained: 0, lost: 0, gain: [0, 0, 0] },
+    quoted: { changed: 1, gained: 0, lost: 0, gain: [0, -0.49, 0.49] },
   });
 });
 

@@ -303,6 +303,8 @@ function tilesOfBytes(
   }
 }
 
+// One function a format, which the compiler specialises: only there is `format` a constant.
+
 function tilesQ40(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
