@@ -90,6 +90,26 @@ describe('files', () => {
     expect(() => model.vision!.settings({ size: 16, route: 'mar' })).toThrow(/cannot see pictures by the MAR route/);
   });
 
+  test("'size': small pictures go by MAR, larger ones by the tower, unless the caller says", async () => {
+    const understanding = { metadata: { 'unipic.understanding': 'size' } };
+    const model = await load({ tokenizer: 'kl', siglip: true, ...understanding });
+    const shown = (width: number, height: number, options?: ImageOptions): unknown =>
+      model.vision!.prepare({ width, height, data: new Uint8ClampedArray(4 * width * height).fill(255) }, options)
+        .settings;
+    expect(shown(16, 16)).toEqual({ size: 16, route: 'mar' });
+    expect(shown(32, 5)).toEqual({ size: 16, route: 'mar' });
+    expect(shown(33, 5)).toEqual({ size: 16, route: 'siglip' });
+    expect(shown(5, 400)).toEqual({ size: 16, route: 'siglip' });
+    expect(shown(400, 400, { size: 32 })).toEqual({ size: 32, route: 'mar' });
+    expect(shown(400, 400, { route: 'mar' })).toEqual({ size: 16, route: 'mar' });
+    expect(shown(16, 16, { route: 'siglip' })).toEqual({ size: 16, route: 'siglip' });
+    expect(model.vision!.settings()).toEqual({ size: 16, route: 'siglip' });
+    model.free();
+    const small = await load({ tokenizer: 'kl', ...understanding });
+    expect(small.vision!.settings()).toEqual({ size: 16, route: 'mar' });
+    small.free();
+  });
+
   test.each([
     [
       'a tensor of a part is missing',

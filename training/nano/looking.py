@@ -21,7 +21,7 @@ from patches import to_float
 from tower import TowerConfig
 
 COUNTS = {1: 3, 2: 3, 3: 3, 4: 2, 5: 2, 6: 2}  # items of a collage: weight
-SMALL_WORLD, SMALL_WORD = 0.25, 0.35  # of pictures; and of these, those of a word
+SMALL_WORLD, SMALL_WORD = 0.12, 0.35  # of pictures; and of these, those of a word
 TURNS = 6
 FLICKER = 6  # levels of noise, at most, on pixels
 

@@ -20,7 +20,7 @@ export interface UniPicConfig {
   readonly tokenizer: PictureTokenizerConfig;
   readonly siglip: SiglipConfig | undefined;
   /** The default route. */
-  readonly understanding: Route;
+  readonly understanding: Understanding;
   readonly paint: { readonly iterations: number; readonly diffusionSteps: number; readonly guidance: number };
   readonly templates: {
     readonly paint: string;
@@ -31,6 +31,9 @@ export interface UniPicConfig {
 }
 
 export type Route = 'mar' | 'siglip';
+
+/** The default encoder of images. `size`: MAR for images that need not be made smaller for it, the tower for larger ones. */
+export type Understanding = Route | 'size';
 
 export interface MarConfig {
   readonly width: number;
@@ -139,7 +142,7 @@ export function uniPicConfig(facts: Facts, vocabulary: number): UniPicConfig {
     diffusion,
     tokenizer: tokenizerConfig(facts, channels, patch),
     siglip,
-    understanding: oneOf(facts, 'understanding', ['mar', 'siglip'], 'mar'),
+    understanding: oneOf(facts, 'understanding', ['mar', 'siglip', 'size'], 'mar'),
     paint: {
       iterations: integer('paint.iterations', MOST.grid * MOST.grid, 32),
       diffusionSteps: integer('paint.diffusion_steps', diffusion.trainSteps, Math.min(100, diffusion.trainSteps)),

@@ -60,9 +60,10 @@ export class UniPicVision implements VisionModel {
     this.#lack = lack;
   }
 
-  settings({ size, route, unique }: ImageOptions = {}): ImageSettings & { readonly route: Route } {
+  /** `image`: what is to be shown; without it, the settings of an image that is larger than all sizes. */
+  settings({ size, route, unique }: ImageOptions = {}, image?: Rgba): ImageSettings & { readonly route: Route } {
     refuseUnique(unique);
-    const taken = route ?? this.#route();
+    const taken = route ?? this.#route(size ?? (image && Math.max(image.width, image.height)));
     if (taken !== 'mar' && taken !== 'siglip')
       throw new InputError('argument', `visual.route: '${taken}' is unknown; use 'mar' or 'siglip'`, { route });
     if (this.#by(taken) === undefined)
@@ -81,7 +82,7 @@ export class UniPicVision implements VisionModel {
   }
 
   prepare(image: Rgba, options?: ImageOptions): PreparedImage {
-    const settings = this.settings(options);
+    const settings = this.settings(options, image);
     const { size, route } = settings;
     const side = size / (route === 'siglip' ? (this.#config.siglip?.patch ?? 1) : this.#config.patch);
     const selectable = side * side;
@@ -124,10 +125,11 @@ export class UniPicVision implements VisionModel {
     return { embeddings: held.next(x, (before) => siluMlp(this.#backend, before, siglip.projector)) };
   }
 
-  /** The route of the configuration, or the other one if its parts are missing. */
-  #route(): Route {
-    const { understanding } = this.#config;
-    if (this.#by(understanding) !== undefined) return understanding;
+  /** The route of the configuration for an image of so many pixels a side, or the other one if its parts are missing. */
+  #route(side = Infinity): Route {
+    const { understanding, sizes } = this.#config;
+    const wanted = understanding !== 'size' ? understanding : side <= (sizes.at(-1) ?? 0) ? 'mar' : 'siglip';
+    if (this.#by(wanted) !== undefined) return wanted;
     return this.#siglip === undefined ? 'mar' : 'siglip';
   }
 
