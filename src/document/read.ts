@@ -39,8 +39,10 @@ export async function readDocument(
   if (bytes.length === 0) throw new FileError('malformed', { file: name, field: 'document' }, 'it is empty');
   const format = formatOf(bytes, name, options.type ?? found.type);
   const hash = await sha256(bytes);
-  const content = await readContent(bytes, name, format, options, environment, reading);
+  const read = await readContent(bytes, name, format, options, environment, reading);
   signal?.throwIfAborted();
+  const empty = read.text.trim() === '' && read.notes.length === 0;
+  const content = empty ? { ...read, notes: ['it has no text; nothing can be found in it'] } : read;
   return { name, format, bytes, hash, content };
 }
 

@@ -31,6 +31,19 @@ test('HTML: what is shown, not what is hidden or run', async () => {
   expect('ran' in globalThis).toBe(false);
 });
 
+test('HTML: tables within cells are parts of the cell, and soft hyphens are left out', async () => {
+  const html =
+    '<p>har&shy;bour</p><table><tr><td>dues:<table><tr><td>Anna<td>30</tr><tr><td>Berta<td>20</tr></table></td><td>paid</td></tr><tr><td>a<td>b</table>';
+  expect((await openTest(textFile(html, 'a.html'))).text).toBe('harbour\n\ndues: Anna, 30; Berta, 20 | paid\na | b');
+  const deep = `${'<table><tr><td>x'.repeat(20_000)}deep`;
+  expect((await openTest(textFile(deep, 'deep.html'))).text).toContain('deep');
+});
+
+test('a file without text says so', async () => {
+  const { notes } = await openTest(textFile(' \n\n', 'a.md'));
+  expect(notes).toEqual(['it has no text; nothing can be found in it']);
+});
+
 test.each([
   ['nested HTML', `${'<div>'.repeat(50_000)}deep`, 'a.html', 'deep'],
   ['nested quotes in Markdown', `${'> '.repeat(5_000)}deep`, 'a.md', undefined],
@@ -120,6 +133,35 @@ describe('docx', () => {
     expect(document.text).toBe('Dues & tolls\n\nAll ships pay.\n\nAnna | 30 marks\n\none\n\nA note.');
     expect(document.outline).toMatchObject([{ title: 'Dues & tolls', level: 1 }]);
     expect(document.title).toBe('Rules');
+  });
+
+  test('a paragraph whose end was deleted goes on, and a table in a cell is a part of it', async () => {
+    const deleted = '<w:rPr><w:del w:id="1"/></w:rPr>';
+    const inner = `<w:tbl><w:tr><w:tc>${paragraph('month')}</w:tc><w:tc>${paragraph('40')}</w:tc></w:tr></w:tbl>`;
+    const body =
+      paragraph('The toll is due each ', deleted) +
+      paragraph('month, in May.') +
+      paragraph('New.') +
+      `<w:tbl><w:tr><w:tc>${paragraph('Anna')}</w:tc><w:tc>${inner}${paragraph('')}</w:tc></w:tr></w:tbl>`;
+    const file = zip({ 'word/document.xml': `<w:document><w:body>${body}</w:body></w:document>` });
+    const document = await openTest(new File([file as Uint8Array<ArrayBuffer>], 'a.docx'));
+    expect(document.text).toBe('The toll is due each month, in May.\n\nNew.\n\nAnna | month, 40');
+  });
+
+  test('formats that are not read are named with what to do', async () => {
+    const refused = (bytes: Uint8Array | string, name: string): Promise<unknown> =>
+      openTest(new File([bytes as Uint8Array<ArrayBuffer>], name)).then(
+        () => undefined,
+        ({ code, message }: Error & { code: string }) => `${code} ${message}`,
+      );
+    expect(await refused(zip({ 'xl/workbook.xml': 'x' }), 'a.xlsx')).toMatch(/^unsupported.*workbook of Excel/);
+    expect(await refused(zip({ mimetype: 'x', 'META-INF/container.xml': 'x' }), 'a.docx')).toMatch(
+      /^unsupported.*EPUB/,
+    );
+    expect(await refused('{\\rtf1 a}', 'a.rtf')).toMatch(/^unsupported.*RTF/);
+    expect(await refused('From: <Saved by Blink>\r\nContent-Type: multipart/related;\r\n', 'a.mhtml')).toMatch(
+      /^unsupported.*MHTML/,
+    );
   });
 
   test('other archives, damage and bombs are FileErrors', async () => {

@@ -90,6 +90,79 @@ describe('reading order', () => {
   });
 });
 
+describe('tables, justified lines and forms', () => {
+  const cells = (y: number, texts: readonly string[]): PdfText[] =>
+    texts.flatMap((text, i) => (text === '' ? [] : [{ x: 60 + 130 * i, y, text }]));
+
+  test('the further lines of a cell belong to its row, and names of columns stay where they stand first', async () => {
+    const page = (first: number): { texts: PdfText[] } => ({
+      texts: [
+        ...cells(780, ['Part', 'Use', 'Price']),
+        ...[0, 1, 2].flatMap((i) => [
+          ...cells(750 - 30 * i, [`P-${first + i}`, 'for the upper', `${first}.${i}0`]),
+          ...cells(740 - 30 * i, ['', 'housing only', '']),
+        ]),
+      ],
+    });
+    const { text } = await openTest(pdf({ pages: [page(1), page(4), page(7)] }));
+    const row = (i: number): string => `P-${i} | for the upper housing only | ${i - ((i - 1) % 3)}.${(i - 1) % 3}0`;
+    expect(text).toBe(['Part | Use | Price', ...[1, 2, 3, 4, 5, 6, 7, 8, 9].map(row)].join('\n'));
+  });
+
+  test('a justified line with wide spaces is no row of a table, and its column stays whole', async () => {
+    // Widths of Helvetica: of each word, so that the gaps between them are equal.
+    const wide = [
+      ['ships', 22.79],
+      ['a', 5.56],
+      ['harbour', 35.57],
+      ['may', 18.89],
+    ] as const;
+    let x = 60;
+    const spread = wide.map(([text, width]) => {
+      const piece = { x, y: 700 - 12 * LEFT.length, text };
+      x += width + 22;
+      return piece;
+    });
+    const below = column(60, 700 - 12 * (LEFT.length + 1), LEFT);
+    const { text } = await open([
+      ...column(60, 700, LEFT),
+      ...spread,
+      ...below,
+      ...column(310, 706, [...RIGHT, ...RIGHT.slice(0, 5)]),
+    ]);
+    expect(text.replace(/\s+/g, ' ')).toBe(
+      [...LEFT, 'ships a harbour may', ...LEFT, ...RIGHT, ...RIGHT.slice(0, 5)].join(' '),
+    );
+  });
+
+  test('the header and footer of two pages are left out, and lines that differ in numbers alone are not', async () => {
+    const page = (number: number): { texts: PdfText[] } => ({
+      texts: [
+        { x: 60, y: 800, text: `Acme Report ${number}` },
+        ...column(60, 700, [`The fare to zone ${number} is ${10 * number} marks and it has been so for years`]),
+        ...column(60, 660, [number === 1 ? 'which nobody in this town would ever have' : 'foreseen.']),
+      ],
+    });
+    expect((await openTest(pdf({ pages: [page(1), page(2)] }))).text).not.toContain('Acme');
+    const three = (await openTest(pdf({ pages: [page(1), page(2), page(3)] }))).text;
+    for (const number of [1, 2, 3]) expect(three).toContain(`zone ${number} is ${10 * number} marks`);
+  });
+
+  test('what was written into a form is read beside its labels', async () => {
+    const page = { texts: [{ x: 60, y: 700, text: 'Captain:' }], fields: [{ x: 120, y: 695, value: 'Grace Hopper' }] };
+    expect((await openTest(pdf({ pages: [page] }))).text).toMatch(/^Captain: (?:\| )?Grace Hopper$/);
+  });
+
+  test('brackets of text from right to left that files give by their looks', async () => {
+    // From the left: (Oslo), then two words, as they are seen; F4 says of each letter what it looks like.
+    const text = [
+      { x: 60, y: 700, text: '(Oslo)', font: 'F4' as const },
+      { x: 95, y: 700, text: '\u05dc\u05d0\u05e8\u05e9\u05d9 \u05dd\u05d5\u05dc\u05e9', font: 'F4' as const },
+    ];
+    expect((await open(text)).text).toMatch(/ \(Oslo\)$/);
+  });
+});
+
 describe('places', () => {
   /** Helvetica's own widths: S .667, e .556, a .556, space .278; "the" .278 .556 .556. */
   test('a word has its rectangle on the displayed page', async () => {

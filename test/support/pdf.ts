@@ -21,6 +21,8 @@ export interface PdfPageSpec {
   readonly width?: number;
   readonly height?: number;
   readonly rotate?: number;
+  /** Fields of a form that are filled in, 200 points wide and 18 high. */
+  readonly fields?: readonly { readonly x: number; readonly y: number; readonly value: string }[];
   /** Origin of the MediaBox. */
   readonly origin?: readonly [number, number];
   /** A picture that fills the page: four pixels, or those given, a byte each from 0 for black. */
@@ -104,7 +106,9 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
       dictionary: `/Type /XObject /Subtype /Image /Width ${columns} /Height ${rows} /ColorSpace /DeviceGray /BitsPerComponent 8`,
       stream: Buffer.from(gray),
     });
-  const kids = pages.map(({ texts = [], width = 595, height = 842, rotate = 0, origin = [0, 0], picture: shows }) => {
+  const fieldNumbers: number[] = [];
+  const kids = pages.map((page) => {
+    const { texts = [], width = 595, height = 842, rotate = 0, origin = [0, 0], picture: shows, fields = [] } = page;
     const drawn = texts.map(({ x, y, text, size = 10, font = 'F1', angle = 0 }) => {
       const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
       return `BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${font < 'F4' ? literal(text) : `<${hexadecimal(text)}>`} Tj ET`;
@@ -114,9 +118,16 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
     if (shows !== undefined && shows !== false) drawn.push(`q ${width} 0 0 ${height} 0 0 cm /Im1 Do Q`);
     const content = add({ dictionary: '', stream: latin1(drawn.join('\n')) });
     const resources = `<< /Font << ${fonts.map((font, i) => `/F${i + 1} ${font} 0 R`).join(' ')} >> /XObject << /Im1 ${picture} 0 R >> >>`;
+    const widgets = fields.map(({ x, y, value }, i) =>
+      add(
+        `<< /Type /Annot /Subtype /Widget /FT /Tx /T ${literal(`field ${i}`)} /V ${literal(value)} /Rect [${x} ${y} ${x + 200} ${y + 18}] /F 4 /DA (/F1 10 Tf) >>`,
+      ),
+    );
+    fieldNumbers.push(...widgets);
+    const annotations = widgets.length > 0 ? ` /Annots [${widgets.map((widget) => `${widget} 0 R`).join(' ')}]` : '';
     const box = `[${origin[0]} ${origin[1]} ${origin[0] + width} ${origin[1] + height}]`;
     return add(
-      `<< /Type /Page /Parent ${tree} 0 R /MediaBox ${box} /Rotate ${rotate} /Resources ${resources} /Contents ${content} 0 R >>`,
+      `<< /Type /Page /Parent ${tree} 0 R /MediaBox ${box} /Rotate ${rotate} /Resources ${resources} /Contents ${content} 0 R${annotations} >>`,
     );
   });
   objects[tree - 1] = `<< /Type /Pages /Count ${kids.length} /Kids [${kids.map((kid) => `${kid} 0 R`).join(' ')}] >>`;
@@ -134,7 +145,9 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
       `<< /Type /Outlines /First ${first} 0 R /Last ${first + outline.length - 1} 0 R /Count ${outline.length} >>`;
     outlines = ` /Outlines ${root} 0 R`;
   }
-  objects[catalog - 1] = `<< /Type /Catalog /Pages ${tree} 0 R${outlines} >>`;
+  const form =
+    fieldNumbers.length > 0 ? ` /AcroForm << /Fields [${fieldNumbers.map((one) => `${one} 0 R`).join(' ')}] >>` : '';
+  objects[catalog - 1] = `<< /Type /Catalog /Pages ${tree} 0 R${outlines}${form} >>`;
   const info = title === undefined || password !== undefined ? undefined : add(`<< /Title ${literal(title)} >>`);
   const id = createHash('md5').update('octavo').digest();
   const key = password === undefined ? undefined : encryption(password, id);

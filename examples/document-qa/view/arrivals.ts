@@ -13,7 +13,7 @@ interface LaunchQueue {
   setConsumer(consumer: (launch: { readonly files: readonly FileSystemFileHandle[] }) => void): void;
 }
 
-/** Adds files one after the other, and opens the last; what cannot be added is said by name. */
+/** Adds files one after the other, and opens what was added: the document, or all of them where there are several. What cannot be added is said by name. */
 export async function addFiles(workspace: Workspace, files: readonly File[]): Promise<void> {
   const added: string[] = [];
   for (const file of files.slice(0, MOST_FILES)) {
@@ -31,7 +31,10 @@ export async function addFiles(workspace: Workspace, files: readonly File[]): Pr
   }
   if (files.length > MOST_FILES) toast(t('tooManyFiles', { most: MOST_FILES, count: files.length }), { kind: 'error' });
   // One document opens, and shows that it is there.
-  if (added.length > 1) toast(t('added', { count: added.length }));
+  if (added.length > 1) {
+    workspace.open('');
+    toast(t('added', { count: added.length }));
+  }
 }
 
 /** Text becomes a document of its own; what is pasted into a field stays there. */

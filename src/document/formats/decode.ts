@@ -2,7 +2,7 @@
 import { FileError } from '../../errors.ts';
 import { MOST_TEXT_BYTES } from '../limits.ts';
 
-/** By its byte order mark, by `declared`, as UTF-8 if it is, else as Windows-1252, which every sequence of bytes is. Line ends become \n. */
+/** By its byte order mark, by `declared`, as UTF-8 if it is, else as Windows-1252, which every sequence of bytes is. Line ends become \n, and soft hyphens, which are not shown, are left out. */
 export function decodeText(bytes: Uint8Array, name: string, declared?: string): string {
   if (bytes.length > MOST_TEXT_BYTES)
     throw new FileError(
@@ -10,7 +10,7 @@ export function decodeText(bytes: Uint8Array, name: string, declared?: string): 
       { file: name, field: 'document' },
       `it has ${bytes.length} bytes and text is read up to ${MOST_TEXT_BYTES}; split it into several documents`,
     );
-  return decoded(bytes, declared).replace(/\r\n?/g, '\n').replaceAll('\0', '\ufffd');
+  return decoded(bytes, declared).replace(/\r\n?/g, '\n').replaceAll('\0', '\ufffd').replaceAll('\u00ad', '');
 }
 
 function decoded(bytes: Uint8Array, declared: string | undefined): string {

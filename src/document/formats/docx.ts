@@ -68,27 +68,35 @@ function headingLevels(xml: string): ReadonlyMap<string, number> {
 function readBody(xml: string, flow: Flow, levels: ReadonlyMap<string, number>): void {
   let skipped = 0;
   let reading = false;
+  let properties = false;
+  /** Whether the mark that ends the paragraph was deleted: what follows belongs to it. */
+  let joined = false;
   for (const event of xmlEvents(xml)) {
     if (event.kind === 'text') {
       if (reading && skipped === 0) flow.text(event.text);
       continue;
     }
     const { name } = event;
+    if (name === 'w:pPr') properties = event.kind === 'open';
+    if (properties && name === 'w:del' && skipped === 0) joined = true;
     if (SKIPPED.has(name)) skipped = Math.max(0, skipped + (event.kind === 'open' ? 1 : -1));
     if (skipped > 0) continue;
     if (event.kind === 'open') {
       const value = event.attributes.get('w:val') ?? '';
       if (name === 'w:t') reading = true;
-      else if (name === 'w:p') flow.begin('paragraph');
-      else if (name === 'w:pStyle' && levels.has(value)) flow.begin('heading', levels.get(value) ?? 1);
+      else if (name === 'w:p') {
+        if (!joined) flow.begin('paragraph');
+        joined = false;
+      } else if (name === 'w:pStyle' && levels.has(value)) flow.begin('heading', levels.get(value) ?? 1);
       else if (name === 'w:outlineLvl' && /^[0-8]$/.test(value)) flow.begin('heading', Number(value) + 1);
       else if (name === 'w:numPr') flow.begin('item');
       else if (name === 'w:tab' || name === 'w:noBreakHyphen') flow.text(name === 'w:tab' ? ' ' : '-');
       else if (name === 'w:br' || name === 'w:cr') flow.text(BREAK);
       else if (name === 'w:tr') flow.beginRow();
     } else if (name === 'w:t') reading = false;
-    else if (name === 'w:p') flow.end();
-    else if (name === 'w:tc') flow.endCell();
+    else if (name === 'w:p') {
+      if (!joined) flow.end();
+    } else if (name === 'w:tc') flow.endCell();
     else if (name === 'w:tr') flow.endRow();
   }
 }

@@ -55,13 +55,16 @@ class Reader implements TokenHandler {
   #literal = 0;
   #inRow = false;
   #inCell = false;
+  /** Whether a row and a cell were open in the tables around the one that is being read. */
+  readonly #tables: { readonly inRow: boolean; readonly inCell: boolean }[] = [];
 
   constructor(name: string) {
     this.#flow = new Flow(name);
   }
 
   finish(): DocumentContent {
-    this.#endRow();
+    do this.#endRow();
+    while (this.#leaveTable());
     this.#flow.end();
     const title = this.#title.replace(/\s+/g, ' ').trim().slice(0, 500);
     if (title !== '') this.#flow.builder.title = title;
@@ -116,8 +119,11 @@ class Reader implements TokenHandler {
     }
     if (tagName === 'pre') this.#literal = Math.max(0, this.#literal - 1);
     if (tagName === 'td' || tagName === 'th') this.#endCell();
-    else if (tagName === 'tr' || tagName === 'table') this.#endRow();
-    else if (BLOCKS.has(tagName) || /^(?:h[1-6]|li|pre)$/.test(tagName)) this.#flow.end();
+    else if (tagName === 'tr') this.#endRow();
+    else if (tagName === 'table') {
+      this.#endRow();
+      if (!this.#leaveTable() || !this.#inCell) this.#flow.end();
+    } else if (BLOCKS.has(tagName) || /^(?:h[1-6]|li|pre)$/.test(tagName)) this.#flow.end();
   }
 
   #begin(tag: string): void {
@@ -126,6 +132,11 @@ class Reader implements TokenHandler {
     else if (tag === 'pre') {
       this.#literal++;
       this.#flow.begin('code');
+    } else if (tag === 'table') {
+      if (!this.#inCell) this.#flow.end();
+      this.#tables.push({ inRow: this.#inRow, inCell: this.#inCell });
+      this.#inRow = false;
+      this.#inCell = false;
     } else if (tag === 'tr') {
       this.#endRow();
       this.#flow.beginRow();
@@ -134,6 +145,14 @@ class Reader implements TokenHandler {
       this.#endCell();
       this.#inCell = true;
     } else if (this.#literal === 0 && BLOCKS.has(tag)) this.#flow.end();
+  }
+
+  /** Goes back to the table around this one; false where there is none. */
+  #leaveTable(): boolean {
+    const around = this.#tables.pop();
+    this.#inRow = around?.inRow ?? false;
+    this.#inCell = around?.inCell ?? false;
+    return around !== undefined;
   }
 
   #endCell(): void {

@@ -48,11 +48,16 @@ export function formatOf(bytes: Uint8Array, name: string, type: string | undefin
   if (/^(?:\x89PNG|\xff\xd8\xff|GIF8|BM|RIFF[^]{4}WEBP|[^]{4}ftyp(?:avif|heic|mif1))/.test(start)) return 'picture';
   const ending = ENDINGS[/\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? ''];
   if (start.startsWith('PK\x03\x04')) {
+    const other = otherArchive(bytes);
+    if (other !== undefined) throw unsupported(name, other);
     if (ending === 'docx' || ending === undefined) return 'docx';
     throw unsupported(name, 'it is a ZIP archive, not the format that its name says');
   }
   if (start.startsWith('\xd0\xcf\x11\xe0'))
     throw unsupported(name, 'it is an Office file of before 2007; save it as .docx or PDF');
+  if (start.startsWith('{\\rtf')) throw unsupported(name, 'it is rich text (RTF); save it as .docx or PDF');
+  if (/^(?:[\w-]+:.*\r?\n(?:[ \t].*\r?\n)*)*?content-type:\s*multipart\/related/i.test(start))
+    throw unsupported(name, 'it is a web archive (MHTML); save the page as HTML or PDF');
   if (ending === 'docx' || ending === 'pdf' || ending === 'picture')
     throw unsupported(name, `its bytes are not ${ending}; it may be damaged`);
   if (start.includes('\0') && !/^(?:\xff\xfe|\xfe\xff)/.test(start))
@@ -60,6 +65,23 @@ export function formatOf(bytes: Uint8Array, name: string, type: string | undefin
   if (ending !== undefined) return ending;
   if (/^\s*(?:<!doctype html|<html)/i.test(start)) return 'html';
   return 'text';
+}
+
+/** Names of parts by which other formats that are ZIP archives are known, and what to do with them. */
+const ARCHIVES: readonly (readonly [part: string, problem: string])[] = [
+  ['xl/workbook', 'it is a workbook of Excel; save its sheets as CSV, or the workbook as PDF'],
+  ['ppt/presentation', 'it is a presentation of PowerPoint; save it as PDF'],
+  ['META-INF/container.xml', 'it is an electronic book (EPUB); convert it to PDF or HTML'],
+  ['META-INF/manifest.xml', 'it is an OpenDocument file; save it as .docx or PDF'],
+];
+/** Bytes at the end of an archive in which its list of parts is looked for. */
+const DIRECTORY = 65_536;
+
+/** What a ZIP archive is that holds no document of Word. */
+function otherArchive(bytes: Uint8Array): string | undefined {
+  const directory = new TextDecoder('latin1').decode(bytes.subarray(Math.max(0, bytes.length - DIRECTORY)));
+  if (directory.includes('word/document')) return undefined;
+  return ARCHIVES.find(([part]) => directory.includes(part))?.[1];
 }
 
 function unsupported(name: string, problem: string): FileError {

@@ -17,6 +17,7 @@ import {
   type PdfPage,
   type PdfTextContent,
 } from '../pdf/library.ts';
+import { filledIn } from '../pdf/forms.ts';
 import { pageLines, type PageLine } from '../pdf/page-lines.ts';
 
 /** A page that shows letters of which so many are no characters was written with fonts that do not say which they are. */
@@ -81,6 +82,7 @@ async function readFile(
     );
   const builder = new ContentBuilder(name);
   const labels = await file.getPageLabels().catch(() => null);
+  const form = (await file.getFieldObjects().catch(() => null)) !== null;
   const pages: ReadPage[] = keeper?.read.slice(0, numPages) ?? [];
   const first = pages.length + 1;
   const begun = performance.now();
@@ -95,8 +97,9 @@ async function readFile(
       try {
         const view = page.getViewport({ scale: 1 });
         const content = await page.getTextContent({ disableNormalization: true });
-        const lines = pageLines(content, view, MOST_ITEMS);
-        let kind = kindOf(content);
+        const filled = form ? filledIn(await page.getAnnotations().catch(() => [])) : [];
+        const lines = pageLines({ ...content, items: [...content.items, ...filled] }, view, MOST_ITEMS);
+        let kind = filled.length > 0 ? 'text' : kindOf(content);
         if (kind === 'blank') {
           pictures ||= await drawsPicture(page, library);
           if (pictures) kind = 'picture';
@@ -229,7 +232,9 @@ async function titleOf(file: PdfFile): Promise<string | undefined> {
     const { info } = await file.getMetadata();
     const title = 'Title' in info && typeof info.Title === 'string' ? info.Title.trim() : '';
     // What programs put there by themselves is the name of a file.
-    return title === '' || /\.(?:docx?|dvi|tex|indd|pdf)$|^untitled/i.test(title) ? undefined : title.slice(0, 500);
+    return title === '' || /\.(?:docx?|dvi|tex|indd|pdf)$|^untitled|^\(anonymous\)$/i.test(title)
+      ? undefined
+      : title.slice(0, 500);
   } catch {
     return undefined;
   }

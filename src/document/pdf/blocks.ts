@@ -64,21 +64,40 @@ export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): v
   });
 }
 
-/** How many pages a line has to stand on, and what share of them, to be a header or footer. */
+/** How many pages a line has to stand on, and what share of them, to be a header or footer; of two pages, at the same height of both. */
 const LEAST_PAGES = 3;
 const LEAST_SHARE = 0.4;
+const SAME_HEIGHT = 2;
+/** The number of a page, as it is written at the beginning or end of a header or footer. */
+const PAGE_NUMBER =
+  /^\d+(?=\s|$)|(?:\d+\s*(?:\/|of|von|de|sur)\s*)?(?<![\p{L}\d.,])\d+$|(?<=\b(?:page|seite|p\.)\s*)\d+/giu;
 
-/** First and last lines that stand on many pages, but for their numbers, and numbers alone at a page's edge. */
+/**
+ * First and last lines that stand on many pages, but for the page's number. Other numbers in a line make it another line: what pages say differs in these alone where
+ * they were made from one form. A row of a table that is repeated names its columns, and stays where it stands first.
+ */
 function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
-  const key = ({ text }: PageLine): string => text.replace(/\d+/g, '#').trim();
+  const key = ({ text, v }: PageLine): string => {
+    const plain = text.replace(PAGE_NUMBER, '#').trim();
+    return pages.length > 2 ? plain : `${Math.round(v / SAME_HEIGHT)} ${plain}`;
+  };
   const edges = pages.map(({ lines }) => {
     const byHeight = lines.toSorted((a, b) => a.v - b.v);
     return [...new Set([...byHeight.slice(0, 2), ...byHeight.slice(-2)])];
   });
   const counts = new Map<string, number>();
   for (const lines of edges) for (const one of new Set(lines.map(key))) counts.set(one, (counts.get(one) ?? 0) + 1);
-  const least = Math.max(LEAST_PAGES, LEAST_SHARE * pages.length);
-  return new Set(edges.flat().filter((line) => (counts.get(key(line)) ?? 0) >= least));
+  const least = Math.max(Math.min(LEAST_PAGES, Math.max(2, pages.length)), LEAST_SHARE * pages.length);
+  const columns = new Set<string>();
+  return new Set(
+    edges.flat().filter((line) => {
+      const own = key(line);
+      if ((counts.get(own) ?? 0) < least) return false;
+      if (!line.row || columns.has(own)) return true;
+      columns.add(own);
+      return false;
+    }),
+  );
 }
 
 function bodyOf(pages: readonly ReadPage[]): Body {

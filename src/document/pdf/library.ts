@@ -20,8 +20,18 @@ export interface PdfViewport {
   readonly transform: readonly [number, number, number, number, number, number] | readonly number[];
 }
 
+/** What is used of a field of a form. */
+export interface PdfAnnotation {
+  readonly fieldType?: string | null;
+  readonly fieldValue?: unknown;
+  readonly hidden?: boolean;
+  readonly password?: boolean;
+  readonly rect?: readonly number[];
+}
+
 export interface PdfPage {
   readonly ref: unknown;
+  getAnnotations(): Promise<readonly PdfAnnotation[]>;
   getViewport(options: { readonly scale: number }): PdfViewport;
   getTextContent(options: { readonly disableNormalization: boolean }): Promise<PdfTextContent>;
   getOperatorList(): Promise<{ readonly fnArray: readonly number[] }>;
@@ -44,6 +54,8 @@ export interface PdfFile {
   getDestination(name: string): Promise<readonly unknown[] | null>;
   getPageIndex(ref: unknown): Promise<number>;
   getPageLabels(): Promise<readonly string[] | null>;
+  /** Null where the file has no form. */
+  getFieldObjects(): Promise<object | null>;
   getMetadata(): Promise<{ readonly info: object }>;
 }
 

@@ -26,6 +26,8 @@ export interface Fragment {
   readonly v: number;
   readonly size: number;
   readonly characters: number;
+  /** The further lines of a cell whose text was wrapped. */
+  readonly wrapped?: readonly Fragment[];
 }
 
 /** One line of one column: a fragment, or the cells of a row. */
@@ -83,12 +85,13 @@ function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
     let open: Piece[] = [];
     let end = -Infinity;
     const flush = (): void => {
-      if (open.some(({ text }) => text.trim() !== '')) fragments.push(fragment(open, line));
+      if (open.length > 0) fragments.push(fragment(open, line));
       open = [];
     };
-    for (const piece of members.sort((a, b) => a.u0 - b.u0)) {
-      if (piece.text.trim() === '') continue;
-      if (piece.u0 - end > WIDE * piece.size) flush();
+    const shown = members.filter(({ text }) => text.trim() !== '').sort((a, b) => a.u0 - b.u0);
+    const spaces = justified(shown);
+    for (const [i, piece] of shown.entries()) {
+      if (piece.u0 - end > WIDE * piece.size && !spaces.has(i)) flush();
       open.push(piece);
       end = Math.max(end, piece.u1);
     }
@@ -96,6 +99,29 @@ function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
     line++;
   }
   return fragments;
+}
+
+/** In font sizes: spaces of a justified line are no wider, and differ by no more than rounding; of columns that were equally far apart, cells would be equally wide. */
+const WIDEST_SPACE = 2.5;
+const SAME_SPACE = 0.05;
+const LEAST_SPACES = 3;
+const OTHER_WIDTH = 0.5;
+
+/** Pieces that follow a word space of a justified line, however wide it is: several gaps in a row are equal, and what stands between them is not. */
+function justified(pieces: readonly Piece[]): ReadonlySet<number> {
+  const found = new Set<number>();
+  const gapBefore = (i: number): number => (pieces[i]?.u0 ?? 0) - (pieces[i - 1]?.u1 ?? 0);
+  for (let first = 1; first < pieces.length;) {
+    const size = pieces[first]?.size ?? 0;
+    let end = first + 1;
+    while (end < pieces.length && Math.abs(gapBefore(end) - gapBefore(first)) < SAME_SPACE * size) end++;
+    const widths = pieces.slice(first, end - 1).map(({ u0, u1 }) => u1 - u0);
+    const words = Math.max(...widths) - Math.min(...widths) > OTHER_WIDTH * size;
+    if (end - first >= LEAST_SPACES && words && gapBefore(first) < WIDEST_SPACE * size)
+      for (let i = first; i < end; i++) found.add(i);
+    first = end;
+  }
+  return found;
 }
 
 function fragment(pieces: readonly Piece[], line: number): Fragment {
@@ -170,16 +196,26 @@ function columns(fragments: readonly Fragment[], rtl: boolean, depth: number): F
 
 /** Lines of which something crosses the gutter, and rows of tables on both sides of it. */
 function linesAcross(fragments: readonly Fragment[], gutter: number): ReadonlySet<number> {
-  const lines = new Map<number, { cells: number; longest: number; across: boolean }>();
+  const lines = new Map<number, { before: number; after: number; longest: number; across: boolean }>();
   for (const { line, characters, u0, u1 } of fragments) {
-    const known = lines.get(line) ?? { cells: 0, longest: 0, across: false };
-    known.cells++;
+    const known = lines.get(line) ?? { before: 0, after: 0, longest: 0, across: false };
+    if (u1 <= gutter + 1) known.before++;
+    else known.after++;
     known.longest = Math.max(known.longest, characters);
     known.across ||= u1 > gutter + 1 && u0 < gutter - 1;
     lines.set(line, known);
   }
-  const across = ({ cells, longest, across }: { cells: number; longest: number; across: boolean }): boolean =>
-    across || (cells >= LEAST_CELLS && longest < LEAST_CHARACTERS);
+  const across = ({
+    before,
+    after,
+    longest,
+    across,
+  }: {
+    before: number;
+    after: number;
+    longest: number;
+    across: boolean;
+  }): boolean => across || (before > 0 && after > 0 && before + after >= LEAST_CELLS && longest < LEAST_CHARACTERS);
   return new Set([...lines].flatMap(([line, facts]) => (across(facts) ? [line] : [])));
 }
 
@@ -279,15 +315,80 @@ function rows(fragments: readonly Fragment[], column: number, usual: boolean): L
       };
     })
     .sort((a, b) => a.v - b.v);
-  return sorted.map((line, i) => ({ ...line, row: isRow(line, sorted[i - 1]) || isRow(line, sorted[i + 1]) }));
+  return wrapped(sorted.map((line, i) => ({ ...line, row: besideRow(sorted, i, -1) || besideRow(sorted, i, 1) })));
 }
 
-/** Rows of a table stand no further apart than this, in font sizes. */
-const ROW_DISTANCE = 4;
+type PlainLine = Omit<Line, 'row'>;
 
-function isRow(line: Omit<Line, 'row'>, other: Omit<Line, 'row'> | undefined): boolean {
-  if (other === undefined || line.fragments.length < 2 || other.fragments.length < 2) return false;
-  if (Math.abs(line.v - other.v) > ROW_DISTANCE * line.size) return false;
+/** Rows of a table stand no further apart than this, in font sizes, but for the further lines of their cells. */
+const ROW_DISTANCE = 4;
+/** Lines of one cell stand no further apart than this, in font sizes, and nearer than rows by this factor. */
+const CELL_LEADING = 1.5;
+const ROW_APART = 1.15;
+
+/** Whether the next line above or below that is more than a further line of a cell is a row as this one is. */
+function besideRow(lines: readonly PlainLine[], at: number, step: 1 | -1): boolean {
+  const line = lines[at];
+  if (line === undefined || line.fragments.length < 2) return false;
+  let before = line;
+  for (let i = at + step; ; i += step) {
+    const other = lines[i];
+    if (other === undefined) return false;
+    if (other.fragments.length > 1) {
+      const near = Math.abs(before.v - other.v) <= ROW_DISTANCE * line.size;
+      return near && isRow(line, other);
+    }
+    if (!isWithinCells(other, line) || Math.abs(other.v - before.v) > ROW_DISTANCE * line.size) return false;
+    before = other;
+  }
+}
+
+/** Whether all of a line stands below (or above) cells of a row but its first, each at the left or right edge of one: what stands below the first begins something new. */
+function isWithinCells(line: PlainLine, row: PlainLine): boolean {
+  const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.3 * line.size;
+  return line.fragments.every((own) =>
+    row.fragments.slice(1).some((cell) => near(own.u0, cell.u0) || near(own.u1, cell.u1)),
+  );
+}
+
+/** Rows together with the further lines of their cells: those that stand nearer to their row than the next row does. */
+function wrapped(lines: readonly Line[]): Line[] {
+  const found: Line[] = [];
+  let previous: Line | undefined;
+  for (const [i, line] of lines.entries()) {
+    const row = found.at(-1);
+    const next = lines[i + 1];
+    const leading = line.v - (previous?.v ?? 0);
+    const goesOn =
+      row?.row === true &&
+      line.fragments.length < row.fragments.length &&
+      leading <= CELL_LEADING * line.size &&
+      (next === undefined || next.v - line.v > ROW_APART * leading || isWithinCells(next, row)) &&
+      isWithinCells(line, row);
+    if (goesOn) found[found.length - 1] = withWrapped(row, line);
+    else found.push(line);
+    previous = line;
+  }
+  return found;
+}
+
+/** A row with the further line of some of its cells. */
+function withWrapped(row: Line, line: Line): Line {
+  const near = (own: Fragment, cell: Fragment): number =>
+    Math.min(Math.abs(own.u0 - cell.u0), Math.abs(own.u1 - cell.u1));
+  const fragments = [...row.fragments];
+  for (const own of line.fragments) {
+    let best = 0;
+    fragments.forEach((cell, i) => {
+      if (near(own, cell) < near(own, fragments[best] ?? cell)) best = i;
+    });
+    const cell = fragments[best];
+    if (cell !== undefined) fragments[best] = { ...cell, wrapped: [...(cell.wrapped ?? []), own] };
+  }
+  return { ...row, fragments, u0: Math.min(row.u0, line.u0), u1: Math.max(row.u1, line.u1) };
+}
+
+function isRow(line: PlainLine, other: PlainLine): boolean {
   const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.8 * line.size;
   const aligned = (a: Fragment, b: Fragment): boolean =>
     near(a.u0, b.u0) || near(a.u1, b.u1) || near((a.u0 + a.u1) / 2, (b.u0 + b.u1) / 2);

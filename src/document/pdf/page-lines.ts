@@ -98,8 +98,33 @@ export function pageLines(
     const lines = linesOf(pieces);
     const first = columns;
     columns += 1 + Math.max(0, ...lines.map(({ column }) => column));
-    return lines.map((line) => lineText(line, first));
+    return unmirrored(lines.map((line) => lineText(line, first)));
   });
+}
+
+const OPENING = '([{';
+const CLOSING = ')]}';
+const BRACKET = /[()[\]{}]/g;
+
+/**
+ * In text from right to left a bracket that opens looks as one that closes does in other text. Some files say of such a letter what it means, others what it looks
+ * like: where most of a page's brackets close before they open, these are the looks, and what they mean is put in place.
+ */
+function unmirrored(lines: readonly PageLine[]): PageLine[] {
+  let [right, wrong] = [0, 0];
+  for (const { text, rtl } of lines) {
+    if (!rtl) continue;
+    let last = '';
+    for (const [bracket] of text.matchAll(BRACKET)) {
+      if (OPENING.includes(last) && last !== '' && CLOSING.includes(bracket)) right++;
+      if (CLOSING.includes(last) && last !== '' && OPENING.includes(bracket)) wrong++;
+      last = bracket;
+    }
+  }
+  if (wrong <= right) return [...lines];
+  const other = (bracket: string): string =>
+    CLOSING[OPENING.indexOf(bracket)] ?? OPENING[CLOSING.indexOf(bracket)] ?? '';
+  return lines.map((line) => (line.rtl ? { ...line, text: line.text.replace(BRACKET, other) } : line));
 }
 
 function place(
@@ -174,6 +199,10 @@ function lineText(line: Line, firstColumn: number): PageLine {
   line.fragments.forEach((one, i) => {
     if (i > 0) text = `${text.trimEnd()}${line.row ? CELLS : ' '}`;
     addFragment(one, line.rtl);
+    for (const further of one.wrapped ?? []) {
+      text = `${text.trimEnd()} `;
+      addFragment(further, line.rtl);
+    }
   });
   const whole = text.trimEnd();
   const [font] = [...fonts].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
