@@ -21,6 +21,14 @@ export interface Citation extends Cited {
   readonly name: string;
 }
 
+/** A passage that came near to a question, and its document. */
+export interface NearPassage extends SearchResult {
+  /** The hash of the document; in a library its id. */
+  readonly document: string;
+  /** The name of the document. */
+  readonly name: string;
+}
+
 /** An answer about documents, with the places where it stands. */
 export interface DocumentAnswer extends Omit<Answer, 'absent' | 'citations'> {
   /** Where the answer stands in the documents, in the order of its sentences. */
@@ -30,7 +38,7 @@ export interface DocumentAnswer extends Omit<Answer, 'absent' | 'citations'> {
     /** From 0 to 1. */
     readonly probability: number;
     /** The three nearest passages. */
-    readonly nearest: readonly SearchResult[];
+    readonly nearest: readonly NearPassage[];
   };
 }
 
@@ -38,10 +46,17 @@ export function publicAnswer(
   { absent, citations, ...rest }: Answer,
   names: ReadonlyMap<string, string>,
 ): DocumentAnswer {
+  const named = (document: string): { document: string; name: string } => ({
+    document,
+    name: names.get(document) ?? '',
+  });
   return {
     ...rest,
-    citations: citations.map((citation) => ({ ...citation, name: names.get(citation.document) ?? '' })),
-    absent: { probability: absent.probability, nearest: absent.nearest.map(resultOf) },
+    citations: citations.map((citation) => ({ ...citation, ...named(citation.document) })),
+    absent: {
+      probability: absent.probability,
+      nearest: absent.nearest.map((found) => ({ ...resultOf(found), ...named(found.document) })),
+    },
   };
 }
 

@@ -207,11 +207,12 @@ export class Asker {
         recognised: pages[page - 1]?.kind === 'recognised',
       });
     }
-    const names = new Map(this.#shelf.state.value.entries.map((one) => [one.id, one.name]));
-    const nearest = absent.nearest.map(({ start, end, page, text: words, path, rectangles, ...rest }): Nearest => {
-      const document = only ?? ('document' in rest && typeof rest.document === 'string' ? rest.document : '');
-      return { start, end, page, text: words, path, rectangles, document, name: names.get(document) ?? '' };
-    });
+    const nearest = absent.nearest.map(
+      ({ start, end, page, text: words, path, rectangles, document, name }): Nearest => ({
+        ...{ start, end, page, text: words, path, rectangles, name },
+        document: only ?? document,
+      }),
+    );
     const { choice } = this.#models.state.value;
     return {
       text,

@@ -127,6 +127,8 @@ describe('document QA in Chromium', () => {
       ),
     );
     expect(await page.locator('.entry-row[data-state=failed]').count()).toBe(2);
+    // Several at once are asked together.
+    await page.waitForSelector('.entry.all[aria-current=true]');
     await page.click('.entry:has-text("broken.pdf")');
     await page.waitForSelector('.start .problem');
     await look(page, 'failed');
@@ -160,8 +162,10 @@ describe('document QA in Chromium', () => {
     expect(await page.textContent('doc-text mark')).toBe('Bertha');
     await page.keyboard.press('Escape');
 
-    // One question to all of them names the document.
+    // One question to all of them names the document, also where nothing answers it.
     await page.click('.entry.all');
+    await ask(page, 'Who won the cup in Brazil?');
+    expect(await page.locator('.quote-name').first().innerText()).toMatch(/\.(?:txt|md|html|pdf)$/);
     expect(await ask(page, 'What is the code of the south gate?')).toMatch(/^2024/);
     expect((await page.locator('.quote').first().innerText()).replace(/\s+/g, ' ')).toContain('gates.txt');
     await page.click('.chip >> nth=0');
