@@ -360,7 +360,7 @@ function wrapped(lines: readonly Line[]): Line[] {
     const next = lines[i + 1];
     const leading = line.v - (previous?.v ?? 0);
     const goesOn =
-      row?.row === true &&
+      row?.row &&
       line.fragments.length < row.fragments.length &&
       leading <= CELL_LEADING * line.size &&
       (next === undefined || next.v - line.v > ROW_APART * leading || isWithinCells(next, row)) &&
