@@ -94,19 +94,40 @@ export function askStream(
   const stream = new DocumentAnswerStream(({ signal: stopped, onItem }) => {
     const run = async (): Promise<DocumentAnswer> => {
       await problem;
-      if (model === undefined)
-        throw new InputError(
-          'argument',
-          `${call}: no model was given; open it by model.openDocument, or give \`model\` here`,
-          { name: 'model' },
-        );
-      return answer(model, { ...settings, signal: stopped }, onItem);
+      return answer(answering(call, model), { ...settings, signal: stopped }, onItem);
     };
     // The model's own stream waits where nobody reads; what was read of it is small.
     return { result: run(), take: () => undefined };
   }, link.signal);
   stream.finished.catch(() => undefined).finally(() => link.unlink());
   return stream;
+}
+
+function answering(call: string, model: AnsweringModel | undefined): AnsweringModel {
+  if (model !== undefined) return model;
+  throw new InputError(
+    'argument',
+    `${call}: no model was given; open it by model.openDocument, or give \`model\` here`,
+    { name: 'model' },
+  );
+}
+
+/** `document.prepare`: a call without a question. */
+export async function prepared(
+  options: AskOptions,
+  own: AnsweringModel | undefined,
+  ended: AbortSignal,
+  body: (model: AnsweringModel, settings: AskSettings) => Promise<void>,
+): Promise<void> {
+  const problem = misfit('prepare', options, ASK);
+  if (problem !== undefined) return problem;
+  const { model = own, signal, ...settings } = options;
+  const link = linkedSignal(signal, ended);
+  try {
+    await body(answering('prepare', model), { ...settings, signal: link.signal });
+  } finally {
+    link.unlink();
+  }
 }
 
 const ASK: ShapeOf<Required<AskOptions>> = {

@@ -1,11 +1,12 @@
 /** A document that was opened, as the page sees it. */
 import type { Block, DocumentContent, Language, OutlineEntry, Page } from '../document/content.ts';
 import type { DocumentEnvironment } from '../document/environment.ts';
-import { Searcher, type Found } from '../document/index/searcher.ts';
+import { Searcher } from '../document/index/searcher.ts';
 import type { DocumentSource, OpenOptions, SearchOptions, SearchResult } from '../document/options.ts';
 import { readDocument, type ReadDocument } from '../document/read.ts';
+import type { Asked } from '../document/answer/ask.ts';
 import type { AnsweringModel } from '../document/answer/model.ts';
-import { askStream, publicAnswer, type DocumentAnswerStream, type AskOptions } from './asking.ts';
+import { askStream, prepared, publicAnswer, type DocumentAnswerStream, type AskOptions } from './asking.ts';
 import { rectanglesOf, type PlacedRectangle } from '../document/rectangles.ts';
 import { resultOf } from './search-result.ts';
 import { InputError } from '../errors.ts';
@@ -107,17 +108,21 @@ export class OctavoDocument {
    */
   ask(question: string, options: AskOptions = {}): DocumentAnswerStream {
     return askStream('ask', question, options, this.#model, this.#closed.signal, async (model, settings, onText) => {
-      this.#open();
-      const { hash, name } = this;
-      const content = this.#content;
-      const asked = {
-        documents: [{ document: hash, content }],
-        passages: this.#searcher.size,
-        find: (text: string, limit: number, signal?: AbortSignal) => this.#searcher.find(text, limit, signal),
-        evidence: (text: string, found: readonly Found[]) => this.#searcher.evidence(text, found),
-      };
+      const asked = this.#asked();
       const { ask } = await import('../document/answer/ask.ts');
-      return publicAnswer(await ask(model, asked, question, settings, onText), new Map([[hash, name]]));
+      return publicAnswer(await ask(model, asked, question, settings, onText), new Map([[this.hash, this.name]]));
+    });
+  }
+
+  /**
+   * Reads beforehand what answers with these options begin with, so that the first question is answered sooner: the document, where it is read whole, from the disk
+   * where `keep` has kept it. Resolves when it is read; a question that comes earlier waits for it.
+   */
+  prepare(options: AskOptions = {}): Promise<void> {
+    return prepared(options, this.#model, this.#closed.signal, async (model, settings) => {
+      const asked = this.#asked();
+      const { prepare } = await import('../document/answer/ask.ts');
+      await prepare(model, asked, settings);
     });
   }
 
@@ -130,6 +135,16 @@ export class OctavoDocument {
   close(): void {
     this.#closed.abort(new DOMException('the document was closed', 'AbortError'));
     this.#searcher.remove(this.hash);
+  }
+
+  #asked(): Asked {
+    this.#open();
+    return {
+      documents: [{ document: this.hash, content: this.#content }],
+      passages: this.#searcher.size,
+      find: (text, limit, signal) => this.#searcher.find(text, limit, signal),
+      evidence: (text, found) => this.#searcher.evidence(text, found),
+    };
   }
 
   #open(): void {

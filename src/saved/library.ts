@@ -353,7 +353,9 @@ export class Library implements KeptPrompts {
     }
     // Stored pages may be closed further than they would be in a sequence that ends here.
     sequence.truncate(sequence.length);
-    await this.#store.used(manifest);
+    // The time of its last use is written while the prompt goes on.
+    const noted = this.#store.used(manifest);
+    this.#writing = this.#writing.then(() => noted);
   }
 
   async #part(manifest: SessionManifest, part: number | undefined): Promise<Uint8Array | undefined> {

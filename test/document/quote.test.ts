@@ -74,7 +74,11 @@ describe('an answer that stands there in other words', () => {
 
 describe('document.ask', () => {
   /** A model that says these pieces and cannot be asked how it came to them. */
-  const saying = (pieces: readonly string[], asked = async (): Promise<void> => undefined): AnsweringModel => {
+  const saying = (
+    pieces: readonly string[],
+    asked = async (): Promise<void> => undefined,
+    shown: (input: string) => void = () => undefined,
+  ): AnsweringModel => {
     const refuses = async (): Promise<never> => {
       await asked();
       throw new InputError('argument', 'it cannot tell');
@@ -85,23 +89,47 @@ describe('document.ask', () => {
       contextWindow: 2048,
       tokenize: async (text) => new Int32Array(Math.ceil(text.length / 4)),
       createSession: async () => ({
-        promptStreaming: () => ({
-          finished: Promise.resolve({
-            finishReason: 'stop' as const,
-            ids: [],
-            tokens: { prompt: 9, cached: 0, generated: pieces.length },
-            time: { prefill: 0, decode: 0 },
-            rate: { prefill: 0, decode: 0 },
-          }),
-          async *[Symbol.asyncIterator]() {
-            yield* pieces;
-          },
-        }),
+        promptStreaming: (input) => {
+          shown(input);
+          return {
+            finished: Promise.resolve({
+              finishReason: 'stop' as const,
+              ids: [],
+              tokens: { prompt: 9, cached: 0, generated: pieces.length },
+              time: { prefill: 0, decode: 0 },
+              rate: { prefill: 0, decode: 0 },
+            }),
+            async *[Symbol.asyncIterator]() {
+              yield* pieces;
+            },
+          };
+        },
         attribute: refuses,
         destroy: () => undefined,
       }),
     };
   };
+
+  test.each([
+    [
+      'Der Rhein fließt durch die Schlucht, und er ist tief. Die Schiffe sind groß.',
+      /\n\nFrage: Wohin\?\nAntworte mit Wörtern aus dem Text/,
+    ],
+    [
+      'The Rhine flows through the gorge, and it is deep. The ships are large.',
+      /\n\nQuestion: Wohin\?\nAnswer with words from the text/,
+    ],
+  ])('is asked in the language of the document: %s', async (text, expected) => {
+    const inputs: string[] = [];
+    const document = await openTest(textFile(text, 'a.txt'));
+    await document.ask('Wohin?', { model: saying(['x'], undefined, (input) => inputs.push(input)) });
+    await document.prepare({ mode: 'whole', model: saying(['x'], undefined, (input) => inputs.push(input)) });
+    expect(inputs).toHaveLength(2);
+    expect(inputs[0]).toMatch(expected);
+    // What is read beforehand is what a question begins with.
+    const { length } = inputs[0]!.slice(0, inputs[0]!.indexOf('Wohin?'));
+    expect(inputs[1]!.slice(0, length)).toBe(inputs[0]!.slice(0, length));
+  });
 
   test.each([
     {

@@ -184,10 +184,9 @@ export class WasmPool implements KvPool {
   async read(pages: Int32Array): Promise<Uint8Array> {
     this.alive();
     checks.read(this, pages);
-    const parts = Array.from(pages, (page) => this.#bytesOf(page));
-    const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    const out = new Uint8Array(pages.reduce((sum, page) => sum + this.pageBytes(pageFormat(page)), 0));
     let at = 0;
-    for (const part of parts) {
+    for (const part of this.#neighbours(pages)) {
       out.set(part, at);
       at += part.length;
     }
@@ -198,8 +197,7 @@ export class WasmPool implements KvPool {
     this.alive();
     checks.write(this, pages, bytes);
     let at = 0;
-    for (const page of pages) {
-      const part = this.#bytesOf(page);
+    for (const part of this.#neighbours(pages)) {
       part.set(bytes.subarray(at, at + part.length));
       at += part.length;
     }
@@ -218,7 +216,27 @@ export class WasmPool implements KvPool {
 
   /** Returns the bytes of an existing page; valid until the next allocation. */
   #bytesOf(page: number): Uint8Array {
-    return this.#engine.wasm.bytes(this.entry(page) & ~FORMAT_MASK, this.pageBytes(pageFormat(page)));
+    return this.#engine.wasm.bytes(this.#address(page), this.pageBytes(pageFormat(page)));
+  }
+
+  /** Where an existing page begins: beyond 2 GiB, too. */
+  #address(page: number): number {
+    return (this.entry(page) & ~FORMAT_MASK) >>> 0;
+  }
+
+  /** The bytes of existing pages in their order, pages that are neighbours in memory as one: tens of thousands of pages are read and written at once. */
+  *#neighbours(pages: Int32Array): Generator<Uint8Array> {
+    let start = 0;
+    let end = 0;
+    for (const page of pages) {
+      const address = this.#address(page);
+      if (address !== end) {
+        if (end > start) yield this.#engine.wasm.bytes(start, end - start);
+        start = address;
+      }
+      end = address + this.pageBytes(pageFormat(page));
+    }
+    if (end > start) yield this.#engine.wasm.bytes(start, end - start);
   }
 
   /** Throws when the pool or its engine cannot be used any more. */

@@ -148,9 +148,9 @@ export async function ask(
       'empty',
       'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
     );
-  const { history, room } = await conversation(model, question, settings, maxTokens);
-  const begun = performance.now();
   const language = asked.documents[0]?.content.language ?? 'other';
+  const { history, room } = await conversation(model, question, settings, { maxTokens, language });
+  const begun = performance.now();
   const searched = searchText(
     question,
     (settings.history ?? []).map((one) => one.question),
@@ -193,6 +193,31 @@ export async function ask(
 }
 
 /**
+ * Reads what questions with these settings begin with, so that the first of them is answered sooner: a document that is read whole, from the disk where it was kept.
+ * Passages are known only when a question is asked.
+ */
+export async function prepare(model: AnsweringModel, asked: Asked, settings: AskSettings): Promise<void> {
+  const { maxTokens = DEFAULT_TOKENS, signal, onProgress } = settings;
+  signal?.throwIfAborted();
+  if (asked.passages === 0) return;
+  const language = asked.documents[0]?.content.language ?? 'other';
+  const { room } = await conversation(model, '', settings, { maxTokens, language });
+  if ((await chooseMode(model, asked, settings, room)) !== 'whole') return;
+  const session = await model.createSession(sessionOf(settings, true));
+  try {
+    const stream = session.promptStreaming(promptOf(model, wholePack(asked).text, '', language), {
+      signal,
+      maxTokens: 1,
+      onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
+    });
+    for await (const _ of stream);
+    await stream.finished;
+  } finally {
+    session.destroy();
+  }
+}
+
+/**
  * The exchanges before the question that fit beside it, and how many tokens of the window are left for the document. Throws `InputError('too-long')` for a question
  * that leaves none.
  */
@@ -200,9 +225,9 @@ async function conversation(
   model: AnsweringModel,
   question: string,
   { history = [] }: AskSettings,
-  maxTokens: number,
+  { maxTokens, language }: { readonly maxTokens: number; readonly language: Language },
 ): Promise<{ readonly history: NonNullable<AskSettings['history']>; readonly room: number }> {
-  const asking = await tokensOf(model, promptOf(model, '', question));
+  const asking = await tokensOf(model, promptOf(model, '', question, language));
   const room = model.contextWindow - maxTokens - asking - MARGIN;
   if (room < LEAST_ROOM)
     throw new InputError(
@@ -319,32 +344,15 @@ async function answerFrom(
   onText: ((piece: string) => void | Promise<void>) | undefined,
   whole: boolean,
 ): Promise<Answered> {
-  const turns = history.flatMap(({ question: before, answer }) => [
-    { role: 'user' as const, content: before },
-    { role: 'assistant' as const, content: answer },
-  ]);
-  // What is common to all questions comes first, so that it is read once.
-  const session = await model.createSession({
-    temperature: 0,
-    signal,
-    thinking: false,
-    ...(turns.length > 0 && !whole && { initialPrompts: turns }),
-    ...(((whole && keep) || context !== undefined) && {
-      context: {
-        // A document that is kept has pages of 8 bits: it comes back from a third of the bytes, and is attended to sooner.
-        ...(context === undefined ? { kvBits: 8 as const } : { preset: context, prefill: 'dense' as const }),
-        keep: whole && keep,
-      },
-    }),
-  });
+  const session = await model.createSession(sessionOf({ signal, history, keep, context }, whole));
   try {
-    const stream = session.promptStreaming(promptOf(model, pack.text, question), {
+    const shown = sentencesShown(pack);
+    const language = languageOf(shown);
+    const stream = session.promptStreaming(promptOf(model, pack.text, question, language), {
       signal,
       maxTokens,
       onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
     });
-    const shown = sentencesShown(pack);
-    const language = languageOf(shown);
     let said = '';
     // A short answer is held back, since it may be shown as a quote.
     let told = 0;
@@ -373,6 +381,30 @@ async function answerFrom(
   } finally {
     session.destroy();
   }
+}
+
+/** How the session of one answer is opened. What is common to all questions comes first, so that it is read once. */
+function sessionOf(
+  { signal, history = [], keep = false, context }: AskSettings,
+  whole: boolean,
+): Parameters<AnsweringModel['createSession']>[0] {
+  const turns = history.flatMap(({ question, answer }) => [
+    { role: 'user' as const, content: question },
+    { role: 'assistant' as const, content: answer },
+  ]);
+  return {
+    temperature: 0,
+    signal,
+    thinking: false,
+    ...(turns.length > 0 && !whole && { initialPrompts: turns }),
+    ...(((whole && keep) || context !== undefined) && {
+      context: {
+        // A document that is kept has pages of 8 bits: it comes back from a third of the bytes, and is attended to sooner.
+        ...(context === undefined ? { kvBits: 8 as const } : { preset: context, prefill: 'dense' as const }),
+        keep: whole && keep,
+      },
+    }),
+  };
 }
 
 function languageOf(shown: readonly Shown[]): Language {

@@ -38,11 +38,6 @@ export interface Citation {
   readonly answer: readonly [from: number, to: number];
 }
 
-/** Sentences that are cited for one of the answer's. */
-const MOST = 3;
-/** Of the most attended sentence's share, what another needs to be cited, too. */
-const ALSO = 0.5;
-
 /** `attribution`: undefined where the model could not be asked; then words alone decide. */
 export function cite(
   answer: string,
@@ -130,11 +125,9 @@ function citationsOf(
     const [from, to] = range ? completeRange(claim, text, range) : [0, text.length];
     return [citation(supporting, 'supported', [sentence.start + from, sentence.start + to], answer)];
   }
-  const attended = best(candidates);
-  const most = attended[0]?.share ?? 0;
-  return attended
-    .filter(({ share, stems }) => share > 0 && share >= ALSO * most && stems > 0)
-    .slice(0, MOST)
+  // Of others, which are looked at less, few are right: 1 of 5 on XQuAD's even articles, where 5 of the 7 first ones are.
+  return best(candidates.filter(({ share, stems }) => share > 0 && stems > 0))
+    .slice(0, 1)
     .map((one) => citation(one, 'weak', whole(one), answer));
 }
 
