@@ -251,20 +251,28 @@ export function wholeBlocks(
 ): number {
   if (bytes === undefined) return 0;
   const { start, end } = run;
-  let held = start;
+  let whole = 0;
   let at = 0;
-  for (; held < end; held++) {
-    const length = runBytes(head.formats, pagesPerBlock, sizes, { start: held, end: held + 1 });
+  for (let block = start; block < end; block++) {
+    const one = { start: block, end: block + 1 };
+    const length = runBytes(head.formats, pagesPerBlock, sizes, one);
     if (at + length > bytes.length) break;
+    const sums = runChecksums(
+      bytes.subarray(at, at + length),
+      head.formats,
+      pagesPerBlock,
+      sizes,
+      one,
+      generation,
+      checksums,
+    );
+    if (!same(raw(sums), raw(head.checksums.subarray(2 * block * pagesPerBlock, 2 * (block + 1) * pagesPerBlock))))
+      break;
     at += length;
+    whole++;
   }
   // What is longer than it was is not as it was, whatever its beginning says.
-  if (held === end && at !== bytes.length) return 0;
-  const there = { start, end: held };
-  const sums = runChecksums(bytes.subarray(0, at), head.formats, pagesPerBlock, sizes, there, generation, checksums);
-  const written = head.checksums.subarray(2 * start * pagesPerBlock);
-  const wrong = sums.findIndex((word, i) => word !== written[i]);
-  return wrong < 0 ? held - start : Math.floor(wrong / (2 * pagesPerBlock));
+  return whole === end - start && at !== bytes.length ? 0 : whole;
 }
 
 function raw(array: Int32Array | Uint32Array): Uint8Array {

@@ -184,9 +184,10 @@ export class WasmPool implements KvPool {
   async read(pages: Int32Array): Promise<Uint8Array> {
     this.alive();
     checks.read(this, pages);
-    const out = new Uint8Array(pages.reduce((sum, page) => sum + this.pageBytes(pageFormat(page)), 0));
+    const parts = Array.from(pages, (page) => this.#bytesOf(page));
+    const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
-    for (const part of this.#neighbours(pages)) {
+    for (const part of parts) {
       out.set(part, at);
       at += part.length;
     }
@@ -197,7 +198,8 @@ export class WasmPool implements KvPool {
     this.alive();
     checks.write(this, pages, bytes);
     let at = 0;
-    for (const part of this.#neighbours(pages)) {
+    for (const page of pages) {
+      const part = this.#bytesOf(page);
       part.set(bytes.subarray(at, at + part.length));
       at += part.length;
     }
@@ -216,27 +218,9 @@ export class WasmPool implements KvPool {
 
   /** Returns the bytes of an existing page; valid until the next allocation. */
   #bytesOf(page: number): Uint8Array {
-    return this.#engine.wasm.bytes(this.#address(page), this.pageBytes(pageFormat(page)));
-  }
-
-  /** Where an existing page begins: beyond 2 GiB, too. */
-  #address(page: number): number {
-    return (this.entry(page) & ~FORMAT_MASK) >>> 0;
-  }
-
-  /** The bytes of existing pages in their order, pages that are neighbours in memory as one: tens of thousands of pages are read and written at once. */
-  *#neighbours(pages: Int32Array): Generator<Uint8Array> {
-    let start = 0;
-    let end = 0;
-    for (const page of pages) {
-      const address = this.#address(page);
-      if (address !== end) {
-        if (end > start) yield this.#engine.wasm.bytes(start, end - start);
-        start = address;
-      }
-      end = address + this.pageBytes(pageFormat(page));
-    }
-    if (end > start) yield this.#engine.wasm.bytes(start, end - start);
+    // Unsigned: pages may lie beyond 2 GiB.
+    const address = (this.entry(page) & ~FORMAT_MASK) >>> 0;
+    return this.#engine.wasm.bytes(address, this.pageBytes(pageFormat(page)));
   }
 
   /** Throws when the pool or its engine cannot be used any more. */
