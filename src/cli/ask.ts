@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { ask as askDocuments, type AskMode, type DocumentAnswer } from '../document/answer/ask.ts';
 import type { Citation } from '../document/answer/cite.ts';
 import { Searcher } from '../document/index/searcher.ts';
@@ -13,6 +13,8 @@ import { visible, write, writeAnswer, type CliContext, type ProgressLine } from 
 
 /** Files of a folder, with those of its folders, that are read at most. */
 const MOST_FILES = 2000;
+/** Folders of programs, whose files are no documents of the user: hidden ones, and those of packages. */
+const NOT_DOCUMENTS = /(?:^|[\\/])(?:\.[^\\/]*|node_modules)[\\/]/;
 const MODES = ['auto', 'passages', 'whole', 'windows'] as const;
 /** From this probability on, it is said that the documents may not say it. */
 const DOUBTFUL = 0.5;
@@ -96,6 +98,7 @@ async function filesOf(path: string): Promise<string[]> {
   const files = entries
     .filter((entry) => entry.isFile() && /\.(?:pdf|txt|md|markdown|html?|docx|csv|tsv)$/i.test(entry.name))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .filter((file) => !NOT_DOCUMENTS.test(relative(path, file)))
     .sort();
   if (files.length === 0)
     throw new FileError(

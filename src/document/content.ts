@@ -77,7 +77,12 @@ export interface Run {
   readonly descent: number;
   /** What its font is like, where that is not a sans-serif. */
   readonly family?: FontFamily;
+  /** Where each of its units begins, and the last one ends, in shares of its length that are counted to `WHOLE_RUN`; where that is known. */
+  readonly bounds?: Uint16Array;
 }
+
+/** The end of a run, in its `bounds`. */
+export const WHOLE_RUN = 65_535;
 
 /** The language of a document as search knows it: English and German have their own stems. */
 export type Language = 'en' | 'de' | 'other';

@@ -1,5 +1,5 @@
 /** Where a range of the text stands on its pages. */
-import { lastAtOrBefore, type DocumentContent, type Rectangle, type Run } from './content.ts';
+import { lastAtOrBefore, WHOLE_RUN, type DocumentContent, type Rectangle, type Run } from './content.ts';
 import { widthOf } from './widths.ts';
 
 /** A rectangle on a page. */
@@ -29,8 +29,10 @@ export function rectanglesOf({ text, runs }: DocumentContent, start: number, end
   return found;
 }
 
-/** The box around a part of a run. */
-function part(text: string, run: Run, start: number, end: number): Rectangle {
+/** Where a part of a run begins and ends, as shares of it. */
+function shares(text: string, run: Run, start: number, end: number): readonly [from: number, to: number] {
+  const [known, behind] = [run.bounds?.[start - run.start], run.bounds?.[end - run.start]];
+  if (known !== undefined && behind !== undefined) return [known / WHOLE_RUN, behind / WHOLE_RUN];
   let before = 0;
   let within = 0;
   let all = 0;
@@ -40,7 +42,12 @@ function part(text: string, run: Run, start: number, end: number): Rectangle {
     if (at < start) before += width;
     else if (at < end) within += width;
   }
-  const [from, to] = all === 0 ? [0, 1] : [before / all, (before + within) / all];
+  return all === 0 ? [0, 1] : [before / all, (before + within) / all];
+}
+
+/** The box around a part of a run. */
+function part(text: string, run: Run, start: number, end: number): Rectangle {
+  const [from, to] = shares(text, run, start, end);
   const { x, y, dx, dy, ux, uy, descent } = run;
   const [bx, by] = [x - ux * descent, y - uy * descent];
   const xs = [bx + dx * from, bx + dx * to, bx + dx * from + ux, bx + dx * to + ux];

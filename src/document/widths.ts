@@ -1,5 +1,5 @@
 /**
- * Widths of letters, by which a run's width is shared out, since only the whole is known: those of Helvetica and Times (Adobe's font metrics), which most fonts of
+ * Widths of letters, by which a run's width is shared out where the places of its letters are not known: those of Helvetica and Times (Adobe's font metrics), which most fonts of
  * their kinds are near to, and which browsers' own fonts are made to have.
  */
 

@@ -153,6 +153,12 @@ describe('tables, justified lines and forms', () => {
     expect((await openTest(pdf({ pages: [page] }))).text).toMatch(/^Captain: (?:\| )?Grace Hopper$/);
   });
 
+  test('a glyph for lam and alef is read as these, beside an article of alef and lam', async () => {
+    // As they are drawn, from the left: as-salam, which has both, and a number.
+    const text = [{ x: 60, y: 700, text: '12 \u0645\ue000\u0633\u0644\u0627', font: 'F4' as const }];
+    expect((await open(text)).text).toBe('\u0627\u0644\u0633\u0644\u0627\u0645 12');
+  });
+
   test('brackets of text from right to left that files give by their looks', async () => {
     // From the left: (Oslo), then two words, as they are seen; F4 says of each letter what it looks like.
     const text = [
@@ -164,6 +170,14 @@ describe('tables, justified lines and forms', () => {
 });
 
 describe('places', () => {
+  test("words stand where a font's own widths put them", async () => {
+    const document = await open([{ x: 60, y: 700, text: 'iiii WWWW', font: 'F4' }]);
+    const at = document.text.indexOf('WWWW');
+    const [place] = document.rectangles(at, at + 4);
+    expect(place?.rectangle[0]).toBeCloseTo(60 + 5 * 5, 1);
+    expect(place?.rectangle[2]).toBeCloseTo(60 + 9 * 5, 1);
+  });
+
   /** Helvetica's own widths: S .667, e .556, a .556, space .278; "the" .278 .556 .556. */
   test('a word has its rectangle on the displayed page', async () => {
     const document = await open([{ x: 100, y: 700, text: 'Sea the sea', size: 20 }]);

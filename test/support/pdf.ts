@@ -9,7 +9,7 @@ export interface PdfText {
   readonly size?: number;
   /**
    * `F1` Helvetica (default), `F2` Helvetica-Bold, `F3` a font that does not say which characters it shows, `F4` one for all of Unicode with a map of its own, whose
-   * characters are half as wide as high; `F5` to `F7` Chinese, Japanese and Korean fonts that name Adobe's maps and bring none.
+   * characters are half as wide as high, and where `\ue000` is one glyph for lam and alef; `F5` to `F7` Chinese, Japanese and Korean fonts that name Adobe's maps and bring none.
    */
   readonly font?: 'F1' | 'F2' | 'F3' | 'F4' | 'F5' | 'F6' | 'F7';
   /** In degrees, against the clock. */
@@ -49,7 +49,9 @@ const hexadecimal = (text: string): string =>
 
 /** A map from the codes of F4 to what they mean: the UTF-16 units that they are. */
 function unicodeMap(units: ReadonlySet<string>): string {
-  const rows = [...units].map((unit) => `<${hexadecimal(unit)}> <${hexadecimal(unit)}>`);
+  const rows = [...units].map(
+    (unit) => `<${hexadecimal(unit)}> <${hexadecimal(unit === '\ue000' ? '\u0644\u0627' : unit)}>`,
+  );
   const blocks = [];
   for (let i = 0; i < rows.length; i += 100)
     blocks.push(`${Math.min(100, rows.length - i)} beginbfchar\n${rows.slice(i, i + 100).join('\n')}\nendbfchar`);

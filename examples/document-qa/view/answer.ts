@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { duration, percent } from '../../common/format.ts';
 import { icon, iconButton } from '../../common/icons.ts';
+import { common } from '../../common/messages.ts';
 import { readText, t } from '../messages.ts';
 import type { Going } from '../state/asker.ts';
 import type { Answer, Evidence, Exchange, Nearest } from '../state/exchanges.ts';
@@ -267,6 +268,8 @@ function problemView(exchange: Exchange, problem: Exchange['problem'], actions: 
   const stopped = problem?.title === 'stopped';
   const nothingThere = problem?.title === 'nothing';
   const model = nothingThere && problem.detail === 'model';
+  // No other model finds text where there is none, and the details are for programmers.
+  const textless = problem?.title === common('errorNoText');
   const title =
     problem === undefined
       ? t('interrupted')
@@ -280,13 +283,13 @@ function problemView(exchange: Exchange, problem: Exchange['problem'], actions: 
   return html`<p class="meta">${title}</p>
     ${stopped ? html`<p class="answer-text partial">${problem.detail}</p>` : nothing}
     ${
-      problem !== undefined && !stopped && !model && problem.detail !== ''
+      problem !== undefined && !stopped && !model && !textless && problem.detail !== ''
         ? html`<p class="hint detail">${problem.detail}</p>`
         : nothing
     }
     <div class="row actions">
       ${
-        problem === undefined || stopped
+        problem === undefined || stopped || textless
           ? nothing
           : html`<button class="button" @click=${() => actions.chooseModel()}>
               ${icon('chip')} ${t('chooseModel')}

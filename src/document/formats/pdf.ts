@@ -18,6 +18,7 @@ import {
   type PdfTextContent,
 } from '../pdf/library.ts';
 import { filledIn } from '../pdf/forms.ts';
+import { measured, USUAL_FONT, type FontFacts } from '../pdf/glyphs.ts';
 import { pageLines, type PageLine } from '../pdf/page-lines.ts';
 
 /** A page that shows letters of which so many are no characters was written with fonts that do not say which they are. */
@@ -37,35 +38,48 @@ export async function readPdf(
   signal?.throwIfAborted();
   const thread = await pdfThread(environment.startPdfWorker);
   const worker = new library.PDFWorker({ port: thread.port, verbosity: 0 });
-  const task = library.getDocument({
-    // pdf.js moves the bytes to its thread.
-    data: new Uint8Array(bytes),
-    worker,
-    ...(password !== undefined && { password }),
-    verbosity: 0,
-    isEvalSupported: false,
-    enableXfa: false,
-    useSystemFonts: false,
-    useWorkerFetch: false,
-    stopAtErrors: false,
-    ...(drawing && { CanvasFactory: canvasFactory(drawing) }),
-    CMapReaderFactory: CompressedCMaps,
-    cMapUrl: 'bundled',
-  });
+  const tasks: ReturnType<PdfLibrary['getDocument']>[] = [];
+  const open = (more: object): Promise<PdfFile> => {
+    const task = library.getDocument({
+      // pdf.js moves the bytes to its thread.
+      data: new Uint8Array(bytes),
+      worker,
+      ...(password !== undefined && { password }),
+      verbosity: 0,
+      isEvalSupported: false,
+      enableXfa: false,
+      useSystemFonts: false,
+      useWorkerFetch: false,
+      stopAtErrors: false,
+      CMapReaderFactory: CompressedCMaps,
+      cMapUrl: 'bundled',
+      ...more,
+    });
+    tasks.push(task);
+    return task.promise;
+  };
   try {
-    const file = await task.promise.catch((cause: unknown) => {
+    const file = await open(WITHOUT_PICTURES).catch((cause: unknown) => {
       throw refused(cause, name);
     });
-    return await readFile(file, library, name, options, drawing, keeper);
+    let whole: Promise<PdfFile> | undefined;
+    const pictured = (): Promise<PdfFile> =>
+      (whole ??= open({ ...(drawing && { CanvasFactory: canvasFactory(drawing) }) }));
+    return await readFile(file, pictured, library, name, options, drawing, keeper);
   } finally {
-    await task.destroy().catch(() => undefined);
+    for (const task of tasks) await task.destroy().catch(() => undefined);
     worker.destroy();
     thread.close();
   }
 }
 
+/** What the pages draw is asked for the places of their letters alone: pictures are not decoded, and fonts are not loaded. */
+const WITHOUT_PICTURES = { maxImageSize: 0, disableFontFace: true };
+
+/** `pictured`: the same file with its pictures. */
 async function readFile(
   file: PdfFile,
+  pictured: () => Promise<PdfFile>,
   library: PdfLibrary,
   name: string,
   { signal, ocr, onProgress }: OpenOptions,
@@ -98,17 +112,18 @@ async function readFile(
         const view = page.getViewport({ scale: 1 });
         const content = await page.getTextContent({ disableNormalization: true });
         const filled = form ? filledIn(await page.getAnnotations().catch(() => [])) : [];
-        const lines = pageLines({ ...content, items: [...content.items, ...filled] }, view, MOST_ITEMS);
+        const items = await measuredItems(page, content, library);
+        const lines = pageLines({ ...content, items: [...items, ...filled] }, view, MOST_ITEMS);
         let kind = filled.length > 0 ? 'text' : kindOf(content);
         if (kind === 'blank') {
-          pictures ||= await drawsPicture(page, library);
+          pictures ||= await drawsPicture(await (await pictured()).getPage(number), library);
           if (pictures) kind = 'picture';
         }
         let read = kind === 'unmapped' ? [] : lines;
         if (ocr !== undefined && drawing !== undefined && (kind === 'picture' || kind === 'unmapped')) {
           phase = 'recognition';
           onProgress?.({ phase, done: number - 1, total: numPages, secondsLeft: undefined });
-          read = await recognised(page, ocr, drawing, signal);
+          read = await recognised(await (await pictured()).getPage(number), ocr, drawing, signal);
           if (read.length > 0) kind = 'recognised';
         }
         pages.push({ lines: read, width: view.width, height: view.height, label, kind });
@@ -139,6 +154,32 @@ async function readFile(
   const content = builder.finish();
   const outline = await outlineOf(file, content).catch(() => []);
   return outline.length > 0 ? { ...content, outline } : content;
+}
+
+/** Where pdf.js cannot tell what a page draws, its text is enough. */
+async function measuredItems(
+  page: PdfPage,
+  content: PdfTextContent,
+  { OPS }: PdfLibrary,
+): Promise<PdfTextContent['items']> {
+  if (content.items.length === 0) return content.items;
+  try {
+    const operators = await page.getOperatorList({ annotationMode: NO_ANNOTATIONS });
+    return measured(content, operators, OPS, (name) => fontFacts(page, name));
+  } catch {
+    return content.items;
+  }
+}
+
+/** Of pdf.js's `AnnotationMode`. */
+const NO_ANNOTATIONS = 0;
+
+function fontFacts({ commonObjs }: PdfPage, name: string): FontFacts {
+  const font: unknown = commonObjs.has(name) ? commonObjs.get(name) : undefined;
+  if (typeof font !== 'object' || font === null) return USUAL_FONT;
+  const { fontMatrix, vertical } = font as { readonly fontMatrix?: unknown; readonly vertical?: unknown };
+  const scale: unknown = Array.isArray(fontMatrix) ? fontMatrix[0] : undefined;
+  return { scale: typeof scale === 'number' ? scale : USUAL_FONT.scale, vertical: vertical === true };
 }
 
 function kindOf({ items }: PdfTextContent): PageKind {

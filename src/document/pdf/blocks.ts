@@ -268,6 +268,10 @@ function addBlock(builder: ContentBuilder, { kind, level, lines }: Paragraph, bo
   });
 }
 
+function boundsWithout(text: string, { start, bounds }: PlacedRun): Pick<PlacedRun, 'bounds'> {
+  return bounds === undefined ? {} : { bounds: bounds.filter((_, i) => text[start + i] !== '\u00ad') };
+}
+
 /** Runs of a text whose soft hyphens are taken out. */
 function withoutSoftHyphens(text: string, runs: readonly PlacedRun[]): PlacedRun[] {
   const places: number[] = [];
@@ -277,6 +281,6 @@ function withoutSoftHyphens(text: string, runs: readonly PlacedRun[]): PlacedRun
     if (text[i] !== '\u00ad') at++;
   }
   return runs
-    .map((run) => ({ ...run, start: places[run.start] ?? 0, end: places[run.end] ?? 0 }))
+    .map((run) => ({ ...run, start: places[run.start] ?? 0, end: places[run.end] ?? 0, ...boundsWithout(text, run) }))
     .filter(({ start, end }) => start < end);
 }

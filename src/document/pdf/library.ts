@@ -7,6 +7,14 @@ export interface PdfTextItem {
   readonly width: number;
   readonly height: number;
   readonly fontName: string;
+  /** Where each unit of `str` begins, and the last one ends, as shares of the width: what `glyphs.ts` adds. */
+  readonly bounds?: readonly number[];
+}
+
+/** What a page draws, operation by operation. */
+export interface PdfOperators {
+  readonly fnArray: readonly number[];
+  readonly argsArray: readonly unknown[];
 }
 
 export interface PdfTextContent {
@@ -34,7 +42,9 @@ export interface PdfPage {
   getAnnotations(): Promise<readonly PdfAnnotation[]>;
   getViewport(options: { readonly scale: number }): PdfViewport;
   getTextContent(options: { readonly disableNormalization: boolean }): Promise<PdfTextContent>;
-  getOperatorList(): Promise<{ readonly fnArray: readonly number[] }>;
+  getOperatorList(options?: { readonly annotationMode: number }): Promise<PdfOperators>;
+  /** What pages share, among it fonts by their names; those of an operator list are there with it. */
+  readonly commonObjs: { has(name: string): boolean; get(name: string): unknown };
   render(options: { readonly canvasContext: unknown; readonly viewport: PdfViewport }): {
     readonly promise: Promise<void>;
   };

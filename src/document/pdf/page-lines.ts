@@ -1,5 +1,6 @@
 /** One page's text as pdf.js gives it, to lines with their characters' places. */
 import type { PlacedRun } from '../builder.ts';
+import { WHOLE_RUN } from '../content.ts';
 import { CELLS } from '../formats/csv.ts';
 import type { FontFamily } from '../widths.ts';
 import { inReadingOrder, lettersOf } from './direction.ts';
@@ -32,6 +33,8 @@ interface PlacedPiece extends Piece {
   /** The share of its height below the baseline. */
   readonly descent: number;
   readonly family: FontFamily;
+  /** Where each unit of its text begins, and the last one ends, as shares of its width. */
+  readonly bounds: readonly number[] | undefined;
   /** Whether its first character is the one furthest to the right. */
   readonly rtl: boolean;
 }
@@ -128,7 +131,7 @@ function unmirrored(lines: readonly PageLine[]): PageLine[] {
 }
 
 function place(
-  { str, transform, width, height, dir, fontName }: PdfTextItem,
+  { str, transform, width, height, dir, fontName, bounds }: PdfTextItem,
   style: PdfTextContent['styles'][string] | undefined,
   view: Matrix,
   scale: number,
@@ -149,7 +152,7 @@ function place(
     advance = height * scale;
   }
   const { ascent, descent } = vertical ? DOWNWARDS : box;
-  const text = str.replace(INVISIBLE, '').replace(FORMS, (form) => form.normalize('NFKC'));
+  const { text, at } = plainLetters(str, bounds);
   const u = matrix[4] * ax + matrix[5] * ay;
   const v = matrix[5] * ax - matrix[4] * ay;
   return {
@@ -160,6 +163,7 @@ function place(
     size,
     descent: descent / (ascent + descent),
     family: FAMILIES[style?.fontFamily ?? ''],
+    bounds: at,
     font: fontName,
     rtl: isBackwards(text, dir),
     x: matrix[4],
@@ -169,6 +173,30 @@ function place(
     ux: upX * size * (ascent + descent),
     uy: upY * size * (ascent + descent),
   };
+}
+
+/** A piece without what is not seen, its forms and ligatures taken apart and its spaces joined; and where each unit of that begins. */
+function plainLetters(
+  str: string,
+  bounds: readonly number[] | undefined,
+): { readonly text: string; readonly at: readonly number[] | undefined } {
+  const plain = (text: string): string =>
+    text
+      .replace(INVISIBLE, '')
+      .replace(FORMS, (form) => form.normalize('NFKC'))
+      .replace(/\s+/gu, ' ');
+  if (bounds === undefined) return { text: plain(str), at: undefined };
+  let text = '';
+  const at: number[] = [];
+  for (let i = 0; i < str.length; i++) {
+    const own = plain(str[i] ?? '');
+    if (own === ' ' && text.endsWith(' ')) continue;
+    const [begin = 0, end = begin] = [bounds[i], bounds[i + 1]];
+    for (let k = 0; k < own.length; k++) at.push(begin + ((end - begin) * k) / own.length);
+    text += own;
+  }
+  at.push(bounds[str.length] ?? 1);
+  return { text, at };
 }
 
 /** Where both directions are in one piece, the library has put it into the order of the one that it names. */
@@ -184,7 +212,7 @@ function lineText(line: Line, firstColumn: number): PageLine {
   const addFragment = ({ pieces }: Fragment, rtl: boolean): void => {
     let spaced = true;
     for (const { piece, gap = 0 } of inReadingOrder(pieces as readonly PlacedPiece[], rtl)) {
-      const trimmed = piece.text.replace(/\s+/gu, ' ');
+      const trimmed = piece.text;
       if (!spaced && !trimmed.startsWith(' ') && gap > WORD_GAP * piece.size) text += ' ';
       const own = text === '' || text.endsWith(' ') ? trimmed.trimStart() : trimmed;
       const start = text.length;
@@ -192,7 +220,7 @@ function lineText(line: Line, firstColumn: number): PageLine {
       spaced = own.endsWith(' ');
       if (own !== '') {
         fonts.set(piece.font, (fonts.get(piece.font) ?? 0) + own.length);
-        runs.push(runOf(piece, start, text.length));
+        runs.push(runOf(piece, start, text.length, trimmed.length - own.length));
       }
     }
   };
@@ -220,8 +248,24 @@ function lineText(line: Line, firstColumn: number): PageLine {
   };
 }
 
-/** A piece that is written from right to left has its first character at its right end. */
-function runOf({ x, y, dx, dy, ux, uy, descent, family, rtl }: PlacedPiece, start: number, end: number): PlacedRun {
-  const own = { start, end, ux, uy, descent, ...(family !== undefined && { family }) };
+/** Shares are kept as whole numbers. */
+const shareOf = (bound: number): number => Math.round(bound * WHOLE_RUN);
+
+/** A piece that is written from right to left has its first character at its right end. `skipped`: spaces at its beginning that the text does not have. */
+function runOf(
+  { x, y, dx, dy, ux, uy, descent, family, bounds, rtl }: PlacedPiece,
+  start: number,
+  end: number,
+  skipped: number,
+): PlacedRun {
+  const own = {
+    start,
+    end,
+    ux,
+    uy,
+    descent,
+    ...(family !== undefined && { family }),
+    ...(bounds !== undefined && !rtl && { bounds: Uint16Array.from(bounds.slice(skipped), shareOf) }),
+  };
   return rtl ? { ...own, x: x + dx, y: y + dy, dx: -dx, dy: -dy } : { ...own, x, y, dx, dy };
 }
