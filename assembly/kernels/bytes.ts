@@ -272,6 +272,7 @@ function dot(factors: v128, codes: v128, sum: v128): v128 {
 }
 
 /** Stores the scores of sixteen keys from their sums. */
+@inline
 function putScores(s: usize, a: v128, b: v128, c: v128, d: v128, facts: usize, biases: usize): void {
   const step = v128.load32_splat(facts);
   const rest = v128.load32_splat(facts, 4);
@@ -282,6 +283,7 @@ function putScores(s: usize, a: v128, b: v128, c: v128, d: v128, facts: usize, b
 }
 
 /** Adds to sixteen channels what their sums are. */
+@inline
 function addValues(o: usize, a: v128, b: v128, c: v128, d: v128, facts: usize): void {
   const step = v128.load32_splat(facts);
   const rest = v128.load32_splat(facts, 4);

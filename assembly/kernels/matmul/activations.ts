@@ -2,9 +2,10 @@
  * Activations as int8: for every 32 values q = round(x / scale), with scale = max |x| / 127.
  *
  *   record of one token and block:  | q [32] | scale f32 | sum f32 | sum of the first, second 16: f32, f32 |
- *                                   | -sum of q: of all 32, of the first, second 16: i32 x 3 | 0: i32 |
+ *                                   | -sum of q in pairs: of all 32 | 0 | of the first, second 16: i16 [2] each |
  *
- * `sum` is scale * (sum of q). The q are 32 bytes; on plain SIMD builds they are 32 i16, every four of them in the
+ * `sum` is scale * (sum of q). A sum in pairs is that of the q whose k is 0 or 1 modulo 4, and of those whose k is 2 or
+ * 3, as a dot into 16 bits adds them; the scalar build, which needs none, does not write them. The q are 32 bytes; on plain SIMD builds they are 32 i16, every four of them in the
  * order 0, 2, 1, 3 (dot.ts). Tokens are divided into chunks of 96. A chunk is laid out as [block][token of the chunk],
  * the order in which the GEMM reads it, and is small enough for the L2 cache.
  */
@@ -19,10 +20,10 @@ export const SUM: usize = META + 4;
 export const SUM_LOW: usize = META + 8;
 export const SUM_HIGH: usize = META + 12;
 export const NEGATED: usize = META + 16;
-export const NEGATED_LOW: usize = META + 20;
-export const NEGATED_HIGH: usize = META + 24;
 /** Always 0; signed quants use it in place of a negated sum. */
-export const NOTHING: usize = META + 28;
+export const NOTHING: usize = META + 20;
+export const NEGATED_LOW: usize = META + 24;
+export const NEGATED_HIGH: usize = META + 28;
 
 /** Returns the bytes between the records of a token in one block and in the next. */
 @inline
@@ -91,14 +92,13 @@ function quantiseBlock(dst: usize, x: usize): void {
     const factor = f32x4.splat(inverseOf(scale));
     const a = quantise16(dst, x, factor);
     const b = quantise16(dst + META / 2, x + 64, factor);
-    const pairs = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));
-    // low, high, low, high
-    const each = i32x4.add(v128.shuffle<i32>(pairs, pairs, 0, 2, 0, 2), v128.shuffle<i32>(pairs, pairs, 1, 3, 1, 3));
-    const all = i32x4.add(each, v128.shuffle<i32>(each, each, 1, 0, 1, 0));
-    const sums = v128.shuffle<i32>(all, each, 0, 0, 4, 5); // all, all, low, high
+    // In pairs: of the first 16, of the second; of all 32, twice.
+    const halves = i32x4.add(v128.shuffle<i32>(a, b, 0, 2, 4, 6), v128.shuffle<i32>(a, b, 1, 3, 5, 7));
+    const all = i32x4.add(halves, v128.shuffle<i32>(halves, halves, 2, 3, 0, 1));
+    // all, all, first 16, second 16
+    const sums = i32x4.add(v128.shuffle<i32>(all, halves, 0, 0, 4, 6), v128.shuffle<i32>(all, halves, 1, 1, 5, 7));
     v128.store(dst + SCALE, f32x4.replace_lane(f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.splat(scale)), 0, scale));
-    const zero = i32x4.splat(0);
-    v128.store(dst + NEGATED, i32x4.sub(zero, v128.shuffle<i32>(sums, zero, 1, 2, 3, 4)));
+    v128.store(dst + NEGATED, i32x4.replace_lane(i16x8.neg(i16x8.narrow_i32x4_s(all, halves)), 1, 0));
     return;
   }
   let largest: i32 = 0;
@@ -117,10 +117,6 @@ function quantiseBlock(dst: usize, x: usize): void {
   store<f32>(dst + SUM, scale * <f32>(low + high));
   store<f32>(dst + SUM_LOW, scale * <f32>low);
   store<f32>(dst + SUM_HIGH, scale * <f32>high);
-  store<i32>(dst + NEGATED, -(low + high));
-  store<i32>(dst + NEGATED_LOW, -low);
-  store<i32>(dst + NEGATED_HIGH, -high);
-  store<i32>(dst + NOTHING, 0);
 }
 
 /** Quantises tokens [start, end) of x [count, cols] into their records in `dst`. */

@@ -17,12 +17,12 @@
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
-  FORMAT_Q8_0, TILE, blockBytes, headerBytes, isAffine, isK, isPer16, offsetShift, tileBytes,
+  FORMAT_Q8_0, TILE, blockBytes, hasBits, headerBytes, isAffine, isK, isPer16, offsetShift, tileBytes,
 } from './layout';
 import {
   CHUNK, NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW,
 } from './activations';
-import { SEVEN_BITS, SIGNED, UNSIGNED, dotMagnitude, dotSemantics, multiplyAdd } from './dot';
+import { SEVEN_BITS, SIGNED, UNSIGNED, dotMagnitude, dotPairs, dotSemantics, multiplyAdd } from './dot';
 import { unknownZero } from './vectors';
 import {
   HALF, HALFWAY, MINIMA, QUANTS, SCALES, SIGNS, WIDE, unpackQ2K, unpackQ3K, unpackQ40, unpackQ41, unpackQ4K, unpackQ50,
@@ -52,16 +52,22 @@ const ORIGIN: i32 = 0x4b400000;
 @inline
 function dot(narrow: bool, acc: v128, x: v128, w: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) {
-    if (narrow) return i16x8.add(acc, i16x8.relaxed_dot_i8x16_i7x16_s(x, w));
+    if (narrow) return i16x8.add(acc, dotPairs(x, w));
     return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
   }
   return i32x4.add(acc, i32x4.dot_i16x8_s(w, x));
 }
 
-/** Returns where the sums of a token begin in symmetric formats. */
+/** Returns where the sums of a token begin: at the negated sum `pairs` (activations.ts) times the offset `power`. */
 @inline
-function begin(origin: v128, correction: v128, shift: i32): v128 {
-  return i32x4.add(i32x4.shl(correction, shift), origin);
+function begin(narrow: bool, origin: v128, pairs: v128, power: v128): v128 {
+  return narrow ? i16x8.mul(pairs, power) : i32x4.add(i32x4.dot_i16x8_s(pairs, power), origin);
+}
+
+/** Returns a sum on top of ORIGIN, as every wide one is. */
+@inline
+function wide(narrow: bool, acc: v128, origin: v128): v128 {
+  return narrow ? i32x4.add(origin, i32x4.extadd_pairwise_i16x8_s(acc)) : acc;
 }
 
 /** Adds a block's integers for one token and row group to the sum; `at` is the row group's place in scratch. */
@@ -80,35 +86,50 @@ function finish(
 
 /** Keeps the products of a block's first 16 values for two row groups and one token. */
 @inline
-function keep(halfway: usize, at: usize, a: v128, b: v128, origin: v128): void {
-  v128.store(halfway, f32x4.mul(f32x4.sub(a, origin), v128.load(at, SCALES)));
-  v128.store(halfway, f32x4.mul(f32x4.sub(b, origin), v128.load(at, SCALES + 16)), 16);
+function keep(narrow: bool, halfway: usize, at: usize, a: v128, b: v128, origin: v128): void {
+  v128.store(halfway, f32x4.mul(f32x4.sub(wide(narrow, a, origin), origin), v128.load(at, SCALES)));
+  v128.store(halfway, f32x4.mul(f32x4.sub(wide(narrow, b, origin), origin), v128.load(at, SCALES + 16)), 16);
 }
 
 /** `finish` for two row groups. */
 @inline
 function finishPair(
-  affine: bool, per16: bool, sum: usize, x: usize, at: usize, halfway: usize, a: v128, b: v128, origin: v128,
+  affine: bool, per16: bool, narrow: bool, sum: usize, x: usize, at: usize, halfway: usize, a: v128, b: v128,
+  origin: v128,
 ): void {
-  finish(affine, per16, sum, x, at, halfway, a, origin);
-  finish(affine, per16, sum + 16, x, at + 16, halfway + 16, b, origin);
+  finish(affine, per16, sum, x, at, halfway, wide(narrow, a, origin), origin);
+  finish(affine, per16, sum + 16, x, at + 16, halfway + 16, wide(narrow, b, origin), origin);
 }
 
-/** Widens the sums at `halfway` and finishes them, for two row groups and six tokens. */
-function finishNarrow(affine: bool, sum: usize, x: usize, at: usize, halfway: usize): void {
+/**
+ * Widens the sums at `halfway` and finishes them, for two row groups and six tokens. In affine formats the offset that
+ * made them fit is taken back.
+ */
+@inline
+function finishNarrow(
+  affine: bool, sum: usize, x: usize, at: usize, halfway: usize, correction: usize, power: v128,
+): void {
   const origin = i32x4.splat(ORIGIN);
   for (const end = halfway + 32 * AT_ONCE; halfway < end; halfway += 32, sum += 64, x += RECORD) {
-    const start = affine ? origin : begin(origin, v128.load32_splat(x, NEGATED), 3);
-    const a = i32x4.add(start, i32x4.extadd_pairwise_i16x8_s(v128.load(halfway)));
-    const b = i32x4.add(start, i32x4.extadd_pairwise_i16x8_s(v128.load(halfway, 16)));
-    finishPair(affine, false, sum, x, at, 0, a, b, origin);
+    let start = origin;
+    if (affine) start = i32x4.sub(origin, i32x4.dot_i16x8_s(v128.load32_splat(x + correction), power));
+    const a = wide(true, v128.load(halfway), start);
+    const b = wide(true, v128.load(halfway, 16), start);
+    finishPair(affine, false, false, sum, x, at, 0, a, b, origin);
   }
+}
+function finishAffine(sum: usize, x: usize, at: usize, halfway: usize, correction: usize, power: v128): void {
+  finishNarrow(true, sum, x, at, halfway, correction, power);
+}
+function finishSymmetric(sum: usize, x: usize, at: usize, halfway: usize): void {
+  finishNarrow(false, sum, x, at, halfway, 0, i16x8.splat(0));
 }
 
 /**
  * sums += the unpacked block times the records at x. Symmetric formats start from the field `correction` of the record
- * (with a scale for 16 k, the second half from the field `second`) times 2^shift. With `narrow`, for quants of 4 bits,
- * the dots of a block are summed in 16 bits (at most 8 * 2 * 15 * 127 = 30,480) and widened once.
+ * (with a scale for 16 k, the second half from the field `second`) times 2^shift. With `narrow`, the dots of a block, or
+ * of a half with a scale of its own, are summed in 16 bits and widened once; affine formats then subtract such an offset,
+ * too, by which 5 bits fit (narrow.ts), and add it again afterwards.
  */
 @inline
 function multiply(
@@ -116,6 +137,7 @@ function multiply(
   shift: i32,
 ): void {
   const origin = i32x4.splat(unknownZero() + ORIGIN);
+  const power = i16x8.splat(<i16>(<i32>1 << shift));
   const halfway = scratch + HALFWAY;
   const end = x + count * RECORD;
   for (let at = scratch; at < scratch + 64; at += 32) {
@@ -138,13 +160,13 @@ function multiply(
       let b4 = a0;
       let b5 = a0;
       while (true) {
-        if (!affine && !narrow) {
-          a0 = begin(origin, v128.load32_splat(c), shift);
-          a1 = begin(origin, v128.load32_splat(c, T1), shift);
-          a2 = begin(origin, v128.load32_splat(c, T2), shift);
-          a3 = begin(origin, v128.load32_splat(c, T3), shift);
-          a4 = begin(origin, v128.load32_splat(c, T4), shift);
-          a5 = begin(origin, v128.load32_splat(c, T5), shift);
+        if (!affine || narrow) {
+          a0 = begin(narrow, origin, v128.load32_splat(c), power);
+          a1 = begin(narrow, origin, v128.load32_splat(c, T1), power);
+          a2 = begin(narrow, origin, v128.load32_splat(c, T2), power);
+          a3 = begin(narrow, origin, v128.load32_splat(c, T3), power);
+          a4 = begin(narrow, origin, v128.load32_splat(c, T4), power);
+          a5 = begin(narrow, origin, v128.load32_splat(c, T5), power);
           b0 = a0;
           b1 = a1;
           b2 = a2;
@@ -182,14 +204,14 @@ function multiply(
         if (!half) break;
         half = false;
         c = t + second;
-        keep(halfway, at, a0, b0, origin);
-        keep(halfway + 32, at, a1, b1, origin);
-        keep(halfway + 64, at, a2, b2, origin);
-        keep(halfway + 96, at, a3, b3, origin);
-        keep(halfway + 128, at, a4, b4, origin);
-        keep(halfway + 160, at, a5, b5, origin);
+        keep(narrow, halfway, at, a0, b0, origin);
+        keep(narrow, halfway + 32, at, a1, b1, origin);
+        keep(narrow, halfway + 64, at, a2, b2, origin);
+        keep(narrow, halfway + 96, at, a3, b3, origin);
+        keep(narrow, halfway + 128, at, a4, b4, origin);
+        keep(narrow, halfway + 160, at, a5, b5, origin);
       }
-      if (narrow) {
+      if (narrow && !per16) {
         v128.store(halfway, a0);
         v128.store(halfway, b0, 16);
         v128.store(halfway, a1, 32);
@@ -202,15 +224,16 @@ function multiply(
         v128.store(halfway, b4, 144);
         v128.store(halfway, a5, 160);
         v128.store(halfway, b5, 176);
-        finishNarrow(affine, sum, t, at, halfway);
+        if (affine) finishAffine(sum, t, at, halfway, correction, power);
+        else finishSymmetric(sum, t, at, halfway);
         continue;
       }
-      finishPair(affine, per16, sum, t, at, halfway, a0, b0, origin);
-      finishPair(affine, per16, sum + 64, t + T1, at, halfway + 32, a1, b1, origin);
-      finishPair(affine, per16, sum + 128, t + T2, at, halfway + 64, a2, b2, origin);
-      finishPair(affine, per16, sum + 192, t + T3, at, halfway + 96, a3, b3, origin);
-      finishPair(affine, per16, sum + 256, t + T4, at, halfway + 128, a4, b4, origin);
-      finishPair(affine, per16, sum + 320, t + T5, at, halfway + 160, a5, b5, origin);
+      finishPair(affine, per16, narrow, sum, t, at, halfway, a0, b0, origin);
+      finishPair(affine, per16, narrow, sum + 64, t + T1, at, halfway + 32, a1, b1, origin);
+      finishPair(affine, per16, narrow, sum + 128, t + T2, at, halfway + 64, a2, b2, origin);
+      finishPair(affine, per16, narrow, sum + 192, t + T3, at, halfway + 96, a3, b3, origin);
+      finishPair(affine, per16, narrow, sum + 256, t + T4, at, halfway + 128, a4, b4, origin);
+      finishPair(affine, per16, narrow, sum + 320, t + T5, at, halfway + 160, a5, b5, origin);
     }
   }
 }
@@ -226,11 +249,16 @@ function symmetric16(
 ): void {
   multiply(false, true, false, scratch, x, count, correction, second, shift);
 }
-function affineNarrow(scratch: usize, x: usize, count: usize): void {
-  if (!WIDE) multiply(true, false, true, scratch, x, count, 0, 0, 0);
+function affineNarrow(scratch: usize, x: usize, count: usize, correction: usize): void {
+  if (!WIDE) multiply(true, false, true, scratch, x, count, correction, 0, 4);
 }
-function symmetricNarrow(scratch: usize, x: usize, count: usize): void {
-  if (!WIDE) multiply(false, false, true, scratch, x, count, NEGATED, 0, 3);
+function symmetric32Narrow(scratch: usize, x: usize, count: usize, shift: i32): void {
+  if (!WIDE) multiply(false, false, true, scratch, x, count, NEGATED, 0, shift);
+}
+function symmetric16Narrow(
+  scratch: usize, x: usize, count: usize, correction: usize, second: usize, shift: i32,
+): void {
+  if (!WIDE) multiply(false, true, true, scratch, x, count, correction, second, shift);
 }
 
 /** sums += minima of the two halves of a block times the sums of the activations there, for Q2_K. */
@@ -245,27 +273,58 @@ function addMinima(scratch: usize, x: usize, count: usize): void {
   }
 }
 
+/** A dot of 4 rows of weights, of which `signs` and `magnitudes` are known, times y. */
+@inline
+function dotSigned(acc: v128, magnitudes: v128, signs: v128, y: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? dotMagnitude(acc, y, signs, magnitudes) : acc;
+}
+
 /**
  * Q8_0 on machines where only 0..127 is safe in the dot: magnitudes, with the signs of the weights moved to the
- * activations.
+ * activations. What the sums begin with for it (dot.ts) is in HALFWAY. (The magnitude of -128 is 128, which is safe
+ * where there is no VNNI, because 2 * 128 * 127 fits into 16 bits.)
  */
 function magnitudes(scratch: usize, x: usize, count: usize): void {
-  for (let at = scratch + QUANTS, end = at + 512; at < end; at += 16) {
-    const w = v128.load(at);
-    v128.store(at, i8x16.abs(w));
-    v128.store(at, i8x16.lt_s(w, i8x16.splat(0)), SIGNS - QUANTS);
+  for (let v: usize = 0; v < 64; v += 16) {
+    let start = i32x4.splat(ORIGIN);
+    for (let at = scratch + v, end = at + 512; at < end; at += 64) {
+      const w = v128.load(at, QUANTS);
+      const negative = i8x16.min_s(w, i8x16.splat(0));
+      start = i32x4.sub(start, i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(negative)));
+      v128.store(at, i8x16.abs(w), QUANTS);
+      v128.store(at, i8x16.lt_s(w, i8x16.splat(0)), SIGNS);
+    }
+    v128.store(scratch + v, start, HALFWAY);
   }
-  for (let sum = scratch, end = scratch + count * 64; sum < end; sum += 64, x += RECORD) {
+  const origin = i32x4.splat(unknownZero() + ORIGIN);
+  for (let sum = scratch, end = x + count * RECORD; x < end; x += 3 * RECORD, sum += 192) {
     for (let v: usize = 0; v < 64; v += 32) {
-      let a = i32x4.splat(ORIGIN);
-      let b = a;
-      for (let g: usize = 0; g < 8; g++) {
-        const w = scratch + v + g * 64;
-        const y = v128.load32_splat(x + g * 4);
-        a = dotMagnitude(a, v128.load(w, QUANTS), v128.load(w, SIGNS), y);
-        b = dotMagnitude(b, v128.load(w, QUANTS + 16), v128.load(w, SIGNS + 16), y);
+      let w = scratch + v;
+      let a0 = v128.load(w, HALFWAY);
+      let b0 = v128.load(w, HALFWAY + 16);
+      let a1 = a0;
+      let b1 = b0;
+      let a2 = a0;
+      let b2 = b0;
+      for (let k = x, stop = k + 32; k < stop; k += 4, w += 64) {
+        const a = v128.load(w, QUANTS);
+        const s = v128.load(w, SIGNS);
+        const b = v128.load(w, QUANTS + 16);
+        const t = v128.load(w, SIGNS + 16);
+        let y = v128.load32_splat(k);
+        a0 = dotSigned(a0, a, s, y);
+        b0 = dotSigned(b0, b, t, y);
+        y = v128.load32_splat(k, T1);
+        a1 = dotSigned(a1, a, s, y);
+        b1 = dotSigned(b1, b, t, y);
+        y = v128.load32_splat(k, T2);
+        a2 = dotSigned(a2, a, s, y);
+        b2 = dotSigned(b2, b, t, y);
       }
-      finishPair(false, false, sum + v, x, scratch + v, 0, a, b, i32x4.splat(ORIGIN));
+      const at = scratch + v;
+      finishPair(false, false, false, sum + v, x, at, 0, a0, b0, origin);
+      finishPair(false, false, false, sum + v + 64, x + T1, at, 0, a1, b1, origin);
+      finishPair(false, false, false, sum + v + 128, x + T2, at, 0, a2, b2, origin);
     }
   }
 }
@@ -273,6 +332,8 @@ function magnitudes(scratch: usize, x: usize, count: usize): void {
 /** One block of 16 rows over the tokens of a chunk. */
 @inline
 function runBlock(format: i32, scratch: usize, x: usize, count: usize, header: usize, block: usize): void {
+  // Without VNNI, which is where only 0..127 is safe, a dot into 32 bits is five instructions, one into 16 bits two.
+  const narrow = !WIDE && dotSemantics() == SEVEN_BITS;
   switch (format) {
     case FORMAT_Q8_0: {
       const kind = WIDE ? SIGNED : dotSemantics();
@@ -300,7 +361,8 @@ function runBlock(format: i32, scratch: usize, x: usize, count: usize, header: u
     case FORMAT_Q2_K: {
       unpackQ2K(scratch, header, block);
       addMinima(scratch, x, count);
-      symmetric16(scratch, x, count, NOTHING, NOTHING, 0);
+      if (narrow) symmetric16Narrow(scratch, x, count, NOTHING, NOTHING, 0);
+      else symmetric16(scratch, x, count, NOTHING, NOTHING, 0);
       return;
     }
     case FORMAT_Q3_K: {
@@ -317,14 +379,14 @@ function runBlock(format: i32, scratch: usize, x: usize, count: usize, header: u
     }
     default: unpackQ6K(scratch, header, block);
   }
-  // Without VNNI, which is where only 0..127 is safe, a dot into 32 bits is three instructions, one into 16 bits two.
-  const nibbles = format == FORMAT_Q4_0 || format == FORMAT_Q4_1 || format == FORMAT_Q4_K;
-  if (!WIDE && nibbles && dotSemantics() == SEVEN_BITS) {
-    if (isAffine(format)) affineNarrow(scratch, x, count);
-    else symmetricNarrow(scratch, x, count);
+  const shift = offsetShift(format);
+  if (narrow) {
+    if (isPer16(format)) symmetric16Narrow(scratch, x, count, NEGATED_LOW, NEGATED_HIGH, shift);
+    else if (isAffine(format)) affineNarrow(scratch, x, count, hasBits(format) ? NEGATED : NOTHING);
+    else symmetric32Narrow(scratch, x, count, shift);
   } else if (isAffine(format)) affine32(scratch, x, count);
-  else if (isPer16(format)) symmetric16(scratch, x, count, NEGATED_LOW, NEGATED_HIGH, offsetShift(format));
-  else symmetric32(scratch, x, count, NEGATED, offsetShift(format));
+  else if (isPer16(format)) symmetric16(scratch, x, count, NEGATED_LOW, NEGATED_HIGH, shift);
+  else symmetric32(scratch, x, count, NEGATED, shift);
 }
 
 /**

@@ -2,9 +2,11 @@
  * Integer products of one token. Every weight byte is read once, and memory bandwidth is the limit. Up to four tiles
  * are multiplied side by side, block by block, because a core reads faster from several places at once than from one.
  * Their sums lie in memory (L1). The fewer instructions a block takes, the more of its loads are under way at once.
- * Additions happen in the order of gemm.ts, so that both give the same bits.
+ * Additions happen in the order of gemm.ts, so that both give the same bits. Without VNNI, narrow.ts
+ * takes the place of the loops.
  *
  *   scratch: | sums of the last rows, where they fill no tile f32 [16] | d f32 [16] | -dmin f32 [16] | of tile 1 ... |
+ *            | integers of the block, without VNNI i32 [4 tiles][16 rows], of halves [4 tiles][half 0, 1][16 rows] |
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
@@ -17,12 +19,13 @@ import {
 } from './dot';
 import { halfMask, halfPower, halves, halvesBy, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
+import { inNarrow, tilesNarrow } from './narrow';
 
 /** Tiles that are multiplied side by side. */
-const STREAMS: usize = 4;
+export const STREAMS: usize = 4;
 /** Bytes of the sums of a tile, and of its d and -dmin in scratch. */
-const SUMS: usize = 64;
-const FACTORS: usize = 128;
+export const SUMS: usize = 64;
+export const FACTORS: usize = 128;
 /** The distance from a k-group in a record to the one whose quants are the high halves of the same bytes. */
 const HIGH: usize = 4 * GROUP;
 
@@ -66,12 +69,18 @@ function nibbles(
   return dotVector(dotVector(acc, low, x, xOdd), high, y, yOdd);
 }
 
+/** Returns a negated sum of the record, which is in pairs (activations.ts), in 32 bits. */
+@inline
+function total(pairs: v128): v128 {
+  return i32x4.extadd_pairwise_i16x8_s(pairs);
+}
+
 /** Adds a block to the sums of a tile, for the formats with nibbles and one scale for 32 values. */
 @inline
 function nibbleBlock(
   format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, mask: v128, power: v128,
 ): void {
-  let a0 = isAffine(format) ? i32x4.splat(0) : i32x4.shl(v128.load32_splat(x, NEGATED), offsetShift(format));
+  let a0 = isAffine(format) ? i32x4.splat(0) : i32x4.shl(total(v128.load32_splat(x, NEGATED)), offsetShift(format));
   let a1 = a0;
   let a2 = a0;
   let a3 = a0;
@@ -109,6 +118,15 @@ function nibbleBlock(
     k += GROUP;
     w += 64;
   } while (k < stop);
+  finishNibbles(format, sums, a0, a1, a2, a3, block, factors, x, mask, power);
+}
+
+/** Adds the integers of a block to the sums of a tile. */
+@inline
+export function finishNibbles(
+  format: i32, sums: usize, a0: v128, a1: v128, a2: v128, a3: v128, block: usize, factors: usize, x: usize, mask: v128,
+  power: v128,
+): void {
   const s = v128.load(block);
   const t = v128.load(block, 16);
   nibbleFinish(format, sums, a0, block, s, t, factors, 0, x, mask, power);
@@ -147,7 +165,7 @@ function step(acc: v128, q: v128, x: usize, g: i32): v128 {
 }
 
 @inline
-function pairsQuant(
+export function pairsQuant(
   format: i32, block: usize, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128,
 ): v128 {
   let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, pair);
@@ -183,6 +201,23 @@ function highHalf(scales: v128): v128 {
   return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(scales, 4), i32x4.splat(15)));
 }
 
+/** Adds the integers of the two halves of a block, for one row group, to the sum; scales are in the low bytes. */
+@inline
+export function finishHalves(
+  format: i32, sum: usize, a: v128, c: v128, s: v128, t: v128, factors: usize, x: usize,
+): void {
+  const d = v128.load(factors);
+  const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, lowByte(format, s)));
+  const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, lowByte(format, t)), low);
+  let result = v128.load(sum);
+  if (isAffine(format)) {
+    const dmin = v128.load(factors, 64);
+    result = multiplyAdd(f32x4.mul(dmin, highHalf(t)), v128.load32_splat(x, SUM_HIGH), result);
+    result = multiplyAdd(f32x4.mul(dmin, highHalf(s)), v128.load32_splat(x, SUM_LOW), result);
+  }
+  v128.store(sum, multiplyAdd(both, v128.load32_splat(x, SCALE), result));
+}
+
 /** Adds a block to the sums of a tile, for the formats with a scale for 16 values. */
 @inline
 function pairBlock(
@@ -192,20 +227,11 @@ function pairBlock(
   let t = v128.load(block, 16);
   for (const end = sums + SUMS; sums < end; sums += 16, block += 16, factors += 16) {
     const none = i32x4.splat(0);
-    const d = v128.load(factors);
-    const startLow = isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_LOW), offsetShift(format));
-    const a = pairs16(format, startLow, block, x, 0, m, bit, pair);
-    const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, lowByte(format, s)));
-    const startHigh = isAffine(format) ? none : i32x4.shl(v128.load32_splat(x, NEGATED_HIGH), offsetShift(format));
-    const c = pairs16(format, startHigh, block, x, 1, m, bit, pair);
-    const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, lowByte(format, t)), low);
-    let sum = v128.load(sums);
-    if (isAffine(format)) {
-      const dmin = v128.load(factors, 64);
-      sum = multiplyAdd(f32x4.mul(dmin, highHalf(t)), v128.load32_splat(x, SUM_HIGH), sum);
-      sum = multiplyAdd(f32x4.mul(dmin, highHalf(s)), v128.load32_splat(x, SUM_LOW), sum);
-    }
-    v128.store(sums, multiplyAdd(both, v128.load32_splat(x, SCALE), sum));
+    const low = isAffine(format) ? none : i32x4.shl(total(v128.load32_splat(x, NEGATED_LOW)), offsetShift(format));
+    const a = pairs16(format, low, block, x, 0, m, bit, pair);
+    const high = isAffine(format) ? none : i32x4.shl(total(v128.load32_splat(x, NEGATED_HIGH)), offsetShift(format));
+    const c = pairs16(format, high, block, x, 1, m, bit, pair);
+    finishHalves(format, sums, a, c, s, t, factors, x);
     s = i32x4.shr_u(s, 8);
     t = i32x4.shr_u(t, 8);
   }
@@ -213,7 +239,7 @@ function pairBlock(
 
 /** Writes d and -dmin of a tile's superblock as f32. */
 @inline
-function writeFactors(format: i32, factors: usize, header: usize, mask: v128, power: v128): void {
+export function writeFactors(format: i32, factors: usize, header: usize, mask: v128, power: v128): void {
   for (const end = factors + 64; factors < end; factors += 16, header += 8) {
     v128.store(factors, halvesBy(header, mask, power));
     if (isAffine(format)) v128.store(factors, f32x4.neg(halvesBy(header + 32, mask, power)), 64);
@@ -254,10 +280,22 @@ function tiles(
   }
 }
 
+/** Returns, in every lane, the sum of the magnitudes of those of 32 bytes that are negative. */
 @inline
-function signedStep(acc: v128, w: v128, k: v128, o: v128): v128 {
+function negativeMagnitudes(x: usize): v128 {
+  const zero = i8x16.splat(0);
+  const a = i16x8.extadd_pairwise_i8x16_s(i8x16.min_s(v128.load(x), zero));
+  const b = i16x8.extadd_pairwise_i8x16_s(i8x16.min_s(v128.load(x, 16), zero));
+  let s = i32x4.extadd_pairwise_i16x8_s(i16x8.add(a, b));
+  s = i32x4.add(s, v128.shuffle<i32>(s, s, 2, 3, 0, 1));
+  return i32x4.neg(i32x4.add(s, v128.shuffle<i32>(s, s, 1, 0, 3, 2)));
+}
+
+/** Where `k` is multiplied by signed bytes: `negative` and `magnitude` are its signs and magnitudes, on relaxed builds. */
+@inline
+function signedStep(acc: v128, w: v128, k: v128, o: v128, negative: v128, magnitude: v128): v128 {
   if (!ASC_FEATURE_RELAXED_SIMD) return dotSignedVector(acc, w, k, o);
-  return dotMagnitude(acc, i8x16.abs(w), i8x16.lt_s(w, i8x16.splat(0)), k);
+  return dotMagnitude(acc, w, negative, magnitude);
 }
 
 /**
@@ -274,8 +312,12 @@ function tilesOfBytes(
   const correction = signed || same ? NOTHING : NEGATED;
   for (const last = x + blocks * RECORD; x < last; x += RECORD, block += 544) {
     let at = block;
+    let start = i32x4.splat(0);
+    if (ASC_FEATURE_RELAXED_SIMD) {
+      start = signed ? negativeMagnitudes(x) : i32x4.shl(total(v128.load32_splat(x + correction)), 7);
+    }
     for (let s = sums; s < end; s += SUMS, at += stride) {
-      let a0 = i32x4.shl(v128.load32_splat(x + correction), 7);
+      let a0 = start;
       let a1 = a0;
       let a2 = a0;
       let a3 = a0;
@@ -284,10 +326,12 @@ function tilesOfBytes(
         const k = even(g);
         const o = odd(g, k);
         if (signed) {
-          a0 = signedStep(a0, v128.load(w), k, o);
-          a1 = signedStep(a1, v128.load(w, 16), k, o);
-          a2 = signedStep(a2, v128.load(w, 32), k, o);
-          a3 = signedStep(a3, v128.load(w, 48), k, o);
+          const negative = ASC_FEATURE_RELAXED_SIMD ? i8x16.lt_s(k, i8x16.splat(0)) : k;
+          const magnitude = ASC_FEATURE_RELAXED_SIMD ? i8x16.abs(k) : k;
+          a0 = signedStep(a0, v128.load(w), k, o, negative, magnitude);
+          a1 = signedStep(a1, v128.load(w, 16), k, o, negative, magnitude);
+          a2 = signedStep(a2, v128.load(w, 32), k, o, negative, magnitude);
+          a3 = signedStep(a3, v128.load(w, 48), k, o, negative, magnitude);
         } else {
           a0 = dotVector(a0, v128.xor(v128.load(w), flip), k, o);
           a1 = dotVector(a1, v128.xor(v128.load(w, 16), flip), k, o);
@@ -363,6 +407,8 @@ function runTiles(
   format: i32, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
   memory.fill(sums, 0, end - sums);
+  const narrow = ASC_FEATURE_RELAXED_SIMD && dotSemantics() == SEVEN_BITS;
+  if (narrow && inNarrow(format)) return tilesNarrow(format, sums, end, block, stride, x, blocks, factors);
   switch (format) {
     case FORMAT_Q4_0: return tilesQ40(sums, end, block, stride, x, blocks, factors);
     case FORMAT_Q4_1: return tilesQ41(sums, end, block, stride, x, blocks, factors);
@@ -373,9 +419,7 @@ function runTiles(
     case FORMAT_Q4_K: return tilesQ4K(sums, end, block, stride, x, blocks, factors);
     case FORMAT_Q5_K: return tilesQ5K(sums, end, block, stride, x, blocks, factors);
     case FORMAT_Q8_0: {
-      if (ASC_FEATURE_RELAXED_SIMD && dotSemantics() != SEVEN_BITS) {
-        return tilesQ80(sums, end, block, stride, x, blocks);
-      }
+      if (ASC_FEATURE_RELAXED_SIMD && !narrow) return tilesQ80(sums, end, block, stride, x, blocks);
       return tilesQ80Signed(sums, end, block, stride, x, blocks);
     }
     default: return tilesQ6K(sums, end, block, stride, x, blocks, factors);

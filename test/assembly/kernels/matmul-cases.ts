@@ -30,6 +30,15 @@ const HALVES: Partial<Record<WeightFormat, number[]>> = {
   Q6_K: [208],
 };
 
+/** Where a block of a K format keeps its quants. */
+const QUANTS_AT: Partial<Record<WeightFormat, [number, number]>> = {
+  Q2_K: [16, 80],
+  Q3_K: [0, 96],
+  Q4_K: [16, 144],
+  Q5_K: [16, 176],
+  Q6_K: [0, 192],
+};
+
 /** Blocks of random bits in every field, with finite scales of both signs, some of them 0, subnormal or large. */
 export function randomBlocks(format: WeightFormat, values: number, seed: number, extremes: boolean): Uint8Array {
   const r = random(seed);
@@ -221,22 +230,38 @@ export function checkFormat(engine: Engine, format: WeightFormat, name: string, 
   checkLargest(engine, format, name);
 }
 
-/** Sums that are as large as they can be: all quants and all activations at their largest, of both signs. */
+/**
+ * Sums that are as large as they can be: all quants at their largest or least, all activations at their largest, of both
+ * signs, for many tokens and for one, in 32 bits and in 16.
+ */
 function checkLargest(engine: Engine, format: WeightFormat, name: string): void {
   const halves = HALVES[format];
   if (!halves) return;
   const { block, bytes } = WEIGHT_FORMATS[format];
   const [rows, cols, count] = [17, 256, 7];
-  const file = new Uint8Array(((rows * cols) / block) * bytes).fill(255);
-  for (let at = 0; at < file.length; at += bytes) {
-    if (format === 'Q8_0') file.fill(127, at, at + bytes);
-    for (const field of halves) file.set([0, 0x2c], at + field);
-  }
-  const weight = pack(engine, format, file, rows, cols);
   const x = Float32Array.from({ length: count * cols }, (_, i) => ((i / cols) & 1 ? -1 : 1));
-  const wanted = product(x, dequantise(format, file, rows * cols), count, rows, cols);
-  expectNmse(multiply(engine, format, weight, x, count, rows, cols), wanted, 1e-12, `${name} ${format}, largest sums`);
-  engine.exports.release(weight);
+  for (const quants of format === 'Q8_0' ? [127, 128, 129] : [255, 0]) {
+    const file = new Uint8Array(((rows * cols) / block) * bytes).fill(quants);
+    for (let at = 0; at < file.length; at += bytes) {
+      // Scales of K formats are bytes of their own.
+      if (quants === 0) file.set(randomBlocks(format, block, 9, false), at);
+      if (quants === 0) file.fill(0, at + (QUANTS_AT[format]?.[0] ?? 0), at + (QUANTS_AT[format]?.[1] ?? bytes));
+      for (const field of halves) file.set([0, 0x2c], at + field);
+    }
+    const weight = pack(engine, format, file, rows, cols);
+    const wanted = product(x, dequantise(format, file, rows * cols), count, rows, cols);
+    const check = (what: string): void => {
+      const found = multiply(engine, format, weight, x, count, rows, cols);
+      expectNmse(found, wanted, 1e-12, `${name} ${format}, quants of ${quants}, ${what}`);
+      const alone = multiply(engine, format, weight, x.subarray(0, cols), 1, rows, cols);
+      expectSame(alone, found.subarray(0, rows), `${name} ${format}, quants of ${quants}, one token, ${what}`);
+    };
+    check('as found');
+    engine.exports.assumeRelaxedDot(3);
+    check('sums in 16 bits');
+    engine.exports.relaxedDot();
+    engine.exports.release(weight);
+  }
 }
 
 /** Every row of a product has the same bits in any company: alone, among few and many, and at any place among them. */
@@ -267,6 +292,12 @@ export function checkCompany(engine: Engine, format: WeightFormat, sevenBits = f
     const alone = multiply(engine, format, tall, x.slice(t * cols, (t + 1) * cols), 1, many, cols);
     expectSame(alone, together.subarray(t * many, (t + 1) * many), `${format}: token ${t} alone, ${many} rows`);
   }
+  // The sums in 16 bits of machines where the dot is safe for 0..127 only.
+  exports.assumeRelaxedDot(3);
+  const narrow = multiply(engine, format, tall, x, 3, many, cols);
+  expectSame(narrow, together, `${format}: with sums in 16 bits`);
+  const alone = multiply(engine, format, tall, x.slice(0, cols), 1, many, cols);
+  expectSame(alone, together.subarray(0, many), `${format}: one token with sums in 16 bits`);
   exports.release(tall);
 }
 
