@@ -353,9 +353,7 @@ export class Library implements KeptPrompts {
     }
     // Stored pages may be closed further than they would be in a sequence that ends here.
     sequence.truncate(sequence.length);
-    // The time of its last use is written while the prompt goes on.
-    const noted = this.#store.used(manifest);
-    this.#writing = this.#writing.then(() => noted);
+    await this.#store.used(manifest);
   }
 
   async #part(manifest: SessionManifest, part: number | undefined): Promise<Uint8Array | undefined> {

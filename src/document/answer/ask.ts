@@ -149,7 +149,7 @@ export async function ask(
       'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
     );
   const language = asked.documents[0]?.content.language ?? 'other';
-  const { history, room } = await conversation(model, question, settings, { maxTokens, language });
+  const { history, room } = await conversation(model, question, settings, maxTokens);
   const begun = performance.now();
   const searched = searchText(
     question,
@@ -200,12 +200,11 @@ export async function prepare(model: AnsweringModel, asked: Asked, settings: Ask
   const { maxTokens = DEFAULT_TOKENS, signal, onProgress } = settings;
   signal?.throwIfAborted();
   if (asked.passages === 0) return;
-  const language = asked.documents[0]?.content.language ?? 'other';
-  const { room } = await conversation(model, '', settings, { maxTokens, language });
+  const { room } = await conversation(model, '', settings, maxTokens);
   if ((await chooseMode(model, asked, settings, room)) !== 'whole') return;
   const session = await model.createSession(sessionOf(settings, true));
   try {
-    const stream = session.promptStreaming(promptOf(model, wholePack(asked).text, '', language), {
+    const stream = session.promptStreaming(promptOf(model, wholePack(asked).text, ''), {
       signal,
       maxTokens: 1,
       onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
@@ -225,9 +224,9 @@ async function conversation(
   model: AnsweringModel,
   question: string,
   { history = [] }: AskSettings,
-  { maxTokens, language }: { readonly maxTokens: number; readonly language: Language },
+  maxTokens: number,
 ): Promise<{ readonly history: NonNullable<AskSettings['history']>; readonly room: number }> {
-  const asking = await tokensOf(model, promptOf(model, '', question, language));
+  const asking = await tokensOf(model, promptOf(model, '', question));
   const room = model.contextWindow - maxTokens - asking - MARGIN;
   if (room < LEAST_ROOM)
     throw new InputError(
@@ -348,7 +347,7 @@ async function answerFrom(
   try {
     const shown = sentencesShown(pack);
     const language = languageOf(shown);
-    const stream = session.promptStreaming(promptOf(model, pack.text, question, language), {
+    const stream = session.promptStreaming(promptOf(model, pack.text, question), {
       signal,
       maxTokens,
       onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),

@@ -1,14 +1,11 @@
 /** How a model is asked about a text, and how much of it. */
-import type { Language } from '../content.ts';
 import type { AnsweringModel } from './model.ts';
 
 /**
- * Behind the text, so that what is common to all questions about it comes first and is read once, and in the language of the text: small models that are asked about a
- * German text in English often answer in English. Nothing is said of answers that are not there: small models then refuse what is (docs/documents.md); `absent` is
- * told from the search.
+ * Behind the text, so that what is common to all questions about it comes first and is read once. Nothing is said of answers that are not there: small
+ * models then refuse what is (docs/documents.md); `absent` is told from the search.
  */
-const ENGLISH = { question: 'Question', instruction: 'Answer with words from the text, as briefly as possible.' };
-const GERMAN = { question: 'Frage', instruction: 'Antworte mit Wörtern aus dem Text, so kurz wie möglich.' };
+const INSTRUCTION = 'Answer with words from the text, as briefly as possible.';
 
 /**
  * nano was trained on a document, an empty line and a question, and on nothing else; other models of its size follow no instruction, either. A model on a
@@ -18,10 +15,8 @@ const LEAST_PARAMETERS = 30_000_000;
 const followsNone = ({ name, parameters = 0 }: AnsweringModel): boolean =>
   (parameters > 0 && parameters < LEAST_PARAMETERS) || /(?:^|[\\/])nano\.gguf$/.test(name);
 
-export function promptOf(model: AnsweringModel, text: string, question: string, language: Language): string {
-  if (followsNone(model)) return `${text}\n\n${question}`;
-  const words = language === 'de' ? GERMAN : ENGLISH;
-  return `${text}\n\n${words.question}: ${question}\n${words.instruction}`;
+export function promptOf(model: AnsweringModel, text: string, question: string): string {
+  return followsNone(model) ? `${text}\n\n${question}` : `${text}\n\nQuestion: ${question}\n${INSTRUCTION}`;
 }
 
 /** Tokens of passages that a model is shown, where the caller names no number. */
