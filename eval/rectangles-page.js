@@ -1,4 +1,5 @@
-// In Chromium: how well rectangles of words and of sentences, as a document gives them, cover what the browser selects of the same text in pdf.js's text layer.
+// In Chromium: how well rectangles of words and of sentences, as a document gives them, cover what the browser selects of the same text in pdf.js's text layer; and how
+// well those of words cover the ink of the page, as it is drawn with the file's own fonts.
 import { Octavo } from '/dist/index.js';
 import { getDocument, GlobalWorkerOptions, TextLayer } from '/pdfjs/build/pdf.mjs';
 
@@ -108,14 +109,64 @@ async function domText(page) {
   return { words, select };
 }
 
+/** Pixels a point of the page that is drawn; a sum of red, green and blue below which there is ink. */
+const DRAWN = 4;
+const DARK = 520;
+/** In heights of a word's rectangle: gaps of ink that are wider part words, and what is left out above and below. */
+const GAP = 0.11;
+const [ABOVE, BELOW] = [0.15, 0.06];
+/** Words that are wider than this, in heights, are compared. */
+const LEAST_WIDTH = 0.4;
+
+/** Intersection over union, along the line, of words' rectangles with the ink that they cover best. */
+async function inkUnder(page, rectangles) {
+  const viewport = page.getViewport({ scale: DRAWN });
+  const canvas = new OffscreenCanvas(Math.ceil(viewport.width), Math.ceil(viewport.height));
+  const canvasContext = canvas.getContext('2d');
+  await page.render({ canvasContext, viewport, background: '#fff' }).promise;
+  const { data, width, height } = canvasContext.getImageData(0, 0, canvas.width, canvas.height);
+  return rectangles.flatMap(([left, top, right, bottom]) => {
+    const tall = bottom - top;
+    if (right - left < LEAST_WIDTH * tall) return [];
+    const [first, last] = [Math.floor((top + ABOVE * tall) * DRAWN), Math.ceil((bottom - BELOW * tall) * DRAWN)];
+    const isInk = (x) => {
+      for (let y = Math.max(0, first); y <= Math.min(height - 1, last); y++) {
+        const at = 4 * (y * width + x);
+        if (data[at] + data[at + 1] + data[at + 2] < DARK) return true;
+      }
+      return false;
+    };
+    const stretches = [];
+    for (
+      let x = Math.max(0, Math.floor((left - tall) * DRAWN));
+      x <= Math.min(width - 1, (right + tall) * DRAWN);
+      x++
+    ) {
+      if (!isInk(x)) continue;
+      const open = stretches.at(-1);
+      if (open !== undefined && x - open[1] <= GAP * tall * DRAWN) open[1] = x;
+      else stretches.push([x, x]);
+    }
+    const shares = stretches.map(([from, to]) =>
+      intersectionOverUnion([left, 0, right, 1], [from / DRAWN, 0, (to + 1) / DRAWN, 1]),
+    );
+    return shares.length === 0 ? [] : [Math.max(...shares)];
+  });
+}
+
 /** Compares a PDF's words; `most` pages, evenly spread. Words that the document has joined, or leaves out with headers, have no counterpart. */
 globalThis.compare = async (address, most) => {
   const bytes = await (await fetch(address)).arrayBuffer();
   const opened = await Octavo.openDocument(bytes.slice(0), { name: address });
-  const file = await getDocument({ data: bytes, isEvalSupported: false, cMapUrl: '/pdfjs/cmaps/', cMapPacked: true })
-    .promise;
+  const file = await getDocument({
+    data: bytes,
+    isEvalSupported: false,
+    cMapUrl: '/pdfjs/cmaps/',
+    cMapPacked: true,
+    standardFontDataUrl: '/pdfjs/standard_fonts/',
+  }).promise;
   const step = Math.max(1, Math.ceil(file.numPages / most));
-  const result = { pages: 0, words: 0, off: 0, values: [], sides: [], sentences: [] };
+  const result = { pages: 0, words: 0, off: 0, values: [], sides: [], sentences: [], ink: [] };
   for (let number = 1; number <= file.numPages; number += step) {
     const { start, end, width, height } = opened.pages[number - 1];
     const own = new Map();
@@ -128,6 +179,14 @@ globalThis.compare = async (address, most) => {
       own.set(text, [...(own.get(text) ?? []), found[0].rectangle]);
     }
     const page = await file.getPage(number);
+    // Marks at a word's edges stand lower and further away than its letters.
+    const plain = [...own].filter(([text]) => /^[\p{L}\p{N}]+$/u.test(text));
+    result.ink.push(
+      ...(await inkUnder(
+        page,
+        plain.flatMap(([, found]) => found),
+      )),
+    );
     const { words, select } = await domText(page);
     for (const { text, rectangle } of words) {
       result.words++;

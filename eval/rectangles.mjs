@@ -1,5 +1,5 @@
 // npm run eval -- rectangles [--json FILE] [--n PAGES]
-// Rectangles of words and sentences against the browser's own ranges over pdf.js's text layer: intersection over union, for all PDFs of ../shared/data/documents.
+// Rectangles of words and sentences against the browser's own ranges over pdf.js's text layer, and of words against the ink of the page: intersection over union, for all PDFs of ../shared/data/documents.
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openBrowser } from '../tools/browser.mjs';
@@ -11,7 +11,7 @@ const DOCUMENTS = fileURLToPath(new URL('../../shared/data/documents', import.me
 
 /**
  * A Chromium with the page that compares. `folder`: of the PDFs. `compare(name, pages)` gives what one file's words and sentences have.
- * @typedef {{ pages: number, words: number, off: number, values: number[], sides: number[][], sentences: number[] }} Compared
+ * @typedef {{ pages: number, words: number, off: number, values: number[], sides: number[][], sentences: number[], ink: number[] }} Compared
  * @param {string} folder
  * @returns {Promise<{ compare(name: string, pages: number): Promise<Compared>, close(): Promise<void> }>}
  */
@@ -55,12 +55,14 @@ function told(values) {
   };
 }
 
-export function summary({ pages, words, off, values, sides, sentences }) {
+export function summary({ pages, words, off, values, sides, sentences, ink }) {
   return {
     pages,
     words,
     ofWords: told(values),
     ofSentences: told(sentences),
+    // Of words' rectangles, along the line, with the ink of the page.
+    ofInk: told(ink),
     // How far left, top, right and bottom are from the browser's, on the mean, in heights of a line: to the right and downwards.
     sides: [0, 1, 2, 3].map((i) => round(sides.reduce((sum, one) => sum + one[i], 0) / sides.length)),
     offThePage: off,
@@ -71,7 +73,7 @@ export async function run({ json, n }, machine) {
   const files = readdirSync(DOCUMENTS).filter((name) => name.endsWith('.pdf'));
   const results = new ResultFile(json, { command: `npm run eval -- rectangles --n ${n}` }, machine);
   const comparison = await openComparison(DOCUMENTS);
-  const all = { pages: 0, words: 0, off: 0, values: [], sides: [], sentences: [] };
+  const all = { pages: 0, words: 0, off: 0, values: [], sides: [], sentences: [], ink: [] };
   try {
     for (const name of files) {
       const found = await comparison.compare(name, Number(n));
@@ -79,6 +81,7 @@ export async function run({ json, n }, machine) {
       all.values.push(...found.values);
       all.sides.push(...found.sides);
       all.sentences.push(...found.sentences);
+      all.ink.push(...found.ink);
       console.log(name, summary(found));
       results.add('rectangles', name, summary(found), [...files, 'all']);
     }
