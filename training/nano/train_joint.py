@@ -72,7 +72,7 @@ STAGES = {
     "seeing": Stage({"look": 60, "text": 15, "paint": 9, "edit": 12, "see": 4}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1e-3, 0.5,
                     {"lm.": 0.5, "siglip2.": 0.4, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1),
     # Learns back what seeing has cost, documents most of all, while the rate falls to zero.
-    "settling": Stage({"text": 40, "look": 34, "see": 20, "paint": 6, "edit": 10}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 8e-4, 1.0,
+    "settling": Stage({"text": 64, "look": 24, "see": 16, "paint": 5, "edit": 8}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1.2e-3, 0.7,
                       {"lm.": 0.5, "siglip2.": 0.4, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1),
     # The gallery's 64 pixels instead of the small world's 32, by parts of their own; looking and documents are kept up.
     "gallery": Stage({"draw": 36, "redraw": 34, "look": 15, "text": 15}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
